@@ -1,0 +1,11 @@
+/**
+ * Opens a device and prints what it is; fails if none opens. A program of its own, since a driver that crashes
+ * takes its process along.
+ * Run: deno run -A scripts/setup/probe.ts dawn|deno
+ */
+import type { Engine } from "../../src/gpu/device.ts";
+import { openDevice } from "../../src/gpu/open.ts";
+
+const device = await openDevice({ engine: Deno.args[0] as Engine });
+console.log(device.describe());
+Deno.exit();

@@ -1,0 +1,51 @@
+// Activations on four values at once, as torch defines them. All arithmetic is f32.
+
+fn sigmoid(x: vec4f) -> vec4f {
+  return 1.0 / (1.0 + exp(min(-x, vec4f(88.0)))); // exp(89) overflows f32
+}
+
+fn silu(x: vec4f) -> vec4f {
+  return x * sigmoid(x);
+}
+
+// tanh built on exp loses nothing near 0 only where it is the built-in; beyond |x| = 15 it is 1 in f32.
+fn tangent_hyperbolic(x: vec4f) -> vec4f {
+  return tanh(clamp(x, vec4f(-15.0), vec4f(15.0)));
+}
+
+// erf by Abramowitz & Stegun 7.1.26 has an absolute error of 1.5e-7; |x| > 4 gives 1 in f32.
+fn erf(x: vec4f) -> vec4f {
+  let a = abs(x);
+  let t = 1.0 / (1.0 + 0.3275911 * a);
+  let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  return sign(x) * (1.0 - p * exp(-min(a * a, vec4f(80.0))));
+}
+
+fn gelu(x: vec4f) -> vec4f {
+  return 0.5 * x * (1.0 + erf(x * 0.7071067811865476));
+}
+
+fn gelu_tanh(x: vec4f) -> vec4f {
+  return 0.5 * x * (1.0 + tangent_hyperbolic(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+}
+
+fn quick_gelu(x: vec4f) -> vec4f {
+  return x * sigmoid(1.702 * x);
+}
+
+fn relu(x: vec4f) -> vec4f {
+  return max(x, vec4f(0.0));
+}
+
+// x * tanh(softplus(x)); softplus is linear in f32 beyond 20, as in torch.
+fn mish(x: vec4f) -> vec4f {
+  let softplus = select(log(1.0 + exp(min(x, vec4f(20.0)))), x, x > vec4f(20.0));
+  return x * tangent_hyperbolic(softplus);
+}
+
+// WGSL leaves pow of a negative base undefined; whole exponents are what torch's pow is used for.
+fn power(x: vec4f, y: vec4f) -> vec4f {
+  let odd = fract(abs(y) * 0.5) != vec4f(0.0);
+  let magnitude = pow(abs(x), y);
+  return select(magnitude, -magnitude, (x < vec4f(0.0)) & odd);
+}

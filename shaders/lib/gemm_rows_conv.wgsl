@@ -1,0 +1,44 @@
+// Rows of x for a convolution as an implicit matrix product: row m of y is one output pixel, and each tap of the
+// kernel meets one input pixel, whose channels are contiguous.
+// x is [z0, z1, image, H, W, k] (channels last) with x_row elements from pixel to pixel; m = (image * out_h + y) * out_w + x,
+// so a whole batch is one product. Rows and columns beyond the picture are zero: only left and top padding are given,
+// right and bottom follow from the output's size. upsample = 1 reads a picture twice as large, nearest neighbour.
+struct Params {
+  z: u32, // products in the batch, 1 where m counts the images
+  z1: u32, // how many of them share an outer index: z = outer * z1 + inner
+  m: u32, // output pixels
+  n: u32, // output channels
+  k: u32, // input channels
+  taps: u32, // kernel_h * kernel_w
+  x_offset: u32, // everything down to w_row counts elements
+  x_z0: u32,
+  x_z1: u32,
+  x_row: u32,
+  w_offset: u32,
+  w_z0: u32,
+  w_z1: u32,
+  w_row: u32,
+  x_image: u32, // elements from image to image
+  in_h: u32, // the stored picture, before upsampling
+  in_w: u32,
+  out_h: u32,
+  out_w: u32,
+  kernel_w: u32,
+  stride: u32,
+  pad_top: u32,
+  pad_left: u32,
+  upsample: u32, // 0 or 1: the picture convolved is (in_h << upsample) x (in_w << upsample)
+}
+
+/// The index in x of the first channel that output pixel m sees through this tap, -1 in the padding.
+fn row_start(z: u32, m: u32, tap: u32) -> i32 {
+  let pixel = m / params.out_w;
+  let y = i32(pixel % params.out_h * params.stride + tap / params.kernel_w) - i32(params.pad_top);
+  let x = i32(m % params.out_w * params.stride + tap % params.kernel_w) - i32(params.pad_left);
+  if (x < 0 || y < 0 || x >= i32(params.in_w << params.upsample) || y >= i32(params.in_h << params.upsample)) {
+    return -1;
+  }
+  let batch = z / params.z1 * params.x_z0 + z % params.z1 * params.x_z1 + pixel / params.out_h * params.x_image;
+  let at = (u32(y) >> params.upsample) * params.in_w + (u32(x) >> params.upsample);
+  return i32(params.x_offset + batch + at * params.x_row);
+}

@@ -1,0 +1,13 @@
+// The second operand w [z0, z1, taps, k, n], n contiguous (matmul's b, values of attention), read four columns at a
+// time: n and every stride and offset of w are multiples of 4; k is free.
+alias W = f32; // f16 where the tensor is
+@group(0) @binding(1) var<storage, read> w: array<vec4<W>>;
+
+/// The weights of columns n to n + 3 for channels k to k + 3; row i of the matrix is column n + i of y.
+/// Columns and channels beyond the last repeat it: there x is zero, or y is not stored.
+fn load_w(z: u32, n: u32, tap: u32, k: u32) -> mat4x4f {
+  let first = params.w_offset + z / params.z1 * params.w_z0 + z % params.z1 * params.w_z1 + min(n, params.n - 4);
+  let row = tap * params.k + min(k + vec4u(0, 1, 2, 3), vec4u(params.k - 1));
+  let at = (first + row * params.w_row) / 4;
+  return mat4x4f(vec4f(w[at.x]), vec4f(w[at.y]), vec4f(w[at.z]), vec4f(w[at.w]));
+}

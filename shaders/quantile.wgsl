@@ -1,0 +1,79 @@
+// The q-quantile of each row with linear interpolation, as torch.quantile: x: [rows, columns] dense, y: [rows].
+// One workgroup per row selects by radix: four passes, each narrowing the sought value's key by 8 bits through a
+// histogram in workgroup memory. After lib/grid.wgsl, lib/values_1.wgsl.
+const WG: u32 = 64;
+struct Params {
+  rows: u32,
+  columns: u32,
+  below: u32, // rank (from 0) of the order statistic below the quantile
+  weight: f32, // of the next one
+}
+
+@group(0) @binding(2) var<uniform> params: Params;
+
+var<workgroup> histogram: array<atomic<u32>, 256>;
+var<workgroup> found: u32; // the key's leading bits, known so far
+var<workgroup> rank: u32; // rank sought among keys with these leading bits
+var<workgroup> not_above: atomic<u32>; // values whose key is at most the found one
+var<workgroup> next: atomic<u32>; // smallest key above it
+
+/// Unsigned keys in the order of the numbers.
+fn key_of(v: f32) -> u32 {
+  let bits = bitcast<u32>(v);
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+fn value_of(key: u32) -> f32 {
+  return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = workgroup_number(id, grid);
+  if (row >= params.rows) { return; }
+  let first = row * params.columns;
+  if (lane == 0u) {
+    found = 0u;
+    rank = params.below;
+    atomicStore(&not_above, 0u);
+    atomicStore(&next, 0xffffffffu);
+  }
+  for (var round = 0u; round < 4u; round++) {
+    let shift = 24u - 8u * round;
+    for (var i = lane; i < 256u; i += WG) { atomicStore(&histogram[i], 0u); }
+    workgroupBarrier();
+    let known = found;
+    for (var i = lane; i < params.columns; i += WG) {
+      let key = key_of(load(first + i));
+      if (round == 0u || (key >> (shift + 8u)) == known) { atomicAdd(&histogram[(key >> shift) & 255u], 1u); }
+    }
+    workgroupBarrier();
+    if (lane == 0u) {
+      var left = rank;
+      var digit = 0u;
+      while (digit < 255u && left >= atomicLoad(&histogram[digit])) {
+        left -= atomicLoad(&histogram[digit]);
+        digit++;
+      }
+      found = (known << 8u) | digit;
+      rank = left;
+    }
+    workgroupBarrier();
+  }
+  let low = found;
+  for (var i = lane; i < params.columns; i += WG) {
+    let key = key_of(load(first + i));
+    if (key <= low) { atomicAdd(&not_above, 1u); } else { atomicMin(&next, key); }
+  }
+  workgroupBarrier();
+  if (lane == 0u) {
+    var high = low;
+    if (atomicLoad(&not_above) <= params.below + 1u) { high = min(atomicLoad(&next), 0xfffffffeu); }
+    let a = value_of(low);
+    if (params.weight == 0.0) { store(0u, 0u, row, a); } else { store(0u, 0u, row, a + params.weight * (value_of(high) - a)); }
+  }
+}

@@ -1,0 +1,52 @@
+// y[row] = sum, mean, min or max of x[row, :]. One workgroup per row. x: [rows, columns], y: [rows].
+// A single pass in blocks of 64 columns a lane keeps the rounding error of long sums low (pairwise over lanes).
+// After lib/grid.wgsl.
+alias X = f32;
+
+const WG: u32 = 64;
+struct Params {
+  rows: u32,
+  columns: u32,
+  kind: u32, // 0 sum, 1 mean, 2 min, 3 max
+}
+
+@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+var<workgroup> partial: array<f32, WG>;
+
+fn combine(a: f32, b: f32) -> f32 {
+  switch (params.kind) {
+    case 2u: { return min(a, b); }
+    case 3u: { return max(a, b); }
+    default: { return a + b; }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = workgroup_number(group, groups);
+  if (row >= params.rows) { return; }
+  let first = row * params.columns;
+  var total = 0.0;
+  if (params.kind >= 2u) { total = f32(x[first]); }
+  for (var block = lane; block < params.columns; block += WG * 64u) {
+    var part = f32(x[first + block]);
+    for (var i = block + WG; i < min(params.columns, block + WG * 64u); i += WG) {
+      part = combine(part, f32(x[first + i]));
+    }
+    total = combine(total, part);
+  }
+  partial[lane] = total;
+  for (var stride = WG / 2u; stride > 0u; stride /= 2u) {
+    workgroupBarrier();
+    if (lane < stride) { partial[lane] = combine(partial[lane], partial[lane + stride]); }
+  }
+  if (lane == 0u) {
+    store(0u, 0u, row, select(partial[0], partial[0] / f32(params.columns), params.kind == 1u));
+  }
+}

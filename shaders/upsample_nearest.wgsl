@@ -1,0 +1,34 @@
+// Nearest-neighbour resize: y[b, i, j, :] = x[b, floor(i * H / out_h), floor(j * W / out_w), :], the ratio in f32 as in torch.
+// x: [B, H, W, C], y: [B, out_h, out_w, C] (channels last), both dense. One invocation per value(s) of a pixel.
+// After lib/grid.wgsl, lib/values_*.wgsl.
+struct Params {
+  images: u32,
+  channels: u32,
+  in_h: u32,
+  in_w: u32,
+  out_h: u32,
+  out_w: u32,
+  scale_y: f32,
+  scale_x: f32,
+}
+
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let runs = params.channels / LANES;
+  let place = workgroup_number(id, grid) * 64u + lane;
+  let pixel = place / runs;
+  if (pixel >= params.images * params.out_h * params.out_w) { return; }
+  let channel = place % runs * LANES;
+  let i = pixel / params.out_w % params.out_h;
+  let j = pixel % params.out_w;
+  let image = pixel / (params.out_w * params.out_h);
+  let y = min(u32(f32(i) * params.scale_y), params.in_h - 1u);
+  let x = min(u32(f32(j) * params.scale_x), params.in_w - 1u);
+  store(image, i * params.out_w + j, channel, load(((image * params.in_h + y) * params.in_w + x) * params.channels + channel));
+}

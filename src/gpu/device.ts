@@ -1,0 +1,147 @@
+import { Buffers } from "./buffers.ts";
+import { DeviceLostError, GPUCommandError } from "./errors.ts";
+import { Pipelines } from "./pipelines.ts";
+import { Profiler } from "./profiler.ts";
+
+/** Which implementation of WebGPU runs the commands. */
+export type Engine = "dawn" | "deno";
+
+/** What kernels are chosen by. */
+export interface Traits {
+  /** True for drivers that run on the CPU (lavapipe, SwiftShader). */
+  readonly software: boolean;
+  /** Lanes of a subgroup where the adapter has subgroups of one fixed size, else 0. */
+  readonly lanes: number;
+  readonly f16: boolean;
+}
+
+/** An open GPU: its buffers, pipelines and state. Closing it frees everything that was made on it. */
+export class Device implements Disposable {
+  readonly limits: GPUSupportedLimits;
+  readonly traits: Traits;
+  readonly buffers: Buffers;
+  readonly pipelines: Pipelines;
+  /** Times every dispatch where the device was opened with `profile: true`. */
+  readonly profiler: Profiler | undefined;
+  /** Runs at close, before the GPU goes: layers above leave their cleaning here. */
+  readonly closing: (() => void)[] = [];
+  #failure: Error | undefined;
+  #closed = false;
+
+  constructor(
+    readonly gpu: GPUDevice,
+    readonly adapter: GPUAdapterInfo,
+    readonly engine: Engine,
+    options: { profile: boolean },
+  ) {
+    this.limits = gpu.limits;
+    this.traits = traitsOf(gpu, adapter);
+    this.buffers = new Buffers(this);
+    this.pipelines = new Pipelines(this);
+    this.profiler = options.profile ? new Profiler(this) : undefined;
+    gpu.addEventListener("uncapturederror", (event) => {
+      event.preventDefault?.();
+      const { error } = event as GPUUncapturedErrorEvent;
+      // Dawn's error classes are not the global ones, so they are told apart by name.
+      const kind = error.constructor.name === "GPUOutOfMemoryError" ? "out of memory" : "refused command";
+      this.#failure ??= new GPUCommandError(`Cannot run on ${this.adapterName}: ${kind}: ${error.message.trim()}`);
+    });
+    gpu.lost.then((info) => {
+      if (this.#closed) return;
+      const reason = info.message.trim() || info.reason;
+      this.#failure = new DeviceLostError(
+        `Cannot go on: the device ${this.adapterName} was lost (${reason}); open a new one`,
+      );
+    });
+  }
+
+  /** The adapter's own name for itself, e.g. "llvmpipe-llvm-15-0-6-256-bits". */
+  get adapterName(): string {
+    const { description, device, vendor, architecture } = this.adapter;
+    const named = /[a-z]/i.test(device) ? device.replace(/-+$/, "") : description; // Deno's engine gives a number
+    return named || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
+  }
+
+  /** One line for people: engine, adapter, driver, lanes, dtypes. */
+  describe(): string {
+    const { lanes, f16 } = this.traits;
+    const engine = this.engine === "dawn" ? "Dawn" : "Deno's WebGPU";
+    const driver = this.adapter.description && this.adapter.description !== this.adapterName
+      ? `, ${this.adapter.description}`
+      : "";
+    const subgroups = lanes ? `, ${lanes} lanes a subgroup` : "";
+    return `${engine} on ${this.adapterName}${driver}${subgroups}, f32${f16 ? " and f16" : ""}`;
+  }
+
+  /** Throws what went wrong since the last check: a lost device, a refused command, no memory. */
+  assertAlive(): void {
+    if (this.#closed) throw new DeviceLostError("Cannot use the device: it was closed; open a new one");
+    const failure = this.#failure;
+    if (!failure) return;
+    if (!(failure instanceof DeviceLostError)) this.#failure = undefined; // a refused command is told once
+    throw failure;
+  }
+
+  /** Waits until all submitted work is done, then tells what went wrong in it. */
+  async idle(): Promise<void> {
+    this.assertAlive();
+    await this.gpu.queue.onSubmittedWorkDone();
+    this.assertAlive();
+  }
+
+  /** Copies bytes of a buffer to the host. Offset and size are multiples of 4. */
+  async read(source: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    if (bytes === 0) return new ArrayBuffer(0);
+    this.assertAlive();
+    const staging = this.buffers.create("readback", bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    const encoder = this.gpu.createCommandEncoder({ label: "readback" });
+    encoder.copyBufferToBuffer(source, offset, staging, 0, bytes);
+    this.gpu.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(GPUMapMode.READ);
+      this.assertAlive();
+      return staging.getMappedRange(0, bytes).slice(0);
+    } catch (error) {
+      this.assertAlive();
+      throw error;
+    } finally {
+      this.buffers.destroy(staging);
+    }
+  }
+
+  /** Frees everything. A second call does nothing. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    for (const clean of this.closing) clean();
+    this.#closed = true;
+    this.buffers.destroyAll();
+    this.gpu.destroy();
+    if (current === this) current = undefined;
+  }
+}
+
+function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo): Traits {
+  const { subgroupMinSize, subgroupMaxSize } = adapter;
+  const name = `${adapter.vendor} ${adapter.architecture} ${adapter.device} ${adapter.description}`;
+  const fixed = gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize;
+  return {
+    software: adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name),
+    lanes: fixed ? subgroupMinSize : 0,
+    f16: gpu.features.has("shader-f16"),
+  };
+}
+
+let current: Device | undefined;
+
+/** The device that tensors are made on: the one opened last. */
+export function currentDevice(): Device {
+  if (!current) {
+    throw new Error("Cannot make a tensor: no device is open; begin with `using device = await openDevice()`");
+  }
+  return current;
+}
+
+/** Makes a device the current one. */
+export function setCurrentDevice(device: Device): void {
+  current = device;
+}

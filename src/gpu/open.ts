@@ -1,0 +1,68 @@
+import { Device, type Engine, setCurrentDevice } from "./device.ts";
+import { useCachedDriver } from "./driver.ts";
+import { NoAdapterError } from "./errors.ts";
+import { WANTED_FEATURES } from "./types.ts";
+
+/** How to open a device. */
+export interface DeviceOptions {
+  /** "auto" (default) tries Dawn, then Deno's own WebGPU. */
+  engine?: "auto" | Engine;
+  /** Part of the name of the adapter to use, where there are several (Dawn only). */
+  adapter?: string;
+  /** Times every dispatch: see `device.profiler`. Each gets a pass of its own, which costs a little. */
+  profile?: boolean;
+}
+
+/** Opens a GPU and makes it the current device. Throws NoAdapterError where none opens. */
+export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  useCachedDriver();
+  const { engine = "auto", profile = false } = options;
+  const engines: Engine[] = engine === "auto" ? ["dawn", "deno"] : [engine];
+  const reasons: string[] = [];
+  for (const name of engines) {
+    const opened = await open(name, options).catch((error: Error) => error);
+    if (!(opened instanceof Error)) {
+      const device = new Device(opened.gpu, opened.info, name, { profile });
+      setCurrentDevice(device);
+      return device;
+    }
+    reasons.push(`${name}: ${opened.message.split("\n")[0]}`);
+  }
+  throw new NoAdapterError(
+    `Cannot open a GPU: expected an adapter, got none (${reasons.join("; ")}); run \`deno task setup\``,
+  );
+}
+
+async function open(engine: Engine, options: DeviceOptions): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
+  const api = engine === "dawn" ? await dawn(options) : navigator.gpu;
+  const adapter = await api.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) throw new Error(options.adapter ? `no adapter named like "${options.adapter}"` : "no adapter");
+  const requiredLimits: Record<string, number> = {};
+  const limits = adapter.limits as unknown as Record<string, number>;
+  for (const name in limits) {
+    if (typeof limits[name] === "number") requiredLimits[name] = limits[name];
+  }
+  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  const gpu = await adapter.requestDevice({ label: "denoise", requiredFeatures, requiredLimits });
+  return { gpu, info: adapter.info };
+}
+
+/** Toggles of Dawn: features that are off by default, and precise timestamps. */
+const ENABLED = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia", "use_vulkan_memory_model", "disable_workgroup_init"];
+const DISABLED = ["timestamp_quantization", "enable_spirv_validation"];
+
+/** Dawn's entry point, from npm's webgpu. */
+async function dawn({ adapter }: DeviceOptions): Promise<GPU> {
+  const { create, globals } = await import("webgpu");
+  for (const [name, value] of Object.entries(globals)) {
+    if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true });
+  }
+  const flags = [`enable-dawn-features=${ENABLED.join()}`, `disable-dawn-features=${DISABLED.join()}`];
+  if (adapter) flags.push(`adapter=${adapter}`);
+  const gpu = create(flags) as GPU;
+  // The process aborts once this object is collected while a device lives: a reference from a module is not enough.
+  (instances.denoiseDawn ??= []).push(gpu);
+  return gpu;
+}
+
+const instances = globalThis as { denoiseDawn?: GPU[] };

@@ -1,0 +1,147 @@
+import type { Device } from "./device.ts";
+import { ShaderError } from "./errors.ts";
+
+/** A text that is part of a shader, with the name that errors give it. */
+export interface SourcePart {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** How a shader uses a binding; bindings are numbered by their place in the list. */
+export type BindingUse = "read" | "write" | "uniform";
+
+/** What a compute pipeline is made of. Equal keys must mean equal pipelines. */
+export interface PipelineSpec {
+  readonly key: string;
+  /** Kernel name, for labels, profiles and errors. */
+  readonly label: string;
+  readonly bindings: readonly BindingUse[];
+  readonly source: () => SourcePart[];
+}
+
+/** A compute pipeline, perhaps still compiling. */
+export interface Pipeline {
+  readonly id: number;
+  readonly label: string;
+  readonly layout: GPUBindGroupLayout;
+  gpu?: GPUComputePipeline;
+  /** Settles when `gpu` is there. */
+  ready: Promise<void>;
+}
+
+/** The pipelines of one device, each compiled once. */
+export class Pipelines {
+  readonly #device: Device;
+  readonly #byKey = new Map<string, Pipeline>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  #pending = 0;
+  #since = 0;
+  #compileMs = 0;
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Number of pipelines asked for, and the wall time spent with at least one compiling. */
+  get statistics(): { count: number; compileMs: number } {
+    return { count: this.#byKey.size, compileMs: this.#compileMs };
+  }
+
+  /** The pipeline of a spec; the first request starts its compilation. */
+  get(spec: PipelineSpec): Pipeline {
+    let pipeline = this.#byKey.get(spec.key);
+    if (!pipeline) {
+      pipeline = this.#start(spec);
+      this.#byKey.set(spec.key, pipeline);
+    }
+    return pipeline;
+  }
+
+  #start(spec: PipelineSpec): Pipeline {
+    const layout = this.#layout(spec.bindings);
+    const pipeline: Pipeline = {
+      id: this.#byKey.size,
+      label: spec.label,
+      layout,
+      ready: this.#compile(spec, layout).then((gpu) => {
+        pipeline.gpu = gpu;
+      }),
+    };
+    pipeline.ready.catch(() => {}); // whoever awaits the pipeline gets the error
+    return pipeline;
+  }
+
+  async #compile(spec: PipelineSpec, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
+    const { gpu } = this.#device;
+    if (this.#pending++ === 0) this.#since = performance.now();
+    const parts = spec.source();
+    gpu.pushErrorScope("validation");
+    const module = gpu.createShaderModule({ label: spec.label, code: parts.map((part) => part.text).join("\n") });
+    const invalid = gpu.popErrorScope();
+    try {
+      return await gpu.createComputePipelineAsync({
+        label: spec.label,
+        layout: gpu.createPipelineLayout({ label: spec.label, bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: "main" },
+      });
+    } catch (error) {
+      this.#device.assertAlive();
+      throw await shaderError(spec.label, module, parts, (await invalid) ?? error);
+    } finally {
+      if (--this.#pending === 0) this.#compileMs += performance.now() - this.#since;
+    }
+  }
+
+  /** Layouts are shared: a bind group layout is the same for equal lists of uses. */
+  #layout(bindings: readonly BindingUse[]): GPUBindGroupLayout {
+    const key = bindings.join();
+    let layout = this.#layouts.get(key);
+    if (!layout) {
+      layout = this.#device.gpu.createBindGroupLayout({
+        label: key,
+        entries: bindings.map((use, binding) => ({
+          binding,
+          visibility: GPUShaderStage.COMPUTE,
+          buffer: use === "uniform"
+            ? { type: "uniform" as const, hasDynamicOffset: true }
+            : { type: use === "read" ? "read-only-storage" as const : "storage" as const },
+        })),
+      });
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+}
+
+/** Names the file and line of the first compiler message. */
+async function shaderError(
+  label: string,
+  module: GPUShaderModule,
+  parts: SourcePart[],
+  cause: unknown,
+): Promise<ShaderError> {
+  const { messages } = await module.getCompilationInfo();
+  const message = messages.find((m) => m.type === "error");
+  if (!message) {
+    const detail = (cause as { message?: string }).message ?? String(cause);
+    return new ShaderError(`Cannot compile ${label}: ${detail}`, { cause });
+  }
+  let line = message.lineNum;
+  for (const part of parts) {
+    const lines = part.text.split("\n");
+    if (line <= lines.length) {
+      const source = lines[line - 1]?.trim();
+      return new ShaderError(
+        `Cannot compile ${part.name}:${line}:${message.linePos}: ${oneLine(message.message)} in "${source}"`,
+        { cause },
+      );
+    }
+    line -= lines.length;
+  }
+  return new ShaderError(`Cannot compile ${label}: ${oneLine(message.message)}`, { cause });
+}
+
+/** The first line that says something: naga's messages draw the source below it. */
+function oneLine(message: string): string {
+  return message.split("\n").find((line) => line.trim()) ?? message;
+}

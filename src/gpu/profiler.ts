@@ -1,0 +1,120 @@
+import type { Device } from "./device.ts";
+
+/** What one dispatch is and did. */
+export interface DispatchRecord {
+  /** Kernel name. */
+  readonly kernel: string;
+  /** Module path in the model, e.g. "down_blocks.1.attentions.0". */
+  readonly path: string;
+  readonly flops: number;
+  /** Bytes that must move at least: inputs read once, output written once. */
+  readonly bytes: number;
+}
+
+/** A dispatch with its time on the GPU. */
+export interface TimedDispatch extends DispatchRecord {
+  /** Start in ms on the GPU's clock. */
+  readonly start: number;
+  readonly ms: number;
+}
+
+/** A row of `timings()`: all dispatches of one kernel in one module. */
+export interface TimingRow {
+  readonly kernel: string;
+  readonly path: string;
+  readonly calls: number;
+  readonly ms: number;
+  readonly gflops: number;
+  readonly gbytes: number;
+  /** Part of the total time, 0 to 1. */
+  readonly share: number;
+}
+
+const QUERIES = 4096; // the most that a query set may hold
+
+/** Times dispatches by timestamps at the edges of their passes. */
+export class Profiler {
+  readonly #device: Device;
+  readonly #sets: GPUQuerySet[] = [];
+  #open: DispatchRecord[] = [];
+  readonly #done: TimedDispatch[] = [];
+  readonly #reading: Promise<void>[] = [];
+
+  constructor(device: Device) {
+    this.#device = device;
+    if (!device.gpu.features.has("timestamp-query")) {
+      throw new Error(
+        `Cannot profile on ${device.adapterName}: it lacks timestamp-query; profile on another adapter`,
+      );
+    }
+  }
+
+  /** Timestamps for the pass of the next dispatch. */
+  begin(record: DispatchRecord): GPUComputePassTimestampWrites {
+    const query = this.#open.push(record) * 2 - 2;
+    const set = Math.floor(query / QUERIES);
+    this.#sets[set] ??= this.#device.gpu.createQuerySet({ label: "timestamps", type: "timestamp", count: QUERIES });
+    const first = query % QUERIES;
+    return { querySet: this.#sets[set], beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 };
+  }
+
+  /** Resolves the timestamps of a submission; call it after the last pass, before `finish()`. */
+  resolve(encoder: GPUCommandEncoder): () => void {
+    const records = this.#open;
+    this.#open = [];
+    if (records.length === 0) return () => {};
+    const { buffers } = this.#device;
+    const bytes = records.length * 16;
+    const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+    const resolved = buffers.create("timestamps", bytes, usage);
+    for (let first = 0; first < records.length * 2; first += QUERIES) {
+      const count = Math.min(QUERIES, records.length * 2 - first);
+      encoder.resolveQuerySet(this.#sets[first / QUERIES], 0, count, resolved, first * 8);
+    }
+    return () => {
+      this.#reading.push(this.#read(records, resolved, bytes));
+    };
+  }
+
+  async #read(records: DispatchRecord[], resolved: GPUBuffer, bytes: number): Promise<void> {
+    const stamps = new BigUint64Array(await this.#device.read(resolved, 0, bytes));
+    this.#device.buffers.destroy(resolved);
+    records.forEach((record, i) => {
+      const start = Number(stamps[2 * i]) / 1e6;
+      this.#done.push({ ...record, start, ms: Math.max(0, Number(stamps[2 * i + 1]) / 1e6 - start) });
+    });
+  }
+
+  /** Every dispatch timed so far, in order. */
+  async dispatches(): Promise<readonly TimedDispatch[]> {
+    await Promise.all(this.#reading.splice(0));
+    return this.#done;
+  }
+
+  /** Forgets what was timed so far. */
+  async reset(): Promise<void> {
+    await this.dispatches();
+    this.#done.length = 0;
+  }
+
+  /** One row per kernel and module path, the longest first. */
+  async rows(): Promise<TimingRow[]> {
+    const groups = Map.groupBy(await this.dispatches(), ({ kernel, path }) => `${kernel} ${path}`);
+    const sum = (list: readonly TimedDispatch[], key: "ms" | "flops" | "bytes") =>
+      list.reduce((total, dispatch) => total + dispatch[key], 0);
+    const total = sum(this.#done, "ms");
+    return [...groups.values()].map((list) => {
+      const ms = sum(list, "ms");
+      const rate = (amount: number) => ms > 0 ? amount / ms / 1e6 : 0;
+      return {
+        kernel: list[0].kernel,
+        path: list[0].path,
+        calls: list.length,
+        ms,
+        gflops: rate(sum(list, "flops")),
+        gbytes: rate(sum(list, "bytes")),
+        share: total > 0 ? ms / total : 0,
+      };
+    }).sort((a, b) => b.ms - a.ms);
+  }
+}

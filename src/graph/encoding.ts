@@ -1,0 +1,90 @@
+import type { Storage } from "../gpu/buffers.ts";
+import type { Device } from "../gpu/device.ts";
+import type { Pipeline } from "../gpu/pipelines.ts";
+import type { DispatchRecord } from "../gpu/profiler.ts";
+
+/** A dispatch with everything bound, ready to be encoded any number of times. */
+export interface Dispatch {
+  readonly pipeline: Pipeline;
+  readonly group: GPUBindGroup;
+  /** Dynamic offsets of the uniforms. */
+  readonly offsets: readonly number[];
+  readonly workgroups: readonly [number, number];
+  readonly record: DispatchRecord;
+}
+
+/** The commands of one submission. Dispatches share a compute pass; copies, and profiling, end it. */
+export class Encoding {
+  readonly #device: Device;
+  readonly #encoder: GPUCommandEncoder;
+  #pass: GPUComputePassEncoder | undefined;
+  #pipeline: Pipeline | undefined;
+  /** Dispatches encoded so far. */
+  dispatches = 0;
+
+  constructor(device: Device) {
+    this.#device = device;
+    this.#encoder = device.gpu.createCommandEncoder({ label: "denoise" });
+  }
+
+  dispatch({ pipeline, group, offsets, workgroups, record }: Dispatch): void {
+    const { profiler } = this.#device;
+    if (profiler) this.#endPass();
+    if (!this.#pass) {
+      const timestampWrites = profiler?.begin(record);
+      this.#pass = this.#encoder.beginComputePass(timestampWrites ? { timestampWrites } : {});
+    }
+    if (this.#pipeline !== pipeline) {
+      this.#pass.setPipeline(pipeline.gpu!);
+      this.#pipeline = pipeline;
+    }
+    this.#pass.setBindGroup(0, group, offsets as number[]);
+    this.#pass.dispatchWorkgroups(workgroups[0], workgroups[1]);
+    this.dispatches++;
+  }
+
+  copy(source: Storage, target: Storage): void {
+    this.#endPass();
+    const bytes = Math.ceil(Math.min(source.bytes, target.bytes) / 4) * 4;
+    if (bytes) this.#encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, bytes);
+  }
+
+  submit(): void {
+    this.#endPass();
+    const readTimes = this.#device.profiler?.resolve(this.#encoder);
+    this.#device.gpu.queue.submit([this.#encoder.finish()]);
+    readTimes?.();
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#pipeline = undefined;
+  }
+}
+
+/** A grid for a number of workgroups: a dimension is limited, so large numbers are folded into two. */
+export function foldGrid(workgroups: number, limit: number): [number, number] {
+  if (workgroups <= limit) return [workgroups, 1];
+  const rows = Math.ceil(workgroups / limit);
+  return [Math.ceil(workgroups / rows), rows];
+}
+
+/** Binds storages and uniform buffers for a pipeline. `reads` come first, in the order of its "read" bindings. */
+export function bindGroup(
+  device: Device,
+  pipeline: Pipeline,
+  uses: readonly string[],
+  reads: readonly Storage[],
+  output: Storage,
+  uniforms: { buffer: GPUBuffer; sizes: readonly number[] },
+): GPUBindGroup {
+  let [read, uniform] = [0, 0];
+  const whole = ({ buffer, offset, bytes }: Storage) => ({ buffer, offset, size: Math.max(16, Math.ceil(bytes / 16) * 16) });
+  const entries = uses.map((use, binding) => {
+    if (use === "read") return { binding, resource: whole(reads[read++]) };
+    if (use === "write") return { binding, resource: whole(output) };
+    return { binding, resource: { buffer: uniforms.buffer, offset: 0, size: uniforms.sizes[uniform++] } };
+  });
+  return device.gpu.createBindGroup({ label: pipeline.label, layout: pipeline.layout, entries });
+}

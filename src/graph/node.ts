@@ -1,0 +1,116 @@
+import type { DType } from "../core/dtype.ts";
+import type { Shape } from "../core/shape.ts";
+import type { SourcePart } from "../gpu/pipelines.ts";
+import type { Storage } from "../gpu/buffers.ts";
+import type { Expr } from "./expr.ts";
+
+let nextId = 0;
+
+/** A value in a recording. It has a storage once it was computed. */
+export abstract class Node {
+  /** Order of recording: a node's inputs have smaller ids. */
+  readonly id: number = nextId++;
+  storage: Storage | undefined;
+  /** True once a flush computed around this node without storing it: a later use then stores it. */
+  passed = false;
+
+  constructor(
+    readonly dtype: DType,
+    /** Elements in memory; every node is dense. */
+    readonly count: number,
+    /** Module path at recording, e.g. "down_blocks.0.resnets.1". */
+    readonly path: string,
+  ) {}
+
+  /** The nodes that this one is computed from. */
+  abstract readonly sources: readonly Node[];
+
+  /** Forgets how the value was computed, so that its inputs may go. */
+  abstract retire(): void;
+}
+
+/** A node's elements read as a tensor of some shape: element [i, j, …] lies at offset + i·strides[0] + j·strides[1] + …. */
+export interface View {
+  readonly node: Node;
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+/** A view that a pointwise node reads, broadcast to the node's shape. */
+export interface Operand extends View {
+  /** Outside these places of one axis the operand reads as 0: how `cat` and padding are made. */
+  readonly window?: { readonly axis: number; readonly start: number; readonly length: number };
+}
+
+/** A value that is given: a weight, an upload, an input of a traced model. */
+export class Leaf extends Node {
+  readonly sources: readonly Node[] = [];
+
+  constructor(dtype: DType, count: number, readonly label: string, storage?: Storage) {
+    super(dtype, count, "");
+    this.storage = storage;
+  }
+
+  retire(): void {}
+}
+
+/** An expression evaluated at each place of `shape`; stored dense with `strides`. */
+export class Pointwise extends Node {
+  constructor(
+    dtype: DType,
+    count: number,
+    path: string,
+    readonly shape: Shape,
+    readonly strides: readonly number[],
+    readonly expr: Expr,
+    public operands: readonly Operand[],
+    readonly scalars: readonly number[],
+  ) {
+    super(dtype, count, path);
+  }
+
+  get sources(): readonly Node[] {
+    return this.operands.map((operand) => operand.node);
+  }
+
+  retire(): void {
+    this.operands = [];
+  }
+}
+
+/** What a kernel in `shaders/` needs to run once. */
+export interface KernelSpec {
+  readonly name: string;
+  /** Snippets, then the kernel. */
+  readonly code: readonly SourcePart[];
+  /** Values for its `alias NAME = …;` and `const NAME: type = …;` lines. */
+  readonly set: Readonly<Record<string, string | number>>;
+  /** Values of its `struct Params`, by name. */
+  readonly params: Readonly<Record<string, number>>;
+  /** Bound in order from binding 0; each whole, so that `params` carries offsets. */
+  readonly inputs: readonly View[];
+  /** The output in the kernel's own coordinates: batches (outer, inner), rows, columns, and their strides. */
+  readonly axes: readonly [number, number, number, number];
+  readonly strides: readonly [number, number, number, number];
+  /** Adjacent columns that one call of `store` gets. */
+  readonly width: 1 | 4;
+  /** Number of workgroups; more than a dimension holds are folded into two (see lib/grid.wgsl). */
+  readonly workgroups: number;
+  readonly flops: number;
+}
+
+/** The output of a kernel. */
+export class Kernel extends Node {
+  constructor(dtype: DType, count: number, path: string, public spec: KernelSpec) {
+    super(dtype, count, path);
+  }
+
+  get sources(): readonly Node[] {
+    return this.spec.inputs.map((input) => input.node);
+  }
+
+  retire(): void {
+    this.spec = { ...this.spec, inputs: [] };
+  }
+}

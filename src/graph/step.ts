@@ -1,0 +1,125 @@
+import { bytesOf } from "../core/dtype.ts";
+import type { DispatchRecord } from "../gpu/profiler.ts";
+import type { BindingUse, PipelineSpec, SourcePart } from "../gpu/pipelines.ts";
+import { collapse, fit } from "./axes.ts";
+import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
+import { exprFlops } from "./expr.ts";
+import type { Group } from "./fuse.ts";
+import type { Kernel, Node, Operand } from "./node.ts";
+import { packFields, packParams } from "./uniform.ts";
+
+/** One dispatch: what runs, on which nodes, with which uniforms. */
+export interface Step {
+  readonly pipeline: PipelineSpec;
+  readonly output: Node;
+  /** Nodes bound for reading, in the order of the pipeline's "read" bindings. */
+  readonly inputs: readonly Node[];
+  /** Contents of the pipeline's "uniform" bindings, in order. */
+  readonly uniforms: readonly Uint8Array<ArrayBuffer>[];
+  readonly workgroups: number;
+  readonly record: DispatchRecord;
+}
+
+/** The dispatch that computes a group of fused nodes. */
+export function stepOf(group: Group): Step {
+  return group.kernel ? kernelStep(group, group.kernel) : pointwiseStep(group);
+}
+
+function record(group: Group, kernel: string, inputs: readonly Node[], flops: number): DispatchRecord {
+  const bytes = [...new Set(inputs), group.output].reduce((sum, node) => sum + node.count * bytesOf(node.dtype), 0);
+  return { kernel, path: (group.kernel ?? group.output).path, flops, bytes };
+}
+
+function access(operand: Operand, strides: readonly number[], axis = -1): Access {
+  const { offset, window } = operand;
+  return { dtype: operand.node.dtype, offset, strides, window: window && { ...window, axis } };
+}
+
+/** The lines in front of a shader that its types and functions need. */
+function enables(text: string, subgroups: boolean): SourcePart {
+  const lines = [/\bf16\b/.test(text) ? "enable f16;" : "", subgroups ? "enable subgroups;" : ""];
+  return { name: "enables (generated)", text: lines.join("") };
+}
+
+function pointwiseStep(group: Group): Step {
+  const { operands, shape, strides, expr, scalars, output } = group;
+  const apart = new Set(operands.flatMap(({ window }) => window ? [window.axis] : []));
+  const axes = collapse(shape, [strides, ...operands.map((operand) => operand.strides)], apart);
+  const work: Work = {
+    expr,
+    scalars,
+    operands: operands.map((operand, i) =>
+      access(operand, axes.strides[i + 1], operand.window && axes.place[operand.window.axis])
+    ),
+    sizes: axes.sizes,
+    out: { dtype: output.dtype, strides: axes.strides[0] },
+  };
+  const generated = pointwiseKernel(work);
+  const inputs = operands.map((operand) => operand.node);
+  return {
+    pipeline: pipelineOf("pointwise", generated.key, ["write", ...generated.uses], () => generated.source(0, 1)),
+    output,
+    inputs,
+    uniforms: [packFields(generated.fields)],
+    workgroups: generated.workgroups,
+    record: record(group, "pointwise", inputs, exprFlops(expr) * output.count),
+  };
+}
+
+function kernelStep(group: Group, kernel: Kernel): Step {
+  const { spec } = kernel;
+  const { operands, expr, scalars, output } = group;
+  const others = operands.filter((operand) => operand.node !== kernel);
+  const views = fit(group.shape, group.strides, others.map((operand) => operand.strides), spec.axes, spec.strides);
+  const work: Work = {
+    expr,
+    scalars,
+    operands: operands.map((operand) =>
+      operand.node === kernel ? undefined : access(operand, views![others.indexOf(operand)])
+    ),
+    sizes: spec.axes,
+    out: { dtype: output.dtype, strides: spec.strides },
+  };
+  const generated: Generated = storeFunction(work, spec.width);
+  const set = Object.entries(spec.set);
+  const reads = spec.inputs.map(() => "read" as const);
+  // Bindings: the kernel's inputs, the output, params, then what `store` needs.
+  const uses: BindingUse[] = [...reads, "write", "uniform", ...generated.uses];
+  const source = () => {
+    const parts = spec.code.map(({ name, text }) => ({ name, text: setLines(text, set) }));
+    return [...parts, ...generated.source(reads.length, reads.length + 2)];
+  };
+  const inputs = [...spec.inputs, ...others].map((view) => view.node);
+  return {
+    pipeline: pipelineOf(spec.name, `${set.join()}|${spec.code.map((part) => part.name)}|${generated.key}`, uses, source),
+    output,
+    inputs,
+    uniforms: [
+      packParams(spec.name, spec.code.find((part) => part.text.includes("struct Params"))?.text ?? "", spec.params),
+      packFields(generated.fields),
+    ],
+    workgroups: spec.workgroups,
+    record: record(group, spec.name, inputs, spec.flops + exprFlops(expr) * output.count),
+  };
+}
+
+/** Replaces the values of `alias NAME = …;` and `const NAME: type = …;` lines. */
+function setLines(text: string, set: [string, string | number][]): string {
+  for (const [name, value] of set) {
+    text = text.replace(new RegExp(`^(alias ${name} = |const ${name}: \\w+ = )[^;]*;`, "m"), `$1${value};`);
+  }
+  return text;
+}
+
+function pipelineOf(label: string, key: string, bindings: BindingUse[], parts: () => SourcePart[]): PipelineSpec {
+  return {
+    label,
+    key: `${label}|${key}`,
+    bindings,
+    source: () => {
+      const list = parts();
+      const text = list.map((part) => part.text).join("\n");
+      return [enables(text, /\bsubgroup[A-Z_]/.test(text)), ...list];
+    },
+  };
+}

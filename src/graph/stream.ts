@@ -1,0 +1,233 @@
+import { bytesOf } from "../core/dtype.ts";
+import { alignUp, type Storage } from "../gpu/buffers.ts";
+import type { Device } from "../gpu/device.ts";
+import { type Call, Output } from "./call.ts";
+import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
+import { fuse } from "./fuse.ts";
+import type { Leaf, Node } from "./node.ts";
+import { Plan, reachable } from "./plan.ts";
+import { type Step, stepOf } from "./step.ts";
+
+const GROUPS_KEPT = 512; // bind groups of loop arithmetic that are kept for reuse
+
+/** Figures of the last submission. */
+export interface StepStatistics {
+  readonly dispatches: number;
+  /** Time to fuse, encode and submit. */
+  readonly encodeMs: number;
+}
+
+/**
+ * The recorded, not yet submitted work of one device. What awaits flushes it: values that nothing consumed so far are
+ * computed and stored; what they are computed from is fused into them.
+ */
+export class Stream {
+  readonly #device: Device;
+  /** Values to be stored at the next flush. */
+  readonly #pending = new Set<Node>();
+  readonly #groups = new Map<string, GPUBindGroup>();
+  readonly #plans = new Set<Plan>();
+  #uniforms: GPUBuffer | undefined;
+  #tracing = 0;
+  /** Told of every new node, e.g. a scope. */
+  readonly watchers: ((node: Node) => void)[] = [];
+  /** Releases that wait for the pending work, which may use what they free. */
+  #releases: (() => void)[] = [];
+  statistics: StepStatistics = { dispatches: 0, encodeMs: 0 };
+
+  constructor(device: Device) {
+    this.#device = device;
+    device.closing.push(() => {
+      this.#pending.clear();
+      this.#groups.clear();
+    });
+  }
+
+  /** Takes note of a new node. Its sources need no storing of their own, unless an earlier flush passed over them. */
+  add(node: Node): void {
+    if (this.#tracing) return;
+    this.#device.assertAlive();
+    this.note(node);
+    for (const source of node.sources) {
+      if (source.storage) continue;
+      if (source.passed) this.#pending.add(source);
+      else this.#pending.delete(source);
+    }
+    this.#pending.add(node);
+  }
+
+  /** Tells the watchers of a new node. */
+  note(node: Node): void {
+    for (const watch of this.watchers) watch(node);
+  }
+
+  /** Frees something once the work recorded so far is submitted: a release is a command like any other. */
+  afterSubmit(release: () => void): void {
+    if (this.#pending.size === 0) release();
+    else this.#releases.push(release);
+  }
+
+  /** Makes sure that the next flush stores a node. */
+  want(node: Node): void {
+    if (!node.storage) this.#pending.add(node);
+  }
+
+  /** Makes a plan of what `trace` records; nothing recorded in it runs by itself. */
+  trace(label: string, inputs: readonly Leaf[], trace: () => readonly Node[]): Plan {
+    this.#tracing++;
+    try {
+      const plan = new Plan(this.#device, label, inputs, trace());
+      this.#plans.add(plan);
+      return plan;
+    } finally {
+      this.#tracing--;
+    }
+  }
+
+  /** Runs `trace` for its checks and shapes only. */
+  rehearse<T>(trace: () => T): T {
+    this.#tracing++;
+    try {
+      return trace();
+    } finally {
+      this.#tracing--;
+    }
+  }
+
+  /** Frees a plan once the work that uses it is submitted. */
+  drop(plan: Plan): void {
+    this.#plans.delete(plan);
+    this.afterSubmit(() => plan.release());
+  }
+
+  /** Waits for pipelines that pending work needs, then submits all of it. Does not wait for the GPU. */
+  async flush(): Promise<void> {
+    try {
+      while (true) {
+        const waiting = this.#schedule().flatMap((work) => "plan" in work ? work.plan.compiling : this.#compiling(work));
+        if (waiting.length === 0) break;
+        await Promise.all(waiting);
+      }
+    } catch (error) {
+      this.#settle(); // else every later flush would meet the same error
+      throw error;
+    }
+    if (this.#pending.size > 0) this.#submit();
+  }
+
+  /** Forgets the pending work, done or failed, and runs the releases that waited for it. */
+  #settle(): void {
+    this.#pending.clear();
+    for (const release of this.#releases.splice(0)) release();
+  }
+
+  #submit(): void {
+    this.#device.assertAlive();
+    const start = performance.now();
+    const nodes = reachable(this.#pending);
+    const schedule = this.#schedule();
+    const encoding = new Encoding(this.#device);
+    const uniforms = this.#upload(schedule.flatMap((work) => "plan" in work ? [] : work.uniforms));
+    try {
+      for (const work of schedule) {
+        if ("plan" in work) this.#encodeCall(encoding, work);
+        else this.#encodeStep(encoding, work, uniforms);
+      }
+      encoding.submit();
+    } finally {
+      this.#settle();
+    }
+    for (const node of nodes) node.passed = !node.storage;
+    this.statistics = { dispatches: encoding.dispatches, encodeMs: performance.now() - start };
+  }
+
+  #compiling(step: Step): Promise<void>[] {
+    const pipeline = this.#device.pipelines.get(step.pipeline);
+    return pipeline.gpu ? [] : [pipeline.ready];
+  }
+
+  /** Pending work in order: single steps, and calls of plans. */
+  #schedule(): (Step | Call)[] {
+    const nodes = reachable(this.#pending);
+    const calls = new Set(nodes.flatMap((node) => node instanceof Output ? node.call : []));
+    const arguments_ = [...calls].flatMap((call) => call.inputs);
+    const kept = new Set([...this.#pending, ...arguments_]);
+    const own = nodes.filter((node) => !(node instanceof Output));
+    const maxBuffers = this.#device.limits.maxStorageBuffersPerShaderStage;
+    const order = (work: Step | Call) => "plan" in work ? work.outputs[0].id : work.output.id;
+    return [...fuse(own, kept, maxBuffers).map(stepOf), ...calls].sort((a, b) => order(a) - order(b));
+  }
+
+  /** Writes the uniforms of a submission into one buffer; returns where each begins. */
+  #upload(blocks: readonly Uint8Array<ArrayBuffer>[]): { buffer: GPUBuffer; next: () => number } {
+    const step = Math.max(16, this.#device.limits.minUniformBufferOffsetAlignment);
+    const bytes = new Uint8Array(Math.max(16, blocks.reduce((sum, block) => sum + alignUp(block.length, step), 0)));
+    const offsets: number[] = [];
+    let end = 0;
+    for (const block of blocks) {
+      offsets.push(end);
+      bytes.set(block, end);
+      end += alignUp(block.length, step);
+    }
+    if (!this.#uniforms || this.#uniforms.size < bytes.length) {
+      if (this.#uniforms) this.#device.buffers.destroy(this.#uniforms);
+      this.#groups.clear();
+      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+      this.#uniforms = this.#device.buffers.create("loop uniforms", Math.max(65536, 2 * bytes.length), usage);
+    }
+    this.#device.gpu.queue.writeBuffer(this.#uniforms, 0, bytes);
+    let i = 0;
+    return { buffer: this.#uniforms, next: () => offsets[i++] };
+  }
+
+  #encodeStep(encoding: Encoding, step: Step, uniforms: { buffer: GPUBuffer; next: () => number }): void {
+    const { output, record } = step;
+    const pipeline = this.#device.pipelines.get(step.pipeline);
+    const storage = this.#device.buffers.allocate(record.kernel, output.count * bytesOf(output.dtype));
+    const reads = step.inputs.map((node) => liveStorage(node));
+    const offsets = step.uniforms.map(() => uniforms.next());
+    const key = [pipeline.id, ...reads.map((read) => read.id), storage.id].join();
+    let group = this.#groups.get(key);
+    if (!group) {
+      const sizes = step.uniforms.map((block) => block.length);
+      group = bindGroup(this.#device, pipeline, step.pipeline.bindings, reads, storage, { buffer: uniforms.buffer, sizes });
+      if (this.#groups.size >= GROUPS_KEPT) this.#groups.delete(this.#groups.keys().next().value!);
+      this.#groups.set(key, group);
+    }
+    const workgroups = foldGrid(step.workgroups, this.#device.limits.maxComputeWorkgroupsPerDimension);
+    const dispatch: Dispatch = { pipeline, group, offsets, workgroups, record };
+    if (output.count > 0) encoding.dispatch(dispatch);
+    this.#store(output, storage);
+  }
+
+  #encodeCall(encoding: Encoding, call: Call): void {
+    const values = call.inputs.map((node) => liveStorage(node));
+    const results = call.plan.encode(encoding, values, values.map((value) => String(value.id)));
+    results.forEach((storage, i) => this.#store(call.outputs[i], storage));
+  }
+
+  #store(node: Node, storage: Storage): void {
+    node.storage = storage;
+    node.retire();
+  }
+
+  /** The traced graphs with their dispatches and memory, as text. */
+  dump(): string {
+    return [...this.#plans].map((plan) => plan.dump()).join("\n\n");
+  }
+}
+
+function liveStorage(node: Node): Storage {
+  if (!node.storage) throw new Error("Cannot submit: a value is used before it was computed");
+  if (node.storage.released) throw new Error("Cannot use a tensor that was disposed; keep it with scope.keep()");
+  return node.storage;
+}
+
+const streams = new WeakMap<Device, Stream>();
+
+/** The stream of a device. */
+export function streamOf(device: Device): Stream {
+  let stream = streams.get(device);
+  if (!stream) streams.set(device, stream = new Stream(device));
+  return stream;
+}

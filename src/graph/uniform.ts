@@ -1,0 +1,40 @@
+/** A member of a uniform struct: its name, WGSL type and value. */
+export type Field = readonly [name: string, type: "u32" | "i32" | "f32", value: number];
+
+/** The struct's members, one a line. */
+export function structBody(fields: readonly Field[]): string {
+  return fields.map(([name, type]) => `  ${name}: ${type},`).join("\n");
+}
+
+/** The struct's bytes; every member takes 4. */
+export function packFields(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
+  const data = new DataView(new ArrayBuffer(Math.max(16, Math.ceil(fields.length / 4) * 16)));
+  fields.forEach(([, type, value], i) => {
+    if (type === "f32") data.setFloat32(i * 4, value, true);
+    else data.setInt32(i * 4, value | 0, true); // u32 wraps: offsets may be negative
+  });
+  return new Uint8Array(data.buffer);
+}
+
+const members = new Map<string, [string, Field[1]][]>();
+
+/** Packs values for the `struct Params` of a WGSL text, by name. Throws where the names differ. */
+export function packParams(
+  kernel: string,
+  wgsl: string,
+  values: Readonly<Record<string, number>>,
+): Uint8Array<ArrayBuffer> {
+  let fields = members.get(wgsl);
+  if (!fields) {
+    const body = /struct Params \{([^}]*)\}/.exec(wgsl)?.[1] ?? "";
+    const code = body.replaceAll(/\/\/.*$/gm, "");
+    fields = [...code.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map(([, name, type]) => [name, type as Field[1]]);
+    members.set(wgsl, fields);
+  }
+  const surplus = Object.keys(values).find((name) => !fields.some(([field]) => field === name));
+  if (surplus) throw new Error(`Cannot run ${kernel}: its Params lack "${surplus}"`);
+  return packFields(fields.map(([name, type]) => {
+    if (!(name in values)) throw new Error(`Cannot run ${kernel}: no value for "${name}" of its Params`);
+    return [name, type, values[name]];
+  }));
+}

@@ -1,0 +1,100 @@
+import { basename } from "node:path";
+import { BinaryFile } from "./binary_file.ts";
+import { damaged, quote } from "./refusal.ts";
+import { readSafetensors } from "./safetensors.ts";
+import { readShardIndex } from "./shard_index.ts";
+import type { Contents, StoredTensor, TensorInfo } from "./stored_tensor.ts";
+import { readElements } from "./stored_tensor.ts";
+import { readTorchLegacy, readTorchZip } from "./torch_file.ts";
+
+export { READ_LIMIT } from "./binary_file.ts";
+export { bytesOf } from "./stored_tensor.ts";
+export type { CheckpointDType, TensorInfo } from "./stored_tensor.ts";
+
+/** The tensors of one or several open files of weights. */
+export class Checkpoint implements Disposable {
+  readonly #files: DisposableStack;
+  readonly #stored: Map<string, StoredTensor>;
+  /** What there is, by name. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The strings that safetensors files carry, such as "format". */
+  readonly metadata: ReadonlyMap<string, string>;
+
+  /** For openCheckpoint(), which has checked the contents. */
+  constructor(files: DisposableStack, { tensors, metadata }: Contents) {
+    this.#files = files;
+    this.#stored = tensors;
+    this.tensors = tensors;
+    this.metadata = metadata;
+  }
+
+  /**
+   * Reads `count` elements from element `first` in row-major order, as little-endian bytes, at most READ_LIMIT of
+   * them: large tensors are read in pieces. Elements of a torch view are gathered. The bytes begin their buffer, so
+   * that typed arrays can view it.
+   */
+  read(info: TensorInfo, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
+    const stored = this.#stored.get(info.name);
+    if (!stored) throw new RangeError(`Cannot read ${quote(info.name)}: no such key in the checkpoint`);
+    return readElements(stored, first, count);
+  }
+
+  /** Closes the files. */
+  close(): void {
+    this.#files.dispose();
+  }
+
+  /** Closes the files, at the end of `using`. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Opens weights: a safetensors file, a torch file (zip, or the stream before torch 1.6), the index of shards, or a
+ * list of files. All headers are read and checked; no tensor is.
+ */
+export async function openCheckpoint(paths: string | readonly string[]): Promise<Checkpoint> {
+  using opened = new DisposableStack(); // closes the files where one of them is refused
+  const all: Contents = { tensors: new Map(), metadata: new Map() };
+  for (const path of [paths].flat()) {
+    const shards = path.endsWith(".json")
+      ? await readShardIndex(path)
+      : new Map<string, string[]>([[path, []]]);
+    for (const [shard, promised] of shards) {
+      const contents = await readContents(opened.use(await BinaryFile.open(shard)));
+      const missing = promised.find((name) => !contents.tensors.has(name));
+      if (missing !== undefined) {
+        throw damaged(shard, `${quote(missing)}, as ${basename(path)} promises`, "no such key");
+      }
+      merge(all, contents, shard);
+    }
+  }
+  return new Checkpoint(opened.move(), all);
+}
+
+function merge(all: Contents, { tensors, metadata }: Contents, path: string): void {
+  for (const [name, tensor] of tensors) {
+    const other = all.tensors.get(name);
+    if (other) throw damaged(path, "each tensor in one file", `${quote(name)} in ${other.file.path} too`);
+    all.tensors.set(name, tensor);
+  }
+  for (const [key, value] of metadata) all.metadata.set(key, value);
+}
+
+/** Tells the format by the first bytes: old repositories name their files as they like. */
+async function readContents(file: BinaryFile): Promise<Contents> {
+  const head = await file.read(0, Math.min(file.size, 16));
+  const text = String.fromCharCode(...head);
+  if (text.startsWith("version https://")) {
+    throw new Error(`Cannot load ${file.path}: expected weights, got a Git LFS pointer; run git lfs pull`);
+  }
+  if (text.startsWith("PK\x03\x04")) return await readTorchZip(file);
+  if (file.path.endsWith(".safetensors") || text[8] === "{") return await readSafetensors(file);
+  if (/^[\x80L]/.test(text)) return await readTorchLegacy(file);
+  throw damaged(
+    file.path,
+    "a safetensors or torch file",
+    text === "" ? "no bytes" : `one that begins ${quote(text)}`,
+  );
+}

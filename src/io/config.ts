@@ -1,0 +1,107 @@
+import type { z } from "zod";
+import { BinaryFile } from "./binary_file.ts";
+import { parseJson } from "./json.ts";
+import { damaged, quote } from "./refusal.ts";
+
+const maxJson = 100_000_000; // bytes; tokenizers are the largest, at some 20 MB
+
+/** Reads a JSON file; throws one line with line and column where it is not JSON. */
+export async function readJson(path: string): Promise<unknown> {
+  using file = await BinaryFile.open(path);
+  if (file.size > maxJson) throw damaged(path, `JSON of at most ${maxJson} bytes`, `${file.size}`);
+  const bytes = await file.read(0, file.size);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw damaged(path, "JSON in UTF-8", "other bytes");
+  }
+  return parseJson(text, path);
+}
+
+/**
+ * Checks a config against its schema; `where` names it in messages. A refinement's message is what was expected:
+ * `z.number().refine(isEven, "an even number")` gives "expected width to be an even number, got 7".
+ */
+export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue, ...others] = result.error.issues;
+  const { path, expected } = describe(issue);
+  const subject = path.length > 0 ? `${format(path)} to be ${expected}` : expected;
+  const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+  throw new TypeError(
+    `Cannot load ${where}: expected ${subject}, got ${quote(follow(value, path))}${more}; correct the config`,
+  );
+}
+
+/** Keys that a config has and its schema does not know; keys like _class_name are about the file itself. */
+export function unknownKeys(schema: z.ZodObject, value: unknown): string[] {
+  return Object.keys(value ?? {}).filter((key) => !key.startsWith("_") && !Object.hasOwn(schema.shape, key));
+}
+
+/** Where a problem lies and what was expected there. */
+interface Problem {
+  path: PropertyKey[];
+  expected: string;
+}
+
+function describe(issue: z.core.$ZodIssue): Problem {
+  const { path } = issue;
+  switch (issue.code) {
+    case "invalid_type":
+      return { path, expected: typeNames[issue.expected] ?? issue.expected };
+    case "invalid_value":
+      return {
+        path,
+        expected: `${issue.values.length > 1 ? "one of " : ""}${issue.values.map(quote).join(", ")}`,
+      };
+    case "too_small":
+      return {
+        path,
+        expected: bound(issue.origin, issue.inclusive ? "at least" : "more than", issue.minimum),
+      };
+    case "too_big":
+      return {
+        path,
+        expected: bound(issue.origin, issue.inclusive ? "at most" : "less than", issue.maximum),
+      };
+    case "invalid_union":
+      return describeUnion(path, issue.errors.map(([first]) => describe(first)));
+    default:
+      return { path, expected: issue.message };
+  }
+}
+
+/** All choices of a union, or the inner problem of the one that fits from the outside. */
+function describeUnion(path: PropertyKey[], choices: Problem[]): Problem {
+  const inner = choices.find((choice) => choice.path.length > 0);
+  if (inner) return { path: [...path, ...inner.path], expected: inner.expected };
+  return { path, expected: choices.map((choice) => choice.expected).join(" or ") };
+}
+
+function bound(origin: string, relation: string, limit: number | bigint): string {
+  const unit = { array: " items", string: " characters" }[origin] ?? "";
+  return `${relation} ${limit}${unit}`;
+}
+
+const typeNames: Record<string, string> = {
+  number: "a number",
+  int: "a whole number",
+  string: "a string",
+  boolean: "true or false",
+  array: "a list",
+  tuple: "a list",
+  object: "an object",
+  record: "an object",
+};
+
+/** `down_block_types[1]`, `text.hidden_size`. */
+function format(path: PropertyKey[]): string {
+  const parts = path.map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`);
+  return parts.join("").replace(/^\./, "");
+}
+
+function follow(value: unknown, path: PropertyKey[]): unknown {
+  return path.reduce((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], value);
+}

@@ -1,0 +1,142 @@
+import { createHash } from "node:crypto";
+import { diskError } from "./disk_error.ts";
+import { isFile } from "./hub_cache.ts";
+import { bytesOf, request, Watchdog } from "./http.ts";
+import { PartialFile } from "./partial_file.ts";
+import { PassingError, retry, type RetryOptions, sleep } from "./retry.ts";
+
+/** A file on the hub whose bytes are wanted. */
+export interface Download {
+  /** On the hub; it may redirect elsewhere. */
+  url: string;
+  /** For messages. */
+  name: string;
+  /** sha256 or git's sha1 of the file, and its name under blobs/. */
+  etag: string;
+  /** Bytes, where the hub says. */
+  size?: number;
+  /** Only for the host of `url`. */
+  token?: string;
+  /** The error for an answer that brings no file. */
+  refuse: (response: Response) => Error;
+}
+
+/** How a download behaves. */
+export interface DownloadOptions extends RetryOptions {
+  /** A server that is silent for longer is taken for gone, in ms. */
+  timeout: number;
+  /** Told how many bytes are there. */
+  onBytes: (loaded: number) => void;
+}
+
+/** Fetches a file, goes on where an earlier run stopped, checks it and only then calls it `blob`. */
+export async function downloadBlob(blob: string, file: Download, options: DownloadOptions): Promise<void> {
+  try {
+    using partial = await claim(blob, file.size, options);
+    if (!partial) return;
+    try {
+      await fillAndCheck(partial, file, options);
+      await partial.publish();
+    } catch (error) {
+      if (diskError(error, blob) !== error) await partial.discard(); // a full disk needs the room
+      throw error;
+    }
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (!(error instanceof PassingError)) throw diskError(error, blob);
+    throw new Error(`Cannot download ${file.name}: ${error.message}; run again to go on where it stopped`, {
+      cause: error,
+    });
+  }
+}
+
+/** A partial file to fill, or nothing where the blob is there, perhaps thanks to another process. */
+async function claim(
+  blob: string,
+  size: number | undefined,
+  { signal, timeout, onBytes }: DownloadOptions,
+): Promise<PartialFile | undefined> {
+  const patience = 4 * timeout; // without growth; the other process may be summing up a large file
+  let seen = -1;
+  let since = Date.now();
+  while (!await isFile(blob, size)) {
+    const claimed = await PartialFile.claim(blob, { evenIfBusy: Date.now() - since > patience });
+    if (claimed instanceof PartialFile) {
+      if (!await isFile(blob, size)) return claimed;
+      using late = claimed; // the other process has just finished
+      await late.discard();
+      return undefined;
+    }
+    if (claimed.busy !== seen) {
+      seen = claimed.busy;
+      since = Date.now();
+      onBytes(seen);
+    }
+    await sleep(100, signal);
+  }
+}
+
+async function fillAndCheck(partial: PartialFile, file: Download, options: DownloadOptions): Promise<void> {
+  for (;;) {
+    const resumed = partial.size > 0;
+    let furthest = partial.size;
+    const achieved = () => furthest = Math.max(furthest, partial.size);
+    await retry(() => fill(partial, file, options), { ...options, achieved });
+    const sum = await checksum(partial, file.etag, options.signal);
+    if (sum === file.etag) return;
+    if (!resumed) {
+      await partial.discard();
+      throw new Error(`Cannot trust ${file.name}: expected checksum ${file.etag}, got ${sum}; run again`);
+    }
+    await partial.restart(); // the leftover was at fault, or so we hope
+  }
+}
+
+/** Brings the partial file to its full size with one request. */
+async function fill(partial: PartialFile, file: Download, options: DownloadOptions): Promise<void> {
+  const { size } = file;
+  if (size !== undefined && partial.size > size) await partial.restart();
+  if (partial.size === size) return;
+
+  using watchdog = new Watchdog(options.timeout, options.signal);
+  const start = partial.size;
+  const headers: Record<string, string> = start > 0 ? { range: `bytes=${start}-` } : {};
+  const response = await request(file.url, { headers, token: file.token, watchdog });
+  const wrongPart = response.status === 206 && !startsAt(response, start);
+  if (wrongPart || response.status === 416) {
+    await response.body?.cancel();
+    await partial.restart();
+    throw new PassingError(`expected ${size ?? "more"} bytes, got ${start} and not the rest`);
+  }
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw file.refuse(response);
+  }
+  if (start > 0 && response.status !== 206) await partial.restart(); // the whole file comes, asked or not
+  for await (const bytes of bytesOf(response, watchdog)) {
+    await partial.append(bytes);
+    options.onBytes(partial.size);
+    if (size !== undefined && partial.size > size) break;
+  }
+  if (size === undefined || partial.size === size) return;
+  const got = partial.size;
+  if (got > size) await partial.restart();
+  throw new PassingError(`expected ${size} bytes, got ${got > size ? "more" : got}`);
+}
+
+function startsAt(response: Response, start: number): boolean {
+  return response.headers.get("content-range")?.startsWith(`bytes ${start}-`) ?? false;
+}
+
+/** The file's etag as its bytes on the disk give it; an etag that is no checksum is returned unchecked. */
+async function checksum(partial: PartialFile, etag: string, signal?: AbortSignal): Promise<string> {
+  const isSha256 = /^[0-9a-f]{64}$/.test(etag);
+  if (!isSha256 && !/^[0-9a-f]{40}$/.test(etag)) return etag;
+  const hash = createHash(isSha256 ? "sha256" : "sha1");
+  if (!isSha256) hash.update(`blob ${partial.size}\0`); // as git does
+  for await (const bytes of partial.bytes()) {
+    signal?.throwIfAborted();
+    hash.update(bytes);
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,130 @@
+import { PassingError } from "./retry.ts";
+
+/** Ends a request that stays silent for too long, and one that the user gives up. */
+export class Watchdog implements Disposable {
+  /** For fetch(). */
+  readonly signal: AbortSignal;
+  #silence = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timeout: number;
+
+  /** Starts the count; `timeout` in ms. */
+  constructor(timeout: number, signal?: AbortSignal) {
+    this.#timeout = timeout;
+    this.signal = signal ? AbortSignal.any([this.#silence.signal, signal]) : this.#silence.signal;
+    this.feed();
+  }
+
+  /** Starts the count again: something arrived. */
+  feed(): void {
+    clearTimeout(this.#timer);
+    const reason = new PassingError(`no answer within ${this.#timeout / 1000} s`);
+    this.#timer = setTimeout(() => this.#silence.abort(reason), this.#timeout);
+  }
+
+  /** Ends the count. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** A request to the hub. */
+export interface HubRequest {
+  /** "GET" by default. */
+  method?: "GET" | "HEAD";
+  /** Beyond those that every request has. */
+  headers?: Record<string, string>;
+  /** Sent to the host of `url` and to no other. */
+  token?: string;
+  /** Fed by the caller while it reads the body. */
+  watchdog: Watchdog;
+  /** Stop at the redirect to where the bytes lie: its headers describe the file behind it. */
+  stayHome?: boolean;
+}
+
+const mostRedirects = 10;
+
+/**
+ * Sends a request and follows its redirects by hand, since the token may not leave the hub.
+ * Failures that may pass, those of the network, 408, 429 and 5xx, are thrown as PassingError.
+ */
+export async function request(url: string, options: HubRequest): Promise<Response> {
+  const { method = "GET", token, watchdog, stayHome = false } = options;
+  const home = new URL(url).origin;
+  let target = new URL(url);
+  for (let hop = 0; hop <= mostRedirects; hop++) {
+    const headers = new Headers(options.headers);
+    headers.set("accept-encoding", "identity"); // sizes and ranges count the file's own bytes
+    if (token && target.origin === home) headers.set("authorization", `Bearer ${token}`);
+
+    const response = await send(target, { method, headers, redirect: "manual", signal: watchdog.signal });
+    watchdog.feed();
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status >= 400 || !location) return await passOrThrow(response);
+    const next = redirected(target, location);
+    if (stayHome && (next.origin !== home || response.headers.has("x-linked-etag"))) return response;
+    await response.body?.cancel();
+    target = next;
+  }
+  throw new Error(`Cannot fetch ${url}: expected a file, got more than ${mostRedirects} redirects`);
+}
+
+async function send(url: URL, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    throw networkError(error, url);
+  }
+}
+
+/** Yields the body piece by piece. */
+export async function* bytesOf(response: Response, watchdog: Watchdog): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const bytes of response.body ?? []) {
+      watchdog.feed();
+      yield bytes;
+    }
+  } catch (error) {
+    throw networkError(error, new URL(response.url));
+  }
+}
+
+/** Reads the body as text. */
+export async function textOf(response: Response, watchdog: Watchdog): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const bytes of bytesOf(response, watchdog)) text += decoder.decode(bytes, { stream: true });
+  return text + decoder.decode();
+}
+
+/** fetch() reports what the network did as TypeError; a missing permission or an abort comes as it is. */
+function networkError(error: unknown, url: URL): unknown {
+  if (!(error instanceof TypeError)) return error;
+  return new PassingError(`no connection to ${url.host} (${error.message})`, { cause: error });
+}
+
+async function passOrThrow(response: Response): Promise<Response> {
+  const { status } = response;
+  if (status !== 408 && status !== 429 && status < 500) return response;
+  await response.body?.cancel();
+  const wait = retryAfter(response.headers.get("retry-after"));
+  const asked = wait === undefined ? "" : `, which asks to wait ${Math.ceil(wait / 1000)} s`;
+  throw new PassingError(`status ${status}${asked}`, { wait });
+}
+
+/** Retry-After in ms: seconds or a date. */
+function retryAfter(value: string | null): number | undefined {
+  if (!value) return undefined;
+  const ms = /^\d+$/.test(value) ? 1000 * Number(value) : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
+/** fetch() would also open file: and data:, and what goes from https to http may be read by others. */
+function redirected(from: URL, location: string): URL {
+  const to = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+  const safe = to?.protocol === "https:" || (to?.protocol === "http:" && from.protocol === "http:");
+  if (!to || !safe) {
+    throw new Error(`Cannot follow the redirect of ${from.origin}: expected https, got ${location}`);
+  }
+  return to;
+}

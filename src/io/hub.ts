@@ -1,0 +1,204 @@
+import { join } from "node:path/posix";
+import { nearest } from "../core/error.ts";
+import { isCommit, isEtag, isFile, isInside, listFolder, type Listing, RepoCache } from "./hub_cache.ts";
+import { HubRepo } from "./hub_repo.ts";
+import { hubSettings } from "./hub_settings.ts";
+import { quote } from "./refusal.ts";
+import { PassingError } from "./retry.ts";
+import { isIndex, shardsOf } from "./weight_index.ts";
+export { neededFiles, type Wanted } from "./needed_files.ts";
+
+/** How far the download of one file is. */
+export interface Progress {
+  /** Name in the repository. */
+  file: string;
+  /** Bytes on the disk. */
+  loaded: number;
+  /** Bytes in all, where the hub says. */
+  total?: number;
+  /** Checked and in its place. */
+  done: boolean;
+}
+
+/** Options of resolveRepo(). */
+export interface ResolveOptions {
+  /** Chooses what is needed from the names of all files; neededFiles() does it for a component. */
+  files: (listing: string[]) => string[];
+  /** Branch, tag or commit; "main" by default. */
+  revision?: string;
+  /** Instead of HF_TOKEN. */
+  token?: string;
+  /** Use what the cache holds and ask nobody, as HF_HUB_OFFLINE=1 does. */
+  localFilesOnly?: boolean;
+  /** Told of every piece that arrives. */
+  onProgress?: (progress: Progress) => void;
+  /** Told in one line when the cache is used because the hub cannot be reached; console.warn by default. */
+  onNotice?: (line: string) => void;
+  /** Ends the work; what has arrived is kept for the next run. */
+  signal?: AbortSignal;
+  /** Instead of the process's environment. */
+  env?: (name: string) => string | undefined;
+  /** Wait after a first failure, doubled after each, in ms. */
+  retryPause?: number;
+}
+
+/** A repository whose needed files lie on this machine. */
+export interface ResolvedRepo {
+  /** Where the files lie under their own names. */
+  folder: string;
+  /** Absent for a local folder. */
+  commit?: string;
+  /** The chosen files and the shards of a chosen index, relative to the folder. */
+  files: string[];
+}
+
+/** Finds a local folder, or brings the files needed of a Hugging Face repository into the cache of Python. */
+export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): Promise<ResolvedRepo> {
+  const { revision = "main", files: choose, signal, onNotice = console.warn } = options;
+  signal?.throwIfAborted();
+  if (await isLocal(pathOrRepo)) return await openFolder(pathOrRepo, choose);
+  checkNames(pathOrRepo, revision);
+
+  const settings = await hubSettings(options.env ?? ((name) => Deno.env.get(name)), options.token);
+  const cache = new RepoCache(settings.cache, pathOrRepo);
+  const cached = await searchCache(cache, revision, choose);
+  const isWhole = cached?.missing.length === 0;
+  if (isWhole && isCommit(revision)) return cached.found;
+
+  const lack = cached
+    ? `missing ${cached.missing.join(", ")}`
+    : `no revision "${revision}" in ${cache.folder}`;
+  if (options.localFilesOnly || settings.offline) {
+    if (isWhole) return cached.found;
+    throw new Error(`Cannot open ${pathOrRepo} offline: ${lack}; run once with the network`);
+  }
+
+  const hub = new HubRepo(settings, pathOrRepo, { pause: options.retryPause ?? 1000, signal });
+  try {
+    const { commit, listing } = await askHub(hub, cache, revision, { patient: !isWhole });
+    const found = await fetchFiles({ hub, cache, commit, listing }, choose, options.onProgress);
+    await cache.setCommit(revision, commit).catch(() => {}); // a read-only cache may hold all that is needed
+    return found;
+  } catch (error) {
+    if (!(error instanceof PassingError)) throw error;
+    if (!isWhole) {
+      const advice = "check the network and HF_ENDPOINT";
+      throw new Error(`Cannot open ${pathOrRepo}: ${error.message}, and ${lack}; ${advice}`, {
+        cause: error,
+      });
+    }
+    onNotice(`Using ${pathOrRepo} as last fetched (${cached.found.commit?.slice(0, 8)}): ${error.message}`);
+    return cached.found;
+  }
+}
+
+/** A path, or the name of a folder that is here. */
+async function isLocal(pathOrRepo: string): Promise<boolean> {
+  const stat = await Deno.stat(pathOrRepo).catch(() => undefined);
+  const looksLocal = /^(\.{0,2}[/\\]|\.{1,2}$|~|[A-Za-z]:)/.test(pathOrRepo);
+  if (looksLocal && !stat?.isDirectory) {
+    throw new Error(`Cannot open ${pathOrRepo}: expected a folder, got ${stat ? "a file" : "nothing there"}`);
+  }
+  return stat?.isDirectory ?? false;
+}
+
+async function openFolder(folder: string, choose: ResolveOptions["files"]): Promise<ResolvedRepo> {
+  const names = await listFolder(folder);
+  const { files, missing } = await survey(folder, choose(names), (name) => isFile(join(folder, name)));
+  if (missing.length === 0) return { folder, files };
+  throw new Error(`Cannot open ${folder}: expected ${missing.join(", ")}, got ${enumerate(names)}`);
+}
+
+function checkNames(repo: string, revision: string): void {
+  const part = "[A-Za-z0-9_](?:[\\w.-]{0,94}[\\w])?";
+  if (!new RegExp(`^(?:${part}/)?${part}$`).test(repo) || /--|\.\.|\.git$/.test(repo)) {
+    throw new Error(`Cannot open ${quote(repo)}: expected a folder that is here or owner/name`);
+  }
+  if (!isInside(revision)) {
+    throw new Error(`Cannot open ${repo}: expected a branch, tag or commit, got ${quote(revision)}`);
+  }
+}
+
+/** What the cache holds of the files that are needed; nothing where it has never seen the revision. */
+async function searchCache(cache: RepoCache, revision: string, choose: ResolveOptions["files"]) {
+  const commit = await cache.commitOf(revision);
+  if (!commit) return undefined;
+  const tree = await cache.readTree(commit);
+  const names = tree ? [...tree.keys()] : await cache.present(commit); // Python wrote no trees before 2026
+  if (names.length === 0) return undefined;
+  const folder = cache.snapshot(commit);
+  const has = (name: string) => cache.has(commit, name, tree?.get(name)?.size);
+  const { files, missing } = await survey(folder, choose(names), has);
+  return { found: { folder, commit, files }, missing };
+}
+
+async function askHub(hub: HubRepo, cache: RepoCache, revision: string, how: { patient: boolean }) {
+  const kept = isCommit(revision) ? await cache.readTree(revision) : undefined;
+  if (kept) return { commit: revision, listing: kept };
+  const answer = await hub.list(revision, how);
+  await cache.writeTree(answer.commit, answer.listing).catch(() => {}); // it may be read-only
+  return answer;
+}
+
+/** Where the files come from and where they go. */
+interface Fetch {
+  hub: HubRepo;
+  cache: RepoCache;
+  commit: string;
+  listing: Listing;
+}
+
+/** Fetches what is missing, one file after another: one fills most lines, and a bar can follow it. */
+async function fetchFiles(
+  from: Fetch,
+  choose: ResolveOptions["files"],
+  onProgress: ResolveOptions["onProgress"],
+): Promise<ResolvedRepo> {
+  const { cache, commit, listing } = from;
+  const folder = cache.snapshot(commit);
+  const files = choose([...listing.keys()]);
+  for (const name of files) await fetchFile(from, name, onProgress);
+  const shards = await shardsOf(folder, files);
+  for (const name of shards) await fetchFile(from, name, onProgress);
+  return { folder, commit, files: [...files, ...shards] };
+}
+
+async function fetchFile(from: Fetch, file: string, onProgress: ResolveOptions["onProgress"]): Promise<void> {
+  const { hub, cache, commit, listing } = from;
+  const listed = listing.get(file);
+  if (!listed) {
+    const known = nearest(file, listing.keys()) ?? "nothing";
+    throw new Error(
+      `Cannot download ${file} of ${hub.name}: no such file at this revision; nearest is ${known}`,
+    );
+  }
+  if (await cache.has(commit, file, listed.size)) return;
+
+  const { size, sha256, blobId } = listed.sha256 || listed.blobId ? listed : await hub.describe(commit, file);
+  const etag = sha256 ?? blobId;
+  if (!etag || !isEtag(etag)) {
+    throw new Error(
+      `Cannot download ${file} of ${hub.name}: expected an etag, got ${etag}; check HF_ENDPOINT`,
+    );
+  }
+  const onBytes = (loaded: number) => onProgress?.({ file, loaded, total: size, done: false });
+  await hub.download({ commit, file, size, etag, blob: cache.blob(etag), onBytes });
+  await cache.link(commit, file, etag);
+  onProgress?.({ file, loaded: size ?? 0, total: size, done: true });
+}
+
+/** The chosen files with the shards they imply, and which of them are not there. */
+async function survey(folder: string, chosen: string[], has: (name: string) => Promise<boolean>) {
+  const indices = [];
+  for (const name of chosen) if (isIndex(name) && await has(name)) indices.push(name);
+  const files = [...chosen, ...await shardsOf(folder, indices)];
+  const missing = [];
+  for (const name of files) if (!await has(name)) missing.push(name);
+  return { files, missing };
+}
+
+/** Names for a message: enough to see where one is. */
+function enumerate(names: string[]): string {
+  const shown = names.slice(0, 8).join(", ") || "nothing";
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
+}

@@ -1,0 +1,170 @@
+import { z } from "zod";
+import { type HubFile, isCommit, isInside, type Listing } from "./hub_cache.ts";
+import type { HubSettings } from "./hub_settings.ts";
+import { downloadBlob } from "./download.ts";
+import { request, textOf, Watchdog } from "./http.ts";
+import { quote } from "./refusal.ts";
+import { PassingError, retry } from "./retry.ts";
+
+/** The part of the hub's answer that is used. */
+const Answer = z.object({
+  sha: z.string().refine(isCommit, "no commit hash"),
+  siblings: z.array(z.object({
+    rfilename: z.string(),
+    size: z.number().nullish(),
+    blobId: z.string().nullish(),
+    lfs: z.object({ sha256: z.string(), size: z.number() }).nullish(),
+  })),
+});
+
+const tries = 5;
+
+/** One repository as the hub shows it. */
+export class HubRepo {
+  /** Names the repository; nothing is asked yet. `pause` is the wait after a first failure, in ms. */
+  constructor(
+    readonly settings: HubSettings,
+    readonly name: string,
+    readonly options: { pause: number; signal?: AbortSignal },
+  ) {}
+
+  /** Asks which commit a revision stands for and what it holds. */
+  async list(
+    revision: string,
+    { patient }: { patient: boolean },
+  ): Promise<{ commit: string; listing: Listing }> {
+    const url = `${this.settings.endpoint}/api/models/${this.name}/revision/${encodeURIComponent(revision)}`;
+    return await retry(async () => {
+      using watchdog = this.#watchdog();
+      const response = await request(`${url}?blobs=true`, { token: this.settings.token, watchdog });
+      if (!response.ok) {
+        await response.body?.cancel();
+        throw this.#refusal(response, revision);
+      }
+      return this.#parse(await textOf(response, watchdog));
+    }, { ...this.options, tries: patient ? tries : 1 });
+  }
+
+  #parse(text: string): { commit: string; listing: Listing } {
+    const answer = Answer.safeParse(jsonOrNothing(text));
+    if (!answer.success) { // often the sign-in page of a hotel: as good as no network
+      const start = text.slice(0, 40).replaceAll(/\s+/g, " ");
+      throw new PassingError(
+        `expected a listing from ${this.settings.endpoint}, got ${quote(start)}`,
+      );
+    }
+    const { sha, siblings } = answer.data;
+    const listing: Listing = new Map();
+    for (const { rfilename, size, blobId, lfs } of siblings) {
+      if (!isInside(rfilename)) {
+        throw new Error(
+          `Cannot use ${this.name}: expected file names inside the repository, got ${quote(rfilename)}`,
+        );
+      }
+      listing.set(rfilename, {
+        size: lfs?.size ?? size ?? undefined,
+        blobId: blobId ?? undefined,
+        sha256: lfs?.sha256,
+      });
+    }
+    return { commit: sha, listing };
+  }
+
+  /** Asks for the size and etag of one file, for mirrors whose listing leaves them out. */
+  async describe(commit: string, file: string): Promise<HubFile> {
+    return await retry(async () => {
+      using watchdog = this.#watchdog();
+      const { token } = this.settings;
+      const response = await request(this.#url(commit, file), {
+        method: "HEAD",
+        token,
+        watchdog,
+        stayHome: true,
+      });
+      await response.body?.cancel();
+      if (response.status >= 400) throw this.#refusal(response, commit, file);
+      const { headers } = response;
+      const etag = (headers.get("x-linked-etag") ?? headers.get("etag"))?.replaceAll(/^W\/|"/g, "");
+      const own = response.ok ? headers.get("content-length") : null; // a redirect has a length of its own
+      const size = Number(headers.get("x-linked-size") ?? own ?? NaN);
+      return {
+        size: Number.isNaN(size) ? undefined : size,
+        ...(etag?.length === 64 ? { sha256: etag } : { blobId: etag }),
+      };
+    }, { ...this.options, tries });
+  }
+
+  /** Fetches a file into the cache under its etag. */
+  async download(
+    { commit, file, size, etag, blob, onBytes }: {
+      commit: string;
+      file: string;
+      size?: number;
+      etag: string;
+      blob: string;
+      onBytes: (loaded: number) => void;
+    },
+  ): Promise<void> {
+    const { token, timeout } = this.settings;
+    const refuse = (response: Response) => this.#refusal(response, commit, file);
+    const name = `${file} of ${this.name}`;
+    const url = this.#url(commit, file);
+    await downloadBlob(blob, { url, name, etag, size, token, refuse }, {
+      ...this.options,
+      tries,
+      timeout,
+      onBytes,
+    });
+  }
+
+  #watchdog(): Watchdog {
+    return new Watchdog(this.settings.timeout, this.options.signal);
+  }
+
+  #url(commit: string, file: string): string {
+    return `${this.settings.endpoint}/${this.name}/resolve/${commit}/${
+      file.split("/").map(encodeURIComponent).join("/")
+    }`;
+  }
+
+  /** What an answer of 4xx means. The hub says 401 for what is absent, private or gated alike. */
+  #refusal(response: Response, revision: string, file?: string): Error {
+    const { endpoint, token } = this.settings;
+    const code = response.headers.get("x-error-code");
+    const page = `${endpoint}/${this.name}`;
+    const what = file ? `${file} of ${this.name}` : this.name;
+    const { status } = response;
+    if (code === "GatedRepo" || (status === 403 && file)) {
+      const how = token ? "with the account of your HF_TOKEN" : "and set HF_TOKEN";
+      return new Error(`Cannot download ${what}: it is gated; accept its licence at ${page} ${how}`);
+    }
+    if (status === 401 || status === 403) {
+      const how = token ? `HF_TOKEN was refused (${status}); renew it` : "set HF_TOKEN if it is private";
+      return new Error(
+        `Cannot open ${what}: no such public repository at ${endpoint}; check the name, ${how}`,
+      );
+    }
+    if (code === "RevisionNotFound" || (status === 404 && !code && !file && revision !== "main")) {
+      return new Error(`Cannot open ${what}: no revision ${quote(revision)}; see ${page}/tree/main`);
+    }
+    if (status === 404 && file) {
+      return new Error(
+        `Cannot download ${what}: no such file at revision ${revision}; see ${page}/tree/${revision}`,
+      );
+    }
+    if (status === 404) {
+      return new Error(
+        `Cannot open ${what}: no such repository at ${endpoint}, nor a folder of this name here`,
+      );
+    }
+    return new Error(`Cannot download ${what}: expected status 200, got ${status}; see ${page}`);
+  }
+}
+
+function jsonOrNothing(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,72 @@
+/** What is wanted from a repository's folder. */
+export interface Wanted {
+  /** A pipeline is its model_index.json; its components are asked for one by one. */
+  kind: "model" | "scheduler" | "tokenizer" | "pipeline";
+  /** Folder of the component; the repository's root serves where it is absent, as in google/ddpm-cat-256. */
+  subfolder?: string;
+  /** Such as "fp16"; the plain weights serve where it is absent. */
+  variant?: string;
+}
+
+const tokenizerFiles = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "vocab.json",
+  "merges.txt",
+  "spiece.model",
+];
+
+/**
+ * Chooses the files of one component from a listing. An absent file is returned under its usual name.
+ * An index stands for its shards, which resolveRepo() reads from it.
+ *
+ * ```ts
+ * const listing = ["unet/config.json", "unet/model.safetensors", "unet/model.bin", "vae/config.json"];
+ * const files = neededFiles(listing, { kind: "model", subfolder: "unet" });
+ * console.assert(files.join() === "unet/config.json,unet/model.safetensors");
+ * ```
+ */
+export function neededFiles(listing: readonly string[], { kind, subfolder, variant }: Wanted): string[] {
+  if (kind === "pipeline") return ["model_index.json"];
+
+  const folder = subfolder && listing.some((name) => name.startsWith(`${subfolder}/`)) ? `${subfolder}/` : "";
+  const present = new Set(
+    listing.filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length)),
+  );
+  const names = {
+    model: () => ["config.json", chooseWeights(present, variant)],
+    scheduler: () => ["scheduler_config.json"],
+    tokenizer: () => chooseTokenizer(present),
+  }[kind]();
+  return names.map((name) => folder + name);
+}
+
+/** The first that is there: variant before plain, safetensors before pickle, one file before shards. */
+function chooseWeights(present: ReadonlySet<string>, variant?: string): string {
+  for (const v of variant ? [variant, undefined] : [undefined]) {
+    for (const extension of ["safetensors", "bin"]) {
+      for (const stem of ["diffusion_pytorch_model", "model", "pytorch_model"]) {
+        const found = weightNames(stem, extension, v).find((name) => present.has(name));
+        if (found) return found;
+      }
+    }
+  }
+  return "diffusion_pytorch_model.safetensors";
+}
+
+/** One file, then the index of a sharded one; of a variant's index there is an older form. */
+function weightNames(stem: string, extension: string, variant?: string): string[] {
+  if (!variant) return [`${stem}.${extension}`, `${stem}.${extension}.index.json`];
+  return [
+    `${stem}.${variant}.${extension}`,
+    `${stem}.${extension}.index.${variant}.json`,
+    `${stem}.${extension}.${variant}.index.json`,
+  ];
+}
+
+function chooseTokenizer(present: ReadonlySet<string>): string[] {
+  const found = tokenizerFiles.filter((name) => present.has(name));
+  const readable = ["tokenizer.json", "vocab.json", "spiece.model"].some((name) => present.has(name));
+  return readable ? found : [...found, "tokenizer.json"];
+}

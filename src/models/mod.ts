@@ -1,0 +1,5 @@
+/** Models: networks with their configs and weights. @module */
+export type { LoadOptions } from "./load.ts";
+export { Model, type ModelParts, type Tensors } from "./model.ts";
+export type { UNet2DConfig } from "./unet_2d_config.ts";
+export { UNet2DModel } from "./unet_2d.ts";

@@ -1,0 +1,89 @@
+import { type AttentionBlock, attentionBlock, type AttentionBlockOptions } from "../nn/attention_block.ts";
+import { downsample2D, type Sampler2D, upsample2D } from "../nn/resample_2d.ts";
+import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "../nn/resnet_block_2d.ts";
+import { avgPool2d, upsampleNearest } from "../ops/mod.ts";
+import { cat, named, type Tensor } from "../tensor/mod.ts";
+
+/** Weights of a block of a UNet. */
+export interface UNetBlock2D {
+  resnets: ResnetBlock2D[];
+  attentions?: AttentionBlock[];
+  downsamplers?: [Sampler2D | ResnetBlock2D];
+  upsamplers?: [Sampler2D | ResnetBlock2D];
+}
+
+/** What the blocks of a UNet2DModel are built from. */
+export interface UNetBlockOptions {
+  layers: number;
+  resnet: ResnetOptions;
+  /** Null where the block has no attention. */
+  attention: AttentionBlockOptions | null;
+  /** How the block changes the size at its end: by one convolution, in a residual block, or not at all. */
+  sampler: "conv" | "resnet" | null;
+}
+
+/** A step down: DownBlock2D and its relatives. x [B, C, H, W] → every layer's output, the block's own last. */
+export function downBlock2D(
+  x: Tensor,
+  w: UNetBlock2D,
+  temb: Tensor,
+  o: UNetBlockOptions & { padding: number },
+): Tensor[] {
+  const outputs: Tensor[] = [];
+  for (let i = 0; i < o.layers; i++) {
+    x = layer(x, w, temb, i, o);
+    outputs.push(x);
+  }
+  if (o.sampler === null) return outputs;
+  const sampled = named("downsamplers.0", () => {
+    const sampler = w.downsamplers![0];
+    if (o.sampler === "conv") return downsample2D(x, sampler as Sampler2D, { padding: o.padding });
+    const resample = (t: Tensor) => avgPool2d(t, { kernel: 2, stride: 2 });
+    return resnetBlock2D(x, sampler as ResnetBlock2D, temb, { ...o.resnet, resample });
+  });
+  return [...outputs, sampled];
+}
+
+/** The bottom of the UNet, between two residual blocks. x [B, C, H, W] → [B, C, H, W]. */
+export function midBlock2D(
+  x: Tensor,
+  w: UNetBlock2D,
+  temb: Tensor,
+  o: Omit<UNetBlockOptions, "layers" | "sampler">,
+): Tensor {
+  x = layer(x, w, temb, 0, o);
+  return named("resnets.1", () => resnetBlock2D(x, w.resnets[1], temb, o.resnet));
+}
+
+/**
+ * A step up: UpBlock2D and its relatives. Each layer also sees one of `skips`, the last first; `size` is where the
+ * block ends, as odd sizes are not twice a whole number. x [B, C, H, W] → [B, channels, ...size].
+ */
+export function upBlock2D(
+  x: Tensor,
+  skips: readonly Tensor[],
+  w: UNetBlock2D,
+  temb: Tensor,
+  o: UNetBlockOptions & { size: [H: number, W: number] },
+): Tensor {
+  for (let i = 0; i < o.layers; i++) x = layer(cat([x, skips[o.layers - 1 - i]], 1), w, temb, i, o);
+  if (o.sampler === null) return x;
+  return named("upsamplers.0", () => {
+    const sampler = w.upsamplers![0];
+    if (o.sampler === "conv") return upsample2D(x, sampler as Sampler2D, { size: o.size });
+    const resample = (t: Tensor) => upsampleNearest(t, { size: o.size });
+    return resnetBlock2D(x, sampler as ResnetBlock2D, temb, { ...o.resnet, resample });
+  });
+}
+
+/** One residual block, then attention where the block has it. */
+function layer(
+  x: Tensor,
+  w: UNetBlock2D,
+  temb: Tensor,
+  i: number,
+  { resnet, attention }: Pick<UNetBlockOptions, "resnet" | "attention">,
+): Tensor {
+  const h = named(`resnets.${i}`, () => resnetBlock2D(x, w.resnets[i], temb, resnet));
+  return attention ? named(`attentions.${i}`, () => attentionBlock(h, w.attentions![i], attention)) : h;
+}

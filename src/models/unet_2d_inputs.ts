@@ -1,0 +1,100 @@
+import { formatShape } from "../core/shape.ts";
+import { timestepEmbedding } from "../ops/mod.ts";
+import { Tensor, tensor } from "../tensor/mod.ts";
+import type { UNet2DConfig } from "./unet_2d_config.ts";
+
+/** What a UNet2DModel reads. */
+export type UNet2DInputs = {
+  /** [B, C, H, W] */
+  sample: Tensor;
+  /** Features [B, K] of positional time, log t [B] of Fourier time, or ids [B] of learned time. */
+  time: Tensor;
+  /** Timesteps [B], where the output is divided by them. */
+  divisor?: Tensor;
+  /** Ids [B], vectors [B, T], or the like of `time`, as the config's class_embed_type says. */
+  classes?: Tensor;
+};
+
+/** Classes to draw: one for all rows of the sample, one a row, or their embeddings [B, T] where the config says so. */
+export type ClassLabels = number | readonly number[] | Tensor;
+
+/** Checks what `forward` was called with, and turns its numbers into tensors. */
+export function unet2DInputs(
+  sample: Tensor,
+  t: number | readonly number[],
+  classLabels: ClassLabels | undefined,
+  config: UNet2DConfig,
+): UNet2DInputs {
+  const [B, C] = sample.shape;
+  if (sample.shape.length !== 4 || C !== config.in_channels) {
+    throw new RangeError(
+      `Cannot denoise a sample: expected shape [B, ${config.in_channels}, H, W], got ${
+        formatShape(sample.shape)
+      }`,
+    );
+  }
+  const timesteps = onePerRow("timestep", t, B);
+  const inputs: UNet2DInputs = { sample, time: timeInput(timesteps, config) };
+  if (config.time_embedding_type === "fourier") inputs.divisor = tensor(timesteps, [B]);
+  const classes = classInput(classLabels, sample, config);
+  if (classes) inputs.classes = classes;
+  return inputs;
+}
+
+function timeInput(t: number[], config: UNet2DConfig): Tensor {
+  switch (config.time_embedding_type) {
+    case "positional":
+      return timestepEmbedding(t, {
+        dim: config.block_out_channels[0],
+        flipSinToCos: config.flip_sin_to_cos,
+        downscaleFreqShift: config.freq_shift,
+      });
+    case "fourier":
+      return tensor(t.map((x) => Math.log(Math.fround(x))), [t.length]);
+    case "learned":
+      return idsInput("timestep", t, config.num_train_timesteps!);
+  }
+}
+
+function classInput(
+  labels: ClassLabels | undefined,
+  sample: Tensor,
+  config: UNet2DConfig,
+): Tensor | undefined {
+  const { class_embed_type: type, num_class_embeds: classes } = config;
+  const wanted = type !== null || classes !== null;
+  if (wanted !== (labels !== undefined)) {
+    throw new TypeError(
+      `Cannot denoise: expected ${wanted ? "classLabels, as the model draws classes" : "no classLabels"}, ` +
+        `got ${wanted ? "none" : "some; the model draws no classes"}`,
+    );
+  }
+  if (labels === undefined) return undefined;
+  if ((type === "identity") !== (labels instanceof Tensor)) {
+    throw new TypeError(
+      `Cannot use classLabels: expected ${
+        type === "identity" ? "a tensor [B, T]" : "numbers"
+      }, got ${labels}; ` +
+        `class_embed_type is ${JSON.stringify(type)}`,
+    );
+  }
+  if (labels instanceof Tensor) return labels;
+  const rows = onePerRow("class label", labels, sample.shape[0]);
+  return type === "timestep" ? timeInput(rows, config) : idsInput("class label", rows, classes!);
+}
+
+function onePerRow(what: string, values: number | readonly number[], B: number): number[] {
+  if (typeof values === "number") return new Array<number>(B).fill(values);
+  if (values.length === B) return [...values];
+  throw new RangeError(
+    `Cannot denoise: expected one ${what}, or ${B} as there are rows in the sample, got ${values.length}`,
+  );
+}
+
+function idsInput(what: string, ids: number[], count: number): Tensor {
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= count);
+  if (wrong !== undefined) {
+    throw new RangeError(`Cannot use ${what} ${wrong}: expected a whole number from 0 to ${count - 1}`);
+  }
+  return tensor(ids, [ids.length], { dtype: "i32" });
+}

@@ -1,0 +1,93 @@
+import { type DType, isFloat } from "../core/dtype.ts";
+import { nearest } from "../core/error.ts";
+import { channelsLastStrides, contiguousStrides, size } from "../core/shape.ts";
+import type { Device } from "../gpu/device.ts";
+import { Leaf } from "../graph/node.ts";
+import type { TensorInfo } from "../io/checkpoint.ts";
+import { Tensor } from "../tensor/mod.ts";
+
+/** A branch of a checkpoint: its keys up to the next dot. */
+interface Branch {
+  [key: string]: Branch | Tensor;
+}
+
+/** A checkpoint nested by the dots of its keys, which knows which tensors were read. */
+export class Weights {
+  /** The nested tree; reading a key that is not there throws. */
+  readonly tree: unknown;
+  readonly #where: string;
+  readonly #tensors = new Map<string, { info: TensorInfo; tensor: Tensor }>();
+  readonly #read = new Set<string>();
+
+  constructor(device: Device, where: string, infos: Iterable<TensorInfo>, dtype: DType) {
+    this.#where = where;
+    const root: Branch = Object.create(null);
+    for (const info of infos) {
+      const key = modernKey(info.name);
+      const leaf = new Leaf(isFloat(dtype) ? dtype : "f32", size(info.shape), key);
+      const strides = info.shape.length === 4 ? channelsLastStrides(info.shape) : contiguousStrides(info.shape);
+      const tensor = new Tensor(device, leaf, info.shape, strides, 0);
+      this.#tensors.set(key, { info, tensor });
+      insert(root, key.split("."), tensor);
+    }
+    this.tree = this.#guard(root, "");
+  }
+
+  /** The tensors that were read, with the leaves to fill. */
+  get fillings(): { info: TensorInfo; leaf: Leaf }[] {
+    return [...this.#read].map((key) => {
+      const { info, tensor } = this.#tensors.get(key)!;
+      return { info, leaf: tensor.node as Leaf };
+    });
+  }
+
+  /** Keys that nothing read. */
+  get surplus(): string[] {
+    return [...this.#tensors.keys()].filter((key) => !this.#read.has(key));
+  }
+
+  #guard(branch: Branch, path: string): Branch {
+    const guarded = new Map<string, Branch>();
+    return new Proxy(branch, {
+      get: (target, key) => {
+        if (typeof key === "symbol" || key === "then") return undefined; // asked by await and by printing
+        const name = path ? `${path}.${key}` : key;
+        const value = target[key];
+        if (value instanceof Tensor) {
+          this.#read.add(name);
+          return value;
+        }
+        if (!value) throw this.#missing(name);
+        if (!guarded.has(key)) guarded.set(key, this.#guard(value, name));
+        return guarded.get(key);
+      },
+    });
+  }
+
+  #missing(name: string): Error {
+    const near = nearest(name, this.#tensors.keys());
+    const hint = near ? `nearest is "${near}"` : "the checkpoint is empty";
+    return new ReferenceError(`Cannot load "${name}" from ${this.#where}: no such key; ${hint}`);
+  }
+}
+
+function insert(root: Branch, path: string[], tensor: Tensor): void {
+  let branch = root;
+  for (const key of path.slice(0, -1)) {
+    const next = branch[key];
+    if (next instanceof Tensor) return; // a key that goes on below a tensor is of no model
+    branch = branch[key] = next ?? Object.create(null);
+  }
+  branch[path.at(-1)!] = tensor;
+}
+
+/** Names that diffusers gave to attention before version 0.15. */
+const OLD_NAMES: Record<string, string> = { query: "to_q", key: "to_k", value: "to_v", proj_attn: "to_out.0" };
+
+/** A key under today's names: files of 2022 call the layers of attention blocks otherwise. */
+function modernKey(key: string): string {
+  return key.replace(
+    /(\.attentions\.\d+\.)(query|key|value|proj_attn)\./,
+    (_, front, name) => `${front}${OLD_NAMES[name]}.`,
+  );
+}

@@ -1,0 +1,64 @@
+import { formatShape, sameNumbers } from "../core/shape.ts";
+import {
+  type Affine,
+  conv2d,
+  type Conv2dOptions,
+  gather,
+  groupNorm,
+  type GroupNormOptions,
+  linear,
+} from "../ops/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
+
+/** A layer with one weight and one bias, e.g. `w.conv_in` or `w.norm1`. */
+export type Layer = Required<Affine>;
+
+/** Throws unless a weight has the shape that the config asks for. */
+export function expectShape(weight: Tensor, shape: readonly number[]): void {
+  if (sameNumbers(weight.shape, shape)) return;
+  throw new RangeError(
+    `Cannot use "${weight.label}": expected shape ${formatShape(shape)}, got ${formatShape(weight.shape)}; ` +
+      "the config and the weights are of different models",
+  );
+}
+
+/** 3×3 convolution that keeps the size unless told otherwise. x [B, C, H, W] → [B, channels, H', W']. */
+export function conv3x3(
+  x: Tensor,
+  w: Layer,
+  channels: number,
+  options: Conv2dOptions = {},
+): Tensor {
+  return conv(x, w, channels, 3, { padding: 1, ...options });
+}
+
+/** A dense layer over the channels of each pixel. x [B, C, H, W] → [B, channels, H, W]. */
+export function conv1x1(x: Tensor, w: Layer, channels: number): Tensor {
+  return conv(x, w, channels, 1, {});
+}
+
+function conv(x: Tensor, w: Layer, channels: number, kernel: number, options: Conv2dOptions): Tensor {
+  expectShape(w.weight, [channels, x.shape[1], kernel, kernel]);
+  expectShape(w.bias, [channels]);
+  return conv2d(x, w, options);
+}
+
+/** y = x · weightᵀ + bias. x [.., K] → [.., width]. */
+export function dense(x: Tensor, w: Layer, width: number): Tensor {
+  expectShape(w.weight, [width, x.shape.at(-1)!]);
+  expectShape(w.bias, [width]);
+  return linear(x, w);
+}
+
+/** Group normalisation with one weight and one bias a channel. x [B, C, ...]. */
+export function norm(x: Tensor, w: Layer, options: GroupNormOptions): Tensor {
+  expectShape(w.weight, [x.shape[1]]);
+  expectShape(w.bias, [x.shape[1]]);
+  return groupNorm(x, w, options);
+}
+
+/** Rows of a table [rows, width] by their ids [B] → [B, width]. */
+export function embedding(ids: Tensor, { weight }: { weight: Tensor }, rows: number, width: number): Tensor {
+  expectShape(weight, [rows, width]);
+  return gather(weight, ids);
+}

@@ -1,0 +1,57 @@
+import type { GroupNormOptions } from "../ops/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { activation, type ActivationName } from "./activation.ts";
+import { conv1x1, conv3x3, dense, type Layer, norm } from "./layers.ts";
+
+/** Weights of a residual block. */
+export interface ResnetBlock2D {
+  norm1: Layer;
+  conv1: Layer;
+  time_emb_proj?: Layer; // where the block listens to time
+  norm2: Layer;
+  conv2: Layer;
+  conv_shortcut?: Layer; // where the number of channels changes
+}
+
+/** What a config says about all residual blocks of a model. */
+export interface ResnetStyle extends GroupNormOptions {
+  act: ActivationName;
+  /** "default" adds the time signal before the second norm; "scale_shift" multiplies and adds after it. */
+  timeScaleShift: "default" | "scale_shift";
+  /** Divides the sum of the two branches. */
+  outputScale: number;
+}
+
+/** A residual block's own options. */
+export interface ResnetOptions extends ResnetStyle {
+  channels: number;
+  /** Changes the size of both branches, which makes the block a down- or upsampler. */
+  resample?: (x: Tensor) => Tensor;
+}
+
+/** Residual block that listens to time. x [B, C, H, W], temb [B, T] → [B, channels, H', W']. */
+export function resnetBlock2D(x: Tensor, w: ResnetBlock2D, temb: Tensor | null, o: ResnetOptions): Tensor {
+  const act = activation(o.act);
+  const resample = o.resample ?? ((t) => t);
+  const time = temb && timeSignal(act(temb), w.time_emb_proj!, o); // the VAE's blocks have none
+
+  let h = conv3x3(resample(act(norm(x, w.norm1, o))), w.conv1, o.channels);
+  if (time && o.timeScaleShift === "default") h = h.add(time);
+  h = norm(h, w.norm2, o);
+  if (time && o.timeScaleShift === "scale_shift") {
+    const [scale, shift] = time.chunk(2, 1);
+    h = h.mul(scale.add(1)).add(shift);
+  }
+  h = conv3x3(act(h), w.conv2, o.channels);
+
+  const residual = resample(x);
+  const changes = residual.shape[1] !== o.channels;
+  const sum = (changes ? conv1x1(residual, w.conv_shortcut!, o.channels) : residual).add(h);
+  return o.outputScale === 1 ? sum : sum.div(o.outputScale);
+}
+
+/** One number (or a scale and a shift) for each channel. temb [B, T] → [B, channels or twice as many, 1, 1]. */
+function timeSignal(temb: Tensor, w: Layer, { channels, timeScaleShift }: ResnetOptions): Tensor {
+  const width = timeScaleShift === "scale_shift" ? 2 * channels : channels;
+  return dense(temb, w, width).reshape([temb.shape[0], width, 1, 1]);
+}

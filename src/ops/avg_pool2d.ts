@@ -1,0 +1,21 @@
+import { Tensor } from "../tensor/mod.ts";
+
+/** Options of `avgPool2d`. */
+export interface PoolOptions {
+  kernel: number;
+  stride?: number;
+}
+
+/** Mean of each kernel × kernel window, as torch's avg_pool2d. x [B, C, H, W] → [B, C, H', W']. */
+export function avgPool2d(x: Tensor, { kernel, stride = kernel }: PoolOptions): Tensor {
+  const [B, C, H, W] = x.shape;
+  const shape = [B, C, Math.floor((H - kernel) / stride) + 1, Math.floor((W - kernel) / stride) + 1];
+  const [b, c, h, w] = x.strides;
+  let sum: Tensor | undefined;
+  for (let i = 0; i < kernel * kernel; i++) {
+    const offset = x.offset + Math.floor(i / kernel) * h + (i % kernel) * w;
+    const corner = new Tensor(x.device, x.node, shape, [b, c, h * stride, w * stride], offset); // one pixel of each window
+    sum = sum ? sum.add(corner) : corner;
+  }
+  return sum!.div(kernel * kernel);
+}

@@ -1,0 +1,58 @@
+import { channelsLastStrides } from "../core/shape.ts";
+import { type Tensor, zeros } from "../tensor/mod.ts";
+import { gemm } from "./gemm.ts";
+import type { Affine } from "./linear.ts";
+
+/** Options of `conv2d`. */
+export interface Conv2dOptions {
+  stride?: number;
+  /** Zeros around the picture: one number, or [left, right, top, bottom]. */
+  padding?: number | readonly [left: number, right: number, top: number, bottom: number];
+  /** 2 convolves the picture at twice its size, nearest neighbour, without making it. */
+  upsample?: 1 | 2;
+}
+
+/** Convolution, as torch.nn.functional.conv2d. x [B, C, H, W], weight [O, C, kh, kw] → [B, O, H', W']. */
+export function conv2d(x: Tensor, { weight, bias }: Affine, options: Conv2dOptions = {}): Tensor {
+  const { stride = 1, padding = 0, upsample = 1 } = options;
+  const [left, right, top, bottom] = typeof padding === "number" ? Array(4).fill(padding) : padding;
+  const [B, C, H, W] = x.shape;
+  const [O, inputs, kh, kw] = weight.shape;
+  if (x.rank !== 4 || weight.rank !== 4 || inputs !== C) {
+    throw new RangeError(`Cannot convolve ${x} with ${weight}: expected [B, C, H, W] and [O, C, kh, kw] with the same C`);
+  }
+  const outH = Math.floor((H * upsample + top + bottom - kh) / stride) + 1;
+  const outW = Math.floor((W * upsample + left + right - kw) / stride) + 1;
+  if (outH < 1 || outW < 1) {
+    throw new RangeError(`Cannot convolve ${x} with ${weight}: the picture is smaller than the kernel; pad it`);
+  }
+  if (C === 0) return zeros([B, O, outH, outW]);
+  const image = x.strides[1] === 1 && x.strides[2] === W * x.strides[3] ? x : x.channelsLast();
+  const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded
+  const y = gemm({
+    x: image,
+    w: kernel,
+    batch: [B, 1],
+    m: outH * outW,
+    n: O,
+    k: C,
+    taps: kh * kw,
+    xLayout: { z0: image.strides[0], z1: 0, row: image.strides[3] },
+    wLayout: { z0: 0, z1: 0, row: kh * kw * C },
+    order: "nk",
+    conv: {
+      x_image: 0, // images are batches, so that epilogues may differ from image to image
+      in_h: H,
+      in_w: W,
+      out_h: outH,
+      out_w: outW,
+      kernel_w: kw,
+      stride,
+      pad_top: top,
+      pad_left: left,
+      upsample: upsample - 1,
+    },
+    shape: [B, O, outH, outW],
+  });
+  return bias ? y.add(bias.reshape([O, 1, 1])) : y;
+}

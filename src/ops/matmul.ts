@@ -1,0 +1,38 @@
+import { broadcast, size } from "../core/shape.ts";
+import { type Tensor, zeros } from "../tensor/mod.ts";
+import { gemm } from "./gemm.ts";
+
+/** Matrix product over the last two axes, others broadcast. a [.., M, K], b [.., K, N] → [.., M, N]. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  const [M, K] = a.shape.slice(-2);
+  const [inner, N] = b.shape.slice(-2);
+  if (a.rank < 2 || b.rank < 2 || inner !== K) {
+    throw new RangeError(`Cannot multiply ${a} by ${b}: expected [.., M, K] and [.., K, N] with the same K`);
+  }
+  const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  const shape = [...batch, M, N];
+  if (size([...batch, K]) === 0) return zeros(shape);
+  const x = batched(a, batch, [1]);
+  const w = batched(b, batch, [0, 1]);
+  const order = w.strides[2] === 1 ? "kn" : "nk";
+  const y = gemm({
+    x,
+    w,
+    batch: [1, x.shape[0]],
+    m: M,
+    n: N,
+    k: K,
+    xLayout: { z0: 0, z1: x.strides[0], row: x.strides[1] },
+    wLayout: { z0: 0, z1: w.strides[0], row: w.strides[order === "kn" ? 1 : 2] },
+    order,
+    shape: [x.shape[0], M, N],
+  });
+  return y.reshape(shape);
+}
+
+/** The matrices as [batch, rows, columns], one of the allowed axes contiguous (0 rows, 1 columns); copies where needed. */
+function batched(t: Tensor, batch: readonly number[], contiguous: readonly number[]): Tensor {
+  const matrix = t.shape.slice(-2);
+  const flat = t.expand([...batch, ...matrix]).reshape([size(batch), ...matrix]);
+  return contiguous.some((axis) => flat.strides[axis + 1] === 1) ? flat : flat.contiguous();
+}

@@ -1,0 +1,14 @@
+/** Operators of neural networks on tensors. @module */
+export { geglu, gelu, geluTanh, mish, quickGelu, relu, sigmoid, silu } from "./activations.ts";
+export { attention, type AttentionOptions } from "./attention.ts";
+export { avgPool2d, type PoolOptions } from "./avg_pool2d.ts";
+export { conv2d, type Conv2dOptions } from "./conv2d.ts";
+export { gather } from "./gather.ts";
+export { groupNorm, type GroupNormOptions } from "./group_norm.ts";
+export { layerNorm, rmsNorm, type RowNormOptions } from "./layer_norm.ts";
+export { type Affine, linear } from "./linear.ts";
+export { matmul } from "./matmul.ts";
+export { quantile } from "./quantile.ts";
+export { softmax } from "./softmax.ts";
+export { timestepEmbedding, type TimestepEmbeddingOptions } from "./timestep_embedding.ts";
+export { upsampleNearest, type UpsampleOptions } from "./upsample_nearest.ts";

@@ -1,0 +1,35 @@
+import code from "../../shaders/softmax.wgsl" with { type: "text" };
+import { axisIndex } from "../core/shape.ts";
+import { GRID, recordKernel, REDUCTION, type Tensor } from "../tensor/mod.ts";
+import { rowWorkgroup, valuesOf } from "./sources.ts";
+
+/** eˣ / Σ eˣ along an axis. */
+export function softmax(x: Tensor, axis = -1): Tensor {
+  const at = axisIndex(axis, x.rank);
+  if (at !== x.rank - 1) {
+    const order = x.shape.map((_, i) => i === at ? x.rank - 1 : i === x.rank - 1 ? at : i);
+    return softmax(x.permute(order)).permute(order);
+  }
+  return softmaxRows(x);
+}
+
+/** Softmax over the last axis; with `causal` row r of each [rows, columns] matrix sees columns up to r + `causal.shift`. */
+export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
+  const columns = x.shape.at(-1)!;
+  const dense = x.contiguous().reshape([-1, columns]);
+  const rows = dense.shape[0];
+  const values = valuesOf(columns);
+  const y = recordKernel("softmax", {
+    inputs: [dense],
+    shape: dense.shape,
+    dtype: x.dtype,
+    code: [GRID, values.part, REDUCTION, { name: "shaders/softmax.wgsl", text: code }],
+    set: { X: x.dtype, WG: rowWorkgroup(x.device.traits.software) },
+    params: { rows, columns, causal: causal ? 1 : 0, period: x.shape.at(-2) ?? 1, shift: causal?.shift ?? 0 },
+    axes: [1, 1, rows, columns],
+    width: values.width,
+    workgroups: rows,
+    flops: 6 * x.size,
+  });
+  return y.reshape(x.shape);
+}

@@ -1,0 +1,35 @@
+import { expf } from "../core/float32.ts";
+import { tensor, type Tensor } from "../tensor/mod.ts";
+
+/** Options of `timestepEmbedding`, named as in diffusers' get_timestep_embedding. */
+export interface TimestepEmbeddingOptions {
+  dim: number;
+  /** Cosines in front of sines. */
+  flipSinToCos?: boolean;
+  downscaleFreqShift?: number;
+  /** Factor on the angles. */
+  scale?: number;
+  maxPeriod?: number;
+}
+
+/**
+ * Sinusoidal features of timesteps (Vaswani et al. 2017; Ho et al. 2020) → [B, dim]. Made on the host with torch's f32
+ * roundings: angles reach thousands, where shaders may lose all digits.
+ */
+export function timestepEmbedding(timesteps: readonly number[], options: TimestepEmbeddingOptions): Tensor {
+  const { dim, flipSinToCos = false, downscaleFreqShift = 1, scale = 1, maxPeriod = 10000 } = options;
+  const f = Math.fround;
+  const half = Math.floor(dim / 2);
+  const step = f(-Math.log(maxPeriod));
+  const values = new Float32Array(timesteps.length * dim);
+  timesteps.forEach((t, row) => {
+    for (let i = 0; i < half; i++) {
+      const frequency = expf(f(f(step * i) / f(half - downscaleFreqShift)));
+      const angle = f(scale * f(f(t) * frequency));
+      const [first, second] = flipSinToCos ? [Math.cos(angle), Math.sin(angle)] : [Math.sin(angle), Math.cos(angle)];
+      values[row * dim + i] = first;
+      values[row * dim + half + i] = second;
+    }
+  });
+  return tensor(values, [timesteps.length, dim]);
+}

@@ -1,0 +1,41 @@
+import code from "../../shaders/upsample_nearest.wgsl" with { type: "text" };
+import { GRID, recordKernel, type Tensor } from "../tensor/mod.ts";
+import { valuesOf } from "./sources.ts";
+
+/** Options of `upsampleNearest`: the new size, or a factor. */
+export interface UpsampleOptions {
+  size?: readonly [H: number, W: number];
+  scale?: number;
+}
+
+/** Nearest-neighbour resize, as torch's interpolate(mode="nearest"). x [B, C, H, W] → [B, C, ...size]. */
+export function upsampleNearest(x: Tensor, { size, scale = 2 }: UpsampleOptions): Tensor {
+  const [B, C, H, W] = x.shape;
+  const [outH, outW] = size ?? [Math.floor(H * scale), Math.floor(W * scale)];
+  if (outH === H && outW === W) return x;
+  const image = x.channelsLast();
+  const values = valuesOf(C);
+  // With a factor torch divides by it; with a size it divides the sizes, in f32.
+  const ratio = (from: number, to: number) => Math.fround(size ? from / to : 1 / scale);
+  return recordKernel("upsample_nearest", {
+    inputs: [image],
+    shape: [B, C, outH, outW],
+    dtype: x.dtype,
+    code: [GRID, values.part, { name: "shaders/upsample_nearest.wgsl", text: code }],
+    set: { X: x.dtype },
+    params: {
+      images: B,
+      channels: C,
+      in_h: H,
+      in_w: W,
+      out_h: outH,
+      out_w: outW,
+      scale_y: ratio(H, outH),
+      scale_x: ratio(W, outW),
+    },
+    axes: [B, 1, outH * outW, C],
+    width: values.width,
+    workgroups: Math.ceil(B * outH * outW * (C / values.width) / 64),
+    flops: 0,
+  });
+}

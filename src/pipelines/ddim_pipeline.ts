@@ -1,0 +1,40 @@
+import type { UNet2DModel } from "../models/mod.ts";
+import type { RandomOptions } from "../random/mod.ts";
+import { DDIMScheduler } from "../schedulers/mod.ts";
+import { loadParts, sample } from "./ddpm_pipeline.ts";
+import type { PipelineOptions, PipelineOutput, RunOptions } from "./pipeline.ts";
+
+/** Options of `DDIMPipeline.run`, with diffusers' defaults. */
+export interface DDIMRunOptions extends RunOptions {
+  batchSize?: number;
+  numInferenceSteps?: number;
+  generator?: RandomOptions["generator"];
+  /** Noise added in each step: 0 none, 1 as much as DDPM. */
+  eta?: number;
+  useClippedModelOutput?: boolean;
+}
+
+/** Unconditional pictures in fewer steps (Song et al. 2020, https://arxiv.org/abs/2010.02502). */
+export class DDIMPipeline implements Disposable {
+  constructor(readonly unet: UNet2DModel, readonly scheduler: DDIMScheduler) {}
+
+  /** Loads the model of a folder or a repository; its scheduler may be of another class. */
+  static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<DDIMPipeline> {
+    const parts = await loadParts(pathOrRepo, options);
+    return new DDIMPipeline(parts.unet, DDIMScheduler.fromConfig(parts.config));
+  }
+
+  /** Draws pictures from noise. */
+  async run(options: DDIMRunOptions = {}): Promise<PipelineOutput> {
+    const { batchSize = 1, numInferenceSteps = 50, generator, eta, useClippedModelOutput } = options;
+    this.scheduler.setTimesteps(numInferenceSteps);
+    const images = await sample(this.unet, batchSize, generator, this.scheduler.timesteps, options, (out, t, x) =>
+      this.scheduler.step(out, t, x, { generator, eta, useClippedModelOutput }).prevSample);
+    return { images };
+  }
+
+  /** Frees the model. */
+  [Symbol.dispose](): void {
+    this.unet[Symbol.dispose]();
+  }
+}

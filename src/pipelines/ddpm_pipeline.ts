@@ -1,0 +1,81 @@
+import { UNet2DModel } from "../models/mod.ts";
+import { randn, type RandomOptions } from "../random/mod.ts";
+import { DDPMScheduler, schedulerClasses } from "../schedulers/mod.ts";
+import { scope, type Tensor } from "../tensor/mod.ts";
+import {
+  expectComponent,
+  expectCount,
+  type PipelineOptions,
+  type PipelineOutput,
+  readIndex,
+  type RunOptions,
+  runSteps,
+} from "./pipeline.ts";
+
+/** Options of `DDPMPipeline.run`, with diffusers' defaults. */
+export interface DDPMRunOptions extends RunOptions {
+  batchSize?: number;
+  numInferenceSteps?: number;
+  generator?: RandomOptions["generator"];
+}
+
+/** Unconditional pictures by denoising diffusion (Ho et al. 2020, https://arxiv.org/abs/2006.11239). */
+export class DDPMPipeline implements Disposable {
+  constructor(readonly unet: UNet2DModel, readonly scheduler: DDPMScheduler) {}
+
+  /** Loads the model and the scheduler of a folder or a repository, e.g. "google/ddpm-celebahq-256". */
+  static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<DDPMPipeline> {
+    const parts = await loadParts(pathOrRepo, options);
+    return new DDPMPipeline(parts.unet, DDPMScheduler.fromConfig(parts.config));
+  }
+
+  /** Draws pictures from noise. */
+  async run(options: DDPMRunOptions = {}): Promise<PipelineOutput> {
+    const { batchSize = 1, numInferenceSteps = 1000, generator } = options;
+    this.scheduler.setTimesteps(numInferenceSteps);
+    const images = await sample(this.unet, batchSize, generator, this.scheduler.timesteps, options, (out, t, x) =>
+      this.scheduler.step(out, t, x, { generator }).prevSample);
+    return { images };
+  }
+
+  /** Frees the model. */
+  [Symbol.dispose](): void {
+    this.unet[Symbol.dispose]();
+  }
+}
+
+/** The model, and the scheduler's config, of an unconditional pipeline. */
+export async function loadParts(
+  pathOrRepo: string,
+  options: PipelineOptions,
+): Promise<{ unet: UNet2DModel; config: object }> {
+  const index = await readIndex(pathOrRepo, options);
+  expectComponent(index, "unet", ["UNet2DModel"]);
+  const name = expectComponent(index, "scheduler", Object.keys(schedulerClasses));
+  const source = { ...options, revision: index.commit ?? options.revision };
+  const { config } = await schedulerClasses[name].fromPretrained(pathOrRepo, { ...source, subfolder: "scheduler" });
+  return { unet: await UNet2DModel.fromPretrained(pathOrRepo, { ...source, subfolder: "unet" }), config };
+}
+
+/** The loop of unconditional sampling. Memory is that of two steps, however many there are. */
+export async function sample(
+  unet: UNet2DModel,
+  batchSize: number,
+  generator: RandomOptions["generator"],
+  timesteps: readonly number[],
+  options: RunOptions,
+  step: (modelOutput: Tensor, t: number, x: Tensor) => Tensor,
+): Promise<Tensor> {
+  expectCount("batchSize", batchSize);
+  const { in_channels, sample_size } = unet.config;
+  if (sample_size === null) {
+    throw new TypeError("Cannot draw: expected a sample_size in the model's config, got null; write the loop yourself");
+  }
+  const [H, W] = typeof sample_size === "number" ? [sample_size, sample_size] : sample_size;
+  let x = randn([batchSize, in_channels, H, W], { generator });
+  await runSteps(timesteps, options, (t) => {
+    using inner = scope(x);
+    return x = inner.keep(step(unet.forward(x, t).sample, t, x));
+  });
+  return x.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
+}

@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { parseConfig, readJson } from "../io/config.ts";
+import { neededFiles, resolveRepo } from "../io/hub.ts";
+import type { LoadOptions } from "../models/load.ts";
+import { progress, type ProgressOptions, type Tensor } from "../tensor/mod.ts";
+
+/** Options of a pipeline's `fromPretrained`. */
+export type PipelineOptions = Omit<LoadOptions, "subfolder">;
+
+/** What a pipeline returns. */
+export interface PipelineOutput {
+  /** Pictures in [0, 1]. [B, C, H, W] */
+  images: Tensor;
+}
+
+/** What every pipeline may be told. */
+export interface RunOptions {
+  /** Options of the progress bar; false hides it. */
+  progress?: Omit<ProgressOptions, "signal"> | false;
+  /** Ends the run between two steps. */
+  signal?: AbortSignal;
+  /** Called after each step with its number, its timestep and the sample so far. */
+  onStep?: (step: number, timestep: number, sample: Tensor) => void;
+}
+
+/** A component of a repository: the library and the class that model_index.json names. */
+const component = z.tuple([z.string().nullable(), z.string().nullable()]);
+
+const index = z.looseObject({ _class_name: z.string() });
+
+/** A repository's model_index.json, and where its components are found. */
+export interface PipelineIndex {
+  /** Class of the pipeline, e.g. "DDPMPipeline". */
+  readonly className: string;
+  /** Class of each component, e.g. { unet: "UNet2DModel" }. */
+  readonly components: Readonly<Record<string, string>>;
+  /** Commit of the repository; a local folder has none. */
+  readonly commit?: string;
+}
+
+/** Reads a pipeline's model_index.json from a folder or from the hub. */
+export async function readIndex(pathOrRepo: string, options: PipelineOptions): Promise<PipelineIndex> {
+  const { folder, commit } = await resolveRepo(pathOrRepo, {
+    ...options,
+    files: (listing) => neededFiles(listing, { kind: "pipeline" }),
+  });
+  const path = join(folder, "model_index.json");
+  const json = parseConfig(index, await readJson(path), path);
+  const components = Object.entries(json).flatMap(([name, value]) => {
+    const named = component.safeParse(value);
+    return named.success && named.data[1] ? [[name, named.data[1]]] : [];
+  });
+  return { className: json._class_name, components: Object.fromEntries(components), commit };
+}
+
+/** Throws unless the index names `className` for a component. */
+export function expectComponent(index: PipelineIndex, name: string, classNames: readonly string[]): string {
+  const found = index.components[name];
+  if (found && classNames.includes(found)) return found;
+  throw new TypeError(
+    `Cannot load the pipeline's ${name}: expected ${classNames.join(" or ")}, got ${found ?? "none"}; ` +
+      "see README for the classes that are built",
+  );
+}
+
+/** Runs the steps of a loop with its bar, signal and callback. `step` returns the sample after it. */
+export async function runSteps(
+  timesteps: readonly number[],
+  { progress: bar, signal, onStep }: RunOptions,
+  step: (timestep: number) => Tensor,
+): Promise<void> {
+  let number = 0;
+  const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
+  for await (const t of progress(timesteps, options)) {
+    const sample = step(t);
+    onStep?.(number++, t, sample);
+  }
+}
+
+/** Throws unless `value` is a whole number from 1. */
+export function expectCount(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return;
+  throw new RangeError(`Cannot run with ${name} ${value}: expected a whole number from 1`);
+}

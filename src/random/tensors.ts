@@ -1,0 +1,61 @@
+import { formatShape, type Shape, size } from "../core/shape.ts";
+import { type Tensor, tensor } from "../tensor/mod.ts";
+import type { TorchGenerator } from "./generator.ts";
+import { randomSeed } from "./manual_seed.ts";
+
+/** Where random numbers come from. */
+export interface RandomOptions {
+  /**
+   * One stream for the whole tensor, or a list with one stream for each row of the first axis, so that an image does
+   * not depend on the others of its batch. Without one the numbers differ from run to run.
+   */
+  generator?: TorchGenerator | readonly TorchGenerator[];
+}
+
+/** Where random fractions come from, and their dtype. */
+export interface RandomFloatOptions extends RandomOptions {
+  /** f16 draws a stream of its own, as in torch; it is not the f32 one rounded. */
+  dtype?: "f32" | "f16";
+}
+
+/** A tensor of normal values with mean 0 and variance 1, as `torch.randn`. */
+export function randn(shape: Shape, { generator, dtype = "f32" }: RandomFloatOptions = {}): Tensor {
+  return draw(shape, dtype, generator, (from, count) => from.randn(count, dtype));
+}
+
+/** A tensor of uniform values in [0, 1), as `torch.rand`. */
+export function rand(shape: Shape, { generator, dtype = "f32" }: RandomFloatOptions = {}): Tensor {
+  return draw(shape, dtype, generator, (from, count) => from.rand(count, dtype));
+}
+
+/** An i32 tensor of whole numbers in [low, high), as `torch.randint`. */
+export function randint(low: number, high: number, shape: Shape, { generator }: RandomOptions = {}): Tensor {
+  if (low < -(2 ** 31) || high > 2 ** 31) {
+    throw new RangeError(`Cannot draw i32 from ${low} to ${high}: expected bounds from -2^31 to 2^31`);
+  }
+  return draw(shape, "i32", generator, (from, count) => from.randint(low, high, count));
+}
+
+/** An i32 tensor of the numbers 0 to n − 1 in random order, as `torch.randperm`. */
+export function randperm(n: number, { generator }: { generator?: TorchGenerator } = {}): Tensor {
+  return draw([n], "i32", generator, (from, count) => from.randperm(count));
+}
+
+/** Fills a tensor from one stream, or row by row from a list of them, as diffusers' randn_tensor does. */
+function draw(
+  shape: Shape,
+  dtype: "f32" | "f16" | "i32",
+  generator: RandomOptions["generator"] = randomSeed(),
+  fill: (from: TorchGenerator, count: number) => ArrayLike<number>,
+): Tensor {
+  const generators = Array.isArray(generator) ? generator : [generator];
+  const [B] = shape;
+  if (Array.isArray(generator) && generator.length !== B) {
+    throw new RangeError(
+      `Cannot draw a tensor ${formatShape(shape)}: expected one generator or ${B}, got ${generator.length}`,
+    );
+  }
+  const rows = generators.map((from) => fill(from, size(shape) / generators.length));
+  const data = rows.flatMap((row) => Array.from(row));
+  return tensor(data, shape, { dtype });
+}

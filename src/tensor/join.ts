@@ -1,0 +1,52 @@
+import { axisIndex, formatShape } from "../core/shape.ts";
+import type { Expr } from "../graph/expr.ts";
+import { recordPointwise } from "./record.ts";
+import type { Tensor } from "./tensor.ts";
+
+const MOST = 6; // tensors joined in one dispatch: an adapter may bind as few as 8 buffers
+
+/** Joins tensors along an axis. */
+export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
+  if (tensors.length === 0) throw new RangeError("Cannot join tensors: expected at least one, got none");
+  const at = axisIndex(axis, tensors[0].rank);
+  for (const t of tensors) {
+    if (t.rank === tensors[0].rank && t.shape.every((n, i) => i === at || n === tensors[0].shape[i])) continue;
+    throw new RangeError(`Cannot join ${tensors[0]} and ${t} along axis ${axis}: the other sizes differ`);
+  }
+  const parts = tensors.filter((t) => t.shape[at] > 0);
+  if (parts.length <= 1) return parts[0] ?? tensors[0];
+  if (parts.length > MOST) {
+    return cat([cat(parts.slice(0, MOST), at), ...parts.slice(MOST)], at);
+  }
+  let start = 0;
+  const windows = parts.map((t) => {
+    const window = { axis: at, start, length: t.shape[at] };
+    start += t.shape[at];
+    return window;
+  });
+  // Each operand reads as 0 outside its window, so the sum picks the one that is there.
+  const expr = parts.map((_, index): Expr => ({ op: "operand", index }))
+    .reduce((sum, operand): Expr => ({ op: "add", args: [sum, operand] }));
+  return recordPointwise(expr, parts, { shape: parts[0].shape.with(at, start), windows });
+}
+
+/** Joins tensors of one shape along a new axis. */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  const odd = tensors.find((t) => formatShape(t.shape) !== formatShape(tensors[0].shape));
+  if (odd) throw new RangeError(`Cannot stack ${tensors[0]} and ${odd}: expected equal shapes`);
+  return cat(tensors.map((t) => t.unsqueeze(axis)), axis);
+}
+
+/** One term of a weighted sum. */
+export type Term = readonly [weight: number, value: Tensor];
+
+/** Σ weight · value, in one dispatch: the form in which most scheduler steps are written. */
+export function weightedSum(...terms: readonly Term[]): Tensor {
+  if (terms.length === 0) throw new RangeError("Cannot add up: expected at least one term, got none");
+  const products = terms.map((_, index): Expr => ({
+    op: "mul",
+    args: [{ op: "scalar", index }, { op: "operand", index }],
+  }));
+  const expr = products.reduce((sum, product): Expr => ({ op: "add", args: [sum, product] }));
+  return recordPointwise(expr, terms.map(([, value]) => value), { scalars: terms.map(([weight]) => weight) });
+}

@@ -1,0 +1,123 @@
+import { type DType, isFloat } from "../core/dtype.ts";
+import { broadcast, channelsLastStrides, checkShape, contiguousStrides, type Shape, size } from "../core/shape.ts";
+import { currentDevice, type Device } from "../gpu/device.ts";
+import type { Expr } from "../graph/expr.ts";
+import { Kernel, type KernelSpec, type Operand, Pointwise } from "../graph/node.ts";
+import { streamOf } from "../graph/stream.ts";
+import { currentPath } from "./named.ts";
+import { Tensor } from "./tensor.ts";
+
+/** Strides of `view` where it is broadcast to `shape`: 0 along axes that repeat. */
+function broadcastStrides(view: Tensor, shape: Shape): number[] {
+  const missing = shape.length - view.shape.length;
+  return shape.map((_, axis) => axis < missing || view.shape[axis - missing] === 1 ? 0 : view.strides[axis - missing]);
+}
+
+/** Dense strides in the memory order of one of the operands: channels-last order spreads, row-major is the default. */
+function denseStrides(shape: Shape, operands: readonly (readonly number[])[]): number[] {
+  const rowMajor = contiguousStrides(shape);
+  const inRowMajorOrder = (strides: readonly number[]) => {
+    const real = strides.filter((_, axis) => shape[axis] !== 1);
+    return real.every((stride, i) => i === 0 || real[i - 1] >= stride);
+  };
+  const full = operands.filter((strides) => strides.every((stride, axis) => stride > 0 || shape[axis] === 1));
+  const order = full.find((strides) => !inRowMajorOrder(strides));
+  if (!order) return rowMajor;
+  const axes = shape.map((_, axis) => axis).sort((a, b) =>
+    (shape[a] === 1 ? 1 : 0) - (shape[b] === 1 ? 1 : 0) || order[b] - order[a] || a - b
+  );
+  const result = new Array<number>(shape.length).fill(1);
+  axes.reduceRight((stride, axis) => {
+    result[axis] = stride;
+    return stride * shape[axis];
+  }, 1);
+  return result;
+}
+
+/** Options of `recordPointwise`. */
+export interface PointwiseOptions {
+  /** Values of the expression's scalars. */
+  scalars?: readonly number[];
+  dtype?: DType;
+  /** Memory order of the result; by default that of the operands. */
+  strides?: readonly number[];
+  /** Windows of the operands along one axis, see `Operand`; the shape is then the caller's. */
+  windows?: readonly (Operand["window"] | undefined)[];
+  shape?: Shape;
+}
+
+/** Records an expression over tensors that numpy's rules broadcast to one shape. */
+export function recordPointwise(expr: Expr, tensors: readonly Tensor[], options: PointwiseOptions = {}): Tensor {
+  const shape = options.shape ?? tensors.map((t) => t.shape).reduce(broadcast);
+  checkShape(shape);
+  const dtype = options.dtype ?? resultType(tensors);
+  const copies = expr.op === "operand" && tensors.every((t) => t.dtype === dtype);
+  const odd = tensors.find((t) => !isFloat(t.dtype));
+  if (odd && !copies && expr.op !== "operand") {
+    throw new TypeError(`Cannot compute with ${odd}: expected f32 or f16, got ${odd.dtype}; cast it first`);
+  }
+  const operands = tensors.map((t, i): Operand => ({
+    node: t.node,
+    shape,
+    strides: options.windows ? t.strides : broadcastStrides(t, shape),
+    offset: t.offset,
+    window: options.windows?.[i],
+  }));
+  const strides = options.strides ?? denseStrides(shape, operands.map((operand) => operand.strides));
+  const node = new Pointwise(dtype, size(shape), currentPath(), shape, strides, expr, operands, options.scalars ?? []);
+  const device = deviceOf(tensors);
+  streamOf(device).add(node);
+  return new Tensor(device, node, shape, strides, 0);
+}
+
+function resultType(tensors: readonly Tensor[]): DType {
+  const [first, ...rest] = tensors.map((t) => t.dtype);
+  return rest.every((dtype) => dtype === first) ? first : "f32";
+}
+
+/** The device that all tensors are on. Throws where they are on several. */
+export function deviceOf(tensors: readonly Tensor[]): Device {
+  const device = tensors[0]?.device ?? currentDevice();
+  if (tensors.some((t) => t.device !== device)) {
+    throw new Error("Cannot combine tensors of two devices: expected one; read the data and upload it again");
+  }
+  return device;
+}
+
+/** Options of `recordKernel`: a kernel's needs, and its output as a tensor. */
+export interface KernelOptions extends Omit<KernelSpec, "name" | "inputs" | "strides" | "width" | "flops" | "set"> {
+  inputs: readonly Tensor[];
+  shape: Shape;
+  dtype: DType;
+  /** Memory order of the output; by default row-major, for 4-D channels-last. */
+  layout?: readonly number[];
+  /** Strides of the kernel's axes; by default those of a dense [outer, inner, rows, columns]. */
+  strides?: KernelSpec["strides"];
+  set?: KernelSpec["set"];
+  width?: 1 | 4;
+  flops?: number;
+}
+
+/** Records one run of a kernel of `shaders/`. */
+export function recordKernel(name: string, options: KernelOptions): Tensor {
+  const { inputs, shape, dtype, code, params, axes, workgroups } = options;
+  checkShape(shape);
+  const layout = options.layout ?? (shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape));
+  const strides = options.strides ?? contiguousStrides(axes) as unknown as KernelSpec["strides"];
+  const { set = {}, width = 4, flops = 0 } = options;
+  const node = new Kernel(dtype, size(shape), currentPath(), {
+    name,
+    code,
+    set,
+    params,
+    inputs,
+    axes,
+    strides,
+    width,
+    workgroups,
+    flops,
+  });
+  const device = deviceOf(inputs);
+  streamOf(device).add(node);
+  return new Tensor(device, node, shape, layout, 0);
+}

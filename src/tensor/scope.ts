@@ -1,0 +1,44 @@
+import type { Node } from "../graph/node.ts";
+import { type Stream, streamOf } from "../graph/stream.ts";
+import { currentDevice } from "../gpu/device.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Owns the tensors that are made while it is open, and frees them at its end. */
+export class Scope implements Disposable {
+  readonly #stream: Stream;
+  readonly #owned = new Set<Node>();
+  readonly #kept = new Set<Node>();
+  readonly #watch = (node: Node): void => {
+    this.#owned.add(node);
+  };
+
+  constructor(stream: Stream, tensors: readonly Tensor[]) {
+    this.#stream = stream;
+    for (const { node } of tensors) this.#owned.add(node);
+    stream.watchers.push(this.#watch);
+  }
+
+  /** Lets a tensor outlive the scope. */
+  keep(tensor: Tensor): Tensor {
+    this.#kept.add(tensor.node);
+    this.#stream.want(tensor.node);
+    return tensor;
+  }
+
+  /** Frees all that was made in the scope but not kept, after the work that is recorded. */
+  [Symbol.dispose](): void {
+    this.#stream.watchers.splice(this.#stream.watchers.indexOf(this.#watch), 1);
+    this.#stream.afterSubmit(() => {
+      for (const node of this.#owned) if (!this.#kept.has(node)) node.storage?.release();
+    });
+  }
+}
+
+/**
+ * Opens a scope that owns `tensors` and all that is made until its end: for loops of hundreds of steps.
+ *
+ * There is one order of recording on a device: two loops that run interleaved would own each other's tensors.
+ */
+export function scope(...tensors: readonly Tensor[]): Scope {
+  return new Scope(streamOf(tensors[0]?.device ?? currentDevice()), tensors);
+}

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
+import { manualSeed, rand, randint, randn, randperm } from "../../src/random/mod.ts";
+import { readTensors } from "../support/arrays.ts";
+import { fixture } from "../support/fixtures.ts";
+
+const reference = await readTensors(fixture("random/expected/cpu.safetensors"));
+
+Deno.test("randn() fills latents as torch does from one generator and from a list", async () => {
+  using _device = await openDevice();
+  const shape = [2, 4, 8, 8];
+  const one = randn(shape, { generator: manualSeed(0) });
+  assert.deepEqual(one.shape, shape);
+  assert.deepEqual([...await one.data()], [...reference.get("latents/one_generator")!.data]);
+  const list = randn(shape, { generator: [manualSeed(0), manualSeed(1)] });
+  assert.deepEqual([...await list.data()], [...reference.get("latents/list_of_generators")!.data]);
+});
+
+Deno.test("rand(), randint() and randperm() make tensors of the values that their generator draws", async () => {
+  using _device = await openDevice();
+  const half = rand([3, 11], { generator: manualSeed(42), dtype: "f16" });
+  assert.equal(half.dtype, "f16");
+  assert.deepEqual([...await half.data()], [...manualSeed(42).rand(33, "f16")]);
+  const integers = randint(-5, 77, [5, 8], { generator: manualSeed(1) });
+  assert.equal(integers.dtype, "i32");
+  assert.deepEqual([...await integers.data()], [...reference.get("randint/seed1/-5_77")!.data]);
+  assert.deepEqual(
+    [...await randperm(7, { generator: manualSeed(1) }).data()],
+    [...reference.get("randperm/seed1/n7")!.data],
+  );
+});
+
+Deno.test("randn() without a generator differs from call to call", async () => {
+  using _device = await openDevice();
+  assert.notDeepEqual(await randn([16]).data(), await randn([16]).data());
+});
+
+Deno.test("randn() wants as many generators as there are images", async () => {
+  using _device = await openDevice();
+  assert.throws(() => randn([3, 2], { generator: [manualSeed(0), manualSeed(1)] }), {
+    name: "RangeError",
+    message: "Cannot draw a tensor [3, 2]: expected one generator or 3, got 2",
+  });
+  assert.throws(() => randint(0, 2 ** 40, [2]), /expected bounds from -2\^31 to 2\^31/);
+});
