@@ -1,4 +1,4 @@
-import type { Shape } from "../core/shape.ts";
+import { reshapeStrides, type Shape } from "../core/shape.ts";
 
 /** Axes of several views of one shape, merged where all of them run on evenly. */
 export interface Axes {
@@ -70,4 +70,32 @@ export function fit(
     views.forEach((view, i) => result[i][target] = view[axes[next - 1]]);
   }
   return next === axes.length ? result : undefined;
+}
+
+/**
+ * A view's strides over the axes of another shape, where both shapes, laid out by their dense strides, run through the
+ * same memory; undefined where the other shape merges axes that the view walks unevenly, or is not dense.
+ */
+export function reorder(
+  shape: Shape,
+  layout: readonly number[],
+  view: readonly number[],
+  toShape: Shape,
+  toLayout: readonly number[],
+): number[] | undefined {
+  const sorted = (sizes: Shape, strides: readonly number[]) =>
+    sizes.map((_, axis) => axis).filter((axis) => sizes[axis] !== 1).sort((a, b) => strides[b] - strides[a]);
+  const from = sorted(shape, layout);
+  const to = sorted(toShape, toLayout);
+  let dense = 1;
+  for (const axis of to.toReversed()) {
+    if (toLayout[axis] !== dense) return undefined;
+    dense *= toShape[axis];
+  }
+  const pick = (axes: number[], values: readonly number[]) => axes.map((axis) => values[axis]);
+  const strides = reshapeStrides(pick(from, shape), pick(from, view), pick(to, toShape));
+  if (!strides) return undefined;
+  const result = toShape.map(() => 0);
+  to.forEach((axis, i) => result[axis] = strides[i]);
+  return result;
 }

@@ -1,5 +1,5 @@
 import { sameNumbers, sameStrides, type Shape } from "../core/shape.ts";
-import { fit } from "./axes.ts";
+import { fit, reorder } from "./axes.ts";
 import { type Expr, substitute } from "./expr.ts";
 import { Kernel, type Node, type Operand, Pointwise } from "./node.ts";
 
@@ -33,9 +33,10 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
     let group = pointwiseGroup(node);
     for (const operand of node.operands) {
       const source = operand.node;
-      if (!(source instanceof Pointwise) || !free(source) || !readsWhole(operand, source.shape, source.strides)) continue;
-      const merged = inline(group, operand, groups.get(source)!);
-      if (merged.kernel || merged.operands.length + 1 > maxBuffers) continue;
+      if (!(source instanceof Pointwise) || !free(source)) continue;
+      const aligned = align(groups.get(source)!, operand);
+      const merged = aligned && inline(group, operand, aligned);
+      if (!merged || merged.operands.length + 1 > maxBuffers) continue;
       groups.delete(source);
       group = merged;
     }
@@ -68,10 +69,24 @@ function pointwiseGroup(node: Pointwise): Group {
   return { output: node, expr, operands, scalars, shape, strides };
 }
 
-/** True where an operand is a dense value of this shape, element for element. */
-function readsWhole(operand: Operand, shape: Shape, strides: readonly number[]): boolean {
-  return !operand.window && operand.offset === 0 && sameNumbers(operand.shape, shape) &&
-    sameStrides(shape, operand.strides, strides);
+/** True where an operand is read once from end to end, in the order of `strides`. */
+function readsWhole(operand: Operand, strides: readonly number[]): boolean {
+  const count = operand.shape.reduce((product, n) => product * n, 1);
+  return !operand.window && operand.offset === 0 && operand.node.count === count &&
+    sameStrides(operand.shape, operand.strides, strides);
+}
+
+/** The group seen in the shape in which an operand reads its value; undefined where it is not read element for element. */
+function align(group: Group, operand: Operand): Group | undefined {
+  const { shape, strides } = operand;
+  const count = shape.reduce((product, n) => product * n, 1);
+  if (operand.window || operand.offset !== 0 || group.output.count !== count) return undefined;
+  if (sameNumbers(shape, group.shape)) return sameStrides(shape, strides, group.strides) ? group : undefined;
+  if (group.operands.some((other) => other.window)) return undefined;
+  const views = group.operands.map((other) => reorder(group.shape, group.strides, other.strides, shape, strides));
+  if (!views.every((view) => view !== undefined)) return undefined;
+  const operands = group.operands.map((other, i): Operand => ({ ...other, shape, strides: views[i] }));
+  return { ...group, operands, shape, strides };
 }
 
 /** The group with one operand replaced by the expression that computes it. */
@@ -106,6 +121,6 @@ function canEnd(kernel: Kernel, group: Group, maxBuffers: number): boolean {
   const others = group.operands.filter((operand) => operand.node !== kernel);
   if (group.output.count !== kernel.count || spec.inputs.length + others.length + 1 > maxBuffers) return false;
   if (others.some((operand) => operand.window)) return false;
-  if (!own.every((operand) => readsWhole(operand, group.shape, group.strides))) return false;
+  if (!own.every((operand) => readsWhole(operand, group.strides))) return false;
   return !!fit(group.shape, group.strides, others.map((operand) => operand.strides), spec.axes, spec.strides);
 }

@@ -4,7 +4,8 @@ import type { Device } from "../gpu/device.ts";
 import { type Call, Output } from "./call.ts";
 import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
 import { fuse } from "./fuse.ts";
-import type { Leaf, Node } from "./node.ts";
+import { exprKey } from "./expr.ts";
+import type { Leaf, Node, Pointwise } from "./node.ts";
 import { Plan, reachable } from "./plan.ts";
 import { type Step, stepOf } from "./step.ts";
 
@@ -29,6 +30,8 @@ export class Stream {
   readonly #plans = new Set<Plan>();
   #uniforms: GPUBuffer | undefined;
   #tracing = 0;
+  /** Pointwise nodes of the trace at hand, by what they compute: equal ones are recorded once. */
+  #known = new Map<string, Pointwise>();
   /** Told of every new node, e.g. a scope. */
   readonly watchers: ((node: Node) => void)[] = [];
   /** Releases that wait for the pending work, which may use what they free. */
@@ -56,6 +59,18 @@ export class Stream {
     this.#pending.add(node);
   }
 
+  /** The node that stands for an equal one recorded before in this trace, else the node itself. */
+  unique(node: Pointwise): Pointwise {
+    if (!this.#tracing) return node;
+    const operands = node.operands.map(({ node, strides, offset, window }) =>
+      `${node.id}:${strides}:${offset}:${window ? Object.values(window) : ""}`
+    );
+    const key = [node.dtype, node.shape, node.strides, exprKey(node.expr), node.scalars, ...operands].join(";");
+    const known = this.#known.get(key);
+    if (!known) this.#known.set(key, node);
+    return known ?? node;
+  }
+
   /** Tells the watchers of a new node. */
   note(node: Node): void {
     for (const watch of this.watchers) watch(node);
@@ -75,6 +90,7 @@ export class Stream {
   /** Makes a plan of what `trace` records; nothing recorded in it runs by itself. */
   trace(label: string, inputs: readonly Leaf[], trace: () => readonly Node[]): Plan {
     this.#tracing++;
+    this.#known.clear();
     try {
       const plan = new Plan(this.#device, label, inputs, trace());
       this.#plans.add(plan);

@@ -64,9 +64,12 @@ export function recordPointwise(expr: Expr, tensors: readonly Tensor[], options:
     window: options.windows?.[i],
   }));
   const strides = options.strides ?? denseStrides(shape, operands.map((operand) => operand.strides));
-  const node = new Pointwise(dtype, size(shape), currentPath(), shape, strides, expr, operands, options.scalars ?? []);
   const device = deviceOf(tensors);
-  streamOf(device).add(node);
+  const stream = streamOf(device);
+  const node = stream.unique(
+    new Pointwise(dtype, size(shape), currentPath(), shape, strides, expr, operands, options.scalars ?? []),
+  );
+  stream.add(node);
   return new Tensor(device, node, shape, strides, 0);
 }
 
