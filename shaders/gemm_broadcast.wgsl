@@ -5,8 +5,8 @@
 // A workgroup is one subgroup and computes a tile of ROWS x 4 * SG outputs; tiles count rows first, then columns, then z.
 // A lane loads rows lane, lane + SG, … of x and owns 4 adjacent columns of y. Fast because such an adapter runs a load
 // as a loop over the lanes: each value is loaded once and handed round in registers, and nothing waits at a barrier.
-const SG: u32 = 8; // lanes of a subgroup: 8 or 16
-const ROWS: u32 = 24; // rows of a tile: 8, 16, 24 or 32
+const SG: u32 = 8; // lanes of a subgroup: 8, 16 or 32
+const ROWS: u32 = 24; // rows of a tile: 8, 16 or 24
 const LOADS: u32 = (ROWS + SG - 1) / SG; // rows of x that a lane loads
 @group(0) @binding(3) var<uniform> params: Params;
 
@@ -72,5 +72,15 @@ fn add_rows(sums: ptr<function, array<vec4f, ROWS>>, first: u32, weights: mat4x4
     (*sums)[first + 13] += weights * subgroupBroadcast(values, 13);
     (*sums)[first + 14] += weights * subgroupBroadcast(values, 14);
     (*sums)[first + 15] += weights * subgroupBroadcast(values, 15);
+  }
+  if (SG > 16 && first + 16 < ROWS) {
+    (*sums)[first + 16] += weights * subgroupBroadcast(values, 16);
+    (*sums)[first + 17] += weights * subgroupBroadcast(values, 17);
+    (*sums)[first + 18] += weights * subgroupBroadcast(values, 18);
+    (*sums)[first + 19] += weights * subgroupBroadcast(values, 19);
+    (*sums)[first + 20] += weights * subgroupBroadcast(values, 20);
+    (*sums)[first + 21] += weights * subgroupBroadcast(values, 21);
+    (*sums)[first + 22] += weights * subgroupBroadcast(values, 22);
+    (*sums)[first + 23] += weights * subgroupBroadcast(values, 23);
   }
 }

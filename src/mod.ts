@@ -8,7 +8,7 @@ export type { Shape } from "./core/shape.ts";
 export { currentDevice, Device, type Engine, type Traits } from "./gpu/device.ts";
 export { DeviceLostError, GPUCommandError, NoAdapterError, ShaderError } from "./gpu/errors.ts";
 export { type DeviceOptions, openDevice } from "./gpu/open.ts";
-export type { DispatchRecord, TimedDispatch, TimingRow } from "./gpu/profiler.ts";
+export { type DispatchRecord, type TimedDispatch, type TimingRow, traceEvents } from "./gpu/profiler.ts";
 export { loadPng, type Recipe, savePng } from "./io/save_png.ts";
 export {
   manualSeed,

@@ -46,6 +46,6 @@ fn mish(x: vec4f) -> vec4f {
 // WGSL leaves pow of a negative base undefined; whole exponents are what torch's pow is used for.
 fn power(x: vec4f, y: vec4f) -> vec4f {
   let odd = fract(abs(y) * 0.5) != vec4f(0.0);
-  let magnitude = pow(abs(x), y);
+  let magnitude = select(pow(abs(x), y), vec4f(1.0), y == vec4f(0.0)); // pow(0, 0) may be anything
   return select(magnitude, -magnitude, (x < vec4f(0.0)) & odd);
 }

@@ -1,7 +1,7 @@
 // Rows of x for a convolution as an implicit matrix product: row m of y is one output pixel, and each tap of the
 // kernel meets one input pixel, whose channels are contiguous.
-// x is [z0, z1, image, H, W, k] (channels last) with x_row elements from pixel to pixel; m = (image * out_h + y) * out_w + x,
-// so a whole batch is one product. Rows and columns beyond the picture are zero: only left and top padding are given,
+// x is [z0, z1, image, H, W, k] (channels last) with x_row elements from pixel to pixel, and row m of y is pixel
+// (image * out_h + y) * out_w + x, so a whole batch is one product. Rows and columns beyond the picture are zero: only left and top padding are given,
 // right and bottom follow from the output's size. upsample = 1 reads a picture twice as large, nearest neighbour.
 struct Params {
   z: u32, // products in the batch, 1 where m counts the images

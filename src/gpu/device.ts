@@ -1,7 +1,7 @@
 import { Buffers } from "./buffers.ts";
 import { DeviceLostError, GPUCommandError } from "./errors.ts";
 import { Pipelines } from "./pipelines.ts";
-import { Profiler } from "./profiler.ts";
+import { Profiler, type TimingRow } from "./profiler.ts";
 
 /** Which implementation of WebGPU runs the commands. */
 export type Engine = "dawn" | "deno";
@@ -25,6 +25,8 @@ export class Device implements Disposable {
   readonly profiler: Profiler | undefined;
   /** Runs at close, before the GPU goes: layers above leave their cleaning here. */
   readonly closing: (() => void)[] = [];
+  /** Text of the traced graphs: set by the layer that has them. */
+  describeGraphs: () => string = () => "";
   #failure: Error | undefined;
   #closed = false;
 
@@ -44,7 +46,8 @@ export class Device implements Disposable {
       const { error } = event as GPUUncapturedErrorEvent;
       // Dawn's error classes are not the global ones, so they are told apart by name.
       const kind = error.constructor.name === "GPUOutOfMemoryError" ? "out of memory" : "refused command";
-      this.#failure ??= new GPUCommandError(`Cannot run on ${this.adapterName}: ${kind}: ${error.message.trim()}`);
+      const message = error.message.trim().replaceAll(/\s+/g, " ");
+      this.#failure ??= new GPUCommandError(`Cannot run on ${this.adapterName}: ${kind}: ${message}`);
     });
     gpu.lost.then((info) => {
       if (this.#closed) return;
@@ -71,6 +74,17 @@ export class Device implements Disposable {
       : "";
     const subgroups = lanes ? `, ${lanes} lanes a subgroup` : "";
     return `${engine} on ${this.adapterName}${driver}${subgroups}, f32${f16 ? " and f16" : ""}`;
+  }
+
+  /** The traced graphs as text: their dispatches, fused nodes, kernels, inputs, and where each output lies. */
+  dump(): string {
+    return this.describeGraphs();
+  }
+
+  /** One row per kernel and module path, the longest first; for devices opened with `profile: true`. */
+  async timings(): Promise<TimingRow[]> {
+    if (!this.profiler) throw new Error("Cannot list timings: open the device with { profile: true }");
+    return await this.profiler.rows();
   }
 
   /** Throws what went wrong since the last check: a lost device, a refused command, no memory. */
@@ -102,6 +116,7 @@ export class Device implements Disposable {
       this.assertAlive();
       return staging.getMappedRange(0, bytes).slice(0);
     } catch (error) {
+      await new Promise((resolve) => setTimeout(resolve)); // Deno's engine tells a loss after what fails by it
       this.assertAlive();
       throw error;
     } finally {

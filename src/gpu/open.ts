@@ -1,3 +1,4 @@
+import { openDawn } from "./dawn.ts";
 import { Device, type Engine, setCurrentDevice } from "./device.ts";
 import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "./errors.ts";
@@ -34,7 +35,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
 }
 
 async function open(engine: Engine, options: DeviceOptions): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
-  const api = engine === "dawn" ? await dawn(options) : navigator.gpu;
+  const api = engine === "dawn" ? await openDawn(options.adapter) : navigator.gpu;
   const adapter = await api.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new Error(options.adapter ? `no adapter named like "${options.adapter}"` : "no adapter");
   const requiredLimits: Record<string, number> = {};
@@ -46,23 +47,3 @@ async function open(engine: Engine, options: DeviceOptions): Promise<{ gpu: GPUD
   const gpu = await adapter.requestDevice({ label: "denoise", requiredFeatures, requiredLimits });
   return { gpu, info: adapter.info };
 }
-
-/** Toggles of Dawn: features that are off by default, and precise timestamps. */
-const ENABLED = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia", "use_vulkan_memory_model", "disable_workgroup_init"];
-const DISABLED = ["timestamp_quantization", "enable_spirv_validation"];
-
-/** Dawn's entry point, from npm's webgpu. */
-async function dawn({ adapter }: DeviceOptions): Promise<GPU> {
-  const { create, globals } = await import("webgpu");
-  for (const [name, value] of Object.entries(globals)) {
-    if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true });
-  }
-  const flags = [`enable-dawn-features=${ENABLED.join()}`, `disable-dawn-features=${DISABLED.join()}`];
-  if (adapter) flags.push(`adapter=${adapter}`);
-  const gpu = create(flags) as GPU;
-  // The process aborts once this object is collected while a device lives: a reference from a module is not enough.
-  (instances.denoiseDawn ??= []).push(gpu);
-  return gpu;
-}
-
-const instances = globalThis as { denoiseDawn?: GPU[] };

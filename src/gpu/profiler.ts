@@ -118,3 +118,20 @@ export class Profiler {
     }).sort((a, b) => b.ms - a.ms);
   }
 }
+
+/** Dispatches as a trace that Perfetto and Chrome open, on the GPU's own clock. */
+export function traceEvents(dispatches: readonly TimedDispatch[]): { traceEvents: object[] } {
+  const first = dispatches[0]?.start ?? 0;
+  return {
+    traceEvents: dispatches.map(({ kernel, path, start, ms, flops, bytes }) => ({
+      name: path ? `${path} ${kernel}` : kernel,
+      cat: kernel,
+      ph: "X",
+      ts: (start - first) * 1000, // µs
+      dur: ms * 1000,
+      pid: 1,
+      tid: 1,
+      args: { kernel, path, gflops: ms ? flops / ms / 1e6 : 0, gbytes: ms ? bytes / ms / 1e6 : 0 },
+    })),
+  };
+}

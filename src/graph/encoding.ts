@@ -19,6 +19,7 @@ export class Encoding {
   readonly #encoder: GPUCommandEncoder;
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: Pipeline | undefined;
+  readonly #releases: (() => void)[] = [];
   /** Dispatches encoded so far. */
   dispatches = 0;
 
@@ -49,11 +50,17 @@ export class Encoding {
     if (bytes) this.#encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, bytes);
   }
 
+  /** Frees something that commands encoded so far may use. */
+  afterSubmit(release: () => void): void {
+    this.#releases.push(release);
+  }
+
   submit(): void {
     this.#endPass();
     const readTimes = this.#device.profiler?.resolve(this.#encoder);
     this.#device.gpu.queue.submit([this.#encoder.finish()]);
     readTimes?.();
+    for (const release of this.#releases) release();
   }
 
   #endPass(): void {

@@ -1,7 +1,10 @@
+import { isFloat } from "../core/dtype.ts";
 import { sameNumbers, sameStrides, type Shape } from "../core/shape.ts";
 import { fit, reorder } from "./axes.ts";
-import { type Expr, substitute } from "./expr.ts";
+import { type Expr, exprFlops, substitute } from "./expr.ts";
 import { Kernel, type Node, type Operand, Pointwise } from "./node.ts";
+
+const MOST_OPERATIONS = 48; // of one expression: WGSL compilers limit how deep parentheses nest
 
 /** Nodes that run as one dispatch: a pointwise expression, a kernel, or a kernel with a pointwise tail. */
 export interface Group {
@@ -24,7 +27,8 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
   const uses = new Map<Node, number>();
   for (const node of nodes) for (const source of node.sources) uses.set(source, (uses.get(source) ?? 0) + 1);
   const here = new Set(nodes);
-  const free = (node: Node) => here.has(node) && !kept.has(node) && uses.get(node) === 1;
+  // Integers are always stored: their type drops fractions.
+  const free = (node: Node) => here.has(node) && !kept.has(node) && uses.get(node) === 1 && isFloat(node.dtype);
 
   const groups = new Map<Node, Group>();
   for (const node of nodes) {
@@ -36,7 +40,7 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
       if (!(source instanceof Pointwise) || !free(source)) continue;
       const aligned = align(groups.get(source)!, operand);
       const merged = aligned && inline(group, operand, aligned);
-      if (!merged || merged.operands.length + 1 > maxBuffers) continue;
+      if (!merged || merged.operands.length + 1 > maxBuffers || exprFlops(merged.expr) > MOST_OPERATIONS) continue;
       groups.delete(source);
       group = merged;
     }

@@ -73,8 +73,11 @@ export class Plan {
     const same = new Set(identities.flatMap((identity, i) => last?.[i] === identity ? [i] : []));
     const settled = [...same].some((i) => !this.#constant.has(i)) ? same : this.#constant;
     const replan = !this.#dispatches || settled !== this.#constant;
+    this.#last = undefined; // until this run is encoded whole
     if (replan) {
       this.#constant = settled;
+      const old = this.#buffers;
+      encoding.afterSubmit(() => old.forEach((buffer) => this.#device.buffers.destroy(buffer)));
       this.#bind();
     }
     values.forEach((value, i) => {
@@ -100,7 +103,6 @@ export class Plan {
   /** Plans memory and makes all bind groups. */
   #bind(): void {
     const { buffers, limits } = this.#device;
-    for (const buffer of this.#buffers) buffers.destroy(buffer);
     const alignment = Math.max(16, limits.minStorageBufferOffsetAlignment);
     const { places, sizes } = this.#plan(alignment);
     const arenas = sizes.map((size, i) => buffers.create(`${this.label} arena ${i}`, size, STORAGE));
@@ -149,10 +151,12 @@ export class Plan {
     this.#steps.forEach((step, i) => {
       for (const node of step.inputs) last.set(node, Math.max(last.get(node) ?? 0, i));
     });
-    // Results of kept steps that later steps read stay for good, in buffers that nothing else is placed in.
-    const kept = new Set(this.#steps.flatMap((step, i) =>
-      this.#isKept(i) && this.#steps.some((s, j) => !this.#isKept(j) && s.inputs.includes(step.output)) ? [step.output] : []
-    ));
+    // Results of kept steps stay for good, in buffers that nothing else is placed in, where they are read although
+    // their step may be left out: by the caller, and by steps that depend on more inputs.
+    const needsMore = (j: number, i: number) => [...this.#depends[j]].some((input) => !this.#depends[i].has(input));
+    const outlives = ({ output }: Step, i: number) =>
+      this.outputs.includes(output) || this.#steps.some((s, j) => needsMore(j, i) && s.inputs.includes(output));
+    const kept = new Set(this.#steps.flatMap((step, i) => this.#isKept(i) && outlives(step, i) ? [step.output] : []));
     const limits = { alignment, maxBytes: this.#device.limits.maxBufferSize };
     const result = { places: new Map<Node, Place>(), sizes: [] as number[] };
     for (const keeping of [true, false]) {

@@ -26,6 +26,8 @@ export class Stream {
   readonly #device: Device;
   /** Values to be stored at the next flush. */
   readonly #pending = new Set<Node>();
+  /** Those of them that are stored even if something consumes them. */
+  readonly #wanted = new Set<Node>();
   readonly #groups = new Map<string, GPUBindGroup>();
   readonly #plans = new Set<Plan>();
   #uniforms: GPUBuffer | undefined;
@@ -40,8 +42,10 @@ export class Stream {
 
   constructor(device: Device) {
     this.#device = device;
+    device.describeGraphs = () => [...this.#plans].map((plan) => plan.dump()).join("\n\n");
     device.closing.push(() => {
       this.#pending.clear();
+      this.#wanted.clear();
       this.#groups.clear();
     });
   }
@@ -54,7 +58,7 @@ export class Stream {
     for (const source of node.sources) {
       if (source.storage) continue;
       if (source.passed) this.#pending.add(source);
-      else this.#pending.delete(source);
+      else if (!this.#wanted.has(source)) this.#pending.delete(source);
     }
     this.#pending.add(node);
   }
@@ -84,7 +88,9 @@ export class Stream {
 
   /** Makes sure that the next flush stores a node. */
   want(node: Node): void {
-    if (!node.storage) this.#pending.add(node);
+    if (node.storage) return;
+    this.#pending.add(node);
+    this.#wanted.add(node);
   }
 
   /** Makes a plan of what `trace` records; nothing recorded in it runs by itself. */
@@ -134,6 +140,7 @@ export class Stream {
   /** Forgets the pending work, done or failed, and runs the releases that waited for it. */
   #settle(): void {
     this.#pending.clear();
+    this.#wanted.clear();
     for (const release of this.#releases.splice(0)) release();
   }
 
@@ -149,8 +156,8 @@ export class Stream {
         if ("plan" in work) this.#encodeCall(encoding, work);
         else this.#encodeStep(encoding, work, uniforms);
       }
-      encoding.submit();
     } finally {
+      encoding.submit(); // after a failure too: what was encoded counts as computed
       this.#settle();
     }
     for (const node of nodes) node.passed = !node.storage;
@@ -225,11 +232,6 @@ export class Stream {
   #store(node: Node, storage: Storage): void {
     node.storage = storage;
     node.retire();
-  }
-
-  /** The traced graphs with their dispatches and memory, as text. */
-  dump(): string {
-    return [...this.#plans].map((plan) => plan.dump()).join("\n\n");
   }
 }
 

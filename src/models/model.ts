@@ -1,4 +1,4 @@
-import { type DType, isFloat } from "../core/dtype.ts";
+import type { DType } from "../core/dtype.ts";
 import { channelsLastStrides, contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { Call } from "../graph/call.ts";
@@ -52,7 +52,7 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /**
    * Runs a pure function of tensors on this model's device, replaying its trace when the same signature comes again.
-   * Inputs are cast to the model's dtype, results come back as f32. `key` names what else the trace depends on.
+   * Results come back as f32. `key` names what else the trace depends on.
    */
   protected traced<Out extends Tensors>(key: string, inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
     if (this.#disposed) throw new Error(`Cannot run ${this.constructor.name}: it was disposed; load it again`);
@@ -76,10 +76,9 @@ export abstract class Model<Config = unknown> implements Disposable {
     );
   }
 
-  /** An input as the trace takes it: in the model's dtype, dense, 4-D ones channels-last. */
+  /** An input as the trace takes it: dense, 4-D ones channels-last. */
   #fit(x: Tensor): Tensor {
-    const cast = isFloat(x.dtype) ? x.cast(this.dtype) : x;
-    return x.rank === 4 ? cast.channelsLast() : cast.contiguous();
+    return x.rank === 4 ? x.channelsLast() : x.contiguous();
   }
 
   #signature(key: string, values: readonly (readonly [string, Tensor])[], fn: (inputs: Tensors) => Tensors): Signature {

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { DType } from "../core/dtype.ts";
 import type { AttentionBlockOptions } from "../nn/attention_block.ts";
 import { conv3x3, embedding, type Layer, norm } from "../nn/layers.ts";
 import type { ResnetStyle } from "../nn/resnet_block_2d.ts";
@@ -42,7 +43,7 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
   const { block_out_channels: channels, layers_per_block: layers } = config;
   const temb = conditioning(inputs, w, config);
 
-  let x = sample.cast(w.conv_in.weight.dtype);
+  let x = sample.cast(activationType(w));
   if (config.center_input_sample) x = x.mul(2).sub(1);
   x = named("conv_in", () => conv3x3(x, w.conv_in, channels[0]));
   const skips = [x];
@@ -97,7 +98,8 @@ function conditioning(
           width,
         );
       case null:
-        return embedding(classes, w.class_embedding as { weight: Tensor }, config.num_class_embeds!, width);
+        return embedding(classes, w.class_embedding as { weight: Tensor }, config.num_class_embeds!, width)
+          .cast(temb.dtype);
     }
   });
   return temb.add(vectors);
@@ -108,17 +110,22 @@ function timeWidth(config: UNet2DConfig): number {
   return config.time_embedding_dim ?? 4 * config.block_out_channels[0];
 }
 
-/** → [B, K], in the type of the weights. */
+/** The model's dtype: matrices may be stored smaller, biases never are. */
+function activationType(w: UNet2DWeights): DType {
+  return w.conv_in.bias.dtype;
+}
+
+/** → [B, K], in the type of activations. */
 function timeFeatures(time: Tensor, w: UNet2DWeights, config: UNet2DConfig): Tensor {
   const width = config.block_out_channels[0];
-  const { dtype } = w.conv_in.weight;
+  const dtype = activationType(w);
   switch (config.time_embedding_type) {
     case "positional":
       return time.cast(dtype); // made on the host
     case "fourier":
       return gaussianFourierProjection(time, w.time_proj!, 2 * width).cast(dtype);
     case "learned":
-      return embedding(time, w.time_proj!, config.num_train_timesteps!, width);
+      return embedding(time, w.time_proj!, config.num_train_timesteps!, width).cast(dtype);
   }
 }
 
@@ -197,11 +204,17 @@ export class UNet2DModel extends Model<UNet2DConfig> {
     return this.traced("forward", inputs, this.#run);
   }
 
+  /** The size of samples that the model was trained for, or the least that it can halve where its config has none. */
+  get sampleSize(): [H: number, W: number] {
+    const { sample_size, block_out_channels } = this.config;
+    const size = sample_size ?? 2 ** block_out_channels.length;
+    return typeof size === "number" ? [size, size] : size;
+  }
+
   /** Traces at the size the model was trained for. */
   prepare(): void {
-    const { sample_size, in_channels, block_out_channels, class_embed_type, num_class_embeds } = this.config;
-    const size = sample_size ?? 2 ** block_out_channels.length; // the least that every step down can halve
-    const sample = zeros([1, in_channels, ...(typeof size === "number" ? [size, size] : size)]);
+    const { in_channels, class_embed_type, num_class_embeds } = this.config;
+    const sample = zeros([1, in_channels, ...this.sampleSize]);
     const classes = class_embed_type === "identity" ? zeros([1, timeWidth(this.config)]) : 0;
     const classLabels = class_embed_type !== null || num_class_embeds !== null ? classes : undefined;
     this.rehearsed("forward", unet2DInputs(sample, 0, classLabels, this.config), this.#run);

@@ -1,4 +1,4 @@
-import { type DType, isFloat } from "../core/dtype.ts";
+import type { DType } from "../core/dtype.ts";
 import { nearest } from "../core/error.ts";
 import { channelsLastStrides, contiguousStrides, size } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
@@ -24,7 +24,9 @@ export class Weights {
     const root: Branch = Object.create(null);
     for (const info of infos) {
       const key = modernKey(info.name);
-      const leaf = new Leaf(isFloat(dtype) ? dtype : "f32", size(info.shape), key);
+      // Matrices that the file holds in f16 stay so where work is in f32: nothing is lost, and half the memory is read.
+      const keeps = info.dtype === "F16" && info.shape.length >= 2 && device.traits.f16;
+      const leaf = new Leaf(keeps ? "f16" : dtype, size(info.shape), key);
       const strides = info.shape.length === 4 ? channelsLastStrides(info.shape) : contiguousStrides(info.shape);
       const tensor = new Tensor(device, leaf, info.shape, strides, 0);
       this.#tensors.set(key, { info, tensor });

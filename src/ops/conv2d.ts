@@ -26,10 +26,9 @@ export function conv2d(x: Tensor, { weight, bias }: Affine, options: Conv2dOptio
   if (outH < 1 || outW < 1) {
     throw new RangeError(`Cannot convolve ${x} with ${weight}: the picture is smaller than the kernel; pad it`);
   }
-  if (C === 0) return zeros([B, O, outH, outW]);
   const image = x.strides[1] === 1 && x.strides[2] === W * x.strides[3] ? x : x.channelsLast();
   const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded
-  const y = gemm({
+  const y = C === 0 ? zeros([B, O, outH, outW]) : gemm({
     x: image,
     w: kernel,
     batch: [B, 1],

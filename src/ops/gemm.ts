@@ -4,6 +4,7 @@ import rowsLinear from "../../shaders/lib/gemm_rows_linear.wgsl" with { type: "t
 import wKnAny from "../../shaders/lib/gemm_w_kn_any.wgsl" with { type: "text" };
 import wKnVec4 from "../../shaders/lib/gemm_w_kn_vec4.wgsl" with { type: "text" };
 import wNkAny from "../../shaders/lib/gemm_w_nk_any.wgsl" with { type: "text" };
+import wNkHalf from "../../shaders/lib/gemm_w_nk_half.wgsl" with { type: "text" };
 import wNkVec4 from "../../shaders/lib/gemm_w_nk_vec4.wgsl" with { type: "text" };
 import xAny from "../../shaders/lib/gemm_x_any.wgsl" with { type: "text" };
 import xVec4 from "../../shaders/lib/gemm_x_vec4.wgsl" with { type: "text" };
@@ -62,6 +63,7 @@ const part = (name: string, text: string): SourcePart => ({ name: `shaders/${nam
 const X = { any: part("lib/gemm_x_any", xAny), vec4: part("lib/gemm_x_vec4", xVec4) };
 const W = {
   nk: { any: part("lib/gemm_w_nk_any", wNkAny), vec4: part("lib/gemm_w_nk_vec4", wNkVec4) },
+  half: { any: part("lib/gemm_w_nk_any", wNkAny), vec4: part("lib/gemm_w_nk_half", wNkHalf) }, // f16 weights, f32 work
   kn: { any: part("lib/gemm_w_kn_any", wKnAny), vec4: part("lib/gemm_w_kn_vec4", wKnVec4) },
 };
 const ROWS = { linear: part("lib/gemm_rows_linear", rowsLinear), conv: part("lib/gemm_rows_conv", rowsConv) };
@@ -73,8 +75,9 @@ function bodyOf({ software, lanes }: Traits, m: number): {
   tile: [number, number];
   set: Record<string, number>;
 } {
-  if (software && [8, 16, 32].includes(lanes)) {
-    const rows = m <= 8 ? 8 : m <= 16 ? 16 : 24;
+  // Mesa's software adapter can be made to report 32 lanes, but then runs 16: broadcasts from the others read 0.
+  if (software && (lanes === 8 || lanes === 16)) {
+    const rows = m <= 16 ? 8 : 24;
     const set = { SG: lanes, ROWS: rows };
     return { name: "gemm_broadcast", body: part("gemm_broadcast", broadcast), tile: [rows, 4 * lanes], set };
   }
@@ -89,6 +92,7 @@ export function gemm(g: Gemm): Tensor {
   const xWhole = whole(k, x.offset, xLayout.z0, xLayout.z1, xLayout.row, conv?.x_image ?? 0);
   const wInner = g.order === "nk" ? k : n;
   const wWhole = whole(wInner, w.offset, wLayout.z0, wLayout.z1, wLayout.row);
+  const halves = g.order === "nk" && w.dtype === "f16" && x.dtype === "f32";
   const { name, body, tile, set } = bodyOf(x.device.traits, m);
   const tiles = Math.ceil(m / tile[0]) * Math.ceil(n / tile[1]) * z0 * z1;
   return recordKernel(name, {
@@ -100,7 +104,7 @@ export function gemm(g: Gemm): Tensor {
     code: [
       ROWS[conv ? "conv" : "linear"],
       X[xWhole ? "vec4" : "any"],
-      W[g.order][wWhole ? "vec4" : "any"],
+      W[halves ? "half" : g.order][wWhole ? "vec4" : "any"],
       body,
     ],
     set: { X: x.dtype, W: w.dtype, ...set },

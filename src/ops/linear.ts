@@ -1,3 +1,4 @@
+import { size } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
 import { gemm } from "./gemm.ts";
 
@@ -15,19 +16,21 @@ export function linear(x: Tensor, { weight, bias }: Affine): Tensor {
     throw new RangeError(`Cannot apply ${weight} to ${x}: expected a weight [N, ${K}]`);
   }
   const shape = [...x.shape.slice(0, -1), N];
-  let rows = x.reshape([-1, K]);
+  const M = size(x.shape.slice(0, -1));
+  let rows = x.reshape([M, K]);
   if (rows.strides[1] !== 1) rows = rows.contiguous();
-  const y = K === 0 ? zeros([rows.shape[0], N]) : gemm({
+  const w = weight.strides[1] === 1 ? weight : weight.contiguous();
+  const y = K === 0 ? zeros([M, N]) : gemm({
     x: rows,
-    w: weight,
+    w,
     batch: [1, 1],
-    m: rows.shape[0],
+    m: M,
     n: N,
     k: K,
     xLayout: { z0: 0, z1: 0, row: rows.strides[0] },
-    wLayout: { z0: 0, z1: 0, row: weight.strides[0] },
+    wLayout: { z0: 0, z1: 0, row: w.strides[0] },
     order: "nk",
-    shape: [rows.shape[0], N],
+    shape: [M, N],
   });
   return (bias ? y.add(bias) : y).reshape(shape);
 }

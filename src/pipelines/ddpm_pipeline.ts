@@ -67,12 +67,7 @@ export async function sample(
   step: (modelOutput: Tensor, t: number, x: Tensor) => Tensor,
 ): Promise<Tensor> {
   expectCount("batchSize", batchSize);
-  const { in_channels, sample_size } = unet.config;
-  if (sample_size === null) {
-    throw new TypeError("Cannot draw: expected a sample_size in the model's config, got null; write the loop yourself");
-  }
-  const [H, W] = typeof sample_size === "number" ? [sample_size, sample_size] : sample_size;
-  let x = randn([batchSize, in_channels, H, W], { generator });
+  let x = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
   await runSteps(timesteps, options, (t) => {
     using inner = scope(x);
     return x = inner.keep(step(unet.forward(x, t).sample, t, x));

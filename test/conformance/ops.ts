@@ -17,9 +17,11 @@ import {
   timestepEmbedding,
   upsampleNearest,
 } from "../../src/ops/mod.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
-import { difference, type HostTensor, readTensors } from "../support/arrays.ts";
-import { attempt, type Verdict, within } from "./verdict.ts";
+import type { Tensor } from "../../src/mod.ts";
+import { type HostTensor, readTensors } from "../support/arrays.ts";
+import { readJson } from "./json.ts";
+import { upload } from "./upload.ts";
+import { attempt, compareTensor, type Verdict } from "./verdict.ts";
 
 interface OpCase {
   id: string;
@@ -71,35 +73,26 @@ const RUNS: Record<string, Run> = {
   }),
 };
 
-/** Absolute bound of the one case whose output is noise over a large mean; all others are relative. */
-const LARGE_MEAN = 5e-3;
-const TOLERANCE = 1e-5;
+/** Of the one case whose output is the noise over a large mean; all others are relative. */
+const LARGE_MEAN_BOUND = { abs: 5e-3 };
+const BOUND = { rel: 1e-5 };
 
 /** Operators against torch: `ops/expected/ops.safetensors`, described by its meta.json. */
 export async function* ops(folder: string): AsyncGenerator<Verdict, void, void> {
-  const { cases }: { cases: OpCase[] } = JSON.parse(await Deno.readTextFile(`${folder}/expected/meta.json`));
+  const { cases } = await readJson<{ cases: OpCase[] }>(`${folder}/expected/meta.json`);
   const tensors = await readTensors(`${folder}/expected/ops.safetensors`);
   for (const { id, op, args, inputs, outputs } of cases) {
-    const run = RUNS[op];
-    if (!run) {
-      yield { family: "ops", id, status: "skipped", note: `operator ${op} is not built yet` };
-      continue;
-    }
+    const bound = id.includes("large_mean") ? LARGE_MEAN_BOUND : BOUND;
     const host = Object.fromEntries(inputs.map((name) => [name, tensors.get(`${id}/${name}`)!]));
     for (const name of outputs) {
-      yield await attempt("ops", `${id}/${name}`, async () => {
-        const given = Object.fromEntries(
-          Object.entries(host).map(([key, { data, shape }]) => [key, tensor([...data], shape)]),
-        );
-        const expected = tensors.get(`${id}/${name}`)!;
-        const result = run(given, args, host)[name];
-        const d = difference(await result.data(), expected.data);
-        const shape = `[${result.shape}] for [${expected.shape}]`;
-        const bad = String(result.shape) !== String(expected.shape);
-        if (bad) return { family: "ops", id: `${id}/${name}`, status: "failed", note: `shape ${shape}` };
-        const large = id.includes("large_mean");
-        return within("ops", `${id}/${name}`, large ? d.abs : d.rel, large ? LARGE_MEAN : TOLERANCE, `worst at ${d.index}`);
-      });
+      const output = `${id}/${name}`;
+      if (!(op in RUNS)) yield { id: output, status: "skipped", note: `${op} is not built yet` };
+      else {
+        yield await attempt(output, async () => {
+          const given = Object.fromEntries(inputs.map((key) => [key, upload(host[key])]));
+          return await compareTensor(output, RUNS[op](given, args, host)[name], tensors.get(output)!, bound);
+        });
+      }
     }
   }
 }

@@ -1,28 +1,77 @@
+import type { Tensor } from "../../src/mod.ts";
+import { difference, type HostTensor } from "../support/arrays.ts";
+
 /** What became of one case. */
 export interface Verdict {
-  readonly family: string;
   readonly id: string;
   readonly status: "passed" | "failed" | "skipped";
   readonly error?: number;
   readonly tolerance?: number;
-  /** What failed, or why it was skipped. */
+  /** What failed, why it was skipped, or how it passed. */
   readonly note?: string;
 }
 
 /** Runs the cases of one folder of a set. */
 export type Family = (folder: string) => AsyncGenerator<Verdict, void, void>;
 
-/** A verdict by an error and its bound. */
-export function within(family: string, id: string, error: number, tolerance: number, note?: string): Verdict {
-  const status = error <= tolerance ? "passed" : "failed";
-  return { family, id, error, tolerance, status, note: status === "failed" ? note : undefined };
+/** How far values may be from what is expected: absolutely, or relative to the largest value expected. */
+export type Bound = { readonly abs: number } | { readonly rel: number };
+
+/** The bound of what must be equal. */
+export const EXACT: Bound = { abs: 0 };
+
+/** The verdict by an error and its bound. */
+export function within(id: string, error: number, tolerance: number, note: string): Verdict {
+  if (error <= tolerance) return { id, status: "passed", error, tolerance };
+  return { id, status: "failed", error, tolerance, note };
+}
+
+/** The verdict on values. */
+export function compare(
+  id: string,
+  got: ArrayLike<number>,
+  want: ArrayLike<number>,
+  bound: Bound,
+): Verdict {
+  const { abs, rel, index } = difference(got, want);
+  const note = index < 0
+    ? `got ${got.length} values, want ${want.length}`
+    : `at ${index} got ${got[index]}, want ${want[index]}`;
+  return "abs" in bound ? within(id, abs, bound.abs, note) : within(id, rel, bound.rel, note);
+}
+
+/** The verdict on a tensor's shape and values. */
+export async function compareTensor(
+  id: string,
+  got: Tensor,
+  want: HostTensor,
+  bound: Bound,
+): Promise<Verdict> {
+  const data = await got.data();
+  if (String(got.shape) === String(want.shape)) return compare(id, data, want.data, bound);
+  return { id, status: "failed", note: `got shape [${got.shape}], want [${want.shape}]` };
+}
+
+/** One verdict for a case of several parts: the first failure, or else the part nearest to its tolerance. */
+export function worst(id: string, parts: readonly Verdict[]): Verdict {
+  const failed = parts.find(({ status }) => status === "failed");
+  if (failed) return { ...failed, id, note: `${failed.id}: ${failed.note}` };
+  const share = ({ error = 0, tolerance = 0 }: Verdict) => tolerance > 0 ? error / tolerance : 0;
+  return { ...parts.reduce((a, b) => share(b) > share(a) ? b : a), id };
 }
 
 /** The verdict of `run`, a throw being a failure that carries the message. */
-export async function attempt(family: string, id: string, run: () => Promise<Verdict>): Promise<Verdict> {
+export async function attempt(id: string, run: () => Promise<Verdict>): Promise<Verdict> {
   try {
     return await run();
   } catch (error) {
-    return { family, id, status: "failed", note: (error as Error).message };
+    return { id, status: "failed", note: (error as Error).message };
   }
+}
+
+/** The verdict on a refusal: an Error whose message is one line for users. */
+export function refused(id: string, error: unknown): Verdict {
+  const clear = error instanceof Error && /^Cannot [^\n]+$/.test(error.message);
+  if (clear) return { id, status: "passed", note: `refused: ${error.message}` };
+  return { id, status: "failed", note: `refused, but not in one line "Cannot …": ${error}` };
 }

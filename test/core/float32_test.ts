@@ -50,6 +50,8 @@ const ORDINARY = [
   [0xc2710000, 0x1407135e], // -60.25
   [0x42ae0000, 0x7e36d809], // 87
   [0xc2ae0000, 0x00b33687], // -87
+  [0xbc10be51, 0x3f7dbf94], // r² rounded before it is added
+  [0xbdd8430d, 0x3f665879], // 128 x / ln 2 rounded to a tie, then to even
 ];
 const EXTREME = [
   [0xc2aeae14, 0x007f8f18], // -87.34, the first of three subnormals
@@ -87,7 +89,9 @@ Deno.test("expf() gives torch's f32 where results overflow or are subnormal, and
  *             x = -math.log(max_period) * torch.arange(half, dtype=torch.float32) / (half - shift)
  *             total += torch.exp(x).view(torch.int32).sum(dtype=torch.int64).item()
  */
-for (const [maxPeriod, total] of [[100, 425424558163441], [1000, 419719551063256], [10000, 414014295684065]]) {
+for (
+  const [maxPeriod, total] of [[100, 425424558163441], [1000, 419719551063256], [10000, 414014295684065]]
+) {
   Deno.test(`expf() gives torch's frequencies of timestep features up to the period ${maxPeriod}`, () => {
     const step = f(-Math.log(maxPeriod));
     let sum = 0;

@@ -1,0 +1,63 @@
+/**
+ * Times every dispatch of a model's step: which kernels of which modules take how long, and how fast they run.
+ * Run: deno task profile [repo or folder] [--steps 3] [--size 64] [--engine dawn] [--trace trace.json] [--rows 30]
+ */
+import { parseArgs } from "node:util";
+import { type Engine, openDevice, randn, type TimingRow, traceEvents } from "denoise";
+import { UNet2DModel } from "denoise/models";
+
+const { values: options, positionals: [repo] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    steps: { type: "string", default: "3" },
+    size: { type: "string" },
+    rows: { type: "string", default: "30" },
+    engine: { type: "string", default: "auto" },
+    trace: { type: "string" },
+  },
+});
+
+using device = await openDevice({ engine: options.engine as Engine | "auto", profile: true });
+using unet = await UNet2DModel.fromPretrained(repo ?? `${import.meta.dirname}/../models/emoji-ddpm`, { subfolder: "unet" });
+const [H, W] = options.size ? [Number(options.size), Number(options.size)] : unet.sampleSize;
+const sample = randn([1, unet.config.in_channels, H, W]);
+
+const start = performance.now();
+await unet.forward(sample, 0).sample.data(); // compiles: the drivers of some adapters do so at the first dispatch
+const firstMs = performance.now() - start;
+await device.profiler!.reset();
+
+const steps = Number(options.steps);
+for (let i = 1; i <= steps; i++) await unet.forward(sample, i).sample.data();
+
+const rows = await device.timings();
+const total = rows.reduce((sum, row) => sum + row.ms, 0);
+console.log(`${device.describe()}\n`);
+table("kernel", [...Map.groupBy(rows, (row) => row.kernel)].map(([kernel, list]) => [kernel, merge(list)]));
+console.log();
+table("module and kernel", rows.slice(0, Number(options.rows)).map((row) => [`${row.path} ${row.kernel}`, row]));
+const { count, compileMs } = device.pipelines.statistics;
+console.log(`\n${(total / steps).toFixed(2)} ms a step on the GPU, ${rows.reduce((n, r) => n + r.calls, 0) / steps} dispatches`);
+console.log(`${count} pipelines: ${compileMs.toFixed(0)} ms to create, ${firstMs.toFixed(0)} ms for the first step`);
+
+if (options.trace) {
+  await Deno.writeTextFile(options.trace, JSON.stringify(traceEvents(await device.profiler!.dispatches())));
+  console.log(`${options.trace}: open it in Perfetto (ui.perfetto.dev)`);
+}
+
+/** Rows of one kernel as one; rates are weighted by time. */
+function merge(list: TimingRow[]): TimingRow {
+  const sum = (value: (row: TimingRow) => number) => list.reduce((total, row) => total + value(row), 0);
+  const ms = sum((row) => row.ms);
+  const mean = (key: "gflops" | "gbytes") => ms ? sum((row) => row[key] * row.ms) / ms : 0;
+  return { ...list[0], calls: sum((row) => row.calls), ms, gflops: mean("gflops"), gbytes: mean("gbytes"), share: sum((row) => row.share) };
+}
+
+function table(title: string, lines: [string, TimingRow][]): void {
+  const width = Math.max(title.length, ...lines.map(([name]) => name.length));
+  console.log(`${title.padEnd(width)}  calls       ms  GFLOP/s    GB/s  share`);
+  for (const [name, { calls, ms, gflops, gbytes, share }] of lines.sort(([, a], [, b]) => b.ms - a.ms)) {
+    const cells = [ms.toFixed(2).padStart(8), gflops.toFixed(2).padStart(8), gbytes.toFixed(2).padStart(7)];
+    console.log(`${name.padEnd(width)}  ${String(calls).padStart(5)} ${cells.join(" ")} ${(100 * share).toFixed(1).padStart(5)}%`);
+  }
+}

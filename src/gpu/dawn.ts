@@ -1,0 +1,40 @@
+/** Dawn, Chromium's WebGPU, as npm's `webgpu` brings it. */
+
+/** Toggles: features that are off by default, and precise timestamps. */
+const ENABLED = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia", "use_vulkan_memory_model", "disable_workgroup_init"];
+const DISABLED = ["timestamp_quantization", "enable_spirv_validation"];
+
+/** Dawn's entry point, limited to adapters whose name contains `adapter`. */
+export async function openDawn(adapter?: string): Promise<GPU> {
+  const { create, globals } = await import("webgpu");
+  for (const [name, value] of Object.entries(globals)) {
+    if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true });
+  }
+  calmPolling();
+  const flags = [`enable-dawn-features=${ENABLED.join()}`, `disable-dawn-features=${DISABLED.join()}`];
+  if (adapter) flags.push(`adapter=${adapter}`);
+  const gpu = create(flags) as GPU;
+  // The process aborts once this object is collected while a device lives: a reference from a module is not enough.
+  (kept.denoiseDawn ??= []).push(gpu);
+  return gpu;
+}
+
+const kept = globalThis as { denoiseDawn?: GPU[]; setImmediate: (run: () => void, ...rest: unknown[]) => unknown };
+
+const POLL_MS = 1;
+let calm = false;
+
+/**
+ * While it waits for the GPU, Dawn asks whether work is done in a loop of setImmediate, each turn with a new native
+ * function. In Deno this keeps a core busy, and freeing some hundred thousand of them at a garbage collection stops the
+ * program for seconds (measured: 4 s in every 7 steps of 70 ms). So native callbacks are asked for once a millisecond.
+ */
+function calmPolling(): void {
+  if (calm) return;
+  calm = true;
+  const immediate = kept.setImmediate;
+  kept.setImmediate = (run, ...rest) => {
+    const native = Function.prototype.toString.call(run).includes("[native code]");
+    return native ? setTimeout(run, POLL_MS, ...rest) : immediate(run, ...rest);
+  };
+}

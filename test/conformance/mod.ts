@@ -1,0 +1,35 @@
+import { existsSync } from "node:fs";
+import { bad } from "./bad.ts";
+import { ddpm } from "./ddpm.ts";
+import { notBuilt } from "./not_built.ts";
+import { ops } from "./ops.ts";
+import { random } from "./random.ts";
+import { schedulers } from "./schedulers.ts";
+import type { Family, Verdict } from "./verdict.ts";
+
+export type { Verdict } from "./verdict.ts";
+
+/** Every family, by the name of its folder in a set. */
+export const families: Readonly<Record<string, Family>> = {
+  random,
+  ops,
+  schedulers,
+  ddpm,
+  bad,
+  sd: notBuilt,
+  flux: notBuilt,
+};
+
+/** The families that a set has. */
+export function familiesOf(set: string): string[] {
+  return Object.keys(families).filter((family) => existsSync(`${set}/${family}`));
+}
+
+/** Runs every case of one family of a set. A family that breaks off counts as one more case, which failed. */
+export async function* conform(set: string, family: string): AsyncGenerator<Verdict, void, void> {
+  try {
+    yield* families[family](`${set}/${family}`);
+  } catch (error) {
+    yield { id: "(the rest)", status: "failed", note: (error as Error).message };
+  }
+}

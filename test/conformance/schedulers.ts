@@ -1,0 +1,122 @@
+import { manualSeed, type Tensor, tensor } from "../../src/mod.ts";
+import { type Scheduler, schedulerClasses, type StepOptions } from "../../src/schedulers/mod.ts";
+import { type HostTensor, readTensors } from "../support/arrays.ts";
+import { readJson } from "./json.ts";
+import { upload } from "./upload.ts";
+import { attempt, compare, EXACT, refused, type Verdict, worst } from "./verdict.ts";
+
+/** A sampling loop that diffusers ran. */
+interface Trace {
+  id: string;
+  config: { beta_schedule?: string };
+  num_inference_steps: number;
+  set_timesteps_kwargs: { timesteps?: number[] };
+  step_kwargs: Record<string, unknown>;
+  generator_seed: number | null;
+  order?: number;
+  finite?: boolean;
+  raises?: { type: string };
+}
+
+type Traced = Record<"model_inputs" | "model_outputs" | "prev_samples" | "pred_original_samples", Tensor[]>;
+
+/** What a set holds for one trace, by name. */
+type Wanted = (name: string) => HostTensor | undefined;
+
+/** Sampling loops against diffusers: one JSON and one safetensors file a class. */
+export async function* schedulers(folder: string): AsyncGenerator<Verdict, void, void> {
+  const common = await readTensors(`${folder}/_common.safetensors`);
+  const files = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
+    name.endsWith(".json")
+  );
+  for (const name of files.map((file) => file.replace(".json", "")).sort()) {
+    const { cases } = await readJson<{ cases: Trace[] }>(`${folder}/${name}.json`);
+    const arrays = await readTensors(`${folder}/${name}.safetensors`);
+    for (const trace of cases) {
+      const id = `${name}/${trace.id}`;
+      const wanted: Wanted = (array) => arrays.get(`${trace.id}/${array}`) ?? common.get(array);
+      if (!(name in schedulerClasses)) yield { id, status: "skipped", note: `${name} is not built yet` };
+      else if (trace.raises || !trace.finite) yield await withoutTarget(id, name, trace, wanted);
+      else yield await attempt(id, async () => worst(id, await follow(name, trace, wanted)));
+    }
+  }
+}
+
+/** Where diffusers itself gives NaN or raises there is nothing to equal: a clear refusal is as good as an end. */
+async function withoutTarget(id: string, name: string, trace: Trace, wanted: Wanted): Promise<Verdict> {
+  const reason = `no target, as diffusers ${trace.raises ? `raises ${trace.raises.type}` : "gives NaN"}`;
+  try {
+    await follow(name, trace, wanted);
+    return { id, status: "passed", note: `${reason}; runs to its end` };
+  } catch (error) {
+    const verdict = refused(id, error);
+    return { ...verdict, note: `${reason}; ${verdict.note}` };
+  }
+}
+
+/** Runs a whole loop on its own samples, and compares all that diffusers recorded. */
+async function follow(name: string, trace: Trace, wanted: Wanted): Promise<Verdict[]> {
+  const scheduler = schedulerClasses[name].fromConfig(trace.config);
+  setTimesteps(scheduler, trace);
+  const start = upload(wanted("sample0")!).mul(scheduler.initNoiseSigma);
+  const options = stepOptions(trace);
+
+  const traced = {
+    model_inputs: [],
+    model_outputs: [],
+    prev_samples: [],
+    pred_original_samples: [],
+  } as Traced;
+  let sample = start;
+  for (const t of scheduler.timesteps) {
+    const input = scheduler.scaleModelInput(sample, t);
+    const output = tensor(fakeModel(await input.data(), t), sample.shape);
+    const { prevSample, predOriginalSample } = scheduler.step(output, t, sample, options);
+    traced.model_inputs.push(input);
+    traced.model_outputs.push(output);
+    traced.prev_samples.push(prevSample);
+    traced.pred_original_samples.push(predOriginalSample);
+    sample = prevSample;
+  }
+
+  const [original, noise] = [upload(wanted("sample0")!), upload(wanted("noise")!)];
+  const noisy = scheduler.addNoise(original, noise, [
+    ...wanted("add_noise_t")?.data ?? [scheduler.timesteps[0]],
+  ]);
+  const bound = { rel: trace.config.beta_schedule === "squaredcos_cap_v2" ? 1e-4 : 1e-5 };
+  const verdicts = [
+    compare("timesteps", scheduler.timesteps, wanted("timesteps")?.data ?? [], EXACT),
+    compare("order", [scheduler.order], [trace.order ?? NaN], EXACT),
+  ];
+  for (const [key, tensors] of Object.entries({ sample_start: [start], ...traced, add_noise: [noisy] })) {
+    const want = wanted(key);
+    if (want) verdicts.push(compare(key, await join(tensors), want.data, bound));
+  }
+  return verdicts;
+}
+
+async function join(tensors: readonly Tensor[]): Promise<number[]> {
+  const arrays = await Promise.all(tensors.map((x) => x.data()));
+  return arrays.flatMap((array) => [...array]);
+}
+
+/** Not every class takes a list; TypeScript sees the number that all take. */
+function setTimesteps(scheduler: Scheduler, { num_inference_steps, set_timesteps_kwargs }: Trace): void {
+  const { timesteps } = set_timesteps_kwargs;
+  scheduler.setTimesteps((timesteps ? { timesteps } : num_inference_steps) as number);
+}
+
+/** Arguments of step(): `use_clipped_model_output` → `useClippedModelOutput`. */
+function stepOptions({ step_kwargs, generator_seed }: Trace): StepOptions {
+  const camelCased = Object.entries(step_kwargs).map(([key, value]) => [
+    key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
+    value,
+  ]);
+  const generator = generator_seed === null ? undefined : manualSeed(generator_seed);
+  return { ...Object.fromEntries(camelCased), generator };
+}
+
+/** What stood in for a model in diffusers: 0.3 x + 0.1 sin(t / 100 + i) in f64. */
+function fakeModel(x: ArrayLike<number>, t: number): Float32Array<ArrayBuffer> {
+  return Float32Array.from(x, (value, i) => 0.3 * value + 0.1 * Math.sin(t / 100 + i));
+}

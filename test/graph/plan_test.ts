@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
+import { streamOf } from "../../src/graph/stream.ts";
+import { conv2d, groupNorm, silu } from "../../src/ops/mod.ts";
+import { type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { assertClose } from "../support/close.ts";
+import { Dice } from "../support/dice.ts";
+import { testOnBothEngines } from "../support/engines.ts";
+import { traced } from "../support/traced.ts";
+
+const SIZE = 64;
+const filled = (value: number) => tensor(new Float32Array(SIZE).fill(value));
+const total = (x: Tensor) => x.sum(0, { keepdim: true });
+const first = async (t: Tensor) => (await t.data())[0];
+
+/**
+ * Of a picture x and a text: the text's part is recorded last, so that its memory is what x's part no longer needs.
+ * → [x · 64 text + (64 x + 1) · 64, 64 text]
+ */
+const twoParts = (x: Tensor, text: Tensor): Tensor[] => {
+  const late = total(total(x).add(1).expand([SIZE]).mul(1));
+  const own = total(text);
+  return [x.mul(own).add(late), own];
+};
+const expected = (x: number, text: number) => [x * SIZE * text + (SIZE * x + 1) * SIZE, SIZE * text];
+
+testOnBothEngines("a plan's results are right whichever inputs stay the same", async (device) => {
+  const dice = new Dice(10);
+  const { run } = traced(device, [filled(0), filled(0)], twoParts);
+  const pool = [1, 2, 3].map((value) => ({ value, x: filled(value) }));
+  for (let round = 0; round < 40; round++) {
+    const [x, text] = [pool[dice.int(0, 2)], pool[dice.int(0, 2)]];
+    const results = await Promise.all(run(x.x, text.x).map(first));
+    assert.deepEqual(results, expected(x.value, text.value), `round ${round}`);
+  }
+});
+
+testOnBothEngines("a plan called twice with the same inputs is right when one of them changes", async (device) => {
+  const { run } = traced(device, [filled(0), filled(0)], (x, text) => {
+    const own = total(text);
+    const rest = total(total(x).expand([SIZE]).mul(1));
+    return [total(own.expand([SIZE]).mul(2)).add(rest).add(own)];
+  });
+  const [one, text] = [filled(1), filled(1)];
+  const got: number[] = [];
+  for (const x of [one, one, filled(2), filled(3), one]) got.push(await first(run(x, text)[0]));
+  assert.deepEqual(got, [1, 1, 2, 3, 1].map((x) => 2 * SIZE * SIZE + x * SIZE * SIZE + SIZE));
+});
+
+testOnBothEngines("two calls of a plan in one submission do not meet in its memory", async (device) => {
+  const { run } = traced(device, [filled(0), filled(0)], twoParts);
+  const text = filled(1);
+  const [a, b] = [run(filled(1), text), run(filled(2), text)];
+  assert.deepEqual([await first(a[0]), await first(b[0])], [expected(1, 1)[0], expected(2, 1)[0]]);
+  const [c, d] = [run(filled(3), filled(2)), run(filled(4), filled(3))];
+  assert.deepEqual([await first(d[0]), await first(c[0])], [expected(4, 3)[0], expected(3, 2)[0]]);
+});
+
+Deno.test("a call of a plan takes the results of another in the same submission", async () => {
+  using device = await openDevice();
+  const { run } = traced(device, [filled(0), filled(0)], twoParts);
+  const [x, text] = [1, 1];
+  const [once] = run(filled(x), filled(text));
+  const [twice] = run(once, filled(text));
+  const [y] = expected(x, text);
+  assert.equal(await first(twice), expected(y, text)[0]);
+});
+
+Deno.test("steps whose inputs stay the same are not run again, and are when they change", async () => {
+  using device = await openDevice();
+  const stream = streamOf(device);
+  const { plan, run } = traced(device, [filled(0), filled(0)], twoParts);
+  const counts: number[] = [];
+  let text = filled(1);
+  for (const value of [1, 2, 3, 4, 5]) {
+    if (value === 5) text = filled(7);
+    const results = run(filled(value), text);
+    await stream.flush();
+    counts.push(stream.statistics.dispatches);
+    assert.deepEqual(await Promise.all(results.map(first)), expected(value, value === 5 ? 7 : 1));
+  }
+  assert.deepEqual(counts, [plan.size, plan.size, plan.size - 1, plan.size - 1, plan.size]);
+});
+
+Deno.test("a plan's bind groups and pipelines are made once for all its runs", async () => {
+  using device = await openDevice();
+  const { run } = traced(device, [filled(0), filled(0)], twoParts);
+  let made = 0;
+  const create = device.gpu.createBindGroup.bind(device.gpu);
+  device.gpu.createBindGroup = (descriptor) => (made++, create(descriptor));
+  const text = filled(2);
+  const figures: number[] = [];
+  for (const value of [1, 2, 3, 4, 5, 6]) {
+    run(filled(value), text);
+    await streamOf(device).flush();
+    figures.push(made);
+  }
+  assert.ok(figures[1] > 0);
+  assert.deepEqual(new Set(figures.slice(1)), new Set([figures[1]]));
+});
+
+Deno.test("a plan gives all its memory back", async () => {
+  using device = await openDevice();
+  const stream = streamOf(device);
+  {
+    const x = filled(1); // the stream's own uniforms are made at the first flush
+    await x.add(1).data();
+  }
+  const before = device.buffers.usage();
+  const { plan, run } = traced(device, [filled(0), filled(0)], twoParts);
+  const given = [filled(1), filled(1)];
+  const results = run(...given);
+  await stream.flush();
+  stream.drop(plan);
+  for (const { node } of [...results, ...given]) node.storage!.release();
+  const after = device.buffers.usage();
+  assert.ok(after.count <= before.count + 2, `${after.count} buffers, ${before.count} before`); // the two examples
+});
+
+Deno.test("a plan in f16 follows its f32 self", async () => {
+  using device = await openDevice();
+  if (!device.traits.f16) return;
+  const dice = new Dice(11);
+  const upload = (shape: number[]) => tensor(dice.numbers(shape.reduce((a, b) => a * b), 0.5), shape);
+  const x = upload([1, 4, 5, 6]).channelsLast();
+  const [weight, bias, scale, shift] = [[6, 4, 3, 3], [6], [4], [4]].map(upload);
+  const layer = (x: Tensor) => {
+    const [w, b, s, t] = [weight, bias, scale, shift].map((weights) => weights.cast(x.dtype));
+    return conv2d(silu(groupNorm(x, { weight: s, bias: t }, { groups: 2 })), { weight: w, bias: b }, { padding: 1 });
+  };
+  const want = await layer(x).data();
+  const half = x.cast("f16").channelsLast();
+  const { run } = traced(device, [half], (x) => [layer(x).cast("f32")]);
+  for (let i = 0; i < 3; i++) assertClose(await run(half)[0].data(), want, 5e-3, `run ${i}`);
+});

@@ -1,0 +1,14 @@
+import type { Device, Engine } from "../../src/gpu/device.ts";
+import { openDevice } from "../../src/gpu/open.ts";
+
+const ENGINES: readonly Engine[] = ["dawn", "deno"];
+
+/** Registers one test on Dawn and one on Deno's own WebGPU. */
+export function testOnBothEngines(name: string, run: (device: Device) => Promise<void>): void {
+  for (const engine of ENGINES) {
+    Deno.test(`${name} (${engine})`, async () => {
+      using device = await openDevice({ engine });
+      await run(device);
+    });
+  }
+}
