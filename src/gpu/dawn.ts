@@ -35,6 +35,6 @@ function calmPolling(): void {
   const immediate = kept.setImmediate;
   kept.setImmediate = (run, ...rest) => {
     const native = Function.prototype.toString.call(run).includes("[native code]");
-    return native ? setTimeout(run, POLL_MS, ...rest) : immediate(run, ...rest);
+    return native ? setTimeout(run, POLL_MS) : immediate(run, ...rest);
   };
 }
