@@ -33,7 +33,7 @@ function upload(device: Device, values: HostArray): Storage {
   const whole = alignUp(bytes.length, 4); // WebGPU writes multiples of 4 bytes
   let padded = bytes;
   if (whole !== bytes.length) (padded = new Uint8Array(whole)).set(bytes);
-  device.gpu.queue.writeBuffer(storage.buffer, 0, padded);
+  if (whole > 0) device.gpu.queue.writeBuffer(storage.buffer, 0, padded); // Deno's engine panics on no bytes
   return storage;
 }
 

@@ -206,6 +206,7 @@ export class Tensor implements View {
   /** `count` equal pieces along an axis; the last is smaller where the size does not divide, as in torch. */
   chunk(count: number, axis = 0): Tensor[] {
     const n = this.shape[axisIndex(axis, this.rank)];
+    if (n === 0) return this.split(Array(count).fill(0), axis);
     const part = Math.ceil(n / count);
     const sizes = Array.from({ length: Math.ceil(n / part) }, (_, i) => Math.min(part, n - i * part));
     return this.split(sizes, axis);
