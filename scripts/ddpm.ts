@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/ddpm.ts [repo or folder] [seed] [steps]
  *      deno run -A scripts/ddpm.ts google/ddpm-celebahq-256 0 50
  */
+import "./plain_errors.ts";
 import { manualSeed, openDevice, progress, randn, savePng } from "denoise";
 import { UNet2DModel } from "denoise/models";
 import { DDPMScheduler } from "denoise/schedulers";

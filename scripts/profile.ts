@@ -2,6 +2,7 @@
  * Times every dispatch of a model's step: which kernels of which modules take how long, and how fast they run.
  * Run: deno task profile [repo or folder] [--steps 3] [--size 64] [--engine dawn] [--trace trace.json] [--rows 30]
  */
+import "./plain_errors.ts";
 import { parseArgs } from "node:util";
 import { type Engine, openDevice, randn, type TimingRow, traceEvents } from "denoise";
 import { UNet2DModel } from "denoise/models";

@@ -2,6 +2,7 @@
  * Draws a first picture with the model that ships with the project, offline, and says how long each phase took.
  * Run: deno task start [seed]
  */
+import "./plain_errors.ts";
 import { loadPng, manualSeed, openDevice, savePng } from "denoise";
 import { DDPMPipeline } from "denoise/pipelines";
 

@@ -37,7 +37,17 @@ const OPERATIONS = {
 export type Operation = keyof typeof OPERATIONS;
 
 /** Functions of lib/activations.wgsl, which take and give vec4f. */
-const VECTOR_ONLY = new Set<Operation>(["pow", "tanh", "sigmoid", "silu", "gelu", "gelu_tanh", "quick_gelu", "relu", "mish"]);
+const VECTOR_ONLY = new Set<Operation>([
+  "pow",
+  "tanh",
+  "sigmoid",
+  "silu",
+  "gelu",
+  "gelu_tanh",
+  "quick_gelu",
+  "relu",
+  "mish",
+]);
 
 /** True where the expression needs lib/activations.wgsl. */
 export function needsActivations(expr: Expr): boolean {
@@ -65,7 +75,11 @@ export function exprCode(expr: Expr, width: 1 | 4): string {
 }
 
 /** The expression with its operands and scalars replaced. */
-export function substitute(expr: Expr, operand: (index: number) => Expr, scalar: (index: number) => Expr): Expr {
+export function substitute(
+  expr: Expr,
+  operand: (index: number) => Expr,
+  scalar: (index: number) => Expr,
+): Expr {
   if (expr.op === "operand") return operand(expr.index);
   if (expr.op === "scalar") return scalar(expr.index);
   const { op, args } = expr as { op: Operation; args: readonly Expr[] };

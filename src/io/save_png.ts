@@ -1,5 +1,6 @@
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
+import { parseJson } from "./json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";
 
 /** How a picture was made: what is written into its file, by name. */
@@ -48,5 +49,5 @@ export function toBytes(values: Float32Array): Uint8Array | undefined {
 export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe }> {
   const file = await readPng(path);
   const text = file.text[KEYWORD];
-  return { ...file, recipe: text === undefined ? undefined : JSON.parse(text) };
+  return { ...file, recipe: text === undefined ? undefined : parseJson(text, `the recipe in ${path}`) as Recipe };
 }

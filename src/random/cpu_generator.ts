@@ -90,7 +90,7 @@ export class TorchCpuGenerator implements TorchGenerator {
     let value = this.#waiting;
     if (value === undefined) {
       const angle = 2 * Math.PI * this.#uniform("f64");
-      const radius = Math.sqrt(-2 * Math.log1p(-this.#uniform("f64")));
+      const radius = Math.sqrt(-2 * log1p(-this.#uniform("f64")));
       value = radius * Math.cos(angle);
       this.#waiting = radius * Math.sin(angle);
     } else {

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
+import { conv2d, linear, matmul } from "../../src/ops/mod.ts";
+import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
+import { assertClose } from "../support/close.ts";
+import { runChild } from "../support/child.ts";
+import { Dice } from "../support/dice.ts";
+import { testOnBothEngines } from "../support/engines.ts";
+import { GEMM_CASES } from "../support/gemm_cases.ts";
+
+for (const [name, run] of Object.entries(GEMM_CASES)) testOnBothEngines(name, () => run());
+
+for (const [width, lanes] of [[512, 16], [1024, 32]]) {
+  Deno.test(`products are right on an adapter with ${lanes} lanes in a subgroup`, async () => {
+    const code = `
+      import { openDevice } from "./src/gpu/open.ts";
+      import { GEMM_CASES } from "./test/support/gemm_cases.ts";
+      using device = await openDevice({ engine: "dawn" });
+      console.log(device.traits.software ? device.traits.lanes : "a GPU");
+      for (const run of Object.values(GEMM_CASES)) await run();
+      console.log("right");`;
+    const { code: exit, stdout, stderr } = await runChild(code, { env: { LP_NATIVE_VECTOR_WIDTH: String(width) } });
+    assert.equal(exit, 0, stderr);
+    if (!stdout.startsWith("a GPU")) assert.equal(stdout, `${lanes}\nright\n`);
+  });
+}
+
+Deno.test("products without rows, columns or terms have the right shape and only the bias", async () => {
+  using _device = await openDevice();
+  const bias = tensor([1, 2, 3]);
+  const cases: [Tensor, number[], number[]][] = [
+    [matmul(zeros([2, 0]), zeros([0, 3])), [2, 3], [0, 0, 0, 0, 0, 0]],
+    [matmul(zeros([0, 4]), zeros([4, 3])), [0, 3], []],
+    [matmul(zeros([0, 2, 4]), zeros([4, 3])), [0, 2, 3], []],
+    [linear(zeros([2, 0]), { weight: zeros([3, 0]), bias }), [2, 3], [1, 2, 3, 1, 2, 3]],
+    [linear(zeros([0, 5]), { weight: zeros([3, 5]), bias }), [0, 3], []],
+    [conv2d(zeros([0, 2, 4, 4]), { weight: zeros([3, 2, 3, 3]), bias }), [0, 3, 2, 2], []],
+    [conv2d(zeros([1, 0, 1, 2]), { weight: zeros([3, 0, 1, 1]), bias }), [1, 3, 1, 2], [1, 1, 2, 2, 3, 3]],
+  ];
+  for (const [got, shape, values] of cases) {
+    assert.deepEqual([...got.shape], shape);
+    assert.deepEqual([...await got.data()], values);
+  }
+});
+
+Deno.test("a product in f16 keeps f32 sums", async () => {
+  using device = await openDevice();
+  if (!device.traits.f16) return;
+  const a = tensor(new Float32Array(4096).fill(1 / 64), [1, 4096], { dtype: "f16" });
+  const got = await linear(a, { weight: a }).item();
+  assert.equal(got, 1); // f16 sums of 2^-12 would stop growing at 0.5
+});
+
+Deno.test("f16 operands in any alignment give the f32 result rounded", async () => {
+  using device = await openDevice();
+  if (!device.traits.f16) return;
+  const dice = new Dice(55);
+  for (const K of [8, 5]) {
+    const x = tensor(dice.numbers(3 * K, 1), [3, K]).cast("f16");
+    const w = tensor(dice.numbers(6 * K, 1), [6, K]).cast("f16");
+    const want = await linear(x.cast("f32").contiguous(), { weight: w.cast("f32").contiguous() }).data();
+    assertClose(await linear(x, { weight: w }).data(), want, 2e-3, `K = ${K}`);
+    assertClose(await linear(x, { weight: w }).cast("f32").data(), want, 1e-5, `K = ${K}, stored as f32`);
+  }
+});
+
+Deno.test("operands that do not fit are refused with both shapes", async () => {
+  using _device = await openDevice();
+  const refusals: [() => unknown, RegExp][] = [
+    [() => matmul(zeros([2, 3]), zeros([4, 5])), /^RangeError: Cannot multiply tensor \[2, 3\] f32 by tensor \[4, 5\] f32: /],
+    [() => matmul(zeros([3]), zeros([3, 2])), /^RangeError: Cannot multiply /],
+    [() => linear(zeros([2, 3]), { weight: zeros([5, 4]) }), /^RangeError: Cannot apply .* expected a weight \[N, 3\]$/],
+    [() => conv2d(zeros([1, 3, 4, 4]), { weight: zeros([2, 4, 3, 3]) }), /^RangeError: Cannot convolve .* with the same C$/],
+    [() => conv2d(zeros([1, 3, 2, 2]), { weight: zeros([2, 3, 3, 3]) }), /^RangeError: Cannot convolve .* smaller than the kernel/],
+  ];
+  for (const [run, message] of refusals) assert.throws(run, message);
+});

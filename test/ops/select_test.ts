@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
+import { gather, quantile } from "../../src/ops/mod.ts";
+import { tensor, zeros } from "../../src/tensor/mod.ts";
+import { assertClose } from "../support/close.ts";
+import { Dice } from "../support/dice.ts";
+import { testOnBothEngines } from "../support/engines.ts";
+import { Nd } from "../support/nd.ts";
+import { assertTensor } from "../support/tensors.ts";
+
+testOnBothEngines("quantile() equals sorting and interpolating", async () => {
+  const dice = new Dice(90);
+  for (const columns of [1, 2, 7, 300]) {
+    const x = Nd.random(dice, [3, columns], 50).map((v) => Math.fround(dice.coin() ? v : Math.round(v)));
+    for (const q of [0, 0.1, 0.5, 0.995, 1]) {
+      const want = [0, 1, 2].map((row) => {
+        const sorted = Array.from({ length: columns }, (_, i) => x.at([row, i])).sort((a, b) => a - b);
+        const rank = Math.fround(q) * (columns - 1);
+        const [low, high] = [sorted[Math.floor(rank)], sorted[Math.ceil(rank)]];
+        return low + (rank - Math.floor(rank)) * (high - low);
+      });
+      assertClose(await quantile(x.upload(), q).data(), want, 1e-4, `${q} of ${columns}`);
+    }
+  }
+});
+
+Deno.test("quantile() of a view, of infinities and signed zeros", async () => {
+  using _device = await openDevice();
+  const x = tensor([5, 1, 3, -2, 4, 0], [2, 3]).permute([1, 0]); // rows 5 -2, 1 4, 3 0
+  assert.deepEqual([...await quantile(x, 0.5).data()], [1.5, 2.5, 1.5]);
+  const edges = tensor([-Infinity, 0, -0, Infinity, 1], [1, 5]);
+  assert.deepEqual([await quantile(edges, 0).item(), await quantile(edges, 1).item()], [-Infinity, Infinity]);
+  assert.equal(Math.abs(await quantile(edges, 0.5).item()), 0);
+  for (const q of [-0.1, 1.1, NaN]) assert.throws(() => quantile(edges, q), /^RangeError: Cannot take the /);
+  assert.throws(() => quantile(zeros([2, 0]), 0.5), RangeError);
+});
+
+testOnBothEngines("gather() takes rows by numbers in lists and in tensors of any shape", async () => {
+  const dice = new Dice(91);
+  for (const width of [5, 8]) {
+    const table = Nd.random(dice, [11, width]);
+    const ids = Array.from({ length: 6 }, () => dice.int(0, 10));
+    const want = Nd.from([6, width], ([i, d]) => table.at([ids[i], d]));
+    await assertTensor(gather(table.upload(), ids), want, 0, `list, width ${width}`);
+    const square = tensor(ids, [2, 3], { dtype: "i32" });
+    await assertTensor(gather(table.upload(), square), want.reshape([2, 3, width]), 0, "tensor");
+    const turned = Nd.from([3, 2, width], ([i, j, d]) => table.at([ids[j * 3 + i], d]));
+    await assertTensor(gather(table.upload(), square.permute([1, 0])), turned, 0, "turned tensor");
+  }
+});
+
+Deno.test("gather() refuses numbers outside the table, and gives no rows for none", async () => {
+  using _device = await openDevice();
+  const table = zeros([4, 3]);
+  assert.throws(() => gather(table, [1, 4]), /^RangeError: Cannot gather row 4 of tensor \[4, 3\] f32: expected 0 to 3$/);
+  assert.throws(() => gather(table, [-1]), RangeError);
+  assert.equal((await gather(table, []).data()).length, 0);
+});

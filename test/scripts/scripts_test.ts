@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { readPng } from "../../src/io/png.ts";
+
+const root = join(import.meta.dirname!, "../..");
+
+interface Ended {
+  code: number;
+  out: string;
+  err: string;
+}
+
+/** Runs a script as a user would, in a folder of its own. */
+async function run(folder: string, script: string, ...args: string[]): Promise<Ended> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--config", join(root, "deno.json"), join(root, "scripts", script), ...args],
+    cwd: folder,
+    stdin: "null",
+  });
+  const { code, stdout, stderr } = await command.output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, out, err: err.split("\n").filter((line) => !line.startsWith("Warning: maxDynamic")).join("\n") };
+}
+
+async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "denoise-scripts-" });
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Largest difference of two pictures' RGB values, and the share of values that differ. */
+async function compare(a: string, b: string): Promise<{ largest: number; share: number }> {
+  const [x, y] = [await readPng(a), await readPng(b)];
+  assert.deepEqual([x.width, x.height], [y.width, y.height]);
+  let [largest, differ] = [0, 0];
+  x.data.forEach((value, i) => {
+    const d = Math.abs(value - y.data[i]);
+    largest = Math.max(largest, d);
+    if (d) differ++;
+  });
+  return { largest, share: differ / x.data.length };
+}
+
+Deno.test("start.ts draws the picture that diffusers draws from the embedded model, and says how", () =>
+  inFolder(async (folder) => {
+    const { code, out, err } = await run(folder, "start.ts");
+    assert.equal(code, 0, err);
+    const { largest, share } = await compare(join(folder, "face.png"), join(root, "models/expected/ddpm_ddpm_50.png"));
+    assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
+    assert.match(out, /face\.png \(32 x 32\), drawn by (Dawn|Deno's WebGPU) on /);
+    assert.match(out, /set-up [\d.]+ s, load [\d.]+ s, compile [\d.]+ s, sample [\d.]+ s, save [\d.]+ s/);
+    assert.match(err, /100% 50\/50/);
+  }));
+
+Deno.test("ddpm.ts draws from a flat folder of 2022 with pickled weights, and writes how it was made", () =>
+  inFolder(async (folder) => {
+    const legacy = join(root, "test/fixtures/ddpm/legacy_flat_bin");
+    const { code, err } = await run(folder, "ddpm.ts", legacy, "0", "10");
+    assert.equal(code, 0, err);
+    const picture = join(folder, "ddpm.png");
+    const { largest, share } = await compare(picture, join(root, "test/fixtures/ddpm/expected/sampling.png"));
+    assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
+    const { text } = await readPng(picture);
+    const { model, scheduler, steps, seed, engine } = JSON.parse(text.denoise);
+    assert.deepEqual({ model, scheduler, steps, seed }, { model: legacy, scheduler: "DDPMScheduler", steps: 10, seed: 0 });
+    assert.ok(["dawn", "deno"].includes(engine));
+  }));
+
+Deno.test("scripts tell what is wrong in one line, with exit code 1 and no file", () =>
+  inFolder(async (folder) => {
+    const cases: [string[], RegExp][] = [
+      [["./nowhere"], /^Cannot open \.\/nowhere: /],
+      [[join(root, "test/fixtures/bad/unet_wrong_shape")], /^Cannot use "conv_in\.weight": expected shape/],
+      [[join(root, "models/emoji-ddpm"), "one"], /^Cannot seed a generator: expected a whole number/],
+      [[join(root, "models/emoji-ddpm"), "0", "0"], /^Cannot set timesteps: expected 1 to 1000/],
+    ];
+    for (const [args, message] of cases) {
+      const { code, err } = await run(folder, "ddpm.ts", ...args);
+      assert.equal(code, 1);
+      assert.match(err.trim(), message);
+      assert.equal(err.trim().split("\n").length, 1, err);
+    }
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+  }));
+
+Deno.test("Ctrl-C ends a script at once with 130 and leaves no file", { ignore: Deno.build.os === "windows" }, () =>
+  inFolder(async (folder) => {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--config", join(root, "deno.json"), join(root, "scripts/ddpm.ts"), join(root, "models/emoji-ddpm"), "0", "1000"],
+      cwd: folder,
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const reader = child.stderr.getReader();
+    let text = "";
+    while (!text.includes("0/1000")) text += new TextDecoder().decode((await reader.read()).value);
+    const start = performance.now();
+    child.kill("SIGINT");
+    const { code, signal } = await child.status;
+    await reader.cancel();
+    assert.ok(performance.now() - start < 1000);
+    assert.ok(code === 130 || signal === "SIGINT", `ended with ${code}`);
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+  }));
+
+Deno.test("profile.ts lists kernels and modules, and writes a trace", () =>
+  inFolder(async (folder) => {
+    const { code, out, err } = await run(folder, "profile.ts", "--steps", "1", "--rows", "5", "--trace", "trace.json");
+    assert.equal(code, 0, err);
+    assert.match(out, /kernel +calls +ms +GFLOP\/s +GB\/s +share/);
+    assert.match(out, /resnets\.\d gemm_\w+ /);
+    const { traceEvents } = JSON.parse(await Deno.readTextFile(join(folder, "trace.json")));
+    assert.ok(traceEvents.length > 50 && traceEvents.every((event: { ph: string; dur: number }) => event.ph === "X" && event.dur >= 0));
+  }));

@@ -1,0 +1,109 @@
+import { conv2d, type Conv2dOptions, linear, matmul } from "../../src/ops/mod.ts";
+import type { Tensor } from "../../src/tensor/mod.ts";
+import { Dice } from "./dice.ts";
+import { Nd } from "./nd.ts";
+import { assertTensor } from "./tensors.ts";
+
+const BOUND = 2e-6;
+
+/** a [.., M, K] times b [.., K, N], batches broadcast. */
+function product(a: Nd, b: Nd): Nd {
+  const [M, K] = a.shape.slice(-2);
+  const N = b.shape.at(-1)!;
+  const batch = a.shape.length > b.shape.length ? a.shape.slice(0, -2) : b.shape.slice(0, -2);
+  const full = batch.map((n, i) => Math.max(n, a.shape[i - batch.length + a.shape.length - 2] ?? 1));
+  return Nd.from([...full, M, N], (place) => {
+    const [m, n] = place.slice(-2);
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += a.at([...place.slice(0, -2), m, k]) * b.at([...place.slice(0, -2), k, n]);
+    return sum;
+  });
+}
+
+function convolution(x: Nd, weight: Nd, bias: Nd, { stride = 1, padding = 0, upsample = 1 }: Conv2dOptions): Nd {
+  const [left, right, top, bottom] = typeof padding === "number" ? Array(4).fill(padding) : padding;
+  const [B, C, H, W] = [x.shape[0], x.shape[1], x.shape[2] * upsample, x.shape[3] * upsample];
+  const [O, , kh, kw] = weight.shape;
+  const outH = Math.floor((H + top + bottom - kh) / stride) + 1;
+  const outW = Math.floor((W + left + right - kw) / stride) + 1;
+  return Nd.from([B, O, outH, outW], ([b, o, y, z]) => {
+    let sum = bias.at([o]);
+    for (let i = 0; i < kh; i++) {
+      for (let j = 0; j < kw; j++) {
+        const [row, column] = [y * stride + i - top, z * stride + j - left];
+        if (row < 0 || column < 0 || row >= H || column >= W) continue;
+        const [r, s] = [Math.floor(row / upsample), Math.floor(column / upsample)];
+        for (let c = 0; c < C; c++) sum += x.at([b, c, r, s]) * weight.at([o, c, i, j]);
+      }
+    }
+    return sum;
+  });
+}
+
+const both = (nd: Nd): [Nd, Tensor] => [nd, nd.upload()];
+
+/** Products and convolutions of odd sizes against plain loops: they meet every tile and every loader. */
+export const GEMM_CASES: Record<string, () => Promise<void>> = {
+  "matmul() of odd sizes, from one row to more than a tile": async () => {
+    const dice = new Dice(50);
+    for (const [M, K, N] of [[1, 3, 5], [7, 1, 9], [8, 8, 4], [17, 12, 33], [25, 6, 36], [70, 5, 67]]) {
+      const [a, ta] = both(Nd.random(dice, [M, K]));
+      const [b, tb] = both(Nd.random(dice, [K, N]));
+      await assertTensor(matmul(ta, tb), product(a, b), BOUND, `[${M}, ${K}] × [${K}, ${N}]`);
+    }
+  },
+  "matmul() of batches that broadcast, transposed and sliced": async () => {
+    const dice = new Dice(51);
+    const [a, ta] = both(Nd.random(dice, [2, 1, 5, 6]));
+    const [b, tb] = both(Nd.random(dice, [3, 7, 6]));
+    const turned = b.permute([0, 2, 1]);
+    await assertTensor(matmul(ta, tb.permute([0, 2, 1])), product(a.expand([2, 3, 5, 6]), turned), BOUND, "transposed b");
+    const [c, tc] = both(Nd.random(dice, [6, 9]));
+    const [left, tleft] = [c.permute([1, 0]).slice(0, 1, 8), tc.permute([1, 0]).slice(0, 1, 8)];
+    const part = c.slice(1, 2, 9);
+    await assertTensor(matmul(tleft, tc.slice(1, 2, 9)), product(left, part), BOUND, "transposed and sliced");
+    await assertTensor(matmul(ta, tc), product(a, c), BOUND, "one b for a whole batch");
+  },
+  "linear() on rows with strides, and with a transposed weight": async () => {
+    const dice = new Dice(52);
+    const [x, tx] = both(Nd.random(dice, [3, 4, 10]));
+    const [w, tw] = both(Nd.random(dice, [7, 5]));
+    const [bias, tbias] = both(Nd.random(dice, [7]));
+    const want = (x: Nd, w: Nd) => product(x, w.permute([1, 0])).zip(bias, (a, b) => a + b);
+    const weights = { weight: tw, bias: tbias };
+    await assertTensor(linear(tx.slice(2, 3, 8), weights), want(x.slice(2, 3, 8), w), BOUND, "sliced");
+    const turned = tx.slice(2, 0, 5).permute([1, 0, 2]);
+    await assertTensor(linear(turned, weights), want(x.slice(2, 0, 5).permute([1, 0, 2]), w), BOUND, "permuted");
+    const [v, tv] = both(Nd.random(dice, [5, 7]));
+    const flipped = { weight: tv.permute([1, 0]), bias: tbias };
+    await assertTensor(linear(tx.slice(2, 0, 5), flipped), want(x.slice(2, 0, 5), v.permute([1, 0])), BOUND, "weight");
+  },
+  "conv2d() of several kernels, strides, paddings and sizes": async () => {
+    const dice = new Dice(53);
+    const cases: [number[], number[], Conv2dOptions][] = [
+      [[1, 3, 7, 5], [5, 3, 5, 5], { padding: 2 }],
+      [[2, 4, 6, 7], [6, 4, 3, 3], { padding: [0, 1, 0, 1], stride: 2 }],
+      [[1, 3, 4, 6], [2, 3, 1, 3], { padding: [2, 0, 1, 3] }],
+      [[2, 5, 9, 8], [3, 5, 2, 3], { stride: 3 }],
+      [[1, 4, 3, 5], [9, 4, 3, 3], { padding: 1, upsample: 2 }],
+      [[2, 8, 5, 6], [33, 8, 1, 1], {}],
+    ];
+    for (const [shape, kernel, options] of cases) {
+      const [x, tx] = both(Nd.random(dice, shape));
+      const [w, tw] = both(Nd.random(dice, kernel));
+      const [bias, tbias] = both(Nd.random(dice, [kernel[0]]));
+      const y = conv2d(tx, { weight: tw, bias: tbias }, options);
+      await assertTensor(y, convolution(x, w, bias, options), BOUND, `[${shape}] by [${kernel}] ${JSON.stringify(options)}`);
+    }
+  },
+  "conv2d() of a part of a batch, with a shift of its own for each picture": async () => {
+    const dice = new Dice(54);
+    const [x, tx] = both(Nd.random(dice, [4, 3, 5, 6]));
+    const [w, tw] = both(Nd.random(dice, [4, 3, 3, 3]));
+    const [shift, tshift] = both(Nd.random(dice, [2, 4]));
+    const [part, tpart] = [x.slice(0, 1, 3).slice(3, 1, 6), tx.channelsLast().slice(0, 1, 3).slice(3, 1, 6)];
+    const y = conv2d(tpart, { weight: tw }, { padding: 1 }).add(tshift.reshape([2, 4, 1, 1]));
+    const want = convolution(part, w, new Nd([4], [0, 0, 0, 0]), { padding: 1 });
+    await assertTensor(y, want.zip(shift.reshape([2, 4, 1, 1]), (a, b) => a + b), BOUND, "shifted");
+  },
+};
