@@ -33,8 +33,22 @@ fn quick_gelu(x: vec4f) -> vec4f {
   return x * sigmoid(1.702 * x);
 }
 
+// WGSL's min and max may drop NaN; torch's keep it, so that a broken picture does not become a black one. The test is on
+// bits, as compilers may take x != x for false.
+fn is_nan(x: vec4f) -> vec4<bool> {
+  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
+
 fn relu(x: vec4f) -> vec4f {
-  return max(x, vec4f(0.0));
+  return select(max(x, vec4f(0.0)), x, is_nan(x));
+}
+
+fn minimum(x: vec4f, y: vec4f) -> vec4f {
+  return select(select(min(x, y), y, is_nan(y)), x, is_nan(x));
+}
+
+fn maximum(x: vec4f, y: vec4f) -> vec4f {
+  return select(select(max(x, y), y, is_nan(y)), x, is_nan(x));
 }
 
 // x * tanh(softplus(x)); softplus is linear in f32 beyond 20, as in torch.

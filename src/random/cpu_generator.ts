@@ -6,6 +6,7 @@ import {
   type FloatType,
   type TorchGenerator,
 } from "./generator.ts";
+import { log1p } from "./log1p.ts";
 import { MT19937 } from "./mt19937.ts";
 
 /** Normal values are made sixteen at a time once there are as many; torch makes fewer one by one. */

@@ -1,5 +1,5 @@
 const [LN2_HIGH, LN2_LOW] = [6.9314718036912382e-1, 1.9082149292705877e-10];
-/** Coefficients in s² of (log(1 + f) − log(1 − f) …) / s, s = f / (2 + f): Remez, as in FreeBSD's msun. */
+/** Minimax coefficients of log((1 + s) / (1 − s)) / s − 2 in powers of s², s = f / (2 + f), as fdlibm publishes them. */
 const [P1, P2, P3, P4, P5, P6, P7] = [
   6.666666666666735130e-1,
   3.999999999940941908e-1,

@@ -190,7 +190,7 @@ function upload({ data, shape }: HostTensor): Tensor {
 
 async function assertSame(got: Tensor, want: HostTensor, what: string, limit = bound) {
   assert.deepEqual(got.shape, want.shape, `shape of ${what}`);
-  assertRelativelyClose(await got.data(), want.data, limit, what);console.log("REL", what, (await import("../support/arrays.ts")).difference(await got.data(), want.data).rel);
+  assertRelativelyClose(await got.data(), want.data, limit, what);
 }
 
 async function assertTaps(taps: Map<string, Tensor>, expected: Map<string, HostTensor>) {
