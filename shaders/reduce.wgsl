@@ -15,12 +15,16 @@ struct Params {
 
 var<workgroup> partial: array<f32, WG>;
 
+fn is_nan(v: f32) -> bool {
+  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+}
+
+/// One value from two; NaN stays, which WGSL's min and max do not promise.
 fn combine(a: f32, b: f32) -> f32 {
-  switch (params.kind) {
-    case 2u: { return min(a, b); }
-    case 3u: { return max(a, b); }
-    default: { return a + b; }
-  }
+  if (params.kind < 2u) { return a + b; }
+  if (is_nan(a) || is_nan(b)) { return a + b; }
+  if (params.kind == 2u) { return min(a, b); }
+  return max(a, b);
 }
 
 @compute @workgroup_size(WG)

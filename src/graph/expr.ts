@@ -39,6 +39,8 @@ export type Operation = keyof typeof OPERATIONS;
 /** Functions of lib/activations.wgsl, which take and give vec4f. */
 const VECTOR_ONLY = new Set<Operation>([
   "pow",
+  "min",
+  "max",
   "tanh",
   "sigmoid",
   "silu",
