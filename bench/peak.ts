@@ -23,8 +23,15 @@ async function arithmetic(
   { type, groups, turns }: { type: string; groups: number; turns: number },
 ): Promise<() => Promise<void>> {
   const { gpu, buffers } = device;
-  const module = gpu.createShaderModule({ label: "peak", code: code.replace("alias T = f32;", `alias T = ${type};`) });
-  const pipeline = await gpu.createComputePipelineAsync({ label: "peak", layout: "auto", compute: { module } });
+  const module = gpu.createShaderModule({
+    label: "peak",
+    code: code.replace("alias T = f32;", `alias T = ${type};`),
+  });
+  const pipeline = await gpu.createComputePipelineAsync({
+    label: "peak",
+    layout: "auto",
+    compute: { module },
+  });
   const y = buffers.allocate("peak", groups * 64 * 16);
   const uniform = buffers.create("peak turns", 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
   gpu.queue.writeBuffer(uniform, 0, new Uint32Array([turns]));

@@ -44,6 +44,28 @@ export async function seededUNet(): Promise<UNet2DModel> {
   }
 }
 
+/** Multiply-adds of one step at this size, counted twice; norms and activations are left out. */
+export function unetFlops(side: number): number {
+  const last = CELEBAHQ.block_out_channels.length - 1;
+  let flops = 0;
+  for (const [name, shape] of parameters()) {
+    const weights = shape.reduce((product, n) => product * n, 1);
+    const pixels = (side / 2 ** levelOf(name, last)) ** 2;
+    if (name.endsWith("to_q.weight")) flops += 4 * pixels ** 2 * shape[0]; // scores, and the values they weigh
+    if (shape.length > 1) flops += 2 * weights * (name.includes("time_emb") ? 1 : pixels);
+  }
+  return flops;
+}
+
+/** How often the picture was halved where this weight works. */
+function levelOf(name: string, last: number): number {
+  const [, way, block] = name.match(/^(down|up)_blocks\.(\d+)/) ?? [];
+  if (!way) return name.startsWith("mid") ? last : 0;
+  const level = way === "down" ? Number(block) : last - Number(block);
+  if (name.includes("downsamplers")) return level + 1;
+  return name.includes("upsamplers") ? level - 1 : level;
+}
+
 /** Names and shapes of the weights, in diffusers' words. */
 export function* parameters(): Generator<Entry> {
   const { block_out_channels: channels, layers_per_block, in_channels, out_channels } = CELEBAHQ;
@@ -95,7 +117,9 @@ function* resnet(name: string, from: number, to: number, time: number): Generato
 
 function* attention(name: string, channels: number): Generator<Entry> {
   yield* norm(`${name}.group_norm`, channels);
-  for (const part of ["to_q", "to_k", "to_v", "to_out.0"]) yield* dense(`${name}.${part}`, channels, channels);
+  for (const part of ["to_q", "to_k", "to_v", "to_out.0"]) {
+    yield* dense(`${name}.${part}`, channels, channels);
+  }
 }
 
 const conv = (name: string, from: number, to: number) => layer(name, to, [from, 3, 3]);

@@ -26,5 +26,10 @@ for await (const t of progress(scheduler.timesteps)) {
 }
 
 const image = sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
-await savePng("ddpm.png", image, { model: repo, scheduler: "DDPMScheduler", steps: Number(steps), seed: Number(seed) });
+await savePng("ddpm.png", image, {
+  model: repo,
+  scheduler: "DDPMScheduler",
+  steps: Number(steps),
+  seed: Number(seed),
+});
 console.log("ddpm.png");

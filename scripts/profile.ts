@@ -19,7 +19,9 @@ const { values: options, positionals: [repo] } = parseArgs({
 });
 
 using device = await openDevice({ engine: options.engine as Engine | "auto", profile: true });
-using unet = await UNet2DModel.fromPretrained(repo ?? `${import.meta.dirname}/../models/emoji-ddpm`, { subfolder: "unet" });
+using unet = await UNet2DModel.fromPretrained(repo ?? `${import.meta.dirname}/../models/emoji-ddpm`, {
+  subfolder: "unet",
+});
 const [H, W] = options.size ? [Number(options.size), Number(options.size)] : unet.sampleSize;
 const sample = randn([1, unet.config.in_channels, H, W]);
 
@@ -36,10 +38,19 @@ const total = rows.reduce((sum, row) => sum + row.ms, 0);
 console.log(`${device.describe()}\n`);
 table("kernel", [...Map.groupBy(rows, (row) => row.kernel)].map(([kernel, list]) => [kernel, merge(list)]));
 console.log();
-table("module and kernel", rows.slice(0, Number(options.rows)).map((row) => [`${row.path} ${row.kernel}`, row]));
+table(
+  "module and kernel",
+  rows.slice(0, Number(options.rows)).map((row) => [`${row.path} ${row.kernel}`, row]),
+);
 const { count, compileMs } = device.pipelines.statistics;
-console.log(`\n${(total / steps).toFixed(2)} ms a step on the GPU, ${rows.reduce((n, r) => n + r.calls, 0) / steps} dispatches`);
-console.log(`${count} pipelines: ${compileMs.toFixed(0)} ms to create, ${firstMs.toFixed(0)} ms for the first step`);
+console.log(
+  `\n${(total / steps).toFixed(2)} ms a step on the GPU, ${
+    rows.reduce((n, r) => n + r.calls, 0) / steps
+  } dispatches`,
+);
+console.log(
+  `${count} pipelines: ${compileMs.toFixed(0)} ms to create, ${firstMs.toFixed(0)} ms for the first step`,
+);
 
 if (options.trace) {
   await Deno.writeTextFile(options.trace, JSON.stringify(traceEvents(await device.profiler!.dispatches())));
@@ -51,7 +62,14 @@ function merge(list: TimingRow[]): TimingRow {
   const sum = (value: (row: TimingRow) => number) => list.reduce((total, row) => total + value(row), 0);
   const ms = sum((row) => row.ms);
   const mean = (key: "gflops" | "gbytes") => ms ? sum((row) => row[key] * row.ms) / ms : 0;
-  return { ...list[0], calls: sum((row) => row.calls), ms, gflops: mean("gflops"), gbytes: mean("gbytes"), share: sum((row) => row.share) };
+  return {
+    ...list[0],
+    calls: sum((row) => row.calls),
+    ms,
+    gflops: mean("gflops"),
+    gbytes: mean("gbytes"),
+    share: sum((row) => row.share),
+  };
 }
 
 function table(title: string, lines: [string, TimingRow][]): void {
@@ -59,6 +77,10 @@ function table(title: string, lines: [string, TimingRow][]): void {
   console.log(`${title.padEnd(width)}  calls       ms  GFLOP/s    GB/s  share`);
   for (const [name, { calls, ms, gflops, gbytes, share }] of lines.sort(([, a], [, b]) => b.ms - a.ms)) {
     const cells = [ms.toFixed(2).padStart(8), gflops.toFixed(2).padStart(8), gbytes.toFixed(2).padStart(7)];
-    console.log(`${name.padEnd(width)}  ${String(calls).padStart(5)} ${cells.join(" ")} ${(100 * share).toFixed(1).padStart(5)}%`);
+    console.log(
+      `${name.padEnd(width)}  ${String(calls).padStart(5)} ${cells.join(" ")} ${
+        (100 * share).toFixed(1).padStart(5)
+      }%`,
+    );
   }
 }

@@ -5,7 +5,7 @@ import { readSafetensors } from "./safetensors.ts";
 import { readShardIndex } from "./shard_index.ts";
 import type { Contents, StoredTensor, TensorInfo } from "./stored_tensor.ts";
 import { readElements } from "./stored_tensor.ts";
-import { readTorchLegacy, readTorchZip } from "./torch_file.ts";
+import { readTorchLegacy, readTorchZip } from "./torch/file.ts";
 
 export { READ_LIMIT } from "./binary_file.ts";
 export { bytesOf } from "./stored_tensor.ts";

@@ -1,11 +1,12 @@
 import { join } from "node:path/posix";
 import { nearest } from "../core/error.ts";
-import { isCommit, isEtag, isFile, isInside, listFolder, type Listing, RepoCache } from "./hub_cache.ts";
-import { HubRepo } from "./hub_repo.ts";
-import { hubSettings } from "./hub_settings.ts";
+import { isCommit, isEtag, isFile, listFolder, type Listing, RepoCache } from "./hub/cache.ts";
+import { HubRepo } from "./hub/repo.ts";
+import { hubSettings } from "./hub/settings.ts";
 import { quote } from "./refusal.ts";
-import { PassingError } from "./retry.ts";
-import { isIndex, shardsOf } from "./weight_index.ts";
+import { PassingError } from "./hub/retry.ts";
+import { shardsOf } from "./shard_index.ts";
+import { isIndex, isInside } from "./weight_names.ts";
 export { neededFiles, type Wanted } from "./needed_files.ts";
 
 /** How far the download of one file is. */

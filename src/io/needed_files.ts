@@ -1,3 +1,5 @@
+import { chooseWeights, WEIGHT_STEMS } from "./weight_names.ts";
+
 /** What is wanted from a repository's folder. */
 export interface Wanted {
   /** A pipeline is its model_index.json; its components are asked for one by one. */
@@ -35,34 +37,17 @@ export function neededFiles(listing: readonly string[], { kind, subfolder, varia
     listing.filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length)),
   );
   const names = {
-    model: () => ["config.json", chooseWeights(present, variant)],
+    model: () => ["config.json", weightsOf(present, variant)],
     scheduler: () => ["scheduler_config.json"],
     tokenizer: () => chooseTokenizer(present),
   }[kind]();
   return names.map((name) => folder + name);
 }
 
-/** The first that is there: variant before plain, safetensors before pickle, one file before shards. */
-function chooseWeights(present: ReadonlySet<string>, variant?: string): string {
-  for (const v of variant ? [variant, undefined] : [undefined]) {
-    for (const extension of ["safetensors", "bin"]) {
-      for (const stem of ["diffusion_pytorch_model", "model", "pytorch_model"]) {
-        const found = weightNames(stem, extension, v).find((name) => present.has(name));
-        if (found) return found;
-      }
-    }
-  }
-  return "diffusion_pytorch_model.safetensors";
-}
-
-/** One file, then the index of a sharded one; of a variant's index there is an older form. */
-function weightNames(stem: string, extension: string, variant?: string): string[] {
-  if (!variant) return [`${stem}.${extension}`, `${stem}.${extension}.index.json`];
-  return [
-    `${stem}.${variant}.${extension}`,
-    `${stem}.${extension}.index.${variant}.json`,
-    `${stem}.${extension}.${variant}.index.json`,
-  ];
+/** The variant, else the plain weights, else the name that a complete repository would have. */
+function weightsOf(present: ReadonlySet<string>, variant?: string): string {
+  const found = (variant && chooseWeights(present, variant)) || chooseWeights(present);
+  return found ?? `${WEIGHT_STEMS[0]}.safetensors`;
 }
 
 function chooseTokenizer(present: ReadonlySet<string>): string[] {

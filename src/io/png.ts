@@ -3,8 +3,8 @@ import { inflateSync } from "node:zlib";
 // @ts-types="@types/pngjs"
 import { PNG } from "pngjs";
 import { BinaryFile } from "./binary_file.ts";
-import { joinChunk, PNG_SIGNATURE, splitChunks } from "./png_chunk.ts";
-import { readTexts, textChunk } from "./png_text.ts";
+import { joinChunk, PNG_SIGNATURE, splitChunks } from "./png/chunk.ts";
+import { readTexts, textChunk } from "./png/text.ts";
 import { damaged, quote } from "./refusal.ts";
 import { writeWholeFile } from "./whole_file.ts";
 

@@ -17,13 +17,17 @@ export async function savePng(path: string, x: Tensor, recipe: Recipe = {}): Pro
   const [channels, height, width] = image.shape;
   if (image.rank !== 3 || (channels !== 1 && channels !== 3)) {
     throw new RangeError(
-      `Cannot save ${path}: expected a picture [1 or 3, H, W], got ${formatShape(x.shape)}; save a batch one by one`,
+      `Cannot save ${path}: expected a picture [1 or 3, H, W], got ${
+        formatShape(x.shape)
+      }; save a batch one by one`,
     );
   }
   const values = await image.permute([1, 2, 0]).cast("f32").data() as Float32Array;
   const data = toBytes(values);
   if (!data) {
-    throw new Error(`Cannot save ${path}: the picture holds NaN or infinity; check the weights, or run in f32`);
+    throw new Error(
+      `Cannot save ${path}: the picture holds NaN or infinity; check the weights, or run in f32`,
+    );
   }
   const made = { ...recipe, engine: x.device.engine, adapter: x.device.adapterName };
   await writePng(path, { width, height, channels, data }, {
@@ -49,5 +53,8 @@ export function toBytes(values: Float32Array): Uint8Array | undefined {
 export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe }> {
   const file = await readPng(path);
   const text = file.text[KEYWORD];
-  return { ...file, recipe: text === undefined ? undefined : parseJson(text, `the recipe in ${path}`) as Recipe };
+  return {
+    ...file,
+    recipe: text === undefined ? undefined : parseJson(text, `the recipe in ${path}`) as Recipe,
+  };
 }

@@ -1,39 +1,45 @@
 import { dirname, join } from "node:path";
 import { readJson } from "./config.ts";
 import { damaged, quote } from "./refusal.ts";
+import { isIndex, isInside } from "./weight_names.ts";
 
 /** The index of a checkpoint in several files: which tensors each shard holds. */
 export type ShardIndex = Map<string, string[]>;
 
 /** Reads `*.index.json` and checks that its shards lie beside it; the keys are their paths. */
 export async function readShardIndex(path: string): Promise<ShardIndex> {
+  const shards: ShardIndex = new Map();
+  for (const [file, names] of await readWeightMap(path)) {
+    const shard = join(dirname(path), file);
+    await checkFile(shard, path);
+    shards.set(shard, names);
+  }
+  return shards;
+}
+
+/** The files that the indices among `names` point to, relative to `folder` as the names are. */
+export async function shardsOf(folder: string, names: readonly string[]): Promise<string[]> {
+  const shards = new Set<string>();
+  for (const name of names.filter(isIndex)) {
+    for (const file of (await readWeightMap(join(folder, name))).keys()) {
+      shards.add(join(dirname(name), file));
+    }
+  }
+  return [...shards];
+}
+
+/** An index's files with the tensors that each holds. */
+async function readWeightMap(path: string): Promise<Map<string, string[]>> {
   const index = await readJson(path) as { weight_map?: unknown } | null;
   const names = Object.entries(index?.weight_map ?? {});
   if (names.length === 0) throw damaged(path, "a weight_map from tensors to files", quote(index?.weight_map));
-  const shards: ShardIndex = new Map();
-  for (const [name, file] of names) {
-    if (typeof file !== "string" || !isInside(file)) {
-      throw damaged(path, `the file of ${quote(name)} to lie in its folder`, quote(file));
-    }
-    const shard = join(dirname(path), file);
-    const list = shards.get(shard);
-    if (list) {
-      list.push(name);
-    } else {
-      await checkFile(shard, path);
-      shards.set(shard, [name]);
-    }
-  }
-  return shards;
+  const wrong = names.find(([, file]) => typeof file !== "string" || !isInside(file));
+  if (wrong) throw damaged(path, `the file of ${quote(wrong[0])} to lie in its folder`, quote(wrong[1]));
+  const files = Map.groupBy(names as [string, string][], ([, file]) => file);
+  return new Map([...files].map(([file, entries]) => [file, entries.map(([name]) => name)]));
 }
 
 async function checkFile(shard: string, index: string): Promise<void> {
   const found = await Deno.stat(shard).then(({ isFile }) => isFile, () => false);
   if (!found) throw damaged(index, `its shard ${shard}`, "no such file");
-}
-
-/** True where a relative path stays in its folder: no root, no drive, no way up. */
-function isInside(path: string): boolean {
-  return !/[\\:\0]/.test(path) &&
-    path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }

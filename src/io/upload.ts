@@ -36,7 +36,11 @@ export async function upload(
   device: Device,
   checkpoint: Checkpoint,
   fillings: readonly Filling[],
-  { label, signal, onProgress }: { label: string; signal?: AbortSignal; onProgress?: (p: UploadProgress) => void },
+  { label, signal, onProgress }: {
+    label: string;
+    signal?: AbortSignal;
+    onProgress?: (p: UploadProgress) => void;
+  },
 ): Promise<{ release: () => void; notFinite: string[] }> {
   const slabs = allocate(device, label, fillings.map(({ leaf }) => leaf));
   const release = () => {
@@ -86,7 +90,8 @@ function* pieces({ shape, bytes }: TensorInfo): Generator<[number, number]> {
 
 /** Gives every leaf a place in as few buffers as the adapter's limits allow. */
 function allocate(device: Device, label: string, leaves: readonly Leaf[]): GPUBuffer[] {
-  const { maxStorageBufferBindingSize: binding, maxBufferSize, minStorageBufferOffsetAlignment } = device.limits;
+  const { maxStorageBufferBindingSize: binding, maxBufferSize, minStorageBufferOffsetAlignment } =
+    device.limits;
   const most = Math.min(SLAB, maxBufferSize);
   const align = Math.max(16, minStorageBufferOffsetAlignment);
   const bytes = (leaf: Leaf) => leaf.count * bytesOf(leaf.dtype);
@@ -124,7 +129,11 @@ class Converter {
     this.#label = label;
     this.#staging = device.buffers.create("upload staging", PIECE, STORAGE);
     this.#flags = device.buffers.create("upload flags", tensors * 4, STORAGE);
-    this.#uniform = device.buffers.create("upload uniform", 32, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
+    this.#uniform = device.buffers.create(
+      "upload uniform",
+      32,
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    );
   }
 
   async run(
@@ -202,7 +211,11 @@ function pipelineOf(dtype: string): PipelineSpec {
 }
 
 /** The bytes as whole words for the shader; types that it does not know become F32 on the host. */
-function asWords(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo, count: number): Uint8Array<ArrayBuffer> {
+function asWords(
+  bytes: Uint8Array<ArrayBuffer>,
+  { name, dtype }: TensorInfo,
+  count: number,
+): Uint8Array<ArrayBuffer> {
   if (dtype in KINDS) {
     if (bytes.length % 4 === 0) return bytes;
     const padded = new Uint8Array(alignUp(bytes.length, 4));
@@ -212,7 +225,12 @@ function asWords(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo, co
   return new Uint8Array(Float32Array.from(hostNumbers(bytes, dtype, count, name)).buffer);
 }
 
-function hostNumbers({ buffer }: Uint8Array<ArrayBuffer>, dtype: string, count: number, name: string): Iterable<number> {
+function hostNumbers(
+  { buffer }: Uint8Array<ArrayBuffer>,
+  dtype: string,
+  count: number,
+  name: string,
+): Iterable<number> {
   switch (dtype) {
     case "F64":
       return new Float64Array(buffer, 0, count);

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { unreadable } from "./refusal.ts";
+import { chooseWeights, WEIGHT_STEMS } from "./weight_names.ts";
 
 /** The weights that a folder offers. */
 export interface Weights {
@@ -17,18 +18,15 @@ export interface WeightOptions {
   readonly names?: readonly string[];
 }
 
-const usualNames = ["diffusion_pytorch_model", "model", "pytorch_model"];
-
 /** Finds a folder's weights in diffusers' order: the variant first, safetensors before .bin, shards before one file. */
 export async function findWeights(
   folder: string,
-  { variant, names = usualNames }: WeightOptions = {},
+  { variant, names = WEIGHT_STEMS }: WeightOptions = {},
 ): Promise<Weights> {
   const found = await listFolder(folder);
-  const first = (variant?: string) => candidates(names, variant).find((name) => found.has(name));
-  const wanted = variant && first(variant);
+  const wanted = variant && chooseWeights(found, variant, names);
   if (wanted) return { path: join(folder, wanted) };
-  const plain = first();
+  const plain = chooseWeights(found, undefined, names);
   if (plain) {
     const notice = variant ? `${folder} has no ${variant} weights; taking ${plain}` : undefined;
     return { path: join(folder, plain), notice };
@@ -36,21 +34,6 @@ export async function findWeights(
   throw new Error(
     `Cannot load weights from ${folder}: expected ${names[0]}.safetensors or .bin, got ${some(found)}; ` +
       "check the folder, or the subfolder option",
-  );
-}
-
-/** File names to try, best first. */
-function candidates(names: readonly string[], variant?: string): string[] {
-  return ["safetensors", "bin"].flatMap((extension) =>
-    names.flatMap((name) =>
-      variant
-        ? [
-          `${name}.${extension}.index.${variant}.json`,
-          `${name}.${extension}.${variant}.index.json`, // as older diffusers wrote it
-          `${name}.${variant}.${extension}`,
-        ]
-        : [`${name}.${extension}.index.json`, `${name}.${extension}`]
-    )
   );
 }
 

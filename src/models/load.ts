@@ -61,7 +61,9 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
   const device = currentDevice();
   const dtype = options.dtype ?? (device.traits.f16 && !device.traits.software ? "f16" : "f32");
   if (dtype === "f16" && !device.traits.f16) {
-    throw new Error(`Cannot load ${type.name} as f16: ${device.adapterName} lacks shader-f16; load it as f32`);
+    throw new Error(
+      `Cannot load ${type.name} as f16: ${device.adapterName} lacks shader-f16; load it as f32`,
+    );
   }
   const found = await findWeights(join(configPath, ".."), { variant });
   if (found.notice) onNotice(found.notice);

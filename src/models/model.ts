@@ -55,7 +55,9 @@ export abstract class Model<Config = unknown> implements Disposable {
    * Results come back as f32. `key` names what else the trace depends on.
    */
   protected traced<Out extends Tensors>(key: string, inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
-    if (this.#disposed) throw new Error(`Cannot run ${this.constructor.name}: it was disposed; load it again`);
+    if (this.#disposed) {
+      throw new Error(`Cannot run ${this.constructor.name}: it was disposed; load it again`);
+    }
     const values = Object.entries(inputs).map(([name, x]) => [name, this.#fit(x)] as const);
     const { plan, outputs } = this.#signature(key, values, fn);
     const call = new Call(plan, values.map(([, x]) => x.node), currentPath());
@@ -81,7 +83,11 @@ export abstract class Model<Config = unknown> implements Disposable {
     return x.rank === 4 ? x.channelsLast() : x.contiguous();
   }
 
-  #signature(key: string, values: readonly (readonly [string, Tensor])[], fn: (inputs: Tensors) => Tensors): Signature {
+  #signature(
+    key: string,
+    values: readonly (readonly [string, Tensor])[],
+    fn: (inputs: Tensors) => Tensors,
+  ): Signature {
     const id = [key, ...values.map(([name, x]) => `${name} ${formatShape(x.shape)} ${x.dtype}`)].join("; ");
     let signature = this.#signatures.get(id);
     if (!signature) this.#signatures.set(id, signature = this.#trace(values, fn));

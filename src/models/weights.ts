@@ -27,7 +27,9 @@ export class Weights {
       // Matrices that the file holds in f16 stay so where work is in f32: nothing is lost, and half the memory is read.
       const keeps = info.dtype === "F16" && info.shape.length >= 2 && device.traits.f16;
       const leaf = new Leaf(keeps ? "f16" : dtype, size(info.shape), key);
-      const strides = info.shape.length === 4 ? channelsLastStrides(info.shape) : contiguousStrides(info.shape);
+      const strides = info.shape.length === 4
+        ? channelsLastStrides(info.shape)
+        : contiguousStrides(info.shape);
       const tensor = new Tensor(device, leaf, info.shape, strides, 0);
       this.#tensors.set(key, { info, tensor });
       insert(root, key.split("."), tensor);
@@ -84,7 +86,12 @@ function insert(root: Branch, path: string[], tensor: Tensor): void {
 }
 
 /** Names that diffusers gave to attention before version 0.15. */
-const OLD_NAMES: Record<string, string> = { query: "to_q", key: "to_k", value: "to_v", proj_attn: "to_out.0" };
+const OLD_NAMES: Record<string, string> = {
+  query: "to_q",
+  key: "to_k",
+  value: "to_v",
+  proj_attn: "to_out.0",
+};
 
 /** A key under today's names: files of 2022 call the layers of attention blocks otherwise. */
 function modernKey(key: string): string {

@@ -259,7 +259,7 @@ export class Tensor implements View {
     return this.#view(full, strides);
   }
 
-  /** The elements as another type: f16 rounds to nearest even, integers drop the fraction. */
+  /** The elements as another type: f16 rounds to nearest even where it is stored, integers drop the fraction. */
   cast(dtype: DType): Tensor {
     return dtype === this.dtype ? this : recordPointwise({ op: "operand", index: 0 }, [this], { dtype });
   }

@@ -315,7 +315,7 @@ Deno.test("an index whose shards lie outside the repository is refused", async (
   });
   await using cache = await Cache.create();
   await assert.rejects(open(server, cache), {
-    message: /expected shards in its own folder, got "..\/..\/evil"/,
+    message: /expected the file of "a" to lie in its folder, got "..\/..\/evil"/,
   });
 });
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { crc32, deflateSync } from "node:zlib";
 import { type Image, readPng, writePng } from "../../src/io/png.ts";
-import { joinChunk, PNG_SIGNATURE } from "../../src/io/png_chunk.ts";
+import { joinChunk, PNG_SIGNATURE } from "../../src/io/png/chunk.ts";
 import { join, latin1, refusalOf, seeded, TestFolder } from "./files.ts";
 
 for (const channels of [1, 3, 4] as const) {

@@ -1,10 +1,10 @@
-import type { BinaryFile } from "./binary_file.ts";
-import { READ_LIMIT } from "./binary_file.ts";
+import type { BinaryFile } from "../binary_file.ts";
+import { READ_LIMIT } from "../binary_file.ts";
 import { kind, UnfinishedPickle, unpickle } from "./pickle.ts";
-import { damaged, quote } from "./refusal.ts";
-import type { Contents } from "./stored_tensor.ts";
-import type { TorchStorage, TorchTensor } from "./torch_tensor.ts";
-import { place, stateDict, torchRules } from "./torch_tensor.ts";
+import { damaged, quote } from "../refusal.ts";
+import type { Contents } from "../stored_tensor.ts";
+import type { TorchStorage, TorchTensor } from "./tensor.ts";
+import { place, stateDict, torchRules } from "./tensor.ts";
 import { readZip } from "./zip.ts";
 
 /** Reads what a file of torch.save holds since torch 1.6: a zip of a pickle and its storages. No tensor is read. */

@@ -1,4 +1,4 @@
-import { damaged, quote } from "./refusal.ts";
+import { damaged, quote } from "../refusal.ts";
 
 const maxValues = 2 ** 20; // on the stack and in the memo: far above any checkpoint, far below memory
 const maxDigits = 64; // of an integer; torch's longest has 24

@@ -1,10 +1,10 @@
-import { formatShape } from "../core/shape.ts";
-import type { BinaryFile } from "./binary_file.ts";
+import { formatShape } from "../../core/shape.ts";
+import type { BinaryFile } from "../binary_file.ts";
 import type { PickleFunction, PickleRules } from "./pickle.ts";
 import { kind } from "./pickle.ts";
-import { damaged, quote } from "./refusal.ts";
-import type { CheckpointDType, StoredTensor } from "./stored_tensor.ts";
-import { bytesOf, isCheckpointDType, isCount, isCountList, tensorBytes } from "./stored_tensor.ts";
+import { damaged, quote } from "../refusal.ts";
+import type { CheckpointDType, StoredTensor } from "../stored_tensor.ts";
+import { bytesOf, isCheckpointDType, isCount, isCountList, tensorBytes } from "../stored_tensor.ts";
 
 /** An element type, or "untyped" for a storage that counts bytes and leaves the type to its tensors. */
 export type StorageType = CheckpointDType | "untyped";

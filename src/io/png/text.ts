@@ -1,6 +1,6 @@
 import { inflateSync } from "node:zlib";
-import { latin1, type PngChunk } from "./png_chunk.ts";
-import { quote } from "./refusal.ts";
+import { latin1, type PngChunk } from "./chunk.ts";
+import { quote } from "../refusal.ts";
 
 const maxText = 2 ** 20; // bytes of a compressed text
 

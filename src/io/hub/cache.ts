@@ -2,6 +2,7 @@
 import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { diskError } from "./disk_error.ts";
+import { isInside } from "../weight_names.ts";
 
 /** What the hub says of a file: enough to fetch it and to tell whether it arrived whole. */
 export interface HubFile {
@@ -135,12 +136,6 @@ export function isCommit(revision: string): boolean {
 /** Whether an etag can name a file under blobs/. */
 export function isEtag(etag: string): boolean {
   return /^[\w-]{8,128}$/.test(etag);
-}
-
-/** Whether a name from a listing stays inside its folder. */
-export function isInside(name: string): boolean {
-  return !/[\\:\0]/.test(name) &&
-    name.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
 /** Whether a file of this size is there; a link to nothing is not, and a folder is an error. */

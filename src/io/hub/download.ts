@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { diskError } from "./disk_error.ts";
-import { isFile } from "./hub_cache.ts";
+import { isFile } from "./cache.ts";
 import { bytesOf, request, Watchdog } from "./http.ts";
 import { PartialFile } from "./partial_file.ts";
 import { PassingError, retry, type RetryOptions, sleep } from "./retry.ts";

@@ -1,5 +1,5 @@
-import type { BinaryFile } from "./binary_file.ts";
-import { damaged, quote } from "./refusal.ts";
+import type { BinaryFile } from "../binary_file.ts";
+import { damaged, quote } from "../refusal.ts";
 
 const maxDirectory = 4 * 2 ** 20; // bytes: tens of thousands of entries
 const tailLength = 20 + 22 + 0xffff; // zip64 locator, end record, longest comment

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import { isFile } from "./hub_cache.ts";
+import { isFile } from "./cache.ts";
 
 /**
  * A blob on its way, `blobs/<etag>.<random>.partial`.

@@ -1,0 +1,80 @@
+/**
+ * Measures kernels at the sizes of Stable Diffusion 1.x and DDPM, and the step of the real DDPM UNet, in turns with torch
+ * on the CPU and onnxruntime's WebGPU provider where a Python has them. Compilation starts from an empty driver cache.
+ * Run: deno task bench [--only matmul,conv,attention,norm,unet] [--quick] [--python PATH] [--json FILE]
+ */
+import { parseArgs } from "node:util";
+import { openDevice } from "denoise";
+import { casesFor, GROUPS } from "./cases.ts";
+import { gpuTime, measureCase, type Row } from "./kernels.ts";
+import { measurePeak } from "./peak.ts";
+import { Peer } from "./peer.ts";
+import { format, type Report } from "./report.ts";
+import { measureStep, type StepRow } from "./step.ts";
+import { seededUNet } from "./unet.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: "string", default: [...GROUPS, "unet"].join() },
+    quick: { type: "boolean", default: false },
+    python: { type: "string", default: Deno.env.get("DENOISE_PYTHON") ?? "python3" },
+    json: { type: "string" },
+  },
+});
+const { quick, python } = options;
+const only = new Set(options.only.split(","));
+const unknown = [...only].find((name) => ![...GROUPS, "unet"].includes(name));
+if (unknown !== undefined) {
+  console.error(`Cannot measure "${unknown}": expected some of ${[...GROUPS, "unet"].join(", ")}`);
+  Deno.exit(2);
+}
+
+const cache = await Deno.makeTempDir({ prefix: "denoise-bench-" });
+for (const name of ["MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"]) Deno.env.set(name, cache);
+try {
+  const report = await measure();
+  console.log(`\n${format(report)}`);
+  if (options.json) await Deno.writeTextFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
+} finally {
+  await Deno.remove(cache, { recursive: true });
+}
+
+async function measure(): Promise<Report> {
+  using device = await openDevice();
+  await using torch = await Peer.start(python, "torch_cpu.py");
+  await using ort = await Peer.start(python, "ort_webgpu.py");
+  console.error(device.describe());
+  if (!torch && !ort) console.error(`No peers: ${python} has neither torch nor onnxruntime with WebGPU`);
+  const { software } = device.traits;
+  const cases = casesFor({ software, quick }).filter(({ group }) => only.has(group));
+  const patience = { rounds: quick ? 3 : 5, mostMs: quick ? 3000 : 12000 };
+
+  const peak = await measurePeak(device);
+  const kernels: Row[] = [];
+  for (const c of cases) {
+    console.error(c.name);
+    kernels.push(await measureCase(c, device, { torch, ort }, patience));
+  }
+
+  const steps: StepRow[] = [];
+  if (only.has("unet")) {
+    using unet = await seededUNet();
+    for (const side of quick ? [64] : [64, 256]) {
+      console.error(`DDPM UNet step ${side}²`);
+      steps.push(await measureStep(unet, side, device, torch, { ...patience, mostMs: 6000 }));
+    }
+  }
+
+  if (device.gpu.features.has("timestamp-query")) {
+    using timed = await openDevice({ engine: device.engine, profile: true });
+    for (const [i, c] of cases.entries()) kernels[i].gpuMs = await gpuTime(c, timed);
+  }
+  return {
+    date: new Date().toISOString(),
+    adapter: device.describe(),
+    versions: { deno: Deno.version.deno, torch: torch?.name, onnxruntime: ort?.name },
+    peak,
+    kernels,
+    steps,
+  };
+}

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
+import { ones, tensor, zeros } from "../../src/tensor/mod.ts";
+import { testOnBothEngines } from "../support/engines.ts";
+
+testOnBothEngines("a device describes itself in one line", (device) => {
+  assert.match(device.describe(), /^(Dawn|Deno's WebGPU) on .+, f32( and f16)?$/);
+  assert.equal(device.traits.f16, device.gpu.features.has("shader-f16"));
+  return Promise.resolve();
+});
+
+testOnBothEngines("a buffer beyond the adapter's limit is refused before it is made", async (device) => {
+  const before = device.buffers.usage().count;
+  const most = device.limits.maxBufferSize;
+  assert.throws(() => device.buffers.create("weights", most + 1, GPUBufferUsage.STORAGE), {
+    name: "RangeError",
+    message: new RegExp(`^Cannot allocate weights: expected at most ${most} bytes in a buffer of .+, got \\d+; use a smaller`),
+  });
+  const binding = device.limits.maxStorageBufferBindingSize;
+  await assert.rejects(ones([1]).expand([Math.floor(binding / 4) + 1]).mul(2).data(), {
+    name: "RangeError",
+    message: new RegExp(`^Cannot allocate pointwise: expected at most ${binding} bytes in one tensor on .+, got \\d+; use a`),
+  });
+  assert.ok(device.buffers.usage().count <= before + 2); // the one element, and the loop's uniforms
+  assert.deepEqual([...await zeros([2]).add(1).data()], [1, 1]);
+});
+
+testOnBothEngines("a command that the GPU refuses fails the next await, once", async (device) => {
+  const x = tensor([1, 2]);
+  await x.add(1).data();
+  const tiny = device.gpu.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST });
+  const encoder = device.gpu.createCommandEncoder();
+  encoder.copyBufferToBuffer(tiny, 0, tiny, 0, 64);
+  device.gpu.queue.submit([encoder.finish()]);
+  await assert.rejects(x.add(2).data(), { name: "GPUCommandError", message: /^Cannot run on .+: refused command: [^\n]+$/ });
+  assert.deepEqual([...await x.add(2).data()], [3, 4]);
+});
+
+testOnBothEngines("a closed device says so, and closing it again does nothing", async (device) => {
+  const x = tensor([1, 2]);
+  const y = x.add(1);
+  device[Symbol.dispose]();
+  device[Symbol.dispose]();
+  assert.deepEqual(device.buffers.usage(), { ...device.buffers.usage(), count: 0, bytes: 0 });
+  const closed = /^DeviceLostError: Cannot use the device: it was closed; open a new one$/;
+  assert.throws(() => x.add(1), closed);
+  await assert.rejects(x.data(), closed);
+  await assert.rejects(y.data(), closed);
+  await assert.rejects(device.idle(), closed);
+  assert.throws(() => tensor([1]), /^Error: Cannot make a tensor: no device is open/);
+});
+
+testOnBothEngines("a lost device fails what waits and what comes, and another opens in the same process", async (device) => {
+  const x = tensor([1, 2, 3]);
+  await x.add(1).data();
+  const waiting = x.mul(2).data();
+  device.gpu.destroy();
+  await waiting.catch((error: Error) => assert.equal(error.name, "DeviceLostError", error.message));
+  const lost = /^DeviceLostError: Cannot go on: the device .+ was lost \(.+\); open a new one$/;
+  await assert.rejects(async () => await x.add(2).data(), lost);
+  await assert.rejects(async () => await tensor([1]).data(), lost);
+  using _next = await openDevice({ engine: device.engine });
+  assert.deepEqual([...await tensor([1, 2, 3]).add(1).data()], [2, 3, 4]);
+});
+
+testOnBothEngines("buffers count what lives, and give it back", async (device) => {
+  const before = device.buffers.usage();
+  const storage = device.buffers.allocate("test", 1000);
+  assert.equal(device.buffers.usage().bytes - before.bytes, 1008);
+  storage.release();
+  storage.release();
+  const after = device.buffers.usage();
+  assert.deepEqual([after.count, after.bytes], [before.count, before.bytes]);
+  assert.ok(after.peak >= before.bytes + 1008);
+  await device.idle();
+});

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { dirname, join, relative } from "node:path";
+
+const root = join(import.meta.dirname!, "..");
+
+/** What each folder of src/ may import, beside itself. */
+const LAYERS = ["core", "gpu", "graph", "tensor", "ops", "nn", "models", "pipelines"];
+const below = (layer: string) => LAYERS.slice(0, LAYERS.indexOf(layer));
+const ALLOWED: Record<string, string[]> = {
+  ...Object.fromEntries(LAYERS.map((layer) => [layer, below(layer)])),
+  io: below("ops"),
+  random: ["core", "gpu", "tensor"],
+  schedulers: ["core", "tensor", "ops", "io", "random"],
+  tokenizers: ["core", "io"],
+};
+ALLOWED.models.push("io", "random");
+ALLOWED.pipelines.push("io", "random", "schedulers", "tokenizers");
+
+function* filesIn(folder: string, ending: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(join(root, folder))) {
+    if (isDirectory) yield* filesIn(`${folder}/${name}`, ending);
+    else if (name.endsWith(ending)) yield `${folder}/${name}`;
+  }
+}
+
+const read = (file: string) => Deno.readTextFileSync(join(root, file));
+const sources = [...filesIn("src", ".ts")];
+
+/** The files that a file imports, from the root; packages are left out. */
+function importsOf(file: string): string[] {
+  const named = read(file).matchAll(/^(?:import|export|\} from)\b[^"';]*["']([^"']+)["']|\bimport\(["']([^"']+)["']\)/gm);
+  return [...named].map(([, fixed, lazy]) => fixed ?? lazy).filter((path) => path.startsWith("."))
+    .map((path) => relative(root, join(root, dirname(file), path)));
+}
+
+const layerOf = (file: string) => file.split("/")[1];
+
+Deno.test("layers import only what stands below them", () => {
+  let imports = 0;
+  for (const file of sources) {
+    const layer = layerOf(file);
+    if (layer === "mod.ts") continue; // re-exports what scripts need
+    assert.ok(ALLOWED[layer], `${file} is in no layer that this test knows`);
+    for (const imported of importsOf(file)) {
+      imports++;
+      if (!imported.startsWith("src/")) continue;
+      const allowed = [layer, ...ALLOWED[layer]].includes(layerOf(imported));
+      assert.ok(allowed, `${file} imports ${imported}: ${layer} may import ${ALLOWED[layer].join(", ") || "nothing"}`);
+    }
+  }
+  assert.ok(imports > 100, `only ${imports} imports were found`);
+});
+
+Deno.test("files of src/ import nothing of the scripts and tests", () => {
+  for (const file of sources) {
+    for (const imported of importsOf(file)) assert.match(imported, /^(src|shaders)\//, `${file} imports ${imported}`);
+  }
+});
+
+Deno.test("outside io and gpu no source names Deno, so that a browser can run the rest", () => {
+  for (const file of sources) {
+    if (["io", "gpu"].includes(layerOf(file))) continue;
+    assert.doesNotMatch(read(file), /\bDeno\./, file);
+  }
+});
+
+Deno.test("every shader is imported, and every imported shader exists", () => {
+  const used = new Set(sources.flatMap(importsOf).filter((file) => file.endsWith(".wgsl")));
+  assert.deepEqual([...used].sort(), [...filesIn("shaders", ".wgsl")].sort());
+});
+
+Deno.test("no file is longer than 500 lines", () => {
+  const files = [
+    ...["src", "scripts", "test", "bench"].flatMap((folder) => [...existing(folder, ".ts")]),
+    ...filesIn("shaders", ".wgsl"),
+  ];
+  for (const file of files) {
+    const lines = read(file).split("\n").length;
+    assert.ok(lines <= 500, `${file} has ${lines} lines`);
+  }
+});
+
+function existing(folder: string, ending: string): string[] {
+  try {
+    return [...filesIn(folder, ending)];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
