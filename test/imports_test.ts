@@ -28,7 +28,9 @@ const sources = [...filesIn("src", ".ts")];
 
 /** The files that a file imports, from the root; packages are left out. */
 function importsOf(file: string): string[] {
-  const named = read(file).matchAll(/^(?:import|export|\} from)\b[^"';]*["']([^"']+)["']|\bimport\(["']([^"']+)["']\)/gm);
+  const named = read(file).matchAll(
+    /^(?:import|export|\} from)\b[^"';]*["']([^"']+)["']|\bimport\(["']([^"']+)["']\)/gm,
+  );
   return [...named].map(([, fixed, lazy]) => fixed ?? lazy).filter((path) => path.startsWith("."))
     .map((path) => relative(root, join(root, dirname(file), path)));
 }
@@ -45,7 +47,10 @@ Deno.test("layers import only what stands below them", () => {
       imports++;
       if (!imported.startsWith("src/")) continue;
       const allowed = [layer, ...ALLOWED[layer]].includes(layerOf(imported));
-      assert.ok(allowed, `${file} imports ${imported}: ${layer} may import ${ALLOWED[layer].join(", ") || "nothing"}`);
+      assert.ok(
+        allowed,
+        `${file} imports ${imported}: ${layer} may import ${ALLOWED[layer].join(", ") || "nothing"}`,
+      );
     }
   }
   assert.ok(imports > 100, `only ${imports} imports were found`);
@@ -53,7 +58,9 @@ Deno.test("layers import only what stands below them", () => {
 
 Deno.test("files of src/ import nothing of the scripts and tests", () => {
   for (const file of sources) {
-    for (const imported of importsOf(file)) assert.match(imported, /^(src|shaders)\//, `${file} imports ${imported}`);
+    for (const imported of importsOf(file)) {
+      assert.match(imported, /^(src|shaders)\//, `${file} imports ${imported}`);
+    }
   }
 });
 

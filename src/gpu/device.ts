@@ -151,7 +151,9 @@ let current: Device | undefined;
 /** The device that tensors are made on: the one opened last. */
 export function currentDevice(): Device {
   if (!current) {
-    throw new Error("Cannot make a tensor: no device is open; begin with `using device = await openDevice()`");
+    throw new Error(
+      "Cannot make a tensor: no device is open; begin with `using device = await openDevice()`",
+    );
   }
   return current;
 }

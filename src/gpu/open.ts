@@ -29,15 +29,19 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     }
     reasons.push(`${name}: ${opened.message.split("\n")[0]}`);
   }
+  const wanted = options.adapter ? `an adapter named like "${options.adapter}"` : "an adapter";
   throw new NoAdapterError(
-    `Cannot open a GPU: expected an adapter, got none (${reasons.join("; ")}); run \`deno task setup\``,
+    `Cannot open a GPU: expected ${wanted}, got none (${reasons.join("; ")}); run \`deno task setup\``,
   );
 }
 
-async function open(engine: Engine, options: DeviceOptions): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
+async function open(
+  engine: Engine,
+  options: DeviceOptions,
+): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
   const api = engine === "dawn" ? await openDawn(options.adapter) : navigator.gpu;
   const adapter = await api.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) throw new Error(options.adapter ? `no adapter named like "${options.adapter}"` : "no adapter");
+  if (!adapter) throw new Error("no adapter");
   const requiredLimits: Record<string, number> = {};
   const limits = adapter.limits as unknown as Record<string, number>;
   for (const name in limits) {

@@ -47,7 +47,9 @@ export class Encoding {
   copy(source: Storage, target: Storage): void {
     this.#endPass();
     const bytes = Math.ceil(Math.min(source.bytes, target.bytes) / 4) * 4;
-    if (bytes) this.#encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, bytes);
+    if (bytes) {
+      this.#encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, bytes);
+    }
   }
 
   /** Frees something that commands encoded so far may use. */
@@ -87,7 +89,11 @@ export function bindGroup(
   uniforms: { buffer: GPUBuffer; sizes: readonly number[] },
 ): GPUBindGroup {
   let [read, uniform] = [0, 0];
-  const whole = ({ buffer, offset, bytes }: Storage) => ({ buffer, offset, size: Math.max(16, Math.ceil(bytes / 16) * 16) });
+  const whole = ({ buffer, offset, bytes }: Storage) => ({
+    buffer,
+    offset,
+    size: Math.max(16, Math.ceil(bytes / 16) * 16),
+  });
   const entries = uses.map((use, binding) => {
     if (use === "read") return { binding, resource: whole(reads[read++]) };
     if (use === "write") return { binding, resource: whole(output) };

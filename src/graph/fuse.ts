@@ -28,7 +28,8 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
   for (const node of nodes) for (const source of node.sources) uses.set(source, (uses.get(source) ?? 0) + 1);
   const here = new Set(nodes);
   // Integers are always stored: their type drops fractions.
-  const free = (node: Node) => here.has(node) && !kept.has(node) && uses.get(node) === 1 && isFloat(node.dtype);
+  const free = (node: Node) =>
+    here.has(node) && !kept.has(node) && uses.get(node) === 1 && isFloat(node.dtype);
 
   const groups = new Map<Node, Group>();
   for (const node of nodes) {
@@ -40,7 +41,9 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
       if (!(source instanceof Pointwise) || !free(source)) continue;
       const aligned = align(groups.get(source)!, operand);
       const merged = aligned && inline(group, operand, aligned);
-      if (!merged || merged.operands.length + 1 > maxBuffers || exprFlops(merged.expr) > MOST_OPERATIONS) continue;
+      if (!merged || merged.operands.length + 1 > maxBuffers || exprFlops(merged.expr) > MOST_OPERATIONS) {
+        continue;
+      }
       groups.delete(source);
       group = merged;
     }
@@ -87,7 +90,9 @@ function align(group: Group, operand: Operand): Group | undefined {
   if (operand.window || operand.offset !== 0 || group.output.count !== count) return undefined;
   if (sameNumbers(shape, group.shape)) return sameStrides(shape, strides, group.strides) ? group : undefined;
   if (group.operands.some((other) => other.window)) return undefined;
-  const views = group.operands.map((other) => reorder(group.shape, group.strides, other.strides, shape, strides));
+  const views = group.operands.map((other) =>
+    reorder(group.shape, group.strides, other.strides, shape, strides)
+  );
   if (!views.every((view) => view !== undefined)) return undefined;
   const operands = group.operands.map((other, i): Operand => ({ ...other, shape, strides: views[i] }));
   return { ...group, operands, shape, strides };
@@ -123,7 +128,9 @@ function canEnd(kernel: Kernel, group: Group, maxBuffers: number): boolean {
   const { spec } = kernel;
   const own = group.operands.filter((operand) => operand.node === kernel);
   const others = group.operands.filter((operand) => operand.node !== kernel);
-  if (group.output.count !== kernel.count || spec.inputs.length + others.length + 1 > maxBuffers) return false;
+  if (group.output.count !== kernel.count || spec.inputs.length + others.length + 1 > maxBuffers) {
+    return false;
+  }
   if (others.some((operand) => operand.window)) return false;
   if (!own.every((operand) => readsWhole(operand, group.strides))) return false;
   return !!fit(group.shape, group.strides, others.map((operand) => operand.strides), spec.axes, spec.strides);

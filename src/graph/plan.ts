@@ -84,7 +84,8 @@ export class Plan {
       if (replan || !same.has(i)) encoding.copy(value, this.#inputs[i]);
     });
     this.#dispatches!.forEach((dispatch, i) => {
-      const kept = !replan && last && this.#isKept(i) && [...this.#depends[i]].every((input) => same.has(input));
+      const kept = !replan && last && this.#isKept(i) &&
+        [...this.#depends[i]].every((input) => same.has(input));
       if (!kept) encoding.dispatch(dispatch);
     });
     this.#last = [...identities];
@@ -113,7 +114,11 @@ export class Plan {
     }
     const step = Math.max(16, limits.minUniformBufferOffsetAlignment);
     const blocks = this.#steps.flatMap((s) => s.uniforms);
-    const uniform = buffers.create(`${this.label} uniforms`, blocks.reduce((n, b) => n + alignUp(b.length, step), 0), UNIFORM);
+    const uniform = buffers.create(
+      `${this.label} uniforms`,
+      blocks.reduce((n, b) => n + alignUp(b.length, step), 0),
+      UNIFORM,
+    );
     const bytes = new Uint8Array(uniform.size);
     let offset = 0;
     this.#dispatches = this.#steps.map((s, i) => {
@@ -140,7 +145,9 @@ export class Plan {
     const storage = this.#memory.get(node) ?? node.storage;
     if (!storage || storage.released) {
       const what = node instanceof Leaf ? node.label : node.constructor.name;
-      throw new Error(`Cannot run ${this.label}: expected "${what}" in GPU memory, got none; was the model disposed?`);
+      throw new Error(
+        `Cannot run ${this.label}: expected "${what}" in GPU memory, got none; was the model disposed?`,
+      );
     }
     return storage;
   }
@@ -153,10 +160,14 @@ export class Plan {
     });
     // Results of kept steps stay for good, in buffers that nothing else is placed in, where they are read although
     // their step may be left out: by the caller, and by steps that depend on more inputs.
-    const needsMore = (j: number, i: number) => [...this.#depends[j]].some((input) => !this.#depends[i].has(input));
+    const needsMore = (j: number, i: number) =>
+      [...this.#depends[j]].some((input) => !this.#depends[i].has(input));
     const outlives = ({ output }: Step, i: number) =>
-      this.outputs.includes(output) || this.#steps.some((s, j) => needsMore(j, i) && s.inputs.includes(output));
-    const kept = new Set(this.#steps.flatMap((step, i) => this.#isKept(i) && outlives(step, i) ? [step.output] : []));
+      this.outputs.includes(output) ||
+      this.#steps.some((s, j) => needsMore(j, i) && s.inputs.includes(output));
+    const kept = new Set(
+      this.#steps.flatMap((step, i) => this.#isKept(i) && outlives(step, i) ? [step.output] : []),
+    );
     const limits = { alignment, maxBytes: this.#device.limits.maxBufferSize };
     const result = { places: new Map<Node, Place>(), sizes: [] as number[] };
     for (const keeping of [true, false]) {
@@ -186,7 +197,9 @@ export class Plan {
       const where = place ? `arena ${place.arena} + ${place.offset}` : "unplaced";
       const inputs = step.inputs.map((node) => node instanceof Leaf ? node.label : `%${node.id}`).join(", ");
       const kept = this.#isKept(i) ? " kept" : "";
-      return `%${step.output.id} = ${step.pipeline.key.split("|")[0]}(${inputs}) ${step.output.dtype}[${step.output.count}] ` +
+      return `%${step.output.id} = ${
+        step.pipeline.key.split("|")[0]
+      }(${inputs}) ${step.output.dtype}[${step.output.count}] ` +
         `${where}${kept} @ ${path || kernel}`;
     });
     return [`${this.label}: ${this.#steps.length} dispatches`, ...rows].join("\n");

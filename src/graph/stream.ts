@@ -69,7 +69,9 @@ export class Stream {
     const operands = node.operands.map(({ node, strides, offset, window }) =>
       `${node.id}:${strides}:${offset}:${window ? Object.values(window) : ""}`
     );
-    const key = [node.dtype, node.shape, node.strides, exprKey(node.expr), node.scalars, ...operands].join(";");
+    const key = [node.dtype, node.shape, node.strides, exprKey(node.expr), node.scalars, ...operands].join(
+      ";",
+    );
     const known = this.#known.get(key);
     if (!known) this.#known.set(key, node);
     return known ?? node;
@@ -126,7 +128,9 @@ export class Stream {
   async flush(): Promise<void> {
     try {
       while (true) {
-        const waiting = this.#schedule().flatMap((work) => "plan" in work ? work.plan.compiling : this.#compiling(work));
+        const waiting = this.#schedule().flatMap((work) =>
+          "plan" in work ? work.plan.compiling : this.#compiling(work)
+        );
         if (waiting.length === 0) break;
         await Promise.all(waiting);
       }
@@ -184,7 +188,9 @@ export class Stream {
   /** Writes the uniforms of a submission into one buffer; returns where each begins. */
   #upload(blocks: readonly Uint8Array<ArrayBuffer>[]): { buffer: GPUBuffer; next: () => number } {
     const step = Math.max(16, this.#device.limits.minUniformBufferOffsetAlignment);
-    const bytes = new Uint8Array(Math.max(16, blocks.reduce((sum, block) => sum + alignUp(block.length, step), 0)));
+    const bytes = new Uint8Array(
+      Math.max(16, blocks.reduce((sum, block) => sum + alignUp(block.length, step), 0)),
+    );
     const offsets: number[] = [];
     let end = 0;
     for (const block of blocks) {
@@ -213,7 +219,10 @@ export class Stream {
     let group = this.#groups.get(key);
     if (!group) {
       const sizes = step.uniforms.map((block) => block.length);
-      group = bindGroup(this.#device, pipeline, step.pipeline.bindings, reads, storage, { buffer: uniforms.buffer, sizes });
+      group = bindGroup(this.#device, pipeline, step.pipeline.bindings, reads, storage, {
+        buffer: uniforms.buffer,
+        sizes,
+      });
       if (this.#groups.size >= GROUPS_KEPT) this.#groups.delete(this.#groups.keys().next().value!);
       this.#groups.set(key, group);
     }
@@ -237,7 +246,9 @@ export class Stream {
 
 function liveStorage(node: Node): Storage {
   if (!node.storage) throw new Error("Cannot submit: a value is used before it was computed");
-  if (node.storage.released) throw new Error("Cannot use a tensor that was disposed; keep it with scope.keep()");
+  if (node.storage.released) {
+    throw new Error("Cannot use a tensor that was disposed; keep it with scope.keep()");
+  }
   return node.storage;
 }
 

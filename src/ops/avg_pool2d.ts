@@ -9,6 +9,11 @@ export interface PoolOptions {
 /** Mean of each kernel × kernel window, as torch's avg_pool2d. x [B, C, H, W] → [B, C, H', W']. */
 export function avgPool2d(x: Tensor, { kernel, stride = kernel }: PoolOptions): Tensor {
   const [B, C, H, W] = x.shape;
+  if (H < kernel || W < kernel) {
+    throw new RangeError(
+      `Cannot pool ${x}: expected a picture of at least ${kernel} × ${kernel}, got ${H} × ${W}`,
+    );
+  }
   const shape = [B, C, Math.floor((H - kernel) / stride) + 1, Math.floor((W - kernel) / stride) + 1];
   const [b, c, h, w] = x.strides;
   let sum: Tensor | undefined;

@@ -19,12 +19,16 @@ export function conv2d(x: Tensor, { weight, bias }: Affine, options: Conv2dOptio
   const [B, C, H, W] = x.shape;
   const [O, inputs, kh, kw] = weight.shape;
   if (x.rank !== 4 || weight.rank !== 4 || inputs !== C) {
-    throw new RangeError(`Cannot convolve ${x} with ${weight}: expected [B, C, H, W] and [O, C, kh, kw] with the same C`);
+    throw new RangeError(
+      `Cannot convolve ${x} with ${weight}: expected [B, C, H, W] and [O, C, kh, kw] with the same C`,
+    );
   }
   const outH = Math.floor((H * upsample + top + bottom - kh) / stride) + 1;
   const outW = Math.floor((W * upsample + left + right - kw) / stride) + 1;
   if (outH < 1 || outW < 1) {
-    throw new RangeError(`Cannot convolve ${x} with ${weight}: the picture is smaller than the kernel; pad it`);
+    throw new RangeError(
+      `Cannot convolve ${x} with ${weight}: the picture is smaller than the kernel; pad it`,
+    );
   }
   const image = x.strides[1] === 1 && x.strides[2] === W * x.strides[3] ? x : x.channelsLast();
   const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded

@@ -63,9 +63,14 @@ export class Tensor implements View {
   }
 
   #binary(op: Operation, other: Tensor | number): Tensor {
-    const args = [{ op: "operand", index: 0 }, { op: typeof other === "number" ? "scalar" : "operand", index: 1 }] as const;
+    const args = [{ op: "operand", index: 0 }, {
+      op: typeof other === "number" ? "scalar" : "operand",
+      index: 1,
+    }] as const;
     if (typeof other === "number") {
-      return recordPointwise({ op, args: [args[0], { op: "scalar", index: 0 }] }, [this], { scalars: [other] });
+      return recordPointwise({ op, args: [args[0], { op: "scalar", index: 0 }] }, [this], {
+        scalars: [other],
+      });
     }
     if (other === this) return recordPointwise({ op, args: [args[0], args[0]] }, [this]);
     return recordPointwise({ op, args }, [this, other]);
@@ -152,7 +157,9 @@ export class Tensor implements View {
   /** Limits values to [low, high]. */
   clamp(low: number, high: number): Tensor {
     const raised = { op: "max", args: [{ op: "operand", index: 0 }, { op: "scalar", index: 0 }] } as const;
-    return recordPointwise({ op: "min", args: [raised, { op: "scalar", index: 1 }] }, [this], { scalars: [low, high] });
+    return recordPointwise({ op: "min", args: [raised, { op: "scalar", index: 1 }] }, [this], {
+      scalars: [low, high],
+    });
   }
 
   /** this + weight · (end − this), as torch.lerp: with weight = guidance scale it is classifier-free guidance. */
@@ -197,7 +204,9 @@ export class Tensor implements View {
     const n = this.shape[axisIndex(axis, this.rank)];
     const total = size([sizes.reduce((sum, part) => sum + part, 0)]);
     if (total !== n) {
-      throw new RangeError(`Cannot split ${this} along axis ${axis}: expected sizes that sum to ${n}, got ${total}`);
+      throw new RangeError(
+        `Cannot split ${this} along axis ${axis}: expected sizes that sum to ${n}, got ${total}`,
+      );
     }
     let start = 0;
     return sizes.map((part) => this.slice(axis, start, start += part));
@@ -216,7 +225,9 @@ export class Tensor implements View {
   reshape(shape: readonly number[]): Tensor {
     const known = shape.reduce((product, n) => n === -1 ? product : product * n, 1);
     const full = shape.map((n) => n === -1 ? this.size / known : n);
-    if (size(full) !== this.size || shape.filter((n) => n === -1).length > 1 || !full.every(Number.isInteger)) {
+    if (
+      size(full) !== this.size || shape.filter((n) => n === -1).length > 1 || !full.every(Number.isInteger)
+    ) {
       throw new RangeError(`Cannot reshape ${this} to ${formatShape(shape)}: expected ${this.size} elements`);
     }
     const strides = reshapeStrides(this.shape, this.strides, full);
@@ -227,7 +238,9 @@ export class Tensor implements View {
   permute(axes: readonly number[]): Tensor {
     const order = axes.map((axis) => axisIndex(axis, this.rank));
     if (new Set(order).size !== this.rank || order.length !== this.rank) {
-      throw new RangeError(`Cannot permute ${this}: expected each of ${this.rank} axes once, got ${formatShape(axes)}`);
+      throw new RangeError(
+        `Cannot permute ${this}: expected each of ${this.rank} axes once, got ${formatShape(axes)}`,
+      );
     }
     return this.#view(order.map((axis) => this.shape[axis]), order.map((axis) => this.strides[axis]));
   }
@@ -266,7 +279,8 @@ export class Tensor implements View {
 
   /** True where the elements lie in memory one after the other in the order of `strides`. */
   isDense(strides: readonly number[]): boolean {
-    return this.offset === 0 && this.node.count === this.size && sameStrides(this.shape, this.strides, strides);
+    return this.offset === 0 && this.node.count === this.size &&
+      sameStrides(this.shape, this.strides, strides);
   }
 
   /** The same tensor, dense in row-major order (or with the given strides) in memory of its own. */
@@ -295,7 +309,9 @@ export class Tensor implements View {
 
   /** The value of a tensor of one element. */
   async item(): Promise<number> {
-    if (this.size !== 1) throw new RangeError(`Cannot read one item of ${this}: it has ${this.size} elements`);
+    if (this.size !== 1) {
+      throw new RangeError(`Cannot read one item of ${this}: it has ${this.size} elements`);
+    }
     return (await this.data())[0];
   }
 }

@@ -13,23 +13,22 @@ const open = (engine: string) => `
 
 const NO_DRIVER = { VK_DRIVER_FILES: "/nowhere/driver.json", VK_ICD_FILENAMES: "/nowhere/driver.json" };
 
-for (const engine of ["dawn", "auto"]) {
-  Deno.test(`a machine without a driver gets one line that names the set-up (${engine})`, async () => {
-    const { code, stdout, stderr } = await runChild(open(engine), { env: NO_DRIVER });
-    if (code === 0) { // a GPU that needs no Vulkan
-      assert.notEqual(Deno.build.os, "linux");
-      return;
-    }
-    assert.deepEqual([code, stdout], [3, ""]);
-    const lines = stderr.trim().split("\n").filter((line) => !line.startsWith("Warning:"));
-    assert.match(lines.join("\n"), /^NoAdapterError: Cannot open a GPU: expected an adapter, got none \(.+\); run `deno task setup`$/);
-  });
-}
+Deno.test("a machine without a driver gets one line that names the set-up", async () => {
+  if (Deno.build.os !== "linux") return; // elsewhere a GPU needs no Vulkan
+  const { code, stdout, stderr } = await runChild(open("dawn"), { env: NO_DRIVER });
+  assert.deepEqual([code, stdout], [3, ""]);
+  const line = stderr.trim().split("\n").at(-1)!; // Dawn has its own say before
+  assert.match(
+    line,
+    /^NoAdapterError: Cannot open a GPU: expected an adapter, got none \(.+\); run `deno task setup`$/,
+  );
+});
 
-Deno.test("an uncaught NoAdapterError ends the process with a code of its own accord", async () => {
-  const code = 'import { openDevice } from "denoise"; await openDevice({ engine: "dawn" }); console.log("open");';
-  const outcome = await runChild(code, { env: NO_DRIVER });
+Deno.test("an uncaught NoAdapterError ends the process with a code that is not 0", async () => {
+  const code =
+    'import { openDevice } from "denoise"; await openDevice({ engine: "dawn" }); console.log("open");';
   if (Deno.build.os !== "linux") return;
+  const outcome = await runChild(code, { env: NO_DRIVER });
   assert.notEqual(outcome.code, 0);
   assert.equal(outcome.stdout, "");
 });
@@ -44,5 +43,8 @@ Deno.test("a process without --allow-ffi is told the flag", async () => {
 Deno.test("an adapter that does not exist is named", async () => {
   const code = open("dawn").replace('engine: "dawn"', 'engine: "dawn", adapter: "abacus"');
   const { stderr } = await runChild(code);
-  assert.match(stderr, /NoAdapterError: .*no adapter named like "abacus"/);
+  assert.match(
+    stderr,
+    /^NoAdapterError: Cannot open a GPU: expected an adapter named like "abacus", got none/m,
+  );
 });

@@ -12,7 +12,8 @@ const kernel = (body: string): PipelineSpec => ({
     { name: "shaders/lib/first.wgsl", text: "// one\nfn one() -> f32 { return 1.0; }\n" },
     {
       name: "shaders/broken.wgsl",
-      text: `@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n@compute @workgroup_size(1)\nfn main() {\n${body}\n}`,
+      text:
+        `@group(0) @binding(0) var<storage, read_write> y: array<f32>;\n@compute @workgroup_size(1)\nfn main() {\n${body}\n}`,
     },
   ],
 });
@@ -31,32 +32,44 @@ testOnBothEngines("an error in a snippet is named by the snippet's own lines", a
   const spec: PipelineSpec = {
     ...kernel("  y[0] = one();"),
     key: "snippet",
-    source: () => [{ name: "shaders/lib/good.wgsl", text: "// good\n" }, { name: "shaders/lib/bad.wgsl", text: "\nfn bad() -> f32 { return x; }" }],
+    source: () => [{ name: "shaders/lib/good.wgsl", text: "// good\n" }, {
+      name: "shaders/lib/bad.wgsl",
+      text: "\nfn bad() -> f32 { return x; }",
+    }],
   };
-  await assert.rejects(device.pipelines.get(spec).ready, /^ShaderError: Cannot compile shaders\/lib\/bad\.wgsl:2:\d+: /);
+  await assert.rejects(
+    device.pipelines.get(spec).ready,
+    /^ShaderError: Cannot compile shaders\/lib\/bad\.wgsl:2:\d+: /,
+  );
 });
 
 testOnBothEngines("equal keys share one pipeline, and its failure", async (device) => {
-  const [a, b] = [device.pipelines.get(kernel("  y[0] = 1.0;")), device.pipelines.get(kernel("  y[0] = 1.0;"))];
+  const [a, b] = [
+    device.pipelines.get(kernel("  y[0] = 1.0;")),
+    device.pipelines.get(kernel("  y[0] = 1.0;")),
+  ];
   assert.equal(a, b);
   assert.equal(device.pipelines.statistics.count, 1);
   await a.ready;
   assert.ok(a.gpu && device.pipelines.statistics.compileMs >= 0);
 });
 
-testOnBothEngines("a tensor whose kernel does not compile says so each time it is read, and nothing else suffers", async () => {
-  const x = tensor([1, 2]);
-  const broken = recordKernel("broken", {
-    inputs: [x],
-    shape: [2],
-    dtype: "f32",
-    code: [{ name: "shaders/broken.wgsl", text: "fn main() { let }" }],
-    params: {},
-    axes: [1, 1, 1, 2],
-    workgroups: 1,
-  });
-  const fine = x.add(1);
-  await assert.rejects(broken.data(), { name: "ShaderError" });
-  assert.deepEqual([...await fine.data()], [2, 3]);
-  await assert.rejects(broken.data(), /^ShaderError: Cannot compile shaders\/broken\.wgsl:1:/);
-});
+testOnBothEngines(
+  "a tensor whose kernel does not compile says so each time it is read, and nothing else suffers",
+  async () => {
+    const x = tensor([1, 2]);
+    const broken = recordKernel("broken", {
+      inputs: [x],
+      shape: [2],
+      dtype: "f32",
+      code: [{ name: "shaders/broken.wgsl", text: "fn main() { let }" }],
+      params: {},
+      axes: [1, 1, 1, 2],
+      workgroups: 1,
+    });
+    const fine = x.add(1);
+    await assert.rejects(broken.data(), { name: "ShaderError" });
+    assert.deepEqual([...await fine.data()], [2, 3]);
+    await assert.rejects(broken.data(), /^ShaderError: Cannot compile shaders\/broken\.wgsl:1:/);
+  },
+);

@@ -11,7 +11,8 @@ Deno.test("a profile has a time for every dispatch, and its rows add up", async 
   let x = tensor(new Float32Array(64 * 64).fill(1), [64, 64]);
   let dispatches = 0;
   for (let i = 0; i < 5; i++) {
-    x = named("block", () => named(String(i % 2), () => linear(x, { weight }))).sum(0, { keepdim: true }).expand([64, 64]);
+    x = named("block", () => named(String(i % 2), () => linear(x, { weight }))).sum(0, { keepdim: true })
+      .expand([64, 64]);
     await streamOf(device).flush();
     dispatches += streamOf(device).statistics.dispatches;
   }
@@ -27,7 +28,9 @@ Deno.test("a profile has a time for every dispatch, and its rows add up", async 
   assert.equal(sum(rows.map(({ calls }) => calls)), dispatches);
   const products = rows.filter(({ kernel }) => kernel.startsWith("gemm"));
   assert.deepEqual(products.map(({ path, calls }) => `${path} ${calls}`).sort(), ["block.0 3", "block.1 2"]);
-  for (const row of products) assert.ok(Math.abs(row.gflops - row.calls * 2 * 64 ** 3 / row.ms / 1e6) < 1e-6 * row.gflops);
+  for (const row of products) {
+    assert.ok(Math.abs(row.gflops - row.calls * 2 * 64 ** 3 / row.ms / 1e6) < 1e-6 * row.gflops);
+  }
   assert.deepEqual(rows.map(({ ms }) => ms), rows.map(({ ms }) => ms).sort((a, b) => b - a));
   await profiler.reset();
   assert.equal((await profiler.dispatches()).length, 0);

@@ -6,8 +6,14 @@ const limits = { alignment: 16, maxBytes: 1 << 20 };
 
 /** What a program of `count` steps writes: step i writes value i, and reads a few of those before it. */
 function program(dice: Dice, count: number, most: number): Lifetime[] {
-  const reads = Array.from({ length: count }, (_, step) =>
-    Array.from({ length: Math.min(step, dice.int(0, 3)) }, () => step - 1 - Math.min(step - 1, dice.int(0, dice.int(0, 12)))));
+  const reads = Array.from(
+    { length: count },
+    (_, step) =>
+      Array.from(
+        { length: Math.min(step, dice.int(0, 3)) },
+        () => step - 1 - Math.min(step - 1, dice.int(0, dice.int(0, 12))),
+      ),
+  );
   const lifetimes: Lifetime[] = [];
   for (let step = 0; step < count; step++) {
     const readers = reads.flatMap((list, reader) => list.includes(step) ? [reader] : []);

@@ -41,7 +41,11 @@ Deno.test("collapse() keeps every view of random shapes and merges what all walk
     assert.equal(size(sizes), size(shape));
     assert.deepEqual(addresses(sizes, strides[0]), [...Array(size(shape)).keys()]);
     views.forEach((view, i) => {
-      assert.deepEqual(joined(sizes, strides[0], strides[i]), joined(shape, dense, view), `view ${i} of [${shape}]`);
+      assert.deepEqual(
+        joined(sizes, strides[0], strides[i]),
+        joined(shape, dense, view),
+        `view ${i} of [${shape}]`,
+      );
     });
     for (const axis of apart) assert.equal(sizes[place[axis]], shape[axis]);
   }
@@ -79,7 +83,11 @@ Deno.test("fit() addresses the same elements of random views over a kernel's axe
       assert.deepEqual(addresses(targetSizes, result[1]), addresses(targetSizes, targetStrides));
     } else {
       const walked = targetStrides.map((stride, axis) => targetSizes[axis] === 1 ? 0 : expected[stride]);
-      assert.notDeepEqual(joined(targetSizes, targetStrides, walked), expected, `[${shape}] over [${targetSizes}] fits`);
+      assert.notDeepEqual(
+        joined(targetSizes, targetStrides, walked),
+        expected,
+        `[${shape}] over [${targetSizes}] fits`,
+      );
     }
   }
   assert.ok(fitted > 500, `only ${fitted} views fitted`);

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { contiguousStrides } from "../../src/core/shape.ts";
-import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "../../src/graph/codegen.ts";
+import {
+  type Access,
+  type Generated,
+  pointwiseKernel,
+  storeFunction,
+  type Work,
+} from "../../src/graph/codegen.ts";
 import type { Expr } from "../../src/graph/expr.ts";
 import { packFields } from "../../src/graph/uniform.ts";
 import { Dice } from "../support/dice.ts";
@@ -17,7 +23,9 @@ const EXPRESSIONS: [Expr, operands: number, scalars: number][] = [
 function randomAccess(dice: Dice, sizes: readonly number[], windows: boolean): Access {
   const strides = dice.shuffled(contiguousStrides(sizes)).map((stride) => dice.int(0, 3) === 0 ? 0 : stride);
   const axis = dice.int(0, sizes.length - 1);
-  const window = windows && dice.int(0, 3) === 0 ? { axis, start: dice.int(0, 8), length: dice.int(1, 8) } : undefined;
+  const window = windows && dice.int(0, 3) === 0
+    ? { axis, start: dice.int(0, 8), length: dice.int(1, 8) }
+    : undefined;
   return { dtype: dice.coin() ? "f32" : "f16", offset: dice.int(0, 1) * 2, strides, window };
 }
 
@@ -26,8 +34,10 @@ function randomWork(dice: Dice, rank: number, kernel: boolean): Work {
   const [expr, operands, scalars] = EXPRESSIONS[dice.int(0, EXPRESSIONS.length - 1)];
   return {
     expr,
-    operands: Array.from({ length: operands }, (_, i) =>
-      kernel && i === 0 ? undefined : randomAccess(dice, sizes, !kernel)),
+    operands: Array.from(
+      { length: operands },
+      (_, i) => kernel && i === 0 ? undefined : randomAccess(dice, sizes, !kernel),
+    ),
     scalars: Array.from({ length: scalars }, () => dice.next()),
     sizes,
     out: { dtype: dice.coin() ? "f32" : "f16", strides: contiguousStrides(sizes) },
@@ -45,7 +55,10 @@ function assertKeys(generated: Generated[]): void {
     texts.set(key, text);
     keys.set(text, key);
   }
-  assert.ok(keys.size > 50 && keys.size < generated.length, `${keys.size} of ${generated.length} texts differ`);
+  assert.ok(
+    keys.size > 50 && keys.size < generated.length,
+    `${keys.size} of ${generated.length} texts differ`,
+  );
 }
 
 Deno.test("pointwiseKernel() gives equal keys to equal texts, and to no others", () => {

@@ -17,7 +17,8 @@ function groupsOf(...outputs: Tensor[]): Group[] {
 }
 
 /** One word per dispatch: the kernel's name, or "pointwise". */
-const names = (...outputs: Tensor[]) => groupsOf(...outputs).map(({ kernel }) => kernel?.spec.name.split("_")[0] ?? "pointwise");
+const names = (...outputs: Tensor[]) =>
+  groupsOf(...outputs).map(({ kernel }) => kernel?.spec.name.split("_")[0] ?? "pointwise");
 
 /** Registers a test that records without running. */
 function test(name: string, run: () => void): void {

@@ -35,17 +35,20 @@ testOnBothEngines("a plan's results are right whichever inputs stay the same", a
   }
 });
 
-testOnBothEngines("a plan called twice with the same inputs is right when one of them changes", async (device) => {
-  const { run } = traced(device, [filled(0), filled(0)], (x, text) => {
-    const own = total(text);
-    const rest = total(total(x).expand([SIZE]).mul(1));
-    return [total(own.expand([SIZE]).mul(2)).add(rest).add(own)];
-  });
-  const [one, text] = [filled(1), filled(1)];
-  const got: number[] = [];
-  for (const x of [one, one, filled(2), filled(3), one]) got.push(await first(run(x, text)[0]));
-  assert.deepEqual(got, [1, 1, 2, 3, 1].map((x) => 2 * SIZE * SIZE + x * SIZE * SIZE + SIZE));
-});
+testOnBothEngines(
+  "a plan called twice with the same inputs is right when one of them changes",
+  async (device) => {
+    const { run } = traced(device, [filled(0), filled(0)], (x, text) => {
+      const own = total(text);
+      const rest = total(total(x).expand([SIZE]).mul(1));
+      return [total(own.expand([SIZE]).mul(2)).add(rest).add(own)];
+    });
+    const [one, text] = [filled(1), filled(1)];
+    const got: number[] = [];
+    for (const x of [one, one, filled(2), filled(3), one]) got.push(await first(run(x, text)[0]));
+    assert.deepEqual(got, [1, 1, 2, 3, 1].map((x) => 2 * SIZE * SIZE + x * SIZE * SIZE + SIZE));
+  },
+);
 
 testOnBothEngines("two calls of a plan in one submission do not meet in its memory", async (device) => {
   const { run } = traced(device, [filled(0), filled(0)], twoParts);
@@ -126,7 +129,9 @@ Deno.test("a plan in f16 follows its f32 self", async () => {
   const [weight, bias, scale, shift] = [[6, 4, 3, 3], [6], [4], [4]].map(upload);
   const layer = (x: Tensor) => {
     const [w, b, s, t] = [weight, bias, scale, shift].map((weights) => weights.cast(x.dtype));
-    return conv2d(silu(groupNorm(x, { weight: s, bias: t }, { groups: 2 })), { weight: w, bias: b }, { padding: 1 });
+    return conv2d(silu(groupNorm(x, { weight: s, bias: t }, { groups: 2 })), { weight: w, bias: b }, {
+      padding: 1,
+    });
   };
   const want = await layer(x).data();
   const half = x.cast("f16").channelsLast();

@@ -5,21 +5,24 @@ import { cat, scope, type Tensor, tensor, weightedSum, zeros } from "../../src/t
 import { assertClose } from "../support/close.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 
-testOnBothEngines("a running mean that is submitted at each step stays right and needs no new pipeline", async (device) => {
-  const stream = streamOf(device);
-  let mean = tensor([0, 1, 2]);
-  const want = [0, 1, 2];
-  let pipelines = 0;
-  for (let step = 0; step < 30; step++) {
-    const x = tensor([step, -step, 0.5]);
-    mean = mean.mul(0.9).add(x);
-    [step, -step, 0.5].forEach((value, i) => want[i] = want[i] * 0.9 + value);
-    await stream.flush();
-    if (step === 1) pipelines = device.pipelines.statistics.count;
-  }
-  assertClose(await mean.data(), want, 1e-4, "mean");
-  assert.equal(device.pipelines.statistics.count, pipelines);
-});
+testOnBothEngines(
+  "a running mean that is submitted at each step stays right and needs no new pipeline",
+  async (device) => {
+    const stream = streamOf(device);
+    let mean = tensor([0, 1, 2]);
+    const want = [0, 1, 2];
+    let pipelines = 0;
+    for (let step = 0; step < 30; step++) {
+      const x = tensor([step, -step, 0.5]);
+      mean = mean.mul(0.9).add(x);
+      [step, -step, 0.5].forEach((value, i) => want[i] = want[i] * 0.9 + value);
+      await stream.flush();
+      if (step === 1) pipelines = device.pipelines.statistics.count;
+    }
+    assertClose(await mean.data(), want, 1e-4, "mean");
+    assert.equal(device.pipelines.statistics.count, pipelines);
+  },
+);
 
 Deno.test("other scalars need no other pipeline", async () => {
   using device = await openDevice();
@@ -77,7 +80,10 @@ Deno.test("what was computed before a failure in the same submission is right", 
   const early = tensor([1, 2]).add(1);
   const huge = zeros([1]).expand([device.limits.maxStorageBufferBindingSize]).add(1);
   const late = tensor([5, 6]).add(1);
-  await assert.rejects(huge.data(), { name: "RangeError", message: /^Cannot allocate .*: expected at most \d+ bytes/ });
+  await assert.rejects(huge.data(), {
+    name: "RangeError",
+    message: /^Cannot allocate .*: expected at most \d+ bytes/,
+  });
   assert.deepEqual([...await early.data()], [2, 3]);
   assert.deepEqual([...await late.data()], [6, 7]);
 });
@@ -121,9 +127,15 @@ Deno.test("a value of a closed scope says that it was disposed", async () => {
     lost = tensor([1, 2]).add(1);
     await lost.data();
   }
-  await assert.rejects(lost.data(), /^Error: Cannot read tensor \[2\] f32: it was disposed; keep it with scope.keep\(\)$/);
+  await assert.rejects(
+    lost.data(),
+    /^Error: Cannot read tensor \[2\] f32: it was disposed; keep it with scope.keep\(\)$/,
+  );
   const late = lost.add(1);
-  await assert.rejects(late.data(), /^Error: Cannot use a tensor that was disposed; keep it with scope.keep\(\)$/);
+  await assert.rejects(
+    late.data(),
+    /^Error: Cannot use a tensor that was disposed; keep it with scope.keep\(\)$/,
+  );
   assert.deepEqual([...await tensor([1]).add(1).data()], [2], "work after the failure runs");
 });
 

@@ -18,11 +18,18 @@ Deno.test("packParams() writes values in the order of the shader's struct, each 
 
 Deno.test("packParams() names what is missing and what is too much", () => {
   assert.throws(() => packParams("norm", WGSL, { rows: 1, shift: 0 }), /Cannot run norm: no value for "eps"/);
-  assert.throws(() => packParams("norm", WGSL, { rows: 1, shift: 0, eps: 1, cols: 2 }), /Cannot run norm: .* "cols"/);
+  assert.throws(
+    () => packParams("norm", WGSL, { rows: 1, shift: 0, eps: 1, cols: 2 }),
+    /Cannot run norm: .* "cols"/,
+  );
 });
 
 Deno.test("packFields() wraps negative offsets and pads to whole vectors", () => {
-  const fields = [["a", "u32", -1], ["b", "f32", 1], ["c", "u32", 2], ["d", "u32", 3], ["e", "u32", 4]] as const;
+  const fields = [["a", "u32", -1], ["b", "f32", 1], ["c", "u32", 2], ["d", "u32", 3], [
+    "e",
+    "u32",
+    4,
+  ]] as const;
   const bytes = packFields(fields);
   assert.equal(bytes.length, 32);
   assert.equal(new DataView(bytes.buffer).getUint32(0, true), 2 ** 32 - 1);

@@ -11,7 +11,14 @@ import { assertTensor } from "../support/tensors.ts";
 const BOUND = 3e-6;
 
 /** softmax(scale · q kᵀ + mask) v by loops, for one row of the scores. */
-function attendedRow(q: Nd, k: Nd, v: Nd, [b, h, i]: number[], { scale, causal }: AttentionOptions, mask?: Nd): number[] {
+function attendedRow(
+  q: Nd,
+  k: Nd,
+  v: Nd,
+  [b, h, i]: number[],
+  { scale, causal }: AttentionOptions,
+  mask?: Nd,
+): number[] {
   const [S, D] = k.shape.slice(2);
   const scores = Array.from({ length: S }, (_, j) => {
     if (causal && j > i) return -Infinity;
@@ -22,12 +29,17 @@ function attendedRow(q: Nd, k: Nd, v: Nd, [b, h, i]: number[], { scale, causal }
   const peak = Math.max(...scores);
   const powers = scores.map((score) => Math.exp(score - peak));
   const total = powers.reduce((a, b) => a + b, 0);
-  return Array.from({ length: v.shape[3] }, (_, d) =>
-    powers.reduce((sum, power, j) => sum + power * v.at([b, h, j, d]), 0) / total);
+  return Array.from(
+    { length: v.shape[3] },
+    (_, d) => powers.reduce((sum, power, j) => sum + power * v.at([b, h, j, d]), 0) / total,
+  );
 }
 
 const reference = (q: Nd, k: Nd, v: Nd, options: AttentionOptions = {}, mask?: Nd) =>
-  Nd.from([...q.shape.slice(0, 3), v.shape[3]], ([b, h, i, d]) => attendedRow(q, k, v, [b, h, i], options, mask)[d]);
+  Nd.from(
+    [...q.shape.slice(0, 3), v.shape[3]],
+    ([b, h, i, d]) => attendedRow(q, k, v, [b, h, i], options, mask)[d],
+  );
 
 testOnBothEngines("attention() with masks that broadcast in each way", async () => {
   const dice = new Dice(70);
@@ -53,13 +65,16 @@ testOnBothEngines("attention() with a scale, causal, over views of [B, L, H · D
   await assertTensor(y.permute([0, 2, 1, 3]).reshape([B, L, H * D]), flat, BOUND, "merged heads");
 });
 
-testOnBothEngines("causal attention() may have more keys than queries, values of another width, and turned inputs", async () => {
-  const dice = new Dice(72);
-  const [q, k, v] = [[1, 2, 3, 5], [1, 2, 8, 5], [1, 2, 8, 3]].map((shape) => Nd.random(dice, shape));
-  const turned = k.permute([0, 1, 3, 2]).upload().permute([0, 1, 3, 2]);
-  const y = attention(q.upload(), turned, v.upload(), { causal: true });
-  await assertTensor(y, reference(q, k, v, { causal: true }), BOUND, "cross");
-});
+testOnBothEngines(
+  "causal attention() may have more keys than queries, values of another width, and turned inputs",
+  async () => {
+    const dice = new Dice(72);
+    const [q, k, v] = [[1, 2, 3, 5], [1, 2, 8, 5], [1, 2, 8, 3]].map((shape) => Nd.random(dice, shape));
+    const turned = k.permute([0, 1, 3, 2]).upload().permute([0, 1, 3, 2]);
+    const y = attention(q.upload(), turned, v.upload(), { causal: true });
+    await assertTensor(y, reference(q, k, v, { causal: true }), BOUND, "cross");
+  },
+);
 
 Deno.test("attention() over several blocks of queries sees the right rows of mask and causal order", async () => {
   using _device = await openDevice();
@@ -67,7 +82,8 @@ Deno.test("attention() over several blocks of queries sees the right rows of mas
   const [L, S, D] = [3000, 3500, 4]; // 10.5 million scores: two blocks
   const [q, k, v] = [L, S, S].map((n) => Nd.random(dice, [1, 1, n, D]));
   const slope = Nd.from([L, 1], ([i]) => i % 7);
-  const got = await attention(q.upload(), k.upload(), v.upload(), { causal: true, mask: slope.upload() }).data();
+  const got = await attention(q.upload(), k.upload(), v.upload(), { causal: true, mask: slope.upload() })
+    .data();
   for (const i of [0, 1, 2395, 2396, 2397, 2999]) {
     const want = attendedRow(q, k, v, [0, 0, i], { causal: true }, slope);
     assertClose(got.slice(i * D, i * D + D), want, 1e-5, `row ${i}`);

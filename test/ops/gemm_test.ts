@@ -19,7 +19,9 @@ for (const [width, lanes] of [[512, 16], [1024, 32]]) {
       console.log(device.traits.software ? device.traits.lanes : "a GPU");
       await Object.values(GEMM_CASES)[0](); // compiling all would take a minute
       console.log("right");`;
-    const { code: exit, stdout, stderr } = await runChild(code, { env: { LP_NATIVE_VECTOR_WIDTH: String(width) } });
+    const { code: exit, stdout, stderr } = await runChild(code, {
+      env: { LP_NATIVE_VECTOR_WIDTH: String(width) },
+    });
     assert.equal(exit, 0, stderr);
     if (!stdout.startsWith("a GPU")) assert.equal(stdout, `${lanes}\nright\n`);
   });
@@ -67,11 +69,23 @@ Deno.test("f16 operands in any alignment give the f32 result rounded", async () 
 Deno.test("operands that do not fit are refused with both shapes", async () => {
   using _device = await openDevice();
   const refusals: [() => unknown, RegExp][] = [
-    [() => matmul(zeros([2, 3]), zeros([4, 5])), /^RangeError: Cannot multiply tensor \[2, 3\] f32 by tensor \[4, 5\] f32: /],
+    [
+      () => matmul(zeros([2, 3]), zeros([4, 5])),
+      /^RangeError: Cannot multiply tensor \[2, 3\] f32 by tensor \[4, 5\] f32: /,
+    ],
     [() => matmul(zeros([3]), zeros([3, 2])), /^RangeError: Cannot multiply /],
-    [() => linear(zeros([2, 3]), { weight: zeros([5, 4]) }), /^RangeError: Cannot apply .* expected a weight \[N, 3\]$/],
-    [() => conv2d(zeros([1, 3, 4, 4]), { weight: zeros([2, 4, 3, 3]) }), /^RangeError: Cannot convolve .* with the same C$/],
-    [() => conv2d(zeros([1, 3, 2, 2]), { weight: zeros([2, 3, 3, 3]) }), /^RangeError: Cannot convolve .* smaller than the kernel/],
+    [
+      () => linear(zeros([2, 3]), { weight: zeros([5, 4]) }),
+      /^RangeError: Cannot apply .* expected a weight \[N, 3\]$/,
+    ],
+    [
+      () => conv2d(zeros([1, 3, 4, 4]), { weight: zeros([2, 4, 3, 3]) }),
+      /^RangeError: Cannot convolve .* with the same C$/,
+    ],
+    [
+      () => conv2d(zeros([1, 3, 2, 2]), { weight: zeros([2, 3, 3, 3]) }),
+      /^RangeError: Cannot convolve .* smaller than the kernel/,
+    ],
   ];
   for (const [run, message] of refusals) assert.throws(run, message);
 });

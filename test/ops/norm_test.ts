@@ -18,9 +18,14 @@ function normalized(values: number[], eps: number, centre = mean(values)): numbe
 
 /** Applies a function to the elements of each block of places, where a block is what has the same key. */
 function blockwise(x: Nd, key: (place: number[]) => string, f: (values: number[]) => number[]): Nd {
-  const blocks = Map.groupBy([...places(x.shape)].map((place, i) => ({ place, i })), ({ place }) => key(place));
+  const blocks = Map.groupBy(
+    [...places(x.shape)].map((place, i) => ({ place, i })),
+    ({ place }) => key(place),
+  );
   const data = new Float64Array(x.data.length);
-  for (const block of blocks.values()) f(block.map(({ i }) => x.data[i])).forEach((v, j) => data[block[j].i] = v);
+  for (const block of blocks.values()) {
+    f(block.map(({ i }) => x.data[i])).forEach((v, j) => data[block[j].i] = v);
+  }
   return new Nd(x.shape, data);
 }
 
@@ -38,13 +43,23 @@ testOnBothEngines("groupNorm() of channels-last, permuted and joined pictures", 
     const x = Nd.random(dice, [2, C, 5, 3]);
     const want = groupReference(x, w, b, groups);
     await assertTensor(groupNorm(x.upload(), weights, { groups }), want, BOUND, `${C} channels`);
-    await assertTensor(groupNorm(x.upload().channelsLast(), weights, { groups }), want, BOUND, `${C} channels last`);
+    await assertTensor(
+      groupNorm(x.upload().channelsLast(), weights, { groups }),
+      want,
+      BOUND,
+      `${C} channels last`,
+    );
     const turned = x.permute([3, 0, 2, 1]).upload().permute([1, 3, 2, 0]);
     await assertTensor(groupNorm(turned, weights, { groups }), want, BOUND, `${C} channels permuted`);
     const parts = [x.slice(1, 0, 2).upload().channelsLast(), x.slice(1, 2, C).upload().channelsLast()];
     await assertTensor(groupNorm(cat(parts, 1), weights, { groups }), want, BOUND, `${C} channels joined`);
     const half = groupReference(x.slice(0, 1, 2), w, b, groups);
-    await assertTensor(groupNorm(x.upload().channelsLast().slice(0, 1), weights, { groups }), half, BOUND, "second image");
+    await assertTensor(
+      groupNorm(x.upload().channelsLast().slice(0, 1), weights, { groups }),
+      half,
+      BOUND,
+      "second image",
+    );
   }
 });
 
@@ -52,7 +67,12 @@ testOnBothEngines("groupNorm() and layerNorm() keep their digits beside a large 
   const dice = new Dice(61);
   const x = Nd.random(dice, [1, 4, 7, 9], 1).map((v) => Math.fround(v + 1000));
   const [one, none] = [new Nd([4], [1, 1, 1, 1]), new Nd([4], [0, 0, 0, 0])];
-  await assertTensor(groupNorm(x.upload(), {}, { groups: 2 }), groupReference(x, one, none, 2), 1e-4, "groups");
+  await assertTensor(
+    groupNorm(x.upload(), {}, { groups: 2 }),
+    groupReference(x, one, none, 2),
+    1e-4,
+    "groups",
+  );
   const rows = blockwise(x, (place) => place.slice(0, 3).join(), (v) => normalized(v, 1e-5));
   await assertTensor(layerNorm(x.upload(), null), rows, 1e-4, "rows");
 });
@@ -64,31 +84,42 @@ testOnBothEngines("layerNorm() and rmsNorm() of rows of any length and stride", 
     const [part, tensorPart] = [x.slice(2, 1, D + 1), x.upload().slice(2, 1, D + 1)];
     const [w, b] = [Nd.random(dice, [D]), Nd.random(dice, [D])];
     const row = (place: number[]) => place.slice(0, 2).join();
-    const layer = blockwise(part, row, (v) => normalized(v, 1e-5)).zip(w, (a, b) => a * b).zip(b, (a, b) => a + b);
-    await assertTensor(layerNorm(tensorPart, { weight: w.upload(), bias: b.upload() }), layer, BOUND, `layer ${D}`);
+    const layer = blockwise(part, row, (v) => normalized(v, 1e-5)).zip(w, (a, b) => a * b).zip(
+      b,
+      (a, b) => a + b,
+    );
+    await assertTensor(
+      layerNorm(tensorPart, { weight: w.upload(), bias: b.upload() }),
+      layer,
+      BOUND,
+      `layer ${D}`,
+    );
     const rms = blockwise(part, row, (v) => normalized(v, 1e-6, 0)).zip(w, (a, b) => a * b);
     await assertTensor(rmsNorm(tensorPart, { weight: w.upload() }), rms, BOUND, `rms ${D}`);
   }
 });
 
-testOnBothEngines("softmax() along any axis, of large numbers and of rows that are masked in part", async () => {
-  const dice = new Dice(63);
-  const x = Nd.random(dice, [3, 5, 7], 90);
-  const soft = (values: number[]) => {
-    const peak = Math.max(...values);
-    const powers = values.map((v) => Math.exp(v - peak));
-    const sum = powers.reduce((a, b) => a + b, 0);
-    return powers.map((p) => p / sum);
-  };
-  for (const axis of [0, 1, 2]) {
-    const want = blockwise(x, (place) => place.with(axis, 0).join(), soft);
-    await assertTensor(softmax(x.upload(), axis - 3), want, 2e-5, `axis ${axis}`);
-  }
-  const masked = tensor([1, -Infinity, 2, -Infinity, 0, 0, -1e30, 0], [2, 4]);
-  const got = await softmax(masked).data();
-  const want = [...soft([1, -Infinity, 2, -Infinity]), 1 / 3, 1 / 3, 0, 1 / 3];
-  want.forEach((v, i) => assert.ok(Math.abs(got[i] - v) < 1e-6, `at ${i}: ${got[i]}, want ${v}`));
-});
+testOnBothEngines(
+  "softmax() along any axis, of large numbers and of rows that are masked in part",
+  async () => {
+    const dice = new Dice(63);
+    const x = Nd.random(dice, [3, 5, 7], 90);
+    const soft = (values: number[]) => {
+      const peak = Math.max(...values);
+      const powers = values.map((v) => Math.exp(v - peak));
+      const sum = powers.reduce((a, b) => a + b, 0);
+      return powers.map((p) => p / sum);
+    };
+    for (const axis of [0, 1, 2]) {
+      const want = blockwise(x, (place) => place.with(axis, 0).join(), soft);
+      await assertTensor(softmax(x.upload(), axis - 3), want, 2e-5, `axis ${axis}`);
+    }
+    const masked = tensor([1, -Infinity, 2, -Infinity, 0, 0, -1e30, 0], [2, 4]);
+    const got = await softmax(masked).data();
+    const want = [...soft([1, -Infinity, 2, -Infinity]), 1 / 3, 1 / 3, 0, 1 / 3];
+    want.forEach((v, i) => assert.ok(Math.abs(got[i] - v) < 1e-6, `at ${i}: ${got[i]}, want ${v}`));
+  },
+);
 
 Deno.test("norms of no rows give no rows, and groups that do not divide are refused", async () => {
   using _device = await openDevice();

@@ -52,7 +52,10 @@ testOnBothEngines("gather() takes rows by numbers in lists and in tensors of any
 Deno.test("gather() refuses numbers outside the table, and gives no rows for none", async () => {
   using _device = await openDevice();
   const table = zeros([4, 3]);
-  assert.throws(() => gather(table, [1, 4]), /^RangeError: Cannot gather row 4 of tensor \[4, 3\] f32: expected 0 to 3$/);
+  assert.throws(
+    () => gather(table, [1, 4]),
+    /^RangeError: Cannot gather row 4 of tensor \[4, 3\] f32: expected 0 to 3$/,
+  );
   assert.throws(() => gather(table, [-1]), RangeError);
   assert.equal((await gather(table, []).data()).length, 0);
 });

@@ -15,12 +15,19 @@ function product(a: Nd, b: Nd): Nd {
   return Nd.from([...full, M, N], (place) => {
     const [m, n] = place.slice(-2);
     let sum = 0;
-    for (let k = 0; k < K; k++) sum += a.at([...place.slice(0, -2), m, k]) * b.at([...place.slice(0, -2), k, n]);
+    for (let k = 0; k < K; k++) {
+      sum += a.at([...place.slice(0, -2), m, k]) * b.at([...place.slice(0, -2), k, n]);
+    }
     return sum;
   });
 }
 
-function convolution(x: Nd, weight: Nd, bias: Nd, { stride = 1, padding = 0, upsample = 1 }: Conv2dOptions): Nd {
+function convolution(
+  x: Nd,
+  weight: Nd,
+  bias: Nd,
+  { stride = 1, padding = 0, upsample = 1 }: Conv2dOptions,
+): Nd {
   const [left, right, top, bottom] = typeof padding === "number" ? Array(4).fill(padding) : padding;
   const [B, C, H, W] = [x.shape[0], x.shape[1], x.shape[2] * upsample, x.shape[3] * upsample];
   const [O, , kh, kw] = weight.shape;
@@ -57,7 +64,12 @@ export const GEMM_CASES: Record<string, () => Promise<void>> = {
     const [a, ta] = both(Nd.random(dice, [2, 1, 5, 6]));
     const [b, tb] = both(Nd.random(dice, [3, 7, 6]));
     const turned = b.permute([0, 2, 1]);
-    await assertTensor(matmul(ta, tb.permute([0, 2, 1])), product(a.expand([2, 3, 5, 6]), turned), BOUND, "transposed b");
+    await assertTensor(
+      matmul(ta, tb.permute([0, 2, 1])),
+      product(a.expand([2, 3, 5, 6]), turned),
+      BOUND,
+      "transposed b",
+    );
     const [c, tc] = both(Nd.random(dice, [6, 9]));
     const [left, tleft] = [c.permute([1, 0]).slice(0, 1, 8), tc.permute([1, 0]).slice(0, 1, 8)];
     const part = c.slice(1, 2, 9);
@@ -73,10 +85,20 @@ export const GEMM_CASES: Record<string, () => Promise<void>> = {
     const weights = { weight: tw, bias: tbias };
     await assertTensor(linear(tx.slice(2, 3, 8), weights), want(x.slice(2, 3, 8), w), BOUND, "sliced");
     const turned = tx.slice(2, 0, 5).permute([1, 0, 2]);
-    await assertTensor(linear(turned, weights), want(x.slice(2, 0, 5).permute([1, 0, 2]), w), BOUND, "permuted");
+    await assertTensor(
+      linear(turned, weights),
+      want(x.slice(2, 0, 5).permute([1, 0, 2]), w),
+      BOUND,
+      "permuted",
+    );
     const [v, tv] = both(Nd.random(dice, [5, 7]));
     const flipped = { weight: tv.permute([1, 0]), bias: tbias };
-    await assertTensor(linear(tx.slice(2, 0, 5), flipped), want(x.slice(2, 0, 5), v.permute([1, 0])), BOUND, "weight");
+    await assertTensor(
+      linear(tx.slice(2, 0, 5), flipped),
+      want(x.slice(2, 0, 5), v.permute([1, 0])),
+      BOUND,
+      "weight",
+    );
   },
   "conv2d() of several kernels, strides, paddings and sizes": async () => {
     const dice = new Dice(53);
@@ -93,7 +115,12 @@ export const GEMM_CASES: Record<string, () => Promise<void>> = {
       const [w, tw] = both(Nd.random(dice, kernel));
       const [bias, tbias] = both(Nd.random(dice, [kernel[0]]));
       const y = conv2d(tx, { weight: tw, bias: tbias }, options);
-      await assertTensor(y, convolution(x, w, bias, options), BOUND, `[${shape}] by [${kernel}] ${JSON.stringify(options)}`);
+      await assertTensor(
+        y,
+        convolution(x, w, bias, options),
+        BOUND,
+        `[${shape}] by [${kernel}] ${JSON.stringify(options)}`,
+      );
     }
   },
   "conv2d() of a part of a batch, with a shift of its own for each picture": async () => {

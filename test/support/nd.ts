@@ -11,7 +11,10 @@ export function* places(shape: readonly number[]): Generator<number[]> {
 
 /** Where each place of a view lies in memory, in row-major order of the places. */
 export function addresses(shape: readonly number[], strides: readonly number[], offset = 0): number[] {
-  return Array.from(places(shape), (place) => place.reduce((sum, i, axis) => sum + i * strides[axis], offset));
+  return Array.from(
+    places(shape),
+    (place) => place.reduce((sum, i, axis) => sum + i * strides[axis], offset),
+  );
 }
 
 /** A plain array with numpy's rules: what tensors are compared with. */
@@ -51,7 +54,10 @@ export class Nd {
   }
 
   slice(axis: number, start: number, end: number): Nd {
-    return Nd.from(this.shape.with(axis, end - start), (place) => this.at(place.with(axis, place[axis] + start)));
+    return Nd.from(
+      this.shape.with(axis, end - start),
+      (place) => this.at(place.with(axis, place[axis] + start)),
+    );
   }
 
   reshape(shape: readonly number[]): Nd {
@@ -66,7 +72,10 @@ export class Nd {
   fold(axes: readonly number[], f: (values: number[]) => number): Nd {
     const inner = this.shape.map((n, axis) => axes.includes(axis) ? n : 1);
     const outer = this.shape.map((n, axis) => axes.includes(axis) ? 1 : n);
-    return Nd.from(outer, (place) => f(Array.from(places(inner), (rest) => this.at(rest.map((i, axis) => i + place[axis])))));
+    return Nd.from(
+      outer,
+      (place) => f(Array.from(places(inner), (rest) => this.at(rest.map((i, axis) => i + place[axis])))),
+    );
   }
 
   /** The array on the GPU. */

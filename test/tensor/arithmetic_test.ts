@@ -25,7 +25,10 @@ function randomPair(dice: Dice, shape: readonly number[]): { want: Nd; got: Tens
   const axis = dice.int(0, shape.length - 1); // a part
   const stored = Nd.random(dice, shape.with(axis, shape[axis] + 3));
   const start = dice.int(0, 3);
-  return { want: stored.slice(axis, start, start + shape[axis]), got: stored.upload().slice(axis, start, start + shape[axis]) };
+  return {
+    want: stored.slice(axis, start, start + shape[axis]),
+    got: stored.upload().slice(axis, start, start + shape[axis]),
+  };
 }
 
 /** The shape with some axes at 1, and perhaps without its first ones. */
@@ -95,7 +98,12 @@ testOnBothEngines("functions of one tensor follow Math", async () => {
   ];
   for (const [name, values, f] of cases) {
     const y = (tensor(values)[name] as () => Tensor).call(tensor(values));
-    assertClose(await y.data(), Float64Array.from(values, (v) => f(v) - f(v)).map((_, i) => f(values[i])), 3e-6 * Math.max(1, ...values.map((v) => Math.abs(f(v)))), name);
+    assertClose(
+      await y.data(),
+      Float64Array.from(values, (v) => f(v) - f(v)).map((_, i) => f(values[i])),
+      3e-6 * Math.max(1, ...values.map((v) => Math.abs(f(v)))),
+      name,
+    );
   }
 });
 
@@ -128,8 +136,14 @@ Deno.test("integers move without loss, cast to floats, and refuse arithmetic", a
   const big = 2 ** 24 + 1;
   const ids = tensor(Int32Array.of(big, -big, 3, 4, 5, 6), [2, 3]);
   assert.deepEqual([...await ids.permute([1, 0]).contiguous().data()], [big, 4, -big, 5, 3, 6]);
-  assert.deepEqual([...await tensor(Uint32Array.of(2 ** 32 - 1)).expand([2]).data()], [2 ** 32 - 1, 2 ** 32 - 1]);
+  assert.deepEqual([...await tensor(Uint32Array.of(2 ** 32 - 1)).expand([2]).data()], [
+    2 ** 32 - 1,
+    2 ** 32 - 1,
+  ]);
   assert.deepEqual([...await ids.slice(1, 2).cast("f32").mul(0.5).data()], [1.5, 3]);
   assert.deepEqual([...await tensor([2.9, -2.9]).cast("i32").data()], [2, -2]);
-  assert.throws(() => ids.add(1), /^TypeError: Cannot compute with tensor \[2, 3\] i32: expected f32 or f16, got i32; cast it first$/);
+  assert.throws(
+    () => ids.add(1),
+    /^TypeError: Cannot compute with tensor \[2, 3\] i32: expected f32 or f16, got i32; cast it first$/,
+  );
 });

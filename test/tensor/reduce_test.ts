@@ -26,9 +26,19 @@ testOnBothEngines("sum, mean, min and max reduce any axes of random views", asyn
     const [name, f] = kinds[round % kinds.length];
     const folded = want.fold(axes, f);
     const reduceBy = view[name] as (axes: number[], options?: object) => Tensor;
-    await assertTensor(reduceBy.call(view, axes, { keepdim: true }), folded, 1e-6, `${name} of ${view} over ${axes}`);
+    await assertTensor(
+      reduceBy.call(view, axes, { keepdim: true }),
+      folded,
+      1e-6,
+      `${name} of ${view} over ${axes}`,
+    );
     const rest = folded.shape.filter((_, axis) => !axes.includes(axis));
-    await assertTensor(reduceBy.call(view, axes), folded.reshape(rest), 1e-6, `${name} of ${view} over ${axes}`);
+    await assertTensor(
+      reduceBy.call(view, axes),
+      folded.reshape(rest),
+      1e-6,
+      `${name} of ${view} over ${axes}`,
+    );
   }
 });
 
@@ -55,6 +65,9 @@ Deno.test("an empty sum is 0; an empty mean, smallest or largest element is refu
   assert.equal(await zeros([0]).sum().item(), 0);
   assert.equal((await zeros([0, 3]).sum(1).data()).length, 0);
   for (const kind of ["mean", "min", "max"] as const) {
-    assert.throws(() => zeros([2, 0])[kind](), /^RangeError: Cannot take the \w+ of tensor \[2, 0\] f32: expected at least one/);
+    assert.throws(
+      () => zeros([2, 0])[kind](),
+      /^RangeError: Cannot take the \w+ of tensor \[2, 0\] f32: expected at least one/,
+    );
   }
 });

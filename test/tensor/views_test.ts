@@ -159,18 +159,33 @@ Deno.test("what does not fit is refused in one sentence that says what was given
     const x = tensor([1, 2, 3, 4, 5, 6], [2, 3]);
     const refusals: [() => unknown, string][] = [
       [() => tensor([1, 2], [3]), "Cannot make a tensor [3]: expected 3 values, got 2"],
-      [() => x.add(tensor([1, 2])), "Cannot broadcast [2, 3] with [2]: expected equal sizes or 1, got 3 and 2"],
+      [
+        () => x.add(tensor([1, 2])),
+        "Cannot broadcast [2, 3] with [2]: expected equal sizes or 1, got 3 and 2",
+      ],
       [() => x.reshape([4, -1]), "Cannot reshape tensor [2, 3] f32 to [4, -1]: expected 6 elements"],
       [() => x.reshape([-1, -1]), "Cannot reshape tensor [2, 3] f32 to [-1, -1]: expected 6 elements"],
       [() => x.permute([0, 0]), "Cannot permute tensor [2, 3] f32: expected each of 2 axes once, got [0, 0]"],
       [() => x.expand([2, 4]), "Cannot expand tensor [2, 3] f32 to [2, 4]: only axes of size 1 repeat"],
-      [() => x.split([1, 2]), "Cannot split tensor [2, 3] f32 along axis 0: expected sizes that sum to 2, got 3"],
+      [
+        () => x.split([1, 2]),
+        "Cannot split tensor [2, 3] f32 along axis 0: expected sizes that sum to 2, got 3",
+      ],
       [() => x.slice(2, 0, 1), "Cannot use axis 2: expected -2 to 1 for 2 axes"],
       [() => cat([]), "Cannot join tensors: expected at least one, got none"],
-      [() => cat([x, zeros([2, 2])]), "Cannot join tensor [2, 3] f32 and tensor [2, 2] f32 along axis 0: the other sizes differ"],
-      [() => stack([x, zeros([2, 2])]), "Cannot stack tensor [2, 3] f32 and tensor [2, 2] f32: expected equal shapes"],
+      [
+        () => cat([x, zeros([2, 2])]),
+        "Cannot join tensor [2, 3] f32 and tensor [2, 2] f32 along axis 0: the other sizes differ",
+      ],
+      [
+        () => stack([x, zeros([2, 2])]),
+        "Cannot stack tensor [2, 3] f32 and tensor [2, 2] f32: expected equal shapes",
+      ],
       [() => weightedSum(), "Cannot add up: expected at least one term, got none"],
-      [() => zeros([1, 1, 1, 1, 1, 1, 1]), "Cannot make a tensor [1, 1, 1, 1, 1, 1, 1]: expected at most 6 axes, got 7"],
+      [
+        () => zeros([1, 1, 1, 1, 1, 1, 1]),
+        "Cannot make a tensor [1, 1, 1, 1, 1, 1, 1]: expected at most 6 axes, got 7",
+      ],
     ];
     for (const [run, message] of refusals) assert.throws(run, { name: "RangeError", message });
   });
@@ -179,11 +194,17 @@ Deno.test("what does not fit is refused in one sentence that says what was given
 Deno.test("item() reads the one element of any shape, and refuses more", async () => {
   using _device = await openDevice();
   assert.equal(await tensor([5], [1, 1]).item(), 5);
-  await assert.rejects(tensor([1, 2]).item(), /^RangeError: Cannot read one item of tensor \[2\] f32: it has 2 elements$/);
+  await assert.rejects(
+    tensor([1, 2]).item(),
+    /^RangeError: Cannot read one item of tensor \[2\] f32: it has 2 elements$/,
+  );
 });
 
 Deno.test("a tensor without an open device says how to open one", () => {
-  assert.throws(() => tensor([1]), /^Error: Cannot make a tensor: no device is open; begin with `using device = await openDevice\(\)`$/);
+  assert.throws(
+    () => tensor([1]),
+    /^Error: Cannot make a tensor: no device is open; begin with `using device = await openDevice\(\)`$/,
+  );
 });
 
 async function withDevice(run: () => void): Promise<void> {
