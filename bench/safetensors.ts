@@ -15,9 +15,13 @@ export async function writeSafetensors(
     return [name, { dtype: "F32", shape, data_offsets: [begin, end] }];
   }))));
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
-  const writer = file.writable.getWriter();
-  await writer.write(new Uint8Array(new BigUint64Array([BigInt(header.length)]).buffer));
-  await writer.write(header);
+  await writeAll(file, new Uint8Array(new BigUint64Array([BigInt(header.length)]).buffer));
+  await writeAll(file, header);
   if (!values) return await file.truncate(8 + header.length + end);
-  for (const [, shape] of entries) await writer.write(new Uint8Array(values(count(shape), shape).buffer));
+  for (const [, shape] of entries) await writeAll(file, new Uint8Array(values(count(shape), shape).buffer));
+}
+
+/** One write may take only a part. */
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
 }

@@ -35,7 +35,9 @@ export function broadcast(a: Shape, b: Shape): number[] {
     const n = b[i - rank + b.length] ?? 1;
     if (m !== n && m !== 1 && n !== 1) {
       throw new RangeError(
-        `Cannot broadcast ${formatShape(a)} with ${formatShape(b)}: expected equal sizes or 1, got ${m} and ${n}`,
+        `Cannot broadcast ${formatShape(a)} with ${
+          formatShape(b)
+        }: expected equal sizes or 1, got ${m} and ${n}`,
       );
     }
     return m === 1 ? n : m;

@@ -1,7 +1,12 @@
 /** Dawn, Chromium's WebGPU, as npm's `webgpu` brings it. */
 
 /** Toggles: features that are off by default, and precise timestamps. */
-const ENABLED = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia", "use_vulkan_memory_model", "disable_workgroup_init"];
+const ENABLED = [
+  "allow_unsafe_apis",
+  "vulkan_enable_f16_on_nvidia",
+  "use_vulkan_memory_model",
+  "disable_workgroup_init",
+];
 const DISABLED = ["timestamp_quantization", "enable_spirv_validation"];
 
 /** Dawn's entry point, limited to adapters whose name contains `adapter`. */
@@ -19,7 +24,10 @@ export async function openDawn(adapter?: string): Promise<GPU> {
   return gpu;
 }
 
-const kept = globalThis as { denoiseDawn?: GPU[]; setImmediate: (run: () => void, ...rest: unknown[]) => unknown };
+const kept = globalThis as {
+  denoiseDawn?: GPU[];
+  setImmediate: (run: () => void, ...rest: unknown[]) => unknown;
+};
 
 const POLL_MS = 1;
 let calm = false;

@@ -76,7 +76,10 @@ export class Pipelines {
     if (this.#pending++ === 0) this.#since = performance.now();
     const parts = spec.source();
     gpu.pushErrorScope("validation");
-    const module = gpu.createShaderModule({ label: spec.label, code: parts.map((part) => part.text).join("\n") });
+    const module = gpu.createShaderModule({
+      label: spec.label,
+      code: parts.map((part) => part.text).join("\n"),
+    });
     const invalid = gpu.popErrorScope();
     try {
       return await gpu.createComputePipelineAsync({

@@ -53,7 +53,11 @@ export class Profiler {
   begin(record: DispatchRecord): GPUComputePassTimestampWrites {
     const query = this.#open.push(record) * 2 - 2;
     const set = Math.floor(query / QUERIES);
-    this.#sets[set] ??= this.#device.gpu.createQuerySet({ label: "timestamps", type: "timestamp", count: QUERIES });
+    this.#sets[set] ??= this.#device.gpu.createQuerySet({
+      label: "timestamps",
+      type: "timestamp",
+      count: QUERIES,
+    });
     const first = query % QUERIES;
     return { querySet: this.#sets[set], beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 };
   }

@@ -14,7 +14,11 @@ export interface Axes {
  * Orders the axes of a shape by the first view's memory, drops those of size 1 and merges neighbours that every view
  * walks evenly. Axes in `apart` are never merged.
  */
-export function collapse(shape: Shape, views: readonly (readonly number[])[], apart: ReadonlySet<number>): Axes {
+export function collapse(
+  shape: Shape,
+  views: readonly (readonly number[])[],
+  apart: ReadonlySet<number>,
+): Axes {
   const order = shape.map((_, axis) => axis).filter((axis) => shape[axis] !== 1)
     .sort((a, b) => views[0][b] - views[0][a] || a - b);
   const sizes: number[] = [];
@@ -54,7 +58,9 @@ export function fit(
 ): number[][] | undefined {
   const byStride = (strides: readonly number[]) => (a: number, b: number) => strides[b] - strides[a] || a - b;
   const axes = shape.map((_, axis) => axis).filter((axis) => shape[axis] !== 1).sort(byStride(layout));
-  const targets = targetSizes.map((_, t) => t).filter((t) => targetSizes[t] !== 1).sort(byStride(targetStrides));
+  const targets = targetSizes.map((_, t) => t).filter((t) => targetSizes[t] !== 1).sort(
+    byStride(targetStrides),
+  );
   const result = views.map(() => targetSizes.map(() => 0));
   let next = 0;
   for (const target of targets) {

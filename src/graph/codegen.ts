@@ -63,8 +63,15 @@ function valueType(work: Work): "f32" | "i32" | "u32" {
 }
 
 /** Sum of `coordinate * stride` terms, leaving out strides of 0. */
-function address(name: string, strides: readonly number[], coords: readonly string[], offset?: string): string {
-  const terms = coords.flatMap((coord, axis) => strides[axis] === 0 ? [] : [`${coord} * work.${name}_${axis}`]);
+function address(
+  name: string,
+  strides: readonly number[],
+  coords: readonly string[],
+  offset?: string,
+): string {
+  const terms = coords.flatMap((coord, axis) =>
+    strides[axis] === 0 ? [] : [`${coord} * work.${name}_${axis}`]
+  );
   if (offset) terms.unshift(offset);
   return terms.length ? terms.join(" + ") : "0u";
 }
@@ -76,7 +83,8 @@ function loads(work: Work, width: 1 | 4, coords: readonly string[]): string {
   return work.operands.map((operand, i) => {
     if (!operand) return `  let x${i} = v;`;
     const index = address(`x${i}`, operand.strides, coords, `work.x${i}_start`);
-    const at = (step: number) => `${type}(x${i}_data[i${i}${step ? ` + ${step}u * work.x${i}_${coords.length - 1}` : ""}])`;
+    const at = (step: number) =>
+      `${type}(x${i}_data[i${i}${step ? ` + ${step}u * work.x${i}_${coords.length - 1}` : ""}])`;
     const value = {
       scalar: at(0),
       vector: `${vector}(x${i}_data[i${i} / 4u])`,

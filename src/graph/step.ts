@@ -26,7 +26,10 @@ export function stepOf(group: Group): Step {
 }
 
 function record(group: Group, kernel: string, inputs: readonly Node[], flops: number): DispatchRecord {
-  const bytes = [...new Set(inputs), group.output].reduce((sum, node) => sum + node.count * bytesOf(node.dtype), 0);
+  const bytes = [...new Set(inputs), group.output].reduce(
+    (sum, node) => sum + node.count * bytesOf(node.dtype),
+    0,
+  );
   return { kernel, path: (group.kernel ?? group.output).path, flops, bytes };
 }
 
@@ -57,7 +60,12 @@ function pointwiseStep(group: Group): Step {
   const generated = pointwiseKernel(work);
   const inputs = operands.map((operand) => operand.node);
   return {
-    pipeline: pipelineOf("pointwise", generated.key, ["write", ...generated.uses], () => generated.source(0, 1)),
+    pipeline: pipelineOf(
+      "pointwise",
+      generated.key,
+      ["write", ...generated.uses],
+      () => generated.source(0, 1),
+    ),
     output,
     inputs,
     uniforms: [packFields(generated.fields)],
@@ -70,7 +78,13 @@ function kernelStep(group: Group, kernel: Kernel): Step {
   const { spec } = kernel;
   const { operands, expr, scalars, output } = group;
   const others = operands.filter((operand) => operand.node !== kernel);
-  const views = fit(group.shape, group.strides, others.map((operand) => operand.strides), spec.axes, spec.strides);
+  const views = fit(
+    group.shape,
+    group.strides,
+    others.map((operand) => operand.strides),
+    spec.axes,
+    spec.strides,
+  );
   const work: Work = {
     expr,
     scalars,
@@ -91,11 +105,20 @@ function kernelStep(group: Group, kernel: Kernel): Step {
   };
   const inputs = [...spec.inputs, ...others].map((view) => view.node);
   return {
-    pipeline: pipelineOf(spec.name, `${set.join()}|${spec.code.map((part) => part.name)}|${generated.key}`, uses, source),
+    pipeline: pipelineOf(
+      spec.name,
+      `${set.join()}|${spec.code.map((part) => part.name)}|${generated.key}`,
+      uses,
+      source,
+    ),
     output,
     inputs,
     uniforms: [
-      packParams(spec.name, spec.code.find((part) => part.text.includes("struct Params"))?.text ?? "", spec.params),
+      packParams(
+        spec.name,
+        spec.code.find((part) => part.text.includes("struct Params"))?.text ?? "",
+        spec.params,
+      ),
       packFields(generated.fields),
     ],
     workgroups: spec.workgroups,
@@ -111,7 +134,12 @@ function setLines(text: string, set: [string, string | number][]): string {
   return text;
 }
 
-function pipelineOf(label: string, key: string, bindings: BindingUse[], parts: () => SourcePart[]): PipelineSpec {
+function pipelineOf(
+  label: string,
+  key: string,
+  bindings: BindingUse[],
+  parts: () => SourcePart[],
+): PipelineSpec {
   return {
     label,
     key: `${label}|${key}`,

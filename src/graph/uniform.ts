@@ -28,7 +28,9 @@ export function packParams(
   if (!fields) {
     const body = /struct Params \{([^}]*)\}/.exec(wgsl)?.[1] ?? "";
     const code = body.replaceAll(/\/\/.*$/gm, "");
-    fields = [...code.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map(([, name, type]) => [name, type as Field[1]]);
+    fields = [...code.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map((
+      [, name, type],
+    ) => [name, type as Field[1]]);
     members.set(wgsl, fields);
   }
   const surplus = Object.keys(values).find((name) => !fields.some(([field]) => field === name));

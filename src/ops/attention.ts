@@ -24,7 +24,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const S = k.shape[2];
   const fits = (t: Tensor) => t.rank === 4 && t.shape[0] === B && t.shape[1] === H && t.shape[2] === S;
   if (!fits(k) || !fits(v) || k.shape[3] !== D) {
-    throw new RangeError(`Cannot attend with ${q} to ${k} and ${v}: expected [B, H, L, D] and twice [B, H, S, D]`);
+    throw new RangeError(
+      `Cannot attend with ${q} to ${k} and ${v}: expected [B, H, L, D] and twice [B, H, S, D]`,
+    );
   }
   const block = Math.max(1, Math.floor(MOST_SCORES / (B * H * S)));
   const parts: Tensor[] = [];

@@ -1,5 +1,5 @@
 import code from "../../shaders/gather.wgsl" with { type: "text" };
-import { GRID, recordKernel, tensor, type Tensor } from "../tensor/mod.ts";
+import { GRID, recordKernel, type Tensor, tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./sources.ts";
 
 /** Rows of a table by their numbers, as torch's embedding. table [V, D], ids [..] → [.., D]. */
@@ -8,7 +8,9 @@ export function gather(table: Tensor, ids: Tensor | readonly number[]): Tensor {
   if (table.rank !== 2) throw new RangeError(`Cannot gather from ${table}: expected a table [V, D]`);
   if (!("node" in ids)) {
     const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= rows);
-    if (bad !== undefined) throw new RangeError(`Cannot gather row ${bad} of ${table}: expected 0 to ${rows - 1}`);
+    if (bad !== undefined) {
+      throw new RangeError(`Cannot gather row ${bad} of ${table}: expected 0 to ${rows - 1}`);
+    }
   }
   const index = "node" in ids ? ids.contiguous() : tensor(ids, [ids.length], { dtype: "i32" });
   const dense = table.contiguous();

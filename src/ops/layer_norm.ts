@@ -16,7 +16,11 @@ export function layerNorm(x: Tensor, w: Partial<Affine> | null, { eps = 1e-5 }: 
 }
 
 /** y = x / √(mean(x²) + eps) · weight over the last axis (Zhang & Sennrich 2019). */
-export function rmsNorm(x: Tensor, w: Pick<Affine, "weight"> | null, { eps = 1e-6 }: RowNormOptions = {}): Tensor {
+export function rmsNorm(
+  x: Tensor,
+  w: Pick<Affine, "weight"> | null,
+  { eps = 1e-6 }: RowNormOptions = {},
+): Tensor {
   const y = normalize(x, 0, eps);
   return w ? y.mul(w.weight) : y;
 }

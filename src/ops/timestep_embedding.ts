@@ -1,5 +1,5 @@
 import { expf } from "../core/float32.ts";
-import { tensor, type Tensor } from "../tensor/mod.ts";
+import { type Tensor, tensor } from "../tensor/mod.ts";
 
 /** Options of `timestepEmbedding`, named as in diffusers' get_timestep_embedding. */
 export interface TimestepEmbeddingOptions {
@@ -26,7 +26,9 @@ export function timestepEmbedding(timesteps: readonly number[], options: Timeste
     for (let i = 0; i < half; i++) {
       const frequency = expf(f(f(step * i) / f(half - downscaleFreqShift)));
       const angle = f(scale * f(f(t) * frequency));
-      const [first, second] = flipSinToCos ? [Math.cos(angle), Math.sin(angle)] : [Math.sin(angle), Math.cos(angle)];
+      const [first, second] = flipSinToCos
+        ? [Math.cos(angle), Math.sin(angle)]
+        : [Math.sin(angle), Math.cos(angle)];
       values[row * dim + i] = first;
       values[row * dim + half + i] = second;
     }

@@ -28,8 +28,14 @@ export class DDIMPipeline implements Disposable {
   async run(options: DDIMRunOptions = {}): Promise<PipelineOutput> {
     const { batchSize = 1, numInferenceSteps = 50, generator, eta, useClippedModelOutput } = options;
     this.scheduler.setTimesteps(numInferenceSteps);
-    const images = await sample(this.unet, batchSize, generator, this.scheduler.timesteps, options, (out, t, x) =>
-      this.scheduler.step(out, t, x, { generator, eta, useClippedModelOutput }).prevSample);
+    const images = await sample(
+      this.unet,
+      batchSize,
+      generator,
+      this.scheduler.timesteps,
+      options,
+      (out, t, x) => this.scheduler.step(out, t, x, { generator, eta, useClippedModelOutput }).prevSample,
+    );
     return { images };
   }
 

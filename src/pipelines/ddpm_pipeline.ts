@@ -33,8 +33,14 @@ export class DDPMPipeline implements Disposable {
   async run(options: DDPMRunOptions = {}): Promise<PipelineOutput> {
     const { batchSize = 1, numInferenceSteps = 1000, generator } = options;
     this.scheduler.setTimesteps(numInferenceSteps);
-    const images = await sample(this.unet, batchSize, generator, this.scheduler.timesteps, options, (out, t, x) =>
-      this.scheduler.step(out, t, x, { generator }).prevSample);
+    const images = await sample(
+      this.unet,
+      batchSize,
+      generator,
+      this.scheduler.timesteps,
+      options,
+      (out, t, x) => this.scheduler.step(out, t, x, { generator }).prevSample,
+    );
     return { images };
   }
 
@@ -53,7 +59,10 @@ export async function loadParts(
   expectComponent(index, "unet", ["UNet2DModel"]);
   const name = expectComponent(index, "scheduler", Object.keys(schedulerClasses));
   const source = { ...options, revision: index.commit ?? options.revision };
-  const { config } = await schedulerClasses[name].fromPretrained(pathOrRepo, { ...source, subfolder: "scheduler" });
+  const { config } = await schedulerClasses[name].fromPretrained(pathOrRepo, {
+    ...source,
+    subfolder: "scheduler",
+  });
   return { unet: await UNet2DModel.fromPretrained(pathOrRepo, { ...source, subfolder: "unet" }), config };
 }
 

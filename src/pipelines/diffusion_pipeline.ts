@@ -7,7 +7,10 @@ const classes = { DDPMPipeline, DDIMPipeline } as const;
 /** Loads whatever pipeline a repository's model_index.json names. */
 export const DiffusionPipeline = {
   /** A pipeline of the class that the folder or repository asks for. */
-  async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<DDPMPipeline | DDIMPipeline> {
+  async fromPretrained(
+    pathOrRepo: string,
+    options: PipelineOptions = {},
+  ): Promise<DDPMPipeline | DDIMPipeline> {
     const { className, commit } = await readIndex(pathOrRepo, options);
     if (!(className in classes)) {
       throw new TypeError(

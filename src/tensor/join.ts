@@ -10,7 +10,9 @@ export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
   if (tensors.length === 0) throw new RangeError("Cannot join tensors: expected at least one, got none");
   const at = axisIndex(axis, tensors[0].rank);
   for (const t of tensors) {
-    if (t.rank === tensors[0].rank && t.shape.every((n, i) => i === at || n === tensors[0].shape[i])) continue;
+    if (t.rank === tensors[0].rank && t.shape.every((n, i) => i === at || n === tensors[0].shape[i])) {
+      continue;
+    }
     throw new RangeError(`Cannot join ${tensors[0]} and ${t} along axis ${axis}: the other sizes differ`);
   }
   const parts = tensors.filter((t) => t.shape[at] > 0);

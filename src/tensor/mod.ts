@@ -3,7 +3,13 @@ export { full, ones, tensor, zeros } from "./create.ts";
 export { cat, stack, type Term, weightedSum } from "./join.ts";
 export { currentPath, named, tapped } from "./named.ts";
 export { progress, type ProgressOptions } from "./progress.ts";
-export { deviceOf, type KernelOptions, type PointwiseOptions, recordKernel, recordPointwise } from "./record.ts";
+export {
+  deviceOf,
+  type KernelOptions,
+  type PointwiseOptions,
+  recordKernel,
+  recordPointwise,
+} from "./record.ts";
 export { Scope, scope } from "./scope.ts";
 export { GRID, REDUCTION } from "./sources.ts";
 export { type ReduceOptions, Tensor } from "./tensor.ts";

@@ -18,7 +18,10 @@ const LINE_MS = 5000; // a log gets a line at most this often
  * Yields the items and shows a bar, as tqdm does. Each turn submits the step just recorded and waits for the one
  * before it, so the bar is true and the GPU is never idle.
  */
-export async function* progress<T>(items: readonly T[], options: ProgressOptions = {}): AsyncGenerator<T, void, void> {
+export async function* progress<T>(
+  items: readonly T[],
+  options: ProgressOptions = {},
+): AsyncGenerator<T, void, void> {
   const { signal } = options;
   const bar = new Bar(items.length, options);
   const device = currentDevice();
@@ -72,14 +75,20 @@ class Bar {
     this.#drawn = performance.now();
     const seconds = (this.#drawn - this.#start) / 1000;
     const rate = this.#done / seconds;
-    const speed = this.#done === 0 ? "" : rate >= 1 ? `, ${rate.toFixed(2)} it/s` : `, ${(1 / rate).toFixed(2)} s/it`;
+    const speed = this.#done === 0
+      ? ""
+      : rate >= 1
+      ? `, ${rate.toFixed(2)} it/s`
+      : `, ${(1 / rate).toFixed(2)} s/it`;
     const left = this.#done === 0 ? "?" : clock((this.#total - this.#done) / rate);
     const times = `${this.#done}/${this.#total} [${clock(seconds)}<${left}${speed}]`;
     const percent = `${Math.floor(100 * this.#done / Math.max(1, this.#total))}%`.padStart(4);
     if (!this.#terminal) return this.#write(`${this.#label}${percent} ${times}\n`);
     const width = Math.max(0, Math.min(30, (stderr?.columns ?? 80) - this.#label.length - times.length - 9));
     const filled = Math.round(width * this.#done / Math.max(1, this.#total));
-    this.#write(`\r\x1b[2K${this.#label}${percent}|${"█".repeat(filled)}${" ".repeat(width - filled)}| ${times}`);
+    this.#write(
+      `\r\x1b[2K${this.#label}${percent}|${"█".repeat(filled)}${" ".repeat(width - filled)}| ${times}`,
+    );
   }
 }
 
@@ -96,5 +105,4 @@ interface Terminal {
 }
 
 /** Standard error of Node and Deno; a browser has none. */
-const stderr: Terminal | undefined =
-  (globalThis as { process?: { stderr?: Terminal } }).process?.stderr;
+const stderr: Terminal | undefined = (globalThis as { process?: { stderr?: Terminal } }).process?.stderr;

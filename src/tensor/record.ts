@@ -1,5 +1,12 @@
 import { type DType, isFloat } from "../core/dtype.ts";
-import { broadcast, channelsLastStrides, checkShape, contiguousStrides, type Shape, size } from "../core/shape.ts";
+import {
+  broadcast,
+  channelsLastStrides,
+  checkShape,
+  contiguousStrides,
+  type Shape,
+  size,
+} from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import type { Expr } from "../graph/expr.ts";
 import { Kernel, type KernelSpec, type Operand, Pointwise } from "../graph/node.ts";
@@ -10,7 +17,9 @@ import { Tensor } from "./tensor.ts";
 /** Strides of `view` where it is broadcast to `shape`: 0 along axes that repeat. */
 function broadcastStrides(view: Tensor, shape: Shape): number[] {
   const missing = shape.length - view.shape.length;
-  return shape.map((_, axis) => axis < missing || view.shape[axis - missing] === 1 ? 0 : view.strides[axis - missing]);
+  return shape.map((_, axis) =>
+    axis < missing || view.shape[axis - missing] === 1 ? 0 : view.strides[axis - missing]
+  );
 }
 
 /** Dense strides in the memory order of one of the operands: channels-last order spreads, row-major is the default. */
@@ -47,7 +56,11 @@ export interface PointwiseOptions {
 }
 
 /** Records an expression over tensors that numpy's rules broadcast to one shape. */
-export function recordPointwise(expr: Expr, tensors: readonly Tensor[], options: PointwiseOptions = {}): Tensor {
+export function recordPointwise(
+  expr: Expr,
+  tensors: readonly Tensor[],
+  options: PointwiseOptions = {},
+): Tensor {
   const shape = options.shape ?? tensors.map((t) => t.shape).reduce(broadcast);
   checkShape(shape);
   const dtype = options.dtype ?? resultType(tensors);
@@ -88,7 +101,8 @@ export function deviceOf(tensors: readonly Tensor[]): Device {
 }
 
 /** Options of `recordKernel`: a kernel's needs, and its output as a tensor. */
-export interface KernelOptions extends Omit<KernelSpec, "name" | "inputs" | "strides" | "width" | "flops" | "set"> {
+export interface KernelOptions
+  extends Omit<KernelSpec, "name" | "inputs" | "strides" | "width" | "flops" | "set"> {
   inputs: readonly Tensor[];
   shape: Shape;
   dtype: DType;
@@ -105,7 +119,8 @@ export interface KernelOptions extends Omit<KernelSpec, "name" | "inputs" | "str
 export function recordKernel(name: string, options: KernelOptions): Tensor {
   const { inputs, shape, dtype, code, params, axes, workgroups } = options;
   checkShape(shape);
-  const layout = options.layout ?? (shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape));
+  const layout = options.layout ??
+    (shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape));
   const strides = options.strides ?? contiguousStrides(axes) as unknown as KernelSpec["strides"];
   const { set = {}, width = 4, flops = 0 } = options;
   const node = new Kernel(dtype, size(shape), currentPath(), {

@@ -19,7 +19,11 @@ async function run(folder: string, script: string, ...args: string[]): Promise<E
   });
   const { code, stdout, stderr } = await command.output();
   const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, out, err: err.split("\n").filter((line) => !line.startsWith("Warning: maxDynamic")).join("\n") };
+  return {
+    code,
+    out,
+    err: err.split("\n").filter((line) => !line.startsWith("Warning: maxDynamic")).join("\n"),
+  };
 }
 
 async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
@@ -48,7 +52,10 @@ Deno.test("start.ts draws the picture that diffusers draws from the embedded mod
   inFolder(async (folder) => {
     const { code, out, err } = await run(folder, "start.ts");
     assert.equal(code, 0, err);
-    const { largest, share } = await compare(join(folder, "face.png"), join(root, "models/expected/ddpm_ddpm_50.png"));
+    const { largest, share } = await compare(
+      join(folder, "face.png"),
+      join(root, "models/expected/ddpm_ddpm_50.png"),
+    );
     assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
     assert.match(out, /face\.png \(32 x 32\), drawn by (Dawn|Deno's WebGPU) on /);
     assert.match(out, /set-up [\d.]+ s, load [\d.]+ s, compile [\d.]+ s, sample [\d.]+ s, save [\d.]+ s/);
@@ -65,7 +72,12 @@ Deno.test("ddpm.ts draws from a flat folder of 2022 with pickled weights, and wr
     assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
     const { text } = await readPng(picture);
     const { model, scheduler, steps, seed, engine } = JSON.parse(text.denoise);
-    assert.deepEqual({ model, scheduler, steps, seed }, { model: legacy, scheduler: "DDPMScheduler", steps: 10, seed: 0 });
+    assert.deepEqual({ model, scheduler, steps, seed }, {
+      model: legacy,
+      scheduler: "DDPMScheduler",
+      steps: 10,
+      seed: 0,
+    });
     assert.ok(["dawn", "deno"].includes(engine));
   }));
 
@@ -86,33 +98,58 @@ Deno.test("scripts tell what is wrong in one line, with exit code 1 and no file"
     assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
 
-Deno.test("Ctrl-C ends a script at once with 130 and leaves no file", { ignore: Deno.build.os === "windows" }, () =>
-  inFolder(async (folder) => {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--config", join(root, "deno.json"), join(root, "scripts/ddpm.ts"), join(root, "models/emoji-ddpm"), "0", "1000"],
-      cwd: folder,
-      stdin: "null",
-      stdout: "null",
-      stderr: "piped",
-    }).spawn();
-    const reader = child.stderr.getReader();
-    let text = "";
-    while (!text.includes("0/1000")) text += new TextDecoder().decode((await reader.read()).value);
-    const start = performance.now();
-    child.kill("SIGINT");
-    const { code, signal } = await child.status;
-    await reader.cancel();
-    assert.ok(performance.now() - start < 1000);
-    assert.ok(code === 130 || signal === "SIGINT", `ended with ${code}`);
-    assert.deepEqual([...Deno.readDirSync(folder)], []);
-  }));
+Deno.test(
+  "Ctrl-C ends a script at once with 130 and leaves no file",
+  { ignore: Deno.build.os === "windows" },
+  () =>
+    inFolder(async (folder) => {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: [
+          "run",
+          "-A",
+          "--config",
+          join(root, "deno.json"),
+          join(root, "scripts/ddpm.ts"),
+          join(root, "models/emoji-ddpm"),
+          "0",
+          "1000",
+        ],
+        cwd: folder,
+        stdin: "null",
+        stdout: "null",
+        stderr: "piped",
+      }).spawn();
+      const reader = child.stderr.getReader();
+      let text = "";
+      while (!text.includes("0/1000")) text += new TextDecoder().decode((await reader.read()).value);
+      const start = performance.now();
+      child.kill("SIGINT");
+      const { code, signal } = await child.status;
+      await reader.cancel();
+      assert.ok(performance.now() - start < 1000);
+      assert.ok(code === 130 || signal === "SIGINT", `ended with ${code}`);
+      assert.deepEqual([...Deno.readDirSync(folder)], []);
+    }),
+);
 
 Deno.test("profile.ts lists kernels and modules, and writes a trace", () =>
   inFolder(async (folder) => {
-    const { code, out, err } = await run(folder, "profile.ts", "--steps", "1", "--rows", "5", "--trace", "trace.json");
+    const { code, out, err } = await run(
+      folder,
+      "profile.ts",
+      "--steps",
+      "1",
+      "--rows",
+      "5",
+      "--trace",
+      "trace.json",
+    );
     assert.equal(code, 0, err);
     assert.match(out, /kernel +calls +ms +GFLOP\/s +GB\/s +share/);
     assert.match(out, /resnets\.\d gemm_\w+ /);
     const { traceEvents } = JSON.parse(await Deno.readTextFile(join(folder, "trace.json")));
-    assert.ok(traceEvents.length > 50 && traceEvents.every((event: { ph: string; dur: number }) => event.ph === "X" && event.dur >= 0));
+    assert.ok(
+      traceEvents.length > 50 &&
+        traceEvents.every((event: { ph: string; dur: number }) => event.ph === "X" && event.dur >= 0),
+    );
   }));

@@ -29,7 +29,9 @@ function numbers(bytes: Uint8Array, dtype: string, count: number): Float64Array 
     case "F64":
       return new Float64Array(buffer, 0, count);
     case "BF16":
-      return Float64Array.from(new Float32Array(Uint32Array.from(new Uint16Array(buffer, 0, count), (v) => v << 16).buffer));
+      return Float64Array.from(
+        new Float32Array(Uint32Array.from(new Uint16Array(buffer, 0, count), (v) => v << 16).buffer),
+      );
     case "I64":
       return Float64Array.from(new BigInt64Array(buffer, 0, count), Number);
     case "I32":
