@@ -5,7 +5,7 @@
  *      deno run -A scripts/ddpm.ts google/ddpm-celebahq-256 0 50
  */
 import "./plain_errors.ts";
-import { manualSeed, openDevice, progress, randn, savePng } from "denoise";
+import { loadingBar, manualSeed, openDevice, progress, randn, savePng } from "denoise";
 import { UNet2DModel } from "denoise/models";
 import { DDPMScheduler } from "denoise/schedulers";
 
@@ -14,7 +14,7 @@ const [repo = embedded, seed = "0", steps = "50"] = Deno.args;
 const generator = manualSeed(Number(seed));
 
 using _device = await openDevice();
-using unet = await UNet2DModel.fromPretrained(repo, { subfolder: "unet" });
+using unet = await UNet2DModel.fromPretrained(repo, { subfolder: "unet", onProgress: loadingBar() });
 const scheduler = await DDPMScheduler.fromPretrained(repo);
 scheduler.setTimesteps(Number(steps));
 

@@ -9,6 +9,7 @@ export { currentDevice, Device, type Engine, type Traits } from "./gpu/device.ts
 export { DeviceLostError, GPUCommandError, NoAdapterError, ShaderError } from "./gpu/errors.ts";
 export { type DeviceOptions, openDevice } from "./gpu/open.ts";
 export { type DispatchRecord, type TimedDispatch, type TimingRow, traceEvents } from "./gpu/profiler.ts";
+export { loadingBar } from "./io/loading_bar.ts";
 export { loadPng, type Recipe, savePng } from "./io/save_png.ts";
 export {
   manualSeed,

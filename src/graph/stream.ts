@@ -9,8 +9,6 @@ import type { Leaf, Node, Pointwise } from "./node.ts";
 import { Plan, reachable } from "./plan.ts";
 import { type Step, stepOf } from "./step.ts";
 
-const GROUPS_KEPT = 512; // bind groups of loop arithmetic that are kept for reuse
-
 /** Figures of the last submission. */
 export interface StepStatistics {
   readonly dispatches: number;
@@ -28,7 +26,6 @@ export class Stream {
   readonly #pending = new Set<Node>();
   /** Those of them that are stored even if something consumes them. */
   readonly #wanted = new Set<Node>();
-  readonly #groups = new Map<string, GPUBindGroup>();
   readonly #plans = new Set<Plan>();
   #uniforms: GPUBuffer | undefined;
   #tracing = 0;
@@ -46,7 +43,6 @@ export class Stream {
     device.closing.push(() => {
       this.#pending.clear();
       this.#wanted.clear();
-      this.#groups.clear();
     });
   }
 
@@ -200,7 +196,6 @@ export class Stream {
     }
     if (!this.#uniforms || this.#uniforms.size < bytes.length) {
       if (this.#uniforms) this.#device.buffers.destroy(this.#uniforms);
-      this.#groups.clear();
       const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
       this.#uniforms = this.#device.buffers.create("loop uniforms", Math.max(65536, 2 * bytes.length), usage);
     }
@@ -215,17 +210,12 @@ export class Stream {
     const storage = this.#device.buffers.allocate(record.kernel, output.count * bytesOf(output.dtype));
     const reads = step.inputs.map((node) => liveStorage(node));
     const offsets = step.uniforms.map(() => uniforms.next());
-    const key = [pipeline.id, ...reads.map((read) => read.id), storage.id].join();
-    let group = this.#groups.get(key);
-    if (!group) {
-      const sizes = step.uniforms.map((block) => block.length);
-      group = bindGroup(this.#device, pipeline, step.pipeline.bindings, reads, storage, {
-        buffer: uniforms.buffer,
-        sizes,
-      });
-      if (this.#groups.size >= GROUPS_KEPT) this.#groups.delete(this.#groups.keys().next().value!);
-      this.#groups.set(key, group);
-    }
+    const sizes = step.uniforms.map((block) => block.length);
+    const buffer = uniforms.buffer;
+    const group = bindGroup(this.#device, pipeline, step.pipeline.bindings, reads, storage, {
+      buffer,
+      sizes,
+    });
     const workgroups = foldGrid(step.workgroups, this.#device.limits.maxComputeWorkgroupsPerDimension);
     const dispatch: Dispatch = { pipeline, group, offsets, workgroups, record };
     if (output.count > 0) encoding.dispatch(dispatch);

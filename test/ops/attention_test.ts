@@ -41,11 +41,13 @@ const reference = (q: Nd, k: Nd, v: Nd, options: AttentionOptions = {}, mask?: N
     ([b, h, i, d]) => attendedRow(q, k, v, [b, h, i], options, mask)[d],
   );
 
-testOnBothEngines("attention() with masks that broadcast in each way", async () => {
+testOnBothEngines("attention() with masks that broadcast in each way", async (device) => {
   const dice = new Dice(70);
   const [B, H, L, S, D] = [2, 3, 5, 7, 6];
   const [q, k, v] = [L, S, S].map((n) => Nd.random(dice, [B, H, n, D]));
-  for (const shape of [undefined, [S], [1, S], [L, S], [B, 1, 1, S], [H, L, S], [1, H, L, 1], [B, H, L, S]]) {
+  const shapes = [undefined, [S], [B, 1, 1, S], [L, S], [H, L, S], [1, H, L, 1], [B, H, L, S]];
+  const few = device.engine === "deno"; // each is a pipeline of its own, which costs a second there
+  for (const shape of few ? shapes.slice(0, 3) : shapes) {
     const mask = shape && Nd.random(dice, shape).map((v) => v > 1.2 ? -Infinity : Math.fround(v));
     const y = attention(q.upload(), k.upload(), v.upload(), { mask: mask?.upload() });
     await assertTensor(y, reference(q, k, v, {}, mask), BOUND, `mask [${shape}]`);

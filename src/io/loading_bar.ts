@@ -1,0 +1,26 @@
+import { Bar } from "../core/bar.ts";
+import type { Progress } from "./hub.ts";
+import type { UploadProgress } from "./upload.ts";
+
+/**
+ * An `onProgress` for `fromPretrained`: a bar for each file that is downloaded, and one for the way to the GPU. Work
+ * that takes less than a second shows none.
+ */
+export function loadingBar(): (progress: Progress | UploadProgress) => void {
+  let bar: Bar | undefined;
+  let shown = "";
+  return (progress) => {
+    const { loaded, total = loaded } = progress;
+    const label = "file" in progress ? progress.file : "to the GPU";
+    if (label !== shown) {
+      bar?.end();
+      bar = new Bar(total, { label, unit: "B", silentMs: 1000 });
+      shown = label;
+    }
+    bar!.update(loaded);
+    if (loaded === total) {
+      bar!.end();
+      shown = "";
+    }
+  };
+}
