@@ -3,14 +3,28 @@
  * of their own.
  * @module
  */
+export type { BarOptions } from "./core/bar.ts";
 export type { DType, HostArray } from "./core/dtype.ts";
 export type { Shape } from "./core/shape.ts";
+export type { Buffers, Storage } from "./gpu/buffers.ts";
 export { currentDevice, Device, type Engine, type Traits } from "./gpu/device.ts";
 export { DeviceLostError, GPUCommandError, NoAdapterError, ShaderError } from "./gpu/errors.ts";
 export { type DeviceOptions, openDevice } from "./gpu/open.ts";
-export { type DispatchRecord, type TimedDispatch, type TimingRow, traceEvents } from "./gpu/profiler.ts";
+export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/pipelines.ts";
+export {
+  type DispatchRecord,
+  type Profiler,
+  type TimedDispatch,
+  type TimingRow,
+  traceEvents,
+} from "./gpu/profiler.ts";
+export type { Operation } from "./graph/expr.ts";
+export type { Node, View } from "./graph/node.ts";
+export type { Progress } from "./io/hub.ts";
 export { loadingBar } from "./io/loading_bar.ts";
+export type { Image, PngFile } from "./io/png.ts";
 export { loadPng, type Recipe, savePng } from "./io/save_png.ts";
+export type { UploadProgress } from "./io/upload.ts";
 export {
   manualSeed,
   rand,

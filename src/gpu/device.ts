@@ -12,14 +12,19 @@ export interface Traits {
   readonly software: boolean;
   /** Lanes of a subgroup where the adapter has subgroups of one fixed size, else 0. */
   readonly lanes: number;
+  /** True where shaders may compute in f16. */
   readonly f16: boolean;
 }
 
 /** An open GPU: its buffers, pipelines and state. Closing it frees everything that was made on it. */
 export class Device implements Disposable {
+  /** All that the adapter allows: a WebGPU device has the least by default. */
   readonly limits: GPUSupportedLimits;
+  /** Read off the adapter once, when the device opens. */
   readonly traits: Traits;
+  /** All GPU memory of the device goes through here, so that `usage()` counts it whole. */
   readonly buffers: Buffers;
+  /** Compiled shaders, kept until the device closes. */
   readonly pipelines: Pipelines;
   /** Times every dispatch where the device was opened with `profile: true`. */
   readonly profiler: Profiler | undefined;
@@ -30,6 +35,7 @@ export class Device implements Disposable {
   #failure: Error | undefined;
   #closed = false;
 
+  /** For openDevice(), which asks the adapter for all its limits and for the features that are used. */
   constructor(
     readonly gpu: GPUDevice,
     readonly adapter: GPUAdapterInfo,

@@ -1,19 +1,23 @@
 /** No adapter opens: the driver is missing or the engine cannot use it. */
 export class NoAdapterError extends Error {
+  /** Stands before the message where the error is printed. */
   override name = "NoAdapterError";
 }
 
 /** The device went away: driver reset, unplugged, or destroyed while in use. */
 export class DeviceLostError extends Error {
+  /** Stands before the message where the error is printed. */
   override name = "DeviceLostError";
 }
 
 /** The GPU refused a command, or ran out of memory. */
 export class GPUCommandError extends Error {
+  /** Stands before the message where the error is printed. */
   override name = "GPUCommandError";
 }
 
 /** A shader does not compile. The message names its file, line and column. */
 export class ShaderError extends Error {
+  /** Stands before the message where the error is printed. */
   override name = "ShaderError";
 }

@@ -6,6 +6,7 @@ export interface DispatchRecord {
   readonly kernel: string;
   /** Module path in the model, e.g. "down_blocks.1.attentions.0". */
   readonly path: string;
+  /** Arithmetic operations, as the kernel's author counts them from its sizes. */
   readonly flops: number;
   /** Bytes that must move at least: inputs read once, output written once. */
   readonly bytes: number;
@@ -15,16 +16,23 @@ export interface DispatchRecord {
 export interface TimedDispatch extends DispatchRecord {
   /** Start in ms on the GPU's clock. */
   readonly start: number;
+  /** From the start to the end of the dispatch's own pass. */
   readonly ms: number;
 }
 
 /** A row of `timings()`: all dispatches of one kernel in one module. */
 export interface TimingRow {
+  /** As in DispatchRecord. */
   readonly kernel: string;
+  /** As in DispatchRecord; "" outside models. */
   readonly path: string;
+  /** Dispatches, over all steps since the last reset. */
   readonly calls: number;
+  /** Of all calls together. */
   readonly ms: number;
+  /** 10⁹ operations a second. */
   readonly gflops: number;
+  /** 10⁹ bytes a second, at least: what a kernel reads again is not counted. */
   readonly gbytes: number;
   /** Part of the total time, 0 to 1. */
   readonly share: number;

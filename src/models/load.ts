@@ -47,7 +47,7 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
   options: LoadOptions = {},
 ): Promise<M> {
   const { subfolder, variant, onNotice = console.warn, onProgress, signal } = options;
-  const { folder, files } = await resolveRepo(pathOrRepo, {
+  const { folder, files, commit } = await resolveRepo(pathOrRepo, {
     ...options,
     onNotice,
     files: (listing) => neededFiles(listing, { kind: "model", subfolder, variant }),
@@ -69,7 +69,7 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
   if (found.notice) onNotice(found.notice);
   using checkpoint = await openCheckpoint(found.path);
   const weights = new Weights(device, found.path, checkpoint.tensors.values(), dtype as DType);
-  const model = new type({ config, weights, dtype });
+  const model = new type({ config, weights, dtype, revision: commit });
   try {
     model.prepare();
     const { surplus } = weights;

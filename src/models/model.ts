@@ -19,26 +19,38 @@ interface Signature {
 
 /** What a model is made of. */
 export interface ModelParts<Config> {
+  /** Keys as in config.json, defaults filled in. */
   readonly config: Config;
+  /** Need not be in GPU memory yet: a trace takes their shapes only. */
   readonly weights: Weights;
   /** Type of weights and activations. */
   readonly dtype: DType;
+  /** Commit of the repository, for models from the hub. */
+  readonly revision?: string;
 }
 
 /** A network with its config and weights. Its `forward` is traced once per shape and replayed. */
 export abstract class Model<Config = unknown> implements Disposable {
+  /** Keys as in config.json, defaults filled in. */
   readonly config: Config;
+  /** Type of weights and activations; results are f32 all the same. */
   readonly dtype: DType;
+  /** Commit of the repository that it was loaded from; a local folder has none. */
+  readonly revision: string | undefined;
+  /** The one that was current when the model was made. */
   readonly device: Device;
+  /** Read while `forward` is traced, not when a trace is replayed. */
   protected readonly weights: Weights;
   readonly #signatures = new Map<string, Signature>();
   #release: (() => void) | undefined;
   #disposed = false;
 
-  constructor({ config, weights, dtype }: ModelParts<Config>) {
+  /** For loadModel(), which then traces the model and fills the weights that it read. */
+  constructor({ config, weights, dtype, revision }: ModelParts<Config>) {
     this.config = config;
     this.weights = weights;
     this.dtype = dtype;
+    this.revision = revision;
     this.device = currentDevice();
   }
 

@@ -2,7 +2,9 @@ import { Tensor } from "../tensor/mod.ts";
 
 /** Options of `avgPool2d`. */
 export interface PoolOptions {
+  /** Side of a window, in pixels. */
   kernel: number;
+  /** Pixels from one window to the next; by default `kernel`, so that windows do not overlap. */
   stride?: number;
 }
 

@@ -5,6 +5,7 @@ import type { Affine } from "./linear.ts";
 
 /** Options of `conv2d`. */
 export interface Conv2dOptions {
+  /** Pixels from one window to the next; 1 by default. */
   stride?: number;
   /** Zeros around the picture: one number, or [left, right, top, bottom]. */
   padding?: number | readonly [left: number, right: number, top: number, bottom: number];

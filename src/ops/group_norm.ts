@@ -6,7 +6,9 @@ import { valuesOf } from "./sources.ts";
 
 /** Options of `groupNorm`. */
 export interface GroupNormOptions {
+  /** Must divide C. */
   groups: number;
+  /** Added to the variance; 1e-5 by default. */
   eps?: number;
 }
 

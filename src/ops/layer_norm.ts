@@ -5,6 +5,7 @@ import { rowWorkgroup, valuesOf } from "./sources.ts";
 
 /** Options of `layerNorm` and `rmsNorm`. */
 export interface RowNormOptions {
+  /** Added to the variance (1e-5 by default), in `rmsNorm` to the mean square (1e-6 by default). */
   eps?: number;
 }
 

@@ -2,9 +2,11 @@ import { size } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
 import { gemm } from "./gemm.ts";
 
-/** Weights of a dense layer: weight [N, K], bias [N]. */
+/** Weights of a dense layer, a convolution or a norm. */
 export interface Affine {
+  /** [N, K] of a dense layer, [O, C, kh, kw] of a convolution, one value a channel of a norm. */
   weight: Tensor;
+  /** One value an output channel; absent where the layer was trained without. */
   bias?: Tensor;
 }
 

@@ -3,12 +3,15 @@ import { type Tensor, tensor } from "../tensor/mod.ts";
 
 /** Options of `timestepEmbedding`, named as in diffusers' get_timestep_embedding. */
 export interface TimestepEmbeddingOptions {
+  /** Values a timestep: half sines, half cosines, and a 0 at the end where it is odd. */
   dim: number;
   /** Cosines in front of sines. */
   flipSinToCos?: boolean;
+  /** Taken from dim / 2 before it divides the exponents; 1 by default, in newer models 0. */
   downscaleFreqShift?: number;
   /** Factor on the angles. */
   scale?: number;
+  /** The first frequency is 1, the last about 1 / maxPeriod; 10000 by default. */
   maxPeriod?: number;
 }
 

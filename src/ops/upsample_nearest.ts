@@ -4,7 +4,9 @@ import { valuesOf } from "./sources.ts";
 
 /** Options of `upsampleNearest`: the new size, or a factor. */
 export interface UpsampleOptions {
+  /** In pixels; goes before `scale`. */
   size?: readonly [H: number, W: number];
+  /** Factor on both sides, rounded down to whole pixels; 2 by default. */
   scale?: number;
 }
 

@@ -6,16 +6,21 @@ import type { PipelineOptions, PipelineOutput, RunOptions } from "./pipeline.ts"
 
 /** Options of `DDIMPipeline.run`, with diffusers' defaults. */
 export interface DDIMRunOptions extends RunOptions {
+  /** Pictures drawn at once; 1 by default. */
   batchSize?: number;
+  /** Runs of the model; 50 by default. */
   numInferenceSteps?: number;
+  /** Of the first noise and of that of every step; without one each run draws other pictures. */
   generator?: RandomOptions["generator"];
   /** Noise added in each step: 0 none, 1 as much as DDPM. */
   eta?: number;
+  /** Takes ε anew from the clipped x̂_0, as GLIDE does; off by default. */
   useClippedModelOutput?: boolean;
 }
 
 /** Unconditional pictures in fewer steps (Song et al. 2020, https://arxiv.org/abs/2010.02502). */
 export class DDIMPipeline implements Disposable {
+  /** Takes over the model: it is freed with the pipeline. */
   constructor(readonly unet: UNet2DModel, readonly scheduler: DDIMScheduler) {}
 
   /** Loads the model of a folder or a repository; its scheduler may be of another class. */

@@ -14,13 +14,17 @@ import {
 
 /** Options of `DDPMPipeline.run`, with diffusers' defaults. */
 export interface DDPMRunOptions extends RunOptions {
+  /** Pictures drawn at once; 1 by default. */
   batchSize?: number;
+  /** Runs of the model; 1000 by default. */
   numInferenceSteps?: number;
+  /** Of the first noise and of that of every step; without one each run draws other pictures. */
   generator?: RandomOptions["generator"];
 }
 
 /** Unconditional pictures by denoising diffusion (Ho et al. 2020, https://arxiv.org/abs/2006.11239). */
 export class DDPMPipeline implements Disposable {
+  /** Takes over the model: it is freed with the pipeline. */
   constructor(readonly unet: UNet2DModel, readonly scheduler: DDPMScheduler) {}
 
   /** Loads the model and the scheduler of a folder or a repository, e.g. "google/ddpm-celebahq-256". */

@@ -1,4 +1,7 @@
 /** Tensors: recorded arithmetic and views on the GPU. @module */
+export type { SourcePart } from "../gpu/pipelines.ts";
+export type { Expr } from "../graph/expr.ts";
+export type { KernelSpec, Operand } from "../graph/node.ts";
 export { full, ones, tensor, zeros } from "./create.ts";
 export { cat, stack, type Term, weightedSum } from "./join.ts";
 export { currentPath, named, tapped } from "./named.ts";

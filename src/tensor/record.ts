@@ -47,11 +47,13 @@ function denseStrides(shape: Shape, operands: readonly (readonly number[])[]): n
 export interface PointwiseOptions {
   /** Values of the expression's scalars. */
   scalars?: readonly number[];
+  /** Of the result; by default that of the tensors, f32 where they differ. */
   dtype?: DType;
   /** Memory order of the result; by default that of the operands. */
   strides?: readonly number[];
   /** Windows of the operands along one axis, see `Operand`; the shape is then the caller's. */
   windows?: readonly (Operand["window"] | undefined)[];
+  /** Of the result; by default the tensors' shapes, broadcast. */
   shape?: Shape;
 }
 
@@ -103,15 +105,21 @@ export function deviceOf(tensors: readonly Tensor[]): Device {
 /** Options of `recordKernel`: a kernel's needs, and its output as a tensor. */
 export interface KernelOptions
   extends Omit<KernelSpec, "name" | "inputs" | "strides" | "width" | "flops" | "set"> {
+  /** Bound in order from binding 0; at least one where several devices are open. */
   inputs: readonly Tensor[];
+  /** Of the output as a tensor; `axes` are the kernel's own coordinates for the same elements. */
   shape: Shape;
+  /** Of the output in memory; `store` always takes f32. */
   dtype: DType;
   /** Memory order of the output; by default row-major, for 4-D channels-last. */
   layout?: readonly number[];
   /** Strides of the kernel's axes; by default those of a dense [outer, inner, rows, columns]. */
   strides?: KernelSpec["strides"];
+  /** Values for its `alias` and `const` lines, where it has any to set. */
   set?: KernelSpec["set"];
+  /** Adjacent columns that one call of `store` gets; 4 by default. */
   width?: 1 | 4;
+  /** Arithmetic operations in one run, for the profiler. */
   flops?: number;
 }
 

@@ -12,6 +12,7 @@ export class Scope implements Disposable {
     this.#owned.add(node);
   };
 
+  /** For scope(), which finds the stream of the tensors' device. */
   constructor(stream: Stream, tensors: readonly Tensor[]) {
     this.#stream = stream;
     for (const { node } of tensors) this.#owned.add(node);

@@ -28,6 +28,7 @@ export interface ReduceOptions {
  * torch; 4-D activations may lie channels-last in memory, which only kernels see.
  */
 export class Tensor implements View {
+  /** A view of a recorded value; scripts make tensors with `tensor`, `zeros`, `randn`. */
   constructor(
     readonly device: Device,
     /** The recorded value that this tensor views. */
@@ -298,9 +299,11 @@ export class Tensor implements View {
   async data(): Promise<HostArray> {
     const dense = this.contiguous();
     const stream = streamOf(this.device);
-    stream.want(dense.node);
-    await stream.flush();
-    const storage = dense.node.storage!;
+    while (!dense.node.storage) { // again where the failure of other work made a flush forget this one
+      stream.want(dense.node);
+      await stream.flush();
+    }
+    const { storage } = dense.node;
     if (storage.released) throw new Error(`Cannot read ${this}: it was disposed; keep it with scope.keep()`);
     const bytes = this.size * bytesOf(this.dtype);
     const buffer = await this.device.read(storage.buffer, storage.offset, Math.ceil(bytes / 4) * 4);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../src/gpu/device.ts";
 import type { PipelineSpec } from "../../src/gpu/pipelines.ts";
-import { recordKernel, tensor } from "../../src/tensor/mod.ts";
+import { recordKernel, type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 
 const kernel = (body: string): PipelineSpec => ({
@@ -58,18 +58,32 @@ testOnBothEngines(
   "a tensor whose kernel does not compile says so each time it is read, and nothing else suffers",
   async () => {
     const x = tensor([1, 2]);
-    const broken = recordKernel("broken", {
-      inputs: [x],
-      shape: [2],
-      dtype: "f32",
-      code: [{ name: "shaders/broken.wgsl", text: "fn main() { let }" }],
-      params: {},
-      axes: [1, 1, 1, 2],
-      workgroups: 1,
-    });
+    const broken = brokenFrom(x);
     const fine = x.add(1);
     await assert.rejects(broken.data(), { name: "ShaderError" });
     assert.deepEqual([...await fine.data()], [2, 3]);
     await assert.rejects(broken.data(), /^ShaderError: Cannot compile shaders\/broken\.wgsl:1:/);
   },
 );
+
+testOnBothEngines("a kernel that fails while other work compiles does not spoil that work", async () => {
+  const x = tensor([1, 2]);
+  const y = x.mul(3);
+  const compiling = y.data();
+  await assert.rejects(brokenFrom(x).data(), { name: "ShaderError" });
+  await compiling.catch((error: Error) => assert.equal(error.name, "ShaderError")); // they share a submission
+  assert.deepEqual([...await y.data()], [3, 6]);
+});
+
+/** A tensor whose kernel does not compile. */
+function brokenFrom(x: Tensor): Tensor {
+  return recordKernel("broken", {
+    inputs: [x],
+    shape: [2],
+    dtype: "f32",
+    code: [{ name: "shaders/broken.wgsl", text: "fn main() { let }" }],
+    params: {},
+    axes: [1, 1, 1, 2],
+    workgroups: 1,
+  });
+}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { readPng } from "../../src/io/png.ts";
+import { commit, HubServer } from "../io/hub_server.ts";
 
 const root = join(import.meta.dirname!, "../..");
 
@@ -11,10 +12,20 @@ interface Ended {
 }
 
 /** Runs a script as a user would, in a folder of its own. */
-async function run(folder: string, script: string, ...args: string[]): Promise<Ended> {
+function run(folder: string, script: string, ...args: string[]): Promise<Ended> {
+  return runWith({}, folder, script, ...args);
+}
+
+async function runWith(
+  env: Record<string, string>,
+  folder: string,
+  script: string,
+  ...args: string[]
+): Promise<Ended> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--config", join(root, "deno.json"), join(root, "scripts", script), ...args],
     cwd: folder,
+    env,
     stdin: "null",
   });
   const { code, stdout, stderr } = await command.output();
@@ -79,6 +90,36 @@ Deno.test("ddpm.ts draws from a flat folder of 2022 with pickled weights, and wr
       seed: 0,
     });
     assert.ok(["dawn", "deno"].includes(engine));
+  }));
+
+Deno.test("ddpm.ts downloads from the hub, then draws offline from the cache", () =>
+  inFolder(async (folder) => {
+    const flat = join(root, "test/fixtures/ddpm/legacy_flat_bin");
+    const names = [...Deno.readDirSync(flat)].map(({ name }) => name);
+    const files = Object.fromEntries(names.map((name) => [name, Deno.readFileSync(join(flat, name))]));
+    const env = { HF_HUB_CACHE: join(folder, "cache"), HF_TOKEN: "", HF_HUB_OFFLINE: "" };
+    {
+      await using server = new HubServer({ files });
+      const { code, err } = await runWith(
+        { ...env, HF_ENDPOINT: server.endpoint },
+        folder,
+        "ddpm.ts",
+        "owner/tiny",
+        "0",
+        "2",
+      );
+      assert.equal(code, 0, err);
+      assert.equal(JSON.parse((await readPng(join(folder, "ddpm.png"))).text.denoise).revision, commit);
+    }
+    const { code, err } = await runWith(
+      { ...env, HF_HUB_OFFLINE: "1" },
+      folder,
+      "ddpm.ts",
+      "owner/tiny",
+      "0",
+      "2",
+    );
+    assert.equal(code, 0, err);
   }));
 
 Deno.test("scripts tell what is wrong in one line, with exit code 1 and no file", () =>
