@@ -18,8 +18,8 @@ export {
   type TimingRow,
   traceEvents,
 } from "./gpu/profiler.ts";
-export type { Operation } from "./graph/expr.ts";
-export type { Node, View } from "./graph/node.ts";
+export type { Operation, OPERATIONS } from "./graph/expr.ts";
+export type { Leaf, Node, View } from "./graph/node.ts";
 export type { Progress } from "./io/hub.ts";
 export { loadingBar } from "./io/loading_bar.ts";
 export type { Image, PngFile } from "./io/png.ts";

@@ -4,12 +4,12 @@ let nextId = 1;
 
 /** A piece of a GPU buffer: what a tensor's elements lie in. */
 export class Storage {
-  /** Distinguishes storages in caches of bind groups. */
+  /** Never used again, so that a plan can tell whether an input is the one of its last run. */
   readonly id: number = nextId++;
 
+  /** `bytes` of `buffer` from `offset` on; `free` runs once, at the release. */
   constructor(
     readonly buffer: GPUBuffer,
-    /** First byte in the buffer. */
     readonly offset: number,
     readonly bytes: number,
     private readonly free?: () => void,
@@ -39,6 +39,7 @@ export class Buffers {
   #bytes = 0;
   #peak = 0;
 
+  /** For the device itself, which frees all of them when it closes. */
   constructor(device: Device) {
     this.#device = device;
     this.#collected = new FinalizationRegistry((buffer) => this.destroy(buffer));

@@ -3,7 +3,9 @@ import { ShaderError } from "./errors.ts";
 
 /** A text that is part of a shader, with the name that errors give it. */
 export interface SourcePart {
+  /** A path from the root, e.g. "shaders/lib/grid.wgsl", or what generated it. */
   readonly name: string;
+  /** WGSL; parts share one module, so that names must differ between them. */
   readonly text: string;
 }
 
@@ -12,18 +14,23 @@ export type BindingUse = "read" | "write" | "uniform";
 
 /** What a compute pipeline is made of. Equal keys must mean equal pipelines. */
 export interface PipelineSpec {
+  /** Kernel name and all that the text depends on. */
   readonly key: string;
   /** Kernel name, for labels, profiles and errors. */
   readonly label: string;
+  /** Of group 0; uniforms take dynamic offsets. */
   readonly bindings: readonly BindingUse[];
+  /** Writes the text; called only where no pipeline has the key yet. */
   readonly source: () => SourcePart[];
 }
 
 /** A compute pipeline, perhaps still compiling. */
 export interface Pipeline {
-  readonly id: number;
+  /** Kernel name. */
   readonly label: string;
+  /** There at once, and the same object for all pipelines with the same list of uses. */
   readonly layout: GPUBindGroupLayout;
+  /** Undefined while it compiles. */
   gpu?: GPUComputePipeline;
   /** Settles when `gpu` is there. */
   ready: Promise<void>;
@@ -38,6 +45,7 @@ export class Pipelines {
   #since = 0;
   #compileMs = 0;
 
+  /** For the device itself. */
   constructor(device: Device) {
     this.#device = device;
   }
@@ -60,7 +68,6 @@ export class Pipelines {
   #start(spec: PipelineSpec): Pipeline {
     const layout = this.#layout(spec.bindings);
     const pipeline: Pipeline = {
-      id: this.#byKey.size,
       label: spec.label,
       layout,
       ready: this.#compile(spec, layout).then((gpu) => {

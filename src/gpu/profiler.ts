@@ -48,6 +48,7 @@ export class Profiler {
   readonly #done: TimedDispatch[] = [];
   readonly #reading: Promise<void>[] = [];
 
+  /** For devices opened with `profile: true`. Throws where the adapter lacks timestamps. */
   constructor(device: Device) {
     this.#device = device;
     if (!device.gpu.features.has("timestamp-query")) {

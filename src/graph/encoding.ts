@@ -33,7 +33,7 @@ export class Encoding {
     if (profiler) this.#endPass();
     if (!this.#pass) {
       const timestampWrites = profiler?.begin(record);
-      this.#pass = this.#encoder.beginComputePass(timestampWrites ? { timestampWrites } : {});
+      this.#pass = this.#encoder.beginComputePass({ label: record.path || record.kernel, timestampWrites });
     }
     if (this.#pipeline !== pipeline) {
       this.#pass.setPipeline(pipeline.gpu!);

@@ -5,7 +5,7 @@ export type Expr =
   | { readonly op: Operation; readonly args: readonly Expr[] };
 
 /** WGSL of each operation, `$0`, `$1`, … being its arguments. Those marked vec4 exist in lib/activations.wgsl. */
-const OPERATIONS = {
+export const OPERATIONS = {
   add: "($0 + $1)",
   sub: "($0 - $1)",
   mul: "($0 * $1)",

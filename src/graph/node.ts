@@ -10,10 +10,12 @@ let nextId = 0;
 export abstract class Node {
   /** Order of recording: a node's inputs have smaller ids. */
   readonly id: number = nextId++;
+  /** Undefined until a flush stores the value; values that are fused into their use stay without. */
   storage: Storage | undefined;
   /** True once a flush computed around this node without storing it: a later use then stores it. */
   passed = false;
 
+  /** A value of `dtype`, not computed yet. */
   constructor(
     readonly dtype: DType,
     /** Elements in memory; every node is dense. */
@@ -31,9 +33,13 @@ export abstract class Node {
 
 /** A node's elements read as a tensor of some shape: element [i, j, …] lies at offset + i·strides[0] + j·strides[1] + …. */
 export interface View {
+  /** Whose elements are read; several views may share one. */
   readonly node: Node;
+  /** More elements than the node has where axes repeat, fewer after a slice. */
   readonly shape: Shape;
+  /** In elements; 0 along an axis that repeats. */
   readonly strides: readonly number[];
+  /** Elements of the node in front of the first. */
   readonly offset: number;
 }
 
@@ -45,13 +51,16 @@ export interface Operand extends View {
 
 /** A value that is given: a weight, an upload, an input of a traced model. */
 export class Leaf extends Node {
+  /** None: recordings begin here. */
   readonly sources: readonly Node[] = [];
 
+  /** Without a storage a leaf is filled later, by an upload or by the run of a plan. */
   constructor(dtype: DType, count: number, readonly label: string, storage?: Storage) {
     super(dtype, count, "");
     this.storage = storage;
   }
 
+  /** There is nothing to forget. */
   retire(): void {}
 }
 
@@ -81,6 +90,7 @@ export class Pointwise extends Node {
 
 /** What a kernel in `shaders/` needs to run once. */
 export interface KernelSpec {
+  /** As profiles and errors call it. */
   readonly name: string;
   /** Snippets, then the kernel. */
   readonly code: readonly SourcePart[];
@@ -92,11 +102,13 @@ export interface KernelSpec {
   readonly inputs: readonly View[];
   /** The output in the kernel's own coordinates: batches (outer, inner), rows, columns, and their strides. */
   readonly axes: readonly [number, number, number, number];
+  /** Of the output along `axes`, in elements. */
   readonly strides: readonly [number, number, number, number];
   /** Adjacent columns that one call of `store` gets. */
   readonly width: 1 | 4;
   /** Number of workgroups; more than a dimension holds are folded into two (see lib/grid.wgsl). */
   readonly workgroups: number;
+  /** Arithmetic operations in one run, for the profiler; what is fused is added to it. */
   readonly flops: number;
 }
 

@@ -17,7 +17,9 @@ export interface Filling {
 
 /** How much of an upload is done. */
 export interface UploadProgress {
+  /** Bytes on their way or there, as they lie in the checkpoint. */
   readonly loaded: number;
+  /** Bytes of all tensors that the model reads. */
   readonly total: number;
 }
 
@@ -172,7 +174,7 @@ class Converter {
       ],
     });
     const encoder = gpu.createCommandEncoder({ label: "upload" });
-    const pass = encoder.beginComputePass();
+    const pass = encoder.beginComputePass({ label: "upload" });
     pass.setPipeline(pipeline.gpu!);
     pass.setBindGroup(0, group, [0]);
     pass.dispatchWorkgroups(...foldGrid(Math.ceil(count / 64), limits.maxComputeWorkgroupsPerDimension));

@@ -1,4 +1,5 @@
 /** Models: networks with their configs and weights. @module */
+export type { CheckpointDType, TensorInfo } from "../io/checkpoint.ts";
 export type { LoadOptions } from "./load.ts";
 export { Model, type ModelParts, type Tensors } from "./model.ts";
 export type { UNet2DConfig } from "./unet_2d_config.ts";

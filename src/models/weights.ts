@@ -19,6 +19,7 @@ export class Weights {
   readonly #tensors = new Map<string, { info: TensorInfo; tensor: Tensor }>();
   readonly #read = new Set<string>();
 
+  /** Empty leaves for the tensors of `infos`; `where` is the path that errors name. */
   constructor(device: Device, where: string, infos: Iterable<TensorInfo>, dtype: DType) {
     this.#where = where;
     const root: Branch = Object.create(null);

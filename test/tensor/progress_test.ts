@@ -15,7 +15,7 @@ Deno.test("progress() yields every item, computes each turn, and tells how far i
   assert.deepEqual(seen, [5, 6, 7]);
   assert.ok(x.node.storage);
   assert.equal(await x.item(), 18);
-  assert.match(lines[0], /^draw   0% 0\/3 \[00:00<\?\]\n$/);
+  assert.equal(lines[0], "draw   0% 0/3 [00:00<?]\n");
   assert.match(lines.at(-1)!, /^draw 100% 3\/3 \[\d\d:\d\d<00:00, .+(it\/s|s\/it)\]\n$/);
   await device.idle();
 });
