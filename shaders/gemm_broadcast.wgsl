@@ -6,7 +6,7 @@
 // A lane loads rows lane, lane + SG, … of x and owns 4 adjacent columns of y. Fast because such an adapter runs a load
 // as a loop over the lanes: each value is loaded once and handed round in registers, and nothing waits at a barrier.
 const SG: u32 = 8; // lanes of a subgroup: 8, 16 or 32
-const ROWS: u32 = 24; // rows of a tile: 8, 16 or 24
+const ROWS: u32 = 32; // rows of a tile: 8, 16, 24 or 32
 const LOADS: u32 = (ROWS + SG - 1) / SG; // rows of x that a lane loads
 @group(0) @binding(3) var<uniform> params: Params;
 

@@ -39,8 +39,12 @@ function access(operand: Operand, strides: readonly number[], axis = -1): Access
 }
 
 /** The lines in front of a shader that its types and functions need. */
-function enables(text: string, subgroups: boolean): SourcePart {
-  const lines = [/\bf16\b/.test(text) ? "enable f16;" : "", subgroups ? "enable subgroups;" : ""];
+function enables(text: string): SourcePart {
+  const code = text.replaceAll(/\/\/.*$/gm, ""); // comments speak of f16 where the code has none
+  const lines = [
+    /\bf16\b/.test(code) ? "enable f16;" : "",
+    /\bsubgroup[A-Z_]/.test(code) ? "enable subgroups;" : "",
+  ];
   return { name: "enables (generated)", text: lines.join("") };
 }
 
@@ -147,7 +151,7 @@ function pipelineOf(
     source: () => {
       const list = parts();
       const text = list.map((part) => part.text).join("\n");
-      return [enables(text, /\bsubgroup[A-Z_]/.test(text)), ...list];
+      return [enables(text), ...list];
     },
   };
 }

@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
+import { fuse } from "../../src/graph/fuse.ts";
+import { reachable } from "../../src/graph/plan.ts";
+import { stepOf } from "../../src/graph/step.ts";
+import { attention, conv2d, groupNorm, layerNorm, linear, quantile, silu } from "../../src/ops/mod.ts";
+import { type Tensor, zeros } from "../../src/tensor/mod.ts";
+
+/** The extensions that the shaders of a value's dispatches enable. */
+function enabledBy({ node }: Tensor): Set<string> {
+  const steps = fuse(reachable([node]), new Set([node]), 8).map(stepOf);
+  const texts = steps.map((step) => step.pipeline.source().map(({ text }) => text).join("\n"));
+  return new Set(texts.flatMap((text) => [...text.matchAll(/^enable (\w+);/gm)].map(([, name]) => name)));
+}
+
+Deno.test("shaders enable f16 only where a tensor is f16: adapters without it run all else", async () => {
+  using _device = await openDevice();
+  const network = (dtype: "f32" | "f16") => {
+    const x = zeros([1, 4, 3, 3], { dtype });
+    const weight = zeros([8, 4, 3, 3], { dtype });
+    const h = silu(groupNorm(conv2d(x, { weight }, { padding: 1 }), {}, { groups: 2 }));
+    const rows = layerNorm(linear(h.reshape([8, 9]), { weight: zeros([5, 9], { dtype }) }), null);
+    return attention(rows.reshape([1, 1, 8, 5]), rows.reshape([1, 1, 8, 5]), rows.reshape([1, 1, 8, 5]));
+  };
+  assert.ok(!enabledBy(network("f32")).has("f16"));
+  assert.ok(!enabledBy(quantile(zeros([1, 9]), 0.5)).has("f16"));
+  assert.ok(enabledBy(network("f16")).has("f16"));
+});
