@@ -42,14 +42,14 @@ export function format({ adapter, versions, peak, kernels, steps }: Report): str
     ratio(row, row.ortMs),
     row.compileMs.toFixed(0),
   ]);
-  const widths = head.map((_, i) => Math.max(...[head, ...rows].map((cells) => cells[i].length)));
+  const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((cells) => cells[i].length)));
   const line = (cells: string[]) =>
     `| ${cells.map((cell, i) => i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join(" | ")} |`;
   const rule = `| ${
     widths.map((width, i) => i === 0 ? "-".repeat(width) : "-".repeat(width - 1) + ":").join(" | ")
   } |`;
-  const peers = Object.entries(versions).map(([name, version]) =>
-    name === "deno" ? `Deno ${version}` : version
+  const peers = Object.entries(versions).flatMap(([name, version]) =>
+    name === "deno" ? `Deno ${version}` : version ?? []
   );
   return [
     [adapter, ...peers].join("; "),
