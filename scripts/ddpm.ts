@@ -28,7 +28,7 @@ for await (const t of progress(scheduler.timesteps)) {
 const image = sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
 await savePng("ddpm.png", image, {
   model: repo,
-  revision: unet.revision ?? null,
+  revision: unet.revision,
   scheduler: "DDPMScheduler",
   steps: Number(steps),
   seed: Number(seed),

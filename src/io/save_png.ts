@@ -3,8 +3,8 @@ import type { Tensor } from "../tensor/mod.ts";
 import { parseJson } from "./json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";
 
-/** How a picture was made: what is written into its file, by name. */
-export type Recipe = Record<string, string | number | boolean | null>;
+/** How a picture was made: what is written into its file, by name; what is undefined is left out. */
+export type Recipe = Record<string, string | number | boolean | undefined>;
 
 const KEYWORD = "denoise"; // of the PNG text that holds the recipe as JSON
 
@@ -32,7 +32,8 @@ export async function savePng(path: string, x: Tensor, recipe: Recipe = {}): Pro
   const made = { ...recipe, engine: x.device.engine, adapter: x.device.adapterName };
   await writePng(path, { width, height, channels, data }, {
     [KEYWORD]: JSON.stringify(made),
-    parameters: Object.entries(made).map(([key, value]) => `${key}: ${value}`).join(", "),
+    parameters: Object.entries(made).filter(([, value]) => value !== undefined)
+      .map(([key, value]) => `${key}: ${value}`).join(", "),
   });
 }
 

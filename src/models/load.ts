@@ -38,6 +38,8 @@ export interface ModelClass<M, Schema extends z.ZodType> {
   readonly schema: Schema;
   /** Keys that the config knows, for telling unknown ones. */
   readonly keys: z.ZodObject;
+  /** What the keys of some files begin with, e.g. "text_model."; the model's own do without. */
+  readonly prefix?: string;
 }
 
 /** Loads a model from a folder or a repository of the hub. */
@@ -68,7 +70,7 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
   const found = await findWeights(join(configPath, ".."), { variant });
   if (found.notice) onNotice(found.notice);
   using checkpoint = await openCheckpoint(found.path);
-  const weights = new Weights(device, found.path, checkpoint.tensors.values(), dtype as DType);
+  const weights = new Weights(device, found.path, checkpoint.tensors.values(), dtype as DType, type.prefix);
   const model = new type({ config, weights, dtype, revision: commit });
   try {
     model.prepare();
@@ -76,12 +78,16 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
     if (surplus.length) {
       onNotice(`${found.path}: ${surplus.length} tensors are not used, e.g. "${surplus[0]}"`);
     }
+    for (const table of weights.tables) await table.fill(checkpoint, signal);
     const { release, notFinite } = await upload(device, checkpoint, weights.fillings, {
       label: type.name,
       signal,
       onProgress,
     });
-    model.own(release);
+    model.own(() => {
+      release();
+      for (const table of weights.tables) table.release();
+    });
     if (notFinite.length) {
       onNotice(`${found.path}: ${notFinite.length} tensors hold NaN or infinity, e.g. "${notFinite[0]}"`);
     }

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { DType } from "../core/dtype.ts";
-import type { AttentionBlockOptions } from "../nn/attention_block.ts";
+import { type AttentionBlock, attentionBlock, type AttentionBlockOptions } from "../nn/attention_block.ts";
 import { conv3x3, embedding, type Layer, norm } from "../nn/layers.ts";
 import type { ResnetStyle } from "../nn/resnet_block_2d.ts";
 import {
@@ -20,7 +20,7 @@ import {
   upBlock2D,
 } from "./unet_2d_blocks.ts";
 import { type UNet2DConfig, unet2DConfig, unet2DKeys } from "./unet_2d_config.ts";
-import { type ClassLabels, type UNet2DInputs, unet2DInputs } from "./unet_2d_inputs.ts";
+import { type ClassLabels, sampleSizeOf, type UNet2DInputs, unet2DInputs } from "./unet_2d_inputs.ts";
 
 /** Weights of a UNet2DModel. */
 export interface UNet2DWeights {
@@ -28,9 +28,9 @@ export interface UNet2DWeights {
   time_proj?: { weight: Tensor };
   time_embedding: TimestepEmbedding;
   class_embedding?: { weight: Tensor } | TimestepEmbedding;
-  down_blocks: UNetBlock2D[];
-  mid_block?: UNetBlock2D;
-  up_blocks: UNetBlock2D[];
+  down_blocks: UNetBlock2D<AttentionBlock>[];
+  mid_block?: UNetBlock2D<AttentionBlock>;
+  up_blocks: UNetBlock2D<AttentionBlock>[];
   conv_norm_out: Layer;
   conv_out: Layer;
 }
@@ -61,7 +61,10 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
   }
 
   if (config.mid_block_type) {
-    x = named("mid_block", () => midBlock2D(x, w.mid_block!, temb, midBlockOptions(config)));
+    x = named(
+      "mid_block",
+      () => midBlock2D(x, w.mid_block!, temb, { layers: 2, ...midBlockOptions(config) }),
+    );
   }
 
   for (const [i, type] of config.up_block_types.entries()) {
@@ -139,12 +142,16 @@ function resnetStyle(config: UNet2DConfig): ResnetStyle {
   };
 }
 
-type LayerOptions = Pick<UNetBlockOptions, "resnet" | "attention">;
+type LayerOptions = Pick<UNetBlockOptions<AttentionBlock>, "resnet" | "attention">;
+
+function attend(options: AttentionBlockOptions): LayerOptions["attention"] {
+  return (x, w) => attentionBlock(x, w, options);
+}
 
 function blockOptions(type: string, channels: number, config: UNet2DConfig): LayerOptions {
   return {
     resnet: { ...resnetStyle(config), channels },
-    attention: type.startsWith("Attn") ? attentionOptions(channels, config) : null,
+    attention: type.startsWith("Attn") ? attend(attentionOptions(channels, config)) : null,
   };
 }
 
@@ -160,7 +167,7 @@ function midBlockOptions(config: UNet2DConfig): LayerOptions {
   };
   return {
     resnet: { ...resnetStyle(config), channels, outputScale },
-    attention: config.add_attention ? attention : null,
+    attention: config.add_attention ? attend(attention) : null,
   };
 }
 
@@ -206,9 +213,7 @@ export class UNet2DModel extends Model<UNet2DConfig> {
 
   /** The size of samples that the model was trained for, or the least that it can halve where its config has none. */
   get sampleSize(): [H: number, W: number] {
-    const { sample_size, block_out_channels } = this.config;
-    const size = sample_size ?? 2 ** block_out_channels.length;
-    return typeof size === "number" ? [size, size] : size;
+    return sampleSizeOf(this.config);
   }
 
   /** Traces at the size the model was trained for. */

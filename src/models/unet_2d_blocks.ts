@@ -1,33 +1,33 @@
-import { type AttentionBlock, attentionBlock, type AttentionBlockOptions } from "../nn/attention_block.ts";
 import { downsample2D, type Sampler2D, upsample2D } from "../nn/resample_2d.ts";
 import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "../nn/resnet_block_2d.ts";
 import { avgPool2d, upsampleNearest } from "../ops/mod.ts";
 import { cat, named, type Tensor } from "../tensor/mod.ts";
 
-/** Weights of a block of a UNet. */
-export interface UNetBlock2D {
+/** Weights of a block of a UNet, whose attention has weights A. */
+export interface UNetBlock2D<A> {
   resnets: ResnetBlock2D[];
-  attentions?: AttentionBlock[];
+  attentions?: A[];
   downsamplers?: [Sampler2D | ResnetBlock2D];
   upsamplers?: [Sampler2D | ResnetBlock2D];
 }
 
-/** What the blocks of a UNet2DModel are built from. */
-export interface UNetBlockOptions {
+/** What the blocks of a UNet are built from. */
+export interface UNetBlockOptions<A> {
+  /** Residual blocks. */
   layers: number;
   resnet: ResnetOptions;
-  /** Null where the block has no attention. */
-  attention: AttentionBlockOptions | null;
+  /** What follows residual block `layer`; null where the block has no attention. */
+  attention: ((x: Tensor, w: A, layer: number) => Tensor) | null;
   /** How the block changes the size at its end: by one convolution, in a residual block, or not at all. */
   sampler: "conv" | "resnet" | null;
 }
 
 /** A step down: DownBlock2D and its relatives. x [B, C, H, W] → every layer's output, the block's own last. */
-export function downBlock2D(
+export function downBlock2D<A>(
   x: Tensor,
-  w: UNetBlock2D,
+  w: UNetBlock2D<A>,
   temb: Tensor,
-  o: UNetBlockOptions & { padding: number },
+  o: UNetBlockOptions<A> & { padding: number },
 ): Tensor[] {
   const outputs: Tensor[] = [];
   for (let i = 0; i < o.layers; i++) {
@@ -44,27 +44,28 @@ export function downBlock2D(
   return [...outputs, sampled];
 }
 
-/** The bottom of the UNet, between two residual blocks. x [B, C, H, W] → [B, C, H, W]. */
-export function midBlock2D(
+/** The bottom of the UNet: attention is between residual blocks. x [B, C, H, W] → [B, C, H, W]. */
+export function midBlock2D<A>(
   x: Tensor,
-  w: UNetBlock2D,
+  w: UNetBlock2D<A>,
   temb: Tensor,
-  o: Omit<UNetBlockOptions, "layers" | "sampler">,
+  o: Omit<UNetBlockOptions<A>, "sampler">,
 ): Tensor {
-  x = layer(x, w, temb, 0, o);
-  return named("resnets.1", () => resnetBlock2D(x, w.resnets[1], temb, o.resnet));
+  const last = o.layers - 1;
+  for (let i = 0; i < last; i++) x = layer(x, w, temb, i, o);
+  return layer(x, w, temb, last, { ...o, attention: null });
 }
 
 /**
  * A step up: UpBlock2D and its relatives. Each layer also sees one of `skips`, the last first; `size` is where the
  * block ends, as odd sizes are not twice a whole number. x [B, C, H, W] → [B, channels, ...size].
  */
-export function upBlock2D(
+export function upBlock2D<A>(
   x: Tensor,
   skips: readonly Tensor[],
-  w: UNetBlock2D,
+  w: UNetBlock2D<A>,
   temb: Tensor,
-  o: UNetBlockOptions & { size: [H: number, W: number] },
+  o: UNetBlockOptions<A> & { size: [H: number, W: number] },
 ): Tensor {
   for (let i = 0; i < o.layers; i++) x = layer(cat([x, skips[o.layers - 1 - i]], 1), w, temb, i, o);
   if (o.sampler === null) return x;
@@ -77,13 +78,13 @@ export function upBlock2D(
 }
 
 /** One residual block, then attention where the block has it. */
-function layer(
+function layer<A>(
   x: Tensor,
-  w: UNetBlock2D,
+  w: UNetBlock2D<A>,
   temb: Tensor,
   i: number,
-  { resnet, attention }: Pick<UNetBlockOptions, "resnet" | "attention">,
+  { resnet, attention }: Pick<UNetBlockOptions<A>, "resnet" | "attention">,
 ): Tensor {
   const h = named(`resnets.${i}`, () => resnetBlock2D(x, w.resnets[i], temb, resnet));
-  return attention ? named(`attentions.${i}`, () => attentionBlock(h, w.attentions![i], attention)) : h;
+  return attention ? named(`attentions.${i}`, () => attention(h, w.attentions![i], i)) : h;
 }

@@ -25,30 +25,19 @@ export function unet2DInputs(
   classLabels: ClassLabels | undefined,
   config: UNet2DConfig,
 ): UNet2DInputs {
-  const [B, C] = sample.shape;
-  if (sample.shape.length !== 4 || C !== config.in_channels) {
-    throw new RangeError(
-      `Cannot denoise a sample: expected shape [B, ${config.in_channels}, H, W], got ${
-        formatShape(sample.shape)
-      }`,
-    );
-  }
+  const B = rowsOf(sample, config);
   const timesteps = onePerRow("timestep", t, B);
   const inputs: UNet2DInputs = { sample, time: timeInput(timesteps, config) };
   if (config.time_embedding_type === "fourier") inputs.divisor = tensor(timesteps, [B]);
-  const classes = classInput(classLabels, sample, config);
+  const classes = classInput(classLabels, B, config, timeInput);
   if (classes) inputs.classes = classes;
   return inputs;
 }
 
-function timeInput(t: number[], config: UNet2DConfig): Tensor {
+function timeInput(t: readonly number[], config: UNet2DConfig): Tensor {
   switch (config.time_embedding_type) {
     case "positional":
-      return timestepEmbedding(t, {
-        dim: config.block_out_channels[0],
-        flipSinToCos: config.flip_sin_to_cos,
-        downscaleFreqShift: config.freq_shift,
-      });
+      return positional(t, config);
     case "fourier":
       return tensor(t.map((x) => Math.log(Math.fround(x))), [t.length]);
     case "learned":
@@ -56,10 +45,42 @@ function timeInput(t: number[], config: UNet2DConfig): Tensor {
   }
 }
 
-function classInput(
+/** Keys that the configs of all UNets have. */
+type CommonConfig = Pick<
+  UNet2DConfig,
+  "sample_size" | "in_channels" | "block_out_channels" | "flip_sin_to_cos" | "freq_shift" | "num_class_embeds"
+>;
+
+/** Side lengths that the model was trained for, or the least that it can halve where its config has none. */
+export function sampleSizeOf({ sample_size, block_out_channels }: CommonConfig): [H: number, W: number] {
+  const size = sample_size ?? 2 ** block_out_channels.length;
+  return typeof size === "number" ? [size, size] : size;
+}
+
+/** Pictures in a sample, whose shape is checked. */
+export function rowsOf(sample: Tensor, { in_channels }: CommonConfig): number {
+  const [B, C] = sample.shape;
+  if (sample.rank === 4 && C === in_channels) return B;
+  throw new RangeError(
+    `Cannot denoise a sample: expected shape [B, ${in_channels}, H, W], got ${formatShape(sample.shape)}`,
+  );
+}
+
+/** Sinusoidal features of timesteps. → [B, dim] */
+export function positional(
+  t: readonly number[],
+  { block_out_channels, flip_sin_to_cos, freq_shift }: CommonConfig,
+  dim: number = block_out_channels[0],
+): Tensor {
+  return timestepEmbedding(t, { dim, flipSinToCos: flip_sin_to_cos, downscaleFreqShift: freq_shift });
+}
+
+/** What the model reads of the classes: ids of a table, features of numbers, or vectors as they are. */
+export function classInput<Config extends CommonConfig & { class_embed_type: string | null }>(
   labels: ClassLabels | undefined,
-  sample: Tensor,
-  config: UNet2DConfig,
+  B: number,
+  config: Config,
+  features: (labels: readonly number[], config: Config) => Tensor,
 ): Tensor | undefined {
   const { class_embed_type: type, num_class_embeds: classes } = config;
   const wanted = type !== null || classes !== null;
@@ -70,20 +91,20 @@ function classInput(
     );
   }
   if (labels === undefined) return undefined;
-  if ((type === "identity") !== (labels instanceof Tensor)) {
+  const vectors = type !== null && type !== "timestep";
+  if (vectors !== (labels instanceof Tensor)) {
     throw new TypeError(
-      `Cannot use classLabels: expected ${
-        type === "identity" ? "a tensor [B, T]" : "numbers"
-      }, got ${labels}; ` +
+      `Cannot use classLabels: expected ${vectors ? "a tensor [B, T]" : "numbers"}, got ${labels}; ` +
         `class_embed_type is ${JSON.stringify(type)}`,
     );
   }
   if (labels instanceof Tensor) return labels;
-  const rows = onePerRow("class label", labels, sample.shape[0]);
-  return type === "timestep" ? timeInput(rows, config) : idsInput("class label", rows, classes!);
+  const rows = onePerRow("class label", labels, B);
+  return type === "timestep" ? features(rows, config) : idsInput("class label", rows, classes!);
 }
 
-function onePerRow(what: string, values: number | readonly number[], B: number): number[] {
+/** One number for each row of the sample, where one may stand for all. */
+export function onePerRow(what: string, values: number | readonly number[], B: number): number[] {
   if (typeof values === "number") return new Array<number>(B).fill(values);
   if (values.length === B) return [...values];
   throw new RangeError(
@@ -91,7 +112,7 @@ function onePerRow(what: string, values: number | readonly number[], B: number):
   );
 }
 
-function idsInput(what: string, ids: number[], count: number): Tensor {
+function idsInput(what: string, ids: readonly number[], count: number): Tensor {
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= count);
   if (wrong !== undefined) {
     throw new RangeError(`Cannot use ${what} ${wrong}: expected a whole number from 0 to ${count - 1}`);

@@ -4,6 +4,8 @@ import { channelsLastStrides, contiguousStrides, size } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
 import { Leaf } from "../graph/node.ts";
 import type { TensorInfo } from "../io/checkpoint.ts";
+import { HostTable } from "../io/host_table.ts";
+import { expectShape } from "../nn/layers.ts";
 import { Tensor } from "../tensor/mod.ts";
 
 /** A branch of a checkpoint: its keys up to the next dot. */
@@ -18,13 +20,17 @@ export class Weights {
   readonly #where: string;
   readonly #tensors = new Map<string, { info: TensorInfo; tensor: Tensor }>();
   readonly #read = new Set<string>();
+  readonly #tables = new Map<string, HostTable>();
 
-  /** Empty leaves for the tensors of `infos`; `where` is the path that errors name. */
-  constructor(device: Device, where: string, infos: Iterable<TensorInfo>, dtype: DType) {
+  /**
+   * Empty leaves for the tensors of `infos`; `where` is the path that errors name, `prefix` is taken off keys that
+   * begin with it.
+   */
+  constructor(device: Device, where: string, infos: Iterable<TensorInfo>, dtype: DType, prefix = "") {
     this.#where = where;
     const root: Branch = Object.create(null);
     for (const info of infos) {
-      const key = modernKey(info.name);
+      const key = modernKey(info.name.startsWith(prefix) ? info.name.slice(prefix.length) : info.name);
       // Matrices that the file holds in f16 stay so where work is in f32: nothing is lost, and half the memory is read.
       const keeps = info.dtype === "F16" && info.shape.length >= 2 && device.traits.f16;
       const leaf = new Leaf(keeps ? "f16" : dtype, size(info.shape), key);
@@ -46,9 +52,32 @@ export class Weights {
     });
   }
 
+  /**
+   * A matrix that stays on the host, as only a few of its rows are wanted at a time.
+   * @internal
+   */
+  table(key: string, shape: readonly number[]): HostTable {
+    const found = this.#tensors.get(key);
+    if (!found) throw this.#missing(key);
+    expectShape(found.tensor, shape);
+    const table = new HostTable(found.info);
+    this.#tables.set(key, table);
+    return table;
+  }
+
+  /**
+   * The tables that were asked for.
+   * @internal
+   */
+  get tables(): HostTable[] {
+    return [...this.#tables.values()];
+  }
+
   /** Keys that nothing read. */
   get surplus(): string[] {
-    return [...this.#tensors.keys()].filter((key) => !this.#read.has(key));
+    return [...this.#tensors.keys()].filter((key) =>
+      !this.#read.has(key) && !this.#tables.has(key) && !COUNTS.test(key)
+    );
   }
 
   #guard(branch: Branch, path: string): Branch {
@@ -75,6 +104,9 @@ export class Weights {
     return new ReferenceError(`Cannot load "${name}" from ${this.#where}: no such key; ${hint}`);
   }
 }
+
+/** What old files hold beside weights: the numbers from 0 up. */
+const COUNTS = /(^|\.)position_ids$/;
 
 function insert(root: Branch, path: string[], tensor: Tensor): void {
   let branch = root;

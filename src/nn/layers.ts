@@ -13,6 +13,9 @@ import type { Tensor } from "../tensor/mod.ts";
 /** A layer with one weight and one bias, e.g. `w.conv_in` or `w.norm1`. */
 export type Layer = Required<Affine>;
 
+/** A layer that was trained without a bias, e.g. `w.to_q`. */
+export type Projection = Pick<Affine, "weight">;
+
 /** Throws unless a weight has the shape that the config asks for. */
 export function expectShape(weight: Tensor, shape: readonly number[]): void {
   if (sameNumbers(weight.shape, shape)) return;
@@ -37,7 +40,14 @@ export function conv1x1(x: Tensor, w: Layer, channels: number): Tensor {
   return conv(x, w, channels, 1, {});
 }
 
-function conv(x: Tensor, w: Layer, channels: number, kernel: number, options: Conv2dOptions): Tensor {
+/** Convolution by a square kernel. x [B, C, H, W] → [B, channels, H', W']. */
+export function conv(
+  x: Tensor,
+  w: Layer,
+  channels: number,
+  kernel: number,
+  options: Conv2dOptions,
+): Tensor {
   expectShape(w.weight, [channels, x.shape[1], kernel, kernel]);
   expectShape(w.bias, [channels]);
   return conv2d(x, w, options);
@@ -48,6 +58,12 @@ export function dense(x: Tensor, w: Layer, width: number): Tensor {
   expectShape(w.weight, [width, x.shape.at(-1)!]);
   expectShape(w.bias, [width]);
   return linear(x, w);
+}
+
+/** y = x · weightᵀ, a dense layer without a bias. x [.., K] → [.., width]. */
+export function project(x: Tensor, { weight }: Projection, width: number): Tensor {
+  expectShape(weight, [width, x.shape.at(-1)!]);
+  return linear(x, { weight });
 }
 
 /** Group normalisation with one weight and one bias a channel. x [B, C, ...]. */

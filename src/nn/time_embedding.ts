@@ -9,8 +9,13 @@ export interface TimestepEmbedding {
 }
 
 /** Features of a timestep → what all blocks are told about time. x [B, K] → [B, width]. */
-export function timestepEmbeddingMLP(x: Tensor, w: TimestepEmbedding, width: number): Tensor {
-  return dense(silu(dense(x, w.linear_1, width)), w.linear_2, width);
+export function timestepEmbeddingMLP(
+  x: Tensor,
+  w: TimestepEmbedding,
+  width: number,
+  act: (x: Tensor) => Tensor = silu,
+): Tensor {
+  return dense(act(dense(x, w.linear_1, width)), w.linear_2, width);
 }
 
 /**

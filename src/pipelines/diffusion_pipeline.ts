@@ -1,8 +1,31 @@
 import { DDIMPipeline } from "./ddim_pipeline.ts";
 import { DDPMPipeline } from "./ddpm_pipeline.ts";
 import { type PipelineOptions, readIndex } from "./pipeline.ts";
+import { StableDiffusionImg2ImgPipeline } from "./stable_diffusion_img2img_pipeline.ts";
+import { StableDiffusionInpaintPipeline } from "./stable_diffusion_inpaint_pipeline.ts";
+import { StableDiffusionPipeline } from "./stable_diffusion_pipeline.ts";
+import { StableDiffusionXLImg2ImgPipeline } from "./stable_diffusion_xl_img2img_pipeline.ts";
+import { StableDiffusionXLPipeline } from "./stable_diffusion_xl_pipeline.ts";
 
-const classes = { DDPMPipeline, DDIMPipeline } as const;
+const classes = {
+  DDPMPipeline,
+  DDIMPipeline,
+  StableDiffusionPipeline,
+  StableDiffusionImg2ImgPipeline,
+  StableDiffusionInpaintPipeline,
+  StableDiffusionXLPipeline,
+  StableDiffusionXLImg2ImgPipeline,
+} as const;
+
+/** A pipeline of one of the classes that are built. */
+export type AnyPipeline =
+  | DDPMPipeline
+  | DDIMPipeline
+  | StableDiffusionPipeline
+  | StableDiffusionImg2ImgPipeline
+  | StableDiffusionInpaintPipeline
+  | StableDiffusionXLPipeline
+  | StableDiffusionXLImg2ImgPipeline;
 
 /** Loads whatever pipeline a repository's model_index.json names. */
 export const DiffusionPipeline = {
@@ -10,7 +33,7 @@ export const DiffusionPipeline = {
   async fromPretrained(
     pathOrRepo: string,
     options: PipelineOptions = {},
-  ): Promise<DDPMPipeline | DDIMPipeline> {
+  ): Promise<AnyPipeline> {
     const { className, commit } = await readIndex(pathOrRepo, options);
     if (!(className in classes)) {
       throw new TypeError(

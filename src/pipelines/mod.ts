@@ -1,5 +1,33 @@
 /** Pipelines: the scripts' loops with the options that people expect. @module */
 export { DDIMPipeline, type DDIMRunOptions } from "./ddim_pipeline.ts";
 export { DDPMPipeline, type DDPMRunOptions } from "./ddpm_pipeline.ts";
-export { DiffusionPipeline } from "./diffusion_pipeline.ts";
+export { type AnyPipeline, DiffusionPipeline } from "./diffusion_pipeline.ts";
+export { guide } from "./guidance.ts";
+export type { LatentLoopOptions, LatentOutput } from "./latent_loop.ts";
+export type { SizeOptions } from "./latent_size.ts";
+export { maskOf, pictureOf } from "./picture.ts";
 export type { PipelineOptions, PipelineOutput, RunOptions } from "./pipeline.ts";
+export type { PromptOptions } from "./prompts.ts";
+export {
+  StableDiffusionImg2ImgPipeline,
+  type StableDiffusionImg2ImgRunOptions,
+} from "./stable_diffusion_img2img_pipeline.ts";
+export {
+  StableDiffusionInpaintPipeline,
+  type StableDiffusionInpaintRunOptions,
+} from "./stable_diffusion_inpaint_pipeline.ts";
+export type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
+export { StableDiffusionPipeline, type StableDiffusionRunOptions } from "./stable_diffusion_pipeline.ts";
+export type { StableDiffusionOptions } from "./stable_diffusion_run.ts";
+export {
+  StableDiffusionXLImg2ImgPipeline,
+  type StableDiffusionXLImg2ImgRunOptions,
+} from "./stable_diffusion_xl_img2img_pipeline.ts";
+export type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
+export {
+  StableDiffusionXLPipeline,
+  type StableDiffusionXLRunOptions,
+} from "./stable_diffusion_xl_pipeline.ts";
+export type { StableDiffusionXLPromptOptions } from "./stable_diffusion_xl_prompts.ts";
+export type { StableDiffusionXLOptions } from "./stable_diffusion_xl_run.ts";
+export type { AestheticOptions, MicroConditionOptions, Pair } from "./stable_diffusion_xl_sizes.ts";

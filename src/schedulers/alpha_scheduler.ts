@@ -1,9 +1,10 @@
 import type { z } from "zod";
-import { quantile } from "../ops/quantile.ts";
-import { type Tensor, tensor, weightedSum } from "../tensor/mod.ts";
+import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { alphasCumprod } from "./betas.ts";
 import type { AlphaConfig } from "./config.ts";
+import { mix } from "./mix.ts";
 import { Scheduler } from "./scheduler.ts";
+import { threshold } from "./threshold.ts";
 
 /** Instead of a divisor 0, which a GPU need not take to infinity. */
 const TINY = 1e-30;
@@ -14,9 +15,13 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
   readonly alphasCumprod: Float32Array;
 
   /** Checks the config and makes the table. */
-  protected constructor(schema: z.ZodType<Config>, config: object) {
+  protected constructor(schema: z.ZodType<Config>, config: object, { knowsZeroSnr = true } = {}) {
     super(schema, config);
-    this.alphasCumprod = alphasCumprod(this.config);
+    const { rescale_betas_zero_snr } = this.config;
+    this.alphasCumprod = alphasCumprod({
+      ...this.config,
+      rescale_betas_zero_snr: rescale_betas_zero_snr && knowsZeroSnr, // some classes ignore the key, as in diffusers
+    });
   }
 
   /** The images with noise as at a timestep, or at one timestep for each image: x_t. */
@@ -55,18 +60,8 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
 
   #limit(x0: Tensor): Tensor {
     const { thresholding, clip_sample, clip_sample_range } = this.config;
-    if (thresholding) return this.#threshold(x0);
+    if (thresholding) return threshold(x0, this.config);
     return clip_sample ? x0.clamp(-clip_sample_range, clip_sample_range) : x0;
-  }
-
-  /** Dynamic thresholding (Saharia et al. 2022, section 2.3): per image, x̂_0 / s within [-1, 1] for a quantile s. */
-  #threshold(x0: Tensor): Tensor {
-    const { dynamic_thresholding_ratio, sample_max_value } = this.config;
-    const [B, ...rest] = x0.shape;
-    const s = quantile(x0.abs().reshape([B, -1]), dynamic_thresholding_ratio)
-      .clamp(Math.min(1, sample_max_value), sample_max_value)
-      .reshape([B, ...rest.map(() => 1)]);
-    return x0.div(s).clamp(-1, 1);
   }
 
   /** A weighted sum of two tensors whose weights follow from ᾱ, for all images at once or for each its own. */
@@ -76,16 +71,7 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
     timesteps: number | readonly number[],
     weights: (alphaBar: number) => [number, number],
   ): Tensor {
-    const list = typeof timesteps === "number" ? [timesteps] : timesteps;
-    const [B, ...rest] = x.shape;
-    if (list.length !== 1 && list.length !== B) {
-      throw new RangeError(`Cannot mix noise: expected one timestep or ${B}, got ${list.length}`);
-    }
-    const pairs = list.map((t) => weights(this.#alphaBar(t)));
-    if (pairs.length === 1) return weightedSum([pairs[0][0], x], [pairs[0][1], y]);
-    const column = (i: 0 | 1) =>
-      tensor(pairs.map((pair) => pair[i]), [B, ...rest.map(() => 1)], { dtype: "f32" });
-    return x.mul(column(0)).add(y.mul(column(1)));
+    return mix(x, y, [timesteps].flat().map((t) => weights(this.#alphaBar(t))));
   }
 
   #alphaBar(t: number): number {

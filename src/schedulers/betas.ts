@@ -1,7 +1,7 @@
 import { linspaceF32 } from "./linspace.ts";
 
 /** How the variance β_t that training added runs over t. */
-export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2" | "laplace" | "sigmoid";
+export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2" | "exp" | "laplace" | "sigmoid";
 
 /** What decides the variance β_t that each step of training added. */
 export interface BetaConfig {
@@ -29,6 +29,8 @@ const schedules: Record<BetaSchedule, (config: BetaConfig) => Float32Array> = {
   /** ᾱ follows a squared cosine (Nichol & Dhariwal 2021). */
   squaredcos_cap_v2: (c) =>
     betasOf((t) => Math.cos((t + 0.008) / 1.008 * Math.PI / 2) ** 2, c.num_train_timesteps),
+  /** ᾱ falls exponentially, to e^−12. */
+  exp: (c) => betasOf((t) => Math.exp(-12 * t), c.num_train_timesteps),
   /** √ᾱ where log SNR is Laplace distributed over t (Hang et al. 2024). */
   laplace: (c) => betasOf(laplaceAlphaBar, c.num_train_timesteps),
   /** The logistic function from −6 to 6, stretched (Xu et al. 2022, GeoDiff). */

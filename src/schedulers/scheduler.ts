@@ -5,6 +5,7 @@ import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { givenKeys, markDefaults } from "./config.ts";
+import { Memory } from "./memory.ts";
 
 /** Where a scheduler's config lies, and how to fetch it. */
 export interface SchedulerSource {
@@ -18,6 +19,18 @@ export interface SchedulerSource {
   localFilesOnly?: boolean;
   /** Told how far the download is. */
   onProgress?: (progress: Progress) => void;
+}
+
+/** What setTimesteps() may be told instead of a number of steps. Each class takes some of it and refuses the rest. */
+export interface Schedule {
+  /** How many steps to spread over the timesteps of training. */
+  steps?: number;
+  /** The timesteps themselves, the noisiest first. */
+  timesteps?: readonly number[];
+  /** The noise levels themselves, falling. */
+  sigmas?: readonly number[];
+  /** Where the config shifts dynamically: by how much, from the size of the image. */
+  mu?: number;
 }
 
 /** What step() may be told. */
@@ -38,7 +51,12 @@ export interface StepOutput {
 export abstract class Scheduler<Config extends object = object> {
   /** The complete config, with diffusers' keys. Keys that the class does not know are kept. */
   readonly config: Config;
+  /** What the steps done so far leave to the next ones. */
+  protected readonly memory: Memory = new Memory();
   #timesteps: number[] | undefined;
+  #begin: number | undefined;
+  #next: number | undefined;
+  #due = 0;
 
   /** Checks and completes the config. */
   protected constructor(schema: z.ZodType<Config>, config: object) {
@@ -48,10 +66,14 @@ export abstract class Scheduler<Config extends object = object> {
 
   /**
    * A scheduler with the config of another, perhaps of another class. What was merely a default of that class is not
-   * carried over, as in diffusers.
+   * carried over, as in diffusers; `overrides` always count.
    */
-  static fromConfig<Config, S>(this: new (config: Config) => S, config: object): S {
-    return new this(config as Config);
+  static fromConfig<Config, S>(
+    this: new (config: Config) => S,
+    config: object,
+    overrides: Record<string, unknown> = {},
+  ): S {
+    return new this({ ...givenKeys(config), ...overrides } as Config);
   }
 
   /** Reads scheduler_config.json from a local folder or a Hugging Face repository. */
@@ -88,10 +110,55 @@ export abstract class Scheduler<Config extends object = object> {
 
   protected set timesteps(timesteps: number[]) {
     this.#timesteps = timesteps;
+    this.#begin = this.#next = undefined;
+    this.memory.keep([]);
   }
 
-  /** Chooses how many timesteps to visit. */
-  abstract setTimesteps(steps: number): void;
+  /** Steps that the user asked for; a method of order 2 visits nearly twice as many timesteps. */
+  protected get stepCount(): number {
+    return Math.ceil(this.timesteps.length / this.order);
+  }
+
+  /** Chooses how many timesteps to visit, or which. Forgets the steps done so far. */
+  abstract setTimesteps(steps: number | Schedule): void;
+
+  /** Tells where among the timesteps a loop begins that does not visit all. Forgets the steps done so far. */
+  setBeginIndex(index: number): void {
+    const { timesteps } = this;
+    if (!Number.isInteger(index) || index < 0 || index >= timesteps.length) {
+      throw new RangeError(
+        `Cannot begin at index ${index}: expected a whole number from 0 to ${timesteps.length - 1}`,
+      );
+    }
+    this.timesteps = timesteps;
+    this.#begin = index;
+  }
+
+  /**
+   * The timesteps that are left where an image is changed instead of made from noise: all at strength 1, few near 0.
+   * Add noise as at the first of them; the steps begin there.
+   */
+  sliceByStrength(strength: number): number[] {
+    if (!(strength > 0 && strength <= 1)) {
+      throw new RangeError(`Cannot slice by strength: expected more than 0 and at most 1, got ${strength}`);
+    }
+    const steps = this.stepCount;
+    const left = Math.floor(steps * strength);
+    if (left === 0) {
+      throw new RangeError(
+        `Cannot slice by strength ${strength}: none of ${steps} steps is left; set more steps or more strength`,
+      );
+    }
+    const start = (steps - left) * this.order;
+    this.setBeginIndex(start);
+    return this.timesteps.slice(start);
+  }
+
+  /** A scheduler of the same class and config that has no timesteps yet. */
+  clone(): this {
+    const Class = this.constructor as new (config: Config) => this;
+    return new Class(this.config);
+  }
 
   /** The sample as the model wants it at timestep t. */
   scaleModelInput(sample: Tensor, _t: number): Tensor {
@@ -103,6 +170,51 @@ export abstract class Scheduler<Config extends object = object> {
 
   /** The images with noise as at a timestep, or at one timestep for each image: where img2img begins. */
   abstract addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor;
+
+  /** Index of the timestep where the loop begins, if it was told. */
+  protected get beginIndex(): number | undefined {
+    return this.#begin;
+  }
+
+  /** Index of the step that is due, for methods that go by it or remember steps: t must be its timestep. */
+  protected enter(t: number): number {
+    const { timesteps } = this;
+    const index = this.#due = this.#next ?? this.#begin ?? this.#firstIndex(t);
+    if (timesteps[index] === t) return index;
+    const again = "; call setTimesteps(steps) to begin again";
+    if (index >= timesteps.length) {
+      throw new Error(`Cannot step at timestep ${t}: all ${timesteps.length} steps are done${again}`);
+    }
+    if (index > 0 && timesteps[index - 1] === t) {
+      throw new Error(`Cannot step at timestep ${t} twice: the next is ${timesteps[index]}${again}`);
+    }
+    throw new RangeError(`Cannot step at timestep ${t}: expected ${timesteps[index]}, the next one${again}`);
+  }
+
+  /** Ends the step that was entered, and remembers what the next one needs. */
+  protected advance(remembered: readonly Tensor[] = []): void {
+    this.#next = this.#due + 1;
+    this.memory.keep(this.#next < this.timesteps.length ? remembered : []);
+  }
+
+  /** Indices of the timesteps at which noise is added. */
+  protected noiseIndices(timesteps: number | readonly number[]): number[] {
+    return [timesteps].flat().map((t) => this.#indexAmongEqual(t));
+  }
+
+  /** Of equal timesteps the one that is due, else the second, as in diffusers. */
+  #indexAmongEqual(t: number): number {
+    const first = this.indexOf(t);
+    const due = this.#next ?? this.#begin;
+    if (due !== undefined && this.timesteps[due] === t) return due;
+    const second = this.timesteps.indexOf(t, first + 1);
+    return second < 0 ? first : second;
+  }
+
+  /** A loop may begin in the middle without having said so. */
+  #firstIndex(t: number): number {
+    return this.indexOf(t) === 0 ? 0 : this.#indexAmongEqual(t);
+  }
 
   /** Position of t among the timesteps. */
   protected indexOf(t: number): number {

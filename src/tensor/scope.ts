@@ -3,6 +3,9 @@ import { type Stream, streamOf } from "../graph/stream.ts";
 import { currentDevice } from "../gpu/device.ts";
 import type { Tensor } from "./tensor.ts";
 
+/** Nodes that hold() keeps from their scopes: how many hold them, and whether a scope has ended that owned them. */
+const held = new WeakMap<Node, { holders: number; orphaned: boolean }>();
+
 /** Owns the tensors that are made while it is open, and frees them at its end. */
 export class Scope implements Disposable {
   readonly #stream: Stream;
@@ -26,11 +29,11 @@ export class Scope implements Disposable {
     return tensor;
   }
 
-  /** Frees all that was made in the scope but not kept, after the work that is recorded. */
+  /** Frees all that was made in the scope but neither kept nor held, after the work that is recorded. */
   [Symbol.dispose](): void {
     this.#stream.watchers.splice(this.#stream.watchers.indexOf(this.#watch), 1);
     this.#stream.afterSubmit(() => {
-      for (const node of this.#owned) if (!this.#kept.has(node)) node.storage?.release();
+      for (const node of this.#owned) if (!this.#kept.has(node)) free(node);
     });
   }
 }
@@ -42,4 +45,29 @@ export class Scope implements Disposable {
  */
 export function scope(...tensors: readonly Tensor[]): Scope {
   return new Scope(streamOf(tensors[0]?.device ?? currentDevice()), tensors);
+}
+
+/** Lets a tensor outlive its scopes until letGo(): for what an object remembers from one step of a loop to the next. */
+export function hold(tensor: Tensor): Tensor {
+  const { node } = tensor;
+  const entry = held.get(node) ?? { holders: 0, orphaned: false };
+  entry.holders++;
+  held.set(node, entry);
+  streamOf(tensor.device).want(node);
+  return tensor;
+}
+
+/** Ends one hold(). The last one frees the tensor if a scope that owned it has ended meanwhile. */
+export function letGo(tensor: Tensor): void {
+  const { node } = tensor;
+  const entry = held.get(node);
+  if (!entry || --entry.holders > 0) return;
+  held.delete(node);
+  if (entry.orphaned) streamOf(tensor.device).afterSubmit(() => free(node));
+}
+
+function free(node: Node): void {
+  const entry = held.get(node);
+  if (entry) entry.orphaned = true;
+  else node.storage?.release();
 }

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { bad } from "./bad.ts";
 import { ddpm } from "./ddpm.ts";
-import { notBuilt } from "./not_built.ts";
 import { ops } from "./ops.ts";
 import { random } from "./random.ts";
 import { schedulers } from "./schedulers.ts";
+import { flux, sd } from "./sd.ts";
 import type { Family, Verdict } from "./verdict.ts";
 
 export type { Verdict } from "./verdict.ts";
@@ -16,8 +16,8 @@ export const families: Readonly<Record<string, Family>> = {
   schedulers,
   ddpm,
   bad,
-  sd: notBuilt,
-  flux: notBuilt,
+  sd,
+  flux,
 };
 
 /** The families that a set has. */

@@ -1,10 +1,15 @@
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import type { Verdict } from "./verdict.ts";
 
-/** Names the cases of a family that is of a later version: its expected files and its lists of cases. */
-export async function* notBuilt(folder: string): AsyncGenerator<Verdict, void, void> {
+/** Names the cases that are of a later version: expected files, and lists of cases, but for what `isBuilt`. */
+export async function* notBuilt(
+  folder: string,
+  isBuilt: (file: string) => boolean,
+): AsyncGenerator<Verdict, void, void> {
   for (const path of walk(folder)) {
-    if (!/\/expected\/[^/]+\.safetensors$|_cases\.json$/.test(path)) continue;
+    if (!/\/expected\/[^/]+\.safetensors$|_cases\.json$/.test(path) || isBuilt(basename(path))) {
+      continue;
+    }
     yield { id: relative(folder, path), status: "skipped", note: "not built yet" };
   }
 }

@@ -1,24 +1,46 @@
 import { manualSeed, type Tensor, tensor } from "../../src/mod.ts";
-import { type Scheduler, schedulerClasses, type StepOptions } from "../../src/schedulers/mod.ts";
+import {
+  LCMScheduler,
+  type Scheduler,
+  schedulerClasses,
+  type StepOptions,
+  TCDScheduler,
+} from "../../src/schedulers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
 import { upload } from "./upload.ts";
-import { attempt, compare, EXACT, refused, type Verdict, worst } from "./verdict.ts";
+import { attempt, type Bound, compare, EXACT, refused, type Verdict, worst } from "./verdict.ts";
 
 /** A sampling loop that diffusers ran. */
 interface Trace {
   id: string;
-  config: { beta_schedule?: string };
+  config: { beta_schedule?: string; solver_order?: number; rescale_betas_zero_snr?: boolean };
   num_inference_steps: number;
-  set_timesteps_kwargs: { timesteps?: number[] };
+  set_timesteps_kwargs: {
+    timesteps?: number[];
+    sigmas?: number[];
+    mu?: number;
+    original_inference_steps?: number;
+    strength?: number;
+  };
   step_kwargs: Record<string, unknown>;
   generator_seed: number | null;
   order?: number;
+  init_noise_sigma?: number;
+  timesteps_dtype?: string;
   finite?: boolean;
   raises?: { type: string };
 }
 
-type Traced = Record<"model_inputs" | "model_outputs" | "prev_samples" | "pred_original_samples", Tensor[]>;
+type Traced = Record<
+  "model_inputs" | "model_outputs" | "prev_samples" | "pred_original_samples" | "denoised",
+  Tensor[]
+>;
+
+/** The bound of σ. */
+const SIGMAS = { rel: 1e-6 };
+/** The bound of timesteps that follow from σ, through logarithms that numpy rounds otherwise. */
+const LEVELS = { rel: 1e-5 };
 
 /** What a set holds for one trace, by name. */
 type Wanted = (name: string) => HostTensor | undefined;
@@ -66,6 +88,7 @@ async function follow(name: string, trace: Trace, wanted: Wanted): Promise<Verdi
     model_outputs: [],
     prev_samples: [],
     pred_original_samples: [],
+    denoised: [], // what diffusers' LCM calls it
   } as Traced;
   let sample = start;
   for (const t of scheduler.timesteps) {
@@ -76,18 +99,24 @@ async function follow(name: string, trace: Trace, wanted: Wanted): Promise<Verdi
     traced.model_outputs.push(output);
     traced.prev_samples.push(prevSample);
     traced.pred_original_samples.push(predOriginalSample);
+    traced.denoised.push(predOriginalSample);
     sample = prevSample;
   }
 
   const [original, noise] = [upload(wanted("sample0")!), upload(wanted("noise")!)];
-  const noisy = scheduler.addNoise(original, noise, [
-    ...wanted("add_noise_t")?.data ?? [scheduler.timesteps[0]],
-  ]);
-  const bound = { rel: trace.config.beta_schedule === "squaredcos_cap_v2" ? 1e-4 : 1e-5 };
+  const at = [...wanted("add_noise_t")?.data ?? [scheduler.timesteps[0]]];
+  const noisy = scheduler.addNoise(original, noise, at.map((t) => nearest(scheduler.timesteps, t)));
+  const bound = boundOf(name, trace);
+  const whole = trace.timesteps_dtype === "int64";
   const verdicts = [
-    compare("timesteps", scheduler.timesteps, wanted("timesteps")?.data ?? [], EXACT),
+    compare("timesteps", scheduler.timesteps, wanted("timesteps")?.data ?? [], whole ? EXACT : LEVELS),
     compare("order", [scheduler.order], [trace.order ?? NaN], EXACT),
+    compare("init_noise_sigma", [scheduler.initNoiseSigma], [trace.init_noise_sigma ?? NaN], SIGMAS),
   ];
+  const sigmas = wanted("sigmas");
+  if (sigmas && "sigmas" in scheduler) {
+    verdicts.push(compare("sigmas", scheduler.sigmas as number[], sigmas.data, SIGMAS));
+  }
   for (const [key, tensors] of Object.entries({ sample_start: [start], ...traced, add_noise: [noisy] })) {
     const want = wanted(key);
     if (want) verdicts.push(compare(key, await join(tensors), want.data, bound));
@@ -95,15 +124,33 @@ async function follow(name: string, trace: Trace, wanted: Wanted): Promise<Verdi
   return verdicts;
 }
 
+/** 1e-5; 1e-4 where a step is ill conditioned, and from σ = 4096, next to which x̂_0 loses its last 12 bits. */
+function boundOf(name: string, { config }: Trace): Bound {
+  const { beta_schedule, solver_order = 2, rescale_betas_zero_snr } = config;
+  const ill = beta_schedule === "squaredcos_cap_v2" || solver_order > 2 ||
+    (rescale_betas_zero_snr && name.startsWith("Euler"));
+  return { rel: ill ? 1e-4 : 1e-5 };
+}
+
+/** The scheduler's own timestep for one of diffusers, which may be rounded otherwise. */
+function nearest(timesteps: readonly number[], t: number): number {
+  return timesteps.reduce((a, b) => Math.abs(b - t) < Math.abs(a - t) ? b : a);
+}
+
 async function join(tensors: readonly Tensor[]): Promise<number[]> {
   const arrays = await Promise.all(tensors.map((x) => x.data()));
   return arrays.flatMap((array) => [...array]);
 }
 
-/** Not every class takes a list; TypeScript sees the number that all take. */
+/** Lists take the place of a number of steps. */
 function setTimesteps(scheduler: Scheduler, { num_inference_steps, set_timesteps_kwargs }: Trace): void {
-  const { timesteps } = set_timesteps_kwargs;
-  scheduler.setTimesteps((timesteps ? { timesteps } : num_inference_steps) as number);
+  const { timesteps, sigmas, mu, original_inference_steps, strength } = set_timesteps_kwargs;
+  const schedule = timesteps || sigmas ? { timesteps, sigmas, mu } : { steps: num_inference_steps, mu };
+  if (scheduler instanceof LCMScheduler || scheduler instanceof TCDScheduler) {
+    scheduler.setTimesteps(schedule, { originalInferenceSteps: original_inference_steps, strength });
+  } else {
+    scheduler.setTimesteps(mu === undefined && schedule.steps !== undefined ? num_inference_steps : schedule);
+  }
 }
 
 /** Arguments of step(): `use_clipped_model_output` → `useClippedModelOutput`. */

@@ -59,18 +59,82 @@ async function compare(a: string, b: string): Promise<{ largest: number; share: 
   return { largest, share: differ / x.data.length };
 }
 
-Deno.test("start.ts draws the picture that diffusers draws from the embedded model, and says how", () =>
+Deno.test("generate.ts draws the flower that diffusers draws from the embedded model, and says how", () =>
   inFolder(async (folder) => {
-    const { code, out, err } = await run(folder, "start.ts");
+    const { code, out, err } = await run(folder, "generate.ts");
+    assert.equal(code, 0, err);
+    const flower = join(folder, "denoise.png");
+    const { largest, share } = await compare(flower, join(root, "models/expected/flower_pndm_25.png"));
+    assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
+    assert.match(out, /^denoise\.png\nDrawn by (Dawn|Deno's WebGPU) on /);
+    assert.match(out, /set-up [\d.]+ s, load [\d.]+ s, compile [\d.]+ s, sample [\d.]+ s, save [\d.]+ s/);
+    assert.match(err, /100% 26\/26/); // PNDM calls the model once more than it has steps
+
+    const again = await run(folder, "generate.ts", "--replay", "denoise.png", "--out", "again.png");
+    assert.equal(again.code, 0, again.err);
+    assert.deepEqual(await compare(flower, join(folder, "again.png")), { largest: 0, share: 0 });
+  }));
+
+Deno.test("generate.ts swaps the scheduler and draws several pictures, each with its own seed", () =>
+  inFolder(async (folder) => {
+    const { code, err } = await run(
+      folder,
+      "generate.ts",
+      "a nice flower",
+      "--scheduler",
+      "UniPCMultistepScheduler",
+      "--count",
+      "2",
+    );
+    assert.equal(code, 0, err);
+    const first = await compare(
+      join(folder, "denoise-1.png"),
+      join(root, "models/expected/flower_unipc_25.png"),
+    );
+    assert.ok(
+      first.largest <= 1 && first.share < 0.01,
+      `differs by ${first.largest} on ${100 * first.share} %`,
+    );
+    assert.equal(JSON.parse((await readPng(join(folder, "denoise-2.png"))).text.denoise).seed, 1);
+  }));
+
+Deno.test("generate.ts tells wrong options in one line", () =>
+  inFolder(async (folder) => {
+    const wrong = [
+      ["--steps", "0"],
+      ["--steps", "x"],
+      ["--guidance", "NaN"],
+      ["--size", "64"],
+      ["--scheduler", "None"],
+      ["--nothing"],
+      ["a", "b"],
+      ["--size", "62x64"],
+    ];
+    for (const args of wrong) {
+      const { code, err } = await run(folder, "generate.ts", ...args);
+      assert.equal(code, 1, args.join(" "));
+      assert.equal(err.trim().split("\n").length, 1, err);
+    }
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+  }));
+
+Deno.test("stable_diffusion.ts, the notebook's loop, draws what diffusers draws with UniPC swapped in", () =>
+  inFolder(async (folder) => {
+    const { code, err } = await run(folder, "stable_diffusion.ts");
     assert.equal(code, 0, err);
     const { largest, share } = await compare(
-      join(folder, "face.png"),
-      join(root, "models/expected/ddpm_ddpm_50.png"),
+      join(folder, "stable_diffusion.png"),
+      join(root, "models/expected/flower_unipc_25.png"),
     );
     assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
-    assert.match(out, /face\.png \(32 x 32\), drawn by (Dawn|Deno's WebGPU) on /);
-    assert.match(out, /set-up [\d.]+ s, load [\d.]+ s, compile [\d.]+ s, sample [\d.]+ s, save [\d.]+ s/);
-    assert.match(err, /100% 50\/50/);
+  }));
+
+Deno.test("custom_loop.ts draws a picture", () =>
+  inFolder(async (folder) => {
+    const { code, err } = await run(folder, "custom_loop.ts", "a red apple", "a strawberry");
+    assert.equal(code, 0, err);
+    const { width, height } = await readPng(join(folder, "custom_loop.png"));
+    assert.deepEqual([width, height], [64, 64]);
   }));
 
 Deno.test("ddpm.ts draws from a flat folder of 2022 with pickled weights, and writes how it was made", () =>

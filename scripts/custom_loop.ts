@@ -1,0 +1,47 @@
+/**
+ * What only a loop of one's own can do: a picture that begins as one prompt and ends as another, with guidance that
+ * fades as the noise does. A start for experiments.
+ * Run: deno run -A scripts/custom_loop.ts [prompt] [other prompt] [seed]
+ */
+import "./plain_errors.ts";
+import { cat, manualSeed, openDevice, progress, randn, savePng } from "denoise";
+import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "denoise/models";
+import { EulerDiscreteScheduler } from "denoise/schedulers";
+import { CLIPTokenizer } from "denoise/tokenizers";
+
+const repo = `${import.meta.dirname}/../models/emoji-diffusion`;
+const [prompt = "a nice flower", other = "the sun", seed = "0"] = Deno.args;
+const guidance = { noisy: 6, clean: 2 };
+
+using _device = await openDevice();
+const tokenizer = await CLIPTokenizer.fromPretrained(repo);
+using encoder = await CLIPTextModel.fromPretrained(repo, { subfolder: "text_encoder" });
+using unet = await UNet2DConditionModel.fromPretrained(repo, { subfolder: "unet" });
+using vae = await AutoencoderKL.fromPretrained(repo, { subfolder: "vae" });
+const scheduler = await EulerDiscreteScheduler.fromPretrained(repo);
+scheduler.setTimesteps(30);
+
+const { inputIds } = tokenizer.encode(["", prompt, other]);
+const [empty, first, second] = encoder.forward(inputIds).lastHiddenState.chunk(3);
+const noise = randn([1, unet.config.in_channels, ...unet.sampleSize], {
+  generator: manualSeed(Number(seed)),
+});
+let latents = noise.mul(scheduler.initNoiseSigma);
+
+for await (const t of progress(scheduler.timesteps)) {
+  const noisiness = t / scheduler.timesteps[0]; // 1 at the first step, near 0 at the last
+  const wanted = second.lerp(first, noisiness); // the layout comes from one prompt, the details from the other
+  const scale = guidance.clean + (guidance.noisy - guidance.clean) * noisiness;
+  const input = scheduler.scaleModelInput(cat([latents, latents]), t);
+  const [uncond, cond] = unet.forward(input, t, cat([empty, wanted])).sample.chunk(2);
+  latents = scheduler.step(uncond.lerp(cond, scale), t, latents).prevSample;
+}
+
+const image = vae.decode(vae.unscaleLatents(latents)).sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
+await savePng("custom_loop.png", image, {
+  prompt,
+  other,
+  model: "models/emoji-diffusion",
+  seed: Number(seed),
+});
+console.log("custom_loop.png");

@@ -1,0 +1,181 @@
+import type { z } from "zod";
+import { bytesOf, type DType } from "../core/dtype.ts";
+import { formatShape } from "../core/shape.ts";
+import { type Tensor, tensor, zeros } from "../tensor/mod.ts";
+import {
+  type AutoencoderKLConfig,
+  autoencoderKLConfig,
+  autoencoderKLKeys,
+  scaleFactor,
+} from "./autoencoder_kl_config.ts";
+import { type AutoencoderKLWeights, type CoderRun, decodeKL, encodeKL } from "./autoencoder_kl_coders.ts";
+import { DiagonalGaussianDistribution } from "./autoencoder_kl_distribution.ts";
+import { bandsOf, type CoderLoad, smallestTile } from "./autoencoder_kl_memory.ts";
+import { tiled } from "./autoencoder_kl_tiles.ts";
+import { loadModel, type LoadOptions } from "./load.ts";
+import { Model, type Tensors } from "./model.ts";
+
+/** Options of `AutoencoderKL.encode` and `decode`. */
+export interface TileOptions {
+  /**
+   * Works in tiles of this side in pixels, where the picture is larger: for pictures beyond memory. Tiles overlap by a
+   * quarter and fade into each other as with diffusers' enable_tiling, whose tile is the config's sample_size. The
+   * result is near to that without tiles, no more: where only the adapter's limits on a tensor are in the way, pictures
+   * are taken in bands, without any seam, by default.
+   */
+  tile?: number;
+}
+
+/** Options of `AutoencoderKL.decodeChecked`. */
+export interface DecodeCheckedOptions extends TileOptions {
+  /** Told in one line where f16 was not enough; console.warn by default. */
+  onNotice?: (line: string) => void;
+}
+
+/**
+ * Brings pictures into latent space and back: the autoencoder of latent diffusion (Rombach et al. 2022,
+ * https://arxiv.org/abs/2112.10752), diffusers' AutoencoderKL.
+ */
+export class AutoencoderKL extends Model<AutoencoderKLConfig> {
+  /** Checks a config.json and fills in its defaults. */
+  static readonly schema: z.ZodType<AutoencoderKLConfig> = autoencoderKLConfig;
+  /** The keys that it knows. */
+  static readonly keys: z.ZodObject = autoencoderKLKeys;
+
+  /** Loads a model from a folder or a repository of the hub. */
+  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<AutoencoderKL> {
+    return loadModel(AutoencoderKL, pathOrRepo, options);
+  }
+
+  /** Pixels on the side of a latent: 8 in Stable Diffusion. */
+  get scaleFactor(): number {
+    return scaleFactor(this.config);
+  }
+
+  /** Type of activations: f32 where the config says that they overflow f16. */
+  get activationType(): DType {
+    return this.config.force_upcast ? "f32" : this.dtype;
+  }
+
+  /** Where in latent space a picture in [-1, 1] lies. image [B, C, H, W] → latents [B, L, H / f, W / f]. */
+  encode(image: Tensor, { tile }: TileOptions = {}): { latentDist: DiagonalGaussianDistribution } {
+    const { in_channels } = this.config;
+    this.#expectChannels("encode a picture", image, [in_channels, "H", "W"]);
+    const run = (x: Tensor) => this.#encodeWhole(x);
+    const sides = tile !== undefined && this.#tileSides(image.shape, 1, tile);
+    const moments = sides ? tiled(image, { from: sides.pixels, to: sides.latents }, run) : run(image);
+    return { latentDist: new DiagonalGaussianDistribution(moments) };
+  }
+
+  /** The picture of latents, in [-1, 1] but for overshoots. z [B, L, h, w] → [B, C, f h, f w]. */
+  decode(z: Tensor, { tile }: TileOptions = {}): { sample: Tensor } {
+    return { sample: this.#decode(z, tile, this.activationType) };
+  }
+
+  /** Like `decode`, but waits for what f16 gives, and decodes once more in f32 where that overflowed. */
+  async decodeChecked(
+    z: Tensor,
+    { tile, onNotice = console.warn }: DecodeCheckedOptions = {},
+  ): Promise<{ sample: Tensor }> {
+    const { sample } = this.decode(z, { tile });
+    if (this.activationType === "f32" || (await sample.data()).every(Number.isFinite)) return { sample };
+    onNotice("AutoencoderKL: f16 overflowed; decoding once more in f32");
+    return { sample: this.#decode(z, tile, "f32") };
+  }
+
+  /** Latents as the denoiser takes them, with variance 1. z [B, L, h, w]. */
+  scaleLatents(z: Tensor): Tensor {
+    const { scaling_factor, shift_factor } = this.config;
+    const channels = this.#channelStatistics();
+    if (channels) return z.sub(channels.mean).mul(scaling_factor).div(channels.std);
+    return (shift_factor ? z.sub(shift_factor) : z).mul(scaling_factor);
+  }
+
+  /** Latents as `decode` takes them, from those of the denoiser. latents [B, L, h, w]. */
+  unscaleLatents(latents: Tensor): Tensor {
+    const { scaling_factor, shift_factor } = this.config;
+    const channels = this.#channelStatistics();
+    if (channels) return latents.mul(channels.std).div(scaling_factor).add(channels.mean);
+    const z = latents.div(scaling_factor);
+    return shift_factor ? z.add(shift_factor) : z;
+  }
+
+  /** Traces both ways at the size the model was trained for. */
+  prepare(): void {
+    const { in_channels, latent_channels, sample_size } = this.config;
+    const [H, W] = typeof sample_size === "number" ? [sample_size, sample_size] : sample_size;
+    const f = this.scaleFactor;
+    const image = zeros([1, in_channels, H, W]);
+    const z = zeros([1, latent_channels, Math.ceil(H / f), Math.ceil(W / f)]);
+    const run = { dtype: this.activationType, bands: 1 };
+    this.rehearsed(keyOf("encode", run), { image }, this.#runEncoder(run));
+    this.rehearsed(keyOf("decode", run), { z }, this.#runDecoder(run));
+  }
+
+  #decode(z: Tensor, tile: number | undefined, dtype: DType): Tensor {
+    this.#expectChannels("decode latents", z, [this.config.latent_channels, "h", "w"]);
+    const run = (x: Tensor) => this.#decodeWhole(x, dtype);
+    const sides = tile !== undefined && this.#tileSides(z.shape, this.scaleFactor, tile);
+    return sides ? tiled(z, { from: sides.latents, to: sides.pixels }, run) : run(z);
+  }
+
+  #encodeWhole(image: Tensor): Tensor {
+    const [, , H, W] = image.shape;
+    const run = this.#plan("encode", image, [H, W], this.activationType);
+    return this.traced(keyOf("encode", run), { image }, this.#runEncoder(run)).moments;
+  }
+
+  #decodeWhole(z: Tensor, dtype: DType): Tensor {
+    const [, , h, w] = z.shape;
+    const run = this.#plan("decode", z, [h * this.scaleFactor, w * this.scaleFactor], dtype);
+    return this.traced(keyOf("decode", run), { z }, this.#runDecoder(run)).sample;
+  }
+
+  /** In one piece, or in the bands that the adapter's limits ask for. */
+  #plan(verb: CoderLoad["verb"], x: Tensor, [H, W]: [number, number], dtype: DType): CoderRun {
+    const load = { verb, B: x.shape[0], H, W, bytes: bytesOf(dtype) };
+    return { dtype, bands: bandsOf(x, load, this.config, x.device.limits.maxStorageBufferBindingSize) };
+  }
+
+  #runEncoder = (run: CoderRun) => ({ image }: Tensors): { moments: Tensor } => ({
+    moments: encodeKL(image, this.weights.tree as AutoencoderKLWeights, this.config, run),
+  });
+
+  #runDecoder = (run: CoderRun) => ({ z }: Tensors): { sample: Tensor } => ({
+    sample: decodeKL(z, this.weights.tree as AutoencoderKLWeights, this.config, run),
+  });
+
+  /** Sides of tiles, or undefined where the picture is one; `scale` is the pixels of a step in `shape`. */
+  #tileSides(
+    [, , H, W]: readonly number[],
+    scale: number,
+    tile: number,
+  ): { pixels: number; latents: number } | undefined {
+    const least = smallestTile(this.config);
+    if (!(tile > 0) || tile % least !== 0) {
+      throw new RangeError(
+        `Cannot work in tiles of ${tile}: expected a multiple of ${least}; e.g. { tile: ${8 * least} }`,
+      );
+    }
+    return Math.max(H, W) * scale > tile ? { pixels: tile, latents: tile / this.scaleFactor } : undefined;
+  }
+
+  #expectChannels(what: string, { shape }: Tensor, [channels, ...sides]: [number, string, string]): void {
+    if (shape.length === 4 && shape[1] === channels) return;
+    throw new RangeError(
+      `Cannot ${what}: expected shape [B, ${channels}, ${sides.join(", ")}], got ${formatShape(shape)}`,
+    );
+  }
+
+  /** [1, L, 1, 1] each, where the config has them. */
+  #channelStatistics(): { mean: Tensor; std: Tensor } | undefined {
+    const { latents_mean, latents_std, latent_channels: L } = this.config;
+    if (!latents_mean || !latents_std) return undefined;
+    return { mean: tensor(latents_mean, [1, L, 1, 1]), std: tensor(latents_std, [1, L, 1, 1]) };
+  }
+}
+
+/** What a trace depends on beside the shape. */
+function keyOf(verb: CoderLoad["verb"], { dtype, bands }: CoderRun): string {
+  return `${verb} in ${dtype}, ${bands} bands`;
+}

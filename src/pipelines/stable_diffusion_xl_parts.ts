@@ -1,0 +1,95 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { parseConfig, readJson } from "../io/config.ts";
+import { neededFiles, resolveRepo } from "../io/hub.ts";
+import {
+  AutoencoderKL,
+  CLIPTextModel,
+  CLIPTextModelWithProjection,
+  UNet2DConditionModel,
+} from "../models/mod.ts";
+import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
+import { CLIPTokenizer } from "../tokenizers/mod.ts";
+import { expectComponent, type PipelineOptions, readIndex } from "./pipeline.ts";
+
+/** What Stable Diffusion XL is made of; pipelines may share parts. */
+export interface StableDiffusionXLParts {
+  /** Brings latents to pictures and back. */
+  vae: AutoencoderKL;
+  /** The smaller text encoder; the refiner has none. */
+  textEncoder?: CLIPTextModel;
+  /** The larger text encoder, which embeds whole texts too. */
+  textEncoder2: CLIPTextModelWithProjection;
+  /** Of textEncoder; the refiner has none. */
+  tokenizer?: CLIPTokenizer;
+  /** Of textEncoder2. */
+  tokenizer2: CLIPTokenizer;
+  /** Predicts the noise. */
+  unet: UNet2DConditionModel;
+  /** Steps from noise to latents. */
+  scheduler: Scheduler;
+  /** Prompts without a negative one are set against zeros instead of the embedding of ""; true by default. */
+  forceZerosForEmptyPrompt?: boolean;
+  /** The model is told an aesthetic score instead of the target size, as the refiner is; false by default. */
+  requiresAestheticsScore?: boolean;
+}
+
+const TOKENIZERS = ["CLIPTokenizer", "CLIPTokenizerFast"];
+
+/** The parts of a Stable Diffusion XL repository. */
+export async function loadPartsXL(
+  pathOrRepo: string,
+  options: PipelineOptions,
+): Promise<StableDiffusionXLParts> {
+  const index = await readIndex(pathOrRepo, options);
+  const source = { ...options, revision: index.commit ?? options.revision };
+  const from = (subfolder: string) => ({ ...source, subfolder });
+  expectComponent(index, "vae", ["AutoencoderKL"]);
+  expectComponent(index, "unet", ["UNet2DConditionModel"]);
+  expectComponent(index, "text_encoder_2", ["CLIPTextModelWithProjection"]);
+  expectComponent(index, "tokenizer_2", TOKENIZERS);
+  const scheduler = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))];
+  const parts: StableDiffusionXLParts = {
+    ...await readSwitches(pathOrRepo, source),
+    tokenizer2: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer_2")),
+    scheduler: await scheduler.fromPretrained(pathOrRepo, from("scheduler")),
+    textEncoder2: await CLIPTextModelWithProjection.fromPretrained(pathOrRepo, from("text_encoder_2")),
+    unet: await UNet2DConditionModel.fromPretrained(pathOrRepo, from("unet")),
+    vae: await AutoencoderKL.fromPretrained(pathOrRepo, from("vae")),
+  };
+  if (!("text_encoder" in index.components)) return parts;
+  expectComponent(index, "text_encoder", ["CLIPTextModel"]);
+  expectComponent(index, "tokenizer", TOKENIZERS);
+  return {
+    ...parts,
+    tokenizer: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer")),
+    textEncoder: await CLIPTextModel.fromPretrained(pathOrRepo, from("text_encoder")),
+  };
+}
+
+/** Frees the models. */
+export function freePartsXL({ vae, textEncoder, textEncoder2, unet }: StableDiffusionXLParts): void {
+  for (const model of [vae, textEncoder, textEncoder2, unet]) model?.[Symbol.dispose]();
+}
+
+const switches = z.looseObject({
+  force_zeros_for_empty_prompt: z.boolean().default(true),
+  requires_aesthetics_score: z.boolean().default(false),
+});
+
+/** What model_index.json says beside the parts. */
+async function readSwitches(
+  pathOrRepo: string,
+  options: PipelineOptions,
+): Promise<Pick<StableDiffusionXLParts, "forceZerosForEmptyPrompt" | "requiresAestheticsScore">> {
+  const { folder } = await resolveRepo(pathOrRepo, {
+    ...options,
+    files: (listing) => neededFiles(listing, { kind: "pipeline" }),
+  });
+  const path = join(folder, "model_index.json");
+  const json = parseConfig(switches, await readJson(path), path);
+  return {
+    forceZerosForEmptyPrompt: json.force_zeros_for_empty_prompt,
+    requiresAestheticsScore: json.requires_aesthetics_score,
+  };
+}

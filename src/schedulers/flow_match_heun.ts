@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { type Tensor, weightedSum } from "../tensor/mod.ts";
+import { churned, type ChurnOptions } from "./churn.ts";
+import { doubled } from "./doubled.ts";
+import { type FlowConfig, FlowScheduler } from "./flow_scheduler.ts";
+import { checkedCount, readSchedule } from "./schedule.ts";
+import type { Schedule, StepOutput } from "./scheduler.ts";
+
+const f32 = Math.fround;
+
+const schema = z.looseObject({
+  num_train_timesteps: z.int().positive().default(1000),
+  shift: z.number().positive().default(1),
+});
+
+/** Heun's method along the velocity of a flow: two model calls a step, and one for the last. */
+export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
+  /** A scheduler with diffusers' defaults where `config` names nothing else. */
+  constructor(config: Partial<FlowConfig> = {}) {
+    super(schema, config);
+  }
+
+  /** Two model calls a step. */
+  override get order(): number {
+    return 2;
+  }
+
+  /** Spreads so many noise levels; the model is called twice at each but the first. */
+  setTimesteps(schedule: number | Schedule): void {
+    const { steps = 0 } = readSchedule(schedule, ["steps"]);
+    const T = this.config.num_train_timesteps;
+    const even = this.evenSigmas(checkedCount(steps, T), (sigma) => this.shifted(sigma));
+    const sigmas = even.map((sigma) => f32(this.shifted(sigma)));
+    this.timesteps = doubled(sigmas.map((sigma) => f32(sigma * T)));
+    this.sigmas = [...doubled(sigmas), 0];
+  }
+
+  /** One half of a step: Euler's step to σ', then, from the same sample, the step by the mean of both velocities. */
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: ChurnOptions = {}): StepOutput {
+    const index = this.enter(t);
+    const half = this.isSecondHalf(index) ? 1 : 0;
+    const [sigma, next] = this.sigmas.slice(index - half);
+    const from = churned(sample, sigma, this.sigmas.length - 1, options);
+    const [at, raised] = half === 0 ? [sigma, from.sigma] : [next, next]; // σ of the sample, and with new noise
+    const x0 = weightedSum([1, from.sample], [-at, modelOutput]);
+    const derivative = from.sample.sub(x0).div(raised);
+    const dt = next - from.sigma;
+    if (half === 0) {
+      const prevSample = weightedSum([1, from.sample], [dt, derivative]);
+      this.advance([from.sample, derivative]);
+      return { prevSample, predOriginalSample: x0 };
+    }
+    const [before, slope] = this.memory.tensors; // of the first half
+    const prevSample = weightedSum([1, before], [dt / 2, slope], [dt / 2, derivative]);
+    this.advance();
+    return { prevSample, predOriginalSample: x0 };
+  }
+}

@@ -1,0 +1,156 @@
+import { z } from "zod";
+import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
+import { AlphaScheduler } from "./alpha_scheduler.ts";
+import { type AlphaConfig, alphaConfig } from "./config.ts";
+import { readSchedule } from "./schedule.ts";
+import type { Schedule, StepOutput } from "./scheduler.ts";
+import { spacedTimesteps } from "./timesteps.ts";
+
+/** The keys of a PNDM scheduler_config.json. */
+export interface PNDMConfig extends AlphaConfig {
+  /** How β runs; PNDM knows these three. */
+  beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
+  /** What the model predicts; PNDM knows these two. */
+  prediction_type: "epsilon" | "v_prediction";
+  /** Begins with linear multisteps of low order instead of twelve model calls of Runge-Kutta. */
+  skip_prk_steps: boolean;
+  /** Whether the last step ends at ᾱ = 1, or at ᾱ_0. */
+  set_alpha_to_one: boolean;
+}
+
+const schema = z.looseObject({
+  ...alphaConfig,
+  clip_sample: z.boolean().default(false),
+  beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("linear"),
+  prediction_type: z.enum(["epsilon", "v_prediction"]).default("epsilon"),
+  skip_prk_steps: z.boolean().default(false),
+  set_alpha_to_one: z.boolean().default(false),
+});
+
+/** Adams-Bashforth weights of the outputs, the newest first, by how many there are (Liu et al. 2022, eq. 9). */
+const multistep = [
+  [1],
+  [3 / 2, -1 / 2],
+  [23 / 12, -16 / 12, 5 / 12],
+  [55 / 24, -59 / 24, 37 / 24, -9 / 24],
+];
+
+/** Runge-Kutta weights of the four model calls of a step. */
+const rungeKutta = [1 / 6, 1 / 3, 1 / 3, 1 / 6];
+
+/** Pseudo numerical methods for diffusion models (Liu et al. 2022, https://arxiv.org/abs/2202.09778). */
+export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
+  #stride = 0;
+  #steps = 0;
+  /** How many of the timesteps are of Runge-Kutta. */
+  #prk = 0;
+
+  /** A scheduler with diffusers' defaults where `config` names nothing else. */
+  constructor(config: Partial<PNDMConfig> = {}) {
+    super(schema, config, { knowsZeroSnr: false });
+  }
+
+  /** Spreads so many timesteps over those of training. Some of the first are visited more than once. */
+  setTimesteps(schedule: number | Schedule): void {
+    const { steps = 0 } = readSchedule(schedule, ["steps"]);
+    const { num_train_timesteps, skip_prk_steps } = this.config;
+    const timesteps = spacedTimesteps(this.config, steps);
+    const stride = Math.floor(num_train_timesteps / steps);
+    const prk = skip_prk_steps ? [] : rungeKuttaTimesteps(timesteps, stride);
+    this.timesteps = skip_prk_steps
+      ? [...timesteps.slice(0, 2), ...timesteps.slice(1)] // the first step is taken twice
+      : [...prk, ...timesteps.slice(3)];
+    [this.#steps, this.#stride, this.#prk] = [steps, stride, prk.length];
+  }
+
+  /** Steps that the user asked for. */
+  protected override get stepCount(): number {
+    return this.#steps;
+  }
+
+  /** Tells where a loop begins. Runge-Kutta steps cannot be entered half way. */
+  override setBeginIndex(index: number): void {
+    if (index > 0 && this.#prk > 0) {
+      throw new Error("Cannot begin within the Runge-Kutta steps of PNDM: set skip_prk_steps in the config");
+    }
+    super.setBeginIndex(index);
+  }
+
+  /** One model call's part of a step: Runge-Kutta at first unless the config skips it, then linear multistep. */
+  step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
+    const index = this.enter(t);
+    const prevSample = index < this.#prk
+      ? this.#stepRungeKutta(modelOutput, t, sample, index)
+      : this.#stepMultistep(modelOutput, t, sample, index - (this.beginIndex ?? 0));
+    const original = () => this.predictOriginal(modelOutput, this.alphasCumprod[t], sample);
+    return {
+      prevSample,
+      get predOriginalSample() {
+        return original();
+      },
+    };
+  }
+
+  #stepRungeKutta(modelOutput: Tensor, t: number, sample: Tensor, index: number): Tensor {
+    const place = index % 4;
+    const [start, ...before] = place === 0 ? [sample, ...this.memory.tensors] : this.memory.tensors;
+    const outputs = [...before.slice(0, place), modelOutput]; // of this step
+    const steps = place === 0 ? [modelOutput, ...before] : before.slice(place); // of each step the first, newest first
+    const to = place % 2 === 0 ? t - Math.floor(this.#stride / 2) : t;
+    const slope: Term[] = place < 3
+      ? [[1, modelOutput]]
+      : outputs.map((output, i): Term => [rungeKutta[i], output]);
+    const prevSample = this.#transfer(start, this.timesteps[index - place], to, slope);
+    this.advance(place < 3 ? [start, ...outputs, ...steps] : steps);
+    return prevSample;
+  }
+
+  /** `count` is that of the calls before. The second call takes the first step again, with the mean of both slopes. */
+  #stepMultistep(modelOutput: Tensor, t: number, sample: Tensor, count: number): Tensor {
+    if (count === 1) {
+      const [start, first] = this.memory.tensors;
+      const slope: Term[] = [[1 / 2, modelOutput], [1 / 2, first]];
+      const prevSample = this.#transfer(start, t + this.#stride, t, slope);
+      this.advance([first]);
+      return prevSample;
+    }
+    const outputs = [modelOutput, ...this.memory.tensors.slice(0, 3)]; // the newest first
+    const slope = multistep[outputs.length - 1].map((weight, i): Term => [weight, outputs[i]]);
+    const prevSample = this.#transfer(sample, t, t - this.#stride, slope);
+    this.advance(count === 0 ? [sample, modelOutput] : outputs);
+    return prevSample;
+  }
+
+  /** From one timestep to another along a slope, a weighted sum of model outputs (eq. 11). */
+  #transfer(sample: Tensor, from: number, to: number, slope: readonly Term[]): Tensor {
+    const a = this.alphasCumprod[from];
+    const aTo = to >= 0 ? this.alphasCumprod[to] : this.#finalAlpha;
+    const along = (a - aTo) / (a * Math.sqrt(1 - aTo) + Math.sqrt(a * (1 - a) * aTo)); // weight of ε
+    const isVelocity = this.config.prediction_type === "v_prediction";
+    const [ofOutput, ofSample] = isVelocity ? [Math.sqrt(a), Math.sqrt(1 - a)] : [1, 0]; // ε = √ᾱ v + √(1−ᾱ) x
+    return weightedSum(
+      [Math.sqrt(aTo / a) + along * ofSample, sample],
+      ...slope.map(([weight, output]): Term => [along * ofOutput * weight, output]),
+    );
+  }
+
+  /** ᾱ where the last step ends. */
+  get #finalAlpha(): number {
+    return this.config.set_alpha_to_one ? 1 : this.alphasCumprod[0];
+  }
+}
+
+/** The twelve timesteps of the first three steps: each at its begin, twice half way, and at its end. */
+function rungeKuttaTimesteps(timesteps: readonly number[], stride: number): number[] {
+  if (timesteps.length < 4) {
+    throw new RangeError(
+      `Cannot set timesteps: expected at least 4 steps, as PNDM begins with Runge-Kutta, got ${timesteps.length}; ` +
+        "or set skip_prk_steps in the config",
+    );
+  }
+  const half = Math.floor(stride / 2);
+  return [0, 1, 2].flatMap((i) => {
+    const [begin, end] = timesteps.slice(i, i + 2);
+    return [begin, end + half, end + half, end];
+  });
+}

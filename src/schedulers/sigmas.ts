@@ -1,0 +1,129 @@
+import { z } from "zod";
+import { betaQuantile } from "./beta_quantile.ts";
+import { alphasCumprod, type BetaConfig } from "./betas.ts";
+import { linspace, linspaceF32 } from "./linspace.ts";
+
+const f32 = Math.fround;
+
+/** Which spread of noise levels replaces that of the timesteps; at most one. */
+export interface SigmaConfig {
+  /** Even in σ^(1/7) (Karras et al. 2022, eq. 5). */
+  use_karras_sigmas: boolean;
+  /** Even in log σ. */
+  use_exponential_sigmas: boolean;
+  /** By the quantiles of a Beta(0.6, 0.6) distribution (Lee et al. 2024, https://arxiv.org/abs/2407.12173). */
+  use_beta_sigmas: boolean;
+  /** The smallest σ of such a spread; the smallest of training when left out. */
+  sigma_min?: number | null;
+  /** The largest σ of such a spread; the largest of training when left out. */
+  sigma_max?: number | null;
+}
+
+/** The schema of SigmaConfig. */
+export const sigmaConfig = {
+  use_karras_sigmas: z.boolean().nullish().transform(Boolean),
+  use_exponential_sigmas: z.boolean().nullish().transform(Boolean),
+  use_beta_sigmas: z.boolean().nullish().transform(Boolean),
+  sigma_min: z.number().min(0).nullish(),
+  sigma_max: z.number().positive().nullish(),
+};
+
+/** Where the last step ends: at the clean image, or at the smallest σ of training. */
+export type FinalSigmas = "zero" | "sigma_min";
+
+/** What training did at each timestep, in f32 as torch has it. */
+export interface SigmaTable {
+  /** ᾱ_t. */
+  alphasCumprod: Float32Array;
+  /** σ_t = √((1 − ᾱ_t) / ᾱ_t), the noise beside an image of unit scale; rising. */
+  sigmas: Float32Array;
+  /** log σ_t. */
+  logSigmas: Float32Array;
+}
+
+/** The table of a config. Where training ended at pure noise, its ᾱ is kept just above 0 and σ finite. */
+export function sigmaTable(config: BetaConfig): SigmaTable {
+  const bars = alphasCumprod(config);
+  if (config.rescale_betas_zero_snr) bars[bars.length - 1] = 2 ** -24;
+  const sigmas = bars.map((bar) => Math.sqrt(f32(f32(1 - bar) / bar)));
+  return { alphasCumprod: bars, sigmas, logSigmas: sigmas.map(Math.log) };
+}
+
+/** Reads a table between its whole indices as `numpy.interp` does; outside it holds the ends. */
+export function interpolate(table: ArrayLike<number>, at: number): number {
+  const last = table.length - 1;
+  if (at <= 0) return table[0];
+  if (at >= last) return table[last];
+  const i = Math.floor(at);
+  return (table[i + 1] - table[i]) * (at - i) + table[i];
+}
+
+/** `count` + 1 noise levels even in log σ from the last of a rising table to its first, rounded as `torch.linspace`. */
+export function logLinearSigmas(sigmas: Float32Array | readonly number[], count: number): number[] {
+  const [low, high] = [sigmas[0], sigmas[sigmas.length - 1]].map(Math.log);
+  return [...linspaceF32(high, low, count + 1).map(Math.exp)];
+}
+
+/** `count` falling noise levels as the config spreads them over a range, or none where it leaves that to the timesteps. */
+export function spreadSigmas(
+  config: SigmaConfig,
+  range: { max: number; min: number },
+  count: number,
+): number[] | undefined {
+  const chosen = chosenSpreads(config);
+  if (chosen.length > 1) {
+    throw new RangeError(`Cannot spread sigmas: expected at most one spread, got ${chosen.join(" and ")}`);
+  }
+  if (chosen.length === 0) return undefined;
+  return spreads[chosen[0]](config.sigma_max ?? range.max, config.sigma_min ?? range.min, count);
+}
+
+/** Which spreads a config asks for. */
+export function chosenSpreads(config: SigmaConfig): (keyof typeof spreads)[] {
+  return (Object.keys(spreads) as (keyof typeof spreads)[]).filter((key) => config[key]);
+}
+
+const spreads = {
+  use_karras_sigmas: (max: number, min: number, count: number) => {
+    const rho = 7;
+    const [high, low] = [max ** (1 / rho), min ** (1 / rho)];
+    return linspace(0, 1, count).map((ramp) => (high + ramp * (low - high)) ** rho);
+  },
+  use_exponential_sigmas: (max: number, min: number, count: number) =>
+    linspace(Math.log(max), Math.log(min), count).map(Math.exp),
+  use_beta_sigmas: (max: number, min: number, count: number) =>
+    linspace(0, 1, count).map((ramp) => min + betaQuantile(1 - ramp, 0.6) * (max - min)),
+};
+
+/** `count` falling noise levels even in log SNR (Lu et al. 2022), as λ = −log σ where the image has unit scale. */
+export function luSigmas(logSigmas: Float32Array, count: number): number[] {
+  const [low, high] = [logSigmas[0], logSigmas[logSigmas.length - 1]];
+  return linspace(0, 1, count).map((ramp) => Math.exp(high + ramp * (low - high)));
+}
+
+/** `count` falling noise levels of a flow, x_σ = (1 − σ) x_0 + σ ε, shifted towards 1; the clean end is left out. */
+export function flowSigmas(trainTimesteps: number, count: number, shift: number): number[] {
+  return linspace(1, 1 / trainTimesteps, count + 1).map((alpha) => 1 - alpha)
+    .map((sigma) => shift * sigma / (1 + (shift - 1) * sigma)).reverse().slice(0, -1);
+}
+
+/**
+ * The timestep, perhaps between two, at which training had so much noise; it is linear in log σ between them.
+ * numpy takes the logarithm in the precision of its argument: `round` is Math.fround where sigma is f32 there.
+ */
+export function sigmaToTimestep(
+  sigma: number,
+  logSigmas: Float32Array,
+  round: (x: number) => number = (x) => x,
+): number {
+  const logSigma = round(Math.log(Math.max(sigma, 1e-10)));
+  const i = Math.min(Math.max(logSigmas.findLastIndex((low) => low <= logSigma), 0), logSigmas.length - 2);
+  const [low, high] = [logSigmas[i], logSigmas[i + 1]];
+  const w = Math.min(Math.max(round(round(low - logSigma) / f32(low - high)), 0), 1);
+  return round(1 - w) * i + w * (i + 1);
+}
+
+/** σ where the last step ends. */
+export function finalSigma(type: FinalSigmas, sigmas: ArrayLike<number>): number {
+  return type === "zero" ? 0 : sigmas[0];
+}

@@ -1,0 +1,69 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { BinaryFile } from "../io/binary_file.ts";
+import { parseConfig, readJson } from "../io/config.ts";
+import { damaged, quote } from "../io/refusal.ts";
+import { type AddedToken, addedToken } from "./added_tokens.ts";
+
+/** What a byte-pair encoding is made of. */
+export interface ClipVocabulary {
+  /** Ids by token; "</w>" ends a word. */
+  readonly vocab: Readonly<Record<string, number>>;
+  /** Pairs of tokens that become one, those of the most common words first. */
+  readonly merges: readonly (readonly [string, string])[];
+  /** Tokens that a tokenizer.json lists beside its vocabulary. */
+  readonly addedTokens: readonly AddedToken[];
+}
+
+const vocabulary = z.record(z.string(), z.int().nonnegative());
+
+const pair = z.union([
+  z.string().transform((text) => text.split(" ")).refine((parts) => parts.length === 2, "two tokens"),
+  z.array(z.string()).length(2),
+]).transform((parts) => parts as [string, string]);
+
+const tokenizerJson = z.looseObject({
+  model: z.looseObject({ type: z.literal("BPE").default("BPE"), vocab: vocabulary, merges: z.array(pair) }),
+  added_tokens: z.array(addedToken).default([]),
+});
+
+/** Reads tokenizer.json, or else vocab.json with merges.txt. */
+export async function readVocabulary(folder: string, names: ReadonlySet<string>): Promise<ClipVocabulary> {
+  if (names.has("tokenizer.json")) {
+    const path = join(folder, "tokenizer.json");
+    const { model: { vocab, merges }, added_tokens } = parseConfig(tokenizerJson, await readJson(path), path);
+    return checked({ vocab, merges, addedTokens: added_tokens }, path);
+  }
+  const path = join(folder, "vocab.json");
+  const vocab = parseConfig(vocabulary, await readJson(path), path);
+  if (!names.has("merges.txt")) {
+    throw new Error(
+      `Cannot load ${folder}: expected merges.txt beside vocab.json, got none; download it too`,
+    );
+  }
+  const mergesPath = join(folder, "merges.txt");
+  return checked({ vocab, merges: await readMerges(mergesPath), addedTokens: [] }, mergesPath);
+}
+
+/** Throws unless all that merging uses and gives has an id. */
+function checked(vocabulary: ClipVocabulary, path: string): ClipVocabulary {
+  const has = (token: string) => Object.hasOwn(vocabulary.vocab, token);
+  const stranger = vocabulary.merges.find(([a, b]) => !has(a) || !has(b) || !has(a + b));
+  if (!stranger) return vocabulary;
+  throw new TypeError(
+    `Cannot load ${path}: expected merges of tokens in the vocabulary, got ${quote(stranger.join(" "))}; ` +
+      "take both from one tokenizer",
+  );
+}
+
+/** Lines of two tokens each, behind one of the format's version. */
+async function readMerges(path: string): Promise<[string, string][]> {
+  using file = await BinaryFile.open(path);
+  const text = new TextDecoder().decode(await file.read(0, file.size));
+  const lines = text.replace(/^#version.*\n/, "").replace(/\s+$/, "").split(/\r?\n/);
+  return lines.map((line, i) => {
+    const tokens = line.split(" ");
+    if (tokens.length === 2) return tokens as [string, string];
+    throw damaged(path, "two tokens a line", `${quote(line)} as pair ${i + 1}`);
+  });
+}

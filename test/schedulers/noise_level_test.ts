@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
+import { manualSeed } from "../../src/random/mod.ts";
+import {
+  EulerDiscreteScheduler,
+  FlowMatchEulerDiscreteScheduler,
+  HeunDiscreteScheduler,
+  KDPM2AncestralDiscreteScheduler,
+  KDPM2DiscreteScheduler,
+  LCMScheduler,
+  LMSDiscreteScheduler,
+  TCDScheduler,
+} from "../../src/schedulers/mod.ts";
+import { tensor } from "../../src/tensor/mod.ts";
+import { assertRelativelyClose } from "../support/close.ts";
+
+const sample = () => tensor([1, -2, 3, -4], [1, 1, 2, 2]);
+const output = () => tensor([0.5, 0.25, -0.5, 1], [1, 1, 2, 2]);
+
+Deno.test("schedulers over noise levels say what is missing before setTimesteps()", () => {
+  const scheduler = new EulerDiscreteScheduler();
+  const message =
+    "Cannot use EulerDiscreteScheduler: expected timesteps, got none; call setTimesteps(steps) first";
+  assert.throws(() => scheduler.initNoiseSigma, { message });
+  assert.throws(() => scheduler.sigmas, { message });
+});
+
+Deno.test("a step is refused twice, and with another timestep, before the model's input is scaled", async () => {
+  using _device = await openDevice();
+  const scheduler = new EulerDiscreteScheduler();
+  scheduler.setTimesteps(3);
+  assert.deepEqual(scheduler.timesteps, [999, 499.5, 0]);
+  scheduler.step(output(), 999, sample());
+  assert.throws(() => scheduler.scaleModelInput(sample(), 999), /timestep 999 twice: the next is 499\.5/);
+  assert.throws(() => scheduler.step(output(), 0, sample()), /timestep 0: expected 499\.5, the next one/);
+});
+
+Deno.test("a step of two model calls cannot begin at its second", async () => {
+  using _device = await openDevice();
+  for (const scheduler of [new HeunDiscreteScheduler(), new KDPM2DiscreteScheduler()]) {
+    scheduler.setTimesteps(4);
+    scheduler.setBeginIndex(3);
+    const t = scheduler.timesteps[3];
+    assert.throws(() => scheduler.step(output(), t, sample()), {
+      name: "RangeError",
+      message: `Cannot step at timestep ${t}: a step of two model calls cannot begin at its second`,
+    });
+  }
+});
+
+Deno.test("lists are refused where the config spreads sigmas, where they rise, and where the class takes none", () => {
+  const karras = new EulerDiscreteScheduler({ use_karras_sigmas: true });
+  assert.throws(() => karras.setTimesteps({ timesteps: [900, 100] }), {
+    message: "Cannot set timesteps by a list: the config spreads sigmas by use_karras_sigmas",
+  });
+  const both = new HeunDiscreteScheduler({ use_karras_sigmas: true, use_beta_sigmas: true });
+  assert.throws(
+    () => both.setTimesteps(5),
+    /expected at most one spread, got use_karras_sigmas and use_beta/,
+  );
+  const euler = new EulerDiscreteScheduler();
+  assert.throws(() => euler.setTimesteps({ timesteps: [100, 900] }), /got 900 at index 1/);
+  assert.throws(() => euler.setTimesteps({ sigmas: [1] }), /expected at least two/);
+  assert.throws(() => euler.setTimesteps(0), /expected 1 to 1000 steps \(num_train_timesteps\), got 0/);
+  const lms = new LMSDiscreteScheduler();
+  assert.throws(() => lms.setTimesteps({ timesteps: [900, 100] }), /expected steps, got timesteps/);
+});
+
+Deno.test("LMSDiscreteScheduler begins with Euler's step wherever a loop begins", async () => {
+  using _device = await openDevice();
+  const [lms, euler] = [new LMSDiscreteScheduler(), new EulerDiscreteScheduler()];
+  const samples = await Promise.all([lms, euler].map((scheduler) => {
+    scheduler.setTimesteps(10);
+    const [t] = scheduler.sliceByStrength(0.5);
+    return scheduler.step(output(), t, sample()).prevSample.data();
+  }));
+  assertRelativelyClose(samples[0], samples[1], 1e-6, "sample");
+  assert.throws(
+    () => lms.step(output(), lms.timesteps[6], sample(), { order: 0 }),
+    /order of at least 1, got 0/,
+  );
+});
+
+Deno.test("distilled models are refused more steps than their distillation had", () => {
+  for (const scheduler of [new LCMScheduler(), new TCDScheduler()]) {
+    assert.throws(() => scheduler.setTimesteps(51), {
+      name: "RangeError",
+      message: "Cannot set timesteps: expected 1 to 50 steps, as many as the model was distilled for, got 51",
+    });
+    assert.throws(() => scheduler.setTimesteps(4, { strength: 0 }), /strength above 0 and up to 1, got 0/);
+    scheduler.setTimesteps(4, { strength: 0.5 });
+    assert.deepEqual(scheduler.timesteps, [499, 379, 259, 139]);
+  }
+  const wide = new LCMScheduler({ original_inference_steps: 2000 });
+  assert.throws(() => wide.setTimesteps(4), /expected 1 to 1000 original_inference_steps .*, got 2000/);
+});
+
+Deno.test("TCDScheduler refuses an eta beyond 1, and ε from pure noise", async () => {
+  using _device = await openDevice();
+  const scheduler = new TCDScheduler({ rescale_betas_zero_snr: true });
+  scheduler.setTimesteps(4);
+  assert.throws(() => scheduler.step(output(), 999, sample(), { eta: 2 }), /expected eta from 0 to 1, got 2/);
+  assert.throws(() => scheduler.step(output(), 999, sample()), /Cannot step from pure noise/);
+});
+
+Deno.test("FlowMatchEulerDiscreteScheduler finds mu on the line through the config's two points", () => {
+  const scheduler = new FlowMatchEulerDiscreteScheduler({ use_dynamic_shifting: true });
+  assert.equal(scheduler.muFor(256), 0.5);
+  assert.ok(Math.abs(scheduler.muFor(4096) - 1.15) < 1e-12);
+  assert.ok(Math.abs(scheduler.muFor(1024) - 0.63) < 1e-12);
+  assert.throws(() => scheduler.setTimesteps(4), {
+    name: "TypeError",
+    message:
+      "Cannot set timesteps: expected mu, as use_dynamic_shifting is set, got undefined; take muFor(imageSeqLen)",
+  });
+  scheduler.setTimesteps({ sigmas: [1, 0.75, 0.5, 0.25], mu: scheduler.muFor(1024) });
+  assert.equal(scheduler.timesteps[0], 1000);
+});
+
+Deno.test("FlowMatchEulerDiscreteScheduler refuses lists that do not match, and one σ to stretch", () => {
+  const scheduler = new FlowMatchEulerDiscreteScheduler();
+  assert.throws(() => scheduler.setTimesteps({ sigmas: [1, 0.5], timesteps: [1000] }), {
+    message: "Cannot set timesteps: expected as many as sigmas, got 1 and 2",
+  });
+  assert.throws(
+    () => scheduler.setTimesteps({ sigmas: [1.5, 0.5] }),
+    /at most 1 to at least 0, got 1.5 at index 0/,
+  );
+  const stretching = new FlowMatchEulerDiscreteScheduler({ shift_terminal: 0.1 });
+  assert.throws(() => stretching.setTimesteps(1), /expected the last below 1; use more steps/);
+});
+
+Deno.test("ancestral noise levels stay numbers where torch's rounding makes them NaN", async () => {
+  using _device = await openDevice();
+  const scheduler = new KDPM2AncestralDiscreteScheduler({ beta_schedule: "squaredcos_cap_v2" });
+  scheduler.setTimesteps(4);
+  const generator = manualSeed(7);
+  let x = sample();
+  for (const t of scheduler.timesteps) x = scheduler.step(output(), t, x, { generator }).prevSample;
+  assert.ok([...await x.data()].every(Number.isFinite));
+});
