@@ -1,9 +1,7 @@
 // Group normalisation without its affine part: y = (x - mean) / sqrt(var + eps), statistics per group of channels.
 // x, y: [B, pixels, C] (channels last), x with strides x_image and x_pixel. One workgroup per (group, image); a lane
 // takes whole pixels, whose `width` channels of the group lie side by side.
-// The variance has a pass of its own: E[x^2] - mean^2 cancels in f32 when |mean| is large. The same pass
-// corrects the mean by what its rounding left over.
-// After lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl.
+// After lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl, lib/group_moments.wgsl.
 struct Params {
   images: u32,
   groups: u32,
@@ -28,34 +26,13 @@ fn main(
   if (image >= params.images) { return; }
   let first_channel = number % params.groups * params.width;
   let first = params.x_offset + image * params.x_image + first_channel;
-  let count = f32(params.pixels * params.width);
-
-  var sum = Value();
-  for (var pixel = lane; pixel < params.pixels; pixel += WG) {
-    let start = first + pixel * params.x_pixel;
-    for (var c = 0u; c < params.width; c += LANES) {
-      sum += load(start + c);
-    }
-  }
-  let mean = workgroup_sum(total(sum), lane) / count;
-
-  var squares = Value();
-  var rests = Value();
-  for (var pixel = lane; pixel < params.pixels; pixel += WG) {
-    let start = first + pixel * params.x_pixel;
-    for (var c = 0u; c < params.width; c += LANES) {
-      let d = load(start + c) - mean;
-      squares += d * d;
-      rests += d;
-    }
-  }
-  let rest = workgroup_sum(total(rests), lane) / count;
-  let scale = inverseSqrt(workgroup_sum(total(squares), lane) / count - rest * rest + params.eps);
+  let m = group_moments(first, lane);
+  let scale = inverseSqrt(m.variance + params.eps);
 
   for (var pixel = lane; pixel < params.pixels; pixel += WG) {
     let start = first + pixel * params.x_pixel;
     for (var c = 0u; c < params.width; c += LANES) {
-      store(image, pixel, first_channel + c, (load(start + c) - mean - rest) * scale);
+      store(image, pixel, first_channel + c, (load(start + c) - m.mean - m.rest) * scale);
     }
   }
 }

@@ -35,6 +35,8 @@ export interface PipelineIndex {
   readonly className: string;
   /** Class of each component, e.g. { unet: "UNet2DModel" }. */
   readonly components: Readonly<Record<string, string>>;
+  /** All that the file says, e.g. flags beside the components. */
+  readonly json: Readonly<Record<string, unknown>>;
   /** Commit of the repository; a local folder has none. */
   readonly commit?: string;
 }
@@ -51,7 +53,7 @@ export async function readIndex(pathOrRepo: string, options: PipelineOptions): P
     const named = component.safeParse(value);
     return named.success && named.data[1] ? [[name, named.data[1]]] : [];
   });
-  return { className: json._class_name, components: Object.fromEntries(components), commit };
+  return { className: json._class_name, components: Object.fromEntries(components), json, commit };
 }
 
 /** Throws unless the index names `className` for a component. */

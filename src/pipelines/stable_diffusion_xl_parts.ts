@@ -1,7 +1,5 @@
-import { join } from "node:path";
 import { z } from "zod";
-import { parseConfig, readJson } from "../io/config.ts";
-import { neededFiles, resolveRepo } from "../io/hub.ts";
+import { parseConfig } from "../io/config.ts";
 import {
   AutoencoderKL,
   CLIPTextModel,
@@ -10,7 +8,7 @@ import {
 } from "../models/mod.ts";
 import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { CLIPTokenizer } from "../tokenizers/mod.ts";
-import { expectComponent, type PipelineOptions, readIndex } from "./pipeline.ts";
+import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./pipeline.ts";
 
 /** What Stable Diffusion XL is made of; pipelines may share parts. */
 export interface StableDiffusionXLParts {
@@ -50,7 +48,7 @@ export async function loadPartsXL(
   expectComponent(index, "tokenizer_2", TOKENIZERS);
   const scheduler = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))];
   const parts: StableDiffusionXLParts = {
-    ...await readSwitches(pathOrRepo, source),
+    ...readSwitches(index),
     tokenizer2: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer_2")),
     scheduler: await scheduler.fromPretrained(pathOrRepo, from("scheduler")),
     textEncoder2: await CLIPTextModelWithProjection.fromPretrained(pathOrRepo, from("text_encoder_2")),
@@ -78,18 +76,12 @@ const switches = z.looseObject({
 });
 
 /** What model_index.json says beside the parts. */
-async function readSwitches(
-  pathOrRepo: string,
-  options: PipelineOptions,
-): Promise<Pick<StableDiffusionXLParts, "forceZerosForEmptyPrompt" | "requiresAestheticsScore">> {
-  const { folder } = await resolveRepo(pathOrRepo, {
-    ...options,
-    files: (listing) => neededFiles(listing, { kind: "pipeline" }),
-  });
-  const path = join(folder, "model_index.json");
-  const json = parseConfig(switches, await readJson(path), path);
+function readSwitches(
+  { json }: PipelineIndex,
+): Pick<StableDiffusionXLParts, "forceZerosForEmptyPrompt" | "requiresAestheticsScore"> {
+  const read = parseConfig(switches, json, "model_index.json");
   return {
-    forceZerosForEmptyPrompt: json.force_zeros_for_empty_prompt,
-    requiresAestheticsScore: json.requires_aesthetics_score,
+    forceZerosForEmptyPrompt: read.force_zeros_for_empty_prompt,
+    requiresAestheticsScore: read.requires_aesthetics_score,
   };
 }

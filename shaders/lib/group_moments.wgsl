@@ -1,0 +1,34 @@
+// Mean and variance of a group of channels of one image, by all invocations of a workgroup: a lane takes whole pixels,
+// whose `width` channels of the group lie side by side. x: [B, pixels, C] (channels last).
+// Two passes: E[x^2] - mean^2 cancels in f32 when |mean| is large. The second also corrects the mean by what its rounding
+// left over. After lib/values_*.wgsl, lib/reduction.wgsl; the kernel's Params have pixels, width and x_pixel.
+struct Moments {
+  mean: f32,
+  rest: f32, // what the mean's rounding left over: the mean is mean + rest
+  variance: f32,
+}
+
+fn group_moments(first: u32, lane: u32) -> Moments {
+  let count = f32(params.pixels * params.width);
+  var sum = Value();
+  for (var pixel = lane; pixel < params.pixels; pixel += WG) {
+    let start = first + pixel * params.x_pixel;
+    for (var c = 0u; c < params.width; c += LANES) {
+      sum += load(start + c);
+    }
+  }
+  let mean = workgroup_sum(total(sum), lane) / count;
+
+  var squares = Value();
+  var rests = Value();
+  for (var pixel = lane; pixel < params.pixels; pixel += WG) {
+    let start = first + pixel * params.x_pixel;
+    for (var c = 0u; c < params.width; c += LANES) {
+      let d = load(start + c) - mean;
+      squares += d * d;
+      rests += d;
+    }
+  }
+  let rest = workgroup_sum(total(rests), lane) / count;
+  return Moments(mean, rest, workgroup_sum(total(squares), lane) / count - rest * rest);
+}

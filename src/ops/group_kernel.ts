@@ -1,0 +1,36 @@
+import moments from "../../shaders/lib/group_moments.wgsl" with { type: "text" };
+import { size } from "../core/shape.ts";
+import type { SourcePart } from "../gpu/pipelines.ts";
+import { GRID, REDUCTION, type Tensor } from "../tensor/mod.ts";
+import { valuesOf } from "./sources.ts";
+
+/** What kernels that go over groups of channels share: the picture as [B, C, pixels, 1], and how they read it. */
+export interface GroupKernel {
+  readonly image: Tensor;
+  /** The snippets in front of the kernel. */
+  readonly code: readonly SourcePart[];
+  /** Channels that a group's kernel takes at once. */
+  readonly width: 1 | 4;
+  readonly set: Readonly<Record<string, string | number>>;
+  readonly params: Readonly<Record<string, number>>;
+  readonly workgroups: number;
+}
+
+/** Prepares a kernel of one workgroup per group and image. x [B, C, ...]. */
+export function groupKernel(x: Tensor, groups: number): GroupKernel {
+  const [B, C, ...sides] = x.shape;
+  const pixels = size(sides);
+  const flat = x.reshape([B, C, pixels, 1]);
+  const image = flat.strides[1] === 1 ? flat : flat.channelsLast();
+  const width = C / groups;
+  const [x_image, , x_pixel] = image.strides;
+  const values = valuesOf(width, image.offset, x_image, x_pixel);
+  return {
+    image,
+    code: [GRID, values.part, REDUCTION, { name: "shaders/lib/group_moments.wgsl", text: moments }],
+    width: values.width,
+    set: { X: x.dtype, WG: x.device.traits.software ? 8 : 256 },
+    params: { images: B, groups, pixels, width, x_offset: image.offset, x_image, x_pixel },
+    workgroups: B * groups,
+  };
+}
