@@ -1,6 +1,8 @@
 import type { Tensor } from "denoise";
 import { attention, conv2d, groupNorm, layerNorm, linear, matmul } from "denoise/ops";
+import { fluxCases } from "./flux.ts";
 import { noiseImage, noiseTensor } from "./random.ts";
+import { t5Case } from "./t5.ts";
 
 /** What is computed, in words that the peers read too. Every layer's output has the shape of the next one's input. */
 export type Problem =
@@ -10,10 +12,21 @@ export type Problem =
   | { op: "attention"; heads: number; queries: number; keys: number; width: number }
   | { op: "groupNorm"; channels: number; side: number }
   | { op: "layerNorm"; rows: number; width: number }
-  | { op: "unet"; config: object; side: number };
+  | {
+    op: "flux";
+    kind: "dual" | "single";
+    image: number;
+    text: number;
+    width: number;
+    heads: number;
+    axes: number[];
+  }
+  | { op: "t5"; tokens: number; width: number; hidden: number; heads: number; headWidth: number }
+  | { op: "unet"; config: object; batch: number; side: number }
+  | { op: "decoder"; config: object; side: number };
 
 /** The groups that `--only` names. */
-export const GROUPS = ["matmul", "conv", "attention", "norm"] as const;
+export const GROUPS = ["matmul", "conv", "attention", "norm", "flux", "t5"] as const;
 
 /** One row of the table. */
 export interface Case {
@@ -48,6 +61,8 @@ export function casesFor({ software, quick }: { software: boolean; quick: boolea
     attentionCase(1, 256, 256, 512),
     groupNormCase(320, 64),
     layerNormCase(4096, 320),
+    ...fluxCases({ software }),
+    t5Case({ software }),
   ];
   const small = [
     matmulCase(512),

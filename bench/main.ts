@@ -1,7 +1,8 @@
 /**
- * Measures kernels at the sizes of Stable Diffusion 1.x and DDPM, and the step of the real DDPM UNet, in turns with torch
- * on the CPU and onnxruntime's WebGPU provider where a Python has them. Compilation starts from an empty driver cache.
- * Run: deno task bench [--only matmul,conv,attention,norm,unet] [--quick] [--python PATH] [--json FILE]
+ * Measures kernels at the sizes of Stable Diffusion 1.x and DDPM, the steps of the real DDPM and Stable Diffusion 1.5 UNets
+ * and the decoder, in turns with torch on the CPU and onnxruntime's WebGPU provider where a Python has them. Compilation
+ * starts from an empty driver cache. `sd` writes a file of 3.4 GB for a while, and on a CPU takes 8 GB of memory.
+ * Run: deno task bench [--only matmul,conv,attention,norm,flux,t5,unet,sd] [--quick] [--python PATH] [--json FILE]
  */
 import { parseArgs } from "node:util";
 import { openDevice } from "denoise";
@@ -10,12 +11,15 @@ import { gpuTime, measureCase, type Row } from "./kernels.ts";
 import { measurePeak } from "./peak.ts";
 import { Peer } from "./peer.ts";
 import { format, type Report } from "./report.ts";
-import { measureStep, type StepRow } from "./step.ts";
-import { seededUNet } from "./unet.ts";
+import type { StepRow } from "./step.ts";
+import { ddpmSteps, stableDiffusionSteps } from "./steps.ts";
+
+const MODELS = { unet: ddpmSteps, sd: stableDiffusionSteps };
+const names = [...GROUPS, ...Object.keys(MODELS)];
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: "string", default: [...GROUPS, "unet"].join() },
+    only: { type: "string", default: names.join() },
     quick: { type: "boolean", default: false },
     python: { type: "string", default: Deno.env.get("DENOISE_PYTHON") ?? "python3" },
     json: { type: "string" },
@@ -23,9 +27,9 @@ const { values: options } = parseArgs({
 });
 const { quick, python } = options;
 const only = new Set(options.only.split(","));
-const unknown = [...only].find((name) => ![...GROUPS, "unet"].includes(name));
+const unknown = [...only].find((name) => !names.includes(name));
 if (unknown !== undefined) {
-  console.error(`Cannot measure "${unknown}": expected some of ${[...GROUPS, "unet"].join(", ")}`);
+  console.error(`Cannot measure "${unknown}": expected some of ${names.join(", ")}`);
   Deno.exit(2);
 }
 
@@ -59,11 +63,11 @@ async function measure(): Promise<Report> {
   peak = Math.max(peak, await measurePeak(device)); // the machine may have been busy the first time
 
   const steps: StepRow[] = [];
-  if (only.has("unet")) {
-    using unet = await seededUNet();
-    for (const side of quick ? [64] : [64, 256]) {
-      console.error(`DDPM UNet step ${side}²`);
-      steps.push(await measureStep(unet, side, device, torch, { ...patience, mostMs: 6000 }));
+  for (const [name, measureSteps] of Object.entries(MODELS)) {
+    if (!only.has(name)) continue;
+    for await (const row of measureSteps({ quick, torch, patience: { ...patience, mostMs: 6000 } })) {
+      console.error(row.name);
+      steps.push(row);
     }
   }
 

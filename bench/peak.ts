@@ -48,6 +48,6 @@ async function arithmetic(
     pass.dispatchWorkgroups(groups);
     pass.end();
     gpu.queue.submit([encoder.finish()]);
-    return device.idle();
+    return device.idle().finally(() => y); // which the garbage collector would free, were it not named here
   };
 }

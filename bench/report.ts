@@ -61,9 +61,15 @@ export function format({ adapter, versions, peak, kernels, steps }: Report): str
     rule,
     ...rows.map(line),
     "",
-    ...steps.map(({ name, dispatches, encodeMs, resnet }) =>
-      `${name}: ${dispatches} dispatches, ${encodeMs.toFixed(2)} ms to encode; a ResNet block at most ` +
-      `${resnet.plain}, with a shortcut ${resnet.shortcut}`
+    ...steps.map(({ name, flops, dispatches, encodeMs, resnet, peakBytes, load }) =>
+      `${name}: ${(flops / 1e12).toPrecision(3)} TFLOP, ${dispatches} dispatches, ${
+        encodeMs.toFixed(2)
+      } ms to ` +
+      `encode; a ResNet block at most ${resnet.plain}, with a shortcut ${resnet.shortcut}; ` +
+      `${(peakBytes / 1e9).toPrecision(3)} GB of GPU memory at most; ${
+        (load.bytes / 1e9).toPrecision(3)
+      } GB loaded ` +
+      `at ${(load.bytes / load.seconds / 1e9).toPrecision(3)} GB/s  `
     ),
     ...new Set(
       [...kernels, ...steps].flatMap(({ name, refusals }) => refusals.map((text) => `${name}: ${text}`)),

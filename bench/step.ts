@@ -1,54 +1,57 @@
 import { type Device, type Tensor } from "denoise";
-import type { UNet2DModel } from "denoise/models";
-import { DDIMScheduler } from "denoise/schedulers";
 import { streamOf } from "../src/graph/stream.ts";
+import type { Problem } from "./cases.ts";
 import type { Row } from "./kernels.ts";
+import type { Seeded } from "./models.ts";
 import type { Peer } from "./peer.ts";
-import { noiseImage } from "./random.ts";
 import { median, type Patience, takeTurns, timeOnce } from "./turns.ts";
-import { CELEBAHQ, unetFlops } from "./unet.ts";
 
-/** A row of the table, with what a step costs the host. */
+/** A row of the table, with what a step costs the host and the memory. */
 export interface StepRow extends Row {
   dispatches: number;
   /** To fuse loop arithmetic, encode and submit. */
   encodeMs: number;
   /** Dispatches of residual blocks: the most of one without a shortcut, and with one. */
   resnet: { plain: number; shortcut: number };
+  /** The most GPU memory that was live at once, weights among it. */
+  peakBytes: number;
+  /** Of the model's file, read, converted and sent to the adapter. */
+  load: { bytes: number; seconds: number };
 }
 
-/** Measures one step of the loop that people write: the model, then DDIM's update. */
+/** One step of a loop, or what is done once for a picture. */
+export interface StepCase {
+  name: string;
+  problem: Problem;
+  flops: number;
+  /** Records turn number `turn`; no turn has the input of the turn before it. */
+  record(turn: number): Tensor;
+}
+
+/** Measures a step in turns with torch, and what it takes of host and memory. */
 export async function measureStep(
-  unet: UNet2DModel,
-  side: number,
+  { name, problem, flops, record }: StepCase,
+  { bytes, seconds }: Pick<Seeded<unknown>, "bytes" | "seconds">,
   device: Device,
   torch: Peer | undefined,
   patience: Patience,
 ): Promise<StepRow> {
-  const scheduler = new DDIMScheduler({});
-  scheduler.setTimesteps(50);
   let turn = 0;
-  const samples = [noiseImage([1, 3, side, side]), noiseImage([1, 3, side, side])]; // no step sees the sample before it
-  const record = (): Tensor => {
-    const t = scheduler.timesteps[turn % 50];
-    const sample = samples[turn++ % 2];
-    return scheduler.step(unet.forward(sample, t).sample, t, sample).prevSample;
-  };
-  const firstMs = await timeOnce(device, record);
-  await timeOnce(device, record); // the plan learns here which of its inputs stay
+  const once = () => timeOnce(device, () => record(turn++));
+  const firstMs = await once();
+  await once(); // the plan learns here which of its inputs stay
   const encodings: number[] = [];
-  const problem = { op: "unet" as const, config: CELEBAHQ, side };
   const [ms, torchMs] = await takeTurns([
     async () => {
-      const ms = await timeOnce(device, record);
+      const ms = await once();
       encodings.push(streamOf(device).statistics.encodeMs);
       return ms;
     },
     async () => await torch?.measure(problem, 1, 0),
   ], patience);
   return {
-    name: `DDPM UNet step ${side}²`,
-    flops: unetFlops(side),
+    name,
+    flops,
     bytes: 0,
     ms: ms!,
     compileMs: Math.max(0, firstMs - ms!),
@@ -57,6 +60,8 @@ export async function measureStep(
     dispatches: streamOf(device).statistics.dispatches,
     encodeMs: median(encodings)!,
     resnet: resnetDispatches(device),
+    peakBytes: device.buffers.usage().peak,
+    load: { bytes, seconds },
   };
 }
 

@@ -4,8 +4,9 @@
  * Run: deno run -A scripts/custom_loop.ts [prompt] [other prompt] [seed]
  */
 import "./plain_errors.ts";
-import { cat, manualSeed, openDevice, progress, randn, savePng } from "denoise";
+import { cat, manualSeed, openDevice, previewWriter, progress, randn, savePng } from "denoise";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "denoise/models";
+import { preview } from "denoise/pipelines";
 import { EulerDiscreteScheduler } from "denoise/schedulers";
 import { CLIPTokenizer } from "denoise/tokenizers";
 
@@ -27,6 +28,7 @@ const noise = randn([1, unet.config.in_channels, ...unet.sampleSize], {
   generator: manualSeed(Number(seed)),
 });
 let latents = noise.mul(scheduler.initNoiseSigma);
+const show = previewWriter(); // in terminals that show pictures
 
 for await (const t of progress(scheduler.timesteps)) {
   const noisiness = t / scheduler.timesteps[0]; // 1 at the first step, near 0 at the last
@@ -34,7 +36,9 @@ for await (const t of progress(scheduler.timesteps)) {
   const scale = guidance.clean + (guidance.noisy - guidance.clean) * noisiness;
   const input = scheduler.scaleModelInput(cat([latents, latents]), t);
   const [uncond, cond] = unet.forward(input, t, cat([empty, wanted])).sample.chunk(2);
-  latents = scheduler.step(uncond.lerp(cond, scale), t, latents).prevSample;
+  const { prevSample, predOriginalSample } = scheduler.step(uncond.lerp(cond, scale), t, latents);
+  await show?.(await preview(predOriginalSample, vae));
+  latents = prevSample;
 }
 
 const image = vae.decode(vae.unscaleLatents(latents)).sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]

@@ -1,15 +1,17 @@
 // Matrix product and convolution for any adapter, without subgroups:
 // y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k], summed in f32.
-// x, w and Params: see lib/gemm_rows_*, lib/gemm_x_* and lib/gemm_w_*, which stand in front with a snippet that declares
-// y at binding 2 and store(z, m, n, four columns).
+// x, w and Params: see lib/gemm_rows_*, lib/gemm_x_* and lib/gemm_w_*, which stand in front with lib/gemm_join_* and a
+// snippet that declares y and store(z, m, n, four columns).
 // A workgroup computes a tile of 64 x 64 outputs, each of its 128 invocations 8 rows by 4 columns; tiles count rows first,
 // then columns, then z. Workgroup memory holds 16 channels of both operands, where each value serves 64 multiplications;
 // an invocation reads 48 of them for 128 multiplications.
 const TILE: u32 = 64; // rows and columns of a tile
-@group(0) @binding(3) var<uniform> params: Params;
+const SETS: u32 = 1; // 2: of weights w[0] and w[1], whose products join() makes one
+const PARAMS: u32 = 3; // the binding after y
+@group(0) @binding(PARAMS) var<uniform> params: Params;
 
 var<workgroup> tile_x: array<array<vec4f, 4>, TILE>; // [row][k / 4], four channels each
-var<workgroup> tile_w: array<array<vec4f, 16>, 16>; // [k][column / 4], four columns each
+var<workgroup> tile_w: array<array<vec4f, 16>, 16 * SETS>; // [set * 16 + k][column / 4], four columns each
 
 @compute @workgroup_size(128)
 fn main(
@@ -34,7 +36,7 @@ fn main(
   let row = lane / 16 * 8;
   let group = lane % 16;
 
-  var sums: array<vec4f, 8>;
+  var sums: array<vec4f, 8 * SETS>;
   for (var tap = 0u; tap < params.taps; tap++) {
     let start = row_start(z, min(first_row + block, params.m - 1), tap);
     let start_32 = row_start(z, min(first_row + block + 32, params.m - 1), tap);
@@ -44,22 +46,24 @@ fn main(
       let within = first_k + channel < params.k;
       tile_x[block][channel / 4] = load_x(select(-1, start, within), k);
       tile_x[block + 32][channel / 4] = load_x(select(-1, start_32, within), k);
-      if (block < 16) {
-        let weights = load_w(z, first_col + 4 * block, tap, k);
+      if (block < 16 * SETS) { // a second set is for the lanes behind
+        let weights = load_w(z + block / 16, first_col + 4 * (block % 16), tap, k);
         for (var i = 0u; i < 4; i++) {
-          tile_w[channel + i][block] = weights[i];
+          tile_w[block / 16 * 16 + channel + i][block % 16] = weights[i];
         }
       }
       workgroupBarrier();
-      for (var i = 0u; i < 4; i++) {
-        let weights = mat4x4f(
-          tile_w[4 * i][group],
-          tile_w[4 * i + 1][group],
-          tile_w[4 * i + 2][group],
-          tile_w[4 * i + 3][group],
-        );
-        for (var j = 0u; j < 8; j++) {
-          sums[j] += weights * tile_x[row + j][i];
+      for (var s = 0u; s < SETS; s++) {
+        for (var i = 0u; i < 4; i++) {
+          let weights = mat4x4f(
+            tile_w[16 * s + 4 * i][group],
+            tile_w[16 * s + 4 * i + 1][group],
+            tile_w[16 * s + 4 * i + 2][group],
+            tile_w[16 * s + 4 * i + 3][group],
+          );
+          for (var j = 0u; j < 8; j++) {
+            sums[8 * s + j] += weights * tile_x[row + j][i];
+          }
         }
       }
       workgroupBarrier();
@@ -68,7 +72,7 @@ fn main(
   let col = first_col + 4 * group;
   for (var j = 0u; j < 8; j++) {
     if (first_row + row + j < params.m && col < params.n) {
-      store(z, first_row + row + j, col, sums[j]);
+      store(z, first_row + row + j, col, join(col, sums[j], sums[j + 8 * (SETS - 1)]));
     }
   }
 }

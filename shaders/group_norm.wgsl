@@ -26,7 +26,7 @@ fn main(
   if (image >= params.images) { return; }
   let first_channel = number % params.groups * params.width;
   let first = params.x_offset + image * params.x_image + first_channel;
-  let m = group_moments(first, lane);
+  let m = group_moments(first, params.pixels, lane);
   let scale = inverseSqrt(m.variance + params.eps);
 
   for (var pixel = lane; pixel < params.pixels; pixel += WG) {

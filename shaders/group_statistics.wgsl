@@ -24,7 +24,7 @@ fn main(
   if (image >= params.images) { return; }
   let group = number % params.groups;
   let first = params.x_offset + image * params.x_image + group * params.width;
-  let m = group_moments(first, lane);
+  let m = group_moments(first, params.pixels, lane);
   if (lane == 0u) {
     store(image, group, 0u, m.mean + m.rest);
     store(image, group, 1u, m.variance);

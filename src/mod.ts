@@ -4,11 +4,17 @@
  * @module
  */
 export type { BarOptions } from "./core/bar.ts";
-export type { DType, HostArray } from "./core/dtype.ts";
+export type { DType, HostArray, PackedDType, PlainDType } from "./core/dtype.ts";
 export type { Shape } from "./core/shape.ts";
 export type { Buffers, Storage } from "./gpu/buffers.ts";
 export { currentDevice, Device, type Engine, type Traits } from "./gpu/device.ts";
-export { DeviceLostError, GPUCommandError, NoAdapterError, ShaderError } from "./gpu/errors.ts";
+export {
+  DeviceLostError,
+  GPUCommandError,
+  NoAdapterError,
+  OutOfMemoryError,
+  ShaderError,
+} from "./gpu/errors.ts";
 export { type DeviceOptions, openDevice } from "./gpu/open.ts";
 export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/pipelines.ts";
 export {
@@ -20,10 +26,13 @@ export {
 } from "./gpu/profiler.ts";
 export type { Operation, OPERATIONS } from "./graph/expr.ts";
 export type { Leaf, Node, View } from "./graph/node.ts";
+export type { Supply } from "./graph/supply.ts";
 export type { Progress } from "./io/hub.ts";
 export { loadingBar } from "./io/loading_bar.ts";
 export type { Image, PngFile } from "./io/png.ts";
+export { type PreviewTargets, previewWriter } from "./io/preview_writer.ts";
 export { loadPng, type Recipe, savePng } from "./io/save_png.ts";
+export { type PictureProtocol, pictureProtocols } from "./io/terminal.ts";
 export type { UploadProgress } from "./io/upload.ts";
 export {
   manualSeed,

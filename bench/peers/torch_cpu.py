@@ -10,7 +10,7 @@ F = torch.nn.functional
 
 
 def prepare(problem, layers):
-    steps = {"unet": unet}.get(problem["op"], layer)(problem)
+    steps = {"unet": unet, "decoder": decoder, "flux": flux, "t5": t5}.get(problem["op"], layer)(problem)
 
     @torch.inference_mode()
     def run():
@@ -49,10 +49,51 @@ def layer(p):
 
 def unet(p):
     """diffusers' model of this config, with its initial weights."""
-    from diffusers import UNet2DModel
+    import diffusers
 
-    model = UNet2DModel.from_config(p["config"]).eval()
-    return [torch.randn(1, 3, p["side"], p["side"]), lambda x: model(x, 500).sample]
+    config, side = p["config"], p["side"]
+    model = getattr(diffusers, config["_class_name"]).from_config(config).eval()
+    told = {}
+    if "cross_attention_dim" in config:
+        told["encoder_hidden_states"] = torch.randn(p["batch"], 77, config["cross_attention_dim"])
+    x = torch.randn(p["batch"], config["in_channels"], side, side)
+    return [x, lambda x: model(x, 500, **told).sample]
+
+
+def decoder(p):
+    from diffusers import AutoencoderKL
+
+    model = AutoencoderKL.from_config(p["config"]).eval()
+    z = torch.randn(1, p["config"]["latent_channels"], p["side"], p["side"])
+    return [z, lambda z: model.decode(z).sample]
+
+
+def flux(p):
+    """diffusers' block, with its initial weights."""
+    from diffusers.models.transformers import transformer_flux as flux
+
+    width, heads, tokens = p["width"], p["heads"], (p["text"], p["image"])
+    kinds = {"dual": flux.FluxTransformerBlock, "single": flux.FluxSingleTransformerBlock}
+    block = kinds[p["kind"]](width, heads, width // heads).eval()
+    ids = torch.zeros(sum(tokens), 3)
+    ids[p["text"]:, 1:] = torch.stack([torch.arange(p["image"]) // 64, torch.arange(p["image"]) % 64], 1)
+    angles = flux.FluxPosEmbed(10000, p["axes"])(ids)
+    text, told = torch.randn(1, tokens[0], width), torch.randn(1, width)
+    return [torch.randn(1, tokens[1], width), lambda x: block(x, text, told, angles)[1]]
+
+
+def t5(p):
+    """transformers' block, with its initial weights."""
+    from transformers import T5Config
+    from transformers.models.t5.modeling_t5 import T5Block
+
+    config = T5Config(
+        d_model=p["width"], d_ff=p["hidden"], num_heads=p["heads"], d_kv=p["headWidth"], feed_forward_proj="gated-gelu"
+    )
+    config._attn_implementation = "eager"
+    block = T5Block(config, layer_idx=0).eval()
+    bias = torch.randn(1, p["heads"], p["tokens"], p["tokens"])
+    return [torch.randn(1, p["tokens"], p["width"]), lambda x: block(x, position_bias=bias)[0]]
 
 
 serve(f"torch {torch.__version__.split('+')[0]}, CPU, {torch.get_num_threads()} threads", prepare)

@@ -5,10 +5,16 @@ import { z } from "zod";
 /** What `--help` prints. */
 export const help = `Usage: deno run -A scripts/generate.ts [prompt] [options]
 
-  --model PATH_OR_REPO   a folder, or a repository such as CompVis/stable-diffusion-v1-4; default: the embedded model
+  --model PATH_OR_REPO   a folder, a repository such as CompVis/stable-diffusion-v1-4, or one file: .safetensors, .ckpt,
+                         .gguf; default: the embedded model
+  --base PATH_OR_REPO    for one file: where tokenizers are, and what else it lacks; default: its family's repository
+  --config PATH_OR_REPO  for one file: whose configs it has; default: what its tensors tell
+  --lora PATH_OR_REPO[:SCALE]  a style to add, e.g. style.safetensors:0.8; may be given several times
   --negative TEXT        what is not to be drawn
   --steps N              default 25
-  --guidance N           how closely the picture follows the prompt; 1 leaves guidance out
+  --guidance N           how closely the picture follows the prompt; 1 leaves guidance out, but for FLUX
+  --true-cfg N           FLUX: guidance by --negative beside its own; over 1, in twice the time
+  --max-sequence-length N  FLUX: tokens of the prompt that T5 reads, at most 512
   --seed N               default 0; further pictures of --count take the seeds after it
   --scheduler CLASS      e.g. EulerDiscreteScheduler, DPMSolverMultistepScheduler; default: the model's
   --size WIDTHxHEIGHT    in pixels; default: what the model was trained for
@@ -17,6 +23,11 @@ export const help = `Usage: deno run -A scripts/generate.ts [prompt] [options]
   --mask FILE.png        white where the picture is drawn anew
   --count N              pictures, default 1
   --dtype f32|f16        default: f16 on a GPU that computes in it
+  --memory 8G            of the GPU, for the models: what does not fit leaves in turn, or comes with fewer bits
+  --quantize int8|int4   stores matrices in fewer bits
+  --plan                 prints what the models take of the memory, from the headers of their files, and ends
+  --preview [WHERE]      small pictures of the steps: in terminals that show pictures, or to FILE.png; N takes each Nth
+                         step, kitty, iterm2 or sixel says how the terminal takes them; e.g. --preview 5,preview.png
   --out FILE.png         default denoise.png
   --replay FILE.png      takes all settings from a picture that Denoise made`;
 
@@ -33,12 +44,18 @@ export const defaults = {
 
 const count = z.coerce.number().pipe(z.int().positive());
 
-const schema = z.object({
+/** What may be said on the command line, and what pictures' files say of how they were made. */
+export const schema = z.object({
   prompt: z.string(),
   model: z.string(),
+  base: z.string(),
+  config: z.string(),
+  lora: z.array(z.string()),
   negative: z.string(),
   steps: count,
   guidance: z.coerce.number().pipe(z.number()),
+  "true-cfg": z.coerce.number().pipe(z.number()),
+  "max-sequence-length": count,
   seed: z.coerce.number().pipe(z.int()),
   scheduler: z.enum(Object.keys(schedulerClasses) as [string]),
   size: z.string().regex(/^\d+x\d+$/, "WIDTHxHEIGHT, e.g. 512x512"),
@@ -47,20 +64,37 @@ const schema = z.object({
   mask: z.string(),
   count,
   dtype: z.enum(["f32", "f16"]),
+  memory: z.string().regex(/^\d+(\.\d+)?[GM]$/, "a number of GB or MB, e.g. 8G").transform(bytesOf),
+  quantize: z.enum(["int8", "int4"]),
+  plan: z.boolean(),
+  preview: z.string(),
   out: z.string(),
   replay: z.string(),
   help: z.boolean(),
 }).partial();
 
+/** Of a number with its unit, e.g. 8G. */
+function bytesOf(text: string): number {
+  return Math.round(parseFloat(text) * (text.endsWith("G") ? 1e9 : 1e6));
+}
+
+/** What was said. */
+export type Options = z.infer<typeof schema>;
+
+/** What pictures are drawn by. */
+export type Settings = Options & Required<Pick<Options, keyof typeof defaults>>;
+
 /** What the command line says. Throws one line that names what is wrong. */
-export function readOptions(args: string[]): z.infer<typeof schema> {
-  const names = Object.keys(schema.shape).filter((name) => name !== "prompt" && name !== "help");
+export function readOptions(args: string[]): Options {
+  const names = Object.keys(schema.shape).filter((name) => !["prompt", "help", "plan"].includes(name));
   const { values, positionals: [prompt, surplus] } = parseArgs({
-    args,
+    args: args.map((arg, i) => arg === "--preview" && /^(-|$)/.test(args[i + 1] ?? "") ? "--preview=" : arg),
     allowPositionals: true,
     allowNegative: true,
     options: {
       ...Object.fromEntries(names.map((name) => [name, { type: "string" as const }])),
+      lora: { type: "string", multiple: true },
+      plan: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
   });

@@ -1,5 +1,5 @@
 import { Buffers } from "./buffers.ts";
-import { DeviceLostError, GPUCommandError } from "./errors.ts";
+import { DeviceLostError, GPUCommandError, OutOfMemoryError } from "./errors.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler, type TimingRow } from "./profiler.ts";
 
@@ -51,9 +51,11 @@ export class Device implements Disposable {
       event.preventDefault?.();
       const { error } = event as GPUUncapturedErrorEvent;
       // Dawn's error classes are not the global ones, so they are told apart by name.
-      const kind = error.constructor.name === "GPUOutOfMemoryError" ? "out of memory" : "refused command";
+      const outOfMemory = error.constructor.name === "GPUOutOfMemoryError";
+      const Failure = outOfMemory ? OutOfMemoryError : GPUCommandError;
+      const kind = outOfMemory ? "out of memory" : "refused command";
       const message = error.message.trim().replaceAll(/\s+/g, " ");
-      this.#failure ??= new GPUCommandError(`Cannot run on ${this.adapterName}: ${kind}: ${message}`);
+      this.#failure ??= new Failure(`Cannot run on ${this.adapterName}: ${kind}: ${message}`);
     });
     gpu.lost.then((info) => {
       if (this.#closed) return;

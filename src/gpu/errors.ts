@@ -16,6 +16,12 @@ export class GPUCommandError extends Error {
   override name = "GPUCommandError";
 }
 
+/** The GPU has no memory left for what is asked of it. */
+export class OutOfMemoryError extends GPUCommandError {
+  /** Stands before the message where the error is printed. */
+  override name = "OutOfMemoryError";
+}
+
 /** A shader does not compile. The message names its file, line and column. */
 export class ShaderError extends Error {
   /** Stands before the message where the error is printed. */

@@ -3,6 +3,7 @@ import type { Shape } from "../core/shape.ts";
 import type { SourcePart } from "../gpu/pipelines.ts";
 import type { Storage } from "../gpu/buffers.ts";
 import type { Expr } from "./expr.ts";
+import type { Supply } from "./supply.ts";
 
 let nextId = 0;
 
@@ -51,6 +52,8 @@ export interface Operand extends View {
 
 /** A value that is given: a weight, an upload, an input of a traced model. */
 export class Leaf extends Node {
+  /** Brings the values whenever they are read, where they do not stay in memory. */
+  supply: Supply | undefined;
   /** None: recordings begin here. */
   readonly sources: readonly Node[] = [];
 

@@ -1,12 +1,12 @@
-import { bytesOf } from "../core/dtype.ts";
 import { alignUp, Storage } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
 import type { Pipeline } from "../gpu/pipelines.ts";
-import { type Lifetime, type Place, planArenas } from "./arena.ts";
-import { bindGroup, type Dispatch, type Encoding, foldGrid } from "./encoding.ts";
-import { fuse } from "./fuse.ts";
+import type { Place } from "./arena.ts";
+import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
+import { layOut, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
 import { Leaf, type Node } from "./node.ts";
-import { type Step, stepOf } from "./step.ts";
+import type { Step } from "./step.ts";
+import { type Chunk, chunksOf, suppliedTo, type Supply } from "./supply.ts";
 
 /** What tells one value of an input from another: its storage and how it is read. */
 export type Identity = string;
@@ -29,9 +29,13 @@ export class Plan {
   #constant: ReadonlySet<number> = new Set();
   #last: Identity[] | undefined;
   #buffers: GPUBuffer[] = [];
+  /** What the last run was encoded into: it may not be submitted yet. */
+  #encoding: Encoding | undefined;
   #dispatches: Dispatch[] | undefined;
+  #chunks: Chunk[] = [];
   #places = new Map<Node, Place>();
   #memory = new Map<Node, Storage>();
+  #bytes: number | undefined;
 
   constructor(
     device: Device,
@@ -41,12 +45,10 @@ export class Plan {
     readonly outputs: readonly Node[],
   ) {
     this.#device = device;
-    const nodes = reachable(outputs);
-    const maxBuffers = device.limits.maxStorageBuffersPerShaderStage;
-    this.#steps = fuse(nodes, new Set(outputs), maxBuffers).map(stepOf);
+    this.#steps = stepsOf(device, outputs);
     this.#pipelines = this.#steps.map((step) => device.pipelines.get(step.pipeline));
     this.#inputs = inputs.map((node, i) => {
-      const bytes = node.count * bytesOf(node.dtype);
+      const bytes = sizeOf(node);
       return new Storage(device.buffers.create(`${label} input ${i}`, bytes, STORAGE), 0, bytes);
     });
     const depends = new Map<Node, ReadonlySet<number>>(inputs.map((node, i) => [node, new Set([i])]));
@@ -62,13 +64,55 @@ export class Plan {
     return this.#steps.length;
   }
 
+  /** Bytes that a first run takes beside weights. */
+  get bytes(): number {
+    return this.#bytes ??= workspaceOf(this.#device, this.#steps, this.inputs, this.outputs);
+  }
+
   /** Pipelines that are still compiling. */
   get compiling(): Promise<void>[] {
     return this.#pipelines.filter((pipeline) => !pipeline.gpu).map((pipeline) => pipeline.ready);
   }
 
+  /** Whether weights have to be brought while it runs: by `stream`, else by `encode`. */
+  get isStreamed(): boolean {
+    return this.#steps.some((step) => suppliedTo(step).length > 0);
+  }
+
   /** Encodes a run. `values` are the inputs' storages, dense; the results are copied into fresh storages. */
   encode(encoding: Encoding, values: readonly Storage[], identities: readonly Identity[]): Storage[] {
+    for (const i of this.#begin(encoding, values, identities)) encoding.dispatch(this.#dispatches![i]);
+    return this.#end(encoding, identities);
+  }
+
+  /**
+   * Runs chunk by chunk: each is submitted once its weights are sent, so that the disk is read for one while the GPU
+   * computes the one before. A slot is overwritten behind the commands that read it, as a queue keeps its order.
+   */
+  async stream(values: readonly Storage[], identities: readonly Identity[]): Promise<Storage[]> {
+    let encoding = new Encoding(this.#device);
+    const due = this.#begin(encoding, values, identities);
+    const supplies = new Set<Supply>();
+    for (const { steps, places } of this.#chunks) {
+      const now = steps.filter((i) => due.has(i));
+      const read = new Set(now.flatMap((i) => this.#steps[i].inputs));
+      for (const [leaf, place] of places) {
+        if (!read.has(leaf)) continue;
+        supplies.add(leaf.supply!);
+        await leaf.supply!.fill(leaf, place);
+      }
+      for (const i of now) encoding.dispatch(this.#dispatches![i]);
+      encoding.submit();
+      encoding = new Encoding(this.#device);
+    }
+    for (const supply of supplies) await supply.check();
+    const results = this.#end(encoding, identities);
+    encoding.submit();
+    return results;
+  }
+
+  /** Brings the inputs in and returns which steps are to run. */
+  #begin(encoding: Encoding, values: readonly Storage[], identities: readonly Identity[]): Set<number> {
     const last = this.#last;
     const same = new Set(identities.flatMap((identity, i) => last?.[i] === identity ? [i] : []));
     const settled = [...same].some((i) => !this.#constant.has(i)) ? same : this.#constant;
@@ -77,17 +121,22 @@ export class Plan {
     if (replan) {
       this.#constant = settled;
       const old = this.#buffers;
-      encoding.afterSubmit(() => old.forEach((buffer) => this.#device.buffers.destroy(buffer)));
+      const free = () => old.forEach((buffer) => this.#device.buffers.destroy(buffer));
+      if (this.#encoding === encoding) encoding.afterSubmit(free);
+      else free(); // at once, so that old and new arenas need not fit beside each other
       this.#bind();
     }
+    this.#encoding = encoding;
     values.forEach((value, i) => {
       if (replan || !same.has(i)) encoding.copy(value, this.#inputs[i]);
     });
-    this.#dispatches!.forEach((dispatch, i) => {
-      const kept = !replan && last && this.#isKept(i) &&
-        [...this.#depends[i]].every((input) => same.has(input));
-      if (!kept) encoding.dispatch(dispatch);
-    });
+    const kept = (i: number) =>
+      !replan && last && this.#isKept(i) && [...this.#depends[i]].every((input) => same.has(input));
+    return new Set(this.#steps.keys().filter((i) => !kept(i)));
+  }
+
+  /** Copies the results into storages of their own. */
+  #end(encoding: Encoding, identities: readonly Identity[]): Storage[] {
     this.#last = [...identities];
     return this.outputs.map((node) => {
       const source = this.#memory.get(node) ?? node.storage!;
@@ -104,13 +153,12 @@ export class Plan {
   /** Plans memory and makes all bind groups. */
   #bind(): void {
     const { buffers, limits } = this.#device;
-    const alignment = Math.max(16, limits.minStorageBufferOffsetAlignment);
-    const { places, sizes } = this.#plan(alignment);
+    const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, this.#kept());
     const arenas = sizes.map((size, i) => buffers.create(`${this.label} arena ${i}`, size, STORAGE));
     this.#places = places;
     this.#memory = new Map(this.inputs.map((node, i) => [node, this.#inputs[i]]));
     for (const [node, { arena, offset }] of places) {
-      this.#memory.set(node, new Storage(arenas[arena], offset, node.count * bytesOf(node.dtype)));
+      this.#memory.set(node, new Storage(arenas[arena], offset, sizeOf(node)));
     }
     const step = Math.max(16, limits.minUniformBufferOffsetAlignment);
     const blocks = this.#steps.flatMap((s) => s.uniforms);
@@ -121,6 +169,8 @@ export class Plan {
     );
     const bytes = new Uint8Array(uniform.size);
     let offset = 0;
+    this.#chunks = chunksOf(this.#steps);
+    const brought = this.#chunks.flatMap((chunk) => chunk.steps.map(() => chunk.places));
     this.#dispatches = this.#steps.map((s, i) => {
       const offsets = s.uniforms.map((block) => {
         const at = offset;
@@ -129,7 +179,7 @@ export class Plan {
         return at;
       });
       const pipeline = this.#pipelines[i];
-      const reads = s.inputs.map((node) => this.#storage(node));
+      const reads = s.inputs.map((node) => brought[i].get(node as Leaf) ?? this.#storage(node));
       const group = bindGroup(this.#device, pipeline, s.pipeline.bindings, reads, this.#storage(s.output), {
         buffer: uniform,
         sizes: s.uniforms.map((block) => block.length),
@@ -152,41 +202,19 @@ export class Plan {
     return storage;
   }
 
-  #plan(alignment: number): { places: Map<Node, Place>; sizes: number[] } {
-    const end = this.#steps.length;
-    const last = new Map<Node, number>(this.outputs.map((node) => [node, end]));
-    this.#steps.forEach((step, i) => {
-      for (const node of step.inputs) last.set(node, Math.max(last.get(node) ?? 0, i));
-    });
-    // Results of kept steps stay for good, in buffers that nothing else is placed in, where they are read although
-    // their step may be left out: by the caller, and by steps that depend on more inputs.
+  /**
+   * Results of kept steps stay for good where they are read although their step may be left out: by the caller, and by
+   * steps that depend on more inputs.
+   */
+  #kept(): Set<Node> {
     const needsMore = (j: number, i: number) =>
       [...this.#depends[j]].some((input) => !this.#depends[i].has(input));
     const outlives = ({ output }: Step, i: number) =>
       this.outputs.includes(output) ||
       this.#steps.some((s, j) => needsMore(j, i) && s.inputs.includes(output));
-    const kept = new Set(
+    return new Set(
       this.#steps.flatMap((step, i) => this.#isKept(i) && outlives(step, i) ? [step.output] : []),
     );
-    const limits = { alignment, maxBytes: this.#device.limits.maxBufferSize };
-    const result = { places: new Map<Node, Place>(), sizes: [] as number[] };
-    for (const keeping of [true, false]) {
-      const lifetimes = new Map<Node, Lifetime>();
-      this.#steps.forEach((step, i) => {
-        const node = step.output;
-        if (kept.has(node) !== keeping) return;
-        const bytes = node.count * bytesOf(node.dtype);
-        const reads = step.inputs.flatMap((input) => lifetimes.get(input) ?? []);
-        lifetimes.set(node, { bytes, first: i, last: keeping ? end : last.get(node) ?? i, reads });
-      });
-      const { places, sizes } = planArenas([...lifetimes.values()], limits);
-      for (const [node, lifetime] of lifetimes) {
-        const { arena, offset } = places.get(lifetime)!;
-        result.places.set(node, { arena: arena + result.sizes.length, offset });
-      }
-      result.sizes.push(...sizes);
-    }
-    return result;
   }
 
   /** A table of the steps: kernel, module path, shape in memory, arena and offset of the output. */
@@ -212,17 +240,4 @@ export class Plan {
     this.#dispatches = undefined;
     this.#last = undefined;
   }
-}
-
-/** The nodes that `roots` are computed from and that are not there yet, in order of recording. */
-export function reachable(roots: Iterable<Node>): Node[] {
-  const found = new Set<Node>();
-  const stack = [...roots];
-  while (stack.length) {
-    const node = stack.pop()!;
-    if (found.has(node) || node.storage || node instanceof Leaf) continue;
-    found.add(node);
-    stack.push(...node.sources);
-  }
-  return [...found].sort((a, b) => a.id - b.id);
 }

@@ -1,13 +1,16 @@
 import { bytesOf } from "../core/dtype.ts";
-import { alignUp, type Storage } from "../gpu/buffers.ts";
+import type { Storage } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
 import { type Call, Output } from "./call.ts";
 import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
 import { fuse } from "./fuse.ts";
 import { exprKey } from "./expr.ts";
 import type { Leaf, Node, Pointwise } from "./node.ts";
-import { Plan, reachable } from "./plan.ts";
+import { reachable, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
+import { LoopUniforms, type Uniforms } from "./loop_uniforms.ts";
+import { Plan } from "./plan.ts";
 import { type Step, stepOf } from "./step.ts";
+import { suppliedTo } from "./supply.ts";
 
 /** Figures of the last submission. */
 export interface StepStatistics {
@@ -27,7 +30,7 @@ export class Stream {
   /** Those of them that are stored even if something consumes them. */
   readonly #wanted = new Set<Node>();
   readonly #plans = new Set<Plan>();
-  #uniforms: GPUBuffer | undefined;
+  readonly #uniforms: LoopUniforms;
   #tracing = 0;
   /** Pointwise nodes of the trace at hand, by what they compute: equal ones are recorded once. */
   #known = new Map<string, Pointwise>();
@@ -35,10 +38,13 @@ export class Stream {
   readonly watchers: ((node: Node) => void)[] = [];
   /** Releases that wait for the pending work, which may use what they free. */
   #releases: (() => void)[] = [];
+  /** Work that is being submitted bit by bit, as its weights come. */
+  #flight: Promise<void> | undefined;
   statistics: StepStatistics = { dispatches: 0, encodeMs: 0 };
 
   constructor(device: Device) {
     this.#device = device;
+    this.#uniforms = new LoopUniforms(device);
     device.describeGraphs = () => [...this.#plans].map((plan) => plan.dump()).join("\n\n");
     device.closing.push(() => {
       this.#pending.clear();
@@ -80,13 +86,13 @@ export class Stream {
 
   /** Frees something once the work recorded so far is submitted: a release is a command like any other. */
   afterSubmit(release: () => void): void {
-    if (this.#pending.size === 0) release();
+    if (this.#pending.size === 0 && !this.#flight) release();
     else this.#releases.push(release);
   }
 
   /** Makes sure that the next flush stores a node. */
   want(node: Node): void {
-    if (node.storage) return;
+    if (this.#tracing || node.storage) return;
     this.#pending.add(node);
     this.#wanted.add(node);
   }
@@ -114,6 +120,18 @@ export class Stream {
     }
   }
 
+  /** Bytes that a run of what `trace` records takes beside its weights. */
+  measure(inputs: readonly Leaf[], trace: () => readonly Node[]): number {
+    this.#tracing++;
+    this.#known.clear();
+    try {
+      const outputs = trace();
+      return workspaceOf(this.#device, stepsOf(this.#device, outputs), inputs, outputs);
+    } finally {
+      this.#tracing--;
+    }
+  }
+
   /** Frees a plan once the work that uses it is submitted. */
   drop(plan: Plan): void {
     this.#plans.delete(plan);
@@ -122,9 +140,12 @@ export class Stream {
 
   /** Waits for pipelines that pending work needs, then submits all of it. Does not wait for the GPU. */
   async flush(): Promise<void> {
+    let schedule: (Step | Call)[];
     try {
       while (true) {
-        const waiting = this.#schedule().flatMap((work) =>
+        while (this.#flight) await this.#flight.catch(() => {}); // whoever began it is told
+        schedule = this.#schedule();
+        const waiting = schedule.flatMap((work) =>
           "plan" in work ? work.plan.compiling : this.#compiling(work)
         );
         if (waiting.length === 0) break;
@@ -134,7 +155,17 @@ export class Stream {
       this.#settle(); // else every later flush would meet the same error
       throw error;
     }
-    if (this.#pending.size > 0) this.#submit();
+    if (this.#pending.size === 0) return this.#settle();
+    if (!schedule.some((work) => "plan" in work ? work.plan.isStreamed : suppliedTo(work).length > 0)) {
+      return this.#submit(schedule);
+    }
+    this.#flight = this.#stream(schedule);
+    try {
+      await this.#flight;
+    } finally {
+      this.#flight = undefined;
+      if (this.#pending.size === 0) this.#settle(); // releases that came meanwhile
+    }
   }
 
   /** Forgets the pending work, done or failed, and runs the releases that waited for it. */
@@ -144,13 +175,12 @@ export class Stream {
     for (const release of this.#releases.splice(0)) release();
   }
 
-  #submit(): void {
+  #submit(schedule: readonly (Step | Call)[]): void {
     this.#device.assertAlive();
     const start = performance.now();
     const nodes = reachable(this.#pending);
-    const schedule = this.#schedule();
     const encoding = new Encoding(this.#device);
-    const uniforms = this.#upload(schedule.flatMap((work) => "plan" in work ? [] : work.uniforms));
+    const uniforms = this.#uniforms.write(schedule.flatMap((work) => "plan" in work ? [] : work.uniforms));
     try {
       for (const work of schedule) {
         if ("plan" in work) this.#encodeCall(encoding, work);
@@ -162,6 +192,45 @@ export class Stream {
     }
     for (const node of nodes) node.passed = !node.storage;
     this.statistics = { dispatches: encoding.dispatches, encodeMs: performance.now() - start };
+  }
+
+  /** Submits work bit by bit, as the weights come that do not stay in memory. More may be recorded meanwhile. */
+  async #stream(schedule: readonly (Step | Call)[]): Promise<void> {
+    this.#device.assertAlive();
+    const nodes = reachable(this.#pending);
+    const releases = this.#releases.splice(0);
+    this.#pending.clear();
+    this.#wanted.clear();
+    const uniforms = this.#uniforms.write(schedule.flatMap((work) => "plan" in work ? [] : work.uniforms));
+    let encoding = new Encoding(this.#device);
+    const submit = () => {
+      encoding.submit();
+      encoding = new Encoding(this.#device);
+    };
+    try {
+      for (const work of schedule) {
+        if ("plan" in work && work.plan.isStreamed) {
+          submit();
+          const values = work.inputs.map(liveStorage);
+          const results = await work.plan.stream(values, values.map((value) => String(value.id)));
+          results.forEach((storage, i) => this.#store(work.outputs[i], storage));
+        } else if ("plan" in work) this.#encodeCall(encoding, work);
+        else {
+          const leaves = suppliedTo(work);
+          const places = leaves.map((leaf) => this.#device.buffers.allocate(leaf.label, sizeOf(leaf)));
+          for (const [i, leaf] of leaves.entries()) await leaf.supply!.fill(leaf, places[i]);
+          leaves.forEach((leaf, i) => leaf.storage = places[i]);
+          this.#encodeStep(encoding, work, uniforms);
+          for (const leaf of leaves) leaf.storage = undefined;
+          if (leaves.length) submit();
+          for (const place of places) place.release();
+        }
+      }
+    } finally {
+      encoding.submit();
+      for (const release of releases) release();
+    }
+    for (const node of nodes) node.passed = !node.storage;
   }
 
   #compiling(step: Step): Promise<void>[] {
@@ -181,30 +250,7 @@ export class Stream {
     return [...fuse(own, kept, maxBuffers).map(stepOf), ...calls].sort((a, b) => order(a) - order(b));
   }
 
-  /** Writes the uniforms of a submission into one buffer; returns where each begins. */
-  #upload(blocks: readonly Uint8Array<ArrayBuffer>[]): { buffer: GPUBuffer; next: () => number } {
-    const step = Math.max(16, this.#device.limits.minUniformBufferOffsetAlignment);
-    const bytes = new Uint8Array(
-      Math.max(16, blocks.reduce((sum, block) => sum + alignUp(block.length, step), 0)),
-    );
-    const offsets: number[] = [];
-    let end = 0;
-    for (const block of blocks) {
-      offsets.push(end);
-      bytes.set(block, end);
-      end += alignUp(block.length, step);
-    }
-    if (!this.#uniforms || this.#uniforms.size < bytes.length) {
-      if (this.#uniforms) this.#device.buffers.destroy(this.#uniforms);
-      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-      this.#uniforms = this.#device.buffers.create("loop uniforms", Math.max(65536, 2 * bytes.length), usage);
-    }
-    this.#device.gpu.queue.writeBuffer(this.#uniforms, 0, bytes);
-    let i = 0;
-    return { buffer: this.#uniforms, next: () => offsets[i++] };
-  }
-
-  #encodeStep(encoding: Encoding, step: Step, uniforms: { buffer: GPUBuffer; next: () => number }): void {
+  #encodeStep(encoding: Encoding, step: Step, uniforms: Uniforms): void {
     const { output, record } = step;
     const pipeline = this.#device.pipelines.get(step.pipeline);
     const storage = this.#device.buffers.allocate(record.kernel, output.count * bytesOf(output.dtype));

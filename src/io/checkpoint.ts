@@ -1,20 +1,24 @@
+import { size } from "../core/shape.ts";
 import { basename } from "node:path";
 import { BinaryFile } from "./binary_file.ts";
+import { readGguf } from "./gguf/file.ts";
+import { toFloats } from "./numbers.ts";
 import { damaged, quote } from "./refusal.ts";
 import { readSafetensors } from "./safetensors.ts";
+import { attachScales } from "./scales.ts";
 import { readShardIndex } from "./shard_index.ts";
-import type { Contents, StoredTensor, TensorInfo } from "./stored_tensor.ts";
-import { readElements } from "./stored_tensor.ts";
+import { type Contents, readElements, type StoredTensor, type TensorInfo } from "./stored_tensor.ts";
 import { readTorchLegacy, readTorchZip } from "./torch/file.ts";
 
 export { READ_LIMIT } from "./binary_file.ts";
-export { bytesOf } from "./stored_tensor.ts";
-export type { CheckpointDType, TensorInfo } from "./stored_tensor.ts";
+export { bytesOf } from "./stored_dtype.ts";
+export type { BlockDType, CheckpointDType, ElementDType } from "./stored_dtype.ts";
+export type { TensorInfo } from "./stored_tensor.ts";
 
 /** The tensors of one or several open files of weights. */
 export class Checkpoint implements Disposable {
   readonly #files: DisposableStack;
-  readonly #stored: Map<string, StoredTensor>;
+  readonly #stored: ReadonlyMap<string, StoredTensor>;
   /** What there is, by name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** The strings that safetensors files carry, such as "format". */
@@ -30,13 +34,23 @@ export class Checkpoint implements Disposable {
 
   /**
    * Reads `count` elements from element `first` in row-major order, as little-endian bytes, at most READ_LIMIT of
-   * them: large tensors are read in pieces. Elements of a torch view are gathered. The bytes begin their buffer, so
-   * that typed arrays can view it.
+   * them: large tensors are read in pieces. Elements of a torch view are gathered; those of blocks come as whole
+   * blocks. The bytes begin their buffer, so that typed arrays can view it.
    */
   read(info: TensorInfo, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
-    const stored = this.#stored.get(info.name);
-    if (!stored) throw new RangeError(`Cannot read ${quote(info.name)}: no such key in the checkpoint`);
-    return readElements(stored, first, count);
+    return readElements(this.#find(info), first, count);
+  }
+
+  /** What a tensor's elements are multiplied by, where its file has that: one number, or one for each of its rows. */
+  async scaleOf(info: TensorInfo): Promise<Float32Array<ArrayBuffer> | undefined> {
+    const { scale } = this.#find(info);
+    return scale && toFloats(await readElements(scale, 0, size(scale.shape)), scale.dtype);
+  }
+
+  #find({ name }: TensorInfo): StoredTensor {
+    const stored = this.#stored.get(name);
+    if (!stored) throw new RangeError(`Cannot read ${quote(name)}: no such key in the checkpoint`);
+    return stored;
   }
 
   /** Closes the files. */
@@ -50,11 +64,18 @@ export class Checkpoint implements Disposable {
   }
 }
 
+/** Other names, and views, for the tensors of files: a single file's tensors under the names of a model. */
+export type TensorView = (tensors: ReadonlyMap<string, StoredTensor>) => Map<string, StoredTensor>;
+
 /**
- * Opens weights: a safetensors file, a torch file (zip, or the stream before torch 1.6), the index of shards, or a
- * list of files. All headers are read and checked; no tensor is.
+ * Opens weights: a safetensors or GGUF file, a torch file (zip, or the stream before torch 1.6), the index of shards,
+ * or a list of files. All headers are read and checked; no tensor is.
  */
-export async function openCheckpoint(paths: string | readonly string[]): Promise<Checkpoint> {
+export async function openCheckpoint(
+  paths: string | readonly string[],
+  view?: TensorView,
+  open: (path: string) => Promise<BinaryFile> = BinaryFile.open,
+): Promise<Checkpoint> {
   using opened = new DisposableStack(); // closes the files where one of them is refused
   const all: Contents = { tensors: new Map(), metadata: new Map() };
   for (const path of [paths].flat()) {
@@ -62,7 +83,7 @@ export async function openCheckpoint(paths: string | readonly string[]): Promise
       ? await readShardIndex(path)
       : new Map<string, string[]>([[path, []]]);
     for (const [shard, promised] of shards) {
-      const contents = await readContents(opened.use(await BinaryFile.open(shard)));
+      const contents = await readContents(opened.use(await open(shard)));
       const missing = promised.find((name) => !contents.tensors.has(name));
       if (missing !== undefined) {
         throw damaged(shard, `${quote(missing)}, as ${basename(path)} promises`, "no such key");
@@ -70,13 +91,16 @@ export async function openCheckpoint(paths: string | readonly string[]): Promise
       merge(all, contents, shard);
     }
   }
-  return new Checkpoint(opened.move(), all);
+  attachScales(all.tensors, [paths].flat()[0]);
+  return new Checkpoint(opened.move(), view ? { ...all, tensors: view(all.tensors) } : all);
 }
 
 function merge(all: Contents, { tensors, metadata }: Contents, path: string): void {
   for (const [name, tensor] of tensors) {
     const other = all.tensors.get(name);
-    if (other) throw damaged(path, "each tensor in one file", `${quote(name)} in ${other.file.path} too`);
+    if (other) {
+      throw damaged(path, "each tensor in one file", `${quote(name)} in ${other.places[0].file.path} too`);
+    }
     all.tensors.set(name, tensor);
   }
   for (const [key, value] of metadata) all.metadata.set(key, value);
@@ -90,11 +114,12 @@ async function readContents(file: BinaryFile): Promise<Contents> {
     throw new Error(`Cannot load ${file.path}: expected weights, got a Git LFS pointer; run git lfs pull`);
   }
   if (text.startsWith("PK\x03\x04")) return await readTorchZip(file);
+  if (text.startsWith("GGUF")) return await readGguf(file);
   if (file.path.endsWith(".safetensors") || text[8] === "{") return await readSafetensors(file);
   if (/^[\x80L]/.test(text)) return await readTorchLegacy(file);
   throw damaged(
     file.path,
-    "a safetensors or torch file",
+    "a safetensors, GGUF or torch file",
     text === "" ? "no bytes" : `one that begins ${quote(text)}`,
   );
 }

@@ -1,5 +1,6 @@
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
-import { bytesOf } from "./checkpoint.ts";
+import { isNumeric, toFloats } from "./numbers.ts";
+import { blockOf, bytesFor } from "./stored_dtype.ts";
 
 const PIECE = 8 << 20; // bytes read at once
 
@@ -11,12 +12,21 @@ export class HostTable {
   /** Its key, shape and type in the checkpoint. */
   readonly info: TensorInfo;
   #bytes: Uint8Array<ArrayBuffer> | undefined;
+  /** What its numbers are multiplied by, one for all or one a row. */
+  #scale: Float32Array | undefined;
 
   /** For a table [V, D]. */
   constructor(info: TensorInfo) {
-    if (!(info.dtype in readers)) {
-      const known = Object.keys(readers).join(", ");
-      throw new TypeError(`Cannot load "${info.name}": expected a table in ${known}, got ${info.dtype}`);
+    const { name, dtype, shape: [, D] } = info;
+    if (!/^(B?F|Q)/.test(dtype) || !isNumeric(dtype)) {
+      throw new TypeError(
+        `Cannot load "${name}": expected a table of floating-point numbers or blocks, got ${dtype}`,
+      );
+    }
+    if (D % blockOf(dtype).elements !== 0) {
+      throw new RangeError(
+        `Cannot load "${name}": expected rows of whole ${dtype} blocks, got ${D} elements a row`,
+      );
     }
     this.info = info;
   }
@@ -24,23 +34,32 @@ export class HostTable {
   /** Reads all rows. */
   async fill(checkpoint: Checkpoint, signal?: AbortSignal): Promise<void> {
     const { bytes, dtype } = this.info;
-    const width = bytesOf(dtype);
+    const block = blockOf(dtype);
+    const piece = Math.floor(PIECE / block.bytes) * block.bytes;
     const all = new Uint8Array(bytes);
-    for (let at = 0; at < bytes; at += PIECE) {
+    for (let at = 0; at < bytes; at += piece) {
       signal?.throwIfAborted();
-      const count = Math.min(PIECE, bytes - at) / width;
-      all.set(await checkpoint.read(this.info, at / width, count), at);
+      const length = Math.min(piece, bytes - at);
+      const elements = (n: number) => n / block.bytes * block.elements;
+      all.set(await checkpoint.read(this.info, elements(at), elements(length)), at);
     }
+    this.#scale = await checkpoint.scaleOf(this.info);
     this.#bytes = all;
   }
 
   /** Rows by their numbers, one after the other. */
   rows(ids: readonly number[]): Float32Array<ArrayBuffer> {
     const { name, dtype, shape: [, D] } = this.info;
-    if (!this.#bytes) throw new Error(`Cannot read "${name}": the model was disposed; load it again`);
-    const { buffer } = this.#bytes;
+    if (!this.#bytes) {
+      throw new Error(`Cannot read "${name}": its rows are not in memory; load the model first`);
+    }
+    const length = bytesFor(dtype, D);
     const rows = new Float32Array(ids.length * D);
-    for (const [i, id] of ids.entries()) rows.set(readers[dtype]!(buffer, id * D * bytesOf(dtype), D), i * D);
+    for (const [i, id] of ids.entries()) {
+      const row = toFloats(this.#bytes.slice(id * length, (id + 1) * length), dtype);
+      const scale = this.#scale?.[this.#scale.length === 1 ? 0 : id];
+      rows.set(scale === undefined ? row : row.map((x) => x * scale), i * D);
+    }
     return rows;
   }
 
@@ -49,15 +68,3 @@ export class HostTable {
     this.#bytes = undefined;
   }
 }
-
-type Reader = (buffer: ArrayBuffer, offset: number, count: number) => ArrayLike<number>;
-
-/** Elements of each type as numbers. */
-const readers: Partial<Record<TensorInfo["dtype"], Reader>> = {
-  F32: (buffer, offset, count) => new Float32Array(buffer, offset, count),
-  F16: (buffer, offset, count) => new Float16Array(buffer, offset, count),
-  BF16: (buffer, offset, count) =>
-    // the upper halves of F32
-    new Float32Array(Uint32Array.from(new Uint16Array(buffer, offset, count), (half) => half << 16).buffer),
-  F64: (buffer, offset, count) => new Float64Array(buffer, offset, count),
-};

@@ -25,6 +25,8 @@ export interface Progress {
 export interface ResolveOptions {
   /** Chooses what is needed from the names of all files; neededFiles() does it for a component. */
   files: (listing: string[]) => string[];
+  /** Leaves out the shards of a chosen index. */
+  withoutShards?: boolean;
   /** Branch, tag or commit; "main" by default. */
   revision?: string;
   /** Instead of HF_TOKEN. */
@@ -55,14 +57,14 @@ export interface ResolvedRepo {
 
 /** Finds a local folder, or brings the files needed of a Hugging Face repository into the cache of Python. */
 export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): Promise<ResolvedRepo> {
-  const { revision = "main", files: choose, signal, onNotice = console.warn } = options;
+  const { revision = "main", signal, onNotice = console.warn } = options;
   signal?.throwIfAborted();
-  if (await isLocal(pathOrRepo)) return await openFolder(pathOrRepo, choose);
+  if (await isLocal(pathOrRepo)) return await openFolder(pathOrRepo, options);
   checkNames(pathOrRepo, revision);
 
   const settings = await hubSettings(options.env ?? ((name) => Deno.env.get(name)), options.token);
   const cache = new RepoCache(settings.cache, pathOrRepo);
-  const cached = await searchCache(cache, revision, choose);
+  const cached = await searchCache(cache, revision, options);
   const isWhole = cached?.missing.length === 0;
   if (isWhole && isCommit(revision)) return cached.found;
 
@@ -77,7 +79,7 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   const hub = new HubRepo(settings, pathOrRepo, { pause: options.retryPause ?? 1000, signal });
   try {
     const { commit, listing } = await askHub(hub, cache, revision, { patient: !isWhole });
-    const found = await fetchFiles({ hub, cache, commit, listing }, choose, options.onProgress);
+    const found = await fetchFiles({ hub, cache, commit, listing }, options);
     await cache.setCommit(revision, commit).catch(() => {}); // a read-only cache may hold all that is needed
     return found;
   } catch (error) {
@@ -103,9 +105,9 @@ async function isLocal(pathOrRepo: string): Promise<boolean> {
   return stat?.isDirectory ?? false;
 }
 
-async function openFolder(folder: string, choose: ResolveOptions["files"]): Promise<ResolvedRepo> {
+async function openFolder(folder: string, options: ResolveOptions): Promise<ResolvedRepo> {
   const names = await listFolder(folder);
-  const { files, missing } = await survey(folder, choose(names), (name) => isFile(join(folder, name)));
+  const { files, missing } = await survey(folder, names, options, (name) => isFile(join(folder, name)));
   if (missing.length === 0) return { folder, files };
   throw new Error(`Cannot open ${folder}: expected ${missing.join(", ")}, got ${enumerate(names)}`);
 }
@@ -121,7 +123,7 @@ function checkNames(repo: string, revision: string): void {
 }
 
 /** What the cache holds of the files that are needed; nothing where it has never seen the revision. */
-async function searchCache(cache: RepoCache, revision: string, choose: ResolveOptions["files"]) {
+async function searchCache(cache: RepoCache, revision: string, options: ResolveOptions) {
   const commit = await cache.commitOf(revision);
   if (!commit) return undefined;
   const tree = await cache.readTree(commit);
@@ -129,7 +131,7 @@ async function searchCache(cache: RepoCache, revision: string, choose: ResolveOp
   if (names.length === 0) return undefined;
   const folder = cache.snapshot(commit);
   const has = (name: string) => cache.has(commit, name, tree?.get(name)?.size);
-  const { files, missing } = await survey(folder, choose(names), has);
+  const { files, missing } = await survey(folder, names, options, has);
   return { found: { folder, commit, files }, missing };
 }
 
@@ -152,14 +154,13 @@ interface Fetch {
 /** Fetches what is missing, one file after another: one fills most lines, and a bar can follow it. */
 async function fetchFiles(
   from: Fetch,
-  choose: ResolveOptions["files"],
-  onProgress: ResolveOptions["onProgress"],
+  { files: choose, withoutShards, onProgress }: ResolveOptions,
 ): Promise<ResolvedRepo> {
   const { cache, commit, listing } = from;
   const folder = cache.snapshot(commit);
   const files = choose([...listing.keys()]);
   for (const name of files) await fetchFile(from, name, onProgress);
-  const shards = await shardsOf(folder, files);
+  const shards = withoutShards ? [] : await shardsOf(folder, files);
   for (const name of shards) await fetchFile(from, name, onProgress);
   return { folder, commit, files: [...files, ...shards] };
 }
@@ -188,10 +189,16 @@ async function fetchFile(from: Fetch, file: string, onProgress: ResolveOptions["
   onProgress?.({ file, loaded: size ?? 0, total: size, done: true });
 }
 
-/** The chosen files with the shards they imply, and which of them are not there. */
-async function survey(folder: string, chosen: string[], has: (name: string) => Promise<boolean>) {
+/** The files chosen among names with the shards they imply, and which of them are not there. */
+async function survey(
+  folder: string,
+  names: string[],
+  { files: choose, withoutShards }: ResolveOptions,
+  has: (name: string) => Promise<boolean>,
+) {
+  const chosen = choose(names);
   const indices = [];
-  for (const name of chosen) if (isIndex(name) && await has(name)) indices.push(name);
+  for (const name of chosen) if (!withoutShards && isIndex(name) && await has(name)) indices.push(name);
   const files = [...chosen, ...await shardsOf(folder, indices)];
   const missing = [];
   for (const name of files) if (!await has(name)) missing.push(name);

@@ -38,7 +38,11 @@ export async function writePng(path: string, image: Image, text: Record<string, 
   await writeWholeFile(path, encodePng(image, text));
 }
 
-function encodePng({ width, height, channels, data }: Image, text: Record<string, string>): Uint8Array {
+/** The bytes of a PNG file with texts by keyword. */
+export function encodePng(
+  { width, height, channels, data }: Image,
+  text: Record<string, string> = {},
+): Uint8Array {
   if (!isSide(width) || !isSide(height)) {
     throw new RangeError(`Cannot write a PNG: expected sides of 1 to ${maxSide}, got ${width} x ${height}`);
   }
@@ -48,11 +52,8 @@ function encodePng({ width, height, channels, data }: Image, text: Record<string
     );
   }
   const colorType = colorTypes[channels];
-  const png = Object.assign(new PNG(), {
-    width,
-    height,
-    data: Buffer.from(data.buffer, data.byteOffset, data.length),
-  });
+  const pixels = { width, height, data: Buffer.from(data.buffer, data.byteOffset, data.length) };
+  const png = pixels as PNG; // its constructor would open a deflate stream that nobody closes: 340 kB each
   const bytes = PNG.sync.write(png, { colorType, inputColorType: colorType, inputHasAlpha: channels === 4 });
   const headEnd = PNG_SIGNATURE.length + 25; // texts follow IHDR, so that a reader need not pass the pixels
   const texts = Object.entries(text).map(([keyword, value]) => joinChunk(textChunk(keyword, value)));

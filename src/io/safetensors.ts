@@ -1,9 +1,8 @@
-import { contiguousStrides } from "../core/shape.ts";
 import type { BinaryFile } from "./binary_file.ts";
 import { parseJson } from "./json.ts";
 import { damaged, quote } from "./refusal.ts";
-import type { Contents, StoredTensor } from "./stored_tensor.ts";
-import { isCheckpointDType, isCountList, listDTypes, tensorBytes } from "./stored_tensor.ts";
+import { isElementDType, listElementDTypes, tensorBytes } from "./stored_dtype.ts";
+import { type Contents, isCountList, storedAt, type StoredTensor } from "./stored_tensor.ts";
 
 const maxHeader = 100_000_000; // bytes, as in the reference library
 
@@ -53,8 +52,8 @@ function parseEntry(file: BinaryFile, name: string, entry: unknown, dataStart: n
   const { path } = file;
   const { dtype, shape, data_offsets: range } = (entry ?? {}) as Record<string, unknown>;
   const of = `of ${quote(name)}`;
-  if (!isCheckpointDType(dtype)) {
-    throw damaged(path, `dtype ${of} to be one of ${listDTypes()}`, quote(dtype));
+  if (!isElementDType(dtype)) {
+    throw damaged(path, `dtype ${of} to be one of ${listElementDTypes()}`, quote(dtype));
   }
   if (!isCountList(shape)) throw damaged(path, `shape ${of} to be whole numbers from 0`, quote(shape));
   if (!isCountList(range) || range.length !== 2) {
@@ -68,18 +67,19 @@ function parseEntry(file: BinaryFile, name: string, entry: unknown, dataStart: n
   if (end - begin !== bytes) {
     throw damaged(path, `${bytes} bytes for ${quote(name)}, ${dtype} ${quote(shape)}`, `${end - begin}`);
   }
-  return { name, dtype, shape, bytes, file, offset: dataStart + begin, strides: contiguousStrides(shape) };
+  return storedAt(file, dataStart + begin, { name, dtype, shape, bytes });
 }
 
 /** Checks that the tensors fill the file to its end without hole or overlap. */
 function checkCover(file: BinaryFile, tensors: StoredTensor[], dataStart: number): void {
   let end = dataStart;
-  for (const tensor of tensors.toSorted((a, b) => a.offset - b.offset || a.bytes - b.bytes)) {
-    if (tensor.offset !== end) {
+  const begin = (tensor: StoredTensor) => tensor.places[0].offset;
+  for (const tensor of tensors.toSorted((a, b) => begin(a) - begin(b) || a.bytes - b.bytes)) {
+    if (begin(tensor) !== end) {
       throw damaged(
         file.path,
         `${quote(tensor.name)} to begin at byte ${end}, where the one before it ends`,
-        `${tensor.offset}`,
+        `${begin(tensor)}`,
       );
     }
     end += tensor.bytes;

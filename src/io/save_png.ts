@@ -4,7 +4,7 @@ import { parseJson } from "./json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";
 
 /** How a picture was made: what is written into its file, by name; what is undefined is left out. */
-export type Recipe = Record<string, string | number | boolean | undefined>;
+export type Recipe = Record<string, string | number | boolean | readonly string[] | undefined>;
 
 const KEYWORD = "denoise"; // of the PNG text that holds the recipe as JSON
 

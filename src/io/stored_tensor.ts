@@ -1,57 +1,7 @@
 import { contiguousStrides, sameStrides, size } from "../core/shape.ts";
 import type { BinaryFile } from "./binary_file.ts";
 import { READ_LIMIT } from "./binary_file.ts";
-
-/** Element types of checkpoints, in safetensors' words. */
-export type CheckpointDType =
-  | "BOOL"
-  | "U8"
-  | "I8"
-  | "F8_E4M3"
-  | "F8_E5M2"
-  | "U16"
-  | "I16"
-  | "F16"
-  | "BF16"
-  | "U32"
-  | "I32"
-  | "F32"
-  | "U64"
-  | "I64"
-  | "F64";
-
-const elementBytes: Record<CheckpointDType, number> = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  U16: 2,
-  I16: 2,
-  F16: 2,
-  BF16: 2,
-  U32: 4,
-  I32: 4,
-  F32: 4,
-  U64: 8,
-  I64: 8,
-  F64: 8,
-};
-
-/** True where `name` is an element type that can be read. */
-export function isCheckpointDType(name: unknown): name is CheckpointDType {
-  return typeof name === "string" && Object.hasOwn(elementBytes, name);
-}
-
-/** The element types that can be read, for messages. */
-export function listDTypes(): string {
-  return Object.keys(elementBytes).join(", ");
-}
-
-/** Bytes of one element. */
-export function bytesOf(dtype: CheckpointDType): number {
-  return elementBytes[dtype];
-}
+import { blockOf, bytesFor, type CheckpointDType } from "./stored_dtype.ts";
 
 /** A tensor of a checkpoint: what it is, not what it holds. */
 export interface TensorInfo {
@@ -65,14 +15,24 @@ export interface TensorInfo {
   readonly bytes: number;
 }
 
+/** Where elements lie in a file. */
+export interface Place {
+  /** The open file. */
+  readonly file: BinaryFile;
+  /** Position of the first element, in bytes. */
+  readonly offset: number;
+  /** Sizes of the axes. */
+  readonly shape: readonly number[];
+  /** Steps along the axes, in elements; torch may store a transposed or strided view. Types of blocks have none. */
+  readonly strides: readonly number[];
+}
+
 /** A tensor and where its elements lie. */
 export interface StoredTensor extends TensorInfo {
-  /** The open file that holds it. */
-  readonly file: BinaryFile;
-  /** Position in the file of the first element, in bytes. */
-  readonly offset: number;
-  /** Steps along the axes, in elements; torch may store a transposed or strided view. */
-  readonly strides: readonly number[];
+  /** Its parts, one below the other along the first axis; nearly all tensors have one. */
+  readonly places: readonly Place[];
+  /** What its elements are multiplied by, one number or one a row, as fp8 checkpoints have it. */
+  readonly scale?: StoredTensor;
 }
 
 /** What a file of weights holds. */
@@ -83,14 +43,10 @@ export interface Contents {
   readonly metadata: Map<string, string>;
 }
 
-/** Bytes of a tensor, or undefined where the product passes 2^53. */
-export function tensorBytes(shape: readonly number[], dtype: CheckpointDType): number | undefined {
-  let bytes = bytesOf(dtype);
-  for (const n of shape) {
-    bytes *= n;
-    if (!Number.isSafeInteger(bytes)) return undefined;
-  }
-  return bytes;
+/** A tensor whose elements lie in row-major order from `offset`. */
+export function storedAt(file: BinaryFile, offset: number, info: TensorInfo): StoredTensor {
+  const { shape } = info;
+  return { ...info, places: [{ file, offset, shape, strides: contiguousStrides(shape) }] };
 }
 
 /** True where `value` is a whole number from 0 to 2^53. */
@@ -103,39 +59,79 @@ export function isCountList(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every(isCount);
 }
 
-/** Reads elements `first` to `first + count` in row-major order, as little-endian bytes. */
+/** Reads elements `first` to `first + count` in row-major order, as little-endian bytes; of blocks, whole ones. */
 export function readElements(
   tensor: StoredTensor,
   first: number,
   count: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { file, offset, dtype, shape, strides } = tensor;
+  const { name, dtype, shape, places } = tensor;
+  const { elements } = blockOf(dtype);
   const total = size(shape);
   if (!isCount(first) || !isCount(count) || first + count > total) {
     throw new RangeError(
-      `Cannot read "${tensor.name}": expected a piece of its ${total} elements, got ${count} from ${first}`,
+      `Cannot read "${name}": expected a piece of its ${total} elements, got ${count} from ${first}`,
     );
   }
-  const width = bytesOf(dtype);
-  if (count * width > READ_LIMIT) {
+  if (first % elements !== 0 || count % elements !== 0) {
     throw new RangeError(
-      `Cannot read "${tensor.name}": expected at most ${READ_LIMIT} bytes a piece, got ${
-        count * width
+      `Cannot read "${name}": expected whole blocks of ${elements} elements, got ${count} from ${first}`,
+    );
+  }
+  if (bytesFor(dtype, count) > READ_LIMIT) {
+    throw new RangeError(
+      `Cannot read "${name}": expected at most ${READ_LIMIT} bytes a piece, got ${
+        bytesFor(dtype, count)
       }; read smaller pieces`,
     );
   }
-  if (sameStrides(shape, strides, contiguousStrides(shape))) {
-    return file.read(offset + first * width, count * width);
+  if (places.length === 1) return readPlace(places[0], dtype, first, count);
+  return readPlaces(tensor, first, count);
+}
+
+/** Reads what lies in several places. */
+async function readPlaces(
+  { dtype, places }: StoredTensor,
+  first: number,
+  count: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const all = new Uint8Array(bytesFor(dtype, count));
+  let start = 0; // of the place
+  for (const place of places) {
+    const end = start + size(place.shape);
+    const from = Math.max(first, start);
+    const to = Math.min(first + count, end);
+    if (from < to) {
+      all.set(await readPlace(place, dtype, from - start, to - from), bytesFor(dtype, from - first));
+    }
+    start = end;
   }
-  return gather(tensor, first, count);
+  return all;
+}
+
+function readPlace(
+  place: Place,
+  dtype: CheckpointDType,
+  first: number,
+  count: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { file, offset, shape, strides } = place;
+  if (sameStrides(shape, strides, contiguousStrides(shape))) {
+    return file.read(offset + bytesFor(dtype, first), bytesFor(dtype, count));
+  }
+  return gather(place, bytesFor(dtype, 1), first, count);
 }
 
 /** Collects scattered elements by reading the span that they lie in, a window at a time. */
-async function gather(tensor: StoredTensor, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
-  const width = bytesOf(tensor.dtype);
+async function gather(
+  place: Place,
+  width: number,
+  first: number,
+  count: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   const Lanes = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[width]!;
   let [lowest, highest] = [Infinity, -1];
-  visit(tensor, first, count, (at) => {
+  visit(place, first, count, (at) => {
     lowest = Math.min(lowest, at);
     highest = Math.max(highest, at);
   });
@@ -143,9 +139,9 @@ async function gather(tensor: StoredTensor, first: number, count: number): Promi
   const step = READ_LIMIT / width;
   for (let start = lowest; start <= highest; start += step) {
     const length = Math.min(step, highest + 1 - start);
-    const bytes = await tensor.file.read(tensor.offset + start * width, length * width);
+    const bytes = await place.file.read(place.offset + start * width, length * width);
     const window = new Lanes(bytes.buffer);
-    visit(tensor, first, count, (at, i) => {
+    visit(place, first, count, (at, i) => {
       if (at >= start && at < start + length) gathered[i] = window[at - start];
     });
   }
@@ -154,7 +150,7 @@ async function gather(tensor: StoredTensor, first: number, count: number): Promi
 
 /** Calls `see` with the position in storage of each element of a row-major piece, in elements. */
 function visit(
-  { shape, strides }: StoredTensor,
+  { shape, strides }: Place,
   first: number,
   count: number,
   see: (at: number, i: number) => void,

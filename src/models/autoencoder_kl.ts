@@ -41,6 +41,8 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   static readonly schema: z.ZodType<AutoencoderKLConfig> = autoencoderKLConfig;
   /** The keys that it knows. */
   static readonly keys: z.ZodObject = autoencoderKLKeys;
+  /** Where pipelines keep it. */
+  static readonly folder: string = "vae";
 
   /** Loads a model from a folder or a repository of the hub. */
   static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<AutoencoderKL> {

@@ -69,6 +69,8 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   static readonly schema: z.ZodType<CLIPTextConfig> = clipTextConfig;
   /** The keys that it knows. */
   static readonly keys: z.ZodObject = clipTextKeys;
+  /** Where pipelines keep it. */
+  static readonly folder: string = "text_encoder";
   /** Files on the hub have it in front of their keys; those of transformers 5 do not. */
   static readonly prefix: string = "text_model.";
 
@@ -105,6 +107,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
 
   /** All results by name. */
   protected encode(inputIds: readonly (readonly number[])[]): Tensors {
+    this.expectLoaded(); // the table's rows are wanted before anything is traced
     return this.traced("forward", clipTextInputs(inputIds, this.#table, this.config), this.#run);
   }
 
@@ -118,6 +121,9 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
 
 /** CLIP's text transformer with its projection, the second text encoder of SDXL. */
 export class CLIPTextModelWithProjection extends CLIPTextModel {
+  /** Where pipelines keep it. */
+  static override readonly folder: string = "text_encoder_2";
+
   /** Loads a model from a folder or a repository of the hub. */
   static override fromPretrained(
     pathOrRepo: string,

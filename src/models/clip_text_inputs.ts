@@ -1,6 +1,7 @@
 import type { HostTable } from "../io/host_table.ts";
 import { type Tensor, tensor } from "../tensor/mod.ts";
 import type { CLIPTextConfig } from "./clip_text_config.ts";
+import { tokenIds } from "./token_ids.ts";
 
 /** What a CLIP text model reads. */
 export type CLIPTextInputs = {
@@ -16,23 +17,10 @@ export function clipTextInputs(
   table: HostTable,
   config: CLIPTextConfig,
 ): CLIPTextInputs {
-  const [B, N] = [inputIds.length, inputIds[0]?.length ?? 0];
-  const uneven = inputIds.find((row) => row.length !== N);
-  if (N === 0 || uneven) {
-    const got = uneven ? `${N} and ${uneven.length}` : "none";
-    throw new RangeError(`Cannot encode texts: expected ids in rows of one length, got ${got}; pad the rows`);
-  }
+  const { ids, B, N } = tokenIds(inputIds, config.vocab_size);
   if (N > config.max_position_embeddings) {
     throw new RangeError(
       `Cannot encode ${N} tokens: expected at most ${config.max_position_embeddings}; truncate the rows`,
-    );
-  }
-  const ids = inputIds.flat();
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= config.vocab_size);
-  if (wrong !== undefined) {
-    throw new RangeError(
-      `Cannot encode token ${wrong}: expected a whole number from 0 to ${config.vocab_size - 1}; ` +
-        "the tokenizer is of another model",
     );
   }
   const last = inputIds.map((row, b) => b * N + endOf(row, config));

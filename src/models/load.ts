@@ -1,17 +1,18 @@
-import { join } from "node:path";
 import type { z } from "zod";
-import type { DType } from "../core/dtype.ts";
 import { currentDevice } from "../gpu/device.ts";
-import { openCheckpoint } from "../io/checkpoint.ts";
-import { parseConfig, readJson, unknownKeys } from "../io/config.ts";
-import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
-import { upload, type UploadProgress } from "../io/upload.ts";
-import { findWeights } from "../io/weights.ts";
+import type { TensorInfo } from "../io/checkpoint.ts";
+import { parseConfig, unknownKeys } from "../io/config.ts";
+import type { Progress } from "../io/hub.ts";
+import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
+import type { UploadProgress } from "../io/upload.ts";
+import { bringWeights } from "./bring_weights.ts";
 import type { Model, ModelParts } from "./model.ts";
+import { type ModelSource, openModelSource } from "./model_source.ts";
+import type { StreamOptions } from "./weight_stream.ts";
 import { Weights } from "./weights.ts";
 
 /** Options of `fromPretrained`. */
-export interface LoadOptions {
+export interface LoadOptions extends SingleFileOptions {
   /** Folder of the component in the repository; the root where it is absent, as in google/ddpm-cat-256. */
   subfolder?: string;
   /** Weights of another precision or training, e.g. "fp16". */
@@ -20,6 +21,17 @@ export interface LoadOptions {
   revision?: string;
   /** Type of weights and activations: by default f16 on a GPU that computes in it, else f32. */
   dtype?: "f32" | "f16";
+  /** Stores matrices in so few bits, with a scale for each 32 weights; by default they keep `dtype`. */
+  quantize?: "int8" | "int4";
+  /** Leaves the weights on the disk and brings them block by block whenever they are read: the same results, slower. */
+  stream?: boolean | StreamOptions;
+  /** Reads and checks the config and the headers only; `model.load()` then brings the weights. */
+  defer?: boolean;
+  /**
+   * Takes of a repository that is not in the cache no more than configs and headers of weights, a few hundred kB: to
+   * plan for a model, which cannot be loaded.
+   */
+  headersOnly?: boolean;
   /** Uses the cache and asks nobody. */
   localFilesOnly?: boolean;
   /** Instead of HF_TOKEN. */
@@ -40,6 +52,8 @@ export interface ModelClass<M, Schema extends z.ZodType> {
   readonly keys: z.ZodObject;
   /** What the keys of some files begin with, e.g. "text_model."; the model's own do without. */
   readonly prefix?: string;
+  /** The folder in which pipelines keep it, by which it is found in a single file. */
+  readonly folder?: string;
 }
 
 /** Loads a model from a folder or a repository of the hub. */
@@ -48,14 +62,21 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
   pathOrRepo: string,
   options: LoadOptions = {},
 ): Promise<M> {
-  const { subfolder, variant, onNotice = console.warn, onProgress, signal } = options;
-  const { folder, files, commit } = await resolveRepo(pathOrRepo, {
+  const source = {
     ...options,
-    onNotice,
-    files: (listing) => neededFiles(listing, { kind: "model", subfolder, variant }),
-  });
-  const configPath = join(folder, files.find((file) => file.endsWith("config.json")) ?? "config.json");
-  const json = await readJson(configPath);
+    subfolder: options.subfolder ?? (isSingleFile(pathOrRepo) ? type.folder : undefined),
+  };
+  return await buildModel(type, await openModelSource(pathOrRepo, source), options);
+}
+
+/** Makes a model of a source: checks its config, traces it, then brings the weights that it reads into memory. */
+export async function buildModel<M extends Model, Schema extends z.ZodType>(
+  type: ModelClass<M, Schema>,
+  source: ModelSource,
+  options: LoadOptions = {},
+): Promise<M> {
+  const { json, configPath, where, commit } = source;
+  const { headersOnly = false, defer = headersOnly, quantize, onNotice = console.warn, onProgress } = options;
   const config = parseConfig(type.schema, json, configPath);
   const unknown = unknownKeys(type.keys, json);
   if (unknown.length) onNotice(`${configPath}: ignoring unknown keys ${unknown.join(", ")}`);
@@ -67,33 +88,35 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
       `Cannot load ${type.name} as f16: ${device.adapterName} lacks shader-f16; load it as f32`,
     );
   }
-  const found = await findWeights(join(configPath, ".."), { variant });
-  if (found.notice) onNotice(found.notice);
-  using checkpoint = await openCheckpoint(found.path);
-  const weights = new Weights(device, found.path, checkpoint.tensors.values(), dtype as DType, type.prefix);
-  const model = new type({ config, weights, dtype, revision: commit });
+  const stream = options.stream === true ? {} : options.stream || undefined;
+  const weights = new Weights(
+    device,
+    where,
+    await tensorsOf(source),
+    { dtype, quantize, stream },
+    type.prefix,
+  );
+  const bring = async (signal = options.signal) => {
+    if (!headersOnly) {
+      return await bringWeights(source, weights, { label: type.name, device, signal, onProgress, onNotice });
+    }
+    throw new Error(`Cannot load ${type.name}: only its headers were opened; open it without headersOnly`);
+  };
+  const model = new type({ config, weights, dtype, revision: commit, bring });
   try {
     model.prepare();
     const { surplus } = weights;
-    if (surplus.length) {
-      onNotice(`${found.path}: ${surplus.length} tensors are not used, e.g. "${surplus[0]}"`);
-    }
-    for (const table of weights.tables) await table.fill(checkpoint, signal);
-    const { release, notFinite } = await upload(device, checkpoint, weights.fillings, {
-      label: type.name,
-      signal,
-      onProgress,
-    });
-    model.own(() => {
-      release();
-      for (const table of weights.tables) table.release();
-    });
-    if (notFinite.length) {
-      onNotice(`${found.path}: ${notFinite.length} tensors hold NaN or infinity, e.g. "${notFinite[0]}"`);
-    }
+    if (surplus.length) onNotice(`${where}: ${surplus.length} tensors are not used, e.g. "${surplus[0]}"`);
+    if (!defer) await model.load();
     return model;
   } catch (error) {
     model[Symbol.dispose]();
     throw error;
   }
+}
+
+/** What the files hold; they are closed again, as their weights may be wanted much later. */
+async function tensorsOf(source: ModelSource): Promise<TensorInfo[]> {
+  using checkpoint = await source.open();
+  return [...checkpoint.tensors.values()];
 }

@@ -9,14 +9,26 @@ export {
   type CLIPTextProjectionOutput,
 } from "./clip_text.ts";
 export type { CLIPTextConfig } from "./clip_text_config.ts";
+export { FluxTransformer2DModel } from "./flux_transformer_2d.ts";
+export type { FluxTransformer2DConfig } from "./flux_transformer_2d_config.ts";
+export type { FluxConditions, FluxTransformer2DOptions, Positions } from "./flux_transformer_2d_inputs.ts";
+export { FluxModulation } from "./flux_transformer_2d_modulation.ts";
 export type { HiddenActName } from "../nn/hidden_act.ts";
-export type { CheckpointDType, TensorInfo } from "../io/checkpoint.ts";
+export type { BlockDType, CheckpointDType, ElementDType, TensorInfo } from "../io/checkpoint.ts";
+export type { SingleFileOptions } from "../io/single_file/options.ts";
 export type { LoadOptions } from "./load.ts";
+export type { AlphaSource } from "../io/lora/alpha.ts";
+export type { Adapters } from "./adapters.ts";
+export { type LoadReport, loadLora, type LoraModels, type LoraOptions } from "./lora.ts";
 export { Model, type ModelParts, type Tensors } from "./model.ts";
+export { T5EncoderModel, type T5EncoderOptions, type T5EncoderOutput } from "./t5_encoder.ts";
+export type { T5EncoderConfig } from "./t5_encoder_config.ts";
 export { UNet2DConditionModel } from "./unet_2d_condition.ts";
 export type { UNet2DConditionConfig } from "./unet_2d_condition_config.ts";
 export type { AddedCond, UNet2DConditionOptions } from "./unet_2d_condition_inputs.ts";
 export type { UNet2DConfig } from "./unet_2d_config.ts";
 export { UNet2DModel, type UNet2DOptions } from "./unet_2d.ts";
 export type { ClassLabels } from "./unet_2d_inputs.ts";
+export type { WeightFormat } from "./weight_format.ts";
+export type { StreamOptions } from "./weight_stream.ts";
 export type { Weights } from "./weights.ts";

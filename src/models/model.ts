@@ -2,10 +2,15 @@ import type { DType } from "../core/dtype.ts";
 import { channelsLastStrides, contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { Call } from "../graph/call.ts";
-import { Leaf } from "../graph/node.ts";
+import { Leaf, type Node } from "../graph/node.ts";
 import type { Plan } from "../graph/plan.ts";
 import { streamOf } from "../graph/stream.ts";
+import { expectSingleFile } from "../io/single_file/options.ts";
 import { currentPath, Tensor } from "../tensor/mod.ts";
+import { Adapters } from "./adapters.ts";
+import { Presence } from "./presence.ts";
+import type { WeightFormat } from "./weight_format.ts";
+import type { LoadOptions } from "./load.ts";
 import type { Weights } from "./weights.ts";
 
 /** Named tensors that go into, or come out of, a traced function. */
@@ -27,6 +32,8 @@ export interface ModelParts<Config> {
   readonly dtype: DType;
   /** Commit of the repository, for models from the hub. */
   readonly revision?: string;
+  /** Brings the weights that were read into memory; returns what frees them. */
+  readonly bring: (signal?: AbortSignal) => Promise<() => void>;
 }
 
 /** A network with its config and weights. Its `forward` is traced once per shape and replayed. */
@@ -39,38 +46,115 @@ export abstract class Model<Config = unknown> implements Disposable {
   readonly revision: string | undefined;
   /** The one that was current when the model was made. */
   readonly device: Device;
+  /** What LoRAs hang on the weights, see `loadLora`. They stay when the weights leave memory. */
+  readonly adapters: Adapters;
   /** Read while `forward` is traced, not when a trace is replayed. */
   protected readonly weights: Weights;
   readonly #signatures = new Map<string, Signature>();
-  #release: (() => void) | undefined;
+  readonly #presence: Presence;
+  #workspace = 0;
+  /** Of the largest call so far, while calls are measured instead of run. */
+  #measured: number | undefined;
   #disposed = false;
 
-  /** For loadModel(), which then traces the model and fills the weights that it read. */
-  constructor({ config, weights, dtype, revision }: ModelParts<Config>) {
+  /** For buildModel(), which then traces the model and fills the weights that it read. */
+  constructor({ config, weights, dtype, revision, bring }: ModelParts<Config>) {
     this.config = config;
     this.weights = weights;
     this.dtype = dtype;
     this.revision = revision;
     this.device = currentDevice();
+    this.adapters = new Adapters(this.device, weights, dtype, () => this.retrace());
+    this.#presence = new Presence(this.device, async (signal) => {
+      const release = await bring(signal);
+      await this.adapters.bakeAgain();
+      return release;
+    });
+  }
+
+  /**
+   * Loads a model from one file without a config, alone in it or among others, in its own layout or in diffusers': of
+   * CompVis, of Black Forest Labs or of ComfyUI; safetensors, GGUF or .ckpt.
+   */
+  static async fromSingleFile<M>(
+    this: { fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<M> },
+    path: string,
+    options: LoadOptions = {},
+  ): Promise<M> {
+    return await this.fromPretrained(expectSingleFile(path), options);
+  }
+
+  /** Whether the weights are in memory. */
+  get loaded(): boolean {
+    return this.#presence.here;
+  }
+
+  /** Bytes that the weights take in GPU memory when they are loaded. */
+  get bytes(): number {
+    return this.weights.bytes();
+  }
+
+  /** Bytes that the weights would take in another format. */
+  bytesAs(format: Partial<WeightFormat>): number {
+    return this.weights.bytes(format);
+  }
+
+  /** Bytes that the weights take while they are streamed from the disk: what is small stays, the rest comes in turn. */
+  get streamedBytes(): number {
+    return this.weights.divided({}).bytes;
+  }
+
+  /** Bytes that the largest call so far, run, measured or prepared for, takes in GPU memory beside the weights. */
+  get workspace(): number {
+    return this.#workspace;
+  }
+
+  /** Bytes that the largest of the calls in `work` takes beside the weights. Nothing runs, and no weights are needed. */
+  measure(work: () => unknown): number {
+    this.#measured = 0;
+    try {
+      streamOf(this.device).rehearse(work);
+      this.#workspace = Math.max(this.#workspace, this.#measured);
+      return this.#measured;
+    } finally {
+      this.#measured = undefined;
+    }
+  }
+
+  /** Brings the weights into memory, unless they are there. Several callers at once share the work. */
+  async load({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    this.#expectUndisposed();
+    await this.#presence.bring(signal);
+    this.#expectUndisposed();
+  }
+
+  /** Gives the memory of weights and activations back, after the work already recorded. `load()` brings them back. */
+  unload(): void {
+    this.retrace();
+    this.#presence.free();
+  }
+
+  /** Forgets all traces, or those of one key, so that the next call is recorded anew. */
+  retrace(key?: string): void {
+    const stream = streamOf(this.device);
+    for (const [id, { plan }] of this.#signatures) {
+      if (key !== undefined && !id.startsWith(`${key}; `)) continue;
+      stream.drop(plan);
+      this.#signatures.delete(id);
+    }
   }
 
   /** Traces every entry point at its usual size, so that loading knows which weights are read and compiles early. */
   abstract prepare(): void;
-
-  /** Takes over the memory of the weights. */
-  own(release: () => void): void {
-    this.#release = release;
-  }
 
   /**
    * Runs a pure function of tensors on this model's device, replaying its trace when the same signature comes again.
    * Results come back as f32. `key` names what else the trace depends on.
    */
   protected traced<Out extends Tensors>(key: string, inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
-    if (this.#disposed) {
-      throw new Error(`Cannot run ${this.constructor.name}: it was disposed; load it again`);
-    }
-    const values = Object.entries(inputs).map(([name, x]) => [name, this.#fit(x)] as const);
+    if (this.#measured !== undefined) return this.#measure(inputs, fn);
+    this.expectLoaded();
+    const values = this.#fitted(inputs);
     const { plan, outputs } = this.#signature(key, values, fn);
     const call = new Call(plan, values.map(([, x]) => x.node), currentPath());
     const stream = streamOf(this.device);
@@ -85,14 +169,13 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /** Traces without running. */
   protected rehearsed(key: string, inputs: Tensors, fn: (inputs: Tensors) => Tensors): void {
-    streamOf(this.device).rehearse(() =>
-      this.#signature(key, Object.entries(inputs).map(([name, x]) => [name, this.#fit(x)]), fn)
-    );
+    streamOf(this.device).rehearse(() => this.#signature(key, this.#fitted(inputs), fn));
   }
 
-  /** An input as the trace takes it: dense, 4-D ones channels-last. */
-  #fit(x: Tensor): Tensor {
-    return x.rank === 4 ? x.channelsLast() : x.contiguous();
+  /** Inputs, and those of adapters, as the trace takes them: dense, 4-D ones channels-last. */
+  #fitted(inputs: Tensors): (readonly [string, Tensor])[] {
+    const all = Object.entries({ ...inputs, ...this.adapters.inputs });
+    return all.map(([name, x]) => [name, x.rank === 4 ? x.channelsLast() : x.contiguous()] as const);
   }
 
   #signature(
@@ -107,28 +190,60 @@ export abstract class Model<Config = unknown> implements Disposable {
   }
 
   #trace(values: readonly (readonly [string, Tensor])[], fn: (inputs: Tensors) => Tensors): Signature {
+    const { leaves, results, record } = this.#recording(values, fn);
+    const plan = streamOf(this.device).trace(this.constructor.name, leaves, record);
+    this.#workspace = Math.max(this.#workspace, plan.bytes);
+    return { plan, outputs: results.map(([name, { shape, strides }]) => ({ name, shape, strides })) };
+  }
+
+  /** A trace to come: its inputs, what records it, and its results once it is recorded. */
+  #recording(values: readonly (readonly [string, Tensor])[], fn: (inputs: Tensors) => Tensors): {
+    leaves: Leaf[];
+    results: [string, Tensor][];
+    record: () => Node[];
+  } {
     const leaves = values.map(([name, x]) => new Leaf(x.dtype, x.size, name));
     const inputs = Object.fromEntries(values.map(([name, x], i) => {
       const strides = x.rank === 4 ? channelsLastStrides(x.shape) : contiguousStrides(x.shape);
       return [name, new Tensor(this.device, leaves[i], x.shape, strides, 0)];
     }));
-    let results: [string, Tensor][] = [];
-    const plan = streamOf(this.device).trace(this.constructor.name, leaves, () => {
-      results = Object.entries(fn(inputs)).map(([name, y]) => {
+    const results: [string, Tensor][] = [];
+    const record = () => {
+      for (const [name, y] of Object.entries(this.adapters.during(inputs, () => fn(inputs)))) {
         const strides = y.rank === 4 ? channelsLastStrides(y.shape) : contiguousStrides(y.shape);
-        return [name, y.cast("f32").contiguous(strides)];
-      });
+        results.push([name, y.cast("f32").contiguous(strides)]);
+      }
       return results.map(([, y]) => y.node);
-    });
-    return { plan, outputs: results.map(([name, { shape, strides }]) => ({ name, shape, strides })) };
+    };
+    return { leaves, results, record };
   }
 
-  /** Gives back the memory of weights and activations, after the work already recorded. */
+  /** Takes the bytes of a call instead of running it. The results have their shapes, but no values. */
+  #measure<Out extends Tensors>(inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
+    const { leaves, results, record } = this.#recording(this.#fitted(inputs), fn);
+    this.#measured = Math.max(this.#measured ?? 0, streamOf(this.device).measure(leaves, record));
+    return Object.fromEntries(results) as Out;
+  }
+
+  /** Throws unless the weights are in memory. */
+  protected expectLoaded(): void {
+    this.#expectUndisposed();
+    if (this.loaded) return;
+    throw new Error(
+      `Cannot run ${this.constructor.name}: its weights are not in memory; await its load() first`,
+    );
+  }
+
+  #expectUndisposed(): void {
+    if (this.#disposed) {
+      throw new Error(`Cannot run ${this.constructor.name}: it was disposed; load it again`);
+    }
+  }
+
+  /** Gives back the memory of weights and activations for good, after the work already recorded. */
   [Symbol.dispose](): void {
-    if (this.#disposed) return;
     this.#disposed = true;
-    const stream = streamOf(this.device);
-    for (const { plan } of this.#signatures.values()) stream.drop(plan);
-    stream.afterSubmit(() => this.#release?.());
+    this.adapters.release();
+    this.unload();
   }
 }

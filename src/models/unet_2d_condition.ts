@@ -176,6 +176,8 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
   static readonly schema: z.ZodType<UNet2DConditionConfig> = unet2DConditionConfig;
   /** The keys that it knows. */
   static readonly keys: z.ZodObject = unet2DConditionKeys;
+  /** Where pipelines keep it. */
+  static readonly folder: string = "unet";
 
   /** Loads a model from a folder or a repository of the hub. */
   static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<UNet2DConditionModel> {

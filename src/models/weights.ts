@@ -1,4 +1,4 @@
-import type { DType } from "../core/dtype.ts";
+import { bytesOf } from "../core/dtype.ts";
 import { nearest } from "../core/error.ts";
 import { channelsLastStrides, contiguousStrides, size } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
@@ -7,6 +7,8 @@ import type { TensorInfo } from "../io/checkpoint.ts";
 import { HostTable } from "../io/host_table.ts";
 import { expectShape } from "../nn/layers.ts";
 import { Tensor } from "../tensor/mod.ts";
+import { formatOf, type WeightFormat } from "./weight_format.ts";
+import { divide, type Division, type StreamOptions } from "./weight_stream.ts";
 
 /** A branch of a checkpoint: its keys up to the next dot. */
 interface Branch {
@@ -18,22 +20,23 @@ export class Weights {
   /** The nested tree; reading a key that is not there throws. */
   readonly tree: unknown;
   readonly #where: string;
+  readonly #format: WeightFormat;
   readonly #tensors = new Map<string, { info: TensorInfo; tensor: Tensor }>();
   readonly #read = new Set<string>();
   readonly #tables = new Map<string, HostTable>();
+  readonly #copies = new Set<string>();
 
   /**
    * Empty leaves for the tensors of `infos`; `where` is the path that errors name, `prefix` is taken off keys that
    * begin with it.
    */
-  constructor(device: Device, where: string, infos: Iterable<TensorInfo>, dtype: DType, prefix = "") {
+  constructor(device: Device, where: string, infos: Iterable<TensorInfo>, format: WeightFormat, prefix = "") {
     this.#where = where;
+    this.#format = { ...format, readsHalves: device.traits.f16 };
     const root: Branch = Object.create(null);
     for (const info of infos) {
       const key = modernKey(info.name.startsWith(prefix) ? info.name.slice(prefix.length) : info.name);
-      // Matrices that the file holds in f16 stay so where work is in f32: nothing is lost, and half the memory is read.
-      const keeps = info.dtype === "F16" && info.shape.length >= 2 && device.traits.f16;
-      const leaf = new Leaf(keeps ? "f16" : dtype, size(info.shape), key);
+      const leaf = new Leaf(formatOf(key, info, this.#format), size(info.shape), key);
       const strides = info.shape.length === 4
         ? channelsLastStrides(info.shape)
         : contiguousStrides(info.shape);
@@ -53,15 +56,41 @@ export class Weights {
   }
 
   /**
-   * A matrix that stays on the host, as only a few of its rows are wanted at a time.
+   * Which of them stay in memory, and which come from the disk whenever they are read.
    * @internal
    */
-  table(key: string, shape: readonly number[]): HostTable {
-    const found = this.#tensors.get(key);
-    if (!found) throw this.#missing(key);
-    expectShape(found.tensor, shape);
-    const table = new HostTable(found.info);
+  divided(stream: StreamOptions | undefined = this.#format.stream): Division {
+    return divide(this.fillings, stream);
+  }
+
+  /** All tensors by their keys, whether they were read or not. */
+  get tensors(): ReadonlyMap<string, Tensor> {
+    return new Map([...this.#tensors].map(([key, { tensor }]) => [key, tensor]));
+  }
+
+  /** Bytes that the tensors that were read take in GPU memory, as they are loaded or, all of them, in another format. */
+  bytes(format?: Partial<WeightFormat>): number {
+    if (!format) return this.divided().bytes;
+    const wanted = { ...this.#format, ...format };
+    return [...this.#read].reduce((sum, key) => {
+      const { info } = this.#tensors.get(key)!;
+      return sum + size(info.shape) * bytesOf(formatOf(key, info, wanted));
+    }, 0);
+  }
+
+  /**
+   * A matrix that stays on the host, as only a few of its rows are wanted at a time. It has one of `keys`; files that tie
+   * weights may hold it under all of them.
+   * @internal
+   */
+  table(keys: string | readonly string[], shape: readonly number[]): HostTable {
+    const [key, ...copies] = [keys].flat().filter((key) => this.#tensors.has(key));
+    if (!key) throw this.#missing([keys].flat()[0]);
+    const { info, tensor } = this.#tensors.get(key)!;
+    expectShape(tensor, shape);
+    const table = new HostTable(info);
     this.#tables.set(key, table);
+    copies.forEach((copy) => this.#copies.add(copy));
     return table;
   }
 
@@ -76,7 +105,7 @@ export class Weights {
   /** Keys that nothing read. */
   get surplus(): string[] {
     return [...this.#tensors.keys()].filter((key) =>
-      !this.#read.has(key) && !this.#tables.has(key) && !COUNTS.test(key)
+      !this.#read.has(key) && !this.#tables.has(key) && !this.#copies.has(key) && !COUNTS.test(key)
     );
   }
 

@@ -1,4 +1,4 @@
-import { gelu } from "../ops/mod.ts";
+import { linearGeglu } from "../ops/linear_geglu.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
 import { dense, expectShape, type Layer } from "./layers.ts";
 
@@ -16,11 +16,6 @@ export function feedForward(x: Tensor, w: FeedForward): Tensor {
   const { proj } = w.net[0];
   expectShape(proj.weight, [2 * inner, width]);
   expectShape(proj.bias, [2 * inner]);
-  // Each half is a product of its own: together they would be stored at twice the width to be read again.
-  const half = (i: number): Layer => ({
-    weight: proj.weight.slice(0, i * inner, (i + 1) * inner),
-    bias: proj.bias.slice(0, i * inner, (i + 1) * inner),
-  });
-  const gated = named("net.0", () => dense(x, half(0), inner).mul(gelu(dense(x, half(1), inner))));
+  const gated = named("net.0", () => linearGeglu(x, proj));
   return named("net.2", () => dense(gated, w.net[2], width));
 }

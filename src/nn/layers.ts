@@ -7,6 +7,7 @@ import {
   groupNorm,
   type GroupNormOptions,
   linear,
+  type LinearOptions,
 } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
@@ -61,9 +62,9 @@ export function dense(x: Tensor, w: Layer, width: number): Tensor {
 }
 
 /** y = x · weightᵀ, a dense layer without a bias. x [.., K] → [.., width]. */
-export function project(x: Tensor, { weight }: Projection, width: number): Tensor {
+export function project(x: Tensor, { weight }: Projection, width: number, options?: LinearOptions): Tensor {
   expectShape(weight, [width, x.shape.at(-1)!]);
-  return linear(x, { weight });
+  return linear(x, { weight }, options);
 }
 
 /** Group normalisation with one weight and one bias a channel. x [B, C, ...]. */

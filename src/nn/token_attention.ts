@@ -1,6 +1,7 @@
+import { linearThree } from "../ops/linear_three.ts";
 import { attention } from "../ops/mod.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
-import { dense, type Layer, project, type Projection } from "./layers.ts";
+import { dense, expectShape, type Layer, project, type Projection } from "./layers.ts";
 
 /** Weights of attention of tokens to each other, or to those of a prompt. */
 export interface TokenAttention {
@@ -26,9 +27,18 @@ export function tokenAttention(
 ): Tensor {
   const [B, N, D] = x.shape;
   const split = (t: Tensor) => t.reshape([B, -1, heads, D / heads]).permute([0, 2, 1, 3]);
-  const q = named("to_q", () => split(project(x, w.to_q, D)));
-  const k = named("to_k", () => split(project(context, w.to_k, D)));
-  const v = named("to_v", () => split(project(context, w.to_v, D)));
+  const own = context === x ? ownProjections(x, w) : undefined;
+  const q = split(own?.[0] ?? named("to_q", () => project(x, w.to_q, D)));
+  const k = split(own?.[1] ?? named("to_k", () => project(context, w.to_k, D)));
+  const v = split(own?.[2] ?? named("to_v", () => project(context, w.to_v, D)));
   const mixed = attention(q, k, v, { mask }).permute([0, 2, 1, 3]).reshape([B, N, D]);
   return named("to_out.0", () => dense(mixed, w.to_out[0], D));
+}
+
+/** Queries, keys and values of tokens that attend to each other, where one dispatch makes them. → three times [B, N, D] */
+function ownProjections(x: Tensor, { to_q, to_k, to_v }: TokenAttention): Tensor[] | undefined {
+  const D = x.shape[2];
+  const weights = [to_q.weight, to_k.weight, to_v.weight] as const;
+  for (const weight of weights) expectShape(weight, [D, D]);
+  return named("to_qkv", () => linearThree(x, weights));
 }

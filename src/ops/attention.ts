@@ -1,6 +1,6 @@
-import { cat, type Tensor } from "../tensor/mod.ts";
-import { gemm, type Layout } from "./gemm.ts";
-import { softmaxRows } from "./softmax.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { attentionInBlocks } from "./attention_blocks.ts";
+import { broadcastForm, fusedAttention, tiledForm } from "./attention_fused.ts";
 
 /** Options of `attention`. */
 export interface AttentionOptions {
@@ -12,15 +12,12 @@ export interface AttentionOptions {
   mask?: Tensor;
 }
 
-const MOST_SCORES = 8 << 20; // scores in memory at once: 32 MiB of f32
-
 /**
  * softmax(scale · q kᵀ + mask) v for each head (Vaswani et al. 2017). q [B, H, L, D], k and v [B, H, S, D] →
- * [B, H, L, D], stored as [B, L, H, D]. Long sequences go through in blocks of queries, so that the scores of all are
- * never in memory at once.
+ * [B, H, L, D], stored as [B, L, H, D]. One dispatch, the scores of a long sequence never in memory.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  const [B, H, L, D] = q.shape;
+  const [B, H, , D] = q.shape;
   const S = k.shape[2];
   const fits = (t: Tensor) => t.rank === 4 && t.shape[0] === B && t.shape[1] === H && t.shape[2] === S;
   if (!fits(k) || !fits(v) || k.shape[3] !== D) {
@@ -28,58 +25,12 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       `Cannot attend with ${q} to ${k} and ${v}: expected [B, H, L, D] and twice [B, H, S, D]`,
     );
   }
-  const block = Math.max(1, Math.floor(MOST_SCORES / (B * H * S)));
-  const parts: Tensor[] = [];
-  for (let first = 0; first < L; first += block) {
-    const last = Math.min(L, first + block);
-    const mask = options.mask && rowsOf(options.mask, first, last);
-    parts.push(attendBlock(q.slice(2, first, last), k, v, { ...options, mask }, first));
-  }
-  return parts.length === 1 ? parts[0] : cat(parts, 2);
-}
-
-/** The mask of some of the queries; a mask of one row serves all. */
-function rowsOf(mask: Tensor, first: number, last: number): Tensor {
-  return mask.shape.at(-2) === 1 || mask.rank < 2 ? mask : mask.slice(-2, first, last);
-}
-
-function attendBlock(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions, first: number): Tensor {
-  const [B, H, L, D] = q.shape;
-  const [S, width] = [k.shape[2], v.shape[3]];
-  const [x, keys, values] = [q, k, v].map((t) => t.strides[3] === 1 ? t : t.contiguous());
-  const layout = ({ strides }: Tensor): Layout => ({ z0: strides[0], z1: strides[1], row: strides[2] });
-  const dense = [H * L * S, L * S, S, 1] as const;
-  let scores = gemm({
-    x,
-    w: keys,
-    batch: [B, H],
-    m: L,
-    n: S,
-    k: D,
-    xLayout: layout(x),
-    wLayout: layout(keys),
-    order: "nk",
-    shape: [B, H, L, S],
-    layout: dense,
-    strides: dense,
-    dtype: "f32",
-  }).mul(options.scale ?? 1 / Math.sqrt(D));
-  if (options.mask) scores = scores.add(options.mask);
-  const weights = softmaxRows(scores, options.causal ? { shift: first } : undefined);
-  const out = [L * H * width, width, H * width, 1] as const; // [B, L, H, D], as the layer behind wants it
-  return gemm({
-    x: weights,
-    w: values,
-    batch: [B, H],
-    m: L,
-    n: width,
-    k: S,
-    xLayout: { z0: dense[0], z1: dense[1], row: dense[2] },
-    wLayout: layout(values),
-    order: "kn",
-    shape: [B, H, L, width],
-    layout: out,
-    strides: out,
-    dtype: q.dtype,
-  });
+  // A software adapter is slower with the form for GPUs than in blocks (a fourth of the speed), and its own form has no
+  // room for masks and wide heads.
+  const form = q.device.traits.software
+    ? options.mask ? undefined : broadcastForm(q.device, v.shape[3])
+    : tiledForm(q.device, v.shape[3]);
+  return form && q.size * S > 0
+    ? fusedAttention(form, [q, k, v], options)
+    : attentionInBlocks(q, k, v, options);
 }

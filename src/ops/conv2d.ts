@@ -1,5 +1,6 @@
 import { channelsLastStrides } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
+import { adapterOf } from "./adapters.ts";
 import { gemm } from "./gemm.ts";
 import type { Affine } from "./linear.ts";
 
@@ -32,6 +33,7 @@ export function conv2d(x: Tensor, { weight, bias }: Affine, options: Conv2dOptio
     );
   }
   const image = x.strides[1] === 1 && x.strides[2] === W * x.strides[3] ? x : x.channelsLast();
+  const adapter = lowRank(image, weight, options); // in front of the product, whose `store` then takes the sum
   const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded
   const y = C === 0 ? zeros([B, O, outH, outW]) : gemm({
     x: image,
@@ -58,5 +60,15 @@ export function conv2d(x: Tensor, { weight, bias }: Affine, options: Conv2dOptio
     },
     shape: [B, O, outH, outW],
   });
-  return bias ? y.add(bias.reshape([O, 1, 1])) : y;
+  const adapted = adapter ? y.add(adapter) : y;
+  return bias ? adapted.add(bias.reshape([O, 1, 1])) : adapted;
+}
+
+/** What hangs on a weight adds to its convolution of x. */
+function lowRank(x: Tensor, weight: Tensor, options: Conv2dOptions): Tensor | undefined {
+  const adapter = adapterOf(weight);
+  if (!adapter) return undefined;
+  const hidden = conv2d(x, { weight: adapter.down }, options);
+  const scaled = hidden.mul(adapter.scale().reshape([-1, 1, 1])).cast(x.dtype);
+  return conv2d(scaled, { weight: adapter.up });
 }

@@ -1,15 +1,21 @@
 import broadcast from "../../shaders/gemm_broadcast.wgsl" with { type: "text" };
+import activations from "../../shaders/lib/activations.wgsl" with { type: "text" };
+import joinGelu from "../../shaders/lib/gemm_join_gelu.wgsl" with { type: "text" };
+import joinNone from "../../shaders/lib/gemm_join_none.wgsl" with { type: "text" };
 import rowsConv from "../../shaders/lib/gemm_rows_conv.wgsl" with { type: "text" };
 import rowsLinear from "../../shaders/lib/gemm_rows_linear.wgsl" with { type: "text" };
 import wKnAny from "../../shaders/lib/gemm_w_kn_any.wgsl" with { type: "text" };
 import wKnVec4 from "../../shaders/lib/gemm_w_kn_vec4.wgsl" with { type: "text" };
 import wNkAny from "../../shaders/lib/gemm_w_nk_any.wgsl" with { type: "text" };
 import wNkHalf from "../../shaders/lib/gemm_w_nk_half.wgsl" with { type: "text" };
+import wNkInt4 from "../../shaders/lib/gemm_w_nk_int4.wgsl" with { type: "text" };
+import wNkThree from "../../shaders/lib/gemm_w_nk_three.wgsl" with { type: "text" };
+import wNkInt8 from "../../shaders/lib/gemm_w_nk_int8.wgsl" with { type: "text" };
 import wNkVec4 from "../../shaders/lib/gemm_w_nk_vec4.wgsl" with { type: "text" };
 import xAny from "../../shaders/lib/gemm_x_any.wgsl" with { type: "text" };
 import xVec4 from "../../shaders/lib/gemm_x_vec4.wgsl" with { type: "text" };
 import tiled from "../../shaders/gemm_tiled.wgsl" with { type: "text" };
-import type { DType } from "../core/dtype.ts";
+import { type DType, isPacked } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
 import type { SourcePart } from "../gpu/pipelines.ts";
 import type { Traits } from "../gpu/device.ts";
@@ -51,6 +57,13 @@ export interface Gemm {
   /** Which axis of w is contiguous: "nk" for weights, "kn" for the second operand of matmul. */
   readonly order: "nk" | "kn";
   readonly conv?: ConvRows;
+  /**
+   * Makes (y + bias) · gelu(gate + bias) of two products at once, in the form for GPUs: the gates' weights begin `step`
+   * elements behind those of y, their biases behind the n of y.
+   */
+  readonly gate?: { readonly step: number; readonly bias: Tensor };
+  /** Weights of a second and a third product with the same x, in the form for GPUs; the inner batch counts them. */
+  readonly others?: readonly Tensor[];
   readonly shape: Shape;
   readonly dtype?: DType;
   /** Memory order of the result and strides of [outer, inner, m, n] in it, where it is not dense in that order. */
@@ -66,37 +79,63 @@ const W = {
   half: { any: part("lib/gemm_w_nk_any", wNkAny), vec4: part("lib/gemm_w_nk_half", wNkHalf) }, // f16 weights, f32 work
   kn: { any: part("lib/gemm_w_kn_any", wKnAny), vec4: part("lib/gemm_w_kn_vec4", wKnVec4) },
 };
+const PACKED = { int8: part("lib/gemm_w_nk_int8", wNkInt8), int4: part("lib/gemm_w_nk_int4", wNkInt4) };
+const THREE = part("lib/gemm_w_nk_three", wNkThree);
 const ROWS = { linear: part("lib/gemm_rows_linear", rowsLinear), conv: part("lib/gemm_rows_conv", rowsConv) };
+/** What gemm_tiled does with its sums: nothing, or the gate of two products. */
+const JOIN = {
+  none: [part("lib/gemm_join_none", joinNone)],
+  gelu: [part("lib/activations", activations), part("lib/gemm_join_gelu", joinGelu)],
+};
 
 /** The kernel body for an adapter, its tile of rows and columns, and what to set in its text. */
-function bodyOf({ software, lanes }: Traits, m: number): {
+function bodyOf({ software, lanes }: Traits, { m, gate, others }: Gemm): {
   name: string;
-  body: SourcePart;
+  body: SourcePart[];
   tile: [number, number];
   set: Record<string, number>;
 } {
   // Mesa's software adapter can be made to report 32 lanes, but then runs 16: broadcasts from the others read 0.
-  if (software && (lanes === 8 || lanes === 16)) {
+  if (software && (lanes === 8 || lanes === 16) && !gate && !others) {
     const rows = m <= 16 ? 8 : lanes === 8 ? 32 : 16; // the fastest measured; sizes of pictures are multiples of both
     const set = { SG: lanes, ROWS: rows };
-    return { name: "gemm_broadcast", body: part("gemm_broadcast", broadcast), tile: [rows, 4 * lanes], set };
+    return {
+      name: "gemm_broadcast",
+      body: [part("gemm_broadcast", broadcast)],
+      tile: [rows, 4 * lanes],
+      set,
+    };
   }
-  return { name: "gemm_tiled", body: part("gemm_tiled", tiled), tile: [64, 64], set: {} };
+  const body = [...JOIN[gate ? "gelu" : "none"], part("gemm_tiled", tiled)];
+  const set = { SETS: gate ? 2 : 1, PARAMS: 3 + (gate ? 1 : 0) + (others?.length ?? 0) };
+  return { name: "gemm_tiled", body, tile: [64, 64], set };
+}
+
+/** How an operand w is read. Throws where a packed one is cut within a group of 32. */
+function weightsPart({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): SourcePart {
+  if (isPacked(w.dtype)) {
+    if (order === "nk" && multiplesOf(32, k, w.offset, z0, z1, row)) return PACKED[w.dtype];
+    throw new RangeError(`Cannot multiply by ${w}: expected rows of whole groups of 32 elements, got ${k}`);
+  }
+  if (others) return THREE;
+  const halves = order === "nk" && w.dtype === "f16" && x.dtype === "f32";
+  const whole = multiplesOf(4, order === "nk" ? k : n, w.offset, z0, z1, row);
+  return W[halves ? "half" : order][whole ? "vec4" : "any"];
+}
+
+function multiplesOf(unit: number, ...numbers: number[]): boolean {
+  return numbers.every((number) => number % unit === 0);
 }
 
 /** Records a matrix product or, with `conv`, a convolution as one. */
 export function gemm(g: Gemm): Tensor {
-  const { x, w, m, n, k, taps = 1, batch, xLayout, wLayout, conv } = g;
+  const { x, w, m, n, k, taps = 1, batch, xLayout, wLayout, conv, gate, others = [] } = g;
   const [z0, z1] = batch;
-  const whole = (...numbers: number[]) => numbers.every((number) => number % 4 === 0);
-  const xWhole = whole(k, x.offset, xLayout.z0, xLayout.z1, xLayout.row, conv?.x_image ?? 0);
-  const wInner = g.order === "nk" ? k : n;
-  const wWhole = whole(wInner, w.offset, wLayout.z0, wLayout.z1, wLayout.row);
-  const halves = g.order === "nk" && w.dtype === "f16" && x.dtype === "f32";
-  const { name, body, tile, set } = bodyOf(x.device.traits, m);
+  const xWhole = multiplesOf(4, k, x.offset, xLayout.z0, xLayout.z1, xLayout.row, conv?.x_image ?? 0);
+  const { name, body, tile, set } = bodyOf(x.device.traits, g);
   const tiles = Math.ceil(m / tile[0]) * Math.ceil(n / tile[1]) * z0 * z1;
   return recordKernel(name, {
-    inputs: [x, w],
+    inputs: [x, w, ...others, ...(gate ? [gate.bias] : [])],
     shape: g.shape,
     dtype: g.dtype ?? x.dtype,
     layout: g.layout,
@@ -104,10 +143,10 @@ export function gemm(g: Gemm): Tensor {
     code: [
       ROWS[conv ? "conv" : "linear"],
       X[xWhole ? "vec4" : "any"],
-      W[halves ? "half" : g.order][wWhole ? "vec4" : "any"],
-      body,
+      weightsPart(g),
+      ...body,
     ],
-    set: { X: x.dtype, W: w.dtype, ...set },
+    set: { X: x.dtype, W: w.dtype, B: gate?.bias.dtype ?? "f32", ...set },
     params: {
       z: z0 * z1,
       z1,
@@ -120,13 +159,13 @@ export function gemm(g: Gemm): Tensor {
       x_z1: xLayout.z1,
       x_row: xLayout.row,
       w_offset: w.offset,
-      w_z0: wLayout.z0,
+      w_z0: gate?.step ?? wLayout.z0,
       w_z1: wLayout.z1,
       w_row: wLayout.row,
       ...conv,
     },
     axes: [z0, z1, m, n],
     workgroups: tiles,
-    flops: 2 * z0 * z1 * m * n * k * taps,
+    flops: (gate ? 4 : 2) * z0 * z1 * m * n * k * taps,
   });
 }

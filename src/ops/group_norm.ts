@@ -1,6 +1,8 @@
 import code from "../../shaders/group_norm.wgsl" with { type: "text" };
+import normParts from "../../shaders/group_norm_parts.wgsl" with { type: "text" };
+import partsCode from "../../shaders/group_parts.wgsl" with { type: "text" };
 import { recordKernel, type Tensor } from "../tensor/mod.ts";
-import { groupKernel } from "./group_kernel.ts";
+import { type GroupKernel, groupKernel } from "./group_kernel.ts";
 import type { Affine } from "./linear.ts";
 
 /** Options of `groupNorm`. */
@@ -11,6 +13,10 @@ export interface GroupNormOptions {
   eps?: number;
 }
 
+/** Elements of a group from which a GPU takes it in parts: one workgroup would read them for longer than a dispatch costs. */
+const LARGE = 1 << 17;
+const PART = 1 << 13; // elements of a part, at least
+
 /** y = (x − mean) / √(var + eps) · weight + bias per group of channels (Wu & He 2018), as in torch. x [B, C, ...]. */
 export function groupNorm(x: Tensor, w: Partial<Affine>, { groups, eps = 1e-5 }: GroupNormOptions): Tensor {
   const [B, C] = x.shape;
@@ -18,20 +24,61 @@ export function groupNorm(x: Tensor, w: Partial<Affine>, { groups, eps = 1e-5 }:
     throw new RangeError(`Cannot normalise ${x}: expected channels that ${groups} groups divide, got ${C}`);
   }
   const kernel = groupKernel(x, groups);
-  const { image, width, set, workgroups } = kernel;
-  let y = recordKernel("group_norm", {
-    inputs: [image],
-    shape: image.shape,
-    dtype: x.dtype,
-    code: [...kernel.code, { name: "shaders/group_norm.wgsl", text: code }],
-    set,
-    params: { ...kernel.params, eps },
-    axes: [B, 1, image.shape[2], C],
-    width,
-    workgroups,
-    flops: 8 * x.size,
-  });
+  const inParts = !x.device.traits.software && x.size / (B * groups) >= LARGE;
+  let y = inParts ? normalizeInParts(kernel, eps) : normalize(kernel, eps);
   if (w.weight) y = y.mul(w.weight.reshape([C, 1, 1]));
   if (w.bias) y = y.add(w.bias.reshape([C, 1, 1]));
   return y.reshape(x.shape);
+}
+
+/** One workgroup for each group and image. */
+function normalize({ image, params, ...kernel }: GroupKernel, eps: number): Tensor {
+  const [B, C, pixels] = image.shape;
+  return recordKernel("group_norm", {
+    inputs: [image],
+    shape: image.shape,
+    dtype: image.dtype,
+    ...kernel,
+    code: [...kernel.code, { name: "shaders/group_norm.wgsl", text: code }],
+    params: { ...params, eps },
+    axes: [B, 1, pixels, C],
+    flops: 8 * image.size,
+  });
+}
+
+/** Many workgroups for each group and image: first the moments of their parts, then the picture. */
+function normalizeInParts({ image, params, ...kernel }: GroupKernel, eps: number): Tensor {
+  const [B, C, pixels] = image.shape;
+  const { groups, width } = params;
+  const part = Math.ceil(PART / width);
+  const parts = Math.ceil(pixels / part);
+  const shared = { ...params, parts, part };
+  const workgroups = kernel.workgroups * parts;
+  const moments = recordKernel("group_parts", {
+    inputs: [image],
+    shape: [B, groups, parts, 3],
+    layout: [groups * parts * 3, parts * 3, 3, 1],
+    dtype: "f32",
+    ...kernel,
+    code: [...kernel.code, { name: "shaders/group_parts.wgsl", text: partsCode }],
+    params: shared,
+    axes: [B, groups, parts, 3],
+    width: 1,
+    workgroups,
+    flops: 6 * image.size,
+  });
+  return recordKernel("group_norm_parts", {
+    inputs: [image, moments],
+    shape: image.shape,
+    dtype: image.dtype,
+    ...kernel,
+    code: [
+      ...kernel.code.filter(({ name }) => !name.endsWith("group_moments.wgsl")),
+      { name: "shaders/group_norm_parts.wgsl", text: normParts },
+    ],
+    params: { ...shared, eps },
+    axes: [B, 1, pixels, C],
+    workgroups,
+    flops: 2 * image.size,
+  });
 }

@@ -1,5 +1,7 @@
-import { size } from "../core/shape.ts";
+import type { DType } from "../core/dtype.ts";
+import { type Shape, size } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
+import { adapterOf } from "./adapters.ts";
 import { gemm } from "./gemm.ts";
 
 /** Weights of a dense layer, a convolution or a norm. */
@@ -10,29 +12,58 @@ export interface Affine {
   bias?: Tensor;
 }
 
+/** Options of `linear`. */
+export interface LinearOptions {
+  /** Of the result; by default that of x. */
+  dtype?: DType;
+}
+
 /** y = x · weightᵀ + bias, as torch.nn.functional.linear. x [.., K] → [.., N]. */
-export function linear(x: Tensor, { weight, bias }: Affine): Tensor {
+export function linear(x: Tensor, { weight, bias }: Affine, { dtype = x.dtype }: LinearOptions = {}): Tensor {
   const K = x.shape.at(-1)!;
   const [N, inputs] = weight.shape;
   if (weight.rank !== 2 || inputs !== K) {
     throw new RangeError(`Cannot apply ${weight} to ${x}: expected a weight [N, ${K}]`);
   }
   const shape = [...x.shape.slice(0, -1), N];
-  const M = size(x.shape.slice(0, -1));
-  let rows = x.reshape([M, K]);
-  if (rows.strides[1] !== 1) rows = rows.contiguous();
+  const [B, m] = batchesOf(x.shape);
+  let rows = x.reshape([B, m, K]);
+  if (rows.strides[2] !== 1) rows = rows.contiguous();
+  const adapter = lowRank(rows, weight, dtype); // in front of the product, whose `store` then takes the sum
   const w = weight.strides[1] === 1 ? weight : weight.contiguous();
-  const y = K === 0 ? zeros([M, N]) : gemm({
+  const y = K === 0 ? zeros([B, m, N]) : gemm({
     x: rows,
     w,
-    batch: [1, 1],
-    m: M,
+    batch: [B, 1],
+    m,
     n: N,
     k: K,
-    xLayout: { z0: 0, z1: 0, row: rows.strides[0] },
+    xLayout: { z0: rows.strides[0], z1: 0, row: rows.strides[1] },
     wLayout: { z0: 0, z1: 0, row: w.strides[0] },
     order: "nk",
-    shape: [M, N],
+    shape: [B, m, N],
+    dtype,
   });
-  return (bias ? y.add(bias) : y).reshape(shape);
+  const adapted = adapter ? y.add(adapter) : y;
+  return (bias ? adapted.add(bias) : adapted).reshape(shape);
+}
+
+const TILE = 64; // rows of the largest tile of a product
+const ENOUGH = 256; // rows of which a tile that is not full is a small part
+
+/**
+ * The rows of several pictures as batches, or all as one. As batches their slices are not copied, and what is fused may
+ * differ from picture to picture, as gates do; but each picture begins a tile of its own.
+ */
+function batchesOf([B, ...rest]: Shape): [batches: number, rows: number] {
+  const m = size(rest.slice(0, -1));
+  return rest.length > 1 && (m % TILE === 0 || m >= ENOUGH) ? [B, m] : [1, size([B, ...rest].slice(0, -1))];
+}
+
+/** What hangs on a weight adds to its product with rows x [B, m, K]. → [B, m, N] */
+function lowRank(x: Tensor, weight: Tensor, dtype: DType): Tensor | undefined {
+  const adapter = adapterOf(weight);
+  if (!adapter) return undefined;
+  const hidden = linear(x, { weight: adapter.down }).mul(adapter.scale());
+  return linear(hidden.cast(x.dtype), { weight: adapter.up }, { dtype });
 }

@@ -1,8 +1,8 @@
-import type { UNet2DModel } from "../models/mod.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import { DDIMScheduler } from "../schedulers/mod.ts";
 import { loadParts, sample } from "./ddpm_pipeline.ts";
 import type { PipelineOptions, PipelineOutput, RunOptions } from "./pipeline.ts";
+import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
 /** Options of `DDIMPipeline.run`, with diffusers' defaults. */
 export interface DDIMRunOptions extends RunOptions {
@@ -19,10 +19,7 @@ export interface DDIMRunOptions extends RunOptions {
 }
 
 /** Unconditional pictures in fewer steps (Song et al. 2020, https://arxiv.org/abs/2010.02502). */
-export class DDIMPipeline implements Disposable {
-  /** Takes over the model: it is freed with the pipeline. */
-  constructor(readonly unet: UNet2DModel, readonly scheduler: DDIMScheduler) {}
-
+export class DDIMPipeline extends UnconditionalPipeline<DDIMScheduler> {
   /** Loads the model of a folder or a repository; its scheduler may be of another class. */
   static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<DDIMPipeline> {
     const parts = await loadParts(pathOrRepo, options);
@@ -39,13 +36,8 @@ export class DDIMPipeline implements Disposable {
       generator,
       this.scheduler.timesteps,
       options,
-      (out, t, x) => this.scheduler.step(out, t, x, { generator, eta, useClippedModelOutput }).prevSample,
+      (out, t, x) => this.scheduler.step(out, t, x, { generator, eta, useClippedModelOutput }),
     );
     return { images };
-  }
-
-  /** Frees the model. */
-  [Symbol.dispose](): void {
-    this.unet[Symbol.dispose]();
   }
 }

@@ -1,6 +1,6 @@
 import { UNet2DModel } from "../models/mod.ts";
 import { randn, type RandomOptions } from "../random/mod.ts";
-import { DDPMScheduler, schedulerClasses } from "../schedulers/mod.ts";
+import { DDPMScheduler, schedulerClasses, type StepOutput } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
 import {
   expectComponent,
@@ -11,6 +11,8 @@ import {
   type RunOptions,
   runSteps,
 } from "./pipeline.ts";
+import { previewPixels, Previews } from "./preview.ts";
+import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
 /** Options of `DDPMPipeline.run`, with diffusers' defaults. */
 export interface DDPMRunOptions extends RunOptions {
@@ -23,10 +25,7 @@ export interface DDPMRunOptions extends RunOptions {
 }
 
 /** Unconditional pictures by denoising diffusion (Ho et al. 2020, https://arxiv.org/abs/2006.11239). */
-export class DDPMPipeline implements Disposable {
-  /** Takes over the model: it is freed with the pipeline. */
-  constructor(readonly unet: UNet2DModel, readonly scheduler: DDPMScheduler) {}
-
+export class DDPMPipeline extends UnconditionalPipeline<DDPMScheduler> {
   /** Loads the model and the scheduler of a folder or a repository, e.g. "google/ddpm-celebahq-256". */
   static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<DDPMPipeline> {
     const parts = await loadParts(pathOrRepo, options);
@@ -43,14 +42,9 @@ export class DDPMPipeline implements Disposable {
       generator,
       this.scheduler.timesteps,
       options,
-      (out, t, x) => this.scheduler.step(out, t, x, { generator }).prevSample,
+      (out, t, x) => this.scheduler.step(out, t, x, { generator }),
     );
     return { images };
-  }
-
-  /** Frees the model. */
-  [Symbol.dispose](): void {
-    this.unet[Symbol.dispose]();
   }
 }
 
@@ -67,7 +61,8 @@ export async function loadParts(
     ...source,
     subfolder: "scheduler",
   });
-  return { unet: await UNet2DModel.fromPretrained(pathOrRepo, { ...source, subfolder: "unet" }), config };
+  const unet = await UNet2DModel.fromPretrained(pathOrRepo, { ...source, subfolder: "unet", defer: true });
+  return { unet, config };
 }
 
 /** The loop of unconditional sampling. Memory is that of two steps, however many there are. */
@@ -77,13 +72,20 @@ export async function sample(
   generator: RandomOptions["generator"],
   timesteps: readonly number[],
   options: RunOptions,
-  step: (modelOutput: Tensor, t: number, x: Tensor) => Tensor,
+  step: (modelOutput: Tensor, t: number, x: Tensor) => StepOutput,
 ): Promise<Tensor> {
   expectCount("batchSize", batchSize);
+  await unet.load(options);
   let x = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
+  const previews = new Previews(options.preview, previewPixels);
+  let number = 0;
   await runSteps(timesteps, options, (t) => {
     using inner = scope(x);
-    return x = inner.keep(step(unet.forward(x, t).sample, t, x));
+    const output = step(unet.forward(x, t).sample, t, x);
+    previews.offer(number++, () => output.predOriginalSample);
+    return x = inner.keep(output.prevSample);
   });
-  return x.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
+  await previews.end();
+  using made = scope(x);
+  return made.keep(x.div(2).add(0.5).clamp(0, 1)); // [-1, 1] to [0, 1]
 }

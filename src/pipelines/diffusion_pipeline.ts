@@ -1,13 +1,37 @@
-import { DDIMPipeline } from "./ddim_pipeline.ts";
+import { expectSingleFile } from "../io/single_file/options.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { DDIMPipeline, type DDIMRunOptions } from "./ddim_pipeline.ts";
 import { DDPMPipeline } from "./ddpm_pipeline.ts";
-import { type PipelineOptions, readIndex } from "./pipeline.ts";
+import { FluxImg2ImgPipeline, type FluxImg2ImgRunOptions } from "./flux_img2img_pipeline.ts";
+import type { FluxParts } from "./flux_parts.ts";
+import { FluxPipeline, type FluxRunOptions } from "./flux_pipeline.ts";
+import type { LoraPipeline } from "./lora.ts";
+import { type PipelineOptions, type PipelineOutput, readIndex } from "./pipeline.ts";
 import { StableDiffusionImg2ImgPipeline } from "./stable_diffusion_img2img_pipeline.ts";
-import { StableDiffusionInpaintPipeline } from "./stable_diffusion_inpaint_pipeline.ts";
-import { StableDiffusionPipeline } from "./stable_diffusion_pipeline.ts";
-import { StableDiffusionXLImg2ImgPipeline } from "./stable_diffusion_xl_img2img_pipeline.ts";
-import { StableDiffusionXLPipeline } from "./stable_diffusion_xl_pipeline.ts";
+import {
+  StableDiffusionInpaintPipeline,
+  type StableDiffusionInpaintRunOptions,
+} from "./stable_diffusion_inpaint_pipeline.ts";
+import type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
+import { StableDiffusionPipeline, type StableDiffusionRunOptions } from "./stable_diffusion_pipeline.ts";
+import {
+  StableDiffusionXLImg2ImgPipeline,
+  type StableDiffusionXLImg2ImgRunOptions,
+} from "./stable_diffusion_xl_img2img_pipeline.ts";
+import {
+  StableDiffusionXLInpaintPipeline,
+  type StableDiffusionXLInpaintRunOptions,
+} from "./stable_diffusion_xl_inpaint_pipeline.ts";
+import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
+import {
+  StableDiffusionXLPipeline,
+  type StableDiffusionXLRunOptions,
+} from "./stable_diffusion_xl_pipeline.ts";
+import type { UnconditionalParts } from "./unconditional_pipeline.ts";
 
-const classes = {
+const classes: Readonly<
+  Record<string, { fromPretrained(pathOrRepo: string, options: PipelineOptions): Promise<AnyPipeline> }>
+> = {
   DDPMPipeline,
   DDIMPipeline,
   StableDiffusionPipeline,
@@ -15,32 +39,59 @@ const classes = {
   StableDiffusionInpaintPipeline,
   StableDiffusionXLPipeline,
   StableDiffusionXLImg2ImgPipeline,
-} as const;
+  StableDiffusionXLInpaintPipeline,
+  FluxPipeline,
+  FluxImg2ImgPipeline,
+};
 
-/** A pipeline of one of the classes that are built. */
-export type AnyPipeline =
-  | DDPMPipeline
-  | DDIMPipeline
-  | StableDiffusionPipeline
-  | StableDiffusionImg2ImgPipeline
-  | StableDiffusionInpaintPipeline
-  | StableDiffusionXLPipeline
-  | StableDiffusionXLImg2ImgPipeline;
+/**
+ * Options of a pipeline whose class only the repository names: what any of them may be told. A pipeline leaves alone what
+ * is not for it, and says what it misses.
+ */
+export type AnyRunOptions = Partial<
+  & DDIMRunOptions
+  & StableDiffusionRunOptions
+  & StableDiffusionInpaintRunOptions
+  & StableDiffusionXLRunOptions
+  & StableDiffusionXLImg2ImgRunOptions
+  & StableDiffusionXLInpaintRunOptions
+  & FluxRunOptions
+  & FluxImg2ImgRunOptions
+>;
 
-/** Loads whatever pipeline a repository's model_index.json names. */
+/** What pipelines are made of. */
+export type AnyParts = UnconditionalParts | StableDiffusionParts | StableDiffusionXLParts | FluxParts;
+
+/** A pipeline of one of the classes that are built; `instanceof` says of which. */
+export interface AnyPipeline extends LoraPipeline<AnyParts>, Disposable {
+  /** Draws pictures. Those that work in latent space return what the pictures were decoded from, too. */
+  run(options: AnyRunOptions): Promise<PipelineOutput & { latents?: Tensor }>;
+}
+
+/**
+ * Loads whatever pipeline a repository's model_index.json names.
+ *
+ * ```ts ignore
+ * using pipeline = await DiffusionPipeline.fromPretrained("black-forest-labs/FLUX.1-dev");
+ * await pipeline.loadLoraWeights("strangerzonehf/Flux-Midjourney-Mix2-LoRA");
+ * const { images } = await pipeline.run({ prompt: "a nice flower" });
+ * ```
+ */
 export const DiffusionPipeline = {
   /** A pipeline of the class that the folder or repository asks for. */
-  async fromPretrained(
-    pathOrRepo: string,
-    options: PipelineOptions = {},
-  ): Promise<AnyPipeline> {
+  async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     const { className, commit } = await readIndex(pathOrRepo, options);
-    if (!(className in classes)) {
+    if (!Object.hasOwn(classes, className)) {
       throw new TypeError(
         `Cannot load ${pathOrRepo}: expected one of ${Object.keys(classes).join(", ")}, got ${className}`,
       );
     }
     const source = { ...options, revision: commit ?? options.revision };
-    return await classes[className as keyof typeof classes].fromPretrained(pathOrRepo, source);
+    return await classes[className].fromPretrained(pathOrRepo, source);
+  },
+
+  /** A pipeline of the class that one file's keys tell, e.g. of a .safetensors, .ckpt or .gguf in its authors' layout. */
+  async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
+    return await DiffusionPipeline.fromPretrained(expectSingleFile(path), options);
   },
 };

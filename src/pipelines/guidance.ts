@@ -1,4 +1,25 @@
+import type { UNet2DConditionModel } from "../models/mod.ts";
+import { timestepEmbedding } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
+
+/** Whether a model runs on the negative prompt too; one that was distilled with guidance is told its scale instead. */
+export function isGuided(scale: number, { config }: UNet2DConditionModel): boolean {
+  return scale > 1 && config.time_cond_proj_dim === null;
+}
+
+/**
+ * What a model that was distilled with guidance is told of it, else undefined (Meng et al. 2022, section 3.1,
+ * https://arxiv.org/abs/2210.03142): features of 1000 w, where w = scale − 1. → [B, time_cond_proj_dim]
+ */
+export function guidanceEmbedding(
+  scale: number,
+  B: number,
+  { config }: UNet2DConditionModel,
+): Tensor | undefined {
+  const { time_cond_proj_dim: dim } = config;
+  if (dim === null) return undefined;
+  return timestepEmbedding(new Array(B).fill(1000 * Math.fround(scale - 1)), { dim });
+}
 
 /**
  * Classifier-free guidance (Ho & Salimans 2022) on a prediction whose first half is the unconditional one. With

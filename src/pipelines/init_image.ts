@@ -1,7 +1,8 @@
 import { formatShape } from "../core/shape.ts";
 import type { AutoencoderKL } from "../models/mod.ts";
 import { randn, type RandomOptions } from "../random/mod.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import type { Scheduler } from "../schedulers/mod.ts";
+import { scope, type Tensor } from "../tensor/mod.ts";
 import { latentSide } from "./latent_size.ts";
 
 /** A picture that a pipeline changes. */
@@ -14,8 +15,9 @@ export interface InitImage {
 
 /** Checks a picture in [0, 1] for a run that makes B pictures. */
 export async function readInitImage(image: Tensor, B: number, vae: AutoencoderKL): Promise<InitImage> {
+  const [H, W] = sidesOf(image);
   const { shape } = image;
-  const [count, channels, H, W] = shape;
+  const [count, channels] = shape;
   if (shape.length !== 4 || (count !== 1 && count !== B) || channels !== vae.config.in_channels) {
     throw new RangeError(
       `Cannot change a picture: expected [${
@@ -27,6 +29,46 @@ export async function readInitImage(image: Tensor, B: number, vae: AutoencoderKL
   const size = [latentSide("height", H, scaleFactor), latentSide("width", W, scaleFactor)] as const;
   await fractionsOf("a picture", image);
   return { pixels: image.mul(2).sub(1), size };
+}
+
+/** What a run begins with that changes a picture, or goes on with the latents of another run. */
+export interface Original {
+  /** The picture in [-1, 1], where one is given. [1 or B, 3, H, W] */
+  readonly pixels?: Tensor;
+  /** Sides of its latents. */
+  readonly size: readonly [h: number, w: number];
+  /** Its latents, as they were given or drawn from the picture. [rows, C, h, w] */
+  readonly latents: (options: RandomOptions & { rows?: number }) => Tensor;
+}
+
+/** Checks a picture in [0, 1], or latents as the denoiser takes them, for a run that makes B pictures. */
+export async function readOriginal(image: Tensor, B: number, vae: AutoencoderKL): Promise<Original> {
+  const { in_channels, latent_channels } = vae.config;
+  const [count, channels, h, w] = image?.shape ?? [];
+  const isLatents = channels === latent_channels && channels !== in_channels && image.rank === 4;
+  if (isLatents && (count === 1 || count === B)) return { size: [h, w], latents: () => image };
+  const { pixels, size } = await readInitImage(image, B, vae);
+  return { pixels, size, latents: (options) => drawLatents(vae, pixels, options) };
+}
+
+/** What a loop begins with: latents of the original, with noise as at timestep `t` if there is one. [B, C, h, w] */
+export function startFrom(
+  { pixels, latents }: Original,
+  B: number,
+  { scheduler, generator, t }: RandomOptions & { scheduler: Scheduler; t: number | undefined },
+): Tensor {
+  using made = scope(...(pixels ? [pixels] : []));
+  const original = latents({ generator, rows: Array.isArray(generator) ? B : undefined });
+  const shape = [B, ...original.shape.slice(1)];
+  if (t === undefined) return made.keep(original.expand(shape).mul(1)); // the loop frees what it begins with
+  return made.keep(scheduler.addNoise(original.expand(shape), randn(shape, { generator }), t));
+}
+
+/** Height and width of a picture to change. */
+export function sidesOf(image: Tensor | undefined): [H: number, W: number] {
+  if (!image) throw new TypeError("Cannot change a picture: expected image, got none");
+  const [H, W] = image.shape.slice(-2);
+  return [H, W];
 }
 
 /** The values of a picture or a mask; throws unless all are in [0, 1]. */

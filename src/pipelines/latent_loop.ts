@@ -4,6 +4,8 @@ import type { Scheduler, StepOptions } from "../schedulers/mod.ts";
 import { cat, scope, type Tensor } from "../tensor/mod.ts";
 import { guide } from "./guidance.ts";
 import { type PipelineOutput, type RunOptions, runSteps } from "./pipeline.ts";
+import { preview, Previews } from "./preview.ts";
+import { bringIn, type Residents } from "./residency.ts";
 
 /** Options of a loop in latent space. */
 export interface LatentLoopOptions extends RunOptions {
@@ -15,6 +17,8 @@ export interface LatentLoopOptions extends RunOptions {
   generator?: RandomOptions["generator"];
   /** Of DDIM: noise added in each step. */
   eta?: number;
+  /** "latent" leaves the decoder out: the pictures are the latents. */
+  outputType?: "latent";
 }
 
 /** What pipelines in latent space return. */
@@ -26,48 +30,62 @@ export interface LatentOutput extends PipelineOutput {
 /** What a loop calls. */
 export interface LatentLoop {
   readonly scheduler: Scheduler;
+  /** Of the latents, for previews. */
+  readonly vae: AutoencoderKL;
+  /** Whether the model runs on the negative prompt too. */
+  readonly guided: boolean;
   /** The model; under guidance its input holds the latents twice, the unconditional half first. */
   readonly predict: (input: Tensor, t: number) => Tensor;
   /** What becomes of the latents after the step of such a number. */
   readonly after?: (latents: Tensor, step: number) => Tensor;
+  /** Latents as [B, C, h, w], for previews, where the loop has them in another form. */
+  readonly unpack?: (latents: Tensor) => Tensor;
 }
 
 /** Takes latents through the timesteps. Memory is that of two steps, however many there are. */
 export async function denoise(
   start: Tensor,
   timesteps: readonly number[],
-  { scheduler, predict, after }: LatentLoop,
+  { scheduler, vae, guided, predict, after, unpack = (latents) => latents }: LatentLoop,
   options: LatentLoopOptions & { guidanceScale: number },
 ): Promise<Tensor> {
   const { guidanceScale, guidanceRescale, generator, eta } = options;
+  if (eta !== undefined) expectNumber("eta", eta);
   const stepOptions: StepOptions & { eta?: number } = { generator, eta };
-  const guided = isGuided(guidanceScale);
   let latents = start;
+  const previews = new Previews(options.preview, (x0) => preview(x0, vae));
   let number = 0;
   await runSteps(timesteps, options, (t) => {
     using step = scope(latents);
     const input = scheduler.scaleModelInput(guided ? cat([latents, latents]) : latents, t);
     const prediction = predict(input, t);
     const noisePred = guided ? guide(prediction, guidanceScale, guidanceRescale) : prediction;
-    const { prevSample } = scheduler.step(noisePred, t, latents, stepOptions);
-    return latents = step.keep(after ? after(prevSample, number++) : prevSample);
+    const output = scheduler.step(noisePred, t, latents, stepOptions);
+    previews.offer(number, () => unpack(output.predOriginalSample));
+    const next = after ? after(output.prevSample, number) : output.prevSample;
+    number++;
+    return latents = step.keep(next);
   });
+  await previews.end();
   return latents;
 }
 
-/** Whether a model runs on the prompt and on the negative one. */
-export function isGuided(guidanceScale: number): boolean {
-  return guidanceScale > 1;
-}
-
-/** The pictures of latents, in [0, 1]. */
+/** The pictures of latents, in [0, 1], unless only the latents are wanted. */
 export async function decodeLatents(
-  vae: AutoencoderKL,
+  parts: Residents & { vae: AutoencoderKL },
   latents: Tensor,
-  options: DecodeCheckedOptions,
+  options: DecodeCheckedOptions & Pick<LatentLoopOptions, "outputType" | "signal">,
 ): Promise<LatentOutput> {
-  const { sample } = await vae.decodeChecked(vae.unscaleLatents(latents), options);
-  return { images: sample.div(2).add(0.5).clamp(0, 1), latents }; // [-1, 1] to [0, 1]
+  if (options.outputType === "latent") return { images: latents, latents };
+  const { vae } = parts;
+  await bringIn(parts, [vae], {
+    signal: options.signal,
+    work: () => vae.decode(vae.unscaleLatents(latents), options),
+  });
+  const z = vae.unscaleLatents(latents);
+  const { sample } = await vae.decodeChecked(z, options);
+  using made = scope(z, sample);
+  return { images: made.keep(sample.div(2).add(0.5).clamp(0, 1)), latents }; // [-1, 1] to [0, 1]
 }
 
 /** Throws unless `value` is finite. */

@@ -2,11 +2,20 @@ import { join } from "node:path";
 import { z } from "zod";
 import { parseConfig, readJson } from "../io/config.ts";
 import { neededFiles, resolveRepo } from "../io/hub.ts";
+import { readSingleFileIndex } from "../io/single_file/contents.ts";
+import { isSingleFile } from "../io/single_file/options.ts";
 import type { LoadOptions } from "../models/load.ts";
 import { progress, type ProgressOptions, type Tensor } from "../tensor/mod.ts";
+import type { PreviewOptions } from "./preview.ts";
 
 /** Options of a pipeline's `fromPretrained`. */
-export type PipelineOptions = Omit<LoadOptions, "subfolder">;
+export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"> {
+  /**
+   * Bytes of GPU memory that the models may take together: those that are not at work leave where it is short. By
+   * default nine tenths of what the adapter has; where that is not known, all stay as long as the GPU takes them.
+   */
+  memory?: number;
+}
 
 /** What a pipeline returns. */
 export interface PipelineOutput {
@@ -22,6 +31,8 @@ export interface RunOptions {
   signal?: AbortSignal;
   /** Called after each step with its number, its timestep and the sample so far. */
   onStep?: (step: number, timestep: number, sample: Tensor) => void;
+  /** Shows small pictures of what is being drawn. */
+  preview?: PreviewOptions;
 }
 
 /** A component of a repository: the library and the class that model_index.json names. */
@@ -41,19 +52,25 @@ export interface PipelineIndex {
   readonly commit?: string;
 }
 
-/** Reads a pipeline's model_index.json from a folder or from the hub. */
+/** Reads a pipeline's model_index.json from a folder or from the hub; a single file's is made of what it holds. */
 export async function readIndex(pathOrRepo: string, options: PipelineOptions): Promise<PipelineIndex> {
-  const { folder, commit } = await resolveRepo(pathOrRepo, {
-    ...options,
-    files: (listing) => neededFiles(listing, { kind: "pipeline" }),
-  });
-  const path = join(folder, "model_index.json");
-  const json = parseConfig(index, await readJson(path), path);
+  const { json, commit } = isSingleFile(pathOrRepo)
+    ? await readSingleFileIndex(pathOrRepo, options)
+    : await readIndexFile(pathOrRepo, options);
   const components = Object.entries(json).flatMap(([name, value]) => {
     const named = component.safeParse(value);
     return named.success && named.data[1] ? [[name, named.data[1]]] : [];
   });
   return { className: json._class_name, components: Object.fromEntries(components), json, commit };
+}
+
+async function readIndexFile(pathOrRepo: string, options: PipelineOptions) {
+  const { folder, commit } = await resolveRepo(pathOrRepo, {
+    ...options,
+    files: (listing) => neededFiles(listing, { kind: "pipeline" }),
+  });
+  const path = join(folder, "model_index.json");
+  return { json: parseConfig(index, await readJson(path), path), commit };
 }
 
 /** Throws unless the index names `className` for a component. */

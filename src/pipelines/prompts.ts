@@ -9,7 +9,6 @@ export interface PromptOptions {
   /** What is not to be drawn: one text for all, or one for each prompt; "" by default. */
   negativePrompt?: string | readonly string[];
   /** Pictures of each prompt; 1 by default. */
-  /** Pictures of each prompt, 1 by default. */
   numImagesPerPrompt?: number;
   /** Layers of the text encoder that are left out at its end. */
   clipSkip?: number;
@@ -41,9 +40,24 @@ export function embedPrompts(
   for (const cut of truncated) if (cut) onNotice(cutNotice(cut, tokenizer));
   const { lastHiddenState, hiddenStates } = textEncoder.forward(inputIds);
   const states = clipSkip ? textEncoder.finalLayerNorm(skipped(hiddenStates, clipSkip)) : lastHiddenState;
-  const [B, N, D] = states.shape;
-  const repeated = stack(Array.from({ length: numImagesPerPrompt }, () => states), 1);
-  return numImagesPerPrompt === 1 ? states : repeated.reshape([B * numImagesPerPrompt, N, D]);
+  return repeatRows(states, numImagesPerPrompt);
+}
+
+/** Each row `count` times, one after another. [B, ...] → [B · count, ...] */
+export function repeatRows(x: Tensor, count: number): Tensor {
+  if (count === 1) return x;
+  const [B, ...row] = x.shape;
+  return stack(Array.from({ length: count }, () => x), 1).reshape([B * count, ...row]);
+}
+
+/** One text for all, or one for each of `count` prompts. */
+export function spreadTexts(text: string | readonly string[], count: number, name = "prompt2"): string[] {
+  const given = [text].flat();
+  const texts = given.length === 1 ? new Array(count).fill(given[0]) : given;
+  if (texts.length === count) return texts;
+  throw new RangeError(
+    `Cannot draw: expected one ${name} or ${count}, as there are prompts, got ${texts.length}`,
+  );
 }
 
 function skipped(hiddenStates: readonly Tensor[], clipSkip: number): Tensor {
@@ -58,6 +72,10 @@ function skipped(hiddenStates: readonly Tensor[], clipSkip: number): Tensor {
 
 /** The line that tells what of a prompt was cut: all of it where it is short. */
 export function cutNotice(cut: string, { modelMaxLength }: CLIPTokenizer): string {
-  const shown = cut.length > 200 ? `${cut.slice(0, 160)} … (${cut.length} characters)` : cut;
-  return `The prompt is longer than ${modelMaxLength} tokens; this is left out: ${shown}`;
+  return `The prompt is longer than ${modelMaxLength} tokens; this is left out: ${shortened(cut)}`;
+}
+
+/** A text as a notice shows it. */
+export function shortened(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 160)} … (${text.length} characters)` : text;
 }

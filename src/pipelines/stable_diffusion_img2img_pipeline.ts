@@ -1,24 +1,26 @@
-import { randn } from "../random/mod.ts";
+import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { drawLatents, readInitImage } from "./init_image.ts";
-import { decodeLatents, denoise, type LatentOutput } from "./latent_loop.ts";
+import { readOriginal, startFrom } from "./init_image.ts";
+import type { LatentOutput } from "./latent_loop.ts";
+import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
+import { bringIn } from "./residency.ts";
 import { freeParts, loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
-import { beginRun, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
+import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 
 /** Options of `StableDiffusionImg2ImgPipeline.run`. */
 export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions {
-  /** The picture to change, in [0, 1]: one for all, or one for each that is drawn. [1 or B, 3, H, W] */
+  /**
+   * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its latents as
+   * another run left them [1 or B, C, H / 8, W / 8].
+   */
   image: Tensor;
   /** How much of it is replaced: near 0 little, 1 all. By default 0.8. */
   strength?: number;
 }
 
 /** Pictures from a picture and a text (Meng et al. 2021, https://arxiv.org/abs/2108.01073). */
-export class StableDiffusionImg2ImgPipeline implements Disposable {
-  /** The parts may be those of another pipeline. */
-  constructor(readonly parts: StableDiffusionParts) {}
-
+export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusionParts> implements Disposable {
   /** Loads the parts of a folder or a repository. */
   static async fromPretrained(
     pathOrRepo: string,
@@ -27,22 +29,27 @@ export class StableDiffusionImg2ImgPipeline implements Disposable {
     return new StableDiffusionImg2ImgPipeline(await loadParts(pathOrRepo, options));
   }
 
+  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; its tokenizers come from `base`. */
+  static async fromSingleFile(
+    path: string,
+    options: PipelineOptions = {},
+  ): Promise<StableDiffusionImg2ImgPipeline> {
+    return await StableDiffusionImg2ImgPipeline.fromPretrained(expectSingleFile(path), options);
+  }
+
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(runOptions: StableDiffusionImg2ImgRunOptions): Promise<LatentOutput> {
-    const { unet, vae, scheduler } = this.parts;
+    const { vae, scheduler } = this.parts;
+    const { image, strength = 0.8, generator } = runOptions;
     expectPlainUNet(this.parts);
-    const { embeddings, B, options } = beginRun(this.parts, runOptions);
-    const { image, strength = 0.8 } = runOptions;
+    const begun = await beginRun(this.parts, runOptions);
+    const { B } = begun;
     const timesteps = scheduler.sliceByStrength(strength);
-    const { generator } = options;
 
-    const { pixels, size } = await readInitImage(image, B, vae);
-    const original = drawLatents(vae, pixels, { generator, rows: Array.isArray(generator) ? B : undefined });
-    const shape = [B, unet.config.in_channels, ...size];
-    const start = scheduler.addNoise(original.expand(shape), randn(shape, { generator }), timesteps[0]);
-    const predict = (input: Tensor, t: number) => unet.forward(input, t, embeddings).sample;
-    const latents = await denoise(start, timesteps, { scheduler, predict }, options);
-    return await decodeLatents(vae, latents, options);
+    const original = await readOriginal(image, B, vae);
+    await bringIn(this.parts, [vae], runOptions);
+    const start = startFrom(original, B, { scheduler, generator, t: timesteps[0] });
+    return await draw(this.parts, begun, { start, timesteps });
   }
 
   /** Frees the models; parts that other pipelines use must not be freed through this one. */

@@ -1,10 +1,12 @@
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../models/mod.ts";
 import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { CLIPTokenizer } from "../tokenizers/mod.ts";
+import { openPart, tellPlan } from "./open_part.ts";
 import { expectComponent, type PipelineOptions, readIndex } from "./pipeline.ts";
+import { memoryBudget, type Residents } from "./residency.ts";
 
 /** What Stable Diffusion is made of; pipelines may share parts. */
-export interface StableDiffusionParts {
+export interface StableDiffusionParts extends Residents {
   /** Between pictures and latents. */
   vae: AutoencoderKL;
   /** Makes embeddings of tokens. */
@@ -17,25 +19,30 @@ export interface StableDiffusionParts {
   scheduler: Scheduler;
 }
 
-/** Loads the parts of a Stable Diffusion repository. */
+/** Opens the parts of a Stable Diffusion repository; their weights come when they are needed. */
 export async function loadParts(
   pathOrRepo: string,
   options: PipelineOptions,
 ): Promise<StableDiffusionParts> {
   const index = await readIndex(pathOrRepo, options);
-  const from = (subfolder: string) => ({ ...options, revision: index.commit ?? options.revision, subfolder });
+  const memory = await memoryBudget(options);
+  const source = { ...options, revision: index.commit ?? options.revision, memory };
+  const from = (subfolder: string) => ({ ...source, subfolder });
   expectComponent(index, "vae", ["AutoencoderKL"]);
   expectComponent(index, "unet", ["UNet2DConditionModel"]);
   expectComponent(index, "text_encoder", ["CLIPTextModel"]);
   expectComponent(index, "tokenizer", ["CLIPTokenizer", "CLIPTokenizerFast"]);
   const scheduler = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))];
-  return {
+  const parts = {
     tokenizer: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer")),
     scheduler: await scheduler.fromPretrained(pathOrRepo, from("scheduler")),
-    textEncoder: await CLIPTextModel.fromPretrained(pathOrRepo, from("text_encoder")),
-    unet: await UNet2DConditionModel.fromPretrained(pathOrRepo, from("unet")),
-    vae: await AutoencoderKL.fromPretrained(pathOrRepo, from("vae")),
+    textEncoder: await openPart(CLIPTextModel, pathOrRepo, from("text_encoder")),
+    unet: await openPart(UNet2DConditionModel, pathOrRepo, from("unet")),
+    vae: await openPart(AutoencoderKL, pathOrRepo, from("vae")),
+    memory,
   };
+  tellPlan(parts, pathOrRepo, options);
+  return parts;
 }
 
 /** Frees the models among the parts. */

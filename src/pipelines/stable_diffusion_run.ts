@@ -1,7 +1,16 @@
-import { cat, type Tensor } from "../tensor/mod.ts";
-import { expectNumber, isGuided, type LatentLoopOptions } from "./latent_loop.ts";
+import { cat, release, scope, type Tensor } from "../tensor/mod.ts";
+import { guidanceEmbedding, isGuided } from "./guidance.ts";
+import {
+  decodeLatents,
+  denoise,
+  expectNumber,
+  type LatentLoop,
+  type LatentLoopOptions,
+  type LatentOutput,
+} from "./latent_loop.ts";
 import { expectCount } from "./pipeline.ts";
 import { embedPrompts, pairPrompts, type PromptOptions } from "./prompts.ts";
+import { bringIn } from "./residency.ts";
 import type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
 
 /** What every Stable Diffusion pipeline may be told, with diffusers' defaults. */
@@ -18,24 +27,39 @@ export interface StableDiffusionRun {
   readonly B: number;
   /** Whether the model runs on the negative prompts too. */
   readonly guided: boolean;
+  /** Of models that are told the scale of guidance instead. [B, time_cond_proj_dim] */
+  readonly timestepCond?: Tensor;
   /** The options with their defaults. */
   readonly options: StableDiffusionOptions & { guidanceScale: number };
 }
 
 /** Checks the options, sets the timesteps and embeds the prompts. */
-export function beginRun(parts: StableDiffusionParts, options: StableDiffusionOptions): StableDiffusionRun {
+export async function beginRun(
+  parts: StableDiffusionParts,
+  options: StableDiffusionOptions,
+): Promise<StableDiffusionRun> {
   const { numInferenceSteps = 50, guidanceScale = 7.5, guidanceRescale = 0, numImagesPerPrompt = 1 } =
     options;
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("guidanceRescale", guidanceRescale);
   expectCount("numImagesPerPrompt", numImagesPerPrompt);
+  const { addition_embed_type } = parts.unet.config;
+  if (addition_embed_type !== null) {
+    throw new TypeError(
+      `Cannot draw with this UNet: expected no addition_embed_type, got "${addition_embed_type}"; ` +
+        "StableDiffusionXLPipeline takes such models",
+    );
+  }
   const { prompts, negatives } = pairPrompts(options);
-  const guided = isGuided(guidanceScale);
+  const guided = isGuided(guidanceScale, parts.unet);
+  const B = prompts.length * numImagesPerPrompt;
   parts.scheduler.setTimesteps(numInferenceSteps);
+  await bringIn(parts, [parts.textEncoder], options);
   return {
     embeddings: embedBoth(parts, prompts, guided ? negatives : [], options),
-    B: prompts.length * numImagesPerPrompt,
+    B,
     guided,
+    timestepCond: guidanceEmbedding(guidanceScale, B, parts.unet),
     options: { ...options, guidanceScale },
   };
 }
@@ -47,11 +71,41 @@ function embedBoth(
   negatives: readonly string[],
   options: PromptOptions,
 ): Tensor {
+  using made = scope();
   if (!options.clipSkip || negatives.length === 0) {
-    return embedPrompts([...negatives, ...prompts], parts, options);
+    return made.keep(embedPrompts([...negatives, ...prompts], parts, options));
   }
   const plain = embedPrompts(negatives, parts, { ...options, clipSkip: undefined });
-  return cat([plain, embedPrompts(prompts, parts, options)]);
+  return made.keep(cat([plain, embedPrompts(prompts, parts, options)]));
+}
+
+/** What is drawn with a run's options. */
+export interface Drawing extends Pick<LatentLoop, "after"> {
+  /** Latents with noise. */
+  start: Tensor;
+  timesteps: readonly number[];
+  /** What the UNet takes instead of latents alone. */
+  extend?: (input: Tensor) => Tensor;
+  /** What is not used any more when the loop is over. */
+  owned?: readonly Tensor[];
+}
+
+/** Draws pictures from latents with noise. */
+export async function draw(
+  parts: StableDiffusionParts,
+  { embeddings, guided, timestepCond, options }: StableDiffusionRun,
+  { start, timesteps, extend = (input) => input, after, owned = [] }: Drawing,
+): Promise<LatentOutput> {
+  const { unet, vae, scheduler } = parts;
+  const predict = (input: Tensor, t: number) =>
+    unet.forward(extend(input), t, embeddings, { timestepCond }).sample;
+  await bringIn(parts, [unet], {
+    signal: options.signal,
+    work: () => predict(guided ? cat([start, start]) : start, timesteps[0]),
+  });
+  const latents = await denoise(start, timesteps, { scheduler, vae, guided, predict, after }, options);
+  release(embeddings, timestepCond, ...owned);
+  return await decodeLatents(parts, latents, options);
 }
 
 /** Throws unless the UNet takes latents alone. */

@@ -1,10 +1,18 @@
-import { randn } from "../random/mod.ts";
+import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { drawLatents, readInitImage } from "./init_image.ts";
+import { type DenoisingStartOptions, timestepsWithin } from "./denoising_range.ts";
+import { readOriginal, startFrom } from "./init_image.ts";
 import type { LatentOutput } from "./latent_loop.ts";
+import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
+import { bringIn } from "./residency.ts";
 import { freePartsXL, loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
-import { beginRunXL, drawXL, type StableDiffusionXLOptions } from "./stable_diffusion_xl_run.ts";
+import {
+  beginRunXL,
+  drawXL,
+  expectPlainUNetXL,
+  type StableDiffusionXLOptions,
+} from "./stable_diffusion_xl_run.ts";
 import {
   type AestheticOptions,
   changeTimeIdRows,
@@ -13,18 +21,19 @@ import {
 
 /** Options of `StableDiffusionXLImg2ImgPipeline.run`. */
 export interface StableDiffusionXLImg2ImgRunOptions
-  extends StableDiffusionXLOptions, MicroConditionOptions, AestheticOptions {
-  /** The picture to change, in [0, 1]: one for all, or one for each that is drawn. [1 or B, 3, H, W] */
+  extends StableDiffusionXLOptions, MicroConditionOptions, AestheticOptions, DenoisingStartOptions {
+  /**
+   * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its latents, as
+   * another run left them [1 or B, C, H / 8, W / 8].
+   */
   image: Tensor;
   /** How much of it is replaced: near 0 little, 1 all. By default 0.3. */
   strength?: number;
 }
 
 /** Pictures from a picture and a text, with the base model of Stable Diffusion XL or with its refiner. */
-export class StableDiffusionXLImg2ImgPipeline implements Disposable {
-  /** The parts may be those of another pipeline. */
-  constructor(readonly parts: StableDiffusionXLParts) {}
-
+export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusionXLParts>
+  implements Disposable {
   /** Loads the parts of a folder or a repository, e.g. "stabilityai/stable-diffusion-xl-refiner-1.0". */
   static async fromPretrained(
     pathOrRepo: string,
@@ -33,20 +42,30 @@ export class StableDiffusionXLImg2ImgPipeline implements Disposable {
     return new StableDiffusionXLImg2ImgPipeline(await loadPartsXL(pathOrRepo, options));
   }
 
+  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; its tokenizers come from `base`. */
+  static async fromSingleFile(
+    path: string,
+    options: PipelineOptions = {},
+  ): Promise<StableDiffusionXLImg2ImgPipeline> {
+    return await StableDiffusionXLImg2ImgPipeline.fromPretrained(expectSingleFile(path), options);
+  }
+
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
-    const { unet, vae, scheduler, requiresAestheticsScore = false } = this.parts;
-    const { image, strength = 0.3, generator } = options;
-    const begun = beginRunXL(this.parts, options);
+    const { vae, scheduler, requiresAestheticsScore = false } = this.parts;
+    const { image, strength = 0.3, generator, denoisingStart } = options;
+    expectPlainUNetXL(this.parts);
+    const begun = await beginRunXL(this.parts, options);
     const { B } = begun;
-    const timesteps = scheduler.sliceByStrength(strength);
+    const timesteps = timestepsWithin(scheduler, options, strength);
 
-    const { pixels, size: [h, w] } = await readInitImage(image, B, vae);
+    const original = await readOriginal(image, B, vae);
+    const [h, w] = original.size;
     const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
     const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
-    const original = drawLatents(vae, pixels, { generator, rows: Array.isArray(generator) ? B : undefined });
-    const shape = [B, unet.config.in_channels, h, w];
-    const start = scheduler.addNoise(original.expand(shape), randn(shape, { generator }), timesteps[0]);
+    await bringIn(this.parts, [vae], options);
+    const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
+    const start = startFrom(original, B, { scheduler, generator, t });
     return await drawXL(this.parts, begun, { start, timesteps, timeIds });
   }
 

@@ -8,10 +8,12 @@ import {
 } from "../models/mod.ts";
 import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { CLIPTokenizer } from "../tokenizers/mod.ts";
+import { openPart, tellPlan } from "./open_part.ts";
 import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./pipeline.ts";
+import { memoryBudget, type Residents } from "./residency.ts";
 
 /** What Stable Diffusion XL is made of; pipelines may share parts. */
-export interface StableDiffusionXLParts {
+export interface StableDiffusionXLParts extends Residents {
   /** Brings latents to pictures and back. */
   vae: AutoencoderKL;
   /** The smaller text encoder; the refiner has none. */
@@ -34,13 +36,14 @@ export interface StableDiffusionXLParts {
 
 const TOKENIZERS = ["CLIPTokenizer", "CLIPTokenizerFast"];
 
-/** The parts of a Stable Diffusion XL repository. */
+/** Opens the parts of a Stable Diffusion XL repository; their weights come when they are needed. */
 export async function loadPartsXL(
   pathOrRepo: string,
   options: PipelineOptions,
 ): Promise<StableDiffusionXLParts> {
   const index = await readIndex(pathOrRepo, options);
-  const source = { ...options, revision: index.commit ?? options.revision };
+  const memory = await memoryBudget(options);
+  const source = { ...options, revision: index.commit ?? options.revision, memory };
   const from = (subfolder: string) => ({ ...source, subfolder });
   expectComponent(index, "vae", ["AutoencoderKL"]);
   expectComponent(index, "unet", ["UNet2DConditionModel"]);
@@ -51,18 +54,19 @@ export async function loadPartsXL(
     ...readSwitches(index),
     tokenizer2: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer_2")),
     scheduler: await scheduler.fromPretrained(pathOrRepo, from("scheduler")),
-    textEncoder2: await CLIPTextModelWithProjection.fromPretrained(pathOrRepo, from("text_encoder_2")),
-    unet: await UNet2DConditionModel.fromPretrained(pathOrRepo, from("unet")),
-    vae: await AutoencoderKL.fromPretrained(pathOrRepo, from("vae")),
+    textEncoder2: await openPart(CLIPTextModelWithProjection, pathOrRepo, from("text_encoder_2")),
+    unet: await openPart(UNet2DConditionModel, pathOrRepo, from("unet")),
+    vae: await openPart(AutoencoderKL, pathOrRepo, from("vae")),
+    memory,
   };
-  if (!("text_encoder" in index.components)) return parts;
-  expectComponent(index, "text_encoder", ["CLIPTextModel"]);
-  expectComponent(index, "tokenizer", TOKENIZERS);
-  return {
-    ...parts,
-    tokenizer: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer")),
-    textEncoder: await CLIPTextModel.fromPretrained(pathOrRepo, from("text_encoder")),
-  };
+  if ("text_encoder" in index.components) {
+    expectComponent(index, "text_encoder", ["CLIPTextModel"]);
+    expectComponent(index, "tokenizer", TOKENIZERS);
+    parts.tokenizer = await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer"));
+    parts.textEncoder = await openPart(CLIPTextModel, pathOrRepo, from("text_encoder"));
+  }
+  tellPlan(parts, pathOrRepo, options);
+  return parts;
 }
 
 /** Frees the models. */

@@ -1,25 +1,30 @@
-import { formatShape, sameNumbers } from "../core/shape.ts";
-import { randn } from "../random/mod.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import { expectSingleFile } from "../io/single_file/options.ts";
+import { type DenoisingRangeOptions, timestepsWithin } from "./denoising_range.ts";
 import type { LatentOutput } from "./latent_loop.ts";
 import { latentSize, type SizeOptions } from "./latent_size.ts";
+import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { freePartsXL, loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
-import { beginRunXL, drawXL, type StableDiffusionXLOptions } from "./stable_diffusion_xl_run.ts";
+import {
+  beginRunXL,
+  drawXL,
+  expectPlainUNetXL,
+  type StableDiffusionXLOptions,
+} from "./stable_diffusion_xl_run.ts";
 import { type MicroConditionOptions, timeIdRows } from "./stable_diffusion_xl_sizes.ts";
+import { startNoise, type StartNoiseOptions } from "./start_noise.ts";
 
 /** Options of `StableDiffusionXLPipeline.run`. */
 export interface StableDiffusionXLRunOptions
-  extends StableDiffusionXLOptions, SizeOptions, MicroConditionOptions {
-  /** The noise to begin with. [B, C, H / 8, W / 8] */
-  latents?: Tensor;
-}
+  extends
+    StableDiffusionXLOptions,
+    SizeOptions,
+    MicroConditionOptions,
+    DenoisingRangeOptions,
+    StartNoiseOptions {}
 
 /** Pictures from texts by Stable Diffusion XL (Podell et al. 2023, https://arxiv.org/abs/2307.01952). */
-export class StableDiffusionXLPipeline implements Disposable {
-  /** The parts may be exchanged, e.g. the scheduler. */
-  constructor(readonly parts: StableDiffusionXLParts) {}
-
+export class StableDiffusionXLPipeline extends LoraPipeline<StableDiffusionXLParts> implements Disposable {
   /** Loads the parts of a folder or a repository, e.g. "stabilityai/stable-diffusion-xl-base-1.0". */
   static async fromPretrained(
     pathOrRepo: string,
@@ -28,22 +33,25 @@ export class StableDiffusionXLPipeline implements Disposable {
     return new StableDiffusionXLPipeline(await loadPartsXL(pathOrRepo, options));
   }
 
+  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; its tokenizers come from `base`. */
+  static async fromSingleFile(
+    path: string,
+    options: PipelineOptions = {},
+  ): Promise<StableDiffusionXLPipeline> {
+    return await StableDiffusionXLPipeline.fromPretrained(expectSingleFile(path), options);
+  }
+
   /** Draws pictures of prompts. */
   async run(options: StableDiffusionXLRunOptions): Promise<LatentOutput> {
     const { unet, vae, scheduler } = this.parts;
+    expectPlainUNetXL(this.parts);
     const [h, w] = latentSize(this.parts, options);
-    const begun = beginRunXL(this.parts, options);
+    const begun = await beginRunXL(this.parts, options);
     const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
     const timeIds = timeIdRows(options, size, begun);
-    const shape = [begun.B, unet.config.in_channels, h, w];
-    const { latents: noise = randn(shape, options) } = options;
-    if (!sameNumbers(noise.shape, shape)) {
-      throw new RangeError(
-        `Cannot draw: expected latents ${formatShape(shape)}, got ${formatShape(noise.shape)}`,
-      );
-    }
-    const start = noise.mul(scheduler.initNoiseSigma);
-    return await drawXL(this.parts, begun, { start, timesteps: scheduler.timesteps, timeIds });
+    const timesteps = timestepsWithin(scheduler, options);
+    const start = startNoise(scheduler, [begun.B, unet.config.in_channels, h, w], options);
+    return await drawXL(this.parts, begun, { start, timesteps, timeIds });
   }
 
   /** Frees the models; parts that other pipelines use must not be freed through this one. */

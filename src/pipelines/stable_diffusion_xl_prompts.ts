@@ -1,7 +1,7 @@
 import type { CLIPTextModel, CLIPTextModelWithProjection } from "../models/mod.ts";
-import { cat, stack, type Tensor, zeros } from "../tensor/mod.ts";
+import { cat, scope, type Tensor, zeros } from "../tensor/mod.ts";
 import type { CLIPTokenizer } from "../tokenizers/mod.ts";
-import { cutNotice, pairPrompts, type PromptOptions } from "./prompts.ts";
+import { cutNotice, pairPrompts, type PromptOptions, repeatRows, spreadTexts } from "./prompts.ts";
 import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 
 /** What is to be drawn, told to two text encoders. */
@@ -36,23 +36,28 @@ export function embedPromptsXL(
   const { prompt, negativePrompt, negativePrompt2 } = options;
   const { prompts, negatives } = pairPrompts(options);
   const { prompts: prompts2, negatives: negatives2 } = pairPrompts({
-    prompt: spread(options.prompt2 || prompt, prompts.length),
+    prompt: spreadTexts(options.prompt2 || prompt, prompts.length),
     negativePrompt: negativePrompt2 || negativePrompt,
   });
   const encode = embedder(encodersOf(parts), options.onNotice ?? console.warn);
   const repeated = ({ states, pooled }: PromptEmbeddings): PromptEmbeddings => ({
-    states: repeat(states, numImagesPerPrompt),
-    pooled: repeat(pooled, numImagesPerPrompt),
+    states: repeatRows(states, numImagesPerPrompt),
+    pooled: repeatRows(pooled, numImagesPerPrompt),
   });
 
+  using made = scope();
+  const kept = ({ states, pooled }: PromptEmbeddings): PromptEmbeddings => ({
+    states: made.keep(states),
+    pooled: made.keep(pooled),
+  });
   const told = encode([prompts, prompts2], clipSkip);
-  if (!guided) return repeated(told);
+  if (!guided) return kept(repeated(told));
   const empty = forceZerosForEmptyPrompt && negativePrompt === undefined && negativePrompt2 === undefined;
   const untold = empty
     ? { states: zeros(told.states.shape), pooled: zeros(told.pooled.shape) }
     : encode([negatives, negatives2], 0); // no layers skipped, as in diffusers
   const [first, second] = [repeated(untold), repeated(told)];
-  return { states: cat([first.states, second.states]), pooled: cat([first.pooled, second.pooled]) };
+  return kept({ states: cat([first.states, second.states]), pooled: cat([first.pooled, second.pooled]) });
 }
 
 /** The encoders that there are. The refiner's only one is told the first prompt. */
@@ -94,21 +99,4 @@ function stateOf(hiddenStates: readonly Tensor[], clipSkip: number): Tensor {
       hiddenStates.length - 2
     }`,
   );
-}
-
-/** One text for all, or one for each of `count` prompts. */
-function spread(text: string | readonly string[], count: number): string[] {
-  const given = [text].flat();
-  const texts = given.length === 1 ? new Array(count).fill(given[0]) : given;
-  if (texts.length === count) return texts;
-  throw new RangeError(
-    `Cannot draw: expected one prompt2 or ${count}, as there are prompts, got ${texts.length}`,
-  );
-}
-
-/** Each row `count` times, one after another. [B, ...] → [B · count, ...] */
-function repeat(x: Tensor, count: number): Tensor {
-  if (count === 1) return x;
-  const [B, ...row] = x.shape;
-  return stack(Array.from({ length: count }, () => x), 1).reshape([B * count, ...row]);
 }

@@ -1,13 +1,15 @@
-import type { Tensor } from "../tensor/mod.ts";
+import { cat, release, type Tensor } from "../tensor/mod.ts";
+import { guidanceEmbedding, isGuided } from "./guidance.ts";
 import {
   decodeLatents,
   denoise,
   expectNumber,
-  isGuided,
   type LatentLoopOptions,
   type LatentOutput,
 } from "./latent_loop.ts";
 import { expectCount } from "./pipeline.ts";
+import { bringIn } from "./residency.ts";
+import type { Drawing } from "./stable_diffusion_run.ts";
 import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
   embedPromptsXL,
@@ -33,37 +35,61 @@ export interface RunXL {
 }
 
 /** Checks the options, embeds the prompts and sets the timesteps. */
-export function beginRunXL(parts: StableDiffusionXLParts, options: StableDiffusionXLOptions): RunXL {
+export async function beginRunXL(
+  parts: StableDiffusionXLParts,
+  options: StableDiffusionXLOptions,
+): Promise<RunXL> {
   const { guidanceScale = 5, guidanceRescale = 0, numImagesPerPrompt = 1, numInferenceSteps = 50 } = options;
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("guidanceRescale", guidanceRescale);
   expectCount("numImagesPerPrompt", numImagesPerPrompt);
-  const [channels, latentChannels] = [parts.unet.config.in_channels, parts.vae.config.latent_channels];
-  if (channels !== latentChannels) {
-    throw new RangeError(
-      `Cannot draw with a UNet of ${channels} channels: expected ${latentChannels}, those of the VAE`,
+  if (parts.unet.config.addition_embed_type !== "text_time") {
+    throw new TypeError(
+      'Cannot draw with this UNet: expected addition_embed_type "text_time", got none; StableDiffusionPipeline takes ' +
+        "such models",
     );
   }
-  const guided = isGuided(guidanceScale);
+  const guided = isGuided(guidanceScale, parts.unet);
+  await bringIn(parts, [parts.textEncoder, parts.textEncoder2], options);
   const embeddings = embedPromptsXL(parts, options, guided);
   parts.scheduler.setTimesteps(numInferenceSteps);
   const B = embeddings.states.shape[0] / (guided ? 2 : 1);
   return { options: { ...options, guidanceScale }, guided, embeddings, B };
 }
 
-/** Draws pictures from latents with noise. `timeIds` has a row a picture; with guidance the negative ones come first. */
+/** What is drawn with a run's options. */
+export interface DrawingXL extends Drawing {
+  /** A row a picture; with guidance the negative ones come first. */
+  timeIds: readonly (readonly number[])[];
+}
+
+/** Draws pictures from latents with noise. */
 export async function drawXL(
-  { unet, vae, scheduler }: StableDiffusionXLParts,
-  { options, embeddings }: RunXL,
-  { start, timesteps, timeIds }: {
-    start: Tensor;
-    timesteps: readonly number[];
-    timeIds: readonly (readonly number[])[];
-  },
+  parts: StableDiffusionXLParts,
+  { options, guided, embeddings, B }: RunXL,
+  { start, timesteps, timeIds, extend = (input) => input, after, owned = [] }: DrawingXL,
 ): Promise<LatentOutput> {
+  const { unet, vae, scheduler } = parts;
   const addedCond = { textEmbeds: embeddings.pooled, timeIds };
+  const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
   const predict = (input: Tensor, t: number) =>
-    unet.forward(input, t, embeddings.states, { addedCond }).sample;
-  const latents = await denoise(start, timesteps, { scheduler, predict }, options);
-  return await decodeLatents(vae, latents, options);
+    unet.forward(extend(input), t, embeddings.states, { addedCond, timestepCond }).sample;
+  await bringIn(parts, [unet], {
+    signal: options.signal,
+    work: () => predict(guided ? cat([start, start]) : start, timesteps[0]),
+  });
+  const latents = await denoise(start, timesteps, { scheduler, vae, guided, predict, after }, options);
+  release(embeddings.states, embeddings.pooled, timestepCond, ...owned);
+  return await decodeLatents(parts, latents, options);
+}
+
+/** Throws unless the UNet takes latents alone. */
+export function expectPlainUNetXL({ unet, vae }: StableDiffusionXLParts): void {
+  const { in_channels } = unet.config;
+  const { latent_channels } = vae.config;
+  if (in_channels === latent_channels) return;
+  throw new RangeError(
+    `Cannot draw with a UNet of ${in_channels} channels: expected ${latent_channels}, those of the VAE; ` +
+      "StableDiffusionXLInpaintPipeline takes models for inpainting",
+  );
 }

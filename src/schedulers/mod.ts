@@ -44,3 +44,4 @@ export { type Levels, SigmaScheduler, type VarianceExplodingConfig } from "./sig
 export { TCDScheduler, type TCDStepOptions, type TCDStepOutput } from "./tcd.ts";
 export type { TimestepConfig, TimestepSpacing } from "./timesteps.ts";
 export type { Progress } from "../io/hub.ts";
+export type { SingleFileOptions } from "../io/single_file/options.ts";

@@ -2,13 +2,15 @@ import { join } from "node:path/posix";
 import { z } from "zod";
 import { parseConfig, readJson } from "../io/config.ts";
 import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
+import { readSingleFileScheduler } from "../io/single_file/contents.ts";
+import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { givenKeys, markDefaults } from "./config.ts";
 import { Memory } from "./memory.ts";
 
 /** Where a scheduler's config lies, and how to fetch it. */
-export interface SchedulerSource {
+export interface SchedulerSource extends SingleFileOptions {
   /** Folder of scheduler_config.json; where the repository has no such folder, its root is searched. */
   subfolder?: string;
   /** Branch, tag or commit; "main" by default. */
@@ -76,12 +78,15 @@ export abstract class Scheduler<Config extends object = object> {
     return new this({ ...givenKeys(config), ...overrides } as Config);
   }
 
-  /** Reads scheduler_config.json from a local folder or a Hugging Face repository. */
+  /** Reads scheduler_config.json from a local folder or a Hugging Face repository; a single file's is its family's. */
   static async fromPretrained<Config, S>(
     this: new (config: Config) => S,
     pathOrRepo: string,
     { subfolder = "scheduler", ...options }: SchedulerSource = {},
   ): Promise<S> {
+    if (isSingleFile(pathOrRepo)) {
+      return new this(await readSingleFileScheduler(pathOrRepo, options) as Config);
+    }
     const { folder, files: [file] } = await resolveRepo(pathOrRepo, {
       ...options,
       files: (listing) => neededFiles(listing, { kind: "scheduler", subfolder }),

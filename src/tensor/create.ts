@@ -1,4 +1,4 @@
-import { bytesOf, type DType, dtypeOf, type HostArray, hostArray } from "../core/dtype.ts";
+import { bytesOf, dtypeOf, type HostArray, hostArray, type PlainDType } from "../core/dtype.ts";
 import { checkShape, contiguousStrides, formatShape, type Shape, size } from "../core/shape.ts";
 import { alignUp, type Storage } from "../gpu/buffers.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
@@ -10,7 +10,7 @@ import { Tensor } from "./tensor.ts";
 export function tensor(
   data: HostArray | readonly number[],
   shape: Shape = [data.length],
-  { dtype }: { dtype?: DType } = {},
+  { dtype }: { dtype?: PlainDType } = {},
 ): Tensor {
   checkShape(shape);
   if (data.length !== size(shape)) {
@@ -38,16 +38,16 @@ function upload(device: Device, values: HostArray): Storage {
 }
 
 /** A tensor of one repeated value; it takes the memory of one element. */
-export function full(shape: Shape, value: number, { dtype = "f32" }: { dtype?: DType } = {}): Tensor {
+export function full(shape: Shape, value: number, { dtype = "f32" }: { dtype?: PlainDType } = {}): Tensor {
   return tensor([value], [1], { dtype }).expand(shape.length ? shape : [1]).reshape(shape);
 }
 
 /** A tensor of zeros. */
-export function zeros(shape: Shape, options?: { dtype?: DType }): Tensor {
+export function zeros(shape: Shape, options?: { dtype?: PlainDType }): Tensor {
   return full(shape, 0, options);
 }
 
 /** A tensor of ones. */
-export function ones(shape: Shape, options?: { dtype?: DType }): Tensor {
+export function ones(shape: Shape, options?: { dtype?: PlainDType }): Tensor {
   return full(shape, 1, options);
 }

@@ -13,6 +13,6 @@ export {
   recordKernel,
   recordPointwise,
 } from "./record.ts";
-export { hold, letGo, Scope, scope } from "./scope.ts";
+export { hold, letGo, release, Scope, scope } from "./scope.ts";
 export { GRID, REDUCTION } from "./sources.ts";
 export { type ReduceOptions, Tensor } from "./tensor.ts";

@@ -13,7 +13,7 @@ export function named<T>(name: string, run: () => T): T {
   stack.push(name);
   try {
     const result = run();
-    if (taps && isTensor(result)) taps.set(currentPath(), result);
+    if (taps) tap(currentPath(), result);
     return result;
   } finally {
     stack.pop();
@@ -29,6 +29,12 @@ export function tapped<T>(run: () => T): { result: T; taps: Map<string, Tensor> 
   } finally {
     taps = outer;
   }
+}
+
+/** Keeps a part's result; several go by their numbers. */
+function tap(path: string, result: unknown): void {
+  if (Array.isArray(result)) result.forEach((one, i) => tap(`${path}.${i}`, one));
+  else if (isTensor(result)) taps!.set(path, result);
 }
 
 function isTensor(value: unknown): value is Tensor {

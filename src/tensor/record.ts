@@ -1,4 +1,4 @@
-import { type DType, isFloat } from "../core/dtype.ts";
+import { type DType, isFloat, isPacked } from "../core/dtype.ts";
 import {
   broadcast,
   channelsLastStrides,
@@ -71,6 +71,8 @@ export function recordPointwise(
   if (odd && !copies && expr.op !== "operand") {
     throw new TypeError(`Cannot compute with ${odd}: expected f32 or f16, got ${odd.dtype}; cast it first`);
   }
+  const packed = tensors.find((t) => isPacked(t.dtype));
+  if (packed) throw new TypeError(`Cannot compute with ${packed}: only products read ${packed.dtype}`);
   const operands = tensors.map((t, i): Operand => ({
     node: t.node,
     shape,

@@ -47,6 +47,12 @@ export function scope(...tensors: readonly Tensor[]): Scope {
   return new Scope(streamOf(tensors[0]?.device ?? currentDevice()), tensors);
 }
 
+/** Frees tensors after the work that is recorded; what was computed from them must be kept by a scope to be read again. */
+export function release(...tensors: readonly (Tensor | undefined)[]): void {
+  const owned = tensors.filter((tensor) => tensor !== undefined);
+  if (owned.length > 0) scope(...owned)[Symbol.dispose]();
+}
+
 /** Lets a tensor outlive its scopes until letGo(): for what an object remembers from one step of a loop to the next. */
 export function hold(tensor: Tensor): Tensor {
   const { node } = tensor;

@@ -1,4 +1,4 @@
-import { bytesOf, type DType, type HostArray, viewBytes } from "../core/dtype.ts";
+import { bytesOf, type DType, type HostArray, isPacked, viewBytes } from "../core/dtype.ts";
 import {
   axisIndex,
   channelsLastStrides,
@@ -297,6 +297,8 @@ export class Tensor implements View {
 
   /** Runs what was recorded, waits, and returns the elements in row-major order. */
   async data(): Promise<HostArray> {
+    const { dtype } = this;
+    if (isPacked(dtype)) throw new TypeError(`Cannot read ${this}: expected plain numbers, got ${dtype}`);
     const dense = this.contiguous();
     const stream = streamOf(this.device);
     while (!dense.node.storage) { // again where the failure of other work made a flush forget this one
@@ -305,9 +307,10 @@ export class Tensor implements View {
     }
     const { storage } = dense.node;
     if (storage.released) throw new Error(`Cannot read ${this}: it was disposed; keep it with scope.keep()`);
-    const bytes = this.size * bytesOf(this.dtype);
+    const bytes = this.size * bytesOf(dtype);
     const buffer = await this.device.read(storage.buffer, storage.offset, Math.ceil(bytes / 4) * 4);
-    return viewBytes(this.dtype, buffer, this.size);
+    if (dense !== this) storage.release(); // a copy in row-major order, which nobody else has
+    return viewBytes(dtype, buffer, this.size);
   }
 
   /** The value of a tensor of one element. */

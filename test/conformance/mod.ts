@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { bad } from "./bad.ts";
 import { ddpm } from "./ddpm.ts";
+import { flux } from "./flux.ts";
 import { ops } from "./ops.ts";
 import { random } from "./random.ts";
 import { schedulers } from "./schedulers.ts";
-import { flux, sd } from "./sd.ts";
+import { sd } from "./sd.ts";
 import type { Family, Verdict } from "./verdict.ts";
 
 export type { Verdict } from "./verdict.ts";

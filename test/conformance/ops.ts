@@ -11,13 +11,15 @@ import {
   quickGelu,
   relu,
   rmsNorm,
+  rotary,
   sigmoid,
   silu,
   softmax,
   timestepEmbedding,
   upsampleNearest,
 } from "../../src/ops/mod.ts";
-import type { Tensor } from "../../src/mod.ts";
+import { fluxPosEmbed } from "../../src/nn/flux_pos_embed.ts";
+import { type Tensor, tensor } from "../../src/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
 import { upload } from "./upload.ts";
@@ -71,6 +73,17 @@ const RUNS: Record<string, Run> = {
   ada_layer_norm: ({ x, scale, shift }, a) => ({
     y: layerNorm(x, null, { eps: a.eps }).mul(scale.unsqueeze(1).add(1)).add(shift.unsqueeze(1)),
   }),
+  flux_rope: ({ x }, a, { ids }) => {
+    const [tokens, axes] = ids.shape;
+    const rows = Array.from({ length: tokens }, (_, i) => [...ids.data.subarray(i * axes, (i + 1) * axes)]);
+    const tables = fluxPosEmbed(rows, a.axes_dims);
+    const [cos, sin] = [tables.cos, tables.sin].map((table) =>
+      tensor(table, [tokens, table.length / tokens])
+    );
+    const twice = (t: Tensor) => t.unsqueeze(2).expand([-1, -1, 2]).reshape([tokens, -1]); // as diffusers has them
+    const heads = (t: Tensor) => t.permute([0, 2, 1, 3]); // [B, L, H, D] and [B, H, L, D]
+    return { cos: twice(cos), sin: twice(sin), y: heads(rotary(heads(x), cos, sin)) };
+  },
 };
 
 /** Of the one case whose output is the noise over a large mean; all others are relative. */

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { isLoraFile, lorasOfSD } from "./lora.ts";
 import { notBuilt } from "./not_built.ts";
 import { isPipelineFile, pipelines } from "./sd_pipelines.ts";
 import { text, text2 } from "./sd_text.ts";
@@ -27,16 +28,14 @@ export async function* sd(folder: string): Verdicts {
   const models = [...Deno.readDirSync(folder)].filter(({ isDirectory }) => isDirectory);
   for (const { name } of models.sort((a, b) => a.name < b.name ? -1 : 1)) {
     yield* parts(`${folder}/${name}`, name);
+    yield* lorasOfSD(`${folder}/${name}`, name);
     yield* pipelines(`${folder}/${name}`, name);
     yield* pipelinesXL(`${folder}/${name}`, name);
   }
-  yield* notBuilt(folder, (file) => file in PARTS || file === CASES || isPipelineFile(file));
-}
-
-/** The parts of Flux that are built. */
-export async function* flux(folder: string): Verdicts {
-  yield* parts(folder, "flux");
-  yield* notBuilt(folder, (file) => file in PARTS);
+  yield* notBuilt(
+    folder,
+    (file) => file in PARTS || file === CASES || isPipelineFile(file) || isLoraFile(file),
+  );
 }
 
 async function* parts(folder: string, model: string): Verdicts {

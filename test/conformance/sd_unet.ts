@@ -78,7 +78,7 @@ export async function* unetParts(folder: string, model: string): Verdicts {
 }
 
 /** What the model was called with. */
-function inputsOf(tensors: Tensors) {
+export function inputsOf(tensors: Tensors) {
   const prompts = upload(tensors.get("encoder_hidden_states")!);
   const [textEmbeds, timeIds] = [tensors.get("text_embeds"), tensors.get("time_ids")];
   const conditions: UNet2DConditionOptions = {};

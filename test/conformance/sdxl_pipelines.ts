@@ -69,6 +69,7 @@ async function* embeddings(
   tensors: Map<string, HostTensor>,
 ): Verdicts {
   if (!tensors.has("prompt_embeds")) return;
+  for (const encoder of [parts.textEncoder, parts.textEncoder2]) await encoder?.load();
   const { states, pooled } = embedPromptsXL(parts, options, true);
   const [[negativeStates, promptStates], [negativePooled, promptPooled]] = [states.chunk(2), pooled.chunk(2)];
   const results = {

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import type { Device } from "../../src/gpu/device.ts";
 import { fuse, type Group } from "../../src/graph/fuse.ts";
-import { reachable } from "../../src/graph/plan.ts";
+import { reachable } from "../../src/graph/layout.ts";
 import { streamOf } from "../../src/graph/stream.ts";
-import { attention, conv2d, geglu, groupNorm, linear, silu } from "../../src/ops/mod.ts";
+import { attentionInBlocks } from "../../src/ops/attention_blocks.ts";
+import { attention, conv2d, geglu, groupNorm, linear, rmsNorm, silu } from "../../src/ops/mod.ts";
 import { cat, type Tensor, tensor, weightedSum } from "../../src/tensor/mod.ts";
 
 let device: Device;
@@ -49,6 +50,19 @@ test("a group norm takes its affine part and SiLU into one dispatch", () => {
   const w = { weight: upload(6), bias: upload(6) };
   assert.deepEqual(names(silu(groupNorm(picture(2, 6, 3, 5), w, { groups: 3 }))), ["group"]);
   assert.deepEqual(names(silu(groupNorm(upload(2, 6, 3, 5), w, { groups: 3 }))), ["pointwise", "group"]);
+});
+
+test("an rms norm reads heads where they lie, and leaves them to the next layer in the same order", () => {
+  const heads = (x: Tensor) => x.reshape([2, 5, -1, 4]).permute([0, 2, 1, 3]);
+  const w = { weight: upload(4) };
+  const tokens = (x: Tensor) => x.permute([0, 2, 1, 3]).reshape([2, 5, 12]);
+  assert.deepEqual(names(linear(tokens(rmsNorm(heads(upload(2, 5, 12)), w)), { weight: upload(8, 12) })), [
+    "rms",
+    "gemm",
+  ]);
+  const merged = upload(2, 5, 36);
+  assert.deepEqual(names(rmsNorm(heads(merged.chunk(3, 2)[1]), w)), ["rms"]);
+  assert.deepEqual(names(rmsNorm(heads(merged).slice(1, 3, 6).slice(2, 1, 4), w)), ["pointwise", "rms"]);
 });
 
 test("a linear layer takes a bias, a scale and a residual in another shape into one dispatch", () => {
@@ -103,9 +117,11 @@ test("joined tensors are read through windows, in one dispatch", () => {
   assert.equal(groupsOf(cat([upload(2, 3), upload(2, 1)], 1).mul(2)).length, 1);
 });
 
-test("attention is three dispatches, its scale and mask within the first", () => {
+test("attention is one dispatch with what follows it, in blocks three, with scale and mask in the first", () => {
   const q = upload(1, 2, 5, 4);
-  assert.deepEqual(names(attention(q, q, q, { mask: upload(5, 5) })), ["gemm", "softmax", "gemm"]);
+  const mask = upload(5, 5);
+  if (device.traits.lanes) assert.deepEqual(names(attention(q, q, q).mul(2)), ["attention"]);
+  assert.deepEqual(names(attentionInBlocks(q, q, q, { mask })), ["gemm", "softmax", "gemm"]);
 });
 
 test("no dispatch binds more buffers than the adapter allows", () => {

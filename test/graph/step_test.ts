@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import { fuse } from "../../src/graph/fuse.ts";
-import { reachable } from "../../src/graph/plan.ts";
+import { reachable } from "../../src/graph/layout.ts";
 import { stepOf } from "../../src/graph/step.ts";
 import { attention, conv2d, groupNorm, layerNorm, linear, quantile, silu } from "../../src/ops/mod.ts";
 import { type Tensor, zeros } from "../../src/tensor/mod.ts";

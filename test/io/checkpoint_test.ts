@@ -58,7 +58,7 @@ const noWeights: [string, string, RegExp][] = [
   [
     "a web page",
     "<!doctype html><html></html>",
-    /expected a safetensors or torch file, got one that begins "<!doctype/,
+    /expected a safetensors, GGUF or torch file, got one that begins "<!doctype/,
   ],
   ["an empty file", "", /got no bytes/],
 ];

@@ -26,9 +26,9 @@ for (
 Deno.test("HostTable refuses types that are no weights, and rows once it was released", () => {
   const info = { name: "ids", shape: [2, 2], bytes: 32 } as const;
   assert.throws(() => new HostTable({ ...info, dtype: "I64" }), {
-    message: 'Cannot load "ids": expected a table in F32, F16, BF16, F64, got I64',
+    message: 'Cannot load "ids": expected a table of floating-point numbers or blocks, got I64',
   });
   assert.throws(() => new HostTable({ ...info, dtype: "F64" }).rows([0]), {
-    message: 'Cannot read "ids": the model was disposed; load it again',
+    message: 'Cannot read "ids": its rows are not in memory; load the model first',
   });
 });

@@ -12,6 +12,8 @@ export interface Seen {
 /** What the server holds and how it misbehaves. */
 export interface HubOptions {
   files: Record<string, string | Uint8Array<ArrayBuffer>>;
+  /** Name of the repository; owner/tiny by default. */
+  repo?: string;
   /** Path in front of everything, as of a mirror in a subfolder. */
   prefix?: string;
   /** Leaves sizes and hashes out of the listing, as some mirrors do. */
@@ -73,7 +75,7 @@ export class HubServer implements AsyncDisposable {
     const { pathname } = new URL(request.url);
     const path = pathname.slice((this.options.prefix ?? "").length);
     const listing = path.match(/^\/api\/models\/(.+)\/revision\/([^/]+)$/);
-    if (listing?.[1] === repo) return this.#listing(decodeURIComponent(listing[2]));
+    if (listing?.[1] === (this.options.repo ?? repo)) return this.#listing(decodeURIComponent(listing[2]));
     if (listing) return refuse(404, "RepoNotFound");
     const file = path.match(/^\/(.+)\/resolve\/([^/]+)\/(.+)$/);
     const name = decodeURIComponent(file?.[3] ?? "");
@@ -99,7 +101,7 @@ export class HubServer implements AsyncDisposable {
       const lfs = isLarge(rfilename) ? { sha256: sum, size, pointerSize: 134 } : undefined;
       return { rfilename, size, blobId: gitSha1(content), lfs };
     });
-    return Response.json({ id: repo, sha: commit, siblings });
+    return Response.json({ id: this.options.repo ?? repo, sha: commit, siblings });
   }
 
   #blob(request: Request): Response {
@@ -132,9 +134,17 @@ function partOf(content: Uint8Array<ArrayBuffer>, start: number, body: BodyInit,
 }
 
 function send(content: Uint8Array<ArrayBuffer>, request: Request, headers: HeadersInit): Response {
-  const start = Number(request.headers.get("range")?.match(/^bytes=(\d+)-$/)?.[1] ?? 0);
+  const [, from, to] = request.headers.get("range")?.match(/^bytes=(\d+)-(\d*)$/) ?? [];
+  if (to) return sendPart(content, Number(from), Number(to) + 1);
+  const start = Number(from ?? 0);
   if (start > 0 && start >= content.length) return new Response(null, { status: 416 });
   return partOf(content, start, content.subarray(start), headers);
+}
+
+function sendPart(content: Uint8Array<ArrayBuffer>, start: number, end: number): Response {
+  const part = content.subarray(start, end);
+  const range = `bytes ${start}-${start + part.length - 1}/${content.length}`;
+  return new Response(part, { status: 206, headers: { "content-range": range } });
 }
 
 export function refuse(status: number, code: string): Response {

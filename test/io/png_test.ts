@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { crc32, deflateSync } from "node:zlib";
-import { type Image, readPng, writePng } from "../../src/io/png.ts";
+import { encodePng, type Image, readPng, writePng } from "../../src/io/png.ts";
 import { joinChunk, PNG_SIGNATURE } from "../../src/io/png/chunk.ts";
 import { join, latin1, refusalOf, seeded, TestFolder } from "./files.ts";
 
@@ -49,6 +49,15 @@ Deno.test("readPng() reads compressed texts and passes over broken ones", async 
     ]),
   );
   assert.deepEqual((await readPng(path)).text, { a: "packed", b: "packed" });
+});
+
+Deno.test("encodePng() takes no memory that it does not give back", () => {
+  const image = noise(64, 64, 3);
+  for (let i = 0; i < 20; i++) encodePng(image);
+  const before = Deno.memoryUsage().rss;
+  for (let i = 0; i < 300; i++) encodePng(image);
+  const grown = Deno.memoryUsage().rss - before;
+  assert.ok(grown < 50e6, `300 pictures took ${grown} bytes`); // a deflate stream left open takes 340 kB each
 });
 
 Deno.test("writePng() refuses what a PNG cannot hold", async () => {

@@ -63,9 +63,7 @@ Deno.test("the .bin of an old repository holds what its safetensors file holds",
   for (const info of bin.tensors.values()) {
     const newer = safetensors.tensors.get(newName(info.name))!;
     const { shape, dtype, bytes } = newer;
-    assert.deepEqual({ ...info, name: "", file: 0, offset: 0, strides: 0 }, {
-      ...{ name: "", shape, dtype, bytes, file: 0, offset: 0, strides: 0 },
-    });
+    assert.deepEqual([info.shape, info.dtype, info.bytes], [shape, dtype, bytes]);
     assert.deepEqual(
       await bin.read(info, 0, bytes / 4),
       await safetensors.read(newer, 0, bytes / 4),
@@ -169,7 +167,11 @@ const pickleProblems: [string, string, RegExp][] = [
   ["a global from the stack", "\x80\x04\x8c\x02os\x8c\x06system\x93.", /got "os\.system"/],
   ["a torch function that loads code", "\x80\x02ctorch.hub\nload\n.", /got "torch\.hub\.load"/],
   ["a name of Object.prototype", "\x80\x02c\nconstructor\n.", /got "\.constructor"/],
-  ["an object to build by class", "\x80\x02ccollections\nOrderedDict\n)\x81.", /opcodes that torch writes/],
+  [
+    "an object to build by class",
+    "\x80\x02ccollections\nOrderedDict\n)\x81.",
+    /functions in its pickle that make objects, got a function/,
+  ],
   ["an instance", "\x80\x02(ios\nsystem\n.", /opcodes that torch writes/],
   ["an extension", "\x80\x02\x82\x01.", /opcodes that torch writes/],
   ["a call of a string", "\x80\x02X\x01\0\0\0a)R.", /a function to call in its pickle, got "a"/],

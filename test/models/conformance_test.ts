@@ -7,7 +7,7 @@ import { fixture } from "../support/fixtures.ts";
 const set = fixture("");
 
 Deno.test("the fixtures are a set of every family that is built", () => {
-  assert.deepEqual(familiesOf(set), ["random", "ops", "schedulers", "ddpm", "bad"]);
+  assert.deepEqual(familiesOf(set), ["random", "ops", "schedulers", "ddpm", "bad", "flux"]);
 });
 
 for (const family of familiesOf(set)) {

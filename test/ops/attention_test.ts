@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
+import { size } from "../../src/core/shape.ts";
 import { openDevice } from "../../src/gpu/open.ts";
-import { attention, type AttentionOptions } from "../../src/ops/mod.ts";
-import { zeros } from "../../src/tensor/mod.ts";
+import { attentionInBlocks } from "../../src/ops/attention_blocks.ts";
+import { broadcastForm, fusedAttention, tiledForm } from "../../src/ops/attention_fused.ts";
+import { attention } from "../../src/ops/mod.ts";
+import { tensor, zeros } from "../../src/tensor/mod.ts";
+import { attended, attendedRow, checkForm } from "../support/attention.ts";
+import { runChild } from "../support/child.ts";
 import { assertClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
@@ -9,37 +14,6 @@ import { Nd } from "../support/nd.ts";
 import { assertTensor } from "../support/tensors.ts";
 
 const BOUND = 3e-6;
-
-/** softmax(scale · q kᵀ + mask) v by loops, for one row of the scores. */
-function attendedRow(
-  q: Nd,
-  k: Nd,
-  v: Nd,
-  [b, h, i]: number[],
-  { scale, causal }: AttentionOptions,
-  mask?: Nd,
-): number[] {
-  const [S, D] = k.shape.slice(2);
-  const scores = Array.from({ length: S }, (_, j) => {
-    if (causal && j > i) return -Infinity;
-    let sum = 0;
-    for (let d = 0; d < D; d++) sum += q.at([b, h, i, d]) * k.at([b, h, j, d]);
-    return sum * (scale ?? 1 / Math.sqrt(D)) + (mask?.at([b, h, i, j]) ?? 0);
-  });
-  const peak = Math.max(...scores);
-  const powers = scores.map((score) => Math.exp(score - peak));
-  const total = powers.reduce((a, b) => a + b, 0);
-  return Array.from(
-    { length: v.shape[3] },
-    (_, d) => powers.reduce((sum, power, j) => sum + power * v.at([b, h, j, d]), 0) / total,
-  );
-}
-
-const reference = (q: Nd, k: Nd, v: Nd, options: AttentionOptions = {}, mask?: Nd) =>
-  Nd.from(
-    [...q.shape.slice(0, 3), v.shape[3]],
-    ([b, h, i, d]) => attendedRow(q, k, v, [b, h, i], options, mask)[d],
-  );
 
 testOnBothEngines("attention() with masks that broadcast in each way", async (device) => {
   const dice = new Dice(70);
@@ -50,7 +24,7 @@ testOnBothEngines("attention() with masks that broadcast in each way", async (de
   for (const shape of few ? shapes.slice(0, 3) : shapes) {
     const mask = shape && Nd.random(dice, shape).map((v) => v > 1.2 ? -Infinity : Math.fround(v));
     const y = attention(q.upload(), k.upload(), v.upload(), { mask: mask?.upload() });
-    await assertTensor(y, reference(q, k, v, {}, mask), BOUND, `mask [${shape}]`);
+    await assertTensor(y, attended(q, k, v, {}, mask), BOUND, `mask [${shape}]`);
   }
 });
 
@@ -62,8 +36,8 @@ testOnBothEngines("attention() with a scale, causal, over views of [B, L, H · D
   const [tq, tk, tv] = packed.map((nd) => nd.upload().reshape([B, L, H, D]).permute([0, 2, 1, 3]));
   const options = { scale: 0.3, causal: true };
   const y = attention(tq, tk, tv, options);
-  await assertTensor(y, reference(q, k, v, options), BOUND, "causal");
-  const flat = reference(q, k, v, options).permute([0, 2, 1, 3]).reshape([B, L, H * D]);
+  await assertTensor(y, attended(q, k, v, options), BOUND, "causal");
+  const flat = attended(q, k, v, options).permute([0, 2, 1, 3]).reshape([B, L, H * D]);
   await assertTensor(y.permute([0, 2, 1, 3]).reshape([B, L, H * D]), flat, BOUND, "merged heads");
 });
 
@@ -74,7 +48,7 @@ testOnBothEngines(
     const [q, k, v] = [[1, 2, 3, 5], [1, 2, 8, 5], [1, 2, 8, 3]].map((shape) => Nd.random(dice, shape));
     const turned = k.permute([0, 1, 3, 2]).upload().permute([0, 1, 3, 2]);
     const y = attention(q.upload(), turned, v.upload(), { causal: true });
-    await assertTensor(y, reference(q, k, v, { causal: true }), BOUND, "cross");
+    await assertTensor(y, attended(q, k, v, { causal: true }), BOUND, "cross");
   },
 );
 
@@ -84,11 +58,55 @@ Deno.test("attention() over several blocks of queries sees the right rows of mas
   const [L, S, D] = [3000, 3500, 4]; // 10.5 million scores: two blocks
   const [q, k, v] = [L, S, S].map((n) => Nd.random(dice, [1, 1, n, D]));
   const slope = Nd.from([L, 1], ([i]) => i % 7);
-  const got = await attention(q.upload(), k.upload(), v.upload(), { causal: true, mask: slope.upload() })
-    .data();
+  const options = { causal: true, mask: slope.upload() };
+  const got = await attentionInBlocks(q.upload(), k.upload(), v.upload(), options).data();
   for (const i of [0, 1, 2395, 2396, 2397, 2999]) {
     const want = attendedRow(q, k, v, [0, 0, i], { causal: true }, slope);
     assertClose(got.slice(i * D, i * D + D), want, 1e-5, `row ${i}`);
+  }
+});
+
+testOnBothEngines("attention() for GPUs is right with each number of queries a tile", async (device) => {
+  const form = tiledForm(device, 7)!;
+  const tile = (rows: number) => ({ ...form, queries: rows, set: { ...form.set, ROWS: rows, STAGED: 4 } });
+  await checkForm(form, { D: 5, columns: 7, causal: true, mask: [2, 2, 70, 150] });
+  if (device.engine === "deno") return; // each is a pipeline of its own, which costs seconds there
+  await checkForm(tile(32), { D: 20, columns: 8, mask: [150] });
+  await checkForm(tile(16), { D: 12, columns: 8 });
+  const queries = [160, 161, 512, 641].map((columns) => tiledForm(device, columns)?.queries);
+  assert.deepEqual(queries, [64, 32, 16, undefined]);
+});
+
+for (const width of [256, 512]) {
+  Deno.test(`attention() for software adapters is right at ${width / 32} lanes`, async () => {
+    const code = `
+      import { openDevice } from "./src/gpu/open.ts";
+      import { broadcastForm } from "./src/ops/attention_fused.ts";
+      import { checkForm } from "./test/support/attention.ts";
+      using device = await openDevice({ engine: "dawn" });
+      const form = broadcastForm(device, 12);
+      console.log(form ? device.traits.lanes : "no such adapter");
+      if (form) await checkForm(form, { D: 8, columns: 12, causal: true });
+      if (form) await checkForm(form, { D: 5, columns: 3 });
+      console.log("right");`;
+    const { code: exit, stdout, stderr } = await runChild(code, {
+      env: { LP_NATIVE_VECTOR_WIDTH: String(width) },
+    });
+    assert.equal(exit, 0, stderr);
+    if (!stdout.startsWith("no")) assert.equal(stdout, `${width / 32}\nright\n`);
+  });
+}
+
+Deno.test("attention() in f16 keeps f32 sums", async () => {
+  using device = await openDevice();
+  if (!device.traits.f16) return;
+  const half = (shape: number[], value: number) =>
+    tensor(new Float32Array(size(shape)).fill(value), shape, { dtype: "f16" });
+  const [q, v] = [half([1, 1, 4, 8], 1), half([1, 1, 4096, 8], 0.5)];
+  for (const form of [broadcastForm(device, 8), tiledForm(device, 8)]) {
+    if (!form) continue;
+    const y = fusedAttention(form, [q, v, v], {}); // f16 sums of 0.5 would stop growing at 1024
+    assert.deepEqual(new Set(await y.data()), new Set([0.5]));
   }
 });
 

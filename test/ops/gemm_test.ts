@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { conv2d, linear, matmul } from "../../src/ops/mod.ts";
+import { streamOf } from "../../src/graph/stream.ts";
+import { linearGeglu } from "../../src/ops/linear_geglu.ts";
+import { linearThree, type Weights3 } from "../../src/ops/linear_three.ts";
+import { conv2d, geglu, linear, matmul, silu } from "../../src/ops/mod.ts";
 import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import { runChild } from "../support/child.ts";
 import { Dice } from "../support/dice.ts";
-import { testOnBothEngines } from "../support/engines.ts";
-import { GEMM_CASES } from "../support/gemm_cases.ts";
+import { asGpu, testOnBothEngines } from "../support/engines.ts";
+import { GEMM_CASES, product } from "../support/gemm_cases.ts";
+import { Nd } from "../support/nd.ts";
+import { assertTensor } from "../support/tensors.ts";
 
 for (const [name, run] of Object.entries(GEMM_CASES)) testOnBothEngines(name, () => run());
 
@@ -64,6 +69,42 @@ Deno.test("f16 operands in any alignment give the f32 result rounded", async () 
     assertClose(await linear(x, { weight: w }).data(), want, 2e-3, `K = ${K}`);
     assertClose(await linear(x, { weight: w }).cast("f32").data(), want, 1e-5, `K = ${K}, stored as f32`);
   }
+});
+
+testOnBothEngines(
+  "linearGeglu() is the gated product, in one dispatch as for GPUs, with what follows",
+  async (device) => {
+    const dice = new Dice(56);
+    const [M, K, N] = [70, 6, 5];
+    const [x, weight, bias] = [[M, K], [2 * N, K], [2 * N]].map((shape) => Nd.random(dice, shape));
+    const both = product(x, weight.permute([1, 0])).zip(bias, (a, b) => a + b);
+    const halves = tensor(Float32Array.from(both.data), [M, 2 * N]);
+    const want = new Nd([M, N], await silu(geglu(halves)).data());
+    const weights = { weight: weight.upload(), bias: bias.upload() };
+    await assertTensor(silu(linearGeglu(x.upload(), weights)), want, 1e-5, "as chosen");
+    asGpu(device);
+    const y = silu(linearGeglu(x.upload(), weights));
+    await assertTensor(y, want, 1e-5, "for GPUs");
+    assert.equal(streamOf(device).statistics.dispatches, 1);
+  },
+);
+
+testOnBothEngines("linearThree() is three products in one dispatch on GPUs", async (device) => {
+  const dice = new Dice(57);
+  const [B, M, K, N] = [2, 35, 8, 7];
+  const x = Nd.random(dice, [B, M, K]);
+  const weights = [0, 1, 2].map(() => Nd.random(dice, [N, K]));
+  const [a, b, c] = weights.map((weight) => weight.upload());
+  if (device.traits.software) assert.equal(linearThree(x.upload(), [a, b, c]), undefined);
+  asGpu(device);
+  for (const [i, y] of linearThree(x.upload(), [a, b, c])!.entries()) {
+    await assertTensor(y, product(x, weights[i].permute([1, 0])), 2e-6, `product ${i}`);
+  }
+  assert.equal(linearThree(x.upload(), [a, b, zeros([N + 1, K])]), undefined);
+  assert.equal(
+    linearThree(x.slice(2, 0, 6).upload(), [a, b, c].map((w) => w.slice(1, 0, 6)) as unknown as Weights3),
+    undefined,
+  );
 });
 
 Deno.test("operands that do not fit are refused with both shapes", async () => {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
+import { streamOf } from "../../src/graph/stream.ts";
 import { groupNorm, layerNorm, rmsNorm, softmax } from "../../src/ops/mod.ts";
-import { cat, tensor, zeros } from "../../src/tensor/mod.ts";
+import { currentDevice } from "../../src/gpu/device.ts";
+import { cat, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";
-import { testOnBothEngines } from "../support/engines.ts";
+import { asGpu, testOnBothEngines } from "../support/engines.ts";
 import { Nd, places } from "../support/nd.ts";
 import { assertTensor } from "../support/tensors.ts";
 
@@ -77,6 +79,26 @@ testOnBothEngines("groupNorm() and layerNorm() keep their digits beside a large 
   await assertTensor(layerNorm(x.upload(), null), rows, 1e-4, "rows");
 });
 
+testOnBothEngines(
+  "groupNorm() of large groups, which GPUs take in parts, beside a large mean too",
+  async (device) => {
+    asGpu(device);
+    const dice = new Dice(64);
+    const [H, W] = [257, 256]; // the last part has fewer pixels
+    for (const [C, groups, mean, bound] of [[2, 1, 0, BOUND], [4, 1, 1000, 1e-4]]) {
+      const rows = Array.from({ length: H }, (_, i) => mean + i / 100); // parts have means of their own
+      const x = Nd.random(dice, [2, C, H, W], 1);
+      const data = Float32Array.from(x.data, (v, i) => v + rows[Math.floor(i / W) % H]);
+      const y = groupNorm(tensor(data, x.shape).channelsLast(), {}, { groups });
+      const want = [0, 1].flatMap((image) =>
+        normalized([...data.subarray(image * C * H * W, (image + 1) * C * H * W)], 1e-5)
+      );
+      await assertTensor(y, new Nd(x.shape, want), bound, `${C} channels`);
+      assert.equal(streamOf(device).statistics.dispatches, 4, "two, and the memory order before and after");
+    }
+  },
+);
+
 testOnBothEngines("layerNorm() and rmsNorm() of rows of any length and stride", async () => {
   const dice = new Dice(62);
   for (const D of [1, 5, 8, 130]) {
@@ -97,6 +119,58 @@ testOnBothEngines("layerNorm() and rmsNorm() of rows of any length and stride", 
     const rms = blockwise(part, row, (v) => normalized(v, 1e-6, 0)).zip(w, (a, b) => a * b);
     await assertTensor(rmsNorm(tensorPart, { weight: w.upload() }), rms, BOUND, `rms ${D}`);
   }
+});
+
+testOnBothEngines(
+  "rmsNorm() normalises heads where they lie, and keeps the order of their memory",
+  async () => {
+    const dice = new Dice(64);
+    const [B, H, L] = [2, 3, 5];
+    for (const D of [1, 6, 8]) {
+      const w = Nd.random(dice, [D]);
+      const reference = (x: Nd) =>
+        blockwise(x, (place) => place.slice(0, -1).join(), (v) => normalized(v, 1e-6, 0)).zip(
+          w,
+          (a, b) => a * b,
+        );
+      const ways: Record<string, { x: Nd; view: (t: Tensor) => Tensor }> = {
+        "heads of tokens": {
+          x: Nd.random(dice, [B, L, H * D]),
+          view: (t) => t.reshape([B, L, H, D]).permute([0, 2, 1, 3]),
+        },
+        "keys of merged projections": {
+          x: Nd.random(dice, [B, L, 3 * H * D]),
+          view: (t) => t.chunk(3, 2)[1].reshape([B, L, H, D]).permute([0, 2, 1, 3]),
+        },
+        "columns": {
+          x: Nd.random(dice, [B, D, L]),
+          view: (t) => t.permute([0, 2, 1]),
+        },
+        "keys of some tokens": { // three levels of strides, so they are copied
+          x: Nd.random(dice, [B, L, 3 * H * D]),
+          view: (t) => t.slice(1, 1, 4).chunk(3, 2)[1].reshape([B, 3, H, D]).permute([0, 2, 1, 3]),
+        },
+      };
+      for (const [what, { x, view }] of Object.entries(ways)) {
+        const strided = new Nd(view(x.upload()).shape, await view(x.upload()).contiguous().data());
+        await assertTensor(
+          rmsNorm(view(x.upload()), { weight: w.upload() }),
+          reference(strided),
+          BOUND,
+          `${what}, D = ${D}`,
+        );
+      }
+    }
+  },
+);
+
+testOnBothEngines("rmsNorm() computes its statistics in f32, and without a weight too", async () => {
+  if (!currentDevice().traits.f16) return;
+  const x = new Nd([2, 64], Array.from({ length: 128 }, (_, i) => i < 64 ? 300 : 1e-3)); // 64 · 300² is beyond f16
+  const want = blockwise(x, ([row]) => `${row}`, (v) => normalized(v, 1e-6, 0));
+  const y = rmsNorm(x.upload().cast("f16"), null);
+  assert.equal(y.dtype, "f16");
+  await assertTensor(y, want, 1e-3, "f16");
 });
 
 testOnBothEngines(

@@ -109,6 +109,9 @@ Deno.test("generate.ts tells wrong options in one line", () =>
       ["--nothing"],
       ["a", "b"],
       ["--size", "62x64"],
+      ["--lora", "style.safetensors:strong"],
+      ["--lora", "nowhere.safetensors"],
+      ["--max-sequence-length", "0"],
     ];
     for (const args of wrong) {
       const { code, err } = await run(folder, "generate.ts", ...args);
@@ -127,6 +130,42 @@ Deno.test("stable_diffusion.ts, the notebook's loop, draws what diffusers draws 
       join(root, "models/expected/flower_unipc_25.png"),
     );
     assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
+  }));
+
+const flux = join(root, "test/fixtures/flux/pipeline");
+const lora = (name: string) => join(root, `test/fixtures/flux/lora/${name}.safetensors`);
+
+Deno.test("flux_lora.ts draws with a LoRA, and generate.ts repeats its picture from the file alone", () =>
+  inFolder(async (folder) => {
+    const small = ["--size", "64x48", "--steps", "2"];
+    const args = [flux, "a nice flower", "3", "--lora", lora("kohya"), ...small];
+    const { code, err } = await run(folder, "flux_lora.ts", ...args);
+    assert.equal(code, 0, err);
+    const drawn = join(folder, "flux_lora.png");
+    const { width, height } = await readPng(drawn);
+    assert.deepEqual([width, height], [64, 48]);
+    const again = await run(folder, "generate.ts", "--replay", "flux_lora.png");
+    assert.equal(again.code, 0, again.err);
+    assert.deepEqual(await compare(drawn, join(folder, "denoise.png")), { largest: 0, share: 0 });
+  }));
+
+Deno.test("generate.ts adds several LoRAs, each as strong as it is told, and keeps them in the file", () =>
+  inFolder(async (folder) => {
+    const args = ["--model", flux, "--size", "64x48", "--steps", "2", "--max-sequence-length", "32"];
+    const loras = ["--lora", `${lora("kohya")}:0.5`, "--lora", lora("xlabs")];
+    const both = await run(folder, "generate.ts", ...args, ...loras, "--out", "both.png");
+    assert.equal(both.code, 0, both.err);
+    const off = loras.map((arg) => arg === "--lora" ? arg : `${arg.replace(":0.5", "")}:0`);
+    for (const [out, given] of [["off.png", off], ["none.png", []]] as const) {
+      const { code, err } = await run(folder, "generate.ts", ...args, ...given, "--out", out);
+      assert.equal(code, 0, err);
+    }
+    const none = join(folder, "none.png");
+    assert.deepEqual(await compare(join(folder, "off.png"), none), { largest: 0, share: 0 });
+    assert.ok((await compare(join(folder, "both.png"), none)).share > 0.1);
+    const made = JSON.parse((await readPng(join(folder, "both.png"))).text.denoise);
+    assert.deepEqual(made.lora, [`${lora("kohya")}:0.5`, lora("xlabs")]);
+    assert.equal(made["max-sequence-length"], 32);
   }));
 
 Deno.test("custom_loop.ts draws a picture", () =>

@@ -7,7 +7,7 @@ import { assertTensor } from "./tensors.ts";
 const BOUND = 2e-6;
 
 /** a [.., M, K] times b [.., K, N], batches broadcast. */
-function product(a: Nd, b: Nd): Nd {
+export function product(a: Nd, b: Nd): Nd {
   const [M, K] = a.shape.slice(-2);
   const N = b.shape.at(-1)!;
   const batch = a.shape.length > b.shape.length ? a.shape.slice(0, -2) : b.shape.slice(0, -2);

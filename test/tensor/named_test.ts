@@ -24,3 +24,9 @@ Deno.test("tapped() keeps the result of every named part by its path", async () 
   assert.deepEqual([...await taps.get("block.conv")!.data()], [2, 3]);
   assert.deepEqual([...await result.data()], [4, 6]);
 });
+
+Deno.test("tapped() keeps several results of a part by their numbers, as diffusers' tuples", async () => {
+  using _device = await openDevice();
+  const { result, taps } = tapped(() => named("block", () => [tensor([1]), tensor([2]).add(1)]));
+  assert.deepEqual([...taps], [["block.0", result[0]], ["block.1", result[1]]]);
+});

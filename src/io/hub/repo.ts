@@ -3,7 +3,7 @@ import { type HubFile, isCommit, type Listing } from "./cache.ts";
 import { isInside } from "../weight_names.ts";
 import type { HubSettings } from "./settings.ts";
 import { downloadBlob } from "./download.ts";
-import { request, textOf, Watchdog } from "./http.ts";
+import { bytesOf, request, textOf, Watchdog } from "./http.ts";
 import { quote } from "../refusal.ts";
 import { PassingError, retry } from "./retry.ts";
 
@@ -95,6 +95,39 @@ export class HubRepo {
     }, { ...this.options, tries });
   }
 
+  /** Bytes of a file from `offset` on, at most `length` of them, and the size of all of it. */
+  async range(
+    commit: string,
+    file: string,
+    offset: number,
+    length: number,
+  ): Promise<{ bytes: Uint8Array<ArrayBuffer>; size: number }> {
+    return await retry(async () => {
+      using watchdog = this.#watchdog();
+      const headers = { range: `bytes=${offset}-${offset + length - 1}` };
+      const response = await request(this.#url(commit, file), {
+        headers,
+        token: this.settings.token,
+        watchdog,
+      });
+      const [, start, size] = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "") ??
+        [];
+      if (response.status >= 400) {
+        await response.body?.cancel();
+        throw this.#refusal(response, commit, file);
+      }
+      if (response.status !== 206 || Number(start) !== offset) {
+        await response.body?.cancel(); // all of it would come, gigabytes
+        throw new Error(
+          `Cannot read ${file} of ${this.name} in part: expected status 206 and bytes from ${offset}, ` +
+            `got ${response.status}; download it whole`,
+        );
+      }
+      const bytes = await wholeOf(response, watchdog, Math.min(length, Number(size) - offset));
+      return { bytes, size: Number(size) };
+    }, { ...this.options, tries });
+  }
+
   /** Fetches a file into the cache under its etag. */
   async download(
     { commit, file, size, etag, blob, onBytes }: {
@@ -160,6 +193,23 @@ export class HubRepo {
     }
     return new Error(`Cannot download ${what}: expected status 200, got ${status}; see ${page}`);
   }
+}
+
+/** So many bytes of an answer. */
+async function wholeOf(
+  response: Response,
+  watchdog: Watchdog,
+  length: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const all = new Uint8Array(length);
+  let at = 0;
+  for await (const bytes of bytesOf(response, watchdog)) {
+    if (at + bytes.length > length) throw new PassingError(`expected ${length} bytes, got more`);
+    all.set(bytes, at);
+    at += bytes.length;
+  }
+  if (at < length) throw new PassingError(`expected ${length} bytes, got ${at}`);
+  return all;
 }
 
 function jsonOrNothing(text: string): unknown {

@@ -3,8 +3,8 @@ import { READ_LIMIT } from "../binary_file.ts";
 import { kind, UnfinishedPickle, unpickle } from "./pickle.ts";
 import { damaged, quote } from "../refusal.ts";
 import type { Contents } from "../stored_tensor.ts";
-import type { TorchStorage, TorchTensor } from "./tensor.ts";
-import { place, stateDict, torchRules } from "./tensor.ts";
+import type { TorchStorage } from "./tensor.ts";
+import { notesBeside, place, stateDict, torchRules } from "./tensor.ts";
 import { readZip } from "./zip.ts";
 
 /** Reads what a file of torch.save holds since torch 1.6: a zip of a pickle and its storages. No tensor is read. */
@@ -24,7 +24,7 @@ export async function readTorchZip(file: BinaryFile): Promise<Contents> {
   checkByteOrder(path, !entries.has(order) || new TextDecoder().decode(await read(order, 16)) === "little");
   const { value } = unpickle(await read(pickles[0], READ_LIMIT), 0, torchRules(path), path);
 
-  return contents(file, stateDict(value, path), ({ key, bytes }) => {
+  return contents(file, value, ({ key, bytes }) => {
     const entry = entries.get(`${folder}data/${key}`);
     if (entry?.size !== bytes) {
       throw damaged(
@@ -66,7 +66,7 @@ export async function readTorchLegacy(file: BinaryFile): Promise<Contents> {
   }
   if (at !== file.size) throw damaged(path, `a file of ${at} bytes`, `${file.size}`);
 
-  return contents(file, stateDict(state, path), ({ key, bytes }) => {
+  return contents(file, state, ({ key, bytes }) => {
     const start = starts.get(key);
     if (start === undefined || storages.get(key)!.bytes !== bytes) {
       throw damaged(
@@ -99,7 +99,7 @@ async function readPickles(file: BinaryFile, count: number): Promise<Pickles> {
 }
 
 function parsePickles(bytes: Uint8Array, count: number, path: string): Pickles {
-  const { globals, persistent } = torchRules(path);
+  const { persistent, ...rules } = torchRules(path);
   const storages = new Map<unknown, TorchStorage>();
   const remember = (id: unknown) => {
     const storage = persistent(id);
@@ -109,7 +109,7 @@ function parsePickles(bytes: Uint8Array, count: number, path: string): Pickles {
   const values: unknown[] = [];
   let end = 0;
   while (values.length < count) {
-    const pickle = unpickle(bytes, end, { globals, persistent: remember }, path);
+    const pickle = unpickle(bytes, end, { ...rules, persistent: remember }, path);
     values.push(pickle.value);
     end = pickle.end;
   }
@@ -126,9 +126,11 @@ function checkByteOrder(path: string, little: boolean): void {
 /** Puts each tensor at the place of its storage in the file. */
 function contents(
   file: BinaryFile,
-  tensors: Map<string, TorchTensor>,
+  value: unknown,
   locate: (storage: TorchStorage) => number,
 ): Contents {
-  const placed = [...tensors].map(([name, tensor]) => place(file, name, tensor, locate(tensor.storage)));
-  return { tensors: new Map(placed.map((tensor) => [tensor.name, tensor])), metadata: new Map() };
+  const placed = [...stateDict(value, file.path)].map(([name, tensor]) =>
+    place(file, name, tensor, locate(tensor.storage))
+  );
+  return { tensors: new Map(placed.map((tensor) => [tensor.name, tensor])), metadata: notesBeside(value) };
 }

@@ -10,9 +10,14 @@ export type PickleFunction = (args: readonly unknown[]) => unknown;
 export interface PickleRules {
   /** Functions (PickleFunction) that may be called and values that may be used, by "module.name". */
   readonly globals: ReadonlyMap<string, unknown>;
+  /** Names of what may stand in a pickle and is not looked into: nothing is made of it, and it does nothing. */
+  readonly inert?: RegExp;
   /** What a persistent id stands for: in torch files, a storage. */
   persistent(id: unknown): unknown;
 }
+
+/** Stands for an object that is not looked into, for its class and for all that is made with them. */
+export class Inert {}
 
 /** Thrown where a pickle goes on beyond the bytes at hand. */
 export class UnfinishedPickle extends SyntaxError {}
@@ -87,6 +92,7 @@ const opcodes = new Map<string, (m: Machine) => void>([
   ["\x93", (m) => m.global(m.pop(2))],
   ["Q", (m) => m.push(m.rules.persistent(m.pop(1)[0]))],
   ["R", (m) => m.call(m.pop(2))],
+  ["\x81", (m) => m.construct(m.pop(2))],
   ["b", (m) => m.build(m.pop(1)[0])],
 ]);
 
@@ -204,6 +210,7 @@ class Machine {
 
   append(items: unknown[]): void {
     const list = this.top();
+    if (list instanceof Inert) return;
     if (!Array.isArray(list) || Object.isFrozen(list)) {
       this.fail("a list to append to in its pickle", kind(list));
     }
@@ -212,6 +219,7 @@ class Machine {
 
   setItems(items: unknown[]): void {
     const map = this.top();
+    if (map instanceof Inert) return;
     if (!(map instanceof Map)) this.fail("a dict to fill in its pickle", kind(map));
     if (items.length % 2 === 1) this.fail("a value for each key of its pickle", "a key without one");
     for (let i = 0; i < items.length; i += 2) map.set(items[i], items[i + 1]);
@@ -228,6 +236,7 @@ class Machine {
 
   global(parts: unknown[]): void {
     const name = parts.map((part) => typeof part === "string" ? part : kind(part)).join(".");
+    if (this.rules.inert?.test(name)) return this.push(new Inert());
     if (!this.rules.globals.has(name)) {
       throw new Error(
         `Cannot load ${this.path}: expected a pickle of tensors only, got ${quote(name)} in it; ` +
@@ -238,6 +247,7 @@ class Machine {
   }
 
   call([callable, args]: unknown[]): void {
+    if (callable instanceof Inert) return this.push(callable);
     if (typeof callable !== "function") this.fail("a function to call in its pickle", kind(callable));
     if (!Array.isArray(args) || !Object.isFrozen(args)) {
       this.fail("a tuple of arguments in its pickle", kind(args));
@@ -245,8 +255,15 @@ class Machine {
     this.push((callable as PickleFunction)(args));
   }
 
+  /** An object of a class: only those that are not looked into are made without a function. */
+  construct([type]: unknown[]): void {
+    if (!(type instanceof Inert)) this.fail("functions in its pickle that make objects", kind(type));
+    this.push(type);
+  }
+
   /** Attributes of a state dict, such as torch's `_metadata`, are dropped. */
   build(state: unknown): void {
+    if (this.top() instanceof Inert) return;
     if (!(this.top() instanceof Map && state instanceof Map)) {
       this.fail("attributes in its pickle only on a dict", `${kind(state)} for ${kind(this.top())}`);
     }

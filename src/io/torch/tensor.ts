@@ -3,11 +3,11 @@ import type { BinaryFile } from "../binary_file.ts";
 import type { PickleFunction, PickleRules } from "./pickle.ts";
 import { kind } from "./pickle.ts";
 import { damaged, quote } from "../refusal.ts";
-import type { CheckpointDType, StoredTensor } from "../stored_tensor.ts";
-import { bytesOf, isCheckpointDType, isCount, isCountList, tensorBytes } from "../stored_tensor.ts";
+import { bytesOf, type ElementDType, isElementDType, tensorBytes } from "../stored_dtype.ts";
+import { isCount, isCountList, type StoredTensor } from "../stored_tensor.ts";
 
 /** An element type, or "untyped" for a storage that counts bytes and leaves the type to its tensors. */
-export type StorageType = CheckpointDType | "untyped";
+export type StorageType = ElementDType | "untyped";
 
 /** The class of a storage: what a global such as torch.FloatStorage stands for. */
 class StorageClass {
@@ -43,7 +43,7 @@ export class TorchTensor {
     /** Where its elements lie. */
     readonly storage: TorchStorage,
     /** What they are. */
-    readonly dtype: CheckpointDType,
+    readonly dtype: ElementDType,
     /** Elements of the storage before the first one. */
     readonly offset: number,
     /** Sizes of its axes. */
@@ -53,7 +53,7 @@ export class TorchTensor {
   ) {}
 }
 
-const storageClasses: [string, CheckpointDType][] = [
+const storageClasses: [string, ElementDType][] = [
   ["BoolStorage", "BOOL"],
   ["ByteStorage", "U8"],
   ["CharStorage", "I8"],
@@ -67,7 +67,7 @@ const storageClasses: [string, CheckpointDType][] = [
 ];
 
 /** Types that have no storage class of their own come with the tensor. */
-const dtypes: [string, CheckpointDType][] = [
+const dtypes: [string, ElementDType][] = [
   ["torch.uint16", "U16"],
   ["torch.uint32", "U32"],
   ["torch.uint64", "U64"],
@@ -80,6 +80,10 @@ export interface TorchRules extends PickleRules {
   /** The storage that a persistent id stands for. */
   persistent(id: unknown): TorchStorage;
 }
+
+/** What training leaves beside the weights: states of Lightning's callbacks, configs, numpy's numbers. */
+const LEFT_BY_TRAINING =
+  /^(_codecs\.encode|argparse\.Namespace|collections\.defaultdict|(numpy|omegaconf|pytorch_lightning|lightning)\..+)$/;
 
 /** The few names that the pickle of a state dict may use; all others are refused. */
 export function torchRules(path: string): TorchRules {
@@ -105,6 +109,7 @@ export function torchRules(path: string): TorchRules {
   const untyped: [string, StorageClass] = ["torch.storage.UntypedStorage", new StorageClass("untyped")];
   return {
     globals: new Map<string, unknown>([...functions, ...storages, untyped, ...dtypes]),
+    inert: LEFT_BY_TRAINING,
     persistent: (id) => parseStorage(id, path),
   };
 }
@@ -149,7 +154,7 @@ function typeOf(storage: unknown): unknown {
 function rebuild(storage: unknown, dtype: unknown, view: unknown[], path: string): TorchTensor {
   const [offset, shape, strides] = view;
   if (
-    !(storage instanceof TorchStorage) || !isCheckpointDType(dtype) || !isCount(offset) ||
+    !(storage instanceof TorchStorage) || !isElementDType(dtype) || !isCount(offset) ||
     !isCountList(shape) || !isCountList(strides) || shape.length !== strides.length
   ) {
     const got = [storage, dtype, offset, shape, strides].map(kind).join(", ");
@@ -169,6 +174,13 @@ export function stateDict(value: unknown, path: string): Map<string, TorchTensor
   }
   if (tensors.size === 0) throw damaged(path, "a dict of tensors in its pickle", "a dict without tensors");
   return tensors;
+}
+
+/** Numbers and texts that a training checkpoint holds beside its state dict, such as "global_step". */
+export function notesBeside(value: unknown): Map<string, string> {
+  if (!(value instanceof Map && value.get("state_dict") instanceof Map)) return new Map();
+  const notes = [...value].filter(([, entry]) => typeof entry === "number" || typeof entry === "string");
+  return new Map(notes.map(([name, entry]) => [`${name}`, `${entry}`]));
 }
 
 /** Checks that a tensor's elements lie in its storage, whose first byte is at `start` in the file. */
@@ -194,5 +206,5 @@ export function place(file: BinaryFile, name: string, tensor: TorchTensor, start
       `${span} bytes from ${begin}`,
     );
   }
-  return { name, dtype, shape, bytes, file, offset: start + begin, strides };
+  return { name, dtype, shape, bytes, places: [{ file, offset: start + begin, shape, strides }] };
 }

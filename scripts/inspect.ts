@@ -1,0 +1,57 @@
+/**
+ * Says what a folder, a repository, a single file or a LoRA is: family, parts, types, sizes, keys that are not used and
+ * the memory that it takes. Tensors are not read, and those of a repository not fetched.
+ * Run: deno run -A scripts/inspect.ts PATH_OR_REPO [--model PATH_OR_REPO] [--memory GB] [--config DIR] [--base DIR]
+ */
+import "./plain_errors.ts";
+import { parseArgs } from "node:util";
+import { resolveRepo } from "../src/io/hub.ts";
+import { findLora } from "../src/io/lora/find.ts";
+import { openSingleFile } from "../src/io/single_file/file.ts";
+import { isSingleFile } from "../src/io/single_file/options.ts";
+import { describeLora, isLora } from "./inspect/lora.ts";
+import { describeModel, describePipeline, describeSingleFile } from "./inspect/models.ts";
+import { describeMemory } from "./inspect/plan.ts";
+
+const { values: options, positionals: [target] } = parseArgs({
+  allowPositionals: true,
+  options: {
+    model: { type: "string" }, // for a LoRA: what it is to fit
+    memory: { type: "string" }, // to plan for
+    config: { type: "string" }, // of a single file
+    base: { type: "string" }, // for what a single file lacks
+  },
+});
+if (!target) {
+  throw new Error("Cannot inspect: expected a path or repository, got none; e.g. models/emoji-diffusion");
+}
+const memory = options.memory === undefined ? undefined : Number(options.memory.replace(/G$/, "")) * 1e9;
+if (memory !== undefined && !(memory > 0)) {
+  throw new Error(`Cannot plan for ${options.memory} GB: expected a number above 0; e.g. --memory 24`);
+}
+const { config, base, model } = options;
+
+for await (const text of describe(target)) console.log(text);
+
+async function* describe(target: string): AsyncGenerator<string> {
+  if (isSingleFile(target)) {
+    const file = await openSingleFile(target, { headersOnly: true });
+    if (isLora(file.tensors.keys())) return yield await describeLora(file.path, model);
+    yield await describeSingleFile(file);
+    if (file.family) yield await describeMemory(target, { config, base, memory });
+    return;
+  }
+  const names = await namesOf(target);
+  if (names.includes("model_index.json")) {
+    yield await describePipeline(target);
+    yield await describeMemory(target, { memory });
+  } else if (names.includes("config.json")) yield await describeModel(target);
+  else yield await describeLora(await findLora(target), model);
+}
+
+/** The files of a folder or repository. */
+async function namesOf(target: string): Promise<readonly string[]> {
+  let names: readonly string[] = [];
+  await resolveRepo(target, { files: (listing) => (names = listing, []) });
+  return names;
+}

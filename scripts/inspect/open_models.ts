@@ -1,0 +1,40 @@
+import {
+  AutoencoderKL,
+  CLIPTextModel,
+  CLIPTextModelWithProjection,
+  FluxTransformer2DModel,
+  type LoadOptions,
+  type Model,
+  T5EncoderModel,
+  UNet2DConditionModel,
+  UNet2DModel,
+} from "denoise/models";
+import { readIndex } from "../../src/pipelines/pipeline.ts";
+
+const classes = {
+  AutoencoderKL,
+  CLIPTextModel,
+  CLIPTextModelWithProjection,
+  FluxTransformer2DModel,
+  T5EncoderModel,
+  UNet2DConditionModel,
+  UNet2DModel,
+};
+
+/** A pipeline's models by the names of its parts, e.g. textEncoder, without their weights; `stack` owns them. */
+export async function openModels(
+  pathOrRepo: string,
+  options: LoadOptions,
+  stack: DisposableStack,
+): Promise<Record<string, Model>> {
+  const source = { ...options, headersOnly: true };
+  const parts: Record<string, Model> = {};
+  const { components } = await readIndex(pathOrRepo, source);
+  for (const [subfolder, name] of Object.entries(components)) {
+    if (!Object.hasOwn(classes, name)) continue;
+    const type = classes[name as keyof typeof classes];
+    const model: Model = await type.fromPretrained(pathOrRepo, { ...source, subfolder });
+    parts[subfolder.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())] = stack.use(model);
+  }
+  return parts;
+}

@@ -1,0 +1,12 @@
+// Attention with a mask that is added to the scores: q, k, v, mask and y are bindings 0 to 4.
+alias M = f32; // f16 where the tensor is
+@group(0) @binding(3) var<storage, read> mask: array<M>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+/// What is added to the scores of a query for four keys; beyond the last query or key the last one's.
+fn mask_at(z: u32, query: u32, keys: vec4u) -> vec4f {
+  let first = params.mask_offset + z / params.z1 * params.mask_z0 + z % params.z1 * params.mask_z1;
+  let at = first + min(query, params.queries - 1) * params.mask_row +
+    min(keys, vec4u(params.keys - 1)) * params.mask_key;
+  return vec4f(f32(mask[at.x]), f32(mask[at.y]), f32(mask[at.z]), f32(mask[at.w]));
+}

@@ -1,0 +1,39 @@
+import { totalmem } from "node:os";
+import type { Device } from "./device.ts";
+
+const MEBIBYTE = 2 ** 20;
+
+/**
+ * Bytes of memory that an adapter computes in, where that can be known. WebGPU does not tell it, and npm's `webgpu`
+ * 0.6.2 keeps Dawn's list of memory heaps to itself. A software adapter and Apple's GPUs compute in the system's memory;
+ * of NVIDIA's GPUs their driver's `nvidia-smi` tells it, where the process may run it. Of others nothing is known.
+ */
+export async function memoryOf({ adapter, traits, adapterName }: Device): Promise<number | undefined> {
+  const vendor = `${adapter.vendor} ${adapterName}`;
+  if (traits.software || /apple/i.test(vendor)) return totalmem();
+  if (!/nvidia/i.test(vendor)) return undefined;
+  const { state } = await Deno.permissions.query({ name: "run", command: "nvidia-smi" });
+  return state === "granted" ? nvidiaMemory(await askNvidia(), adapterName) : undefined;
+}
+
+/** What nvidia-smi lists: a GPU a line, with its name and MiB. Nothing where there is no such program. */
+async function askNvidia(): Promise<string> {
+  const args = ["--query-gpu=name,memory.total", "--format=csv,noheader,nounits"];
+  try {
+    const { success, stdout } = await new Deno.Command("nvidia-smi", { args }).output();
+    return success ? new TextDecoder().decode(stdout) : "";
+  } catch {
+    return "";
+  }
+}
+
+/** Bytes of the GPU of such a name in the list of nvidia-smi; of the smallest one where none is called so. */
+export function nvidiaMemory(list: string, name: string): number | undefined {
+  const gpus = list.split("\n").flatMap((line) => {
+    const [, gpu, mebibytes] = /^(.*), *(\d+)\s*$/.exec(line) ?? [];
+    return gpu ? [{ gpu, bytes: Number(mebibytes) * MEBIBYTE }] : [];
+  });
+  const named = gpus.filter(({ gpu }) => gpu === name);
+  const sizes = (named.length ? named : gpus).map(({ bytes }) => bytes);
+  return sizes.length ? Math.min(...sizes) : undefined;
+}

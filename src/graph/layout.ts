@@ -1,0 +1,85 @@
+import { bytesOf } from "../core/dtype.ts";
+import type { Device } from "../gpu/device.ts";
+import { type Lifetime, type Place, planArenas } from "./arena.ts";
+import { fuse } from "./fuse.ts";
+import { Leaf, type Node } from "./node.ts";
+import { type Step, stepOf } from "./step.ts";
+
+/** Where the results of steps lie: in which buffer, from which byte on, and how large the buffers are. */
+export interface Layout {
+  readonly places: Map<Node, Place>;
+  readonly sizes: number[];
+}
+
+/** The dispatches that compute `outputs`, in order. */
+export function stepsOf(device: Device, outputs: readonly Node[]): Step[] {
+  const maxBuffers = device.limits.maxStorageBuffersPerShaderStage;
+  return fuse(reachable(outputs), new Set(outputs), maxBuffers).map(stepOf);
+}
+
+/** Gives every result a place. Those of `kept` have buffers of their own, where nothing else is ever placed. */
+export function layOut(
+  device: Device,
+  steps: readonly Step[],
+  outputs: readonly Node[],
+  kept: ReadonlySet<Node>,
+): Layout {
+  const end = steps.length;
+  const last = new Map<Node, number>(outputs.map((node) => [node, end]));
+  steps.forEach((step, i) => {
+    for (const node of step.inputs) last.set(node, Math.max(last.get(node) ?? 0, i));
+  });
+  const { minStorageBufferOffsetAlignment, maxBufferSize } = device.limits;
+  const limits = { alignment: Math.max(16, minStorageBufferOffsetAlignment), maxBytes: maxBufferSize };
+  const result: Layout = { places: new Map(), sizes: [] };
+  for (const keeping of [true, false]) {
+    const lifetimes = new Map<Node, Lifetime>();
+    steps.forEach((step, i) => {
+      const node = step.output;
+      if (kept.has(node) !== keeping) return;
+      const reads = step.inputs.flatMap((input) => lifetimes.get(input) ?? []);
+      lifetimes.set(node, {
+        bytes: sizeOf(node),
+        first: i,
+        last: keeping ? end : last.get(node) ?? i,
+        reads,
+      });
+    });
+    const { places, sizes } = planArenas([...lifetimes.values()], limits);
+    for (const [node, lifetime] of lifetimes) {
+      const { arena, offset } = places.get(lifetime)!;
+      result.places.set(node, { arena: arena + result.sizes.length, offset });
+    }
+    result.sizes.push(...sizes);
+  }
+  return result;
+}
+
+/** Bytes that a run of such a trace takes beside its weights: activations, inputs, and results that are handed out. */
+export function workspaceOf(
+  device: Device,
+  steps: readonly Step[],
+  inputs: readonly Node[],
+  outputs: readonly Node[],
+): number {
+  const { sizes } = layOut(device, steps, outputs, new Set());
+  return [...sizes, ...[...inputs, ...outputs].map(sizeOf)].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** Bytes of a value in memory. */
+export function sizeOf(node: Node): number {
+  return node.count * bytesOf(node.dtype);
+}
+
+/** The nodes that `roots` are computed from and that are not there yet, in order of recording. */
+export function reachable(roots: Iterable<Node>): Node[] {
+  const found = new Set<Node>();
+  const stack = [...roots];
+  while (stack.length) {
+    const node = stack.pop()!;
+    if (found.has(node) || node.storage || node instanceof Leaf) continue;
+    found.add(node);
+    stack.push(...node.sources);
+  }
+  return [...found].sort((a, b) => a.id - b.id);
+}

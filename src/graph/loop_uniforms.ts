@@ -1,0 +1,41 @@
+import { alignUp } from "../gpu/buffers.ts";
+import type { Device } from "../gpu/device.ts";
+
+/** Where the uniforms of a submission lie; `next` gives the offset of one after the other. */
+export interface Uniforms {
+  readonly buffer: GPUBuffer;
+  next(): number;
+}
+
+/** One buffer for the uniforms of all steps of a submission, used again by the next. */
+export class LoopUniforms {
+  readonly #device: Device;
+  #buffer: GPUBuffer | undefined;
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Writes blocks behind each other. */
+  write(blocks: readonly Uint8Array<ArrayBuffer>[]): Uniforms {
+    const { buffers, gpu, limits } = this.#device;
+    const step = Math.max(16, limits.minUniformBufferOffsetAlignment);
+    const total = blocks.reduce((sum, block) => sum + alignUp(block.length, step), 0);
+    const bytes = new Uint8Array(Math.max(16, total));
+    const offsets: number[] = [];
+    let end = 0;
+    for (const block of blocks) {
+      offsets.push(end);
+      bytes.set(block, end);
+      end += alignUp(block.length, step);
+    }
+    if (!this.#buffer || this.#buffer.size < bytes.length) {
+      if (this.#buffer) buffers.destroy(this.#buffer);
+      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+      this.#buffer = buffers.create("loop uniforms", Math.max(65536, 2 * bytes.length), usage);
+    }
+    gpu.queue.writeBuffer(this.#buffer, 0, bytes);
+    let i = 0;
+    return { buffer: this.#buffer, next: () => offsets[i++] };
+  }
+}

@@ -1,0 +1,92 @@
+import { z } from "zod";
+import { parseConfig } from "../config.ts";
+import { parseJson } from "../json.ts";
+
+/** What the strength of a pair is told by: its own tensor, the header of its file, or nothing, which means 1. */
+export type AlphaSource = "tensor" | "metadata" | "rank";
+
+/** How strong a pair is at scale 1. */
+export interface Alpha {
+  readonly alpha: number;
+  readonly source: AlphaSource;
+  /** What up · down is multiplied by: alpha / rank, under rsLoRA alpha / √rank. */
+  readonly factor: number;
+}
+
+/** A pair whose alpha is asked for. */
+export interface AlphaOf {
+  /** The file's name for the layer. */
+  readonly name: string;
+  readonly rank: number;
+  /** The kernel of a convolution is larger than one pixel. */
+  readonly wide: boolean;
+}
+
+/** What peft writes of an adapter. */
+const peftConfig = z.looseObject({
+  lora_alpha: z.number().nullish(),
+  /** Alphas of layers whose names end so. */
+  alpha_pattern: z.record(z.string(), z.number()).nullish(),
+  use_rslora: z.boolean().nullish(),
+  use_dora: z.boolean().nullish(),
+});
+
+const COMPONENTS = ["unet", "transformer", "text_encoder", "text_encoder_2"];
+
+/** What a header says of the alphas of its file, where tensors do not say it. */
+export class AlphaNotes {
+  readonly #peft: ReadonlyMap<string, z.output<typeof peftConfig>>;
+  readonly #kohya: { alpha?: number; wideAlpha?: number };
+
+  /** `where` is the path that errors name. */
+  constructor(metadata: ReadonlyMap<string, string>, where: string) {
+    this.#peft = readPeft(metadata.get("lora_adapter_metadata"), where);
+    this.#kohya = readKohya(metadata);
+  }
+
+  /** Whether peft was told to train DoRA. */
+  get dora(): boolean {
+    return [...this.#peft.values()].some((config) => config.use_dora);
+  }
+
+  /** The alpha of a pair, `own` being that of its tensor. */
+  of({ name, rank, wide }: AlphaOf, own: number | undefined): Alpha {
+    const [, component = "", layer = name] = /^(unet|transformer|text_encoder(?:_2)?)\.(.*)$/.exec(name) ??
+      [];
+    const config = this.#peft.get(component) ?? this.#peft.get("");
+    const pattern = Object.entries(config?.alpha_pattern ?? {})
+      .find(([end]) => layer === end || layer.endsWith(`.${end}`))?.[1];
+    const noted = pattern ?? config?.lora_alpha ?? (wide ? this.#kohya.wideAlpha : undefined) ??
+      this.#kohya.alpha;
+    const alpha = own ?? noted ?? rank;
+    const source = own !== undefined ? "tensor" : noted !== undefined ? "metadata" : "rank";
+    const divisor = config?.use_rslora && source === "metadata" ? Math.sqrt(rank) : rank;
+    return { alpha, source, factor: alpha / divisor };
+  }
+}
+
+/** Configs by component, as `unet.lora_alpha`; of one that was saved alone without a component. */
+function readPeft(text: string | undefined, where: string): Map<string, z.output<typeof peftConfig>> {
+  if (text === undefined) return new Map();
+  const what = `the lora_adapter_metadata of ${where}`;
+  const json = Object.entries(parseJson(text, what) as Record<string, unknown>);
+  const configs = [...COMPONENTS, ""].map((component) => {
+    const front = component && `${component}.`;
+    const own = json.filter(([key]) => key.startsWith(front) && !key.slice(front.length).includes("."));
+    const entries = own.map(([key, value]) => [key.slice(front.length), value]);
+    return [component, parseConfig(peftConfig, Object.fromEntries(entries), what)] as const;
+  });
+  return new Map(configs.filter(([, config]) => Object.keys(config).length > 0));
+}
+
+/** Numbers that kohya's trainer notes as strings; what is no number, such as "None" or "Dynamic", says nothing. */
+function readKohya(metadata: ReadonlyMap<string, string>): { alpha?: number; wideAlpha?: number } {
+  const args = metadata.get("ss_network_args") ?? "";
+  const [, wide] = /"conv_alpha"\s*:\s*"?([\d.]+)/.exec(args) ?? [];
+  return { alpha: numberOf(metadata.get("ss_network_alpha")), wideAlpha: numberOf(wide) };
+}
+
+function numberOf(text: string | undefined): number | undefined {
+  const value = Number.parseFloat(text ?? "");
+  return Number.isFinite(value) ? value : undefined;
+}

@@ -1,0 +1,120 @@
+import { formatShape, size } from "../../core/shape.ts";
+import type { Checkpoint, TensorInfo } from "../checkpoint.ts";
+import { isNumeric, toFloats } from "../numbers.ts";
+import { quote } from "../refusal.ts";
+import { type Alpha, AlphaNotes } from "./alpha.ts";
+import { formatOf, unbuiltKind } from "./kinds.ts";
+
+/** Two matrices whose product is added to a layer's weight. */
+export interface LoraPair extends Alpha {
+  /** The file's name for the layer, e.g. "lora_unet_single_blocks_0_linear1". */
+  readonly name: string;
+  /** [rank, K], of a convolution [rank, C, kh, kw]. */
+  readonly down: TensorInfo;
+  /** [N, rank], of a convolution [N, rank, 1, 1]. */
+  readonly up: TensorInfo;
+  readonly rank: number;
+}
+
+/** What a LoRA file holds. */
+export interface LoraFile {
+  /** Where it lies. */
+  readonly path: string;
+  /** Whose names it uses: "kohya", "peft", "xlabs", … */
+  readonly format: string;
+  readonly pairs: readonly LoraPair[];
+  /** Keys that are of no pair. */
+  readonly others: readonly string[];
+}
+
+/** `….lora_down.weight`, `….lora_A.default.weight`, `…to_q_lora.up.weight`, `….qkv_lora1.down.weight`, … */
+const HALF = /^(.*)[._]lora(\d?)(?:_linear_layer)?[._](down|up|A|B)(?:\.[^.]+)?\.weight$/;
+/** `….alpha`, also behind the name of a half. */
+const ALPHA = /^(.*?)(?:[._]lora(\d?)(?:_\w+)?)?\.alpha$/;
+
+/** The tensors of one layer. */
+interface Found {
+  down?: TensorInfo;
+  up?: TensorInfo;
+  alpha?: TensorInfo;
+}
+
+/** Reads what a LoRA's file holds: names, shapes and alphas, no matrix. `path` is what errors name. */
+export async function readLora(checkpoint: Checkpoint, path: string): Promise<LoraFile> {
+  const { tensors, metadata } = checkpoint;
+  const keys = [...tensors.keys()];
+  const notes = new AlphaNotes(metadata, path);
+  const unbuilt = keys.find(unbuiltKind);
+  if (unbuilt !== undefined || notes.dora) {
+    const kind = unbuilt === undefined ? "DoRA" : unbuiltKind(unbuilt);
+    const shown = unbuilt === undefined ? "use_dora in its header" : quote(unbuilt);
+    throw new Error(`Cannot load ${path}: expected a LoRA, got ${kind} (${shown}), which is not built`);
+  }
+  const { layers, others } = sort(tensors);
+  const pairs: LoraPair[] = [];
+  for (const [name, found] of layers) {
+    if (!found.down && !found.up) others.push(found.alpha!.name);
+    else pairs.push(await pairOf(name, found, { checkpoint, notes, path }));
+  }
+  return { path, format: formatOf(keys), pairs, others };
+}
+
+/** The tensors by layer, and the keys that are none of a LoRA's. */
+function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, Found>; others: string[] } {
+  const layers = new Map<string, Found>();
+  const others: string[] = [];
+  const layer = (front: string, number = "") => {
+    const name = front + number;
+    if (!layers.has(name)) layers.set(name, {});
+    return layers.get(name)!;
+  };
+  for (const [key, info] of tensors) {
+    const [, front, number, half] = HALF.exec(key) ?? [];
+    const [, owner, ownNumber] = ALPHA.exec(key) ?? [];
+    if (half) layer(front, number)[half === "down" || half === "A" ? "down" : "up"] = info;
+    else if (owner !== undefined) layer(owner, ownNumber).alpha = info;
+    else others.push(key);
+  }
+  return { layers, others };
+}
+
+async function pairOf(
+  name: string,
+  { down, up, alpha }: Found,
+  { checkpoint, notes, path }: { checkpoint: Checkpoint; notes: AlphaNotes; path: string },
+): Promise<LoraPair> {
+  if (!down || !up) {
+    const [here, missing] = down ? [down, "up"] : [up!, "down"];
+    throw new Error(
+      `Cannot load ${path}: expected both halves of ${quote(name)}, got ${quote(here.name)} without its ` +
+        `${missing}; the file is incomplete, download it again`,
+    );
+  }
+  const rank = down.shape[0];
+  const isPair = (down.shape.length === 2 || down.shape.length === 4) && size(down.shape) > 0 &&
+    (up.shape.length === 2 || up.shape.length === 4) && size(up.shape) === up.shape[0] * rank &&
+    up.shape[0] > 0;
+  if (!isPair) {
+    throw new RangeError(
+      `Cannot load ${path}: expected ${quote(down.name)} [rank, K] and its up [N, rank] of one rank, got ` +
+        `${formatShape(down.shape)} and ${formatShape(up.shape)}; the file is damaged`,
+    );
+  }
+  const own = alpha && await readAlpha(checkpoint, alpha, path);
+  const wide = down.shape.length === 4 && down.shape[2] * down.shape[3] > 1;
+  return { name, down, up, rank, ...notes.of({ name, rank, wide }, own) };
+}
+
+async function readAlpha(checkpoint: Checkpoint, info: TensorInfo, path: string): Promise<number> {
+  if (size(info.shape) !== 1 || !isNumeric(info.dtype)) {
+    throw new TypeError(
+      `Cannot load ${path}: expected one number in ${quote(info.name)}, got ${info.dtype} ` +
+        `${formatShape(info.shape)}; the file is damaged`,
+    );
+  }
+  const [value] = toFloats(await checkpoint.read(info, 0, 1), info.dtype);
+  if (Number.isFinite(value)) return value;
+  throw new RangeError(
+    `Cannot load ${path}: expected a finite ${quote(info.name)}, got ${value}; the file is damaged`,
+  );
+}

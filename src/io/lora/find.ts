@@ -1,0 +1,55 @@
+import { dirname, join } from "node:path";
+import { isFile } from "../hub/cache.ts";
+import { type ResolveOptions, resolveRepo } from "../hub.ts";
+
+/** Which file of a repository is wanted, and how to reach it. */
+export interface LoraFileOptions extends Omit<ResolveOptions, "files"> {
+  /** Its name in the folder or repository, where there are several. */
+  weightName?: string;
+  /** Folder of the repository. */
+  subfolder?: string;
+}
+
+const USUAL = "pytorch_lora_weights";
+
+/** The path of a LoRA's file: a file, or one of a folder or of a repository of the hub, which is fetched. */
+export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}): Promise<string> {
+  if (/\.(?:safetensors|bin|pt|pth|ckpt)$/.test(pathOrRepo)) {
+    if (await isFile(pathOrRepo)) return pathOrRepo;
+    throw new Error(`Cannot load ${pathOrRepo}: no such file; check the path`);
+  }
+  const { folder, files } = await resolveRepo(pathOrRepo, {
+    ...options,
+    files: (listing) => [chooseLora(listing, pathOrRepo, options)],
+  });
+  return join(folder, files[0]);
+}
+
+/** The file that is named, else the usual name, else the only one that there is: safetensors before pickles. */
+export function chooseLora(
+  listing: readonly string[],
+  pathOrRepo: string,
+  { weightName, subfolder }: LoraFileOptions = {},
+): string {
+  if (weightName !== undefined) return subfolder ? `${subfolder}/${weightName}` : weightName;
+  const here = listing.filter((name) => dirname(name) === (subfolder ?? "."));
+  for (const ending of [".safetensors", ".bin"]) {
+    const usual = here.find((name) => name.endsWith(`${USUAL}${ending}`));
+    if (usual) return usual;
+    // Training leaves these beside a LoRA.
+    const files = here.filter((name) =>
+      name.endsWith(ending) && !/scheduler|optimizer|checkpoint/.test(name)
+    );
+    if (files.length === 1) return files[0];
+    if (files.length > 1) {
+      throw new Error(
+        `Cannot choose a LoRA of ${pathOrRepo}: expected one file, got ${files.sort().join(", ")}; ` +
+          "name one as weightName",
+      );
+    }
+  }
+  throw new Error(
+    `Cannot find a LoRA in ${pathOrRepo}: expected a .safetensors file, got ${here.join(", ") || "none"}; ` +
+      "name it as weightName",
+  );
+}

@@ -1,0 +1,36 @@
+/** Kinds of adapters that are not products of two matrices, and how their tensors are told. */
+const OTHERS: readonly [kind: string, key: RegExp][] = [
+  ["DoRA", /\.dora_scale$|\.lora_magnitude_vector\b/],
+  ["LoHa", /\.hada_[wt]\d/],
+  ["LoKr", /\.lokr_[wt]\d/],
+  ["BOFT", /\.boft_/],
+  ["OFT", /\.oft_|\.oft_blocks$|\.oft_diag$/],
+  ["GLoRA", /\.[ab][12]\.weight$/],
+  ["IA3", /\.on_input$|\.ia3_l\b/],
+  ["VeRA", /\.vera_lambda_/],
+  ["AdaLoRA", /\.lora_E\b/],
+  ["LoCon with a third, middle tensor", /\.lora_mid\.weight$/],
+  ["LoRA with biases", /\.lora_(?:B|up)(?:\.[^.]+)?\.bias$/],
+  ["FLUX control LoRA", /\.query_norm\.scale$/],
+];
+
+/** The kind of adapter that a key shows, where it is one that is not built. */
+export function unbuiltKind(key: string): string | undefined {
+  return OTHERS.find(([, pattern]) => pattern.test(key))?.[0];
+}
+
+/** Who wrote a file: the first of these whose pattern one of the keys has. */
+const FORMATS: readonly [format: string, key: RegExp][] = [
+  ["xlabs", /\.processor\.(?:qkv|proj)_lora\d?\./],
+  ["OneTrainer", /^lora_transformer_/],
+  ["kohya", /^lora_(?:unet|te\d?)_/],
+  ["ComfyUI", /^(?:model\.)?diffusion_model\.|^text_encoders\./],
+  ["fal", /^base_model\.model\.(?:double|single)_blocks\./],
+  ["BFL", /^(?:double|single)_blocks\./],
+  ["diffusers", /_lora\.(?:down|up)\.|\.lora\.(?:down|up)\.|\.lora_linear_layer\./],
+];
+
+/** Whose names the keys of a file have; "peft" where they are those of the model itself. */
+export function formatOf(keys: readonly string[]): string {
+  return FORMATS.find(([, pattern]) => keys.some((key) => pattern.test(key)))?.[0] ?? "peft";
+}

@@ -1,0 +1,66 @@
+import { formatShape, sameNumbers, type Shape } from "../../core/shape.ts";
+import { quote } from "../refusal.ts";
+import { type Directory, directoryOf, type Target } from "./directory.ts";
+import type { LoraFile, LoraPair } from "./file.ts";
+import { type LoraPart, splitName } from "./names.ts";
+
+/** Rows of a pair, and the layer that they are for. */
+export interface Placement extends Target {
+  readonly pair: LoraPair;
+}
+
+/** What became of the pairs of a file. */
+export interface Match {
+  /** By the model that they are for. */
+  readonly placed: ReadonlyMap<LoraPart, readonly Placement[]>;
+  /** Names of pairs that no layer of a model has. */
+  readonly unmatched: readonly string[];
+}
+
+/** The shapes of the weights of each model's layers. */
+export type Layers = ReadonlyMap<LoraPart, ReadonlyMap<string, Shape>>;
+
+/** Finds the layers of the given models that the pairs of a file are for. Throws where shapes do not fit. */
+export function matchLora(file: LoraFile, models: Layers): Match {
+  const directories = new Map<LoraPart, Directory>();
+  for (const [part, layers] of models) directories.set(part, directoryOf(layers));
+  const placed = new Map<LoraPart, Placement[]>();
+  const unmatched: string[] = [];
+  for (const pair of file.pairs) {
+    const { parts, layer } = splitName(pair.name);
+    const part = parts.find((part) => directories.get(part)?.has(layer));
+    if (!part) {
+      unmatched.push(pair.name);
+      continue;
+    }
+    const targets = directories.get(part)!.get(layer)!;
+    checkShapes(pair, targets, models.get(part)!, file.path);
+    placed.set(part, [...placed.get(part) ?? [], ...targets.map((target) => ({ ...target, pair }))]);
+  }
+  return { placed, unmatched };
+}
+
+/** A dense layer may stand in a file as a convolution of one pixel, and the other way round. */
+function checkShapes(
+  { down, up, rank }: LoraPair,
+  targets: readonly Target[],
+  layers: ReadonlyMap<string, Shape>,
+  path: string,
+): void {
+  const rows = targets.reduce((sum, target) => sum + target.rows, 0);
+  const inner = (shape: Shape) => {
+    const [, ...rest] = shape;
+    return rest.slice(1).every((n) => n === 1) ? rest.slice(0, 1) : rest;
+  };
+  for (const { layer } of targets) {
+    const shape = layers.get(layer)!;
+    if (sameNumbers(inner(down.shape), inner(shape)) && up.shape[0] === rows) continue;
+    throw new RangeError(
+      `Cannot load ${path}: expected ${quote(down.name)} ${
+        formatShape([rank, ...shape.slice(1)])
+      } and its up ` +
+        `${formatShape([rows, rank])} for the layer ${quote(layer)}, got ${formatShape(down.shape)} and ` +
+        `${formatShape(up.shape)}; it was made for another model`,
+    );
+  }
+}

@@ -1,0 +1,30 @@
+import { type Image, writePng } from "./png.ts";
+import { type PictureProtocol, terminalPictures } from "./terminal.ts";
+import { resized } from "./terminal/resized.ts";
+
+/** Where previews go; with neither they go to the terminal, if it is known to show pictures. */
+export interface PreviewTargets {
+  /** A PNG, each in the place of the one before. */
+  file?: string;
+  /** How the terminal takes them. */
+  protocol?: PictureProtocol;
+}
+
+const SIDE = 256; // pixels that the longer side has in a file at least
+
+/** What writes previews, for `preview: { write }` of a run; undefined where they can go nowhere. */
+export function previewWriter(
+  { file, protocol }: PreviewTargets = {},
+): ((picture: Image) => Promise<void>) | undefined {
+  const show = file !== undefined && !protocol ? undefined : terminalPictures(protocol);
+  if (!show && file === undefined) return undefined;
+  return async (picture) => {
+    show?.(picture);
+    if (file !== undefined) await writePng(file, enlarged(picture));
+  };
+}
+
+function enlarged(picture: Image): Image {
+  const factor = Math.max(1, Math.ceil(SIDE / Math.max(picture.width, picture.height)));
+  return resized(picture, { width: factor * picture.width, height: factor * picture.height });
+}

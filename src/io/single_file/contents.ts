@@ -1,0 +1,188 @@
+import { join } from "node:path";
+import type { Checkpoint } from "../checkpoint.ts";
+import { readJson } from "../config.ts";
+import { resolveRepo } from "../hub.ts";
+import { families, type Family, pipelineOf } from "./families.ts";
+import { familyDetails, type FetchOptions, openSingleFile, type SingleFile } from "./file.ts";
+import type { SingleFileOptions } from "./options.ts";
+import { predictionOf } from "./prediction.ts";
+
+/** How single files are opened. */
+export type OpenOptions = FetchOptions & SingleFileOptions;
+
+/** A model of a single file: its config and its weights. */
+export interface SingleFileModel {
+  readonly json: Record<string, unknown>;
+  /** What errors about the config name. */
+  readonly configPath: string;
+  /** What errors about the weights name. */
+  readonly where: string;
+  readonly commit?: string;
+  open(): Promise<Checkpoint>;
+}
+
+/** Where something lies that a single file lacks. */
+export interface Elsewhere {
+  readonly pathOrRepo: string;
+  readonly subfolder: string;
+}
+
+const CLIP = "openai/clip-vit-large-patch14"; // whose vocabulary all of them have
+const T5 = "google/t5-v1_1-xxl";
+
+/** What model_index.json would say of a file, and what it lacks of that. */
+export async function readSingleFileIndex(
+  pathOrUrl: string,
+  options: OpenOptions,
+): Promise<{ json: Record<string, unknown> & { _class_name: string }; commit?: string }> {
+  const file = await openSingleFile(pathOrUrl, options);
+  const family = familyDetails(file);
+  if (!file.family || !family) {
+    throw new TypeError(
+      `Cannot load a pipeline from ${file.path}: expected the UNet of Stable Diffusion 1, 2 or XL, or the transformer ` +
+        `of FLUX.1, got ${
+          [...file.parts.values()].map(({ className }) => className).join(", ") || "neither"
+        }`,
+    );
+  }
+  const tokenizers = Object.entries(family.models).flatMap(([folder, className]) => {
+    const name = folder.replace("text_encoder", "tokenizer");
+    return name === folder
+      ? []
+      : [[name, className === "T5EncoderModel" ? "T5TokenizerFast" : "CLIPTokenizer"]];
+  });
+  const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // which speaks when it is loaded
+  const components = {
+    ...family.models,
+    ...Object.fromEntries(tokenizers),
+    scheduler: scheduler._class_name,
+  };
+  const denoiser = file.parts.get("unet") ?? file.parts.get("transformer")!;
+  return {
+    json: {
+      _class_name: pipelineOf(file.family, denoiser.config(file.tensors).in_channels),
+      ...Object.fromEntries(Object.entries(components).map(([name, type]) => [name, ["", type]])),
+      ...file.family === "sdxlRefiner" && {
+        requires_aesthetics_score: true,
+        force_zeros_for_empty_prompt: false,
+      },
+    },
+    commit: file.commit,
+  };
+}
+
+/** What a file lacks, and says so. */
+function elsewhere(
+  { path }: SingleFile,
+  subfolder: string,
+  { base, onNotice = console.warn }: OpenOptions & { base: string },
+): Elsewhere {
+  onNotice(`${path} has no ${subfolder}: taking it from ${base}; the option base names another place`);
+  return { pathOrRepo: base, subfolder };
+}
+
+function baseOf(file: SingleFile, { base, config }: SingleFileOptions): string {
+  const given = base ?? config ?? familyDetails(file)?.repo;
+  if (given) return given;
+  throw new Error(`Cannot load what ${file.path} lacks: expected a folder or repository as base, got none`);
+}
+
+/** The model of a file that diffusers would keep in `folder`, or where it is to be found instead. */
+export async function findSingleFileModel(
+  pathOrUrl: string,
+  folder: string,
+  options: OpenOptions,
+): Promise<SingleFileModel | Elsewhere> {
+  const file = await openSingleFile(pathOrUrl, options);
+  const { path, commit, parts, tensors } = file;
+  const part = parts.get(folder);
+  if (!part && parts.size > 0) {
+    if (file.family) return elsewhere(file, folder, { ...options, base: baseOf(file, options) });
+    const found = [...parts.values()].map(({ className }) => className).join(", ");
+    throw new TypeError(`Cannot load ${folder} from ${path}: expected its keys, got those of ${found}`);
+  }
+  const where = { where: path, commit, open: () => file.open(part?.view) };
+  const beside = options.config
+    ? await readConfig(options.config, folder, options)
+    : !part || part.mayHaveConfig
+    ? await configBeside(path)
+    : undefined;
+  if (beside) return { ...beside, ...where };
+  if (!part) throw unknownKeys(file, folder);
+  const json = { ...part.config(tensors), ...commonOf(file, folder) };
+  return { json, configPath: `the config of ${path}`, ...where };
+}
+
+/** What all of a family have in common; a VAE alone is told by its channels. */
+function commonOf(file: SingleFile, folder: string): Record<string, unknown> {
+  const { parts, tensors } = file;
+  const alone = parts.get("vae")?.config(tensors).latent_channels === 16 ? families.fluxDev : families.sd1;
+  const { configs }: Family = familyDetails(file) ?? alone;
+  const isHalf = file.family === "sd2" && predictionOf(file, {}).type === "epsilon"; // trained on 512 pixels
+  return { ...configs[folder], ...isHalf && folder === "unet" && { sample_size: 64 } };
+}
+
+/** The config of a file under diffusers' names, as folders have it. */
+async function configBeside(path: string) {
+  const configPath = join(path, "..", "config.json");
+  if (!(await Deno.stat(configPath).then(({ isFile }) => isFile, () => false))) return undefined;
+  return { json: await readJson(configPath) as Record<string, unknown>, configPath };
+}
+
+function unknownKeys({ path, tensors }: SingleFile, folder: string): Error {
+  const some = [...tensors.keys()].slice(0, 2).map((key) => `"${key}"`).join(", ");
+  return new TypeError(
+    `Cannot load ${folder} from ${path}: expected the keys of Stable Diffusion 1, 2 or XL, or of FLUX.1, got ` +
+      `${some}; if these are diffusers', name the folder or repository of its config`,
+  );
+}
+
+async function readConfig(pathOrRepo: string, folder: string, options: OpenOptions, name = "config.json") {
+  const { folder: root, files: [file] } = await resolveRepo(pathOrRepo, {
+    ...options,
+    revision: undefined, // of the file's repository
+    files: (listing) => [listing.includes(`${folder}/${name}`) ? `${folder}/${name}` : name],
+  });
+  const configPath = join(root, file);
+  return { json: await readJson(configPath) as Record<string, unknown>, configPath };
+}
+
+/** What a file's scheduler_config.json would say. */
+export async function readSingleFileScheduler(
+  pathOrUrl: string,
+  options: OpenOptions,
+): Promise<Record<string, unknown>> {
+  return await schedulerOf(await openSingleFile(pathOrUrl, options), options);
+}
+
+async function schedulerOf(file: SingleFile, options: OpenOptions): Promise<Record<string, unknown>> {
+  if (options.config) {
+    const { json } = await readConfig(options.config, "scheduler", options, "scheduler_config.json");
+    return options.predictionType ? { ...json, prediction_type: options.predictionType } : json;
+  }
+  const { scheduler } = familyDetails(file) ?? families.sd1;
+  if (scheduler._class_name === "FlowMatchEulerDiscreteScheduler") return scheduler;
+  const { type, isGuess } = predictionOf(file, options);
+  if (isGuess) {
+    const { onNotice = console.warn } = options;
+    onNotice(`${file.path} does not say what it predicts: taking ${type}; the option predictionType decides`);
+  }
+  const zeroSnr = file.tensors.has("ztsnr") && { rescale_betas_zero_snr: true };
+  return { ...scheduler, prediction_type: type, ...zeroSnr };
+}
+
+/** Where a file's tokenizer is: it holds none. Of CLIP's vocabulary alone the pad token is to be set. */
+export async function findSingleFileTokenizer(
+  pathOrUrl: string,
+  folder: string,
+  options: OpenOptions,
+): Promise<Elsewhere & { padToken?: string }> {
+  const given = options.base ?? options.config;
+  if (given) return { pathOrRepo: given, subfolder: folder };
+  const file = await openSingleFile(pathOrUrl, options);
+  const family = familyDetails(file);
+  const model = family?.models[folder.replace("tokenizer", "text_encoder")];
+  const base = model === "T5EncoderModel" ? T5 : CLIP;
+  const padToken = family?.zeroPadded.includes(folder) ? "!" : undefined;
+  return { ...elsewhere(file, folder, { ...options, base }), subfolder: "", padToken };
+}

@@ -1,0 +1,189 @@
+import type { Infos } from "./keys.ts";
+import type { Part } from "./parts.ts";
+
+/** What models have in common that no key and no shape says. */
+export interface Family {
+  /** As people call it. */
+  readonly name: string;
+  /** The repository that diffusers takes configs from. */
+  readonly repo: string;
+  /** Keys of components' configs, by their folders. */
+  readonly configs: Readonly<Record<string, Record<string, unknown>>>;
+  /** What its scheduler_config.json says. */
+  readonly scheduler: Readonly<Record<string, unknown>>;
+  /** Its models by their folders, as model_index.json would name them. */
+  readonly models: Readonly<Record<string, string>>;
+  /** Tokenizers that fill rows up with the token "!", of number 0. */
+  readonly zeroPadded: readonly string[];
+}
+
+const betas = {
+  beta_start: 0.00085,
+  beta_end: 0.012,
+  beta_schedule: "scaled_linear",
+  num_train_timesteps: 1000,
+  trained_betas: null,
+  set_alpha_to_one: false,
+  steps_offset: 1,
+};
+
+const flow = {
+  _class_name: "FlowMatchEulerDiscreteScheduler",
+  num_train_timesteps: 1000,
+  base_image_seq_len: 256,
+  max_image_seq_len: 4096,
+  base_shift: 0.5,
+  max_shift: 1.15,
+};
+
+const unet = "UNet2DConditionModel";
+const vae = "AutoencoderKL";
+const sdModels = { unet, vae, text_encoder: "CLIPTextModel" };
+const fluxModels = {
+  transformer: "FluxTransformer2DModel",
+  vae,
+  text_encoder: "CLIPTextModel",
+  text_encoder_2: "T5EncoderModel",
+};
+
+const fluxVae = { sample_size: 1024, scaling_factor: 0.3611, shift_factor: 0.1159 };
+
+/** The families that are read, with the values of the repositories that they were published in. */
+export const families = {
+  sd1: {
+    name: "Stable Diffusion 1",
+    repo: "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    configs: { unet: { sample_size: 64 }, vae: { sample_size: 512, scaling_factor: 0.18215 } },
+    scheduler: { _class_name: "PNDMScheduler", ...betas, skip_prk_steps: true, clip_sample: false },
+    models: sdModels,
+    zeroPadded: [],
+  },
+  sd2: {
+    name: "Stable Diffusion 2",
+    repo: "stabilityai/stable-diffusion-2-1",
+    configs: {
+      unet: { sample_size: 96, upcast_attention: true },
+      vae: { sample_size: 768, scaling_factor: 0.18215 },
+    },
+    scheduler: {
+      _class_name: "DDIMScheduler",
+      ...betas,
+      clip_sample: false,
+      prediction_type: "v_prediction",
+    },
+    models: sdModels,
+    zeroPadded: ["tokenizer"],
+  },
+  sdxl: {
+    name: "Stable Diffusion XL",
+    repo: "stabilityai/stable-diffusion-xl-base-1.0",
+    configs: { unet: { sample_size: 128 }, vae: { sample_size: 1024, scaling_factor: 0.13025 } },
+    scheduler: {
+      _class_name: "EulerDiscreteScheduler",
+      ...betas,
+      timestep_spacing: "leading",
+      interpolation_type: "linear",
+      prediction_type: "epsilon",
+    },
+    models: { ...sdModels, text_encoder_2: "CLIPTextModelWithProjection" },
+    zeroPadded: ["tokenizer_2"],
+  },
+  sdxlRefiner: {
+    name: "Stable Diffusion XL refiner",
+    repo: "stabilityai/stable-diffusion-xl-refiner-1.0",
+    configs: { unet: { sample_size: 128 }, vae: { sample_size: 1024, scaling_factor: 0.13025 } },
+    scheduler: {
+      _class_name: "EulerDiscreteScheduler",
+      ...betas,
+      timestep_spacing: "leading",
+      interpolation_type: "linear",
+      prediction_type: "epsilon",
+    },
+    models: { unet, vae, text_encoder_2: "CLIPTextModelWithProjection" },
+    zeroPadded: ["tokenizer_2"],
+  },
+  fluxDev: {
+    name: "FLUX.1-dev",
+    repo: "black-forest-labs/FLUX.1-dev",
+    configs: { vae: fluxVae },
+    scheduler: { ...flow, shift: 3, use_dynamic_shifting: true },
+    models: fluxModels,
+    zeroPadded: [],
+  },
+  fluxSchnell: {
+    name: "FLUX.1-schnell",
+    repo: "black-forest-labs/FLUX.1-schnell",
+    configs: { vae: fluxVae },
+    scheduler: { ...flow, shift: 1, use_dynamic_shifting: false },
+    models: fluxModels,
+    zeroPadded: [],
+  },
+} as const satisfies Record<string, Family>;
+
+/** Name of a family. */
+export type FamilyName = keyof typeof families;
+
+/** Keys of models that are not read, with their names; each would be taken for another one without this table. */
+const OTHERS: readonly (readonly [mark: RegExp, name: string])[] = [
+  [/(^|\.)joint_blocks\.0\.context_block\./, "Stable Diffusion 3"],
+  [/(^|\.)distilled_guidance_layer\./, "Chroma"],
+  [/(^|\.)single_stream_modulation\.lin\./, "FLUX.2"],
+  [/(^|\.)early_stream_modulations\./, "FLUX.3"],
+  [/^edm_mean$/, "Playground v2.5"],
+  [/^control_model\.|^input_hint_block\.|^controlnet_cond_embedding\./, "a ControlNet"],
+  [/^controlnet_blocks\.|^controlnet_x_embedder\./, "a FLUX ControlNet"],
+  [/(^|\.)motion_modules\./, "AnimateDiff"],
+  [/(^|\.)label_emb\.weight$/, "the Stable Diffusion x4 upscaler"],
+  [/^clip_txt_mapper\.|^down_blocks\.1\.0\.channelwise\./, "Stable Cascade"],
+  [/(^|\.)txt_in\.individual_token_refiner\./, "HunyuanVideo"],
+  [/(^|\.)head\.modulation$/, "Wan"],
+  [/(^|\.)patchify_proj\./, "LTX-Video"],
+  [/(^|\.)cap_embedder\.0\./, "Lumina or Z-Image"],
+  [/(^|\.)double_layers\.0\.attn\.w2q\./, "AuraFlow"],
+];
+
+/** The name of a model that is known but not read. */
+export function knownOther(tensors: Infos): string | undefined {
+  return OTHERS.find(([mark]) => tensors.keys().some((key) => mark.test(key)))?.[1];
+}
+
+/** The family of a file's parts: by its text encoders, else by the width of the prompts that its UNet reads. */
+export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): FamilyName | undefined {
+  const transformer = parts.get("transformer");
+  if (transformer) {
+    return transformer.config(tensors).guidance_embeds ? "fluxDev" : "fluxSchnell";
+  }
+  const unet = parts.get("unet");
+  if (!unet) return undefined;
+  const byText = {
+    "conditioner.embedders.0.transformer.": "sdxl",
+    "conditioner.embedders.1.model.": "sdxl",
+    "conditioner.embedders.0.model.": "sdxlRefiner",
+    "cond_stage_model.model.": "sd2",
+    "cond_stage_model.transformer.": "sd1",
+  } as const;
+  for (const folder of ["text_encoder", "text_encoder_2"]) {
+    const found = byText[parts.get(folder)?.prefix as keyof typeof byText];
+    if (found) return found;
+  }
+  const { cross_attention_dim, addition_embed_type } = unet.config(tensors);
+  if (addition_embed_type) return cross_attention_dim === 1280 ? "sdxlRefiner" : "sdxl";
+  return cross_attention_dim === 1024 ? "sd2" : "sd1";
+}
+
+/** The pipeline that a family's model is drawn with: channels beside the latents tell what else it reads. */
+export function pipelineOf(family: FamilyName, channels: unknown): string {
+  if (family === "fluxDev" || family === "fluxSchnell") {
+    return { 384: "FluxFillPipeline", 128: "FluxControlPipeline" }[channels as number] ?? "FluxPipeline";
+  }
+  if (family === "sdxlRefiner") return "StableDiffusionXLImg2ImgPipeline";
+  if (family === "sdxl") {
+    return channels === 9 ? "StableDiffusionXLInpaintPipeline" : "StableDiffusionXLPipeline";
+  }
+  const others: Record<number, string> = {
+    5: "StableDiffusionDepth2ImgPipeline",
+    8: "StableDiffusionInstructPix2PixPipeline",
+    9: "StableDiffusionInpaintPipeline",
+  };
+  return others[channels as number] ?? "StableDiffusionPipeline";
+}

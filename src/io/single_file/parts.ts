@@ -1,0 +1,125 @@
+import type { StoredTensor } from "../stored_tensor.ts";
+import { bflFluxConfig, bflFluxView } from "./bfl_flux.ts";
+import { clipConfig, clipView, openClipConfig, openClipView } from "./clip.ts";
+import type { Infos, Stored } from "./keys.ts";
+import { ldmUnetConfig, ldmUnetView } from "./ldm_unet.ts";
+import { ldmVaeConfig, ldmVaeView } from "./ldm_vae.ts";
+import { t5Config, t5View } from "./t5.ts";
+
+/** A model in a single file. */
+export interface Part {
+  /** Its class, as model_index.json would name it. */
+  readonly className: string;
+  /** What its keys begin with. */
+  readonly prefix: string;
+  /** What its keys and shapes say of its config. */
+  config(tensors: Infos): Record<string, unknown>;
+  /** Its tensors under diffusers' names. */
+  view(tensors: Stored): Map<string, StoredTensor>;
+  /** Whether its names may be diffusers' already, so that its config may lie beside the file. */
+  readonly mayHaveConfig: boolean;
+}
+
+/** How a model of some kind is found and read. */
+interface Kind {
+  /** The folder that it has in diffusers' layout. */
+  readonly folder: string;
+  readonly className: string;
+  /** What its keys may begin with, in the order of the search. */
+  readonly prefixes: readonly string[];
+  /** A key, behind the prefix, that tells it. */
+  readonly mark: RegExp;
+  /** Its names are those of transformers. */
+  readonly plain?: boolean;
+  config(tensors: Infos, prefix: string): Record<string, unknown>;
+  view(tensors: Stored, prefix: string): Map<string, StoredTensor>;
+}
+
+const WITH_PROJECTION = { projection: true };
+const WITHOUT = { projection: false };
+
+const kinds: readonly Kind[] = [
+  {
+    folder: "unet",
+    className: "UNet2DConditionModel",
+    prefixes: ["model.diffusion_model.", ""],
+    mark: /^input_blocks\.0\.0\.weight$/,
+    config: ldmUnetConfig,
+    view: ldmUnetView,
+  },
+  {
+    folder: "transformer",
+    className: "FluxTransformer2DModel",
+    prefixes: ["model.diffusion_model.", ""],
+    mark: /^double_blocks\.0\.img_attn\.norm\.query_norm\.scale$/,
+    config: bflFluxConfig,
+    view: bflFluxView,
+  },
+  {
+    folder: "vae",
+    className: "AutoencoderKL",
+    prefixes: ["first_stage_model.", "vae.", ""],
+    mark: /^decoder\.mid\.block_1\.conv1\.weight$/,
+    config: ldmVaeConfig,
+    view: ldmVaeView,
+  },
+  {
+    folder: "text_encoder",
+    className: "CLIPTextModel",
+    prefixes: [
+      "cond_stage_model.transformer.",
+      "conditioner.embedders.0.transformer.",
+      "text_encoders.clip_l.transformer.",
+      "",
+    ],
+    mark: /^(text_model\.)?embeddings\.position_embedding\.weight$/,
+    plain: true,
+    config: clipConfig,
+    view: clipView,
+  },
+  {
+    folder: "text_encoder",
+    className: "CLIPTextModel",
+    prefixes: ["cond_stage_model.model."],
+    mark: /^positional_embedding$/,
+    config: (tensors, prefix) => openClipConfig(tensors, prefix, WITHOUT),
+    view: (tensors, prefix) => openClipView(tensors, prefix, WITHOUT),
+  },
+  {
+    folder: "text_encoder_2",
+    className: "CLIPTextModelWithProjection",
+    prefixes: ["conditioner.embedders.1.model.", "conditioner.embedders.0.model.", ""],
+    mark: /^positional_embedding$/,
+    config: (tensors, prefix) => openClipConfig(tensors, prefix, WITH_PROJECTION),
+    view: (tensors, prefix) => openClipView(tensors, prefix, WITH_PROJECTION),
+  },
+  {
+    folder: "text_encoder_2",
+    className: "T5EncoderModel",
+    prefixes: ["text_encoders.t5xxl.transformer.", ""],
+    mark: /^(encoder\.block\.0\.layer\.0\.SelfAttention\.q|enc\.blk\.0\.attn_q)\.weight$/,
+    plain: true,
+    config: t5Config,
+    view: t5View,
+  },
+];
+
+/** The models in a single file, by the folders that they would have. */
+export function findParts(tensors: Infos): Map<string, Part> {
+  const keys = [...tensors.keys()];
+  const parts = new Map<string, Part>();
+  for (const { folder, className, prefixes, mark, plain = false, config, view } of kinds) {
+    const prefix = prefixes.find((prefix) =>
+      keys.some((key) => key.startsWith(prefix) && mark.test(key.slice(prefix.length)))
+    );
+    if (prefix === undefined || parts.has(folder)) continue;
+    parts.set(folder, {
+      className,
+      prefix,
+      mayHaveConfig: plain && prefix === "",
+      config: (tensors) => config(tensors, prefix),
+      view: (tensors) => view(tensors, prefix),
+    });
+  }
+  return parts;
+}

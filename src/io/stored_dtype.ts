@@ -1,0 +1,114 @@
+/** Types of one element each, in safetensors' words. */
+export type ElementDType =
+  | "BOOL"
+  | "U8"
+  | "I8"
+  | "F8_E4M3"
+  | "F8_E5M2"
+  | "U16"
+  | "I16"
+  | "F16"
+  | "BF16"
+  | "U32"
+  | "I32"
+  | "F32"
+  | "U64"
+  | "I64"
+  | "F64";
+
+/** GGUF's types of blocks: elements that lie next to each other share their scales. */
+export type BlockDType =
+  | "Q4_0"
+  | "Q4_1"
+  | "Q5_0"
+  | "Q5_1"
+  | "Q8_0"
+  | "Q2_K"
+  | "Q3_K"
+  | "Q4_K"
+  | "Q5_K"
+  | "Q6_K";
+
+/** What the elements of a checkpoint's tensor are. */
+export type CheckpointDType = ElementDType | BlockDType;
+
+/** What a type is stored in: a block of one or several elements. */
+export interface Block {
+  /** Elements that lie together. */
+  readonly elements: number;
+  /** Bytes of all of them. */
+  readonly bytes: number;
+}
+
+const elementBytes: Record<ElementDType, number> = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  U16: 2,
+  I16: 2,
+  F16: 2,
+  BF16: 2,
+  U32: 4,
+  I32: 4,
+  F32: 4,
+  U64: 8,
+  I64: 8,
+  F64: 8,
+};
+
+const blocks: Record<BlockDType, Block> = {
+  Q4_0: { elements: 32, bytes: 18 },
+  Q4_1: { elements: 32, bytes: 20 },
+  Q5_0: { elements: 32, bytes: 22 },
+  Q5_1: { elements: 32, bytes: 24 },
+  Q8_0: { elements: 32, bytes: 34 },
+  Q2_K: { elements: 256, bytes: 84 },
+  Q3_K: { elements: 256, bytes: 110 },
+  Q4_K: { elements: 256, bytes: 144 },
+  Q5_K: { elements: 256, bytes: 176 },
+  Q6_K: { elements: 256, bytes: 210 },
+};
+
+/** True where `name` is a type of single elements that can be read. */
+export function isElementDType(name: unknown): name is ElementDType {
+  return typeof name === "string" && Object.hasOwn(elementBytes, name);
+}
+
+/** True where the elements of a type lie in blocks. */
+export function isBlockDType(dtype: CheckpointDType): dtype is BlockDType {
+  return Object.hasOwn(blocks, dtype);
+}
+
+/** The types of single elements that can be read, for messages. */
+export function listElementDTypes(): string {
+  return Object.keys(elementBytes).join(", ");
+}
+
+/** Bytes of one element. */
+export function bytesOf(dtype: ElementDType): number {
+  return elementBytes[dtype];
+}
+
+/** The smallest piece of a type that can be read. */
+export function blockOf(dtype: CheckpointDType): Block {
+  return isBlockDType(dtype) ? blocks[dtype] : { elements: 1, bytes: elementBytes[dtype] };
+}
+
+/** Bytes of `count` elements, which are whole blocks. */
+export function bytesFor(dtype: CheckpointDType, count: number): number {
+  const { elements, bytes } = blockOf(dtype);
+  return count / elements * bytes;
+}
+
+/** Bytes of a tensor, or undefined where they pass 2^53 or are no whole blocks. */
+export function tensorBytes(shape: readonly number[], dtype: CheckpointDType): number | undefined {
+  let count = 1;
+  for (const n of shape) {
+    count *= n;
+    if (!Number.isSafeInteger(count)) return undefined;
+  }
+  const bytes = bytesFor(dtype, count);
+  return Number.isSafeInteger(bytes) && count % blockOf(dtype).elements === 0 ? bytes : undefined;
+}

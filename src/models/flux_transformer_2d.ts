@@ -1,0 +1,186 @@
+import type { z } from "zod";
+import { adaLayerNormContinuous } from "../nn/flux_modulation.ts";
+import {
+  type FluxSingleTransformerBlock,
+  fluxSingleTransformerBlock,
+} from "../nn/flux_single_transformer_block.ts";
+import type { FluxTimeText } from "../nn/flux_time_text_embed.ts";
+import { type FluxTransformerBlock, fluxTransformerBlock } from "../nn/flux_transformer_block.ts";
+import { dense, type Layer } from "../nn/layers.ts";
+import { cat, named, scope, type Tensor, zeros } from "../tensor/mod.ts";
+import {
+  type FluxTransformer2DConfig,
+  fluxTransformer2DConfig,
+  fluxTransformer2DKeys,
+  innerDim,
+} from "./flux_transformer_2d_config.ts";
+import {
+  features,
+  type FluxConditions,
+  type FluxTransformer2DInputs,
+  fluxTransformer2DInputs,
+  type FluxTransformer2DOptions,
+  PositionCache,
+  toldInputs,
+} from "./flux_transformer_2d_inputs.ts";
+import {
+  FluxModulation,
+  type FluxModulationWeights,
+  fluxVectors,
+  joinVectors,
+  modulationWidth,
+  splitVectors,
+} from "./flux_transformer_2d_modulation.ts";
+import { loadModel, type LoadOptions } from "./load.ts";
+import { Model, type Tensors } from "./model.ts";
+
+/** Weights of what a FluxTransformer2DModel's tokens go through. */
+export interface FluxTokenWeights {
+  x_embedder: Layer;
+  context_embedder: Layer;
+  transformer_blocks: FluxTransformerBlock[];
+  single_transformer_blocks: FluxSingleTransformerBlock[];
+  proj_out: Layer;
+}
+
+/** Weights of a FluxTransformer2DModel. */
+export type FluxTransformer2DWeights = FluxTokenWeights & FluxModulationWeights;
+
+/**
+ * Predicts the velocity of a picture's latents that a prompt describes: the transformer of FLUX.1 (Black Forest Labs
+ * 2024), diffusers' FluxTransformer2DModel. hiddenStates [B, L, in_channels] → [B, L, out_channels · patch_size²].
+ */
+export function fluxTransformer2D(
+  inputs: FluxTransformer2DInputs,
+  w: FluxTransformer2DWeights,
+  config: FluxTransformer2DConfig,
+): Tensor {
+  const D = innerDim(config);
+  const dtype = w.x_embedder.bias.dtype; // of activations: matrices may be stored smaller, biases never are
+  const { cos, sin, modulation } = inputs;
+  const vectors = modulation
+    ? splitVectors(modulation, config)
+    : new Map(fluxVectors(inputs as FluxTimeText, w, config));
+  const options = { heads: config.num_attention_heads, cos, sin, dtype };
+
+  // The residual streams are f32: they outgrow f16, which diffusers cuts off at ±65504.
+  const embed = (name: "x_embedder" | "context_embedder", x: Tensor) =>
+    named(name, () => dense(x.cast(dtype), w[name], D).cast("f32"));
+  let streams = [
+    embed("context_embedder", inputs.encoderHiddenStates),
+    embed("x_embedder", inputs.hiddenStates),
+  ];
+  for (let i = 0; i < config.num_layers; i++) {
+    const path = `transformer_blocks.${i}`;
+    const told = {
+      norm1: vectors.get(`${path}.norm1`)!,
+      norm1_context: vectors.get(`${path}.norm1_context`)!,
+    };
+    streams = named(path, () => fluxTransformerBlock(streams, w.transformer_blocks[i], told, options));
+  }
+
+  const N = inputs.encoderHiddenStates.shape[1];
+  let x = cat(streams, 1);
+  for (let i = 0; i < config.num_single_layers; i++) {
+    const path = `single_transformer_blocks.${i}`;
+    const told = vectors.get(`${path}.norm`)!;
+    named(path, () => {
+      x = fluxSingleTransformerBlock(x, w.single_transformer_blocks[i], told, options);
+      return [x.slice(1, 0, N), x.slice(1, N)];
+    });
+  }
+
+  const normed = named(
+    "norm_out",
+    () => adaLayerNormContinuous(x.slice(1, N), vectors.get("norm_out")!, dtype),
+  );
+  const width = (config.out_channels ?? config.in_channels) * config.patch_size ** 2;
+  return named("proj_out", () => dense(normed, w.proj_out, width));
+}
+
+const IMAGE_TOKENS = 4096; // of a picture of 1024²
+const TEXT_TOKENS = 512;
+
+/** Predicts the velocity of a picture's latents that a prompt describes; diffusers' FluxTransformer2DModel. */
+export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
+  /** Checks a config.json and fills in its defaults. */
+  static readonly schema: z.ZodType<FluxTransformer2DConfig> = fluxTransformer2DConfig;
+  /** The keys that it knows. */
+  static readonly keys: z.ZodObject = fluxTransformer2DKeys;
+  /** Where pipelines keep it. */
+  static readonly folder: string = "transformer";
+
+  readonly #positions = new PositionCache();
+
+  /** Loads a model from a folder or a repository of the hub. */
+  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<FluxTransformer2DModel> {
+    return loadModel(FluxTransformer2DModel, pathOrRepo, options);
+  }
+
+  /**
+   * The model's output for packed latents [B, L, in_channels] and the prompts' tokens, of which there may be any number.
+   * What it is told about time, guidance and the prompt as a whole comes with the call, or as `modulation` from
+   * `condition`, which computes it for all steps of a loop at once; the results are the same.
+   */
+  forward(hiddenStates: Tensor, options: FluxTransformer2DOptions): { sample: Tensor } {
+    const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this.config);
+    return this.traced("forward", inputs, this.#run);
+  }
+
+  /**
+   * What all blocks are told at each of these timesteps, from 0 to 1: a quarter of FLUX.1's weights are read for it, and
+   * by a `forward` with its results not at all. As many steps go at once as one binding holds.
+   */
+  condition(timesteps: readonly number[], conditions: FluxConditions): FluxModulation {
+    const B = conditions.pooledProjections.shape[0];
+    const { maxStorageBufferBindingSize } = this.device.limits;
+    const rows = Math.floor(maxStorageBufferBindingSize / (4 * modulationWidth(this.config)));
+    const atOnce = Math.max(1, Math.floor(rows / B));
+    const parts: Tensor[] = [];
+    for (let first = 0; first < timesteps.length; first += atOnce) {
+      using made = scope();
+      const time = features(timesteps.slice(first, first + atOnce)).unsqueeze(1);
+      const told = toldInputs(time, conditions, B, this.config);
+      parts.push(made.keep(this.traced("condition", told, this.#tell).modulation));
+    }
+    this.retrace("condition"); // it runs once a picture: nothing but the result stays in memory
+    return new FluxModulation(parts, B);
+  }
+
+  /** Traces a picture of 1024² with what `condition` makes, and `condition` for one step. */
+  prepare(): void {
+    const { in_channels, joint_attention_dim, attention_head_dim, pooled_projection_dim } = this.config;
+    const tables = zeros([TEXT_TOKENS + IMAGE_TOKENS, attention_head_dim / 2]);
+    this.rehearsed("forward", {
+      hiddenStates: zeros([1, IMAGE_TOKENS, in_channels]),
+      encoderHiddenStates: zeros([1, TEXT_TOKENS, joint_attention_dim]),
+      cos: tables,
+      sin: tables,
+      modulation: zeros([1, modulationWidth(this.config)]),
+    }, this.#run);
+    const pooledProjections = zeros([1, pooled_projection_dim]);
+    const guidance = this.config.guidance_embeds ? 1 : undefined;
+    const told = toldInputs(features([1]).unsqueeze(0), { pooledProjections, guidance }, 1, this.config);
+    this.rehearsed("condition", told, this.#tell);
+  }
+
+  /** Gives back the memory of weights, activations and tables, after the work already recorded. */
+  override unload(): void {
+    this.#positions.clear();
+    super.unload();
+  }
+
+  #tell = (told: Tensors): { modulation: Tensor } => ({
+    modulation: joinVectors(
+      fluxVectors(told as FluxTimeText, this.weights.tree as FluxTransformer2DWeights, this.config),
+    ),
+  });
+
+  #run = (inputs: Tensors): { sample: Tensor } => ({
+    sample: fluxTransformer2D(
+      inputs as FluxTransformer2DInputs,
+      this.weights.tree as FluxTransformer2DWeights,
+      this.config,
+    ),
+  });
+}

@@ -1,0 +1,157 @@
+import { openCheckpoint } from "../io/checkpoint.ts";
+import type { AlphaSource } from "../io/lora/alpha.ts";
+import { readLora } from "../io/lora/file.ts";
+import { findLora } from "../io/lora/find.ts";
+import { matchLora } from "../io/lora/match.ts";
+import type { LoraPart } from "../io/lora/names.ts";
+import type { Progress } from "../io/hub.ts";
+import type { UploadProgress } from "../io/upload.ts";
+import type { Model } from "./model.ts";
+
+/** The models that a LoRA may change, under the names of a pipeline's parts. */
+export interface LoraModels {
+  /** Of Stable Diffusion. */
+  unet?: Model;
+  /** Of FLUX. */
+  transformer?: Model;
+  /** The first text encoder. */
+  textEncoder?: Model;
+  /** The second one. */
+  textEncoder2?: Model;
+}
+
+/** Options of `loadLora`. */
+export interface LoraOptions {
+  /** The file, where a folder or repository has several. */
+  weightName?: string;
+  /** Folder of the repository. */
+  subfolder?: string;
+  /** Branch, tag or commit. */
+  revision?: string;
+  /** Instead of HF_TOKEN. */
+  token?: string;
+  /** Uses the cache and asks nobody. */
+  localFilesOnly?: boolean;
+  /** Ends the loading. */
+  signal?: AbortSignal;
+  /** By which its scale is changed; "default_0" and so on by default. */
+  adapterName?: string;
+  /** How strong it is; 1 by default. */
+  scale?: number;
+  /** Told of downloads (with a file's name) and of the upload to the GPU. */
+  onProgress?: (progress: Progress | UploadProgress) => void;
+  /** Told in one line what deserves attention; console.warn by default. */
+  onNotice?: (line: string) => void;
+}
+
+/** What a LoRA's file holds and what became of it. */
+export interface LoadReport {
+  /** By which its scale is changed. */
+  readonly adapterName: string;
+  /** Whose names the file uses: "kohya", "peft", "diffusers", "xlabs", "OneTrainer", "ComfyUI", "BFL" or "fal". */
+  readonly format: string;
+  /** The different ranks of its layers, smallest first. */
+  readonly ranks: readonly number[];
+  /** The different alphas; a product is multiplied by alpha / rank. */
+  readonly alphas: readonly number[];
+  /** Where the alphas are from: tensors, the file's header, or the ranks, where the file does not tell. */
+  readonly alphaSources: readonly AlphaSource[];
+  /** Layers that it changes, e.g. "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q". */
+  readonly matched: readonly string[];
+  /** The file's names of what is not used. */
+  readonly unmatched: readonly string[];
+}
+
+/**
+ * Hangs a LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) on models: a file, a folder or a repository of the
+ * hub, as diffusers, peft, kohya, xlabs, OneTrainer, ComfyUI, Black Forest Labs or fal write it.
+ *
+ * ```ts ignore
+ * await loadLora("owner/style", { unet, textEncoder }, { adapterName: "style", scale: 0.8 });
+ * unet.adapters.set({ style: 0.5 }); // for the calls from here on
+ * await unet.adapters.remove(); // the model computes what it did before, to the bit
+ * ```
+ */
+export async function loadLora(
+  pathOrRepo: string,
+  models: LoraModels,
+  options: LoraOptions = {},
+): Promise<LoadReport> {
+  const { onNotice = console.warn, scale = 1 } = options;
+  const parts = partsOf(models);
+  const path = await findLora(pathOrRepo, { ...options, onNotice });
+  using checkpoint = await openCheckpoint(path);
+  const file = await readLora(checkpoint, path);
+  const layers = [...parts].map(([part, { model }]) => [part, model.adapters.layers] as const);
+  const { placed, unmatched } = matchLora(file, new Map(layers));
+  const unused = [...unmatched, ...file.others];
+  if (placed.size === 0) throw nothingMatched(path, unused, [...parts.values()].map(({ name }) => name));
+  const adapterName = nameFor([...parts.values()].map(({ model }) => model), options.adapterName);
+  const attached: Model[] = [];
+  try {
+    for (const [part, placements] of placed) {
+      const { model } = parts.get(part)!;
+      await model.adapters.attach(adapterName, placements, checkpoint, { ...options, scale });
+      attached.push(model);
+    }
+  } catch (error) {
+    for (const model of attached) await model.adapters.remove(adapterName);
+    throw error;
+  }
+  if (unused.length) onNotice(`${path}: not used, as no layer has these names: ${some(unused)}`);
+  const used = [...placed.values()].flat().map(({ pair }) => pair);
+  return {
+    adapterName,
+    format: file.format,
+    ranks: distinct(used.map(({ rank }) => rank)),
+    alphas: distinct(used.map(({ alpha }) => alpha)),
+    alphaSources: [...new Set(used.map(({ source }) => source))],
+    matched: [...placed].flatMap(([part, placements]) =>
+      placements.map(({ layer }) => `${parts.get(part)!.name}.${layer}`)
+    ),
+    unmatched: unused,
+  };
+}
+
+/** The models with diffusers' names for them. */
+function partsOf(models: LoraModels): Map<LoraPart, { name: string; model: Model }> {
+  const { unet, transformer, textEncoder, textEncoder2 } = models;
+  const all: [LoraPart, string, Model | undefined][] = [
+    ["image", unet ? "unet" : "transformer", unet ?? transformer],
+    ["textEncoder", "text_encoder", textEncoder],
+    ["textEncoder2", "text_encoder_2", textEncoder2],
+  ];
+  const given = all.flatMap(([part, name, model]) => model ? [[part, { name, model }] as const] : []);
+  if (given.length === 0) throw new Error("Cannot load a LoRA: expected a model to hang it on, got none");
+  return new Map(given);
+}
+
+/** The name that is asked for, unless it is taken, else the next free one. */
+function nameFor(models: readonly Model[], asked: string | undefined): string {
+  const taken = new Set(models.flatMap(({ adapters }) => adapters.names));
+  if (asked === undefined) {
+    let n = 0;
+    while (taken.has(`default_${n}`)) n++;
+    return `default_${n}`;
+  }
+  if (!taken.has(asked)) return asked;
+  throw new Error(`Cannot load a LoRA as "${asked}": there is one of that name; choose another adapterName`);
+}
+
+function nothingMatched(path: string, unused: readonly string[], models: readonly string[]): Error {
+  if (unused.length === 0) return new Error(`Cannot use ${path}: it holds no LoRA, nor anything else`);
+  return new Error(
+    `Cannot use ${path}: none of its ${unused.length} names is of a layer of ${models.join(" or ")}, ` +
+      `e.g. "${unused[0]}"; it is of another model, or no LoRA`,
+  );
+}
+
+function distinct(numbers: readonly number[]): number[] {
+  return [...new Set(numbers)].sort((a, b) => a - b);
+}
+
+/** The first of some names, and how many follow. */
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(", ");
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
+}

@@ -1,0 +1,123 @@
+import type { z } from "zod";
+import type { Projection } from "../nn/layers.ts";
+import { type T5Attention, type T5Block, t5Block, t5Norm } from "../nn/t5_block.ts";
+import { positionBias } from "../nn/t5_position_bias.ts";
+import { named, type Tensor, zeros } from "../tensor/mod.ts";
+import { loadModel, type LoadOptions } from "./load.ts";
+import { Model, type Tensors } from "./model.ts";
+import { feedForwardOf, type T5EncoderConfig, t5EncoderConfig, t5EncoderKeys } from "./t5_encoder_config.ts";
+import { bucketsOf, type T5EncoderInputs, t5EncoderInputs } from "./t5_encoder_inputs.ts";
+
+/** Weights of a T5 encoder, but for the table of tokens. */
+export interface T5EncoderWeights {
+  encoder: { block: T5Block[]; final_layer_norm: Projection };
+}
+
+/** Options of `T5EncoderModel.forward`. */
+export interface T5EncoderOptions {
+  /** 1 for tokens that count, 0 for those that fill rows up [B, N]; by default all count, as in Flux. */
+  attentionMask?: readonly (readonly number[])[];
+  /** Also gives the state of the tokens behind every block. */
+  outputHiddenStates?: boolean;
+}
+
+/** What a T5 encoder makes of texts. */
+export interface T5EncoderOutput {
+  /** Every token's state behind the last block and its norm. [B, N, D] */
+  lastHiddenState: Tensor;
+  /** The embeddings, then the states behind each block, the last one behind the norm; on request. [B, N, D] */
+  hiddenStates?: Tensor[];
+}
+
+/** The states of texts behind each block of T5's encoder (Raffel et al. 2020), the last one behind its norm. */
+export function t5Encoder(
+  { tokens, buckets, mask }: T5EncoderInputs,
+  w: T5EncoderWeights,
+  config: T5EncoderConfig,
+): Tensor[] {
+  const { block, final_layer_norm } = w.encoder;
+  const { num_heads: heads, layer_norm_epsilon: eps } = config;
+  const first = block[0].layer[0].SelfAttention as T5Attention & { relative_attention_bias: Projection };
+  const learned = named(
+    "relative_attention_bias",
+    () =>
+      positionBias(buckets, first.relative_attention_bias, {
+        buckets: config.relative_attention_num_buckets,
+        heads,
+      }),
+  );
+  const bias = mask ? learned.add(mask) : learned; // of all blocks
+  const options = {
+    heads,
+    headWidth: config.d_kv,
+    hidden: config.d_ff,
+    ...feedForwardOf(config),
+    eps,
+    dtype: final_layer_norm.weight.dtype, // the model's: matrices may be stored smaller, norms never are
+  };
+  const states = [tokens];
+  for (let i = 0; i < config.num_layers; i++) {
+    states.push(named(`encoder.block.${i}`, () => t5Block(states[i], block[i], bias, options)));
+  }
+  const last = named("encoder.final_layer_norm", () => t5Norm(states.at(-1)!, final_layer_norm, eps));
+  return [...states.slice(0, -1), last];
+}
+
+/** T5's encoder, which tells Flux and Stable Diffusion 3 what to draw; transformers' T5EncoderModel. */
+export class T5EncoderModel extends Model<T5EncoderConfig> {
+  /** Checks a config.json and fills in its defaults. */
+  static readonly schema: z.ZodType<T5EncoderConfig> = t5EncoderConfig;
+  /** The keys that it knows. */
+  static readonly keys: z.ZodObject = t5EncoderKeys;
+  /** Where pipelines keep it. */
+  static readonly folder: string = "text_encoder_2";
+
+  readonly #table = this.weights.table(["shared.weight", "encoder.embed_tokens.weight"], [
+    this.config.vocab_size,
+    this.config.d_model,
+  ]);
+
+  /** Loads a model from a folder or a repository of the hub. */
+  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<T5EncoderModel> {
+    return loadModel(T5EncoderModel, pathOrRepo, options);
+  }
+
+  /** The states of texts, given as rows of ids [B, N]. */
+  forward(
+    inputIds: readonly (readonly number[])[],
+    { attentionMask, outputHiddenStates = false }: T5EncoderOptions = {},
+  ): T5EncoderOutput {
+    const inputs = this.inputs(inputIds, attentionMask);
+    if (!outputHiddenStates) return { lastHiddenState: this.traced("forward", inputs, this.#last).y };
+    const hiddenStates = Object.values(this.traced("states", inputs, this.#states));
+    return { lastHiddenState: hiddenStates.at(-1)!, hiddenStates };
+  }
+
+  /**
+   * What is traced, of ids and a mask.
+   * @internal
+   */
+  inputs(
+    inputIds: readonly (readonly number[])[],
+    attentionMask?: T5EncoderOptions["attentionMask"],
+  ): T5EncoderInputs {
+    this.expectLoaded(); // the table's rows are wanted before anything is traced
+    return t5EncoderInputs(inputIds, attentionMask, this.#table, this.config);
+  }
+
+  /** Traces one text of the length that Flux uses. */
+  prepare(): void {
+    const N = 512;
+    const inputs = { tokens: zeros([1, N, this.config.d_model]), buckets: bucketsOf(N, this.config) };
+    this.rehearsed("forward", inputs, this.#last);
+  }
+
+  #run(inputs: Tensors): Tensor[] {
+    return t5Encoder(inputs as T5EncoderInputs, this.weights.tree as T5EncoderWeights, this.config);
+  }
+
+  #last = (inputs: Tensors): { y: Tensor } => ({ y: this.#run(inputs).at(-1)! });
+
+  #states = (inputs: Tensors): Tensors =>
+    Object.fromEntries(this.#run(inputs).map((state, i) => [`hiddenStates.${i}`, state]));
+}

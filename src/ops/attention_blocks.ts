@@ -1,0 +1,69 @@
+import { cat, type Tensor } from "../tensor/mod.ts";
+import type { AttentionOptions } from "./attention.ts";
+import { gemm, type Layout } from "./gemm.ts";
+import { softmaxRows } from "./softmax.ts";
+
+const MOST_SCORES = 8 << 20; // scores in memory at once: 32 MiB of f32
+
+/**
+ * Attention as a product, a softmax and a product, in blocks of queries, so that the scores of a long sequence are never
+ * in memory at once. q [B, H, L, D], k and v [B, H, S, D] → [B, H, L, D], stored as [B, L, H, D].
+ */
+export function attentionInBlocks(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
+  const [B, H, L] = q.shape;
+  const S = k.shape[2];
+  const block = Math.max(1, Math.floor(MOST_SCORES / (B * H * S)));
+  const parts: Tensor[] = [];
+  for (let first = 0; first < L; first += block) {
+    const last = Math.min(L, first + block);
+    const mask = options.mask && rowsOf(options.mask, first, last);
+    parts.push(attendBlock(q.slice(2, first, last), k, v, { ...options, mask }, first));
+  }
+  return parts.length === 1 ? parts[0] : cat(parts, 2);
+}
+
+/** The mask of some of the queries; a mask of one row serves all. */
+function rowsOf(mask: Tensor, first: number, last: number): Tensor {
+  return mask.shape.at(-2) === 1 || mask.rank < 2 ? mask : mask.slice(-2, first, last);
+}
+
+function attendBlock(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions, first: number): Tensor {
+  const [B, H, L, D] = q.shape;
+  const [S, width] = [k.shape[2], v.shape[3]];
+  const [x, keys, values] = [q, k, v].map((t) => t.strides[3] === 1 ? t : t.contiguous());
+  const layout = ({ strides }: Tensor): Layout => ({ z0: strides[0], z1: strides[1], row: strides[2] });
+  const dense = [H * L * S, L * S, S, 1] as const;
+  let scores = gemm({
+    x,
+    w: keys,
+    batch: [B, H],
+    m: L,
+    n: S,
+    k: D,
+    xLayout: layout(x),
+    wLayout: layout(keys),
+    order: "nk",
+    shape: [B, H, L, S],
+    layout: dense,
+    strides: dense,
+    dtype: "f32",
+  }).mul(options.scale ?? 1 / Math.sqrt(D));
+  if (options.mask) scores = scores.add(options.mask);
+  const weights = softmaxRows(scores, options.causal ? { shift: first } : undefined);
+  const out = [L * H * width, width, H * width, 1] as const; // [B, L, H, D], as the layer behind wants it
+  return gemm({
+    x: weights,
+    w: values,
+    batch: [B, H],
+    m: L,
+    n: width,
+    k: S,
+    xLayout: { z0: dense[0], z1: dense[1], row: dense[2] },
+    wLayout: layout(values),
+    order: "kn",
+    shape: [B, H, L, width],
+    layout: out,
+    strides: out,
+    dtype: q.dtype,
+  });
+}

@@ -1,0 +1,42 @@
+import { size } from "../core/shape.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { gelu } from "./activations.ts";
+import { adapterOf } from "./adapters.ts";
+import { gemm } from "./gemm.ts";
+import { type Affine, linear } from "./linear.ts";
+
+/**
+ * hidden · GELU(gate) (Shazeer 2020, https://arxiv.org/abs/2002.05202), the halves of x · weightᵀ + bias: geglu(linear(x))
+ * without the product in memory. x [.., K], weight [2 N, K] → [.., N].
+ */
+export function linearGeglu(x: Tensor, { weight, bias }: Required<Affine>): Tensor {
+  const K = x.shape.at(-1)!;
+  const N = weight.shape[0] / 2;
+  if (weight.rank !== 2 || weight.shape[1] !== K || !Number.isInteger(N)) {
+    throw new RangeError(`Cannot apply ${weight} to ${x}: expected a weight [2 N, ${K}]`);
+  }
+  // What adapters add comes before the gate; on a software adapter two products are faster (1.2 to 1.8 times).
+  if (adapterOf(weight) || x.device.traits.software || weight.strides[1] !== 1 || K === 0) {
+    const half = (i: number): Affine => ({
+      weight: weight.slice(0, i * N, (i + 1) * N),
+      bias: bias.slice(0, i * N, (i + 1) * N),
+    });
+    return linear(x, half(0)).mul(gelu(linear(x, half(1))));
+  }
+  const M = size(x.shape.slice(0, -1));
+  let rows = x.reshape([M, K]);
+  if (rows.strides[1] !== 1) rows = rows.contiguous();
+  return gemm({
+    x: rows,
+    w: weight,
+    batch: [1, 1],
+    m: M,
+    n: N,
+    k: K,
+    xLayout: { z0: 0, z1: 0, row: rows.strides[0] },
+    wLayout: { z0: 0, z1: 0, row: weight.strides[0] },
+    order: "nk",
+    gate: { step: N * weight.strides[0], bias: bias.contiguous() },
+    shape: [M, N],
+  }).reshape([...x.shape.slice(0, -1), N]);
+}

@@ -1,0 +1,48 @@
+import { isPacked } from "../core/dtype.ts";
+import { sameNumbers, size } from "../core/shape.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { adapterOf } from "./adapters.ts";
+import { gemm } from "./gemm.ts";
+
+/** Three weights [N, K] for one x. */
+export type Weights3 = readonly [Tensor, Tensor, Tensor];
+
+/**
+ * x · weightᵀ for three weights, such as those of queries, keys and values, in one dispatch; undefined where `linear` is to
+ * make three. x [.., K], weights [N, K] → three times [.., N].
+ */
+export function linearThree(x: Tensor, weights: Weights3): Tensor[] | undefined {
+  if (!isOneProduct(x, weights)) return undefined;
+  const [w, ...others] = weights;
+  const [N, K] = w.shape;
+  const M = size(x.shape.slice(0, -1));
+  let rows = x.reshape([M, K]);
+  if (rows.strides[1] !== 1) rows = rows.contiguous();
+  const y = gemm({
+    x: rows,
+    w,
+    others,
+    batch: [1, 3],
+    m: M,
+    n: N,
+    k: K,
+    xLayout: { z0: 0, z1: 0, row: rows.strides[0] },
+    wLayout: { z0: 0, z1: 0, row: w.strides[0] },
+    order: "nk",
+    shape: [3, M, N],
+  });
+  return weights.map((_, i) => y.slice(0, i, i + 1).reshape([...x.shape.slice(0, -1), N]));
+}
+
+/** Whether the weights are read alike, on an adapter that gains by it: a software adapter does not. */
+function isOneProduct(x: Tensor, weights: Weights3): boolean {
+  const adapted = weights.map((weight) => adapterOf(weight) !== undefined); // each is asked, as it is used
+  if (x.device.traits.software || adapted.includes(true)) return false;
+  const [{ shape, strides, offset, dtype }] = weights;
+  const alike = (w: Tensor) =>
+    w.rank === 2 && w.dtype === dtype && w.offset === offset && sameNumbers(w.shape, shape) &&
+    sameNumbers(w.strides, strides);
+  const [N, K] = shape;
+  const vectors = [K, offset, strides[0]].every((n) => n % 4 === 0) && strides[1] === 1;
+  return weights.every(alike) && vectors && !isPacked(dtype) && K === x.shape.at(-1) && N * K > 0;
+}

@@ -1,0 +1,102 @@
+import readAny from "../../shaders/lib/rotary_any.wgsl" with { type: "text" };
+import readVec4 from "../../shaders/lib/rotary_vec4.wgsl" with { type: "text" };
+import code from "../../shaders/rotary.wgsl" with { type: "text" };
+import { sameNumbers } from "../core/shape.ts";
+import { GRID, recordKernel, type Tensor } from "../tensor/mod.ts";
+import type { RowNormOptions } from "./row_norm.ts";
+
+/** Heads to be normalised and turned. */
+export interface RotaryPart {
+  /** [B, H, L, D] */
+  x: Tensor;
+  /** Of the norm [D]. */
+  weight: Tensor;
+}
+
+/**
+ * Turns pairs of values by angles that tell positions (Su et al. 2021, https://arxiv.org/abs/2104.09864):
+ * (x₂ᵢ, x₂ᵢ₊₁) → (x₂ᵢ cos − x₂ᵢ₊₁ sin, x₂ᵢ₊₁ cos + x₂ᵢ sin). x [B, H, L, D], cos and sin [L, D / 2] → [B, H, L, D],
+ * stored as [B, L, H, D].
+ */
+export function rotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
+  return rotate([{ x, weight: cos }], cos, sin, { norm: false, eps: 0 }); // a weight that is not read
+}
+
+/**
+ * `rotary` behind an RMS norm of each head, x / √(mean(x²) + eps) · weight, in one dispatch. Of two parts, say a text and
+ * a picture, the tokens are joined on the way: x [B, H, Lᵢ, D] → [B, H, ΣLᵢ, D].
+ */
+export function rmsNormRotary(
+  parts: readonly [RotaryPart, RotaryPart?],
+  cos: Tensor,
+  sin: Tensor,
+  { eps = 1e-6 }: RowNormOptions = {},
+): Tensor {
+  for (const { x, weight } of parts.filter((part) => part !== undefined)) {
+    if (sameNumbers(weight.shape, x.shape.slice(-1))) continue;
+    throw new RangeError(`Cannot normalise ${x} with ${weight}: expected a weight [${x.shape.at(-1)}]`);
+  }
+  return rotate(parts, cos, sin, { norm: true, eps });
+}
+
+function rotate(
+  [one, two = one]: readonly [RotaryPart, RotaryPart?],
+  cos: Tensor,
+  sin: Tensor,
+  { norm, eps }: { norm: boolean; eps: number },
+): Tensor {
+  const [B, H, , D] = one.x.shape;
+  const joined = two !== one;
+  const first = joined ? one.x.shape[2] : 0;
+  const L = first + two.x.shape[2];
+  for (const { x } of [one, two]) {
+    const fits = x.rank === 4 && sameNumbers(x.shape, [B, H, x.shape[2], D]) && x.dtype === one.x.dtype;
+    if (fits && D % 2 === 0) continue;
+    throw new RangeError(
+      `Cannot rotate ${x}: expected ${joined ? `[${B}, ${H}, L, ${D}]` : "[B, H, L, D]"}, D even`,
+    );
+  }
+  for (const table of [cos, sin]) {
+    if (sameNumbers(table.shape, [L, D / 2]) && table.dtype === "f32") continue;
+    throw new RangeError(`Cannot rotate ${one.x} by ${table}: expected f32 [${L}, ${D / 2}]`);
+  }
+  const [x0, x1] = [one.x, two.x].map((x) => x.strides[3] === 1 ? x : x.contiguous());
+  const weights = [one, two].map(({ weight }) => weight.contiguous());
+  const numbers = [x0, x1].flatMap(({ offset, strides }) => [offset, ...strides.slice(0, 3)]);
+  const whole = [D, ...numbers].every((n) => n % 4 === 0);
+  const strides = [L * H * D, D, H * D, 1] as const; // [B, L, H, D]
+  return recordKernel(norm ? "rms_norm_rotary" : "rotary", {
+    inputs: [x0, x1, ...weights, cos.contiguous(), sin.contiguous()],
+    shape: [B, H, L, D],
+    dtype: x1.dtype,
+    layout: strides,
+    strides,
+    code: [
+      GRID,
+      whole
+        ? { name: "shaders/lib/rotary_vec4.wgsl", text: readVec4 }
+        : { name: "shaders/lib/rotary_any.wgsl", text: readAny },
+      { name: "shaders/rotary.wgsl", text: code },
+    ],
+    set: { X: x1.dtype, W: weights[0].dtype, NORM: norm ? 1 : 0 },
+    params: {
+      batches: B,
+      heads: H,
+      tokens: L,
+      first,
+      width: D,
+      x0_offset: x0.offset,
+      x0_batch: x0.strides[0],
+      x0_head: x0.strides[1],
+      x0_token: x0.strides[2],
+      x1_offset: x1.offset,
+      x1_batch: x1.strides[0],
+      x1_head: x1.strides[1],
+      x1_token: x1.strides[2],
+      eps,
+    },
+    axes: [B, H, L, D],
+    workgroups: Math.ceil(B * H * L / 64),
+    flops: (norm ? 8 : 4) * B * H * L * D,
+  });
+}

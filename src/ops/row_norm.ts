@@ -1,0 +1,80 @@
+import code from "../../shaders/layer_norm.wgsl" with { type: "text" };
+import { contiguousStrides, size } from "../core/shape.ts";
+import { collapse } from "../graph/axes.ts";
+import { GRID, recordKernel, REDUCTION, type Tensor } from "../tensor/mod.ts";
+import { rowWorkgroup, valuesOf } from "./sources.ts";
+
+/** Options of `layerNorm` and `rmsNorm`. */
+export interface RowNormOptions {
+  /** Added to the variance (1e-5 by default), in `rmsNorm` to the mean square (1e-6 by default). */
+  eps?: number;
+}
+
+/**
+ * (x − mean) / √(var + eps) over the last axis, or x / √(mean(x²) + eps) where `center` is false. x [.., D]. Rows are
+ * read where they lie and the result keeps their order, so that heads [B, H, L, D] of [B, L, H · D] are not copied.
+ */
+export function normalizeRows(
+  x: Tensor,
+  { center, eps }: { center: boolean } & Required<RowNormOptions>,
+): Tensor {
+  const last = x.rank - 1;
+  const order = x.shape.map((_, axis) => axis).sort((a, b) =>
+    a === last ? 1 : b === last ? -1 : x.strides[b] - x.strides[a] || a - b
+  );
+  const y = normalizeInOrder(x.permute(order), center, eps);
+  return y.permute(order.map((_, axis) => order.indexOf(axis)));
+}
+
+/** x has its leading axes in the order of its memory. */
+function normalizeInOrder(x: Tensor, center: boolean, eps: number): Tensor {
+  const { rows, outer, inner, period } = findRows(x);
+  const columns = x.shape.at(-1)!;
+  const count = size(x.shape.slice(0, -1));
+  const values = valuesOf(columns, rows.offset, outer, inner);
+  const name = center ? "layer_norm" : "rms_norm";
+  const batches = x.rank > 2 && count > 0 ? x.shape[0] : 1; // what is fused may differ from one to the next
+  return recordKernel(name, {
+    inputs: [rows],
+    shape: x.shape,
+    layout: contiguousStrides(x.shape),
+    dtype: x.dtype,
+    code: [GRID, values.part, REDUCTION, { name: "shaders/layer_norm.wgsl", text: code }],
+    set: { X: x.dtype, WG: workgroupOf(columns / values.width, x.device.traits.software) },
+    params: {
+      rows: count,
+      columns,
+      x_offset: rows.offset,
+      period,
+      x_outer: outer,
+      x_inner: inner,
+      y_rows: count / batches,
+      center: center ? 1 : 0,
+      eps,
+    },
+    axes: [batches, 1, count / batches, columns],
+    width: values.width,
+    workgroups: count,
+    flops: 8 * x.size,
+  });
+}
+
+/** Rows as a kernel finds them: `period` of them lie `inner` apart, and these runs `outer` apart. Else they are copied. */
+function findRows(x: Tensor): { rows: Tensor; outer: number; inner: number; period: number } {
+  const { sizes, strides: [strides] } = collapse(
+    x.shape.slice(0, -1),
+    [x.strides.slice(0, -1)],
+    new Set(),
+  );
+  if ((x.strides.at(-1) !== 1 && x.shape.at(-1) !== 1) || sizes.length > 2) return findRows(x.contiguous());
+  const count = size(sizes);
+  if (count === 1) return { rows: x, outer: 0, inner: 0, period: 1 };
+  if (sizes.length === 1) return { rows: x, outer: 0, inner: strides[0], period: Math.max(1, count) };
+  return { rows: x, outer: strides[0], inner: strides[1], period: Math.max(1, sizes[1]) };
+}
+
+/** No more invocations than a row has loads, but one subgroup of most GPUs at least. */
+function workgroupOf(loads: number, software: boolean): number {
+  const most = rowWorkgroup(software);
+  return Math.min(most, Math.max(32, 2 ** Math.ceil(Math.log2(Math.max(1, loads)))));
+}

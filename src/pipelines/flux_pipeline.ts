@@ -1,0 +1,39 @@
+import { expectSingleFile } from "../io/single_file/options.ts";
+import { randn } from "../random/mod.ts";
+import { type FluxParts, freePartsFlux, loadPartsFlux } from "./flux_parts.ts";
+import { beginFlux, drawFlux, type FluxOptions, type FluxOutput, fluxSize, startFlux } from "./flux_run.ts";
+import type { SizeOptions } from "./latent_size.ts";
+import { LoraPipeline } from "./lora.ts";
+import type { PipelineOptions } from "./pipeline.ts";
+
+/** Options of `FluxPipeline.run`; guidanceScale is 3.5 by default, and sides are 1024 pixels. */
+export interface FluxRunOptions extends FluxOptions, SizeOptions {}
+
+/** Pictures from texts by FLUX.1, a transformer that follows a flow from noise (Black Forest Labs, 2024). */
+export class FluxPipeline extends LoraPipeline<FluxParts> implements Disposable {
+  /** Opens the parts of a folder or a repository, e.g. "black-forest-labs/FLUX.1-dev". */
+  static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<FluxPipeline> {
+    return new FluxPipeline(await loadPartsFlux(pathOrRepo, options));
+  }
+
+  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; a file of the transformer takes its other parts from `base`. */
+  static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<FluxPipeline> {
+    return await FluxPipeline.fromPretrained(expectSingleFile(path), options);
+  }
+
+  /** Draws pictures of prompts. */
+  async run(runOptions: FluxRunOptions): Promise<FluxOutput> {
+    const options = { ...runOptions, guidanceScale: runOptions.guidanceScale ?? 3.5 };
+    const { vae, scheduler } = this.parts;
+    const size = fluxSize(this.parts, options.height, options.width);
+    const run = await beginFlux(this.parts, options, size);
+    const shape = [run.B, vae.config.latent_channels, ...size];
+    const start = await startFlux(this.parts, run, options, () => randn(shape, options));
+    return await drawFlux(this.parts, run, { start, timesteps: scheduler.timesteps }, options);
+  }
+
+  /** Frees the models; parts that other pipelines use must not be freed through this one. */
+  [Symbol.dispose](): void {
+    freePartsFlux(this.parts);
+  }
+}

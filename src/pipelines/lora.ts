@@ -1,0 +1,85 @@
+import { nearest } from "../core/error.ts";
+import type { LoadReport, LoraModels, LoraOptions } from "../models/lora.ts";
+import { loadLora, type Model } from "../models/mod.ts";
+import { bringIn, type Residents } from "./residency.ts";
+
+/**
+ * A pipeline whose models take LoRAs. They hang on the models, so that pipelines of the same parts have them too, and
+ * leave the weights as they are.
+ *
+ * ```ts ignore
+ * await pipeline.loadLoraWeights("owner/style", { adapterName: "style" });
+ * await pipeline.loadLoraWeights("flowers.safetensors", { adapterName: "flowers" });
+ * pipeline.setAdapters(["style", "flowers"], [0.8, 0.4]);
+ * await pipeline.unloadLora("flowers");
+ * ```
+ */
+export class LoraPipeline<Parts extends LoraModels & Residents> {
+  /** The parts may be exchanged, e.g. the scheduler, or be those of another pipeline. */
+  constructor(readonly parts: Parts) {}
+
+  /** The scales of all LoRAs by their names. */
+  get adapters(): Record<string, number> {
+    return Object.assign({}, ...this.#models.map(({ adapters }) => adapters.scales));
+  }
+
+  /**
+   * Adds a LoRA: a file, a folder or a repository of the hub; `weightName` names the file where there are several. What
+   * of it is of no layer is told by `onNotice` and in the report; if that is all, it is refused.
+   */
+  loadLoraWeights(pathOrRepo: string, options: LoraOptions = {}): Promise<LoadReport> {
+    return loadLora(pathOrRepo, this.parts, options);
+  }
+
+  /** Sets how strong the named LoRAs are, 1 where no scales are given; all others are switched off. Costs no new trace. */
+  setAdapters(names: string | readonly string[], scales: number | readonly number[] = 1): void {
+    const wanted = [names].flat();
+    const values = typeof scales === "number" ? wanted.map(() => scales) : scales;
+    if (values.length !== wanted.length) {
+      throw new RangeError(
+        `Cannot set adapters: expected ${wanted.length} scales, one for each name, got ${values.length}`,
+      );
+    }
+    this.#expectNames(wanted);
+    for (const { adapters } of this.#models) {
+      const own = wanted.flatMap((name, i) =>
+        adapters.names.includes(name) ? [[name, values[i]] as const] : []
+      );
+      adapters.set(Object.fromEntries(own));
+    }
+  }
+
+  /** Takes LoRAs off, all where none is named. After the last one pictures are what they were without, to the bit. */
+  async unloadLora(...names: string[]): Promise<void> {
+    this.#expectNames(names);
+    for (const { adapters } of this.#models) {
+      const own = names.filter((name) => adapters.names.includes(name));
+      if (own.length || names.length === 0) await adapters.remove(...own);
+    }
+  }
+
+  /**
+   * Adds the LoRAs into the weights, as strong as they are now, so that steps cost what they cost without any. They
+   * cannot be changed or unloaded afterwards: only loading the pipeline again gives the weights back.
+   */
+  async bake(): Promise<void> {
+    for (const model of this.#models) {
+      if (Object.keys(model.adapters.scales).length === 0) continue;
+      await bringIn(this.parts, [model]);
+      await model.adapters.bake();
+    }
+  }
+
+  get #models(): Model[] {
+    const { unet, transformer, textEncoder, textEncoder2 } = this.parts;
+    return [unet, transformer, textEncoder, textEncoder2].filter((model) => model !== undefined);
+  }
+
+  #expectNames(names: readonly string[]): void {
+    const known = this.#models.flatMap(({ adapters }) => adapters.names);
+    const odd = names.find((name) => !known.includes(name));
+    if (odd === undefined) return;
+    const near = nearest(odd, known);
+    throw new Error(`Cannot find the LoRA "${odd}": ${near ? `nearest is "${near}"` : "none is loaded"}`);
+  }
+}

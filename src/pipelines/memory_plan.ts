@@ -1,0 +1,104 @@
+import type { Stage } from "./stages.ts";
+import { type Storage, waysOf } from "./storage.ts";
+
+/** A model's share of the plan, in bytes. */
+export interface PlannedPart {
+  readonly name: string;
+  /** Of its weights in each format. */
+  readonly weights: Readonly<Record<"f32" | "f16" | "int8" | "int4", number>>;
+  /** Of its work beside the weights. */
+  readonly activations: number;
+  /** The first way, from the most exact on, in which it fits; undefined where none does. */
+  readonly storage: Storage | undefined;
+  /** What it takes in this way, or in the smallest where none fits. */
+  readonly bytes: number;
+}
+
+/** What a pipeline takes of a GPU's memory, and how it is made to fit. */
+export interface MemoryPlan {
+  readonly parts: readonly PlannedPart[];
+  /** Bytes that there are; Infinity where that is not known. */
+  readonly memory: number;
+  /** Bytes of all parts together. */
+  readonly together: number;
+  /** Bytes of the largest part. */
+  readonly largest: number;
+  /** All stay in memory; each leaves it before the next comes; or they do not fit. */
+  readonly runs: "resident" | "in turn" | "not";
+}
+
+/** Plans for a pipeline's models; each is taken whole where it fits, else in the first way that does. */
+export function planMemory(stages: readonly Stage[], memory = Infinity): MemoryPlan {
+  const parts = stages.map((stage) => planPart(stage, memory));
+  const together = parts.reduce((sum, { bytes }) => sum + bytes, 0);
+  const largest = Math.max(...parts.map(({ bytes }) => bytes));
+  const fits = parts.every(({ storage }) => storage);
+  return {
+    parts,
+    memory,
+    together,
+    largest,
+    runs: !fits ? "not" : together <= memory ? "resident" : "in turn",
+  };
+}
+
+function planPart({ name, model, activations }: Stage, memory: number): PlannedPart {
+  const ways = waysOf(model, activations);
+  const way = ways.find(({ bytes }) => bytes <= memory);
+  return {
+    name,
+    weights: {
+      f32: model.bytesAs({ dtype: "f32", quantize: undefined }),
+      f16: model.bytesAs({ dtype: "f16", quantize: undefined }),
+      int8: model.bytesAs({ dtype: "f16", quantize: "int8" }),
+      int4: model.bytesAs({ dtype: "f16", quantize: "int4" }),
+    },
+    activations,
+    storage: way?.storage,
+    bytes: way?.bytes ?? Math.min(...ways.map(({ bytes }) => bytes)),
+  };
+}
+
+/** The plan as a small table, and a line that says what runs. */
+export function describePlan(plan: MemoryPlan, title: string): string {
+  const { parts, memory } = plan;
+  const rows = [
+    ["GB", "f32", "f16", "int8", "int4", "activations", "taken"],
+    ...parts.map(({ name, weights: { f32, f16, int8, int4 }, activations, storage, bytes }) => [
+      name,
+      ...[f32, f16, int8, int4, activations].map(gigabytes),
+      storage ? `${gigabytes(bytes)} ${storage}` : `${gigabytes(bytes)} do not fit`,
+    ]),
+  ];
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  const line = (row: string[]) =>
+    row.map((cell, i) => i === 0 || i === row.length - 1 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))
+      .join("  ").trimEnd();
+  const there = memory === Infinity ? "in unknown memory" : `in ${gigabytes(memory)} GB`;
+  return [`${title} ${there}:`, ...rows.map(line), verdict(plan)].join("\n");
+}
+
+/** One line: what runs, and what to do where nothing does. */
+function verdict({ parts, together, largest, runs }: MemoryPlan): string {
+  const changed = parts.filter(({ storage }) => storage && storage !== "whole");
+  const how = changed.map(({ name, storage }) =>
+    storage === "streamed" ? `${name} from the disk` : `${name} in ${storage}`
+  );
+  const rest = how.length ? `, ${how.join(", ")}` : "";
+  switch (runs) {
+    case "resident":
+      return `Runs with all models in memory${rest}: ${gigabytes(together)} GB`;
+    case "in turn":
+      return `Runs with one model at a time${rest}: at most ${gigabytes(largest)} GB`;
+    case "not": {
+      const { name, bytes } = parts.find(({ storage }) => !storage)!;
+      return `Does not run: ${name} takes ${
+        gigabytes(bytes)
+      } GB at least; draw smaller pictures, or fewer at once`;
+    }
+  }
+}
+
+function gigabytes(bytes: number): string {
+  return (bytes / 1e9).toFixed(2);
+}

@@ -1,0 +1,47 @@
+import type { LoadOptions } from "../models/load.ts";
+import { AutoencoderKL, type Model } from "../models/mod.ts";
+import { describePlan, planMemory } from "./memory_plan.ts";
+import type { PipelineOptions } from "./pipeline.ts";
+import { modelsOf, type Residents } from "./residency.ts";
+import { stagesOf } from "./stages.ts";
+import { BESIDES, waysOf } from "./storage.ts";
+
+/** A class of models. */
+interface ModelType<M> {
+  fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<M>;
+}
+
+/**
+ * Opens a model of a pipeline, without its weights, so that it fits in `memory` bytes by itself: whole, else in fewer
+ * bits, else streamed from the disk. What the options ask for is done as they say.
+ */
+export async function openPart<M extends Model>(
+  type: ModelType<M>,
+  pathOrRepo: string,
+  { memory = Infinity, ...options }: LoadOptions & Residents,
+): Promise<M> {
+  const quantize = (type as unknown) === AutoencoderKL ? undefined : options.quantize;
+  const open = (how: LoadOptions) =>
+    type.fromPretrained(pathOrRepo, { ...options, quantize, ...how, defer: true });
+  const model = await open({});
+  if (options.quantize || options.stream || options.headersOnly) return model;
+  const ways = waysOf(model, model.workspace);
+  const { storage } = ways.find(({ bytes }) => bytes <= memory) ?? ways.at(-1)!;
+  if (storage === "whole") return model;
+  const keep = Math.max(0, memory - model.streamedBytes - model.workspace - BESIDES);
+  model[Symbol.dispose]();
+  const how = storage === "streamed" ? { stream: { keep } } : { quantize: storage };
+  return await open({ ...how, onNotice: () => {} }); // all was told the first time
+}
+
+/** Tells how the models of a pipeline fit in memory, where they do not fit beside each other as they are. */
+export function tellPlan(
+  parts: Residents & object,
+  name: string,
+  { headersOnly, onNotice = console.warn }: PipelineOptions,
+): void {
+  const { memory = Infinity } = parts;
+  const together = modelsOf(parts).reduce((sum, model) => sum + waysOf(model, model.workspace)[0].bytes, 0);
+  if (headersOnly || together <= memory) return;
+  onNotice(describePlan(planMemory(stagesOf({ ...parts }), memory), name));
+}

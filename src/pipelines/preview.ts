@@ -1,0 +1,81 @@
+import type { Image } from "../io/png.ts";
+import type { AutoencoderKL } from "../models/mod.ts";
+import { hold, letGo, type Tensor } from "../tensor/mod.ts";
+import { expectCount } from "./pipeline.ts";
+import { type LatentColors, paint } from "./preview_colors.ts";
+import { colorsOf } from "./preview_fit.ts";
+
+/** What a run shows while it draws. */
+export interface PreviewOptions {
+  /** Steps from one picture to the next; 1 by default. Where painting is slower than drawing, some are left out. */
+  every?: number;
+  /** Takes the pictures of a batch, side by side, a pixel for each latent. */
+  write: (picture: Image, step: number) => void | Promise<void>;
+}
+
+/**
+ * A small picture of latents as the denoiser takes them, a pixel for each: their colours by an affine map instead of the
+ * decoder. Those of a batch stand side by side. A loop may go on without waiting for it. latents [B, C, h, w]
+ */
+export function preview(latents: Tensor, vae: AutoencoderKL): Promise<Image> {
+  return painted(latents, colorsOf(vae));
+}
+
+/** A small picture of a sample in [-1, 1], a pixel for each of its own. x [B, 3 or 1, H, W] */
+export function previewPixels(x: Tensor): Promise<Image> {
+  const channels = x.shape[1];
+  const half = (color: number) =>
+    Array.from({ length: channels }, (_, c) => c === color % channels ? 0.5 : 0);
+  return painted(x, Promise.resolve([0, 1, 2].map((color) => [...half(color), 0.5])));
+}
+
+/** Reads a tensor, which outlives its scope so long. */
+async function painted(x: Tensor, colors: Promise<LatentColors>): Promise<Image> {
+  hold(x);
+  try {
+    const map = await colors; // behind the scope that is open now, which would own a copy made in it
+    return paint({ shape: x.shape, data: await x.cast("f32").data() }, map);
+  } finally {
+    letGo(x);
+  }
+}
+
+/** Paints every n-th step of a run while the next ones go on. */
+export class Previews {
+  readonly #options: PreviewOptions | undefined;
+  readonly #picture: (sample: Tensor) => Promise<Image>;
+  #work: Promise<void> | undefined;
+  #failure: { error: unknown } | undefined;
+
+  /** Without options it shows nothing. */
+  constructor(options: PreviewOptions | undefined, picture: (sample: Tensor) => Promise<Image>) {
+    if (options) expectCount("preview.every", options.every ?? 1);
+    this.#options = options;
+    this.#picture = picture;
+  }
+
+  /** Shows a step, counted from 0, if it is due and the picture before is done. */
+  offer(step: number, sample: () => Tensor): void {
+    if (this.#failure) throw this.#failure.error;
+    if (!this.#options || this.#work) return;
+    const { every = 1, write } = this.#options;
+    if ((step + 1) % every !== 0) return;
+    this.#work = this.#show(step, this.#picture(sample()), write);
+  }
+
+  /** Waits for the last picture. Throws what went wrong with one. */
+  async end(): Promise<void> {
+    await this.#work;
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  async #show(step: number, picture: Promise<Image>, write: PreviewOptions["write"]): Promise<void> {
+    try {
+      await write(await picture, step);
+    } catch (error) {
+      this.#failure = { error };
+    } finally {
+      this.#work = undefined;
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import { currentDevice } from "../gpu/device.ts";
+import { OutOfMemoryError } from "../gpu/errors.ts";
+import { memoryOf } from "../gpu/memory.ts";
+import { Model } from "../models/mod.ts";
+
+/** The parts of a pipeline, models among them. */
+export interface Residents {
+  /** Bytes of GPU memory that models may take together; without it they stay as long as the GPU takes them. */
+  memory?: number;
+}
+
+const AMPLE = 4; // times as much memory as is usually taken: then nothing needs measuring
+const SHARE = 0.9; // of an adapter's memory: others use it too
+
+/** The bytes that models may take: as the options say, else most of what the adapter is known to have. */
+export async function memoryBudget({ memory }: Residents): Promise<number | undefined> {
+  if (memory !== undefined) {
+    if (memory > 0) return memory;
+    throw new RangeError(`Cannot work in ${memory} bytes of GPU memory: expected a number above 0`);
+  }
+  const known = await memoryOf(currentDevice());
+  return known && Math.floor(known * SHARE);
+}
+
+/** How models are brought in. */
+export interface BringInOptions {
+  /** Ends the loading. */
+  signal?: AbortSignal;
+  /** What the first of them is about to do, from which follows what room it needs; nothing of it runs. */
+  work?: () => unknown;
+}
+
+/**
+ * Brings models into memory for a piece of work, such as embedding texts, the loop or decoding. All that are in memory
+ * already stay there while there is room; where there is none, those of the parts that are not needed now leave first.
+ */
+export async function bringIn(
+  parts: Residents,
+  needed: readonly (Model | undefined)[],
+  options: BringInOptions = {},
+): Promise<void> {
+  const { memory = Infinity } = parts;
+  const wanted = needed.filter((model) => model !== undefined);
+  const idle = modelsOf(parts).filter((model) => model.loaded && !wanted.includes(model));
+  const total = () => [...wanted, ...idle].reduce((sum, model) => sum + sizeOf(model), 0);
+  if (options.work && total() * AMPLE > memory) wanted[0].measure(options.work);
+  let taken = total();
+  for (const model of idle) {
+    if (taken <= memory) break;
+    model.unload();
+    taken -= sizeOf(model);
+  }
+  try {
+    await loadAll(wanted, options);
+  } catch (error) {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    for (const model of idle) model.unload();
+    await wanted[0].device.idle().catch(() => {}); // commands on what was not allocated fail too, later
+    await loadAll(wanted, options);
+  }
+}
+
+/** The models among the parts of a pipeline. */
+export function modelsOf(parts: object): Model[] {
+  return Object.values(parts).filter((part) => part instanceof Model);
+}
+
+/** Weights, and the activations of the largest call so far. */
+function sizeOf(model: Model): number {
+  return model.bytes + model.workspace;
+}
+
+async function loadAll(models: readonly Model[], options: { signal?: AbortSignal }): Promise<void> {
+  for (const model of models) await model.load({ signal: options.signal });
+}

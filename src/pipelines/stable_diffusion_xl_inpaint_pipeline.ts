@@ -1,0 +1,69 @@
+import { expectSingleFile } from "../io/single_file/options.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { timestepsWithin } from "./denoising_range.ts";
+import { readOriginal } from "./init_image.ts";
+import { beginInpainting, readMask, seesMask } from "./inpainting.ts";
+import type { LatentOutput } from "./latent_loop.ts";
+import { LoraPipeline } from "./lora.ts";
+import type { PipelineOptions } from "./pipeline.ts";
+import { bringIn } from "./residency.ts";
+import type { StableDiffusionXLImg2ImgRunOptions } from "./stable_diffusion_xl_img2img_pipeline.ts";
+import { freePartsXL, loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
+import { beginRunXL, drawXL } from "./stable_diffusion_xl_run.ts";
+import { changeTimeIdRows } from "./stable_diffusion_xl_sizes.ts";
+
+/** Options of `StableDiffusionXLInpaintPipeline.run`; `strength` is 0.9999 and `guidanceScale` 7.5 by default. */
+export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg2ImgRunOptions {
+  /** Where the picture is drawn anew: from 0.5 on. [1 or as many as pictures are given, 1, H, W] */
+  mask: Tensor;
+}
+
+/**
+ * Draws parts of a picture anew with Stable Diffusion XL: with models of nine input channels, which see the mask and the
+ * rest, or with any model, the rest being put back after each step.
+ */
+export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusionXLParts>
+  implements Disposable {
+  /** Loads the parts of a folder or a repository, e.g. "diffusers/stable-diffusion-xl-1.0-inpainting-0.1". */
+  static async fromPretrained(
+    pathOrRepo: string,
+    options: PipelineOptions = {},
+  ): Promise<StableDiffusionXLInpaintPipeline> {
+    return new StableDiffusionXLInpaintPipeline(await loadPartsXL(pathOrRepo, options));
+  }
+
+  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; its tokenizers come from `base`. */
+  static async fromSingleFile(
+    path: string,
+    options: PipelineOptions = {},
+  ): Promise<StableDiffusionXLInpaintPipeline> {
+    return await StableDiffusionXLInpaintPipeline.fromPretrained(expectSingleFile(path), options);
+  }
+
+  /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
+  async run(options: StableDiffusionXLInpaintRunOptions): Promise<LatentOutput> {
+    const { vae, scheduler, requiresAestheticsScore = false } = this.parts;
+    const { strength = 0.9999, guidanceScale = 7.5, generator, denoisingStart } = options;
+    seesMask(this.parts);
+    const begun = await beginRunXL(this.parts, { ...options, guidanceScale });
+    const { B, guided } = begun;
+    const timesteps = timestepsWithin(scheduler, options, strength);
+
+    const original = await readOriginal(options.image, B, vae);
+    const mask = await readMask(options.mask, original, vae.scaleFactor);
+    const [h, w] = original.size;
+    const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
+    const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
+
+    await bringIn(this.parts, [vae], options);
+    const begin = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
+    const task = { original, mask, B, guided, timesteps, begin, generator } as const;
+    const inpainting = beginInpainting(this.parts, task);
+    return await drawXL(this.parts, begun, { ...inpainting, timesteps, timeIds });
+  }
+
+  /** Frees the models; parts that other pipelines use must not be freed through this one. */
+  [Symbol.dispose](): void {
+    freePartsXL(this.parts);
+  }
+}

@@ -1,0 +1,35 @@
+import type { UNet2DModel } from "../models/mod.ts";
+import type { Scheduler } from "../schedulers/mod.ts";
+import { LoraPipeline } from "./lora.ts";
+
+/** What a pipeline that draws from noise alone is made of. */
+export interface UnconditionalParts<S extends Scheduler = Scheduler> {
+  /** Predicts the noise. */
+  unet: UNet2DModel;
+  /** Steps from noise to pictures. */
+  scheduler: S;
+}
+
+/** A pipeline that draws from noise alone. */
+export abstract class UnconditionalPipeline<S extends Scheduler> extends LoraPipeline<UnconditionalParts<S>>
+  implements Disposable {
+  /** Takes over the model: it is freed with the pipeline. */
+  constructor(unet: UNet2DModel, scheduler: S) {
+    super({ unet, scheduler });
+  }
+
+  /** Predicts the noise. */
+  get unet(): UNet2DModel {
+    return this.parts.unet;
+  }
+
+  /** Steps from noise to pictures. */
+  get scheduler(): S {
+    return this.parts.scheduler;
+  }
+
+  /** Frees the model. */
+  [Symbol.dispose](): void {
+    this.unet[Symbol.dispose]();
+  }
+}

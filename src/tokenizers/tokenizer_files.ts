@@ -1,0 +1,63 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { parseConfig, readJson } from "../io/config.ts";
+import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
+import { findSingleFileTokenizer } from "../io/single_file/contents.ts";
+import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
+
+/** Where a tokenizer's files lie, and how to fetch them. */
+export interface TokenizerSource extends SingleFileOptions {
+  /** Folder of the files; where the repository has no such folder, its root is searched. */
+  subfolder?: string;
+  /** Branch, tag or commit; "main" by default. */
+  revision?: string;
+  /** Instead of HF_TOKEN. */
+  token?: string;
+  /** Use what the cache holds and ask nobody. */
+  localFilesOnly?: boolean;
+  /** Told how far the downloads are. */
+  onProgress?: (progress: Progress) => void;
+  /** Ends the loading. */
+  signal?: AbortSignal;
+}
+
+/** A tokenizer's files on this machine. */
+export interface TokenizerFiles {
+  readonly folder: string;
+  /** What the folder has of them. */
+  readonly names: ReadonlySet<string>;
+  /** What tokenizer_config.json says. */
+  readonly json: Record<string, unknown>;
+  /** The file that errors about the config name. */
+  readonly configPath: string;
+}
+
+/** Brings a tokenizer's files from a local folder or a Hugging Face repository, and reads what they say of tokens. */
+export async function tokenizerFiles(
+  pathOrRepo: string,
+  { subfolder, ...options }: TokenizerSource & { subfolder: string },
+): Promise<TokenizerFiles> {
+  if (isSingleFile(pathOrRepo)) { // which holds none
+    const { pathOrRepo: other, padToken, ...at } = await findSingleFileTokenizer(
+      pathOrRepo,
+      subfolder,
+      options,
+    );
+    const found = await tokenizerFiles(other, { ...options, ...at, revision: undefined });
+    return padToken ? { ...found, json: { ...found.json, pad_token: padToken } } : found;
+  }
+  const { folder: root, files } = await resolveRepo(pathOrRepo, {
+    ...options,
+    files: (listing) => neededFiles(listing, { kind: "tokenizer", subfolder }),
+  });
+  const folder = join(root, files[0], "..");
+  const names = new Set(files.map((file) => file.split("/").at(-1)!));
+  const read = async (name: string): Promise<Record<string, unknown>> => {
+    const path = join(folder, name);
+    return names.has(name) ? parseConfig(z.looseObject({}), await readJson(path), path) : {};
+  };
+  const json = await read("tokenizer_config.json");
+  // The older file counts where the newer one does not describe its tokens, as in transformers.
+  if (!json.added_tokens_decoder) Object.assign(json, await read("special_tokens_map.json"));
+  return { folder, names, json, configPath: join(folder, "tokenizer_config.json") };
+}

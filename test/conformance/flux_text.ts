@@ -1,0 +1,95 @@
+import { existsSync } from "node:fs";
+import { loadModel } from "../../src/models/load.ts";
+import { T5TokenizerFast } from "../../src/tokenizers/mod.ts";
+import { type HostTensor, readTensors } from "../support/arrays.ts";
+import { OpenT5Encoder } from "../support/open_t5_encoder.ts";
+import { readJson } from "./json.ts";
+import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
+
+type Verdicts = AsyncGenerator<Verdict, void, void>;
+
+const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU
+
+/** A prompt as transformers reads it, and as sentencepiece does where that differs. */
+interface Case {
+  prompt: string;
+  ids: number[];
+}
+
+/** The file of the tokenizer's cases. */
+export const T5_CASES = "t5_tokenizer_cases.json";
+
+/** T5's encoder: of the prompts and of one long row, and what it adds to the scores of three queries. */
+export async function* t5Encoder(folder: string, model: string): Verdicts {
+  const id = `${model}/text_encoder_2`;
+  const tensors = await readTensors(`${folder}/expected/text_encoder_2.safetensors`);
+  const [ids, longIds] = [tensors.get("input_ids")!, tensors.get("long_input_ids")];
+  yield* prompts(folder, id, ids);
+
+  using encoder = await loadModel<OpenT5Encoder, typeof OpenT5Encoder.schema>(
+    OpenT5Encoder,
+    `${folder}/pipeline/text_encoder_2`,
+    { dtype: "f32" },
+  );
+  const { lastHiddenState, hiddenStates } = encoder.forward(rows(ids), { outputHiddenStates: true });
+  const got = new Map([
+    ["last_hidden_state", lastHiddenState],
+    ...hiddenStates!.map((state, i) => [`hidden_states.${i}`, state] as const),
+  ]);
+  if (longIds) got.set("long_last_hidden_state", encoder.forward(rows(longIds)).lastHiddenState);
+  for (const [name, { shape: [, , queries, N] }] of tensors) {
+    if (!name.startsWith("relative_position_bias")) continue;
+    const row = new Array<number>(N).fill(0); // the bias depends on its length only
+    got.set(name, encoder.tapped([row]).get("relative_attention_bias")!.slice(2, 0, queries));
+  }
+  for (const [name, want] of tensors) {
+    if (name === "input_ids" || name === "long_input_ids") continue;
+    const result = got.get(name);
+    if (result) {
+      yield await attempt(`${id}/${name}`, () => compareTensor(`${id}/${name}`, result, want, MODULE));
+    } else {
+      yield { id: `${id}/${name}`, status: "failed", note: "no result of this name" };
+    }
+  }
+}
+
+/** The ids of the prompts, where the set says which those are. */
+async function* prompts(folder: string, id: string, want: HostTensor): Verdicts {
+  const { prompts } = await readJson<{ prompts?: string[] }>(`${folder}/expected/meta.json`);
+  if (!prompts) return;
+  yield await attempt(`${id}/input_ids`, async () => {
+    const tokenizer = await T5TokenizerFast.fromPretrained(`${folder}/pipeline`);
+    const { inputIds } = tokenizer.encode(prompts, { maxLength: want.shape[1] });
+    return compare(`${id}/input_ids`, inputIds.flat(), want.data, EXACT);
+  });
+}
+
+/** Prompts against transformers, by the whole tokenizer and by its spiece.model alone. */
+export async function* t5Tokenizer(folder: string, model: string): Verdicts {
+  const { cases } = await readJson<{ cases: Case[] }>(`${folder}/${T5_CASES}`);
+  const whole = `${folder}/pipeline/tokenizer_2`;
+  yield* tokenize(`${model}/t5_tokenizer`, whole, cases);
+  if (!existsSync(`${whole}/spiece.model`)) return;
+  const alone = await Deno.makeTempDir();
+  try {
+    for (const name of ["spiece.model", "tokenizer_config.json"]) {
+      await Deno.copyFile(`${whole}/${name}`, `${alone}/${name}`);
+    }
+    yield* tokenize(`${model}/t5_tokenizer from spiece.model`, alone, cases);
+  } finally {
+    await Deno.remove(alone, { recursive: true });
+  }
+}
+
+async function* tokenize(id: string, folder: string, cases: readonly Case[]): Verdicts {
+  const tokenizer = await T5TokenizerFast.fromPretrained(folder);
+  for (const [i, { prompt, ids }] of cases.entries()) {
+    const name = `${id}/${i} ${JSON.stringify(prompt.slice(0, 40))}`;
+    const got = tokenizer.encode(prompt, { truncation: false, padding: false }).inputIds[0];
+    yield compare(name, got, ids, EXACT);
+  }
+}
+
+function rows({ data, shape: [B, N] }: HostTensor): number[][] {
+  return Array.from({ length: B }, (_, b) => [...data.subarray(b * N, (b + 1) * N)]);
+}

@@ -1,0 +1,233 @@
+import assert from "node:assert/strict";
+import { openCheckpoint } from "../../../src/io/checkpoint.ts";
+import { type LoraFile, readLora } from "../../../src/io/lora/file.ts";
+import { type HostArray, scalar, tensorFile } from "../../support/lora_files.ts";
+import { badFile, TestFolder } from "../files.ts";
+
+/** Reads a LoRA of these tensors. */
+async function read(
+  tensors: Record<string, HostArray>,
+  metadata?: Record<string, string>,
+): Promise<LoraFile> {
+  using folder = new TestFolder();
+  const path = folder.write("lora.safetensors", tensorFile(tensors, metadata));
+  using checkpoint = await openCheckpoint(path);
+  return await readLora(checkpoint, "lora.safetensors");
+}
+
+const zeros = (...shape: number[]): HostArray => ({
+  shape,
+  data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
+});
+const [down, up] = [zeros(4, 6), zeros(5, 4)];
+
+const NAMES: [format: string, down: string, up: string, name: string, alpha?: string][] = [
+  [
+    "kohya",
+    "lora_unet_x_y.lora_down.weight",
+    "lora_unet_x_y.lora_up.weight",
+    "lora_unet_x_y",
+    "lora_unet_x_y.alpha",
+  ],
+  ["kohya", "lora_te2_x.lora_down.weight", "lora_te2_x.lora_up.weight", "lora_te2_x", "lora_te2_x.alpha"],
+  [
+    "OneTrainer",
+    "lora_transformer_x.lora_down.weight",
+    "lora_transformer_x.lora_up.weight",
+    "lora_transformer_x",
+  ],
+  ["peft", "unet.x.to_out.0.lora_A.weight", "unet.x.to_out.0.lora_B.weight", "unet.x.to_out.0"],
+  ["peft", "x.to_q.lora_A.default.weight", "x.to_q.lora_B.default.weight", "x.to_q"],
+  ["diffusers", "x.processor.to_q_lora.down.weight", "x.processor.to_q_lora.up.weight", "x.processor.to_q"],
+  ["diffusers", "unet.x.to_q.lora.down.weight", "unet.x.to_q.lora.up.weight", "unet.x.to_q"],
+  ["diffusers", "x.fc1.lora_linear_layer.down.weight", "x.fc1.lora_linear_layer.up.weight", "x.fc1"],
+  [
+    "xlabs",
+    "double_blocks.0.processor.qkv_lora1.down.weight",
+    "double_blocks.0.processor.qkv_lora1.up.weight",
+    "double_blocks.0.processor.qkv1",
+  ],
+  ["ComfyUI", "diffusion_model.x.lora_down.weight", "diffusion_model.x.lora_up.weight", "diffusion_model.x"],
+  [
+    "fal",
+    "base_model.model.double_blocks.0.x.lora_A.weight",
+    "base_model.model.double_blocks.0.x.lora_B.weight",
+    "base_model.model.double_blocks.0.x",
+  ],
+  [
+    "BFL",
+    "single_blocks.0.linear1.lora_A.weight",
+    "single_blocks.0.linear1.lora_B.weight",
+    "single_blocks.0.linear1",
+  ],
+];
+
+for (const [format, downName, upName, name, alphaName] of NAMES) {
+  Deno.test(`readLora() knows the halves of ${downName} as ${format}`, async () => {
+    const alpha: Record<string, HostArray> = alphaName ? { [alphaName]: scalar(2) } : {};
+    const file = await read({ [downName]: down, [upName]: up, ...alpha });
+    assert.equal(file.format, format);
+    assert.deepEqual(file.others, []);
+    assert.equal(file.pairs.length, 1);
+    const [pair] = file.pairs;
+    assert.deepEqual([pair.name, pair.down.name, pair.up.name, pair.rank], [name, downName, upName, 4]);
+    assert.equal(pair.factor, alphaName ? 0.5 : 1);
+  });
+}
+
+Deno.test("readLora() takes alpha from its tensor, else from the header, else from the rank", async () => {
+  const tensors = { "lora_unet_x.lora_down.weight": down, "lora_unet_x.lora_up.weight": up };
+  const told = async (alpha: Record<string, HostArray>, metadata?: Record<string, string>) => {
+    const [{ alpha: value, source, factor }] = (await read({ ...tensors, ...alpha }, metadata)).pairs;
+    return { value, source, factor };
+  };
+  const kohya = { ss_network_alpha: "1.0", ss_network_dim: "4" };
+  assert.deepEqual(await told({ "lora_unet_x.alpha": scalar(2) }, kohya), {
+    value: 2,
+    source: "tensor",
+    factor: 0.5,
+  });
+  assert.deepEqual(await told({}, kohya), { value: 1, source: "metadata", factor: 0.25 });
+  assert.deepEqual(await told({}, { ss_network_alpha: "None" }), { value: 4, source: "rank", factor: 1 });
+  assert.deepEqual(await told({}), { value: 4, source: "rank", factor: 1 });
+});
+
+Deno.test("readLora() takes a convolution's alpha from kohya's arguments", async () => {
+  const file = await read({
+    "lora_unet_conv.lora_down.weight": zeros(2, 3, 3, 3),
+    "lora_unet_conv.lora_up.weight": zeros(4, 2, 1, 1),
+    "lora_unet_dense.lora_down.weight": down,
+    "lora_unet_dense.lora_up.weight": up,
+  }, { ss_network_alpha: "2", ss_network_args: '{"conv_dim": "2", "conv_alpha": "1"}' });
+  assert.deepEqual(file.pairs.map(({ alpha, factor }) => [alpha, factor]), [[1, 0.5], [2, 0.5]]);
+});
+
+Deno.test("readLora() takes alphas from what peft notes, by component, by pattern and with rsLoRA", async () => {
+  const tensors = {
+    "unet.a.to_q.lora_A.weight": down,
+    "unet.a.to_q.lora_B.weight": up,
+    "unet.b.to_k.lora_A.weight": down,
+    "unet.b.to_k.lora_B.weight": up,
+    "text_encoder.c.lora_A.weight": down,
+    "text_encoder.c.lora_B.weight": up,
+  };
+  const note = {
+    "unet.r": 4,
+    "unet.lora_alpha": 8,
+    "unet.alpha_pattern": { "b.to_k": 2 },
+    "unet.use_rslora": false,
+    "text_encoder.lora_alpha": 6,
+    "text_encoder.use_rslora": true,
+  };
+  const file = await read(tensors, { lora_adapter_metadata: JSON.stringify(note) });
+  assert.deepEqual(file.pairs.map(({ alpha, source, factor }) => [alpha, source, factor]), [
+    [8, "metadata", 2],
+    [2, "metadata", 0.5],
+    [6, "metadata", 3],
+  ]);
+});
+
+const UNBUILT: [kind: string, key: string][] = [
+  ["DoRA", "lora_unet_x.dora_scale"],
+  ["DoRA", "unet.x.lora_magnitude_vector.weight"],
+  ["LoHa", "lora_unet_x.hada_w1_a"],
+  ["LoKr", "lora_unet_x.lokr_w1"],
+  ["OFT", "lora_unet_x.oft_blocks"],
+  ["BOFT", "lora_unet_x.boft_R"],
+  ["GLoRA", "lora_unet_x.a1.weight"],
+  ["IA3", "lora_unet_x.on_input"],
+  ["LoCon with a third, middle tensor", "lora_unet_x.lora_mid.weight"],
+  ["LoRA with biases", "transformer.x.lora_B.bias"],
+  ["FLUX control LoRA", "double_blocks.0.img_attn.norm.query_norm.scale"],
+];
+
+for (const [kind, key] of UNBUILT) {
+  Deno.test(`readLora() refuses ${kind} by name, as in ${key}`, async () => {
+    await assert.rejects(
+      read({ "lora_unet_x.lora_down.weight": down, "lora_unet_x.lora_up.weight": up, [key]: zeros(4) }),
+      {
+        message: `Cannot load lora.safetensors: expected a LoRA, got ${kind} ("${key}"), which is not built`,
+      },
+    );
+  });
+}
+
+Deno.test("readLora() refuses DoRA that only the header tells", async () => {
+  const metadata = { lora_adapter_metadata: '{"unet.use_dora": true}' };
+  await assert.rejects(read({ "unet.x.lora_A.weight": down, "unet.x.lora_B.weight": up }, metadata), {
+    message:
+      "Cannot load lora.safetensors: expected a LoRA, got DoRA (use_dora in its header), which is not built",
+  });
+});
+
+const DAMAGED: [what: string, tensors: Record<string, HostArray>, message: RegExp][] = [
+  [
+    "a down without an up",
+    { "lora_unet_x.lora_down.weight": down },
+    /expected both halves of "lora_unet_x", got "lora_unet_x\.lora_down\.weight" without its up; the file is incomplete/,
+  ],
+  ["an up without a down", { "unet.x.lora_B.weight": up }, /got "unet\.x\.lora_B\.weight" without its down/],
+  [
+    "halves of two ranks",
+    { "x.lora_A.weight": down, "x.lora_B.weight": zeros(5, 3) },
+    /expected "x\.lora_A\.weight" \[rank, K\] and its up \[N, rank\] of one rank, got \[4, 6\] and \[5, 3\]/,
+  ],
+  [
+    "halves of one axis",
+    { "x.lora_A.weight": zeros(4), "x.lora_B.weight": up },
+    /of one rank, got \[4\] and \[5, 4\]/,
+  ],
+  [
+    "an up with a kernel",
+    { "x.lora_A.weight": zeros(4, 6, 3, 3), "x.lora_B.weight": zeros(5, 4, 3, 3) },
+    /got \[4, 6, 3, 3\] and \[5, 4, 3, 3\]/,
+  ],
+  [
+    "a rank of none",
+    { "x.lora_A.weight": zeros(0, 6), "x.lora_B.weight": zeros(5, 0) },
+    /got \[0, 6\] and \[5, 0\]/,
+  ],
+  [
+    "an alpha that is no number",
+    { "x.lora_A.weight": down, "x.lora_B.weight": up, "x.alpha": scalar(NaN) },
+    /expected a finite "x\.alpha", got NaN; the file is damaged/,
+  ],
+  [
+    "an alpha of several numbers",
+    { "x.lora_A.weight": down, "x.lora_B.weight": up, "x.alpha": zeros(2) },
+    /expected one number in "x\.alpha", got F32 \[2\]; the file is damaged/,
+  ],
+];
+
+for (const [what, tensors, message] of DAMAGED) {
+  Deno.test(`readLora() refuses ${what} in one line`, async () => {
+    await assert.rejects(read(tensors), (error: Error) => {
+      assert.match(error.message, message);
+      assert.match(error.message, /^Cannot load lora\.safetensors: [^\n]+$/);
+      return true;
+    });
+  });
+}
+
+Deno.test("readLora() refuses a header that notes no numbers", async () => {
+  const metadata = { lora_adapter_metadata: '{"unet.lora_alpha": "much"}' };
+  await assert.rejects(
+    read({ "unet.x.lora_A.weight": down, "unet.x.lora_B.weight": up }, metadata),
+    /^TypeError: Cannot load the lora_adapter_metadata of lora\.safetensors: expected lora_alpha to be a number/,
+  );
+});
+
+Deno.test("readLora() refuses the malformed set's orphan", async () => {
+  using checkpoint = await openCheckpoint(badFile("lora_orphan_up.safetensors"));
+  await assert.rejects(readLora(checkpoint, "orphan"), /^Error: Cannot load orphan: expected both halves/);
+});
+
+Deno.test("readLora() names what is of no pair", async () => {
+  const file = await read({
+    "lora_unet_x.lora_down.weight": down,
+    "lora_unet_x.lora_up.weight": up,
+    "lora_unet_norm.diff": zeros(3),
+    "lora_unet_lost.alpha": scalar(1),
+  });
+  assert.deepEqual(file.others, ["lora_unet_norm.diff", "lora_unet_lost.alpha"]);
+});

@@ -1,0 +1,250 @@
+import assert from "node:assert/strict";
+import {
+  families,
+  type FamilyName,
+  familyOf,
+  knownOther,
+  pipelineOf,
+} from "../../../src/io/single_file/families.ts";
+import { findParts } from "../../../src/io/single_file/parts.ts";
+import {
+  clipShapes,
+  fluxShapes,
+  infosOf,
+  openClipShapes,
+  prefixed,
+  type Shapes,
+  t5Shapes,
+  unetShapes,
+  vaeShapes,
+} from "../../support/real_headers.ts";
+
+const unet = (shape: Omit<Parameters<typeof unetShapes>[0], "middle">, middle = 1) =>
+  prefixed("model.diffusion_model.", unetShapes({ ...shape, middle }));
+const vae = prefixed("first_stage_model.", vaeShapes(4));
+const wide = [320, 640, 1280, 1280];
+
+const sd1 = { channels: wide, depths: [1, 1, 1, 0], cross: 768, linear: false };
+const sd2 = { ...sd1, cross: 1024, linear: true };
+const xl = { channels: [320, 640, 1280], depths: [0, 2, 10], cross: 2048, linear: true, label: 2816 };
+const refiner = {
+  channels: [384, 768, 1536, 1536],
+  depths: [0, 4, 4, 0],
+  cross: 1280,
+  linear: true,
+  label: 2560,
+};
+
+const clip = prefixed("cond_stage_model.transformer.", clipShapes());
+const vitH = prefixed("cond_stage_model.model.", openClipShapes(1024, 24));
+const xlTexts = {
+  ...prefixed("conditioner.embedders.0.transformer.", clipShapes()),
+  ...prefixed("conditioner.embedders.1.model.", openClipShapes(1280, 32)),
+};
+const refinerText = prefixed("conditioner.embedders.0.model.", openClipShapes(1280, 32));
+const comfyFlux = {
+  ...prefixed("model.diffusion_model.", fluxShapes({ guidance: true })),
+  ...prefixed("vae.", vaeShapes(16)),
+  ...prefixed("text_encoders.clip_l.transformer.", clipShapes()),
+  ...prefixed("text_encoders.t5xxl.transformer.", t5Shapes()),
+};
+
+const files: [string, Shapes, FamilyName, string, string[]][] = [
+  ["SD 1", { ...unet(sd1), ...vae, ...clip }, "sd1", "StableDiffusionPipeline", [
+    "unet",
+    "vae",
+    "text_encoder",
+  ]],
+  [
+    "SD 1 for inpainting",
+    { ...unet({ ...sd1, inputs: 9 }), ...clip },
+    "sd1",
+    "StableDiffusionInpaintPipeline",
+    [
+      "unet",
+      "text_encoder",
+    ],
+  ],
+  ["InstructPix2Pix", unet({ ...sd1, inputs: 8 }), "sd1", "StableDiffusionInstructPix2PixPipeline", ["unet"]],
+  ["SD 2", { ...unet(sd2), ...vae, ...vitH }, "sd2", "StableDiffusionPipeline", [
+    "unet",
+    "vae",
+    "text_encoder",
+  ]],
+  ["the UNet of SD 2", unet(sd2), "sd2", "StableDiffusionPipeline", ["unet"]],
+  ["SDXL", { ...unet(xl, 10), ...vae, ...xlTexts }, "sdxl", "StableDiffusionXLPipeline", [
+    ...["unet", "vae", "text_encoder", "text_encoder_2"],
+  ]],
+  [
+    "the UNet of SDXL without prefix",
+    unetShapes({ ...xl, middle: 10 }),
+    "sdxl",
+    "StableDiffusionXLPipeline",
+    [
+      "unet",
+    ],
+  ],
+  ["SDXL for inpainting", unet({ ...xl, inputs: 9 }, 10), "sdxl", "StableDiffusionXLInpaintPipeline", [
+    "unet",
+  ]],
+  [
+    "SDXL's refiner",
+    { ...unet(refiner, 4), ...vae, ...refinerText },
+    "sdxlRefiner",
+    "StableDiffusionXLImg2ImgPipeline",
+    [
+      ...["unet", "vae", "text_encoder_2"],
+    ],
+  ],
+  ["FLUX.1-dev", fluxShapes({ guidance: true }), "fluxDev", "FluxPipeline", ["transformer"]],
+  ["FLUX.1-schnell", fluxShapes({ guidance: false }), "fluxSchnell", "FluxPipeline", ["transformer"]],
+  ["FLUX.1-Fill", fluxShapes({ guidance: true, inputs: 384 }), "fluxDev", "FluxFillPipeline", [
+    "transformer",
+  ]],
+  ["ComfyUI's FLUX with all parts", comfyFlux, "fluxDev", "FluxPipeline", [
+    ...["transformer", "vae", "text_encoder", "text_encoder_2"],
+  ]],
+];
+
+for (const [what, shapes, family, pipeline, folders] of files) {
+  Deno.test(`a file of ${what} is told by its keys`, () => {
+    const infos = infosOf(shapes);
+    const parts = findParts(infos);
+    assert.deepEqual([...parts.keys()].sort(), folders.toSorted());
+    assert.equal(familyOf(infos, parts), family);
+    const denoiser = parts.get("unet") ?? parts.get("transformer")!;
+    assert.equal(pipelineOf(family, denoiser.config(infos).in_channels), pipeline);
+    for (const [folder, { className }] of parts) {
+      assert.equal(className, (families[family].models as Record<string, string>)[folder]);
+    }
+  });
+}
+
+/** The keys of config.json that shapes tell, of the repositories that diffusers takes configs from. */
+const configs: [string, Shapes, string, Record<string, unknown>][] = [
+  ["the UNet of SD 1", unet(sd1), "unet", {
+    in_channels: 4,
+    out_channels: 4,
+    block_out_channels: wide,
+    layers_per_block: 2,
+    cross_attention_dim: 768,
+    attention_head_dim: 8,
+    transformer_layers_per_block: 1,
+    use_linear_projection: false,
+    down_block_types: [...Array(3).fill("CrossAttnDownBlock2D"), "DownBlock2D"],
+    up_block_types: ["UpBlock2D", ...Array(3).fill("CrossAttnUpBlock2D")],
+  }],
+  ["the UNet of SD 2", unet(sd2), "unet", {
+    attention_head_dim: [5, 10, 20, 20],
+    cross_attention_dim: 1024,
+    use_linear_projection: true,
+  }],
+  ["the UNet of SDXL", unet(xl, 10), "unet", {
+    attention_head_dim: [5, 10, 20],
+    block_out_channels: [320, 640, 1280],
+    transformer_layers_per_block: [1, 2, 10],
+    down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+    up_block_types: ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    addition_embed_type: "text_time",
+    addition_time_embed_dim: 256,
+    projection_class_embeddings_input_dim: 2816,
+  }],
+  ["the UNet of SDXL's refiner", unet(refiner, 4), "unet", {
+    attention_head_dim: [6, 12, 24, 24],
+    transformer_layers_per_block: [1, 4, 4, 4],
+    down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+    up_block_types: ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    projection_class_embeddings_input_dim: 2560,
+  }],
+  ["the VAE of SD", vae, "vae", {
+    block_out_channels: [128, 256, 512, 512],
+    latent_channels: 4,
+    layers_per_block: 2,
+    use_quant_conv: true,
+    use_post_quant_conv: true,
+  }],
+  ["the VAE of FLUX", vaeShapes(16), "vae", {
+    latent_channels: 16,
+    use_quant_conv: false,
+    use_post_quant_conv: false,
+  }],
+  ["CLIP-L", clip, "text_encoder", {
+    vocab_size: 49408,
+    hidden_size: 768,
+    intermediate_size: 3072,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    max_position_embeddings: 77,
+    hidden_act: "quick_gelu",
+    projection_dim: 768,
+    eos_token_id: 2,
+  }],
+  ["SD 2's OpenCLIP", vitH, "text_encoder", {
+    hidden_size: 1024,
+    num_hidden_layers: 23,
+    num_attention_heads: 16,
+    hidden_act: "gelu",
+  }],
+  ["SDXL's OpenCLIP", xlTexts, "text_encoder_2", {
+    hidden_size: 1280,
+    intermediate_size: 5120,
+    num_hidden_layers: 32,
+    num_attention_heads: 20,
+    projection_dim: 1280,
+    hidden_act: "gelu",
+  }],
+  ["FLUX.1-dev's transformer", fluxShapes({ guidance: true }), "transformer", {
+    patch_size: 1,
+    in_channels: 64,
+    out_channels: null,
+    num_layers: 19,
+    num_single_layers: 38,
+    attention_head_dim: 128,
+    num_attention_heads: 24,
+    joint_attention_dim: 4096,
+    pooled_projection_dim: 768,
+    guidance_embeds: true,
+    axes_dims_rope: [16, 56, 56],
+  }],
+  ["FLUX.1-Fill's transformer", fluxShapes({ guidance: true, inputs: 384 }), "transformer", {
+    in_channels: 384,
+    out_channels: 64,
+  }],
+  ["T5-XXL", t5Shapes(), "text_encoder_2", {
+    vocab_size: 32128,
+    d_model: 4096,
+    d_kv: 64,
+    d_ff: 10240,
+    num_layers: 24,
+    num_heads: 64,
+    feed_forward_proj: "gated-gelu",
+    relative_attention_num_buckets: 32,
+  }],
+];
+
+for (const [what, shapes, folder, config] of configs) {
+  Deno.test(`the config of ${what} is read off its shapes`, () => {
+    const infos = infosOf(shapes);
+    const found = findParts(infos).get(folder)!.config(infos);
+    assert.deepEqual(Object.fromEntries(Object.keys(config).map((key) => [key, found[key]])), config);
+  });
+}
+
+for (
+  const [key, name] of [
+    ["model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"],
+    ["distilled_guidance_layer.in_proj.bias", "Chroma"],
+    ["model.diffusion_model.single_stream_modulation.lin.weight", "FLUX.2"],
+    ["edm_mean", "Playground v2.5"],
+    ["control_model.time_embed.0.weight", "a ControlNet"],
+    ["model.diffusion_model.label_emb.weight", "the Stable Diffusion x4 upscaler"],
+  ]
+) {
+  Deno.test(`${name} is known and not taken for another model`, () => {
+    assert.equal(knownOther(infosOf({ [key]: [1] })), name);
+  });
+}
+
+Deno.test("no family that is read is taken for a model that is not", () => {
+  for (const [what, shapes] of files) assert.equal(knownOther(infosOf(shapes)), undefined, what);
+});

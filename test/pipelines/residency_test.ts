@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { memoryOf } from "../../src/gpu/memory.ts";
+import { type Device, manualSeed, openDevice, OutOfMemoryError } from "../../src/mod.ts";
+import { StableDiffusionImg2ImgPipeline, StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
+import { bringIn, memoryBudget, modelsOf } from "../../src/pipelines/residency.ts";
+
+const folder = `${import.meta.dirname}/../../models/emoji-diffusion`;
+const small = {
+  prompt: "a nice flower",
+  height: 32,
+  width: 32,
+  numInferenceSteps: 2,
+  progress: false,
+} as const;
+
+let device: Device;
+Deno.test.beforeAll(async () => {
+  device = await openDevice();
+});
+Deno.test.afterAll(() => device[Symbol.dispose]());
+
+Deno.test("a pipeline opens without weights, brings each model when it works, and keeps all where nothing is short", async () => {
+  using pipeline = await open();
+  assert.deepEqual(loaded(pipeline), []);
+  await pipeline.run(small);
+  assert.deepEqual(loaded(pipeline), ["textEncoder", "unet", "vae"]);
+});
+
+Deno.test("where memory is short, the text encoder leaves before the UNet comes, and the picture is the same", async () => {
+  using pipeline = await open();
+  const { textEncoder, unet, vae } = pipeline.parts;
+  const want = await (await pipeline.run({ ...small, generator: manualSeed(0) })).images.data();
+  for (const model of [textEncoder, unet, vae]) model.unload();
+
+  pipeline.parts.memory = 1;
+  const seen: string[][] = [];
+  const load = unet.load.bind(unet);
+  unet.load = (options) => (seen.push(loaded(pipeline)), load(options));
+  const onStep = () => seen.push(loaded(pipeline));
+  const { images } = await pipeline.run({ ...small, generator: manualSeed(0), numInferenceSteps: 2, onStep });
+  assert.deepEqual(seen, [[], ["unet"], ["unet"], ["unet"]]); // PNDM takes one step more
+  assert.deepEqual(loaded(pipeline), ["vae"]);
+  assert.deepEqual(await images.data(), want);
+
+  const again = await new StableDiffusionImg2ImgPipeline(pipeline.parts).run({ ...small, image: images });
+  assert.ok((await again.images.data()).every(Number.isFinite));
+});
+
+Deno.test("bringIn() lets only so many models go as there is need for", async () => {
+  using pipeline = await open();
+  const { parts } = pipeline;
+  const sizes = modelsOf(parts).map((model) => model.bytes + model.workspace);
+  await bringIn(parts, [parts.textEncoder, parts.vae]);
+  parts.memory = sizes.reduce((a, b) => a + b) - 1;
+  await bringIn(parts, [parts.unet]);
+  assert.equal(loaded(pipeline).length, 2);
+  await bringIn(parts, [parts.unet]);
+  assert.equal(loaded(pipeline).length, 2);
+  parts.memory += 1;
+  await bringIn(parts, [parts.vae, parts.textEncoder]);
+  assert.equal(loaded(pipeline).length, 3);
+});
+
+Deno.test("a model that is brought in leaves the memory of the GPU again", async () => {
+  using pipeline = await open();
+  const { parts } = pipeline;
+  const before = device.buffers.usage().bytes;
+  await bringIn(parts, [parts.unet]);
+  assert.ok(device.buffers.usage().bytes - before >= parts.unet.bytes);
+  parts.memory = 1;
+  await bringIn(parts, [parts.textEncoder]);
+  assert.ok(device.buffers.usage().bytes - before < parts.textEncoder.bytes + 1_000_000);
+});
+
+Deno.test("where the GPU turns out to be full, the other models leave and it is tried again, once", async () => {
+  using pipeline = await open();
+  const { parts } = pipeline;
+  parts.memory = undefined;
+  await bringIn(parts, [parts.textEncoder, parts.vae]);
+  const load = parts.unet.load.bind(parts.unet);
+  let tries = 0;
+  parts.unet.load = async (options) => {
+    if (tries++ === 0) throw new OutOfMemoryError("full");
+    await load(options);
+  };
+  await bringIn(parts, [parts.unet]);
+  assert.deepEqual(loaded(pipeline), ["unet"]);
+  parts.unet.unload();
+  tries = -1;
+  parts.unet.load = () => (tries++, Promise.reject(new OutOfMemoryError("still full")));
+  await assert.rejects(bringIn(parts, [parts.unet]), { message: "still full" });
+  assert.equal(tries, 1);
+});
+
+Deno.test("a budget is a number above 0, and by default what is known of the adapter", async () => {
+  await assert.rejects(memoryBudget({ memory: 0 }), {
+    message: "Cannot work in 0 bytes of GPU memory: expected a number above 0",
+  });
+  assert.equal(await memoryBudget({ memory: 5 }), 5);
+  const known = await memoryOf(device);
+  assert.equal(await memoryBudget({}), known && Math.floor(known * 0.9));
+});
+
+function open(): Promise<StableDiffusionPipeline> {
+  return StableDiffusionPipeline.fromPretrained(folder, { dtype: "f32" });
+}
+
+function loaded({ parts }: StableDiffusionPipeline): string[] {
+  const { textEncoder, unet, vae } = parts;
+  return Object.entries({ textEncoder, unet, vae }).flatMap(([name, model]) => model.loaded ? [name] : []);
+}

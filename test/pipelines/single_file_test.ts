@@ -1,0 +1,306 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { manualSeed, openDevice, randn, type Tensor } from "../../src/mod.ts";
+import { FLOAT8 } from "../../src/io/float8.ts";
+import {
+  AutoencoderKL,
+  FluxTransformer2DModel,
+  T5EncoderModel,
+  UNet2DConditionModel,
+} from "../../src/models/mod.ts";
+import { DiffusionPipeline, FluxPipeline, StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
+import { TestFolder } from "../io/files.ts";
+import { difference } from "../support/arrays.ts";
+import { behind, toBflFlux, toLdmUnet, toLdmVae } from "../support/authors_layout.ts";
+import { fixture } from "../support/fixtures.ts";
+import { ggufFile, quantizeQ8 } from "../support/gguf.ts";
+import { type RawTensor, readRaw, safetensorsOf } from "../support/raw_tensors.ts";
+
+type Raws = Map<string, RawTensor>;
+
+const emoji = join(import.meta.dirname!, "../../models/emoji-diffusion");
+const flux = fixture("flux/pipeline");
+const UNET = "diffusion_pytorch_model.safetensors";
+const flower = {
+  prompt: "a nice flower",
+  height: 32,
+  width: 32,
+  numInferenceSteps: 2,
+  progress: false,
+} as const;
+const petals = { ...flower, height: 64, width: 48, maxSequenceLength: 16 } as const;
+
+let device: Disposable;
+let folder: TestFolder;
+Deno.test.beforeAll(async () => {
+  device = await openDevice();
+  folder = new TestFolder();
+});
+Deno.test.afterAll(() => {
+  folder[Symbol.dispose]();
+  device[Symbol.dispose]();
+});
+
+Deno.test("a single file in CompVis's layout draws bit for bit what its folder draws", async () => {
+  const path = folder.write(
+    "sd.safetensors",
+    safetensorsOf(
+      new Map([
+        ...toLdmUnet(await readRaw(`${emoji}/unet/${UNET}`), 1),
+        ...toLdmVae(await readRaw(`${emoji}/vae/${UNET}`), 3),
+        ...behind(await readRaw(`${emoji}/text_encoder/model.safetensors`), "cond_stage_model.transformer."),
+      ]),
+    ),
+  );
+  const [want, got] = [
+    await drawn(await StableDiffusionPipeline.fromPretrained(emoji, { dtype: "f32" })),
+    await drawn(
+      await DiffusionPipeline.fromPretrained(path, {
+        dtype: "f32",
+        config: emoji,
+      }) as StableDiffusionPipeline,
+    ),
+  ];
+  assert.deepEqual(got, want);
+
+  async function drawn(pipeline: StableDiffusionPipeline): Promise<unknown> {
+    using drawing = pipeline;
+    assert.ok(drawing instanceof StableDiffusionPipeline);
+    return await (await drawing.run({ ...flower, generator: manualSeed(0) })).images.data();
+  }
+});
+
+Deno.test("a single file of ComfyUI with all parts of FLUX draws bit for bit what its folder draws", async () => {
+  const path = folder.write(
+    "flux.safetensors",
+    safetensorsOf(
+      new Map([
+        ...toBflFlux(await readTransformer(), "model.diffusion_model."),
+        ...toLdmVae(await readRaw(`${flux}/vae/${UNET}`), 4, "vae."),
+        ...behind(
+          await readRaw(`${flux}/text_encoder/model.safetensors`),
+          "text_encoders.clip_l.transformer.",
+        ),
+        ...behind(
+          await readRaw(`${flux}/text_encoder_2/model.safetensors.index.json`),
+          "text_encoders.t5xxl.transformer.",
+        ),
+      ]),
+    ),
+  );
+  const want = await drawnFlux(await FluxPipeline.fromPretrained(flux, { dtype: "f32" }));
+  const got = await drawnFlux(await FluxPipeline.fromSingleFile(path, { dtype: "f32", config: flux }));
+  assert.deepEqual(got, want);
+});
+
+Deno.test("a GGUF transformer in Q8_0 draws nearly what f32 draws, its other parts from base", async () => {
+  const path = folder.write("flux-Q8_0.gguf", quantized(toBflFlux(await readTransformer())));
+  const notices: string[] = [];
+  const options = {
+    dtype: "f32",
+    config: flux,
+    base: flux,
+    onNotice: (line: string) => notices.push(line),
+  } as const;
+  const want = await drawnFlux(await FluxPipeline.fromPretrained(flux, { dtype: "f32" }));
+  const got = await drawnFlux(await FluxPipeline.fromSingleFile(path, options));
+  const missing = ["text_encoder", "text_encoder_2", "vae"];
+  assert.deepEqual(
+    notices,
+    missing.map((part) =>
+      `${path} has no ${part}: taking it from ${flux}; the option base names another place`
+    ),
+  );
+  const psnr = 10 * Math.log10(1 / mean(got.map((x, i) => (x - want[i]) ** 2)));
+  assert.ok(psnr > 35, `PSNR ${psnr} dB`);
+  assert.ok(psnr < 90, `PSNR ${psnr} dB: nothing was quantized`);
+});
+
+Deno.test("a transformer in bf16 under BFL's names gives what it gives under diffusers'", async () => {
+  const weights = fixture(`flux/transformer_bf16/${UNET}`);
+  const path = folder.write("flux1-dev.safetensors", safetensorsOf(toBflFlux(await readRaw(weights))));
+  const config = fixture("flux/transformer_bf16");
+  using single = await FluxTransformer2DModel.fromSingleFile(path, { dtype: "f32", config });
+  using plain = await FluxTransformer2DModel.fromSingleFile(weights, { dtype: "f32" }); // config.json lies beside it
+  assert.deepEqual(await transformed(single), await transformed(plain));
+});
+
+Deno.test("UNet2DConditionModel and AutoencoderKL are loaded alone from the file that holds them", async () => {
+  const path = folder.write(
+    "parts.safetensors",
+    safetensorsOf(
+      new Map([
+        ...toLdmUnet(await readRaw(`${emoji}/unet/${UNET}`), 1),
+        ...toLdmVae(await readRaw(`${emoji}/vae/${UNET}`), 3),
+      ]),
+    ),
+  );
+  const options = { dtype: "f32", config: emoji } as const;
+  using unet = await UNet2DConditionModel.fromSingleFile(path, options);
+  using vae = await AutoencoderKL.fromSingleFile(path, options);
+  using wantUnet = await UNet2DConditionModel.fromPretrained(emoji, { dtype: "f32", subfolder: "unet" });
+  using wantVae = await AutoencoderKL.fromPretrained(emoji, { dtype: "f32", subfolder: "vae" });
+  const latents = randn([1, 4, 8, 8], { generator: manualSeed(0) });
+  const text = randn([1, 5, unet.config.cross_attention_dim], { generator: manualSeed(1) });
+  await assertEqual(unet.forward(latents, 7, text).sample, wantUnet.forward(latents, 7, text).sample);
+  await assertEqual(vae.decode(latents).sample, wantVae.decode(latents).sample);
+});
+
+Deno.test("a GGUF UNet gives nearly what the UNet gives", async () => {
+  const tensors = toLdmUnet(await readRaw(`${emoji}/unet/${UNET}`), 1, "");
+  const path = folder.write("unet-Q8_0.gguf", quantized(tensors));
+  const latents = randn([1, 4, 8, 8], { generator: manualSeed(0) });
+  using got = await UNet2DConditionModel.fromSingleFile(path, { dtype: "f32", config: emoji });
+  using want = await UNet2DConditionModel.fromPretrained(emoji, { dtype: "f32", subfolder: "unet" });
+  const text = randn([1, 5, want.config.cross_attention_dim], { generator: manualSeed(1) });
+  const run = async (unet: UNet2DConditionModel) => await unet.forward(latents, 7, text).sample.data();
+  const { rel } = difference(await run(got) as Float32Array, await run(want) as Float32Array);
+  assert.ok(rel < 0.02 && rel > 1e-5, `${rel}`);
+});
+
+Deno.test("a transformer in scaled fp8 gives what its numbers give in f32", async () => {
+  const [fp8, plain] = [new Map(), new Map()] as [Raws, Raws];
+  for (const [name, tensor] of toBflFlux(await readTransformer())) {
+    if (tensor.shape.length !== 2 || !name.endsWith(".weight")) {
+      fp8.set(name, tensor);
+      plain.set(name, tensor);
+      continue;
+    }
+    const [codes, scale, values] = toFloat8(new Float32Array(tensor.bytes.slice().buffer));
+    fp8.set(name, { dtype: "F8_E4M3", shape: tensor.shape, bytes: codes });
+    fp8.set(name.replace(/weight$/, "scale_weight"), { dtype: "F32", shape: [], bytes: scale });
+    plain.set(name, { dtype: "F32", shape: tensor.shape, bytes: new Uint8Array(values.buffer) });
+  }
+  fp8.set("scaled_fp8", { dtype: "F8_E4M3", shape: [2], bytes: new Uint8Array(2) });
+  const options = { dtype: "f32", config: flux } as const;
+  const load = (name: string, tensors: Raws) =>
+    FluxTransformer2DModel.fromSingleFile(folder.write(name, safetensorsOf(tensors)), options);
+  using got = await load("fp8.safetensors", fp8);
+  using want = await load("f32.safetensors", plain);
+  assert.deepEqual(await transformed(got), await transformed(want));
+});
+
+Deno.test("T5 under llama.cpp's names gives what it gives under transformers'", async () => {
+  const t5 = await readRaw(`${flux}/text_encoder_2/model.safetensors.index.json`);
+  const path = folder.write(
+    "t5.gguf",
+    ggufFile({
+      tensors: [...toLlama(t5)].map(([name, tensor]) => ({
+        name,
+        type: 0,
+        shape: tensor.shape,
+        data: tensor.bytes,
+      })),
+    }),
+  );
+  using got = await T5EncoderModel.fromSingleFile(path, { dtype: "f32" });
+  using want = await T5EncoderModel.fromPretrained(flux, { dtype: "f32", subfolder: "text_encoder_2" });
+  const ids = [[5, 6, 7, 1]];
+  await assertEqual(got.forward(ids).lastHiddenState, want.forward(ids).lastHiddenState);
+});
+
+Deno.test("fromSingleFile() refuses what is no single file, and a file that lacks the model", async () => {
+  await assert.rejects(StableDiffusionPipeline.fromSingleFile(emoji), {
+    message:
+      `Cannot load ${emoji} as a single file: expected a name that ends in .safetensors, .gguf or .ckpt; ` +
+      "fromPretrained reads folders and repositories",
+  });
+  const vae = folder.write(
+    "vae.safetensors",
+    safetensorsOf(toLdmVae(await readRaw(`${emoji}/vae/${UNET}`), 3, "")),
+  );
+  await assert.rejects(UNet2DConditionModel.fromSingleFile(vae), {
+    message: `Cannot load unet from ${vae}: expected its keys, got those of AutoencoderKL`,
+  });
+  await assert.rejects(DiffusionPipeline.fromSingleFile(vae), {
+    message: `Cannot load a pipeline from ${vae}: expected the UNet of Stable Diffusion 1, 2 or XL, or the ` +
+      "transformer of FLUX.1, got AutoencoderKL",
+  });
+});
+
+async function drawnFlux(pipeline: FluxPipeline): Promise<Float32Array> {
+  using drawing = pipeline;
+  const { images } = await drawing.run({ ...petals, generator: manualSeed(0) });
+  return await images.data() as Float32Array;
+}
+
+/** What a transformer makes of noise. */
+async function transformed(model: FluxTransformer2DModel): Promise<unknown> {
+  const { in_channels, joint_attention_dim, pooled_projection_dim } = model.config;
+  const { sample } = model.forward(randn([1, 4, in_channels], { generator: manualSeed(0) }), {
+    encoderHiddenStates: randn([1, 3, joint_attention_dim], { generator: manualSeed(1) }),
+    pooledProjections: randn([1, pooled_projection_dim], { generator: manualSeed(2) }),
+    timestep: [0.5],
+    guidance: [3.5],
+    imgIds: [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]],
+    txtIds: [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
+  });
+  return await sample.data();
+}
+
+/** The nearest codes of E4M3 with one scale for all, the scale, and the numbers that they stand for. */
+function toFloat8(values: Float32Array): [Uint8Array, Uint8Array, Float32Array] {
+  const numbers = [...FLOAT8.F8_E4M3].map((number, code) => ({ number, code })).filter(({ number }) =>
+    number === number
+  );
+  const scale = new Float32Array([values.reduce((most, x) => Math.max(most, Math.abs(x)), 0) / 448]);
+  const codes = Uint8Array.from(values, (value) => {
+    const x = value / scale[0];
+    return numbers.reduce((a, b) => Math.abs(b.number - x) < Math.abs(a.number - x) ? b : a).code;
+  });
+  const decoded = Float32Array.from(codes, (code) => FLOAT8.F8_E4M3[code] * scale[0]);
+  return [codes, new Uint8Array(scale.buffer), decoded];
+}
+
+/** T5's encoder under the names that llama.cpp gives it in GGUF files. */
+function toLlama(tensors: Raws): Raws {
+  const layers: Record<string, string> = {
+    "layer.0.layer_norm": "attn_norm",
+    "layer.0.SelfAttention.relative_attention_bias": "attn_rel_b",
+    "layer.1.layer_norm": "ffn_norm",
+    "layer.1.DenseReluDense.wi_0": "ffn_gate",
+    "layer.1.DenseReluDense.wi_1": "ffn_up",
+    "layer.1.DenseReluDense.wo": "ffn_down",
+  };
+  return new Map(
+    [...tensors].filter(([key]) => !key.includes("embed_tokens")).map(([key, tensor]) => [
+      key.replace(/^shared\./, "token_embd.")
+        .replace(/^encoder\.final_layer_norm\./, "enc.output_norm.")
+        .replace(
+          /^encoder\.block\.(\d+)\.(.+)\.weight$/,
+          (_, block, layer) =>
+            `enc.blk.${block}.${layers[layer] ?? layer.replace("layer.0.SelfAttention.", "attn_")}.weight`,
+        ),
+      tensor,
+    ]),
+  );
+}
+
+function readTransformer(): Promise<Raws> {
+  return readRaw(`${flux}/transformer/${UNET}.index.json`);
+}
+
+/** A GGUF file as people share them: matrices of whole blocks in Q8_0, all else in F32 or F16. */
+function quantized(tensors: Raws): Uint8Array {
+  return ggufFile({
+    tensors: [...tensors].map(([name, { dtype, shape, bytes }]) => {
+      const { buffer } = bytes.slice();
+      const packs = shape.length === 2 && shape[1] % 32 === 0;
+      const values = Float32Array.from(dtype === "F16" ? new Float16Array(buffer) : new Float32Array(buffer));
+      return {
+        name,
+        shape,
+        type: packs ? 8 : Number(dtype === "F16"),
+        data: packs ? quantizeQ8(values) : bytes,
+      };
+    }),
+  });
+}
+
+async function assertEqual(got: Tensor, want: Tensor): Promise<void> {
+  assert.deepEqual(await got.data(), await want.data());
+}
+
+function mean(values: Float32Array): number {
+  return values.reduce((sum, x) => sum + x, 0) / values.length;
+}

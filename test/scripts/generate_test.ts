@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { readPng, writePng } from "../../src/io/png.ts";
+import { inFolder, runScript } from "../support/script.ts";
+
+const root = join(import.meta.dirname!, "../..");
+const fixtures = join(root, "test/fixtures");
+const models = {
+  "the embedded model": join(root, "models/emoji-diffusion"),
+  "an XL model": join(fixtures, "stable_diffusion_xl/pipeline"),
+  "FLUX": join(fixtures, "flux/pipeline"),
+};
+
+Deno.test("generate.ts --preview FILE keeps the last preview in a file beside the picture", () =>
+  inFolder(async (folder) => {
+    const { code, stderr } = await runScript(
+      folder,
+      "generate.ts",
+      "--steps",
+      "4",
+      "--preview",
+      "2,small.png",
+    );
+    assert.equal(code, 0, stderr);
+    const { width, height, data } = await readPng(join(folder, "small.png"));
+    assert.deepEqual([width, height], [256, 256]);
+    assert.ok(new Set(data).size > 20, "the preview is of one colour");
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), [
+      "denoise.png",
+      "small.png",
+    ]);
+  }));
+
+Deno.test("generate.ts --preview draws without one where standard output is no terminal, and says so", () =>
+  inFolder(async (folder) => {
+    const { code, stdout, stderr } = await runScript(folder, "generate.ts", "--steps", "1", "--preview");
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stderr,
+      /^No previews: this terminal is not known to show pictures; try --preview preview\.png$/m,
+    );
+    assert.ok(!stdout.includes("\x1b"));
+  }));
+
+Deno.test("generate.ts tells wrong previews in one line", () =>
+  inFolder(async (folder) => {
+    for (const wrong of ["0", "x.jpg", "5,6", "sixel,kitty"]) {
+      const { code, stderr } = await runScript(folder, "generate.ts", "--preview", wrong);
+      assert.equal(code, 1, wrong);
+      assert.match(stderr, /^Cannot take --preview [^\n]*: expected a number of steps, a file [^\n]*\n$/);
+    }
+    const { code, stderr } = await runScript(folder, "generate.ts", "--steps", "2", "--preview", "no/x.png");
+    assert.equal(code, 1);
+    assert.match(stderr, /^Cannot write no\/x\.png: no folder no; create it first$/m);
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+  }));
+
+for (const [what, model] of Object.entries(models)) {
+  Deno.test(`generate.ts changes no picture by a damaged file, with ${what}`, () =>
+    inFolder(async (folder) => {
+      const truncated = join(fixtures, "bad/png_truncated.png");
+      await refused(folder, [model, truncated], /^Cannot load .*png_truncated\.png: expected /m);
+      await refused(
+        folder,
+        [model, join(fixtures, "bad/png_bad_crc.png")],
+        /^Cannot load .*png_bad_crc\.png: exp/m,
+      );
+      await refused(
+        folder,
+        [model, join(folder, "none.png")],
+        /^Cannot load .*none\.png: no such file; check the path$/m,
+      );
+      assert.deepEqual([...Deno.readDirSync(folder)], []);
+    }));
+}
+
+Deno.test("generate.ts refuses masks of another size, damaged masks, and sizes that the model cannot draw", () =>
+  inFolder(async (folder) => {
+    const image = await flat(folder, "image.png", 32, 32);
+    const mask = await flat(folder, "mask.png", 32, 28);
+    const odd = await flat(folder, "odd.png", 30, 32);
+    for (const model of [models["the embedded model"], models["an XL model"]]) {
+      await refused(
+        folder,
+        [model, image, "--mask", mask],
+        /^Cannot inpaint: expected a mask .*, got \[1, 1, 28, 32\]$/m,
+      );
+      await refused(
+        folder,
+        [model, image, "--mask", join(fixtures, "bad/png_truncated.png")],
+        /^Cannot load .*: exp/m,
+      );
+    }
+    await refused(
+      folder,
+      [models["the embedded model"], odd],
+      /^Cannot draw with width 30: expected a multiple of 4 /m,
+    );
+    await refused(
+      folder,
+      [models["the embedded model"], image, "--strength", "2"],
+      /^Cannot slice by strength: /m,
+    );
+    await refused(folder, [models.FLUX, image, "--mask", image], /^Cannot take --mask with FLUX: /m);
+    const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    assert.deepEqual(names, ["image.png", "mask.png", "odd.png"]);
+  }));
+
+/** Runs the script on a picture; it must end with one line, and write nothing. */
+async function refused(folder: string, [model, image, ...more]: string[], line: RegExp): Promise<void> {
+  const args = ["--model", model, "--image", image, "--steps", "4", ...more];
+  const { code, stdout, stderr } = await runScript(folder, "generate.ts", "a nice flower", ...args);
+  assert.equal(code, 1, stdout);
+  assert.match(stderr, line);
+  const told = stderr.split("\n").filter((text) => /Cannot|Error|^\s+at /.test(text));
+  assert.equal(told.length, 1, stderr);
+}
+
+/** A gray picture. */
+async function flat(folder: string, name: string, width: number, height: number): Promise<string> {
+  const path = join(folder, name);
+  await writePng(path, { width, height, channels: 1, data: new Uint8Array(width * height).fill(128) });
+  return path;
+}

@@ -1,0 +1,28 @@
+import { join } from "node:path";
+import type { Outcome } from "./child.ts";
+
+const root = join(import.meta.dirname!, "../..");
+
+/** Runs a script as a user would, in a folder of its own. Lines that Dawn itself prints are left out. */
+export async function runScript(folder: string, script: string, ...args: string[]): Promise<Outcome> {
+  const command = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--config", join(root, "deno.json"), join(root, "scripts", script), ...args],
+    cwd: folder,
+    env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1" },
+    stdin: "null",
+  });
+  const { code, ...output } = await command.output();
+  const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
+  const lines = stderr.split("\n").filter((line) => !line.startsWith("Warning: maxDynamic"));
+  return { code, stdout, stderr: lines.join("\n") };
+}
+
+/** Gives a test a folder that is gone behind it. */
+export async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "denoise-scripts-" });
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
