@@ -1,7 +1,8 @@
 /**
  * Measures kernels at the sizes of Stable Diffusion 1.x and DDPM, the steps of the real DDPM and Stable Diffusion 1.5 UNets
  * and the decoder, in turns with torch on the CPU and onnxruntime's WebGPU provider where a Python has them. Compilation
- * starts from an empty driver cache. `sd` writes a file of 3.4 GB for a while, and on a CPU takes 8 GB of memory.
+ * starts from an empty driver cache. `sd`, which --quick leaves out unless it is named, writes a file of 3.4 GB for a while,
+ * and on a CPU takes 8 GB of memory.
  * Run: deno task bench [--only matmul,conv,attention,norm,flux,t5,unet,sd] [--quick] [--python PATH] [--json FILE]
  */
 import { parseArgs } from "node:util";
@@ -19,14 +20,14 @@ const names = [...GROUPS, ...Object.keys(MODELS)];
 
 const { values: options } = parseArgs({
   options: {
-    only: { type: "string", default: names.join() },
+    only: { type: "string" },
     quick: { type: "boolean", default: false },
     python: { type: "string", default: Deno.env.get("DENOISE_PYTHON") ?? "python3" },
     json: { type: "string" },
   },
 });
 const { quick, python } = options;
-const only = new Set(options.only.split(","));
+const only = new Set(options.only?.split(",") ?? names.filter((name) => !quick || name !== "sd"));
 const unknown = [...only].find((name) => !names.includes(name));
 if (unknown !== undefined) {
   console.error(`Cannot measure "${unknown}": expected some of ${names.join(", ")}`);

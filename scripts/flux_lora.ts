@@ -1,7 +1,7 @@
 /**
  * Draws a prompt with FLUX.1 (Black Forest Labs, 2024, https://arxiv.org/abs/2403.03206) in the style that a LoRA adds
  * (Hu et al. 2021, https://arxiv.org/abs/2106.09685): the notebook's three lines.
- * Run: deno run -A scripts/flux_lora.ts [repo or folder] [prompt] [seed] [--lora repo, folder or file] [--size 1024x1024]
+ * Run: deno run -A scripts/flux_lora.ts [repo or folder] [prompt] [seed] [--lora repo or file] [--size 1024x1024]
  *      deno run -A scripts/flux_lora.ts black-forest-labs/FLUX.1-dev "MJ v6, a nice flower" 0
  */
 import "./plain_errors.ts";

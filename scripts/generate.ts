@@ -10,7 +10,7 @@ import { readLora } from "./generate/lora.ts";
 import { defaults, help, readOptions, type Settings } from "./generate/options.ts";
 import { readPreview } from "./generate/preview.ts";
 import { recipeOf, replayed } from "./generate/recipe.ts";
-import { describeMemory } from "./inspect/plan.ts";
+import { planMemoryOf } from "./inspect/plan.ts";
 
 const options = readOptions(Deno.args);
 if (options.help) {
@@ -33,7 +33,7 @@ const { dtype, memory, quantize, base, config } = settings;
 if (settings.plan) {
   const [width, height] = settings.size?.split("x").map(Number) ?? [];
   const { count: batch, steps } = settings;
-  console.log(await describeMemory(model, { memory, dtype, base, config, width, height, batch, steps }));
+  console.log(await planMemoryOf(model, { memory, dtype, base, config, width, height, batch, steps }));
   Deno.exit(0);
 }
 

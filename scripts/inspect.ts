@@ -46,7 +46,14 @@ async function* describe(target: string): AsyncGenerator<string> {
     yield await describePipeline(target);
     yield await describeMemory(target, { memory });
   } else if (names.includes("config.json")) yield await describeModel(target);
+  else if (names.some((name) => name.endsWith(".gguf"))) yield describeFiles(target, names);
   else yield await describeLora(await findLora(target), model);
+}
+
+/** Files of which each is a model. */
+function describeFiles(target: string, names: readonly string[]): string {
+  const files = names.filter(isSingleFile).map((name) => `  ${target}/${name}`);
+  return [`${target}: single files; inspect or load one of`, ...files].join("\n");
 }
 
 /** The files of a folder or repository. */

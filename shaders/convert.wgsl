@@ -1,5 +1,5 @@
 // Brings a piece of a stored tensor into a model's memory as W. One invocation per element.
-// After lib/grid.wgsl and lib/stored.wgsl.
+// After lib/grid.wgsl, lib/stored.wgsl and one of lib/stored_*.wgsl.
 alias W = f32;
 
 @group(0) @binding(1) var<storage, read_write> w: array<W>;

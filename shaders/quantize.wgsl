@@ -4,7 +4,7 @@
 // 8 bits: a group's scale s is its largest magnitude, and q of -127 to 127 stands for q / 127 * s.
 // 4 bits: s is the value of largest magnitude over -8, and q of 0 to 15 stands for (q - 8) * s (as GGUF's Q4_0).
 // notes: words 1 and 2 of a tensor sum up the squares of its errors and of its values, as f32.
-// After lib/grid.wgsl and lib/stored.wgsl.
+// After lib/grid.wgsl, lib/stored.wgsl and one of lib/stored_*.wgsl.
 const BITS: u32 = 8;
 
 @group(0) @binding(1) var<storage, read_write> w: array<u32>;

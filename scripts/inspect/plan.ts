@@ -15,20 +15,23 @@ export interface PlanOptions extends DrawingSize {
   readonly dtype?: "f32" | "f16";
 }
 
-/** How much memory a pipeline takes, and what of its files it does not use, found by tracing it without its weights. */
-export async function describeMemory(
-  pathOrRepo: string,
-  { memory, ...options }: PlanOptions,
-): Promise<string> {
+/** How much memory a pipeline takes, or why that cannot be said, and what of its files it does not use. */
+export async function describeMemory(pathOrRepo: string, options: PlanOptions): Promise<string> {
   const notices: string[] = [];
-  try {
-    using device = await openDevice();
-    using stack = new DisposableStack();
-    const onNotice = (line: string) => notices.push(line);
-    const models = await openModels(pathOrRepo, { ...options, onNotice }, stack);
-    const plan = planMemory(stagesOf(models, options), await memoryBudget({ memory }));
-    return [...notices, describePlan(plan, `${pathOrRepo} on ${device.adapterName}`)].join("\n");
-  } catch (error) {
-    return [...notices, `no memory plan: ${(error as Error).message}`].join("\n");
-  }
+  const onNotice = (line: string) => notices.push(line);
+  const plan = await planMemoryOf(pathOrRepo, { ...options, onNotice })
+    .catch((error) => `no memory plan: ${(error as Error).message}`);
+  return [...notices, plan].join("\n");
+}
+
+/** How much memory a pipeline takes, found by tracing it without its weights, as a small table. */
+export async function planMemoryOf(
+  pathOrRepo: string,
+  { memory, ...options }: PlanOptions & { onNotice?: (line: string) => void },
+): Promise<string> {
+  using device = await openDevice();
+  using stack = new DisposableStack();
+  const models = await openModels(pathOrRepo, options, stack);
+  const plan = planMemory(stagesOf(models, options), await memoryBudget({ memory }));
+  return describePlan(plan, `${pathOrRepo} on ${device.adapterName}`);
 }

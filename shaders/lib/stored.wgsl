@@ -1,11 +1,12 @@
-// Reads a piece of a stored tensor: F32, F16, BF16 or one of the 8-bit types, from [O, I, T] (T taps of a convolution
-// innermost) to [O, T, I] (channels last); T = 1 keeps the order.
+// Reads a piece of a stored tensor from [O, I, T] (T taps of a convolution innermost) to [O, T, I] (channels last); T = 1
+// keeps the order. One of lib/stored_*.wgsl behind it knows the types: its bits_of(i) gives element i of the piece as the
+// bits of an f32, where NaN and infinity stay recognisable by their exponent.
 // words: the file's bytes; notes: three words a tensor, of which the first has bit 0 where a value is NaN or infinite and
 // bit 1 where one is beyond `largest`; scales: what elements are multiplied by, one for each `scaled` of them.
 struct Params {
   count: u32, // elements of this piece
   first: u32, // element of the tensor that the piece begins with; a whole row of I * T elements begins there
-  kind: u32, // 0 F32, 1 F16, 2 BF16, 3 F8_E4M3, 4 F8_E5M2
+  kind: u32, // of its type among those of the snippet
   inputs: u32, // I
   taps: u32, // T
   tensor: u32, // number of the tensor
@@ -22,6 +23,10 @@ fn byte_of(i: u32) -> u32 {
   return (words[i / 4u] >> (i % 4u * 8u)) & 0xffu;
 }
 
+fn signed_byte(i: u32) -> i32 {
+  return i32(byte_of(i) << 24u) >> 24u;
+}
+
 fn half_word(i: u32) -> u32 {
   return (words[i / 2u] >> (i % 2u * 16u)) & 0xffffu;
 }
@@ -29,27 +34,15 @@ fn half_word(i: u32) -> u32 {
 /// A number of five bits of exponent, with its sign in bit 15, as the bits of an f32.
 fn from_half(half: u32) -> u32 {
   if ((half & 0x7c00u) == 0x7c00u) { return ((half & 0x8000u) << 16u) | 0x7f800000u | ((half & 0x3ffu) << 13u); }
+  if ((half & 0x7c00u) == 0u) { // subnormal: units of 2^-24, which unpacking may take for 0
+    return ((half & 0x8000u) << 16u) | bitcast<u32>(f32(half & 0x3ffu) * 5.9604644775390625e-8);
+  }
   return bitcast<u32>(unpack2x16float(half).x);
 }
 
-/// A number of four bits of exponent and three of mantissa, biased by 7: no infinity, one NaN of each sign.
-fn from_e4m3(code: u32) -> u32 {
-  let sign = (code & 0x80u) << 24u;
-  let rest = code & 0x7fu;
-  if (rest == 0x7fu) { return sign | 0x7fc00000u; }
-  if (rest < 8u) { return sign | bitcast<u32>(f32(rest) * 0.001953125); } // subnormal: units of 2^-9
-  return sign | ((rest << 20u) + (120u << 23u));
-}
-
-/// Element i of the piece as the bits of an f32; NaN and infinity stay recognisable by their exponent.
-fn bits_of(i: u32) -> u32 {
-  switch (params.kind) {
-    case 0u: { return words[i]; }
-    case 2u: { return half_word(i) << 16u; }
-    case 3u: { return from_e4m3(byte_of(i)); }
-    case 4u: { return from_half(byte_of(i) << 8u); }
-    default: { return from_half(half_word(i)); }
-  }
+/// The f16 that begins with a byte, anywhere.
+fn half_at(at: u32) -> f32 {
+  return bitcast<f32>(from_half(byte_of(at) | (byte_of(at + 1u) << 8u)));
 }
 
 /// Element `place` of the piece in the order of memory.

@@ -5,7 +5,7 @@ import { type Call, Output } from "./call.ts";
 import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
 import { fuse } from "./fuse.ts";
 import { exprKey } from "./expr.ts";
-import type { Leaf, Node, Pointwise } from "./node.ts";
+import { Leaf, type Node, type Pointwise } from "./node.ts";
 import { reachable, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
 import { LoopUniforms, type Uniforms } from "./loop_uniforms.ts";
 import { Plan } from "./plan.ts";
@@ -281,6 +281,9 @@ export class Stream {
 }
 
 function liveStorage(node: Node): Storage {
+  if (!node.storage && node instanceof Leaf) {
+    throw new Error(`Cannot read "${node.label}": its model is not in memory; await its load() first`);
+  }
   if (!node.storage) throw new Error("Cannot submit: a value is used before it was computed");
   if (node.storage.released) {
     throw new Error("Cannot use a tensor that was disposed; keep it with scope.keep()");

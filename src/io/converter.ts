@@ -1,6 +1,9 @@
 import convert from "../../shaders/convert.wgsl" with { type: "text" };
 import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
 import stored from "../../shaders/lib/stored.wgsl" with { type: "text" };
+import storedBlocks from "../../shaders/lib/stored_blocks.wgsl" with { type: "text" };
+import storedElements from "../../shaders/lib/stored_elements.wgsl" with { type: "text" };
+import storedKBlocks from "../../shaders/lib/stored_k_blocks.wgsl" with { type: "text" };
 import quantize from "../../shaders/quantize.wgsl" with { type: "text" };
 import { type DType, isPacked, PACKED_BLOCK } from "../core/dtype.ts";
 import { alignUp } from "../gpu/buffers.ts";
@@ -17,14 +20,37 @@ import { blockOf, type CheckpointDType } from "./stored_dtype.ts";
 export const PIECE = 8 << 20;
 
 const UNWAITED = 8; // pieces on their way at once: a bound on host memory
-const KINDS: Record<string, number> = { F32: 0, F16: 1, BF16: 2, F8_E4M3: 3, F8_E5M2: 4 }; // that the shaders know
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 const F32_MAX = 3.4028234663852886e38;
 const F16_MAX = 65504;
 
-/** Bytes of an element on its way to the GPU: of types that the shaders do not know, the host makes F32. */
+/** A snippet that reads some types, each told by its place among them. */
+interface Reader {
+  readonly name: string;
+  readonly text: string;
+  readonly types: readonly CheckpointDType[];
+}
+
+const ELEMENTS: Reader = {
+  name: "stored_elements",
+  text: storedElements,
+  types: ["F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"],
+};
+const READERS: readonly Reader[] = [
+  ELEMENTS,
+  { name: "stored_blocks", text: storedBlocks, types: ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"] },
+  { name: "stored_k_blocks", text: storedKBlocks, types: ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] },
+];
+
+/** What reads a type on the GPU; of types that no shader knows, the host makes F32. */
+function readerOf(dtype: CheckpointDType): Reader | undefined {
+  return READERS.find(({ types }) => types.includes(dtype));
+}
+
+/** Bytes of an element on its way to the GPU. */
 export function sentBytes(dtype: CheckpointDType): number {
-  return dtype in KINDS ? blockOf(dtype).bytes : 4;
+  const { bytes, elements } = blockOf(dtype);
+  return readerOf(dtype) ? bytes / elements : 4;
 }
 
 /** Where a tensor goes: a leaf, or a place for its values. */
@@ -75,14 +101,15 @@ export class Converter {
     },
   ): Promise<void> {
     const { gpu, pipelines, limits } = this.#device;
-    const spec = pipelineOf(leaf.dtype);
+    const reader = readerOf(info.dtype) ?? ELEMENTS;
+    const spec = pipelineOf(leaf.dtype, reader);
     const pipeline = pipelines.get(spec);
     await pipeline.ready;
     const [, inputs, ...kernel] = info.shape.length === 4 ? info.shape : [0, 1, 1];
     const params = packParams("convert", stored, {
       count,
       first,
-      kind: KINDS[info.dtype] ?? 0,
+      kind: Math.max(0, reader.types.indexOf(info.dtype)), // 0 is F32
       inputs,
       taps: kernel.reduce((product, n) => product * n, 1),
       tensor: number,
@@ -148,26 +175,27 @@ export class Converter {
   }
 }
 
-function pipelineOf(dtype: DType): PipelineSpec {
+function pipelineOf(dtype: DType, reader: Reader): PipelineSpec {
   const [name, text] = isPacked(dtype)
     ? ["quantize", quantize.replace("BITS: u32 = 8;", `BITS: u32 = ${dtype === "int8" ? 8 : 4};`)]
     : ["convert", convert.replace("alias W = f32;", `alias W = ${dtype};`)];
   return {
-    key: `${name}|${dtype}`,
+    key: `${name}|${dtype}|${reader.name}`,
     label: name,
     bindings: ["read", "write", "write", "read", "uniform"],
     source: () => [
       { name: "enables (generated)", text: dtype === "f16" ? "enable f16;" : "" },
       { name: "shaders/lib/grid.wgsl", text: grid },
       { name: "shaders/lib/stored.wgsl", text: stored },
+      { name: `shaders/lib/${reader.name}.wgsl`, text: reader.text },
       { name: `shaders/${name}.wgsl`, text },
     ],
   };
 }
 
-/** The bytes as whole words for the shader; types that it does not know become F32 on the host. */
+/** The bytes as whole words for the shader; types that none knows become F32. */
 function asWords(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo): Uint8Array<ArrayBuffer> {
-  if (dtype in KINDS) {
+  if (readerOf(dtype)) {
     if (bytes.length % 4 === 0) return bytes;
     const padded = new Uint8Array(alignUp(bytes.length, 4));
     padded.set(bytes);

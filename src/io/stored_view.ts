@@ -1,12 +1,18 @@
 import { contiguousStrides, sameStrides, size } from "../core/shape.ts";
-import { bytesFor, isBlockDType } from "./stored_dtype.ts";
+import { blockOf, bytesFor, isBlockDType } from "./stored_dtype.ts";
 import type { Place, StoredTensor } from "./stored_tensor.ts";
 
 /** Views of stored tensors: other names and shapes for what lies in a file. Nothing is read or copied. */
 
 /** Rows `begin` to `end` along the first axis. */
 export function rowsOf(tensor: StoredTensor, begin: number, end: number): StoredTensor {
-  const { dtype, shape: [rows, ...row] } = tensor;
+  const { name, dtype, shape: [rows, ...row] } = tensor;
+  const { elements } = blockOf(dtype);
+  if ([begin, end].some((n) => n * size(row) % elements !== 0)) {
+    throw new RangeError(
+      `Cannot split "${name}": expected rows of whole ${dtype} blocks, got ${size(row)} elements`,
+    );
+  }
   const places: Place[] = [];
   let start = 0; // of the place
   for (const place of tensor.places) {
@@ -27,9 +33,9 @@ export function rowsOf(tensor: StoredTensor, begin: number, end: number): Stored
 /** A tensor cut along the first axis into parts of these sizes. */
 export function splitRows(tensor: StoredTensor, sizes: readonly number[]): StoredTensor[] {
   const total = sizes.reduce((sum, n) => sum + n, 0);
-  if (total !== tensor.shape[0]) {
+  if (total !== tensor.shape[0] || !sizes.every(Number.isInteger)) {
     throw new RangeError(
-      `Cannot split "${tensor.name}": expected ${sizes.join(" + ")} rows, got ${tensor.shape[0]}`,
+      `Cannot split "${tensor.name}": expected ${sizes.join(" + ")} rows, got ${tensor.shape[0] ?? "none"}`,
     );
   }
   let at = 0;

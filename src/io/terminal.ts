@@ -8,7 +8,7 @@ import { sixel } from "./terminal/sixel.ts";
 
 export { type PictureProtocol, pictureProtocols } from "./terminal/protocol.ts";
 
-/** What shows pictures: the text that puts one above the line where the cursor is. */
+/** Gives the text that puts a picture above the line where the cursor is. */
 export type PicturePainter = (image: Image) => string;
 
 const CELL = 12; // pixels of a sixel picture in a row of text: as high as rows are at least

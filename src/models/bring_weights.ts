@@ -34,17 +34,29 @@ export async function bringWeights(
   }
   const division = weights.divided();
   const options = { label, signal, onProgress };
-  const { release, notFinite } = await upload(device, checkpoint, division.resident, options);
+  const { release, notFinite, errors } = await upload(device, checkpoint, division.resident, options);
   bringing.defer(release);
   if (notFinite.length) {
     onNotice(`${source.where}: ${notFinite.length} tensors hold NaN or infinity, e.g. "${notFinite[0]}"`);
   }
+  if (!weights.errors && errors.size) onNotice(describeErrors(label, errors)); // the first time
+  weights.errors = errors;
   if (division.streamed.length) {
     bringing.use(new WeightStream(device, label, checkpoint, division));
     open.move(); // it stays open
   }
   const owned = bringing.move();
   return () => owned.dispose();
+}
+
+/** One line: how many matrices were packed, and which of them came out worst. */
+function describeErrors(label: string, errors: ReadonlyMap<string, number>): string {
+  const [name, worst] = [...errors].reduce((a, b) => a[1] >= b[1] ? a : b);
+  const mean = Math.sqrt([...errors.values()].reduce((sum, error) => sum + error ** 2, 0) / errors.size);
+  const percent = (error: number) => `${(100 * error).toFixed(2)} %`;
+  return `${label}: ${errors.size} matrices in fewer bits, off by ${percent(mean)}, at most by ${
+    percent(worst)
+  } in "${name}"`;
 }
 
 /** Throws where a file has another tensor than it had when the model was made. */

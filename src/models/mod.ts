@@ -19,7 +19,7 @@ export type { SingleFileOptions } from "../io/single_file/options.ts";
 export type { LoadOptions } from "./load.ts";
 export type { AlphaSource } from "../io/lora/alpha.ts";
 export type { Adapters } from "./adapters.ts";
-export { type LoadReport, loadLora, type LoraModels, type LoraOptions } from "./lora.ts";
+export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./lora.ts";
 export { Model, type ModelParts, type Tensors } from "./model.ts";
 export { T5EncoderModel, type T5EncoderOptions, type T5EncoderOutput } from "./t5_encoder.ts";
 export type { T5EncoderConfig } from "./t5_encoder_config.ts";

@@ -8,9 +8,9 @@ import { streamOf } from "../graph/stream.ts";
 import { expectSingleFile } from "../io/single_file/options.ts";
 import { currentPath, Tensor } from "../tensor/mod.ts";
 import { Adapters } from "./adapters.ts";
+import type { LoadOptions } from "./load.ts";
 import { Presence } from "./presence.ts";
 import type { WeightFormat } from "./weight_format.ts";
-import type { LoadOptions } from "./load.ts";
 import type { Weights } from "./weights.ts";
 
 /** Named tensors that go into, or come out of, a traced function. */
@@ -119,6 +119,14 @@ export abstract class Model<Config = unknown> implements Disposable {
     } finally {
       this.#measured = undefined;
     }
+  }
+
+  /**
+   * How far each matrix in fewer bits is from the file's, by its name there: the root of the mean squared error over that
+   * of the values. Empty until the model was loaded.
+   */
+  get packingErrors(): ReadonlyMap<string, number> {
+    return this.weights.errors ?? new Map();
   }
 
   /** Brings the weights into memory, unless they are there. Several callers at once share the work. */

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { DType } from "../core/dtype.ts";
+import { activation } from "../nn/activation.ts";
 import { type AttentionBlock, attentionBlock, type AttentionBlockOptions } from "../nn/attention_block.ts";
 import { conv3x3, embedding, type Layer, norm } from "../nn/layers.ts";
 import type { ResnetStyle } from "../nn/resnet_block_2d.ts";
@@ -15,6 +16,7 @@ import { Model } from "./model.ts";
 import {
   downBlock2D,
   midBlock2D,
+  timesOf,
   type UNetBlock2D,
   type UNetBlockOptions,
   upBlock2D,
@@ -41,7 +43,8 @@ export interface UNet2DWeights {
  */
 export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, config: UNet2DConfig): Tensor {
   const { block_out_channels: channels, layers_per_block: layers } = config;
-  const temb = conditioning(inputs, w, config);
+  const act = activation(config.act_fn);
+  const times = timesOf(act(conditioning(inputs, w, config)), w, config.mid_block_type !== null);
 
   let x = sample.cast(activationType(w));
   if (config.center_input_sample) x = x.mul(2).sub(1);
@@ -55,7 +58,7 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
       sampler,
       padding: config.downsample_padding,
     };
-    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i], temb, options));
+    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i], times, options));
     skips.push(...outputs);
     x = outputs.at(-1)!;
   }
@@ -63,7 +66,7 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
   if (config.mid_block_type) {
     x = named(
       "mid_block",
-      () => midBlock2D(x, w.mid_block!, temb, { layers: 2, ...midBlockOptions(config) }),
+      () => midBlock2D(x, w.mid_block!, times, { layers: 2, ...midBlockOptions(config) }),
     );
   }
 
@@ -72,7 +75,7 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
     const [H, W] = (skips.at(-1) ?? x).shape.slice(-2); // where the next block's skips are
     const sampler = samplerOf(type, config.upsample_type, i === channels.length - 1);
     const options = { ...blockOptions(type, channels.at(-1 - i)!, config), layers: layers + 1, sampler };
-    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i], temb, { ...options, size: [H, W] }));
+    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i], times, { ...options, size: [H, W] }));
   }
 
   x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)));

@@ -1,5 +1,6 @@
 import { downsample2D, type Sampler2D, upsample2D } from "../nn/resample_2d.ts";
 import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "../nn/resnet_block_2d.ts";
+import { type TimeProjections, timeProjections } from "../nn/time_projections.ts";
 import { avgPool2d, upsampleNearest } from "../ops/mod.ts";
 import { cat, named, type Tensor } from "../tensor/mod.ts";
 
@@ -26,12 +27,12 @@ export interface UNetBlockOptions<A> {
 export function downBlock2D<A>(
   x: Tensor,
   w: UNetBlock2D<A>,
-  temb: Tensor,
+  times: TimeProjections,
   o: UNetBlockOptions<A> & { padding: number },
 ): Tensor[] {
   const outputs: Tensor[] = [];
   for (let i = 0; i < o.layers; i++) {
-    x = layer(x, w, temb, i, o);
+    x = layer(x, w, times, i, o);
     outputs.push(x);
   }
   if (o.sampler === null) return outputs;
@@ -39,7 +40,7 @@ export function downBlock2D<A>(
     const sampler = w.downsamplers![0];
     if (o.sampler === "conv") return downsample2D(x, sampler as Sampler2D, { padding: o.padding });
     const resample = (t: Tensor) => avgPool2d(t, { kernel: 2, stride: 2 });
-    return resnetBlock2D(x, sampler as ResnetBlock2D, temb, { ...o.resnet, resample });
+    return resnetBlock2D(x, sampler as ResnetBlock2D, times, { ...o.resnet, resample });
   });
   return [...outputs, sampled];
 }
@@ -48,12 +49,12 @@ export function downBlock2D<A>(
 export function midBlock2D<A>(
   x: Tensor,
   w: UNetBlock2D<A>,
-  temb: Tensor,
+  times: TimeProjections,
   o: Omit<UNetBlockOptions<A>, "sampler">,
 ): Tensor {
   const last = o.layers - 1;
-  for (let i = 0; i < last; i++) x = layer(x, w, temb, i, o);
-  return layer(x, w, temb, last, { ...o, attention: null });
+  for (let i = 0; i < last; i++) x = layer(x, w, times, i, o);
+  return layer(x, w, times, last, { ...o, attention: null });
 }
 
 /**
@@ -64,16 +65,16 @@ export function upBlock2D<A>(
   x: Tensor,
   skips: readonly Tensor[],
   w: UNetBlock2D<A>,
-  temb: Tensor,
+  times: TimeProjections,
   o: UNetBlockOptions<A> & { size: [H: number, W: number] },
 ): Tensor {
-  for (let i = 0; i < o.layers; i++) x = layer(cat([x, skips[o.layers - 1 - i]], 1), w, temb, i, o);
+  for (let i = 0; i < o.layers; i++) x = layer(cat([x, skips[o.layers - 1 - i]], 1), w, times, i, o);
   if (o.sampler === null) return x;
   return named("upsamplers.0", () => {
     const sampler = w.upsamplers![0];
     if (o.sampler === "conv") return upsample2D(x, sampler as Sampler2D, { size: o.size });
     const resample = (t: Tensor) => upsampleNearest(t, { size: o.size });
-    return resnetBlock2D(x, sampler as ResnetBlock2D, temb, { ...o.resnet, resample });
+    return resnetBlock2D(x, sampler as ResnetBlock2D, times, { ...o.resnet, resample });
   });
 }
 
@@ -81,10 +82,25 @@ export function upBlock2D<A>(
 function layer<A>(
   x: Tensor,
   w: UNetBlock2D<A>,
-  temb: Tensor,
+  times: TimeProjections,
   i: number,
   { resnet, attention }: Pick<UNetBlockOptions<A>, "resnet" | "attention">,
 ): Tensor {
-  const h = named(`resnets.${i}`, () => resnetBlock2D(x, w.resnets[i], temb, resnet));
+  const h = named(`resnets.${i}`, () => resnetBlock2D(x, w.resnets[i], times, resnet));
   return attention ? named(`attentions.${i}`, () => attention(h, w.attentions![i], i)) : h;
+}
+
+/** What all residual blocks of a UNet are told about time; `middle` says whether it has a middle block. temb [B, T]. */
+export function timesOf<A>(
+  temb: Tensor,
+  w: { down_blocks: UNetBlock2D<A>[]; mid_block?: UNetBlock2D<A>; up_blocks: UNetBlock2D<A>[] },
+  middle: boolean,
+): TimeProjections {
+  const blocks = [w.down_blocks, middle ? [w.mid_block!] : [], w.up_blocks].flatMap((list) =>
+    Object.values(list)
+  );
+  return timeProjections(
+    temb,
+    blocks.flatMap(({ resnets }) => Object.values(resnets)).map((r) => r.time_emb_proj),
+  );
 }

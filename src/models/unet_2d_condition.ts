@@ -10,6 +10,7 @@ import { Model } from "./model.ts";
 import {
   downBlock2D,
   midBlock2D,
+  timesOf,
   type UNetBlock2D,
   type UNetBlockOptions,
   upBlock2D,
@@ -54,7 +55,8 @@ export function unet2DCondition(
   const crossOnly = (level: number) => valueOf(config.only_cross_attention, level);
   const levels = channels.length;
   const dtype = w.conv_in.bias.dtype; // of activations: matrices may be stored smaller, biases never are
-  const temb = conditioning(inputs, w, dtype, config);
+  const act = activation(config.act_fn);
+  const times = timesOf(act(conditioning(inputs, w, dtype, config)), w, config.mid_block_type !== null);
   const attend = attentionTo(inputs, dtype, config);
 
   let x = inputs.sample.cast(dtype);
@@ -69,14 +71,14 @@ export function unet2DCondition(
       sampler: i === levels - 1 ? null : "conv",
       padding: config.downsample_padding,
     } as const;
-    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i], temb, options));
+    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i], times, options));
     skips.push(...outputs);
     x = outputs.at(-1)!;
   }
 
   if (config.mid_block_type) {
     const options = midBlockOptions(attend, config);
-    x = named("mid_block", () => midBlock2D(x, w.mid_block!, temb, options));
+    x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options));
   }
 
   for (const [i, type] of config.up_block_types.entries()) {
@@ -93,11 +95,10 @@ export function unet2DCondition(
       sampler: i === levels - 1 ? null : "conv",
       size: [H, W] as [number, number],
     } as const;
-    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i], temb, options));
+    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i], times, options));
   }
 
   x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)));
-  const act = activation(config.act_fn);
   return named("conv_out", () => convSame(act(x), w.conv_out, config.out_channels, config.conv_out_kernel));
 }
 

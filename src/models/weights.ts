@@ -17,6 +17,8 @@ interface Branch {
 
 /** A checkpoint nested by the dots of its keys, which knows which tensors were read. */
 export class Weights {
+  /** How far each tensor in fewer bits is from its file's, once they were loaded; see `Model.packingErrors`. */
+  errors: ReadonlyMap<string, number> | undefined;
   /** The nested tree; reading a key that is not there throws. */
   readonly tree: unknown;
   readonly #where: string;

@@ -1,7 +1,8 @@
 import type { GroupNormOptions } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { activation, type ActivationName } from "./activation.ts";
-import { conv1x1, conv3x3, dense, type Layer, norm } from "./layers.ts";
+import { conv1x1, conv3x3, type Layer, norm } from "./layers.ts";
+import type { TimeProjections } from "./time_projections.ts";
 
 /** Weights of a residual block. */
 export interface ResnetBlock2D {
@@ -29,11 +30,16 @@ export interface ResnetOptions extends ResnetStyle {
   resample?: (x: Tensor) => Tensor;
 }
 
-/** Residual block that listens to time. x [B, C, H, W], temb [B, T] → [B, channels, H', W']. */
-export function resnetBlock2D(x: Tensor, w: ResnetBlock2D, temb: Tensor | null, o: ResnetOptions): Tensor {
+/** Residual block that listens to time. x [B, C, H, W] → [B, channels, H', W']. */
+export function resnetBlock2D(
+  x: Tensor,
+  w: ResnetBlock2D,
+  times: TimeProjections | null,
+  o: ResnetOptions,
+): Tensor {
   const act = activation(o.act);
   const resample = o.resample ?? ((t) => t);
-  const time = temb && timeSignal(act(temb), w.time_emb_proj!, o); // the VAE's blocks have none
+  const time = times && timeSignal(times, w.time_emb_proj!, o); // the VAE's blocks have none
 
   let h = conv3x3(resample(act(norm(x, w.norm1, o))), w.conv1, o.channels);
   if (time && o.timeScaleShift === "default") h = h.add(time);
@@ -50,8 +56,12 @@ export function resnetBlock2D(x: Tensor, w: ResnetBlock2D, temb: Tensor | null, 
   return o.outputScale === 1 ? sum : sum.div(o.outputScale);
 }
 
-/** One number (or a scale and a shift) for each channel. temb [B, T] → [B, channels or twice as many, 1, 1]. */
-function timeSignal(temb: Tensor, w: Layer, { channels, timeScaleShift }: ResnetOptions): Tensor {
-  const width = timeScaleShift === "scale_shift" ? 2 * channels : channels;
-  return dense(temb, w, width).reshape([temb.shape[0], width, 1, 1]);
+/** One number (or a scale and a shift) for each channel. → [B, channels or twice as many, 1, 1]. */
+function timeSignal(
+  times: TimeProjections,
+  w: Layer,
+  { channels, timeScaleShift }: ResnetOptions,
+): Tensor {
+  const signal = times(w, timeScaleShift === "scale_shift" ? 2 * channels : channels);
+  return signal.reshape([...signal.shape, 1, 1]);
 }

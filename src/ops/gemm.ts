@@ -8,12 +8,13 @@ import wKnAny from "../../shaders/lib/gemm_w_kn_any.wgsl" with { type: "text" };
 import wKnVec4 from "../../shaders/lib/gemm_w_kn_vec4.wgsl" with { type: "text" };
 import wNkAny from "../../shaders/lib/gemm_w_nk_any.wgsl" with { type: "text" };
 import wNkHalf from "../../shaders/lib/gemm_w_nk_half.wgsl" with { type: "text" };
-import wNkInt4 from "../../shaders/lib/gemm_w_nk_int4.wgsl" with { type: "text" };
+import wNkPacked from "../../shaders/lib/gemm_w_nk_packed.wgsl" with { type: "text" };
 import wNkThree from "../../shaders/lib/gemm_w_nk_three.wgsl" with { type: "text" };
-import wNkInt8 from "../../shaders/lib/gemm_w_nk_int8.wgsl" with { type: "text" };
 import wNkVec4 from "../../shaders/lib/gemm_w_nk_vec4.wgsl" with { type: "text" };
 import xAny from "../../shaders/lib/gemm_x_any.wgsl" with { type: "text" };
 import xVec4 from "../../shaders/lib/gemm_x_vec4.wgsl" with { type: "text" };
+import unpackInt4 from "../../shaders/lib/unpack_int4.wgsl" with { type: "text" };
+import unpackInt8 from "../../shaders/lib/unpack_int8.wgsl" with { type: "text" };
 import tiled from "../../shaders/gemm_tiled.wgsl" with { type: "text" };
 import { type DType, isPacked } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
@@ -79,7 +80,8 @@ const W = {
   half: { any: part("lib/gemm_w_nk_any", wNkAny), vec4: part("lib/gemm_w_nk_half", wNkHalf) }, // f16 weights, f32 work
   kn: { any: part("lib/gemm_w_kn_any", wKnAny), vec4: part("lib/gemm_w_kn_vec4", wKnVec4) },
 };
-const PACKED = { int8: part("lib/gemm_w_nk_int8", wNkInt8), int4: part("lib/gemm_w_nk_int4", wNkInt4) };
+const PACKED = part("lib/gemm_w_nk_packed", wNkPacked);
+const UNPACK = { int8: part("lib/unpack_int8", unpackInt8), int4: part("lib/unpack_int4", unpackInt4) };
 const THREE = part("lib/gemm_w_nk_three", wNkThree);
 const ROWS = { linear: part("lib/gemm_rows_linear", rowsLinear), conv: part("lib/gemm_rows_conv", rowsConv) };
 /** What gemm_tiled does with its sums: nothing, or the gate of two products. */
@@ -112,15 +114,15 @@ function bodyOf({ software, lanes }: Traits, { m, gate, others }: Gemm): {
 }
 
 /** How an operand w is read. Throws where a packed one is cut within a group of 32. */
-function weightsPart({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): SourcePart {
+function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): SourcePart[] {
   if (isPacked(w.dtype)) {
-    if (order === "nk" && multiplesOf(32, k, w.offset, z0, z1, row)) return PACKED[w.dtype];
+    if (order === "nk" && multiplesOf(32, k, w.offset, z0, z1, row)) return [PACKED, UNPACK[w.dtype]];
     throw new RangeError(`Cannot multiply by ${w}: expected rows of whole groups of 32 elements, got ${k}`);
   }
-  if (others) return THREE;
+  if (others) return [THREE];
   const halves = order === "nk" && w.dtype === "f16" && x.dtype === "f32";
   const whole = multiplesOf(4, order === "nk" ? k : n, w.offset, z0, z1, row);
-  return W[halves ? "half" : order][whole ? "vec4" : "any"];
+  return [W[halves ? "half" : order][whole ? "vec4" : "any"]];
 }
 
 function multiplesOf(unit: number, ...numbers: number[]): boolean {
@@ -143,7 +145,7 @@ export function gemm(g: Gemm): Tensor {
     code: [
       ROWS[conv ? "conv" : "linear"],
       X[xWhole ? "vec4" : "any"],
-      weightsPart(g),
+      ...weightsCode(g),
       ...body,
     ],
     set: { X: x.dtype, W: w.dtype, B: gate?.bias.dtype ?? "f32", ...set },

@@ -84,8 +84,7 @@ export async function sample(
     const output = step(unet.forward(x, t).sample, t, x);
     previews.offer(number++, () => output.predOriginalSample);
     return x = inner.keep(output.prevSample);
-  });
-  await previews.end();
+  }, previews);
   using made = scope(x);
   return made.keep(x.div(2).add(0.5).clamp(0, 1)); // [-1, 1] to [0, 1]
 }

@@ -48,7 +48,7 @@ export class FluxDenoiser implements Disposable {
     }));
   }
 
-  /** The velocity at a timestep: in one run of the model, or in one for each batch of prompts. [B, L, 4 C] → [B, L, 4 C] */
+  /** The velocity at a timestep, by one run of the model for each batch of prompts. [B, L, 4 C] → [B, L, 4 C] */
   predict = (input: Tensor, t: number): Tensor => {
     const step = this.#timesteps.indexOf(t);
     const inputs = input.chunk(this.#told.length);

@@ -10,6 +10,7 @@ import type { FluxEmbeddings, FluxPromptOptions } from "./flux_prompts.ts";
 import { decodeLatents, denoise, expectNumber, type LatentLoopOptions } from "./latent_loop.ts";
 import { latentSide } from "./latent_size.ts";
 import { expectCount, type PipelineOutput, type RunOptions } from "./pipeline.ts";
+import { prepareColors } from "./preview_fit.ts";
 import { bringIn } from "./residency.ts";
 
 /** What every FLUX pipeline may be told, with diffusers' defaults. */
@@ -94,11 +95,15 @@ export async function drawFlux(
   const { guidanceScale, trueCfgScale = 1, signal } = options;
   const prepare = () => new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale });
   const work = () => prepare().predict(guided ? cat([start, start]) : start, timesteps[0]);
+  if (options.preview) await prepareColors(parts, options);
   await bringIn(parts, [transformer], { signal, work });
-  using denoiser = prepare();
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
-  const loop = { scheduler, vae, guided, predict: denoiser.predict, unpack };
-  const latents = await denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale });
+  let latents: Tensor;
+  {
+    using denoiser = prepare();
+    const loop = { scheduler, vae, guided, predict: denoiser.predict, unpack };
+    latents = await denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale });
+  }
   if (options.outputType === "latent") return { images: latents, latents };
   const unpacked = unpack(latents);
   const { images } = await decodeLatents(parts, unpacked, options);
@@ -106,7 +111,7 @@ export async function drawFlux(
   return { images, latents };
 }
 
-/** What the loop begins with: a copy of the latents that were given, if they fit, else those that `draw` makes, packed. */
+/** What the loop begins with: a copy of the latents that were given, if they fit, else what `draw` makes, packed. */
 export async function startFlux(
   { transformer }: FluxParts,
   { B, size: [h, w] }: FluxRun,

@@ -65,8 +65,7 @@ export async function denoise(
     const next = after ? after(output.prevSample, number) : output.prevSample;
     number++;
     return latents = step.keep(next);
-  });
-  await previews.end();
+  }, previews);
   return latents;
 }
 

@@ -6,7 +6,7 @@ import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import type { LoadOptions } from "../models/load.ts";
 import { progress, type ProgressOptions, type Tensor } from "../tensor/mod.ts";
-import type { PreviewOptions } from "./preview.ts";
+import type { PreviewOptions, Previews } from "./preview.ts";
 
 /** Options of a pipeline's `fromPretrained`. */
 export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"> {
@@ -65,12 +65,20 @@ export async function readIndex(pathOrRepo: string, options: PipelineOptions): P
 }
 
 async function readIndexFile(pathOrRepo: string, options: PipelineOptions) {
-  const { folder, commit } = await resolveRepo(pathOrRepo, {
-    ...options,
-    files: (listing) => neededFiles(listing, { kind: "pipeline" }),
-  });
-  const path = join(folder, "model_index.json");
-  return { json: parseConfig(index, await readJson(path), path), commit };
+  let names: readonly string[] = [];
+  const files = (listing: string[]) => (names = listing, neededFiles(listing, { kind: "pipeline" }));
+  try {
+    const { folder, commit } = await resolveRepo(pathOrRepo, { ...options, files });
+    const path = join(folder, "model_index.json");
+    return { json: parseConfig(index, await readJson(path), path), commit };
+  } catch (cause) {
+    const single = names.find((name) =>
+      isSingleFile(name) && !/^(diffusion_)?(pytorch_)?model[.-]/.test(name)
+    );
+    if (!single || names.includes("model_index.json")) throw cause;
+    const message = `expected model_index.json, got single files; load one, e.g. ${pathOrRepo}/${single}`;
+    throw new Error(`Cannot load a pipeline from ${pathOrRepo}: ${message}`, { cause });
+  }
 }
 
 /** Throws unless the index names `className` for a component. */
@@ -83,17 +91,22 @@ export function expectComponent(index: PipelineIndex, name: string, classNames: 
   );
 }
 
-/** Runs the steps of a loop with its bar, signal and callback. `step` returns the sample after it. */
+/**
+ * Runs the steps of a loop with its bar, signal, callback and previews, the last of which is there before the bar ends.
+ * `step` returns the sample after it.
+ */
 export async function runSteps(
   timesteps: readonly number[],
   { progress: bar, signal, onStep }: RunOptions,
   step: (timestep: number) => Tensor,
+  previews: Previews,
 ): Promise<void> {
   let number = 0;
   const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
   for await (const t of progress(timesteps, options)) {
     const sample = step(t);
-    onStep?.(number++, t, sample);
+    onStep?.(number, t, sample);
+    if (++number === timesteps.length) await previews.end();
   }
 }
 

@@ -1,3 +1,4 @@
+import { formatShape } from "../core/shape.ts";
 import type { Image } from "../io/png.ts";
 import type { AutoencoderKL } from "../models/mod.ts";
 import { hold, letGo, type Tensor } from "../tensor/mod.ts";
@@ -17,8 +18,12 @@ export interface PreviewOptions {
  * A small picture of latents as the denoiser takes them, a pixel for each: their colours by an affine map instead of the
  * decoder. Those of a batch stand side by side. A loop may go on without waiting for it. latents [B, C, h, w]
  */
-export function preview(latents: Tensor, vae: AutoencoderKL): Promise<Image> {
-  return painted(latents, colorsOf(vae));
+export async function preview(latents: Tensor, vae: AutoencoderKL): Promise<Image> {
+  const { latent_channels: C } = vae.config;
+  if (latents.rank === 4 && latents.shape[1] === C) return await painted(latents, colorsOf(vae));
+  throw new RangeError(
+    `Cannot preview latents: expected shape [B, ${C}, h, w], got ${formatShape(latents.shape)}`,
+  );
 }
 
 /** A small picture of a sample in [-1, 1], a pixel for each of its own. x [B, 3 or 1, H, W] */
@@ -40,11 +45,14 @@ async function painted(x: Tensor, colors: Promise<LatentColors>): Promise<Image>
   }
 }
 
+const AHEAD = 4; // pictures under way: the loop submits steps before those in front of them are done
+
 /** Paints every n-th step of a run while the next ones go on. */
 export class Previews {
   readonly #options: PreviewOptions | undefined;
   readonly #picture: (sample: Tensor) => Promise<Image>;
-  #work: Promise<void> | undefined;
+  #last: Promise<void> = Promise.resolve();
+  #underWay = 0;
   #failure: { error: unknown } | undefined;
 
   /** Without options it shows nothing. */
@@ -54,18 +62,21 @@ export class Previews {
     this.#picture = picture;
   }
 
-  /** Shows a step, counted from 0, if it is due and the picture before is done. */
+  /** Shows a step, counted from 0, if it is due and not too many are under way. */
   offer(step: number, sample: () => Tensor): void {
     if (this.#failure) throw this.#failure.error;
-    if (!this.#options || this.#work) return;
+    if (!this.#options || this.#underWay === AHEAD) return;
     const { every = 1, write } = this.#options;
     if ((step + 1) % every !== 0) return;
-    this.#work = this.#show(step, this.#picture(sample()), write);
+    this.#underWay++;
+    const picture = this.#picture(sample());
+    picture.catch(() => {}); // told below, in its turn
+    this.#last = this.#last.then(() => this.#show(step, picture, write));
   }
 
   /** Waits for the last picture. Throws what went wrong with one. */
   async end(): Promise<void> {
-    await this.#work;
+    await this.#last;
     if (this.#failure) throw this.#failure.error;
   }
 
@@ -73,9 +84,9 @@ export class Previews {
     try {
       await write(await picture, step);
     } catch (error) {
-      this.#failure = { error };
+      this.#failure ??= { error };
     } finally {
-      this.#work = undefined;
+      this.#underWay--;
     }
   }
 }

@@ -3,6 +3,7 @@ import { manualSeed, type TorchGenerator } from "../random/mod.ts";
 import { cat, type Tensor, tensor } from "../tensor/mod.ts";
 import { fitColors, type LatentColors, type Planes } from "./preview_colors.ts";
 import { knownColors } from "./preview_known.ts";
+import { bringIn, type Residents } from "./residency.ts";
 
 const PICTURES = 4;
 const LATENTS = 8; // on a side: 256 in all, for at most some 17 unknowns
@@ -17,6 +18,17 @@ export function colorsOf(vae: AutoencoderKL): Promise<LatentColors> {
   let fit = fits.get(vae);
   if (!fit) fits.set(vae, fit = fitToShapes(vae));
   return fit;
+}
+
+/** Makes sure that the colours are known before a loop needs them, while there is room for the autoencoder. */
+export async function prepareColors(
+  parts: Residents & { vae: AutoencoderKL },
+  options: { signal?: AbortSignal },
+): Promise<void> {
+  const { vae } = parts;
+  if (knownColors(vae.config) || fits.has(vae)) return;
+  await bringIn(parts, [vae], { signal: options.signal });
+  await colorsOf(vae);
 }
 
 /** The colours that fit best to what the autoencoder decodes of latents as the denoiser takes them. [B, C, h, w] */

@@ -10,6 +10,7 @@ import {
 } from "./latent_loop.ts";
 import { expectCount } from "./pipeline.ts";
 import { embedPrompts, pairPrompts, type PromptOptions } from "./prompts.ts";
+import { prepareColors } from "./preview_fit.ts";
 import { bringIn } from "./residency.ts";
 import type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
 
@@ -99,6 +100,7 @@ export async function draw(
   const { unet, vae, scheduler } = parts;
   const predict = (input: Tensor, t: number) =>
     unet.forward(extend(input), t, embeddings, { timestepCond }).sample;
+  if (options.preview) await prepareColors(parts, options);
   await bringIn(parts, [unet], {
     signal: options.signal,
     work: () => predict(guided ? cat([start, start]) : start, timesteps[0]),

@@ -8,6 +8,7 @@ import {
   type LatentOutput,
 } from "./latent_loop.ts";
 import { expectCount } from "./pipeline.ts";
+import { prepareColors } from "./preview_fit.ts";
 import { bringIn } from "./residency.ts";
 import type { Drawing } from "./stable_diffusion_run.ts";
 import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
@@ -74,6 +75,7 @@ export async function drawXL(
   const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
   const predict = (input: Tensor, t: number) =>
     unet.forward(extend(input), t, embeddings.states, { addedCond, timestepCond }).sample;
+  if (options.preview) await prepareColors(parts, options);
   await bringIn(parts, [unet], {
     signal: options.signal,
     work: () => predict(guided ? cat([start, start]) : start, timesteps[0]),

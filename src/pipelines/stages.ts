@@ -30,20 +30,20 @@ export interface Stage {
 }
 
 /** The parts of any pipeline. */
-type AnyParts = Readonly<Record<string, unknown>>;
+type PartsByName = Readonly<Record<string, unknown>>;
 
 const CLIP_TOKENS = 77;
 const FLUX_SIDE = 128; // latents of a picture of 1024²
 
 /** The models of a pipeline in the order of their work, each with what it takes to draw such pictures. */
-export function stagesOf(parts: AnyParts, size: DrawingSize = {}): Stage[] {
+export function stagesOf(parts: PartsByName, size: DrawingSize = {}): Stage[] {
   const { batch = 1 } = size;
   const { textEncoder, textEncoder2, unet, transformer, vae } = parts as Record<string, Model | undefined>;
   const stages: (Stage | undefined)[] = [
     embedding("text_encoder", textEncoder, transformer ? batch : 2 * batch),
     embedding("text_encoder_2", textEncoder2, transformer ? batch : 2 * batch),
     unet && denoising(unet, vae as AutoencoderKL | undefined, size),
-    transformer && following(transformer as FluxTransformer2DModel, vae as AutoencoderKL, size),
+    transformer && flowing(transformer as FluxTransformer2DModel, vae as AutoencoderKL, size),
     vae && decoding(vae as AutoencoderKL, latentsOf(parts, size)),
   ];
   return stages.filter((stage) => stage !== undefined);
@@ -77,7 +77,7 @@ function denoising(unet: Model, vae: AutoencoderKL | undefined, size: DrawingSiz
 }
 
 /** A step of FLUX, and what all its steps are told beforehand. */
-function following(transformer: FluxTransformer2DModel, vae: AutoencoderKL, size: DrawingSize): Stage {
+function flowing(transformer: FluxTransformer2DModel, vae: AutoencoderKL, size: DrawingSize): Stage {
   const { batch = 1, tokens = 512, steps = 28 } = size;
   const { in_channels, joint_attention_dim } = transformer.config;
   const [h, w] = sides({ vae }, size);
@@ -99,13 +99,13 @@ function decoding(vae: AutoencoderKL, latents: readonly number[]): Stage {
 }
 
 /** Shape of the latents of the pictures. */
-function latentsOf(parts: AnyParts, size: DrawingSize): number[] {
+function latentsOf(parts: PartsByName, size: DrawingSize): number[] {
   const { vae } = parts as { vae: AutoencoderKL };
   return [size.batch ?? 1, vae.config.latent_channels, ...sides(parts, size)];
 }
 
 /** Sides of the latents. */
-function sides(parts: AnyParts, { width, height }: DrawingSize): [h: number, w: number] {
+function sides(parts: PartsByName, { width, height }: DrawingSize): [h: number, w: number] {
   const { unet, vae } = parts as { unet?: UNet2DConditionModel; vae?: AutoencoderKL };
   const [H, W] = unet?.sampleSize ?? [FLUX_SIDE, FLUX_SIDE];
   const side = (name: string, pixels: number | undefined, usual: number) =>

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Tensor, weightedSum } from "../tensor/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
 import { churned, type ChurnOptions } from "./churn.ts";
 import { checkedFalling, readSchedule } from "./schedule.ts";
 import type { Schedule, StepOutput } from "./scheduler.ts";
@@ -17,6 +17,7 @@ import {
   sigmaConfig,
   sigmaToTimestep,
 } from "./sigmas.ts";
+import { toward } from "./toward.ts";
 
 const f32 = Math.fround;
 
@@ -62,8 +63,7 @@ export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
     const raised = churned(sample, sigma, this.sigmas.length - 1, options);
     const told = this.config.prediction_type === "v_prediction" ? sigma : raised.sigma; // as in diffusers
     const x0 = this.predictOriginal(modelOutput, told, raised.sample);
-    const ratio = next / raised.sigma;
-    const prevSample = weightedSum([ratio, raised.sample], [1 - ratio, x0]);
+    const prevSample = toward(x0, raised.sample, raised.sigma, next);
     this.advance();
     return { prevSample, predOriginalSample: x0 };
   }

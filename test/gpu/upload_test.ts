@@ -34,7 +34,8 @@ for (const [what, key, shape, values] of scales) {
   });
 }
 
-for (const dtype of ["Q8_0", "Q4_0", "Q6_K"]) {
+const blocks = ["Q4_0", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"];
+for (const dtype of [...blocks, "F16", "BF16"]) {
   testOnBothEngines(`upload() brings ${dtype} as the gguf package reads it`, async (device) => {
     const [got] = await uploaded(device, fixture("gguf/blocks.gguf"), dtype);
     const { data } = (await readTensors(fixture("gguf/blocks.safetensors"))).get(dtype)!;

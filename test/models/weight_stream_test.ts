@@ -88,6 +88,19 @@ testOnBothEngines(
   },
 );
 
+testOnBothEngines(
+  "what a transformer that is not loaded is told of time cannot be computed, in one line",
+  async () => {
+    using model = await FluxTransformer2DModel.fromPretrained(fixture("flux/pipeline"), {
+      subfolder: "transformer",
+      dtype: "f32",
+      defer: true,
+    });
+    const told = () => model.condition([1], { pooledProjections: noise(1, 24), guidance: 3.5 }).at(0).data();
+    await assert.rejects(async () => await told(), /^Error: Cannot .*in memory; await its load\(\) first$/);
+  },
+);
+
 testOnBothEngines("a streamed T5 encoder gives the same bits", async () => {
   const results: ArrayLike<number>[] = [];
   for (const options of [{}, { stream: { chunk: 8 << 10 } }]) {

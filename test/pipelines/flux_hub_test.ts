@@ -49,12 +49,12 @@ Deno.test("the notebook's three lines draw from the hub what they draw from fold
   assert.deepEqual(asked, []); // 24 GB that nothing needs
 });
 
-const refused: [token: string, status: number, advice: string][] = [
-  ["", 401, "and set HF_TOKEN"],
-  ["hf_secret", 403, "with the account of your HF_TOKEN"],
+const refused: [who: string, token: string, status: number, advice: string][] = [
+  ["nobody's request", "", 401, "and set HF_TOKEN"],
+  ["an account", "hf_secret", 403, "with the account of your HF_TOKEN"],
 ];
-for (const [token, status, advice] of refused) {
-  Deno.test(`a gated repository refuses ${token ? "an account" : "nobody's request"} with ${status} in one line`, async () => {
+for (const [who, token, status, advice] of refused) {
+  Deno.test(`a gated repository refuses ${who} with ${status} in one line`, async () => {
     await using hub = await Hub.open({ "model_index.json": new Uint8Array(2) }, () => status);
     using _device = await openDevice();
     const load = () => DiffusionPipeline.fromPretrained("black-forest-labs/FLUX.1-dev", quiet);

@@ -4,7 +4,7 @@ import { StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
 import { stagesOf } from "../../src/pipelines/stages.ts";
 
 const folder = `${import.meta.dirname}/../../models/emoji-diffusion`;
-const size = { width: 256, height: 256 };
+const size = { width: 128, height: 128 };
 const run = { ...size, prompt: "a nice flower", numInferenceSteps: 3, progress: false } as const;
 
 Deno.test("a pipeline takes the memory that was planned for it, all models together", async () => {

@@ -8,6 +8,7 @@ import {
   type PreviewOptions,
   previewPixels,
   StableDiffusionPipeline,
+  StableDiffusionXLPipeline,
 } from "../../src/pipelines/mod.ts";
 import { fitColors, type LatentColors, paint } from "../../src/pipelines/preview_colors.ts";
 import { colorsOf, fitToLatents } from "../../src/pipelines/preview_fit.ts";
@@ -111,11 +112,33 @@ for (const className of ["PNDMScheduler", "UniPCMultistepScheduler", "EulerDiscr
       generator: manualSeed(0),
       preview: { every: 2, write },
     });
-    assert.deepEqual(shown.map(([step]) => step).filter((step) => step % 2 === 0), []);
-    assert.ok(shown.length >= 1 && shown.every(([, { width, height }]) => width === 8 && height === 8));
+    assert.deepEqual(shown.map(([step]) => step), scheduler.timesteps.flatMap((_, i) => i % 2 ? [i] : []));
+    assert.ok(shown.every(([, { width, height }]) => width === 8 && height === 8));
     assertRelativelyClose(await latents.data(), await plain.latents.data(), 1e-5, "latents");
   });
 }
+
+Deno.test("each step is shown, and the last one before the progress bar ends", async () => {
+  const told: string[] = [];
+  const preview: PreviewOptions = { write: (_picture, step) => void told.push(`step ${step}`) };
+  const progress = { write: (text: string) => void told.push(text) };
+  await pipeline.run({ ...small, numInferenceSteps: 4, progress, preview });
+  const steps = told.filter((text) => text.startsWith("step"));
+  assert.deepEqual(steps, ["step 0", "step 1", "step 2", "step 3", "step 4"]); // PNDM takes one more
+  assert.match(told.at(-1)!, /100% 5\/5/);
+});
+
+Deno.test("colours are fitted before the denoiser comes, so that memory for both is not needed", async () => {
+  using xl = await StableDiffusionXLPipeline.fromPretrained(
+    `${root}/test/fixtures/stable_diffusion_xl/pipeline`,
+  );
+  xl.parts.memory = 1; // each model leaves as soon as another comes
+  const { unet, vae } = xl.parts;
+  const seen: [denoiser: boolean, autoencoder: boolean][] = [];
+  const write = () => void seen.push([unet.loaded, vae.loaded]);
+  await xl.run({ ...small, numInferenceSteps: 2, preview: { write } });
+  assert.deepEqual(seen, [[true, false], [true, false]]);
+});
 
 Deno.test("a preview that cannot be written ends the run with its reason", async () => {
   const write = () => Promise.reject(new Error("the disk is full"));
@@ -143,8 +166,13 @@ Deno.test("DDPM's previews are the picture as the model sees it", async () => {
     preview: { write },
   });
   const [B, , H, W] = images.shape;
-  assert.ok(sizes.length >= 1);
-  assert.deepEqual(sizes[0], [B * W, H]);
+  assert.deepEqual(sizes, [[B * W, H], [B * W, H]]);
+});
+
+Deno.test("latents of other channels than the autoencoder's are refused", async () => {
+  await assert.rejects(preview(randn([1, 16, 4, 4]), pipeline.parts.vae), {
+    message: "Cannot preview latents: expected shape [B, 4, h, w], got [1, 16, 4, 4]",
+  });
 });
 
 Deno.test("previewPixels() brings [-1, 1] to bytes, of one channel to gray", async () => {

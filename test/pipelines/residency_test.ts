@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { memoryOf } from "../../src/gpu/memory.ts";
 import { type Device, manualSeed, openDevice, OutOfMemoryError } from "../../src/mod.ts";
-import { StableDiffusionImg2ImgPipeline, StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
+import {
+  FluxPipeline,
+  StableDiffusionImg2ImgPipeline,
+  StableDiffusionPipeline,
+} from "../../src/pipelines/mod.ts";
 import { bringIn, memoryBudget, modelsOf } from "../../src/pipelines/residency.ts";
+import { fixture } from "../support/fixtures.ts";
 
 const folder = `${import.meta.dirname}/../../models/emoji-diffusion`;
 const small = {
@@ -99,6 +104,25 @@ Deno.test("a budget is a number above 0, and by default what is known of the ada
   assert.equal(await memoryBudget({ memory: 5 }), 5);
   const known = await memoryOf(device);
   assert.equal(await memoryBudget({}), known && Math.floor(known * 0.9));
+});
+
+Deno.test("FLUX with a LoRA draws the same bits, whether its models stay, take turns or come from the disk", async () => {
+  const run = { prompt: "a cat", height: 64, width: 64, numInferenceSteps: 2, progress: false } as const;
+  const stream = { chunk: 8 << 10 };
+  let want: ArrayLike<number> | undefined;
+  for (const how of [{}, { memory: 1000 }, { stream }, { stream, memory: 1000 }]) {
+    using pipeline = await FluxPipeline.fromPretrained(fixture("flux/pipeline"), {
+      dtype: "f32",
+      onNotice: () => {},
+      ...how,
+    });
+    await pipeline.loadLoraWeights(fixture("flux/lora/kohya.safetensors"));
+    for (let time = 0; time < 2; time++) {
+      const { images } = await pipeline.run({ ...run, generator: manualSeed(1) });
+      const got = await images.data();
+      assert.deepEqual(got, want ??= got, `${JSON.stringify(how)}, run ${time}`);
+    }
+  }
 });
 
 function open(): Promise<StableDiffusionPipeline> {

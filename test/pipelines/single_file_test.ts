@@ -218,6 +218,15 @@ Deno.test("fromSingleFile() refuses what is no single file, and a file that lack
   });
 });
 
+Deno.test("a folder that holds single files only is refused with the name of one", async () => {
+  using files = new TestFolder();
+  files.write("flux1-dev-Q8_0.gguf", "");
+  await assert.rejects(DiffusionPipeline.fromPretrained(files.path), {
+    message: `Cannot load a pipeline from ${files.path}: expected model_index.json, got single files; ` +
+      `load one, e.g. ${files.path}/flux1-dev-Q8_0.gguf`,
+  });
+});
+
 async function drawnFlux(pipeline: FluxPipeline): Promise<Float32Array> {
   using drawing = pipeline;
   const { images } = await drawing.run({ ...petals, generator: manualSeed(0) });

@@ -54,7 +54,7 @@ Deno.test.beforeAll(async () => {
   expected = await readTensors(`${folder}/expected.safetensors`);
   pipeline = await StableDiffusionXLPipeline.fromPretrained(`${folder}/pipeline`, { dtype: "f32" });
   unets.set("unet", pipeline.parts.unet);
-  for (const name of ["unet_nine", "unet_distilled", "unet_sd_distilled"]) {
+  for (const name of ["unet_nine", "unet_refiner", "unet_distilled", "unet_sd_distilled"]) {
     unets.set(name, await UNet2DConditionModel.fromPretrained(`${folder}/${name}`, { dtype: "f32" }));
   }
 });
@@ -181,6 +181,9 @@ async function draw({ pipeline: className, unet, scheduler, args }: Run): Promis
     unet: unets.get(unet)!,
     scheduler: schedulerClasses[scheduler].fromConfig(config),
   };
+  if (unet === "unet_refiner") { // which has one text encoder
+    Object.assign(parts, { textEncoder: undefined, tokenizer: undefined, requiresAestheticsScore: true });
+  }
   const options: Record<string, unknown> = Object.fromEntries(
     Object.entries(args).map((
       [key, value],

@@ -105,6 +105,14 @@ Deno.test("inspect.ts says what a model's folder is", async () => {
   assert.equal(line(await inspect(path), path), `${path}: AutoencoderKL`);
 });
 
+Deno.test("inspect.ts lists the single files of a folder", async () => {
+  using folder = new TestFolder();
+  for (const name of ["b-Q4_0.gguf", "b-Q8_0.gguf", "README.md"]) folder.write(name, "");
+  const [title, ...files] = (await inspect(folder.path)).trimEnd().split("\n");
+  assert.equal(title, `${folder.path}: single files; inspect or load one of`);
+  assert.deepEqual(files.sort(), ["b-Q4_0.gguf", "b-Q8_0.gguf"].map((name) => `  ${folder.path}/${name}`));
+});
+
 Deno.test("inspect.ts refuses nothing, and what is not there, in one line", async () => {
   assert.match(await inspect(), /^Cannot inspect: expected a path or repository, got none; [^\n]*\n$/);
   assert.match(

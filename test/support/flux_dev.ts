@@ -129,7 +129,8 @@ function files(part: string): [name: string, Shapes][] {
   ]);
 }
 
-function headerOf(shapes: Shapes): HeaderFile {
+/** The header of tensors in bf16. */
+export function headerOf(shapes: Shapes): HeaderFile {
   let end = 0;
   const header = Object.fromEntries(
     Object.entries(shapes).map(([name, shape]) => {

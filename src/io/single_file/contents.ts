@@ -30,7 +30,7 @@ export interface Elsewhere {
 const CLIP = "openai/clip-vit-large-patch14"; // whose vocabulary all of them have
 const T5 = "google/t5-v1_1-xxl";
 
-/** What model_index.json would say of a file, and what it lacks of that. */
+/** What model_index.json would say of a file. */
 export async function readSingleFileIndex(
   pathOrUrl: string,
   options: OpenOptions,
@@ -45,23 +45,12 @@ export async function readSingleFileIndex(
         }`,
     );
   }
-  const tokenizers = Object.entries(family.models).flatMap(([folder, className]) => {
-    const name = folder.replace("text_encoder", "tokenizer");
-    return name === folder
-      ? []
-      : [[name, className === "T5EncoderModel" ? "T5TokenizerFast" : "CLIPTokenizer"]];
-  });
   const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // which speaks when it is loaded
-  const components = {
-    ...family.models,
-    ...Object.fromEntries(tokenizers),
-    scheduler: scheduler._class_name,
-  };
   const denoiser = file.parts.get("unet") ?? file.parts.get("transformer")!;
   return {
     json: {
       _class_name: pipelineOf(file.family, denoiser.config(file.tensors).in_channels),
-      ...Object.fromEntries(Object.entries(components).map(([name, type]) => [name, ["", type]])),
+      ...componentsOf(family, scheduler._class_name),
       ...file.family === "sdxlRefiner" && {
         requires_aesthetics_score: true,
         force_zeros_for_empty_prompt: false,
@@ -69,6 +58,17 @@ export async function readSingleFileIndex(
     },
     commit: file.commit,
   };
+}
+
+/** The libraries and classes of a family's components; each text encoder has a tokenizer. */
+function componentsOf({ models }: Family, scheduler: unknown): Record<string, [string, unknown]> {
+  const encoders = Object.entries(models).filter(([folder]) => folder.startsWith("text_encoder"));
+  const tokenizers = encoders.map(([folder, model]) => [
+    folder.replace("text_encoder", "tokenizer"),
+    model === "T5EncoderModel" ? "T5TokenizerFast" : "CLIPTokenizer",
+  ]);
+  const classes = { ...models, ...Object.fromEntries(tokenizers), scheduler };
+  return Object.fromEntries(Object.entries(classes).map(([name, type]) => [name, ["", type]]));
 }
 
 /** What a file lacks, and says so. */
@@ -109,16 +109,20 @@ export async function findSingleFileModel(
     : undefined;
   if (beside) return { ...beside, ...where };
   if (!part) throw unknownKeys(file, folder);
-  const json = { ...part.config(tensors), ...commonOf(file, folder) };
+  const json = { ...part.config(tensors), ...commonOf(file, folder, options) };
   return { json, configPath: `the config of ${path}`, ...where };
 }
 
 /** What all of a family have in common; a VAE alone is told by its channels. */
-function commonOf(file: SingleFile, folder: string): Record<string, unknown> {
+function commonOf(
+  file: SingleFile,
+  folder: string,
+  options: SingleFileOptions,
+): Record<string, unknown> {
   const { parts, tensors } = file;
   const alone = parts.get("vae")?.config(tensors).latent_channels === 16 ? families.fluxDev : families.sd1;
   const { configs }: Family = familyDetails(file) ?? alone;
-  const isHalf = file.family === "sd2" && predictionOf(file, {}).type === "epsilon"; // trained on 512 pixels
+  const isHalf = file.family === "sd2" && predictionOf(file, options).type === "epsilon"; // trained on 512 pixels
   return { ...configs[folder], ...isHalf && folder === "unet" && { sample_size: 64 } };
 }
 

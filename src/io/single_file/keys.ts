@@ -15,12 +15,12 @@ export function shapeOf(tensors: Infos, key: string, what: string): readonly num
   );
 }
 
-/** How many numbers from 0 on have keys that begin with `prefix`, the number and a dot. */
+/** How many numbers from 0 on have keys that begin with `prefix`, the number and a dot; no model has 10,000 blocks. */
 export function countOf(tensors: Infos, prefix: string): number {
   let count = 0;
   for (const key of tensors.keys()) {
     if (!key.startsWith(prefix)) continue;
-    const number = /^(\d+)\./.exec(key.slice(prefix.length));
+    const number = /^(\d{1,4})\./.exec(key.slice(prefix.length));
     if (number) count = Math.max(count, Number(number[1]) + 1);
   }
   return count;

@@ -1,0 +1,35 @@
+import { isPacked } from "../core/dtype.ts";
+import { adapterOf } from "../ops/adapters.ts";
+import { linear } from "../ops/mod.ts";
+import { cat, named, type Tensor } from "../tensor/mod.ts";
+import { dense, type Layer } from "./layers.ts";
+
+/** What a residual block's `time_emb_proj`, of so many outputs, makes of the time. → [B, width] */
+export type TimeProjections = (w: Layer, width: number) => Tensor;
+
+/**
+ * The projections of one embedding of time [B, T], already activated, by `layers`. On GPUs all are one product: each by
+ * itself is too small to keep one at work. Their weights are joined for that when a trace first runs.
+ */
+export function timeProjections(temb: Tensor, layers: Iterable<Layer | undefined>): TimeProjections {
+  const joined = [...layers].filter((w) => w !== undefined);
+  const parts = isOneProduct(temb, joined) ? named("time_emb_proj", () => projectJoined(temb, joined)) : [];
+  const known = new Map(parts.map((part, i) => [joined[i].weight, part]));
+  return (w, width) => known.get(w.weight) ?? dense(temb, w, width);
+}
+
+/** Whether the weights can be joined, on an adapter that gains by it: a software adapter does not. */
+function isOneProduct(temb: Tensor, layers: readonly Layer[]): boolean {
+  const adapted = layers.map(({ weight }) => adapterOf(weight) !== undefined); // each is asked, as it is used
+  if (temb.device.traits.software || layers.length < 2 || adapted.includes(true)) return false;
+  const [{ weight: { dtype } }] = layers;
+  const fits = ({ weight }: Layer) =>
+    weight.rank === 2 && weight.shape[1] === temb.shape[1] && weight.dtype === dtype;
+  return !isPacked(dtype) && layers.every(fits);
+}
+
+function projectJoined(temb: Tensor, layers: readonly Layer[]): Tensor[] {
+  const weight = cat(layers.map((w) => w.weight));
+  const bias = cat(layers.map((w) => w.bias));
+  return linear(temb, { weight, bias }).split(layers.map((w) => w.weight.shape[0]), 1);
+}
