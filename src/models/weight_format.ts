@@ -15,7 +15,7 @@ export interface WeightFormat {
   readonly readsHalves?: boolean;
 }
 
-const LEAST = 1 << 16; // elements: smaller matrices are not worth what rounding them costs
+const LEAST = 1 << 14; // elements: smaller matrices are not worth what rounding them costs
 
 /** The type in which a tensor of a file lies in GPU memory: the one place that decides it, for loading and for planning. */
 export function formatOf(
@@ -28,8 +28,11 @@ export function formatOf(
   return stored === "F16" && shape.length >= 2 && readsHalves ? "f16" : dtype;
 }
 
-/** Whether only products read a tensor, in whole blocks of a row. Tables of embeddings and of biases are read otherwise. */
+/**
+ * Whether a tensor is packed: a matrix of one of a model's many equal blocks, which only products read, in whole blocks of
+ * a row. The layers before, behind and beside them, such as those of time, are small and every value passes them.
+ */
 function isProduct(key: string, shape: readonly number[]): boolean {
-  const isMatrix = shape.length === 2 && /(^|\.)weight$/.test(key) && !/embedding|bias/.test(key);
+  const isMatrix = shape.length === 2 && /\.\d+\..*\bweight$/.test(key) && !/embedding|bias/.test(key);
   return isMatrix && shape[1] % PACKED_BLOCK === 0 && size(shape) >= LEAST;
 }

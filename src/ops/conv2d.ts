@@ -43,7 +43,7 @@ export function conv2d(x: Tensor, { weight, bias }: Affine, options: Conv2dOptio
     n: O,
     k: C,
     taps: kh * kw,
-    xLayout: { z0: image.strides[0], z1: 0, row: image.strides[3] },
+    xLayout: { z0: image.strides[0], z1: 0, row: image.strides[W > 1 ? 3 : 2] }, // a single column has no stride
     wLayout: { z0: 0, z1: 0, row: kh * kw * C },
     order: "nk",
     conv: {

@@ -90,7 +90,7 @@ export const DiffusionPipeline = {
     return await classes[className].fromPretrained(pathOrRepo, source);
   },
 
-  /** A pipeline of the class that one file's keys tell, e.g. of a .safetensors, .ckpt or .gguf in its authors' layout. */
+  /** A pipeline of the class that the keys of one file tell (.safetensors, .ckpt, .gguf). */
   async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     return await DiffusionPipeline.fromPretrained(expectSingleFile(path), options);
   },

@@ -35,7 +35,7 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> implements Disp
     return new FluxImg2ImgPipeline(await loadPartsFlux(pathOrRepo, options));
   }
 
-  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; a file of the transformer takes its other parts from `base`. */
+  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
   static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<FluxImg2ImgPipeline> {
     return await FluxImg2ImgPipeline.fromPretrained(expectSingleFile(path), options);
   }

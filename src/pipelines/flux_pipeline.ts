@@ -16,7 +16,7 @@ export class FluxPipeline extends LoraPipeline<FluxParts> implements Disposable 
     return new FluxPipeline(await loadPartsFlux(pathOrRepo, options));
   }
 
-  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; a file of the transformer takes its other parts from `base`. */
+  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
   static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<FluxPipeline> {
     return await FluxPipeline.fromPretrained(expectSingleFile(path), options);
   }

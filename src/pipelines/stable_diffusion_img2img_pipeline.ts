@@ -29,7 +29,7 @@ export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusion
     return new StableDiffusionImg2ImgPipeline(await loadParts(pathOrRepo, options));
   }
 
-  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; its tokenizers come from `base`. */
+  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
   static async fromSingleFile(
     path: string,
     options: PipelineOptions = {},

@@ -32,7 +32,7 @@ export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusi
     return new StableDiffusionXLInpaintPipeline(await loadPartsXL(pathOrRepo, options));
   }
 
-  /** Loads the parts of one file, e.g. a .safetensors, .ckpt or .gguf in the layout of its authors; its tokenizers come from `base`. */
+  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
   static async fromSingleFile(
     path: string,
     options: PipelineOptions = {},

@@ -9,9 +9,9 @@ const reference = await readTensors(fixture("random/expected/cuda_philox_UNVERIF
 /** f32 rounding of a value near 4; a card's fast sine adds as much again. */
 const BOUND = 5e-7;
 
-Deno.test('randn() like "cuda" follows the documented Philox stream for 1 to 16,384 values', () => {
+Deno.test('randn() like "cuda" follows the documented Philox stream for 1 to 4,096 values', () => {
   const cases = [...reference].filter(([key]) => key.startsWith("randn/"));
-  assert.equal(cases.length, 40);
+  assert.equal(cases.length, 35);
   for (const [key, { data }] of cases) {
     const [, seed, count] = key.split("/");
     const generator = manualSeed(Number(seed.slice(4)), { like: "cuda" });

@@ -126,6 +126,17 @@ export const GEMM_CASES: Record<string, () => Promise<void>> = {
       );
     }
   },
+  "conv2d() of single rows and columns that a convolution made": async () => {
+    const dice = new Dice(55);
+    const [w, weight] = both(Nd.random(dice, [5, 5, 3, 3]));
+    const none = new Nd([5], [0, 0, 0, 0, 0]);
+    for (const sides of [[3, 1], [1, 3], [1, 1]]) {
+      const [x, tx] = both(Nd.random(dice, [2, 5, ...sides]));
+      const y = conv2d(conv2d(tx, { weight }, { padding: 1 }), { weight }, { padding: 1 });
+      const once = convolution(x, w, none, { padding: 1 });
+      await assertTensor(y, convolution(once, w, none, { padding: 1 }), BOUND, `[${sides}]`);
+    }
+  },
   "conv2d() of a part of a batch, with a shift of its own for each picture": async () => {
     const dice = new Dice(54);
     const [x, tx] = both(Nd.random(dice, [4, 3, 5, 6]));

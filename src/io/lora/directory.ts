@@ -1,7 +1,8 @@
 import type { Shape } from "../../core/shape.ts";
-import { FLUX_NAMES, SWAPPED } from "./flux_names.ts";
+import { FLUX_NAMES, SWAPPED } from "../flux_names.ts";
 import { flatName } from "./names.ts";
 import { unetNames } from "./unet_names.ts";
+import { XLABS_NAMES } from "./xlabs_names.ts";
 
 /** Where rows of a pair's up go. */
 export interface Target {
@@ -53,9 +54,9 @@ export function directoryOf(layers: ReadonlyMap<string, Shape>): Directory {
   return directory;
 }
 
-/** The rows of FLUX_NAMES that a model has all members of, with the numbers of its blocks. */
+/** The rows of the tables for FLUX that a model has all members of, with the numbers of its blocks. */
 function* fluxNames(layers: ReadonlyMap<string, Shape>): Generator<[name: string, members: string[]]> {
-  for (const [name, members] of Object.entries(FLUX_NAMES)) {
+  for (const [name, members] of Object.entries({ ...FLUX_NAMES, ...XLABS_NAMES })) {
     const last = name.includes(".N.") ? Infinity : 0;
     for (let n = 0; n <= last; n++) {
       const numbered = members.map((member) => member.replace(".N.", `.${n}.`));

@@ -1,18 +1,8 @@
-/** The first implementation's names of the layers of a residual block. */
-const RESNET: Readonly<Record<string, string>> = {
-  conv1: "in_layers.2",
-  time_emb_proj: "emb_layers.1",
-  conv2: "out_layers.3",
-  conv_shortcut: "skip_connection",
-};
+import { LDM_ENDS, LDM_RESNET } from "../ldm_names.ts";
 
-const SINGLE: readonly [layer: string, name: string][] = [
-  ["conv_in", "input_blocks.0.0"],
-  ["conv_out", "out.2"],
-  ["time_embedding.linear_1", "time_embed.0"],
-  ["time_embedding.linear_2", "time_embed.2"],
-  ["add_embedding.linear_1", "label_emb.0.0"],
-  ["add_embedding.linear_2", "label_emb.0.2"],
+/** Layers and blocks that there is one of. */
+const SINGLE: readonly (readonly [layer: string, name: string])[] = [
+  ...LDM_ENDS.map(([theirs, ours]) => [ours, theirs] as const),
   ["mid_block.resnets.0", "middle_block.0"],
   ["mid_block.attentions.0", "middle_block.1"],
   ["mid_block.resnets.1", "middle_block.2"],
@@ -28,10 +18,14 @@ export function unetNames(layers: readonly string[]): [layer: string, name: stri
     const mine = fronts.filter(([front]) => layer === front || layer.startsWith(`${front}.`));
     return mine.map(([front, name]) => {
       const rest = layer.slice(front.length + 1);
-      const inner = front.includes(".resnets.") ? RESNET[rest] ?? rest : rest;
+      const inner = front.includes(".resnets.") ? inResnet(rest) : rest;
       return [layer, inner ? `${name}.${inner}` : name];
     });
   });
+}
+
+function inResnet(layer: string): string {
+  return LDM_RESNET.find(([, ours]) => ours === layer)?.[0] ?? layer;
 }
 
 function* down(layers: readonly string[]): Generator<[string, string]> {

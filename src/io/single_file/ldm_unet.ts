@@ -1,3 +1,4 @@
+import { LDM_ENDS, LDM_RESNET, type NamePair } from "../ldm_names.ts";
 import type { StoredTensor } from "../stored_tensor.ts";
 import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
 
@@ -9,16 +10,6 @@ import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
 const WHAT = "the UNet";
 const HEAD_WIDTH = 64; // of models whose projections are dense layers: SD 2 and XL
 const HEADS = 8; // of all levels of the others: SD 1
-
-/** Names of the layers of a residual block. */
-const RESNET: Record<string, string> = {
-  "in_layers.0": "norm1",
-  "in_layers.2": "conv1",
-  "emb_layers.1": "time_emb_proj",
-  "out_layers.0": "norm2",
-  "out_layers.3": "conv2",
-  "skip_connection": "conv_shortcut",
-};
 
 /** Residual blocks of a level: the list goes on with a convolution of stride 2. */
 function layersOf(tensors: Infos, prefix: string): number {
@@ -74,14 +65,13 @@ export function ldmUnetView(tensors: Stored, prefix: string): Map<string, Stored
   return renamed(tensors, prefix, (key) => {
     const [, name, number, part, rest] = /^(input_blocks|middle_block|output_blocks)\.(\d+)\.(\d+\.)?(.*)$/
       .exec(key) ?? [];
-    if (!name) return headOf(key);
+    if (!name || (name === "input_blocks" && number === "0")) return namedBy(LDM_ENDS, key);
     if (name === "middle_block") {
       if (number === "1") return `mid_block.attentions.0.${rest}`;
       return inResnet("mid_block", Number(number) / 2, rest);
     }
     const i = Number(number);
     if (name === "input_blocks") {
-      if (i === 0) return `conv_in.${rest}`;
       const [level, layer] = [Math.floor((i - 1) / perLevel), (i - 1) % perLevel];
       const block = `down_blocks.${level}`;
       if (rest.startsWith("op.")) return `${block}.downsamplers.0.conv.${rest.slice(3)}`;
@@ -95,22 +85,12 @@ export function ldmUnetView(tensors: Stored, prefix: string): Map<string, Stored
   });
 }
 
-/** What stands before and behind the blocks. */
-const HEADS_OF_KEYS: readonly (readonly [from: string, to: string])[] = [
-  ["time_embed.0.", "time_embedding.linear_1."],
-  ["time_embed.2.", "time_embedding.linear_2."],
-  ["label_emb.0.0.", "add_embedding.linear_1."],
-  ["label_emb.0.2.", "add_embedding.linear_2."],
-  ["out.0.", "conv_norm_out."],
-  ["out.2.", "conv_out."],
-];
-
-function headOf(key: string): string {
-  const [from, to] = HEADS_OF_KEYS.find(([from]) => key.startsWith(from)) ?? ["", ""];
-  return to + key.slice(from.length);
+function inResnet(block: string, layer: number, rest: string): string {
+  return `${block}.resnets.${layer}.${namedBy(LDM_RESNET, rest)}`;
 }
 
-function inResnet(block: string, layer: number, rest: string): string {
-  const from = Object.keys(RESNET).find((name) => rest.startsWith(`${name}.`)) ?? "";
-  return `${block}.resnets.${layer}.${RESNET[from] ?? ""}${rest.slice(from.length)}`;
+/** A key under diffusers' names, or as it is where the table has none for it. */
+function namedBy(table: readonly NamePair[], key: string): string {
+  const [theirs, ours] = table.find(([name]) => key.startsWith(`${name}.`)) ?? ["", ""];
+  return ours + key.slice(theirs.length);
 }
