@@ -1,5 +1,6 @@
 /**
- * Runs every case of a set of reference values, laid out as test/fixtures, and says how far each is from its target.
+ * Runs every case of a set of reference values, laid out as test/fixtures, and says how far each is from its
+ * target.
  * Run: deno task conformance DIR [--only FAMILY] [--json FILE] [--engine auto|dawn|deno]
  */
 import { parseArgs } from "node:util";

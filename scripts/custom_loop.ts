@@ -1,6 +1,6 @@
 /**
- * What only a loop of one's own can do: a picture that begins as one prompt and ends as another, with guidance that
- * fades as the noise does. A start for experiments.
+ * What only a loop of one's own can do: a picture that begins as one prompt and ends as another, with
+ * guidance that fades as the noise does. A start for experiments.
  * Run: deno run -A scripts/custom_loop.ts [prompt] [other prompt] [seed]
  */
 import "./plain_errors.ts";

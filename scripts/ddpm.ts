@@ -1,6 +1,6 @@
 /**
- * Draws a picture from noise with DDPM (Ho et al. 2020, Algorithm 2, https://arxiv.org/abs/2006.11239): the notebook's
- * unbundled loop, with model, scheduler and loop in your hands.
+ * Draws a picture from noise with DDPM (Ho et al. 2020, Algorithm 2, https://arxiv.org/abs/2006.11239):
+ * model, scheduler and loop are in your hands.
  * Run: deno run -A scripts/ddpm.ts [repo or folder] [seed] [steps]
  *      deno run -A scripts/ddpm.ts google/ddpm-celebahq-256 0 50
  */

@@ -1,6 +1,6 @@
 /**
- * Fits the colours of latents, by which previews are painted, to what a model's autoencoder decodes of the pictures that
- * the model draws; prints them as src/pipelines/preview_known.ts has them, and how far they are off.
+ * Fits the colours of latents, by which previews are painted, to what a model's autoencoder decodes of the
+ * pictures that the model draws. Prints them as src/pipelines/preview_known.ts has them, and their error.
  * Run: deno run -A scripts/fit_preview.ts [PATH_OR_REPO]
  */
 import "./plain_errors.ts";
@@ -12,23 +12,17 @@ import { fitToLatents } from "../src/pipelines/preview_fit.ts";
 
 const model = Deno.args[0] ?? `${import.meta.dirname}/../models/emoji-diffusion`;
 const prompts = [
-  ...["a nice flower", "the sun", "a red apple", "a dog's face", "a house", "a blue car", "a green frog"],
-  ...[
-    "a smiling face",
-    "a tree",
-    "a purple heart",
-    "a strawberry",
-    "a fish",
-    "a banana",
-    "a mountain with snow",
-  ],
-  ...["a black cat", "a sea wave"],
+  ..."a nice flower, the sun, a red apple, a dog's face, a house, a blue car, a green frog".split(", "),
+  ..."a smiling face, a tree, a purple heart, a strawberry, a fish, a banana, a black cat".split(", "),
+  ..."a mountain with snow, a sea wave".split(", "),
 ];
 
 using _device = await openDevice();
 using pipeline = await DiffusionPipeline.fromPretrained(model);
 if (!(pipeline instanceof StableDiffusionPipeline)) {
-  throw new TypeError(`Cannot fit ${model}: expected a StableDiffusionPipeline`);
+  throw new TypeError(
+    `Cannot fit ${model}: expected a StableDiffusionPipeline, got ${pipeline.constructor.name}`,
+  );
 }
 const { parts } = pipeline;
 parts.scheduler = DPMSolverMultistepScheduler.fromConfig(parts.scheduler.config);

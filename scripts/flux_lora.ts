@@ -1,7 +1,8 @@
 /**
- * Draws a prompt with FLUX.1 (Black Forest Labs, 2024, https://arxiv.org/abs/2403.03206) in the style that a LoRA adds
- * (Hu et al. 2021, https://arxiv.org/abs/2106.09685): the notebook's three lines.
- * Run: deno run -A scripts/flux_lora.ts [repo or folder] [prompt] [seed] [--lora repo or file] [--size 1024x1024]
+ * Draws a prompt with FLUX.1 (Black Forest Labs 2024; a flow as by Esser et al. 2024,
+ * https://arxiv.org/abs/2403.03206) in the style that a LoRA adds (Hu et al. 2021,
+ * https://arxiv.org/abs/2106.09685). Repositories may be folders, and a LoRA a file.
+ * Run: deno run -A scripts/flux_lora.ts [repo] [prompt] [seed] [--lora REPO] [--size 1024x1024] [--steps 28]
  *      deno run -A scripts/flux_lora.ts black-forest-labs/FLUX.1-dev "MJ v6, a nice flower" 0
  */
 import "./plain_errors.ts";
@@ -18,6 +19,7 @@ const { values: { lora, size, steps }, positionals } = parseArgs({
   },
 });
 const [repo = "black-forest-labs/FLUX.1-dev", prompt = "MJ v6, a nice flower", seed = "0"] = positionals;
+if (!/^\d+x\d+$/.test(size)) throw new TypeError(`Cannot take --size ${size}: expected e.g. 1024x1024`);
 const [width, height] = size.split("x").map(Number);
 
 using _device = await openDevice();

@@ -1,7 +1,8 @@
 /**
- * Says what a folder, a repository, a single file or a LoRA is: family, parts, types, sizes, keys that are not used and
- * the memory that it takes. Tensors are not read, and those of a repository not fetched.
- * Run: deno run -A scripts/inspect.ts PATH_OR_REPO [--model PATH_OR_REPO] [--memory GB] [--config DIR] [--base DIR]
+ * Says what a folder, a repository, a single file or a LoRA is: family, parts, types, sizes, keys that are
+ * not used and the memory that it takes. Tensors are not read, and those of a repository not fetched.
+ * `--help` lists the options.
+ * Run: deno run -A scripts/inspect.ts PATH_OR_REPO
  */
 import "./plain_errors.ts";
 import { parseArgs } from "node:util";
@@ -13,21 +14,33 @@ import { describeLora, isLora } from "./inspect/lora.ts";
 import { describeModel, describePipeline, describeSingleFile } from "./inspect/models.ts";
 import { describeMemory } from "./inspect/plan.ts";
 
+const usage = `Usage: deno run -A scripts/inspect.ts PATH_OR_REPO [options]
+
+  --model PATH_OR_REPO   for a LoRA: the model that it is to fit
+  --memory 16G           of the GPU, to plan for; default: nine tenths of the adapter's
+  --config PATH_OR_REPO  for one file: whose configs it has
+  --base PATH_OR_REPO    for one file: what it lacks`;
+
 const { values: options, positionals: [target] } = parseArgs({
   allowPositionals: true,
   options: {
-    model: { type: "string" }, // for a LoRA: what it is to fit
-    memory: { type: "string" }, // to plan for
-    config: { type: "string" }, // of a single file
-    base: { type: "string" }, // for what a single file lacks
+    model: { type: "string" },
+    memory: { type: "string" },
+    config: { type: "string" },
+    base: { type: "string" },
+    help: { type: "boolean", short: "h" },
   },
 });
+if (options.help) {
+  console.log(usage);
+  Deno.exit(0);
+}
 if (!target) {
   throw new Error("Cannot inspect: expected a path or repository, got none; e.g. models/emoji-diffusion");
 }
 const memory = options.memory === undefined ? undefined : Number(options.memory.replace(/G$/, "")) * 1e9;
 if (memory !== undefined && !(memory > 0)) {
-  throw new Error(`Cannot plan for ${options.memory} GB: expected a number above 0; e.g. --memory 24`);
+  throw new Error(`Cannot plan for --memory ${options.memory}: expected a number of GB above 0, e.g. 24G`);
 }
 const { config, base, model } = options;
 

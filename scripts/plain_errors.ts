@@ -1,8 +1,18 @@
-/** Imported by scripts: an error that nobody caught ends the script with its message alone, and exit code 1. */
+/**
+ * Imported by scripts: an error that nobody caught ends the script with its message alone, and exit code 1.
+ */
 function end(event: Event, error: unknown): void {
   event.preventDefault();
-  console.error(error instanceof Error ? error.message : error);
+  while (error instanceof SuppressedError) error = error.suppressed; // the first, not what giving back then met
+  console.error(error instanceof Error ? plainMessage(error) : error);
   Deno.exit(1);
+}
+
+/** What an error says; in one line where it is parseArgs', which takes several. */
+function plainMessage(error: Error & { code?: unknown }): string {
+  return String(error.code).startsWith("ERR_PARSE_ARGS")
+    ? error.message.replaceAll("\n", " ")
+    : error.message;
 }
 
 addEventListener("unhandledrejection", (event) => end(event, event.reason));

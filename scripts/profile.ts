@@ -1,5 +1,6 @@
 /**
- * Times every dispatch of a model's step: which kernels of which modules take how long, and how fast they run.
+ * Times every dispatch of a model's step: which kernels of which modules take how long, and how fast they
+ * run.
  * Run: deno task profile [repo or folder] [--steps 3] [--size 64] [--engine dawn] [--trace trace.json] [--rows 30]
  */
 import "./plain_errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Makes sure that a GPU adapter opens, by opening one; where none does, says what it installs, and installs it.
- * Silent when there is nothing to do.
+ * Makes sure that a GPU adapter opens, by opening one; where none does, says what it installs, and installs
+ * it. Silent when there is nothing to do.
  * Run: deno task setup
  */
 import { existsSync } from "node:fs";

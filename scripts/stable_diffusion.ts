@@ -1,6 +1,6 @@
 /**
- * Draws a prompt with Stable Diffusion (Rombach et al. 2022, https://arxiv.org/abs/2112.10752) and classifier-free
- * guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598): the notebook's unbundled loop.
+ * Draws a prompt with Stable Diffusion (Rombach et al. 2022, https://arxiv.org/abs/2112.10752) and
+ * classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598), as a loop in your hands.
  * Run: deno run -A scripts/stable_diffusion.ts [repo or folder] [prompt] [seed]
  *      deno run -A scripts/stable_diffusion.ts CompVis/stable-diffusion-v1-4 "a nice flower" 0
  */

@@ -1,5 +1,6 @@
 /**
- * Runs the tests tier by tier, each tier in a process of its own, and closes with the sum of what passed and failed.
+ * Runs the tests tier by tier, each tier in a process of its own, and closes with the sum of what passed and
+ * failed.
  * Run: deno task test [tier …]
  */
 const tiers: Record<string, string[]> = { // folders of test/
@@ -36,7 +37,9 @@ for (const tier of chosen) {
 console.log(`\n${passed} passed, ${failed} failed`);
 Deno.exit(failed > 0 || passed === 0 ? 1 : 0);
 
-/** Runs Deno's tests, shows what they print, and counts by their closing line; a crash counts as a failure. */
+/**
+ * Runs Deno's tests, shows what they print, and counts by their closing line; a crash counts as a failure.
+ */
 async function runTests(paths: string[]): Promise<{ passed: number; failed: number }> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", ...paths],

@@ -1,6 +1,6 @@
 /**
- * Denoise: diffusion models on native WebGPU. What every script needs; models, schedulers and pipelines have modules
- * of their own.
+ * Denoise: diffusion models on native WebGPU. What every script needs; models, schedulers and pipelines have
+ * modules of their own.
  * @module
  */
 export type { BarOptions } from "./core/bar.ts";

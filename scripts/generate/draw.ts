@@ -20,9 +20,12 @@ import type { Settings } from "./options.ts";
 /** What one run does otherwise than the next with the same settings. */
 export type How = Pick<RunOptions, "progress" | "preview"> & { numInferenceSteps: number };
 
-/** Runs a pipeline: from a picture if one is given, from the prompt where it takes one, else from noise alone. */
+/**
+ * Runs a pipeline: from a picture if one is given, from the prompt where it takes one, else from noise alone.
+ */
 export async function draw(pipeline: AnyPipeline, settings: Settings, how: How): Promise<Tensor> {
   const { parts } = pipeline;
+  if (!("vae" in parts)) refuseFor(pipeline, settings);
   if (settings.scheduler && "vae" in parts) {
     parts.scheduler = schedulerClasses[settings.scheduler].fromConfig(parts.scheduler.config);
   }
@@ -46,6 +49,17 @@ export async function draw(pipeline: AnyPipeline, settings: Settings, how: How):
     mask,
   });
   return images;
+}
+
+/** Refuses what a pipeline that draws from noise alone cannot do. */
+function refuseFor(pipeline: AnyPipeline, settings: Settings): void {
+  const given = (["image", "mask", "size", "scheduler"] as const).find((name) =>
+    settings[name] !== undefined
+  );
+  if (!given) return;
+  throw new TypeError(
+    `Cannot take --${given} with ${pipeline.constructor.name}: it draws from noise alone, at the size of its model`,
+  );
 }
 
 /** Of each picture. */

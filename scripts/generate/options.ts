@@ -58,13 +58,15 @@ export const schema = z.object({
   "max-sequence-length": count,
   seed: z.coerce.number().pipe(z.int()),
   scheduler: z.enum(Object.keys(schedulerClasses) as [string]),
-  size: z.string().regex(/^\d+x\d+$/, "WIDTHxHEIGHT, e.g. 512x512"),
+  size: z.string().regex(/^\d+x\d+$/, "expected WIDTHxHEIGHT, e.g. 512x512"),
   image: z.string(),
-  strength: z.coerce.number().pipe(z.number()),
+  strength: z.coerce.number().pipe(
+    z.number().gt(0, "expected a number above 0").max(1, "expected a number of at most 1"),
+  ),
   mask: z.string(),
   count,
   dtype: z.enum(["f32", "f16"]),
-  memory: z.string().regex(/^\d+(\.\d+)?[GM]$/, "a number of GB or MB, e.g. 8G").transform(bytesOf),
+  memory: z.string().regex(/^\d+(\.\d+)?[GM]$/, "expected a number of GB or MB, e.g. 8G").transform(bytesOf),
   quantize: z.enum(["int8", "int4"]),
   plan: z.boolean(),
   preview: z.string(),
@@ -84,11 +86,22 @@ export type Options = z.infer<typeof schema>;
 /** What pictures are drawn by. */
 export type Settings = Options & Required<Pick<Options, keyof typeof defaults>>;
 
+/** Joins numbers below 0 to their options, as parseArgs takes them for options themselves. */
+function joinNegatives(args: string[]): string[] {
+  return args.reduce<string[]>((joined, arg) => {
+    const last = joined.at(-1) ?? "";
+    if (!/^-[\d.]/.test(arg) || !/^--[a-z-]+$/.test(last)) return [...joined, arg];
+    return [...joined.slice(0, -1), `${last}=${arg}`];
+  }, []);
+}
+
 /** What the command line says. Throws one line that names what is wrong. */
 export function readOptions(args: string[]): Options {
   const names = Object.keys(schema.shape).filter((name) => !["prompt", "help", "plan"].includes(name));
   const { values, positionals: [prompt, surplus] } = parseArgs({
-    args: args.map((arg, i) => arg === "--preview" && /^(-|$)/.test(args[i + 1] ?? "") ? "--preview=" : arg),
+    args: joinNegatives(args).map((arg, i, args) =>
+      arg === "--preview" && /^(-|$)/.test(args[i + 1] ?? "") ? "--preview=" : arg
+    ),
     allowPositionals: true,
     allowNegative: true,
     options: {

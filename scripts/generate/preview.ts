@@ -2,8 +2,8 @@ import { pictureProtocols, previewWriter } from "denoise";
 import type { PreviewOptions } from "denoise/pipelines";
 
 /**
- * What `--preview` says: every how many steps, to which file, by which protocol; all three may be left out. Without a
- * file, and in a terminal that is not known to show pictures, there are none, which is told.
+ * What `--preview` says: every how many steps, to which file, by which protocol; all three may be left out.
+ * Without a file, and in a terminal that is not known to show pictures, there are none, which is told.
  */
 export function readPreview(text: string): PreviewOptions | undefined {
   const parts = text.split(",").map((part) => part.trim()).filter((part) => part !== "");

@@ -21,7 +21,9 @@ const classes = {
   UNet2DModel,
 };
 
-/** A pipeline's models by the names of its parts, e.g. textEncoder, without their weights; `stack` owns them. */
+/**
+ * A pipeline's models by the names of its parts, e.g. textEncoder, without their weights; `stack` owns them.
+ */
 export async function openModels(
   pathOrRepo: string,
   options: LoadOptions,

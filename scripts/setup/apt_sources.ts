@@ -14,8 +14,8 @@ interface Source {
 }
 
 /**
- * The file that adds `<codename>-backports` to these sources: Debian's own source of the codename, with that suite.
- * Undefined if they have it already.
+ * The file that adds `<codename>-backports` to these sources: Debian's own source of the codename, with that
+ * suite. Undefined if they have it already.
  */
 export function backportsFile(files: SourcesFile[], codename: string): SourcesFile | undefined {
   const backports = `${codename}-backports`;

@@ -3,7 +3,9 @@ import { existsSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { type CachedDriver, driverFolder } from "../../src/gpu/driver.ts";
 
-/** Lets `fill` unpack a driver into a new folder; once complete, that becomes the cached driver in one rename. */
+/**
+ * Lets `fill` unpack a driver into a new folder; once complete, that becomes the cached driver in one rename.
+ */
 export async function cacheDriver(fill: (folder: string) => Promise<void>): Promise<void> {
   const cached = driverFolder();
   Deno.mkdirSync(dirname(cached), { recursive: true });

@@ -23,7 +23,10 @@ export async function installMesa(): Promise<void> {
   }
 }
 
-/** Downloads the drivers with the libraries that the system lacks, and unpacks them into the user's cache folder. */
+/**
+ * Downloads the drivers with the libraries that the system lacks,
+ * and unpacks them into the user's cache folder.
+ */
 export function cacheMesa(): Promise<void> {
   return cacheDriver(async (folder) => {
     const apt = join(folder, "apt");
@@ -50,7 +53,9 @@ export function cacheMesa(): Promise<void> {
   });
 }
 
-/** Updates the lists, then installs; a list that fails to update matters only if the installation fails too. */
+/**
+ * Updates the lists, then installs; a list that fails to update matters only if the installation fails too.
+ */
 async function aptInstall(options: string[]): Promise<void> {
   const release = needsBackports ? ["--target-release", `${codename}-backports`] : [];
   const env = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C" };

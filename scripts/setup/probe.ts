@@ -1,6 +1,6 @@
 /**
- * Opens a device and prints what it is; fails if none opens. A program of its own, since a driver that crashes
- * takes its process along.
+ * Opens a device and prints what it is; fails if none opens. A program of its own, since a driver that
+ * crashes takes its process along.
  * Run: deno run -A scripts/setup/probe.ts dawn|deno
  */
 import type { Engine } from "../../src/gpu/device.ts";

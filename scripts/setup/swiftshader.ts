@@ -1,6 +1,6 @@
 /**
- * SwiftShader, a Vulkan driver that runs on the CPU, with a Vulkan loader: for x86-64 Linux without apt. Both are in
- * the browser that an npm package carries for servers without libraries of their own.
+ * SwiftShader, a Vulkan driver that runs on the CPU, with a Vulkan loader: for x86-64 Linux without apt. Both
+ * are in the browser that an npm package carries for servers without libraries of their own.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";

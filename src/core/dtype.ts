@@ -1,7 +1,10 @@
 /** Element types that shaders compute with or move, in WGSL's words. */
 export type PlainDType = "f32" | "f16" | "i32" | "u32";
 
-/** Weights in whole numbers with a scale for each 32 of them; only products read them (shaders/lib/gemm_w_nk_packed.wgsl). */
+/**
+ * Weights in whole numbers with a scale for each 32 of them; only products read them
+ * (shaders/lib/gemm_w_nk_packed.wgsl).
+ */
 export type PackedDType = "int8" | "int4";
 
 /** Element types of tensors. */

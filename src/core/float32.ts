@@ -15,10 +15,11 @@ const ROUND = 1.5 * 2 ** 23;
 const LIMIT = 126 * Math.LN2;
 
 /**
- * eˣ in f32 as torch's CPU computes it, not correctly rounded: eˣ = 2^(m/128) · eʳ with the table above (Tang 1989,
- * https://doi.org/10.1145/63522.214389) and eʳ ≈ 1 + r + r²/2, every step rounded to f32. About one result in a hundred
- * is the second nearest f32, which timestep features then multiply by thousands. The constants were inferred from
- * results alone and give torch 2.15's bits (x86-64 wheel, MKL 2024.2, on AMD Zen 5) for each of the 2³² arguments.
+ * eˣ in f32 as torch's CPU computes it, not correctly rounded: eˣ = 2^(m/128) · eʳ with the table above (Tang
+ * 1989, https://doi.org/10.1145/63522.214389) and eʳ ≈ 1 + r + r²/2, every step rounded to f32. About one
+ * result in a hundred is the second nearest f32, which timestep features then multiply by thousands. The
+ * constants were inferred from results alone and give torch 2.15's bits (x86-64 wheel, MKL 2024.2, on AMD Zen
+ * 5) for each of the 2³² arguments.
  */
 export function expf(x: number): number {
   const a = f(x);

@@ -81,8 +81,8 @@ export function sameStrides(shape: Shape, a: readonly number[], b: readonly numb
 }
 
 /**
- * Strides under which a view with these strides can be read as `to`, or undefined where memory order forbids it
- * (the caller then copies). As in numpy: axes that are merged must be evenly spaced.
+ * Strides under which a view with these strides can be read as `to`, or undefined where memory order forbids
+ * it (the caller then copies). As in numpy: axes that are merged must be evenly spaced.
  */
 export function reshapeStrides(shape: Shape, strides: readonly number[], to: Shape): number[] | undefined {
   if (size(shape) === 0) return contiguousStrides(to);

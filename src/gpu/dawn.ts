@@ -30,12 +30,15 @@ const kept = globalThis as {
 };
 
 const POLL_MS = 1;
+const SETTLE_MS = 10_000; // compilations under way end earlier
+const polls = new Map<ReturnType<typeof setTimeout>, () => void>();
 let calm = false;
 
 /**
- * While it waits for the GPU, Dawn asks whether work is done in a loop of setImmediate, each turn with a new native
- * function. In Deno this keeps a core busy, and freeing some hundred thousand of them at a garbage collection stops the
- * program for seconds (measured: 4 s in every 7 steps of 70 ms). So native callbacks are asked for once a millisecond.
+ * While it waits for the GPU, Dawn asks whether work is done in a loop of setImmediate, each turn with a new
+ * native function. In Deno this keeps a core busy, and freeing some hundred thousand of them at a garbage
+ * collection stops the program for seconds (measured: 4 s in every 7 steps of 70 ms). So native callbacks are
+ * asked for once a millisecond.
  */
 function calmPolling(): void {
   if (calm) return;
@@ -43,6 +46,29 @@ function calmPolling(): void {
   const immediate = kept.setImmediate;
   kept.setImmediate = (run, ...rest) => {
     const native = Function.prototype.toString.call(run).includes("[native code]");
-    return native ? setTimeout(run, POLL_MS) : immediate(run, ...rest);
+    if (!native) return immediate(run, ...rest);
+    const timer = setTimeout(() => {
+      polls.delete(timer);
+      run();
+    }, POLL_MS);
+    polls.set(timer, run);
+    return timer;
   };
+}
+
+/**
+ * Asks until Dawn has told what it still has to tell, such as the end of a compilation: the process aborts
+ * where a promise of Dawn's is unsettled when its JavaScript ends, as at the end of a test file.
+ */
+export function settleDawn(): void {
+  const end = performance.now() + SETTLE_MS;
+  const sleep = new Int32Array(new SharedArrayBuffer(4));
+  while (polls.size > 0 && performance.now() < end) {
+    for (const [timer, run] of [...polls]) {
+      clearTimeout(timer);
+      polls.delete(timer);
+      run();
+    }
+    Atomics.wait(sleep, 0, 0, POLL_MS);
+  }
 }

@@ -1,4 +1,5 @@
 import { Buffers } from "./buffers.ts";
+import { settleDawn } from "./dawn.ts";
 import { DeviceLostError, GPUCommandError, OutOfMemoryError } from "./errors.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler, type TimingRow } from "./profiler.ts";
@@ -84,7 +85,9 @@ export class Device implements Disposable {
     return `${engine} on ${this.adapterName}${driver}${subgroups}, f32${f16 ? " and f16" : ""}`;
   }
 
-  /** The traced graphs as text: their dispatches, fused nodes, kernels, inputs, and where each output lies. */
+  /**
+   * The traced graphs as text: their dispatches, fused nodes, kernels, inputs, and where each output lies.
+   */
   dump(): string {
     return this.describeGraphs();
   }
@@ -139,6 +142,7 @@ export class Device implements Disposable {
     this.#closed = true;
     this.buffers.destroyAll();
     this.gpu.destroy();
+    if (this.engine === "dawn") settleDawn();
     if (current === this) current = undefined;
   }
 }

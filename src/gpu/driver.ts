@@ -25,8 +25,8 @@ export function chosenDriver(): string | undefined {
 }
 
 /**
- * Adds the cached driver, if there is one, to those that the system has. Must run before Dawn's `create()`; the
- * adapters of a GPU still come first, since Dawn lists software adapters last.
+ * Adds the cached driver, if there is one, to those that the system has. Must run before Dawn's `create()`;
+ * the adapters of a GPU still come first, since Dawn lists software adapters last.
  */
 export function useCachedDriver(): void {
   if (Deno.build.os !== "linux" || chosenDriver()) return;

@@ -60,8 +60,8 @@ class Arena {
 }
 
 /**
- * Places values in as few and as small buffers as a greedy walk over the steps finds. No step reads and writes the same
- * buffer, and no two values that live at once overlap.
+ * Places values in as few and as small buffers as a greedy walk over the steps finds. No step reads and
+ * writes the same buffer, and no two values that live at once overlap.
  */
 export function planArenas(
   lifetimes: readonly Lifetime[],

@@ -11,8 +11,8 @@ export interface Axes {
 }
 
 /**
- * Orders the axes of a shape by the first view's memory, drops those of size 1 and merges neighbours that every view
- * walks evenly. Axes in `apart` are never merged.
+ * Orders the axes of a shape by the first view's memory, drops those of size 1 and merges neighbours that
+ * every view walks evenly. Axes in `apart` are never merged.
  */
 export function collapse(
   shape: Shape,
@@ -46,8 +46,8 @@ export function collapse(
 }
 
 /**
- * Strides of views over given target axes (of `targetSizes`, with `targetStrides` in memory), where the axes of
- * `shape`, laid out by `layout`, can be grouped into them; undefined where they cannot.
+ * Strides of views over given target axes (of `targetSizes`, with `targetStrides` in memory), where the axes
+ * of `shape`, laid out by `layout`, can be grouped into them; undefined where they cannot.
  */
 export function fit(
   shape: Shape,
@@ -79,8 +79,9 @@ export function fit(
 }
 
 /**
- * A view's strides over the axes of another shape, where both shapes, laid out by their dense strides, run through the
- * same memory; undefined where the other shape merges axes that the view walks unevenly, or is not dense.
+ * A view's strides over the axes of another shape, where both shapes, laid out by their dense strides, run
+ * through the same memory; undefined where the other shape merges axes that the view walks unevenly, or is
+ * not dense.
  */
 export function reorder(
   shape: Shape,

@@ -208,8 +208,9 @@ export function pointwiseKernel(work: Work): Generated & { workgroups: number } 
 }
 
 /**
- * The `store` function of a kernel whose axes are [outer batch, inner batch, row, column]: it evaluates `work` on the
- * kernel's value and writes the result. `lanes` is the number of adjacent columns that the kernel hands over at once.
+ * The `store` function of a kernel whose axes are [outer batch, inner batch, row, column]: it evaluates
+ * `work` on the kernel's value and writes the result. `lanes` is the number of adjacent columns that the
+ * kernel hands over at once.
  */
 export function storeFunction(work: Work, lanes: 1 | 4): Generated {
   const width = lanes === 4 ? widthOf(work) : 1;

@@ -79,7 +79,9 @@ export function foldGrid(workgroups: number, limit: number): [number, number] {
   return [Math.ceil(workgroups / rows), rows];
 }
 
-/** Binds storages and uniform buffers for a pipeline. `reads` come first, in the order of its "read" bindings. */
+/**
+ * Binds storages and uniform buffers for a pipeline. `reads` come first, in the order of its "read" bindings.
+ */
 export function bindGroup(
   device: Device,
   pipeline: Pipeline,

@@ -4,7 +4,9 @@ export type Expr =
   | { readonly op: "scalar"; readonly index: number }
   | { readonly op: Operation; readonly args: readonly Expr[] };
 
-/** WGSL of each operation, `$0`, `$1`, … being its arguments. Those marked vec4 exist in lib/activations.wgsl. */
+/**
+ * WGSL of each operation, `$0`, `$1`, … being its arguments. Those marked vec4 exist in lib/activations.wgsl.
+ */
 export const OPERATIONS = {
   add: "($0 + $1)",
   sub: "($0 - $1)",
@@ -63,7 +65,9 @@ export function exprKey(expr: Expr): string {
   return `${expr.op}(${(expr as { args: readonly Expr[] }).args.map(exprKey).join()})`;
 }
 
-/** WGSL of an expression over values of `width` elements; operands are named x0, x1, …, scalars work.c0, …. */
+/**
+ * WGSL of an expression over values of `width` elements; operands are named x0, x1, …, scalars work.c0, ….
+ */
 export function exprCode(expr: Expr, width: 1 | 4): string {
   if (expr.op === "operand") return `x${expr.index}`;
   if (expr.op === "scalar") return width === 4 ? `vec4f(work.c${expr.index})` : `work.c${expr.index}`;

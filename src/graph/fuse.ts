@@ -20,8 +20,9 @@ export interface Group {
 }
 
 /**
- * Groups nodes (in order of recording) into dispatches. A pointwise node joins the one pointwise consumer that reads
- * it whole; a kernel takes the pointwise work on its output into its `store`. Nodes in `kept` are always stored.
+ * Groups nodes (in order of recording) into dispatches. A pointwise node joins the one pointwise consumer
+ * that reads it whole; a kernel takes the pointwise work on its output into its `store`. Nodes in `kept` are
+ * always stored.
  */
 export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers: number): Group[] {
   const uses = new Map<Node, number>();
@@ -83,7 +84,10 @@ function readsWhole(operand: Operand, strides: readonly number[]): boolean {
     sameStrides(operand.shape, operand.strides, strides);
 }
 
-/** The group seen in the shape in which an operand reads its value; undefined where it is not read element for element. */
+/**
+ * The group seen in the shape in which an operand reads its value;
+ * undefined where it is not read element for element.
+ */
 function align(group: Group, operand: Operand): Group | undefined {
   const { shape, strides } = operand;
   const count = shape.reduce((product, n) => product * n, 1);

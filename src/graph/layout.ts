@@ -17,7 +17,9 @@ export function stepsOf(device: Device, outputs: readonly Node[]): Step[] {
   return fuse(reachable(outputs), new Set(outputs), maxBuffers).map(stepOf);
 }
 
-/** Gives every result a place. Those of `kept` have buffers of their own, where nothing else is ever placed. */
+/**
+ * Gives every result a place. Those of `kept` have buffers of their own, where nothing else is ever placed.
+ */
 export function layOut(
   device: Device,
   steps: readonly Step[],
@@ -55,7 +57,10 @@ export function layOut(
   return result;
 }
 
-/** Bytes that a run of such a trace takes beside its weights: activations, inputs, and results that are handed out. */
+/**
+ * Bytes that a run of such a trace takes beside its weights:
+ * activations, inputs, and results that are handed out.
+ */
 export function workspaceOf(
   device: Device,
   steps: readonly Step[],

@@ -32,7 +32,10 @@ export abstract class Node {
   abstract retire(): void;
 }
 
-/** A node's elements read as a tensor of some shape: element [i, j, …] lies at offset + i·strides[0] + j·strides[1] + …. */
+/**
+ * A node's elements read as a tensor of some shape:
+ * element [i, j, …] lies at offset + i·strides[0] + j·strides[1] + ….
+ */
 export interface View {
   /** Whose elements are read; several views may share one. */
   readonly node: Node;

@@ -21,7 +21,7 @@ export class Checkpoint implements Disposable {
   readonly #stored: ReadonlyMap<string, StoredTensor>;
   /** What there is, by name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** The strings that safetensors files carry, such as "format". */
+  /** The strings beside them, such as "format" of safetensors and "general.architecture" of GGUF. */
   readonly metadata: ReadonlyMap<string, string>;
 
   /** For openCheckpoint(), which has checked the contents. */
@@ -33,15 +33,18 @@ export class Checkpoint implements Disposable {
   }
 
   /**
-   * Reads `count` elements from element `first` in row-major order, as little-endian bytes, at most READ_LIMIT of
-   * them: large tensors are read in pieces. Elements of a torch view are gathered; those of blocks come as whole
-   * blocks. The bytes begin their buffer, so that typed arrays can view it.
+   * Reads `count` elements from element `first` in row-major order, as little-endian bytes, at most
+   * READ_LIMIT of them: large tensors are read in pieces. Elements of a torch view are gathered; those of
+   * blocks come as whole blocks. The bytes begin their buffer, so that typed arrays can view it.
    */
   read(info: TensorInfo, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
     return readElements(this.#find(info), first, count);
   }
 
-  /** What a tensor's elements are multiplied by, where its file has that: one number, or one for each of its rows. */
+  /**
+   * What a tensor's elements are multiplied by, where its file has that:
+   * one number, or one for each of its rows.
+   */
   async scaleOf(info: TensorInfo): Promise<Float32Array<ArrayBuffer> | undefined> {
     const { scale } = this.#find(info);
     return scale && toFloats(await readElements(scale, 0, size(scale.shape)), scale.dtype);
@@ -68,8 +71,8 @@ export class Checkpoint implements Disposable {
 export type TensorView = (tensors: ReadonlyMap<string, StoredTensor>) => Map<string, StoredTensor>;
 
 /**
- * Opens weights: a safetensors or GGUF file, a torch file (zip, or the stream before torch 1.6), the index of shards,
- * or a list of files. All headers are read and checked; no tensor is.
+ * Opens weights: a safetensors or GGUF file, a torch file (zip, or the stream before torch 1.6), the index of
+ * shards, or a list of files. All headers are read and checked; no tensor is.
  */
 export async function openCheckpoint(
   paths: string | readonly string[],

@@ -20,8 +20,8 @@ export async function readJson(path: string): Promise<unknown> {
 }
 
 /**
- * Checks a config against its schema; `where` names it in messages. A refinement's message is what was expected:
- * `z.number().refine(isEven, "an even number")` gives "expected width to be an even number, got 7".
+ * Checks a config against its schema; `where` names it in messages. A refinement's message is what was
+ * expected: `z.number().refine(isEven, "an even number")` gives "expected width to be an even number, got 7".
  */
 export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value);

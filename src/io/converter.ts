@@ -202,7 +202,9 @@ function asWords(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo): U
     return padded;
   }
   if (!isNumeric(dtype)) {
-    throw new TypeError(`Cannot load "${name}": expected a weight in F32, F16, BF16 or F64, got ${dtype}`);
+    throw new TypeError(
+      `Cannot load "${name}": expected a type of weights, such as F32 or Q8_0, got ${dtype}`,
+    );
   }
   return new Uint8Array(toFloats(bytes, dtype).buffer);
 }

@@ -1,7 +1,7 @@
 /**
- * Numbers of eight bits (Micikevicius et al. 2022, https://arxiv.org/abs/2209.05433): a sign, an exponent and a
- * mantissa, with subnormals. E5M2 has infinities like wider types; E4M3 has none, and of its codes only 7F and FF are
- * NaN, as in torch's float8_e4m3fn.
+ * Numbers of eight bits (Micikevicius et al. 2022, https://arxiv.org/abs/2209.05433): a sign, an exponent and
+ * a mantissa, with subnormals. E5M2 has infinities like wider types; E4M3 has none, and of its codes only 7F
+ * and FF are NaN, as in torch's float8_e4m3fn.
  */
 export type Float8 = "F8_E4M3" | "F8_E5M2";
 

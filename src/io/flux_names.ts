@@ -1,7 +1,7 @@
 /**
- * The layers of a FLUX transformer under the names of its own code (black-forest-labs/flux, model.py), each with
- * diffusers' names of what it is made of, in the order of its rows; N is the number of a block. The last of a fused
- * layer's parts may be wider than the others.
+ * The layers of a FLUX transformer under the names of its own code (black-forest-labs/flux, model.py), each
+ * with diffusers' names of what it is made of, in the order of its rows; N is the number of a block. The last
+ * of a fused layer's parts may be wider than the others.
  */
 export const FLUX_NAMES: Readonly<Record<string, readonly string[]>> = {
   "img_in": ["x_embedder"],

@@ -5,8 +5,8 @@ import { blockOf, bytesFor } from "./stored_dtype.ts";
 const PIECE = 8 << 20; // bytes read at once
 
 /**
- * A table that stays on the host, in the type of its file: of a vocabulary, which may be larger than an adapter binds
- * at once, a text needs a few rows only.
+ * A table that stays on the host, in the type of its file: of a vocabulary, which may be larger than an
+ * adapter binds at once, a text needs a few rows only.
  */
 export class HostTable {
   /** Its key, shape and type in the checkpoint. */

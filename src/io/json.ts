@@ -7,8 +7,8 @@ const literals = new Map<string, unknown>([["true", true], ["false", false], ["n
 
 /**
  * Parses JSON as Python's json module writes it: NaN and Infinity are numbers (schedulers hold
- * `"lambda_min_clipped": -Infinity`). Stricter than JSON.parse in one point: a key may stand only once in an object.
- * `what` names the text in messages, e.g. "./unet/config.json".
+ * `"lambda_min_clipped": -Infinity`). Stricter than JSON.parse in one point: a key may stand only once in an
+ * object. `what` names the text in messages, e.g. "./unet/config.json".
  */
 export function parseJson(text: string, what: string): unknown {
   return new JsonReader(text, what).document();

@@ -1,6 +1,7 @@
 /**
- * Names in a UNet by the code of latent diffusion (CompVis/latent-diffusion, openaimodel.py), which Stability AI's has
- * kept, beside diffusers'. Blocks are not among them: theirs stand in one list, diffusers' by levels.
+ * Names in a UNet by the code of latent diffusion (CompVis/latent-diffusion, openaimodel.py), which Stability
+ * AI's has kept, beside diffusers'. Blocks are not among them: theirs stand in one list, diffusers' by
+ * levels.
  */
 
 /** A layer's name in theirs, and in diffusers' code. */

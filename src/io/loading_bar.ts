@@ -3,8 +3,8 @@ import type { Progress } from "./hub.ts";
 import type { UploadProgress } from "./upload.ts";
 
 /**
- * An `onProgress` for `fromPretrained`: a bar for each file that is downloaded, and one for the way to the GPU. Work
- * that takes less than a second shows none.
+ * An `onProgress` for `fromPretrained`: a bar for each file that is downloaded, and one for the way to the
+ * GPU. Work that takes less than a second shows none.
  */
 export function loadingBar(): (progress: Progress | UploadProgress) => void {
   let bar: Bar | undefined;

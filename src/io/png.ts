@@ -149,7 +149,10 @@ function rawLength({ width, height, depth, interlaced }: Header): number {
   }, 0);
 }
 
-/** Inflates within bounds and drops the result: pngjs would not stop at a bomb, and hangs where pixels are missing. */
+/**
+ * Inflates within bounds and drops the result:
+ * pngjs would not stop at a bomb, and hangs where pixels are missing.
+ */
 function checkPixels(compressed: Uint8Array, expected: number, path: string): void {
   let length: number;
   try {

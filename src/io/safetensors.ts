@@ -7,8 +7,8 @@ import { type Contents, isCountList, storedAt, type StoredTensor } from "./store
 const maxHeader = 100_000_000; // bytes, as in the reference library
 
 /**
- * Reads and checks the header of a safetensors file (https://github.com/huggingface/safetensors#format): eight
- * bytes of length, JSON, then the tensors without a hole. No tensor is read.
+ * Reads and checks the header of a safetensors file (https://github.com/huggingface/safetensors#format):
+ * eight bytes of length, JSON, then the tensors without a hole. No tensor is read.
  */
 export async function readSafetensors(file: BinaryFile): Promise<Contents> {
   const { text, end } = await readHeader(file);

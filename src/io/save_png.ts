@@ -9,8 +9,9 @@ export type Recipe = Record<string, string | number | boolean | readonly string[
 const KEYWORD = "denoise"; // of the PNG text that holds the recipe as JSON
 
 /**
- * Saves a picture of values in [0, 1] as PNG; x [C, H, W] or [1, C, H, W] with one or three channels. Rounds halves to
- * even as numpy does, so the bytes are those that diffusers gives to PIL. The file appears only when it is complete.
+ * Saves a picture of values in [0, 1] as PNG; x [C, H, W] or [1, C, H, W] with one or three channels. Rounds
+ * halves to even as numpy does, so the bytes are those that diffusers gives to PIL. The file appears only
+ * when it is complete.
  */
 export async function savePng(path: string, x: Tensor, recipe: Recipe = {}): Promise<void> {
   const image = x.rank === 4 && x.shape[0] === 1 ? x.squeeze(0) : x;

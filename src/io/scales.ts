@@ -9,8 +9,8 @@ const SCALES = [".scale_weight", ".weight_scale"];
 const COMPANIONS = /(^|\.)(scale_input|input_scale|comfy_quant|scaled_fp8)$/;
 
 /**
- * Gives weights of eight bits the scales that lie beside them: one number, or one for each row, by which the elements
- * are multiplied. The scales are no tensors of the model any more.
+ * Gives weights of eight bits the scales that lie beside them: one number, or one for each row, by which the
+ * elements are multiplied. The scales are no tensors of the model any more.
  */
 export function attachScales(tensors: Map<string, StoredTensor>, path: string): void {
   let found = false;

@@ -23,7 +23,10 @@ export interface Place {
   readonly offset: number;
   /** Sizes of the axes. */
   readonly shape: readonly number[];
-  /** Steps along the axes, in elements; torch may store a transposed or strided view. Types of blocks have none. */
+  /**
+   * Steps along the axes, in elements;
+   * torch may store a transposed or strided view. Types of blocks have none.
+   */
   readonly strides: readonly number[];
 }
 
@@ -59,7 +62,10 @@ export function isCountList(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every(isCount);
 }
 
-/** Reads elements `first` to `first + count` in row-major order, as little-endian bytes; of blocks, whole ones. */
+/**
+ * Reads elements `first` to `first + count` in row-major order,
+ * as little-endian bytes; of blocks, whole ones.
+ */
 export function readElements(
   tensor: StoredTensor,
   first: number,

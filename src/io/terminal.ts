@@ -14,9 +14,9 @@ export type PicturePainter = (image: Image) => string;
 const CELL = 12; // pixels of a sixel picture in a row of text: as high as rows are at least
 
 /**
- * Shows pictures in the terminal, each in the place of the one before, above the line of a progress bar. Undefined where
- * standard output is no terminal, or none that is known to show pictures; a `protocol` that was asked for is used in any
- * terminal.
+ * Shows pictures in the terminal, each in the place of the one before, above the line of a progress bar.
+ * Undefined where standard output is no terminal, or none that is known to show pictures; a `protocol` that
+ * was asked for is used in any terminal.
  */
 export function terminalPictures(protocol?: PictureProtocol): ((image: Image) => void) | undefined {
   if (!Deno.stdout.isTerminal()) return undefined;
@@ -31,8 +31,8 @@ export function terminalPictures(protocol?: PictureProtocol): ((image: Image) =>
 }
 
 /**
- * The text for one picture after another in a terminal of some size. The first moves the line of the cursor down; all
- * leave the cursor where it was, so that a progress bar goes on there.
+ * The text for one picture after another in a terminal of some size. The first moves the line of the cursor
+ * down; all leave the cursor where it was, so that a progress bar goes on there.
  */
 export function picturePainter(protocol: PictureProtocol, terminal: Cells): PicturePainter {
   let rows = 0; // that pictures have so far

@@ -29,13 +29,16 @@ export interface Uploaded {
   readonly release: () => void;
   /** Names of tensors that hold NaN or infinity. */
   readonly notFinite: readonly string[];
-  /** How far each packed tensor is from the stored one: the root of the mean squared error over that of the values. */
+  /**
+   * How far each packed tensor is from the stored one:
+   * the root of the mean squared error over that of the values.
+   */
   readonly errors: ReadonlyMap<string, number>;
 }
 
 /**
- * Streams tensors of a checkpoint into GPU memory as their leaves' dtype, 4-D ones channels-last. The host holds a few
- * pieces at a time, never a file.
+ * Streams tensors of a checkpoint into GPU memory as their leaves' dtype, 4-D ones channels-last. The host
+ * holds a few pieces at a time, never a file.
  */
 export async function upload(
   device: Device,

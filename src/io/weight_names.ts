@@ -1,7 +1,9 @@
 /** Stems of weight files in the order in which they are looked for: diffusers', then transformers'. */
 export const WEIGHT_STEMS: readonly string[] = ["diffusion_pytorch_model", "model", "pytorch_model"];
 
-/** The first name of a component's weights that is there: safetensors before pickles, shards before one file. */
+/**
+ * The first name of a component's weights that is there: safetensors before pickles, shards before one file.
+ */
 export function chooseWeights(
   present: ReadonlySet<string>,
   variant?: string,

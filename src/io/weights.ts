@@ -18,7 +18,10 @@ export interface WeightOptions {
   readonly names?: readonly string[];
 }
 
-/** Finds a folder's weights in diffusers' order: the variant first, safetensors before .bin, shards before one file. */
+/**
+ * Finds a folder's weights in diffusers' order:
+ * the variant first, safetensors before .bin, shards before one file.
+ */
 export async function findWeights(
   folder: string,
   { variant, names = WEIGHT_STEMS }: WeightOptions = {},

@@ -29,9 +29,9 @@ export interface AttachOptions {
 const INPUT = "adapter scales"; // of a traced function
 
 /**
- * What hangs on the layers of one model, and how strong it is. The weights stay as they are: low-rank products are
- * added to theirs, two for a layer however many adapters it has. Scales are an input of the traced model: to change
- * them costs no new trace, and only results that depend on them are computed again.
+ * What hangs on the layers of one model, and how strong it is. The weights stay as they are: low-rank
+ * products are added to theirs, two for a layer however many adapters it has. Scales are an input of the
+ * traced model: to change them costs no new trace, and only results that depend on them are computed again.
  */
 export class Adapters {
   readonly #device: Device;
@@ -91,7 +91,9 @@ export class Adapters {
     this.#refresh();
   }
 
-  /** Takes adapters off, all where none is named. After the last one the model computes what it did without. */
+  /**
+   * Takes adapters off, all where none is named. After the last one the model computes what it did without.
+   */
   remove(...names: string[]): Promise<void> {
     return this.#change(async () => {
       for (const name of names.length ? names : this.baked) this.#find(name);
@@ -101,8 +103,8 @@ export class Adapters {
   }
 
   /**
-   * Adds all adapters into the weights, as strong as they are now: calls then cost what they cost without any. There is
-   * no way back to the weights before but to load the model again. Weights must be in memory.
+   * Adds all adapters into the weights, as strong as they are now: calls then cost what they cost without
+   * any. There is no way back to the weights before but to load the model again. Weights must be in memory.
    */
   bake(): Promise<void> {
     return this.#change(async () => {

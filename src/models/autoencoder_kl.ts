@@ -18,10 +18,10 @@ import { Model, type Tensors } from "./model.ts";
 /** Options of `AutoencoderKL.encode` and `decode`. */
 export interface TileOptions {
   /**
-   * Works in tiles of this side in pixels, where the picture is larger: for pictures beyond memory. Tiles overlap by a
-   * quarter and fade into each other as with diffusers' enable_tiling, whose tile is the config's sample_size. The
-   * result is near to that without tiles, no more: where only the adapter's limits on a tensor are in the way, pictures
-   * are taken in bands, without any seam, by default.
+   * Works in tiles of this side in pixels, where the picture is larger: for pictures beyond memory. Tiles
+   * overlap by a quarter and fade into each other as with diffusers' enable_tiling, whose tile is the
+   * config's sample_size. The result is near to that without tiles, no more: where only the adapter's limits
+   * on a tensor are in the way, pictures are taken in bands, without any seam, by default.
    */
   tile?: number;
 }

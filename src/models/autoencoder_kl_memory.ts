@@ -2,7 +2,9 @@ import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { type AutoencoderKLConfig, scaleFactor } from "./autoencoder_kl_config.ts";
 
-/** What a coder is about to hold: pictures of H × W pixels, and how many bytes an activation's element takes. */
+/**
+ * What a coder is about to hold: pictures of H × W pixels, and how many bytes an activation's element takes.
+ */
 export interface CoderLoad {
   verb: "encode" | "decode";
   B: number;
@@ -14,8 +16,8 @@ export interface CoderLoad {
 const NEIGHBOURS = 2; // rows of latents that a band may hold beside its own: more than the rows it sees of others
 
 /**
- * In how few bands of rows a coder may take a picture, so that no activation is larger than `limit` bytes, which is
- * what the adapter binds at once. Throws, and proposes tiles, where even that is too much.
+ * In how few bands of rows a coder may take a picture, so that no activation is larger than `limit` bytes,
+ * which is what the adapter binds at once. Throws, and proposes tiles, where even that is too much.
  */
 export function bandsOf(x: Tensor, load: CoderLoad, config: AutoencoderKLConfig, limit: number): number {
   const f = scaleFactor(config);

@@ -7,8 +7,8 @@ export interface TileSides {
 }
 
 /**
- * Runs a coder on tiles that overlap by a quarter, and fades each into the next, as diffusers' enable_tiling does.
- * Seams are soft, but tiles are normalised and attended each by itself. x [B, C, H, W].
+ * Runs a coder on tiles that overlap by a quarter, and fades each into the next, as diffusers' enable_tiling
+ * does. Seams are soft, but tiles are normalised and attended each by itself. x [B, C, H, W].
  */
 export function tiled(x: Tensor, { from, to }: TileSides, run: (tile: Tensor) => Tensor): Tensor {
   let above: Tensor[] = [];

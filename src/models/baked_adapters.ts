@@ -6,7 +6,10 @@ interface Owned {
   release(): void;
 }
 
-/** What was added to the weights of a model. It stays in memory, so that weights which are loaded again get it again. */
+/**
+ * What was added to the weights of a model.
+ * It stays in memory, so that weights which are loaded again get it again.
+ */
 export class BakedAdapters {
   readonly #weight: (layer: string) => Tensor;
   readonly #merges: Merge[] = [];
@@ -32,9 +35,13 @@ export class BakedAdapters {
     for (const [name, adapter] of adapters) this.#adapters.set(name, adapter);
   }
 
-  /** Adds everything to weights that came into memory anew. */
+  /** Adds everything to weights that came into memory anew, all or a part of them. */
   async again(): Promise<void> {
-    for (const merge of this.#merges) await mergeAdapter(merge, this.#weight(merge.layer));
+    for (const merge of this.#merges) {
+      const weight = this.#weight(merge.layer);
+      const { storage } = weight.node;
+      if (storage && !storage.released) await mergeAdapter(merge, weight);
+    }
   }
 
   /** Gives the memory back. */

@@ -11,6 +11,8 @@ export interface BringOptions {
   /** The model, as errors and memory lists call it. */
   readonly label: string;
   readonly device: Device;
+  /** The entry point whose weights are wanted; all by default. */
+  readonly only?: string;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: UploadProgress) => void;
   readonly onNotice: (line: string) => void;
@@ -20,7 +22,7 @@ export interface BringOptions {
 export async function bringWeights(
   source: ModelSource,
   weights: Weights,
-  { label, device, signal, onProgress, onNotice }: BringOptions,
+  { label, device, only, signal, onProgress, onNotice }: BringOptions,
 ): Promise<() => void> {
   const { fillings, tables } = weights;
   using bringing = new DisposableStack(); // where all goes well, it becomes what frees them
@@ -32,7 +34,7 @@ export async function bringWeights(
     bringing.defer(() => table.release());
     await table.fill(checkpoint, signal);
   }
-  const division = weights.divided();
+  const division = weights.divided({ only });
   const options = { label, signal, onProgress };
   const { release, notFinite, errors } = await upload(device, checkpoint, division.resident, options);
   bringing.defer(release);
@@ -40,7 +42,7 @@ export async function bringWeights(
     onNotice(`${source.where}: ${notFinite.length} tensors hold NaN or infinity, e.g. "${notFinite[0]}"`);
   }
   if (!weights.errors && errors.size) onNotice(describeErrors(label, errors)); // the first time
-  weights.errors = errors;
+  weights.errors = new Map([...weights.errors ?? [], ...errors]);
   if (division.streamed.length) {
     bringing.use(new WeightStream(device, label, checkpoint, division));
     open.move(); // it stays open

@@ -89,7 +89,10 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     return collect(this.encode(inputIds));
   }
 
-  /** The norm behind the last layer, for clip skip: of an earlier one of the hidden states. [B, N, D] → [B, N, D] */
+  /**
+   * The norm behind the last layer, for clip skip:
+   * of an earlier one of the hidden states. [B, N, D] → [B, N, D]
+   */
   finalLayerNorm(hiddenState: Tensor): Tensor {
     return this.traced("finalLayerNorm", { x: hiddenState }, ({ x }) => {
       const { final_layer_norm } = this.weights.tree as CLIPTextWeights;

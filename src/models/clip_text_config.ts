@@ -21,7 +21,9 @@ export interface CLIPTextConfig {
   hidden_act: HiddenActName;
   /** Added to variances. */
   layer_norm_eps: number;
-  /** Token whose state stands for the text. 2, as old files have it, means the token of the highest number. */
+  /**
+   * Token whose state stands for the text. 2, as old files have it, means the token of the highest number.
+   */
   eos_token_id: number;
 }
 

@@ -47,8 +47,9 @@ export interface FluxTokenWeights {
 export type FluxTransformer2DWeights = FluxTokenWeights & FluxModulationWeights;
 
 /**
- * Predicts the velocity of a picture's latents that a prompt describes: the transformer of FLUX.1 (Black Forest Labs
- * 2024), diffusers' FluxTransformer2DModel. hiddenStates [B, L, in_channels] → [B, L, out_channels · patch_size²].
+ * Predicts the velocity of a picture's latents that a prompt describes: the transformer of FLUX.1 (Black
+ * Forest Labs 2024), diffusers' FluxTransformer2DModel. hiddenStates [B, L, in_channels]
+ * → [B, L, out_channels · patch_size²].
  */
 export function fluxTransformer2D(
   inputs: FluxTransformer2DInputs,
@@ -101,7 +102,9 @@ export function fluxTransformer2D(
 const IMAGE_TOKENS = 4096; // of a picture of 1024²
 const TEXT_TOKENS = 512;
 
-/** Predicts the velocity of a picture's latents that a prompt describes; diffusers' FluxTransformer2DModel. */
+/**
+ * Predicts the velocity of a picture's latents that a prompt describes; diffusers' FluxTransformer2DModel.
+ */
 export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   /** Checks a config.json and fills in its defaults. */
   static readonly schema: z.ZodType<FluxTransformer2DConfig> = fluxTransformer2DConfig;
@@ -118,18 +121,21 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   }
 
   /**
-   * The model's output for packed latents [B, L, in_channels] and the prompts' tokens, of which there may be any number.
-   * What it is told about time, guidance and the prompt as a whole comes with the call, or as `modulation` from
-   * `condition`, which computes it for all steps of a loop at once; the results are the same.
+   * The model's output for packed latents [B, L, in_channels] and the prompts' tokens, of which there may be
+   * any number. What it is told about time, guidance and the prompt as a whole comes with the call, or as
+   * `modulation` from `condition`, which computes it for all steps of a loop at once; the results are the
+   * same. `condition` and the steps that use its results read different weights:
+   * `load({ only: "condition" })` and `load({ only: "step" })` bring these alone, where there is no room for
+   * all at once.
    */
   forward(hiddenStates: Tensor, options: FluxTransformer2DOptions): { sample: Tensor } {
     const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this.config);
-    return this.traced("forward", inputs, this.#run);
+    return this.traced(inputs.modulation ? "step" : "forward", inputs, this.#run);
   }
 
   /**
-   * What all blocks are told at each of these timesteps, from 0 to 1: a quarter of FLUX.1's weights are read for it, and
-   * by a `forward` with its results not at all. As many steps go at once as one binding holds.
+   * What all blocks are told at each of these timesteps, from 0 to 1: a quarter of FLUX.1's weights are read
+   * for it, and by a `forward` with its results not at all. As many steps go at once as one binding holds.
    */
   condition(timesteps: readonly number[], conditions: FluxConditions): FluxModulation {
     const B = conditions.pooledProjections.shape[0];
@@ -151,7 +157,7 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   prepare(): void {
     const { in_channels, joint_attention_dim, attention_head_dim, pooled_projection_dim } = this.config;
     const tables = zeros([TEXT_TOKENS + IMAGE_TOKENS, attention_head_dim / 2]);
-    this.rehearsed("forward", {
+    this.rehearsed("step", {
       hiddenStates: zeros([1, IMAGE_TOKENS, in_channels]),
       encoderHiddenStates: zeros([1, TEXT_TOKENS, joint_attention_dim]),
       cos: tables,

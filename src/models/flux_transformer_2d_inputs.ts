@@ -1,8 +1,8 @@
-import { formatShape } from "../core/shape.ts";
 import { fluxPosEmbed } from "../nn/flux_pos_embed.ts";
 import type { FluxTimeText } from "../nn/flux_time_text_embed.ts";
 import { timestepEmbedding } from "../ops/mod.ts";
 import { hold, letGo, type Tensor, tensor } from "../tensor/mod.ts";
+import { expectInput } from "./expect_input.ts";
 import type { FluxTransformer2DConfig } from "./flux_transformer_2d_config.ts";
 import { modulationWidth } from "./flux_transformer_2d_modulation.ts";
 import { onePerRow } from "./unet_2d_inputs.ts";
@@ -14,7 +14,10 @@ export type Positions = readonly (readonly number[])[];
 export interface FluxConditions {
   /** Pooled embeddings of the prompts [B, pooled_projection_dim]. */
   pooledProjections: Tensor;
-  /** Guidance scale, one for all rows or one a row: for models that are told it (guidance_embeds), and only for them. */
+  /**
+   * Guidance scale, one for all rows or one a row:
+   * for models that are told it (guidance_embeds), and only for them.
+   */
   guidance?: number | readonly number[];
 }
 
@@ -116,16 +119,6 @@ export function features(values: readonly number[]): Tensor {
   return timestepEmbedding(thousandfold, { dim: FEATURES, flipSinToCos: true, downscaleFreqShift: 0 });
 }
 
-/** Throws unless an input has the shape; a name stands for any size. */
-function expectInput(name: string, { shape }: Tensor, expected: readonly (number | string)[]): void {
-  const fits = shape.length === expected.length &&
-    shape.every((n, axis) => typeof expected[axis] === "string" || n === expected[axis]);
-  if (fits) return;
-  throw new RangeError(
-    `Cannot use ${name}: expected shape [${expected.join(", ")}], got ${formatShape(shape)}`,
-  );
-}
-
 function expectPositions(name: string, ids: Positions, count: number, config: FluxTransformer2DConfig): void {
   const axes = config.axes_dims_rope.length;
   const odd = ids.find((id) => id.length !== axes);
@@ -136,7 +129,10 @@ function expectPositions(name: string, ids: Positions, count: number, config: Fl
   );
 }
 
-/** The tables of the positions that were asked for last: in a loop they stay, and are neither made nor sent again. */
+/**
+ * The tables of the positions that were asked for last:
+ * in a loop they stay, and are neither made nor sent again.
+ */
 export class PositionCache {
   #ids: Positions = [];
   #tables: { cos: Tensor; sin: Tensor } | undefined;

@@ -4,7 +4,9 @@ import { silu } from "../ops/mod.ts";
 import { cat, named, release, type Tensor } from "../tensor/mod.ts";
 import { type FluxTransformer2DConfig, innerDim } from "./flux_transformer_2d_config.ts";
 
-/** Weights of what all blocks are told: those that `condition` reads, and a forward with its results does not. */
+/**
+ * Weights of what all blocks are told: those that `condition` reads, and a forward with its results does not.
+ */
 export interface FluxModulationWeights {
   time_text_embed: FluxTimeTextEmbed;
   transformer_blocks: { norm1: { linear: Layer }; norm1_context: { linear: Layer } }[];
@@ -46,8 +48,8 @@ export function modulationWidth(config: FluxTransformer2DConfig): number {
 export type FluxVectors = ReadonlyMap<string, Tensor>;
 
 /**
- * What all blocks are told, in f32, for several steps at once, as each weight is then read once. time [S, 1 or B, 256],
- * guidance [1, B, 256], pooled [1, B, P] → rows [S · B, width] of each layer in turn.
+ * What all blocks are told, in f32, for several steps at once, as each weight is then read once. time
+ * [S, 1 or B, 256], guidance [1, B, 256], pooled [1, B, P] → rows [S · B, width] of each layer in turn.
  */
 export function* fluxVectors(
   told: FluxTimeText,
@@ -69,7 +71,10 @@ export function joinVectors(vectors: Iterable<[path: string, rows: Tensor]>): Te
 
 const MOST = 6; // that one dispatch joins
 
-/** In a tree, as a chain would copy what is joined already again and again; in turn, so that parts need not all be there. */
+/**
+ * In a tree, as a chain would copy what is joined already again and again;
+ * in turn, so that parts need not all be there.
+ */
 function joinColumns(parts: Iterable<Tensor>): Tensor {
   const joined: Tensor[] = [];
   let group: Tensor[] = [];

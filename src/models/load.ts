@@ -96,9 +96,10 @@ export async function buildModel<M extends Model, Schema extends z.ZodType>(
     { dtype, quantize, stream },
     type.prefix,
   );
-  const bring = async (signal = options.signal) => {
+  const bring = async (only?: string, signal = options.signal) => {
     if (!headersOnly) {
-      return await bringWeights(source, weights, { label: type.name, device, signal, onProgress, onNotice });
+      const telling = { label: type.name, only, signal, onProgress, onNotice };
+      return await bringWeights(source, weights, { device, ...telling });
     }
     throw new Error(`Cannot load ${type.name}: only its headers were opened; open it without headersOnly`);
   };

@@ -48,7 +48,10 @@ export interface LoraOptions {
 export interface LoadReport {
   /** By which its scale is changed. */
   readonly adapterName: string;
-  /** Whose names the file uses: "kohya", "peft", "diffusers", "xlabs", "OneTrainer", "ComfyUI", "BFL" or "fal". */
+  /**
+   * Whose names the file uses:
+   * "kohya", "peft", "diffusers", "xlabs", "OneTrainer", "ComfyUI", "BFL" or "fal".
+   */
   readonly format: string;
   /** The different ranks of its layers, smallest first. */
   readonly ranks: readonly number[];
@@ -63,8 +66,8 @@ export interface LoadReport {
 }
 
 /**
- * Hangs a LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) on models: a file, a folder or a repository of the
- * hub, as diffusers, peft, kohya, xlabs, OneTrainer, ComfyUI, Black Forest Labs or fal write it.
+ * Hangs a LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) on models: a file, a folder or a repository
+ * of the hub, as diffusers, peft, kohya, xlabs, OneTrainer, ComfyUI, Black Forest Labs or fal write it.
  *
  * ```ts ignore
  * await loadLora("owner/style", { unet, textEncoder }, { adapterName: "style", scale: 0.8 });
@@ -139,9 +142,9 @@ function nameFor(models: readonly Model[], asked: string | undefined): string {
 }
 
 function nothingMatched(path: string, unused: readonly string[], models: readonly string[]): Error {
-  if (unused.length === 0) return new Error(`Cannot use ${path}: it holds no LoRA, nor anything else`);
+  if (unused.length === 0) return new Error(`Cannot use ${path}: expected a LoRA, got no tensors`);
   return new Error(
-    `Cannot use ${path}: none of its ${unused.length} names is of a layer of ${models.join(" or ")}, ` +
+    `Cannot use ${path}: expected names of layers of ${models.join(" or ")}, got ${unused.length} others, ` +
       `e.g. "${unused[0]}"; it is of another model, or no LoRA`,
   );
 }

@@ -32,8 +32,8 @@ export interface ModelParts<Config> {
   readonly dtype: DType;
   /** Commit of the repository, for models from the hub. */
   readonly revision?: string;
-  /** Brings the weights that were read into memory; returns what frees them. */
-  readonly bring: (signal?: AbortSignal) => Promise<() => void>;
+  /** Brings the weights that were read into memory, all or those of an entry point; returns what frees them. */
+  readonly bring: (only?: string, signal?: AbortSignal) => Promise<() => void>;
 }
 
 /** A network with its config and weights. Its `forward` is traced once per shape and replayed. */
@@ -52,6 +52,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   protected readonly weights: Weights;
   readonly #signatures = new Map<string, Signature>();
   readonly #presence: Presence;
+  #unloads = 0;
   #workspace = 0;
   /** Of the largest call so far, while calls are measured instead of run. */
   #measured: number | undefined;
@@ -65,8 +66,8 @@ export abstract class Model<Config = unknown> implements Disposable {
     this.revision = revision;
     this.device = currentDevice();
     this.adapters = new Adapters(this.device, weights, dtype, () => this.retrace());
-    this.#presence = new Presence(this.device, async (signal) => {
-      const release = await bring(signal);
+    this.#presence = new Presence(this.device, async (only, signal) => {
+      const release = await bring(only, signal);
       await this.adapters.bakeAgain();
       return release;
     });
@@ -84,7 +85,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     return await this.fromPretrained(expectSingleFile(path), options);
   }
 
-  /** Whether the weights are in memory. */
+  /** Whether the weights are in memory, or a part of them. */
   get loaded(): boolean {
     return this.#presence.here;
   }
@@ -94,14 +95,14 @@ export abstract class Model<Config = unknown> implements Disposable {
     return this.weights.bytes();
   }
 
-  /** Bytes that the weights would take in another format. */
-  bytesAs(format: Partial<WeightFormat>): number {
-    return this.weights.bytes(format);
+  /** Bytes that the weights would take in another format, all or those that `only` one entry point reads. */
+  bytesAs(format: Partial<WeightFormat>, only?: string): number {
+    return this.weights.bytes(format, only);
   }
 
   /** Bytes that the weights take while they are streamed from the disk: what is small stays, the rest comes in turn. */
   get streamedBytes(): number {
-    return this.weights.divided({}).bytes;
+    return this.weights.divided({ stream: {} }).bytes;
   }
 
   /** Bytes that the largest call so far, run, measured or prepared for, takes in GPU memory beside the weights. */
@@ -129,15 +130,27 @@ export abstract class Model<Config = unknown> implements Disposable {
     return this.weights.errors ?? new Map();
   }
 
-  /** Brings the weights into memory, unless they are there. Several callers at once share the work. */
-  async load({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  /**
+   * Brings the weights into memory, unless they are there; of `only` one entry point those that it reads, in
+   * place of another's. Several callers at once share the work.
+   */
+  async load({ only, signal }: { only?: string; signal?: AbortSignal } = {}): Promise<void> {
     this.#expectUndisposed();
-    await this.#presence.bring(signal);
-    this.#expectUndisposed();
+    const unloads = this.#unloads;
+    while (!this.#presence.has(only) && unloads === this.#unloads) {
+      if (this.loaded) this.#free(); // what another entry point reads
+      await this.#presence.bring(only, signal);
+      this.#expectUndisposed();
+    }
   }
 
   /** Gives the memory of weights and activations back, after the work already recorded. `load()` brings them back. */
   unload(): void {
+    this.#unloads++;
+    this.#free();
+  }
+
+  #free(): void {
     this.retrace();
     this.#presence.free();
   }
@@ -161,7 +174,7 @@ export abstract class Model<Config = unknown> implements Disposable {
    */
   protected traced<Out extends Tensors>(key: string, inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
     if (this.#measured !== undefined) return this.#measure(inputs, fn);
-    this.expectLoaded();
+    this.expectLoaded(key);
     const values = this.#fitted(inputs);
     const { plan, outputs } = this.#signature(key, values, fn);
     const call = new Call(plan, values.map(([, x]) => x.node), currentPath());
@@ -177,7 +190,8 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /** Traces without running. */
   protected rehearsed(key: string, inputs: Tensors, fn: (inputs: Tensors) => Tensors): void {
-    streamOf(this.device).rehearse(() => this.#signature(key, this.#fitted(inputs), fn));
+    const trace = () => this.#signature(key, this.#fitted(inputs), fn);
+    streamOf(this.device).rehearse(() => this.weights.rehearse(key, trace));
   }
 
   /** Inputs, and those of adapters, as the trace takes them: dense, 4-D ones channels-last. */
@@ -233,13 +247,13 @@ export abstract class Model<Config = unknown> implements Disposable {
     return Object.fromEntries(results) as Out;
   }
 
-  /** Throws unless the weights are in memory. */
-  protected expectLoaded(): void {
+  /** Throws unless the weights are in memory, those of an entry point at least. */
+  protected expectLoaded(entry?: string): void {
     this.#expectUndisposed();
-    if (this.loaded) return;
-    throw new Error(
-      `Cannot run ${this.constructor.name}: its weights are not in memory; await its load() first`,
-    );
+    if (this.#presence.has(entry)) return;
+    const { only } = this.#presence;
+    const lacks = only ? `of its weights only those of "${only}" are` : "its weights are not";
+    throw new Error(`Cannot run ${this.constructor.name}: ${lacks} in memory; await its load() first`);
   }
 
   #expectUndisposed(): void {

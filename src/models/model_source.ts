@@ -1,26 +1,15 @@
 import { join } from "node:path";
-import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
+import { openCheckpoint } from "../io/checkpoint.ts";
 import { readJson } from "../io/config.ts";
 import { neededFiles, type ResolveOptions, resolveRepo } from "../io/hub.ts";
 import { openRemoteWeights } from "../io/hub/remote_weights.ts";
+import type { ModelSource } from "../io/model_source.ts";
 import { findWeights } from "../io/weights.ts";
 import { findSingleFileModel } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import type { LoadOptions } from "./load.ts";
 
-/** A model's config, and where its weights lie. */
-export interface ModelSource {
-  /** What config.json says. */
-  readonly json: Record<string, unknown>;
-  /** The file that errors about the config name. */
-  readonly configPath: string;
-  /** The file that errors about the weights name. */
-  readonly where: string;
-  /** Of the repository; a local folder has none. */
-  readonly commit?: string;
-  /** Opens the weights: their headers are read and checked, no tensor is. Called for each time that they are loaded. */
-  open(): Promise<Checkpoint>;
-}
+export type { ModelSource } from "../io/model_source.ts";
 
 /** Finds a model in a folder or in a single file, or brings its files from the hub. */
 export async function openModelSource(pathOrRepo: string, options: LoadOptions = {}): Promise<ModelSource> {

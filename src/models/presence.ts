@@ -1,14 +1,15 @@
 import type { Device } from "../gpu/device.ts";
 import { streamOf } from "../graph/stream.ts";
 
-/** Brings something into memory; returns what frees it. */
-type Bring = (signal?: AbortSignal) => Promise<() => void>;
+/** Brings weights into memory, all or those that one entry point reads; returns what frees them. */
+type Bring = (only?: string, signal?: AbortSignal) => Promise<() => void>;
 
 /** Whether a model's weights are in memory, on their way there, or leaving. */
 export class Presence {
   readonly #device: Device;
   readonly #bring: Bring;
   #release: (() => void) | undefined;
+  #only: string | undefined;
   #coming: Promise<void> | undefined;
   /** Counts what is asked for, so that weights which arrive late are let go at once. */
   #wish = 0;
@@ -24,20 +25,31 @@ export class Presence {
     return this.#release !== undefined;
   }
 
-  /** Brings them in, unless they are there; several callers share the work. */
-  async bring(signal?: AbortSignal): Promise<void> {
+  /** The entry point whose weights alone are there. */
+  get only(): string | undefined {
+    return this.here ? this.#only : undefined;
+  }
+
+  /** Whether all weights are there, or those of an entry point. */
+  has(entry?: string): boolean {
+    return this.here && (this.#only === undefined || this.#only === entry);
+  }
+
+  /** Brings them in, unless some are there; several callers share the work, and get what the first one wants. */
+  async bring(only?: string, signal?: AbortSignal): Promise<void> {
     while (!this.#release) {
       const wish = this.#wish;
-      this.#coming ??= this.#come(wish, signal).finally(() => this.#coming = undefined);
+      this.#coming ??= this.#come(wish, only, signal).finally(() => this.#coming = undefined);
       await this.#coming;
       if (wish !== this.#wish && !this.#release) return; // freed meanwhile
     }
   }
 
-  async #come(wish: number, signal?: AbortSignal): Promise<void> {
-    await streamOf(this.#device).flush(); // what was freed before returns to the GPU first
-    const release = await this.#bring(signal);
-    if (wish === this.#wish) this.#release = release;
+  async #come(wish: number, only?: string, signal?: AbortSignal): Promise<void> {
+    await streamOf(this.#device).flush(); // what was freed before returns to the GPU first,
+    await this.#device.idle(); // once no work reads it
+    const release = await this.#bring(only, signal);
+    if (wish === this.#wish) [this.#release, this.#only] = [release, only];
     else release();
   }
 

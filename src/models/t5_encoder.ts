@@ -25,11 +25,15 @@ export interface T5EncoderOptions {
 export interface T5EncoderOutput {
   /** Every token's state behind the last block and its norm. [B, N, D] */
   lastHiddenState: Tensor;
-  /** The embeddings, then the states behind each block, the last one behind the norm; on request. [B, N, D] */
+  /**
+   * The embeddings, then the states behind each block, the last one behind the norm; on request. [B, N, D]
+   */
   hiddenStates?: Tensor[];
 }
 
-/** The states of texts behind each block of T5's encoder (Raffel et al. 2020), the last one behind its norm. */
+/**
+ * The states of texts behind each block of T5's encoder (Raffel et al. 2020), the last one behind its norm.
+ */
 export function t5Encoder(
   { tokens, buckets, mask }: T5EncoderInputs,
   w: T5EncoderWeights,

@@ -38,8 +38,8 @@ export interface UNet2DWeights {
 }
 
 /**
- * Predicts the noise in a sample: the UNet of DDPM (Ho et al. 2020, https://arxiv.org/abs/2006.11239), diffusers'
- * UNet2DModel. sample [B, C, H, W] → [B, out_channels, H, W].
+ * Predicts the noise in a sample: the UNet of DDPM (Ho et al. 2020, https://arxiv.org/abs/2006.11239),
+ * diffusers' UNet2DModel. sample [B, C, H, W] → [B, out_channels, H, W].
  */
 export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, config: UNet2DConfig): Tensor {
   const { block_out_channels: channels, layers_per_block: layers } = config;
@@ -158,7 +158,9 @@ function blockOptions(type: string, channels: number, config: UNet2DConfig): Lay
   };
 }
 
-/** The middle block divides by its own scale, and its attention may have its own groups, or no norm at all. */
+/**
+ * The middle block divides by its own scale, and its attention may have its own groups, or no norm at all.
+ */
 function midBlockOptions(config: UNet2DConfig): LayerOptions {
   const channels = config.block_out_channels.at(-1)!;
   const outputScale = config.mid_block_scale_factor;
@@ -188,7 +190,10 @@ function samplerOf(type: string, preferred: "conv" | "resnet", last: boolean): "
 
 /** Options of `UNet2DModel.forward`. */
 export interface UNet2DOptions {
-  /** For models that draw classes: one for all rows, one a row, or their vectors [B, T] where the config says so. */
+  /**
+   * For models that draw classes:
+   * one for all rows, one a row, or their vectors [B, T] where the config says so.
+   */
   classLabels?: ClassLabels;
 }
 
@@ -214,7 +219,10 @@ export class UNet2DModel extends Model<UNet2DConfig> {
     return this.traced("forward", inputs, this.#run);
   }
 
-  /** The size of samples that the model was trained for, or the least that it can halve where its config has none. */
+  /**
+   * The size of samples that the model was trained for,
+   * or the least that it can halve where its config has none.
+   */
   get sampleSize(): [H: number, W: number] {
     return sampleSizeOf(this.config);
   }

@@ -23,7 +23,9 @@ export interface UNetBlockOptions<A> {
   sampler: "conv" | "resnet" | null;
 }
 
-/** A step down: DownBlock2D and its relatives. x [B, C, H, W] → every layer's output, the block's own last. */
+/**
+ * A step down: DownBlock2D and its relatives. x [B, C, H, W] → every layer's output, the block's own last.
+ */
 export function downBlock2D<A>(
   x: Tensor,
   w: UNetBlock2D<A>,
@@ -58,8 +60,8 @@ export function midBlock2D<A>(
 }
 
 /**
- * A step up: UpBlock2D and its relatives. Each layer also sees one of `skips`, the last first; `size` is where the
- * block ends, as odd sizes are not twice a whole number. x [B, C, H, W] → [B, channels, ...size].
+ * A step up: UpBlock2D and its relatives. Each layer also sees one of `skips`, the last first; `size` is
+ * where the block ends, as odd sizes are not twice a whole number. x [B, C, H, W] → [B, channels, ...size].
  */
 export function upBlock2D<A>(
   x: Tensor,
@@ -90,7 +92,10 @@ function layer<A>(
   return attention ? named(`attentions.${i}`, () => attention(h, w.attentions![i], i)) : h;
 }
 
-/** What all residual blocks of a UNet are told about time; `middle` says whether it has a middle block. temb [B, T]. */
+/**
+ * What all residual blocks of a UNet are told about time;
+ * `middle` says whether it has a middle block. temb [B, T].
+ */
 export function timesOf<A>(
   temb: Tensor,
   w: { down_blocks: UNetBlock2D<A>[]; mid_block?: UNetBlock2D<A>; up_blocks: UNetBlock2D<A>[] },

@@ -42,7 +42,8 @@ export interface UNet2DConditionWeights extends ConditioningWeights {
 
 /**
  * Predicts the noise in a sample that a prompt describes: the UNet of latent diffusion (Rombach et al. 2022,
- * https://arxiv.org/abs/2112.10752), diffusers' UNet2DConditionModel. sample [B, C, H, W] → [B, out_channels, H, W].
+ * https://arxiv.org/abs/2112.10752), diffusers' UNet2DConditionModel. sample [B, C, H, W]
+ * → [B, out_channels, H, W].
  */
 export function unet2DCondition(
   inputs: UNet2DConditionInputs,
@@ -102,7 +103,10 @@ export function unet2DCondition(
   return named("conv_out", () => convSame(act(x), w.conv_out, config.out_channels, config.conv_out_kernel));
 }
 
-/** Attention of a block of some level; `transformers` says how many transformer blocks follow each residual block. */
+/**
+ * Attention of a block of some level;
+ * `transformers` says how many transformer blocks follow each residual block.
+ */
 type Attend = (
   level: number,
   transformers: number | readonly number[],
@@ -186,8 +190,9 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
   }
 
   /**
-   * The model's output for a sample [B, C, H, W] at timestep `t`, one for all rows or one a row, and for the prompts'
-   * embeddings [B, tokens, cross_attention_dim]. What depends on the prompts alone is computed when they change.
+   * The model's output for a sample [B, C, H, W] at timestep `t`, one for all rows or one a row, and for the
+   * prompts' embeddings [B, tokens, cross_attention_dim]. What depends on the prompts alone is computed when
+   * they change.
    */
   forward(
     sample: Tensor,
@@ -199,7 +204,10 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
     return this.traced("forward", inputs, this.#run);
   }
 
-  /** The size of samples that the model was trained for, or the least that it can halve where its config has none. */
+  /**
+   * The size of samples that the model was trained for,
+   * or the least that it can halve where its config has none.
+   */
   get sampleSize(): [H: number, W: number] {
     return sampleSizeOf(this.config);
   }

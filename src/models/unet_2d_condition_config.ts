@@ -19,7 +19,9 @@ export interface UNet2DConditionConfig {
   freq_shift: number;
   /** Blocks on the way down, the widest picture first. */
   down_block_types: ("CrossAttnDownBlock2D" | "DownBlock2D")[];
-  /** The block at the bottom: two residual blocks with attention between them, one residual block, or none. */
+  /**
+   * The block at the bottom: two residual blocks with attention between them, one residual block, or none.
+   */
   mid_block_type: "UNetMidBlock2DCrossAttn" | "UNetMidBlock2D" | null;
   /** Blocks on the way up. */
   up_block_types: ("CrossAttnUpBlock2D" | "UpBlock2D")[];
@@ -43,7 +45,10 @@ export interface UNet2DConditionConfig {
   norm_eps: number;
   /** Width of the prompt's embeddings. */
   cross_attention_dim: number;
-  /** Transformer blocks behind a residual block: of all, of each block on the way down, or of each of its layers. */
+  /**
+   * Transformer blocks behind a residual block:
+   * of all, of each block on the way down, or of each of its layers.
+   */
   transformer_layers_per_block: number | (number | number[])[];
   /** The same for the blocks on the way up, where they differ from those on the way down. */
   reverse_transformer_layers_per_block: (number | number[])[] | null;
@@ -61,7 +66,10 @@ export interface UNet2DConditionConfig {
   addition_time_embed_dim: number | null;
   /** Width of the vectors that the model reads beside the prompt. */
   projection_class_embeddings_input_dim: number | null;
-  /** Classes as numbers that are treated like timesteps, or as vectors; null: rows of a table, if num_class_embeds says so. */
+  /**
+   * Classes as numbers that are treated like timesteps, or as vectors;
+   * null: rows of a table, if num_class_embeds says so.
+   */
   class_embed_type: "timestep" | "identity" | "projection" | "simple_projection" | null;
   /** Rows of the table of classes. */
   num_class_embeds: number | null;

@@ -1,5 +1,5 @@
-import { formatShape } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
+import { expectInput } from "./expect_input.ts";
 import { timeWidth, type UNet2DConditionConfig } from "./unet_2d_condition_config.ts";
 import { classInput, type ClassLabels, onePerRow, positional, rowsOf } from "./unet_2d_inputs.ts";
 
@@ -28,8 +28,8 @@ export interface AddedCond {
   /** Pooled embeddings of the prompts [B, P]. */
   textEmbeds: Tensor;
   /**
-   * Original height and width, top and left of the crop, target height and width (in the refiner the aesthetic score
-   * instead of the target): one list for all rows of the sample, or one a row.
+   * Original height and width, top and left of the crop, target height and width (in the refiner the
+   * aesthetic score instead of the target): one list for all rows of the sample, or one a row.
    */
   timeIds: readonly number[] | readonly (readonly number[])[];
 }
@@ -40,7 +40,9 @@ export interface UNet2DConditionOptions {
   addedCond?: AddedCond;
   /** Features of the guidance scale [B, time_cond_proj_dim], for models distilled with guidance (LCM). */
   timestepCond?: Tensor;
-  /** For models that draw classes: one for all rows, one a row, or vectors [B, V] where the config says so. */
+  /**
+   * For models that draw classes: one for all rows, one a row, or vectors [B, V] where the config says so.
+   */
   classLabels?: ClassLabels;
   /** 1 for tokens of the prompts that are read, 0 for others [B, tokens]; all are by default. */
   encoderAttentionMask?: Tensor;
@@ -146,14 +148,4 @@ function vectorWidth(config: UNet2DConditionConfig): number {
 function rowsOfIds(timeIds: AddedCond["timeIds"], B: number): (readonly number[])[] {
   const single = timeIds.every((id) => typeof id === "number");
   return single ? new Array(B).fill(timeIds) : [...timeIds as readonly (readonly number[])[]];
-}
-
-/** Throws unless an input has the shape; a name stands for any size. */
-function expectInput(name: string, { shape }: Tensor, expected: readonly (number | string)[]): void {
-  const fits = shape.length === expected.length &&
-    shape.every((n, axis) => typeof expected[axis] === "string" || n === expected[axis]);
-  if (fits) return;
-  throw new RangeError(
-    `Cannot use ${name}: expected shape [${expected.join(", ")}], got ${formatShape(shape)}`,
-  );
 }

@@ -47,7 +47,9 @@ export interface UNet2DConfig {
   attention_head_dim: number | null;
   /** Groups of channels in each norm. */
   norm_num_groups: number;
-  /** Groups in the norm of the middle block's attention; null: norm_num_groups, or no norm with "scale_shift". */
+  /**
+   * Groups in the norm of the middle block's attention; null: norm_num_groups, or no norm with "scale_shift".
+   */
   attn_norm_num_groups: number | null;
   /** Added to variances. */
   norm_eps: number;
@@ -55,7 +57,10 @@ export interface UNet2DConfig {
   resnet_time_scale_shift: "default" | "scale_shift";
   /** Attention in the middle block. */
   add_attention: boolean;
-  /** Classes as numbers that are treated like timesteps, or as vectors; null: rows of a table, if num_class_embeds says so. */
+  /**
+   * Classes as numbers that are treated like timesteps, or as vectors;
+   * null: rows of a table, if num_class_embeds says so.
+   */
   class_embed_type: "timestep" | "identity" | null;
   /** Rows of the table of classes. */
   num_class_embeds: number | null;

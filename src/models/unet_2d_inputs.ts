@@ -15,7 +15,10 @@ export type UNet2DInputs = {
   classes?: Tensor;
 };
 
-/** Classes to draw: one for all rows of the sample, one a row, or their embeddings [B, T] where the config says so. */
+/**
+ * Classes to draw: one for all rows of the sample, one a row,
+ * or their embeddings [B, T] where the config says so.
+ */
 export type ClassLabels = number | readonly number[] | Tensor;
 
 /** Checks what `forward` was called with, and turns its numbers into tensors. */

@@ -17,7 +17,10 @@ export interface WeightFormat {
 
 const LEAST = 1 << 14; // elements: smaller matrices are not worth what rounding them costs
 
-/** The type in which a tensor of a file lies in GPU memory: the one place that decides it, for loading and for planning. */
+/**
+ * The type in which a tensor of a file lies in GPU memory:
+ * the one place that decides it, for loading and for planning.
+ */
 export function formatOf(
   key: string,
   { dtype: stored, shape }: Pick<TensorInfo, "dtype" | "shape">,
@@ -29,8 +32,9 @@ export function formatOf(
 }
 
 /**
- * Whether a tensor is packed: a matrix of one of a model's many equal blocks, which only products read, in whole blocks of
- * a row. The layers before, behind and beside them, such as those of time, are small and every value passes them.
+ * Whether a tensor is packed: a matrix of one of a model's many equal blocks, which only products read, in
+ * whole blocks of a row. The layers before, behind and beside them, such as those of time, are small and
+ * every value passes them.
  */
 function isProduct(key: string, shape: readonly number[]): boolean {
   const isMatrix = shape.length === 2 && /\.\d+\..*\bweight$/.test(key) && !/embedding|bias/.test(key);

@@ -5,6 +5,7 @@ import type { Device } from "../gpu/device.ts";
 import { Leaf } from "../graph/node.ts";
 import type { TensorInfo } from "../io/checkpoint.ts";
 import { HostTable } from "../io/host_table.ts";
+import type { Filling } from "../io/upload.ts";
 import { expectShape } from "../nn/layers.ts";
 import { Tensor } from "../tensor/mod.ts";
 import { formatOf, type WeightFormat } from "./weight_format.ts";
@@ -25,6 +26,10 @@ export class Weights {
   readonly #format: WeightFormat;
   readonly #tensors = new Map<string, { info: TensorInfo; tensor: Tensor }>();
   readonly #read = new Set<string>();
+  /** What each entry point reads. */
+  readonly #parts = new Map<string, Set<string>>();
+  /** The entry point that is being rehearsed. */
+  #part: Set<string> | undefined;
   readonly #tables = new Map<string, HostTable>();
   readonly #copies = new Set<string>();
 
@@ -51,18 +56,30 @@ export class Weights {
 
   /** The tensors that were read, with the leaves to fill. */
   get fillings(): { info: TensorInfo; leaf: Leaf }[] {
-    return [...this.#read].map((key) => {
-      const { info, tensor } = this.#tensors.get(key)!;
-      return { info, leaf: tensor.node as Leaf };
-    });
+    return this.#fillings(this.#read);
   }
 
   /**
-   * Which of them stay in memory, and which come from the disk whenever they are read.
+   * Takes note of what an entry point reads.
    * @internal
    */
-  divided(stream: StreamOptions | undefined = this.#format.stream): Division {
-    return divide(this.fillings, stream);
+  rehearse<T>(entry: string, trace: () => T): T {
+    const outer = this.#part;
+    this.#parts.set(entry, this.#part = this.#parts.get(entry) ?? new Set());
+    try {
+      return trace();
+    } finally {
+      this.#part = outer;
+    }
+  }
+
+  /**
+   * Which of them, or of those that only one entry point reads, stay in memory, and which come from the disk
+   * whenever they are read.
+   * @internal
+   */
+  divided({ only, stream = this.#format.stream }: { only?: string; stream?: StreamOptions } = {}): Division {
+    return divide(this.#fillings(this.#keys(only)), stream);
   }
 
   /** All tensors by their keys, whether they were read or not. */
@@ -70,11 +87,14 @@ export class Weights {
     return new Map([...this.#tensors].map(([key, { tensor }]) => [key, tensor]));
   }
 
-  /** Bytes that the tensors that were read take in GPU memory, as they are loaded or, all of them, in another format. */
-  bytes(format?: Partial<WeightFormat>): number {
-    if (!format) return this.divided().bytes;
+  /**
+   * Bytes that the tensors that were read, or only those that one entry point reads, take in GPU memory: as
+   * they are loaded or, all of them, in another format.
+   */
+  bytes(format?: Partial<WeightFormat>, only?: string): number {
+    if (!format) return this.divided({ only }).bytes;
     const wanted = { ...this.#format, ...format };
-    return [...this.#read].reduce((sum, key) => {
+    return [...this.#keys(only)].reduce((sum, key) => {
       const { info } = this.#tensors.get(key)!;
       return sum + size(info.shape) * bytesOf(formatOf(key, info, wanted));
     }, 0);
@@ -111,6 +131,21 @@ export class Weights {
     );
   }
 
+  #fillings(keys: ReadonlySet<string>): Filling[] {
+    return [...keys].map((key) => {
+      const { info, tensor } = this.#tensors.get(key)!;
+      return { info, leaf: tensor.node as Leaf };
+    });
+  }
+
+  /** What an entry point reads, or all of them together. */
+  #keys(only: string | undefined): ReadonlySet<string> {
+    const keys = only === undefined ? this.#read : this.#parts.get(only);
+    if (keys) return keys;
+    const known = [...this.#parts.keys()].join(", ");
+    throw new RangeError(`Cannot load only what "${only}" reads: expected one of ${known}`);
+  }
+
   #guard(branch: Branch, path: string): Branch {
     const guarded = new Map<string, Branch>();
     return new Proxy(branch, {
@@ -120,6 +155,7 @@ export class Weights {
         const value = target[key];
         if (value instanceof Tensor) {
           this.#read.add(name);
+          this.#part?.add(name);
           return value;
         }
         if (!value) throw this.#missing(name);

@@ -7,8 +7,9 @@ import { type Sampler2D, upsample2D } from "./resample_2d.ts";
 import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "./resnet_block_2d.ts";
 
 /**
- * A picture in bands of whole rows, from top to bottom, where one tensor would be larger than an adapter binds at once.
- * Layers over bands compute what they compute over the whole picture. One band is the usual case.
+ * A picture in bands of whole rows, from top to bottom, where one tensor would be larger than an adapter
+ * binds at once. Layers over bands compute what they compute over the whole picture. One band is the usual
+ * case.
  */
 export type Bands = readonly Tensor[]; // [B, C, h, W] each
 

@@ -23,7 +23,9 @@ export interface BasicTransformerBlockOptions {
   mask?: Tensor;
 }
 
-/** Attention to itself, attention to the prompt's `context` [B, S, K], feed-forward. x [B, N, D] → [B, N, D]. */
+/**
+ * Attention to itself, attention to the prompt's `context` [B, S, K], feed-forward. x [B, N, D] → [B, N, D].
+ */
 export function basicTransformerBlock(
   x: Tensor,
   w: BasicTransformerBlock,

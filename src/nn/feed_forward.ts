@@ -9,7 +9,10 @@ export interface FeedForward {
 
 const WIDENING = 4; // of the layer between the two dense ones
 
-/** hidden · GELU(gate) (Shazeer 2020, https://arxiv.org/abs/2002.05202), then a dense layer. x [B, N, D] → [B, N, D]. */
+/**
+ * hidden · GELU(gate) (Shazeer 2020, https://arxiv.org/abs/2002.05202),
+ * then a dense layer. x [B, N, D] → [B, N, D].
+ */
 export function feedForward(x: Tensor, w: FeedForward): Tensor {
   const width = x.shape.at(-1)!;
   const inner = WIDENING * width;

@@ -29,13 +29,18 @@ export function modulate(y: Tensor, scale: Tensor, shift: Tensor, dtype: DType):
   return recordPointwise(MODULATED, [y, scale.unsqueeze(1), shift.unsqueeze(1)], { scalars: [1], dtype });
 }
 
-/** diffusers' AdaLayerNormZero: the norm in front of attention, and what the rest of the block is told. vectors [B, 6 D] */
+/**
+ * diffusers' AdaLayerNormZero:
+ * the norm in front of attention, and what the rest of the block is told. vectors [B, 6 D]
+ */
 export function adaLayerNormZero(x: Tensor, vectors: Tensor, dtype: DType): Tensor[] {
   const [shiftMsa, scaleMsa, gateMsa, shiftMlp, scaleMlp, gateMlp] = vectors.chunk(6, 1);
   return [modulate(tokenNorm(x), scaleMsa, shiftMsa, dtype), gateMsa, shiftMlp, scaleMlp, gateMlp];
 }
 
-/** diffusers' AdaLayerNormZeroSingle: the norm in front of a block, and the gate behind it. vectors [B, 3 D] */
+/**
+ * diffusers' AdaLayerNormZeroSingle: the norm in front of a block, and the gate behind it. vectors [B, 3 D]
+ */
 export function adaLayerNormZeroSingle(x: Tensor, vectors: Tensor, dtype: DType): Tensor[] {
   const [shift, scale, gate] = vectors.chunk(3, 1);
   return [modulate(tokenNorm(x), scale, shift, dtype), gate];

@@ -7,9 +7,10 @@ export interface PositionTables {
 const THETA = 10000;
 
 /**
- * The angles by which FLUX turns heads: each axis of a token's position has `axesDims[axis]` of a head's D values, and pair
- * i of them turns by position · θ^(−2i / dims), as in diffusers' FluxPosEmbed. In f64, rounded to f32 at the end, since
- * shaders lose the digits of large angles. ids [tokens, axes] → [tokens, D / 2] twice.
+ * The angles by which FLUX turns heads: each axis of a token's position has `axesDims[axis]` of a head's D
+ * values, and pair i of them turns by position · θ^(−2i / dims), as in diffusers' FluxPosEmbed. In f64,
+ * rounded to f32 at the end, since shaders lose the digits of large angles. ids [tokens, axes]
+ * → [tokens, D / 2] twice.
  */
 export function fluxPosEmbed(
   ids: readonly (readonly number[])[],

@@ -30,7 +30,10 @@ export function fluxSingleTransformerBlock(
   return gated(x, gate, named("proj_out", () => projectBoth(mixed, hidden, w.proj_out)));
 }
 
-/** A dense layer over both side by side, as the sum of two products, so that nothing is joined. [B, N, D] and [B, N, 4 D] → [B, N, D] */
+/**
+ * A dense layer over both side by side, as the sum of two products, so that nothing is joined.
+ * [B, N, D] and [B, N, 4 D] → [B, N, D]
+ */
 function projectBoth(mixed: Tensor, hidden: Tensor, { weight, bias }: Layer): Tensor {
   const [D, inner] = [mixed.shape[2], hidden.shape[2]];
   expectShape(weight, [D, D + inner]);

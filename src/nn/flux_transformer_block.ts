@@ -4,7 +4,10 @@ import { type FluxAttentionOptions, type FluxJointAttention, fluxJointAttention 
 import { type FluxFeedForward, fluxFeedForward } from "./flux_feed_forward.ts";
 import { adaLayerNormZero, gated, modulate, tokenNorm } from "./flux_modulation.ts";
 
-/** Weights of a block in which picture and text are streams of their own, but for the layers that tell of time. */
+/**
+ * Weights of a block in which picture and text are streams of their own,
+ * but for the layers that tell of time.
+ */
 export interface FluxTransformerBlock {
   attn: FluxJointAttention;
   ff: FluxFeedForward;
@@ -24,8 +27,8 @@ export interface FluxBlockOptions extends FluxAttentionOptions {
 }
 
 /**
- * One block of FLUX's dual stream: joint attention, then a feed-forward layer for each stream. The text c [B, N, D] and
- * the picture x [B, L, D] → the same.
+ * One block of FLUX's dual stream: joint attention, then a feed-forward layer for each stream. The text c
+ * [B, N, D] and the picture x [B, L, D] → the same.
  */
 export function fluxTransformerBlock(
   [c, x]: readonly Tensor[],

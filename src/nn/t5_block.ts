@@ -46,8 +46,8 @@ export interface T5BlockOptions {
 const WIDE = { dtype: "f32" } as const; // of layers whose results leave the range of f16
 
 /**
- * A block of T5's encoder (Raffel et al. 2020; gated: Shazeer 2020). x [B, N, D] f32, bias [B or 1, heads, N, N] is added
- * to the scores. The sums stay f32.
+ * A block of T5's encoder (Raffel et al. 2020; gated: Shazeer 2020). x [B, N, D] f32, bias
+ * [B or 1, heads, N, N] is added to the scores. The sums stay f32.
  */
 export function t5Block(x: Tensor, w: T5Block, bias: Tensor, o: T5BlockOptions): Tensor {
   const [own, dense] = [w.layer[0], w.layer[1]];
@@ -80,7 +80,10 @@ function selfAttention(x: Tensor, w: T5Attention, bias: Tensor, o: T5BlockOption
   return named("o", () => project(tokens, w.o, D, WIDE));
 }
 
-/** From the results of the first layers on all is f32: f16 holds neither the gated product nor what `wo` makes of it. */
+/**
+ * From the results of the first layers on all is f32:
+ * f16 holds neither the gated product nor what `wo` makes of it.
+ */
 function feedForward(x: Tensor, w: T5FeedForward, width: number, o: T5BlockOptions): Tensor {
   const act = hiddenAct(o.act);
   const inner = (name: "wi" | "wi_0" | "wi_1") => named(name, () => project(x, w[name], o.hidden, WIDE));

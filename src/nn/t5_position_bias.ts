@@ -13,9 +13,9 @@ export interface PositionBuckets {
 }
 
 /**
- * Which bucket the distance of each pair of N tokens falls into: near distances have one each, far ones share them in
- * steps of equal ratio (Raffel et al. 2020, section 2.1). In torch's f32 arithmetic, which decides at the borders. [N · N],
- * queries outside.
+ * Which bucket the distance of each pair of N tokens falls into: near distances have one each, far ones share
+ * them in steps of equal ratio (Raffel et al. 2020, section 2.1). In torch's f32 arithmetic, which decides at
+ * the borders. [N · N], queries outside.
  */
 export function positionBuckets(
   N: number,
@@ -39,7 +39,10 @@ export function positionBuckets(
   return pairs;
 }
 
-/** What is added to the scores of each pair of tokens: a value a head of its bucket. ids [N · N] → [1, heads, N, N] */
+/**
+ * What is added to the scores of each pair of tokens:
+ * a value a head of its bucket. ids [N · N] → [1, heads, N, N]
+ */
 export function positionBias(ids: Tensor, w: Projection, { buckets, heads }: {
   buckets: number;
   heads: number;

@@ -19,13 +19,14 @@ export function timestepEmbeddingMLP(
 }
 
 /**
- * 2π in parts of 8, 11 and 24 bits: a whole number of turns below 2¹³ times either of the first two is exact in f32.
+ * 2π in parts of 8, 11 and 24 bits:
+ * a whole number of turns below 2¹³ times either of the first two is exact in f32.
  */
 const turn = [6.28125, 0.0019350051879882812, 3.0199159819e-7] as const;
 
 /**
- * Random Fourier features [sin(2π · w · log t), cos(2π · w · log t)] (Tancik et al. 2020, https://arxiv.org/abs/2006.10739).
- * logT [B], w [width / 2] → [B, width].
+ * Random Fourier features [sin(2π · w · log t), cos(2π · w · log t)] (Tancik et al. 2020,
+ * https://arxiv.org/abs/2006.10739). logT [B], w [width / 2] → [B, width].
  */
 export function gaussianFourierProjection(logT: Tensor, w: { weight: Tensor }, width: number): Tensor {
   expectShape(w.weight, [width / 2]);

@@ -8,8 +8,9 @@ import { dense, type Layer } from "./layers.ts";
 export type TimeProjections = (w: Layer, width: number) => Tensor;
 
 /**
- * The projections of one embedding of time [B, T], already activated, by `layers`. On GPUs all are one product: each by
- * itself is too small to keep one at work. Their weights are joined for that when a trace first runs.
+ * The projections of one embedding of time [B, T], already activated, by `layers`. On GPUs all are one
+ * product: each by itself is too small to keep one at work. Their weights are joined for that when a trace
+ * first runs.
  */
 export function timeProjections(temb: Tensor, layers: Iterable<Layer | undefined>): TimeProjections {
   const joined = [...layers].filter((w) => w !== undefined);

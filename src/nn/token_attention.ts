@@ -35,7 +35,10 @@ export function tokenAttention(
   return named("to_out.0", () => dense(mixed, w.to_out[0], D));
 }
 
-/** Queries, keys and values of tokens that attend to each other, where one dispatch makes them. → three times [B, N, D] */
+/**
+ * Queries, keys and values of tokens that attend to each other,
+ * where one dispatch makes them. → three times [B, N, D]
+ */
 function ownProjections(x: Tensor, { to_q, to_k, to_v }: TokenAttention): Tensor[] | undefined {
   const D = x.shape[2];
   const weights = [to_q.weight, to_k.weight, to_v.weight] as const;

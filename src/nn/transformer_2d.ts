@@ -20,7 +20,9 @@ export interface Transformer2DOptions extends BasicTransformerBlockOptions {
   layers: number;
   /** Groups of channels in the norm. */
   groups: number;
-  /** The projections are dense layers, not convolutions: the same numbers, kept with two axes instead of four. */
+  /**
+   * The projections are dense layers, not convolutions: the same numbers, kept with two axes instead of four.
+   */
   linearProjection: boolean;
 }
 

@@ -19,7 +19,9 @@ const hung = new WeakMap<Node, LowRank>();
 /** Weights that products were recorded with. */
 const multiplied = new WeakSet<Node>();
 
-/** Hangs low-rank products on a weight, instead of those that hang there. The weight itself stays as it is. */
+/**
+ * Hangs low-rank products on a weight, instead of those that hang there. The weight itself stays as it is.
+ */
 export function hang(weight: Tensor, adapter: LowRank | undefined): void {
   if (adapter) hung.set(weight.node, adapter);
   else hung.delete(weight.node);

@@ -52,8 +52,8 @@ const TILE = 64; // rows of the largest tile of a product
 const ENOUGH = 256; // rows of which a tile that is not full is a small part
 
 /**
- * The rows of several pictures as batches, or all as one. As batches their slices are not copied, and what is fused may
- * differ from picture to picture, as gates do; but each picture begins a tile of its own.
+ * The rows of several pictures as batches, or all as one. As batches their slices are not copied, and what is
+ * fused may differ from picture to picture, as gates do; but each picture begins a tile of its own.
  */
 function batchesOf([B, ...rest]: Shape): [batches: number, rows: number] {
   const m = size(rest.slice(0, -1));

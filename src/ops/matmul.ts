@@ -30,7 +30,10 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   return y.reshape(shape);
 }
 
-/** The matrices as [batch, rows, columns], one of the allowed axes contiguous (0 rows, 1 columns); copies where needed. */
+/**
+ * The matrices as [batch, rows, columns],
+ * one of the allowed axes contiguous (0 rows, 1 columns); copies where needed.
+ */
 function batched(t: Tensor, batch: readonly number[], contiguous: readonly number[]): Tensor {
   const matrix = t.shape.slice(-2);
   const flat = t.expand([...batch, ...matrix]).reshape([size(batch), ...matrix]);

@@ -15,16 +15,16 @@ export interface RotaryPart {
 
 /**
  * Turns pairs of values by angles that tell positions (Su et al. 2021, https://arxiv.org/abs/2104.09864):
- * (x₂ᵢ, x₂ᵢ₊₁) → (x₂ᵢ cos − x₂ᵢ₊₁ sin, x₂ᵢ₊₁ cos + x₂ᵢ sin). x [B, H, L, D], cos and sin [L, D / 2] → [B, H, L, D],
- * stored as [B, L, H, D].
+ * (x₂ᵢ, x₂ᵢ₊₁) → (x₂ᵢ cos − x₂ᵢ₊₁ sin, x₂ᵢ₊₁ cos + x₂ᵢ sin). x [B, H, L, D], cos and sin [L, D / 2]
+ * → [B, H, L, D], stored as [B, L, H, D].
  */
 export function rotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   return rotate([{ x, weight: cos }], cos, sin, { norm: false, eps: 0 }); // a weight that is not read
 }
 
 /**
- * `rotary` behind an RMS norm of each head, x / √(mean(x²) + eps) · weight, in one dispatch. Of two parts, say a text and
- * a picture, the tokens are joined on the way: x [B, H, Lᵢ, D] → [B, H, ΣLᵢ, D].
+ * `rotary` behind an RMS norm of each head, x / √(mean(x²) + eps) · weight, in one dispatch. Of two parts,
+ * say a text and a picture, the tokens are joined on the way: x [B, H, Lᵢ, D] → [B, H, ΣLᵢ, D].
  */
 export function rmsNormRotary(
   parts: readonly [RotaryPart, RotaryPart?],

@@ -11,8 +11,9 @@ export interface RowNormOptions {
 }
 
 /**
- * (x − mean) / √(var + eps) over the last axis, or x / √(mean(x²) + eps) where `center` is false. x [.., D]. Rows are
- * read where they lie and the result keeps their order, so that heads [B, H, L, D] of [B, L, H · D] are not copied.
+ * (x − mean) / √(var + eps) over the last axis, or x / √(mean(x²) + eps) where `center` is false. x [.., D].
+ * Rows are read where they lie and the result keeps their order, so that heads [B, H, L, D] of [B, L, H · D]
+ * are not copied.
  */
 export function normalizeRows(
   x: Tensor,
@@ -59,7 +60,10 @@ function normalizeInOrder(x: Tensor, center: boolean, eps: number): Tensor {
   });
 }
 
-/** Rows as a kernel finds them: `period` of them lie `inner` apart, and these runs `outer` apart. Else they are copied. */
+/**
+ * Rows as a kernel finds them:
+ * `period` of them lie `inner` apart, and these runs `outer` apart. Else they are copied.
+ */
 function findRows(x: Tensor): { rows: Tensor; outer: number; inner: number; period: number } {
   const { sizes, strides: [strides] } = collapse(
     x.shape.slice(0, -1),

@@ -13,7 +13,10 @@ export function softmax(x: Tensor, axis = -1): Tensor {
   return softmaxRows(x);
 }
 
-/** Softmax over the last axis; with `causal` row r of each [rows, columns] matrix sees columns up to r + `causal.shift`. */
+/**
+ * Softmax over the last axis; with `causal` row r of each [rows, columns] matrix sees columns up to r +
+ * `causal.shift`.
+ */
 export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
   const columns = x.shape.at(-1)!;
   const dense = x.contiguous().reshape([-1, columns]);

@@ -16,8 +16,8 @@ export interface TimestepEmbeddingOptions {
 }
 
 /**
- * Sinusoidal features of timesteps (Vaswani et al. 2017; Ho et al. 2020) → [B, dim]. Made on the host with torch's f32
- * roundings: angles reach thousands, where shaders may lose all digits.
+ * Sinusoidal features of timesteps (Vaswani et al. 2017; Ho et al. 2020) → [B, dim]. Made on the host with
+ * torch's f32 roundings: angles reach thousands, where shaders may lose all digits.
  */
 export function timestepEmbedding(timesteps: readonly number[], options: TimestepEmbeddingOptions): Tensor {
   const { dim, flipSinToCos = false, downscaleFreqShift = 1, scale = 1, maxPeriod = 10000 } = options;

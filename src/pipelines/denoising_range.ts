@@ -6,13 +6,19 @@ import { roundHalfEven } from "../schedulers/timesteps.ts";
  * https://arxiv.org/abs/2211.01324): all runs are told the same numInferenceSteps.
  */
 export interface DenoisingRangeOptions {
-  /** The run ends with noise left, when so much of denoising is done, e.g. 0.8; another run goes on with its latents. */
+  /**
+   * The run ends with noise left, when so much of denoising is done, e.g. 0.8;
+   * another run goes on with its latents.
+   */
   denoisingEnd?: number;
 }
 
 /** Where a run goes on with what another one left. */
 export interface DenoisingStartOptions extends DenoisingRangeOptions {
-  /** So much of denoising is done: `image` are the latents of a run with this `denoisingEnd`, and strength is unused. */
+  /**
+   * So much of denoising is done:
+   * `image` are the latents of a run with this `denoisingEnd`, and strength is unused.
+   */
   denoisingStart?: number;
 }
 

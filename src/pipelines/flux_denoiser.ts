@@ -21,14 +21,17 @@ interface Told {
   readonly modulation: FluxModulation;
 }
 
-/** The transformer as a loop calls it. What time and prompts tell its blocks is computed for all steps at once. */
+/**
+ * The transformer as a loop calls it.
+ * What time and prompts tell its blocks is computed for all steps at once.
+ */
 export class FluxDenoiser implements Disposable {
   readonly #transformer: FluxTransformer2DModel;
   readonly #timesteps: readonly number[];
   readonly #told: readonly Told[];
   readonly #embeddings: readonly FluxEmbeddings[];
 
-  /** Takes over the embeddings. The model's weights must be in memory. */
+  /** Takes over the embeddings. The weights that `condition` reads must be in memory. */
   constructor(
     transformer: FluxTransformer2DModel,
     embeddings: readonly FluxEmbeddings[],
@@ -48,7 +51,9 @@ export class FluxDenoiser implements Disposable {
     }));
   }
 
-  /** The velocity at a timestep, by one run of the model for each batch of prompts. [B, L, 4 C] → [B, L, 4 C] */
+  /**
+   * The velocity at a timestep, by one run of the model for each batch of prompts. [B, L, 4 C] → [B, L, 4 C]
+   */
   predict = (input: Tensor, t: number): Tensor => {
     const step = this.#timesteps.indexOf(t);
     const inputs = input.chunk(this.#told.length);

@@ -9,8 +9,9 @@ import { bringIn } from "./residency.ts";
 type Options = FluxPromptOptions & { signal?: AbortSignal };
 
 /**
- * Embeds the prompts, or copies the embeddings that are given; each is repeated for its pictures. Under guidance by a
- * negative prompt its embeddings come first: in one batch with the others, unless they are of another length.
+ * Embeds the prompts, or copies the embeddings that are given; each is repeated for its pictures. Under
+ * guidance by a negative prompt its embeddings come first: in one batch with the others, unless they are of
+ * another length.
  */
 export async function embedPromptsFlux(
   parts: FluxParts,

@@ -35,7 +35,7 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> implements Disp
     return new FluxImg2ImgPipeline(await loadPartsFlux(pathOrRepo, options));
   }
 
-  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
   static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<FluxImg2ImgPipeline> {
     return await FluxImg2ImgPipeline.fromPretrained(expectSingleFile(path), options);
   }
@@ -52,7 +52,10 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> implements Disp
     return await drawFlux(this.parts, run, { start, timesteps }, options);
   }
 
-  /** Latents of the picture with noise as at a timestep. Of a list only as many streams as pictures draw latents. */
+  /**
+   * Latents of the picture with noise as at a timestep. Of a list only as many streams as pictures draw
+   * latents.
+   */
   async #noisy(image: Tensor, t: number, { B, size }: FluxRun, options: FluxOptions): Promise<Tensor> {
     const { vae, scheduler } = this.parts;
     const { generator } = options;

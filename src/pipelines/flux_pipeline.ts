@@ -16,7 +16,7 @@ export class FluxPipeline extends LoraPipeline<FluxParts> implements Disposable 
     return new FluxPipeline(await loadPartsFlux(pathOrRepo, options));
   }
 
-  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
   static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<FluxPipeline> {
     return await FluxPipeline.fromPretrained(expectSingleFile(path), options);
   }

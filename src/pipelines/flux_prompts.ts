@@ -7,7 +7,10 @@ export interface FluxPromptOptions {
   prompt?: string | readonly string[];
   /** For T5: one text for all, or one for each prompt; the prompt itself by default. */
   prompt2?: string | readonly string[];
-  /** What is not to be drawn: one text for all, or one for each prompt. It counts where trueCfgScale is over 1. */
+  /**
+   * What is not to be drawn: one text for all, or one for each prompt.
+   * It counts where trueCfgScale is over 1.
+   */
   negativePrompt?: string | readonly string[];
   /** What is not to be drawn, for T5; the negative prompt itself by default. */
   negativePrompt2?: string | readonly string[];

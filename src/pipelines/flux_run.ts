@@ -96,11 +96,12 @@ export async function drawFlux(
   const prepare = () => new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale });
   const work = () => prepare().predict(guided ? cat([start, start]) : start, timesteps[0]);
   if (options.preview) await prepareColors(parts, options);
-  await bringIn(parts, [transformer], { signal, work });
+  await bringIn(parts, [transformer], { signal, work, only: "condition" });
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
   let latents: Tensor;
   {
     using denoiser = prepare();
+    await bringIn(parts, [transformer], { signal, only: "step" });
     const loop = { scheduler, vae, guided, predict: denoiser.predict, unpack };
     latents = await denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale });
   }
@@ -111,7 +112,10 @@ export async function drawFlux(
   return { images, latents };
 }
 
-/** What the loop begins with: a copy of the latents that were given, if they fit, else what `draw` makes, packed. */
+/**
+ * What the loop begins with:
+ * a copy of the latents that were given, if they fit, else what `draw` makes, packed.
+ */
 export async function startFlux(
   { transformer }: FluxParts,
   { B, size: [h, w] }: FluxRun,
@@ -132,7 +136,10 @@ export async function startFlux(
   return made.keep(packLatents(drawn));
 }
 
-/** σ from 1 to 1/N, which the scheduler then shifts; by mu, where the config says so, which grows with the picture. */
+/**
+ * σ from 1 to 1/N, which the scheduler then shifts;
+ * by mu, where the config says so, which grows with the picture.
+ */
 function setTimesteps(scheduler: Scheduler, sigmas: readonly number[], imageSeqLen: number): void {
   const mu = FlowMatchEulerDiscreteScheduler.fromConfig(scheduler.config).muFor(imageSeqLen);
   const { use_flow_sigmas } = scheduler.config as { use_flow_sigmas?: boolean };

@@ -2,7 +2,10 @@ import type { UNet2DConditionModel } from "../models/mod.ts";
 import { timestepEmbedding } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
-/** Whether a model runs on the negative prompt too; one that was distilled with guidance is told its scale instead. */
+/**
+ * Whether a model runs on the negative prompt too;
+ * one that was distilled with guidance is told its scale instead.
+ */
 export function isGuided(scale: number, { config }: UNet2DConditionModel): boolean {
   return scale > 1 && config.time_cond_proj_dim === null;
 }
@@ -22,9 +25,9 @@ export function guidanceEmbedding(
 }
 
 /**
- * Classifier-free guidance (Ho & Salimans 2022) on a prediction whose first half is the unconditional one. With
- * `rescale` the result's spread is brought back towards that of the conditional half (Lin et al. 2023, section 3.4).
- * prediction [2 B, C, H, W] → [B, C, H, W].
+ * Classifier-free guidance (Ho & Salimans 2022) on a prediction whose first half is the unconditional one.
+ * With `rescale` the result's spread is brought back towards that of the conditional half (Lin et al. 2023,
+ * section 3.4). prediction [2 B, C, H, W] → [B, C, H, W].
  */
 export function guide(prediction: Tensor, scale: number, rescale = 0): Tensor {
   const [uncond, cond] = prediction.chunk(2);

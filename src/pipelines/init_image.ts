@@ -51,7 +51,10 @@ export async function readOriginal(image: Tensor, B: number, vae: AutoencoderKL)
   return { pixels, size, latents: (options) => drawLatents(vae, pixels, options) };
 }
 
-/** What a loop begins with: latents of the original, with noise as at timestep `t` if there is one. [B, C, h, w] */
+/**
+ * What a loop begins with:
+ * latents of the original, with noise as at timestep `t` if there is one. [B, C, h, w]
+ */
 export function startFrom(
   { pixels, latents }: Original,
   B: number,
@@ -80,8 +83,8 @@ export async function fractionsOf(what: string, x: Tensor): Promise<Float32Array
 }
 
 /**
- * Latents drawn from what the autoencoder makes of pictures, as the denoiser takes them. With `rows` one picture is
- * drawn so often, each time with other noise.
+ * Latents drawn from what the autoencoder makes of pictures, as the denoiser takes them. With `rows` one
+ * picture is drawn so often, each time with other noise.
  */
 export function drawLatents(
   vae: AutoencoderKL,

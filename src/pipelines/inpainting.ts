@@ -22,7 +22,9 @@ export interface InpaintingTask {
   readonly B: number;
   readonly guided: boolean;
   readonly timesteps: readonly number[];
-  /** What the loop begins with: noise alone, the original with noise, or the original, which has it already. */
+  /**
+   * What the loop begins with: noise alone, the original with noise, or the original, which has it already.
+   */
   readonly begin: "noise" | "noised" | "original";
   readonly generator: RandomOptions["generator"];
 }
@@ -33,13 +35,18 @@ export interface Inpainting {
   readonly start: Tensor;
   /** What the UNet takes: latents, beside them the mask and the rest of the picture if it knows these. */
   readonly extend: (input: Tensor) => Tensor;
-  /** Puts the rest of the picture back after a step, with noise as at the next, where the UNet does not see it. */
+  /**
+   * Puts the rest of the picture back after a step,
+   * with noise as at the next, where the UNet does not see it.
+   */
   readonly after: (latents: Tensor, step: number) => Tensor;
   /** What the loop uses. */
   readonly owned: readonly Tensor[];
 }
 
-/** Random numbers are drawn in the order of diffusers: the picture's latents, noise, the latents of the rest. */
+/**
+ * Random numbers are drawn in the order of diffusers: the picture's latents, noise, the latents of the rest.
+ */
 export function beginInpainting(painters: Painters, task: InpaintingTask): Inpainting {
   const { vae, scheduler } = painters;
   const { original: { pixels, size, latents }, mask, B, guided, timesteps, begin, generator } = task;

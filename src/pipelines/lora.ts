@@ -4,8 +4,8 @@ import { loadLora, type Model } from "../models/mod.ts";
 import { bringIn, type Residents } from "./residency.ts";
 
 /**
- * A pipeline whose models take LoRAs. They hang on the models, so that pipelines of the same parts have them too, and
- * leave the weights as they are.
+ * A pipeline whose models take LoRAs. They hang on the models, so that pipelines of the same parts have them
+ * too, and leave the weights as they are.
  *
  * ```ts ignore
  * await pipeline.loadLoraWeights("owner/style", { adapterName: "style" });
@@ -24,14 +24,18 @@ export class LoraPipeline<Parts extends LoraModels & Residents> {
   }
 
   /**
-   * Adds a LoRA: a file, a folder or a repository of the hub; `weightName` names the file where there are several. What
-   * of it is of no layer is told by `onNotice` and in the report; if that is all, it is refused.
+   * Adds a LoRA: a file, a folder or a repository of the hub; `weightName` names the file where there are
+   * several. What of it is of no layer is told by `onNotice` and in the report; if that is all, it is
+   * refused.
    */
   loadLoraWeights(pathOrRepo: string, options: LoraOptions = {}): Promise<LoadReport> {
     return loadLora(pathOrRepo, this.parts, options);
   }
 
-  /** Sets how strong the named LoRAs are, 1 where no scales are given; all others are switched off. Costs no new trace. */
+  /**
+   * Sets how strong the named LoRAs are, 1 where no scales are given;
+   * all others are switched off. Costs no new trace.
+   */
   setAdapters(names: string | readonly string[], scales: number | readonly number[] = 1): void {
     const wanted = [names].flat();
     const values = typeof scales === "number" ? wanted.map(() => scales) : scales;
@@ -49,7 +53,10 @@ export class LoraPipeline<Parts extends LoraModels & Residents> {
     }
   }
 
-  /** Takes LoRAs off, all where none is named. After the last one pictures are what they were without, to the bit. */
+  /**
+   * Takes LoRAs off, all where none is named.
+   * After the last one pictures are what they were without, to the bit.
+   */
   async unloadLora(...names: string[]): Promise<void> {
     this.#expectNames(names);
     for (const { adapters } of this.#models) {
@@ -59,8 +66,9 @@ export class LoraPipeline<Parts extends LoraModels & Residents> {
   }
 
   /**
-   * Adds the LoRAs into the weights, as strong as they are now, so that steps cost what they cost without any. They
-   * cannot be changed or unloaded afterwards: only loading the pipeline again gives the weights back.
+   * Adds the LoRAs into the weights, as strong as they are now, so that steps cost what they cost without
+   * any. They cannot be changed or unloaded afterwards: only loading the pipeline again gives the weights
+   * back.
    */
   async bake(): Promise<void> {
     for (const model of this.#models) {

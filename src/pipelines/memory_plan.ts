@@ -33,12 +33,13 @@ export function planMemory(stages: readonly Stage[], memory = Infinity): MemoryP
   const together = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   const largest = Math.max(...parts.map(({ bytes }) => bytes));
   const fits = parts.every(({ storage }) => storage);
+  const beside = together <= memory && parts.every(({ storage }) => storage !== "in parts"); // these need all room
   return {
     parts,
     memory,
     together,
     largest,
-    runs: !fits ? "not" : together <= memory ? "resident" : "in turn",
+    runs: !fits ? "not" : beside ? "resident" : "in turn",
   };
 }
 
@@ -78,11 +79,17 @@ export function describePlan(plan: MemoryPlan, title: string): string {
   return [`${title} ${there}:`, ...rows.map(line), verdict(plan)].join("\n");
 }
 
+const WORDS: Record<Exclude<Storage, "whole">, string> = {
+  "in parts": "in parts",
+  int8: "in int8",
+  int4: "in int4",
+  streamed: "from the disk",
+};
+
 /** One line: what runs, and what to do where nothing does. */
 function verdict({ parts, together, largest, runs }: MemoryPlan): string {
-  const changed = parts.filter(({ storage }) => storage && storage !== "whole");
-  const how = changed.map(({ name, storage }) =>
-    storage === "streamed" ? `${name} from the disk` : `${name} in ${storage}`
+  const how = parts.flatMap(({ name, storage = "whole" }) =>
+    storage === "whole" ? [] : `${name} ${WORDS[storage]}`
   );
   const rest = how.length ? `, ${how.join(", ")}` : "";
   switch (runs) {

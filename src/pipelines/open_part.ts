@@ -12,8 +12,9 @@ interface ModelType<M> {
 }
 
 /**
- * Opens a model of a pipeline, without its weights, so that it fits in `memory` bytes by itself: whole, else in fewer
- * bits, else streamed from the disk. What the options ask for is done as they say.
+ * Opens a model of a pipeline, without its weights, so that it fits in `memory` bytes by itself: whole, else
+ * in parts that `bringIn` brings in turn, else in fewer bits, else streamed from the disk. What the options
+ * ask for is done as they say.
  */
 export async function openPart<M extends Model>(
   type: ModelType<M>,
@@ -27,7 +28,7 @@ export async function openPart<M extends Model>(
   if (options.quantize || options.stream || options.headersOnly) return model;
   const ways = waysOf(model, model.workspace);
   const { storage } = ways.find(({ bytes }) => bytes <= memory) ?? ways.at(-1)!;
-  if (storage === "whole") return model;
+  if (storage === "whole" || storage === "in parts") return model;
   const keep = Math.max(0, memory - model.streamedBytes - model.workspace - BESIDES);
   model[Symbol.dispose]();
   const how = storage === "streamed" ? { stream: { keep } } : { quantize: storage };

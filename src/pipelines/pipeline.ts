@@ -11,8 +11,9 @@ import type { PreviewOptions, Previews } from "./preview.ts";
 /** Options of a pipeline's `fromPretrained`. */
 export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"> {
   /**
-   * Bytes of GPU memory that the models may take together: those that are not at work leave where it is short. By
-   * default nine tenths of what the adapter has; where that is not known, all stay as long as the GPU takes them.
+   * Bytes of GPU memory that the models may take together: those that are not at work leave where it is
+   * short. By default nine tenths of what the adapter has; where that is not known, all stay as long as the
+   * GPU takes them.
    */
   memory?: number;
 }
@@ -52,7 +53,10 @@ export interface PipelineIndex {
   readonly commit?: string;
 }
 
-/** Reads a pipeline's model_index.json from a folder or from the hub; a single file's is made of what it holds. */
+/**
+ * Reads a pipeline's model_index.json from a folder or from the hub;
+ * a single file's is made of what it holds.
+ */
 export async function readIndex(pathOrRepo: string, options: PipelineOptions): Promise<PipelineIndex> {
   const { json, commit } = isSingleFile(pathOrRepo)
     ? await readSingleFileIndex(pathOrRepo, options)
@@ -92,8 +96,8 @@ export function expectComponent(index: PipelineIndex, name: string, classNames: 
 }
 
 /**
- * Runs the steps of a loop with its bar, signal, callback and previews, the last of which is there before the bar ends.
- * `step` returns the sample after it.
+ * Runs the steps of a loop with its bar, signal, callback and previews, the last of which is there before the
+ * bar ends. `step` returns the sample after it.
  */
 export async function runSteps(
   timesteps: readonly number[],

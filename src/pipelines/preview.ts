@@ -8,15 +8,19 @@ import { colorsOf } from "./preview_fit.ts";
 
 /** What a run shows while it draws. */
 export interface PreviewOptions {
-  /** Steps from one picture to the next; 1 by default. Where painting is slower than drawing, some are left out. */
+  /**
+   * Steps from one picture to the next; 1 by default.
+   * Where painting is slower than drawing, some are left out.
+   */
   every?: number;
   /** Takes the pictures of a batch, side by side, a pixel for each latent. */
   write: (picture: Image, step: number) => void | Promise<void>;
 }
 
 /**
- * A small picture of latents as the denoiser takes them, a pixel for each: their colours by an affine map instead of the
- * decoder. Those of a batch stand side by side. A loop may go on without waiting for it. latents [B, C, h, w]
+ * A small picture of latents as the denoiser takes them, a pixel for each: their colours by an affine map
+ * instead of the decoder. Those of a batch stand side by side. A loop may go on without waiting for it.
+ * latents [B, C, h, w]
  */
 export async function preview(latents: Tensor, vae: AutoencoderKL): Promise<Image> {
   const { latent_channels: C } = vae.config;

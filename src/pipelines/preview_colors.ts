@@ -16,8 +16,8 @@ export interface Planes {
 const RIDGE = 1e-6; // keeps channels apart that say the same; a share of their mean square
 
 /**
- * The colours that latents stand for, by least squares: (ZᵀZ) m = Zᵀ y for each of red, green and blue, where a row of Z
- * is the channels of a latent and a 1. latents [B, C, h, w], colors [B, 3 or 1, h, w] in [0, 1].
+ * The colours that latents stand for, by least squares: (ZᵀZ) m = Zᵀ y for each of red, green and blue, where
+ * a row of Z is the channels of a latent and a 1. latents [B, C, h, w], colors [B, 3 or 1, h, w] in [0, 1].
  */
 export function fitColors(latents: Planes, colors: Planes): LatentColors {
   const rows = [...rowsOf(latents)].map((row) => [...row, 1]);
@@ -40,8 +40,9 @@ export function fitColors(latents: Planes, colors: Planes): LatentColors {
 }
 
 /**
- * The picture of latents by their colours, those of a batch side by side. Four channels at once are a mat4, and pixels
- * are vec4: the few thousand of a preview are painted on the CPU sooner than a GPU would have a kernel for them.
+ * The picture of latents by their colours, those of a batch side by side. Four channels at once are a mat4,
+ * and pixels are vec4: the few thousand of a preview are painted on the CPU sooner than a GPU would have a
+ * kernel for them.
  */
 export function paint({ shape: [B, C, h, w], data }: Planes, colors: LatentColors): Image {
   const blocks = blocksOf(colors, C);

@@ -11,7 +11,9 @@ const SHAPES = 12; // in a picture
 
 const fits = new WeakMap<AutoencoderKL, Promise<LatentColors>>();
 
-/** The colours of an autoencoder's latents: known ones, else fitted once to what it makes of some pictures. */
+/**
+ * The colours of an autoencoder's latents: known ones, else fitted once to what it makes of some pictures.
+ */
 export function colorsOf(vae: AutoencoderKL): Promise<LatentColors> {
   const known = knownColors(vae.config);
   if (known) return Promise.resolve(known);
@@ -20,7 +22,9 @@ export function colorsOf(vae: AutoencoderKL): Promise<LatentColors> {
   return fit;
 }
 
-/** Makes sure that the colours are known before a loop needs them, while there is room for the autoencoder. */
+/**
+ * Makes sure that the colours are known before a loop needs them, while there is room for the autoencoder.
+ */
 export async function prepareColors(
   parts: Residents & { vae: AutoencoderKL },
   options: { signal?: AbortSignal },
@@ -31,7 +35,10 @@ export async function prepareColors(
   await colorsOf(vae);
 }
 
-/** The colours that fit best to what the autoencoder decodes of latents as the denoiser takes them. [B, C, h, w] */
+/**
+ * The colours that fit best to what the autoencoder decodes
+ * of latents as the denoiser takes them. [B, C, h, w]
+ */
 export async function fitToLatents(vae: AutoencoderKL, latents: Tensor): Promise<LatentColors> {
   const { sample } = await vae.decodeChecked(vae.unscaleLatents(latents), { onNotice: () => {} });
   const picture = sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
@@ -39,8 +46,8 @@ export async function fitToLatents(vae: AutoencoderKL, latents: Tensor): Promise
 }
 
 /**
- * Random latents would decode to no picture; those that the autoencoder makes of plain shapes are like those that it
- * was trained with.
+ * Random latents would decode to no picture;
+ * those that the autoencoder makes of plain shapes are like those that it was trained with.
  */
 async function fitToShapes(vae: AutoencoderKL): Promise<LatentColors> {
   const wasLoaded = vae.loaded;
@@ -56,7 +63,10 @@ async function fitToShapes(vae: AutoencoderKL): Promise<LatentColors> {
   }
 }
 
-/** A picture in [-1, 1] of rectangles over each other, each with its place, sides and colour. → [1, C, side, side] */
+/**
+ * A picture in [-1, 1] of rectangles over each other,
+ * each with its place, sides and colour. → [1, C, side, side]
+ */
 function shapes(generator: TorchGenerator, C: number, side: number): Tensor {
   const picture = new Float32Array(C * side * side);
   for (let shape = 0; shape < SHAPES; shape++) {

@@ -2,6 +2,7 @@ import { currentDevice } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import { memoryOf } from "../gpu/memory.ts";
 import { Model } from "../models/mod.ts";
+import { BESIDES } from "./storage.ts";
 
 /** The parts of a pipeline, models among them. */
 export interface Residents {
@@ -28,6 +29,8 @@ export interface BringInOptions {
   signal?: AbortSignal;
   /** What the first of them is about to do, from which follows what room it needs; nothing of it runs. */
   work?: () => unknown;
+  /** The entry point that the first is to run: where there is no room for all its weights, only those come. */
+  only?: string;
 }
 
 /**
@@ -40,25 +43,35 @@ export async function bringIn(
   options: BringInOptions = {},
 ): Promise<void> {
   const { memory = Infinity } = parts;
+  const { signal } = options;
   const wanted = needed.filter((model) => model !== undefined);
   const idle = modelsOf(parts).filter((model) => model.loaded && !wanted.includes(model));
+  const [first] = wanted;
   const total = () => [...wanted, ...idle].reduce((sum, model) => sum + sizeOf(model), 0);
-  if (options.work && total() * AMPLE > memory) wanted[0].measure(options.work);
+  if (options.work && total() * AMPLE > memory) first.measure(options.work);
   let taken = total();
   for (const model of idle) {
     if (taken <= memory) break;
     model.unload();
     taken -= sizeOf(model);
   }
+  const load = async () => {
+    const only = tooLarge.has(first) || sizeOf(first) + BESIDES > memory ? options.only : undefined;
+    for (const model of wanted) await model.load({ only: model === first ? only : undefined, signal });
+  };
   try {
-    await loadAll(wanted, options);
+    await load();
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error;
     for (const model of idle) model.unload();
-    await wanted[0].device.idle().catch(() => {}); // commands on what was not allocated fail too, later
-    await loadAll(wanted, options);
+    if (options.only) tooLarge.add(first);
+    await first.device.idle().catch(() => {}); // commands on what was not allocated fail too, later
+    await load();
   }
 }
+
+/** What the GPU turned out to be too small for, in memory that is not known. */
+const tooLarge = new WeakSet<Model>();
 
 /** The models among the parts of a pipeline. */
 export function modelsOf(parts: object): Model[] {
@@ -68,8 +81,4 @@ export function modelsOf(parts: object): Model[] {
 /** Weights, and the activations of the largest call so far. */
 function sizeOf(model: Model): number {
   return model.bytes + model.workspace;
-}
-
-async function loadAll(models: readonly Model[], options: { signal?: AbortSignal }): Promise<void> {
-  for (const model of models) await model.load({ signal: options.signal });
 }

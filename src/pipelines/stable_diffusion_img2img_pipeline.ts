@@ -11,8 +11,8 @@ import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./
 /** Options of `StableDiffusionImg2ImgPipeline.run`. */
 export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions {
   /**
-   * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its latents as
-   * another run left them [1 or B, C, H / 8, W / 8].
+   * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its
+   * latents as another run left them [1 or B, C, H / 8, W / 8].
    */
   image: Tensor;
   /** How much of it is replaced: near 0 little, 1 all. By default 0.8. */
@@ -29,7 +29,7 @@ export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusion
     return new StableDiffusionImg2ImgPipeline(await loadParts(pathOrRepo, options));
   }
 
-  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
   static async fromSingleFile(
     path: string,
     options: PipelineOptions = {},

@@ -17,11 +17,14 @@ export interface StableDiffusionInpaintRunOptions extends StableDiffusionImg2Img
 }
 
 /**
- * Draws parts of a picture anew (Lugmayr et al. 2022, https://arxiv.org/abs/2201.09865): with models of nine input
- * channels, which see the mask and the rest, or with any model, the rest being put back after each step.
+ * Draws parts of a picture anew (Lugmayr et al. 2022, https://arxiv.org/abs/2201.09865): with models of nine
+ * input channels, which see the mask and the rest, or with any model, the rest being put back after each
+ * step.
  */
 export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusionParts> implements Disposable {
-  /** Loads the parts of a folder or a repository, e.g. "stable-diffusion-v1-5/stable-diffusion-inpainting". */
+  /**
+   * Loads the parts of a folder or a repository, e.g. "stable-diffusion-v1-5/stable-diffusion-inpainting".
+   */
   static async fromPretrained(
     pathOrRepo: string,
     options: PipelineOptions = {},
@@ -29,7 +32,7 @@ export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusion
     return new StableDiffusionInpaintPipeline(await loadParts(pathOrRepo, options));
   }
 
-  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
   static async fromSingleFile(
     path: string,
     options: PipelineOptions = {},

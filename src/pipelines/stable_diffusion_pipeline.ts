@@ -10,7 +10,10 @@ import { startNoise, type StartNoiseOptions } from "./start_noise.ts";
 /** Options of `StableDiffusionPipeline.run`. */
 export interface StableDiffusionRunOptions extends StableDiffusionOptions, SizeOptions, StartNoiseOptions {}
 
-/** Pictures from texts in the latent space of an autoencoder (Rombach et al. 2022, https://arxiv.org/abs/2112.10752). */
+/**
+ * Pictures from texts in the latent space of an autoencoder (Rombach et al. 2022,
+ * https://arxiv.org/abs/2112.10752).
+ */
 export class StableDiffusionPipeline extends LoraPipeline<StableDiffusionParts> implements Disposable {
   /** Loads the parts of a folder or a repository, e.g. "CompVis/stable-diffusion-v1-4". */
   static async fromPretrained(
@@ -20,7 +23,7 @@ export class StableDiffusionPipeline extends LoraPipeline<StableDiffusionParts> 
     return new StableDiffusionPipeline(await loadParts(pathOrRepo, options));
   }
 
-  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
   static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<StableDiffusionPipeline> {
     return await StableDiffusionPipeline.fromPretrained(expectSingleFile(path), options);
   }

@@ -23,8 +23,8 @@ import {
 export interface StableDiffusionXLImg2ImgRunOptions
   extends StableDiffusionXLOptions, MicroConditionOptions, AestheticOptions, DenoisingStartOptions {
   /**
-   * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its latents, as
-   * another run left them [1 or B, C, H / 8, W / 8].
+   * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its
+   * latents, as another run left them [1 or B, C, H / 8, W / 8].
    */
   image: Tensor;
   /** How much of it is replaced: near 0 little, 1 all. By default 0.3. */
@@ -42,7 +42,7 @@ export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusi
     return new StableDiffusionXLImg2ImgPipeline(await loadPartsXL(pathOrRepo, options));
   }
 
-  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
   static async fromSingleFile(
     path: string,
     options: PipelineOptions = {},

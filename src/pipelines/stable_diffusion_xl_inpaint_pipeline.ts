@@ -12,15 +12,17 @@ import { freePartsXL, loadPartsXL, type StableDiffusionXLParts } from "./stable_
 import { beginRunXL, drawXL } from "./stable_diffusion_xl_run.ts";
 import { changeTimeIdRows } from "./stable_diffusion_xl_sizes.ts";
 
-/** Options of `StableDiffusionXLInpaintPipeline.run`; `strength` is 0.9999 and `guidanceScale` 7.5 by default. */
+/**
+ * Options of `StableDiffusionXLInpaintPipeline.run`; `strength` is 0.9999 and `guidanceScale` 7.5 by default.
+ */
 export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg2ImgRunOptions {
   /** Where the picture is drawn anew: from 0.5 on. [1 or as many as pictures are given, 1, H, W] */
   mask: Tensor;
 }
 
 /**
- * Draws parts of a picture anew with Stable Diffusion XL: with models of nine input channels, which see the mask and the
- * rest, or with any model, the rest being put back after each step.
+ * Draws parts of a picture anew with Stable Diffusion XL: with models of nine input channels, which see the
+ * mask and the rest, or with any model, the rest being put back after each step.
  */
 export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusionXLParts>
   implements Disposable {
@@ -32,7 +34,7 @@ export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusi
     return new StableDiffusionXLInpaintPipeline(await loadPartsXL(pathOrRepo, options));
   }
 
-  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
   static async fromSingleFile(
     path: string,
     options: PipelineOptions = {},

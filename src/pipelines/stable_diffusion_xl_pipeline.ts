@@ -33,7 +33,7 @@ export class StableDiffusionXLPipeline extends LoraPipeline<StableDiffusionXLPar
     return new StableDiffusionXLPipeline(await loadPartsXL(pathOrRepo, options));
   }
 
-  /** Opens the parts of one file in its authors' layout (.safetensors, .ckpt, .gguf); `base` has what it lacks. */
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
   static async fromSingleFile(
     path: string,
     options: PipelineOptions = {},

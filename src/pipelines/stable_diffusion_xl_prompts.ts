@@ -6,7 +6,9 @@ import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 
 /** What is to be drawn, told to two text encoders. */
 export interface StableDiffusionXLPromptOptions extends PromptOptions {
-  /** For the second text encoder: one text for all, or one for each prompt; what the first is told by default. */
+  /**
+   * For the second text encoder: one text for all, or one for each prompt; what the first is told by default.
+   */
   prompt2?: string | readonly string[];
   /** What is not to be drawn, for the second text encoder; what the first is told by default. */
   negativePrompt2?: string | readonly string[];

@@ -12,8 +12,8 @@ export interface MicroConditionOptions {
   /** What the unconditional half is told instead; from noise it goes together with negativeTargetSize. */
   negativeOriginalSize?: Pair;
   /**
-   * [0, 0] by default; where the base model changes a picture, cropsCoordsTopLeft. From noise it goes together with
-   * both other negative sizes.
+   * [0, 0] by default; where the base model changes a picture, cropsCoordsTopLeft. From noise it goes
+   * together with both other negative sizes.
    */
   negativeCropsCoordsTopLeft?: Pair;
   /** From noise it goes together with negativeOriginalSize. */

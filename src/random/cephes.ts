@@ -1,6 +1,7 @@
 /**
- * The f32 logarithm, sine and cosine of Cephes (Moshier 1989) in the vectorised form that torch's CPU kernels use
- * (aten/src/ATen/native/cpu/avx_mathfun.h), rounded where that rounds: `randn` owes its last bits to them.
+ * The f32 logarithm, sine and cosine of Cephes (Moshier 1989) in the vectorised form that torch's CPU kernels
+ * use (aten/src/ATen/native/cpu/avx_mathfun.h), rounded where that rounds: `randn` owes its last bits to
+ * them.
  */
 
 const f32 = Math.fround;

@@ -3,16 +3,16 @@ import { philox } from "./philox.ts";
 
 const WORKGROUP = 256;
 /**
- * Threads that torch starts at most: 132 multiprocessors of 2048 (H100). Beyond as many values each thread makes
- * several, so larger draws depend on the card; none up to 196,608 (RTX 4090) does on any common one.
+ * Threads that torch starts at most: 132 multiprocessors of 2048 (H100). Beyond as many values each thread
+ * makes several, so larger draws depend on the card; none up to 196,608 (RTX 4090) does on any common one.
  */
 const MAX_THREADS = 132 * 2048;
 /** A thread makes four values from the four words of one Philox call. */
 const WORDS = 4;
 
 /**
- * torch's CUDA stream (aten/src/ATen/native/cuda/DistributionTemplates.h): Philox4x32-10, one stream a thread.
- * Normal values agree to about 1e-6, since a card's fast sine is not rounded as this one.
+ * torch's CUDA stream (aten/src/ATen/native/cuda/DistributionTemplates.h): Philox4x32-10, one stream a
+ * thread. Normal values agree to about 1e-6, since a card's fast sine is not rounded as this one.
  */
 export class TorchCudaGenerator implements TorchGenerator {
   /** The seed, and Philox's key. */

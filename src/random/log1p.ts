@@ -1,5 +1,8 @@
 const [LN2_HIGH, LN2_LOW] = [6.9314718036912382e-1, 1.9082149292705877e-10];
-/** Minimax coefficients of log((1 + s) / (1 − s)) / s − 2 in powers of s², s = f / (2 + f), as fdlibm publishes them. */
+/**
+ * Minimax coefficients of log((1 + s) / (1 − s)) / s − 2 in powers of s²,
+ * s = f / (2 + f), as fdlibm publishes them.
+ */
 const [P1, P2, P3, P4, P5, P6, P7] = [
   6.666666666666735130e-1,
   3.999999999940941908e-1,
@@ -12,8 +15,8 @@ const [P1, P2, P3, P4, P5, P6, P7] = [
 const bits = new DataView(new ArrayBuffer(8));
 
 /**
- * log(1 + x) for −1 < x ≤ 0 with the roundings of glibc, on which torch's normal values of less than 16 draws rest:
- * Math.log1p differs from it in the last bit of one value in twelve.
+ * log(1 + x) for −1 < x ≤ 0 with the roundings of glibc, on which torch's normal values of less than 16 draws
+ * rest: Math.log1p differs from it in the last bit of one value in twelve.
  */
 export function log1p(x: number): number {
   if (x > -(2 ** -29)) return x > -(2 ** -54) ? x : x - x * x * 0.5;

@@ -4,7 +4,10 @@ import type { TorchGenerator } from "./generator.ts";
 
 /** Which of torch's two streams to follow. */
 export interface SeedOptions {
-  /** The device whose `torch.Generator` to equal; "cpu" is what diffusers' examples use for one image everywhere. */
+  /**
+   * The device whose `torch.Generator` to equal;
+   * "cpu" is what diffusers' examples use for one image everywhere.
+   */
   like?: "cpu" | "cuda";
 }
 

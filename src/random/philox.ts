@@ -1,8 +1,8 @@
 const ROUNDS = 10;
 
 /**
- * Philox4x32-10 (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405): four 32-bit words that depend on
- * nothing but a 64-bit key, the number of a stream and a place in that stream.
+ * Philox4x32-10 (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405): four 32-bit words that depend
+ * on nothing but a 64-bit key, the number of a stream and a place in that stream.
  */
 export function philox(key: bigint, stream: number, place: number): [number, number, number, number] {
   let [k0, k1] = [Number(key & 0xffffffffn), Number(key >> 32n)];

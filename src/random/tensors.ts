@@ -6,8 +6,8 @@ import { randomSeed } from "./manual_seed.ts";
 /** Where random numbers come from. */
 export interface RandomOptions {
   /**
-   * One stream for the whole tensor, or a list with one stream for each row of the first axis, so that an image does
-   * not depend on the others of its batch. Without one the numbers differ from run to run.
+   * One stream for the whole tensor, or a list with one stream for each row of the first axis, so that an
+   * image does not depend on the others of its batch. Without one the numbers differ from run to run.
    */
   generator?: TorchGenerator | readonly TorchGenerator[];
 }

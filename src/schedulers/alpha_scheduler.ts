@@ -48,7 +48,10 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
     }
   }
 
-  /** Where only noise is left, ε tells nothing of x_0: the quotient is infinite and only its sign outlives clipping. */
+  /**
+   * Where only noise is left, ε tells nothing of x_0:
+   * the quotient is infinite and only its sign outlives clipping.
+   */
   #expectBounds(): void {
     const { thresholding, clip_sample } = this.config;
     if (thresholding || clip_sample) return;
@@ -64,7 +67,9 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
     return clip_sample ? x0.clamp(-clip_sample_range, clip_sample_range) : x0;
   }
 
-  /** A weighted sum of two tensors whose weights follow from ᾱ, for all images at once or for each its own. */
+  /**
+   * A weighted sum of two tensors whose weights follow from ᾱ, for all images at once or for each its own.
+   */
   #mix(
     x: Tensor,
     y: Tensor,

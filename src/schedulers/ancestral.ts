@@ -1,8 +1,8 @@
 const f32 = Math.fround;
 
 /**
- * How far an ancestral step goes down, and how much noise brings it up again to σ' (k-diffusion's get_ancestral_step).
- * Rounded at each operation as in torch, since the differences cancel.
+ * How far an ancestral step goes down, and how much noise brings it up again to σ' (k-diffusion's
+ * get_ancestral_step). Rounded at each operation as in torch, since the differences cancel.
  */
 export function ancestral(sigma: number, next: number): { down: number; up: number } {
   const [square, nextSquare] = [f32(sigma ** 2), f32(next ** 2)];

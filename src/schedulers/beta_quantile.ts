@@ -1,4 +1,6 @@
-/** The x at which a Beta(a, a) variable has fallen below with probability p: `scipy.stats.beta.ppf(p, a, a)`. */
+/**
+ * The x at which a Beta(a, a) variable has fallen below with probability p: `scipy.stats.beta.ppf(p, a, a)`.
+ */
 export function betaQuantile(p: number, a: number): number {
   if (p > 0.5) return 1 - betaQuantile(1 - p, a); // symmetric about 1/2, up to where the series is short
   const target = p * 2 * incompleteBeta(0.5, a); // half of the whole integral lies below 1/2

@@ -43,7 +43,9 @@ const schedules: Record<BetaSchedule, (config: BetaConfig) => Float32Array> = {
   },
 };
 
-/** ᾱ_t = Π (1 − β_s) for s ≤ t: how much of the image's variance is left at timestep t. Rounded as in torch. */
+/**
+ * ᾱ_t = Π (1 − β_s) for s ≤ t: how much of the image's variance is left at timestep t. Rounded as in torch.
+ */
 export function alphasCumprod(config: BetaConfig): Float32Array {
   const alphas = trainedBetas(config).map((beta) => 1 - beta);
   return config.rescale_betas_zero_snr ? cumprod(zeroTerminalSnr(alphas)) : cumprod(alphas);
@@ -71,7 +73,10 @@ function laplaceAlphaBar(t: number): number {
   return Math.sqrt(1 / (1 + Math.exp(-logSnr)));
 }
 
-/** Shifts and stretches √ᾱ so that it ends at 0 (Lin et al. 2023, algorithm 1, https://arxiv.org/abs/2305.08891). */
+/**
+ * Shifts and stretches √ᾱ so that it ends at 0 (Lin et al. 2023, algorithm 1,
+ * https://arxiv.org/abs/2305.08891).
+ */
 function zeroTerminalSnr(alphas: Float32Array): Float32Array {
   const roots = cumprod(alphas).map(Math.sqrt);
   const [first, last] = [roots[0], roots[roots.length - 1]];

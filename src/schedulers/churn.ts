@@ -4,7 +4,9 @@ import type { StepOptions } from "./scheduler.ts";
 
 const f32 = Math.fround;
 
-/** How much new noise a step adds before it goes on (Karras et al. 2022, https://arxiv.org/abs/2206.00364). */
+/**
+ * How much new noise a step adds before it goes on (Karras et al. 2022, https://arxiv.org/abs/2206.00364).
+ */
 export interface ChurnOptions extends StepOptions {
   /** Noise in all, spread over the steps; 0 for none. */
   sChurn?: number;

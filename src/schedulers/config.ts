@@ -46,8 +46,9 @@ interface Completed {
 }
 
 /**
- * The keys of a config that somebody gave. The others were defaults of the class that completed it, and another class
- * has its own: diffusers drops them likewise (`_use_default_values`). A key that was changed since counts as given.
+ * The keys of a config that somebody gave. The others were defaults of the class that completed it, and
+ * another class has its own: diffusers drops them likewise (`_use_default_values`). A key that was changed
+ * since counts as given.
  */
 export function givenKeys(config: object & Completed): Record<string, unknown> {
   const defaults = config[filledIn] ?? {};

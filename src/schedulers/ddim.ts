@@ -47,7 +47,9 @@ export class DDIMScheduler extends AlphaScheduler<DDIMConfig> {
     this.#stride = Math.floor(this.config.num_train_timesteps / steps);
   }
 
-  /** One step back, x_t → x_{t−1} (eq. 12): towards x̂_0, along ε, and a part `eta` of DDPM's noise (eq. 16). */
+  /**
+   * One step back, x_t → x_{t−1} (eq. 12): towards x̂_0, along ε, and a part `eta` of DDPM's noise (eq. 16).
+   */
   step(
     modelOutput: Tensor,
     t: number,

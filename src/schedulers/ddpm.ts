@@ -21,7 +21,9 @@ const schema = z.looseObject({
     .default("fixed_small"),
 });
 
-/** Denoising diffusion probabilistic models (Ho et al. 2020, https://arxiv.org/abs/2006.11239), Algorithm 2. */
+/**
+ * Denoising diffusion probabilistic models (Ho et al. 2020, https://arxiv.org/abs/2006.11239), Algorithm 2.
+ */
 export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<DDPMConfig> = {}) {
@@ -35,7 +37,10 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
       : spacedTimesteps(this.config, steps);
   }
 
-  /** One step back, x_t → x_{t−1}: the posterior mean of eq. 7 plus noise (Algorithm 2); the last is without noise. */
+  /**
+   * One step back, x_t → x_{t−1}: the posterior mean of eq. 7 plus noise (Algorithm 2); the last is without
+   * noise.
+   */
   step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
     const previous = this.timesteps[this.indexOf(t) + 1];
     const a = this.alphasCumprod[t]; // ᾱ_t
@@ -73,7 +78,10 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
     );
   }
 
-  /** The variance itself, or a place in [−1, 1] between the logarithms of its bounds (Nichol & Dhariwal 2021, eq. 15). */
+  /**
+   * The variance itself,
+   * or a place in [−1, 1] between the logarithms of its bounds (Nichol & Dhariwal 2021, eq. 15).
+   */
   #learnedDeviation(spread: Tensor, posterior: number, beta: number): Tensor {
     if (this.config.variance_type === "learned") return spread.sqrt();
     const [low, high] = [Math.log(posterior), Math.log(beta)];

@@ -20,7 +20,10 @@ const schema = z.looseObject({
   solver_type: choice(["logrho"], { midpoint: "logrho", heun: "logrho", bh1: "logrho", bh2: "logrho" }),
 });
 
-/** Diffusion exponential integrator sampler (Zhang & Chen 2022, https://arxiv.org/abs/2204.13902), log ρ multistep. */
+/**
+ * Diffusion exponential integrator sampler (Zhang & Chen 2022,
+ * https://arxiv.org/abs/2204.13902), log ρ multistep.
+ */
 export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<DEISMultistepConfig> = {}) {
@@ -70,7 +73,9 @@ function weights(next: Level, levels: readonly Level[]): number[] {
   });
 }
 
-/** The antiderivative of Π (log ρ − log c) / (log b − log c) over the other levels c, by how many there are. */
+/**
+ * The antiderivative of Π (log ρ − log c) / (log b − log c) over the other levels c, by how many there are.
+ */
 const integrals: Record<number, (b: number, others: readonly number[]) => (rho: number) => number> = {
   1: (b, [c]) => (rho) => rho * (Math.log(rho) - Math.log(c) - 1) / (Math.log(b) - Math.log(c)),
   2: (b, others) => {

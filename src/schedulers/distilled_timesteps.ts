@@ -16,7 +16,10 @@ export interface DistilledOptions {
   strength?: number;
 }
 
-/** The timesteps that the distillation visited, the noisiest first: every k-th of training, counted from its end. */
+/**
+ * The timesteps that the distillation visited, the noisiest first:
+ * every k-th of training, counted from its end.
+ */
 export function distillationTimesteps(
   { num_train_timesteps: T, original_inference_steps }: DistilledConfig,
   { originalInferenceSteps = original_inference_steps, strength = 1 }: DistilledOptions,
@@ -38,7 +41,10 @@ export function keptOf(count: number, strength: number): number {
   throw new RangeError(`Cannot set timesteps: expected a strength above 0 and up to 1, got ${strength}`);
 }
 
-/** So many of the timesteps that a distilled model knows, spread evenly from the noisiest, or a falling list of any. */
+/**
+ * So many of the timesteps that a distilled model knows,
+ * spread evenly from the noisiest, or a falling list of any.
+ */
 export function chosenTimesteps(
   config: DistilledConfig,
   schedule: number | Schedule,

@@ -27,8 +27,8 @@ const schema = z.looseObject({
 );
 
 /**
- * DPM-Solver (Lu et al. 2022, https://arxiv.org/abs/2206.00927): groups of 1 to solver_order steps, each from the
- * start of its group.
+ * DPM-Solver (Lu et al. 2022, https://arxiv.org/abs/2206.00927):
+ * groups of 1 to solver_order steps, each from the start of its group.
  */
 export class DPMSolverSinglestepScheduler extends DPMSolverScheduler<DPMSolverSinglestepConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
@@ -58,7 +58,10 @@ export class DPMSolverSinglestepScheduler extends DPMSolverScheduler<DPMSolverSi
         : this.levelsOf(this.spacedTimesteps(count, "linspace", this.clippedEnd)));
   }
 
-  /** The order of each step: 1, 2, 1, 2, … or 1, 2, 3, 1, 2, 3, …, lower at the end where the last group is not full. */
+  /**
+   * The order of each step: 1, 2, 1, 2, … or 1, 2, 3, 1, 2,
+   * 3, …, lower at the end where the last group is not full.
+   */
   #orders(): number[] {
     const { solver_order, lower_order_final, final_sigmas_type } = this.config;
     const count = this.timesteps.length;

@@ -5,7 +5,10 @@ const { exp, expm1, sqrt } = Math;
 
 /** How DPM-Solver integrates. */
 export interface DPMSolverMethod {
-  /** Over the noise ("dpmsolver") or the image ("dpmsolver++") that the model sees, of the ODE or of the SDE ("sde-"). */
+  /**
+   * Over the noise ("dpmsolver") or the image ("dpmsolver++") that the model sees,
+   * of the ODE or of the SDE ("sde-").
+   */
   algorithm_type: "dpmsolver" | "dpmsolver++" | "sde-dpmsolver" | "sde-dpmsolver++";
   /** Where a step of order 2 takes the slope. */
   solver_type: "midpoint" | "heun";
@@ -21,7 +24,10 @@ export interface StepWeights {
   noise: number;
 }
 
-/** Weights of the sample, of the model's output and of its derivatives in λ, over a step of length h; and of noise. */
+/**
+ * Weights of the sample, of the model's output and of its derivatives in λ,
+ * over a step of length h; and of noise.
+ */
 interface Integrals {
   sample: number;
   constant: number;
@@ -30,7 +36,10 @@ interface Integrals {
   noise: number;
 }
 
-/** Lu et al. 2022, eq. 3.4 (https://arxiv.org/abs/2206.00927) and eq. 9 of DPM-Solver++ (https://arxiv.org/abs/2211.01095). */
+/**
+ * Lu et al. 2022, eq. 3.4 (https://arxiv.org/abs/2206.00927) and eq. 9 of DPM-Solver++
+ * (https://arxiv.org/abs/2211.01095).
+ */
 const integrals: Record<DPMSolverMethod["algorithm_type"], (s: Level, t: Level, h: number) => Integrals> = {
   "dpmsolver": (s, t, h) => ({
     sample: t.alpha / s.alpha,
@@ -62,7 +71,10 @@ const integrals: Record<DPMSolverMethod["algorithm_type"], (s: Level, t: Level, 
   }),
 };
 
-/** A step to `t` from the last of the levels `s`, the newest first; the outputs at the others tell the derivatives. */
+/**
+ * A step to `t` from the last of the levels `s`, the newest first;
+ * the outputs at the others tell the derivatives.
+ */
 export function multistepWeights(method: DPMSolverMethod, t: Level, s: readonly Level[]): StepWeights {
   const h = f32(t.lambda - s[0].lambda);
   const weights = integrals[method.algorithm_type](s[0], t, h);
@@ -86,7 +98,10 @@ export function multistepWeights(method: DPMSolverMethod, t: Level, s: readonly 
   );
 }
 
-/** A step to `t` from the oldest of the levels `s`, the newest first, once more with what was learned on the way. */
+/**
+ * A step to `t` from the oldest of the levels `s`,
+ * the newest first, once more with what was learned on the way.
+ */
 export function singlestepWeights(method: DPMSolverMethod, t: Level, s: readonly Level[]): StepWeights {
   const start = s[s.length - 1];
   const h = f32(t.lambda - start.lambda);

@@ -23,9 +23,15 @@ const f32 = Math.fround;
 
 /** The keys of an Euler scheduler_config.json. */
 export interface EulerConfig extends VarianceExplodingConfig, SigmaConfig {
-  /** How σ runs between the timesteps of training; "log_linear" leaves the timesteps' own σ and is even in log σ. */
+  /**
+   * How σ runs between the timesteps of training;
+   * "log_linear" leaves the timesteps' own σ and is even in log σ.
+   */
   interpolation_type: "linear" | "log_linear";
-  /** "continuous" tells a model of type v_prediction ¼ log σ instead of a timestep (Karras et al. 2022, table 1). */
+  /**
+   * "continuous" tells a model of type v_prediction ¼ log σ instead of a timestep
+   * (Karras et al. 2022, table 1).
+   */
   timestep_type: "discrete" | "continuous";
   /** Ends at pure noise (Lin et al. 2023). */
   rescale_betas_zero_snr: boolean;
@@ -42,14 +48,19 @@ const schema = z.looseObject({
   final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
 });
 
-/** Euler's method (Karras et al. 2022, Algorithm 2 without its correction, https://arxiv.org/abs/2206.00364). */
+/**
+ * Euler's method (Karras et al. 2022, Algorithm 2 without its correction, https://arxiv.org/abs/2206.00364).
+ */
 export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<EulerConfig> = {}) {
     super(schema, config, ({ rescale_betas_zero_snr }) => rescale_betas_zero_snr);
   }
 
-  /** Spreads so many steps, or takes falling timesteps, or falling sigmas with the one where the last step ends. */
+  /**
+   * Spreads so many steps, or takes falling timesteps,
+   * or falling sigmas with the one where the last step ends.
+   */
   setTimesteps(schedule: number | Schedule): void {
     const { timesteps, sigmas } = this.#levels(readSchedule(schedule, ["steps", "timesteps", "sigmas"]));
     const quarterLog = (_: number, i: number) => 0.25 * Math.log(f32(sigmas[i]));

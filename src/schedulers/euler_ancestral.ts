@@ -1,12 +1,11 @@
 import { z } from "zod";
 import { randn } from "../random/mod.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { ancestral } from "./ancestral.ts";
 import { readSchedule } from "./schedule.ts";
 import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import { interpolate } from "./sigmas.ts";
-import { toward } from "./toward.ts";
 
 /** The keys of an EulerAncestral scheduler_config.json. */
 export interface EulerAncestralConfig extends VarianceExplodingConfig {
@@ -39,7 +38,7 @@ export class EulerAncestralDiscreteScheduler extends SigmaScheduler<EulerAncestr
     const { down, up } = ancestral(sigma, next);
     const x0 = this.predictOriginal(modelOutput, sigma, sample);
     const noise = randn(sample.shape, { generator });
-    const prevSample = toward(x0, sample, sigma, down).add(noise.mul(up));
+    const prevSample = weightedSum([down / sigma, sample], [1 - down / sigma, x0], [up, noise]);
     this.advance();
     return { prevSample, predOriginalSample: x0 };
   }

@@ -52,7 +52,10 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
     super(schema, config);
   }
 
-  /** How far dynamic shifting is to go for an image of so many tokens: on a line through the config's two points. */
+  /**
+   * How far dynamic shifting is to go for an image of so many tokens:
+   * on a line through the config's two points.
+   */
   muFor(imageSeqLen: number): number {
     const { base_shift, max_shift, base_image_seq_len, max_image_seq_len } = this.config;
     const slope = (max_shift - base_shift) / (max_image_seq_len - base_image_seq_len);
@@ -60,7 +63,8 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
   }
 
   /**
-   * Spreads so many noise levels evenly, or takes a list of them, shifts them as the config says, and adds the end at
+   * Spreads so many noise levels evenly, or takes a list of them, shifts them as the config says, and adds
+   * the end at
    * 0. With timesteps beside sigmas the model is told those; alone they decide the sigmas too.
    */
   setTimesteps(schedule: number | Schedule): void {

@@ -35,7 +35,10 @@ export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
     this.sigmas = [...doubled(sigmas), 0];
   }
 
-  /** One half of a step: Euler's step to σ', then, from the same sample, the step by the mean of both velocities. */
+  /**
+   * One half of a step:
+   * Euler's step to σ', then, from the same sample, the step by the mean of both velocities.
+   */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: ChurnOptions = {}): StepOutput {
     const index = this.enter(t);
     const half = this.isSecondHalf(index) ? 1 : 0;

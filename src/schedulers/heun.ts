@@ -51,7 +51,10 @@ export class HeunDiscreteScheduler extends SigmaScheduler<HeunConfig> {
     this.sigmas = [...doubled(sigmas.map(f32)), 0];
   }
 
-  /** One half of a step: Euler's to σ', then, from the same sample again, the one by the mean of both derivatives. */
+  /**
+   * One half of a step:
+   * Euler's to σ', then, from the same sample again, the one by the mean of both derivatives.
+   */
   step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
     const index = this.enter(t);
     const x0 = this.#limit(this.predictOriginal(modelOutput, this.sigmas[index], sample));

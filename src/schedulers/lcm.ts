@@ -36,7 +36,10 @@ export const lcmSchema = z.looseObject({
   timestep_scaling: z.number().default(10),
 });
 
-/** Latent consistency models (Luo et al. 2023, https://arxiv.org/abs/2310.04378): 1 to 8 steps of a distilled model. */
+/**
+ * Latent consistency models
+ * (Luo et al. 2023, https://arxiv.org/abs/2310.04378): 1 to 8 steps of a distilled model.
+ */
 export class LCMScheduler extends AlphaScheduler<LCMConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<LCMConfig> = {}) {

@@ -12,7 +12,10 @@ export interface Level {
   ratio: number;
 }
 
-/** The level of a σ beside an image of unit scale, or of a flow's. Rounded as in torch, since differences of λ cancel. */
+/**
+ * The level of a σ beside an image of unit scale, or of a flow's.
+ * Rounded as in torch, since differences of λ cancel.
+ */
 export function levelOf(ratio: number, flow: boolean): Level {
   const alpha = flow ? f32(1 - ratio) : f32(1 / f32(Math.sqrt(f32(f32(ratio * ratio) + 1))));
   const sigma = flow ? ratio : f32(ratio * alpha);

@@ -28,7 +28,10 @@ export interface Target {
   up: number;
 }
 
-/** The midpoint method in log σ (DPM-Solver-2 of Karras et al. 2022): two model calls a step, and one for the last. */
+/**
+ * The midpoint method in log σ
+ * (DPM-Solver-2 of Karras et al. 2022): two model calls a step, and one for the last.
+ */
 export abstract class MidpointScheduler extends SigmaScheduler<KDPM2Config> {
   /** σ in the middle of each step; 0 for the last, which is one of Euler's. */
   #middles: number[] = [];
@@ -64,7 +67,9 @@ export abstract class MidpointScheduler extends SigmaScheduler<KDPM2Config> {
     this.#middles = middles;
   }
 
-  /** One half of a step: to its middle, then, from the same sample again, the whole by the derivative there. */
+  /**
+   * One half of a step: to its middle, then, from the same sample again, the whole by the derivative there.
+   */
   step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
     const index = this.enter(t);
     const x0 = this.predictOriginal(modelOutput, this.sigmaAt(index), sample);

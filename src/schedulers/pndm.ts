@@ -27,7 +27,9 @@ const schema = z.looseObject({
   set_alpha_to_one: z.boolean().default(false),
 });
 
-/** Adams-Bashforth weights of the outputs, the newest first, by how many there are (Liu et al. 2022, eq. 9). */
+/**
+ * Adams-Bashforth weights of the outputs, the newest first, by how many there are (Liu et al. 2022, eq. 9).
+ */
 const multistep = [
   [1],
   [3 / 2, -1 / 2],
@@ -76,7 +78,9 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
     super.setBeginIndex(index);
   }
 
-  /** One model call's part of a step: Runge-Kutta at first unless the config skips it, then linear multistep. */
+  /**
+   * One model call's part of a step: Runge-Kutta at first unless the config skips it, then linear multistep.
+   */
   step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
     const index = this.enter(t);
     const prevSample = index < this.#prk
@@ -105,7 +109,10 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
     return prevSample;
   }
 
-  /** `count` is that of the calls before. The second call takes the first step again, with the mean of both slopes. */
+  /**
+   * `count` is that of the calls before.
+   * The second call takes the first step again, with the mean of both slopes.
+   */
   #stepMultistep(modelOutput: Tensor, t: number, sample: Tensor, count: number): Tensor {
     if (count === 1) {
       const [start, first] = this.memory.tensors;

@@ -1,6 +1,8 @@
 import type { Schedule } from "./scheduler.ts";
 
-/** What setTimesteps() was told, if it is exactly one of the ways that the class takes; `mu` goes with any. */
+/**
+ * What setTimesteps() was told, if it is exactly one of the ways that the class takes; `mu` goes with any.
+ */
 export function readSchedule(schedule: number | Schedule, takes: readonly (keyof Schedule)[]): Schedule {
   if (typeof schedule === "number") return { steps: schedule };
   const given = (Object.keys(schedule) as (keyof Schedule)[]).filter((key) => schedule[key] !== undefined);

@@ -23,7 +23,10 @@ export interface SchedulerSource extends SingleFileOptions {
   onProgress?: (progress: Progress) => void;
 }
 
-/** What setTimesteps() may be told instead of a number of steps. Each class takes some of it and refuses the rest. */
+/**
+ * What setTimesteps() may be told instead of a number of steps.
+ * Each class takes some of it and refuses the rest.
+ */
 export interface Schedule {
   /** How many steps to spread over the timesteps of training. */
   steps?: number;
@@ -67,8 +70,8 @@ export abstract class Scheduler<Config extends object = object> {
   }
 
   /**
-   * A scheduler with the config of another, perhaps of another class. What was merely a default of that class is not
-   * carried over, as in diffusers; `overrides` always count.
+   * A scheduler with the config of another, perhaps of another class. What was merely a default of that class
+   * is not carried over, as in diffusers; `overrides` always count.
    */
   static fromConfig<Config, S>(
     this: new (config: Config) => S,
@@ -78,7 +81,10 @@ export abstract class Scheduler<Config extends object = object> {
     return new this({ ...givenKeys(config), ...overrides } as Config);
   }
 
-  /** Reads scheduler_config.json from a local folder or a Hugging Face repository; a single file's is its family's. */
+  /**
+   * Reads scheduler_config.json from a local folder or a Hugging Face repository;
+   * a single file's is its family's.
+   */
   static async fromPretrained<Config, S>(
     this: new (config: Config) => S,
     pathOrRepo: string,
@@ -140,8 +146,8 @@ export abstract class Scheduler<Config extends object = object> {
   }
 
   /**
-   * The timesteps that are left where an image is changed instead of made from noise: all at strength 1, few near 0.
-   * Add noise as at the first of them; the steps begin there.
+   * The timesteps that are left where an image is changed instead of made from noise: all at strength 1, few
+   * near 0. Add noise as at the first of them; the steps begin there.
    */
   sliceByStrength(strength: number): number[] {
     if (!(strength > 0 && strength <= 1)) {

@@ -54,22 +54,27 @@ export interface Levels {
 }
 
 /**
- * A scheduler for x = x_0 + σ ε (Karras et al. 2022, https://arxiv.org/abs/2206.00364), whose model was trained on
- * x / √(σ² + 1) at whole timesteps.
+ * A scheduler for x = x_0 + σ ε (Karras et al. 2022, https://arxiv.org/abs/2206.00364), whose model was
+ * trained on x / √(σ² + 1) at whole timesteps.
  */
 export abstract class SigmaScheduler<Config extends VarianceExplodingConfig>
   extends NoiseLevelScheduler<Config> {
   /** What training did at each timestep. */
   protected readonly table: SigmaTable;
 
-  /** Checks the config and makes the table; a class that knows zero terminal SNR says whether the config wants it. */
+  /**
+   * Checks the config and makes the table;
+   * a class that knows zero terminal SNR says whether the config wants it.
+   */
   protected constructor(schema: z.ZodType<Config>, config: object, zeroSnr?: (config: Config) => boolean) {
     super(schema, config);
     const rescale_betas_zero_snr = zeroSnr?.(this.config) ?? false;
     this.table = sigmaTable({ ...this.config, rescale_betas_zero_snr });
   }
 
-  /** Standard deviation of the noise to begin with: the largest σ, and where timesteps lead, that of x itself. */
+  /**
+   * Standard deviation of the noise to begin with: the largest σ, and where timesteps lead, that of x itself.
+   */
   override get initNoiseSigma(): number {
     const max = Math.max(...this.sigmas);
     return this.config.timestep_spacing === "leading" ? f32(rootOfSquarePlusOne(max)) : max;
@@ -105,7 +110,10 @@ export abstract class SigmaScheduler<Config extends VarianceExplodingConfig>
     }
   }
 
-  /** `count` timesteps as the config spaces them, in f32; unlike those of other schedulers they need not be whole. */
+  /**
+   * `count` timesteps as the config spaces them, in f32;
+   * unlike those of other schedulers they need not be whole.
+   */
   protected spacedTimesteps(count: number): number[] {
     const { num_train_timesteps: T, timestep_spacing } = this.config;
     checkedCount(count, T);

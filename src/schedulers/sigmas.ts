@@ -11,7 +11,9 @@ export interface SigmaConfig {
   use_karras_sigmas: boolean;
   /** Even in log σ. */
   use_exponential_sigmas: boolean;
-  /** By the quantiles of a Beta(0.6, 0.6) distribution (Lee et al. 2024, https://arxiv.org/abs/2407.12173). */
+  /**
+   * By the quantiles of a Beta(0.6, 0.6) distribution (Lee et al. 2024, https://arxiv.org/abs/2407.12173).
+   */
   use_beta_sigmas: boolean;
   /** The smallest σ of such a spread; the smallest of training when left out. */
   sigma_min?: number | null;
@@ -44,8 +46,10 @@ export interface SigmaTable {
 /** The table of a config. Where training ended at pure noise, its ᾱ is kept just above 0 and σ finite. */
 export function sigmaTable(config: BetaConfig): SigmaTable {
   const bars = alphasCumprod(config);
-  if (config.rescale_betas_zero_snr) bars[bars.length - 1] = 2 ** -24;
+  const last = bars.length - 1;
+  if (config.rescale_betas_zero_snr) bars[last] = 2 ** -24;
   const sigmas = bars.map((bar) => Math.sqrt(f32(f32(1 - bar) / bar)));
+  if (config.rescale_betas_zero_snr) sigmas[last] = 4096; // √(2²⁴ − 1) lies amid two f32: torch's is this
   return { alphasCumprod: bars, sigmas, logSigmas: sigmas.map(Math.log) };
 }
 
@@ -58,13 +62,19 @@ export function interpolate(table: ArrayLike<number>, at: number): number {
   return (table[i + 1] - table[i]) * (at - i) + table[i];
 }
 
-/** `count` + 1 noise levels even in log σ from the last of a rising table to its first, rounded as `torch.linspace`. */
+/**
+ * `count` + 1 noise levels even in log σ from the last of a rising table to its first, rounded as
+ * `torch.linspace`.
+ */
 export function logLinearSigmas(sigmas: Float32Array | readonly number[], count: number): number[] {
   const [low, high] = [sigmas[0], sigmas[sigmas.length - 1]].map(Math.log);
   return [...linspaceF32(high, low, count + 1).map(Math.exp)];
 }
 
-/** `count` falling noise levels as the config spreads them over a range, or none where it leaves that to the timesteps. */
+/**
+ * `count` falling noise levels as the config spreads them over a range,
+ * or none where it leaves that to the timesteps.
+ */
 export function spreadSigmas(
   config: SigmaConfig,
   range: { max: number; min: number },
@@ -95,13 +105,19 @@ const spreads = {
     linspace(0, 1, count).map((ramp) => min + betaQuantile(1 - ramp, 0.6) * (max - min)),
 };
 
-/** `count` falling noise levels even in log SNR (Lu et al. 2022), as λ = −log σ where the image has unit scale. */
+/**
+ * `count` falling noise levels even in log SNR
+ * (Lu et al. 2022), as λ = −log σ where the image has unit scale.
+ */
 export function luSigmas(logSigmas: Float32Array, count: number): number[] {
   const [low, high] = [logSigmas[0], logSigmas[logSigmas.length - 1]];
   return linspace(0, 1, count).map((ramp) => Math.exp(high + ramp * (low - high)));
 }
 
-/** `count` falling noise levels of a flow, x_σ = (1 − σ) x_0 + σ ε, shifted towards 1; the clean end is left out. */
+/**
+ * `count` falling noise levels of a flow, x_σ = (1 − σ) x_0 + σ ε, shifted towards 1;
+ * the clean end is left out.
+ */
 export function flowSigmas(trainTimesteps: number, count: number, shift: number): number[] {
   return linspace(1, 1 / trainTimesteps, count + 1).map((alpha) => 1 - alpha)
     .map((sigma) => shift * sigma / (1 + (shift - 1) * sigma)).reverse().slice(0, -1);
@@ -109,7 +125,8 @@ export function flowSigmas(trainTimesteps: number, count: number, shift: number)
 
 /**
  * The timestep, perhaps between two, at which training had so much noise; it is linear in log σ between them.
- * numpy takes the logarithm in the precision of its argument: `round` is Math.fround where sigma is f32 there.
+ * numpy takes the logarithm in the precision of its argument: `round` is Math.fround where sigma is f32
+ * there.
  */
 export function sigmaToTimestep(
   sigma: number,

@@ -48,7 +48,9 @@ export const solverConfig = {
   final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
 };
 
-/** What DPM-Solver has besides: λ below which no timestep is visited, and models that learned their variance. */
+/**
+ * What DPM-Solver has besides: λ below which no timestep is visited, and models that learned their variance.
+ */
 export interface DPMSolverConfig extends SolverConfig {
   /** The smallest log SNR to visit; near −∞ the cosine schedule is unstable. */
   lambda_min_clipped: number;

@@ -15,7 +15,10 @@ const f32 = Math.fround;
 
 /** What TCD's step() may be told. */
 export interface TCDStepOptions extends StepOptions {
-  /** γ of the paper: how far beyond the next timestep a step jumps, to add noise again from there; 0 for no noise. */
+  /**
+   * γ of the paper: how far beyond the next timestep a step jumps,
+   * to add noise again from there; 0 for no noise.
+   */
   eta?: number;
 }
 
@@ -37,7 +40,10 @@ export class TCDScheduler extends AlphaScheduler<LCMConfig> {
     this.timesteps = chosenTimesteps(this.config, schedule, this.#known(options));
   }
 
-  /** One step: along the trajectory to s = (1 − γ) t' below the next timestep t', then noise up to t' (Algorithm 4). */
+  /**
+   * One step:
+   * along the trajectory to s = (1 − γ) t' below the next timestep t', then noise up to t' (Algorithm 4).
+   */
   step(
     modelOutput: Tensor,
     t: number,
@@ -67,7 +73,9 @@ export class TCDScheduler extends AlphaScheduler<LCMConfig> {
     return { prevSample: weightedSum(...terms), predOriginalSample: x0, predNoisedSample: noised };
   }
 
-  /** Told of other original steps, diffusers leaves the distillation's grid and chooses among all of training. */
+  /**
+   * Told of other original steps, diffusers leaves the distillation's grid and chooses among all of training.
+   */
   #known({ originalInferenceSteps, strength = 1 }: DistilledOptions): number[] {
     if (originalInferenceSteps === undefined) return distillationTimesteps(this.config, { strength });
     const kept = keptOf(this.config.num_train_timesteps, strength);

@@ -11,7 +11,10 @@ export interface ThresholdConfig {
   sample_max_value: number;
 }
 
-/** Dynamic thresholding (Saharia et al. 2022, section 2.3): per image, x̂_0 / s within [-1, 1] for a quantile s. */
+/**
+ * Dynamic thresholding (Saharia et al. 2022, section 2.3):
+ * per image, x̂_0 / s within [-1, 1] for a quantile s.
+ */
 export function threshold(
   x0: Tensor,
   { dynamic_thresholding_ratio, sample_max_value }: ThresholdConfig,

@@ -36,7 +36,10 @@ const schema = z.looseObject({
   error: "null, as use_flow_sigmas is false",
 });
 
-/** Unified predictor-corrector (Zhao et al. 2023, https://arxiv.org/abs/2302.04867) over the last steps' outputs. */
+/**
+ * Unified predictor-corrector
+ * (Zhao et al. 2023, https://arxiv.org/abs/2302.04867) over the last steps' outputs.
+ */
 export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfig> {
   #lastOrder = 1;
 

@@ -19,7 +19,9 @@ export function predictorWeights(method: UniPCMethod, t: Level, s: readonly Leve
   return { ...weights, outputs: differences(weights.constant, scale, ratios, rho) };
 }
 
-/** UniC: the step to `t` once more, now that the output there is known too; its weight is the first of all. */
+/**
+ * UniC: the step to `t` once more, now that the output there is known too; its weight is the first of all.
+ */
 export function correctorWeights(method: UniPCMethod, t: Level, s: readonly Level[]): StepWeights {
   const { scale, ratios, moments, ...weights } = expand(method, t, s);
   const rho = s.length === 1 ? [0.5] : solveFor([...ratios, 1], moments);
@@ -53,7 +55,9 @@ function expand({ predict_x0, solver_type }: UniPCMethod, t: Level, s: readonly 
   };
 }
 
-/** Weights ρ by which powers of the ratios have the right moments: the first equations, as many as unknowns. */
+/**
+ * Weights ρ by which powers of the ratios have the right moments: the first equations, as many as unknowns.
+ */
 function solveFor(ratios: readonly number[], moments: readonly number[]): number[] {
   return solve(
     ratios.map((_, power) => ratios.map((ratio) => ratio ** power)),

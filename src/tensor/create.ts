@@ -6,7 +6,10 @@ import { Leaf } from "../graph/node.ts";
 import { streamOf } from "../graph/stream.ts";
 import { Tensor } from "./tensor.ts";
 
-/** Uploads values, in row-major order. Numbers become f32; a typed array keeps its type unless `dtype` says else. */
+/**
+ * Uploads values, in row-major order. Numbers become f32;
+ * a typed array keeps its type unless `dtype` says else.
+ */
 export function tensor(
   data: HostArray | readonly number[],
   shape: Shape = [data.length],

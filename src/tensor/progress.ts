@@ -9,8 +9,8 @@ export interface ProgressOptions extends Pick<BarOptions, "label" | "write"> {
 }
 
 /**
- * Yields the items and shows a bar, as tqdm does. Each turn submits the step just recorded and waits for the one
- * before it, so the bar is true and the GPU is never idle.
+ * Yields the items and shows a bar, as tqdm does. Each turn submits the step just recorded and waits for the
+ * one before it, so the bar is true and the GPU is never idle.
  */
 export async function* progress<T>(
   items: readonly T[],

@@ -22,7 +22,10 @@ function broadcastStrides(view: Tensor, shape: Shape): number[] {
   );
 }
 
-/** Dense strides in the memory order of one of the operands: channels-last order spreads, row-major is the default. */
+/**
+ * Dense strides in the memory order of one of the operands:
+ * channels-last order spreads, row-major is the default.
+ */
 function denseStrides(shape: Shape, operands: readonly (readonly number[])[]): number[] {
   const rowMajor = contiguousStrides(shape);
   const inRowMajorOrder = (strides: readonly number[]) => {

@@ -3,7 +3,10 @@ import { type Stream, streamOf } from "../graph/stream.ts";
 import { currentDevice } from "../gpu/device.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** Nodes that hold() keeps from their scopes: how many hold them, and whether a scope has ended that owned them. */
+/**
+ * Nodes that hold() keeps from their scopes:
+ * how many hold them, and whether a scope has ended that owned them.
+ */
 const held = new WeakMap<Node, { holders: number; orphaned: boolean }>();
 
 /** Owns the tensors that are made while it is open, and frees them at its end. */
@@ -47,13 +50,19 @@ export function scope(...tensors: readonly Tensor[]): Scope {
   return new Scope(streamOf(tensors[0]?.device ?? currentDevice()), tensors);
 }
 
-/** Frees tensors after the work that is recorded; what was computed from them must be kept by a scope to be read again. */
+/**
+ * Frees tensors after the work that is recorded;
+ * what was computed from them must be kept by a scope to be read again.
+ */
 export function release(...tensors: readonly (Tensor | undefined)[]): void {
   const owned = tensors.filter((tensor) => tensor !== undefined);
   if (owned.length > 0) scope(...owned)[Symbol.dispose]();
 }
 
-/** Lets a tensor outlive its scopes until letGo(): for what an object remembers from one step of a loop to the next. */
+/**
+ * Lets a tensor outlive its scopes until letGo():
+ * for what an object remembers from one step of a loop to the next.
+ */
 export function hold(tensor: Tensor): Tensor {
   const { node } = tensor;
   const entry = held.get(node) ?? { holders: 0, orphaned: false };

@@ -24,8 +24,8 @@ export interface ReduceOptions {
 }
 
 /**
- * An immutable array on the GPU. Operations are recorded and run when something waits for a result. Shapes are as in
- * torch; 4-D activations may lie channels-last in memory, which only kernels see.
+ * An immutable array on the GPU. Operations are recorded and run when something waits for a result. Shapes
+ * are as in torch; 4-D activations may lie channels-last in memory, which only kernels see.
  */
 export class Tensor implements View {
   /** A view of a recorded value; scripts make tensors with `tensor`, `zeros`, `randn`. */
@@ -163,7 +163,9 @@ export class Tensor implements View {
     });
   }
 
-  /** this + weight · (end − this), as torch.lerp: with weight = guidance scale it is classifier-free guidance. */
+  /**
+   * this + weight · (end − this), as torch.lerp: with weight = guidance scale it is classifier-free guidance.
+   */
   lerp(end: Tensor, weight: Tensor | number): Tensor {
     return this.add(end.sub(this).mul(weight));
   }
@@ -273,7 +275,9 @@ export class Tensor implements View {
     return this.#view(full, strides);
   }
 
-  /** The elements as another type: f16 rounds to nearest even where it is stored, integers drop the fraction. */
+  /**
+   * The elements as another type: f16 rounds to nearest even where it is stored, integers drop the fraction.
+   */
   cast(dtype: DType): Tensor {
     return dtype === this.dtype ? this : recordPointwise({ op: "operand", index: 0 }, [this], { dtype });
   }

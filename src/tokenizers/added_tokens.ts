@@ -31,8 +31,8 @@ export const addedToken = z.looseObject({
 export const roles = ["bos_token", "eos_token", "unk_token", "pad_token"] as const;
 
 /**
- * All added tokens with their ids, by transformers' rules: what the files list, then the tokens that have a role, of
- * which the last description counts. A token that the vocabulary lacks gets the next free id.
+ * All added tokens with their ids, by transformers' rules: what the files list, then the tokens that have a
+ * role, of which the last description counts. A token that the vocabulary lacks gets the next free id.
  */
 export function numberTokens(
   vocab: Readonly<Record<string, number>>,

@@ -4,9 +4,10 @@ const LEAST = 256; // numbers that the root alone takes
 const END = 0;
 
 /**
- * sentencepiece's table of what characters become, e.g. Unicode's NFKC with spaces for tabs: the length of a trie in
- * bytes, the trie as a double array (Yata et al., https://github.com/s-yata/darts-clone), then the replacements, each
- * ended by a NUL. The library's own normalizer of the name applies NFKC of this engine instead, which differs.
+ * sentencepiece's table of what characters become, e.g. Unicode's NFKC with spaces for tabs: the length of a
+ * trie in bytes, the trie as a double array (Yata et al., https://github.com/s-yata/darts-clone), then the
+ * replacements, each ended by a NUL. The library's own normalizer of the name applies NFKC of this engine
+ * instead, which differs.
  */
 export class Charsmap extends Normalizer {
   readonly #trie: Uint32Array;
@@ -30,8 +31,8 @@ export class Charsmap extends Normalizer {
   }
 
   /**
-   * Replaces what the table has, as Hugging Face's tokenizers do it: a grapheme of fewer than six bytes by what its
-   * beginning becomes, else each of its characters.
+   * Replaces what the table has, as Hugging Face's tokenizers do it: a grapheme of fewer than six bytes by
+   * what its beginning becomes, else each of its characters.
    */
   override normalize(text: string): string {
     let result = "";

@@ -4,16 +4,22 @@ import type { ClipVocabulary } from "./clip_vocabulary.ts";
 
 const contractions = "'s|'t|'re|'ve|'m|'ll|'d";
 
-/** CLIP's words: special tokens, contractions, runs of letters, single digits, runs of anything else but space. */
+/**
+ * CLIP's words: special tokens, contractions, runs of letters,
+ * single digits, runs of anything else but space.
+ */
 const words = String.raw`<\|startoftext\|>|<\|endoftext\|>|${contractions}|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+`;
 
 /**
- * GPT-2's words, into which transformers takes CLIP's words apart: a typed "<|endoftext|>" becomes three. The library's
- * ByteLevel would do it too, but takes U+FEFF for a space.
+ * GPT-2's words, into which transformers takes CLIP's words apart: a typed "<|endoftext|>" becomes three. The
+ * library's ByteLevel would do it too, but takes U+FEFF for a space.
  */
 const parts = String.raw`${contractions}|\p{L}+|\p{N}+|[^\p{L}\p{N}]+`;
 
-/** CLIP's tokenizer.json, which most repositories of Stable Diffusion lack; transformers makes the same in memory. */
+/**
+ * CLIP's tokenizer.json, which most repositories of Stable Diffusion lack;
+ * transformers makes the same in memory.
+ */
 export function clipDefinition({ vocab, merges, addedTokens }: ClipVocabulary, config: ClipConfig): object {
   const added = numberTokens(vocab, config.added_tokens_decoder ? inOrder(config) : addedTokens, config);
   const numbered = (
@@ -54,8 +60,9 @@ function inOrder({ added_tokens_decoder = {} }: ClipConfig): AddedToken[] {
 }
 
 /**
- * Finds what looks like a token only once it is in lower case, "<|ENDOFTEXT|>", where the token is wanted to the letter.
- * The library takes it for the token where it stands alone between others, unless a space is put in front.
+ * Finds what looks like a token only once it is in lower case, "<|ENDOFTEXT|>", where the token is wanted to
+ * the letter. The library takes it for the token where it stands alone between others, unless a space is put
+ * in front.
  */
 function lookalikes(added: readonly AddedToken[]): string {
   const any = (tokens: readonly AddedToken[]) =>

@@ -13,7 +13,9 @@ export class CLIPTokenizer extends TextTokenizer<ClipConfig> {
     super(new Tokenizer(clipDefinition(vocabulary, config), {}), config, { front: 1, back: 1 });
   }
 
-  /** Reads tokenizer.json, or vocab.json with merges.txt, from a local folder or a Hugging Face repository. */
+  /**
+   * Reads tokenizer.json, or vocab.json with merges.txt, from a local folder or a Hugging Face repository.
+   */
   static async fromPretrained(
     pathOrRepo: string,
     { subfolder = "tokenizer", ...options }: TokenizerSource = {},

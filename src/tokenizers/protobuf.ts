@@ -8,8 +8,8 @@ export interface Field {
 const LONGEST = 10; // bytes of a number of 64 bits, seven in each
 
 /**
- * The fields of a protobuf message (https://protobuf.dev/programming-guides/encoding) in their order. Throws a
- * SyntaxError that says what is wrong at which byte; groups, which nothing has used for long, are refused.
+ * The fields of a protobuf message (https://protobuf.dev/programming-guides/encoding) in their order. Throws
+ * a SyntaxError that says what is wrong at which byte; groups, which nothing has used for long, are refused.
  */
 export function* fieldsOf(bytes: Uint8Array<ArrayBuffer>): Generator<Field, void, void> {
   let at = 0;

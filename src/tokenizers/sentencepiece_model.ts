@@ -2,7 +2,10 @@ import { BinaryFile } from "../io/binary_file.ts";
 import { damaged } from "../io/refusal.ts";
 import { type Field, fieldsOf } from "./protobuf.ts";
 
-/** What a piece is for: UNKNOWN stands for other text, CONTROL and USER_DEFINED are found in a text as they stand. */
+/**
+ * What a piece is for: UNKNOWN stands for other text,
+ * CONTROL and USER_DEFINED are found in a text as they stand.
+ */
 export const PIECE = { NORMAL: 1, UNKNOWN: 2, CONTROL: 3, USER_DEFINED: 4, UNUSED: 5, BYTE: 6 } as const;
 
 /** A piece of text with the logarithm of its probability. */
@@ -29,7 +32,10 @@ const LARGEST = 100_000_000; // bytes; those of 250,000 pieces have some 4 milli
 const UNIGRAM = 1n;
 const MODELS = new Map([[2n, "BPE"], [3n, "words"], [4n, "characters"]]);
 
-/** Reads a spiece.model, sentencepiece's ModelProto: pieces are its field 1, how they were trained 2, the normalizer 3. */
+/**
+ * Reads a spiece.model, sentencepiece's ModelProto:
+ * pieces are its field 1, how they were trained 2, the normalizer 3.
+ */
 export async function readSentencePieceModel(path: string): Promise<SentencePieceModel> {
   using file = await BinaryFile.open(path);
   if (file.size > LARGEST) throw damaged(path, `a vocabulary of at most ${LARGEST} bytes`, `${file.size}`);

@@ -38,8 +38,9 @@ const item = z.union([
 ]);
 
 /**
- * A number of a tokenizer.json as Hugging Face's tokenizers reads it: its digits as a whole number, divided by a power of
- * ten, each rounded. Of ways to take a word apart that are equally probable, the last bit of a score decides.
+ * A number of a tokenizer.json as Hugging Face's tokenizers reads it: its digits as a whole number, divided
+ * by a power of ten, each rounded. Of ways to take a word apart that are equally probable, the last bit of a
+ * score decides.
  */
 function asRustReads(score: number): number {
   const [, whole, fraction] = /^-?(\d+)\.(\d+)$/.exec(`${score}`) ?? [];
@@ -90,7 +91,10 @@ export function definitionOf(spiece: SentencePieceModel, config: T5TokenizerConf
 
 const extraId = (i: number) => `<extra_id_${i}>`;
 
-/** Special tokens, and pieces that are found in a text as they stand. A token without a piece gets the next free id. */
+/**
+ * Special tokens, and pieces that are found in a text as they stand.
+ * A token without a piece gets the next free id.
+ */
 function addedTokens(
   { pieces }: SentencePieceModel,
   config: T5TokenizerConfig,

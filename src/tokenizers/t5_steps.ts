@@ -4,8 +4,8 @@ import type { Step, T5Definition } from "./t5_definition.ts";
 import { Unigram } from "./unigram.ts";
 
 /**
- * The library's tokenizer, with other parts where its own differ from Hugging Face's tokenizers. Throws an Error that
- * says what it does not know.
+ * The library's tokenizer, with other parts where its own differ from Hugging Face's tokenizers. Throws an
+ * Error that says what it does not know.
  */
 export function tokenizerOf({ model, normalizer, pre_tokenizer, ...definition }: T5Definition): Tokenizer {
   const tokenizer = new Tokenizer({
@@ -61,7 +61,9 @@ function bytesOf(charsmap: unknown): Uint8Array<ArrayBuffer> {
     : Uint8Array.from(atob(charsmap as string), (char) => char.charCodeAt(0));
 }
 
-/** Steps by which words are found: the library's spaces are JavaScript's, and its Metaspace does not split. */
+/**
+ * Steps by which words are found: the library's spaces are JavaScript's, and its Metaspace does not split.
+ */
 function exactly(step: Step): Step {
   const keep = (Regex: string) => ({
     type: "Split",

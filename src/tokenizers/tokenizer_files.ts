@@ -32,7 +32,10 @@ export interface TokenizerFiles {
   readonly configPath: string;
 }
 
-/** Brings a tokenizer's files from a local folder or a Hugging Face repository, and reads what they say of tokens. */
+/**
+ * Brings a tokenizer's files from a local folder or a Hugging Face repository,
+ * and reads what they say of tokens.
+ */
 export async function tokenizerFiles(
   pathOrRepo: string,
   { subfolder, ...options }: TokenizerSource & { subfolder: string },

@@ -13,8 +13,9 @@ export interface UnigramVocabulary {
 const PENALTY = 10; // of a character without a piece, below the least probable piece
 
 /**
- * Takes words apart into the pieces of the greatest probability (Kudo 2018). The library's own rounds sums otherwise than
- * Hugging Face's tokenizers, which decides between equally probable ways, takes many times as long, and has no bytes.
+ * Takes words apart into the pieces of the greatest probability (Kudo 2018). The library's own rounds sums
+ * otherwise than Hugging Face's tokenizers, which decides between equally probable ways, takes many times as
+ * long, and has no bytes.
  */
 export class Unigram extends Model {
   readonly #scores: Float64Array;

@@ -1,7 +1,9 @@
 import { basename, join, relative } from "node:path";
 import type { Verdict } from "./verdict.ts";
 
-/** Names the cases that are of a later version: expected files, and lists of cases, but for what `isBuilt`. */
+/**
+ * Names the cases that are of a later version: expected files, and lists of cases, but for what `isBuilt`.
+ */
 export async function* notBuilt(
   folder: string,
   isBuilt: (file: string) => boolean,

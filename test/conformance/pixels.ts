@@ -5,7 +5,10 @@ import { type Verdict, within } from "./verdict.ts";
 const STEPS = 1; // of 255, by which a pixel may differ
 const SHARE = 0.01; // of the pixels that may
 
-/** The verdict on pictures in [0, 1], saved as PNG and read again. images [B, 3, H, W], want [B, H, W, 3] in bytes. */
+/**
+ * The verdict on pictures in [0, 1], saved as PNG and read again.
+ * images [B, 3, H, W], want [B, H, W, 3] in bytes.
+ */
 export async function comparePixels(id: string, images: Tensor, want: HostTensor): Promise<Verdict> {
   const got: number[] = [];
   for (const image of images.chunk(images.shape[0])) got.push(...await savedPixels(image));

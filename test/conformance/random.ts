@@ -58,7 +58,9 @@ async function judge(
   }
 }
 
-/** One draw of several from one stream, e.g. "03_rand_5_float32", "07_randint_9_0_100"; like cuda "0_n100". */
+/**
+ * One draw of several from one stream, e.g. "03_rand_5_float32", "07_randint_9_0_100"; like cuda "0_n100".
+ */
 function nextOf(id: string, stream: TorchGenerator, step: string, want: HostTensor, like: Like): Verdict {
   if (like === "cuda") return compare(id, stream.randn(count(step.split("_")[1])), want.data, CUDA_BOUND);
   const [, draw, size, ...rest] = step.split("_") as [string, Draw, string, ...string[]];

@@ -64,7 +64,9 @@ export async function* schedulers(folder: string): AsyncGenerator<Verdict, void,
   }
 }
 
-/** Where diffusers itself gives NaN or raises there is nothing to equal: a clear refusal is as good as an end. */
+/**
+ * Where diffusers itself gives NaN or raises there is nothing to equal: a clear refusal is as good as an end.
+ */
 async function withoutTarget(id: string, name: string, trace: Trace, wanted: Wanted): Promise<Verdict> {
   const reason = `no target, as diffusers ${trace.raises ? `raises ${trace.raises.type}` : "gives NaN"}`;
   try {
@@ -124,7 +126,9 @@ async function follow(name: string, trace: Trace, wanted: Wanted): Promise<Verdi
   return verdicts;
 }
 
-/** 1e-5; 1e-4 where a step is ill conditioned, and from σ = 4096, next to which x̂_0 loses its last 12 bits. */
+/**
+ * 1e-5; 1e-4 where a step is ill conditioned, and from σ = 4096, next to which x̂_0 loses its last 12 bits.
+ */
 function boundOf(name: string, { config }: Trace): Bound {
   const { beta_schedule, solver_order = 2, rescale_betas_zero_snr } = config;
   const ill = beta_schedule === "squaredcos_cap_v2" || solver_order > 2 ||

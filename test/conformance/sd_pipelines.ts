@@ -117,7 +117,10 @@ async function* runOf(
   if (picture) yield await attempt(`${id}/image`, () => comparePixels(`${id}/image`, result.images, picture));
 }
 
-/** The scheduler of a run where it is not the model's own. One whose config the set does not tell was not to clip. */
+/**
+ * The scheduler of a run where it is not the model's own.
+ * One whose config the set does not tell was not to clip.
+ */
 function schedulerFor(config: object, { scheduler, scheduler_config }: Run) {
   if (!scheduler) return undefined;
   const Class = schedulerClasses[scheduler as keyof typeof schedulerClasses];

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { runChild } from "../support/child.ts";
 
-/** A traced function run 100 times, each in a scope; prints buffers at the start and end, and memory in between. */
+/**
+ * A traced function run 100 times, each in a scope;
+ * prints buffers at the start and end, and memory in between.
+ */
 const CODE = `
   import { openDevice, scope, tensor } from "denoise";
   import { groupNorm, linear } from "denoise/ops";

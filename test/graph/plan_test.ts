@@ -14,8 +14,8 @@ const total = (x: Tensor) => x.sum(0, { keepdim: true });
 const first = async (t: Tensor) => (await t.data())[0];
 
 /**
- * Of a picture x and a text: the text's part is recorded last, so that its memory is what x's part no longer needs.
- * → [x · 64 text + (64 x + 1) · 64, 64 text]
+ * Of a picture x and a text: the text's part is recorded last, so that its memory is what x's part no longer
+ * needs. → [x · 64 text + (64 x + 1) · 64, 64 text]
  */
 const twoParts = (x: Tensor, text: Tensor): Tensor[] => {
   const late = total(total(x).add(1).expand([SIZE]).mul(1));

@@ -16,7 +16,7 @@ export class TestFolder implements Disposable {
   }
 }
 
-/** Path of a file of the oracle's malformed set. */
+/** Path of a malformed file. */
 export function badFile(name: string): string {
   return `${import.meta.dirname}/../fixtures/bad/${name}`;
 }

@@ -1,8 +1,8 @@
 /**
- * Pickles of one state dict by protocol, made by Python's pickle with stand-ins for torch's functions: "plain" [3, 4],
- * its transposed view "shared" [4, 2] from element 1, "old" [] by _rebuild_tensor, "parameter" [2] from element 4,
- * "float8" [4] on an untyped storage, then an integer, a list of odds and ends, and `_metadata`.
- * Storage 0 holds 12 floats, storage 1 four bytes.
+ * Pickles of one state dict by protocol, made by Python's pickle with stand-ins for torch's functions:
+ * "plain" [3, 4], its transposed view "shared" [4, 2] from element 1, "old" [] by _rebuild_tensor,
+ * "parameter" [2] from element 4, "float8" [4] on an untyped storage, then an integer, a list of odds and
+ * ends, and `_metadata`. Storage 0 holds 12 floats, storage 1 four bytes.
  */
 export const torchPickles: Record<number, string> = {
   1: "Y2NvbGxlY3Rpb25zCk9yZGVyZWREaWN0CnEAKVJxAShYBQAAAHBsYWlucQJjdG9yY2guX3V0aWxzCl9yZWJ1aWxkX3RlbnNv" +

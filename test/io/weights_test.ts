@@ -3,7 +3,10 @@ import { basename } from "node:path";
 import { findWeights } from "../../src/io/weights.ts";
 import { refusalOf, TestFolder } from "./files.ts";
 
-/** What a folder holds, the variant asked for, what is taken, and whether a notice says that the variant is missing. */
+/**
+ * What a folder holds, the variant asked for, what is taken,
+ * and whether a notice says that the variant is missing.
+ */
 const cases: [string[], string | undefined, string, boolean?][] = [
   [
     ["diffusion_pytorch_model.bin", "diffusion_pytorch_model.safetensors"],

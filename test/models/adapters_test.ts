@@ -334,10 +334,9 @@ Deno.test("loadLora() warns of names that are of no layer, and refuses a file th
   assert.deepEqual(notices, [`${path}: not used, as no layer has these names: lora_te_x`]);
   const none = folder.write("none.safetensors", tensorFile(stray));
   await assert.rejects(loadLora(none, { unet }), {
-    message:
-      `Cannot use ${none}: none of its 1 names is of a layer of unet, e.g. "lora_te_x"; it is of another model, ` +
-      "or no LoRA",
+    message: `Cannot use ${none}: expected names of layers of unet, got 1 others, e.g. "lora_te_x"; ` +
+      "it is of another model, or no LoRA",
   });
   const empty = folder.write("empty.safetensors", tensorFile({}));
-  await assert.rejects(loadLora(empty, { unet }), /: it holds no LoRA/);
+  await assert.rejects(loadLora(empty, { unet }), /: expected a LoRA, got no tensors/);
 });

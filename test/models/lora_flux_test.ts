@@ -157,7 +157,9 @@ Deno.test("all that blocks are told is told by the LoRA too, also where it is co
   await transformer.adapters.remove();
 });
 
-/** Black Forest Labs' names of the layers outside the blocks; of the last one the halves of rows are swapped. */
+/**
+ * Black Forest Labs' names of the layers outside the blocks; of the last one the halves of rows are swapped.
+ */
 const OUTSIDE: [name: string, layer: string][] = [
   ["img_in", "x_embedder"],
   ["txt_in", "context_embedder"],

@@ -40,7 +40,9 @@ function makes(dtype: "f32" | "f16") {
   return { layer, attn, added, feedForward };
 }
 
-/** The result of a block in f32 and in f16, on streams of large numbers with gates that let through thousands. */
+/**
+ * The result of a block in f32 and in f16, on streams of large numbers with gates that let through thousands.
+ */
 async function inBoth(run: (dtype: "f32" | "f16", told: (count: number) => Tensor) => Tensor): Promise<void> {
   using device = await openDevice();
   if (!device.traits.f16) return;

@@ -21,7 +21,7 @@ const small = {
 } as const;
 const quiet = { onNotice: () => {} };
 
-Deno.test("the notebook's three lines draw from the hub what they draw from folders", async () => {
+Deno.test("DiffusionPipeline, a LoRA and a prompt draw from the hub what they draw from folders", async () => {
   const files = await fluxFiles();
   await using hub = await Hub.open(files, (request) => request.headers.has("authorization") ? 200 : 401);
   using _device = await openDevice();
@@ -120,7 +120,10 @@ async function latentsOf(
   return await latents!.data();
 }
 
-/** The files of FLUX.1-dev's repository, with the fixture's weights: those of the large models in bf16, in shards. */
+/**
+ * The files of FLUX.1-dev's repository, with the fixture's weights:
+ * those of the large models in bf16, in shards.
+ */
 async function fluxFiles(): Promise<Files> {
   const files: Files = {
     "flux1-dev.safetensors": noise(99),

@@ -1,15 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  type Device,
-  type Image,
-  manualSeed,
-  openDevice,
-  rand,
-  randn,
-  scope,
-  type Tensor,
-  zeros,
-} from "../../src/mod.ts";
+import { type Device, type Image, manualSeed, openDevice, rand, randn, scope, zeros } from "../../src/mod.ts";
 import {
   FluxImg2ImgPipeline,
   FluxPipeline,
@@ -18,9 +8,9 @@ import {
   unpackLatents,
 } from "../../src/pipelines/mod.ts";
 import { embedPromptsFlux } from "../../src/pipelines/flux_embeddings.ts";
-import type { HostTensor } from "../support/arrays.ts";
-import { assertRelativelyClose } from "../support/close.ts";
 import { fixture } from "../support/fixtures.ts";
+import { assertRefused } from "../support/refused.ts";
+import { assertTensor, onHost } from "../support/tensors.ts";
 
 const bound = 1e-3; // a whole loop in f32
 const prompt = "a nice flower";
@@ -62,14 +52,14 @@ Deno.test("a picture of a batch is the one that its prompt and its generator dra
   const alone = await pipeline.run({ ...small, prompt, generator: manualSeed(1) });
   assert.deepEqual(both.images.shape, [2, 3, 64, 48]);
   assert.deepEqual(both.latents.shape, [2, 12, 64]);
-  await assertClose(both.latents.chunk(2)[1], await onHost(alone.latents), "the second");
+  await assertTensor(both.latents.chunk(2)[1], await onHost(alone.latents), bound, "the second");
 });
 
 Deno.test("several pictures of a prompt each follow their own generator", async () => {
   const generator = [0, 1].map((seed) => manualSeed(seed));
   const both = await pipeline.run({ ...small, prompt, numImagesPerPrompt: 2, generator });
   const alone = await pipeline.run({ ...small, prompt, generator: manualSeed(1) });
-  await assertClose(both.latents.chunk(2)[1], await onHost(alone.latents), "the second");
+  await assertTensor(both.latents.chunk(2)[1], await onHost(alone.latents), bound, "the second");
 });
 
 Deno.test("noise and embeddings may be given in place of a generator and a prompt", async () => {
@@ -81,7 +71,7 @@ Deno.test("noise and embeddings may be given in place of a generator and a promp
   const latents = packLatents(randn([1, 16, 8, 6], { generator: manualSeed(3) }));
   const given = { ...small, promptEmbeds: states, pooledPromptEmbeds: pooled, latents };
   for (let run = 0; run < 2; run++) { // what is given outlives the run
-    await assertClose((await pipeline.run(given)).latents, await onHost(drawn.latents), "latents");
+    await assertTensor((await pipeline.run(given)).latents, await onHost(drawn.latents), bound, "latents");
   }
 });
 
@@ -123,7 +113,7 @@ Deno.test("negative embeddings of another length run beside the prompt's as thos
   const run = { ...small, prompt, trueCfgScale: 2, generator: manualSeed(0) };
   const same = await pipeline.run({ ...run, ...await given(16), generator: manualSeed(0) });
   const texts = await pipeline.run({ ...run, negativePrompt: "ugly", generator: manualSeed(0) });
-  await assertClose(same.latents, await onHost(texts.latents), "given");
+  await assertTensor(same.latents, await onHost(texts.latents), bound, "given");
   const other = await pipeline.run({ ...run, ...await given(24), generator: manualSeed(0) });
   const want = await onHost(texts.latents);
   assert.deepEqual(other.latents.shape, want.shape);
@@ -187,7 +177,7 @@ Deno.test("at strength 1 img2img draws what noise alone draws", async () => {
     generator: manualSeed(0),
   });
   const drawn = await pipeline.run({ ...small, prompt, latents: packLatents(noise) });
-  await assertClose(changed.latents, await onHost(drawn.latents), "latents");
+  await assertTensor(changed.latents, await onHost(drawn.latents), bound, "latents");
 });
 
 Deno.test("where memory is short, models leave for the next one, and the picture stays the same", async () => {
@@ -308,7 +298,7 @@ const bad: Record<string, [options: () => Partial<FluxRunOptions>, line: RegExp]
 };
 for (const [what, [options, line]] of Object.entries(bad)) {
   Deno.test(`FluxPipeline refuses ${what} in one line`, async () => {
-    await refused(pipeline.run({ ...small, prompt, ...options() }), line);
+    await assertRefused(pipeline.run({ ...small, prompt, ...options() }), line);
   });
 }
 
@@ -316,13 +306,13 @@ Deno.test("img2img refuses no picture, a picture that 16 does not divide, and a 
   const image = zeros([1, 3, 32, 32]);
   const run = { ...small, prompt };
   const none = { ...run } as unknown as Parameters<typeof img2img.run>[0];
-  await refused(img2img.run(none), /^Cannot change a picture: expected image, got none$/);
-  await refused(img2img.run({ ...run, image: zeros([1, 3, 24, 32]) }), /^Cannot draw with height 24: /);
-  await refused(
+  await assertRefused(img2img.run(none), /^Cannot change a picture: expected image, got none$/);
+  await assertRefused(img2img.run({ ...run, image: zeros([1, 3, 24, 32]) }), /^Cannot draw with height 24: /);
+  await assertRefused(
     img2img.run({ ...run, image: zeros([3, 32, 32]) }),
     /^Cannot change a picture: expected \[1, 3, /,
   );
-  await refused(img2img.run({ ...run, image, strength: 0 }), /^Cannot slice by strength: /);
+  await assertRefused(img2img.run({ ...run, image, strength: 0 }), /^Cannot slice by strength: /);
 });
 
 Deno.test("of a prompt of 10,000 words both encoders tell what they leave out", async () => {
@@ -341,16 +331,3 @@ Deno.test("a prompt of lone surrogates and emoji is drawn, and the empty one", a
     assert.ok((await images.data()).every(Number.isFinite));
   }
 });
-
-async function refused(run: Promise<unknown>, line: RegExp): Promise<void> {
-  await assert.rejects(run, (error: Error) => line.test(error.message) && !error.message.includes("\n"));
-}
-
-async function assertClose(got: Tensor, want: HostTensor, what: string): Promise<void> {
-  assert.deepEqual(got.shape, want.shape);
-  assertRelativelyClose(await got.data(), want.data, bound, what);
-}
-
-async function onHost(x: Tensor): Promise<HostTensor> {
-  return { shape: x.shape, data: Float64Array.from(await x.data()), dtype: "F32" };
-}

@@ -7,16 +7,8 @@ import {
 } from "../../src/pipelines/mod.ts";
 import { TestFolder } from "../io/files.ts";
 import { Dice } from "../support/dice.ts";
+import { emoji, flower } from "../support/emoji.ts";
 import { randomPair, tensorFile } from "../support/lora_files.ts";
-
-const emoji = `${import.meta.dirname}/../../models/emoji-diffusion`;
-const small = {
-  prompt: "a nice flower",
-  height: 32,
-  width: 32,
-  numInferenceSteps: 2,
-  progress: false,
-} as const;
 
 let device: Disposable;
 let pipeline: StableDiffusionPipeline;
@@ -60,7 +52,7 @@ function loraFile(seed: number): Uint8Array {
 }
 
 async function draw(from = pipeline): Promise<ArrayLike<number>> {
-  return await (await from.run({ ...small, generator: manualSeed(0) })).latents.data();
+  return await (await from.run({ ...flower, generator: manualSeed(0) })).latents.data();
 }
 
 Deno.test("a pipeline draws with LoRAs on its UNet and text encoder, at any scales, and without them as before", async () => {

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { type Device, manualSeed, openDevice } from "../../src/mod.ts";
 import { FluxPipeline, StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
 import { describePlan, planMemory } from "../../src/pipelines/memory_plan.ts";
+import { BESIDES } from "../../src/pipelines/storage.ts";
 import { stagesOf } from "../../src/pipelines/stages.ts";
+import { emoji, flower } from "../support/emoji.ts";
 import { writeFluxDev } from "../support/flux_dev.ts";
 import { fluxDevShapes } from "../support/flux_dev_shapes.ts";
-
-const emoji = `${import.meta.dirname}/../../models/emoji-diffusion`;
 
 let device: Device;
 Deno.test.beforeAll(async () => {
@@ -37,7 +37,8 @@ Deno.test("the plan for the real FLUX.1-dev says what runs in 80, 24, 16, 8 and 
     assert.deepEqual(plans.map(({ runs }) => runs), ["resident", "in turn", "in turn", "in turn", "not"]);
     const storages = plans.map(({ parts }) => parts.map(({ storage }) => storage));
     assert.deepEqual(storages[0], ["whole", "whole", "whole", "whole"]);
-    assert.deepEqual(storages[1], ["whole", "whole", "int8", "whole"]);
+    assert.deepEqual(storages[1], ["whole", "whole", "in parts", "whole"]);
+    assert.deepEqual(storages[2], ["whole", "whole", "int8", "whole"]);
     assert.deepEqual(storages[3], ["whole", "int8", "int4", "whole"]);
     const [clip, t5, transformer] = plans[0].parts;
     assert.equal(transformer.weights.f16, 2 * 11_901_408_320);
@@ -45,12 +46,16 @@ Deno.test("the plan for the real FLUX.1-dev says what runs in 80, 24, 16, 8 and 
     assert.equal(t5.weights.f16, 2 * (4_762_310_656 - 32128 * 4096)); // the table of tokens stays on the host
     assert.equal(clip.weights.f16, 2 * (123_060_480 - 49408 * 768));
     assert.ok(transformer.weights.int4 < transformer.weights.f16 / 3.5);
+    const { model } = stages[2];
+    const [condition, step] = ["condition", "step"].map((entry) => model.bytesAs({}, entry));
+    assert.equal(condition + step, transformer.weights.f16);
+    assert.equal(plans[1].parts[2].bytes, step + transformer.activations + BESIDES);
     for (const { activations } of plans[0].parts) assert.ok(activations > 1e6 && activations < 10e9);
 
     const text = describePlan(plans[1], "FLUX.1-dev");
     assert.match(text, /^FLUX.1-dev in 24.00 GB:\nGB +f32 +f16 +int8 +int4 +activations +taken\n/);
-    assert.match(text, /\ntransformer +47.61 +23.80 +12.\d\d +6.\d\d +\d.\d\d +13.\d\d int8\n/);
-    assert.match(text, /\nRuns with one model at a time, transformer in int8: at most 13.\d\d GB$/);
+    assert.match(text, /\ntransformer +47.61 +23.80 +12.\d\d +6.\d\d +\d.\d\d +18.\d\d in parts\n/);
+    assert.match(text, /\nRuns with one model at a time, transformer in parts: at most 18.\d\d GB$/);
     assert.match(
       describePlan(plans[4], "FLUX.1-dev"),
       /\nDoes not run: vae takes \d.\d\d GB at least; draw smaller pictures, or fewer at once$/,
@@ -70,24 +75,21 @@ Deno.test("a pipeline too large for its memory is told to be, and opened as the 
     const { transformer, textEncoder2 } = pipeline.parts;
     assert.equal(transformer.bytes, transformer.bytesAs({ quantize: "int8" }));
     assert.equal(textEncoder2.bytes, textEncoder2.bytesAs({ quantize: undefined }));
+
+    using larger = await FluxPipeline.fromPretrained(folder, { dtype: "f16", memory: 24e9, onNotice });
+    assert.match(notices[1], /Runs with one model at a time, transformer in parts: at most 18.\d\d GB$/);
+    assert.equal(larger.parts.transformer.bytes, larger.parts.transformer.bytesAs({ quantize: undefined }));
   });
 });
 
 Deno.test("pictures are the same where the weights of all models come from the disk", async () => {
-  const options = {
-    prompt: "a nice flower",
-    height: 32,
-    width: 32,
-    numInferenceSteps: 2,
-    progress: false,
-  } as const;
   const draw = async (how: object) => {
     using pipeline = await StableDiffusionPipeline.fromPretrained(emoji, {
       dtype: "f32",
       onNotice: () => {},
       ...how,
     });
-    const { images } = await pipeline.run({ ...options, generator: manualSeed(0) });
+    const { images } = await pipeline.run({ ...flower, generator: manualSeed(0) });
     return await images.data();
   };
   assert.deepEqual(await draw({ stream: { chunk: 1 << 20 }, memory: 1 << 20 }), await draw({}));

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { type Device, manualSeed, openDevice } from "../../src/mod.ts";
 import { StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
-
-const folder = `${import.meta.dirname}/../../models/emoji-diffusion`;
+import { emoji } from "../support/emoji.ts";
 
 let device: Device;
 Deno.test.beforeAll(async () => {
@@ -18,7 +17,7 @@ Deno.test("a picture drawn in int8 is near that of f32, and one in int4 less so"
 });
 
 async function draw(quantize?: "int8" | "int4"): Promise<Float32Array> {
-  using pipeline = await StableDiffusionPipeline.fromPretrained(folder, {
+  using pipeline = await StableDiffusionPipeline.fromPretrained(emoji, {
     dtype: "f32",
     quantize,
     onNotice: () => {},

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { manualSeed, openDevice, randn, type Tensor } from "../../src/mod.ts";
 import { FLOAT8 } from "../../src/io/float8.ts";
 import {
@@ -12,22 +11,15 @@ import { DiffusionPipeline, FluxPipeline, StableDiffusionPipeline } from "../../
 import { TestFolder } from "../io/files.ts";
 import { difference } from "../support/arrays.ts";
 import { behind, toBflFlux, toLdmUnet, toLdmVae } from "../support/authors_layout.ts";
+import { emoji, flower } from "../support/emoji.ts";
 import { fixture } from "../support/fixtures.ts";
 import { ggufFile, quantizeQ8 } from "../support/gguf.ts";
 import { type RawTensor, readRaw, safetensorsOf } from "../support/raw_tensors.ts";
 
 type Raws = Map<string, RawTensor>;
 
-const emoji = join(import.meta.dirname!, "../../models/emoji-diffusion");
 const flux = fixture("flux/pipeline");
 const UNET = "diffusion_pytorch_model.safetensors";
-const flower = {
-  prompt: "a nice flower",
-  height: 32,
-  width: 32,
-  numInferenceSteps: 2,
-  progress: false,
-} as const;
 const petals = { ...flower, height: 64, width: 48, maxSequenceLength: 16 } as const;
 
 let device: Disposable;

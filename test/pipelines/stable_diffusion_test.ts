@@ -1,15 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  cat,
-  loadPng,
-  manualSeed,
-  ones,
-  openDevice,
-  rand,
-  randn,
-  type Tensor,
-  zeros,
-} from "../../src/mod.ts";
+import { cat, loadPng, manualSeed, ones, openDevice, rand, randn, zeros } from "../../src/mod.ts";
 import {
   DiffusionPipeline,
   type LatentLoopOptions,
@@ -21,8 +11,9 @@ import {
   type StableDiffusionRunOptions,
 } from "../../src/pipelines/mod.ts";
 import { schedulerClasses } from "../../src/schedulers/mod.ts";
-import { type HostTensor, readTensors } from "../support/arrays.ts";
-import { assertRelativelyClose } from "../support/close.ts";
+import { readTensors } from "../support/arrays.ts";
+import { assertRefused } from "../support/refused.ts";
+import { assertTensor, onHost } from "../support/tensors.ts";
 
 const models = `${import.meta.dirname}/../../models`;
 const bound = 1e-3; // a whole loop in f32
@@ -58,7 +49,7 @@ for (const [name, className] of [["pndm", "PNDMScheduler"], ["unipc", "UniPCMult
       progress: false,
     });
     assert.deepEqual(scheduler.timesteps, [...want.get("timesteps")!.data]);
-    await assertClose(latents, want.get("latents")!, "latents");
+    await assertTensor(latents, want.get("latents")!, bound, "latents");
     const png = await loadPng(`${models}/expected/flower_${name}_25.png`);
     const off = await images.sub(pictureOf(png)).mul(255).abs().data();
     assert.ok(Math.max(...off) < 1.5, `off by ${Math.max(...off)} of 255`); // of values that are rounded alike
@@ -73,14 +64,14 @@ Deno.test("a picture of a batch is the one that its generator draws alone", asyn
   const alone = await pipeline.run({ ...small, generator: manualSeed(1) });
   assert.deepEqual(both.images.shape, [2, 3, 32, 32]);
   const [, second] = both.latents.chunk(2);
-  await assertClose(second, await onHost(alone.latents), "the second");
+  await assertTensor(second, await onHost(alone.latents), bound, "the second");
 });
 
 Deno.test("the noise to begin with may be given, and a negative prompt changes the picture", async () => {
   const latents = randn([1, 4, 8, 8], { generator: manualSeed(3) });
   const drawn = await pipeline.run({ ...small, generator: manualSeed(3) });
   const given = await pipeline.run({ ...small, latents });
-  await assertClose(given.latents, await onHost(drawn.latents), "latents");
+  await assertTensor(given.latents, await onHost(drawn.latents), bound, "latents");
   const other = await pipeline.run({ ...small, latents, negativePrompt: "red" });
   assert.notDeepEqual(await other.latents.data(), await given.latents.data());
 });
@@ -126,7 +117,7 @@ Deno.test("img2img draws one picture for each generator of a list", async () => 
     generator: [0, 1].map((seed) => manualSeed(seed)),
   });
   const alone = await img2img.run({ ...small, image, generator: manualSeed(1) });
-  await assertClose(both.latents.chunk(2)[1], await onHost(alone.latents), "the second");
+  await assertTensor(both.latents.chunk(2)[1], await onHost(alone.latents), bound, "the second");
 });
 
 Deno.test("inpainting keeps the latents outside of the mask", async () => {
@@ -139,7 +130,7 @@ Deno.test("inpainting keeps the latents outside of the mask", async () => {
     const { latents } = await inpaint.run({ ...small, image, mask, strength, generator: manualSeed(0) });
     const [left, right] = latents.chunk(2, 3);
     const [kept, replaced] = original.chunk(2, 3);
-    await assertClose(left, await onHost(kept), "the left half");
+    await assertTensor(left, await onHost(kept), bound, "the left half");
     assert.notDeepEqual(await right.data(), await replaced.data());
   }
 });
@@ -166,28 +157,31 @@ const bad: Record<string, [options: Partial<StableDiffusionRunOptions>, line: Re
 };
 for (const [what, [options, line]] of Object.entries(bad)) {
   Deno.test(`StableDiffusionPipeline refuses ${what} in one line`, async () => {
-    await refused(pipeline.run({ ...small, ...options }), line);
+    await assertRefused(pipeline.run({ ...small, ...options }), line);
   });
 }
 
 Deno.test("latents, pictures and masks of another shape are refused", async () => {
-  await refused(
+  await assertRefused(
     pipeline.run({ ...small, latents: zeros([1, 4, 4, 4]) }),
     /^Cannot draw: expected latents \[1, 4, 8, 8\], got \[1, 4, 4, 4\]$/,
   );
   const image = zeros([1, 3, 32, 32]);
-  await refused(
+  await assertRefused(
     img2img.run({ ...small, image: zeros([3, 32, 32]) }),
     /^Cannot change a picture: expected \[1, 3, H, W\], got \[3, 32, 32\]$/,
   );
-  await refused(img2img.run({ ...small, image: zeros([1, 3, 30, 32]) }), /^Cannot draw with height 30: /);
-  await refused(img2img.run({ ...small, image, strength: NaN }), /^Cannot slice by strength: /);
-  await refused(
+  await assertRefused(
+    img2img.run({ ...small, image: zeros([1, 3, 30, 32]) }),
+    /^Cannot draw with height 30: /,
+  );
+  await assertRefused(img2img.run({ ...small, image, strength: NaN }), /^Cannot slice by strength: /);
+  await assertRefused(
     img2img.run({ ...small, image: image.sub(1) }),
     /^Cannot change a picture: expected values from 0 to 1, got -1$/,
   );
   const mask = zeros([1, 1, 16, 32]);
-  await refused(
+  await assertRefused(
     inpaint.run({ ...small, image, mask }),
     /^Cannot inpaint: expected a mask \[1, 1, 32, 32\] as the picture is, got \[1, 1, 16, 32\]$/,
   );
@@ -205,17 +199,4 @@ Deno.test("of a prompt of 10,000 words the rest is told, and lone surrogates and
 async function draws(options: Partial<StableDiffusionOptions>): Promise<void> {
   const { images } = await pipeline.run({ ...small, ...options });
   assert.ok((await images.data()).every(Number.isFinite));
-}
-
-async function refused(run: Promise<unknown>, line: RegExp): Promise<void> {
-  await assert.rejects(run, (error: Error) => line.test(error.message) && !error.message.includes("\n"));
-}
-
-async function assertClose(got: Tensor, want: HostTensor, what: string): Promise<void> {
-  assert.deepEqual(got.shape, want.shape);
-  assertRelativelyClose(await got.data(), want.data, bound, what);
-}
-
-async function onHost(x: Tensor): Promise<HostTensor> {
-  return { shape: x.shape, data: Float64Array.from(await x.data()), dtype: "F32" };
 }

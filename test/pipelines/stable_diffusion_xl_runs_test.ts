@@ -15,6 +15,7 @@ import {
 import { schedulerClasses } from "../../src/schedulers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { assertRelativelyClose } from "../support/close.ts";
+import { assertRefused } from "../support/refused.ts";
 
 const folder = `${import.meta.dirname}/../fixtures/stable_diffusion_xl`;
 const bound = 1e-3; // a whole loop in f32
@@ -130,22 +131,22 @@ const bad: Record<string, [options: Partial<StableDiffusionXLInpaintRunOptions>,
 for (const [what, [options, line]] of Object.entries(bad)) {
   Deno.test(`StableDiffusionXLInpaintPipeline refuses ${what} in one line`, async () => {
     const inpaint = new StableDiffusionXLInpaintPipeline(pipeline.parts);
-    await refused(inpaint.run({ ...small, image: image(), mask: given("mask"), ...options }), line);
+    await assertRefused(inpaint.run({ ...small, image: image(), mask: given("mask"), ...options }), line);
   });
 }
 
 Deno.test("StableDiffusionXLInpaintPipeline refuses masks and pictures of another size, and values beyond 1", async () => {
   const inpaint = new StableDiffusionXLInpaintPipeline(pipeline.parts);
   const mask = given("mask");
-  await refused(
+  await assertRefused(
     inpaint.run({ ...small, image: image(), mask: mask.slice(3, 0, 30) }),
     /^Cannot inpaint: expected a mask \[1, 1, 32, 48\] as the picture is, got \[1, 1, 32, 30\]$/,
   );
-  await refused(
+  await assertRefused(
     inpaint.run({ ...small, image: image().slice(2, 0, 31), mask }),
     /^Cannot draw with height 31: expected a multiple of 2 from 2$/,
   );
-  await refused(
+  await assertRefused(
     inpaint.run({ ...small, image: image(), mask: mask.mul(2) }),
     /^Cannot change by a mask: expected values from 0 to 1, got 1\.2/,
   );
@@ -155,7 +156,7 @@ Deno.test("latents cannot be inpainted with a UNet that sees the rest of the pic
   const unet = unets.get("unet_nine")!;
   const inpaint = new StableDiffusionXLInpaintPipeline({ ...pipeline.parts, unet });
   const latents = given("base/latents");
-  await refused(
+  await assertRefused(
     inpaint.run({ ...small, image: latents, mask: given("mask") }),
     /^Cannot inpaint latents with a UNet that sees masks: expected a picture as image$/,
   );
@@ -163,11 +164,11 @@ Deno.test("latents cannot be inpainted with a UNet that sees the rest of the pic
 
 Deno.test("a UNet that sees masks is refused where there is none, with the pipeline that has one", async () => {
   const parts = { ...pipeline.parts, unet: unets.get("unet_nine")! };
-  await refused(
+  await assertRefused(
     new StableDiffusionXLPipeline(parts).run(small),
     /^Cannot draw with a UNet of 9 channels: expected 4, .*; StableDiffusionXLInpaintPipeline takes models /,
   );
-  await refused(
+  await assertRefused(
     new StableDiffusionXLImg2ImgPipeline(parts).run({ ...small, image: image() }),
     /^Cannot draw with a UNet of 9 channels: expected 4/,
   );
@@ -200,11 +201,4 @@ async function draw({ pipeline: className, unet, scheduler, args }: Run): Promis
 function given(name: string): Tensor {
   const { data, shape } = expected.get(name)!;
   return tensor(Float32Array.from(data), [...shape]);
-}
-
-async function refused(run: Promise<unknown>, line: RegExp): Promise<void> {
-  await assert.rejects(run, (error: Error) => {
-    assert.match(error.message, line);
-    return !error.message.includes("\n");
-  });
 }

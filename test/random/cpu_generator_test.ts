@@ -7,7 +7,10 @@ import { fixture } from "../support/fixtures.ts";
 const reference = await readTensors(fixture("random/expected/cpu.safetensors"));
 const dtypes: Record<string, FloatType> = { float32: "f32", float64: "f64", float16: "f16" };
 
-/** Absolute error of a normal value from the block path: V8's f64 logarithm and sine differ from torch's in the last bit. */
+/**
+ * Absolute error of a normal value from the block path:
+ * V8's f64 logarithm and sine differ from torch's in the last bit.
+ */
 const BLOCK_BOUND = { f32: 0, f16: 0, f64: 4.5e-16 };
 
 for (const fn of ["randn", "rand"] as const) {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import type { Outcome } from "../support/child.ts";
 import { fixture } from "../support/fixtures.ts";
+import { runScript } from "../support/script.ts";
 
-const script = `${import.meta.dirname}/../../scripts/conformance.ts`;
+const root = `${import.meta.dirname}/../..`;
 
 const wrong: Record<string, [args: string[], line: string]> = {
   "no folder": [[], "expected one folder, got 0"],
@@ -20,8 +22,8 @@ for (const [what, [args, line]] of Object.entries(wrong)) {
   Deno.test(`conformance ends with one line on ${what}`, async () => {
     assert.deepEqual(await run(...args), {
       code: 2,
-      out: "",
-      error: `Cannot run conformance: ${line}\n`,
+      stdout: "",
+      stderr: `Cannot run conformance: ${line}\n`,
     });
   });
 }
@@ -29,27 +31,24 @@ for (const [what, [args, line]] of Object.entries(wrong)) {
 Deno.test("conformance prints a line for each case and their count, and writes them as JSON", async () => {
   const folder = await Deno.makeTempDir();
   const json = `${folder}/report.json`;
-  const { code, out } = await run(fixture(""), "--only", "random", "--json", json);
+  const { code, stdout } = await run(fixture(""), "--only", "random", "--json", json);
   const report = JSON.parse(await Deno.readTextFile(json));
   await Deno.remove(folder, { recursive: true });
   assert.equal(code, 0);
-  assert.match(out, /^passed +0 +0 {2}random cpu\/rand\/float16\/seed0\/n1$/m);
-  assert.match(out, new RegExp(`^${report.passed} passed, 0 failed, 0 skipped$`, "m"));
+  assert.match(stdout, /^passed +0 +0 {2}random cpu\/rand\/float16\/seed0\/n1$/m);
+  assert.match(stdout, new RegExp(`^${report.passed} passed, 0 failed, 0 skipped$`, "m"));
   assert.equal(report.results.length, report.passed);
 });
 
 Deno.test("conformance exits with 1 where a case failed", async () => {
   const folder = await Deno.makeTempDir();
   await Deno.mkdir(`${folder}/ops`);
-  const { code, out } = await run(folder);
+  const { code, stdout } = await run(folder);
   await Deno.remove(folder, { recursive: true });
   assert.equal(code, 1);
-  assert.match(out, /\n0 passed, 1 failed, 0 skipped\n$/);
+  assert.match(stdout, /\n0 passed, 1 failed, 0 skipped\n$/);
 });
 
-async function run(...args: string[]): Promise<{ code: number; out: string; error: string }> {
-  const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", script, ...args], stdin: "null" });
-  const { code, stdout, stderr } = await command.output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, out: text(stdout), error: text(stderr) };
+function run(...args: string[]): Promise<Outcome> {
+  return runScript(root, "conformance.ts", ...args);
 }

@@ -96,14 +96,28 @@ Deno.test("generate.ts refuses masks of another size, damaged masks, and sizes t
       [models["the embedded model"], odd],
       /^Cannot draw with width 30: expected a multiple of 4 /m,
     );
+    for (const strength of ["0", "-1", "2"]) {
+      await refused(
+        folder,
+        [models["the embedded model"], image, "--strength", strength],
+        /^Cannot take --strength .*: expected a number (above 0|of at most 1)$/m,
+      );
+    }
     await refused(
       folder,
-      [models["the embedded model"], image, "--strength", "2"],
-      /^Cannot slice by strength: /m,
+      [join(root, "models/emoji-ddpm"), image],
+      /^Cannot take --image with DDPMPipeline: /m,
     );
     await refused(folder, [models.FLUX, image, "--mask", image], /^Cannot take --mask with FLUX: /m);
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
     assert.deepEqual(names, ["image.png", "mask.png", "odd.png"]);
+  }));
+
+Deno.test("generate.ts takes seeds below 0", () =>
+  inFolder(async (folder) => {
+    const args = ["--model", join(root, "models/emoji-ddpm"), "--steps", "1", "--seed", "-1"];
+    const { code, stderr } = await runScript(folder, "generate.ts", ...args);
+    assert.equal(code, 0, stderr);
   }));
 
 /** Runs the script on a picture; it must end with one line, and write nothing. */

@@ -5,6 +5,7 @@ import { behind, toBflFlux, toLdmUnet, toLdmVae } from "../support/authors_layou
 import { fixture } from "../support/fixtures.ts";
 import { ggufFile, quantizeQ8 } from "../support/gguf.ts";
 import { readRaw, safetensorsOf } from "../support/raw_tensors.ts";
+import { runScript } from "../support/script.ts";
 
 const root = join(import.meta.dirname!, "../..");
 const emoji = join(root, "models/emoji-diffusion");
@@ -12,23 +13,8 @@ const WEIGHTS = "diffusion_pytorch_model.safetensors";
 
 /** What the script prints. */
 async function inspect(...args: string[]): Promise<string> {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      "--no-check",
-      "--config",
-      join(root, "deno.json"),
-      join(root, "scripts/inspect.ts"),
-      ...args,
-    ],
-    env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1" },
-    stdin: "null",
-  });
-  const { stdout, stderr } = await command.output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return text(stdout) +
-    text(stderr).split("\n").filter((line) => !line.startsWith("Warning: max")).join("\n");
+  const { stdout, stderr } = await runScript(root, "inspect.ts", ...args);
+  return stdout + stderr;
 }
 
 /** A line of the output, its runs of spaces as one. */
@@ -119,5 +105,5 @@ Deno.test("inspect.ts refuses nothing, and what is not there, in one line", asyn
     await inspect("./nowhere.gguf"),
     /^Cannot load \.\/nowhere\.gguf: no such file; check the path\n$/,
   );
-  assert.match(await inspect(emoji, "--memory", "lots"), /^Cannot plan for lots GB: [^\n]*\n$/);
+  assert.match(await inspect(emoji, "--memory", "lots"), /^Cannot plan for --memory lots: [^\n]*\n$/);
 });

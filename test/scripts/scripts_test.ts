@@ -2,49 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { readPng } from "../../src/io/png.ts";
 import { commit, HubServer } from "../io/hub_server.ts";
+import { inFolder, runScript, runScriptWith } from "../support/script.ts";
 
 const root = join(import.meta.dirname!, "../..");
-
-interface Ended {
-  code: number;
-  out: string;
-  err: string;
-}
-
-/** Runs a script as a user would, in a folder of its own. */
-function run(folder: string, script: string, ...args: string[]): Promise<Ended> {
-  return runWith({}, folder, script, ...args);
-}
-
-async function runWith(
-  env: Record<string, string>,
-  folder: string,
-  script: string,
-  ...args: string[]
-): Promise<Ended> {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--config", join(root, "deno.json"), join(root, "scripts", script), ...args],
-    cwd: folder,
-    env,
-    stdin: "null",
-  });
-  const { code, stdout, stderr } = await command.output();
-  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return {
-    code,
-    out,
-    err: err.split("\n").filter((line) => !line.startsWith("Warning: maxDynamic")).join("\n"),
-  };
-}
-
-async function inFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir({ prefix: "denoise-scripts-" });
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** Largest difference of two pictures' RGB values, and the share of values that differ. */
 async function compare(a: string, b: string): Promise<{ largest: number; share: number }> {
@@ -61,23 +21,23 @@ async function compare(a: string, b: string): Promise<{ largest: number; share: 
 
 Deno.test("generate.ts draws the flower that diffusers draws from the embedded model, and says how", () =>
   inFolder(async (folder) => {
-    const { code, out, err } = await run(folder, "generate.ts");
-    assert.equal(code, 0, err);
+    const { code, stdout, stderr } = await runScript(folder, "generate.ts");
+    assert.equal(code, 0, stderr);
     const flower = join(folder, "denoise.png");
     const { largest, share } = await compare(flower, join(root, "models/expected/flower_pndm_25.png"));
     assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
-    assert.match(out, /^denoise\.png\nDrawn by (Dawn|Deno's WebGPU) on /);
-    assert.match(out, /set-up [\d.]+ s, load [\d.]+ s, compile [\d.]+ s, sample [\d.]+ s, save [\d.]+ s/);
-    assert.match(err, /100% 26\/26/); // PNDM calls the model once more than it has steps
+    assert.match(stdout, /^denoise\.png\nDrawn by (Dawn|Deno's WebGPU) on /);
+    assert.match(stdout, /set-up [\d.]+ s, load [\d.]+ s, compile [\d.]+ s, sample [\d.]+ s, save [\d.]+ s/);
+    assert.match(stderr, /100% 26\/26/); // PNDM calls the model once more than it has steps
 
-    const again = await run(folder, "generate.ts", "--replay", "denoise.png", "--out", "again.png");
-    assert.equal(again.code, 0, again.err);
+    const again = await runScript(folder, "generate.ts", "--replay", "denoise.png", "--out", "again.png");
+    assert.equal(again.code, 0, again.stderr);
     assert.deepEqual(await compare(flower, join(folder, "again.png")), { largest: 0, share: 0 });
   }));
 
 Deno.test("generate.ts swaps the scheduler and draws several pictures, each with its own seed", () =>
   inFolder(async (folder) => {
-    const { code, err } = await run(
+    const { code, stderr } = await runScript(
       folder,
       "generate.ts",
       "a nice flower",
@@ -86,7 +46,7 @@ Deno.test("generate.ts swaps the scheduler and draws several pictures, each with
       "--count",
       "2",
     );
-    assert.equal(code, 0, err);
+    assert.equal(code, 0, stderr);
     const first = await compare(
       join(folder, "denoise-1.png"),
       join(root, "models/expected/flower_unipc_25.png"),
@@ -114,17 +74,17 @@ Deno.test("generate.ts tells wrong options in one line", () =>
       ["--max-sequence-length", "0"],
     ];
     for (const args of wrong) {
-      const { code, err } = await run(folder, "generate.ts", ...args);
+      const { code, stderr } = await runScript(folder, "generate.ts", ...args);
       assert.equal(code, 1, args.join(" "));
-      assert.equal(err.trim().split("\n").length, 1, err);
+      assert.equal(stderr.trim().split("\n").length, 1, stderr);
     }
     assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
 
-Deno.test("stable_diffusion.ts, the notebook's loop, draws what diffusers draws with UniPC swapped in", () =>
+Deno.test("stable_diffusion.ts draws what diffusers draws with UniPC swapped in", () =>
   inFolder(async (folder) => {
-    const { code, err } = await run(folder, "stable_diffusion.ts");
-    assert.equal(code, 0, err);
+    const { code, stderr } = await runScript(folder, "stable_diffusion.ts");
+    assert.equal(code, 0, stderr);
     const { largest, share } = await compare(
       join(folder, "stable_diffusion.png"),
       join(root, "models/expected/flower_unipc_25.png"),
@@ -139,13 +99,13 @@ Deno.test("flux_lora.ts draws with a LoRA, and generate.ts repeats its picture f
   inFolder(async (folder) => {
     const small = ["--size", "64x48", "--steps", "2"];
     const args = [flux, "a nice flower", "3", "--lora", lora("kohya"), ...small];
-    const { code, err } = await run(folder, "flux_lora.ts", ...args);
-    assert.equal(code, 0, err);
+    const { code, stderr } = await runScript(folder, "flux_lora.ts", ...args);
+    assert.equal(code, 0, stderr);
     const drawn = join(folder, "flux_lora.png");
     const { width, height } = await readPng(drawn);
     assert.deepEqual([width, height], [64, 48]);
-    const again = await run(folder, "generate.ts", "--replay", "flux_lora.png");
-    assert.equal(again.code, 0, again.err);
+    const again = await runScript(folder, "generate.ts", "--replay", "flux_lora.png");
+    assert.equal(again.code, 0, again.stderr);
     assert.deepEqual(await compare(drawn, join(folder, "denoise.png")), { largest: 0, share: 0 });
   }));
 
@@ -153,12 +113,12 @@ Deno.test("generate.ts adds several LoRAs, each as strong as it is told, and kee
   inFolder(async (folder) => {
     const args = ["--model", flux, "--size", "64x48", "--steps", "2", "--max-sequence-length", "32"];
     const loras = ["--lora", `${lora("kohya")}:0.5`, "--lora", lora("xlabs")];
-    const both = await run(folder, "generate.ts", ...args, ...loras, "--out", "both.png");
-    assert.equal(both.code, 0, both.err);
+    const both = await runScript(folder, "generate.ts", ...args, ...loras, "--out", "both.png");
+    assert.equal(both.code, 0, both.stderr);
     const off = loras.map((arg) => arg === "--lora" ? arg : `${arg.replace(":0.5", "")}:0`);
     for (const [out, given] of [["off.png", off], ["none.png", []]] as const) {
-      const { code, err } = await run(folder, "generate.ts", ...args, ...given, "--out", out);
-      assert.equal(code, 0, err);
+      const { code, stderr } = await runScript(folder, "generate.ts", ...args, ...given, "--out", out);
+      assert.equal(code, 0, stderr);
     }
     const none = join(folder, "none.png");
     assert.deepEqual(await compare(join(folder, "off.png"), none), { largest: 0, share: 0 });
@@ -170,8 +130,8 @@ Deno.test("generate.ts adds several LoRAs, each as strong as it is told, and kee
 
 Deno.test("custom_loop.ts draws a picture", () =>
   inFolder(async (folder) => {
-    const { code, err } = await run(folder, "custom_loop.ts", "a red apple", "a strawberry");
-    assert.equal(code, 0, err);
+    const { code, stderr } = await runScript(folder, "custom_loop.ts", "a red apple", "a strawberry");
+    assert.equal(code, 0, stderr);
     const { width, height } = await readPng(join(folder, "custom_loop.png"));
     assert.deepEqual([width, height], [64, 64]);
   }));
@@ -179,8 +139,8 @@ Deno.test("custom_loop.ts draws a picture", () =>
 Deno.test("ddpm.ts draws from a flat folder of 2022 with pickled weights, and writes how it was made", () =>
   inFolder(async (folder) => {
     const legacy = join(root, "test/fixtures/ddpm/legacy_flat_bin");
-    const { code, err } = await run(folder, "ddpm.ts", legacy, "0", "10");
-    assert.equal(code, 0, err);
+    const { code, stderr } = await runScript(folder, "ddpm.ts", legacy, "0", "10");
+    assert.equal(code, 0, stderr);
     const picture = join(folder, "ddpm.png");
     const { largest, share } = await compare(picture, join(root, "test/fixtures/ddpm/expected/sampling.png"));
     assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
@@ -203,7 +163,7 @@ Deno.test("ddpm.ts downloads from the hub, then draws offline from the cache", (
     const env = { HF_HUB_CACHE: join(folder, "cache"), HF_TOKEN: "", HF_HUB_OFFLINE: "" };
     {
       await using server = new HubServer({ files });
-      const { code, err } = await runWith(
+      const { code, stderr } = await runScriptWith(
         { ...env, HF_ENDPOINT: server.endpoint },
         folder,
         "ddpm.ts",
@@ -211,10 +171,10 @@ Deno.test("ddpm.ts downloads from the hub, then draws offline from the cache", (
         "0",
         "2",
       );
-      assert.equal(code, 0, err);
+      assert.equal(code, 0, stderr);
       assert.equal(JSON.parse((await readPng(join(folder, "ddpm.png"))).text.denoise).revision, commit);
     }
-    const { code, err } = await runWith(
+    const { code, stderr } = await runScriptWith(
       { ...env, HF_HUB_OFFLINE: "1" },
       folder,
       "ddpm.ts",
@@ -222,7 +182,7 @@ Deno.test("ddpm.ts downloads from the hub, then draws offline from the cache", (
       "0",
       "2",
     );
-    assert.equal(code, 0, err);
+    assert.equal(code, 0, stderr);
   }));
 
 Deno.test("scripts tell what is wrong in one line, with exit code 1 and no file", () =>
@@ -234,10 +194,10 @@ Deno.test("scripts tell what is wrong in one line, with exit code 1 and no file"
       [[join(root, "models/emoji-ddpm"), "0", "0"], /^Cannot set timesteps: expected 1 to 1000/],
     ];
     for (const [args, message] of cases) {
-      const { code, err } = await run(folder, "ddpm.ts", ...args);
+      const { code, stderr } = await runScript(folder, "ddpm.ts", ...args);
       assert.equal(code, 1);
-      assert.match(err.trim(), message);
-      assert.equal(err.trim().split("\n").length, 1, err);
+      assert.match(stderr.trim(), message);
+      assert.equal(stderr.trim().split("\n").length, 1, stderr);
     }
     assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
@@ -278,7 +238,7 @@ Deno.test(
 
 Deno.test("profile.ts lists kernels and modules, and writes a trace", () =>
   inFolder(async (folder) => {
-    const { code, out, err } = await run(
+    const { code, stdout, stderr } = await runScript(
       folder,
       "profile.ts",
       "--steps",
@@ -288,9 +248,9 @@ Deno.test("profile.ts lists kernels and modules, and writes a trace", () =>
       "--trace",
       "trace.json",
     );
-    assert.equal(code, 0, err);
-    assert.match(out, /kernel +calls +ms +GFLOP\/s +GB\/s +share/);
-    assert.match(out, /resnets\.\d gemm_\w+ /);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /kernel +calls +ms +GFLOP\/s +GB\/s +share/);
+    assert.match(stdout, /resnets\.\d gemm_\w+ /);
     const { traceEvents } = JSON.parse(await Deno.readTextFile(join(folder, "trace.json")));
     assert.ok(
       traceEvents.length > 50 &&

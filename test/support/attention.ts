@@ -38,7 +38,10 @@ export const attended = (q: Nd, k: Nd, v: Nd, options: AttentionOptions = {}, ma
     ([b, h, i, d]) => attendedRow(q, k, v, [b, h, i], options, mask)[d],
   );
 
-/** Checks a form on heads that lie side by side in memory, of sizes beyond a tile, with and without large scores. */
+/**
+ * Checks a form on heads that lie side by side in memory,
+ * of sizes beyond a tile, with and without large scores.
+ */
 export async function checkForm(
   form: AttentionForm,
   { D, columns, causal, mask }: { D: number; columns: number; causal?: boolean; mask?: number[] },

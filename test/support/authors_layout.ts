@@ -1,6 +1,9 @@
 import { type RawTensor, stacked, turned } from "./raw_tensors.ts";
 
-/** Tensors under diffusers' names, put under the names of the models' authors: the way back of src/io/single_file. */
+/**
+ * Tensors under diffusers' names, put under the names of the models' authors:
+ * the way back of src/io/single_file.
+ */
 
 type Raws = ReadonlyMap<string, RawTensor>;
 
@@ -97,7 +100,9 @@ export function toLdmVae(
   return named;
 }
 
-/** OpenCLIP's text model; with `spare` there is one more layer, a copy of the last, which SD 2 passes over. */
+/**
+ * OpenCLIP's text model; with `spare` there is one more layer, a copy of the last, which SD 2 passes over.
+ */
 export function toOpenClip(
   tensors: Raws,
   prefix: string,

@@ -9,7 +9,10 @@ export interface Outcome {
 
 const root = join(import.meta.dirname!, "../..");
 
-/** Runs TypeScript in a process of its own, in the project's root: for what could end the tests, or must come first. */
+/**
+ * Runs TypeScript in a process of its own, in the project's root:
+ * for what could end the tests, or must come first.
+ */
 export async function runChild(
   code: string,
   { env = {}, flags = ["-A"] }: { env?: Record<string, string>; flags?: string[] } = {},

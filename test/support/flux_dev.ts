@@ -69,7 +69,9 @@ const configs: Record<string, object> = {
 
 const shards: Record<string, number> = { transformer: 3, text_encoder_2: 2 };
 
-/** The texts of FLUX.1-dev's repository by path: its configs, and small tokenizers in place of the large ones. */
+/**
+ * The texts of FLUX.1-dev's repository by path: its configs, and small tokenizers in place of the large ones.
+ */
 export async function fluxDevTexts(): Promise<Map<string, string>> {
   const texts = new Map<string, string>();
   for (const part of ["", "scheduler", "tokenizer", "tokenizer_2"]) {

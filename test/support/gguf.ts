@@ -26,7 +26,9 @@ export interface GgufParts {
 
 const ALIGNMENT = 32;
 
-/** A GGUF file, written by its description alone (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md). */
+/**
+ * A GGUF file, written by its description alone (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md).
+ */
 export function ggufFile(
   { tensors = [], metadata = [], version = 3, tensorCount, keyCount, cut = 0 }: GgufParts,
 ): Uint8Array {

@@ -12,7 +12,9 @@ const { cases } = JSON.parse(await Deno.readTextFile(fixture(`${set}/meta.json`)
 };
 const expected = await readTensors(fixture(`${set}/expected.safetensors`));
 
-/** A tiny UNet of test/fixtures, and LoRAs for it whose result is known by adding them to its weights in f64. */
+/**
+ * A tiny UNet of test/fixtures, and LoRAs for it whose result is known by adding them to its weights in f64.
+ */
 export class LoraUNet {
   readonly #example: typeof cases[number];
   /** Its weights, by key. */

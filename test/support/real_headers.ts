@@ -1,6 +1,9 @@
 import type { TensorInfo } from "../../src/io/checkpoint.ts";
 
-/** Keys and shapes that tell what real checkpoints are, as their authors published them; the others are left out. */
+/**
+ * Keys and shapes that tell what real checkpoints are,
+ * as their authors published them; the others are left out.
+ */
 export type Shapes = Record<string, readonly number[]>;
 
 /** Shapes as the tensors of a file. */
@@ -10,7 +13,9 @@ export function infosOf(shapes: Shapes): Map<string, TensorInfo> {
   );
 }
 
-/** A UNet of CompVis or Stability: channels and transformer blocks of each level, from the widest picture on. */
+/**
+ * A UNet of CompVis or Stability: channels and transformer blocks of each level, from the widest picture on.
+ */
 export interface UnetShape {
   readonly channels: readonly number[];
   readonly depths: readonly number[];

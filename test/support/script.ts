@@ -3,12 +3,24 @@ import type { Outcome } from "./child.ts";
 
 const root = join(import.meta.dirname!, "../..");
 
-/** Runs a script as a user would, in a folder of its own. Lines that Dawn itself prints are left out. */
-export async function runScript(folder: string, script: string, ...args: string[]): Promise<Outcome> {
+/**
+ * Runs a script as a user would, in some folder, without the hub. Lines that Dawn itself prints are left out.
+ */
+export function runScript(folder: string, script: string, ...args: string[]): Promise<Outcome> {
+  return runScriptWith({}, folder, script, ...args);
+}
+
+/** The same with more in the environment; HF_HUB_OFFLINE "" lets it ask the hub. */
+export async function runScriptWith(
+  env: Record<string, string>,
+  folder: string,
+  script: string,
+  ...args: string[]
+): Promise<Outcome> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--config", join(root, "deno.json"), join(root, "scripts", script), ...args],
     cwd: folder,
-    env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1" },
+    env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1", ...env },
     stdin: "null",
   });
   const { code, ...output } = await command.output();

@@ -176,7 +176,9 @@ for (const [what, content, message] of refusals) {
   });
 }
 
-/** Runs on the vocabulary and merges of the fixture, with some files more, changed, or (undefined) left out. */
+/**
+ * Runs on the vocabulary and merges of the fixture, with some files more, changed, or (undefined) left out.
+ */
 async function withFiles<T>(
   contents: Record<string, unknown>,
   run: (folder: string) => Promise<T>,

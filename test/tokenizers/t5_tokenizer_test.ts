@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { T5TokenizerFast } from "../../src/tokenizers/mod.ts";
 import { fixture } from "../support/fixtures.ts";
 
-/** What Hugging Face's tokenizers make of prompts, by what a tokenizer.json changes of that of the fixture. */
+/**
+ * What Hugging Face's tokenizers make of prompts, by what a tokenizer.json changes of that of the fixture.
+ */
 interface Kinds {
   prompts: string[];
   kinds: { name: string; change: Record<string, unknown>; ids: number[][] }[];

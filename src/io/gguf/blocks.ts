@@ -10,9 +10,10 @@ export interface BlockBytes {
 export type BlockDecoder = (block: BlockBytes, at: number, y: Float32Array, to: number) => void;
 
 /**
- * GGUF's plain types: 32 elements of four, five or eight bits, q, with a scale d and in some a least value m in f16:
- * y = d q + m (https://github.com/ggml-org/ggml, the structs block_q*). Of two elements in a byte the low bits are of
- * the first half of the block, the high bits of the second. Every result is one rounding away from exact.
+ * GGUF's plain types: 32 elements of four, five or eight bits, q, with a scale d and in some a least value m
+ * in f16: y = d q + m (https://github.com/ggml-org/ggml, the structs block_q*). Of two elements in a byte the
+ * low bits are of the first half of the block, the high bits of the second. Every result is one rounding away
+ * from exact.
  */
 export const plainBlocks: Record<Extract<BlockDType, `Q${number}_${0 | 1}`>, BlockDecoder> = {
   Q8_0: ({ bytes, view }, at, y, to) => {

@@ -42,9 +42,9 @@ interface Entry {
 
 /**
  * Reads and checks the header of a GGUF file, versions 2 and 3
- * (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): counts, metadata, then a name, a shape, a type and a
- * place for each tensor. No tensor is read. The package @huggingface/gguf is not used: it reads a file that ends within
- * its header as if zeros followed, opens the file by itself, and checks no place.
+ * (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): counts, metadata, then a name, a shape, a type
+ * and a place for each tensor. No tensor is read. The package @huggingface/gguf is not used: it reads a file
+ * that ends within its header as if zeros followed, opens the file by itself, and checks no place.
  */
 export async function readGguf(file: BinaryFile): Promise<Contents> {
   const { path } = file;
@@ -102,7 +102,10 @@ async function readEntry(reader: GgufReader, metadata: Metadata): Promise<Entry>
   return { name, dtype, shape: originalShape(name, stored, metadata, path), bytes, offset };
 }
 
-/** ComfyUI-GGUF flattens convolutions whose rows are no whole blocks, and keeps their shapes beside the tensors. */
+/**
+ * ComfyUI-GGUF flattens convolutions whose rows are no whole blocks,
+ * and keeps their shapes beside the tensors.
+ */
 function originalShape(
   name: string,
   stored: readonly number[],

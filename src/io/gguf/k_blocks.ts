@@ -2,9 +2,9 @@ import type { BlockDType } from "../stored_dtype.ts";
 import type { BlockDecoder } from "./blocks.ts";
 
 /**
- * GGUF's K types: 256 elements in groups of 16 or 32, whose scales and least values are small integers themselves,
- * with one d and one dmin in f16 a block: y = d scale q − dmin least (https://github.com/ggml-org/ggml, the structs
- * block_q*_K). The elements of a byte lie 32 or 64 apart.
+ * GGUF's K types: 256 elements in groups of 16 or 32, whose scales and least values are small integers
+ * themselves, with one d and one dmin in f16 a block: y = d scale q − dmin least
+ * (https://github.com/ggml-org/ggml, the structs block_q*_K). The elements of a byte lie 32 or 64 apart.
  */
 export const kBlocks: Record<Extract<BlockDType, `Q${number}_K`>, BlockDecoder> = {
   // 16 bytes of scales (low half) and least values (high half), 64 bytes of elements, d, dmin

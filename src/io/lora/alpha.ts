@@ -2,7 +2,9 @@ import { z } from "zod";
 import { parseConfig } from "../config.ts";
 import { parseJson } from "../json.ts";
 
-/** What the strength of a pair is told by: its own tensor, the header of its file, or nothing, which means 1. */
+/**
+ * What the strength of a pair is told by: its own tensor, the header of its file, or nothing, which means 1.
+ */
 export type AlphaSource = "tensor" | "metadata" | "rank";
 
 /** How strong a pair is at scale 1. */
@@ -79,7 +81,10 @@ function readPeft(text: string | undefined, where: string): Map<string, z.output
   return new Map(configs.filter(([, config]) => Object.keys(config).length > 0));
 }
 
-/** Numbers that kohya's trainer notes as strings; what is no number, such as "None" or "Dynamic", says nothing. */
+/**
+ * Numbers that kohya's trainer notes as strings;
+ * what is no number, such as "None" or "Dynamic", says nothing.
+ */
 function readKohya(metadata: ReadonlyMap<string, string>): { alpha?: number; wideAlpha?: number } {
   const args = metadata.get("ss_network_args") ?? "";
   const [, wide] = /"conv_alpha"\s*:\s*"?([\d.]+)/.exec(args) ?? [];

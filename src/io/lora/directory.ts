@@ -25,7 +25,9 @@ const OLD_ENDS: readonly [end: RegExp, old: string][] = [
   [/\.self_attn\.out_proj$/, ".self_attn.to_out"],
 ];
 
-/** The directory of a model, from the shapes of its layers' weights. Its own names go before those of others. */
+/**
+ * The directory of a model, from the shapes of its layers' weights. Its own names go before those of others.
+ */
 export function directoryOf(layers: ReadonlyMap<string, Shape>): Directory {
   const directory = new Map<string, readonly Target[]>();
   const add = (name: string, members: readonly string[]) => {

@@ -25,7 +25,9 @@ export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}
   return join(folder, files[0]);
 }
 
-/** The file that is named, else the usual name, else the only one that there is: safetensors before pickles. */
+/**
+ * The file that is named, else the usual name, else the only one that there is: safetensors before pickles.
+ */
 export function chooseLora(
   listing: readonly string[],
   pathOrRepo: string,

@@ -3,7 +3,9 @@ export type LoraPart = "image" | "textEncoder" | "textEncoder2";
 
 const ANY: readonly LoraPart[] = ["image", "textEncoder", "textEncoder2"];
 
-/** What names begin with, and the model that it tells; longer ones stand before those that they begin with. */
+/**
+ * What names begin with, and the model that it tells; longer ones stand before those that they begin with.
+ */
 const FRONTS: readonly [front: string, parts: readonly LoraPart[]][] = [
   ["lora_unet_", ["image"]],
   ["lora_transformer_", ["image"]],
@@ -30,7 +32,10 @@ export function splitName(name: string): { parts: readonly LoraPart[]; layer: st
   return { parts, layer: flatName(name.slice(front.length)) };
 }
 
-/** A name as all formats have it in common: kohya writes underscores for dots; attention processors are of no layer. */
+/**
+ * A name as all formats have it in common:
+ * kohya writes underscores for dots; attention processors are of no layer.
+ */
 export function flatName(name: string): string {
   return name.replaceAll(".", "_").replace(/_processor(?=_)/, "");
 }

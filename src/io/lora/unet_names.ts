@@ -9,8 +9,8 @@ const SINGLE: readonly (readonly [layer: string, name: string])[] = [
 ];
 
 /**
- * The names that the first implementation of latent diffusion, and Stability AI's, have for the layers of a UNet, as
- * [diffusers' name, theirs]: they count the blocks through, `layers` tells how many there are.
+ * The names that the first implementation of latent diffusion, and Stability AI's, have for the layers of a
+ * UNet, as [diffusers' name, theirs]: they count the blocks through, `layers` tells how many there are.
  */
 export function unetNames(layers: readonly string[]): [layer: string, name: string][] {
   const fronts = [...SINGLE, ...down(layers), ...up(layers)];

@@ -1,8 +1,9 @@
 import { FLUX_NAMES } from "../flux_names.ts";
 
 /**
- * What xlabs calls layers of a FLUX transformer, as `processor.qkv_lora1` in a double block: 1 is of the picture, 2 of
- * the text. A row is one of FLUX_NAMES; of a single block's fused layer xlabs has the attention alone.
+ * What xlabs calls layers of a FLUX transformer, as `processor.qkv_lora1` in a double block: 1 is of the
+ * picture, 2 of the text. A row is one of FLUX_NAMES; of a single block's fused layer xlabs has the attention
+ * alone.
  */
 export const XLABS_NAMES: Readonly<Record<string, readonly string[]>> = {
   "double_blocks.N.qkv1": FLUX_NAMES["double_blocks.N.img_attn.qkv"],

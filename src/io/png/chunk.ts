@@ -14,7 +14,10 @@ export interface PngChunk {
   readonly data: Uint8Array;
 }
 
-/** Splits a PNG (https://www.w3.org/TR/png-3/) behind its signature into chunks, up to IEND, and checks their CRCs. */
+/**
+ * Splits a PNG (https://www.w3.org/TR/png-3/) behind its signature into chunks,
+ * up to IEND, and checks their CRCs.
+ */
 export function splitChunks(png: Uint8Array, path: string): PngChunk[] {
   const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
   const chunks: PngChunk[] = [];

@@ -4,13 +4,16 @@ import { splitRows, swappedHalves } from "../stored_view.ts";
 import { countOf, type Infos, renamed, shapeOf, type Stored, valueIn } from "./keys.ts";
 
 /**
- * The transformer of FLUX under the names of its own code (black-forest-labs/flux, model.py), where q, k and v are rows
- * of one matrix, in single blocks together with the first layer behind them.
+ * The transformer of FLUX under the names of its own code (black-forest-labs/flux, model.py), where q, k and
+ * v are rows of one matrix, in single blocks together with the first layer behind them.
  */
 
 const WHAT = "the transformer";
 
-/** What the keys and shapes say of a FluxTransformer2DModel's config; rope's axes are those of all FLUX models. */
+/**
+ * What the keys and shapes say of a FluxTransformer2DModel's config;
+ * rope's axes are those of all FLUX models.
+ */
 export function bflFluxConfig(tensors: Infos, prefix: string): Record<string, unknown> {
   const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
   const [width, in_channels] = shape("img_in.weight");

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import type { Checkpoint } from "../checkpoint.ts";
 import { readJson } from "../config.ts";
 import { resolveRepo } from "../hub.ts";
+import type { ModelSource } from "../model_source.ts";
 import { families, type Family, pipelineOf } from "./families.ts";
 import { familyDetails, type FetchOptions, openSingleFile, type SingleFile } from "./file.ts";
 import type { SingleFileOptions } from "./options.ts";
@@ -9,17 +9,6 @@ import { predictionOf } from "./prediction.ts";
 
 /** How single files are opened. */
 export type OpenOptions = FetchOptions & SingleFileOptions;
-
-/** A model of a single file: its config and its weights. */
-export interface SingleFileModel {
-  readonly json: Record<string, unknown>;
-  /** What errors about the config name. */
-  readonly configPath: string;
-  /** What errors about the weights name. */
-  readonly where: string;
-  readonly commit?: string;
-  open(): Promise<Checkpoint>;
-}
 
 /** Where something lies that a single file lacks. */
 export interface Elsewhere {
@@ -39,10 +28,8 @@ export async function readSingleFileIndex(
   const family = familyDetails(file);
   if (!file.family || !family) {
     throw new TypeError(
-      `Cannot load a pipeline from ${file.path}: expected the UNet of Stable Diffusion 1, 2 or XL, or the transformer ` +
-        `of FLUX.1, got ${
-          [...file.parts.values()].map(({ className }) => className).join(", ") || "neither"
-        }`,
+      `Cannot load a pipeline from ${file.path}: expected the UNet of Stable Diffusion 1, 2 or XL, ` +
+        `or the transformer of FLUX.1, got ${classesIn(file) || "neither"}`,
     );
   }
   const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // which speaks when it is loaded
@@ -58,6 +45,10 @@ export async function readSingleFileIndex(
     },
     commit: file.commit,
   };
+}
+
+function classesIn({ parts }: SingleFile): string {
+  return [...parts.values()].map(({ className }) => className).join(", ");
 }
 
 /** The libraries and classes of a family's components; each text encoder has a tokenizer. */
@@ -92,14 +83,15 @@ export async function findSingleFileModel(
   pathOrUrl: string,
   folder: string,
   options: OpenOptions,
-): Promise<SingleFileModel | Elsewhere> {
+): Promise<ModelSource | Elsewhere> {
   const file = await openSingleFile(pathOrUrl, options);
   const { path, commit, parts, tensors } = file;
   const part = parts.get(folder);
   if (!part && parts.size > 0) {
     if (file.family) return elsewhere(file, folder, { ...options, base: baseOf(file, options) });
-    const found = [...parts.values()].map(({ className }) => className).join(", ");
-    throw new TypeError(`Cannot load ${folder} from ${path}: expected its keys, got those of ${found}`);
+    throw new TypeError(
+      `Cannot load ${folder} from ${path}: expected its keys, got those of ${classesIn(file)}`,
+    );
   }
   const where = { where: path, commit, open: () => file.open(part?.view) };
   const beside = options.config

@@ -27,6 +27,15 @@ const betas = {
   steps_offset: 1,
 };
 
+const xlConfigs = { unet: { sample_size: 128 }, vae: { sample_size: 1024, scaling_factor: 0.13025 } };
+const xlScheduler = {
+  _class_name: "EulerDiscreteScheduler",
+  ...betas,
+  timestep_spacing: "leading",
+  interpolation_type: "linear",
+  prediction_type: "epsilon",
+};
+
 const flow = {
   _class_name: "FlowMatchEulerDiscreteScheduler",
   num_train_timesteps: 1000,
@@ -35,6 +44,8 @@ const flow = {
   base_shift: 0.5,
   max_shift: 1.15,
 };
+
+const fluxConfigs = { vae: { sample_size: 1024, scaling_factor: 0.3611, shift_factor: 0.1159 } };
 
 const unet = "UNet2DConditionModel";
 const vae = "AutoencoderKL";
@@ -45,8 +56,6 @@ const fluxModels = {
   text_encoder: "CLIPTextModel",
   text_encoder_2: "T5EncoderModel",
 };
-
-const fluxVae = { sample_size: 1024, scaling_factor: 0.3611, shift_factor: 0.1159 };
 
 /** The families that are read, with the values of the repositories that they were published in. */
 export const families = {
@@ -77,35 +86,23 @@ export const families = {
   sdxl: {
     name: "Stable Diffusion XL",
     repo: "stabilityai/stable-diffusion-xl-base-1.0",
-    configs: { unet: { sample_size: 128 }, vae: { sample_size: 1024, scaling_factor: 0.13025 } },
-    scheduler: {
-      _class_name: "EulerDiscreteScheduler",
-      ...betas,
-      timestep_spacing: "leading",
-      interpolation_type: "linear",
-      prediction_type: "epsilon",
-    },
+    configs: xlConfigs,
+    scheduler: xlScheduler,
     models: { ...sdModels, text_encoder_2: "CLIPTextModelWithProjection" },
     zeroPadded: ["tokenizer_2"],
   },
   sdxlRefiner: {
     name: "Stable Diffusion XL refiner",
     repo: "stabilityai/stable-diffusion-xl-refiner-1.0",
-    configs: { unet: { sample_size: 128 }, vae: { sample_size: 1024, scaling_factor: 0.13025 } },
-    scheduler: {
-      _class_name: "EulerDiscreteScheduler",
-      ...betas,
-      timestep_spacing: "leading",
-      interpolation_type: "linear",
-      prediction_type: "epsilon",
-    },
+    configs: xlConfigs,
+    scheduler: xlScheduler,
     models: { unet, vae, text_encoder_2: "CLIPTextModelWithProjection" },
     zeroPadded: ["tokenizer_2"],
   },
   fluxDev: {
     name: "FLUX.1-dev",
     repo: "black-forest-labs/FLUX.1-dev",
-    configs: { vae: fluxVae },
+    configs: fluxConfigs,
     scheduler: { ...flow, shift: 3, use_dynamic_shifting: true },
     models: fluxModels,
     zeroPadded: [],
@@ -113,7 +110,7 @@ export const families = {
   fluxSchnell: {
     name: "FLUX.1-schnell",
     repo: "black-forest-labs/FLUX.1-schnell",
-    configs: { vae: fluxVae },
+    configs: fluxConfigs,
     scheduler: { ...flow, shift: 1, use_dynamic_shifting: false },
     models: fluxModels,
     zeroPadded: [],
@@ -123,7 +120,9 @@ export const families = {
 /** Name of a family. */
 export type FamilyName = keyof typeof families;
 
-/** Keys of models that are not read, with their names; each would be taken for another one without this table. */
+/**
+ * Keys of models that are not read, with their names; each would be taken for another one without this table.
+ */
 const OTHERS: readonly (readonly [mark: RegExp, name: string])[] = [
   [/(^|\.)joint_blocks\.0\.context_block\./, "Stable Diffusion 3"],
   [/(^|\.)distilled_guidance_layer\./, "Chroma"],
@@ -147,7 +146,9 @@ export function knownOther(tensors: Infos): string | undefined {
   return OTHERS.find(([mark]) => tensors.keys().some((key) => mark.test(key)))?.[1];
 }
 
-/** The family of a file's parts: by its text encoders, else by the width of the prompts that its UNet reads. */
+/**
+ * The family of a file's parts: by its text encoders, else by the width of the prompts that its UNet reads.
+ */
 export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): FamilyName | undefined {
   const transformer = parts.get("transformer");
   if (transformer) {

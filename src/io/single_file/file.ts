@@ -36,7 +36,9 @@ export function familyDetails(file: SingleFile): Family | undefined {
   return file.family && families[file.family];
 }
 
-/** Opens a file, a file of a repository (owner/name/file), or its address on the hub, and finds what is in it. */
+/**
+ * Opens a file, a file of a repository (owner/name/file), or its address on the hub, and finds what is in it.
+ */
 export async function openSingleFile(pathOrUrl: string, options: FetchOptions = {}): Promise<SingleFile> {
   const place = await locate(pathOrUrl, options);
   using checkpoint = await place.open();

@@ -15,7 +15,10 @@ export function shapeOf(tensors: Infos, key: string, what: string): readonly num
   );
 }
 
-/** How many numbers from 0 on have keys that begin with `prefix`, the number and a dot; no model has 10,000 blocks. */
+/**
+ * How many numbers from 0 on have keys that begin with `prefix`, the number and a dot;
+ * no model has 10,000 blocks.
+ */
 export function countOf(tensors: Infos, prefix: string): number {
   let count = 0;
   for (const key of tensors.keys()) {
@@ -32,8 +35,8 @@ export function valueIn<T>(table: Readonly<Record<string, T>>, key: string): T |
 }
 
 /**
- * The tensors below `prefix` under other names: `rename` gives what a key stands for, one tensor or several, or
- * nothing where no model reads it.
+ * The tensors below `prefix` under other names: `rename` gives what a key stands for, one tensor or several,
+ * or nothing where no model reads it.
  */
 export function renamed(
   tensors: Stored,

@@ -3,8 +3,8 @@ import type { StoredTensor } from "../stored_tensor.ts";
 import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
 
 /**
- * The UNet of latent diffusion under the names of its own code (CompVis/latent-diffusion, openaimodel.py): blocks of
- * all levels in one list, where diffusers has a list of levels.
+ * The UNet of latent diffusion under the names of its own code (CompVis/latent-diffusion, openaimodel.py):
+ * blocks of all levels in one list, where diffusers has a list of levels.
  */
 
 const WHAT = "the UNet";

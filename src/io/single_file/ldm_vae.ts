@@ -3,8 +3,8 @@ import { asMatrix } from "../stored_view.ts";
 import { countOf, type Infos, renamed, shapeOf, type Stored, valueIn } from "./keys.ts";
 
 /**
- * The autoencoder of latent diffusion under the names of its own code (CompVis/latent-diffusion, model.py), whose
- * decoder counts its levels from the widest picture, diffusers' from the smallest.
+ * The autoencoder of latent diffusion under the names of its own code (CompVis/latent-diffusion, model.py),
+ * whose decoder counts its levels from the widest picture, diffusers' from the smallest.
  */
 
 const WHAT = "the VAE";

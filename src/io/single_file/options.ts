@@ -1,13 +1,15 @@
-/** What may be said about a single file, which holds the weights of a model or of a pipeline and no config. */
+/**
+ * What may be said about a single file, which holds the weights of a model or of a pipeline and no config.
+ */
 export interface SingleFileOptions {
   /**
-   * A folder or repository in diffusers' layout whose configs, and whose scheduler, are those of a single file; without
-   * it they are what its keys and shapes say, and what its family has in common.
+   * A folder or repository in diffusers' layout whose configs, and whose scheduler, are those of a single
+   * file; without it they are what its keys and shapes say, and what its family has in common.
    */
   config?: string;
   /**
-   * A folder or repository in diffusers' layout for what a single file lacks: tokenizers, and text encoders and VAE of
-   * a FLUX transformer; by default `config`, or the repository of the family.
+   * A folder or repository in diffusers' layout for what a single file lacks: tokenizers, and text encoders
+   * and VAE of a FLUX transformer; by default `config`, or the repository of the family.
    */
   base?: string;
   /** What the model of a single file predicts, which SD 2 files do not say. */

@@ -10,9 +10,9 @@ export interface Prediction {
 const STEPS_OF_SD2_BASE = "875000"; // of its training, where SD 2 at 512 pixels ends and predicts the noise
 
 /**
- * What a file's model predicts: as the option says, a mark of newer files, their metadata, or the steps of training that
- * a .ckpt names. SD 2 at 768 pixels predicts v and at 512 the noise; where nothing tells, v is taken, as in diffusers,
- * but for inpainting, of which only the noise was published.
+ * What a file's model predicts: as the option says, a mark of newer files, their metadata, or the steps of
+ * training that a .ckpt names. SD 2 at 768 pixels predicts v and at 512 the noise; where nothing tells, v is
+ * taken, as in diffusers, but for inpainting, of which only the noise was published.
  */
 export function predictionOf(
   { family, tensors, metadata, parts }: Omit<SingleFile, "path" | "open">,

@@ -7,8 +7,8 @@ const CHUNK = 4096; // base64 letters that one escape may carry
 const ID = 1147498083;
 
 /**
- * A PNG by kitty's graphics protocol (https://sw.kovidgoyal.net/kitty/graphics-protocol/), as large as the cells, the
- * cursor left where it is (C=1); the terminal answers nothing (q=2).
+ * A PNG by kitty's graphics protocol (https://sw.kovidgoyal.net/kitty/graphics-protocol/), as large as the
+ * cells, the cursor left where it is (C=1); the terminal answers nothing (q=2).
  */
 export function kitty(png: Uint8Array, { columns, rows }: Cells): string {
   const text = Buffer.from(png).toString("base64");

@@ -16,8 +16,8 @@ interface Bin {
 }
 
 /**
- * At most `most` colours for pixels of three bytes, by median cut (Heckbert 1982): the box of colours with the widest
- * side is cut, until there are enough, so that both parts have as many pixels.
+ * At most `most` colours for pixels of three bytes, by median cut (Heckbert 1982): the box of colours with
+ * the widest side is cut, until there are enough, so that both parts have as many pixels.
  */
 export function palette(data: Uint8Array, most = 256): Palette {
   const bins = new Map<number, Bin>();

@@ -4,7 +4,10 @@ export type PictureProtocol = "kitty" | "iterm2" | "sixel";
 /** All of them. */
 export const pictureProtocols: readonly PictureProtocol[] = ["kitty", "iterm2", "sixel"];
 
-/** Programs by TERM_PROGRAM. WezTerm knows all three; VS Code's terminal asks its user first, so it is left out. */
+/**
+ * Programs by TERM_PROGRAM. WezTerm knows all three;
+ * VS Code's terminal asks its user first, so it is left out.
+ */
 const programs: Record<string, PictureProtocol> = {
   "ghostty": "kitty",
   "WarpTerminal": "kitty",
@@ -24,8 +27,9 @@ const terms: Record<string, PictureProtocol> = {
 };
 
 /**
- * How the terminal takes pictures, by what it says of itself in the environment: asking it could block, and would eat
- * what the user types. Undefined where it does not say, and within tmux and screen, which keep pictures to themselves.
+ * How the terminal takes pictures, by what it says of itself in the environment: asking it could block, and
+ * would eat what the user types. Undefined where it does not say, and within tmux and screen, which keep
+ * pictures to themselves.
  */
 export function pictureProtocol(env: (name: string) => string | undefined): PictureProtocol | undefined {
   const term = env("TERM") ?? "";

@@ -4,8 +4,8 @@ import { palette } from "./palette.ts";
 const BAND = 6; // rows of pixels that one row of letters stands for
 
 /**
- * A picture of three channels as sixels (DEC STD 070, https://vt100.net/docs/vt3xx-gp/chapter14.html): bands of six
- * rows, in each a line of letters for every colour that it has, with one bit a row.
+ * A picture of three channels as sixels (DEC STD 070, https://vt100.net/docs/vt3xx-gp/chapter14.html): bands
+ * of six rows, in each a line of letters for every colour that it has, with one bit a row.
  */
 export function sixel({ width, height, data }: Image): string {
   const { colors, indices } = palette(data);
@@ -33,7 +33,9 @@ function masksOf(band: Uint8Array, width: number): Map<number, Uint8Array> {
   return masks;
 }
 
-/** A letter a column, with repeated ones counted: `!5~`. Columns without the colour at the end are left out. */
+/**
+ * A letter a column, with repeated ones counted: `!5~`. Columns without the colour at the end are left out.
+ */
 function letters(mask: Uint8Array): string {
   const all = String.fromCharCode(...mask.map((bits) => 63 + bits)).replace(/\?+$/, "");
   return all.replace(/(.)\1{3,}/g, (run, letter) => `!${run.length}${letter}`);

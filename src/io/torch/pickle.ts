@@ -10,7 +10,9 @@ export type PickleFunction = (args: readonly unknown[]) => unknown;
 export interface PickleRules {
   /** Functions (PickleFunction) that may be called and values that may be used, by "module.name". */
   readonly globals: ReadonlyMap<string, unknown>;
-  /** Names of what may stand in a pickle and is not looked into: nothing is made of it, and it does nothing. */
+  /**
+   * Names of what may stand in a pickle and is not looked into: nothing is made of it, and it does nothing.
+   */
   readonly inert?: RegExp;
   /** What a persistent id stands for: in torch files, a storage. */
   persistent(id: unknown): unknown;
@@ -23,8 +25,9 @@ export class Inert {}
 export class UnfinishedPickle extends SyntaxError {}
 
 /**
- * Reads one pickle (https://docs.python.org/3/library/pickletools.html), protocols 1 to 5 as torch writes them, as
- * data: a dict becomes a Map, a list an array, a tuple a frozen array. `end` is the position behind the pickle.
+ * Reads one pickle (https://docs.python.org/3/library/pickletools.html), protocols 1 to 5 as torch writes
+ * them, as data: a dict becomes a Map, a list an array, a tuple a frozen array. `end` is the position behind
+ * the pickle.
  */
 export function unpickle(
   bytes: Uint8Array,

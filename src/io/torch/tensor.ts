@@ -121,7 +121,10 @@ function orderedDict(items: unknown, path: string): Map<unknown, unknown> {
   return new Map(items);
 }
 
-/** A persistent id: ("storage", class, key, device, elements), before torch 1.6 with (key, begin, length) of a view. */
+/**
+ * A persistent id: ("storage", class, key, device, elements),
+ * before torch 1.6 with (key, begin, length) of a view.
+ */
 function parseStorage(id: unknown, path: string): TorchStorage {
   const [tag, storageClass, key, _device, elements, view = null] = Array.isArray(id) ? id : [];
   const range = view === null ? [0, elements] : Array.isArray(view) ? view.slice(1) : undefined;
@@ -163,7 +166,10 @@ function rebuild(storage: unknown, dtype: unknown, view: unknown[], path: string
   return new TorchTensor(storage, dtype, offset, shape, strides);
 }
 
-/** The tensors of a state dict; a training checkpoint holds it under "state_dict". Other entries are passed over. */
+/**
+ * The tensors of a state dict; a training checkpoint holds it under "state_dict".
+ * Other entries are passed over.
+ */
 export function stateDict(value: unknown, path: string): Map<string, TorchTensor> {
   const inner = value instanceof Map ? value.get("state_dict") : undefined;
   const dict = inner instanceof Map ? inner : value;

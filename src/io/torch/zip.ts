@@ -13,8 +13,8 @@ export interface ZipEntry {
 }
 
 /**
- * Reads the directory of a zip file (APPNOTE 6.3.10, sections 4.3 and 4.5.3), with zip64 for files from 4 GiB.
- * Entries must be stored: torch never compresses, and a compressed entry may be a bomb.
+ * Reads the directory of a zip file (APPNOTE 6.3.10, sections 4.3 and 4.5.3), with zip64 for files from 4
+ * GiB. Entries must be stored: torch never compresses, and a compressed entry may be a bomb.
  */
 export async function readZip(file: BinaryFile): Promise<Map<string, ZipEntry>> {
   const { path } = file;

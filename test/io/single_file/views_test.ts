@@ -10,7 +10,9 @@ type Raws = Map<string, RawTensor>;
 
 const weights = (name: string) => fixture(`${name}.safetensors`);
 
-/** What is in the file, its folder in diffusers' layout, the model, and the model under its authors' names. */
+/**
+ * What is in the file, its folder in diffusers' layout, the model, and the model under its authors' names.
+ */
 const files: [string, string, string, (model: Raws) => Raws][] = [
   ["CompVis's UNet", "unet", weights("unet_2d_condition/weights/base"), (m) => toLdmUnet(m, 1)],
   ["Stability's UNet of XL", "unet", weights("unet_2d_condition/weights/xl"), (m) => toLdmUnet(m, 1, "")],
