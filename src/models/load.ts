@@ -107,6 +107,11 @@ export async function buildModel<M extends Model, Schema extends z.ZodType>(
   try {
     model.prepare();
     const { surplus } = weights;
+    if (quantize && model.bytes === model.bytesAs({ quantize: undefined })) {
+      onNotice(
+        `${where}: nothing is stored as ${quantize}, as no matrix of its blocks is large and wide enough`,
+      );
+    }
     if (surplus.length) onNotice(`${where}: ${surplus.length} tensors are not used, e.g. "${surplus[0]}"`);
     if (!defer) await model.load();
     return model;

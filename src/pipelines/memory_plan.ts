@@ -99,7 +99,7 @@ function verdict({ parts, together, largest, runs }: MemoryPlan): string {
       return `Runs with one model at a time${rest}: at most ${gigabytes(largest)} GB`;
     case "not": {
       const { name, bytes } = parts.find(({ storage }) => !storage)!;
-      return `Does not run: ${name} takes ${
+      return `Does not fit: ${name} takes ${
         gigabytes(bytes)
       } GB at least; draw smaller pictures, or fewer at once`;
     }

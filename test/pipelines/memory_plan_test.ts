@@ -58,7 +58,7 @@ Deno.test("the plan for the real FLUX.1-dev says what runs in 80, 24, 16, 8 and 
     assert.match(text, /\nRuns with one model at a time, transformer in parts: at most 18.\d\d GB$/);
     assert.match(
       describePlan(plans[4], "FLUX.1-dev"),
-      /\nDoes not run: vae takes \d.\d\d GB at least; draw smaller pictures, or fewer at once$/,
+      /\nDoes not fit: vae takes \d.\d\d GB at least; draw smaller pictures, or fewer at once$/,
     );
     const larger = stagesOf({ ...pipeline.parts }, { width: 1536, height: 1024 });
     assert.ok(larger[2].activations > 1.3 * stages[2].activations, `${larger[2].activations}`);
