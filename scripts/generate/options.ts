@@ -70,7 +70,7 @@ export const schema = z.object({
   quantize: z.enum(["int8", "int4"]),
   plan: z.boolean(),
   preview: z.string(),
-  out: z.string().regex(/\.png$/i, "a name that ends in .png"),
+  out: z.string().regex(/\.png$/i, "expected a name that ends in .png"),
   replay: z.string(),
   help: z.boolean(),
 }).partial();

@@ -69,6 +69,7 @@ Deno.test("generate.ts tells wrong options in one line", () =>
       ["--nothing"],
       ["a", "b"],
       ["--size", "62x64"],
+      ["--out", "flower.jpg"],
       ["--lora", "style.safetensors:strong"],
       ["--lora", "nowhere.safetensors"],
       ["--max-sequence-length", "0"],
