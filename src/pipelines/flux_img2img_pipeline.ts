@@ -2,7 +2,7 @@ import { expectSingleFile } from "../io/single_file/options.ts";
 import { randn } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
-import { type FluxParts, freePartsFlux, loadPartsFlux } from "./flux_parts.ts";
+import { type FluxParts, loadPartsFlux } from "./flux_parts.ts";
 import {
   beginFlux,
   drawFlux,
@@ -26,7 +26,7 @@ export interface FluxImg2ImgRunOptions extends FluxOptions {
 }
 
 /** Pictures from a picture and a text by FLUX.1 (Black Forest Labs, 2024). */
-export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> implements Disposable {
+export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> {
   /** Opens the parts of a folder or a repository. */
   static async fromPretrained(
     pathOrRepo: string,
@@ -66,11 +66,6 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> implements Disp
     const shape = [B, vae.config.latent_channels, ...size];
     const original = drawLatents(vae, pixels, { generator: streams }).expand(shape);
     return made.keep(scheduler.addNoise(original, randn(shape, { generator }), t));
-  }
-
-  /** Frees the models; parts that other pipelines use must not be freed through this one. */
-  [Symbol.dispose](): void {
-    freePartsFlux(this.parts);
   }
 }
 

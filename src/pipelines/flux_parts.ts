@@ -1,9 +1,9 @@
 import { AutoencoderKL, CLIPTextModel, FluxTransformer2DModel, T5EncoderModel } from "../models/mod.ts";
-import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
+import type { Scheduler } from "../schedulers/mod.ts";
 import { CLIPTokenizer, T5TokenizerFast } from "../tokenizers/mod.ts";
-import { openPart, tellPlan } from "./open_part.ts";
-import { expectComponent, type PipelineOptions, readIndex } from "./pipeline.ts";
-import { memoryBudget, modelsOf, type Residents } from "./residency.ts";
+import { openPart, openPipeline, tellPlan } from "./open_part.ts";
+import type { PipelineOptions } from "./pipeline.ts";
+import type { Residents } from "./residency.ts";
 
 /** What FLUX is made of; pipelines may share parts. */
 export interface FluxParts extends Residents {
@@ -25,19 +25,16 @@ export interface FluxParts extends Residents {
 
 /** Opens the parts of a FLUX repository; their weights come when they are needed. */
 export async function loadPartsFlux(pathOrRepo: string, options: PipelineOptions): Promise<FluxParts> {
-  const index = await readIndex(pathOrRepo, options);
-  const memory = await memoryBudget(options);
-  const source = { ...options, revision: index.commit ?? options.revision, memory };
-  const from = (subfolder: string) => ({ ...source, subfolder });
-  expectComponent(index, "vae", ["AutoencoderKL"]);
-  expectComponent(index, "transformer", ["FluxTransformer2DModel"]);
-  expectComponent(index, "text_encoder", ["CLIPTextModel"]);
-  expectComponent(index, "text_encoder_2", ["T5EncoderModel"]);
-  expectComponent(index, "tokenizer", ["CLIPTokenizer", "CLIPTokenizerFast"]);
-  expectComponent(index, "tokenizer_2", ["T5TokenizerFast", "T5Tokenizer"]);
-  const scheduler = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))];
+  const { memory, from, scheduler } = await openPipeline(pathOrRepo, options, {
+    vae: ["AutoencoderKL"],
+    transformer: ["FluxTransformer2DModel"],
+    text_encoder: ["CLIPTextModel"],
+    text_encoder_2: ["T5EncoderModel"],
+    tokenizer: ["CLIPTokenizer", "CLIPTokenizerFast"],
+    tokenizer_2: ["T5TokenizerFast", "T5Tokenizer"],
+  });
   const parts = {
-    scheduler: await scheduler.fromPretrained(pathOrRepo, from("scheduler")),
+    scheduler,
     tokenizer: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer")),
     tokenizer2: await T5TokenizerFast.fromPretrained(pathOrRepo, from("tokenizer_2")),
     textEncoder: await openPart(CLIPTextModel, pathOrRepo, from("text_encoder")),
@@ -48,9 +45,4 @@ export async function loadPartsFlux(pathOrRepo: string, options: PipelineOptions
   };
   tellPlan(parts, pathOrRepo, options);
   return parts;
-}
-
-/** Frees the models among the parts. */
-export function freePartsFlux(parts: FluxParts): void {
-  for (const model of modelsOf(parts)) model[Symbol.dispose]();
 }

@@ -1,6 +1,6 @@
 import { expectSingleFile } from "../io/single_file/options.ts";
 import { randn } from "../random/mod.ts";
-import { type FluxParts, freePartsFlux, loadPartsFlux } from "./flux_parts.ts";
+import { type FluxParts, loadPartsFlux } from "./flux_parts.ts";
 import { beginFlux, drawFlux, type FluxOptions, type FluxOutput, fluxSize, startFlux } from "./flux_run.ts";
 import type { SizeOptions } from "./latent_size.ts";
 import { LoraPipeline } from "./lora.ts";
@@ -10,7 +10,7 @@ import type { PipelineOptions } from "./pipeline.ts";
 export interface FluxRunOptions extends FluxOptions, SizeOptions {}
 
 /** Pictures from texts by FLUX.1, a transformer that follows a flow from noise (Black Forest Labs, 2024). */
-export class FluxPipeline extends LoraPipeline<FluxParts> implements Disposable {
+export class FluxPipeline extends LoraPipeline<FluxParts> {
   /** Opens the parts of a folder or a repository, e.g. "black-forest-labs/FLUX.1-dev". */
   static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<FluxPipeline> {
     return new FluxPipeline(await loadPartsFlux(pathOrRepo, options));
@@ -30,10 +30,5 @@ export class FluxPipeline extends LoraPipeline<FluxParts> implements Disposable 
     const shape = [run.B, vae.config.latent_channels, ...size];
     const start = await startFlux(this.parts, run, options, () => randn(shape, options));
     return await drawFlux(this.parts, run, { start, timesteps: scheduler.timesteps }, options);
-  }
-
-  /** Frees the models; parts that other pipelines use must not be freed through this one. */
-  [Symbol.dispose](): void {
-    freePartsFlux(this.parts);
   }
 }

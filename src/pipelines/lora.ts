@@ -1,7 +1,7 @@
 import { nearest } from "../core/error.ts";
 import type { LoadReport, LoraModels, LoraOptions } from "../models/lora.ts";
 import { loadLora, type Model } from "../models/mod.ts";
-import { bringIn, type Residents } from "./residency.ts";
+import { bringIn, modelsOf, type Residents } from "./residency.ts";
 
 /**
  * A pipeline whose models take LoRAs. They hang on the models, so that pipelines of the same parts have them
@@ -14,7 +14,7 @@ import { bringIn, type Residents } from "./residency.ts";
  * await pipeline.unloadLora("flowers");
  * ```
  */
-export class LoraPipeline<Parts extends LoraModels & Residents> {
+export class LoraPipeline<Parts extends LoraModels & Residents> implements Disposable {
   /** The parts may be exchanged, e.g. the scheduler, or be those of another pipeline. */
   constructor(readonly parts: Parts) {}
 
@@ -76,6 +76,11 @@ export class LoraPipeline<Parts extends LoraModels & Residents> {
       await bringIn(this.parts, [model]);
       await model.adapters.bake();
     }
+  }
+
+  /** Frees the models; parts that other pipelines use must not be freed through this one. */
+  [Symbol.dispose](): void {
+    for (const model of modelsOf(this.parts)) model[Symbol.dispose]();
   }
 
   get #models(): Model[] {

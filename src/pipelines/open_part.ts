@@ -1,14 +1,39 @@
 import type { LoadOptions } from "../models/load.ts";
 import { AutoencoderKL, type Model } from "../models/mod.ts";
 import { describePlan, planMemory } from "./memory_plan.ts";
-import type { PipelineOptions } from "./pipeline.ts";
-import { modelsOf, type Residents } from "./residency.ts";
+import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
+import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./pipeline.ts";
+import { memoryBudget, modelsOf, type Residents } from "./residency.ts";
 import { stagesOf } from "./stages.ts";
 import { BESIDES, waysOf } from "./storage.ts";
 
 /** A class of models. */
 interface ModelType<M> {
   fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<M>;
+}
+
+/** What a pipeline's index says, the memory for its models, where its parts come from, and its scheduler. */
+export interface OpenedPipeline {
+  readonly index: PipelineIndex;
+  readonly memory: number | undefined;
+  /** The options with which the part of a folder is opened. */
+  readonly from: (subfolder: string) => LoadOptions & Residents;
+  readonly scheduler: Scheduler;
+}
+
+/** Reads what all pipelines begin with. Throws unless the index names one of its `classes` for each component. */
+export async function openPipeline(
+  pathOrRepo: string,
+  options: PipelineOptions,
+  classes: Readonly<Record<string, readonly string[]>>,
+): Promise<OpenedPipeline> {
+  const index = await readIndex(pathOrRepo, options);
+  for (const [name, expected] of Object.entries(classes)) expectComponent(index, name, expected);
+  const memory = await memoryBudget(options);
+  const source = { ...options, revision: index.commit ?? options.revision, memory };
+  const from = (subfolder: string) => ({ ...source, subfolder });
+  const type = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))];
+  return { index, memory, from, scheduler: await type.fromPretrained(pathOrRepo, from("scheduler")) };
 }
 
 /**

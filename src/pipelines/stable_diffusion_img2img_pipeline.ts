@@ -5,7 +5,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
-import { freeParts, loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
+import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 
 /** Options of `StableDiffusionImg2ImgPipeline.run`. */
@@ -20,7 +20,7 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
 }
 
 /** Pictures from a picture and a text (Meng et al. 2021, https://arxiv.org/abs/2108.01073). */
-export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusionParts> implements Disposable {
+export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusionParts> {
   /** Loads the parts of a folder or a repository. */
   static async fromPretrained(
     pathOrRepo: string,
@@ -50,10 +50,5 @@ export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusion
     await bringIn(this.parts, [vae], runOptions);
     const start = startFrom(original, B, { scheduler, generator, t: timesteps[0] });
     return await draw(this.parts, begun, { start, timesteps });
-  }
-
-  /** Frees the models; parts that other pipelines use must not be freed through this one. */
-  [Symbol.dispose](): void {
-    freeParts(this.parts);
   }
 }

@@ -7,7 +7,7 @@ import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
 import type { StableDiffusionImg2ImgRunOptions } from "./stable_diffusion_img2img_pipeline.ts";
-import { freeParts, loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
+import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
 import { beginRun, draw } from "./stable_diffusion_run.ts";
 
 /** Options of `StableDiffusionInpaintPipeline.run`; `strength` is 1 by default. */
@@ -21,7 +21,7 @@ export interface StableDiffusionInpaintRunOptions extends StableDiffusionImg2Img
  * input channels, which see the mask and the rest, or with any model, the rest being put back after each
  * step.
  */
-export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusionParts> implements Disposable {
+export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusionParts> {
   /**
    * Loads the parts of a folder or a repository, e.g. "stable-diffusion-v1-5/stable-diffusion-inpainting".
    */
@@ -55,10 +55,5 @@ export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusion
     const begin = strength === 1 ? "noise" : "noised";
     const task = { original, mask, B, guided, timesteps, begin, generator } as const;
     return await draw(this.parts, begun, { ...beginInpainting(this.parts, task), timesteps });
-  }
-
-  /** Frees the models; parts that other pipelines use must not be freed through this one. */
-  [Symbol.dispose](): void {
-    freeParts(this.parts);
   }
 }

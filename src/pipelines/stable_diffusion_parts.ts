@@ -1,9 +1,9 @@
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../models/mod.ts";
-import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
+import type { Scheduler } from "../schedulers/mod.ts";
 import { CLIPTokenizer } from "../tokenizers/mod.ts";
-import { openPart, tellPlan } from "./open_part.ts";
-import { expectComponent, type PipelineOptions, readIndex } from "./pipeline.ts";
-import { memoryBudget, type Residents } from "./residency.ts";
+import { openPart, openPipeline, tellPlan } from "./open_part.ts";
+import type { PipelineOptions } from "./pipeline.ts";
+import type { Residents } from "./residency.ts";
 
 /** What Stable Diffusion is made of; pipelines may share parts. */
 export interface StableDiffusionParts extends Residents {
@@ -24,18 +24,15 @@ export async function loadParts(
   pathOrRepo: string,
   options: PipelineOptions,
 ): Promise<StableDiffusionParts> {
-  const index = await readIndex(pathOrRepo, options);
-  const memory = await memoryBudget(options);
-  const source = { ...options, revision: index.commit ?? options.revision, memory };
-  const from = (subfolder: string) => ({ ...source, subfolder });
-  expectComponent(index, "vae", ["AutoencoderKL"]);
-  expectComponent(index, "unet", ["UNet2DConditionModel"]);
-  expectComponent(index, "text_encoder", ["CLIPTextModel"]);
-  expectComponent(index, "tokenizer", ["CLIPTokenizer", "CLIPTokenizerFast"]);
-  const scheduler = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))];
+  const { memory, from, scheduler } = await openPipeline(pathOrRepo, options, {
+    vae: ["AutoencoderKL"],
+    unet: ["UNet2DConditionModel"],
+    text_encoder: ["CLIPTextModel"],
+    tokenizer: ["CLIPTokenizer", "CLIPTokenizerFast"],
+  });
   const parts = {
     tokenizer: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer")),
-    scheduler: await scheduler.fromPretrained(pathOrRepo, from("scheduler")),
+    scheduler,
     textEncoder: await openPart(CLIPTextModel, pathOrRepo, from("text_encoder")),
     unet: await openPart(UNet2DConditionModel, pathOrRepo, from("unet")),
     vae: await openPart(AutoencoderKL, pathOrRepo, from("vae")),
@@ -43,9 +40,4 @@ export async function loadParts(
   };
   tellPlan(parts, pathOrRepo, options);
   return parts;
-}
-
-/** Frees the models among the parts. */
-export function freeParts({ vae, textEncoder, unet }: StableDiffusionParts): void {
-  for (const model of [vae, textEncoder, unet]) model[Symbol.dispose]();
 }

@@ -3,7 +3,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { latentSize, type SizeOptions } from "./latent_size.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
-import { freeParts, loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
+import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 import { startNoise, type StartNoiseOptions } from "./start_noise.ts";
 
@@ -14,7 +14,7 @@ export interface StableDiffusionRunOptions extends StableDiffusionOptions, SizeO
  * Pictures from texts in the latent space of an autoencoder (Rombach et al. 2022,
  * https://arxiv.org/abs/2112.10752).
  */
-export class StableDiffusionPipeline extends LoraPipeline<StableDiffusionParts> implements Disposable {
+export class StableDiffusionPipeline extends LoraPipeline<StableDiffusionParts> {
   /** Loads the parts of a folder or a repository, e.g. "CompVis/stable-diffusion-v1-4". */
   static async fromPretrained(
     pathOrRepo: string,
@@ -36,10 +36,5 @@ export class StableDiffusionPipeline extends LoraPipeline<StableDiffusionParts> 
     const begun = await beginRun(this.parts, runOptions);
     const start = startNoise(scheduler, [begun.B, unet.config.in_channels, h, w], runOptions);
     return await draw(this.parts, begun, { start, timesteps: scheduler.timesteps });
-  }
-
-  /** Frees the models; parts that other pipelines use must not be freed through this one. */
-  [Symbol.dispose](): void {
-    freeParts(this.parts);
   }
 }

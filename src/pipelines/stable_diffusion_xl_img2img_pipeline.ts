@@ -6,7 +6,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
-import { freePartsXL, loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
+import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
   beginRunXL,
   drawXL,
@@ -32,8 +32,7 @@ export interface StableDiffusionXLImg2ImgRunOptions
 }
 
 /** Pictures from a picture and a text, with the base model of Stable Diffusion XL or with its refiner. */
-export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusionXLParts>
-  implements Disposable {
+export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusionXLParts> {
   /** Loads the parts of a folder or a repository, e.g. "stabilityai/stable-diffusion-xl-refiner-1.0". */
   static async fromPretrained(
     pathOrRepo: string,
@@ -67,10 +66,5 @@ export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusi
     const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
     const start = startFrom(original, B, { scheduler, generator, t });
     return await drawXL(this.parts, begun, { start, timesteps, timeIds });
-  }
-
-  /** Frees the models; parts that other pipelines use must not be freed through this one. */
-  [Symbol.dispose](): void {
-    freePartsXL(this.parts);
   }
 }

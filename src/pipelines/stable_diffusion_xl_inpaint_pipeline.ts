@@ -8,7 +8,7 @@ import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
 import type { StableDiffusionXLImg2ImgRunOptions } from "./stable_diffusion_xl_img2img_pipeline.ts";
-import { freePartsXL, loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
+import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import { beginRunXL, drawXL } from "./stable_diffusion_xl_run.ts";
 import { changeTimeIdRows } from "./stable_diffusion_xl_sizes.ts";
 
@@ -24,8 +24,7 @@ export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg
  * Draws parts of a picture anew with Stable Diffusion XL: with models of nine input channels, which see the
  * mask and the rest, or with any model, the rest being put back after each step.
  */
-export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusionXLParts>
-  implements Disposable {
+export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusionXLParts> {
   /** Loads the parts of a folder or a repository, e.g. "diffusers/stable-diffusion-xl-1.0-inpainting-0.1". */
   static async fromPretrained(
     pathOrRepo: string,
@@ -62,10 +61,5 @@ export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusi
     const task = { original, mask, B, guided, timesteps, begin, generator } as const;
     const inpainting = beginInpainting(this.parts, task);
     return await drawXL(this.parts, begun, { ...inpainting, timesteps, timeIds });
-  }
-
-  /** Frees the models; parts that other pipelines use must not be freed through this one. */
-  [Symbol.dispose](): void {
-    freePartsXL(this.parts);
   }
 }

@@ -6,11 +6,11 @@ import {
   CLIPTextModelWithProjection,
   UNet2DConditionModel,
 } from "../models/mod.ts";
-import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
+import type { Scheduler } from "../schedulers/mod.ts";
 import { CLIPTokenizer } from "../tokenizers/mod.ts";
-import { openPart, tellPlan } from "./open_part.ts";
-import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./pipeline.ts";
-import { memoryBudget, type Residents } from "./residency.ts";
+import { openPart, openPipeline, tellPlan } from "./open_part.ts";
+import { expectComponent, type PipelineIndex, type PipelineOptions } from "./pipeline.ts";
+import type { Residents } from "./residency.ts";
 
 /** What Stable Diffusion XL is made of; pipelines may share parts. */
 export interface StableDiffusionXLParts extends Residents {
@@ -41,19 +41,16 @@ export async function loadPartsXL(
   pathOrRepo: string,
   options: PipelineOptions,
 ): Promise<StableDiffusionXLParts> {
-  const index = await readIndex(pathOrRepo, options);
-  const memory = await memoryBudget(options);
-  const source = { ...options, revision: index.commit ?? options.revision, memory };
-  const from = (subfolder: string) => ({ ...source, subfolder });
-  expectComponent(index, "vae", ["AutoencoderKL"]);
-  expectComponent(index, "unet", ["UNet2DConditionModel"]);
-  expectComponent(index, "text_encoder_2", ["CLIPTextModelWithProjection"]);
-  expectComponent(index, "tokenizer_2", TOKENIZERS);
-  const scheduler = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))];
+  const { index, memory, from, scheduler } = await openPipeline(pathOrRepo, options, {
+    vae: ["AutoencoderKL"],
+    unet: ["UNet2DConditionModel"],
+    text_encoder_2: ["CLIPTextModelWithProjection"],
+    tokenizer_2: TOKENIZERS,
+  });
   const parts: StableDiffusionXLParts = {
     ...readSwitches(index),
     tokenizer2: await CLIPTokenizer.fromPretrained(pathOrRepo, from("tokenizer_2")),
-    scheduler: await scheduler.fromPretrained(pathOrRepo, from("scheduler")),
+    scheduler,
     textEncoder2: await openPart(CLIPTextModelWithProjection, pathOrRepo, from("text_encoder_2")),
     unet: await openPart(UNet2DConditionModel, pathOrRepo, from("unet")),
     vae: await openPart(AutoencoderKL, pathOrRepo, from("vae")),
@@ -67,11 +64,6 @@ export async function loadPartsXL(
   }
   tellPlan(parts, pathOrRepo, options);
   return parts;
-}
-
-/** Frees the models. */
-export function freePartsXL({ vae, textEncoder, textEncoder2, unet }: StableDiffusionXLParts): void {
-  for (const model of [vae, textEncoder, textEncoder2, unet]) model?.[Symbol.dispose]();
 }
 
 const switches = z.looseObject({

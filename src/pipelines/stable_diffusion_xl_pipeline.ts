@@ -4,7 +4,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { latentSize, type SizeOptions } from "./latent_size.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
-import { freePartsXL, loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
+import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
   beginRunXL,
   drawXL,
@@ -24,7 +24,7 @@ export interface StableDiffusionXLRunOptions
     StartNoiseOptions {}
 
 /** Pictures from texts by Stable Diffusion XL (Podell et al. 2023, https://arxiv.org/abs/2307.01952). */
-export class StableDiffusionXLPipeline extends LoraPipeline<StableDiffusionXLParts> implements Disposable {
+export class StableDiffusionXLPipeline extends LoraPipeline<StableDiffusionXLParts> {
   /** Loads the parts of a folder or a repository, e.g. "stabilityai/stable-diffusion-xl-base-1.0". */
   static async fromPretrained(
     pathOrRepo: string,
@@ -52,10 +52,5 @@ export class StableDiffusionXLPipeline extends LoraPipeline<StableDiffusionXLPar
     const timesteps = timestepsWithin(scheduler, options);
     const start = startNoise(scheduler, [begun.B, unet.config.in_channels, h, w], options);
     return await drawXL(this.parts, begun, { start, timesteps, timeIds });
-  }
-
-  /** Frees the models; parts that other pipelines use must not be freed through this one. */
-  [Symbol.dispose](): void {
-    freePartsXL(this.parts);
   }
 }

@@ -11,8 +11,7 @@ export interface UnconditionalParts<S extends Scheduler = Scheduler> {
 }
 
 /** A pipeline that draws from noise alone. */
-export abstract class UnconditionalPipeline<S extends Scheduler> extends LoraPipeline<UnconditionalParts<S>>
-  implements Disposable {
+export abstract class UnconditionalPipeline<S extends Scheduler> extends LoraPipeline<UnconditionalParts<S>> {
   /** Takes over the model: it is freed with the pipeline. */
   constructor(unet: UNet2DModel, scheduler: S) {
     super({ unet, scheduler });
@@ -26,10 +25,5 @@ export abstract class UnconditionalPipeline<S extends Scheduler> extends LoraPip
   /** Steps from noise to pictures. */
   get scheduler(): S {
     return this.parts.scheduler;
-  }
-
-  /** Frees the model. */
-  [Symbol.dispose](): void {
-    this.unet[Symbol.dispose]();
   }
 }
