@@ -28,6 +28,7 @@ export { type PNDMConfig, PNDMScheduler } from "./pndm.ts";
 export { type UniPCMultistepConfig, UniPCMultistepScheduler } from "./unipc.ts";
 export type { UniPCMethod } from "./unipc_weights.ts";
 export type { Level } from "./level.ts";
+export { type NamedScheduler, schedulerNamed } from "./named.ts";
 export { Memory } from "./memory.ts";
 export type { FinalSigmas, SigmaConfig, SigmaTable } from "./sigmas.ts";
 export { SolverScheduler, type Spread } from "./solver.ts";

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { schedulerClasses } from "../../src/schedulers/mod.ts";
+import {
+  DPMSolverMultistepScheduler,
+  EulerDiscreteScheduler,
+  FlowMatchEulerDiscreteScheduler,
+  FlowMatchHeunDiscreteScheduler,
+  PNDMScheduler,
+  schedulerClasses,
+  schedulerNamed,
+} from "../../src/schedulers/mod.ts";
 
 const page = await Deno.readTextFile(join(import.meta.dirname!, "../../docs/schedulers.md"));
 const rows = page.split("\n").filter((line) => line.startsWith("|")).map((line) =>
@@ -39,4 +47,113 @@ Deno.test("docs/schedulers.md names schedules that schedulers of all kinds take"
       assert.equal(scheduler.timesteps.length, 20, `${name} with ${schedule}`);
     }
   }
+});
+
+/** The names in the first two cells of a row: A1111's and ComfyUI's. */
+function namesIn(cells: string[]): string[] {
+  return cells.slice(0, 2).map((cell) => cell.match(/`(\w+)`/)?.[1] ?? cell.trim()).filter((name) =>
+    name !== ""
+  );
+}
+
+Deno.test("schedulerNamed() takes every name of docs/schedulers.md for what stands there", () => {
+  const flow = new FlowMatchEulerDiscreteScheduler();
+  const pndm = new PNDMScheduler();
+  let count = 0;
+  for (const cells of rows.filter((cells) => /`\w+Scheduler`/.test(cells[2]!))) {
+    const className = cells[2]!.match(/`(\w+Scheduler)`/)![1];
+    const flows = className!.startsWith("FlowMatch");
+    const names = flows ? [cells[1]!.match(/`(\w+)`/)![1]!] : namesIn(cells);
+    for (const name of names) {
+      const named = schedulerNamed(name);
+      assert.equal(named.from(flows ? flow : pndm).constructor.name, className, name);
+      if (!flows) assert.deepEqual(named.config, configIn(cells[3]!), name);
+      count++;
+    }
+  }
+  assert.ok(count > 30, `${count} names`);
+});
+
+Deno.test("schedulerNamed() takes a schedule of docs/schedulers.md behind a sampler", () => {
+  const schedules = rows.filter((cells) => cells.length === 3 && cells[2]!.includes(": "));
+  for (const cells of schedules) {
+    for (const name of namesIn(cells)) {
+      for (const written of [`DPM++ 2M ${name}`, `dpmpp_2m_${name.toLowerCase()}`]) {
+        const { className, config } = schedulerNamed(written);
+        assert.equal(className, "DPMSolverMultistepScheduler", written);
+        assert.deepEqual(config, configIn(cells[2]!), written);
+      }
+    }
+  }
+});
+
+Deno.test("schedulerNamed() takes names as they are written elsewhere", () => {
+  const karras = { use_karras_sigmas: true };
+  const cases: [string, string, object?][] = [
+    ["EulerDiscreteScheduler", "EulerDiscreteScheduler"],
+    ["EulerDiscrete", "EulerDiscreteScheduler"],
+    ["  EULER  ", "EulerDiscreteScheduler"],
+    ["euler-a", "EulerAncestralDiscreteScheduler"],
+    ["sample_euler_ancestral", "EulerAncestralDiscreteScheduler"], // k-diffusion
+    ["k_euler_a", "EulerAncestralDiscreteScheduler"], // A1111's API
+    ["k_dpm_2_a_ka", "KDPM2AncestralDiscreteScheduler", karras],
+    ["kdpm_2_a_k", "KDPM2AncestralDiscreteScheduler", karras], // InvokeAI
+    ["dpmpp_2m_sde_k", "DPMSolverMultistepScheduler", { ...karras, algorithm_type: "sde-dpmsolver++" }],
+    ["dpmpp_2m_sde_gpu", "DPMSolverMultistepScheduler", { algorithm_type: "sde-dpmsolver++" }], // ComfyUI
+    ["DPM++2M Karras", "DPMSolverMultistepScheduler", karras],
+    ["UniPCMultistepScheduler", "UniPCMultistepScheduler"], // the class with its own defaults
+  ];
+  for (const [name, className, config = {}] of cases) {
+    const named = schedulerNamed(name);
+    assert.deepEqual([named.className, named.config], [className, config], name);
+  }
+});
+
+Deno.test("schedulerNamed() refuses what is no scheduler, and a schedule that its class does not know", () => {
+  const refused: [string, RegExp][] = [
+    [
+      "dpm++ 2m karas",
+      /^Cannot find the scheduler "dpm\+\+ 2m karas": .*did you mean "DPM\+\+ 2M Karras"\?$/,
+    ],
+    ["eulre", /did you mean "Euler"\?/],
+    ["EulerDiscreteSchedule", /did you mean "EulerDiscreteScheduler"\?/],
+    ["ipndm", /did you mean "PNDM"\?/],
+    ["toString", /did you mean/],
+    ["", /did you mean/],
+    [
+      "Euler a Karras",
+      /expected a class that knows use_karras_sigmas, got EulerAncestralDiscreteScheduler; leave/,
+    ],
+  ];
+  for (const [name, message] of refused) {
+    assert.throws(() => schedulerNamed(name), { name: "TypeError", message });
+  }
+});
+
+Deno.test("a named scheduler has the rest of its config from the model's own", () => {
+  const own = new EulerDiscreteScheduler({ beta_end: 0.012, use_exponential_sigmas: true });
+  const scheduler = schedulerNamed("dpm++ 2m karras").from(own);
+  assert.ok(scheduler instanceof DPMSolverMultistepScheduler);
+  const { beta_end, use_karras_sigmas, use_exponential_sigmas } = scheduler.config;
+  assert.deepEqual([beta_end, use_karras_sigmas, use_exponential_sigmas], [0.012, true, false]);
+});
+
+Deno.test("a named scheduler for a model of a flow goes along the flow", () => {
+  const own = new FlowMatchEulerDiscreteScheduler({ shift: 3 });
+  const heun = schedulerNamed("Heun").from(own);
+  assert.ok(heun instanceof FlowMatchHeunDiscreteScheduler);
+  assert.equal(heun.config.shift, 3);
+
+  const solver = schedulerNamed("dpmpp_2m").from(own);
+  assert.ok(solver instanceof DPMSolverMultistepScheduler);
+  const { use_flow_sigmas, prediction_type, flow_shift } = solver.config;
+  assert.deepEqual([use_flow_sigmas, prediction_type, flow_shift], [true, "flow_prediction", 3]);
+
+  const back = schedulerNamed("euler").from(solver); // of the same flow
+  assert.ok(back instanceof FlowMatchEulerDiscreteScheduler);
+  assert.equal(back.config.shift, 3);
+  assert.throws(
+    () => schedulerNamed("euler simple").from(own),
+    /expected a class that knows timestep_spacing, got FlowMatchEulerDiscreteScheduler/,
+  );
 });

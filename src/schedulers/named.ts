@@ -1,0 +1,113 @@
+import { nearest } from "../core/error.ts";
+import { schedulerClasses } from "./classes.ts";
+import { FlowScheduler } from "./flow_scheduler.ts";
+import { plain, type Sampler, samplers, spreadNames } from "./names.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+type Config = NamedScheduler["config"];
+
+/** A scheduler that was asked for by a name. */
+export interface NamedScheduler {
+  /** Its class: a key of `schedulerClasses`. */
+  readonly className: string;
+  /** What its config has otherwise than that of the model's own scheduler. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /**
+   * The scheduler itself, with the rest of its config from the model's own. For a model of a flow "euler" and
+   * "heun" are the classes for flows, and the solvers are told that it is one.
+   */
+  from(own: Scheduler): Scheduler;
+}
+
+/**
+ * A scheduler by its class, or by a name that it has elsewhere, however that is written, with a spread of the
+ * steps behind it: "EulerDiscreteScheduler", "euler a", "dpmpp_2m", "DPM++ 2M Karras". docs/schedulers.md has
+ * them all. Throws a TypeError with the nearest name where there is none, and where the class does not know
+ * the spread.
+ *
+ * ```ts ignore
+ * pipeline.parts.scheduler = schedulerNamed("DPM++ 2M Karras").from(pipeline.parts.scheduler);
+ * ```
+ */
+export function schedulerNamed(name: string): NamedScheduler {
+  if (Object.hasOwn(schedulerClasses, name)) return named(name, { names: [], className: name });
+  const wanted = plain(name);
+  for (const sampler of samplers) {
+    for (const front of sampler.names.map(plain)) {
+      if (wanted === front) return named(name, sampler);
+      const spread = spreadNames.find(({ names }) => names.some((end) => wanted === front + plain(end)));
+      if (spread) return named(name, sampler, spread.config);
+    }
+  }
+  throw new TypeError(
+    `Cannot find the scheduler "${name}": expected a class or a name of docs/schedulers.md, got neither; ` +
+      `did you mean "${nearestName(wanted)}"?`,
+  );
+}
+
+function named(name: string, sampler: Sampler, spread: Config = {}): NamedScheduler {
+  const config = { ...sampler.config, ...spread };
+  expectKeys(name, sampler.className, spread);
+  return {
+    className: sampler.className,
+    config,
+    from(own) {
+      const flow = isFlow(own);
+      const className = flow ? sampler.flowClassName ?? sampler.className : sampler.className;
+      expectKeys(name, className, spread);
+      const overrides = { ...alone(spread), ...flow ? flowConfig(className, own) : {}, ...config };
+      return schedulerClasses[className]!.fromConfig(own.config, overrides);
+    },
+  };
+}
+
+/** Whether a scheduler goes along a flow, so that its model predicts a velocity ε − x_0. */
+export function isFlow(scheduler: Scheduler): boolean {
+  return scheduler instanceof FlowScheduler || (scheduler.config as Config).use_flow_sigmas === true;
+}
+
+/** What one class says of a flow in other words than the other, or by being of that class. */
+function flowConfig(className: string, own: Scheduler): Config {
+  if (own instanceof FlowScheduler) {
+    if (!knows(className, "use_flow_sigmas")) return {};
+    return { use_flow_sigmas: true, prediction_type: "flow_prediction", flow_shift: own.config.shift };
+  }
+  return knows(className, "shift") ? { shift: (own.config as Config).flow_shift } : {};
+}
+
+/** A spread with those that it replaces turned off. */
+function alone(spread: Config): Config {
+  const spreads = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"];
+  if (!spreads.some((key) => key in spread)) return {};
+  return Object.fromEntries(spreads.map((key) => [key, false]));
+}
+
+function expectKeys(name: string, className: string, config: Config): void {
+  const missing = Object.keys(config).find((key) => !knows(className, key));
+  if (!missing) return;
+  throw new TypeError(
+    `Cannot take the scheduler "${name}": expected a class that knows ${missing}, got ${className}; ` +
+      "leave the end of the name out",
+  );
+}
+
+function knows(className: string, key: string): boolean {
+  return Object.hasOwn(schedulerClasses[className]!.fromConfig({}).config, key);
+}
+
+/** Of all classes, samplers, and samplers with a spread: the one that is written most like it. */
+function nearestName(wanted: string): string {
+  const classes = Object.keys(schedulerClasses);
+  const shown = samplers.map(({ names }) => names[0]!);
+  const all = [
+    ...classes.map((name) => [name.toLowerCase(), name] as const),
+    ...shown.flatMap((name) => spreadNames.map(({ names: [end] }) => `${name} ${end}`)).map(byPlain),
+    ...shown.map(byPlain),
+  ];
+  const names = new Map(all);
+  return names.get(nearest(wanted, names.keys())!)!;
+}
+
+function byPlain(name: string): readonly [string, string] {
+  return [plain(name), name];
+}
