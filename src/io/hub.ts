@@ -63,7 +63,7 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   checkNames(pathOrRepo, revision);
 
   const settings = await hubSettings(options.env ?? ((name) => Deno.env.get(name)), options.token);
-  const cache = new RepoCache(settings.cache, pathOrRepo);
+  const cache = new RepoCache(settings.cache, pathOrRepo, settings);
   const cached = await searchCache(cache, revision, options);
   const isWhole = cached?.missing.length === 0;
   if (isWhole && isCommit(revision)) return cached.found;
@@ -73,7 +73,8 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
     : `no revision "${revision}" in ${cache.folder}`;
   if (options.localFilesOnly || settings.offline) {
     if (isWhole) return cached.found;
-    throw new Error(`Cannot open ${pathOrRepo} offline: ${lack}; run once with the network`);
+    const advice = settings.offline ? "without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE" : "with the network";
+    throw new Error(`Cannot open ${pathOrRepo} offline: ${lack}; run once ${advice}`);
   }
 
   const hub = new HubRepo(settings, pathOrRepo, { pause: options.retryPause ?? 1000, signal });

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { crc32 } from "node:zlib";
 
 /** A folder for one test, removed at its end. */
@@ -7,6 +8,7 @@ export class TestFolder implements Disposable {
   /** Writes a file and returns its path. */
   write(name: string, bytes: Uint8Array | string): string {
     const path = `${this.path}/${name}`;
+    Deno.mkdirSync(dirname(path), { recursive: true });
     Deno.writeFileSync(path, typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes);
     return path;
   }

@@ -55,11 +55,11 @@ export async function open(
   server: HubServer | undefined,
   cache: Cache,
   { env = {}, name = repo, ...options }: Partial<Omit<ResolveOptions, "env">> & {
-    env?: Record<string, string>;
+    env?: Record<string, string | undefined>;
     name?: string;
   } = {},
 ): Promise<Opened> {
-  const all: Record<string, string> = {
+  const all: Record<string, string | undefined> = {
     HOME: cache.path,
     HF_HUB_CACHE: cache.path,
     HF_ENDPOINT: server?.endpoint ?? "http://127.0.0.1:1", // nobody listens there

@@ -73,6 +73,9 @@ Deno.test("resolveRepo() lists what is missing offline", async () => {
   await assert.rejects(open(undefined, cache, { localFilesOnly: true }), {
     message: `Cannot open ${repo} offline: no revision "main" in ${cache.at()}; run once with the network`,
   });
+  await assert.rejects(open(undefined, cache, { env: { TRANSFORMERS_OFFLINE: "1" } }), {
+    message: /; run once without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE$/,
+  });
   await open(server, cache);
   await Deno.remove(cache.at("snapshots", commit, wanted[1]));
   const missing = `missing ${wanted[1]}; run once with the network`;
@@ -188,7 +191,9 @@ Deno.test("resolveRepo() finds its settings where Python does", async () => {
   await using server = new HubServer({ files, prefix: "/mirror/hf" });
   await using cache = await Cache.create();
   const place = async (env: Record<string, string>) =>
-    (await open(server, cache, { env: { HF_HUB_CACHE: "", ...env } })).folder.slice(cache.path.length + 1);
+    (await open(server, cache, { env: { HF_HUB_CACHE: undefined, ...env } })).folder.slice(
+      cache.path.length + 1,
+    );
   const rest = join("models--owner--tiny", "snapshots", commit);
   assert.equal(await place({}), join(".cache", "huggingface", "hub", rest));
   assert.equal(
@@ -210,7 +215,15 @@ Deno.test("resolveRepo() finds its settings where Python does", async () => {
   assert.equal(await asked({ HF_HOME, HUGGING_FACE_HUB_TOKEN: "hf_old" }), "Bearer hf_old");
   assert.equal(await asked({ HF_TOKEN: "hf_new", HUGGING_FACE_HUB_TOKEN: "hf_old" }), "Bearer hf_new");
   assert.equal(await asked({ HF_TOKEN: "hf_new" }, "hf_given"), "Bearer hf_given");
-  await assert.rejects(asked({ HF_TOKEN: "hf_a\nb" }), (error: Error) => !error.message.includes("hf_a"));
+  await assert.rejects(asked({ HF_TOKEN: "hf_a b" }), (error: Error) => !error.message.includes("hf_a"));
+});
+
+Deno.test("resolveRepo() copies where HF_HUB_DISABLE_SYMLINKS forbids links", async () => {
+  await using server = new HubServer({ files });
+  await using cache = await Cache.create();
+  const { folder } = await open(server, cache, { env: { HF_HUB_DISABLE_SYMLINKS: "1" } });
+  assert.equal((await Deno.lstat(join(folder, wanted[1]))).isSymlink, false);
+  assert.deepEqual(await Deno.readFile(join(folder, wanted[1])), weights);
 });
 
 Deno.test("resolveRepo() asks file by file where a mirror lists only names", async () => {

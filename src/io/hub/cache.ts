@@ -43,8 +43,11 @@ export class RepoCache {
   /** The repository's own folder. */
   readonly folder: string;
 
-  /** Names the folder of `repo` in `cache`; nothing is created yet. */
-  constructor(cache: string, repo: string) {
+  readonly #symlinks: boolean;
+
+  /** Names the folder of `repo` in `cache`; nothing is created yet. `symlinks`: show blobs as links, not as copies. */
+  constructor(cache: string, repo: string, { symlinks = true } = {}) {
+    this.#symlinks = symlinks;
     this.folder = join(cache, `models--${repo.replace("/", "--")}`);
   }
 
@@ -115,6 +118,7 @@ export class RepoCache {
     const pointer = join(this.snapshot(commit), name);
     await replaceFile(pointer, async (path) => {
       try {
+        if (!this.#symlinks) return await Deno.copyFile(blob, path);
         await Deno.symlink(relative(dirname(pointer), blob), path);
       } catch {
         // Windows without developer mode, or Deno without unscoped permissions: no right to symbolic links.

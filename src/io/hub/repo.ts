@@ -74,8 +74,8 @@ export class HubRepo {
   /** Asks for the size and etag of one file, for mirrors whose listing leaves them out. */
   async describe(commit: string, file: string): Promise<HubFile> {
     return await retry(async () => {
-      using watchdog = this.#watchdog();
-      const { token } = this.settings;
+      const { token, etagTimeout } = this.settings;
+      using watchdog = this.#watchdog(etagTimeout);
       const response = await request(this.#url(commit, file), {
         method: "HEAD",
         token,
@@ -151,8 +151,8 @@ export class HubRepo {
     });
   }
 
-  #watchdog(): Watchdog {
-    return new Watchdog(this.settings.timeout, this.options.signal);
+  #watchdog(timeout = this.settings.timeout): Watchdog {
+    return new Watchdog(timeout, this.options.signal);
   }
 
   #url(commit: string, file: string): string {
