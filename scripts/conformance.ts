@@ -3,6 +3,7 @@
  * target.
  * Run: deno task conformance DIR [--only FAMILY] [--json FILE] [--engine auto|dawn|deno]
  */
+import "./plain_errors.ts";
 import { parseArgs } from "node:util";
 import { type Engine, openDevice } from "denoise";
 import { conform, families, familiesOf, type Verdict } from "../test/conformance/mod.ts";

@@ -1,6 +1,9 @@
 /**
- * Imported by scripts: an error that nobody caught ends the script with its message alone, and exit code 1.
+ * Imported by scripts, in front of all else: an error that nobody caught ends the script with its message alone and
+ * exit code 1, and so does a Deno that is too old.
  */
+import { expectRuntime } from "../src/gpu/runtime.ts";
+
 function end(event: Event, error: unknown): void {
   event.preventDefault();
   while (error instanceof SuppressedError) error = error.suppressed; // the first, not what giving back then met
@@ -17,3 +20,5 @@ function plainMessage(error: Error & { code?: unknown }): string {
 
 addEventListener("unhandledrejection", (event) => end(event, event.reason));
 addEventListener("error", (event) => end(event, event.error));
+
+expectRuntime();

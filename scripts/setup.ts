@@ -3,6 +3,7 @@
  * it. Silent when there is nothing to do.
  * Run: deno task setup
  */
+import "./plain_errors.ts";
 import { existsSync } from "node:fs";
 import { chosenDriver } from "../src/gpu/driver.ts";
 import { advice } from "./setup/advice.ts";

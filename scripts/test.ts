@@ -3,6 +3,8 @@
  * failed.
  * Run: deno task test [tier …]
  */
+import "./plain_errors.ts";
+
 const tiers: Record<string, string[]> = { // folders of test/
   pure: [], // every file and folder that no other tier names
   ops: ["gpu", "graph", "tensor", "ops", "nn", "schedulers"],
@@ -49,8 +51,9 @@ async function runTests(paths: string[]): Promise<{ passed: number; failed: numb
   });
   const process = command.spawn();
   const [shown, counted] = process.stdout.tee();
-  await shown.pipeTo(Deno.stdout.writable, { preventClose: true });
+  const showing = shown.pipeTo(Deno.stdout.writable, { preventClose: true }).catch(() => {}); // `| head` ends no test
   const text = await new Response(counted).text();
+  await showing;
   const { success } = await process.status;
   // deno-lint-ignore no-control-regex
   const plain = text.replaceAll(/\x1b\[[\d;]*m/g, "");

@@ -1,5 +1,6 @@
 import { pictureProtocols, previewWriter } from "denoise";
 import type { PreviewOptions } from "denoise/pipelines";
+import { expectOutput } from "../command_line/output.ts";
 
 /**
  * What `--preview` says: every how many steps, to which file, by which protocol; all three may be left out.
@@ -17,6 +18,7 @@ export function readPreview(text: string): PreviewOptions | undefined {
         `${pictureProtocols.join(", ")}, got ${odd}`,
     );
   }
+  if (file !== undefined) expectOutput("--preview", file);
   const write = previewWriter({ file, protocol });
   if (write) return { every: Number(every ?? 1), write };
   console.warn("No previews: this terminal is not known to show pictures; try --preview preview.png");

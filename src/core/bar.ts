@@ -28,7 +28,7 @@ export class Bar {
     this.#total = total;
     this.#options = options;
     this.#terminal = write === undefined && !!stderr?.isTTY;
-    this.#write = write === false ? () => {} : write ?? ((text) => stderr?.write(text));
+    this.#write = write === false ? () => {} : write ?? writeShown;
     if (silentMs === 0) this.#draw();
   }
 
@@ -85,7 +85,17 @@ interface Terminal {
   readonly isTTY?: boolean;
   readonly columns?: number;
   write(text: string): unknown;
+  on?(event: "error", listener: () => void): unknown;
 }
 
 /** Standard error of Node and Deno; a browser has none. */
 const stderr: Terminal | undefined = (globalThis as { process?: { stderr?: Terminal } }).process?.stderr;
+
+let listening = false;
+
+/** Writes to standard error. Where its reader is gone the text is dropped: an unheard "error" ends the program. */
+function writeShown(text: string): void {
+  if (!listening) stderr?.on?.("error", () => {});
+  listening = true;
+  stderr?.write(text);
+}

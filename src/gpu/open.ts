@@ -2,6 +2,8 @@ import { openDawn } from "./dawn.ts";
 import { Device, type Engine, setCurrentDevice } from "./device.ts";
 import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "./errors.ts";
+import { withoutKnownWarnings } from "./quiet.ts";
+import { expectRuntime } from "./runtime.ts";
 import { WANTED_FEATURES } from "./types.ts";
 
 /** How to open a device. */
@@ -16,6 +18,7 @@ export interface DeviceOptions {
 
 /** Opens a GPU and makes it the current device. Throws NoAdapterError where none opens. */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  expectRuntime();
   useCachedDriver();
   const { engine = "auto", profile = false } = options;
   const engines: Engine[] = engine === "auto" ? ["dawn", "deno"] : [engine];
@@ -40,7 +43,9 @@ async function open(
   options: DeviceOptions,
 ): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
   const api = engine === "dawn" ? await openDawn(options.adapter) : navigator.gpu;
-  const adapter = await api.requestAdapter({ powerPreference: "high-performance" });
+  const adapter = await withoutKnownWarnings(() =>
+    api.requestAdapter({ powerPreference: "high-performance" })
+  );
   if (!adapter) throw new Error("no adapter");
   const requiredLimits: Record<string, number> = {};
   const limits = adapter.limits as unknown as Record<string, number>;

@@ -12,15 +12,23 @@ export interface PreviewTargets {
 
 const SIDE = 256; // pixels that the longer side has in a file at least
 
-/** What writes previews, for `preview: { write }` of a run; undefined where they can go nowhere. */
+/**
+ * What writes previews, for `preview: { write }` of a run; undefined where they can go nowhere. A file that cannot be
+ * written is told once, and ends no run.
+ */
 export function previewWriter(
   { file, protocol }: PreviewTargets = {},
 ): ((picture: Image) => Promise<void>) | undefined {
   const show = file !== undefined && !protocol ? undefined : terminalPictures(protocol);
   if (!show && file === undefined) return undefined;
+  let failed = false;
   return async (picture) => {
     show?.(picture);
-    if (file !== undefined) await writePng(file, enlarged(picture));
+    if (file === undefined || failed) return;
+    await writePng(file, enlarged(picture)).catch((error: Error) => {
+      failed = true;
+      console.warn(`No more previews: ${error.message}`);
+    });
   };
 }
 

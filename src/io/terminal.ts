@@ -26,7 +26,11 @@ export function terminalPictures(protocol?: PictureProtocol): ((image: Image) =>
   const painted = picturePainter(chosen, { columns: columns || 80, rows: rows || 24 }); // some say 0
   return (image) => {
     const bytes = new TextEncoder().encode(painted(image));
-    for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+    try {
+      for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+    } catch {
+      // the terminal is gone: what is only shown ends no run
+    }
   };
 }
 

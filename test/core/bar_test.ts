@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { Bar } from "../../src/core/bar.ts";
 
+const bar = new URL("../../src/core/bar.ts", import.meta.url).href;
+
 Deno.test("a bar writes plain lines with counts, times and rate where there is no terminal", () => {
   const lines: string[] = [];
   const bar = new Bar(4, { label: "draw", write: (text) => lines.push(text) });
@@ -25,4 +27,22 @@ Deno.test("a bar may stay silent for short work, or altogether", () => {
   bar.end();
   assert.deepEqual(lines, []);
   new Bar(1, { write: false }).update(1);
+});
+
+Deno.test("a bar ends no program whose standard error nobody reads", async () => {
+  const code = `import { Bar } from "${bar}";
+    for (let i = 0; i < 5; i++) {
+      new Bar(1).update(1);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    console.log("done");`;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["eval", code],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  await child.stderr.cancel();
+  const [text, { code: exit }] = await Promise.all([new Response(child.stdout).text(), child.status]);
+  assert.deepEqual([text, exit], ["done\n", 0]);
 });

@@ -51,7 +51,10 @@ Deno.test("generate.ts tells wrong previews in one line", () =>
     }
     const { code, stderr } = await runScript(folder, "generate.ts", "--steps", "2", "--preview", "no/x.png");
     assert.equal(code, 1);
-    assert.match(stderr, /^Cannot write no\/x\.png: no folder no; create it first$/m);
+    assert.match(
+      stderr,
+      /^Cannot take --preview no\/x\.png: expected a folder no, got none; create it first$/m,
+    );
     assert.deepEqual([...Deno.readDirSync(folder)], []);
   }));
 

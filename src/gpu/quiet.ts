@@ -1,0 +1,48 @@
+/** Keeps from the user what native code writes to standard error and no one can act on. */
+
+/** Dawn's words about a limit of software adapters that Denoise never comes near. */
+const KNOWN = /^Warning: maxDynamic\w+BuffersPerPipelineLayout artificially reduced from /;
+
+const SYMBOLS = {
+  dup: { parameters: ["i32"], result: "i32" },
+  dup2: { parameters: ["i32", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+  lseek: { parameters: ["i32", "i64", "i32"], result: "i64" },
+  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+} as const;
+
+const LIBC = "libc.so.6";
+const STDERR = 2;
+const PIECE = 4096; // bytes
+
+/**
+ * Runs what writes Dawn's two warnings, without them; what else is written meanwhile comes right behind. Dawn has no
+ * switch for its log, so descriptor 2 leads into memory so long. On Linux only: software adapters are there.
+ */
+export function withoutKnownWarnings<T>(work: () => T): T {
+  const mayLoad = () => Deno.permissions.querySync({ name: "ffi", path: LIBC }).state === "granted";
+  if (Deno.build.os !== "linux" || !mayLoad()) return work();
+  const library = Deno.dlopen(LIBC, SYMBOLS);
+  const libc = library.symbols;
+  const name = new TextEncoder().encode("denoise\0");
+  const [before, memory] = [libc.dup(STDERR), libc.memfd_create(name, 0)];
+  if (before < 0 || memory < 0) return work(); // standard error is closed, so nothing shows
+  libc.dup2(memory, STDERR);
+  try {
+    return work();
+  } finally {
+    libc.dup2(before, STDERR);
+    libc.lseek(memory, 0n, 0);
+    const decoder = new TextDecoder();
+    const piece = new Uint8Array(PIECE);
+    let text = "";
+    for (let n; (n = Number(libc.read(memory, piece, BigInt(PIECE)))) > 0;) {
+      text += decoder.decode(piece.subarray(0, n), { stream: true });
+    }
+    for (const descriptor of [before, memory]) libc.close(descriptor);
+    library.close();
+    const lines = text.split("\n").filter((line) => line !== "" && !KNOWN.test(line));
+    if (lines.length > 0) console.error(lines.join("\n"));
+  }
+}
