@@ -1,4 +1,5 @@
 /** Dawn, Chromium's WebGPU, as npm's `webgpu` brings it. */
+import { promisify } from "node:util";
 
 /** Toggles: features that are off by default, and precise timestamps. */
 const ENABLED = [
@@ -37,23 +38,34 @@ let calm = false;
 /**
  * While it waits for the GPU, Dawn asks whether work is done in a loop of setImmediate, each turn with a new
  * native function. In Deno this keeps a core busy, and freeing some hundred thousand of them at a garbage
- * collection stops the program for seconds (measured: 4 s in every 7 steps of 70 ms). So native callbacks are
- * asked for once a millisecond.
+ * collection stops the program for seconds (measured: 4 s in every 7 steps of 70 ms). So these callbacks, and
+ * no others, are called once a millisecond. Dawn asks for no handle of them.
  */
 function calmPolling(): void {
   if (calm) return;
   calm = true;
   const immediate = kept.setImmediate;
-  kept.setImmediate = (run, ...rest) => {
-    const native = Function.prototype.toString.call(run).includes("[native code]");
-    if (!native) return immediate(run, ...rest);
+  const patient = (run: () => void, ...rest: unknown[]) => {
+    if (!isDawns(run)) return immediate(run, ...rest);
     const timer = setTimeout(() => {
       polls.delete(timer);
       run();
     }, POLL_MS);
     polls.set(timer, run);
-    return timer;
   };
+  for (const key of ["name", "length", promisify.custom]) {
+    Object.defineProperty(patient, key, Object.getOwnPropertyDescriptor(immediate, key)!);
+  }
+  kept.setImmediate = patient;
+}
+
+/**
+ * Whether a function is one that an addon made without a name: no other native function without a name and
+ * arguments has a prototype; not bound ones, not those that settle promises, not proxies.
+ */
+function isDawns(run: unknown): boolean {
+  return typeof run === "function" && run.name === "" && run.length === 0 &&
+    Object.hasOwn(run, "prototype") && Function.prototype.toString.call(run).endsWith("{ [native code] }");
 }
 
 /**
