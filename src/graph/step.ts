@@ -5,7 +5,7 @@ import { collapse, fit } from "./axes.ts";
 import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
 import { exprFlops } from "./expr.ts";
 import type { Group } from "./fuse.ts";
-import type { Kernel, Node, Operand } from "./node.ts";
+import type { Kernel, KernelSpec, Node, Operand } from "./node.ts";
 import { packFields, packParams } from "./uniform.ts";
 
 /** One dispatch: what runs, on which nodes, with which uniforms. */
@@ -99,12 +99,11 @@ function kernelStep(group: Group, kernel: Kernel): Step {
     out: { dtype: output.dtype, strides: spec.strides },
   };
   const generated: Generated = storeFunction(work, spec.width);
-  const set = Object.entries(spec.set);
   const reads = spec.inputs.map(() => "read" as const);
   // Bindings: the kernel's inputs, the output, params, then what `store` needs.
   const uses: BindingUse[] = [...reads, "write", "uniform", ...generated.uses];
   const source = () => {
-    const parts = spec.code.map(({ name, text }) => ({ name, text: setLines(text, set) }));
+    const parts = setLines(spec.name, spec.code, spec.set);
     const there = new Set(parts.map((part) => part.name)); // a kernel may use the library of activations itself
     const store = generated.source(reads.length, reads.length + 2).filter((part) => !there.has(part.name));
     return [...parts, ...store];
@@ -113,7 +112,7 @@ function kernelStep(group: Group, kernel: Kernel): Step {
   return {
     pipeline: pipelineOf(
       spec.name,
-      `${set.join()}|${spec.code.map((part) => part.name)}|${generated.key}`,
+      `${Object.entries(spec.set).join()}|${spec.code.map((part) => part.name)}|${generated.key}`,
       uses,
       source,
     ),
@@ -132,12 +131,24 @@ function kernelStep(group: Group, kernel: Kernel): Step {
   };
 }
 
-/** Replaces the values of `alias NAME = …;` and `const NAME: type = …;` lines. */
-function setLines(text: string, set: [string, string | number][]): string {
-  for (const [name, value] of set) {
-    text = text.replace(new RegExp(`^(alias ${name} = |const ${name}: \\w+ = )[^;]*;`, "m"), `$1${value};`);
+/** A line that `set` replaces the value of: `alias NAME = …;` or `const NAME: type = …;`. */
+function lineOf(name: string): RegExp {
+  return new RegExp(`^(alias ${name} = |const ${name}: \\w+ = )[^;]*;`, "m");
+}
+
+/** Sets lines in whichever parts have them. Throws where none has. */
+function setLines(kernel: string, parts: readonly SourcePart[], set: KernelSpec["set"]): SourcePart[] {
+  for (const name of Object.keys(set)) {
+    if (parts.some(({ text }) => lineOf(name).test(text))) continue;
+    throw new Error(
+      `Cannot set "${name}" of ${kernel}: expected a line \`alias ${name} = …;\` or ` +
+        `\`const ${name}: type = …;\` in ${parts.map((part) => part.name).join(" or ")}, got none`,
+    );
   }
-  return text;
+  return parts.map(({ name, text }) => ({
+    name,
+    text: Object.entries(set).reduce((all, [key, value]) => all.replace(lineOf(key), `$1${value};`), text),
+  }));
 }
 
 function pipelineOf(

@@ -82,7 +82,7 @@ export function fusedAttention(
     layout: [L * H * columns, columns, H * columns, 1], // [B, L, H, D], as the layer behind wants it
     strides: [L * H * columns, columns, H * columns, 1],
     code: [PARAMS, MASK[added ? "added" : "none"], READ[whole ? "vec4" : "any"], form.body],
-    set: { Q: q.dtype, K: k.dtype, V: v.dtype, M: added?.dtype ?? "f32", ...form.set },
+    set: { Q: q.dtype, K: k.dtype, V: v.dtype, ...(added ? { M: added.dtype } : {}), ...form.set },
     params: {
       z: B * H,
       z1: H,

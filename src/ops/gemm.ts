@@ -77,7 +77,7 @@ const part = (name: string, text: string): SourcePart => ({ name: `shaders/${nam
 const X = { any: part("lib/gemm_x_any", xAny), vec4: part("lib/gemm_x_vec4", xVec4) };
 const W = {
   nk: { any: part("lib/gemm_w_nk_any", wNkAny), vec4: part("lib/gemm_w_nk_vec4", wNkVec4) },
-  half: { any: part("lib/gemm_w_nk_any", wNkAny), vec4: part("lib/gemm_w_nk_half", wNkHalf) }, // f16 weights, f32 work
+  half: part("lib/gemm_w_nk_half", wNkHalf), // f16 weights, f32 work
   kn: { any: part("lib/gemm_w_kn_any", wKnAny), vec4: part("lib/gemm_w_kn_vec4", wKnVec4) },
 };
 const PACKED = part("lib/gemm_w_nk_packed", wNkPacked);
@@ -113,16 +113,23 @@ function bodyOf({ software, lanes }: Traits, { m, gate, others }: Gemm): {
   return { name: "gemm_tiled", body, tile: [64, 64], set };
 }
 
-/** How an operand w is read. Throws where a packed one is cut within a group of 32. */
-function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): SourcePart[] {
+/** How an operand w is read, and what to set in the text. Throws where a packed one is cut within a group of 32. */
+function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): {
+  code: SourcePart[];
+  set: Record<string, string>;
+} {
+  const set = { W: w.dtype };
   if (isPacked(w.dtype)) {
-    if (order === "nk" && multiplesOf(32, k, w.offset, z0, z1, row)) return [PACKED, UNPACK[w.dtype]];
+    if (order === "nk" && multiplesOf(32, k, w.offset, z0, z1, row)) {
+      return { code: [PACKED, UNPACK[w.dtype]], set: {} };
+    }
     throw new RangeError(`Cannot multiply by ${w}: expected rows of whole groups of 32 elements, got ${k}`);
   }
-  if (others) return [THREE];
+  if (others) return { code: [THREE], set };
   const halves = order === "nk" && w.dtype === "f16" && x.dtype === "f32";
   const whole = multiplesOf(4, order === "nk" ? k : n, w.offset, z0, z1, row);
-  return [W[halves ? "half" : order][whole ? "vec4" : "any"]];
+  if (halves && whole) return { code: [W.half], set: {} };
+  return { code: [W[order][whole ? "vec4" : "any"]], set };
 }
 
 function multiplesOf(unit: number, ...numbers: number[]): boolean {
@@ -135,6 +142,7 @@ export function gemm(g: Gemm): Tensor {
   const [z0, z1] = batch;
   const xWhole = multiplesOf(4, k, x.offset, xLayout.z0, xLayout.z1, xLayout.row, conv?.x_image ?? 0);
   const { name, body, tile, set } = bodyOf(x.device.traits, g);
+  const weights = weightsCode(g);
   const tiles = Math.ceil(m / tile[0]) * Math.ceil(n / tile[1]) * z0 * z1;
   return recordKernel(name, {
     inputs: [x, w, ...others, ...(gate ? [gate.bias] : [])],
@@ -145,10 +153,10 @@ export function gemm(g: Gemm): Tensor {
     code: [
       ROWS[conv ? "conv" : "linear"],
       X[xWhole ? "vec4" : "any"],
-      ...weightsCode(g),
+      ...weights.code,
       ...body,
     ],
-    set: { X: x.dtype, W: w.dtype, B: gate?.bias.dtype ?? "f32", ...set },
+    set: { X: x.dtype, ...weights.set, ...(gate ? { B: gate.bias.dtype } : {}), ...set },
     params: {
       z: z0 * z1,
       z1,

@@ -4,6 +4,7 @@ import { fuse } from "../../src/graph/fuse.ts";
 import { reachable } from "../../src/graph/layout.ts";
 import { stepOf } from "../../src/graph/step.ts";
 import { attention, conv2d, groupNorm, layerNorm, linear, quantile, silu } from "../../src/ops/mod.ts";
+import { recordKernel } from "../../src/tensor/record.ts";
 import { type Tensor, zeros } from "../../src/tensor/mod.ts";
 
 /** The extensions that the shaders of a value's dispatches enable. */
@@ -25,4 +26,22 @@ Deno.test("shaders enable f16 only where a tensor is f16: adapters without it ru
   assert.ok(!enabledBy(network("f32")).has("f16"));
   assert.ok(!enabledBy(quantile(zeros([1, 9]), 0.5)).has("f16"));
   assert.ok(enabledBy(network("f16")).has("f16"));
+});
+
+Deno.test("a setting that no line of a kernel's text has is refused by name", async () => {
+  using _device = await openDevice();
+  const y = recordKernel("doubled", {
+    inputs: [zeros([4])],
+    shape: [4],
+    dtype: "f32",
+    code: [{ name: "doubled.wgsl", text: "const ROWS: u32 = 1;\nstruct Params { n: u32 }" }],
+    set: { ROWS: 2, COLUMNS: 3 },
+    params: { n: 4 },
+    axes: [1, 1, 1, 4],
+    workgroups: 1,
+  });
+  await assert.rejects(y.data(), {
+    message: 'Cannot set "COLUMNS" of doubled: expected a line `alias COLUMNS = …;` or ' +
+      "`const COLUMNS: type = …;` in doubled.wgsl, got none",
+  });
 });
