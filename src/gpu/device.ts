@@ -33,6 +33,8 @@ export class Device implements Disposable {
   readonly closing: (() => void)[] = [];
   /** Text of the traced graphs: set by the layer that has them. */
   describeGraphs: () => string = () => "";
+  /** What it does since the last submission. */
+  #running = "idle";
   #failure: Error | undefined;
   #closed = false;
 
@@ -60,11 +62,12 @@ export class Device implements Disposable {
     });
     gpu.lost.then((info) => {
       if (this.#closed) return;
-      const reason = info.message.trim() || info.reason;
+      const [reason] = (info.message.trim() || info.reason).split("\n"); // below, Dawn says where in its sources
       this.#failure = new DeviceLostError(
-        `Cannot go on: the device ${this.adapterName} was lost (${reason}); open a new one`,
+        `Cannot go on: the device ${this.adapterName} was lost (${reason}) while ${this.#running}; open a new one`,
       );
     });
+    opened.push(this);
   }
 
   /** The adapter's own name for itself, e.g. "llvmpipe-llvm-15-0-6-256-bits". */
@@ -107,6 +110,12 @@ export class Device implements Disposable {
     throw failure;
   }
 
+  /** Submits commands; `what` they do, e.g. "running CLIPTextModel", is told where the device is lost. */
+  submit(encoder: GPUCommandEncoder, what: string): void {
+    this.#running = what;
+    this.gpu.queue.submit([encoder.finish()]);
+  }
+
   /** Waits until all submitted work is done, then tells what went wrong in it. */
   async idle(): Promise<void> {
     this.assertAlive();
@@ -121,7 +130,7 @@ export class Device implements Disposable {
     const staging = this.buffers.create("readback", bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
     const encoder = this.gpu.createCommandEncoder({ label: "readback" });
     encoder.copyBufferToBuffer(source, offset, staging, 0, bytes);
-    this.gpu.queue.submit([encoder.finish()]);
+    this.submit(encoder, "reading back");
     try {
       await staging.mapAsync(GPUMapMode.READ);
       this.assertAlive();
@@ -143,7 +152,7 @@ export class Device implements Disposable {
     this.buffers.destroyAll();
     this.gpu.destroy();
     if (this.engine === "dawn") settleDawn();
-    if (current === this) current = undefined;
+    opened.splice(opened.indexOf(this), 1);
   }
 }
 
@@ -158,19 +167,16 @@ function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo): Traits {
   };
 }
 
-let current: Device | undefined;
+/** Those that are open, in the order in which they opened. */
+const opened: Device[] = [];
 
-/** The device that tensors are made on: the one opened last. */
+/** The device that tensors are made on: of those that are open, the one opened last. */
 export function currentDevice(): Device {
+  const current = opened.at(-1);
   if (!current) {
     throw new Error(
       "Cannot make a tensor: no device is open; begin with `using device = await openDevice()`",
     );
   }
   return current;
-}
-
-/** Makes a device the current one. */
-export function setCurrentDevice(device: Device): void {
-  current = device;
 }

@@ -1,5 +1,5 @@
 import { openDawn } from "./dawn.ts";
-import { Device, type Engine, setCurrentDevice } from "./device.ts";
+import { Device, type Engine } from "./device.ts";
 import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "./errors.ts";
 import { withoutKnownWarnings } from "./quiet.ts";
@@ -26,9 +26,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   for (const name of engines) {
     const opened = await open(name, options).catch((error: Error) => error);
     if (!(opened instanceof Error)) {
-      const device = new Device(opened.gpu, opened.info, name, { profile });
-      setCurrentDevice(device);
-      return device;
+      return new Device(opened.gpu, opened.info, name, { profile });
     }
     reasons.push(`${name}: ${opened.message.split("\n")[0]}`);
   }

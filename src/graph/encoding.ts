@@ -20,6 +20,8 @@ export class Encoding {
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: Pipeline | undefined;
   readonly #releases: (() => void)[] = [];
+  /** The models, and the kernels beside them, that run. */
+  readonly #work = new Set<string>();
   /** Dispatches encoded so far. */
   dispatches = 0;
 
@@ -28,7 +30,9 @@ export class Encoding {
     this.#encoder = device.gpu.createCommandEncoder({ label: "denoise" });
   }
 
-  dispatch({ pipeline, group, offsets, workgroups, record }: Dispatch): void {
+  /** Encodes a dispatch of a model, or of a kernel by itself. */
+  dispatch({ pipeline, group, offsets, workgroups, record }: Dispatch, model?: string): void {
+    this.#work.add(model ?? record.kernel);
     const { profiler } = this.#device;
     if (profiler) this.#endPass();
     if (!this.#pass) {
@@ -60,7 +64,7 @@ export class Encoding {
   submit(): void {
     this.#endPass();
     const readTimes = this.#device.profiler?.resolve(this.#encoder);
-    this.#device.gpu.queue.submit([this.#encoder.finish()]);
+    this.#device.submit(this.#encoder, `running ${[...this.#work].join(", ") || "copies"}`);
     readTimes?.();
     for (const release of this.#releases) release();
   }

@@ -81,7 +81,9 @@ export class Plan {
 
   /** Encodes a run. `values` are the inputs' storages, dense; the results are copied into fresh storages. */
   encode(encoding: Encoding, values: readonly Storage[], identities: readonly Identity[]): Storage[] {
-    for (const i of this.#begin(encoding, values, identities)) encoding.dispatch(this.#dispatches![i]);
+    for (const i of this.#begin(encoding, values, identities)) {
+      encoding.dispatch(this.#dispatches![i], this.label);
+    }
     return this.#end(encoding, identities);
   }
 
@@ -101,7 +103,7 @@ export class Plan {
         supplies.add(leaf.supply!);
         await leaf.supply!.fill(leaf, place);
       }
-      for (const i of now) encoding.dispatch(this.#dispatches![i]);
+      for (const i of now) encoding.dispatch(this.#dispatches![i], this.label);
       encoding.submit();
       encoding = new Encoding(this.#device);
     }

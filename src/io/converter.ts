@@ -143,7 +143,7 @@ export class Converter {
       ...foldGrid(Math.ceil(invocations / 64), limits.maxComputeWorkgroupsPerDimension),
     );
     pass.end();
-    gpu.queue.submit([encoder.finish()]);
+    this.#device.submit(encoder, `sending "${info.name}" of ${this.#label}`);
     if (staging !== this.#staging) this.#device.buffers.destroy(staging);
     if (scales !== this.#scales) this.#device.buffers.destroy(scales);
     const done = gpu.queue.onSubmittedWorkDone();

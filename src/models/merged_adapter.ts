@@ -35,7 +35,7 @@ export async function mergeAdapter({ layer, down, up, scale }: Merge, weight: Te
   const encoder = device.gpu.createCommandEncoder({ label: "bake" });
   const bytes = Math.ceil(Math.min(from.bytes, to.bytes) / 4) * 4;
   encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, bytes);
-  device.gpu.queue.submit([encoder.finish()]);
+  device.submit(encoder, `adding a LoRA to "${layer}"`);
   from.release();
 }
 

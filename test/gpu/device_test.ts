@@ -54,6 +54,17 @@ testOnBothEngines("a closed device says so, and closing it again does nothing", 
   assert.throws(() => tensor([1]), /^Error: Cannot make a tensor: no device is open/);
 });
 
+testOnBothEngines("closing one of several devices leaves the one before it current", async (first) => {
+  const second = await openDevice({ engine: first.engine });
+  const third = await openDevice({ engine: first.engine });
+  assert.equal(tensor([1]).device, third);
+  second[Symbol.dispose]();
+  assert.equal(tensor([1]).device, third);
+  third[Symbol.dispose]();
+  assert.equal(tensor([1]).device, first);
+  assert.deepEqual([...await tensor([1]).add(1).data()], [2]);
+});
+
 testOnBothEngines(
   "a lost device fails what waits and what comes, and another opens in the same process",
   async (device) => {
@@ -62,7 +73,8 @@ testOnBothEngines(
     const waiting = x.mul(2).data();
     device.gpu.destroy();
     await waiting.catch((error: Error) => assert.equal(error.name, "DeviceLostError", error.message));
-    const lost = /^DeviceLostError: Cannot go on: the device .+ was lost \(.+\); open a new one$/;
+    const lost =
+      /^DeviceLostError: Cannot go on: the device .+ was lost \(.+\) while reading back; open a new one$/;
     await assert.rejects(async () => await x.add(2).data(), lost);
     await assert.rejects(async () => await tensor([1]).data(), lost);
     using _next = await openDevice({ engine: device.engine });
