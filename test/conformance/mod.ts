@@ -6,6 +6,7 @@ import { ops } from "./ops.ts";
 import { random } from "./random.ts";
 import { schedulers } from "./schedulers.ts";
 import { sd } from "./sd.ts";
+import { tensorOperations } from "./tensor.ts";
 import type { Family, Verdict } from "./verdict.ts";
 
 export type { Verdict } from "./verdict.ts";
@@ -14,6 +15,7 @@ export type { Verdict } from "./verdict.ts";
 export const families: Readonly<Record<string, Family>> = {
   random,
   ops,
+  tensor: tensorOperations,
   schedulers,
   ddpm,
   bad,

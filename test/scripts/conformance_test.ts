@@ -10,7 +10,7 @@ const wrong: Record<string, [args: string[], line: string]> = {
   "two folders": [["a", "b"], "expected one folder, got 2"],
   "an unknown family": [
     ["a", "--only", "vision"],
-    "expected a family of random, ops, schedulers, ddpm, bad, sd, flux, got vision",
+    "expected a family of random, ops, tensor, schedulers, ddpm, bad, sd, flux, got vision",
   ],
   "an unknown engine": [["a", "--engine", "cuda"], "expected an engine of auto, dawn, deno, got cuda"],
   "a folder without a set": [

@@ -47,7 +47,7 @@ function numbers(bytes: Uint8Array, dtype: string, count: number): Float64Array 
 export interface Difference {
   /** Largest |a − b|. */
   readonly abs: number;
-  /** Largest |a − b| over the largest |b|. */
+  /** Largest |a − b| over the largest finite |b|. */
   readonly rel: number;
   /** Where the largest difference is. */
   readonly index: number;
@@ -59,7 +59,7 @@ export function difference(actual: ArrayLike<number>, expected: ArrayLike<number
   let [abs, index, largest] = [0, 0, 0];
   for (let i = 0; i < expected.length; i++) {
     const [a, b] = [actual[i], expected[i]];
-    largest = Math.max(largest, Math.abs(b) || 0);
+    if (Number.isFinite(b)) largest = Math.max(largest, Math.abs(b));
     const d = a === b || (Number.isNaN(a) && Number.isNaN(b)) ? 0 : Math.abs(a - b);
     if (d > abs || Number.isNaN(d)) [abs, index] = [Number.isNaN(d) ? Infinity : d, i];
   }
