@@ -82,7 +82,7 @@ export function casesFor({ software, quick }: { software: boolean; quick: boolea
 
 /** y = chain(… chain(x)), the functions in turn. */
 function chain(x: Tensor, layers: number, steps: ((x: Tensor) => Tensor)[]): Tensor {
-  for (let i = 0; i < layers; i++) x = steps[i % steps.length](x);
+  for (let i = 0; i < layers; i++) x = steps[i % steps.length]!(x);
   return x;
 }
 

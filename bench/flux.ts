@@ -80,7 +80,10 @@ function blockCase(
         ...Array.from({ length: image }, (_, i) => [0, Math.floor(i / 64), i % 64]),
       ];
       const tables = fluxPosEmbed(ids, AXES);
-      const [cos, sin] = [tables.cos, tables.sin].map((table) => tensor(table, [tokens, D / HEADS / 2]));
+      const [cos, sin] = [tables.cos, tables.sin].map((table) => tensor(table, [tokens, D / HEADS / 2])) as [
+        Tensor,
+        Tensor,
+      ];
       const options = { heads: HEADS, cos, sin, dtype };
       const told = (count: number) => noiseTensor([1, count * D], 0.3);
       const [c, x] = [noiseTensor([1, text, D]), noiseTensor([1, image, D])];

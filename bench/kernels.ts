@@ -12,11 +12,11 @@ export interface Row {
   bytes: number;
   ms: number;
   /** By timestamps, in a pass of its own; undefined where the adapter has none. */
-  gpuMs?: number;
+  gpuMs?: number | undefined;
   /** What the first run took more than a later one. */
   compileMs: number;
-  torchMs?: number;
-  ortMs?: number;
+  torchMs?: number | undefined;
+  ortMs?: number | undefined;
   /** Why a peer has no figure. */
   refusals: string[];
 }
@@ -25,7 +25,7 @@ export interface Row {
 export async function measureCase(
   c: Case,
   device: Device,
-  peers: { torch?: Peer; ort?: Peer },
+  peers: { torch?: Peer | undefined; ort?: Peer | undefined },
   patience: Patience,
 ): Promise<Row> {
   using _made = scope();

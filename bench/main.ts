@@ -74,7 +74,7 @@ async function measure(): Promise<Report> {
 
   if (device.gpu.features.has("timestamp-query")) {
     using timed = await openDevice({ engine: device.engine, profile: true });
-    for (const [i, c] of cases.entries()) kernels[i].gpuMs = await gpuTime(c, timed);
+    for (const [i, c] of cases.entries()) kernels[i]!.gpuMs = await gpuTime(c, timed);
   }
   return {
     date: new Date().toISOString(),

@@ -90,7 +90,7 @@ export async function seededModel<M extends Model>(
     await writeSafetensors(
       path,
       [...parameters].map(({ name, shape }) => [name, shape] as const),
-      (count, shape) => shape.length === 1 ? noise(count, 0.1) : noise(count, Math.sqrt(shape[0] / count)),
+      (count, shape) => shape.length === 1 ? noise(count, 0.1) : noise(count, Math.sqrt(shape[0]! / count)),
     );
     const { size: bytes } = await Deno.stat(path);
     const start = performance.now();

@@ -15,7 +15,7 @@ export interface UNetShape {
   down_block_types: string[];
   up_block_types: string[];
   /** Width of a prompt's embeddings, where the model attends to one. */
-  cross_attention_dim?: number;
+  cross_attention_dim?: number | undefined;
 }
 
 /** What an AutoencoderKL is made of. */
@@ -29,7 +29,7 @@ export interface AutoencoderShape {
 /** The weights of a UNet. */
 export function* unetParameters(config: UNetShape): Generator<Parameter> {
   const { block_out_channels: channels, layers_per_block, in_channels, out_channels } = config;
-  const time = 4 * channels[0];
+  const time = 4 * channels[0]!;
   const last = channels.length - 1;
   const attend = (type: string, name: string, C: number, at: number) =>
     type.startsWith("CrossAttn")
@@ -37,18 +37,18 @@ export function* unetParameters(config: UNetShape): Generator<Parameter> {
       : type.startsWith("Attn")
       ? attention(name, C, at)
       : [];
-  yield* conv("conv_in", in_channels, channels[0], 0);
-  yield* dense("time_embedding.linear_1", channels[0], time, "time");
+  yield* conv("conv_in", in_channels, channels[0]!, 0);
+  yield* dense("time_embedding.linear_1", channels[0]!, time, "time");
   yield* dense("time_embedding.linear_2", time, time, "time");
 
   const skips = [channels[0]];
-  let C = channels[0];
+  let C = channels[0]!;
   for (const [i, type] of config.down_block_types.entries()) {
     const block = `down_blocks.${i}`;
     for (let j = 0; j < layers_per_block; j++) {
-      yield* resnet(`${block}.resnets.${j}`, C, channels[i], i, time);
-      yield* attend(type, `${block}.attentions.${j}`, channels[i], i);
-      skips.push(C = channels[i]);
+      yield* resnet(`${block}.resnets.${j}`, C, channels[i]!, i, time);
+      yield* attend(type, `${block}.attentions.${j}`, channels[i]!, i);
+      skips.push(C = channels[i]!);
     }
     if (i === last) continue;
     yield* conv(`${block}.downsamplers.0.conv`, C, C, i + 1);
@@ -61,7 +61,7 @@ export function* unetParameters(config: UNetShape): Generator<Parameter> {
 
   for (const [i, type] of config.up_block_types.entries()) {
     const block = `up_blocks.${i}`;
-    const [to, at] = [channels[last - i], last - i];
+    const [to, at] = [channels[last - i], last - i] as [number, number];
     for (let j = 0; j <= layers_per_block; j++) {
       yield* resnet(`${block}.resnets.${j}`, C + skips.pop()!, to, at, time);
       yield* attend(type, `${block}.attentions.${j}`, C = to, at);
@@ -78,11 +78,11 @@ export function* autoencoderParameters(config: AutoencoderShape): Generator<Para
   const last = channels.length - 1;
   function* coder(name: string, from: number, first: number, to: number): Generator<Parameter> {
     const down = name === "encoder";
-    let C = channels[first];
+    let C = channels[first]!;
     const middle = [
-      ...resnet(`${name}.mid_block.resnets.0`, channels[last], channels[last], last),
-      ...attention(`${name}.mid_block.attentions.0`, channels[last], last),
-      ...resnet(`${name}.mid_block.resnets.1`, channels[last], channels[last], last),
+      ...resnet(`${name}.mid_block.resnets.0`, channels[last]!, channels[last]!, last),
+      ...attention(`${name}.mid_block.attentions.0`, channels[last]!, last),
+      ...resnet(`${name}.mid_block.resnets.1`, channels[last]!, channels[last]!, last),
     ];
     yield* conv(`${name}.conv_in`, from, C, first);
     if (!down) yield* middle;
@@ -90,8 +90,8 @@ export function* autoencoderParameters(config: AutoencoderShape): Generator<Para
       const at = down ? i : last - i;
       const block = `${name}.${down ? "down" : "up"}_blocks.${i}`;
       for (let j = 0; j < layers_per_block + (down ? 0 : 1); j++) {
-        yield* resnet(`${block}.resnets.${j}`, C, channels[at], at);
-        C = channels[at];
+        yield* resnet(`${block}.resnets.${j}`, C, channels[at]!, at);
+        C = channels[at]!;
       }
       if (i === last) continue;
       if (down) yield* conv(`${block}.downsamplers.0.conv`, C, C, at + 1);
@@ -117,7 +117,7 @@ export function flopsOf(parameters: Iterable<Parameter>, side: number, tokens = 
     const rows = at === "time" ? 1 : at === "prompt" ? tokens : (side / 2 ** at) ** 2;
     if (shape.length > 1) flops += 2 * rows * shape.reduce((product, n) => product * n, 1);
     const keys = name.includes("attn2") ? tokens : rows;
-    if (name.endsWith("to_q.weight")) flops += 4 * rows * keys * shape[0]; // scores, and the values they weigh
+    if (name.endsWith("to_q.weight")) flops += 4 * rows * keys * shape[0]!; // scores, and the values they weigh
   }
   return flops;
 }

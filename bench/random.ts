@@ -7,7 +7,7 @@ let pool: Float32Array<ArrayBuffer> | undefined;
 export function noise(count: number, scale = 1): Float32Array<ArrayBuffer> {
   pool ??= draw();
   const values = new Float32Array(count);
-  for (let i = 0; i < count; i++) values[i] = pool[i % POOL] * scale;
+  for (let i = 0; i < count; i++) values[i] = pool[i % POOL]! * scale;
   return values;
 }
 

@@ -5,7 +5,7 @@ import type { StepRow } from "./step.ts";
 export interface Report {
   date: string;
   adapter: string;
-  versions: { deno: string; torch?: string; onnxruntime?: string };
+  versions: { deno: string; torch?: string | undefined; onnxruntime?: string | undefined };
   /** GFLOP/s of f32 arithmetic alone. */
   peak: number;
   kernels: Row[];
@@ -42,9 +42,11 @@ export function format({ adapter, versions, peak, kernels, steps }: Report): str
     ratio(row, row.ortMs),
     row.compileMs.toFixed(0),
   ]);
-  const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((cells) => cells[i].length)));
+  const widths = head.map((_, i) => Math.max(3, ...[head, ...rows].map((cells) => cells[i]!.length)));
   const line = (cells: string[]) =>
-    `| ${cells.map((cell, i) => i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join(" | ")} |`;
+    `| ${
+      cells.map((cell, i) => i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join(" | ")
+    } |`;
   const rule = `| ${
     widths.map((width, i) => i === 0 ? "-".repeat(width) : "-".repeat(width - 1) + ":").join(" | ")
   } |`;

@@ -40,7 +40,7 @@ export async function* ddpmSteps({ quick, torch, patience }: StepsOptions): Asyn
       flops: unetFlops(CELEBAHQ, side),
       record(turn: number) {
         const [t, sample] = [scheduler.timesteps[turn % STEPS], samples[turn % 2]];
-        return scheduler.step(unet.forward(sample, t).sample, t, sample).prevSample;
+        return scheduler.step(unet.forward(sample!, t!).sample, t!, sample!).prevSample;
       },
     };
     yield await measureStep(step, loaded, device, torch, patience);
@@ -70,9 +70,9 @@ async function guidedStep({ torch, patience }: Measuring): Promise<StepRow> {
     record(turn: number) {
       if (turn % STEPS === 0) scheduler.setTimesteps(STEPS);
       const [t, latents] = [scheduler.timesteps[turn % STEPS], samples[turn % 2]];
-      const input = scheduler.scaleModelInput(cat([latents, latents]), t);
-      const [uncond, cond] = unet.forward(input, t, prompts).sample.chunk(2);
-      return scheduler.step(uncond.lerp(cond, 7.5), t, latents).prevSample;
+      const input = scheduler.scaleModelInput(cat([latents!, latents!]), t!);
+      const [uncond, cond] = unet.forward(input, t!, prompts).sample.chunk(2);
+      return scheduler.step(uncond.lerp(cond, 7.5), t!, latents!).prevSample;
     },
   };
   return await measureStep(step, loaded, device, torch, patience);
@@ -88,7 +88,7 @@ async function decoding({ torch, patience }: Measuring): Promise<StepRow> {
     name: `SD 1.5 VAE decode ${8 * side}²`,
     problem: { op: "decoder", config: SD15_VAE, side } as const,
     flops: decoderFlops(8 * side),
-    record: (turn: number) => vae.decode(latents[turn % 2]).sample,
+    record: (turn: number) => vae.decode(latents[turn % 2]!).sample,
   };
   return await measureStep(step, loaded, device, torch, patience);
 }

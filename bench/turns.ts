@@ -26,7 +26,7 @@ export async function takeTurns(
       if (out.has(i)) continue;
       const ms = await turn();
       if (ms === undefined) out.add(i);
-      else figures[i].push(ms);
+      else figures[i]!.push(ms);
     }
   }
   return figures.map(median);

@@ -45,7 +45,12 @@ function line(family: string, { status, error, tolerance, id, note }: Verdict): 
   return `${status.padEnd(8)} ${digits(error)} ${digits(tolerance)}  ${family} ${id}${words}`;
 }
 
-function readArguments(): { set: string; only?: string; json?: string; engine: Engine | "auto" } {
+function readArguments(): {
+  set: string;
+  only: string | undefined;
+  json: string | undefined;
+  engine: Engine | "auto";
+} {
   const string = { type: "string" } as const;
   try {
     const { values, positionals } = parseArgs({
@@ -58,7 +63,7 @@ function readArguments(): { set: string; only?: string; json?: string; engine: E
       refuse(`expected a family of ${Object.keys(families).join(", ")}, got ${only}`);
     }
     if (!engines.includes(engine)) refuse(`expected an engine of ${engines.join(", ")}, got ${engine}`);
-    return { set: positionals[0], only, json, engine: engine as Engine | "auto" };
+    return { set: positionals[0]!, only, json, engine: engine as Engine | "auto" };
   } catch (error) {
     refuse((error as Error).message);
   }

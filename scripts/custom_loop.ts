@@ -31,7 +31,7 @@ let latents = noise.mul(scheduler.initNoiseSigma);
 const show = previewWriter(); // in terminals that show pictures
 
 for await (const t of progress(scheduler.timesteps)) {
-  const noisiness = t / scheduler.timesteps[0]; // 1 at the first step, near 0 at the last
+  const noisiness = t / scheduler.timesteps[0]!; // 1 at the first step, near 0 at the last
   const wanted = second.lerp(first, noisiness); // the layout comes from one prompt, the details from the other
   const scale = guidance.clean + (guidance.noisy - guidance.clean) * noisiness;
   const input = scheduler.scaleModelInput(cat([latents, latents]), t);

@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/fit_preview.ts [PATH_OR_REPO]
  */
 import "./plain_errors.ts";
+import type { Shape } from "../src/core/shape.ts";
 import { manualSeed, openDevice, type Tensor } from "denoise";
 import { DiffusionPipeline, pictureOf, preview, StableDiffusionPipeline } from "denoise/pipelines";
 import { DPMSolverMultistepScheduler } from "denoise/schedulers";
@@ -34,20 +35,20 @@ const { latents, images } = await pipeline.run({
 });
 
 const { scaling_factor, latent_channels, block_out_channels } = parts.vae.config;
-const colors = await fitToLatents(parts.vae, latents);
+const colors = await fitToLatents(parts.vae, latents!);
 console.log({
   config: { scaling_factor, latent_channels, block_out_channels },
   colors: colors.map((row) => row.map((value) => Number(value.toFixed(4)))),
 });
 
-const painted = paint({ shape: latents.shape, data: await latents.data() }, colors);
+const painted = paint({ shape: latents!.shape, data: await latents!.data() }, colors);
 console.log(`Off by ${await deviation(pictureOf(painted))} in the mean square, in [0, 1]`);
-const now = pictureOf(await preview(latents, parts.vae));
+const now = pictureOf(await preview(latents!, parts.vae));
 console.log(`The colours that previews take for it now: ${await deviation(now)}`);
 
 /** Of previews side by side from the pictures, at the size of the previews. */
 async function deviation(row: Tensor): Promise<string> {
-  const [B, C, H, W] = images.shape;
+  const [B, C, H, W] = images.shape as Shape<4>;
   const [h, w] = [H / parts.vae.scaleFactor, W / parts.vae.scaleFactor];
   const small = images.reshape([B, C, h, H / h, w, W / w]).mean([3, 5]);
   const off = small.sub(row.reshape([C, h, B, w]).permute([2, 0, 1, 3]));

@@ -17,11 +17,11 @@ if (options.help) {
   console.log(help);
   Deno.exit(0);
 }
-const settings: Settings = {
+const settings = {
   ...defaults,
   ...options.replay ? await replayed(options.replay) : {},
   ...options,
-};
+} as Settings; // an option that was not said has no key
 const embedded = settings.model === defaults.model;
 if (embedded) settings.guidance ??= 4.5; // its best
 const model = embedded ? `${import.meta.dirname}/../${defaults.model}` : settings.model;
@@ -53,12 +53,12 @@ if (device.traits.software) {
 }
 const images = await phase(
   "sample",
-  draw(pipeline, settings, { numInferenceSteps: settings.steps, progress: { label: "sample" }, preview }),
+  draw(pipeline, settings, { numInferenceSteps: settings.steps!, progress: { label: "sample" }, preview }),
 );
 
 const seeds = seedsOf(settings);
 for (const [i, seed] of seeds.entries()) {
-  const path = seeds.length === 1 ? settings.out : settings.out.replace(/(\.png)?$/i, `-${i + 1}.png`);
+  const path = seeds.length === 1 ? settings.out : settings.out!.replace(/(\.png)?$/i, `-${i + 1}.png`);
   await phase("save", savePng(path, images.slice(0, i, i + 1), recipeOf(settings, seed)));
   console.log(path);
 }

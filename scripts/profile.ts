@@ -64,7 +64,7 @@ function merge(list: TimingRow[]): TimingRow {
   const ms = sum((row) => row.ms);
   const mean = (key: "gflops" | "gbytes") => ms ? sum((row) => row[key] * row.ms) / ms : 0;
   return {
-    ...list[0],
+    ...list[0]!,
     calls: sum((row) => row.calls),
     ms,
     gflops: mean("gflops"),

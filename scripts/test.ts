@@ -29,7 +29,7 @@ if (unknown) {
 let passed = 0;
 let failed = 0;
 for (const tier of chosen) {
-  const paths = tests.filter((name) => tiers[tier].includes(name)).map((name) => `test/${name}`);
+  const paths = tests.filter((name) => tiers[tier]!.includes(name)).map((name) => `test/${name}`);
   if (paths.length === 0) continue;
   console.log(`\n${tier}`);
   const counts = await runTests(paths);

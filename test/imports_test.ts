@@ -13,8 +13,8 @@ const ALLOWED: Record<string, string[]> = {
   schedulers: ["core", "tensor", "ops", "io", "random"],
   tokenizers: ["core", "io"],
 };
-ALLOWED.models.push("io", "random");
-ALLOWED.pipelines.push("io", "random", "schedulers", "tokenizers");
+ALLOWED.models!.push("io", "random");
+ALLOWED.pipelines!.push("io", "random", "schedulers", "tokenizers");
 
 function* filesIn(folder: string, ending: string): Generator<string> {
   for (const { name, isDirectory } of Deno.readDirSync(join(root, folder))) {
@@ -31,8 +31,8 @@ function importsOf(file: string): string[] {
   const named = read(file).matchAll(
     /^(?:import|export|\} from)\b[^"';]*["']([^"']+)["']|\bimport\(["']([^"']+)["']\)/gm,
   );
-  return [...named].map(([, fixed, lazy]) => fixed ?? lazy).filter((path) => path.startsWith("."))
-    .map((path) => relative(root, join(root, dirname(file), path)));
+  return [...named].map(([, fixed, lazy]) => fixed ?? lazy).filter((path) => path!.startsWith("."))
+    .map((path) => relative(root, join(root, dirname(file), path!)));
 }
 
 const layerOf = (file: string) => file.split("/")[1];
@@ -40,13 +40,13 @@ const layerOf = (file: string) => file.split("/")[1];
 Deno.test("layers import only what stands below them", () => {
   let imports = 0;
   for (const file of sources) {
-    const layer = layerOf(file);
+    const layer = layerOf(file)!;
     if (layer === "mod.ts") continue; // re-exports what scripts need
     assert.ok(ALLOWED[layer], `${file} is in no layer that this test knows`);
     for (const imported of importsOf(file)) {
       imports++;
       if (!imported.startsWith("src/")) continue;
-      const allowed = [layer, ...ALLOWED[layer]].includes(layerOf(imported));
+      const allowed = [layer, ...ALLOWED[layer]].includes(layerOf(imported)!);
       assert.ok(
         allowed,
         `${file} imports ${imported}: ${layer} may import ${ALLOWED[layer].join(", ") || "nothing"}`,
@@ -66,7 +66,7 @@ Deno.test("files of src/ import nothing of the scripts and tests", () => {
 
 Deno.test("outside io and gpu no source names Deno, so that a browser can run the rest", () => {
   for (const file of sources) {
-    if (["io", "gpu"].includes(layerOf(file))) continue;
+    if (["io", "gpu"].includes(layerOf(file)!)) continue;
     assert.doesNotMatch(read(file), /\bDeno\./, file);
   }
 });

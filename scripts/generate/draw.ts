@@ -27,7 +27,7 @@ export async function draw(pipeline: AnyPipeline, settings: Settings, how: How):
   const { parts } = pipeline;
   if (!("vae" in parts)) refuseFor(pipeline, settings);
   if (settings.scheduler && "vae" in parts) {
-    parts.scheduler = schedulerClasses[settings.scheduler].fromConfig(parts.scheduler.config);
+    parts.scheduler = schedulerClasses[settings.scheduler]!.fromConfig(parts.scheduler.config);
   }
   const image = settings.image ? pictureOf(await loadPng(settings.image)) : undefined;
   const mask = settings.mask ? maskOf(await loadPng(settings.mask)) : undefined;
@@ -64,7 +64,7 @@ function refuseFor(pipeline: AnyPipeline, settings: Settings): void {
 
 /** Of each picture. */
 export function seedsOf({ seed, count }: Settings): number[] {
-  return Array.from({ length: count }, (_, i) => seed + i);
+  return Array.from({ length: count! }, (_, i) => seed! + i);
 }
 
 /** The pipeline of a family that takes a picture and a mask, a picture, or words alone. */

@@ -84,7 +84,7 @@ function bytesOf(text: string): number {
 export type Options = z.infer<typeof schema>;
 
 /** What pictures are drawn by. */
-export type Settings = Options & Required<Pick<Options, keyof typeof defaults>>;
+export type Settings = Options & { [K in keyof typeof defaults]: NonNullable<Options[K]> };
 
 /** Joins numbers below 0 to their options, as parseArgs takes them for options themselves. */
 function joinNegatives(args: string[]): string[] {
@@ -119,7 +119,7 @@ export function readOptions(args: string[]): Options {
     throw new TypeError("Cannot take --mask alone: expected --image too, the picture that it belongs to");
   }
   if (read.success) return read.data;
-  const [issue] = read.error.issues;
+  const [issue] = read.error.issues as [z.core.$ZodIssue];
   const name = String(issue.path[0]);
   throw new TypeError(`Cannot take --${name} ${values[name as keyof typeof values]}: ${issue.message}`);
 }

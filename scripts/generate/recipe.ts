@@ -35,6 +35,6 @@ export async function replayed(path: string): Promise<Options> {
   }
   const read = schema.safeParse(recipe);
   if (read.success) return read.data;
-  const [{ path: [name], message }] = read.error.issues;
+  const { path: [name], message } = read.error.issues[0]!;
   throw new TypeError(`Cannot replay ${path}: its setting ${String(name)} is wrong: ${message}`);
 }

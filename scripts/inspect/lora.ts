@@ -25,7 +25,7 @@ export async function describeLora(path: string, model?: string): Promise<string
     `${pairs.length} layers, ${parameters} parameters in ${types}, ${size}`,
     `rank ${distinct(pairs.map(({ rank }) => rank))}, alpha ${distinct(alphas)}`,
     ...[...parts].map(([part, list]) =>
-      `for ${NAMES[part] ?? "a model"}: ${list.length} layers, e.g. "${list[0].name}"`
+      `for ${NAMES[part] ?? "a model"}: ${list.length} layers, e.g. "${list[0]!.name}"`
     ),
   ];
   if (others.length) lines.push(`not used: ${some(others)}`);

@@ -7,12 +7,12 @@ import { openModels } from "./open_models.ts";
 /** What may be said about a pipeline that is planned for. */
 export interface PlanOptions extends DrawingSize {
   /** Configs of a single file, and what it lacks. */
-  readonly config?: string;
-  readonly base?: string;
+  readonly config?: string | undefined;
+  readonly base?: string | undefined;
   /** Bytes; by default nine tenths of what the adapter has. */
-  readonly memory?: number;
+  readonly memory?: number | undefined;
   /** Of weights and activations. */
-  readonly dtype?: "f32" | "f16";
+  readonly dtype?: "f32" | "f16" | undefined;
 }
 
 /** How much memory a pipeline takes, or why that cannot be said, and what of its files it does not use. */

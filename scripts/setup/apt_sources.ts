@@ -35,9 +35,9 @@ export function backportsFile(files: SourcesFile[], codename: string): SourcesFi
 function lines(text: string): Source[] {
   const pattern = /^(deb\s+(?:\[.*?\]\s+)?\S+\s+)(\S+)(\s+([^#\n]+))/gm; // type, options and URI; suite; components
   return [...text.matchAll(pattern)].map(([, head, suite, tail, components]) => ({
-    suites: [suite],
-    components: words(components),
-    withSuite: (other) => ({ name: "denoise-backports.list", text: `${head}${other}${tail.trimEnd()}\n` }),
+    suites: [suite!],
+    components: words(components!),
+    withSuite: (other) => ({ name: "denoise-backports.list", text: `${head}${other}${tail!.trimEnd()}\n` }),
   }));
 }
 

@@ -11,7 +11,7 @@ export async function run(command: string, args: string[], options: CommandOptio
   const result = await new Deno.Command(command, { ...options, args, stdin: "null" }).output();
   const [output, errors] = [result.stdout, result.stderr].map((bytes) =>
     new TextDecoder().decode(bytes).trim()
-  );
+  ) as [string, string];
   if (result.success) return output;
   const reason = /^E: .*/m.exec(errors)?.[0] ?? errors.split("\n").at(-1)?.trim(); // apt's first error, or the last line
   throw new Error(`${basename(command)} ended with ${result.signal ?? result.code}: ${reason}`);

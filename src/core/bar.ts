@@ -1,13 +1,13 @@
 /** What a bar counts, and where it is drawn. */
 export interface BarOptions {
   /** Words in front of the bar. */
-  label?: string;
+  label?: string | undefined;
   /** Steps ("it", the default) or bytes ("B"). */
-  unit?: "it" | "B";
+  unit?: "it" | "B" | undefined;
   /** Takes the bar's text; by default standard error, redrawn in a terminal, as plain lines elsewhere. */
-  write?: ((text: string) => void) | false;
+  write?: ((text: string) => void) | false | undefined;
   /** Nothing is drawn before so many ms have passed, so that short work stays silent. */
-  silentMs?: number;
+  silentMs?: number | undefined;
 }
 
 const TURN_MS = 50; // a terminal is redrawn at most this often
@@ -82,8 +82,8 @@ function clock(seconds: number): string {
 }
 
 interface Terminal {
-  readonly isTTY?: boolean;
-  readonly columns?: number;
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
   write(text: string): unknown;
   on?(event: "error", listener: () => void): unknown;
 }

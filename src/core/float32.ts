@@ -3,7 +3,7 @@ const f = Math.fround;
 /** 2^(j/128): its f32, and the f32 of what that lost. */
 const POWERS = Array.from({ length: 128 }, (_, j) => 2 ** (j / 128));
 const HIGH = POWERS.map(f);
-const LOW = POWERS.map((power, j) => f(power - HIGH[j]));
+const LOW = POWERS.map((power, j) => f(power - HIGH[j]!));
 
 /** ln 2 / 128 in two parts; multiples of the first, which has nine bits, are exact. */
 const LN2_HIGH = 355 / 65536;
@@ -28,5 +28,5 @@ export function expf(x: number): number {
   const r = f(f(a - m * LN2_HIGH) - f(m * LN2_LOW));
   const p = f(r + f(r * r) / 2); // eʳ − 1
   const j = m & 127;
-  return f(HIGH[j] + f(f(HIGH[j] * p) + LOW[j])) * 2 ** (m >> 7);
+  return f(HIGH[j]! + f(f(HIGH[j]! * p) + LOW[j]!)) * 2 ** (m >> 7);
 }

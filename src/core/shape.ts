@@ -1,5 +1,11 @@
-/** Sizes of a tensor's axes, outermost first. */
-export type Shape = readonly number[];
+/** Sizes of a tensor's axes, outermost first; `Shape<4>` where a check has established that there are four. */
+export type Shape<N extends number = number> = number extends N ? readonly number[]
+  : Readonly<Tuple<number, N>>;
+
+/** An array of N elements, as far as the type checker can know it. */
+export type Tuple<T, N extends number, Found extends T[] = []> = number extends N ? T[]
+  : Found["length"] extends N ? Found
+  : Tuple<T, N, [...Found, T]>;
 
 /** Most axes a tensor may have: pointwise kernels unroll their index arithmetic over them. */
 export const MAX_RANK = 6;
@@ -15,15 +21,15 @@ export function contiguousStrides(shape: Shape): number[] {
   let stride = 1;
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     strides[axis] = stride;
-    stride *= shape[axis];
+    stride *= shape[axis]!;
   }
   return strides;
 }
 
 /** Strides of a [B, C, ...pixels] tensor whose channels lie innermost, as in [B, ...pixels, C]. */
 export function channelsLastStrides(shape: Shape): number[] {
-  const [B, C, ...pixels] = shape;
-  const [batch, ...rest] = contiguousStrides([B, ...pixels, C]);
+  const [B, C, ...pixels] = shape as readonly [number, number, ...number[]];
+  const [batch, ...rest] = contiguousStrides([B, ...pixels, C]) as [number, ...number[]];
   return [batch, 1, ...rest.slice(0, -1)];
 }
 
@@ -92,19 +98,19 @@ export function reshapeStrides(shape: Shape, strides: readonly number[], to: Sha
   while (oldFirst < axes.length && newFirst < to.length) {
     // The smallest runs of old and of new axes that hold equally many elements.
     let [oldEnd, newEnd] = [oldFirst + 1, newFirst + 1];
-    let oldCount = shape[axes[oldFirst]];
-    let newCount = to[newFirst];
+    let oldCount = shape[axes[oldFirst]!]!;
+    let newCount = to[newFirst]!;
     while (oldCount !== newCount) {
-      if (newCount < oldCount) newCount *= to[newEnd++];
-      else oldCount *= shape[axes[oldEnd++]];
+      if (newCount < oldCount) newCount *= to[newEnd++]!;
+      else oldCount *= shape[axes[oldEnd++]!]!;
     }
     for (let i = oldFirst; i < oldEnd - 1; i++) {
-      if (strides[axes[i]] !== shape[axes[i + 1]] * strides[axes[i + 1]]) return undefined;
+      if (strides[axes[i]!] !== shape[axes[i + 1]!]! * strides[axes[i + 1]!]!) return undefined;
     }
-    let stride = strides[axes[oldEnd - 1]];
+    let stride = strides[axes[oldEnd - 1]!]!;
     for (let i = newEnd - 1; i >= newFirst; i--) {
       result[i] = stride;
-      stride *= to[i];
+      stride *= to[i]!;
     }
     [oldFirst, newFirst] = [oldEnd, newEnd];
   }

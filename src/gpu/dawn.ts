@@ -26,7 +26,7 @@ export async function openDawn(adapter?: string): Promise<GPU> {
 }
 
 const kept = globalThis as {
-  denoiseDawn?: GPU[];
+  denoiseDawn?: GPU[] | undefined;
   setImmediate: (run: () => void, ...rest: unknown[]) => unknown;
 };
 

@@ -9,11 +9,11 @@ import { WANTED_FEATURES } from "./types.ts";
 /** How to open a device. */
 export interface DeviceOptions {
   /** "auto" (default) tries Dawn, then Deno's own WebGPU. */
-  engine?: "auto" | Engine;
+  engine?: "auto" | Engine | undefined;
   /** Part of the name of the adapter to use, where there are several (Dawn only). */
-  adapter?: string;
+  adapter?: string | undefined;
   /** Times every dispatch: see `device.profiler`. Each gets a pass of its own, which costs a little. */
-  profile?: boolean;
+  profile?: boolean | undefined;
 }
 
 /** Opens a GPU and makes it the current device. Throws NoAdapterError where none opens. */

@@ -31,7 +31,7 @@ export interface Pipeline {
   /** There at once, and the same object for all pipelines with the same list of uses. */
   readonly layout: GPUBindGroupLayout;
   /** Undefined while it compiles. */
-  gpu?: GPUComputePipeline;
+  gpu?: GPUComputePipeline | undefined;
   /** Settles when `gpu` is there. */
   ready: Promise<void>;
 }

@@ -82,7 +82,7 @@ export class Profiler {
     const resolved = buffers.create("timestamps", bytes, usage);
     for (let first = 0; first < records.length * 2; first += QUERIES) {
       const count = Math.min(QUERIES, records.length * 2 - first);
-      encoder.resolveQuerySet(this.#sets[first / QUERIES], 0, count, resolved, first * 8);
+      encoder.resolveQuerySet(this.#sets[first / QUERIES]!, 0, count, resolved, first * 8);
     }
     return () => {
       this.#reading.push(this.#read(records, resolved, bytes));
@@ -120,8 +120,8 @@ export class Profiler {
       const ms = sum(list, "ms");
       const rate = (amount: number) => ms > 0 ? amount / ms / 1e6 : 0;
       return {
-        kernel: list[0].kernel,
-        path: list[0].path,
+        kernel: list[0]!.kernel,
+        path: list[0]!.path,
         calls: list.length,
         ms,
         gflops: rate(sum(list, "flops")),

@@ -31,9 +31,9 @@ class Arena {
   find(bytes: number): { gap?: Gap; growth: number } {
     const fitting = this.gaps.filter((gap) => gap.end - gap.start >= bytes);
     fitting.sort((a, b) => (a.end - a.start) - (b.end - b.start));
-    if (fitting.length) return { gap: fitting[0], growth: 0 };
+    if (fitting.length) return { gap: fitting[0]!, growth: 0 };
     const tail = this.gaps.find((gap) => gap.end === this.size);
-    return { gap: tail, growth: bytes - (tail ? tail.end - tail.start : 0) };
+    return { ...tail && { gap: tail }, growth: bytes - (tail ? tail.end - tail.start : 0) };
   }
 
   take(bytes: number): number {
@@ -50,7 +50,7 @@ class Arena {
   give(start: number, bytes: number): void {
     let [from, to] = [start, start + bytes];
     for (let i = this.gaps.length - 1; i >= 0; i--) {
-      const gap = this.gaps[i];
+      const gap = this.gaps[i]!;
       if (gap.end !== from && gap.start !== to) continue;
       [from, to] = [Math.min(from, gap.start), Math.max(to, gap.end)];
       this.gaps.splice(i, 1);
@@ -74,7 +74,7 @@ export function planArenas(
     for (const other of live) {
       if (other.last >= value.first) continue;
       const { arena, offset } = places.get(other)!;
-      arenas[arena].give(offset, alignUp(other.bytes, limits.alignment));
+      arenas[arena]!.give(offset, alignUp(other.bytes, limits.alignment));
       live.delete(other);
     }
     const bytes = alignUp(value.bytes, limits.alignment);
@@ -87,7 +87,7 @@ export function planArenas(
       [best, growth] = [i, needed];
     });
     if (best < 0) best = arenas.push(new Arena()) - 1;
-    places.set(value, { arena: best, offset: arenas[best].take(bytes) });
+    places.set(value, { arena: best, offset: arenas[best]!.take(bytes) });
     live.add(value);
   }
   return { places, sizes: arenas.map((arena) => arena.size) };

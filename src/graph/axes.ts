@@ -20,20 +20,20 @@ export function collapse(
   apart: ReadonlySet<number>,
 ): Axes {
   const order = shape.map((_, axis) => axis).filter((axis) => shape[axis] !== 1)
-    .sort((a, b) => views[0][b] - views[0][a] || a - b);
+    .sort((a, b) => views[0]![b]! - views[0]![a]! || a - b);
   const sizes: number[] = [];
   const strides: number[][] = views.map(() => []);
   const place = shape.map(() => -1);
   let previous = -1;
   for (const axis of order) {
     const merges = previous >= 0 && !apart.has(axis) && !apart.has(previous) &&
-      views.every((view) => view[previous] === view[axis] * shape[axis]);
+      views.every((view) => view[previous] === view[axis]! * shape[axis]!);
     if (merges) {
-      sizes[sizes.length - 1] *= shape[axis];
-      views.forEach((view, i) => strides[i][sizes.length - 1] = view[axis]);
+      sizes[sizes.length - 1]! *= shape[axis]!;
+      views.forEach((view, i) => strides[i]![sizes.length - 1] = view[axis]!);
     } else {
-      sizes.push(shape[axis]);
-      views.forEach((view, i) => strides[i].push(view[axis]));
+      sizes.push(shape[axis]!);
+      views.forEach((view, i) => strides[i]!.push(view[axis]!));
       place[axis] = sizes.length - 1;
     }
     previous = axis;
@@ -56,7 +56,8 @@ export function fit(
   targetSizes: readonly number[],
   targetStrides: readonly number[],
 ): number[][] | undefined {
-  const byStride = (strides: readonly number[]) => (a: number, b: number) => strides[b] - strides[a] || a - b;
+  const byStride = (strides: readonly number[]) => (a: number, b: number) =>
+    strides[b]! - strides[a]! || a - b;
   const axes = shape.map((_, axis) => axis).filter((axis) => shape[axis] !== 1).sort(byStride(layout));
   const targets = targetSizes.map((_, t) => t).filter((t) => targetSizes[t] !== 1).sort(
     byStride(targetStrides),
@@ -66,14 +67,14 @@ export function fit(
   for (const target of targets) {
     let count = 1;
     const first = next;
-    while (count < targetSizes[target] && next < axes.length) count *= shape[axes[next++]];
-    if (count !== targetSizes[target] || layout[axes[next - 1]] !== targetStrides[target]) return undefined;
+    while (count < targetSizes[target]! && next < axes.length) count *= shape[axes[next++]!]!;
+    if (count !== targetSizes[target] || layout[axes[next - 1]!] !== targetStrides[target]) return undefined;
     for (let i = first; i < next - 1; i++) {
-      const [outer, inner] = [axes[i], axes[i + 1]];
-      const even = (view: readonly number[]) => view[outer] === view[inner] * shape[inner];
+      const [outer, inner] = [axes[i], axes[i + 1]] as [number, number];
+      const even = (view: readonly number[]) => view[outer] === view[inner]! * shape[inner]!;
       if (!even(layout) || !views.every(even)) return undefined;
     }
-    views.forEach((view, i) => result[i][target] = view[axes[next - 1]]);
+    views.forEach((view, i) => result[i]![target] = view[axes[next - 1]!]!);
   }
   return next === axes.length ? result : undefined;
 }
@@ -91,18 +92,20 @@ export function reorder(
   toLayout: readonly number[],
 ): number[] | undefined {
   const sorted = (sizes: Shape, strides: readonly number[]) =>
-    sizes.map((_, axis) => axis).filter((axis) => sizes[axis] !== 1).sort((a, b) => strides[b] - strides[a]);
+    sizes.map((_, axis) => axis).filter((axis) => sizes[axis] !== 1).sort((a, b) =>
+      strides[b]! - strides[a]!
+    );
   const from = sorted(shape, layout);
   const to = sorted(toShape, toLayout);
   let dense = 1;
   for (const axis of to.toReversed()) {
     if (toLayout[axis] !== dense) return undefined;
-    dense *= toShape[axis];
+    dense *= toShape[axis]!;
   }
-  const pick = (axes: number[], values: readonly number[]) => axes.map((axis) => values[axis]);
+  const pick = (axes: number[], values: readonly number[]) => axes.map((axis) => values[axis]!);
   const strides = reshapeStrides(pick(from, shape), pick(from, view), pick(to, toShape));
   if (!strides) return undefined;
   const result = toShape.map(() => 0);
-  to.forEach((axis, i) => result[axis] = strides[i]);
+  to.forEach((axis, i) => result[axis] = strides[i]!);
   return result;
 }

@@ -37,7 +37,7 @@ export interface Generated {
 function widthOf({ sizes, operands, out }: Work): 1 | 4 {
   const inner = sizes.length - 1;
   const whole = (n: number) => n % 4 === 0;
-  if (!whole(sizes[inner]) || out.strides[inner] !== 1) return 1;
+  if (!whole(sizes[inner]!) || out.strides[inner] !== 1) return 1;
   if (!out.strides.slice(0, inner).every(whole)) return 1;
   for (const operand of operands) {
     if (!operand?.window || operand.window.axis !== inner) continue;
@@ -109,7 +109,7 @@ function workFields(work: Work): Field[] {
   work.operands.forEach((operand, i) => {
     if (!operand) return;
     const { window } = operand;
-    const shift = window ? window.start * operand.strides[window.axis] : 0;
+    const shift = window ? window.start * operand.strides[window.axis]! : 0;
     fields.push([`x${i}_start`, "u32", operand.offset - shift]);
     operand.strides.forEach((stride, axis) => fields.push([`x${i}_${axis}`, "u32", stride]));
     if (window) {
@@ -214,11 +214,11 @@ export function pointwiseKernel(work: Work): Generated & { workgroups: number } 
  */
 export function storeFunction(work: Work, lanes: 1 | 4): Generated {
   const width = lanes === 4 ? widthOf(work) : 1;
-  const batched = work.sizes[1] > 1;
+  const batched = work.sizes[1]! > 1;
   const strides = work.out.strides;
   const fields: Field[] = [
-    ["inner_batches", "u32", work.sizes[1]],
-    ["columns", "u32", work.sizes[3]],
+    ["inner_batches", "u32", work.sizes[1]!],
+    ["columns", "u32", work.sizes[3]!],
     ...strides.map((stride, axis): Field => [`y_${axis}`, "u32", stride]),
     ...workFields(work),
   ];

@@ -37,7 +37,10 @@ export class Encoding {
     if (profiler) this.#endPass();
     if (!this.#pass) {
       const timestampWrites = profiler?.begin(record);
-      this.#pass = this.#encoder.beginComputePass({ label: record.path || record.kernel, timestampWrites });
+      this.#pass = this.#encoder.beginComputePass({
+        label: record.path || record.kernel,
+        ...timestampWrites && { timestampWrites },
+      });
     }
     if (this.#pipeline !== pipeline) {
       this.#pass.setPipeline(pipeline.gpu!);
@@ -101,9 +104,9 @@ export function bindGroup(
     size: Math.max(16, Math.ceil(bytes / 16) * 16),
   });
   const entries = uses.map((use, binding) => {
-    if (use === "read") return { binding, resource: whole(reads[read++]) };
+    if (use === "read") return { binding, resource: whole(reads[read++]!) };
     if (use === "write") return { binding, resource: whole(output) };
-    return { binding, resource: { buffer: uniforms.buffer, offset: 0, size: uniforms.sizes[uniform++] } };
+    return { binding, resource: { buffer: uniforms.buffer, offset: 0, size: uniforms.sizes[uniform++]! } };
   });
   return device.gpu.createBindGroup({ label: pipeline.label, layout: pipeline.layout, entries });
 }

@@ -74,7 +74,7 @@ export function exprCode(expr: Expr, width: 1 | 4): string {
   const { op, args } = expr as { op: Operation; args: readonly Expr[] };
   const splat = width === 1 && VECTOR_ONLY.has(op);
   const code = OPERATIONS[op].replace(/\$(\d)/g, (_, i) => {
-    const arg = exprCode(args[Number(i)], width);
+    const arg = exprCode(args[Number(i)]!, width);
     return splat ? `vec4f(${arg})` : arg;
   });
   return splat ? `${code}.x` : code;

@@ -11,7 +11,7 @@ export interface Group {
   /** The node whose value is stored. */
   readonly output: Node;
   /** The kernel in whose `store` the expression runs; its value is the operand that names it. */
-  readonly kernel?: Kernel;
+  readonly kernel?: Kernel | undefined;
   readonly expr: Expr;
   readonly operands: readonly Operand[];
   readonly scalars: readonly number[];
@@ -98,7 +98,7 @@ function align(group: Group, operand: Operand): Group | undefined {
     reorder(group.shape, group.strides, other.strides, shape, strides)
   );
   if (!views.every((view) => view !== undefined)) return undefined;
-  const operands = group.operands.map((other, i): Operand => ({ ...other, shape, strides: views[i] }));
+  const operands = group.operands.map((other, i): Operand => ({ ...other, shape, strides: views[i]! }));
   return { ...group, operands, shape, strides };
 }
 
@@ -116,12 +116,12 @@ function inline(group: Group, operand: Operand, source: Group): Group {
   const inner = () =>
     substitute(
       source.expr,
-      (index) => add(source.operands[index]),
+      (index) => add(source.operands[index]!),
       (index) => ({ op: "scalar", index: index + group.scalars.length }),
     );
   const expr = substitute(
     group.expr,
-    (index) => group.operands[index] === operand ? inner() : add(group.operands[index]),
+    (index) => group.operands[index] === operand ? inner() : add(group.operands[index]!),
     (index) => ({ op: "scalar", index }),
   );
   return { ...group, expr, operands, scalars };

@@ -36,6 +36,6 @@ export class LoopUniforms {
     }
     gpu.queue.writeBuffer(this.#buffer, 0, bytes);
     let i = 0;
-    return { buffer: this.#buffer, next: () => offsets[i++] };
+    return { buffer: this.#buffer, next: () => offsets[i++]! };
   }
 }

@@ -50,7 +50,7 @@ export interface View {
 /** A view that a pointwise node reads, broadcast to the node's shape. */
 export interface Operand extends View {
   /** Outside these places of one axis the operand reads as 0: how `cat` and padding are made. */
-  readonly window?: { readonly axis: number; readonly start: number; readonly length: number };
+  readonly window?: { readonly axis: number; readonly start: number; readonly length: number } | undefined;
 }
 
 /** A value that is given: a weight, an upload, an input of a traced model. */

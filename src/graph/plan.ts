@@ -82,7 +82,7 @@ export class Plan {
   /** Encodes a run. `values` are the inputs' storages, dense; the results are copied into fresh storages. */
   encode(encoding: Encoding, values: readonly Storage[], identities: readonly Identity[]): Storage[] {
     for (const i of this.#begin(encoding, values, identities)) {
-      encoding.dispatch(this.#dispatches![i], this.label);
+      encoding.dispatch(this.#dispatches![i]!, this.label);
     }
     return this.#end(encoding, identities);
   }
@@ -97,13 +97,13 @@ export class Plan {
     const supplies = new Set<Supply>();
     for (const { steps, places } of this.#chunks) {
       const now = steps.filter((i) => due.has(i));
-      const read = new Set(now.flatMap((i) => this.#steps[i].inputs));
+      const read = new Set(now.flatMap((i) => this.#steps[i]!.inputs));
       for (const [leaf, place] of places) {
         if (!read.has(leaf)) continue;
         supplies.add(leaf.supply!);
         await leaf.supply!.fill(leaf, place);
       }
-      for (const i of now) encoding.dispatch(this.#dispatches![i], this.label);
+      for (const i of now) encoding.dispatch(this.#dispatches![i]!, this.label);
       encoding.submit();
       encoding = new Encoding(this.#device);
     }
@@ -130,10 +130,10 @@ export class Plan {
     }
     this.#encoding = encoding;
     values.forEach((value, i) => {
-      if (replan || !same.has(i)) encoding.copy(value, this.#inputs[i]);
+      if (replan || !same.has(i)) encoding.copy(value, this.#inputs[i]!);
     });
     const kept = (i: number) =>
-      !replan && last && this.#isKept(i) && [...this.#depends[i]].every((input) => same.has(input));
+      !replan && last && this.#isKept(i) && [...this.#depends[i]!].every((input) => same.has(input));
     return new Set(this.#steps.keys().filter((i) => !kept(i)));
   }
 
@@ -149,7 +149,7 @@ export class Plan {
   }
 
   #isKept(step: number): boolean {
-    return [...this.#depends[step]].every((input) => this.#constant.has(input));
+    return [...this.#depends[step]!].every((input) => this.#constant.has(input));
   }
 
   /** Plans memory and makes all bind groups. */
@@ -158,9 +158,9 @@ export class Plan {
     const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, this.#kept());
     const arenas = sizes.map((size, i) => buffers.create(`${this.label} arena ${i}`, size, STORAGE));
     this.#places = places;
-    this.#memory = new Map(this.inputs.map((node, i) => [node, this.#inputs[i]]));
+    this.#memory = new Map(this.inputs.map((node, i) => [node, this.#inputs[i]!]));
     for (const [node, { arena, offset }] of places) {
-      this.#memory.set(node, new Storage(arenas[arena], offset, sizeOf(node)));
+      this.#memory.set(node, new Storage(arenas[arena]!, offset, sizeOf(node)));
     }
     const step = Math.max(16, limits.minUniformBufferOffsetAlignment);
     const blocks = this.#steps.flatMap((s) => s.uniforms);
@@ -180,8 +180,8 @@ export class Plan {
         offset += alignUp(block.length, step);
         return at;
       });
-      const pipeline = this.#pipelines[i];
-      const reads = s.inputs.map((node) => brought[i].get(node as Leaf) ?? this.#storage(node));
+      const pipeline = this.#pipelines[i]!;
+      const reads = s.inputs.map((node) => brought[i]!.get(node as Leaf) ?? this.#storage(node));
       const group = bindGroup(this.#device, pipeline, s.pipeline.bindings, reads, this.#storage(s.output), {
         buffer: uniform,
         sizes: s.uniforms.map((block) => block.length),
@@ -210,7 +210,7 @@ export class Plan {
    */
   #kept(): Set<Node> {
     const needsMore = (j: number, i: number) =>
-      [...this.#depends[j]].some((input) => !this.#depends[i].has(input));
+      [...this.#depends[j]!].some((input) => !this.#depends[i]!.has(input));
     const outlives = ({ output }: Step, i: number) =>
       this.outputs.includes(output) ||
       this.#steps.some((s, j) => needsMore(j, i) && s.inputs.includes(output));

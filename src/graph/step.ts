@@ -35,7 +35,7 @@ function record(group: Group, kernel: string, inputs: readonly Node[], flops: nu
 
 function access(operand: Operand, strides: readonly number[], axis = -1): Access {
   const { offset, window } = operand;
-  return { dtype: operand.node.dtype, offset, strides, window: window && { ...window, axis } };
+  return { dtype: operand.node.dtype, offset, strides, ...window && { window: { ...window, axis } } };
 }
 
 /** The lines in front of a shader that its types and functions need. */
@@ -56,10 +56,10 @@ function pointwiseStep(group: Group): Step {
     expr,
     scalars,
     operands: operands.map((operand, i) =>
-      access(operand, axes.strides[i + 1], operand.window && axes.place[operand.window.axis])
+      access(operand, axes.strides[i + 1]!, operand.window && axes.place[operand.window.axis])
     ),
     sizes: axes.sizes,
-    out: { dtype: output.dtype, strides: axes.strides[0] },
+    out: { dtype: output.dtype, strides: axes.strides[0]! },
   };
   const generated = pointwiseKernel(work);
   const inputs = operands.map((operand) => operand.node);
@@ -93,7 +93,7 @@ function kernelStep(group: Group, kernel: Kernel): Step {
     expr,
     scalars,
     operands: operands.map((operand) =>
-      operand.node === kernel ? undefined : access(operand, views![others.indexOf(operand)])
+      operand.node === kernel ? undefined : access(operand, views![others.indexOf(operand)]!)
     ),
     sizes: spec.axes,
     out: { dtype: output.dtype, strides: spec.strides },

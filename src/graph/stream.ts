@@ -213,12 +213,12 @@ export class Stream {
           submit();
           const values = work.inputs.map(liveStorage);
           const results = await work.plan.stream(values, values.map((value) => String(value.id)));
-          results.forEach((storage, i) => this.#store(work.outputs[i], storage));
+          results.forEach((storage, i) => this.#store(work.outputs[i]!, storage));
         } else if ("plan" in work) this.#encodeCall(encoding, work);
         else {
           const leaves = suppliedTo(work);
           const places = leaves.map((leaf) => this.#device.buffers.allocate(leaf.label, sizeOf(leaf)));
-          for (const [i, leaf] of leaves.entries()) await leaf.supply!.fill(leaf, places[i]);
+          for (const [i, leaf] of leaves.entries()) await leaf.supply!.fill(leaf, places[i]!);
           leaves.forEach((leaf, i) => leaf.storage = places[i]);
           this.#encodeStep(encoding, work, uniforms);
           for (const leaf of leaves) leaf.storage = undefined;
@@ -246,7 +246,7 @@ export class Stream {
     const kept = new Set([...this.#pending, ...arguments_]);
     const own = nodes.filter((node) => !(node instanceof Output));
     const maxBuffers = this.#device.limits.maxStorageBuffersPerShaderStage;
-    const order = (work: Step | Call) => "plan" in work ? work.outputs[0].id : work.output.id;
+    const order = (work: Step | Call) => "plan" in work ? work.outputs[0]!.id : work.output.id;
     return [...fuse(own, kept, maxBuffers).map(stepOf), ...calls].sort((a, b) => order(a) - order(b));
   }
 
@@ -271,7 +271,7 @@ export class Stream {
   #encodeCall(encoding: Encoding, call: Call): void {
     const values = call.inputs.map((node) => liveStorage(node));
     const results = call.plan.encode(encoding, values, values.map((value) => String(value.id)));
-    results.forEach((storage, i) => this.#store(call.outputs[i], storage));
+    results.forEach((storage, i) => this.#store(call.outputs[i]!, storage));
   }
 
   #store(node: Node, storage: Storage): void {

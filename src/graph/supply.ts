@@ -39,20 +39,20 @@ export function chunksOf(steps: readonly Step[]): Chunk[] {
     const leaves = suppliedTo(step);
     const { supply } = leaves[0] ?? {};
     let fresh = leaves.filter((leaf) => !chunks.at(-1)!.places.has(leaf));
-    if (supply && end + room(fresh) > supply.slots[0].size) {
+    if (supply && end + room(fresh) > supply.slots[0]!.size) {
       chunks.push({ steps: [], places: new Map() });
       end = 0;
       fresh = leaves;
-      if (room(leaves) > supply.slots[0].size) {
+      if (room(leaves) > supply.slots[0]!.size) {
         throw new RangeError(
           `Cannot stream ${leaves.map(({ label }) => `"${label}"`).join(" and ")}: expected at most ` +
-            `${supply.slots[0].size} bytes of weights at once, got ${room(leaves)}`,
+            `${supply.slots[0]!.size} bytes of weights at once, got ${room(leaves)}`,
         );
       }
     }
     const chunk = chunks.at(-1)!;
     for (const leaf of fresh) {
-      const slot = supply!.slots[(chunks.length - 1) % supply!.slots.length];
+      const slot = supply!.slots[(chunks.length - 1) % supply!.slots.length]!;
       chunk.places.set(leaf, new Storage(slot, end, sizeOf(leaf)));
       end += roomOf(leaf);
     }

@@ -30,13 +30,13 @@ export function packParams(
     const code = body.replaceAll(/\/\/.*$/gm, "");
     fields = [...code.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map((
       [, name, type],
-    ) => [name, type as Field[1]]);
+    ) => [name!, type as Field[1]]);
     members.set(wgsl, fields);
   }
   const surplus = Object.keys(values).find((name) => !fields.some(([field]) => field === name));
   if (surplus) throw new Error(`Cannot run ${kernel}: its Params lack "${surplus}"`);
   return packFields(fields.map(([name, type]) => {
     if (!(name in values)) throw new Error(`Cannot run ${kernel}: no value for "${name}" of its Params`);
-    return [name, type, values[name]];
+    return [name, type, values[name]!];
   }));
 }

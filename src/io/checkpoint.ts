@@ -94,7 +94,7 @@ export async function openCheckpoint(
       merge(all, contents, shard);
     }
   }
-  attachScales(all.tensors, [paths].flat()[0]);
+  attachScales(all.tensors, [paths].flat()[0]!);
   return new Checkpoint(opened.move(), view ? { ...all, tensors: view(all.tensors) } : all);
 }
 
@@ -102,7 +102,7 @@ function merge(all: Contents, { tensors, metadata }: Contents, path: string): vo
   for (const [name, tensor] of tensors) {
     const other = all.tensors.get(name);
     if (other) {
-      throw damaged(path, "each tensor in one file", `${quote(name)} in ${other.places[0].file.path} too`);
+      throw damaged(path, "each tensor in one file", `${quote(name)} in ${other.places[0]!.file.path} too`);
     }
     all.tensors.set(name, tensor);
   }

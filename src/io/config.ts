@@ -26,7 +26,7 @@ export async function readJson(path: string): Promise<unknown> {
 export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const [issue, ...others] = result.error.issues;
+  const [issue, ...others] = result.error.issues as [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
   const { path, expected } = describe(issue);
   const subject = path.length > 0 ? `${format(path)} to be ${expected}` : expected;
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
@@ -67,7 +67,7 @@ function describe(issue: z.core.$ZodIssue): Problem {
         expected: bound(issue.origin, issue.inclusive ? "at most" : "less than", issue.maximum),
       };
     case "invalid_union":
-      return describeUnion(path, issue.errors.map(([first]) => describe(first)));
+      return describeUnion(path, issue.errors.map(([first]) => describe(first!)));
     default:
       return { path, expected: issue.message };
   }

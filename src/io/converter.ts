@@ -97,7 +97,7 @@ export class Converter {
       number: number;
       first: number;
       count: number;
-      scale?: Float32Array<ArrayBuffer>;
+      scale?: Float32Array<ArrayBuffer> | undefined;
     },
   ): Promise<void> {
     const { gpu, pipelines, limits } = this.#device;
@@ -110,7 +110,7 @@ export class Converter {
       count,
       first,
       kind: Math.max(0, reader.types.indexOf(info.dtype)), // 0 is F32
-      inputs,
+      inputs: inputs!,
       taps: kernel.reduce((product, n) => product * n, 1),
       tensor: number,
       largest: leaf.dtype === "f32" ? F32_MAX : F16_MAX,
@@ -162,8 +162,8 @@ export class Converter {
     const words = await this.#device.read(this.#notes, 0, this.#notes.size);
     const [flags, sums] = [new Uint32Array(words), new Float32Array(words)];
     return Array.from({ length: flags.length / 3 }, (_, i) => ({
-      flags: flags[3 * i],
-      error: Math.sqrt(sums[3 * i + 1] / (sums[3 * i + 2] || 1)),
+      flags: flags[3 * i]!,
+      error: Math.sqrt(sums[3 * i + 1]! / (sums[3 * i + 2] || 1)),
     }));
   }
 

@@ -23,7 +23,7 @@ export class HostTable {
         `Cannot load "${name}": expected a table of floating-point numbers or blocks, got ${dtype}`,
       );
     }
-    if (D % blockOf(dtype).elements !== 0) {
+    if (D! % blockOf(dtype).elements !== 0) {
       throw new RangeError(
         `Cannot load "${name}": expected rows of whole ${dtype} blocks, got ${D} elements a row`,
       );
@@ -53,12 +53,12 @@ export class HostTable {
     if (!this.#bytes) {
       throw new Error(`Cannot read "${name}": its rows are not in memory; load the model first`);
     }
-    const length = bytesFor(dtype, D);
-    const rows = new Float32Array(ids.length * D);
+    const length = bytesFor(dtype, D!);
+    const rows = new Float32Array(ids.length * D!);
     for (const [i, id] of ids.entries()) {
       const row = toFloats(this.#bytes.slice(id * length, (id + 1) * length), dtype);
       const scale = this.#scale?.[this.#scale.length === 1 ? 0 : id];
-      rows.set(scale === undefined ? row : row.map((x) => x * scale), i * D);
+      rows.set(scale === undefined ? row : row.map((x) => x * scale), i * D!);
     }
     return rows;
   }

@@ -16,7 +16,7 @@ export interface Progress {
   /** Bytes on the disk. */
   loaded: number;
   /** Bytes in all, where the hub says. */
-  total?: number;
+  total?: number | undefined;
   /** Checked and in its place. */
   done: boolean;
 }
@@ -26,23 +26,23 @@ export interface ResolveOptions {
   /** Chooses what is needed from the names of all files; neededFiles() does it for a component. */
   files: (listing: string[]) => string[];
   /** Leaves out the shards of a chosen index. */
-  withoutShards?: boolean;
+  withoutShards?: boolean | undefined;
   /** Branch, tag or commit; "main" by default. */
-  revision?: string;
+  revision?: string | undefined;
   /** Instead of HF_TOKEN. */
-  token?: string;
+  token?: string | undefined;
   /** Use what the cache holds and ask nobody, as HF_HUB_OFFLINE=1 does. */
-  localFilesOnly?: boolean;
+  localFilesOnly?: boolean | undefined;
   /** Told of every piece that arrives. */
-  onProgress?: (progress: Progress) => void;
+  onProgress?: ((progress: Progress) => void) | undefined;
   /** Told in one line when the cache is used because the hub cannot be reached; console.warn by default. */
-  onNotice?: (line: string) => void;
+  onNotice?: ((line: string) => void) | undefined;
   /** Ends the work; what has arrived is kept for the next run. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Instead of the process's environment. */
   env?: (name: string) => string | undefined;
   /** Wait after a first failure, doubled after each, in ms. */
-  retryPause?: number;
+  retryPause?: number | undefined;
 }
 
 /** A repository whose needed files lie on this machine. */
@@ -50,7 +50,7 @@ export interface ResolvedRepo {
   /** Where the files lie under their own names. */
   folder: string;
   /** Absent for a local folder. */
-  commit?: string;
+  commit?: string | undefined;
   /** The chosen files and the shards of a chosen index, relative to the folder. */
   files: string[];
 }

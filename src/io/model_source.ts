@@ -9,7 +9,7 @@ export interface ModelSource {
   /** The file that errors about the weights name. */
   readonly where: string;
   /** Of the repository; what lies on this machine has none. */
-  readonly commit?: string;
+  readonly commit?: string | undefined;
   /**
    * Opens the weights: their headers are read and checked, no tensor is.
    * Called for each time that they are loaded.

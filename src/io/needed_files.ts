@@ -5,9 +5,9 @@ export interface Wanted {
   /** A pipeline is its model_index.json; its components are asked for one by one. */
   kind: "model" | "scheduler" | "tokenizer" | "pipeline";
   /** Folder of the component; the repository's root serves where it is absent, as in google/ddpm-cat-256. */
-  subfolder?: string;
+  subfolder?: string | undefined;
   /** Such as "fp16"; the plain weights serve where it is absent. */
-  variant?: string;
+  variant?: string | undefined;
 }
 
 const tokenizerFiles = [

@@ -26,14 +26,14 @@ const readers: Record<Exclude<ElementDType, "U64">, Reader> = {
 
 function lookedUp(codes: Uint8Array, table: Numbers): Numbers {
   const numbers = new Float32Array(codes.length);
-  for (let i = 0; i < codes.length; i++) numbers[i] = table[codes[i]];
+  for (let i = 0; i < codes.length; i++) numbers[i] = table[codes[i]!]!;
   return numbers;
 }
 
 /** The upper halves of F32. */
 function widened(halves: Uint16Array): Numbers {
   const words = new Uint32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) words[i] = halves[i] << 16;
+  for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
   return new Float32Array(words.buffer);
 }
 

@@ -1,3 +1,4 @@
+import type { Tuple } from "../core/shape.ts";
 import { Buffer } from "node:buffer";
 import { inflateSync } from "node:zlib";
 // @ts-types="@types/pngjs"
@@ -67,7 +68,7 @@ export async function readPng(path: string): Promise<PngFile> {
   checkSignature(await file.read(0, Math.min(file.size, 12)), path);
   const bytes = await file.read(0, file.size);
   const chunks = splitChunks(bytes, path);
-  const header = readHeader(chunks[0].type === "IHDR" ? chunks[0].data : new Uint8Array(), path);
+  const header = readHeader(chunks[0]!.type === "IHDR" ? chunks[0]!.data : new Uint8Array(), path);
   const compressed = Buffer.concat(chunks.filter(({ type }) => type === "IDAT").map(({ data }) => data));
   checkPixels(compressed, rawLength(header), path);
   try {
@@ -88,7 +89,7 @@ const otherFormats = [["\xff\xd8\xff", "a JPEG"], ["RIFF", "a WebP"], ["GIF8", "
 function checkSignature(head: Uint8Array, path: string): void {
   if (PNG_SIGNATURE.every((byte, i) => head[i] === byte)) return;
   const text = String.fromCharCode(...head);
-  const other = otherFormats.find(([start]) => text.startsWith(start));
+  const other = otherFormats.find(([start]) => text.startsWith(start!));
   if (other) throw new TypeError(`Cannot load ${path}: expected a PNG, got ${other[1]}; convert it to PNG`);
   throw damaged(path, "a PNG", text === "" ? "an empty file" : `a file that begins ${quote(text)}`);
 }
@@ -119,7 +120,7 @@ function readHeader(data: Uint8Array, path: string): Header {
       `Cannot load ${path}: expected sides of 1 to ${maxSide} pixels, got ${width} x ${height}; make it smaller`,
     );
   }
-  const [bits, colorType, compression, filter, interlace] = data.subarray(8);
+  const [bits, colorType, compression, filter, interlace] = [...data.subarray(8)] as Tuple<number, 5>;
   const layout = layouts.get(colorType);
   if (!layout?.depths.includes(bits) || compression !== 0 || filter !== 0 || interlace > 1) {
     throw damaged(
@@ -143,8 +144,8 @@ const adam7 = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2,
 function rawLength({ width, height, depth, interlaced }: Header): number {
   const passes = interlaced ? adam7 : [[0, 0, 1, 1]];
   return passes.reduce((sum, [x, y, dx, dy]) => {
-    const columns = Math.ceil((width - x) / dx);
-    const rows = Math.ceil((height - y) / dy);
+    const columns = Math.ceil((width - x!) / dx!);
+    const rows = Math.ceil((height - y!) / dy!);
     return columns > 0 && rows > 0 ? sum + rows * (1 + Math.ceil(columns * depth / 8)) : sum;
   }, 0);
 }

@@ -5,9 +5,9 @@ import { resized } from "./terminal/resized.ts";
 /** Where previews go; with neither they go to the terminal, if it is known to show pictures. */
 export interface PreviewTargets {
   /** A PNG, each in the place of the one before. */
-  file?: string;
+  file?: string | undefined;
   /** How the terminal takes them. */
-  protocol?: PictureProtocol;
+  protocol?: PictureProtocol | undefined;
 }
 
 const SIDE = 256; // pixels that the longer side has in a file at least

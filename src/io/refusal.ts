@@ -22,5 +22,5 @@ function reason(cause: unknown): string {
   if (cause instanceof Deno.errors.NotCapable) return "Deno may not read it; run with --allow-read";
   if (cause instanceof Deno.errors.PermissionDenied) return "permission denied; check who may read it";
   if (cause instanceof Deno.errors.IsADirectory) return "expected a file, got a folder; name a file in it";
-  return cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
+  return cause instanceof Error ? cause.message.split("\n")[0]! : String(cause);
 }

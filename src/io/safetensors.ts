@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import type { BinaryFile } from "./binary_file.ts";
 import { parseJson } from "./json.ts";
 import { damaged, quote } from "./refusal.ts";
@@ -63,7 +64,7 @@ function parseEntry(file: BinaryFile, name: string, entry: unknown, dataStart: n
   if (bytes === undefined) {
     throw damaged(path, `the bytes ${of} to be less than 2^53`, `shape ${quote(shape)}`);
   }
-  const [begin, end] = range;
+  const [begin, end] = range as Shape<2>;
   if (end - begin !== bytes) {
     throw damaged(path, `${bytes} bytes for ${quote(name)}, ${dtype} ${quote(shape)}`, `${end - begin}`);
   }
@@ -73,7 +74,7 @@ function parseEntry(file: BinaryFile, name: string, entry: unknown, dataStart: n
 /** Checks that the tensors fill the file to its end without hole or overlap. */
 function checkCover(file: BinaryFile, tensors: StoredTensor[], dataStart: number): void {
   let end = dataStart;
-  const begin = (tensor: StoredTensor) => tensor.places[0].offset;
+  const begin = (tensor: StoredTensor) => tensor.places[0]!.offset;
   for (const tensor of tensors.toSorted((a, b) => begin(a) - begin(b) || a.bytes - b.bytes)) {
     if (begin(tensor) !== end) {
       throw damaged(

@@ -1,4 +1,4 @@
-import { formatShape } from "../core/shape.ts";
+import { formatShape, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { parseJson } from "./json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";
@@ -15,7 +15,7 @@ const KEYWORD = "denoise"; // of the PNG text that holds the recipe as JSON
  */
 export async function savePng(path: string, x: Tensor, recipe: Recipe = {}): Promise<void> {
   const image = x.rank === 4 && x.shape[0] === 1 ? x.squeeze(0) : x;
-  const [channels, height, width] = image.shape;
+  const [channels, height, width] = image.shape as Shape<3>;
   if (image.rank !== 3 || (channels !== 1 && channels !== 3)) {
     throw new RangeError(
       `Cannot save ${path}: expected a picture [1 or 3, H, W], got ${
@@ -43,7 +43,7 @@ export function toBytes(values: Float32Array): Uint8Array | undefined {
   const bytes = new Uint8Array(values.length);
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) return undefined;
-    const scaled = Math.fround(Math.min(1, Math.max(0, values[i])) * 255);
+    const scaled = Math.fround(Math.min(1, Math.max(0, values[i]!)) * 255);
     const floor = Math.floor(scaled);
     const rest = scaled - floor;
     bytes[i] = rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
@@ -52,7 +52,7 @@ export function toBytes(values: Float32Array): Uint8Array | undefined {
 }
 
 /** Reads a PNG; `recipe` is there where savePng wrote the file. */
-export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe }> {
+export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe | undefined }> {
   const file = await readPng(path);
   const text = file.text[KEYWORD];
   return {

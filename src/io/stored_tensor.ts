@@ -35,7 +35,7 @@ export interface StoredTensor extends TensorInfo {
   /** Its parts, one below the other along the first axis; nearly all tensors have one. */
   readonly places: readonly Place[];
   /** What its elements are multiplied by, one number or one a row, as fp8 checkpoints have it. */
-  readonly scale?: StoredTensor;
+  readonly scale?: StoredTensor | undefined;
 }
 
 /** What a file of weights holds. */
@@ -91,7 +91,7 @@ export function readElements(
       }; read smaller pieces`,
     );
   }
-  if (places.length === 1) return readPlace(places[0], dtype, first, count);
+  if (places.length === 1) return readPlace(places[0]!, dtype, first, count);
   return readPlaces(tensor, first, count);
 }
 
@@ -148,7 +148,7 @@ async function gather(
     const bytes = await place.file.read(place.offset + start * width, length * width);
     const window = new Lanes(bytes.buffer);
     visit(place, first, count, (at, i) => {
-      if (at >= start && at < start + length) gathered[i] = window[at - start];
+      if (at >= start && at < start + length) gathered[i] = window[at - start]!;
     });
   }
   return new Uint8Array(gathered.buffer);
@@ -161,14 +161,14 @@ function visit(
   count: number,
   see: (at: number, i: number) => void,
 ): void {
-  const index = contiguousStrides(shape).map((stride, axis) => Math.floor(first / stride) % shape[axis]);
-  let at = index.reduce((sum, n, axis) => sum + n * strides[axis], 0);
+  const index = contiguousStrides(shape).map((stride, axis) => Math.floor(first / stride) % shape[axis]!);
+  let at = index.reduce((sum, n, axis) => sum + n * strides[axis]!, 0);
   for (let i = 0; i < count; i++) {
     see(at, i);
     for (let axis = shape.length - 1; axis >= 0; axis--) {
-      at += strides[axis];
-      if (++index[axis] < shape[axis]) break;
-      at -= strides[axis] * shape[axis];
+      at += strides[axis]!;
+      if (++index[axis]! < shape[axis]!) break;
+      at -= strides[axis]! * shape[axis]!;
       index[axis] = 0;
     }
   }

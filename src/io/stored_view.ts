@@ -1,4 +1,4 @@
-import { contiguousStrides, sameStrides, size } from "../core/shape.ts";
+import { contiguousStrides, sameStrides, type Shape, size } from "../core/shape.ts";
 import { blockOf, bytesFor, isBlockDType } from "./stored_dtype.ts";
 import type { Place, StoredTensor } from "./stored_tensor.ts";
 
@@ -16,12 +16,12 @@ export function rowsOf(tensor: StoredTensor, begin: number, end: number): Stored
   const places: Place[] = [];
   let start = 0; // of the place
   for (const place of tensor.places) {
-    const [from, to] = [Math.max(begin, start) - start, Math.min(end, start + place.shape[0]) - start];
+    const [from, to] = [Math.max(begin, start) - start, Math.min(end, start + place.shape[0]!) - start];
     if (from < to) {
-      const offset = place.offset + bytesFor(dtype, from * place.strides[0]);
+      const offset = place.offset + bytesFor(dtype, from * place.strides[0]!);
       places.push({ ...place, offset, shape: [to - from, ...row] });
     }
-    start += place.shape[0];
+    start += place.shape[0]!;
   }
   const shape = [end - begin, ...row];
   const scale = tensor.scale && size(tensor.scale.shape) === rows && rows > 1
@@ -44,8 +44,8 @@ export function splitRows(tensor: StoredTensor, sizes: readonly number[]): Store
 
 /** The second half of the rows, then the first. */
 export function swappedHalves(tensor: StoredTensor): StoredTensor {
-  const half = tensor.shape[0] / 2;
-  const [first, second] = splitRows(tensor, [half, half]);
+  const half = tensor.shape[0]! / 2;
+  const [first, second] = splitRows(tensor, [half, half]) as [StoredTensor, StoredTensor];
   const scale = first.scale !== tensor.scale && tensor.scale
     ? { ...flat(tensor.scale), places: [...second.scale!.places, ...first.scale!.places] }
     : tensor.scale;
@@ -58,9 +58,9 @@ export function transposed(tensor: StoredTensor): StoredTensor {
   if (isBlockDType(dtype) || others.length > 0 || shape.length !== 2) {
     throw new TypeError(`Cannot transpose "${name}": expected a matrix of single elements, got ${dtype}`);
   }
-  const [M, N] = shape;
-  const [row, column] = place.strides;
-  return { ...tensor, shape: [N, M], places: [{ ...place, shape: [N, M], strides: [column, row] }] };
+  const [M, N] = shape as Shape<2>;
+  const [row, column] = place!.strides as Shape<2>;
+  return { ...tensor, shape: [N, M], places: [{ ...place!, shape: [N, M], strides: [column, row] }] };
 }
 
 /** A 1×1 convolution as the matrix that it is. [M, N, 1, 1] or [M, N, 1] → [M, N] */

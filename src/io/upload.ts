@@ -46,8 +46,8 @@ export async function upload(
   fillings: readonly Filling[],
   { label, signal, onProgress }: {
     label: string;
-    signal?: AbortSignal;
-    onProgress?: (p: UploadProgress) => void;
+    signal?: AbortSignal | undefined;
+    onProgress?: ((p: UploadProgress) => void) | undefined;
   },
 ): Promise<Uploaded> {
   const slabs = allocate(device, label, fillings.map(({ leaf }) => leaf));
@@ -66,10 +66,10 @@ export async function upload(
     }
     const notes = await converter.notes();
     const named = (bit: number) =>
-      fillings.filter((_, i) => notes[i].flags & bit).map(({ info }) => info.name);
+      fillings.filter((_, i) => notes[i]!.flags & bit).map(({ info }) => info.name);
     expectNoOverflow(label, named(2));
     const packed = fillings.flatMap(({ info, leaf }, i): [string, number][] =>
-      isPacked(leaf.dtype) ? [[info.name, notes[i].error]] : []
+      isPacked(leaf.dtype) ? [[info.name, notes[i]!.error]] : []
     );
     return { release, notFinite: named(1), errors: new Map(packed) };
   } catch (error) {
@@ -86,7 +86,11 @@ export async function sendTensor(
   checkpoint: Checkpoint,
   info: TensorInfo,
   target: Target,
-  { number, signal, onBytes }: { number: number; signal?: AbortSignal; onBytes?: (bytes: number) => void },
+  { number, signal, onBytes }: {
+    number: number;
+    signal?: AbortSignal | undefined;
+    onBytes?: ((bytes: number) => void) | undefined;
+  },
 ): Promise<void> {
   const scale = await checkpoint.scaleOf(info);
   for (const [first, count] of pieces(info, target.dtype)) {
@@ -110,7 +114,7 @@ export function expectNoOverflow(label: string, names: readonly string[]): void 
 function* pieces({ shape, dtype }: TensorInfo, to: DType): Generator<[number, number]> {
   const count = shape.reduce((product, n) => product * n, 1);
   if (count === 0) return;
-  const rows = shape.length === 4 ? count / shape[0] : 4;
+  const rows = shape.length === 4 ? count / shape[0]! : 4;
   const blocks = Math.max(blockOf(dtype).elements, isPacked(to) ? PACKED_BLOCK : 1); // one divides the other
   const unit = leastCommonMultiple(rows, blocks);
   const most = Math.max(unit, Math.floor(PIECE / sentBytes(dtype) / unit) * unit);

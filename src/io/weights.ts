@@ -7,15 +7,15 @@ export interface Weights {
   /** A file of weights, or the index of its shards: what openCheckpoint() takes. */
   readonly path: string;
   /** What the user should know, e.g. that the variant asked for is not there. */
-  readonly notice?: string;
+  readonly notice?: string | undefined;
 }
 
 /** Which weights to look for. */
 export interface WeightOptions {
   /** E.g. "fp16"; where a folder lacks it, its plain weights are taken. */
-  readonly variant?: string;
+  readonly variant?: string | undefined;
   /** File names without extension, the preferred one first. */
-  readonly names?: readonly string[];
+  readonly names?: readonly string[] | undefined;
 }
 
 /**

@@ -27,5 +27,5 @@ function reason(cause: unknown, folder: string): string {
   }
   if (cause instanceof Deno.errors.IsADirectory) return "expected a file, got a folder; choose another name";
   if (code === "ENOSPC" || code === "EDQUOT") return "the disk is full; free some space";
-  return cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
+  return cause instanceof Error ? cause.message.split("\n")[0]! : String(cause);
 }

@@ -31,8 +31,8 @@ export interface BringOptions {
   dtype: DType;
   /** Of the weights of the layers. */
   shapes: ReadonlyMap<string, Shape>;
-  signal?: AbortSignal;
-  onProgress?: (progress: UploadProgress) => void;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
 /** Reads the matrices of placements into GPU memory; layers that a file has fused share their down. */
@@ -54,7 +54,7 @@ export async function bringParts(
       const strides = shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape);
       return new Tensor(device, leafOf(info), shape, strides, 0);
     };
-    const whole = view(up, [up.shape[0], rank, ...inner.slice(1).map(() => 1)]);
+    const whole = view(up, [up.shape[0]!, rank, ...inner.slice(1).map(() => 1)]);
     const own = whole.slice(0, first, first + rows);
     return [layer, {
       down: view(down, [rank, ...inner]),

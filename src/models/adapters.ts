@@ -22,8 +22,8 @@ interface Adapter extends BroughtParts {
 /** Options of `Adapters.attach`. */
 export interface AttachOptions {
   scale: number;
-  signal?: AbortSignal;
-  onProgress?: (progress: UploadProgress) => void;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
 const INPUT = "adapter scales"; // of a traced function
@@ -228,7 +228,7 @@ export class Adapters {
     this.#joined = joined;
     let first = 0;
     for (const [layer, { down, up }] of joined) {
-      const [from, to] = [first, first += down.shape[0]];
+      const [from, to] = [first, first += down.shape[0]!];
       hang(this.#weight(layer), {
         down,
         up,

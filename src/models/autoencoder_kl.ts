@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { bytesOf, type DType } from "../core/dtype.ts";
-import { formatShape } from "../core/shape.ts";
+import { formatShape, type Shape } from "../core/shape.ts";
 import { type Tensor, tensor, zeros } from "../tensor/mod.ts";
 import {
   type AutoencoderKLConfig,
@@ -23,13 +23,13 @@ export interface TileOptions {
    * config's sample_size. The result is near to that without tiles, no more: where only the adapter's limits
    * on a tensor are in the way, pictures are taken in bands, without any seam, by default.
    */
-  tile?: number;
+  tile?: number | undefined;
 }
 
 /** Options of `AutoencoderKL.decodeChecked`. */
 export interface DecodeCheckedOptions extends TileOptions {
   /** Told in one line where f16 was not enough; console.warn by default. */
-  onNotice?: (line: string) => void;
+  onNotice?: ((line: string) => void) | undefined;
 }
 
 /**
@@ -122,29 +122,29 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   }
 
   #encodeWhole(image: Tensor): Tensor {
-    const [, , H, W] = image.shape;
+    const [, , H, W] = image.shape as Shape<4>;
     const run = this.#plan("encode", image, [H, W], this.activationType);
     return this.traced(keyOf("encode", run), { image }, this.#runEncoder(run)).moments;
   }
 
   #decodeWhole(z: Tensor, dtype: DType): Tensor {
-    const [, , h, w] = z.shape;
+    const [, , h, w] = z.shape as Shape<4>;
     const run = this.#plan("decode", z, [h * this.scaleFactor, w * this.scaleFactor], dtype);
     return this.traced(keyOf("decode", run), { z }, this.#runDecoder(run)).sample;
   }
 
   /** In one piece, or in the bands that the adapter's limits ask for. */
   #plan(verb: CoderLoad["verb"], x: Tensor, [H, W]: [number, number], dtype: DType): CoderRun {
-    const load = { verb, B: x.shape[0], H, W, bytes: bytesOf(dtype) };
+    const load = { verb, B: x.shape[0]!, H, W, bytes: bytesOf(dtype) };
     return { dtype, bands: bandsOf(x, load, this.config, x.device.limits.maxStorageBufferBindingSize) };
   }
 
   #runEncoder = (run: CoderRun) => ({ image }: Tensors): { moments: Tensor } => ({
-    moments: encodeKL(image, this.weights.tree as AutoencoderKLWeights, this.config, run),
+    moments: encodeKL(image!, this.weights.tree as AutoencoderKLWeights, this.config, run),
   });
 
   #runDecoder = (run: CoderRun) => ({ z }: Tensors): { sample: Tensor } => ({
-    sample: decodeKL(z, this.weights.tree as AutoencoderKLWeights, this.config, run),
+    sample: decodeKL(z!, this.weights.tree as AutoencoderKLWeights, this.config, run),
   });
 
   /** Sides of tiles, or undefined where the picture is one; `scale` is the pixels of a step in `shape`. */
@@ -159,7 +159,7 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
         `Cannot work in tiles of ${tile}: expected a multiple of ${least}; e.g. { tile: ${8 * least} }`,
       );
     }
-    return Math.max(H, W) * scale > tile ? { pixels: tile, latents: tile / this.scaleFactor } : undefined;
+    return Math.max(H!, W!) * scale > tile ? { pixels: tile, latents: tile / this.scaleFactor } : undefined;
   }
 
   #expectChannels(what: string, { shape }: Tensor, [channels, ...sides]: [number, string, string]): void {

@@ -8,9 +8,9 @@ import { named, type Tensor } from "../tensor/mod.ts";
 /** Weights of a block of an encoder or decoder. */
 export interface CoderBlock2D {
   resnets: ResnetBlock2D[];
-  attentions?: [AttentionBlock]; // in the middle
-  downsamplers?: [Sampler2D];
-  upsamplers?: [Sampler2D];
+  attentions?: [AttentionBlock] | undefined; // in the middle
+  downsamplers?: [Sampler2D] | undefined;
+  upsamplers?: [Sampler2D] | undefined;
 }
 
 /** What the blocks of an AutoencoderKL are built from. */
@@ -40,12 +40,12 @@ export function coderMidBlock2D(
   { resnet, attention }: { resnet: ResnetOptions; attention: boolean },
 ): Tensor {
   const { channels, groups, eps = 1e-5 } = resnet;
-  x = named("resnets.0", () => resnetBlock2D(x, w.resnets[0], null, resnet));
+  x = named("resnets.0", () => resnetBlock2D(x, w.resnets[0]!, null, resnet));
   if (attention) {
     const options = { headDim: channels, groups, eps, outputScale: 1 };
     x = named("attentions.0", () => attentionBlock(x, denseAttention(w.attentions![0]), options));
   }
-  return named("resnets.1", () => resnetBlock2D(x, w.resnets[1], null, resnet));
+  return named("resnets.1", () => resnetBlock2D(x, w.resnets[1]!, null, resnet));
 }
 
 /** Names a part as `named` does; what is in one band can be tapped. */
@@ -60,7 +60,7 @@ export function namedBands(name: string, run: () => Bands): Bands {
 
 function resnets(x: Bands, w: CoderBlock2D, { resnet, layers }: CoderBlockOptions): Bands {
   for (let i = 0; i < layers; i++) {
-    x = namedBands(`resnets.${i}`, () => resnetBands(x, w.resnets[i], resnet));
+    x = namedBands(`resnets.${i}`, () => resnetBands(x, w.resnets[i]!, resnet));
   }
   return x;
 }

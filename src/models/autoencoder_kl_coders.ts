@@ -26,8 +26,8 @@ export interface Coder {
 /** Weights of an AutoencoderKL. */
 export interface AutoencoderKLWeights {
   encoder: Coder;
-  quant_conv?: Layer;
-  post_quant_conv?: Layer;
+  quant_conv?: Layer | undefined;
+  post_quant_conv?: Layer | undefined;
   decoder: Coder;
 }
 
@@ -50,7 +50,7 @@ export function encodeKL(
   { dtype, bands }: CoderRun,
 ): Tensor {
   const f = scaleFactor(config);
-  const rows = Math.ceil(Math.floor(image.shape[2] / f) / bands);
+  const rows = Math.ceil(Math.floor(image.shape[2]! / f) / bands);
   const picture = cutBands(image.cast(dtype), bands, f * rows);
   const moments = named("encoder", () => encoder(picture, w.encoder, config));
   if (!config.use_quant_conv) return moments;
@@ -73,10 +73,10 @@ export function decodeKL(
 
 function encoder(x: Bands, w: Coder, config: AutoencoderKLConfig): Tensor {
   const { block_out_channels: channels, layers_per_block: layers } = config;
-  x = namedBands("conv_in", () => convBands(x, w.conv_in, channels[0]));
+  x = namedBands("conv_in", () => convBands(x, w.conv_in, channels[0]!));
   for (const i of channels.keys()) {
-    const options = { resnet: style(channels[i], config), layers, resample: i < channels.length - 1 };
-    x = namedBands(`down_blocks.${i}`, () => downEncoderBlock2D(x, w.down_blocks[i], options));
+    const options = { resnet: style(channels[i]!, config), layers, resample: i < channels.length - 1 };
+    x = namedBands(`down_blocks.${i}`, () => downEncoderBlock2D(x, w.down_blocks[i]!, options));
   }
   const whole = middle(joinBands(x), w, config);
   return joinBands(output([whole], w, 2 * config.latent_channels, config));
@@ -85,11 +85,11 @@ function encoder(x: Bands, w: Coder, config: AutoencoderKLConfig): Tensor {
 function decoder(z: Tensor, w: Coder, config: AutoencoderKLConfig, bands: number): Tensor {
   const channels = config.block_out_channels.toReversed();
   const layers = config.layers_per_block + 1;
-  const whole = middle(named("conv_in", () => conv3x3(z, w.conv_in, channels[0])), w, config);
-  let x = cutBands(whole, bands, Math.ceil(z.shape[2] / bands));
+  const whole = middle(named("conv_in", () => conv3x3(z, w.conv_in, channels[0]!)), w, config);
+  let x = cutBands(whole, bands, Math.ceil(z.shape[2]! / bands));
   for (const i of channels.keys()) {
-    const options = { resnet: style(channels[i], config), layers, resample: i < channels.length - 1 };
-    x = namedBands(`up_blocks.${i}`, () => upDecoderBlock2D(x, w.up_blocks[i], options));
+    const options = { resnet: style(channels[i]!, config), layers, resample: i < channels.length - 1 };
+    x = namedBands(`up_blocks.${i}`, () => upDecoderBlock2D(x, w.up_blocks[i]!, options));
   }
   return joinBands(output(x, w, config.out_channels, config));
 }

@@ -4,7 +4,7 @@ import { type ActivationName, activationNames } from "../nn/activation.ts";
 /** An AutoencoderKL's config: the keys of its config.json, of which older files lack some. */
 export interface AutoencoderKLConfig {
   /** The class that the file is for. */
-  _class_name?: "AutoencoderKL";
+  _class_name?: "AutoencoderKL" | undefined;
   /** Channels of the picture that is encoded. */
   in_channels: number;
   /** Channels of the picture that is decoded. */

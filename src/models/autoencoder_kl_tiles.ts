@@ -17,8 +17,8 @@ export function tiled(x: Tensor, { from, to }: TileSides, run: (tile: Tensor) =>
     for (const [i, piece] of cut(strip, 3, from).entries()) {
       let tile = run(piece);
       // Neighbours are taken as faded themselves: corners, where four tiles meet, depend on it.
-      if (above.length > 0) tile = fadeIn(above[i], tile, 2, to / 4);
-      if (i > 0) tile = fadeIn(row[i - 1], tile, 3, to / 4);
+      if (above.length > 0) tile = fadeIn(above[i]!, tile, 2, to / 4);
+      if (i > 0) tile = fadeIn(row[i - 1]!, tile, 3, to / 4);
       row.push(tile);
     }
     above = row;
@@ -30,7 +30,7 @@ export function tiled(x: Tensor, { from, to }: TileSides, run: (tile: Tensor) =>
 /** Pieces of at most `side` along an axis, one every three quarters of it. */
 function cut(x: Tensor, axis: number, side: number): Tensor[] {
   const pieces: Tensor[] = [];
-  for (let start = 0; start < x.shape[axis]; start += 3 * side / 4) {
+  for (let start = 0; start < x.shape[axis]!; start += 3 * side / 4) {
     pieces.push(x.slice(axis, start, start + side));
   }
   return pieces;
@@ -38,7 +38,7 @@ function cut(x: Tensor, axis: number, side: number): Tensor[] {
 
 /** A tile whose first `overlap` rows or columns come slowly in over the last ones of the tile before. */
 function fadeIn(before: Tensor, tile: Tensor, axis: number, overlap: number): Tensor {
-  const length = Math.min(overlap, tile.shape[axis]);
+  const length = Math.min(overlap, tile.shape[axis]!);
   const weights = Array.from({ length }, (_, i) => i / length);
   const ramp = tensor(weights, axis === 2 ? [length, 1] : [length]);
   const head = before.slice(axis, -length).lerp(tile.slice(axis, 0, length), ramp);

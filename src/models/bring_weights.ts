@@ -12,9 +12,9 @@ export interface BringOptions {
   readonly label: string;
   readonly device: Device;
   /** The entry point whose weights are wanted; all by default. */
-  readonly only?: string;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: UploadProgress) => void;
+  readonly only?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
   readonly onNotice: (line: string) => void;
 }
 

@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import type { z } from "zod";
 import { type CLIPEncoderLayer, clipEncoderLayer, tokenNorm } from "../nn/clip_encoder_layer.ts";
 import { expectShape, type Layer, project, type Projection } from "../nn/layers.ts";
@@ -13,7 +14,7 @@ export interface CLIPTextWeights {
   embeddings: { position_embedding: { weight: Tensor } };
   encoder: { layers: CLIPEncoderLayer[] };
   final_layer_norm: Layer;
-  text_projection?: Projection;
+  text_projection?: Projection | undefined;
 }
 
 /** What a CLIP text model makes of texts. */
@@ -39,11 +40,11 @@ export function clipText(
   config: CLIPTextConfig,
 ): Tensors {
   const { hidden_size: D, layer_norm_eps: eps } = config;
-  const [B, N] = tokens.shape;
+  const [B, N] = tokens.shape as Shape<2>;
   const { weight: positions } = w.embeddings.position_embedding;
   expectShape(positions, [config.max_position_embeddings, D]);
 
-  const dtype = w.final_layer_norm.bias.dtype; // the model's: matrices may be stored smaller, biases never are
+  const dtype = w.final_layer_norm.bias!.dtype; // the model's: matrices may be stored smaller, biases never are
   const states = [named("embeddings", () => tokens.add(positions.slice(0, 0, N)).cast(dtype))];
   const options = {
     heads: config.num_attention_heads,
@@ -52,7 +53,7 @@ export function clipText(
     eps,
   };
   for (let i = 0; i < config.num_hidden_layers; i++) {
-    const layer = () => clipEncoderLayer(states[i], w.encoder.layers[i], options);
+    const layer = () => clipEncoderLayer(states[i]!, w.encoder.layers[i]!, options);
     states.push(named(`encoder.layers.${i}`, layer));
   }
   const last = named("final_layer_norm", () => tokenNorm(states.at(-1)!, w.final_layer_norm, eps));
@@ -96,7 +97,11 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   finalLayerNorm(hiddenState: Tensor): Tensor {
     return this.traced("finalLayerNorm", { x: hiddenState }, ({ x }) => {
       const { final_layer_norm } = this.weights.tree as CLIPTextWeights;
-      const y = tokenNorm(x.cast(final_layer_norm.bias.dtype), final_layer_norm, this.config.layer_norm_eps);
+      const y = tokenNorm(
+        x!.cast(final_layer_norm.bias!.dtype),
+        final_layer_norm,
+        this.config.layer_norm_eps,
+      );
       return { y };
     }).y;
   }
@@ -138,19 +143,23 @@ export class CLIPTextModelWithProjection extends CLIPTextModel {
   /** The states and embeddings of texts, given as rows of ids [B, N]. */
   override forward(inputIds: readonly (readonly number[])[]): CLIPTextProjectionOutput {
     const results = this.encode(inputIds);
-    return { ...collect(results), textEmbeds: results.textEmbeds };
+    return { ...collect(results), textEmbeds: results.textEmbeds! };
   }
 
   /** What is traced. */
   protected override results(inputs: Tensors): Tensors {
     const results = super.results(inputs);
     const w = this.weights.tree as CLIPTextWeights;
-    const projected = () => project(results.pooledOutput, w.text_projection!, this.config.projection_dim);
+    const projected = () => project(results.pooledOutput!, w.text_projection!, this.config.projection_dim);
     return { ...results, textEmbeds: named("text_projection", projected) };
   }
 }
 
 function collect({ lastHiddenState, pooledOutput, ...others }: Tensors): CLIPTextOutput {
   const states = Object.entries(others).filter(([name]) => name.startsWith("hiddenStates."));
-  return { lastHiddenState, pooledOutput, hiddenStates: states.map(([, state]) => state) };
+  return {
+    lastHiddenState: lastHiddenState!,
+    pooledOutput: pooledOutput!,
+    hiddenStates: states.map(([, state]) => state),
+  };
 }

@@ -57,7 +57,7 @@ export function fluxTransformer2D(
   config: FluxTransformer2DConfig,
 ): Tensor {
   const D = innerDim(config);
-  const dtype = w.x_embedder.bias.dtype; // of activations: matrices may be stored smaller, biases never are
+  const dtype = w.x_embedder.bias!.dtype; // of activations: matrices may be stored smaller, biases never are
   const { cos, sin, modulation } = inputs;
   const vectors = modulation
     ? splitVectors(modulation, config)
@@ -77,16 +77,16 @@ export function fluxTransformer2D(
       norm1: vectors.get(`${path}.norm1`)!,
       norm1_context: vectors.get(`${path}.norm1_context`)!,
     };
-    streams = named(path, () => fluxTransformerBlock(streams, w.transformer_blocks[i], told, options));
+    streams = named(path, () => fluxTransformerBlock(streams, w.transformer_blocks[i]!, told, options));
   }
 
-  const N = inputs.encoderHiddenStates.shape[1];
+  const N = inputs.encoderHiddenStates.shape[1]!;
   let x = cat(streams, 1);
   for (let i = 0; i < config.num_single_layers; i++) {
     const path = `single_transformer_blocks.${i}`;
     const told = vectors.get(`${path}.norm`)!;
     named(path, () => {
-      x = fluxSingleTransformerBlock(x, w.single_transformer_blocks[i], told, options);
+      x = fluxSingleTransformerBlock(x, w.single_transformer_blocks[i]!, told, options);
       return [x.slice(1, 0, N), x.slice(1, N)];
     });
   }
@@ -138,7 +138,7 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
    * for it, and by a `forward` with its results not at all. As many steps go at once as one binding holds.
    */
   condition(timesteps: readonly number[], conditions: FluxConditions): FluxModulation {
-    const B = conditions.pooledProjections.shape[0];
+    const B = conditions.pooledProjections.shape[0]!;
     const { maxStorageBufferBindingSize } = this.device.limits;
     const rows = Math.floor(maxStorageBufferBindingSize / (4 * modulationWidth(this.config)));
     const atOnce = Math.max(1, Math.floor(rows / B));

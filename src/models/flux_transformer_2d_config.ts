@@ -3,7 +3,7 @@ import { z } from "zod";
 /** A FluxTransformer2DModel's config: the keys of its config.json, of which files lack some. */
 export interface FluxTransformer2DConfig {
   /** The class that the file is for. */
-  _class_name?: "FluxTransformer2DModel";
+  _class_name?: "FluxTransformer2DModel" | undefined;
   /** Latents on a side of a token of the output. */
   patch_size: number;
   /** Width of a token of the latents; for inpainting and control those of more pictures side by side. */

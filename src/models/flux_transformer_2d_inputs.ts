@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import { fluxPosEmbed } from "../nn/flux_pos_embed.ts";
 import type { FluxTimeText } from "../nn/flux_time_text_embed.ts";
 import { timestepEmbedding } from "../ops/mod.ts";
@@ -18,7 +19,7 @@ export interface FluxConditions {
    * Guidance scale, one for all rows or one a row:
    * for models that are told it (guidance_embeds), and only for them.
    */
-  guidance?: number | readonly number[];
+  guidance?: number | readonly number[] | undefined;
 }
 
 /** Options of `FluxTransformer2DModel.forward`. */
@@ -71,10 +72,10 @@ export function fluxTransformer2DInputs(
     throw new TypeError(`Cannot denoise with ${unknown}: control nets and image prompts are not built`);
   }
   expectInput("hiddenStates", hiddenStates, ["B", "L", config.in_channels]);
-  const [B, L] = hiddenStates.shape;
+  const [B, L] = hiddenStates.shape as Shape<2>;
   const { encoderHiddenStates, imgIds, txtIds } = options;
   expectInput("encoderHiddenStates", encoderHiddenStates, [B, "N", config.joint_attention_dim]);
-  const N = encoderHiddenStates.shape[1];
+  const N = encoderHiddenStates.shape[1]!;
   expectPositions("imgIds", imgIds, L, config);
   expectPositions("txtIds", txtIds, N, config);
   const inputs = { hiddenStates, encoderHiddenStates, ...tables.of([...txtIds, ...imgIds], config) };
@@ -157,5 +158,5 @@ export class PositionCache {
 }
 
 function samePositions(a: Positions, b: Positions): boolean {
-  return a.length === b.length && a.every((id, i) => id.every((n, axis) => n === b[i][axis]));
+  return a.length === b.length && a.every((id, i) => id.every((n, axis) => n === b[i]![axis]));
 }

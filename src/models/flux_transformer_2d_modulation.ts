@@ -29,11 +29,11 @@ function modulationLayers(config: FluxTransformer2DConfig): ModulationLayer[] {
   const layers: ModulationLayer[] = [];
   const add = (path: string, width: number, of: ModulationLayer["of"]) => layers.push({ path, width, of });
   for (let i = 0; i < config.num_layers; i++) {
-    add(`transformer_blocks.${i}.norm1`, 6 * D, (w) => w.transformer_blocks[i].norm1.linear);
-    add(`transformer_blocks.${i}.norm1_context`, 6 * D, (w) => w.transformer_blocks[i].norm1_context.linear);
+    add(`transformer_blocks.${i}.norm1`, 6 * D, (w) => w.transformer_blocks[i]!.norm1.linear);
+    add(`transformer_blocks.${i}.norm1_context`, 6 * D, (w) => w.transformer_blocks[i]!.norm1_context.linear);
   }
   for (let i = 0; i < config.num_single_layers; i++) {
-    add(`single_transformer_blocks.${i}.norm`, 3 * D, (w) => w.single_transformer_blocks[i].norm.linear);
+    add(`single_transformer_blocks.${i}.norm`, 3 * D, (w) => w.single_transformer_blocks[i]!.norm.linear);
   }
   add("norm_out", 2 * D, (w) => w.norm_out.linear);
   return layers;
@@ -86,14 +86,14 @@ function joinColumns(parts: Iterable<Tensor>): Tensor {
     group.push(part);
   }
   joined.push(cat(group, 1));
-  return joined.length === 1 ? joined[0] : joinColumns(joined);
+  return joined.length === 1 ? joined[0]! : joinColumns(joined);
 }
 
 /** What `joinVectors` made of one step. joined [B, total] */
 export function splitVectors(joined: Tensor, config: FluxTransformer2DConfig): FluxVectors {
   const layers = modulationLayers(config);
   const parts = joined.split(layers.map(({ width }) => width), 1);
-  return new Map(layers.map(({ path }, i) => [path, parts[i]]));
+  return new Map(layers.map(({ path }, i) => [path, parts[i]!]));
 }
 
 /** What the blocks of a FLUX model are told at each step of a loop. */
@@ -110,17 +110,17 @@ export class FluxModulation implements Disposable {
 
   /** Number of steps. */
   get steps(): number {
-    return this.#parts.reduce((sum, part) => sum + part.shape[0], 0) / this.#batch;
+    return this.#parts.reduce((sum, part) => sum + part.shape[0]!, 0) / this.#batch;
   }
 
   /** One step's, for the `modulation` of `forward`. [B, total] */
   at(step: number): Tensor {
     let row = step * this.#batch;
     for (const part of this.#parts) {
-      if (Number.isInteger(row) && row >= 0 && row < part.shape[0]) {
+      if (Number.isInteger(row) && row >= 0 && row < part.shape[0]!) {
         return part.slice(0, row, row + this.#batch);
       }
-      row -= part.shape[0];
+      row -= part.shape[0]!;
     }
     throw new RangeError(`Cannot take step ${step} of a modulation: expected 0 to ${this.steps - 1}`);
   }

@@ -42,14 +42,14 @@ function join(named: readonly (readonly [name: string, part: AdapterPart])[]): J
     parts,
     down,
     up,
-    factors: named.map(([name, { down, factor }]) => ({ name, rank: down.shape[0], factor })),
+    factors: named.map(([name, { down, factor }]) => ({ name, rank: down.shape[0]!, factor })),
     release: () => made.forEach(({ node }) => node.storage?.release()),
   };
 }
 
 /** Weights of convolutions stay channels-last, as `conv2d` takes them. */
 function joinAlong(axis: number, tensors: readonly Tensor[]): Tensor {
-  if (tensors.length === 1) return tensors[0];
+  if (tensors.length === 1) return tensors[0]!;
   const joined = cat(tensors, axis);
   return joined.rank === 4 ? joined.channelsLast() : joined;
 }

@@ -14,34 +14,34 @@ import { Weights } from "./weights.ts";
 /** Options of `fromPretrained`. */
 export interface LoadOptions extends SingleFileOptions {
   /** Folder of the component in the repository; the root where it is absent, as in google/ddpm-cat-256. */
-  subfolder?: string;
+  subfolder?: string | undefined;
   /** Weights of another precision or training, e.g. "fp16". */
-  variant?: string;
+  variant?: string | undefined;
   /** Branch, tag or commit. */
-  revision?: string;
+  revision?: string | undefined;
   /** Type of weights and activations: by default f16 on a GPU that computes in it, else f32. */
-  dtype?: "f32" | "f16";
+  dtype?: "f32" | "f16" | undefined;
   /** Stores matrices in so few bits, with a scale for each 32 weights; by default they keep `dtype`. */
-  quantize?: "int8" | "int4";
+  quantize?: "int8" | "int4" | undefined;
   /** Leaves the weights on the disk and brings them block by block whenever they are read: the same results, slower. */
-  stream?: boolean | StreamOptions;
+  stream?: boolean | StreamOptions | undefined;
   /** Reads and checks the config and the headers only; `model.load()` then brings the weights. */
-  defer?: boolean;
+  defer?: boolean | undefined;
   /**
    * Takes of a repository that is not in the cache no more than configs and headers of weights, a few hundred kB: to
    * plan for a model, which cannot be loaded.
    */
-  headersOnly?: boolean;
+  headersOnly?: boolean | undefined;
   /** Uses the cache and asks nobody. */
-  localFilesOnly?: boolean;
+  localFilesOnly?: boolean | undefined;
   /** Instead of HF_TOKEN. */
-  token?: string;
+  token?: string | undefined;
   /** Told of downloads (with a file's name) and of the upload to the GPU. */
-  onProgress?: (progress: Progress | UploadProgress) => void;
+  onProgress?: ((progress: Progress | UploadProgress) => void) | undefined;
   /** Told in one line what deserves attention; console.warn by default. */
-  onNotice?: (line: string) => void;
+  onNotice?: ((line: string) => void) | undefined;
   /** Ends the loading. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** What a class of models brings to `loadModel`. */
@@ -51,9 +51,9 @@ export interface ModelClass<M, Schema extends z.ZodType> {
   /** Keys that the config knows, for telling unknown ones. */
   readonly keys: z.ZodObject;
   /** What the keys of some files begin with, e.g. "text_model."; the model's own do without. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** The folder in which pipelines keep it, by which it is found in a single file. */
-  readonly folder?: string;
+  readonly folder?: string | undefined;
 }
 
 /** Loads a model from a folder or a repository of the hub. */

@@ -11,37 +11,37 @@ import type { Model } from "./model.ts";
 /** The models that a LoRA may change, under the names of a pipeline's parts. */
 export interface LoraModels {
   /** Of Stable Diffusion. */
-  unet?: Model;
+  unet?: Model | undefined;
   /** Of FLUX. */
-  transformer?: Model;
+  transformer?: Model | undefined;
   /** The first text encoder. */
-  textEncoder?: Model;
+  textEncoder?: Model | undefined;
   /** The second one. */
-  textEncoder2?: Model;
+  textEncoder2?: Model | undefined;
 }
 
 /** Options of `loadLora`. */
 export interface LoraOptions {
   /** The file, where a folder or repository has several. */
-  weightName?: string;
+  weightName?: string | undefined;
   /** Folder of the repository. */
-  subfolder?: string;
+  subfolder?: string | undefined;
   /** Branch, tag or commit. */
-  revision?: string;
+  revision?: string | undefined;
   /** Instead of HF_TOKEN. */
-  token?: string;
+  token?: string | undefined;
   /** Uses the cache and asks nobody. */
-  localFilesOnly?: boolean;
+  localFilesOnly?: boolean | undefined;
   /** Ends the loading. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** By which its scale is changed; "default_0" and so on by default. */
-  adapterName?: string;
+  adapterName?: string | undefined;
   /** How strong it is; 1 by default. */
-  scale?: number;
+  scale?: number | undefined;
   /** Told of downloads (with a file's name) and of the upload to the GPU. */
-  onProgress?: (progress: Progress | UploadProgress) => void;
+  onProgress?: ((progress: Progress | UploadProgress) => void) | undefined;
   /** Told in one line what deserves attention; console.warn by default. */
-  onNotice?: (line: string) => void;
+  onNotice?: ((line: string) => void) | undefined;
 }
 
 /** What a LoRA's file holds and what became of it. */

@@ -41,5 +41,5 @@ export async function mergeAdapter({ layer, down, up, scale }: Merge, weight: Te
 
 /** A weight as rows of what lies together: [N, K], of a convolution [O, kh · kw · C]. */
 function matrix(weight: Tensor): Tensor {
-  return weight.rank === 4 ? weight.permute([0, 2, 3, 1]).reshape([weight.shape[0], -1]) : weight;
+  return weight.rank === 4 ? weight.permute([0, 2, 3, 1]).reshape([weight.shape[0]!, -1]) : weight;
 }

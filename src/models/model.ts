@@ -31,7 +31,7 @@ export interface ModelParts<Config> {
   /** Type of weights and activations. */
   readonly dtype: DType;
   /** Commit of the repository, for models from the hub. */
-  readonly revision?: string;
+  readonly revision?: string | undefined;
   /** Brings the weights that were read into memory, all or those of an entry point; returns what frees them. */
   readonly bring: (only?: string, signal?: AbortSignal) => Promise<() => void>;
 }
@@ -134,7 +134,9 @@ export abstract class Model<Config = unknown> implements Disposable {
    * Brings the weights into memory, unless they are there; of `only` one entry point those that it reads, in
    * place of another's. Several callers at once share the work.
    */
-  async load({ only, signal }: { only?: string; signal?: AbortSignal } = {}): Promise<void> {
+  async load(
+    { only, signal }: { only?: string | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
     this.#expectUndisposed();
     const unloads = this.#unloads;
     while (!this.#presence.has(only) && unloads === this.#unloads) {
@@ -183,7 +185,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     return Object.fromEntries(
       outputs.map(({ name, shape, strides }, i) => [
         name,
-        new Tensor(this.device, call.outputs[i], shape, strides, 0),
+        new Tensor(this.device, call.outputs[i]!, shape, strides, 0),
       ]),
     ) as Out;
   }
@@ -227,7 +229,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     const leaves = values.map(([name, x]) => new Leaf(x.dtype, x.size, name));
     const inputs = Object.fromEntries(values.map(([name, x], i) => {
       const strides = x.rank === 4 ? channelsLastStrides(x.shape) : contiguousStrides(x.shape);
-      return [name, new Tensor(this.device, leaves[i], x.shape, strides, 0)];
+      return [name, new Tensor(this.device, leaves[i]!, x.shape, strides, 0)];
     }));
     const results: [string, Tensor][] = [];
     const record = () => {

@@ -16,9 +16,9 @@ export interface T5EncoderWeights {
 /** Options of `T5EncoderModel.forward`. */
 export interface T5EncoderOptions {
   /** 1 for tokens that count, 0 for those that fill rows up [B, N]; by default all count, as in Flux. */
-  attentionMask?: readonly (readonly number[])[];
+  attentionMask?: readonly (readonly number[])[] | undefined;
   /** Also gives the state of the tokens behind every block. */
-  outputHiddenStates?: boolean;
+  outputHiddenStates?: boolean | undefined;
 }
 
 /** What a T5 encoder makes of texts. */
@@ -28,7 +28,7 @@ export interface T5EncoderOutput {
   /**
    * The embeddings, then the states behind each block, the last one behind the norm; on request. [B, N, D]
    */
-  hiddenStates?: Tensor[];
+  hiddenStates?: Tensor[] | undefined;
 }
 
 /**
@@ -41,7 +41,7 @@ export function t5Encoder(
 ): Tensor[] {
   const { block, final_layer_norm } = w.encoder;
   const { num_heads: heads, layer_norm_epsilon: eps } = config;
-  const first = block[0].layer[0].SelfAttention as T5Attention & { relative_attention_bias: Projection };
+  const first = block[0]!.layer[0].SelfAttention as T5Attention & { relative_attention_bias: Projection };
   const learned = named(
     "relative_attention_bias",
     () =>
@@ -61,7 +61,7 @@ export function t5Encoder(
   };
   const states = [tokens];
   for (let i = 0; i < config.num_layers; i++) {
-    states.push(named(`encoder.block.${i}`, () => t5Block(states[i], block[i], bias, options)));
+    states.push(named(`encoder.block.${i}`, () => t5Block(states[i]!, block[i]!, bias, options)));
   }
   const last = named("encoder.final_layer_norm", () => t5Norm(states.at(-1)!, final_layer_norm, eps));
   return [...states.slice(0, -1), last];

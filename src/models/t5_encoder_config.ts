@@ -24,9 +24,9 @@ export interface T5EncoderConfig {
   /** The activation function, and whether it gates: "relu" of T5, "gated-gelu" of T5 1.1. */
   feed_forward_proj: string;
   /** The activation function where `feed_forward_proj` does not decide it. */
-  dense_act_fn?: HiddenActName;
+  dense_act_fn?: HiddenActName | undefined;
   /** Whether the activation gates, where `feed_forward_proj` does not decide it. */
-  is_gated_act?: boolean;
+  is_gated_act?: boolean | undefined;
 }
 
 const positive = z.int().positive();

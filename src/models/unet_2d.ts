@@ -31,7 +31,7 @@ export interface UNet2DWeights {
   time_embedding: TimestepEmbedding;
   class_embedding?: { weight: Tensor } | TimestepEmbedding;
   down_blocks: UNetBlock2D<AttentionBlock>[];
-  mid_block?: UNetBlock2D<AttentionBlock>;
+  mid_block?: UNetBlock2D<AttentionBlock> | undefined;
   up_blocks: UNetBlock2D<AttentionBlock>[];
   conv_norm_out: Layer;
   conv_out: Layer;
@@ -48,17 +48,17 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
 
   let x = sample.cast(activationType(w));
   if (config.center_input_sample) x = x.mul(2).sub(1);
-  x = named("conv_in", () => conv3x3(x, w.conv_in, channels[0]));
+  x = named("conv_in", () => conv3x3(x, w.conv_in, channels[0]!));
   const skips = [x];
   for (const [i, type] of config.down_block_types.entries()) {
     const sampler = samplerOf(type, config.downsample_type, i === channels.length - 1);
     const options = {
-      ...blockOptions(type, channels[i], config),
+      ...blockOptions(type, channels[i]!, config),
       layers,
       sampler,
       padding: config.downsample_padding,
     };
-    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i], times, options));
+    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options));
     skips.push(...outputs);
     x = outputs.at(-1)!;
   }
@@ -72,10 +72,13 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
 
   for (const [i, type] of config.up_block_types.entries()) {
     const own = skips.splice(-(layers + 1));
-    const [H, W] = (skips.at(-1) ?? x).shape.slice(-2); // where the next block's skips are
+    const [H, W] = (skips.at(-1) ?? x).shape.slice(-2) as [number, number]; // where the next block's skips are
     const sampler = samplerOf(type, config.upsample_type, i === channels.length - 1);
     const options = { ...blockOptions(type, channels.at(-1 - i)!, config), layers: layers + 1, sampler };
-    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i], times, { ...options, size: [H, W] }));
+    x = named(
+      `up_blocks.${i}`,
+      () => upBlock2D(x, own, w.up_blocks[i]!, times, { ...options, size: [H, W] }),
+    );
   }
 
   x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)));
@@ -113,17 +116,17 @@ function conditioning(
 
 /** Width T of what blocks are told. */
 function timeWidth(config: UNet2DConfig): number {
-  return config.time_embedding_dim ?? 4 * config.block_out_channels[0];
+  return config.time_embedding_dim ?? 4 * config.block_out_channels[0]!;
 }
 
 /** The model's dtype: matrices may be stored smaller, biases never are. */
 function activationType(w: UNet2DWeights): DType {
-  return w.conv_in.bias.dtype;
+  return w.conv_in.bias!.dtype;
 }
 
 /** → [B, K], in the type of activations. */
 function timeFeatures(time: Tensor, w: UNet2DWeights, config: UNet2DConfig): Tensor {
-  const width = config.block_out_channels[0];
+  const width = config.block_out_channels[0]!;
   const dtype = activationType(w);
   switch (config.time_embedding_type) {
     case "positional":
@@ -194,7 +197,7 @@ export interface UNet2DOptions {
    * For models that draw classes:
    * one for all rows, one a row, or their vectors [B, T] where the config says so.
    */
-  classLabels?: ClassLabels;
+  classLabels?: ClassLabels | undefined;
 }
 
 /** Predicts the noise in a sample; diffusers' UNet2DModel. */

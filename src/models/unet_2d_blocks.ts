@@ -7,9 +7,9 @@ import { cat, named, type Tensor } from "../tensor/mod.ts";
 /** Weights of a block of a UNet, whose attention has weights A. */
 export interface UNetBlock2D<A> {
   resnets: ResnetBlock2D[];
-  attentions?: A[];
-  downsamplers?: [Sampler2D | ResnetBlock2D];
-  upsamplers?: [Sampler2D | ResnetBlock2D];
+  attentions?: A[] | undefined;
+  downsamplers?: [Sampler2D | ResnetBlock2D] | undefined;
+  upsamplers?: [Sampler2D | ResnetBlock2D] | undefined;
 }
 
 /** What the blocks of a UNet are built from. */
@@ -70,7 +70,7 @@ export function upBlock2D<A>(
   times: TimeProjections,
   o: UNetBlockOptions<A> & { size: [H: number, W: number] },
 ): Tensor {
-  for (let i = 0; i < o.layers; i++) x = layer(cat([x, skips[o.layers - 1 - i]], 1), w, times, i, o);
+  for (let i = 0; i < o.layers; i++) x = layer(cat([x, skips[o.layers - 1 - i]!], 1), w, times, i, o);
   if (o.sampler === null) return x;
   return named("upsamplers.0", () => {
     const sampler = w.upsamplers![0];
@@ -88,8 +88,8 @@ function layer<A>(
   i: number,
   { resnet, attention }: Pick<UNetBlockOptions<A>, "resnet" | "attention">,
 ): Tensor {
-  const h = named(`resnets.${i}`, () => resnetBlock2D(x, w.resnets[i], times, resnet));
-  return attention ? named(`attentions.${i}`, () => attention(h, w.attentions![i], i)) : h;
+  const h = named(`resnets.${i}`, () => resnetBlock2D(x, w.resnets[i]!, times, resnet));
+  return attention ? named(`attentions.${i}`, () => attention(h, w.attentions![i]!, i)) : h;
 }
 
 /**
@@ -98,7 +98,7 @@ function layer<A>(
  */
 export function timesOf<A>(
   temb: Tensor,
-  w: { down_blocks: UNetBlock2D<A>[]; mid_block?: UNetBlock2D<A>; up_blocks: UNetBlock2D<A>[] },
+  w: { down_blocks: UNetBlock2D<A>[]; mid_block?: UNetBlock2D<A> | undefined; up_blocks: UNetBlock2D<A>[] },
   middle: boolean,
 ): TimeProjections {
   const blocks = [w.down_blocks, middle ? [w.mid_block!] : [], w.up_blocks].flatMap((list) =>

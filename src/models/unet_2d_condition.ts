@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import type { z } from "zod";
 import type { DType } from "../core/dtype.ts";
 import { activation } from "../nn/activation.ts";
@@ -34,7 +35,7 @@ import { sampleSizeOf } from "./unet_2d_inputs.ts";
 export interface UNet2DConditionWeights extends ConditioningWeights {
   conv_in: Layer;
   down_blocks: UNetBlock2D<Transformer2D>[];
-  mid_block?: UNetBlock2D<Transformer2D>;
+  mid_block?: UNetBlock2D<Transformer2D> | undefined;
   up_blocks: UNetBlock2D<Transformer2D>[];
   conv_norm_out: Layer;
   conv_out: Layer;
@@ -55,24 +56,24 @@ export function unet2DCondition(
   const transformersUp = config.reverse_transformer_layers_per_block ?? reversed(transformers);
   const crossOnly = (level: number) => valueOf(config.only_cross_attention, level);
   const levels = channels.length;
-  const dtype = w.conv_in.bias.dtype; // of activations: matrices may be stored smaller, biases never are
+  const dtype = w.conv_in.bias!.dtype; // of activations: matrices may be stored smaller, biases never are
   const act = activation(config.act_fn);
   const times = timesOf(act(conditioning(inputs, w, dtype, config)), w, config.mid_block_type !== null);
   const attend = attentionTo(inputs, dtype, config);
 
   let x = inputs.sample.cast(dtype);
   if (config.center_input_sample) x = x.mul(2).sub(1);
-  x = named("conv_in", () => convSame(x, w.conv_in, channels[0], config.conv_in_kernel));
+  x = named("conv_in", () => convSame(x, w.conv_in, channels[0]!, config.conv_in_kernel));
   const skips = [x];
   for (const [i, type] of config.down_block_types.entries()) {
     const options = {
       layers: valueOf(layers_per_block, i),
-      resnet: { ...resnetStyle(config), channels: channels[i] },
+      resnet: { ...resnetStyle(config), channels: channels[i]! },
       attention: type === "CrossAttnDownBlock2D" ? attend(i, valueOf(transformers, i), crossOnly(i)) : null,
       sampler: i === levels - 1 ? null : "conv",
       padding: config.downsample_padding,
     } as const;
-    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i], times, options));
+    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options));
     skips.push(...outputs);
     x = outputs.at(-1)!;
   }
@@ -89,14 +90,14 @@ export function unet2DCondition(
     const [H, W] = (skips.at(-1) ?? x).shape.slice(-2); // where the next block's skips are
     const options = {
       layers,
-      resnet: { ...resnetStyle(config), channels: channels[level] },
+      resnet: { ...resnetStyle(config), channels: channels[level]! },
       attention: type === "CrossAttnUpBlock2D"
         ? attend(level, valueOf(transformersUp, i), crossOnly(level))
         : null,
       sampler: i === levels - 1 ? null : "conv",
       size: [H, W] as [number, number],
     } as const;
-    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i], times, options));
+    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i]!, times, options));
   }
 
   x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)));
@@ -119,7 +120,7 @@ function attentionTo(
   config: UNet2DConditionConfig,
 ): Attend {
   const context = encoderHiddenStates.cast(dtype);
-  const [B, S] = encoderHiddenStates.shape;
+  const [B, S] = encoderHiddenStates.shape as Shape<2>;
   const mask = encoderAttentionMask?.sub(1).mul(10000).reshape([B, 1, 1, S]); // -10000 hides a token
   return (level, transformers, onlyCrossAttention) => {
     const options = {
@@ -147,7 +148,7 @@ function midBlockOptions(
   const last = config.block_out_channels.length - 1;
   const resnet = {
     ...resnetStyle(config),
-    channels: config.block_out_channels[last],
+    channels: config.block_out_channels[last]!,
     outputScale: config.mid_block_scale_factor,
   };
   if (config.mid_block_type === "UNetMidBlock2D") return { layers: 1, resnet, attention: null };

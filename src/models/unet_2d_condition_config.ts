@@ -4,7 +4,7 @@ import { type ActivationName, activationNames } from "../nn/activation.ts";
 /** A UNet2DConditionModel's config: the keys of its config.json, of which older files lack some. */
 export interface UNet2DConditionConfig {
   /** The class that the file is for. */
-  _class_name?: "UNet2DConditionModel";
+  _class_name?: "UNet2DConditionModel" | undefined;
   /** Side or [H, W] of the latents it was trained on. */
   sample_size: number | [H: number, W: number] | null;
   /** Channels of the sample; for inpainting those of the mask and of the masked picture too. */
@@ -214,7 +214,7 @@ export const unet2DConditionConfig: z.ZodType<UNet2DConditionConfig> = keys.supe
 
 /** Width T of what the blocks are told about time. */
 export function timeWidth(config: UNet2DConditionConfig): number {
-  return config.time_embedding_dim ?? 4 * config.block_out_channels[0];
+  return config.time_embedding_dim ?? 4 * config.block_out_channels[0]!;
 }
 
 /** The value for one block, of a key that has one for all or one each. */

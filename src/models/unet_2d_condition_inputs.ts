@@ -37,15 +37,15 @@ export interface AddedCond {
 /** Options of `UNet2DConditionModel.forward`. */
 export interface UNet2DConditionOptions {
   /** For models with addition_embed_type "text_time", which are those of SDXL. */
-  addedCond?: AddedCond;
+  addedCond?: AddedCond | undefined;
   /** Features of the guidance scale [B, time_cond_proj_dim], for models distilled with guidance (LCM). */
-  timestepCond?: Tensor;
+  timestepCond?: Tensor | undefined;
   /**
    * For models that draw classes: one for all rows, one a row, or vectors [B, V] where the config says so.
    */
-  classLabels?: ClassLabels;
+  classLabels?: ClassLabels | undefined;
   /** 1 for tokens of the prompts that are read, 0 for others [B, tokens]; all are by default. */
-  encoderAttentionMask?: Tensor;
+  encoderAttentionMask?: Tensor | undefined;
 }
 
 /** Checks what `forward` was called with, and turns its numbers into tensors. */
@@ -63,7 +63,7 @@ export function unet2DConditionInputs(
 
   const { encoderAttentionMask, timestepCond, classLabels } = options;
   if (encoderAttentionMask) {
-    expectInput("encoderAttentionMask", encoderAttentionMask, [B, encoderHiddenStates.shape[1]]);
+    expectInput("encoderAttentionMask", encoderAttentionMask, [B, encoderHiddenStates.shape[1]!]);
     inputs.encoderAttentionMask = encoderAttentionMask;
   }
   if (timestepCond) {

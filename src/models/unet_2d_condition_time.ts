@@ -10,7 +10,7 @@ import type { UNet2DConditionInputs } from "./unet_2d_condition_inputs.ts";
 export interface ConditioningWeights {
   time_embedding: TimestepEmbedding & { cond_proj?: Projection };
   class_embedding?: { weight: Tensor } | TimestepEmbedding | Layer;
-  add_embedding?: TimestepEmbedding;
+  add_embedding?: TimestepEmbedding | undefined;
 }
 
 /** What all blocks are told about time, class and the picture's sizes. → [B, T] */
@@ -26,7 +26,7 @@ export function conditioning(
   let features = named("time_proj", () => time.cast(dtype));
   if (timestepCond) {
     const condition = timestepCond.cast(dtype);
-    features = features.add(project(condition, w.time_embedding.cond_proj!, features.shape[1]));
+    features = features.add(project(condition, w.time_embedding.cond_proj!, features.shape[1]!));
   }
   let temb = named("time_embedding", () => timestepEmbeddingMLP(features, w.time_embedding, width, act));
   if (classes) temb = temb.add(named("class_embedding", () => classVectors(classes, w, dtype, config)));

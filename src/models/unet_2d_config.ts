@@ -4,7 +4,7 @@ import { type ActivationName, activationNames } from "../nn/activation.ts";
 /** A UNet2DModel's config: the keys of its config.json, of which older files lack some. */
 export interface UNet2DConfig {
   /** The class that the file is for. */
-  _class_name?: "UNet2DModel";
+  _class_name?: "UNet2DModel" | undefined;
   /** Side or [H, W] of the images it was trained on. */
   sample_size: number | [H: number, W: number] | null;
   /** Channels of the sample. */

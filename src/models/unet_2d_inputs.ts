@@ -63,7 +63,7 @@ export function sampleSizeOf({ sample_size, block_out_channels }: CommonConfig):
 /** Pictures in a sample, whose shape is checked. */
 export function rowsOf(sample: Tensor, { in_channels }: CommonConfig): number {
   const [B, C] = sample.shape;
-  if (sample.rank === 4 && C === in_channels) return B;
+  if (sample.rank === 4 && C === in_channels) return B!;
   throw new RangeError(
     `Cannot denoise a sample: expected shape [B, ${in_channels}, H, W], got ${formatShape(sample.shape)}`,
   );
@@ -73,7 +73,7 @@ export function rowsOf(sample: Tensor, { in_channels }: CommonConfig): number {
 export function positional(
   t: readonly number[],
   { block_out_channels, flip_sin_to_cos, freq_shift }: CommonConfig,
-  dim: number = block_out_channels[0],
+  dim: number = block_out_channels[0]!,
 ): Tensor {
   return timestepEmbedding(t, { dim, flipSinToCos: flip_sin_to_cos, downscaleFreqShift: freq_shift });
 }

@@ -8,11 +8,11 @@ export interface WeightFormat {
   /** Of weights and activations. */
   readonly dtype: DType;
   /** Of matrices that products read, where they are to take less than `dtype`. */
-  readonly quantize?: PackedDType;
+  readonly quantize?: PackedDType | undefined;
   /** Where the large ones stay on the disk. */
-  readonly stream?: StreamOptions;
+  readonly stream?: StreamOptions | undefined;
   /** Whether shaders can read f16 beside f32. */
-  readonly readsHalves?: boolean;
+  readonly readsHalves?: boolean | undefined;
 }
 
 const LEAST = 1 << 14; // elements: smaller matrices are not worth what rounding them costs
@@ -38,5 +38,5 @@ export function formatOf(
  */
 function isProduct(key: string, shape: readonly number[]): boolean {
   const isMatrix = shape.length === 2 && /\.\d+\..*\bweight$/.test(key) && !/embedding|bias/.test(key);
-  return isMatrix && shape[1] % PACKED_BLOCK === 0 && size(shape) >= LEAST;
+  return isMatrix && shape[1]! % PACKED_BLOCK === 0 && size(shape) >= LEAST;
 }

@@ -10,9 +10,9 @@ import { expectNoOverflow, type Filling, sendTensor } from "../io/upload.ts";
 /** How weights that are too large for memory are brought from the disk. */
 export interface StreamOptions {
   /** Bytes of weights that stay in memory; none by default but the small ones. */
-  keep?: number;
+  keep?: number | undefined;
   /** Bytes that come at once, for which there is room twice; 64 MiB by default, or the largest weight. */
-  chunk?: number;
+  chunk?: number | undefined;
 }
 
 const CHUNK = 64 << 20;
@@ -81,7 +81,7 @@ export class WeightStream implements Supply, Disposable {
     if (this.#checked) return;
     const notes = await this.#converter.notes();
     this.#checked = true;
-    const wrong = [...this.#tensors.values()].filter(({ number }) => notes[number].flags & 2);
+    const wrong = [...this.#tensors.values()].filter(({ number }) => notes[number]!.flags & 2);
     expectNoOverflow(this.#label, wrong.map(({ info }) => info.name));
   }
 

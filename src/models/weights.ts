@@ -78,7 +78,9 @@ export class Weights {
    * whenever they are read.
    * @internal
    */
-  divided({ only, stream = this.#format.stream }: { only?: string; stream?: StreamOptions } = {}): Division {
+  divided(
+    { only, stream = this.#format.stream }: { only?: string | undefined; stream?: StreamOptions } = {},
+  ): Division {
     return divide(this.#fillings(this.#keys(only)), stream);
   }
 
@@ -107,7 +109,7 @@ export class Weights {
    */
   table(keys: string | readonly string[], shape: readonly number[]): HostTable {
     const [key, ...copies] = [keys].flat().filter((key) => this.#tensors.has(key));
-    if (!key) throw this.#missing([keys].flat()[0]);
+    if (!key) throw this.#missing([keys].flat()[0]!);
     const { info, tensor } = this.#tensors.get(key)!;
     expectShape(tensor, shape);
     const table = new HostTable(info);

@@ -20,7 +20,7 @@ export interface BasicTransformerBlockOptions {
   /** The first attention is to the prompt too, not of the tokens to each other. */
   onlyCrossAttention: boolean;
   /** Added to the scores of the attention to the prompt [B, 1, 1, S]. */
-  mask?: Tensor;
+  mask?: Tensor | undefined;
 }
 
 /**
@@ -44,7 +44,7 @@ export function basicTransformerBlock(
 
 /** Layer normalisation of each token. x [B, N, D]. */
 function normTokens(x: Tensor, w: Layer): Tensor {
-  expectShape(w.weight, [x.shape[2]]);
-  expectShape(w.bias, [x.shape[2]]);
+  expectShape(w.weight, [x.shape[2]!]);
+  expectShape(w.bias!, [x.shape[2]!]);
   return layerNorm(x, { weight: w.weight, bias: w.bias }, { eps: 1e-5 });
 }

@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import { attention, layerNorm } from "../ops/mod.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
 import { hiddenAct, type HiddenActName } from "./hidden_act.ts";
@@ -26,21 +27,25 @@ export function clipEncoderLayer(x: Tensor, w: CLIPEncoderLayer, o: CLIPEncoderL
   x = x.add(named("self_attn", () => causalAttention(own, w.self_attn, o.heads)));
   const normed = named("layer_norm2", () => tokenNorm(x, w.layer_norm2, o.eps));
   const act = hiddenAct(o.act);
-  const mlp = () => dense(act(dense(normed, w.mlp.fc1, o.intermediate)), w.mlp.fc2, x.shape[2]);
+  const mlp = () => dense(act(dense(normed, w.mlp.fc1, o.intermediate)), w.mlp.fc2, x.shape[2]!);
   return x.add(named("mlp", mlp));
 }
 
 function causalAttention(x: Tensor, w: CLIPEncoderLayer["self_attn"], heads: number): Tensor {
-  const [B, N, D] = x.shape;
+  const [B, N, D] = x.shape as Shape<3>;
   const split = (t: Tensor) => t.reshape([B, N, heads, D / heads]).permute([0, 2, 1, 3]); // [B, heads, N, D / heads]
-  const [q, k, v] = [w.q_proj, w.k_proj, w.v_proj].map((layer) => split(dense(x, layer, D)));
+  const [q, k, v] = [w.q_proj, w.k_proj, w.v_proj].map((layer) => split(dense(x, layer, D))) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
   const mixed = attention(q, k, v, { causal: true }).permute([0, 2, 1, 3]).reshape([B, N, D]);
   return dense(mixed, w.out_proj, D);
 }
 
 /** Layer normalisation of each token. x [B, N, D]. */
 export function tokenNorm(x: Tensor, w: Layer, eps: number): Tensor {
-  expectShape(w.weight, [x.shape[2]]);
-  expectShape(w.bias, [x.shape[2]]);
+  expectShape(w.weight, [x.shape[2]!]);
+  expectShape(w.bias!, [x.shape[2]!]);
   return layerNorm(x, { weight: w.weight, bias: w.bias }, { eps });
 }

@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import { attention } from "../ops/mod.ts";
 import { rmsNormRotary } from "../ops/rotary.ts";
 import { cat, named, type Tensor } from "../tensor/mod.ts";
@@ -47,8 +48,8 @@ export function fluxJointAttention(
   w: FluxJointAttention,
   o: FluxAttentionOptions,
 ): Tensor[] {
-  const [B, L, D] = x.shape;
-  const N = c.shape[1];
+  const [B, L, D] = x.shape as Shape<3>;
+  const N = c.shape[1]!;
   const q = part(x, "to_q", w.to_q, w.norm_q, o);
   const k = part(x, "to_k", w.to_k, w.norm_k, o);
   const addedQ = part(c, "add_q_proj", w.add_q_proj, w.norm_added_q, o);
@@ -69,6 +70,6 @@ function part(x: Tensor, name: string, w: Layer, norm: Projection, o: FluxAttent
 
 /** A projection as heads [B, heads, L, D / heads], a view. */
 function headsOf(x: Tensor, name: string, w: Layer, { heads }: FluxAttentionOptions): Tensor {
-  const [B, L, D] = x.shape;
+  const [B, L, D] = x.shape as Shape<3>;
   return named(name, () => dense(x, w, D)).reshape([B, L, heads, D / heads]).permute([0, 2, 1, 3]);
 }

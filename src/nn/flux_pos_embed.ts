@@ -26,7 +26,7 @@ export function fluxPosEmbed(
   for (const position of ids) {
     for (const [axis, list] of frequencies.entries()) {
       for (const frequency of list) {
-        const angle = Math.fround(position[axis]) * frequency;
+        const angle = Math.fround(position[axis]!) * frequency;
         cos[at] = Math.cos(angle);
         sin[at++] = Math.sin(angle);
       }

@@ -5,7 +5,7 @@ import { type TimestepEmbedding, timestepEmbeddingMLP } from "./time_embedding.t
 export interface FluxTimeTextEmbed {
   timestep_embedder: TimestepEmbedding;
   /** Of models that were distilled with guidance (dev). */
-  guidance_embedder?: TimestepEmbedding;
+  guidance_embedder?: TimestepEmbedding | undefined;
   text_embedder: TimestepEmbedding;
 }
 

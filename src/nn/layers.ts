@@ -49,15 +49,15 @@ export function conv(
   kernel: number,
   options: Conv2dOptions,
 ): Tensor {
-  expectShape(w.weight, [channels, x.shape[1], kernel, kernel]);
-  expectShape(w.bias, [channels]);
+  expectShape(w.weight, [channels, x.shape[1]!, kernel, kernel]);
+  expectShape(w.bias!, [channels]);
   return conv2d(x, w, options);
 }
 
 /** y = x · weightᵀ + bias. x [.., K] → [.., width]. */
 export function dense(x: Tensor, w: Layer, width: number): Tensor {
   expectShape(w.weight, [width, x.shape.at(-1)!]);
-  expectShape(w.bias, [width]);
+  expectShape(w.bias!, [width]);
   return linear(x, w);
 }
 
@@ -69,8 +69,8 @@ export function project(x: Tensor, { weight }: Projection, width: number, option
 
 /** Group normalisation with one weight and one bias a channel. x [B, C, ...]. */
 export function norm(x: Tensor, w: Layer, options: GroupNormOptions): Tensor {
-  expectShape(w.weight, [x.shape[1]]);
-  expectShape(w.bias, [x.shape[1]]);
+  expectShape(w.weight, [x.shape[1]!]);
+  expectShape(w.bias!, [x.shape[1]!]);
   return groupNorm(x, w, options);
 }
 

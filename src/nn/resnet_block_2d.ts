@@ -8,10 +8,10 @@ import type { TimeProjections } from "./time_projections.ts";
 export interface ResnetBlock2D {
   norm1: Layer;
   conv1: Layer;
-  time_emb_proj?: Layer; // where the block listens to time
+  time_emb_proj?: Layer | undefined; // where the block listens to time
   norm2: Layer;
   conv2: Layer;
-  conv_shortcut?: Layer; // where the number of channels changes
+  conv_shortcut?: Layer | undefined; // where the number of channels changes
 }
 
 /** What a config says about all residual blocks of a model. */
@@ -27,7 +27,7 @@ export interface ResnetStyle extends GroupNormOptions {
 export interface ResnetOptions extends ResnetStyle {
   channels: number;
   /** Changes the size of both branches, which makes the block a down- or upsampler. */
-  resample?: (x: Tensor) => Tensor;
+  resample?: ((x: Tensor) => Tensor) | undefined;
 }
 
 /** Residual block that listens to time. x [B, C, H, W] → [B, channels, H', W']. */

@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import type { DType } from "../core/dtype.ts";
 import { attention, rmsNorm } from "../ops/mod.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
@@ -57,19 +58,19 @@ export function t5Block(x: Tensor, w: T5Block, bias: Tensor, o: T5BlockOptions):
   }));
   return x.add(named("layer.1.DenseReluDense", () => {
     const y = t5Norm(x, dense.layer_norm, o.eps).cast(o.dtype);
-    return feedForward(y, dense.DenseReluDense, x.shape[2], o);
+    return feedForward(y, dense.DenseReluDense, x.shape[2]!, o);
   }));
 }
 
 /** T5's norm of each token, without a mean or a bias. x [B, N, D]. */
 export function t5Norm(x: Tensor, w: Projection, eps: number): Tensor {
-  expectShape(w.weight, [x.shape[2]]);
+  expectShape(w.weight, [x.shape[2]!]);
   return rmsNorm(x, w, { eps });
 }
 
 /** The scores are not scaled: T5 trained its queries so. → [B, N, D] f32 */
 function selfAttention(x: Tensor, w: T5Attention, bias: Tensor, o: T5BlockOptions): Tensor {
-  const [B, N, D] = x.shape;
+  const [B, N, D] = x.shape as Shape<3>;
   const width = o.heads * o.headWidth;
   const heads = (name: "q" | "k" | "v") => {
     const y = named(name, () => project(x, w[name], width));

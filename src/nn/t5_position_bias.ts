@@ -33,7 +33,7 @@ export function positionBuckets(
   const pairs = new Int32Array(N * N);
   for (let query = 0; query < N; query++) {
     for (let key = 0; key < N; key++) {
-      pairs[query * N + key] = key > query ? half + near[key - query] : near[query - key];
+      pairs[query * N + key] = key > query ? half + near[key - query]! : near[query - key]!;
     }
   }
   return pairs;

@@ -15,7 +15,7 @@ export type TimeProjections = (w: Layer, width: number) => Tensor;
 export function timeProjections(temb: Tensor, layers: Iterable<Layer | undefined>): TimeProjections {
   const joined = [...layers].filter((w) => w !== undefined);
   const parts = isOneProduct(temb, joined) ? named("time_emb_proj", () => projectJoined(temb, joined)) : [];
-  const known = new Map(parts.map((part, i) => [joined[i].weight, part]));
+  const known = new Map(parts.map((part, i) => [joined[i]!.weight, part]));
   return (w, width) => known.get(w.weight) ?? dense(temb, w, width);
 }
 
@@ -23,7 +23,7 @@ export function timeProjections(temb: Tensor, layers: Iterable<Layer | undefined
 function isOneProduct(temb: Tensor, layers: readonly Layer[]): boolean {
   const adapted = layers.map(({ weight }) => adapterOf(weight) !== undefined); // each is asked, as it is used
   if (temb.device.traits.software || layers.length < 2 || adapted.includes(true)) return false;
-  const [{ weight: { dtype } }] = layers;
+  const { dtype } = layers[0]!.weight;
   const fits = ({ weight }: Layer) =>
     weight.rank === 2 && weight.shape[1] === temb.shape[1] && weight.dtype === dtype;
   return !isPacked(dtype) && layers.every(fits);
@@ -31,6 +31,6 @@ function isOneProduct(temb: Tensor, layers: readonly Layer[]): boolean {
 
 function projectJoined(temb: Tensor, layers: readonly Layer[]): Tensor[] {
   const weight = cat(layers.map((w) => w.weight));
-  const bias = cat(layers.map((w) => w.bias));
-  return linear(temb, { weight, bias }).split(layers.map((w) => w.weight.shape[0]), 1);
+  const bias = cat(layers.map((w) => w.bias!));
+  return linear(temb, { weight, bias }).split(layers.map((w) => w.weight.shape[0]!), 1);
 }

@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import { linearThree } from "../ops/linear_three.ts";
 import { attention } from "../ops/mod.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
@@ -15,7 +16,7 @@ export interface TokenAttention {
 export interface TokenAttentionOptions {
   heads: number;
   /** Added to the scores [B, 1, 1, S]. */
-  mask?: Tensor;
+  mask?: Tensor | undefined;
 }
 
 /** Tokens x [B, N, D] attend to `context` [B, S, K], which may be themselves. → [B, N, D] */
@@ -25,7 +26,7 @@ export function tokenAttention(
   context: Tensor,
   { heads, mask }: TokenAttentionOptions,
 ): Tensor {
-  const [B, N, D] = x.shape;
+  const [B, N, D] = x.shape as Shape<3>;
   const split = (t: Tensor) => t.reshape([B, -1, heads, D / heads]).permute([0, 2, 1, 3]);
   const own = context === x ? ownProjections(x, w) : undefined;
   const q = split(own?.[0] ?? named("to_q", () => project(x, w.to_q, D)));
@@ -40,7 +41,7 @@ export function tokenAttention(
  * where one dispatch makes them. → three times [B, N, D]
  */
 function ownProjections(x: Tensor, { to_q, to_k, to_v }: TokenAttention): Tensor[] | undefined {
-  const D = x.shape[2];
+  const D = x.shape[2]!;
   const weights = [to_q.weight, to_k.weight, to_v.weight] as const;
   for (const weight of weights) expectShape(weight, [D, D]);
   return named("to_qkv", () => linearThree(x, weights));

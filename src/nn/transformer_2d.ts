@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
 import {
   type BasicTransformerBlock,
@@ -28,7 +29,7 @@ export interface Transformer2DOptions extends BasicTransformerBlockOptions {
 
 /** Pixels attend to each other and to the prompt's `context` [B, S, K]. x [B, C, H, W] → [B, C, H, W]. */
 export function transformer2D(x: Tensor, w: Transformer2D, context: Tensor, o: Transformer2DOptions): Tensor {
-  const [B, C, H, W] = x.shape;
+  const [B, C, H, W] = x.shape as Shape<4>;
   const inner = Math.floor(C / o.heads) * o.heads; // heads are of whole channels
   const normed = named("norm", () => norm(x, w.norm, { groups: o.groups, eps: 1e-6 }));
   const layer = (name: string, t: Tensor, w: Layer, width: number) =>
@@ -38,7 +39,7 @@ export function transformer2D(x: Tensor, w: Transformer2D, context: Tensor, o: T
     ? layer("proj_in", toTokens(normed), w.proj_in, inner)
     : toTokens(layer("proj_in", normed, w.proj_in, inner));
   for (let i = 0; i < o.layers; i++) {
-    const block = w.transformer_blocks[i];
+    const block = w.transformer_blocks[i]!;
     tokens = named(`transformer_blocks.${i}`, () => basicTransformerBlock(tokens, block, context, o));
   }
   const toPicture = (t: Tensor) => t.permute([0, 2, 1]).reshape([B, -1, H, W]);
@@ -50,6 +51,6 @@ export function transformer2D(x: Tensor, w: Transformer2D, context: Tensor, o: T
 
 /** [B, C, H, W] → [B, H · W, C], a view, as channels are innermost in memory. */
 function toTokens(x: Tensor): Tensor {
-  const [B, C] = x.shape;
+  const [B, C] = x.shape as Shape<2>;
   return x.reshape([B, C, -1]).permute([0, 2, 1]);
 }

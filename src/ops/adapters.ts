@@ -39,14 +39,14 @@ export function adapterOf(weight: Tensor): LowRank | undefined {
   const adapter = hung.get(node);
   if (!adapter) return undefined;
   const { down, up, scale } = adapter;
-  const row = node.count / up.shape[0]; // elements from one row to the next
-  if (rows > 1 && strides[0] !== row) {
+  const row = node.count / up.shape[0]!; // elements from one row to the next
+  if (rows! > 1 && strides[0] !== row) {
     throw new Error(`Cannot adapt ${weight}: expected whole rows or slices of them`);
   }
   const [first, column] = [Math.floor(offset / row), offset % row];
   return {
-    down: down.slice(1, column, column + columns),
-    up: up.slice(0, first, first + rows),
+    down: down.slice(1, column, column + columns!),
+    up: up.slice(0, first, first + rows!),
     scale,
   };
 }

@@ -5,11 +5,11 @@ import { broadcastForm, fusedAttention, tiledForm } from "./attention_fused.ts";
 /** Options of `attention`. */
 export interface AttentionOptions {
   /** Factor on q · k; by default 1 / √D. */
-  scale?: number;
+  scale?: number | undefined;
   /** Query i sees keys 0 to i only. */
-  causal?: boolean;
+  causal?: boolean | undefined;
   /** Added to the scores before the softmax; broadcast to [B, H, L, S]. */
-  mask?: Tensor;
+  mask?: Tensor | undefined;
 }
 
 /**
@@ -18,7 +18,7 @@ export interface AttentionOptions {
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const [B, H, , D] = q.shape;
-  const S = k.shape[2];
+  const S = k.shape[2]!;
   const fits = (t: Tensor) => t.rank === 4 && t.shape[0] === B && t.shape[1] === H && t.shape[2] === S;
   if (!fits(k) || !fits(v) || k.shape[3] !== D) {
     throw new RangeError(
@@ -28,8 +28,8 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   // A software adapter is slower with the form for GPUs than in blocks (a fourth of the speed), and its own form has no
   // room for masks and wide heads.
   const form = q.device.traits.software
-    ? options.mask ? undefined : broadcastForm(q.device, v.shape[3])
-    : tiledForm(q.device, v.shape[3]);
+    ? options.mask ? undefined : broadcastForm(q.device, v.shape[3]!)
+    : tiledForm(q.device, v.shape[3]!);
   return form && q.size * S > 0
     ? fusedAttention(form, [q, k, v], options)
     : attentionInBlocks(q, k, v, options);

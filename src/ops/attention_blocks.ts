@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import { cat, type Tensor } from "../tensor/mod.ts";
 import type { AttentionOptions } from "./attention.ts";
 import { gemm, type Layout } from "./gemm.ts";
@@ -10,8 +11,8 @@ const MOST_SCORES = 8 << 20; // scores in memory at once: 32 MiB of f32
  * in memory at once. q [B, H, L, D], k and v [B, H, S, D] → [B, H, L, D], stored as [B, L, H, D].
  */
 export function attentionInBlocks(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const [B, H, L] = q.shape;
-  const S = k.shape[2];
+  const [B, H, L] = q.shape as Shape<3>;
+  const S = k.shape[2]!;
   const block = Math.max(1, Math.floor(MOST_SCORES / (B * H * S)));
   const parts: Tensor[] = [];
   for (let first = 0; first < L; first += block) {
@@ -19,7 +20,7 @@ export function attentionInBlocks(q: Tensor, k: Tensor, v: Tensor, options: Atte
     const mask = options.mask && rowsOf(options.mask, first, last);
     parts.push(attendBlock(q.slice(2, first, last), k, v, { ...options, mask }, first));
   }
-  return parts.length === 1 ? parts[0] : cat(parts, 2);
+  return parts.length === 1 ? parts[0]! : cat(parts, 2);
 }
 
 /** The mask of some of the queries; a mask of one row serves all. */
@@ -28,10 +29,14 @@ function rowsOf(mask: Tensor, first: number, last: number): Tensor {
 }
 
 function attendBlock(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions, first: number): Tensor {
-  const [B, H, L, D] = q.shape;
-  const [S, width] = [k.shape[2], v.shape[3]];
-  const [x, keys, values] = [q, k, v].map((t) => t.strides[3] === 1 ? t : t.contiguous());
-  const layout = ({ strides }: Tensor): Layout => ({ z0: strides[0], z1: strides[1], row: strides[2] });
+  const [B, H, L, D] = q.shape as Shape<4>;
+  const [S, width] = [k.shape[2], v.shape[3]] as [number, number];
+  const [x, keys, values] = [q, k, v].map((t) => t.strides[3] === 1 ? t : t.contiguous()) as [
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  const layout = ({ strides }: Tensor): Layout => ({ z0: strides[0]!, z1: strides[1]!, row: strides[2]! });
   const dense = [H * L * S, L * S, S, 1] as const;
   let scores = gemm({
     x,
@@ -58,7 +63,7 @@ function attendBlock(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions,
     m: L,
     n: width,
     k: S,
-    xLayout: { z0: dense[0], z1: dense[1], row: dense[2] },
+    xLayout: { z0: dense[0], z1: dense[1], row: dense[2]! },
     wLayout: layout(values),
     order: "kn",
     shape: [B, H, L, width],

@@ -1,3 +1,4 @@
+import type { Shape, Tuple } from "../core/shape.ts";
 import broadcast from "../../shaders/attention_broadcast.wgsl" with { type: "text" };
 import tiled from "../../shaders/attention_tiled.wgsl" with { type: "text" };
 import maskAdded from "../../shaders/lib/attention_mask.wgsl" with { type: "text" };
@@ -64,17 +65,20 @@ export function broadcastForm({ traits, limits }: Device, columns: number): Atte
 /** Attention in one dispatch. q [B, H, L, D], k and v [B, H, S, D] → [B, H, L, D], stored as [B, L, H, D]. */
 export function fusedAttention(
   form: AttentionForm,
-  [q, k, v]: readonly Tensor[],
+  [q, k, v]: Readonly<Tuple<Tensor, 3>>,
   { scale, causal = false, mask }: AttentionOptions,
 ): Tensor {
-  const [B, H, L, D] = q.shape;
-  const [S, columns] = [k.shape[2], v.shape[3]];
+  const [B, H, L, D] = q.shape as Shape<4>;
+  const [S, columns] = [k.shape[2], v.shape[3]] as [number, number];
   const rows = [q, k, v].map((t) => t.strides[3] === 1 ? t : t.contiguous());
   const whole = [D, columns, ...rows.flatMap((t) => [t.offset, ...t.strides.slice(0, 3)])].every((n) =>
     n % 4 === 0
   );
   const added = mask?.expand([B, H, L, S]);
-  const [qs, ks, vs, ms] = [...rows, added].map((t) => t?.strides ?? [0, 0, 0, 0]);
+  const [qs, ks, vs, ms] = [...rows, added].map((t) => t?.strides ?? [0, 0, 0, 0]) as Tuple<
+    readonly number[],
+    4
+  >;
   return recordKernel(form.name, {
     inputs: added ? [...rows, added] : rows,
     shape: [B, H, L, columns],
@@ -92,23 +96,23 @@ export function fusedAttention(
       columns,
       causal: Number(causal),
       scale: scale ?? 1 / Math.sqrt(D),
-      q_offset: rows[0].offset,
-      q_z0: qs[0],
-      q_z1: qs[1],
-      q_row: qs[2],
-      k_offset: rows[1].offset,
-      k_z0: ks[0],
-      k_z1: ks[1],
-      k_row: ks[2],
-      v_offset: rows[2].offset,
-      v_z0: vs[0],
-      v_z1: vs[1],
-      v_row: vs[2],
+      q_offset: rows[0]!.offset,
+      q_z0: qs[0]!,
+      q_z1: qs[1]!,
+      q_row: qs[2]!,
+      k_offset: rows[1]!.offset,
+      k_z0: ks[0]!,
+      k_z1: ks[1]!,
+      k_row: ks[2]!,
+      v_offset: rows[2]!.offset,
+      v_z0: vs[0]!,
+      v_z1: vs[1]!,
+      v_row: vs[2]!,
       mask_offset: added?.offset ?? 0,
-      mask_z0: ms[0],
-      mask_z1: ms[1],
-      mask_row: ms[2],
-      mask_key: ms[3],
+      mask_z0: ms[0]!,
+      mask_z1: ms[1]!,
+      mask_row: ms[2]!,
+      mask_key: ms[3]!,
     },
     axes: [B, H, L, columns],
     workgroups: B * H * Math.ceil(L / form.queries),

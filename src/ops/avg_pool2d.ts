@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import { Tensor } from "../tensor/mod.ts";
 
 /** Options of `avgPool2d`. */
@@ -5,19 +6,19 @@ export interface PoolOptions {
   /** Side of a window, in pixels. */
   kernel: number;
   /** Pixels from one window to the next; by default `kernel`, so that windows do not overlap. */
-  stride?: number;
+  stride?: number | undefined;
 }
 
 /** Mean of each kernel × kernel window, as torch's avg_pool2d. x [B, C, H, W] → [B, C, H', W']. */
 export function avgPool2d(x: Tensor, { kernel, stride = kernel }: PoolOptions): Tensor {
-  const [B, C, H, W] = x.shape;
+  const [B, C, H, W] = x.shape as Shape<4>;
   if (H < kernel || W < kernel) {
     throw new RangeError(
       `Cannot pool ${x}: expected a picture of at least ${kernel} × ${kernel}, got ${H} × ${W}`,
     );
   }
   const shape = [B, C, Math.floor((H - kernel) / stride) + 1, Math.floor((W - kernel) / stride) + 1];
-  const [b, c, h, w] = x.strides;
+  const [b, c, h, w] = x.strides as Shape<4>;
   let sum: Tensor | undefined;
   for (let i = 0; i < kernel * kernel; i++) {
     const offset = x.offset + Math.floor(i / kernel) * h + (i % kernel) * w;

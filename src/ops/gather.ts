@@ -1,10 +1,11 @@
+import type { Shape } from "../core/shape.ts";
 import code from "../../shaders/gather.wgsl" with { type: "text" };
 import { GRID, recordKernel, type Tensor, tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./sources.ts";
 
 /** Rows of a table by their numbers, as torch's embedding. table [V, D], ids [..] → [.., D]. */
 export function gather(table: Tensor, ids: Tensor | readonly number[]): Tensor {
-  const [rows, width] = table.shape;
+  const [rows, width] = table.shape as Shape<2>;
   if (table.rank !== 2) throw new RangeError(`Cannot gather from ${table}: expected a table [V, D]`);
   if (!("node" in ids)) {
     const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= rows);

@@ -52,24 +52,24 @@ export interface Gemm {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-  readonly taps?: number;
+  readonly taps?: number | undefined;
   readonly xLayout: Layout;
   readonly wLayout: Layout;
   /** Which axis of w is contiguous: "nk" for weights, "kn" for the second operand of matmul. */
   readonly order: "nk" | "kn";
-  readonly conv?: ConvRows;
+  readonly conv?: ConvRows | undefined;
   /**
    * Makes (y + bias) · gelu(gate + bias) of two products at once, in the form for GPUs: the gates' weights begin `step`
    * elements behind those of y, their biases behind the n of y.
    */
   readonly gate?: { readonly step: number; readonly bias: Tensor };
   /** Weights of a second and a third product with the same x, in the form for GPUs; the inner batch counts them. */
-  readonly others?: readonly Tensor[];
+  readonly others?: readonly Tensor[] | undefined;
   readonly shape: Shape;
-  readonly dtype?: DType;
+  readonly dtype?: DType | undefined;
   /** Memory order of the result and strides of [outer, inner, m, n] in it, where it is not dense in that order. */
-  readonly layout?: readonly number[];
-  readonly strides?: readonly [number, number, number, number];
+  readonly layout?: readonly number[] | undefined;
+  readonly strides?: readonly [number, number, number, number] | undefined;
 }
 
 const part = (name: string, text: string): SourcePart => ({ name: `shaders/${name}.wgsl`, text });

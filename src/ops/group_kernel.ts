@@ -1,5 +1,5 @@
 import moments from "../../shaders/lib/group_moments.wgsl" with { type: "text" };
-import { size } from "../core/shape.ts";
+import { type Shape, size } from "../core/shape.ts";
 import type { SourcePart } from "../gpu/pipelines.ts";
 import { GRID, REDUCTION, type Tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./sources.ts";
@@ -18,12 +18,12 @@ export interface GroupKernel {
 
 /** Prepares a kernel of one workgroup per group and image. x [B, C, ...]. */
 export function groupKernel(x: Tensor, groups: number): GroupKernel {
-  const [B, C, ...sides] = x.shape;
+  const [B, C, ...sides] = x.shape as readonly [number, number, ...number[]];
   const pixels = size(sides);
   const flat = x.reshape([B, C, pixels, 1]);
   const image = flat.strides[1] === 1 ? flat : flat.channelsLast();
   const width = C / groups;
-  const [x_image, , x_pixel] = image.strides;
+  const [x_image, , x_pixel] = image.strides as Shape<3>;
   const values = valuesOf(width, image.offset, x_image, x_pixel);
   return {
     image,

@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import code from "../../shaders/group_norm.wgsl" with { type: "text" };
 import normParts from "../../shaders/group_norm_parts.wgsl" with { type: "text" };
 import partsCode from "../../shaders/group_parts.wgsl" with { type: "text" };
@@ -10,7 +11,7 @@ export interface GroupNormOptions {
   /** Must divide C. */
   groups: number;
   /** Added to the variance; 1e-5 by default. */
-  eps?: number;
+  eps?: number | undefined;
 }
 
 /** Elements of a group from which a GPU takes it in parts: one workgroup would read them for longer than a dispatch costs. */
@@ -19,7 +20,7 @@ const PART = 1 << 13; // elements of a part, at least
 
 /** y = (x − mean) / √(var + eps) · weight + bias per group of channels (Wu & He 2018), as in torch. x [B, C, ...]. */
 export function groupNorm(x: Tensor, w: Partial<Affine>, { groups, eps = 1e-5 }: GroupNormOptions): Tensor {
-  const [B, C] = x.shape;
+  const [B, C] = x.shape as Shape<2>;
   if (C % groups !== 0) {
     throw new RangeError(`Cannot normalise ${x}: expected channels that ${groups} groups divide, got ${C}`);
   }
@@ -33,7 +34,7 @@ export function groupNorm(x: Tensor, w: Partial<Affine>, { groups, eps = 1e-5 }:
 
 /** One workgroup for each group and image. */
 function normalize({ image, params, ...kernel }: GroupKernel, eps: number): Tensor {
-  const [B, C, pixels] = image.shape;
+  const [B, C, pixels] = image.shape as Shape<3>;
   return recordKernel("group_norm", {
     inputs: [image],
     shape: image.shape,
@@ -48,21 +49,21 @@ function normalize({ image, params, ...kernel }: GroupKernel, eps: number): Tens
 
 /** Many workgroups for each group and image: first the moments of their parts, then the picture. */
 function normalizeInParts({ image, params, ...kernel }: GroupKernel, eps: number): Tensor {
-  const [B, C, pixels] = image.shape;
+  const [B, C, pixels] = image.shape as Shape<3>;
   const { groups, width } = params;
-  const part = Math.ceil(PART / width);
+  const part = Math.ceil(PART / width!);
   const parts = Math.ceil(pixels / part);
   const shared = { ...params, parts, part };
   const workgroups = kernel.workgroups * parts;
   const moments = recordKernel("group_parts", {
     inputs: [image],
-    shape: [B, groups, parts, 3],
-    layout: [groups * parts * 3, parts * 3, 3, 1],
+    shape: [B, groups!, parts, 3],
+    layout: [groups! * parts * 3, parts * 3, 3, 1],
     dtype: "f32",
     ...kernel,
     code: [...kernel.code, { name: "shaders/group_parts.wgsl", text: partsCode }],
     params: shared,
-    axes: [B, groups, parts, 3],
+    axes: [B, groups!, parts, 3],
     width: 1,
     workgroups,
     flops: 6 * image.size,

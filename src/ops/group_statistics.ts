@@ -4,7 +4,7 @@ import { groupKernel } from "./group_kernel.ts";
 
 /** Mean and variance of each group of channels, for norms over pictures in parts. x [B, C, ...] → [B, groups, 2]. */
 export function groupStatistics(x: Tensor, groups: number): Tensor {
-  const [B] = x.shape;
+  const B = x.shape[0]!;
   const { image, set, params, workgroups, ...kernel } = groupKernel(x, groups);
   return recordKernel("group_statistics", {
     inputs: [image],

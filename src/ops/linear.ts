@@ -9,19 +9,19 @@ export interface Affine {
   /** [N, K] of a dense layer, [O, C, kh, kw] of a convolution, one value a channel of a norm. */
   weight: Tensor;
   /** One value an output channel; absent where the layer was trained without. */
-  bias?: Tensor;
+  bias?: Tensor | undefined;
 }
 
 /** Options of `linear`. */
 export interface LinearOptions {
   /** Of the result; by default that of x. */
-  dtype?: DType;
+  dtype?: DType | undefined;
 }
 
 /** y = x · weightᵀ + bias, as torch.nn.functional.linear. x [.., K] → [.., N]. */
 export function linear(x: Tensor, { weight, bias }: Affine, { dtype = x.dtype }: LinearOptions = {}): Tensor {
   const K = x.shape.at(-1)!;
-  const [N, inputs] = weight.shape;
+  const [N, inputs] = weight.shape as Shape<2>;
   if (weight.rank !== 2 || inputs !== K) {
     throw new RangeError(`Cannot apply ${weight} to ${x}: expected a weight [N, ${K}]`);
   }
@@ -38,8 +38,8 @@ export function linear(x: Tensor, { weight, bias }: Affine, { dtype = x.dtype }:
     m,
     n: N,
     k: K,
-    xLayout: { z0: rows.strides[0], z1: 0, row: rows.strides[1] },
-    wLayout: { z0: 0, z1: 0, row: w.strides[0] },
+    xLayout: { z0: rows.strides[0]!, z1: 0, row: rows.strides[1]! },
+    wLayout: { z0: 0, z1: 0, row: w.strides[0]! },
     order: "nk",
     shape: [B, m, N],
     dtype,
@@ -57,7 +57,7 @@ const ENOUGH = 256; // rows of which a tile that is not full is a small part
  */
 function batchesOf([B, ...rest]: Shape): [batches: number, rows: number] {
   const m = size(rest.slice(0, -1));
-  return rest.length > 1 && (m % TILE === 0 || m >= ENOUGH) ? [B, m] : [1, size([B, ...rest].slice(0, -1))];
+  return rest.length > 1 && (m % TILE === 0 || m >= ENOUGH) ? [B!, m] : [1, size([B!, ...rest].slice(0, -1))];
 }
 
 /** What hangs on a weight adds to its product with rows x [B, m, K]. → [B, m, N] */

@@ -1,5 +1,5 @@
 import { isPacked } from "../core/dtype.ts";
-import { sameNumbers, size } from "../core/shape.ts";
+import { sameNumbers, type Shape, size } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
 import { gemm } from "./gemm.ts";
@@ -14,7 +14,7 @@ export type Weights3 = readonly [Tensor, Tensor, Tensor];
 export function linearThree(x: Tensor, weights: Weights3): Tensor[] | undefined {
   if (!isOneProduct(x, weights)) return undefined;
   const [w, ...others] = weights;
-  const [N, K] = w.shape;
+  const [N, K] = w.shape as Shape<2>;
   const M = size(x.shape.slice(0, -1));
   let rows = x.reshape([M, K]);
   if (rows.strides[1] !== 1) rows = rows.contiguous();
@@ -26,8 +26,8 @@ export function linearThree(x: Tensor, weights: Weights3): Tensor[] | undefined 
     m: M,
     n: N,
     k: K,
-    xLayout: { z0: 0, z1: 0, row: rows.strides[0] },
-    wLayout: { z0: 0, z1: 0, row: w.strides[0] },
+    xLayout: { z0: 0, z1: 0, row: rows.strides[0]! },
+    wLayout: { z0: 0, z1: 0, row: w.strides[0]! },
     order: "nk",
     shape: [3, M, N],
   });
@@ -42,7 +42,7 @@ function isOneProduct(x: Tensor, weights: Weights3): boolean {
   const alike = (w: Tensor) =>
     w.rank === 2 && w.dtype === dtype && w.offset === offset && sameNumbers(w.shape, shape) &&
     sameNumbers(w.strides, strides);
-  const [N, K] = shape;
-  const vectors = [K, offset, strides[0]].every((n) => n % 4 === 0) && strides[1] === 1;
+  const [N, K] = shape as Shape<2>;
+  const vectors = [K, offset, strides[0]].every((n) => n! % 4 === 0) && strides[1] === 1;
   return weights.every(alike) && vectors && !isPacked(dtype) && K === x.shape.at(-1) && N * K > 0;
 }

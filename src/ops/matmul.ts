@@ -4,8 +4,8 @@ import { gemm } from "./gemm.ts";
 
 /** Matrix product over the last two axes, others broadcast. a [.., M, K], b [.., K, N] → [.., M, N]. */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  const [M, K] = a.shape.slice(-2);
-  const [inner, N] = b.shape.slice(-2);
+  const [M, K] = a.shape.slice(-2) as [number, number];
+  const [inner, N] = b.shape.slice(-2) as [number, number];
   if (a.rank < 2 || b.rank < 2 || inner !== K) {
     throw new RangeError(`Cannot multiply ${a} by ${b}: expected [.., M, K] and [.., K, N] with the same K`);
   }
@@ -18,14 +18,14 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const y = gemm({
     x,
     w,
-    batch: [1, x.shape[0]],
+    batch: [1, x.shape[0]!],
     m: M,
     n: N,
     k: K,
-    xLayout: { z0: 0, z1: x.strides[0], row: x.strides[1] },
-    wLayout: { z0: 0, z1: w.strides[0], row: w.strides[order === "kn" ? 1 : 2] },
+    xLayout: { z0: 0, z1: x.strides[0]!, row: x.strides[1]! },
+    wLayout: { z0: 0, z1: w.strides[0]!, row: w.strides[order === "kn" ? 1 : 2]! },
     order,
-    shape: [x.shape[0], M, N],
+    shape: [x.shape[0]!, M, N],
   });
   return y.reshape(shape);
 }

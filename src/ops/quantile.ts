@@ -1,11 +1,11 @@
 import code from "../../shaders/quantile.wgsl" with { type: "text" };
-import { contiguousStrides } from "../core/shape.ts";
+import { contiguousStrides, type Shape } from "../core/shape.ts";
 import { GRID, recordKernel, type Tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./sources.ts";
 
 /** The q-quantile of each row, interpolated linearly as torch.quantile. x [R, N] → [R]. */
 export function quantile(x: Tensor, q: number): Tensor {
-  const [rows, columns] = x.shape;
+  const [rows, columns] = x.shape as Shape<2>;
   if (x.rank !== 2 || columns === 0 || !(q >= 0 && q <= 1)) {
     throw new RangeError(`Cannot take the ${q}-quantile of ${x}: expected rows [R, N] and q from 0 to 1`);
   }

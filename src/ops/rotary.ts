@@ -1,7 +1,7 @@
 import readAny from "../../shaders/lib/rotary_any.wgsl" with { type: "text" };
 import readVec4 from "../../shaders/lib/rotary_vec4.wgsl" with { type: "text" };
 import code from "../../shaders/rotary.wgsl" with { type: "text" };
-import { sameNumbers } from "../core/shape.ts";
+import { sameNumbers, type Shape } from "../core/shape.ts";
 import { GRID, recordKernel, type Tensor } from "../tensor/mod.ts";
 import type { RowNormOptions } from "./row_norm.ts";
 
@@ -45,12 +45,12 @@ function rotate(
   sin: Tensor,
   { norm, eps }: { norm: boolean; eps: number },
 ): Tensor {
-  const [B, H, , D] = one.x.shape;
+  const [B, H, , D] = one.x.shape as Shape<4>;
   const joined = two !== one;
-  const first = joined ? one.x.shape[2] : 0;
-  const L = first + two.x.shape[2];
+  const first = joined ? one.x.shape[2]! : 0;
+  const L = first + two.x.shape[2]!;
   for (const { x } of [one, two]) {
-    const fits = x.rank === 4 && sameNumbers(x.shape, [B, H, x.shape[2], D]) && x.dtype === one.x.dtype;
+    const fits = x.rank === 4 && sameNumbers(x.shape, [B, H, x.shape[2]!, D]) && x.dtype === one.x.dtype;
     if (fits && D % 2 === 0) continue;
     throw new RangeError(
       `Cannot rotate ${x}: expected ${joined ? `[${B}, ${H}, L, ${D}]` : "[B, H, L, D]"}, D even`,
@@ -60,7 +60,7 @@ function rotate(
     if (sameNumbers(table.shape, [L, D / 2]) && table.dtype === "f32") continue;
     throw new RangeError(`Cannot rotate ${one.x} by ${table}: expected f32 [${L}, ${D / 2}]`);
   }
-  const [x0, x1] = [one.x, two.x].map((x) => x.strides[3] === 1 ? x : x.contiguous());
+  const [x0, x1] = [one.x, two.x].map((x) => x.strides[3] === 1 ? x : x.contiguous()) as [Tensor, Tensor];
   const weights = [one, two].map(({ weight }) => weight.contiguous());
   const numbers = [x0, x1].flatMap(({ offset, strides }) => [offset, ...strides.slice(0, 3)]);
   const whole = [D, ...numbers].every((n) => n % 4 === 0);
@@ -78,7 +78,7 @@ function rotate(
         : { name: "shaders/lib/rotary_any.wgsl", text: readAny },
       { name: "shaders/rotary.wgsl", text: code },
     ],
-    set: { X: x1.dtype, W: weights[0].dtype, NORM: norm ? 1 : 0 },
+    set: { X: x1.dtype, W: weights[0]!.dtype, NORM: norm ? 1 : 0 },
     params: {
       batches: B,
       heads: H,
@@ -86,13 +86,13 @@ function rotate(
       first,
       width: D,
       x0_offset: x0.offset,
-      x0_batch: x0.strides[0],
-      x0_head: x0.strides[1],
-      x0_token: x0.strides[2],
+      x0_batch: x0.strides[0]!,
+      x0_head: x0.strides[1]!,
+      x0_token: x0.strides[2]!,
       x1_offset: x1.offset,
-      x1_batch: x1.strides[0],
-      x1_head: x1.strides[1],
-      x1_token: x1.strides[2],
+      x1_batch: x1.strides[0]!,
+      x1_head: x1.strides[1]!,
+      x1_token: x1.strides[2]!,
       eps,
     },
     axes: [B, H, L, D],

@@ -7,7 +7,7 @@ import { rowWorkgroup, valuesOf } from "./sources.ts";
 /** Options of `layerNorm` and `rmsNorm`. */
 export interface RowNormOptions {
   /** Added to the variance (1e-5 by default), in `rmsNorm` to the mean square (1e-6 by default). */
-  eps?: number;
+  eps?: number | undefined;
 }
 
 /**
@@ -21,9 +21,9 @@ export function normalizeRows(
 ): Tensor {
   const last = x.rank - 1;
   const order = x.shape.map((_, axis) => axis).sort((a, b) =>
-    a === last ? 1 : b === last ? -1 : x.strides[b] - x.strides[a] || a - b
+    a === last ? 1 : b === last ? -1 : x.strides[b]! - x.strides[a]! || a - b
   );
-  const y = normalizeInOrder(x.permute(order), center, eps);
+  const y = normalizeInOrder(x.permute(order), center, eps!);
   return y.permute(order.map((_, axis) => order.indexOf(axis)));
 }
 
@@ -34,7 +34,7 @@ function normalizeInOrder(x: Tensor, center: boolean, eps: number): Tensor {
   const count = size(x.shape.slice(0, -1));
   const values = valuesOf(columns, rows.offset, outer, inner);
   const name = center ? "layer_norm" : "rms_norm";
-  const batches = x.rank > 2 && count > 0 ? x.shape[0] : 1; // what is fused may differ from one to the next
+  const batches = x.rank > 2 && count > 0 ? x.shape[0]! : 1; // what is fused may differ from one to the next
   return recordKernel(name, {
     inputs: [rows],
     shape: x.shape,
@@ -73,8 +73,8 @@ function findRows(x: Tensor): { rows: Tensor; outer: number; inner: number; peri
   if ((x.strides.at(-1) !== 1 && x.shape.at(-1) !== 1) || sizes.length > 2) return findRows(x.contiguous());
   const count = size(sizes);
   if (count === 1) return { rows: x, outer: 0, inner: 0, period: 1 };
-  if (sizes.length === 1) return { rows: x, outer: 0, inner: strides[0], period: Math.max(1, count) };
-  return { rows: x, outer: strides[0], inner: strides[1], period: Math.max(1, sizes[1]) };
+  if (sizes.length === 1) return { rows: x, outer: 0, inner: strides![0]!, period: Math.max(1, count) };
+  return { rows: x, outer: strides![0]!, inner: strides![1]!, period: Math.max(1, sizes[1]!) };
 }
 
 /** No more invocations than a row has loads, but one subgroup of most GPUs at least. */

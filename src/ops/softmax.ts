@@ -20,7 +20,7 @@ export function softmax(x: Tensor, axis = -1): Tensor {
 export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
   const columns = x.shape.at(-1)!;
   const dense = x.contiguous().reshape([-1, columns]);
-  const rows = dense.shape[0];
+  const rows = dense.shape[0]!;
   const values = valuesOf(columns);
   const y = recordKernel("softmax", {
     inputs: [dense],

@@ -6,13 +6,13 @@ export interface TimestepEmbeddingOptions {
   /** Values a timestep: half sines, half cosines, and a 0 at the end where it is odd. */
   dim: number;
   /** Cosines in front of sines. */
-  flipSinToCos?: boolean;
+  flipSinToCos?: boolean | undefined;
   /** Taken from dim / 2 before it divides the exponents; 1 by default, in newer models 0. */
-  downscaleFreqShift?: number;
+  downscaleFreqShift?: number | undefined;
   /** Factor on the angles. */
-  scale?: number;
+  scale?: number | undefined;
   /** The first frequency is 1, the last about 1 / maxPeriod; 10000 by default. */
-  maxPeriod?: number;
+  maxPeriod?: number | undefined;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Shape } from "../core/shape.ts";
 import code from "../../shaders/upsample_nearest.wgsl" with { type: "text" };
 import { GRID, recordKernel, type Tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./sources.ts";
@@ -5,14 +6,14 @@ import { valuesOf } from "./sources.ts";
 /** Options of `upsampleNearest`: the new size, or a factor. */
 export interface UpsampleOptions {
   /** In pixels; goes before `scale`. */
-  size?: readonly [H: number, W: number];
+  size?: readonly [H: number, W: number] | undefined;
   /** Factor on both sides, rounded down to whole pixels; 2 by default. */
-  scale?: number;
+  scale?: number | undefined;
 }
 
 /** Nearest-neighbour resize, as torch's interpolate(mode="nearest"). x [B, C, H, W] → [B, C, ...size]. */
 export function upsampleNearest(x: Tensor, { size, scale = 2 }: UpsampleOptions): Tensor {
-  const [B, C, H, W] = x.shape;
+  const [B, C, H, W] = x.shape as Shape<4>;
   const [outH, outW] = size ?? [Math.floor(H * scale), Math.floor(W * scale)];
   if (outH === H && outW === W) return x;
   const image = x.channelsLast();

@@ -7,15 +7,15 @@ import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 /** Options of `DDIMPipeline.run`, with diffusers' defaults. */
 export interface DDIMRunOptions extends RunOptions {
   /** Pictures drawn at once; 1 by default. */
-  batchSize?: number;
+  batchSize?: number | undefined;
   /** Runs of the model; 50 by default. */
-  numInferenceSteps?: number;
+  numInferenceSteps?: number | undefined;
   /** Of the first noise and of that of every step; without one each run draws other pictures. */
-  generator?: RandomOptions["generator"];
+  generator?: RandomOptions["generator"] | undefined;
   /** Noise added in each step: 0 none, 1 as much as DDPM. */
-  eta?: number;
+  eta?: number | undefined;
   /** Takes ε anew from the clipped x̂_0, as GLIDE does; off by default. */
-  useClippedModelOutput?: boolean;
+  useClippedModelOutput?: boolean | undefined;
 }
 
 /** Unconditional pictures in fewer steps (Song et al. 2020, https://arxiv.org/abs/2010.02502). */

@@ -17,11 +17,11 @@ import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 /** Options of `DDPMPipeline.run`, with diffusers' defaults. */
 export interface DDPMRunOptions extends RunOptions {
   /** Pictures drawn at once; 1 by default. */
-  batchSize?: number;
+  batchSize?: number | undefined;
   /** Runs of the model; 1000 by default. */
-  numInferenceSteps?: number;
+  numInferenceSteps?: number | undefined;
   /** Of the first noise and of that of every step; without one each run draws other pictures. */
-  generator?: RandomOptions["generator"];
+  generator?: RandomOptions["generator"] | undefined;
 }
 
 /** Unconditional pictures by denoising diffusion (Ho et al. 2020, https://arxiv.org/abs/2006.11239). */
@@ -57,7 +57,7 @@ export async function loadParts(
   expectComponent(index, "unet", ["UNet2DModel"]);
   const name = expectComponent(index, "scheduler", Object.keys(schedulerClasses));
   const source = { ...options, revision: index.commit ?? options.revision };
-  const { config } = await schedulerClasses[name].fromPretrained(pathOrRepo, {
+  const { config } = await schedulerClasses[name]!.fromPretrained(pathOrRepo, {
     ...source,
     subfolder: "scheduler",
   });

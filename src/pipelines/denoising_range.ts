@@ -10,7 +10,7 @@ export interface DenoisingRangeOptions {
    * The run ends with noise left, when so much of denoising is done, e.g. 0.8;
    * another run goes on with its latents.
    */
-  denoisingEnd?: number;
+  denoisingEnd?: number | undefined;
 }
 
 /** Where a run goes on with what another one left. */
@@ -19,7 +19,7 @@ export interface DenoisingStartOptions extends DenoisingRangeOptions {
    * So much of denoising is done:
    * `image` are the latents of a run with this `denoisingEnd`, and strength is unused.
    */
-  denoisingStart?: number;
+  denoisingStart?: number | undefined;
 }
 
 /** The timesteps of a run that begins by its strength or at denoisingStart, up to denoisingEnd. */

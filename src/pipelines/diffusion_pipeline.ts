@@ -44,11 +44,14 @@ const classes: Readonly<
   FluxImg2ImgPipeline,
 };
 
+/** All keys optional. */
+type Options<T> = { [K in keyof T]?: T[K] | undefined };
+
 /**
  * Options of a pipeline whose class only the repository names: what any of them may be told. A pipeline
  * leaves alone what is not for it, and says what it misses.
  */
-export type AnyRunOptions = Partial<
+export type AnyRunOptions = Options<
   & DDIMRunOptions
   & StableDiffusionRunOptions
   & StableDiffusionInpaintRunOptions
@@ -87,7 +90,7 @@ export const DiffusionPipeline = {
       );
     }
     const source = { ...options, revision: commit ?? options.revision };
-    return await classes[className].fromPretrained(pathOrRepo, source);
+    return await classes[className]!.fromPretrained(pathOrRepo, source);
   },
 
   /** A pipeline of the class that the keys of one file tell (.safetensors, .ckpt, .gguf). */

@@ -46,7 +46,7 @@ export class FluxDenoiser implements Disposable {
     this.#told = embeddings.map(({ states, pooled }) => ({
       encoderHiddenStates: states,
       imgIds,
-      txtIds: textIds(states.shape[1]),
+      txtIds: textIds(states.shape[1]!),
       modulation: transformer.condition(times, { pooledProjections: pooled, guidance }),
     }));
   }
@@ -58,7 +58,7 @@ export class FluxDenoiser implements Disposable {
     const step = this.#timesteps.indexOf(t);
     const inputs = input.chunk(this.#told.length);
     const outputs = this.#told.map(({ modulation, ...told }, i) =>
-      this.#transformer.forward(inputs[i], { ...told, modulation: modulation.at(step) }).sample
+      this.#transformer.forward(inputs[i]!, { ...told, modulation: modulation.at(step) }).sample
     );
     return cat(outputs);
   };

@@ -6,7 +6,7 @@ import { expectCount } from "./pipeline.ts";
 import { repeatRows, shortened } from "./prompts.ts";
 import { bringIn } from "./residency.ts";
 
-type Options = FluxPromptOptions & { signal?: AbortSignal };
+type Options = FluxPromptOptions & { signal?: AbortSignal | undefined };
 
 /**
  * Embeds the prompts, or copies the embeddings that are given; each is repeated for its pictures. Under
@@ -34,7 +34,7 @@ export async function embedPromptsFlux(
   using made = scope(...(embedded ? [embedded.states, embedded.pooled] : []));
   const apart = embedded ? rowsOf(embedded, texts.map(({ clip }) => clip.length)) : [];
   const embeddings = batched(told.map((one) => {
-    const { states, pooled } = "states" in one ? copied(one) : apart[texts.indexOf(one)];
+    const { states, pooled } = "states" in one ? copied(one) : apart[texts.indexOf(one)]!;
     return {
       states: repeatRows(states, numImagesPerPrompt),
       pooled: repeatRows(pooled, numImagesPerPrompt),
@@ -71,7 +71,7 @@ function alone(compute: () => Tensor): Tensor {
 /** The rows of each list. */
 function rowsOf({ states, pooled }: FluxEmbeddings, counts: readonly number[]): FluxEmbeddings[] {
   const [s, p] = [states.split(counts), pooled.split(counts)];
-  return counts.map((_, i) => ({ states: s[i], pooled: p[i] }));
+  return counts.map((_, i) => ({ states: s[i]!, pooled: p[i]! }));
 }
 
 /** Embeddings that a run may free, as it frees its own. */
@@ -85,7 +85,7 @@ function cuts(
   { inputIds, truncated }: { inputIds: number[][]; truncated: readonly string[] },
 ): string[] {
   return [...new Set(truncated)].filter((cut) => cut !== "").map((cut) =>
-    `${encoder} reads ${inputIds[0].length} tokens of a prompt; it leaves out: ${shortened(cut)}`
+    `${encoder} reads ${inputIds[0]!.length} tokens of a prompt; it leaves out: ${shortened(cut)}`
   );
 }
 

@@ -22,7 +22,7 @@ export interface FluxImg2ImgRunOptions extends FluxOptions {
   /** The picture to change, in [0, 1]: one for all, or one for each that is drawn. [1 or B, 3, H, W] */
   image: Tensor;
   /** How much of it is replaced: near 0 little, 1 all. By default 0.6. */
-  strength?: number;
+  strength?: number | undefined;
 }
 
 /** Pictures from a picture and a text by FLUX.1 (Black Forest Labs, 2024). */
@@ -47,7 +47,7 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> {
     const [H, W] = sidesOf(image);
     const run = await beginFlux(this.parts, options, fluxSize(this.parts, H, W));
     const timesteps = sliceByStrength(this.parts.scheduler, strength, run.steps);
-    const draw = () => this.#noisy(image, timesteps[0], run, options);
+    const draw = () => this.#noisy(image, timesteps[0]!, run, options);
     const start = await startFlux(this.parts, run, options, draw);
     return await drawFlux(this.parts, run, { start, timesteps }, options);
   }

@@ -4,32 +4,32 @@ import { spreadTexts } from "./prompts.ts";
 /** What is to be drawn, and how often: texts, or embeddings in their place. */
 export interface FluxPromptOptions {
   /** One text, or one for each picture of a batch. */
-  prompt?: string | readonly string[];
+  prompt?: string | readonly string[] | undefined;
   /** For T5: one text for all, or one for each prompt; the prompt itself by default. */
-  prompt2?: string | readonly string[];
+  prompt2?: string | readonly string[] | undefined;
   /**
    * What is not to be drawn: one text for all, or one for each prompt.
    * It counts where trueCfgScale is over 1.
    */
-  negativePrompt?: string | readonly string[];
+  negativePrompt?: string | readonly string[] | undefined;
   /** What is not to be drawn, for T5; the negative prompt itself by default. */
-  negativePrompt2?: string | readonly string[];
+  negativePrompt2?: string | readonly string[] | undefined;
   /** What T5 made of texts, in place of `prompt`. [B, N, D] */
-  promptEmbeds?: Tensor;
+  promptEmbeds?: Tensor | undefined;
   /** What CLIP made of texts, beside promptEmbeds. [B, P] */
-  pooledPromptEmbeds?: Tensor;
+  pooledPromptEmbeds?: Tensor | undefined;
   /** In place of `negativePrompt`. [B, N, D] */
-  negativePromptEmbeds?: Tensor;
+  negativePromptEmbeds?: Tensor | undefined;
   /** Beside negativePromptEmbeds. [B, P] */
-  negativePooledPromptEmbeds?: Tensor;
+  negativePooledPromptEmbeds?: Tensor | undefined;
   /** Pictures of each prompt; 1 by default. */
-  numImagesPerPrompt?: number;
+  numImagesPerPrompt?: number | undefined;
   /** Tokens that T5 reads of a prompt, which are filled up to this number; 512, the most, by default. */
-  maxSequenceLength?: number;
+  maxSequenceLength?: number | undefined;
   /** Guidance by the negative prompt, which the model then runs on too; 1, by default, leaves it out. */
-  trueCfgScale?: number;
+  trueCfgScale?: number | undefined;
   /** Told in one line what of a prompt was cut, and which options have no effect; console.warn by default. */
-  onNotice?: (line: string) => void;
+  onNotice?: ((line: string) => void) | undefined;
 }
 
 /** What the transformer is told of the prompts, a row a picture. */
@@ -101,7 +101,10 @@ function negativeOf(options: FluxPromptOptions, count: number): FluxTexts | Flux
 
 /** A pair of embeddings, the pooled ones second: both of them or neither. */
 function pairOf(embeddings: Record<string, Tensor | undefined>): FluxEmbeddings | undefined {
-  const [[statesName, states], [pooledName, pooled]] = Object.entries(embeddings);
+  const [[statesName, states], [pooledName, pooled]] = Object.entries(embeddings) as [
+    [string, Tensor | undefined],
+    [string, Tensor | undefined],
+  ];
   if (states && pooled) return { states, pooled };
   if (!states && !pooled) return undefined;
   const [missing, there] = states ? [pooledName, statesName] : [statesName, pooledName];
@@ -109,5 +112,5 @@ function pairOf(embeddings: Record<string, Tensor | undefined>): FluxEmbeddings 
 }
 
 function countOf(told: FluxTexts | FluxEmbeddings): number {
-  return "clip" in told ? told.clip.length : told.states.shape[0];
+  return "clip" in told ? told.clip.length : told.states.shape[0]!;
 }

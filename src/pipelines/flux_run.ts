@@ -17,13 +17,13 @@ import { bringIn } from "./residency.ts";
 export interface FluxOptions
   extends RunOptions, FluxPromptOptions, Pick<LatentLoopOptions, "generator" | "outputType"> {
   /** Steps of the scheduler; 28 by default. */
-  numInferenceSteps?: number;
+  numInferenceSteps?: number | undefined;
   /** The noise levels themselves, falling from 1, instead of numInferenceSteps. */
-  sigmas?: readonly number[];
+  sigmas?: readonly number[] | undefined;
   /** How closely the picture follows the prompt, as the model was taught; models without it ignore it. */
-  guidanceScale?: number;
+  guidanceScale?: number | undefined;
   /** What the loop begins with, packed as in `FluxOutput`. [B, h/2 · w/2, 4 C] */
-  latents?: Tensor;
+  latents?: Tensor | undefined;
 }
 
 /** What FLUX pipelines return. */
@@ -80,7 +80,7 @@ export async function beginFlux(
     size[0] * size[1] / 4,
   );
   const { embeddings, guided } = await embedPromptsFlux(parts, options);
-  const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0], 0);
+  const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0]!, 0);
   return { size, B: guided ? rows / 2 : rows, embeddings, guided, steps: scheduler.timesteps.length };
 }
 
@@ -94,7 +94,7 @@ export async function drawFlux(
   const { transformer, vae, scheduler } = parts;
   const { guidanceScale, trueCfgScale = 1, signal } = options;
   const prepare = () => new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale });
-  const work = () => prepare().predict(guided ? cat([start, start]) : start, timesteps[0]);
+  const work = () => prepare().predict(guided ? cat([start, start]) : start, timesteps[0]!);
   if (options.preview) await prepareColors(parts, options);
   await bringIn(parts, [transformer], { signal, work, only: "condition" });
   const unpack = (latents: Tensor) => unpackLatents(latents, size);

@@ -1,4 +1,4 @@
-import { formatShape } from "../core/shape.ts";
+import { formatShape, type Shape } from "../core/shape.ts";
 import type { AutoencoderKL } from "../models/mod.ts";
 import { randn, type RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
@@ -34,17 +34,17 @@ export async function readInitImage(image: Tensor, B: number, vae: AutoencoderKL
 /** What a run begins with that changes a picture, or goes on with the latents of another run. */
 export interface Original {
   /** The picture in [-1, 1], where one is given. [1 or B, 3, H, W] */
-  readonly pixels?: Tensor;
+  readonly pixels?: Tensor | undefined;
   /** Sides of its latents. */
   readonly size: readonly [h: number, w: number];
   /** Its latents, as they were given or drawn from the picture. [rows, C, h, w] */
-  readonly latents: (options: RandomOptions & { rows?: number }) => Tensor;
+  readonly latents: (options: RandomOptions & { rows?: number | undefined }) => Tensor;
 }
 
 /** Checks a picture in [0, 1], or latents as the denoiser takes them, for a run that makes B pictures. */
 export async function readOriginal(image: Tensor, B: number, vae: AutoencoderKL): Promise<Original> {
   const { in_channels, latent_channels } = vae.config;
-  const [count, channels, h, w] = image?.shape ?? [];
+  const [count, channels, h, w] = (image?.shape ?? []) as Shape<4>;
   const isLatents = channels === latent_channels && channels !== in_channels && image.rank === 4;
   if (isLatents && (count === 1 || count === B)) return { size: [h, w], latents: () => image };
   const { pixels, size } = await readInitImage(image, B, vae);
@@ -70,7 +70,7 @@ export function startFrom(
 /** Height and width of a picture to change. */
 export function sidesOf(image: Tensor | undefined): [H: number, W: number] {
   if (!image) throw new TypeError("Cannot change a picture: expected image, got none");
-  const [H, W] = image.shape.slice(-2);
+  const [H, W] = image.shape.slice(-2) as [number, number];
   return [H, W];
 }
 
@@ -89,9 +89,9 @@ export async function fractionsOf(what: string, x: Tensor): Promise<Float32Array
 export function drawLatents(
   vae: AutoencoderKL,
   pixels: Tensor,
-  { generator, rows = pixels.shape[0] }: RandomOptions & { rows?: number },
+  { generator, rows = pixels.shape[0] }: RandomOptions & { rows?: number | undefined },
 ): Tensor {
   const { mean, std } = vae.encode(pixels).latentDist;
-  const noise = randn([rows, ...mean.shape.slice(1)], { generator });
+  const noise = randn([rows!, ...mean.shape.slice(1)], { generator });
   return vae.scaleLatents(mean.add(std.mul(noise)));
 }

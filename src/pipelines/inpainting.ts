@@ -60,12 +60,12 @@ export function beginInpainting(painters: Painters, task: InpaintingTask): Inpai
   const noise = randn(shape, { generator });
   const starts = {
     noise: () => noise.mul(scheduler.initNoiseSigma),
-    noised: () => scheduler.addNoise(original!, noise, timesteps[0]),
+    noised: () => scheduler.addNoise(original!, noise, timesteps[0]!),
     original: () => original!.mul(1), // the loop frees what it begins with
   };
   const small = rows(upsampleNearest(mask, { size }));
   const rest = pixels?.mul(mask.neg().add(1)); // drawn always, so that streams stay as in diffusers
-  const seen = rest && cat([small, rows(drawLatents(vae, rest, only(rest.shape[0])))], 1);
+  const seen = rest && cat([small, rows(drawLatents(vae, rest, only(rest.shape[0]!)))], 1);
   if (sees && !seen) {
     throw new TypeError("Cannot inpaint latents with a UNet that sees masks: expected a picture as image");
   }
@@ -107,7 +107,7 @@ export async function readMask(
   const shapes = [[1, 1, H, W], [count, 1, H, W]];
   if (!shapes.some((shape) => sameNumbers(mask.shape, shape))) {
     throw new RangeError(
-      `Cannot inpaint: expected a mask ${formatShape(shapes[1])} as the picture is, got ${
+      `Cannot inpaint: expected a mask ${formatShape(shapes[1]!)} as the picture is, got ${
         formatShape(mask.shape)
       }`,
     );

@@ -10,15 +10,15 @@ import { bringIn, type Residents } from "./residency.ts";
 /** Options of a loop in latent space. */
 export interface LatentLoopOptions extends RunOptions {
   /** How closely the picture follows the prompt; 1 and less leaves guidance out. */
-  guidanceScale?: number;
+  guidanceScale?: number | undefined;
   /** How far the spread of guided predictions is brought back, 0 to 1. */
-  guidanceRescale?: number;
+  guidanceRescale?: number | undefined;
   /** Of all noise; without one each run draws other pictures. */
-  generator?: RandomOptions["generator"];
+  generator?: RandomOptions["generator"] | undefined;
   /** Of DDIM: noise added in each step. */
-  eta?: number;
+  eta?: number | undefined;
   /** "latent" leaves the decoder out: the pictures are the latents. */
-  outputType?: "latent";
+  outputType?: "latent" | undefined;
 }
 
 /** What pipelines in latent space return. */
@@ -37,9 +37,9 @@ export interface LatentLoop {
   /** The model; under guidance its input holds the latents twice, the unconditional half first. */
   readonly predict: (input: Tensor, t: number) => Tensor;
   /** What becomes of the latents after the step of such a number. */
-  readonly after?: (latents: Tensor, step: number) => Tensor;
+  readonly after?: ((latents: Tensor, step: number) => Tensor) | undefined;
   /** Latents as [B, C, h, w], for previews, where the loop has them in another form. */
-  readonly unpack?: (latents: Tensor) => Tensor;
+  readonly unpack?: ((latents: Tensor) => Tensor) | undefined;
 }
 
 /** Takes latents through the timesteps. Memory is that of two steps, however many there are. */
@@ -51,7 +51,7 @@ export async function denoise(
 ): Promise<Tensor> {
   const { guidanceScale, guidanceRescale, generator, eta } = options;
   if (eta !== undefined) expectNumber("eta", eta);
-  const stepOptions: StepOptions & { eta?: number } = { generator, eta };
+  const stepOptions: StepOptions & { eta?: number | undefined } = { generator, eta };
   let latents = start;
   const previews = new Previews(options.preview, (x0) => preview(x0, vae));
   let number = 0;

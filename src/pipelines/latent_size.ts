@@ -3,9 +3,9 @@ import type { AutoencoderKL, UNet2DConditionModel } from "../models/mod.ts";
 /** How large a picture is to be. */
 export interface SizeOptions {
   /** Of the picture in pixels; by default what the model was trained for. */
-  height?: number;
+  height?: number | undefined;
   /** Of the picture in pixels; by default what the model was trained for. */
-  width?: number;
+  width?: number | undefined;
 }
 
 /** Height and width of the latents of a picture. */

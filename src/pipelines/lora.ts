@@ -47,7 +47,7 @@ export class LoraPipeline<Parts extends LoraModels & Residents> implements Dispo
     this.#expectNames(wanted);
     for (const { adapters } of this.#models) {
       const own = wanted.flatMap((name, i) =>
-        adapters.names.includes(name) ? [[name, values[i]] as const] : []
+        adapters.names.includes(name) ? [[name, values[i]!] as const] : []
       );
       adapters.set(Object.fromEntries(own));
     }

@@ -71,9 +71,11 @@ export function describePlan(plan: MemoryPlan, title: string): string {
       storage ? `${gigabytes(bytes)} ${storage}` : `${gigabytes(bytes)} do not fit`,
     ]),
   ];
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
   const line = (row: string[]) =>
-    row.map((cell, i) => i === 0 || i === row.length - 1 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))
+    row.map((cell, i) =>
+      i === 0 || i === row.length - 1 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)
+    )
       .join("  ").trimEnd();
   const there = memory === Infinity ? "in unknown memory" : `in ${gigabytes(memory)} GB`;
   return [`${title} ${there}:`, ...rows.map(line), verdict(plan)].join("\n");

@@ -32,7 +32,7 @@ export async function openPipeline(
   const memory = await memoryBudget(options);
   const source = { ...options, revision: index.commit ?? options.revision, memory };
   const from = (subfolder: string) => ({ ...source, subfolder });
-  const type = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))];
+  const type = schedulerClasses[expectComponent(index, "scheduler", Object.keys(schedulerClasses))]!;
   return { index, memory, from, scheduler: await type.fromPretrained(pathOrRepo, from("scheduler")) };
 }
 
@@ -67,7 +67,7 @@ export function tellPlan(
   { headersOnly, onNotice = console.warn }: PipelineOptions,
 ): void {
   const { memory = Infinity } = parts;
-  const together = modelsOf(parts).reduce((sum, model) => sum + waysOf(model, model.workspace)[0].bytes, 0);
+  const together = modelsOf(parts).reduce((sum, model) => sum + waysOf(model, model.workspace)[0]!.bytes, 0);
   if (headersOnly || together <= memory) return;
   onNotice(describePlan(planMemory(stagesOf({ ...parts }), memory), name));
 }

@@ -15,7 +15,7 @@ export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"
    * short. By default nine tenths of what the adapter has; where that is not known, all stay as long as the
    * GPU takes them.
    */
-  memory?: number;
+  memory?: number | undefined;
 }
 
 /** What a pipeline returns. */
@@ -27,13 +27,13 @@ export interface PipelineOutput {
 /** What every pipeline may be told. */
 export interface RunOptions {
   /** Options of the progress bar; false hides it. */
-  progress?: Omit<ProgressOptions, "signal"> | false;
+  progress?: Omit<ProgressOptions, "signal"> | false | undefined;
   /** Ends the run between two steps. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Called after each step with its number, its timestep and the sample so far. */
-  onStep?: (step: number, timestep: number, sample: Tensor) => void;
+  onStep?: ((step: number, timestep: number, sample: Tensor) => void) | undefined;
   /** Shows small pictures of what is being drawn. */
-  preview?: PreviewOptions;
+  preview?: PreviewOptions | undefined;
 }
 
 /** A component of a repository: the library and the class that model_index.json names. */
@@ -50,7 +50,7 @@ export interface PipelineIndex {
   /** All that the file says, e.g. flags beside the components. */
   readonly json: Readonly<Record<string, unknown>>;
   /** Commit of the repository; a local folder has none. */
-  readonly commit?: string;
+  readonly commit?: string | undefined;
 }
 
 /**

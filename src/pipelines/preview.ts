@@ -12,7 +12,7 @@ export interface PreviewOptions {
    * Steps from one picture to the next; 1 by default.
    * Where painting is slower than drawing, some are left out.
    */
-  every?: number;
+  every?: number | undefined;
   /** Takes the pictures of a batch, side by side, a pixel for each latent. */
   write: (picture: Image, step: number) => void | Promise<void>;
 }
@@ -32,7 +32,7 @@ export async function preview(latents: Tensor, vae: AutoencoderKL): Promise<Imag
 
 /** A small picture of a sample in [-1, 1], a pixel for each of its own. x [B, 3 or 1, H, W] */
 export function previewPixels(x: Tensor): Promise<Image> {
-  const channels = x.shape[1];
+  const channels = x.shape[1]!;
   const half = (color: number) =>
     Array.from({ length: channels }, (_, c) => c === color % channels ? 0.5 : 0);
   return painted(x, Promise.resolve([0, 1, 2].map((color) => [...half(color), 0.5])));

@@ -1,3 +1,4 @@
+import type { Tuple } from "../core/shape.ts";
 import type { AutoencoderKL } from "../models/mod.ts";
 import { manualSeed, type TorchGenerator } from "../random/mod.ts";
 import { cat, type Tensor, tensor } from "../tensor/mod.ts";
@@ -27,7 +28,7 @@ export function colorsOf(vae: AutoencoderKL): Promise<LatentColors> {
  */
 export async function prepareColors(
   parts: Residents & { vae: AutoencoderKL },
-  options: { signal?: AbortSignal },
+  options: { signal?: AbortSignal | undefined },
 ): Promise<void> {
   const { vae } = parts;
   if (knownColors(vae.config) || fits.has(vae)) return;
@@ -70,12 +71,12 @@ async function fitToShapes(vae: AutoencoderKL): Promise<LatentColors> {
 function shapes(generator: TorchGenerator, C: number, side: number): Tensor {
   const picture = new Float32Array(C * side * side);
   for (let shape = 0; shape < SHAPES; shape++) {
-    const [x, y, width, height, ...color] = generator.rand(4 + C);
+    const [x, y, width, height, ...color] = [...generator.rand(4 + C)] as [...Tuple<number, 4>, ...number[]];
     const sides = shape === 0 ? [2, 2] : [width, height]; // the first is the background
     for (let row = 0; row < side; row++) {
       for (let column = 0; column < side; column++) {
         const [dx, dy] = [Math.abs(column / side - x), Math.abs(row / side - y)];
-        if (2 * dx > sides[0] || 2 * dy > sides[1]) continue;
+        if (2 * dx > sides[0]! || 2 * dy > sides[1]!) continue;
         color.forEach((value, c) => picture[(c * side + row) * side + column] = 2 * value - 1);
       }
     }
@@ -85,13 +86,13 @@ function shapes(generator: TorchGenerator, C: number, side: number): Tensor {
 
 /** Means of squares of pixels. [B, 3, f h, f w] → [B, 3, h, w] */
 function averages({ shape: [B, C, H, W], data }: Planes, f: number): Planes {
-  const [h, w] = [H / f, W / f];
-  const means = new Float32Array(B * C * h * w);
-  for (let i = 0; i < B * C * H * W; i++) {
-    const [plane, row, column] = [Math.floor(i / (H * W)), Math.floor(i / W) % H, i % W];
-    means[(plane * h + Math.floor(row / f)) * w + Math.floor(column / f)] += data[i] / f ** 2;
+  const [h, w] = [H! / f, W! / f];
+  const means = new Float32Array(B! * C! * h * w);
+  for (let i = 0; i < B! * C! * H! * W!; i++) {
+    const [plane, row, column] = [Math.floor(i / (H! * W!)), Math.floor(i / W!) % H!, i % W!];
+    means[(plane * h + Math.floor(row / f)) * w + Math.floor(column / f)]! += data[i]! / f ** 2;
   }
-  return { shape: [B, C, h, w], data: means };
+  return { shape: [B!, C!, h, w], data: means };
 }
 
 async function onHost(x: Tensor): Promise<Planes> {

@@ -7,13 +7,13 @@ export interface PromptOptions {
   /** One text, or one for each picture of a batch. */
   prompt: string | readonly string[];
   /** What is not to be drawn: one text for all, or one for each prompt; "" by default. */
-  negativePrompt?: string | readonly string[];
+  negativePrompt?: string | readonly string[] | undefined;
   /** Pictures of each prompt; 1 by default. */
-  numImagesPerPrompt?: number;
+  numImagesPerPrompt?: number | undefined;
   /** Layers of the text encoder that are left out at its end. */
-  clipSkip?: number;
+  clipSkip?: number | undefined;
   /** Told in one line what of a prompt was cut; console.warn by default. */
-  onNotice?: (line: string) => void;
+  onNotice?: ((line: string) => void) | undefined;
 }
 
 /** Each prompt with its negative one; throws where their numbers do not fit. */
@@ -23,7 +23,7 @@ export function pairPrompts(
   const prompts = [prompt].flat();
   const given = [negativePrompt].flat();
   if (prompts.length === 0) throw new RangeError("Cannot draw: expected a prompt, got an empty list");
-  const negatives = given.length === 1 ? prompts.map(() => given[0]) : given;
+  const negatives = given.length === 1 ? prompts.map(() => given[0]!) : given;
   if (negatives.length === prompts.length) return { prompts, negatives };
   throw new RangeError(
     `Cannot draw: expected one negative prompt or ${prompts.length}, as there are prompts, got ${negatives.length}`,
@@ -46,7 +46,7 @@ export function embedPrompts(
 /** Each row `count` times, one after another. [B, ...] → [B · count, ...] */
 export function repeatRows(x: Tensor, count: number): Tensor {
   if (count === 1) return x;
-  const [B, ...row] = x.shape;
+  const [B, ...row] = x.shape as readonly [number, ...number[]];
   return stack(Array.from({ length: count }, () => x), 1).reshape([B * count, ...row]);
 }
 

@@ -7,7 +7,7 @@ import { BESIDES } from "./storage.ts";
 /** The parts of a pipeline, models among them. */
 export interface Residents {
   /** Bytes of GPU memory that models may take together; without it they stay as long as the GPU takes them. */
-  memory?: number;
+  memory?: number | undefined;
 }
 
 const AMPLE = 4; // times as much memory as is usually taken: then nothing needs measuring
@@ -26,11 +26,11 @@ export async function memoryBudget({ memory }: Residents): Promise<number | unde
 /** How models are brought in. */
 export interface BringInOptions {
   /** Ends the loading. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** What the first of them is about to do, from which follows what room it needs; nothing of it runs. */
-  work?: () => unknown;
+  work?: (() => unknown) | undefined;
   /** The entry point that the first is to run: where there is no room for all its weights, only those come. */
-  only?: string;
+  only?: string | undefined;
 }
 
 /**
@@ -46,7 +46,7 @@ export async function bringIn(
   const { signal } = options;
   const wanted = needed.filter((model) => model !== undefined);
   const idle = modelsOf(parts).filter((model) => model.loaded && !wanted.includes(model));
-  const [first] = wanted;
+  const [first] = wanted as [Model<unknown>];
   const total = () => [...wanted, ...idle].reduce((sum, model) => sum + sizeOf(model), 0);
   if (options.work && total() * AMPLE > memory) first.measure(options.work);
   let taken = total();

@@ -16,7 +16,7 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
    */
   image: Tensor;
   /** How much of it is replaced: near 0 little, 1 all. By default 0.8. */
-  strength?: number;
+  strength?: number | undefined;
 }
 
 /** Pictures from a picture and a text (Meng et al. 2021, https://arxiv.org/abs/2108.01073). */

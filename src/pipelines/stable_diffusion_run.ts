@@ -17,7 +17,7 @@ import type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
 /** What every Stable Diffusion pipeline may be told, with diffusers' defaults. */
 export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions {
   /** Steps of the scheduler; 50 by default. */
-  numInferenceSteps?: number;
+  numInferenceSteps?: number | undefined;
 }
 
 /** What a run begins with. */
@@ -29,7 +29,7 @@ export interface StableDiffusionRun {
   /** Whether the model runs on the negative prompts too. */
   readonly guided: boolean;
   /** Of models that are told the scale of guidance instead. [B, time_cond_proj_dim] */
-  readonly timestepCond?: Tensor;
+  readonly timestepCond?: Tensor | undefined;
   /** The options with their defaults. */
   readonly options: StableDiffusionOptions & { guidanceScale: number };
 }
@@ -86,9 +86,9 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   start: Tensor;
   timesteps: readonly number[];
   /** What the UNet takes instead of latents alone. */
-  extend?: (input: Tensor) => Tensor;
+  extend?: ((input: Tensor) => Tensor) | undefined;
   /** What is not used any more when the loop is over. */
-  owned?: readonly Tensor[];
+  owned?: readonly Tensor[] | undefined;
 }
 
 /** Draws pictures from latents with noise. */
@@ -103,7 +103,7 @@ export async function draw(
   if (options.preview) await prepareColors(parts, options);
   await bringIn(parts, [unet], {
     signal: options.signal,
-    work: () => predict(guided ? cat([start, start]) : start, timesteps[0]),
+    work: () => predict(guided ? cat([start, start]) : start, timesteps[0]!),
   });
   const latents = await denoise(start, timesteps, { scheduler, vae, guided, predict, after }, options);
   release(embeddings, timestepCond, ...owned);

@@ -28,7 +28,7 @@ export interface StableDiffusionXLImg2ImgRunOptions
    */
   image: Tensor;
   /** How much of it is replaced: near 0 little, 1 all. By default 0.3. */
-  strength?: number;
+  strength?: number | undefined;
 }
 
 /** Pictures from a picture and a text, with the base model of Stable Diffusion XL or with its refiner. */

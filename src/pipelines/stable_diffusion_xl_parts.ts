@@ -17,11 +17,11 @@ export interface StableDiffusionXLParts extends Residents {
   /** Brings latents to pictures and back. */
   vae: AutoencoderKL;
   /** The smaller text encoder; the refiner has none. */
-  textEncoder?: CLIPTextModel;
+  textEncoder?: CLIPTextModel | undefined;
   /** The larger text encoder, which embeds whole texts too. */
   textEncoder2: CLIPTextModelWithProjection;
   /** Of textEncoder; the refiner has none. */
-  tokenizer?: CLIPTokenizer;
+  tokenizer?: CLIPTokenizer | undefined;
   /** Of textEncoder2. */
   tokenizer2: CLIPTokenizer;
   /** Predicts the noise. */
@@ -29,9 +29,9 @@ export interface StableDiffusionXLParts extends Residents {
   /** Steps from noise to latents. */
   scheduler: Scheduler;
   /** Prompts without a negative one are set against zeros instead of the embedding of ""; true by default. */
-  forceZerosForEmptyPrompt?: boolean;
+  forceZerosForEmptyPrompt?: boolean | undefined;
   /** The model is told an aesthetic score instead of the target size, as the refiner is; false by default. */
-  requiresAestheticsScore?: boolean;
+  requiresAestheticsScore?: boolean | undefined;
 }
 
 const TOKENIZERS = ["CLIPTokenizer", "CLIPTokenizerFast"];

@@ -9,9 +9,9 @@ export interface StableDiffusionXLPromptOptions extends PromptOptions {
   /**
    * For the second text encoder: one text for all, or one for each prompt; what the first is told by default.
    */
-  prompt2?: string | readonly string[];
+  prompt2?: string | readonly string[] | undefined;
   /** What is not to be drawn, for the second text encoder; what the first is told by default. */
-  negativePrompt2?: string | readonly string[];
+  negativePrompt2?: string | readonly string[] | undefined;
 }
 
 /** What the UNet is told of the prompts, a row a picture. */
@@ -76,7 +76,7 @@ function embedder(
   const cuts = new Set<string>();
   return (texts, clipSkip) => {
     const outputs = encoders.map(({ tokenizer, textEncoder }, i) => {
-      const { inputIds, truncated } = tokenizer.encode(texts[i]);
+      const { inputIds, truncated } = tokenizer.encode(texts[i]!);
       for (const cut of truncated) {
         if (!cut || cuts.has(cut)) continue;
         cuts.add(cut);

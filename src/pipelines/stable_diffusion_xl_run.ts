@@ -21,9 +21,9 @@ import {
 /** What the pipelines of Stable Diffusion XL may be told, with diffusers' defaults. */
 export interface StableDiffusionXLOptions extends LatentLoopOptions, StableDiffusionXLPromptOptions {
   /** 50 by default. */
-  numInferenceSteps?: number;
+  numInferenceSteps?: number | undefined;
   /** How closely the picture follows the prompt; 1 and less leaves guidance out. 5 by default. */
-  guidanceScale?: number;
+  guidanceScale?: number | undefined;
 }
 
 /** Options with their defaults filled in, and what follows from them. */
@@ -54,7 +54,7 @@ export async function beginRunXL(
   await bringIn(parts, [parts.textEncoder, parts.textEncoder2], options);
   const embeddings = embedPromptsXL(parts, options, guided);
   parts.scheduler.setTimesteps(numInferenceSteps);
-  const B = embeddings.states.shape[0] / (guided ? 2 : 1);
+  const B = embeddings.states.shape[0]! / (guided ? 2 : 1);
   return { options: { ...options, guidanceScale }, guided, embeddings, B };
 }
 
@@ -78,7 +78,7 @@ export async function drawXL(
   if (options.preview) await prepareColors(parts, options);
   await bringIn(parts, [unet], {
     signal: options.signal,
-    work: () => predict(guided ? cat([start, start]) : start, timesteps[0]),
+    work: () => predict(guided ? cat([start, start]) : start, timesteps[0]!),
   });
   const latents = await denoise(start, timesteps, { scheduler, vae, guided, predict, after }, options);
   release(embeddings.states, embeddings.pooled, timestepCond, ...owned);

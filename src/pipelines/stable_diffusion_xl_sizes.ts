@@ -4,28 +4,28 @@ export type Pair = readonly [number, number];
 /** What Stable Diffusion XL is told of a picture's sizes (Podell et al. 2023, section 2.2). */
 export interface MicroConditionOptions {
   /** Height and width that the picture seems to have been scaled from; those drawn by default. */
-  originalSize?: Pair;
+  originalSize?: Pair | undefined;
   /** Top and left of the crop that the picture seems to be of; [0, 0], well centred, by default. */
-  cropsCoordsTopLeft?: Pair;
+  cropsCoordsTopLeft?: Pair | undefined;
   /** Height and width that the picture is to have; those drawn by default. */
-  targetSize?: Pair;
+  targetSize?: Pair | undefined;
   /** What the unconditional half is told instead; from noise it goes together with negativeTargetSize. */
-  negativeOriginalSize?: Pair;
+  negativeOriginalSize?: Pair | undefined;
   /**
    * [0, 0] by default; where the base model changes a picture, cropsCoordsTopLeft. From noise it goes
    * together with both other negative sizes.
    */
-  negativeCropsCoordsTopLeft?: Pair;
+  negativeCropsCoordsTopLeft?: Pair | undefined;
   /** From noise it goes together with negativeOriginalSize. */
-  negativeTargetSize?: Pair;
+  negativeTargetSize?: Pair | undefined;
 }
 
 /** What the refiner is told instead of target sizes, where a picture is changed. */
 export interface AestheticOptions {
   /** How beautiful the picture is to be; 6 by default. */
-  aestheticScore?: number;
+  aestheticScore?: number | undefined;
   /** What the unconditional half is told; 2.5 by default. */
-  negativeAestheticScore?: number;
+  negativeAestheticScore?: number | undefined;
 }
 
 /** How many rows a run has; with guidance the negative ones come first. */

@@ -9,15 +9,15 @@ import { latentSide } from "./latent_size.ts";
 /** What is to be drawn, for planning its memory. */
 export interface DrawingSize {
   /** Of the picture in pixels; by default what the model was trained for. */
-  width?: number;
+  width?: number | undefined;
   /** Of the picture in pixels; by default what the model was trained for. */
-  height?: number;
+  height?: number | undefined;
   /** Pictures at once; 1 by default. */
-  batch?: number;
+  batch?: number | undefined;
   /** Of the prompt, for T5; 512 by default. */
-  tokens?: number;
+  tokens?: number | undefined;
   /** 28 by default. */
-  steps?: number;
+  steps?: number | undefined;
 }
 
 /** A model at its work in a pipeline. */

@@ -6,7 +6,7 @@ import { scope, type Tensor } from "../tensor/mod.ts";
 /** What a loop begins with where nothing is changed. */
 export interface StartNoiseOptions {
   /** The noise to begin with. [B, C, H / 8, W / 8] */
-  latents?: Tensor;
+  latents?: Tensor | undefined;
 }
 
 /** Noise as a scheduler begins with it: drawn, or given in the same shape. */

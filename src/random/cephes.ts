@@ -17,7 +17,7 @@ const LOG = [
   -2.4999993993e-1,
   3.3333331174e-1,
 ].map(f32);
-const [LN2_LOW, LN2_HIGH] = [-2.12194440e-4, 0.693359375].map(f32);
+const [LN2_LOW, LN2_HIGH] = [-2.12194440e-4, 0.693359375].map(f32) as [number, number];
 const SQRT_HALF = f32(Math.SQRT1_2);
 
 const SIN = [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1].map(f32);
@@ -32,8 +32,8 @@ const float = new Float32Array(word.buffer);
 /** ln x for a normal f32 above 0. */
 export function logF32(x: number): number {
   float[0] = x;
-  let exponent = (word[0] >>> 23) - 126;
-  word[0] = (word[0] & 0x7fffff) | 0x3f000000; // the mantissa in [0.5, 1)
+  let exponent = (word[0]! >>> 23) - 126;
+  word[0] = (word[0]! & 0x7fffff) | 0x3f000000; // the mantissa in [0.5, 1)
   let m = float[0];
   if (m < SQRT_HALF) [m, exponent] = [2 * m, exponent - 1];
   m = f32(m - 1);

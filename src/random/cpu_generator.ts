@@ -68,7 +68,7 @@ export class TorchCpuGenerator implements TorchGenerator {
     const order = Array.from({ length: n }, (_, i) => i);
     for (let i = 0; i < n - 1; i++) {
       const j = i + this.#bits.uint32() % (n - i);
-      [order[i], order[j]] = [order[j], order[i]];
+      [order[i], order[j]] = [order[j]!, order[i]!];
     }
     return order;
   }
@@ -105,7 +105,7 @@ export class TorchCpuGenerator implements TorchGenerator {
     const pair = dtype === "f64" ? normalPair : normalPairF32;
     const block = new Float64Array(BLOCK).map(() => this.#uniform(dtype));
     for (let i = 0; i < BLOCK / 2; i++) {
-      [block[i], block[i + BLOCK / 2]] = pair(block[i], block[i + BLOCK / 2]);
+      [block[i], block[i + BLOCK / 2]] = pair(block[i]!, block[i + BLOCK / 2]!);
     }
     return block;
   }

@@ -66,7 +66,7 @@ export class TorchCudaGenerator implements TorchGenerator {
       for (let thread = 0; thread < Math.min(threads, count - first); thread++) {
         const made = make(...philox(this.seed, thread, this.#calls));
         for (let j = 0, at = first + thread; j < WORDS && at < count; j++, at += threads) {
-          values[at] = made[j];
+          values[at] = made[j]!;
         }
       }
     }

@@ -8,7 +8,7 @@ export interface SeedOptions {
    * The device whose `torch.Generator` to equal;
    * "cpu" is what diffusers' examples use for one image everywhere.
    */
-  like?: "cpu" | "cuda";
+  like?: "cpu" | "cuda" | undefined;
 }
 
 /**
@@ -30,7 +30,7 @@ export function manualSeed(seed: number | bigint, { like = "cpu" }: SeedOptions 
 
 /** A generator that nobody can foresee, for those who name no seed. */
 export function randomSeed(): TorchGenerator {
-  return manualSeed(crypto.getRandomValues(new BigUint64Array(1))[0]);
+  return manualSeed(crypto.getRandomValues(new BigUint64Array(1))[0]!);
 }
 
 /** The seed in 64 bits; negative ones become their two's complement, as in torch. */

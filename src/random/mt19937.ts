@@ -10,14 +10,14 @@ export class MT19937 {
     const state = this.#state;
     state[0] = seed;
     for (let i = 1; i < LENGTH; i++) {
-      state[i] = Math.imul(1812433253, state[i - 1] ^ (state[i - 1] >>> 30)) + i;
+      state[i] = Math.imul(1812433253, state[i - 1]! ^ (state[i - 1]! >>> 30)) + i;
     }
   }
 
   /** The next 32 bits, from 0 to 2³² − 1. */
   uint32(): number {
     if (this.#next === LENGTH) this.#twist();
-    let y = this.#state[this.#next++];
+    let y = this.#state[this.#next++]!;
     y ^= y >>> 11;
     y ^= (y << 7) & 0x9d2c5680;
     y ^= (y << 15) & 0xefc60000;
@@ -47,8 +47,8 @@ export class MT19937 {
   #twist(): void {
     const state = this.#state;
     for (let i = 0; i < LENGTH; i++) {
-      const y = (state[i] & 0x80000000) | (state[(i + 1) % LENGTH] & 0x7fffffff);
-      state[i] = state[(i + MIDDLE) % LENGTH] ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
+      const y = (state[i]! & 0x80000000) | (state[(i + 1) % LENGTH]! & 0x7fffffff);
+      state[i] = state[(i + MIDDLE) % LENGTH]! ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
     }
     this.#next = 0;
   }

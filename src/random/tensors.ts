@@ -9,13 +9,13 @@ export interface RandomOptions {
    * One stream for the whole tensor, or a list with one stream for each row of the first axis, so that an
    * image does not depend on the others of its batch. Without one the numbers differ from run to run.
    */
-  generator?: TorchGenerator | readonly TorchGenerator[];
+  generator?: TorchGenerator | readonly TorchGenerator[] | undefined;
 }
 
 /** Where random fractions come from, and their dtype. */
 export interface RandomFloatOptions extends RandomOptions {
   /** f16 draws a stream of its own, as in torch; it is not the f32 one rounded. */
-  dtype?: "f32" | "f16";
+  dtype?: "f32" | "f16" | undefined;
 }
 
 /** A tensor of normal values with mean 0 and variance 1, as `torch.randn`. */

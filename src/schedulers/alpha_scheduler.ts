@@ -81,7 +81,7 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
 
   #alphaBar(t: number): number {
     const last = this.config.num_train_timesteps - 1;
-    if (Number.isInteger(t) && t >= 0 && t <= last) return this.alphasCumprod[t];
+    if (Number.isInteger(t) && t >= 0 && t <= last) return this.alphasCumprod[t]!;
     throw new RangeError(`Cannot mix noise at timestep ${t}: expected a whole number from 0 to ${last}`);
   }
 }

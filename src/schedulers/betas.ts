@@ -79,10 +79,10 @@ function laplaceAlphaBar(t: number): number {
  */
 function zeroTerminalSnr(alphas: Float32Array): Float32Array {
   const roots = cumprod(alphas).map(Math.sqrt);
-  const [first, last] = [roots[0], roots[roots.length - 1]];
+  const [first, last] = [roots[0], roots[roots.length - 1]] as [number, number];
   const stretch = Math.fround(first / Math.fround(first - last));
   const bars = roots.map((root) => root - last).map((root) => root * stretch).map((root) => root * root);
-  const betas = bars.map((bar, i) => i === 0 ? bar : bar / bars[i - 1]).map((alpha) => 1 - alpha);
+  const betas = bars.map((bar, i) => i === 0 ? bar : bar / bars[i - 1]!).map((alpha) => 1 - alpha);
   return betas.map((beta) => 1 - beta); // through β, for its rounding
 }
 

@@ -9,13 +9,13 @@ const f32 = Math.fround;
  */
 export interface ChurnOptions extends StepOptions {
   /** Noise in all, spread over the steps; 0 for none. */
-  sChurn?: number;
+  sChurn?: number | undefined;
   /** The smallest σ at which noise is added. */
-  sTmin?: number;
+  sTmin?: number | undefined;
   /** The largest σ at which noise is added. */
-  sTmax?: number;
+  sTmax?: number | undefined;
   /** Standard deviation of that noise. */
-  sNoise?: number;
+  sNoise?: number | undefined;
 }
 
 /** The sample raised from σ to σ̂ by new noise (Algorithm 2, lines 4 to 6), one of so many steps. */

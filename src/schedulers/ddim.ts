@@ -25,11 +25,11 @@ const schema = z.looseObject({
 /** What DDIM's step() may be told. */
 export interface DDIMStepOptions extends StepOptions {
   /** How much noise a step adds: 0 for none, 1 for as much as DDPM. */
-  eta?: number;
+  eta?: number | undefined;
   /** Take ε anew from the clipped x̂_0, as GLIDE does. */
-  useClippedModelOutput?: boolean;
+  useClippedModelOutput?: boolean | undefined;
   /** The noise to add, instead of a generator. */
-  varianceNoise?: Tensor;
+  varianceNoise?: Tensor | undefined;
 }
 
 /** Denoising diffusion implicit models (Song et al. 2020, https://arxiv.org/abs/2010.02502). */
@@ -57,7 +57,7 @@ export class DDIMScheduler extends AlphaScheduler<DDIMConfig> {
     { eta = 0, useClippedModelOutput = false, generator, varianceNoise }: DDIMStepOptions = {},
   ): StepOutput {
     this.indexOf(t);
-    const a = this.alphasCumprod[t]; // ᾱ_t
+    const a = this.alphasCumprod[t]!; // ᾱ_t
     const aPrev = this.alphasCumprod[t - this.#stride] ?? this.#finalAlpha; // not of the next entry of timesteps
     const sigma = deviation(a, aPrev, eta);
 
@@ -75,7 +75,7 @@ export class DDIMScheduler extends AlphaScheduler<DDIMConfig> {
 
   /** ᾱ where the last step ends. */
   get #finalAlpha(): number {
-    return this.config.set_alpha_to_one ? 1 : this.alphasCumprod[0];
+    return this.config.set_alpha_to_one ? 1 : this.alphasCumprod[0]!;
   }
 
   #predictNoise(modelOutput: Tensor, a: number, sample: Tensor): Tensor {

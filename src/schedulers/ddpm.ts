@@ -42,8 +42,8 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
    * noise.
    */
   step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
-    const previous = this.timesteps[this.indexOf(t) + 1];
-    const a = this.alphasCumprod[t]; // ᾱ_t
+    const previous = this.timesteps[this.indexOf(t) + 1]!;
+    const a = this.alphasCumprod[t]!; // ᾱ_t
     const aPrev = this.alphasCumprod[previous] ?? 1; // the last step ends at ᾱ = 1
     const alpha = Math.fround(a / aPrev); // rounded as in torch, since little is left of it in 1 − alpha
     const [output, spread] = this.#splitVariance(modelOutput, sample);
@@ -67,9 +67,9 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
   #splitVariance(modelOutput: Tensor, sample: Tensor): [output: Tensor, spread?: Tensor] {
     const { variance_type } = this.config;
     if (variance_type !== "learned" && variance_type !== "learned_range") return [modelOutput];
-    const C = sample.shape[1];
+    const C = sample.shape[1]!;
     if (modelOutput.shape[1] === 2 * C) {
-      const [output, spread] = modelOutput.split([C, C], 1);
+      const [output, spread] = modelOutput.split([C, C], 1) as [Tensor, Tensor];
       return [output, spread];
     }
     throw new RangeError(

@@ -35,8 +35,8 @@ export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig>
     const { steps = 0, mu } = readSchedule(schedule, ["steps", "mu"]);
     const spread = this.spreadLevels(steps) ??
       (this.config.use_flow_sigmas ? this.flowLevels(steps, this.flowShift(mu)) : undefined);
-    if (spread) this.visit(spread, spread.sigmas[steps - 1]); // the last step goes nowhere
-    else this.visit(this.levelsOf(this.spacedTimesteps(steps)), this.table.sigmas[0]);
+    if (spread) this.visit(spread, spread.sigmas[steps - 1]!); // the last step goes nowhere
+    else this.visit(this.levelsOf(this.spacedTimesteps(steps)), this.table.sigmas[0]!);
   }
 
   /** One step: ε, interpolated through those of the last steps, is integrated over ρ. */
@@ -46,8 +46,8 @@ export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig>
     const outputs = [this.predictNoise(modelOutput, index, sample), ...this.memory.tensors]; // the newest first
     const levels = this.levelsBefore(index, this.#order(index, outputs.length));
     const next = this.level(index + 1);
-    const terms = weights(next, levels).map((weight, i): Term => [weight, outputs[i]]);
-    const prevSample = weightedSum([next.alpha / levels[0].alpha, sample], ...terms);
+    const terms = weights(next, levels).map((weight, i): Term => [weight, outputs[i]!]);
+    const prevSample = weightedSum([next.alpha / levels[0]!.alpha, sample], ...terms);
     this.advance(outputs.slice(0, solver_order - 1));
     return this.output(prevSample, modelOutput, index, sample);
   }
@@ -63,13 +63,16 @@ export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig>
 /** ∫ of each Lagrange polynomial in log ρ through the levels, over ρ from the first of them to the next. */
 function weights(next: Level, levels: readonly Level[]): number[] {
   if (levels.length === 1) {
-    return [-next.sigma * Math.expm1(Math.fround(next.lambda - levels[0].lambda))];
+    return [-next.sigma * Math.expm1(Math.fround(next.lambda - levels[0]!.lambda))];
   }
-  const [end, ...rho] = [next, ...levels].map(({ alpha, sigma }) => Math.fround(sigma / alpha));
+  const [end, ...rho] = [next, ...levels].map(({ alpha, sigma }) => Math.fround(sigma / alpha)) as [
+    number,
+    ...number[],
+  ];
   return rho.map((own, i) => {
     const others = rho.filter((_, j) => j !== i);
-    const integral = integrals[others.length](own, others);
-    return next.alpha * (integral(end) - integral(rho[0]));
+    const integral = integrals[others.length]!(own, others);
+    return next.alpha * (integral(end) - integral(rho[0]!));
   });
 }
 
@@ -77,9 +80,9 @@ function weights(next: Level, levels: readonly Level[]): number[] {
  * The antiderivative of Π (log ρ − log c) / (log b − log c) over the other levels c, by how many there are.
  */
 const integrals: Record<number, (b: number, others: readonly number[]) => (rho: number) => number> = {
-  1: (b, [c]) => (rho) => rho * (Math.log(rho) - Math.log(c) - 1) / (Math.log(b) - Math.log(c)),
+  1: (b, [c]) => (rho) => rho * (Math.log(rho) - Math.log(c!) - 1) / (Math.log(b) - Math.log(c!)),
   2: (b, others) => {
-    const [lb, lc, ld] = [b, ...others].map(Math.log);
+    const [lb, lc, ld] = [b, ...others].map(Math.log) as [number, number, number];
     return (rho) => {
       const l = Math.log(rho);
       return rho * (lc * (ld - l + 1) - ld * l + ld + l ** 2 - 2 * l + 2) / ((lb - lc) * (lb - ld));

@@ -11,9 +11,9 @@ export interface DistilledConfig extends TimestepConfig {
 /** Other choices for once than those of the config. */
 export interface DistilledOptions {
   /** How many timesteps the distillation visited, instead of the config's. */
-  originalInferenceSteps?: number;
+  originalInferenceSteps?: number | undefined;
   /** Chooses among the least noisy part of them, for image to image. */
-  strength?: number;
+  strength?: number | undefined;
 }
 
 /**
@@ -54,7 +54,7 @@ export function chosenTimesteps(
   if (timesteps) return checkedTimesteps(config, timesteps);
   if (Number.isInteger(steps) && steps >= 1 && steps <= known.length) {
     const stride = known.length / steps;
-    return Array.from({ length: steps }, (_, i) => known[Math.floor(i * stride)]);
+    return Array.from({ length: steps }, (_, i) => known[Math.floor(i * stride)]!);
   }
   throw new RangeError(
     `Cannot set timesteps: expected 1 to ${known.length} steps, as many as the model was distilled for, got ${steps}`,

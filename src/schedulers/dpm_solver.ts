@@ -11,7 +11,7 @@ import { checkedTimesteps } from "./timesteps.ts";
 /** What step() of a DPM-Solver may be told. */
 export interface DPMSolverStepOptions extends StepOptions {
   /** The noise that a step of the SDE adds, instead of a generator. */
-  varianceNoise?: Tensor;
+  varianceNoise?: Tensor | undefined;
 }
 
 /** What the multistep and the singlestep DPM-Solver have in common. */
@@ -50,7 +50,7 @@ export abstract class DPMSolverScheduler<Config extends DPMSolverConfig & DPMSol
     { generator, varianceNoise }: DPMSolverStepOptions,
   ): Tensor {
     const terms: Term[] = [[weights.sample, sample]];
-    weights.outputs.forEach((weight, i) => terms.push([weight, outputs[i]]));
+    weights.outputs.forEach((weight, i) => terms.push([weight, outputs[i]!]));
     if (this.config.algorithm_type.startsWith("sde-")) {
       terms.push([weights.noise, varianceNoise ?? randn(sample.shape, { generator })]);
     }
@@ -85,5 +85,5 @@ function lambdas(alphasCumprod: Float32Array): Float32Array {
   const log = (x: Float32Array) => x.map(Math.sqrt).map(Math.log);
   const signal = log(alphasCumprod);
   const noise = log(alphasCumprod.map((bar) => 1 - bar));
-  return signal.map((x, i) => x - noise[i]);
+  return signal.map((x, i) => x - noise[i]!);
 }

@@ -40,9 +40,9 @@ export class DPMSolverSinglestepScheduler extends DPMSolverScheduler<DPMSolverSi
   step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
     const index = this.enter(t);
     const predicted = this.mean(modelOutput, sample);
-    const [before, ...earlier] = this.memory.tensors;
+    const [before, ...earlier] = this.memory.tensors as readonly [Tensor, ...Tensor[]];
     const outputs = [this.convert(predicted, index, sample), ...earlier]; // the newest first
-    const order = Math.min(this.#orders()[index], outputs.length);
+    const order = Math.min(this.#orders()[index]!, outputs.length);
     const start = order === 1 ? sample : before;
     const weights = singlestepWeights(this.config, this.level(index + 1), this.levelsBefore(index, order));
     const prevSample = this.update(weights, start, outputs, { generator });

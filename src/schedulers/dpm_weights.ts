@@ -76,11 +76,11 @@ const integrals: Record<DPMSolverMethod["algorithm_type"], (s: Level, t: Level, 
  * the outputs at the others tell the derivatives.
  */
 export function multistepWeights(method: DPMSolverMethod, t: Level, s: readonly Level[]): StepWeights {
-  const h = f32(t.lambda - s[0].lambda);
-  const weights = integrals[method.algorithm_type](s[0], t, h);
+  const h = f32(t.lambda - s[0]!.lambda);
+  const weights = integrals[method.algorithm_type](s[0]!, t, h);
   const slope = method.solver_type === "midpoint" ? weights.constant / 2 : weights.linear;
   if (s.length === 1) return add(weights, [weights.constant, [1]]);
-  const r0 = f32(s[0].lambda - s[1].lambda) / h;
+  const r0 = f32(s[0]!.lambda - s[1]!.lambda) / h;
   const first = [1 / r0, -1 / r0]; // D1 between the newest two outputs
   if (s.length === 2) return add(weights, [weights.constant, [1]], [slope, first]);
   if (Number.isNaN(weights.quadratic)) {
@@ -88,7 +88,7 @@ export function multistepWeights(method: DPMSolverMethod, t: Level, s: readonly 
       `Cannot take a step of order 3 with algorithm_type "${method.algorithm_type}": set solver_order to 2`,
     );
   }
-  const r1 = f32(s[1].lambda - s[2].lambda) / h;
+  const r1 = f32(s[1]!.lambda - s[2]!.lambda) / h;
   const change = [1 / r0, -1 / r0 - 1 / r1, 1 / r1]; // from the D1 before
   return add(
     weights,
@@ -103,14 +103,14 @@ export function multistepWeights(method: DPMSolverMethod, t: Level, s: readonly 
  * the newest first, once more with what was learned on the way.
  */
 export function singlestepWeights(method: DPMSolverMethod, t: Level, s: readonly Level[]): StepWeights {
-  const start = s[s.length - 1];
+  const start = s[s.length - 1]!;
   const h = f32(t.lambda - start.lambda);
   const weights = integrals[method.algorithm_type](start, t, h);
   const slope = method.solver_type === "midpoint" ? weights.constant / 2 : weights.linear;
   if (s.length === 1) return add(weights, [weights.constant, [1]]);
-  const r0 = f32(s[0].lambda - start.lambda) / h;
+  const r0 = f32(s[0]!.lambda - start.lambda) / h;
   if (s.length === 2) return add(weights, [weights.constant, [0, 1]], [slope, [1 / r0, -1 / r0]]);
-  const r1 = f32(s[1].lambda - start.lambda) / h;
+  const r1 = f32(s[1]!.lambda - start.lambda) / h;
   const far = [1 / r0, 0, -1 / r0]; // D1 between the newest output and that of the start
   const near = [0, 1 / r1, -1 / r1];
   if (method.solver_type === "midpoint") {

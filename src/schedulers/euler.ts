@@ -63,14 +63,14 @@ export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
    */
   setTimesteps(schedule: number | Schedule): void {
     const { timesteps, sigmas } = this.#levels(readSchedule(schedule, ["steps", "timesteps", "sigmas"]));
-    const quarterLog = (_: number, i: number) => 0.25 * Math.log(f32(sigmas[i]));
+    const quarterLog = (_: number, i: number) => 0.25 * Math.log(f32(sigmas[i]!));
     this.timesteps = (this.#continuous ? timesteps.map(quarterLog) : timesteps).map(f32);
     this.sigmas = sigmas.map(f32);
   }
 
   /** One step, from σ, or from σ̂ above it with new noise, to the next σ': as much less of the noise. */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: ChurnOptions = {}): StepOutput {
-    const [sigma, next] = this.sigmas.slice(this.enter(t));
+    const [sigma, next] = this.sigmas.slice(this.enter(t)) as [number, number];
     const raised = churned(sample, sigma, this.sigmas.length - 1, options);
     const told = this.config.prediction_type === "v_prediction" ? sigma : raised.sigma; // as in diffusers
     const x0 = this.predictOriginal(modelOutput, told, raised.sample);

@@ -72,7 +72,7 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
     const told = this.#read(schedule);
     const levels = this.#levels(told).map((sigma) => this.#shift(sigma, told.mu));
     const stretched = this.#stretch(levels);
-    const range = { max: stretched[0], min: stretched[stretched.length - 1] };
+    const range = { max: stretched[0]!, min: stretched[stretched.length - 1]! };
     const falling = spreadSigmas(this.config, range, stretched.length) ?? stretched;
 
     const inverted = this.config.invert_sigmas;
@@ -85,7 +85,7 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
   /** One step along the velocity, x_σ → x_σ': from x̂_0 back up to σ', or up with new noise. */
   step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
     const index = this.enter(t);
-    const [sigma, next] = this.sigmas.slice(index);
+    const [sigma, next] = this.sigmas.slice(index) as [number, number];
     const x0 = weightedSum([1, sample], [-sigma, modelOutput]);
     const prevSample = this.config.stochastic_sampling
       ? weightedSum([1 - next, x0], [next, randn(sample.shape, { generator })])
@@ -135,7 +135,7 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
   #stretch(sigmas: number[]): number[] {
     const { shift_terminal } = this.config;
     if (!shift_terminal) return sigmas;
-    const scale = (1 - sigmas[sigmas.length - 1]) / (1 - shift_terminal);
+    const scale = (1 - sigmas[sigmas.length - 1]!) / (1 - shift_terminal);
     if (scale > 0) return sigmas.map((sigma) => 1 - (1 - sigma) / scale);
     throw new RangeError(
       "Cannot stretch sigmas to shift_terminal: expected the last below 1; use more steps",

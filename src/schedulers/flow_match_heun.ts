@@ -42,9 +42,9 @@ export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
   step(modelOutput: Tensor, t: number, sample: Tensor, options: ChurnOptions = {}): StepOutput {
     const index = this.enter(t);
     const half = this.isSecondHalf(index) ? 1 : 0;
-    const [sigma, next] = this.sigmas.slice(index - half);
+    const [sigma, next] = this.sigmas.slice(index - half) as [number, number];
     const from = churned(sample, sigma, this.sigmas.length - 1, options);
-    const [at, raised] = half === 0 ? [sigma, from.sigma] : [next, next]; // σ of the sample, and with new noise
+    const [at, raised] = (half === 0 ? [sigma, from.sigma] : [next, next]) as [number, number]; // σ of the sample, and with new noise
     const x0 = weightedSum([1, from.sample], [-at, modelOutput]);
     const derivative = from.sample.sub(x0).div(raised);
     const dt = next - from.sigma;
@@ -53,7 +53,7 @@ export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
       this.advance([from.sample, derivative]);
       return { prevSample, predOriginalSample: x0 };
     }
-    const [before, slope] = this.memory.tensors; // of the first half
+    const [before, slope] = this.memory.tensors as readonly [Tensor, Tensor]; // of the first half
     const prevSample = weightedSum([1, before], [dt / 2, slope], [dt / 2, derivative]);
     this.advance();
     return { prevSample, predOriginalSample: x0 };

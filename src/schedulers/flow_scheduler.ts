@@ -33,7 +33,7 @@ export abstract class FlowScheduler<Config extends FlowConfig> extends NoiseLeve
   /** `count` noise levels even between the largest and the smallest of training. */
   protected evenSigmas(count: number, ofTraining: (sigma: number) => number): number[] {
     const T = this.config.num_train_timesteps;
-    const [max, min] = [1, 1 / T].map((sigma) => f32(ofTraining(sigma)));
+    const [max, min] = [1, 1 / T].map((sigma) => f32(ofTraining(sigma))) as [number, number];
     return linspace(max * T, min * T, count).map((t) => t / T);
   }
 }

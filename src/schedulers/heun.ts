@@ -57,16 +57,16 @@ export class HeunDiscreteScheduler extends SigmaScheduler<HeunConfig> {
    */
   step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
     const index = this.enter(t);
-    const x0 = this.#limit(this.predictOriginal(modelOutput, this.sigmas[index], sample));
-    const derivative = sample.sub(x0).div(this.sigmas[index]);
+    const x0 = this.#limit(this.predictOriginal(modelOutput, this.sigmas[index]!, sample));
+    const derivative = sample.sub(x0).div(this.sigmas[index]!);
     if (!this.isSecondHalf(index)) {
-      const dt = this.sigmas[index + 1] - this.sigmas[index];
+      const dt = this.sigmas[index + 1]! - this.sigmas[index]!;
       const prevSample = weightedSum([1, sample], [dt, derivative]);
       this.advance([sample, derivative]);
       return { prevSample, predOriginalSample: x0 };
     }
-    const dt = this.sigmas[index] - this.sigmas[index - 1];
-    const [before, slope] = this.memory.tensors; // of the first half
+    const dt = this.sigmas[index]! - this.sigmas[index - 1]!;
+    const [before, slope] = this.memory.tensors as readonly [Tensor, Tensor]; // of the first half
     const prevSample = weightedSum([1, before], [dt / 2, slope], [dt / 2, derivative]);
     this.advance();
     return { prevSample, predOriginalSample: x0 };

@@ -54,7 +54,7 @@ export class LCMScheduler extends AlphaScheduler<LCMConfig> {
   /** One step: the consistency function's image, with noise again as at the next timestep (Algorithm 3). */
   step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
     const index = this.enter(t);
-    const x0 = this.predictOriginal(modelOutput, this.alphasCumprod[t], sample);
+    const x0 = this.predictOriginal(modelOutput, this.alphasCumprod[t]!, sample);
     const { skip, out } = this.#boundary(t);
     const denoised = weightedSum([out, x0], [skip, sample]); // f(x, t) of eq. 9
     const next = this.timesteps[index + 1];

@@ -15,7 +15,7 @@ const schema = z.looseObject({ ...varianceExplodingConfig, ...sigmaConfig });
 /** What LMS's step() may be told. */
 export interface LMSStepOptions extends StepOptions {
   /** How many derivatives a step uses. */
-  order?: number;
+  order?: number | undefined;
 }
 
 /** The linear multistep method of Adams and Bashforth in σ (k-diffusion's sample_lms). */
@@ -39,12 +39,12 @@ export class LMSDiscreteScheduler extends SigmaScheduler<LMSConfig> {
       throw new RangeError(`Cannot step: expected an order of at least 1, got ${order}`);
     }
     const index = this.enter(t);
-    const sigma = this.sigmas[index];
+    const sigma = this.sigmas[index]!;
     const x0 = this.predictOriginal(modelOutput, sigma, sample);
     const derivative = sample.sub(x0).div(sigma);
     const derivatives = [derivative, ...this.memory.tensors].slice(0, order); // the latest first
-    const nodes = derivatives.map((_, k) => this.sigmas[index - k]);
-    const terms = derivatives.map((d, k): Term => [lagrangeIntegral(nodes, k, this.sigmas[index + 1]), d]);
+    const nodes = derivatives.map((_, k) => this.sigmas[index - k]!);
+    const terms = derivatives.map((d, k): Term => [lagrangeIntegral(nodes, k, this.sigmas[index + 1]!), d]);
     const prevSample = weightedSum([1, sample], ...terms);
     this.advance(derivatives.slice(0, order - 1));
     return { prevSample, predOriginalSample: x0 };
@@ -53,11 +53,11 @@ export class LMSDiscreteScheduler extends SigmaScheduler<LMSConfig> {
 
 /** The integral, from the first node to `end`, of the polynomial that is 1 at node k and 0 at the others. */
 function lagrangeIntegral(nodes: readonly number[], k: number, end: number): number {
-  const [start] = nodes;
+  const start = nodes[0]!;
   let polynomial = [1]; // coefficients of powers of σ − start
   for (const [i, node] of nodes.entries()) {
     if (i === k) continue;
-    const [root, scale] = [node - start, nodes[k] - node];
+    const [root, scale] = [node - start, nodes[k]! - node];
     polynomial = [...polynomial, 0].map((c, power) => ((polynomial[power - 1] ?? 0) - c * root) / scale);
   }
   return polynomial.reduce((sum, c, power) => sum + c * (end - start) ** (power + 1) / (power + 1), 0);

@@ -56,13 +56,13 @@ export abstract class MidpointScheduler extends SigmaScheduler<KDPM2Config> {
     const timesteps = levels.timesteps.map(this.config.use_karras_sigmas ? roundHalfEven : (t) => t);
     const sigmas = [...levels.sigmas.map(f32), 0];
     const middles = sigmas.slice(0, -1).map((sigma, i) =>
-      middle(sigma, this.target(sigma, sigmas[i + 1]).down)
+      middle(sigma, this.target(sigma, sigmas[i + 1]!).down)
     );
     const { logSigmas } = this.table;
     const round = chosenSpreads(this.config).length > 0 ? (t: number) => t : f32; // f64 in diffusers where spread
     const between = middles.map((sigma) => round(sigmaToTimestep(sigma, logSigmas, f32)));
 
-    this.timesteps = timesteps.flatMap((t, i) => i === 0 ? [t] : [between[i - 1], t]);
+    this.timesteps = timesteps.flatMap((t, i) => i === 0 ? [t] : [between[i - 1]!, t]);
     this.sigmas = [...doubled(sigmas), 0];
     this.#middles = middles;
   }
@@ -75,13 +75,13 @@ export abstract class MidpointScheduler extends SigmaScheduler<KDPM2Config> {
     const x0 = this.predictOriginal(modelOutput, this.sigmaAt(index), sample);
     const derivative = sample.sub(x0).div(this.sigmaAt(index));
     if (!this.isSecondHalf(index)) {
-      const dt = this.#middles[index / 2] - this.sigmas[index];
+      const dt = this.#middles[index / 2]! - this.sigmas[index]!;
       const prevSample = weightedSum([1, sample], [dt, derivative]);
       this.advance([sample]);
       return { prevSample, predOriginalSample: x0 };
     }
-    const [before] = this.memory.tensors;
-    const [sigma, next] = this.sigmas.slice(index - 1);
+    const [before] = this.memory.tensors as readonly [Tensor];
+    const [sigma, next] = this.sigmas.slice(index - 1) as [number, number];
     const { down, up } = this.target(sigma, next);
     const terms: Term[] = [[1, before], [down - sigma, derivative]];
     if (up > 0) terms.push([up, randn(sample.shape, { generator })]);
@@ -92,7 +92,7 @@ export abstract class MidpointScheduler extends SigmaScheduler<KDPM2Config> {
 
   /** σ of the sample, which halfway is that of the middle. */
   protected override sigmaAt(index: number): number {
-    return this.isSecondHalf(index) ? this.#middles[(index - 1) / 2] : this.sigmas[index];
+    return this.isSecondHalf(index) ? this.#middles[(index - 1) / 2]! : this.sigmas[index]!;
   }
 }
 

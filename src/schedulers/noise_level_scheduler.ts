@@ -19,7 +19,7 @@ export abstract class NoiseLevelScheduler<Config extends object> extends Schedul
   /** The images with noise as at a timestep, or at one timestep for each image. */
   addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
     const indices = this.noiseIndices(timesteps);
-    return mix(original, noise, indices.map((i) => this.weightsAt(this.sigmas[i])));
+    return mix(original, noise, indices.map((i) => this.weightsAt(this.sigmas[i]!)));
   }
 
   /** Whether the model was called for the second time in a step that takes two calls. */

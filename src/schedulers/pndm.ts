@@ -86,7 +86,7 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
     const prevSample = index < this.#prk
       ? this.#stepRungeKutta(modelOutput, t, sample, index)
       : this.#stepMultistep(modelOutput, t, sample, index - (this.beginIndex ?? 0));
-    const original = () => this.predictOriginal(modelOutput, this.alphasCumprod[t], sample);
+    const original = () => this.predictOriginal(modelOutput, this.alphasCumprod[t]!, sample);
     return {
       prevSample,
       get predOriginalSample() {
@@ -97,14 +97,18 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
 
   #stepRungeKutta(modelOutput: Tensor, t: number, sample: Tensor, index: number): Tensor {
     const place = index % 4;
-    const [start, ...before] = place === 0 ? [sample, ...this.memory.tensors] : this.memory.tensors;
+    const [start, ...before] =
+      (place === 0 ? [sample, ...this.memory.tensors] : this.memory.tensors) as readonly [
+        Tensor,
+        ...Tensor[],
+      ];
     const outputs = [...before.slice(0, place), modelOutput]; // of this step
     const steps = place === 0 ? [modelOutput, ...before] : before.slice(place); // of each step the first, newest first
     const to = place % 2 === 0 ? t - Math.floor(this.#stride / 2) : t;
     const slope: Term[] = place < 3
       ? [[1, modelOutput]]
-      : outputs.map((output, i): Term => [rungeKutta[i], output]);
-    const prevSample = this.#transfer(start, this.timesteps[index - place], to, slope);
+      : outputs.map((output, i): Term => [rungeKutta[i]!, output]);
+    const prevSample = this.#transfer(start, this.timesteps[index - place]!, to, slope);
     this.advance(place < 3 ? [start, ...outputs, ...steps] : steps);
     return prevSample;
   }
@@ -115,14 +119,14 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
    */
   #stepMultistep(modelOutput: Tensor, t: number, sample: Tensor, count: number): Tensor {
     if (count === 1) {
-      const [start, first] = this.memory.tensors;
+      const [start, first] = this.memory.tensors as readonly [Tensor, Tensor];
       const slope: Term[] = [[1 / 2, modelOutput], [1 / 2, first]];
       const prevSample = this.#transfer(start, t + this.#stride, t, slope);
       this.advance([first]);
       return prevSample;
     }
     const outputs = [modelOutput, ...this.memory.tensors.slice(0, 3)]; // the newest first
-    const slope = multistep[outputs.length - 1].map((weight, i): Term => [weight, outputs[i]]);
+    const slope = multistep[outputs.length - 1]!.map((weight, i): Term => [weight, outputs[i]!]);
     const prevSample = this.#transfer(sample, t, t - this.#stride, slope);
     this.advance(count === 0 ? [sample, modelOutput] : outputs);
     return prevSample;
@@ -130,8 +134,8 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
 
   /** From one timestep to another along a slope, a weighted sum of model outputs (eq. 11). */
   #transfer(sample: Tensor, from: number, to: number, slope: readonly Term[]): Tensor {
-    const a = this.alphasCumprod[from];
-    const aTo = to >= 0 ? this.alphasCumprod[to] : this.#finalAlpha;
+    const a = this.alphasCumprod[from]!;
+    const aTo = to >= 0 ? this.alphasCumprod[to]! : this.#finalAlpha;
     const along = (a - aTo) / (a * Math.sqrt(1 - aTo) + Math.sqrt(a * (1 - a) * aTo)); // weight of ε
     const isVelocity = this.config.prediction_type === "v_prediction";
     const [ofOutput, ofSample] = isVelocity ? [Math.sqrt(a), Math.sqrt(1 - a)] : [1, 0]; // ε = √ᾱ v + √(1−ᾱ) x
@@ -143,7 +147,7 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
 
   /** ᾱ where the last step ends. */
   get #finalAlpha(): number {
-    return this.config.set_alpha_to_one ? 1 : this.alphasCumprod[0];
+    return this.config.set_alpha_to_one ? 1 : this.alphasCumprod[0]!;
   }
 }
 
@@ -157,7 +161,7 @@ function rungeKuttaTimesteps(timesteps: readonly number[], stride: number): numb
   }
   const half = Math.floor(stride / 2);
   return [0, 1, 2].flatMap((i) => {
-    const [begin, end] = timesteps.slice(i, i + 2);
+    const [begin, end] = timesteps.slice(i, i + 2) as [number, number];
     return [begin, end + half, end + half, end];
   });
 }

@@ -22,7 +22,7 @@ export function checkedFalling(
   what: "timesteps" | "sigmas",
   { most, least }: { most: number; least: number },
 ): readonly number[] {
-  const wrong = values.findIndex((x, i) => !(x >= least && x <= most && (i === 0 || x < values[i - 1])));
+  const wrong = values.findIndex((x, i) => !(x >= least && x <= most && (i === 0 || x < values[i - 1]!)));
   if (values.length > 0 && wrong < 0) return values;
   const bounds = Number.isFinite(most) ? `from at most ${most} to at least ${least}` : `to at least ${least}`;
   throw new RangeError(

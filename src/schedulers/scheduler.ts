@@ -12,15 +12,15 @@ import { Memory } from "./memory.ts";
 /** Where a scheduler's config lies, and how to fetch it. */
 export interface SchedulerSource extends SingleFileOptions {
   /** Folder of scheduler_config.json; where the repository has no such folder, its root is searched. */
-  subfolder?: string;
+  subfolder?: string | undefined;
   /** Branch, tag or commit; "main" by default. */
-  revision?: string;
+  revision?: string | undefined;
   /** Instead of HF_TOKEN. */
-  token?: string;
+  token?: string | undefined;
   /** Use what the cache holds and ask nobody. */
-  localFilesOnly?: boolean;
+  localFilesOnly?: boolean | undefined;
   /** Told how far the download is. */
-  onProgress?: (progress: Progress) => void;
+  onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 /**
@@ -29,19 +29,19 @@ export interface SchedulerSource extends SingleFileOptions {
  */
 export interface Schedule {
   /** How many steps to spread over the timesteps of training. */
-  steps?: number;
+  steps?: number | undefined;
   /** The timesteps themselves, the noisiest first. */
-  timesteps?: readonly number[];
+  timesteps?: readonly number[] | undefined;
   /** The noise levels themselves, falling. */
-  sigmas?: readonly number[];
+  sigmas?: readonly number[] | undefined;
   /** Where the config shifts dynamically: by how much, from the size of the image. */
-  mu?: number;
+  mu?: number | undefined;
 }
 
 /** What step() may be told. */
 export interface StepOptions {
   /** Where the noise of the step comes from; a list has one stream for each image. */
-  generator?: RandomOptions["generator"];
+  generator?: RandomOptions["generator"] | undefined;
 }
 
 /** What step() returns. */
@@ -97,7 +97,7 @@ export abstract class Scheduler<Config extends object = object> {
       ...options,
       files: (listing) => neededFiles(listing, { kind: "scheduler", subfolder }),
     });
-    const path = join(folder, file);
+    const path = join(folder, file!);
     return new this(parseConfig(z.looseObject({}), await readJson(path), path) as Config);
   }
 

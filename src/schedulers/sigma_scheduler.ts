@@ -87,7 +87,7 @@ export abstract class SigmaScheduler<Config extends VarianceExplodingConfig>
 
   /** σ of the sample at an index of the timesteps. */
   protected sigmaAt(index: number): number {
-    return this.sigmas[index];
+    return this.sigmas[index]!;
   }
 
   /** x = x_0 + σ ε. */
@@ -135,7 +135,7 @@ export abstract class SigmaScheduler<Config extends VarianceExplodingConfig>
     spread: SigmaConfig,
     sigmas: number[] = timesteps.map((t) => interpolate(this.table.sigmas, t)),
   ): Levels {
-    const range = { max: sigmas[0], min: sigmas[sigmas.length - 1] };
+    const range = { max: sigmas[0]!, min: sigmas[sigmas.length - 1]! };
     const instead = spreadSigmas(spread, range, timesteps.length);
     if (!instead) return { timesteps, sigmas };
     return {

@@ -16,9 +16,9 @@ export interface SigmaConfig {
    */
   use_beta_sigmas: boolean;
   /** The smallest σ of such a spread; the smallest of training when left out. */
-  sigma_min?: number | null;
+  sigma_min?: number | null | undefined;
   /** The largest σ of such a spread; the largest of training when left out. */
-  sigma_max?: number | null;
+  sigma_max?: number | null | undefined;
 }
 
 /** The schema of SigmaConfig. */
@@ -56,10 +56,10 @@ export function sigmaTable(config: BetaConfig): SigmaTable {
 /** Reads a table between its whole indices as `numpy.interp` does; outside it holds the ends. */
 export function interpolate(table: ArrayLike<number>, at: number): number {
   const last = table.length - 1;
-  if (at <= 0) return table[0];
-  if (at >= last) return table[last];
+  if (at <= 0) return table[0]!;
+  if (at >= last) return table[last]!;
   const i = Math.floor(at);
-  return (table[i + 1] - table[i]) * (at - i) + table[i];
+  return (table[i + 1]! - table[i]!) * (at - i) + table[i]!;
 }
 
 /**
@@ -67,7 +67,7 @@ export function interpolate(table: ArrayLike<number>, at: number): number {
  * `torch.linspace`.
  */
 export function logLinearSigmas(sigmas: Float32Array | readonly number[], count: number): number[] {
-  const [low, high] = [sigmas[0], sigmas[sigmas.length - 1]].map(Math.log);
+  const [low, high] = [Math.log(sigmas[0]!), Math.log(sigmas[sigmas.length - 1]!)] as const;
   return [...linspaceF32(high, low, count + 1).map(Math.exp)];
 }
 
@@ -85,7 +85,7 @@ export function spreadSigmas(
     throw new RangeError(`Cannot spread sigmas: expected at most one spread, got ${chosen.join(" and ")}`);
   }
   if (chosen.length === 0) return undefined;
-  return spreads[chosen[0]](config.sigma_max ?? range.max, config.sigma_min ?? range.min, count);
+  return spreads[chosen[0]!](config.sigma_max ?? range.max, config.sigma_min ?? range.min, count);
 }
 
 /** Which spreads a config asks for. */
@@ -110,7 +110,7 @@ const spreads = {
  * (Lu et al. 2022), as λ = −log σ where the image has unit scale.
  */
 export function luSigmas(logSigmas: Float32Array, count: number): number[] {
-  const [low, high] = [logSigmas[0], logSigmas[logSigmas.length - 1]];
+  const [low, high] = [logSigmas[0], logSigmas[logSigmas.length - 1]] as [number, number];
   return linspace(0, 1, count).map((ramp) => Math.exp(high + ramp * (low - high)));
 }
 
@@ -135,12 +135,12 @@ export function sigmaToTimestep(
 ): number {
   const logSigma = round(Math.log(Math.max(sigma, 1e-10)));
   const i = Math.min(Math.max(logSigmas.findLastIndex((low) => low <= logSigma), 0), logSigmas.length - 2);
-  const [low, high] = [logSigmas[i], logSigmas[i + 1]];
+  const [low, high] = [logSigmas[i], logSigmas[i + 1]] as [number, number];
   const w = Math.min(Math.max(round(round(low - logSigma) / f32(low - high)), 0), 1);
   return round(1 - w) * i + w * (i + 1);
 }
 
 /** σ where the last step ends. */
 export function finalSigma(type: FinalSigmas, sigmas: ArrayLike<number>): number {
-  return type === "zero" ? 0 : sigmas[0];
+  return type === "zero" ? 0 : sigmas[0]!;
 }

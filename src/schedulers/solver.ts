@@ -49,13 +49,13 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
 
   /** The images with noise as at a timestep, or at one timestep for each image: α x_0 + σ ε. */
   addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
-    const levels = this.noiseIndices(timesteps).map((i) => this.#levels[i]);
+    const levels = this.noiseIndices(timesteps).map((i) => this.#levels[i]!);
     return mix(original, noise, levels.map(({ alpha, sigma }) => [alpha, sigma]));
   }
 
   /** The level at an index of timesteps; one more is where the last step ends. */
   protected level(index: number): Level {
-    return this.#levels[index];
+    return this.#levels[index]!;
   }
 
   /** Chooses timesteps and noise levels; timesteps are whole. */
@@ -75,7 +75,7 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
     const { num_train_timesteps: T, steps_offset } = this.config;
     checkedCount(count, spacing === "leading" ? T - 1 : T);
     const timesteps = spacings[spacing]({ T, end, count, offset: steps_offset });
-    if (timesteps.length > 0 && timesteps[0] < T) return timesteps;
+    if (timesteps.length > 0 && timesteps[0]! < T) return timesteps;
     throw new RangeError(
       `Cannot set ${count} timesteps: expected all below ${T} (num_train_timesteps), got ${timesteps[0]} ` +
         `with steps_offset ${steps_offset}; use fewer steps`,
@@ -85,7 +85,7 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
   /** `count` levels where the config spreads σ itself instead of the timesteps. */
   protected spreadLevels(count: number, roundKarras = true): Spread | undefined {
     const { sigmas: all, logSigmas } = this.table;
-    const sigmas = spreadSigmas(this.config, { max: all[all.length - 1], min: all[0] }, count);
+    const sigmas = spreadSigmas(this.config, { max: all[all.length - 1]!, min: all[0]! }, count);
     if (!sigmas) return undefined;
     checkedCount(count, this.config.num_train_timesteps);
     const timesteps = sigmas.map((sigma) => sigmaToTimestep(sigma, logSigmas));

@@ -19,7 +19,7 @@ export interface TCDStepOptions extends StepOptions {
    * γ of the paper: how far beyond the next timestep a step jumps,
    * to add noise again from there; 0 for no noise.
    */
-  eta?: number;
+  eta?: number | undefined;
 }
 
 /** What TCD's step() returns. */
@@ -52,15 +52,15 @@ export class TCDScheduler extends AlphaScheduler<LCMConfig> {
   ): TCDStepOutput {
     if (!(eta >= 0 && eta <= 1)) throw new RangeError(`Cannot step: expected eta from 0 to 1, got ${eta}`);
     const next = this.timesteps[this.enter(t) + 1];
-    const a = this.alphasCumprod[t];
+    const a = this.alphasCumprod[t]!;
     if (a === 0 && this.config.prediction_type === "epsilon") {
       throw new Error(
         'Cannot step from pure noise (rescale_betas_zero_snr): expected prediction_type "v_prediction" or "sample", ' +
           'got "epsilon"',
       );
     }
-    const aNext = this.alphasCumprod[next ?? 0];
-    const aS = this.alphasCumprod[Math.floor(f32(f32(1 - eta) * (next ?? 0)))]; // in f32, which decides the timestep
+    const aNext = this.alphasCumprod[next ?? 0]!;
+    const aS = this.alphasCumprod[Math.floor(f32(f32(1 - eta) * (next ?? 0)))]!; // in f32, which decides the timestep
 
     const [x0, epsilon] = predict[this.config.prediction_type](sample, modelOutput, a);
     const noised = weightedSum([Math.sqrt(aS), x0], [Math.sqrt(1 - aS), epsilon]);

@@ -19,7 +19,7 @@ export function threshold(
   x0: Tensor,
   { dynamic_thresholding_ratio, sample_max_value }: ThresholdConfig,
 ): Tensor {
-  const [B, ...rest] = x0.shape;
+  const [B, ...rest] = x0.shape as readonly [number, ...number[]];
   const s = quantile(x0.abs().reshape([B, -1]), dynamic_thresholding_ratio)
     .clamp(Math.min(1, sample_max_value), sample_max_value)
     .reshape([B, ...rest.map(() => 1)]);

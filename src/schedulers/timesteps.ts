@@ -22,7 +22,7 @@ export function spacedTimesteps(config: TimestepConfig, count: number): number[]
     );
   }
   const timesteps = spacings[timestep_spacing](T, count, steps_offset);
-  if (timesteps[0] < T) return timesteps;
+  if (timesteps[0]! < T) return timesteps;
   throw new RangeError(
     `Cannot set ${count} timesteps: expected all below ${T} (num_train_timesteps), got ${timesteps[0]} ` +
       `with steps_offset ${steps_offset}; use fewer steps`,

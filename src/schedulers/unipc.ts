@@ -71,7 +71,7 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
   step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
     const index = this.enter(t);
     const { predict_x0, solver_p } = this.config;
-    const [lastSample, ...earlier] = this.memory.tensors;
+    const [lastSample, ...earlier] = this.memory.tensors as readonly [Tensor, ...Tensor[]];
     const output = predict_x0
       ? this.predictOriginal(modelOutput, index, sample)
       : this.predictNoise(modelOutput, index, sample);
@@ -113,10 +113,10 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
     const even = given ?? linspace(1, 1 / T, checkedCount(steps, T) + 1).slice(0, -1);
     let sigmas = even.map(this.#shifting(mu));
     if (shift_terminal) {
-      const stretch = (1 - sigmas[sigmas.length - 1]) / (1 - shift_terminal);
+      const stretch = (1 - sigmas[sigmas.length - 1]!) / (1 - shift_terminal);
       sigmas = sigmas.map((sigma) => 1 - (1 - sigma) / stretch);
     }
-    if (Math.abs(sigmas[0] - 1) < 1e-6) sigmas[0] -= 1e-6; // λ of pure noise is infinite
+    if (Math.abs(sigmas[0]! - 1) < 1e-6) sigmas[0]! -= 1e-6; // λ of pure noise is infinite
     return { sigmas, timesteps: sigmas.map((sigma) => sigma * T) };
   }
 
@@ -144,7 +144,7 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
 
 /** One weighted sum, if it has an end. */
 function update(weights: StepWeights, sample: Tensor, outputs: readonly Tensor[]): Tensor {
-  const terms = weights.outputs.map((weight, i): Term => [weight, outputs[i]]);
+  const terms = weights.outputs.map((weight, i): Term => [weight, outputs[i]!]);
   if (terms.every(([weight]) => Number.isFinite(weight))) {
     return weightedSum([weights.sample, sample], ...terms);
   }

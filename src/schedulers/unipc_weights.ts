@@ -25,18 +25,18 @@ export function predictorWeights(method: UniPCMethod, t: Level, s: readonly Leve
 export function correctorWeights(method: UniPCMethod, t: Level, s: readonly Level[]): StepWeights {
   const { scale, ratios, moments, ...weights } = expand(method, t, s);
   const rho = s.length === 1 ? [0.5] : solveFor([...ratios, 1], moments);
-  const last = scale * rho[rho.length - 1]; // of the new output less the newest of the others
-  const [newest, ...earlier] = differences(weights.constant, scale, ratios, rho);
+  const last = scale * rho[rho.length - 1]!; // of the new output less the newest of the others
+  const [newest, ...earlier] = differences(weights.constant, scale, ratios, rho) as [number, ...number[]];
   return { ...weights, outputs: [last, newest - last, ...earlier] };
 }
 
 /** What both share (Zhao et al. 2023, https://arxiv.org/abs/2302.04867, eq. 6 to 9). */
 function expand({ predict_x0, solver_type }: UniPCMethod, t: Level, s: readonly Level[]) {
-  const h = f32(t.lambda - s[0].lambda);
+  const h = f32(t.lambda - s[0]!.lambda);
   const hh = predict_x0 ? -h : h;
   const phi1 = Math.expm1(hh);
   const unit = solver_type === "bh1" ? hh : phi1; // B(h)
-  const [sample, size] = predict_x0 ? [t.sigma / s[0].sigma, t.alpha] : [t.alpha / s[0].alpha, t.sigma];
+  const [sample, size] = predict_x0 ? [t.sigma / s[0]!.sigma, t.alpha] : [t.alpha / s[0]!.alpha, t.sigma];
   const moments: number[] = [];
   let [phi, factorial] = [phi1 / hh - 1, 1];
   for (let i = 1; i <= s.length; i++) {
@@ -51,7 +51,7 @@ function expand({ predict_x0, solver_type }: UniPCMethod, t: Level, s: readonly 
     scale: -size * unit,
     moments,
     /** Where the older levels lie, with the step as unit. */
-    ratios: s.slice(1).map(({ lambda }) => f32(lambda - s[0].lambda) / h),
+    ratios: s.slice(1).map(({ lambda }) => f32(lambda - s[0]!.lambda) / h),
   };
 }
 
@@ -72,6 +72,6 @@ function differences(
   ratios: readonly number[],
   rho: readonly number[],
 ): number[] {
-  const others = ratios.map((ratio, i) => scale * rho[i] / ratio);
+  const others = ratios.map((ratio, i) => scale * rho[i]! / ratio);
   return [others.reduce((sum, weight) => sum - weight, constant), ...others];
 }

@@ -8,33 +8,33 @@ const MOST = 6; // tensors joined in one dispatch: an adapter may bind as few as
 /** Joins tensors along an axis. */
 export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
   if (tensors.length === 0) throw new RangeError("Cannot join tensors: expected at least one, got none");
-  const at = axisIndex(axis, tensors[0].rank);
+  const at = axisIndex(axis, tensors[0]!.rank);
   for (const t of tensors) {
-    if (t.rank === tensors[0].rank && t.shape.every((n, i) => i === at || n === tensors[0].shape[i])) {
+    if (t.rank === tensors[0]!.rank && t.shape.every((n, i) => i === at || n === tensors[0]!.shape[i])) {
       continue;
     }
     throw new RangeError(`Cannot join ${tensors[0]} and ${t} along axis ${axis}: the other sizes differ`);
   }
-  const parts = tensors.filter((t) => t.shape[at] > 0);
-  if (parts.length <= 1) return parts[0] ?? tensors[0];
+  const parts = tensors.filter((t) => t.shape[at]! > 0);
+  if (parts.length <= 1) return parts[0] ?? tensors[0]!;
   if (parts.length > MOST) {
     return cat([cat(parts.slice(0, MOST), at), ...parts.slice(MOST)], at);
   }
   let start = 0;
   const windows = parts.map((t) => {
-    const window = { axis: at, start, length: t.shape[at] };
-    start += t.shape[at];
+    const window = { axis: at, start, length: t.shape[at]! };
+    start += t.shape[at]!;
     return window;
   });
   // Each operand reads as 0 outside its window, so the sum picks the one that is there.
   const expr = parts.map((_, index): Expr => ({ op: "operand", index }))
     .reduce((sum, operand): Expr => ({ op: "add", args: [sum, operand] }));
-  return recordPointwise(expr, parts, { shape: parts[0].shape.with(at, start), windows });
+  return recordPointwise(expr, parts, { shape: parts[0]!.shape.with(at, start), windows });
 }
 
 /** Joins tensors of one shape along a new axis. */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
-  const odd = tensors.find((t) => formatShape(t.shape) !== formatShape(tensors[0].shape));
+  const odd = tensors.find((t) => formatShape(t.shape) !== formatShape(tensors[0]!.shape));
   if (odd) throw new RangeError(`Cannot stack ${tensors[0]} and ${odd}: expected equal shapes`);
   return cat(tensors.map((t) => t.unsqueeze(axis)), axis);
 }

@@ -5,7 +5,7 @@ import { streamOf } from "../graph/stream.ts";
 /** Where a loop tells how far it is, and what ends it. */
 export interface ProgressOptions extends Pick<BarOptions, "label" | "write"> {
   /** Ends the loop with the signal's reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**

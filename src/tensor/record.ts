@@ -18,7 +18,7 @@ import { Tensor } from "./tensor.ts";
 function broadcastStrides(view: Tensor, shape: Shape): number[] {
   const missing = shape.length - view.shape.length;
   return shape.map((_, axis) =>
-    axis < missing || view.shape[axis - missing] === 1 ? 0 : view.strides[axis - missing]
+    axis < missing || view.shape[axis - missing] === 1 ? 0 : view.strides[axis - missing]!
   );
 }
 
@@ -30,18 +30,18 @@ function denseStrides(shape: Shape, operands: readonly (readonly number[])[]): n
   const rowMajor = contiguousStrides(shape);
   const inRowMajorOrder = (strides: readonly number[]) => {
     const real = strides.filter((_, axis) => shape[axis] !== 1);
-    return real.every((stride, i) => i === 0 || real[i - 1] >= stride);
+    return real.every((stride, i) => i === 0 || real[i - 1]! >= stride);
   };
   const full = operands.filter((strides) => strides.every((stride, axis) => stride > 0 || shape[axis] === 1));
   const order = full.find((strides) => !inRowMajorOrder(strides));
   if (!order) return rowMajor;
   const axes = shape.map((_, axis) => axis).sort((a, b) =>
-    (shape[a] === 1 ? 1 : 0) - (shape[b] === 1 ? 1 : 0) || order[b] - order[a] || a - b
+    (shape[a] === 1 ? 1 : 0) - (shape[b] === 1 ? 1 : 0) || order[b]! - order[a]! || a - b
   );
   const result = new Array<number>(shape.length).fill(1);
   axes.reduceRight((stride, axis) => {
     result[axis] = stride;
-    return stride * shape[axis];
+    return stride * shape[axis]!;
   }, 1);
   return result;
 }
@@ -49,15 +49,15 @@ function denseStrides(shape: Shape, operands: readonly (readonly number[])[]): n
 /** Options of `recordPointwise`. */
 export interface PointwiseOptions {
   /** Values of the expression's scalars. */
-  scalars?: readonly number[];
+  scalars?: readonly number[] | undefined;
   /** Of the result; by default that of the tensors, f32 where they differ. */
-  dtype?: DType;
+  dtype?: DType | undefined;
   /** Memory order of the result; by default that of the operands. */
-  strides?: readonly number[];
+  strides?: readonly number[] | undefined;
   /** Windows of the operands along one axis, see `Operand`; the shape is then the caller's. */
-  windows?: readonly (Operand["window"] | undefined)[];
+  windows?: readonly (Operand["window"] | undefined)[] | undefined;
   /** Of the result; by default the tensors' shapes, broadcast. */
-  shape?: Shape;
+  shape?: Shape | undefined;
 }
 
 /** Records an expression over tensors that numpy's rules broadcast to one shape. */
@@ -94,7 +94,7 @@ export function recordPointwise(
 }
 
 function resultType(tensors: readonly Tensor[]): DType {
-  const [first, ...rest] = tensors.map((t) => t.dtype);
+  const [first, ...rest] = tensors.map((t) => t.dtype) as [DType, ...DType[]];
   return rest.every((dtype) => dtype === first) ? first : "f32";
 }
 
@@ -117,15 +117,15 @@ export interface KernelOptions
   /** Of the output in memory; `store` always takes f32. */
   dtype: DType;
   /** Memory order of the output; by default row-major, for 4-D channels-last. */
-  layout?: readonly number[];
+  layout?: readonly number[] | undefined;
   /** Strides of the kernel's axes; by default those of a dense [outer, inner, rows, columns]. */
-  strides?: KernelSpec["strides"];
+  strides?: KernelSpec["strides"] | undefined;
   /** Values for its `alias` and `const` lines, where it has any to set. */
-  set?: KernelSpec["set"];
+  set?: KernelSpec["set"] | undefined;
   /** Adjacent columns that one call of `store` gets; 4 by default. */
-  width?: 1 | 4;
+  width?: 1 | 4 | undefined;
   /** Arithmetic operations in one run, for the profiler. */
-  flops?: number;
+  flops?: number | undefined;
 }
 
 /** Records one run of a kernel of `shaders/`. */

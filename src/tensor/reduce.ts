@@ -16,8 +16,8 @@ export function reduce(
   const gone = new Set((typeof axes === "number" ? [axes] : axes).map((axis) => axisIndex(axis, x.rank)));
   const all = x.shape.map((_, axis) => axis);
   const order = [...all.filter((axis) => !gone.has(axis)), ...all.filter((axis) => gone.has(axis))];
-  const rest = order.slice(0, x.rank - gone.size).map((axis) => x.shape[axis]);
-  const [rows, columns] = [size(rest), size([...gone].map((axis) => x.shape[axis]))];
+  const rest = order.slice(0, x.rank - gone.size).map((axis) => x.shape[axis]!);
+  const [rows, columns] = [size(rest), size([...gone].map((axis) => x.shape[axis]!))];
   if (columns === 0 && kind !== "sum") {
     throw new RangeError(`Cannot take the ${kind} of ${x}: expected at least one element to reduce`);
   }

@@ -9,6 +9,7 @@ import {
   sameStrides,
   type Shape,
   size,
+  type Tuple,
 } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
 import type { Operation } from "../graph/expr.ts";
@@ -20,7 +21,7 @@ import { reduce } from "./reduce.ts";
 /** Options of reductions. */
 export interface ReduceOptions {
   /** Keeps reduced axes with size 1. */
-  keepdim?: boolean;
+  keepdim?: boolean | undefined;
 }
 
 /**
@@ -193,13 +194,13 @@ export class Tensor implements View {
   }
 
   /** The elements from `start` up to `end` along an axis; negative bounds count from the end. */
-  slice(axis: number, start: number, end: number = this.shape[axisIndex(axis, this.rank)]): Tensor {
+  slice(axis: number, start: number, end: number = this.shape[axisIndex(axis, this.rank)]!): Tensor {
     const at = axisIndex(axis, this.rank);
-    const n = this.shape[at];
+    const n = this.shape[at]!;
     const bound = (i: number) => Math.min(n, Math.max(0, i < 0 ? i + n : i));
     const first = bound(start);
     const length = Math.max(0, bound(end) - first);
-    return this.#view(this.shape.with(at, length), this.strides, this.offset + first * this.strides[at]);
+    return this.#view(this.shape.with(at, length), this.strides, this.offset + first * this.strides[at]!);
   }
 
   /** Pieces of the given sizes along an axis. */
@@ -215,13 +216,17 @@ export class Tensor implements View {
     return sizes.map((part) => this.slice(axis, start, start += part));
   }
 
-  /** `count` equal pieces along an axis; the last is smaller where the size does not divide, as in torch. */
-  chunk(count: number, axis = 0): Tensor[] {
-    const n = this.shape[axisIndex(axis, this.rank)];
-    if (n === 0) return this.split(Array(count).fill(0), axis);
+  /**
+   * `count` equal pieces along an axis; the last is smaller where the size does not divide, as in torch. Like
+   * torch it gives fewer pieces than asked for where there are not enough elements.
+   */
+  chunk<N extends number>(count: N, axis = 0): Tuple<Tensor, N> {
+    const n = this.shape[axisIndex(axis, this.rank)]!;
     const part = Math.ceil(n / count);
-    const sizes = Array.from({ length: Math.ceil(n / part) }, (_, i) => Math.min(part, n - i * part));
-    return this.split(sizes, axis);
+    const sizes = n === 0
+      ? Array(count).fill(0)
+      : Array.from({ length: Math.ceil(n / part) }, (_, i) => Math.min(part, n - i * part));
+    return this.split(sizes, axis) as Tuple<Tensor, N>;
   }
 
   /** The same elements in another shape; one size may be -1. Copies only where memory order demands it. */
@@ -245,7 +250,7 @@ export class Tensor implements View {
         `Cannot permute ${this}: expected each of ${this.rank} axes once, got ${formatShape(axes)}`,
       );
     }
-    return this.#view(order.map((axis) => this.shape[axis]), order.map((axis) => this.strides[axis]));
+    return this.#view(order.map((axis) => this.shape[axis]!), order.map((axis) => this.strides[axis]!));
   }
 
   /** A new axis of size 1. */
@@ -264,13 +269,13 @@ export class Tensor implements View {
   /** Repeats axes of size 1 without copying; -1 keeps a size. */
   expand(shape: readonly number[]): Tensor {
     const missing = shape.length - this.rank;
-    const full = shape.map((n, axis) => n === -1 ? this.shape[axis - missing] : n);
-    const fits = full.every((n, axis) => axis < missing || [1, n].includes(this.shape[axis - missing]));
+    const full = shape.map((n, axis) => n === -1 ? this.shape[axis - missing]! : n);
+    const fits = full.every((n, axis) => axis < missing || [1, n].includes(this.shape[axis - missing]!));
     if (missing < 0 || !fits) {
       throw new RangeError(`Cannot expand ${this} to ${formatShape(shape)}: only axes of size 1 repeat`);
     }
     const strides = full.map((n, axis) =>
-      axis < missing || (this.shape[axis - missing] === 1 && n !== 1) ? 0 : this.strides[axis - missing]
+      axis < missing || (this.shape[axis - missing]! === 1 && n !== 1) ? 0 : this.strides[axis - missing]!
     );
     return this.#view(full, strides);
   }
@@ -322,6 +327,6 @@ export class Tensor implements View {
     if (this.size !== 1) {
       throw new RangeError(`Cannot read one item of ${this}: it has ${this.size} elements`);
     }
-    return (await this.data())[0];
+    return (await this.data())[0]!;
   }
 }

@@ -48,6 +48,6 @@ export function numberTokens(
   let free = Object.keys(vocab).length;
   return [...tokens.values()].map((token) => ({
     ...token,
-    id: Object.hasOwn(vocab, token.content) ? vocab[token.content] : free++,
+    id: Object.hasOwn(vocab, token.content) ? vocab[token.content]! : free++,
   }));
 }

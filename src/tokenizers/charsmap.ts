@@ -47,7 +47,7 @@ export class Charsmap extends Normalizer {
 
   /** What the shortest beginning of these bytes that the table has becomes. */
   #replacement(bytes: Uint8Array): string | undefined {
-    let at = offsetOf(this.#trie[0]);
+    let at = offsetOf(this.#trie[0]!);
     for (const byte of bytes) {
       if (byte === END) return undefined;
       at ^= byte;

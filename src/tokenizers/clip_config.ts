@@ -18,7 +18,7 @@ export interface ClipConfig {
   /** Where rows are cut. */
   truncation_side: "right" | "left";
   /** Tokens beside the vocabulary, by their ids. */
-  added_tokens_decoder?: Record<string, AddedToken>;
+  added_tokens_decoder?: Record<string, AddedToken> | undefined;
 }
 
 /** A special token is its text, or a description of it. */

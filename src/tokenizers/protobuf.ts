@@ -17,7 +17,7 @@ export function* fieldsOf(bytes: Uint8Array<ArrayBuffer>): Generator<Field, void
     let value = 0n;
     for (let i = 0; i < LONGEST; i++) {
       if (at >= bytes.length) throw wrong("more bytes of a number", "the end", at);
-      const byte = bytes[at++];
+      const byte = bytes[at++]!;
       value |= BigInt(byte & 127) << BigInt(7 * i);
       if (byte < 128) return BigInt.asUintN(64, value);
     }

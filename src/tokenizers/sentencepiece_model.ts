@@ -25,7 +25,7 @@ export interface SentencePieceModel {
   /** Whether what has no piece falls into pieces of one byte each, "<0x00>" to "<0xFF>". */
   readonly byteFallback: boolean;
   /** How texts are normalized; see charsmap.ts. */
-  readonly charsmap?: Uint8Array<ArrayBuffer>;
+  readonly charsmap?: Uint8Array<ArrayBuffer> | undefined;
 }
 
 const LARGEST = 100_000_000; // bytes; those of 250,000 pieces have some 4 million
@@ -45,7 +45,7 @@ export async function readSentencePieceModel(path: string): Promise<SentencePiec
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     const [, expected, got] = /^expected (.*), got (.*?)$/s.exec(error.message)!;
-    throw damaged(path, expected, got);
+    throw damaged(path, expected!, got!);
   }
 }
 
@@ -72,7 +72,7 @@ export function parseSentencePieceModel(bytes: Uint8Array<ArrayBuffer>): Sentenc
       `expected a unigram vocabulary, got one of ${MODELS.get(model) ?? `type ${model}`}`,
     );
   }
-  if (unkId >= pieces.length || pieces[Number(unkId)].type !== PIECE.UNKNOWN) {
+  if (unkId >= pieces.length || pieces[Number(unkId)]!.type !== PIECE.UNKNOWN) {
     throw new SyntaxError(
       `expected a piece for unknown text, got ${pieces.length} pieces and number ${unkId}`,
     );

@@ -44,7 +44,7 @@ const item = z.union([
  */
 function asRustReads(score: number): number {
   const [, whole, fraction] = /^-?(\d+)\.(\d+)$/.exec(`${score}`) ?? [];
-  return whole ? Math.sign(score) * Number(whole + fraction) / 10 ** fraction.length : score;
+  return whole ? Math.sign(score) * Number(whole + fraction) / 10 ** fraction!.length : score;
 }
 
 /** Checks a tokenizer.json. */

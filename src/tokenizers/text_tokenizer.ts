@@ -4,11 +4,11 @@ import type { AddedToken } from "./added_tokens.ts";
 /** Options of a tokenizer's `encode`. */
 export interface EncodeOptions {
   /** Tokens in a row, those in front and behind included; by default as many as the model reads. */
-  maxLength?: number;
+  maxLength?: number | undefined;
   /** How far rows are filled up: to maxLength (as by default), to the longest row, or not at all. */
-  padding?: "max_length" | "longest" | false;
+  padding?: "max_length" | "longest" | false | undefined;
   /** Cuts rows that are longer than maxLength, as by default. */
-  truncation?: boolean;
+  truncation?: boolean | undefined;
 }
 
 /** Texts as numbers. */

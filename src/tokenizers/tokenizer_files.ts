@@ -8,17 +8,17 @@ import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.
 /** Where a tokenizer's files lie, and how to fetch them. */
 export interface TokenizerSource extends SingleFileOptions {
   /** Folder of the files; where the repository has no such folder, its root is searched. */
-  subfolder?: string;
+  subfolder?: string | undefined;
   /** Branch, tag or commit; "main" by default. */
-  revision?: string;
+  revision?: string | undefined;
   /** Instead of HF_TOKEN. */
-  token?: string;
+  token?: string | undefined;
   /** Use what the cache holds and ask nobody. */
-  localFilesOnly?: boolean;
+  localFilesOnly?: boolean | undefined;
   /** Told how far the downloads are. */
-  onProgress?: (progress: Progress) => void;
+  onProgress?: ((progress: Progress) => void) | undefined;
   /** Ends the loading. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A tokenizer's files on this machine. */
@@ -53,7 +53,7 @@ export async function tokenizerFiles(
     ...options,
     files: (listing) => neededFiles(listing, { kind: "tokenizer", subfolder }),
   });
-  const folder = join(root, files[0], "..");
+  const folder = join(root, files[0]!, "..");
   const names = new Set(files.map((file) => file.split("/").at(-1)!));
   const read = async (name: string): Promise<Record<string, unknown>> => {
     const path = join(folder, name);

@@ -61,8 +61,8 @@ export class Unigram extends Model {
     const starts = new Int32Array(word.length + 1).fill(-1);
     const ids = new Int32Array(word.length + 1);
     const offer = (start: number, end: number, id: number, score: number) => {
-      const total = score + best[start];
-      if (starts[end] >= 0 && total <= best[end]) return;
+      const total = score + best[start]!;
+      if (starts[end]! >= 0 && total <= best[end]!) return;
       [best[end], starts[end], ids[end]] = [total, start, id];
     };
     for (let start = 0, length = 0; start < word.length; start += length) {
@@ -72,9 +72,9 @@ export class Unigram extends Model {
       for (let end = start; end < word.length;) {
         node = this.#children.get(node * 0x10000 + word.charCodeAt(end++));
         if (node === undefined) break;
-        const id = this.#pieces[node];
+        const id = this.#pieces[node]!;
         if (id < 0) continue;
-        offer(start, end, id, this.#scores[id]);
+        offer(start, end, id, this.#scores[id]!);
         alone ||= end - start === length;
       }
       if (!alone) offer(start, start + length, this.unk_token_id!, this.#unknown);
@@ -82,7 +82,7 @@ export class Unigram extends Model {
     const pieces: string[] = [];
     let unknown = word.length; // where the neighbours without a piece end
     for (let end = word.length; end > 0;) {
-      const start = starts[end];
+      const start = starts[end]!;
       if (ids[end] !== this.unk_token_id) {
         if (unknown > end) pieces.push(word.slice(end, unknown));
         pieces.push(word.slice(start, end));

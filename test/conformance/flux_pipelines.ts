@@ -41,8 +41,8 @@ export async function* pipelines(folder: string, model: string): Verdicts {
     const id = `${model}/${name}`;
     const tensors = await readTensors(`${folder}/expected/${file}`);
     try {
-      yield* beginning(pipeline, id, meta[name], tensors);
-      yield* drawing(id, tensors, (onStep) => pipeline.run({ ...optionsOf(meta[name]), onStep }));
+      yield* beginning(pipeline, id, meta[name!]!, tensors);
+      yield* drawing(id, tensors, (onStep) => pipeline.run({ ...optionsOf(meta[name!]!), onStep }));
       yield* levels(pipeline.parts, id, tensors);
     } catch (error) {
       yield { id, status: "failed", note: (error as Error).message };
@@ -63,11 +63,12 @@ async function* beginning(
     results.initial_noise = [() => randn(noise.shape, { generator: manualSeed(run.generator_seed) }), NOISE];
     results.initial_packed = [() => packLatents(upload(noise)), EXACT];
   }
-  const { embeddings: [{ states, pooled }], guided } = await embedPromptsFlux(parts, optionsOf(run));
+  const { embeddings: [first], guided } = await embedPromptsFlux(parts, optionsOf(run));
+  const { states, pooled } = first!;
   const halves = guided ? ["negative_prompt_embeds", "prompt_embeds"] : ["prompt_embeds"];
   for (const [i, name] of halves.entries()) {
-    results[name] = [() => states.chunk(halves.length)[i], MODULE];
-    results[name.replace("prompt", "pooled_prompt")] = [() => pooled.chunk(halves.length)[i], MODULE];
+    results[name] = [() => states.chunk(halves.length)[i]!, MODULE];
+    results[name.replace("prompt", "pooled_prompt")] = [() => pooled.chunk(halves.length)[i]!, MODULE];
   }
   for (const [name, [result, bound]] of Object.entries(results)) {
     const [caseId, want] = [`${id}/${name}`, tensors.get(name)];

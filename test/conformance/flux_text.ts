@@ -39,7 +39,7 @@ export async function* t5Encoder(folder: string, model: string): Verdicts {
   if (longIds) got.set("long_last_hidden_state", encoder.forward(rows(longIds)).lastHiddenState);
   for (const [name, { shape: [, , queries, N] }] of tensors) {
     if (!name.startsWith("relative_position_bias")) continue;
-    const row = new Array<number>(N).fill(0); // the bias depends on its length only
+    const row = new Array<number>(N!).fill(0); // the bias depends on its length only
     got.set(name, encoder.tapped([row]).get("relative_attention_bias")!.slice(2, 0, queries));
   }
   for (const [name, want] of tensors) {
@@ -85,11 +85,11 @@ async function* tokenize(id: string, folder: string, cases: readonly Case[]): Ve
   const tokenizer = await T5TokenizerFast.fromPretrained(folder);
   for (const [i, { prompt, ids }] of cases.entries()) {
     const name = `${id}/${i} ${JSON.stringify(prompt.slice(0, 40))}`;
-    const got = tokenizer.encode(prompt, { truncation: false, padding: false }).inputIds[0];
+    const got = tokenizer.encode(prompt, { truncation: false, padding: false }).inputIds[0]!;
     yield compare(name, got, ids, EXACT);
   }
 }
 
 function rows({ data, shape: [B, N] }: HostTensor): number[][] {
-  return Array.from({ length: B }, (_, b) => [...data.subarray(b * N, (b + 1) * N)]);
+  return Array.from({ length: B! }, (_, b) => [...data.subarray(b * N!, (b + 1) * N!)]);
 }

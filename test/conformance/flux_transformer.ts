@@ -85,7 +85,7 @@ async function* parts(folder: string, model: string, tensors: Tensors): Verdicts
     const [id, got] = [`${model}/transformer/${name}`, taps.get(path)];
     // diffusers repeats each angle for both values of a pair.
     if (path in TABLES) {
-      yield compare(id, tables[TABLES[path]], want.data.filter((_, i) => i % 2 === 0), { abs: 1e-6 });
+      yield compare(id, tables[TABLES[path]!], want.data.filter((_, i) => i % 2 === 0), { abs: 1e-6 });
     } else if (got) yield await attempt(id, () => compareTensor(id, got, want, MODULE));
     else yield { id, status: "failed", note: "no part of this name" };
   }
@@ -112,6 +112,6 @@ export function inputsOf(tensors: Tensors, guided: boolean) {
 }
 
 function rows({ shape, data }: HostTensor): number[][] {
-  const [count, width] = shape.slice(-2);
+  const [count, width] = shape.slice(-2) as [number, number];
   return Array.from({ length: count }, (_, i) => [...data.subarray(i * width, (i + 1) * width)]);
 }

@@ -42,7 +42,7 @@ export async function* lorasOfSD(folder: string, model: string): Verdicts {
   const { lora_note } = await readJson<{ lora_note: string }>(`${folder}/expected/meta.json`);
   const [, timestep] = /unet\(sample, (\d+)/.exec(lora_note)!;
   const { sample, prompts, conditions } = unetInputs(inputs);
-  const ids = [...input_ids.data.subarray(0, input_ids.shape[1])];
+  const ids = [...input_ids!.data.subarray(0, input_ids!.shape[1])];
   yield* loras(folder, model, { unet, textEncoder }, {
     unet_out: () => unet.forward(sample, Number(timestep), prompts, conditions).sample,
     te_last_hidden: () => textEncoder.forward([ids]).lastHiddenState,
@@ -87,7 +87,7 @@ async function* loras(folder: string, model: string, models: LoraModels, outputs
     const [, base, scale] = /^(.*)_scale([\d.]+)$/.exec(output) ?? [];
     return await attempt(id, async () => {
       for (const { adapters } of all) adapters.set({ [name]: Number(scale) });
-      return await compareTensor(id, outputs[base](), want, MODULE);
+      return await compareTensor(id, outputs[base!]!(), want, MODULE);
     });
   }
 

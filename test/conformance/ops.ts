@@ -1,3 +1,4 @@
+import type { Shape } from "../../src/core/shape.ts";
 import {
   attention,
   avgPool2d,
@@ -37,32 +38,43 @@ interface OpCase {
 type Inputs = Record<string, Tensor>;
 type Run = (inputs: Inputs, args: OpCase["args"], host: Record<string, HostTensor>) => Record<string, Tensor>;
 
+/** An affine part from what a case has of it. */
+const given = ({ weight, bias }: { weight: Tensor | undefined; bias?: Tensor | undefined }) => ({
+  ...weight && { weight },
+  ...bias && { bias },
+});
+
 const RUNS: Record<string, Run> = {
   conv2d: ({ x, weight, bias }, a) => ({
-    y: conv2d(x, { weight, bias }, { stride: a.stride, padding: a.pad_left_right_top_bottom }),
+    y: conv2d(x!, { weight: weight!, ...bias && { bias } }, {
+      stride: a.stride,
+      padding: a.pad_left_right_top_bottom,
+    }),
   }),
   group_norm: ({ x, weight, bias }, a) => {
-    const y = groupNorm(x, { weight, bias }, { groups: a.groups, eps: a.eps });
+    const y = groupNorm(x!, given({ weight, bias }), { groups: a.groups, eps: a.eps });
     return { y, y_silu: silu(y) };
   },
-  layer_norm: ({ x, weight, bias }, a) => ({ y: layerNorm(x, { weight, bias }, { eps: a.eps }) }),
-  rms_norm: ({ x, weight }, a) => ({ y: rmsNorm(x, { weight }, { eps: a.eps }) }),
+  layer_norm: ({ x, weight, bias }, a) => ({ y: layerNorm(x!, given({ weight, bias }), { eps: a.eps }) }),
+  rms_norm: ({ x, weight }, a) => ({ y: rmsNorm(x!, given({ weight }), { eps: a.eps }) }),
   activations: ({ x }) => ({
-    silu: silu(x),
-    gelu_exact: gelu(x),
-    gelu_tanh: geluTanh(x),
-    quick_gelu: quickGelu(x),
-    relu: relu(x),
-    sigmoid: sigmoid(x),
+    silu: silu(x!),
+    gelu_exact: gelu(x!),
+    gelu_tanh: geluTanh(x!),
+    quick_gelu: quickGelu(x!),
+    relu: relu(x!),
+    sigmoid: sigmoid(x!),
   }),
-  geglu: ({ x }) => ({ y: geglu(x) }),
-  softmax: ({ x }, a) => ({ y: softmax(x, a.dim) }),
-  attention: ({ q, k, v, mask }, a) => ({ y: attention(q, k, v, { causal: a.causal, mask }) }),
-  linear: ({ x, weight, bias }) => ({ y: linear(x, { weight, bias }) }),
-  upsample_nearest: ({ x }, a) => ({ y: upsampleNearest(x, a.size ? { size: a.size } : { scale: a.scale }) }),
-  avg_pool2d: ({ x }, a) => ({ y: avgPool2d(x, { kernel: a.kernel, stride: a.stride }) }),
+  geglu: ({ x }) => ({ y: geglu(x!) }),
+  softmax: ({ x }, a) => ({ y: softmax(x!, a.dim) }),
+  attention: ({ q, k, v, mask }, a) => ({ y: attention(q!, k!, v!, { causal: a.causal, mask }) }),
+  linear: ({ x, weight, bias }) => ({ y: linear(x!, { weight: weight!, ...bias && { bias } }) }),
+  upsample_nearest: ({ x }, a) => ({
+    y: upsampleNearest(x!, a.size ? { size: a.size } : { scale: a.scale }),
+  }),
+  avg_pool2d: ({ x }, a) => ({ y: avgPool2d(x!, { kernel: a.kernel, stride: a.stride }) }),
   timestep_embedding: (_, a, { t }) => ({
-    y: timestepEmbedding([...t.data], {
+    y: timestepEmbedding([...t!.data], {
       dim: a.dim,
       flipSinToCos: a.flip_sin_to_cos,
       downscaleFreqShift: a.downscale_freq_shift,
@@ -71,18 +83,18 @@ const RUNS: Record<string, Run> = {
     }),
   }),
   ada_layer_norm: ({ x, scale, shift }, a) => ({
-    y: layerNorm(x, null, { eps: a.eps }).mul(scale.unsqueeze(1).add(1)).add(shift.unsqueeze(1)),
+    y: layerNorm(x!, null, { eps: a.eps }).mul(scale!.unsqueeze(1).add(1)).add(shift!.unsqueeze(1)),
   }),
   flux_rope: ({ x }, a, { ids }) => {
-    const [tokens, axes] = ids.shape;
-    const rows = Array.from({ length: tokens }, (_, i) => [...ids.data.subarray(i * axes, (i + 1) * axes)]);
+    const [tokens, axes] = ids!.shape as Shape<2>;
+    const rows = Array.from({ length: tokens }, (_, i) => [...ids!.data.subarray(i * axes, (i + 1) * axes)]);
     const tables = fluxPosEmbed(rows, a.axes_dims);
     const [cos, sin] = [tables.cos, tables.sin].map((table) =>
       tensor(table, [tokens, table.length / tokens])
-    );
+    ) as [Tensor, Tensor];
     const twice = (t: Tensor) => t.unsqueeze(2).expand([-1, -1, 2]).reshape([tokens, -1]); // as diffusers has them
     const heads = (t: Tensor) => t.permute([0, 2, 1, 3]); // [B, L, H, D] and [B, H, L, D]
-    return { cos: twice(cos), sin: twice(sin), y: heads(rotary(heads(x), cos, sin)) };
+    return { cos: twice(cos), sin: twice(sin), y: heads(rotary(heads(x!), cos, sin)) };
   },
 };
 
@@ -102,8 +114,13 @@ export async function* ops(folder: string): AsyncGenerator<Verdict, void, void> 
       if (!(op in RUNS)) yield { id: output, status: "skipped", note: `${op} is not built yet` };
       else {
         yield await attempt(output, async () => {
-          const given = Object.fromEntries(inputs.map((key) => [key, upload(host[key])]));
-          return await compareTensor(output, RUNS[op](given, args, host)[name], tensors.get(output)!, bound);
+          const given = Object.fromEntries(inputs.map((key) => [key, upload(host[key]!)]));
+          return await compareTensor(
+            output,
+            RUNS[op]!(given, args, host)[name]!,
+            tensors.get(output)!,
+            bound,
+          );
         });
       }
     }

@@ -11,7 +11,7 @@ const SHARE = 0.01; // of the pixels that may
  */
 export async function comparePixels(id: string, images: Tensor, want: HostTensor): Promise<Verdict> {
   const got: number[] = [];
-  for (const image of images.chunk(images.shape[0])) got.push(...await savedPixels(image));
+  for (const image of images.chunk(images.shape[0]!)) got.push(...await savedPixels(image));
   const { abs, index } = difference(got, want.data);
   const verdict = within(id, abs, STEPS, `at ${index} got ${got[index]}, want ${want.data[index]}`);
   const changed = got.filter((value, i) => value !== want.data[i]).length / got.length;

@@ -31,26 +31,26 @@ async function judge(
   streams: Map<string, TorchGenerator>,
 ): Promise<Verdict> {
   const id = `${like}/${key}`;
-  const [kind, ...rest] = key.split("/");
+  const [kind, ...rest] = key.split("/") as [string, ...string[]];
   switch (kind) {
     case "latents":
-      return await compareTensor(id, latents(rest[0], want.shape), want, { abs: BLOCK_BOUND.float32 });
+      return await compareTensor(id, latents(rest[0]!, want.shape), want, { abs: BLOCK_BOUND.float32 });
     case "randint": {
-      const [seed, range] = rest;
-      const [low, high] = range.split("_").map(Number);
+      const [seed, range] = rest as [string, string];
+      const [low, high] = range.split("_").map(Number) as [number, number];
       return compare(id, seeded(seed, like).randint(low, high, want.data.length), want.data, EXACT);
     }
     case "randperm":
-      return compare(id, seeded(rest[0], like).randperm(count(rest[1])), want.data, EXACT);
+      return compare(id, seeded(rest[0]!, like).randperm(count(rest[1]!)), want.data, EXACT);
     case "sequence": {
-      const [seed, step] = rest;
+      const [seed, step] = rest as [string, string];
       const stream = streams.get(seed) ?? seeded(seed, like);
       streams.set(seed, stream);
       return nextOf(id, stream, step, want, like);
     }
     default: { // randn/float32/seed0/n100000/head256; like cuda without the type
       const dtype = (like === "cuda" ? "float32" : rest.shift()) as TorchFloat;
-      const [seed, n, part] = rest;
+      const [seed, n, part] = rest as [string, string, string];
       const draw = kind.startsWith("randn") ? "randn" : "rand";
       const values = seeded(seed, like)[draw](count(n), dtypes[dtype]);
       return judgeFloats(id, pick(values, part), want, { draw, dtype, like, n: count(n), part });
@@ -62,7 +62,7 @@ async function judge(
  * One draw of several from one stream, e.g. "03_rand_5_float32", "07_randint_9_0_100"; like cuda "0_n100".
  */
 function nextOf(id: string, stream: TorchGenerator, step: string, want: HostTensor, like: Like): Verdict {
-  if (like === "cuda") return compare(id, stream.randn(count(step.split("_")[1])), want.data, CUDA_BOUND);
+  if (like === "cuda") return compare(id, stream.randn(count(step.split("_")[1]!)), want.data, CUDA_BOUND);
   const [, draw, size, ...rest] = step.split("_") as [string, Draw, string, ...string[]];
   const n = Number(size);
   if (draw === "randint") {
@@ -78,7 +78,7 @@ interface FloatDraw {
   dtype: TorchFloat;
   like: Like;
   n: number;
-  part?: string;
+  part?: string | undefined;
 }
 
 function judgeFloats(id: string, got: ArrayLike<number>, want: HostTensor, how: FloatDraw): Verdict {
@@ -87,7 +87,7 @@ function judgeFloats(id: string, got: ArrayLike<number>, want: HostTensor, how: 
   if (draw === "rand" || n < BLOCK) return compare(id, got, want.data, EXACT);
   if (part === "sum64") return compare(id, got, want.data, sumBound(dtype, n));
   if (dtype !== "float16") return compare(id, got, want.data, { abs: BLOCK_BOUND[dtype] });
-  const steps = Math.max(...want.data.map((value, i) => Math.abs(got[i] - value) / f16Step(value)));
+  const steps = Math.max(...want.data.map((value, i) => Math.abs(got[i]! - value) / f16Step(value)));
   return within(id, steps, 1, "the error is counted in steps of f16");
 }
 
@@ -102,7 +102,7 @@ function f16Step(value: number): number {
 
 function latents(how: string, shape: readonly number[]) {
   const list = how === "list_of_generators";
-  const generator = list ? Array.from({ length: shape[0] }, (_, i) => manualSeed(i)) : manualSeed(0);
+  const generator = list ? Array.from({ length: shape[0]! }, (_, i) => manualSeed(i)) : manualSeed(0);
   return randn(shape, { generator });
 }
 

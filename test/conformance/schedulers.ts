@@ -17,18 +17,18 @@ interface Trace {
   config: { beta_schedule?: string; solver_order?: number; rescale_betas_zero_snr?: boolean };
   num_inference_steps: number;
   set_timesteps_kwargs: {
-    timesteps?: number[];
-    sigmas?: number[];
-    mu?: number;
-    original_inference_steps?: number;
-    strength?: number;
+    timesteps?: number[] | undefined;
+    sigmas?: number[] | undefined;
+    mu?: number | undefined;
+    original_inference_steps?: number | undefined;
+    strength?: number | undefined;
   };
   step_kwargs: Record<string, unknown>;
   generator_seed: number | null;
-  order?: number;
-  init_noise_sigma?: number;
-  timesteps_dtype?: string;
-  finite?: boolean;
+  order?: number | undefined;
+  init_noise_sigma?: number | undefined;
+  timesteps_dtype?: string | undefined;
+  finite?: boolean | undefined;
   raises?: { type: string };
 }
 
@@ -80,7 +80,7 @@ async function withoutTarget(id: string, name: string, trace: Trace, wanted: Wan
 
 /** Runs a whole loop on its own samples, and compares all that diffusers recorded. */
 async function follow(name: string, trace: Trace, wanted: Wanted): Promise<Verdict[]> {
-  const scheduler = schedulerClasses[name].fromConfig(trace.config);
+  const scheduler = schedulerClasses[name]!.fromConfig(trace.config);
   setTimesteps(scheduler, trace);
   const start = upload(wanted("sample0")!).mul(scheduler.initNoiseSigma);
   const options = stepOptions(trace);
@@ -107,7 +107,7 @@ async function follow(name: string, trace: Trace, wanted: Wanted): Promise<Verdi
 
   const [original, noise] = [upload(wanted("sample0")!), upload(wanted("noise")!)];
   const at = [...wanted("add_noise_t")?.data ?? [scheduler.timesteps[0]]];
-  const noisy = scheduler.addNoise(original, noise, at.map((t) => nearest(scheduler.timesteps, t)));
+  const noisy = scheduler.addNoise(original, noise, at.map((t) => nearest(scheduler.timesteps, t!)));
   const bound = boundOf(name, trace);
   const whole = trace.timesteps_dtype === "int64";
   const verdicts = [

@@ -1,3 +1,4 @@
+import type { Shape } from "../../src/core/shape.ts";
 import { existsSync } from "node:fs";
 import { loadPng, manualSeed, type Tensor } from "../../src/mod.ts";
 import {
@@ -18,15 +19,15 @@ import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.
 /** Arguments of diffusers' pipelines. */
 interface Arguments {
   prompt: string | string[];
-  negative_prompt?: string;
+  negative_prompt?: string | undefined;
   num_inference_steps: number;
   guidance_scale: number;
-  guidance_rescale?: number;
-  clip_skip?: number;
-  num_images_per_prompt?: number;
-  height?: number;
-  width?: number;
-  strength?: number;
+  guidance_rescale?: number | undefined;
+  clip_skip?: number | undefined;
+  num_images_per_prompt?: number | undefined;
+  height?: number | undefined;
+  width?: number | undefined;
+  strength?: number | undefined;
 }
 
 /** What a set says of one run. */
@@ -34,7 +35,7 @@ interface Run {
   args: Arguments;
   generator_seed: number;
   scheduler: string;
-  scheduler_config?: object;
+  scheduler_config?: object | undefined;
 }
 
 type Meta = Record<string, Run | Arguments> & { pipelines?: Record<string, Run> };
@@ -65,7 +66,7 @@ export async function* pipelines(folder: string, model: string): Verdicts {
   for (const file of files.sort()) {
     const [, name] = RUN.exec(file)!;
     const want = await readTensors(`${folder}/expected/${file}`);
-    const run = runFor(meta, name);
+    const run = runFor(meta, name!);
     if (run) {
       const scheduler = schedulerFor(own, run) ?? pipeline.parts.scheduler;
       const parts = { ...pipeline.parts, scheduler };
@@ -123,13 +124,13 @@ async function* runOf(
  */
 function schedulerFor(config: object, { scheduler, scheduler_config }: Run) {
   if (!scheduler) return undefined;
-  const Class = schedulerClasses[scheduler as keyof typeof schedulerClasses];
+  const Class = schedulerClasses[scheduler as keyof typeof schedulerClasses]!;
   return Class.fromConfig(scheduler_config ?? { ...config, clip_sample: false });
 }
 
 /** The options of a run. A batch has one stream a picture, counted from 0. */
 function optionsOf({ args, generator_seed }: Run, want: Map<string, HostTensor>): StableDiffusionOptions {
-  const [B] = want.get("final_latents")!.shape;
+  const [B] = want.get("final_latents")!.shape as Shape<1>;
   return {
     prompt: args.prompt,
     negativePrompt: args.negative_prompt,

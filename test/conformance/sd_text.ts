@@ -62,5 +62,5 @@ async function* prompts(folder: string, id: string, number: string, ids: HostTen
 }
 
 function rows({ data, shape: [B, N] }: HostTensor): number[][] {
-  return Array.from({ length: B }, (_, b) => [...data.subarray(b * N, (b + 1) * N)]);
+  return Array.from({ length: B! }, (_, b) => [...data.subarray(b * N!, (b + 1) * N!)]);
 }

@@ -20,8 +20,8 @@ export async function* tokenizer(folder: string): AsyncGenerator<Verdict, void, 
     const filled = [...ids_77, ...new Array<number>(77 - ids_77.length).fill(clip.padTokenId)];
     const whole = clip.encode(prompt, { truncation: false, padding: false });
     yield worst(`tokenizer/${i} ${JSON.stringify(prompt.slice(0, 40))}`, [
-      compare("ids", clip.encode(prompt).inputIds[0], filled, EXACT),
-      compare("all ids", whole.inputIds[0], untruncated ?? filled.slice(0, n_tokens), EXACT),
+      compare("ids", clip.encode(prompt).inputIds[0]!, filled, EXACT),
+      compare("all ids", whole.inputIds[0]!, untruncated ?? filled.slice(0, n_tokens), EXACT),
     ]);
   }
 }

@@ -37,7 +37,7 @@ async function* forwards(folder: string, model: string, tensors: Tensors): Verdi
       yield await attempt(id, () => compareTensor(id, run(), want, MODULE));
     } else if (name === "out_odd") {
       const odd = upload(tensors.get("sample_odd")!);
-      const [first] = meta.unet!.timesteps; // as told, which need not be the smallest
+      const [first] = meta.unet!.timesteps as [number]; // as told, which need not be the smallest
       const run = () => unet.forward(odd, first, prompts.slice(0, 1, 2), conditions).sample;
       yield await attempt(id, () => compareTensor(id, run(), want, MODULE));
     }
@@ -91,5 +91,5 @@ export function inputsOf(tensors: Tensors) {
 }
 
 function rows({ shape: [count, width], data }: HostTensor): number[][] {
-  return Array.from({ length: count }, (_, i) => [...data.subarray(i * width, (i + 1) * width)]);
+  return Array.from({ length: count! }, (_, i) => [...data.subarray(i * width!, (i + 1) * width!)]);
 }

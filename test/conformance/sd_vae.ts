@@ -27,12 +27,12 @@ async function* forwards(
     `${folder}/${component}`,
     { dtype: "f32", onNotice: () => {} },
   );
-  const { latentDist } = autoencoder.encode(image);
+  const { latentDist } = autoencoder.encode(image!);
   const { mean, logvar } = latentDist;
-  const { sample } = autoencoder.decode(z);
+  const { sample } = autoencoder.decode(z!);
   const drawn = latentDist.sample({ generator: manualSeed(3) });
   const results = { mean, logvar, decoded: sample, sample_generator_seed3: drawn };
-  const taps = [...autoencoder.tapped(image, z)].map(([path, x]) => [`tap.${path}`, x] as const);
+  const taps = [...autoencoder.tapped(image!, z!)].map(([path, x]) => [`tap.${path}`, x] as const);
   const got = new Map([...Object.entries(results), ...taps]);
   for (const [name, want] of tensors) {
     if (name === "image" || name === "z") continue;

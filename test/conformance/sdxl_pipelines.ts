@@ -12,8 +12,8 @@ type Verdicts = AsyncGenerator<Verdict, void, void>;
 interface Run {
   generator_seed: number;
   args: Record<string, unknown>;
-  original_size?: [number, number];
-  crops_coords_top_left?: [number, number];
+  original_size?: [number, number] | undefined;
+  crops_coords_top_left?: [number, number] | undefined;
 }
 
 const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU
@@ -31,8 +31,8 @@ export async function* pipelinesXL(folder: string, model: string): Verdicts {
     const tensors = await readTensors(`${folder}/expected/${name}.safetensors`);
     const id = `${model}/${name}`;
     try {
-      yield* embeddings(pipeline, runOptions(meta[name]), id, tensors);
-      yield* drawing(id, tensors, (onStep) => pipeline.run({ ...runOptions(meta[name]), onStep }));
+      yield* embeddings(pipeline, runOptions(meta[name]!), id, tensors);
+      yield* drawing(id, tensors, (onStep) => pipeline.run({ ...runOptions(meta[name]!), onStep }));
       const { timesteps } = pipeline.parts.scheduler;
       yield compare(`${id}/timesteps`, timesteps, tensors.get("timesteps")!.data, EXACT);
     } catch (error) {

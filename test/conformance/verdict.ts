@@ -5,10 +5,10 @@ import { difference, type HostTensor } from "../support/arrays.ts";
 export interface Verdict {
   readonly id: string;
   readonly status: "passed" | "failed" | "skipped";
-  readonly error?: number;
-  readonly tolerance?: number;
+  readonly error?: number | undefined;
+  readonly tolerance?: number | undefined;
   /** What failed, why it was skipped, or how it passed. */
-  readonly note?: string;
+  readonly note?: string | undefined;
 }
 
 /** Runs the cases of one folder of a set. */

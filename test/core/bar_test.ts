@@ -10,14 +10,14 @@ Deno.test("a bar writes plain lines with counts, times and rate where there is n
   bar.end();
   assert.deepEqual(lines[0], "draw   0% 0/4 [00:00<?]\n");
   assert.equal(lines.length, 2, "the steps between are not worth a line"); // they take no time
-  assert.match(lines[1], /^draw 100% 4\/4 \[00:00<00:00, [\d.]+ it\/s\]\n$/);
+  assert.match(lines[1]!, /^draw 100% 4\/4 \[00:00<00:00, [\d.]+ it\/s\]\n$/);
 });
 
 Deno.test("a bar of bytes counts megabytes", () => {
   const lines: string[] = [];
   const bar = new Bar(2e6, { unit: "B", write: (text) => lines.push(text) });
   bar.update(2e6);
-  assert.match(lines[1], /^100% 2\.0 MB\/2\.0 MB \[00:00<00:00, [\d.]+ MB\/s\]\n$/);
+  assert.match(lines[1]!, /^100% 2\.0 MB\/2\.0 MB \[00:00<00:00, [\d.]+ MB\/s\]\n$/);
 });
 
 Deno.test("a bar may stay silent for short work, or altogether", () => {

@@ -58,7 +58,7 @@ Deno.test("reshapeStrides() of random views addresses the same elements in the s
     for (const axis of dice.shuffled([...shape.keys()])) {
       const repeats = dice.int(0, 5) === 0;
       strides[axis] = repeats ? 0 : stride;
-      if (!repeats) stride *= shape[axis] + (dice.int(0, 4) === 0 ? 1 : 0);
+      if (!repeats) stride *= shape[axis]! + (dice.int(0, 4) === 0 ? 1 : 0);
     }
     const to = regrouped(dice, shape);
     const result = reshapeStrides(shape, strides, to);
@@ -90,7 +90,7 @@ function regrouped(dice: Dice, shape: readonly number[]): number[] {
   const result: number[] = [];
   while (rest > 1 || dice.coin()) {
     const divisors = Array.from({ length: rest }, (_, i) => i + 1).filter((n) => rest % n === 0);
-    const n = divisors[dice.int(0, divisors.length - 1)];
+    const n = divisors[dice.int(0, divisors.length - 1)]!;
     result.push(n);
     rest /= n;
   }
@@ -100,6 +100,6 @@ function regrouped(dice: Dice, shape: readonly number[]): number[] {
 /** True where some strides over `shape` give these addresses. */
 function hasStrides(expected: readonly number[], shape: readonly number[]): boolean {
   const dense = contiguousStrides(shape);
-  const strides = shape.map((n, axis) => n === 1 ? 0 : expected[dense[axis]] - expected[0]);
+  const strides = shape.map((n, axis) => n === 1 ? 0 : expected[dense[axis]!]! - expected[0]!);
   return addresses(shape, strides, expected[0]).every((address, i) => address === expected[i]);
 }

@@ -75,6 +75,6 @@ async function uploaded(
 function expectedRows(scale: number[]): number[] {
   return Array.from(
     { length: 12 },
-    (_, i) => Math.fround(i * Math.fround(scale[Math.floor(i / 4) % scale.length])),
+    (_, i) => Math.fround(i * Math.fround(scale[Math.floor(i / 4) % scale.length]!)),
   );
 }

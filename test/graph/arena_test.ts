@@ -21,7 +21,7 @@ function program(dice: Dice, count: number, most: number): Lifetime[] {
       bytes: dice.int(0, most),
       first: step,
       last: Math.max(step, ...readers),
-      reads: reads[step].map((value) => lifetimes[value]),
+      reads: reads[step]!.map((value) => lifetimes[value]!),
     });
   }
   return lifetimes;
@@ -35,7 +35,7 @@ Deno.test("planArenas() never lets values of random programs overlap in time and
     for (const a of lifetimes) {
       const at = places.get(a)!;
       assert.equal(at.offset % limits.alignment, 0);
-      assert.ok(at.offset + a.bytes <= sizes[at.arena]);
+      assert.ok(at.offset + a.bytes <= sizes[at.arena]!);
       for (const b of lifetimes) {
         const other = places.get(b)!;
         if (a === b || at.arena !== other.arena || a.first > b.last || b.first > a.last) continue;

@@ -10,7 +10,7 @@ function denseStrides(dice: Dice, shape: readonly number[]): number[] {
   let stride = 1;
   for (const axis of dice.shuffled([...shape.keys()])) {
     strides[axis] = stride;
-    stride *= shape[axis];
+    stride *= shape[axis]!;
   }
   return strides;
 }
@@ -26,7 +26,7 @@ function viewStrides(dice: Dice, shape: readonly number[], dense: readonly numbe
 function joined(shape: readonly number[], from: readonly number[], to: readonly number[]): number[] {
   const targets = addresses(shape, to);
   const result: number[] = [];
-  addresses(shape, from).forEach((address, i) => result[address] = targets[i]);
+  addresses(shape, from).forEach((address, i) => result[address] = targets[i]!);
   return result;
 }
 
@@ -36,18 +36,18 @@ Deno.test("collapse() keeps every view of random shapes and merges what all walk
     const shape = dice.shape(5, 3);
     const dense = denseStrides(dice, shape);
     const views = [dense, viewStrides(dice, shape, dense), viewStrides(dice, shape, dense)];
-    const apart = new Set([...shape.keys()].filter((axis) => shape[axis] > 1 && dice.int(0, 3) === 0));
+    const apart = new Set([...shape.keys()].filter((axis) => shape[axis]! > 1 && dice.int(0, 3) === 0));
     const { sizes, strides, place } = collapse(shape, views, apart);
     assert.equal(size(sizes), size(shape));
-    assert.deepEqual(addresses(sizes, strides[0]), [...Array(size(shape)).keys()]);
+    assert.deepEqual(addresses(sizes, strides[0]!), [...Array(size(shape)).keys()]);
     views.forEach((view, i) => {
       assert.deepEqual(
-        joined(sizes, strides[0], strides[i]),
+        joined(sizes, strides[0]!, strides[i]!),
         joined(shape, dense, view),
         `view ${i} of [${shape}]`,
       );
     });
-    for (const axis of apart) assert.equal(sizes[place[axis]], shape[axis]);
+    for (const axis of apart) assert.equal(sizes[place[axis]!], shape[axis]);
   }
 });
 
@@ -66,23 +66,26 @@ Deno.test("fit() addresses the same elements of random views over a kernel's axe
     const layout = denseStrides(dice, shape);
     const view = viewStrides(dice, shape, layout);
     // Axes of a kernel: neighbours in memory merged at random, in any order.
-    const inMemory = [...shape.keys()].sort((a, b) => layout[b] - layout[a] || shape[a] - shape[b]);
+    const inMemory = [...shape.keys()].sort((a, b) => layout[b]! - layout[a]! || shape[a]! - shape[b]!);
     const merged: number[] = [];
     for (const axis of inMemory) {
-      if (merged.length && dice.coin()) merged[merged.length - 1] *= shape[axis];
-      else merged.push(shape[axis]);
+      if (merged.length && dice.coin()) merged[merged.length - 1]! *= shape[axis]!;
+      else merged.push(shape[axis]!);
     }
     const strides = contiguousStrides(merged);
     const order = dice.shuffled([...merged.keys()]);
-    const [targetSizes, targetStrides] = [order.map((i) => merged[i]), order.map((i) => strides[i])];
+    const [targetSizes, targetStrides] = [order.map((i) => merged[i]), order.map((i) => strides[i])] as [
+      number[],
+      number[],
+    ];
     const result = fit(shape, layout, [view, layout], targetSizes, targetStrides);
     const expected = joined(shape, layout, view);
     if (result) {
       fitted++;
-      assert.deepEqual(joined(targetSizes, targetStrides, result[0]), expected);
-      assert.deepEqual(addresses(targetSizes, result[1]), addresses(targetSizes, targetStrides));
+      assert.deepEqual(joined(targetSizes, targetStrides, result[0]!), expected);
+      assert.deepEqual(addresses(targetSizes, result[1]!), addresses(targetSizes, targetStrides));
     } else {
-      const walked = targetStrides.map((stride, axis) => targetSizes[axis] === 1 ? 0 : expected[stride]);
+      const walked = targetStrides.map((stride, axis) => targetSizes[axis]! === 1 ? 0 : expected[stride!]!);
       assert.notDeepEqual(
         joined(targetSizes, targetStrides, walked),
         expected,
@@ -111,7 +114,7 @@ Deno.test("reorder() reads random views in another shape of the same memory, whe
     const toLayout = denseStrides(dice, toShape);
     const result = reorder(shape, layout, view, toShape, toLayout);
     const expected = joined(shape, layout, view);
-    const walked = toLayout.map((stride, axis) => toShape[axis] === 1 ? 0 : expected[stride]);
+    const walked = toLayout.map((stride, axis) => toShape[axis] === 1 ? 0 : expected[stride]!);
     if (result) reordered++;
     assert.deepEqual(
       joined(toShape, toLayout, result ?? walked).join() === expected.join(),

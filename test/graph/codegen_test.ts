@@ -26,12 +26,12 @@ function randomAccess(dice: Dice, sizes: readonly number[], windows: boolean): A
   const window = windows && dice.int(0, 3) === 0
     ? { axis, start: dice.int(0, 8), length: dice.int(1, 8) }
     : undefined;
-  return { dtype: dice.coin() ? "f32" : "f16", offset: dice.int(0, 1) * 2, strides, window };
+  return { dtype: dice.coin() ? "f32" : "f16", offset: dice.int(0, 1) * 2, strides, ...window && { window } };
 }
 
 function randomWork(dice: Dice, rank: number, kernel: boolean): Work {
-  const sizes = Array.from({ length: rank }, () => [1, 3, 4, 8][dice.int(0, 3)]);
-  const [expr, operands, scalars] = EXPRESSIONS[dice.int(0, EXPRESSIONS.length - 1)];
+  const sizes = Array.from({ length: rank }, () => [1, 3, 4, 8][dice.int(0, 3)]!);
+  const [expr, operands, scalars] = EXPRESSIONS[dice.int(0, EXPRESSIONS.length - 1)]!;
   return {
     expr,
     operands: Array.from(

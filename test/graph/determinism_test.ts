@@ -23,6 +23,6 @@ Deno.test("equal seeds give equal bits, twice in a process and in two processes"
     return stdout.trim().split("\n");
   });
   assert.equal(lines.length, 4);
-  assert.ok(lines[0].split(",").length === 120 && new Set(lines[0].split(",")).size > 100);
+  assert.ok(lines[0]!.split(",").length === 120 && new Set(lines[0]!.split(",")).size > 100);
   for (const line of lines) assert.equal(line, lines[0]);
 });

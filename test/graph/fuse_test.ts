@@ -32,7 +32,7 @@ function test(name: string, run: () => void): void {
 
 /** A picture as a kernel leaves it. */
 const picture = (...shape: number[]) => {
-  const [B, C, H, W] = shape;
+  const [B, C, H, W] = shape as [number, number, number, number];
   return upload(B, H, W, C).permute([0, 3, 1, 2]);
 };
 const filter = (O: number, C: number, k: number) => upload(O, k, k, C).permute([0, 3, 1, 2]);
@@ -43,7 +43,7 @@ test("a convolution takes its bias, the time shift and the residual into one dis
   const y = conv2d(x, { weight: filter(5, 5, 3), bias: upload(5) }, { padding: 1 })
     .add(shift.reshape([2, 5, 1, 1])).add(x);
   assert.deepEqual(names(y), ["gemm"]);
-  assert.equal(groupsOf(y)[0].operands.length, 4);
+  assert.equal(groupsOf(y)[0]!.operands.length, 4);
 });
 
 test("a group norm takes its affine part and SiLU into one dispatch", () => {
@@ -97,7 +97,7 @@ test("a chain of pointwise work and a weighted sum are one dispatch each", () =>
   const [a, b, c] = [upload(2, 3), upload(2, 3), upload(3)];
   assert.deepEqual(names(a.add(b).mul(2).sub(c).clamp(-1, 1)), ["pointwise"]);
   assert.deepEqual(names(weightedSum([1, a], [2, b], [3, a])), ["pointwise"]);
-  const [, group] = [0, groupsOf(a.add(b).mul(a))[0]];
+  const [, group] = [0, groupsOf(a.add(b).mul(a))[0]!] as const;
   assert.equal(group.operands.length, 2, "an operand that is read twice is bound once");
 });
 
@@ -112,7 +112,7 @@ test("kept values are stored and still feed the dispatch behind them", () => {
 });
 
 test("joined tensors are read through windows, in one dispatch", () => {
-  const [group] = groupsOf(cat([upload(2, 3), upload(2, 1), upload(2, 4)], 1).mul(2));
+  const [group] = groupsOf(cat([upload(2, 3), upload(2, 1), upload(2, 4)], 1).mul(2)) as [Group];
   assert.deepEqual(group.operands.map(({ window }) => window!.start), [0, 3, 4]);
   assert.equal(groupsOf(cat([upload(2, 3), upload(2, 1)], 1).mul(2)).length, 1);
 });

@@ -11,7 +11,7 @@ import { traced } from "../support/traced.ts";
 const SIZE = 64;
 const filled = (value: number) => tensor(new Float32Array(SIZE).fill(value));
 const total = (x: Tensor) => x.sum(0, { keepdim: true });
-const first = async (t: Tensor) => (await t.data())[0];
+const first = async (t: Tensor) => (await t.data())[0]!;
 
 /**
  * Of a picture x and a text: the text's part is recorded last, so that its memory is what x's part no longer
@@ -30,8 +30,8 @@ testOnBothEngines("a plan's results are right whichever inputs stay the same", a
   const pool = [1, 2, 3].map((value) => ({ value, x: filled(value) }));
   for (let round = 0; round < 40; round++) {
     const [x, text] = [pool[dice.int(0, 2)], pool[dice.int(0, 2)]];
-    const results = await Promise.all(run(x.x, text.x).map(first));
-    assert.deepEqual(results, expected(x.value, text.value), `round ${round}`);
+    const results = await Promise.all(run(x!.x, text!.x).map(first));
+    assert.deepEqual(results, expected(x!.value, text!.value), `round ${round}`);
   }
 });
 
@@ -45,7 +45,7 @@ testOnBothEngines(
     });
     const [one, text] = [filled(1), filled(1)];
     const got: number[] = [];
-    for (const x of [one, one, filled(2), filled(3), one]) got.push(await first(run(x, text)[0]));
+    for (const x of [one, one, filled(2), filled(3), one]) got.push(await first(run(x, text)[0]!));
     assert.deepEqual(got, [1, 1, 2, 3, 1].map((x) => 2 * SIZE * SIZE + x * SIZE * SIZE + SIZE));
   },
 );
@@ -54,18 +54,18 @@ testOnBothEngines("two calls of a plan in one submission do not meet in its memo
   const { run } = traced(device, [filled(0), filled(0)], twoParts);
   const text = filled(1);
   const [a, b] = [run(filled(1), text), run(filled(2), text)];
-  assert.deepEqual([await first(a[0]), await first(b[0])], [expected(1, 1)[0], expected(2, 1)[0]]);
+  assert.deepEqual([await first(a[0]!), await first(b[0]!)], [expected(1, 1)[0], expected(2, 1)[0]]);
   const [c, d] = [run(filled(3), filled(2)), run(filled(4), filled(3))];
-  assert.deepEqual([await first(d[0]), await first(c[0])], [expected(4, 3)[0], expected(3, 2)[0]]);
+  assert.deepEqual([await first(d[0]!), await first(c[0]!)], [expected(4, 3)[0], expected(3, 2)[0]]);
 });
 
 Deno.test("a call of a plan takes the results of another in the same submission", async () => {
   using device = await openDevice();
   const { run } = traced(device, [filled(0), filled(0)], twoParts);
   const [x, text] = [1, 1];
-  const [once] = run(filled(x), filled(text));
-  const [twice] = run(once, filled(text));
-  const [y] = expected(x, text);
+  const [once] = run(filled(x), filled(text)) as [Tensor];
+  const [twice] = run(once, filled(text)) as [Tensor];
+  const [y] = expected(x, text) as [number];
   assert.equal(await first(twice), expected(y, text)[0]);
 });
 
@@ -98,7 +98,7 @@ Deno.test("a plan's bind groups and pipelines are made once for all its runs", a
     await streamOf(device).flush();
     figures.push(made);
   }
-  assert.ok(figures[1] > 0);
+  assert.ok(figures[1]! > 0);
   assert.deepEqual(new Set(figures.slice(1)), new Set([figures[1]]));
 });
 
@@ -128,7 +128,12 @@ Deno.test("a plan in f16 follows its f32 self", async () => {
   const x = upload([1, 4, 5, 6]).channelsLast();
   const [weight, bias, scale, shift] = [[6, 4, 3, 3], [6], [4], [4]].map(upload);
   const layer = (x: Tensor) => {
-    const [w, b, s, t] = [weight, bias, scale, shift].map((weights) => weights.cast(x.dtype));
+    const [w, b, s, t] = [weight, bias, scale, shift].map((weights) => weights!.cast(x.dtype)) as [
+      Tensor,
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
     return conv2d(silu(groupNorm(x, { weight: s, bias: t }, { groups: 2 })), { weight: w, bias: b }, {
       padding: 1,
     });
@@ -136,5 +141,5 @@ Deno.test("a plan in f16 follows its f32 self", async () => {
   const want = await layer(x).data();
   const half = x.cast("f16").channelsLast();
   const { run } = traced(device, [half], (x) => [layer(x).cast("f32")]);
-  for (let i = 0; i < 3; i++) assertClose(await run(half)[0].data(), want, 5e-3, `run ${i}`);
+  for (let i = 0; i < 3; i++) assertClose(await run(half)[0]!.data(), want, 5e-3, `run ${i}`);
 });

@@ -11,7 +11,7 @@ import { type Tensor, zeros } from "../../src/tensor/mod.ts";
 function enabledBy({ node }: Tensor): Set<string> {
   const steps = fuse(reachable([node]), new Set([node]), 8).map(stepOf);
   const texts = steps.map((step) => step.pipeline.source().map(({ text }) => text).join("\n"));
-  return new Set(texts.flatMap((text) => [...text.matchAll(/^enable (\w+);/gm)].map(([, name]) => name)));
+  return new Set(texts.flatMap((text) => [...text.matchAll(/^enable (\w+);/gm)].map(([, name]) => name!)));
 }
 
 Deno.test("shaders enable f16 only where a tensor is f16: adapters without it run all else", async () => {

@@ -15,7 +15,7 @@ testOnBothEngines(
     for (let step = 0; step < 30; step++) {
       const x = tensor([step, -step, 0.5]);
       mean = mean.mul(0.9).add(x);
-      [step, -step, 0.5].forEach((value, i) => want[i] = want[i] * 0.9 + value);
+      [step, -step, 0.5].forEach((value, i) => want[i] = want[i]! * 0.9 + value);
       await stream.flush();
       if (step === 1) pipelines = device.pipelines.statistics.count;
     }

@@ -16,7 +16,7 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("chunksOf() cuts steps where the next weights do not fit, and lets chunks take turns in two slots", () => {
-  const [a, b, c, d] = [400, 400, 400, 100].map(weight);
+  const [a, b, c, d] = [400, 400, 400, 100].map(weight) as [Leaf, Leaf, Leaf, Leaf];
   const chunks = chunksOf([reading(a), reading(), reading(b), reading(a, b), reading(c), reading(a, d)]);
   assert.deepEqual(chunks.map(({ steps }) => steps), [[0, 1, 2, 3], [4, 5]]);
   assert.deepEqual(chunks.map(({ places }) => [...places.keys()]), [[a, b], [c, a, d]]);
@@ -26,7 +26,7 @@ Deno.test("chunksOf() cuts steps where the next weights do not fit, and lets chu
       assert.equal(offset % 256, 0);
       return [offset, offset + bytes];
     });
-    for (const [j, [start]] of ends.entries()) assert.ok(j === 0 || start >= ends[j - 1][1]);
+    for (const [j, [start]] of ends.entries()) assert.ok(j === 0 || start! >= ends[j - 1]![1]!);
   }
 });
 

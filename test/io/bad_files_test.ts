@@ -86,7 +86,7 @@ async function readNumbers(checkpoint: Checkpoint, name: string): Promise<number
       return [...new Float16Array(buffer)];
     case "BF16":
       return [...new Uint16Array(buffer)].map((bits) =>
-        new Float32Array(Uint32Array.of(bits << 16).buffer)[0]
+        new Float32Array(Uint32Array.of(bits << 16).buffer)[0]!
       );
     default:
       return [...new BigInt64Array(buffer)].map(Number);

@@ -22,7 +22,7 @@ for (
     for (let i = 0; i < 400; i++) {
       const bytes = good.slice(0, i % 4 === 0 ? random() * good.length : undefined);
       for (let changes = i % 4; changes >= 0; changes--) {
-        const byte = random() < 0.5 ? random() * 256 : meaningful[Math.floor(random() * meaningful.length)];
+        const byte = random() < 0.5 ? random() * 256 : meaningful[Math.floor(random() * meaningful.length)]!;
         bytes[Math.floor(random() * bytes.length)] = byte;
       }
       const path = folder.write(name, bytes);

@@ -50,7 +50,7 @@ export function safetensors(header: unknown, data: ArrayLike<number> = []): Uint
 export interface ZipPart {
   name: string;
   data: Uint8Array;
-  method?: number;
+  method?: number | undefined;
 }
 
 /** A zip of stored entries; all fields that can be are in the zip64 form if `zip64`. */
@@ -77,9 +77,9 @@ export function directoryRecord(
     name: string;
     size: number;
     offset: number;
-    crc?: Uint8Array;
-    method?: number;
-    zip64?: boolean;
+    crc?: Uint8Array | undefined;
+    method?: number | undefined;
+    zip64?: boolean | undefined;
   },
 ): Uint8Array {
   const short = (value: number) => little(zip64 ? 0xffffffff : value, 4);

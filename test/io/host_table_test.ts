@@ -14,11 +14,11 @@ for (
 ) {
   Deno.test(`HostTable gives rows of ${file} by their numbers`, async () => {
     const path = fixture(`clip_text/weights/${file}.safetensors`);
-    const { data, shape: [, D] } = (await readTensors(path)).get(name)!;
+    const { data, shape: [, D] } = (await readTensors(path)).get(name!)!;
     using checkpoint = await openCheckpoint(path);
-    const table = new HostTable(checkpoint.tensors.get(name)!);
+    const table = new HostTable(checkpoint.tensors.get(name!)!);
     await table.fill(checkpoint);
-    const row = (i: number) => [...data.subarray(i * D, (i + 1) * D)];
+    const row = (i: number) => [...data.subarray(i * D!, (i + 1) * D!)];
     assert.deepEqual([...table.rows([39, 0, 39])], [...row(39), ...row(0), ...row(39)]);
   });
 }

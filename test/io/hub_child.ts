@@ -2,7 +2,7 @@
 import { neededFiles, resolveRepo } from "../../src/io/hub.ts";
 
 try {
-  const { folder } = await resolveRepo(Deno.args[0], {
+  const { folder } = await resolveRepo(Deno.args[0]!, {
     files: (listing) => neededFiles(listing, { kind: "model", subfolder: "unet" }),
   });
   console.log(folder);

@@ -15,12 +15,12 @@ function dropsOnce(then: HubOptions["fault"] = () => undefined): HubServer {
 }
 
 async function expectWhole(cache: Cache): Promise<void> {
-  assert.deepEqual(await Deno.readFile(cache.at("snapshots", commit, wanted[1])), weights);
+  assert.deepEqual(await Deno.readFile(cache.at("snapshots", commit, wanted[1]!)), weights);
   assert.deepEqual(await cache.partials(), []);
 }
 
 async function expectNothing(cache: Cache): Promise<void> {
-  await assert.rejects(Deno.lstat(cache.at("snapshots", commit, wanted[1])), Deno.errors.NotFound);
+  await assert.rejects(Deno.lstat(cache.at("snapshots", commit, wanted[1]!)), Deno.errors.NotFound);
   await assert.rejects(Deno.lstat(cache.at("blobs", sha256(weights))), Deno.errors.NotFound);
   await assert.rejects(Deno.lstat(cache.at("refs", "main")), Deno.errors.NotFound);
 }
@@ -96,7 +96,7 @@ Deno.test("a leftover with wrong bytes is thrown away", async () => {
 
 Deno.test("a large file with the wrong sha256 is refused and removed", async () => {
   const wrong = new Uint8Array(weights);
-  wrong[77] ^= 1;
+  wrong[77]! ^= 1;
   await using server = new HubServer({
     files,
     fault: (_, path) => path === blobPath ? new Response(wrong) : undefined,
@@ -338,5 +338,5 @@ Deno.test("an abort ends the download and keeps what has arrived", async () => {
   assert.equal(server.seen.length, before);
   await open(server, cache);
   await expectWhole(cache);
-  assert.match(server.requests(blobPath)[1].range!, /^bytes=[1-9]/);
+  assert.match(server.requests(blobPath)[1]!.range!, /^bytes=[1-9]/);
 });

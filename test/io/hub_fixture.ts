@@ -55,8 +55,8 @@ export async function open(
   server: HubServer | undefined,
   cache: Cache,
   { env = {}, name = repo, ...options }: Partial<Omit<ResolveOptions, "env">> & {
-    env?: Record<string, string | undefined>;
-    name?: string;
+    env?: Record<string, string | undefined> | undefined;
+    name?: string | undefined;
   } = {},
 ): Promise<Opened> {
   const all: Record<string, string | undefined> = {

@@ -19,7 +19,7 @@ const slowly: HubOptions["fault"] = (request, path) => {
 };
 
 async function expectOneBlob(cache: Cache): Promise<void> {
-  assert.deepEqual(await Deno.readFile(cache.at("snapshots", commit, wanted[1])), weights);
+  assert.deepEqual(await Deno.readFile(cache.at("snapshots", commit, wanted[1]!)), weights);
   const blobs = await Array.fromAsync(Deno.readDir(cache.at("blobs")), ({ name }) => name);
   assert.equal(blobs.length, 2);
   assert.ok(blobs.includes(sha256(weights)));
@@ -73,7 +73,7 @@ Deno.test("a run goes on where a killed one stopped, at once", async () => {
   await killed.output();
   await open(server, cache);
   await expectOneBlob(cache);
-  assert.match(server.requests(blobPath)[1].range!, /^bytes=\d{5,6}-$/);
+  assert.match(server.requests(blobPath)[1]!.range!, /^bytes=\d{5,6}-$/);
 });
 
 Deno.test("a process that hangs is not waited for", async () => {
@@ -95,7 +95,7 @@ Deno.test("files are linked hard where symbolic links are refused", async () => 
   const flags = ["--allow-net=127.0.0.1", "--allow-env", "--allow-read", `--allow-write=${cache.path}`];
   const { code } = await new Deno.Command(...child(server, cache, flags)).output();
   assert.equal(code, 0);
-  const pointer = cache.at("snapshots", commit, wanted[1]);
+  const pointer = cache.at("snapshots", commit, wanted[1]!);
   assert.ok((await Deno.lstat(pointer)).isFile);
   assert.equal((await Deno.lstat(pointer)).nlink, 2);
   await open(server, cache, { localFilesOnly: true });
@@ -104,7 +104,7 @@ Deno.test("files are linked hard where symbolic links are refused", async () => 
 Deno.test("a folder in place of a file is named", async () => {
   await using server = new HubServer({ files });
   await using cache = await Cache.create();
-  const pointer = cache.at("snapshots", commit, wanted[1]);
+  const pointer = cache.at("snapshots", commit, wanted[1]!);
   await Deno.mkdir(pointer, { recursive: true });
   await assert.rejects(open(server, cache), {
     message: `Cannot use ${pointer}: expected a file, got a folder; remove it`,
@@ -137,9 +137,9 @@ for (
     const command = `mount -t tmpfs -o ${options} none "$HF_HUB_CACHE" && { "$@"; ls -R "$HF_HUB_CACHE"; }`;
     const shell = ["-rm", "sh", "-c", command, "sh", deno, ...args!];
     const { stdout } = await new Deno.Command("unshare", { args: shell, ...rest }).output();
-    const [message, ...left] = new TextDecoder().decode(stdout).split("\n");
+    const [message, ...left] = new TextDecoder().decode(stdout).split("\n") as [string, ...string[]];
     assert.match(message, /^Cannot write /);
-    assert.ok(message.endsWith(advice), message);
+    assert.ok(message.endsWith(advice!), message);
     assert.ok(!left.join().includes("partial"), left.join("\n"));
   });
 }

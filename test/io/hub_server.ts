@@ -13,15 +13,17 @@ export interface Seen {
 export interface HubOptions {
   files: Record<string, string | Uint8Array<ArrayBuffer>>;
   /** Name of the repository; owner/tiny by default. */
-  repo?: string;
+  repo?: string | undefined;
   /** Path in front of everything, as of a mirror in a subfolder. */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Leaves sizes and hashes out of the listing, as some mirrors do. */
-  bareListing?: boolean;
+  bareListing?: boolean | undefined;
   /** Says other sizes or hashes in the listing than those of the files. */
   lie?: (name: string) => { size?: number; sha256?: string };
   /** Answers in the hub's place; `count` is how many requests for this path came before. */
-  fault?: (request: Request, path: string, count: number) => Response | Promise<Response> | undefined;
+  fault?:
+    | ((request: Request, path: string, count: number) => Response | Promise<Response> | undefined)
+    | undefined;
 }
 
 export const repo = "owner/tiny";
@@ -75,7 +77,7 @@ export class HubServer implements AsyncDisposable {
     const { pathname } = new URL(request.url);
     const path = pathname.slice((this.options.prefix ?? "").length);
     const listing = path.match(/^\/api\/models\/(.+)\/revision\/([^/]+)$/);
-    if (listing?.[1] === (this.options.repo ?? repo)) return this.#listing(decodeURIComponent(listing[2]));
+    if (listing?.[1] === (this.options.repo ?? repo)) return this.#listing(decodeURIComponent(listing[2]!));
     if (listing) return refuse(404, "RepoNotFound");
     const file = path.match(/^\/(.+)\/resolve\/([^/]+)\/(.+)$/);
     const name = decodeURIComponent(file?.[3] ?? "");

@@ -11,15 +11,15 @@ Deno.test("resolveRepo() fetches only the needed files, into the layout of the P
   assert.equal(folder, cache.at("snapshots", commit));
   assert.equal(opened.commit, commit);
   assert.deepEqual(opened.files, wanted);
-  assert.deepEqual(await Deno.readFile(join(folder, wanted[1])), weights);
+  assert.deepEqual(await Deno.readFile(join(folder, wanted[1]!)), weights);
   assert.equal(await Deno.readTextFile(cache.at("refs", "main")), commit);
   assert.equal(
-    await Deno.readLink(join(folder, wanted[1])),
+    await Deno.readLink(join(folder, wanted[1]!)),
     join("..", "..", "..", "blobs", sha256(weights)),
   );
-  const config = server.bytes(wanted[0]);
+  const config = server.bytes(wanted[0]!);
   assert.equal(
-    await Deno.readLink(join(folder, wanted[0])),
+    await Deno.readLink(join(folder, wanted[0]!)),
     join("..", "..", "..", "blobs", gitSha1(config)),
   );
   assert.deepEqual(await cache.partials(), []);
@@ -53,7 +53,7 @@ Deno.test("resolveRepo() uses a cache that Python wrote, without asking for a co
   await writeAsPython(cache);
   const offline = await open(undefined, cache, { localFilesOnly: true });
   assert.deepEqual(offline.files, wanted);
-  assert.deepEqual(await Deno.readFile(join(offline.folder, wanted[1])), weights);
+  assert.deepEqual(await Deno.readFile(join(offline.folder, wanted[1]!)), weights);
   assert.deepEqual((await open(undefined, cache, { revision: commit })).files, wanted);
 });
 
@@ -64,7 +64,7 @@ Deno.test("resolveRepo() fetches what a Python cache lacks and keeps what it has
   await Deno.remove(cache.at("blobs", sha256(weights))); // leaves a broken link
   await open(server, cache, { revision: commit });
   assert.deepEqual(server.requests("/resolve/").map(({ path }) => path.split(`${commit}/`)[1]), [wanted[1]]);
-  assert.deepEqual(await Deno.readFile(cache.at("snapshots", commit, wanted[1])), weights);
+  assert.deepEqual(await Deno.readFile(cache.at("snapshots", commit, wanted[1]!)), weights);
 });
 
 Deno.test("resolveRepo() lists what is missing offline", async () => {
@@ -77,7 +77,7 @@ Deno.test("resolveRepo() lists what is missing offline", async () => {
     message: /; run once without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE$/,
   });
   await open(server, cache);
-  await Deno.remove(cache.at("snapshots", commit, wanted[1]));
+  await Deno.remove(cache.at("snapshots", commit, wanted[1]!));
   const missing = `missing ${wanted[1]}; run once with the network`;
   await assert.rejects(open(undefined, cache, { localFilesOnly: true }), {
     message: `Cannot open ${repo} offline: ${missing}`,
@@ -140,9 +140,9 @@ Deno.test("resolveRepo() fetches every shard that an index names", async () => {
   await using cache = await Cache.create();
   const { folder, files: found } = await open(server, cache);
   assert.deepEqual(found, Object.keys(sharded).slice(0, 4));
-  assert.equal(await Deno.readTextFile(join(folder, found[3])), "second");
+  assert.equal(await Deno.readTextFile(join(folder, found[3]!)), "second");
 
-  await Deno.remove(join(folder, found[3]));
+  await Deno.remove(join(folder, found[3]!));
   await Deno.remove(cache.at("trees"), { recursive: true }); // as an older Python leaves it
   await assert.rejects(open(undefined, cache, { localFilesOnly: true }), {
     message: /missing unet\/model-00002-of/,
@@ -222,8 +222,8 @@ Deno.test("resolveRepo() copies where HF_HUB_DISABLE_SYMLINKS forbids links", as
   await using server = new HubServer({ files });
   await using cache = await Cache.create();
   const { folder } = await open(server, cache, { env: { HF_HUB_DISABLE_SYMLINKS: "1" } });
-  assert.equal((await Deno.lstat(join(folder, wanted[1]))).isSymlink, false);
-  assert.deepEqual(await Deno.readFile(join(folder, wanted[1])), weights);
+  assert.equal((await Deno.lstat(join(folder, wanted[1]!))).isSymlink, false);
+  assert.deepEqual(await Deno.readFile(join(folder, wanted[1]!)), weights);
 });
 
 Deno.test("resolveRepo() asks file by file where a mirror lists only names", async () => {
@@ -231,7 +231,7 @@ Deno.test("resolveRepo() asks file by file where a mirror lists only names", asy
   await using cache = await Cache.create();
   const { folder } = await open(server, cache);
   assert.equal(
-    await Deno.readLink(join(folder, wanted[1])),
+    await Deno.readLink(join(folder, wanted[1]!)),
     join("..", "..", "..", "blobs", sha256(weights)),
   );
   assert.deepEqual(server.seen.filter(({ method }) => method === "HEAD").length, 2);
@@ -252,6 +252,6 @@ async function writeAsPython(cache: Cache, at = commit): Promise<void> {
     ]] as const
   ) {
     await Deno.writeFile(cache.at("blobs", etag), bytes);
-    await Deno.symlink(join("..", "..", "..", "blobs", etag), cache.at("snapshots", at, name));
+    await Deno.symlink(join("..", "..", "..", "blobs", etag), cache.at("snapshots", at, name!));
   }
 }

@@ -37,8 +37,8 @@ for (const dtype of ["int8", "int4"] as const) {
     const got = [...await conv2d(tensor(dot, [1, 32, 3, 3]), packed, { padding: 1 }).data()];
     for (const [at, value] of got.entries()) {
       const [o, tap] = [Math.floor(at / 9), 8 - at % 9]; // the pixel meets the kernel turned around
-      const group = Array.from({ length: 32 }, (_, c) => packed.values[(o * 32 + c) * 9 + tap]);
-      assert.ok(Math.abs(value - group[7]) <= slack(bounds[dtype](group)), `${value} for ${group[7]}`);
+      const group = Array.from({ length: 32 }, (_, c) => packed.values[(o * 32 + c) * 9 + tap]!);
+      assert.ok(Math.abs(value - group[7]!) <= slack(bounds[dtype](group)), `${value} for ${group[7]}`);
     }
   });
 }
@@ -89,7 +89,7 @@ function assertWithin(got: number[], want: number[], bound: (group: number[]) =>
   for (let at = 0; at < want.length; at += GROUP) {
     const group = want.slice(at, at + GROUP);
     const most = slack(bound(group));
-    const worst = Math.max(...group.map((value, i) => Math.abs(value - got[at + i])));
+    const worst = Math.max(...group.map((value, i) => Math.abs(value - got[at + i]!)));
     assert.ok(worst <= most, `expected an error of at most ${most} from element ${at}, got ${worst}`);
   }
 }
@@ -105,5 +105,5 @@ function largest(values: number[]): number {
 
 function relativeError(got: number[], want: number[]): number {
   const squares = (values: number[]) => values.reduce((sum, value) => sum + value * value, 0);
-  return Math.sqrt(squares(got.map((value, i) => value - want[i])) / squares(want));
+  return Math.sqrt(squares(got.map((value, i) => value - want[i]!)) / squares(want));
 }

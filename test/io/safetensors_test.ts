@@ -37,7 +37,7 @@ Deno.test("read() gives any piece of a tensor and refuses what is not one", asyn
   assert.deepEqual([...await checkpoint.read(a, 4, 2)], [8, 9, 10, 11]);
   assert.deepEqual([...await checkpoint.read(a, 6, 0)], []);
   for (const [first, count] of [[0, 7], [6, 1], [-1, 1], [0, 0.5], [0, -1], [NaN, 1]]) {
-    assert.throws(() => checkpoint.read(a, first, count), /expected a piece of its 6 elements/);
+    assert.throws(() => checkpoint.read(a, first!, count!), /expected a piece of its 6 elements/);
   }
 });
 

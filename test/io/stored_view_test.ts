@@ -65,12 +65,12 @@ Deno.test("a scale a row goes with its rows, one scale with all of them", () => 
   const one = { ...scaled, scale: { ...tensor("scale"), shape: [] } };
   assert.equal(rowsOf(one, 2, 5).scale, one.scale);
   const [first, second] = swappedHalves(scaled).scale!.places;
-  assert.deepEqual([first.offset, second.offset], [12, 0]);
+  assert.deepEqual([first!.offset, second!.offset], [12, 0]);
 });
 
 Deno.test("views refuse rows that do not add up, halves of odd rows, and cuts through blocks", async () => {
   await assert.rejects(
-    viewed((a) => splitRows(a, [2, 3])[0]),
+    viewed((a) => splitRows(a, [2, 3])[0]!),
     /Cannot split "a": expected 2 \+ 3 rows, got 6/,
   );
   await assert.rejects(viewed((a) => swappedHalves(rowsOf(a, 0, 5))), /expected 2.5 \+ 2.5 rows, got 5/);

@@ -29,7 +29,7 @@ Deno.test("kitty() cuts base64 into chunks of 4096 letters, the last marked as s
     "m=1",
     "m=0",
   ]);
-  assert.deepEqual(parts.map(([, , letters]) => letters.length), [4096, 4096, 4]);
+  assert.deepEqual(parts.map(([, , letters]) => letters!.length), [4096, 4096, 4]);
   assert.deepEqual(
     new Uint8Array(Buffer.from(parts.map(([, , letters]) => letters).join(""), "base64")),
     bytes,
@@ -76,7 +76,7 @@ Deno.test("palette() keeps up to 256 colours that differ in their high bits as t
   const colors = Array.from({ length: 200 }, (_, i) => [8 * (i % 32), 8 * Math.floor(i / 32), 7]);
   const { colors: kept, indices } = palette(Uint8Array.from(colors.flat()));
   assert.equal(kept.length, 200);
-  colors.forEach((color, i) => assert.deepEqual(kept[indices[i]], color));
+  colors.forEach((color, i) => assert.deepEqual(kept[indices[i]!], color));
 });
 
 Deno.test("palette() takes 256 colours for thousands, each near to what it stands for", () => {
@@ -85,7 +85,7 @@ Deno.test("palette() takes 256 colours for thousands, each near to what it stand
   assert.equal(colors.length, 256);
   let worst = 0;
   indices.forEach((index, i) =>
-    colors[index].forEach((value, c) => worst = Math.max(worst, Math.abs(value - data[3 * i + c])))
+    colors[index]!.forEach((value, c) => worst = Math.max(worst, Math.abs(value - data[3 * i + c]!)))
   );
   assert.ok(worst <= 48, `off by ${worst}`);
 });
@@ -124,7 +124,7 @@ Deno.test("what kitty and iTerm2 get is a PNG of the picture, and sixels are as 
   const [, base64] = picturePainter("iterm2", wide)(image).match(/:([^\x07]*)\x07/)!;
   const path = await Deno.makeTempFile({ suffix: ".png" });
   try {
-    await Deno.writeFile(path, Buffer.from(base64, "base64"));
+    await Deno.writeFile(path, Buffer.from(base64!, "base64"));
     const { width, height, data } = await readPng(path);
     assert.deepEqual([width, height], [8, 4]);
     assert.deepEqual(data.filter((_, i) => i % 4 < 3), image.data);
@@ -178,23 +178,23 @@ function noise(width: number, height: number, most: number): Image {
 /** What a terminal makes of sixels: each pixel's register, and the registers in percent. */
 function readSixel(text: string): { width: number; height: number; pixels: number[]; colors: number[][] } {
   const [, size, body] = text.match(/^\x1bP0;1;0q"1;1;(\d+;\d+)(.*)\x1b\\$/)!;
-  const [width, height] = size.split(";").map(Number);
+  const [width, height] = size!.split(";").map(Number) as [number, number];
   const pixels = new Array(width * height).fill(-1);
   const colors: number[][] = [];
   let [x, top, color] = [0, 0, -1];
   for (
-    const [token, defined, rgb, chosen, run, letter] of body.matchAll(
+    const [token, defined, rgb, chosen, run, letter] of body!.matchAll(
       /#(\d+);2;([\d;]+)|#(\d+)|(?:!(\d+))?([?-~])|[$-]/g,
     )
   ) {
-    if (defined) colors[Number(defined)] = rgb.split(";").map(Number);
+    if (defined) colors[Number(defined)] = rgb!.split(";").map(Number);
     else if (chosen) color = Number(chosen);
     else if (token === "$") x = 0;
     else if (token === "-") [x, top] = [0, top + 6];
     else {
       for (let n = Number(run ?? 1); n > 0; n--, x++) {
         for (let bit = 0; bit < 6; bit++) {
-          if (!((letter.charCodeAt(0) - 63) >> bit & 1)) continue;
+          if (!((letter!.charCodeAt(0) - 63) >> bit & 1)) continue;
           assert.equal(pixels[(top + bit) * width + x], -1, "a pixel is painted twice");
           pixels[(top + bit) * width + x] = color;
         }

@@ -27,13 +27,13 @@ function torchParts(pickle: Uint8Array, root = "archive"): ZipPart[] {
   ];
 }
 
-const pickle2 = Buffer.from(torchPickles[2], "base64");
+const pickle2 = Buffer.from(torchPickles[2]!, "base64");
 
 for (const protocol of [1, 2, 4, 5]) {
   for (const zip64 of [false, true]) {
     Deno.test(`a torch zip${zip64 ? " in zip64" : ""} with a pickle of protocol ${protocol} loads`, async () => {
       using folder = new TestFolder();
-      const pickle = Buffer.from(torchPickles[protocol], "base64");
+      const pickle = Buffer.from(torchPickles[protocol]!, "base64");
       using checkpoint = await openCheckpoint(folder.write("x.bin", zip(torchParts(pickle), { zip64 })));
       const kinds = [...checkpoint.tensors.values()].map((
         { name, dtype, shape, bytes },
@@ -139,7 +139,7 @@ Deno.test("a stream before torch 1.6 is refused where its storages do not fit", 
 });
 
 const zipProblems: [string, (parts: ZipPart[]) => ZipPart[], RegExp][] = [
-  ["an entry twice", (parts) => [...parts, parts[2]], /"archive\/data\/0" once/],
+  ["an entry twice", (parts) => [...parts, parts[2]!], /"archive\/data\/0" once/],
   [
     "an entry outside its folder",
     (parts) => [...parts, { name: "a/../b", data: new Uint8Array() }],
@@ -147,13 +147,13 @@ const zipProblems: [string, (parts: ZipPart[]) => ZipPart[], RegExp][] = [
   ],
   ["two pickles", (parts) => [...parts, { name: "b/data.pkl", data: pickle2 }], /one data\.pkl.*got 2/],
   ["no pickle", (parts) => parts.slice(1), /one data\.pkl.*got 0/],
-  ["big-endian numbers", (parts) => parts.with(1, { ...parts[1], data: latin1("big") }), /got big-endian/],
+  ["big-endian numbers", (parts) => parts.with(1, { ...parts[1]!, data: latin1("big") }), /got big-endian/],
   [
     "a short storage",
-    (parts) => parts.with(2, { ...parts[2], data: new Uint8Array(44) }),
+    (parts) => parts.with(2, { ...parts[2]!, data: new Uint8Array(44) }),
     /"0" of 48 bytes.*got 44/,
   ],
-  ["a compressed entry", (parts) => parts.with(4, { ...parts[4], method: 8 }), /got it compressed/],
+  ["a compressed entry", (parts) => parts.with(4, { ...parts[4]!, method: 8 }), /got it compressed/],
 ];
 
 for (const [what, change, reason] of zipProblems) {

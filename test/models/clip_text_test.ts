@@ -38,20 +38,20 @@ for (const { name, ids, ...made } of cases) {
 }
 
 Deno.test("CLIPTextModel in f16 stays near f32", async () => {
-  const { name, ids, ...made } = cases[0];
+  const { name, ids, ...made } = cases[0]!;
   using model = await load(made, { dtype: "f16" });
   await assertSame(name, results(model, ids), f16Bound);
 });
 
 Deno.test("CLIPTextModel keeps the table of tokens on the host, where no adapter's limit counts", async () => {
-  using model = await load(cases[0], { dtype: "f32" }, OpenCLIPTextModel);
+  using model = await load(cases[0]!, { dtype: "f32" }, OpenCLIPTextModel);
   const uploaded = (model as OpenCLIPTextModel).uploaded;
   assert.ok(uploaded.includes("text_model.embeddings.position_embedding.weight"));
   assert.ok(!uploaded.includes("text_model.embeddings.token_embedding.weight"));
 });
 
 Deno.test("CLIPTextModel.forward() tells what is wrong with its ids", async () => {
-  using model = await load(cases[0], { dtype: "f32" });
+  using model = await load(cases[0]!, { dtype: "f32" });
   const refusals: [number[][], string][] = [
     [[], "Cannot encode texts: expected ids in rows of one length, got none; pad the rows"],
     [[[38, 39], [38]], "Cannot encode texts: expected ids in rows of one length, got 2 and 1; pad the rows"],
@@ -71,10 +71,10 @@ Deno.test("CLIPTextModel.forward() tells what is wrong with its ids", async () =
 });
 
 Deno.test("CLIPTextModel cannot run once it was disposed", async () => {
-  const model = await load(cases[0], { dtype: "f32" });
+  const model = await load(cases[0]!, { dtype: "f32" });
   model[Symbol.dispose]();
   await Promise.resolve();
-  assert.throws(() => model.forward(cases[0].ids), { message: /^Cannot .*disposed; load it again$/ });
+  assert.throws(() => model.forward(cases[0]!.ids), { message: /^Cannot .*disposed; load it again$/ });
 });
 
 const configs: [object, RegExp][] = [
@@ -94,13 +94,13 @@ const configs: [object, RegExp][] = [
 ];
 for (const [change, message] of configs) {
   Deno.test(`CLIPTextModel.fromPretrained() refuses ${JSON.stringify(change)}`, async () => {
-    const { config, ...made } = cases[0];
+    const { config, ...made } = cases[0]!;
     await assert.rejects(load({ ...made, config: { ...config, ...change } }, { dtype: "f32" }), { message });
   });
 }
 
 Deno.test("CLIPTextModelWithProjection wants the projection, and CLIPTextModel tells that it leaves it out", async () => {
-  await assert.rejects(load({ ...cases[0], projection: true }, { dtype: "f32" }), {
+  await assert.rejects(load({ ...cases[0]!, projection: true }, { dtype: "f32" }), {
     message: /^Cannot load "text_projection" from .*: no such key;/,
   });
   const notices: string[] = [];
@@ -128,10 +128,10 @@ function results(model: CLIPTextModel, ids: number[][]): Record<string, Tensor> 
 
 async function assertSame(name: string, got: Record<string, Tensor>, limit: number) {
   for (const [key, want] of expected) {
-    const [of, output] = key.split("/");
+    const [of, output] = key.split("/") as [string, string];
     if (of !== name) continue;
-    assert.deepEqual(got[output].shape, want.shape, `shape of ${key}`);
-    assertRelativelyClose(await got[output].data(), want.data, limit, key);
+    assert.deepEqual(got[output]!.shape, want.shape, `shape of ${key}`);
+    assertRelativelyClose(await got[output]!.data(), want.data, limit, key);
   }
 }
 

@@ -83,7 +83,7 @@ Deno.test("FluxTransformer2DModel.condition() goes in parts where a binding does
   const { conditions } = inputsOf(example);
   const timesteps = Array.from({ length: 7 }, (_, i) => 1 - i / 7);
   const whole = model.condition(timesteps, conditions);
-  const width = whole.at(0).shape[1];
+  const width = whole.at(0).shape[1]!;
   const narrow = { ...model.device.limits, maxStorageBufferBindingSize: 4 * width * 3 * 2 }; // two steps of three rows
   const split = withLimits(model, narrow as GPUSupportedLimits, () => model.condition(timesteps, conditions));
   assert.equal(split.steps, 7);
@@ -108,7 +108,7 @@ Deno.test("FluxTransformer2DModel neither makes nor sends the angles of position
   await run(); // tells the plan what stays
   const copied = tokens.imgIds.map((id) => [...id]);
   assert.deepEqual(await run(copied), { data: first.data, dispatches: 0 });
-  assert.notDeepEqual((await run(copied.map(([a, y, x]) => [a, x, y]))).data, first.data);
+  assert.notDeepEqual((await run(copied.map(([a, y, x]) => [a!, x!, y!]))).data, first.data);
 });
 
 Deno.test("FluxTransformer2DModel takes 20 dispatches a dual block and 10 a single one", async () => {
@@ -239,7 +239,7 @@ async function loadCase({ weights, config }: Case, options: LoadOptions): Promis
 }
 
 function rows({ shape: [count, width], data }: HostTensor): number[][] {
-  return Array.from({ length: count }, (_, i) => [...data.subarray(i * width, (i + 1) * width)]);
+  return Array.from({ length: count! }, (_, i) => [...data.subarray(i * width!, (i + 1) * width!)]);
 }
 
 function upload({ data, shape }: HostTensor): Tensor {

@@ -107,7 +107,7 @@ const FROM_DIFFUSERS: [format: string, rename: (key: string) => string][] = [
     "OneTrainer",
     (key) => {
       const [, layer, half] = /^transformer\.(.*)\.lora_([AB])\.weight$/.exec(key)!;
-      return `lora_transformer_${layer.replaceAll(".", "_")}.lora_${half === "A" ? "down" : "up"}.weight`;
+      return `lora_transformer_${layer!.replaceAll(".", "_")}.lora_${half === "A" ? "down" : "up"}.weight`;
     },
   ],
   [
@@ -115,7 +115,7 @@ const FROM_DIFFUSERS: [format: string, rename: (key: string) => string][] = [
     (key) => {
       const [, layer, half] = /^transformer\.(.*)\.lora_([AB])\.weight$/.exec(key)!;
       const end = half === "A" ? "down" : "up";
-      const [, front, name] = /^(.*\.attn)\.(?:(to_[qkv])|to_out\.0)$/.exec(layer) ?? [];
+      const [, front, name] = /^(.*\.attn)\.(?:(to_[qkv])|to_out\.0)$/.exec(layer!) ?? [];
       if (!front) return `transformer.${layer}.lora.${end}.weight`;
       return `transformer.${front}.processor.${name ?? "to_out"}_lora.${end}.weight`;
     },
@@ -187,8 +187,8 @@ Deno.test("a kohya LoRA on all layers of a FLUX is as one that was added to the 
     tensors[`lora_unet_${name}.lora_up.weight`] = pair.up;
     tensors[`lora_unet_${name}.alpha`] = { shape: [1], data: [2] };
     const { shape: [rows, rank], data } = pair.up;
-    const half = rows * rank / 2;
-    const turned = Array.from(data, (_, i) => data[(i + half) % (2 * half)]);
+    const half = rows! * rank! / 2;
+    const turned = Array.from(data, (_, i) => data[(i + half) % (2 * half)]!);
     const up = layer === "norm_out.linear" ? { shape: pair.up.shape, data: turned } : pair.up;
     weights[`${layer}.weight`] = merged(weight, { ...pair, up }, 0.5);
   }

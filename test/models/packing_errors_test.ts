@@ -31,7 +31,7 @@ for (const [quantize, least, most] of [["int8", 0.002, 0.008], ["int4", 0.04, 0.
     await model.load();
     assert.equal(notices.length, 1);
     assert.match(
-      notices[0],
+      notices[0]!,
       /^CLIPTextModel: 12 matrices in fewer bits, off by \d\.\d\d %, at most by .* in "text_model\./,
     );
   });

@@ -24,7 +24,7 @@ interface Case {
   weights: string;
   config: Record<string, unknown>;
   ids: number[][];
-  mask?: number[][];
+  mask?: number[][] | undefined;
 }
 
 const { cases } = JSON.parse(await Deno.readTextFile(fixture("t5_encoder/meta.json"))) as { cases: Case[] };

@@ -89,7 +89,7 @@ Deno.test("UNet2DConditionModel takes one list of timeIds for all rows", async (
   using unet = await loadCase(example, { dtype: "f32" });
   const { sample, prompts, options } = inputsOf(example);
   const { textEmbeds } = options.addedCond!;
-  const [, timeIds] = example.time_ids!;
+  const [, timeIds] = example.time_ids! as [number[], number[]];
   const run = (ids: number[] | number[][]) =>
     unet.forward(sample, 7, prompts, { addedCond: { textEmbeds, timeIds: ids } }).sample.data();
   assert.deepEqual(await run(timeIds), await run([timeIds, timeIds]));

@@ -159,7 +159,7 @@ for (const [folder, line] of Object.entries(notices)) {
     const onNotice = (line: string) => lines.push(line);
     using _unet = await UNet2DModel.fromPretrained(fixture(`bad/${folder}`), { dtype: "f32", onNotice });
     assert.equal(lines.length, 1);
-    assert.match(lines[0], line);
+    assert.match(lines[0]!, line);
   });
 }
 

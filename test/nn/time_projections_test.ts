@@ -27,7 +27,7 @@ Deno.test("timeProjections() makes all in one product on GPUs, adapted ones apar
       return layers.map((w) => times(w, w.bias.size).contiguous());
     });
     for (const _ of [1, 2]) {
-      for (const [i, y] of run(temb).entries()) assertClose(await y.data(), want[i], 1e-5, `layer ${i}`);
+      for (const [i, y] of run(temb).entries()) assertClose(await y.data(), want[i]!, 1e-5, `layer ${i}`);
     }
     return plan.dump().match(/ = gemm_/g)!.length;
   };
@@ -35,7 +35,7 @@ Deno.test("timeProjections() makes all in one product on GPUs, adapted ones apar
   asGpu(device);
   assert.equal(await run(plain), 2);
 
-  hang(joined[2].weight, { down: ones([1, 6]), up: ones([3, 1]), scale: () => ones([1]) });
+  hang(joined[2]!.weight, { down: ones([1, 6]), up: ones([3, 1]), scale: () => ones([1]) });
   const adapted = await Promise.all(layers.map((w) => linear(temb, w).data()));
   assert.ok(await run(adapted) > 9);
 });

@@ -1,3 +1,4 @@
+import type { Shape } from "../../src/core/shape.ts";
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import { Leaf } from "../../src/graph/node.ts";
@@ -30,7 +31,7 @@ function hangPair(weight: Tensor, { down, up }: HostPair, scale: number, dtype: 
   hang(weight, {
     down: leaf(down.data, down.shape, dtype),
     up: leaf(up.data, up.shape, dtype),
-    scale: () => tensor(new Float32Array(down.shape[0]).fill(scale)),
+    scale: () => tensor(new Float32Array(down.shape[0]!).fill(scale)),
   });
 }
 
@@ -38,11 +39,11 @@ function hangPair(weight: Tensor, { down, up }: HostPair, scale: number, dtype: 
 function leaf(data: ArrayLike<number>, shape: readonly number[], dtype: DType): Tensor {
   const plain = tensor(Array.from(data), shape, { dtype });
   if (shape.length !== 4) return plain;
-  const [O, C, kh, kw] = shape;
+  const [O, C, kh, kw] = shape as Shape<4>;
   const last = Float32Array.from(data, (_, i) => { // [O, kh, kw, C]
     const [c, x, y] = [i % C, Math.floor(i / C) % kw, Math.floor(i / (C * kw)) % kh];
     const o = Math.floor(i / (C * kh * kw));
-    return data[((o * C + c) * kh + y) * kw + x];
+    return data[((o * C + c) * kh + y) * kw + x]!;
   });
   const { node, device } = tensor(Array.from(last), [O * kh * kw * C], { dtype });
   return new Tensor(device, node as Leaf, shape, [C * kh * kw, 1, kw * C, C], 0);

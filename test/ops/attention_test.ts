@@ -18,7 +18,7 @@ const BOUND = 3e-6;
 testOnBothEngines("attention() with masks that broadcast in each way", async (device) => {
   const dice = new Dice(70);
   const [B, H, L, S, D] = [2, 3, 5, 7, 6];
-  const [q, k, v] = [L, S, S].map((n) => Nd.random(dice, [B, H, n, D]));
+  const [q, k, v] = [L, S, S].map((n) => Nd.random(dice, [B, H, n, D])) as [Nd, Nd, Nd];
   const shapes = [undefined, [S], [B, 1, 1, S], [L, S], [H, L, S], [1, H, L, 1], [B, H, L, S]];
   const few = device.engine === "deno"; // each is a pipeline of its own, which costs a second there
   for (const shape of few ? shapes.slice(0, 3) : shapes) {
@@ -32,10 +32,10 @@ testOnBothEngines("attention() with a scale, causal, over views of [B, L, H · D
   const dice = new Dice(71);
   const [B, H, L, D] = [2, 2, 9, 4];
   const packed = Array.from({ length: 3 }, () => Nd.random(dice, [B, L, H * D]));
-  const [q, k, v] = packed.map((nd) => nd.reshape([B, L, H, D]).permute([0, 2, 1, 3]));
+  const [q, k, v] = packed.map((nd) => nd.reshape([B, L, H, D]).permute([0, 2, 1, 3])) as [Nd, Nd, Nd];
   const [tq, tk, tv] = packed.map((nd) => nd.upload().reshape([B, L, H, D]).permute([0, 2, 1, 3]));
   const options = { scale: 0.3, causal: true };
-  const y = attention(tq, tk, tv, options);
+  const y = attention(tq!, tk!, tv!, options);
   await assertTensor(y, attended(q, k, v, options), BOUND, "causal");
   const flat = attended(q, k, v, options).permute([0, 2, 1, 3]).reshape([B, L, H * D]);
   await assertTensor(y.permute([0, 2, 1, 3]).reshape([B, L, H * D]), flat, BOUND, "merged heads");
@@ -45,7 +45,11 @@ testOnBothEngines(
   "causal attention() may have more keys than queries, values of another width, and turned inputs",
   async () => {
     const dice = new Dice(72);
-    const [q, k, v] = [[1, 2, 3, 5], [1, 2, 8, 5], [1, 2, 8, 3]].map((shape) => Nd.random(dice, shape));
+    const [q, k, v] = [[1, 2, 3, 5], [1, 2, 8, 5], [1, 2, 8, 3]].map((shape) => Nd.random(dice, shape)) as [
+      Nd,
+      Nd,
+      Nd,
+    ];
     const turned = k.permute([0, 1, 3, 2]).upload().permute([0, 1, 3, 2]);
     const y = attention(q.upload(), turned, v.upload(), { causal: true });
     await assertTensor(y, attended(q, k, v, { causal: true }), BOUND, "cross");
@@ -56,8 +60,8 @@ Deno.test("attention() over several blocks of queries sees the right rows of mas
   using _device = await openDevice();
   const dice = new Dice(73);
   const [L, S, D] = [3000, 3500, 4]; // 10.5 million scores: two blocks
-  const [q, k, v] = [L, S, S].map((n) => Nd.random(dice, [1, 1, n, D]));
-  const slope = Nd.from([L, 1], ([i]) => i % 7);
+  const [q, k, v] = [L, S, S].map((n) => Nd.random(dice, [1, 1, n, D])) as [Nd, Nd, Nd];
+  const slope = Nd.from([L, 1], ([i]) => i! % 7);
   const options = { causal: true, mask: slope.upload() };
   const got = await attentionInBlocks(q.upload(), k.upload(), v.upload(), options).data();
   for (const i of [0, 1, 2395, 2396, 2397, 2999]) {

@@ -76,7 +76,11 @@ testOnBothEngines(
   async (device) => {
     const dice = new Dice(56);
     const [M, K, N] = [70, 6, 5];
-    const [x, weight, bias] = [[M, K], [2 * N, K], [2 * N]].map((shape) => Nd.random(dice, shape));
+    const [x, weight, bias] = [[M, K], [2 * N, K], [2 * N]].map((shape) => Nd.random(dice, shape)) as [
+      Nd,
+      Nd,
+      Nd,
+    ];
     const both = product(x, weight.permute([1, 0])).zip(bias, (a, b) => a + b);
     const halves = tensor(Float32Array.from(both.data), [M, 2 * N]);
     const want = new Nd([M, N], await silu(geglu(halves)).data());
@@ -94,15 +98,15 @@ testOnBothEngines("linearThree() is three products in one dispatch on GPUs", asy
   const [B, M, K, N] = [2, 35, 8, 7];
   const x = Nd.random(dice, [B, M, K]);
   const weights = [0, 1, 2].map(() => Nd.random(dice, [N, K]));
-  const [a, b, c] = weights.map((weight) => weight.upload());
+  const [a, b, c] = weights.map((weight) => weight.upload()) as [Tensor, Tensor, Tensor];
   if (device.traits.software) assert.equal(linearThree(x.upload(), [a, b, c]), undefined);
   asGpu(device);
   for (const [i, y] of linearThree(x.upload(), [a, b, c])!.entries()) {
-    await assertTensor(y, product(x, weights[i].permute([1, 0])), 2e-6, `product ${i}`);
+    await assertTensor(y, product(x, weights[i]!.permute([1, 0])), 2e-6, `product ${i}`);
   }
   assert.equal(linearThree(x.upload(), [a, b, zeros([N + 1, K])]), undefined);
   assert.equal(
-    linearThree(x.slice(2, 0, 6).upload(), [a, b, c].map((w) => w.slice(1, 0, 6)) as unknown as Weights3),
+    linearThree(x.slice(2, 0, 6).upload(), [a, b, c].map((w) => w!.slice(1, 0, 6)) as unknown as Weights3),
     undefined,
   );
 });

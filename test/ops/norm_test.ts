@@ -26,20 +26,24 @@ function blockwise(x: Nd, key: (place: number[]) => string, f: (values: number[]
   );
   const data = new Float64Array(x.data.length);
   for (const block of blocks.values()) {
-    f(block.map(({ i }) => x.data[i])).forEach((v, j) => data[block[j].i] = v);
+    f(block.map(({ i }) => x.data[i]!)).forEach((v, j) => data[block[j]!.i] = v);
   }
   return new Nd(x.shape, data);
 }
 
 const groupReference = (x: Nd, w: Nd, b: Nd, groups: number, eps = 1e-5) => {
-  const C = x.shape[1];
-  const y = blockwise(x, ([image, c]) => `${image} ${Math.floor(c * groups / C)}`, (v) => normalized(v, eps));
-  return Nd.from(x.shape, (place) => y.at(place) * w.at([place[1]]) + b.at([place[1]]));
+  const C = x.shape[1]!;
+  const y = blockwise(
+    x,
+    ([image, c]) => `${image} ${Math.floor(c! * groups / C)}`,
+    (v) => normalized(v, eps),
+  );
+  return Nd.from(x.shape, (place) => y.at(place) * w.at([place[1]!]) + b.at([place[1]!]));
 };
 
 testOnBothEngines("groupNorm() of channels-last, permuted and joined pictures", async () => {
   const dice = new Dice(60);
-  for (const [C, groups] of [[6, 3], [8, 2], [5, 1], [4, 4]]) {
+  for (const [C, groups] of [[6, 3], [8, 2], [5, 1], [4, 4]] as const) {
     const [w, b] = [Nd.random(dice, [C]), Nd.random(dice, [C])];
     const weights = { weight: w.upload(), bias: b.upload() };
     const x = Nd.random(dice, [2, C, 5, 3]);
@@ -85,15 +89,15 @@ testOnBothEngines(
     asGpu(device);
     const dice = new Dice(64);
     const [H, W] = [257, 256]; // the last part has fewer pixels
-    for (const [C, groups, mean, bound] of [[2, 1, 0, BOUND], [4, 1, 1000, 1e-4]]) {
-      const rows = Array.from({ length: H }, (_, i) => mean + i / 100); // parts have means of their own
+    for (const [C, groups, mean, bound] of [[2, 1, 0, BOUND], [4, 1, 1000, 1e-4]] as const) {
+      const rows = Array.from({ length: H }, (_, i) => mean! + i / 100); // parts have means of their own
       const x = Nd.random(dice, [2, C, H, W], 1);
-      const data = Float32Array.from(x.data, (v, i) => v + rows[Math.floor(i / W) % H]);
+      const data = Float32Array.from(x.data, (v, i) => v + rows[Math.floor(i / W) % H]!);
       const y = groupNorm(tensor(data, x.shape).channelsLast(), {}, { groups });
       const want = [0, 1].flatMap((image) =>
         normalized([...data.subarray(image * C * H * W, (image + 1) * C * H * W)], 1e-5)
       );
-      await assertTensor(y, new Nd(x.shape, want), bound, `${C} channels`);
+      await assertTensor(y, new Nd(x.shape, want), bound!, `${C} channels`);
       assert.equal(streamOf(device).statistics.dispatches, 4, "two, and the memory order before and after");
     }
   },
@@ -191,7 +195,7 @@ testOnBothEngines(
     const masked = tensor([1, -Infinity, 2, -Infinity, 0, 0, -1e30, 0], [2, 4]);
     const got = await softmax(masked).data();
     const want = [...soft([1, -Infinity, 2, -Infinity]), 1 / 3, 1 / 3, 0, 1 / 3];
-    want.forEach((v, i) => assert.ok(Math.abs(got[i] - v) < 1e-6, `at ${i}: ${got[i]}, want ${v}`));
+    want.forEach((v, i) => assert.ok(Math.abs(got[i]! - v) < 1e-6, `at ${i}: ${got[i]}, want ${v}`));
   },
 );
 

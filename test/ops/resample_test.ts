@@ -12,15 +12,15 @@ testOnBothEngines("upsampleNearest() to odd sizes, by factors, and down", async 
   const nearest = (x: Nd, H: number, W: number) =>
     Nd.from(
       [...x.shape.slice(0, 2), H, W],
-      ([b, c, i, j]) => x.at([b, c, Math.floor(i * x.shape[2] / H), Math.floor(j * x.shape[3] / W)]),
+      ([b, c, i, j]) => x.at([b!, c!, Math.floor(i! * x.shape[2]! / H), Math.floor(j! * x.shape[3]! / W)]),
     );
   for (
     const [C, H, W, outH, outW] of [[3, 5, 7, 11, 13], [4, 3, 3, 7, 6], [4, 9, 8, 5, 3], [1, 1, 1, 3, 2]]
   ) {
-    const x = Nd.random(dice, [2, C, H, W]);
+    const x = Nd.random(dice, [2, C!, H!, W!]);
     await assertTensor(
-      upsampleNearest(x.upload(), { size: [outH, outW] }),
-      nearest(x, outH, outW),
+      upsampleNearest(x.upload(), { size: [outH!, outW!] }),
+      nearest(x, outH!, outW!),
       0,
       `${H} × ${W}`,
     );
@@ -37,13 +37,13 @@ testOnBothEngines("upsampleNearest() to odd sizes, by factors, and down", async 
 
 testOnBothEngines("avgPool2d() with a stride that is not its kernel", async () => {
   const dice = new Dice(81);
-  for (const [kernel, stride] of [[2, 2], [3, 1], [2, 3], [3, 2]]) {
+  for (const [kernel, stride] of [[2, 2], [3, 1], [2, 3], [3, 2]] as const) {
     const x = Nd.random(dice, [2, 3, 7, 8]);
-    const [H, W] = [7, 8].map((n) => Math.floor((n - kernel) / stride) + 1);
+    const [H, W] = [7, 8].map((n) => Math.floor((n - kernel) / stride) + 1) as [number, number];
     const want = Nd.from([2, 3, H, W], ([b, c, i, j]) => {
       let sum = 0;
       for (let k = 0; k < kernel * kernel; k++) {
-        sum += x.at([b, c, i * stride + Math.floor(k / kernel), j * stride + k % kernel]);
+        sum += x.at([b!, c!, i! * stride + Math.floor(k / kernel), j! * stride + k % kernel]);
       }
       return sum / kernel ** 2;
     });

@@ -1,3 +1,4 @@
+import type { Shape } from "../../src/core/shape.ts";
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import { rmsNormRotary, rotary } from "../../src/ops/mod.ts";
@@ -12,17 +13,17 @@ const BOUND = 1e-6;
 /** Pairs of x [B, H, L, D] turned by angles [L, D / 2]. */
 const turned = (x: Nd, angles: Nd) =>
   Nd.from(x.shape, ([b, h, l, d]) => {
-    const angle = angles.at([l, d >> 1]);
-    const [own, other] = [x.at([b, h, l, d]), x.at([b, h, l, d ^ 1])];
-    return own * Math.cos(angle) + (d % 2 ? other : -other) * Math.sin(angle);
+    const angle = angles.at([l!, d! >> 1]);
+    const [own, other] = [x.at([b!, h!, l!, d!]), x.at([b!, h!, l!, d! ^ 1])];
+    return own * Math.cos(angle) + (d! % 2 ? other : -other) * Math.sin(angle);
   });
 
 /** Rows of x [B, H, L, D] over their root mean square, times a weight [D]. */
 const normed = (x: Nd, weight: Nd, eps: number) =>
   Nd.from(x.shape, ([b, h, l, d]) => {
-    const row = Array.from({ length: x.shape[3] }, (_, i) => x.at([b, h, l, i]));
+    const row = Array.from({ length: x.shape[3]! }, (_, i) => x.at([b!, h!, l!, i]));
     const square = row.reduce((sum, v) => sum + v * v, 0) / row.length;
-    return row[d] / Math.sqrt(square + eps) * weight.at([d]);
+    return row[d!]! / Math.sqrt(square + eps) * weight.at([d!]);
   });
 
 const tables = (
@@ -31,7 +32,7 @@ const tables = (
 
 /** [B, L, H · D] as heads, as a projection leaves them. */
 const heads = (x: Nd, H: number) => {
-  const [B, L, width] = x.shape;
+  const [B, L, width] = x.shape as Shape<3>;
   const shape = [B, L, H, width / H];
   return {
     tensor: x.upload().reshape(shape).permute([0, 2, 1, 3]),
@@ -44,15 +45,15 @@ testOnBothEngines(
   async () => {
     const dice = new Dice(90);
     for (const [B, H, L, D] of [[2, 3, 5, 8], [1, 2, 7, 6], [1, 1, 1, 2], [2, 5, 9, 16]]) {
-      const angles = Nd.random(dice, [L, D / 2], 50);
-      const dense = Nd.random(dice, [B, H, L, D]);
+      const angles = Nd.random(dice, [L!, D! / 2], 50);
+      const dense = Nd.random(dice, [B!, H!, L!, D!]);
       await assertTensor(
         rotary(dense.upload(), ...tables(angles)),
         turned(dense, angles),
         BOUND,
         `dense, ${D}`,
       );
-      const { tensor, nd } = heads(Nd.random(dice, [B, L, H * D]), H);
+      const { tensor, nd } = heads(Nd.random(dice, [B!, L!, H! * D!]), H!);
       await assertTensor(rotary(tensor, ...tables(angles)), turned(nd, angles), BOUND, `strided, ${D}`);
     }
   },
@@ -76,25 +77,25 @@ testOnBothEngines("rmsNormRotary() joins two parts, each with a weight of its ow
   for (const [B, H, D] of [[2, 3, 8], [1, 2, 6]]) {
     const [N, L] = [3, 7];
     const [text, image] = [
-      heads(Nd.random(dice, [B, N, H * D]), H),
-      heads(Nd.random(dice, [B, L, H * D]), H),
+      heads(Nd.random(dice, [B!, N, H! * D!]), H!),
+      heads(Nd.random(dice, [B!, L, H! * D!]), H!),
     ];
-    const weights = [Nd.random(dice, [D]), Nd.random(dice, [D])];
-    const angles = Nd.random(dice, [N + L, D / 2], 9);
+    const weights = [Nd.random(dice, [D!]), Nd.random(dice, [D!])];
+    const angles = Nd.random(dice, [N + L, D! / 2], 9);
     const joined = rmsNormRotary(
-      [{ x: text.tensor, weight: weights[0].upload() }, { x: image.tensor, weight: weights[1].upload() }],
+      [{ x: text.tensor, weight: weights[0]!.upload() }, { x: image.tensor, weight: weights[1]!.upload() }],
       ...tables(angles),
       { eps: 0.01 },
     );
-    const [one, two] = [normed(text.nd, weights[0], 0.01), normed(image.nd, weights[1], 0.01)];
+    const [one, two] = [normed(text.nd, weights[0]!, 0.01), normed(image.nd, weights[1]!, 0.01)];
     const both = Nd.from(
-      [B, H, N + L, D],
-      ([b, h, l, d]) => l < N ? one.at([b, h, l, d]) : two.at([b, h, l - N, d]),
+      [B!, H!, N + L, D!],
+      ([b, h, l, d]) => l! < N ? one.at([b!, h!, l!, d!]) : two.at([b!, h!, l! - N, d!]),
     );
     await assertTensor(joined, turned(both, angles), BOUND, `two parts, ${D}`);
 
-    const later = Nd.from([L, D / 2], ([l, i]) => angles.at([N + l, i]));
-    const alone = rmsNormRotary([{ x: image.tensor, weight: weights[1].upload() }], ...tables(later), {
+    const later = Nd.from([L, D! / 2], ([l, i]) => angles.at([N + l!, i!]));
+    const alone = rmsNormRotary([{ x: image.tensor, weight: weights[1]!.upload() }], ...tables(later), {
       eps: 0.01,
     });
     await assertTensor(alone, turned(two, later), BOUND, `one part, ${D}`);

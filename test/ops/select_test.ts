@@ -16,7 +16,7 @@ testOnBothEngines("quantile() equals sorting and interpolating", async () => {
       const want = [0, 1, 2].map((row) => {
         const sorted = Array.from({ length: columns }, (_, i) => x.at([row, i])).sort((a, b) => a - b);
         const rank = Math.fround(q) * (columns - 1);
-        const [low, high] = [sorted[Math.floor(rank)], sorted[Math.ceil(rank)]];
+        const [low, high] = [sorted[Math.floor(rank)], sorted[Math.ceil(rank)]] as [number, number];
         return low + (rank - Math.floor(rank)) * (high - low);
       });
       assertClose(await quantile(x.upload(), q).data(), want, 1e-4, `${q} of ${columns}`);
@@ -40,11 +40,11 @@ testOnBothEngines("gather() takes rows by numbers in lists and in tensors of any
   for (const width of [5, 8]) {
     const table = Nd.random(dice, [11, width]);
     const ids = Array.from({ length: 6 }, () => dice.int(0, 10));
-    const want = Nd.from([6, width], ([i, d]) => table.at([ids[i], d]));
+    const want = Nd.from([6, width], ([i, d]) => table.at([ids[i!]!, d!]));
     await assertTensor(gather(table.upload(), ids), want, 0, `list, width ${width}`);
     const square = tensor(ids, [2, 3], { dtype: "i32" });
     await assertTensor(gather(table.upload(), square), want.reshape([2, 3, width]), 0, "tensor");
-    const turned = Nd.from([3, 2, width], ([i, j, d]) => table.at([ids[j * 3 + i], d]));
+    const turned = Nd.from([3, 2, width], ([i, j, d]) => table.at([ids[j! * 3 + i!]!, d!]));
     await assertTensor(gather(table.upload(), square.permute([1, 0])), turned, 0, "turned tensor");
   }
 });

@@ -168,7 +168,7 @@ async function shardsInBF16(folder: string, stem: string, count: number): Promis
   for (const name of names.sort()) {
     for (const [key, { shape, data }] of await readTensors(`${folder}/${name}`)) {
       const index = next++ % count;
-      const { header, data: bytes } = shards[index];
+      const { header, data: bytes } = shards[index]!;
       const start = bytes.length;
       for (const value of bf16(data)) bytes.push(value & 0xff, value >> 8);
       header[key] = { dtype: "BF16", shape, data_offsets: [start, bytes.length] };

@@ -63,7 +63,7 @@ async function draw(
   const parts = {
     ...pipeline.parts,
     transformer: transformer === "pipeline/transformer" ? pipeline.parts.transformer : schnell,
-    scheduler: schedulerClasses[scheduler].fromConfig(pipeline.parts.scheduler.config, config),
+    scheduler: schedulerClasses[scheduler]!.fromConfig(pipeline.parts.scheduler.config, config),
   };
   const options: FluxRunOptions = {
     ...camelCased(args),

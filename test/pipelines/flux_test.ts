@@ -64,10 +64,11 @@ Deno.test("several pictures of a prompt each follow their own generator", async 
 
 Deno.test("noise and embeddings may be given in place of a generator and a prompt", async () => {
   const drawn = await pipeline.run({ ...small, prompt, generator: manualSeed(3) });
-  const { embeddings: [{ states, pooled }] } = await embedPromptsFlux(pipeline.parts, {
+  const { embeddings: [first] } = await embedPromptsFlux(pipeline.parts, {
     prompt,
     maxSequenceLength: 16,
   });
+  const { states, pooled } = first!;
   const latents = packLatents(randn([1, 16, 8, 6], { generator: manualSeed(3) }));
   const given = { ...small, promptEmbeds: states, pooledPromptEmbeds: pooled, latents };
   for (let run = 0; run < 2; run++) { // what is given outlives the run
@@ -104,11 +105,11 @@ Deno.test("a negative prompt counts from a trueCfgScale over 1 on, and T5 may be
 
 Deno.test("negative embeddings of another length run beside the prompt's as those of the same length do", async () => {
   const given = async (maxSequenceLength: number) => {
-    const { embeddings: [{ states, pooled }] } = await embedPromptsFlux(pipeline.parts, {
+    const { embeddings: [first] } = await embedPromptsFlux(pipeline.parts, {
       prompt: "ugly",
       maxSequenceLength,
     });
-    return { negativePromptEmbeds: states, negativePooledPromptEmbeds: pooled };
+    return { negativePromptEmbeds: first!.states, negativePooledPromptEmbeds: first!.pooled };
   };
   const run = { ...small, prompt, trueCfgScale: 2, generator: manualSeed(0) };
   const same = await pipeline.run({ ...run, ...await given(16), generator: manualSeed(0) });
@@ -118,7 +119,7 @@ Deno.test("negative embeddings of another length run beside the prompt's as thos
   const want = await onHost(texts.latents);
   assert.deepEqual(other.latents.shape, want.shape);
   const worst = Math.max(
-    ...[...await other.latents.data()].map((value, i) => Math.abs(value - want.data[i])),
+    ...[...await other.latents.data()].map((value, i) => Math.abs(value - want.data[i]!)),
   );
   assert.ok(worst > 0 && worst < 1, `off by ${worst}`); // more fillers read, little else
 });
@@ -129,7 +130,7 @@ Deno.test("sigmas of one's own are visited, shifted as the scheduler's config sa
   await pipeline.run({ ...small, prompt, sigmas: [1, 0.7, 0.3], onStep });
   const mu = 0.5 + (1.15 - 0.5) / (4096 - 256) * (12 - 256);
   const shifted = [1, 0.7, 0.3].map((sigma) => 1000 * Math.exp(mu) / (Math.exp(mu) + (1 / sigma - 1)));
-  seen.forEach((t, i) => assert.ok(Math.abs(t - shifted[i]) < 1e-3, `${t} instead of ${shifted[i]}`));
+  seen.forEach((t, i) => assert.ok(Math.abs(t - shifted[i]!) < 1e-3, `${t} instead of ${shifted[i]}`));
   assert.equal(seen.length, 3);
 });
 
@@ -321,8 +322,8 @@ Deno.test("of a prompt of 10,000 words both encoders tell what they leave out", 
   const { images } = await pipeline.run({ ...small, prompt: "flower ".repeat(10_000), onNotice });
   assert.ok((await images.data()).every(Number.isFinite));
   assert.equal(notices.length, 2);
-  assert.match(notices[0], /^CLIP reads 77 tokens of a prompt; it leaves out: [^\n]+$/);
-  assert.match(notices[1], /^T5 reads 16 tokens of a prompt; it leaves out: [^\n]+$/);
+  assert.match(notices[0]!, /^CLIP reads 77 tokens of a prompt; it leaves out: [^\n]+$/);
+  assert.match(notices[1]!, /^T5 reads 16 tokens of a prompt; it leaves out: [^\n]+$/);
 });
 
 Deno.test("a prompt of lone surrogates and emoji is drawn, and the empty one", async () => {

@@ -111,7 +111,7 @@ Deno.test("baked LoRAs draw what they drew before, and cannot be unloaded", asyn
   await own.bake();
   assert.deepEqual(own.adapters, {});
   const after = await draw(own);
-  const off = Math.max(...Array.from(after, (value, i) => Math.abs(value - before[i])));
+  const off = Math.max(...Array.from(after, (value, i) => Math.abs(value - before[i]!)));
   assert.ok(off > 0 && off < 1e-3 * Math.max(...Array.from(before, Math.abs)), `off by ${off}`);
   await assert.rejects(own.unloadLora(), {
     message:

@@ -16,7 +16,7 @@ Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("the shapes of FLUX.1-dev are true: it has as many weights as its files", () => {
   const count = (part: string) =>
-    Object.values(fluxDevShapes[part]()).reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    Object.values(fluxDevShapes[part]!()).reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
   assert.equal(count("transformer"), 11_901_408_320);
   assert.equal(count("text_encoder_2"), 4_762_310_656);
   assert.equal(count("text_encoder"), 123_060_480);
@@ -40,28 +40,31 @@ Deno.test("the plan for the real FLUX.1-dev says what runs in 80, 24, 16, 8 and 
     assert.deepEqual(storages[1], ["whole", "whole", "in parts", "whole"]);
     assert.deepEqual(storages[2], ["whole", "whole", "int8", "whole"]);
     assert.deepEqual(storages[3], ["whole", "int8", "int4", "whole"]);
-    const [clip, t5, transformer] = plans[0].parts;
-    assert.equal(transformer.weights.f16, 2 * 11_901_408_320);
-    assert.equal(transformer.weights.f32, 4 * 11_901_408_320);
-    assert.equal(t5.weights.f16, 2 * (4_762_310_656 - 32128 * 4096)); // the table of tokens stays on the host
-    assert.equal(clip.weights.f16, 2 * (123_060_480 - 49408 * 768));
-    assert.ok(transformer.weights.int4 < transformer.weights.f16 / 3.5);
-    const { model } = stages[2];
-    const [condition, step] = ["condition", "step"].map((entry) => model.bytesAs({}, entry));
-    assert.equal(condition + step, transformer.weights.f16);
-    assert.equal(plans[1].parts[2].bytes, step + transformer.activations + BESIDES);
-    for (const { activations } of plans[0].parts) assert.ok(activations > 1e6 && activations < 10e9);
+    const [clip, t5, transformer] = plans[0]!.parts;
+    assert.equal(transformer!.weights.f16, 2 * 11_901_408_320);
+    assert.equal(transformer!.weights.f32, 4 * 11_901_408_320);
+    assert.equal(t5!.weights.f16, 2 * (4_762_310_656 - 32128 * 4096)); // the table of tokens stays on the host
+    assert.equal(clip!.weights.f16, 2 * (123_060_480 - 49408 * 768));
+    assert.ok(transformer!.weights.int4 < transformer!.weights.f16 / 3.5);
+    const { model } = stages[2]!;
+    const [condition, step] = ["condition", "step"].map((entry) => model.bytesAs({}, entry)) as [
+      number,
+      number,
+    ];
+    assert.equal(condition + step, transformer!.weights.f16);
+    assert.equal(plans[1]!.parts[2]!.bytes, step + transformer!.activations + BESIDES);
+    for (const { activations } of plans[0]!.parts) assert.ok(activations > 1e6 && activations < 10e9);
 
-    const text = describePlan(plans[1], "FLUX.1-dev");
+    const text = describePlan(plans[1]!, "FLUX.1-dev");
     assert.match(text, /^FLUX.1-dev in 24.00 GB:\nGB +f32 +f16 +int8 +int4 +activations +taken\n/);
     assert.match(text, /\ntransformer +47.61 +23.80 +12.\d\d +6.\d\d +\d.\d\d +18.\d\d in parts\n/);
     assert.match(text, /\nRuns with one model at a time, transformer in parts: at most 18.\d\d GB$/);
     assert.match(
-      describePlan(plans[4], "FLUX.1-dev"),
+      describePlan(plans[4]!, "FLUX.1-dev"),
       /\nDoes not fit: vae takes \d.\d\d GB at least; draw smaller pictures, or fewer at once$/,
     );
     const larger = stagesOf({ ...pipeline.parts }, { width: 1536, height: 1024 });
-    assert.ok(larger[2].activations > 1.3 * stages[2].activations, `${larger[2].activations}`);
+    assert.ok(larger[2]!.activations > 1.3 * stages[2]!.activations, `${larger[2]!.activations}`);
   });
 });
 
@@ -71,13 +74,13 @@ Deno.test("a pipeline too large for its memory is told to be, and opened as the 
     const onNotice = (line: string) => notices.push(line);
     using pipeline = await FluxPipeline.fromPretrained(folder, { dtype: "f16", memory: 16e9, onNotice });
     assert.equal(notices.length, 1);
-    assert.match(notices[0], /Runs with one model at a time, transformer in int8: at most 13.\d\d GB$/);
+    assert.match(notices[0]!, /Runs with one model at a time, transformer in int8: at most 13.\d\d GB$/);
     const { transformer, textEncoder2 } = pipeline.parts;
     assert.equal(transformer.bytes, transformer.bytesAs({ quantize: "int8" }));
     assert.equal(textEncoder2.bytes, textEncoder2.bytesAs({ quantize: undefined }));
 
     using larger = await FluxPipeline.fromPretrained(folder, { dtype: "f16", memory: 24e9, onNotice });
-    assert.match(notices[1], /Runs with one model at a time, transformer in parts: at most 18.\d\d GB$/);
+    assert.match(notices[1]!, /Runs with one model at a time, transformer in parts: at most 18.\d\d GB$/);
     assert.equal(larger.parts.transformer.bytes, larger.parts.transformer.bytesAs({ quantize: undefined }));
   });
 });

@@ -1,3 +1,4 @@
+import type { Shape, Tuple } from "../../src/core/shape.ts";
 import assert from "node:assert/strict";
 import { type Image, manualSeed, openDevice, randn, tensor } from "../../src/mod.ts";
 import { AutoencoderKL } from "../../src/models/mod.ts";
@@ -34,7 +35,7 @@ for (const C of [1, 3, 4, 6, 16]) {
   Deno.test(`fitColors() finds the colours of ${C} channels from what they painted`, () => {
     const { colors, latents } = example(C, [2, C, 5, 3]);
     const planes = { shape: [2, 3, 5, 3], data: shades(latents, colors) };
-    fitColors(latents, planes).forEach((row, i) => assertRelativelyClose(row, colors[i], 1e-4, `row ${i}`));
+    fitColors(latents, planes).forEach((row, i) => assertRelativelyClose(row, colors[i]!, 1e-4, `row ${i}`));
   });
 
   Deno.test(`paint() rounds the affine map of ${C} channels, the pictures of a batch side by side`, () => {
@@ -48,8 +49,8 @@ for (const C of [1, 3, 4, 6, 16]) {
         Math.floor(i / 3) % 5,
         i % 3,
       ];
-      const got = data[3 * (row * 6 + b * 3 + column) + color];
-      assert.ok(Math.abs(got - 255 * Math.min(1, Math.max(0, want))) < 0.501, `${got} for ${want}`);
+      const got = data[3 * (row * 6 + b * 3 + column) + color]!;
+      assert.ok(Math.abs(got - 255 * Math.min(1, Math.max(0, want!))) < 0.501, `${got} for ${want}`);
     });
   });
 }
@@ -63,7 +64,7 @@ Deno.test("fitColors() says the same of channels that are equal, where least squ
   const data = [0.1, 0.4, 0.7, 0.2, 0.1, 0.4, 0.7, 0.2];
   const gray = { shape: [1, 1, 2, 2], data: data.slice(0, 4) };
   for (const [first, second, constant] of fitColors({ shape: [1, 2, 2, 2], data }, gray)) {
-    assertRelativelyClose([first, second, constant + 1], [0.5, 0.5, 1], 1e-3, "half of each");
+    assertRelativelyClose([first!, second!, constant! + 1], [0.5, 0.5, 1], 1e-3, "half of each");
   }
 });
 
@@ -101,7 +102,7 @@ Deno.test("an autoencoder without known colours gets its own, once, and leaves a
 
 for (const className of ["PNDMScheduler", "UniPCMultistepScheduler", "EulerDiscreteScheduler"] as const) {
   Deno.test(`a run with ${className} shows every second step, and draws the same picture`, async () => {
-    const scheduler = schedulerClasses[className].fromConfig(pipeline.parts.scheduler.config);
+    const scheduler = schedulerClasses[className]!.fromConfig(pipeline.parts.scheduler.config);
     const drawing = new StableDiffusionPipeline({ ...pipeline.parts, scheduler });
     const options = { ...small, numInferenceSteps: 5, generator: manualSeed(0) };
     const plain = await drawing.run(options);
@@ -165,7 +166,7 @@ Deno.test("DDPM's previews are the picture as the model sees it", async () => {
     progress: false,
     preview: { write },
   });
-  const [B, , H, W] = images.shape;
+  const [B, , H, W] = images.shape as Shape<4>;
   assert.deepEqual(sizes, [[B * W, H], [B * W, H]]);
 });
 
@@ -190,13 +191,14 @@ function example(C: number, shape: number[]) {
 }
 
 /** The affine map of each latent. → [B, 3, h, w] */
-function shades({ shape: [B, C, h, w], data }: ReturnType<typeof example>["latents"], colors: LatentColors) {
+function shades({ shape, data }: ReturnType<typeof example>["latents"], colors: LatentColors) {
+  const [B, C, h, w] = shape as Tuple<number, 4>;
   return Array.from({ length: B * 3 * h * w }, (_, i) => {
     const [b, color, place] = [Math.floor(i / (3 * h * w)), Math.floor(i / (h * w)) % 3, i % (h * w)];
-    const row = colors[color];
+    const row = colors[color]!;
     return row.slice(0, C).reduce(
-      (sum, weight, c) => sum + weight * data[(b * C + c) * h * w + place],
-      row[C],
+      (sum, weight, c) => sum + weight * data[(b * C + c) * h * w + place]!,
+      row[C]!,
     );
   });
 }

@@ -34,6 +34,6 @@ async function draw(quantize?: "int8" | "int4"): Promise<Float32Array> {
 
 /** Peak signal to noise ratio of pictures in [0, 1], in dB. */
 function psnr(got: Float32Array, want: Float32Array): number {
-  const squares = got.reduce((sum, value, i) => sum + (value - want[i]) ** 2, 0);
+  const squares = got.reduce((sum, value, i) => sum + (value - want[i]!) ** 2, 0);
   return 10 * Math.log10(got.length / squares);
 }

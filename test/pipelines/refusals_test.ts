@@ -160,7 +160,7 @@ Deno.test("a scheduler or a pipeline that nobody knows is refused before a model
     const index = JSON.parse(await Deno.readTextFile(`${emoji}/model_index.json`));
     const write = (json: object) => Deno.writeTextFile(`${folder}/model_index.json`, JSON.stringify(json));
     for (const [name, className] of [["scheduler", "DreamScheduler"], ["unet", "DreamModel"]]) {
-      await write({ ...index, [name]: ["diffusers", className] });
+      await write({ ...index, [name!]: ["diffusers", className!] });
       await assert.rejects(DiffusionPipeline.fromPretrained(folder), ({ message }: Error) => {
         assert.match(
           message,

@@ -103,7 +103,7 @@ Deno.test("a GGUF transformer in Q8_0 draws nearly what f32 draws, its other par
       `${path} has no ${part}: taking it from ${flux}; the option base names another place`
     ),
   );
-  const psnr = 10 * Math.log10(1 / mean(got.map((x, i) => (x - want[i]) ** 2)));
+  const psnr = 10 * Math.log10(1 / mean(got.map((x, i) => (x - want[i]!) ** 2)));
   assert.ok(psnr > 35, `PSNR ${psnr} dB`);
   assert.ok(psnr < 90, `PSNR ${psnr} dB: nothing was quantized`);
 });
@@ -246,10 +246,10 @@ function toFloat8(values: Float32Array): [Uint8Array, Uint8Array, Float32Array] 
   );
   const scale = new Float32Array([values.reduce((most, x) => Math.max(most, Math.abs(x)), 0) / 448]);
   const codes = Uint8Array.from(values, (value) => {
-    const x = value / scale[0];
+    const x = value / scale[0]!;
     return numbers.reduce((a, b) => Math.abs(b.number - x) < Math.abs(a.number - x) ? b : a).code;
   });
-  const decoded = Float32Array.from(codes, (code) => FLOAT8.F8_E4M3[code] * scale[0]);
+  const decoded = Float32Array.from(codes, (code) => FLOAT8.F8_E4M3[code]! * scale[0]!);
   return [codes, new Uint8Array(scale.buffer), decoded];
 }
 
@@ -286,7 +286,7 @@ function quantized(tensors: Raws): Uint8Array {
   return ggufFile({
     tensors: [...tensors].map(([name, { dtype, shape, bytes }]) => {
       const { buffer } = bytes.slice();
-      const packs = shape.length === 2 && shape[1] % 32 === 0;
+      const packs = shape.length === 2 && shape[1]! % 32 === 0;
       const values = Float32Array.from(dtype === "F16" ? new Float16Array(buffer) : new Float32Array(buffer));
       return {
         name,

@@ -40,7 +40,7 @@ Deno.test.afterAll(() => {
 for (const [name, className] of [["pndm", "PNDMScheduler"], ["unipc", "UniPCMultistepScheduler"]] as const) {
   Deno.test(`StableDiffusionPipeline draws diffusers' flower with ${className}`, async () => {
     const want = await readTensors(`${models}/expected/flower_${name}_25.safetensors`);
-    const scheduler = schedulerClasses[className].fromConfig(pipeline.parts.scheduler.config);
+    const scheduler = schedulerClasses[className]!.fromConfig(pipeline.parts.scheduler.config);
     const { latents, images } = await new StableDiffusionPipeline({ ...pipeline.parts, scheduler }).run({
       prompt,
       numInferenceSteps: 25,
@@ -192,7 +192,7 @@ Deno.test("of a prompt of 10,000 words the rest is told, and lone surrogates and
   const onNotice = (line: string) => notices.push(line);
   await draws({ prompt: "flower ".repeat(10_000), onNotice });
   assert.equal(notices.length, 1);
-  assert.match(notices[0], /^The prompt is longer than 32 tokens; [^\n]*$/);
+  assert.match(notices[0]!, /^The prompt is longer than 32 tokens; [^\n]*$/);
   await draws({ prompt: "\ud83d a 🐶 \udc36" });
 });
 

@@ -77,7 +77,7 @@ for (const [name, run] of Object.entries(runs)) {
 }
 
 Deno.test('outputType "latent" returns the latents and leaves the decoder out', async () => {
-  const run = { ...runs.base, args: { ...runs.base.args, output_type: "latent" } };
+  const run = { ...runs.base!, args: { ...runs.base!.args, output_type: "latent" } };
   const { latents, images } = await draw(run);
   assert.equal(images, latents);
 });
@@ -180,7 +180,7 @@ async function draw({ pipeline: className, unet, scheduler, args }: Run): Promis
   const parts: StableDiffusionXLParts = {
     ...pipeline.parts,
     unet: unets.get(unet)!,
-    scheduler: schedulerClasses[scheduler].fromConfig(config),
+    scheduler: schedulerClasses[scheduler]!.fromConfig(config),
   };
   if (unet === "unet_refiner") { // which has one text encoder
     Object.assign(parts, { textEncoder: undefined, tokenizer: undefined, requiresAestheticsScore: true });
@@ -195,7 +195,7 @@ async function draw({ pipeline: className, unet, scheduler, args }: Run): Promis
   }
   if (/Inpaint/.test(className)) options.mask = given("mask");
   const generator = manualSeed(generator_seed);
-  return await new classes[className](parts).run({ height, width, ...options, generator, progress: false });
+  return await new classes[className]!(parts).run({ height, width, ...options, generator, progress: false });
 }
 
 function given(name: string): Tensor {

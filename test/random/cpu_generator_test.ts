@@ -19,7 +19,7 @@ for (const fn of ["randn", "rand"] as const) {
       const cases = [...reference].filter(([key]) => key.startsWith(`${fn}/${torchName}/`));
       assert.ok(cases.length >= 80);
       for (const [key, { data }] of cases) {
-        const [, , seed, count, part] = key.split("/");
+        const [, , seed, count, part] = key.split("/") as [string, string, string, string, string];
         const n = Number(count.slice(1));
         const all = manualSeed(Number(seed.slice(4)))[fn](n, dtype);
         const bound = fn === "randn" && n >= 16 ? BLOCK_BOUND[dtype] : 0;
@@ -34,8 +34,8 @@ Deno.test("randint() draws torch's integers below and from 2^28", () => {
   const cases = [...reference].filter(([key]) => key.startsWith("randint/"));
   assert.equal(cases.length, 40);
   for (const [key, { data }] of cases) {
-    const [, seed, bounds] = key.split("/");
-    const [low, high] = bounds.split("_").map(Number);
+    const [, seed, bounds] = key.split("/") as [string, string, string];
+    const [low, high] = bounds.split("_").map(Number) as [number, number];
     assert.deepEqual(manualSeed(Number(seed.slice(4))).randint(low, high, 40), [...data], key);
   }
 });
@@ -44,7 +44,7 @@ Deno.test("randperm() draws torch's permutations of 1 to 1000", () => {
   const cases = [...reference].filter(([key]) => key.startsWith("randperm/"));
   assert.equal(cases.length, 25);
   for (const [key, { data }] of cases) {
-    const [, seed, n] = key.split("/");
+    const [, seed, n] = key.split("/") as [string, string, string];
     assert.deepEqual(manualSeed(Number(seed.slice(4))).randperm(Number(n.slice(1))), [...data], key);
   }
 });
@@ -55,7 +55,7 @@ for (const seed of [0, 1]) {
     const cases = [...reference].filter(([key]) => key.startsWith(`sequence/seed${seed}/`)).sort();
     assert.equal(cases.length, 11);
     for (const [key, { data }] of cases) {
-      const [, fn, count, dtype] = key.split("/")[2].split("_");
+      const [, fn, count, dtype] = key.split("/")[2]!.split("_") as [string, string, string, string];
       const n = Number(count);
       const draws: Record<string, () => ArrayLike<number>> = {
         randn: () => generator.randn(n, dtypes[dtype]),
@@ -63,7 +63,7 @@ for (const seed of [0, 1]) {
         randint: () => generator.randint(0, 100, n),
         randperm: () => generator.randperm(n),
       };
-      assertClose(draws[fn](), data, 0, key);
+      assertClose(draws[fn]!(), data, 0, key);
     }
   });
 }
@@ -103,7 +103,7 @@ Deno.test("draws refuse counts and bounds that make no sense", () => {
     assert.throws(() => generator.randperm(count), RangeError);
   }
   for (const [low, high] of [[1, 1], [2, 1], [0, 2 ** 60], [0, 0.5]]) {
-    assert.throws(() => generator.randint(low, high, 1), /^RangeError: Cannot draw integers from/);
+    assert.throws(() => generator.randint(low!, high!, 1), /^RangeError: Cannot draw integers from/);
   }
   assert.equal(generator.randn(0).length, 0);
 });

@@ -13,7 +13,7 @@ Deno.test('randn() like "cuda" follows the documented Philox stream for 1 to 4,0
   const cases = [...reference].filter(([key]) => key.startsWith("randn/"));
   assert.equal(cases.length, 35);
   for (const [key, { data }] of cases) {
-    const [, seed, count] = key.split("/");
+    const [, seed, count] = key.split("/") as [string, string, string];
     const generator = manualSeed(Number(seed.slice(4)), { like: "cuda" });
     assertClose(generator.randn(Number(count.slice(1))), data, BOUND, key);
   }

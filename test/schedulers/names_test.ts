@@ -23,26 +23,26 @@ function configIn(cell: string): object {
 
 Deno.test("docs/schedulers.md names every class, and samplers that can be had", () => {
   const named = rows.map((cells) => ({
-    name: cells[2].match(/`(\w+Scheduler)`/)?.[1] ?? "",
+    name: cells[2]!.match(/`(\w+Scheduler)`/)?.[1] ?? "",
     config: cells[3],
   }))
     .filter(({ name }) => name);
   assert.deepEqual([...new Set(named.map(({ name }) => name))].sort(), Object.keys(schedulerClasses).sort());
   for (const { name, config } of named) {
-    const scheduler = schedulerClasses[name].fromConfig(configIn(config));
+    const scheduler = schedulerClasses[name]!.fromConfig(configIn(config!));
     scheduler.setTimesteps(20);
     assert.ok(scheduler.timesteps.length >= 20, name);
   }
 });
 
 Deno.test("docs/schedulers.md names schedules that schedulers of all kinds take", () => {
-  const schedules = rows.filter((cells) => cells.length === 3 && cells[2].includes(": ")).map((cells) =>
+  const schedules = rows.filter((cells) => cells.length === 3 && cells[2]!.includes(": ")).map((cells) =>
     cells[2]
   );
   assert.equal(schedules.length, 7);
   for (const schedule of schedules) {
     for (const name of ["EulerDiscreteScheduler", "DPMSolverMultistepScheduler"]) {
-      const scheduler = schedulerClasses[name].fromConfig(configIn(schedule));
+      const scheduler = schedulerClasses[name]!.fromConfig(configIn(schedule!));
       scheduler.setTimesteps(20);
       assert.equal(scheduler.timesteps.length, 20, `${name} with ${schedule}`);
     }

@@ -40,7 +40,7 @@ Deno.test("a step of two model calls cannot begin at its second", async () => {
   for (const scheduler of [new HeunDiscreteScheduler(), new KDPM2DiscreteScheduler()]) {
     scheduler.setTimesteps(4);
     scheduler.setBeginIndex(3);
-    const t = scheduler.timesteps[3];
+    const t = scheduler.timesteps[3]!;
     assert.throws(() => scheduler.step(output(), t, sample()), {
       name: "RangeError",
       message: `Cannot step at timestep ${t}: a step of two model calls cannot begin at its second`,
@@ -71,12 +71,12 @@ Deno.test("LMSDiscreteScheduler begins with Euler's step wherever a loop begins"
   const [lms, euler] = [new LMSDiscreteScheduler(), new EulerDiscreteScheduler()];
   const samples = await Promise.all([lms, euler].map((scheduler) => {
     scheduler.setTimesteps(10);
-    const [t] = scheduler.sliceByStrength(0.5);
+    const [t] = scheduler.sliceByStrength(0.5) as [number];
     return scheduler.step(output(), t, sample()).prevSample.data();
   }));
-  assertRelativelyClose(samples[0], samples[1], 1e-6, "sample");
+  assertRelativelyClose(samples[0]!, samples[1]!, 1e-6, "sample");
   assert.throws(
-    () => lms.step(output(), lms.timesteps[6], sample(), { order: 0 }),
+    () => lms.step(output(), lms.timesteps[6]!, sample(), { order: 0 }),
     /order of at least 1, got 0/,
   );
 });

@@ -34,7 +34,7 @@ for (const name of classes) {
   Deno.test(`${name} follows diffusers' sampling loops`, async () => {
     using _device = await openDevice();
     await forEachLoop(`schedulers/${name}`, async (loop, want) => {
-      const scheduler = schedulerClasses[name].fromConfig(loop.config);
+      const scheduler = schedulerClasses[name]!.fromConfig(loop.config);
       setTimesteps(scheduler, loop);
       checkTimesteps(scheduler.timesteps, loop, want);
       assertRelativelyClose([scheduler.initNoiseSigma], [loop.init_noise_sigma], 1e-6, describe(loop));
@@ -53,7 +53,7 @@ for (const name of classes) {
 Deno.test("sliceByStrength() and addNoise() begin on noise levels where image to image of diffusers does", async () => {
   using _device = await openDevice();
   await forEachLoop("schedulers/image_to_image/noise_levels", async (loop, want) => {
-    const scheduler = schedulerClasses[loop.class].fromConfig(loop.config);
+    const scheduler = schedulerClasses[loop.class]!.fromConfig(loop.config);
     scheduler.setTimesteps(loop.num_inference_steps);
     const timesteps = scheduler.sliceByStrength(loop.strength);
     checkTimesteps(timesteps, loop, want);
@@ -90,7 +90,7 @@ async function checkSteps(
 }
 
 async function checkNoise(scheduler: Scheduler, loop: SamplingLoop, want: Wanted): Promise<Tensor> {
-  const [at] = want("add_noise_t").data;
+  const at = want("add_noise_t").data[0]!;
   const t = scheduler.timesteps.reduce((a, b) => Math.abs(b - at) < Math.abs(a - at) ? b : a);
   const noisy = scheduler.addNoise(upload("sample0"), upload("noise"), t);
   assertRelativelyClose(await noisy.data(), want("add_noise").data, 1e-5, describe(loop));

@@ -32,14 +32,14 @@ Deno.test("step() of a scheduler that remembers steps refuses a step twice, out 
       message: `Cannot use ${name}: expected timesteps, got none; call setTimesteps(steps) first`,
     });
     scheduler.setTimesteps(6);
-    const [first, second, ...rest] = [...new Set(scheduler.timesteps)];
+    const [first, second, ...rest] = [...new Set(scheduler.timesteps)] as [number, number, ...number[]];
     assert.throws(() => step(1), /^RangeError: Cannot step at timestep 1: expected one of \d/);
     step(first);
     assert.throws(() => step(first), {
       message: `Cannot step at timestep ${first} twice: the next is ${second}; ` +
         "call setTimesteps(steps) to begin again",
     });
-    assert.throws(() => step(rest[1]), {
+    assert.throws(() => step(rest[1]!), {
       name: "RangeError",
       message: `Cannot step at timestep ${rest[1]}: expected ${second}, the next one; ` +
         "call setTimesteps(steps) to begin again",
@@ -57,7 +57,7 @@ Deno.test("step() that failed may be taken again", async () => {
   for (const make of solvers) {
     const [interrupted, whole] = [make(), make()];
     for (const scheduler of [interrupted, whole]) scheduler.setTimesteps(5);
-    const [t] = interrupted.timesteps;
+    const [t] = interrupted.timesteps as [number];
     assert.throws(() => interrupted.step(tensor([1, 2, 3], [3]), t, sample()));
     assert.deepEqual(await run(interrupted), await run(whole));
   }
@@ -128,7 +128,7 @@ Deno.test("solvers tell x̂_0 by the model's output alone", async () => {
   for (const make of solvers) {
     const scheduler = make();
     scheduler.setTimesteps(5);
-    const [t] = scheduler.timesteps;
+    const [t] = scheduler.timesteps as [number];
     const { predOriginalSample } = scheduler.step(output(), t, sample());
     const back = scheduler.addNoise(predOriginalSample, output(), t); // the output is ε
     assertRelativelyClose(await back.data(), await sample().data(), 1e-5, scheduler.constructor.name);

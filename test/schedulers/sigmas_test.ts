@@ -40,7 +40,7 @@ Deno.test("betaQuantile() matches scipy.stats.beta.ppf", () => {
   ];
   p.forEach((p, i) => {
     const got = betaQuantile(p, 0.6);
-    assert.ok(Math.abs(got - want[i]) <= 1e-14 * want[i], `at ${p}: got ${got}, want ${want[i]}`);
+    assert.ok(Math.abs(got - want[i]!) <= 1e-14 * want[i]!, `at ${p}: got ${got}, want ${want[i]}`);
   });
   assert.equal(betaQuantile(0.2, 1), 0.2); // uniform
 });
@@ -49,9 +49,9 @@ Deno.test("interpolate() and sigmaToTimestep() are each other's inverse at times
   const { sigmas, logSigmas } = table;
   for (const t of [0, 1, 17, 500, 999]) {
     assert.equal(interpolate(sigmas, t), sigmas[t]);
-    assert.ok(Math.abs(sigmaToTimestep(sigmas[t], logSigmas) - t) < 1e-4);
+    assert.ok(Math.abs(sigmaToTimestep(sigmas[t]!, logSigmas) - t) < 1e-4);
   }
-  assert.equal(interpolate(sigmas, 0.5), (sigmas[0] + sigmas[1]) / 2);
+  assert.equal(interpolate(sigmas, 0.5), (sigmas[0]! + sigmas[1]!) / 2);
   assert.equal(interpolate(sigmas, -1), sigmas[0]);
   assert.equal(interpolate(sigmas, 2000), sigmas[999]);
   assert.equal(sigmaToTimestep(1e-6, logSigmas), 0);
@@ -64,8 +64,8 @@ Deno.test("spreads of σ fall from the largest to the smallest", () => {
   assert.equal(spreadSigmas(none, range, 5), undefined);
   for (const key of Object.keys(none)) {
     const sigmas = spreadSigmas({ ...none, [key]: true }, range, 5)!;
-    assertRelativelyClose([sigmas[0], sigmas[4]], [14.6, 0.03], 1e-15, key);
-    assert.ok(sigmas.every((sigma, i) => i === 0 || sigma < sigmas[i - 1]), key);
+    assertRelativelyClose([sigmas[0]!, sigmas[4]!], [14.6, 0.03], 1e-15, key);
+    assert.ok(sigmas.every((sigma, i) => i === 0 || sigma < sigmas[i - 1]!), key);
     assert.equal(spreadSigmas({ ...none, [key]: true, sigma_max: 9 }, range, 1)?.length, 1, key);
   }
   const even = logLinearSigmas([0.01, 1], 2);

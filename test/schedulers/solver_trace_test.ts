@@ -38,7 +38,7 @@ for (const name of classes) {
   Deno.test(`${name} follows diffusers' sampling loops`, async () => {
     using _device = await openDevice();
     await forEachTrace(`schedulers/${name}`, async (trace, want) => {
-      const scheduler = schedulerClasses[name].fromConfig(trace.config);
+      const scheduler = schedulerClasses[name]!.fromConfig(trace.config);
       setTimesteps(scheduler, trace);
       const about = describe(trace);
       assert.deepEqual(scheduler.timesteps, [...want("timesteps").data], about);
@@ -57,7 +57,7 @@ for (const name of classes) {
 Deno.test("sliceByStrength() and addNoise() begin where image to image of diffusers does", async () => {
   using _device = await openDevice();
   await forEachTrace("schedulers/image_to_image/solvers", async (trace, want) => {
-    const scheduler = schedulerClasses[trace.class].fromConfig(trace.config);
+    const scheduler = schedulerClasses[trace.class]!.fromConfig(trace.config);
     scheduler.setTimesteps(trace.num_inference_steps);
     const timesteps = scheduler.sliceByStrength(trace.strength);
     assert.deepEqual(timesteps, [...want("timesteps").data], describe(trace));

@@ -57,7 +57,7 @@ async function checkTrace(
 
   const options = { ...camelCased(trace.step_kwargs), generator: manualSeed(trace.generator_seed) };
   let sample = tensor([...want("sample_start").data], original.shape);
-  const [prevSamples, originals]: number[][] = [[], []];
+  const [prevSamples, originals]: number[][] = [[], []] as [never[], never[]];
   for (const t of scheduler.timesteps) {
     const input = await scheduler.scaleModelInput(sample, t).data();
     const output = tensor(fakeModel(input, t), original.shape);
@@ -95,11 +95,14 @@ function camelCased(kwargs: Record<string, unknown>): Record<string, unknown> {
 Deno.test("DDPMScheduler and randn() repeat a sampling loop of a real UNet step by step", async () => {
   using _device = await openDevice();
   const arrays = await readTensors(fixture("ddpm/expected/sampling.safetensors"));
-  const [outputs, samples] = ["model_outputs", "prev_samples"].map((name) => arrays.get(name)!);
+  const [outputs, samples] = ["model_outputs", "prev_samples"].map((name) => arrays.get(name)!) as [
+    HostTensor,
+    HostTensor,
+  ];
   const shape = outputs.shape.slice(1);
   const count = size(shape);
   const scheduler = await DDPMScheduler.fromPretrained(fixture("ddpm/pipeline"));
-  scheduler.setTimesteps(outputs.shape[0]);
+  scheduler.setTimesteps(outputs.shape[0]!);
   assert.deepEqual(scheduler.timesteps, [...arrays.get("timesteps")!.data]);
 
   const generator = manualSeed(0);

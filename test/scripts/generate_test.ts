@@ -124,7 +124,11 @@ Deno.test("generate.ts takes seeds below 0", () =>
   }));
 
 /** Runs the script on a picture; it must end with one line, and write nothing. */
-async function refused(folder: string, [model, image, ...more]: string[], line: RegExp): Promise<void> {
+async function refused(
+  folder: string,
+  [model, image, ...more]: [string, string, ...string[]],
+  line: RegExp,
+): Promise<void> {
   const args = ["--model", model, "--image", image, "--steps", "4", ...more];
   const { code, stdout, stderr } = await runScript(folder, "generate.ts", "a nice flower", ...args);
   assert.equal(code, 1, stdout);

@@ -63,7 +63,7 @@ Deno.test("inspect.ts says what a GGUF transformer is, with the models of its ba
     "flux.gguf",
     ggufFile({
       tensors: [...tensors].map(([name, { shape, bytes }]) => {
-        const packs = shape.length === 2 && shape[1] % 32 === 0;
+        const packs = shape.length === 2 && shape[1]! % 32 === 0;
         const data = packs ? quantizeQ8(new Float32Array(bytes.slice().buffer)) : bytes;
         return { name, shape, type: packs ? 8 : 0, data };
       }),

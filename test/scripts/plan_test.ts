@@ -18,8 +18,8 @@ Deno.test("generate.ts --plan prints the plan for FLUX.1-dev from the hub's head
     const file = headers.get(name);
     if (!file) return new Response(texts.get(name));
     const [, from, to] = request.headers.get("range")!.match(/^bytes=(\d+)-(\d+)$/)!.map(Number);
-    const bytes = new Uint8Array(to + 1 - from); // zeros behind the header
-    bytes.set(file.header.subarray(from, to + 1));
+    const bytes = new Uint8Array(to! + 1 - from!); // zeros behind the header
+    bytes.set(file.header.subarray(from, to! + 1));
     sent += bytes.length;
     const range = `bytes ${from}-${to}/${file.size}`;
     return new Response(bytes, { status: 206, headers: { "content-range": range } });

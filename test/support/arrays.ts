@@ -58,7 +58,7 @@ export function difference(actual: ArrayLike<number>, expected: ArrayLike<number
   if (actual.length !== expected.length) return { abs: Infinity, rel: Infinity, index: -1 };
   let [abs, index, largest] = [0, 0, 0];
   for (let i = 0; i < expected.length; i++) {
-    const [a, b] = [actual[i], expected[i]];
+    const [a, b] = [actual[i], expected[i]] as [number, number];
     if (Number.isFinite(b)) largest = Math.max(largest, Math.abs(b));
     const d = a === b || (Number.isNaN(a) && Number.isNaN(b)) ? 0 : Math.abs(a - b);
     if (d > abs || Number.isNaN(d)) [abs, index] = [Number.isNaN(d) ? Infinity : d, i];

@@ -1,3 +1,5 @@
+import type { Tensor } from "denoise";
+import type { Tuple } from "../../src/core/shape.ts";
 import { type AttentionForm, fusedAttention } from "../../src/ops/attention_fused.ts";
 import type { AttentionOptions } from "../../src/ops/mod.ts";
 import { Dice } from "./dice.ts";
@@ -15,27 +17,27 @@ export function attendedRow(
   { scale, causal }: AttentionOptions,
   mask?: Nd,
 ): number[] {
-  const [S, D] = k.shape.slice(2);
+  const [S, D] = k.shape.slice(2) as [number, number];
   const scores = Array.from({ length: S }, (_, j) => {
-    if (causal && j > i) return -Infinity;
+    if (causal && j > i!) return -Infinity;
     let sum = 0;
-    for (let d = 0; d < D; d++) sum += q.at([b, h, i, d]) * k.at([b, h, j, d]);
-    return sum * (scale ?? 1 / Math.sqrt(D)) + (mask?.at([b, h, i, j]) ?? 0);
+    for (let d = 0; d < D; d++) sum += q.at([b!, h!, i!, d]) * k.at([b!, h!, j, d]);
+    return sum * (scale ?? 1 / Math.sqrt(D)) + (mask?.at([b!, h!, i!, j]) ?? 0);
   });
   const peak = Math.max(...scores);
   const powers = scores.map((score) => Math.exp(score - peak));
   const total = powers.reduce((a, b) => a + b, 0);
   return Array.from(
-    { length: v.shape[3] },
-    (_, d) => powers.reduce((sum, power, j) => sum + power * v.at([b, h, j, d]), 0) / total,
+    { length: v.shape[3]! },
+    (_, d) => powers.reduce((sum, power, j) => sum + power * v.at([b!, h!, j, d]), 0) / total,
   );
 }
 
 /** softmax(scale · q kᵀ + mask) v by loops. */
 export const attended = (q: Nd, k: Nd, v: Nd, options: AttentionOptions = {}, mask?: Nd): Nd =>
   Nd.from(
-    [...q.shape.slice(0, 3), v.shape[3]],
-    ([b, h, i, d]) => attendedRow(q, k, v, [b, h, i], options, mask)[d],
+    [...q.shape.slice(0, 3), v.shape[3]!],
+    ([b, h, i, d]) => attendedRow(q, k, v, [b!, h!, i!], options, mask)[d!]!,
   );
 
 /**
@@ -48,9 +50,9 @@ export async function checkForm(
 ): Promise<void> {
   const dice = new Dice(74);
   const [B, H, L, S] = [2, 2, 70, 150];
-  const packed = [[L, D], [S, D], [S, columns]].map(([n, width]) => Nd.random(dice, [B, n, H, width]));
-  const [q, k, v] = packed.map((nd) => nd.permute([0, 2, 1, 3]));
-  const tensors = packed.map((nd) => nd.upload().permute([0, 2, 1, 3]));
+  const packed = [[L, D], [S, D], [S, columns]].map(([n, width]) => Nd.random(dice, [B, n!, H, width!]));
+  const [q, k, v] = packed.map((nd) => nd.permute([0, 2, 1, 3])) as [Nd, Nd, Nd];
+  const tensors = packed.map((nd) => nd.upload().permute([0, 2, 1, 3])) as Tuple<Tensor, 3>;
   const added = mask && Nd.random(dice, mask, 30).map((v) => v > 20 ? -Infinity : Math.fround(v));
   const y = fusedAttention(form, tensors, { causal, mask: added?.upload() });
   const what = `${form.name} ${Object.values(form.set)}, width ${D}, ${columns} columns`;

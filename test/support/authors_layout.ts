@@ -48,20 +48,20 @@ export function toLdmUnet(
   return renamedBy(tensors, prefix, (key) => {
     const [, kind, level, list, layer, rest] =
       /^(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)$/.exec(key) ?? [];
-    const inner = list === "resnets" ? resnet(rest) : rest;
+    const inner = list === "resnets" ? resnet(rest!) : rest;
     if (kind === "down") {
       const first = 1 + Number(level) * (layers + 1);
-      if (list === "downsamplers") return `input_blocks.${first + layers}.0.op.${rest.slice(5)}`;
+      if (list === "downsamplers") return `input_blocks.${first + layers}.0.op.${rest!.slice(5)}`;
       return `input_blocks.${first + Number(layer)}.${list === "resnets" ? 0 : 1}.${inner}`;
     }
     if (kind === "up") {
       const first = Number(level) * (layers + 1);
-      if (list === "upsamplers") return `output_blocks.${first + layers}.${attends(level) ? 2 : 1}.${rest}`;
+      if (list === "upsamplers") return `output_blocks.${first + layers}.${attends(level!) ? 2 : 1}.${rest}`;
       return `output_blocks.${first + Number(layer)}.${list === "resnets" ? 0 : 1}.${inner}`;
     }
     const [, mid, index, last] = /^mid_block\.(resnets|attentions)\.(\d)\.(.*)$/.exec(key) ?? [];
     if (mid === "attentions") return `middle_block.1.${last}`;
-    if (mid === "resnets") return `middle_block.${Number(index) * 2}.${resnet(last)}`;
+    if (mid === "resnets") return `middle_block.${Number(index) * 2}.${resnet(last!)}`;
     return replaceFirst(key, [
       [/^time_embedding\.linear_1/, "time_embed.0"],
       [/^time_embedding\.linear_2/, "time_embed.2"],
@@ -196,7 +196,7 @@ export function toBflFlux(tensors: Raws, prefix = ""): Map<string, RawTensor> {
       result.set(`${prefix}single_blocks.${i}.linear1.${leaf}`, stacked(parts));
     }
     const { dtype, shape: [rows, ...row], bytes } = tensors.get(`norm_out.linear.${leaf}`)!;
-    const half = { dtype, shape: [rows / 2, ...row] };
+    const half = { dtype, shape: [rows! / 2, ...row] };
     const halves = [bytes.slice(bytes.length / 2), bytes.slice(0, bytes.length / 2)];
     result.set(
       `${prefix}final_layer.adaLN_modulation.1.${leaf}`,

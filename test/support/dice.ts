@@ -34,7 +34,7 @@ export class Dice {
     const result = [...items];
     for (let i = result.length - 1; i > 0; i--) {
       const j = this.int(0, i);
-      [result[i], result[j]] = [result[j], result[i]];
+      [result[i], result[j]] = [result[j]!, result[i]!];
     }
     return result;
   }

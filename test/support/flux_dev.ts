@@ -120,7 +120,7 @@ function stem(part: string): string {
 
 /** The files of a part's weights with the tensors in each. */
 function files(part: string): [name: string, Shapes][] {
-  const entries = Object.entries(fluxDevShapes[part]());
+  const entries = Object.entries(fluxDevShapes[part]!());
   const count = shards[part];
   if (!count) return [[`${stem(part)}.safetensors`, Object.fromEntries(entries)]];
   const each = Math.ceil(entries.length / count);

@@ -122,12 +122,12 @@ function clip(): Shapes {
 function vae(): Shapes {
   const last = VAE.at(-1)!;
   const shapes: Shapes = {
-    ...conv("encoder.conv_in", VAE[0], 3, 3),
+    ...conv("encoder.conv_in", VAE[0]!, 3, 3),
     ...conv("encoder.conv_out", 2 * LATENT, last, 3),
     ...norm("encoder.conv_norm_out", last),
     ...conv("decoder.conv_in", last, LATENT, 3),
-    ...conv("decoder.conv_out", 3, VAE[0], 3),
-    ...norm("decoder.conv_norm_out", VAE[0]),
+    ...conv("decoder.conv_out", 3, VAE[0]!, 3),
+    ...norm("decoder.conv_norm_out", VAE[0]!),
     ...middle("encoder", last),
     ...middle("decoder", last),
   };

@@ -1,3 +1,4 @@
+import type { Shape } from "../../src/core/shape.ts";
 import { conv2d, type Conv2dOptions, linear, matmul } from "../../src/ops/mod.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
 import { Dice } from "./dice.ts";
@@ -8,12 +9,12 @@ const BOUND = 2e-6;
 
 /** a [.., M, K] times b [.., K, N], batches broadcast. */
 export function product(a: Nd, b: Nd): Nd {
-  const [M, K] = a.shape.slice(-2);
+  const [M, K] = a.shape.slice(-2) as [number, number];
   const N = b.shape.at(-1)!;
   const batch = a.shape.length > b.shape.length ? a.shape.slice(0, -2) : b.shape.slice(0, -2);
   const full = batch.map((n, i) => Math.max(n, a.shape[i - batch.length + a.shape.length - 2] ?? 1));
   return Nd.from([...full, M, N], (place) => {
-    const [m, n] = place.slice(-2);
+    const [m, n] = place.slice(-2) as [number, number];
     let sum = 0;
     for (let k = 0; k < K; k++) {
       sum += a.at([...place.slice(0, -2), m, k]) * b.at([...place.slice(0, -2), k, n]);
@@ -29,18 +30,23 @@ function convolution(
   { stride = 1, padding = 0, upsample = 1 }: Conv2dOptions,
 ): Nd {
   const [left, right, top, bottom] = typeof padding === "number" ? Array(4).fill(padding) : padding;
-  const [B, C, H, W] = [x.shape[0], x.shape[1], x.shape[2] * upsample, x.shape[3] * upsample];
-  const [O, , kh, kw] = weight.shape;
+  const [B, C, H, W] = [x.shape[0], x.shape[1], x.shape[2]! * upsample, x.shape[3]! * upsample] as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const [O, , kh, kw] = weight.shape as Shape<4>;
   const outH = Math.floor((H + top + bottom - kh) / stride) + 1;
   const outW = Math.floor((W + left + right - kw) / stride) + 1;
   return Nd.from([B, O, outH, outW], ([b, o, y, z]) => {
-    let sum = bias.at([o]);
+    let sum = bias.at([o!]);
     for (let i = 0; i < kh; i++) {
       for (let j = 0; j < kw; j++) {
-        const [row, column] = [y * stride + i - top, z * stride + j - left];
+        const [row, column] = [y! * stride + i - top, z! * stride + j - left];
         if (row < 0 || column < 0 || row >= H || column >= W) continue;
         const [r, s] = [Math.floor(row / upsample), Math.floor(column / upsample)];
-        for (let c = 0; c < C; c++) sum += x.at([b, c, r, s]) * weight.at([o, c, i, j]);
+        for (let c = 0; c < C; c++) sum += x.at([b!, c, r, s]) * weight.at([o!, c, i, j]);
       }
     }
     return sum;
@@ -116,7 +122,7 @@ export const GEMM_CASES: Record<string, () => Promise<void>> = {
     for (const [shape, kernel, options] of cases) {
       const [x, tx] = both(Nd.random(dice, shape));
       const [w, tw] = both(Nd.random(dice, kernel));
-      const [bias, tbias] = both(Nd.random(dice, [kernel[0]]));
+      const [bias, tbias] = both(Nd.random(dice, [kernel[0]!]));
       const y = conv2d(tx, { weight: tw, bias: tbias }, options);
       await assertTensor(
         y,

@@ -9,19 +9,19 @@ export interface GgufTensor {
   readonly type: number;
   readonly data: Uint8Array;
   /** Instead of the next free place behind the header. */
-  readonly offset?: number | bigint;
+  readonly offset?: number | bigint | undefined;
 }
 
 /** What a GGUF file is made of; counts may lie. */
 export interface GgufParts {
-  readonly tensors?: readonly GgufTensor[];
+  readonly tensors?: readonly GgufTensor[] | undefined;
   /** Keys with the number of their type, and the bytes of their value. */
-  readonly metadata?: readonly (readonly [key: string, type: number, value: Uint8Array])[];
-  readonly version?: number;
-  readonly tensorCount?: number | bigint;
-  readonly keyCount?: number | bigint;
+  readonly metadata?: readonly (readonly [key: string, type: number, value: Uint8Array])[] | undefined;
+  readonly version?: number | undefined;
+  readonly tensorCount?: number | bigint | undefined;
+  readonly keyCount?: number | bigint | undefined;
   /** Bytes that are cut off. */
-  readonly cut?: number;
+  readonly cut?: number | undefined;
 }
 
 const ALIGNMENT = 32;
@@ -54,7 +54,7 @@ export function ggufFile(
     file.set(part, at);
     at += part.length;
   }
-  tensors.forEach(({ data }, i) => file.set(data, begin + places[i]));
+  tensors.forEach(({ data }, i) => file.set(data, begin + places[i]!));
   return file.slice(0, file.length - cut);
 }
 

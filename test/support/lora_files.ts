@@ -1,3 +1,4 @@
+import type { Shape } from "../../src/core/shape.ts";
 import { Dice } from "./dice.ts";
 
 /** A tensor to be written. */
@@ -46,20 +47,20 @@ export function randomPair([rows, ...inner]: readonly number[], rank: number, di
   const width = inner.reduce((product, n) => product * n, 1);
   return {
     down: { shape: [rank, ...inner], data: dice.numbers(rank * width, 1 / Math.sqrt(width)) },
-    up: { shape: [rows, rank, ...inner.slice(1).map(() => 1)], data: dice.numbers(rows * rank, 0.7) },
+    up: { shape: [rows!, rank, ...inner.slice(1).map(() => 1)], data: dice.numbers(rows! * rank, 0.7) },
   };
 }
 
 /** weight + factor · up · down, in f64; of `up` only the rows from `first` on. */
 export function merged(weight: HostArray, { down, up }: HostPair, factor: number, first = 0): HostArray {
-  const [rank] = down.shape;
+  const [rank] = down.shape as Shape<1>;
   const width = down.data.length / rank;
   const data = Float64Array.from(weight.data);
   for (let i = 0; i < data.length; i++) {
     const [row, column] = [first + Math.floor(i / width), i % width];
     let sum = 0;
-    for (let r = 0; r < rank; r++) sum += up.data[row * rank + r] * down.data[r * width + column];
-    data[i] += factor * sum;
+    for (let r = 0; r < rank; r++) sum += up.data[row * rank + r]! * down.data[r * width + column]!;
+    data[i]! += factor * sum;
   }
   return { shape: weight.shape, data };
 }

@@ -51,7 +51,7 @@ export class LoraUNet {
     const tensors: Record<string, HostArray> = Object.fromEntries(this.weights);
     for (const { pairs, factor } of adapters) {
       for (const [layer, pair] of pairs) {
-        tensors[`${layer}.weight`] = merged(tensors[`${layer}.weight`], pair, factor);
+        tensors[`${layer}.weight`] = merged(tensors[`${layer}.weight`]!, pair, factor);
       }
     }
     const folder = await Deno.makeTempDir();

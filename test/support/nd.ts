@@ -6,14 +6,14 @@ import type { Dice } from "./dice.ts";
 export function* places(shape: readonly number[]): Generator<number[]> {
   const count = size(shape);
   const strides = contiguousStrides(shape);
-  for (let i = 0; i < count; i++) yield shape.map((n, axis) => Math.floor(i / strides[axis]) % n);
+  for (let i = 0; i < count; i++) yield shape.map((n, axis) => Math.floor(i / strides[axis]!) % n);
 }
 
 /** Where each place of a view lies in memory, in row-major order of the places. */
 export function addresses(shape: readonly number[], strides: readonly number[], offset = 0): number[] {
   return Array.from(
     places(shape),
-    (place) => place.reduce((sum, i, axis) => sum + i * strides[axis], offset),
+    (place) => place.reduce((sum, i, axis) => sum + i * strides[axis]!, offset),
   );
 }
 
@@ -34,7 +34,8 @@ export class Nd {
   at(place: readonly number[]): number {
     const own = place.slice(place.length - this.shape.length);
     const strides = contiguousStrides(this.shape);
-    return this.data[own.reduce((sum, i, axis) => sum + (this.shape[axis] === 1 ? 0 : i) * strides[axis], 0)];
+    return this
+      .data[own.reduce((sum, i, axis) => sum + (this.shape[axis] === 1 ? 0 : i) * strides[axis]!, 0)]!;
   }
 
   map(f: (x: number) => number): Nd {
@@ -46,9 +47,9 @@ export class Nd {
   }
 
   permute(axes: readonly number[]): Nd {
-    return Nd.from(axes.map((axis) => this.shape[axis]), (place) => {
+    return Nd.from(axes.map((axis) => this.shape[axis]!), (place) => {
       const source = new Array<number>(place.length);
-      axes.forEach((axis, i) => source[axis] = place[i]);
+      axes.forEach((axis, i) => source[axis] = place[i]!);
       return this.at(source);
     });
   }
@@ -56,7 +57,7 @@ export class Nd {
   slice(axis: number, start: number, end: number): Nd {
     return Nd.from(
       this.shape.with(axis, end - start),
-      (place) => this.at(place.with(axis, place[axis] + start)),
+      (place) => this.at(place.with(axis, place[axis]! + start)),
     );
   }
 
@@ -74,7 +75,7 @@ export class Nd {
     const outer = this.shape.map((n, axis) => axes.includes(axis) ? 1 : n);
     return Nd.from(
       outer,
-      (place) => f(Array.from(places(inner), (rest) => this.at(rest.map((i, axis) => i + place[axis])))),
+      (place) => f(Array.from(places(inner), (rest) => this.at(rest.map((i, axis) => i + place[axis]!)))),
     );
   }
 

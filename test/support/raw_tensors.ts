@@ -49,16 +49,16 @@ export function stacked(parts: readonly RawTensor[]): RawTensor {
     bytes.set(part.bytes, at);
     at += part.bytes.length;
   }
-  const [{ dtype, shape: [, ...row] }] = parts;
-  return { dtype, shape: [parts.reduce((sum, { shape }) => sum + shape[0], 0), ...row], bytes };
+  const [{ dtype, shape: [, ...row] }] = parts as readonly [RawTensor];
+  return { dtype, shape: [parts.reduce((sum, { shape }) => sum + shape[0]!, 0), ...row], bytes };
 }
 
 /** Rows as columns. */
 export function turned({ dtype, shape: [M, N], bytes }: RawTensor): RawTensor {
-  const width = bytes.length / (M * N);
+  const width = bytes.length / (M! * N!);
   const turned = bytes.map((_, i) => {
     const [element, byte] = [Math.floor(i / width), i % width];
-    return bytes[(element % M * N + Math.floor(element / M)) * width + byte];
+    return bytes[(element % M! * N! + Math.floor(element / M!)) * width + byte]!;
   });
-  return { dtype, shape: [N, M], bytes: turned };
+  return { dtype, shape: [N!, M!], bytes: turned };
 }

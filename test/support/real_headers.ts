@@ -22,9 +22,9 @@ export interface UnetShape {
   readonly middle: number;
   readonly cross: number;
   readonly linear: boolean;
-  readonly inputs?: number;
+  readonly inputs?: number | undefined;
   /** Width of what SDXL is told beside the prompt. */
-  readonly label?: number;
+  readonly label?: number | undefined;
 }
 
 /** A UNet with two residual blocks a level. */
@@ -32,9 +32,9 @@ export function unetShapes(
   { channels, depths, middle, cross, linear, inputs = 4, label }: UnetShape,
 ): Shapes {
   const shapes: Shapes = {
-    "input_blocks.0.0.weight": [channels[0], inputs, 3, 3],
-    "out.2.weight": [4, channels[0], 3, 3],
-    ...label && { "label_emb.0.0.weight": [4 * channels[0], label] },
+    "input_blocks.0.0.weight": [channels[0]!, inputs, 3, 3],
+    "out.2.weight": [4, channels[0]!, 3, 3],
+    ...label && { "label_emb.0.0.weight": [4 * channels[0]!, label] },
   };
   const block = (name: string, width: number, depth: number) => {
     shapes[`${name}.0.in_layers.2.weight`] = [width, width, 3, 3];
@@ -44,12 +44,12 @@ export function unetShapes(
     }
   };
   channels.forEach((width, level) => {
-    for (const layer of [0, 1]) block(`input_blocks.${1 + 3 * level + layer}`, width, depths[level]);
+    for (const layer of [0, 1]) block(`input_blocks.${1 + 3 * level + layer}`, width, depths[level]!);
     if (level < channels.length - 1) {
       shapes[`input_blocks.${3 * level + 3}.0.op.weight`] = [width, width, 3, 3];
     }
     const up = channels.length - 1 - level;
-    for (const layer of [0, 1, 2]) block(`output_blocks.${3 * up + layer}`, width, depths[level]);
+    for (const layer of [0, 1, 2]) block(`output_blocks.${3 * up + layer}`, width, depths[level]!);
   });
   block("middle_block", channels.at(-1)!, 0);
   shapes["middle_block.1.proj_in.weight"] = linear ? [1, 1] : [1, 1, 1, 1];

@@ -23,7 +23,7 @@ export async function runScriptWith(
   });
   const { code, ...output } = await command.output();
   const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
-  return { code, stdout, stderr };
+  return { code, stdout: stdout!, stderr: stderr! };
 }
 
 /** Gives a test a folder that is gone behind it. */

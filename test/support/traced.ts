@@ -15,14 +15,14 @@ export function traced(
   const leaves = examples.map((x, i) => new Leaf(x.dtype, x.size, `input ${i}`));
   let results: Tensor[] = [];
   const plan = stream.trace("traced", leaves, () => {
-    const inputs = examples.map((x, i) => new Tensor(device, leaves[i], x.shape, x.strides, 0));
+    const inputs = examples.map((x, i) => new Tensor(device, leaves[i]!, x.shape, x.strides, 0));
     results = fn(...inputs);
     return results.map((y) => y.node);
   });
   const run = (...inputs: Tensor[]) => {
     const call = new Call(plan, inputs.map((x) => x.node), "");
     for (const output of call.outputs) stream.add(output);
-    return call.outputs.map((node, i) => new Tensor(device, node, results[i].shape, results[i].strides, 0));
+    return call.outputs.map((node, i) => new Tensor(device, node, results[i]!.shape, results[i]!.strides, 0));
   };
   return { plan, run };
 }

@@ -18,16 +18,16 @@ function randomPair(dice: Dice, shape: readonly number[]): { want: Nd; got: Tens
   }
   if (kind === 1) { // permuted
     const order = dice.shuffled([...shape.keys()]);
-    const stored = Nd.random(dice, order.map((axis) => shape[axis]));
+    const stored = Nd.random(dice, order.map((axis) => shape[axis]!));
     const back = order.map((_, axis) => order.indexOf(axis));
     return { want: stored.permute(back), got: stored.upload().permute(back) };
   }
   const axis = dice.int(0, shape.length - 1); // a part
-  const stored = Nd.random(dice, shape.with(axis, shape[axis] + 3));
+  const stored = Nd.random(dice, shape.with(axis, shape[axis]! + 3));
   const start = dice.int(0, 3);
   return {
-    want: stored.slice(axis, start, start + shape[axis]),
-    got: stored.upload().slice(axis, start, start + shape[axis]),
+    want: stored.slice(axis, start, start + shape[axis]!),
+    got: stored.upload().slice(axis, start, start + shape[axis]!),
   };
 }
 
@@ -49,7 +49,7 @@ testOnBothEngines("binary operations broadcast random views up to rank 6 as nump
   for (let round = 0; round < 12; round++) {
     const shape = dice.shape(6, 3);
     const [a, b] = [randomPair(dice, broadcastable(dice, shape)), randomPair(dice, shape)];
-    const [name, f] = operations[round % operations.length];
+    const [name, f] = operations[round % operations.length]!;
     const run = (x: Tensor, y: Tensor) => (x[name] as (y: Tensor) => Tensor).call(x, y);
     await assertTensor(run(a.got, b.got), a.want.zip(b.want, f), F32, `${name} ${a.got} ${b.got}`);
     await assertTensor(run(b.got, a.got), b.want.zip(a.want, f), F32, `${name} ${b.got} ${a.got}`);
@@ -100,7 +100,7 @@ testOnBothEngines("functions of one tensor follow Math", async () => {
     const y = (tensor(values)[name] as () => Tensor).call(tensor(values));
     assertClose(
       await y.data(),
-      Float64Array.from(values, (v) => f(v) - f(v)).map((_, i) => f(values[i])),
+      Float64Array.from(values, (v) => f(v) - f(v)).map((_, i) => f(values[i]!)),
       3e-6 * Math.max(1, ...values.map((v) => Math.abs(f(v)))),
       name,
     );

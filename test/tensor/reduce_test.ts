@@ -23,7 +23,7 @@ testOnBothEngines("sum, mean, min and max reduce any axes of random views", asyn
     const x = Nd.random(dice, shape);
     const [view, want] = [x.upload().permute(order), x.permute(order)];
     const axes = order.map((_, axis) => axis).filter(() => dice.coin());
-    const [name, f] = kinds[round % kinds.length];
+    const [name, f] = kinds[round % kinds.length]!;
     const folded = want.fold(axes, f);
     const reduceBy = view[name] as (axes: number[], options?: object) => Tensor;
     await assertTensor(

@@ -26,14 +26,14 @@ testOnBothEngines("random chains of views read the elements that numpy's would",
         }
         case 1: {
           if (shape.length === 0) break;
-          const start = dice.int(0, shape[axis] - 1);
-          const end = dice.int(start + 1, shape[axis]);
+          const start = dice.int(0, shape[axis]! - 1);
+          const end = dice.int(start + 1, shape[axis]!);
           [want, got] = [want.slice(axis, start, end), got.slice(axis - shape.length, start, end)];
           steps.push(`slice ${axis} ${start} ${end}`);
           break;
         }
         case 2: {
-          const flat = shape.length > 1 ? [shape[0] * shape[1], ...shape.slice(2)] : [...shape, 1];
+          const flat = shape.length > 1 ? [shape[0]! * shape[1]!, ...shape.slice(2)] : [...shape, 1];
           [want, got] = [want.reshape(flat), got.reshape(flat.with(0, -1))];
           steps.push(`reshape ${flat}`);
           break;
@@ -92,13 +92,13 @@ Deno.test("chunk() and split() cut as torch does", () => {
 testOnBothEngines("cat() joins many parts along any axis, empty ones too", async () => {
   const dice = new Dice(41);
   for (const [parts, axis] of [[2, 0], [3, 1], [17, 1], [8, 2]]) {
-    const shapes = Array.from({ length: parts }, () => [2, 3, 4].with(axis, dice.int(0, 3)));
+    const shapes = Array.from({ length: parts! }, () => [2, 3, 4].with(axis!, dice.int(0, 3)));
     const wants = shapes.map((shape) => Nd.random(dice, shape));
-    const total = shapes.reduce((sum, shape) => sum + shape[axis], 0);
-    const want = Nd.from([2, 3, 4].with(axis, total), (place) => {
-      let at = place[axis];
-      const index = shapes.findIndex((shape) => at < shape[axis] || (at -= shape[axis], false));
-      return wants[index].at(place.with(axis, at));
+    const total = shapes.reduce((sum, shape) => sum + shape[axis!]!, 0);
+    const want = Nd.from([2, 3, 4].with(axis!, total), (place) => {
+      let at = place[axis!]!;
+      const index = shapes.findIndex((shape) => at < shape[axis!]! || (at -= shape[axis!]!, false));
+      return wants[index]!.at(place.with(axis!, at));
     });
     await assertTensor(cat(wants.map((nd) => nd.upload()), axis), want, 0, `${parts} along ${axis}`);
   }
@@ -110,7 +110,7 @@ Deno.test("cat() joins views and channels-last pictures, whose parts may hold Na
   const [a, b] = [Nd.random(dice, [2, 4, 3, 5]), Nd.random(dice, [5, 3, 4, 2])];
   const joined = cat([a.upload().channelsLast(), b.upload().permute([3, 2, 1, 0])], 1);
   const turned = b.permute([3, 2, 1, 0]);
-  const want = Nd.from([2, 8, 3, 5], (p) => p[1] < 4 ? a.at(p) : turned.at(p.with(1, p[1] - 4)));
+  const want = Nd.from([2, 8, 3, 5], (p) => p[1]! < 4 ? a.at(p) : turned.at(p.with(1, p[1]! - 4)));
   await assertTensor(joined, want, 0, "pictures");
   assert.deepEqual([...await cat([tensor([NaN, Infinity]), tensor([1])]).data()], [NaN, Infinity, 1]);
 });

@@ -101,10 +101,10 @@ Deno.test("encode() cuts and fills up at the left where the config says so", asy
 
 Deno.test("encode() reads 10,000 words, NUL and half an emoji without complaint", () => {
   const { inputIds, truncated } = sd1.encode("a ".repeat(10_000));
-  assert.equal(inputIds[0].length, 77);
-  assert.equal(truncated[0].split(" ").length, 10_000 - 75);
+  assert.equal(inputIds[0]!.length, 77);
+  assert.equal(truncated[0]!.split(" ").length, 10_000 - 75);
   assert.deepEqual(ids(sd1, "a\ud83d b"), ids(sd1, "a\ufffd b"));
-  assert.equal(ids(sd1, "\0").length, 3);
+  assert.equal(ids(sd1, "\0")!.length, 3);
 });
 
 Deno.test("decode() gives the text that transformers gives, with and without special tokens", () => {

@@ -56,7 +56,7 @@ Deno.test("encode() fills rows up to maxLength, and says which tokens count", ()
   assert.deepEqual(inputIds, [[a, end, pad, pad], [a, b, end, pad], [end, pad, pad, pad]]);
   assert.deepEqual(attentionMask, [[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]]);
   assert.deepEqual(truncated, ["", "", ""]);
-  assert.equal(t5.encode("a").inputIds[0].length, 512);
+  assert.equal(t5.encode("a").inputIds[0]!.length, 512);
 });
 
 Deno.test("encode() cuts long texts before their end, and says what it cut off", () => {
@@ -82,17 +82,17 @@ Deno.test("encode() cuts and fills up at the left where the config says so", asy
 
 Deno.test("encode() reads 10,000 words, one word of 100,000 letters, NUL and half an emoji without complaint", () => {
   const { inputIds, truncated } = t5.encode("a ".repeat(10_000));
-  assert.equal(inputIds[0].length, 512);
-  assert.equal(truncated[0].split(" ").length, 10_000 - 511);
-  assert.equal(ids(t5, "ab".repeat(50_000)).at(-1), end);
+  assert.equal(inputIds[0]!.length, 512);
+  assert.equal(truncated[0]!.split(" ").length, 10_000 - 511);
+  assert.equal(ids(t5, "ab".repeat(50_000))!.at(-1), end);
   assert.deepEqual(ids(t5, "a\ud83d b"), ids(t5, "a\ufffd b"));
   assert.deepEqual(ids(t5, " ".repeat(100_000) + "a"), [a, end]);
-  assert.equal(ids(t5, "\0").at(-1), end);
+  assert.equal(ids(t5, "\0")!.at(-1), end);
 });
 
 Deno.test("decode() gives the text back, with and without special tokens", () => {
-  assert.equal(t5.decode(ids(t5, "a nice flower")), "a nice flower</s>");
-  assert.equal(t5.decode(ids(t5, "a nice flower"), { skipSpecialTokens: true }), "a nice flower");
+  assert.equal(t5.decode(ids(t5, "a nice flower")!), "a nice flower</s>");
+  assert.equal(t5.decode(ids(t5, "a nice flower")!, { skipSpecialTokens: true }), "a nice flower");
   assert.equal(t5.decode([]), "");
 });
 

@@ -18,13 +18,13 @@ export type BlockDecoder = (block: BlockBytes, at: number, y: Float32Array, to: 
 export const plainBlocks: Record<Extract<BlockDType, `Q${number}_${0 | 1}`>, BlockDecoder> = {
   Q8_0: ({ bytes, view }, at, y, to) => {
     const d = view.getFloat16(at, true);
-    for (let i = 0; i < 32; i++) y[to + i] = d * (bytes[at + 2 + i] << 24 >> 24); // signed
+    for (let i = 0; i < 32; i++) y[to + i] = d * (bytes[at + 2 + i]! << 24 >> 24); // signed
   },
 
   Q4_0: ({ bytes, view }, at, y, to) => {
     const d = view.getFloat16(at, true);
     for (let i = 0; i < 16; i++) {
-      const pair = bytes[at + 2 + i];
+      const pair = bytes[at + 2 + i]!;
       y[to + i] = d * ((pair & 15) - 8);
       y[to + i + 16] = d * ((pair >> 4) - 8);
     }
@@ -34,7 +34,7 @@ export const plainBlocks: Record<Extract<BlockDType, `Q${number}_${0 | 1}`>, Blo
     const d = view.getFloat16(at, true);
     const m = view.getFloat16(at + 2, true);
     for (let i = 0; i < 16; i++) {
-      const pair = bytes[at + 4 + i];
+      const pair = bytes[at + 4 + i]!;
       y[to + i] = d * (pair & 15) + m;
       y[to + i + 16] = d * (pair >> 4) + m;
     }
@@ -44,7 +44,7 @@ export const plainBlocks: Record<Extract<BlockDType, `Q${number}_${0 | 1}`>, Blo
     const d = view.getFloat16(at, true);
     const fifth = view.getUint32(at + 2, true); // bit i is of element i
     for (let i = 0; i < 16; i++) {
-      const pair = bytes[at + 6 + i];
+      const pair = bytes[at + 6 + i]!;
       y[to + i] = d * ((pair & 15 | (fifth >>> i & 1) << 4) - 16);
       y[to + i + 16] = d * ((pair >> 4 | (fifth >>> i + 16 & 1) << 4) - 16);
     }
@@ -55,7 +55,7 @@ export const plainBlocks: Record<Extract<BlockDType, `Q${number}_${0 | 1}`>, Blo
     const m = view.getFloat16(at + 2, true);
     const fifth = view.getUint32(at + 4, true);
     for (let i = 0; i < 16; i++) {
-      const pair = bytes[at + 8 + i];
+      const pair = bytes[at + 8 + i]!;
       y[to + i] = d * (pair & 15 | (fifth >>> i & 1) << 4) + m;
       y[to + i + 16] = d * (pair >> 4 | (fifth >>> i + 16 & 1) << 4) + m;
     }

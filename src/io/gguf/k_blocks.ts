@@ -12,11 +12,11 @@ export const kBlocks: Record<Extract<BlockDType, `Q${number}_K`>, BlockDecoder> 
     const d = view.getFloat16(at + 80, true);
     const dmin = view.getFloat16(at + 82, true);
     for (let group = 0; group < 16; group++) {
-      const scale = d * (bytes[at + group] & 15);
-      const least = dmin * (bytes[at + group] >> 4);
+      const scale = d * (bytes[at + group]! & 15);
+      const least = dmin * (bytes[at + group]! >> 4);
       const from = at + 16 + (group >> 3) * 32 + (group & 1) * 16;
       const shift = group & 6;
-      for (let i = 0; i < 16; i++) y[to + group * 16 + i] = scale * (bytes[from + i] >> shift & 3) - least;
+      for (let i = 0; i < 16; i++) y[to + group * 16 + i] = scale * (bytes[from + i]! >> shift & 3) - least;
     }
   },
 
@@ -24,14 +24,14 @@ export const kBlocks: Record<Extract<BlockDType, `Q${number}_K`>, BlockDecoder> 
   Q3_K: ({ bytes, view }, at, y, to) => {
     const d = view.getFloat16(at + 108, true);
     for (let group = 0; group < 16; group++) {
-      const low = bytes[at + 96 + (group & 7)] >> (group & 8 ? 4 : 0) & 15;
-      const high = bytes[at + 104 + (group & 3)] >> (group >> 2) * 2 & 3;
+      const low = bytes[at + 96 + (group & 7)]! >> (group & 8 ? 4 : 0) & 15;
+      const high = bytes[at + 104 + (group & 3)]! >> (group >> 2) * 2 & 3;
       const scale = d * ((low | high << 4) - 32);
       const third = at + (group & 1) * 16;
       const from = at + 32 + (group >> 3) * 32 + (group & 1) * 16;
       for (let i = 0; i < 16; i++) {
-        const offset = bytes[third + i] >> (group >> 1) & 1 ? 0 : 4;
-        y[to + group * 16 + i] = scale * ((bytes[from + i] >> (group & 6) & 3) - offset);
+        const offset = bytes[third + i]! >> (group >> 1) & 1 ? 0 : 4;
+        y[to + group * 16 + i] = scale * ((bytes[from + i]! >> (group & 6) & 3) - offset);
       }
     }
   },
@@ -45,7 +45,7 @@ export const kBlocks: Record<Extract<BlockDType, `Q${number}_K`>, BlockDecoder> 
       const least = dmin * leastOf(bytes, at + 4, group);
       const from = at + 16 + (group >> 1) * 32;
       const shift = (group & 1) * 4;
-      for (let i = 0; i < 32; i++) y[to + group * 32 + i] = scale * (bytes[from + i] >> shift & 15) - least;
+      for (let i = 0; i < 32; i++) y[to + group * 32 + i] = scale * (bytes[from + i]! >> shift & 15) - least;
     }
   },
 
@@ -59,7 +59,7 @@ export const kBlocks: Record<Extract<BlockDType, `Q${number}_K`>, BlockDecoder> 
       const from = at + 48 + (group >> 1) * 32;
       const shift = (group & 1) * 4;
       for (let i = 0; i < 32; i++) {
-        const q = bytes[from + i] >> shift & 15 | (bytes[at + 16 + i] >> group & 1) << 4;
+        const q = bytes[from + i]! >> shift & 15 | (bytes[at + 16 + i]! >> group & 1) << 4;
         y[to + group * 32 + i] = scale * q - least;
       }
     }
@@ -74,7 +74,7 @@ export const kBlocks: Record<Extract<BlockDType, `Q${number}_K`>, BlockDecoder> 
       const lower = at + half * 64 + (quarter & 1) * 32 + odd;
       const upper = at + 128 + half * 32 + odd;
       for (let i = 0; i < 16; i++) {
-        const q = bytes[lower + i] >> (quarter & 2) * 2 & 15 | (bytes[upper + i] >> quarter * 2 & 3) << 4;
+        const q = bytes[lower + i]! >> (quarter & 2) * 2 & 15 | (bytes[upper + i]! >> quarter * 2 & 3) << 4;
         y[to + group * 16 + i] = scale * (q - 32);
       }
     }
@@ -83,12 +83,12 @@ export const kBlocks: Record<Extract<BlockDType, `Q${number}_K`>, BlockDecoder> 
 
 /** Six bits of a scale: those of the last four groups are split, their upper two above the first four's. */
 function scaleOf(bytes: Uint8Array, at: number, group: number): number {
-  if (group < 4) return bytes[at + group] & 63;
-  return bytes[at + 4 + group] & 15 | bytes[at + group - 4] >> 6 << 4;
+  if (group < 4) return bytes[at + group]! & 63;
+  return bytes[at + 4 + group]! & 15 | bytes[at + group - 4]! >> 6 << 4;
 }
 
 /** Six bits of a least value, packed like the scales. */
 function leastOf(bytes: Uint8Array, at: number, group: number): number {
-  if (group < 4) return bytes[at + 4 + group] & 63;
-  return bytes[at + 4 + group] >> 4 | bytes[at + group] >> 6 << 4;
+  if (group < 4) return bytes[at + 4 + group]! & 63;
+  return bytes[at + 4 + group]! >> 4 | bytes[at + group]! >> 6 << 4;
 }

@@ -47,7 +47,7 @@ async function readValue(reader: GgufReader, type: number, key: string): Promise
   if (!Object.hasOwn(numbers, type)) {
     throw damaged(reader.file.path, `a type of GGUF's for ${quote(key)}`, `${type}`);
   }
-  const value = await reader.number(...numbers[type]);
+  const value = await reader.number(...numbers[type]!);
   return type === BOOL ? value !== 0 : value;
 }
 
@@ -59,7 +59,7 @@ async function readList(reader: GgufReader, key: string): Promise<number[] | und
     throw damaged(reader.file.path, `no list of lists in ${quote(key)}`, "one");
   }
   if (Object.hasOwn(numbers, type) && (count > KEPT || type === BOOL)) {
-    reader.skip(count * numbers[type][0]);
+    reader.skip(count * numbers[type]![0]);
     return undefined;
   }
   const values: Value[] = [];

@@ -7,11 +7,11 @@ import { isInside } from "../weight_names.ts";
 /** What the hub says of a file: enough to fetch it and to tell whether it arrived whole. */
 export interface HubFile {
   /** Bytes; unknown where a mirror does not say. */
-  size?: number;
+  size?: number | undefined;
   /** git's sha1 of the file, or of the pointer that stands for a large one. */
-  blobId?: string;
+  blobId?: string | undefined;
   /** Only of a large file. */
-  sha256?: string;
+  sha256?: string | undefined;
 }
 
 /** A repository's files at one commit, by name. */

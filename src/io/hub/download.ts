@@ -14,9 +14,9 @@ export interface Download {
   /** sha256 or git's sha1 of the file, and its name under blobs/. */
   etag: string;
   /** Bytes, where the hub says. */
-  size?: number;
+  size?: number | undefined;
   /** Only for the host of `url`. */
-  token?: string;
+  token?: string | undefined;
   /** The error for an answer that brings no file. */
   refuse: (response: Response) => Error;
 }

@@ -31,15 +31,15 @@ export class Watchdog implements Disposable {
 /** A request to the hub. */
 export interface HubRequest {
   /** "GET" by default. */
-  method?: "GET" | "HEAD";
+  method?: "GET" | "HEAD" | undefined;
   /** Beyond those that every request has. */
-  headers?: Record<string, string>;
+  headers?: Record<string, string> | undefined;
   /** Sent to the host of `url` and to no other. */
-  token?: string;
+  token?: string | undefined;
   /** Fed by the caller while it reads the body. */
   watchdog: Watchdog;
   /** Stop at the redirect to where the bytes lie: its headers describe the file behind it. */
-  stayHome?: boolean;
+  stayHome?: boolean | undefined;
 }
 
 const mostRedirects = 10;

@@ -26,7 +26,7 @@ export class HubRepo {
   constructor(
     readonly settings: HubSettings,
     readonly name: string,
-    readonly options: { pause: number; signal?: AbortSignal },
+    readonly options: { pause: number; signal?: AbortSignal | undefined },
   ) {}
 
   /** Asks which commit a revision stands for and what it holds. */
@@ -133,7 +133,7 @@ export class HubRepo {
     { commit, file, size, etag, blob, onBytes }: {
       commit: string;
       file: string;
-      size?: number;
+      size?: number | undefined;
       etag: string;
       blob: string;
       onBytes: (loaded: number) => void;

@@ -1,10 +1,10 @@
 /** A failure that may pass: no network, a server that is busy or broken, a connection that was cut. */
 export class PassingError extends Error {
   /** What the server asks to wait, in ms. */
-  readonly wait?: number;
+  readonly wait?: number | undefined;
 
   /** Takes the line for users, and the server's own wish for a pause. */
-  constructor(message: string, options: ErrorOptions & { wait?: number } = {}) {
+  constructor(message: string, options: ErrorOptions & { wait?: number | undefined } = {}) {
     super(message, options);
     this.wait = options.wait;
   }
@@ -17,9 +17,9 @@ export interface RetryOptions {
   /** Pause after the first failure, doubled after each, in ms. */
   pause: number;
   /** Ends the wait between two tries. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** A number that grows with what was achieved; a failed try that raised it starts the count again. */
-  achieved?: () => number;
+  achieved?: (() => number) | undefined;
 }
 
 const longestPause = 60_000; // a server that asks for more is not waited for

@@ -35,10 +35,16 @@ const peftConfig = z.looseObject({
 
 const COMPONENTS = ["unet", "transformer", "text_encoder", "text_encoder_2"];
 
+/** Alphas in the metadata of kohya's trainer: of layers, and of convolutions wider than one tap. */
+interface KohyaAlphas {
+  alpha: number | undefined;
+  wideAlpha: number | undefined;
+}
+
 /** What a header says of the alphas of its file, where tensors do not say it. */
 export class AlphaNotes {
   readonly #peft: ReadonlyMap<string, z.output<typeof peftConfig>>;
-  readonly #kohya: { alpha?: number; wideAlpha?: number };
+  readonly #kohya: KohyaAlphas;
 
   /** `where` is the path that errors name. */
   constructor(metadata: ReadonlyMap<string, string>, where: string) {
@@ -85,7 +91,7 @@ function readPeft(text: string | undefined, where: string): Map<string, z.output
  * Numbers that kohya's trainer notes as strings;
  * what is no number, such as "None" or "Dynamic", says nothing.
  */
-function readKohya(metadata: ReadonlyMap<string, string>): { alpha?: number; wideAlpha?: number } {
+function readKohya(metadata: ReadonlyMap<string, string>): KohyaAlphas {
   const args = metadata.get("ss_network_args") ?? "";
   const [, wide] = /"conv_alpha"\s*:\s*"?([\d.]+)/.exec(args) ?? [];
   return { alpha: numberOf(metadata.get("ss_network_alpha")), wideAlpha: numberOf(wide) };

@@ -37,7 +37,7 @@ export function directoryOf(layers: ReadonlyMap<string, Shape>): Directory {
     directory.set(
       flat,
       members.map((layer) => {
-        const [rows] = layers.get(layer)!;
+        const rows = layers.get(layer)![0]!;
         first += rows;
         return { layer, first: first - rows, rows, swapped: name === SWAPPED };
       }),

@@ -34,9 +34,9 @@ const ALPHA = /^(.*?)(?:[._]lora(\d?)(?:_\w+)?)?\.alpha$/;
 
 /** The tensors of one layer. */
 interface Found {
-  down?: TensorInfo;
-  up?: TensorInfo;
-  alpha?: TensorInfo;
+  down?: TensorInfo | undefined;
+  up?: TensorInfo | undefined;
+  alpha?: TensorInfo | undefined;
 }
 
 /** Reads what a LoRA's file holds: names, shapes and alphas, no matrix. `path` is what errors name. */
@@ -71,7 +71,7 @@ function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, F
   for (const [key, info] of tensors) {
     const [, front, number, half] = HALF.exec(key) ?? [];
     const [, owner, ownNumber] = ALPHA.exec(key) ?? [];
-    if (half) layer(front, number)[half === "down" || half === "A" ? "down" : "up"] = info;
+    if (half) layer(front!, number)[half === "down" || half === "A" ? "down" : "up"] = info;
     else if (owner !== undefined) layer(owner, ownNumber).alpha = info;
     else others.push(key);
   }
@@ -90,10 +90,10 @@ async function pairOf(
         `${missing}; the file is incomplete, download it again`,
     );
   }
-  const rank = down.shape[0];
+  const rank = down.shape[0]!;
   const isPair = (down.shape.length === 2 || down.shape.length === 4) && size(down.shape) > 0 &&
-    (up.shape.length === 2 || up.shape.length === 4) && size(up.shape) === up.shape[0] * rank &&
-    up.shape[0] > 0;
+    (up.shape.length === 2 || up.shape.length === 4) && size(up.shape) === up.shape[0]! * rank &&
+    up.shape[0]! > 0;
   if (!isPair) {
     throw new RangeError(
       `Cannot load ${path}: expected ${quote(down.name)} [rank, K] and its up [N, rank] of one rank, got ` +
@@ -101,7 +101,7 @@ async function pairOf(
     );
   }
   const own = alpha && await readAlpha(checkpoint, alpha, path);
-  const wide = down.shape.length === 4 && down.shape[2] * down.shape[3] > 1;
+  const wide = down.shape.length === 4 && down.shape[2]! * down.shape[3]! > 1;
   return { name, down, up, rank, ...notes.of({ name, rank, wide }, own) };
 }
 
@@ -113,7 +113,7 @@ async function readAlpha(checkpoint: Checkpoint, info: TensorInfo, path: string)
     );
   }
   const [value] = toFloats(await checkpoint.read(info, 0, 1), info.dtype);
-  if (Number.isFinite(value)) return value;
+  if (value !== undefined && Number.isFinite(value)) return value;
   throw new RangeError(
     `Cannot load ${path}: expected a finite ${quote(info.name)}, got ${value}; the file is damaged`,
   );

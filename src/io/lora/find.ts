@@ -5,9 +5,9 @@ import { type ResolveOptions, resolveRepo } from "../hub.ts";
 /** Which file of a repository is wanted, and how to reach it. */
 export interface LoraFileOptions extends Omit<ResolveOptions, "files"> {
   /** Its name in the folder or repository, where there are several. */
-  weightName?: string;
+  weightName?: string | undefined;
   /** Folder of the repository. */
-  subfolder?: string;
+  subfolder?: string | undefined;
 }
 
 const USUAL = "pytorch_lora_weights";
@@ -22,7 +22,7 @@ export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}
     ...options,
     files: (listing) => [chooseLora(listing, pathOrRepo, options)],
   });
-  return join(folder, files[0]);
+  return join(folder, files[0]!);
 }
 
 /**
@@ -42,7 +42,7 @@ export function chooseLora(
     const files = here.filter((name) =>
       name.endsWith(ending) && !/scheduler|optimizer|checkpoint/.test(name)
     );
-    if (files.length === 1) return files[0];
+    if (files.length === 1) return files[0]!;
     if (files.length > 1) {
       throw new Error(
         `Cannot choose a LoRA of ${pathOrRepo}: expected one file, got ${files.sort().join(", ")}; ` +

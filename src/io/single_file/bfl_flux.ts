@@ -1,3 +1,4 @@
+import type { Shape } from "../../core/shape.ts";
 import { FLUX_NAMES, SWAPPED } from "../flux_names.ts";
 import type { StoredTensor } from "../stored_tensor.ts";
 import { splitRows, swappedHalves } from "../stored_view.ts";
@@ -16,8 +17,8 @@ const WHAT = "the transformer";
  */
 export function bflFluxConfig(tensors: Infos, prefix: string): Record<string, unknown> {
   const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
-  const [width, in_channels] = shape("img_in.weight");
-  const [head] = shape("double_blocks.0.img_attn.norm.query_norm.scale");
+  const [width, in_channels] = shape("img_in.weight") as Shape<2>;
+  const head = shape("double_blocks.0.img_attn.norm.query_norm.scale")[0]!;
   const [outputs] = shape("final_layer.linear.weight");
   return {
     _class_name: "FluxTransformer2DModel",
@@ -37,18 +38,18 @@ export function bflFluxConfig(tensors: Infos, prefix: string): Record<string, un
 
 /** The tensors of a FLUX transformer under diffusers' names. */
 export function bflFluxView(tensors: Stored, prefix: string): Map<string, StoredTensor> {
-  const [width] = shapeOf(tensors, `${prefix}img_in.weight`, WHAT);
+  const width = shapeOf(tensors, `${prefix}img_in.weight`, WHAT)[0]!;
   return renamed(tensors, prefix, (key, tensor) => {
     const [, block, number = "", layer, leaf] =
       /^((?:double|single)_blocks\.(\d+)\.)?(.+)\.(\w+)$/.exec(key) ?? [];
-    const row = block ? block.replace(number, "N") + layer : layer;
+    const row = block ? block.replace(number, "N") + layer! : layer!;
     const parts = valueIn(FLUX_NAMES, row);
     if (!parts) return block && key; // of a block it is told as not read; at the root it is of other parts
     const last = leaf === "scale" ? "weight" : leaf;
     const names = parts.map((part) => `${part.replace(".N.", `.${number}.`)}.${last}`);
-    if (row === SWAPPED) return { ...swappedHalves(tensor), name: names[0] };
+    if (row === SWAPPED) return { ...swappedHalves(tensor), name: names[0]! };
     if (names.length === 1) return names[0];
-    const sizes = names.map((_, i) => i < 3 ? width : tensor.shape[0] - 3 * width); // q, k, v, and the layer behind
-    return splitRows(tensor, sizes).map((part, i) => ({ ...part, name: names[i] }));
+    const sizes = names.map((_, i) => i < 3 ? width : tensor.shape[0]! - 3 * width); // q, k, v, and the layer behind
+    return splitRows(tensor, sizes).map((part, i) => ({ ...part, name: names[i]! }));
   });
 }

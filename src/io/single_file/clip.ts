@@ -16,7 +16,7 @@ function common(
     vocab_size,
     hidden_size,
     max_position_embeddings: positions,
-    num_attention_heads: hidden_size / HEAD_WIDTH,
+    num_attention_heads: hidden_size! / HEAD_WIDTH,
     eos_token_id: 2,
   };
 }
@@ -33,7 +33,7 @@ export function clipConfig(tensors: Infos, prefix: string): Record<string, unkno
     num_hidden_layers: countOf(tensors, `${root}encoder.layers.`),
     intermediate_size: shape("encoder.layers.0.mlp.fc1.weight")[0],
     projection_dim: tensors.get(`${prefix}text_projection.weight`)?.shape[0] ?? words[1],
-    hidden_act: words[1] > 768 ? "gelu" : "quick_gelu", // OpenCLIP's that were renamed are wider than OpenAI's
+    hidden_act: words[1]! > 768 ? "gelu" : "quick_gelu", // OpenCLIP's that were renamed are wider than OpenAI's
   };
 }
 
@@ -90,14 +90,14 @@ export function openClipView(tensors: Stored, prefix: string, use: OpenClipUse):
     const [, number, rest] = /^transformer\.resblocks\.(\d+)\.(.*)$/.exec(key) ?? [];
     if (!number || Number(number) >= layers) return undefined;
     const layer = `text_model.encoder.layers.${number}.`;
-    const [, fused] = /^attn\.in_proj_(weight|bias)$/.exec(rest) ?? [];
+    const [, fused] = /^attn\.in_proj_(weight|bias)$/.exec(rest!) ?? [];
     if (fused) {
-      const width = tensor.shape[0] / 3;
+      const width = tensor.shape[0]! / 3;
       return splitRows(tensor, [width, width, width]).map((part, i) => ({
         ...part,
         name: `${layer}self_attn.${"qkv"[i]}_proj.${fused}`,
       }));
     }
-    return layer + LAYERS.reduce((name, [from, to]) => name.replace(from, to), rest);
+    return layer + LAYERS.reduce((name, [from, to]) => name!.replace(from, to), rest);
   });
 }

@@ -23,7 +23,7 @@ const T5 = "google/t5-v1_1-xxl";
 export async function readSingleFileIndex(
   pathOrUrl: string,
   options: OpenOptions,
-): Promise<{ json: Record<string, unknown> & { _class_name: string }; commit?: string }> {
+): Promise<{ json: Record<string, unknown> & { _class_name: string }; commit?: string | undefined }> {
   const file = await openSingleFile(pathOrUrl, options);
   const family = familyDetails(file);
   if (!file.family || !family) {
@@ -139,7 +139,7 @@ async function readConfig(pathOrRepo: string, folder: string, options: OpenOptio
     revision: undefined, // of the file's repository
     files: (listing) => [listing.includes(`${folder}/${name}`) ? `${folder}/${name}` : name],
   });
-  const configPath = join(root, file);
+  const configPath = join(root, file!);
   return { json: await readJson(configPath) as Record<string, unknown>, configPath };
 }
 
@@ -172,9 +172,9 @@ export async function findSingleFileTokenizer(
   pathOrUrl: string,
   folder: string,
   options: OpenOptions,
-): Promise<Elsewhere & { padToken?: string }> {
+): Promise<Elsewhere & { padToken: string | undefined }> {
   const given = options.base ?? options.config;
-  if (given) return { pathOrRepo: given, subfolder: folder };
+  if (given) return { pathOrRepo: given, subfolder: folder, padToken: undefined };
   const file = await openSingleFile(pathOrUrl, options);
   const family = familyDetails(file);
   const model = family?.models[folder.replace("tokenizer", "text_encoder")];

@@ -10,7 +10,7 @@ import { findParts, type Part } from "./parts.ts";
 /** How a file is fetched that lies on the hub. */
 export interface FetchOptions extends Omit<ResolveOptions, "files"> {
   /** Reads the header of a file on the hub, and leaves its tensors there. */
-  headersOnly?: boolean;
+  headersOnly?: boolean | undefined;
 }
 
 /** A file that holds a model or a pipeline, without configs. */
@@ -18,7 +18,7 @@ export interface SingleFile {
   /** Where it lies. */
   readonly path: string;
   /** Of its repository; a local file has none. */
-  readonly commit?: string;
+  readonly commit?: string | undefined;
   /** Opens it, for its tensors under other names. */
   open(view?: TensorView): Promise<Checkpoint>;
   /** Its tensors under its own names. */
@@ -28,7 +28,7 @@ export interface SingleFile {
   /** The models in it, by the folders that they would have; none where its names are diffusers' already. */
   readonly parts: ReadonlyMap<string, Part>;
   /** What its UNet or transformer is; a VAE or a text encoder alone has none. */
-  readonly family?: FamilyName;
+  readonly family?: FamilyName | undefined;
 }
 
 /** The family of a file, or what fits a file that is of several. */
@@ -60,15 +60,15 @@ async function locate(
 ): Promise<Pick<SingleFile, "path" | "commit" | "open">> {
   const { isFile } = await Deno.stat(pathOrUrl).catch(() => ({ isFile: false }));
   const [, repo, revision = options.revision, file] = ON_THE_HUB.exec(pathOrUrl) ?? [];
-  if (isFile || !repo || !isSingleFile(file)) return at(pathOrUrl);
-  const wanted = { ...options, revision, files: () => [file] };
+  if (isFile || !repo || !isSingleFile(file!)) return at(pathOrUrl);
+  const wanted = { ...options, revision, files: () => [file!] };
   const here = { ...wanted, localFilesOnly: true };
   if (options.headersOnly && !(await resolveRepo(repo, here).then(() => true, () => false))) {
     const { where, commit, open } = await openRemoteWeights(repo, wanted);
     return { path: where, commit, open };
   }
   const { folder, commit } = await resolveRepo(repo, wanted);
-  return { ...at(join(folder, file)), commit };
+  return { ...at(join(folder, file!)), commit };
 }
 
 /** owner/name/file, as such or as an address. */

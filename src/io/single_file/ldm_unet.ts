@@ -42,7 +42,7 @@ export function ldmUnetConfig(tensors: Infos, prefix: string): Record<string, un
     ...attending && {
       cross_attention_dim: shape(`${attending}.1.transformer_blocks.0.attn2.to_k.weight`)[1],
     },
-    attention_head_dim: linear ? channels.map((n) => n / HEAD_WIDTH) : HEADS,
+    attention_head_dim: linear ? channels.map((n) => n! / HEAD_WIDTH) : HEADS,
     use_linear_projection: linear,
     ...labels(tensors, prefix),
   };
@@ -68,18 +68,18 @@ export function ldmUnetView(tensors: Stored, prefix: string): Map<string, Stored
     if (!name || (name === "input_blocks" && number === "0")) return namedBy(LDM_ENDS, key);
     if (name === "middle_block") {
       if (number === "1") return `mid_block.attentions.0.${rest}`;
-      return inResnet("mid_block", Number(number) / 2, rest);
+      return inResnet("mid_block", Number(number) / 2, rest!);
     }
     const i = Number(number);
     if (name === "input_blocks") {
       const [level, layer] = [Math.floor((i - 1) / perLevel), (i - 1) % perLevel];
       const block = `down_blocks.${level}`;
-      if (rest.startsWith("op.")) return `${block}.downsamplers.0.conv.${rest.slice(3)}`;
-      return part === "0." ? inResnet(block, layer, rest) : `${block}.attentions.${layer}.${rest}`;
+      if (rest!.startsWith("op.")) return `${block}.downsamplers.0.conv.${rest!.slice(3)}`;
+      return part === "0." ? inResnet(block, layer, rest!) : `${block}.attentions.${layer}.${rest}`;
     }
     const block = `up_blocks.${Math.floor(i / perLevel)}`;
-    if (part === "0.") return inResnet(block, i % perLevel, rest);
-    return rest.startsWith("conv.")
+    if (part === "0.") return inResnet(block, i % perLevel, rest!);
+    return rest!.startsWith("conv.")
       ? `${block}.upsamplers.0.${rest}`
       : `${block}.attentions.${i % perLevel}.${rest}`;
   });

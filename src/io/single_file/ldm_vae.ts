@@ -45,7 +45,7 @@ export function ldmVaeView(tensors: Stored, prefix: string): Map<string, StoredT
     if (/^(post_)?quant_conv\./.test(key)) return key;
     const [, coder, rest] = /^(encoder|decoder)\.(.*)$/.exec(key) ?? [];
     if (!coder) return undefined; // of the loss that it was trained with
-    const name = rest
+    const name = rest!
       .replace(/^norm_out\./, "conv_norm_out.")
       .replace(/^down\.(\d+)\.block\./, "down_blocks.$1.resnets.")
       .replace(/^down\.(\d+)\.downsample\./, "down_blocks.$1.downsamplers.0.")
@@ -57,7 +57,7 @@ export function ldmVaeView(tensors: Stored, prefix: string): Map<string, StoredT
         (_, layer) => `mid_block.attentions.0.${valueIn(ATTENTION, layer) ?? layer}.`,
       )
       .replace(/\.nin_shortcut\./, ".conv_shortcut.");
-    const view = rest.startsWith("mid.attn_1.") ? asMatrix(tensor) : tensor;
+    const view = rest!.startsWith("mid.attn_1.") ? asMatrix(tensor) : tensor;
     return { ...view, name: `${coder}.${name}` };
   });
 }

@@ -6,16 +6,16 @@ export interface SingleFileOptions {
    * A folder or repository in diffusers' layout whose configs, and whose scheduler, are those of a single
    * file; without it they are what its keys and shapes say, and what its family has in common.
    */
-  config?: string;
+  config?: string | undefined;
   /**
    * A folder or repository in diffusers' layout for what a single file lacks: tokenizers, and text encoders
    * and VAE of a FLUX transformer; by default `config`, or the repository of the family.
    */
-  base?: string;
+  base?: string | undefined;
   /** What the model of a single file predicts, which SD 2 files do not say. */
-  predictionType?: "epsilon" | "v_prediction";
+  predictionType?: "epsilon" | "v_prediction" | undefined;
   /** Told in one line what a single file lacks, and what is guessed of it; console.warn by default. */
-  onNotice?: (line: string) => void;
+  onNotice?: ((line: string) => void) | undefined;
 }
 
 /** Whether a path or a repository's name is that of one file of weights. */

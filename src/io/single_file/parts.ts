@@ -30,7 +30,7 @@ interface Kind {
   /** A key, behind the prefix, that tells it. */
   readonly mark: RegExp;
   /** Its names are those of transformers. */
-  readonly plain?: boolean;
+  readonly plain?: boolean | undefined;
   config(tensors: Infos, prefix: string): Record<string, unknown>;
   view(tensors: Stored, prefix: string): Map<string, StoredTensor>;
 }

@@ -1,3 +1,4 @@
+import type { Shape } from "../../core/shape.ts";
 import type { StoredTensor } from "../stored_tensor.ts";
 import { countOf, type Infos, renamed, shapeOf, type Stored, valueIn } from "./keys.ts";
 
@@ -24,7 +25,7 @@ function plainKey(key: string): string {
   if (key === "token_embd.weight") return "shared.weight";
   if (key === "enc.output_norm.weight") return "encoder.final_layer_norm.weight";
   const [, block, layer] = /^enc\.blk\.(\d+)\.(\w+)\.weight$/.exec(key) ?? [];
-  const name = valueIn(BLOCK, layer);
+  const name = valueIn(BLOCK, layer!);
   return name ? `encoder.block.${block}.${name}.weight` : key;
 }
 
@@ -47,13 +48,15 @@ export function t5Config(tensors: Infos, prefix: string): Record<string, unknown
   const shape = (key: string) => shapeOf(plain, prefix + key, WHAT);
   const words = plain.has(`${prefix}shared.weight`) ? "shared.weight" : "encoder.embed_tokens.weight";
   const [vocab_size, d_model] = shape(words);
-  const [buckets, num_heads] = shape("encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight");
+  const [buckets, num_heads] = shape(
+    "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+  ) as Shape<2>;
   const gated = plain.has(`${prefix}encoder.block.0.layer.1.DenseReluDense.wi_0.weight`);
   return {
     vocab_size,
     d_model,
     num_heads,
-    d_kv: shape("encoder.block.0.layer.0.SelfAttention.q.weight")[0] / num_heads,
+    d_kv: shape("encoder.block.0.layer.0.SelfAttention.q.weight")[0]! / num_heads,
     d_ff: shape(`encoder.block.0.layer.1.DenseReluDense.${gated ? "wi_0" : "wi"}.weight`)[0],
     num_layers: countOf(plain, `${prefix}encoder.block.`),
     relative_attention_num_buckets: buckets,

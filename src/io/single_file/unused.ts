@@ -15,7 +15,8 @@ export async function keysNotUsed({ open, parts }: SingleFile): Promise<string[]
 /** Keys whose bytes no view begins in. */
 function outside(tensors: Stored, views: readonly StoredTensor[]): string[] {
   const starts = views.flatMap(({ places }) => places.map(({ offset }) => offset)).sort((a, b) => a - b);
-  return [...tensors.values()].filter(({ bytes, places: [{ offset }] }) => {
+  return [...tensors.values()].filter(({ bytes, places: [first] }) => {
+    const { offset } = first!;
     const next = starts[lowerBound(starts, offset)];
     return next === undefined || next >= offset + Math.max(bytes, 1);
   }).map(({ name }) => name);
@@ -26,7 +27,7 @@ function lowerBound(sorted: readonly number[], value: number): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (sorted[middle] < value) low = middle + 1;
+    if (sorted[middle]! < value) low = middle + 1;
     else high = middle;
   }
   return low;

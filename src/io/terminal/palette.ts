@@ -24,10 +24,10 @@ export function palette(data: Uint8Array, most = 256): Palette {
   const keys = new Uint16Array(data.length / 3);
   for (let i = 0; i < keys.length; i++) {
     const pixel = data.subarray(3 * i, 3 * i + 3);
-    const key = keys[i] = (pixel[0] >> 3) << 10 | (pixel[1] >> 3) << 5 | pixel[2] >> 3;
+    const key = keys[i] = (pixel[0]! >> 3) << 10 | (pixel[1]! >> 3) << 5 | pixel[2]! >> 3;
     const bin: Bin = bins.get(key) ?? { key, count: 0, sums: [0, 0, 0] };
     bin.count++;
-    for (let c = 0; c < 3; c++) bin.sums[c] += pixel[c];
+    for (let c = 0; c < 3; c++) bin.sums[c]! += pixel[c]!;
     bins.set(key, bin);
   }
   const boxes = cut([...bins.values()], most);
@@ -39,13 +39,13 @@ function cut(bins: Bin[], most: number): Bin[][] {
   const boxes = [bins];
   while (boxes.length < most) {
     const sides = boxes.map(widestSide);
-    const widest = sides.reduce((best, side, i) => side.length > sides[best].length ? i : best, 0);
-    const { axis, length } = sides[widest];
+    const widest = sides.reduce((best, side, i) => side.length > sides[best]!.length ? i : best, 0);
+    const { axis, length } = sides[widest]!;
     if (length === 0) break;
-    const box = boxes[widest].toSorted((a, b) => valueOf(a, axis) - valueOf(b, axis) || a.key - b.key);
+    const box = boxes[widest]!.toSorted((a, b) => valueOf(a, axis) - valueOf(b, axis) || a.key - b.key);
     const half = box.reduce((sum, { count }) => sum + count, 0) / 2;
     let [at, before] = [0, 0];
-    while (before < half && at < box.length - 1) before += box[at++].count;
+    while (before < half && at < box.length - 1) before += box[at++]!.count;
     boxes.splice(widest, 1, box.slice(0, at), box.slice(at));
   }
   return boxes;
@@ -67,5 +67,5 @@ function valueOf({ key }: Bin, axis: number): number {
 
 function meanOf(box: readonly Bin[]): number[] {
   const count = box.reduce((sum, bin) => sum + bin.count, 0);
-  return [0, 1, 2].map((c) => Math.round(box.reduce((sum, bin) => sum + bin.sums[c], 0) / count));
+  return [0, 1, 2].map((c) => Math.round(box.reduce((sum, bin) => sum + bin.sums[c]!, 0) / count));
 }

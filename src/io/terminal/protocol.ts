@@ -39,5 +39,5 @@ export function pictureProtocol(env: (name: string) => string | undefined): Pict
   if (env("KITTY_WINDOW_ID")) return "kitty";
   if (Number(env("KONSOLE_VERSION") ?? 0) >= 220400) return "kitty"; // first with its graphics
   if (env("LC_TERMINAL") === "iTerm2") return "iterm2"; // through ssh, too
-  return terms[term] ?? terms[term.split("-")[0]] ?? (/sixel/.test(term) ? "sixel" : undefined);
+  return terms[term] ?? terms[term.split("-")[0]!] ?? (/sixel/.test(term) ? "sixel" : undefined);
 }

@@ -13,8 +13,8 @@ export function resized(
     for (const x of columns) {
       for (let c = 0; c < channels; c++) {
         const value = (row: number, column: number) => data[(row * width + column) * channels + c];
-        const top = value(y.low, x.low) * (1 - x.part) + value(y.low, x.high) * x.part;
-        const bottom = value(y.high, x.low) * (1 - x.part) + value(y.high, x.high) * x.part;
+        const top = value(y.low, x.low)! * (1 - x.part) + value(y.low, x.high)! * x.part;
+        const bottom = value(y.high, x.low)! * (1 - x.part) + value(y.high, x.high)! * x.part;
         pixels[at++] = Math.round(top * (1 - y.part) + bottom * y.part);
       }
     }

@@ -10,7 +10,7 @@ const BAND = 6; // rows of pixels that one row of letters stands for
 export function sixel({ width, height, data }: Image): string {
   const { colors, indices } = palette(data);
   const percent = (value: number) => Math.round(value * 100 / 255);
-  const registers = colors.map(([r, g, b], i) => `#${i};2;${percent(r)};${percent(g)};${percent(b)}`).join(
+  const registers = colors.map(([r, g, b], i) => `#${i};2;${percent(r!)};${percent(g!)};${percent(b!)}`).join(
     "",
   );
   let bands = "";
@@ -28,7 +28,7 @@ function masksOf(band: Uint8Array, width: number): Map<number, Uint8Array> {
   band.forEach((color, i) => {
     let mask = masks.get(color);
     if (!mask) masks.set(color, mask = new Uint8Array(width));
-    mask[i % width] |= 1 << Math.floor(i / width);
+    mask[i % width]! |= 1 << Math.floor(i / width);
   });
   return masks;
 }

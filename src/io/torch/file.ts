@@ -16,7 +16,7 @@ export async function readTorchZip(file: BinaryFile): Promise<Contents> {
   const entries = await readZip(file);
   const pickles = [...entries.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   if (pickles.length !== 1) throw damaged(path, "one data.pkl in a torch zip", `${pickles.length}`);
-  const folder = pickles[0].slice(0, -"data.pkl".length);
+  const folder = pickles[0]!.slice(0, -"data.pkl".length);
 
   const read = async (name: string, limit: number) => {
     const { offset, size } = entries.get(name)!;
@@ -25,7 +25,7 @@ export async function readTorchZip(file: BinaryFile): Promise<Contents> {
   };
   const order = `${folder}byteorder`; // since torch 2.1
   checkByteOrder(path, !entries.has(order) || new TextDecoder().decode(await read(order, 16)) === "little");
-  const { value } = unpickle(await read(pickles[0], READ_LIMIT), 0, torchRules(path), path);
+  const { value } = unpickle(await read(pickles[0]!, READ_LIMIT), 0, torchRules(path), path);
 
   return contents(file, value, ({ key, bytes }) => {
     const entry = entries.get(`${folder}data/${key}`);

@@ -13,7 +13,7 @@ export interface PickleRules {
   /**
    * Names of what may stand in a pickle and is not looked into: nothing is made of it, and it does nothing.
    */
-  readonly inert?: RegExp;
+  readonly inert?: RegExp | undefined;
   /** What a persistent id stands for: in torch files, a storage. */
   persistent(id: unknown): unknown;
 }
@@ -133,7 +133,7 @@ class Machine {
   }
 
   byte(): number {
-    return this.bytes[this.take(1)];
+    return this.bytes[this.take(1)]!;
   }
 
   length32(): number {

@@ -204,7 +204,7 @@ export function place(file: BinaryFile, name: string, tensor: TorchTensor, start
   const begin = storage.begin + tensor.offset * width;
   const span = bytes === 0
     ? 0
-    : (1 + shape.reduce((sum, n, axis) => sum + (n - 1) * strides[axis], 0)) * width;
+    : (1 + shape.reduce((sum, n, axis) => sum + (n - 1) * strides[axis]!, 0)) * width;
   if (begin + span > storage.end) {
     throw damaged(
       file.path,

@@ -72,7 +72,7 @@ function readRecord(view: DataView, at: number, path: string): DirectoryRecord {
   }
   const [nameLength, extraLength, commentLength] = [28, 30, 32].map((field) =>
     view.getUint16(at + field, true)
-  );
+  ) as [number, number, number];
   const extra = at + 46 + nameLength;
   const end = extra + extraLength + commentLength;
   if (end > view.byteLength) throw damaged(path, "a whole entry in the zip directory", "a part");
@@ -80,7 +80,7 @@ function readRecord(view: DataView, at: number, path: string): DirectoryRecord {
   if (name.split(/[/\\]/).includes("..") || /^[/\\]/.test(name)) {
     throw damaged(path, "zip entries inside its folder", quote(name));
   }
-  const [flags, method] = [8, 10].map((field) => view.getUint16(at + field, true));
+  const [flags, method] = [8, 10].map((field) => view.getUint16(at + field, true)) as [number, number];
   const [packed, size, offset] = widen(
     view,
     extra,
@@ -90,7 +90,7 @@ function readRecord(view: DataView, at: number, path: string): DirectoryRecord {
   if (flags & 1 || method !== 0 || packed !== size) {
     throw damaged(path, `${quote(name)} stored as torch stores it`, "it compressed or encrypted");
   }
-  return { name, size, offset, end };
+  return { name, size: size!, offset: offset!, end };
 }
 
 /** Takes the sizes and the offset that do not fit in 32 bits from the zip64 field, which holds only those. */
@@ -109,7 +109,7 @@ function widen(view: DataView, extra: number, length: number, [packed, size, off
     }
     at = end;
   }
-  return [values[1], values[0], values[2]];
+  return [values[1]!, values[0]!, values[2]!];
 }
 
 /** Finds the bytes of an entry, which lie behind its local header. */

@@ -70,15 +70,15 @@ for (const [format, downName, upName, name, alphaName] of NAMES) {
     assert.deepEqual(file.others, []);
     assert.equal(file.pairs.length, 1);
     const [pair] = file.pairs;
-    assert.deepEqual([pair.name, pair.down.name, pair.up.name, pair.rank], [name, downName, upName, 4]);
-    assert.equal(pair.factor, alphaName ? 0.5 : 1);
+    assert.deepEqual([pair!.name, pair!.down.name, pair!.up.name, pair!.rank], [name, downName, upName, 4]);
+    assert.equal(pair!.factor, alphaName ? 0.5 : 1);
   });
 }
 
 Deno.test("readLora() takes alpha from its tensor, else from the header, else from the rank", async () => {
   const tensors = { "lora_unet_x.lora_down.weight": down, "lora_unet_x.lora_up.weight": up };
   const told = async (alpha: Record<string, HostArray>, metadata?: Record<string, string>) => {
-    const [{ alpha: value, source, factor }] = (await read({ ...tensors, ...alpha }, metadata)).pairs;
+    const { alpha: value, source, factor } = (await read({ ...tensors, ...alpha }, metadata)).pairs[0]!;
     return { value, source, factor };
   };
   const kohya = { ss_network_alpha: "1.0", ss_network_dim: "4" };

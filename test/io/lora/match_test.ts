@@ -85,7 +85,7 @@ for (const [name, layer] of SGM) {
   Deno.test(`${name} is the layer ${layer} of SDXL's UNet`, () => {
     const { parts, layer: flat } = splitName(name);
     assert.equal(parts[0], "image");
-    const [{ rows }] = [XL.get(layer)!].map(([rows]) => ({ rows }));
+    const rows = XL.get(layer)![0]!;
     assert.deepEqual(directoryOf(XL).get(flat), [{ layer, first: 0, rows, swapped: false }]);
   });
 }
@@ -147,7 +147,7 @@ for (const [name, rows] of FUSED) {
 }
 
 Deno.test("only Black Forest Labs' name of the last modulation has its halves swapped", () => {
-  const swapped = (name: string) => directoryOf(FLUX).get(splitName(name).layer)![0].swapped;
+  const swapped = (name: string) => directoryOf(FLUX).get(splitName(name).layer)![0]!.swapped;
   assert.equal(swapped("lora_unet_final_layer_adaLN_modulation_1"), true);
   assert.equal(swapped("diffusion_model.final_layer.adaLN_modulation.1"), true);
   assert.equal(swapped("transformer.norm_out.linear"), false);
@@ -192,7 +192,7 @@ const TEXTS: [name: string, part: LoraPart, layer: string][] = [
 
 for (const [name, part, layer] of TEXTS) {
   Deno.test(`${name} is ${layer} of the ${part}`, () => {
-    const [rows, K] = TEXT.get(layer)!;
+    const [rows, K] = TEXT.get(layer)! as [number, number];
     const { placed, unmatched } = matchLora(
       fileOf([pairOf(name, [2, K], [rows, 2])]),
       new Map([
@@ -201,7 +201,7 @@ for (const [name, part, layer] of TEXTS) {
       ]),
     );
     assert.deepEqual(unmatched, []);
-    assert.deepEqual([...placed].map(([part, [first]]) => [part, first.layer]), [[part, layer]]);
+    assert.deepEqual([...placed].map(([part, [first]]) => [part, first!.layer]), [[part, layer]]);
   });
 }
 
@@ -246,7 +246,7 @@ Deno.test("flatName() writes names as kohya does and leaves processors out", () 
 function pairOf(name: string, down: number[], up: number[]): LoraPair {
   const info = (half: string, shape: number[]) =>
     ({ name: `${name}.${half}`, dtype: "F32", shape, bytes: 0 }) as const;
-  const [rank] = down;
+  const [rank] = down as [number];
   return { name, down: info("down", down), up: info("up", up), rank, alpha: rank, source: "rank", factor: 1 };
 }
 

@@ -102,7 +102,7 @@ for (const [name, className, want] of schedulers) {
     await withFile(name, async (path) => {
       const { json } = await readSingleFileIndex(path, quiet);
       assert.deepEqual(json.scheduler, ["", className]);
-      const { config } = await schedulerClasses[className].fromPretrained(path, quiet);
+      const { config } = await schedulerClasses[className]!.fromPretrained(path, quiet);
       const found = config as Record<string, unknown>;
       assert.deepEqual(Object.fromEntries(Object.keys(want).map((key) => [key, found[key]])), want);
     });
@@ -113,11 +113,11 @@ Deno.test("what an SD 2 file predicts is guessed aloud, and the option decides",
   await withFile("sd2", async (path) => {
     const notices: string[] = [];
     const { DDIMScheduler } = schedulerClasses;
-    await DDIMScheduler.fromPretrained(path, { onNotice: (line: string) => notices.push(line) });
+    await DDIMScheduler!.fromPretrained(path, { onNotice: (line: string) => notices.push(line) });
     assert.deepEqual(notices, [
       `${path} does not say what it predicts: taking v_prediction; the option predictionType decides`,
     ]);
-    const { config } = await DDIMScheduler.fromPretrained(path, { predictionType: "epsilon" });
+    const { config } = await DDIMScheduler!.fromPretrained(path, { predictionType: "epsilon" });
     assert.equal((config as { prediction_type: string }).prediction_type, "epsilon");
   });
 });

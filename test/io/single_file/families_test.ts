@@ -241,7 +241,7 @@ for (
   ]
 ) {
   Deno.test(`${name} is known and not taken for another model`, () => {
-    assert.equal(knownOther(infosOf({ [key]: [1] })), name);
+    assert.equal(knownOther(infosOf({ [key!]: [1] })), name);
   });
 }
 

@@ -42,7 +42,7 @@ for (const name of names) {
 
 Deno.test("of a single file on the hub the header alone is read where its tensors are not wanted", async () => {
   await withHub(async (hub, options) => {
-    const model = await findSingleFileModel(names[0], "unet", { ...options, headersOnly: true });
+    const model = await findSingleFileModel(names[0]!, "unet", { ...options, headersOnly: true });
     assert.ok("open" in model);
     using checkpoint = await model.open();
     assert.equal(checkpoint.tensors.size, unet.size);
@@ -56,16 +56,16 @@ Deno.test("what a single file of the hub lacks is said with where it is taken fr
   await withHub(async (_hub, options) => {
     const notices: string[] = [];
     const told = { ...options, onNotice: (line: string) => notices.push(line) };
-    const { json } = await readSingleFileIndex(names[0], told);
+    const { json } = await readSingleFileIndex(names[0]!, told);
     assert.equal(json._class_name, "StableDiffusionPipeline");
     const repo = "stable-diffusion-v1-5/stable-diffusion-v1-5";
-    assert.deepEqual(await findSingleFileModel(names[0], "vae", told), {
+    assert.deepEqual(await findSingleFileModel(names[0]!, "vae", told), {
       pathOrRepo: repo,
       subfolder: "vae",
     });
-    assert.deepEqual(await findSingleFileModel(names[0], "vae", { ...told, base: "./sd" }), {
+    assert.deepEqual(await findSingleFileModel(names[0]!, "vae", { ...told, base: "./sd" }), {
       ...{ pathOrRepo: "./sd", subfolder: "vae" },
     });
-    assert.match(notices[0], /model\.safetensors has no vae: taking it from stable-diffusion-v1-5\//);
+    assert.match(notices[0]!, /model\.safetensors has no vae: taking it from stable-diffusion-v1-5\//);
   });
 });
