@@ -31,8 +31,10 @@ export class Peer implements AsyncDisposable {
         return peer;
       }
       await peer[Symbol.asyncDispose]();
+      return undefined;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return undefined;
     }
   }
 

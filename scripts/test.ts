@@ -17,7 +17,7 @@ const tests = [...Deno.readDirSync(root)]
   .filter(({ name, isDirectory }) => isDirectory ? name !== "fixtures" : name.endsWith("_test.ts"))
   .map(({ name }) => name).sort();
 const named = Object.values(tiers).flat();
-tiers.pure = tests.filter((name) => !named.includes(name));
+tiers["pure"] = tests.filter((name) => !named.includes(name));
 
 const chosen = Deno.args.length > 0 ? Deno.args : Object.keys(tiers);
 const unknown = chosen.find((tier) => !Object.keys(tiers).includes(tier));

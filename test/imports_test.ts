@@ -13,8 +13,8 @@ const ALLOWED: Record<string, string[]> = {
   schedulers: ["core", "tensor", "ops", "io", "random"],
   tokenizers: ["core", "io"],
 };
-ALLOWED.models!.push("io", "random");
-ALLOWED.pipelines!.push("io", "random", "schedulers", "tokenizers");
+ALLOWED["models"]!.push("io", "random");
+ALLOWED["pipelines"]!.push("io", "random", "schedulers", "tokenizers");
 
 function* filesIn(folder: string, ending: string): Generator<string> {
   for (const { name, isDirectory } of Deno.readDirSync(join(root, folder))) {

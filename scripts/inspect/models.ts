@@ -25,7 +25,7 @@ export async function describeSingleFile(file: SingleFile): Promise<string> {
 function titleOf({ family, parts, tensors }: SingleFile): string {
   if (!family) return parts.size > 0 ? "parts of a pipeline" : `tensors such as ${some([...tensors.keys()])}`;
   const denoiser = parts.get("unet") ?? parts.get("transformer")!;
-  return `${families[family].name}, for ${pipelineOf(family, denoiser.config(tensors).in_channels)}`;
+  return `${families[family].name}, for ${pipelineOf(family, denoiser.config(tensors)["in_channels"])}`;
 }
 
 /** What is in a folder or repository with a model_index.json; its weights are not fetched. */
@@ -42,7 +42,7 @@ export async function describePipeline(pathOrRepo: string): Promise<string> {
 /** What is in a folder or repository of one model. */
 export async function describeModel(pathOrRepo: string): Promise<string> {
   const source = await openModelSource(pathOrRepo, { headersOnly: true });
-  const [type] = [source.json._class_name ?? source.json.architectures ?? "a model"].flat();
+  const [type] = [source.json["_class_name"] ?? source.json["architectures"] ?? "a model"].flat();
   using checkpoint = await source.open();
   return [`${pathOrRepo}: ${type}`, table([HEADINGS, cellsOf(checkpoint.tensors.values())])].join("\n");
 }

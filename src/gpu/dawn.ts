@@ -52,6 +52,7 @@ function calmPolling(): void {
       run();
     }, POLL_MS);
     polls.set(timer, run);
+    return undefined;
   };
   for (const key of ["name", "length", promisify.custom]) {
     Object.defineProperty(patient, key, Object.getOwnPropertyDescriptor(immediate, key)!);

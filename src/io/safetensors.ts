@@ -19,7 +19,7 @@ export async function readSafetensors(file: BinaryFile): Promise<Contents> {
   checkCover(file, tensors, end);
   return {
     tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
-    metadata: parseMetadata(file, header.__metadata__ ?? {}),
+    metadata: parseMetadata(file, header["__metadata__"] ?? {}),
   };
 }
 

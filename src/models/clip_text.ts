@@ -143,14 +143,14 @@ export class CLIPTextModelWithProjection extends CLIPTextModel {
   /** The states and embeddings of texts, given as rows of ids [B, N]. */
   override forward(inputIds: readonly (readonly number[])[]): CLIPTextProjectionOutput {
     const results = this.encode(inputIds);
-    return { ...collect(results), textEmbeds: results.textEmbeds! };
+    return { ...collect(results), textEmbeds: results["textEmbeds"]! };
   }
 
   /** What is traced. */
   protected override results(inputs: Tensors): Tensors {
     const results = super.results(inputs);
     const w = this.weights.tree as CLIPTextWeights;
-    const projected = () => project(results.pooledOutput!, w.text_projection!, this.config.projection_dim);
+    const projected = () => project(results["pooledOutput"]!, w.text_projection!, this.config.projection_dim);
     return { ...results, textEmbeds: named("text_projection", projected) };
   }
 }

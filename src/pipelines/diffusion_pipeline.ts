@@ -80,9 +80,9 @@ export interface AnyPipeline extends LoraPipeline<AnyParts>, Disposable {
  * const { images } = await pipeline.run({ prompt: "a nice flower" });
  * ```
  */
-export const DiffusionPipeline = {
+export abstract class DiffusionPipeline {
   /** A pipeline of the class that the folder or repository asks for. */
-  async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
+  static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     const { className, commit } = await readIndex(pathOrRepo, options);
     if (!Object.hasOwn(classes, className)) {
       throw new TypeError(
@@ -91,10 +91,10 @@ export const DiffusionPipeline = {
     }
     const source = { ...options, revision: commit ?? options.revision };
     return await classes[className]!.fromPretrained(pathOrRepo, source);
-  },
+  }
 
   /** A pipeline of the class that the keys of one file tell (.safetensors, .ckpt, .gguf). */
-  async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
+  static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     return await DiffusionPipeline.fromPretrained(expectSingleFile(path), options);
-  },
-};
+  }
+}

@@ -63,7 +63,7 @@ function named(name: string, sampler: Sampler, spread: Config = {}): NamedSchedu
 
 /** Whether a scheduler goes along a flow, so that its model predicts a velocity ε − x_0. */
 export function isFlow(scheduler: Scheduler): boolean {
-  return scheduler instanceof FlowScheduler || (scheduler.config as Config).use_flow_sigmas === true;
+  return scheduler instanceof FlowScheduler || (scheduler.config as Config)["use_flow_sigmas"] === true;
 }
 
 /** What one class says of a flow in other words than the other, or by being of that class. */
@@ -72,7 +72,7 @@ function flowConfig(className: string, own: Scheduler): Config {
     if (!knows(className, "use_flow_sigmas")) return {};
     return { use_flow_sigmas: true, prediction_type: "flow_prediction", flow_shift: own.config.shift };
   }
-  return knows(className, "shift") ? { shift: (own.config as Config).flow_shift } : {};
+  return knows(className, "shift") ? { shift: (own.config as Config)["flow_shift"] } : {};
 }
 
 /** A spread with those that it replaces turned off. */

@@ -39,8 +39,8 @@ class Chain extends Normalizer {
 }
 
 function normalizerOf(step: Step): Normalizer {
-  if (step.type === "Precompiled") return new Charsmap(bytesOf(step.precompiled_charsmap));
-  if (step.type === "Sequence") return new Chain((step.normalizers as Step[]).map(normalizerOf));
+  if (step.type === "Precompiled") return new Charsmap(bytesOf(step["precompiled_charsmap"]));
+  if (step.type === "Sequence") return new Chain((step["normalizers"] as Step[]).map(normalizerOf));
   const steps = step.type === "Strip" ? stripped(step) : [step];
   return new SequenceNormalizer({ type: "Sequence", normalizers: steps as never[] });
 }
@@ -73,7 +73,7 @@ function exactly(step: Step): Step {
   });
   switch (step.type) {
     case "Sequence":
-      return { ...step, pretokenizers: (step.pretokenizers as Step[]).map(exactly) };
+      return { ...step, pretokenizers: (step["pretokenizers"] as Step[]).map(exactly) };
     case "WhitespaceSplit":
       return keep(String.raw`\P{White_Space}+`);
     case "Metaspace": {

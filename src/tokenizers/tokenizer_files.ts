@@ -61,6 +61,6 @@ export async function tokenizerFiles(
   };
   const json = await read("tokenizer_config.json");
   // The older file counts where the newer one does not describe its tokens, as in transformers.
-  if (!json.added_tokens_decoder) Object.assign(json, await read("special_tokens_map.json"));
+  if (!json["added_tokens_decoder"]) Object.assign(json, await read("special_tokens_map.json"));
   return { folder, names, json, configPath: join(folder, "tokenizer_config.json") };
 }

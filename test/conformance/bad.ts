@@ -103,6 +103,7 @@ async function saved(image: Parameters<typeof savePng>[1]): Promise<Error | unde
   const folder = await Deno.makeTempDir();
   try {
     await savePng(`${folder}/picture.png`, image);
+    return undefined;
   } catch (error) {
     return error as Error;
   } finally {

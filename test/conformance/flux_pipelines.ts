@@ -60,8 +60,11 @@ async function* beginning(
   const noise = tensors.get("initial_noise");
   const results: Record<string, [() => Tensor, Bound]> = {};
   if (noise) {
-    results.initial_noise = [() => randn(noise.shape, { generator: manualSeed(run.generator_seed) }), NOISE];
-    results.initial_packed = [() => packLatents(upload(noise)), EXACT];
+    results["initial_noise"] = [
+      () => randn(noise.shape, { generator: manualSeed(run.generator_seed) }),
+      NOISE,
+    ];
+    results["initial_packed"] = [() => packLatents(upload(noise)), EXACT];
   }
   const { embeddings: [first], guided } = await embedPromptsFlux(parts, optionsOf(run));
   const { states, pooled } = first!;

@@ -47,16 +47,16 @@ const given = ({ weight, bias }: { weight: Tensor | undefined; bias?: Tensor | u
 const RUNS: Record<string, Run> = {
   conv2d: ({ x, weight, bias }, a) => ({
     y: conv2d(x!, { weight: weight!, ...bias && { bias } }, {
-      stride: a.stride,
-      padding: a.pad_left_right_top_bottom,
+      stride: a["stride"],
+      padding: a["pad_left_right_top_bottom"],
     }),
   }),
   group_norm: ({ x, weight, bias }, a) => {
-    const y = groupNorm(x!, given({ weight, bias }), { groups: a.groups, eps: a.eps });
+    const y = groupNorm(x!, given({ weight, bias }), { groups: a["groups"], eps: a["eps"] });
     return { y, y_silu: silu(y) };
   },
-  layer_norm: ({ x, weight, bias }, a) => ({ y: layerNorm(x!, given({ weight, bias }), { eps: a.eps }) }),
-  rms_norm: ({ x, weight }, a) => ({ y: rmsNorm(x!, given({ weight }), { eps: a.eps }) }),
+  layer_norm: ({ x, weight, bias }, a) => ({ y: layerNorm(x!, given({ weight, bias }), { eps: a["eps"] }) }),
+  rms_norm: ({ x, weight }, a) => ({ y: rmsNorm(x!, given({ weight }), { eps: a["eps"] }) }),
   activations: ({ x }) => ({
     silu: silu(x!),
     gelu_exact: gelu(x!),
@@ -66,29 +66,29 @@ const RUNS: Record<string, Run> = {
     sigmoid: sigmoid(x!),
   }),
   geglu: ({ x }) => ({ y: geglu(x!) }),
-  softmax: ({ x }, a) => ({ y: softmax(x!, a.dim) }),
-  attention: ({ q, k, v, mask }, a) => ({ y: attention(q!, k!, v!, { causal: a.causal, mask }) }),
+  softmax: ({ x }, a) => ({ y: softmax(x!, a["dim"]) }),
+  attention: ({ q, k, v, mask }, a) => ({ y: attention(q!, k!, v!, { causal: a["causal"], mask }) }),
   linear: ({ x, weight, bias }) => ({ y: linear(x!, { weight: weight!, ...bias && { bias } }) }),
   upsample_nearest: ({ x }, a) => ({
-    y: upsampleNearest(x!, a.size ? { size: a.size } : { scale: a.scale }),
+    y: upsampleNearest(x!, a["size"] ? { size: a["size"] } : { scale: a["scale"] }),
   }),
-  avg_pool2d: ({ x }, a) => ({ y: avgPool2d(x!, { kernel: a.kernel, stride: a.stride }) }),
+  avg_pool2d: ({ x }, a) => ({ y: avgPool2d(x!, { kernel: a["kernel"], stride: a["stride"] }) }),
   timestep_embedding: (_, a, { t }) => ({
     y: timestepEmbedding([...t!.data], {
-      dim: a.dim,
-      flipSinToCos: a.flip_sin_to_cos,
-      downscaleFreqShift: a.downscale_freq_shift,
-      scale: a.scale,
-      maxPeriod: a.max_period,
+      dim: a["dim"],
+      flipSinToCos: a["flip_sin_to_cos"],
+      downscaleFreqShift: a["downscale_freq_shift"],
+      scale: a["scale"],
+      maxPeriod: a["max_period"],
     }),
   }),
   ada_layer_norm: ({ x, scale, shift }, a) => ({
-    y: layerNorm(x!, null, { eps: a.eps }).mul(scale!.unsqueeze(1).add(1)).add(shift!.unsqueeze(1)),
+    y: layerNorm(x!, null, { eps: a["eps"] }).mul(scale!.unsqueeze(1).add(1)).add(shift!.unsqueeze(1)),
   }),
   flux_rope: ({ x }, a, { ids }) => {
     const [tokens, axes] = ids!.shape as Shape<2>;
     const rows = Array.from({ length: tokens }, (_, i) => [...ids!.data.subarray(i * axes, (i + 1) * axes)]);
-    const tables = fluxPosEmbed(rows, a.axes_dims);
+    const tables = fluxPosEmbed(rows, a["axes_dims"]);
     const [cos, sin] = [tables.cos, tables.sin].map((table) =>
       tensor(table, [tokens, table.length / tokens])
     ) as [Tensor, Tensor];

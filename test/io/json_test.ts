@@ -41,7 +41,7 @@ Deno.test("parseJson() makes __proto__ a key like others", () => {
   >;
   assert.deepEqual(Object.keys(parsed), ["__proto__", "constructor"]);
   assert.equal(Object.getPrototypeOf(parsed), Object.prototype);
-  assert.equal(({} as Record<string, unknown>).polluted, undefined);
+  assert.equal(({} as Record<string, unknown>)["polluted"], undefined);
 });
 
 const broken: [string, string][] = [

@@ -26,7 +26,7 @@ Deno.test("unet2DConfig keeps keys that it does not know, reads old block names 
     act_fn: "SiLU",
     sample_size: [8, 12],
   });
-  assert.equal((config as unknown as Record<string, unknown>).shiny_new_option, 1);
+  assert.equal((config as unknown as Record<string, unknown>)["shiny_new_option"], 1);
   assert.deepEqual(config.down_block_types, ["DownBlock2D", "AttnDownBlock2D"]);
   assert.equal(config.act_fn, "silu");
   assert.deepEqual(config.sample_size, [8, 12]);

@@ -77,7 +77,7 @@ for (const [name, run] of Object.entries(runs)) {
 }
 
 Deno.test('outputType "latent" returns the latents and leaves the decoder out', async () => {
-  const run = { ...runs.base!, args: { ...runs.base!.args, output_type: "latent" } };
+  const run = { ...runs["base"]!, args: { ...runs["base"]!.args, output_type: "latent" } };
   const { latents, images } = await draw(run);
   assert.equal(images, latents);
 });
@@ -191,9 +191,9 @@ async function draw({ pipeline: className, unet, scheduler, args }: Run): Promis
     ) => [key.replace(/_(.)/g, (_, letter) => letter.toUpperCase()), value]),
   );
   if (/Img2Img|Inpaint/.test(className)) {
-    options.image = given(args.image ? `${args.image}/latents` : "image");
+    options["image"] = given(args.image ? `${args.image}/latents` : "image");
   }
-  if (/Inpaint/.test(className)) options.mask = given("mask");
+  if (/Inpaint/.test(className)) options["mask"] = given("mask");
   const generator = manualSeed(generator_seed);
   return await new classes[className]!(parts).run({ height, width, ...options, generator, progress: false });
 }

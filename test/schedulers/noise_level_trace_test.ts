@@ -101,9 +101,9 @@ async function checkNoise(scheduler: Scheduler, loop: SamplingLoop, want: Wanted
  * Largest error of a whole loop, relative to its largest value; measured: 2e-6, but where σ² cancels 9e-5.
  */
 function boundOf({ class: name, config }: SamplingLoop): number {
-  const cancels = config.beta_schedule === "squaredcos_cap_v2" ||
+  const cancels = config["beta_schedule"] === "squaredcos_cap_v2" ||
     name === "KDPM2AncestralDiscreteScheduler" ||
-    (config.rescale_betas_zero_snr && name.startsWith("Euler"));
+    (config["rescale_betas_zero_snr"] && name.startsWith("Euler"));
   return cancels ? 1e-4 : 1e-5;
 }
 

@@ -55,7 +55,7 @@ Deno.test("generate.ts swaps the scheduler and draws several pictures, each with
       first.largest <= 1 && first.share < 0.01,
       `differs by ${first.largest} on ${100 * first.share} %`,
     );
-    assert.equal(JSON.parse((await readPng(join(folder, "denoise-2.png"))).text.denoise!).seed, 1);
+    assert.equal(JSON.parse((await readPng(join(folder, "denoise-2.png"))).text["denoise"]!).seed, 1);
   }));
 
 Deno.test("generate.ts tells wrong options in one line", () =>
@@ -124,7 +124,7 @@ Deno.test("generate.ts adds several LoRAs, each as strong as it is told, and kee
     const none = join(folder, "none.png");
     assert.deepEqual(await compare(join(folder, "off.png"), none), { largest: 0, share: 0 });
     assert.ok((await compare(join(folder, "both.png"), none)).share > 0.1);
-    const made = JSON.parse((await readPng(join(folder, "both.png"))).text.denoise!);
+    const made = JSON.parse((await readPng(join(folder, "both.png"))).text["denoise"]!);
     assert.deepEqual(made.lora, [`${lora("kohya")}:0.5`, lora("xlabs")]);
     assert.equal(made["max-sequence-length"], 32);
   }));
@@ -146,7 +146,7 @@ Deno.test("ddpm.ts draws from a flat folder of 2022 with pickled weights, and wr
     const { largest, share } = await compare(picture, join(root, "test/fixtures/ddpm/expected/sampling.png"));
     assert.ok(largest <= 1 && share < 0.01, `differs by ${largest} on ${100 * share} %`);
     const { text } = await readPng(picture);
-    const { model, scheduler, steps, seed, engine } = JSON.parse(text.denoise!);
+    const { model, scheduler, steps, seed, engine } = JSON.parse(text["denoise"]!);
     assert.deepEqual({ model, scheduler, steps, seed }, {
       model: legacy,
       scheduler: "DDPMScheduler",
@@ -173,7 +173,7 @@ Deno.test("ddpm.ts downloads from the hub, then draws offline from the cache", (
         "2",
       );
       assert.equal(code, 0, stderr);
-      assert.equal(JSON.parse((await readPng(join(folder, "ddpm.png"))).text.denoise!).revision, commit);
+      assert.equal(JSON.parse((await readPng(join(folder, "ddpm.png"))).text["denoise"]!).revision, commit);
     }
     const { code, stderr } = await runScriptWith(
       { ...env, HF_HUB_OFFLINE: "1" },

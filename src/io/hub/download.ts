@@ -74,6 +74,7 @@ async function claim(
     }
     await sleep(100, signal);
   }
+  return undefined;
 }
 
 async function fillAndCheck(partial: PartialFile, file: Download, options: DownloadOptions): Promise<void> {

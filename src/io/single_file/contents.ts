@@ -36,8 +36,8 @@ export async function readSingleFileIndex(
   const denoiser = file.parts.get("unet") ?? file.parts.get("transformer")!;
   return {
     json: {
-      _class_name: pipelineOf(file.family, denoiser.config(file.tensors).in_channels),
-      ...componentsOf(family, scheduler._class_name),
+      _class_name: pipelineOf(file.family, denoiser.config(file.tensors)["in_channels"]),
+      ...componentsOf(family, scheduler["_class_name"]),
       ...file.family === "sdxlRefiner" && {
         requires_aesthetics_score: true,
         force_zeros_for_empty_prompt: false,
@@ -112,7 +112,7 @@ function commonOf(
   options: SingleFileOptions,
 ): Record<string, unknown> {
   const { parts, tensors } = file;
-  const alone = parts.get("vae")?.config(tensors).latent_channels === 16 ? families.fluxDev : families.sd1;
+  const alone = parts.get("vae")?.config(tensors)["latent_channels"] === 16 ? families.fluxDev : families.sd1;
   const { configs }: Family = familyDetails(file) ?? alone;
   const isHalf = file.family === "sd2" && predictionOf(file, options).type === "epsilon"; // trained on 512 pixels
   return { ...configs[folder], ...isHalf && folder === "unet" && { sample_size: 64 } };

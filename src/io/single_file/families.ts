@@ -152,7 +152,7 @@ export function knownOther(tensors: Infos): string | undefined {
 export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): FamilyName | undefined {
   const transformer = parts.get("transformer");
   if (transformer) {
-    return transformer.config(tensors).guidance_embeds ? "fluxDev" : "fluxSchnell";
+    return transformer.config(tensors)["guidance_embeds"] ? "fluxDev" : "fluxSchnell";
   }
   const unet = parts.get("unet");
   if (!unet) return undefined;

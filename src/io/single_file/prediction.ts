@@ -25,6 +25,6 @@ export function predictionOf(
   if (family !== "sd2" || said === "epsilon") return known(false);
   const steps = metadata.get("global_step");
   if (steps !== undefined) return known(steps !== STEPS_OF_SD2_BASE);
-  const inpaints = parts.get("unet")?.config(tensors).in_channels === 9;
+  const inpaints = parts.get("unet")?.config(tensors)["in_channels"] === 9;
   return { type: inpaints ? "epsilon" : "v_prediction", isGuess: true };
 }

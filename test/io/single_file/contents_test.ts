@@ -101,7 +101,7 @@ for (const [name, className, want] of schedulers) {
   Deno.test(`a file of ${name} has the scheduler of its family`, async () => {
     await withFile(name, async (path) => {
       const { json } = await readSingleFileIndex(path, quiet);
-      assert.deepEqual(json.scheduler, ["", className]);
+      assert.deepEqual(json["scheduler"], ["", className]);
       const { config } = await schedulerClasses[className]!.fromPretrained(path, quiet);
       const found = config as Record<string, unknown>;
       assert.deepEqual(Object.fromEntries(Object.keys(want).map((key) => [key, found[key]])), want);
@@ -166,5 +166,5 @@ Deno.test("a file under transformers' names has the config that lies beside it",
   folder.write("config.json", '{"hidden_act": "gelu"}');
   const beside = await findSingleFileModel(path, "text_encoder", quiet);
   assert.ok("json" in alone && "json" in beside);
-  assert.deepEqual([alone.json.hidden_act, beside.json.hidden_act], ["quick_gelu", "gelu"]);
+  assert.deepEqual([alone.json["hidden_act"], beside.json["hidden_act"]], ["quick_gelu", "gelu"]);
 });

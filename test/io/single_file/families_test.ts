@@ -113,7 +113,7 @@ for (const [what, shapes, family, pipeline, folders] of files) {
     assert.deepEqual([...parts.keys()].sort(), folders.toSorted());
     assert.equal(familyOf(infos, parts), family);
     const denoiser = parts.get("unet") ?? parts.get("transformer")!;
-    assert.equal(pipelineOf(family, denoiser.config(infos).in_channels), pipeline);
+    assert.equal(pipelineOf(family, denoiser.config(infos)["in_channels"]), pipeline);
     for (const [folder, { className }] of parts) {
       assert.equal(className, (families[family].models as Record<string, string>)[folder]);
     }
