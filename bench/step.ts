@@ -1,4 +1,4 @@
-import { type Device, type Tensor } from "denoise";
+import type { Device, Tensor } from "denoise";
 import { streamOf } from "../src/graph/stream.ts";
 import type { Problem } from "./cases.ts";
 import type { Row } from "./kernels.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type PackedDType } from "../../src/core/dtype.ts";
+import type { PackedDType } from "../../src/core/dtype.ts";
 import { channelsLastStrides, contiguousStrides, size } from "../../src/core/shape.ts";
 import type { Device } from "../../src/gpu/device.ts";
 import { Leaf } from "../../src/graph/node.ts";

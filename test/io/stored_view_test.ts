@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Checkpoint, openCheckpoint } from "../../src/io/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../../src/io/checkpoint.ts";
 import type { StoredTensor } from "../../src/io/stored_tensor.ts";
 import { asMatrix, rowsOf, splitRows, swappedHalves, transposed } from "../../src/io/stored_view.ts";
 import { fixture } from "../support/fixtures.ts";

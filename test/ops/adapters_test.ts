@@ -1,7 +1,7 @@
 import type { Shape } from "../../src/core/shape.ts";
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { Leaf } from "../../src/graph/node.ts";
+import type { Leaf } from "../../src/graph/node.ts";
 import { adapterOf, hang, isMultiplied } from "../../src/ops/adapters.ts";
 import { conv2d, linear } from "../../src/ops/mod.ts";
 import { Tensor, tensor } from "../../src/tensor/mod.ts";

@@ -1,5 +1,5 @@
 import type { Shape } from "../../src/core/shape.ts";
-import { Dice } from "./dice.ts";
+import type { Dice } from "./dice.ts";
 
 /** A tensor to be written. */
 export interface HostArray {
