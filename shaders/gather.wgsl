@@ -1,13 +1,23 @@
-// Rows of a table by their numbers: y[i, :] = table[ids[i], :]. Numbers out of range take the nearest row.
-// table: [rows, width] as x, ids: [count], y: [count, width]. One invocation per value(s).
-// After lib/grid.wgsl, lib/values_*.wgsl.
+// Elements along the middle one of three axes by their numbers: y[o, i, k] = x[o, ids[o, i, k], k]. Negative numbers count
+// from the end; what is out of range takes the nearest. x: [outer, n, inner] and y: [outer, m, inner], dense; ids: strides of
+// 0 repeat them. One invocation per LANES values of y.
+// After lib/grid.wgsl.
+alias Stored = f32; // LANES elements of x in memory
+alias Value = f32; // the same as computed with
 alias Id = i32;
+const LANES: u32 = 1;
 struct Params {
-  rows: u32,
-  width: u32,
-  count: u32,
+  outer: u32,
+  n: u32,
+  m: u32,
+  inner: u32,
+  ids_start: u32,
+  ids_outer: u32,
+  ids_m: u32,
+  ids_inner: u32,
 }
 
+@group(0) @binding(0) var<storage, read> x: array<Stored>;
 @group(0) @binding(1) var<storage, read> ids: array<Id>;
 @group(0) @binding(3) var<uniform> params: Params;
 
@@ -17,11 +27,13 @@ fn main(
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let runs = params.width / LANES;
+  let runs = params.inner / LANES;
   let place = workgroup_number(id, grid) * 64u + lane;
-  let i = place / runs;
-  if (i >= params.count) { return; }
-  let column = place % runs * LANES;
-  let row = u32(clamp(i32(ids[i]), 0, i32(params.rows) - 1));
-  store(0u, i, column, load(row * params.width + column));
+  let i = place / runs % params.m;
+  let o = place / runs / params.m;
+  if (o >= params.outer) { return; }
+  let k = place % runs * LANES;
+  let number = i32(ids[params.ids_start + o * params.ids_outer + i * params.ids_m + k * params.ids_inner]);
+  let row = u32(clamp(select(number, number + i32(params.n), number < 0), 0, i32(params.n) - 1));
+  store(o, i, k, Value(x[((o * params.n + row) * params.inner + k) / LANES]));
 }

@@ -1,27 +1,30 @@
-// y[row] = sum, mean, min or max of x[row, :]. One workgroup per row. x: [rows, columns], y: [rows].
+// y[row] = sum, mean, min, max or product of x[row, :]. One workgroup per row. x: [rows, columns], y: [rows].
 // A single pass in blocks of 64 columns a lane keeps the rounding error of long sums low (pairwise over lanes).
 // After lib/grid.wgsl.
 alias X = f32;
+alias T = f32; // the type that X is computed as
 
+const FLOAT: bool = true; // T is f32
 const WG: u32 = 64;
 struct Params {
   rows: u32,
   columns: u32,
-  kind: u32, // 0 sum, 1 mean, 2 min, 3 max
+  kind: u32, // 0 sum, 1 mean, 2 min, 3 max, 4 product
 }
 
 @group(0) @binding(0) var<storage, read> x: array<X>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-var<workgroup> partial: array<f32, WG>;
+var<workgroup> partial: array<T, WG>;
 
-fn is_nan(v: f32) -> bool {
-  return (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
+fn is_nan(v: T) -> bool {
+  return FLOAT && (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
 /// One value from two; NaN stays, which WGSL's min and max do not promise.
-fn combine(a: f32, b: f32) -> f32 {
+fn combine(a: T, b: T) -> T {
   if (params.kind < 2u) { return a + b; }
+  if (params.kind == 4u) { return a * b; }
   if (is_nan(a) || is_nan(b)) { return a + b; }
   if (params.kind == 2u) { return min(a, b); }
   return max(a, b);
@@ -36,12 +39,12 @@ fn main(
   let row = workgroup_number(group, groups);
   if (row >= params.rows) { return; }
   let first = row * params.columns;
-  var total = 0.0;
-  if (params.kind >= 2u) { total = f32(x[first]); }
+  var total = T(0);
+  if (params.kind == 4u) { total = T(1); } else if (params.kind >= 2u) { total = T(x[first]); }
   for (var block = lane; block < params.columns; block += WG * 64u) {
-    var part = f32(x[first + block]);
+    var part = T(x[first + block]);
     for (var i = block + WG; i < min(params.columns, block + WG * 64u); i += WG) {
-      part = combine(part, f32(x[first + i]));
+      part = combine(part, T(x[first + i]));
     }
     total = combine(total, part);
   }
@@ -51,6 +54,6 @@ fn main(
     if (lane < stride) { partial[lane] = combine(partial[lane], partial[lane + stride]); }
   }
   if (lane == 0u) {
-    store(0u, 0u, row, select(partial[0], partial[0] / f32(params.columns), params.kind == 1u));
+    store(0u, 0u, row, select(partial[0], partial[0] / T(params.columns), params.kind == 1u));
   }
 }

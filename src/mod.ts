@@ -24,7 +24,6 @@ export {
   type TimingRow,
   traceEvents,
 } from "./gpu/profiler.ts";
-export type { Operation, OPERATIONS } from "./graph/expr.ts";
 export type { Leaf, Node, View } from "./graph/node.ts";
 export type { Supply } from "./graph/supply.ts";
 export type { Progress } from "./io/hub.ts";
@@ -58,7 +57,12 @@ export {
   tapped,
   Tensor,
   tensor,
+  type TensorArithmetic,
+  type TensorBase,
+  type TensorViews,
   type Term,
+  type Value,
   weightedSum,
+  where,
   zeros,
 } from "./tensor/mod.ts";

@@ -39,6 +39,28 @@ fn is_nan(x: vec4f) -> vec4<bool> {
   return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }
 
+fn is_infinite(x: vec4f) -> vec4<bool> {
+  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) == vec4u(0x7f800000u);
+}
+
+/// True for NaN too, as in torch.
+fn is_nonzero(x: vec4f) -> vec4<bool> {
+  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) != vec4u(0u);
+}
+
+// NaN compares with nothing, not even with itself, which compilers may forget.
+fn equal(x: vec4f, y: vec4f) -> vec4<bool> {
+  return (x == y) & !(is_nan(x) | is_nan(y));
+}
+
+fn less(x: vec4f, y: vec4f) -> vec4<bool> {
+  return (x < y) & !(is_nan(x) | is_nan(y));
+}
+
+fn less_or_equal(x: vec4f, y: vec4f) -> vec4<bool> {
+  return (x <= y) & !(is_nan(x) | is_nan(y));
+}
+
 fn relu(x: vec4f) -> vec4f {
   return select(max(x, vec4f(0.0)), x, is_nan(x));
 }

@@ -1,5 +1,7 @@
-/** Element types that shaders compute with or move, in WGSL's words. */
-export type PlainDType = "f32" | "f16" | "i32" | "u32";
+/** Element types that shaders compute with, in WGSL's words. A bool takes a word of memory, which is 0 or 1. */
+export type PlainDType = "f32" | "f16" | "i32" | "u32" | "bool";
+/** The types as which shaders compute: f16 is only stored. */
+export type ValueType = "f32" | "i32" | "u32" | "bool";
 
 /**
  * Weights in whole numbers with a scale for each 32 of them; only products read them
@@ -10,14 +12,20 @@ export type PackedDType = "int8" | "int4";
 /** Element types of tensors. */
 export type DType = PlainDType | PackedDType;
 
-/** Typed arrays that hold a tensor's elements on the host. */
+/** Typed arrays that hold a tensor's elements on the host; a bool tensor's are 0 and 1 in a Uint32Array. */
 export type HostArray =
   | Float32Array<ArrayBuffer>
   | Float16Array<ArrayBuffer>
   | Int32Array<ArrayBuffer>
   | Uint32Array<ArrayBuffer>;
 
-const arrays = { f32: Float32Array, f16: Float16Array, i32: Int32Array, u32: Uint32Array } as const;
+const arrays = {
+  f32: Float32Array,
+  f16: Float16Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  bool: Uint32Array,
+} as const;
 
 /** Elements of a packed type that lie together: two groups of 32, then both scales in one word. */
 export const PACKED_BLOCK = 64;
@@ -36,6 +44,7 @@ export function isPacked(dtype: DType): dtype is PackedDType {
 
 /** A host array of `dtype` from numbers, rounded as the type rounds. */
 export function hostArray(dtype: PlainDType, values: ArrayLike<number>): HostArray {
+  if (dtype === "bool") return Uint32Array.from(values, (value) => value === 0 ? 0 : 1);
   return new arrays[dtype](values) as HostArray;
 }
 
@@ -55,4 +64,38 @@ export function dtypeOf(data: HostArray): PlainDType {
 /** True for the types that hold fractions. */
 export function isFloat(dtype: DType): boolean {
   return dtype === "f32" || dtype === "f16";
+}
+
+/** The type of a tensor's elements in a shader's storage. */
+export function storedType(dtype: DType): DType {
+  return dtype === "bool" ? "u32" : dtype;
+}
+
+/** The type as which a shader computes with a tensor's elements. */
+export function valueType(dtype: PlainDType): ValueType {
+  return dtype === "f16" ? "f32" : dtype;
+}
+
+/** What takes part in finding the type of a result. */
+export interface Typed {
+  readonly dtype: PlainDType;
+  /** Number of axes; -1 for a plain number. */
+  readonly rank: number;
+}
+
+const ORDER: readonly PlainDType[] = ["bool", "u32", "i32", "f16", "f32"];
+const kindOf = (dtype: PlainDType) => dtype === "bool" ? 0 : isFloat(dtype) ? 2 : 1;
+
+/**
+ * The type in which operands of several types meet, as torch finds it: bool, then integers, then floats; a tensor
+ * without axes decides only where it is of a higher one of these kinds than the others, and a number likewise
+ * against all tensors (https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc).
+ */
+export function promote(operands: readonly Typed[]): PlainDType {
+  const ranks = [(n: number) => n > 0, (n: number) => n === 0, (n: number) => n < 0];
+  const highest = ranks.map((belongs) =>
+    operands.filter(({ rank }) => belongs(rank)).map(({ dtype }) => dtype)
+      .reduce<PlainDType | undefined>((a, b) => a && ORDER.indexOf(a) > ORDER.indexOf(b) ? a : b, undefined)
+  ).filter((dtype) => dtype !== undefined);
+  return highest.reduce((a, b) => kindOf(b) > kindOf(a) ? b : a);
 }

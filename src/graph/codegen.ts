@@ -1,12 +1,12 @@
 import activations from "../../shaders/lib/activations.wgsl" with { type: "text" };
-import type { DType } from "../core/dtype.ts";
+import { type DType, type PlainDType, storedType, type ValueType, valueType } from "../core/dtype.ts";
 import type { BindingUse, SourcePart } from "../gpu/pipelines.ts";
-import { type Expr, exprCode, exprKey, needsActivations } from "./expr.ts";
+import { type Expr, exprCode, exprKey, scalarTypes } from "./expr.ts";
 import { type Field, structBody } from "./uniform.ts";
 
 /** One operand as generated code reads it: strides over the axes at hand. */
 export interface Access {
-  readonly dtype: DType;
+  readonly dtype: PlainDType;
   readonly offset: number;
   readonly strides: readonly number[];
   /** On one axis the operand exists only from `start` for `length`; elsewhere it reads as 0. */
@@ -18,9 +18,11 @@ export interface Work {
   readonly expr: Expr;
   /** Operands of the expression; undefined for a kernel's own value. */
   readonly operands: readonly (Access | undefined)[];
+  /** Type of the kernel's own value. */
+  readonly own?: ValueType;
   readonly scalars: readonly number[];
   readonly sizes: readonly number[];
-  readonly out: { readonly dtype: DType; readonly strides: readonly number[] };
+  readonly out: { readonly dtype: PlainDType; readonly strides: readonly number[] };
 }
 
 /** Code that ends in stores, its uniform fields, and a key that is equal for equal code. */
@@ -56,10 +58,9 @@ function modeOf({ offset, strides }: Access, width: 1 | 4): "scalar" | "vector" 
   return aligned ? "vector" : "gather";
 }
 
-/** Elements of integer tensors are only moved, so they keep their type; all arithmetic is f32. */
-function valueType(work: Work): "f32" | "i32" | "u32" {
-  const { dtype } = work.out;
-  return work.expr.op === "operand" && (dtype === "i32" || dtype === "u32") ? dtype : "f32";
+/** Types as which the expression takes its operands. */
+function operandTypes(work: Work): ValueType[] {
+  return work.operands.map((operand) => operand ? valueType(operand.dtype) : work.own!);
 }
 
 /** Sum of `coordinate * stride` terms, leaving out strides of 0. */
@@ -78,10 +79,11 @@ function address(
 
 /** Statements that declare x0, x1, … as the operands' values at `coords`. */
 function loads(work: Work, width: 1 | 4, coords: readonly string[]): string {
-  const type = valueType(work);
-  const vector = width === 4 ? `vec4<${type}>` : type;
+  const types = operandTypes(work);
   return work.operands.map((operand, i) => {
     if (!operand) return `  let x${i} = v;`;
+    const type = types[i];
+    const vector = width === 4 ? `vec4<${type}>` : type;
     const index = address(`x${i}`, operand.strides, coords, `work.x${i}_start`);
     const at = (step: number) =>
       `${type}(x${i}_data[i${i}${step ? ` + ${step}u * work.x${i}_${coords.length - 1}` : ""}])`;
@@ -116,7 +118,11 @@ function workFields(work: Work): Field[] {
       fields.push([`x${i}_first`, "u32", window.start], [`x${i}_end`, "u32", window.start + window.length]);
     }
   });
-  work.scalars.forEach((value, i) => fields.push([`c${i}`, "f32", value]));
+  const types = scalarTypes(work.expr);
+  work.scalars.forEach((value, i) => {
+    const type = types[i] ?? "f32";
+    fields.push([`c${i}`, type === "bool" ? "u32" : type, value]);
+  });
   return fields;
 }
 
@@ -124,7 +130,8 @@ function workFields(work: Work): Field[] {
 function declarations(work: Work, width: 1 | 4, fields: Field[], first: number, output: number): string {
   const lines: string[] = [];
   let binding = first;
-  const element = (dtype: DType, vector: boolean) => vector ? `vec4<${dtype}>` : dtype;
+  const element = (dtype: DType, vector: boolean) =>
+    vector ? `vec4<${storedType(dtype)}>` : storedType(dtype);
   work.operands.forEach((operand, i) => {
     if (!operand) return;
     const type = element(operand.dtype, modeOf(operand, width) === "vector");
@@ -140,7 +147,7 @@ function declarations(work: Work, width: 1 | 4, fields: Field[], first: number, 
 /** What the code depends on beside the uniform's values. */
 function workKey(work: Work, width: 1 | 4): string {
   const operands = work.operands.map((operand) => {
-    if (!operand) return "v";
+    if (!operand) return work.own;
     const zeros = operand.strides.map((stride) => stride === 0 ? 0 : 1).join("");
     return `${operand.dtype}:${zeros}:${modeOf(operand, width)}:${operand.window?.axis ?? ""}`;
   });
@@ -152,14 +159,13 @@ function usesOf(work: Work): BindingUse[] {
   return [...reads, "uniform"];
 }
 
-/** The result as the output's type. */
-function stored(work: Work, width: 1 | 4): string {
-  const { dtype } = work.out;
-  return `${width === 4 ? `vec4<${dtype}>` : dtype}(${exprCode(work.expr, width)})`;
+/** The result as the output's type, and the snippets that it calls. */
+function stored(work: Work, width: 1 | 4): { value: string; library: SourcePart[] } {
+  const { code, functions } = exprCode(work.expr, width, operandTypes(work));
+  const dtype = storedType(work.out.dtype);
+  const library = functions.size > 0 ? [{ name: "shaders/lib/activations.wgsl", text: activations }] : [];
+  return { value: `${width === 4 ? `vec4<${dtype}>` : dtype}(${code})`, library };
 }
-
-const library = (expr: Expr): SourcePart[] =>
-  needsActivations(expr) ? [{ name: "shaders/lib/activations.wgsl", text: activations }] : [];
 
 /** Invocations in a workgroup of a pointwise kernel. */
 export const POINTWISE_WG = 64;
@@ -183,6 +189,7 @@ export function pointwiseKernel(work: Work): Generated & { workgroups: number } 
       if (axis === 0) return `  let k0 = rest${step};`;
       return `  let k${axis} = rest % work.n${axis}${step};\n  rest /= work.n${axis};`;
     });
+    const { value, library } = stored(work, width);
     const text = [
       declarations(work, width, fields, first, output),
       `@compute @workgroup_size(${POINTWISE_WG})`,
@@ -193,10 +200,10 @@ export function pointwiseKernel(work: Work): Generated & { workgroups: number } 
       `  ${rank === 1 ? "let" : "var"} rest = place;`,
       ...split,
       loads(work, width, coords),
-      `  y[place] = ${stored(work, width)};`,
+      `  y[place] = ${value};`,
       `}`,
     ].join("\n");
-    return [...library(work.expr), { name: "pointwise (generated)", text }];
+    return [...library, { name: "pointwise (generated)", text }];
   };
   return {
     key: `pointwise|${workKey(work, width)}`,
@@ -235,22 +242,23 @@ export function storeFunction(work: Work, lanes: 1 | 4): Generated {
     ].join("\n");
   const source = (output: number, first: number) => {
     const name = lanes === 4 && width === 1 ? "store_one" : "store";
+    const { value, library } = stored(work, width);
     const text = [
       declarations(work, width, fields, first, output),
-      `fn ${name}(batch: u32, row: u32, column: u32, v: ${width === 4 ? "vec4f" : "f32"}) {`,
-      body(stored(work, width)),
+      `fn ${name}(batch: u32, row: u32, column: u32, v: ${width === 4 ? `vec4<${work.own}>` : work.own}) {`,
+      body(value),
       `}`,
     ];
     if (name === "store_one") {
       text.push(
-        `fn store(batch: u32, row: u32, column: u32, v: vec4f) {`,
+        `fn store(batch: u32, row: u32, column: u32, v: vec4<${work.own}>) {`,
         ...[0, 1, 2, 3].map((i) =>
           `  if (column + ${i}u < work.columns) { store_one(batch, row, column + ${i}u, v[${i}]); }`
         ),
         `}`,
       );
     }
-    return [...library(work.expr), { name: "store (generated)", text: text.join("\n") }];
+    return [...library, { name: "store (generated)", text: text.join("\n") }];
   };
   return { key: `${lanes}|${batched}|${workKey(work, width)}`, fields, uses: usesOf(work), source };
 }

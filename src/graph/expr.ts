@@ -1,94 +1,98 @@
-/** A pointwise expression: what to compute from the elements of its operands at one place. */
-export type Expr =
-  | { readonly op: "operand"; readonly index: number }
-  | { readonly op: "scalar"; readonly index: number }
-  | { readonly op: Operation; readonly args: readonly Expr[] };
+import type { ValueType } from "../core/dtype.ts";
+import { type Operation, specOf } from "./operations.ts";
 
 /**
- * WGSL of each operation, `$0`, `$1`, … being its arguments. Those marked vec4 exist in lib/activations.wgsl.
+ * A pointwise expression: what to compute from the elements of its operands at one place. Each part has one type, and
+ * what brings it to another is an operation of its own.
  */
-export const OPERATIONS = {
-  add: "($0 + $1)",
-  sub: "($0 - $1)",
-  mul: "($0 * $1)",
-  div: "($0 / $1)",
-  pow: "power($0, $1)",
-  min: "minimum($0, $1)",
-  max: "maximum($0, $1)",
-  neg: "(-$0)",
-  abs: "abs($0)",
-  sqrt: "sqrt($0)",
-  rsqrt: "inverseSqrt($0)",
-  exp: "exp($0)",
-  log: "log($0)",
-  sin: "sin($0)",
-  cos: "cos($0)",
-  floor: "floor($0)",
-  round: "round($0)",
-  tanh: "tangent_hyperbolic($0)",
-  sigmoid: "sigmoid($0)",
-  silu: "silu($0)",
-  gelu: "gelu($0)",
-  gelu_tanh: "gelu_tanh($0)",
-  quick_gelu: "quick_gelu($0)",
-  relu: "relu($0)",
-  mish: "mish($0)",
-} as const;
+export type Expr =
+  | { readonly op: "operand"; readonly index: number }
+  | { readonly op: "scalar"; readonly index: number; readonly type?: ValueType | undefined } // f32 where it says nothing
+  | { readonly op: Operation; readonly args: readonly Expr[] };
 
-/** Names of the pointwise operations. */
-export type Operation = keyof typeof OPERATIONS;
+type Applied = { readonly op: Operation; readonly args: readonly Expr[] };
 
-/** Functions of lib/activations.wgsl, which take and give vec4f. */
-const VECTOR_ONLY = new Set<Operation>([
-  "pow",
-  "min",
-  "max",
-  "tanh",
-  "sigmoid",
-  "silu",
-  "gelu",
-  "gelu_tanh",
-  "quick_gelu",
-  "relu",
-  "mish",
-]);
+/** The type of the expression where its operands are of `types`. Throws where an operation does not take its arguments. */
+export function exprType(expr: Expr, types: readonly ValueType[]): ValueType {
+  if (expr.op === "operand") return types[expr.index]!;
+  if (expr.op === "scalar") return expr.type ?? "f32";
+  const { op, args } = expr as Applied;
+  const own = args.map((arg) => exprType(arg, types));
+  const type = own.at(-1)!;
+  const { code, result } = specOf(op);
+  if (!code.has(type) || own.some((other, i) => other !== (op === "select" && i === 0 ? "bool" : type))) {
+    throw new TypeError(
+      `Cannot compute ${op} of ${own.join(" and ")}: expected ${[...code.keys()].join(" or ")}`,
+    );
+  }
+  return result === "same" ? type : result;
+}
 
-/** True where the expression needs lib/activations.wgsl. */
-export function needsActivations(expr: Expr): boolean {
-  return "args" in expr && (VECTOR_ONLY.has(expr.op) || expr.args.some(needsActivations));
+/** The expression brought to a type. */
+export function castExpr(expr: Expr, from: ValueType, to: ValueType): Expr {
+  return from === to ? expr : { op: to, args: [expr] };
+}
+
+/** Types of the expression's scalars, by index. */
+export function scalarTypes(expr: Expr, types: ValueType[] = []): ValueType[] {
+  if (expr.op === "scalar") types[expr.index] = expr.type ?? "f32";
+  else if ("args" in expr) expr.args.forEach((arg) => scalarTypes(arg, types));
+  return types;
 }
 
 /** A text that is equal for equal expressions: part of a pipeline's key. */
 export function exprKey(expr: Expr): string {
   if (expr.op === "operand") return `x${expr.index}`;
-  if (expr.op === "scalar") return `c${expr.index}`;
-  return `${expr.op}(${(expr as { args: readonly Expr[] }).args.map(exprKey).join()})`;
+  if (expr.op === "scalar") return `c${expr.index}${expr.type ?? ""}`;
+  return `${expr.op}(${(expr as Applied).args.map(exprKey).join()})`;
+}
+
+/** A WGSL expression, and the functions of shaders/lib that it calls. */
+export interface ExprCode {
+  readonly code: string;
+  readonly functions: ReadonlySet<string>;
 }
 
 /**
- * WGSL of an expression over values of `width` elements; operands are named x0, x1, …, scalars work.c0, ….
+ * WGSL of an expression over values of `width` elements; operands, which are of `types`, are named x0, x1, …, scalars
+ * work.c0, ….
  */
-export function exprCode(expr: Expr, width: 1 | 4): string {
-  if (expr.op === "operand") return `x${expr.index}`;
-  if (expr.op === "scalar") return width === 4 ? `vec4f(work.c${expr.index})` : `work.c${expr.index}`;
-  const { op, args } = expr as { op: Operation; args: readonly Expr[] };
-  const splat = width === 1 && VECTOR_ONLY.has(op);
-  const code = OPERATIONS[op].replace(/\$(\d)/g, (_, i) => {
-    const arg = exprCode(args[Number(i)]!, width);
-    return splat ? `vec4f(${arg})` : arg;
-  });
-  return splat ? `${code}.x` : code;
+export function exprCode(expr: Expr, width: 1 | 4, types: readonly ValueType[]): ExprCode {
+  const functions = new Set<string>();
+  const vector = (type: string) => width === 4 ? `vec4<${type}>` : type;
+  const write = (expr: Expr): string => {
+    if (expr.op === "operand") return `x${expr.index}`;
+    if (expr.op === "scalar") {
+      const type = expr.type ?? "f32";
+      const value = type === "bool" ? `bool(work.c${expr.index})` : `work.c${expr.index}`;
+      return width === 4 ? `${vector(type)}(${value})` : value;
+    }
+    const { op, args } = expr as Applied;
+    const code = specOf(op).code.get(exprType(args.at(-1)!, types))!.replaceAll(
+      /V<(\w+)>/g,
+      (_, type) => vector(type),
+    );
+    const [, called] = /^@(\w+)/.exec(code) ?? [];
+    if (called) functions.add(called);
+    const splat = called && width === 1;
+    const text = code.replace(/^@/, "").replaceAll(/\$(\d)/g, (_, i) => {
+      const arg = write(args[Number(i)]!);
+      return splat ? `vec4f(${arg})` : arg;
+    });
+    return splat ? `${text}.x` : text;
+  };
+  return { code: write(expr), functions };
 }
 
-/** The expression with its operands and scalars replaced. */
+/** The expression with its operands replaced and its scalars numbered anew. */
 export function substitute(
   expr: Expr,
   operand: (index: number) => Expr,
-  scalar: (index: number) => Expr,
+  scalar: (index: number) => number,
 ): Expr {
   if (expr.op === "operand") return operand(expr.index);
-  if (expr.op === "scalar") return scalar(expr.index);
-  const { op, args } = expr as { op: Operation; args: readonly Expr[] };
+  if (expr.op === "scalar") return { ...expr, index: scalar(expr.index) };
+  const { op, args } = expr as Applied;
   return { op, args: args.map((arg) => substitute(arg, operand, scalar)) };
 }
 

@@ -1,4 +1,3 @@
-import { isFloat } from "../core/dtype.ts";
 import { sameNumbers, sameStrides, type Shape } from "../core/shape.ts";
 import { fit, reorder } from "./axes.ts";
 import { type Expr, exprFlops, substitute } from "./expr.ts";
@@ -28,9 +27,7 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
   const uses = new Map<Node, number>();
   for (const node of nodes) for (const source of node.sources) uses.set(source, (uses.get(source) ?? 0) + 1);
   const here = new Set(nodes);
-  // Integers are always stored: their type drops fractions.
-  const free = (node: Node) =>
-    here.has(node) && !kept.has(node) && uses.get(node) === 1 && isFloat(node.dtype);
+  const free = (node: Node) => here.has(node) && !kept.has(node) && uses.get(node) === 1;
 
   const groups = new Map<Node, Group>();
   for (const node of nodes) {
@@ -117,12 +114,12 @@ function inline(group: Group, operand: Operand, source: Group): Group {
     substitute(
       source.expr,
       (index) => add(source.operands[index]!),
-      (index) => ({ op: "scalar", index: index + group.scalars.length }),
+      (index) => index + group.scalars.length,
     );
   const expr = substitute(
     group.expr,
     (index) => group.operands[index] === operand ? inner() : add(group.operands[index]!),
-    (index) => ({ op: "scalar", index }),
+    (index) => index,
   );
   return { ...group, expr, operands, scalars };
 }

@@ -1,4 +1,4 @@
-import { bytesOf } from "../core/dtype.ts";
+import { bytesOf, type PlainDType, valueType } from "../core/dtype.ts";
 import type { DispatchRecord } from "../gpu/profiler.ts";
 import type { BindingUse, PipelineSpec, SourcePart } from "../gpu/pipelines.ts";
 import { collapse, fit } from "./axes.ts";
@@ -35,7 +35,8 @@ function record(group: Group, kernel: string, inputs: readonly Node[], flops: nu
 
 function access(operand: Operand, strides: readonly number[], axis = -1): Access {
   const { offset, window } = operand;
-  return { dtype: operand.node.dtype, offset, strides, ...window && { window: { ...window, axis } } };
+  const dtype = operand.node.dtype as PlainDType;
+  return { dtype, offset, strides, ...window && { window: { ...window, axis } } };
 }
 
 /** The lines in front of a shader that its types and functions need. */
@@ -59,7 +60,7 @@ function pointwiseStep(group: Group): Step {
       access(operand, axes.strides[i + 1]!, operand.window && axes.place[operand.window.axis])
     ),
     sizes: axes.sizes,
-    out: { dtype: output.dtype, strides: axes.strides[0]! },
+    out: { dtype: output.dtype as PlainDType, strides: axes.strides[0]! },
   };
   const generated = pointwiseKernel(work);
   const inputs = operands.map((operand) => operand.node);
@@ -95,8 +96,9 @@ function kernelStep(group: Group, kernel: Kernel): Step {
     operands: operands.map((operand) =>
       operand.node === kernel ? undefined : access(operand, views![others.indexOf(operand)]!)
     ),
+    own: valueType(kernel.dtype as PlainDType),
     sizes: spec.axes,
-    out: { dtype: output.dtype, strides: spec.strides },
+    out: { dtype: output.dtype as PlainDType, strides: spec.strides },
   };
   const generated: Generated = storeFunction(work, spec.width);
   const reads = spec.inputs.map(() => "read" as const);

@@ -1,6 +1,7 @@
+import { promote, valueType } from "../core/dtype.ts";
 import { axisIndex, formatShape } from "../core/shape.ts";
-import type { Expr } from "../graph/expr.ts";
-import { recordPointwise } from "./record.ts";
+import { castExpr, type Expr } from "../graph/expr.ts";
+import { plainType, recordPointwise } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
 
 const MOST = 6; // tensors joined in one dispatch: an adapter may bind as few as 8 buffers
@@ -27,9 +28,15 @@ export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
     return window;
   });
   // Each operand reads as 0 outside its window, so the sum picks the one that is there.
-  const expr = parts.map((_, index): Expr => ({ op: "operand", index }))
-    .reduce((sum, operand): Expr => ({ op: "add", args: [sum, operand] }));
-  return recordPointwise(expr, parts, { shape: parts[0]!.shape.with(at, start), windows });
+  const dtype = promote(parts.map((t) => ({ dtype: plainType(t), rank: t.rank })));
+  const expr = parts.map((t, index) =>
+    castExpr({ op: "operand", index }, valueType(plainType(t)), valueType(dtype))
+  )
+    .reduce<Expr | undefined>(
+      (sum, operand): Expr => sum ? { op: "add", args: [sum, operand] } : operand,
+      undefined,
+    )!;
+  return recordPointwise(expr, parts, { dtype, shape: parts[0]!.shape.with(at, start), windows });
 }
 
 /** Joins tensors of one shape along a new axis. */
@@ -45,9 +52,9 @@ export type Term = readonly [weight: number, value: Tensor];
 /** Σ weight · value, in one dispatch: the form in which most scheduler steps are written. */
 export function weightedSum(...terms: readonly Term[]): Tensor {
   if (terms.length === 0) throw new RangeError("Cannot add up: expected at least one term, got none");
-  const products = terms.map((_, index): Expr => ({
+  const products = terms.map(([, value], index): Expr => ({
     op: "mul",
-    args: [{ op: "scalar", index }, { op: "operand", index }],
+    args: [{ op: "scalar", index }, castExpr({ op: "operand", index }, valueType(plainType(value)), "f32")],
   }));
   const expr = products.reduce((sum, product): Expr => ({ op: "add", args: [sum, product] }));
   return recordPointwise(expr, terms.map(([, value]) => value), { scalars: terms.map(([weight]) => weight) });

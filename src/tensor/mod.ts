@@ -5,6 +5,7 @@ export type { KernelSpec, Operand } from "../graph/node.ts";
 export { full, ones, tensor, zeros } from "./create.ts";
 export { cat, stack, type Term, weightedSum } from "./join.ts";
 export { currentPath, named, tapped } from "./named.ts";
+export { pointwise, type Value, where } from "./pointwise.ts";
 export { progress, type ProgressOptions } from "./progress.ts";
 export {
   deviceOf,
@@ -15,4 +16,7 @@ export {
 } from "./record.ts";
 export { hold, letGo, release, Scope, scope } from "./scope.ts";
 export { GRID, REDUCTION } from "./sources.ts";
+export type { TensorArithmetic } from "./arithmetic.ts";
 export { type ReduceOptions, Tensor } from "./tensor.ts";
+export type { TensorBase } from "./tensor_base.ts";
+export type { TensorViews } from "./views.ts";

@@ -1,4 +1,4 @@
-import { type DType, isFloat, isPacked } from "../core/dtype.ts";
+import { type DType, isPacked, type PlainDType, valueType } from "../core/dtype.ts";
 import {
   broadcast,
   channelsLastStrides,
@@ -8,14 +8,15 @@ import {
   size,
 } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
-import type { Expr } from "../graph/expr.ts";
+import { castExpr, type Expr, exprType } from "../graph/expr.ts";
 import { Kernel, type KernelSpec, type Operand, Pointwise } from "../graph/node.ts";
 import { streamOf } from "../graph/stream.ts";
 import { currentPath } from "./named.ts";
 import { Tensor } from "./tensor.ts";
+import type { TensorBase } from "./tensor_base.ts";
 
 /** Strides of `view` where it is broadcast to `shape`: 0 along axes that repeat. */
-function broadcastStrides(view: Tensor, shape: Shape): number[] {
+function broadcastStrides(view: TensorBase, shape: Shape): number[] {
   const missing = shape.length - view.shape.length;
   return shape.map((_, axis) =>
     axis < missing || view.shape[axis - missing] === 1 ? 0 : view.strides[axis - missing]!
@@ -50,7 +51,7 @@ function denseStrides(shape: Shape, operands: readonly (readonly number[])[]): n
 export interface PointwiseOptions {
   /** Values of the expression's scalars. */
   scalars?: readonly number[] | undefined;
-  /** Of the result; by default that of the tensors, f32 where they differ. */
+  /** Of the result; by default the expression's, f16 where all floats among the tensors are. */
   dtype?: DType | undefined;
   /** Memory order of the result; by default that of the operands. */
   strides?: readonly number[] | undefined;
@@ -60,22 +61,23 @@ export interface PointwiseOptions {
   shape?: Shape | undefined;
 }
 
-/** Records an expression over tensors that numpy's rules broadcast to one shape. */
+/**
+ * Records an expression over tensors that numpy's rules broadcast to one shape. It takes them as what they are: f16 as
+ * f32, integers and bools as such; its parts are of the types that their operations take (graph/operations.ts).
+ */
 export function recordPointwise(
   expr: Expr,
-  tensors: readonly Tensor[],
+  tensors: readonly TensorBase[],
   options: PointwiseOptions = {},
 ): Tensor {
   const shape = options.shape ?? tensors.map((t) => t.shape).reduce(broadcast);
   checkShape(shape);
-  const dtype = options.dtype ?? resultType(tensors);
-  const copies = expr.op === "operand" && tensors.every((t) => t.dtype === dtype);
-  const odd = tensors.find((t) => !isFloat(t.dtype));
-  if (odd && !copies && expr.op !== "operand") {
-    throw new TypeError(`Cannot compute with ${odd}: expected f32 or f16, got ${odd.dtype}; cast it first`);
+  const plain = tensors.map((t) => ({ dtype: plainType(t), rank: t.rank }));
+  const type = exprType(expr, plain.map(({ dtype }) => valueType(dtype)));
+  const dtype = options.dtype ?? (type === "f32" ? floatType(plain.map(({ dtype }) => dtype)) : type);
+  if (isPacked(dtype)) {
+    throw new TypeError(`Cannot compute ${dtype}: only files are packed so; quantize a model`);
   }
-  const packed = tensors.find((t) => isPacked(t.dtype));
-  if (packed) throw new TypeError(`Cannot compute with ${packed}: only products read ${packed.dtype}`);
   const operands = tensors.map((t, i): Operand => ({
     node: t.node,
     shape,
@@ -87,19 +89,34 @@ export function recordPointwise(
   const device = deviceOf(tensors);
   const stream = streamOf(device);
   const node = stream.unique(
-    new Pointwise(dtype, size(shape), currentPath(), shape, strides, expr, operands, options.scalars ?? []),
+    new Pointwise(
+      dtype,
+      size(shape),
+      currentPath(),
+      shape,
+      strides,
+      castExpr(expr, type, valueType(dtype)),
+      operands,
+      options.scalars ?? [],
+    ),
   );
   stream.add(node);
   return new Tensor(device, node, shape, strides, 0);
 }
 
-function resultType(tensors: readonly Tensor[]): DType {
-  const [first, ...rest] = tensors.map((t) => t.dtype) as [DType, ...DType[]];
-  return rest.every((dtype) => dtype === first) ? first : "f32";
+/** f16 where all operands that hold fractions are, else f32. */
+function floatType(dtypes: readonly PlainDType[]): PlainDType {
+  return dtypes.includes("f16") && !dtypes.includes("f32") ? "f16" : "f32";
+}
+
+/** The tensor's type. Throws where only products read it. */
+export function plainType(t: TensorBase): PlainDType {
+  if (isPacked(t.dtype)) throw new TypeError(`Cannot compute with ${t}: only products read ${t.dtype}`);
+  return t.dtype;
 }
 
 /** The device that all tensors are on. Throws where they are on several. */
-export function deviceOf(tensors: readonly Tensor[]): Device {
+export function deviceOf(tensors: readonly TensorBase[]): Device {
   const device = tensors[0]?.device ?? currentDevice();
   if (tensors.some((t) => t.device !== device)) {
     throw new Error("Cannot combine tensors of two devices: expected one; read the data and upload it again");
@@ -111,10 +128,10 @@ export function deviceOf(tensors: readonly Tensor[]): Device {
 export interface KernelOptions
   extends Omit<KernelSpec, "name" | "inputs" | "strides" | "width" | "flops" | "set"> {
   /** Bound in order from binding 0; at least one where several devices are open. */
-  inputs: readonly Tensor[];
+  inputs: readonly TensorBase[];
   /** Of the output as a tensor; `axes` are the kernel's own coordinates for the same elements. */
   shape: Shape;
-  /** Of the output in memory; `store` always takes f32. */
+  /** Of the output in memory; `store` takes it as shaders compute with it: f16 as f32. */
   dtype: DType;
   /** Memory order of the output; by default row-major, for 4-D channels-last. */
   layout?: readonly number[] | undefined;

@@ -1,33 +1,40 @@
 import code from "../../shaders/reduce.wgsl" with { type: "text" };
+import { isFloat, valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, size } from "../core/shape.ts";
-import { recordKernel } from "./record.ts";
+import { plainType, recordKernel } from "./record.ts";
 import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
-const KINDS = { sum: 0, mean: 1, min: 2, max: 3 } as const;
+const KINDS = { sum: 0, mean: 1, min: 2, max: 3, prod: 4 } as const;
 
-/** Sum, mean, smallest or largest over axes (all by default). An empty sum is 0; an empty minimum throws. */
+/**
+ * Sum, mean, smallest, largest or product over axes (all by default). An empty sum is 0, an empty product 1, an empty mean
+ * NaN; an empty minimum throws. Sums and products of bools count in i32, means of integers are f32.
+ */
 export function reduce(
   kind: keyof typeof KINDS,
   x: Tensor,
   axes: number | readonly number[] = x.shape.map((_, axis) => axis),
   keepdim = false,
 ): Tensor {
+  const from = plainType(x);
+  const dtype = kind === "mean" && !isFloat(from) ? "f32" : from === "bool" ? "i32" : from;
+  if (dtype !== from) return reduce(kind, x.cast(dtype), axes, keepdim);
   const gone = new Set((typeof axes === "number" ? [axes] : axes).map((axis) => axisIndex(axis, x.rank)));
   const all = x.shape.map((_, axis) => axis);
   const order = [...all.filter((axis) => !gone.has(axis)), ...all.filter((axis) => gone.has(axis))];
   const rest = order.slice(0, x.rank - gone.size).map((axis) => x.shape[axis]!);
   const [rows, columns] = [size(rest), size([...gone].map((axis) => x.shape[axis]!))];
-  if (columns === 0 && kind !== "sum") {
+  if (columns === 0 && (kind === "min" || kind === "max")) {
     throw new RangeError(`Cannot take the ${kind} of ${x}: expected at least one element to reduce`);
   }
   const result = recordKernel("reduce", {
     inputs: [x.permute(order).contiguous()],
     shape: rest,
     layout: contiguousStrides(rest),
-    dtype: x.dtype,
+    dtype,
     code: [GRID, { name: "shaders/reduce.wgsl", text: code }],
-    set: { X: x.dtype },
+    set: { X: dtype, T: valueType(dtype), FLOAT: `${isFloat(dtype)}` },
     params: { rows, columns, kind: KINDS[kind] },
     axes: [1, 1, 1, rows],
     width: 1,

@@ -39,6 +39,7 @@ function randomWork(dice: Dice, rank: number, kernel: boolean): Work {
       (_, i) => kernel && i === 0 ? undefined : randomAccess(dice, sizes, !kernel),
     ),
     scalars: Array.from({ length: scalars }, () => dice.next()),
+    own: "f32",
     sizes,
     out: { dtype: dice.coin() ? "f32" : "f16", strides: contiguousStrides(sizes) },
   };

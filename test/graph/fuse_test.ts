@@ -6,7 +6,7 @@ import { reachable } from "../../src/graph/layout.ts";
 import { streamOf } from "../../src/graph/stream.ts";
 import { attentionInBlocks } from "../../src/ops/attention_blocks.ts";
 import { attention, conv2d, geglu, groupNorm, linear, rmsNorm, silu } from "../../src/ops/mod.ts";
-import { cat, type Tensor, tensor, weightedSum } from "../../src/tensor/mod.ts";
+import { cat, type Tensor, tensor, weightedSum, where } from "../../src/tensor/mod.ts";
 
 let device: Device;
 const upload = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
@@ -132,7 +132,8 @@ test("no dispatch binds more buffers than the adapter allows", () => {
   }
 });
 
-test("integers are stored before anything computes with them", () => {
-  assert.deepEqual(names(upload(3).cast("i32").cast("f32")), ["pointwise", "pointwise"]);
+test("casts fuse: an expression says where a fraction is dropped", () => {
+  assert.deepEqual(names(upload(3).cast("i32").cast("f32")), ["pointwise"]);
   assert.deepEqual(names(upload(3).cast("f16").cast("f32")), ["pointwise"]);
+  assert.deepEqual(names(where(upload(3).gt(0), upload(3), 0).add(1)), ["pointwise"]);
 });

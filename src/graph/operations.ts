@@ -1,0 +1,102 @@
+import type { ValueType } from "../core/dtype.ts";
+
+// WGSL of the pointwise operations, `$0`, `$1`, … being their arguments and `V<T>` a value or a vector of T. `@` marks
+// functions of shaders/lib, which take vectors of four. Arguments are of one type; keys list those for which a code holds.
+
+/** Operations whose result is of the type of their arguments. Of select, the first is a bool. */
+const ARITHMETIC = {
+  add: { "f32 i32 u32": "($0 + $1)", bool: "($0 | $1)" },
+  sub: { "f32 i32 u32": "($0 - $1)" },
+  mul: { "f32 i32 u32": "($0 * $1)", bool: "($0 & $1)" },
+  min: { "i32 u32": "min($0, $1)", f32: "@minimum($0, $1)", bool: "($0 & $1)" },
+  max: { "i32 u32": "max($0, $1)", f32: "@maximum($0, $1)", bool: "($0 | $1)" },
+  neg: { "f32 i32": "(-$0)", u32: "(0u - $0)" },
+  abs: { "f32 i32 u32": "abs($0)" },
+  select: { "f32 i32 u32 bool": "select($2, $1, $0)" },
+  bit_and: { "i32 u32": "($0 & $1)", bool: "($0 & $1)" },
+  bit_or: { "i32 u32": "($0 | $1)", bool: "($0 | $1)" },
+  bit_xor: { "i32 u32": "($0 ^ $1)", bool: "($0 != $1)" },
+  bit_not: { "i32 u32": "(~$0)", bool: "(!$0)" },
+} as const;
+
+/** Operations of f32 that give f32. */
+const FUNCTIONS = {
+  div: "($0 / $1)",
+  pow: "@power($0, $1)",
+  sqrt: "sqrt($0)",
+  rsqrt: "inverseSqrt($0)",
+  exp: "exp($0)",
+  log: "log($0)",
+  sin: "sin($0)",
+  cos: "cos($0)",
+  floor: "floor($0)",
+  round: "round($0)",
+  tanh: "@tangent_hyperbolic($0)",
+  sigmoid: "@sigmoid($0)",
+  silu: "@silu($0)",
+  gelu: "@gelu($0)",
+  gelu_tanh: "@gelu_tanh($0)",
+  quick_gelu: "@quick_gelu($0)",
+  relu: "@relu($0)",
+  mish: "@mish($0)",
+} as const;
+
+/** Operations that give a bool. */
+const TESTS = {
+  eq: { "i32 u32 bool": "($0 == $1)", f32: "@equal($0, $1)" },
+  lt: { "i32 u32": "($0 < $1)", f32: "@less($0, $1)" },
+  le: { "i32 u32": "($0 <= $1)", f32: "@less_or_equal($0, $1)" },
+  and: { bool: "($0 & $1)" },
+  or: { bool: "($0 | $1)" },
+  xor: { bool: "($0 != $1)" },
+  not: { bool: "(!$0)" },
+  is_nan: { f32: "@is_nan($0)" },
+  is_inf: { f32: "@is_infinite($0)" },
+  bool: { "i32 u32 bool": "V<bool>($0)", f32: "@is_nonzero($0)" },
+} as const;
+
+/** Casts to numbers, named by what they give. */
+const CASTS = {
+  f32: { "f32 i32 u32 bool": "V<f32>($0)" },
+  i32: { "f32 i32 u32 bool": "V<i32>($0)" },
+  u32: { "f32 i32 u32 bool": "V<u32>($0)" },
+} as const;
+
+/** Names of the pointwise operations. */
+export type Operation =
+  | keyof typeof ARITHMETIC
+  | keyof typeof FUNCTIONS
+  | keyof typeof TESTS
+  | keyof typeof CASTS;
+
+/** What an operation takes and gives. */
+export interface OperationSpec {
+  /** WGSL by the type of the arguments. */
+  readonly code: ReadonlyMap<ValueType, string>;
+  readonly result: ValueType | "same";
+}
+
+function specs(
+  table: Record<string, string | Record<string, string>>,
+  result: (name: string) => OperationSpec["result"],
+): [string, OperationSpec][] {
+  return Object.entries(table).map(([name, codes]) => {
+    const rows = Object.entries(typeof codes === "string" ? { f32: codes } : codes);
+    const code = rows.flatMap(([types, text]) =>
+      types.split(" ").map((type) => [type as ValueType, text] as const)
+    );
+    return [name, { code: new Map(code), result: result(name) }];
+  });
+}
+
+const all = new Map<string, OperationSpec>([
+  ...specs(ARITHMETIC, () => "same"),
+  ...specs(FUNCTIONS, () => "f32"),
+  ...specs(TESTS, () => "bool"),
+  ...specs(CASTS, (name) => name as ValueType),
+]);
+
+/** What an operation takes and gives, by its name. */
+export function specOf(op: Operation): OperationSpec {
+  return all.get(op)!;
+}

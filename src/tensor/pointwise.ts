@@ -1,0 +1,64 @@
+import { isFloat, promote, type Typed, type ValueType, valueType } from "../core/dtype.ts";
+import { castExpr, type Expr } from "../graph/expr.ts";
+import { type Operation, specOf } from "../graph/operations.ts";
+import { plainType, recordPointwise } from "./record.ts";
+import type { Tensor } from "./tensor.ts";
+import type { TensorBase } from "./tensor_base.ts";
+
+/** What pointwise operations take: a tensor, or a constant in its place. */
+export type Value = TensorBase | number | boolean;
+
+/**
+ * An operation of tensors and constants, broadcast as in numpy, in the type in which they meet (`promote`): a whole
+ * number leaves integers what they are, another makes them f32, and no number changes the type of floats.
+ */
+export function pointwise(op: Operation, ...values: readonly Value[]): Tensor {
+  const type = promote(values.slice(op === "select" ? 1 : 0).map(typed));
+  const taken = takenType(op, valueType(type), values);
+  const tensors: TensorBase[] = [];
+  const scalars: number[] = [];
+  const args = values.map((value, i): Expr => {
+    const to = op === "select" && i === 0 ? "bool" : taken;
+    if (typeof value !== "object") {
+      return { op: "scalar", index: scalars.push(Number(value)) - 1, ...(to === "f32" ? {} : { type: to }) };
+    }
+    const known = tensors.indexOf(value);
+    const index = known >= 0 ? known : tensors.push(value) - 1;
+    return castExpr({ op: "operand", index }, valueType(plainType(value)), to);
+  });
+  const { result } = specOf(op);
+  const dtype = result !== "same" && (result !== "f32" || !isFloat(type))
+    ? result
+    : taken === valueType(type)
+    ? type
+    : taken;
+  return recordPointwise({ op, args }, tensors, { scalars, dtype });
+}
+
+/** The type of a value and its weight in finding that of a result. */
+function typed(value: Value): Typed {
+  if (typeof value === "object") return { dtype: plainType(value), rank: value.rank };
+  return { dtype: typeof value === "boolean" ? "bool" : isWhole(value) ? "i32" : "f32", rank: -1 };
+}
+
+function isWhole(value: number): boolean {
+  return Number.isInteger(value) && Math.abs(value) < 2 ** 31;
+}
+
+/** The type as which an operation takes arguments that meet in `type`. */
+function takenType(op: Operation, type: ValueType, values: readonly Value[]): ValueType {
+  const { code, result } = specOf(op);
+  const types = [...code.keys()];
+  if (types.includes(type)) return type;
+  if (types.length === 1) return types[0]!; // functions of f32, and logic
+  if (type === "bool" && result === "bool") return "i32"; // comparisons
+  const of = values.map(String).join(" and ");
+  throw new TypeError(
+    `Cannot compute ${op} of ${of}: expected ${types.join(" or ")}, got ${type}; cast it with to()`,
+  );
+}
+
+/** x where the condition holds, else y, broadcast; as torch.where. Conditions that are no bools hold where not 0. */
+export function where(condition: TensorBase, x: Value, y: Value): Tensor {
+  return pointwise("select", condition, x, y);
+}

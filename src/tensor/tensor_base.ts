@@ -1,0 +1,42 @@
+import type { DType } from "../core/dtype.ts";
+import { formatShape, type Shape, size } from "../core/shape.ts";
+import type { Device } from "../gpu/device.ts";
+import { Leaf, type Node, type View } from "../graph/node.ts";
+
+/** A view of a recorded value: what every tensor is, before it has methods. */
+export abstract class TensorBase implements View {
+  /** A view of a recorded value; scripts make tensors with `tensor`, `zeros`, `randn`. */
+  constructor(
+    readonly device: Device,
+    /** The recorded value that this tensor views. */
+    readonly node: Node,
+    readonly shape: Shape,
+    readonly strides: readonly number[],
+    readonly offset: number,
+  ) {}
+
+  /** Element type. */
+  get dtype(): DType {
+    return this.node.dtype;
+  }
+
+  /** Number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return size(this.shape);
+  }
+
+  /** A weight's key in its checkpoint, else "tensor". */
+  get label(): string {
+    return this.node instanceof Leaf && this.node.label ? this.node.label : "tensor";
+  }
+
+  /** e.g. `tensor [1, 3, 32, 32] f32`. */
+  toString(): string {
+    return `${this.label} ${formatShape(this.shape)} ${this.dtype}`;
+  }
+}
