@@ -86,10 +86,8 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   } catch (error) {
     if (!(error instanceof PassingError)) throw error;
     if (!isWhole) {
-      const advice = "check the network and HF_ENDPOINT";
-      throw new Error(`Cannot open ${pathOrRepo}: ${error.message}, and ${lack}; ${advice}`, {
-        cause: error,
-      });
+      const line = `Cannot open ${pathOrRepo}: ${error.message}, and ${lack}; ${error.advice}`;
+      throw new Error(line, { cause: error });
     }
     onNotice(`Using ${pathOrRepo} as last fetched (${cached.found.commit?.slice(0, 8)}): ${error.message}`);
     return cached.found;

@@ -79,10 +79,24 @@ export async function open(
 }
 
 /** Arguments and environment to resolve the unet in another process. */
-export function child(server: HubServer, cache: Cache, flags = ["-A"]): [string, Deno.CommandOptions] {
+export function child(server: HubServer, cache: Cache, flags?: string[]): [string, Deno.CommandOptions] {
+  return childOf(cache, { HF_ENDPOINT: server.endpoint }, flags);
+}
+
+/** The same without a server. */
+export function childOf(
+  cache: Cache,
+  env: Record<string, string>,
+  flags = ["-A"],
+): [string, Deno.CommandOptions] {
   const script = join(import.meta.dirname!, "hub_child.ts");
-  const env = { HF_HUB_CACHE: cache.path, HF_ENDPOINT: server.endpoint, NO_COLOR: "1" };
-  return [Deno.execPath(), { args: ["run", ...flags, script, repo], env, stdout: "piped", stderr: "piped" }];
+  const all = { HF_HUB_CACHE: cache.path, NO_COLOR: "1", ...env };
+  return [Deno.execPath(), {
+    args: ["run", ...flags, script, repo],
+    env: all,
+    stdout: "piped",
+    stderr: "piped",
+  }];
 }
 
 export { commit, HubServer, repo };

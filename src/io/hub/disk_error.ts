@@ -1,5 +1,9 @@
 /** Says in one line what the disk refused and what to do about it; other errors pass unchanged. */
 export function diskError(error: unknown, path: string): unknown {
+  if (error instanceof Deno.errors.NotCapable) {
+    const advice = "run with --allow-read and --allow-write of this folder";
+    return new Error(`Cannot use ${path}: Deno may not; ${advice} ${elsewhere}`, { cause: error });
+  }
   const code = (error as { code?: unknown } | null)?.code;
   const reason = typeof code === "string" ? reasons[code] : undefined;
   return reason ? new Error(`Cannot write ${path}: ${reason}`, { cause: error }) : error;

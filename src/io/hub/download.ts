@@ -44,9 +44,8 @@ export async function downloadBlob(blob: string, file: Download, options: Downlo
   } catch (error) {
     options.signal?.throwIfAborted();
     if (!(error instanceof PassingError)) throw diskError(error, blob);
-    throw new Error(`Cannot download ${file.name}: ${error.message}; run again to go on where it stopped`, {
-      cause: error,
-    });
+    const advice = `${error.advice}; another run goes on where it stopped`;
+    throw new Error(`Cannot download ${file.name}: ${error.message}; ${advice}`, { cause: error });
   }
 }
 

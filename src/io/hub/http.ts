@@ -1,3 +1,4 @@
+import { networkError } from "./network_error.ts";
 import { PassingError } from "./retry.ts";
 
 /** Ends a request that stays silent for too long, and one that the user gives up. */
@@ -18,7 +19,9 @@ export class Watchdog implements Disposable {
   /** Starts the count again: something arrived. */
   feed(): void {
     clearTimeout(this.#timer);
-    const reason = new PassingError(`no answer within ${this.#timeout / 1000} s`);
+    const reason = new PassingError(`no answer within ${this.#timeout / 1000} s`, {
+      advice: "check the network, or set HF_HUB_DOWNLOAD_TIMEOUT and HF_HUB_ETAG_TIMEOUT to more seconds",
+    });
     this.#timer = setTimeout(() => this.#silence.abort(reason), this.#timeout);
   }
 
@@ -97,19 +100,20 @@ export async function textOf(response: Response, watchdog: Watchdog): Promise<st
   return text + decoder.decode();
 }
 
-/** fetch() reports what the network did as TypeError; a missing permission or an abort comes as it is. */
-function networkError(error: unknown, url: URL): unknown {
-  if (!(error instanceof TypeError)) return error;
-  return new PassingError(`no connection to ${url.host} (${error.message})`, { cause: error });
-}
-
 async function passOrThrow(response: Response): Promise<Response> {
-  const { status } = response;
-  if (status !== 408 && status !== 429 && status < 500) return response;
+  const { status, headers } = response;
+  if (status !== 407 && status !== 408 && status !== 429 && status < 500) return response;
   await response.body?.cancel();
-  const wait = retryAfter(response.headers.get("retry-after"));
+  if (status === 407) {
+    const advice = "put the proxy's user and password into HTTP_PROXY, as http://user:password@host:port";
+    throw new PassingError("the proxy wants a password (407)", { advice, lasts: "always" });
+  }
+  const wait = retryAfter(headers.get("retry-after")) ?? windowEnd(headers.get("ratelimit"));
   const asked = wait === undefined ? "" : `, which asks to wait ${Math.ceil(wait / 1000)} s`;
-  throw new PassingError(`status ${status}${asked}`, { wait });
+  const advice = status === 429
+    ? "the hub limits how often one may ask: wait a while, or sign in with HF_TOKEN, for which it allows more"
+    : "the server has trouble: try again later";
+  throw new PassingError(`status ${status}${asked}`, { wait, advice });
 }
 
 /** Retry-After in ms: seconds or a date. */
@@ -117,6 +121,12 @@ function retryAfter(value: string | null): number | undefined {
   if (!value) return undefined;
   const ms = /^\d+$/.test(value) ? 1000 * Number(value) : Date.parse(value) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
+/** When a limit ends that the hub tells as `"api";r=0;t=55`, in ms. */
+function windowEnd(value: string | null): number | undefined {
+  const [, seconds] = /;\s*t=(\d+)/.exec(value ?? "") ?? [];
+  return seconds === undefined ? undefined : 1000 * Number(seconds);
 }
 
 /** fetch() would also open file: and data:, and what goes from https to http may be read by others. */

@@ -22,6 +22,8 @@ const tries = 5;
 
 /** One repository as the hub shows it. */
 export class HubRepo {
+  #reached = false; // it has answered
+
   /** Names the repository; nothing is asked yet. `pause` is the wait after a first failure, in ms. */
   constructor(
     readonly settings: HubSettings,
@@ -38,21 +40,23 @@ export class HubRepo {
     return await retry(async () => {
       using watchdog = this.#watchdog();
       const response = await request(`${url}?blobs=true`, { token: this.settings.token, watchdog });
+      this.#reached = true;
       if (!response.ok) {
         await response.body?.cancel();
         throw this.#refusal(response, revision);
       }
       return this.#parse(await textOf(response, watchdog));
-    }, { ...this.options, tries: patient ? tries : 1 });
+    }, { ...this.options, tries: patient ? tries : 1, reached: this.#reached });
   }
 
   #parse(text: string): { commit: string; listing: Listing } {
     const answer = Answer.safeParse(jsonOrNothing(text));
     if (!answer.success) { // often the sign-in page of a hotel: as good as no network
       const start = text.slice(0, 40).replaceAll(/\s+/g, " ");
-      throw new PassingError(
-        `expected a listing from ${this.settings.endpoint}, got ${quote(start)}`,
-      );
+      throw new PassingError(`expected a listing from ${this.settings.endpoint}, got ${quote(start)}`, {
+        advice:
+          "open that address in a browser: a sign-in page may answer in its place; or check HF_ENDPOINT",
+      });
     }
     const { sha, siblings } = answer.data;
     const listing: Listing = new Map();
@@ -92,7 +96,7 @@ export class HubRepo {
         size: Number.isNaN(size) ? undefined : size,
         ...(etag?.length === 64 ? { sha256: etag } : { blobId: etag }),
       };
-    }, { ...this.options, tries });
+    }, { ...this.options, tries, reached: this.#reached });
   }
 
   /** Bytes of a file from `offset` on, at most `length` of them, and the size of all of it. */
@@ -125,7 +129,11 @@ export class HubRepo {
       }
       const bytes = await wholeOf(response, watchdog, Math.min(length, Number(size) - offset));
       return { bytes, size: Number(size) };
-    }, { ...this.options, tries });
+    }, { ...this.options, tries, reached: this.#reached }).catch((error) => {
+      if (!(error instanceof PassingError)) throw error;
+      const line = `Cannot read ${file} of ${this.name}: ${error.message}; ${error.advice}`;
+      throw new Error(line, { cause: error });
+    });
   }
 
   /** Fetches a file into the cache under its etag. */
@@ -146,6 +154,7 @@ export class HubRepo {
     await downloadBlob(blob, { url, name, etag, size, token, refuse }, {
       ...this.options,
       tries,
+      reached: this.#reached,
       timeout,
       onBytes,
     });
@@ -171,6 +180,9 @@ export class HubRepo {
     if (code === "GatedRepo" || (status === 403 && file)) {
       const how = token ? "with the account of your HF_TOKEN" : "and set HF_TOKEN";
       return new Error(`Cannot download ${what}: it is gated; accept its licence at ${page} ${how}`);
+    }
+    if (code === "DisabledRepo") {
+      return new Error(`Cannot open ${what}: the hub has disabled it; see ${page} for the reason`);
     }
     if (status === 401 || status === 403) {
       const how = token ? `HF_TOKEN was refused (${status}); renew it` : "set HF_TOKEN if it is private";

@@ -1,12 +1,24 @@
 /** A failure that may pass: no network, a server that is busy or broken, a connection that was cut. */
 export class PassingError extends Error {
   /** What the server asks to wait, in ms. */
-  readonly wait?: number | undefined;
+  readonly wait: number | undefined;
+  /** What helps. */
+  readonly advice: string;
+  /**
+   * "always": to try again does not help, though a later run may. "unreached": nor does it, unless the server has
+   * answered before.
+   */
+  readonly lasts: "always" | "unreached" | undefined;
 
-  /** Takes the line for users, and the server's own wish for a pause. */
-  constructor(message: string, options: ErrorOptions & { wait?: number | undefined } = {}) {
+  /** Takes the line for users, and what is known about its end. */
+  constructor(
+    message: string,
+    options: ErrorOptions & Partial<Pick<PassingError, "wait" | "advice" | "lasts">> = {},
+  ) {
     super(message, options);
     this.wait = options.wait;
+    this.advice = options.advice ?? "check the network and HF_ENDPOINT";
+    this.lasts = options.lasts;
   }
 }
 
@@ -18,6 +30,8 @@ export interface RetryOptions {
   pause: number;
   /** Ends the wait between two tries. */
   signal?: AbortSignal | undefined;
+  /** The server has answered before. */
+  reached?: boolean | undefined;
   /** A number that grows with what was achieved; a failed try that raised it starts the count again. */
   achieved?: (() => number) | undefined;
 }
@@ -26,15 +40,17 @@ const longestPause = 60_000; // a server that asks for more is not waited for
 
 /** Repeats `attempt` while its failures may pass. */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
-  const { tries, pause, signal, achieved = () => 0 } = options;
+  const { tries, pause, signal, reached = false, achieved = () => 0 } = options;
   let failures = 0;
-  let best = achieved();
+  const begin = achieved();
+  let best = begin;
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
       signal?.throwIfAborted();
-      if (!(error instanceof PassingError)) throw error;
+      if (!(error instanceof PassingError) || error.lasts === "always") throw error;
+      if (error.lasts === "unreached" && !reached && achieved() === begin) throw error;
       failures = achieved() > best ? 1 : failures + 1;
       best = Math.max(best, achieved());
       const wait = error.wait ?? Math.min(pause * 2 ** (failures - 1), longestPause);
