@@ -1,4 +1,5 @@
 import type { Device } from "./device.ts";
+import { OutOfMemoryError } from "./errors.ts";
 
 let nextId = 1;
 
@@ -26,6 +27,13 @@ export class Storage {
   }
 }
 
+const LISTED = 4; // parts that an error names
+
+/** Bytes for people. */
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 /** Bytes rounded up to a multiple of `to`, a power of two. */
 export function alignUp(bytes: number, to: number): number {
   return Math.ceil(bytes / to) * to;
@@ -34,7 +42,7 @@ export function alignUp(bytes: number, to: number): number {
 /** Counts and frees the GPU buffers of one device, so that leaks show. */
 export class Buffers {
   readonly #device: Device;
-  readonly #live = new Map<GPUBuffer, number>();
+  readonly #live = new Map<GPUBuffer, { label: string; size: number }>();
   readonly #collected: FinalizationRegistry<GPUBuffer>;
   #bytes = 0;
   #peak = 0;
@@ -56,8 +64,17 @@ export class Buffers {
           `${device.adapterName}, got ${size}; use a smaller size, batch or dtype`,
       );
     }
+    const inUse = this.#bytes;
+    device.gpu.pushErrorScope("out-of-memory");
     const buffer = device.gpu.createBuffer({ label, size, usage });
-    this.#live.set(buffer, size);
+    device.await(
+      device.gpu.popErrorScope().then((error) => {
+        if (error) {
+          device.fail(new OutOfMemoryError(this.#lack(buffer, label, size), { wanted: size, inUse }));
+        }
+      }),
+    );
+    this.#live.set(buffer, { label, size });
     this.#bytes += size;
     this.#peak = Math.max(this.#peak, this.#bytes);
     return buffer;
@@ -84,16 +101,36 @@ export class Buffers {
 
   /** Frees a buffer once the commands submitted so far are done with it. */
   destroy(buffer: GPUBuffer): void {
-    const size = this.#live.get(buffer);
-    if (size === undefined) return;
+    const known = this.#live.get(buffer);
+    if (!known) return;
     this.#live.delete(buffer);
-    this.#bytes -= size;
+    this.#bytes -= known.size;
     buffer.destroy();
   }
 
   /** Frees every buffer. */
   destroyAll(): void {
     for (const buffer of [...this.#live.keys()]) this.destroy(buffer);
+  }
+
+  /** What is to be said where the GPU has no room for a buffer. */
+  #lack(buffer: GPUBuffer, label: string, size: number): string {
+    const parts = new Map<string, number>();
+    for (const [other, live] of this.#live) {
+      if (other === buffer) break; // those behind it came later
+      const part = live.label.replace(/ \d+$/, "");
+      parts.set(part, (parts.get(part) ?? 0) + live.size);
+    }
+    const inUse = [...parts.values()].reduce((sum, bytes) => sum + bytes, 0);
+    const largest = [...parts].sort((a, b) => b[1] - a[1]).slice(0, LISTED);
+    const list = largest.map(([part, bytes]) => `${part} ${megabytes(bytes)}`).join(", ");
+    return `Cannot allocate ${label}: expected room for ${
+      megabytes(size)
+    } on ${this.#device.adapterName}, got none ` +
+      `beside ${megabytes(inUse)} in use${
+        list && ` (${list})`
+      }; draw smaller pictures or fewer at once, or let ` +
+      "models take less by the options memory, quantize or stream";
   }
 
   /** Live buffers, their bytes, and the most bytes that were live at once. */

@@ -36,6 +36,8 @@ export class Device implements Disposable {
   /** What it does since the last submission. */
   #running = "idle";
   #failure: Error | undefined;
+  /** Of the GPU, yet to come. */
+  readonly #answers = new Set<Promise<unknown>>();
   #closed = false;
 
   /** For openDevice(), which asks the adapter for all its limits and for the features that are used. */
@@ -58,7 +60,9 @@ export class Device implements Disposable {
       const Failure = outOfMemory ? OutOfMemoryError : GPUCommandError;
       const kind = outOfMemory ? "out of memory" : "refused command";
       const message = error.message.trim().replaceAll(/\s+/g, " ");
-      this.#failure ??= new Failure(`Cannot run on ${this.adapterName}: ${kind}: ${message}`);
+      const failure = new Failure(`Cannot run on ${this.adapterName}: ${kind}: ${message}`);
+      // What uses a buffer that was not allocated is refused, and Dawn says so first.
+      Promise.all(this.#answers).then(() => this.fail(failure));
     });
     gpu.lost.then((info) => {
       if (this.#closed) return;
@@ -101,6 +105,18 @@ export class Device implements Disposable {
     return await this.profiler.rows();
   }
 
+  /** Takes note of what went wrong, for the next check. The first failure counts. */
+  fail(failure: Error): void {
+    if (this.#failure instanceof DeviceLostError) return;
+    this.#failure ??= failure;
+  }
+
+  /** Waits for an answer of the GPU before anything is told that may follow from it. */
+  await(answer: Promise<unknown>): void {
+    const told: Promise<unknown> = answer.catch(() => {}).finally(() => this.#answers.delete(told)); // a loss is told otherwise
+    this.#answers.add(told);
+  }
+
   /** Throws what went wrong since the last check: a lost device, a refused command, no memory. */
   assertAlive(): void {
     if (this.#closed) throw new DeviceLostError("Cannot use the device: it was closed; open a new one");
@@ -120,6 +136,7 @@ export class Device implements Disposable {
   async idle(): Promise<void> {
     this.assertAlive();
     await this.gpu.queue.onSubmittedWorkDone();
+    await Promise.all(this.#answers);
     this.assertAlive();
   }
 
@@ -133,6 +150,7 @@ export class Device implements Disposable {
     this.submit(encoder, "reading back");
     try {
       await staging.mapAsync(GPUMapMode.READ);
+      await Promise.all(this.#answers);
       this.assertAlive();
       return staging.getMappedRange(0, bytes).slice(0);
     } catch (error) {

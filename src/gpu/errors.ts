@@ -20,6 +20,17 @@ export class GPUCommandError extends Error {
 export class OutOfMemoryError extends GPUCommandError {
   /** Stands before the message where the error is printed. */
   override name = "OutOfMemoryError";
+  /** Bytes of the buffer that there was no room for; 0 where it was something else. */
+  readonly wanted: number;
+  /** Bytes that the device's buffers took beside it. */
+  readonly inUse: number;
+
+  /** `wanted` and `inUse` in bytes. */
+  constructor(message: string, { wanted = 0, inUse = 0 }: { wanted?: number; inUse?: number } = {}) {
+    super(message);
+    this.wanted = wanted;
+    this.inUse = inUse;
+  }
 }
 
 /** A shader does not compile. The message names its file, line and column. */
