@@ -29,6 +29,8 @@ export class Plan {
   #constant: ReadonlySet<number> = new Set();
   #last: Identity[] | undefined;
   #buffers: GPUBuffer[] = [];
+  /** Values that the traced function made itself. */
+  readonly #made: readonly Leaf[];
   /** What the last run was encoded into: it may not be submitted yet. */
   #encoding: Encoding | undefined;
   #dispatches: Dispatch[] | undefined;
@@ -43,8 +45,10 @@ export class Plan {
     readonly label: string,
     readonly inputs: readonly Leaf[],
     readonly outputs: readonly Node[],
+    made: readonly Leaf[],
   ) {
     this.#device = device;
+    this.#made = made;
     this.#steps = stepsOf(device, outputs);
     this.#pipelines = this.#steps.map((step) => device.pipelines.get(step.pipeline));
     this.#inputs = inputs.map((node, i) => {
@@ -94,6 +98,8 @@ export class Plan {
   async stream(values: readonly Storage[], identities: readonly Identity[]): Promise<Storage[]> {
     let encoding = new Encoding(this.#device);
     const due = this.#begin(encoding, values, identities);
+    encoding.submit(); // while weights come, finalizers free what only the inputs' copies read
+    encoding = new Encoding(this.#device);
     const supplies = new Set<Supply>();
     for (const { steps, places } of this.#chunks) {
       const now = steps.filter((i) => due.has(i));
@@ -235,8 +241,9 @@ export class Plan {
     return [`${this.label}: ${this.#steps.length} dispatches`, ...rows].join("\n");
   }
 
-  /** Frees arenas, inputs and uniforms. */
+  /** Frees arenas, inputs, uniforms, and values that the traced function made. */
   release(): void {
+    for (const leaf of this.#made) leaf.storage?.release();
     for (const buffer of this.#buffers) this.#device.buffers.destroy(buffer);
     for (const { buffer } of this.#inputs) this.#device.buffers.destroy(buffer);
     this.#dispatches = undefined;

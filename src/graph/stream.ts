@@ -31,7 +31,9 @@ export class Stream {
   readonly #wanted = new Set<Node>();
   readonly #plans = new Set<Plan>();
   readonly #uniforms: LoopUniforms;
-  #tracing = 0;
+  #rehearsals = 0;
+  /** Values that are made in the traces at hand, the innermost last. */
+  readonly #made: Leaf[][] = [];
   /** Pointwise nodes of the trace at hand, by what they compute: equal ones are recorded once. */
   #known = new Map<string, Pointwise>();
   /** Told of every new node, e.g. a scope. */
@@ -50,6 +52,11 @@ export class Stream {
       this.#pending.clear();
       this.#wanted.clear();
     });
+  }
+
+  /** Whether what is recorded does not run by itself. */
+  get #tracing(): boolean {
+    return this.#rehearsals > 0 || this.#made.length > 0;
   }
 
   /** Takes note of a new node. Its sources need no storing of their own, unless an earlier flush passed over them. */
@@ -79,9 +86,11 @@ export class Stream {
     return known ?? node;
   }
 
-  /** Tells the watchers of a new node. */
+  /** Tells the watchers of a new node. What is made in a trace belongs to the trace. */
   note(node: Node): void {
-    for (const watch of this.watchers) watch(node);
+    const made = this.#made.at(-1);
+    if (!made) { for (const watch of this.watchers) watch(node); }
+    else if (node instanceof Leaf) made.push(node);
   }
 
   /** Frees something once the work recorded so far is submitted: a release is a command like any other. */
@@ -99,36 +108,47 @@ export class Stream {
 
   /** Makes a plan of what `trace` records; nothing recorded in it runs by itself. */
   trace(label: string, inputs: readonly Leaf[], trace: () => readonly Node[]): Plan {
-    this.#tracing++;
     this.#known.clear();
+    const made: Leaf[] = [];
     try {
-      const plan = new Plan(this.#device, label, inputs, trace());
+      const outputs = this.#collecting(made, trace);
+      const plan = new Plan(this.#device, label, inputs, outputs, made);
       this.#plans.add(plan);
       return plan;
-    } finally {
-      this.#tracing--;
+    } catch (error) {
+      free(made);
+      throw error;
     }
   }
 
   /** Runs `trace` for its checks and shapes only. */
   rehearse<T>(trace: () => T): T {
-    this.#tracing++;
+    this.#rehearsals++;
     try {
       return trace();
     } finally {
-      this.#tracing--;
+      this.#rehearsals--;
     }
   }
 
   /** Bytes that a run of what `trace` records takes beside its weights. */
   measure(inputs: readonly Leaf[], trace: () => readonly Node[]): number {
-    this.#tracing++;
     this.#known.clear();
+    const made: Leaf[] = [];
     try {
-      const outputs = trace();
+      const outputs = this.#collecting(made, trace);
       return workspaceOf(this.#device, stepsOf(this.#device, outputs), inputs, outputs);
     } finally {
-      this.#tracing--;
+      free(made);
+    }
+  }
+
+  #collecting<T>(made: Leaf[], trace: () => T): T {
+    this.#made.push(made);
+    try {
+      return trace();
+    } finally {
+      this.#made.pop();
     }
   }
 
@@ -217,6 +237,7 @@ export class Stream {
         } else if ("plan" in work) this.#encodeCall(encoding, work);
         else {
           const leaves = suppliedTo(work);
+          if (leaves.length) submit(); // while weights come, finalizers free what else nobody holds any more
           const places = leaves.map((leaf) => this.#device.buffers.allocate(leaf.label, sizeOf(leaf)));
           for (const [i, leaf] of leaves.entries()) await leaf.supply!.fill(leaf, places[i]!);
           leaves.forEach((leaf, i) => leaf.storage = places[i]);
@@ -278,6 +299,10 @@ export class Stream {
     node.storage = storage;
     node.retire();
   }
+}
+
+function free(made: readonly Leaf[]): void {
+  for (const leaf of made) leaf.storage?.release();
 }
 
 function liveStorage(node: Node): Storage {

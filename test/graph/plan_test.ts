@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
+import { Leaf } from "../../src/graph/node.ts";
 import { streamOf } from "../../src/graph/stream.ts";
 import { conv2d, groupNorm, silu } from "../../src/ops/mod.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { scope, Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
@@ -118,6 +119,44 @@ Deno.test("a plan gives all its memory back", async () => {
   for (const { node } of [...results, ...given]) node.storage!.release();
   const after = device.buffers.usage();
   assert.ok(after.count <= before.count + 2, `${after.count} buffers, ${before.count} before`); // the two examples
+});
+
+testOnBothEngines(
+  "values that a traced function makes stay for the next call, and go with its plan",
+  async (device) => {
+    const before = device.buffers.usage().count;
+    const x = filled(1);
+    const { plan, run } = traced(device, [x], (x) => [x.add(tensor([2], [1])).mul(zeros([1]).add(3))]);
+    const results: number[] = [];
+    for (let call = 0; call < 3; call++) {
+      using _step = scope();
+      results.push(await first(run(x)[0]!));
+    }
+    assert.deepEqual(results, [9, 9, 9]);
+    streamOf(device).drop(plan);
+    x.node.storage!.release();
+    assert.ok(device.buffers.usage().count <= before + 1); // the stream's uniforms
+  },
+);
+
+testOnBothEngines("what a finalizer frees while weights come was read before", async (device) => {
+  const weight = new Leaf("f32", SIZE, "weight");
+  const w = new Tensor(device, weight, [SIZE], [1], 0);
+  const slot = () => device.buffers.create("slot", 4096, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+  let x = filled(2);
+  weight.supply = {
+    slots: [slot(), slot()],
+    fill: (_, { buffer, offset }) => {
+      device.buffers.destroy(x.node.storage!.buffer); // as the finalizer does, where nobody has x any more
+      device.gpu.queue.writeBuffer(buffer, offset, new Float32Array(SIZE).fill(5));
+      return Promise.resolve();
+    },
+    check: () => Promise.resolve(),
+  };
+  assert.equal(await first(total(x).add(w)), 2 * SIZE + 5);
+  const { run } = traced(device, [x], (x) => [total(x).add(w)]);
+  x = filled(4);
+  assert.equal(await first(run(x)[0]!), 4 * SIZE + 5);
 });
 
 Deno.test("a plan in f16 follows its f32 self", async () => {
