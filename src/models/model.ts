@@ -8,6 +8,7 @@ import { streamOf } from "../graph/stream.ts";
 import { expectSingleFile } from "../io/single_file/options.ts";
 import { currentPath, Tensor } from "../tensor/mod.ts";
 import { Adapters } from "./adapters.ts";
+import { DenseViews } from "./dense_views.ts";
 import type { LoadOptions } from "./load.ts";
 import { Presence } from "./presence.ts";
 import type { WeightFormat } from "./weight_format.ts";
@@ -52,6 +53,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   protected readonly weights: Weights;
   readonly #signatures = new Map<string, Signature>();
   readonly #presence: Presence;
+  readonly #views = new DenseViews();
   #unloads = 0;
   #workspace = 0;
   /** Of the largest call so far, while calls are measured instead of run. */
@@ -165,6 +167,7 @@ export abstract class Model<Config = unknown> implements Disposable {
       stream.drop(plan);
       this.#signatures.delete(id);
     }
+    this.#views.clear();
   }
 
   /** Traces every entry point at its usual size, so that loading knows which weights are read and compiles early. */
@@ -177,7 +180,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   protected traced<Out extends Tensors>(key: string, inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
     if (this.#measured !== undefined) return this.#measure(inputs, fn);
     this.expectLoaded(key);
-    const values = this.#fitted(inputs);
+    const values = this.#fitted(inputs, this.#views);
     const { plan, outputs } = this.#signature(key, values, fn);
     const call = new Call(plan, values.map(([, x]) => x.node), currentPath());
     const stream = streamOf(this.device);
@@ -197,9 +200,12 @@ export abstract class Model<Config = unknown> implements Disposable {
   }
 
   /** Inputs, and those of adapters, as the trace takes them: dense, 4-D ones channels-last. */
-  #fitted(inputs: Tensors): (readonly [string, Tensor])[] {
+  #fitted(inputs: Tensors, views?: DenseViews): (readonly [string, Tensor])[] {
     const all = Object.entries({ ...inputs, ...this.adapters.inputs });
-    return all.map(([name, x]) => [name, x.rank === 4 ? x.channelsLast() : x.contiguous()] as const);
+    return all.map(([name, x]) => {
+      const strides = x.rank === 4 ? channelsLastStrides(x.shape) : contiguousStrides(x.shape);
+      return [name, views ? views.of(name, x, strides) : x.contiguous(strides)] as const;
+    });
   }
 
   #signature(
