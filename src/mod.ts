@@ -27,10 +27,16 @@ export {
 export type { Leaf, Node, View } from "./graph/node.ts";
 export type { Supply } from "./graph/supply.ts";
 export type { Progress } from "./io/hub.ts";
+export type { Fit, ResizeOptions } from "./io/images/fit.ts";
+export type { ImageMode } from "./io/images/modes.ts";
+export type { ResamplingFilter } from "./io/images/resample.ts";
+export { loadImage, type LoadImageOptions } from "./io/load_image.ts";
 export { loadingBar } from "./io/loading_bar.ts";
 export type { Image, PngFile } from "./io/png.ts";
 export { type PreviewTargets, previewWriter } from "./io/preview_writer.ts";
-export { loadPng, type Recipe, savePng } from "./io/save_png.ts";
+export { resizeImage } from "./io/resize_image.ts";
+export { loadPng, type Recipe, savePng, type SavePngOptions } from "./io/save_png.ts";
+export { showImage, type ShownImage } from "./io/show_image.ts";
 export { type PictureProtocol, pictureProtocols } from "./io/terminal.ts";
 export type { UploadProgress } from "./io/upload.ts";
 export {

@@ -2,15 +2,15 @@ import type { Tuple } from "../core/shape.ts";
 import { Buffer } from "node:buffer";
 import { inflateSync } from "node:zlib";
 // @ts-types="@types/pngjs"
-import { PNG } from "pngjs";
-import { BinaryFile } from "./binary_file.ts";
-import { joinChunk, PNG_SIGNATURE, splitChunks } from "./png/chunk.ts";
+import { type ParserOptions, PNG } from "pngjs";
+import { otherFile } from "./images/kinds.ts";
+import type { Metadata } from "./images/orientation.ts";
+import { readPicture } from "./images/picture_file.ts";
+import { expectSides, isSide, maxSide } from "./images/sides.ts";
+import { joinChunk, latin1, PNG_SIGNATURE, type PngChunk, splitChunks } from "./png/chunk.ts";
 import { readTexts, textChunk } from "./png/text.ts";
 import { damaged, quote } from "./refusal.ts";
 import { writeWholeFile } from "./whole_file.ts";
-
-const maxSide = 2 ** 14; // so at most 2^28 pixels
-const maxFile = 2 ** 30; // bytes
 
 /** Pixels of eight bits a channel, [height, width, channels]. */
 export interface Image {
@@ -61,44 +61,43 @@ export function encodePng(
   return Buffer.concat([bytes.subarray(0, headEnd), ...texts, bytes.subarray(headEnd)]);
 }
 
-/** Reads a PNG; everything about it is checked before its pixels are decoded. */
+/** Reads a PNG as it is stored: neither turned nor in another mode. */
 export async function readPng(path: string): Promise<PngFile> {
-  using file = await BinaryFile.open(path);
-  if (file.size > maxFile) throw damaged(path, `a PNG of at most ${maxFile} bytes`, `${file.size}`);
-  checkSignature(await file.read(0, Math.min(file.size, 12)), path);
-  const bytes = await file.read(0, file.size);
+  const { width, height, channels, data, text } = decodePng(await readPicture(path, expectPng), path);
+  return { width, height, channels, data, text };
+}
+
+/**
+ * The pixels of a PNG's bytes; everything about them is checked before they are decoded. Of 16 bits the upper
+ * eight count, and gray that is brighter than 255 of 65535 is white, as PIL converts it.
+ */
+export function decodePng(bytes: Uint8Array, path: string): PngFile & Metadata {
   const chunks = splitChunks(bytes, path);
   const header = readHeader(chunks[0]!.type === "IHDR" ? chunks[0]!.data : new Uint8Array(), path);
   const compressed = Buffer.concat(chunks.filter(({ type }) => type === "IDAT").map(({ data }) => data));
   checkPixels(compressed, rawLength(header), path);
   try {
-    const { width, height, data } = PNG.sync.read(Buffer.from(bytes.buffer));
-    return { width, height, channels: 4, data: new Uint8Array(data), text: readTexts(chunks) };
+    const deep = header.bits === 16;
+    const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const options = { skipRescale: deep } as ParserOptions; // the types lack it: 16 bits stay 16 bits
+    const { width, height, data } = PNG.sync.read(file, options);
+    const pixels = deep ? toEightBits(data as unknown as Uint16Array, header) : new Uint8Array(data);
+    return { width, height, channels: 4, data: pixels, text: readTexts(chunks), ...metadataOf(chunks) };
   } catch (error) {
     throw damaged(path, "a PNG that pngjs decodes", quote(error instanceof Error ? error.message : error));
   }
 }
 
-function isSide(length: number): boolean {
-  return Number.isInteger(length) && length >= 1 && length <= maxSide;
-}
-
-/** First bytes of other formats, in Latin-1, which some files named .png hold. */
-const otherFormats = [["\xff\xd8\xff", "a JPEG"], ["RIFF", "a WebP"], ["GIF8", "a GIF"], ["BM", "a BMP"]];
-
-function checkSignature(head: Uint8Array, path: string): void {
-  if (PNG_SIGNATURE.every((byte, i) => head[i] === byte)) return;
-  const text = String.fromCharCode(...head);
-  const other = otherFormats.find(([start]) => text.startsWith(start!));
-  if (other) throw new TypeError(`Cannot load ${path}: expected a PNG, got ${other[1]}; convert it to PNG`);
-  throw damaged(path, "a PNG", text === "" ? "an empty file" : `a file that begins ${quote(text)}`);
+function expectPng(head: Uint8Array, path: string): void {
+  if (!PNG_SIGNATURE.every((byte, i) => head[i] === byte)) throw otherFile(head, path, "a PNG");
 }
 
 interface Header {
   width: number;
   height: number;
-  /** Bits of a pixel. */
-  depth: number;
+  /** Of a channel. */
+  bits: number;
+  channels: number;
   interlaced: boolean;
 }
 
@@ -115,11 +114,7 @@ function readHeader(data: Uint8Array, path: string): Header {
   if (data.length !== 13) throw damaged(path, "a PNG that begins with IHDR", "another chunk");
   const view = new DataView(data.buffer, data.byteOffset);
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
-  if (!isSide(width) || !isSide(height)) {
-    throw new RangeError(
-      `Cannot load ${path}: expected sides of 1 to ${maxSide} pixels, got ${width} x ${height}; make it smaller`,
-    );
-  }
+  expectSides({ width, height }, path);
   const [bits, colorType, compression, filter, interlace] = [...data.subarray(8)] as Tuple<number, 5>;
   const layout = layouts.get(colorType);
   if (!layout?.depths.includes(bits) || compression !== 0 || filter !== 0 || interlace > 1) {
@@ -129,7 +124,23 @@ function readHeader(data: Uint8Array, path: string): Header {
       `${[bits, colorType, compression, filter, interlace]}`,
     );
   }
-  return { width, height, depth: bits * layout.channels, interlaced: interlace === 1 };
+  return { width, height, bits, channels: layout.channels, interlaced: interlace === 1 };
+}
+
+/** Pixels of 16 bits as PIL makes them 8: gray is cut off at 255, of colours and alpha the upper byte counts. */
+function toEightBits(data: Uint16Array, { channels }: Header): Uint8Array {
+  return channels === 1
+    ? Uint8Array.from(data, (value) => Math.min(255, value))
+    : Uint8Array.from(data, (value) => value >> 8);
+}
+
+/** EXIF and XMP of a PNG. */
+function metadataOf(chunks: readonly PngChunk[]): Metadata {
+  const exif = chunks.find(({ type }) => type === "eXIf")?.data;
+  const xmp = chunks.find(({ type, data }) =>
+    type === "iTXt" && latin1("XML:com.adobe.xmp\0").every((byte, i) => data[i] === byte)
+  )?.data;
+  return { exif, xmp };
 }
 
 /** First column, first row, and the steps between columns and rows of Adam7's passes. */
@@ -141,12 +152,12 @@ const adam7 = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2,
 ]];
 
 /** Bytes of the pixels before compression: every row begins with a byte that names its filter. */
-function rawLength({ width, height, depth, interlaced }: Header): number {
+function rawLength({ width, height, bits, channels, interlaced }: Header): number {
   const passes = interlaced ? adam7 : [[0, 0, 1, 1]];
   return passes.reduce((sum, [x, y, dx, dy]) => {
     const columns = Math.ceil((width - x!) / dx!);
     const rows = Math.ceil((height - y!) / dy!);
-    return columns > 0 && rows > 0 ? sum + rows * (1 + Math.ceil(columns * depth / 8)) : sum;
+    return columns > 0 && rows > 0 ? sum + rows * (1 + Math.ceil(columns * bits * channels / 8)) : sum;
   }, 0);
 }
 

@@ -1,6 +1,6 @@
+import { resample } from "./images/resample.ts";
 import { type Image, writePng } from "./png.ts";
 import { type PictureProtocol, terminalPictures } from "./terminal.ts";
-import { resized } from "./terminal/resized.ts";
 
 /** Where previews go; with neither they go to the terminal, if it is known to show pictures. */
 export interface PreviewTargets {
@@ -34,5 +34,5 @@ export function previewWriter(
 
 function enlarged(picture: Image): Image {
   const factor = Math.max(1, Math.ceil(SIDE / Math.max(picture.width, picture.height)));
-  return resized(picture, { width: factor * picture.width, height: factor * picture.height });
+  return resample(picture, { width: factor * picture.width, height: factor * picture.height }, "bilinear");
 }

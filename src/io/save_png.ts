@@ -1,57 +1,72 @@
-import { formatShape, type Shape } from "../core/shape.ts";
+import { extname, join, parse } from "node:path";
 import type { Tensor } from "../tensor/mod.ts";
+import { gridOf } from "./images/grid.ts";
+import { imagesOf } from "./images/tensors.ts";
 import { parseJson } from "./json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";
+import { expectWritable } from "./whole_file.ts";
 
 /** How a picture was made: what is written into its file, by name; what is undefined is left out. */
 export type Recipe = Record<string, string | number | boolean | readonly string[] | undefined>;
 
 const KEYWORD = "denoise"; // of the PNG text that holds the recipe as JSON
 
+/** How a picture was made, and how a batch is laid out. */
+export type SavePngOptions = Recipe & {
+  /** A batch in one picture, row by row: in so many columns, or nearly square where `true`. */
+  readonly grid?: boolean | number | undefined;
+};
+
 /**
- * Saves a picture of values in [0, 1] as PNG; x [C, H, W] or [1, C, H, W] with one or three channels. Rounds
- * halves to even as numpy does, so the bytes are those that diffusers gives to PIL. The file appears only
- * when it is complete.
+ * Saves pictures of values in [0, 1] as PNG; x [C, H, W] or [B, C, H, W] with 1, 3 or 4 channels. → the paths.
+ * A batch becomes files a-1.png, a-2.png and so on, or a grid. Rounds halves to even as numpy does, so the
+ * bytes are those that diffusers gives to PIL. A file appears only when it is complete; that its folder is
+ * there is checked before anything is computed.
  */
-export async function savePng(path: string, x: Tensor, recipe: Recipe = {}): Promise<void> {
-  const image = x.rank === 4 && x.shape[0] === 1 ? x.squeeze(0) : x;
-  const [channels, height, width] = image.shape as Shape<3>;
-  if (image.rank !== 3 || (channels !== 1 && channels !== 3)) {
-    throw new RangeError(
-      `Cannot save ${path}: expected a picture [1 or 3, H, W], got ${
-        formatShape(x.shape)
-      }; save a batch one by one`,
-    );
-  }
-  const values = await image.permute([1, 2, 0]).cast("f32").data() as Float32Array;
-  const data = toBytes(values);
-  if (!data) {
-    throw new Error(
-      `Cannot save ${path}: the picture holds NaN or infinity; check the weights, or run in f32`,
-    );
-  }
-  const made = { ...recipe, engine: x.device.engine, adapter: x.device.adapterName };
-  await writePng(path, { width, height, channels, data }, {
+export async function savePng(path: string, x: Tensor, options: SavePngOptions = {}): Promise<string[]> {
+  const { grid = false, ...recipe } = options;
+  expectPngName(path);
+  const columns = columnsOf(path, grid, x.rank === 4 ? x.shape[0]! : 1);
+  await expectWritable(path);
+  const images = await imagesOf(x, `Cannot save ${path}`);
+  const made: Recipe = { ...recipe, engine: x.device.engine, adapter: x.device.adapterName };
+  const text = {
     [KEYWORD]: JSON.stringify(made),
     parameters: Object.entries(made).filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}: ${value}`).join(", "),
-  });
+  };
+  const pictures = columns === undefined ? images : [gridOf(images, columns)];
+  const paths = pictures.length === 1 ? [path] : images.map((_, i) => numbered(path, i + 1));
+  for (const [i, picture] of pictures.entries()) await writePng(paths[i]!, picture, text);
+  return paths;
 }
 
-/** Values in [0, 1] as bytes, or undefined where one is not finite. */
-export function toBytes(values: Float32Array): Uint8Array | undefined {
-  const bytes = new Uint8Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) return undefined;
-    const scaled = Math.fround(Math.min(1, Math.max(0, values[i]!)) * 255);
-    const floor = Math.floor(scaled);
-    const rest = scaled - floor;
-    bytes[i] = rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
-  }
-  return bytes;
+/** The path of one picture of a batch, counted from 1: a.png, 2 → a-2.png. */
+function numbered(path: string, number: number): string {
+  const { dir, name, ext } = parse(path);
+  return join(dir, `${name}-${number}${ext}`);
 }
 
-/** Reads a PNG; `recipe` is there where savePng wrote the file. */
+/** Other formats would be read by their names, and the bytes are those of a PNG. */
+function expectPngName(path: string): void {
+  const ending = extname(path).toLowerCase();
+  if (!/^\.(jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf]|jxl)$/.test(ending)) return;
+  throw new TypeError(
+    `Cannot save ${path}: expected a name that ends in .png, got ${ending}; only PNG is written`,
+  );
+}
+
+function columnsOf(path: string, grid: boolean | number, count: number): number | undefined {
+  if (grid === false) return undefined;
+  if (grid === true) return Math.ceil(Math.sqrt(count));
+  if (Number.isInteger(grid) && grid >= 1) return Math.min(grid, Math.max(1, count));
+  throw new RangeError(`Cannot save ${path}: expected grid true or a number of columns, got ${grid}`);
+}
+
+/**
+ * Reads a PNG's pixels and texts as they are stored; `recipe` is there where savePng wrote the file. For a
+ * tensor, and for other formats, there is `loadImage`.
+ */
 export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe | undefined }> {
   const file = await readPng(path);
   const text = file.text[KEYWORD];

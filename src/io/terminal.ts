@@ -1,9 +1,9 @@
+import { resample } from "./images/resample.ts";
 import { encodePng, type Image } from "./png.ts";
 import { type Cells, cellsFor } from "./terminal/cells.ts";
 import { iterm2 } from "./terminal/iterm2.ts";
 import { kitty } from "./terminal/kitty.ts";
 import { type PictureProtocol, pictureProtocol } from "./terminal/protocol.ts";
-import { resized } from "./terminal/resized.ts";
 import { sixel } from "./terminal/sixel.ts";
 
 export { type PictureProtocol, pictureProtocols } from "./terminal/protocol.ts";
@@ -52,7 +52,8 @@ export function picturePainter(protocol: PictureProtocol, terminal: Cells): Pict
 function encoded(protocol: PictureProtocol, image: Image, cells: Cells): string {
   if (protocol === "sixel") {
     const height = CELL * cells.rows;
-    return sixel(resized(image, { height, width: Math.round(height * image.width / image.height) }));
+    const width = Math.max(1, Math.round(height * image.width / image.height));
+    return sixel(resample(image, { width, height }, "bilinear"));
   }
   return protocol === "kitty" ? kitty(encodePng(image), cells) : iterm2(encodePng(image), cells);
 }

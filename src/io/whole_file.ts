@@ -12,6 +12,18 @@ export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<v
   }
 }
 
+/** Refuses a path where no file can be written, before work is done for it; says nothing where Deno may not look. */
+export async function expectWritable(path: string): Promise<void> {
+  try {
+    if (!(await Deno.stat(dirname(path))).isDirectory) throw new Deno.errors.NotFound();
+    const there = await Deno.stat(path).catch(() => undefined);
+    if (there?.isDirectory) throw new Deno.errors.IsADirectory();
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) return;
+    throw new Error(`Cannot write ${path}: ${reason(cause, dirname(path))}`, { cause });
+  }
+}
+
 async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
   using file = await Deno.open(path, { write: true, createNew: true });
   for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));

@@ -8,7 +8,6 @@ import { iterm2 } from "../../src/io/terminal/iterm2.ts";
 import { kitty } from "../../src/io/terminal/kitty.ts";
 import { palette } from "../../src/io/terminal/palette.ts";
 import { pictureProtocol } from "../../src/io/terminal/protocol.ts";
-import { resized } from "../../src/io/terminal/resized.ts";
 import { sixel } from "../../src/io/terminal/sixel.ts";
 import { Dice } from "../support/dice.ts";
 import { runChild } from "../support/child.ts";
@@ -88,19 +87,6 @@ Deno.test("palette() takes 256 colours for thousands, each near to what it stand
     colors[index]!.forEach((value, c) => worst = Math.max(worst, Math.abs(value - data[3 * i + c]!)))
   );
   assert.ok(worst <= 48, `off by ${worst}`);
-});
-
-Deno.test("resized() keeps a flat colour, the size asked for, and the middle between two pixels", () => {
-  const flat = resized({ width: 2, height: 3, channels: 3, data: new Uint8Array(18).fill(9) }, {
-    width: 5,
-    height: 4,
-  });
-  assert.deepEqual([flat.width, flat.height, [...new Set(flat.data)]], [5, 4, [9]]);
-  const ramp = resized({ width: 2, height: 1, channels: 1, data: Uint8Array.of(0, 100) }, {
-    width: 4,
-    height: 1,
-  });
-  assert.deepEqual([...ramp.data], [0, 25, 75, 100]);
 });
 
 Deno.test("a picture gets cells of its shape that fit into the terminal", () => {

@@ -1,0 +1,86 @@
+import type { Image } from "../png.ts";
+import { paste } from "./paste.ts";
+import { type Box, resample as resampled, type ResamplingFilter, resamplingFilters } from "./resample.ts";
+import { isSide, maxSide } from "./sides.ts";
+
+/**
+ * What is done where a picture has another shape than it is to have, by the names of diffusers' resize modes:
+ * "default" stretches it; "crop" keeps its shape and cuts off what is too much at both ends; "fill" keeps its
+ * shape, too, and fills up with the colours of its edges.
+ */
+export type Fit = "default" | "crop" | "fill";
+
+const fits: readonly Fit[] = ["default", "crop", "fill"];
+
+/** How a picture gets another size. */
+export interface ResizeOptions {
+  /** What is done where its shape is another; by default "default", which stretches it. */
+  fit?: Fit | undefined;
+  /** PIL's filter; by default "lanczos", as in diffusers. */
+  resample?: ResamplingFilter | undefined;
+}
+
+/** Sides in pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Height and width, or both in one number; throws where a picture cannot have them. */
+export function readSize(size: number | readonly [height: number, width: number]): Size {
+  const [height, width] = typeof size === "number" ? [size, size] : size;
+  if (isSide(height) && isSide(width)) return { width, height };
+  throw new RangeError(
+    `Cannot resize: expected height and width from 1 to ${maxSide}, got ${height} and ${width}`,
+  );
+}
+
+/** Refuses a word that an option does not know. */
+export function expectOneOf(option: string, value: string, known: readonly string[]): void {
+  if (known.includes(value)) return;
+  const names = known.map((name) => `"${name}"`).join(", ");
+  throw new TypeError(`Cannot take ${option} ${JSON.stringify(value)}: expected one of ${names}`);
+}
+
+/** A picture at another size, as diffusers' VaeImageProcessor makes it. */
+export function fitted(
+  image: Image,
+  to: Size,
+  { fit = "default", resample = "lanczos" }: ResizeOptions = {},
+): Image {
+  expectOneOf("fit", fit, fits);
+  expectOneOf("resample", resample, resamplingFilters);
+  const [shape, wanted] = [image.width / image.height, to.width / to.height];
+  if (fit === "default" || shape === wanted) return resampled(image, to, resample);
+
+  const byHeight = (fit === "fill") === (wanted > shape); // else its width decides how large it becomes
+  const size = byHeight
+    ? { width: scaled(image.width, to.height, image.height), height: to.height }
+    : { width: to.width, height: scaled(image.height, to.width, image.width) };
+  const middle = resampled(image, size, resample);
+  const left = Math.floor(to.width / 2) - Math.floor(size.width / 2);
+  const top = Math.floor(to.height / 2) - Math.floor(size.height / 2);
+  const { channels } = image;
+  const made = { ...to, channels, data: new Uint8Array(to.width * to.height * channels) };
+  paste(middle, made, left, top);
+  if (left > 0) {
+    const strip = { width: left, height: to.height };
+    paste(edge(middle, strip, [0, 0, 0, size.height]), made, 0, 0);
+    paste(edge(middle, strip, [size.width, 0, size.width, size.height]), made, left + size.width, 0);
+  }
+  if (top > 0) {
+    const strip = { width: to.width, height: top };
+    paste(edge(middle, strip, [0, 0, size.width, 0]), made, 0, 0);
+    paste(edge(middle, strip, [0, size.height, size.width, size.height]), made, 0, top + size.height);
+  }
+  return made;
+}
+
+function scaled(side: number, to: number, from: number): number {
+  return Math.max(1, Math.floor(side * to / from));
+}
+
+/** Of a box without extent PIL's bicubic filter makes a blend of the two lines of pixels beside it. */
+function edge(image: Image, to: Size, box: Box): Image {
+  return resampled(image, to, "bicubic", box);
+}

@@ -1,0 +1,84 @@
+import { decode as decodeInks } from "jpeg-js";
+import type { Image } from "../png.ts";
+import { damaged, quote } from "../refusal.ts";
+import { decodeWith } from "./codecs.ts";
+import type { Metadata } from "./orientation.ts";
+import { expectSides } from "./sides.ts";
+
+/** Second bytes of markers (ITU-T T.81, table B.1). */
+const [SCAN, END, APP1] = [0xda, 0xd9, 0xe1];
+
+/** Frames of every kind of compression; between them lie DHT, JPG and DAC. */
+const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
+
+/** Reads a JPEG with the pixels of PIL's libjpeg-turbo; one of four inks within 1 of 255. */
+export async function decodeJpeg(bytes: Uint8Array, path: string): Promise<{ image: Image } & Metadata> {
+  const { components, ...metadata } = readHeader(bytes, path);
+  const { width, height, data } = components === 4
+    ? decodeFourInks(bytes, path)
+    : await decodeWith("a JPEG", bytes, path);
+  const image = {
+    width,
+    height,
+    channels: 4,
+    data: new Uint8Array(data.buffer, data.byteOffset, data.length),
+  };
+  return { image: image as Image, ...metadata };
+}
+
+/** Of printers' cyan, magenta, yellow and black, for which mozjpeg has no colours. */
+function decodeFourInks(bytes: Uint8Array, path: string): Omit<Image, "channels"> {
+  try {
+    return decodeInks(bytes, { useTArray: true, tolerantDecoding: false, maxMemoryUsageInMB: 4096 });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw damaged(path, "a JPEG of four inks that jpeg-js decodes", quote(reason));
+  }
+}
+
+/** What stands before the pixels; everything about them is checked before they are decoded. */
+function readHeader(bytes: Uint8Array, path: string): Metadata & { components: number } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let components: number | undefined;
+  let [exif, xmp]: (Uint8Array | undefined)[] = [];
+  for (let at = 2; at + 4 <= bytes.length;) {
+    const marker = bytes[at + 1]!;
+    if (bytes[at] !== 0xff) throw damaged(path, `a marker of JPEG at byte ${at}`, `${bytes[at]}`);
+    if (marker === 0xff) { // fills up
+      at++;
+      continue;
+    }
+    const length = view.getUint16(at + 2);
+    const data = bytes.subarray(at + 4, at + 2 + length);
+    if (isFrame(marker) && data.length >= 6) {
+      expectSides({ width: view.getUint16(at + 7), height: view.getUint16(at + 5) }, path);
+      components = data[5]!;
+    }
+    if (marker === APP1) {
+      exif ??= after("Exif\0\0", data);
+      xmp ??= after("http://ns.adobe.com/xap/1.0/\0", data);
+    }
+    at += 2 + length;
+    if (marker !== SCAN) continue;
+    if (components === undefined) throw damaged(path, "a JPEG with a frame before its pixels", "none");
+    if (!endsIn(bytes, at)) {
+      throw damaged(path, "a JPEG up to its end", `the end after ${bytes.length} bytes`);
+    }
+    return { components, exif, xmp };
+  }
+  throw damaged(path, "a JPEG with pixels", `the end after ${bytes.length} bytes`);
+}
+
+/** What follows a name at the start of a segment, if it begins with that. */
+function after(name: string, data: Uint8Array): Uint8Array | undefined {
+  const named = [...name].every((letter, i) => data[i] === letter.charCodeAt(0));
+  return named ? data.subarray(name.length) : undefined;
+}
+
+/** Whether the mark of the end follows: among pixels a byte 0xff never has it behind. */
+function endsIn(bytes: Uint8Array, from: number): boolean {
+  for (let at = bytes.lastIndexOf(END); at > from; at = bytes.lastIndexOf(END, at - 1)) {
+    if (bytes[at - 1] === 0xff) return true;
+  }
+  return false;
+}

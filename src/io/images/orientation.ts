@@ -1,0 +1,63 @@
+import type { Image } from "../png.ts";
+
+/** What a file says of its picture beside the pixels. */
+export interface Metadata {
+  /** A TIFF of camera settings. */
+  readonly exif?: Uint8Array | undefined;
+  /** The same in Adobe's XML. */
+  readonly xmp?: Uint8Array | undefined;
+}
+
+const ORIENTATION = 0x0112; // a tag of TIFF
+const [SHORT, LONG] = [3, 4];
+
+/**
+ * How a picture is to be turned: 1 to 8, 1 as it is (EXIF 2.32, https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf).
+ * As in PIL the XML counts only where EXIF says nothing.
+ */
+export function orientationOf({ exif, xmp }: Metadata): number {
+  const said = (exif && inTiff(exif)) ?? (xmp && inXml(xmp)) ?? 1;
+  return said >= 1 && said <= 8 ? said : 1;
+}
+
+/** Undefined where the tag is not there, or the TIFF is broken: the picture can do without. */
+function inTiff(tiff: Uint8Array): number | undefined {
+  const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength);
+  const little = tiff[0] === 0x49; // "II", else "MM"
+  try {
+    const directory = view.getUint32(4, little);
+    const count = view.getUint16(directory, little);
+    for (let entry = directory + 2; entry < directory + 2 + 12 * count; entry += 12) {
+      if (view.getUint16(entry, little) !== ORIENTATION) continue;
+      const type = view.getUint16(entry + 2, little);
+      if (type === SHORT) return view.getUint16(entry + 8, little);
+      return type === LONG ? view.getUint32(entry + 8, little) : undefined;
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // the view ends first
+  }
+  return undefined;
+}
+
+function inXml(xmp: Uint8Array): number | undefined {
+  const digit = /tiff:Orientation(?:="|>)([0-9])/.exec(new TextDecoder().decode(xmp))?.[1];
+  return digit === undefined ? undefined : Number(digit);
+}
+
+/** A picture turned as its file says that it is to be seen. */
+export function turned(image: Image, orientation: number): Image {
+  if (orientation === 1) return image;
+  const { width: W, height: H, channels, data } = image;
+  const [width, height] = orientation < 5 ? [W, H] : [H, W];
+  const [fromRight, fromBottom] = [[2, 3, 7, 8].includes(orientation), [3, 4, 6, 7].includes(orientation)];
+  const pixels = new Uint8Array(data.length);
+  let at = 0;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const [column, row] = orientation < 5 ? [x, y] : [y, x];
+      const from = (fromBottom ? H - 1 - row : row) * W + (fromRight ? W - 1 - column : column);
+      for (let c = 0; c < channels; c++) pixels[at++] = data[from * channels + c]!;
+    }
+  }
+  return { width, height, channels, data: pixels };
+}

@@ -1,0 +1,17 @@
+import { BinaryFile } from "../binary_file.ts";
+import { damaged } from "../refusal.ts";
+import { HEAD } from "./kinds.ts";
+
+/** Bytes that the file of a picture may have. */
+export const maxFile = 2 ** 30;
+
+/** The bytes of a picture's file, once its first ones have been checked. */
+export async function readPicture(
+  path: string,
+  check: (head: Uint8Array, path: string) => void,
+): Promise<Uint8Array> {
+  using file = await BinaryFile.open(path);
+  check(await file.read(0, Math.min(file.size, HEAD)), path);
+  if (file.size > maxFile) throw damaged(path, `a picture of at most ${maxFile} bytes`, `${file.size}`);
+  return await file.read(0, file.size);
+}

@@ -1,0 +1,189 @@
+import type { Image } from "../png.ts";
+
+/** How pixels between pixels are found, by PIL's names. */
+export type ResamplingFilter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
+
+/** All of them, in the order in which they look farther around a pixel. */
+export const resamplingFilters: readonly ResamplingFilter[] = [
+  "nearest",
+  "box",
+  "bilinear",
+  "hamming",
+  "bicubic",
+  "lanczos",
+];
+
+/** Part of a picture in pixels, which may lie between two: left, top, right, bottom. */
+export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
+
+const sinc = (x: number): number => x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
+
+const [A, B] = [Math.fround(0.54), Math.fround(0.46)]; // of Hamming's window, as PIL has them in f32
+
+/** Pixels to each side that a filter looks at, and the weight of one at some distance within. */
+const kernels: Record<Exclude<ResamplingFilter, "nearest">, [reach: number, weight: (x: number) => number]> =
+  {
+    box: [0.5, (x) => x > -0.5 && x <= 0.5 ? 1 : 0],
+    bilinear: [1, (x) => Math.max(0, 1 - Math.abs(x))],
+    hamming: [1, (x) => Math.abs(x) >= 1 ? 0 : sinc(x) * (A + B * Math.cos(Math.PI * x))],
+    bicubic: [2, (x) => cubic(Math.abs(x))],
+    lanczos: [3, (x) => x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0],
+  };
+
+/** Keys' cubic convolution (1981) with a = −0.5. */
+function cubic(x: number): number {
+  const a = -0.5;
+  if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+/** Bits behind the point of a weight: a sum of weighted bytes stays below 2^31. */
+const PRECISION = 22;
+
+/** What one pixel of a line is made of: neighbours from `first` on, with their weights. */
+interface Sum {
+  readonly first: number;
+  readonly weights: Int32Array;
+}
+
+/**
+ * A picture, or a part of it, at another size, with the bytes of Pillow 13: along rows and down columns, each
+ * rounded to eight bits, by weights of 22 bits. Colours are weighted by their alpha, as there.
+ */
+export function resample(
+  image: Image,
+  to: { width: number; height: number },
+  filter: ResamplingFilter,
+  box: Box = [0, 0, image.width, image.height],
+): Image {
+  const [x0, y0, x1, y1] = box;
+  if (filter === "nearest") return pick(image, placesOf(x0, x1, to.width), placesOf(y0, y1, to.height));
+  const whole = x0 === 0 && y0 === 0 && x1 === image.width && y1 === image.height;
+  if (whole && to.width === image.width && to.height === image.height) return image;
+
+  const widen = (made: Image) =>
+    to.width === image.width && x0 === 0 && x1 === image.width
+      ? made
+      : alongRows(made, sumsOf(image.width, x0, x1, to.width, filter));
+  const heighten = (made: Image) =>
+    to.height === image.height && y0 === 0 && y1 === image.height
+      ? made
+      : downColumns(made, sumsOf(image.height, y0, y1, to.height, filter));
+  const made = image.channels === 4 ? weighted(image) : image;
+  const done = rowsFirst(image, to) ? heighten(widen(made)) : widen(heighten(made));
+  return image.channels === 4 ? unweighted(done) : done;
+}
+
+/** Whether rows become longer before columns; PIL turns the order where that saves work, and rounds between. */
+function rowsFirst(image: Image, to: { width: number; height: number }): boolean {
+  const less = image.height - to.height;
+  return less <= 0 || less <= 2 * (image.width - to.width);
+}
+
+/** For each of `count` pixels the one in whose middle it begins; PIL adds the steps up. */
+function placesOf(from: number, to: number, count: number): number[] {
+  const step = (to - from) / count;
+  let at = from + step * 0.5;
+  return Array.from({ length: count }, () => {
+    const place = Math.trunc(at);
+    at += step;
+    return place;
+  });
+}
+
+function pick({ width, height, channels, data }: Image, columns: number[], rows: number[]): Image {
+  const pixels = new Uint8Array(columns.length * rows.length * channels);
+  let at = 0;
+  for (const y of rows) {
+    const row = Math.min(y, height - 1) * width;
+    for (const x of columns) {
+      const from = (row + Math.min(x, width - 1)) * channels;
+      for (let c = 0; c < channels; c++) pixels[at++] = data[from + c]!;
+    }
+  }
+  return { width: columns.length, height: rows.length, channels, data: pixels };
+}
+
+/** The sums that `count` pixels between two places of a line of `size` are. */
+function sumsOf(
+  size: number,
+  from: number,
+  to: number,
+  count: number,
+  filter: Exclude<ResamplingFilter, "nearest">,
+): Sum[] {
+  const [reach, weight] = kernels[filter];
+  const scale = (to - from) / count;
+  const stretch = Math.max(1, scale); // where a picture becomes smaller, the filter grows
+  return Array.from({ length: count }, (_, i) => {
+    const center = from + (i + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(center - reach * stretch + 0.5));
+    const end = Math.min(size, Math.trunc(center + reach * stretch + 0.5));
+    const weights = Array.from(
+      { length: Math.max(0, end - first) },
+      (_, k) => weight((k + first - center + 0.5) * (1 / stretch)),
+    );
+    const total = weights.reduce((sum, value) => sum + value, 0);
+    return {
+      first,
+      weights: Int32Array.from(weights, (value) => fixed(total === 0 ? value : value / total)),
+    };
+  });
+}
+
+/** With 22 bits behind the point, halves away from 0. */
+function fixed(value: number): number {
+  return Math.trunc(value * 2 ** PRECISION + (value < 0 ? -0.5 : 0.5));
+}
+
+function alongRows({ width, height, channels, data }: Image, sums: readonly Sum[]): Image {
+  const pixels = new Uint8Array(sums.length * height * channels);
+  let at = 0;
+  for (let y = 0; y < height; y++) {
+    for (const { first, weights } of sums) {
+      const from = (y * width + first) * channels;
+      for (let c = 0; c < channels; c++) pixels[at++] = sumOf(data, from + c, channels, weights);
+    }
+  }
+  return { width: sums.length, height, channels, data: pixels };
+}
+
+function downColumns({ width, channels, data }: Image, sums: readonly Sum[]): Image {
+  const line = width * channels;
+  const pixels = new Uint8Array(sums.length * line);
+  let at = 0;
+  for (const { first, weights } of sums) {
+    for (let i = 0; i < line; i++) pixels[at++] = sumOf(data, first * line + i, line, weights);
+  }
+  return { width, height: sums.length, channels, data: pixels };
+}
+
+/** A weighted sum of bytes as a byte. */
+function sumOf(data: Uint8Array, from: number, step: number, weights: Int32Array): number {
+  let sum = 1 << (PRECISION - 1); // rounds
+  for (let k = 0; k < weights.length; k++) sum += data[from + k * step]! * weights[k]!;
+  return Math.min(255, Math.max(0, sum >> PRECISION));
+}
+
+/** With colours times alpha, rounded as in PIL. */
+function weighted(image: Image): Image {
+  const data = image.data.slice();
+  for (let i = 0; i < data.length; i += 4) {
+    for (let c = i; c < i + 3; c++) {
+      const product = data[c]! * data[i + 3]! + 128;
+      data[c] = ((product >> 8) + product) >> 8;
+    }
+  }
+  return { ...image, data };
+}
+
+/** With colours divided by alpha, rounded as in PIL. */
+function unweighted(image: Image): Image {
+  const data = image.data.slice();
+  for (let i = 0; i < data.length; i += 4) {
+    const alpha = data[i + 3]!;
+    if (alpha === 0 || alpha === 255) continue;
+    for (let c = i; c < i + 3; c++) data[c] = Math.min(255, Math.trunc(255 * data[c]! / alpha));
+  }
+  return { ...image, data };
+}

@@ -1,0 +1,15 @@
+/** Pixels that a picture's side may have: so it has at most 2^28. */
+export const maxSide = 2 ** 14;
+
+/** Whether a picture may have a side of so many pixels. */
+export function isSide(length: number): boolean {
+  return Number.isInteger(length) && length >= 1 && length <= maxSide;
+}
+
+/** Refuses a file by the sides that its header says. */
+export function expectSides({ width, height }: { width: number; height: number }, path: string): void {
+  if (isSide(width) && isSide(height)) return;
+  throw new RangeError(
+    `Cannot load ${path}: expected sides of 1 to ${maxSide} pixels, got ${width} x ${height}; make it smaller`,
+  );
+}

@@ -1,0 +1,59 @@
+import { formatShape } from "../../core/shape.ts";
+import { type Tensor, tensor } from "../../tensor/mod.ts";
+import type { Image } from "../png.ts";
+
+/** Pixels as values in [0, 1]. → [1, C, H, W] */
+export function imageTensor(...images: readonly [Image, ...Image[]]): Tensor {
+  const [{ width, height, channels }] = images;
+  const pixels = width * height;
+  const values = new Float32Array(images.length * channels * pixels);
+  images.forEach(({ data }, i) => {
+    const start = i * channels * pixels;
+    for (let at = 0; at < data.length; at++) {
+      values[start + (at % channels) * pixels + Math.floor(at / channels)] = data[at]! / 255;
+    }
+  });
+  return tensor(values, [images.length, channels, height, width]);
+}
+
+/**
+ * Pictures of values in [0, 1] as bytes, halves rounded to even as numpy does; x [C, H, W] or [B, C, H, W].
+ * What they are read for begins the errors: "Cannot save a.png".
+ */
+export async function imagesOf(x: Tensor, purpose: string): Promise<[Image, ...Image[]]> {
+  const [C, height, width] = x.shape.slice(-3) as [number, number, number];
+  const B = x.rank === 4 ? x.shape[0]! : 1;
+  if (x.rank < 3 || x.rank > 4 || ![1, 3, 4].includes(C) || B * height * width === 0) {
+    throw new RangeError(
+      `${purpose}: expected pictures [B, C, H, W] or one [C, H, W] of 1, 3 or 4 channels, got ${
+        formatShape(x.shape)
+      }`,
+    );
+  }
+  const pixels = x.reshape([B, C, height, width]).permute([0, 2, 3, 1]);
+  const bytes = toBytes(await pixels.cast("f32").data() as Float32Array);
+  if (!bytes) {
+    throw new Error(`${purpose}: the picture holds NaN or infinity; check the weights, or run in f32`);
+  }
+  const channels = C as Image["channels"];
+  const size = height * width * C;
+  const images = Array.from(
+    { length: B },
+    (_, i) => ({ width, height, channels, data: bytes.subarray(i * size, (i + 1) * size) }),
+  );
+  return images as [Image, ...Image[]];
+}
+
+/** Values in [0, 1] as bytes, or undefined where one is not finite. */
+export function toBytes(values: Float32Array): Uint8Array | undefined {
+  const bytes = new Uint8Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (!Number.isFinite(value)) return undefined;
+    const scaled = Math.fround(Math.min(1, Math.max(0, value)) * 255);
+    const floor = Math.floor(scaled);
+    const rest = scaled - floor;
+    bytes[i] = rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+  }
+  return bytes;
+}

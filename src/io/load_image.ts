@@ -1,0 +1,57 @@
+import { fileURLToPath } from "node:url";
+import type { Tensor } from "../tensor/mod.ts";
+import { decodePicture, expectPicture } from "./images/decode.ts";
+import { fetchPicture } from "./images/fetch_picture.ts";
+import { expectOneOf, fitted, readSize, type ResizeOptions } from "./images/fit.ts";
+import { type ImageMode, imageModes, inMode } from "./images/modes.ts";
+import { readPicture } from "./images/picture_file.ts";
+import { imageTensor } from "./images/tensors.ts";
+import type { Image } from "./png.ts";
+
+/** How `loadImage` reads a picture. */
+export interface LoadImageOptions extends ResizeOptions {
+  /** Height and width in pixels, or both in one number; by default the picture's own. */
+  size?: number | readonly [height: number, width: number] | undefined;
+  /** Channels by PIL's names: "L" luma, as masks have it, "RGB" or "RGBA"; by default "RGB". */
+  mode?: ImageMode | undefined;
+}
+
+/**
+ * Loads a PNG, JPEG or WebP from a path, an address or bytes as values in [0, 1], with the pixels that
+ * diffusers' `load_image` and `VaeImageProcessor` have of it: turned as its EXIF says, alpha dropped and not
+ * blended, gray of 16 bits cut off at 255, of an animation the first frame, resized by Lanczos.
+ * → [1, 3, H, W], by `mode` also 1 or 4 channels.
+ *
+ * A file that is damaged, too large or no picture is refused in one line; its bytes tell what it is, not its
+ * name.
+ *
+ * @example
+ * ```ts ignore
+ * const image = await loadImage("cat.jpg", { size: 512, fit: "crop" }); // [1, 3, 512, 512]
+ * const mask = await loadImage("mask.png", { mode: "L" }); // [1, 1, H, W]
+ * ```
+ */
+export async function loadImage(
+  source: string | URL | Uint8Array | ArrayBuffer,
+  { size, fit = "default", resample = "lanczos", mode = "RGB" }: LoadImageOptions = {},
+): Promise<Tensor> {
+  expectOneOf("mode", mode, imageModes);
+  const to = size === undefined ? undefined : readSize(size);
+  const image = inMode(await readImage(source), mode === "L" ? "RGB" : mode);
+  const resized = fitted(image, to ?? image, { fit, resample });
+  return imageTensor(inMode(resized, mode)); // luma last, as in diffusers
+}
+
+/** The pixels of a picture, turned as it is to be seen. */
+async function readImage(source: string | URL | Uint8Array | ArrayBuffer): Promise<Image> {
+  if (source instanceof Uint8Array) return await decodePicture(source, "the picture");
+  if (source instanceof ArrayBuffer) return await decodePicture(new Uint8Array(source), "the picture");
+  const url = source instanceof URL
+    ? source
+    : /^(https?|file):\/\//i.test(source)
+    ? new URL(source)
+    : undefined;
+  if (url && url.protocol !== "file:") return await decodePicture(await fetchPicture(url.href), url.href);
+  const path = url ? fileURLToPath(url) : String(source);
+  return await decodePicture(await readPicture(path, expectPicture), path);
+}

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { type Fit, fitted, readSize } from "../../../src/io/images/fit.ts";
+import { type ImageMode, inMode } from "../../../src/io/images/modes.ts";
+import { resample, type ResamplingFilter } from "../../../src/io/images/resample.ts";
+import type { Image } from "../../../src/io/png.ts";
+import { fixture } from "../../support/fixtures.ts";
+import { readRaw } from "../../support/raw_tensors.ts";
+
+interface Case {
+  name: string;
+  width: number;
+  height: number;
+  mode: ImageMode;
+  resample: ResamplingFilter;
+  fit: Fit;
+}
+
+const cases: Case[] = JSON.parse(Deno.readTextFileSync(fixture("pictures/cases.json")));
+const expected = await readRaw(fixture("pictures/expected.safetensors"));
+const source: Image = { width: 23, height: 17, channels: 4, data: expected.get("source")!.bytes };
+
+for (const { name, width, height, mode, resample, fit } of cases) {
+  Deno.test(`${name} has Pillow's bytes`, () => {
+    const image = fitted(inMode(source, mode), { width, height }, { fit, resample });
+    const { shape, bytes } = expected.get(name)!;
+    assert.deepEqual([image.height, image.width, image.channels], shape);
+    assert.deepEqual(image.data, bytes.slice());
+  });
+}
+
+Deno.test("resample() gives the middle between two pixels, and a flat colour back", () => {
+  const ramp = { width: 2, height: 1, channels: 1, data: Uint8Array.of(0, 100) } as const;
+  assert.deepEqual([...resample(ramp, { width: 4, height: 1 }, "bilinear").data], [0, 25, 75, 100]);
+  const flat = { width: 2, height: 3, channels: 3, data: new Uint8Array(18).fill(9) } as const;
+  const grown = resample(flat, { width: 5, height: 4 }, "lanczos");
+  assert.deepEqual([grown.width, grown.height, ...new Set(grown.data)], [5, 4, 9]);
+});
+
+Deno.test("sizes and words that resizing does not know are refused", () => {
+  assert.deepEqual(readSize(3), { width: 3, height: 3 });
+  assert.deepEqual(readSize([2, 5]), { width: 5, height: 2 });
+  for (const size of [0, 1.5, NaN, [4, -1], [16385, 4]] as const) {
+    assert.throws(
+      () => readSize(size as number),
+      /^RangeError: Cannot resize: expected height and width from 1 to 16384/,
+    );
+  }
+  assert.throws(
+    () => fitted(source, { width: 4, height: 4 }, { fit: "cover" as Fit }),
+    /^TypeError: Cannot take fit "cover": expected one of "default", "crop", "fill"$/,
+  );
+  assert.throws(
+    () => fitted(source, { width: 4, height: 4 }, { resample: "cubic" as ResamplingFilter }),
+    /^TypeError: Cannot take resample "cubic": expected one of "nearest", "box"/,
+  );
+});
