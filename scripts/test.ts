@@ -10,6 +10,7 @@ const tiers: Record<string, string[]> = { // folders of test/
   ops: ["gpu", "graph", "tensor", "ops", "nn", "schedulers"],
   models: ["models", "pipelines"],
   scripts: ["scripts"],
+  package: ["package"],
 };
 
 const root = `${import.meta.dirname}/../test`;

@@ -12,7 +12,7 @@ const DISABLED = ["timestamp_quantization", "enable_spirv_validation"];
 
 /** Dawn's entry point, limited to adapters whose name contains `adapter`. */
 export async function openDawn(adapter?: string): Promise<GPU> {
-  const { create, globals } = await import("webgpu");
+  const { create, globals } = await loadDawn();
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true });
   }
@@ -24,6 +24,29 @@ export async function openDawn(adapter?: string): Promise<GPU> {
   (kept.denoiseDawn ??= []).push(gpu);
   return gpu;
 }
+
+/**
+ * The package with Dawn's library. A bundler copies its text and leaves the library behind: a bundle asks for the
+ * package by a name that no bundler can follow.
+ */
+async function loadDawn(): Promise<typeof import("webgpu")> {
+  try {
+    return await import("webgpu");
+  } catch (error) {
+    const name = DAWN;
+    return await import(name).catch(() => {
+      throw new DawnMissingError(`its library is not there (${(error as Error).message.split("\n")[0]})`);
+    });
+  }
+}
+
+/** Dawn's library is not where the package webgpu was, nor can the package be had. */
+export class DawnMissingError extends Error {
+  override name = "DawnMissingError";
+}
+
+/** As deno.json has it. */
+const DAWN = "npm:webgpu@0.6.2";
 
 const kept = globalThis as {
   denoiseDawn?: GPU[] | undefined;

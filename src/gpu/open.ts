@@ -1,4 +1,4 @@
-import { openDawn } from "./dawn.ts";
+import { DawnMissingError, openDawn } from "./dawn.ts";
 import { Device, type Engine } from "./device.ts";
 import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "./errors.ts";
@@ -29,6 +29,9 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       return new Device(opened.gpu, opened.info, name, { profile });
     }
     reasons.push(`${name}: ${opened.message.split("\n")[0]}`);
+    if (opened instanceof DawnMissingError && engines.length > 1) {
+      console.warn(`Dawn does not load: ${opened.message}; taking Deno's own WebGPU, which is slower`);
+    }
   }
   const wanted = options.adapter ? `an adapter named like "${options.adapter}"` : "an adapter";
   throw new NoAdapterError(
