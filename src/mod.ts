@@ -4,8 +4,8 @@
  * @module
  */
 export type { BarOptions } from "./core/bar.ts";
-export type { DType, HostArray, PackedDType, PlainDType } from "./core/dtype.ts";
-export type { Shape } from "./core/shape.ts";
+export type { DType, HostArray, PackedDType, PlainDType, ValueType } from "./core/dtype.ts";
+export type { Shape, Tuple } from "./core/shape.ts";
 export type { Buffers, Storage } from "./gpu/buffers.ts";
 export { currentDevice, Device, type Engine, type Traits } from "./gpu/device.ts";
 export {
@@ -24,6 +24,7 @@ export {
   type TimingRow,
   traceEvents,
 } from "./gpu/profiler.ts";
+export type { ARITHMETIC, CASTS, FUNCTIONS, Operation, TESTS } from "./graph/operations.ts";
 export type { Leaf, Node, View } from "./graph/node.ts";
 export type { Supply } from "./graph/supply.ts";
 export type { Progress } from "./io/hub.ts";

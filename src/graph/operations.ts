@@ -4,7 +4,7 @@ import type { ValueType } from "../core/dtype.ts";
 // functions of shaders/lib, which take vectors of four. Arguments are of one type; keys list those for which a code holds.
 
 /** Operations whose result is of the type of their arguments. Of select, the first is a bool. */
-const ARITHMETIC = {
+export const ARITHMETIC = {
   add: { "f32 i32 u32": "($0 + $1)", bool: "($0 | $1)" },
   sub: { "f32 i32 u32": "($0 - $1)" },
   mul: { "f32 i32 u32": "($0 * $1)", bool: "($0 & $1)" },
@@ -20,7 +20,7 @@ const ARITHMETIC = {
 } as const;
 
 /** Operations of f32 that give f32. */
-const FUNCTIONS = {
+export const FUNCTIONS = {
   div: "($0 / $1)",
   pow: "@power($0, $1)",
   sqrt: "sqrt($0)",
@@ -42,7 +42,7 @@ const FUNCTIONS = {
 } as const;
 
 /** Operations that give a bool. */
-const TESTS = {
+export const TESTS = {
   eq: { "i32 u32 bool": "($0 == $1)", f32: "@equal($0, $1)" },
   lt: { "i32 u32": "($0 < $1)", f32: "@less($0, $1)" },
   le: { "i32 u32": "($0 <= $1)", f32: "@less_or_equal($0, $1)" },
@@ -56,7 +56,7 @@ const TESTS = {
 } as const;
 
 /** Casts to numbers, named by what they give. */
-const CASTS = {
+export const CASTS = {
   f32: { "f32 i32 u32 bool": "V<f32>($0)" },
   i32: { "f32 i32 u32 bool": "V<i32>($0)" },
   u32: { "f32 i32 u32 bool": "V<u32>($0)" },

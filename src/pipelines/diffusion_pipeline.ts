@@ -44,14 +44,14 @@ const classes: Readonly<
   FluxImg2ImgPipeline,
 };
 
-/** All keys optional. */
-type Options<T> = { [K in keyof T]?: T[K] | undefined };
-
 /**
  * Options of a pipeline whose class only the repository names: what any of them may be told. A pipeline
  * leaves alone what is not for it, and says what it misses.
  */
-export type AnyRunOptions = Options<
+export type AnyRunOptions = { [K in keyof AllRunOptions]?: AllRunOptions[K] | undefined };
+
+/** Options of all pipelines at once. */
+export type AllRunOptions =
   & DDIMRunOptions
   & StableDiffusionRunOptions
   & StableDiffusionInpaintRunOptions
@@ -59,8 +59,7 @@ export type AnyRunOptions = Options<
   & StableDiffusionXLImg2ImgRunOptions
   & StableDiffusionXLInpaintRunOptions
   & FluxRunOptions
-  & FluxImg2ImgRunOptions
->;
+  & FluxImg2ImgRunOptions;
 
 /** What pipelines are made of. */
 export type AnyParts = UnconditionalParts | StableDiffusionParts | StableDiffusionXLParts | FluxParts;

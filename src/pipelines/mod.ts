@@ -2,6 +2,7 @@
 export { DDIMPipeline, type DDIMRunOptions } from "./ddim_pipeline.ts";
 export { DDPMPipeline, type DDPMRunOptions } from "./ddpm_pipeline.ts";
 export {
+  type AllRunOptions,
   type AnyParts,
   type AnyPipeline,
   type AnyRunOptions,
