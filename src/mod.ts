@@ -62,7 +62,6 @@ export {
   Scope,
   scope,
   stack,
-  tapped,
   Tensor,
   tensor,
   type TensorArithmetic,

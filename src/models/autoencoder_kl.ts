@@ -11,9 +11,9 @@ import {
 import { type AutoencoderKLWeights, type CoderRun, decodeKL, encodeKL } from "./autoencoder_kl_coders.ts";
 import { DiagonalGaussianDistribution } from "./autoencoder_kl_distribution.ts";
 import { bandsOf, type CoderLoad, smallestTile } from "./autoencoder_kl_memory.ts";
-import { tiled } from "./autoencoder_kl_tiles.ts";
+import { tiled, type TileSides } from "./autoencoder_kl_tiles.ts";
 import { loadModel, type LoadOptions } from "./load.ts";
-import { Model, type Tensors } from "./model.ts";
+import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 
 /** Options of `AutoencoderKL.encode` and `decode`. */
 export interface TileOptions {
@@ -60,18 +60,24 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   }
 
   /** Where in latent space a picture in [-1, 1] lies. image [B, C, H, W] → latents [B, L, H / f, W / f]. */
-  encode(image: Tensor, { tile }: TileOptions = {}): { latentDist: DiagonalGaussianDistribution } {
+  encode<const Path extends string = never>(
+    image: Tensor,
+    { tile, taps: paths }: TileOptions & TapOptions<Path> = {},
+  ): { latentDist: DiagonalGaussianDistribution; taps: Taps<Path> } {
     const { in_channels } = this.config;
     this.#expectChannels("encode a picture", image, [in_channels, "H", "W"]);
-    const run = (x: Tensor) => this.#encodeWhole(x);
-    const sides = tile !== undefined && this.#tileSides(image.shape, 1, tile);
-    const moments = sides ? tiled(image, { from: sides.pixels, to: sides.latents }, run) : run(image);
-    return { latentDist: new DiagonalGaussianDistribution(moments) };
+    const sides = tile === undefined ? undefined : this.#tileSides(image.shape, 1, tile);
+    const cut = sides && { from: sides.pixels, to: sides.latents };
+    const { y, taps } = whole(image, cut, paths, (x, taps) => this.#encodeWhole(x, taps));
+    return { latentDist: new DiagonalGaussianDistribution(y), taps };
   }
 
   /** The picture of latents, in [-1, 1] but for overshoots. z [B, L, h, w] → [B, C, f h, f w]. */
-  decode(z: Tensor, { tile }: TileOptions = {}): { sample: Tensor } {
-    return { sample: this.#decode(z, tile, this.activationType) };
+  decode<const Path extends string = never>(
+    z: Tensor,
+    options: TileOptions & TapOptions<Path> = {},
+  ): { sample: Tensor; taps: Taps<Path> } {
+    return this.#decode(z, options, this.activationType);
   }
 
   /** Like `decode`, but waits for what f16 gives, and decodes once more in f32 where that overflowed. */
@@ -82,7 +88,7 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
     const { sample } = this.decode(z, { tile });
     if (this.activationType === "f32" || (await sample.data()).every(Number.isFinite)) return { sample };
     onNotice("AutoencoderKL: f16 overflowed; decoding once more in f32");
-    return { sample: this.#decode(z, tile, "f32") };
+    return this.#decode(z, { tile }, "f32");
   }
 
   /** Latents as the denoiser takes them, with variance 1. z [B, L, h, w]. */
@@ -114,23 +120,30 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
     this.rehearsed(keyOf("decode", run), { z }, this.#runDecoder(run));
   }
 
-  #decode(z: Tensor, tile: number | undefined, dtype: DType): Tensor {
+  #decode<Path extends string>(
+    z: Tensor,
+    { tile, taps: paths }: TileOptions & TapOptions<Path>,
+    dtype: DType,
+  ): { sample: Tensor; taps: Taps<Path> } {
     this.#expectChannels("decode latents", z, [this.config.latent_channels, "h", "w"]);
-    const run = (x: Tensor) => this.#decodeWhole(x, dtype);
-    const sides = tile !== undefined && this.#tileSides(z.shape, this.scaleFactor, tile);
-    return sides ? tiled(z, { from: sides.latents, to: sides.pixels }, run) : run(z);
+    const sides = tile === undefined ? undefined : this.#tileSides(z.shape, this.scaleFactor, tile);
+    const cut = sides && { from: sides.latents, to: sides.pixels };
+    const { y, taps } = whole(z, cut, paths, (x, taps) => this.#decodeWhole(x, dtype, taps));
+    return { sample: y, taps };
   }
 
-  #encodeWhole(image: Tensor): Tensor {
+  #encodeWhole<Path extends string>(image: Tensor, paths?: readonly Path[]): Coded<Path> {
     const [, , H, W] = image.shape as Shape<4>;
     const run = this.#plan("encode", image, [H, W], this.activationType);
-    return this.traced(keyOf("encode", run), { image }, this.#runEncoder(run)).moments;
+    const { results, taps } = this.tapped(keyOf("encode", run), { image }, this.#runEncoder(run), paths);
+    return { y: results.moments, taps };
   }
 
-  #decodeWhole(z: Tensor, dtype: DType): Tensor {
+  #decodeWhole<Path extends string>(z: Tensor, dtype: DType, paths?: readonly Path[]): Coded<Path> {
     const [, , h, w] = z.shape as Shape<4>;
     const run = this.#plan("decode", z, [h * this.scaleFactor, w * this.scaleFactor], dtype);
-    return this.traced(keyOf("decode", run), { z }, this.#runDecoder(run)).sample;
+    const { results, taps } = this.tapped(keyOf("decode", run), { z }, this.#runDecoder(run), paths);
+    return { y: results.sample, taps };
   }
 
   /** In one piece, or in the bands that the adapter's limits ask for. */
@@ -175,6 +188,28 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
     if (!latents_mean || !latents_std) return undefined;
     return { mean: tensor(latents_mean, [1, L, 1, 1]), std: tensor(latents_std, [1, L, 1, 1]) };
   }
+}
+
+/** What a coder makes of a picture or of latents, and its parts. */
+interface Coded<Path extends string> {
+  readonly y: Tensor;
+  readonly taps: Taps<Path>;
+}
+
+/** Runs a coder on all at once, or on tiles, whose parts nobody can ask for. */
+function whole<Path extends string>(
+  x: Tensor,
+  tiles: TileSides | undefined,
+  paths: readonly Path[] | undefined,
+  run: (x: Tensor, paths?: readonly Path[]) => Coded<Path>,
+): Coded<Path> {
+  if (!tiles) return run(x, paths);
+  if (paths?.length) {
+    throw new TypeError(
+      "Cannot tap AutoencoderKL in tiles: each has parts of its own; leave out tile, or taps",
+    );
+  }
+  return { y: tiled(x, tiles, (tile) => run(tile).y), taps: {} as Taps<Path> };
 }
 
 /** What a trace depends on beside the shape. */

@@ -1,9 +1,9 @@
 import { type AttentionBlock, attentionBlock } from "../nn/attention_block.ts";
-import { type Bands, downsampleBands, resnetBands, upsampleBands } from "../nn/bands.ts";
+import { type Bands, cutBands, downsampleBands, joinBands, resnetBands, upsampleBands } from "../nn/bands.ts";
 import type { Layer } from "../nn/layers.ts";
 import type { Sampler2D } from "../nn/resample_2d.ts";
 import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "../nn/resnet_block_2d.ts";
-import { named, type Tensor } from "../tensor/mod.ts";
+import { isWanted, named, type Tensor } from "../tensor/mod.ts";
 
 /** Weights of a block of an encoder or decoder. */
 export interface CoderBlock2D {
@@ -24,13 +24,13 @@ export interface CoderBlockOptions {
 /** A step down, to half the size: DownEncoderBlock2D. x [B, C, H, W] → [B, channels, H / 2, W / 2]. */
 export function downEncoderBlock2D(x: Bands, w: CoderBlock2D, o: CoderBlockOptions): Bands {
   x = resnets(x, w, o);
-  return o.resample ? namedBands("downsamplers.0", () => downsampleBands(x, w.downsamplers![0])) : x;
+  return o.resample ? namedBands("downsamplers.0", x, (x) => downsampleBands(x, w.downsamplers![0])) : x;
 }
 
 /** A step up, to twice the size: UpDecoderBlock2D. x [B, C, H, W] → [B, channels, 2 H, 2 W]. */
 export function upDecoderBlock2D(x: Bands, w: CoderBlock2D, o: CoderBlockOptions): Bands {
   x = resnets(x, w, o);
-  return o.resample ? namedBands("upsamplers.0", () => upsampleBands(x, w.upsamplers![0])) : x;
+  return o.resample ? namedBands("upsamplers.0", x, (x) => upsampleBands(x, w.upsamplers![0])) : x;
 }
 
 /** The smallest picture, where all pixels may see each other. x [B, C, H, W] → [B, C, H, W]. */
@@ -40,27 +40,29 @@ export function coderMidBlock2D(
   { resnet, attention }: { resnet: ResnetOptions; attention: boolean },
 ): Tensor {
   const { channels, groups, eps = 1e-5 } = resnet;
-  x = named("resnets.0", () => resnetBlock2D(x, w.resnets[0]!, null, resnet));
+  x = named("resnets.0", () => resnetBlock2D(x, w.resnets[0]!, null, resnet), [x]);
   if (attention) {
     const options = { headDim: channels, groups, eps, outputScale: 1 };
-    x = named("attentions.0", () => attentionBlock(x, denseAttention(w.attentions![0]), options));
+    x = named("attentions.0", () => attentionBlock(x, denseAttention(w.attentions![0]), options), [x]);
   }
-  return named("resnets.1", () => resnetBlock2D(x, w.resnets[1]!, null, resnet));
+  return named("resnets.1", () => resnetBlock2D(x, w.resnets[1]!, null, resnet), [x]);
 }
 
-/** Names a part as `named` does; what is in one band can be tapped. */
-export function namedBands(name: string, run: () => Bands): Bands {
+/** Names a part as `named` does. Several bands are joined where the part is asked for. */
+export function namedBands(name: string, x: Bands, run: (x: Bands) => Bands): Bands {
+  const whole = x.length === 1 || isWanted(name);
   let bands: Bands = [];
-  named(name, () => {
-    bands = run();
-    return bands.length === 1 ? bands[0] : undefined;
-  });
-  return bands;
+  let joined: Tensor | undefined;
+  const seen = named(name, () => {
+    bands = run(x);
+    return joined = whole ? joinBands(bands) : undefined;
+  }, whole ? [joinBands(x)] : []);
+  return seen === joined ? bands : cutBands(seen!, bands.length, bands[0]!.shape[2]!);
 }
 
 function resnets(x: Bands, w: CoderBlock2D, { resnet, layers }: CoderBlockOptions): Bands {
   for (let i = 0; i < layers; i++) {
-    x = namedBands(`resnets.${i}`, () => resnetBands(x, w.resnets[i]!, resnet));
+    x = namedBands(`resnets.${i}`, x, (x) => resnetBands(x, w.resnets[i]!, resnet));
   }
   return x;
 }

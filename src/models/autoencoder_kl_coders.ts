@@ -51,10 +51,13 @@ export function encodeKL(
 ): Tensor {
   const f = scaleFactor(config);
   const rows = Math.ceil(Math.floor(image.shape[2]! / f) / bands);
-  const picture = cutBands(image.cast(dtype), bands, f * rows);
-  const moments = named("encoder", () => encoder(picture, w.encoder, config));
+  const input = image.cast(dtype);
+  const picture = cutBands(input, bands, f * rows);
+  const moments = named("encoder", () => encoder(picture, w.encoder, config), [input]);
   if (!config.use_quant_conv) return moments;
-  return named("quant_conv", () => conv1x1(moments, w.quant_conv!, 2 * config.latent_channels));
+  return named("quant_conv", () => conv1x1(moments, w.quant_conv!, 2 * config.latent_channels), [
+    moments,
+  ]);
 }
 
 /** The picture of latents. z [B, latent_channels, h, w] → [B, out_channels, f h, f w]. */
@@ -66,17 +69,18 @@ export function decodeKL(
 ): Tensor {
   let x = z.cast(dtype);
   if (config.use_post_quant_conv) {
-    x = named("post_quant_conv", () => conv1x1(x, w.post_quant_conv!, config.latent_channels));
+    const input = x;
+    x = named("post_quant_conv", () => conv1x1(input, w.post_quant_conv!, config.latent_channels), [input]);
   }
-  return named("decoder", () => decoder(x, w.decoder, config, bands));
+  return named("decoder", () => decoder(x, w.decoder, config, bands), [x]);
 }
 
 function encoder(x: Bands, w: Coder, config: AutoencoderKLConfig): Tensor {
   const { block_out_channels: channels, layers_per_block: layers } = config;
-  x = namedBands("conv_in", () => convBands(x, w.conv_in, channels[0]!));
+  x = namedBands("conv_in", x, (x) => convBands(x, w.conv_in, channels[0]!));
   for (const i of channels.keys()) {
     const options = { resnet: style(channels[i]!, config), layers, resample: i < channels.length - 1 };
-    x = namedBands(`down_blocks.${i}`, () => downEncoderBlock2D(x, w.down_blocks[i]!, options));
+    x = namedBands(`down_blocks.${i}`, x, (x) => downEncoderBlock2D(x, w.down_blocks[i]!, options));
   }
   const whole = middle(joinBands(x), w, config);
   return joinBands(output([whole], w, 2 * config.latent_channels, config));
@@ -85,11 +89,11 @@ function encoder(x: Bands, w: Coder, config: AutoencoderKLConfig): Tensor {
 function decoder(z: Tensor, w: Coder, config: AutoencoderKLConfig, bands: number): Tensor {
   const channels = config.block_out_channels.toReversed();
   const layers = config.layers_per_block + 1;
-  const whole = middle(named("conv_in", () => conv3x3(z, w.conv_in, channels[0]!)), w, config);
+  const whole = middle(named("conv_in", () => conv3x3(z, w.conv_in, channels[0]!), [z]), w, config);
   let x = cutBands(whole, bands, Math.ceil(z.shape[2]! / bands));
   for (const i of channels.keys()) {
     const options = { resnet: style(channels[i]!, config), layers, resample: i < channels.length - 1 };
-    x = namedBands(`up_blocks.${i}`, () => upDecoderBlock2D(x, w.up_blocks[i]!, options));
+    x = namedBands(`up_blocks.${i}`, x, (x) => upDecoderBlock2D(x, w.up_blocks[i]!, options));
   }
   return joinBands(output(x, w, config.out_channels, config));
 }
@@ -97,13 +101,17 @@ function decoder(z: Tensor, w: Coder, config: AutoencoderKLConfig, bands: number
 function middle(x: Tensor, w: Coder, config: AutoencoderKLConfig): Tensor {
   const resnet = style(config.block_out_channels.at(-1)!, config);
   const attention = config.mid_block_add_attention;
-  return named("mid_block", () => coderMidBlock2D(x, w.mid_block, { resnet, attention }));
+  return named("mid_block", () => coderMidBlock2D(x, w.mid_block, { resnet, attention }), [x]);
 }
 
 function output(x: Bands, w: Coder, channels: number, config: AutoencoderKLConfig): Bands {
   const act = activation("silu"); // whatever act_fn is
-  const normed = namedBands("conv_norm_out", () => normBands(x, w.conv_norm_out, style(channels, config)));
-  return namedBands("conv_out", () => convBands(normed.map(act), w.conv_out, channels));
+  const normed = namedBands(
+    "conv_norm_out",
+    x,
+    (x) => normBands(x, w.conv_norm_out, style(channels, config)),
+  );
+  return namedBands("conv_out", normed.map(act), (x) => convBands(x, w.conv_out, channels));
 }
 
 function style(channels: number, { norm_num_groups, act_fn }: AutoencoderKLConfig): ResnetOptions {

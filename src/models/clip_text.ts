@@ -7,7 +7,7 @@ import { named, type Tensor, tensor, zeros } from "../tensor/mod.ts";
 import { type CLIPTextConfig, clipTextConfig, clipTextKeys } from "./clip_text_config.ts";
 import { type CLIPTextInputs, clipTextInputs } from "./clip_text_inputs.ts";
 import { loadModel, type LoadOptions } from "./load.ts";
-import { Model, type Tensors } from "./model.ts";
+import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 
 /** Weights of a CLIP text model, but for the table of tokens. */
 export interface CLIPTextWeights {
@@ -45,7 +45,7 @@ export function clipText(
   expectShape(positions, [config.max_position_embeddings, D]);
 
   const dtype = w.final_layer_norm.bias!.dtype; // the model's: matrices may be stored smaller, biases never are
-  const states = [named("embeddings", () => tokens.add(positions.slice(0, 0, N)).cast(dtype))];
+  const states = [named("embeddings", () => tokens.add(positions.slice(0, 0, N)).cast(dtype), [tokens])];
   const options = {
     heads: config.num_attention_heads,
     intermediate: config.intermediate_size,
@@ -54,9 +54,11 @@ export function clipText(
   };
   for (let i = 0; i < config.num_hidden_layers; i++) {
     const layer = () => clipEncoderLayer(states[i]!, w.encoder.layers[i]!, options);
-    states.push(named(`encoder.layers.${i}`, layer));
+    states.push(named(`encoder.layers.${i}`, layer, [states[i]!]));
   }
-  const last = named("final_layer_norm", () => tokenNorm(states.at(-1)!, w.final_layer_norm, eps));
+  const last = named("final_layer_norm", () => tokenNorm(states.at(-1)!, w.final_layer_norm, eps), [
+    states.at(-1)!,
+  ]);
   return {
     lastHiddenState: last,
     pooledOutput: gather(last.reshape([B * N, D]), pooled),
@@ -86,8 +88,12 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   }
 
   /** The states of texts, given as rows of ids [B, N]. */
-  forward(inputIds: readonly (readonly number[])[]): CLIPTextOutput {
-    return collect(this.encode(inputIds));
+  forward<const Path extends string = never>(
+    inputIds: readonly (readonly number[])[],
+    options: TapOptions<Path> = {},
+  ): CLIPTextOutput & { taps: Taps<Path> } {
+    const { results, taps } = this.encode(inputIds, options);
+    return { ...collect(results), taps };
   }
 
   /**
@@ -114,9 +120,12 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   }
 
   /** All results by name. */
-  protected encode(inputIds: readonly (readonly number[])[]): Tensors {
+  protected encode<Path extends string>(
+    inputIds: readonly (readonly number[])[],
+    { taps }: TapOptions<Path>,
+  ): { results: Tensors; taps: Taps<Path> } {
     this.expectLoaded(); // the table's rows are wanted before anything is traced
-    return this.traced("forward", clipTextInputs(inputIds, this.#table, this.config), this.#run);
+    return this.tapped("forward", clipTextInputs(inputIds, this.#table, this.config), this.#run, taps);
   }
 
   /** What is traced. */
@@ -141,17 +150,21 @@ export class CLIPTextModelWithProjection extends CLIPTextModel {
   }
 
   /** The states and embeddings of texts, given as rows of ids [B, N]. */
-  override forward(inputIds: readonly (readonly number[])[]): CLIPTextProjectionOutput {
-    const results = this.encode(inputIds);
-    return { ...collect(results), textEmbeds: results["textEmbeds"]! };
+  override forward<const Path extends string = never>(
+    inputIds: readonly (readonly number[])[],
+    options: TapOptions<Path> = {},
+  ): CLIPTextProjectionOutput & { taps: Taps<Path> } {
+    const { results, taps } = this.encode(inputIds, options);
+    return { ...collect(results), textEmbeds: results["textEmbeds"]!, taps };
   }
 
   /** What is traced. */
   protected override results(inputs: Tensors): Tensors {
     const results = super.results(inputs);
     const w = this.weights.tree as CLIPTextWeights;
-    const projected = () => project(results["pooledOutput"]!, w.text_projection!, this.config.projection_dim);
-    return { ...results, textEmbeds: named("text_projection", projected) };
+    const pooled = results["pooledOutput"]!;
+    const projected = () => project(pooled, w.text_projection!, this.config.projection_dim);
+    return { ...results, textEmbeds: named("text_projection", projected, [pooled]) };
   }
 }
 

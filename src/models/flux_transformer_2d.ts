@@ -32,7 +32,7 @@ import {
   splitVectors,
 } from "./flux_transformer_2d_modulation.ts";
 import { loadModel, type LoadOptions } from "./load.ts";
-import { Model, type Tensors } from "./model.ts";
+import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 
 /** Weights of what a FluxTransformer2DModel's tokens go through. */
 export interface FluxTokenWeights {
@@ -66,7 +66,7 @@ export function fluxTransformer2D(
 
   // The residual streams are f32: they outgrow f16, which diffusers cuts off at ±65504.
   const embed = (name: "x_embedder" | "context_embedder", x: Tensor) =>
-    named(name, () => dense(x.cast(dtype), w[name], D).cast("f32"));
+    named(name, () => dense(x.cast(dtype), w[name], D).cast("f32"), [x]);
   let streams = [
     embed("context_embedder", inputs.encoderHiddenStates),
     embed("x_embedder", inputs.hiddenStates),
@@ -77,7 +77,11 @@ export function fluxTransformer2D(
       norm1: vectors.get(`${path}.norm1`)!,
       norm1_context: vectors.get(`${path}.norm1_context`)!,
     };
-    streams = named(path, () => fluxTransformerBlock(streams, w.transformer_blocks[i]!, told, options));
+    streams = named(
+      path,
+      () => fluxTransformerBlock(streams, w.transformer_blocks[i]!, told, options),
+      streams,
+    );
   }
 
   const N = inputs.encoderHiddenStates.shape[1]!;
@@ -85,18 +89,31 @@ export function fluxTransformer2D(
   for (let i = 0; i < config.num_single_layers; i++) {
     const path = `single_transformer_blocks.${i}`;
     const told = vectors.get(`${path}.norm`)!;
-    named(path, () => {
-      x = fluxSingleTransformerBlock(x, w.single_transformer_blocks[i]!, told, options);
-      return [x.slice(1, 0, N), x.slice(1, N)];
-    });
+    x = namedParts(
+      path,
+      N,
+      x,
+      () => fluxSingleTransformerBlock(x, w.single_transformer_blocks[i]!, told, options),
+    );
   }
 
+  const image = x.slice(1, N);
   const normed = named(
     "norm_out",
-    () => adaLayerNormContinuous(x.slice(1, N), vectors.get("norm_out")!, dtype),
+    () => adaLayerNormContinuous(image, vectors.get("norm_out")!, dtype),
+    [image, vectors.get("norm_out")!],
   );
   const width = (config.out_channels ?? config.in_channels) * config.patch_size ** 2;
-  return named("proj_out", () => dense(normed, w.proj_out, width));
+  return named("proj_out", () => dense(normed, w.proj_out, width), [normed]);
+}
+
+/** A block of the single stream, which in diffusers takes and gives text and picture apart. x [B, N + L, D] */
+function namedParts(path: string, N: number, x: Tensor, run: () => Tensor): Tensor {
+  const apart = (both: Tensor) => [both.slice(1, 0, N), both.slice(1, N)];
+  let y = x;
+  let made: Tensor[] = [];
+  const seen = named(path, () => made = apart(y = run()), apart(x));
+  return seen.every((part, i) => part === made[i]) ? y : cat(seen, 1);
 }
 
 const IMAGE_TOKENS = 4096; // of a picture of 1024²
@@ -128,9 +145,14 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
    * `load({ only: "condition" })` and `load({ only: "step" })` bring these alone, where there is no room for
    * all at once.
    */
-  forward(hiddenStates: Tensor, options: FluxTransformer2DOptions): { sample: Tensor } {
+  forward<const Path extends string = never>(
+    hiddenStates: Tensor,
+    options: FluxTransformer2DOptions & TapOptions<Path>,
+  ): { sample: Tensor; taps: Taps<Path> } {
     const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this.config);
-    return this.traced(inputs.modulation ? "step" : "forward", inputs, this.#run);
+    const key = inputs.modulation ? "step" : "forward";
+    const run = this.tapped(key, inputs, this.#run, options.taps);
+    return { ...run.results, taps: run.taps };
   }
 
   /**

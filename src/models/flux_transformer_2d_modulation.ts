@@ -60,7 +60,7 @@ export function* fluxVectors(
   const embed = () => fluxTimeTextEmbed(told, w.time_text_embed, D).reshape([-1, D]);
   const temb = silu(named("time_text_embed", embed));
   for (const { path, width, of } of modulationLayers(config)) {
-    yield [path, named(`${path}.linear`, () => dense(temb, of(w), width))];
+    yield [path, named(`${path}.linear`, () => dense(temb, of(w), width), [temb])];
   }
 }
 

@@ -9,6 +9,7 @@ import { expectSingleFile } from "../io/single_file/options.ts";
 import { currentPath, Tensor } from "../tensor/mod.ts";
 import { Adapters } from "./adapters.ts";
 import { DenseViews } from "./dense_views.ts";
+import { type Edit, type EditFunction, type EditOptions, Edits } from "./edits.ts";
 import type { LoadOptions } from "./load.ts";
 import { Presence } from "./presence.ts";
 import type { WeightFormat } from "./weight_format.ts";
@@ -17,7 +18,19 @@ import type { Weights } from "./weights.ts";
 /** Named tensors that go into, or come out of, a traced function. */
 export type Tensors = Record<string, Tensor>;
 
-/** Where the traced function's result lies in the plan's outputs. */
+/** What `forward` of every model may be told. */
+export interface TapOptions<Path extends string = string> {
+  /**
+   * Parts whose results are wanted too, by their module paths, e.g. "mid_block", "up_blocks.1.attentions.0" or
+   * "down_blocks.0.attentions.0.transformer_blocks.0.attn2.attention_probs"; the model's `paths` lists all.
+   */
+  taps?: readonly Path[] | undefined;
+}
+
+/** The parts' results that were asked for, in f32. */
+export type Taps<Path extends string> = Readonly<Record<Path, Tensor>>;
+
+/** Where the traced function's results lie in the plan's outputs, those of taps last. */
 interface Signature {
   readonly plan: Plan;
   readonly outputs: readonly { name: string; shape: Shape; strides: readonly number[] }[];
@@ -51,6 +64,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   readonly adapters: Adapters;
   /** Read while `forward` is traced, not when a trace is replayed. */
   protected readonly weights: Weights;
+  readonly #edits: Edits;
   readonly #signatures = new Map<string, Signature>();
   readonly #presence: Presence;
   readonly #views = new DenseViews();
@@ -68,6 +82,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     this.revision = revision;
     this.device = currentDevice();
     this.adapters = new Adapters(this.device, weights, dtype, () => this.retrace());
+    this.#edits = new Edits(this.constructor.name, () => this.retrace());
     this.#presence = new Presence(this.device, async (only, signal) => {
       const release = await bring(only, signal);
       await this.adapters.bakeAgain();
@@ -85,6 +100,25 @@ export abstract class Model<Config = unknown> implements Disposable {
     options: LoadOptions = {},
   ): Promise<M> {
     return await this.fromPretrained(expectSingleFile(path), options);
+  }
+
+  /** Paths of all parts that can be tapped and edited, in the order in which they were traced. */
+  get paths(): readonly string[] {
+    return this.#edits.paths;
+  }
+
+  /**
+   * Replaces the result of one part by what `fn` makes of it, from the next call on, until the edit is removed. Edits of
+   * one part follow each other in the order in which they were made. The model is traced anew, with `fn` in the trace: it
+   * may compute with tensors, but not read them, and what is to change from call to call goes through `values`.
+   *
+   * ```ts ignore
+   * using edit = unet.edit("mid_block", (output, _inputs, { scale }) => output.mul(scale), { values: { scale: 1.2 } });
+   * edit.set({ scale: 1.1 });
+   * ```
+   */
+  edit(path: string, fn: EditFunction, options: EditOptions = {}): Edit {
+    return this.#edits.add(path, fn, options);
   }
 
   /** Whether the weights are in memory, or a part of them. */
@@ -178,30 +212,55 @@ export abstract class Model<Config = unknown> implements Disposable {
    * Results come back as f32. `key` names what else the trace depends on.
    */
   protected traced<Out extends Tensors>(key: string, inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
-    if (this.#measured !== undefined) return this.#measure(inputs, fn);
+    return this.tapped(key, inputs, fn, []).results;
+  }
+
+  /** Like `traced`, with the results of parts. */
+  protected tapped<Out extends Tensors, Path extends string>(
+    key: string,
+    inputs: Tensors,
+    fn: (inputs: Tensors) => Out,
+    taps: readonly Path[] = [],
+  ): { results: Out; taps: Taps<Path> } {
+    const wanted = [...new Set(taps)];
+    const all = this.#measured === undefined
+      ? this.#call(key, inputs, fn, wanted)
+      : this.#measure(inputs, fn, wanted);
+    const count = all.length - wanted.length;
+    return {
+      results: Object.fromEntries(all.slice(0, count)) as Out,
+      taps: Object.fromEntries(all.slice(count)) as Taps<Path>,
+    };
+  }
+
+  /** Runs the trace; its results by name, then those of the taps by path. */
+  #call(
+    key: string,
+    inputs: Tensors,
+    fn: (inputs: Tensors) => Tensors,
+    taps: readonly string[],
+  ): [string, Tensor][] {
     this.expectLoaded(key);
     const values = this.#fitted(inputs, this.#views);
-    const { plan, outputs } = this.#signature(key, values, fn);
+    const { plan, outputs } = this.#signature(key, values, fn, taps);
     const call = new Call(plan, values.map(([, x]) => x.node), currentPath());
     const stream = streamOf(this.device);
     for (const output of call.outputs) stream.add(output);
-    return Object.fromEntries(
-      outputs.map(({ name, shape, strides }, i) => [
-        name,
-        new Tensor(this.device, call.outputs[i]!, shape, strides, 0),
-      ]),
-    ) as Out;
+    return outputs.map(({ name, shape, strides }, i) => [
+      name,
+      new Tensor(this.device, call.outputs[i]!, shape, strides, 0),
+    ]);
   }
 
   /** Traces without running. */
   protected rehearsed(key: string, inputs: Tensors, fn: (inputs: Tensors) => Tensors): void {
-    const trace = () => this.#signature(key, this.#fitted(inputs), fn);
+    const trace = () => this.#signature(key, this.#fitted(inputs), fn, []);
     streamOf(this.device).rehearse(() => this.weights.rehearse(key, trace));
   }
 
-  /** Inputs, and those of adapters, as the trace takes them: dense, 4-D ones channels-last. */
+  /** Inputs, and those of adapters and edits, as the trace takes them: dense, 4-D ones channels-last. */
   #fitted(inputs: Tensors, views?: DenseViews): (readonly [string, Tensor])[] {
-    const all = Object.entries({ ...inputs, ...this.adapters.inputs });
+    const all = Object.entries({ ...inputs, ...this.adapters.inputs, ...this.#edits.inputs });
     return all.map(([name, x]) => {
       const strides = x.rank === 4 ? channelsLastStrides(x.shape) : contiguousStrides(x.shape);
       return [name, views ? views.of(name, x, strides) : x.contiguous(strides)] as const;
@@ -212,22 +271,32 @@ export abstract class Model<Config = unknown> implements Disposable {
     key: string,
     values: readonly (readonly [string, Tensor])[],
     fn: (inputs: Tensors) => Tensors,
+    taps: readonly string[],
   ): Signature {
-    const id = [key, ...values.map(([name, x]) => `${name} ${formatShape(x.shape)} ${x.dtype}`)].join("; ");
+    const shapes = values.map(([name, x]) => `${name} ${formatShape(x.shape)} ${x.dtype}`);
+    const id = [key, ...shapes, ...taps.map((path) => `tap ${path}`)].join("; ");
     let signature = this.#signatures.get(id);
-    if (!signature) this.#signatures.set(id, signature = this.#trace(values, fn));
+    if (!signature) this.#signatures.set(id, signature = this.#trace(values, fn, taps));
     return signature;
   }
 
-  #trace(values: readonly (readonly [string, Tensor])[], fn: (inputs: Tensors) => Tensors): Signature {
-    const { leaves, results, record } = this.#recording(values, fn);
+  #trace(
+    values: readonly (readonly [string, Tensor])[],
+    fn: (inputs: Tensors) => Tensors,
+    taps: readonly string[],
+  ): Signature {
+    const { leaves, results, record } = this.#recording(values, fn, taps);
     const plan = streamOf(this.device).trace(this.constructor.name, leaves, record);
     this.#workspace = Math.max(this.#workspace, plan.bytes);
     return { plan, outputs: results.map(([name, { shape, strides }]) => ({ name, shape, strides })) };
   }
 
   /** A trace to come: its inputs, what records it, and its results once it is recorded. */
-  #recording(values: readonly (readonly [string, Tensor])[], fn: (inputs: Tensors) => Tensors): {
+  #recording(
+    values: readonly (readonly [string, Tensor])[],
+    fn: (inputs: Tensors) => Tensors,
+    taps: readonly string[],
+  ): {
     leaves: Leaf[];
     results: [string, Tensor][];
     record: () => Node[];
@@ -239,7 +308,9 @@ export abstract class Model<Config = unknown> implements Disposable {
     }));
     const results: [string, Tensor][] = [];
     const record = () => {
-      for (const [name, y] of Object.entries(this.adapters.during(inputs, () => fn(inputs)))) {
+      const run = () => this.adapters.during(inputs, () => fn(inputs));
+      const { result, tapped } = this.#edits.during(inputs, taps, run);
+      for (const [name, y] of [...Object.entries(result), ...tapped]) {
         const strides = y.rank === 4 ? channelsLastStrides(y.shape) : contiguousStrides(y.shape);
         results.push([name, y.cast("f32").contiguous(strides)]);
       }
@@ -249,10 +320,14 @@ export abstract class Model<Config = unknown> implements Disposable {
   }
 
   /** Takes the bytes of a call instead of running it. The results have their shapes, but no values. */
-  #measure<Out extends Tensors>(inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
-    const { leaves, results, record } = this.#recording(this.#fitted(inputs), fn);
+  #measure(
+    inputs: Tensors,
+    fn: (inputs: Tensors) => Tensors,
+    taps: readonly string[],
+  ): [string, Tensor][] {
+    const { leaves, results, record } = this.#recording(this.#fitted(inputs), fn, taps);
     this.#measured = Math.max(this.#measured ?? 0, streamOf(this.device).measure(leaves, record));
-    return Object.fromEntries(results) as Out;
+    return results;
   }
 
   /** Throws unless the weights are in memory, those of an entry point at least. */

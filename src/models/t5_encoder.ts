@@ -4,7 +4,7 @@ import { type T5Attention, type T5Block, t5Block, t5Norm } from "../nn/t5_block.
 import { positionBias } from "../nn/t5_position_bias.ts";
 import { named, type Tensor, zeros } from "../tensor/mod.ts";
 import { loadModel, type LoadOptions } from "./load.ts";
-import { Model, type Tensors } from "./model.ts";
+import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 import { feedForwardOf, type T5EncoderConfig, t5EncoderConfig, t5EncoderKeys } from "./t5_encoder_config.ts";
 import { bucketsOf, type T5EncoderInputs, t5EncoderInputs } from "./t5_encoder_inputs.ts";
 
@@ -61,9 +61,13 @@ export function t5Encoder(
   };
   const states = [tokens];
   for (let i = 0; i < config.num_layers; i++) {
-    states.push(named(`encoder.block.${i}`, () => t5Block(states[i]!, block[i]!, bias, options)));
+    states.push(
+      named(`encoder.block.${i}`, () => t5Block(states[i]!, block[i]!, bias, options), [states[i]!]),
+    );
   }
-  const last = named("encoder.final_layer_norm", () => t5Norm(states.at(-1)!, final_layer_norm, eps));
+  const last = named("encoder.final_layer_norm", () => t5Norm(states.at(-1)!, final_layer_norm, eps), [
+    states.at(-1)!,
+  ]);
   return [...states.slice(0, -1), last];
 }
 
@@ -87,26 +91,19 @@ export class T5EncoderModel extends Model<T5EncoderConfig> {
   }
 
   /** The states of texts, given as rows of ids [B, N]. */
-  forward(
+  forward<const Path extends string = never>(
     inputIds: readonly (readonly number[])[],
-    { attentionMask, outputHiddenStates = false }: T5EncoderOptions = {},
-  ): T5EncoderOutput {
-    const inputs = this.inputs(inputIds, attentionMask);
-    if (!outputHiddenStates) return { lastHiddenState: this.traced("forward", inputs, this.#last).y };
-    const hiddenStates = Object.values(this.traced("states", inputs, this.#states));
-    return { lastHiddenState: hiddenStates.at(-1)!, hiddenStates };
-  }
-
-  /**
-   * What is traced, of ids and a mask.
-   * @internal
-   */
-  inputs(
-    inputIds: readonly (readonly number[])[],
-    attentionMask?: T5EncoderOptions["attentionMask"],
-  ): T5EncoderInputs {
+    { attentionMask, outputHiddenStates = false, taps }: T5EncoderOptions & TapOptions<Path> = {},
+  ): T5EncoderOutput & { taps: Taps<Path> } {
     this.expectLoaded(); // the table's rows are wanted before anything is traced
-    return t5EncoderInputs(inputIds, attentionMask, this.#table, this.config);
+    const inputs = t5EncoderInputs(inputIds, attentionMask, this.#table, this.config);
+    if (!outputHiddenStates) {
+      const run = this.tapped("forward", inputs, this.#last, taps);
+      return { lastHiddenState: run.results.y, taps: run.taps };
+    }
+    const run = this.tapped("states", inputs, this.#states, taps);
+    const hiddenStates = Object.values(run.results);
+    return { lastHiddenState: hiddenStates.at(-1)!, hiddenStates, taps: run.taps };
   }
 
   /** Traces one text of the length that Flux uses. */

@@ -12,7 +12,7 @@ import {
 import { silu } from "../ops/mod.ts";
 import { named, type Tensor, zeros } from "../tensor/mod.ts";
 import { loadModel, type LoadOptions } from "./load.ts";
-import { Model } from "./model.ts";
+import { Model, type TapOptions, type Taps } from "./model.ts";
 import {
   downBlock2D,
   midBlock2D,
@@ -48,7 +48,8 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
 
   let x = sample.cast(activationType(w));
   if (config.center_input_sample) x = x.mul(2).sub(1);
-  x = named("conv_in", () => conv3x3(x, w.conv_in, channels[0]!));
+  const input = x;
+  x = named("conv_in", () => conv3x3(input, w.conv_in, channels[0]!), [input]);
   const skips = [x];
   for (const [i, type] of config.down_block_types.entries()) {
     const sampler = samplerOf(type, config.downsample_type, i === channels.length - 1);
@@ -58,31 +59,32 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
       sampler,
       padding: config.downsample_padding,
     };
-    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options));
+    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options), [x]);
     skips.push(...outputs);
     x = outputs.at(-1)!;
   }
 
   if (config.mid_block_type) {
-    x = named(
-      "mid_block",
-      () => midBlock2D(x, w.mid_block!, times, { layers: 2, ...midBlockOptions(config) }),
-    );
+    const options = { layers: 2, ...midBlockOptions(config) };
+    x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options), [x]);
   }
 
   for (const [i, type] of config.up_block_types.entries()) {
     const own = skips.splice(-(layers + 1));
     const [H, W] = (skips.at(-1) ?? x).shape.slice(-2) as [number, number]; // where the next block's skips are
     const sampler = samplerOf(type, config.upsample_type, i === channels.length - 1);
-    const options = { ...blockOptions(type, channels.at(-1 - i)!, config), layers: layers + 1, sampler };
-    x = named(
-      `up_blocks.${i}`,
-      () => upBlock2D(x, own, w.up_blocks[i]!, times, { ...options, size: [H, W] }),
-    );
+    const options = {
+      ...blockOptions(type, channels.at(-1 - i)!, config),
+      layers: layers + 1,
+      sampler,
+      size: [H, W] as [number, number],
+    };
+    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i]!, times, options), [x, ...own]);
   }
 
-  x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)));
-  const out = named("conv_out", () => conv3x3(silu(x), w.conv_out, config.out_channels));
+  x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)), [x]);
+  const active = silu(x);
+  const out = named("conv_out", () => conv3x3(active, w.conv_out, config.out_channels), [active]);
   return inputs.divisor ? out.cast("f32").div(inputs.divisor.reshape([-1, 1, 1, 1])) : out;
 }
 
@@ -94,7 +96,9 @@ function conditioning(
 ): Tensor {
   const width = timeWidth(config);
   const features = named("time_proj", () => timeFeatures(time, w, config));
-  const temb = named("time_embedding", () => timestepEmbeddingMLP(features, w.time_embedding, width));
+  const temb = named("time_embedding", () => timestepEmbeddingMLP(features, w.time_embedding, width), [
+    features,
+  ]);
   if (!classes) return temb;
   const vectors = named("class_embedding", () => {
     switch (config.class_embed_type) {
@@ -213,13 +217,14 @@ export class UNet2DModel extends Model<UNet2DConfig> {
   }
 
   /** The model's output for a sample [B, C, H, W] at timestep `t`, one for all rows or one a row. */
-  forward(
+  forward<const Path extends string = never>(
     sample: Tensor,
     t: number | readonly number[],
-    { classLabels }: UNet2DOptions = {},
-  ): { sample: Tensor } {
+    { classLabels, taps }: UNet2DOptions & TapOptions<Path> = {},
+  ): { sample: Tensor; taps: Taps<Path> } {
     const inputs = unet2DInputs(sample, t, classLabels, this.config);
-    return this.traced("forward", inputs, this.#run);
+    const run = this.tapped("forward", inputs, this.#run, taps);
+    return { ...run.results, taps: run.taps };
   }
 
   /**

@@ -43,7 +43,7 @@ export function downBlock2D<A>(
     if (o.sampler === "conv") return downsample2D(x, sampler as Sampler2D, { padding: o.padding });
     const resample = (t: Tensor) => avgPool2d(t, { kernel: 2, stride: 2 });
     return resnetBlock2D(x, sampler as ResnetBlock2D, times, { ...o.resnet, resample });
-  });
+  }, [x]);
   return [...outputs, sampled];
 }
 
@@ -70,14 +70,17 @@ export function upBlock2D<A>(
   times: TimeProjections,
   o: UNetBlockOptions<A> & { size: [H: number, W: number] },
 ): Tensor {
-  for (let i = 0; i < o.layers; i++) x = layer(cat([x, skips[o.layers - 1 - i]!], 1), w, times, i, o);
+  for (let i = 0; i < o.layers; i++) {
+    const both = [x, skips[o.layers - 1 - i]!];
+    x = layer(named(`resnets.${i}.input`, () => cat(both, 1), both), w, times, i, o);
+  }
   if (o.sampler === null) return x;
   return named("upsamplers.0", () => {
     const sampler = w.upsamplers![0];
     if (o.sampler === "conv") return upsample2D(x, sampler as Sampler2D, { size: o.size });
     const resample = (t: Tensor) => upsampleNearest(t, { size: o.size });
     return resnetBlock2D(x, sampler as ResnetBlock2D, times, { ...o.resnet, resample });
-  });
+  }, [x]);
 }
 
 /** One residual block, then attention where the block has it. */
@@ -88,8 +91,8 @@ function layer<A>(
   i: number,
   { resnet, attention }: Pick<UNetBlockOptions<A>, "resnet" | "attention">,
 ): Tensor {
-  const h = named(`resnets.${i}`, () => resnetBlock2D(x, w.resnets[i]!, times, resnet));
-  return attention ? named(`attentions.${i}`, () => attention(h, w.attentions![i]!, i)) : h;
+  const h = named(`resnets.${i}`, () => resnetBlock2D(x, w.resnets[i]!, times, resnet), [x]);
+  return attention ? named(`attentions.${i}`, () => attention(h, w.attentions![i]!, i), [h]) : h;
 }
 
 /**

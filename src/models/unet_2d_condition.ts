@@ -7,7 +7,7 @@ import type { ResnetStyle } from "../nn/resnet_block_2d.ts";
 import { type Transformer2D, transformer2D } from "../nn/transformer_2d.ts";
 import { named, type Tensor, zeros } from "../tensor/mod.ts";
 import { loadModel, type LoadOptions } from "./load.ts";
-import { Model } from "./model.ts";
+import { Model, type TapOptions, type Taps } from "./model.ts";
 import {
   downBlock2D,
   midBlock2D,
@@ -63,7 +63,8 @@ export function unet2DCondition(
 
   let x = inputs.sample.cast(dtype);
   if (config.center_input_sample) x = x.mul(2).sub(1);
-  x = named("conv_in", () => convSame(x, w.conv_in, channels[0]!, config.conv_in_kernel));
+  const input = x;
+  x = named("conv_in", () => convSame(input, w.conv_in, channels[0]!, config.conv_in_kernel), [input]);
   const skips = [x];
   for (const [i, type] of config.down_block_types.entries()) {
     const options = {
@@ -73,14 +74,14 @@ export function unet2DCondition(
       sampler: i === levels - 1 ? null : "conv",
       padding: config.downsample_padding,
     } as const;
-    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options));
+    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options), [x]);
     skips.push(...outputs);
     x = outputs.at(-1)!;
   }
 
   if (config.mid_block_type) {
     const options = midBlockOptions(attend, config);
-    x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options));
+    x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options), [x]);
   }
 
   for (const [i, type] of config.up_block_types.entries()) {
@@ -97,11 +98,13 @@ export function unet2DCondition(
       sampler: i === levels - 1 ? null : "conv",
       size: [H, W] as [number, number],
     } as const;
-    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i]!, times, options));
+    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i]!, times, options), [x, ...own]);
   }
 
-  x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)));
-  return named("conv_out", () => convSame(act(x), w.conv_out, config.out_channels, config.conv_out_kernel));
+  x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)), [x]);
+  const active = act(x);
+  const { out_channels, conv_out_kernel } = config;
+  return named("conv_out", () => convSame(active, w.conv_out, out_channels, conv_out_kernel), [active]);
 }
 
 /**
@@ -195,14 +198,15 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
    * prompts' embeddings [B, tokens, cross_attention_dim]. What depends on the prompts alone is computed when
    * they change.
    */
-  forward(
+  forward<const Path extends string = never>(
     sample: Tensor,
     t: number | readonly number[],
     encoderHiddenStates: Tensor,
-    options: UNet2DConditionOptions = {},
-  ): { sample: Tensor } {
+    options: UNet2DConditionOptions & TapOptions<Path> = {},
+  ): { sample: Tensor; taps: Taps<Path> } {
     const inputs = unet2DConditionInputs(sample, t, encoderHiddenStates, options, this.config);
-    return this.traced("forward", inputs, this.#run);
+    const run = this.tapped("forward", inputs, this.#run, options.taps);
+    return { ...run.results, taps: run.taps };
   }
 
   /**

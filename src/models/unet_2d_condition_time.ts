@@ -28,11 +28,17 @@ export function conditioning(
     const condition = timestepCond.cast(dtype);
     features = features.add(project(condition, w.time_embedding.cond_proj!, features.shape[1]!));
   }
-  let temb = named("time_embedding", () => timestepEmbeddingMLP(features, w.time_embedding, width, act));
-  if (classes) temb = temb.add(named("class_embedding", () => classVectors(classes, w, dtype, config)));
+  let temb = named("time_embedding", () => timestepEmbeddingMLP(features, w.time_embedding, width, act), [
+    features,
+  ]);
+  if (classes) {
+    temb = temb.add(named("class_embedding", () => classVectors(classes, w, dtype, config), [classes]));
+  }
   if (textEmbeds && timeIds) {
     const added = cat([textEmbeds.cast(dtype), timeIds.cast(dtype)], 1);
-    temb = temb.add(named("add_embedding", () => timestepEmbeddingMLP(added, w.add_embedding!, width)));
+    temb = temb.add(
+      named("add_embedding", () => timestepEmbeddingMLP(added, w.add_embedding!, width), [added]),
+    );
   }
   return temb;
 }

@@ -1,6 +1,6 @@
 import type { Shape } from "../core/shape.ts";
-import { attention } from "../ops/mod.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import { named, type Tensor } from "../tensor/mod.ts";
+import { attend } from "./attend.ts";
 import { dense, type Layer, norm } from "./layers.ts";
 
 /** Weights of self-attention between pixels. */
@@ -28,17 +28,19 @@ export function attentionBlock(x: Tensor, w: AttentionBlock, o: AttentionBlockOp
   const [B, C, H, W] = x.shape as Shape<4>;
   const heads = Math.floor(C / o.headDim);
   const width = heads * o.headDim;
-  const normed = o.groups === null ? x : norm(x, w.group_norm!, { groups: o.groups, eps: o.eps });
+  const { groups, eps } = o;
+  const normed = groups === null
+    ? x
+    : named("group_norm", () => norm(x, w.group_norm!, { groups, eps }), [x]);
   const tokens = normed.reshape([B, C, H * W]).permute([0, 2, 1]); // [B, N, C]
 
   const split = (t: Tensor) => t.reshape([B, H * W, heads, o.headDim]).permute([0, 2, 1, 3]); // [B, heads, N, D]
-  const [q, k, v] = [w.to_q, w.to_k, w.to_v].map((layer) => split(dense(tokens, layer, width))) as [
-    Tensor,
-    Tensor,
-    Tensor,
-  ];
-  const mixed = attention(q, k, v).permute([0, 2, 1, 3]).reshape([B, H * W, width]);
+  const part = (name: "to_q" | "to_k" | "to_v") =>
+    split(named(name, () => dense(tokens, w[name], width), [tokens]));
+  const mixed = attend(part("to_q"), part("to_k"), part("to_v"));
+  const joined = mixed.permute([0, 2, 1, 3]).reshape([B, H * W, width]);
 
-  const sum = dense(mixed, w.to_out[0], C).permute([0, 2, 1]).reshape([B, C, H, W]).add(x);
+  const out = named("to_out.0", () => dense(joined, w.to_out[0], C), [joined]);
+  const sum = out.permute([0, 2, 1]).reshape([B, C, H, W]).add(x);
   return o.outputScale === 1 ? sum : sum.div(o.outputScale);
 }

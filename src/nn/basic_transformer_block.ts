@@ -32,14 +32,14 @@ export function basicTransformerBlock(
   context: Tensor,
   { heads, onlyCrossAttention, mask }: BasicTransformerBlockOptions,
 ): Tensor {
-  const own = named("norm1", () => normTokens(x, w.norm1));
-  x = named("attn1", () => tokenAttention(own, w.attn1, onlyCrossAttention ? context : own, { heads })).add(
-    x,
-  );
-  const asking = named("norm2", () => normTokens(x, w.norm2));
-  x = named("attn2", () => tokenAttention(asking, w.attn2, context, { heads, mask })).add(x);
-  const normed = named("norm3", () => normTokens(x, w.norm3));
-  return named("ff", () => feedForward(normed, w.ff)).add(x);
+  const attend = (name: "attn1" | "attn2", own: Tensor, to: Tensor, mask?: Tensor) =>
+    named(name, () => tokenAttention(own, w[name], to, { heads, mask }), [own, to]);
+  const own = named("norm1", () => normTokens(x, w.norm1), [x]);
+  x = attend("attn1", own, onlyCrossAttention ? context : own).add(x);
+  const asking = named("norm2", () => normTokens(x, w.norm2), [x]);
+  x = attend("attn2", asking, context, mask).add(x);
+  const normed = named("norm3", () => normTokens(x, w.norm3), [x]);
+  return named("ff", () => feedForward(normed, w.ff), [normed]).add(x);
 }
 
 /** Layer normalisation of each token. x [B, N, D]. */

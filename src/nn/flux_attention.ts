@@ -1,7 +1,7 @@
 import type { Shape } from "../core/shape.ts";
-import { attention } from "../ops/mod.ts";
 import { rmsNormRotary } from "../ops/rotary.ts";
 import { cat, named, type Tensor } from "../tensor/mod.ts";
+import { attend } from "./attend.ts";
 import { dense, type Layer, type Projection } from "./layers.ts";
 
 /** Weights of attention of tokens to each other. */
@@ -37,7 +37,7 @@ export function fluxAttention(x: Tensor, w: FluxAttention, o: FluxAttentionOptio
   const q = part(x, "to_q", w.to_q, w.norm_q, o);
   const k = part(x, "to_k", w.to_k, w.norm_k, o);
   const v = headsOf(x, "to_v", w.to_v, o);
-  const mixed = attention(rmsNormRotary([q], o.cos, o.sin), rmsNormRotary([k], o.cos, o.sin), v);
+  const mixed = attend(rmsNormRotary([q], o.cos, o.sin), rmsNormRotary([k], o.cos, o.sin), v);
   return mixed.permute([0, 2, 1, 3]).reshape(x.shape);
 }
 
@@ -57,10 +57,11 @@ export function fluxJointAttention(
   const v = cat([headsOf(c, "add_v_proj", w.add_v_proj, o), headsOf(x, "to_v", w.to_v, o)], 2);
   const joinedQ = rmsNormRotary([addedQ, q], o.cos, o.sin);
   const joinedK = rmsNormRotary([addedK, k], o.cos, o.sin);
-  const mixed = attention(joinedQ, joinedK, v).permute([0, 2, 1, 3]).reshape([B, N + L, D]);
+  const mixed = attend(joinedQ, joinedK, v).permute([0, 2, 1, 3]).reshape([B, N + L, D]);
+  const [ofC, ofX] = [mixed.slice(1, 0, N), mixed.slice(1, N)];
   return [
-    named("to_out.0", () => dense(mixed.slice(1, N), w.to_out[0], D)),
-    named("to_add_out", () => dense(mixed.slice(1, 0, N), w.to_add_out, D)),
+    named("to_out.0", () => dense(ofX, w.to_out[0], D), [ofX]),
+    named("to_add_out", () => dense(ofC, w.to_add_out, D), [ofC]),
   ];
 }
 
@@ -71,5 +72,5 @@ function part(x: Tensor, name: string, w: Layer, norm: Projection, o: FluxAttent
 /** A projection as heads [B, heads, L, D / heads], a view. */
 function headsOf(x: Tensor, name: string, w: Layer, { heads }: FluxAttentionOptions): Tensor {
   const [B, L, D] = x.shape as Shape<3>;
-  return named(name, () => dense(x, w, D)).reshape([B, L, heads, D / heads]).permute([0, 2, 1, 3]);
+  return named(name, () => dense(x, w, D), [x]).reshape([B, L, heads, D / heads]).permute([0, 2, 1, 3]);
 }

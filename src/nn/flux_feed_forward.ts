@@ -13,6 +13,6 @@ export const WIDENING = 4;
 /** Two dense layers with GELU by its tanh approximation between them. x [B, N, D] → [B, N, D]. */
 export function fluxFeedForward(x: Tensor, w: FluxFeedForward): Tensor {
   const D = x.shape.at(-1)!;
-  const hidden = named("net.0", () => geluTanh(dense(x, w.net[0].proj, WIDENING * D)));
-  return named("net.2", () => dense(hidden, w.net[2], D));
+  const hidden = named("net.0", () => geluTanh(dense(x, w.net[0].proj, WIDENING * D)), [x]);
+  return named("net.2", () => dense(hidden, w.net[2], D), [hidden]);
 }

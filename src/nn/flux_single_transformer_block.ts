@@ -24,10 +24,13 @@ export function fluxSingleTransformerBlock(
   o: FluxBlockOptions,
 ): Tensor {
   const D = x.shape[2]!;
-  const [normed, gate] = named("norm", () => adaLayerNormZeroSingle(x, vectors, o.dtype)) as [Tensor, Tensor];
-  const hidden = named("proj_mlp", () => geluTanh(dense(normed, w.proj_mlp, WIDENING * D)));
-  const mixed = named("attn", () => fluxAttention(normed, w.attn, o));
-  return gated(x, gate, named("proj_out", () => projectBoth(mixed, hidden, w.proj_out)));
+  const [normed, gate] = named("norm", () => adaLayerNormZeroSingle(x, vectors, o.dtype), [x, vectors]) as [
+    Tensor,
+    Tensor,
+  ];
+  const hidden = named("proj_mlp", () => geluTanh(dense(normed, w.proj_mlp, WIDENING * D)), [normed]);
+  const mixed = named("attn", () => fluxAttention(normed, w.attn, o), [normed]);
+  return gated(x, gate, named("proj_out", () => projectBoth(mixed, hidden, w.proj_out), [mixed, hidden]));
 }
 
 /**

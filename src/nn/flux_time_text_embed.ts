@@ -23,7 +23,7 @@ export function fluxTimeTextEmbed(
   width: number,
 ): Tensor {
   const embed = (name: keyof FluxTimeTextEmbed, x: Tensor) =>
-    named(name, () => timestepEmbeddingMLP(x, w[name]!, width));
+    named(name, () => timestepEmbeddingMLP(x, w[name]!, width), [x]);
   let told = embed("timestep_embedder", time);
   if (guidance) told = told.add(embed("guidance_embedder", guidance));
   return told.add(embed("text_embedder", pooled));

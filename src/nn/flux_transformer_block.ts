@@ -36,18 +36,21 @@ export function fluxTransformerBlock(
   vectors: FluxBlockVectors,
   o: FluxBlockOptions,
 ): Tensor[] {
-  const [normedX, ...toldX] = named("norm1", () => adaLayerNormZero(x!, vectors.norm1, o.dtype)) as [
-    Tensor,
-    ...Tensor[],
-  ];
+  const [normedX, ...toldX] = named(
+    "norm1",
+    () => adaLayerNormZero(x!, vectors.norm1, o.dtype),
+    [x!, vectors.norm1],
+  ) as [Tensor, ...Tensor[]];
   const [normedC, ...toldC] = named(
     "norm1_context",
     () => adaLayerNormZero(c!, vectors.norm1_context, o.dtype),
+    [c!, vectors.norm1_context],
   ) as [Tensor, ...Tensor[]];
-  const [mixedX, mixedC] = named("attn", () => fluxJointAttention(normedX, normedC, w.attn, o)) as [
-    Tensor,
-    Tensor,
-  ];
+  const [mixedX, mixedC] = named(
+    "attn",
+    () => fluxJointAttention(normedX, normedC, w.attn, o),
+    [normedX, normedC],
+  ) as [Tensor, Tensor];
   return [
     rest(c!, mixedC, toldC, w.ff_context, "_context", o.dtype),
     rest(x!, mixedX, toldX, w.ff, "", o.dtype),
@@ -64,7 +67,7 @@ function rest(
   dtype: DType,
 ): Tensor {
   const sum = gated(x, gateMsa!, mixed);
-  const normed = named(`norm2${suffix}`, () => tokenNorm(sum));
+  const normed = named(`norm2${suffix}`, () => tokenNorm(sum), [sum]);
   const told = modulate(normed, scaleMlp!, shiftMlp!, dtype);
-  return gated(sum, gateMlp!, named(`ff${suffix}`, () => fluxFeedForward(told, w)));
+  return gated(sum, gateMlp!, named(`ff${suffix}`, () => fluxFeedForward(told, w), [told]));
 }

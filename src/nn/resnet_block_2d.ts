@@ -1,5 +1,5 @@
 import type { GroupNormOptions } from "../ops/mod.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import { named, type Tensor } from "../tensor/mod.ts";
 import { activation, type ActivationName } from "./activation.ts";
 import { conv1x1, conv3x3, type Layer, norm } from "./layers.ts";
 import type { TimeProjections } from "./time_projections.ts";
@@ -41,18 +41,24 @@ export function resnetBlock2D(
   const resample = o.resample ?? ((t) => t);
   const time = times && timeSignal(times, w.time_emb_proj!, o); // the VAE's blocks have none
 
-  let h = conv3x3(resample(act(norm(x, w.norm1, o))), w.conv1, o.channels);
+  const normed = resample(act(named("norm1", () => norm(x, w.norm1, o), [x])));
+  let h = named("conv1", () => conv3x3(normed, w.conv1, o.channels), [normed]);
   if (time && o.timeScaleShift === "default") h = h.add(time);
-  h = norm(h, w.norm2, o);
+  const told = h;
+  h = named("norm2", () => norm(told, w.norm2, o), [told]);
   if (time && o.timeScaleShift === "scale_shift") {
     const [scale, shift] = time.chunk(2, 1);
     h = h.mul(scale.add(1)).add(shift);
   }
-  h = conv3x3(act(h), w.conv2, o.channels);
+  const active = act(h);
+  h = named("conv2", () => conv3x3(active, w.conv2, o.channels), [active]);
 
-  const residual = resample(x);
-  const changes = residual.shape[1] !== o.channels;
-  const sum = (changes ? conv1x1(residual, w.conv_shortcut!, o.channels) : residual).add(h);
+  let residual = resample(x);
+  if (residual.shape[1] !== o.channels) {
+    const whole = residual;
+    residual = named("conv_shortcut", () => conv1x1(whole, w.conv_shortcut!, o.channels), [whole]);
+  }
+  const sum = residual.add(h);
   return o.outputScale === 1 ? sum : sum.div(o.outputScale);
 }
 

@@ -1,7 +1,8 @@
 import type { Shape } from "../core/shape.ts";
 import type { DType } from "../core/dtype.ts";
-import { attention, rmsNorm } from "../ops/mod.ts";
+import { rmsNorm } from "../ops/mod.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
+import { attend } from "./attend.ts";
 import { hiddenAct, type HiddenActName } from "./hidden_act.ts";
 import { expectShape, project, type Projection } from "./layers.ts";
 
@@ -52,14 +53,16 @@ const WIDE = { dtype: "f32" } as const; // of layers whose results leave the ran
  */
 export function t5Block(x: Tensor, w: T5Block, bias: Tensor, o: T5BlockOptions): Tensor {
   const [own, dense] = [w.layer[0], w.layer[1]];
-  x = x.add(named("layer.0.SelfAttention", () => {
-    const y = t5Norm(x, own.layer_norm, o.eps).cast(o.dtype);
-    return selfAttention(y, own.SelfAttention, bias, o);
-  }));
-  return x.add(named("layer.1.DenseReluDense", () => {
-    const y = t5Norm(x, dense.layer_norm, o.eps).cast(o.dtype);
-    return feedForward(y, dense.DenseReluDense, x.shape[2]!, o);
-  }));
+  const normed = (i: number, norm: Projection) =>
+    named(`layer.${i}.layer_norm`, () => t5Norm(x, norm, o.eps), [x]).cast(o.dtype);
+  const asking = normed(0, own.layer_norm);
+  const attended = () => selfAttention(asking, own.SelfAttention, bias, o);
+  x = x.add(named("layer.0.SelfAttention", attended, [asking]));
+  const told = normed(1, dense.layer_norm);
+  const width = x.shape[2]!;
+  return x.add(
+    named("layer.1.DenseReluDense", () => feedForward(told, dense.DenseReluDense, width, o), [told]),
+  );
 }
 
 /** T5's norm of each token, without a mean or a bias. x [B, N, D]. */
@@ -73,12 +76,12 @@ function selfAttention(x: Tensor, w: T5Attention, bias: Tensor, o: T5BlockOption
   const [B, N, D] = x.shape as Shape<3>;
   const width = o.heads * o.headWidth;
   const heads = (name: "q" | "k" | "v") => {
-    const y = named(name, () => project(x, w[name], width));
+    const y = named(name, () => project(x, w[name], width), [x]);
     return y.reshape([B, N, o.heads, o.headWidth]).permute([0, 2, 1, 3]);
   };
-  const mixed = attention(heads("q"), heads("k"), heads("v"), { scale: 1, mask: bias });
+  const mixed = attend(heads("q"), heads("k"), heads("v"), { scale: 1, mask: bias });
   const tokens = mixed.permute([0, 2, 1, 3]).reshape([B, N, width]);
-  return named("o", () => project(tokens, w.o, D, WIDE));
+  return named("o", () => project(tokens, w.o, D, WIDE), [tokens]);
 }
 
 /**
@@ -87,7 +90,7 @@ function selfAttention(x: Tensor, w: T5Attention, bias: Tensor, o: T5BlockOption
  */
 function feedForward(x: Tensor, w: T5FeedForward, width: number, o: T5BlockOptions): Tensor {
   const act = hiddenAct(o.act);
-  const inner = (name: "wi" | "wi_0" | "wi_1") => named(name, () => project(x, w[name], o.hidden, WIDE));
+  const inner = (name: "wi" | "wi_0" | "wi_1") => named(name, () => project(x, w[name], o.hidden, WIDE), [x]);
   const h = o.gated ? act(inner("wi_0")).mul(inner("wi_1")) : act(inner("wi"));
-  return named("wo", () => project(h, w.wo, width));
+  return named("wo", () => project(h, w.wo, width), [h]);
 }

@@ -1,7 +1,7 @@
 import { isPacked } from "../core/dtype.ts";
 import { adapterOf } from "../ops/adapters.ts";
 import { linear } from "../ops/mod.ts";
-import { cat, named, type Tensor } from "../tensor/mod.ts";
+import { cat, labelled, type Tensor } from "../tensor/mod.ts";
 import { dense, type Layer } from "./layers.ts";
 
 /** What a residual block's `time_emb_proj`, of so many outputs, makes of the time. → [B, width] */
@@ -14,7 +14,9 @@ export type TimeProjections = (w: Layer, width: number) => Tensor;
  */
 export function timeProjections(temb: Tensor, layers: Iterable<Layer | undefined>): TimeProjections {
   const joined = [...layers].filter((w) => w !== undefined);
-  const parts = isOneProduct(temb, joined) ? named("time_emb_proj", () => projectJoined(temb, joined)) : [];
+  const parts = isOneProduct(temb, joined)
+    ? labelled("time_emb_proj", () => projectJoined(temb, joined))
+    : [];
   const known = new Map(parts.map((part, i) => [joined[i]!.weight, part]));
   return (w, width) => known.get(w.weight) ?? dense(temb, w, width);
 }

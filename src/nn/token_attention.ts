@@ -1,7 +1,7 @@
 import type { Shape } from "../core/shape.ts";
 import { linearThree } from "../ops/linear_three.ts";
-import { attention } from "../ops/mod.ts";
-import { named, type Tensor } from "../tensor/mod.ts";
+import { labelled, named, type Tensor } from "../tensor/mod.ts";
+import { attend } from "./attend.ts";
 import { dense, expectShape, type Layer, project, type Projection } from "./layers.ts";
 
 /** Weights of attention of tokens to each other, or to those of a prompt. */
@@ -29,11 +29,11 @@ export function tokenAttention(
   const [B, N, D] = x.shape as Shape<3>;
   const split = (t: Tensor) => t.reshape([B, -1, heads, D / heads]).permute([0, 2, 1, 3]);
   const own = context === x ? ownProjections(x, w) : undefined;
-  const q = split(own?.[0] ?? named("to_q", () => project(x, w.to_q, D)));
-  const k = split(own?.[1] ?? named("to_k", () => project(context, w.to_k, D)));
-  const v = split(own?.[2] ?? named("to_v", () => project(context, w.to_v, D)));
-  const mixed = attention(q, k, v, { mask }).permute([0, 2, 1, 3]).reshape([B, N, D]);
-  return named("to_out.0", () => dense(mixed, w.to_out[0], D));
+  const q = split(named("to_q", () => own?.[0] ?? project(x, w.to_q, D), [x]));
+  const k = split(named("to_k", () => own?.[1] ?? project(context, w.to_k, D), [context]));
+  const v = split(named("to_v", () => own?.[2] ?? project(context, w.to_v, D), [context]));
+  const mixed = attend(q, k, v, { mask }).permute([0, 2, 1, 3]).reshape([B, N, D]);
+  return named("to_out.0", () => dense(mixed, w.to_out[0], D), [mixed]);
 }
 
 /**
@@ -44,5 +44,5 @@ function ownProjections(x: Tensor, { to_q, to_k, to_v }: TokenAttention): Tensor
   const D = x.shape[2]!;
   const weights = [to_q.weight, to_k.weight, to_v.weight] as const;
   for (const weight of weights) expectShape(weight, [D, D]);
-  return named("to_qkv", () => linearThree(x, weights));
+  return labelled("to_qkv", () => linearThree(x, weights));
 }

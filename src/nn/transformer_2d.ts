@@ -31,16 +31,17 @@ export interface Transformer2DOptions extends BasicTransformerBlockOptions {
 export function transformer2D(x: Tensor, w: Transformer2D, context: Tensor, o: Transformer2DOptions): Tensor {
   const [B, C, H, W] = x.shape as Shape<4>;
   const inner = Math.floor(C / o.heads) * o.heads; // heads are of whole channels
-  const normed = named("norm", () => norm(x, w.norm, { groups: o.groups, eps: 1e-6 }));
+  const normed = named("norm", () => norm(x, w.norm, { groups: o.groups, eps: 1e-6 }), [x]);
   const layer = (name: string, t: Tensor, w: Layer, width: number) =>
-    named(name, () => o.linearProjection ? dense(t, w, width) : conv1x1(t, w, width));
+    named(name, () => o.linearProjection ? dense(t, w, width) : conv1x1(t, w, width), [t]);
 
   let tokens = o.linearProjection
     ? layer("proj_in", toTokens(normed), w.proj_in, inner)
     : toTokens(layer("proj_in", normed, w.proj_in, inner));
   for (let i = 0; i < o.layers; i++) {
     const block = w.transformer_blocks[i]!;
-    tokens = named(`transformer_blocks.${i}`, () => basicTransformerBlock(tokens, block, context, o));
+    const run = () => basicTransformerBlock(tokens, block, context, o);
+    tokens = named(`transformer_blocks.${i}`, run, [tokens, context]);
   }
   const toPicture = (t: Tensor) => t.permute([0, 2, 1]).reshape([B, -1, H, W]);
   const out = o.linearProjection

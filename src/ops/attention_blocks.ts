@@ -1,4 +1,5 @@
 import type { Shape } from "../core/shape.ts";
+import type { DType } from "../core/dtype.ts";
 import { cat, type Tensor } from "../tensor/mod.ts";
 import type { AttentionOptions } from "./attention.ts";
 import { gemm, type Layout } from "./gemm.ts";
@@ -11,14 +12,15 @@ const MOST_SCORES = 8 << 20; // scores in memory at once: 32 MiB of f32
  * in memory at once. q [B, H, L, D], k and v [B, H, S, D] → [B, H, L, D], stored as [B, L, H, D].
  */
 export function attentionInBlocks(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
-  const [B, H, L] = q.shape as Shape<3>;
+  const [B, H, L] = q.shape as Shape<4>;
   const S = k.shape[2]!;
   const block = Math.max(1, Math.floor(MOST_SCORES / (B * H * S)));
   const parts: Tensor[] = [];
   for (let first = 0; first < L; first += block) {
     const last = Math.min(L, first + block);
     const mask = options.mask && rowsOf(options.mask, first, last);
-    parts.push(attendBlock(q.slice(2, first, last), k, v, { ...options, mask }, first));
+    const probs = attentionProbs(q.slice(2, first, last), k, { ...options, mask }, first);
+    parts.push(mixValues(probs, v, q.dtype));
   }
   return parts.length === 1 ? parts[0]! : cat(parts, 2);
 }
@@ -28,15 +30,14 @@ function rowsOf(mask: Tensor, first: number, last: number): Tensor {
   return mask.shape.at(-2) === 1 || mask.rank < 2 ? mask : mask.slice(-2, first, last);
 }
 
-function attendBlock(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions, first: number): Tensor {
+/**
+ * How much each query takes of each key: softmax(scale · q kᵀ + mask), in f32. `first` is the number of the first query.
+ * q [B, H, L, D], k [B, H, S, D] → [B, H, L, S], dense.
+ */
+export function attentionProbs(q: Tensor, k: Tensor, options: AttentionOptions, first = 0): Tensor {
   const [B, H, L, D] = q.shape as Shape<4>;
-  const [S, width] = [k.shape[2], v.shape[3]] as [number, number];
-  const [x, keys, values] = [q, k, v].map((t) => t.strides[3] === 1 ? t : t.contiguous()) as [
-    Tensor,
-    Tensor,
-    Tensor,
-  ];
-  const layout = ({ strides }: Tensor): Layout => ({ z0: strides[0]!, z1: strides[1]!, row: strides[2]! });
+  const S = k.shape[2]!;
+  const [x, keys] = [unitColumns(q), unitColumns(k)];
   const dense = [H * L * S, L * S, S, 1] as const;
   let scores = gemm({
     x,
@@ -45,8 +46,8 @@ function attendBlock(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions,
     m: L,
     n: S,
     k: D,
-    xLayout: layout(x),
-    wLayout: layout(keys),
+    xLayout: layoutOf(x),
+    wLayout: layoutOf(keys),
     order: "nk",
     shape: [B, H, L, S],
     layout: dense,
@@ -54,21 +55,36 @@ function attendBlock(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions,
     dtype: "f32",
   }).mul(options.scale ?? 1 / Math.sqrt(D));
   if (options.mask) scores = scores.add(options.mask);
-  const weights = softmaxRows(scores, options.causal ? { shift: first } : undefined);
+  return softmaxRows(scores, options.causal ? { shift: first } : undefined);
+}
+
+/** The values as each query takes them. probs [B, H, L, S], v [B, H, S, D] → [B, H, L, D], stored as [B, L, H, D]. */
+export function mixValues(probs: Tensor, v: Tensor, dtype: DType): Tensor {
+  const [B, H, L, S] = probs.shape as Shape<4>;
+  const width = v.shape[3]!;
+  const [x, values] = [unitColumns(probs), unitColumns(v)];
   const out = [L * H * width, width, H * width, 1] as const; // [B, L, H, D], as the layer behind wants it
   return gemm({
-    x: weights,
+    x,
     w: values,
     batch: [B, H],
     m: L,
     n: width,
     k: S,
-    xLayout: { z0: dense[0], z1: dense[1], row: dense[2]! },
-    wLayout: layout(values),
+    xLayout: layoutOf(x),
+    wLayout: layoutOf(values),
     order: "kn",
     shape: [B, H, L, width],
     layout: out,
     strides: out,
-    dtype: q.dtype,
+    dtype,
   });
+}
+
+function unitColumns(x: Tensor): Tensor {
+  return x.strides[3] === 1 ? x : x.contiguous();
+}
+
+function layoutOf({ strides }: Tensor): Layout {
+  return { z0: strides[0]!, z1: strides[1]!, row: strides[2]! };
 }

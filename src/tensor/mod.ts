@@ -4,7 +4,7 @@ export type { Expr } from "../graph/expr.ts";
 export type { KernelSpec, Operand } from "../graph/node.ts";
 export { full, ones, tensor, zeros } from "./create.ts";
 export { cat, stack, type Term, weightedSum } from "./join.ts";
-export { currentPath, named, tapped } from "./named.ts";
+export { currentPath, isWanted, labelled, named, watched, type Watcher } from "./named.ts";
 export { pointwise, type Value, where } from "./pointwise.ts";
 export { progress, type ProgressOptions } from "./progress.ts";
 export {

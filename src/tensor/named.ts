@@ -1,40 +1,71 @@
 import type { Tensor } from "./tensor.ts";
 
 const stack: string[] = [];
-let taps: Map<string, Tensor> | undefined;
+
+/** Sees the named parts of a model while it is recorded, and may replace what they give. */
+export interface Watcher {
+  /** Whether the part of a path is asked for; it may be one that is not computed otherwise. */
+  wants(path: string): boolean;
+  /** Takes a part's result, and what it was computed from, and gives what stands for it. */
+  visit(path: string, output: Tensor, inputs: readonly Tensor[]): Tensor;
+}
+
+let watcher: Watcher | undefined;
+/** Names on the stack that are not of the watched model. */
+let outside = 0;
 
 /** The dotted path of the modules being recorded, e.g. "down_blocks.1.attentions.0". */
 export function currentPath(): string {
   return stack.join(".");
 }
 
-/** Runs a part of a model under its name: dispatches, profiles and taps carry the dotted path. */
-export function named<T>(name: string, run: () => T): T {
+/**
+ * Runs a part of a model under its name: dispatches, profiles, taps and edits carry the dotted path. Several results go
+ * by their numbers, the last one by the path alone too. `inputs` are what edits are told beside the result, in the order
+ * of the module's arguments in diffusers.
+ */
+export function named<T>(name: string, run: () => T, inputs: readonly Tensor[] = []): T {
+  return labelled(name, () => {
+    const result = run();
+    return watcher ? visit(watcher, watchedPath(), result, inputs) as T : result;
+  });
+}
+
+/** Runs work under a name that dispatches and profiles carry, but that is no part of the model. */
+export function labelled<T>(name: string, run: () => T): T {
   stack.push(name);
   try {
-    const result = run();
-    if (taps) tap(currentPath(), result);
-    return result;
+    return run();
   } finally {
     stack.pop();
   }
 }
 
-/** Runs a model and keeps the result of every named part that is a tensor, by path. */
-export function tapped<T>(run: () => T): { result: T; taps: Map<string, Tensor> } {
-  const outer = taps;
-  taps = new Map();
+/** Whether a watcher asks for the part of this name, which may be one that is not computed otherwise. */
+export function isWanted(name: string): boolean {
+  return watcher !== undefined && labelled(name, () => watcher!.wants(watchedPath()));
+}
+
+/** Runs a model whose parts `by` sees, by their paths within it. */
+export function watched<T>(by: Watcher | undefined, run: () => T): T {
+  const before = { watcher, outside };
+  [watcher, outside] = [by, stack.length];
   try {
-    return { result: run(), taps };
+    return run();
   } finally {
-    taps = outer;
+    ({ watcher, outside } = before);
   }
 }
 
-/** Keeps a part's result; several go by their numbers. */
-function tap(path: string, result: unknown): void {
-  if (Array.isArray(result)) result.forEach((one, i) => tap(`${path}.${i}`, one));
-  else if (isTensor(result)) taps!.set(path, result);
+function watchedPath(): string {
+  return stack.slice(outside).join(".");
+}
+
+function visit(by: Watcher, path: string, result: unknown, inputs: readonly Tensor[]): unknown {
+  if (isTensor(result)) return by.visit(path, result, inputs);
+  if (!Array.isArray(result) || !result.every(isTensor) || result.length === 0) return result;
+  const outputs = result.map((one, i) => by.visit(`${path}.${i}`, one, inputs));
+  return outputs.with(-1, by.visit(path, outputs.at(-1)!, inputs));
 }
 
 function isTensor(value: unknown): value is Tensor {

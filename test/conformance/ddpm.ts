@@ -2,9 +2,7 @@ import { manualSeed, randn, type Tensor } from "../../src/mod.ts";
 import { UNet2DModel } from "../../src/models/mod.ts";
 import { DDIMPipeline, DiffusionPipeline } from "../../src/pipelines/mod.ts";
 import { DDIMScheduler, DDPMScheduler } from "../../src/schedulers/mod.ts";
-import { loadModel } from "../../src/models/load.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
-import { OpenUNet2D } from "../support/open_unet_2d.ts";
 import { readJson } from "./json.ts";
 import { comparePixels } from "./pixels.ts";
 import { upload } from "./upload.ts";
@@ -60,14 +58,10 @@ async function* forwards(path: string, layout: string, tensors: Tensors): Verdic
 /** The parts of the model, by diffusers' paths. */
 async function* intermediates(folder: string, meta: Meta, sample: HostTensor, tensors: Tensors): Verdicts {
   const t = Number(/ t=([\d.]+)/.exec(meta["unet_intermediates.safetensors"])![1]);
-  using unet = await loadModel<OpenUNet2D, typeof OpenUNet2D.schema>(
-    OpenUNet2D,
-    `${folder}/pipeline`,
-    { ...options, subfolder: "unet" },
-  );
-  const { taps } = unet.tapped(upload(sample), t);
+  using unet = await UNet2DModel.fromPretrained(`${folder}/pipeline`, { ...options, subfolder: "unet" });
+  const { taps } = unet.forward(upload(sample), t, { taps: unet.paths.filter((path) => tensors.has(path)) });
   for (const [path, want] of tensors) {
-    const [id, got] = [`unet_intermediates/${path}`, taps.get(path)];
+    const [id, got] = [`unet_intermediates/${path}`, taps[path]];
     if (got) yield await attempt(id, () => compareTensor(id, got, want, MODULE));
     else yield { id, status: "failed", note: "no part of this name" };
   }

@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
-import { loadModel } from "../../src/models/load.ts";
 import { T5TokenizerFast } from "../../src/tokenizers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
-import { OpenT5Encoder } from "../support/open_t5_encoder.ts";
+import { T5EncoderModel } from "../../src/models/mod.ts";
 import { readJson } from "./json.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
@@ -26,11 +25,7 @@ export async function* t5Encoder(folder: string, model: string): Verdicts {
   const [ids, longIds] = [tensors.get("input_ids")!, tensors.get("long_input_ids")];
   yield* prompts(folder, id, ids);
 
-  using encoder = await loadModel<OpenT5Encoder, typeof OpenT5Encoder.schema>(
-    OpenT5Encoder,
-    `${folder}/pipeline/text_encoder_2`,
-    { dtype: "f32" },
-  );
+  using encoder = await T5EncoderModel.fromPretrained(`${folder}/pipeline/text_encoder_2`, { dtype: "f32" });
   const { lastHiddenState, hiddenStates } = encoder.forward(rows(ids), { outputHiddenStates: true });
   const got = new Map([
     ["last_hidden_state", lastHiddenState],
@@ -40,7 +35,8 @@ export async function* t5Encoder(folder: string, model: string): Verdicts {
   for (const [name, { shape: [, , queries, N] }] of tensors) {
     if (!name.startsWith("relative_position_bias")) continue;
     const row = new Array<number>(N!).fill(0); // the bias depends on its length only
-    got.set(name, encoder.tapped([row]).get("relative_attention_bias")!.slice(2, 0, queries));
+    const { taps } = encoder.forward([row], { taps: ["relative_attention_bias"] });
+    got.set(name, taps.relative_attention_bias.slice(2, 0, queries));
   }
   for (const [name, want] of tensors) {
     if (name === "input_ids" || name === "long_input_ids") continue;

@@ -1,10 +1,8 @@
 import { existsSync } from "node:fs";
-import { loadModel } from "../../src/models/load.ts";
 import { FluxTransformer2DModel, type FluxTransformer2DOptions } from "../../src/models/mod.ts";
 import { fluxPosEmbed } from "../../src/nn/flux_pos_embed.ts";
 import { cat, type Tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
-import { OpenFluxTransformer2D } from "../support/open_flux_transformer_2d.ts";
 import { upload } from "./upload.ts";
 import { attempt, compare, compareTensor, type Verdict } from "./verdict.ts";
 
@@ -68,21 +66,21 @@ const TABLES: Record<string, "cos" | "sin"> = { "pos_embed.0": "cos", "pos_embed
 
 /** The parts of the transformer, by diffusers' paths; those of a part with several results are numbered. */
 async function* parts(folder: string, model: string, tensors: Tensors): Verdicts {
-  using transformer = await loadModel<OpenFluxTransformer2D, typeof OpenFluxTransformer2D.schema>(
-    OpenFluxTransformer2D,
-    folder,
-    options,
-  );
+  using transformer = await FluxTransformer2DModel.fromPretrained(folder, options);
   const { hiddenStates, tokens, conditions, timestep } = inputsOf(
     tensors,
     transformer.config.guidance_embeds,
   );
-  const { taps } = transformer.tapped(hiddenStates, { ...tokens, ...conditions, timestep });
+  const call = { ...tokens, ...conditions, timestep };
+  const { taps } = transformer.forward(hiddenStates, {
+    ...call,
+    taps: transformer.paths.filter((path) => tensors.has(TAP + path)),
+  });
   const tables = fluxPosEmbed([...tokens.txtIds, ...tokens.imgIds], transformer.config.axes_dims_rope);
   for (const [name, want] of tensors) {
     if (!name.startsWith(TAP)) continue;
     const path = name.slice(TAP.length);
-    const [id, got] = [`${model}/transformer/${name}`, taps.get(path)];
+    const [id, got] = [`${model}/transformer/${name}`, taps[path]];
     // diffusers repeats each angle for both values of a pair.
     if (path in TABLES) {
       yield compare(id, tables[TABLES[path]!], want.data.filter((_, i) => i % 2 === 0), { abs: 1e-6 });

@@ -30,7 +30,7 @@ async function* encoder(folder: string, model: string, number: string): Verdicts
   const options = { dtype: "f32", onNotice: () => {} } as const;
   const projects = config.architectures[0] === "CLIPTextModelWithProjection";
   using loaded = await (projects ? CLIPTextModelWithProjection : CLIPTextModel).fromPretrained(path, options);
-  const { hiddenStates, ...output } = loaded.forward(rows(ids));
+  const { hiddenStates, taps: _, ...output } = loaded.forward(rows(ids));
   const got = new Map([
     ["last_hidden_state", output.lastHiddenState],
     ["pooler_output", output.pooledOutput],

@@ -1,8 +1,6 @@
 import { existsSync } from "node:fs";
-import { loadModel } from "../../src/models/load.ts";
 import { UNet2DConditionModel, type UNet2DConditionOptions } from "../../src/models/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
-import { OpenUNet2DCondition } from "../support/open_unet_2d_condition.ts";
 import { readJson } from "./json.ts";
 import { upload } from "./upload.ts";
 import { attempt, compareTensor, type Verdict } from "./verdict.ts";
@@ -66,14 +64,17 @@ export async function* unetParts(folder: string, model: string): Verdicts {
   const tensors = await readTensors(`${folder}/expected/unet.safetensors`);
   const meta = await readJson<{ unet: { intermediates_at: number } }>(`${folder}/expected/meta.json`);
   const { sample, prompts, conditions } = inputsOf(tensors);
-  using unet = await loadModel<OpenUNet2DCondition, typeof OpenUNet2DCondition.schema>(
-    OpenUNet2DCondition,
-    `${folder}/pipeline`,
-    { ...options, subfolder: "unet" },
-  );
-  const { taps } = unet.tapped(sample, meta.unet.intermediates_at, prompts, conditions);
-  for (const [path, want] of await readTensors(`${folder}/expected/unet_intermediates.safetensors`)) {
-    const [id, got] = [`${model}/unet_intermediates/${path}`, taps.get(path)];
+  using unet = await UNet2DConditionModel.fromPretrained(`${folder}/pipeline`, {
+    ...options,
+    subfolder: "unet",
+  });
+  const wanted = await readTensors(`${folder}/expected/unet_intermediates.safetensors`);
+  const { taps } = unet.forward(sample, meta.unet.intermediates_at, prompts, {
+    ...conditions,
+    taps: unet.paths.filter((path) => wanted.has(path)),
+  });
+  for (const [path, want] of wanted) {
+    const [id, got] = [`${model}/unet_intermediates/${path}`, taps[path]];
     if (got) yield await attempt(id, () => compareTensor(id, got, want, MODULE));
     else yield { id, status: "failed", note: "no part of this name" };
   }

@@ -1,8 +1,7 @@
 import { existsSync } from "node:fs";
 import { manualSeed } from "../../src/mod.ts";
-import { loadModel } from "../../src/models/load.ts";
 import { readTensors } from "../support/arrays.ts";
-import { OpenAutoencoderKL } from "../support/open_autoencoder_kl.ts";
+import { AutoencoderKL } from "../../src/models/mod.ts";
 import { upload } from "./upload.ts";
 import { attempt, compareTensor, type Verdict } from "./verdict.ts";
 
@@ -22,18 +21,20 @@ async function* forwards(
 ): AsyncGenerator<Verdict, void, void> {
   const tensors = await readTensors(`${folder}/expected/vae.safetensors`);
   const [image, z] = ["image", "z"].map((name) => upload(tensors.get(name)!));
-  using autoencoder = await loadModel<OpenAutoencoderKL, typeof OpenAutoencoderKL.schema>(
-    OpenAutoencoderKL,
-    `${folder}/${component}`,
-    { dtype: "f32", onNotice: () => {} },
-  );
-  const { latentDist } = autoencoder.encode(image!);
+  using autoencoder = await AutoencoderKL.fromPretrained(`${folder}/${component}`, {
+    dtype: "f32",
+    onNotice: () => {},
+  });
+  const wanted = autoencoder.paths.filter((path) => tensors.has(`tap.${path}`));
+  const encodes = (path: string) => /^(encoder|quant_conv)/.test(path);
+  const encoded = autoencoder.encode(image!, { taps: wanted.filter(encodes) });
+  const { latentDist } = encoded;
   const { mean, logvar } = latentDist;
-  const { sample } = autoencoder.decode(z!);
+  const { sample, taps } = autoencoder.decode(z!, { taps: wanted.filter((path) => !encodes(path)) });
   const drawn = latentDist.sample({ generator: manualSeed(3) });
   const results = { mean, logvar, decoded: sample, sample_generator_seed3: drawn };
-  const taps = [...autoencoder.tapped(image!, z!)].map(([path, x]) => [`tap.${path}`, x] as const);
-  const got = new Map([...Object.entries(results), ...taps]);
+  const parts = Object.entries({ ...encoded.taps, ...taps }).map(([path, x]) => [`tap.${path}`, x] as const);
+  const got = new Map([...Object.entries(results), ...parts]);
   for (const [name, want] of tensors) {
     if (name === "image" || name === "z") continue;
     const id = `${model}/${component}/${name}`;

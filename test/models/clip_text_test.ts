@@ -118,7 +118,7 @@ class OpenCLIPTextModel extends CLIPTextModel {
 
 /** All that a model makes of ids, by the names of the fixture. */
 function results(model: CLIPTextModel, ids: number[][]): Record<string, Tensor> {
-  const { hiddenStates, ...others } = model.forward(ids);
+  const { hiddenStates, taps: _, ...others } = model.forward(ids);
   return {
     ...others,
     skipped: model.finalLayerNorm(hiddenStates.at(-2)!),

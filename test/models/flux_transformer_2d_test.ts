@@ -2,13 +2,15 @@ import assert from "node:assert/strict";
 import type { Device } from "../../src/gpu/device.ts";
 import { openDevice } from "../../src/gpu/open.ts";
 import { streamOf } from "../../src/graph/stream.ts";
-import { loadModel } from "../../src/models/load.ts";
-import type { FluxTransformer2DOptions, LoadOptions } from "../../src/models/mod.ts";
+import {
+  FluxTransformer2DModel,
+  type FluxTransformer2DOptions,
+  type LoadOptions,
+} from "../../src/models/mod.ts";
 import { scope, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { fixture } from "../support/fixtures.ts";
-import { OpenFluxTransformer2D } from "../support/open_flux_transformer_2d.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 5e-3;
@@ -41,9 +43,9 @@ for (const example of cases) {
 
     const { hiddenStates, options } = inputsOf(example);
     await assertSame(model.forward(hiddenStates, options).sample, wanted(example, "out"), "out", bound);
-    const parts = model.tapped(hiddenStates, options).taps;
+    const parts = model.forward(hiddenStates, { ...options, taps: example.taps }).taps;
     for (const path of example.taps) {
-      await assertSame(parts.get(path)!, wanted(example, `taps/${path}`), path, bound);
+      await assertSame(parts[path]!, wanted(example, `taps/${path}`), path, bound);
     }
   });
 }
@@ -209,7 +211,7 @@ function inputsOf(example: Case) {
 }
 
 /** Runs something on a model whose device says that it has other limits. */
-function withLimits<T>(model: OpenFluxTransformer2D, limits: GPUSupportedLimits, run: () => T): T {
+function withLimits<T>(model: FluxTransformer2DModel, limits: GPUSupportedLimits, run: () => T): T {
   const { limits: own } = model.device;
   Object.assign(model.device, { limits });
   try {
@@ -225,17 +227,13 @@ Deno.test.afterAll(async () => {
 });
 
 /** The model of a case, through files as on the hub. */
-async function loadCase({ weights, config }: Case, options: LoadOptions): Promise<OpenFluxTransformer2D> {
+async function loadCase({ weights, config }: Case, options: LoadOptions): Promise<FluxTransformer2DModel> {
   const folder = await Deno.makeTempDir();
   folders.push(folder);
   await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
   const file = `${folder}/diffusion_pytorch_model.safetensors`;
   await Deno.copyFile(fixture(`${set}/weights/${weights}.safetensors`), file);
-  return await loadModel<OpenFluxTransformer2D, typeof OpenFluxTransformer2D.schema>(
-    OpenFluxTransformer2D,
-    folder,
-    options,
-  );
+  return await FluxTransformer2DModel.fromPretrained(folder, options);
 }
 
 function rows({ shape: [count, width], data }: HostTensor): number[][] {

@@ -2,13 +2,11 @@ import assert from "node:assert/strict";
 import type { Device } from "../../src/gpu/device.ts";
 import { openDevice } from "../../src/gpu/open.ts";
 import { streamOf } from "../../src/graph/stream.ts";
-import { loadModel, type LoadOptions } from "../../src/models/load.ts";
-import type { UNet2DConditionOptions } from "../../src/models/mod.ts";
+import { type LoadOptions, UNet2DConditionModel, type UNet2DConditionOptions } from "../../src/models/mod.ts";
 import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { fixture } from "../support/fixtures.ts";
-import { OpenUNet2DCondition } from "../support/open_unet_2d_condition.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 2e-2;
@@ -47,8 +45,8 @@ for (const example of cases) {
     const { sample, prompts, options } = inputsOf(example);
     const limit = Math.max(bound, 4 * noise_floor);
     await assertSame(unet.forward(sample, t, prompts, options).sample, wanted(name, "out"), "out", limit);
-    const parts = unet.tapped(sample, t, prompts, options).taps;
-    for (const path of taps) await assertSame(parts.get(path)!, wanted(name, `taps/${path}`), path, limit);
+    const parts = unet.forward(sample, t, prompts, { ...options, taps }).taps;
+    for (const path of taps) await assertSame(parts[path]!, wanted(name, `taps/${path}`), path, limit);
   });
 }
 
@@ -178,13 +176,13 @@ function inputsOf({ name, classes, time_ids }: Case) {
 }
 
 /** The model of a case, through files as on the hub. */
-async function loadCase({ weights, config }: Case, options: LoadOptions): Promise<OpenUNet2DCondition> {
+async function loadCase({ weights, config }: Case, options: LoadOptions): Promise<UNet2DConditionModel> {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
     const file = `${folder}/diffusion_pytorch_model.safetensors`;
     await Deno.copyFile(fixture(`${set}/weights/${weights}.safetensors`), file);
-    return await loadModel(OpenUNet2DCondition, folder, options);
+    return await UNet2DConditionModel.fromPretrained(folder, options);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

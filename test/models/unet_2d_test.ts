@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { loadModel, type LoadOptions } from "../../src/models/load.ts";
+import type { LoadOptions } from "../../src/models/load.ts";
 import { UNet2DModel } from "../../src/models/mod.ts";
-import { unet2D, type UNet2DWeights } from "../../src/models/unet_2d.ts";
 import { unet2DInputs } from "../../src/models/unet_2d_inputs.ts";
-import { tapped, type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { fixture } from "../support/fixtures.ts";
@@ -55,10 +54,13 @@ Deno.test("UNet2DModel in f16 stays near f32", async () => {
   await assertSame(sample, reference.get("out_t500")!, "out_t500", f16Bound);
 });
 
-Deno.test("unet2D() names its parts as diffusers names modules, and each part agrees", async () => {
-  using unet = await loadModel(OpenUNet2D, fixture("ddpm/pipeline"), { subfolder: "unet", dtype: "f32" });
-  const { taps } = unet.tapped(upload(reference.get("sample")!), 999);
+Deno.test("UNet2DModel names its parts as diffusers names modules, and each part agrees", async () => {
+  using unet = await UNet2DModel.fromPretrained(fixture("ddpm/pipeline"), {
+    subfolder: "unet",
+    dtype: "f32",
+  });
   const expected = await readTensors(fixture("ddpm/expected/unet_intermediates.safetensors"));
+  const { taps } = unet.forward(upload(reference.get("sample")!), 999, { taps: [...expected.keys()] });
   await assertTaps(taps, expected);
 });
 
@@ -88,7 +90,7 @@ for (const { name, weights, config, t, classes, taps } of cases) {
     await assertSame(unet.forward(sample, t, { classLabels }).sample, get("out"), "out");
     if (taps.length > 0) {
       const parts = new Map(taps.map((path) => [path, get(`taps/${path}`)]));
-      await assertTaps(unet.tapped(sample, t, classLabels).taps, parts);
+      await assertTaps(unet.forward(sample, t, { classLabels, taps }).taps, parts);
     }
   });
 }
@@ -164,23 +166,15 @@ for (const [folder, line] of Object.entries(notices)) {
 }
 
 /** The model of a case, through files as on the hub. */
-async function loadCase(weights: string, config: object, options: LoadOptions): Promise<OpenUNet2D> {
+async function loadCase(weights: string, config: object, options: LoadOptions): Promise<UNet2DModel> {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
     const file = `${folder}/diffusion_pytorch_model.safetensors`;
     await Deno.copyFile(fixture(`unet_2d/weights/${weights}.safetensors`), file);
-    return await loadModel(OpenUNet2D, folder, options);
+    return await UNet2DModel.fromPretrained(folder, options);
   } finally {
     await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** A model whose parts can be watched. */
-class OpenUNet2D extends UNet2DModel {
-  tapped(sample: Tensor, t: number | number[], classLabels?: number[] | Tensor) {
-    const inputs = unet2DInputs(sample, t, classLabels, this.config);
-    return tapped(() => unet2D(inputs, this.weights.tree as UNet2DWeights, this.config));
   }
 }
 
@@ -193,7 +187,7 @@ async function assertSame(got: Tensor, want: HostTensor, what: string, limit = b
   assertRelativelyClose(await got.data(), want.data, limit, what);
 }
 
-async function assertTaps(taps: Map<string, Tensor>, expected: Map<string, HostTensor>) {
-  assert.deepEqual([...expected.keys()].filter((path) => !taps.has(path)), []);
-  await Promise.all([...expected].map(([path, want]) => assertSame(taps.get(path)!, want, path)));
+async function assertTaps(taps: Readonly<Record<string, Tensor>>, expected: Map<string, HostTensor>) {
+  assert.deepEqual(Object.keys(taps), [...expected.keys()]);
+  await Promise.all([...expected].map(([path, want]) => assertSame(taps[path]!, want, path)));
 }

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { currentPath, named, tapped, tensor } from "../../src/tensor/mod.ts";
+import {
+  currentPath,
+  isWanted,
+  labelled,
+  named,
+  type Tensor,
+  tensor,
+  watched,
+  type Watcher,
+} from "../../src/tensor/mod.ts";
 
 Deno.test("named() joins the names of nested parts, and forgets them after a failure", () => {
   assert.equal(named("down_blocks", () => named("0", currentPath)), "down_blocks.0");
@@ -11,22 +20,47 @@ Deno.test("named() joins the names of nested parts, and forgets them after a fai
   assert.equal(currentPath(), "");
 });
 
-Deno.test("tapped() keeps the result of every named part by its path", async () => {
+/** Sees every part, asks for one, and changes what `change` knows. */
+function watcher(change: Record<string, (x: Tensor) => Tensor> = {}) {
+  const seen: [path: string, output: Tensor, inputs: readonly Tensor[]][] = [];
+  const watcher: Watcher = {
+    wants: (path) => path === "block.maps",
+    visit: (path, output, inputs) => {
+      seen.push([path, output, inputs]);
+      return change[path]?.(output) ?? output;
+    },
+  };
+  return { seen, watcher };
+}
+
+Deno.test("watched() shows every named part by its path in the model, with what it was computed from", async () => {
   using _device = await openDevice();
-  const { result, taps } = tapped(() =>
-    named("block", () => {
-      const x = named("conv", () => tensor([1, 2]).add(1));
-      return named("act", () => x.mul(2));
-    })
-  );
-  assert.deepEqual([...taps.keys()], ["block.conv", "block.act", "block"]);
-  assert.equal(taps.get("block"), result);
-  assert.deepEqual([...await taps.get("block.conv")!.data()], [2, 3]);
+  const { seen, watcher: by } = watcher();
+  const result = named("loop", () =>
+    watched(by, () =>
+      named("block", () => {
+        const x = tensor([1, 2]);
+        const y = named("conv", () => x.add(1), [x]);
+        return labelled("joined", () => named("act", () => y.mul(2), [y]));
+      })));
+  assert.deepEqual(seen.map(([path]) => path), ["block.conv", "block.joined.act", "block"]);
+  assert.equal(seen[2]![1], result);
+  assert.deepEqual([...await seen[0]![1].data()], [2, 3]);
+  assert.deepEqual([...await seen[0]![2][0]!.data()], [1, 2]);
   assert.deepEqual([...await result.data()], [4, 6]);
 });
 
-Deno.test("tapped() keeps several results of a part by their numbers, as diffusers' tuples", async () => {
+Deno.test("watched() shows several results by their numbers, as diffusers' tuples, and the last by the path", async () => {
   using _device = await openDevice();
-  const { result, taps } = tapped(() => named("block", () => [tensor([1]), tensor([2]).add(1)]));
-  assert.deepEqual([...taps], [["block.0", result[0]], ["block.1", result[1]]]);
+  const { seen, watcher: by } = watcher({ block: (x) => x.add(10), "block.0": (x) => x.neg() });
+  const [a, b] = watched(by, () => named("block", () => [tensor([1]), tensor([2]).add(1)]));
+  assert.deepEqual(seen.map(([path]) => path), ["block.0", "block.1", "block"]);
+  assert.deepEqual([await a!.item(), await b!.item()], [-1, 13]);
+});
+
+Deno.test("isWanted() asks the watcher for a part by its path, and nobody where none is there", () => {
+  const { watcher: by } = watcher();
+  const asked = () => named("block", () => [isWanted("maps"), isWanted("other")]);
+  assert.deepEqual(watched(by, asked), [true, false]);
+  assert.deepEqual(asked(), [false, false]);
 });
