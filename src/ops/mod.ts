@@ -4,6 +4,7 @@ export { attention, type AttentionOptions } from "./attention.ts";
 export { avgPool2d, type PoolOptions } from "./avg_pool2d.ts";
 export { conv2d, type Conv2dOptions } from "./conv2d.ts";
 export { gather } from "./gather.ts";
+export { interpolate, type InterpolateMode, type InterpolateOptions } from "./interpolate.ts";
 export { groupNorm, type GroupNormOptions } from "./group_norm.ts";
 export { layerNorm } from "./layer_norm.ts";
 export { type Affine, linear, type LinearOptions } from "./linear.ts";
