@@ -1,7 +1,13 @@
 // Activations on four values at once, as torch defines them. All arithmetic is f32.
 
+// WGSL's min, max and clamp may drop NaN; torch's keep it, so that a broken picture does not become a black one. The test
+// is on bits, as compilers may take x != x for false.
+fn is_nan(x: vec4f) -> vec4<bool> {
+  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+}
+
 fn sigmoid(x: vec4f) -> vec4f {
-  return 1.0 / (1.0 + exp(min(-x, vec4f(88.0)))); // exp(89) overflows f32
+  return select(1.0 / (1.0 + exp(min(-x, vec4f(88.0)))), x, is_nan(x)); // exp(89) overflows f32
 }
 
 fn silu(x: vec4f) -> vec4f {
@@ -10,15 +16,19 @@ fn silu(x: vec4f) -> vec4f {
 
 // tanh built on exp loses nothing near 0 only where it is the built-in; beyond |x| = 15 it is 1 in f32.
 fn tangent_hyperbolic(x: vec4f) -> vec4f {
-  return tanh(clamp(x, vec4f(-15.0), vec4f(15.0)));
+  return select(tanh(clamp(x, vec4f(-15.0), vec4f(15.0))), x, is_nan(x));
 }
 
-// erf by Abramowitz & Stegun 7.1.26 has an absolute error of 1.5e-7; |x| > 4 gives 1 in f32.
+// erf by Abramowitz & Stegun 7.1.26 has an absolute error of 1.5e-7, near 0 by its series; |x| > 4 gives 1 in f32.
 fn erf(x: vec4f) -> vec4f {
   let a = abs(x);
   let t = 1.0 / (1.0 + 0.3275911 * a);
   let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  return sign(x) * (1.0 - p * exp(-min(a * a, vec4f(80.0))));
+  let far = sign(x) * (1.0 - p * exp(-min(a * a, vec4f(80.0))));
+  let q = x * x;
+  let near = x * (1.1283791671 + q * (-0.3761263890 + q * (0.1128379167 + q * (-0.0268661706 + q * (0.0052239776 +
+    q * (-0.0008548327 + q * 0.0001205533))))));
+  return select(far, near, a < vec4f(0.5));
 }
 
 fn gelu(x: vec4f) -> vec4f {
@@ -31,12 +41,6 @@ fn gelu_tanh(x: vec4f) -> vec4f {
 
 fn quick_gelu(x: vec4f) -> vec4f {
   return x * sigmoid(1.702 * x);
-}
-
-// WGSL's min and max may drop NaN; torch's keep it, so that a broken picture does not become a black one. The test is on
-// bits, as compilers may take x != x for false.
-fn is_nan(x: vec4f) -> vec4<bool> {
-  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }
 
 fn is_infinite(x: vec4f) -> vec4<bool> {
@@ -77,11 +81,4 @@ fn maximum(x: vec4f, y: vec4f) -> vec4f {
 fn mish(x: vec4f) -> vec4f {
   let softplus = select(log(1.0 + exp(min(x, vec4f(20.0)))), x, x > vec4f(20.0));
   return x * tangent_hyperbolic(softplus);
-}
-
-// WGSL leaves pow of a negative base undefined; whole exponents are what torch's pow is used for.
-fn power(x: vec4f, y: vec4f) -> vec4f {
-  let odd = fract(abs(y) * 0.5) != vec4f(0.0);
-  let magnitude = select(pow(abs(x), y), vec4f(1.0), y == vec4f(0.0)); // pow(0, 0) may be anything
-  return select(magnitude, -magnitude, (x < vec4f(0.0)) & odd);
 }

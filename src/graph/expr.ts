@@ -68,7 +68,8 @@ export function exprCode(expr: Expr, width: 1 | 4, types: readonly ValueType[]):
       return width === 4 ? `${vector(type)}(${value})` : value;
     }
     const { op, args } = expr as Applied;
-    const code = specOf(op).code.get(exprType(args.at(-1)!, types))!.replaceAll(
+    const taken = exprType(args.at(-1)!, types);
+    const code = specOf(op).code.get(taken)!.replaceAll(
       /V<(\w+)>/g,
       (_, type) => vector(type),
     );
@@ -77,7 +78,7 @@ export function exprCode(expr: Expr, width: 1 | 4, types: readonly ValueType[]):
     const splat = called && width === 1;
     const text = code.replace(/^@/, "").replaceAll(/\$(\d)/g, (_, i) => {
       const arg = write(args[Number(i)]!);
-      return splat ? `vec4f(${arg})` : arg;
+      return splat ? `vec4<${taken}>(${arg})` : arg;
     });
     return splat ? `${text}.x` : text;
   };
