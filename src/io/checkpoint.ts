@@ -81,21 +81,39 @@ export async function openCheckpoint(
 ): Promise<Checkpoint> {
   using opened = new DisposableStack(); // closes the files where one of them is refused
   const all: Contents = { tensors: new Map(), metadata: new Map() };
+  const read = async (path: string) => await readContents(opened.use(await open(path)));
   for (const path of [paths].flat()) {
-    const shards = path.endsWith(".json")
-      ? await readShardIndex(path)
-      : new Map<string, string[]>([[path, []]]);
-    for (const [shard, promised] of shards) {
-      const contents = await readContents(opened.use(await open(shard)));
-      const missing = promised.find((name) => !contents.tensors.has(name));
-      if (missing !== undefined) {
-        throw damaged(shard, `${quote(missing)}, as ${basename(path)} promises`, "no such key");
-      }
-      merge(all, contents, shard);
+    if (!path.endsWith(".json")) {
+      merge(all, await read(path), path);
+      continue;
+    }
+    for (const [shard, names] of await readShardIndex(path)) {
+      const contents = await read(shard).catch((error) => throwLost(error, shard, path));
+      merge(all, promised(contents, names, shard, path), shard);
     }
   }
   attachScales(all.tensors, [paths].flat()[0]!);
   return new Checkpoint(opened.move(), view ? { ...all, tensors: view(all.tensors) } : all);
+}
+
+/** The tensors of a shard that its index points to: what else it holds, such as copies of others', is not looked at. */
+function promised(
+  { tensors, metadata }: Contents,
+  names: readonly string[],
+  shard: string,
+  index: string,
+): Contents {
+  const missing = names.find((name) => !tensors.has(name));
+  if (missing === undefined) {
+    return { tensors: new Map(names.map((name) => [name, tensors.get(name)!])), metadata };
+  }
+  throw damaged(shard, `${quote(missing)}, as ${basename(index)} promises`, "no such key");
+}
+
+/** Names the index of a shard that is not there. */
+function throwLost(error: unknown, shard: string, index: string): never {
+  const isLost = error instanceof Error && error.cause instanceof Deno.errors.NotFound;
+  throw isLost ? damaged(index, `its shard ${shard}`, "no such file") : error;
 }
 
 function merge(all: Contents, { tensors, metadata }: Contents, path: string): void {

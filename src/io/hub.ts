@@ -1,4 +1,4 @@
-import { join } from "node:path/posix";
+import { dirname, join } from "node:path/posix";
 import { nearest } from "../core/error.ts";
 import { isCommit, isEtag, isFile, listFolder, type Listing, RepoCache } from "./hub/cache.ts";
 import { HubRepo } from "./hub/repo.ts";
@@ -94,6 +94,12 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   }
 }
 
+/** Whether all that is wanted lies on this machine; a folder that lacks something is to say so itself. */
+export async function isHere(pathOrRepo: string, options: ResolveOptions): Promise<boolean> {
+  if (await Deno.stat(pathOrRepo).then(({ isDirectory }) => isDirectory, () => false)) return true;
+  return await resolveRepo(pathOrRepo, { ...options, localFilesOnly: true }).then(() => true, () => false);
+}
+
 /** A path, or the name of a folder that is here. */
 async function isLocal(pathOrRepo: string): Promise<boolean> {
   const stat = await Deno.stat(pathOrRepo).catch(() => undefined);
@@ -108,7 +114,10 @@ async function openFolder(folder: string, options: ResolveOptions): Promise<Reso
   const names = await listFolder(folder);
   const { files, missing } = await survey(folder, names, options, (name) => isFile(join(folder, name)));
   if (missing.length === 0) return { folder, files };
-  throw new Error(`Cannot open ${folder}: expected ${missing.join(", ")}, got ${enumerate(names)}`);
+  const beside = names.filter((name) => dirname(name) === dirname(missing[0]!));
+  throw new Error(
+    `Cannot open ${folder}: expected ${missing.join(", ")}, got ${enumerate(beside.length ? beside : names)}`,
+  );
 }
 
 function checkNames(repo: string, revision: string): void {

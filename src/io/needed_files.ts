@@ -1,13 +1,11 @@
-import { chooseWeights, WEIGHT_STEMS } from "./weight_names.ts";
+import { chooseWeights, usualName, type WeightOptions } from "./weight_names.ts";
 
 /** What is wanted from a repository's folder. */
-export interface Wanted {
+export interface Wanted extends WeightOptions {
   /** A pipeline is its model_index.json; its components are asked for one by one. */
   kind: "model" | "scheduler" | "tokenizer" | "pipeline";
   /** Folder of the component; the repository's root serves where it is absent, as in google/ddpm-cat-256. */
   subfolder?: string | undefined;
-  /** Such as "fp16"; the plain weights serve where it is absent. */
-  variant?: string | undefined;
 }
 
 const tokenizerFiles = [
@@ -29,7 +27,7 @@ const tokenizerFiles = [
  * console.assert(files.join() === "unet/config.json,unet/model.safetensors");
  * ```
  */
-export function neededFiles(listing: readonly string[], { kind, subfolder, variant }: Wanted): string[] {
+export function neededFiles(listing: readonly string[], { kind, subfolder, ...weights }: Wanted): string[] {
   if (kind === "pipeline") return ["model_index.json"];
 
   const folder = subfolder && listing.some((name) => name.startsWith(`${subfolder}/`)) ? `${subfolder}/` : "";
@@ -37,17 +35,11 @@ export function neededFiles(listing: readonly string[], { kind, subfolder, varia
     listing.filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length)),
   );
   const names = {
-    model: () => ["config.json", weightsOf(present, variant)],
+    model: () => ["config.json", chooseWeights(present, weights, subfolder) ?? usualName(weights.library)],
     scheduler: () => ["scheduler_config.json"],
     tokenizer: () => chooseTokenizer(present),
   }[kind]();
   return names.map((name) => folder + name);
-}
-
-/** The variant, else the plain weights, else the name that a complete repository would have. */
-function weightsOf(present: ReadonlySet<string>, variant?: string): string {
-  const found = (variant && chooseWeights(present, variant)) || chooseWeights(present);
-  return found ?? `${WEIGHT_STEMS[0]}.safetensors`;
 }
 
 function chooseTokenizer(present: ReadonlySet<string>): string[] {

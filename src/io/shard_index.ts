@@ -6,14 +6,10 @@ import { isIndex, isInside } from "./weight_names.ts";
 /** The index of a checkpoint in several files: which tensors each shard holds. */
 export type ShardIndex = Map<string, string[]>;
 
-/** Reads `*.index.json` and checks that its shards lie beside it; the keys are their paths. */
+/** Reads `*.index.json`; the keys are the paths of its shards. */
 export async function readShardIndex(path: string): Promise<ShardIndex> {
   const shards: ShardIndex = new Map();
-  for (const [file, names] of await readWeightMap(path)) {
-    const shard = join(dirname(path), file);
-    await checkFile(shard, path);
-    shards.set(shard, names);
-  }
+  for (const [file, names] of await readWeightMap(path)) shards.set(join(dirname(path), file), names);
   return shards;
 }
 
@@ -37,9 +33,4 @@ async function readWeightMap(path: string): Promise<Map<string, string[]>> {
   if (wrong) throw damaged(path, `the file of ${quote(wrong[0])} to lie in its folder`, quote(wrong[1]));
   const files = Map.groupBy(names as [string, string][], ([, file]) => file);
   return new Map([...files].map(([file, entries]) => [file, entries.map(([name]) => name)]));
-}
-
-async function checkFile(shard: string, index: string): Promise<void> {
-  const found = await Deno.stat(shard).then(({ isFile }) => isFile, () => false);
-  if (!found) throw damaged(index, `its shard ${shard}`, "no such file");
 }

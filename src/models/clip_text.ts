@@ -6,6 +6,7 @@ import { gather } from "../ops/mod.ts";
 import { named, type Tensor, tensor, zeros } from "../tensor/mod.ts";
 import { type CLIPTextConfig, clipTextConfig, clipTextKeys } from "./clip_text_config.ts";
 import { type CLIPTextInputs, clipTextInputs } from "./clip_text_inputs.ts";
+import type { Library } from "../io/weight_names.ts";
 import { loadModel, type LoadOptions } from "./load.ts";
 import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 
@@ -74,6 +75,8 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   static readonly keys: z.ZodObject = clipTextKeys;
   /** Where pipelines keep it. */
   static readonly folder: string = "text_encoder";
+  /** Whose names its files have. */
+  static readonly library: Library = "transformers";
   /** Files on the hub have it in front of their keys; those of transformers 5 do not. */
   static readonly prefix: string = "text_model.";
 

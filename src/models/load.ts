@@ -5,6 +5,7 @@ import { parseConfig, unknownKeys } from "../io/config.ts";
 import type { Progress } from "../io/hub.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import type { UploadProgress } from "../io/upload.ts";
+import type { Library } from "../io/weight_names.ts";
 import { bringWeights } from "./bring_weights.ts";
 import type { Model, ModelParts } from "./model.ts";
 import { type ModelSource, openModelSource } from "./model_source.ts";
@@ -54,6 +55,8 @@ export interface ModelClass<M, Schema extends z.ZodType> {
   readonly prefix?: string | undefined;
   /** The folder in which pipelines keep it, by which it is found in a single file. */
   readonly folder?: string | undefined;
+  /** Whose names its files of weights have; diffusers' by default. */
+  readonly library?: Library | undefined;
 }
 
 /** Loads a model from a folder or a repository of the hub. */
@@ -66,7 +69,7 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
     ...options,
     subfolder: options.subfolder ?? (isSingleFile(pathOrRepo) ? type.folder : undefined),
   };
-  return await buildModel(type, await openModelSource(pathOrRepo, source), options);
+  return await buildModel(type, await openModelSource(pathOrRepo, source, type.library), options);
 }
 
 /** Makes a model of a source: checks its config, traces it, then brings the weights that it reads into memory. */

@@ -3,6 +3,7 @@ import type { Projection } from "../nn/layers.ts";
 import { type T5Attention, type T5Block, t5Block, t5Norm } from "../nn/t5_block.ts";
 import { positionBias } from "../nn/t5_position_bias.ts";
 import { named, type Tensor, zeros } from "../tensor/mod.ts";
+import type { Library } from "../io/weight_names.ts";
 import { loadModel, type LoadOptions } from "./load.ts";
 import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 import { feedForwardOf, type T5EncoderConfig, t5EncoderConfig, t5EncoderKeys } from "./t5_encoder_config.ts";
@@ -79,6 +80,8 @@ export class T5EncoderModel extends Model<T5EncoderConfig> {
   static readonly keys: z.ZodObject = t5EncoderKeys;
   /** Where pipelines keep it. */
   static readonly folder: string = "text_encoder_2";
+  /** Whose names its files have. */
+  static readonly library: Library = "transformers";
 
   readonly #table = this.weights.table(["shared.weight", "encoder.embed_tokens.weight"], [
     this.config.vocab_size,

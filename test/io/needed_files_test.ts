@@ -33,6 +33,14 @@ const cases: [what: string, wanted: Wanted, listing: string[], expected: string[
     "text_encoder/pytorch_model.bin",
     "text_encoder/model.safetensors",
   ], ["text_encoder/config.json", "text_encoder/model.safetensors"]],
+  ["one file before shards for transformers", { ...unet, library: "transformers" }, [
+    "unet/config.json",
+    "unet/model.safetensors",
+    "unet/model.safetensors.index.json",
+  ], ["unet/config.json", "unet/model.safetensors"]],
+  ["the usual name of absent weights of transformers", { kind: "model", library: "transformers" }, [
+    "config.json",
+  ], ["config.json", "model.safetensors"]],
   ["the index of shards", unet, [
     "unet/config.json",
     `unet/${stem}-00001-of-00002.safetensors`,

@@ -1,7 +1,6 @@
-import { basename, join } from "node:path/posix";
+import { basename, join, relative } from "node:path/posix";
 import { type Checkpoint, openCheckpoint, type TensorView } from "../checkpoint.ts";
 import { type ResolveOptions, resolveRepo } from "../hub.ts";
-import { shardsOf } from "../shard_index.ts";
 import { isIndex } from "../weight_names.ts";
 import { HubRepo } from "./repo.ts";
 import { openRemoteFile } from "./remote_file.ts";
@@ -14,13 +13,15 @@ export interface RemoteWeights {
   readonly commit: string;
   /** The texts among the chosen files, relative to the folder. */
   readonly files: readonly string[];
-  /** The file of weights or the index of its shards, for messages. */
+  /** The file of weights or the index of its shards, in the repository. */
+  readonly weights: string;
+  /** The same for messages. */
   readonly where: string;
   /** Reads the headers of the weights by requests for ranges of bytes. No tensor can be read. */
   open(view?: TensorView): Promise<Checkpoint>;
 }
 
-/** Brings the configs of a component, and no weights. `files` chooses as for resolveRepo(). */
+/** Brings the configs of a component of a repository, and no weights. `files` chooses as for resolveRepo(). */
 export async function openRemoteWeights(
   repo: string,
   { files: choose, ...options }: ResolveOptions,
@@ -36,17 +37,17 @@ export async function openRemoteWeights(
       return chosen.filter(isText);
     },
   });
-  if (!commit) {
-    throw new Error(`Cannot read headers of ${repo}: expected a repository of the hub, got a folder`);
-  }
   const settings = await hubSettings(options.env ?? ((name) => Deno.env.get(name)), options.token);
   const hub = new HubRepo(settings, repo, { pause: options.retryPause ?? 1000, signal: options.signal });
-  const parts = isIndex(weights) ? await shardsOf(folder, [weights]) : [weights];
   return {
     folder,
-    commit,
+    commit: commit!, // which only folders lack
     files,
+    weights,
     where: `${basename(weights)} of ${join(repo, weights, "..")}`,
-    open: (view) => openCheckpoint(parts, view, (name) => openRemoteFile(hub, commit, name)),
+    open: (view) => {
+      const open = (path: string) => openRemoteFile(hub, commit!, relative(folder, path));
+      return openCheckpoint(join(folder, weights), view, open);
+    },
   };
 }

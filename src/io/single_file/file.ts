@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type Checkpoint, openCheckpoint, type TensorView } from "../checkpoint.ts";
-import { type ResolveOptions, resolveRepo } from "../hub.ts";
+import { isHere, type ResolveOptions, resolveRepo } from "../hub.ts";
 import { openRemoteWeights } from "../hub/remote_weights.ts";
 import { families, type Family, type FamilyName, familyOf, knownOther } from "./families.ts";
 import type { Infos } from "./keys.ts";
@@ -62,8 +62,7 @@ async function locate(
   const [, repo, revision = options.revision, file] = ON_THE_HUB.exec(pathOrUrl) ?? [];
   if (isFile || !repo || !isSingleFile(file!)) return at(pathOrUrl);
   const wanted = { ...options, revision, files: () => [file!] };
-  const here = { ...wanted, localFilesOnly: true };
-  if (options.headersOnly && !(await resolveRepo(repo, here).then(() => true, () => false))) {
+  if (options.headersOnly && !(await isHere(repo, wanted))) {
     const { where, commit, open } = await openRemoteWeights(repo, wanted);
     return { path: where, commit, open };
   }
