@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { ClipConfig } from "./clip_config.ts";
 
 /** A token that is found in a text as it stands, before the text is taken apart. */
 export interface AddedToken {
@@ -17,37 +16,86 @@ export interface AddedToken {
   special: boolean;
 }
 
-/** An added token as tokenizer.json and tokenizer_config.json write it. */
-export const addedToken = z.looseObject({
+/** A token as files describe it; where nothing is said, special tokens are not searched for in normalized text. */
+export type DescribedToken = Omit<AddedToken, "normalized"> & { normalized?: boolean | undefined };
+
+/** A token in a config: described, or its text alone, which makes it special. */
+export type TokenEntry = string | DescribedToken;
+
+const described = z.looseObject({
   content: z.string().min(1),
   lstrip: z.boolean().default(false),
   rstrip: z.boolean().default(false),
   single_word: z.boolean().default(false),
-  normalized: z.boolean().default(true),
+  normalized: z.boolean().optional(),
   special: z.boolean().default(false),
-}) satisfies z.ZodType<AddedToken>;
+});
 
-/** The roles of special tokens, in the order in which transformers adds them. */
-export const roles = ["bos_token", "eos_token", "unk_token", "pad_token"] as const;
+/** The schema of DescribedToken. */
+export const describedToken: z.ZodType<DescribedToken> = described;
+
+/** A token as tokenizer.json lists it. */
+export type NumberedToken = DescribedToken & { id: number };
+
+/** The schema of NumberedToken. */
+export const numberedToken: z.ZodType<NumberedToken> = described.extend({ id: z.int().nonnegative() });
+
+/** The schema of TokenEntry. */
+export const tokenEntry: z.ZodType<TokenEntry> = z.union([z.string(), describedToken]);
+
+/** What all files of a tokenizer say of tokens beside its vocabulary. */
+export interface TokenListing {
+  /** Tokens by their roles, "eos_token" or one of a model's own, in the order in which transformers adds them. */
+  readonly roles: ReadonlyMap<string, TokenEntry>;
+  /** Further special tokens. */
+  readonly extras: readonly TokenEntry[];
+  /** Tokens with the ids that the files give them. */
+  readonly listed: ReadonlyMap<number, DescribedToken>;
+}
+
+/** The text of a token. */
+export function contentOf(token: TokenEntry): string {
+  return typeof token === "string" ? token : token.content;
+}
+
+/** The tokens in the roles of a class, which has some of its own. */
+export function rolesOf<Role extends string>(
+  { roles }: TokenListing,
+  defaults: Readonly<Record<Role, string>>,
+): Record<Role, TokenEntry> {
+  const found = Object.entries<string>(defaults).map(([role, token]) => [role, roles.get(role) ?? token]);
+  return Object.fromEntries(found) as Record<Role, TokenEntry>;
+}
 
 /**
- * All added tokens with their ids, by transformers' rules: what the files list, then the tokens that have a
- * role, of which the last description counts. A token that the vocabulary lacks gets the next free id.
+ * The tokens that transformers adds, in its order: what is listed, by ids; then, unless listed, roles and
+ * extras. A token may come twice in different descriptions, of which AddedVocabulary takes the last.
  */
-export function numberTokens(
-  vocab: Readonly<Record<string, number>>,
-  listed: readonly AddedToken[],
-  config: ClipConfig,
-): (AddedToken & { id: number })[] {
-  const tokens = new Map(listed.map((token) => [token.content, token]));
-  for (const role of roles) {
-    const token = config[role];
-    const isListed = listed.some(({ content }) => content === token.content);
-    if (!isListed) tokens.set(token.content, { ...token, special: true });
+export function tokensToAdd({ roles, extras, listed }: TokenListing): AddedToken[] {
+  const byId = [...listed].sort(([a], [b]) => a - b).map(([, token]) => token);
+  const known = new Set(byId.map(contentOf));
+  const unlisted = new Map<string, TokenEntry>();
+  for (const token of [...roles.values(), ...extras]) {
+    const key = typeof token === "string" ? token : JSON.stringify(complete(token));
+    if (!known.has(contentOf(token)) && !unlisted.has(key)) unlisted.set(key, token);
   }
-  let free = Object.keys(vocab).length;
-  return [...tokens.values()].map((token) => ({
-    ...token,
-    id: Object.hasOwn(vocab, token.content) ? vocab[token.content]! : free++,
-  }));
+  const named = new Set([...roles.values()].map(contentOf));
+  return [...byId, ...unlisted.values()].map((token) =>
+    named.has(contentOf(token)) ? complete(token, true) : complete(token)
+  );
+}
+
+/** A token with everything said. A text alone is a special token, unless it is said not to be. */
+export function complete(
+  token: TokenEntry,
+  special = typeof token === "string" || token.special,
+): AddedToken {
+  const { content, lstrip, rstrip, single_word, normalized } = typeof token === "string"
+    ? plainToken(token)
+    : token;
+  return { content, lstrip, rstrip, single_word, normalized: normalized ?? !special, special };
+}
+
+function plainToken(content: string): Omit<DescribedToken, "special"> {
+  return { content, lstrip: false, rstrip: false, single_word: false };
 }

@@ -1,5 +1,4 @@
-import { type AddedToken, numberTokens } from "./added_tokens.ts";
-import type { ClipConfig } from "./clip_config.ts";
+import { contentOf, type TokenEntry } from "./added_tokens.ts";
 import type { ClipVocabulary } from "./clip_vocabulary.ts";
 
 const contractions = "'s|'t|'re|'ve|'m|'ll|'d";
@@ -17,17 +16,13 @@ const words = String.raw`<\|startoftext\|>|<\|endoftext\|>|${contractions}|\p{L}
 const parts = String.raw`${contractions}|\p{L}+|\p{N}+|[^\p{L}\p{N}]+`;
 
 /**
- * CLIP's tokenizer.json, which most repositories of Stable Diffusion lack;
- * transformers makes the same in memory.
+ * CLIP's tokenizer.json, which most repositories of Stable Diffusion lack; transformers makes the same in
+ * memory. Without added tokens, and without those around a text: see codec.ts.
  */
-export function clipDefinition({ vocab, merges, addedTokens }: ClipVocabulary, config: ClipConfig): object {
-  const added = numberTokens(vocab, config.added_tokens_decoder ? inOrder(config) : addedTokens, config);
-  const numbered = (
-    { content }: AddedToken,
-  ) => [content, added.find((token) => token.content === content)!.id];
+export function clipDefinition({ vocab, merges }: ClipVocabulary, unknown: TokenEntry): object {
   const split = (Regex: string) => ({ type: "Split", pattern: { Regex }, behavior: "Removed", invert: true });
   return {
-    added_tokens: added,
+    added_tokens: [],
     normalizer: {
       type: "Sequence",
       normalizers: [
@@ -36,43 +31,20 @@ export function clipDefinition({ vocab, merges, addedTokens }: ClipVocabulary, c
         // JavaScript has another small sigma for the ends of words; transformers lowers letter by letter.
         { type: "Replace", pattern: { String: "Σ" }, content: "σ" },
         { type: "Lowercase" },
-        { type: "Replace", pattern: { Regex: lookalikes(added) }, content: " $&" },
       ],
     },
     pre_tokenizer: {
       type: "Sequence",
       pretokenizers: [split(words), split(parts), { type: "ByteLevel", use_regex: false }],
     },
-    post_processor: {
-      type: "RobertaProcessing",
-      cls: numbered(config.bos_token),
-      sep: numbered(config.eos_token),
-    },
+    post_processor: null,
     decoder: { type: "ByteLevel" },
-    model: { type: "BPE", vocab, merges, unk_token: config.unk_token.content, end_of_word_suffix: "</w>" },
+    model: {
+      type: "BPE",
+      vocab,
+      merges,
+      unk_token: contentOf(unknown),
+      end_of_word_suffix: "</w>",
+    },
   };
-}
-
-function inOrder({ added_tokens_decoder = {} }: ClipConfig): AddedToken[] {
-  return Object.entries(added_tokens_decoder).sort(([a], [b]) => Number(a) - Number(b)).map(([, token]) =>
-    token
-  );
-}
-
-/**
- * Finds what looks like a token only once it is in lower case, "<|ENDOFTEXT|>", where the token is wanted to
- * the letter. The library takes it for the token where it stands alone between others, unless a space is put
- * in front.
- */
-function lookalikes(added: readonly AddedToken[]): string {
-  const any = (tokens: readonly AddedToken[]) =>
-    tokens.map(({ content }) => literally(content.toLowerCase()));
-  const others = any(added.filter(({ normalized }) => normalized));
-  const exact = any(added.filter(({ normalized }) => !normalized));
-  return `(?<=${["^", ...others].join("|")})(?:${exact.join("|")})(?=${["$", ...others].join("|")})`;
-}
-
-/** A regular expression for a text itself. */
-function literally(text: string): string {
-  return text.replace(/[^\p{L}\p{N}]/gu, "\\$&");
 }

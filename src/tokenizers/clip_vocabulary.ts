@@ -3,7 +3,7 @@ import { z } from "zod";
 import { BinaryFile } from "../io/binary_file.ts";
 import { parseConfig, readJson } from "../io/config.ts";
 import { damaged, quote } from "../io/refusal.ts";
-import { type AddedToken, addedToken } from "./added_tokens.ts";
+import { type NumberedToken, numberedToken } from "./added_tokens.ts";
 
 /** What a byte-pair encoding is made of. */
 export interface ClipVocabulary {
@@ -12,7 +12,7 @@ export interface ClipVocabulary {
   /** Pairs of tokens that become one, those of the most common words first. */
   readonly merges: readonly (readonly [string, string])[];
   /** Tokens that a tokenizer.json lists beside its vocabulary. */
-  readonly addedTokens: readonly AddedToken[];
+  readonly addedTokens: readonly NumberedToken[];
 }
 
 const vocabulary = z.record(z.string(), z.int().nonnegative());
@@ -24,7 +24,7 @@ const pair = z.union([
 
 const tokenizerJson = z.looseObject({
   model: z.looseObject({ type: z.literal("BPE").default("BPE"), vocab: vocabulary, merges: z.array(pair) }),
-  added_tokens: z.array(addedToken).default([]),
+  added_tokens: z.array(numberedToken).default([]),
 });
 
 /** Reads tokenizer.json, or else vocab.json with merges.txt. */
@@ -56,13 +56,13 @@ function checked(vocabulary: ClipVocabulary, path: string): ClipVocabulary {
   );
 }
 
-/** Lines of two tokens each, behind one of the format's version. */
+/** Lines of two tokens each, however they end; one of the format's version may stand in front. */
 async function readMerges(path: string): Promise<[string, string][]> {
   using file = await BinaryFile.open(path);
   const text = new TextDecoder().decode(await file.read(0, file.size));
-  const lines = text.replace(/^#version.*\n/, "").replace(/\s+$/, "").split(/\r?\n/);
+  const lines = text.split(/\r\n?|\n/).filter((line) => line.trim() !== "" && !line.startsWith("#version"));
   return lines.map((line, i) => {
-    const tokens = line.split(" ");
+    const tokens = line.trim().split(/[ \t]+/);
     if (tokens.length === 2) return tokens as [string, string];
     throw damaged(path, "two tokens a line", `${quote(line)} as pair ${i + 1}`);
   });

@@ -4,23 +4,20 @@ import type { Step, T5Definition } from "./t5_definition.ts";
 import { Unigram } from "./unigram.ts";
 
 /**
- * The library's tokenizer, with other parts where its own differ from Hugging Face's tokenizers. Throws an
- * Error that says what it does not know.
+ * The library's tokenizer without added tokens, with other parts where its own differ from Hugging Face's
+ * tokenizers. Throws an Error that says what it does not know.
  */
-export function tokenizerOf({ model, normalizer, pre_tokenizer, ...definition }: T5Definition): Tokenizer {
+export function tokenizerOf({ model, normalizer, pre_tokenizer, decoder }: T5Definition): Tokenizer {
   const tokenizer = new Tokenizer({
-    ...definition,
+    added_tokens: [],
     normalizer: normalizer && { type: "Sequence", normalizers: [] }, // set below, like the model
     pre_tokenizer: pre_tokenizer && exactly(pre_tokenizer),
+    post_processor: null,
+    decoder,
     model: { type: "Unigram", vocab: [["", 0]], unk_id: 0 },
   }, {});
   tokenizer.normalizer = normalizer && normalizerOf(normalizer);
-  const unigram = new Unigram(model);
-  for (const { id, content } of definition.added_tokens) {
-    unigram.vocab[id] = content;
-    unigram.tokens_to_ids.set(content, id);
-  }
-  tokenizer.model = unigram;
+  tokenizer.model = new Unigram(model);
   return tokenizer;
 }
 

@@ -1,27 +1,44 @@
 import type { Tokenizer } from "@huggingface/tokenizers";
 import { join } from "node:path";
 import { parseConfig, readJson } from "../io/config.ts";
-import { quote } from "../io/refusal.ts";
+import { contentOf, rolesOf, type TokenEntry, tokensToAdd } from "./added_tokens.ts";
+import { AddedVocabulary } from "./added_vocabulary.ts";
+import { Codec } from "./codec.ts";
 import { readSentencePieceModel } from "./sentencepiece_model.ts";
-import { type T5TokenizerConfig, t5TokenizerConfig } from "./t5_config.ts";
-import { definitionOf, type T5Definition, t5Definition } from "./t5_definition.ts";
+import { sentinels, type T5File, t5File, t5Roles, type T5TokenizerConfig } from "./t5_config.ts";
+import { definitionOf, literalPieces, type T5Definition, t5Definition } from "./t5_definition.ts";
 import { tokenizerOf } from "./t5_steps.ts";
-import { type Edges, TextTokenizer } from "./text_tokenizer.ts";
+import { TextTokenizer } from "./text_tokenizer.ts";
+import { type TokenFiles, tokenListing } from "./token_listing.ts";
 import { tokenizerFiles, type TokenizerSource } from "./tokenizer_files.ts";
 
 /** Turns texts into the tokens of T5 (Raffel et al. 2020), as transformers' T5TokenizerFast does. */
 export class T5TokenizerFast extends TextTokenizer<T5TokenizerConfig> {
-  /** For fromPretrained(), which has read the parts; `where` names the file of the definition in messages. */
-  constructor(definition: T5Definition, config: T5TokenizerConfig, where: string) {
+  /**
+   * For fromPretrained(), which has read the parts; `where` names the file of the definition in messages,
+   * `literal` are pieces of it that are found in a text as they stand.
+   */
+  constructor(
+    definition: T5Definition,
+    files: TokenFiles<T5File>,
+    where: string,
+    literal: readonly TokenEntry[] = [],
+  ) {
+    const extras = [...literal, ...sentinels(files.config)];
+    const listing = tokenListing(files, definition.added_tokens, { roles: t5Roles, extras });
+    const config: T5TokenizerConfig = { ...files.config, ...rolesOf(listing, t5Roles) };
     const tokenizer = build(definition, where);
-    const { content } = config.pad_token;
-    if (tokenizer.token_to_id(content) === undefined) {
-      throw new TypeError(
-        `Cannot load ${where}: expected the pad token ${quote(content)} in the vocabulary, got none; ` +
-          "take all files from one tokenizer",
-      );
-    }
-    super(tokenizer, config, edgesOf(definition));
+    const { model, normalizer } = tokenizer;
+    const added = new AddedVocabulary(
+      {
+        size: definition.model.vocab.length,
+        idOf: (token) => model!.tokens_to_ids.get(token),
+        normalize: (text) => normalizer?.normalize(text) ?? text,
+      },
+      tokensToAdd(listing),
+      { splitsSpecial: config.split_special_tokens },
+    );
+    super(new Codec({ tokenizer, added, front: [], back: [contentOf(config.eos_token)] }), config);
   }
 
   /** Reads tokenizer.json, or spiece.model alone, from a local folder or a Hugging Face repository. */
@@ -29,14 +46,17 @@ export class T5TokenizerFast extends TextTokenizer<T5TokenizerConfig> {
     pathOrRepo: string,
     { subfolder = "tokenizer_2", ...options }: TokenizerSource = {},
   ): Promise<T5TokenizerFast> {
-    const { folder, names, json, configPath } = await tokenizerFiles(pathOrRepo, { subfolder, ...options });
-    const config = parseConfig(t5TokenizerConfig, json, configPath);
+    const found = await tokenizerFiles(pathOrRepo, { subfolder, ...options });
+    const { folder, names, configPath } = found;
+    const files = { ...found, config: parseConfig(t5File, found.config, configPath) };
     if (!names.has("tokenizer.json") && names.has("spiece.model")) {
       const path = join(folder, "spiece.model");
-      return new T5TokenizerFast(definitionOf(await readSentencePieceModel(path), config), config, path);
+      const spiece = await readSentencePieceModel(path);
+      const definition = definitionOf(spiece, sentinels(files.config));
+      return new T5TokenizerFast(definition, files, path, literalPieces(spiece));
     }
     const path = join(folder, "tokenizer.json");
-    return new T5TokenizerFast(parseConfig(t5Definition, await readJson(path), path), config, path);
+    return new T5TokenizerFast(parseConfig(t5Definition, await readJson(path), path), files, path);
   }
 }
 
@@ -47,11 +67,4 @@ function build(definition: T5Definition, where: string): Tokenizer {
     const what = (error as Error).message;
     throw new TypeError(`Cannot load ${where}: ${what.split("\n")[0]}; it is of another kind, or damaged`);
   }
-}
-
-function edgesOf({ post_processor }: T5Definition): Edges {
-  if (!post_processor) return { front: 0, back: 0 };
-  const { single } = post_processor;
-  const front = Math.max(0, single.findIndex((item) => "Sequence" in item));
-  return { front, back: Math.max(0, single.length - front - 1) };
 }

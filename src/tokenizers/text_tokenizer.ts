@@ -1,5 +1,6 @@
-import type { Tokenizer } from "@huggingface/tokenizers";
-import type { AddedToken } from "./added_tokens.ts";
+import { contentOf } from "./added_tokens.ts";
+import type { Codec } from "./codec.ts";
+import type { TextTokenizerConfig } from "./text_tokenizer_config.ts";
 
 /** Options of a tokenizer's `encode`. */
 export interface EncodeOptions {
@@ -21,38 +22,16 @@ export interface Encoding {
   truncated: string[];
 }
 
-/** What the config of every tokenizer has. */
-export interface TextTokenizerConfig {
-  /** Fills rows up. */
-  pad_token: AddedToken;
-  /** Tokens that the model reads at most. */
-  model_max_length: number;
-  /** Where rows are filled up. */
-  padding_side: "right" | "left";
-  /** Where rows are cut. */
-  truncation_side: "right" | "left";
-}
-
-/** How many special tokens stand around every text. */
-export interface Edges {
-  /** Before it. */
-  readonly front: number;
-  /** Behind it. */
-  readonly back: number;
-}
-
 /** Turns texts into rows of ids, cut and filled up to one length. */
 export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
   /** The keys of tokenizer_config.json, defaults filled in. */
   readonly config: Config;
-  readonly #tokenizer: Tokenizer;
-  readonly #edges: Edges;
+  readonly #codec: Codec;
 
-  /** For a tokenizer that puts as many special tokens around a text as `edges` says. */
-  constructor(tokenizer: Tokenizer, config: Config, edges: Edges) {
-    this.#tokenizer = tokenizer;
+  /** For a tokenizer of a class: what reads and writes its ids, and its config. */
+  constructor(codec: Codec, config: Config) {
+    this.#codec = codec;
     this.config = config;
-    this.#edges = edges;
   }
 
   /** Tokens that the model reads at most: 77 of CLIP. */
@@ -62,7 +41,7 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
 
   /** The id that rows are filled up with. */
   get padTokenId(): number {
-    return this.#tokenizer.token_to_id(this.config.pad_token.content)!;
+    return this.#codec.idOf(contentOf(this.config.pad_token))!;
   }
 
   /** Texts as rows of ids, cut and filled up to one length unless `options` say otherwise. */
@@ -70,7 +49,8 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
     texts: string | readonly string[],
     { maxLength = this.modelMaxLength, padding = "max_length", truncation = true }: EncodeOptions = {},
   ): Encoding {
-    const least = this.#edges.front + this.#edges.back;
+    const { front, back } = this.#codec;
+    const least = front.length + back.length;
     if (!Number.isSafeInteger(maxLength) || maxLength < least) {
       throw new RangeError(
         `Cannot tokenize to maxLength ${maxLength}: expected a whole number from ${least}`,
@@ -92,13 +72,12 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
     ids: readonly number[],
     { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {},
   ): string {
-    if (ids.length === 0) return ""; // which the library refuses
-    const options = { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false };
-    return this.#tokenizer.decode([...ids], options).trim();
+    return this.#codec.decode(ids, skipSpecialTokens);
   }
 
   #tokens(text: string): number[] {
-    if (typeof text === "string") return this.#tokenizer.encode(text.toWellFormed()).ids;
+    const { front, back } = this.#codec;
+    if (typeof text === "string") return [...front, ...this.#codec.encode(text.toWellFormed()), ...back];
     throw new TypeError(`Cannot tokenize ${text}: expected a text or a list of texts, got ${typeof text}`);
   }
 
@@ -106,8 +85,8 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
   #cut(row: number[], length: number): { ids: number[]; rest: number[] } {
     const excess = row.length - length;
     if (excess <= 0) return { ids: row, rest: [] };
-    const { front, back } = this.#edges;
-    const start = this.config.truncation_side === "right" ? length - back : front;
+    const { front, back } = this.#codec;
+    const start = this.config.truncation_side === "right" ? length - back.length : front.length;
     return { ids: row.toSpliced(start, excess), rest: row.slice(start, start + excess) };
   }
 

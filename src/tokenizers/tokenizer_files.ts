@@ -4,6 +4,7 @@ import { parseConfig, readJson } from "../io/config.ts";
 import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
 import { findSingleFileTokenizer } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
+import { type TokenKeys, tokenMap } from "./token_listing.ts";
 
 /** Where a tokenizer's files lie, and how to fetch them. */
 export interface TokenizerSource extends SingleFileOptions {
@@ -21,16 +22,22 @@ export interface TokenizerSource extends SingleFileOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** A tokenizer's files on this machine. */
+/** A tokenizer's files on this machine, as they stand there. */
 export interface TokenizerFiles {
   readonly folder: string;
   /** What the folder has of them. */
   readonly names: ReadonlySet<string>;
-  /** What tokenizer_config.json says. */
-  readonly json: Record<string, unknown>;
+  /** tokenizer_config.json. */
+  readonly config: Record<string, unknown>;
   /** The file that errors about the config name. */
   readonly configPath: string;
+  /** special_tokens_map.json. */
+  readonly map: TokenKeys;
+  /** added_tokens.json. */
+  readonly added: Record<string, number>;
 }
+
+const idsByTexts = z.record(z.string(), z.int().nonnegative());
 
 /**
  * Brings a tokenizer's files from a local folder or a Hugging Face repository,
@@ -47,7 +54,9 @@ export async function tokenizerFiles(
       options,
     );
     const found = await tokenizerFiles(other, { ...options, ...at, revision: undefined });
-    return padToken ? { ...found, json: { ...found.json, pad_token: padToken } } : found;
+    if (!padToken) return found;
+    const pad = { pad_token: padToken };
+    return { ...found, config: { ...found.config, ...pad }, map: { ...found.map, ...pad } };
   }
   const { folder: root, files } = await resolveRepo(pathOrRepo, {
     ...options,
@@ -55,12 +64,16 @@ export async function tokenizerFiles(
   });
   const folder = join(root, files[0]!, "..");
   const names = new Set(files.map((file) => file.split("/").at(-1)!));
-  const read = async (name: string): Promise<Record<string, unknown>> => {
+  const read = async <S extends z.ZodType>(name: string, schema: S): Promise<z.output<S>> => {
     const path = join(folder, name);
-    return names.has(name) ? parseConfig(z.looseObject({}), await readJson(path), path) : {};
+    return parseConfig(schema, names.has(name) ? await readJson(path) : {}, path);
   };
-  const json = await read("tokenizer_config.json");
-  // The older file counts where the newer one does not describe its tokens, as in transformers.
-  if (!json["added_tokens_decoder"]) Object.assign(json, await read("special_tokens_map.json"));
-  return { folder, names, json, configPath: join(folder, "tokenizer_config.json") };
+  return {
+    folder,
+    names,
+    config: await read("tokenizer_config.json", z.looseObject({})),
+    configPath: join(folder, "tokenizer_config.json"),
+    map: await read("special_tokens_map.json", tokenMap),
+    added: await read("added_tokens.json", idsByTexts),
+  };
 }

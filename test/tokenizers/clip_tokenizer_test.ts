@@ -124,6 +124,53 @@ Deno.test("encode() says what is wrong with its arguments", () => {
   });
 });
 
+const lines = (await Deno.readTextFile(`${files}/merges.txt`)).trim().split("\n");
+const forms: [string, string][] = [
+  ["CRLF", lines.join("\r\n") + "\r\n"],
+  ["CR", lines.join("\r")],
+  ["a byte order mark", "\ufeff" + lines.join("\n")],
+  ["a byte order mark and CRLF, without a last end", "\ufeff" + lines.join("\r\n")],
+  ["no line of the version", lines.slice(1).join("\n") + "\n"],
+  ["blank lines and spaces at the ends of lines", lines.join(" \n\n") + " \n\n\n"],
+];
+for (const [what, merges] of forms) {
+  Deno.test(`CLIPTokenizer reads a merges.txt with ${what}`, async () => {
+    const contents = { "merges.txt": merges, "tokenizer_config.json": sd1Config };
+    const tokenizer = await withFiles(contents, CLIPTokenizer.fromPretrained);
+    for (const { prompt, sd1: want } of cases) assert.deepEqual(ids(tokenizer, prompt), want, prompt);
+  });
+}
+
+Deno.test("CLIPTokenizer reads JSON files with a byte order mark and CRLF", async () => {
+  const windows = (value: unknown) =>
+    "\ufeff" + JSON.stringify(value, null, 1).replaceAll("\n", "\r\n") + "\r\n";
+  const contents = {
+    "vocab.json": windows(JSON.parse(await Deno.readTextFile(`${files}/vocab.json`))),
+    "tokenizer_config.json": windows({ pad_token: "!" }),
+    "special_tokens_map.json": windows({ unk_token: "<|endoftext|>" }),
+    "added_tokens.json": windows({ "<cat>": 1014 }),
+  };
+  const tokenizer = await withFiles(contents, CLIPTokenizer.fromPretrained);
+  assert.equal(tokenizer.padTokenId, 0);
+  assert.deepEqual(ids(tokenizer, "a <cat> b"), [start, a, 1014, b, end]);
+});
+
+Deno.test("CLIPTokenizer takes null for what transformers does not need", async () => {
+  const config = {
+    model_max_length: null,
+    unk_token: null,
+    sep_token: null,
+    mask_token: null,
+    additional_special_tokens: null,
+    extra_special_tokens: null,
+    added_tokens_decoder: null,
+    split_special_tokens: null,
+  };
+  const tokenizer = await withFiles({ "tokenizer_config.json": config }, CLIPTokenizer.fromPretrained);
+  assert.equal(tokenizer.modelMaxLength, 77);
+  assert.deepEqual(ids(tokenizer, "a b"), [start, a, b, end]);
+});
+
 const refusals: [string, Record<string, unknown>, RegExp][] = [
   [
     "a vocabulary that is cut off",
@@ -158,7 +205,22 @@ const refusals: [string, Record<string, unknown>, RegExp][] = [
   [
     "a pad token that is no text",
     { "tokenizer_config.json": { pad_token: 7 } },
-    /pad_token to be an object, got 7;/,
+    /pad_token to be a string or an object, got 7;/,
+  ],
+  [
+    "no pad token",
+    { "tokenizer_config.json": { pad_token: null } },
+    /pad_token to be a string or an object, got null;/,
+  ],
+  [
+    "added tokens that have no ids",
+    { "added_tokens.json": ["<cat>"] },
+    /added_tokens.json: expected an object, got \["<cat>"\];/,
+  ],
+  [
+    "a list of tokens that are no texts",
+    { "special_tokens_map.json": { additional_special_tokens: [7] } },
+    /special_tokens_map.json: expected additional_special_tokens\[0\] to be a string or an object, got 7;/,
   ],
   [
     "no length",
