@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { BinaryFile } from "./binary_file.ts";
 import { parseJson } from "./json.ts";
 import { damaged, quote } from "./refusal.ts";
@@ -33,6 +33,11 @@ export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, wher
   throw new TypeError(
     `Cannot load ${where}: expected ${subject}, got ${quote(follow(value, path))}${more}; correct the config`,
   );
+}
+
+/** A boolean with a default where its key is left out; null is false, as to Python. */
+export function flag(otherwise: boolean): z.ZodType<boolean> {
+  return z.boolean().nullable().default(otherwise).transform((value) => value ?? false);
 }
 
 /** Keys that a config has and its schema does not know; keys like _class_name are about the file itself. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "../io/config.ts";
 import { type ActivationName, activationNames } from "../nn/activation.ts";
 
 /** An AutoencoderKL's config: the keys of its config.json, of which older files lack some. */
@@ -67,10 +68,10 @@ const keys = z.looseObject({
   shift_factor: z.number().nullable().default(null),
   latents_mean: z.array(z.number()).nullable().default(null),
   latents_std: z.array(z.number().positive()).nullable().default(null),
-  force_upcast: z.boolean().default(true),
-  use_quant_conv: z.boolean().default(true),
-  use_post_quant_conv: z.boolean().default(true),
-  mid_block_add_attention: z.boolean().default(true),
+  force_upcast: flag(true),
+  use_quant_conv: flag(true),
+  use_post_quant_conv: flag(true),
+  mid_block_add_attention: flag(true),
 });
 
 /** The keys that an AutoencoderKL's config knows. */

@@ -77,6 +77,12 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   static readonly folder: string = "text_encoder";
   /** Whose names its files have. */
   static readonly library: Library = "transformers";
+  /** Whose configs it reads: its own, and those of a whole CLIP. */
+  static readonly modelTypes: readonly string[] = ["clip_text_model", "clip"];
+  /** Where the config of a whole CLIP has its own. */
+  static readonly configKey: string = "text_config";
+  /** The keys of the rest of a whole CLIP. */
+  static readonly others: RegExp = /^(vision_model\.|visual_projection\.|logit_scale$)/;
   /** Files on the hub have it in front of their keys; those of transformers 5 do not. */
   static readonly prefix: string = "text_model.";
 

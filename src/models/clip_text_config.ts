@@ -42,7 +42,7 @@ const keys = z.looseObject({
   layer_norm_eps: z.number().nonnegative().default(1e-5),
   eos_token_id: z.int().default(49407),
   architectures: unread,
-  model_type: z.literal("clip_text_model").default("clip_text_model"),
+  model_type: z.enum(["clip_text_model", "clip"]).default("clip_text_model"),
   transformers_version: unread,
   torch_dtype: unread,
   dtype: unread,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "../io/config.ts";
 
 /** A FluxTransformer2DModel's config: the keys of its config.json, of which files lack some. */
 export interface FluxTransformer2DConfig {
@@ -42,7 +43,7 @@ const keys = z.looseObject({
   num_attention_heads: positive.default(24),
   joint_attention_dim: positive.default(4096),
   pooled_projection_dim: positive.default(768),
-  guidance_embeds: z.boolean().default(false),
+  guidance_embeds: flag(false),
   axes_dims_rope: z.array(positive.refine((n) => n % 2 === 0, "an even number")).min(1).default([16, 56, 56]),
 });
 

@@ -9,6 +9,7 @@ import type { Library } from "../io/weight_names.ts";
 import { bringWeights } from "./bring_weights.ts";
 import type { Model, ModelParts } from "./model.ts";
 import { type ModelSource, openModelSource } from "./model_source.ts";
+import { ownConfig, TRANSFORMERS_KEYS } from "./own_config.ts";
 import type { StreamOptions } from "./weight_stream.ts";
 import { Weights } from "./weights.ts";
 
@@ -57,6 +58,12 @@ export interface ModelClass<M, Schema extends z.ZodType> {
   readonly folder?: string | undefined;
   /** Whose names its files of weights have; diffusers' by default. */
   readonly library?: Library | undefined;
+  /** Of transformers' models: the model_type of its configs, and of those of whole models that it is a part of. */
+  readonly modelTypes?: readonly string[] | undefined;
+  /** Where the config of a whole model has its own. */
+  readonly configKey?: string | undefined;
+  /** The keys of the rest of a whole model. */
+  readonly others?: RegExp | undefined;
 }
 
 /** Loads a model from a folder or a repository of the hub. */
@@ -78,10 +85,12 @@ export async function buildModel<M extends Model, Schema extends z.ZodType>(
   source: ModelSource,
   options: LoadOptions = {},
 ): Promise<M> {
-  const { json, configPath, where, commit } = source;
+  const { configPath, where, commit } = source;
+  const json = ownConfig(type, source.json, configPath);
   const { headersOnly = false, defer = headersOnly, quantize, onNotice = console.warn, onProgress } = options;
   const config = parseConfig(type.schema, json, configPath);
-  const unknown = unknownKeys(type.keys, json);
+  const common = type.library === "transformers" ? TRANSFORMERS_KEYS : undefined;
+  const unknown = unknownKeys(type.keys, json).filter((key) => !common?.has(key));
   if (unknown.length) onNotice(`${configPath}: ignoring unknown keys ${unknown.join(", ")}`);
 
   const device = currentDevice();
@@ -109,7 +118,7 @@ export async function buildModel<M extends Model, Schema extends z.ZodType>(
   const model = new type({ config, weights, dtype, revision: commit, bring });
   try {
     model.prepare();
-    const { surplus } = weights;
+    const surplus = weights.surplus.filter((key) => !type.others?.test(key));
     if (quantize && model.bytes === model.bytesAs({ quantize: undefined })) {
       onNotice(
         `${where}: nothing is stored as ${quantize}, as no matrix of its blocks is large and wide enough`,

@@ -30,7 +30,11 @@ export async function openModelSource(
   const wanted: ResolveOptions = {
     ...options,
     onNotice,
-    files: (listing) => neededFiles(listing, { kind: "model", subfolder, variant, library }),
+    files: (listing) => {
+      const files = neededFiles(listing, { kind: "model", subfolder, variant, library });
+      if (!listing.includes(files[0]!)) expectNoOtherFolder(listing, pathOrRepo, subfolder);
+      return files;
+    },
   };
   const isRemote = headersOnly && !(await isHere(pathOrRepo, wanted));
   const found = isRemote ? await openRemoteWeights(pathOrRepo, wanted) : await openHere(pathOrRepo, wanted);
@@ -39,6 +43,17 @@ export async function openModelSource(
   if (notice) onNotice(`${pathOrRepo}: ${notice}`);
   const configPath = join(folder, files.find((file) => file.endsWith("config.json")) ?? "config.json");
   return { json: await readJson(configPath) as Record<string, unknown>, configPath, where, commit, open };
+}
+
+/** Throws where models lie in other folders than the one that was asked for. */
+function expectNoOtherFolder(listing: readonly string[], pathOrRepo: string, subfolder?: string): void {
+  const folders = listing.flatMap((name) => /^([^/]+)\/config\.json$/.exec(name)?.[1] ?? []);
+  if (folders.length === 0) return;
+  const wanted = subfolder ? `${subfolder}/config.json` : "config.json";
+  throw new Error(
+    `Cannot load a model from ${pathOrRepo}: expected ${wanted}, got models in ${folders.join(", ")}; ` +
+      "name one of these folders as subfolder",
+  );
 }
 
 /** A model whose files lie on this machine, or are brought. */

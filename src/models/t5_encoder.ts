@@ -82,6 +82,10 @@ export class T5EncoderModel extends Model<T5EncoderConfig> {
   static readonly folder: string = "text_encoder_2";
   /** Whose names its files have. */
   static readonly library: Library = "transformers";
+  /** Whose configs it reads: a whole T5 has the same. */
+  static readonly modelTypes: readonly string[] = ["t5"];
+  /** The keys of the rest of a whole T5. */
+  static readonly others: RegExp = /^(decoder|lm_head)\./;
 
   readonly #table = this.weights.table(["shared.weight", "encoder.embed_tokens.weight"], [
     this.config.vocab_size,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "../io/config.ts";
 import { type ActivationName, activationNames } from "../nn/activation.ts";
 
 /** A UNet2DConditionModel's config: the keys of its config.json, of which older files lack some. */
@@ -103,8 +104,8 @@ const keys = z.looseObject({
   sample_size: z.union([positive, z.tuple([positive, positive])]).nullable().default(null),
   in_channels: positive.default(4),
   out_channels: positive.default(4),
-  center_input_sample: z.boolean().default(false),
-  flip_sin_to_cos: z.boolean().default(true),
+  center_input_sample: flag(false),
+  flip_sin_to_cos: flag(true),
   freq_shift: z.number().default(0),
   down_block_types: z.array(downBlockType).min(1)
     .default(["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"]),
@@ -126,8 +127,8 @@ const keys = z.looseObject({
   reverse_transformer_layers_per_block: z.array(each(positive)).nullable().default(null),
   attention_head_dim: each(positive).default(8),
   num_attention_heads: each(positive).nullable().default(null),
-  use_linear_projection: z.boolean().default(false),
-  upcast_attention: z.boolean().default(false),
+  use_linear_projection: flag(false),
+  upcast_attention: flag(false),
   addition_embed_type: z.literal("text_time").nullable().default(null),
   addition_time_embed_dim: positive.nullable().default(null),
   projection_class_embeddings_input_dim: positive.nullable().default(null),
@@ -150,7 +151,7 @@ const keys = z.looseObject({
   class_embeddings_concat: z.literal(false).default(false),
   cross_attention_norm: z.null().default(null),
   // Of blocks that are not among those above.
-  resnet_skip_time_act: z.boolean().default(false),
+  resnet_skip_time_act: flag(false),
   resnet_out_scale_factor: z.number().default(1),
   mid_block_only_cross_attention: z.boolean().nullable().default(null),
   addition_embed_type_num_heads: z.number().default(64),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "../io/config.ts";
 import { type ActivationName, activationNames } from "../nn/activation.ts";
 
 /** A UNet2DModel's config: the keys of its config.json, of which older files lack some. */
@@ -82,11 +83,11 @@ const keys = z.looseObject({
   sample_size: z.union([positive, z.tuple([positive, positive])]).nullable().default(null),
   in_channels: positive.default(3),
   out_channels: positive.default(3),
-  center_input_sample: z.boolean().default(false),
+  center_input_sample: flag(false),
   time_embedding_type: z.enum(["positional", "fourier", "learned"]).default("positional"),
   time_embedding_dim: positive.nullable().default(null),
   freq_shift: z.number().default(0),
-  flip_sin_to_cos: z.boolean().default(true),
+  flip_sin_to_cos: flag(true),
   down_block_types: z.array(downBlockType).min(1)
     .default(["DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"]),
   mid_block_type: z.literal("UNetMidBlock2D").nullable().default("UNetMidBlock2D"),
@@ -105,7 +106,7 @@ const keys = z.looseObject({
   attn_norm_num_groups: positive.nullable().default(null),
   norm_eps: z.number().nonnegative().default(1e-5),
   resnet_time_scale_shift: z.enum(["default", "scale_shift"]).default("default"),
-  add_attention: z.boolean().default(true),
+  add_attention: flag(true),
   class_embed_type: z.enum(["timestep", "identity"]).nullable().default(null),
   num_class_embeds: positive.nullable().default(null),
   num_train_timesteps: positive.nullable().default(null),

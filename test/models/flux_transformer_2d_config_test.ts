@@ -58,6 +58,6 @@ Deno.test("fluxTransformer2DConfig tells what is wrong", () => {
     { axes_dims_rope: [15, 57, 56] },
     "axes_dims_rope[0] to be an even number, got 15 (and 1 more)",
   );
-  refuses({ guidance_embeds: null }, "guidance_embeds to be true or false, got null");
+  refuses({ guidance_embeds: 1 }, "guidance_embeds to be true or false, got 1");
   refuses({ num_layers: -1 }, "num_layers to be at least 0, got -1");
 });

@@ -135,7 +135,7 @@ const configs: [object, RegExp][] = [
     { feed_forward_proj: "gated-sparkle" },
     /feed_forward_proj to be one of "quick_gelu", .*, got "gated-sparkle"/,
   ],
-  [{ model_type: "umt5" }, /model_type to be "t5", got "umt5"/],
+  [{ model_type: "umt5" }, /expected its config in .*, got that of "umt5"; it is another model/],
   [{ is_decoder: true }, /is_decoder to be false, got true/],
   [
     { relative_attention_max_distance: 2 },
