@@ -1,11 +1,9 @@
-import { loadPng, manualSeed, type Tensor } from "denoise";
+import { loadImage, manualSeed, type Tensor } from "denoise";
 import {
   type AnyParts,
   type AnyPipeline,
   FluxImg2ImgPipeline,
   FluxPipeline,
-  maskOf,
-  pictureOf,
   type RunOptions,
   StableDiffusionImg2ImgPipeline,
   StableDiffusionInpaintPipeline,
@@ -29,8 +27,8 @@ export async function draw(pipeline: AnyPipeline, settings: Settings, how: How):
   if (settings.scheduler && "vae" in parts) {
     parts.scheduler = schedulerClasses[settings.scheduler]!.fromConfig(parts.scheduler.config);
   }
-  const image = settings.image ? pictureOf(await loadPng(settings.image)) : undefined;
-  const mask = settings.mask ? maskOf(await loadPng(settings.mask)) : undefined;
+  const image = settings.image ? await loadImage(settings.image) : undefined;
+  const mask = settings.mask ? await loadImage(settings.mask) : undefined;
   const [width, height] = settings.size?.split("x").map(Number) ?? [];
   const { images } = await (pipelineFor(parts, image, mask) ?? pipeline).run({
     ...how,

@@ -18,9 +18,9 @@ export const help = `Usage: deno run -A scripts/generate.ts [prompt] [options]
   --seed N               default 0; further pictures of --count take the seeds after it
   --scheduler CLASS      e.g. EulerDiscreteScheduler, DPMSolverMultistepScheduler; default: the model's
   --size WIDTHxHEIGHT    in pixels; default: what the model was trained for
-  --image FILE.png       a picture to change instead of drawing from noise
+  --image FILE           a picture to change instead of drawing from noise: a PNG, JPEG or WebP
   --strength N           how much of it is replaced: near 0 little, 1 all
-  --mask FILE.png        white where the picture is drawn anew
+  --mask FILE            white where the picture is drawn anew
   --count N              pictures, default 1
   --dtype f32|f16        default: f16 on a GPU that computes in it
   --memory 8G            of the GPU, for the models: what does not fit leaves in turn, or comes with fewer bits

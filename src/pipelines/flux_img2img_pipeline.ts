@@ -12,13 +12,13 @@ import {
   fluxSize,
   startFlux,
 } from "./flux_run.ts";
-import { drawLatents, readInitImage, sidesOf } from "./init_image.ts";
+import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from "./init_image.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
 
 /** Options of `FluxImg2ImgPipeline.run`; guidanceScale is 7 by default. */
-export interface FluxImg2ImgRunOptions extends FluxOptions {
+export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
   /** The picture to change, in [0, 1]: one for all, or one for each that is drawn. [1 or B, 3, H, W] */
   image: Tensor;
   /** How much of it is replaced: near 0 little, 1 all. By default 0.6. */
@@ -40,11 +40,11 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> {
     return await FluxImg2ImgPipeline.fromPretrained(expectSingleFile(path), options);
   }
 
-  /** Draws the picture anew, in its own size. Random numbers go to its latents first, then to the noise. */
+  /** Draws the picture anew. Random numbers go to its latents first, then to the noise. */
   async run(runOptions: FluxImg2ImgRunOptions): Promise<FluxOutput> {
     const options = { ...runOptions, guidanceScale: runOptions.guidanceScale ?? 7 };
     const { image, strength = 0.6 } = options;
-    const [H, W] = sidesOf(image);
+    const [H, W] = changedSize(image, options, 2 * this.parts.vae.scaleFactor);
     const run = await beginFlux(this.parts, options, fluxSize(this.parts, H, W));
     const timesteps = sliceByStrength(this.parts.scheduler, strength, run.steps);
     const draw = () => this.#noisy(image, timesteps[0]!, run, options);
@@ -59,7 +59,8 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> {
   async #noisy(image: Tensor, t: number, { B, size }: FluxRun, options: FluxOptions): Promise<Tensor> {
     const { vae, scheduler } = this.parts;
     const { generator } = options;
-    const { pixels } = await readInitImage(image, B, vae);
+    const [h, w] = size;
+    const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
     await bringIn(this.parts, [vae], options);
     const streams = Array.isArray(generator) ? generator.slice(0, pixels.shape[0]) : generator;
     using made = scope(pixels);

@@ -1,4 +1,7 @@
-import { formatShape, sameNumbers } from "../core/shape.ts";
+import { formatShape, type Shape } from "../core/shape.ts";
+import { fitted } from "../io/images/fit.ts";
+import { inMode } from "../io/images/modes.ts";
+import { imagesOf } from "../io/images/tensors.ts";
 import type { AutoencoderKL, UNet2DConditionModel } from "../models/mod.ts";
 import { upsampleNearest } from "../ops/mod.ts";
 import { randn, type RandomOptions } from "../random/mod.ts";
@@ -96,24 +99,34 @@ export function seesMask({ unet, vae }: Pick<Painters, "unet" | "vae">): boolean
   );
 }
 
-/** A mask as 0 and 1, as large as the picture that it belongs to. */
+/**
+ * A mask as 0 and 1, as large as the picture that it belongs to: resized by Lanczos, then its luma, then cut at
+ * the middle, as diffusers' VaeImageProcessor does it with pictures of PIL.
+ */
 export async function readMask(
   mask: Tensor | undefined,
-  { pixels, size }: Original,
+  { pixels, size: [h, w] }: Original,
   f: number,
 ): Promise<Tensor> {
   if (!mask) throw new TypeError("Cannot inpaint: expected mask, got none");
-  const [count, H, W] = [pixels?.shape[0] ?? 1, f * size[0], f * size[1]];
-  const shapes = [[1, 1, H, W], [count, 1, H, W]];
-  if (!shapes.some((shape) => sameNumbers(mask.shape, shape))) {
+  const most = pixels?.shape[0] ?? 1;
+  const [count, channels] = mask.shape as Shape<4>;
+  if (mask.rank !== 4 || (count !== 1 && count !== most) || (channels !== 1 && channels !== 3)) {
     throw new RangeError(
-      `Cannot inpaint: expected a mask ${formatShape(shapes[1]!)} as the picture is, got ${
+      `Cannot inpaint: expected a mask [${most === 1 ? 1 : `1 or ${most}`}, 1 or 3, H, W], got ${
         formatShape(mask.shape)
       }`,
     );
   }
-  const data = await fractionsOf("by a mask", mask);
-  return tensor(data.map((value) => value < 0.5 ? 0 : 1), mask.shape);
+  await fractionsOf("by a mask", mask);
+  const size = { width: f * w, height: f * h };
+  const masks = await imagesOf(mask, "Cannot inpaint by a mask");
+  const values = new Float32Array(count * size.width * size.height);
+  masks.forEach((image, i) => {
+    const luma = inMode(fitted(image, size), "L").data;
+    values.set(Float32Array.from(luma, (byte) => byte < 127.5 ? 0 : 1), i * luma.length);
+  });
+  return tensor(values, [count, 1, size.height, size.width]);
 }
 
 /** Of a list the streams of so many pictures. */

@@ -26,7 +26,8 @@ export function latentSide(name: string, pixels: number, scaleFactor: number): n
   if (Number.isSafeInteger(pixels) && pixels >= scaleFactor && pixels % scaleFactor === 0) {
     return pixels / scaleFactor;
   }
+  const nearest = Math.max(1, Math.round(pixels / scaleFactor) || 1) * scaleFactor;
   throw new RangeError(
-    `Cannot draw with ${name} ${pixels}: expected a multiple of ${scaleFactor} from ${scaleFactor}`,
+    `Cannot draw with ${name} ${pixels}: expected a multiple of ${scaleFactor} from ${scaleFactor}, such as ${nearest}`,
   );
 }

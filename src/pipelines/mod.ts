@@ -17,6 +17,7 @@ export type { FluxOptions, FluxOutput } from "./flux_run.ts";
 export type { DenoisingRangeOptions, DenoisingStartOptions } from "./denoising_range.ts";
 export { guidanceEmbedding, guide } from "./guidance.ts";
 export type { LatentLoopOptions, LatentOutput } from "./latent_loop.ts";
+export type { ChangedSizeOptions } from "./init_image.ts";
 export type { SizeOptions } from "./latent_size.ts";
 export { LoraPipeline } from "./lora.ts";
 export { maskOf, pictureOf } from "./picture.ts";

@@ -1,6 +1,6 @@
 import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { readOriginal, startFrom } from "./init_image.ts";
+import { type ChangedSizeOptions, readOriginal, startFrom } from "./init_image.ts";
 import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
@@ -9,7 +9,7 @@ import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.t
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 
 /** Options of `StableDiffusionImg2ImgPipeline.run`. */
-export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions {
+export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions, ChangedSizeOptions {
   /**
    * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its
    * latents as another run left them [1 or B, C, H / 8, W / 8].
@@ -46,7 +46,7 @@ export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusion
     const { B } = begun;
     const timesteps = scheduler.sliceByStrength(strength);
 
-    const original = await readOriginal(image, B, vae);
+    const original = await readOriginal(image, B, vae, runOptions);
     await bringIn(this.parts, [vae], runOptions);
     const start = startFrom(original, B, { scheduler, generator, t: timesteps[0] });
     return await draw(this.parts, begun, { start, timesteps });

@@ -12,7 +12,10 @@ import { beginRun, draw } from "./stable_diffusion_run.ts";
 
 /** Options of `StableDiffusionInpaintPipeline.run`; `strength` is 1 by default. */
 export interface StableDiffusionInpaintRunOptions extends StableDiffusionImg2ImgRunOptions {
-  /** Where the picture is drawn anew: from 0.5 on. [1 or as many as pictures are given, 1, H, W] */
+  /**
+   * Where the picture is drawn anew: from 0.5 on; resized to the picture, of colours the luma counts.
+   * [1 or as many as pictures are given, 1 or 3, H, W]
+   */
   mask: Tensor;
 }
 
@@ -49,7 +52,7 @@ export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusion
     const { B, guided } = begun;
     const timesteps = scheduler.sliceByStrength(strength);
 
-    const original = await readOriginal(runOptions.image, B, vae);
+    const original = await readOriginal(runOptions.image, B, vae, runOptions);
     const mask = await readMask(runOptions.mask, original, vae.scaleFactor);
     await bringIn(this.parts, [vae], runOptions);
     const begin = strength === 1 ? "noise" : "noised";

@@ -1,7 +1,7 @@
 import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { type DenoisingStartOptions, timestepsWithin } from "./denoising_range.ts";
-import { readOriginal, startFrom } from "./init_image.ts";
+import { type ChangedSizeOptions, readOriginal, startFrom } from "./init_image.ts";
 import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
@@ -21,7 +21,12 @@ import {
 
 /** Options of `StableDiffusionXLImg2ImgPipeline.run`. */
 export interface StableDiffusionXLImg2ImgRunOptions
-  extends StableDiffusionXLOptions, MicroConditionOptions, AestheticOptions, DenoisingStartOptions {
+  extends
+    StableDiffusionXLOptions,
+    MicroConditionOptions,
+    AestheticOptions,
+    DenoisingStartOptions,
+    ChangedSizeOptions {
   /**
    * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its
    * latents, as another run left them [1 or B, C, H / 8, W / 8].
@@ -58,7 +63,7 @@ export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusi
     const { B } = begun;
     const timesteps = timestepsWithin(scheduler, options, strength);
 
-    const original = await readOriginal(image, B, vae);
+    const original = await readOriginal(image, B, vae, options);
     const [h, w] = original.size;
     const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
     const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);

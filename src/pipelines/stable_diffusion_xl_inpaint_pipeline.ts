@@ -16,7 +16,10 @@ import { changeTimeIdRows } from "./stable_diffusion_xl_sizes.ts";
  * Options of `StableDiffusionXLInpaintPipeline.run`; `strength` is 0.9999 and `guidanceScale` 7.5 by default.
  */
 export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg2ImgRunOptions {
-  /** Where the picture is drawn anew: from 0.5 on. [1 or as many as pictures are given, 1, H, W] */
+  /**
+   * Where the picture is drawn anew: from 0.5 on; resized to the picture, of colours the luma counts.
+   * [1 or as many as pictures are given, 1 or 3, H, W]
+   */
   mask: Tensor;
 }
 
@@ -50,7 +53,7 @@ export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusi
     const { B, guided } = begun;
     const timesteps = timestepsWithin(scheduler, options, strength);
 
-    const original = await readOriginal(options.image, B, vae);
+    const original = await readOriginal(options.image, B, vae, options);
     const mask = await readMask(options.mask, original, vae.scaleFactor);
     const [h, w] = original.size;
     const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;

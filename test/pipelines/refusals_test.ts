@@ -82,7 +82,7 @@ const cases: Record<string, [work: () => Promise<unknown>, line: RegExp]> = {
   ],
   "a height that the autoencoder does not divide": [
     () => xl.run({ ...told, height: 31 }),
-    /^Cannot draw with height 31: expected a multiple of 2 from 2$/,
+    /^Cannot draw with height 31: expected a multiple of 2 from 2, such as 32$/,
   ],
   "no steps of SDXL": [() => xl.run({ ...told, numInferenceSteps: 0 }), /^Cannot set timesteps: .*, got 0$/],
   "half a step": [() => sd.run({ ...told, numInferenceSteps: 2.5 }), /^Cannot set timesteps: .*, got 2\.5$/],
@@ -131,12 +131,12 @@ const cases: Record<string, [work: () => Promise<unknown>, line: RegExp]> = {
     () => new StableDiffusionInpaintPipeline(sd.parts).run({ ...told, image: picture(), mask: none }),
     /^Cannot inpaint: expected mask, got none$/,
   ],
-  "a mask of three channels": [
+  "a mask of four channels": [
     () => {
       const inpaint = new StableDiffusionInpaintPipeline(sd.parts);
-      return inpaint.run({ ...told, image: picture(), mask: picture() });
+      return inpaint.run({ ...told, image: picture(), mask: zeros([1, 4, 32, 32]) });
     },
-    /^Cannot inpaint: expected a mask \[1, 1, 32, 32\] as the picture is, got \[1, 3, 32, 32\]$/,
+    /^Cannot inpaint: expected a mask \[1, 1 or 3, H, W\], got \[1, 4, 32, 32\]$/,
   ],
 };
 for (const [what, [work, line]] of Object.entries(cases)) {

@@ -172,18 +172,18 @@ Deno.test("latents, pictures and masks of another shape are refused", async () =
     /^Cannot change a picture: expected \[1, 3, H, W\], got \[3, 32, 32\]$/,
   );
   await assertRefused(
-    img2img.run({ ...small, image: zeros([1, 3, 30, 32]) }),
-    /^Cannot draw with height 30: /,
+    img2img.run({ ...small, height: undefined, image: zeros([1, 3, 3, 32]) }),
+    /^Cannot change a picture of height 3: expected at least 4 pixels; /,
   );
   await assertRefused(img2img.run({ ...small, image, strength: NaN }), /^Cannot slice by strength: /);
   await assertRefused(
     img2img.run({ ...small, image: image.sub(1) }),
     /^Cannot change a picture: expected values from 0 to 1, got -1$/,
   );
-  const mask = zeros([1, 1, 16, 32]);
+  const mask = zeros([2, 1, 16, 32]);
   await assertRefused(
     inpaint.run({ ...small, image, mask }),
-    /^Cannot inpaint: expected a mask \[1, 1, 32, 32\] as the picture is, got \[1, 1, 16, 32\]$/,
+    /^Cannot inpaint: expected a mask \[1, 1 or 3, H, W\], got \[2, 1, 16, 32\]$/,
   );
 });
 

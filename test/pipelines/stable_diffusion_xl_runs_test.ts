@@ -135,16 +135,12 @@ for (const [what, [options, line]] of Object.entries(bad)) {
   });
 }
 
-Deno.test("StableDiffusionXLInpaintPipeline refuses masks and pictures of another size, and values beyond 1", async () => {
+Deno.test("StableDiffusionXLInpaintPipeline refuses masks of another shape, and values beyond 1", async () => {
   const inpaint = new StableDiffusionXLInpaintPipeline(pipeline.parts);
   const mask = given("mask");
   await assertRefused(
-    inpaint.run({ ...small, image: image(), mask: mask.slice(3, 0, 30) }),
-    /^Cannot inpaint: expected a mask \[1, 1, 32, 48\] as the picture is, got \[1, 1, 32, 30\]$/,
-  );
-  await assertRefused(
-    inpaint.run({ ...small, image: image().slice(2, 0, 31), mask }),
-    /^Cannot draw with height 31: expected a multiple of 2 from 2$/,
+    inpaint.run({ ...small, image: image(), mask: mask.squeeze(1) }),
+    /^Cannot inpaint: expected a mask \[1, 1 or 3, H, W\], got \[1, 32, 48\]$/,
   );
   await assertRefused(
     inpaint.run({ ...small, image: image(), mask: mask.mul(2) }),
