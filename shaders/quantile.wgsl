@@ -1,12 +1,14 @@
-// The q-quantile of each row with linear interpolation, as torch.quantile: x: [rows, columns] dense, y: [rows].
+// The value at a rank of each row, or between two ranks, as torch.quantile: x: [rows, columns], y: [rows]. NaN if any is.
 // One workgroup per row selects by radix: four passes, each narrowing the sought value's key by 8 bits through a
-// histogram in workgroup memory. After lib/grid.wgsl, lib/values_1.wgsl.
+// histogram in workgroup memory. After lib/grid.wgsl, lib/sort_key.wgsl.
 const WG: u32 = 64;
 struct Params {
   rows: u32,
   columns: u32,
   below: u32, // rank (from 0) of the order statistic below the quantile
-  weight: f32, // of the next one
+  above: u32, // of the one above it: the same or the next
+  mix: u32, // 1: interpolates from one to the other, 0: the one below
+  weight: f32, // of the one above
 }
 
 @group(0) @binding(2) var<uniform> params: Params;
@@ -16,12 +18,7 @@ var<workgroup> found: u32; // the key's leading bits, known so far
 var<workgroup> rank: u32; // rank sought among keys with these leading bits
 var<workgroup> not_above: atomic<u32>; // values whose key is at most the found one
 var<workgroup> next: atomic<u32>; // smallest key above it
-
-/// Unsigned keys in the order of the numbers.
-fn key_of(v: f32) -> u32 {
-  let bits = bitcast<u32>(v);
-  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
-}
+var<workgroup> largest: atomic<u32>; // of all keys
 
 fn value_of(key: u32) -> f32 {
   return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
@@ -40,7 +37,8 @@ fn main(
     found = 0u;
     rank = params.below;
     atomicStore(&not_above, 0u);
-    atomicStore(&next, 0xffffffffu);
+    atomicStore(&next, NAN_KEY);
+    atomicStore(&largest, 0u);
   }
   for (var round = 0u; round < 4u; round++) {
     let shift = 24u - 8u * round;
@@ -48,7 +46,7 @@ fn main(
     workgroupBarrier();
     let known = found;
     for (var i = lane; i < params.columns; i += WG) {
-      let key = key_of(load(first + i));
+      let key = key_at(first + i);
       if (round == 0u || (key >> (shift + 8u)) == known) { atomicAdd(&histogram[(key >> shift) & 255u], 1u); }
     }
     workgroupBarrier();
@@ -66,14 +64,21 @@ fn main(
   }
   let low = found;
   for (var i = lane; i < params.columns; i += WG) {
-    let key = key_of(load(first + i));
+    let key = key_at(first + i);
+    atomicMax(&largest, key);
     if (key <= low) { atomicAdd(&not_above, 1u); } else { atomicMin(&next, key); }
   }
   workgroupBarrier();
   if (lane == 0u) {
-    var high = low;
-    if (atomicLoad(&not_above) <= params.below + 1u) { high = min(atomicLoad(&next), 0xfffffffeu); }
-    let a = value_of(low);
-    if (params.weight == 0.0) { store(0u, 0u, row, a); } else { store(0u, 0u, row, a + params.weight * (value_of(high) - a)); }
+    var value = value_of(low);
+    if (atomicLoad(&largest) == NAN_KEY) {
+      value = value_of(NAN_KEY);
+    } else if (params.mix == 1u) {
+      let high = value_of(select(atomicLoad(&next), low, atomicLoad(&not_above) > params.above));
+      let step = high - value;
+      // torch's lerp, which begins at the nearer end
+      value = select(high - step * (1.0 - params.weight), value + params.weight * step, params.weight < 0.5);
+    }
+    store(0u, 0u, row, value);
   }
 }

@@ -9,7 +9,6 @@ export { groupNorm, type GroupNormOptions } from "./group_norm.ts";
 export { layerNorm } from "./layer_norm.ts";
 export { type Affine, linear, type LinearOptions } from "./linear.ts";
 export { matmul } from "./matmul.ts";
-export { quantile } from "./quantile.ts";
 export { rmsNorm } from "./rms_norm.ts";
 export type { RowNormOptions } from "./row_norm.ts";
 export { rmsNormRotary, rotary, type RotaryPart } from "./rotary.ts";

@@ -1,4 +1,3 @@
-import { quantile } from "../ops/quantile.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
 /** How far thresholding may go. */
@@ -20,7 +19,7 @@ export function threshold(
   { dynamic_thresholding_ratio, sample_max_value }: ThresholdConfig,
 ): Tensor {
   const [B, ...rest] = x0.shape as readonly [number, ...number[]];
-  const s = quantile(x0.abs().reshape([B, -1]), dynamic_thresholding_ratio)
+  const s = x0.abs().reshape([B, -1]).quantile(dynamic_thresholding_ratio, 1)
     .clamp(Math.min(1, sample_max_value), sample_max_value)
     .reshape([B, ...rest.map(() => 1)]);
   return x0.div(s).clamp(-1, 1);

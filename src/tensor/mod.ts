@@ -17,6 +17,10 @@ export {
 export { hold, letGo, release, Scope, scope } from "./scope.ts";
 export { GRID, REDUCTION } from "./sources.ts";
 export type { TensorArithmetic } from "./arithmetic.ts";
-export { type ReduceOptions, Tensor } from "./tensor.ts";
+export type { SortOptions, TensorOrder, TopkOptions } from "./order.ts";
+export type { QuantileOptions } from "./quantile.ts";
+export type { ReduceOptions } from "./reduce.ts";
+export type { Selected } from "./sort.ts";
+export { Tensor } from "./tensor.ts";
 export type { TensorBase } from "./tensor_base.ts";
 export type { TensorViews } from "./views.ts";

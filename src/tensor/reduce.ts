@@ -5,6 +5,12 @@ import { plainType, recordKernel } from "./record.ts";
 import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
+/** Options of reductions. */
+export interface ReduceOptions {
+  /** Keeps reduced axes with size 1. */
+  keepdim?: boolean | undefined;
+}
+
 const KINDS = { sum: 0, mean: 1, min: 2, max: 3, prod: 4 } as const;
 
 /**

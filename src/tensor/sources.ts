@@ -1,9 +1,27 @@
 import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
 import reduction from "../../shaders/lib/reduction.wgsl" with { type: "text" };
+import sortKey from "../../shaders/lib/sort_key.wgsl" with { type: "text" };
+import { isFloat, storedType } from "../core/dtype.ts";
 import type { SourcePart } from "../gpu/pipelines.ts";
+import { plainType } from "./record.ts";
+import type { TensorBase } from "./tensor_base.ts";
 
 /** `workgroup_number(group, groups)`: undoes the folding of large grids into two dimensions. */
 export const GRID: SourcePart = { name: "shaders/lib/grid.wgsl", text: grid };
 
 /** `workgroup_sum` and `workgroup_max`: one value per invocation, reduced over the workgroup. */
 export const REDUCTION: SourcePart = { name: "shaders/lib/reduction.wgsl", text: reduction };
+
+/** `key_at`: elements of x as unsigned keys of their order; takes what `sortKeyOf` sets. */
+export const SORT_KEY: SourcePart = { name: "shaders/lib/sort_key.wgsl", text: sortKey };
+
+/** What lib/sort_key.wgsl needs to know of x. */
+export function sortKeyOf(x: TensorBase): Record<string, string | number> {
+  const dtype = plainType(x);
+  return {
+    X: storedType(dtype),
+    T: storedType(dtype === "f16" ? "f32" : dtype),
+    FLOAT: `${isFloat(dtype)}`,
+    SIGN: dtype === "i32" ? 0x80000000 : 0,
+  };
+}

@@ -2,21 +2,15 @@ import { bytesOf, type DType, type HostArray, isPacked, type PlainDType, viewByt
 import { channelsLastStrides, contiguousStrides, sameStrides } from "../core/shape.ts";
 import { streamOf } from "../graph/stream.ts";
 import { gatherAlong, selectAlong } from "./gather.ts";
+import { TensorOrder } from "./order.ts";
 import { recordPointwise } from "./record.ts";
-import { reduce } from "./reduce.ts";
-import { TensorViews } from "./views.ts";
-
-/** Options of reductions. */
-export interface ReduceOptions {
-  /** Keeps reduced axes with size 1. */
-  keepdim?: boolean | undefined;
-}
+import { reduce, type ReduceOptions } from "./reduce.ts";
 
 /**
  * An immutable array on the GPU. Operations are recorded and run when something waits for a result. Shapes
  * are as in torch; 4-D activations may lie channels-last in memory, which only kernels see.
  */
-export class Tensor extends TensorViews {
+export class Tensor extends TensorOrder {
   /** Sum over some axes, or over all. */
   sum(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
     return reduce("sum", this, axes, options?.keepdim);

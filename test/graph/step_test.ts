@@ -3,7 +3,7 @@ import { openDevice } from "../../src/gpu/open.ts";
 import { fuse } from "../../src/graph/fuse.ts";
 import { reachable } from "../../src/graph/layout.ts";
 import { stepOf } from "../../src/graph/step.ts";
-import { attention, conv2d, groupNorm, layerNorm, linear, quantile, silu } from "../../src/ops/mod.ts";
+import { attention, conv2d, groupNorm, layerNorm, linear, silu } from "../../src/ops/mod.ts";
 import { recordKernel } from "../../src/tensor/record.ts";
 import { type Tensor, zeros } from "../../src/tensor/mod.ts";
 
@@ -24,7 +24,7 @@ Deno.test("shaders enable f16 only where a tensor is f16: adapters without it ru
     return attention(rows.reshape([1, 1, 8, 5]), rows.reshape([1, 1, 8, 5]), rows.reshape([1, 1, 8, 5]));
   };
   assert.ok(!enabledBy(network("f32")).has("f16"));
-  assert.ok(!enabledBy(quantile(zeros([1, 9]), 0.5)).has("f16"));
+  assert.ok(!enabledBy(zeros([1, 9]).quantile(0.5)).has("f16"));
   assert.ok(enabledBy(network("f16")).has("f16"));
 });
 

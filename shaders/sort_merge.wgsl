@@ -1,0 +1,56 @@
+// Merges neighbouring sorted runs of `run` columns into runs of twice that: order and y [rows, columns] are columns of x in
+// the order of their values. x: [rows, columns]. An invocation makes STEP columns of y: it finds by bisection where their
+// first comes from (Green, McColl & Bader 2012, https://arxiv.org/abs/1406.2628), then merges one by one. Of equal
+// values those of the first run come first. After lib/grid.wgsl, lib/sort_key.wgsl.
+const STEP: u32 = 8; // divides every run
+struct Params {
+  rows: u32,
+  columns: u32,
+  run: u32,
+  flip: u32, // xored to the keys: all ones to sort downwards
+}
+
+@group(0) @binding(1) var<storage, read> order: array<i32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+/// The key at place i of the order so far, in the row that begins at `first`.
+fn ordered_key(first: u32, i: u32) -> u32 {
+  return key_at(first + u32(order[first + i])) ^ params.flip;
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) id: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let steps = (params.columns + STEP - 1) / STEP;
+  let place = workgroup_number(id, grid) * 64u + lane;
+  let row = place / steps;
+  if (row >= params.rows) { return; }
+  let first = row * params.columns;
+  let column = place % steps * STEP;
+  let start = column / (2u * params.run) * 2u * params.run;
+  let middle = min(start + params.run, params.columns);
+  let end = min(middle + params.run, params.columns);
+
+  // Of the columns in front, how many come from the first run.
+  let before = column - start;
+  var low = select(0u, before - (end - middle), before > end - middle);
+  var high = min(before, middle - start);
+  while (low < high) {
+    let half = (low + high) / 2u;
+    if (ordered_key(first, start + half) <= ordered_key(first, middle + before - 1u - half)) {
+      low = half + 1u;
+    } else {
+      high = half;
+    }
+  }
+  var a = start + low;
+  var b = middle + before - low;
+  for (var i = column; i < min(column + STEP, end); i++) {
+    let from_a = a < middle && (b >= end || ordered_key(first, a) <= ordered_key(first, b));
+    store(0u, row, i, order[first + select(b, a, from_a)]);
+    if (from_a) { a++; } else { b++; }
+  }
+}
