@@ -12,7 +12,6 @@ import { type AutoencoderKLWeights, type CoderRun, decodeKL, encodeKL } from "./
 import { DiagonalGaussianDistribution } from "./autoencoder_kl_distribution.ts";
 import { bandsOf, type CoderLoad, smallestTile } from "./autoencoder_kl_memory.ts";
 import { tiled, type TileSides } from "./autoencoder_kl_tiles.ts";
-import { loadModel, type LoadOptions } from "./load.ts";
 import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 
 /** Options of `AutoencoderKL.encode` and `decode`. */
@@ -43,11 +42,6 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   static readonly keys: z.ZodObject = autoencoderKLKeys;
   /** Where pipelines keep it. */
   static readonly folder: string = "vae";
-
-  /** Loads a model from a folder or a repository of the hub. */
-  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<AutoencoderKL> {
-    return loadModel(AutoencoderKL, pathOrRepo, options);
-  }
 
   /** Pixels on the side of a latent: 8 in Stable Diffusion. */
   get scaleFactor(): number {

@@ -7,7 +7,6 @@ import { named, type Tensor, tensor, zeros } from "../tensor/mod.ts";
 import { type CLIPTextConfig, clipTextConfig, clipTextKeys } from "./clip_text_config.ts";
 import { type CLIPTextInputs, clipTextInputs } from "./clip_text_inputs.ts";
 import type { Library } from "../io/weight_names.ts";
-import { loadModel, type LoadOptions } from "./load.ts";
 import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 
 /** Weights of a CLIP text model, but for the table of tokens. */
@@ -91,11 +90,6 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     this.config.hidden_size,
   ]);
 
-  /** Loads a model from a folder or a repository of the hub. */
-  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<CLIPTextModel> {
-    return loadModel(CLIPTextModel, pathOrRepo, options);
-  }
-
   /** The states of texts, given as rows of ids [B, N]. */
   forward<const Path extends string = never>(
     inputIds: readonly (readonly number[])[],
@@ -149,14 +143,6 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
 export class CLIPTextModelWithProjection extends CLIPTextModel {
   /** Where pipelines keep it. */
   static override readonly folder: string = "text_encoder_2";
-
-  /** Loads a model from a folder or a repository of the hub. */
-  static override fromPretrained(
-    pathOrRepo: string,
-    options?: LoadOptions,
-  ): Promise<CLIPTextModelWithProjection> {
-    return loadModel(CLIPTextModelWithProjection, pathOrRepo, options);
-  }
 
   /** The states and embeddings of texts, given as rows of ids [B, N]. */
   override forward<const Path extends string = never>(

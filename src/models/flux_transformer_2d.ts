@@ -31,7 +31,6 @@ import {
   modulationWidth,
   splitVectors,
 } from "./flux_transformer_2d_modulation.ts";
-import { loadModel, type LoadOptions } from "./load.ts";
 import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 
 /** Weights of what a FluxTransformer2DModel's tokens go through. */
@@ -131,11 +130,6 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   static readonly folder: string = "transformer";
 
   readonly #positions = new PositionCache();
-
-  /** Loads a model from a folder or a repository of the hub. */
-  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<FluxTransformer2DModel> {
-    return loadModel(FluxTransformer2DModel, pathOrRepo, options);
-  }
 
   /**
    * The model's output for packed latents [B, L, in_channels] and the prompts' tokens, of which there may be

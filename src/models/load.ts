@@ -47,9 +47,11 @@ export interface LoadOptions extends SingleFileOptions {
 }
 
 /** What a class of models brings to `loadModel`. */
-export interface ModelClass<M, Schema extends z.ZodType> {
-  new (parts: ModelParts<z.output<Schema>>): M;
-  readonly schema: Schema;
+export interface ModelClass<M extends Model = Model> {
+  /** Each takes parts with a config of its own schema. */
+  new (parts: never): M;
+  /** Checks a config.json and fills in its defaults. */
+  readonly schema: z.ZodType;
   /** Keys that the config knows, for telling unknown ones. */
   readonly keys: z.ZodObject;
   /** What the keys of some files begin with, e.g. "text_model."; the model's own do without. */
@@ -67,8 +69,8 @@ export interface ModelClass<M, Schema extends z.ZodType> {
 }
 
 /** Loads a model from a folder or a repository of the hub. */
-export async function loadModel<M extends Model, Schema extends z.ZodType>(
-  type: ModelClass<M, Schema>,
+export async function loadModel<M extends Model>(
+  type: ModelClass<M>,
   pathOrRepo: string,
   options: LoadOptions = {},
 ): Promise<M> {
@@ -80,8 +82,8 @@ export async function loadModel<M extends Model, Schema extends z.ZodType>(
 }
 
 /** Makes a model of a source: checks its config, traces it, then brings the weights that it reads into memory. */
-export async function buildModel<M extends Model, Schema extends z.ZodType>(
-  type: ModelClass<M, Schema>,
+export async function buildModel<M extends Model>(
+  type: ModelClass<M>,
   source: ModelSource,
   options: LoadOptions = {},
 ): Promise<M> {
@@ -115,7 +117,9 @@ export async function buildModel<M extends Model, Schema extends z.ZodType>(
     }
     throw new Error(`Cannot load ${type.name}: only its headers were opened; open it without headersOnly`);
   };
-  const model = new type({ config, weights, dtype, revision: commit, bring });
+  const model = new type(
+    { config, weights, dtype, revision: commit, bring } satisfies ModelParts<unknown> as never,
+  );
   try {
     model.prepare();
     const surplus = weights.surplus.filter((key) => !type.others?.test(key));

@@ -16,7 +16,7 @@ export { FluxModulation } from "./flux_transformer_2d_modulation.ts";
 export type { HiddenActName } from "../nn/hidden_act.ts";
 export type { BlockDType, CheckpointDType, ElementDType, TensorInfo } from "../io/checkpoint.ts";
 export type { SingleFileOptions } from "../io/single_file/options.ts";
-export type { LoadOptions } from "./load.ts";
+export type { LoadOptions, ModelClass } from "./load.ts";
 export type { AlphaSource } from "../io/lora/alpha.ts";
 export type { Adapters } from "./adapters.ts";
 export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./lora.ts";

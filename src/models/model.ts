@@ -10,7 +10,7 @@ import { currentPath, Tensor } from "../tensor/mod.ts";
 import { Adapters } from "./adapters.ts";
 import { DenseViews } from "./dense_views.ts";
 import { type Edit, type EditFunction, type EditOptions, Edits } from "./edits.ts";
-import type { LoadOptions } from "./load.ts";
+import { loadModel, type LoadOptions, type ModelClass } from "./load.ts";
 import { Presence } from "./presence.ts";
 import type { WeightFormat } from "./weight_format.ts";
 import type { Weights } from "./weights.ts";
@@ -90,16 +90,25 @@ export abstract class Model<Config = unknown> implements Disposable {
     });
   }
 
+  /** Loads a model of this class from a folder or a repository of the hub. */
+  static async fromPretrained<Class extends ModelClass>(
+    this: Class,
+    pathOrRepo: string,
+    options: LoadOptions = {},
+  ): Promise<InstanceType<Class>> {
+    return await loadModel(this, pathOrRepo, options) as InstanceType<Class>;
+  }
+
   /**
    * Loads a model from one file without a config, alone in it or among others, in its own layout or in diffusers': of
    * CompVis, of Black Forest Labs or of ComfyUI; safetensors, GGUF or .ckpt.
    */
-  static async fromSingleFile<M>(
-    this: { fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<M> },
+  static async fromSingleFile<Class extends ModelClass>(
+    this: Class,
     path: string,
     options: LoadOptions = {},
-  ): Promise<M> {
-    return await this.fromPretrained(expectSingleFile(path), options);
+  ): Promise<InstanceType<Class>> {
+    return await loadModel(this, expectSingleFile(path), options) as InstanceType<Class>;
   }
 
   /** Paths of all parts that can be tapped and edited, in the order in which they were traced. */

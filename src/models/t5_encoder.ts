@@ -4,7 +4,6 @@ import { type T5Attention, type T5Block, t5Block, t5Norm } from "../nn/t5_block.
 import { positionBias } from "../nn/t5_position_bias.ts";
 import { named, type Tensor, zeros } from "../tensor/mod.ts";
 import type { Library } from "../io/weight_names.ts";
-import { loadModel, type LoadOptions } from "./load.ts";
 import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
 import { feedForwardOf, type T5EncoderConfig, t5EncoderConfig, t5EncoderKeys } from "./t5_encoder_config.ts";
 import { bucketsOf, type T5EncoderInputs, t5EncoderInputs } from "./t5_encoder_inputs.ts";
@@ -91,11 +90,6 @@ export class T5EncoderModel extends Model<T5EncoderConfig> {
     this.config.vocab_size,
     this.config.d_model,
   ]);
-
-  /** Loads a model from a folder or a repository of the hub. */
-  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<T5EncoderModel> {
-    return loadModel(T5EncoderModel, pathOrRepo, options);
-  }
 
   /** The states of texts, given as rows of ids [B, N]. */
   forward<const Path extends string = never>(

@@ -11,7 +11,6 @@ import {
 } from "../nn/time_embedding.ts";
 import { silu } from "../ops/mod.ts";
 import { named, type Tensor, zeros } from "../tensor/mod.ts";
-import { loadModel, type LoadOptions } from "./load.ts";
 import { Model, type TapOptions, type Taps } from "./model.ts";
 import {
   downBlock2D,
@@ -210,11 +209,6 @@ export class UNet2DModel extends Model<UNet2DConfig> {
   static readonly schema: z.ZodType<UNet2DConfig> = unet2DConfig;
   /** The keys that it knows. */
   static readonly keys: z.ZodObject = unet2DKeys;
-
-  /** Loads a model from a folder or a repository of the hub. */
-  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<UNet2DModel> {
-    return loadModel(UNet2DModel, pathOrRepo, options);
-  }
 
   /** The model's output for a sample [B, C, H, W] at timestep `t`, one for all rows or one a row. */
   forward<const Path extends string = never>(

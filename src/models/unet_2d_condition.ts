@@ -6,7 +6,6 @@ import { conv, type Layer, norm } from "../nn/layers.ts";
 import type { ResnetStyle } from "../nn/resnet_block_2d.ts";
 import { type Transformer2D, transformer2D } from "../nn/transformer_2d.ts";
 import { named, type Tensor, zeros } from "../tensor/mod.ts";
-import { loadModel, type LoadOptions } from "./load.ts";
 import { Model, type TapOptions, type Taps } from "./model.ts";
 import {
   downBlock2D,
@@ -187,11 +186,6 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
   static readonly keys: z.ZodObject = unet2DConditionKeys;
   /** Where pipelines keep it. */
   static readonly folder: string = "unet";
-
-  /** Loads a model from a folder or a repository of the hub. */
-  static fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<UNet2DConditionModel> {
-    return loadModel(UNet2DConditionModel, pathOrRepo, options);
-  }
 
   /**
    * The model's output for a sample [B, C, H, W] at timestep `t`, one for all rows or one a row, and for the

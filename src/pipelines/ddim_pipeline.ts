@@ -1,3 +1,4 @@
+import type { UNet2DModel } from "../models/mod.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import { DDIMScheduler } from "../schedulers/mod.ts";
 import { loadParts, sample } from "./ddpm_pipeline.ts";
@@ -21,9 +22,15 @@ export interface DDIMRunOptions extends RunOptions {
 /** Unconditional pictures in fewer steps (Song et al. 2020, https://arxiv.org/abs/2010.02502). */
 export class DDIMPipeline extends UnconditionalPipeline<DDIMScheduler> {
   /** Loads the model of a folder or a repository; its scheduler may be of another class. */
-  static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<DDIMPipeline> {
+  static async fromPretrained<
+    Class extends new (unet: UNet2DModel, scheduler: DDIMScheduler) => DDIMPipeline,
+  >(
+    this: Class,
+    pathOrRepo: string,
+    options: PipelineOptions = {},
+  ): Promise<InstanceType<Class>> {
     const parts = await loadParts(pathOrRepo, options);
-    return new DDIMPipeline(parts.unet, DDIMScheduler.fromConfig(parts.config));
+    return new this(parts.unet, DDIMScheduler.fromConfig(parts.config)) as InstanceType<Class>;
   }
 
   /** Draws pictures from noise. */

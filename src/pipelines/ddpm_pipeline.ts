@@ -27,9 +27,15 @@ export interface DDPMRunOptions extends RunOptions {
 /** Unconditional pictures by denoising diffusion (Ho et al. 2020, https://arxiv.org/abs/2006.11239). */
 export class DDPMPipeline extends UnconditionalPipeline<DDPMScheduler> {
   /** Loads the model and the scheduler of a folder or a repository, e.g. "google/ddpm-celebahq-256". */
-  static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<DDPMPipeline> {
+  static async fromPretrained<
+    Class extends new (unet: UNet2DModel, scheduler: DDPMScheduler) => DDPMPipeline,
+  >(
+    this: Class,
+    pathOrRepo: string,
+    options: PipelineOptions = {},
+  ): Promise<InstanceType<Class>> {
     const parts = await loadParts(pathOrRepo, options);
-    return new DDPMPipeline(parts.unet, DDPMScheduler.fromConfig(parts.config));
+    return new this(parts.unet, DDPMScheduler.fromConfig(parts.config)) as InstanceType<Class>;
   }
 
   /** Draws pictures from noise. */

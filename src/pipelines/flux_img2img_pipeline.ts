@@ -28,16 +28,21 @@ export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
 /** Pictures from a picture and a text by FLUX.1 (Black Forest Labs, 2024). */
 export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> {
   /** Opens the parts of a folder or a repository. */
-  static async fromPretrained(
+  static async fromPretrained<Class extends new (parts: FluxParts) => FluxImg2ImgPipeline>(
+    this: Class,
     pathOrRepo: string,
     options: PipelineOptions = {},
-  ): Promise<FluxImg2ImgPipeline> {
-    return new FluxImg2ImgPipeline(await loadPartsFlux(pathOrRepo, options));
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsFlux(pathOrRepo, options)) as InstanceType<Class>;
   }
 
   /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<FluxImg2ImgPipeline> {
-    return await FluxImg2ImgPipeline.fromPretrained(expectSingleFile(path), options);
+  static async fromSingleFile<Class extends new (parts: FluxParts) => FluxImg2ImgPipeline>(
+    this: Class,
+    path: string,
+    options: PipelineOptions = {},
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsFlux(expectSingleFile(path), options)) as InstanceType<Class>;
   }
 
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise. */

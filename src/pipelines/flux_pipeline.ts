@@ -12,13 +12,21 @@ export interface FluxRunOptions extends FluxOptions, SizeOptions {}
 /** Pictures from texts by FLUX.1, a transformer that follows a flow from noise (Black Forest Labs, 2024). */
 export class FluxPipeline extends LoraPipeline<FluxParts> {
   /** Opens the parts of a folder or a repository, e.g. "black-forest-labs/FLUX.1-dev". */
-  static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<FluxPipeline> {
-    return new FluxPipeline(await loadPartsFlux(pathOrRepo, options));
+  static async fromPretrained<Class extends new (parts: FluxParts) => FluxPipeline>(
+    this: Class,
+    pathOrRepo: string,
+    options: PipelineOptions = {},
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsFlux(pathOrRepo, options)) as InstanceType<Class>;
   }
 
   /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<FluxPipeline> {
-    return await FluxPipeline.fromPretrained(expectSingleFile(path), options);
+  static async fromSingleFile<Class extends new (parts: FluxParts) => FluxPipeline>(
+    this: Class,
+    path: string,
+    options: PipelineOptions = {},
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsFlux(expectSingleFile(path), options)) as InstanceType<Class>;
   }
 
   /** Draws pictures of prompts. */

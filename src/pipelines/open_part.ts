@@ -1,4 +1,4 @@
-import type { LoadOptions } from "../models/load.ts";
+import { loadModel, type LoadOptions, type ModelClass } from "../models/load.ts";
 import { AutoencoderKL, type Model } from "../models/mod.ts";
 import { describePlan, planMemory } from "./memory_plan.ts";
 import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
@@ -6,11 +6,6 @@ import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } 
 import { memoryBudget, modelsOf, type Residents } from "./residency.ts";
 import { stagesOf } from "./stages.ts";
 import { BESIDES, waysOf } from "./storage.ts";
-
-/** A class of models. */
-interface ModelType<M> {
-  fromPretrained(pathOrRepo: string, options?: LoadOptions): Promise<M>;
-}
 
 /** What a pipeline's index says, the memory for its models, where its parts come from, and its scheduler. */
 export interface OpenedPipeline {
@@ -42,13 +37,13 @@ export async function openPipeline(
  * ask for is done as they say.
  */
 export async function openPart<M extends Model>(
-  type: ModelType<M>,
+  type: ModelClass<M>,
   pathOrRepo: string,
   { memory = Infinity, ...options }: LoadOptions & Residents,
 ): Promise<M> {
-  const quantize = (type as unknown) === AutoencoderKL ? undefined : options.quantize;
+  const quantize = (type as ModelClass) === AutoencoderKL ? undefined : options.quantize;
   const open = (how: LoadOptions) =>
-    type.fromPretrained(pathOrRepo, { ...options, quantize, ...how, defer: true });
+    loadModel(type, pathOrRepo, { ...options, quantize, ...how, defer: true });
   const model = await open({});
   if (options.quantize || options.stream || options.headersOnly) return model;
   const ways = waysOf(model, model.workspace);

@@ -22,19 +22,25 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
 /** Pictures from a picture and a text (Meng et al. 2021, https://arxiv.org/abs/2108.01073). */
 export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusionParts> {
   /** Loads the parts of a folder or a repository. */
-  static async fromPretrained(
+  static async fromPretrained<
+    Class extends new (parts: StableDiffusionParts) => StableDiffusionImg2ImgPipeline,
+  >(
+    this: Class,
     pathOrRepo: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionImg2ImgPipeline> {
-    return new StableDiffusionImg2ImgPipeline(await loadParts(pathOrRepo, options));
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadParts(pathOrRepo, options)) as InstanceType<Class>;
   }
 
   /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile(
+  static async fromSingleFile<
+    Class extends new (parts: StableDiffusionParts) => StableDiffusionImg2ImgPipeline,
+  >(
+    this: Class,
     path: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionImg2ImgPipeline> {
-    return await StableDiffusionImg2ImgPipeline.fromPretrained(expectSingleFile(path), options);
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadParts(expectSingleFile(path), options)) as InstanceType<Class>;
   }
 
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */

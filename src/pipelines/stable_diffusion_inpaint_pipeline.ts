@@ -28,19 +28,25 @@ export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusion
   /**
    * Loads the parts of a folder or a repository, e.g. "stable-diffusion-v1-5/stable-diffusion-inpainting".
    */
-  static async fromPretrained(
+  static async fromPretrained<
+    Class extends new (parts: StableDiffusionParts) => StableDiffusionInpaintPipeline,
+  >(
+    this: Class,
     pathOrRepo: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionInpaintPipeline> {
-    return new StableDiffusionInpaintPipeline(await loadParts(pathOrRepo, options));
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadParts(pathOrRepo, options)) as InstanceType<Class>;
   }
 
   /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile(
+  static async fromSingleFile<
+    Class extends new (parts: StableDiffusionParts) => StableDiffusionInpaintPipeline,
+  >(
+    this: Class,
     path: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionInpaintPipeline> {
-    return await StableDiffusionInpaintPipeline.fromPretrained(expectSingleFile(path), options);
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadParts(expectSingleFile(path), options)) as InstanceType<Class>;
   }
 
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */

@@ -16,16 +16,21 @@ export interface StableDiffusionRunOptions extends StableDiffusionOptions, SizeO
  */
 export class StableDiffusionPipeline extends LoraPipeline<StableDiffusionParts> {
   /** Loads the parts of a folder or a repository, e.g. "CompVis/stable-diffusion-v1-4". */
-  static async fromPretrained(
+  static async fromPretrained<Class extends new (parts: StableDiffusionParts) => StableDiffusionPipeline>(
+    this: Class,
     pathOrRepo: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionPipeline> {
-    return new StableDiffusionPipeline(await loadParts(pathOrRepo, options));
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadParts(pathOrRepo, options)) as InstanceType<Class>;
   }
 
   /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<StableDiffusionPipeline> {
-    return await StableDiffusionPipeline.fromPretrained(expectSingleFile(path), options);
+  static async fromSingleFile<Class extends new (parts: StableDiffusionParts) => StableDiffusionPipeline>(
+    this: Class,
+    path: string,
+    options: PipelineOptions = {},
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadParts(expectSingleFile(path), options)) as InstanceType<Class>;
   }
 
   /** Draws pictures of prompts. */

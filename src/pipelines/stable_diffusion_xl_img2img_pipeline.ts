@@ -39,19 +39,25 @@ export interface StableDiffusionXLImg2ImgRunOptions
 /** Pictures from a picture and a text, with the base model of Stable Diffusion XL or with its refiner. */
 export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusionXLParts> {
   /** Loads the parts of a folder or a repository, e.g. "stabilityai/stable-diffusion-xl-refiner-1.0". */
-  static async fromPretrained(
+  static async fromPretrained<
+    Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLImg2ImgPipeline,
+  >(
+    this: Class,
     pathOrRepo: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionXLImg2ImgPipeline> {
-    return new StableDiffusionXLImg2ImgPipeline(await loadPartsXL(pathOrRepo, options));
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsXL(pathOrRepo, options)) as InstanceType<Class>;
   }
 
   /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile(
+  static async fromSingleFile<
+    Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLImg2ImgPipeline,
+  >(
+    this: Class,
     path: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionXLImg2ImgPipeline> {
-    return await StableDiffusionXLImg2ImgPipeline.fromPretrained(expectSingleFile(path), options);
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsXL(expectSingleFile(path), options)) as InstanceType<Class>;
   }
 
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */

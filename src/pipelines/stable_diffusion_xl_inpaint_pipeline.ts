@@ -29,19 +29,25 @@ export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg
  */
 export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusionXLParts> {
   /** Loads the parts of a folder or a repository, e.g. "diffusers/stable-diffusion-xl-1.0-inpainting-0.1". */
-  static async fromPretrained(
+  static async fromPretrained<
+    Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLInpaintPipeline,
+  >(
+    this: Class,
     pathOrRepo: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionXLInpaintPipeline> {
-    return new StableDiffusionXLInpaintPipeline(await loadPartsXL(pathOrRepo, options));
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsXL(pathOrRepo, options)) as InstanceType<Class>;
   }
 
   /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile(
+  static async fromSingleFile<
+    Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLInpaintPipeline,
+  >(
+    this: Class,
     path: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionXLInpaintPipeline> {
-    return await StableDiffusionXLInpaintPipeline.fromPretrained(expectSingleFile(path), options);
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsXL(expectSingleFile(path), options)) as InstanceType<Class>;
   }
 
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */

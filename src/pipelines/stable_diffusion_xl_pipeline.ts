@@ -26,19 +26,21 @@ export interface StableDiffusionXLRunOptions
 /** Pictures from texts by Stable Diffusion XL (Podell et al. 2023, https://arxiv.org/abs/2307.01952). */
 export class StableDiffusionXLPipeline extends LoraPipeline<StableDiffusionXLParts> {
   /** Loads the parts of a folder or a repository, e.g. "stabilityai/stable-diffusion-xl-base-1.0". */
-  static async fromPretrained(
+  static async fromPretrained<Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLPipeline>(
+    this: Class,
     pathOrRepo: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionXLPipeline> {
-    return new StableDiffusionXLPipeline(await loadPartsXL(pathOrRepo, options));
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsXL(pathOrRepo, options)) as InstanceType<Class>;
   }
 
   /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile(
+  static async fromSingleFile<Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLPipeline>(
+    this: Class,
     path: string,
     options: PipelineOptions = {},
-  ): Promise<StableDiffusionXLPipeline> {
-    return await StableDiffusionXLPipeline.fromPretrained(expectSingleFile(path), options);
+  ): Promise<InstanceType<Class>> {
+    return new this(await loadPartsXL(expectSingleFile(path), options)) as InstanceType<Class>;
   }
 
   /** Draws pictures of prompts. */

@@ -34,15 +34,18 @@ export class CLIPTokenizer extends TextTokenizer<ClipConfig> {
   /**
    * Reads tokenizer.json, or vocab.json with merges.txt, from a local folder or a Hugging Face repository.
    */
-  static async fromPretrained(
+  static async fromPretrained<
+    Class extends new (...parts: ConstructorParameters<typeof CLIPTokenizer>) => CLIPTokenizer,
+  >(
+    this: Class,
     pathOrRepo: string,
     { subfolder = "tokenizer", ...options }: TokenizerSource = {},
-  ): Promise<CLIPTokenizer> {
+  ): Promise<InstanceType<Class>> {
     const { folder, names, config, configPath, ...files } = await tokenizerFiles(pathOrRepo, {
       subfolder,
       ...options,
     });
     const parsed = parseConfig(clipFile, config, configPath);
-    return new CLIPTokenizer(await readVocabulary(folder, names), { ...files, config: parsed });
+    return new this(await readVocabulary(folder, names), { ...files, config: parsed }) as InstanceType<Class>;
   }
 }

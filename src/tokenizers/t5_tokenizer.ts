@@ -42,10 +42,13 @@ export class T5TokenizerFast extends TextTokenizer<T5TokenizerConfig> {
   }
 
   /** Reads tokenizer.json, or spiece.model alone, from a local folder or a Hugging Face repository. */
-  static async fromPretrained(
+  static async fromPretrained<
+    Class extends new (...parts: ConstructorParameters<typeof T5TokenizerFast>) => T5TokenizerFast,
+  >(
+    this: Class,
     pathOrRepo: string,
     { subfolder = "tokenizer_2", ...options }: TokenizerSource = {},
-  ): Promise<T5TokenizerFast> {
+  ): Promise<InstanceType<Class>> {
     const found = await tokenizerFiles(pathOrRepo, { subfolder, ...options });
     const { folder, names, configPath } = found;
     const files = { ...found, config: parseConfig(t5File, found.config, configPath) };
@@ -53,10 +56,12 @@ export class T5TokenizerFast extends TextTokenizer<T5TokenizerConfig> {
       const path = join(folder, "spiece.model");
       const spiece = await readSentencePieceModel(path);
       const definition = definitionOf(spiece, sentinels(files.config));
-      return new T5TokenizerFast(definition, files, path, literalPieces(spiece));
+      return new this(definition, files, path, literalPieces(spiece)) as InstanceType<Class>;
     }
     const path = join(folder, "tokenizer.json");
-    return new T5TokenizerFast(parseConfig(t5Definition, await readJson(path), path), files, path);
+    return new this(parseConfig(t5Definition, await readJson(path), path), files, path) as InstanceType<
+      Class
+    >;
   }
 }
 

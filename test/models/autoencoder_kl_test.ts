@@ -4,7 +4,7 @@ import { manualSeed, openDevice, tensor } from "../../src/mod.ts";
 import { DiagonalGaussianDistribution } from "../../src/models/mod.ts";
 import { autoencoderKLConfig } from "../../src/models/autoencoder_kl_config.ts";
 import { bandsOf } from "../../src/models/autoencoder_kl_memory.ts";
-import { loadModel, type LoadOptions } from "../../src/models/load.ts";
+import type { LoadOptions } from "../../src/models/load.ts";
 import { type Tensor, zeros } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { assertRelativelyClose } from "../support/close.ts";
@@ -203,11 +203,7 @@ async function load({ weights, config }: Case, options: LoadOptions): Promise<Op
     await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
     const file = `${folder}/diffusion_pytorch_model.safetensors`;
     await Deno.copyFile(fixture(`autoencoder_kl/weights/${weights}.safetensors`), file);
-    return await loadModel<OpenAutoencoderKL, typeof OpenAutoencoderKL.schema>(
-      OpenAutoencoderKL,
-      folder,
-      options,
-    );
+    return await OpenAutoencoderKL.fromPretrained(folder, options);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

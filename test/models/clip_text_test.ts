@@ -139,9 +139,7 @@ async function assertSame(name: string, got: Record<string, Tensor>, limit: numb
 async function load(
   { weights, config, projection }: Pick<Case, "weights" | "config" | "projection">,
   options: LoadOptions,
-  type: ModelClass<CLIPTextModel, typeof CLIPTextModel.schema> = projection
-    ? CLIPTextModelWithProjection
-    : CLIPTextModel,
+  type: ModelClass<CLIPTextModel> = projection ? CLIPTextModelWithProjection : CLIPTextModel,
 ): Promise<CLIPTextModel> {
   const folder = await Deno.makeTempDir();
   try {
