@@ -91,24 +91,28 @@ export abstract class Model<Config = unknown> implements Disposable {
   }
 
   /** Loads a model of this class from a folder or a repository of the hub. */
-  static async fromPretrained<Class extends ModelClass>(
+  static async fromPretrained<Class extends new (parts: never) => Model>(
     this: Class,
     pathOrRepo: string,
     options: LoadOptions = {},
   ): Promise<InstanceType<Class>> {
-    return await loadModel(this, pathOrRepo, options) as InstanceType<Class>;
+    return await loadModel(this as Class & ModelClass, pathOrRepo, options) as InstanceType<Class>;
   }
 
   /**
    * Loads a model from one file without a config, alone in it or among others, in its own layout or in diffusers': of
    * CompVis, of Black Forest Labs or of ComfyUI; safetensors, GGUF or .ckpt.
    */
-  static async fromSingleFile<Class extends ModelClass>(
+  static async fromSingleFile<Class extends new (parts: never) => Model>(
     this: Class,
     path: string,
     options: LoadOptions = {},
   ): Promise<InstanceType<Class>> {
-    return await loadModel(this, expectSingleFile(path), options) as InstanceType<Class>;
+    return await loadModel(
+      this as Class & ModelClass,
+      expectSingleFile(path),
+      options,
+    ) as InstanceType<Class>;
   }
 
   /** Paths of all parts that can be tapped and edited, in the order in which they were traced. */

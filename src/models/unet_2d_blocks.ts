@@ -24,17 +24,19 @@ export interface UNetBlockOptions<A> {
 }
 
 /**
- * A step down: DownBlock2D and its relatives. x [B, C, H, W] → every layer's output, the block's own last.
+ * A step down: DownBlock2D and its relatives. `adapted` adds what an adapter makes of the features behind the last layer.
+ * x [B, C, H, W] → every layer's output, the block's own last.
  */
 export function downBlock2D<A>(
   x: Tensor,
   w: UNetBlock2D<A>,
   times: TimeProjections,
-  o: UNetBlockOptions<A> & { padding: number },
+  o: UNetBlockOptions<A> & { padding: number; adapted?: (x: Tensor) => Tensor },
 ): Tensor[] {
   const outputs: Tensor[] = [];
   for (let i = 0; i < o.layers; i++) {
     x = layer(x, w, times, i, o);
+    if (o.adapted && i === o.layers - 1) x = o.adapted(x);
     outputs.push(x);
   }
   if (o.sampler === null) return outputs;

@@ -27,6 +27,7 @@ import {
   unet2DConditionInputs,
   type UNet2DConditionOptions,
 } from "./unet_2d_condition_inputs.ts";
+import { Residuals } from "./unet_2d_condition_residuals.ts";
 import { conditioning, type ConditioningWeights } from "./unet_2d_condition_time.ts";
 import { sampleSizeOf } from "./unet_2d_inputs.ts";
 
@@ -64,24 +65,31 @@ export function unet2DCondition(
   if (config.center_input_sample) x = x.mul(2).sub(1);
   const input = x;
   x = named("conv_in", () => convSame(input, w.conv_in, channels[0]!, config.conv_in_kernel), [input]);
-  const skips = [x];
+  let skips = [x];
+  const residuals = new Residuals(inputs);
+  const within = residuals.within(levels);
   for (const [i, type] of config.down_block_types.entries()) {
+    const attends = type === "CrossAttnDownBlock2D";
+    const adapted = (x: Tensor) => within(x, i); // where nothing attends, it comes behind the sampler
     const options = {
       layers: valueOf(layers_per_block, i),
       resnet: { ...resnetStyle(config), channels: channels[i]! },
-      attention: type === "CrossAttnDownBlock2D" ? attend(i, valueOf(transformers, i), crossOnly(i)) : null,
+      attention: attends ? attend(i, valueOf(transformers, i), crossOnly(i)) : null,
+      ...(attends ? { adapted } : {}),
       sampler: i === levels - 1 ? null : "conv",
       padding: config.downsample_padding,
     } as const;
     const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options), [x]);
-    skips.push(...outputs);
-    x = outputs.at(-1)!;
+    x = attends ? outputs.at(-1)! : adapted(outputs.at(-1)!);
+    skips.push(...outputs.with(-1, x));
   }
+  skips = residuals.toSkips(skips);
 
   if (config.mid_block_type) {
     const options = midBlockOptions(attend, config);
     x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options), [x]);
   }
+  x = residuals.toMid(x, levels);
 
   for (const [i, type] of config.up_block_types.entries()) {
     const level = levels - 1 - i;

@@ -1,5 +1,6 @@
 import { type Tensor, zeros } from "../tensor/mod.ts";
 import { expectInput } from "./expect_input.ts";
+import { type ResidualInputs, residualInputs, type ResidualOptions } from "./unet_2d_condition_residuals.ts";
 import { timeWidth, type UNet2DConditionConfig } from "./unet_2d_condition_config.ts";
 import { classInput, type ClassLabels, onePerRow, positional, rowsOf } from "./unet_2d_inputs.ts";
 
@@ -21,7 +22,7 @@ export type UNet2DConditionInputs = {
   timestepCond?: Tensor;
   /** Ids [B], vectors [B, V], or features like those of `time`, as the config's class_embed_type says. */
   classes?: Tensor;
-};
+} & ResidualInputs;
 
 /** What SDXL is told beside the prompt. */
 export interface AddedCond {
@@ -35,7 +36,7 @@ export interface AddedCond {
 }
 
 /** Options of `UNet2DConditionModel.forward`. */
-export interface UNet2DConditionOptions {
+export interface UNet2DConditionOptions extends ResidualOptions {
   /** For models with addition_embed_type "text_time", which are those of SDXL. */
   addedCond?: AddedCond | undefined;
   /** Features of the guidance scale [B, time_cond_proj_dim], for models distilled with guidance (LCM). */
@@ -76,7 +77,7 @@ export function unet2DConditionInputs(
   const classes = classInput(classLabels, B, config, positional);
   if (classes) inputs.classes = classes;
   if (classes && classLabels === classes) expectInput("classLabels", classes, [B, vectorWidth(config)]);
-  return { ...inputs, ...addedInputs(options.addedCond, B, config) };
+  return { ...inputs, ...addedInputs(options.addedCond, B, config), ...residualInputs(options) };
 }
 
 const TIME_IDS = 6; // of SDXL; its refiner has 5
