@@ -1,6 +1,7 @@
 import { size } from "../core/shape.ts";
 import { basename } from "node:path";
 import { BinaryFile } from "./binary_file.ts";
+import { HEAD, kindOf, otherFile } from "./file_kinds.ts";
 import { readGguf } from "./gguf/file.ts";
 import { toFloats } from "./numbers.ts";
 import { damaged, quote } from "./refusal.ts";
@@ -129,18 +130,17 @@ function merge(all: Contents, { tensors, metadata }: Contents, path: string): vo
 
 /** Tells the format by the first bytes: old repositories name their files as they like. */
 async function readContents(file: BinaryFile): Promise<Contents> {
-  const head = await file.read(0, Math.min(file.size, 16));
-  const text = String.fromCharCode(...head);
-  if (text.startsWith("version https://")) {
-    throw new Error(`Cannot load ${file.path}: expected weights, got a Git LFS pointer; run git lfs pull`);
-  }
-  if (text.startsWith("PK\x03\x04")) return await readTorchZip(file);
-  if (text.startsWith("GGUF")) return await readGguf(file);
-  if (file.path.endsWith(".safetensors") || text[8] === "{") return await readSafetensors(file);
-  if (/^[\x80L]/.test(text)) return await readTorchLegacy(file);
-  throw damaged(
+  const head = await file.read(0, Math.min(file.size, HEAD));
+  const kind = kindOf(head)?.kind;
+  if (kind === "a safetensors file") return await readSafetensors(file);
+  if (kind === "a zip file") return await readTorchZip(file);
+  if (kind === "a GGUF file") return await readGguf(file);
+  if (!kind && file.path.endsWith(".safetensors")) return await readSafetensors(file); // which says what is damaged
+  if (!kind && (head[0] === 0x80 || head[0] === 0x4c)) return await readTorchLegacy(file);
+  throw otherFile(
+    head,
     file.path,
-    "a safetensors, GGUF or torch file",
-    text === "" ? "no bytes" : `one that begins ${quote(text)}`,
+    "weights (safetensors, GGUF or torch)",
+    "download it again, or name a file of weights",
   );
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { BinaryFile } from "./binary_file.ts";
+import { HEAD, kindOf, latin1, otherFile } from "./file_kinds.ts";
 import { parseJson } from "./json.ts";
 import { damaged, quote } from "./refusal.ts";
 
@@ -10,11 +11,16 @@ export async function readJson(path: string): Promise<unknown> {
   using file = await BinaryFile.open(path);
   if (file.size > maxJson) throw damaged(path, `JSON of at most ${maxJson} bytes`, `${file.size}`);
   const bytes = await file.read(0, file.size);
+  const head = bytes.subarray(0, HEAD);
+  const found = kindOf(head);
+  const mayBeJson = !found || found.kind === "a JSON file" ||
+    (found.isText && /^\s*[{["]/.test(latin1(head)));
+  if (!mayBeJson) throw otherFile(head, path, "JSON", "download it again, or name a JSON file");
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw damaged(path, "JSON in UTF-8", "other bytes");
+    throw otherFile(head, path, "JSON in UTF-8", "download it again, or name a JSON file");
   }
   return parseJson(text, path);
 }

@@ -3,9 +3,8 @@ import { Buffer } from "node:buffer";
 import { inflateSync } from "node:zlib";
 // @ts-types="@types/pngjs"
 import { type ParserOptions, PNG } from "pngjs";
-import { otherFile } from "./images/kinds.ts";
 import type { Metadata } from "./images/orientation.ts";
-import { readPicture } from "./images/picture_file.ts";
+import { notPicture, readPicture } from "./images/picture_file.ts";
 import { expectSides, isSide, maxSide } from "./images/sides.ts";
 import { joinChunk, latin1, PNG_SIGNATURE, type PngChunk, splitChunks } from "./png/chunk.ts";
 import { readTexts, textChunk } from "./png/text.ts";
@@ -89,7 +88,7 @@ export function decodePng(bytes: Uint8Array, path: string): PngFile & Metadata {
 }
 
 function expectPng(head: Uint8Array, path: string): void {
-  if (!PNG_SIGNATURE.every((byte, i) => head[i] === byte)) throw otherFile(head, path, "a PNG");
+  if (!PNG_SIGNATURE.every((byte, i) => head[i] === byte)) throw notPicture(head, path, "a PNG");
 }
 
 interface Header {

@@ -70,23 +70,6 @@ for (const [what, map, reason] of indices) {
   });
 }
 
-const noWeights: [string, string, RegExp][] = [
-  ["a Git LFS pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", /git lfs pull/],
-  [
-    "a web page",
-    "<!doctype html><html></html>",
-    /expected a safetensors, GGUF or torch file, got one that begins "<!doctype/,
-  ],
-  ["an empty file", "", /got no bytes/],
-];
-
-for (const [what, bytes, reason] of noWeights) {
-  Deno.test(`openCheckpoint() refuses ${what}`, async () => {
-    using folder = new TestFolder();
-    assert.match(await refusalOf(openCheckpoint(folder.write("model.bin", bytes))), reason);
-  });
-}
-
 Deno.test("openCheckpoint() names a file that is not there and a folder that is", async () => {
   using folder = new TestFolder();
   assert.match(

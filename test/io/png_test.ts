@@ -139,7 +139,7 @@ const wrong: [string, Uint8Array, RegExp][] = [
     latin1("\xff\xd8\xff\xe0\0\x10JFIF"),
     /expected a PNG, got a JPEG; convert it to PNG$/,
   ],
-  ["the bytes of a text", latin1("hello"), /got a file that begins "hello"/],
+  ["the bytes of a text", latin1("hello"), /got a text that begins "hello"; name a picture/],
 ];
 
 for (const [what, png, reason] of wrong) {

@@ -146,7 +146,7 @@ const zipProblems: [string, (parts: ZipPart[]) => ZipPart[], RegExp][] = [
     /"a\/\.\.\/b"/,
   ],
   ["two pickles", (parts) => [...parts, { name: "b/data.pkl", data: pickle2 }], /one data\.pkl.*got 2/],
-  ["no pickle", (parts) => parts.slice(1), /one data\.pkl.*got 0/],
+  ["no pickle", (parts) => parts.slice(1), /expected a zip of torch, got one of archive\/byteorder, /],
   ["big-endian numbers", (parts) => parts.with(1, { ...parts[1]!, data: latin1("big") }), /got big-endian/],
   [
     "a short storage",

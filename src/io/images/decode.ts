@@ -1,6 +1,7 @@
+import { HEAD, kindOf } from "../file_kinds.ts";
 import { decodePng, type Image } from "../png.ts";
 import { decodeJpeg } from "./jpeg.ts";
-import { kindOf, otherFile } from "./kinds.ts";
+import { notPicture } from "./picture_file.ts";
 import { type Metadata, orientationOf, turned } from "./orientation.ts";
 import { decodeWebp } from "./webp.ts";
 
@@ -17,17 +18,17 @@ const decoders: Record<string, (bytes: Uint8Array, path: string) => Decoded | Pr
 
 /** Refuses by its first bytes what is no picture that can be read. */
 export function expectPicture(head: Uint8Array, path: string): void {
-  if (!decoderOf(head)) throw otherFile(head, path, "a PNG, JPEG or WebP");
+  if (!decoderOf(head)) throw notPicture(head, path, "a PNG, JPEG or WebP");
 }
 
 /** The picture that a file's bytes hold, turned as it is to be seen; what it is the bytes say, not its name. */
 export async function decodePicture(bytes: Uint8Array, path: string): Promise<Image> {
   const decoder = decoderOf(bytes);
-  if (!decoder) throw otherFile(bytes, path, "a PNG, JPEG or WebP");
+  if (!decoder) throw notPicture(bytes, path, "a PNG, JPEG or WebP");
   const { image, ...metadata } = await decoder(bytes, path);
   return turned(image, orientationOf(metadata));
 }
 
 function decoderOf(head: Uint8Array): typeof decoders[string] | undefined {
-  return decoders[kindOf(head)?.kind ?? ""];
+  return decoders[kindOf(head.subarray(0, HEAD))?.kind ?? ""];
 }

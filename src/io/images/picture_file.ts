@@ -1,6 +1,6 @@
 import { BinaryFile } from "../binary_file.ts";
+import { HEAD, kindOf, otherFile } from "../file_kinds.ts";
 import { damaged } from "../refusal.ts";
-import { HEAD } from "./kinds.ts";
 
 /** Bytes that the file of a picture may have. */
 export const maxFile = 2 ** 30;
@@ -14,4 +14,10 @@ export async function readPicture(
   check(await file.read(0, Math.min(file.size, HEAD)), path);
   if (file.size > maxFile) throw damaged(path, `a picture of at most ${maxFile} bytes`, `${file.size}`);
   return await file.read(0, file.size);
+}
+
+/** The error for a file that is not the picture that is expected. */
+export function notPicture(bytes: Uint8Array, path: string, expected: string): Error {
+  const head = bytes.subarray(0, HEAD);
+  return otherFile(head, path, expected, kindOf(head)?.isPicture ? "convert it to PNG" : "name a picture");
 }

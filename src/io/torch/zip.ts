@@ -23,16 +23,26 @@ export async function readZip(file: BinaryFile): Promise<Map<string, ZipEntry>> 
     throw damaged(path, `a zip directory of at most ${maxDirectory} bytes`, `${length}`);
   }
   const view = new DataView((await file.read(offset, length)).buffer);
-  const entries = new Map<string, ZipEntry>();
+  const records = new Map<string, DirectoryRecord>();
   let at = 0;
   while (at < length) {
     const record = readRecord(view, at, path);
-    if (entries.has(record.name)) throw damaged(path, `${quote(record.name)} once in the zip`, "it twice");
-    entries.set(record.name, await locate(file, record, offset));
+    if (records.has(record.name)) throw damaged(path, `${quote(record.name)} once in the zip`, "it twice");
+    records.set(record.name, record);
     at = record.end;
   }
+  expectTorch([...records.keys()], path);
+  const entries = new Map<string, ZipEntry>();
+  for (const [name, record] of records) entries.set(name, await locate(file, record, offset));
   if (entries.size !== count) throw damaged(path, `${count} entries in the zip`, `${entries.size}`);
   return entries;
+}
+
+/** Throws for the zip of anyone but torch, such as a packed folder. */
+function expectTorch(names: readonly string[], path: string): void {
+  if (names.length === 0 || names.some((name) => name.split("/").at(-1) === "data.pkl")) return;
+  const shown = names.slice(0, 3).join(", ");
+  throw new TypeError(`Cannot load ${path}: expected a zip of torch, got one of ${shown}; unpack it first`);
 }
 
 /** The central directory, as the end record at the file's end describes it. */
@@ -63,6 +73,8 @@ interface DirectoryRecord extends ZipEntry {
   readonly name: string;
   /** Position of the next record in the directory. */
   readonly end: number;
+  /** Neither compressed nor encrypted. */
+  readonly isStored: boolean;
 }
 
 function readRecord(view: DataView, at: number, path: string): DirectoryRecord {
@@ -87,10 +99,8 @@ function readRecord(view: DataView, at: number, path: string): DirectoryRecord {
     extraLength,
     [20, 24, 42].map((field) => view.getUint32(at + field, true)),
   );
-  if (flags & 1 || method !== 0 || packed !== size) {
-    throw damaged(path, `${quote(name)} stored as torch stores it`, "it compressed or encrypted");
-  }
-  return { name, size: size!, offset: offset!, end };
+  const isStored = !(flags & 1) && method === 0 && packed === size;
+  return { name, size: size!, offset: offset!, end, isStored };
 }
 
 /** Takes the sizes and the offset that do not fit in 32 bits from the zip64 field, which holds only those. */
@@ -114,7 +124,10 @@ function widen(view: DataView, extra: number, length: number, [packed, size, off
 
 /** Finds the bytes of an entry, which lie behind its local header. */
 async function locate(file: BinaryFile, record: DirectoryRecord, directory: number): Promise<ZipEntry> {
-  const { name, size, offset } = record;
+  const { name, size, offset, isStored } = record;
+  if (!isStored) {
+    throw damaged(file.path, `${quote(name)} stored as torch stores it`, "it compressed or encrypted");
+  }
   const inside = `${quote(name)} to lie inside the zip`;
   if (offset + 30 + size > directory) throw damaged(file.path, inside, `${size} bytes from ${offset}`);
   const header = new DataView((await file.read(offset, 30)).buffer);

@@ -68,7 +68,7 @@ Deno.test("what follows a JPEG's end is passed over", async () => {
 });
 
 const refused: [string, Uint8Array, RegExp][] = [
-  ["nothing", new Uint8Array(), /expected a PNG, JPEG or WebP, got an empty file; the file is damaged/],
+  ["nothing", new Uint8Array(), /expected a PNG, JPEG or WebP, got an empty file; download it again$/],
   ["a GIF", latin1("GIF89a......"), /got a GIF; convert it to PNG$/],
   ["a HEIC", latin1("\0\0\0\x18ftypheic"), /got a HEIC; convert it to PNG$/],
   ["an AVIF", latin1("\0\0\0\x18ftypavif"), /got an AVIF; convert it to PNG$/],
@@ -77,9 +77,9 @@ const refused: [string, Uint8Array, RegExp][] = [
   [
     "a pointer",
     latin1("version https://git-lfs.github.com/spec/v1\n"),
-    /got a pointer of Git LFS; name a picture$/,
+    /got a pointer of Git LFS; run git lfs pull, or download the file itself$/,
   ],
-  ["text", latin1("hello"), /got a file that begins "hello"; the file is damaged/],
+  ["text", latin1("hello"), /got a text that begins "hello"; name a picture$/],
   ["a JPEG of 60000 pixels", jpegHeader(60000, 10), /expected sides of 1 to 16384 pixels, got 60000 x 10/],
   ["a JPEG of no pixels", jpegHeader(0, 10), /got 0 x 10/],
   ["a WebP of 2^24 pixels", webpHeader(), /expected sides of 1 to 16384 pixels, got 16777216 x 1;/],
