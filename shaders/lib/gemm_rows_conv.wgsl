@@ -24,7 +24,10 @@ struct Params {
   out_h: u32,
   out_w: u32,
   kernel_w: u32,
-  stride: u32,
+  stride_y: u32,
+  stride_x: u32,
+  dilation_y: u32, // pixels from tap to tap
+  dilation_x: u32,
   pad_top: u32,
   pad_left: u32,
   upsample: u32, // 0 or 1: the picture convolved is (in_h << upsample) x (in_w << upsample)
@@ -33,8 +36,8 @@ struct Params {
 /// The index in x of the first channel that output pixel m sees through this tap, -1 in the padding.
 fn row_start(z: u32, m: u32, tap: u32) -> i32 {
   let pixel = m / params.out_w;
-  let y = i32(pixel % params.out_h * params.stride + tap / params.kernel_w) - i32(params.pad_top);
-  let x = i32(m % params.out_w * params.stride + tap % params.kernel_w) - i32(params.pad_left);
+  let y = i32(pixel % params.out_h * params.stride_y + tap / params.kernel_w * params.dilation_y) - i32(params.pad_top);
+  let x = i32(m % params.out_w * params.stride_x + tap % params.kernel_w * params.dilation_x) - i32(params.pad_left);
   if (x < 0 || y < 0 || x >= i32(params.in_w << params.upsample) || y >= i32(params.in_h << params.upsample)) {
     return -1;
   }

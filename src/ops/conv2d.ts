@@ -1,67 +1,104 @@
 import { channelsLastStrides, type Shape } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
-import { gemm } from "./gemm.ts";
+import { type ConvRows, gemm } from "./gemm.ts";
 import type { Affine } from "./linear.ts";
+import { type Padding, type Pair, pairOf, windowCount, windowsOf } from "./windows.ts";
 
-/** Options of `conv2d`. */
+/** Options of `conv2d`, as in torch; pairs are [vertical, horizontal]. */
 export interface Conv2dOptions {
   /** Pixels from one window to the next; 1 by default. */
-  stride?: number | undefined;
-  /** Zeros around the picture: one number, or [left, right, top, bottom]. */
-  padding?: number | readonly [left: number, right: number, top: number, bottom: number] | undefined;
+  stride?: Pair | undefined;
+  /** Zeros around the picture; none by default. */
+  padding?: Padding | undefined;
+  /** Pixels from tap to tap of the kernel; 1 by default. */
+  dilation?: Pair | undefined;
+  /** Parts into which channels are cut, each convolved by itself; 1 by default. */
+  groups?: number | undefined;
   /** 2 convolves the picture at twice its size, nearest neighbour, without making it. */
   upsample?: 1 | 2 | undefined;
 }
 
-/** Convolution, as torch.nn.functional.conv2d. x [B, C, H, W], weight [O, C, kh, kw] → [B, O, H', W']. */
+/**
+ * Convolution, as torch.nn.functional.conv2d. x [B, C, H, W], weight [O, C / groups, kh, kw] → [B, O, H', W'];
+ * x [C, H, W] → [O, H', W'].
+ */
 export function conv2d(x: Tensor, { weight, bias }: Affine, options: Conv2dOptions = {}): Tensor {
-  const { stride = 1, padding = 0, upsample = 1 } = options;
-  const [left, right, top, bottom] = typeof padding === "number" ? Array(4).fill(padding) : padding;
-  const [B, C, H, W] = x.shape as Shape<4>;
-  const [O, inputs, kh, kw] = weight.shape as Shape<4>;
-  if (x.rank !== 4 || weight.rank !== 4 || inputs !== C) {
+  if (x.rank === 3) return conv2d(x.unsqueeze(0), { weight, bias }, options).squeeze(0);
+  const { groups = 1 } = options;
+  const O = checked(x, weight, options);
+  const { shape, conv } = rowsOf(x, weight, options);
+  const [B, C, , W] = x.shape as Shape<4>;
+  const [, inputs, kh, kw] = weight.shape as Shape<4>;
+  const [, , outH, outW] = shape;
+  const image = x.strides[1] === 1 && x.strides[2] === W * x.strides[3]! ? x : x.channelsLast();
+  const adapter = lowRank(image, weight, options); // in front of the product, whose `store` then takes the sum
+  const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded
+  const y = C === 0 ? zeros(shape) : gemm({
+    x: image,
+    w: kernel,
+    batch: [B, groups],
+    m: outH * outW,
+    n: O / groups,
+    k: inputs,
+    taps: kh * kw,
+    xLayout: { z0: image.strides[0]!, z1: inputs, row: image.strides[W > 1 ? 3 : 2]! }, // a single column has no stride
+    wLayout: { z0: 0, z1: O / groups * kh * kw * inputs, row: kh * kw * inputs },
+    order: "nk",
+    conv,
+    shape,
+    strides: [outH * outW * O, O / groups, O, 1],
+  });
+  const adapted = adapter ? y.add(adapter) : y;
+  return bias ? adapted.add(bias.reshape([O, 1, 1])) : adapted;
+}
+
+/** The number of output channels. Throws where shapes or options do not fit. */
+function checked(x: Tensor, weight: Tensor, { groups = 1, stride = 1, padding }: Conv2dOptions): number {
+  const [, C] = x.shape;
+  const [O, inputs] = weight.shape as Shape<4>;
+  const whole = Number.isInteger(groups) && groups > 0 && O % groups === 0;
+  if (x.rank !== 4 || weight.rank !== 4 || !whole || inputs * groups !== C) {
+    const of = groups === 1 ? "C" : "C / groups";
+    const parts = groups === 1 ? "" : ` and ${groups} groups`;
     throw new RangeError(
-      `Cannot convolve ${x} with ${weight}: expected [B, C, H, W] and [O, C, kh, kw] with the same C`,
+      `Cannot convolve ${x} with ${weight}${parts}: expected [B, C, H, W] and [O, ${of}, kh, kw] with the same C`,
     );
   }
-  const outH = Math.floor((H * upsample + top + bottom - kh) / stride) + 1;
-  const outW = Math.floor((W * upsample + left + right - kw) / stride) + 1;
+  if (padding === "same" && pairOf(stride).some((step) => step !== 1)) {
+    throw new RangeError(`Cannot convolve ${x} with padding "same": expected a stride of 1, got ${stride}`);
+  }
+  return O;
+}
+
+/** The shape of the result, and how its pixels meet those of x. Throws where a window is larger than the picture. */
+function rowsOf(x: Tensor, weight: Tensor, options: Conv2dOptions): { shape: Shape<4>; conv: ConvRows } {
+  const { stride = 1, padding = 0, dilation = 1, upsample = 1 } = options;
+  const [B, , H, W] = x.shape as Shape<4>;
+  const [O, , kh, kw] = weight.shape as Shape<4>;
+  const [down, across] = windowsOf([kh, kw], stride, dilation, padding);
+  const [outH, outW] = [windowCount(H * upsample, down), windowCount(W * upsample, across)];
   if (outH < 1 || outW < 1) {
     throw new RangeError(
       `Cannot convolve ${x} with ${weight}: the picture is smaller than the kernel; pad it`,
     );
   }
-  const image = x.strides[1] === 1 && x.strides[2] === W * x.strides[3]! ? x : x.channelsLast();
-  const adapter = lowRank(image, weight, options); // in front of the product, whose `store` then takes the sum
-  const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded
-  const y = C === 0 ? zeros([B, O, outH, outW]) : gemm({
-    x: image,
-    w: kernel,
-    batch: [B, 1],
-    m: outH * outW,
-    n: O,
-    k: C,
-    taps: kh * kw,
-    xLayout: { z0: image.strides[0]!, z1: 0, row: image.strides[W > 1 ? 3 : 2]! }, // a single column has no stride
-    wLayout: { z0: 0, z1: 0, row: kh * kw * C },
-    order: "nk",
-    conv: {
-      x_image: 0, // images are batches, so that epilogues may differ from image to image
-      in_h: H,
-      in_w: W,
-      out_h: outH,
-      out_w: outW,
-      kernel_w: kw,
-      stride,
-      pad_top: top,
-      pad_left: left,
-      upsample: upsample - 1,
-    },
-    shape: [B, O, outH, outW],
-  });
-  const adapted = adapter ? y.add(adapter) : y;
-  return bias ? adapted.add(bias.reshape([O, 1, 1])) : adapted;
+  const conv = {
+    x_image: 0, // images are batches, so that epilogues may differ from image to image
+    in_h: H,
+    in_w: W,
+    out_h: outH,
+    out_w: outW,
+    kernel_w: kw,
+    stride_y: down.stride,
+    stride_x: across.stride,
+    dilation_y: down.dilation,
+    dilation_x: across.dilation,
+    pad_top: down.before,
+    pad_left: across.before,
+    upsample: upsample - 1,
+  };
+  return { shape: [B, O, outH, outW], conv };
 }
 
 /** What hangs on a weight adds to its convolution of x. */

@@ -37,7 +37,10 @@ export interface ConvRows {
   readonly out_h: number;
   readonly out_w: number;
   readonly kernel_w: number;
-  readonly stride: number;
+  readonly stride_y: number;
+  readonly stride_x: number;
+  readonly dilation_y: number;
+  readonly dilation_x: number;
   readonly pad_top: number;
   readonly pad_left: number;
   readonly upsample: number;

@@ -2,7 +2,9 @@
 export { geglu, gelu, geluTanh, mish, quickGelu, relu, sigmoid, silu } from "./activations.ts";
 export { attention, type AttentionOptions } from "./attention.ts";
 export { avgPool2d, type PoolOptions } from "./avg_pool2d.ts";
+export { conv1d, type Conv1dOptions } from "./conv1d.ts";
 export { conv2d, type Conv2dOptions } from "./conv2d.ts";
+export { convTranspose2d, type ConvTranspose2dOptions } from "./conv_transpose2d.ts";
 export { gather } from "./gather.ts";
 export { interpolate, type InterpolateMode, type InterpolateOptions } from "./interpolate.ts";
 export { groupNorm, type GroupNormOptions } from "./group_norm.ts";
@@ -15,3 +17,4 @@ export { rmsNormRotary, rotary, type RotaryPart } from "./rotary.ts";
 export { softmax } from "./softmax.ts";
 export { timestepEmbedding, type TimestepEmbeddingOptions } from "./timestep_embedding.ts";
 export { upsampleNearest, type UpsampleOptions } from "./upsample_nearest.ts";
+export type { Padding, Pair } from "./windows.ts";

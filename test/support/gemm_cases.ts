@@ -27,26 +27,29 @@ function convolution(
   x: Nd,
   weight: Nd,
   bias: Nd,
-  { stride = 1, padding = 0, upsample = 1 }: Conv2dOptions,
+  { stride = 1, padding = 0, dilation = 1, groups = 1, upsample = 1 }: Conv2dOptions,
 ): Nd {
-  const [left, right, top, bottom] = typeof padding === "number" ? Array(4).fill(padding) : padding;
-  const [B, C, H, W] = [x.shape[0], x.shape[1], x.shape[2]! * upsample, x.shape[3]! * upsample] as [
-    number,
+  const [left, right, top, bottom] =
+    (typeof padding === "number" ? Array(4).fill(padding) : padding) as number[];
+  const pair = (value: number | readonly number[]) => [value, value].flat() as [number, number];
+  const [[sy, sx], [dy, dx]] = [pair(stride), pair(dilation)];
+  const [B, H, W] = [x.shape[0], x.shape[2]! * upsample, x.shape[3]! * upsample] as [
     number,
     number,
     number,
   ];
-  const [O, , kh, kw] = weight.shape as Shape<4>;
-  const outH = Math.floor((H + top + bottom - kh) / stride) + 1;
-  const outW = Math.floor((W + left + right - kw) / stride) + 1;
+  const [O, inputs, kh, kw] = weight.shape as Shape<4>;
+  const outH = Math.floor((H + top! + bottom! - dy * (kh - 1) - 1) / sy) + 1;
+  const outW = Math.floor((W + left! + right! - dx * (kw - 1) - 1) / sx) + 1;
   return Nd.from([B, O, outH, outW], ([b, o, y, z]) => {
     let sum = bias.at([o!]);
     for (let i = 0; i < kh; i++) {
       for (let j = 0; j < kw; j++) {
-        const [row, column] = [y! * stride + i - top, z! * stride + j - left];
+        const [row, column] = [y! * sy + i * dy - top!, z! * sx + j * dx - left!];
         if (row < 0 || column < 0 || row >= H || column >= W) continue;
         const [r, s] = [Math.floor(row / upsample), Math.floor(column / upsample)];
-        for (let c = 0; c < C; c++) sum += x.at([b!, c, r, s]) * weight.at([o!, c, i, j]);
+        const first = Math.floor(o! / (O / groups)) * inputs;
+        for (let c = 0; c < inputs; c++) sum += x.at([b!, first + c, r, s]) * weight.at([o!, c, i, j]);
       }
     }
     return sum;
@@ -118,6 +121,9 @@ export const GEMM_CASES: Record<string, () => Promise<void>> = {
       [[2, 5, 9, 8], [3, 5, 2, 3], { stride: 3 }],
       [[1, 4, 3, 5], [9, 4, 3, 3], { padding: 1, upsample: 2 }],
       [[2, 8, 5, 6], [33, 8, 1, 1], {}],
+      [[1, 3, 9, 7], [4, 3, 3, 2], { stride: [2, 1], dilation: [1, 3], padding: [1, 0, 2, 1] }],
+      [[2, 8, 6, 5], [12, 4, 3, 3], { groups: 2, padding: 2, dilation: 2 }],
+      [[1, 12, 5, 5], [12, 1, 3, 3], { groups: 12, padding: 1 }],
     ];
     for (const [shape, kernel, options] of cases) {
       const [x, tx] = both(Nd.random(dice, shape));

@@ -4,7 +4,11 @@ import { fixture } from "../support/fixtures.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 
 /** Operations that are built; at the end the fixture's all are. */
-const BUILT = new Set("interpolate sort argsort topk argmax argmin cumsum cumprod quantile".split(" "));
+const BUILT = new Set(
+  "interpolate sort argsort topk argmax argmin cumsum cumprod quantile conv1d conv2d conv_transpose2d".split(
+    " ",
+  ),
+);
 
 testOnBothEngines("tensor operations give what torch gives", async () => {
   const verdicts = await Array.fromAsync(tensorOperations(fixture("tensor"), (op) => BUILT.has(op)));
