@@ -2,8 +2,9 @@ import { z } from "zod";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig } from "./config.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import { type AlphaConfig, alphaConfig, flag } from "./config.ts";
+import { readSchedule } from "./schedule.ts";
+import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 import { spacedTimesteps } from "./timesteps.ts";
 
 const f32 = Math.fround;
@@ -19,7 +20,7 @@ export interface DDIMConfig extends AlphaConfig {
 const schema = z.looseObject({
   ...alphaConfig,
   beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("linear"),
-  set_alpha_to_one: z.boolean().default(true),
+  set_alpha_to_one: flag(true),
 });
 
 /** What DDIM's step() may be told. */
@@ -42,7 +43,8 @@ export class DDIMScheduler extends AlphaScheduler<DDIMConfig> {
   }
 
   /** Spreads so many timesteps over those of training. */
-  setTimesteps(steps: number): void {
+  setTimesteps(schedule: number | Schedule): void {
+    const { steps = 0 } = readSchedule(schedule, ["steps"]);
     this.timesteps = spacedTimesteps(this.config, steps);
     this.#stride = Math.floor(this.config.num_train_timesteps / steps);
   }

@@ -3,7 +3,8 @@ import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
 import { type AlphaConfig, alphaConfig } from "./config.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import { readSchedule } from "./schedule.ts";
+import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 import { checkedTimesteps, spacedTimesteps } from "./timesteps.ts";
 
 /** The keys of a DDPM scheduler_config.json. */
@@ -18,7 +19,7 @@ const schema = z.looseObject({
     .default("linear"),
   // Not fixed_large_log: diffusers takes the square root of a logarithm below 0 there, and every sample is NaN.
   variance_type: z.enum(["fixed_small", "fixed_small_log", "fixed_large", "learned", "learned_range"])
-    .default("fixed_small"),
+    .nullish().transform((type) => type ?? "fixed_small"), // solvers save null, which diffusers takes so
 });
 
 /**
@@ -31,9 +32,10 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
   }
 
   /** Spreads so many timesteps over those of training, or takes a falling list of them. */
-  setTimesteps(steps: number | { timesteps: readonly number[] }): void {
-    this.timesteps = typeof steps === "object"
-      ? checkedTimesteps(this.config, steps.timesteps)
+  setTimesteps(schedule: number | Schedule): void {
+    const { steps = 0, timesteps } = readSchedule(schedule, ["steps", "timesteps"]);
+    this.timesteps = timesteps
+      ? checkedTimesteps(this.config, timesteps)
       : spacedTimesteps(this.config, steps);
   }
 

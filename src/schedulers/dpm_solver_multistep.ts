@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "./config.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { DPMSolverScheduler, type DPMSolverStepOptions } from "./dpm_solver.ts";
 import { type DPMSolverMethod, multistepWeights } from "./dpm_weights.ts";
@@ -22,7 +23,7 @@ const schema = z.looseObject({
     deis: "dpmsolver++",
   }),
   solver_type: choice(["midpoint", "heun"], { logrho: "midpoint", bh1: "midpoint", bh2: "midpoint" }),
-  euler_at_final: z.boolean().default(false),
+  euler_at_final: flag(false),
   use_lu_lambdas: z.boolean().nullish().transform(Boolean),
 }).refine(
   ({ algorithm_type, final_sigmas_type }) =>

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "./config.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { churned, type ChurnOptions } from "./churn.ts";
 import { checkedFalling, readSchedule } from "./schedule.ts";
@@ -43,8 +44,10 @@ const schema = z.looseObject({
   ...varianceExplodingConfig,
   ...sigmaConfig,
   interpolation_type: z.enum(["linear", "log_linear"]).default("linear"),
-  timestep_type: z.enum(["discrete", "continuous"]).default("discrete"),
-  rescale_betas_zero_snr: z.boolean().default(false),
+  timestep_type: z.enum(["discrete", "continuous"]).nullable().default("discrete").transform((type) =>
+    type ?? "discrete"
+  ),
+  rescale_betas_zero_snr: flag(false),
   final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
 });
 

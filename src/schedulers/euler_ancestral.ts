@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "./config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { ancestral } from "./ancestral.ts";
@@ -15,7 +16,7 @@ export interface EulerAncestralConfig extends VarianceExplodingConfig {
 
 const schema = z.looseObject({
   ...varianceExplodingConfig,
-  rescale_betas_zero_snr: z.boolean().default(false),
+  rescale_betas_zero_snr: flag(false),
 });
 
 /** Euler's method with new noise at each step, "Euler a" (k-diffusion's sample_euler_ancestral). */

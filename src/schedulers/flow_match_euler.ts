@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "./config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type FlowConfig, FlowScheduler } from "./flow_scheduler.ts";
@@ -33,16 +34,16 @@ export interface FlowMatchEulerConfig extends FlowConfig, SigmaConfig {
 const schema = z.looseObject({
   num_train_timesteps: z.int().positive().default(1000),
   shift: z.number().positive().default(1),
-  use_dynamic_shifting: z.boolean().default(false),
+  use_dynamic_shifting: flag(false),
   base_shift: z.number().nullish().transform((shift) => shift ?? 0.5),
   max_shift: z.number().nullish().transform((shift) => shift ?? 1.15),
   base_image_seq_len: z.int().nullish().transform((length) => length ?? 256),
   max_image_seq_len: z.int().nullish().transform((length) => length ?? 4096),
-  invert_sigmas: z.boolean().default(false),
+  invert_sigmas: flag(false),
   shift_terminal: z.number().min(0).lt(1).nullable().default(null),
   ...sigmaConfig,
   time_shift_type: z.enum(["exponential", "linear"]).default("exponential"),
-  stochastic_sampling: z.boolean().default(false),
+  stochastic_sampling: flag(false),
 });
 
 /** Euler's method along the velocity of a flow (Esser et al. 2024, https://arxiv.org/abs/2403.03206). */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "./config.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { doubled } from "./doubled.ts";
 import { readSchedule } from "./schedule.ts";
@@ -26,7 +27,7 @@ const schema = z.looseObject({
   ...latentBetas,
   ...sigmaConfig,
   beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2", "exp"]).default("linear"),
-  clip_sample: z.boolean().default(false),
+  clip_sample: flag(false),
   clip_sample_range: z.number().positive().default(1),
 });
 

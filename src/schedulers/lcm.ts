@@ -2,7 +2,7 @@ import { z } from "zod";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig } from "./config.ts";
+import { type AlphaConfig, alphaConfig, flag, unread } from "./config.ts";
 import {
   chosenTimesteps,
   distillationTimesteps,
@@ -30,8 +30,10 @@ export const lcmSchema = z.looseObject({
   ...alphaConfig,
   ...latentBetas,
   beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("scaled_linear"),
-  clip_sample: z.boolean().default(false),
-  set_alpha_to_one: z.boolean().default(true),
+  timestep_spacing: unread(alphaConfig.timestep_spacing),
+  steps_offset: unread(alphaConfig.steps_offset),
+  clip_sample: flag(false),
+  set_alpha_to_one: flag(true),
   original_inference_steps: z.int().positive().default(50),
   timestep_scaling: z.number().default(10),
 });

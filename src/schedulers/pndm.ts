@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig } from "./config.ts";
+import { type AlphaConfig, alphaConfig, flag } from "./config.ts";
 import { readSchedule } from "./schedule.ts";
 import type { Schedule, StepOutput } from "./scheduler.ts";
 import { spacedTimesteps } from "./timesteps.ts";
@@ -20,11 +20,11 @@ export interface PNDMConfig extends AlphaConfig {
 
 const schema = z.looseObject({
   ...alphaConfig,
-  clip_sample: z.boolean().default(false),
+  clip_sample: flag(false),
   beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("linear"),
   prediction_type: z.enum(["epsilon", "v_prediction"]).default("epsilon"),
-  skip_prk_steps: z.boolean().default(false),
-  set_alpha_to_one: z.boolean().default(false),
+  skip_prk_steps: flag(false),
+  set_alpha_to_one: flag(false),
 });
 
 /**

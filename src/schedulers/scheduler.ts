@@ -6,7 +6,7 @@ import { readSingleFileScheduler } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { givenKeys, markDefaults } from "./config.ts";
+import { completeConfig, givenKeys, markDefaults } from "./config.ts";
 import { Memory } from "./memory.ts";
 
 /** Where a scheduler's config lies, and how to fetch it. */
@@ -66,7 +66,7 @@ export abstract class Scheduler<Config extends object = object> {
   /** Checks and completes the config. */
   protected constructor(schema: z.ZodType<Config>, config: object) {
     const given = givenKeys(config);
-    this.config = markDefaults(parseConfig(schema, given, new.target.name), given);
+    this.config = markDefaults(completeConfig(schema, given, new.target.name), given);
   }
 
   /**

@@ -139,13 +139,14 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
   /** ε̂ from what the model predicted at an index. */
   protected predictNoise(modelOutput: Tensor, index: number, sample: Tensor): Tensor {
     const { thresholding, prediction_type } = this.config;
-    const { alpha, sigma } = this.level(index);
+    const { alpha, sigma, ratio } = this.level(index);
     if (prediction_type === "epsilon" && !thresholding) return modelOutput;
     if (prediction_type === "v_prediction" && !thresholding) {
       return weightedSum([alpha, modelOutput], [sigma, sample]);
     }
     const x0 = this.predictOriginal(modelOutput, index, sample);
-    return weightedSum([1 / sigma, sample], [-alpha / sigma, x0]);
+    const beside = prediction_type === "flow_prediction" ? ratio : sigma; // the same in a flow, as in diffusers outside of one
+    return weightedSum([1 / beside, sample], [-alpha / beside, x0]);
   }
 
   #original(modelOutput: Tensor, { alpha, sigma, ratio }: Level, sample: Tensor): Tensor {

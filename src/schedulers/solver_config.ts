@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { BetaConfig } from "./betas.ts";
-import { alphaConfig, type PredictionType } from "./config.ts";
+import { alphaConfig, flag, type PredictionType } from "./config.ts";
 import { type FinalSigmas, type SigmaConfig, sigmaConfig } from "./sigmas.ts";
 import type { ThresholdConfig } from "./threshold.ts";
 import type { TimestepConfig } from "./timesteps.ts";
@@ -41,10 +41,10 @@ export const solverConfig = {
   sample_max_value: alphaConfig.sample_max_value,
   ...sigmaConfig,
   solver_order: z.int().min(1).max(3).default(2),
-  lower_order_final: z.boolean().default(true),
-  use_flow_sigmas: z.boolean().default(false),
+  lower_order_final: flag(true),
+  use_flow_sigmas: flag(false),
   flow_shift: z.number().positive().default(1),
-  use_dynamic_shifting: z.boolean().default(false),
+  use_dynamic_shifting: flag(false),
   final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
 };
 

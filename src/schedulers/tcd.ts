@@ -1,7 +1,8 @@
+import { z } from "zod";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
-import type { PredictionType } from "./config.ts";
+import { type PredictionType, unread } from "./config.ts";
 import {
   chosenTimesteps,
   distillationTimesteps,
@@ -12,6 +13,13 @@ import { type LCMConfig, lcmSchema } from "./lcm.ts";
 import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 
 const f32 = Math.fround;
+
+const schema = z.looseObject({
+  ...lcmSchema.shape,
+  clip_sample_range: unread(lcmSchema.shape.clip_sample_range),
+  dynamic_thresholding_ratio: unread(lcmSchema.shape.dynamic_thresholding_ratio),
+  timestep_scaling: unread(lcmSchema.shape.timestep_scaling),
+});
 
 /** What TCD's step() may be told. */
 export interface TCDStepOptions extends StepOptions {
@@ -32,7 +40,7 @@ export interface TCDStepOutput extends StepOutput {
 export class TCDScheduler extends AlphaScheduler<LCMConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<LCMConfig> = {}) {
-    super(lcmSchema, config);
+    super(schema, config);
   }
 
   /** Chooses so many of the timesteps that the distillation visited, or takes a falling list of any. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { flag } from "./config.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { StepWeights } from "./dpm_weights.ts";
 import { linspace } from "./linspace.ts";
@@ -24,7 +25,7 @@ export interface UniPCMultistepConfig extends SolverConfig, UniPCMethod {
 const schema = z.looseObject({
   ...solverConfig,
   solver_order: z.int().positive().default(2),
-  predict_x0: z.boolean().default(true),
+  predict_x0: flag(true),
   solver_type: choice(["bh2", "bh1"], { midpoint: "bh2", heun: "bh2", logrho: "bh2" }),
   disable_corrector: z.array(z.int().min(0)).default([]),
   solver_p: z.custom<Scheduler>((value) => value instanceof Scheduler, "a scheduler or null").nullable()
