@@ -31,7 +31,7 @@ export type { Progress } from "./io/hub.ts";
 export type { Fit, ResizeOptions } from "./io/images/fit.ts";
 export type { ImageMode } from "./io/images/modes.ts";
 export type { ResamplingFilter } from "./io/images/resample.ts";
-export { loadImage, type LoadImageOptions } from "./io/load_image.ts";
+export { type ImageSource, loadImage, type LoadImageOptions } from "./io/load_image.ts";
 export { type EmbeddedModel, embeddedModel, type EmbeddedModelOptions } from "./io/embedded_models.ts";
 export { loadingBar } from "./io/loading_bar.ts";
 export type { Image, PngFile } from "./io/png.ts";

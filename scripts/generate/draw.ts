@@ -27,9 +27,10 @@ export async function draw(pipeline: AnyPipeline, settings: Settings, how: How):
   if (settings.scheduler && "vae" in parts) {
     parts.scheduler = schedulerClasses[settings.scheduler]!.fromConfig(parts.scheduler.config);
   }
-  const image = settings.image ? await loadImage(settings.image) : undefined;
-  const mask = settings.mask ? await loadImage(settings.mask) : undefined;
   const [width, height] = settings.size?.split("x").map(Number) ?? [];
+  const size = width && height ? [height, width] as const : undefined;
+  const image = settings.image ? await loadImage(settings.image, { size }) : undefined;
+  const mask = settings.mask ? await loadImage(settings.mask, { size }) : undefined;
   const { images } = await (pipelineFor(parts, image, mask) ?? pipeline).run({
     ...how,
     batchSize: settings.count,

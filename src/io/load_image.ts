@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { currentDevice } from "../gpu/device.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { decodePicture, expectPicture } from "./images/decode.ts";
 import { fetchPicture } from "./images/fetch_picture.ts";
@@ -7,6 +8,9 @@ import { type ImageMode, imageModes, inMode } from "./images/modes.ts";
 import { readPicture } from "./images/picture_file.ts";
 import { imageTensor } from "./images/tensors.ts";
 import type { Image } from "./png.ts";
+
+/** A path, an address, or the bytes of a file. */
+export type ImageSource = string | URL | Uint8Array | ArrayBuffer;
 
 /** How `loadImage` reads a picture. */
 export interface LoadImageOptions extends ResizeOptions {
@@ -32,20 +36,36 @@ export interface LoadImageOptions extends ResizeOptions {
  * ```
  */
 export async function loadImage(
-  source: string | URL | Uint8Array | ArrayBuffer,
+  source: ImageSource,
   { size, fit = "default", resample = "lanczos", mode = "RGB" }: LoadImageOptions = {},
 ): Promise<Tensor> {
   expectOneOf("mode", mode, imageModes);
   const to = size === undefined ? undefined : readSize(size);
   const image = inMode(await readImage(source), mode === "L" ? "RGB" : mode);
-  const resized = fitted(image, to ?? image, { fit, resample });
-  return imageTensor(inMode(resized, mode)); // luma last, as in diffusers
+  const resized = inMode(fitted(image, to ?? image, { fit, resample }), mode); // luma last, as in diffusers
+  expectRoom(resized, source);
+  return imageTensor(resized);
+}
+
+/** Refuses what no tensor of the adapter can hold: photographs may have more pixels. */
+function expectRoom({ width, height, channels }: Image, source: ImageSource): void {
+  const { limits, adapterName } = currentDevice();
+  const most = Math.floor(limits.maxStorageBufferBindingSize / (4 * channels));
+  if (width * height <= most) return;
+  throw new RangeError(
+    `Cannot load ${nameOf(source)}: expected at most ${most} pixels in one tensor on ${adapterName}, got ` +
+      `${width} x ${height}; say a smaller size`,
+  );
+}
+
+function nameOf(source: ImageSource): string {
+  return typeof source === "string" || source instanceof URL ? String(source) : "the picture";
 }
 
 /** The pixels of a picture, turned as it is to be seen. */
-async function readImage(source: string | URL | Uint8Array | ArrayBuffer): Promise<Image> {
-  if (source instanceof Uint8Array) return await decodePicture(source, "the picture");
-  if (source instanceof ArrayBuffer) return await decodePicture(new Uint8Array(source), "the picture");
+async function readImage(source: ImageSource): Promise<Image> {
+  if (source instanceof Uint8Array) return await decodePicture(source, nameOf(source));
+  if (source instanceof ArrayBuffer) return await decodePicture(new Uint8Array(source), nameOf(source));
   const url = source instanceof URL
     ? source
     : /^(https?|file):\/\//i.test(source)

@@ -6,7 +6,7 @@ import { type ParserOptions, PNG } from "pngjs";
 import type { Metadata } from "./images/orientation.ts";
 import { notPicture, readPicture } from "./images/picture_file.ts";
 import { expectSides, isSide, maxSide } from "./images/sides.ts";
-import { joinChunk, latin1, PNG_SIGNATURE, type PngChunk, splitChunks } from "./png/chunk.ts";
+import { joinChunk, PNG_SIGNATURE, type PngChunk, splitChunks } from "./png/chunk.ts";
 import { readTexts, textChunk } from "./png/text.ts";
 import { damaged, quote } from "./refusal.ts";
 import { writeWholeFile } from "./whole_file.ts";
@@ -81,7 +81,8 @@ export function decodePng(bytes: Uint8Array, path: string): PngFile & Metadata {
     const options = { skipRescale: deep } as ParserOptions; // the types lack it: 16 bits stay 16 bits
     const { width, height, data } = PNG.sync.read(file, options);
     const pixels = deep ? toEightBits(data as unknown as Uint16Array, header) : new Uint8Array(data);
-    return { width, height, channels: 4, data: pixels, text: readTexts(chunks), ...metadataOf(chunks) };
+    const text = readTexts(chunks);
+    return { width, height, channels: 4, data: pixels, text, ...metadataOf(chunks, text) };
   } catch (error) {
     throw damaged(path, "a PNG that pngjs decodes", quote(error instanceof Error ? error.message : error));
   }
@@ -133,13 +134,12 @@ function toEightBits(data: Uint16Array, { channels }: Header): Uint8Array {
     : Uint8Array.from(data, (value) => value >> 8);
 }
 
-/** EXIF and XMP of a PNG. */
-function metadataOf(chunks: readonly PngChunk[]): Metadata {
-  const exif = chunks.find(({ type }) => type === "eXIf")?.data;
-  const xmp = chunks.find(({ type, data }) =>
-    type === "iTXt" && latin1("XML:com.adobe.xmp\0").every((byte, i) => data[i] === byte)
-  )?.data;
-  return { exif, xmp };
+/** EXIF, which older programs wrote into a text as hexadecimal digits, and XMP. */
+function metadataOf(chunks: readonly PngChunk[], text: Record<string, string>): Metadata {
+  const digits = text["Raw profile type exif"]?.split("\n").slice(3).join("");
+  const exif = chunks.find(({ type }) => type === "eXIf")?.data ?? (digits && Buffer.from(digits, "hex"));
+  const xmp = text["XML:com.adobe.xmp"];
+  return { exif: exif || undefined, xmp: xmp === undefined ? undefined : new TextEncoder().encode(xmp) };
 }
 
 /** First column, first row, and the steps between columns and rows of Adam7's passes. */

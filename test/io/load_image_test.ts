@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import { loadImage, openDevice, resizeImage, tensor } from "../../src/mod.ts";
+import { encodePng } from "../../src/io/png.ts";
 import { assertRefused } from "../support/refused.ts";
 import { fixture } from "../support/fixtures.ts";
 import { readRaw } from "../support/raw_tensors.ts";
@@ -8,7 +9,7 @@ import { TestFolder } from "./files.ts";
 
 const expected = await readRaw(fixture("pictures/expected.safetensors"));
 const path = fixture("pictures/files/plain.jpg");
-await openDevice();
+const device = await openDevice();
 
 /** Pixels [H, W, C] of a fixture as values [C, H, W]. */
 function valuesOf(name: string): number[] {
@@ -79,6 +80,18 @@ Deno.test("loadImage() fetches addresses, and says in one line why it cannot", a
     loadImage("http://127.0.0.1:9/x.png"),
     /^Cannot load http:\/\/127.0.0.1:9\/x.png: no connection/,
   );
+});
+
+Deno.test("loadImage() refuses more pixels than a tensor of the adapter holds, but not with a size", async () => {
+  const width = 16384;
+  const height = Math.ceil((device.limits.maxStorageBufferBindingSize + 1) / (4 * 3 * width));
+  if (height > 16384) return; // no picture is so large
+  const png = encodePng({ width, height, channels: 1, data: new Uint8Array(width * height).fill(255) });
+  await assertRefused(
+    loadImage(png),
+    /^Cannot load the picture: expected at most \d+ pixels in one tensor on .*, got 16384 x \d+; say a smaller size$/,
+  );
+  assert.deepEqual([...await (await loadImage(png, { size: 1, mode: "L" })).data()], [1]);
 });
 
 Deno.test("loadImage() refuses what is not there, and words that it does not know", async () => {

@@ -116,6 +116,27 @@ Deno.test("a bundle finds Dawn, from another folder too", async () => {
   await other.draws("loop.js");
 });
 
+Deno.test("a bundle reads JPEG and WebP, from another folder too", async () => {
+  const script = `
+    import { loadImage, openDevice } from "denoise";
+    using _device = await openDevice();
+    for (const path of Deno.args) console.log((await loadImage(path)).shape.join());
+  `;
+  await using folder = await Folder.create({ "deno.json": linked, "load.ts": script });
+  await folder.deno(["bundle", "-o", "load.js", "load.ts"]);
+  await using other = await Folder.create({ "deno.json": quiet });
+  await Deno.copyFile(join(folder.path, "load.js"), join(other.path, "load.js"));
+  const files = ["plain.jpg", "lossy.webp"].map((name) => join(root, "test/fixtures/pictures/files", name));
+  assert.equal(await other.deno(["run", "-A", "load.js", ...files]), "1,3,17,23\n".repeat(2));
+});
+
+Deno.test("the names that bundles load decoders by are the versions in deno.json", async () => {
+  const text = await Deno.readTextFile(join(root, "src/io/images/codecs.ts"));
+  for (const name of ["@jsquash/jpeg", "@jsquash/webp"] as const) {
+    assert.ok(text.includes(`name: "${config.imports[name]}/codec/`), name);
+  }
+});
+
 Deno.test("the name that bundles load Dawn by is the version in deno.json", async () => {
   const text = await Deno.readTextFile(join(root, "src/gpu/dawn.ts"));
   assert.ok(text.includes(`const DAWN = "${config.imports.webgpu}";`));

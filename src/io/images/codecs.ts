@@ -15,13 +15,23 @@ type OpenCodec = (
 /** A decoder, and what it takes beside the bytes. */
 interface Codec {
   readonly load: () => Promise<unknown>;
+  /** Its module by a name that no bundler can follow: bundles copy its text, and leave the WebAssembly behind. */
+  readonly name: string;
   readonly rest: readonly unknown[];
 }
 
 /** Decoders of the Squoosh project in WebAssembly, where a hostile file reaches nothing but their own memory. */
 const codecs = {
-  "a JPEG": { load: () => import("@jsquash/jpeg/codec/dec/mozjpeg_dec.js"), rest: [false] }, // not turned
-  "a WebP": { load: () => import("@jsquash/webp/codec/dec/webp_dec.js"), rest: [] },
+  "a JPEG": {
+    load: () => import("@jsquash/jpeg/codec/dec/mozjpeg_dec.js"),
+    name: "npm:@jsquash/jpeg@1.6.0/codec/dec/mozjpeg_dec.js",
+    rest: [false], // not turned
+  },
+  "a WebP": {
+    load: () => import("@jsquash/webp/codec/dec/webp_dec.js"),
+    name: "npm:@jsquash/webp@1.5.0/codec/dec/webp_dec.js",
+    rest: [],
+  },
 } satisfies Record<string, Codec>;
 
 /**
@@ -34,9 +44,17 @@ export async function decodeWith(
   path: string,
 ): Promise<Pixels> {
   const told: string[] = [];
-  const { load, rest }: Codec = codecs[kind];
-  const { default: open } = await load() as { default: OpenCodec };
-  const codec = await open({ noInitialRun: true, print: () => {}, printErr: (line) => told.push(line) })
+  const { load, name, rest }: Codec = codecs[kind];
+  const open = async (module: unknown) =>
+    await (module as { default: OpenCodec }).default({
+      noInitialRun: true,
+      print: () => {},
+      printErr: (line) => told.push(line),
+    });
+  const codec = await load().then(open)
+    .catch((cause) =>
+      cause instanceof Deno.errors.NotCapable ? Promise.reject(cause) : import(name).then(open)
+    )
     .catch((cause) => Promise.reject(missing(kind, path, cause)));
   try {
     const pixels = codec.decode(bytes, ...rest);
@@ -47,10 +65,11 @@ export async function decodeWith(
   throw damaged(path, `${kind} that can be decoded`, quote(told.at(-1) ?? "pixels that make no sense"));
 }
 
-function missing(kind: string, path: string, cause: unknown): unknown {
-  if (!(cause instanceof Deno.errors.NotCapable)) return cause;
-  return new Error(
-    `Cannot load ${path}: Deno may not read the decoder of ${kind}; run with --allow-read=node_modules too`,
-    { cause },
-  );
+function missing(kind: string, path: string, cause: unknown): Error {
+  const reason = cause instanceof Deno.errors.NotCapable
+    ? "Deno may not read it; run with --allow-read=node_modules too"
+    : cause instanceof Error
+    ? cause.message.split("\n")[0]
+    : String(cause);
+  return new Error(`Cannot load ${path}: the decoder for ${kind} is not there: ${reason}`, { cause });
 }

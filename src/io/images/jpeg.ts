@@ -1,4 +1,3 @@
-import { decode as decodeInks } from "jpeg-js";
 import type { Image } from "../png.ts";
 import { damaged, quote } from "../refusal.ts";
 import { decodeWith } from "./codecs.ts";
@@ -15,7 +14,7 @@ const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 
 export async function decodeJpeg(bytes: Uint8Array, path: string): Promise<{ image: Image } & Metadata> {
   const { components, ...metadata } = readHeader(bytes, path);
   const { width, height, data } = components === 4
-    ? decodeFourInks(bytes, path)
+    ? await decodeFourInks(bytes, path)
     : await decodeWith("a JPEG", bytes, path);
   const image = {
     width,
@@ -27,9 +26,10 @@ export async function decodeJpeg(bytes: Uint8Array, path: string): Promise<{ ima
 }
 
 /** Of printers' cyan, magenta, yellow and black, for which mozjpeg has no colours. */
-function decodeFourInks(bytes: Uint8Array, path: string): Omit<Image, "channels"> {
+async function decodeFourInks(bytes: Uint8Array, path: string): Promise<Omit<Image, "channels">> {
+  const { default: { decode } } = await import("jpeg-js"); // which few pictures need
   try {
-    return decodeInks(bytes, { useTArray: true, tolerantDecoding: false, maxMemoryUsageInMB: 4096 });
+    return decode(bytes, { useTArray: true, tolerantDecoding: false, maxMemoryUsageInMB: 4096 });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw damaged(path, "a JPEG of four inks that jpeg-js decodes", quote(reason));

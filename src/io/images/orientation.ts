@@ -2,18 +2,19 @@ import type { Image } from "../png.ts";
 
 /** What a file says of its picture beside the pixels. */
 export interface Metadata {
-  /** A TIFF of camera settings. */
+  /** A TIFF of camera settings, which a name may precede. */
   readonly exif?: Uint8Array | undefined;
   /** The same in Adobe's XML. */
   readonly xmp?: Uint8Array | undefined;
 }
 
+const NAME = "Exif\0\0";
 const ORIENTATION = 0x0112; // a tag of TIFF
 const [SHORT, LONG] = [3, 4];
 
 /**
- * How a picture is to be turned: 1 to 8, 1 as it is (EXIF 2.32, https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf).
- * As in PIL the XML counts only where EXIF says nothing.
+ * How a picture is to be turned (CIPA DC-008, section 4.6.5): 1 to 8, 1 as it is. As in PIL the XML counts only
+ * where EXIF says nothing.
  */
 export function orientationOf({ exif, xmp }: Metadata): number {
   const said = (exif && inTiff(exif)) ?? (xmp && inXml(xmp)) ?? 1;
@@ -21,7 +22,9 @@ export function orientationOf({ exif, xmp }: Metadata): number {
 }
 
 /** Undefined where the tag is not there, or the TIFF is broken: the picture can do without. */
-function inTiff(tiff: Uint8Array): number | undefined {
+function inTiff(exif: Uint8Array): number | undefined {
+  const named = String.fromCharCode(...exif.subarray(0, NAME.length)) === NAME; // in JPEG, and some WebP
+  const tiff = named ? exif.subarray(NAME.length) : exif;
   const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength);
   const little = tiff[0] === 0x49; // "II", else "MM"
   try {
@@ -50,12 +53,12 @@ export function turned(image: Image, orientation: number): Image {
   const { width: W, height: H, channels, data } = image;
   const [width, height] = orientation < 5 ? [W, H] : [H, W];
   const [fromRight, fromBottom] = [[2, 3, 7, 8].includes(orientation), [3, 4, 6, 7].includes(orientation)];
+  const [column, row] = [fromRight ? -1 : 1, fromBottom ? -W : W]; // steps in the picture as it is stored
+  const [right, down] = orientation < 5 ? [column, row] : [row, column]; // as it is seen
+  let line = (fromRight ? W - 1 : 0) + (fromBottom ? (H - 1) * W : 0);
   const pixels = new Uint8Array(data.length);
-  let at = 0;
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const [column, row] = orientation < 5 ? [x, y] : [y, x];
-      const from = (fromBottom ? H - 1 - row : row) * W + (fromRight ? W - 1 - column : column);
+  for (let at = 0; at < pixels.length; line += down) {
+    for (let x = 0, from = line; x < width; x++, from += right) {
       for (let c = 0; c < channels; c++) pixels[at++] = data[from * channels + c]!;
     }
   }

@@ -7,12 +7,12 @@ export function imageTensor(...images: readonly [Image, ...Image[]]): Tensor {
   const [{ width, height, channels }] = images;
   const pixels = width * height;
   const values = new Float32Array(images.length * channels * pixels);
-  images.forEach(({ data }, i) => {
-    const start = i * channels * pixels;
-    for (let at = 0; at < data.length; at++) {
-      values[start + (at % channels) * pixels + Math.floor(at / channels)] = data[at]! / 255;
+  let at = 0;
+  for (const { data } of images) {
+    for (let c = 0; c < channels; c++) {
+      for (let pixel = 0; pixel < pixels; pixel++) values[at++] = data[pixel * channels + c]! / 255;
     }
-  });
+  }
   return tensor(values, [images.length, channels, height, width]);
 }
 
