@@ -17,7 +17,7 @@ struct Params {
 
 var<workgroup> partial: array<T, WG>;
 
-fn is_nan(v: T) -> bool {
+fn not_number(v: T) -> bool {
   return FLOAT && (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u;
 }
 
@@ -25,7 +25,7 @@ fn is_nan(v: T) -> bool {
 fn combine(a: T, b: T) -> T {
   if (params.kind < 2u) { return a + b; }
   if (params.kind == 4u) { return a * b; }
-  if (is_nan(a) || is_nan(b)) { return a + b; }
+  if (not_number(a) || not_number(b)) { return a + b; }
   if (params.kind == 2u) { return min(a, b); }
   return max(a, b);
 }

@@ -44,7 +44,7 @@ export function isPacked(dtype: DType): dtype is PackedDType {
 
 /** A host array of `dtype` from numbers, rounded as the type rounds. */
 export function hostArray(dtype: PlainDType, values: ArrayLike<number>): HostArray {
-  if (dtype === "bool") return Uint32Array.from(values, (value) => value === 0 ? 0 : 1);
+  if (dtype === "bool") return Uint32Array.from(values, (value) => Number(value) === 0 ? 0 : 1);
   return new arrays[dtype](values) as HostArray;
 }
 
@@ -64,6 +64,12 @@ export function dtypeOf(data: HostArray): PlainDType {
 /** True for the types that hold fractions. */
 export function isFloat(dtype: DType): boolean {
   return dtype === "f32" || dtype === "f16";
+}
+
+/** A type that shaders compute with; throws for other words. */
+export function expectPlain(dtype: string): PlainDType {
+  if (dtype in arrays) return dtype as PlainDType;
+  throw new TypeError(`Cannot make a tensor of ${dtype}: expected one of ${Object.keys(arrays).join(", ")}`);
 }
 
 /** The type of a tensor's elements in a shader's storage. */

@@ -92,6 +92,21 @@ export class Device implements Disposable {
     return `${engine} on ${this.adapterName}${driver}${subgroups}, f32${f16 ? " and f16" : ""}`;
   }
 
+  /** The same as describe(). */
+  toString(): string {
+    return this.describe();
+  }
+
+  /** What Deno's console and REPL show. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `Device ${this.describe()}`;
+  }
+
+  /** The same for Node's. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Device ${this.describe()}`;
+  }
+
   /**
    * The traced graphs as text: their dispatches, fused nodes, kernels, inputs, and where each output lies.
    */

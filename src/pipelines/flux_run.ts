@@ -1,5 +1,5 @@
 import { formatShape, sameNumbers } from "../core/shape.ts";
-import { linspace } from "../schedulers/linspace.ts";
+import { linspace } from "../core/linspace.ts";
 import { FlowMatchEulerDiscreteScheduler, type Scheduler } from "../schedulers/mod.ts";
 import { cat, release, scope, type Tensor } from "../tensor/mod.ts";
 import { FluxDenoiser } from "./flux_denoiser.ts";

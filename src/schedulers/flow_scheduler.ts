@@ -1,5 +1,5 @@
 import type { Tensor } from "../tensor/mod.ts";
-import { linspace } from "./linspace.ts";
+import { linspace } from "../core/linspace.ts";
 import { NoiseLevelScheduler } from "./noise_level_scheduler.ts";
 
 const f32 = Math.fround;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { betaQuantile } from "./beta_quantile.ts";
 import { alphasCumprod, type BetaConfig } from "./betas.ts";
-import { linspace, linspaceF32 } from "./linspace.ts";
+import { linspace, linspaceF32 } from "../core/linspace.ts";
 
 const f32 = Math.fround;
 

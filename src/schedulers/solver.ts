@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type Level, levelOf } from "./level.ts";
-import { linspace } from "./linspace.ts";
+import { linspace } from "../core/linspace.ts";
 import { mix } from "./mix.ts";
 import { checkedCount } from "./schedule.ts";
 import { Scheduler, type StepOutput } from "./scheduler.ts";

@@ -1,33 +1,47 @@
-import { bytesOf, dtypeOf, type HostArray, hostArray, type PlainDType } from "../core/dtype.ts";
+import { bytesOf, dtypeOf, expectPlain, type HostArray, type PlainDType } from "../core/dtype.ts";
+import { exactArray, type NestedValues, unnested, type Values } from "../core/host_values.ts";
 import { checkShape, contiguousStrides, formatShape, type Shape, size } from "../core/shape.ts";
 import { alignUp, type Storage } from "../gpu/buffers.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { Leaf } from "../graph/node.ts";
 import { streamOf } from "../graph/stream.ts";
+import { remember } from "./display.ts";
 import { Tensor } from "./tensor.ts";
+import type { TensorBase } from "./tensor_base.ts";
+
+/** Options of what makes tensors. */
+export interface CreateOptions {
+  /** Element type. */
+  dtype?: PlainDType | undefined;
+}
 
 /**
- * Uploads values, in row-major order. Numbers become f32;
- * a typed array keeps its type unless `dtype` says else.
+ * Uploads values: one number or boolean, nested lists, or a list with its shape, in row-major order. Numbers become f32,
+ * booleans bool, bigints i32. Float32Array, Float16Array, Int32Array and Uint32Array keep their type, Float64Array is
+ * rounded to f32, and arrays of other whole numbers become i32. Values that an integer type cannot hold are refused.
  */
 export function tensor(
-  data: HostArray | readonly number[],
-  shape: Shape = [data.length],
-  { dtype }: { dtype?: PlainDType } = {},
+  data: Values | NestedValues,
+  shape?: Shape | CreateOptions,
+  options: CreateOptions = {},
 ): Tensor {
-  checkShape(shape);
-  if (data.length !== size(shape)) {
+  if (shape !== undefined && !Array.isArray(shape)) return tensor(data, undefined, shape as CreateOptions);
+  const { values, shape: own, dtype } = unnested(data);
+  const sizes = shape as Shape | undefined ?? own;
+  checkShape(sizes);
+  if (values.length !== size(sizes)) {
     throw new RangeError(
-      `Cannot make a tensor ${formatShape(shape)}: expected ${size(shape)} values, got ${data.length}`,
+      `Cannot make a tensor ${formatShape(sizes)}: expected ${size(sizes)} values, got ${values.length}`,
     );
   }
-  const type = dtype ?? (Array.isArray(data) ? "f32" : dtypeOf(data as HostArray));
-  const same = !Array.isArray(data) && dtypeOf(data as HostArray) === type;
-  const values = same ? data as HostArray : hostArray(type, data);
+  const type = expectPlain(options.dtype ?? dtype);
+  const array = exactArray(type, values);
   const device = currentDevice();
-  const node = new Leaf(type, values.length, "", upload(device, values));
+  const node = new Leaf(type, array.length, "", upload(device, array));
   streamOf(device).note(node);
-  return new Tensor(device, node, shape, contiguousStrides(shape), 0);
+  const result = new Tensor(device, node, sizes, contiguousStrides(sizes), 0);
+  remember(result, array);
+  return result;
 }
 
 function upload(device: Device, values: HostArray): Storage {
@@ -40,17 +54,42 @@ function upload(device: Device, values: HostArray): Storage {
   return storage;
 }
 
-/** A tensor of one repeated value; it takes the memory of one element. */
-export function full(shape: Shape, value: number, { dtype = "f32" }: { dtype?: PlainDType } = {}): Tensor {
+/** A tensor of one repeated value, by default f32 or bool; it takes the memory of one element. */
+export function full(shape: Shape, value: number | boolean, { dtype }: CreateOptions = {}): Tensor {
   return tensor([value], [1], { dtype }).expand(shape.length ? shape : [1]).reshape(shape);
 }
 
 /** A tensor of zeros. */
-export function zeros(shape: Shape, options?: { dtype?: PlainDType }): Tensor {
+export function zeros(shape: Shape, options?: CreateOptions): Tensor {
   return full(shape, 0, options);
 }
 
 /** A tensor of ones. */
-export function ones(shape: Shape, options?: { dtype?: PlainDType }): Tensor {
+export function ones(shape: Shape, options?: CreateOptions): Tensor {
   return full(shape, 1, options);
+}
+
+/** A tensor of which only shape and type matter; its elements are 0. */
+export function empty(shape: Shape, options?: CreateOptions): Tensor {
+  return zeros(shape, options);
+}
+
+/** One repeated value in another tensor's shape and type. */
+export function fullLike(x: TensorBase, value: number | boolean, { dtype }: CreateOptions = {}): Tensor {
+  return full(x.shape, value, { dtype: dtype ?? expectPlain(x.dtype) });
+}
+
+/** Zeros in another tensor's shape and type. */
+export function zerosLike(x: TensorBase, options?: CreateOptions): Tensor {
+  return fullLike(x, 0, options);
+}
+
+/** Ones in another tensor's shape and type. */
+export function onesLike(x: TensorBase, options?: CreateOptions): Tensor {
+  return fullLike(x, 1, options);
+}
+
+/** A tensor in another's shape and type; its elements are 0. */
+export function emptyLike(x: TensorBase, options?: CreateOptions): Tensor {
+  return zerosLike(x, options);
 }

@@ -2,9 +2,22 @@
 export type { SourcePart } from "../gpu/pipelines.ts";
 export type { Expr } from "../graph/expr.ts";
 export type { KernelSpec, Operand } from "../graph/node.ts";
-export { full, ones, tensor, zeros } from "./create.ts";
+export type { NestedValues, Values } from "../core/host_values.ts";
+export {
+  type CreateOptions,
+  empty,
+  emptyLike,
+  full,
+  fullLike,
+  ones,
+  onesLike,
+  tensor,
+  zeros,
+  zerosLike,
+} from "./create.ts";
 export { cat, stack, type Term, weightedSum } from "./join.ts";
 export { currentPath, isWanted, labelled, named, watched, type Watcher } from "./named.ts";
+export type { PadOptions } from "./moves.ts";
 export { pointwise, type Value, where } from "./pointwise.ts";
 export { progress, type ProgressOptions } from "./progress.ts";
 export {
@@ -14,6 +27,7 @@ export {
   recordKernel,
   recordPointwise,
 } from "./record.ts";
+export { arange, eye, linspace, meshgrid } from "./ranges.ts";
 export { hold, letGo, release, Scope, scope } from "./scope.ts";
 export { GRID, REDUCTION } from "./sources.ts";
 export type { TensorArithmetic } from "./arithmetic.ts";
@@ -21,6 +35,7 @@ export type { SortOptions, TensorOrder, TopkOptions } from "./order.ts";
 export type { QuantileOptions } from "./quantile.ts";
 export type { ReduceOptions } from "./reduce.ts";
 export type { Selected } from "./sort.ts";
-export { Tensor } from "./tensor.ts";
+export { type NestedList, Tensor, type VarianceOptions } from "./tensor.ts";
 export type { TensorBase } from "./tensor_base.ts";
+export type { TensorMoves } from "./tensor_moves.ts";
 export type { TensorViews } from "./views.ts";

@@ -5,7 +5,7 @@ import type { ReduceOptions } from "./reduce.ts";
 import { scan } from "./scan.ts";
 import { type Selected, sorted, sortedIndices } from "./sort.ts";
 import type { Tensor } from "./tensor.ts";
-import { TensorViews } from "./views.ts";
+import { TensorMoves } from "./tensor_moves.ts";
 
 /** Options of sorts. */
 export interface SortOptions {
@@ -20,7 +20,7 @@ export interface TopkOptions {
 }
 
 /** The methods of tensors that compare or add up along an axis. NaN is the largest of all numbers, as in torch. */
-export abstract class TensorOrder extends TensorViews {
+export abstract class TensorOrder extends TensorMoves {
   /** The elements along an axis in order, with their `indices`; equal ones keep their order. */
   sort(this: Tensor, axis = -1, { descending = false }: SortOptions = {}): Selected {
     return sorted(this, axis, descending);

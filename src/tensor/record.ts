@@ -1,4 +1,4 @@
-import { type DType, isPacked, type PlainDType, valueType } from "../core/dtype.ts";
+import { type DType, expectPlain, isPacked, type PlainDType, valueType } from "../core/dtype.ts";
 import {
   broadcast,
   channelsLastStrides,
@@ -74,7 +74,9 @@ export function recordPointwise(
   checkShape(shape);
   const plain = tensors.map((t) => ({ dtype: plainType(t), rank: t.rank }));
   const type = exprType(expr, plain.map(({ dtype }) => valueType(dtype)));
-  const dtype = options.dtype ?? (type === "f32" ? floatType(plain.map(({ dtype }) => dtype)) : type);
+  const dtype = options.dtype
+    ? expectPlain(options.dtype)
+    : (type === "f32" ? floatType(plain.map(({ dtype }) => dtype)) : type);
   if (isPacked(dtype)) {
     throw new TypeError(`Cannot compute ${dtype}: only files are packed so; quantize a model`);
   }

@@ -25,7 +25,10 @@ export function reduce(
 ): Tensor {
   const from = plainType(x);
   const dtype = kind === "mean" && !isFloat(from) ? "f32" : from === "bool" ? "i32" : from;
-  if (dtype !== from) return reduce(kind, x.cast(dtype), axes, keepdim);
+  if (dtype !== from) {
+    const result = reduce(kind, x.cast(dtype), axes, keepdim);
+    return kind === "min" || kind === "max" ? result.cast(from) : result;
+  }
   const gone = new Set((typeof axes === "number" ? [axes] : axes).map((axis) => axisIndex(axis, x.rank)));
   const all = x.shape.map((_, axis) => axis);
   const order = [...all.filter((axis) => !gone.has(axis)), ...all.filter((axis) => gone.has(axis))];

@@ -1,31 +1,31 @@
 import { bytesOf, type DType, type HostArray, isPacked, type PlainDType, viewBytes } from "../core/dtype.ts";
-import { channelsLastStrides, contiguousStrides, sameStrides } from "../core/shape.ts";
+import { channelsLastStrides, contiguousStrides, sameStrides, type Shape, size } from "../core/shape.ts";
 import { streamOf } from "../graph/stream.ts";
-import { gatherAlong, selectAlong } from "./gather.ts";
+import { remember, shown } from "./display.ts";
 import { TensorOrder } from "./order.ts";
 import { recordPointwise } from "./record.ts";
 import { reduce, type ReduceOptions } from "./reduce.ts";
+import { logsumexp, norm, truth, variance } from "./statistics.ts";
+
+/** Options of var() and std(). */
+export interface VarianceOptions extends ReduceOptions {
+  /** What is taken from the number of elements: 1 (the default) estimates from a sample. */
+  correction?: number | undefined;
+}
 
 /**
  * An immutable array on the GPU. Operations are recorded and run when something waits for a result. Shapes
  * are as in torch; 4-D activations may lie channels-last in memory, which only kernels see.
  */
 export class Tensor extends TensorOrder {
-  /** Sum over some axes, or over all. */
+  /** Sum over some axes, or over all; of bools their count in i32. */
   sum(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
     return reduce("sum", this, axes, options?.keepdim);
   }
-  /** Mean over some axes, or over all. */
+
+  /** Mean over some axes, or over all; of integers in f32. */
   mean(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
     return reduce("mean", this, axes, options?.keepdim);
-  }
-  /** Smallest element over some axes, or over all. */
-  min(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return reduce("min", this, axes, options?.keepdim);
-  }
-  /** Largest element over some axes, or over all. */
-  max(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return reduce("max", this, axes, options?.keepdim);
   }
 
   /** Product over some axes, or over all. */
@@ -33,17 +33,54 @@ export class Tensor extends TensorOrder {
     return reduce("prod", this, axes, options?.keepdim);
   }
 
-  /** The elements along an axis by the numbers in `index`, as torch: y[i][j] = x[index[i][j]][j] for axis 0. */
-  gather(axis: number, index: Tensor): Tensor {
-    return gatherAlong(this, axis, index);
+  /** Smallest element over some axes, or over all. */
+  min(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
+    return reduce("min", this, axes, options?.keepdim);
   }
 
-  /**
-   * The slices along an axis by their numbers. index [M]. Negative numbers count from the end; others out of range
-   * take the nearest slice.
-   */
-  indexSelect(axis: number, index: Tensor): Tensor {
-    return selectAlong(this, axis, index);
+  /** Largest element over some axes, or over all. */
+  max(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
+    return reduce("max", this, axes, options?.keepdim);
+  }
+
+  /** The same as min. */
+  amin(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
+    return this.min(axes, options);
+  }
+
+  /** The same as max. */
+  amax(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
+    return this.max(axes, options);
+  }
+
+  /** Whether any element is not 0, over some axes or over all. */
+  any(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
+    return truth("any", this, axes, options?.keepdim);
+  }
+
+  /** Whether every element is not 0, over some axes or over all. */
+  all(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
+    return truth("all", this, axes, options?.keepdim);
+  }
+
+  /** The mean squared distance from the mean over some axes, or over all: Σ (x − mean)² / (n − correction). */
+  var(axes?: number | readonly number[], { correction, keepdim }: VarianceOptions = {}): Tensor {
+    return variance(this, axes, correction, keepdim);
+  }
+
+  /** The square root of var(). */
+  std(axes?: number | readonly number[], options?: VarianceOptions): Tensor {
+    return this.var(axes, options).sqrt();
+  }
+
+  /** (Σ |x|ᵖ)^(1 / p) over some axes, or over all; for p = ±∞ the largest or smallest |x|, for 0 how many are not 0. */
+  norm(p: number | "fro" = 2, axes?: number | readonly number[], options?: ReduceOptions): Tensor {
+    return norm(this, p, axes, options?.keepdim);
+  }
+
+  /** log Σ eˣ over some axes, or over all, without overflow. */
+  logsumexp(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
+    return logsumexp(this, axes, options?.keepdim);
   }
 
   /**
@@ -57,6 +94,26 @@ export class Tensor extends TensorOrder {
   /** The same as `cast`, by torch's name. */
   to(dtype: PlainDType): Tensor {
     return this.cast(dtype);
+  }
+
+  /** The same as to("f32"). */
+  float(): Tensor {
+    return this.to("f32");
+  }
+
+  /** The same as to("f16"). */
+  half(): Tensor {
+    return this.to("f16");
+  }
+
+  /** The same as to("i32"). */
+  int(): Tensor {
+    return this.to("i32");
+  }
+
+  /** The same as to("bool"). */
+  bool(): Tensor {
+    return this.to("bool");
   }
 
   /** True where the elements lie in memory one after the other in the order of `strides`. */
@@ -91,14 +148,45 @@ export class Tensor extends TensorOrder {
     const bytes = this.size * bytesOf(dtype);
     const buffer = await this.device.read(storage.buffer, storage.offset, Math.ceil(bytes / 4) * 4);
     if (dense !== this) storage.release(); // a copy in row-major order, which nobody else has
-    return viewBytes(dtype, buffer, this.size);
+    const values = viewBytes(dtype, buffer, this.size);
+    remember(this, values);
+    return values;
   }
 
-  /** The value of a tensor of one element. */
+  /** The elements in lists nested as the axes are; bools as booleans. A tensor without axes is its one element. */
+  async tolist(): Promise<NestedList> {
+    const values = await this.data();
+    const each = this.dtype === "bool" ? Array.from(values, Boolean) : Array.from(values);
+    return nested(each, this.shape);
+  }
+
+  /** Reads the tensor and writes it to the console: shape, type and values, of large ones the edges. */
+  async print(): Promise<void> {
+    await this.data();
+    console.log(shown(this));
+  }
+
+  /** What a notebook shows: the tensor is read for it. */
+  async [Symbol.for("Jupyter.display")](): Promise<{ "text/plain": string }> {
+    await this.data();
+    return { "text/plain": shown(this) };
+  }
+
+  /** The value of a tensor of one element; of a bool 0 or 1. */
   async item(): Promise<number> {
     if (this.size !== 1) {
       throw new RangeError(`Cannot read one item of ${this}: it has ${this.size} elements`);
     }
     return (await this.data())[0]!;
   }
+}
+
+/** Elements in lists of lists. */
+export type NestedList = number | boolean | NestedList[];
+
+function nested(values: readonly (number | boolean)[], shape: Shape): NestedList {
+  const [n, ...rest] = shape;
+  if (n === undefined) return values[0]!;
+  const each = size(rest);
+  return Array.from({ length: n }, (_, i) => nested(values.slice(i * each, (i + 1) * each), rest));
 }

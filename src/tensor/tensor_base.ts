@@ -1,6 +1,7 @@
 import type { DType } from "../core/dtype.ts";
 import { formatShape, type Shape, size } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
+import { shown } from "./display.ts";
 import { Leaf, type Node, type View } from "../graph/node.ts";
 
 /** A view of a recorded value: what every tensor is, before it has methods. */
@@ -38,5 +39,15 @@ export abstract class TensorBase implements View {
   /** e.g. `tensor [1, 3, 32, 32] f32`. */
   toString(): string {
     return `${this.label} ${formatShape(this.shape)} ${this.dtype}`;
+  }
+
+  /** What Deno's console and REPL show: shape, type, and the values once they were read. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return shown(this);
+  }
+
+  /** The same for Node's. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return shown(this);
   }
 }

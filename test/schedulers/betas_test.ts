@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { alphasCumprod, type BetaConfig } from "../../src/schedulers/betas.ts";
-import { linspace, linspaceF32 } from "../../src/schedulers/linspace.ts";
+import { linspace, linspaceF32 } from "../../src/core/linspace.ts";
 import { assertClose } from "../support/close.ts";
 
 const base: BetaConfig = {
