@@ -1,13 +1,22 @@
+import { isFloat } from "../core/dtype.ts";
 import { broadcast, size } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
 import { gemm } from "./gemm.ts";
 
-/** Matrix product over the last two axes, others broadcast. a [.., M, K], b [.., K, N] → [.., M, N]. */
+/**
+ * Matrix product over the last two axes, others broadcast, as torch.matmul. a [.., M, K], b [.., K, N] → [.., M, N]. A
+ * vector is one row on the left, one column on the right, whose axis the result lacks.
+ */
 export function matmul(a: Tensor, b: Tensor): Tensor {
+  if (a.rank === 1 && b.rank > 0) return matmul(a.unsqueeze(0), b).squeeze(b.rank === 1 ? 0 : -2);
+  if (b.rank === 1 && a.rank > 0) return matmul(a, b.unsqueeze(1)).squeeze(-1);
   const [M, K] = a.shape.slice(-2) as [number, number];
   const [inner, N] = b.shape.slice(-2) as [number, number];
   if (a.rank < 2 || b.rank < 2 || inner !== K) {
     throw new RangeError(`Cannot multiply ${a} by ${b}: expected [.., M, K] and [.., K, N] with the same K`);
+  }
+  if (!isFloat(a.dtype)) {
+    throw new TypeError(`Cannot multiply ${a} by ${b}: expected f32 or f16; cast it first`);
   }
   const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const shape = [...batch, M, N];
@@ -28,6 +37,14 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
     shape: [x.shape[0]!, M, N],
   });
   return y.reshape(shape);
+}
+
+/** A matrix product for each item of a batch, as torch.bmm. a [B, M, K], b [B, K, N] → [B, M, N]. */
+export function bmm(a: Tensor, b: Tensor): Tensor {
+  if (a.rank !== 3 || b.rank !== 3 || a.shape[0] !== b.shape[0]) {
+    throw new RangeError(`Cannot multiply ${a} by ${b}: expected [B, M, K] and [B, K, N] with the same B`);
+  }
+  return matmul(a, b);
 }
 
 /**

@@ -5,9 +5,10 @@ import { testOnBothEngines } from "../support/engines.ts";
 
 /** Operations that are built; at the end the fixture's all are. */
 const BUILT = new Set(
-  "interpolate sort argsort topk argmax argmin cumsum cumprod quantile conv1d conv2d conv_transpose2d".split(
-    " ",
-  ),
+  "interpolate sort argsort topk argmax argmin cumsum cumprod quantile conv1d conv2d conv_transpose2d matmul bmm einsum"
+    .split(
+      " ",
+    ),
 );
 
 testOnBothEngines("tensor operations give what torch gives", async () => {
