@@ -114,7 +114,7 @@ function kernelStep(group: Group, kernel: Kernel): Step {
   return {
     pipeline: pipelineOf(
       spec.name,
-      `${Object.entries(spec.set).join()}|${spec.code.map((part) => part.name)}|${generated.key}`,
+      `${Object.entries(spec.set).join()}|${spec.code.map(textKey)}|${generated.key}`,
       uses,
       source,
     ),
@@ -131,6 +131,15 @@ function kernelStep(group: Group, kernel: Kernel): Step {
     workgroups: spec.workgroups,
     record: record(group, spec.name, inputs, spec.flops + exprFlops(expr) * output.count),
   };
+}
+
+const texts = new Map<string, number>();
+
+/** A part's name, with a number that equal texts have in common: texts may be changed, or be a user's own. */
+function textKey({ name, text }: SourcePart): string {
+  const number = texts.get(text) ?? texts.size;
+  texts.set(text, number);
+  return `${name}#${number}`;
 }
 
 /** A line that `set` replaces the value of: `alias NAME = …;` or `const NAME: type = …;`. */

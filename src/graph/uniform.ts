@@ -16,7 +16,22 @@ export function packFields(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(data.buffer);
 }
 
-const members = new Map<string, [string, Field[1]][]>();
+/** Members of the `struct Params` of a WGSL text, in order; none where it has no such struct. */
+export function paramFields(wgsl: string): readonly (readonly [name: string, type: Field[1]])[] {
+  const known = members.get(wgsl);
+  if (known) return known;
+  const body = /struct\s+Params\s*\{([^}]*)\}/.exec(wgsl)?.[1] ?? "";
+  const code = body.replaceAll(/\/\/.*$/gm, "");
+  const fields = code.split(",").map((member) => member.trim()).filter(Boolean).map((member) => {
+    const [, name, type] = /^(\w+)\s*:\s*(u32|i32|f32)$/.exec(member) ?? [];
+    if (name) return [name, type as Field[1]] as const;
+    throw new TypeError(`Cannot use struct Params: expected members of u32, i32 or f32, got "${member}"`);
+  });
+  members.set(wgsl, fields);
+  return fields;
+}
+
+const members = new Map<string, readonly (readonly [string, Field[1]])[]>();
 
 /** Packs values for the `struct Params` of a WGSL text, by name. Throws where the names differ. */
 export function packParams(
@@ -24,15 +39,7 @@ export function packParams(
   wgsl: string,
   values: Readonly<Record<string, number>>,
 ): Uint8Array<ArrayBuffer> {
-  let fields = members.get(wgsl);
-  if (!fields) {
-    const body = /struct Params \{([^}]*)\}/.exec(wgsl)?.[1] ?? "";
-    const code = body.replaceAll(/\/\/.*$/gm, "");
-    fields = [...code.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map((
-      [, name, type],
-    ) => [name!, type as Field[1]]);
-    members.set(wgsl, fields);
-  }
+  const fields = paramFields(wgsl);
   const surplus = Object.keys(values).find((name) => !fields.some(([field]) => field === name));
   if (surplus) throw new Error(`Cannot run ${kernel}: its Params lack "${surplus}"`);
   return packFields(fields.map(([name, type]) => {

@@ -15,6 +15,7 @@ export {
   zeros,
   zerosLike,
 } from "./create.ts";
+export { type CustomKernel, kernel } from "./kernel.ts";
 export { cat, stack, type Term, weightedSum } from "./join.ts";
 export { currentPath, isWanted, labelled, named, watched, type Watcher } from "./named.ts";
 export type { PadOptions } from "./moves.ts";

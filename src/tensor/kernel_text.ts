@@ -1,0 +1,74 @@
+import { type PlainDType, storedType } from "../core/dtype.ts";
+
+/** Names that the executor declares beside a kernel's text. */
+const TAKEN =
+  /^(?:@group.*\s)?(?:fn|struct|alias|const|override|var\s*<[^>]*>)\s+(y|work|Work|store|x\d+_data|workgroup_number)\b/m;
+
+/** A kernel's text with its comments left out, in as many lines. */
+function codeOf(wgsl: string): string {
+  return wgsl.replaceAll(/\/\*[\s\S]*?\*\//g, (comment) => comment.replaceAll(/[^\n]/g, ""))
+    .replaceAll(/\/\/.*$/gm, "");
+}
+
+/** Throws where a kernel's text cannot fit its inputs, as far as that can be told without a compiler. */
+export function expectKernelText(
+  name: string,
+  wgsl: string,
+  inputs: readonly PlainDType[],
+  set: Readonly<Record<string, string | number>>,
+): void {
+  const code = codeOf(wgsl);
+  const refuse = (message: string): never => {
+    throw new TypeError(`Cannot run ${name}: ${message}`);
+  };
+  if (!/\bfn\s+main\b/.test(code)) refuse("expected an entry point `fn main`, got none");
+  if (!/\bstore\s*\(/.test(code)) {
+    refuse("expected results in store(batch, row, column, value), got no call of it");
+  }
+  const taken = TAKEN.exec(code)?.[1];
+  if (taken) {
+    refuse(`expected names of its own, got "${taken}", which is declared beside it; call it otherwise`);
+  }
+  const output = inputs.length;
+  for (const [, number] of code.matchAll(/@binding\(\s*(\d+)\s*\)/g)) {
+    const binding = Number(number);
+    if (binding === output) {
+      refuse(`expected no binding ${binding}, which is the output's; it is declared beside the kernel`);
+    }
+    if (binding > output + 1) {
+      refuse(`expected bindings of ${output} inputs from 0, and ${output + 1} for params, got ${binding}`);
+    }
+  }
+  for (const [, number, variable, element] of code.matchAll(ARRAY)) {
+    const dtype = inputs[Number(number)];
+    const declared = elementOf(element!, code, set);
+    if (dtype && declared && declared !== storedType(dtype)) {
+      refuse(
+        `expected ${variable} to hold ${declared}, as its text says, got a tensor of ${dtype}; cast the tensor, or set ` +
+          "the type through an alias",
+      );
+    }
+  }
+}
+
+/** `@binding(0) var<storage, read> x: array<vec4<X>>;` */
+const ARRAY =
+  /@binding\(\s*(\d+)\s*\)\s*var\s*<\s*storage[^>]*>\s*(\w+)\s*:\s*array\s*<\s*([\w<>\s]+?)\s*,?\s*>\s*;/g;
+
+const SHORT = { f: "f32", h: "f16", i: "i32", u: "u32" } as const;
+
+/** What an array's elements are made of; undefined where that is a type of the kernel's own. */
+function elementOf(
+  type: string,
+  code: string,
+  set: Readonly<Record<string, string | number>>,
+): string | undefined {
+  const [, inner] = /^vec[234]\s*<\s*(\w+)\s*>$/.exec(type) ?? [];
+  if (inner) return elementOf(inner, code, set);
+  const [, letter] = /^vec[234]([fhiu])$/.exec(type) ?? [];
+  if (letter) return SHORT[letter as keyof typeof SHORT];
+  if (["f32", "f16", "i32", "u32"].includes(type)) return type;
+  const [, aliased] = new RegExp(`\\balias\\s+${type}\\s*=\\s*([^;]+?)\\s*;`).exec(code) ?? [];
+  const given = Object.hasOwn(set, type) ? String(set[type]) : aliased;
+  return given && given !== type ? elementOf(given, code, {}) : undefined;
+}
