@@ -1,7 +1,9 @@
-/** The candidate that differs from `name` by the fewest edits, for "nearest is …" in messages. */
-export function nearest(name: string, candidates: Iterable<string>): string | undefined {
+/**
+ * The candidate that differs from `name` by the fewest edits, of at most `most`, for "nearest is …" in messages.
+ */
+export function nearest(name: string, candidates: Iterable<string>, most = Infinity): string | undefined {
   let best: string | undefined;
-  let fewest = Infinity;
+  let fewest = most + 1;
   for (const candidate of candidates) {
     const edits = editDistance(name, candidate, fewest);
     if (edits < fewest) [best, fewest] = [candidate, edits];

@@ -1,6 +1,8 @@
 import { dirname, join } from "node:path/posix";
 import { nearest } from "../core/error.ts";
 import { isCommit, isEtag, isFile, listFolder, type Listing, RepoCache } from "./hub/cache.ts";
+import { hubAddress } from "./hub/address.ts";
+import { nearestHere, notFolder, nothingThere, notRepository } from "./hub/not_here.ts";
 import { HubRepo } from "./hub/repo.ts";
 import { hubSettings } from "./hub/settings.ts";
 import { quote } from "./refusal.ts";
@@ -27,7 +29,7 @@ export interface ResolveOptions {
   files: (listing: string[]) => string[];
   /** Leaves out the shards of a chosen index. */
   withoutShards?: boolean | undefined;
-  /** Branch, tag or commit; "main" by default. */
+  /** Branch, tag or commit; by default the one in owner/name@revision, else "main". */
   revision?: string | undefined;
   /** Instead of HF_TOKEN. */
   token?: string | undefined;
@@ -55,15 +57,24 @@ export interface ResolvedRepo {
   files: string[];
 }
 
-/** Finds a local folder, or brings the files needed of a Hugging Face repository into the cache of Python. */
+/**
+ * Finds a local folder, or brings the files needed of a Hugging Face repository (owner/name, owner/name@revision or its
+ * address) into the cache of Python.
+ */
 export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): Promise<ResolvedRepo> {
-  const { revision = "main", signal, onNotice = console.warn } = options;
+  const { signal, onNotice = console.warn, env = (name: string) => Deno.env.get(name) } = options;
   signal?.throwIfAborted();
   if (await isLocal(pathOrRepo)) return await openFolder(pathOrRepo, options);
-  checkNames(pathOrRepo, revision);
+  const address = hubAddress(pathOrRepo, env);
+  const { repo } = address ?? {};
+  const revision = options.revision ?? address?.revision ?? "main";
+  if (!repo || address?.path || !isRepo(repo)) throw await notRepository(pathOrRepo);
+  if (!isInside(revision)) {
+    throw new Error(`Cannot open ${repo}: expected a branch, tag or commit, got ${quote(revision)}`);
+  }
 
-  const settings = await hubSettings(options.env ?? ((name) => Deno.env.get(name)), options.token);
-  const cache = new RepoCache(settings.cache, pathOrRepo, settings);
+  const settings = await hubSettings(env, options.token);
+  const cache = new RepoCache(settings.cache, repo, settings);
   const cached = await searchCache(cache, revision, options);
   const isWhole = cached?.missing.length === 0;
   if (isWhole && isCommit(revision)) return cached.found;
@@ -74,10 +85,10 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   if (options.localFilesOnly || settings.offline) {
     if (isWhole) return cached.found;
     const advice = settings.offline ? "without HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE" : "with the network";
-    throw new Error(`Cannot open ${pathOrRepo} offline: ${lack}; run once ${advice}`);
+    throw new Error(`Cannot open ${repo} offline: ${lack}; run once ${advice}${await perhaps(repo)}`);
   }
 
-  const hub = new HubRepo(settings, pathOrRepo, { pause: options.retryPause ?? 1000, signal });
+  const hub = new HubRepo(settings, repo, { pause: options.retryPause ?? 1000, signal });
   try {
     const { commit, listing } = await askHub(hub, cache, revision, { patient: !isWhole });
     const found = await fetchFiles({ hub, cache, commit, listing }, options);
@@ -86,10 +97,12 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   } catch (error) {
     if (!(error instanceof PassingError)) throw error;
     if (!isWhole) {
-      const line = `Cannot open ${pathOrRepo}: ${error.message}, and ${lack}; ${error.advice}`;
+      const line = `Cannot open ${repo}: ${error.message}, and ${lack}; ${error.advice}${await perhaps(
+        repo,
+      )}`;
       throw new Error(line, { cause: error });
     }
-    onNotice(`Using ${pathOrRepo} as last fetched (${cached.found.commit?.slice(0, 8)}): ${error.message}`);
+    onNotice(`Using ${repo} as last fetched (${cached.found.commit?.slice(0, 8)}): ${error.message}`);
     return cached.found;
   }
 }
@@ -103,11 +116,16 @@ export async function isHere(pathOrRepo: string, options: ResolveOptions): Promi
 /** A path, or the name of a folder that is here. */
 async function isLocal(pathOrRepo: string): Promise<boolean> {
   const stat = await Deno.stat(pathOrRepo).catch(() => undefined);
+  if (stat?.isFile) throw await notFolder(pathOrRepo);
   const looksLocal = /^(\.{0,2}[/\\]|\.{1,2}$|~|[A-Za-z]:)/.test(pathOrRepo);
-  if (looksLocal && !stat?.isDirectory) {
-    throw new Error(`Cannot open ${pathOrRepo}: expected a folder, got ${stat ? "a file" : "nothing there"}`);
-  }
+  if (looksLocal && !stat) throw await nothingThere(pathOrRepo);
   return stat?.isDirectory ?? false;
+}
+
+/** What was perhaps meant by a name that the hub does not have. */
+async function perhaps(repo: string): Promise<string> {
+  const near = await nearestHere(repo);
+  return near ? `; or did you mean ${near}` : "";
 }
 
 async function openFolder(folder: string, options: ResolveOptions): Promise<ResolvedRepo> {
@@ -120,14 +138,10 @@ async function openFolder(folder: string, options: ResolveOptions): Promise<Reso
   );
 }
 
-function checkNames(repo: string, revision: string): void {
+/** Whether a text can be the name of a repository, owner/name. */
+function isRepo(repo: string): boolean {
   const part = "[A-Za-z0-9_](?:[\\w.-]{0,94}[\\w])?";
-  if (!new RegExp(`^(?:${part}/)?${part}$`).test(repo) || /--|\.\.|\.git$/.test(repo)) {
-    throw new Error(`Cannot open ${quote(repo)}: expected a folder that is here or owner/name`);
-  }
-  if (!isInside(revision)) {
-    throw new Error(`Cannot open ${repo}: expected a branch, tag or commit, got ${quote(revision)}`);
-  }
+  return new RegExp(`^${part}/${part}$`).test(repo) && !/--|\.\.|\.git$/.test(repo);
 }
 
 /** What the cache holds of the files that are needed; nothing where it has never seen the revision. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { safetensors, TestFolder } from "./files.ts";
 import { Cache, commit, files, HubServer, open, repo, wanted, weights } from "./hub_fixture.ts";
 import { gitSha1, sha256 } from "./hub_server.ts";
 
@@ -169,12 +170,79 @@ for (const name of ["./nowhere", "/nowhere/at/all", "..\\cat"]) {
   });
 }
 
-for (const name of ["", "a/b/c", "https://example.org/a", "a--b/c", "owner/..", "owner/x y", "owner/x.git"]) {
+const noRepositories = [
+  "",
+  "a/b/c",
+  "a--b/c",
+  "owner/..",
+  "owner/x y",
+  "owner/x.git",
+  "datasets/owner/x",
+  "tiny",
+];
+
+for (const name of noRepositories) {
   Deno.test(`resolveRepo() refuses ${JSON.stringify(name)} as a repository`, async () => {
     await using cache = await Cache.create();
     await assert.rejects(open(undefined, cache, { name }), {
-      message: /expected a folder that is here or owner\/name$/,
+      message: /expected a folder that is here or a repository as owner\/name$/,
     });
+  });
+}
+
+Deno.test("resolveRepo() says what was perhaps meant by a name", async () => {
+  using folder = new TestFolder();
+  await using cache = await Cache.create();
+  const here = Deno.cwd();
+  for (const name of ["models/emoji-diffusion", "styles", "models/photo"]) {
+    folder.write(`${name}/config.json`, "{}");
+  }
+  folder.write("README.md", "# A project\n");
+  folder.write("model.unet", safetensors({}, []));
+  try {
+    Deno.chdir(folder.path);
+    const refuses = async (name: string, line: RegExp) => {
+      await assert.rejects(open(undefined, cache, { name, env: { HF_HUB_OFFLINE: "1" } }), (error: Error) => {
+        assert.match(error.message, line);
+        return true;
+      });
+    };
+    await refuses("emoji-diffusion", /or a repository as owner\/name; did you mean models\/emoji-diffusion$/);
+    await refuses("style", /; did you mean styles$/);
+    await refuses(
+      "./modles/emoji-diffusion",
+      /^Cannot open \.\/modles.*: expected a folder, got nothing there$/,
+    );
+    await refuses("./models/photos", /got nothing there; did you mean models\/photo$/);
+    await refuses(
+      "models/emoji-difusion",
+      /^Cannot open .* offline: .*; or did you mean models\/emoji-diffusion$/,
+    );
+    await refuses(
+      "README.md",
+      /: expected a folder, owner\/name or a file of weights .*, got a text that begins "# A project"; name the folder /,
+    );
+    await refuses("model.unet", /got a safetensors file; give its name the ending that it should have$/);
+    await refuses("https://example.org/a/b", /got another host; download the file and name its path$/);
+  } finally {
+    Deno.chdir(here);
+  }
+});
+
+for (
+  const name of [
+    `${repo}@main`,
+    `${repo}@${commit}`,
+    `hf://${repo}`,
+    `https://huggingface.co/${repo}/tree/main`,
+  ]
+) {
+  Deno.test(`resolveRepo() opens ${name}`, async () => {
+    await using server = new HubServer({ files });
+    await using cache = await Cache.create();
+    const { folder, files: found } = await open(server, cache, { name });
+    assert.deepEqual([folder, found], [cache.at("snapshots", commit), wanted]);
+    await assert.rejects(open(server, cache, { name: `${repo}@v9` }), { message: /no revision "v9"; see / });
   });
 }
 

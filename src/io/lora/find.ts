@@ -1,6 +1,8 @@
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path/posix";
+import { fileOnHub } from "../hub/address.ts";
 import { isFile } from "../hub/cache.ts";
 import { type ResolveOptions, resolveRepo } from "../hub.ts";
+import { isSingleFile } from "../single_file/options.ts";
 
 /** Which file of a repository is wanted, and how to reach it. */
 export interface LoraFileOptions extends Omit<ResolveOptions, "files"> {
@@ -12,15 +14,26 @@ export interface LoraFileOptions extends Omit<ResolveOptions, "files"> {
 
 const USUAL = "pytorch_lora_weights";
 
-/** The path of a LoRA's file: a file, or one of a folder or of a repository of the hub, which is fetched. */
+/**
+ * The path of a LoRA's file: a file, here, of a repository (owner/name/file) or at its address, or one of a folder or of
+ * a repository of the hub, which is fetched.
+ */
 export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}): Promise<string> {
-  if (/\.(?:safetensors|bin|pt|pth|ckpt)$/.test(pathOrRepo)) {
+  const place = await fileOnHub(pathOrRepo, options.env ?? ((name) => Deno.env.get(name)));
+  if (isSingleFile(pathOrRepo) && !place) {
     if (await isFile(pathOrRepo)) return pathOrRepo;
     throw new Error(`Cannot load ${pathOrRepo}: no such file; check the path`);
   }
-  const { folder, files } = await resolveRepo(pathOrRepo, {
+  const { repo = pathOrRepo, revision = options.revision, path } = place ?? {};
+  const { folder, files } = await resolveRepo(repo, {
     ...options,
-    files: (listing) => [chooseLora(listing, pathOrRepo, options)],
+    revision,
+    files: (listing) => [
+      path !== undefined && isSingleFile(path) ? path : chooseLora(listing, pathOrRepo, {
+        ...options,
+        subfolder: path ?? options.subfolder,
+      }),
+    ],
   });
   return join(folder, files[0]!);
 }
@@ -46,12 +59,12 @@ export function chooseLora(
     if (files.length > 1) {
       throw new Error(
         `Cannot choose a LoRA of ${pathOrRepo}: expected one file, got ${files.sort().join(", ")}; ` +
-          "name one as weightName",
+          `name one, e.g. ${pathOrRepo}/${basename(files[0]!)}`,
       );
     }
   }
   throw new Error(
     `Cannot find a LoRA in ${pathOrRepo}: expected a .safetensors file, got ${here.join(", ") || "none"}; ` +
-      "name it as weightName",
+      `name it, e.g. ${pathOrRepo}/style.safetensors`,
   );
 }

@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { type Checkpoint, openCheckpoint, type TensorView } from "../checkpoint.ts";
 import { isHere, type ResolveOptions, resolveRepo } from "../hub.ts";
+import { fileOnHub } from "../hub/address.ts";
 import { openRemoteWeights } from "../hub/remote_weights.ts";
 import { families, type Family, type FamilyName, familyOf, knownOther } from "./families.ts";
 import type { Infos } from "./keys.ts";
-import { isSingleFile } from "./options.ts";
 import { findParts, type Part } from "./parts.ts";
 
 /** How a file is fetched that lies on the hub. */
@@ -56,23 +56,19 @@ export async function openSingleFile(pathOrUrl: string, options: FetchOptions = 
 /** Where a single file is, or is put: local ones come first, as folders do. */
 async function locate(
   pathOrUrl: string,
-  options: FetchOptions,
+  { headersOnly, ...options }: FetchOptions,
 ): Promise<Pick<SingleFile, "path" | "commit" | "open">> {
-  const { isFile } = await Deno.stat(pathOrUrl).catch(() => ({ isFile: false }));
-  const [, repo, revision = options.revision, file] = ON_THE_HUB.exec(pathOrUrl) ?? [];
-  if (isFile || !repo || !isSingleFile(file!)) return at(pathOrUrl);
-  const wanted = { ...options, revision, files: () => [file!] };
-  if (options.headersOnly && !(await isHere(repo, wanted))) {
+  const place = await fileOnHub(pathOrUrl, options.env ?? ((name) => Deno.env.get(name)));
+  if (!place) return at(pathOrUrl);
+  const { repo, path, revision = options.revision } = place;
+  const wanted = { ...options, revision, files: () => [path] };
+  if (headersOnly && !(await isHere(repo, wanted))) {
     const { where, commit, open } = await openRemoteWeights(repo, wanted);
     return { path: where, commit, open };
   }
   const { folder, commit } = await resolveRepo(repo, wanted);
-  return { ...at(join(folder, file!)), commit };
+  return { ...at(join(folder, path)), commit };
 }
-
-/** owner/name/file, as such or as an address. */
-const ON_THE_HUB =
-  /^(?:(?:https:\/\/)?(?:huggingface\.co|hf\.co)\/)?([^./~\\][^/\\]*\/[^/\\]+)\/(?:(?:blob|resolve)\/([^/]+)\/)?(.+)$/;
 
 function at(path: string): Pick<SingleFile, "path" | "open"> {
   return { path, open: (view) => openCheckpoint(path, view) };

@@ -28,6 +28,8 @@ async function withHub(
 const names = [
   "owner/tiny/single/model.safetensors",
   "https://huggingface.co/owner/tiny/blob/main/single/model.safetensors",
+  "https://huggingface.co/owner/tiny/resolve/main/single/model.safetensors?download=true",
+  "owner/tiny@main/single/model.safetensors",
 ];
 
 for (const name of names) {
