@@ -6,7 +6,10 @@ import type { Scheduler } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
 import { latentSide } from "./latent_size.ts";
 
-/** How large a picture becomes before it is changed. */
+/**
+ * How large a picture becomes before it is changed. Where nothing is said it keeps its shape; diffusers'
+ * inpainting and FLUX would stretch it to the size that the model was trained for.
+ */
 export interface ChangedSizeOptions {
   /** In pixels, to which the picture is resized; by default its own, less what the model cannot draw. */
   height?: number | undefined;

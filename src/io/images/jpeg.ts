@@ -1,6 +1,7 @@
 import type { Image } from "../png.ts";
 import { damaged, quote } from "../refusal.ts";
 import { decodeWith } from "./codecs.ts";
+import type { Size } from "./fit.ts";
 import type { Metadata } from "./orientation.ts";
 import { expectSides } from "./sides.ts";
 
@@ -51,7 +52,9 @@ function readHeader(bytes: Uint8Array, path: string): Metadata & { components: n
     const length = view.getUint16(at + 2);
     const data = bytes.subarray(at + 4, at + 2 + length);
     if (isFrame(marker) && data.length >= 6) {
-      expectSides({ width: view.getUint16(at + 7), height: view.getUint16(at + 5) }, path);
+      const size = { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
+      expectSides(size, path);
+      expectBytes(bytes.length, size, path);
       components = data[5]!;
     }
     if (marker === APP1) {
@@ -67,6 +70,15 @@ function readHeader(bytes: Uint8Array, path: string): Metadata & { components: n
     return { components, exif, xmp };
   }
   throw damaged(path, "a JPEG with pixels", `the end after ${bytes.length} bytes`);
+}
+
+/**
+ * Refuses a header of more pixels than the file can hold, before they take memory: 64 of them take a bit at least,
+ * and components may have a quarter of them.
+ */
+function expectBytes(length: number, { width, height }: Size, path: string): void {
+  const least = Math.floor(width * height / (64 * 4 * 8));
+  if (length < least) throw damaged(path, `${least} bytes for ${width} x ${height} pixels`, `${length}`);
 }
 
 /** What follows a name at the start of a segment, if it begins with that. */

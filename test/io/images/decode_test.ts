@@ -81,6 +81,11 @@ const refused: [string, Uint8Array, RegExp][] = [
   ],
   ["text", latin1("hello"), /got a text that begins "hello"; name a picture$/],
   ["a JPEG of 60000 pixels", jpegHeader(60000, 10), /expected sides of 1 to 16384 pixels, got 60000 x 10/],
+  [
+    "a JPEG of more pixels than its bytes",
+    jpegHeader(16384, 16384),
+    /expected 131072 bytes for 16384 x 16384/,
+  ],
   ["a JPEG of no pixels", jpegHeader(0, 10), /got 0 x 10/],
   ["a WebP of 2^24 pixels", webpHeader(), /expected sides of 1 to 16384 pixels, got 16777216 x 1;/],
 ];
