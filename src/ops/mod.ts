@@ -2,10 +2,27 @@
 export { geglu, gelu, geluTanh, mish, quickGelu, relu, sigmoid, silu } from "./activations.ts";
 export { attention, type AttentionOptions } from "./attention.ts";
 export { avgPool2d, type PoolOptions } from "./avg_pool2d.ts";
+export type { Complex } from "./complex.ts";
 export { conv1d, type Conv1dOptions } from "./conv1d.ts";
 export { conv2d, type Conv2dOptions } from "./conv2d.ts";
 export { convTranspose2d, type ConvTranspose2dOptions } from "./conv_transpose2d.ts";
 export { einsum } from "./einsum.ts";
+export {
+  fft,
+  fft2,
+  fftfreq,
+  fftn,
+  type FftnOptions,
+  type FftNorm,
+  type FftOptions,
+  fftshift,
+  ifft,
+  ifft2,
+  ifftn,
+  ifftshift,
+  irfft,
+  rfft,
+} from "./fft.ts";
 export { gather } from "./gather.ts";
 export { interpolate, type InterpolateMode, type InterpolateOptions } from "./interpolate.ts";
 export { groupNorm, type GroupNormOptions } from "./group_norm.ts";

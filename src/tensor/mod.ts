@@ -35,6 +35,7 @@ export type { TensorArithmetic } from "./arithmetic.ts";
 export type { SortOptions, TensorOrder, TopkOptions } from "./order.ts";
 export type { QuantileOptions } from "./quantile.ts";
 export type { ReduceOptions } from "./reduce.ts";
+export { type Rows, rowsAlong } from "./rows.ts";
 export type { Selected } from "./sort.ts";
 export { type NestedList, Tensor, type VarianceOptions } from "./tensor.ts";
 export type { TensorBase } from "./tensor_base.ts";

@@ -5,7 +5,7 @@ import { testOnBothEngines } from "../support/engines.ts";
 
 /** Operations that are built; at the end the fixture's all are. */
 const BUILT = new Set(
-  "interpolate sort argsort topk argmax argmin cumsum cumprod quantile conv1d conv2d conv_transpose2d matmul bmm einsum"
+  "fft ifft fft2 ifft2 fftn ifftn rfft irfft fftshift ifftshift fftfreq interpolate sort argsort topk argmax argmin cumsum cumprod quantile conv1d conv2d conv_transpose2d matmul bmm einsum"
     .split(
       " ",
     ),
