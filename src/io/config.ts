@@ -46,6 +46,11 @@ export function flag(otherwise: boolean): z.ZodType<boolean> {
   return z.boolean().nullable().default(otherwise).transform((value) => value ?? false);
 }
 
+/** A key that Python does not read, or takes for left out, where it is null. */
+export function absentIfNull<T>(schema: z.ZodType<T>): z.ZodType<T> {
+  return z.preprocess((value) => value ?? undefined, schema);
+}
+
 /** Keys that a config has and its schema does not know; keys like _class_name are about the file itself. */
 export function unknownKeys(schema: z.ZodObject, value: unknown): string[] {
   return Object.keys(value ?? {}).filter((key) => !key.startsWith("_") && !Object.hasOwn(schema.shape, key));

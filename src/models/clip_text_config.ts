@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { absentIfNull } from "../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../nn/hidden_act.ts";
 
 /** A CLIP text model's config: the keys of its config.json, of which older files lack some. */
@@ -34,7 +35,7 @@ const keys = z.looseObject({
   vocab_size: positive.default(49408),
   hidden_size: positive.default(512),
   intermediate_size: positive.default(2048),
-  projection_dim: positive.default(512),
+  projection_dim: absentIfNull(positive.default(512)),
   num_hidden_layers: positive.default(12),
   num_attention_heads: positive.default(8),
   max_position_embeddings: positive.default(77),
@@ -42,7 +43,7 @@ const keys = z.looseObject({
   layer_norm_eps: z.number().nonnegative().default(1e-5),
   eos_token_id: z.int().default(49407),
   architectures: unread,
-  model_type: z.enum(["clip_text_model", "clip"]).default("clip_text_model"),
+  model_type: absentIfNull(z.enum(["clip_text_model", "clip"]).default("clip_text_model")),
   transformers_version: unread,
   torch_dtype: unread,
   dtype: unread,

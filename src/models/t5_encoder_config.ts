@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { absentIfNull } from "../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../nn/hidden_act.ts";
 
 /** A T5 encoder's config: the keys of its config.json, of which older files lack some. */
@@ -47,8 +48,8 @@ const keys = z.looseObject({
   layer_norm_epsilon: z.number().nonnegative().default(1e-6),
   feed_forward_proj: z.enum(feedForwards).default("relu"),
   dense_act_fn: z.enum(hiddenActNames as [HiddenActName]).optional(),
-  is_gated_act: z.boolean().optional(),
-  model_type: z.literal("t5").default("t5"),
+  is_gated_act: z.boolean().nullish().transform((gated) => gated === null ? false : gated),
+  model_type: absentIfNull(z.literal("t5").default("t5")),
   is_decoder: z.literal(false).default(false),
   architectures: unread,
   transformers_version: unread,

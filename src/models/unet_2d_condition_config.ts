@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag } from "../io/config.ts";
+import { absentIfNull, flag } from "../io/config.ts";
 import { type ActivationName, activationNames } from "../nn/activation.ts";
 
 /** A UNet2DConditionModel's config: the keys of its config.json, of which older files lack some. */
@@ -143,18 +143,18 @@ const keys = z.looseObject({
   // Of models that draw otherwise than Stable Diffusion; with any other value they would draw wrongly.
   encoder_hid_dim: z.null().default(null),
   encoder_hid_dim_type: z.null().default(null),
-  dual_cross_attention: z.literal(false).default(false),
+  dual_cross_attention: absentIfNull(z.literal(false).default(false)),
   time_embedding_type: z.literal("positional").default("positional"),
   time_embedding_act_fn: z.null().default(null),
   timestep_post_act: z.null().default(null),
-  attention_type: z.literal("default").default("default"),
-  class_embeddings_concat: z.literal(false).default(false),
+  attention_type: absentIfNull(z.literal("default").default("default")),
+  class_embeddings_concat: absentIfNull(z.literal(false).default(false)),
   cross_attention_norm: z.null().default(null),
   // Of blocks that are not among those above.
   resnet_skip_time_act: flag(false),
-  resnet_out_scale_factor: z.number().default(1),
+  resnet_out_scale_factor: absentIfNull(z.number().default(1)),
   mid_block_only_cross_attention: z.boolean().nullable().default(null),
-  addition_embed_type_num_heads: z.number().default(64),
+  addition_embed_type_num_heads: absentIfNull(z.number().default(64)),
 });
 
 /** The keys that a UNet2DConditionModel's config knows. */

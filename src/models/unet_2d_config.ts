@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag } from "../io/config.ts";
+import { absentIfNull, flag } from "../io/config.ts";
 import { type ActivationName, activationNames } from "../nn/activation.ts";
 
 /** A UNet2DModel's config: the keys of its config.json, of which older files lack some. */
@@ -97,8 +97,8 @@ const keys = z.looseObject({
   layers_per_block: positive.default(2),
   mid_block_scale_factor: z.number().positive().default(1),
   downsample_padding: z.int().nonnegative().default(1),
-  downsample_type: z.enum(["conv", "resnet"]).default("conv"),
-  upsample_type: z.enum(["conv", "resnet"]).default("conv"),
+  downsample_type: absentIfNull(z.enum(["conv", "resnet"]).default("conv")),
+  upsample_type: absentIfNull(z.enum(["conv", "resnet"]).default("conv")),
   dropout: z.number().default(0),
   act_fn: z.string().toLowerCase().pipe(z.enum(activationNames as [ActivationName])).default("silu"),
   attention_head_dim: positive.nullable().default(8),

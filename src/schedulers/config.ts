@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { parseConfig } from "../io/config.ts";
+import { flag, parseConfig } from "../io/config.ts";
 import type { BetaConfig } from "./betas.ts";
 import type { TimestepConfig } from "./timesteps.ts";
 
@@ -20,16 +20,6 @@ export interface AlphaConfig extends BetaConfig, TimestepConfig {
   dynamic_thresholding_ratio: number;
   /** The largest bound that thresholding may choose. */
   sample_max_value: number;
-}
-
-/** A switch. Python takes null for false, and so do diffusers' schedulers. */
-export function flag(byDefault: boolean): z.ZodType<boolean> {
-  return z.boolean().nullable().default(byDefault).transform(Boolean);
-}
-
-/** A value that the class does not read: null stands for any. */
-export function unread<T>(schema: z.ZodType<T>): z.ZodType<T> {
-  return z.preprocess((value) => value ?? undefined, schema);
 }
 
 /** The schema of AlphaConfig without its beta_schedule, of which the classes know different ones. */

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig, flag } from "./config.ts";
+import { type AlphaConfig, alphaConfig } from "./config.ts";
 import { readSchedule } from "./schedule.ts";
 import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 import { spacedTimesteps } from "./timesteps.ts";

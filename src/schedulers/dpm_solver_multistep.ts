@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag } from "./config.ts";
+import { flag } from "../io/config.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { DPMSolverScheduler, type DPMSolverStepOptions } from "./dpm_solver.ts";
 import { type DPMSolverMethod, multistepWeights } from "./dpm_weights.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag, unread } from "./config.ts";
+import { absentIfNull, flag } from "../io/config.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { DPMSolverScheduler } from "./dpm_solver.ts";
 import { type DPMSolverMethod, singlestepWeights } from "./dpm_weights.ts";
@@ -15,8 +15,8 @@ export interface DPMSolverSinglestepConfig extends DPMSolverConfig, DPMSolverMet
 
 const schema = z.looseObject({
   ...dpmSolverConfig,
-  timestep_spacing: unread(dpmSolverConfig.timestep_spacing),
-  steps_offset: unread(dpmSolverConfig.steps_offset),
+  timestep_spacing: absentIfNull(dpmSolverConfig.timestep_spacing),
+  steps_offset: absentIfNull(dpmSolverConfig.steps_offset),
   lower_order_final: flag(false),
   algorithm_type: choice(["dpmsolver++", "dpmsolver", "sde-dpmsolver++"], { deis: "dpmsolver++" }),
   solver_type: choice(["midpoint", "heun"], { logrho: "midpoint", bh1: "midpoint", bh2: "midpoint" }),

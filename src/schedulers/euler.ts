@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag } from "./config.ts";
+import { flag } from "../io/config.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { churned, type ChurnOptions } from "./churn.ts";
 import { checkedFalling, readSchedule } from "./schedule.ts";

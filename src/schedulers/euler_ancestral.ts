@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag } from "./config.ts";
+import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { ancestral } from "./ancestral.ts";

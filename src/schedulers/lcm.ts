@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { absentIfNull, flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig, flag, unread } from "./config.ts";
+import { type AlphaConfig, alphaConfig } from "./config.ts";
 import {
   chosenTimesteps,
   distillationTimesteps,
@@ -30,8 +31,8 @@ export const lcmSchema = z.looseObject({
   ...alphaConfig,
   ...latentBetas,
   beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("scaled_linear"),
-  timestep_spacing: unread(alphaConfig.timestep_spacing),
-  steps_offset: unread(alphaConfig.steps_offset),
+  timestep_spacing: absentIfNull(alphaConfig.timestep_spacing),
+  steps_offset: absentIfNull(alphaConfig.steps_offset),
   clip_sample: flag(false),
   set_alpha_to_one: flag(true),
   original_inference_steps: z.int().positive().default(50),

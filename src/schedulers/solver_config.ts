@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { flag } from "../io/config.ts";
 import type { BetaConfig } from "./betas.ts";
-import { alphaConfig, flag, type PredictionType } from "./config.ts";
+import { alphaConfig, type PredictionType } from "./config.ts";
 import { type FinalSigmas, type SigmaConfig, sigmaConfig } from "./sigmas.ts";
 import type { ThresholdConfig } from "./threshold.ts";
 import type { TimestepConfig } from "./timesteps.ts";

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { absentIfNull } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type PredictionType, unread } from "./config.ts";
+import type { PredictionType } from "./config.ts";
 import {
   chosenTimesteps,
   distillationTimesteps,
@@ -16,9 +17,9 @@ const f32 = Math.fround;
 
 const schema = z.looseObject({
   ...lcmSchema.shape,
-  clip_sample_range: unread(lcmSchema.shape.clip_sample_range),
-  dynamic_thresholding_ratio: unread(lcmSchema.shape.dynamic_thresholding_ratio),
-  timestep_scaling: unread(lcmSchema.shape.timestep_scaling),
+  clip_sample_range: absentIfNull(lcmSchema.shape.clip_sample_range),
+  dynamic_thresholding_ratio: absentIfNull(lcmSchema.shape.dynamic_thresholding_ratio),
+  timestep_scaling: absentIfNull(lcmSchema.shape.timestep_scaling),
 });
 
 /** What TCD's step() may be told. */

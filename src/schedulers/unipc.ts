@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag } from "./config.ts";
+import { flag } from "../io/config.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { StepWeights } from "./dpm_weights.ts";
 import { linspace } from "../core/linspace.ts";
