@@ -3,10 +3,13 @@
  * and the decoder, in turns with torch on the CPU and onnxruntime's WebGPU provider where a Python has them. Compilation
  * starts from an empty driver cache. `sd`, which --quick leaves out unless it is named, writes a file of 3.4 GB for a while,
  * and on a CPU takes 8 GB of memory.
- * Run: deno task bench [--only matmul,conv,attention,norm,flux,t5,unet,sd] [--quick] [--python PATH] [--json FILE]
+ * Run: deno task bench --quick --only matmul,conv
  */
-import { parseArgs } from "node:util";
+import "../scripts/plain_errors.ts";
 import { openDevice } from "denoise";
+import { readArguments } from "../scripts/command_line/arguments.ts";
+import * as option from "../scripts/command_line/options.ts";
+import { expectOutput } from "../scripts/command_line/output.ts";
 import { casesFor, GROUPS } from "./cases.ts";
 import { gpuTime, measureCase, type Row } from "./kernels.ts";
 import { measurePeak } from "./peak.ts";
@@ -18,21 +21,19 @@ import { ddpmSteps, stableDiffusionSteps } from "./steps.ts";
 const MODELS = { unet: ddpmSteps, sd: stableDiffusionSteps };
 const names = [...GROUPS, ...Object.keys(MODELS)];
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: "string" },
-    quick: { type: "boolean", default: false },
-    python: { type: "string", default: Deno.env.get("DENOISE_PYTHON") ?? "python3" },
-    json: { type: "string" },
+const options = readArguments(
+  "bench/main.ts",
+  "Measures kernels and whole steps at real sizes, beside torch and onnxruntime where a Python has them.",
+  {
+    only: option.some("what to measure", names),
+    quick: option.flag("fewer rounds and sizes, and no `sd` unless it is named"),
+    python: option.text("with torch or onnxruntime", Deno.env.get("DENOISE_PYTHON") ?? "python3"),
+    json: option.output("the figures, as JSON", /./, "bench.json"),
   },
-});
+);
 const { quick, python } = options;
-const only = new Set(options.only?.split(",") ?? names.filter((name) => !quick || name !== "sd"));
-const unknown = [...only].find((name) => !names.includes(name));
-if (unknown !== undefined) {
-  console.error(`Cannot measure "${unknown}": expected some of ${names.join(", ")}`);
-  Deno.exit(2);
-}
+if (options.json !== undefined) expectOutput("--json", options.json);
+const only = new Set(options.only ?? names.filter((name) => !quick || name !== "sd"));
 
 const cache = await Deno.makeTempDir({ prefix: "denoise-bench-" });
 for (const name of ["MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH"]) Deno.env.set(name, cache);

@@ -1,19 +1,33 @@
 /**
  * Runs every case of a set of reference values, laid out as test/fixtures, and says how far each is from its
  * target.
- * Run: deno task conformance DIR [--only FAMILY] [--json FILE] [--engine auto|dawn|deno]
+ * Run: deno task conformance test/fixtures --only ops --engine deno
  */
 import "./plain_errors.ts";
-import { parseArgs } from "node:util";
-import { type Engine, openDevice } from "denoise";
+import { openDevice } from "denoise";
 import { conform, families, familiesOf, type Verdict } from "../test/conformance/mod.ts";
+import { readArguments } from "./command_line/arguments.ts";
+import * as option from "./command_line/options.ts";
+import { expectOutput } from "./command_line/output.ts";
 
-const engines = ["auto", "dawn", "deno"];
-
-const { set, only, json, engine } = readArguments();
-const chosen = familiesOf(set).filter((family) => only === undefined || family === only);
+const { folder: set, only, json, engine } = readArguments(
+  "scripts/conformance.ts <folder>",
+  "Runs every case of a folder of numbers made by torch and diffusers, laid out as test/fixtures.",
+  {
+    folder: option.text("of the numbers"),
+    only: option.some("families to run", Object.keys(families)),
+    json: option.output("what was found, as JSON", /./, "report.json"),
+    engine: option.choice("of WebGPU", ["auto", "dawn", "deno"], "auto"),
+  },
+);
+if (json !== undefined) expectOutput("--json", json);
+const chosen = familiesOf(set!).filter((family) => only?.includes(family) ?? true);
 if (chosen.length === 0) {
-  refuse(`expected a folder with ${only ?? Object.keys(families).join(", ")}, got ${set}`);
+  throw new Error(
+    `Cannot run conformance: expected a folder with ${
+      (only ?? Object.keys(families)).join(", ")
+    }, got ${set}`,
+  );
 }
 
 using device = await openDevice({ engine });
@@ -22,7 +36,7 @@ console.log(`${"verdict".padEnd(8)} ${"error".padStart(8)} ${"bound".padStart(8)
 
 const results: (Verdict & { family: string })[] = [];
 for (const family of chosen) {
-  for await (const verdict of conform(set, family)) {
+  for await (const verdict of conform(set!, family)) {
     results.push({ family, ...verdict });
     console.log(line(family, verdict));
   }
@@ -43,34 +57,4 @@ function line(family: string, { status, error, tolerance, id, note }: Verdict): 
     (value === undefined ? "" : value === 0 ? "0" : Number(value.toPrecision(2)).toExponential()).padStart(8);
   const words = note ? `: ${note}` : "";
   return `${status.padEnd(8)} ${digits(error)} ${digits(tolerance)}  ${family} ${id}${words}`;
-}
-
-function readArguments(): {
-  set: string;
-  only: string | undefined;
-  json: string | undefined;
-  engine: Engine | "auto";
-} {
-  const string = { type: "string" } as const;
-  try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
-      options: { only: string, json: string, engine: { ...string, default: "auto" } },
-    });
-    const { only, json, engine } = values;
-    if (positionals.length !== 1) refuse(`expected one folder, got ${positionals.length}`);
-    if (only !== undefined && !(only in families)) {
-      refuse(`expected a family of ${Object.keys(families).join(", ")}, got ${only}`);
-    }
-    if (!engines.includes(engine)) refuse(`expected an engine of ${engines.join(", ")}, got ${engine}`);
-    return { set: positionals[0]!, only, json, engine: engine as Engine | "auto" };
-  } catch (error) {
-    refuse((error as Error).message);
-  }
-}
-
-/** Ends with a line on standard error. */
-function refuse(reason: string): never {
-  console.error(`Cannot run conformance: ${reason}`);
-  Deno.exit(2);
 }

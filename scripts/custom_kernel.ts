@@ -1,12 +1,21 @@
 /**
  * Swirls a picture by a compute shader of its own, which runs and is profiled like those that are built in; see
  * docs/custom_kernels.md.
- * Run: deno run -A scripts/custom_kernel.ts [picture.png] [turns]
+ * Run: deno run -A scripts/custom_kernel.ts docs/grid.png --turns 0.5
  */
+import "./plain_errors.ts";
 import { kernel, loadImage, openDevice, savePng } from "denoise";
+import { readArguments } from "./command_line/arguments.ts";
+import * as option from "./command_line/options.ts";
 
-const path = Deno.args[0] ?? "docs/grid.png";
-const turns = Number(Deno.args[1] ?? 0.5);
+const { picture: path, turns } = readArguments(
+  "scripts/custom_kernel.ts [picture]",
+  "Swirls a picture by a compute shader of its own: swirl.png.",
+  {
+    picture: option.text("a PNG, JPEG or WebP", "docs/grid.png"),
+    turns: option.number("of its middle", { value: 0.5 }),
+  },
+);
 
 const swirl = /* wgsl */ `
 struct Params { height: u32, width: u32, angle: f32 }

@@ -1,7 +1,7 @@
 /**
  * What only a loop of one's own can do: a picture that begins as one prompt and ends as another, with
  * guidance that fades as the noise does. A start for experiments.
- * Run: deno run -A scripts/custom_loop.ts [prompt] [other prompt] [seed]
+ * Run: deno run -A scripts/custom_loop.ts "a nice flower" "the sun" --seed 0
  */
 import "./plain_errors.ts";
 import { cat, manualSeed, openDevice, previewWriter, progress, randn, savePng } from "denoise";
@@ -9,9 +9,19 @@ import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "denoise/mode
 import { preview } from "denoise/pipelines";
 import { EulerDiscreteScheduler } from "denoise/schedulers";
 import { CLIPTokenizer } from "denoise/tokenizers";
+import { readArguments } from "./command_line/arguments.ts";
+import * as option from "./command_line/options.ts";
 
-const repo = `${import.meta.dirname}/../models/emoji-diffusion`;
-const [prompt = "a nice flower", other = "the sun", seed = "0"] = Deno.args;
+const { prompt, other, model: repo, seed } = readArguments(
+  "scripts/custom_loop.ts [prompt] [other]",
+  "Draws a picture that begins as one prompt and ends as another: custom_loop.png.",
+  {
+    prompt: option.text("what the layout is of", "a nice flower"),
+    other: option.text("what the details are of", "the sun"),
+    model: option.model("of Stable Diffusion", "emoji-diffusion"),
+    seed: option.seed(),
+  },
+);
 const guidance = { noisy: 6, clean: 2 };
 
 using _device = await openDevice();
@@ -24,9 +34,7 @@ scheduler.setTimesteps(30);
 
 const { inputIds } = tokenizer.encode(["", prompt, other]);
 const [empty, first, second] = encoder.forward(inputIds).lastHiddenState.chunk(3);
-const noise = randn([1, unet.config.in_channels, ...unet.sampleSize], {
-  generator: manualSeed(Number(seed)),
-});
+const noise = randn([1, unet.config.in_channels, ...unet.sampleSize], { generator: manualSeed(seed) });
 let latents = noise.mul(scheduler.initNoiseSigma);
 const show = previewWriter(); // in terminals that show pictures
 
@@ -42,10 +50,5 @@ for await (const t of progress(scheduler.timesteps)) {
 }
 
 const image = vae.decode(vae.unscaleLatents(latents)).sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
-await savePng("custom_loop.png", image, {
-  prompt,
-  other,
-  model: "models/emoji-diffusion",
-  seed: Number(seed),
-});
+await savePng("custom_loop.png", image, { prompt, other, model: repo, seed });
 console.log("custom_loop.png");

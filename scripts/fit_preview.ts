@@ -1,7 +1,7 @@
 /**
  * Fits the colours of latents, by which previews are painted, to what a model's autoencoder decodes of the
  * pictures that the model draws. Prints them as src/pipelines/preview_known.ts has them, and their error.
- * Run: deno run -A scripts/fit_preview.ts [PATH_OR_REPO]
+ * Run: deno run -A scripts/fit_preview.ts CompVis/stable-diffusion-v1-4
  */
 import "./plain_errors.ts";
 import type { Shape } from "../src/core/shape.ts";
@@ -10,8 +10,14 @@ import { DiffusionPipeline, pictureOf, preview, StableDiffusionPipeline } from "
 import { DPMSolverMultistepScheduler } from "denoise/schedulers";
 import { paint } from "../src/pipelines/preview_colors.ts";
 import { fitToLatents } from "../src/pipelines/preview_fit.ts";
+import { readArguments } from "./command_line/arguments.ts";
+import * as option from "./command_line/options.ts";
 
-const model = Deno.args[0] ?? `${import.meta.dirname}/../models/emoji-diffusion`;
+const { model } = readArguments(
+  "scripts/fit_preview.ts [model]",
+  "Fits the colours of previews to what a model's autoencoder decodes, and prints them.",
+  { model: option.model("of Stable Diffusion", "emoji-diffusion") },
+);
 const prompts = [
   ..."a nice flower, the sun, a red apple, a dog's face, a house, a blue car, a green frog".split(", "),
   ..."a smiling face, a tree, a purple heart, a strawberry, a fish, a banana, a black cat".split(", "),

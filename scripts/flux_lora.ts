@@ -2,25 +2,26 @@
  * Draws a prompt with FLUX.1 (Black Forest Labs 2024; a flow as by Esser et al. 2024,
  * https://arxiv.org/abs/2403.03206) in the style that a LoRA adds (Hu et al. 2021,
  * https://arxiv.org/abs/2106.09685). Repositories may be folders, and a LoRA a file.
- * Run: deno run -A scripts/flux_lora.ts [repo] [prompt] [seed] [--lora REPO] [--size 1024x1024] [--steps 28]
- *      deno run -A scripts/flux_lora.ts black-forest-labs/FLUX.1-dev "MJ v6, a nice flower" 0
+ * Run: deno run -A scripts/flux_lora.ts "MJ v6, a nice flower" --size 1024x1024 --steps 28
  */
 import "./plain_errors.ts";
-import { parseArgs } from "node:util";
 import { loadingBar, manualSeed, openDevice, savePng } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
+import { readArguments } from "./command_line/arguments.ts";
+import * as option from "./command_line/options.ts";
 
-const { values: { lora, size, steps }, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    lora: { type: "string", default: "strangerzonehf/Flux-Midjourney-Mix2-LoRA" },
-    size: { type: "string", default: "1024x1024" },
-    steps: { type: "string", default: "28" },
+const { prompt, model: repo, lora, size: { width, height }, steps, seed } = readArguments(
+  "scripts/flux_lora.ts [prompt]",
+  "Draws a prompt with FLUX.1 in the style of a LoRA: flux_lora.png.",
+  {
+    prompt: option.text("what is to be drawn", "MJ v6, a nice flower"),
+    model: option.text("a folder or a repository", "black-forest-labs/FLUX.1-dev"),
+    lora: option.text("a file, folder or repository", "strangerzonehf/Flux-Midjourney-Mix2-LoRA"),
+    size: option.size("in pixels", { width: 1024, height: 1024 }),
+    steps: option.count("of the scheduler", 28),
+    seed: option.seed(),
   },
-});
-const [repo = "black-forest-labs/FLUX.1-dev", prompt = "MJ v6, a nice flower", seed = "0"] = positionals;
-if (!/^\d+x\d+$/.test(size)) throw new TypeError(`Cannot take --size ${size}: expected e.g. 1024x1024`);
-const [width, height] = size.split("x").map(Number);
+);
 
 using _device = await openDevice();
 using pipeline = await DiffusionPipeline.fromPretrained(repo, { onProgress: loadingBar() });
@@ -29,16 +30,16 @@ const { images } = await pipeline.run({
   prompt,
   width,
   height,
-  numInferenceSteps: Number(steps),
-  generator: manualSeed(Number(seed)),
+  numInferenceSteps: steps,
+  generator: manualSeed(seed),
 });
 
 await savePng("flux_lora.png", images, {
   prompt,
   model: repo,
   lora: [lora],
-  steps: Number(steps),
-  size,
-  seed: Number(seed),
+  steps,
+  size: `${width}x${height}`,
+  seed,
 });
 console.log("flux_lora.png");

@@ -3,72 +3,61 @@
  * Run: deno task start "a nice flower"
  */
 import "./plain_errors.ts";
-import { loadingBar, openDevice, savePng } from "denoise";
+import { loadingBar, savePng } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
-import { draw, seedsOf } from "./generate/draw.ts";
+import { drawing, inBatches, loadPictures } from "./generate/draw.ts";
+import { expectFitting } from "./generate/fitting.ts";
 import { readLora } from "./generate/lora.ts";
-import { defaults, help, readOptions, type Settings } from "./generate/options.ts";
-import { readPreview } from "./generate/preview.ts";
-import { recipeOf, replayed } from "./generate/recipe.ts";
+import { defaults } from "./generate/options.ts";
+import { previewsTo } from "./generate/preview.ts";
+import { recipeOf, tellDifferences } from "./generate/recipe.ts";
+import { readTask, seedsOf } from "./generate/settings.ts";
+import { phase, phases } from "./generate/phases.ts";
+import { openEngine, warmUp } from "./generate/start.ts";
 import { planMemoryOf } from "./inspect/plan.ts";
 
-const options = readOptions(Deno.args);
-if (options.help) {
-  console.log(help);
-  Deno.exit(0);
-}
-const settings = {
-  ...defaults,
-  ...options.replay ? await replayed(options.replay) : {},
-  ...options,
-} as Settings; // an option that was not said has no key
+const BATCH = 8; // pictures that a GPU draws at once; a software adapter gains nothing by it
+
+const { settings, given, replayed } = await readTask(Deno.args);
 const embedded = settings.model === defaults.model;
-if (embedded) settings.guidance ??= 4.5; // its best
 const model = embedded ? `${import.meta.dirname}/../${defaults.model}` : settings.model;
-const loras = settings.lora?.map(readLora) ?? [];
-const preview = settings.preview === undefined ? undefined : readPreview(settings.preview);
-const onProgress = loadingBar();
-const { dtype, memory, quantize, base, config } = settings;
+if (embedded) settings.guidance ??= 4.5; // its best
+const { dtype, memory, quantize, base, config, steps } = settings;
+await expectFitting(model, settings, given);
 
 if (settings.plan) {
-  const [width, height] = settings.size?.split("x").map(Number) ?? [];
-  const { count: batch, steps } = settings;
-  console.log(await planMemoryOf(model, { memory, dtype, base, config, width, height, batch, steps }));
+  const batch = Math.min(settings.count, BATCH);
+  console.log(await planMemoryOf(model, { memory, dtype, base, config, ...settings.size, batch, steps }));
   Deno.exit(0);
 }
 
-const phases: [string, number][] = [];
-using device = await phase("set-up", openDevice());
+const onProgress = loadingBar();
+using device = await phase("set-up", openEngine(given, replayed));
+const pictures = await loadPictures(settings);
+const preview = settings.preview === undefined ? undefined : previewsTo(settings.preview);
 using pipeline = await phase(
   "load",
   DiffusionPipeline.fromPretrained(model, { dtype, memory, quantize, base, config, onProgress }),
 );
-for (const { path, scale } of loras) {
+for (const { path, scale } of settings.lora?.map(readLora) ?? []) {
   await phase("lora", pipeline.loadLoraWeights(path, { scale, onProgress }));
 }
-// Software drivers compile a kernel when it first runs, so a first step shows what that takes.
-const fewest = settings.image ? Math.ceil(1 / (settings.strength ?? 0.3)) : 1; // a part of the steps changes a picture
-if (device.traits.software) {
-  await phase("compile", draw(pipeline, settings, { numInferenceSteps: fewest, progress: false }));
-}
-const images = await phase(
-  "sample",
-  draw(pipeline, settings, { numInferenceSteps: settings.steps!, progress: { label: "sample" }, preview }),
-);
-
+const draw = drawing(pipeline, settings, pictures);
 const seeds = seedsOf(settings);
-for (const [i, seed] of seeds.entries()) {
-  const path = seeds.length === 1 ? settings.out : settings.out!.replace(/(\.png)?$/i, `-${i + 1}.png`);
-  await phase("save", savePng(path, images.slice(0, i, i + 1), recipeOf(settings, seed)));
+const recipe = await recipeOf(pipeline, settings, model);
+if (replayed) tellDifferences(replayed, recipe, device);
+await phase("compile", warmUp(device, draw, settings));
+
+let drawn = 0;
+const batches = inBatches(seeds, device.traits.software ? 1 : BATCH, (some) => {
+  const label = seeds.length === 1 ? "sample" : `sample ${drawn + 1}/${seeds.length}`;
+  return phase("sample", draw(some, { numInferenceSteps: steps, progress: { label }, preview }));
+});
+for await (const [seed, picture] of batches) {
+  const size = `${picture.shape[3]}x${picture.shape[2]}`;
+  const path = seeds.length === 1 ? settings.out : settings.out.replace(/\.png$/i, `-${++drawn}.png`);
+  await phase("save", savePng(path, picture, { ...recipe, size, seed }));
   console.log(path);
 }
 console.log(`Drawn by ${device.describe()}`);
-console.log(phases.map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)} s`).join(", "));
-
-/** Waits for a phase and keeps its time. */
-async function phase<T>(name: string, work: Promise<T>): Promise<T> {
-  const start = performance.now();
-  const result = await work;
-  phases.push([name, performance.now() - start]);
-  return result;
-}
+console.log(phases());

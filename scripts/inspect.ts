@@ -5,46 +5,29 @@
  * Run: deno run -A scripts/inspect.ts PATH_OR_REPO
  */
 import "./plain_errors.ts";
-import { parseArgs } from "node:util";
 import { resolveRepo } from "../src/io/hub.ts";
 import { findLora } from "../src/io/lora/find.ts";
 import { openSingleFile } from "../src/io/single_file/file.ts";
 import { isSingleFile } from "../src/io/single_file/options.ts";
+import { readArguments } from "./command_line/arguments.ts";
+import * as option from "./command_line/options.ts";
 import { describeLora, isLora } from "./inspect/lora.ts";
 import { describeModel, describePipeline, describeSingleFile } from "./inspect/models.ts";
 import { describeMemory } from "./inspect/plan.ts";
 
-const usage = `Usage: deno run -A scripts/inspect.ts PATH_OR_REPO [options]
-
-  --model PATH_OR_REPO   for a LoRA: the model that it is to fit
-  --memory 16G           of the GPU, to plan for; default: nine tenths of the adapter's
-  --config PATH_OR_REPO  for one file: whose configs it has
-  --base PATH_OR_REPO    for one file: what it lacks`;
-
-const { values: options, positionals: [target] } = parseArgs({
-  allowPositionals: true,
-  options: {
-    model: { type: "string" },
-    memory: { type: "string" },
-    config: { type: "string" },
-    base: { type: "string" },
-    help: { type: "boolean", short: "h" },
+const { target, config, base, model, memory } = readArguments(
+  "scripts/inspect.ts <target>",
+  "Says what a folder, a repository, a single file or a LoRA is, and the memory that it takes.",
+  {
+    target: option.model("what it is about, e.g. models/emoji-diffusion"),
+    model: option.model("for a LoRA: the model that it is to fit"),
+    memory: option.memory("of the GPU, to plan for; default: nine tenths of the adapter's"),
+    config: option.model("for one file: whose configs it has"),
+    base: option.model("for one file: what it lacks"),
   },
-});
-if (options.help) {
-  console.log(usage);
-  Deno.exit(0);
-}
-if (!target) {
-  throw new Error("Cannot inspect: expected a path or repository, got none; e.g. models/emoji-diffusion");
-}
-const memory = options.memory === undefined ? undefined : Number(options.memory.replace(/G$/, "")) * 1e9;
-if (memory !== undefined && !(memory > 0)) {
-  throw new Error(`Cannot plan for --memory ${options.memory}: expected a number of GB above 0, e.g. 24G`);
-}
-const { config, base, model } = options;
+);
 
-for await (const text of describe(target)) console.log(text);
+for await (const text of describe(target!)) console.log(text);
 
 async function* describe(target: string): AsyncGenerator<string> {
   if (isSingleFile(target)) {

@@ -1,29 +1,32 @@
 /**
  * Times every dispatch of a model's step: which kernels of which modules take how long, and how fast they
  * run.
- * Run: deno task profile [repo or folder] [--steps 3] [--size 64] [--engine dawn] [--trace trace.json] [--rows 30]
+ * Run: deno task profile models/emoji-ddpm --steps 3 --trace trace.json
  */
 import "./plain_errors.ts";
-import { parseArgs } from "node:util";
-import { type Engine, openDevice, randn, type TimingRow, traceEvents } from "denoise";
+import { openDevice, randn, type TimingRow, traceEvents } from "denoise";
 import { UNet2DModel } from "denoise/models";
+import { readArguments } from "./command_line/arguments.ts";
+import * as option from "./command_line/options.ts";
+import { expectOutput } from "./command_line/output.ts";
 
-const { values: options, positionals: [repo] } = parseArgs({
-  allowPositionals: true,
-  options: {
-    steps: { type: "string", default: "3" },
-    size: { type: "string" },
-    rows: { type: "string", default: "30" },
-    engine: { type: "string", default: "auto" },
-    trace: { type: "string" },
+const options = readArguments(
+  "scripts/profile.ts [model]",
+  "Times every dispatch of a UNet2DModel's step, by kernel and by module.",
+  {
+    model: option.model("of a UNet2DModel, e.g. google/ddpm-celebahq-256", "emoji-ddpm"),
+    steps: option.count("steps that are timed, behind one that compiles", 3),
+    size: option.size("of the sample; default: what the model was trained for"),
+    rows: option.count("lines of the table by module", 30),
+    engine: option.choice("of WebGPU", ["auto", "dawn", "deno"], "auto"),
+    trace: option.output("every dispatch, for Perfetto", /./, "trace.json"),
   },
-});
+);
+if (options.trace !== undefined) expectOutput("--trace", options.trace);
 
-using device = await openDevice({ engine: options.engine as Engine | "auto", profile: true });
-using unet = await UNet2DModel.fromPretrained(repo ?? `${import.meta.dirname}/../models/emoji-ddpm`, {
-  subfolder: "unet",
-});
-const [H, W] = options.size ? [Number(options.size), Number(options.size)] : unet.sampleSize;
+using device = await openDevice({ engine: options.engine, profile: true });
+using unet = await UNet2DModel.fromPretrained(options.model, { subfolder: "unet" });
+const [H, W] = options.size ? [options.size.height, options.size.width] : unet.sampleSize;
 const sample = randn([1, unet.config.in_channels, H, W]);
 
 const start = performance.now();
@@ -31,7 +34,7 @@ await unet.forward(sample, 0).sample.data(); // compiles: the drivers of some ad
 const firstMs = performance.now() - start;
 await device.profiler!.reset();
 
-const steps = Number(options.steps);
+const { steps } = options;
 for (let i = 1; i <= steps; i++) await unet.forward(sample, i).sample.data();
 
 const rows = await device.timings();
@@ -41,7 +44,7 @@ table("kernel", [...Map.groupBy(rows, (row) => row.kernel)].map(([kernel, list])
 console.log();
 table(
   "module and kernel",
-  rows.slice(0, Number(options.rows)).map((row) => [`${row.path} ${row.kernel}`, row]),
+  rows.slice(0, options.rows).map((row) => [`${row.path} ${row.kernel}`, row]),
 );
 const { count, compileMs } = device.pipelines.statistics;
 console.log(

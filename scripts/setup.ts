@@ -6,11 +6,17 @@
 import "./plain_errors.ts";
 import { existsSync } from "node:fs";
 import { chosenDriver } from "../src/gpu/driver.ts";
+import { readArguments } from "./command_line/arguments.ts";
 import { advice } from "./setup/advice.ts";
 import { distribution } from "./setup/distribution.ts";
 import { cacheMesa, installMesa } from "./setup/mesa.ts";
 import { cacheSwiftShader } from "./setup/swiftshader.ts";
 
+readArguments(
+  "scripts/setup.ts",
+  "Makes sure that a GPU adapter opens; installs a driver where none does.",
+  {},
+);
 if (await openAdapter("dawn")) Deno.exit();
 
 const chosen = chosenDriver();

@@ -1,18 +1,26 @@
 /**
  * Draws a prompt with Stable Diffusion (Rombach et al. 2022, https://arxiv.org/abs/2112.10752) and
  * classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598), as a loop in your hands.
- * Run: deno run -A scripts/stable_diffusion.ts [repo or folder] [prompt] [seed]
- *      deno run -A scripts/stable_diffusion.ts CompVis/stable-diffusion-v1-4 "a nice flower" 0
+ * Run: deno run -A scripts/stable_diffusion.ts "a nice flower" --model CompVis/stable-diffusion-v1-4 --seed 0
  */
 import "./plain_errors.ts";
 import { cat, loadingBar, manualSeed, openDevice, progress, randn, savePng } from "denoise";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "denoise/models";
 import { PNDMScheduler, UniPCMultistepScheduler } from "denoise/schedulers";
 import { CLIPTokenizer } from "denoise/tokenizers";
+import { readArguments } from "./command_line/arguments.ts";
+import * as option from "./command_line/options.ts";
 
-const embedded = `${import.meta.dirname}/../models/emoji-diffusion`;
-const [repo = embedded, prompt = "a nice flower", seed = "0"] = Deno.args;
-const guidanceScale = repo === embedded ? 4.5 : 7.5;
+const { prompt, model: repo, seed } = readArguments(
+  "scripts/stable_diffusion.ts [prompt]",
+  "Draws a prompt with Stable Diffusion, as a loop in your hands: stable_diffusion.png.",
+  {
+    prompt: option.text("what is to be drawn", "a nice flower"),
+    model: option.model("of Stable Diffusion, e.g. CompVis/stable-diffusion-v1-4", "emoji-diffusion"),
+    seed: option.seed(),
+  },
+);
+const guidanceScale = repo.endsWith("emoji-diffusion") ? 4.5 : 7.5;
 const steps = 25;
 const onProgress = loadingBar();
 
@@ -24,9 +32,7 @@ const pndm = await PNDMScheduler.fromPretrained(repo, { subfolder: "scheduler" }
 const scheduler = UniPCMultistepScheduler.fromConfig(pndm.config); // swapped in: fewer steps give as much
 scheduler.setTimesteps(steps);
 
-const noise = randn([1, unet.config.in_channels, ...unet.sampleSize], {
-  generator: manualSeed(Number(seed)),
-});
+const noise = randn([1, unet.config.in_channels, ...unet.sampleSize], { generator: manualSeed(seed) });
 let latents = noise.mul(scheduler.initNoiseSigma);
 
 for await (const t of progress(scheduler.timesteps)) {
@@ -38,14 +44,13 @@ for await (const t of progress(scheduler.timesteps)) {
 
 using vae = await AutoencoderKL.fromPretrained(repo, { subfolder: "vae", onProgress });
 const image = vae.decode(vae.unscaleLatents(latents)).sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
-const scheduled = scheduler.constructor.name;
 await savePng("stable_diffusion.png", image, {
   prompt,
   model: repo,
-  scheduler: scheduled,
+  scheduler: "UniPCMultistepScheduler",
   steps,
-  seed: Number(seed),
-  guidanceScale,
+  seed,
+  guidance: guidanceScale,
 });
 console.log("stable_diffusion.png");
 

@@ -1,9 +1,11 @@
 /**
  * Runs the tests tier by tier, each tier in a process of its own, and closes with the sum of what passed and
  * failed.
- * Run: deno task test [tier …]
+ * Run: deno task test pure ops
  */
 import "./plain_errors.ts";
+import { readArguments } from "./command_line/arguments.ts";
+import { choice, list } from "./command_line/options.ts";
 
 const tiers: Record<string, string[]> = { // folders of test/
   pure: [], // every file and folder that no other tier names
@@ -20,16 +22,14 @@ const tests = [...Deno.readDirSync(root)]
 const named = Object.values(tiers).flat();
 tiers["pure"] = tests.filter((name) => !named.includes(name));
 
-const chosen = Deno.args.length > 0 ? Deno.args : Object.keys(tiers);
-const unknown = chosen.find((tier) => !Object.keys(tiers).includes(tier));
-if (unknown) {
-  console.error(`Cannot run tests: expected a tier of ${Object.keys(tiers).join(", ")}, got ${unknown}`);
-  Deno.exit(2);
-}
+const names = Object.keys(tiers);
+const { tier: chosen } = readArguments("scripts/test.ts [tier]", "Runs the tests, tier by tier.", {
+  tier: list(choice("all where none is given", names)),
+});
 
 let passed = 0;
 let failed = 0;
-for (const tier of chosen) {
+for (const tier of chosen ?? names) {
   const paths = tests.filter((name) => tiers[tier]!.includes(name)).map((name) => `test/${name}`);
   if (paths.length === 0) continue;
   console.log(`\n${tier}`);

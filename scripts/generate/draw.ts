@@ -1,4 +1,4 @@
-import { loadImage, manualSeed, type Tensor } from "denoise";
+import { loadImage, manualSeed, OutOfMemoryError, type Tensor } from "denoise";
 import {
   type AnyParts,
   type AnyPipeline,
@@ -11,68 +11,92 @@ import {
   StableDiffusionXLImg2ImgPipeline,
   StableDiffusionXLInpaintPipeline,
   StableDiffusionXLPipeline,
+  type UnconditionalParts,
 } from "denoise/pipelines";
-import { schedulerClasses } from "denoise/schedulers";
-import type { Settings } from "./options.ts";
+import { schedulerNamed } from "denoise/schedulers";
+import { defaults } from "./options.ts";
+import type { Settings } from "./settings.ts";
 
 /** What one run does otherwise than the next with the same settings. */
 export type How = Pick<RunOptions, "progress" | "preview"> & { numInferenceSteps: number };
 
+/** Draws a picture for each seed. → [B, 3, H, W] */
+export type Draw = (seeds: readonly bigint[], how: How) => Promise<Tensor>;
+
+/** A picture that is changed, and what of it. */
+export interface Pictures {
+  readonly image: Tensor | undefined;
+  readonly mask: Tensor | undefined;
+}
+
+/** Reads the pictures that settings name, in the size that is drawn where one is said. */
+export async function loadPictures({ image, mask, size }: Settings): Promise<Pictures> {
+  const sides = size && [size.height, size.width] as const;
+  const load = async (path: string | undefined) =>
+    path === undefined ? undefined : await loadImage(path, { size: sides });
+  return { image: await load(image), mask: await load(mask) };
+}
+
 /**
- * Runs a pipeline: from a picture if one is given, from the prompt where it takes one, else from noise alone.
+ * How a pipeline draws with some settings: from a picture if one is given, from the prompt where it takes one, else from
+ * noise alone.
  */
-export async function draw(pipeline: AnyPipeline, settings: Settings, how: How): Promise<Tensor> {
+export function drawing(pipeline: AnyPipeline, settings: Settings, { image, mask }: Pictures): Draw {
   const { parts } = pipeline;
-  if (!("vae" in parts)) refuseFor(pipeline, settings);
-  if (settings.scheduler && "vae" in parts) {
-    parts.scheduler = schedulerClasses[settings.scheduler]!.fromConfig(parts.scheduler.config);
+  const generator = (seeds: readonly bigint[]) => seeds.map((seed) => manualSeed(seed));
+  if (!("vae" in parts)) {
+    return async (seeds, how) =>
+      (await pipeline.run({ ...how, batchSize: seeds.length, generator: generator(seeds) })).images;
   }
-  const [width, height] = settings.size?.split("x").map(Number) ?? [];
-  const size = width && height ? [height, width] as const : undefined;
-  const image = settings.image ? await loadImage(settings.image, { size }) : undefined;
-  const mask = settings.mask ? await loadImage(settings.mask, { size }) : undefined;
-  const { images } = await (pipelineFor(parts, image, mask) ?? pipeline).run({
-    ...how,
-    batchSize: settings.count,
-    numImagesPerPrompt: settings.count,
-    generator: seedsOf(settings).map((seed) => manualSeed(seed)),
-    prompt: settings.prompt,
-    negativePrompt: settings.negative,
-    guidanceScale: settings.guidance,
-    trueCfgScale: settings["true-cfg"],
-    maxSequenceLength: settings["max-sequence-length"],
-    width,
-    height,
-    image,
-    strength: settings.strength,
-    mask,
-  });
-  return images;
+  if (settings.scheduler !== undefined) {
+    parts.scheduler = schedulerNamed(settings.scheduler).from(parts.scheduler);
+  }
+  const chosen = pipelineFor(parts, image, mask);
+  return async (seeds, how) => {
+    const { images } = await chosen.run({
+      ...how,
+      numImagesPerPrompt: seeds.length,
+      generator: generator(seeds),
+      prompt: settings.prompt ?? defaults.prompt,
+      negativePrompt: settings.negative,
+      guidanceScale: settings.guidance,
+      trueCfgScale: settings["true-cfg"],
+      maxSequenceLength: settings["max-sequence-length"],
+      ...settings.size,
+      image,
+      strength: settings.strength,
+      mask,
+    });
+    return images;
+  };
 }
 
-/** Refuses what a pipeline that draws from noise alone cannot do. */
-function refuseFor(pipeline: AnyPipeline, settings: Settings): void {
-  const given = (["image", "mask", "size", "scheduler"] as const).find((name) =>
-    settings[name] !== undefined
-  );
-  if (!given) return;
-  throw new TypeError(
-    `Cannot take --${given} with ${pipeline.constructor.name}: it draws from noise alone, at the size of its model`,
-  );
-}
-
-/** Of each picture. */
-export function seedsOf({ seed, count }: Settings): number[] {
-  return Array.from({ length: count! }, (_, i) => seed! + i);
+/** Draws in batches of at most so many, in fewer where memory does not suffice; gives each picture with its seed. */
+export async function* inBatches(
+  seeds: readonly bigint[],
+  most: number,
+  draw: (seeds: readonly bigint[]) => Promise<Tensor>,
+): AsyncGenerator<readonly [seed: bigint, picture: Tensor]> {
+  for (let done = 0; done < seeds.length;) {
+    const some = seeds.slice(done, done + most);
+    try {
+      const images = await draw(some);
+      for (const [i, seed] of some.entries()) yield [seed, images.slice(0, i, i + 1)];
+      done += some.length;
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError) || some.length === 1) throw error;
+      most = Math.ceil(some.length / 2);
+    }
+  }
 }
 
 /** The pipeline of a family that takes a picture and a mask, a picture, or words alone. */
-function pipelineFor(parts: AnyParts, image?: Tensor, mask?: Tensor): AnyPipeline | undefined {
-  if (!("vae" in parts)) return undefined;
-  if ("transformer" in parts) {
-    if (mask) throw new TypeError("Cannot take --mask with FLUX: its inpainting is not built");
-    return image ? new FluxImg2ImgPipeline(parts) : new FluxPipeline(parts);
-  }
+function pipelineFor(
+  parts: Exclude<AnyParts, UnconditionalParts>,
+  image: Tensor | undefined,
+  mask: Tensor | undefined,
+): AnyPipeline {
+  if ("transformer" in parts) return image ? new FluxImg2ImgPipeline(parts) : new FluxPipeline(parts);
   if ("textEncoder2" in parts) {
     if (mask) return new StableDiffusionXLInpaintPipeline(parts);
     return image ? new StableDiffusionXLImg2ImgPipeline(parts) : new StableDiffusionXLPipeline(parts);

@@ -8,5 +8,5 @@ export interface NamedLora {
 export function readLora(text: string): NamedLora {
   const [, path, scale = "1"] = /^(.+?)(?::([^:/\\]*))?$/.exec(text) ?? [];
   if (path && scale.trim() !== "" && Number.isFinite(Number(scale))) return { path, scale: Number(scale) };
-  throw new TypeError(`Cannot take --lora ${text}: expected PATH_OR_REPO or PATH_OR_REPO:0.8`);
+  throw new TypeError("expected PATH_OR_REPO or PATH_OR_REPO:0.8");
 }

@@ -1,9 +1,16 @@
-import { loadPng, type Recipe } from "denoise";
-import { type Options, schema, type Settings } from "./options.ts";
+import { type Device, loadPng, type Recipe, version } from "denoise";
+import type { AnyPipeline } from "denoise/pipelines";
+import { Model } from "denoise/models";
+import { writeJson } from "../../src/io/json.ts";
+import { findLora } from "../../src/io/lora/find.ts";
+import { valueOf } from "../command_line/arguments.ts";
+import { fingerprintOfFile, fingerprintOfModel } from "./fingerprint.ts";
+import { readLora } from "./lora.ts";
+import { type Given, options } from "./options.ts";
+import type { Settings } from "./settings.ts";
 
-/** Settings that a picture's file keeps: those that decide how it looks. */
+/** Options that decide how a picture looks. */
 const KEPT = [
-  "prompt",
   "negative",
   "model",
   "base",
@@ -14,27 +21,116 @@ const KEPT = [
   "guidance",
   "true-cfg",
   "max-sequence-length",
-  "size",
   "image",
   "strength",
   "mask",
+  "quantize",
 ] as const;
 
-/** How the picture of a seed was made. */
-export function recipeOf(settings: Settings, seed: number): Recipe {
-  return { ...Object.fromEntries(KEPT.map((name) => [name, settings[name]])), seed };
+/** What else decides it, which a replay compares: by what it is called in messages. */
+const COMPARED: Record<string, string> = {
+  version: "Denoise's version",
+  engine: "the engine",
+  adapter: "the adapter",
+  dtype: "the dtype",
+  storage: "what is stored in fewer bits",
+  schedulerClass: "the scheduler",
+  schedulerConfig: "the scheduler's config",
+  revision: "the model's revision",
+  weights: "the model's weights",
+  loraWeights: "the LoRA's weights",
+  imageContent: "the picture that is changed",
+  maskContent: "the mask",
+};
+
+/** The settings in a picture's file, and all that it says. */
+export interface Replayed {
+  readonly path: string;
+  readonly settings: Given;
+  readonly recipe: Recipe;
+}
+
+/** How the pictures of a run are made, but for their seeds: all that changes a pixel. */
+export async function recipeOf(
+  pipeline: AnyPipeline,
+  settings: Settings,
+  model: string,
+): Promise<Recipe> {
+  const { parts } = pipeline;
+  const models = Object.entries(parts).filter((part): part is [string, Model] => part[1] instanceof Model);
+  const packed = models.flatMap(([name, { quantize }]) => quantize ? [`${name} ${quantize}`] : []);
+  const { scheduler } = parts;
+  const { prompt, memory, lora, image, mask } = settings;
+  const [, first] = models[0]!;
+  const each = (paths: readonly string[] = []) => Promise.all(paths.map(fingerprintOfFile));
+  const loras = await each(await Promise.all(lora?.map((text) => findLora(readLora(text).path)) ?? []));
+  const [imageContent] = await each(image === undefined ? [] : [image]);
+  const [maskContent] = await each(mask === undefined ? [] : [mask]);
+  return {
+    prompt: "vae" in parts ? prompt : undefined,
+    ...Object.fromEntries(KEPT.map((name) => [name, settings[name]])),
+    memory: memory && `${memory}B`,
+    dtype: first.dtype,
+    storage: packed.length > 0 ? packed : undefined,
+    schedulerClass: scheduler.constructor.name,
+    schedulerConfig: { ...scheduler.config },
+    revision: first.revision,
+    weights: first.revision === undefined ? await fingerprintOfModel(model, settings) : undefined,
+    loraWeights: loras.length > 0 ? loras : undefined,
+    imageContent,
+    maskContent,
+  };
+}
+
+/** Tells in one line what is otherwise now than when a picture was drawn, so that another may come of it. */
+export function tellDifferences({ path, recipe: then }: Replayed, recipe: Recipe, device: Device): void {
+  const now: Recipe = { ...recipe, version, engine: device.engine, adapter: device.adapterName };
+  const words = Object.entries(COMPARED).flatMap(([name, what]) => {
+    const [before, after] = [then[name], now[name]];
+    if (before === undefined && then["version"] === undefined) return []; // of a version that did not write it
+    if (writeJson(before) === writeJson(after)) return [];
+    const short = [before, after].every((value) => typeof value !== "object" && `${value}`.length <= 40);
+    return [short ? `${what} (${after ?? "none"}, was ${before ?? "none"})` : what];
+  });
+  if (words.length > 0) console.warn(`Not all is as when ${path} was drawn: ${words.join(", ")}`);
 }
 
 /** The settings with which a picture was made. */
-export async function replayed(path: string): Promise<Options> {
-  const { recipe } = await loadPng(path);
-  if (!recipe) {
+export async function readRecipe(path: string): Promise<Replayed> {
+  const { recipe, text } = await loadPng(path).catch((error: Error) => {
     throw new Error(
-      `Cannot replay ${path}: expected a picture that Denoise made, got one without its settings`,
+      `Cannot replay ${path}: ${
+        error.message.replace(/^Cannot load .*?: /, "").replace(/; the file is damaged.*/, "")
+      }` +
+        "; name a PNG that Denoise made",
+      { cause: error },
     );
+  });
+  if (!recipe) {
+    const others = Object.entries({
+      workflow: "ComfyUI",
+      "invokeai_metadata": "InvokeAI",
+      parameters: "A1111",
+    });
+    const other = others.find(([keyword]) => keyword in text)?.[1];
+    const got = other ? `one of ${other} or its like` : "one without its settings";
+    throw new Error(`Cannot replay ${path}: expected a picture that Denoise made, got ${got}`);
   }
-  const read = schema.safeParse(recipe);
-  if (read.success) return read.data;
-  const { path: [name], message } = read.error.issues[0]!;
-  throw new TypeError(`Cannot replay ${path}: its setting ${String(name)} is wrong: ${message}`);
+  const kept = [...KEPT, "prompt", "memory", "size", "dtype", "engine", "seed"] as const;
+  const settings = kept.flatMap((name) => {
+    const value = recipe[name];
+    if (value === undefined) return [];
+    const texts = (Array.isArray(value) ? value : [value]).map(String);
+    return [[name, settingOf(path, name, texts)]];
+  });
+  return { path, recipe, settings: Object.fromEntries(settings) };
+}
+
+function settingOf(path: string, name: keyof typeof options, texts: string[]): unknown {
+  try {
+    return valueOf(name, texts, options[name]);
+  } catch (error) {
+    const message = (error as Error).message.replace(/^Cannot take --\S+ /, "");
+    throw new TypeError(`Cannot replay ${path}: its setting ${name} is wrong: ${message}`);
+  }
 }

@@ -27,11 +27,16 @@ export async function describeMemory(pathOrRepo: string, options: PlanOptions): 
 /** How much memory a pipeline takes, found by tracing it without its weights, as a small table. */
 export async function planMemoryOf(
   pathOrRepo: string,
-  { memory, ...options }: PlanOptions & { onNotice?: (line: string) => void },
+  { memory, width, height, batch, tokens, steps, ...options }: PlanOptions & {
+    onNotice?: (line: string) => void;
+  },
 ): Promise<string> {
   using device = await openDevice();
   using stack = new DisposableStack();
   const models = await openModels(pathOrRepo, options, stack);
-  const plan = planMemory(stagesOf(models, options), await memoryBudget({ memory }));
+  const plan = planMemory(
+    stagesOf(models, { width, height, batch, tokens, steps }),
+    await memoryBudget({ memory }),
+  );
   return describePlan(plan, `${pathOrRepo} on ${device.adapterName}`);
 }

@@ -11,6 +11,41 @@ export function nearest(name: string, candidates: Iterable<string>, most = Infin
   return best;
 }
 
+/**
+ * The candidate that was probably meant: the same in another spelling, one that begins so or is the end of the name
+ * (dtype of torch_dtype), or nearly the same.
+ */
+export function meant(name: string, candidates: readonly string[]): string | undefined {
+  const plain = (text: string) => text.replaceAll(/[-_ ]/g, "").toLowerCase();
+  const wanted = plain(name);
+  const byPlain = new Map(candidates.map((candidate) => [plain(candidate), candidate]));
+  const begun = wanted.length < 3
+    ? undefined
+    : [...byPlain.keys()].find((candidate) => candidate.startsWith(wanted) || wanted.endsWith(candidate));
+  const near = begun ?? nearest(wanted, byPlain.keys()) ?? "";
+  const most = Math.max(1, Math.floor(wanted.length / 3));
+  if (byPlain.has(wanted)) return byPlain.get(wanted);
+  return begun || editDistance(wanted, near, most + 1) <= most ? byPlain.get(near) : undefined;
+}
+
+/**
+ * Throws where options have a name that is not known, so that none is ignored without a word; what is undefined counts
+ * as left out. `elsewhere` says of a name where else it would do, instead of the nearest one.
+ */
+export function expectOptions(
+  action: string,
+  options: object,
+  known: readonly string[],
+  elsewhere: (name: string) => string | undefined = () => undefined,
+): void {
+  const odd = Object.entries(options).find(([name, value]) => value !== undefined && !known.includes(name));
+  if (!odd) return;
+  const [name] = odd;
+  const near = meant(name, known);
+  const advice = elsewhere(name) ?? (near ? `did you mean ${near}?` : `expected some of ${known.join(", ")}`);
+  throw new TypeError(`Cannot ${action} with ${name}: no such option; ${advice}`);
+}
+
 /** Levenshtein distance of two strings, or `limit` once it is sure to reach that. */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;

@@ -8,16 +8,30 @@ const literals = new Map<string, unknown>([["true", true], ["false", false], ["n
 /**
  * Parses JSON as Python's json module writes it: NaN and Infinity are numbers (schedulers hold
  * `"lambda_min_clipped": -Infinity`). Stricter than JSON.parse in one point: a key may stand only once in an
- * object. `what` names the text in messages, e.g. "./unet/config.json".
+ * object. `what` names the text in messages, e.g. "./unet/config.json". With `bigints`
+ * whole numbers that a number cannot hold are bigints.
  */
-export function parseJson(text: string, what: string): unknown {
-  return new JsonReader(text, what).document();
+export function parseJson(text: string, what: string, { bigints = false } = {}): unknown {
+  return new JsonReader(text, what, bigints).document();
+}
+
+/** JSON with all digits of whole numbers, as Python writes them; NaN and infinities are their names. */
+export function writeJson(value: unknown): string {
+  return JSON.stringify(value, (_, part) => {
+    if (typeof part === "bigint") return (JSON as unknown as RawJSON).rawJSON(`${part}`);
+    return typeof part === "number" && !Number.isFinite(part) ? String(part) : part;
+  });
+}
+
+/** Of ECMAScript 2025, which TypeScript's library does not have yet. */
+interface RawJSON {
+  rawJSON(text: string): unknown;
 }
 
 class JsonReader {
   #at = 0;
 
-  constructor(readonly text: string, readonly what: string) {}
+  constructor(readonly text: string, readonly what: string, readonly bigints: boolean) {}
 
   document(): unknown {
     const value = this.#value("a value", 0);
@@ -34,7 +48,12 @@ class JsonReader {
     word.lastIndex = this.#at;
     const [match] = word.exec(this.text) ?? this.#fail(expected);
     this.#at += match.length;
-    return literals.has(match) ? literals.get(match) : Number(match);
+    return literals.has(match) ? literals.get(match) : this.#number(match);
+  }
+
+  #number(text: string): number | bigint {
+    const value = Number(text);
+    return this.bigints && /^-?\d+$/.test(text) && !Number.isSafeInteger(value) ? BigInt(text) : value;
   }
 
   #object(depth: number): Record<string, unknown> {

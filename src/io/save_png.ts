@@ -1,13 +1,17 @@
 import { extname, join, parse } from "node:path";
+import { version } from "../core/version.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { gridOf } from "./images/grid.ts";
 import { imagesOf } from "./images/tensors.ts";
-import { parseJson } from "./json.ts";
+import { parseJson, writeJson } from "./json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";
 import { expectWritable } from "./whole_file.ts";
 
 /** How a picture was made: what is written into its file, by name; what is undefined is left out. */
-export type Recipe = Record<string, string | number | boolean | readonly string[] | undefined>;
+export type Recipe = Record<
+  string,
+  string | number | bigint | boolean | readonly string[] | Readonly<Record<string, unknown>> | undefined
+>;
 
 const KEYWORD = "denoise"; // of the PNG text that holds the recipe as JSON
 
@@ -29,10 +33,12 @@ export async function savePng(path: string, x: Tensor, options: SavePngOptions =
   const columns = columnsOf(path, grid, x.rank === 4 ? x.shape[0]! : 1);
   await expectWritable(path);
   const images = await imagesOf(x, `Cannot save ${path}`);
-  const made: Recipe = { ...recipe, engine: x.device.engine, adapter: x.device.adapterName };
+  const made: Recipe = { ...recipe, version, engine: x.device.engine, adapter: x.device.adapterName };
   const text = {
-    [KEYWORD]: JSON.stringify(made),
-    parameters: Object.entries(made).filter(([, value]) => value !== undefined)
+    [KEYWORD]: writeJson(made),
+    parameters: Object.entries(made).filter(([, value]) =>
+      value !== undefined && (typeof value !== "object" || Array.isArray(value))
+    )
       .map(([key, value]) => `${key}: ${value}`).join(", "),
   };
   const pictures = columns === undefined ? images : [gridOf(images, columns)];
@@ -72,6 +78,8 @@ export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe
   const text = file.text[KEYWORD];
   return {
     ...file,
-    recipe: text === undefined ? undefined : parseJson(text, `the recipe in ${path}`) as Recipe,
+    recipe: text === undefined
+      ? undefined
+      : parseJson(text, `the recipe in ${path}`, { bigints: true }) as Recipe,
   };
 }

@@ -3,6 +3,7 @@ import { currentDevice } from "../gpu/device.ts";
 import type { TensorInfo } from "../io/checkpoint.ts";
 import { parseConfig, unknownKeys } from "../io/config.ts";
 import type { Progress } from "../io/hub.ts";
+import { expectLoadOptions } from "../io/load_options.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import type { UploadProgress } from "../io/upload.ts";
 import type { Library } from "../io/weight_names.ts";
@@ -74,6 +75,7 @@ export async function loadModel<M extends Model>(
   pathOrRepo: string,
   options: LoadOptions = {},
 ): Promise<M> {
+  expectLoadOptions(pathOrRepo, options);
   const source = {
     ...options,
     subfolder: options.subfolder ?? (isSingleFile(pathOrRepo) ? type.folder : undefined),

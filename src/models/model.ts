@@ -1,4 +1,4 @@
-import type { DType } from "../core/dtype.ts";
+import type { DType, PackedDType } from "../core/dtype.ts";
 import { channelsLastStrides, contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { Call } from "../graph/call.ts";
@@ -137,6 +137,11 @@ export abstract class Model<Config = unknown> implements Disposable {
   /** Whether the weights are in memory, or a part of them. */
   get loaded(): boolean {
     return this.#presence.here;
+  }
+
+  /** In how few bits its matrices are stored, by its options or as memory is short. */
+  get quantize(): PackedDType | undefined {
+    return this.weights.quantize;
   }
 
   /** Bytes that the weights take in GPU memory when they are loaded. */

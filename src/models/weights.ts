@@ -1,4 +1,4 @@
-import { bytesOf } from "../core/dtype.ts";
+import { bytesOf, type PackedDType } from "../core/dtype.ts";
 import { nearest } from "../core/error.ts";
 import { channelsLastStrides, contiguousStrides, size } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
@@ -52,6 +52,11 @@ export class Weights {
       insert(root, key.split("."), tensor);
     }
     this.tree = this.#guard(root, "");
+  }
+
+  /** In how few bits matrices are stored, where they are stored in fewer than the others. */
+  get quantize(): PackedDType | undefined {
+    return this.#format.quantize;
   }
 
   /** The tensors that were read, with the leaves to fill. */

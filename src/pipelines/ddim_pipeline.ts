@@ -3,6 +3,7 @@ import type { RandomOptions } from "../random/mod.ts";
 import { DDIMScheduler } from "../schedulers/mod.ts";
 import { loadParts, sample } from "./ddpm_pipeline.ts";
 import type { PipelineOptions, PipelineOutput, RunOptions } from "./pipeline.ts";
+import { expectRunOptions } from "./run_options.ts";
 import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
 /** Options of `DDIMPipeline.run`, with diffusers' defaults. */
@@ -35,6 +36,7 @@ export class DDIMPipeline extends UnconditionalPipeline<DDIMScheduler> {
 
   /** Draws pictures from noise. */
   async run(options: DDIMRunOptions = {}): Promise<PipelineOutput> {
+    expectRunOptions("DDIMPipeline", options);
     const { batchSize = 1, numInferenceSteps = 50, generator, eta, useClippedModelOutput } = options;
     this.scheduler.setTimesteps(numInferenceSteps);
     const images = await sample(

@@ -2,6 +2,7 @@ import { UNet2DModel } from "../models/mod.ts";
 import { randn, type RandomOptions } from "../random/mod.ts";
 import { DDPMScheduler, schedulerClasses, type StepOutput } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
+import { openPart } from "./open_part.ts";
 import {
   expectComponent,
   expectCount,
@@ -12,6 +13,8 @@ import {
   runSteps,
 } from "./pipeline.ts";
 import { previewPixels, Previews } from "./preview.ts";
+import { memoryBudget } from "./residency.ts";
+import { expectRunOptions } from "./run_options.ts";
 import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
 /** Options of `DDPMPipeline.run`, with diffusers' defaults. */
@@ -40,6 +43,7 @@ export class DDPMPipeline extends UnconditionalPipeline<DDPMScheduler> {
 
   /** Draws pictures from noise. */
   async run(options: DDPMRunOptions = {}): Promise<PipelineOutput> {
+    expectRunOptions("DDPMPipeline", options);
     const { batchSize = 1, numInferenceSteps = 1000, generator } = options;
     this.scheduler.setTimesteps(numInferenceSteps);
     const images = await sample(
@@ -67,7 +71,8 @@ export async function loadParts(
     ...source,
     subfolder: "scheduler",
   });
-  const unet = await UNet2DModel.fromPretrained(pathOrRepo, { ...source, subfolder: "unet", defer: true });
+  const memory = await memoryBudget(options);
+  const unet = await openPart(UNet2DModel, pathOrRepo, { ...source, subfolder: "unet", memory });
   return { unet, config };
 }
 

@@ -17,7 +17,7 @@ export interface DenoisingRangeOptions {
 export interface DenoisingStartOptions extends DenoisingRangeOptions {
   /**
    * So much of denoising is done:
-   * `image` are the latents of a run with this `denoisingEnd`, and strength is unused.
+   * `image` are the latents of a run with this `denoisingEnd`. Strength does not go with it.
    */
   denoisingStart?: number | undefined;
 }
@@ -25,9 +25,14 @@ export interface DenoisingStartOptions extends DenoisingRangeOptions {
 /** The timesteps of a run that begins by its strength or at denoisingStart, up to denoisingEnd. */
 export function timestepsWithin(
   scheduler: Scheduler,
-  { denoisingStart, denoisingEnd }: DenoisingStartOptions,
+  { denoisingStart, denoisingEnd, strength: given }: DenoisingStartOptions & {
+    strength?: number | undefined;
+  },
   strength = 1,
 ): number[] {
+  if (denoisingStart !== undefined && given !== undefined) {
+    throw new TypeError("Cannot draw with strength and denoisingStart: expected one of them, got both");
+  }
   const end = denoisingEnd === undefined ? 0 : timestepAt("denoisingEnd", denoisingEnd, scheduler);
   const begun = denoisingStart === undefined
     ? scheduler.sliceByStrength(strength)

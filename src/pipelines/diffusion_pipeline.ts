@@ -46,7 +46,7 @@ const classes: Readonly<
 
 /**
  * Options of a pipeline whose class only the repository names: what any of them may be told. A pipeline
- * leaves alone what is not for it, and says what it misses.
+ * refuses what is not for it, and says what it misses.
  */
 export type AnyRunOptions = { [K in keyof AllRunOptions]?: AllRunOptions[K] | undefined };
 

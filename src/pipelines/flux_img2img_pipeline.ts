@@ -6,6 +6,7 @@ import { type FluxParts, loadPartsFlux } from "./flux_parts.ts";
 import {
   beginFlux,
   drawFlux,
+  fluxGuidance,
   type FluxOptions,
   type FluxOutput,
   type FluxRun,
@@ -16,6 +17,7 @@ import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
+import { expectRunOptions } from "./run_options.ts";
 
 /** Options of `FluxImg2ImgPipeline.run`; guidanceScale is 7 by default. */
 export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
@@ -47,7 +49,9 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> {
 
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise. */
   async run(runOptions: FluxImg2ImgRunOptions): Promise<FluxOutput> {
-    const options = { ...runOptions, guidanceScale: runOptions.guidanceScale ?? 7 };
+    expectRunOptions("FluxImg2ImgPipeline", runOptions);
+    const guidanceScale = fluxGuidance(this.parts, runOptions.guidanceScale, 7);
+    const options = { ...runOptions, guidanceScale };
     const { image, strength = 0.6 } = options;
     const [H, W] = changedSize(image, options, 2 * this.parts.vae.scaleFactor);
     const run = await beginFlux(this.parts, options, fluxSize(this.parts, H, W));

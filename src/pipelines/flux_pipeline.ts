@@ -1,10 +1,19 @@
 import { expectSingleFile } from "../io/single_file/options.ts";
 import { randn } from "../random/mod.ts";
 import { type FluxParts, loadPartsFlux } from "./flux_parts.ts";
-import { beginFlux, drawFlux, type FluxOptions, type FluxOutput, fluxSize, startFlux } from "./flux_run.ts";
+import {
+  beginFlux,
+  drawFlux,
+  fluxGuidance,
+  type FluxOptions,
+  type FluxOutput,
+  fluxSize,
+  startFlux,
+} from "./flux_run.ts";
 import type { SizeOptions } from "./latent_size.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
+import { expectRunOptions } from "./run_options.ts";
 
 /** Options of `FluxPipeline.run`; guidanceScale is 3.5 by default, and sides are 1024 pixels. */
 export interface FluxRunOptions extends FluxOptions, SizeOptions {}
@@ -31,7 +40,9 @@ export class FluxPipeline extends LoraPipeline<FluxParts> {
 
   /** Draws pictures of prompts. */
   async run(runOptions: FluxRunOptions): Promise<FluxOutput> {
-    const options = { ...runOptions, guidanceScale: runOptions.guidanceScale ?? 3.5 };
+    expectRunOptions("FluxPipeline", runOptions);
+    const guidanceScale = fluxGuidance(this.parts, runOptions.guidanceScale, 3.5);
+    const options = { ...runOptions, guidanceScale };
     const { vae, scheduler } = this.parts;
     const size = fluxSize(this.parts, options.height, options.width);
     const run = await beginFlux(this.parts, options, size);

@@ -20,7 +20,7 @@ export interface FluxOptions
   numInferenceSteps?: number | undefined;
   /** The noise levels themselves, falling from 1, instead of numInferenceSteps. */
   sigmas?: readonly number[] | undefined;
-  /** How closely the picture follows the prompt, as the model was taught; models without it ignore it. */
+  /** How closely the picture follows the prompt, as the model was taught; models without it take no other than 0. */
   guidanceScale?: number | undefined;
   /** What the loop begins with, packed as in `FluxOutput`. [B, h/2 · w/2, 4 C] */
   latents?: Tensor | undefined;
@@ -65,6 +65,12 @@ export async function beginFlux(
   const { numInferenceSteps = 28, sigmas, guidanceScale = 0, trueCfgScale = 1 } = options;
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("trueCfgScale", trueCfgScale);
+  const asked = options.numInferenceSteps;
+  if (sigmas && asked !== undefined && asked !== sigmas.length) {
+    throw new TypeError(
+      `Cannot draw in ${asked} steps: expected as many as sigmas, ${sigmas.length}; leave it out`,
+    );
+  }
   if (!sigmas) expectCount("numInferenceSteps", numInferenceSteps);
   const [channels, latentChannels] = [transformer.config.in_channels, vae.config.latent_channels];
   if (channels !== 4 * latentChannels) {
@@ -82,6 +88,14 @@ export async function beginFlux(
   const { embeddings, guided } = await embedPromptsFlux(parts, options);
   const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0]!, 0);
   return { size, B: guided ? rows / 2 : rows, embeddings, guided, steps: scheduler.timesteps.length };
+}
+
+/** The scale of guidance, `usual` where none is given. Throws where the model could not be told of it. */
+export function fluxGuidance({ transformer }: FluxParts, scale: number | undefined, usual: number): number {
+  if (!scale || transformer.config.guidance_embeds) return scale ?? usual;
+  throw new TypeError(
+    `Cannot draw with guidanceScale ${scale}: this FLUX was made without guidance, as FLUX.1-schnell; leave it out`,
+  );
 }
 
 /** Draws pictures from packed latents with noise. */

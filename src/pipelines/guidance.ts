@@ -10,6 +10,23 @@ export function isGuided(scale: number, { config }: UNet2DConditionModel): boole
   return scale > 1 && config.time_cond_proj_dim === null;
 }
 
+/** Tells where a negative prompt has no effect, and where rescaling has none. */
+export function tellUnguided(guided: boolean, options: Unguided): void {
+  const { negativePrompt, negativePrompt2, guidanceRescale, onNotice = console.warn } = options;
+  if (guided) return;
+  const without = "has no effect: the model runs without guidance, by its kind or by a guidanceScale up to 1";
+  if ([negativePrompt, negativePrompt2].flat().some(Boolean)) onNotice(`The negative prompt ${without}`);
+  if (guidanceRescale) onNotice(`guidanceRescale ${guidanceRescale} ${without}`);
+}
+
+/** Options that count under guidance alone. */
+interface Unguided {
+  negativePrompt?: string | readonly string[] | undefined;
+  negativePrompt2?: string | readonly string[] | undefined;
+  guidanceRescale?: number | undefined;
+  onNotice?: ((line: string) => void) | undefined;
+}
+
 /**
  * What a model that was distilled with guidance is told of it, else undefined (Meng et al. 2022, section 3.1,
  * https://arxiv.org/abs/2210.03142): features of 1000 w, where w = scale − 1. → [B, time_cond_proj_dim]

@@ -1,6 +1,6 @@
 import type { AutoencoderKL, DecodeCheckedOptions } from "../models/mod.ts";
 import type { RandomOptions } from "../random/mod.ts";
-import type { Scheduler, StepOptions } from "../schedulers/mod.ts";
+import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../schedulers/mod.ts";
 import { cat, scope, type Tensor } from "../tensor/mod.ts";
 import { guide } from "./guidance.ts";
 import { type PipelineOutput, type RunOptions, runSteps } from "./pipeline.ts";
@@ -15,7 +15,7 @@ export interface LatentLoopOptions extends RunOptions {
   guidanceRescale?: number | undefined;
   /** Of all noise; without one each run draws other pictures. */
   generator?: RandomOptions["generator"] | undefined;
-  /** Of DDIM: noise added in each step. */
+  /** Of DDIM and TCD: noise added in each step. Other schedulers are refused, but for 0. */
   eta?: number | undefined;
   /** "latent" leaves the decoder out: the pictures are the latents. */
   outputType?: "latent" | undefined;
@@ -50,7 +50,7 @@ export async function denoise(
   options: LatentLoopOptions & { guidanceScale: number },
 ): Promise<Tensor> {
   const { guidanceScale, guidanceRescale, generator, eta } = options;
-  if (eta !== undefined) expectNumber("eta", eta);
+  if (eta !== undefined) expectEta(eta, scheduler);
   const stepOptions: StepOptions & { eta?: number | undefined } = { generator, eta };
   let latents = start;
   const previews = new Previews(options.preview, (x0) => preview(x0, vae));
@@ -67,6 +67,14 @@ export async function denoise(
     return latents = step.keep(next);
   }, previews);
   return latents;
+}
+
+function expectEta(eta: number, scheduler: Scheduler): void {
+  expectNumber("eta", eta);
+  if (eta === 0 || scheduler instanceof DDIMScheduler || scheduler instanceof TCDScheduler) return;
+  throw new TypeError(
+    `Cannot draw with eta ${eta} and ${scheduler.constructor.name}: it is for DDIMScheduler and TCDScheduler`,
+  );
 }
 
 /** The pictures of latents, in [0, 1], unless only the latents are wanted. */

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { parseConfig, readJson } from "../io/config.ts";
 import { neededFiles, resolveRepo } from "../io/hub.ts";
+import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import type { LoadOptions } from "../models/load.ts";
@@ -58,6 +59,7 @@ export interface PipelineIndex {
  * a single file's is made of what it holds.
  */
 export async function readIndex(pathOrRepo: string, options: PipelineOptions): Promise<PipelineIndex> {
+  expectLoadOptions(pathOrRepo, options);
   const { json, commit } = isSingleFile(pathOrRepo)
     ? await readSingleFileIndex(pathOrRepo, options)
     : await readIndexFile(pathOrRepo, options);

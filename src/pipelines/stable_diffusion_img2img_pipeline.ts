@@ -5,6 +5,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
+import { expectRunOptions } from "./run_options.ts";
 import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 
@@ -45,6 +46,7 @@ export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusion
 
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(runOptions: StableDiffusionImg2ImgRunOptions): Promise<LatentOutput> {
+    expectRunOptions("StableDiffusionImg2ImgPipeline", runOptions);
     const { vae, scheduler } = this.parts;
     const { image, strength = 0.8, generator } = runOptions;
     expectPlainUNet(this.parts);

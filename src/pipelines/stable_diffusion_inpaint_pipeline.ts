@@ -6,6 +6,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
+import { expectRunOptions } from "./run_options.ts";
 import type { StableDiffusionImg2ImgRunOptions } from "./stable_diffusion_img2img_pipeline.ts";
 import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
 import { beginRun, draw } from "./stable_diffusion_run.ts";
@@ -51,6 +52,7 @@ export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusion
 
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(runOptions: StableDiffusionInpaintRunOptions): Promise<LatentOutput> {
+    expectRunOptions("StableDiffusionInpaintPipeline", runOptions);
     const { vae, scheduler } = this.parts;
     const { strength = 1, generator } = runOptions;
     seesMask(this.parts);

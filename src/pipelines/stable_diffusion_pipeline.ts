@@ -3,6 +3,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { latentSize, type SizeOptions } from "./latent_size.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
+import { expectRunOptions } from "./run_options.ts";
 import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 import { startNoise, type StartNoiseOptions } from "./start_noise.ts";
@@ -35,6 +36,7 @@ export class StableDiffusionPipeline extends LoraPipeline<StableDiffusionParts> 
 
   /** Draws pictures of prompts. */
   async run(runOptions: StableDiffusionRunOptions): Promise<LatentOutput> {
+    expectRunOptions("StableDiffusionPipeline", runOptions);
     const { unet, scheduler } = this.parts;
     expectPlainUNet(this.parts);
     const [h, w] = latentSize(this.parts, runOptions);

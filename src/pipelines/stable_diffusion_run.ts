@@ -1,5 +1,5 @@
 import { cat, release, scope, type Tensor } from "../tensor/mod.ts";
-import { guidanceEmbedding, isGuided } from "./guidance.ts";
+import { guidanceEmbedding, isGuided, tellUnguided } from "./guidance.ts";
 import {
   decodeLatents,
   denoise,
@@ -53,6 +53,7 @@ export async function beginRun(
   }
   const { prompts, negatives } = pairPrompts(options);
   const guided = isGuided(guidanceScale, parts.unet);
+  tellUnguided(guided, options);
   const B = prompts.length * numImagesPerPrompt;
   parts.scheduler.setTimesteps(numInferenceSteps);
   await bringIn(parts, [parts.textEncoder], options);

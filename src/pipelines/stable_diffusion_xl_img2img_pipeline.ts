@@ -6,6 +6,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
+import { expectRunOptions } from "./run_options.ts";
 import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
   beginRunXL,
@@ -62,6 +63,7 @@ export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusi
 
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
+    expectRunOptions("StableDiffusionXLImg2ImgPipeline", options);
     const { vae, scheduler, requiresAestheticsScore = false } = this.parts;
     const { image, strength = 0.3, generator, denoisingStart } = options;
     expectPlainUNetXL(this.parts);

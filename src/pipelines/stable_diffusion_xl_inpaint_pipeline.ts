@@ -7,6 +7,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
 import { bringIn } from "./residency.ts";
+import { expectRunOptions } from "./run_options.ts";
 import type { StableDiffusionXLImg2ImgRunOptions } from "./stable_diffusion_xl_img2img_pipeline.ts";
 import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import { beginRunXL, drawXL } from "./stable_diffusion_xl_run.ts";
@@ -52,6 +53,7 @@ export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusi
 
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(options: StableDiffusionXLInpaintRunOptions): Promise<LatentOutput> {
+    expectRunOptions("StableDiffusionXLInpaintPipeline", options);
     const { vae, scheduler, requiresAestheticsScore = false } = this.parts;
     const { strength = 0.9999, guidanceScale = 7.5, generator, denoisingStart } = options;
     seesMask(this.parts);

@@ -4,6 +4,7 @@ import type { LatentOutput } from "./latent_loop.ts";
 import { latentSize, type SizeOptions } from "./latent_size.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
+import { expectRunOptions } from "./run_options.ts";
 import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
   beginRunXL,
@@ -45,6 +46,7 @@ export class StableDiffusionXLPipeline extends LoraPipeline<StableDiffusionXLPar
 
   /** Draws pictures of prompts. */
   async run(options: StableDiffusionXLRunOptions): Promise<LatentOutput> {
+    expectRunOptions("StableDiffusionXLPipeline", options);
     const { unet, vae, scheduler } = this.parts;
     expectPlainUNetXL(this.parts);
     const [h, w] = latentSize(this.parts, options);

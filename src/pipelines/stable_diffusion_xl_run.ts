@@ -1,5 +1,5 @@
 import { cat, release, type Tensor } from "../tensor/mod.ts";
-import { guidanceEmbedding, isGuided } from "./guidance.ts";
+import { guidanceEmbedding, isGuided, tellUnguided } from "./guidance.ts";
 import {
   decodeLatents,
   denoise,
@@ -51,6 +51,7 @@ export async function beginRunXL(
     );
   }
   const guided = isGuided(guidanceScale, parts.unet);
+  tellUnguided(guided, options);
   await bringIn(parts, [parts.textEncoder, parts.textEncoder2], options);
   const embeddings = embedPromptsXL(parts, options, guided);
   parts.scheduler.setTimesteps(numInferenceSteps);

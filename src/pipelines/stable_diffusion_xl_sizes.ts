@@ -48,6 +48,7 @@ export function changeTimeIdRows(
   rows: Rows,
   scored: boolean,
 ): number[][] {
+  expectKind(options, scored);
   const { originalSize = size, cropsCoordsTopLeft = [0, 0], targetSize = size } = options;
   const {
     negativeOriginalSize = originalSize,
@@ -61,6 +62,17 @@ export function changeTimeIdRows(
   if (scored) return rowsOf([...ids, aestheticScore], [...negative, negativeAestheticScore], rows);
   const [target, negativeTarget] = [numbersOf({ targetSize }), numbersOf({ negativeTargetSize })];
   return rowsOf([...ids, ...target], [...negative, ...negativeTarget], rows);
+}
+
+/** Throws where the model is told what only the other kind of it takes. */
+function expectKind(options: MicroConditionOptions & AestheticOptions, scored: boolean): void {
+  const others = scored
+    ? ["targetSize", "negativeTargetSize"] as const
+    : ["aestheticScore", "negativeAestheticScore"] as const;
+  const name = others.find((name) => options[name] !== undefined);
+  if (!name) return;
+  const [this_, other] = scored ? ["the refiner", "the base model"] : ["the base model", "the refiner"];
+  throw new TypeError(`Cannot draw with ${name}: ${this_} takes none; it is for ${other}`);
 }
 
 /** What the unconditional half is told, if it is told anything of its own. */

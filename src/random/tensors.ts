@@ -49,6 +49,12 @@ function draw(
   fill: (from: TorchGenerator, count: number) => ArrayLike<number>,
 ): Tensor {
   const generators = Array.isArray(generator) ? generator : [generator];
+  const odd = generators.findIndex((from) => typeof from?.randn !== "function");
+  if (odd >= 0) {
+    throw new TypeError(
+      `Cannot draw a tensor: expected a generator, e.g. manualSeed(0), got ${String(generators[odd])}`,
+    );
+  }
   const [B] = shape;
   if (Array.isArray(generator) && generator.length !== B) {
     throw new RangeError(

@@ -2,6 +2,7 @@ import { join } from "node:path/posix";
 import { z } from "zod";
 import { parseConfig, readJson } from "../io/config.ts";
 import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
+import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileScheduler } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import type { RandomOptions } from "../random/mod.ts";
@@ -90,6 +91,7 @@ export abstract class Scheduler<Config extends object = object> {
     pathOrRepo: string,
     { subfolder = "scheduler", ...options }: SchedulerSource = {},
   ): Promise<S> {
+    expectLoadOptions(pathOrRepo, options);
     if (isSingleFile(pathOrRepo)) {
       return new this(await readSingleFileScheduler(pathOrRepo, options) as Config);
     }

@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { expectOptions } from "../core/error.ts";
 import { parseConfig, readJson } from "../io/config.ts";
+import { LOAD_OPTIONS } from "../io/load_options.ts";
 import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
 import { findSingleFileTokenizer } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
@@ -47,6 +49,7 @@ export async function tokenizerFiles(
   pathOrRepo: string,
   { subfolder, ...options }: TokenizerSource & { subfolder: string },
 ): Promise<TokenizerFiles> {
+  expectOptions(`load ${pathOrRepo}`, options, Object.keys(LOAD_OPTIONS));
   if (isSingleFile(pathOrRepo)) { // which holds none
     const { pathOrRepo: other, padToken, ...at } = await findSingleFileTokenizer(
       pathOrRepo,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { nearest } from "../../src/core/error.ts";
+import { expectOptions, meant, nearest } from "../../src/core/error.ts";
 import { Dice } from "../support/dice.ts";
 
 Deno.test("nearest() finds the name with the fewest edits", () => {
@@ -31,3 +31,36 @@ function distance(a: string, b: string): number {
   if (a[0] === b[0]) return distance(a.slice(1), b.slice(1));
   return 1 + Math.min(distance(a.slice(1), b), distance(a, b.slice(1)), distance(a.slice(1), b.slice(1)));
 }
+
+Deno.test("meant() finds other spellings, beginnings, ends and slips, and nothing that is far", () => {
+  const names = ["guidanceScale", "numInferenceSteps", "generator", "dtype", "height"];
+  const expected: Record<string, string | undefined> = {
+    guidance_scale: "guidanceScale",
+    "Guidance Scale": "guidanceScale",
+    guidance: "guidanceScale",
+    guidanceScal: "guidanceScale",
+    num_inference_step: "numInferenceSteps",
+    torch_dtype: "dtype",
+    hieght: "height",
+    generater: "generator",
+    banana: undefined,
+    x: undefined,
+    "": undefined,
+  };
+  for (const [name, found] of Object.entries(expected)) assert.equal(meant(name, names), found, name);
+  assert.equal(meant("a", []), undefined);
+});
+
+Deno.test("expectOptions() refuses what is not known, and takes undefined for nothing", () => {
+  expectOptions("draw", { size: 1, odd: undefined }, ["size"]);
+  assert.throws(() => expectOptions("draw", { sise: 1 }, ["size", "steps"]), {
+    name: "TypeError",
+    message: "Cannot draw with sise: no such option; did you mean size?",
+  });
+  assert.throws(() => expectOptions("draw", { color: 1 }, ["size", "steps"]), {
+    message: "Cannot draw with color: no such option; expected some of size, steps",
+  });
+  assert.throws(() => expectOptions("draw", { color: 1 }, ["size"], () => "it is for painters"), {
+    message: "Cannot draw with color: no such option; it is for painters",
+  });
+});

@@ -96,7 +96,7 @@ Deno.test("generate.ts refuses damaged masks, and sizes that the model cannot dr
     await refused(
       folder,
       [models["the embedded model"], image, "--size", "30x32"],
-      /^Cannot draw with width 30: expected a multiple of 4 from 4, such as 32$/m,
+      /^Cannot take --size 30x32: expected multiples of 4 with this model; 32x32 would do$/m,
     );
     for (const strength of ["0", "-1", "2"]) {
       await refused(

@@ -100,10 +100,16 @@ Deno.test("inspect.ts lists the single files of a folder", async () => {
 });
 
 Deno.test("inspect.ts refuses nothing, and what is not there, in one line", async () => {
-  assert.match(await inspect(), /^Cannot inspect: expected a path or repository, got none; [^\n]*\n$/);
+  assert.match(
+    await inspect(),
+    /^Cannot run scripts\/inspect.ts <target>: expected target, got none; --help says more\n$/,
+  );
   assert.match(
     await inspect("./nowhere.gguf"),
     /^Cannot load \.\/nowhere\.gguf: no such file; check the path\n$/,
   );
-  assert.match(await inspect(emoji, "--memory", "lots"), /^Cannot plan for --memory lots: [^\n]*\n$/);
+  assert.match(
+    await inspect(emoji, "--memory", "lots"),
+    /^Cannot take --memory lots: expected an amount of memory [^\n]*\n$/,
+  );
 });

@@ -40,11 +40,11 @@ Deno.test("generate.ts --plan prints the plan for FLUX.1-dev from the hub's head
   });
 });
 
-Deno.test("generate.ts refuses a budget without its unit in one line", () =>
+Deno.test("generate.ts refuses what a plan cannot show", () =>
   inFolder(async (folder) => {
-    const { code, stderr } = await runScript(folder, "generate.ts", "--plan", "--memory", "8");
+    const { code, stderr } = await runScript(folder, "generate.ts", "--plan", "--quantize", "int8");
     assert.equal(code, 1);
-    assert.equal(stderr, "Cannot take --memory 8: expected a number of GB or MB, e.g. 8G\n");
+    assert.equal(stderr, "Cannot take --quantize with --plan: the plan shows every way; leave it out\n");
   }));
 
 function blobOf(text: string): { size: number; blobId: string } {

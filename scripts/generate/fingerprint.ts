@@ -1,0 +1,55 @@
+/** Whether files are the same as once, told without reading all of what may be many gigabytes. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { neededFiles, resolveRepo } from "../../src/io/hub.ts";
+import { isSingleFile } from "../../src/io/single_file/options.ts";
+import { readIndex } from "../../src/pipelines/pipeline.ts";
+
+const WHOLE = 2 ** 26; // bytes: smaller files are read whole
+const SAMPLES = 256; // of larger ones: as many pieces, spread evenly from the first byte to the last
+const PIECE = 2 ** 12; // bytes
+const SHOWN = 16; // digits
+
+/** Of the configs, weights and tokenizers of a model's folder, or of the one file that it is. */
+export async function fingerprintOfModel(
+  model: string,
+  options: { base?: string | undefined; config?: string | undefined },
+): Promise<string> {
+  if (isSingleFile(model)) return await fingerprintOfFile(model);
+  const { base, config } = options;
+  const { components } = await readIndex(model, { base, config });
+  const all: string[] = [];
+  for (const [subfolder, name] of Object.entries(components)) {
+    const kind = /Scheduler/.test(name) ? undefined : /Tokenizer/.test(name) ? "tokenizer" : "model";
+    if (!kind) continue; // its config is in the recipe
+    const { folder, files } = await resolveRepo(model, {
+      files: (listing) => neededFiles(listing, { kind, subfolder }),
+    });
+    for (const file of files) all.push(file, await fingerprintOfFile(join(folder, file)));
+  }
+  return createHash("sha256").update(all.join("\n")).digest("hex").slice(0, SHOWN);
+}
+
+/** Of one file; of a folder or a repository's name, which is not on this machine, only the name. */
+export async function fingerprintOfFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    using file = await Deno.open(path);
+    const { size } = await file.stat();
+    hash.update(`${size}\n`);
+    const [count, length] = size <= WHOLE ? [1, size] : [SAMPLES, PIECE];
+    for (let i = 0; i < count; i++) {
+      const piece = new Uint8Array(length);
+      await file.seek(Math.floor(i * (size - length) / Math.max(1, count - 1)), Deno.SeekMode.Start);
+      for (let done = 0; done < length;) {
+        const read = await file.read(piece.subarray(done));
+        if (read === null) break;
+        done += read;
+      }
+      hash.update(piece);
+    }
+  } catch {
+    return path;
+  }
+  return hash.digest("hex").slice(0, SHOWN);
+}

@@ -1,0 +1,79 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { parseConfig, readJson } from "../../src/io/config.ts";
+import { resolveRepo } from "../../src/io/hub.ts";
+import { isSingleFile } from "../../src/io/single_file/options.ts";
+import { readIndex } from "../../src/pipelines/pipeline.ts";
+import { pipelinesWith } from "../../src/pipelines/run_options.ts";
+import type { Size } from "../command_line/options.ts";
+import type { Given } from "./options.ts";
+import type { Settings } from "./settings.ts";
+
+/** What options are in `run`, where they have another name there. */
+const IN_RUN: Partial<Record<keyof Given, string>> = {
+  negative: "negativePrompt",
+  guidance: "guidanceScale",
+  "true-cfg": "trueCfgScale",
+  "max-sequence-length": "maxSequenceLength",
+  size: "width",
+  image: "image",
+  strength: "strength",
+  mask: "mask",
+  scheduler: "prompt", // what is drawn from noise alone keeps its own
+  lora: "prompt",
+  prompt: "prompt",
+};
+
+/**
+ * Throws where the command line says what the model cannot be told, before it is loaded, and downloaded: all that the
+ * names of its parts decide, and the sides that its autoencoder divides.
+ */
+export async function expectFitting(model: string, settings: Settings, given: Given): Promise<void> {
+  const { base, config } = settings;
+  for (const name of ["base", "config"] as const) {
+    if (given[name] === undefined || isSingleFile(model)) continue;
+    throw new TypeError(
+      `Cannot take --${name} with ${model}: it is for one file; folders and repositories have all`,
+    );
+  }
+  const { className } = await readIndex(model, { base, config });
+  const family = /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux)(Img2Img|Inpaint)?Pipeline$/.exec(
+    className,
+  )?.[1];
+  if (!family) return; // refused by whoever loads it
+  const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
+  const pipeline = /^DD/.test(family) ? `${family}Pipeline` : `${family}${task}Pipeline`;
+  if (family === "Flux" && task === "Inpaint") {
+    throw new TypeError("Cannot take --mask with FLUX: its inpainting is not built");
+  }
+  for (const [name, option] of Object.entries(IN_RUN)) {
+    const others = pipelinesWith(option!);
+    if (given[name as keyof Given] === undefined || (others as string[]).includes(pipeline)) continue;
+    const what = name === "prompt" ? "a prompt" : `--${name}`;
+    const why = /^DD/.test(family)
+      ? "it draws from noise alone, at the size of its model"
+      : `it is for ${others.join(", ")}`;
+    throw new TypeError(`Cannot take ${what} with ${pipeline}: ${why}`);
+  }
+  if (given.size && !isSingleFile(model)) expectSides(given.size, await multipleOf(model, family));
+}
+
+/** What the sides of a picture are multiples of, in pixels; a token of FLUX covers 2×2 latents. */
+async function multipleOf(model: string, family: string): Promise<number> {
+  const name = "vae/config.json";
+  const { folder } = await resolveRepo(model, { files: () => [name] });
+  const path = join(folder, name);
+  const { block_out_channels } = parseConfig(vaeConfig, await readJson(path), path);
+  return 2 ** (block_out_channels.length - 1) * (family === "Flux" ? 2 : 1);
+}
+
+const vaeConfig = z.looseObject({ block_out_channels: z.array(z.number()).default([64]) });
+
+function expectSides({ width, height }: Size, multiple: number): void {
+  if (width % multiple === 0 && height % multiple === 0) return;
+  const near = (side: number) => Math.max(1, Math.round(side / multiple)) * multiple;
+  throw new RangeError(
+    `Cannot take --size ${width}x${height}: expected multiples of ${multiple} with this model; ` +
+      `${near(width)}x${near(height)} would do`,
+  );
+}

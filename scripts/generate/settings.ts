@@ -1,0 +1,53 @@
+import { defaultsOf, readGiven } from "../command_line/arguments.ts";
+import { expectOutput } from "../command_line/output.ts";
+import { about, defaults, type Given, options, usage } from "./options.ts";
+import { readRecipe, type Replayed } from "./recipe.ts";
+
+/** What pictures are drawn by. */
+export type Settings = Given & {
+  model: string;
+  steps: number;
+  seed: bigint;
+  count: number;
+  out: string;
+  guidance?: number;
+};
+
+/** What is drawn, what of it the command line says, and the recipe that is replayed. */
+export interface Task {
+  readonly settings: Settings;
+  readonly given: Given;
+  readonly replayed: Replayed | undefined;
+}
+
+/** Reads the command line, and the picture that it replays. Throws what is wrong before anything is loaded. */
+export async function readTask(args: string[]): Promise<Task> {
+  const given: Given = readGiven(usage, about, options, args);
+  const replayed = given.replay === undefined ? undefined : await readRecipe(given.replay);
+  const { prompt: _, ...rest } = defaults;
+  const settings = { ...defaultsOf(options), ...rest, ...replayed?.settings, ...given } as Settings;
+  expectTogether(settings);
+  if (!settings.plan) expectOutput("--out", settings.out);
+  return { settings, given, replayed };
+}
+
+/** Throws where options are said without those that they belong to. */
+function expectTogether({ image, mask, strength, plan, quantize }: Settings): void {
+  if (mask !== undefined && image === undefined) {
+    throw new TypeError("Cannot take --mask alone: expected --image too, the picture that it belongs to");
+  }
+  if (strength !== undefined && image === undefined) {
+    throw new TypeError("Cannot take --strength alone: expected --image too, the picture that it changes");
+  }
+  if (plan && quantize !== undefined) {
+    throw new TypeError("Cannot take --quantize with --plan: the plan shows every way; leave it out");
+  }
+}
+
+/** Of each picture: those after the first follow, and begin again at 0 behind the last of 64 bits. */
+export function seedsOf({ seed, count }: Settings): bigint[] {
+  return Array.from({ length: count }, (_, i) => {
+    const next = seed + BigInt(i);
+    return next < 2n ** 64n ? next : next - 2n ** 64n;
+  });
+}
