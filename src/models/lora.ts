@@ -101,6 +101,9 @@ export async function loadLora(
     for (const model of attached) await model.adapters.remove(adapterName);
     throw error;
   }
+  for (const [kind, keys] of file.additions) {
+    onNotice(`${path}: not used, as ${kind} are not built: ${some(keys)}`);
+  }
   if (unused.length) onNotice(`${path}: not used, as no layer has these names: ${some(unused)}`);
   const used = [...placed.values()].flat().map(({ pair }) => pair);
   return {
@@ -112,7 +115,7 @@ export async function loadLora(
     matched: [...placed].flatMap(([part, placements]) =>
       placements.map(({ layer }) => `${parts.get(part)!.name}.${layer}`)
     ),
-    unmatched: unused,
+    unmatched: [...unused, ...[...file.additions.values()].flat()],
   };
 }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseConfig } from "../config.ts";
 import { parseJson } from "../json.ts";
+import { unwrapped } from "./names.ts";
 
 /**
  * What the strength of a pair is told by: its own tensor, the header of its file, or nothing, which means 1.
@@ -58,7 +59,8 @@ export class AlphaNotes {
   }
 
   /** The alpha of a pair, `own` being that of its tensor. */
-  of({ name, rank, wide }: AlphaOf, own: number | undefined): Alpha {
+  of({ name: wrapped, rank, wide }: AlphaOf, own: number | undefined): Alpha {
+    const name = unwrapped(wrapped);
     const [, component = "", layer = name] = /^(unet|transformer|text_encoder(?:_2)?)\.(.*)$/.exec(name) ??
       [];
     const config = this.#peft.get(component) ?? this.#peft.get("");

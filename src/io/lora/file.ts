@@ -3,7 +3,7 @@ import type { Checkpoint, TensorInfo } from "../checkpoint.ts";
 import { isNumeric, toFloats } from "../numbers.ts";
 import { quote } from "../refusal.ts";
 import { type Alpha, AlphaNotes } from "./alpha.ts";
-import { formatOf, unbuiltKind } from "./kinds.ts";
+import { additionKind, formatOf, unbuiltKind } from "./kinds.ts";
 
 /** Two matrices whose product is added to a layer's weight. */
 export interface LoraPair extends Alpha {
@@ -23,8 +23,10 @@ export interface LoraFile {
   /** Whose names it uses: "kohya", "peft", "xlabs", … */
   readonly format: string;
   readonly pairs: readonly LoraPair[];
-  /** Keys that are of no pair. */
+  /** Keys that are of no pair and of no addition. */
   readonly others: readonly string[];
+  /** Keys of additions that are not built, by their kinds. */
+  readonly additions: ReadonlyMap<string, readonly string[]>;
 }
 
 /** `….lora_down.weight`, `….lora_A.default.weight`, `…to_q_lora.up.weight`, `….qkv_lora1.down.weight`, … */
@@ -56,7 +58,19 @@ export async function readLora(checkpoint: Checkpoint, path: string): Promise<Lo
     if (!found.down && !found.up) others.push(found.alpha!.name);
     else pairs.push(await pairOf(name, found, { checkpoint, notes, path }));
   }
-  return { path, format: formatOf(keys), pairs, others };
+  const additions = Map.groupBy(others.filter(additionKind), (key) => additionKind(key)!);
+  const [first] = additions;
+  if (first && pairs.length === 0) {
+    const [kind, [key]] = first;
+    throw new Error(`Cannot load ${path}: expected a LoRA, got ${kind} (${quote(key)}), which is not built`);
+  }
+  return {
+    path,
+    format: formatOf(keys),
+    pairs,
+    others: others.filter((key) => !additionKind(key)),
+    additions,
+  };
 }
 
 /** The tensors by layer, and the keys that are none of a LoRA's. */

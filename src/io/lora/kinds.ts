@@ -1,22 +1,42 @@
 /** Kinds of adapters that are not products of two matrices, and how their tensors are told. */
 const OTHERS: readonly [kind: string, key: RegExp][] = [
-  ["DoRA", /\.dora_scale$|\.lora_magnitude_vector\b/],
+  ["DoRA", /\.dora_scale$|\.lora_magnitude_vector\b|\.magnitude$/],
   ["LoHa", /\.hada_[wt]\d/],
   ["LoKr", /\.lokr_[wt]\d/],
   ["BOFT", /\.boft_/],
   ["OFT", /\.oft_|\.oft_blocks$|\.oft_diag$/],
-  ["GLoRA", /\.[ab][12]\.weight$/],
+  ["GLoRA", /\.[ab][12]\.weight$|\.glora_/],
   ["IA3", /\.on_input$|\.ia3_l\b/],
-  ["VeRA", /\.vera_lambda_/],
+  ["VeRA", /\.p?vera_lambda_/],
   ["AdaLoRA", /\.lora_E\b/],
   ["LoCon with a third, middle tensor", /\.lora_mid\.weight$/],
   ["LoRA with biases", /\.lora_(?:B|up)(?:\.[^.]+)?\.bias$/],
+  ["LoRA of tables of tokens", /\.lora_embedding_[AB]\b/],
   ["FLUX control LoRA", /\.query_norm\.scale$/],
+  ["weights in place of the model's", /\.set_weight$/],
+  ["LoRA for layers of another shape", /\.reshape_weight$/],
+  ["tokens of its own", /\.trainable_tokens_/],
+  [
+    "another adapter of peft",
+    /\.(?:adamss|beft|bone|c3a|deft|delora|fourierft|frod|gralora|hira|hra|lily|ln_tuning|miss|osf|peanut|poly|psoft|randlora|road|shadow|shira|supertuning|tinylora|unilora|vblora|waveft)_/,
+  ],
 ];
 
 /** The kind of adapter that a key shows, where it is one that is not built. */
 export function unbuiltKind(key: string): string | undefined {
   return OTHERS.find(([, pattern]) => pattern.test(key))?.[0];
+}
+
+/** What files hold beside pairs, and works without: ComfyUI's and LyCORIS's additions to what is there. */
+const ADDITIONS: readonly [kind: string, key: RegExp][] = [
+  ["differences of whole weights (.diff)", /\.diff$/],
+  ["differences of biases (.diff_b)", /\.diff_b$/],
+  ["differences of norms (.w_norm, .b_norm)", /\.[wb]_norm$/],
+];
+
+/** The kind of addition that a key shows; none is built, and pairs are of use without them. */
+export function additionKind(key: string): string | undefined {
+  return ADDITIONS.find(([, pattern]) => pattern.test(key))?.[0];
 }
 
 /** Who wrote a file: the first of these whose pattern one of the keys has. */

@@ -18,18 +18,35 @@ const FRONTS: readonly [front: string, parts: readonly LoraPart[]][] = [
   ["text_encoders.t5xxl.transformer.", ["textEncoder2"]],
   ["text_encoder.", ["textEncoder"]],
   ["text_encoder_2.", ["textEncoder2"]],
-  ["model.diffusion_model.", ["image"]],
   ["diffusion_model.", ["image"]],
   ["unet.", ["image"]],
   ["transformer.", ["image"]],
-  ["base_model.model.", ANY],
-  ["", ANY],
 ];
+
+/** What programs put in front of all names, perhaps several of them; it tells nothing. */
+const WRAPPERS =
+  /^(?:(?:base_model\.model|module|model(?=\.diffusion_model\.))\.|base_model_model_|module_|_orig_mod_)/;
+
+/** What torch.compile and others put between the parts of names. */
+const INNER = /(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
+
+/** A name without what programs have wrapped it in: e.g. "base_model.model.transformer.…" is "transformer.…". */
+export function unwrapped(name: string): string {
+  const plain = name.replaceAll(INNER, "");
+  const rest = plain.replace(WRAPPERS, "");
+  return rest === plain ? plain : unwrapped(rest);
+}
 
 /** Splits a file's name for a layer: the models it may be of, and its name there as `flatName` writes it. */
 export function splitName(name: string): { parts: readonly LoraPart[]; layer: string } {
-  const [front, parts] = FRONTS.find(([front]) => name.startsWith(front))!;
-  return { parts, layer: flatName(name.slice(front.length)) };
+  let parts = ANY;
+  let layer = unwrapped(name);
+  for (;;) {
+    const [front, own] = FRONTS.find(([front]) => layer.startsWith(front)) ?? [];
+    if (!front || !own) return { parts, layer: flatName(layer) };
+    if (parts === ANY) parts = own;
+    layer = unwrapped(layer.slice(front.length));
+  }
 }
 
 /**

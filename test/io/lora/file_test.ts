@@ -138,6 +138,14 @@ const UNBUILT: [kind: string, key: string][] = [
   ["IA3", "lora_unet_x.on_input"],
   ["LoCon with a third, middle tensor", "lora_unet_x.lora_mid.weight"],
   ["LoRA with biases", "transformer.x.lora_B.bias"],
+  ["LoRA with biases", "transformer.x.lora_B.default.bias"],
+  ["LoRA of tables of tokens", "text_encoder.x.lora_embedding_A"],
+  ["weights in place of the model's", "lora_unet_x.set_weight"],
+  ["LoRA for layers of another shape", "diffusion_model.img_in.reshape_weight"],
+  ["GLoRA", "base_model.model.x.glora_Ad"],
+  ["VeRA", "base_model.model.x.vera_lambda_b"],
+  ["another adapter of peft", "base_model.model.x.hra_u"],
+  ["another adapter of peft", "base_model.model.x.fourierft_spectrum"],
   ["FLUX control LoRA", "double_blocks.0.img_attn.norm.query_norm.scale"],
 ];
 
@@ -152,6 +160,15 @@ for (const [kind, key] of UNBUILT) {
   });
 }
 
+Deno.test("readLora() finds what peft notes of a layer behind wrappers of its name", async () => {
+  const name = "base_model.model.transformer.a.to_q";
+  const note = { "transformer.lora_alpha": 8, "transformer.alpha_pattern": {} };
+  const file = await read({ [`${name}.lora_A.weight`]: down, [`${name}.lora_B.weight`]: up }, {
+    lora_adapter_metadata: JSON.stringify(note),
+  });
+  assert.deepEqual(file.pairs.map(({ alpha, factor }) => [alpha, factor]), [[8, 2]]);
+});
+
 Deno.test("readLora() refuses DoRA that only the header tells", async () => {
   const metadata = { lora_adapter_metadata: '{"unet.use_dora": true}' };
   await assert.rejects(read({ "unet.x.lora_A.weight": down, "unet.x.lora_B.weight": up }, metadata), {
@@ -159,6 +176,27 @@ Deno.test("readLora() refuses DoRA that only the header tells", async () => {
       "Cannot load lora.safetensors: expected a LoRA, got DoRA (use_dora in its header), which is not built",
   });
 });
+
+const ADDITIONS: [kind: string, key: string][] = [
+  ["differences of whole weights (.diff)", "lora_unet_x.diff"],
+  ["differences of biases (.diff_b)", "diffusion_model.double_blocks.0.img_mod.lin.diff_b"],
+  ["differences of norms (.w_norm, .b_norm)", "lora_unet_norm1.w_norm"],
+  ["differences of norms (.w_norm, .b_norm)", "lora_unet_norm1.b_norm"],
+];
+
+for (const [kind, key] of ADDITIONS) {
+  Deno.test(`readLora() tells ${kind} from pairs, and refuses a file of nothing else, as in ${key}`, async () => {
+    const file = await read({
+      "lora_unet_x.lora_down.weight": down,
+      "lora_unet_x.lora_up.weight": up,
+      [key]: zeros(4),
+    });
+    assert.deepEqual([file.pairs.length, file.others, [...file.additions]], [1, [], [[kind, [key]]]]);
+    await assert.rejects(read({ [key]: zeros(4) }), {
+      message: `Cannot load lora.safetensors: expected a LoRA, got ${kind} ("${key}"), which is not built`,
+    });
+  });
+}
 
 const DAMAGED: [what: string, tensors: Record<string, HostArray>, message: RegExp][] = [
   [
@@ -229,5 +267,6 @@ Deno.test("readLora() names what is of no pair", async () => {
     "lora_unet_norm.diff": zeros(3),
     "lora_unet_lost.alpha": scalar(1),
   });
-  assert.deepEqual(file.others, ["lora_unet_norm.diff", "lora_unet_lost.alpha"]);
+  assert.deepEqual(file.others, ["lora_unet_lost.alpha"]);
+  assert.deepEqual([...file.additions], [["differences of whole weights (.diff)", ["lora_unet_norm.diff"]]]);
 });

@@ -251,7 +251,7 @@ function pairOf(name: string, down: number[], up: number[]): LoraPair {
 }
 
 function fileOf(pairs: LoraPair[]): LoraFile {
-  return { path: "lora.safetensors", format: "kohya", pairs, others: [] };
+  return { path: "lora.safetensors", format: "kohya", pairs, others: [], additions: new Map() };
 }
 
 Deno.test("kohya's names of all 304 layers of FLUX.1 in its blocks are matched, at its real sizes", () => {
@@ -299,3 +299,34 @@ Deno.test("kohya's names of all 304 layers of FLUX.1 in its blocks are matched, 
   assert.deepEqual(unmatched, []);
   assert.deepEqual(new Set(placed.get("image")!.map(({ layer }) => layer)), new Set(layers.keys()));
 });
+
+const layer = "transformer_blocks.0.attn.to_q";
+const wrapped: [name: string, part: LoraPart[] | "any"][] = [
+  [`base_model.model.${layer}`, "any"],
+  [`base_model.model.transformer.${layer}`, ["image"]],
+  [`base_model.model.unet.${layer}`, ["image"]],
+  [`base_model.model.text_encoder.${layer}`, ["textEncoder"]],
+  [`transformer.base_model.model.${layer}`, ["image"]],
+  [`base_model.model.base_model.model.${layer}`, "any"],
+  [`base_model.model.diffusion_model.${layer}`, ["image"]],
+  [`base_model.model.model.diffusion_model.${layer}`, ["image"]],
+  [`model.diffusion_model.${layer}`, ["image"]],
+  [`module.${layer}`, "any"],
+  [`module.transformer.module.${layer}`, ["image"]],
+  [`_orig_mod.${layer}`, "any"],
+  [`transformer._orig_mod.${layer}`, ["image"]],
+  [`module._orig_mod.base_model.model.transformer.${layer}`, ["image"]],
+  ["transformer.transformer_blocks.0._orig_mod.attn.to_q", ["image"]],
+  ["_fsdp_wrapped_module.transformer_blocks.0._fsdp_wrapped_module.attn.to_q", "any"],
+  ["lora_unet__orig_mod_transformer_blocks_0_attn_to_q", ["image"]],
+  ["lora_te1_base_model_model_transformer_blocks_0_attn_to_q", ["textEncoder"]],
+  ["text_encoder_2.module.transformer_blocks.0.attn.to_q", ["textEncoder2"]],
+];
+
+for (const [name, part] of wrapped) {
+  Deno.test(`splitName() finds the layer of ${name}`, () => {
+    const { parts, layer: flat } = splitName(name);
+    assert.equal(flat, flatName(layer));
+    assert.deepEqual(parts, part === "any" ? ["image", "textEncoder", "textEncoder2"] : part);
+  });
+}
