@@ -3,6 +3,8 @@
  * modules of their own.
  * @module
  */
+import "./ops/methods.ts";
+
 export type { BarOptions } from "./core/bar.ts";
 export type { DType, HostArray, PackedDType, PlainDType, ValueType } from "./core/dtype.ts";
 export type { Shape, Tuple } from "./core/shape.ts";

@@ -10,8 +10,17 @@ fn sigmoid(x: vec4f) -> vec4f {
   return select(1.0 / (1.0 + exp(min(-x, vec4f(88.0)))), x, is_nan(x)); // exp(89) overflows f32
 }
 
+fn is_infinite(x: vec4f) -> vec4<bool> {
+  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) == vec4u(0x7f800000u);
+}
+
+/// NaN where x is infinite: torch's infinity times 0.
+fn spoilt(x: vec4f) -> vec4f {
+  return bitcast<vec4f>(bitcast<vec4u>(x) | vec4u(0x00400000u));
+}
+
 fn silu(x: vec4f) -> vec4f {
-  return x * sigmoid(x);
+  return select(x * sigmoid(x), spoilt(x), is_infinite(x) & (x < vec4f(0.0)));
 }
 
 // tanh built on exp loses nothing near 0 only where it is the built-in; beyond |x| = 15 it is 1 in f32.
@@ -31,8 +40,9 @@ fn erf(x: vec4f) -> vec4f {
   return select(far, near, a < vec4f(0.5));
 }
 
+// As torch's vectorised form, NaN for both infinities.
 fn gelu(x: vec4f) -> vec4f {
-  return 0.5 * x * (1.0 + erf(x * 0.7071067811865476));
+  return select(0.5 * x * (1.0 + erf(x * 0.7071067811865476)), spoilt(x), is_infinite(x));
 }
 
 fn gelu_tanh(x: vec4f) -> vec4f {
@@ -41,10 +51,6 @@ fn gelu_tanh(x: vec4f) -> vec4f {
 
 fn quick_gelu(x: vec4f) -> vec4f {
   return x * sigmoid(1.702 * x);
-}
-
-fn is_infinite(x: vec4f) -> vec4<bool> {
-  return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) == vec4u(0x7f800000u);
 }
 
 /// True for NaN too, as in torch.

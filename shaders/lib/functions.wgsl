@@ -1,9 +1,14 @@
 // Functions of numbers on four values at once, as torch defines them, where WGSL has none or promises too little. After
 // lib/activations.wgsl.
 
-/// NaN, through memory: WGSL refuses constants that are not finite.
+// NaN and infinity come through memory: WGSL refuses constants that are not finite.
 fn not_a_number() -> vec4f {
   var bits = vec4u(0x7fc00000u);
+  return bitcast<vec4f>(bits);
+}
+
+fn infinity() -> vec4f {
+  var bits = vec4u(0x7f800000u);
   return bitcast<vec4f>(bits);
 }
 
@@ -17,7 +22,8 @@ fn power(x: vec4f, y: vec4f) -> vec4f {
   let whole = (trunc(y) == y) | is_infinite(y);
   let odd = whole & (fract(abs(y) * 0.5) == vec4f(0.5));
   let one = (y == vec4f(0.0)) | (x == vec4f(1.0)) | ((x == vec4f(-1.0)) & is_infinite(y));
-  let magnitude = pow(abs(x), y);
+  let of_zero = select(vec4f(0.0), infinity(), y < vec4f(0.0)); // which drivers take for 0
+  let magnitude = select(pow(abs(x), y), of_zero, x == vec4f(0.0));
   var result = select(magnitude, -magnitude, is_negative(x) & odd);
   result = select(result, not_a_number(), (x < vec4f(0.0)) & !whole & !is_infinite(x));
   result = select(select(result, y, is_nan(y)), x, is_nan(x));

@@ -1,4 +1,6 @@
 /** Operators of neural networks on tensors. @module */
+import "./methods.ts";
+
 export { geglu, gelu, geluTanh, mish, quickGelu, relu, sigmoid, silu } from "./activations.ts";
 export { attention, type AttentionOptions } from "./attention.ts";
 export { avgPool2d, type PoolOptions } from "./avg_pool2d.ts";

@@ -20,6 +20,7 @@ export { cat, stack, type Term, weightedSum } from "./join.ts";
 export { currentPath, isWanted, labelled, named, watched, type Watcher } from "./named.ts";
 export type { PadOptions } from "./moves.ts";
 export { pointwise, type Value, where } from "./pointwise.ts";
+export { type Operators, provideOperators } from "./operators.ts";
 export { progress, type ProgressOptions } from "./progress.ts";
 export {
   deviceOf,

@@ -2,6 +2,7 @@ import { bytesOf, type DType, type HostArray, isPacked, type PlainDType, viewByt
 import { channelsLastStrides, contiguousStrides, sameStrides, type Shape, size } from "../core/shape.ts";
 import { streamOf } from "../graph/stream.ts";
 import { remember, shown } from "./display.ts";
+import { operatorsAbove } from "./operators.ts";
 import { TensorOrder } from "./order.ts";
 import { recordPointwise } from "./record.ts";
 import { reduce, type ReduceOptions } from "./reduce.ts";
@@ -81,6 +82,21 @@ export class Tensor extends TensorOrder {
   /** log Σ eˣ over some axes, or over all, without overflow. */
   logsumexp(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
     return logsumexp(this, axes, options?.keepdim);
+  }
+
+  /** Matrix product over the last two axes, others broadcast. this [.., M, K], other [.., K, N] → [.., M, N]. */
+  matmul(other: Tensor): Tensor {
+    return operatorsAbove().matmul(this, other);
+  }
+
+  /** eˣ / Σ eˣ along an axis. */
+  softmax(axis: number): Tensor {
+    return operatorsAbove().softmax(this, axis);
+  }
+
+  /** The logarithm of softmax(), without loss. */
+  logSoftmax(axis: number): Tensor {
+    return this.sub(this.logsumexp(axis, { keepdim: true }));
   }
 
   /**

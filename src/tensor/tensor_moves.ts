@@ -1,6 +1,7 @@
 import { gatherAlong, selectAlong } from "./gather.ts";
 import * as moves from "./moves.ts";
 import { recordPointwise } from "./record.ts";
+import { scatterAlong, scatterSlices } from "./scatter.ts";
 import type { Tensor } from "./tensor.ts";
 import { TensorViews } from "./views.ts";
 
@@ -61,6 +62,40 @@ export abstract class TensorMoves extends TensorViews {
   /** The slices along an axis by their numbers, which gather() explains. index [M]. */
   indexSelect(this: Tensor, axis: number, index: Tensor): Tensor {
     return selectAlong(this, axis, index);
+  }
+
+  /**
+   * `src` put in the places along an axis that `index` names, as torch: y[index[i][j]][j] = src[i][j] for axis 0; of
+   * several for one place the last. Numbers out of range, and negative ones, are put nowhere.
+   */
+  scatter(this: Tensor, axis: number, index: Tensor, src: Tensor | number): Tensor {
+    return scatterAlong(this, axis, index, src, false);
+  }
+
+  /** The same as scatter(), but added to what is there. */
+  scatterAdd(this: Tensor, axis: number, index: Tensor, src: Tensor): Tensor {
+    return scatterAlong(this, axis, index, src, true);
+  }
+
+  /** Slices of `src` put in the places along an axis that `index` names. index [M]. */
+  indexCopy(this: Tensor, axis: number, index: Tensor, src: Tensor): Tensor {
+    return scatterSlices(this, axis, index, src, false);
+  }
+
+  /** Slices of `src`, times alpha, added in the places along an axis that `index` names. index [M]. */
+  indexAdd(
+    this: Tensor,
+    axis: number,
+    index: Tensor,
+    src: Tensor,
+    { alpha = 1 }: { alpha?: number | undefined } = {},
+  ): Tensor {
+    return scatterSlices(this, axis, index, alpha === 1 ? src : src.mul(alpha), true);
+  }
+
+  /** A value put in all slices along an axis that `index` names. index [M]. */
+  indexFill(this: Tensor, axis: number, index: Tensor, value: number): Tensor {
+    return scatterSlices(this, axis, index, value, false);
   }
 
   /** What `x[.., start:end:step] = src` makes of it in torch: `src` in place of what slice() gives. */

@@ -69,7 +69,7 @@ async function check(one: TensorCase, tensors: Map<string, HostTensor>): Promise
   return worst(id, verdicts);
 }
 
-/** Calls the method of this name where its first argument has one, else the function. */
+/** Calls the method of this name where its first argument has one, else the function; of where() the function. */
 function run({ op, args, kwargs = {} }: TensorCase, stored: (name: string) => HostTensor): unknown {
   const decoded = (value: unknown) => decode(value, stored);
   const { positional, options } = bind(
@@ -85,7 +85,7 @@ function run({ op, args, kwargs = {} }: TensorCase, stored: (name: string) => Ho
 
   const [name] = Object.keys(camelCased({ [op]: 0 }));
   const [first, ...rest] = positional;
-  if (first instanceof Tensor && name! in first) {
+  if (first instanceof Tensor && name! in first && op !== "where") {
     const member = (first as unknown as Record<string, unknown>)[name!];
     return typeof member === "function" ? member.apply(first, rest) : member;
   }
