@@ -145,9 +145,7 @@ export function expectRunOptions(pipeline: PipelineName, options: object): void 
   for (const name of ["image", "mask", "latents"] as const) {
     const value = given[name];
     if (value === undefined || value instanceof Tensor) continue;
-    const advice = name === "latents"
-      ? ""
-      : "; read a file by loadPng, and make it one by pictureOf or maskOf";
+    const advice = name === "latents" ? "" : "; read a file by loadImage";
     throw new TypeError(
       `Cannot run ${pipeline}: expected ${name} to be a tensor, got ${typeof value}${advice}`,
     );
