@@ -84,7 +84,7 @@ function sliceByStrength(scheduler: Scheduler, strength: number, steps: number):
   if (!(strength > 0 && strength <= 1)) {
     throw new RangeError(`Cannot slice by strength: expected more than 0 and at most 1, got ${strength}`);
   }
-  const start = Math.floor(steps - steps * strength);
+  const start = Math.floor(steps - steps * strength) * scheduler.order;
   scheduler.setBeginIndex(start);
   return scheduler.timesteps.slice(start);
 }

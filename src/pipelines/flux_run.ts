@@ -1,6 +1,11 @@
 import { formatShape, sameNumbers } from "../core/shape.ts";
 import { linspace } from "../core/linspace.ts";
-import { FlowMatchEulerDiscreteScheduler, type Scheduler } from "../schedulers/mod.ts";
+import {
+  FlowMatchEulerDiscreteScheduler,
+  isFlow,
+  type Scheduler,
+  type SolverConfig,
+} from "../schedulers/mod.ts";
 import { cat, release, scope, type Tensor } from "../tensor/mod.ts";
 import { FluxDenoiser } from "./flux_denoiser.ts";
 import { embedPromptsFlux } from "./flux_embeddings.ts";
@@ -87,7 +92,13 @@ export async function beginFlux(
   );
   const { embeddings, guided } = await embedPromptsFlux(parts, options);
   const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0]!, 0);
-  return { size, B: guided ? rows / 2 : rows, embeddings, guided, steps: scheduler.timesteps.length };
+  return {
+    size,
+    B: guided ? rows / 2 : rows,
+    embeddings,
+    guided,
+    steps: Math.ceil(scheduler.timesteps.length / scheduler.order),
+  };
 }
 
 /** The scale of guidance, `usual` where none is given. Throws where the model could not be told of it. */
@@ -151,11 +162,19 @@ export async function startFlux(
 }
 
 /**
- * σ from 1 to 1/N, which the scheduler then shifts;
- * by mu, where the config says so, which grows with the picture.
+ * σ from 1 to 1/N, which the scheduler then shifts; by mu, where the config says so, which grows with the
+ * picture.
  */
 function setTimesteps(scheduler: Scheduler, sigmas: readonly number[], imageSeqLen: number): void {
-  const mu = FlowMatchEulerDiscreteScheduler.fromConfig(scheduler.config).muFor(imageSeqLen);
-  const { use_flow_sigmas } = scheduler.config as { use_flow_sigmas?: boolean };
+  if (!isFlow(scheduler)) {
+    throw new TypeError(
+      `Cannot draw with ${scheduler.constructor.name}: expected a scheduler for flows, got one for noise; take ` +
+        "FlowMatchEulerDiscreteScheduler, or set use_flow_sigmas where the class knows it",
+    );
+  }
+  const { use_flow_sigmas, use_dynamic_shifting } = scheduler.config as Partial<SolverConfig>;
+  const mu = use_dynamic_shifting
+    ? FlowMatchEulerDiscreteScheduler.fromConfig(scheduler.config).muFor(imageSeqLen)
+    : undefined;
   scheduler.setTimesteps(use_flow_sigmas ? { steps: sigmas.length, mu } : { sigmas, mu });
 }

@@ -12,6 +12,7 @@ import { expectCount } from "./pipeline.ts";
 import { embedPrompts, pairPrompts, type PromptOptions } from "./prompts.ts";
 import { prepareColors } from "./preview_fit.ts";
 import { bringIn } from "./residency.ts";
+import { tellMisfits } from "./scheduler_fit.ts";
 import type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
 
 /** What every Stable Diffusion pipeline may be told, with diffusers' defaults. */
@@ -55,6 +56,7 @@ export async function beginRun(
   const guided = isGuided(guidanceScale, parts.unet);
   tellUnguided(guided, options);
   const B = prompts.length * numImagesPerPrompt;
+  tellMisfits(parts, { flow: false, latents: true }, options.onNotice);
   parts.scheduler.setTimesteps(numInferenceSteps);
   await bringIn(parts, [parts.textEncoder], options);
   return {

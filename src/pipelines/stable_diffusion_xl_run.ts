@@ -11,6 +11,7 @@ import { expectCount } from "./pipeline.ts";
 import { prepareColors } from "./preview_fit.ts";
 import { bringIn } from "./residency.ts";
 import type { Drawing } from "./stable_diffusion_run.ts";
+import { tellMisfits } from "./scheduler_fit.ts";
 import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
   embedPromptsXL,
@@ -54,6 +55,7 @@ export async function beginRunXL(
   tellUnguided(guided, options);
   await bringIn(parts, [parts.textEncoder, parts.textEncoder2], options);
   const embeddings = embedPromptsXL(parts, options, guided);
+  tellMisfits(parts, { flow: false, latents: true }, options.onNotice);
   parts.scheduler.setTimesteps(numInferenceSteps);
   const B = embeddings.states.shape[0]! / (guided ? 2 : 1);
   return { options: { ...options, guidanceScale }, guided, embeddings, B };

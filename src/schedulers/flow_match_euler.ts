@@ -2,7 +2,7 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { type FlowConfig, FlowScheduler } from "./flow_scheduler.ts";
+import { type FlowConfig, flowConfig, FlowScheduler } from "./flow_scheduler.ts";
 import { checkedCount, checkedFalling, readSchedule } from "./schedule.ts";
 import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 import { type SigmaConfig, sigmaConfig, spreadSigmas } from "./sigmas.ts";
@@ -11,8 +11,6 @@ const f32 = Math.fround;
 
 /** The keys of a FlowMatchEuler scheduler_config.json. */
 export interface FlowMatchEulerConfig extends FlowConfig, SigmaConfig {
-  /** Shift by how many tokens the image has, through `mu`, instead of by `shift`. */
-  use_dynamic_shifting: boolean;
   /** mu for base_image_seq_len tokens. */
   base_shift: number;
   /** mu for max_image_seq_len tokens. */
@@ -25,16 +23,12 @@ export interface FlowMatchEulerConfig extends FlowConfig, SigmaConfig {
   invert_sigmas: boolean;
   /** Stretches the σ of the steps so that the last is this one, as LTX-Video does. */
   shift_terminal: number | null;
-  /** Whether mu shifts by exp(mu) or by itself. */
-  time_shift_type: "exponential" | "linear";
   /** Adds new noise at each step instead of going on along the velocity. */
   stochastic_sampling: boolean;
 }
 
 const schema = z.looseObject({
-  num_train_timesteps: z.int().positive().default(1000),
-  shift: z.number().positive().default(1),
-  use_dynamic_shifting: flag(false),
+  ...flowConfig,
   base_shift: z.number().nullish().transform((shift) => shift ?? 0.5),
   max_shift: z.number().nullish().transform((shift) => shift ?? 1.15),
   base_image_seq_len: z.int().nullish().transform((length) => length ?? 256),
@@ -42,7 +36,6 @@ const schema = z.looseObject({
   invert_sigmas: flag(false),
   shift_terminal: z.number().min(0).lt(1).nullable().default(null),
   ...sigmaConfig,
-  time_shift_type: z.enum(["exponential", "linear"]).default("exponential"),
   stochastic_sampling: flag(false),
 });
 
@@ -71,7 +64,7 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
   setTimesteps(schedule: number | Schedule): void {
     const T = this.config.num_train_timesteps;
     const told = this.#read(schedule);
-    const levels = this.#levels(told).map((sigma) => this.#shift(sigma, told.mu));
+    const levels = this.#levels(told).map((sigma) => this.shiftedBy(sigma, told.mu));
     const stretched = this.#stretch(levels);
     const range = { max: stretched[0]!, min: stretched[stretched.length - 1]! };
     const falling = spreadSigmas(this.config, range, stretched.length) ?? stretched;
@@ -118,18 +111,6 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
       checkedCount(steps, T),
       (sigma) => use_dynamic_shifting ? sigma : this.shifted(sigma),
     );
-  }
-
-  #shift(sigma: number, mu: number | undefined): number {
-    const { use_dynamic_shifting, time_shift_type } = this.config;
-    if (!use_dynamic_shifting) return this.shifted(sigma);
-    if (mu === undefined || !Number.isFinite(mu)) {
-      throw new TypeError(
-        `Cannot set timesteps: expected mu, as use_dynamic_shifting is set, got ${mu}; take muFor(imageSeqLen)`,
-      );
-    }
-    const factor = time_shift_type === "exponential" ? Math.exp(mu) : mu;
-    return factor / (factor + (1 / sigma - 1));
   }
 
   /** Keeps where the levels begin below 1, and ends them at shift_terminal. */

@@ -2,16 +2,13 @@ import { z } from "zod";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { churned, type ChurnOptions } from "./churn.ts";
 import { doubled } from "./doubled.ts";
-import { type FlowConfig, FlowScheduler } from "./flow_scheduler.ts";
-import { checkedCount, readSchedule } from "./schedule.ts";
+import { type FlowConfig, flowConfig, FlowScheduler } from "./flow_scheduler.ts";
+import { checkedCount, checkedFalling, readSchedule } from "./schedule.ts";
 import type { Schedule, StepOutput } from "./scheduler.ts";
 
 const f32 = Math.fround;
 
-const schema = z.looseObject({
-  num_train_timesteps: z.int().positive().default(1000),
-  shift: z.number().positive().default(1),
-});
+const schema = z.looseObject(flowConfig);
 
 /** Heun's method along the velocity of a flow: two model calls a step, and one for the last. */
 export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
@@ -25,12 +22,23 @@ export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
     return 2;
   }
 
-  /** Spreads so many noise levels; the model is called twice at each but the first. */
+  /**
+   * Spreads so many noise levels; the model is called twice at each but the first. Or takes a list of them,
+   * which FLUX's pipeline has, and shifts them as FlowMatchEulerDiscreteScheduler does; diffusers' class
+   * takes none.
+   */
   setTimesteps(schedule: number | Schedule): void {
-    const { steps = 0 } = readSchedule(schedule, ["steps"]);
+    const { steps = 0, sigmas: chosen, mu } = readSchedule(schedule, ["steps", "sigmas", "mu"]);
+    if (!chosen && mu !== undefined) {
+      throw new TypeError("Cannot set timesteps with mu: expected sigmas beside it, got steps");
+    }
     const T = this.config.num_train_timesteps;
-    const even = this.evenSigmas(checkedCount(steps, T), (sigma) => this.shifted(sigma));
-    const sigmas = even.map((sigma) => f32(this.shifted(sigma)));
+    const levels = chosen
+      ? checkedFalling(chosen, "sigmas", { most: 1, least: 0 }).map((sigma) => this.shiftedBy(sigma, mu))
+      : this.evenSigmas(checkedCount(steps, T), (sigma) => this.shifted(sigma)).map((sigma) =>
+        this.shifted(sigma)
+      );
+    const sigmas = levels.map(f32);
     this.timesteps = doubled(sigmas.map((sigma) => f32(sigma * T)));
     this.sigmas = [...doubled(sigmas), 0];
   }

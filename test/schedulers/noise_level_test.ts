@@ -4,6 +4,7 @@ import { manualSeed } from "../../src/random/mod.ts";
 import {
   EulerDiscreteScheduler,
   FlowMatchEulerDiscreteScheduler,
+  FlowMatchHeunDiscreteScheduler,
   HeunDiscreteScheduler,
   KDPM2AncestralDiscreteScheduler,
   KDPM2DiscreteScheduler,
@@ -138,4 +139,23 @@ Deno.test("ancestral noise levels stay numbers where torch's rounding makes them
   let x = sample();
   for (const t of scheduler.timesteps) x = scheduler.step(output(), t, x, { generator }).prevSample;
   assert.ok([...await x.data()].every(Number.isFinite));
+});
+
+Deno.test("FlowMatchHeun takes the sigmas of FLUX's pipeline, shifted as FlowMatchEuler shifts them", () => {
+  const sigmas = [1, 0.75, 0.5, 0.25];
+  for (const [config, mu] of [[{ shift: 3 }, undefined], [{ use_dynamic_shifting: true }, 1.1]] as const) {
+    const euler = new FlowMatchEulerDiscreteScheduler(config);
+    const heun = new FlowMatchHeunDiscreteScheduler(config);
+    euler.setTimesteps({ sigmas, mu });
+    heun.setTimesteps({ sigmas, mu });
+    const [a, b, c, d] = euler.sigmas;
+    assert.deepEqual(heun.sigmas, [a, b, b, c, c, d, d, 0]);
+    assert.deepEqual(heun.timesteps, [0, 1, 1, 2, 2, 3, 3].map((i) => euler.timesteps[i]));
+  }
+  const dynamic = new FlowMatchHeunDiscreteScheduler({ use_dynamic_shifting: true });
+  assert.throws(
+    () => dynamic.setTimesteps({ sigmas }),
+    /expected mu, as use_dynamic_shifting is set, got undefined/,
+  );
+  assert.throws(() => dynamic.setTimesteps({ steps: 4, mu: 1 }), /expected sigmas beside it, got steps/);
 });

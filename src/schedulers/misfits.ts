@@ -1,0 +1,45 @@
+import { DDIMScheduler } from "./ddim.ts";
+import { DDPMScheduler } from "./ddpm.ts";
+import { HeunDiscreteScheduler } from "./heun.ts";
+import { LCMScheduler } from "./lcm.ts";
+import { isFlow } from "./named.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** What a scheduler has to fit. */
+export interface SchedulerUse {
+  /** Whether the model predicts the velocity of a flow, as FLUX does, instead of noise. */
+  readonly flow: boolean;
+  /** Whether it works in the latent space of a VAE instead of on pixels in [-1, 1]. */
+  readonly latents: boolean;
+}
+
+/** The classes that keep x̂_0 within bounds where clip_sample says so. */
+const CLIPPING = [DDPMScheduler, DDIMScheduler, LCMScheduler, HeunDiscreteScheduler];
+
+/** Why a scheduler would draw badly with a model, a line for each reason; none where it fits. */
+export function misfits(scheduler: Scheduler, { flow, latents }: SchedulerUse): string[] {
+  const { name } = scheduler.constructor;
+  const config = scheduler.config as { clip_sample?: boolean; thresholding?: boolean };
+  const lines: string[] = [];
+  if (flow && !isFlow(scheduler)) {
+    lines.push(
+      `${name} does not fit: it is for models that predict noise, this one predicts the velocity of a flow; ` +
+        "the picture will be noise; take FlowMatchEulerDiscreteScheduler, or a solver with use_flow_sigmas",
+    );
+  }
+  if (!flow && isFlow(scheduler)) {
+    lines.push(
+      `${name} does not fit: it is for models that predict the velocity of a flow, this one predicts noise; ` +
+        "the picture will be noise; take EulerDiscreteScheduler or another",
+    );
+  }
+  const clips = config.clip_sample && CLIPPING.some((type) => scheduler instanceof type);
+  const key = config.thresholding ? "thresholding" : clips ? "clip_sample" : undefined;
+  if (latents && key) {
+    lines.push(
+      `${name} does not fit as it is: its ${key} keeps pictures within ±1, but these are latents, which are ` +
+        `larger; set ${key} to false in its config`,
+    );
+  }
+  return lines;
+}
