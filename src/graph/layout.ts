@@ -34,7 +34,7 @@ export function layOut(
   const { minStorageBufferOffsetAlignment, maxBufferSize } = device.limits;
   const limits = { alignment: Math.max(16, minStorageBufferOffsetAlignment), maxBytes: maxBufferSize };
   const result: Layout = { places: new Map(), sizes: [] };
-  for (const keeping of [true, false]) {
+  for (const keeping of [false, true]) { // where more is to be kept, the others need no more room than before
     const lifetimes = new Map<Node, Lifetime>();
     steps.forEach((step, i) => {
       const node = step.output;

@@ -28,7 +28,8 @@ export class Plan {
   /** Inputs that stayed the same from one run to the next: steps that need no others keep their results. */
   #constant: ReadonlySet<number> = new Set();
   #last: Identity[] | undefined;
-  #buffers: GPUBuffer[] = [];
+  readonly #arenas: GPUBuffer[] = [];
+  #uniform: GPUBuffer | undefined;
   /** Values that the traced function made itself. */
   readonly #made: readonly Leaf[];
   /** What the last run was encoded into: it may not be submitted yet. */
@@ -51,9 +52,12 @@ export class Plan {
     this.#made = made;
     this.#steps = stepsOf(device, outputs);
     this.#pipelines = this.#steps.map((step) => device.pipelines.get(step.pipeline));
+    using creating = new DisposableStack();
     this.#inputs = inputs.map((node, i) => {
       const bytes = sizeOf(node);
-      return new Storage(device.buffers.create(`${label} input ${i}`, bytes, STORAGE), 0, bytes);
+      const buffer = device.buffers.create(`${label} input ${i}`, bytes, STORAGE);
+      creating.defer(() => device.buffers.destroy(buffer));
+      return new Storage(buffer, 0, bytes);
     });
     const depends = new Map<Node, ReadonlySet<number>>(inputs.map((node, i) => [node, new Set([i])]));
     this.#depends = this.#steps.map((step) => {
@@ -61,6 +65,7 @@ export class Plan {
       depends.set(step.output, set);
       return set;
     });
+    creating.move(); // where all goes well, release() frees them
   }
 
   /** Dispatches in one run with new inputs. */
@@ -81,6 +86,11 @@ export class Plan {
   /** Whether weights have to be brought while it runs: by `stream`, else by `encode`. */
   get isStreamed(): boolean {
     return this.#steps.some((step) => suppliedTo(step).length > 0);
+  }
+
+  /** Takes the memory of a run, unless there was one before. */
+  reserve(): void {
+    if (!this.#dispatches) this.#bind((buffer) => this.#device.buffers.destroy(buffer));
   }
 
   /** Encodes a run. `values` are the inputs' storages, dense; the results are copied into fresh storages. */
@@ -128,11 +138,9 @@ export class Plan {
     this.#last = undefined; // until this run is encoded whole
     if (replan) {
       this.#constant = settled;
-      const old = this.#buffers;
-      const free = () => old.forEach((buffer) => this.#device.buffers.destroy(buffer));
-      if (this.#encoding === encoding) encoding.afterSubmit(free);
-      else free(); // at once, so that old and new arenas need not fit beside each other
-      this.#bind();
+      const isUsed = this.#encoding === encoding; // else free at once, so that old and new need not fit beside each other
+      const free = (buffer: GPUBuffer) => this.#device.buffers.destroy(buffer);
+      this.#bind(isUsed ? (buffer) => encoding.afterSubmit(() => free(buffer)) : free);
     }
     this.#encoding = encoding;
     values.forEach((value, i) => {
@@ -158,19 +166,30 @@ export class Plan {
     return [...this.#depends[step]!].every((input) => this.#constant.has(input));
   }
 
-  /** Plans memory and makes all bind groups. */
-  #bind(): void {
+  /**
+   * Plans memory and makes all bind groups. Arenas that are large enough stay, as what a GPU is given back is not there
+   * at once; what is not used any more goes to `free`.
+   */
+  #bind(free: (buffer: GPUBuffer) => void): void {
     const { buffers, limits } = this.#device;
     const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, this.#kept());
-    const arenas = sizes.map((size, i) => buffers.create(`${this.label} arena ${i}`, size, STORAGE));
+    this.#dispatches = undefined;
+    if (this.#uniform) free(this.#uniform);
+    for (const arena of this.#arenas.splice(sizes.length)) free(arena);
+    for (const [i, size] of sizes.entries()) {
+      const before = this.#arenas[i];
+      if (before && before.size >= size) continue;
+      if (before) free(before);
+      this.#arenas[i] = buffers.create(`${this.label} arena ${i}`, size, STORAGE);
+    }
     this.#places = places;
     this.#memory = new Map(this.inputs.map((node, i) => [node, this.#inputs[i]!]));
     for (const [node, { arena, offset }] of places) {
-      this.#memory.set(node, new Storage(arenas[arena]!, offset, sizeOf(node)));
+      this.#memory.set(node, new Storage(this.#arenas[arena]!, offset, sizeOf(node)));
     }
     const step = Math.max(16, limits.minUniformBufferOffsetAlignment);
     const blocks = this.#steps.flatMap((s) => s.uniforms);
-    const uniform = buffers.create(
+    const uniform = this.#uniform = buffers.create(
       `${this.label} uniforms`,
       blocks.reduce((n, b) => n + alignUp(b.length, step), 0),
       UNIFORM,
@@ -196,7 +215,6 @@ export class Plan {
       return { pipeline, group, offsets, workgroups, record: s.record };
     });
     this.#device.gpu.queue.writeBuffer(uniform, 0, bytes);
-    this.#buffers = [...arenas, uniform];
   }
 
   #storage(node: Node): Storage {
@@ -244,8 +262,10 @@ export class Plan {
   /** Frees arenas, inputs, uniforms, and values that the traced function made. */
   release(): void {
     for (const leaf of this.#made) leaf.storage?.release();
-    for (const buffer of this.#buffers) this.#device.buffers.destroy(buffer);
+    for (const arena of this.#arenas.splice(0)) this.#device.buffers.destroy(arena);
+    if (this.#uniform) this.#device.buffers.destroy(this.#uniform);
     for (const { buffer } of this.#inputs) this.#device.buffers.destroy(buffer);
+    this.#uniform = undefined;
     this.#dispatches = undefined;
     this.#last = undefined;
   }

@@ -31,6 +31,11 @@ export class HostTable {
     this.info = info;
   }
 
+  /** Whether the rows are in memory. */
+  get filled(): boolean {
+    return this.#bytes !== undefined;
+  }
+
   /** Reads all rows. */
   async fill(checkpoint: Checkpoint, signal?: AbortSignal): Promise<void> {
     const { bytes, dtype } = this.info;

@@ -50,14 +50,17 @@ export async function upload(
     onProgress?: ((p: UploadProgress) => void) | undefined;
   },
 ): Promise<Uploaded> {
-  const slabs = allocate(device, label, fillings.map(({ leaf }) => leaf));
+  const slabs: GPUBuffer[] = [];
   const release = () => {
     for (const slab of slabs) device.buffers.destroy(slab);
     for (const { leaf } of fillings) leaf.storage?.release();
     device.gpu.queue.submit([]); // freed memory returns at a submit
   };
-  const converter = new Converter(device, label, fillings.length);
+  using working = new DisposableStack();
   try {
+    allocate(device, label, fillings.map(({ leaf }) => leaf), slabs);
+    const converter = new Converter(device, label, fillings.length);
+    working.defer(() => converter.release());
     const total = fillings.reduce((sum, { info }) => sum + info.bytes, 0);
     let loaded = 0;
     for (const [number, { info, leaf }] of fillings.entries()) {
@@ -75,8 +78,6 @@ export async function upload(
   } catch (error) {
     release();
     throw error;
-  } finally {
-    converter.release();
   }
 }
 
@@ -127,8 +128,8 @@ function leastCommonMultiple(a: number, b: number): number {
   return a / x * b;
 }
 
-/** Gives every leaf a place in as few buffers as the adapter's limits allow. */
-function allocate(device: Device, label: string, leaves: readonly Leaf[]): GPUBuffer[] {
+/** Gives every leaf a place in as few buffers, which go to `slabs`, as the adapter's limits allow. */
+function allocate(device: Device, label: string, leaves: readonly Leaf[], slabs: GPUBuffer[]): void {
   const { maxStorageBufferBindingSize: binding, maxBufferSize, minStorageBufferOffsetAlignment } =
     device.limits;
   const most = Math.min(SLAB, maxBufferSize);
@@ -147,9 +148,9 @@ function allocate(device: Device, label: string, leaves: readonly Leaf[]): GPUBu
     group.places.push([leaf, group.size]);
     group.size += alignUp(Math.max(16, bytes(leaf)), align);
   }
-  return groups.map(({ size, places }, i) => {
+  for (const [i, { size, places }] of groups.entries()) {
     const slab = device.buffers.create(`${label} weights ${i}`, size, STORAGE);
+    slabs.push(slab);
     for (const [leaf, offset] of places) leaf.storage = new Storage(slab, offset, bytes(leaf));
-    return slab;
-  });
+  }
 }

@@ -1,4 +1,4 @@
-import type { DType } from "../core/dtype.ts";
+import { bytesOf, type DType } from "../core/dtype.ts";
 import { channelsLastStrides, contiguousStrides, type Shape, size } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
 import { Leaf } from "../graph/node.ts";
@@ -6,6 +6,7 @@ import type { Checkpoint, TensorInfo } from "../io/checkpoint.ts";
 import type { Placement } from "../io/lora/match.ts";
 import { upload, type UploadProgress } from "../io/upload.ts";
 import { cat, Tensor } from "../tensor/mod.ts";
+import { expectUnchanged } from "./bring_weights.ts";
 
 /** What one adapter adds to one layer. */
 export interface AdapterPart {
@@ -62,6 +63,7 @@ export async function bringParts(
       factor,
     }];
   });
+  for (const info of leaves.keys()) expectUnchanged(checkpoint, info, label);
   const fillings = [...leaves].map(([info, leaf]) => ({ info, leaf }));
   const { release, notFinite } = await upload(device, checkpoint, fillings, { label, signal, onProgress });
   if (notFinite.length === 0) return { parts: new Map(parts), release };
@@ -71,4 +73,10 @@ export async function bringParts(
       notFinite[0]
     }"; its training failed`,
   );
+}
+
+/** Bytes that the matrices of placements take in memory. */
+export function bytesOfParts(placements: readonly Placement[], dtype: DType): number {
+  const infos = new Set(placements.flatMap(({ pair }) => [pair.down, pair.up]));
+  return [...infos].reduce((sum, { shape }) => sum + size(shape) * bytesOf(dtype), 0);
 }

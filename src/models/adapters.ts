@@ -2,21 +2,27 @@ import type { DType } from "../core/dtype.ts";
 import { nearest } from "../core/error.ts";
 import { contiguousStrides, type Shape } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
-import { Leaf } from "../graph/node.ts";
+import { Leaf, type Node } from "../graph/node.ts";
 import { streamOf } from "../graph/stream.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
 import type { Placement } from "../io/lora/match.ts";
 import type { UploadProgress } from "../io/upload.ts";
 import { hang, isMultiplied } from "../ops/adapters.ts";
 import { Tensor } from "../tensor/mod.ts";
-import { type AdapterPart, bringParts, type BroughtParts } from "./adapter_parts.ts";
+import { type AdapterPart, bringParts, type BroughtParts, bytesOfParts } from "./adapter_parts.ts";
 import { BakedAdapters } from "./baked_adapters.ts";
 import { type Joined, joinParts } from "./joined_adapters.ts";
 import type { Weights } from "./weights.ts";
 
-/** An adapter, by the layers that it changes. */
-interface Adapter extends BroughtParts {
+/** An adapter, in memory or not. */
+interface Adapter {
   scale: number;
+  /** Bytes that its matrices take in memory. */
+  readonly bytes: number;
+  /** Reads its matrices into memory. */
+  readonly bring: (signal?: AbortSignal) => Promise<BroughtParts>;
+  /** By the layers that it changes; undefined while it is not in memory. */
+  brought: BroughtParts | undefined;
 }
 
 /** Options of `Adapters.attach`. */
@@ -29,13 +35,14 @@ export interface AttachOptions {
 const INPUT = "adapter scales"; // of a traced function
 
 /**
- * What hangs on the layers of one model, and how strong it is. The weights stay as they are: low-rank
+ * What hangs on the layers of one model, and how strong it is. It comes into memory and leaves it with the
+ * model's weights, which stay as they are: low-rank
  * products are added to theirs, two for a layer however many adapters it has. Scales are an input of the
  * traced model: to change them costs no new trace, and only results that depend on them are computed again.
  */
 export class Adapters {
   readonly #device: Device;
-  readonly #tensors: ReadonlyMap<string, Tensor>;
+  readonly #weights: Weights;
   readonly #dtype: DType;
   readonly #retrace: () => void;
   #adapters: ReadonlyMap<string, Adapter> = new Map();
@@ -44,6 +51,8 @@ export class Adapters {
   #scales: Tensor | undefined;
   /** The same as an input of the trace at hand. */
   #traced: Tensor | undefined;
+  /** Whether they hang on weights that are in memory. */
+  #here = false;
   /** Names of those on their way into memory. */
   readonly #coming = new Set<string>();
   /** Changes go one after the other. */
@@ -53,7 +62,7 @@ export class Adapters {
   /** Of a model that has none yet; `retrace` makes it forget its traces. */
   constructor(device: Device, weights: Weights, dtype: DType, retrace: () => void) {
     this.#device = device;
-    this.#tensors = weights.tensors;
+    this.#weights = weights;
     this.#dtype = dtype;
     this.#retrace = retrace;
   }
@@ -68,6 +77,12 @@ export class Adapters {
     return this.#baked.names;
   }
 
+  /** Bytes that all of them take in memory, with what joins several of a layer. */
+  get bytes(): number {
+    const own = [...this.#adapters.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return (this.#adapters.size > 1 ? 2 : 1) * own + this.#baked.bytes;
+  }
+
   /** All names that are taken. */
   get names(): string[] {
     return [...this.#adapters.keys(), ...this.#coming, ...this.baked];
@@ -75,7 +90,7 @@ export class Adapters {
 
   /** Shapes of the weights that adapters may hang on: those of dense layers and convolutions. */
   get layers(): ReadonlyMap<string, Shape> {
-    const found = [...this.#tensors].filter(([key, tensor]) =>
+    const found = [...this.#weights.tensors].filter(([key, tensor]) =>
       key.endsWith(".weight") && isMultiplied(tensor)
     );
     return new Map(found.map(([key, { shape }]) => [key.slice(0, -".weight".length), shape]));
@@ -98,7 +113,9 @@ export class Adapters {
     return this.#change(async () => {
       for (const name of names.length ? names : this.baked) this.#find(name);
       const gone = new Set(names.length ? names : this.#adapters.keys());
-      await this.#exchange(new Map([...this.#adapters].filter(([name]) => !gone.has(name))));
+      const left = new Map([...this.#adapters].filter(([name]) => !gone.has(name)));
+      if (this.#here) await this.#exchange(left);
+      else this.#adapters = left;
     });
   }
 
@@ -113,7 +130,15 @@ export class Adapters {
         ...joined,
         scale: this.#upload(this.#values(joined)),
       }));
-      await this.#baked.add(merges, this.#adapters);
+      if (!this.#here) {
+        throw new Error(
+          "Cannot bake adapters: expected weights in memory, got none; await the model's load() first",
+        );
+      }
+      const owned = [...this.#adapters].map(([name, { bytes, brought }]) =>
+        [name, { bytes, release: () => brought!.release() }] as const
+      );
+      await this.#baked.add(merges, new Map(owned));
       for (const layer of this.#joined.keys()) hang(this.#weight(layer), undefined);
       this.#joined = new Map(); // theirs from now on
       this.#adapters = new Map();
@@ -122,30 +147,62 @@ export class Adapters {
   }
 
   /**
-   * Adds what was baked to weights that came into memory anew.
+   * Brings all adapters in, and adds what was baked to those weights that were not `there` before.
    * @internal
    */
-  bakeAgain(): Promise<void> {
-    return this.#baked.again();
+  arrive(there: ReadonlySet<Node>, signal?: AbortSignal): Promise<void> {
+    return this.#change(async () => {
+      if (!this.#here) await this.#bringAll(signal);
+      this.#here = true;
+      await this.#baked.again(there);
+    });
   }
 
   /**
-   * Reads an adapter's matrices of a file into GPU memory and hangs them on their layers.
+   * Gives the adapters' memory back, after the work that is recorded, until the weights come again.
+   * @internal
+   */
+  leave(): void {
+    void this.#change(() => {
+      if (this.#here) this.#hang(new Map());
+      this.#here = false;
+      this.#free(this.#takeBrought(this.#adapters.values()));
+      return Promise.resolve();
+    });
+  }
+
+  /**
+   * Reads an adapter's matrices of a file and hangs them on their layers, now or when the weights come.
    * @internal
    */
   async attach(
     name: string,
     placements: readonly Placement[],
-    checkpoint: Checkpoint,
+    open: () => Promise<Checkpoint>,
     { scale, signal, onProgress }: AttachOptions,
   ): Promise<void> {
     expectScale(scale);
     const shapes = new Map(placements.map(({ layer }) => [layer, this.#weight(layer).shape]));
-    const options = { label: `LoRA ${name}`, dtype: this.#dtype, shapes, signal, onProgress };
+    const options = { label: `LoRA ${name}`, dtype: this.#dtype, shapes, onProgress };
+    const bring = async (signal?: AbortSignal) => {
+      using checkpoint = await open();
+      return await bringParts(this.#device, placements, checkpoint, { ...options, signal });
+    };
     this.#coming.add(name);
     try {
-      const brought = await bringParts(this.#device, placements, checkpoint, options);
-      await this.#change(() => this.#exchange(new Map([...this.#adapters, [name, { ...brought, scale }]])));
+      const brought = await bring(signal); // what is wrong with the file is told now
+      const adapter: Adapter = { scale, bytes: bytesOfParts(placements, this.#dtype), bring, brought };
+      await this.#change(async () => {
+        const adapters = new Map([...this.#adapters, [name, adapter]]);
+        try {
+          if (this.#here) return await this.#exchange(adapters);
+        } catch (error) {
+          brought.release();
+          throw error;
+        }
+        this.#adapters = adapters;
+        this.#free(this.#takeBrought([adapter]));
+      });
     } finally {
       this.#coming.delete(name);
     }
@@ -178,10 +235,35 @@ export class Adapters {
    * @internal
    */
   release(): void {
-    const adapters = [...this.#adapters.values()];
+    const brought = this.#takeBrought(this.#adapters.values());
     this.#adapters = new Map();
     this.#hang(new Map());
-    this.#free([...adapters, this.#baked]);
+    this.#free([...brought, this.#baked]);
+  }
+
+  /** Brings those in that are not there, all or none. */
+  async #bringAll(signal?: AbortSignal): Promise<void> {
+    const came: Adapter[] = [];
+    try {
+      for (const adapter of this.#adapters.values()) {
+        if (adapter.brought) continue;
+        adapter.brought = await adapter.bring(signal);
+        came.push(adapter);
+      }
+      await this.#exchange(this.#adapters);
+    } catch (error) {
+      this.#free(this.#takeBrought(came));
+      throw error;
+    }
+  }
+
+  /** What of adapters is in memory, which they forget. */
+  #takeBrought(adapters: Iterable<Adapter>): BroughtParts[] {
+    return [...adapters].flatMap((adapter) => {
+      const { brought } = adapter;
+      adapter.brought = undefined;
+      return brought ? [brought] : [];
+    });
   }
 
   /** Waits for the changes before, whatever became of them. */
@@ -204,20 +286,20 @@ export class Adapters {
   }
 
   #weight(layer: string): Tensor {
-    return this.#tensors.get(`${layer}.weight`)!;
+    return this.#weights.tensor(`${layer}.weight`)!;
   }
 
   /** Other adapters in place of those that there are. */
   async #exchange(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
     const parts = new Map<string, [string, AdapterPart][]>();
-    for (const [name, adapter] of adapters) {
-      for (const [layer, part] of adapter.parts) parts.set(layer, [...parts.get(layer) ?? [], [name, part]]);
+    for (const [name, { brought }] of adapters) {
+      for (const [layer, part] of brought!.parts) parts.set(layer, [...parts.get(layer) ?? [], [name, part]]);
     }
     const joined = await joinParts(this.#device, parts, this.#joined);
     const gone = [...this.#adapters].filter(([name]) => !adapters.has(name)).map(([, adapter]) => adapter);
     this.#adapters = adapters;
     this.#hang(joined);
-    this.#free(gone);
+    this.#free(this.#takeBrought(gone));
   }
 
   /** Hangs joined adapters on their layers and takes off those that hang there. */
@@ -242,7 +324,9 @@ export class Adapters {
   /** Sends the factors of all ranks to the GPU. */
   #refresh(): void {
     const values = [...this.#joined.values()].flatMap((joined) => this.#values(joined));
+    const old = this.#scales?.node.storage;
     this.#scales = values.length ? this.#upload(values) : undefined;
+    if (old) this.#free([old]);
   }
 
   /** What the products of each rank are multiplied by. */

@@ -1,8 +1,10 @@
+import type { Node } from "../graph/node.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { expectMergeable, type Merge, mergeAdapter } from "./merged_adapter.ts";
 
-/** What can be freed. */
+/** What takes memory, and can be freed. */
 interface Owned {
+  readonly bytes: number;
   release(): void;
 }
 
@@ -35,12 +37,17 @@ export class BakedAdapters {
     for (const [name, adapter] of adapters) this.#adapters.set(name, adapter);
   }
 
-  /** Adds everything to weights that came into memory anew, all or a part of them. */
-  async again(): Promise<void> {
+  /** Bytes of what it is made of. */
+  get bytes(): number {
+    return [...this.#adapters.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Adds everything to weights that came into memory anew: to those that are there, but were not before. */
+  async again(before: ReadonlySet<Node>): Promise<void> {
     for (const merge of this.#merges) {
       const weight = this.#weight(merge.layer);
       const { storage } = weight.node;
-      if (storage && !storage.released) await mergeAdapter(merge, weight);
+      if (storage && !storage.released && !before.has(weight.node)) await mergeAdapter(merge, weight);
     }
   }
 

@@ -31,10 +31,11 @@ export async function bringWeights(
   open.use(checkpoint);
   for (const { info } of [...fillings, ...tables]) expectUnchanged(checkpoint, info, source.where);
   for (const table of tables) {
+    if (table.filled) continue;
     bringing.defer(() => table.release());
     await table.fill(checkpoint, signal);
   }
-  const division = weights.divided({ only });
+  const division = weights.missing(only);
   const options = { label, signal, onProgress };
   const { release, notFinite, errors } = await upload(device, checkpoint, division.resident, options);
   bringing.defer(release);
@@ -61,13 +62,17 @@ function describeErrors(label: string, errors: ReadonlyMap<string, number>): str
   } in "${name}"`;
 }
 
-/** Throws where a file has another tensor than it had when the model was made. */
-function expectUnchanged({ tensors }: Checkpoint, { name, dtype, shape }: TensorInfo, where: string): void {
+/** Throws where a file has another tensor than it had when it was opened first. */
+export function expectUnchanged(
+  { tensors }: Checkpoint,
+  { name, dtype, shape }: TensorInfo,
+  where: string,
+): void {
   const found = tensors.get(name);
   if (found?.dtype === dtype && sameNumbers(found.shape, shape)) return;
   const got = found ? `${found.dtype} [${found.shape.join(", ")}]` : "none";
   throw new Error(
     `Cannot load "${name}" from ${where}: expected ${dtype} [${shape.join(", ")}] as when it was opened, ` +
-      `got ${got}; the file was changed: open the model again`,
+      `got ${got}; the file was changed: open it again`,
   );
 }

@@ -94,7 +94,7 @@ export async function loadLora(
   try {
     for (const [part, placements] of placed) {
       const { model } = parts.get(part)!;
-      await model.adapters.attach(adapterName, placements, checkpoint, { ...options, scale });
+      await model.adapters.attach(adapterName, placements, () => openCheckpoint(path), { ...options, scale });
       attached.push(model);
     }
   } catch (error) {

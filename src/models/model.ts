@@ -6,7 +6,7 @@ import { Leaf, type Node } from "../graph/node.ts";
 import type { Plan } from "../graph/plan.ts";
 import { streamOf } from "../graph/stream.ts";
 import { expectSingleFile } from "../io/single_file/options.ts";
-import { currentPath, Tensor } from "../tensor/mod.ts";
+import { currentPath, scope, Tensor } from "../tensor/mod.ts";
 import { Adapters } from "./adapters.ts";
 import { DenseViews } from "./dense_views.ts";
 import { type Edit, type EditFunction, type EditOptions, Edits } from "./edits.ts";
@@ -50,6 +50,14 @@ export interface ModelParts<Config> {
   readonly bring: (only?: string, signal?: AbortSignal) => Promise<() => void>;
 }
 
+/** What to bring into memory. */
+export interface LoadPartOptions {
+  /** The entry point whose weights alone are wanted, e.g. "step" of FLUX. */
+  only?: string | undefined;
+  /** Ends the loading. */
+  signal?: AbortSignal | undefined;
+}
+
 /** A network with its config and weights. Its `forward` is traced once per shape and replayed. */
 export abstract class Model<Config = unknown> implements Disposable {
   /** Keys as in config.json, defaults filled in. */
@@ -68,10 +76,11 @@ export abstract class Model<Config = unknown> implements Disposable {
   readonly #signatures = new Map<string, Signature>();
   readonly #presence: Presence;
   readonly #views = new DenseViews();
-  #unloads = 0;
   #workspace = 0;
-  /** Of the largest call so far, while calls are measured instead of run. */
-  #measured: number | undefined;
+  /** Of the largest call that was measured. */
+  #measured = 0;
+  /** What becomes of calls: they run, are measured, or take their memory, where their weights are in memory. */
+  #calls: "run" | "measured" | "reserved" = "run";
   #disposed = false;
 
   /** For buildModel(), which then traces the model and fills the weights that it read. */
@@ -81,12 +90,19 @@ export abstract class Model<Config = unknown> implements Disposable {
     this.dtype = dtype;
     this.revision = revision;
     this.device = currentDevice();
-    this.adapters = new Adapters(this.device, weights, dtype, () => this.retrace());
-    this.#edits = new Edits(this.constructor.name, () => this.retrace());
-    this.#presence = new Presence(this.device, async (only, signal) => {
-      const release = await bring(only, signal);
-      await this.adapters.bakeAgain();
-      return release;
+    const forget = () => this.retrace();
+    this.adapters = new Adapters(this.device, weights, dtype, forget);
+    this.#edits = new Edits(this.constructor.name, forget);
+    this.#presence = new Presence(this.device, {
+      forget,
+      bring: async (only, signal) => {
+        const there = weights.there;
+        using bringing = new DisposableStack();
+        bringing.defer(await bring(only, signal));
+        await this.adapters.arrive(there, signal);
+        const brought = bringing.move();
+        return () => brought.dispose();
+      },
     });
   }
 
@@ -144,6 +160,16 @@ export abstract class Model<Config = unknown> implements Disposable {
     return this.weights.quantize;
   }
 
+  /** Whether somebody needs weights that were acquired. */
+  get needed(): boolean {
+    return this.#presence.needed;
+  }
+
+  /** Whether some weights stay on the disk and come whenever they are read. */
+  get isStreamed(): boolean {
+    return this.weights.divided().streamed.length > 0;
+  }
+
   /** Bytes that the weights take in GPU memory when they are loaded. */
   get bytes(): number {
     return this.weights.bytes();
@@ -167,12 +193,23 @@ export abstract class Model<Config = unknown> implements Disposable {
   /** Bytes that the largest of the calls in `work` takes beside the weights. Nothing runs, and no weights are needed. */
   measure(work: () => unknown): number {
     this.#measured = 0;
+    this.#rehearse("measured", work);
+    this.#workspace = Math.max(this.#workspace, this.#measured);
+    return this.#measured;
+  }
+
+  /** Takes the memory that the calls in `work` need beside the weights. Nothing runs; the calls that follow use it. */
+  reserve(work: () => unknown): void {
+    this.#rehearse("reserved", work);
+  }
+
+  #rehearse(calls: "measured" | "reserved", work: () => unknown): void {
+    this.#calls = calls;
+    using _made = scope();
     try {
       streamOf(this.device).rehearse(work);
-      this.#workspace = Math.max(this.#workspace, this.#measured);
-      return this.#measured;
     } finally {
-      this.#measured = undefined;
+      this.#calls = "run";
     }
   }
 
@@ -186,29 +223,34 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /**
    * Brings the weights into memory, unless they are there; of `only` one entry point those that it reads, in
-   * place of another's. Several callers at once share the work.
+   * place of what nobody needs. Several callers at once share the work.
    */
-  async load(
-    { only, signal }: { only?: string | undefined; signal?: AbortSignal | undefined } = {},
-  ): Promise<void> {
+  async load({ only, signal }: LoadPartOptions = {}): Promise<void> {
     this.#expectUndisposed();
-    const unloads = this.#unloads;
-    while (!this.#presence.has(only) && unloads === this.#unloads) {
-      if (this.loaded) this.#free(); // what another entry point reads
-      await this.#presence.bring(only, signal);
-      this.#expectUndisposed();
-    }
+    await this.#presence.visit(only, signal);
+    this.#expectUndisposed();
+  }
+
+  /** The same, and the weights stay until what is returned is disposed, or until `unload()`. */
+  async acquire({ only, signal }: LoadPartOptions = {}): Promise<Disposable> {
+    this.#expectUndisposed();
+    const lease = await this.#presence.acquire(only, signal);
+    this.#expectUndisposed();
+    return lease;
   }
 
   /** Gives the memory of weights and activations back, after the work already recorded. `load()` brings them back. */
   unload(): void {
-    this.#unloads++;
-    this.#free();
+    this.#presence.free();
+    this.retrace();
+    this.adapters.leave();
   }
 
-  #free(): void {
-    this.retrace();
-    this.#presence.free();
+  /** Stores the weights in another way from the next load on; they leave the memory. */
+  store(format: Pick<WeightFormat, "quantize" | "stream">): void {
+    this.unload();
+    this.weights.reformat(format);
+    this.prepare();
   }
 
   /** Forgets all traces, or those of one key, so that the next call is recorded anew. */
@@ -241,8 +283,10 @@ export abstract class Model<Config = unknown> implements Disposable {
     taps: readonly Path[] = [],
   ): { results: Out; taps: Taps<Path> } {
     const wanted = [...new Set(taps)];
-    const all = this.#measured === undefined
+    const all = this.#calls === "run"
       ? this.#call(key, inputs, fn, wanted)
+      : this.#calls === "reserved" && this.#presence.has(key)
+      ? this.#reserve(key, inputs, fn, wanted)
       : this.#measure(inputs, fn, wanted);
     const count = all.length - wanted.length;
     return {
@@ -337,6 +381,21 @@ export abstract class Model<Config = unknown> implements Disposable {
     return { leaves, results, record };
   }
 
+  /** Takes the memory of a call instead of running it. The results have their shapes, but no values. */
+  #reserve(
+    key: string,
+    inputs: Tensors,
+    fn: (inputs: Tensors) => Tensors,
+    taps: readonly string[],
+  ): [string, Tensor][] {
+    const { plan, outputs } = this.#signature(key, this.#fitted(inputs), fn, taps);
+    plan.reserve();
+    return outputs.map(({ name, shape, strides }, i) => [
+      name,
+      new Tensor(this.device, plan.outputs[i]!, shape, strides, 0),
+    ]);
+  }
+
   /** Takes the bytes of a call instead of running it. The results have their shapes, but no values. */
   #measure(
     inputs: Tensors,
@@ -344,7 +403,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     taps: readonly string[],
   ): [string, Tensor][] {
     const { leaves, results, record } = this.#recording(this.#fitted(inputs), fn, taps);
-    this.#measured = Math.max(this.#measured ?? 0, streamOf(this.device).measure(leaves, record));
+    this.#measured = Math.max(this.#measured, streamOf(this.device).measure(leaves, record));
     return results;
   }
 
@@ -352,7 +411,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   protected expectLoaded(entry?: string): void {
     this.#expectUndisposed();
     if (this.#presence.has(entry)) return;
-    const { only } = this.#presence;
+    const [only] = this.#presence.only;
     const lacks = only ? `of its weights only those of "${only}" are` : "its weights are not";
     throw new Error(`Cannot run ${this.constructor.name}: ${lacks} in memory; await its load() first`);
   }

@@ -1,63 +1,113 @@
 import type { Device } from "../gpu/device.ts";
 import { streamOf } from "../graph/stream.ts";
 
-/** Brings weights into memory, all or those that one entry point reads; returns what frees them. */
-type Bring = (only?: string, signal?: AbortSignal) => Promise<() => void>;
+/** Weights that came together: all that were missing, or those that one entry point reads. */
+interface Group {
+  readonly only: string | undefined;
+  readonly release: () => void;
+}
 
-/** Whether a model's weights are in memory, on their way there, or leaving. */
+/** What a model does when its weights come and go. */
+export interface PresenceOptions {
+  /** Brings what is not there of all weights, or of those that one entry point reads; returns what frees it. */
+  readonly bring: (only?: string, signal?: AbortSignal) => Promise<() => void>;
+  /** Forgets what was traced with weights that go. */
+  readonly forget: () => void;
+}
+
+/**
+ * Which of a model's weights are in memory: none, all, or those that some entry points read. Who needs them is counted:
+ * a part that comes takes the place of parts that nobody needs, and stays beside the others.
+ */
 export class Presence {
   readonly #device: Device;
-  readonly #bring: Bring;
-  #release: (() => void) | undefined;
-  #only: string | undefined;
-  #coming: Promise<void> | undefined;
-  /** Counts what is asked for, so that weights which arrive late are let go at once. */
-  #wish = 0;
+  readonly #options: PresenceOptions;
+  /** In the order in which they came; a later one may share weights of those before it. */
+  readonly #groups: Group[] = [];
+  /** How many need the weights of an entry point, or all. */
+  readonly #leases = new Map<string | undefined, number>();
+  /** Weights come and go one after the other. */
+  #turn: Promise<void> = Promise.resolve();
+  /** Counts calls of `free`, so that weights which arrive late are let go at once. */
+  #frees = 0;
 
   /** Of weights that are not there yet. */
-  constructor(device: Device, bring: Bring) {
+  constructor(device: Device, options: PresenceOptions) {
     this.#device = device;
-    this.#bring = bring;
+    this.#options = options;
   }
 
-  /** True from the end of `bring` until `free`. */
+  /** Whether any weights are there. */
   get here(): boolean {
-    return this.#release !== undefined;
+    return this.#groups.length > 0;
   }
 
-  /** The entry point whose weights alone are there. */
-  get only(): string | undefined {
-    return this.here ? this.#only : undefined;
+  /** Whether somebody needs any of them. */
+  get needed(): boolean {
+    return [...this.#leases.values()].some((count) => count > 0);
+  }
+
+  /** The entry points whose weights alone are there. */
+  get only(): string[] {
+    return this.has() ? [] : this.#groups.map(({ only }) => only!);
   }
 
   /** Whether all weights are there, or those of an entry point. */
   has(entry?: string): boolean {
-    return this.here && (this.#only === undefined || this.#only === entry);
+    return this.#groups.some(({ only }) => only === undefined || only === entry);
   }
 
-  /** Brings them in, unless some are there; several callers share the work, and get what the first one wants. */
-  async bring(only?: string, signal?: AbortSignal): Promise<void> {
-    while (!this.#release) {
-      const wish = this.#wish;
-      this.#coming ??= this.#come(wish, only, signal).finally(() => this.#coming = undefined);
-      await this.#coming;
-      if (wish !== this.#wish && !this.#release) return; // freed meanwhile
+  /**
+   * Brings weights in, unless they are there, and keeps them until what is returned is disposed, or until `free`. Where
+   * that was called meanwhile they are not there in the end.
+   */
+  async acquire(only?: string, signal?: AbortSignal): Promise<Disposable> {
+    const lease = this.#need(only);
+    const frees = this.#frees;
+    const come = this.#turn.then(() => this.#come(frees, only, signal));
+    this.#turn = come.catch(() => {});
+    try {
+      await come;
+      return lease;
+    } catch (error) {
+      lease[Symbol.dispose]();
+      throw error;
     }
   }
 
-  async #come(wish: number, only?: string, signal?: AbortSignal): Promise<void> {
+  /** The same for who holds nothing: others that ask at the same time find each other's weights still there. */
+  async visit(only?: string, signal?: AbortSignal): Promise<void> {
+    const lease = await this.acquire(only, signal);
+    this.#turn.then(() => lease[Symbol.dispose]());
+  }
+
+  /** Lets all go, needed or not, once the work recorded so far is submitted. */
+  free(): void {
+    this.#frees++;
+    while (this.here) this.#freeLast();
+  }
+
+  #need(only: string | undefined): Disposable {
+    const count = (by: number) => this.#leases.set(only, (this.#leases.get(only) ?? 0) + by);
+    count(1);
+    using stack = new DisposableStack();
+    stack.defer(() => count(-1));
+    return stack.move();
+  }
+
+  async #come(frees: number, only?: string, signal?: AbortSignal): Promise<void> {
+    if (this.has(only) || frees !== this.#frees) return;
+    const isIdle = (group: Group) => !this.#leases.get(group.only);
+    if (only !== undefined) { while (this.here && isIdle(this.#groups.at(-1)!)) this.#freeLast(); }
     await streamOf(this.#device).flush(); // what was freed before returns to the GPU first,
     await this.#device.idle(); // once no work reads it
-    const release = await this.#bring(only, signal);
-    if (wish === this.#wish) [this.#release, this.#only] = [release, only];
+    const release = await this.#options.bring(only, signal);
+    if (frees === this.#frees) this.#groups.push({ only, release });
     else release();
   }
 
-  /** Lets them go once the work recorded so far is submitted. */
-  free(): void {
-    this.#wish++;
-    const release = this.#release;
-    this.#release = undefined;
-    if (release) streamOf(this.#device).afterSubmit(release);
+  #freeLast(): void {
+    this.#options.forget();
+    streamOf(this.#device).afterSubmit(this.#groups.pop()!.release);
   }
 }

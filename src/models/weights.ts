@@ -2,7 +2,7 @@ import { bytesOf, type PackedDType } from "../core/dtype.ts";
 import { nearest } from "../core/error.ts";
 import { channelsLastStrides, contiguousStrides, size } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
-import { Leaf } from "../graph/node.ts";
+import { Leaf, type Node } from "../graph/node.ts";
 import type { TensorInfo } from "../io/checkpoint.ts";
 import { HostTable } from "../io/host_table.ts";
 import type { Filling } from "../io/upload.ts";
@@ -20,10 +20,11 @@ interface Branch {
 export class Weights {
   /** How far each tensor in fewer bits is from its file's, once they were loaded; see `Model.packingErrors`. */
   errors: ReadonlyMap<string, number> | undefined;
-  /** The nested tree; reading a key that is not there throws. */
-  readonly tree: unknown;
+  readonly #device: Device;
   readonly #where: string;
-  readonly #format: WeightFormat;
+  readonly #infos: ReadonlyMap<string, TensorInfo>;
+  #format: WeightFormat;
+  #tree: unknown;
   readonly #tensors = new Map<string, { info: TensorInfo; tensor: Tensor }>();
   readonly #read = new Set<string>();
   /** What each entry point reads. */
@@ -38,20 +39,42 @@ export class Weights {
    * begin with it.
    */
   constructor(device: Device, where: string, infos: Iterable<TensorInfo>, format: WeightFormat, prefix = "") {
+    this.#device = device;
     this.#where = where;
     this.#format = { ...format, readsHalves: device.traits.f16 };
+    this.#infos = new Map(
+      Iterator.from(infos).map((info) => [
+        modernKey(info.name.startsWith(prefix) ? info.name.slice(prefix.length) : info.name),
+        info,
+      ]),
+    );
+    this.#plant();
+  }
+
+  /** The nested tree; reading a key that is not there throws. */
+  get tree(): unknown {
+    return this.#tree;
+  }
+
+  /** Takes other leaves for another format. None of them may be in memory. */
+  reformat(format: Pick<WeightFormat, "quantize" | "stream">): void {
+    this.#format = { ...this.#format, ...format };
+    this.errors = undefined;
+    this.#plant();
+  }
+
+  #plant(): void {
     const root: Branch = Object.create(null);
-    for (const info of infos) {
-      const key = modernKey(info.name.startsWith(prefix) ? info.name.slice(prefix.length) : info.name);
+    for (const [key, info] of this.#infos) {
       const leaf = new Leaf(formatOf(key, info, this.#format), size(info.shape), key);
       const strides = info.shape.length === 4
         ? channelsLastStrides(info.shape)
         : contiguousStrides(info.shape);
-      const tensor = new Tensor(device, leaf, info.shape, strides, 0);
+      const tensor = new Tensor(this.#device, leaf, info.shape, strides, 0);
       this.#tensors.set(key, { info, tensor });
       insert(root, key.split("."), tensor);
     }
-    this.tree = this.#guard(root, "");
+    this.#tree = this.#guard(root, "");
   }
 
   /** In how few bits matrices are stored, where they are stored in fewer than the others. */
@@ -92,6 +115,26 @@ export class Weights {
   /** All tensors by their keys, whether they were read or not. */
   get tensors(): ReadonlyMap<string, Tensor> {
     return new Map([...this.#tensors].map(([key, { tensor }]) => [key, tensor]));
+  }
+
+  /** The weight of a key. */
+  tensor(key: string): Tensor | undefined {
+    return this.#tensors.get(key)?.tensor;
+  }
+
+  /** The weights that are in memory, or come from the disk whenever they are read. */
+  get there(): ReadonlySet<Node> {
+    return new Set(this.fillings.flatMap(({ leaf }) => isThere(leaf) ? [leaf] : []));
+  }
+
+  /**
+   * Which of those that are not there yet, all or of one entry point, are to stay in memory, and which are not.
+   * @internal
+   */
+  missing(only?: string): Division {
+    const { resident, streamed, ...rest } = this.divided({ only });
+    const isMissing = ({ leaf }: Filling) => !isThere(leaf);
+    return { ...rest, resident: resident.filter(isMissing), streamed: streamed.filter(isMissing) };
   }
 
   /**
@@ -177,6 +220,10 @@ export class Weights {
     const hint = near ? `nearest is "${near}"` : "the checkpoint is empty";
     return new ReferenceError(`Cannot load "${name}" from ${this.#where}: no such key; ${hint}`);
   }
+}
+
+function isThere({ storage, supply }: Leaf): boolean {
+  return supply !== undefined || (storage !== undefined && !storage.released);
 }
 
 /** What old files hold beside weights: the numbers from 0 up. */

@@ -24,6 +24,11 @@ Deno.test.afterAll(() => device[Symbol.dispose]());
 type Pairs = ReadonlyMap<string, HostPair>;
 
 /** Hangs pairs on a model through a file as kohya writes it. */
+let files: TestFolder; // an adapter is read again when weights come again
+let loras = 0;
+Deno.test.beforeAll(() => void (files = new TestFolder()));
+Deno.test.afterAll(() => files[Symbol.dispose]());
+
 async function hangUp(
   unet: UNet2DConditionModel,
   pairs: Pairs,
@@ -36,8 +41,7 @@ async function hangUp(
     tensors[`${name}.lora_up.weight`] = up;
     if (options.alpha) tensors[`${name}.alpha`] = scalar(options.alpha);
   }
-  using folder = new TestFolder();
-  return await loadLora(folder.write("lora.safetensors", tensorFile(tensors)), { unet }, options);
+  return await loadLora(files.write(`lora${loras++}.safetensors`, tensorFile(tensors)), { unet }, options);
 }
 
 const data = (unet: UNet2DConditionModel, from = small) => from.run(unet).data();
@@ -185,10 +189,37 @@ Deno.test("weights that are not in memory are not baked into", async () => {
   using unet = await small.load({ defer: true });
   await hangUp(unet, small.pairs(["conv_in"], 1, 1));
   await assert.rejects(unet.adapters.bake(), {
-    message:
-      'Cannot bake into "conv_in": expected f32 or f16 in memory, got weights that do not stay in memory; ' +
-      "load the model whole",
+    message: "Cannot bake adapters: expected weights in memory, got none; await the model's load() first",
   });
+});
+
+Deno.test("adapters take memory only while the weights do, and are counted", async () => {
+  using unet = await small.load({ defer: true });
+  const before = device.buffers.usage().bytes;
+  const pairs = small.pairs(small.layers(/ff\.|attn/), 4, 3);
+  await hangUp(unet, pairs, { adapterName: "one" });
+  const bytes = [...pairs.values()].reduce(
+    (sum, { down, up }) => sum + 4 * (down.data.length + up.data.length),
+    0,
+  );
+  assert.equal(unet.adapters.bytes, bytes);
+  await device.idle();
+  assert.ok(device.buffers.usage().bytes < before + bytes);
+  await unet.load();
+  const loaded = device.buffers.usage().bytes;
+  unet.unload();
+  unet.adapters.set({ one: 0.5 });
+  await device.idle();
+  const freed = loaded - device.buffers.usage().bytes;
+  assert.ok(freed >= unet.bytes + bytes, `${freed} of ${unet.bytes} and ${bytes}`);
+  await unet.load();
+  const want = await wanted(small, { pairs, factor: 0.5 });
+  assertRelativelyClose(await data(unet), want, bound, "loaded again");
+  unet.unload();
+  await unet.adapters.remove("one");
+  await unet.load();
+  assert.equal(unet.adapters.bytes, 0);
+  assertRelativelyClose(await data(unet), await wanted(small), bound, "without");
 });
 
 Deno.test("adapters hang on weights that are streamed from the disk, and are not baked into them", async () => {

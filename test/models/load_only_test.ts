@@ -66,6 +66,43 @@ testOnBothEngines("callers that want different parts at once get theirs, one aft
   await model.forward(x, { ...given, ...conditions, timestep: 1 }).sample.data();
 });
 
+testOnBothEngines(
+  "parts that are needed stay beside each other; a part that nobody needs makes room",
+  async (device) => {
+    using model = await open();
+    const { given, conditions, x } = inputs();
+    await Promise.all([model.load({ only: "condition" }), model.load({ only: "step" })]);
+    const run = async () => {
+      using modulation = model.condition([1], conditions);
+      return await model.forward(x, { ...given, modulation: modulation.at(0) }).sample.data();
+    };
+    const want = await run(); // either load had what it asked for
+
+    model.unload();
+    {
+      using _condition = await model.acquire({ only: "condition" });
+      using _again = await model.acquire({ only: "condition" });
+      await model.load({ only: "step" });
+      assert.deepEqual(await run(), want);
+      const bytes = device.buffers.usage().bytes;
+      await model.load(); // all are there
+      assert.ok(device.buffers.usage().bytes <= bytes);
+    }
+    model.unload();
+    const lease = await model.acquire({ only: "condition" });
+    lease[Symbol.dispose]();
+    lease[Symbol.dispose](); // counts once
+    using _other = await model.acquire({ only: "condition" });
+    await model.load({ only: "step" });
+    assert.deepEqual(await run(), want);
+
+    model.unload(); // whoever needs them
+    assert.equal(model.loaded, false);
+    await model.load({ only: "step" });
+    await assert.rejects(run(), /only those of "step" are in memory/);
+  },
+);
+
 testOnBothEngines("an entry point that a model has not is refused", async () => {
   using model = await UNet2DModel.fromPretrained(fixture("ddpm/pipeline"), {
     subfolder: "unet",

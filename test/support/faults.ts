@@ -6,46 +6,50 @@ export interface Fault {
   submission?: number;
 }
 
-/** How many allocations and submissions there were. */
-export interface Counted {
-  allocations: number;
-  submissions: number;
-  /** Whether the fault happened. */
-  failed: boolean;
+/** How many allocations and submissions there were since a fault was injected. */
+export interface Injected extends Disposable {
+  readonly allocations: number;
+  readonly submissions: number;
 }
 
 /**
- * Makes one allocation of a device fail as if the GPU had no memory left, or loses the device at one submission. Both
- * are the engine's own faults: a buffer of more bytes than any adapter has, and a device that was destroyed.
+ * Makes one allocation of a device fail as if the GPU had no memory left, or loses the device at one submission, until
+ * what is returned is disposed. A buffer without memory is, as with real ones, invalid.
  */
-export function inject(device: Device, { allocation, submission }: Fault): Counted {
+export function inject(device: Device, { allocation, submission }: Fault): Injected {
   const { gpu } = device;
-  const counted: Counted = { allocations: 0, submissions: 0, failed: false };
-  const pop = gpu.popErrorScope.bind(gpu);
-  const create = gpu.createBuffer.bind(gpu);
-  let lacking = false;
+  const { queue } = gpu;
+  const [create, pop, submit] = [gpu.createBuffer, gpu.popErrorScope, queue.submit];
+  let [allocations, submissions, lacking] = [0, 0, false];
   gpu.createBuffer = (descriptor) => {
-    const number = counted.allocations++;
-    if (counted.failed || ![number, descriptor.label].includes(allocation)) return create(descriptor);
-    lacking = counted.failed = true;
+    const number = allocations++;
+    if (number !== allocation && descriptor.label !== allocation) return create.call(gpu, descriptor);
+    lacking = true;
     gpu.pushErrorScope("validation");
-    const buffer = create({ ...descriptor, usage: 0 }); // an invalid buffer, as after a lack of memory
-    pop();
+    const buffer = create.call(gpu, { ...descriptor, usage: 0 });
+    pop.call(gpu);
     return buffer;
   };
   gpu.popErrorScope = () => {
-    const answer = pop();
+    const answer = pop.call(gpu);
     if (!lacking) return answer;
     lacking = false;
-    return answer.then(() => ({ message: "injected" }) as GPUError);
+    return answer.then(() => ({ message: "no memory" }));
   };
-  const submit = gpu.queue.submit.bind(gpu.queue);
-  gpu.queue.submit = (commands) => {
-    if (counted.submissions++ === submission) {
-      counted.failed = true;
-      gpu.destroy();
-    }
-    return submit(commands);
+  queue.submit = (commands) => {
+    if (submissions++ === submission) gpu.destroy();
+    submit.call(queue, commands);
   };
-  return counted;
+  return {
+    get allocations() {
+      return allocations;
+    },
+    get submissions() {
+      return submissions;
+    },
+    [Symbol.dispose]() {
+      Object.assign(gpu, { createBuffer: create, popErrorScope: pop });
+      Object.assign(queue, { submit });
+    },
+  };
 }
