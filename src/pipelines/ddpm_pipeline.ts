@@ -86,7 +86,7 @@ export async function sample(
   step: (modelOutput: Tensor, t: number, x: Tensor) => StepOutput,
 ): Promise<Tensor> {
   expectCount("batchSize", batchSize);
-  await unet.load(options);
+  using _unet = await unet.acquire({ signal: options.signal });
   let x = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
   const previews = new Previews(options.preview, previewPixels);
   let number = 0;

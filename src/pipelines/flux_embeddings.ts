@@ -4,7 +4,7 @@ import type { FluxParts } from "./flux_parts.ts";
 import { type FluxEmbeddings, type FluxPromptOptions, fluxPrompts, type FluxTexts } from "./flux_prompts.ts";
 import { expectCount } from "./pipeline.ts";
 import { repeatRows, shortened } from "./prompts.ts";
-import { bringIn } from "./residency.ts";
+import { withModels } from "./residency.ts";
 
 type Options = FluxPromptOptions & { signal?: AbortSignal | undefined };
 
@@ -55,10 +55,11 @@ async function embed(
   const t5 = tokenizer2.encode(texts.flatMap((one) => one.t5), { maxLength: maxSequenceLength });
   for (const line of [...cuts("CLIP", clip), ...cuts("T5", t5)]) onNotice(line);
 
-  await bringIn(parts, [textEncoder], { signal });
-  const pooled = alone(() => textEncoder.forward(clip.inputIds).pooledOutput);
-  await bringIn(parts, [textEncoder2], { signal });
-  const states = alone(() => textEncoder2.forward(t5.inputIds).lastHiddenState); // fillers are read too, unmasked
+  const embedClip = () => textEncoder.forward(clip.inputIds).pooledOutput;
+  const embedT5 = () => textEncoder2.forward(t5.inputIds).lastHiddenState; // fillers are read too, unmasked
+  const how = { signal, onNotice };
+  const pooled = await withModels(parts, [textEncoder], how, () => alone(embedClip));
+  const states = await withModels(parts, [textEncoder2], how, () => alone(embedT5));
   return { states, pooled };
 }
 

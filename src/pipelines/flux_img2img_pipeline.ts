@@ -70,7 +70,7 @@ export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> {
     const { generator } = options;
     const [h, w] = size;
     const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
-    await bringIn(this.parts, [vae], options);
+    using _vae = await bringIn(this.parts, [vae], options);
     const streams = Array.isArray(generator) ? generator.slice(0, pixels.shape[0]) : generator;
     using made = scope(pixels);
     const shape = [B, vae.config.latent_channels, ...size];

@@ -16,7 +16,7 @@ import { decodeLatents, denoise, expectNumber, type LatentLoopOptions } from "./
 import { latentSide } from "./latent_size.ts";
 import { expectCount, type PipelineOutput, type RunOptions } from "./pipeline.ts";
 import { prepareColors } from "./preview_fit.ts";
-import { bringIn } from "./residency.ts";
+import { withModels } from "./residency.ts";
 
 /** What every FLUX pipeline may be told, with diffusers' defaults. */
 export interface FluxOptions
@@ -117,18 +117,25 @@ export async function drawFlux(
   options: FluxOptions & { guidanceScale: number },
 ): Promise<FluxOutput> {
   const { transformer, vae, scheduler } = parts;
-  const { guidanceScale, trueCfgScale = 1, signal } = options;
+  const { guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
   const prepare = () => new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale });
   const work = () => prepare().predict(guided ? cat([start, start]) : start, timesteps[0]!);
   if (options.preview) await prepareColors(parts, options);
-  await bringIn(parts, [transformer], { signal, work, only: "condition" });
+  const condition = { signal, onNotice, work, only: "condition" };
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
   let latents: Tensor;
   {
-    using denoiser = prepare();
-    await bringIn(parts, [transformer], { signal, only: "step" });
-    const loop = { scheduler, vae, guided, predict: denoiser.predict, unpack };
-    latents = await denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale });
+    using denoiser = await withModels(parts, [transformer], condition, prepare);
+    const { predict } = denoiser;
+    const input = () => guided ? cat([start, start]) : start;
+    const step = { signal, onNotice, work: () => predict(input(), timesteps[0]!), only: "step" };
+    const loop = { scheduler, vae, guided, predict, unpack };
+    latents = await withModels(
+      parts,
+      [transformer],
+      step,
+      () => denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale }),
+    );
   }
   if (options.outputType === "latent") return { images: latents, latents };
   const unpacked = unpack(latents);

@@ -1,3 +1,4 @@
+import { smallestTile } from "../models/autoencoder_kl_memory.ts";
 import type { AutoencoderKL, DecodeCheckedOptions } from "../models/mod.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../schedulers/mod.ts";
@@ -85,14 +86,43 @@ export async function decodeLatents(
 ): Promise<LatentOutput> {
   if (options.outputType === "latent") return { images: latents, latents };
   const { vae } = parts;
-  await bringIn(parts, [vae], {
-    signal: options.signal,
-    work: () => vae.decode(vae.unscaleLatents(latents), options),
-  });
+  const tiles = new DecodeTiles(vae, latents, options);
+  const work = () => vae.decode(vae.unscaleLatents(latents), tiles);
+  using _vae = await bringIn(parts, [vae], { ...options, work, smaller: () => tiles.shrink() });
   const z = vae.unscaleLatents(latents);
-  const { sample } = await vae.decodeChecked(z, options);
+  const { sample } = await vae.decodeChecked(z, { ...options, ...tiles });
   using made = scope(z, sample);
   return { images: made.keep(sample.div(2).add(0.5).clamp(0, 1)), latents }; // [-1, 1] to [0, 1]
+}
+
+/** In which tiles latents are decoded: in none, until there turns out to be no room for the whole. */
+class DecodeTiles {
+  tile: number | undefined;
+  readonly #least: number;
+  readonly #side: number;
+  readonly #onNotice: (line: string) => void;
+
+  constructor(
+    vae: AutoencoderKL,
+    { shape }: Tensor,
+    { tile, onNotice = console.warn }: DecodeCheckedOptions,
+  ) {
+    this.tile = tile;
+    this.#least = smallestTile(vae.config);
+    this.#side = vae.scaleFactor * Math.max(...shape.slice(2));
+    this.#onNotice = onNotice;
+  }
+
+  /** Half the side; false where tiles become too small to see what is around them. */
+  shrink(): boolean {
+    const side = Math.floor(Math.min(this.tile ?? Infinity, this.#side) / 2 / this.#least) * this.#least;
+    if (side < 4 * this.#least) return false;
+    this.tile = side;
+    this.#onNotice(
+      `The picture is decoded in tiles of ${side} pixels, as the GPU has no room for all of it: seams may show`,
+    );
+    return true;
+  }
 }
 
 /** Throws unless `value` is finite. */

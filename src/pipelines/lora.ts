@@ -1,7 +1,9 @@
 import { nearest } from "../core/error.ts";
+import { currentDevice } from "../gpu/device.ts";
+import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { LoadReport, LoraModels, LoraOptions } from "../models/lora.ts";
 import { loadLora, type Model } from "../models/mod.ts";
-import { bringIn, modelsOf, type Residents } from "./residency.ts";
+import { modelsOf, type Residents, withModels } from "./residency.ts";
 
 /**
  * A pipeline whose models take LoRAs. They hang on the models, so that pipelines of the same parts have them
@@ -28,8 +30,15 @@ export class LoraPipeline<Parts extends LoraModels & Residents> implements Dispo
    * several. What of it is of no layer is told by `onNotice` and in the report; if that is all, it is
    * refused.
    */
-  loadLoraWeights(pathOrRepo: string, options: LoraOptions = {}): Promise<LoadReport> {
-    return loadLora(pathOrRepo, this.parts, options);
+  async loadLoraWeights(pathOrRepo: string, options: LoraOptions = {}): Promise<LoadReport> {
+    try {
+      return await loadLora(pathOrRepo, this.parts, options);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      for (const model of modelsOf(this.parts)) if (!model.needed) model.unload(); // the next run brings them again
+      await currentDevice().idle().catch(() => {}); // commands on what was not allocated fail too, later
+      return await loadLora(pathOrRepo, this.parts, options);
+    }
   }
 
   /**
@@ -73,8 +82,7 @@ export class LoraPipeline<Parts extends LoraModels & Residents> implements Dispo
   async bake(): Promise<void> {
     for (const model of this.#models) {
       if (Object.keys(model.adapters.scales).length === 0) continue;
-      await bringIn(this.parts, [model]);
-      await model.adapters.bake();
+      await withModels(this.parts, [model], {}, () => model.adapters.bake());
     }
   }
 

@@ -33,7 +33,7 @@ export function planMemory(stages: readonly Stage[], memory = Infinity): MemoryP
   const together = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   const largest = Math.max(...parts.map(({ bytes }) => bytes));
   const fits = parts.every(({ storage }) => storage);
-  const beside = together <= memory && parts.every(({ storage }) => storage !== "in parts"); // these need all room
+  const beside = together <= memory && parts.every(({ storage }) => !storage?.endsWith("in parts")); // these need all room
   return {
     parts,
     memory,
@@ -84,6 +84,8 @@ export function describePlan(plan: MemoryPlan, title: string): string {
 const WORDS: Record<Exclude<Storage, "whole">, string> = {
   "in parts": "in parts",
   int8: "in int8",
+  "int8 in parts": "in int8 in parts",
+  "int4 in parts": "in int4 in parts",
   int4: "in int4",
   streamed: "from the disk",
 };

@@ -5,7 +5,7 @@ import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./pipeline.ts";
 import { memoryBudget, modelsOf, type Residents } from "./residency.ts";
 import { stagesOf } from "./stages.ts";
-import { BESIDES, waysOf } from "./storage.ts";
+import { fit, makeFlexible, waysOf } from "./storage.ts";
 
 /** What a pipeline's index says, the memory for its models, where its parts come from, and its scheduler. */
 export interface OpenedPipeline {
@@ -46,13 +46,9 @@ export async function openPart<M extends Model>(
     loadModel(type, pathOrRepo, { ...options, quantize, ...how, defer: true });
   const model = await open({});
   if (options.quantize || options.stream || options.headersOnly) return model;
-  const ways = waysOf(model, model.workspace);
-  const { storage } = ways.find(({ bytes }) => bytes <= memory) ?? ways.at(-1)!;
-  if (storage === "whole" || storage === "in parts") return model;
-  const keep = Math.max(0, memory - model.streamedBytes - model.workspace - BESIDES);
-  model[Symbol.dispose]();
-  const how = storage === "streamed" ? { stream: { keep } } : { quantize: storage };
-  return await open({ ...how, onNotice: () => {} }); // all was told the first time
+  makeFlexible(model);
+  fit(model, model.workspace, memory);
+  return model;
 }
 
 /** Tells how the models of a pipeline fit in memory, where they do not fit beside each other as they are. */

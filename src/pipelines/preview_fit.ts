@@ -4,7 +4,7 @@ import { manualSeed, type TorchGenerator } from "../random/mod.ts";
 import { cat, type Tensor, tensor } from "../tensor/mod.ts";
 import { fitColors, type LatentColors, type Planes } from "./preview_colors.ts";
 import { knownColors } from "./preview_known.ts";
-import { bringIn, type Residents } from "./residency.ts";
+import { type Residents, withModels } from "./residency.ts";
 
 const PICTURES = 4;
 const LATENTS = 8; // on a side: 256 in all, for at most some 17 unknowns
@@ -32,8 +32,7 @@ export async function prepareColors(
 ): Promise<void> {
   const { vae } = parts;
   if (knownColors(vae.config) || fits.has(vae)) return;
-  await bringIn(parts, [vae], { signal: options.signal });
-  await colorsOf(vae);
+  await withModels(parts, [vae], { signal: options.signal }, () => colorsOf(vae));
 }
 
 /**

@@ -4,7 +4,7 @@ import { type ChangedSizeOptions, readOriginal, startFrom } from "./init_image.t
 import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
-import { bringIn } from "./residency.ts";
+import { withModels } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
 import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
@@ -55,8 +55,12 @@ export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusion
     const timesteps = scheduler.sliceByStrength(strength);
 
     const original = await readOriginal(image, B, vae, runOptions);
-    await bringIn(this.parts, [vae], runOptions);
-    const start = startFrom(original, B, { scheduler, generator, t: timesteps[0] });
+    const start = await withModels(
+      this.parts,
+      [vae],
+      runOptions,
+      () => startFrom(original, B, { scheduler, generator, t: timesteps[0] }),
+    );
     return await draw(this.parts, begun, { start, timesteps });
   }
 }

@@ -5,7 +5,7 @@ import { beginInpainting, readMask, seesMask } from "./inpainting.ts";
 import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
-import { bringIn } from "./residency.ts";
+import { withModels } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
 import type { StableDiffusionImg2ImgRunOptions } from "./stable_diffusion_img2img_pipeline.ts";
 import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
@@ -62,9 +62,14 @@ export class StableDiffusionInpaintPipeline extends LoraPipeline<StableDiffusion
 
     const original = await readOriginal(runOptions.image, B, vae, runOptions);
     const mask = await readMask(runOptions.mask, original, vae.scaleFactor);
-    await bringIn(this.parts, [vae], runOptions);
     const begin = strength === 1 ? "noise" : "noised";
     const task = { original, mask, B, guided, timesteps, begin, generator } as const;
-    return await draw(this.parts, begun, { ...beginInpainting(this.parts, task), timesteps });
+    const inpainting = await withModels(
+      this.parts,
+      [vae],
+      runOptions,
+      () => beginInpainting(this.parts, task),
+    );
+    return await draw(this.parts, begun, { ...inpainting, timesteps });
   }
 }

@@ -11,7 +11,7 @@ import {
 import { expectCount } from "./pipeline.ts";
 import { embedPrompts, pairPrompts, type PromptOptions } from "./prompts.ts";
 import { prepareColors } from "./preview_fit.ts";
-import { bringIn } from "./residency.ts";
+import { withModels } from "./residency.ts";
 import { tellMisfits } from "./scheduler_fit.ts";
 import type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
 
@@ -58,9 +58,13 @@ export async function beginRun(
   const B = prompts.length * numImagesPerPrompt;
   tellMisfits(parts, { flow: false, latents: true }, options.onNotice);
   parts.scheduler.setTimesteps(numInferenceSteps);
-  await bringIn(parts, [parts.textEncoder], options);
   return {
-    embeddings: embedBoth(parts, prompts, guided ? negatives : [], options),
+    embeddings: await withModels(
+      parts,
+      [parts.textEncoder],
+      options,
+      () => embedBoth(parts, prompts, guided ? negatives : [], options),
+    ),
     B,
     guided,
     timestepCond: guidanceEmbedding(guidanceScale, B, parts.unet),
@@ -104,11 +108,14 @@ export async function draw(
   const predict = (input: Tensor, t: number) =>
     unet.forward(extend(input), t, embeddings, { timestepCond }).sample;
   if (options.preview) await prepareColors(parts, options);
-  await bringIn(parts, [unet], {
-    signal: options.signal,
-    work: () => predict(guided ? cat([start, start]) : start, timesteps[0]!),
-  });
-  const latents = await denoise(start, timesteps, { scheduler, vae, guided, predict, after }, options);
+  const work = () => predict(guided ? cat([start, start]) : start, timesteps[0]!);
+  const loop = { scheduler, vae, guided, predict, after };
+  const latents = await withModels(
+    parts,
+    [unet],
+    { ...options, work },
+    () => denoise(start, timesteps, loop, options),
+  );
   release(embeddings, timestepCond, ...owned);
   return await decodeLatents(parts, latents, options);
 }

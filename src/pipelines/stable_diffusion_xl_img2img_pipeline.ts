@@ -5,7 +5,7 @@ import { type ChangedSizeOptions, readOriginal, startFrom } from "./init_image.t
 import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
-import { bringIn } from "./residency.ts";
+import { withModels } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
 import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
@@ -75,9 +75,13 @@ export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusi
     const [h, w] = original.size;
     const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
     const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
-    await bringIn(this.parts, [vae], options);
     const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
-    const start = startFrom(original, B, { scheduler, generator, t });
+    const start = await withModels(
+      this.parts,
+      [vae],
+      options,
+      () => startFrom(original, B, { scheduler, generator, t }),
+    );
     return await drawXL(this.parts, begun, { start, timesteps, timeIds });
   }
 }

@@ -6,7 +6,7 @@ import { beginInpainting, readMask, seesMask } from "./inpainting.ts";
 import type { LatentOutput } from "./latent_loop.ts";
 import { LoraPipeline } from "./lora.ts";
 import type { PipelineOptions } from "./pipeline.ts";
-import { bringIn } from "./residency.ts";
+import { withModels } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
 import type { StableDiffusionXLImg2ImgRunOptions } from "./stable_diffusion_xl_img2img_pipeline.ts";
 import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
@@ -67,10 +67,14 @@ export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusi
     const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
     const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
 
-    await bringIn(this.parts, [vae], options);
     const begin = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
     const task = { original, mask, B, guided, timesteps, begin, generator } as const;
-    const inpainting = beginInpainting(this.parts, task);
+    const inpainting = await withModels(
+      this.parts,
+      [vae],
+      options,
+      () => beginInpainting(this.parts, task),
+    );
     return await drawXL(this.parts, begun, { ...inpainting, timesteps, timeIds });
   }
 }

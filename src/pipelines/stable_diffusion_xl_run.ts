@@ -9,7 +9,7 @@ import {
 } from "./latent_loop.ts";
 import { expectCount } from "./pipeline.ts";
 import { prepareColors } from "./preview_fit.ts";
-import { bringIn } from "./residency.ts";
+import { withModels } from "./residency.ts";
 import type { Drawing } from "./stable_diffusion_run.ts";
 import { tellMisfits } from "./scheduler_fit.ts";
 import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
@@ -53,8 +53,12 @@ export async function beginRunXL(
   }
   const guided = isGuided(guidanceScale, parts.unet);
   tellUnguided(guided, options);
-  await bringIn(parts, [parts.textEncoder, parts.textEncoder2], options);
-  const embeddings = embedPromptsXL(parts, options, guided);
+  const embeddings = await withModels(
+    parts,
+    [parts.textEncoder, parts.textEncoder2],
+    options,
+    () => embedPromptsXL(parts, options, guided),
+  );
   tellMisfits(parts, { flow: false, latents: true }, options.onNotice);
   parts.scheduler.setTimesteps(numInferenceSteps);
   const B = embeddings.states.shape[0]! / (guided ? 2 : 1);
@@ -79,11 +83,14 @@ export async function drawXL(
   const predict = (input: Tensor, t: number) =>
     unet.forward(extend(input), t, embeddings.states, { addedCond, timestepCond }).sample;
   if (options.preview) await prepareColors(parts, options);
-  await bringIn(parts, [unet], {
-    signal: options.signal,
-    work: () => predict(guided ? cat([start, start]) : start, timesteps[0]!),
-  });
-  const latents = await denoise(start, timesteps, { scheduler, vae, guided, predict, after }, options);
+  const work = () => predict(guided ? cat([start, start]) : start, timesteps[0]!);
+  const loop = { scheduler, vae, guided, predict, after };
+  const latents = await withModels(
+    parts,
+    [unet],
+    { ...options, work },
+    () => denoise(start, timesteps, loop, options),
+  );
   release(embeddings.states, embeddings.pooled, timestepCond, ...owned);
   return await decodeLatents(parts, latents, options);
 }

@@ -21,7 +21,7 @@ for (const lora of [undefined, "kohya"]) { // which changes layers of either par
     const { transformer } = parts;
     const entries = watchLoads(pipeline);
     transformer.unload();
-    parts.memory = transformer.bytes + transformer.workspace + BESIDES - 1;
+    parts.memory = transformer.bytes + transformer.adapters.bytes + transformer.workspace + BESIDES - 1;
     for (let time = 0; time < 2; time++) assert.deepEqual(await draw(pipeline), want, `run ${time}`);
     assert.deepEqual(entries, ["condition", "step", "condition", "step"]);
     parts.memory += 1; // there is just room for all
@@ -37,8 +37,9 @@ Deno.test("where the GPU turns out to be full, a transformer comes in parts from
   const entries = watchLoads(pipeline, (only) => {
     if (!only) throw new OutOfMemoryError("full");
   });
-  await bringIn(parts, [parts.transformer], { only: "condition" });
-  await bringIn(parts, [parts.transformer], { only: "step" });
+  for (const only of ["condition", "step"]) {
+    using _part = await bringIn(parts, [parts.transformer], { only, onNotice: () => {} });
+  }
   assert.deepEqual(entries, [undefined, "condition", "step"]);
   await assert.rejects(bringIn(parts, [parts.transformer]), { message: "full" });
 });
@@ -46,11 +47,11 @@ Deno.test("where the GPU turns out to be full, a transformer comes in parts from
 /** What the transformer is told to load, from now on. */
 function watchLoads({ parts: { transformer } }: FluxPipeline, told?: (only?: string) => void) {
   const entries: (string | undefined)[] = [];
-  const load = transformer.load.bind(transformer);
-  transformer.load = async (options) => {
+  const acquire = transformer.acquire.bind(transformer);
+  transformer.acquire = async (options) => {
     entries.push(options?.only);
     told?.(options?.only);
-    await load(options);
+    return await acquire(options);
   };
   return entries;
 }

@@ -31,8 +31,8 @@ Deno.test("where memory is short, the text encoder leaves before the UNet comes,
 
   pipeline.parts.memory = 1;
   const seen: string[][] = [];
-  const load = unet.load.bind(unet);
-  unet.load = (options) => (seen.push(loaded(pipeline)), load(options));
+  const acquire = unet.acquire.bind(unet);
+  unet.acquire = (options) => (seen.push(loaded(pipeline)), acquire(options));
   const onStep = () => seen.push(loaded(pipeline));
   const { images } = await pipeline.run({
     ...flower,
@@ -52,14 +52,14 @@ Deno.test("bringIn() lets only so many models go as there is need for", async ()
   using pipeline = await open();
   const { parts } = pipeline;
   const sizes = modelsOf(parts).map((model) => model.bytes + model.workspace);
-  await bringIn(parts, [parts.textEncoder, parts.vae]);
+  (await bringIn(parts, [parts.textEncoder, parts.vae]))[Symbol.dispose]();
   parts.memory = sizes.reduce((a, b) => a + b) - 1;
-  await bringIn(parts, [parts.unet]);
+  (await bringIn(parts, [parts.unet]))[Symbol.dispose]();
   assert.equal(loaded(pipeline).length, 2);
-  await bringIn(parts, [parts.unet]);
+  (await bringIn(parts, [parts.unet]))[Symbol.dispose]();
   assert.equal(loaded(pipeline).length, 2);
   parts.memory += 1;
-  await bringIn(parts, [parts.vae, parts.textEncoder]);
+  (await bringIn(parts, [parts.vae, parts.textEncoder]))[Symbol.dispose]();
   assert.equal(loaded(pipeline).length, 3);
 });
 
@@ -67,18 +67,19 @@ Deno.test("where the GPU turns out to be full, the other models leave and it is 
   using pipeline = await open();
   const { parts } = pipeline;
   parts.memory = undefined;
-  await bringIn(parts, [parts.textEncoder, parts.vae]);
-  const load = parts.unet.load.bind(parts.unet);
+  (await bringIn(parts, [parts.textEncoder, parts.vae]))[Symbol.dispose]();
+  const acquire = parts.unet.acquire.bind(parts.unet);
   let tries = 0;
-  parts.unet.load = async (options) => {
+  parts.unet.acquire = async (options) => {
     if (tries++ === 0) throw new OutOfMemoryError("full");
-    await load(options);
+    return await acquire(options);
   };
-  await bringIn(parts, [parts.unet]);
+  (await bringIn(parts, [parts.unet]))[Symbol.dispose]();
   assert.deepEqual(loaded(pipeline), ["unet"]);
   parts.unet.unload();
+  (await bringIn(parts, [parts.vae]))[Symbol.dispose]();
   tries = -1;
-  parts.unet.load = () => (tries++, Promise.reject(new OutOfMemoryError("still full")));
+  parts.unet.acquire = () => (tries++, Promise.reject(new OutOfMemoryError("still full")));
   await assert.rejects(bringIn(parts, [parts.unet]), { message: "still full" });
   assert.equal(tries, 1);
 });
