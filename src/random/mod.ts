@@ -1,4 +1,13 @@
 /** torch's random numbers: generators and the tensors they fill. @module */
 export type { FloatArrays, FloatType, TorchGenerator } from "./generator.ts";
 export { manualSeed, type SeedOptions } from "./manual_seed.ts";
-export { rand, randint, randn, type RandomFloatOptions, type RandomOptions, randperm } from "./tensors.ts";
+export {
+  rand,
+  randint,
+  randLike,
+  randn,
+  randnLike,
+  type RandomFloatOptions,
+  type RandomOptions,
+  randperm,
+} from "./tensors.ts";

@@ -1,5 +1,5 @@
 import { formatShape, type Shape, size } from "../core/shape.ts";
-import { type Tensor, tensor } from "../tensor/mod.ts";
+import { type Tensor, tensor, type TensorBase } from "../tensor/mod.ts";
 import type { TorchGenerator } from "./generator.ts";
 import { randomSeed } from "./manual_seed.ts";
 
@@ -26,6 +26,21 @@ export function randn(shape: Shape, { generator, dtype = "f32" }: RandomFloatOpt
 /** A tensor of uniform values in [0, 1), as `torch.rand`. */
 export function rand(shape: Shape, { generator, dtype = "f32" }: RandomFloatOptions = {}): Tensor {
   return draw(shape, dtype, generator, (from, count) => from.rand(count, dtype));
+}
+
+/** Normal values in another tensor's shape and type, as `torch.randn_like`. */
+export function randnLike(x: TensorBase, options?: RandomFloatOptions): Tensor {
+  return randn(x.shape, { ...options, dtype: options?.dtype ?? floatType(x) });
+}
+
+/** Uniform values in [0, 1) in another tensor's shape and type, as `torch.rand_like`. */
+export function randLike(x: TensorBase, options?: RandomFloatOptions): Tensor {
+  return rand(x.shape, { ...options, dtype: options?.dtype ?? floatType(x) });
+}
+
+function floatType({ dtype }: TensorBase): "f32" | "f16" {
+  if (dtype === "f32" || dtype === "f16") return dtype;
+  throw new TypeError(`Cannot draw fractions of ${dtype}: expected f32 or f16; name one as dtype`);
 }
 
 /** An i32 tensor of whole numbers in [low, high), as `torch.randint`. */

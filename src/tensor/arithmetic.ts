@@ -110,6 +110,16 @@ export abstract class TensorArithmetic extends TensorBase {
     return pointwise("le", other, this);
   }
 
+  /** True where |this − other| ≤ atol + rtol · |other|, or where both are the same infinity. */
+  isclose(
+    other: TensorBase,
+    { rtol = 1e-5, atol = 1e-8 }: { rtol?: number | undefined; atol?: number | undefined } = {},
+  ): Tensor {
+    const bound = pointwise("abs", other).mul(rtol).add(atol);
+    const near = this.sub(other).abs().le(bound).logicalAnd(bound.isfinite());
+    return near.logicalOr(this.eq(other));
+  }
+
   /** True where both are not 0. */
   logicalAnd(other: Value): Tensor {
     return pointwise("and", this, other);

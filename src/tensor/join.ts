@@ -1,7 +1,7 @@
 import { promote, valueType } from "../core/dtype.ts";
 import { axisIndex, formatShape } from "../core/shape.ts";
 import { castExpr, type Expr } from "../graph/expr.ts";
-import { plainType, recordPointwise } from "./record.ts";
+import { deviceOf, plainType, recordPointwise } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
 
 const MOST = 6; // tensors joined in one dispatch: an adapter may bind as few as 8 buffers
@@ -49,13 +49,30 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
 /** One term of a weighted sum. */
 export type Term = readonly [weight: number, value: Tensor];
 
-/** Σ weight · value, in one dispatch: the form in which most scheduler steps are written. */
+/**
+ * Σ weight · value, in one dispatch where the adapter binds that many tensors: the form in which most scheduler steps are
+ * written. f16 where all values are, else f32.
+ */
 export function weightedSum(...terms: readonly Term[]): Tensor {
   if (terms.length === 0) throw new RangeError("Cannot add up: expected at least one term, got none");
+  const most = deviceOf(terms.map(([, value]) => value)).limits.maxStorageBuffersPerShaderStage - 1;
+  const half = terms.every(([, value]) => value.dtype === "f16");
+  let [now, later] = [terms.slice(0, most), terms.slice(most)];
+  while (later.length > 0) {
+    now = [[1, addedUp(now, "f32")], ...later.slice(0, most - 1)];
+    later = later.slice(most - 1);
+  }
+  return addedUp(now, half ? "f16" : "f32");
+}
+
+function addedUp(terms: readonly Term[], dtype: "f16" | "f32"): Tensor {
   const products = terms.map(([, value], index): Expr => ({
     op: "mul",
     args: [{ op: "scalar", index }, castExpr({ op: "operand", index }, valueType(plainType(value)), "f32")],
   }));
   const expr = products.reduce((sum, product): Expr => ({ op: "add", args: [sum, product] }));
-  return recordPointwise(expr, terms.map(([, value]) => value), { scalars: terms.map(([weight]) => weight) });
+  return recordPointwise(expr, terms.map(([, value]) => value), {
+    scalars: terms.map(([weight]) => weight),
+    dtype,
+  });
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { manualSeed, rand, randint, randn, randperm } from "../../src/random/mod.ts";
+import { manualSeed, rand, randint, randLike, randn, randnLike, randperm } from "../../src/random/mod.ts";
 import { readTensors } from "../support/arrays.ts";
 import { fixture } from "../support/fixtures.ts";
+import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 
 const reference = await readTensors(fixture("random/expected/cpu.safetensors"));
 
@@ -42,4 +43,25 @@ Deno.test("randn() wants as many generators as there are images", async () => {
     message: "Cannot draw a tensor [3, 2]: expected one generator or 3, got 2",
   });
   assert.throws(() => randint(0, 2 ** 40, [2]), /expected bounds from -2\^31 to 2\^31/);
+});
+
+Deno.test("randnLike() and randLike() take shape and type of a tensor", async () => {
+  using device = await openDevice();
+  const x = tensor([[1, 2, 3]]);
+  const values = async (t: Tensor) => [t.dtype, ...t.shape, ...await t.data()];
+  const generator = () => manualSeed(4);
+  assert.deepEqual(
+    await values(randnLike(x, { generator: generator() })),
+    await values(randn([1, 3], { generator: generator() })),
+  );
+  assert.deepEqual(
+    await values(randLike(x, { generator: generator() })),
+    await values(rand([1, 3], { generator: generator() })),
+  );
+  assert.throws(
+    () => randnLike(x.to("i32")),
+    /^TypeError: Cannot draw fractions of i32: expected f32 or f16; name one as dtype$/,
+  );
+  assert.equal(randLike(x.to("i32"), { dtype: "f32" }).dtype, "f32");
+  if (device.traits.f16) assert.equal(randnLike(x.half()).dtype, "f16");
 });

@@ -123,6 +123,18 @@ Deno.test("stack() and weightedSum() follow their formulas", async () => {
   assert.deepEqual([...await weightedSum([2, a], [-1, b], [0.5, tensor([2])]).data()], [-1, 0, 1]);
 });
 
+Deno.test("weightedSum() takes more terms than an adapter binds, in their order", async () => {
+  using device = await openDevice();
+  const count = 3 * device.limits.maxStorageBuffersPerShaderStage;
+  const terms = Array.from({ length: count }, (_, i): [number, Tensor] => [i % 3 - 1, tensor([i, 0.1 * i])]);
+  const f = Math.fround;
+  const want = [0, 1].map((k) => terms.reduce((sum, [w], i) => f(sum + f(w * f(k ? 0.1 * i : i))), 0));
+  assert.deepEqual([...await weightedSum(...terms).data()], want);
+  if (device.traits.f16) {
+    assert.equal(weightedSum(...terms.map(([w, t]) => [w, t.half()] as const)).dtype, "f16");
+  }
+});
+
 Deno.test("tensors without elements go through every operation", async () => {
   using _device = await openDevice();
   const empty = zeros([2, 0, 3]);
