@@ -12,10 +12,10 @@ import { isSingleFile } from "../src/io/single_file/options.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { describeLora, isLora } from "./inspect/lora.ts";
-import { describeModel, describePipeline, describeSingleFile } from "./inspect/models.ts";
+import { describeFolder, describeModel, describePipeline, describeSingleFile } from "./inspect/models.ts";
 import { describeMemory } from "./inspect/plan.ts";
 
-const { target, config, base, model, memory } = readArguments(
+const { target, config, base, model, memory, variant } = readArguments(
   "scripts/inspect.ts <target>",
   "Says what a folder, a repository, a single file or a LoRA is, and the memory that it takes.",
   {
@@ -24,26 +24,38 @@ const { target, config, base, model, memory } = readArguments(
     memory: option.memory("of the GPU, to plan for; default: nine tenths of the adapter's"),
     config: option.model("for one file: whose configs it has"),
     base: option.model("for one file: what it lacks"),
+    variant: option.text("of the weights of a folder or repository, e.g. fp16"),
   },
 );
 
 for await (const text of describe(target!)) console.log(text);
 
 async function* describe(target: string): AsyncGenerator<string> {
-  if (isSingleFile(target)) {
-    const file = await openSingleFile(target, { headersOnly: true });
-    if (isLora(file.tensors.keys())) return yield await describeLora(file.path, model);
-    yield await describeSingleFile(file);
-    if (file.family) yield await describeMemory(target, { config, base, memory });
-    return;
-  }
+  if (isSingleFile(target)) return yield* describeFile(target);
   const names = await namesOf(target);
   if (names.includes("model_index.json")) {
-    yield await describePipeline(target);
-    yield await describeMemory(target, { memory });
-  } else if (names.includes("config.json")) yield await describeModel(target);
-  else if (names.some((name) => name.endsWith(".gguf"))) yield describeFiles(target, names);
-  else yield await describeLora(await findLora(target), model);
+    yield await describePipeline(target, variant);
+    yield await describeMemory(target, { memory, variant });
+  } else if (names.includes("config.json")) yield await describeModel(target, variant);
+  else if (names.some((name) => /\/(model_index|config)\.json$/.test(name))) {
+    yield await describeFolder(target, names);
+  } else if (names.filter(isSingleFile).length > 1) yield describeFiles(target, names);
+  else if (names.some(isSingleFile)) yield* describeFile(await findLora(target));
+  else {
+    const got = names.slice(0, 8).join(", ") || "nothing";
+    throw new Error(
+      `Cannot inspect ${target}: expected model_index.json, config.json or weights, got ${got}`,
+    );
+  }
+}
+
+async function* describeFile(target: string): AsyncGenerator<string> {
+  const file = await openSingleFile(target, { headersOnly: true });
+  if (file.parts.size === 0 && isLora(file.tensors.keys())) {
+    return yield await describeLora(target, file, model);
+  }
+  yield await describeSingleFile(file);
+  if (file.family) yield await describeMemory(target, { config, base, memory });
 }
 
 /** Files of which each is a model. */

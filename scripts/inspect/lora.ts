@@ -1,23 +1,25 @@
 import { openDevice } from "denoise";
 import { loadLora, type LoadReport } from "denoise/models";
-import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { readLora } from "../../src/io/lora/file.ts";
+import { additionKind, unbuiltKind } from "../../src/io/lora/kinds.ts";
 import { splitName } from "../../src/io/lora/names.ts";
+import { modelKind } from "../../src/io/model_kinds.ts";
+import type { SingleFile } from "../../src/io/single_file/file.ts";
 import { openModels } from "./open_models.ts";
 import { cellsOf, some } from "./table.ts";
 
 /** Whether keys are those of a LoRA, or of one of the kinds that are not built. */
 export function isLora(keys: Iterable<string>): boolean {
-  return [...keys].some((key) =>
-    /[._]lora\d?(_linear_layer)?[._](up|down|A|B)\b|lora_(up|down|mid)|\.(hada_|lokr_|oft_)/.test(key)
-  );
+  const all = [...keys];
+  return modelKind(all)?.name === "a LoRA" || all.some((key) => unbuiltKind(key) ?? additionKind(key));
 }
 
-/** What a LoRA's file is; with a model, which of its layers it changes. */
-export async function describeLora(path: string, model?: string): Promise<string> {
-  using checkpoint = await openCheckpoint(path);
+/** What a LoRA's file is; with a model, which of its layers it changes. `target` is what the user named. */
+export async function describeLora(target: string, file: SingleFile, model?: string): Promise<string> {
+  using checkpoint = await file.open();
+  const { path } = file;
   const [types, , parameters, size] = cellsOf(checkpoint.tensors.values());
-  const { format, pairs, others } = await readLora(checkpoint, path);
+  const { format, pairs, others, additions } = await readLora(checkpoint, path);
   const alphas = pairs.map(({ alpha, source }) => `${alpha} (by ${source})`);
   const parts = Map.groupBy(pairs, ({ name }) => splitName(name).parts.join(" or "));
   const lines = [
@@ -29,7 +31,8 @@ export async function describeLora(path: string, model?: string): Promise<string
     ),
   ];
   if (others.length) lines.push(`not used: ${some(others)}`);
-  if (model) lines.push(...describeMatch(await matched(path, model), model));
+  for (const [kind, keys] of additions) lines.push(`not built: ${kind}: ${some(keys)}`);
+  if (model) lines.push(...describeMatch(await matched(target, model), model));
   return lines.join("\n");
 }
 

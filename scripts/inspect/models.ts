@@ -1,3 +1,9 @@
+import { dirname } from "node:path/posix";
+import * as models from "denoise/models";
+import * as pipelines from "denoise/pipelines";
+import * as schedulers from "denoise/schedulers";
+import * as tokenizers from "denoise/tokenizers";
+import { modelKind } from "../../src/io/model_kinds.ts";
 import { keysNotUsed } from "../../src/io/single_file/unused.ts";
 import { families, pipelineOf } from "../../src/io/single_file/families.ts";
 import type { SingleFile } from "../../src/io/single_file/file.ts";
@@ -18,38 +24,85 @@ export async function describeSingleFile(file: SingleFile): Promise<string> {
     `${path}: ${titleOf(file)}`,
     parts.size > 0 ? table(rows) : table([HEADINGS, cellsOf(tensors.values())]),
     ...unused.length ? [`not used: ${some(unused)}`] : [],
-    ...family ? [] : ["no UNet and no transformer is in it"],
+    ...family ? [] : [remarkOf(file)],
   ].join("\n");
 }
 
 function titleOf({ family, parts, tensors }: SingleFile): string {
-  if (!family) return parts.size > 0 ? "parts of a pipeline" : `tensors such as ${some([...tensors.keys()])}`;
+  if (!family) {
+    const kind = modelKind(tensors.keys())?.name ?? `tensors such as ${some([...tensors.keys()])}`;
+    return parts.size > 0 ? "parts of a pipeline" : kind;
+  }
   const denoiser = parts.get("unet") ?? parts.get("transformer")!;
   return `${families[family].name}, for ${pipelineOf(family, denoiser.config(tensors)["in_channels"])}`;
 }
 
+/** What a file is good for that is no pipeline. */
+function remarkOf({ parts, tensors }: SingleFile): string {
+  if (parts.size > 0) return "no UNet and no transformer is in it";
+  const kind = modelKind(tensors.keys())?.name;
+  if (kind === undefined) return "these are the keys of no model that is known";
+  return isBuilt(kind)
+    ? "under diffusers' names: its config lies in the folder or repository that it is from, which --config names"
+    : `not built: nothing here loads ${kind}`;
+}
+
+/** A class, with a remark where it is not built. */
+function classOf(name: string): string {
+  return isBuilt(name) ? name : `${name} (not built)`;
+}
+
+/** Whether there is a class of this name. */
+function isBuilt(name: string): boolean {
+  const plain = name.replace(/Fast$/, "");
+  return [models, pipelines, schedulers, tokenizers].some((module) => Object.hasOwn(module, plain));
+}
+
 /** What is in a folder or repository with a model_index.json; its weights are not fetched. */
-export async function describePipeline(pathOrRepo: string): Promise<string> {
+export async function describePipeline(pathOrRepo: string, variant?: string): Promise<string> {
   const { className, components } = await readIndex(pathOrRepo, {});
   const rows = [["part", "class", ...HEADINGS]];
   for (const [subfolder, type] of Object.entries(components)) {
-    if (/scheduler|tokenizer/.test(subfolder)) rows.push([subfolder, type]);
-    else rows.push([subfolder, type, ...await cellsIn(pathOrRepo, subfolder)]);
+    if (/scheduler|tokenizer/.test(subfolder)) rows.push([subfolder, classOf(type)]);
+    else rows.push([subfolder, classOf(type), ...await cellsIn(pathOrRepo, subfolder, variant)]);
   }
-  return [`${pathOrRepo}: a ${className}`, table(rows)].join("\n");
+  return [`${pathOrRepo}: a ${classOf(className)}`, table(rows)].join("\n");
+}
+
+/** The models in the folders of a folder. */
+export async function describeFolder(folder: string, names: readonly string[]): Promise<string> {
+  const indices = names.filter((name) => /\/model_index\.json$/.test(name)).map((name) => dirname(name));
+  const single = names.filter((name) => /\/config\.json$/.test(name)).map((name) => dirname(name))
+    .filter((name) => !indices.some((index) => name.startsWith(`${index}/`)));
+  const rows = [...indices, ...single].sort().map(async (name) => {
+    const path = `${folder.replace(/\/+$/, "")}/${name}`;
+    const index = indices.includes(name) && (await readIndex(path, {})).className;
+    return [`  ${path}`, index ? classOf(index) : "a model"];
+  });
+  return [`${folder}: a folder of models; inspect or load one of`, table(await Promise.all(rows))].join("\n");
 }
 
 /** What is in a folder or repository of one model. */
-export async function describeModel(pathOrRepo: string): Promise<string> {
-  const source = await openModelSource(pathOrRepo, { headersOnly: true });
-  const [type] = [source.json["_class_name"] ?? source.json["architectures"] ?? "a model"].flat();
+export async function describeModel(pathOrRepo: string, variant?: string): Promise<string> {
+  const source = await openModelSource(pathOrRepo, { headersOnly: true, variant });
+  const [type] = [source.json["_class_name"] ?? source.json["architectures"] ?? source.json["model_type"]]
+    .flat();
   using checkpoint = await source.open();
-  return [`${pathOrRepo}: ${type}`, table([HEADINGS, cellsOf(checkpoint.tensors.values())])].join("\n");
+  const name = typeof type === "string" ? type : modelKind(checkpoint.tensors.keys())?.name;
+  return [
+    `${pathOrRepo}: ${name === undefined ? "a model of no known class" : classOf(name)}`,
+    table([HEADINGS, cellsOf(checkpoint.tensors.values())]),
+  ].join("\n");
 }
 
-async function cellsIn(pathOrRepo: string, subfolder: string): Promise<string[]> {
+async function cellsIn(pathOrRepo: string, subfolder: string, variant?: string): Promise<string[]> {
   try {
-    const source = await openModelSource(pathOrRepo, { subfolder, headersOnly: true, onNotice: () => {} });
+    const source = await openModelSource(pathOrRepo, {
+      subfolder,
+      variant,
+      headersOnly: true,
+      onNotice: () => {},
+    });
     using checkpoint = await source.open();
     return cellsOf(checkpoint.tensors.values());
   } catch (error) {

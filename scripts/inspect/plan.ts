@@ -9,6 +9,8 @@ export interface PlanOptions extends DrawingSize {
   /** Configs of a single file, and what it lacks. */
   readonly config?: string | undefined;
   readonly base?: string | undefined;
+  /** Of the weights, e.g. "fp16". */
+  readonly variant?: string | undefined;
   /** Bytes; by default nine tenths of what the adapter has. */
   readonly memory?: number | undefined;
   /** Of weights and activations. */

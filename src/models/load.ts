@@ -5,6 +5,7 @@ import { parseConfig, unknownKeys } from "../io/config.ts";
 import type { Progress } from "../io/hub.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
+import { modelKind } from "../io/model_kinds.ts";
 import type { UploadProgress } from "../io/upload.ts";
 import type { Library } from "../io/weight_names.ts";
 import { bringWeights } from "./bring_weights.ts";
@@ -119,11 +120,16 @@ export async function buildModel<M extends Model>(
     }
     throw new Error(`Cannot load ${type.name}: only its headers were opened; open it without headersOnly`);
   };
-  const model = new type(
-    { config, weights, dtype, revision: commit, bring } satisfies ModelParts<unknown> as never,
+  const infos = [...weights.tensors.keys()];
+  const model = explained(
+    type,
+    where,
+    infos,
+    () =>
+      new type({ config, weights, dtype, revision: commit, bring } satisfies ModelParts<unknown> as never),
   );
   try {
-    model.prepare();
+    explained(type, where, infos, () => model.prepare());
     const surplus = weights.surplus.filter((key) => !type.others?.test(key));
     if (quantize && model.bytes === model.bytesAs({ quantize: undefined })) {
       onNotice(
@@ -137,6 +143,24 @@ export async function buildModel<M extends Model>(
     model[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Does some work; where a key is missing that it reads, because the keys are another model's, says whose they are. */
+function explained<T>(type: { name: string }, where: string, keys: readonly string[], work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    const kind = cause instanceof ReferenceError ? modelKind(keys) : undefined;
+    if (!kind || namesOf(type).some((name) => kind.name === name || kind.holds?.includes(name))) throw cause;
+    const advice = kind.use ? `; ${kind.use}` : "";
+    const message = `expected its keys, got those of ${kind.name}${advice}`;
+    throw new TypeError(`Cannot load ${type.name} from ${where}: ${message}`, { cause });
+  }
+}
+
+/** The names of a class and of those that it extends. */
+function namesOf(type: { name: string }): string[] {
+  return type.name ? [type.name, ...namesOf(Object.getPrototypeOf(type))] : [];
 }
 
 /** What the files hold; they are closed again, as their weights may be wanted much later. */

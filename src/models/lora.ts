@@ -5,6 +5,7 @@ import { findLora } from "../io/lora/find.ts";
 import { matchLora } from "../io/lora/match.ts";
 import type { LoraPart } from "../io/lora/names.ts";
 import type { Progress } from "../io/hub.ts";
+import { modelKind } from "../io/model_kinds.ts";
 import type { UploadProgress } from "../io/upload.ts";
 import type { Model } from "./model.ts";
 
@@ -146,6 +147,12 @@ function nameFor(models: readonly Model[], asked: string | undefined): string {
 
 function nothingMatched(path: string, unused: readonly string[], models: readonly string[]): Error {
   if (unused.length === 0) return new Error(`Cannot use ${path}: expected a LoRA, got no tensors`);
+  const kind = modelKind(unused);
+  if (kind && !kind.use) {
+    return new TypeError(
+      `Cannot use ${path}: expected a LoRA, got the keys of ${kind.name}; name the file of a LoRA, or load this as a model`,
+    );
+  }
   return new Error(
     `Cannot use ${path}: expected names of layers of ${models.join(" or ")}, got ${unused.length} others, ` +
       `e.g. "${unused[0]}"; it is of another model, or no LoRA`,

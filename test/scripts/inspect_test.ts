@@ -113,3 +113,109 @@ Deno.test("inspect.ts refuses nothing, and what is not there, in one line", asyn
     /^Cannot take --memory lots: expected an amount of memory [^\n]*\n$/,
   );
 });
+
+Deno.test("inspect.ts says what a file under diffusers' names is, and of what nothing is known", async () => {
+  const path = join(emoji, "unet", WEIGHTS);
+  const text = await inspect(path);
+  assert.equal(line(text, path), `${path}: UNet2DConditionModel`);
+  assert.match(text, /\nunder diffusers' names: its config lies in /);
+  using folder = new TestFolder();
+  const one = { dtype: "F32", shape: [1], bytes: new Uint8Array(4) };
+  const odd = folder.write("odd.safetensors", safetensorsOf(new Map([["a", one]])));
+  assert.match(
+    await inspect(odd),
+    /: tensors such as "a"\n[^]*\nthese are the keys of no model that is known\n$/,
+  );
+  const tiny = folder.write(
+    "taesd.safetensors",
+    safetensorsOf(new Map([["decoder.layers.3.conv.0.weight", one]])),
+  );
+  assert.match(
+    await inspect(tiny),
+    /: AutoencoderTiny\n[^]*\nnot built: nothing here loads AutoencoderTiny\n$/,
+  );
+});
+
+Deno.test("inspect.ts lists the models in a folder, and says of classes that they are not built", async () => {
+  using folder = new TestFolder();
+  const write = (name: string, json: unknown) => folder.write(name, JSON.stringify(json));
+  write("a/model_index.json", { _class_name: "WuerstchenPipeline", unet: ["diffusers", "UNet9DModel"] });
+  write("a/unet/config.json", { _class_name: "UNet9DModel" });
+  write("b/config.json", { _class_name: "UNet9DModel" });
+  const one = { dtype: "F32", shape: [1], bytes: new Uint8Array(4) };
+  for (const name of ["a/unet", "b"]) {
+    folder.write(`${name}/${WEIGHTS}`, safetensorsOf(new Map([["a", one]])));
+  }
+  const text = await inspect(folder.path);
+  assert.equal(line(text, folder.path), `${folder.path}: a folder of models; inspect or load one of`);
+  assert.equal(line(text, `  ${folder.path}/a`).trim(), `${folder.path}/a WuerstchenPipeline (not built)`);
+  assert.equal(line(text, `  ${folder.path}/b`).trim(), `${folder.path}/b a model`);
+  const pipeline = await inspect(`${folder.path}/a`);
+  assert.match(pipeline, /: a WuerstchenPipeline \(not built\)\n/);
+  assert.match(line(pipeline, "unet"), /^unet UNet9DModel \(not built\) F32 1 /);
+  assert.match(await inspect(`${folder.path}/b`), /\/b: UNet9DModel \(not built\)\n/);
+});
+
+Deno.test("inspect.ts plans for a local folder of variants, and says what a folder lacks", async () => {
+  using folder = new TestFolder();
+  const copy = (name: string, as: string) => folder.write(as, Deno.readFileSync(join(emoji, name)));
+  for (
+    const name of [
+      "model_index.json",
+      "scheduler/scheduler_config.json",
+      "unet/config.json",
+      "vae/config.json",
+    ]
+  ) {
+    copy(name, name);
+  }
+  for (const part of ["unet", "vae"]) copy(`${part}/${WEIGHTS}`, `${part}/${WEIGHTS.replace(".", ".fp16.")}`);
+  copy("text_encoder/config.json", "text_encoder/config.json");
+  copy("text_encoder/model.safetensors", "text_encoder/model.fp16.safetensors");
+  const text = await inspect(folder.path, "--memory", "8G");
+  assert.match(
+    text,
+    /unet\/diffusion_pytorch_model\.fp16\.safetensors is taken, as there are no other weights/,
+  );
+  assert.match(text, /Runs with all models in memory/);
+  Deno.removeSync(join(folder.path, "vae/config.json"));
+  assert.match(
+    await inspect(folder.path),
+    /no memory plan: Cannot load a model from .*: expected vae\/config\.json, got models in text_encoder, unet; /,
+  );
+});
+
+Deno.test("inspect.ts says of a LoRA what is not built of it, and of a text that it is none", async () => {
+  using folder = new TestFolder();
+  const matrix = (rows: number, columns: number) => ({
+    dtype: "F32",
+    shape: [rows, columns],
+    bytes: new Uint8Array(4 * rows * columns),
+  });
+  const lora = folder.write(
+    "style/lora.safetensors",
+    safetensorsOf(
+      new Map([
+        ["lora_unet_x.lora_down.weight", matrix(2, 3)],
+        ["lora_unet_x.lora_up.weight", matrix(3, 2)],
+        ["lora_unet_x.diff_b", matrix(1, 3)],
+      ]),
+    ),
+  );
+  for (const target of [lora, join(folder.path, "style")]) {
+    assert.match(
+      await inspect(target),
+      /1 layers, [^]*not built: differences of biases \(\.diff_b\): "lora_unet_x/,
+    );
+  }
+  const readme = folder.write("README.md", "# Styles\n");
+  assert.match(
+    await inspect(readme),
+    /^Cannot open .*README\.md: .*got a text that begins "# Styles"; [^\n]*\n$/,
+  );
+  folder.write("texts/README.md", "");
+  assert.match(
+    await inspect(join(folder.path, "texts")),
+    /^Cannot inspect .*texts: expected model_index\.json, config\.json or weights, got README\.md\n$/,
+  );
+});

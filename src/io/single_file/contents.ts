@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { readJson } from "../config.ts";
 import { resolveRepo } from "../hub.ts";
+import { modelKind } from "../model_kinds.ts";
 import type { ModelSource } from "../model_source.ts";
 import { families, type Family, pipelineOf } from "./families.ts";
 import { familyDetails, type FetchOptions, openSingleFile, type SingleFile } from "./file.ts";
@@ -29,7 +30,7 @@ export async function readSingleFileIndex(
   if (!file.family || !family) {
     throw new TypeError(
       `Cannot load a pipeline from ${file.path}: expected the UNet of Stable Diffusion 1, 2 or XL, ` +
-        `or the transformer of FLUX.1, got ${classesIn(file) || "neither"}`,
+        `or the transformer of FLUX.1, got ${gotIn(file)}`,
     );
   }
   const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // which speaks when it is loaded
@@ -45,6 +46,13 @@ export async function readSingleFileIndex(
     },
     commit: file.commit,
   };
+}
+
+/** What a file holds in place of a pipeline. */
+function gotIn(file: SingleFile): string {
+  const kind = modelKind(file.tensors.keys());
+  const name = classesIn(file) || kind?.name || "neither";
+  return kind?.use ? `${name}; ${kind.use}` : name;
 }
 
 function classesIn({ parts }: SingleFile): string {
@@ -126,10 +134,15 @@ async function configBeside(path: string) {
 }
 
 function unknownKeys({ path, tensors }: SingleFile, folder: string): Error {
+  const kind = modelKind(tensors.keys());
   const some = [...tensors.keys()].slice(0, 2).map((key) => `"${key}"`).join(", ");
   return new TypeError(
     `Cannot load ${folder} from ${path}: expected the keys of Stable Diffusion 1, 2 or XL, or of FLUX.1, got ` +
-      `${some}; if these are diffusers', name the folder or repository of its config`,
+      (kind?.use
+        ? `${kind.name}; ${kind.use}`
+        : `${
+          kind?.name ?? some
+        }; if these are diffusers' names, give the folder or repository of its config`),
   );
 }
 

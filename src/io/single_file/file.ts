@@ -41,6 +41,14 @@ export function familyDetails(file: SingleFile): Family | undefined {
  */
 export async function openSingleFile(pathOrUrl: string, options: FetchOptions = {}): Promise<SingleFile> {
   const place = await locate(pathOrUrl, options);
+  const [, count] = /-\d{5}-of-(\d{5})\.[^./]+$/.exec(place.path.split(" of ")[0]!) ?? [];
+  if (Number(count) > 1) {
+    throw new TypeError(
+      `Cannot load ${place.path}: expected a whole file, got one of ${
+        Number(count)
+      } shards; name the folder of its index`,
+    );
+  }
   using checkpoint = await place.open();
   const { tensors, metadata } = checkpoint;
   const other = knownOther(tensors);

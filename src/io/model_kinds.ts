@@ -1,0 +1,81 @@
+/** What a file of weights is of, told by its keys where no config says it. */
+export interface ModelKind {
+  /** The class that would load it, or what people call it. */
+  readonly name: string;
+  /** What is done with it, where it is no model. */
+  readonly use?: string;
+  /** The classes that it is a whole for. */
+  readonly holds?: readonly string[];
+}
+
+/** A mark that one of the keys has, and a second one that one of them has too. */
+type Mark = readonly [mark: RegExp, also: RegExp | undefined, kind: ModelKind];
+
+const lora: ModelKind = { name: "a LoRA", use: "load it onto a model: loadLoraWeights(), --lora" };
+const model = (name: string): ModelKind => ({ name });
+
+/** The first that fits counts. */
+const MARKS: readonly Mark[] = [
+  [
+    /[._]lora\d?(_linear_layer)?[._](up|down|A|B)\b|lora_(up|down|mid)\b|\.(hada_|lokr_|oft_|boft_|ia3_)/,
+    undefined,
+    lora,
+  ],
+  [
+    /^(emb_params|string_to_param\.|string_to_token\.|<.*>$|clip_[lg]$)/,
+    undefined,
+    model("a textual inversion"),
+  ],
+  [/^(image_proj|ip_adapter)\./, undefined, model("an IP-Adapter")],
+  [
+    /^(controlnet_cond_embedding|controlnet_down_blocks|control_model|input_hint_block)\./,
+    undefined,
+    model("ControlNetModel"),
+  ],
+  [/^adapter\.body\./, undefined, model("T2IAdapter")],
+  [
+    /^(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\./,
+    undefined,
+    model("a single file"),
+  ],
+  [/^(vision_model\.|visual\.)/, /^(text_model\.|transformer\.resblocks\.)/, {
+    name: "a whole CLIP",
+    holds: ["CLIPTextModel"],
+  }],
+  [/^(vision_model\.|visual\.)/, undefined, model("the part of CLIP that sees pictures")],
+  [
+    /^(text_model\.)?encoder\.layers\.0\.self_attn\.q_proj\./,
+    /^text_projection\./,
+    { name: "CLIPTextModelWithProjection", holds: ["CLIPTextModel"] },
+  ],
+  [/^(text_model\.)?encoder\.layers\.0\.self_attn\.q_proj\./, undefined, model("CLIPTextModel")],
+  [/^encoder\.block\.0\.layer\.0\.SelfAttention\./, /^decoder\./, {
+    name: "a whole T5",
+    holds: ["T5EncoderModel"],
+  }],
+  [/^encoder\.block\.0\.layer\.0\.SelfAttention\./, undefined, model("T5EncoderModel")],
+  [/^(encoder|decoder)\.layers\.\d+\.conv\.\d\./, undefined, model("AutoencoderTiny")],
+  [/^encoder\.down_blocks\./, /^decoder\.up_blocks\./, model("AutoencoderKL")],
+  [/^decoder\.up_blocks\./, undefined, model("the decoder of an AutoencoderKL")],
+  [/^encoder\.down_blocks\./, undefined, model("the encoder of an AutoencoderKL")],
+  [/^encoder\.down\.0\./, /^decoder\.up\.0\./, model("AutoencoderKL")],
+  [/^single_transformer_blocks\.0\./, /^x_embedder\./, model("FluxTransformer2DModel")],
+  [/^transformer_blocks\.0\.attn\.add_q_proj\./, /^pos_embed\./, model("SD3Transformer2DModel")],
+  [/^transformer_blocks\.0\.attn1\./, /^pos_embed\./, model("a diffusion transformer")],
+  [/^(double|single)_blocks\.0\./, /^img_in\./, model("FluxTransformer2DModel")],
+  [
+    /^down_blocks\.\d\.attentions\.\d\.transformer_blocks\.\d+\.attn2\./,
+    undefined,
+    model("UNet2DConditionModel"),
+  ],
+  [/^down_blocks\.0\.motion_modules\./, undefined, model("a motion model")],
+  [/^down_blocks\.\d\.resnets\.\d\./, /^time_embedding\./, model("UNet2DModel")],
+  [/^input_blocks\.0\.0\./, undefined, model("UNet2DConditionModel")],
+];
+
+/** The kind of model that keys are of; undefined where they tell none. */
+export function modelKind(keys: Iterable<string>): ModelKind | undefined {
+  const all = [...keys];
+  const has = (mark: RegExp | undefined) => !mark || all.some((key) => mark.test(key));
+  return MARKS.find(([mark, also]) => has(mark) && has(also))?.[2];
+}
