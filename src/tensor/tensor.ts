@@ -6,6 +6,7 @@ import { operatorsAbove } from "./operators.ts";
 import { TensorOrder } from "./order.ts";
 import { recordPointwise } from "./record.ts";
 import { reduce, type ReduceOptions } from "./reduce.ts";
+import type { Selected } from "./sort.ts";
 import { logsumexp, norm, truth, variance } from "./statistics.ts";
 
 /** Options of var() and std(). */
@@ -35,13 +36,27 @@ export class Tensor extends TensorOrder {
   }
 
   /** Smallest element over some axes, or over all. */
-  min(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return reduce("min", this, axes, options?.keepdim);
+  min(axes?: number | readonly number[], options?: ReduceOptions): Tensor;
+  /** Smallest element along an axis, and where it is, as argmin. */
+  min(axis: number, options: ReduceOptions & { indices: true }): Selected;
+  min(
+    axes?: number | readonly number[],
+    options: ReduceOptions & { indices?: true } = {},
+  ): Tensor | Selected {
+    const values = reduce("min", this, axes, options.keepdim);
+    return options.indices ? { values, indices: this.argmin(axes as number, options) } : values;
   }
 
   /** Largest element over some axes, or over all. */
-  max(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return reduce("max", this, axes, options?.keepdim);
+  max(axes?: number | readonly number[], options?: ReduceOptions): Tensor;
+  /** Largest element along an axis, and where it is, as argmax. */
+  max(axis: number, options: ReduceOptions & { indices: true }): Selected;
+  max(
+    axes?: number | readonly number[],
+    options: ReduceOptions & { indices?: true } = {},
+  ): Tensor | Selected {
+    const values = reduce("max", this, axes, options.keepdim);
+    return options.indices ? { values, indices: this.argmax(axes as number, options) } : values;
   }
 
   /** The same as min. */

@@ -34,6 +34,18 @@ Deno.test("a running sum of 100,001 values keeps six digits", async () => {
   assertClose(Array.from(got, (v, i) => v / want[i]!), Array(want.length).fill(1), 1e-6, "cumsum");
 });
 
+Deno.test("max() and min() along an axis tell where, of equal ones the first, NaN before all", async () => {
+  using _device = await openDevice();
+  const x = tensor([3, 7, 7, 1, NaN, 2, NaN, -1, 5, 5, 0, 0], [3, 4]);
+  const most = x.max(1, { indices: true });
+  assert.deepEqual([...await most.values.data()], [7, NaN, 5]);
+  assert.deepEqual([...await most.indices.data()], [1, 0, 0]);
+  const least = x.min(1, { indices: true, keepdim: true });
+  assert.deepEqual(least.indices.shape, [3, 1]);
+  assert.deepEqual([...await least.values.data()], [1, NaN, 0]);
+  assert.deepEqual([...await least.indices.data()], [3, 0, 2]);
+});
+
 Deno.test("topk() and argmax() refuse what torch refuses", async () => {
   using _device = await openDevice();
   const x = tensor([1, 2, 3]);
