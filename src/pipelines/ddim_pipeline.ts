@@ -4,6 +4,7 @@ import { DDIMScheduler } from "../schedulers/mod.ts";
 import { loadParts, sample } from "./ddpm_pipeline.ts";
 import type { PipelineOptions, PipelineOutput, RunOptions } from "./pipeline.ts";
 import { expectRunOptions } from "./run_options.ts";
+import { ownRun } from "./own_run.ts";
 import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
 /** Options of `DDIMPipeline.run`, with diffusers' defaults. */
@@ -38,15 +39,17 @@ export class DDIMPipeline extends UnconditionalPipeline<DDIMScheduler> {
   async run(options: DDIMRunOptions = {}): Promise<PipelineOutput> {
     expectRunOptions("DDIMPipeline", options);
     const { batchSize = 1, numInferenceSteps = 50, generator, eta, useClippedModelOutput } = options;
-    this.scheduler.setTimesteps(numInferenceSteps);
-    const images = await sample(
-      this.unet,
-      batchSize,
-      generator,
-      this.scheduler.timesteps,
-      options,
-      (out, t, x) => this.scheduler.step(out, t, x, { generator, eta, useClippedModelOutput }),
-    );
-    return { images };
+    return await ownRun(this.parts, async ({ unet, scheduler }) => {
+      scheduler.setTimesteps(numInferenceSteps);
+      const images = await sample(
+        unet,
+        batchSize,
+        generator,
+        scheduler.timesteps,
+        options,
+        (out, t, x) => scheduler.step(out, t, x, { generator, eta, useClippedModelOutput }),
+      );
+      return { images };
+    });
   }
 }

@@ -15,6 +15,7 @@ import {
 import { previewPixels, Previews } from "./preview.ts";
 import { memoryBudget } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
+import { ownRun } from "./own_run.ts";
 import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
 /** Options of `DDPMPipeline.run`, with diffusers' defaults. */
@@ -45,16 +46,18 @@ export class DDPMPipeline extends UnconditionalPipeline<DDPMScheduler> {
   async run(options: DDPMRunOptions = {}): Promise<PipelineOutput> {
     expectRunOptions("DDPMPipeline", options);
     const { batchSize = 1, numInferenceSteps = 1000, generator } = options;
-    this.scheduler.setTimesteps(numInferenceSteps);
-    const images = await sample(
-      this.unet,
-      batchSize,
-      generator,
-      this.scheduler.timesteps,
-      options,
-      (out, t, x) => this.scheduler.step(out, t, x, { generator }),
-    );
-    return { images };
+    return await ownRun(this.parts, async ({ unet, scheduler }) => {
+      scheduler.setTimesteps(numInferenceSteps);
+      const images = await sample(
+        unet,
+        batchSize,
+        generator,
+        scheduler.timesteps,
+        options,
+        (out, t, x) => scheduler.step(out, t, x, { generator }),
+      );
+      return { images };
+    });
   }
 }
 
@@ -87,14 +90,14 @@ export async function sample(
 ): Promise<Tensor> {
   expectCount("batchSize", batchSize);
   using _unet = await unet.acquire({ signal: options.signal });
-  let x = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
+  const start = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
   const previews = new Previews(options.preview, previewPixels);
   let number = 0;
-  await runSteps(timesteps, options, (t) => {
+  const x = await runSteps(start, timesteps, options, (x, t) => {
     using inner = scope(x);
     const output = step(unet.forward(x, t).sample, t, x);
     previews.offer(number++, () => output.predOriginalSample);
-    return x = inner.keep(output.prevSample);
+    return inner.keep(output.prevSample);
   }, previews);
   using made = scope(x);
   return made.keep(x.div(2).add(0.5).clamp(0, 1)); // [-1, 1] to [0, 1]

@@ -1,8 +1,8 @@
-import { expectSingleFile } from "../io/single_file/options.ts";
 import { randn } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
-import { type FluxParts, loadPartsFlux } from "./flux_parts.ts";
+import { FluxBase } from "./flux_base.ts";
+import type { FluxParts } from "./flux_parts.ts";
 import {
   beginFlux,
   drawFlux,
@@ -14,8 +14,7 @@ import {
   startFlux,
 } from "./flux_run.ts";
 import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from "./init_image.ts";
-import { LoraPipeline } from "./lora.ts";
-import type { PipelineOptions } from "./pipeline.ts";
+import { ownRun } from "./own_run.ts";
 import { bringIn } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
 
@@ -28,49 +27,39 @@ export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
 }
 
 /** Pictures from a picture and a text by FLUX.1 (Black Forest Labs, 2024). */
-export class FluxImg2ImgPipeline extends LoraPipeline<FluxParts> {
-  /** Opens the parts of a folder or a repository. */
-  static async fromPretrained<Class extends new (parts: FluxParts) => FluxImg2ImgPipeline>(
-    this: Class,
-    pathOrRepo: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsFlux(pathOrRepo, options)) as InstanceType<Class>;
-  }
-
-  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile<Class extends new (parts: FluxParts) => FluxImg2ImgPipeline>(
-    this: Class,
-    path: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsFlux(expectSingleFile(path), options)) as InstanceType<Class>;
-  }
-
+export class FluxImg2ImgPipeline extends FluxBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise. */
   async run(runOptions: FluxImg2ImgRunOptions): Promise<FluxOutput> {
-    expectRunOptions("FluxImg2ImgPipeline", runOptions);
-    const guidanceScale = fluxGuidance(this.parts, runOptions.guidanceScale, 7);
-    const options = { ...runOptions, guidanceScale };
-    const { image, strength = 0.6 } = options;
-    const [H, W] = changedSize(image, options, 2 * this.parts.vae.scaleFactor);
-    const run = await beginFlux(this.parts, options, fluxSize(this.parts, H, W));
-    const timesteps = sliceByStrength(this.parts.scheduler, strength, run.steps);
-    const draw = () => this.#noisy(image, timesteps[0]!, run, options);
-    const start = await startFlux(this.parts, run, options, draw);
-    return await drawFlux(this.parts, run, { start, timesteps }, options);
+    return await ownRun(this.parts, async (parts) => {
+      expectRunOptions("FluxImg2ImgPipeline", runOptions);
+      const guidanceScale = fluxGuidance(parts, runOptions.guidanceScale, 7);
+      const options = { ...runOptions, guidanceScale };
+      const { image, strength = 0.6 } = options;
+      const [H, W] = changedSize(image, options, 2 * parts.vae.scaleFactor);
+      const run = await beginFlux(parts, options, fluxSize(parts, H, W));
+      const timesteps = sliceByStrength(parts.scheduler, strength, run.steps);
+      const draw = () => this.#noisy(parts, image, timesteps[0]!, run, options);
+      const start = await startFlux(parts, run, options, draw);
+      return await drawFlux(parts, run, { start, timesteps }, options);
+    });
   }
 
   /**
    * Latents of the picture with noise as at a timestep. Of a list only as many streams as pictures draw
    * latents.
    */
-  async #noisy(image: Tensor, t: number, { B, size }: FluxRun, options: FluxOptions): Promise<Tensor> {
-    const { vae, scheduler } = this.parts;
+  async #noisy(
+    parts: FluxParts,
+    image: Tensor,
+    t: number,
+    { B, size }: FluxRun,
+    options: FluxOptions,
+  ): Promise<Tensor> {
+    const { vae, scheduler } = parts;
     const { generator } = options;
     const [h, w] = size;
     const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
-    using _vae = await bringIn(this.parts, [vae], options);
+    using _vae = await bringIn(parts, [vae], options);
     const streams = Array.isArray(generator) ? generator.slice(0, pixels.shape[0]) : generator;
     using made = scope(pixels);
     const shape = [B, vae.config.latent_channels, ...size];

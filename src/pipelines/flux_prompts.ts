@@ -1,8 +1,12 @@
 import type { Tensor } from "../tensor/mod.ts";
+import { pairOf, type PooledPromptEmbedsOptions } from "./prompt_embeds.ts";
 import { spreadTexts } from "./prompts.ts";
 
-/** What is to be drawn, and how often: texts, or embeddings in their place. */
-export interface FluxPromptOptions {
+/**
+ * What is to be drawn, and how often: texts, or embeddings in their place, of which promptEmbeds are T5's and the pooled
+ * ones CLIP's.
+ */
+export interface FluxPromptOptions extends PooledPromptEmbedsOptions {
   /** One text, or one for each picture of a batch. */
   prompt?: string | readonly string[] | undefined;
   /** For T5: one text for all, or one for each prompt; the prompt itself by default. */
@@ -14,14 +18,6 @@ export interface FluxPromptOptions {
   negativePrompt?: string | readonly string[] | undefined;
   /** What is not to be drawn, for T5; the negative prompt itself by default. */
   negativePrompt2?: string | readonly string[] | undefined;
-  /** What T5 made of texts, in place of `prompt`. [B, N, D] */
-  promptEmbeds?: Tensor | undefined;
-  /** What CLIP made of texts, beside promptEmbeds. [B, P] */
-  pooledPromptEmbeds?: Tensor | undefined;
-  /** In place of `negativePrompt`. [B, N, D] */
-  negativePromptEmbeds?: Tensor | undefined;
-  /** Beside negativePromptEmbeds. [B, P] */
-  negativePooledPromptEmbeds?: Tensor | undefined;
   /** Pictures of each prompt; 1 by default. */
   numImagesPerPrompt?: number | undefined;
   /** Tokens that T5 reads of a prompt, which are filled up to this number; 512, the most, by default. */
@@ -30,6 +26,13 @@ export interface FluxPromptOptions {
   trueCfgScale?: number | undefined;
   /** Told in one line what of a prompt was cut, and which options have no effect; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
+}
+
+/** Options of `encodePrompt`. */
+export interface FluxEncodeOptions
+  extends Omit<FluxPromptOptions, keyof PooledPromptEmbedsOptions | "trueCfgScale"> {
+  /** Ends the loading of the text encoders. */
+  signal?: AbortSignal | undefined;
 }
 
 /** What the transformer is told of the prompts, a row a picture. */
@@ -97,18 +100,6 @@ function negativeOf(options: FluxPromptOptions, count: number): FluxTexts | Flux
   }
   const clip = spreadTexts(negativePrompt, count, "negative prompt");
   return { clip, t5: spreadTexts(negativePrompt2 || clip, count, "negativePrompt2") };
-}
-
-/** A pair of embeddings, the pooled ones second: both of them or neither. */
-function pairOf(embeddings: Record<string, Tensor | undefined>): FluxEmbeddings | undefined {
-  const [[statesName, states], [pooledName, pooled]] = Object.entries(embeddings) as [
-    [string, Tensor | undefined],
-    [string, Tensor | undefined],
-  ];
-  if (states && pooled) return { states, pooled };
-  if (!states && !pooled) return undefined;
-  const [missing, there] = states ? [pooledName, statesName] : [statesName, pooledName];
-  throw new TypeError(`Cannot draw: expected ${missing} beside ${there}, got none`);
 }
 
 function countOf(told: FluxTexts | FluxEmbeddings): number {

@@ -12,10 +12,13 @@ export function isGuided(scale: number, { config }: UNet2DConditionModel): boole
 
 /** Tells where a negative prompt has no effect, and where rescaling has none. */
 export function tellUnguided(guided: boolean, options: Unguided): void {
-  const { negativePrompt, negativePrompt2, guidanceRescale, onNotice = console.warn } = options;
+  const { negativePrompt, negativePrompt2, negativePromptEmbeds, guidanceRescale, onNotice = console.warn } =
+    options;
   if (guided) return;
   const without = "has no effect: the model runs without guidance, by its kind or by a guidanceScale up to 1";
-  if ([negativePrompt, negativePrompt2].flat().some(Boolean)) onNotice(`The negative prompt ${without}`);
+  if ([negativePrompt, negativePrompt2, negativePromptEmbeds].flat().some(Boolean)) {
+    onNotice(`The negative prompt ${without}`);
+  }
   if (guidanceRescale) onNotice(`guidanceRescale ${guidanceRescale} ${without}`);
 }
 
@@ -23,6 +26,7 @@ export function tellUnguided(guided: boolean, options: Unguided): void {
 interface Unguided {
   negativePrompt?: string | readonly string[] | undefined;
   negativePrompt2?: string | readonly string[] | undefined;
+  negativePromptEmbeds?: Tensor | undefined;
   guidanceRescale?: number | undefined;
   onNotice?: ((line: string) => void) | undefined;
 }

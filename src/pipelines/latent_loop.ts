@@ -53,10 +53,9 @@ export async function denoise(
   const { guidanceScale, guidanceRescale, generator, eta } = options;
   if (eta !== undefined) expectEta(eta, scheduler);
   const stepOptions: StepOptions & { eta?: number | undefined } = { generator, eta };
-  let latents = start;
   const previews = new Previews(options.preview, (x0) => preview(x0, vae));
   let number = 0;
-  await runSteps(timesteps, options, (t) => {
+  return await runSteps(start, timesteps, options, (latents, t) => {
     using step = scope(latents);
     const input = scheduler.scaleModelInput(guided ? cat([latents, latents]) : latents, t);
     const prediction = predict(input, t);
@@ -65,9 +64,8 @@ export async function denoise(
     previews.offer(number, () => unpack(output.predOriginalSample));
     const next = after ? after(output.prevSample, number) : output.prevSample;
     number++;
-    return latents = step.keep(next);
+    return step.keep(next);
   }, previews);
-  return latents;
 }
 
 function expectEta(eta: number, scheduler: Scheduler): void {

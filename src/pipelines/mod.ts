@@ -12,7 +12,8 @@ export { FluxImg2ImgPipeline, type FluxImg2ImgRunOptions } from "./flux_img2img_
 export { packLatents, unpackLatents } from "./flux_latents.ts";
 export type { FluxParts } from "./flux_parts.ts";
 export { FluxPipeline, type FluxRunOptions } from "./flux_pipeline.ts";
-export type { FluxPromptOptions } from "./flux_prompts.ts";
+export { FluxBase } from "./flux_base.ts";
+export type { FluxEncodeOptions, FluxPromptOptions } from "./flux_prompts.ts";
 export type { FluxOptions, FluxOutput } from "./flux_run.ts";
 export type { DenoisingRangeOptions, DenoisingStartOptions } from "./denoising_range.ts";
 export { guidanceEmbedding, guide } from "./guidance.ts";
@@ -23,7 +24,9 @@ export { LoraPipeline } from "./lora.ts";
 export { maskOf, pictureOf } from "./picture.ts";
 export type { PipelineOptions, PipelineOutput, RunOptions } from "./pipeline.ts";
 export { preview, type PreviewOptions, previewPixels, Previews } from "./preview.ts";
-export type { PromptOptions } from "./prompts.ts";
+export type { PooledPromptEmbeds, PooledPromptEmbedsOptions, PromptEmbedsOptions } from "./prompt_embeds.ts";
+export type { EncodeOptions, PromptOptions } from "./prompts.ts";
+export { StableDiffusionBase } from "./stable_diffusion_base.ts";
 export type { Residents } from "./residency.ts";
 export {
   StableDiffusionImg2ImgPipeline,
@@ -49,7 +52,8 @@ export {
   StableDiffusionXLPipeline,
   type StableDiffusionXLRunOptions,
 } from "./stable_diffusion_xl_pipeline.ts";
-export type { StableDiffusionXLPromptOptions } from "./stable_diffusion_xl_prompts.ts";
+export { StableDiffusionXLBase } from "./stable_diffusion_xl_base.ts";
+export type { EncodeOptionsXL, StableDiffusionXLPromptOptions } from "./stable_diffusion_xl_prompts.ts";
 export type { StableDiffusionXLOptions } from "./stable_diffusion_xl_run.ts";
 export type { AestheticOptions, MicroConditionOptions, Pair } from "./stable_diffusion_xl_sizes.ts";
 export type { StartNoiseOptions } from "./start_noise.ts";

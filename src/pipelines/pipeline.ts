@@ -1,12 +1,13 @@
 import { join } from "node:path";
 import { z } from "zod";
+import { formatShape, sameNumbers } from "../core/shape.ts";
 import { parseConfig, readJson } from "../io/config.ts";
 import { neededFiles, resolveRepo } from "../io/hub.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import type { LoadOptions } from "../models/load.ts";
-import { progress, type ProgressOptions, type Tensor } from "../tensor/mod.ts";
+import { progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
 import type { PreviewOptions, Previews } from "./preview.ts";
 
 /** Options of a pipeline's `fromPretrained`. */
@@ -31,8 +32,11 @@ export interface RunOptions {
   progress?: Omit<ProgressOptions, "signal"> | false | undefined;
   /** Ends the run between two steps. */
   signal?: AbortSignal | undefined;
-  /** Called after each step with its number, its timestep and the sample so far. */
-  onStep?: ((step: number, timestep: number, sample: Tensor) => void) | undefined;
+  /**
+   * Called after each step with its number, its timestep and the sample so far. A tensor that it returns, or promises,
+   * takes the sample's place; of a sample that it keeps it makes a copy, e.g. by `sample.mul(1)`.
+   */
+  onStep?: ((step: number, timestep: number, sample: Tensor) => unknown) | undefined;
   /** Shows small pictures of what is being drawn. */
   preview?: PreviewOptions | undefined;
 }
@@ -98,22 +102,40 @@ export function expectComponent(index: PipelineIndex, name: string, classNames: 
 }
 
 /**
- * Runs the steps of a loop with its bar, signal, callback and previews, the last of which is there before the
- * bar ends. `step` returns the sample after it.
+ * Takes a sample through the steps of a loop, which owns it, with bar, signal, callback and previews, the last of which
+ * is there before the bar ends. `step` gives the sample after it.
  */
 export async function runSteps(
+  start: Tensor,
   timesteps: readonly number[],
   { progress: bar, signal, onStep }: RunOptions,
-  step: (timestep: number) => Tensor,
+  step: (sample: Tensor, timestep: number) => Tensor,
   previews: Previews,
-): Promise<void> {
+): Promise<Tensor> {
+  let sample = start;
   let number = 0;
   const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
   for await (const t of progress(timesteps, options)) {
-    const sample = step(t);
-    onStep?.(number, t, sample);
+    sample = step(sample, t);
+    if (onStep) sample = replaced(sample, await onStep(number, t, sample));
     if (++number === timesteps.length) await previews.end();
   }
+  return sample;
+}
+
+/** The sample to go on with: what a callback returned, if that is one. */
+function replaced(sample: Tensor, returned: unknown): Tensor {
+  if (returned === sample || typeof returned !== "object" || returned === null) return sample;
+  if (!(returned instanceof Tensor) || !sameNumbers(returned.shape, sample.shape)) {
+    const got = returned instanceof Tensor ? String(returned) : "another object";
+    throw new TypeError(
+      `Cannot go on from what onStep returned: expected a sample ${
+        formatShape(sample.shape)
+      } or nothing, got ${got}`,
+    );
+  }
+  using before = scope(sample);
+  return before.keep(returned);
 }
 
 /** Throws unless `value` is a whole number from 1. */

@@ -1,11 +1,21 @@
-import type { CLIPTextModel } from "../models/mod.ts";
-import { stack, type Tensor } from "../tensor/mod.ts";
+import type { CLIPTextModel, UNet2DConditionModel } from "../models/mod.ts";
+import { cat, scope, stack, type Tensor } from "../tensor/mod.ts";
 import type { CLIPTokenizer } from "../tokenizers/mod.ts";
+import { expectCount } from "./pipeline.ts";
+import { expectEmbeds, expectSameTokens, expectToldOnce, type PromptEmbedsOptions } from "./prompt_embeds.ts";
+import { bringIn, type Residents } from "./residency.ts";
 
-/** What is to be drawn, and how often. */
-export interface PromptOptions {
+/** What turns prompts into embeddings for a UNet. */
+export interface TextParts extends Residents {
+  readonly tokenizer: CLIPTokenizer;
+  readonly textEncoder: CLIPTextModel;
+  readonly unet: UNet2DConditionModel;
+}
+
+/** What is to be drawn, and how often: texts, or embeddings in their place. */
+export interface PromptOptions extends PromptEmbedsOptions {
   /** One text, or one for each picture of a batch. */
-  prompt: string | readonly string[];
+  prompt?: string | readonly string[] | undefined;
   /** What is not to be drawn: one text for all, or one for each prompt; "" by default. */
   negativePrompt?: string | readonly string[] | undefined;
   /** Pictures of each prompt; 1 by default. */
@@ -16,9 +26,22 @@ export interface PromptOptions {
   onNotice?: ((line: string) => void) | undefined;
 }
 
+/** Options of `encodePrompt`. */
+export interface EncodeOptions extends Omit<PromptOptions, keyof PromptEmbedsOptions> {
+  /** Ends the loading of the text encoders. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Embeddings of negative prompts, where they count, and of prompts, a row for each picture. */
+export interface Embedded<T> {
+  readonly untold: T | undefined;
+  readonly told: T;
+}
+
 /** Each prompt with its negative one; throws where their numbers do not fit. */
 export function pairPrompts(
-  { prompt, negativePrompt = "" }: PromptOptions,
+  prompt: string | readonly string[],
+  negativePrompt: string | readonly string[] = "",
 ): { prompts: string[]; negatives: string[] } {
   const prompts = [prompt].flat();
   const given = [negativePrompt].flat();
@@ -30,10 +53,61 @@ export function pairPrompts(
   );
 }
 
+/**
+ * Embeds prompts and, under guidance, negative ones, or copies the embeddings that are given in their place. As in
+ * diffusers only the prompts skip layers.
+ */
+export async function embedTold(
+  parts: TextParts,
+  options: PromptOptions & { signal?: AbortSignal | undefined },
+  guided: boolean,
+): Promise<Embedded<Tensor>> {
+  expectToldOnce(options);
+  const { prompt, negativePrompt, promptEmbeds, negativePromptEmbeds, clipSkip, numImagesPerPrompt = 1 } =
+    options;
+  expectCount("numImagesPerPrompt", numImagesPerPrompt);
+  const width = parts.unet.config.cross_attention_dim;
+  if (promptEmbeds) expectEmbeds("promptEmbeds", promptEmbeds, width);
+  const texts = prompt ?? new Array<string>(promptEmbeds!.shape[0]!).fill(""); // stand for embeddings
+  const { prompts, negatives } = pairPrompts(texts, negativePrompt);
+  if (negativePromptEmbeds) expectEmbeds("negativePromptEmbeds", negativePromptEmbeds, width, prompts.length);
+  const encodes = !promptEmbeds || (guided && !negativePromptEmbeds);
+  using _encoder = encodes ? await bringIn(parts, [parts.textEncoder], options) : undefined;
+
+  using made = scope();
+  const embed = (texts: readonly string[], skip?: number) =>
+    embedPrompts(texts, parts, { ...options, clipSkip: skip });
+  const copied = (given: Tensor) => repeatRows(given, numImagesPerPrompt).mul(1); // which a run may free
+  const keep = (untold: Tensor | undefined, told: Tensor) => {
+    if (untold) expectSameTokens(untold, told);
+    return { untold: untold && made.keep(untold), told: made.keep(told) };
+  };
+  if (guided && !promptEmbeds && !negativePromptEmbeds && !clipSkip) {
+    const both = embed([...negatives, ...prompts]);
+    const [untold, told] = both.chunk(2);
+    return keep(untold, told!);
+  }
+  const untold = guided ? negativePromptEmbeds ? copied(negativePromptEmbeds) : embed(negatives) : undefined;
+  return keep(untold, promptEmbeds ? copied(promptEmbeds) : embed(prompts, clipSkip));
+}
+
+/** Embeddings in one batch, the negative ones first, in place of those given. → [B or 2 B, ...] */
+export function inOneBatch({ untold, told }: Embedded<Tensor>): Tensor {
+  if (!untold) return told;
+  using made = scope(untold, told);
+  return made.keep(cat([untold, told]));
+}
+
+/** Embeddings in memory of their own, in place of those given. */
+export function apart({ untold, told }: Embedded<Tensor>): Embedded<Tensor> {
+  using made = scope(told, ...(untold ? [untold] : []));
+  return { untold: untold && made.keep(untold.mul(1)), told: made.keep(told.mul(1)) };
+}
+
 /** Embeds texts, each repeated for its pictures, and tells what was cut. → [B · numImagesPerPrompt, N, D]. */
 export function embedPrompts(
   texts: readonly string[],
-  { tokenizer, textEncoder }: { tokenizer: CLIPTokenizer; textEncoder: CLIPTextModel },
+  { tokenizer, textEncoder }: Pick<TextParts, "tokenizer" | "textEncoder">,
   { numImagesPerPrompt = 1, clipSkip, onNotice = console.warn }: Omit<PromptOptions, "prompt">,
 ): Tensor {
   const { inputIds, truncated } = tokenizer.encode(texts);

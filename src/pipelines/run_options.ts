@@ -8,6 +8,7 @@ import type { FluxRunOptions } from "./flux_pipeline.ts";
 import type { FluxPromptOptions } from "./flux_prompts.ts";
 import type { LatentLoopOptions } from "./latent_loop.ts";
 import type { RunOptions } from "./pipeline.ts";
+import type { PooledPromptEmbedsOptions, PromptEmbedsOptions } from "./prompt_embeds.ts";
 import type { PromptOptions } from "./prompts.ts";
 import type { StableDiffusionImg2ImgRunOptions } from "./stable_diffusion_img2img_pipeline.ts";
 import type { StableDiffusionInpaintRunOptions } from "./stable_diffusion_inpaint_pipeline.ts";
@@ -34,7 +35,16 @@ const loop = {
   outputType: true,
 } satisfies Names<LatentLoopOptions>;
 
+const embeds = { promptEmbeds: true, negativePromptEmbeds: true } satisfies Names<PromptEmbedsOptions>;
+
+const pooledEmbeds = {
+  ...embeds,
+  pooledPromptEmbeds: true,
+  negativePooledPromptEmbeds: true,
+} satisfies Names<PooledPromptEmbedsOptions>;
+
 const prompts = {
+  ...embeds,
   prompt: true,
   negativePrompt: true,
   numImagesPerPrompt: true,
@@ -42,7 +52,7 @@ const prompts = {
   onNotice: true,
 } satisfies Names<PromptOptions>;
 
-const promptsXL = { ...prompts, prompt2: true, negativePrompt2: true } satisfies Names<
+const promptsXL = { ...prompts, ...pooledEmbeds, prompt2: true, negativePrompt2: true } satisfies Names<
   StableDiffusionXLPromptOptions
 >;
 
@@ -51,10 +61,7 @@ const promptsFlux = {
   prompt2: true,
   negativePrompt: true,
   negativePrompt2: true,
-  promptEmbeds: true,
-  pooledPromptEmbeds: true,
-  negativePromptEmbeds: true,
-  negativePooledPromptEmbeds: true,
+  ...pooledEmbeds,
   numImagesPerPrompt: true,
   maxSequenceLength: true,
   trueCfgScale: true,

@@ -1,12 +1,10 @@
-import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { type ChangedSizeOptions, readOriginal, startFrom } from "./init_image.ts";
 import type { LatentOutput } from "./latent_loop.ts";
-import { LoraPipeline } from "./lora.ts";
-import type { PipelineOptions } from "./pipeline.ts";
+import { ownRun } from "./own_run.ts";
 import { withModels } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
-import { loadParts, type StableDiffusionParts } from "./stable_diffusion_parts.ts";
+import { StableDiffusionBase } from "./stable_diffusion_base.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 
 /** Options of `StableDiffusionImg2ImgPipeline.run`. */
@@ -21,46 +19,26 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
 }
 
 /** Pictures from a picture and a text (Meng et al. 2021, https://arxiv.org/abs/2108.01073). */
-export class StableDiffusionImg2ImgPipeline extends LoraPipeline<StableDiffusionParts> {
-  /** Loads the parts of a folder or a repository. */
-  static async fromPretrained<
-    Class extends new (parts: StableDiffusionParts) => StableDiffusionImg2ImgPipeline,
-  >(
-    this: Class,
-    pathOrRepo: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadParts(pathOrRepo, options)) as InstanceType<Class>;
-  }
-
-  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile<
-    Class extends new (parts: StableDiffusionParts) => StableDiffusionImg2ImgPipeline,
-  >(
-    this: Class,
-    path: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadParts(expectSingleFile(path), options)) as InstanceType<Class>;
-  }
-
+export class StableDiffusionImg2ImgPipeline extends StableDiffusionBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(runOptions: StableDiffusionImg2ImgRunOptions): Promise<LatentOutput> {
-    expectRunOptions("StableDiffusionImg2ImgPipeline", runOptions);
-    const { vae, scheduler } = this.parts;
-    const { image, strength = 0.8, generator } = runOptions;
-    expectPlainUNet(this.parts);
-    const begun = await beginRun(this.parts, runOptions);
-    const { B } = begun;
-    const timesteps = scheduler.sliceByStrength(strength);
+    return await ownRun(this.parts, async (parts) => {
+      expectRunOptions("StableDiffusionImg2ImgPipeline", runOptions);
+      const { vae, scheduler } = parts;
+      const { image, strength = 0.8, generator } = runOptions;
+      expectPlainUNet(parts);
+      const begun = await beginRun(parts, runOptions);
+      const { B } = begun;
+      const timesteps = scheduler.sliceByStrength(strength);
 
-    const original = await readOriginal(image, B, vae, runOptions);
-    const start = await withModels(
-      this.parts,
-      [vae],
-      runOptions,
-      () => startFrom(original, B, { scheduler, generator, t: timesteps[0] }),
-    );
-    return await draw(this.parts, begun, { start, timesteps });
+      const original = await readOriginal(image, B, vae, runOptions);
+      const start = await withModels(
+        parts,
+        [vae],
+        runOptions,
+        () => startFrom(original, B, { scheduler, generator, t: timesteps[0] }),
+      );
+      return await draw(parts, begun, { start, timesteps });
+    });
   }
 }

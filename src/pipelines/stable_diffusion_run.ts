@@ -1,4 +1,4 @@
-import { cat, release, scope, type Tensor } from "../tensor/mod.ts";
+import { cat, release, type Tensor } from "../tensor/mod.ts";
 import { guidanceEmbedding, isGuided, tellUnguided } from "./guidance.ts";
 import {
   decodeLatents,
@@ -8,8 +8,7 @@ import {
   type LatentLoopOptions,
   type LatentOutput,
 } from "./latent_loop.ts";
-import { expectCount } from "./pipeline.ts";
-import { embedPrompts, pairPrompts, type PromptOptions } from "./prompts.ts";
+import { embedTold, inOneBatch, type PromptOptions } from "./prompts.ts";
 import { prepareColors } from "./preview_fit.ts";
 import { withModels } from "./residency.ts";
 import { tellMisfits } from "./scheduler_fit.ts";
@@ -40,11 +39,9 @@ export async function beginRun(
   parts: StableDiffusionParts,
   options: StableDiffusionOptions,
 ): Promise<StableDiffusionRun> {
-  const { numInferenceSteps = 50, guidanceScale = 7.5, guidanceRescale = 0, numImagesPerPrompt = 1 } =
-    options;
+  const { numInferenceSteps = 50, guidanceScale = 7.5, guidanceRescale = 0 } = options;
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("guidanceRescale", guidanceRescale);
-  expectCount("numImagesPerPrompt", numImagesPerPrompt);
   const { addition_embed_type } = parts.unet.config;
   if (addition_embed_type !== null) {
     throw new TypeError(
@@ -52,39 +49,19 @@ export async function beginRun(
         "StableDiffusionXLPipeline takes such models",
     );
   }
-  const { prompts, negatives } = pairPrompts(options);
   const guided = isGuided(guidanceScale, parts.unet);
   tellUnguided(guided, options);
-  const B = prompts.length * numImagesPerPrompt;
   tellMisfits(parts, { flow: false, latents: true }, options.onNotice);
   parts.scheduler.setTimesteps(numInferenceSteps);
+  const embedded = await embedTold(parts, options, guided);
+  const [B] = embedded.told.shape as [number];
   return {
-    embeddings: await withModels(
-      parts,
-      [parts.textEncoder],
-      options,
-      () => embedBoth(parts, prompts, guided ? negatives : [], options),
-    ),
+    embeddings: inOneBatch(embedded),
     B,
     guided,
     timestepCond: guidanceEmbedding(guidanceScale, B, parts.unet),
     options: { ...options, guidanceScale },
   };
-}
-
-/** Embeddings of the negative prompts, then of the prompts. As in diffusers only the prompts skip layers. */
-function embedBoth(
-  parts: StableDiffusionParts,
-  prompts: readonly string[],
-  negatives: readonly string[],
-  options: PromptOptions,
-): Tensor {
-  using made = scope();
-  if (!options.clipSkip || negatives.length === 0) {
-    return made.keep(embedPrompts([...negatives, ...prompts], parts, options));
-  }
-  const plain = embedPrompts(negatives, parts, { ...options, clipSkip: undefined });
-  return made.keep(cat([plain, embedPrompts(prompts, parts, options)]));
 }
 
 /** What is drawn with a run's options. */

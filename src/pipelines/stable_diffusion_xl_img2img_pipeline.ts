@@ -1,13 +1,11 @@
-import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { type DenoisingStartOptions, timestepsWithin } from "./denoising_range.ts";
 import { type ChangedSizeOptions, readOriginal, startFrom } from "./init_image.ts";
 import type { LatentOutput } from "./latent_loop.ts";
-import { LoraPipeline } from "./lora.ts";
-import type { PipelineOptions } from "./pipeline.ts";
+import { ownRun } from "./own_run.ts";
 import { withModels } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
-import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
+import { StableDiffusionXLBase } from "./stable_diffusion_xl_base.ts";
 import {
   beginRunXL,
   drawXL,
@@ -38,50 +36,30 @@ export interface StableDiffusionXLImg2ImgRunOptions
 }
 
 /** Pictures from a picture and a text, with the base model of Stable Diffusion XL or with its refiner. */
-export class StableDiffusionXLImg2ImgPipeline extends LoraPipeline<StableDiffusionXLParts> {
-  /** Loads the parts of a folder or a repository, e.g. "stabilityai/stable-diffusion-xl-refiner-1.0". */
-  static async fromPretrained<
-    Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLImg2ImgPipeline,
-  >(
-    this: Class,
-    pathOrRepo: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsXL(pathOrRepo, options)) as InstanceType<Class>;
-  }
-
-  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile<
-    Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLImg2ImgPipeline,
-  >(
-    this: Class,
-    path: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsXL(expectSingleFile(path), options)) as InstanceType<Class>;
-  }
-
+export class StableDiffusionXLImg2ImgPipeline extends StableDiffusionXLBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
-    expectRunOptions("StableDiffusionXLImg2ImgPipeline", options);
-    const { vae, scheduler, requiresAestheticsScore = false } = this.parts;
-    const { image, strength = 0.3, generator, denoisingStart } = options;
-    expectPlainUNetXL(this.parts);
-    const begun = await beginRunXL(this.parts, options);
-    const { B } = begun;
-    const timesteps = timestepsWithin(scheduler, options, strength);
+    return await ownRun(this.parts, async (parts) => {
+      expectRunOptions("StableDiffusionXLImg2ImgPipeline", options);
+      const { vae, scheduler, requiresAestheticsScore = false } = parts;
+      const { image, strength = 0.3, generator, denoisingStart } = options;
+      expectPlainUNetXL(parts);
+      const begun = await beginRunXL(parts, options);
+      const { B } = begun;
+      const timesteps = timestepsWithin(scheduler, options, strength);
 
-    const original = await readOriginal(image, B, vae, options);
-    const [h, w] = original.size;
-    const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
-    const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
-    const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
-    const start = await withModels(
-      this.parts,
-      [vae],
-      options,
-      () => startFrom(original, B, { scheduler, generator, t }),
-    );
-    return await drawXL(this.parts, begun, { start, timesteps, timeIds });
+      const original = await readOriginal(image, B, vae, options);
+      const [h, w] = original.size;
+      const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
+      const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
+      const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
+      const start = await withModels(
+        parts,
+        [vae],
+        options,
+        () => startFrom(original, B, { scheduler, generator, t }),
+      );
+      return await drawXL(parts, begun, { start, timesteps, timeIds });
+    });
   }
 }

@@ -1,15 +1,13 @@
-import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { timestepsWithin } from "./denoising_range.ts";
 import { readOriginal } from "./init_image.ts";
 import { beginInpainting, readMask, seesMask } from "./inpainting.ts";
 import type { LatentOutput } from "./latent_loop.ts";
-import { LoraPipeline } from "./lora.ts";
-import type { PipelineOptions } from "./pipeline.ts";
+import { ownRun } from "./own_run.ts";
 import { withModels } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
+import { StableDiffusionXLBase } from "./stable_diffusion_xl_base.ts";
 import type { StableDiffusionXLImg2ImgRunOptions } from "./stable_diffusion_xl_img2img_pipeline.ts";
-import { loadPartsXL, type StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import { beginRunXL, drawXL } from "./stable_diffusion_xl_run.ts";
 import { changeTimeIdRows } from "./stable_diffusion_xl_sizes.ts";
 
@@ -28,53 +26,28 @@ export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg
  * Draws parts of a picture anew with Stable Diffusion XL: with models of nine input channels, which see the
  * mask and the rest, or with any model, the rest being put back after each step.
  */
-export class StableDiffusionXLInpaintPipeline extends LoraPipeline<StableDiffusionXLParts> {
-  /** Loads the parts of a folder or a repository, e.g. "diffusers/stable-diffusion-xl-1.0-inpainting-0.1". */
-  static async fromPretrained<
-    Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLInpaintPipeline,
-  >(
-    this: Class,
-    pathOrRepo: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsXL(pathOrRepo, options)) as InstanceType<Class>;
-  }
-
-  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile<
-    Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLInpaintPipeline,
-  >(
-    this: Class,
-    path: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsXL(expectSingleFile(path), options)) as InstanceType<Class>;
-  }
-
+export class StableDiffusionXLInpaintPipeline extends StableDiffusionXLBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(options: StableDiffusionXLInpaintRunOptions): Promise<LatentOutput> {
-    expectRunOptions("StableDiffusionXLInpaintPipeline", options);
-    const { vae, scheduler, requiresAestheticsScore = false } = this.parts;
-    const { strength = 0.9999, guidanceScale = 7.5, generator, denoisingStart } = options;
-    seesMask(this.parts);
-    const begun = await beginRunXL(this.parts, { ...options, guidanceScale });
-    const { B, guided } = begun;
-    const timesteps = timestepsWithin(scheduler, options, strength);
+    return await ownRun(this.parts, async (parts) => {
+      expectRunOptions("StableDiffusionXLInpaintPipeline", options);
+      const { vae, scheduler, requiresAestheticsScore = false } = parts;
+      const { strength = 0.9999, guidanceScale = 7.5, generator, denoisingStart } = options;
+      seesMask(parts);
+      const begun = await beginRunXL(parts, { ...options, guidanceScale });
+      const { B, guided } = begun;
+      const timesteps = timestepsWithin(scheduler, options, strength);
 
-    const original = await readOriginal(options.image, B, vae, options);
-    const mask = await readMask(options.mask, original, vae.scaleFactor);
-    const [h, w] = original.size;
-    const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
-    const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
+      const original = await readOriginal(options.image, B, vae, options);
+      const mask = await readMask(options.mask, original, vae.scaleFactor);
+      const [h, w] = original.size;
+      const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
+      const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
 
-    const begin = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
-    const task = { original, mask, B, guided, timesteps, begin, generator } as const;
-    const inpainting = await withModels(
-      this.parts,
-      [vae],
-      options,
-      () => beginInpainting(this.parts, task),
-    );
-    return await drawXL(this.parts, begun, { ...inpainting, timesteps, timeIds });
+      const begin = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
+      const task = { original, mask, B, guided, timesteps, begin, generator } as const;
+      const inpainting = await withModels(parts, [vae], options, () => beginInpainting(parts, task));
+      return await drawXL(parts, begun, { ...inpainting, timesteps, timeIds });
+    });
   }
 }

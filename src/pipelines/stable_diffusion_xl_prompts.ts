@@ -1,17 +1,41 @@
 import type { CLIPTextModel, CLIPTextModelWithProjection } from "../models/mod.ts";
 import { cat, scope, type Tensor, zeros } from "../tensor/mod.ts";
 import type { CLIPTokenizer } from "../tokenizers/mod.ts";
-import { cutNotice, pairPrompts, type PromptOptions, repeatRows, spreadTexts } from "./prompts.ts";
+import { expectCount } from "./pipeline.ts";
+import {
+  expectEmbeds,
+  expectSameTokens,
+  expectToldOnce,
+  pairOf,
+  type PooledPromptEmbedsOptions,
+} from "./prompt_embeds.ts";
+import {
+  cutNotice,
+  type Embedded,
+  inOneBatch,
+  pairPrompts,
+  type PromptOptions,
+  repeatRows,
+  spreadTexts,
+} from "./prompts.ts";
+import { bringIn } from "./residency.ts";
 import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 
 /** What is to be drawn, told to two text encoders. */
-export interface StableDiffusionXLPromptOptions extends PromptOptions {
+export interface StableDiffusionXLPromptOptions extends PromptOptions, PooledPromptEmbedsOptions {
   /**
    * For the second text encoder: one text for all, or one for each prompt; what the first is told by default.
    */
   prompt2?: string | readonly string[] | undefined;
   /** What is not to be drawn, for the second text encoder; what the first is told by default. */
   negativePrompt2?: string | readonly string[] | undefined;
+}
+
+/** Options of `encodePrompt`. */
+export interface EncodeOptionsXL
+  extends Omit<StableDiffusionXLPromptOptions, keyof PooledPromptEmbedsOptions> {
+  /** Ends the loading of the text encoders. */
+  signal?: AbortSignal | undefined;
 }
 
 /** What the UNet is told of the prompts, a row a picture. */
@@ -27,39 +51,63 @@ interface Encoder {
   textEncoder: CLIPTextModel | CLIPTextModelWithProjection;
 }
 
-/** Embeds the prompts, each repeated for its pictures; with guidance the negative ones come first. */
-export function embedPromptsXL(
+/**
+ * Embeds prompts and, under guidance, negative ones, or copies the embeddings that are given in their place, each
+ * repeated for its pictures. As in diffusers only the prompts skip layers, and where none is not wanted, the negative
+ * embeddings are zeros.
+ */
+export async function embedToldXL(
   parts: StableDiffusionXLParts,
-  options: StableDiffusionXLPromptOptions,
+  options: StableDiffusionXLPromptOptions & { signal?: AbortSignal | undefined },
   guided: boolean,
-): PromptEmbeddings {
-  const { numImagesPerPrompt = 1, clipSkip = 0 } = options;
+): Promise<Embedded<PromptEmbeddings>> {
+  expectToldOnce(options);
+  const { numImagesPerPrompt = 1, clipSkip = 0, prompt, negativePrompt, negativePrompt2 } = options;
+  expectCount("numImagesPerPrompt", numImagesPerPrompt);
   const { forceZerosForEmptyPrompt = true } = parts;
-  const { prompt, negativePrompt, negativePrompt2 } = options;
-  const { prompts, negatives } = pairPrompts(options);
-  const { prompts: prompts2, negatives: negatives2 } = pairPrompts({
-    prompt: spreadTexts(options.prompt2 || prompt, prompts.length),
-    negativePrompt: negativePrompt2 || negativePrompt,
-  });
-  const encode = embedder(encodersOf(parts), options.onNotice ?? console.warn);
-  const repeated = ({ states, pooled }: PromptEmbeddings): PromptEmbeddings => ({
-    states: repeatRows(states, numImagesPerPrompt),
-    pooled: repeatRows(pooled, numImagesPerPrompt),
-  });
+  const { promptEmbeds, pooledPromptEmbeds, negativePromptEmbeds, negativePooledPromptEmbeds } = options;
+  const given = pairOf({ promptEmbeds, pooledPromptEmbeds });
+  const givenNot = pairOf({ negativePromptEmbeds, negativePooledPromptEmbeds });
+  const width = parts.unet.config.cross_attention_dim;
+  if (given) expectEmbeds("promptEmbeds", given.states, width);
+  const texts = prompt ?? new Array<string>(given!.states.shape[0]!).fill(""); // stand for embeddings
+  const { prompts, negatives } = pairPrompts(texts, negativePrompt);
+  if (givenNot) expectEmbeds("negativePromptEmbeds", givenNot.states, width, prompts.length);
+  const second = pairPrompts(
+    spreadTexts(options.prompt2 || texts, prompts.length),
+    negativePrompt2 || negativePrompt,
+  );
+  const empty = forceZerosForEmptyPrompt && negativePrompt === undefined && negativePrompt2 === undefined;
+  const encodes = !given || (guided && !givenNot && !empty);
+  using _encoders = encodes
+    ? await bringIn(parts, [parts.textEncoder, parts.textEncoder2], options)
+    : undefined;
 
   using made = scope();
-  const kept = ({ states, pooled }: PromptEmbeddings): PromptEmbeddings => ({
-    states: made.keep(states),
-    pooled: made.keep(pooled),
-  });
-  const told = encode([prompts, prompts2], clipSkip);
-  if (!guided) return kept(repeated(told));
-  const empty = forceZerosForEmptyPrompt && negativePrompt === undefined && negativePrompt2 === undefined;
-  const untold = empty
-    ? { states: zeros(told.states.shape), pooled: zeros(told.pooled.shape) }
-    : encode([negatives, negatives2], 0); // no layers skipped, as in diffusers
-  const [first, second] = [repeated(untold), repeated(told)];
-  return kept({ states: cat([first.states, second.states]), pooled: cat([first.pooled, second.pooled]) });
+  const encode = embedder(encodersOf(parts), options.onNotice ?? console.warn);
+  const own = ({ states, pooled }: PromptEmbeddings, copies: boolean): PromptEmbeddings => {
+    const row = (x: Tensor) =>
+      made.keep(copies ? repeatRows(x, numImagesPerPrompt).mul(1) : repeatRows(x, numImagesPerPrompt));
+    return { states: row(states), pooled: row(pooled) };
+  };
+  const told = given ?? encode([prompts, second.prompts], clipSkip);
+  const untold = () =>
+    givenNot ??
+      (empty
+        ? { states: zeros(told.states.shape), pooled: zeros(told.pooled.shape) }
+        : encode([negatives, second.negatives], 0));
+  const not = guided ? untold() : undefined;
+  if (not) expectSameTokens(not.states, told.states);
+  return {
+    untold: not && own(not, not === givenNot),
+    told: own(told, told === given),
+  };
+}
+
+/** Embeddings of both kinds in one batch, the negative ones first, in place of those given. */
+export function inOneBatchXL({ untold, told }: Embedded<PromptEmbeddings>): PromptEmbeddings {
+  const batch = (name: keyof PromptEmbeddings) => inOneBatch({ untold: untold?.[name], told: told[name] });
+  return { states: batch("states"), pooled: batch("pooled") };
 }
 
 /** The encoders that there are. The refiner's only one is told the first prompt. */

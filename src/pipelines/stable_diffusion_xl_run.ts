@@ -7,14 +7,14 @@ import {
   type LatentLoopOptions,
   type LatentOutput,
 } from "./latent_loop.ts";
-import { expectCount } from "./pipeline.ts";
 import { prepareColors } from "./preview_fit.ts";
 import { withModels } from "./residency.ts";
 import type { Drawing } from "./stable_diffusion_run.ts";
 import { tellMisfits } from "./scheduler_fit.ts";
 import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
-  embedPromptsXL,
+  embedToldXL,
+  inOneBatchXL,
   type PromptEmbeddings,
   type StableDiffusionXLPromptOptions,
 } from "./stable_diffusion_xl_prompts.ts";
@@ -41,10 +41,9 @@ export async function beginRunXL(
   parts: StableDiffusionXLParts,
   options: StableDiffusionXLOptions,
 ): Promise<RunXL> {
-  const { guidanceScale = 5, guidanceRescale = 0, numImagesPerPrompt = 1, numInferenceSteps = 50 } = options;
+  const { guidanceScale = 5, guidanceRescale = 0, numInferenceSteps = 50 } = options;
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("guidanceRescale", guidanceRescale);
-  expectCount("numImagesPerPrompt", numImagesPerPrompt);
   if (parts.unet.config.addition_embed_type !== "text_time") {
     throw new TypeError(
       'Cannot draw with this UNet: expected addition_embed_type "text_time", got none; StableDiffusionPipeline takes ' +
@@ -53,15 +52,11 @@ export async function beginRunXL(
   }
   const guided = isGuided(guidanceScale, parts.unet);
   tellUnguided(guided, options);
-  const embeddings = await withModels(
-    parts,
-    [parts.textEncoder, parts.textEncoder2],
-    options,
-    () => embedPromptsXL(parts, options, guided),
-  );
   tellMisfits(parts, { flow: false, latents: true }, options.onNotice);
+  const embedded = await embedToldXL(parts, options, guided);
+  const [B] = embedded.told.states.shape as [number];
+  const embeddings = inOneBatchXL(embedded);
   parts.scheduler.setTimesteps(numInferenceSteps);
-  const B = embeddings.states.shape[0]! / (guided ? 2 : 1);
   return { options: { ...options, guidanceScale }, guided, embeddings, B };
 }
 

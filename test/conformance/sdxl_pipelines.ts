@@ -1,6 +1,5 @@
 import { manualSeed } from "../../src/mod.ts";
 import { StableDiffusionXLPipeline, type StableDiffusionXLRunOptions } from "../../src/pipelines/mod.ts";
-import { embedPromptsXL } from "../../src/pipelines/stable_diffusion_xl_prompts.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { drawing } from "./drawing.ts";
 import { camelCased, readJson } from "./json.ts";
@@ -43,20 +42,18 @@ export async function* pipelinesXL(folder: string, model: string): Verdicts {
 
 /** What both text encoders make of the prompts, where the set has it. */
 async function* embeddings(
-  { parts }: StableDiffusionXLPipeline,
+  pipeline: StableDiffusionXLPipeline,
   options: StableDiffusionXLRunOptions,
   id: string,
   tensors: Map<string, HostTensor>,
 ): Verdicts {
   if (!tensors.has("prompt_embeds")) return;
-  for (const encoder of [parts.textEncoder, parts.textEncoder2]) await encoder?.load();
-  const { states, pooled } = embedPromptsXL(parts, options, true);
-  const [[negativeStates, promptStates], [negativePooled, promptPooled]] = [states.chunk(2), pooled.chunk(2)];
+  const encoded = await pipeline.encodePrompt(options);
   const results = {
-    prompt_embeds: promptStates,
-    negative_prompt_embeds: negativeStates,
-    pooled_prompt_embeds: promptPooled,
-    negative_pooled_prompt_embeds: negativePooled,
+    prompt_embeds: encoded.promptEmbeds,
+    negative_prompt_embeds: encoded.negativePromptEmbeds,
+    pooled_prompt_embeds: encoded.pooledPromptEmbeds,
+    negative_pooled_prompt_embeds: encoded.negativePooledPromptEmbeds,
   };
   for (const [name, got] of Object.entries(results)) {
     yield await attempt(

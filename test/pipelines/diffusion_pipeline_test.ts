@@ -45,7 +45,7 @@ Deno.test("what a loaded pipeline is not told, or cannot do, is told in one line
   const lines: string[] = [];
   for (const [pipeline, options] of pipelines) lines.push(await refusalOf(pipeline.run(options)));
   assert.deepEqual(lines, [
-    "Cannot tokenize undefined: expected a text or a list of texts, got undefined",
+    "Cannot draw: expected a prompt or promptEmbeds, got neither",
     "Cannot change a picture: expected image, got none",
     "Cannot inpaint: expected mask, got none",
   ]);
