@@ -67,6 +67,17 @@ Deno.test("lists are refused where the config spreads sigmas, where they rise, a
   assert.throws(() => lms.setTimesteps({ timesteps: [900, 100] }), /expected steps, got timesteps/);
 });
 
+Deno.test("LMSDiscreteScheduler steps in order 16, of more derivatives than an adapter binds buffers", async () => {
+  using _device = await openDevice();
+  const lms = new LMSDiscreteScheduler();
+  lms.setTimesteps(20);
+  let x = sample().mul(lms.initNoiseSigma);
+  for (const t of lms.timesteps) x = lms.step(output(), t, x, { order: 16 }).prevSample;
+  // Of a constant ε every order takes Euler's step: x falls by σ ε in all.
+  const want = [1, -2, 3, -4].map((value, i) => (value - [0.5, 0.25, -0.5, 1][i]!) * lms.initNoiseSigma);
+  assertRelativelyClose(await x.data(), want, 1e-5, "sample");
+});
+
 Deno.test("LMSDiscreteScheduler begins with Euler's step wherever a loop begins", async () => {
   using _device = await openDevice();
   const [lms, euler] = [new LMSDiscreteScheduler(), new EulerDiscreteScheduler()];
