@@ -4,7 +4,7 @@
  * Run: deno run -A scripts/custom_loop.ts "a nice flower" "the sun" --seed 0
  */
 import "./plain_errors.ts";
-import { cat, manualSeed, openDevice, previewWriter, progress, randn, savePng } from "denoise";
+import { cat, manualSeed, openDevice, previewWriter, progress, randn, savePng, waiting } from "denoise";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "denoise/models";
 import { preview } from "denoise/pipelines";
 import { EulerDiscreteScheduler } from "denoise/schedulers";
@@ -50,5 +50,5 @@ for await (const t of progress(scheduler.timesteps)) {
 }
 
 const image = vae.decode(vae.unscaleLatents(latents)).sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
-await savePng("custom_loop.png", image, { prompt, other, model: repo, seed });
+await waiting("decoding", savePng("custom_loop.png", image, { prompt, other, model: repo, seed }));
 console.log("custom_loop.png");

@@ -5,7 +5,7 @@
  * Run: deno run -A scripts/flux_lora.ts "MJ v6, a nice flower" --size 1024x1024 --steps 28
  */
 import "./plain_errors.ts";
-import { loadingBar, manualSeed, openDevice, savePng } from "denoise";
+import { loadingBar, manualSeed, openDevice, savePng, waiting } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
@@ -34,12 +34,6 @@ const { images } = await pipeline.run({
   generator: manualSeed(seed),
 });
 
-await savePng("flux_lora.png", images, {
-  prompt,
-  model: repo,
-  lora: [lora],
-  steps,
-  size: `${width}x${height}`,
-  seed,
-});
+const recipe = { prompt, model: repo, lora: [lora], steps, size: `${width}x${height}`, seed };
+await waiting("decoding", savePng("flux_lora.png", images, recipe));
 console.log("flux_lora.png");

@@ -4,7 +4,7 @@
  * Run: deno run -A scripts/stable_diffusion.ts "a nice flower" --model CompVis/stable-diffusion-v1-4 --seed 0
  */
 import "./plain_errors.ts";
-import { cat, loadingBar, manualSeed, openDevice, progress, randn, savePng } from "denoise";
+import { cat, loadingBar, manualSeed, openDevice, progress, randn, savePng, waiting } from "denoise";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "denoise/models";
 import { PNDMScheduler, UniPCMultistepScheduler } from "denoise/schedulers";
 import { CLIPTokenizer } from "denoise/tokenizers";
@@ -44,14 +44,15 @@ for await (const t of progress(scheduler.timesteps)) {
 
 using vae = await AutoencoderKL.fromPretrained(repo, { subfolder: "vae", onProgress });
 const image = vae.decode(vae.unscaleLatents(latents)).sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
-await savePng("stable_diffusion.png", image, {
+const recipe = {
   prompt,
   model: repo,
   scheduler: "UniPCMultistepScheduler",
   steps,
   seed,
   guidance: guidanceScale,
-});
+};
+await waiting("decoding", savePng("stable_diffusion.png", image, recipe));
 console.log("stable_diffusion.png");
 
 /** Embeds the prompts; the text encoder gives its memory back on return. */

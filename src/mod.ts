@@ -9,6 +9,7 @@ export type { BarOptions } from "./core/bar.ts";
 export type { DType, HostArray, PackedDType, PlainDType, ValueType } from "./core/dtype.ts";
 export type { Shape, Tuple } from "./core/shape.ts";
 export { version } from "./core/version.ts";
+export { waiting, type WaitingOptions } from "./core/waiting.ts";
 export type { Buffers, Storage } from "./gpu/buffers.ts";
 export { currentDevice, Device, type Engine, type Traits } from "./gpu/device.ts";
 export {

@@ -1,5 +1,6 @@
-import { type Device, type Engine, NoAdapterError, openDevice } from "denoise";
-import type { Draw } from "./draw.ts";
+import { type Device, type Engine, NoAdapterError, openDevice, waiting } from "denoise";
+import type { AnyPipeline } from "denoise/pipelines";
+import type { Draw, Pictures } from "./draw.ts";
 import type { Given } from "./options.ts";
 import type { Replayed } from "./recipe.ts";
 import type { Settings } from "./settings.ts";
@@ -23,5 +24,36 @@ export async function warmUp(
 ): Promise<void> {
   if (!device.traits.software) return;
   const fewest = image === undefined ? 1 : Math.ceil(1 / strength); // a part of the steps changes a picture
-  await draw([seed], { numInferenceSteps: fewest, progress: false });
+  const words = () => {
+    const { count } = device.pipelines.statistics;
+    return `compiling ${count} kernels for a software adapter, once, up to a minute`;
+  };
+  const work = async () => {
+    const images = await draw([seed], { numInferenceSteps: fewest, progress: false });
+    await images.data();
+  };
+  await waiting(words, work());
+}
+
+const FAR = 4; // times more pixels
+
+/** Tells where a picture is far from the size for which its model was trained. */
+export function tellSize({ parts }: AnyPipeline, { size }: Settings, { image }: Pictures): void {
+  if (!("vae" in parts)) return;
+  const f = parts.vae.scaleFactor;
+  const [H, W] = "unet" in parts
+    ? parts.unet.sampleSize.map((side) => f * side) as [number, number]
+    : [128 * f, 128 * f];
+  const [height = H, width = W] = size ? [size.height, size.width] : image?.shape.slice(2) ?? [];
+  const ratio = height * width / (H * W);
+  if (ratio < FAR && ratio > 1 / FAR) return;
+  const than = ratio > 1
+    ? `${
+      Math.round(ratio)
+    } times the pixels for which this model was trained (${W}x${H}): it takes at least as many times ` +
+      "as long, and things may come several times"
+    : `1/${
+      Math.round(1 / ratio)
+    } of the pixels for which this model was trained (${W}x${H}): little may be seen on it`;
+  console.warn(`${width}x${height} is ${than}; try --size ${W}x${H}`);
 }

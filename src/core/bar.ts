@@ -1,3 +1,5 @@
+import { columns, isTerminal, writeShown } from "./shown.ts";
+
 /** What a bar counts, and where it is drawn. */
 export interface BarOptions {
   /** Words in front of the bar. */
@@ -8,10 +10,14 @@ export interface BarOptions {
   write?: ((text: string) => void) | false | undefined;
   /** Nothing is drawn before so many ms have passed, so that short work stays silent. */
   silentMs?: number | undefined;
+  /** Redraws the bar every second, also where nothing is done, with what it says behind it. */
+  beat?: (() => string) | undefined;
 }
 
 const TURN_MS = 50; // a terminal is redrawn at most this often
 const LINE_MS = 5000; // a log gets a line at most this often
+const BEAT_MS = 1000;
+const BEAT_LINE_MS = 10_000; // where nothing is done
 
 /** A line that shows count, rate and time left, as tqdm's does. */
 export class Bar {
@@ -20,6 +26,9 @@ export class Bar {
   readonly #write: (text: string) => void;
   readonly #terminal: boolean;
   readonly #start = performance.now();
+  readonly #timer: ReturnType<typeof setInterval> | undefined;
+  /** When the first of the total was done, which may have waited for kernels to compile. */
+  #begun: { readonly done: number; readonly at: number } | undefined;
   #done = 0;
   #drawn = -Infinity;
 
@@ -27,15 +36,17 @@ export class Bar {
     const { write, silentMs = 0 } = options;
     this.#total = total;
     this.#options = options;
-    this.#terminal = write === undefined && !!stderr?.isTTY;
+    this.#terminal = write === undefined && isTerminal();
     this.#write = write === false ? () => {} : write ?? writeShown;
     if (silentMs === 0) this.#draw();
+    if (options.beat && write !== false) this.#timer = setInterval(() => this.#beat(), BEAT_MS);
   }
 
   /** Shows that `done` of the total is done. */
   update(done: number): void {
     this.#done = done;
     const now = performance.now();
+    if (done > 0) this.#begun ??= { done, at: now };
     if (now - this.#start < (this.#options.silentMs ?? 0)) return;
     const due = now - this.#drawn > (this.#terminal ? TURN_MS : LINE_MS);
     if (due || done === this.#total) this.#draw();
@@ -43,20 +54,38 @@ export class Bar {
 
   /** Leaves the line. */
   end(): void {
+    clearInterval(this.#timer);
     if (this.#terminal && this.#drawn > -Infinity) this.#write("\n");
+  }
+
+  #beat(): void {
+    const quiet = performance.now() - this.#drawn;
+    if (quiet > (this.#terminal ? BEAT_MS / 2 : BEAT_LINE_MS)) this.#draw();
+  }
+
+  /** Done in a second, since the first was; of steps that one tells nothing, as it compiles. */
+  #rate(): number | undefined {
+    const { done, at } = this.#begun ?? { done: 0, at: this.#start };
+    const now = performance.now();
+    if (this.#done > done) return 1000 * (this.#done - done) / (now - at);
+    const telling = this.#done > 0 && (this.#options.unit === "B" || this.#done === this.#total);
+    return telling ? 1000 * this.#done / (now - this.#start) : undefined;
   }
 
   #draw(): void {
     this.#drawn = performance.now();
-    const seconds = (this.#drawn - this.#start) / 1000;
-    const rate = this.#done / seconds;
-    const left = this.#done === 0 ? "?" : clock((this.#total - this.#done) / rate);
+    const rate = this.#rate();
+    const left = rate === undefined ? "?" : clock((this.#total - this.#done) / rate);
     const counts = `${this.#amount(this.#done)}/${this.#amount(this.#total)}`;
-    const times = `${counts} [${clock(seconds)}<${left}${this.#done === 0 ? "" : `, ${this.#speed(rate)}`}]`;
+    const passed = clock((this.#drawn - this.#start) / 1000);
+    const note = this.#options.beat?.() ?? "";
+    const times = `${counts} [${passed}<${left}${rate === undefined ? "" : `, ${this.#speed(rate)}`}]${
+      note && ` ${note}`
+    }`;
     const label = this.#options.label ? `${this.#options.label} ` : "";
     const percent = `${Math.floor(100 * this.#done / Math.max(1, this.#total))}%`.padStart(4);
     if (!this.#terminal) return this.#write(`${label}${percent} ${times}\n`);
-    const width = Math.max(0, Math.min(30, (stderr?.columns || 80) - label.length - times.length - 9));
+    const width = Math.max(0, Math.min(30, columns() - label.length - times.length - 9));
     const filled = Math.round(width * this.#done / Math.max(1, this.#total));
     this.#write(`\r\x1b[2K${label}${percent}|${"█".repeat(filled)}${" ".repeat(width - filled)}| ${times}`);
   }
@@ -79,23 +108,4 @@ function megabytes(bytes: number): string {
 function clock(seconds: number): string {
   const whole = Math.round(seconds);
   return `${String(Math.floor(whole / 60)).padStart(2, "0")}:${String(whole % 60).padStart(2, "0")}`;
-}
-
-interface Terminal {
-  readonly isTTY?: boolean | undefined;
-  readonly columns?: number | undefined;
-  write(text: string): unknown;
-  on?(event: "error", listener: () => void): unknown;
-}
-
-/** Standard error of Node and Deno; a browser has none. */
-const stderr: Terminal | undefined = (globalThis as { process?: { stderr?: Terminal } }).process?.stderr;
-
-let listening = false;
-
-/** Writes to standard error. Where its reader is gone the text is dropped: an unheard "error" ends the program. */
-function writeShown(text: string): void {
-  if (!listening) stderr?.on?.("error", () => {});
-  listening = true;
-  stderr?.write(text);
 }

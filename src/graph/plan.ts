@@ -173,6 +173,14 @@ export class Plan {
   #bind(free: (buffer: GPUBuffer) => void): void {
     const { buffers, limits } = this.#device;
     const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, this.#kept());
+    const most = limits.maxStorageBufferBindingSize;
+    const largest = Math.max(0, ...[...places.keys()].map(sizeOf));
+    if (largest > most) {
+      throw new RangeError(
+        `Cannot run ${this.label}: one of its values takes ${largest} bytes, and ${this.#device.adapterName} ` +
+          `binds ${most} at once; draw smaller pictures, or fewer at once`,
+      );
+    }
     this.#dispatches = undefined;
     if (this.#uniform) free(this.#uniform);
     for (const arena of this.#arenas.splice(sizes.length)) free(arena);

@@ -63,21 +63,22 @@ function planPart({ name, model, activations }: Stage, memory: number): PlannedP
 /** The plan as a small table, and a line that says what runs. */
 export function describePlan(plan: MemoryPlan, title: string): string {
   const { parts, memory } = plan;
+  const cell = plan.largest < 1e9 ? megabytes : gigabytes; // a table of a small model in GB would say 0.00
   const rows = [
-    ["GB", "f32", "f16", "int8", "int4", "activations", "taken"],
+    [cell === megabytes ? "MB" : "GB", "f32", "f16", "int8", "int4", "activations", "taken"],
     ...parts.map(({ name, weights: { f32, f16, int8, int4 }, activations, storage, bytes }) => [
       name,
-      ...[f32, f16, int8, int4, activations].map(gigabytes),
-      storage ? `${gigabytes(bytes)} ${storage}` : `${gigabytes(bytes)} do not fit`,
+      ...[f32, f16, int8, int4, activations].map(cell),
+      storage ? `${cell(bytes)} ${storage}` : `${cell(bytes)} do not fit`,
     ]),
   ];
   const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
   const line = (row: string[]) =>
-    row.map((cell, i) =>
-      i === 0 || i === row.length - 1 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)
+    row.map((text, i) =>
+      i === 0 || i === row.length - 1 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!)
     )
       .join("  ").trimEnd();
-  const there = memory === Infinity ? "in unknown memory" : `in ${gigabytes(memory)} GB`;
+  const there = memory === Infinity ? "in unknown memory" : `in ${amount(memory)}`;
   return [`${title} ${there}:`, ...rows.map(line), verdict(plan)].join("\n");
 }
 
@@ -98,16 +99,22 @@ function verdict({ parts, together, largest, runs }: MemoryPlan): string {
   const rest = how.length ? `, ${how.join(", ")}` : "";
   switch (runs) {
     case "resident":
-      return `Runs with all models in memory${rest}: ${gigabytes(together)} GB`;
+      return `Runs with all models in memory${rest}: ${amount(together)}`;
     case "in turn":
-      return `Runs with one model at a time${rest}: at most ${gigabytes(largest)} GB`;
+      return `Runs with one model at a time${rest}: at most ${amount(largest)}`;
     case "not": {
       const { name, bytes } = parts.find(({ storage }) => !storage)!;
-      return `Does not fit: ${name} takes ${
-        gigabytes(bytes)
-      } GB at least; draw smaller pictures, or fewer at once`;
+      return `Does not fit: ${name} takes ${amount(bytes)} at least; draw smaller pictures, or fewer at once`;
     }
   }
+}
+
+function amount(bytes: number): string {
+  return bytes < 1e9 ? `${megabytes(bytes)} MB` : `${gigabytes(bytes)} GB`;
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
 }
 
 function gigabytes(bytes: number): string {

@@ -17,11 +17,16 @@ export async function* progress<T>(
   options: ProgressOptions = {},
 ): AsyncGenerator<T, void, void> {
   const { signal } = options;
-  const bar = new Bar(items.length, options);
   const device = currentDevice();
   const stream = streamOf(device);
   let before = Promise.resolve();
   let done = 0;
+  const compiled = device.pipelines.statistics.count;
+  const beat = () => {
+    const count = device.pipelines.statistics.count - compiled;
+    return done < 2 && count > 0 && device.traits.software ? `compiling ${count} kernels, once` : "";
+  };
+  const bar = new Bar(items.length, { ...options, beat });
   try {
     for (const item of items) {
       signal?.throwIfAborted();

@@ -1,0 +1,30 @@
+/** Standard error, to which bars and the like are written. */
+
+interface Terminal {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  write(text: string): unknown;
+  on?(event: "error", listener: () => void): unknown;
+}
+
+/** Of Node and Deno; a browser has none. */
+const stderr: Terminal | undefined = (globalThis as { process?: { stderr?: Terminal } }).process?.stderr;
+
+let listening = false;
+
+/** Writes to standard error. Where its reader is gone the text is dropped: an unheard "error" ends the program. */
+export function writeShown(text: string): void {
+  if (!listening) stderr?.on?.("error", () => {});
+  listening = true;
+  stderr?.write(text);
+}
+
+/** Whether a line there can be written anew. */
+export function isTerminal(): boolean {
+  return !!stderr?.isTTY;
+}
+
+/** Letters in a line of the terminal. */
+export function columns(): number {
+  return stderr?.columns || 80; // some say 0
+}

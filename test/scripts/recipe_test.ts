@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { readPng, writePng } from "../../src/io/png.ts";
+import { inFolder, runScript } from "../support/script.ts";
+
+const root = join(import.meta.dirname!, "../..");
+const emoji = join(root, "models/emoji-diffusion");
+const flux = join(root, "test/fixtures/flux/pipeline");
+const lora = join(root, "test/fixtures/flux/lora/kohya.safetensors");
+const picture = join(root, "test/fixtures/pictures/files/turned_6.jpg");
+const small = ["--size", "32x32", "--steps", "2"];
+
+/** By what changes their pixels: how pictures are drawn. */
+const drawn: Record<string, string[]> = {
+  "a scheduler by its short name, a negative prompt and guidance": [
+    ...["a red apple", "--scheduler", "DPM++ 2M Karras", "--negative", "blue", "--guidance", "3", ...small],
+  ],
+  "int8": ["--quantize", "int8", ...small],
+  "f16": ["--dtype", "f16", ...small],
+  "little memory": ["--memory", "100M", ...small],
+  "a changed picture": ["--image", picture, "--strength", "0.6", "--steps", "4"],
+  "a mask": ["--image", picture, "--mask", picture, "--size", "24x32", "--steps", "3", "--strength", "0.7"],
+  "a seed of 64 bits": ["--seed", "18446744073709551615", ...small],
+  "Deno's own engine": ["--engine", "deno", ...small],
+  "FLUX with a LoRA": ["--model", flux, "--lora", `${lora}:0.5`, "--max-sequence-length", "32", ...small],
+  "a DDPM": ["--model", join(root, "models/emoji-ddpm"), "--steps", "2", "--seed", "-3"],
+};
+for (const [what, args] of Object.entries(drawn)) {
+  Deno.test(`--replay draws a picture of ${what} again to the byte, and has nothing to say`, () =>
+    inFolder(async (folder) => {
+      await draw(folder, ...args, "--out", "a.png");
+      const { stderr } = await draw(folder, "--replay", "a.png", "--out", "b.png");
+      assert.doesNotMatch(stderr, /Not all is as/);
+      assert.deepEqual(Deno.readFileSync(join(folder, "b.png")), Deno.readFileSync(join(folder, "a.png")));
+    }));
+}
+
+Deno.test("pictures of a batch are replayed one by one, those of seeds over 2^53 too", () =>
+  inFolder(async (folder) => {
+    const seed = "9007199254740993"; // no number holds it
+    await draw(folder, "--seed", seed, "--count", "2", ...small, "--out", "a.png");
+    const { text } = await readPng(join(folder, "a-2.png"));
+    assert.match(text["denoise"]!, /"seed":9007199254740994[,}]/);
+    await draw(folder, "--replay", "a-2.png", "--out", "b.png");
+    assert.deepEqual(Deno.readFileSync(join(folder, "b.png")), Deno.readFileSync(join(folder, "a-2.png")));
+  }));
+
+Deno.test("--replay says what is not as it was, and draws all the same", () =>
+  inFolder(async (folder) => {
+    await Deno.mkdir(join(folder, "model"));
+    copy(emoji, join(folder, "model"));
+    await draw(folder, "--model", "model", ...small, "--out", "a.png");
+    const weights = join(folder, "model/vae/diffusion_pytorch_model.safetensors");
+    const bytes = Deno.readFileSync(weights);
+    bytes[bytes.length - 2]! ^= 1;
+    Deno.writeFileSync(weights, bytes);
+    const { stderr } = await draw(folder, "--replay", "a.png", "--dtype", "f16", "--out", "b.png");
+    assert.match(
+      stderr,
+      /^Not all is as when a\.png was drawn: the dtype \(f16, was f32\), the model's weights \([0-9a-f]{16}, was [0-9a-f]{16}\)$/m,
+    );
+  }));
+
+Deno.test("--replay of what is no picture of Denoise's says what it is", () =>
+  inFolder(async (folder) => {
+    const pixel = { width: 1, height: 1, channels: 1, data: new Uint8Array(1) } as const;
+    await writePng(join(folder, "plain.png"), pixel);
+    await writePng(join(folder, "comfy.png"), pixel, { workflow: "{}", prompt: "{}" });
+    await writePng(join(folder, "a1111.png"), pixel, { parameters: "a cat\nSteps: 20" });
+    await writePng(join(folder, "broken.png"), pixel, { denoise: '{"steps": "many"}' });
+    Deno.writeTextFileSync(join(folder, "README.md"), "# Read me first\n");
+    const lines: Record<string, RegExp> = {
+      "plain.png":
+        /^Cannot replay plain\.png: expected a picture that Denoise made, got one without its settings\n$/,
+      "comfy.png":
+        /^Cannot replay comfy\.png: expected a picture that Denoise made, got one of ComfyUI or its like\n$/,
+      "a1111.png": /^Cannot replay a1111\.png: .*, got one of A1111 or its like\n$/,
+      "broken.png":
+        /^Cannot replay broken\.png: its setting steps is wrong: .*expected a whole number from 1\n$/,
+      "README.md": /^Cannot replay README\.md: expected a PNG, got .*; name a PNG that Denoise made\n$/,
+      "none.png": /^Cannot replay none\.png: no such file; .*\n$/,
+    };
+    for (const [name, line] of Object.entries(lines)) {
+      const { code, stderr } = await runScript(folder, "generate.ts", "--replay", name);
+      assert.equal(code, 1);
+      assert.match(stderr, line);
+    }
+  }));
+
+async function draw(folder: string, ...args: string[]) {
+  const outcome = await runScript(folder, "generate.ts", ...args);
+  assert.equal(outcome.code, 0, outcome.stderr);
+  return outcome;
+}
+
+function copy(from: string, to: string): void {
+  for (const { name, isDirectory } of Deno.readDirSync(from)) {
+    if (!isDirectory) Deno.copyFileSync(join(from, name), join(to, name));
+    else {
+      Deno.mkdirSync(join(to, name));
+      copy(join(from, name), join(to, name));
+    }
+  }
+}
