@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path/posix";
 import { z } from "zod";
 import { formatShape, sameNumbers } from "../core/shape.ts";
 import { parseConfig, readJson } from "../io/config.ts";
@@ -82,13 +82,23 @@ async function readIndexFile(pathOrRepo: string, options: PipelineOptions) {
     const path = join(folder, "model_index.json");
     return { json: parseConfig(index, await readJson(path), path), commit };
   } catch (cause) {
-    const single = names.find((name) =>
-      isSingleFile(name) && !/^(diffusion_)?(pytorch_)?model[.-]/.test(name)
-    );
-    if (!single || names.includes("model_index.json")) throw cause;
-    const message = `expected model_index.json, got single files; load one, e.g. ${pathOrRepo}/${single}`;
-    throw new Error(`Cannot load a pipeline from ${pathOrRepo}: ${message}`, { cause });
+    const got = names.includes("model_index.json") ? undefined : inPlaceOfPipeline(pathOrRepo, names);
+    if (got === undefined) throw cause;
+    throw new Error(`Cannot load a pipeline from ${pathOrRepo}: expected model_index.json, got ${got}`, {
+      cause,
+    });
   }
+}
+
+/** What a folder or repository holds that is no pipeline, and what to do about it. */
+function inPlaceOfPipeline(pathOrRepo: string, names: readonly string[]): string | undefined {
+  const inner = names.filter((name) => name.endsWith("/model_index.json")).map((name) => dirname(name));
+  if (inner.length) return `a folder of pipelines; load one, e.g. ${pathOrRepo}/${inner[0]}`;
+  if (names.includes("config.json")) return "one model; name the folder or repository of its whole pipeline";
+  const single = names.find((name) =>
+    isSingleFile(name) && !name.includes("/") && !/^(diffusion_)?(pytorch_)?model[.-]/.test(name)
+  );
+  return single && `single files; load one, e.g. ${pathOrRepo}/${single}`;
 }
 
 /** Throws unless the index names `className` for a component. */

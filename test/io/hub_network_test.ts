@@ -150,7 +150,7 @@ Deno.test("a permission that Deno lacks is named with the flag that gives it, an
   const flags = ["--no-prompt", "--allow-read", "--allow-write", "--allow-env"];
   assert.match(
     await lineOf({ HF_ENDPOINT: "https://hub.example" }, flags),
-    /^Cannot open owner\/tiny: Deno may not connect to hub\.example, .*; run with --allow-net=hub\.example, or /,
+    /^Cannot open owner\/tiny: Deno may not connect to hub\.example, .*; add hub\.example to --allow-net, or set HF_HUB_OFFLINE=1$/,
   );
   await using server = new HubServer({ files });
   await using cache = await Cache.create();
@@ -194,3 +194,23 @@ for (const [status, headers, line, requests] of endings) {
     assert.equal(server.requests(repo).length, requests);
   });
 }
+
+Deno.test("where the hub has answered, a host that is not reached is tried again: it may be back soon", async () => {
+  const location = `http://${closedPort()}/blob`;
+  const fault: HubOptions["fault"] = (_, path) =>
+    path.includes("/resolve/") ? new Response(null, { status: 302, headers: { location } }) : undefined;
+  await using server = new HubServer({ files, fault });
+  await using cache = await Cache.create();
+  await assert.rejects(open(server, cache), {
+    message: /^Cannot download unet\/config\.json of .*: no connection to .*refused.*; another run goes on /,
+  });
+  assert.equal(server.requests("/resolve/").length, 5);
+});
+
+Deno.test("a cache that Deno may not read is named with the flags that help", async () => {
+  const flags = ["--no-prompt", "--allow-net", "--allow-env", "--allow-read=."];
+  assert.match(
+    await lineOf({}, flags),
+    /^Cannot use .*models--owner--tiny.*: Deno may not; run with --allow-read and --allow-write of this folder or /,
+  );
+});

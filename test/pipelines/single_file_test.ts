@@ -206,7 +206,7 @@ Deno.test("fromSingleFile() refuses what is no single file, and a file that lack
   });
   await assert.rejects(DiffusionPipeline.fromSingleFile(vae), {
     message: `Cannot load a pipeline from ${vae}: expected the UNet of Stable Diffusion 1, 2 or XL, or the ` +
-      "transformer of FLUX.1, got AutoencoderKL",
+      "transformer of FLUX.1, got AutoencoderKL; name the folder or repository of its whole pipeline",
   });
 });
 
@@ -216,6 +216,19 @@ Deno.test("a folder that holds single files only is refused with the name of one
   await assert.rejects(DiffusionPipeline.fromPretrained(files.path), {
     message: `Cannot load a pipeline from ${files.path}: expected model_index.json, got single files; ` +
       `load one, e.g. ${files.path}/flux1-dev-Q8_0.gguf`,
+  });
+});
+
+Deno.test("a model's folder, and a folder of pipelines, are told from a pipeline's", async () => {
+  const models = `${import.meta.dirname}/../../models`;
+  await assert.rejects(DiffusionPipeline.fromPretrained(models), {
+    message: `Cannot load a pipeline from ${models}: expected model_index.json, got a folder of pipelines; ` +
+      `load one, e.g. ${models}/emoji-ddpm`,
+  });
+  await assert.rejects(DiffusionPipeline.fromPretrained(`${models}/emoji-ddpm/unet`), {
+    message:
+      `Cannot load a pipeline from ${models}/emoji-ddpm/unet: expected model_index.json, got one model; ` +
+      "name the folder or repository of its whole pipeline",
   });
 });
 

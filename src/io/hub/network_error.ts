@@ -54,7 +54,7 @@ const CAUSES: readonly Cause[] = [
 /** What fetch() or the body of its answer met, with its cause and advice; an abort comes as it is. */
 export function networkError(error: unknown, url: URL): unknown {
   if (error instanceof Deno.errors.NotCapable) {
-    const advice = `run with --allow-net=${url.hostname}, or offline with HF_HUB_OFFLINE=1`;
+    const advice = `add ${url.hostname} to --allow-net, or set HF_HUB_OFFLINE=1`;
     const message = `Deno may not connect to ${url.host}`;
     return new PassingError(message, { cause: error, advice, lasts: "always" });
   }

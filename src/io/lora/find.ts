@@ -63,6 +63,10 @@ export function chooseLora(
       );
     }
   }
+  const isModel = here.some((name) => /^(model_index|config)\.json$/.test(name));
+  if (isModel) {
+    throw new Error(`Cannot find a LoRA in ${pathOrRepo}: expected a .safetensors file, got a model`);
+  }
   throw new Error(
     `Cannot find a LoRA in ${pathOrRepo}: expected a .safetensors file, got ${here.join(", ") || "none"}; ` +
       `name it, e.g. ${pathOrRepo}/style.safetensors`,

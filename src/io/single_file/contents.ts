@@ -52,7 +52,8 @@ export async function readSingleFileIndex(
 function gotIn(file: SingleFile): string {
   const kind = modelKind(file.tensors.keys());
   const name = classesIn(file) || kind?.name || "neither";
-  return kind?.use ? `${name}; ${kind.use}` : name;
+  const advice = kind?.use ?? (kind && "name the folder or repository of its whole pipeline");
+  return advice ? `${name}; ${advice}` : name;
 }
 
 function classesIn({ parts }: SingleFile): string {

@@ -31,6 +31,14 @@ Deno.test("chooseLora() lists the files where there are several, and what is the
   });
 });
 
+Deno.test("chooseLora() tells a model's folder from a LoRA's", () => {
+  for (const index of ["model_index.json", "config.json"]) {
+    assert.throws(() => chooseLora([index, "unet/model.safetensors"], "owner/sd"), {
+      message: "Cannot find a LoRA in owner/sd: expected a .safetensors file, got a model",
+    });
+  }
+});
+
 Deno.test("findLora() takes a file, or finds it in a folder", async () => {
   using folder = new TestFolder();
   const path = folder.write("style.safetensors", "");
