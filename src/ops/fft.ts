@@ -1,10 +1,7 @@
-import { axisIndex, formatShape } from "../core/shape.ts";
-import { cat, rowsAlong, Tensor, tensor } from "../tensor/mod.ts";
-import { type Complex, mapParts, type PerhapsReal } from "./complex.ts";
-import { dftRows, type Sign } from "./dft.ts";
-
-/** By what a transform is scaled: "backward" the inverse by 1 / N, "forward" the other, "ortho" both by 1 / √N. */
-export type FftNorm = "backward" | "forward" | "ortho";
+import { axisIndex } from "../core/shape.ts";
+import { Tensor, tensor } from "../tensor/mod.ts";
+import { type Complex, mapParts } from "./complex.ts";
+import { type FftNorm, lastAxes, transform } from "./transform.ts";
 
 /** Options of transforms along one axis. */
 export interface FftOptions {
@@ -56,34 +53,6 @@ export function ifftn(x: Tensor | Complex, { s, axes, norm }: FftnOptions = {}):
   return transform(x, s, axes ?? lastAxes(x, s), 1, norm);
 }
 
-/** The first half of the Fourier transform of real numbers, as torch.fft.rfft; the other half mirrors it. */
-export function rfft(x: Tensor, { n, axis = -1, norm }: FftOptions = {}): Complex {
-  if (!(x instanceof Tensor)) {
-    throw new TypeError("Cannot transform by rfft(): expected real numbers, got complex ones");
-  }
-  const whole = fft(x, { n, axis, norm });
-  const count = Math.floor(whole.real.shape.at(axis)! / 2) + 1;
-  return mapParts(whole, (part) => part.slice(axis, 0, count)) as Complex;
-}
-
-/**
- * The inverse of `rfft`, as torch.fft.irfft: n real numbers, by default the even number of them that gives so many
- * frequencies.
- */
-export function irfft(x: Tensor | Complex, { n, axis = -1, norm }: FftOptions = {}): Tensor {
-  const parts = partsOf(x);
-  const length = n ?? 2 * (parts.real.shape[axisIndex(axis, parts.real.rank)]! - 1);
-  checkLengths(parts.real, [length]);
-  const { back } = rowsAlong(parts.real, axis);
-  const half = mapParts(parts, (part) => fitted(rowsAlong(part, axis).rows, Math.floor(length / 2) + 1));
-  const mirrored = mapParts(half, (part) => part.slice(1, 1, Math.ceil(length / 2)).flip(1));
-  const whole = {
-    real: cat([half.real, mirrored.real], 1),
-    imag: half.imag && cat([half.imag, mirrored.imag!.neg()], 1), // frequencies below 0 are conjugates
-  };
-  return back(dftRows(whole, 1).real).mul(scaleOf(length, 1, norm));
-}
-
 /** Moves the frequency 0 from the first place to the middle of axes (all by default), as torch.fft.fftshift. */
 export function fftshift<T extends Tensor | Complex>(x: T, axes?: number | readonly number[]): T {
   return shifted(x, axes, (n) => Math.floor(n / 2));
@@ -109,68 +78,4 @@ function shifted<T extends Tensor | Complex>(
 /** The frequencies of a transform of n elements that are d apart, as torch.fft.fftfreq. */
 export function fftfreq(n: number, d = 1): Tensor {
   return tensor(Array.from({ length: n }, (_, i) => (i < Math.ceil(n / 2) ? i : i - n) / (n * d)));
-}
-
-/** One axis after the other. */
-function transform(
-  x: Tensor | Complex,
-  s: readonly number[] | undefined,
-  axes: readonly number[],
-  sign: Sign,
-  norm: FftNorm | undefined,
-): Complex {
-  let parts = partsOf(x);
-  const { real } = parts;
-  const order = axes.map((axis) => axisIndex(axis, real.rank));
-  const lengths = s ?? order.map((axis) => real.shape[axis]!);
-  if (lengths.length !== order.length || new Set(order).size !== order.length || order.length === 0) {
-    throw new RangeError(
-      `Cannot transform ${real}: expected each axis once, with its length, got axes ${
-        formatShape(axes)
-      } and lengths ${formatShape(lengths)}`,
-    );
-  }
-  checkLengths(real, lengths);
-  order.forEach((axis, i) => {
-    const { back } = rowsAlong(parts.real, axis);
-    const rows = mapParts(parts, (part) => fitted(rowsAlong(part, axis).rows, lengths[i]!));
-    parts = mapParts(dftRows(rows, sign), back);
-  });
-  const scale = scaleOf(lengths.reduce((product, n) => product * n, 1), sign, norm);
-  return mapParts(parts, (part) => part.mul(scale)) as Complex;
-}
-
-function lastAxes(x: Tensor | Complex, s: readonly number[] | undefined): number[] {
-  const { rank } = x instanceof Tensor ? x : x.real;
-  return [...Array(rank).keys()].slice(s ? rank - s.length : 0);
-}
-
-function partsOf(x: Tensor | Complex): PerhapsReal {
-  return mapParts(x instanceof Tensor ? { real: x } : x, (part) => part.cast("f32"));
-}
-
-function checkLengths(x: Tensor, lengths: readonly number[]): void {
-  const bad = lengths.find((n) => !Number.isInteger(n) || n < 1);
-  if (bad !== undefined) {
-    throw new RangeError(`Cannot transform ${x}: expected at least one element along an axis, got ${bad}`);
-  }
-}
-
-/** Rows cut, or filled up with zeros. */
-function fitted(rows: Tensor, n: number): Tensor {
-  return n === rows.shape[1] ? rows : rows.pad([0, n - rows.shape[1]!]);
-}
-
-function scaleOf(count: number, sign: Sign, norm: FftNorm = "backward"): number {
-  const scales = {
-    backward: sign === 1 ? 1 / count : 1,
-    forward: sign === 1 ? 1 : 1 / count,
-    ortho: count ** -0.5,
-  };
-  if (!(norm in scales)) {
-    throw new RangeError(
-      `Cannot transform: expected a norm of ${Object.keys(scales).join(", ")}, got ${norm}`,
-    );
-  }
-  return scales[norm];
 }

@@ -15,12 +15,13 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   if (a.rank < 2 || b.rank < 2 || inner !== K) {
     throw new RangeError(`Cannot multiply ${a} by ${b}: expected [.., M, K] and [.., K, N] with the same K`);
   }
-  if (!isFloat(a.dtype)) {
-    throw new TypeError(`Cannot multiply ${a} by ${b}: expected f32 or f16; cast it first`);
+  if (!isFloat(a.dtype) && !isFloat(b.dtype)) return a.unsqueeze(-1).mul(b.unsqueeze(-3)).sum(-2); // exactly
+  if (!isFloat(a.dtype) || !isFloat(b.dtype)) {
+    throw new TypeError(`Cannot multiply ${a} by ${b}: expected both in f32 or f16; cast one first`);
   }
   const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
   const shape = [...batch, M, N];
-  if (size([...batch, K]) === 0) return zeros(shape);
+  if (size([...batch, K]) === 0) return zeros(shape, { dtype: a.dtype as "f32" | "f16" });
   const x = batched(a, batch, [1]);
   const w = batched(b, batch, [0, 1]);
   const order = w.strides[2] === 1 ? "kn" : "nk";

@@ -15,15 +15,12 @@ export {
   fftfreq,
   fftn,
   type FftnOptions,
-  type FftNorm,
   type FftOptions,
   fftshift,
   ifft,
   ifft2,
   ifftn,
   ifftshift,
-  irfft,
-  rfft,
 } from "./fft.ts";
 export { gather } from "./gather.ts";
 export { interpolate, type InterpolateMode, type InterpolateOptions } from "./interpolate.ts";
@@ -31,10 +28,12 @@ export { groupNorm, type GroupNormOptions } from "./group_norm.ts";
 export { layerNorm } from "./layer_norm.ts";
 export { type Affine, linear, type LinearOptions } from "./linear.ts";
 export { bmm, matmul } from "./matmul.ts";
+export { irfft, irfft2, irfftn, rfft, rfft2, rfftfreq, rfftn } from "./rfft.ts";
 export { rmsNorm } from "./rms_norm.ts";
 export type { RowNormOptions } from "./row_norm.ts";
 export { rmsNormRotary, rotary, type RotaryPart } from "./rotary.ts";
 export { softmax } from "./softmax.ts";
 export { timestepEmbedding, type TimestepEmbeddingOptions } from "./timestep_embedding.ts";
+export type { FftNorm } from "./transform.ts";
 export { upsampleNearest, type UpsampleOptions } from "./upsample_nearest.ts";
 export type { Padding, Pair } from "./windows.ts";

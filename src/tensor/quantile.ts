@@ -28,6 +28,9 @@ export function quantile(
   }
   const { rows, back } = rowsAlong(x, axis);
   const qs = typeof q === "number" ? [q] : q;
+  if (!Array.isArray(qs)) {
+    throw new TypeError(`Cannot take a quantile of ${x}: expected q as numbers, got ${q}`);
+  }
   const bad = qs.find((one) => !(one >= 0 && one <= 1));
   if (rows.shape[1] === 0 || bad !== undefined || !isFloat(x.dtype) || qs.length === 0) {
     const got = bad ?? (isFloat(x.dtype) ? "none" : x.dtype);

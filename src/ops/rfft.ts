@@ -1,0 +1,63 @@
+import { axisIndex } from "../core/shape.ts";
+import { cat, rowsAlong, Tensor, tensor } from "../tensor/mod.ts";
+import { type Complex, mapParts } from "./complex.ts";
+import { dftRows } from "./dft.ts";
+import { fft, type FftnOptions, type FftOptions } from "./fft.ts";
+import { checkLengths, fitted, lastAxes, partsOf, scaleOf, transform } from "./transform.ts";
+
+/** The first half of the Fourier transform of real numbers, as torch.fft.rfft; the other half mirrors it. */
+export function rfft(x: Tensor, { n, axis = -1, norm }: FftOptions = {}): Complex {
+  if (!(x instanceof Tensor)) {
+    throw new TypeError("Cannot transform by rfft(): expected real numbers, got complex ones");
+  }
+  const whole = fft(x, { n, axis, norm });
+  const count = Math.floor(whole.real.shape.at(axis)! / 2) + 1;
+  return mapParts(whole, (part) => part.slice(axis, 0, count)) as Complex;
+}
+
+/**
+ * The inverse of `rfft`, as torch.fft.irfft: n real numbers, by default the even number of them that gives so many
+ * frequencies.
+ */
+export function irfft(x: Tensor | Complex, { n, axis = -1, norm }: FftOptions = {}): Tensor {
+  const parts = partsOf(x);
+  const length = n ?? 2 * (parts.real.shape[axisIndex(axis, parts.real.rank)]! - 1);
+  checkLengths(parts.real, [length]);
+  const { back } = rowsAlong(parts.real, axis);
+  const half = mapParts(parts, (part) => fitted(rowsAlong(part, axis).rows, Math.floor(length / 2) + 1));
+  const mirrored = mapParts(half, (part) => part.slice(1, 1, Math.ceil(length / 2)).flip(1));
+  const whole = {
+    real: cat([half.real, mirrored.real], 1),
+    imag: half.imag && cat([half.imag, mirrored.imag!.neg()], 1), // frequencies below 0 are conjugates
+  };
+  return back(dftRows(whole, 1).real).mul(scaleOf(length, 1, norm));
+}
+
+/** `rfft` along the last axis, then `fft` along the one before it, as torch.fft.rfft2. */
+export function rfft2(x: Tensor, { s, axes = [-2, -1], norm }: FftnOptions = {}): Complex {
+  return rfftn(x, { s, axes, norm });
+}
+
+/** The inverse of `rfft2`, as torch.fft.irfft2. */
+export function irfft2(x: Tensor | Complex, { s, axes = [-2, -1], norm }: FftnOptions = {}): Tensor {
+  return irfftn(x, { s, axes, norm });
+}
+
+/** `rfft` along the last of several axes, then `fft` along the others, as torch.fft.rfftn. */
+export function rfftn(x: Tensor, { s, axes, norm }: FftnOptions = {}): Complex {
+  const order = axes ?? lastAxes(x, s);
+  const half = rfft(x, { n: s?.at(-1), axis: order.at(-1), norm });
+  return order.length > 1 ? transform(half, s?.slice(0, -1), order.slice(0, -1), -1, norm) : half;
+}
+
+/** The inverse of `rfftn`, as torch.fft.irfftn: real numbers, by default an even number of them along the last axis. */
+export function irfftn(x: Tensor | Complex, { s, axes, norm }: FftnOptions = {}): Tensor {
+  const order = axes ?? lastAxes(x, s);
+  const half = order.length > 1 ? transform(x, s?.slice(0, -1), order.slice(0, -1), 1, norm) : x;
+  return irfft(half, { n: s?.at(-1), axis: order.at(-1), norm });
+}
+
+/** The frequencies of `rfft` of n elements that are d apart, as torch.fft.rfftfreq. */
+export function rfftfreq(n: number, d = 1): Tensor {
+  return tensor(Array.from({ length: Math.floor(n / 2) + 1 }, (_, i) => i / (n * d)));
+}
