@@ -15,7 +15,7 @@ import { describeLora, isLora } from "./inspect/lora.ts";
 import { describeFolder, describeModel, describePipeline, describeSingleFile } from "./inspect/models.ts";
 import { describeMemory } from "./inspect/plan.ts";
 
-const { target, config, base, model, memory, variant } = readArguments(
+const options = readArguments(
   "scripts/inspect.ts <target>",
   "Says what a folder, a repository, a single file or a LoRA is, and the memory that it takes.",
   {
@@ -28,19 +28,37 @@ const { target, config, base, model, memory, variant } = readArguments(
   },
 );
 
+const { target, config, base, model, memory, variant } = options;
+
 for await (const text of describe(target!)) console.log(text);
+
+/** Throws where an option is given that says nothing about what `what` is. */
+function expectOnly(what: string, ...names: readonly (keyof typeof options)[]): void {
+  const odd = Object.entries(options).find(([name, value]) =>
+    value !== undefined && name !== "target" && !names.includes(name as keyof typeof options)
+  );
+  if (!odd) return;
+  const known = names.length ? `--${names.join(", --")}` : "no option";
+  throw new TypeError(`Cannot take --${odd[0]} for ${target}, ${what}: expected ${known}; leave it out`);
+}
 
 async function* describe(target: string): AsyncGenerator<string> {
   if (isSingleFile(target)) return yield* describeFile(target);
   const names = await namesOf(target);
   if (names.includes("model_index.json")) {
+    expectOnly("which is a pipeline", "memory", "variant");
     yield await describePipeline(target, variant);
     yield await describeMemory(target, { memory, variant });
-  } else if (names.includes("config.json")) yield await describeModel(target, variant);
-  else if (names.some((name) => /\/(model_index|config)\.json$/.test(name))) {
+  } else if (names.includes("config.json")) {
+    expectOnly("which is one model", "variant");
+    yield await describeModel(target, variant);
+  } else if (names.some((name) => /\/(model_index|config)\.json$/.test(name))) {
+    expectOnly("a folder of models");
     yield await describeFolder(target, names);
-  } else if (names.filter(isSingleFile).length > 1) yield describeFiles(target, names);
-  else if (names.some(isSingleFile)) yield* describeFile(await findLora(target));
+  } else if (names.filter(isSingleFile).length > 1) {
+    expectOnly("a folder of single files");
+    yield describeFiles(target, names);
+  } else if (names.some(isSingleFile)) yield* describeFile(await findLora(target));
   else {
     const got = names.slice(0, 8).join(", ") || "nothing";
     throw new Error(
@@ -52,8 +70,10 @@ async function* describe(target: string): AsyncGenerator<string> {
 async function* describeFile(target: string): AsyncGenerator<string> {
   const file = await openSingleFile(target, { headersOnly: true });
   if (file.parts.size === 0 && isLora(file.tensors.keys())) {
+    expectOnly("which is a LoRA", "model");
     return yield await describeLora(target, file, model);
   }
+  expectOnly("which is one file", ...file.family ? ["config", "base", "memory"] as const : []);
   yield await describeSingleFile(file);
   if (file.family) yield await describeMemory(target, { config, base, memory });
 }

@@ -219,3 +219,30 @@ Deno.test("inspect.ts says of a LoRA what is not built of it, and of a text that
     /^Cannot inspect .*texts: expected model_index\.json, config\.json or weights, got README\.md\n$/,
   );
 });
+
+Deno.test("inspect.ts ignores no option: what says nothing about its target is refused", async () => {
+  const lora = fixture("flux/lora/kohya.safetensors");
+  const cases: [args: string[], line: RegExp][] = [
+    [
+      [emoji, "--model", emoji],
+      /^Cannot take --model for .*, which is a pipeline: expected --memory, --variant; /,
+    ],
+    [
+      [`${emoji}/unet`, "--memory", "8G"],
+      /^Cannot take --memory for .*, which is one model: expected --variant; /,
+    ],
+    [
+      [lora, "--base", emoji],
+      /^Cannot take --base for .*, which is a LoRA: expected --model; leave it out\n$/,
+    ],
+    [
+      [join(emoji, "vae", WEIGHTS), "--memory", "8G"],
+      /, which is one file: expected no option; leave it out\n$/,
+    ],
+    [
+      [join(root, "models"), "--variant", "fp16"],
+      /, a folder of models: expected no option; leave it out\n$/,
+    ],
+  ];
+  for (const [args, line] of cases) assert.match(await inspect(...args), line);
+});
