@@ -3,7 +3,6 @@
  * modules of their own.
  * @module
  */
-import "./ops/methods.ts";
 
 export type { BarOptions } from "./core/bar.ts";
 export type { DType, HostArray, PackedDType, PlainDType, ValueType } from "./core/dtype.ts";
@@ -45,6 +44,43 @@ export { loadPng, type Recipe, savePng, type SavePngOptions } from "./io/save_pn
 export { showImage, type ShownImage } from "./io/show_image.ts";
 export { type PictureProtocol, pictureProtocols } from "./io/terminal.ts";
 export type { UploadProgress } from "./io/upload.ts";
+export {
+  bmm,
+  type Complex,
+  conv1d,
+  type Conv1dOptions,
+  conv2d,
+  type Conv2dOptions,
+  convTranspose2d,
+  type ConvTranspose2dOptions,
+  einsum,
+  fft,
+  fft2,
+  fftfreq,
+  fftn,
+  type FftnOptions,
+  type FftNorm,
+  type FftOptions,
+  fftshift,
+  ifft,
+  ifft2,
+  ifftn,
+  ifftshift,
+  interpolate,
+  type InterpolateMode,
+  type InterpolateOptions,
+  irfft,
+  irfft2,
+  irfftn,
+  matmul,
+  type Padding,
+  type Pair,
+  rfft,
+  rfft2,
+  rfftfreq,
+  rfftn,
+  softmax,
+} from "./ops/mod.ts";
 export {
   manualSeed,
   rand,
