@@ -40,6 +40,7 @@ export function useCachedDriver(): void {
     Deno.env.set("VK_ADD_DRIVER_FILES", [...new Set([...manifests, ...others])].join(":"));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return; // nothing is cached
+    if (error instanceof Deno.errors.NotCapable) return; // Deno may not look there: the system's own may do
     throw new Error(
       `Cannot use the driver in ${folder}: ${(error as Error).message}; run \`deno task setup\``,
     );
