@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { BinaryFile } from "../io/binary_file.ts";
+import { HEAD, kindOf, otherFile } from "../io/file_kinds.ts";
 import { parseConfig, readJson } from "../io/config.ts";
 import { damaged, quote } from "../io/refusal.ts";
 import { type NumberedToken, numberedToken } from "./added_tokens.ts";
@@ -59,7 +60,11 @@ function checked(vocabulary: ClipVocabulary, path: string): ClipVocabulary {
 /** Lines of two tokens each, however they end; one of the format's version may stand in front. */
 async function readMerges(path: string): Promise<[string, string][]> {
   using file = await BinaryFile.open(path);
-  const text = new TextDecoder().decode(await file.read(0, file.size));
+  const bytes = await file.read(0, file.size);
+  const head = bytes.subarray(0, HEAD);
+  const kind = kindOf(head);
+  if (kind && !kind.isText) throw otherFile(head, path, "lines of two tokens", "download it again");
+  const text = new TextDecoder().decode(bytes);
   const lines = text.split(/\r\n?|\n/).filter((line) => line.trim() !== "" && !line.startsWith("#version"));
   return lines.map((line, i) => {
     const tokens = line.trim().split(/[ \t]+/);

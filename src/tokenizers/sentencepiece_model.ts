@@ -1,4 +1,5 @@
 import { BinaryFile } from "../io/binary_file.ts";
+import { HEAD, kindOf, otherFile } from "../io/file_kinds.ts";
 import { damaged } from "../io/refusal.ts";
 import { type Field, fieldsOf } from "./protobuf.ts";
 
@@ -44,6 +45,8 @@ export async function readSentencePieceModel(path: string): Promise<SentencePiec
     return parseSentencePieceModel(bytes);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
+    const head = bytes.subarray(0, HEAD);
+    if (kindOf(head)) throw otherFile(head, path, "a vocabulary of sentencepiece", "download it again");
     const [, expected, got] = /^expected (.*), got (.*?)$/s.exec(error.message)!;
     throw damaged(path, expected!, got!);
   }

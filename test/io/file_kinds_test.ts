@@ -4,6 +4,8 @@ import { openCheckpoint } from "../../src/io/checkpoint.ts";
 import { readJson } from "../../src/io/config.ts";
 import { kindOf } from "../../src/io/file_kinds.ts";
 import { readPng } from "../../src/io/png.ts";
+import { CLIPTokenizer } from "../../src/tokenizers/mod.ts";
+import { readSentencePieceModel } from "../../src/tokenizers/sentencepiece_model.ts";
 import { badFile, latin1, refusalOf, safetensors, TestFolder } from "./files.ts";
 
 const tar = new Uint8Array(512);
@@ -48,6 +50,28 @@ for (const [bytes, got] of files) {
     }
   });
 }
+
+const lfs = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n";
+
+Deno.test("tokenizers' readers say that a file is a pointer of Git LFS, a page, or empty", async () => {
+  using folder = new TestFolder();
+  for (
+    const [text, got] of [[lfs, "a pointer of Git LFS"], ["<html>", "a page of HTML"], ["", "an empty file"]]
+  ) {
+    const spiece = folder.write("spiece.model", text!);
+    assert.match(
+      await refusalOf(readSentencePieceModel(spiece)),
+      new RegExp(`expected a vocabulary of sentencepiece, got ${got}; `),
+    );
+    folder.write("clip/vocab.json", "{}");
+    folder.write("clip/merges.txt", text!);
+    folder.write("clip/tokenizer_config.json", "{}");
+    assert.match(
+      await refusalOf(CLIPTokenizer.fromPretrained(`${folder.path}/clip`)),
+      new RegExp(`merges\\.txt: expected lines of two tokens, got ${got}; `),
+    );
+  }
+});
 
 const weightsElsewhere: [bytes: Uint8Array, got: string][] = [
   [weights, "a safetensors file"],

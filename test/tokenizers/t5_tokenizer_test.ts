@@ -152,7 +152,7 @@ const refusals: [string, Record<string, unknown>, RegExp][] = [
   [
     "a spiece.model that is empty",
     { "spiece.model": new Uint8Array() },
-    /spiece.model: expected a piece for unknown/,
+    /spiece.model: expected a vocabulary of sentencepiece, got an empty file; /,
   ],
 ];
 for (const [what, contents, message] of refusals) {
