@@ -52,6 +52,7 @@ export function broadcast(a: Shape, b: Shape): number[] {
 
 /** Axis counted from the front; negative axes count from the back, as in numpy. */
 export function axisIndex(axis: number, rank: number): number {
+  if (rank === 0) throw new RangeError(`Cannot use axis ${axis}: the tensor has none`);
   const index = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(axis) || index < 0 || index >= rank) {
     throw new RangeError(`Cannot use axis ${axis}: expected -${rank} to ${rank - 1} for ${rank} axes`);
@@ -59,8 +60,17 @@ export function axisIndex(axis: number, rank: number): number {
   return index;
 }
 
+/** Throws unless numbers come in a list, where Python takes them one by one as well. */
+export function expectList(numbers: readonly number[], call: string): void {
+  if (Array.isArray(numbers)) return;
+  throw new TypeError(`Cannot ${call} by ${numbers}: expected a list of numbers, as in ${call}([2, 3])`);
+}
+
 /** Throws unless every size is a whole number from 0. */
 export function checkShape(shape: Shape): void {
+  if (!Array.isArray(shape)) {
+    throw new TypeError(`Cannot make a tensor ${shape}: expected a list of sizes, as in [2, 3]`);
+  }
   if (shape.length > MAX_RANK) {
     throw new RangeError(
       `Cannot make a tensor ${formatShape(shape)}: expected at most ${MAX_RANK} axes, got ${shape.length}`,

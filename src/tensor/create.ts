@@ -56,6 +56,7 @@ function upload(device: Device, values: HostArray): Storage {
 
 /** A tensor of one repeated value, by default f32 or bool; it takes the memory of one element. */
 export function full(shape: Shape, value: number | boolean, { dtype }: CreateOptions = {}): Tensor {
+  checkShape(shape);
   return tensor([value], [1], { dtype }).expand(shape.length ? shape : [1]).reshape(shape);
 }
 

@@ -8,6 +8,7 @@ const MOST = 6; // tensors joined in one dispatch: an adapter may bind as few as
 
 /** Joins tensors along an axis. */
 export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
+  if ("node" in tensors) throw new TypeError("Cannot join tensors: expected a list, as in cat([a, b])");
   if (tensors.length === 0) throw new RangeError("Cannot join tensors: expected at least one, got none");
   const at = axisIndex(axis, tensors[0]!.rank);
   for (const t of tensors) {

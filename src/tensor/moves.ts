@@ -1,4 +1,4 @@
-import { axisIndex, broadcast, formatShape, type Shape, size } from "../core/shape.ts";
+import { axisIndex, broadcast, expectList, formatShape, type Shape, size } from "../core/shape.ts";
 import { full, tensor } from "./create.ts";
 import { cat } from "./join.ts";
 import { pointwise, where } from "./pointwise.ts";
@@ -59,6 +59,7 @@ export function pad(
   sizes: readonly number[],
   { mode = "constant", value = 0 }: PadOptions = {},
 ): Tensor {
+  expectList(sizes, "pad");
   if (sizes.length % 2 !== 0 || sizes.length > 2 * x.rank || !sizes.every(Number.isInteger)) {
     throw new RangeError(
       `Cannot pad ${x} by ${formatShape(sizes)}: expected two whole sizes for each axis, the last first`,
@@ -122,6 +123,7 @@ function around(shape: Shape, axis: number): [number, number, number] {
 
 /** The tensor beside itself, `repeats` times along each axis; more repeats than axes add axes in front. */
 export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
+  expectList(repeats, "repeat");
   const added = repeats.length - x.rank;
   if (added < 0 || !repeats.every((n) => Number.isInteger(n) && n >= 0)) {
     throw new RangeError(

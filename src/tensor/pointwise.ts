@@ -13,7 +13,7 @@ export type Value = TensorBase | number | boolean;
  * number leaves integers what they are, another makes them f32, and no number changes the type of floats.
  */
 export function pointwise(op: Operation, ...values: readonly Value[]): Tensor {
-  const type = promote(values.map(typed).slice(op === "select" ? 1 : 0));
+  const type = promote(values.map((value) => typed(op, value)).slice(op === "select" ? 1 : 0));
   const taken = takenType(op, valueType(type), values);
   const tensors: TensorBase[] = [];
   const scalars: number[] = [];
@@ -36,13 +36,13 @@ export function pointwise(op: Operation, ...values: readonly Value[]): Tensor {
 }
 
 /** The type of a value and its weight in finding that of a result. Throws for what is neither tensor nor constant. */
-function typed(value: Value): Typed {
+function typed(op: Operation, value: Value): Typed {
   if (typeof value === "object" && value !== null && "node" in value) {
     return { dtype: plainType(value), rank: value.rank };
   }
   if (typeof value !== "number" && typeof value !== "boolean") {
     const got = Array.isArray(value) ? "a list; make it a tensor with tensor()" : String(value);
-    throw new TypeError(`Cannot compute with a value: expected a tensor, a number or a boolean, got ${got}`);
+    throw new TypeError(`Cannot compute ${op}: expected a tensor, a number or a boolean, got ${got}`);
   }
   return { dtype: typeof value === "boolean" ? "bool" : isWhole(value) ? "i32" : "f32", rank: -1 };
 }

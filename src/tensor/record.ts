@@ -151,6 +151,10 @@ export interface KernelOptions
 export function recordKernel(name: string, options: KernelOptions): Tensor {
   const { inputs, shape, dtype, code, params, axes, workgroups } = options;
   checkShape(shape);
+  const integer = inputs.find((t) => t.dtype === "i32" || t.dtype === "u32" || t.dtype === "bool");
+  if (integer && code.some((part) => part.name.startsWith("shaders/lib/values_"))) { // they read x as f32
+    throw new TypeError(`Cannot run ${name} on ${integer}: expected f32 or f16; cast it with to("f32")`);
+  }
   const layout = options.layout ??
     (shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape));
   const strides = options.strides ?? contiguousStrides(axes) as unknown as KernelSpec["strides"];

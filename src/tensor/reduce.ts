@@ -29,7 +29,7 @@ export function reduce(
     const result = reduce(kind, x.cast(dtype), axes, keepdim);
     return kind === "min" || kind === "max" ? result.cast(from) : result;
   }
-  const gone = new Set((typeof axes === "number" ? [axes] : axes).map((axis) => axisIndex(axis, x.rank)));
+  const gone = new Set([axes].flat().map((axis) => axisIndex(axis, x.rank)));
   const all = x.shape.map((_, axis) => axis);
   const order = [...all.filter((axis) => !gone.has(axis)), ...all.filter((axis) => gone.has(axis))];
   const rest = order.slice(0, x.rank - gone.size).map((axis) => x.shape[axis]!);

@@ -1,3 +1,4 @@
+import { expectList } from "../core/shape.ts";
 import { gatherAlong, selectAlong } from "./gather.ts";
 import * as moves from "./moves.ts";
 import { recordPointwise } from "./record.ts";
@@ -38,6 +39,7 @@ export abstract class TensorMoves extends TensorViews {
 
   /** The same as repeat, where the first axes may be left out. */
   tile(this: Tensor, repeats: readonly number[]): Tensor {
+    expectList(repeats, "tile");
     return moves.repeat(this, [...Array(Math.max(0, this.rank - repeats.length)).fill(1), ...repeats]);
   }
 

@@ -1,6 +1,7 @@
 import {
   axisIndex,
   checkShape,
+  expectList,
   formatShape,
   reshapeStrides,
   type Shape,
@@ -124,6 +125,7 @@ export abstract class TensorViews extends TensorArithmetic {
 
   /** The same elements in another shape; one size may be -1. Copies only where memory order demands it. */
   reshape(this: Tensor, shape: readonly number[]): Tensor {
+    expectList(shape, "reshape");
     const known = shape.reduce((product, n) => n === -1 ? product : product * n, 1);
     const full = shape.map((n) => n === -1 ? this.size / known : n);
     if (
@@ -153,6 +155,7 @@ export abstract class TensorViews extends TensorArithmetic {
 
   /** One axis divided into several; one size may be -1. */
   unflatten(this: Tensor, axis: number, sizes: readonly number[]): Tensor {
+    expectList(sizes, "unflatten");
     const at = axisIndex(axis, this.rank);
     const known = sizes.reduce((product, n) => n === -1 ? product : product * n, 1);
     const full = sizes.map((n) => n === -1 ? this.shape[at]! / known : n);
@@ -168,6 +171,7 @@ export abstract class TensorViews extends TensorArithmetic {
 
   /** Axes in another order. */
   permute(axes: readonly number[]): Tensor {
+    expectList(axes, "permute");
     const order = axes.map((axis) => axisIndex(axis, this.rank));
     if (new Set(order).size !== this.rank || order.length !== this.rank) {
       throw new RangeError(
@@ -238,6 +242,7 @@ export abstract class TensorViews extends TensorArithmetic {
 
   /** Repeats axes of size 1 without copying; -1 keeps a size. */
   expand(shape: readonly number[]): Tensor {
+    expectList(shape, "expand");
     const missing = shape.length - this.rank;
     const full = shape.map((n, axis) => n === -1 && axis >= missing ? this.shape[axis - missing]! : n);
     const fits = full.every((n, axis) => axis < missing || [1, n].includes(this.shape[axis - missing]!));

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { arange, linspace, tensor, zeros } from "../../src/tensor/mod.ts";
+import "../../src/ops/mod.ts";
+import { arange, cat, linspace, tensor, zeros } from "../../src/tensor/mod.ts";
+
+/** As scripts without a type checker call methods. */
+type Loose = Record<
+  "permute" | "view" | "expand" | "repeat" | "tile" | "pad" | "sum",
+  (...args: unknown[]) => unknown
+>;
 
 Deno.test("tensor() takes nested lists, numbers, booleans and options in the place of a shape", async () => {
   using _device = await openDevice();
@@ -67,6 +74,27 @@ Deno.test("what operations cannot take is refused where it is given", async () =
     [() => x.sliceScatter(x, 1, 1), /^RangeError: Cannot put .*expected the slice's shape \[2, 2\]$/],
     [() => x.amax([0, 5]), /^RangeError: Cannot use axis 5/],
     [() => x.norm("nuc" as never), /^TypeError: Cannot take the norm of /],
+    [() => x.softmax(5), /^RangeError: Cannot use axis 5/],
+    [
+      () => i.softmax(1),
+      /^TypeError: Cannot run softmax on tensor \[2, 3\] i32: expected f32 or f16; cast it with to\("f32"\)$/,
+    ],
+    [() => tensor(1).sum(0), /^RangeError: Cannot use axis 0: the tensor has none$/],
+    [
+      () => (x as unknown as Loose).permute(1, 0),
+      /^TypeError: Cannot permute by 1: expected a list of numbers, as in permute\(\[2, 3\]\)$/,
+    ],
+    [() => (x as unknown as Loose).view(3, 2), /^TypeError: Cannot reshape by 3: /],
+    [() => (x as unknown as Loose).expand(2, 3), /^TypeError: Cannot expand by 2: /],
+    [() => (x as unknown as Loose).repeat(2, 1), /^TypeError: Cannot repeat by 2: /],
+    [() => (x as unknown as Loose).tile(2), /^TypeError: Cannot tile by 2: /],
+    [() => (x as unknown as Loose).pad(1), /^TypeError: Cannot pad by 1: /],
+    [() => (x as unknown as Loose).sum({ dim: 1 }), /^RangeError: Cannot use axis \[object Object\]: /],
+    [
+      () => zeros(3 as never),
+      /^TypeError: Cannot make a tensor 3: expected a list of sizes, as in \[2, 3\]$/,
+    ],
+    [() => cat(x as never), /^TypeError: Cannot join tensors: expected a list, as in cat\(\[a, b\]\)$/],
     [() => arange(0, 5, -1), /^RangeError: Cannot count from 0 to 5 by -1: /],
     [() => arange(0, Infinity), /^RangeError: Cannot count /],
     [() => linspace(0, 1, 2.5), /^RangeError: Cannot divide 0 to 1: /],
