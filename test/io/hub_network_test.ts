@@ -179,7 +179,19 @@ const endings: [status: number, headers: Record<string, string>, line: RegExp, r
   [429, { ratelimit: '"api";r=0;t=3000' }, /status 429, which asks to wait 3000 s, /, 1],
   [429, { "retry-after": "0" }, /status 429, which asks to wait 0 s, /, 5],
   [503, {}, /status 503, .*; the server has trouble: try again later$/, 5],
-  [403, { "x-error-code": "DisabledRepo" }, /^Cannot open owner\/tiny: the hub has disabled it; see /, 1],
+  [
+    403,
+    { "x-error-message": "Access to this resource is disabled." },
+    /^Cannot open owner\/tiny: the hub has disabled it; see /,
+    1,
+  ],
+  [
+    403,
+    { "x-error-code": "GatedRepo", "x-error-message": "Enable access in your fine-grained token settings." },
+    /^Cannot download owner\/tiny: it is gated: "Enable access in your .*"; accept its licence at .* and set HF_TOKEN$/,
+    1,
+  ],
+  [400, { "x-error-message": "Odd name" }, /: expected status 200, got 400: "Odd name"; see /, 1],
 ];
 
 for (const [status, headers, line, requests] of endings) {

@@ -177,15 +177,19 @@ export class HubRepo {
     const page = `${endpoint}/${this.name}`;
     const what = file ? `${file} of ${this.name}` : this.name;
     const { status } = response;
+    const said = response.headers.get("x-error-message");
+    const words = said ? `: ${quote(said)}` : ""; // of the hub, such as what a token lacks
     if (code === "GatedRepo" || (status === 403 && file)) {
       const how = token ? "with the account of your HF_TOKEN" : "and set HF_TOKEN";
-      return new Error(`Cannot download ${what}: it is gated; accept its licence at ${page} ${how}`);
+      return new Error(`Cannot download ${what}: it is gated${words}; accept its licence at ${page} ${how}`);
     }
-    if (code === "DisabledRepo") {
+    if (said === "Access to this resource is disabled.") {
       return new Error(`Cannot open ${what}: the hub has disabled it; see ${page} for the reason`);
     }
     if (status === 401 || status === 403) {
-      const how = token ? `HF_TOKEN was refused (${status}); renew it` : "set HF_TOKEN if it is private";
+      const how = token
+        ? `HF_TOKEN was refused (${status}${words}); renew it`
+        : "set HF_TOKEN if it is private";
       return new Error(
         `Cannot open ${what}: no such public repository at ${endpoint}; check the name, ${how}`,
       );
@@ -203,7 +207,7 @@ export class HubRepo {
         `Cannot open ${what}: no such repository at ${endpoint}, nor a folder of this name here`,
       );
     }
-    return new Error(`Cannot download ${what}: expected status 200, got ${status}; see ${page}`);
+    return new Error(`Cannot download ${what}: expected status 200, got ${status}${words}; see ${page}`);
   }
 }
 
