@@ -70,6 +70,9 @@ export class Leaf extends Node {
   retire(): void {}
 }
 
+/** An input of a trace. It has values within the calls only, which bring them. */
+export class Input extends Leaf {}
+
 /** An expression evaluated at each place of `shape`; stored dense with `strides`. */
 export class Pointwise extends Node {
   constructor(

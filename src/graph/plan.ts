@@ -228,9 +228,13 @@ export class Plan {
   #storage(node: Node): Storage {
     const storage = this.#memory.get(node) ?? node.storage;
     if (!storage || storage.released) {
-      const what = node instanceof Leaf ? node.label : node.constructor.name;
+      if (node instanceof Leaf && node.label) {
+        throw new Error(
+          `Cannot run ${this.label}: expected "${node.label}" in GPU memory, got none; was the model disposed?`,
+        );
+      }
       throw new Error(
-        `Cannot run ${this.label}: expected "${what}" in GPU memory, got none; was the model disposed?`,
+        `Cannot run ${this.label}: a tensor that it was traced with was freed; keep it as long, or make it a value of the edit`,
       );
     }
     return storage;

@@ -5,7 +5,7 @@ import { type Call, Output } from "./call.ts";
 import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
 import { fuse } from "./fuse.ts";
 import { exprKey } from "./expr.ts";
-import { Leaf, type Node, type Pointwise } from "./node.ts";
+import { Input, Leaf, type Node, type Pointwise } from "./node.ts";
 import { reachable, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
 import { LoopUniforms, type Uniforms } from "./loop_uniforms.ts";
 import { Plan } from "./plan.ts";
@@ -306,6 +306,11 @@ function free(made: readonly Leaf[]): void {
 }
 
 function liveStorage(node: Node): Storage {
+  if (!node.storage && node instanceof Input) {
+    throw new Error(
+      "Cannot read what is recorded in a model's trace: it has values within the calls only; ask for it by taps",
+    );
+  }
   if (!node.storage && node instanceof Leaf) {
     throw new Error(`Cannot read "${node.label}": its model is not in memory; await its load() first`);
   }

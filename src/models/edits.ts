@@ -168,7 +168,7 @@ export class Edits {
       const values = Object.fromEntries(
         Object.keys(edit.values).map((name) => [name, inputs[inputName(i, name)]!]),
       );
-      const made: unknown = watched(undefined, () => edit.apply(y, ins, values));
+      const made: unknown = editing(`${this.#label} at "${path}"`, () => edit.apply(y, ins, values));
       y = this.#checked(path, output, made);
     }
     return y;
@@ -193,6 +193,27 @@ export class Edits {
       `Cannot ${verb} ${this.#label} at "${path}": no such part; ${hint(path, [...known])}`,
     );
   }
+}
+
+/** What is being edited. */
+let edited: string | undefined;
+
+/** Runs the function of an edit, in which no parts are seen. */
+function editing<T>(what: string, run: () => T): T {
+  edited = what;
+  try {
+    return watched(undefined, run);
+  } finally {
+    edited = undefined;
+  }
+}
+
+/** Throws within the function of an edit, where a model's call would have no values. */
+export function expectOutsideEdits(model: string): void {
+  if (edited === undefined) return;
+  throw new Error(
+    `Cannot run ${model} within the edit of ${edited}: run it before, and give its results to the edit as values`,
+  );
 }
 
 function inputName(edit: number, value: string): string {

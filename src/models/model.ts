@@ -2,14 +2,14 @@ import type { DType, PackedDType } from "../core/dtype.ts";
 import { channelsLastStrides, contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { Call } from "../graph/call.ts";
-import { Leaf, type Node } from "../graph/node.ts";
+import { Input, type Leaf, type Node } from "../graph/node.ts";
 import type { Plan } from "../graph/plan.ts";
 import { streamOf } from "../graph/stream.ts";
 import { expectSingleFile } from "../io/single_file/options.ts";
 import { currentPath, scope, Tensor } from "../tensor/mod.ts";
 import { Adapters } from "./adapters.ts";
 import { DenseViews } from "./dense_views.ts";
-import { type Edit, type EditFunction, type EditOptions, Edits } from "./edits.ts";
+import { type Edit, type EditFunction, type EditOptions, Edits, expectOutsideEdits } from "./edits.ts";
 import { loadModel, type LoadOptions, type ModelClass } from "./load.ts";
 import { Presence } from "./presence.ts";
 import type { WeightFormat } from "./weight_format.ts";
@@ -302,6 +302,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     fn: (inputs: Tensors) => Tensors,
     taps: readonly string[],
   ): [string, Tensor][] {
+    expectOutsideEdits(this.constructor.name);
     this.expectLoaded(key);
     const values = this.#fitted(inputs, this.#views);
     const { plan, outputs } = this.#signature(key, values, fn, taps);
@@ -363,7 +364,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     results: [string, Tensor][];
     record: () => Node[];
   } {
-    const leaves = values.map(([name, x]) => new Leaf(x.dtype, x.size, name));
+    const leaves = values.map(([name, x]) => new Input(x.dtype, x.size, name));
     const inputs = Object.fromEntries(values.map(([name, x], i) => {
       const strides = x.rank === 4 ? channelsLastStrides(x.shape) : contiguousStrides(x.shape);
       return [name, new Tensor(this.device, leaves[i]!, x.shape, strides, 0)];

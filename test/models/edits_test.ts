@@ -124,5 +124,46 @@ testOnBothEngines("edit() refuses what it cannot do in one line", async () => {
   refused(() => {}, "nothing; return one");
   refused((y: Tensor) => Promise.resolve(y), "a Promise; an edit is recorded and cannot await");
   refused(() => 5, "number");
+  {
+    using _edit = unet.edit("mid_block", (y) => unet.forward(...baseInputs()).sample.sum().add(y));
+    assert.throws(() => unet.forward(...baseInputs()), {
+      message:
+        'Cannot run UNet2DConditionModel within the edit of UNet2DConditionModel at "mid_block": run it before, ' +
+        "and give its results to the edit as values",
+    });
+  }
   await unet.forward(...baseInputs()).sample.data();
+});
+
+testOnBothEngines("an edit may read tensors from outside, as long as they live, but no values", async () => {
+  using unet = await loadBase();
+  const draw = async () => await unet.forward(...baseInputs()).sample.data();
+  const constant = tensor([3]).mul(2);
+  {
+    using _edit = unet.edit("conv_out", (y) => y.mul(0).add(constant));
+    for (const _ of [1, 2]) assert.deepEqual(new Set(await draw()), new Set([6]));
+    assert.equal(await constant.item(), 6);
+    assert.deepEqual(new Set(await draw()), new Set([6]));
+  }
+  let freed = tensor([1]);
+  using _edit = unet.edit("conv_out", (y) => y.add(freed));
+  {
+    using _scope = scope();
+    freed = tensor([1]);
+  }
+  await assert.rejects(draw(), {
+    message:
+      "Cannot run UNet2DConditionModel: a tensor that it was traced with was freed; keep it as long, or make it a " +
+      "value of the edit",
+  });
+  _edit.remove();
+
+  let seen: Tensor | undefined;
+  using _spy = unet.edit("mid_block", (y) => seen = y);
+  await draw();
+  await assert.rejects(seen!.data(), {
+    message:
+      "Cannot read what is recorded in a model's trace: it has values within the calls only; ask for it by taps",
+  });
+  await draw();
 });
