@@ -76,11 +76,13 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   const settings = await hubSettings(env, options.token);
   const cache = new RepoCache(settings.cache, repo, settings);
   const cached = await searchCache(cache, revision, options);
-  const isWhole = cached?.missing.length === 0;
+  const isWhole = cached?.missing.length === 0 && !cached.refusal;
   if (isWhole && isCommit(revision)) return cached.found;
 
   const lack = cached
-    ? `missing ${cached.missing.join(", ")}`
+    ? cached.refusal
+      ? `what is here does not do (${cached.refusal.message})`
+      : `missing ${cached.missing.join(", ")}`
     : `no revision "${revision}" in ${cache.folder}`;
   if (options.localFilesOnly || settings.offline) {
     if (isWhole) return cached.found;
@@ -97,10 +99,10 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   } catch (error) {
     if (!(error instanceof PassingError)) throw error;
     if (!isWhole) {
-      const line = `Cannot open ${repo}: ${error.message}, and ${lack}; ${error.advice}${await perhaps(
-        repo,
-      )}`;
-      throw new Error(line, { cause: error });
+      const meant = await perhaps(repo);
+      throw new Error(`Cannot open ${repo}: ${error.message}, and ${lack}; ${error.advice}${meant}`, {
+        cause: error,
+      });
     }
     onNotice(`Using ${repo} as last fetched (${cached.found.commit?.slice(0, 8)}): ${error.message}`);
     return cached.found;
@@ -153,8 +155,12 @@ async function searchCache(cache: RepoCache, revision: string, options: ResolveO
   if (names.length === 0) return undefined;
   const folder = cache.snapshot(commit);
   const has = (name: string) => cache.has(commit, name, tree?.get(name)?.size);
-  const { files, missing } = await survey(folder, names, options, has);
-  return { found: { folder, commit, files }, missing };
+  try {
+    const { files, missing } = await survey(folder, names, options, has);
+    return { found: { folder, commit, files }, missing };
+  } catch (refusal) { // the names are few where no tree was written, and the hub may have others
+    return { found: { folder, commit, files: [] }, missing: [], refusal: refusal as Error };
+  }
 }
 
 async function askHub(hub: HubRepo, cache: RepoCache, revision: string, how: { patient: boolean }) {

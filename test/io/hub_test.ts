@@ -68,6 +68,23 @@ Deno.test("resolveRepo() fetches what a Python cache lacks and keeps what it has
   assert.deepEqual(await Deno.readFile(cache.at("snapshots", commit, wanted[1]!)), weights);
 });
 
+Deno.test("resolveRepo() asks the hub where the few files of a cache that Python wrote allow no choice", async () => {
+  await using server = new HubServer({ files });
+  await using cache = await Cache.create();
+  await writeAsPython(cache);
+  const decided: Partial<Parameters<typeof open>[2]> = {
+    files: (listing) => {
+      if (!listing.includes("README.md")) throw new Error("Cannot choose: expected README.md");
+      return ["README.md"];
+    },
+  };
+  await assert.rejects(open(undefined, cache, { ...decided, localFilesOnly: true }), {
+    message:
+      `Cannot open ${repo} offline: what is here does not do (Cannot choose: expected README.md); run once with the network`,
+  });
+  assert.deepEqual((await open(server, cache, decided)).files, ["README.md"]);
+});
+
 Deno.test("resolveRepo() lists what is missing offline", async () => {
   await using server = new HubServer({ files });
   await using cache = await Cache.create();
