@@ -13,7 +13,7 @@ import { previewsTo } from "./generate/preview.ts";
 import { recipeOf, tellDifferences } from "./generate/recipe.ts";
 import { readTask, seedsOf } from "./generate/settings.ts";
 import { phase, phases } from "./generate/phases.ts";
-import { openEngine, tellSize, warmUp } from "./generate/start.ts";
+import { expectRoom, openEngine, tellSize, warmUp } from "./generate/start.ts";
 import { planMemoryOf } from "./inspect/plan.ts";
 
 const BATCH = 8; // pictures that a GPU draws at once; a software adapter gains nothing by it
@@ -42,6 +42,7 @@ using pipeline = await phase(
 for (const { path, scale } of settings.lora?.map(readLora) ?? []) {
   await phase("lora", pipeline.loadLoraWeights(path, { scale, onProgress }));
 }
+expectRoom(pipeline, settings);
 tellSize(pipeline, settings, pictures);
 const draw = drawing(pipeline, settings, pictures);
 const seeds = seedsOf(settings);

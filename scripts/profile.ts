@@ -6,6 +6,7 @@
 import "./plain_errors.ts";
 import { openDevice, randn, type TimingRow, traceEvents } from "denoise";
 import { UNet2DModel } from "denoise/models";
+import { readIndex } from "../src/pipelines/pipeline.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { expectOutput } from "./command_line/output.ts";
@@ -23,6 +24,16 @@ const options = readArguments(
   },
 );
 if (options.trace !== undefined) expectOutput("--trace", options.trace);
+
+const { components } = await readIndex(options.model, {}).catch(() => ({
+  components: {} as Record<string, string>,
+}));
+const found = components["unet"] ?? components["transformer"];
+if (found !== undefined && found !== "UNet2DModel") {
+  throw new TypeError(
+    `Cannot profile ${options.model}: expected a UNet2DModel, got ${found}, whose steps are not timed yet`,
+  );
+}
 
 using device = await openDevice({ engine: options.engine, profile: true });
 using unet = await UNet2DModel.fromPretrained(options.model, { subfolder: "unet" });

@@ -33,7 +33,7 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   for (const name of ["base", "config"] as const) {
     if (given[name] === undefined || isSingleFile(model)) continue;
     throw new TypeError(
-      `Cannot take --${name} with ${model}: it is for one file; folders and repositories have all`,
+      `Cannot take --${name} with ${settings.model}: it is for one file; folders and repositories have all`,
     );
   }
   const { className } = await readIndex(model, { base, config });

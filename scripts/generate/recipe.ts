@@ -99,9 +99,7 @@ export function tellDifferences({ path, recipe: then }: Replayed, recipe: Recipe
 export async function readRecipe(path: string): Promise<Replayed> {
   const { recipe, text } = await loadPng(path).catch((error: Error) => {
     throw new Error(
-      `Cannot replay ${path}: ${
-        error.message.replace(/^Cannot load .*?: /, "").replace(/; the file is damaged.*/, "")
-      }` +
+      `Cannot replay ${path}: ${error.message.replace(/^Cannot load .*?: /, "").split(";")[0]}` +
         "; name a PNG that Denoise made",
       { cause: error },
     );

@@ -1,5 +1,7 @@
 import { type Device, type Engine, NoAdapterError, openDevice, waiting } from "denoise";
 import type { AnyPipeline } from "denoise/pipelines";
+import { describeVerdict, planMemory } from "../../src/pipelines/memory_plan.ts";
+import { stagesOf } from "../../src/pipelines/stages.ts";
 import type { Draw, Pictures } from "./draw.ts";
 import type { Given } from "./options.ts";
 import type { Replayed } from "./recipe.ts";
@@ -33,6 +35,16 @@ export async function warmUp(
     await images.data();
   };
   await waiting(words, work());
+}
+
+/** Throws where the models fit in no way in the memory that was said, as `--plan` says of it. */
+export function expectRoom({ parts }: AnyPipeline, { memory, quantize, size }: Settings): void {
+  if (memory === undefined || quantize) return;
+  const plan = planMemory(stagesOf({ ...parts }, size), memory);
+  if (plan.runs !== "not") return;
+  throw new RangeError(
+    `Cannot draw with this --memory: ${describeVerdict(plan).replace("Does not fit: ", "")}`,
+  );
 }
 
 const FAR = 4; // times more pixels

@@ -79,7 +79,7 @@ export function describePlan(plan: MemoryPlan, title: string): string {
     )
       .join("  ").trimEnd();
   const there = memory === Infinity ? "in unknown memory" : `in ${amount(memory)}`;
-  return [`${title} ${there}:`, ...rows.map(line), verdict(plan)].join("\n");
+  return [`${title} ${there}:`, ...rows.map(line), describeVerdict(plan)].join("\n");
 }
 
 const WORDS: Record<Exclude<Storage, "whole">, string> = {
@@ -92,7 +92,7 @@ const WORDS: Record<Exclude<Storage, "whole">, string> = {
 };
 
 /** One line: what runs, and what to do where nothing does. */
-function verdict({ parts, together, largest, runs }: MemoryPlan): string {
+export function describeVerdict({ parts, together, largest, runs }: MemoryPlan): string {
   const how = parts.flatMap(({ name, storage = "whole" }) =>
     storage === "whole" ? [] : `${name} ${WORDS[storage]}`
   );

@@ -157,3 +157,76 @@ async function flat(folder: string, name: string, width: number, height: number)
   await writePng(path, { width, height, channels: 1, data: new Uint8Array(width * height).fill(128) });
   return path;
 }
+
+Deno.test("generate.ts refuses what the arguments alone decide before it loads anything", () =>
+  inFolder(async (folder) => {
+    await Deno.mkdir(join(folder, "folder.png"));
+    const ddpm = join(root, "models/emoji-ddpm");
+    const lines: [args: string[], line: RegExp][] = [
+      [
+        ["--out", "none/a.png"],
+        /^Cannot take --out none\/a\.png: expected a folder none, got none; create it first\n$/,
+      ],
+      [
+        ["--out", "folder.png"],
+        /^Cannot take --out folder\.png: expected a file, got a folder; name a file in it\n$/,
+      ],
+      [
+        ["--size", "65x50"],
+        /^Cannot take --size 65x50: expected multiples of 4 with this model; 64x52 would do\n$/,
+      ],
+      [["--mask", "a.png"], /^Cannot take --mask alone: expected --image too, /],
+      [["--strength", "0.5"], /^Cannot take --strength alone: expected --image too, /],
+      [
+        ["--true-cfg", "2"],
+        /^Cannot take --true-cfg with StableDiffusionPipeline: it is for FluxPipeline, FluxImg2Img/,
+      ],
+      [
+        ["--max-sequence-length", "9"],
+        /^Cannot take --max-sequence-length with StableDiffusionPipeline: it is for Flux/,
+      ],
+      [
+        ["--base", "x"],
+        /^Cannot take --base with models\/emoji-diffusion: it is for one file; folders and reposit/,
+      ],
+      [["--config", "x"], /^Cannot take --config with models\/emoji-diffusion: it is for one file; /],
+      [
+        ["a prompt", "--model", ddpm],
+        /^Cannot take a prompt with DDPMPipeline: it draws from noise alone, at the size/,
+      ],
+      [
+        ["--size", "32x32", "--model", ddpm],
+        /^Cannot take --size with DDPMPipeline: it draws from noise alone, /,
+      ],
+      [
+        ["--scheduler", "euler", "--model", ddpm],
+        /^Cannot take --scheduler with DDPMPipeline: it draws from noise/,
+      ],
+      [["--scheduler", "eulr"], /^Cannot find the scheduler "eulr": [^\n]*; did you mean "Euler"\?\n$/],
+    ];
+    for (const [args, line] of lines) {
+      const { code, stdout, stderr } = await runScript(folder, "generate.ts", ...args);
+      assert.deepEqual([code, stdout], [1, ""], args.join(" "));
+      assert.match(stderr, line);
+      assert.equal(stderr.trim().split("\n").length, 1, stderr);
+    }
+    const short = await runScript(folder, "generate.ts", "--memory", "10M");
+    assert.equal(short.code, 1);
+    assert.match(
+      short.stderr,
+      /\nCannot draw with this --memory: text_encoder takes [\d.]+ MB at least; [^\n]*\n$/,
+    );
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["folder.png"]);
+  }));
+
+Deno.test("generate.ts tells a size that is far from the model's, and draws it", () =>
+  inFolder(async (folder) => {
+    const { code, stderr } = await runScript(folder, "generate.ts", "--size", "128x128", "--steps", "1");
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stderr,
+      /^128x128 is 4 times the pixels for which this model was trained \(64x64\): [^\n]*; try --size 64x64$/m,
+    );
+    const usual = await runScript(folder, "generate.ts", "--steps", "1");
+    assert.doesNotMatch(usual.stderr, /was trained/);
+  }));
