@@ -22,12 +22,14 @@ const { settings, given, replayed } = await readTask(Deno.args);
 const embedded = settings.model === defaults.model;
 const model = embedded ? `${import.meta.dirname}/../${defaults.model}` : settings.model;
 if (embedded) settings.guidance ??= 4.5; // its best
-const { dtype, memory, quantize, base, config, steps } = settings;
+const { dtype, memory, quantize, base, config, variant, steps } = settings;
 await expectFitting(model, settings, given);
 
 if (settings.plan) {
   const batch = Math.min(settings.count, BATCH);
-  console.log(await planMemoryOf(model, { memory, dtype, base, config, ...settings.size, batch, steps }));
+  console.log(
+    await planMemoryOf(model, { memory, dtype, base, config, variant, ...settings.size, batch, steps }),
+  );
   Deno.exit(0);
 }
 
@@ -37,7 +39,7 @@ const pictures = await loadPictures(settings);
 const preview = settings.preview === undefined ? undefined : previewsTo(settings.preview);
 using pipeline = await phase(
   "load",
-  DiffusionPipeline.fromPretrained(model, { dtype, memory, quantize, base, config, onProgress }),
+  DiffusionPipeline.fromPretrained(model, { dtype, memory, quantize, base, config, variant, onProgress }),
 );
 for (const { path, scale } of settings.lora?.map(readLora) ?? []) {
   await phase("lora", pipeline.loadLoraWeights(path, { scale, onProgress }));

@@ -13,17 +13,18 @@ const SHOWN = 16; // digits
 /** Of the configs, weights and tokenizers of a model's folder, or of the one file that it is. */
 export async function fingerprintOfModel(
   model: string,
-  options: { base?: string | undefined; config?: string | undefined },
+  options: { base?: string | undefined; config?: string | undefined; variant?: string | undefined },
 ): Promise<string> {
   if (isSingleFile(model)) return await fingerprintOfFile(model);
-  const { base, config } = options;
+  const { base, config, variant } = options;
   const { components } = await readIndex(model, { base, config });
   const all: string[] = [];
   for (const [subfolder, name] of Object.entries(components)) {
     const kind = /Scheduler/.test(name) ? undefined : /Tokenizer/.test(name) ? "tokenizer" : "model";
     if (!kind) continue; // its config is in the recipe
+    const library = /^(CLIP|T5)/.test(name) ? "transformers" : "diffusers";
     const { folder, files } = await resolveRepo(model, {
-      files: (listing) => neededFiles(listing, { kind, subfolder }),
+      files: (listing) => neededFiles(listing, { kind, subfolder, variant, library }),
     });
     for (const file of files) all.push(file, await fingerprintOfFile(join(folder, file)));
   }

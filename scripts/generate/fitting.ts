@@ -36,6 +36,11 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
       `Cannot take --${name} with ${settings.model}: it is for one file; folders and repositories have all`,
     );
   }
+  if (given.variant !== undefined && isSingleFile(model)) {
+    throw new TypeError(
+      `Cannot take --variant with ${settings.model}: one file has one; it is for folders and repositories`,
+    );
+  }
   const { className } = await readIndex(model, { base, config });
   const family = /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux)(Img2Img|Inpaint)?Pipeline$/.exec(
     className,

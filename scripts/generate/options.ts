@@ -18,6 +18,7 @@ export const options = {
       "default: the embedded model",
   ),
   base: option.model("for one file: where tokenizers are, and what else it lacks; default: its family's"),
+  variant: option.text("weights of another precision or training, e.g. fp16; default: the plain ones"),
   config: option.model("for one file: whose configs it has; default: what its tensors tell"),
   lora: option.list({
     ...checked("a style to add, e.g. style.safetensors:0.8", readLora),

@@ -15,6 +15,7 @@ const KEPT = [
   "model",
   "base",
   "config",
+  "variant",
   "lora",
   "scheduler",
   "steps",
