@@ -5,6 +5,7 @@
  */
 import "./plain_errors.ts";
 import { existsSync } from "node:fs";
+import { waiting } from "../src/core/waiting.ts";
 import { chosenDriver } from "../src/gpu/driver.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import { advice } from "./setup/advice.ts";
@@ -47,7 +48,7 @@ const routes = [
 for (const { what, install } of routes.filter(({ fits }) => fits)) {
   console.log(`No GPU adapter opens here, so this installs ${what} …`);
   try {
-    await install();
+    await waiting("installing", install());
     const adapter = await openAdapter("dawn");
     if (adapter) {
       console.log(`Adapter: ${adapter}`);

@@ -11,15 +11,12 @@ import { CLIPTokenizer } from "denoise/tokenizers";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 
-const { prompt, model: repo, seed } = readArguments(
-  "scripts/stable_diffusion.ts [prompt]",
-  "Draws a prompt with Stable Diffusion, as a loop in your hands: stable_diffusion.png.",
-  {
-    prompt: option.text("what is to be drawn", "a nice flower"),
-    model: option.model("of Stable Diffusion, e.g. CompVis/stable-diffusion-v1-4", "emoji-diffusion"),
-    seed: option.seed(),
-  },
-);
+const about = "Draws a prompt with Stable Diffusion, as a loop in your hands: stable_diffusion.png.";
+const { prompt, model: repo, seed } = readArguments("scripts/stable_diffusion.ts [prompt]", about, {
+  prompt: option.text("what is to be drawn", "a nice flower"),
+  model: option.model("of Stable Diffusion, e.g. CompVis/stable-diffusion-v1-4", "emoji-diffusion"),
+  seed: option.seed(),
+});
 const guidanceScale = repo.endsWith("emoji-diffusion") ? 4.5 : 7.5;
 const steps = 25;
 const onProgress = loadingBar();
@@ -44,14 +41,7 @@ for await (const t of progress(scheduler.timesteps)) {
 
 using vae = await AutoencoderKL.fromPretrained(repo, { subfolder: "vae", onProgress });
 const image = vae.decode(vae.unscaleLatents(latents)).sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
-const recipe = {
-  prompt,
-  model: repo,
-  scheduler: "UniPCMultistepScheduler",
-  steps,
-  seed,
-  guidance: guidanceScale,
-};
+const recipe = { prompt, model: repo, scheduler: "UniPC", steps, seed, guidance: guidanceScale };
 await waiting("decoding", savePng("stable_diffusion.png", image, recipe));
 console.log("stable_diffusion.png");
 
