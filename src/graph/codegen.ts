@@ -1,8 +1,7 @@
-import activations from "../../shaders/lib/activations.wgsl" with { type: "text" };
-import functions from "../../shaders/lib/functions.wgsl" with { type: "text" };
 import { type DType, type PlainDType, storedType, type ValueType, valueType } from "../core/dtype.ts";
 import type { BindingUse, SourcePart } from "../gpu/pipelines.ts";
 import { type Expr, exprCode, exprKey, scalarTypes } from "./expr.ts";
+import { libraryOf } from "./library.ts";
 import { type Field, structBody } from "./uniform.ts";
 
 /** One operand as generated code reads it: strides over the axes at hand. */
@@ -160,20 +159,11 @@ function usesOf(work: Work): BindingUse[] {
   return [...reads, "uniform"];
 }
 
-const ACTIVATIONS: SourcePart = { name: "shaders/lib/activations.wgsl", text: activations };
-const FUNCTIONS: SourcePart = { name: "shaders/lib/functions.wgsl", text: functions }; // behind activations
-const SIMPLE = new Set([...activations.matchAll(/^fn (\w+)/gm)].map(([, name]) => name!));
-
 /** The result as the output's type, and the snippets that it calls. */
 function stored(work: Work, width: 1 | 4): { value: string; library: SourcePart[] } {
   const { code, functions } = exprCode(work.expr, width, operandTypes(work));
   const dtype = storedType(work.out.dtype);
-  const library = functions.size === 0
-    ? []
-    : [...functions].every((name) => SIMPLE.has(name))
-    ? [ACTIVATIONS]
-    : [ACTIVATIONS, FUNCTIONS];
-  return { value: `${width === 4 ? `vec4<${dtype}>` : dtype}(${code})`, library };
+  return { value: `${width === 4 ? `vec4<${dtype}>` : dtype}(${code})`, library: libraryOf(functions) };
 }
 
 /** Invocations in a workgroup of a pointwise kernel. */

@@ -1,4 +1,5 @@
 import type { ValueType } from "../core/dtype.ts";
+import { calledAs } from "./library.ts";
 import { type Operation, specOf } from "./operations.ts";
 
 /**
@@ -76,7 +77,7 @@ export function exprCode(expr: Expr, width: 1 | 4, types: readonly ValueType[]):
     const [, called] = /^@(\w+)/.exec(code) ?? [];
     if (called) functions.add(called);
     const splat = called && width === 1;
-    const text = code.replace(/^@/, "").replaceAll(/\$(\d)/g, (_, i) => {
+    const text = code.replace(/^@(\w+)/, (_, name) => calledAs(name)).replaceAll(/\$(\d)/g, (_, i) => {
       const arg = write(args[Number(i)]!);
       return splat ? `vec4<${taken}>(${arg})` : arg;
     });

@@ -106,9 +106,7 @@ function kernelStep(group: Group, kernel: Kernel): Step {
   const uses: BindingUse[] = [...reads, "write", "uniform", ...generated.uses];
   const source = () => {
     const parts = setLines(spec.name, spec.code, spec.set);
-    const there = new Set(parts.map((part) => part.name)); // a kernel may use the library of activations itself
-    const store = generated.source(reads.length, reads.length + 2).filter((part) => !there.has(part.name));
-    return [...parts, ...store];
+    return [...parts, ...generated.source(reads.length, reads.length + 2)];
   };
   const inputs = [...spec.inputs, ...others].map((view) => view.node);
   return {

@@ -72,14 +72,9 @@ export function recordPointwise(
 ): Tensor {
   const shape = options.shape ?? tensors.map((t) => t.shape).reduce(broadcast);
   checkShape(shape);
-  const plain = tensors.map((t) => ({ dtype: plainType(t), rank: t.rank }));
-  const type = exprType(expr, plain.map(({ dtype }) => valueType(dtype)));
-  const dtype = options.dtype
-    ? expectPlain(options.dtype)
-    : (type === "f32" ? floatType(plain.map(({ dtype }) => dtype)) : type);
-  if (isPacked(dtype)) {
-    throw new TypeError(`Cannot compute ${dtype}: only files are packed so; quantize a model`);
-  }
+  const types = tensors.map(plainType);
+  const type = exprType(expr, types.map(valueType));
+  const dtype = options.dtype ? expectPlain(options.dtype) : type === "f32" ? floatType(types) : type;
   const operands = tensors.map((t, i): Operand => ({
     node: t.node,
     shape,
@@ -89,6 +84,9 @@ export function recordPointwise(
   }));
   const strides = options.strides ?? denseStrides(shape, operands.map((operand) => operand.strides));
   const device = deviceOf(tensors);
+  if (!device.traits.f16 && (dtype === "f16" || types.includes("f16"))) {
+    throw new TypeError(`Cannot compute with f16 on ${device.adapterName}: it lacks shader-f16; use f32`);
+  }
   const stream = streamOf(device);
   const node = stream.unique(
     new Pointwise(

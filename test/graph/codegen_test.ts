@@ -86,21 +86,3 @@ Deno.test("pointwiseKernel() keeps sizes, offsets and scalars out of the text", 
   assert.notDeepEqual(packFields(a.fields), packFields(b.fields));
   assert.notEqual(pointwiseKernel(work(7, 1)).key, a.key, "7 columns cannot be read as vectors");
 });
-
-Deno.test("no shader declares a function of the snippets that are fused into any kernel", async () => {
-  const names = async (file: URL) =>
-    [...(await Deno.readTextFile(file)).matchAll(/^fn (\w+)/gm)].map(([, name]) => name!);
-  const shaders = new URL("../../shaders/", import.meta.url);
-  const fused = [
-    ...await names(new URL("lib/activations.wgsl", shaders)),
-    ...await names(new URL("lib/functions.wgsl", shaders)),
-  ];
-  assert.equal(new Set(fused).size, fused.length);
-  for (const folder of ["./", "lib/"]) {
-    for await (const { name } of Deno.readDir(new URL(folder, shaders))) {
-      if (!name.endsWith(".wgsl") || ["activations.wgsl", "functions.wgsl"].includes(name)) continue;
-      const both = (await names(new URL(folder + name, shaders))).filter((own) => fused.includes(own));
-      assert.deepEqual(both, [], name);
-    }
-  }
-});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { matmul } from "../../src/ops/mod.ts";
-import { cat, type Tensor, tensor, where } from "../../src/tensor/mod.ts";
+import { cat, kernel, type Tensor, tensor, where } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
@@ -74,4 +74,22 @@ testOnBothEngines("kernels store what follows them as bools and integers, traced
   const { run } = traced(device, [x], steps);
   await check(run(x));
   await check(run(x));
+});
+
+testOnBothEngines("kernels may have functions that are called as those of fused code", async () => {
+  const x = tensor([-1, 0, 2]);
+  const wgsl = `
+    fn sigmoid(v: f32) -> f32 { return v + 1.0; }
+    fn is_nan(v: f32) -> f32 { return sigmoid(v); }
+    fn power(v: f32) -> f32 { return is_nan(v); }
+    @group(0) @binding(0) var<storage, read> x: array<f32>;
+    @compute @workgroup_size(3)
+    fn main(@builtin(local_invocation_index) i: u32) { store(0u, 0u, i, power(x[i])); }`;
+  const y = kernel({ wgsl, inputs: [x], shape: [3], workgroups: 1 });
+  assertClose(
+    await y.silu().pow(1.5).data(),
+    [0, 1, 3].map((v) => (v / (1 + Math.exp(-v))) ** 1.5),
+    1e-5,
+    "",
+  );
 });

@@ -21,6 +21,14 @@ Deno.test("tensor() takes nested lists, numbers, booleans and options in the pla
   ]);
 });
 
+Deno.test("f16 is refused in one line where shaders lack it", async () => {
+  using device = await openDevice();
+  Object.assign(device.traits, { f16: false });
+  const refusal = /^TypeError: Cannot compute with f16 on .*: it lacks shader-f16; use f32$/;
+  assert.throws(() => tensor([1]).half(), refusal);
+  assert.throws(() => tensor(Float16Array.of(1)).add(1), refusal);
+});
+
 Deno.test("what operations cannot take is refused where it is given", async () => {
   using _device = await openDevice();
   const x = tensor([[1, 2, 3], [4, 5, 6]]);
