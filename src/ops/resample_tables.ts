@@ -50,10 +50,10 @@ function tapsOf(i: number, n: number, m: number, step: number, rule: ResampleRul
       return Array.from({ length: end - start }, (_, t) => [start + t, 1 / (end - start)]);
     }
   }
+  if (n === m && (antialias || kind !== "cubic")) return [[i, 1]]; // whatever the factor
   if (antialias || kind === "lanczos") return smoothTaps(i, n, step, kind);
   const place = alignCorners ? f(i * step) : f(f((i + 0.5) * step) - 0.5);
   if (kind === "linear") {
-    if (n === m) return [[i, 1]]; // whatever the factor
     const at = Math.max(0, place);
     const low = Math.min(Math.floor(at), n - 1);
     const weight = Math.min(1, f(at - low));
