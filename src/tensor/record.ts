@@ -149,9 +149,10 @@ export interface KernelOptions
 export function recordKernel(name: string, options: KernelOptions): Tensor {
   const { inputs, shape, dtype, code, params, axes, workgroups } = options;
   checkShape(shape);
-  const integer = inputs.find((t) => t.dtype === "i32" || t.dtype === "u32" || t.dtype === "bool");
-  if (integer && code.some((part) => part.name.startsWith("shaders/lib/values_"))) { // they read x as f32
-    throw new TypeError(`Cannot run ${name} on ${integer}: expected f32 or f16; cast it with to("f32")`);
+  const x = inputs[0];
+  const whole = x && ["i32", "u32", "bool"].includes(x.dtype);
+  if (whole && code.some((part) => part.name.startsWith("shaders/lib/values_"))) { // they read the first input as f32
+    throw new TypeError(`Cannot run ${name} on ${x}: expected f32 or f16; cast it with to("f32")`);
   }
   const layout = options.layout ??
     (shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape));
