@@ -5,6 +5,7 @@
 import "./plain_errors.ts";
 import { loadingBar, savePng } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
+import { Bar } from "../src/core/bar.ts";
 import { drawing, inBatches, loadPictures } from "./generate/draw.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { readLora } from "./generate/lora.ts";
@@ -52,16 +53,26 @@ const recipe = await recipeOf(pipeline, settings, model);
 if (replayed) tellDifferences(replayed, recipe, device);
 await phase("compile", warmUp(device, draw, settings));
 
-let drawn = 0;
+const paths: string[] = [];
+const bar = seeds.length > BATCH ? new Bar(seeds.length, { label: "pictures", beat: () => "" }) : undefined;
 const batches = inBatches(seeds, device.traits.software ? 1 : BATCH, (some) => {
-  const label = seeds.length === 1 ? "sample" : `sample ${drawn + 1}/${seeds.length}`;
-  return phase("sample", draw(some, { numInferenceSteps: steps, progress: { label }, preview }));
+  const label = seeds.length === 1 ? "sample" : `sample ${paths.length + 1}/${seeds.length}`;
+  return phase(
+    "sample",
+    draw(some, { numInferenceSteps: steps, progress: bar ? false : { label }, preview }),
+  );
 });
 for await (const [seed, picture] of batches) {
   const size = `${picture.shape[3]}x${picture.shape[2]}`;
-  const path = seeds.length === 1 ? settings.out : settings.out.replace(/\.png$/i, `-${++drawn}.png`);
+  const path = seeds.length === 1
+    ? settings.out
+    : settings.out.replace(/\.png$/i, `-${paths.length + 1}.png`);
   await phase("save", savePng(path, picture, { ...recipe, size, seed }));
-  console.log(path);
+  paths.push(path);
+  if (bar) bar.update(paths.length);
+  else console.log(path);
 }
+bar?.end();
+if (bar) console.log(`${paths[0]} to ${paths.at(-1)}`);
 console.log(`Drawn by ${device.describe()}`);
 console.log(phases());

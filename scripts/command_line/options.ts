@@ -1,5 +1,5 @@
 /** What the options of scripts take; `readArguments` reads them. */
-import { nearest } from "../../src/core/error.ts";
+import { meant } from "../../src/core/error.ts";
 
 /** An option of a script. */
 export interface Option<T> {
@@ -133,8 +133,8 @@ export function choice<const Word extends string>(
 ): Option<Word | undefined> {
   const read = (text: string) => {
     const word = words.find((word) => word === text.toLowerCase());
-    return word ??
-      fail(`expected ${words.join(" or ")}; did you mean ${nearest(text.toLowerCase(), words)}?`);
+    const near = meant(text, words);
+    return word ?? fail(`expected ${words.join(" or ")}${near ? `; did you mean ${near}?` : ""}`);
   };
   return { help, value, takes: words.join("|"), read };
 }

@@ -16,11 +16,11 @@ const wrong: Record<string, [args: string[], line: RegExp]> = {
   ],
   "an unknown family": [
     ["a", "--only", "vision"],
-    /^Cannot take --only vision: expected random or ops or [a-z2 ]+; did you mean \w+\?\n$/,
+    /^Cannot take --only vision: expected random or ops or [a-z2 ]+\n$/,
   ],
   "an unknown engine": [
     ["a", "--engine", "cuda"],
-    /^Cannot take --engine cuda: expected auto or dawn or deno; did you mean auto\?\n$/,
+    /^Cannot take --engine cuda: expected auto or dawn or deno\n$/,
   ],
   "a folder without a set": [
     ["no-such-folder", "--only", "ops"],

@@ -230,3 +230,29 @@ Deno.test("generate.ts tells a size that is far from the model's, and draws it",
     const usual = await runScript(folder, "generate.ts", "--steps", "1");
     assert.doesNotMatch(usual.stderr, /was trained/);
   }));
+
+Deno.test("generate.ts draws many pictures one after another, with a bar of pictures, and says where they are", () =>
+  inFolder(async (folder) => {
+    const args = [
+      "--count",
+      "9",
+      "--steps",
+      "1",
+      "--size",
+      "16x16",
+      "--out",
+      "a.png",
+      "--seed",
+      "18446744073709551612",
+    ];
+    const { code, stdout, stderr } = await runScript(folder, "generate.ts", ...args);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^a-1\.png to a-9\.png\nDrawn by /);
+    assert.match(stderr, /^pictures 100% 9\/9 /m);
+    assert.doesNotMatch(stderr, /sample/);
+    const seedOf = async (n: number) =>
+      /"seed":(\d+)/.exec((await readPng(join(folder, `a-${n}.png`))).text["denoise"]!)![1];
+    assert.equal(await seedOf(4), "18446744073709551615");
+    assert.equal(await seedOf(5), "0"); // behind the last of 64 bits
+    assert.equal([...Deno.readDirSync(folder)].length, 9);
+  }));
