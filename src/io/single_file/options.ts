@@ -20,7 +20,7 @@ export interface SingleFileOptions {
 
 /** Whether a path or a repository's name is that of one file of weights. */
 export function isSingleFile(pathOrRepo: string): boolean {
-  return /\.(safetensors|sft|gguf|ckpt|pt|pth|bin)$/i.test(pathOrRepo.replace(/[?#].*$/, "")); // of an address
+  return /\.(safetensors|sft|gguf|ckpt|pt|pth|bin)(\?[\w=&]*)?$/i.test(pathOrRepo); // addresses ask, as ?download=true
 }
 
 /** A path that is that of one file of weights; any other is refused. */

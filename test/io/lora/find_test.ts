@@ -44,6 +44,8 @@ Deno.test("findLora() takes a file, or finds it in a folder", async () => {
   const path = folder.write("style.safetensors", "");
   assert.equal(await findLora(path), path);
   assert.equal(await findLora(folder.path), path);
+  const odd = folder.write("odd/style #2 (100%?).safetensors", "");
+  assert.equal(await findLora(odd), odd);
   await assert.rejects(findLora(`${folder.path}/other.safetensors`), {
     message: `Cannot load ${folder.path}/other.safetensors: no such file; check the path`,
   });
