@@ -5,7 +5,7 @@ import { DiagonalGaussianDistribution } from "../../src/models/mod.ts";
 import { autoencoderKLConfig } from "../../src/models/autoencoder_kl_config.ts";
 import { bandsOf } from "../../src/models/autoencoder_kl_memory.ts";
 import type { LoadOptions } from "../../src/models/load.ts";
-import { type Tensor, zeros } from "../../src/tensor/mod.ts";
+import { type Tensor, watched, zeros } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { fixture } from "../support/fixtures.ts";
@@ -136,6 +136,23 @@ for (const [name, bands] of [["base", 3], ["odd_size", 2], ["odd_size", 8]] as c
     await assertSame(vae.decodeIn(upload(arrayOf(name, "z")), bands), arrayOf(name, "decoded"), "decoded");
   });
 }
+
+Deno.test("AutoencoderKL shows parts whole, and takes what is put in their place, in bands too", async () => {
+  using vae = await load(caseOf("odd_size"), { dtype: "f32" });
+  const z = upload(arrayOf("odd_size", "z"));
+  for (const path of ["decoder.up_blocks.0", "decoder.up_blocks.0.resnets.0", "decoder.conv_norm_out"]) {
+    const run = async (bands: number) => {
+      let seen: Tensor | undefined;
+      const visit = (at: string, y: Tensor) => at === path ? (seen = y).mul(1.5) : y;
+      const watcher = { wants: (at: string) => at === path, visit };
+      const out = watched(watcher, () => vae.decodeIn(z, bands));
+      return { part: await seen!.data(), out: await out.data() };
+    };
+    const [whole, cut] = [await run(1), await run(2)];
+    assertRelativelyClose(cut.part, whole.part, bound, path);
+    assertRelativelyClose(cut.out, whole.out, bound, `the picture behind ${path}`);
+  }
+});
 
 Deno.test("bandsOf() takes pictures in bands where an activation is larger than the limit", () => {
   const config = parseConfig(autoencoderKLConfig, {

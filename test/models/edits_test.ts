@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
 import { streamOf } from "../../src/graph/stream.ts";
 import type { UNet2DConditionModel } from "../../src/models/mod.ts";
 import { cat, scope, type Tensor, tensor } from "../../src/tensor/mod.ts";
@@ -9,11 +10,11 @@ import { baseInputs, loadBase, parts } from "../support/unet_base.ts";
 const bound = 1e-5; // f32
 const block = "down_blocks.0.attentions.0.transformer_blocks.0";
 
-async function assertDraws(unet: UNet2DConditionModel, name: string) {
+async function assertDraws(unet: UNet2DConditionModel, name: string, limit = bound) {
   assertRelativelyClose(
     await unet.forward(...baseInputs()).sample.data(),
     parts.get(`edits/${name}`)!.data,
-    bound,
+    limit,
     name,
   );
 }
@@ -167,3 +168,27 @@ testOnBothEngines("an edit may read tensors from outside, as long as they live, 
   });
   await draw();
 });
+
+for (
+  const [name, options, limit] of [
+    ["streamed from the disk", { stream: true }, bound],
+    ["in f16", { dtype: "f16" }, 2e-2],
+  ] as const
+) {
+  Deno.test(`a model whose weights are ${name} is tapped and edited as any other`, async () => {
+    using _device = await openDevice();
+    using unet = await loadBase(options);
+    using _edit = unet.edit("mid_block", (y) => y.mul(2));
+    const path = `${block}.attn2`;
+    for (const _ of [1, 2]) {
+      const { sample, taps } = unet.forward(...baseInputs(), { taps: [`${path}.attention_probs`] });
+      const maps = taps[`${path}.attention_probs`]!;
+      assert.equal(maps.dtype, "f32");
+      assertRelativelyClose(await maps.data(), parts.get(`maps/${path}`)!.data, limit, "maps");
+      assertRelativelyClose(await sample.data(), parts.get("edits/mid_block doubled")!.data, limit, "sample");
+    }
+    unet.unload();
+    await unet.load(); // the edit stays
+    await assertDraws(unet, "mid_block doubled", limit);
+  });
+}
