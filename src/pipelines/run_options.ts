@@ -149,20 +149,37 @@ export function expectRunOptions(pipeline: PipelineName, options: object): void 
     const advice = 'leave it out for pictures, which come as a tensor, or say "latent"';
     throw new TypeError(`Cannot run ${pipeline} with outputType "${given.outputType}": ${advice}`);
   }
-  for (const name of ["image", "mask", "latents"] as const) {
+  for (const name of TENSORS) {
     const value = given[name];
     if (value === undefined || value instanceof Tensor) continue;
-    const advice = name === "latents" ? "" : "; read a file by loadImage";
+    const advice = name === "image" || name === "mask" ? "; read a file by loadImage" : "";
     throw new TypeError(
       `Cannot run ${pipeline}: expected ${name} to be a tensor, got ${typeof value}${advice}`,
     );
   }
+  for (const generator of [given.generator ?? []].flat()) {
+    if (isGenerator(generator)) continue;
+    throw new TypeError(
+      `Cannot run ${pipeline}: expected a generator, e.g. manualSeed(0), or a list of them, got ${generator}`,
+    );
+  }
+  if (given.onStep !== undefined && typeof given.onStep !== "function") {
+    throw new TypeError(
+      `Cannot run ${pipeline}: expected onStep to be a function, got ${typeof given.onStep}`,
+    );
+  }
 }
 
-/** Options whose values are checked for all pipelines. */
-interface AnyGiven {
-  outputType?: unknown;
-  image?: unknown;
-  mask?: unknown;
-  latents?: unknown;
+function isGenerator(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "randn" in value;
 }
+
+const TENSORS = [
+  "image",
+  "mask",
+  "latents",
+  ...Object.keys(pooledEmbeds) as (keyof typeof pooledEmbeds)[],
+] as const;
+
+/** Options whose values are checked for all pipelines. */
+type AnyGiven = { [name in (typeof TENSORS)[number] | "outputType" | "generator" | "onStep"]?: unknown };

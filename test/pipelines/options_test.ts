@@ -78,7 +78,7 @@ const refused: Record<string, [work: () => Promise<unknown>, line: RegExp]> = {
   ],
   "run({ generator: 5 })": [
     () => sd.run({ ...told, ...any({ generator: 5 }) }),
-    /^Cannot draw a tensor: expected a generator, e\.g\. manualSeed\(0\), got 5$/,
+    /^Cannot run StableDiffusionPipeline: expected a generator, e\.g\. manualSeed\(0\), or a list of them, got 5$/,
   ],
   "run({ image: 'a.png' })": [
     () => new StableDiffusionImg2ImgPipeline(sd.parts).run({ ...told, ...any({ image: "a.png" }) }),

@@ -101,6 +101,12 @@ Deno.test("embeddings that do not fit are refused before anything is drawn", asy
     { promptEmbeds: promptEmbeds.slice(1, 0, 5), negativePromptEmbeds },
     /^Cannot draw: expected as many tokens in the prompt's embeddings and in the negative prompt's, got 5 and \d+; /,
   );
+  const wrong = (options: object) => refused.bind(undefined, options as StableDiffusionRunOptions);
+  await wrong({ prompt: "a", generator: 5 })(
+    /^Cannot run StableDiffusionPipeline: expected a generator, e\.g\. manualSeed\(0\), or a list of them, got 5$/,
+  );
+  await wrong({ prompt: "a", onStep: 5 })(/: expected onStep to be a function, got number$/);
+  await wrong({ promptEmbeds: [1] })(/: expected promptEmbeds to be a tensor, got object$/);
   const { promptEmbeds: states } = await xl.encodePrompt({ prompt: "a" });
   await assertRefused(
     xl.run({ ...small, promptEmbeds: states }),
