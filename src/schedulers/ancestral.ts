@@ -1,3 +1,5 @@
+import { sqrtf } from "../core/float32.ts";
+
 const f32 = Math.fround;
 
 /**
@@ -6,7 +8,7 @@ const f32 = Math.fround;
  */
 export function ancestral(sigma: number, next: number): { down: number; up: number } {
   const [square, nextSquare] = [f32(sigma ** 2), f32(next ** 2)];
-  const up = f32(Math.sqrt(f32(f32(nextSquare * f32(square - nextSquare)) / square)));
+  const up = sqrtf(f32(f32(nextSquare * f32(square - nextSquare)) / square));
   const rest = f32(nextSquare - f32(up ** 2));
-  return { down: rest >= 0 ? f32(Math.sqrt(rest)) : next ** 2 / sigma, up }; // else exactly, where torch gets NaN
+  return { down: rest >= 0 ? sqrtf(rest) : next ** 2 / sigma, up }; // else exactly, where torch gets NaN
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { betaQuantile } from "./beta_quantile.ts";
+import { sqrtf } from "../core/float32.ts";
 import { alphasCumprod, type BetaConfig } from "./betas.ts";
 import { linspace, linspaceF32 } from "../core/linspace.ts";
 
@@ -48,8 +49,7 @@ export function sigmaTable(config: BetaConfig): SigmaTable {
   const bars = alphasCumprod(config);
   const last = bars.length - 1;
   if (config.rescale_betas_zero_snr) bars[last] = 2 ** -24;
-  const sigmas = bars.map((bar) => Math.sqrt(f32(f32(1 - bar) / bar)));
-  if (config.rescale_betas_zero_snr) sigmas[last] = 4096; // √(2²⁴ − 1) lies amid two f32: torch's is this
+  const sigmas = bars.map((bar) => sqrtf(f32(f32(1 - bar) / bar)));
   return { alphasCumprod: bars, sigmas, logSigmas: sigmas.map(Math.log) };
 }
 

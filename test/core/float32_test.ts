@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { expf } from "../../src/core/float32.ts";
+import { expf, sqrtf } from "../../src/core/float32.ts";
+import { alphasCumprod } from "../../src/schedulers/betas.ts";
 
 const f = Math.fround;
 
@@ -121,3 +122,42 @@ function assertBits(x: number, y: number) {
   const got = toBits(expf(fromBits(x)));
   assert.equal(got.toString(16), y.toString(16), `expf(${fromBits(x)})`);
 }
+
+/**
+ * By how much torch's √((1 − ᾱ) / ᾱ) of Stable Diffusion's 1000 timesteps lies above or below the nearest f32:
+ * torch 2.13 with MKL_CBWR=COMPATIBLE, `((1 - a) / a) ** 0.5` for the a of `cumprod(1 - linspace(…) ** 2)`.
+ */
+const roots =
+  "+==+=================-=-========================+=+-+=+==============================+=======+======" +
+  "==========================+==+===-=-=-====+===========-+======-====-+-=-===========+=-=+=+=-=-======" +
+  "=====-=======--=============-===========-=====-=============-==+=========-======+==+===++==-=+-=====" +
+  "=+=======-=-=+-+=======+======--=++=+++=-=--=++=++=+=++=-=-===---==========+=+=-===-====-========-==" +
+  "========-=====-==============-===-==========-====-=======-===+==-==+==+-====-==+==========++====+===" +
+  "==+========-===+==++==+==+===++=-=+-=+==+=--==+=-====-+==--=+==-=+==-====-=====-======-===-==-===-==" +
+  "==-==============-==========================================+==+======-=-=++=+==========+===+==-====" +
+  "====-==+=====+==-==-==+================+==-===========+==-=======-================+=-===========-===" +
+  "===+==-=================-===========+=========+======-==+==+===+===========+====++=+===+-======+--==" +
+  "-=============-======================-======================+==--=-===================+==-===+==+++=";
+
+Deno.test("sqrtf() rounds as torch does, all noise levels of Stable Diffusion", () => {
+  const bars = alphasCumprod({
+    num_train_timesteps: 1000,
+    beta_start: 0.00085,
+    beta_end: 0.012,
+    beta_schedule: "scaled_linear",
+    trained_betas: null,
+    rescale_betas_zero_snr: false,
+  });
+  const found = Array.from(bars, (bar) => {
+    const x = Math.fround(Math.fround(1 - bar) / bar);
+    return "=+-".at(Math.sign(sqrtf(x) - Math.fround(Math.sqrt(x))));
+  });
+  assert.equal(found.join(""), roots);
+  assert.ok(found.filter((sign) => sign !== "=").length > 150);
+});
+
+Deno.test("sqrtf() of what has no root, of 0, of subnormal numbers and of powers of two", () => {
+  assert.deepEqual([NaN, -1, 0, Infinity].map(sqrtf), [NaN, NaN, 0, Infinity]);
+  assert.deepEqual([4 ** -70, 0.25, 1, 16, 4 ** 60].map(sqrtf), [2 ** -70, 0.5, 1, 4, 2 ** 60]);
+  assert.equal(sqrtf(2 ** 24 - 1), 4096); // amid two f32
+});
