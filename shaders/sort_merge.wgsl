@@ -48,9 +48,19 @@ fn main(
   }
   var a = start + low;
   var b = middle + before - low;
+  var key_a = 0u;
+  var key_b = 0u;
+  if (a < middle) { key_a = ordered_key(first, a); }
+  if (b < end) { key_b = ordered_key(first, b); }
   for (var i = column; i < min(column + STEP, end); i++) {
-    let from_a = a < middle && (b >= end || ordered_key(first, a) <= ordered_key(first, b));
-    store(0u, row, i, order[first + select(b, a, from_a)]);
-    if (from_a) { a++; } else { b++; }
+    if (a < middle && (b >= end || key_a <= key_b)) {
+      store(0u, row, i, order[first + a]);
+      a++;
+      if (a < middle) { key_a = ordered_key(first, a); }
+    } else {
+      store(0u, row, i, order[first + b]);
+      b++;
+      if (b < end) { key_b = ordered_key(first, b); }
+    }
   }
 }
