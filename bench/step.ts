@@ -70,7 +70,7 @@ function resnetDispatches(device: Device): StepRow["resnet"] {
   const most = { plain: 0, shortcut: 0 };
   for (const graph of device.dump().split("\n\n")) {
     const lines = graph.split("\n").flatMap((line) => {
-      const path = line.match(/@ (\S*resnets\.\d+)/)?.[1];
+      const path = line.match(/@ (\S*resnets\.\d+)(?!\d*\.input)/)?.[1];
       return path ? [{ path, line }] : [];
     });
     for (const block of Map.groupBy(lines, ({ path }) => path).values()) {
