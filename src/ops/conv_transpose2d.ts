@@ -1,5 +1,5 @@
 import type { Shape } from "../core/shape.ts";
-import { cat, type Tensor, tensor, zeros } from "../tensor/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
 import { conv2d } from "./conv2d.ts";
 import type { Affine } from "./linear.ts";
 import { type Pair, pairOf } from "./windows.ts";
@@ -36,7 +36,7 @@ export function convTranspose2d(
   }
   const [[dy, dx], [py, px], [ey, ex]] = [pairOf(dilation), pairOf(padding), pairOf(outputPadding)];
   const [top, left] = [dy * (kh - 1) - py, dx * (kw - 1) - px];
-  const turned = reversed(reversed(weight, 2), 3).reshape([groups, C / groups, out, kh, kw])
+  const turned = weight.flip([2, 3]).reshape([groups, C / groups, out, kh, kw])
     .permute([0, 2, 1, 3, 4]).reshape([groups * out, C / groups, kh, kw]);
   const [sy, sx] = pairOf(stride);
   return conv2d(spread(spread(x, 2, sy), 3, sx), { weight: turned, bias }, {
@@ -46,21 +46,11 @@ export function convTranspose2d(
   });
 }
 
-/** An axis backwards. */
-function reversed(x: Tensor, axis: number): Tensor {
-  const places = Array.from({ length: x.shape[axis]! }, (_, i) => x.shape[axis]! - 1 - i);
-  return x.indexSelect(axis, tensor(places, [places.length], { dtype: "i32" }));
-}
-
 /** An axis with `step` - 1 zeros between its elements. */
 function spread(x: Tensor, axis: number, step: number): Tensor {
   if (step === 1) return x;
   const n = x.shape[axis]!;
-  const each = x.unsqueeze(axis + 1);
-  const gaps = zeros(each.shape.with(axis + 1, step - 1));
-  return cat([each, gaps.cast(x.dtype)], axis + 1).reshape(x.shape.with(axis, n * step)).slice(
-    axis,
-    0,
-    (n - 1) * step + 1,
-  );
+  const behind = Array(x.rank - axis - 1).fill([0, 0]).flat(); // pad() counts from the last axis
+  const each = x.unsqueeze(axis + 1).pad([...behind, 0, step - 1]);
+  return each.reshape(x.shape.with(axis, n * step)).slice(axis, 0, (n - 1) * step + 1);
 }
