@@ -71,6 +71,17 @@ export function workspaceOf(
   return [...sizes, ...[...inputs, ...outputs].map(sizeOf)].reduce((sum, bytes) => sum + bytes, 0);
 }
 
+/** Throws where a value is larger than an adapter binds at once. */
+export function expectBindable(device: Device, values: readonly Node[]): void {
+  const { maxStorageBufferBindingSize: most } = device.limits;
+  const large = values.find((node) => sizeOf(node) > most);
+  if (!large) return;
+  throw new RangeError(
+    `Cannot compute ${large.path || "a value"}: expected at most ${most} bytes in one tensor on ` +
+      `${device.adapterName}, got ${sizeOf(large)}; draw smaller pictures or fewer at once`,
+  );
+}
+
 /** Bytes of a value in memory. */
 export function sizeOf(node: Node): number {
   return node.count * bytesOf(node.dtype);

@@ -3,7 +3,7 @@ import type { Device } from "../gpu/device.ts";
 import type { Pipeline } from "../gpu/pipelines.ts";
 import type { Place } from "./arena.ts";
 import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
-import { layOut, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
+import { expectBindable, layOut, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
 import { Leaf, type Node } from "./node.ts";
 import type { Step } from "./step.ts";
 import { type Chunk, chunksOf, suppliedTo, type Supply } from "./supply.ts";
@@ -172,6 +172,7 @@ export class Plan {
    */
   #bind(free: (buffer: GPUBuffer) => void): void {
     const { buffers, limits } = this.#device;
+    expectBindable(this.#device, this.#steps.map(({ output }) => output));
     const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, this.#kept());
     const most = limits.maxStorageBufferBindingSize;
     const largest = Math.max(0, ...[...places.keys()].map(sizeOf));

@@ -6,7 +6,7 @@ import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
 import { fuse } from "./fuse.ts";
 import { exprKey } from "./expr.ts";
 import { Input, Leaf, type Node, type Pointwise } from "./node.ts";
-import { reachable, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
+import { expectBindable, reachable, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
 import { LoopUniforms, type Uniforms } from "./loop_uniforms.ts";
 import { Plan } from "./plan.ts";
 import { type Step, stepOf } from "./step.ts";
@@ -131,13 +131,15 @@ export class Stream {
     }
   }
 
-  /** Bytes that a run of what `trace` records takes beside its weights. */
-  measure(inputs: readonly Leaf[], trace: () => readonly Node[]): number {
+  /** Bytes that a run of what `trace` records takes beside its weights. Throws where it must run, and the adapter cannot. */
+  measure(inputs: readonly Leaf[], trace: () => readonly Node[], mustRun = false): number {
     this.#known.clear();
     const made: Leaf[] = [];
     try {
       const outputs = this.#collecting(made, trace);
-      return workspaceOf(this.#device, stepsOf(this.#device, outputs), inputs, outputs);
+      const steps = stepsOf(this.#device, outputs);
+      if (mustRun) expectBindable(this.#device, steps.map(({ output }) => output));
+      return workspaceOf(this.#device, steps, inputs, outputs);
     } finally {
       free(made);
     }

@@ -80,7 +80,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   /** Of the largest call that was measured. */
   #measured = 0;
   /** What becomes of calls: they run, are measured, or take their memory, where their weights are in memory. */
-  #calls: "run" | "measured" | "reserved" = "run";
+  #calls: "run" | "measured" | "expected" | "reserved" = "run";
   #disposed = false;
 
   /** For buildModel(), which then traces the model and fills the weights that it read. */
@@ -198,12 +198,17 @@ export abstract class Model<Config = unknown> implements Disposable {
     return this.#measured;
   }
 
+  /** Throws where the adapter cannot run the calls in `work`, whatever memory there is. No weights are needed. */
+  expectRunnable(work: () => unknown): void {
+    this.#rehearse("expected", work);
+  }
+
   /** Takes the memory that the calls in `work` need beside the weights. Nothing runs; the calls that follow use it. */
   reserve(work: () => unknown): void {
     this.#rehearse("reserved", work);
   }
 
-  #rehearse(calls: "measured" | "reserved", work: () => unknown): void {
+  #rehearse(calls: "measured" | "expected" | "reserved", work: () => unknown): void {
     this.#calls = calls;
     using _made = scope();
     try {
@@ -404,7 +409,8 @@ export abstract class Model<Config = unknown> implements Disposable {
     taps: readonly string[],
   ): [string, Tensor][] {
     const { leaves, results, record } = this.#recording(this.#fitted(inputs), fn, taps);
-    this.#measured = Math.max(this.#measured, streamOf(this.device).measure(leaves, record));
+    const bytes = streamOf(this.device).measure(leaves, record, this.#calls === "expected");
+    this.#measured = Math.max(this.#measured, bytes);
     return results;
   }
 

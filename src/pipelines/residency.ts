@@ -53,6 +53,7 @@ export async function bringIn(
   const [first] = wanted;
   if (!first) return new DisposableStack();
   const { device } = first;
+  if (options.work && !first.loaded) first.expectRunnable(options.work); // before anything is loaded
   while (true) {
     const known = Math.min(parts.memory ?? Infinity, ceilings.get(device) ?? Infinity);
     const idle = modelsOf(parts).filter((model) => model.loaded && !model.needed && !wanted.includes(model));

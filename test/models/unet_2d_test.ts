@@ -3,7 +3,7 @@ import { openDevice } from "../../src/gpu/open.ts";
 import type { LoadOptions } from "../../src/models/load.ts";
 import { UNet2DModel } from "../../src/models/mod.ts";
 import { unet2DInputs } from "../../src/models/unet_2d_inputs.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { fixture } from "../support/fixtures.ts";
@@ -191,3 +191,18 @@ async function assertTaps(taps: Readonly<Record<string, Tensor>>, expected: Map<
   assert.deepEqual(Object.keys(taps), [...expected.keys()]);
   await Promise.all([...expected].map(([path, want]) => assertSame(taps[path]!, want, path)));
 }
+
+Deno.test("a picture larger than the adapter binds at once is refused in one line, before weights are there", async () => {
+  using device = await openDevice();
+  using unet = await UNet2DModel.fromPretrained(fixture("ddpm/pipeline"), { subfolder: "unet", defer: true });
+  const side = 8192;
+  const work = () => unet.forward(zeros([1]).expand([1, unet.config.in_channels, side, side]), 0);
+  const message = new RegExp(
+    `^Cannot compute [\\w.]+: expected at most ${device.limits.maxStorageBufferBindingSize} bytes in one ` +
+      "tensor on .+, got \\d+; draw smaller pictures or fewer at once$",
+  );
+  assert.throws(() => unet.expectRunnable(work), { name: "RangeError", message });
+  assert.ok(unet.measure(work) > 0); // for a plan
+  await unet.load();
+  assert.throws(() => unet.reserve(work), { name: "RangeError", message });
+});
