@@ -108,6 +108,12 @@ export class Buffers {
     buffer.destroy();
   }
 
+  /** Forgets the buffers of a GPU that was lost. */
+  forget(): void {
+    this.#live.clear();
+    this.#bytes = 0;
+  }
+
   /** Frees every buffer. */
   destroyAll(): void {
     for (const buffer of [...this.#live.keys()]) this.destroy(buffer);

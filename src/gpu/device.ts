@@ -31,6 +31,8 @@ export class Device implements Disposable {
   readonly profiler: Profiler | undefined;
   /** Runs at close, before the GPU goes: layers above leave their cleaning here. */
   readonly closing: (() => void)[] = [];
+  /** Runs before a lost GPU is replaced: layers above forget here what they had on it. */
+  readonly losing: (() => void)[] = [];
   /** Text of the traced graphs: set by the layer that has them. */
   describeGraphs: () => string = () => "";
   /** What it does since the last submission. */
@@ -40,18 +42,49 @@ export class Device implements Disposable {
   readonly #answers = new Set<Promise<unknown>>();
   #closed = false;
 
-  /** For openDevice(), which asks the adapter for all its limits and for the features that are used. */
+  #gpu: GPUDevice;
+  readonly #request: () => Promise<GPUDevice>;
+
+  /**
+   * For openDevice(), which asks the adapter for all its limits and for the features that are used; `request` asks for
+   * another such device.
+   */
   constructor(
-    readonly gpu: GPUDevice,
+    gpu: GPUDevice,
     readonly adapter: GPUAdapterInfo,
     readonly engine: Engine,
-    options: { profile: boolean },
+    options: { profile: boolean; request: () => Promise<GPUDevice> },
   ) {
+    this.#gpu = gpu;
+    this.#request = options.request;
     this.limits = gpu.limits;
     this.traits = traitsOf(gpu, adapter);
     this.buffers = new Buffers(this);
     this.pipelines = new Pipelines(this);
     this.profiler = options.profile ? new Profiler(this) : undefined;
+    this.#listen(gpu);
+    opened.push(this);
+  }
+
+  /** WebGPU's own device: another one after `reopen`. */
+  get gpu(): GPUDevice {
+    return this.#gpu;
+  }
+
+  /** Takes a new device of the same adapter in place of one that was lost, with all that was in its memory. */
+  async reopen(): Promise<void> {
+    const gpu = await this.#request();
+    for (const forget of this.losing) forget();
+    this.buffers.forget();
+    this.pipelines.forget();
+    this.profiler?.forget();
+    this.#answers.clear();
+    this.#failure = undefined;
+    this.#gpu = gpu;
+    this.#listen(gpu);
+  }
+
+  #listen(gpu: GPUDevice): void {
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault?.();
       const { error } = event as GPUUncapturedErrorEvent;
@@ -62,16 +95,15 @@ export class Device implements Disposable {
       const message = error.message.trim().replaceAll(/\s+/g, " ");
       const failure = new Failure(`Cannot run on ${this.adapterName}: ${kind}: ${message}`);
       // What uses a buffer that was not allocated is refused, and Dawn says so first.
-      Promise.all(this.#answers).then(() => this.fail(failure));
+      Promise.all(this.#answers).then(() => gpu === this.#gpu && this.fail(failure));
     });
     gpu.lost.then((info) => {
-      if (this.#closed) return;
+      if (this.#closed || gpu !== this.#gpu) return;
       const [reason] = (info.message.trim() || info.reason).split("\n"); // below, Dawn says where in its sources
       this.#failure = new DeviceLostError(
         `Cannot go on: the device ${this.adapterName} was lost (${reason}) while ${this.#running}; open a new one`,
       );
     });
-    opened.push(this);
   }
 
   /** The adapter's own name for itself, e.g. "llvmpipe-llvm-15-0-6-256-bits". */
@@ -132,6 +164,11 @@ export class Device implements Disposable {
     this.#answers.add(told);
   }
 
+  /** Waits until a loss is told: Deno's engine does so after what fails by it. */
+  losses(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve));
+  }
+
   /** Throws what went wrong since the last check: a lost device, a refused command, no memory. */
   assertAlive(): void {
     if (this.#closed) throw new DeviceLostError("Cannot use the device: it was closed; open a new one");
@@ -169,7 +206,7 @@ export class Device implements Disposable {
       this.assertAlive();
       return staging.getMappedRange(0, bytes).slice(0);
     } catch (error) {
-      await new Promise((resolve) => setTimeout(resolve)); // Deno's engine tells a loss after what fails by it
+      await this.losses();
       this.assertAlive();
       throw error;
     } finally {

@@ -26,7 +26,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   for (const name of engines) {
     const opened = await open(name, options).catch((error: Error) => error);
     if (!(opened instanceof Error)) {
-      return new Device(opened.gpu, opened.info, name, { profile });
+      const request = async () => (await open(name, options)).gpu;
+      return new Device(opened.gpu, opened.info, name, { profile, request });
     }
     reasons.push(`${name}: ${opened.message.split("\n")[0]}`);
     if (opened instanceof DawnMissingError && engines.length > 1) {

@@ -55,6 +55,12 @@ export class Pipelines {
     return { count: this.#byKey.size, compileMs: this.#compileMs };
   }
 
+  /** Forgets the pipelines of a GPU that was lost. */
+  forget(): void {
+    this.#byKey.clear();
+    this.#layouts.clear();
+  }
+
   /** The pipeline of a spec; the first request starts its compilation. */
   get(spec: PipelineSpec): Pipeline {
     let pipeline = this.#byKey.get(spec.key);
@@ -95,6 +101,7 @@ export class Pipelines {
         compute: { module, entryPoint: "main" },
       });
     } catch (error) {
+      await this.#device.losses();
       this.#device.assertAlive();
       throw await shaderError(spec.label, module, parts, (await invalid) ?? error);
     } finally {

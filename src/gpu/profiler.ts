@@ -58,6 +58,11 @@ export class Profiler {
     }
   }
 
+  /** Forgets the queries of a GPU that was lost. */
+  forget(): void {
+    this.#sets.length = this.#open.length = this.#reading.length = 0;
+  }
+
   /** Timestamps for the pass of the next dispatch. */
   begin(record: DispatchRecord): GPUComputePassTimestampWrites {
     const query = this.#open.push(record) * 2 - 2;

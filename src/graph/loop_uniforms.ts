@@ -16,6 +16,11 @@ export class LoopUniforms {
     this.#device = device;
   }
 
+  /** Forgets the buffer of a GPU that was lost. */
+  forget(): void {
+    this.#buffer = undefined;
+  }
+
   /** Writes blocks behind each other. */
   write(blocks: readonly Uint8Array<ArrayBuffer>[]): Uniforms {
     const { buffers, gpu, limits } = this.#device;

@@ -48,6 +48,11 @@ export class Stream {
     this.#device = device;
     this.#uniforms = new LoopUniforms(device);
     device.describeGraphs = () => [...this.#plans].map((plan) => plan.dump()).join("\n\n");
+    device.losing.push(() => {
+      this.#uniforms.forget();
+      this.#plans.clear();
+      this.#settle();
+    });
     device.closing.push(() => {
       this.#pending.clear();
       this.#wanted.clear();

@@ -38,14 +38,14 @@ export class DDIMPipeline extends UnconditionalPipeline<DDIMScheduler> {
   /** Draws pictures from noise. */
   async run(options: DDIMRunOptions = {}): Promise<PipelineOutput> {
     expectRunOptions("DDIMPipeline", options);
-    const { batchSize = 1, numInferenceSteps = 50, generator, eta, useClippedModelOutput } = options;
-    return await ownRun(this.parts, async ({ unet, scheduler }) => {
+    return await ownRun(this.parts, options, async ({ unet, scheduler }, options) => {
+      const { batchSize = 1, numInferenceSteps = 50, generator, eta, useClippedModelOutput } = options;
       scheduler.setTimesteps(numInferenceSteps);
       const images = await sample(
         unet,
         batchSize,
         generator,
-        scheduler.timesteps,
+        scheduler,
         options,
         (out, t, x) => scheduler.step(out, t, x, { generator, eta, useClippedModelOutput }),
       );

@@ -1,6 +1,6 @@
 import { UNet2DModel } from "../models/mod.ts";
 import { randn, type RandomOptions } from "../random/mod.ts";
-import { DDPMScheduler, schedulerClasses, type StepOutput } from "../schedulers/mod.ts";
+import { DDPMScheduler, type Scheduler, schedulerClasses, type StepOutput } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
 import { openPart } from "./open_part.ts";
 import {
@@ -45,14 +45,14 @@ export class DDPMPipeline extends UnconditionalPipeline<DDPMScheduler> {
   /** Draws pictures from noise. */
   async run(options: DDPMRunOptions = {}): Promise<PipelineOutput> {
     expectRunOptions("DDPMPipeline", options);
-    const { batchSize = 1, numInferenceSteps = 1000, generator } = options;
-    return await ownRun(this.parts, async ({ unet, scheduler }) => {
+    return await ownRun(this.parts, options, async ({ unet, scheduler }, options) => {
+      const { batchSize = 1, numInferenceSteps = 1000, generator } = options;
       scheduler.setTimesteps(numInferenceSteps);
       const images = await sample(
         unet,
         batchSize,
         generator,
-        scheduler.timesteps,
+        scheduler,
         options,
         (out, t, x) => scheduler.step(out, t, x, { generator }),
       );
@@ -84,7 +84,7 @@ export async function sample(
   unet: UNet2DModel,
   batchSize: number,
   generator: RandomOptions["generator"],
-  timesteps: readonly number[],
+  scheduler: Scheduler,
   options: RunOptions,
   step: (modelOutput: Tensor, t: number, x: Tensor) => StepOutput,
 ): Promise<Tensor> {
@@ -92,11 +92,10 @@ export async function sample(
   using _unet = await unet.acquire({ signal: options.signal });
   const start = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
   const previews = new Previews(options.preview, previewPixels);
-  let number = 0;
-  const x = await runSteps(start, timesteps, options, (x, t) => {
+  const x = await runSteps(start, scheduler.timesteps, scheduler, options, (x, t, number) => {
     using inner = scope(x);
     const output = step(unet.forward(x, t).sample, t, x);
-    previews.offer(number++, () => output.predOriginalSample);
+    previews.offer(number, () => output.predOriginalSample);
     return inner.keep(output.prevSample);
   }, previews);
   using made = scope(x);

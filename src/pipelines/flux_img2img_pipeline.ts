@@ -30,7 +30,7 @@ export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
 export class FluxImg2ImgPipeline extends FluxBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise. */
   async run(runOptions: FluxImg2ImgRunOptions): Promise<FluxOutput> {
-    return await ownRun(this.parts, async (parts) => {
+    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
       expectRunOptions("FluxImg2ImgPipeline", runOptions);
       const guidanceScale = fluxGuidance(parts, runOptions.guidanceScale, 7);
       const options = { ...runOptions, guidanceScale };

@@ -20,7 +20,7 @@ export interface FluxRunOptions extends FluxOptions, SizeOptions {}
 export class FluxPipeline extends FluxBase {
   /** Draws pictures of prompts. */
   async run(runOptions: FluxRunOptions): Promise<FluxOutput> {
-    return await ownRun(this.parts, async (parts) => {
+    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
       expectRunOptions("FluxPipeline", runOptions);
       const guidanceScale = fluxGuidance(parts, runOptions.guidanceScale, 3.5);
       const options = { ...runOptions, guidanceScale };

@@ -54,8 +54,7 @@ export async function denoise(
   if (eta !== undefined) expectEta(eta, scheduler);
   const stepOptions: StepOptions & { eta?: number | undefined } = { generator, eta };
   const previews = new Previews(options.preview, (x0) => preview(x0, vae));
-  let number = 0;
-  return await runSteps(start, timesteps, options, (latents, t) => {
+  return await runSteps(start, timesteps, scheduler, options, (latents, t, number) => {
     using step = scope(latents);
     const input = scheduler.scaleModelInput(guided ? cat([latents, latents]) : latents, t);
     const prediction = predict(input, t);
@@ -63,7 +62,6 @@ export async function denoise(
     const output = scheduler.step(noisePred, t, latents, stepOptions);
     previews.offer(number, () => unpack(output.predOriginalSample));
     const next = after ? after(output.prevSample, number) : output.prevSample;
-    number++;
     return step.keep(next);
   }, previews);
 }

@@ -1,21 +1,36 @@
+import { OutOfMemoryError } from "../gpu/errors.ts";
+import type { RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
+import type { RunOptions } from "./pipeline.ts";
+import { recovering } from "./recovery.ts";
+import { modelsOf } from "./residency.ts";
 
 const atWork = new WeakSet<Scheduler>();
 
 /**
  * Does a run with the parts as they are now: what is exchanged meanwhile is of the next. A scheduler remembers the steps
- * of one run, so that a second run beside it gets a copy.
+ * of one run, so that a second run beside it gets a copy. Where the options ask for it, the run outlives its device.
  */
-export async function ownRun<Parts extends { scheduler: Scheduler }, T>(
+export async function ownRun<
+  Parts extends { scheduler: Scheduler },
+  Options extends RunOptions & RandomOptions,
+  T,
+>(
   parts: Parts,
-  run: (parts: Parts) => Promise<T>,
+  options: Options,
+  run: (parts: Parts, options: Options) => Promise<T>,
 ): Promise<T> {
-  const { scheduler } = parts;
-  if (atWork.has(scheduler)) return await run({ ...parts, scheduler: scheduler.clone() });
-  atWork.add(scheduler);
+  const isBeside = atWork.has(parts.scheduler);
+  const own = isBeside ? { ...parts, scheduler: parts.scheduler.clone() } : { ...parts };
+  atWork.add(own.scheduler);
   try {
-    return await run({ ...parts });
+    if (!options.recover) return await run(own, options);
+    return await recovering(own, options, (options) => run(own, options));
+  } catch (error) {
+    // Commands on what was not allocated fail too, later: they are not of the next run.
+    if (error instanceof OutOfMemoryError) await modelsOf(own)[0]?.device.idle().catch(() => {});
+    throw error;
   } finally {
-    atWork.delete(scheduler);
+    atWork.delete(own.scheduler);
   }
 }

@@ -7,8 +7,10 @@ import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import type { LoadOptions } from "../models/load.ts";
+import type { Scheduler } from "../schedulers/mod.ts";
 import { progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
 import type { PreviewOptions, Previews } from "./preview.ts";
+import { recoveryOf } from "./recovery.ts";
 
 /** Options of a pipeline's `fromPretrained`. */
 export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"> {
@@ -37,6 +39,11 @@ export interface RunOptions {
    * takes the sample's place; of a sample that it keeps it makes a copy, e.g. by `sample.mul(1)`.
    */
   onStep?: ((step: number, timestep: number, sample: Tensor) => unknown) | undefined;
+  /**
+   * Keeps each step on the host too, and where the device is lost asks for a new one and goes on from there; false by
+   * default, as it costs a reading back of the sample, and of what the scheduler remembers, at every step.
+   */
+  recover?: boolean | undefined;
   /** Shows small pictures of what is being drawn. */
   preview?: PreviewOptions | undefined;
 }
@@ -112,23 +119,26 @@ export function expectComponent(index: PipelineIndex, name: string, classNames: 
 }
 
 /**
- * Takes a sample through the steps of a loop, which owns it, with bar, signal, callback and previews, the last of which
+ * Takes a sample through the steps of a loop, which owns it, or those that are left of it, with bar, signal, callback and previews, the last of which
  * is there before the bar ends. `step` gives the sample after it.
  */
 export async function runSteps(
   start: Tensor,
   timesteps: readonly number[],
+  scheduler: Scheduler,
   { progress: bar, signal, onStep }: RunOptions,
-  step: (sample: Tensor, timestep: number) => Tensor,
+  step: (sample: Tensor, timestep: number, number: number) => Tensor,
   previews: Previews,
 ): Promise<Tensor> {
-  let sample = start;
-  let number = 0;
+  const recovery = recoveryOf(scheduler);
+  let { sample, done: number } = recovery?.resume(scheduler) ?? { sample: start, done: 0 };
   const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
-  for await (const t of progress(timesteps, options)) {
-    sample = step(sample, t);
+  for await (const t of progress(timesteps.slice(number), options)) {
+    sample = step(sample, t, number);
     if (onStep) sample = replaced(sample, await onStep(number, t, sample));
-    if (++number === timesteps.length) await previews.end();
+    number++;
+    recovery?.keep(number, sample, scheduler);
+    if (number === timesteps.length) await previews.end();
   }
   return sample;
 }

@@ -1,6 +1,7 @@
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import { memoryOf } from "../gpu/memory.ts";
+import { streamOf } from "../graph/stream.ts";
 import { Model } from "../models/mod.ts";
 import { BESIDES, fit, forceStream } from "./storage.ts";
 
@@ -53,8 +54,9 @@ export async function bringIn(
   const [first] = wanted;
   if (!first) return new DisposableStack();
   const { device } = first;
+  await settled(device);
   if (options.work && !first.loaded) first.expectRunnable(options.work); // before anything is loaded
-  while (true) {
+  for (let again = false;;) {
     const known = Math.min(parts.memory ?? Infinity, ceilings.get(device) ?? Infinity);
     const idle = modelsOf(parts).filter((model) => model.loaded && !model.needed && !wanted.includes(model));
     makeRoom(wanted, idle, known, options);
@@ -75,7 +77,9 @@ export async function bringIn(
       await device.idle().catch(() => {}); // commands on what was not allocated fail too, later
       if (error.wanted) ceilings.set(device, Math.min(known, error.inUse + error.wanted));
       acquired.dispose();
-      if (!shrink(wanted, idle.filter((model) => model.loaded), error, options)) throw error;
+      if (shrink(wanted, idle.filter((model) => model.loaded), error, options)) continue;
+      if (again) throw error;
+      again = true; // what was freed may be there by now
     }
   }
 }
@@ -88,7 +92,16 @@ export async function withModels<T>(
   work: () => T | Promise<T>,
 ): Promise<T> {
   using _needed = await bringIn(parts, needed, options);
-  return await work();
+  const result = await work();
+  const [first] = needed.filter((model) => model !== undefined);
+  if (first) await settled(first.device);
+  return result;
+}
+
+/** Waits until what was recorded is done, so that what fails in it is told here, and not taken for a fault of other work. */
+async function settled(device: Device): Promise<void> {
+  await streamOf(device).flush();
+  await device.idle();
 }
 
 /** Bytes that devices turned out not to have, where less is known of their memory. */

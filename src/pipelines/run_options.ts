@@ -22,7 +22,9 @@ import type { AestheticOptions, MicroConditionOptions } from "./stable_diffusion
 /** The names of some options: the checker holds them to the interface. */
 type Names<Options> = Record<keyof Options, true>;
 
-const run = { progress: true, signal: true, onStep: true, preview: true } satisfies Names<RunOptions>;
+const run = { progress: true, signal: true, onStep: true, preview: true, recover: true } satisfies Names<
+  RunOptions
+>;
 
 const steps = { numInferenceSteps: true, generator: true } as const;
 

@@ -22,7 +22,7 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
 export class StableDiffusionImg2ImgPipeline extends StableDiffusionBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(runOptions: StableDiffusionImg2ImgRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, async (parts) => {
+    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
       expectRunOptions("StableDiffusionImg2ImgPipeline", runOptions);
       const { vae, scheduler } = parts;
       const { image, strength = 0.8, generator } = runOptions;

@@ -26,7 +26,7 @@ export interface StableDiffusionInpaintRunOptions extends StableDiffusionImg2Img
 export class StableDiffusionInpaintPipeline extends StableDiffusionBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(runOptions: StableDiffusionInpaintRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, async (parts) => {
+    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
       expectRunOptions("StableDiffusionInpaintPipeline", runOptions);
       const { vae, scheduler } = parts;
       const { strength = 1, generator } = runOptions;

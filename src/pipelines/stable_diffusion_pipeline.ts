@@ -16,7 +16,7 @@ export interface StableDiffusionRunOptions extends StableDiffusionOptions, SizeO
 export class StableDiffusionPipeline extends StableDiffusionBase {
   /** Draws pictures of prompts. */
   async run(runOptions: StableDiffusionRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, async (parts) => {
+    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
       expectRunOptions("StableDiffusionPipeline", runOptions);
       const { unet, scheduler } = parts;
       expectPlainUNet(parts);

@@ -39,7 +39,7 @@ export interface StableDiffusionXLImg2ImgRunOptions
 export class StableDiffusionXLImg2ImgPipeline extends StableDiffusionXLBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, async (parts) => {
+    return await ownRun(this.parts, options, async (parts, options) => {
       expectRunOptions("StableDiffusionXLImg2ImgPipeline", options);
       const { vae, scheduler, requiresAestheticsScore = false } = parts;
       const { image, strength = 0.3, generator, denoisingStart } = options;

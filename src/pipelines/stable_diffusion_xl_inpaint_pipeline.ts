@@ -29,7 +29,7 @@ export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg
 export class StableDiffusionXLInpaintPipeline extends StableDiffusionXLBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(options: StableDiffusionXLInpaintRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, async (parts) => {
+    return await ownRun(this.parts, options, async (parts, options) => {
       expectRunOptions("StableDiffusionXLInpaintPipeline", options);
       const { vae, scheduler, requiresAestheticsScore = false } = parts;
       const { strength = 0.9999, guidanceScale = 7.5, generator, denoisingStart } = options;

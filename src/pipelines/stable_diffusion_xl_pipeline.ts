@@ -26,7 +26,7 @@ export interface StableDiffusionXLRunOptions
 export class StableDiffusionXLPipeline extends StableDiffusionXLBase {
   /** Draws pictures of prompts. */
   async run(options: StableDiffusionXLRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, async (parts) => {
+    return await ownRun(this.parts, options, async (parts, options) => {
       expectRunOptions("StableDiffusionXLPipeline", options);
       const { unet, vae, scheduler } = parts;
       expectPlainUNetXL(parts);

@@ -38,6 +38,7 @@ export {
   type Schedule,
   Scheduler,
   type SchedulerSource,
+  type SchedulerState,
   type StepOptions,
   type StepOutput,
 } from "./scheduler.ts";

@@ -53,6 +53,16 @@ export interface StepOutput {
   predOriginalSample: Tensor;
 }
 
+/** Where the steps of a scheduler stand. */
+export interface SchedulerState {
+  /** Index of the step that is due; undefined before the first. */
+  readonly next: number | undefined;
+  /** What the steps done so far left to the next ones. */
+  readonly tensors: readonly Tensor[];
+  /** Of a scheduler within it. */
+  readonly inner?: SchedulerState | undefined;
+}
+
 /** What every scheduler has: a config, the timesteps to visit, and a step from one to the next. */
 export abstract class Scheduler<Config extends object = object> {
   /** The complete config, with diffusers' keys. Keys that the class does not know are kept. */
@@ -165,6 +175,23 @@ export abstract class Scheduler<Config extends object = object> {
     const start = (steps - left) * this.order;
     this.setBeginIndex(start);
     return this.timesteps.slice(start);
+  }
+
+  /**
+   * Where the steps stand, to go on from there on another device.
+   * @internal
+   */
+  snapshot(): SchedulerState {
+    return { next: this.#next, tensors: this.memory.tensors };
+  }
+
+  /**
+   * Goes on from a snapshot with the same timesteps.
+   * @internal
+   */
+  restore({ next, tensors }: SchedulerState): void {
+    this.#next = next;
+    this.memory.keep(tensors);
   }
 
   /** A scheduler of the same class and config that has no timesteps yet. */

@@ -4,7 +4,7 @@ import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { StepWeights } from "./dpm_weights.ts";
 import { linspace } from "../core/linspace.ts";
 import { checkedCount, checkedFalling, readSchedule } from "./schedule.ts";
-import { type Schedule, Scheduler, type StepOutput } from "./scheduler.ts";
+import { type Schedule, Scheduler, type SchedulerState, type StepOutput } from "./scheduler.ts";
 import { finalSigma } from "./sigmas.ts";
 import { SolverScheduler } from "./solver.ts";
 import { choice, type SolverConfig, solverConfig } from "./solver_config.ts";
@@ -42,8 +42,6 @@ const schema = z.looseObject({
  * (Zhao et al. 2023, https://arxiv.org/abs/2302.04867) over the last steps' outputs.
  */
 export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfig> {
-  #lastOrder = 1;
-
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<UniPCMultistepConfig> = {}) {
     super(schema, config);
@@ -83,9 +81,19 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
     const prevSample = solver_p
       ? solver_p.step(modelOutput, t, corrected).prevSample
       : this.#predict(index, order, corrected, outputs);
-    this.#lastOrder = order;
     this.advance([corrected, ...outputs.slice(0, this.config.solver_order)]);
     return this.output(prevSample, modelOutput, index, sample);
+  }
+
+  /** With that of solver_p. */
+  override snapshot(): SchedulerState {
+    return { ...super.snapshot(), inner: this.config.solver_p?.snapshot() };
+  }
+
+  /** See `snapshot`. */
+  override restore(state: SchedulerState): void {
+    super.restore(state);
+    if (state.inner) this.config.solver_p?.restore(state.inner);
   }
 
   #predict(index: number, order: number, sample: Tensor, outputs: readonly Tensor[]): Tensor {
@@ -94,7 +102,8 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
   }
 
   #correct(index: number, lastSample: Tensor, outputs: readonly Tensor[]): Tensor {
-    const levels = this.levelsBefore(index - 1, this.#lastOrder);
+    const order = this.#order(index - 1, outputs.length - 1); // of the last step
+    const levels = this.levelsBefore(index - 1, order);
     return update(correctorWeights(this.config, this.level(index), levels), lastSample, outputs);
   }
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Device } from "../../src/gpu/device.ts";
 
 /** What is to fail: an allocation, by its number from 0 or by its label, or a submission by its number. */
@@ -20,11 +22,11 @@ export function inject(device: Device, { allocation, submission }: Fault): Injec
   const { gpu } = device;
   const { queue } = gpu;
   const [create, pop, submit] = [gpu.createBuffer, gpu.popErrorScope, queue.submit];
-  let [allocations, submissions, lacking] = [0, 0, false];
+  let [allocations, submissions, failed, lacking] = [0, 0, false, false];
   gpu.createBuffer = (descriptor) => {
-    const number = allocations++;
-    if (number !== allocation && descriptor.label !== allocation) return create.call(gpu, descriptor);
-    lacking = true;
+    const isDue = !failed && [allocations++, descriptor.label].includes(allocation!);
+    if (!isDue) return create.call(gpu, descriptor);
+    failed = lacking = true;
     gpu.pushErrorScope("validation");
     const buffer = create.call(gpu, { ...descriptor, usage: 0 });
     pop.call(gpu);
@@ -52,4 +54,16 @@ export function inject(device: Device, { allocation, submission }: Fault): Injec
       Object.assign(queue, { submit });
     },
   };
+}
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
+/** Bytes that a device's buffers take once what nobody holds any more was collected. */
+export async function bytesHeld(device: Device): Promise<number> {
+  for (let turn = 0; turn < 2; turn++) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve)); // finalizers run
+  }
+  return device.buffers.usage().bytes;
 }

@@ -1,0 +1,163 @@
+import type { HostArray, PlainDType } from "../core/dtype.ts";
+import type { Shape } from "../core/shape.ts";
+import { DeviceLostError } from "../gpu/errors.ts";
+import type { RandomOptions, TorchGenerator } from "../random/mod.ts";
+import { randomSeed } from "../random/manual_seed.ts";
+import type { Scheduler, SchedulerState } from "../schedulers/mod.ts";
+import { hold, letGo, Tensor, tensor } from "../tensor/mod.ts";
+import type { RunOptions } from "./pipeline.ts";
+import { modelsOf } from "./residency.ts";
+
+const TRIES = 3; // losses at one step after which it is not tried again
+
+/** A tensor on the host. */
+interface Copy {
+  readonly shape: Shape;
+  readonly dtype: PlainDType;
+  readonly data: HostArray;
+}
+
+/** What a run needs to go on behind a step. */
+interface Saved {
+  readonly done: number;
+  readonly sample: Tensor;
+  readonly scheduler: SchedulerState;
+  readonly generators: readonly TorchGenerator[];
+}
+
+/** A generator that can be put back to where it was. */
+class Rewound implements TorchGenerator {
+  /** Goes on from where `from` is. */
+  constructor(public from: TorchGenerator) {}
+
+  get seed() {
+    return this.from.seed;
+  }
+  randn: TorchGenerator["randn"] = (count, dtype) => this.from.randn(count, dtype);
+  rand: TorchGenerator["rand"] = (count, dtype) => this.from.rand(count, dtype);
+  randint: TorchGenerator["randint"] = (low, high, count) => this.from.randint(low, high, count);
+  randperm: TorchGenerator["randperm"] = (n) => this.from.randperm(n);
+  clone: TorchGenerator["clone"] = () => this.from.clone();
+}
+
+/** By the scheduler of the run. */
+const recoveries = new WeakMap<Scheduler, Recovery>();
+
+/** What a run keeps on the host, so that it can go on behind its last step after the device was lost. */
+export class Recovery {
+  /** What the run is to draw from. */
+  readonly generator: NonNullable<RandomOptions["generator"]>;
+  readonly #generators: readonly Rewound[];
+  readonly #begin: readonly TorchGenerator[];
+  #last: { done: number; restore: () => Saved } | undefined;
+
+  /** Of a run that draws from such a generator. */
+  constructor(generator: RandomOptions["generator"] = randomSeed()) {
+    this.#generators = [generator].flat().map((from) => new Rewound(from as TorchGenerator));
+    this.#begin = this.#generators.map((from) => from.clone());
+    this.generator = Array.isArray(generator) ? this.#generators : this.#generators[0]!;
+  }
+
+  /** Steps that are done and kept. */
+  get done(): number {
+    return this.#last?.done ?? 0;
+  }
+
+  /** Puts the generators back to where the run began. */
+  rewind(): void {
+    this.#generators.forEach((generator, i) => generator.from = this.#begin[i]!.clone());
+  }
+
+  /** Reads what a step leaves, while the next ones go on. */
+  keep(done: number, sample: Tensor, scheduler: Scheduler): void {
+    const state = scheduler.snapshot();
+    const tensors = [sample, ...tensorsOf(state)].map(hold);
+    const generators = this.#generators.map((generator) => generator.clone());
+    Promise.all(tensors.map(copyOf)).then((copies) => {
+      if (done <= this.done) return;
+      const restore = () => {
+        const [again, ...others] = copies.map(sent) as [Tensor, ...Tensor[]];
+        const rest = others.values();
+        return { done, sample: again, scheduler: withTensors(state, rest), generators };
+      };
+      this.#last = { done, restore };
+    }).catch(() => {}) // whoever waits for the step is told
+      .finally(() => tensors.forEach(letGo));
+  }
+
+  /** Goes on behind the last step that was kept; undefined where there is none. */
+  resume(scheduler: Scheduler): { done: number; sample: Tensor } | undefined {
+    const saved = this.#last?.restore();
+    if (!saved) return undefined;
+    scheduler.restore(saved.scheduler);
+    this.#generators.forEach((generator, i) => generator.from = saved.generators[i]!.clone());
+    return saved;
+  }
+}
+
+/** Of a run that asked for it. */
+export function recoveryOf(scheduler: Scheduler): Recovery | undefined {
+  return recoveries.get(scheduler);
+}
+
+/**
+ * Does a run that goes on from its last step where the device is lost: another one is asked for, the models come into its
+ * memory anew, and what came before the loop is computed again.
+ */
+export async function recovering<Options extends RunOptions & RandomOptions, T>(
+  parts: { scheduler: Scheduler },
+  options: Options,
+  run: (options: Options) => Promise<T>,
+): Promise<T> {
+  const { onNotice = console.warn } = options as { onNotice?: (line: string) => void };
+  const models = modelsOf(parts);
+  const baked = models.flatMap(({ adapters }) => adapters.baked);
+  if (baked.length) {
+    throw new Error(
+      `Cannot recover with the LoRA "${baked[0]}": it was baked; draw without the option recover`,
+    );
+  }
+  const given = Object.entries(options).flatMap(([key, value]) =>
+    value instanceof Tensor ? [[key, value]] : []
+  );
+  const copies = await Promise.all(given.map(async ([key, x]) => [key, await copyOf(x as Tensor)] as const));
+  const recovery = new Recovery(options.generator);
+  recoveries.set(parts.scheduler, recovery);
+  try {
+    let again = { ...options, generator: recovery.generator };
+    for (let tries = 1;; tries++) {
+      const { done } = recovery;
+      try {
+        return await run(again);
+      } catch (error) {
+        if (recovery.done > done) tries = 1;
+        if (!(error instanceof DeviceLostError) || tries === TRIES) throw error;
+        await models[0]!.device.reopen();
+        onNotice(`${error.message.split(";")[0]}; a new one goes on behind step ${recovery.done}`);
+        for (const model of models) model.unload();
+        recovery.rewind();
+        again = { ...again, ...Object.fromEntries(copies.map(([key, copy]) => [key, sent(copy)])) };
+      }
+    }
+  } finally {
+    recoveries.delete(parts.scheduler);
+  }
+}
+
+async function copyOf(x: Tensor): Promise<Copy> {
+  return { shape: x.shape, dtype: x.dtype as PlainDType, data: await x.data() };
+}
+
+function sent({ data, shape, dtype }: Copy): Tensor {
+  return tensor(data, shape, { dtype });
+}
+
+function tensorsOf({ tensors, inner }: SchedulerState): Tensor[] {
+  return [...tensors, ...inner ? tensorsOf(inner) : []];
+}
+
+/** The same state with other tensors in place of its own. */
+function withTensors({ next, tensors, inner }: SchedulerState, others: Iterator<Tensor>): SchedulerState {
+  const own = tensors.map(() => others.next().value as Tensor);
+  return { next, tensors: own, inner: inner && withTensors(inner, others) };
+}
