@@ -192,6 +192,14 @@ export class Device implements Disposable {
     this.assertAlive();
   }
 
+  /** Waits for all that follows from a failure that was told, and forgets it: commands on what was not allocated fail too. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 2; turn++) { // Deno's engine tells some of it after the work
+      await this.idle().catch(() => {});
+      await this.losses();
+    }
+  }
+
   /** Copies bytes of a buffer to the host. Offset and size are multiples of 4. */
   async read(source: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     if (bytes === 0) return new ArrayBuffer(0);

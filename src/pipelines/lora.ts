@@ -36,7 +36,7 @@ export class LoraPipeline<Parts extends LoraModels & Residents> implements Dispo
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
       for (const model of modelsOf(this.parts)) if (!model.needed) model.unload(); // the next run brings them again
-      await currentDevice().idle().catch(() => {}); // commands on what was not allocated fail too, later
+      await currentDevice().settle();
       return await loadLora(pathOrRepo, this.parts, options);
     }
   }

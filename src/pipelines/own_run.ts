@@ -1,3 +1,4 @@
+import { streamOf } from "../graph/stream.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
@@ -27,8 +28,11 @@ export async function ownRun<
     if (!options.recover) return await run(own, options);
     return await recovering(own, options, (options) => run(own, options));
   } catch (error) {
-    // Commands on what was not allocated fail too, later: they are not of the next run.
-    if (error instanceof OutOfMemoryError) await modelsOf(own)[0]?.device.idle().catch(() => {});
+    const [model] = modelsOf(own);
+    if (model && error instanceof OutOfMemoryError) {
+      await streamOf(model.device).flush().catch(() => {}); // what is recorded still is not of the next run
+      await model.device.settle();
+    }
     throw error;
   } finally {
     atWork.delete(own.scheduler);

@@ -74,7 +74,7 @@ export async function bringIn(
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
       for (const model of wanted) model.retrace(); // their plans may lie in memory that is not there
-      await device.idle().catch(() => {}); // commands on what was not allocated fail too, later
+      await device.settle();
       if (error.wanted) ceilings.set(device, Math.min(known, error.inUse + error.wanted));
       acquired.dispose();
       if (shrink(wanted, idle.filter((model) => model.loaded), error, options)) continue;
