@@ -38,6 +38,7 @@ await savePng("ddpm.png", image, {
   model: repo,
   revision: unet.revision,
   scheduler: "DDPMScheduler",
+  dtype: unet.dtype,
   steps,
   seed,
 });

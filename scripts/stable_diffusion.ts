@@ -17,7 +17,7 @@ const { prompt, model: repo, seed } = readArguments("scripts/stable_diffusion.ts
   model: option.model("of Stable Diffusion, e.g. CompVis/stable-diffusion-v1-4", "emoji-diffusion"),
   seed: option.seed(),
 });
-const guidanceScale = repo.endsWith("emoji-diffusion") ? 4.5 : 7.5;
+const guidance = repo.endsWith("emoji-diffusion") ? 4.5 : 7.5;
 const steps = 25;
 const onProgress = loadingBar();
 
@@ -35,13 +35,14 @@ let latents = noise.mul(scheduler.initNoiseSigma);
 for await (const t of progress(scheduler.timesteps)) {
   const input = scheduler.scaleModelInput(cat([latents, latents]), t); // both halves in one pass
   const [uncond, cond] = unet.forward(input, t, embeddings).sample.chunk(2);
-  const noisePred = uncond.lerp(cond, guidanceScale); // uncond + scale · (cond − uncond)
+  const noisePred = uncond.lerp(cond, guidance); // uncond + scale · (cond − uncond)
   latents = scheduler.step(noisePred, t, latents).prevSample;
 }
 
 using vae = await AutoencoderKL.fromPretrained(repo, { subfolder: "vae", onProgress });
 const image = vae.decode(vae.unscaleLatents(latents)).sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
-const recipe = { prompt, model: repo, scheduler: "UniPC", steps, seed, guidance: guidanceScale };
+const name = "UniPCMultistepScheduler";
+const recipe = { prompt, model: repo, scheduler: name, steps, seed, guidance, dtype: unet.dtype };
 await waiting("decoding", savePng("stable_diffusion.png", image, recipe));
 console.log("stable_diffusion.png");
 

@@ -88,7 +88,7 @@ export function tellDifferences({ path, recipe: then }: Replayed, recipe: Recipe
   const now: Recipe = { ...recipe, version, engine: device.engine, adapter: device.adapterName };
   const words = Object.entries(COMPARED).flatMap(([name, what]) => {
     const [before, after] = [then[name], now[name]];
-    if (before === undefined && then["version"] === undefined) return []; // of a version that did not write it
+    if (before === undefined && then["schedulerClass"] === undefined) return []; // other scripts write less
     if (writeJson(before) === writeJson(after)) return [];
     const short = [before, after].every((value) => typeof value !== "object" && `${value}`.length <= 40);
     return [short ? `${what} (${after ?? "none"}, was ${before ?? "none"})` : what];

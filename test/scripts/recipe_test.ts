@@ -45,6 +45,20 @@ Deno.test("pictures of a batch are replayed one by one, those of seeds over 2^53
     assert.deepEqual(Deno.readFileSync(join(folder, "b.png")), Deno.readFileSync(join(folder, "a-2.png")));
   }));
 
+Deno.test("--replay draws what the loop of stable_diffusion.ts drew, and has nothing to say", () =>
+  inFolder(async (folder) => {
+    const { code, stderr } = await runScript(folder, "stable_diffusion.ts", "a red apple", "--seed", "-2");
+    assert.equal(code, 0, stderr);
+    const replay = await draw(folder, "--replay", "stable_diffusion.png", "--out", "b.png");
+    assert.doesNotMatch(replay.stderr, /Not all is as/);
+    const [a, b] = [
+      await readPng(join(folder, "stable_diffusion.png")),
+      await readPng(join(folder, "b.png")),
+    ];
+    const off = Math.max(...a.data.map((value, i) => Math.abs(value - b.data[i]!))); // a loop that is fused otherwise
+    assert.ok(off <= 1, `differs by ${off}`);
+  }));
+
 Deno.test("--replay says what is not as it was, and draws all the same", () =>
   inFolder(async (folder) => {
     await Deno.mkdir(join(folder, "model"));
