@@ -136,7 +136,9 @@ async function readContents(file: BinaryFile): Promise<Contents> {
   if (kind === "a zip file") return await readTorchZip(file);
   if (kind === "a GGUF file") return await readGguf(file);
   if (!kind && file.path.endsWith(".safetensors")) return await readSafetensors(file); // which says what is damaged
-  if (!kind && (head[0] === 0x80 || head[0] === 0x4c)) return await readTorchLegacy(file);
+  if (kind === "a pickle of Python" || (!kind && (head[0] === 0x80 || head[0] === 0x4c))) {
+    return await readTorchLegacy(file);
+  }
   throw otherFile(
     head,
     file.path,

@@ -22,7 +22,19 @@ export async function readJson(path: string): Promise<unknown> {
   } catch {
     throw otherFile(head, path, "JSON in UTF-8", "download it again, or name a JSON file");
   }
-  return parseJson(text, path);
+  const value = parseJson(text, path);
+  const refused = refusalIn(value);
+  if (refused === undefined) return value;
+  throw new TypeError(
+    `Cannot load ${path}: expected a config, got a server's error ${quote(refused)}; download it again`,
+  );
+}
+
+/** What a server says in JSON in place of a file: `{"error":"Repository not found"}`. */
+function refusalIn(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null || Object.keys(value).length > 3) return undefined;
+  const { error, message = error } = value as Record<string, unknown>;
+  return "error" in value && typeof message === "string" ? message : undefined;
 }
 
 /**

@@ -28,8 +28,6 @@ const pictures: readonly Start[] = [
   ["\xff\x0a", "a JPEG XL"],
   ["\0\0\0\x0cJXL ", "a JPEG XL"],
   ["\0\0\x01\0", "an icon"],
-  ["<svg", "an SVG"],
-  ["<?xml", "an SVG or other XML"],
 ];
 
 const archives: readonly Start[] = [
@@ -52,6 +50,8 @@ const others: readonly Start[] = [
   ["\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes them"],
   ["\x93NUMPY", "a NumPy array"],
   ["\x7fELF", "a program"],
+  ["MZ.\0", "a program"],
+  ["MZ..\0\0", "a program"],
   ["....ftyp", "a video"],
 ];
 
@@ -64,13 +64,12 @@ const AGAIN = "download it again";
 export function kindOf(head: Uint8Array): FileKind | undefined {
   const of = (starts: readonly Start[]) => starts.find(([start]) => begins(head, start))?.[1];
   if (head.length === 0) return { kind: "an empty file", advice: AGAIN };
-  const text = latin1(head).trimStart();
+  const text = latin1(head).replace(/^\xef\xbb\xbf/, "").trimStart();
   if (text.startsWith("version https://git-lfs")) {
     return { kind: "a pointer of Git LFS", advice: "run git lfs pull, or download the file itself" };
   }
-  if (/^(\xef\xbb\xbf)?<(!doctype html|html|head|body|script|!--)/i.test(text)) {
-    return { kind: "a page of HTML" };
-  }
+  const markup = markupOf(text);
+  if (markup) return markup;
   const picture = of(pictures);
   if (picture) return { kind: picture, isPicture: true };
   const archive = latin1(head.subarray(257, 262)) === "ustar" ? "a tar archive" : of(archives);
@@ -78,12 +77,37 @@ export function kindOf(head: Uint8Array): FileKind | undefined {
   if (isSafetensors(head)) return { kind: "a safetensors file" };
   const other = of(others);
   if (other) return { kind: other };
-  if (/^(\xef\xbb\xbf)?(\{\s*["}]|\[\s*["[{\]\d-])/.test(text)) return { kind: "a JSON file" };
+  if (/^(\{\s*["}]|\[\s*["[{\]\d-])/.test(text)) return { kind: "a JSON file" };
   if (head.length > 16 && head.every((byte) => byte === 0)) {
     return { kind: "zeros", advice: `its download was not finished: ${AGAIN}` };
   }
+  if (isPickle(head)) return { kind: "a pickle of Python" };
+  if (text === "") return { kind: "an empty text", advice: AGAIN };
   const line = textLine(head);
   return line === undefined ? undefined : { kind: `a text that begins ${quote(line)}`, isText: true };
+}
+
+/** Pages, pictures and other documents between tags. */
+function markupOf(text: string): FileKind | undefined {
+  if (!/^<[a-z!?]/i.test(text)) return undefined;
+  if (
+    /^(<\?xml[^>]*>\s*)?<(!doctype html|html|head|body|title|meta|script|style|div|p|h1|!--)\b/i.test(text)
+  ) {
+    return { kind: "a page of HTML" };
+  }
+  if (/^(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?(<!doctype svg[^>]*>\s*)?<svg\b/is.test(text)) {
+    return { kind: "an SVG", isPicture: true };
+  }
+  return text.startsWith("<?xml") ? { kind: "an XML document, as servers answer errors" } : undefined;
+}
+
+/**
+ * Python's pickle since protocol 2, whose first operation opens a frame, a list, a dictionary, a tuple or a name; but
+ * not one of torch, which begins with a number of its own.
+ */
+function isPickle(head: Uint8Array): boolean {
+  const text = latin1(head.subarray(0, 64));
+  return /^\x80[\x02-\x05][\x95\]})(c\x8a\x8c]/.test(text) && !text.includes("l\xfc\x9cF\xf9 j\xa8P\x19");
 }
 
 /** The first line of what is characters and nothing else. */

@@ -20,6 +20,13 @@ const files: [bytes: Uint8Array, got: string][] = [
   ],
   [latin1("<!DOCTYPE html>\n<html>"), "a page of HTML;"],
   [latin1("\n  <html class='x'>"), "a page of HTML;"],
+  [latin1("\xef\xbb\xbf\n <html lang=en><body>403</body></html>"), "a page of HTML;"],
+  [latin1("<?xml version='1.0'?>\n<!DOCTYPE html>\n<html>"), "a page of HTML;"],
+  [latin1('<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>'), "an XML document, as servers"],
+  [latin1('<?xml version="1.0"?>\n<!-- drawn -->\n<svg width="1">'), "an SVG;"],
+  [latin1("<svg width='1'/>"), "an SVG;"],
+  [latin1("  \n\n"), "an empty text; download it again"],
+  [latin1("MZ\x90\0\x03\0\0\0"), "a program;"],
   [new Uint8Array(), "an empty file; download it again"],
   [new Uint8Array(4096), "zeros; its download was not finished: download it again"],
   [latin1("\x1f\x8b\x08\0\0\0\0\0"), "a gzip archive; unpack it first"],
@@ -122,4 +129,29 @@ Deno.test("a zip that torch did not write is said to be none, with what is in it
     await refusalOf(openCheckpoint(folder.write("b.bin", latin1(text)))),
     /: expected a zip of torch, got one of [^\n]*data\.txt.*; unpack it first$/,
   );
+});
+
+Deno.test("a pickle that torch did not write is told as one, whatever its name", async () => {
+  using folder = new TestFolder();
+  const list = latin1("\x80\x04\x95\x0b\0\0\0\0\0\0\0]\x94(K\x01K\x02K\x03e."); // pickle.dumps([1, 2, 3])
+  const line = async (reading: Promise<unknown>) => await refusalOf(reading);
+  assert.match(await line(readJson(folder.write("a.json", list))), /expected JSON, got a pickle of Python;/);
+  assert.match(await line(readPng(folder.write("a.png", list))), /expected a PNG, got a pickle of Python;/);
+  for (const name of ["a.bin", "a.ckpt", "a.safetensors"]) {
+    assert.match(
+      await line(openCheckpoint(folder.write(name, list))),
+      /expected weights .*, got a pickle of a list that torch did not write; name a file of weights$/,
+    );
+  }
+});
+
+Deno.test("what a server says in JSON in place of a file is told, and a config with such a key is one", async () => {
+  using folder = new TestFolder();
+  const read = (text: string) => readJson(folder.write("config.json", latin1(text)));
+  assert.match(
+    await refusalOf(read('{"error":"Repository not found"}')),
+    /config.json: expected a config, got a server's error "Repository not found"; download it again$/,
+  );
+  assert.match(await refusalOf(read('{"error":true,"message":"Too many"}')), /server's error "Too many"/);
+  assert.deepEqual(await read('{"error":0}'), { error: 0 });
 });

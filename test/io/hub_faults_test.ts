@@ -279,7 +279,9 @@ Deno.test("a renamed repository is found through a relative redirect, with the t
 Deno.test("a redirect loop ends", async () => {
   await using server = new HubServer({ files, fault: (request) => Response.redirect(request.url) });
   await using cache = await Cache.create();
-  await assert.rejects(open(server, cache), { message: /expected a file, got more than 10 redirects$/ });
+  await assert.rejects(open(server, cache), {
+    message: /expected a file, got more than 10 redirects; check HF_ENDPOINT$/,
+  });
   assert.equal(server.seen.length, 11);
 });
 
@@ -340,4 +342,24 @@ Deno.test("an abort ends the download and keeps what has arrived", async () => {
   await open(server, cache);
   await expectWhole(cache);
   assert.match(server.requests(blobPath)[1]!.range!, /^bytes=[1-9]/);
+});
+
+Deno.test("a page that answers in a file's place, or the listing's, is told at once", async () => {
+  const page = () =>
+    new Response("<html>Welcome to the hotel", { headers: { "content-type": "text/html; charset=utf-8" } });
+  await using cache = await Cache.create();
+  await using files_ = new HubServer({
+    files,
+    fault: (_, path) => path.includes("/resolve/") ? page() : undefined,
+  });
+  await assert.rejects(open(files_, cache), {
+    message:
+      /^Cannot download [^ ]+ of owner\/tiny: expected the file, got a page of HTML; open http.*sign-in page/,
+  });
+  assert.equal(files_.requests("/resolve/").length, 1);
+  await using listing = new HubServer({ files, fault: page });
+  await assert.rejects(open(listing, cache), {
+    message: /expected a listing from .*sign-in page may answer/,
+  });
+  assert.equal(listing.seen.length, 1);
 });

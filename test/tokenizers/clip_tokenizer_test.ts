@@ -199,6 +199,21 @@ const refusals: [string, Record<string, unknown>, RegExp][] = [
     /merges.txt: expected merges of tokens in the vocabulary, got "qq zz"; take both from one tokenizer$/,
   ],
   [
+    "a pointer of Git LFS for merges",
+    { "merges.txt": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 524619\n" },
+    /merges.txt: expected lines of two tokens, got a pointer of Git LFS; run git lfs pull/,
+  ],
+  [
+    "merges of no bytes",
+    { "merges.txt": "" },
+    /merges.txt: expected lines of two tokens, got an empty file; download it again$/,
+  ],
+  [
+    "a page for merges",
+    { "merges.txt": "\ufeff<!DOCTYPE html>\n<html>" },
+    /merges.txt: expected lines of two tokens, got a page of HTML; download it again$/,
+  ],
+  [
     "another kind of tokenizer",
     { "tokenizer.json": { model: { type: "Unigram" } } },
     /model.type to be "BPE", got "Unigram"/,

@@ -112,6 +112,13 @@ async function fill(partial: PartialFile, file: Download, options: DownloadOptio
     await response.body?.cancel();
     throw file.refuse(response);
   }
+  if (response.headers.get("content-type")?.startsWith("text/html")) {
+    await response.body?.cancel();
+    throw new PassingError("expected the file, got a page of HTML", {
+      advice: `open ${file.url} in a browser: a sign-in page may answer in its place`,
+      lasts: "always",
+    });
+  }
   if (start > 0 && response.status !== 206) await partial.restart(); // the whole file comes, asked or not
   for await (const bytes of bytesOf(response, watchdog)) {
     await partial.append(bytes);

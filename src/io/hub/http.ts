@@ -69,7 +69,9 @@ export async function request(url: string, options: HubRequest): Promise<Respons
     await response.body?.cancel();
     target = next;
   }
-  throw new Error(`Cannot fetch ${url}: expected a file, got more than ${mostRedirects} redirects`);
+  throw new Error(
+    `Cannot fetch ${url}: expected a file, got more than ${mostRedirects} redirects; check HF_ENDPOINT`,
+  );
 }
 
 async function send(url: URL, init: RequestInit): Promise<Response> {

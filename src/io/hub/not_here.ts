@@ -14,14 +14,12 @@ function close(name: string, candidates: Iterable<string>): string | undefined {
 /** For a file where a folder or repository is wanted. */
 export async function notFolder(path: string): Promise<Error> {
   using file = await BinaryFile.open(path);
-  const kind = kindOf(await file.read(0, Math.min(file.size, HEAD)))?.kind ?? "another file";
+  const found = kindOf(await file.read(0, Math.min(file.size, HEAD)));
+  const { kind = "another file", advice = "name the folder or the weights" } = found ?? {};
   const isWeights = /^a (safetensors|GGUF|zip) /.test(kind);
-  const advice = isWeights
-    ? "give its name the ending that it should have"
-    : "name the folder or the weights";
   return new Error(
     `Cannot open ${path}: expected a folder, owner/name or a file of weights (.safetensors, .ckpt, .gguf), ` +
-      `got ${kind}; ${advice}`,
+      `got ${kind}; ${isWeights ? "give its name the ending that it should have" : advice}`,
   );
 }
 

@@ -56,6 +56,7 @@ export class HubRepo {
       throw new PassingError(`expected a listing from ${this.settings.endpoint}, got ${quote(start)}`, {
         advice:
           "open that address in a browser: a sign-in page may answer in its place; or check HF_ENDPOINT",
+        lasts: /^\s*</.test(text) ? "always" : undefined,
       });
     }
     const { sha, siblings } = answer.data;

@@ -48,10 +48,8 @@ const magic = 0x1950a86a20f9469cfc6cn;
  */
 export async function readTorchLegacy(file: BinaryFile): Promise<Contents> {
   const { path } = file;
-  const { values: [number, protocol, machine, state, keys], storages, end } = await readPickles(file, 5);
-  if (number !== magic || protocol !== 1001) {
-    throw damaged(path, "torch's magic number and protocol 1001", `${kind(number)} and ${kind(protocol)}`);
-  }
+  const { values: [_, protocol, machine, state, keys], storages, end } = await readPickles(file, 5);
+  if (protocol !== 1001) throw damaged(path, "torch's protocol 1001", kind(protocol));
   checkByteOrder(path, machine instanceof Map && machine.get("little_endian") === true);
   if (!Array.isArray(keys)) throw damaged(path, "a list of storages behind its pickle", kind(keys));
 
@@ -116,6 +114,14 @@ function parsePickles(bytes: Uint8Array, count: number, path: string): Pickles {
   let end = 0;
   while (values.length < count) {
     const pickle = unpickle(bytes, end, { ...rules, persistent: remember }, path);
+    if (values.length === 0 && pickle.value !== magic) {
+      throw new TypeError(
+        `Cannot load ${path}: expected weights (safetensors, GGUF or torch), got a pickle of ${
+          kind(pickle.value)
+        } ` +
+          "that torch did not write; name a file of weights",
+      );
+    }
     values.push(pickle.value);
     end = pickle.end;
   }
