@@ -106,8 +106,10 @@ function markupOf(text: string): FileKind | undefined {
  * not one of torch, which begins with a number of its own.
  */
 function isPickle(head: Uint8Array): boolean {
-  const text = latin1(head.subarray(0, 64));
-  return /^\x80[\x02-\x05][\x95\]})(c\x8a\x8c]/.test(text) && !text.includes("l\xfc\x9cF\xf9 j\xa8P\x19");
+  const [mark, protocol] = head;
+  const isOne = mark === 0x80 && protocol! >= 2 && protocol! <= 5 &&
+    "\x95]})(c\x8a\x8c".includes(latin1(head.subarray(2, 3)));
+  return isOne && !latin1(head.subarray(0, 64)).includes("l\xfc\x9cF\xf9 j\xa8P\x19");
 }
 
 /** The first line of what is characters and nothing else. */

@@ -105,7 +105,10 @@ export async function loadLora(
   for (const [kind, keys] of file.additions) {
     onNotice(`${path}: not used, as ${kind} are not built: ${some(keys)}`);
   }
-  if (unused.length) onNotice(`${path}: not used, as no layer has these names: ${some(unused)}`);
+  if (unmatched.length) onNotice(`${path}: not used, as no layer has these names: ${some(unmatched)}`);
+  if (file.others.length) {
+    onNotice(`${path}: not used, as they are of no kind that is known: ${some(file.others)}`);
+  }
   const used = [...placed.values()].flat().map(({ pair }) => pair);
   return {
     adapterName,

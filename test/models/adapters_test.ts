@@ -363,6 +363,18 @@ Deno.test("loadLora() warns of names that are of no layer, and refuses a file th
     unmatched: ["lora_te_x"],
   });
   assert.deepEqual(notices, [`${path}: not used, as no layer has these names: lora_te_x`]);
+  const beside = { "unet.conv_in.modules_to_save.weight": down, "unet.conv_in.odd": up };
+  const more = folder.write(
+    "more.safetensors",
+    tensorFile({ "unet.conv_in.lora_A.weight": down, "unet.conv_in.lora_B.weight": up, ...beside }),
+  );
+  notices.length = 0;
+  const { unmatched } = await loadLora(more, { unet }, { onNotice: (line) => notices.push(line) });
+  assert.deepEqual(unmatched, ["unet.conv_in.odd", "unet.conv_in.modules_to_save.weight"]);
+  assert.deepEqual(notices, [
+    `${more}: not used, as whole layers beside a LoRA (modules_to_save) are not built: unet.conv_in.modules_to_save.weight`,
+    `${more}: not used, as they are of no kind that is known: unet.conv_in.odd`, // of a layer that is there
+  ]);
   const none = folder.write("none.safetensors", tensorFile(stray));
   await assert.rejects(loadLora(none, { unet }), {
     message: `Cannot use ${none}: expected names of layers of unet, got 1 others, e.g. "lora_te_x"; ` +

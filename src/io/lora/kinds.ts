@@ -4,7 +4,8 @@ const OTHERS: readonly [kind: string, key: RegExp][] = [
   ["LoHa", /\.hada_[wt]\d/],
   ["LoKr", /\.lokr_[wt]\d/],
   ["BOFT", /\.boft_/],
-  ["OFT", /\.oft_|\.oft_blocks$|\.oft_diag$/],
+  ["OFT or BOFT", /\.oft_blocks$/], // LyCORIS has the same name for both
+  ["OFT", /\.oft_/],
   ["GLoRA", /\.[ab][12]\.weight$|\.glora_/],
   ["IA3", /\.on_input$|\.ia3_l\b/],
   ["VeRA", /\.p?vera_lambda_/],
@@ -32,6 +33,7 @@ const ADDITIONS: readonly [kind: string, key: RegExp][] = [
   ["differences of whole weights (.diff)", /\.diff$/],
   ["differences of biases (.diff_b)", /\.diff_b$/],
   ["differences of norms (.w_norm, .b_norm)", /\.[wb]_norm$/],
+  ["whole layers beside a LoRA (modules_to_save)", /\.modules_to_save\./],
 ];
 
 /** The kind of addition that a key shows; none is built, and pairs are of use without them. */
