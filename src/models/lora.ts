@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
 import type { AlphaSource } from "../io/lora/alpha.ts";
 import { readLora } from "../io/lora/file.ts";
@@ -45,6 +46,19 @@ export interface LoraOptions {
   onNotice?: ((line: string) => void) | undefined;
 }
 
+const OPTIONS = {
+  weightName: true,
+  subfolder: true,
+  revision: true,
+  token: true,
+  localFilesOnly: true,
+  signal: true,
+  adapterName: true,
+  scale: true,
+  onProgress: true,
+  onNotice: true,
+} satisfies Record<keyof LoraOptions, true>;
+
 /** What a LoRA's file holds and what became of it. */
 export interface LoadReport {
   /** By which its scale is changed. */
@@ -81,6 +95,7 @@ export async function loadLora(
   models: LoraModels,
   options: LoraOptions = {},
 ): Promise<LoadReport> {
+  expectOptions(`load ${pathOrRepo}`, options, Object.keys(OPTIONS));
   const { onNotice = console.warn, scale = 1 } = options;
   const parts = partsOf(models);
   const path = await findLora(pathOrRepo, { ...options, onNotice });

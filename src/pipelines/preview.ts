@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Image } from "../io/png.ts";
 import type { AutoencoderKL } from "../models/mod.ts";
@@ -61,6 +62,7 @@ export class Previews {
 
   /** Without options it shows nothing. */
   constructor(options: PreviewOptions | undefined, picture: (sample: Tensor) => Promise<Image>) {
+    if (options) expectOptions("show previews", options, ["every", "write"]);
     if (options) expectCount("preview.every", options.every ?? 1);
     this.#options = options;
     this.#picture = picture;

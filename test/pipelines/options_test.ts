@@ -112,6 +112,14 @@ const refused: Record<string, [work: () => Promise<unknown>, line: RegExp]> = {
     () => flux.run({ ...told, sigmas: [1, 0.5] }),
     /^Cannot draw in 1 steps: expected as many as sigmas, 2; leave it out$/,
   ],
+  "loadLoraWeights({ adapter_name })": [
+    () => sd.loadLoraWeights("style.safetensors", any({ adapter_name: "style" })),
+    /^Cannot load style\.safetensors with adapter_name: no such option; did you mean adapterName\?$/,
+  ],
+  "run({ preview: { evry } })": [
+    () => sd.run({ ...told, preview: any({ evry: 5, write() {} }) }),
+    /^Cannot show previews with evry: no such option; did you mean every\?$/,
+  ],
   "fromPretrained({ torch_dtype })": [
     () => DiffusionPipeline.fromPretrained(emoji, any({ torch_dtype: "float16" })),
     /^Cannot load .*emoji-diffusion with torch_dtype: no such option; did you mean dtype\?$/,
