@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { BinaryFile } from "./binary_file.ts";
-import { HEAD, kindOf, latin1, otherFile } from "./file_kinds.ts";
+import { HEAD, kindOf, otherFile } from "./file_kinds.ts";
 import { parseJson } from "./json.ts";
+import { decodeLatin1 } from "./latin1.ts";
 import { damaged, quote } from "./refusal.ts";
 
 const maxJson = 100_000_000; // bytes; tokenizers are the largest, at some 20 MB
@@ -14,7 +15,7 @@ export async function readJson(path: string): Promise<unknown> {
   const head = bytes.subarray(0, HEAD);
   const found = kindOf(head);
   const mayBeJson = !found || found.kind === "a JSON file" ||
-    (found.isText && /^\s*[{["]/.test(latin1(head)));
+    (found.isText && /^\s*[{["]/.test(decodeLatin1(head)));
   if (!mayBeJson) throw otherFile(head, path, "JSON", "download it again, or name a JSON file");
   let text: string;
   try {

@@ -1,3 +1,4 @@
+import { decodeLatin1 } from "./latin1.ts";
 import { damaged, quote } from "./refusal.ts";
 
 /** What a file is, whatever it is called. */
@@ -64,7 +65,7 @@ const AGAIN = "download it again";
 export function kindOf(head: Uint8Array): FileKind | undefined {
   const of = (starts: readonly Start[]) => starts.find(([start]) => begins(head, start))?.[1];
   if (head.length === 0) return { kind: "an empty file", advice: AGAIN };
-  const text = latin1(head).replace(/^\xef\xbb\xbf/, "").trimStart();
+  const text = decodeLatin1(head).replace(/^\xef\xbb\xbf/, "").trimStart();
   if (text.startsWith("version https://git-lfs")) {
     return { kind: "a pointer of Git LFS", advice: "run git lfs pull, or download the file itself" };
   }
@@ -72,7 +73,7 @@ export function kindOf(head: Uint8Array): FileKind | undefined {
   if (markup) return markup;
   const picture = of(pictures);
   if (picture) return { kind: picture, isPicture: true };
-  const archive = latin1(head.subarray(257, 262)) === "ustar" ? "a tar archive" : of(archives);
+  const archive = decodeLatin1(head.subarray(257, 262)) === "ustar" ? "a tar archive" : of(archives);
   if (archive) return { kind: archive, advice: "unpack it first" };
   if (isSafetensors(head)) return { kind: "a safetensors file" };
   const other = of(others);
@@ -108,19 +109,19 @@ function markupOf(text: string): FileKind | undefined {
 function isPickle(head: Uint8Array): boolean {
   const [mark, protocol] = head;
   const isOne = mark === 0x80 && protocol! >= 2 && protocol! <= 5 &&
-    "\x95]})(c\x8a\x8c".includes(latin1(head.subarray(2, 3)));
-  return isOne && !latin1(head.subarray(0, 64)).includes("l\xfc\x9cF\xf9 j\xa8P\x19");
+    "\x95]})(c\x8a\x8c".includes(decodeLatin1(head.subarray(2, 3)));
+  return isOne && !decodeLatin1(head.subarray(0, 64)).includes("l\xfc\x9cF\xf9 j\xa8P\x19");
 }
 
 /** The first line of what is characters and nothing else. */
 function textLine(head: Uint8Array): string | undefined {
-  const ascii = latin1(head).replaceAll(/[\xc2-\xf4][\x80-\xbf]*/g, "x"); // UTF-8, at the end perhaps cut
+  const ascii = decodeLatin1(head).replaceAll(/[\xc2-\xf4][\x80-\xbf]*/g, "x"); // UTF-8, at the end perhaps cut
   if (head.length < 4 || /[^\t\n\r\x20-\x7e]/.test(ascii)) return undefined;
   return new TextDecoder().decode(head).trimStart().split("\n")[0]!.slice(0, 40).trimEnd();
 }
 
 /** Eight bytes of length, which is never near 2^32, then JSON. */
-export function isSafetensors(head: Uint8Array): boolean {
+function isSafetensors(head: Uint8Array): boolean {
   return head[8] === 0x7b && head.subarray(4, 8).every((byte) => byte === 0) &&
     head.subarray(0, 4).some(Boolean);
 }
@@ -133,14 +134,9 @@ export function otherFile(head: Uint8Array, path: string, expected: string, advi
       `Cannot load ${path}: expected ${expected}, got ${found.kind}; ${found.advice ?? advice}`,
     );
   }
-  return damaged(path, expected, `a file that begins ${quote(latin1(head.subarray(0, 12)))}`);
+  return damaged(path, expected, `a file that begins ${quote(decodeLatin1(head.subarray(0, 12)))}`);
 }
 
 function begins(head: Uint8Array, start: string): boolean {
   return [...start].every((letter, i) => letter === "." || letter.charCodeAt(0) === head[i]);
-}
-
-/** Bytes as characters up to U+00FF. */
-export function latin1(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
 }

@@ -3,7 +3,7 @@ import { currentDevice } from "../gpu/device.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { decodePicture, expectPicture } from "./images/decode.ts";
 import { fetchPicture } from "./images/fetch_picture.ts";
-import { expectOneOf, fitted, readSize, type ResizeOptions } from "./images/fit.ts";
+import { expectOneOf, expectResize, fitted, readSize, type ResizeOptions } from "./images/fit.ts";
 import { type ImageMode, imageModes, inMode } from "./images/modes.ts";
 import { readPicture } from "./images/picture_file.ts";
 import { imageTensor } from "./images/tensors.ts";
@@ -37,12 +37,13 @@ export interface LoadImageOptions extends ResizeOptions {
  */
 export async function loadImage(
   source: ImageSource,
-  { size, fit = "default", resample = "lanczos", mode = "RGB" }: LoadImageOptions = {},
+  { size, mode = "RGB", ...options }: LoadImageOptions = {},
 ): Promise<Tensor> {
   expectOneOf("mode", mode, imageModes);
+  expectResize(options);
   const to = size === undefined ? undefined : readSize(size);
   const image = inMode(await readImage(source), mode === "L" ? "RGB" : mode);
-  const resized = inMode(fitted(image, to ?? image, { fit, resample }), mode); // luma last, as in diffusers
+  const resized = inMode(fitted(image, to ?? image, options), mode); // luma last, as in diffusers
   expectRoom(resized, source);
   return imageTensor(resized);
 }

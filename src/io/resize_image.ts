@@ -1,5 +1,5 @@
 import type { Tensor } from "../tensor/mod.ts";
-import { fitted, readSize, type ResizeOptions } from "./images/fit.ts";
+import { expectResize, fitted, readSize, type ResizeOptions } from "./images/fit.ts";
 import { imagesOf, imageTensor } from "./images/tensors.ts";
 
 /**
@@ -15,6 +15,7 @@ export async function resizeImage(
   options: ResizeOptions = {},
 ): Promise<Tensor> {
   const to = readSize(size);
+  expectResize(options);
   const [first, ...rest] = await imagesOf(x, "Cannot resize");
   return imageTensor(fitted(first, to, options), ...rest.map((image) => fitted(image, to, options)));
 }

@@ -102,4 +102,8 @@ Deno.test("loadImage() refuses what is not there, and words that it does not kno
     loadImage(path, { mode: "P" as "L" }),
     /^Cannot take mode "P": expected one of "L", "RGB", "RGBA"$/,
   );
+  await assertRefused( // before the file is read
+    loadImage("no/such.png", { fit: "cover" as "crop" }),
+    /^Cannot take fit "cover": expected one of "default", "crop", "fill"$/,
+  );
 });

@@ -1,10 +1,11 @@
+import type { Image } from "../png.ts";
 import { damaged, quote } from "../refusal.ts";
 
 /** Pixels of four bytes. */
 interface Pixels {
   readonly width: number;
   readonly height: number;
-  readonly data: Uint8ClampedArray;
+  readonly data: Uint8ClampedArray | Uint8Array;
 }
 
 /** Opens a module of emscripten, of whose settings only these are used. */
@@ -42,7 +43,7 @@ export async function decodeWith(
   kind: keyof typeof codecs,
   bytes: Uint8Array,
   path: string,
-): Promise<Pixels> {
+): Promise<Image> {
   const told: string[] = [];
   const { load, name, rest }: Codec = codecs[kind];
   const open = async (module: unknown) =>
@@ -58,11 +59,16 @@ export async function decodeWith(
     .catch((cause) => Promise.reject(missing(kind, path, cause)));
   try {
     const pixels = codec.decode(bytes, ...rest);
-    if (pixels) return pixels;
+    if (pixels) return imageOf(pixels);
   } catch (error) {
     if (error instanceof Error) told.push(error.message); // else it ended by itself, and has told why
   }
   throw damaged(path, `${kind} that can be decoded`, quote(told.at(-1) ?? "pixels that make no sense"));
+}
+
+/** Pixels of four bytes as a picture, without a copy. */
+export function imageOf({ width, height, data }: Pixels): Image {
+  return { width, height, channels: 4, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
 }
 
 function missing(kind: string, path: string, cause: unknown): Error {

@@ -1,6 +1,6 @@
 import { bytesOf, request, Watchdog } from "../hub/http.ts";
 import { PassingError } from "../hub/retry.ts";
-import { maxFile } from "./picture_file.ts";
+import { maxFile, tooLarge } from "./picture_file.ts";
 
 const PATIENCE = 30_000; // ms without a byte
 
@@ -17,7 +17,7 @@ export async function fetchPicture(url: string): Promise<Uint8Array> {
     let size = 0;
     for await (const piece of bytesOf(response, watchdog)) {
       size += piece.length;
-      if (size > maxFile) throw new PassingError(`more than ${maxFile} bytes`);
+      if (size > maxFile) throw tooLarge(url, "more");
       pieces.push(piece);
     }
     return joined(pieces, size);

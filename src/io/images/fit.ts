@@ -1,7 +1,7 @@
 import type { Image } from "../png.ts";
 import { paste } from "./paste.ts";
 import { type Box, resample as resampled, type ResamplingFilter, resamplingFilters } from "./resample.ts";
-import { isSide, maxSide } from "./sides.ts";
+import { isSide, maxSide, type Size } from "./sides.ts";
 
 /**
  * What is done where a picture has another shape than it is to have, by the names of diffusers' resize modes:
@@ -20,12 +20,6 @@ export interface ResizeOptions {
   resample?: ResamplingFilter | undefined;
 }
 
-/** Sides in pixels. */
-export interface Size {
-  readonly width: number;
-  readonly height: number;
-}
-
 /** Height and width, or both in one number; throws where a picture cannot have them. */
 export function readSize(size: number | readonly [height: number, width: number]): Size {
   const [height, width] = typeof size === "number" ? [size, size] : size;
@@ -33,6 +27,12 @@ export function readSize(size: number | readonly [height: number, width: number]
   throw new RangeError(
     `Cannot resize: expected height and width from 1 to ${maxSide}, got ${height} and ${width}`,
   );
+}
+
+/** Refuses words that the options do not know. */
+export function expectResize({ fit = "default", resample = "lanczos" }: ResizeOptions): void {
+  expectOneOf("fit", fit, fits);
+  expectOneOf("resample", resample, resamplingFilters);
 }
 
 /** Refuses a word that an option does not know. */
@@ -48,8 +48,6 @@ export function fitted(
   to: Size,
   { fit = "default", resample = "lanczos" }: ResizeOptions = {},
 ): Image {
-  expectOneOf("fit", fit, fits);
-  expectOneOf("resample", resample, resamplingFilters);
   const [shape, wanted] = [image.width / image.height, to.width / to.height];
   if (fit === "default" || shape === wanted) return resampled(image, to, resample);
 

@@ -1,9 +1,9 @@
+import { decodeLatin1 } from "../latin1.ts";
 import type { Image } from "../png.ts";
 import { damaged, quote } from "../refusal.ts";
-import { decodeWith } from "./codecs.ts";
-import type { Size } from "./fit.ts";
+import { decodeWith, imageOf } from "./codecs.ts";
 import type { Metadata } from "./orientation.ts";
-import { expectSides } from "./sides.ts";
+import { expectSides, type Size } from "./sides.ts";
 
 /** Second bytes of markers (ITU-T T.81, table B.1). */
 const [SCAN, END, APP1] = [0xda, 0xd9, 0xe1];
@@ -14,23 +14,17 @@ const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 
 /** Reads a JPEG with the pixels of PIL's libjpeg-turbo; one of four inks within 1 of 255. */
 export async function decodeJpeg(bytes: Uint8Array, path: string): Promise<{ image: Image } & Metadata> {
   const { components, ...metadata } = readHeader(bytes, path);
-  const { width, height, data } = components === 4
+  const image = components === 4
     ? await decodeFourInks(bytes, path)
     : await decodeWith("a JPEG", bytes, path);
-  const image = {
-    width,
-    height,
-    channels: 4,
-    data: new Uint8Array(data.buffer, data.byteOffset, data.length),
-  };
-  return { image: image as Image, ...metadata };
+  return { image, ...metadata };
 }
 
 /** Of printers' cyan, magenta, yellow and black, for which mozjpeg has no colours. */
-async function decodeFourInks(bytes: Uint8Array, path: string): Promise<Omit<Image, "channels">> {
+async function decodeFourInks(bytes: Uint8Array, path: string): Promise<Image> {
   const { default: { decode } } = await import("jpeg-js"); // which few pictures need
   try {
-    return decode(bytes, { useTArray: true, tolerantDecoding: false, maxMemoryUsageInMB: 4096 });
+    return imageOf(decode(bytes, { useTArray: true, tolerantDecoding: false, maxMemoryUsageInMB: 4096 }));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw damaged(path, "a JPEG of four inks that jpeg-js decodes", quote(reason));
@@ -83,8 +77,7 @@ function expectBytes(length: number, { width, height }: Size, path: string): voi
 
 /** What follows a name at the start of a segment, if it begins with that. */
 function after(name: string, data: Uint8Array): Uint8Array | undefined {
-  const named = [...name].every((letter, i) => data[i] === letter.charCodeAt(0));
-  return named ? data.subarray(name.length) : undefined;
+  return decodeLatin1(data.subarray(0, name.length)) === name ? data.subarray(name.length) : undefined;
 }
 
 /** Whether the mark of the end follows: among pixels a byte 0xff never has it behind. */

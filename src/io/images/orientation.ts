@@ -1,3 +1,4 @@
+import { decodeLatin1 } from "../latin1.ts";
 import type { Image } from "../png.ts";
 
 /** What a file says of its picture beside the pixels. */
@@ -23,7 +24,7 @@ export function orientationOf({ exif, xmp }: Metadata): number {
 
 /** Undefined where the tag is not there, or the TIFF is broken: the picture can do without. */
 function inTiff(exif: Uint8Array): number | undefined {
-  const named = String.fromCharCode(...exif.subarray(0, NAME.length)) === NAME; // in JPEG, and some WebP
+  const named = decodeLatin1(exif.subarray(0, NAME.length)) === NAME; // in JPEG, and some WebP
   const tiff = named ? exif.subarray(NAME.length) : exif;
   const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.byteLength);
   const little = tiff[0] === 0x49; // "II", else "MM"

@@ -1,6 +1,5 @@
 import { BinaryFile } from "../binary_file.ts";
 import { HEAD, kindOf, otherFile } from "../file_kinds.ts";
-import { damaged } from "../refusal.ts";
 
 /** Bytes that the file of a picture may have. */
 export const maxFile = 2 ** 30;
@@ -12,8 +11,15 @@ export async function readPicture(
 ): Promise<Uint8Array> {
   using file = await BinaryFile.open(path);
   check(await file.read(0, Math.min(file.size, HEAD)), path);
-  if (file.size > maxFile) throw damaged(path, `a picture of at most ${maxFile} bytes`, `${file.size}`);
+  if (file.size > maxFile) throw tooLarge(path, `${file.size}`);
   return await file.read(0, file.size);
+}
+
+/** The error for a file of more bytes than a picture may have. */
+export function tooLarge(path: string, got: string): Error {
+  return new RangeError(
+    `Cannot load ${path}: expected a picture of at most ${maxFile} bytes, got ${got}; make it smaller`,
+  );
 }
 
 /** The error for a file that is not the picture that is expected. */

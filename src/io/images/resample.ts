@@ -1,4 +1,5 @@
 import type { Image } from "../png.ts";
+import type { Size } from "./sides.ts";
 
 /** How pixels between pixels are found, by PIL's names. */
 export type ResamplingFilter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
@@ -52,7 +53,7 @@ interface Sum {
  */
 export function resample(
   image: Image,
-  to: { width: number; height: number },
+  to: Size,
   filter: ResamplingFilter,
   box: Box = [0, 0, image.width, image.height],
 ): Image {
@@ -75,7 +76,7 @@ export function resample(
 }
 
 /** Whether rows become longer before columns; PIL turns the order where that saves work, and rounds between. */
-function rowsFirst(image: Image, to: { width: number; height: number }): boolean {
+function rowsFirst(image: Image, to: Size): boolean {
   const less = image.height - to.height;
   return less <= 0 || less <= 2 * (image.width - to.width);
 }

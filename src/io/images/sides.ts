@@ -1,3 +1,9 @@
+/** Sides in pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Pixels that a picture's side may have: so it has at most 2^28. */
 export const maxSide = 2 ** 14;
 
@@ -7,7 +13,7 @@ export function isSide(length: number): boolean {
 }
 
 /** Refuses a file by the sides that its header says. */
-export function expectSides({ width, height }: { width: number; height: number }, path: string): void {
+export function expectSides({ width, height }: Size, path: string): void {
   if (isSide(width) && isSide(height)) return;
   throw new RangeError(
     `Cannot load ${path}: expected sides of 1 to ${maxSide} pixels, got ${width} x ${height}; make it smaller`,

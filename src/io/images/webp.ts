@@ -1,10 +1,10 @@
+import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
 import type { Image } from "../png.ts";
-import { latin1 } from "../png/chunk.ts";
 import { damaged } from "../refusal.ts";
 import { decodeWith } from "./codecs.ts";
 import type { Metadata } from "./orientation.ts";
 import { paste } from "./paste.ts";
-import { expectSides } from "./sides.ts";
+import { expectSides, type Size } from "./sides.ts";
 
 const ALPHA = 0x10; // a flag of VP8X
 const FRAME = 16; // bytes of a frame's place and time before its chunks
@@ -29,7 +29,7 @@ export async function decodeWebp(bytes: Uint8Array, path: string): Promise<{ ima
   const frame = find("ANMF");
   const image = frame && canvas
     ? await decodeFrame(frame, canvas, path)
-    : await decodeStill(bytes.subarray(0, size), path);
+    : await decodeWith("a WebP", bytes.subarray(0, size), path);
   return { image, exif: find("EXIF"), xmp: find("XMP ") };
 }
 
@@ -39,34 +39,29 @@ function splitChunks(riff: Uint8Array, path: string): Chunk[] {
   for (let at = 0; at + 8 <= riff.length;) {
     const length = view.getUint32(at + 4, true);
     if (at + 8 + length > riff.length) throw damaged(path, `${length} bytes in a chunk of WebP`, "fewer");
-    const type = String.fromCharCode(...riff.subarray(at, at + 4));
+    const type = decodeLatin1(riff.subarray(at, at + 4));
     chunks.push({ type, data: riff.subarray(at + 8, at + 8 + length) });
     at += 8 + length + length % 2;
   }
   return chunks;
 }
 
-function canvasOf(data: Uint8Array, path: string): { width: number; height: number } {
+function canvasOf(data: Uint8Array, path: string): Size {
   if (data.length < 10) throw damaged(path, "10 bytes in the VP8X of a WebP", `${data.length}`);
   const size = { width: 1 + number24(data, 4), height: 1 + number24(data, 7) };
   expectSides(size, path);
   return size;
 }
 
-async function decodeStill(bytes: Uint8Array, path: string): Promise<Image> {
-  const { width, height, data } = await decodeWith("a WebP", bytes, path);
-  return { width, height, channels: 4, data: new Uint8Array(data.buffer, data.byteOffset, data.length) };
-}
-
 /** The first frame as a file of its own, put where it lies on a canvas that is transparent. */
 async function decodeFrame(
   frame: Uint8Array,
-  canvas: { width: number; height: number },
+  canvas: Size,
   path: string,
 ): Promise<Image> {
   if (frame.length < FRAME) throw damaged(path, `${FRAME} bytes in the frame of a WebP`, `${frame.length}`);
   const [left, top] = [2 * number24(frame, 0), 2 * number24(frame, 3)];
-  const part = await decodeStill(fileOf(frame), path);
+  const part = await decodeWith("a WebP", fileOf(frame), path);
   if (left + part.width > canvas.width || top + part.height > canvas.height) {
     throw damaged(path, `a frame within ${canvas.width} x ${canvas.height} pixels`, "one beyond");
   }
@@ -79,9 +74,9 @@ async function decodeFrame(
 function fileOf(frame: Uint8Array): Uint8Array {
   const header = new Uint8Array(12 + 8 + 10);
   const view = new DataView(header.buffer);
-  header.set(latin1("RIFF"));
+  header.set(encodeLatin1("RIFF"));
   view.setUint32(4, header.length - 8 + frame.length - FRAME, true);
-  header.set(latin1("WEBPVP8X"), 8);
+  header.set(encodeLatin1("WEBPVP8X"), 8);
   view.setUint32(16, 10, true);
   header[20] = ALPHA;
   header.set(frame.subarray(6, 12), 24); // its sides, less 1

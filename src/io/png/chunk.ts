@@ -1,4 +1,5 @@
 import { crc32 } from "node:zlib";
+import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
 import { damaged, quote } from "../refusal.ts";
 
 /** The eight bytes that a PNG begins with. */
@@ -29,7 +30,7 @@ export function splitChunks(png: Uint8Array, path: string): PngChunk[] {
     }
     if (chunks.length === maxChunks) throw damaged(path, `at most ${maxChunks} PNG chunks`, "more");
     const body = png.subarray(at + 4, at + 8 + length);
-    const type = String.fromCharCode(...body.subarray(0, 4));
+    const type = decodeLatin1(body.subarray(0, 4));
     if (crc32(body) !== view.getUint32(at + 8 + length)) {
       throw damaged(path, `PNG chunk ${quote(type)} with its checksum`, "another");
     }
@@ -44,13 +45,8 @@ export function joinChunk({ type, data }: PngChunk): Uint8Array {
   const bytes = new Uint8Array(12 + data.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, data.length);
-  bytes.set(latin1(type), 4);
+  bytes.set(encodeLatin1(type), 4);
   bytes.set(data, 8);
   view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
   return bytes;
-}
-
-/** The bytes of a string in Latin-1; the caller knows that it fits. */
-export function latin1(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }

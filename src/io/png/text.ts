@@ -1,6 +1,7 @@
 import { inflateSync } from "node:zlib";
-import { latin1, type PngChunk } from "./chunk.ts";
+import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
 import { quote } from "../refusal.ts";
+import type { PngChunk } from "./chunk.ts";
 
 const maxText = 2 ** 20; // bytes of a compressed text
 
@@ -15,10 +16,10 @@ export function textChunk(keyword: string, text: string): PngChunk {
     throw new TypeError(`Cannot write PNG text ${quote(keyword)}: expected no NUL in it, got one`);
   }
   const plain = /^[\n\x20-\x7e\xa0-\xff]*$/.test(text);
-  if (plain) return { type: "tEXt", data: latin1(`${keyword}\0${text}`) };
+  if (plain) return { type: "tEXt", data: encodeLatin1(`${keyword}\0${text}`) };
   const utf8 = new TextEncoder().encode(text);
   const data = new Uint8Array(keyword.length + 5 + utf8.length); // NUL, not compressed, no language, no translation
-  data.set(latin1(keyword));
+  data.set(encodeLatin1(keyword));
   data.set(utf8, keyword.length + 5);
   return { type: "iTXt", data };
 }
@@ -52,10 +53,4 @@ function readText({ type, data }: PngChunk): [string, string] | undefined {
 
 function inflate(bytes: Uint8Array): Uint8Array {
   return inflateSync(bytes, { maxOutputLength: maxText });
-}
-
-function decodeLatin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte); // TextDecoder's "latin1" is windows-1252
-  return text;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Fit, fitted, readSize } from "../../../src/io/images/fit.ts";
+import { expectResize, type Fit, fitted, readSize } from "../../../src/io/images/fit.ts";
 import { type ImageMode, inMode } from "../../../src/io/images/modes.ts";
 import { resample, type ResamplingFilter } from "../../../src/io/images/resample.ts";
 import type { Image } from "../../../src/io/png.ts";
@@ -46,11 +46,11 @@ Deno.test("sizes and words that resizing does not know are refused", () => {
     );
   }
   assert.throws(
-    () => fitted(source, { width: 4, height: 4 }, { fit: "cover" as Fit }),
+    () => expectResize({ fit: "cover" as Fit }),
     /^TypeError: Cannot take fit "cover": expected one of "default", "crop", "fill"$/,
   );
   assert.throws(
-    () => fitted(source, { width: 4, height: 4 }, { resample: "cubic" as ResamplingFilter }),
+    () => expectResize({ resample: "cubic" as ResamplingFilter }),
     /^TypeError: Cannot take resample "cubic": expected one of "nearest", "box"/,
   );
 });

@@ -1,0 +1,13 @@
+/** Text of one byte a letter, U+0000 to U+00FF. TextDecoder's "latin1" is windows-1252, and other at some letters. */
+
+/** The letters of bytes. */
+export function decodeLatin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+/** The bytes of a text; the caller knows that it fits. */
+export function encodeLatin1(text: string): Uint8Array {
+  return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+}
