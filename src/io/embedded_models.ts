@@ -66,7 +66,8 @@ async function download(
     const path = join(folder, file);
     if (await isFile(path, size)) continue;
     await Deno.mkdir(join(path, ".."), { recursive: true });
-    const refuse = ({ status }: Response) => new Error(`Cannot download ${base}/${file}: status ${status}`);
+    const refuse = ({ status }: Response) =>
+      new Error(`Cannot download ${base}/${file}: expected status 200, got ${status}; check \`from\``);
     await downloadBlob(path, { url: `${base}/${file}`, name: file, etag: sha256, size, refuse }, {
       ...PATIENCE,
       signal,

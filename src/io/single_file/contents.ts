@@ -136,14 +136,11 @@ async function configBeside(path: string) {
 
 function unknownKeys({ path, tensors }: SingleFile, folder: string): Error {
   const kind = modelKind(tensors.keys());
-  const some = [...tensors.keys()].slice(0, 2).map((key) => `"${key}"`).join(", ");
+  const got = kind?.name ?? [...tensors.keys()].slice(0, 2).map((key) => `"${key}"`).join(", ");
+  const advice = kind?.use ?? "if these are diffusers' names, give the folder or repository of its config";
   return new TypeError(
     `Cannot load ${folder} from ${path}: expected the keys of Stable Diffusion 1, 2 or XL, or of FLUX.1, got ` +
-      (kind?.use
-        ? `${kind.name}; ${kind.use}`
-        : `${
-          kind?.name ?? some
-        }; if these are diffusers' names, give the folder or repository of its config`),
+      `${got}; ${advice}`,
   );
 }
 

@@ -40,15 +40,13 @@ export function familyDetails(file: SingleFile): Family | undefined {
  * Opens a file, a file of a repository (owner/name/file), or its address on the hub, and finds what is in it.
  */
 export async function openSingleFile(pathOrUrl: string, options: FetchOptions = {}): Promise<SingleFile> {
-  const place = await locate(pathOrUrl, options);
-  const [, count] = /-\d{5}-of-(\d{5})\.[^./]+$/.exec(place.path.split(" of ")[0]!) ?? [];
-  if (Number(count) > 1) {
+  const shards = Number(/-\d{5}-of-(\d{5})\.[^./?#]+(?:[?#].*)?$/.exec(pathOrUrl)?.[1] ?? 1);
+  if (shards > 1) {
     throw new TypeError(
-      `Cannot load ${place.path}: expected a whole file, got one of ${
-        Number(count)
-      } shards; name the folder of its index`,
+      `Cannot load ${pathOrUrl}: expected a whole file, got one of ${shards} shards; name the folder of its index`,
     );
   }
+  const place = await locate(pathOrUrl, options);
   using checkpoint = await place.open();
   const { tensors, metadata } = checkpoint;
   const other = knownOther(tensors);
