@@ -68,7 +68,7 @@ export function isFloat(dtype: DType): boolean {
 
 /** A type that shaders compute with; throws for other words. */
 export function expectPlain(dtype: string): PlainDType {
-  if (dtype in arrays) return dtype as PlainDType;
+  if (Object.hasOwn(arrays, dtype)) return dtype as PlainDType;
   throw new TypeError(`Cannot make a tensor of ${dtype}: expected one of ${Object.keys(arrays).join(", ")}`);
 }
 

@@ -19,13 +19,12 @@ export function meant(name: string, candidates: readonly string[]): string | und
   const plain = (text: string) => text.replaceAll(/[-_ ]/g, "").toLowerCase();
   const wanted = plain(name);
   const byPlain = new Map(candidates.map((candidate) => [plain(candidate), candidate]));
-  const begun = wanted.length < 3
-    ? undefined
-    : [...byPlain.keys()].find((candidate) => candidate.startsWith(wanted) || wanted.endsWith(candidate));
-  const near = begun ?? nearest(wanted, byPlain.keys()) ?? "";
-  const most = Math.max(1, Math.floor(wanted.length / 3));
-  if (byPlain.has(wanted)) return byPlain.get(wanted);
-  return begun || editDistance(wanted, near, most + 1) <= most ? byPlain.get(near) : undefined;
+  const begun = (candidate: string) => candidate.startsWith(wanted) || wanted.endsWith(candidate);
+  const near = byPlain.has(wanted)
+    ? wanted
+    : (wanted.length < 3 ? undefined : [...byPlain.keys()].find(begun)) ??
+      nearest(wanted, byPlain.keys(), Math.max(1, Math.floor(wanted.length / 3)));
+  return near === undefined ? undefined : byPlain.get(near);
 }
 
 /**

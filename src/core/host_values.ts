@@ -69,12 +69,13 @@ function typeOf(list: readonly unknown[]): PlainDType {
   let booleans = 0;
   let bigints = 0;
   for (const value of list) {
-    if (typeof value === "number") continue;
     if (typeof value === "boolean") booleans++;
     else if (typeof value === "bigint") bigints++;
-    else {throw new TypeError(
+    else if (typeof value !== "number") {
+      throw new TypeError(
         `Cannot make a tensor: expected numbers, booleans or bigints, got ${spelled(value)}`,
-      );}
+      );
+    }
   }
   if (list.length === 0 || booleans + bigints < list.length) return "f32";
   return bigints > 0 ? "i32" : "bool";

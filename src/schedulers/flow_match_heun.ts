@@ -52,7 +52,7 @@ export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
     const half = this.isSecondHalf(index) ? 1 : 0;
     const [sigma, next] = this.sigmas.slice(index - half) as [number, number];
     const from = churned(sample, sigma, this.sigmas.length - 1, options);
-    const [at, raised] = (half === 0 ? [sigma, from.sigma] : [next, next]) as [number, number]; // σ of the sample, and with new noise
+    const [at, raised] = half === 0 ? [sigma, from.sigma] as const : [next, next] as const; // without and with new noise
     const x0 = weightedSum([1, from.sample], [-at, modelOutput]);
     const derivative = from.sample.sub(x0).div(raised);
     const dt = next - from.sigma;
