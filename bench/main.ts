@@ -9,7 +9,7 @@ import "../scripts/plain_errors.ts";
 import { openDevice } from "denoise";
 import { readArguments } from "../scripts/command_line/arguments.ts";
 import * as option from "../scripts/command_line/options.ts";
-import { expectOutput } from "../scripts/command_line/output.ts";
+import { expectWritable } from "../src/io/whole_file.ts";
 import { casesFor, GROUPS } from "./cases.ts";
 import { gpuTime, measureCase, type Row } from "./kernels.ts";
 import { measurePeak } from "./peak.ts";
@@ -32,7 +32,7 @@ const options = readArguments(
   },
 );
 const { quick, python } = options;
-if (options.json !== undefined) expectOutput("--json", options.json);
+if (options.json !== undefined) expectWritable(options.json, `take --json ${options.json}`);
 const only = new Set(options.only ?? names.filter((name) => !quick || name !== "sd"));
 
 const cache = await Deno.makeTempDir({ prefix: "denoise-bench-" });

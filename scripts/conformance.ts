@@ -8,7 +8,7 @@ import { openDevice } from "denoise";
 import { conform, families, familiesOf, type Verdict } from "../test/conformance/mod.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { expectOutput } from "./command_line/output.ts";
+import { expectWritable } from "../src/io/whole_file.ts";
 
 const { folder: set, only, json, engine } = readArguments(
   "scripts/conformance.ts <folder>",
@@ -20,7 +20,7 @@ const { folder: set, only, json, engine } = readArguments(
     engine: option.choice("of WebGPU", ["auto", "dawn", "deno"], "auto"),
   },
 );
-if (json !== undefined) expectOutput("--json", json);
+if (json !== undefined) expectWritable(json, `take --json ${json}`);
 const chosen = familiesOf(set!).filter((family) => only?.includes(family) ?? true);
 if (chosen.length === 0) {
   throw new Error(

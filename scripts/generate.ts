@@ -6,6 +6,7 @@ import "./plain_errors.ts";
 import { loadingBar, savePng } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
 import { Bar } from "../src/core/bar.ts";
+import { numbered } from "../src/io/save_png.ts";
 import { drawing, inBatches, loadPictures } from "./generate/draw.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { readLora } from "./generate/lora.ts";
@@ -64,9 +65,7 @@ const batches = inBatches(seeds, device.traits.software ? 1 : BATCH, (some) => {
 });
 for await (const [seed, picture] of batches) {
   const size = `${picture.shape[3]}x${picture.shape[2]}`;
-  const path = seeds.length === 1
-    ? settings.out
-    : settings.out.replace(/\.png$/i, `-${paths.length + 1}.png`);
+  const path = seeds.length === 1 ? settings.out : numbered(settings.out, paths.length + 1);
   await phase("save", savePng(path, picture, { ...recipe, size, seed }));
   paths.push(path);
   if (bar) bar.update(paths.length);

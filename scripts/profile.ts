@@ -9,7 +9,7 @@ import { UNet2DModel } from "denoise/models";
 import { readIndex } from "../src/pipelines/pipeline.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { expectOutput } from "./command_line/output.ts";
+import { expectWritable } from "../src/io/whole_file.ts";
 
 const options = readArguments(
   "scripts/profile.ts [model]",
@@ -23,7 +23,7 @@ const options = readArguments(
     trace: option.output("every dispatch, for Perfetto", /./, "trace.json"),
   },
 );
-if (options.trace !== undefined) expectOutput("--trace", options.trace);
+if (options.trace !== undefined) expectWritable(options.trace, `take --trace ${options.trace}`);
 
 const { components } = await readIndex(options.model, {}).catch(() => ({
   components: {} as Record<string, string>,

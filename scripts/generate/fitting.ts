@@ -9,7 +9,7 @@ import type { Size } from "../command_line/options.ts";
 import type { Given } from "./options.ts";
 import type { Settings } from "./settings.ts";
 
-/** What options are in `run`, where they have another name there. */
+/** The option of `run` that each option becomes, whose pipelines take it. */
 const IN_RUN: Partial<Record<keyof Given, string>> = {
   negative: "negativePrompt",
   guidance: "guidanceScale",

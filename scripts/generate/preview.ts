@@ -1,6 +1,6 @@
 import { type PictureProtocol, pictureProtocols, previewWriter } from "denoise";
 import type { PreviewOptions } from "denoise/pipelines";
-import { expectOutput } from "../command_line/output.ts";
+import { expectWritable } from "../../src/io/whole_file.ts";
 
 /** What `--preview` says; all may be left out. */
 interface PreviewWish {
@@ -21,7 +21,7 @@ export function expectPreview(text: string): PreviewWish {
       `expected a number of steps, a file such as preview.png, or ${pictureProtocols.join(", ")}, got ${odd}`,
     );
   }
-  if (file !== undefined) expectOutput("--preview", file);
+  if (file !== undefined) expectWritable(file, `take --preview ${file}`);
   return { every: Number(every ?? 1), file, protocol };
 }
 

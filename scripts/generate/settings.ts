@@ -1,5 +1,5 @@
 import { defaultsOf, readGiven } from "../command_line/arguments.ts";
-import { expectOutput } from "../command_line/output.ts";
+import { expectWritable } from "../../src/io/whole_file.ts";
 import { about, defaults, type Given, options, usage } from "./options.ts";
 import { readRecipe, type Replayed } from "./recipe.ts";
 
@@ -27,7 +27,7 @@ export async function readTask(args: string[]): Promise<Task> {
   const { prompt: _, ...rest } = defaults;
   const settings = { ...defaultsOf(options), ...rest, ...replayed?.settings, ...given } as Settings;
   expectTogether(settings);
-  if (!settings.plan) expectOutput("--out", settings.out);
+  if (!settings.plan) expectWritable(settings.out, `take --out ${settings.out}`);
   return { settings, given, replayed };
 }
 

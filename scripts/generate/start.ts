@@ -59,13 +59,14 @@ export function tellSize({ parts }: AnyPipeline, { size }: Settings, { image }: 
   const [height = H, width = W] = size ? [size.height, size.width] : image?.shape.slice(2) ?? [];
   const ratio = height * width / (H * W);
   if (ratio < FAR && ratio > 1 / FAR) return;
-  const than = ratio > 1
-    ? `${
-      Math.round(ratio)
-    } times the pixels for which this model was trained (${W}x${H}): it takes at least as many times ` +
-      "as long, and things may come several times"
-    : `1/${
-      Math.round(1 / ratio)
-    } of the pixels for which this model was trained (${W}x${H}): little may be seen on it`;
-  console.warn(`${width}x${height} is ${than}; try --size ${W}x${H}`);
+  const [times, effect] = ratio > 1
+    ? [
+      `${Math.round(ratio)} times`,
+      "it takes at least as many times as long, and things may come several times",
+    ]
+    : [`1/${Math.round(1 / ratio)} of`, "little may be seen on it"];
+  console.warn(
+    `${width}x${height} is ${times} the pixels for which this model was trained (${W}x${H}): ${effect}; ` +
+      `try --size ${W}x${H}`,
+  );
 }

@@ -31,7 +31,7 @@ export async function savePng(path: string, x: Tensor, options: SavePngOptions =
   const { grid = false, ...recipe } = options;
   expectPngName(path);
   const columns = columnsOf(path, grid, x.rank === 4 ? x.shape[0]! : 1);
-  await expectWritable(path);
+  expectWritable(path);
   const images = await imagesOf(x, `Cannot save ${path}`);
   const made: Recipe = { ...recipe, version, engine: x.device.engine, adapter: x.device.adapterName };
   const text = {
@@ -48,7 +48,7 @@ export async function savePng(path: string, x: Tensor, options: SavePngOptions =
 }
 
 /** The path of one picture of a batch, counted from 1: a.png, 2 → a-2.png. */
-function numbered(path: string, number: number): string {
+export function numbered(path: string, number: number): string {
   const { dir, name, ext } = parse(path);
   return join(dir, `${name}-${number}${ext}`);
 }

@@ -12,15 +12,29 @@ export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<v
   }
 }
 
-/** Refuses a path where no file can be written, before work is done for it; says nothing where Deno may not look. */
-export async function expectWritable(path: string): Promise<void> {
+/**
+ * Refuses a path where no file can be written, before work is done for it; says nothing where Deno may not look.
+ * `action` begins the error, e.g. "take --out a.png".
+ */
+export function expectWritable(path: string, action = `write ${path}`): void {
+  const folder = dirname(path);
+  const found = [folder, path].map(whatIsAt);
+  if (found.includes("hidden")) return;
+  if (found[0] !== "a folder") {
+    const advice = found[0] === "none" ? "create it first" : "name another";
+    throw new Error(`Cannot ${action}: expected a folder ${folder}, got ${found[0]}; ${advice}`);
+  }
+  if (found[1] === "a folder") {
+    throw new Error(`Cannot ${action}: expected a file, got a folder; name a file in it`);
+  }
+}
+
+function whatIsAt(path: string): "a file" | "a folder" | "none" | "hidden" {
   try {
-    if (!(await Deno.stat(dirname(path))).isDirectory) throw new Deno.errors.NotFound();
-    const there = await Deno.stat(path).catch(() => undefined);
-    if (there?.isDirectory) throw new Deno.errors.IsADirectory();
-  } catch (cause) {
-    if (cause instanceof Deno.errors.NotCapable) return;
-    throw new Error(`Cannot write ${path}: ${reason(cause, dirname(path))}`, { cause });
+    return Deno.statSync(path).isDirectory ? "a folder" : "a file";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "none";
+    return "hidden"; // Deno or the system does not let us look
   }
 }
 
@@ -32,12 +46,12 @@ async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
 
 function reason(cause: unknown, folder: string): string {
   const code = (cause as { code?: string }).code;
-  if (cause instanceof Deno.errors.NotFound) return `no folder ${folder}; create it first`;
+  if (cause instanceof Deno.errors.NotFound) return `expected a folder ${folder}, got none; create it first`;
   if (cause instanceof Deno.errors.NotCapable) return "Deno may not write it; run with --allow-write";
   if (cause instanceof Deno.errors.PermissionDenied) {
     return `permission denied; check who may write in ${folder}`;
   }
-  if (cause instanceof Deno.errors.IsADirectory) return "expected a file, got a folder; choose another name";
+  if (cause instanceof Deno.errors.IsADirectory) return "expected a file, got a folder; name a file in it";
   if (code === "ENOSPC" || code === "EDQUOT") return "the disk is full; free some space";
   return cause instanceof Error ? cause.message.split("\n")[0]! : String(cause);
 }

@@ -80,7 +80,7 @@ Deno.test("writePng() leaves nothing behind where it fails, and the old file who
   const image = noise(2, 2, 3);
   assert.match(
     await refusalOf(writePng(`${folder.path}/none/x.png`, image)),
-    /no folder .*none; create it first/,
+    /expected a folder .*none, got none; create it first/,
   );
   Deno.mkdirSync(`${folder.path}/x.png`);
   assert.match(await refusalOf(writePng(`${folder.path}/x.png`, image)), /expected a file, got a folder/);

@@ -56,9 +56,9 @@ Deno.test("savePng() refuses names and folders before anything is computed", asy
     assertRefused(savePng(`${folder.path}/${name}`, unread), line);
   await refused("z.jpg", /z\.jpg: expected a name that ends in \.png, got \.jpg; only PNG is written$/);
   await refused("z.WEBP", /got \.webp; only PNG is written$/);
-  await refused("none/a.png", /^Cannot write .*a\.png: no folder .*none; create it first$/);
+  await refused("none/a.png", /^Cannot write .*a\.png: expected a folder .*none, got none; create it first$/);
   Deno.mkdirSync(`${folder.path}/b.png`);
-  await refused("b.png", /expected a file, got a folder; choose another name$/);
+  await refused("b.png", /expected a file, got a folder; name a file in it$/);
   await refused("a.png", /the picture holds NaN or infinity/);
   await assertRefused(
     savePng(`${folder.path}/a.png`, zeros([1, 2, 2, 2])),
