@@ -98,10 +98,11 @@ const kindOf = (dtype: PlainDType) => dtype === "bool" ? 0 : isFloat(dtype) ? 2 
  * against all tensors (https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc).
  */
 export function promote(operands: readonly Typed[]): PlainDType {
-  const ranks = [(n: number) => n > 0, (n: number) => n === 0, (n: number) => n < 0];
-  const highest = ranks.map((belongs) =>
-    operands.filter(({ rank }) => belongs(rank)).map(({ dtype }) => dtype)
-      .reduce<PlainDType | undefined>((a, b) => a && ORDER.indexOf(a) > ORDER.indexOf(b) ? a : b, undefined)
-  ).filter((dtype) => dtype !== undefined);
-  return highest.reduce((a, b) => kindOf(b) > kindOf(a) ? b : a);
+  const highest: (PlainDType | undefined)[] = [undefined, undefined, undefined]; // of axes, without axes, of numbers
+  for (const { dtype, rank } of operands) {
+    const among = rank > 0 ? 0 : rank === 0 ? 1 : 2;
+    const known = highest[among];
+    if (!known || ORDER.indexOf(dtype) > ORDER.indexOf(known)) highest[among] = dtype;
+  }
+  return highest.filter((dtype) => dtype !== undefined).reduce((a, b) => kindOf(b) > kindOf(a) ? b : a);
 }

@@ -54,8 +54,8 @@ function isWhole(value: number): boolean {
 /** The type as which an operation takes arguments that meet in `type`. */
 function takenType(op: Operation, type: ValueType, values: readonly Value[]): ValueType {
   const { code, result } = specOf(op);
+  if (code.has(type)) return type;
   const types = [...code.keys()];
-  if (types.includes(type)) return type;
   if (types.length === 1) return types[0]!; // functions of f32, and logic
   if (type === "bool" && result === "bool") return "i32"; // comparisons
   const of = values.map(String).join(" and ");
