@@ -1,5 +1,6 @@
-// One axis at another length: y[outer, i, :] = sum over t of weights[i, t] * x[outer, first[i] + t, :], in f32.
-// x: [outer, from, inner], weights: [to, taps], first: [to], y: [outer, to, inner], all dense. One invocation per value(s).
+// One axis at another length: y[outer, i, :] = sum over t of weights[i, t] * x[outer, first + t, :], in f32, with first and
+// the number of terms in ranges[i]: what is not among them, perhaps NaN, is not read.
+// x: [outer, length, inner], weights: [to, taps], y: [outer, to, inner], all dense. One invocation per value(s).
 // After lib/grid.wgsl, lib/values_*.wgsl.
 struct Params {
   outer: u32,
@@ -10,7 +11,7 @@ struct Params {
 }
 
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> first: array<i32>;
+@group(0) @binding(2) var<storage, read> ranges: array<vec2u>; // first, count
 @group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(64)
@@ -25,9 +26,9 @@ fn main(
   if (row >= params.outer * params.to) { return; }
   let column = place % runs * LANES;
   let i = row % params.to;
-  let start = (row / params.to * params.length + u32(first[i])) * params.inner + column;
+  let start = (row / params.to * params.length + ranges[i].x) * params.inner + column;
   var sum = Value();
-  for (var t = 0u; t < params.taps; t++) {
+  for (var t = 0u; t < ranges[i].y; t++) {
     sum += weights[i * params.taps + t] * load(start + t * params.inner);
   }
   store(row / params.to, i, column, sum);

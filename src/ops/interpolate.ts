@@ -119,11 +119,11 @@ function resampled(x: Tensor, to: readonly number[], rules: readonly ResampleRul
 function resampleAxis(x: Tensor, axis: number, to: number, rule: ResampleRule, dtype: DType): Tensor {
   const { shape } = x;
   const [outer, length, inner] = [sizeOf(shape.slice(0, axis)), shape[axis]!, sizeOf(shape.slice(axis + 1))];
-  const { taps, weights, first } = resampleTable(length, to, rule);
+  const { taps, weights, ranges } = resampleTable(length, to, rule);
   const values = valuesOf(inner);
   const resized = shape.with(axis, to);
   return recordKernel("resample", {
-    inputs: [x, tensor(weights), tensor(first)],
+    inputs: [x, tensor(weights), tensor(ranges)],
     shape: resized,
     layout: contiguousStrides(resized),
     dtype,

@@ -1,9 +1,11 @@
 const f = Math.fround;
 
-/** How an axis of n elements becomes one of m: element i is Σ weights[i · taps + t] · x[first[i] + t]. */
+/** How an axis of n elements becomes one of m: element i is Σ weights[i · taps + t] · x[first + t] for t < count. */
 export interface ResampleTable {
+  /** Of the longest sum. */
   readonly taps: number;
-  readonly first: Int32Array<ArrayBuffer>;
+  /** Of each element, first and count. */
+  readonly ranges: Uint32Array<ArrayBuffer>;
   readonly weights: Float32Array<ArrayBuffer>;
 }
 
@@ -24,12 +26,12 @@ export function resampleTable(n: number, m: number, rule: ResampleRule): Resampl
   const step = stepOf(n, m, rule);
   const rows = Array.from({ length: m }, (_, i) => merged(tapsOf(i, n, m, step, rule), n));
   const taps = rows.reduce((most, row) => Math.max(most, row.length), 1);
-  const [first, weights] = [new Int32Array(m), new Float32Array(m * taps)];
+  const [ranges, weights] = [new Uint32Array(2 * m), new Float32Array(m * taps)];
   rows.forEach((row, i) => {
-    first[i] = Math.min(row[0]![0], n - taps); // rows of fewer taps, at the end too, read on with weights of 0
-    for (const [index, weight] of row) weights[i * taps + index - first[i]!] = weight;
+    ranges.set([row[0]![0], row.length], 2 * i);
+    weights.set(row.map(([, weight]) => weight), i * taps);
   });
-  return { taps, first, weights };
+  return { taps, ranges, weights };
 }
 
 /** Elements of x from one element of y to the next. */

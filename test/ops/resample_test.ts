@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { avgPool2d, upsampleNearest } from "../../src/ops/mod.ts";
-import { zeros } from "../../src/tensor/mod.ts";
+import { avgPool2d, interpolate, upsampleNearest } from "../../src/ops/mod.ts";
+import { tensor, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { Nd } from "../support/nd.ts";
@@ -63,4 +63,9 @@ Deno.test("avgPool2d() refuses a picture smaller than its kernel", async () => {
     () => avgPool2d(zeros([1, 1, 2, 2]), { kernel: 4 }),
     /^RangeError: Cannot pool .+ at least 4 × 4, got 2 × 2$/,
   );
+});
+
+testOnBothEngines("interpolate() of areas reads nothing beyond each area, as torch", async () => {
+  const y = interpolate(tensor([1, 2, NaN, 4, 5], [1, 1, 5]), { size: 3, mode: "area" });
+  assert.deepEqual([...await y.data()], [1.5, NaN, 4.5]);
 });
