@@ -1,5 +1,5 @@
 import code from "../../shaders/gather.wgsl" with { type: "text" };
-import { isFloat, storedType, valueType } from "../core/dtype.ts";
+import { storedType, valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, formatShape, size } from "../core/shape.ts";
 import { plainType, recordKernel } from "./record.ts";
 import { GRID } from "./sources.ts";
@@ -26,13 +26,17 @@ export function selectAlong(x: Tensor, axis: number, index: Tensor): Tensor {
   return take(x, axisIndex(axis, x.rank), index, "slices");
 }
 
+/** The type of numbers of elements. Throws for others than whole ones. */
+export function indexType(index: Tensor): "i32" | "u32" {
+  const { dtype } = index;
+  if (dtype === "i32" || dtype === "u32") return dtype;
+  throw new TypeError(
+    `Cannot find elements by ${index}: expected i32 or u32, got ${dtype}; cast it with to("i32")`,
+  );
+}
+
 function take(x: Tensor, at: number, index: Tensor, by: "each" | "slices"): Tensor {
-  const idType = plainType(index);
-  if (isFloat(idType) || idType === "bool") {
-    throw new TypeError(
-      `Cannot take elements by ${index}: expected i32 or u32, got ${idType}; cast it with to("i32")`,
-    );
-  }
+  const idType = indexType(index);
   const n = x.shape[at]!;
   const m = by === "each" ? index.shape[at]! : index.size;
   const shape = x.shape.with(at, m);

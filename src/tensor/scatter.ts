@@ -1,7 +1,8 @@
 import code from "../../shaders/scatter.wgsl" with { type: "text" };
-import { isFloat, valueType } from "../core/dtype.ts";
+import { valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, formatShape, type Shape, size } from "../core/shape.ts";
 import { full } from "./create.ts";
+import { indexType } from "./gather.ts";
 import { pad } from "./moves.ts";
 import { plainType, recordKernel } from "./record.ts";
 import { GRID } from "./sources.ts";
@@ -24,12 +25,7 @@ export function scatterAlong(
       "bool",
     );
   }
-  const idType = plainType(index);
-  if (isFloat(idType) || idType === "bool") {
-    throw new TypeError(
-      `Cannot put elements by ${index}: expected i32 or u32, got ${idType}; cast it with to("i32")`,
-    );
-  }
+  const idType = indexType(index);
   const at = axisIndex(axis, x.rank);
   const within = (inner: Shape, outer: Shape, free: number) =>
     inner.length === outer.length && inner.every((n, i) => i === free || n <= outer[i]!);
@@ -42,7 +38,7 @@ export function scatterAlong(
   if (size(index.shape) === 0 || x.size === 0) return x;
   // What the index lacks along the other axes is put nowhere.
   const missing = x.shape.flatMap((n, i) => [i === at ? 0 : n - index.shape[i]!, 0]).reverse();
-  const ids = pad(index, missing, { value: -1 });
+  const ids = pad(index, missing, { value: idType === "u32" ? 0xffffffff : -1 });
   const part = index.shape.reduce((part, n, i) => part.slice(i, 0, n), values);
   const [outer, inner] = [size(x.shape.slice(0, at)), size(x.shape.slice(at + 1))];
   return recordKernel("scatter", {

@@ -59,3 +59,10 @@ Deno.test("gather() refuses numbers outside the table, and gives no rows for non
   assert.throws(() => gather(table, [-1]), RangeError);
   assert.equal((await gather(table, []).data()).length, 0);
 });
+
+testOnBothEngines("scatter() by u32 leaves alone what the index lacks along other axes", async () => {
+  const x = tensor([0, 1, 2, 3, 4, 5], [2, 3]);
+  const index = tensor([1, 0], [1, 2], { dtype: "u32" });
+  const y = x.scatter(0, index, tensor([8, 9], [1, 2]));
+  assert.deepEqual(await y.tolist(), [[0, 9, 2], [8, 4, 5]]);
+});

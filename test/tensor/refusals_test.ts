@@ -75,7 +75,7 @@ Deno.test("what operations cannot take is refused where it is given", async () =
     [() => x.repeat([2]), /^RangeError: Cannot repeat /],
     [
       () => x.gather(1, x),
-      /^TypeError: Cannot take elements by .*expected i32 or u32, got f32; cast it with to\("i32"\)$/,
+      /^TypeError: Cannot find elements by .*expected i32 or u32, got f32; cast it with to\("i32"\)$/,
     ],
     [() => x.gather(1, zeros([3, 1], { dtype: "i32" })), /^RangeError: Cannot gather from /],
     [() => x.indexSelect(0, i), /^RangeError: Cannot select from /],
