@@ -1,8 +1,9 @@
 // Rows of x for a convolution as an implicit matrix product: row m of y is one output pixel, and each tap of the
 // kernel meets one input pixel, whose channels are contiguous.
 // x is [z0, z1, image, H, W, k] (channels last) with x_row elements from pixel to pixel, and row m of y is pixel
-// (image * out_h + y) * out_w + x, so a whole batch is one product. Rows and columns beyond the picture are zero: only left and top padding are given,
-// right and bottom follow from the output's size. upsample = 1 reads a picture twice as large, nearest neighbour.
+// (image * out_h + y) * out_w + x, so a whole batch is one product. Rows and columns beyond the picture are zero: only
+// left and top padding are given, right and bottom follow from the output's size. upsample = 1 reads a picture twice as
+// large, nearest neighbour.
 struct Params {
   z: u32, // products in the batch, 1 where m counts the images
   z1: u32, // how many of them share an outer index: z = outer * z1 + inner
@@ -28,16 +29,16 @@ struct Params {
   stride_x: u32,
   dilation_y: u32, // pixels from tap to tap
   dilation_x: u32,
-  pad_top: u32,
-  pad_left: u32,
+  pad_top: i32, // below 0 cuts off
+  pad_left: i32,
   upsample: u32, // 0 or 1: the picture convolved is (in_h << upsample) x (in_w << upsample)
 }
 
 /// The index in x of the first channel that output pixel m sees through this tap, -1 in the padding.
 fn row_start(z: u32, m: u32, tap: u32) -> i32 {
   let pixel = m / params.out_w;
-  let y = i32(pixel % params.out_h * params.stride_y + tap / params.kernel_w * params.dilation_y) - i32(params.pad_top);
-  let x = i32(m % params.out_w * params.stride_x + tap % params.kernel_w * params.dilation_x) - i32(params.pad_left);
+  let y = i32(pixel % params.out_h * params.stride_y + tap / params.kernel_w * params.dilation_y) - params.pad_top;
+  let x = i32(m % params.out_w * params.stride_x + tap % params.kernel_w * params.dilation_x) - params.pad_left;
   if (x < 0 || y < 0 || x >= i32(params.in_w << params.upsample) || y >= i32(params.in_h << params.upsample)) {
     return -1;
   }

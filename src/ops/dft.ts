@@ -1,5 +1,5 @@
 import type { Shape } from "../core/shape.ts";
-import { cat, tensor, zeros } from "../tensor/mod.ts";
+import { cat, tensor } from "../tensor/mod.ts";
 import { type Complex, complexProduct, mapParts, type PerhapsReal } from "./complex.ts";
 import { matmul } from "./matmul.ts";
 
@@ -67,7 +67,7 @@ function split(x: PerhapsReal, a: number, b: number, sign: Sign): Complex {
 
 /** With jk = (j² + k² − (k − j)²) / 2 the transform is a convolution, which goes through transforms of a power of two. */
 function asConvolution(x: PerhapsReal, sign: Sign): Complex {
-  const [R, n] = x.real.shape as Shape<2>;
+  const n = x.real.shape[1]!;
   const long = 2 ** Math.ceil(Math.log2(2 * n - 1));
   const half = roots(2 * n, sign);
   const chirp = new Float32Array(2 * n);
@@ -79,7 +79,7 @@ function asConvolution(x: PerhapsReal, sign: Sign): Complex {
     if (j > 0) kernel.set([half[2 * at]!, -half[2 * at + 1]!], 2 * (long - j));
   }
   const waves = complexTable(chirp, [1, n]);
-  const filled = mapParts(complexProduct(x, waves), (part) => cat([part, zeros([R, long - n])], 1));
+  const filled = mapParts(complexProduct(x, waves), (part) => part.pad([0, long - n]));
   const spectrum = complexProduct(dftRows(filled, -1), dftRows(complexTable(kernel, [1, long]), -1));
   const sums = mapParts(dftRows(spectrum, 1), (part) => part.slice(1, 0, n).div(long));
   return complexProduct(sums, waves);
