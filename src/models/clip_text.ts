@@ -44,7 +44,7 @@ export function clipText(
   const { weight: positions } = w.embeddings.position_embedding;
   expectShape(positions, [config.max_position_embeddings, D]);
 
-  const dtype = w.final_layer_norm.bias!.dtype; // the model's: matrices may be stored smaller, biases never are
+  const dtype = w.final_layer_norm.bias.dtype; // the model's: matrices may be stored smaller, biases never are
   const states = [named("embeddings", () => tokens.add(positions.slice(0, 0, N)).cast(dtype), [tokens])];
   const options = {
     heads: config.num_attention_heads,
@@ -107,7 +107,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     return this.traced("finalLayerNorm", { x: hiddenState }, ({ x }) => {
       const { final_layer_norm } = this.weights.tree as CLIPTextWeights;
       const y = tokenNorm(
-        x!.cast(final_layer_norm.bias!.dtype),
+        x!.cast(final_layer_norm.bias.dtype),
         final_layer_norm,
         this.config.layer_norm_eps,
       );

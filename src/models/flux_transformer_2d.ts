@@ -56,7 +56,7 @@ export function fluxTransformer2D(
   config: FluxTransformer2DConfig,
 ): Tensor {
   const D = innerDim(config);
-  const dtype = w.x_embedder.bias!.dtype; // of activations: matrices may be stored smaller, biases never are
+  const dtype = w.x_embedder.bias.dtype; // of activations: matrices may be stored smaller, biases never are
   const { cos, sin, modulation } = inputs;
   const vectors = modulation
     ? splitVectors(modulation, config)
@@ -66,7 +66,7 @@ export function fluxTransformer2D(
   // The residual streams are f32: they outgrow f16, which diffusers cuts off at ±65504.
   const embed = (name: "x_embedder" | "context_embedder", x: Tensor) =>
     named(name, () => dense(x.cast(dtype), w[name], D).cast("f32"), [x]);
-  let streams = [
+  let streams: [Tensor, Tensor] = [
     embed("context_embedder", inputs.encoderHiddenStates),
     embed("x_embedder", inputs.hiddenStates),
   ];

@@ -124,7 +124,7 @@ function timeWidth(config: UNet2DConfig): number {
 
 /** The model's dtype: matrices may be stored smaller, biases never are. */
 function activationType(w: UNet2DWeights): DType {
-  return w.conv_in.bias!.dtype;
+  return w.conv_in.bias.dtype;
 }
 
 /** → [B, K], in the type of activations. */

@@ -56,7 +56,7 @@ export function unet2DCondition(
   const transformersUp = config.reverse_transformer_layers_per_block ?? reversed(transformers);
   const crossOnly = (level: number) => valueOf(config.only_cross_attention, level);
   const levels = channels.length;
-  const dtype = w.conv_in.bias!.dtype; // of activations: matrices may be stored smaller, biases never are
+  const dtype = w.conv_in.bias.dtype; // of activations: matrices may be stored smaller, biases never are
   const act = activation(config.act_fn);
   const times = timesOf(act(conditioning(inputs, w, dtype, config)), w, config.mid_block_type !== null);
   const attend = attentionTo(inputs, dtype, config);

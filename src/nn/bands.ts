@@ -32,7 +32,7 @@ export function normBands(bands: Bands, w: Layer, o: GroupNormOptions): Bands {
   if (bands.length === 1) return [norm(bands[0]!, w, o)];
   const [B, C] = bands[0]!.shape as Shape<2>;
   expectShape(w.weight, [C]);
-  expectShape(w.bias!, [C]);
+  expectShape(w.bias, [C]);
   const rows = bands.reduce((sum, band) => sum + band.shape[2]!, 0);
   const total = (parts: Tensor[]) =>
     stack(parts.map((part, i) => part.mul(bands[i]!.shape[2]! / rows))).sum(0);
@@ -45,7 +45,7 @@ export function normBands(bands: Bands, w: Layer, o: GroupNormOptions): Bands {
   const rate = variance.add(o.eps ?? 1e-5).rsqrt();
   const channels = (x: Tensor) => x.expand([B, o.groups, C / o.groups]).reshape([B, C, 1, 1]);
   const scale = channels(rate).mul(w.weight.reshape([C, 1, 1]));
-  const shift = w.bias!.reshape([C, 1, 1]);
+  const shift = w.bias.reshape([C, 1, 1]);
   return bands.map((band) => band.sub(channels(mean)).mul(scale).add(shift).cast(band.dtype));
 }
 

@@ -45,6 +45,6 @@ export function basicTransformerBlock(
 /** Layer normalisation of each token. x [B, N, D]. */
 function normTokens(x: Tensor, w: Layer): Tensor {
   expectShape(w.weight, [x.shape[2]!]);
-  expectShape(w.bias!, [x.shape[2]!]);
+  expectShape(w.bias, [x.shape[2]!]);
   return layerNorm(x, { weight: w.weight, bias: w.bias }, { eps: 1e-5 });
 }

@@ -47,6 +47,6 @@ function causalAttention(x: Tensor, w: CLIPEncoderLayer["self_attn"], heads: num
 /** Layer normalisation of each token. x [B, N, D]. */
 export function tokenNorm(x: Tensor, w: Layer, eps: number): Tensor {
   expectShape(w.weight, [x.shape[2]!]);
-  expectShape(w.bias!, [x.shape[2]!]);
+  expectShape(w.bias, [x.shape[2]!]);
   return layerNorm(x, { weight: w.weight, bias: w.bias }, { eps });
 }

@@ -18,7 +18,7 @@ export function feedForward(x: Tensor, w: FeedForward): Tensor {
   const inner = WIDENING * width;
   const { proj } = w.net[0];
   expectShape(proj.weight, [2 * inner, width]);
-  expectShape(proj.bias!, [2 * inner]);
+  expectShape(proj.bias, [2 * inner]);
   const gated = named("net.0", () => linearGeglu(x, proj), [x]);
   return named("net.2", () => dense(gated, w.net[2], width), [gated]);
 }

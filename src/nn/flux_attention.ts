@@ -47,7 +47,7 @@ export function fluxJointAttention(
   c: Tensor,
   w: FluxJointAttention,
   o: FluxAttentionOptions,
-): Tensor[] {
+): [x: Tensor, c: Tensor] {
   const [B, L, D] = x.shape as Shape<3>;
   const N = c.shape[1]!;
   const q = part(x, "to_q", w.to_q, w.norm_q, o);

@@ -1,5 +1,6 @@
 import { layerNorm } from "../ops/mod.ts";
 import type { DType } from "../core/dtype.ts";
+import type { Tuple } from "../core/shape.ts";
 import { type Expr, recordPointwise, type Tensor } from "../tensor/mod.ts";
 
 /** Layer norm of each token, without weights. x [B, N, D] */
@@ -33,7 +34,7 @@ export function modulate(y: Tensor, scale: Tensor, shift: Tensor, dtype: DType):
  * diffusers' AdaLayerNormZero:
  * the norm in front of attention, and what the rest of the block is told. vectors [B, 6 D]
  */
-export function adaLayerNormZero(x: Tensor, vectors: Tensor, dtype: DType): Tensor[] {
+export function adaLayerNormZero(x: Tensor, vectors: Tensor, dtype: DType): Tuple<Tensor, 5> {
   const [shiftMsa, scaleMsa, gateMsa, shiftMlp, scaleMlp, gateMlp] = vectors.chunk(6, 1);
   return [modulate(tokenNorm(x), scaleMsa, shiftMsa, dtype), gateMsa, shiftMlp, scaleMlp, gateMlp];
 }
@@ -41,7 +42,7 @@ export function adaLayerNormZero(x: Tensor, vectors: Tensor, dtype: DType): Tens
 /**
  * diffusers' AdaLayerNormZeroSingle: the norm in front of a block, and the gate behind it. vectors [B, 3 D]
  */
-export function adaLayerNormZeroSingle(x: Tensor, vectors: Tensor, dtype: DType): Tensor[] {
+export function adaLayerNormZeroSingle(x: Tensor, vectors: Tensor, dtype: DType): [Tensor, Tensor] {
   const [shift, scale, gate] = vectors.chunk(3, 1);
   return [modulate(tokenNorm(x), scale, shift, dtype), gate];
 }

@@ -24,10 +24,7 @@ export function fluxSingleTransformerBlock(
   o: FluxBlockOptions,
 ): Tensor {
   const D = x.shape[2]!;
-  const [normed, gate] = named("norm", () => adaLayerNormZeroSingle(x, vectors, o.dtype), [x, vectors]) as [
-    Tensor,
-    Tensor,
-  ];
+  const [normed, gate] = named("norm", () => adaLayerNormZeroSingle(x, vectors, o.dtype), [x, vectors]);
   const hidden = named("proj_mlp", () => geluTanh(dense(normed, w.proj_mlp, WIDENING * D)), [normed]);
   const mixed = named("attn", () => fluxAttention(normed, w.attn, o), [normed]);
   return gated(x, gate, named("proj_out", () => projectBoth(mixed, hidden, w.proj_out), [mixed, hidden]));
@@ -40,7 +37,7 @@ export function fluxSingleTransformerBlock(
 function projectBoth(mixed: Tensor, hidden: Tensor, { weight, bias }: Layer): Tensor {
   const [D, inner] = [mixed.shape[2], hidden.shape[2]] as [number, number];
   expectShape(weight, [D, D + inner]);
-  expectShape(bias!, [D]);
+  expectShape(bias, [D]);
   const first = linear(mixed, { weight: weight.slice(1, 0, D) }, { dtype: "f32" }); // half a sum is not rounded to f16
   return linear(hidden, { weight: weight.slice(1, D), bias }).add(first);
 }

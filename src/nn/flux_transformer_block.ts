@@ -1,4 +1,5 @@
 import type { DType } from "../core/dtype.ts";
+import type { Tuple } from "../core/shape.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
 import { type FluxAttentionOptions, type FluxJointAttention, fluxJointAttention } from "./flux_attention.ts";
 import { type FluxFeedForward, fluxFeedForward } from "./flux_feed_forward.ts";
@@ -31,29 +32,29 @@ export interface FluxBlockOptions extends FluxAttentionOptions {
  * [B, N, D] and the picture x [B, L, D] → the same.
  */
 export function fluxTransformerBlock(
-  [c, x]: readonly Tensor[],
+  [c, x]: readonly [Tensor, Tensor],
   w: FluxTransformerBlock,
   vectors: FluxBlockVectors,
   o: FluxBlockOptions,
-): Tensor[] {
+): [Tensor, Tensor] {
   const [normedX, ...toldX] = named(
     "norm1",
-    () => adaLayerNormZero(x!, vectors.norm1, o.dtype),
-    [x!, vectors.norm1],
-  ) as [Tensor, ...Tensor[]];
+    () => adaLayerNormZero(x, vectors.norm1, o.dtype),
+    [x, vectors.norm1],
+  );
   const [normedC, ...toldC] = named(
     "norm1_context",
-    () => adaLayerNormZero(c!, vectors.norm1_context, o.dtype),
-    [c!, vectors.norm1_context],
-  ) as [Tensor, ...Tensor[]];
+    () => adaLayerNormZero(c, vectors.norm1_context, o.dtype),
+    [c, vectors.norm1_context],
+  );
   const [mixedX, mixedC] = named(
     "attn",
     () => fluxJointAttention(normedX, normedC, w.attn, o),
     [normedX, normedC],
-  ) as [Tensor, Tensor];
+  );
   return [
-    rest(c!, mixedC, toldC, w.ff_context, "_context", o.dtype),
-    rest(x!, mixedX, toldX, w.ff, "", o.dtype),
+    rest(c, mixedC, toldC, w.ff_context, "_context", o.dtype),
+    rest(x, mixedX, toldX, w.ff, "", o.dtype),
   ];
 }
 
@@ -61,13 +62,13 @@ export function fluxTransformerBlock(
 function rest(
   x: Tensor,
   mixed: Tensor,
-  [gateMsa, shiftMlp, scaleMlp, gateMlp]: readonly Tensor[],
+  [gateMsa, shiftMlp, scaleMlp, gateMlp]: Readonly<Tuple<Tensor, 4>>,
   w: FluxFeedForward,
   suffix: string,
   dtype: DType,
 ): Tensor {
-  const sum = gated(x, gateMsa!, mixed);
+  const sum = gated(x, gateMsa, mixed);
   const normed = named(`norm2${suffix}`, () => tokenNorm(sum), [sum]);
-  const told = modulate(normed, scaleMlp!, shiftMlp!, dtype);
-  return gated(sum, gateMlp!, named(`ff${suffix}`, () => fluxFeedForward(told, w), [told]));
+  const told = modulate(normed, scaleMlp, shiftMlp, dtype);
+  return gated(sum, gateMlp, named(`ff${suffix}`, () => fluxFeedForward(told, w), [told]));
 }

@@ -12,7 +12,9 @@ import {
 import type { Tensor } from "../tensor/mod.ts";
 
 /** A layer with one weight and one bias, e.g. `w.conv_in` or `w.norm1`. */
-export type Layer = Required<Affine>;
+export interface Layer extends Affine {
+  bias: Tensor;
+}
 
 /** A layer that was trained without a bias, e.g. `w.to_q`. */
 export type Projection = Pick<Affine, "weight">;
@@ -50,14 +52,14 @@ export function conv(
   options: Conv2dOptions,
 ): Tensor {
   expectShape(w.weight, [channels, x.shape[1]!, kernel, kernel]);
-  expectShape(w.bias!, [channels]);
+  expectShape(w.bias, [channels]);
   return conv2d(x, w, options);
 }
 
 /** y = x · weightᵀ + bias. x [.., K] → [.., width]. */
 export function dense(x: Tensor, w: Layer, width: number): Tensor {
   expectShape(w.weight, [width, x.shape.at(-1)!]);
-  expectShape(w.bias!, [width]);
+  expectShape(w.bias, [width]);
   return linear(x, w);
 }
 
@@ -70,7 +72,7 @@ export function project(x: Tensor, { weight }: Projection, width: number, option
 /** Group normalisation with one weight and one bias a channel. x [B, C, ...]. */
 export function norm(x: Tensor, w: Layer, options: GroupNormOptions): Tensor {
   expectShape(w.weight, [x.shape[1]!]);
-  expectShape(w.bias!, [x.shape[1]!]);
+  expectShape(w.bias, [x.shape[1]!]);
   return groupNorm(x, w, options);
 }
 

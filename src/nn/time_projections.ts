@@ -33,6 +33,6 @@ function isOneProduct(temb: Tensor, layers: readonly Layer[]): boolean {
 
 function projectJoined(temb: Tensor, layers: readonly Layer[]): Tensor[] {
   const weight = cat(layers.map((w) => w.weight));
-  const bias = cat(layers.map((w) => w.bias!));
+  const bias = cat(layers.map((w) => w.bias));
   return linear(temb, { weight, bias }).split(layers.map((w) => w.weight.shape[0]!), 1);
 }

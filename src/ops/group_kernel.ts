@@ -4,6 +4,8 @@ import type { SourcePart } from "../gpu/pipelines.ts";
 import { GRID, REDUCTION, type Tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./sources.ts";
 
+const PARAMS = ["images", "groups", "pixels", "width", "x_offset", "x_image", "x_pixel"] as const;
+
 /** What kernels that go over groups of channels share: the picture as [B, C, pixels, 1], and how they read it. */
 export interface GroupKernel {
   readonly image: Tensor;
@@ -12,7 +14,7 @@ export interface GroupKernel {
   /** Channels that a group's kernel takes at once. */
   readonly width: 1 | 4;
   readonly set: Readonly<Record<string, string | number>>;
-  readonly params: Readonly<Record<string, number>>;
+  readonly params: Readonly<Record<typeof PARAMS[number], number>>;
   readonly workgroups: number;
 }
 

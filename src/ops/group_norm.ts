@@ -51,19 +51,19 @@ function normalize({ image, params, ...kernel }: GroupKernel, eps: number): Tens
 function normalizeInParts({ image, params, ...kernel }: GroupKernel, eps: number): Tensor {
   const [B, C, pixels] = image.shape as Shape<3>;
   const { groups, width } = params;
-  const part = Math.ceil(PART / width!);
+  const part = Math.ceil(PART / width);
   const parts = Math.ceil(pixels / part);
   const shared = { ...params, parts, part };
   const workgroups = kernel.workgroups * parts;
   const moments = recordKernel("group_parts", {
     inputs: [image],
-    shape: [B, groups!, parts, 3],
-    layout: [groups! * parts * 3, parts * 3, 3, 1],
+    shape: [B, groups, parts, 3],
+    layout: [groups * parts * 3, parts * 3, 3, 1],
     dtype: "f32",
     ...kernel,
     code: [...kernel.code, { name: "shaders/group_parts.wgsl", text: partsCode }],
     params: shared,
-    axes: [B, groups!, parts, 3],
+    axes: [B, groups, parts, 3],
     width: 1,
     workgroups,
     flops: 6 * image.size,

@@ -9,7 +9,7 @@ import { type Affine, linear } from "./linear.ts";
  * hidden · GELU(gate) (Shazeer 2020, https://arxiv.org/abs/2002.05202), the halves of x · weightᵀ + bias: geglu(linear(x))
  * without the product in memory. x [.., K], weight [2 N, K] → [.., N].
  */
-export function linearGeglu(x: Tensor, { weight, bias }: Required<Affine>): Tensor {
+export function linearGeglu(x: Tensor, { weight, bias }: Affine & { bias: Tensor }): Tensor {
   const K = x.shape.at(-1)!;
   const N = weight.shape[0]! / 2;
   if (weight.rank !== 2 || weight.shape[1] !== K || !Number.isInteger(N)) {
@@ -19,7 +19,7 @@ export function linearGeglu(x: Tensor, { weight, bias }: Required<Affine>): Tens
   if (adapterOf(weight) || x.device.traits.software || weight.strides[1] !== 1 || K === 0) {
     const half = (i: number): Affine => ({
       weight: weight.slice(0, i * N, (i + 1) * N),
-      bias: bias!.slice(0, i * N, (i + 1) * N),
+      bias: bias.slice(0, i * N, (i + 1) * N),
     });
     return linear(x, half(0)).mul(gelu(linear(x, half(1))));
   }
@@ -36,7 +36,7 @@ export function linearGeglu(x: Tensor, { weight, bias }: Required<Affine>): Tens
     xLayout: { z0: 0, z1: 0, row: rows.strides[0]! },
     wLayout: { z0: 0, z1: 0, row: weight.strides[0]! },
     order: "nk",
-    gate: { step: N * weight.strides[0]!, bias: bias!.contiguous() },
+    gate: { step: N * weight.strides[0]!, bias: bias.contiguous() },
     shape: [M, N],
   }).reshape([...x.shape.slice(0, -1), N]);
 }

@@ -17,13 +17,13 @@ export interface RowNormOptions {
  */
 export function normalizeRows(
   x: Tensor,
-  { center, eps }: { center: boolean } & Required<RowNormOptions>,
+  { center, eps }: { center: boolean; eps: number },
 ): Tensor {
   const last = x.rank - 1;
   const order = x.shape.map((_, axis) => axis).sort((a, b) =>
     a === last ? 1 : b === last ? -1 : x.strides[b]! - x.strides[a]! || a - b
   );
-  const y = normalizeInOrder(x.permute(order), center, eps!);
+  const y = normalizeInOrder(x.permute(order), center, eps);
   return y.permute(order.map((_, axis) => order.indexOf(axis)));
 }
 
