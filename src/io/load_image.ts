@@ -4,10 +4,10 @@ import type { Tensor } from "../tensor/mod.ts";
 import { decodePicture, expectPicture } from "./images/decode.ts";
 import { fetchPicture } from "./images/fetch_picture.ts";
 import { expectOneOf, expectResize, fitted, readSize, type ResizeOptions } from "./images/fit.ts";
+import type { Image } from "./images/image.ts";
 import { type ImageMode, imageModes, inMode } from "./images/modes.ts";
 import { readPicture } from "./images/picture_file.ts";
 import { imageTensor } from "./images/tensors.ts";
-import type { Image } from "./png.ts";
 
 /** A path, an address, or the bytes of a file. */
 export type ImageSource = string | URL | Uint8Array | ArrayBuffer;

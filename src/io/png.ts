@@ -3,25 +3,13 @@ import { Buffer } from "node:buffer";
 import { inflateSync } from "node:zlib";
 // @ts-types="@types/pngjs"
 import { type ParserOptions, PNG } from "pngjs";
+import { expectSides, type Image, isSide, maxSide } from "./images/image.ts";
 import type { Metadata } from "./images/orientation.ts";
 import { notPicture, readPicture } from "./images/picture_file.ts";
-import { expectSides, isSide, maxSide } from "./images/sides.ts";
 import { joinChunk, PNG_SIGNATURE, type PngChunk, splitChunks } from "./png/chunk.ts";
 import { readTexts, textChunk } from "./png/text.ts";
 import { damaged, quote } from "./refusal.ts";
 import { writeWholeFile } from "./whole_file.ts";
-
-/** Pixels of eight bits a channel, [height, width, channels]. */
-export interface Image {
-  /** Pixels in a row. */
-  readonly width: number;
-  /** Rows. */
-  readonly height: number;
-  /** Gray, RGB or RGBA. */
-  readonly channels: 1 | 3 | 4;
-  /** width * height * channels bytes. */
-  readonly data: Uint8Array;
-}
 
 /** An image from a file. */
 export interface PngFile extends Image {

@@ -1,5 +1,6 @@
+import type { Image } from "./images/image.ts";
 import { resample } from "./images/resample.ts";
-import { type Image, writePng } from "./png.ts";
+import { writePng } from "./png.ts";
 import { type PictureProtocol, terminalPictures } from "./terminal.ts";
 
 /** Where previews go; with neither they go to the terminal, if it is known to show pictures. */

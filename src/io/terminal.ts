@@ -1,5 +1,6 @@
+import type { Image } from "./images/image.ts";
 import { resample } from "./images/resample.ts";
-import { encodePng, type Image } from "./png.ts";
+import { encodePng } from "./png.ts";
 import { type Cells, cellsFor } from "./terminal/cells.ts";
 import { iterm2 } from "./terminal/iterm2.ts";
 import { kitty } from "./terminal/kitty.ts";

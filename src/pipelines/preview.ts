@@ -1,6 +1,6 @@
 import { expectOptions } from "../core/error.ts";
 import { formatShape } from "../core/shape.ts";
-import type { Image } from "../io/png.ts";
+import type { Image } from "../io/images/image.ts";
 import type { AutoencoderKL } from "../models/mod.ts";
 import { hold, letGo, type Tensor } from "../tensor/mod.ts";
 import { expectCount } from "./pipeline.ts";

@@ -1,5 +1,5 @@
 import { vec4 } from "wgpu-matrix";
-import type { Image } from "../io/png.ts";
+import type { Image } from "../io/images/image.ts";
 import { solve } from "../schedulers/solve.ts";
 
 /** Red, green and blue: of each channel of the latents how much, then a constant. [3][C + 1] */

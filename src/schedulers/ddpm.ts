@@ -44,7 +44,7 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
    * noise.
    */
   step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
-    const previous = this.timesteps[this.indexOf(t) + 1]!;
+    const previous = this.timesteps[this.indexOf(t) + 1] ?? -1;
     const a = this.alphasCumprod[t]!; // ᾱ_t
     const aPrev = this.alphasCumprod[previous] ?? 1; // the last step ends at ᾱ = 1
     const alpha = Math.fround(a / aPrev); // rounded as in torch, since little is left of it in 1 − alpha

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { crc32, deflateSync } from "node:zlib";
-import { encodePng, type Image, readPng, writePng } from "../../src/io/png.ts";
+import type { Image } from "../../src/io/images/image.ts";
+import { encodePng, readPng, writePng } from "../../src/io/png.ts";
 import { joinChunk, PNG_SIGNATURE } from "../../src/io/png/chunk.ts";
 import { join, latin1, refusalOf, seeded, TestFolder } from "./files.ts";
 

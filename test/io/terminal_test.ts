@@ -1,7 +1,8 @@
 // deno-lint-ignore-file no-control-regex -- escapes are what is tested
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { encodePng, type Image, readPng } from "../../src/io/png.ts";
+import type { Image } from "../../src/io/images/image.ts";
+import { encodePng, readPng } from "../../src/io/png.ts";
 import { picturePainter } from "../../src/io/terminal.ts";
 import { cellsFor } from "../../src/io/terminal/cells.ts";
 import { iterm2 } from "../../src/io/terminal/iterm2.ts";

@@ -1,5 +1,5 @@
-import type { Image } from "../png.ts";
 import { damaged, quote } from "../refusal.ts";
+import type { Image } from "./image.ts";
 
 /** Pixels of four bytes. */
 interface Pixels {

@@ -1,5 +1,6 @@
 import { HEAD, kindOf } from "../file_kinds.ts";
-import { decodePng, type Image } from "../png.ts";
+import { decodePng } from "../png.ts";
+import type { Image } from "./image.ts";
 import { decodeJpeg } from "./jpeg.ts";
 import { notPicture } from "./picture_file.ts";
 import { type Metadata, orientationOf, turned } from "./orientation.ts";

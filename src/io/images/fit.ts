@@ -1,7 +1,6 @@
-import type { Image } from "../png.ts";
+import { type Image, isSide, maxSide, type Size } from "./image.ts";
 import { paste } from "./paste.ts";
 import { type Box, resample as resampled, type ResamplingFilter, resamplingFilters } from "./resample.ts";
-import { isSide, maxSide, type Size } from "./sides.ts";
 
 /**
  * What is done where a picture has another shape than it is to have, by the names of diffusers' resize modes:

@@ -1,4 +1,4 @@
-import type { Image } from "../png.ts";
+import type { Image } from "./image.ts";
 import { paste } from "./paste.ts";
 
 /** Pictures of one size side by side, row by row; black where the last row ends early. */

@@ -1,9 +1,8 @@
 import { decodeLatin1 } from "../latin1.ts";
-import type { Image } from "../png.ts";
 import { damaged, quote } from "../refusal.ts";
 import { decodeWith, imageOf } from "./codecs.ts";
+import { expectSides, type Image, type Size } from "./image.ts";
 import type { Metadata } from "./orientation.ts";
-import { expectSides, type Size } from "./sides.ts";
 
 /** Second bytes of markers (ITU-T T.81, table B.1). */
 const [SCAN, END, APP1] = [0xda, 0xd9, 0xe1];

@@ -1,4 +1,4 @@
-import type { Image } from "../png.ts";
+import type { Image } from "./image.ts";
 
 /** What pixels hold, by PIL's names: luma, colours, or colours and alpha. */
 export type ImageMode = "L" | "RGB" | "RGBA";

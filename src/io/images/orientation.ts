@@ -1,5 +1,5 @@
 import { decodeLatin1 } from "../latin1.ts";
-import type { Image } from "../png.ts";
+import type { Image } from "./image.ts";
 
 /** What a file says of its picture beside the pixels. */
 export interface Metadata {

@@ -1,4 +1,4 @@
-import type { Image } from "../png.ts";
+import type { Image } from "./image.ts";
 
 /** Copies what of a picture lies within another of as many channels, from a place on that may lie outside. */
 export function paste(from: Image, onto: Image, left: number, top: number): void {

@@ -1,5 +1,4 @@
-import type { Image } from "../png.ts";
-import type { Size } from "./sides.ts";
+import type { Image, Size } from "./image.ts";
 
 /** How pixels between pixels are found, by PIL's names. */
 export type ResamplingFilter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";

@@ -1,6 +1,6 @@
 import { formatShape } from "../../core/shape.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
-import type { Image } from "../png.ts";
+import type { Image } from "./image.ts";
 
 /** Pixels as values in [0, 1]. → [1, C, H, W] */
 export function imageTensor(...images: readonly [Image, ...Image[]]): Tensor {

@@ -1,10 +1,9 @@
 import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
-import type { Image } from "../png.ts";
 import { damaged } from "../refusal.ts";
 import { decodeWith } from "./codecs.ts";
+import { expectSides, type Image, type Size } from "./image.ts";
 import type { Metadata } from "./orientation.ts";
 import { paste } from "./paste.ts";
-import { expectSides, type Size } from "./sides.ts";
 
 const ALPHA = 0x10; // a flag of VP8X
 const FRAME = 16; // bytes of a frame's place and time before its chunks

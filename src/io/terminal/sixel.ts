@@ -1,4 +1,4 @@
-import type { Image } from "../png.ts";
+import type { Image } from "../images/image.ts";
 import { palette } from "./palette.ts";
 
 const BAND = 6; // rows of pixels that one row of letters stands for

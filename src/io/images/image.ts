@@ -4,6 +4,18 @@ export interface Size {
   readonly height: number;
 }
 
+/** Pixels of eight bits a channel, [height, width, channels]. */
+export interface Image {
+  /** Pixels in a row. */
+  readonly width: number;
+  /** Rows. */
+  readonly height: number;
+  /** Gray, RGB or RGBA. */
+  readonly channels: 1 | 3 | 4;
+  /** width * height * channels bytes. */
+  readonly data: Uint8Array;
+}
+
 /** Pixels that a picture's side may have: so it has at most 2^28. */
 export const maxSide = 2 ** 14;
 
