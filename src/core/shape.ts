@@ -33,6 +33,11 @@ export function channelsLastStrides(shape: Shape): number[] {
   return [batch, 1, ...rest.slice(0, -1)];
 }
 
+/** Strides in which models and kernels store a tensor: pictures [B, C, H, W] with channels innermost, else row-major. */
+export function usualStrides(shape: Shape): number[] {
+  return shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape);
+}
+
 /** The shape that numpy gives to an operation on two shapes. Throws a RangeError where they do not fit. */
 export function broadcast(a: Shape, b: Shape): number[] {
   const rank = Math.max(a.length, b.length);

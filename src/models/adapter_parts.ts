@@ -1,5 +1,5 @@
 import { bytesOf, type DType } from "../core/dtype.ts";
-import { channelsLastStrides, contiguousStrides, type Shape, size } from "../core/shape.ts";
+import { type Shape, size, usualStrides } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
 import { Leaf } from "../graph/node.ts";
 import type { Checkpoint, TensorInfo } from "../io/checkpoint.ts";
@@ -52,8 +52,7 @@ export async function bringParts(
     const { pair: { down, up, rank, factor }, layer, first, rows, swapped } = placement;
     const [, ...inner] = shapes.get(layer)!; // a dense layer's [K], a convolution's [C, kh, kw]
     const view = (info: TensorInfo, shape: Shape) => {
-      const strides = shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape);
-      return new Tensor(device, leafOf(info), shape, strides, 0);
+      return new Tensor(device, leafOf(info), shape, usualStrides(shape), 0);
     };
     const whole = view(up, [up.shape[0]!, rank, ...inner.slice(1).map(() => 1)]);
     const own = whole.slice(0, first, first + rows);

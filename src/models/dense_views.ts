@@ -1,3 +1,4 @@
+import { sameNumbers } from "../core/shape.ts";
 import { hold, letGo, type Tensor } from "../tensor/mod.ts";
 
 /**
@@ -32,6 +33,6 @@ export class DenseViews {
 }
 
 function isSame(a: Tensor, b: Tensor): boolean {
-  return a.node === b.node && a.offset === b.offset && String(a.shape) === String(b.shape) &&
-    String(a.strides) === String(b.strides);
+  return a.node === b.node && a.offset === b.offset && sameNumbers(a.shape, b.shape) &&
+    sameNumbers(a.strides, b.strides);
 }

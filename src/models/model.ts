@@ -1,5 +1,5 @@
 import type { DType, PackedDType } from "../core/dtype.ts";
-import { channelsLastStrides, contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
+import { formatShape, type Shape, usualStrides } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { Call } from "../graph/call.ts";
 import { Input, type Leaf, type Node } from "../graph/node.ts";
@@ -330,7 +330,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   #fitted(inputs: Tensors, views?: DenseViews): (readonly [string, Tensor])[] {
     const all = Object.entries({ ...inputs, ...this.adapters.inputs, ...this.#edits.inputs });
     return all.map(([name, x]) => {
-      const strides = x.rank === 4 ? channelsLastStrides(x.shape) : contiguousStrides(x.shape);
+      const strides = usualStrides(x.shape);
       return [name, views ? views.of(name, x, strides) : x.contiguous(strides)] as const;
     });
   }
@@ -371,16 +371,14 @@ export abstract class Model<Config = unknown> implements Disposable {
   } {
     const leaves = values.map(([name, x]) => new Input(x.dtype, x.size, name));
     const inputs = Object.fromEntries(values.map(([name, x], i) => {
-      const strides = x.rank === 4 ? channelsLastStrides(x.shape) : contiguousStrides(x.shape);
-      return [name, new Tensor(this.device, leaves[i]!, x.shape, strides, 0)];
+      return [name, new Tensor(this.device, leaves[i]!, x.shape, usualStrides(x.shape), 0)];
     }));
     const results: [string, Tensor][] = [];
     const record = () => {
       const run = () => this.adapters.during(inputs, () => fn(inputs));
       const { result, tapped } = this.#edits.during(inputs, taps, run);
       for (const [name, y] of [...Object.entries(result), ...tapped]) {
-        const strides = y.rank === 4 ? channelsLastStrides(y.shape) : contiguousStrides(y.shape);
-        results.push([name, y.cast("f32").contiguous(strides)]);
+        results.push([name, y.cast("f32").contiguous(usualStrides(y.shape))]);
       }
       return results.map(([, y]) => y.node);
     };

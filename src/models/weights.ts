@@ -1,6 +1,6 @@
 import { bytesOf, type PackedDType } from "../core/dtype.ts";
 import { nearest } from "../core/error.ts";
-import { channelsLastStrides, contiguousStrides, size } from "../core/shape.ts";
+import { size, usualStrides } from "../core/shape.ts";
 import type { Device } from "../gpu/device.ts";
 import { Leaf, type Node } from "../graph/node.ts";
 import type { TensorInfo } from "../io/checkpoint.ts";
@@ -67,10 +67,7 @@ export class Weights {
     const root: Branch = Object.create(null);
     for (const [key, info] of this.#infos) {
       const leaf = new Leaf(formatOf(key, info, this.#format), size(info.shape), key);
-      const strides = info.shape.length === 4
-        ? channelsLastStrides(info.shape)
-        : contiguousStrides(info.shape);
-      const tensor = new Tensor(this.#device, leaf, info.shape, strides, 0);
+      const tensor = new Tensor(this.#device, leaf, info.shape, usualStrides(info.shape), 0);
       this.#tensors.set(key, { info, tensor });
       insert(root, key.split("."), tensor);
     }

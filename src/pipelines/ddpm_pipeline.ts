@@ -1,6 +1,6 @@
 import { UNet2DModel } from "../models/mod.ts";
 import { randn, type RandomOptions } from "../random/mod.ts";
-import { DDPMScheduler, type Scheduler, schedulerClasses, type StepOutput } from "../schedulers/mod.ts";
+import { DDPMScheduler, schedulerClasses, type StepOutput } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
 import { openPart } from "./open_part.ts";
 import {
@@ -16,7 +16,7 @@ import { previewPixels, Previews } from "./preview.ts";
 import { memoryBudget } from "./residency.ts";
 import { expectRunOptions } from "./run_options.ts";
 import { ownRun } from "./own_run.ts";
-import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
+import { type UnconditionalParts, UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
 /** Options of `DDPMPipeline.run`, with diffusers' defaults. */
 export interface DDPMRunOptions extends RunOptions {
@@ -45,18 +45,10 @@ export class DDPMPipeline extends UnconditionalPipeline<DDPMScheduler> {
   /** Draws pictures from noise. */
   async run(options: DDPMRunOptions = {}): Promise<PipelineOutput> {
     expectRunOptions("DDPMPipeline", options);
-    return await ownRun(this.parts, options, async ({ unet, scheduler }, options) => {
-      const { batchSize = 1, numInferenceSteps = 1000, generator } = options;
-      scheduler.setTimesteps(numInferenceSteps);
-      const images = await sample(
-        unet,
-        batchSize,
-        generator,
-        scheduler,
-        options,
-        (out, t, x) => scheduler.step(out, t, x, { generator }),
-      );
-      return { images };
+    return await ownRun(this.parts, options, async (parts, options) => {
+      const { numInferenceSteps = 1000, generator } = options;
+      parts.scheduler.setTimesteps(numInferenceSteps);
+      return await sample(parts, options, (out, t, x) => parts.scheduler.step(out, t, x, { generator }));
     });
   }
 }
@@ -81,13 +73,11 @@ export async function loadParts(
 
 /** The loop of unconditional sampling. Memory is that of two steps, however many there are. */
 export async function sample(
-  unet: UNet2DModel,
-  batchSize: number,
-  generator: RandomOptions["generator"],
-  scheduler: Scheduler,
-  options: RunOptions,
+  { unet, scheduler }: UnconditionalParts,
+  options: DDPMRunOptions,
   step: (modelOutput: Tensor, t: number, x: Tensor) => StepOutput,
-): Promise<Tensor> {
+): Promise<PipelineOutput> {
+  const { batchSize = 1, generator } = options;
   expectCount("batchSize", batchSize);
   using _unet = await unet.acquire({ signal: options.signal });
   const start = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
@@ -99,5 +89,5 @@ export async function sample(
     return inner.keep(output.prevSample);
   }, previews);
   using made = scope(x);
-  return made.keep(x.div(2).add(0.5).clamp(0, 1)); // [-1, 1] to [0, 1]
+  return { images: made.keep(x.div(2).add(0.5).clamp(0, 1)) }; // [-1, 1] to [0, 1]
 }

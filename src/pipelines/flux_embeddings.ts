@@ -3,7 +3,7 @@ import { cat, scope, type Tensor } from "../tensor/mod.ts";
 import type { FluxParts } from "./flux_parts.ts";
 import { type FluxEmbeddings, type FluxPromptOptions, fluxPrompts, type FluxTexts } from "./flux_prompts.ts";
 import { expectCount } from "./pipeline.ts";
-import { repeatRows, shortened } from "./prompts.ts";
+import { shortened } from "./prompts.ts";
 import { withModels } from "./residency.ts";
 
 type Options = FluxPromptOptions & { signal?: AbortSignal | undefined };
@@ -36,8 +36,8 @@ export async function embedPromptsFlux(
   const embeddings = batched(told.map((one) => {
     const { states, pooled } = "states" in one ? copied(one) : apart[texts.indexOf(one)]!;
     return {
-      states: repeatRows(states, numImagesPerPrompt),
-      pooled: repeatRows(pooled, numImagesPerPrompt),
+      states: states.repeatInterleave(numImagesPerPrompt, 0),
+      pooled: pooled.repeatInterleave(numImagesPerPrompt, 0),
     };
   }));
   for (const { states, pooled } of embeddings) [states, pooled].forEach((tensor) => made.keep(tensor));
@@ -77,7 +77,7 @@ function rowsOf({ states, pooled }: FluxEmbeddings, counts: readonly number[]): 
 
 /** Embeddings that a run may free, as it frees its own. */
 function copied({ states, pooled }: FluxEmbeddings): FluxEmbeddings {
-  return { states: states.mul(1), pooled: pooled.mul(1) };
+  return { states: states.clone(), pooled: pooled.clone() };
 }
 
 /** A line for each text that an encoder does not read whole. */

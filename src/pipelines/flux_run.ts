@@ -162,7 +162,7 @@ export async function startFlux(
       }`,
     );
   }
-  if (latents) return latents.mul(1);
+  if (latents) return latents.clone();
   const drawn = await draw();
   using made = scope(drawn);
   return made.keep(packLatents(drawn));

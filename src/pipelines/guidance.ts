@@ -54,13 +54,7 @@ export function guide(prediction: Tensor, scale: number, rescale = 0): Tensor {
   const [uncond, cond] = prediction.chunk(2);
   const guided = uncond.lerp(cond, scale); // uncond + scale · (cond − uncond)
   if (rescale === 0) return guided;
+  const deviation = (x: Tensor) => x.std([1, 2, 3], { keepdim: true });
   const corrected = guided.mul(deviation(cond).div(deviation(guided)));
   return guided.lerp(corrected, rescale);
-}
-
-/** Standard deviation of each image. x [B, C, H, W] → [B, 1, 1, 1]. */
-function deviation(x: Tensor): Tensor {
-  const axes = [1, 2, 3];
-  const centered = x.sub(x.mean(axes, { keepdim: true }));
-  return centered.mul(centered).mean(axes, { keepdim: true }).sqrt();
 }

@@ -115,7 +115,7 @@ export function startFrom(
   using made = scope(...(pixels ? [pixels] : []));
   const original = latents({ generator, rows: Array.isArray(generator) ? B : undefined });
   const shape = [B, ...original.shape.slice(1)];
-  if (t === undefined) return made.keep(original.expand(shape).mul(1)); // the loop frees what it begins with
+  if (t === undefined) return made.keep(original.expand(shape).clone()); // the loop frees what it begins with
   return made.keep(scheduler.addNoise(original.expand(shape), randn(shape, { generator }), t));
 }
 

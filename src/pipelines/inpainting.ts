@@ -64,7 +64,7 @@ export function beginInpainting(painters: Painters, task: InpaintingTask): Inpai
   const starts = {
     noise: () => noise.mul(scheduler.initNoiseSigma),
     noised: () => scheduler.addNoise(original!, noise, timesteps[0]!),
-    original: () => original!.mul(1), // the loop frees what it begins with
+    original: () => original!.clone(), // the loop frees what it begins with
   };
   const small = rows(upsampleNearest(mask, { size }));
   const rest = pixels?.mul(mask.neg().add(1)); // drawn always, so that streams stay as in diffusers

@@ -36,7 +36,7 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
   /**
    * Called after each step with its number, its timestep and the sample so far. A tensor that it returns, or promises,
-   * takes the sample's place; of a sample that it keeps it makes a copy, e.g. by `sample.mul(1)`.
+   * takes the sample's place; of a sample that it keeps it makes a copy, e.g. by `sample.clone()`.
    */
   onStep?: ((step: number, timestep: number, sample: Tensor) => unknown) | undefined;
   /**
@@ -119,8 +119,8 @@ export function expectComponent(index: PipelineIndex, name: string, classNames: 
 }
 
 /**
- * Takes a sample through the steps of a loop, which owns it, or those that are left of it, with bar, signal, callback and previews, the last of which
- * is there before the bar ends. `step` gives the sample after it.
+ * Takes a sample, which is the loop's from then on, through its steps, or through those that a lost device left, with bar,
+ * signal, callback and previews, the last of which is there before the bar ends. `step` gives the sample after it.
  */
 export async function runSteps(
   start: Tensor,

@@ -1,5 +1,5 @@
 import type { CLIPTextModel, UNet2DConditionModel } from "../models/mod.ts";
-import { cat, scope, stack, type Tensor } from "../tensor/mod.ts";
+import { cat, scope, type Tensor } from "../tensor/mod.ts";
 import type { CLIPTokenizer } from "../tokenizers/mod.ts";
 import { expectCount } from "./pipeline.ts";
 import { expectEmbeds, expectSameTokens, expectToldOnce, type PromptEmbedsOptions } from "./prompt_embeds.ts";
@@ -77,7 +77,7 @@ export async function embedTold(
   using made = scope();
   const embed = (texts: readonly string[], skip?: number) =>
     embedPrompts(texts, parts, { ...options, clipSkip: skip });
-  const copied = (given: Tensor) => repeatRows(given, numImagesPerPrompt).mul(1); // which a run may free
+  const copied = (given: Tensor) => given.repeatInterleave(numImagesPerPrompt, 0).clone(); // which a run may free
   const keep = (untold: Tensor | undefined, told: Tensor) => {
     if (untold) expectSameTokens(untold, told);
     return { untold: untold && made.keep(untold), told: made.keep(told) };
@@ -101,7 +101,7 @@ export function inOneBatch({ untold, told }: Embedded<Tensor>): Tensor {
 /** Embeddings in memory of their own, in place of those given. */
 export function apart({ untold, told }: Embedded<Tensor>): Embedded<Tensor> {
   using made = scope(told, ...(untold ? [untold] : []));
-  return { untold: untold && made.keep(untold.mul(1)), told: made.keep(told.mul(1)) };
+  return { untold: untold && made.keep(untold.clone()), told: made.keep(told.clone()) };
 }
 
 /** Embeds texts, each repeated for its pictures, and tells what was cut. → [B · numImagesPerPrompt, N, D]. */
@@ -114,14 +114,7 @@ export function embedPrompts(
   for (const cut of truncated) if (cut) onNotice(cutNotice(cut, tokenizer));
   const { lastHiddenState, hiddenStates } = textEncoder.forward(inputIds);
   const states = clipSkip ? textEncoder.finalLayerNorm(skipped(hiddenStates, clipSkip)) : lastHiddenState;
-  return repeatRows(states, numImagesPerPrompt);
-}
-
-/** Each row `count` times, one after another. [B, ...] → [B · count, ...] */
-export function repeatRows(x: Tensor, count: number): Tensor {
-  if (count === 1) return x;
-  const [B, ...row] = x.shape as readonly [number, ...number[]];
-  return stack(Array.from({ length: count }, () => x), 1).reshape([B * count, ...row]);
+  return states.repeatInterleave(numImagesPerPrompt, 0);
 }
 
 /** One text for all, or one for each of `count` prompts. */

@@ -15,7 +15,6 @@ import {
   inOneBatch,
   pairPrompts,
   type PromptOptions,
-  repeatRows,
   spreadTexts,
 } from "./prompts.ts";
 import { bringIn } from "./residency.ts";
@@ -86,8 +85,10 @@ export async function embedToldXL(
   using made = scope();
   const encode = embedder(encodersOf(parts), options.onNotice ?? console.warn);
   const own = ({ states, pooled }: PromptEmbeddings, copies: boolean): PromptEmbeddings => {
-    const row = (x: Tensor) =>
-      made.keep(copies ? repeatRows(x, numImagesPerPrompt).mul(1) : repeatRows(x, numImagesPerPrompt));
+    const row = (x: Tensor) => {
+      const rows = x.repeatInterleave(numImagesPerPrompt, 0);
+      return made.keep(copies ? rows.clone() : rows);
+    };
     return { states: row(states), pooled: row(pooled) };
   };
   const told = given ?? encode([prompts, second.prompts], clipSkip);

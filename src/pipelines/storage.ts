@@ -44,7 +44,7 @@ const CODER: readonly Storage[] = ["whole", "streamed"]; // convolutions gain no
 export function waysOf(model: Model, activations: number): Way[] {
   return orderOf(model).map((storage) => ({
     storage,
-    bytes: weightBytes(model, storage) + model.adapters.bytes + activations + BESIDES,
+    bytes: weightBytes(model, storage) + othersOf(model, activations),
   }));
 }
 

@@ -1,12 +1,5 @@
 import { type DType, expectPlain, isPacked, type PlainDType, valueType } from "../core/dtype.ts";
-import {
-  broadcast,
-  channelsLastStrides,
-  checkShape,
-  contiguousStrides,
-  type Shape,
-  size,
-} from "../core/shape.ts";
+import { broadcast, checkShape, contiguousStrides, type Shape, size, usualStrides } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { castExpr, type Expr, exprType } from "../graph/expr.ts";
 import { Kernel, type KernelSpec, type Operand, Pointwise } from "../graph/node.ts";
@@ -154,8 +147,7 @@ export function recordKernel(name: string, options: KernelOptions): Tensor {
   if (whole && code.some((part) => part.name.startsWith("shaders/lib/values_"))) { // they read the first input as f32
     throw new TypeError(`Cannot run ${name} on ${x}: expected f32 or f16; cast it with to("f32")`);
   }
-  const layout = options.layout ??
-    (shape.length === 4 ? channelsLastStrides(shape) : contiguousStrides(shape));
+  const layout = options.layout ?? usualStrides(shape);
   const strides = options.strides ?? contiguousStrides(axes) as unknown as KernelSpec["strides"];
   const { set = {}, width = 4, flops = 0 } = options;
   const node = new Kernel(dtype, size(shape), currentPath(), {
