@@ -2,7 +2,6 @@ import type { UNet2DModel } from "../models/mod.ts";
 import { DDIMScheduler } from "../schedulers/mod.ts";
 import { type DDPMRunOptions, loadParts, sample } from "./ddpm_pipeline.ts";
 import type { PipelineOptions, PipelineOutput } from "./pipeline.ts";
-import { expectRunOptions } from "./run_options.ts";
 import { ownRun } from "./own_run.ts";
 import { UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
@@ -32,8 +31,7 @@ export class DDIMPipeline extends UnconditionalPipeline<DDIMScheduler> {
 
   /** Draws pictures from noise. */
   async run(options: DDIMRunOptions = {}): Promise<PipelineOutput> {
-    expectRunOptions("DDIMPipeline", options);
-    return await ownRun(this.parts, options, async (parts, options) => {
+    return await ownRun("DDIMPipeline", this.parts, options, async (parts, options) => {
       const { numInferenceSteps = 50, generator, eta, useClippedModelOutput } = options;
       parts.scheduler.setTimesteps(numInferenceSteps);
       const stepOptions = { generator, eta, useClippedModelOutput };

@@ -14,7 +14,6 @@ import {
 } from "./pipeline.ts";
 import { previewPixels, Previews } from "./preview.ts";
 import { memoryBudget } from "./residency.ts";
-import { expectRunOptions } from "./run_options.ts";
 import { ownRun } from "./own_run.ts";
 import { type UnconditionalParts, UnconditionalPipeline } from "./unconditional_pipeline.ts";
 
@@ -44,8 +43,7 @@ export class DDPMPipeline extends UnconditionalPipeline<DDPMScheduler> {
 
   /** Draws pictures from noise. */
   async run(options: DDPMRunOptions = {}): Promise<PipelineOutput> {
-    expectRunOptions("DDPMPipeline", options);
-    return await ownRun(this.parts, options, async (parts, options) => {
+    return await ownRun("DDPMPipeline", this.parts, options, async (parts, options) => {
       const { numInferenceSteps = 1000, generator } = options;
       parts.scheduler.setTimesteps(numInferenceSteps);
       return await sample(parts, options, (out, t, x) => parts.scheduler.step(out, t, x, { generator }));

@@ -16,7 +16,6 @@ import {
 import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from "./init_image.ts";
 import { ownRun } from "./own_run.ts";
 import { bringIn } from "./residency.ts";
-import { expectRunOptions } from "./run_options.ts";
 
 /** Options of `FluxImg2ImgPipeline.run`; guidanceScale is 7 by default. */
 export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
@@ -30,8 +29,7 @@ export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
 export class FluxImg2ImgPipeline extends FluxBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise. */
   async run(runOptions: FluxImg2ImgRunOptions): Promise<FluxOutput> {
-    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
-      expectRunOptions("FluxImg2ImgPipeline", runOptions);
+    return await ownRun("FluxImg2ImgPipeline", this.parts, runOptions, async (parts, runOptions) => {
       const guidanceScale = fluxGuidance(parts, runOptions.guidanceScale, 7);
       const options = { ...runOptions, guidanceScale };
       const { image, strength = 0.6 } = options;

@@ -11,7 +11,6 @@ import {
 } from "./flux_run.ts";
 import type { SizeOptions } from "./latent_size.ts";
 import { ownRun } from "./own_run.ts";
-import { expectRunOptions } from "./run_options.ts";
 
 /** Options of `FluxPipeline.run`; guidanceScale is 3.5 by default, and sides are 1024 pixels. */
 export interface FluxRunOptions extends FluxOptions, SizeOptions {}
@@ -20,8 +19,7 @@ export interface FluxRunOptions extends FluxOptions, SizeOptions {}
 export class FluxPipeline extends FluxBase {
   /** Draws pictures of prompts. */
   async run(runOptions: FluxRunOptions): Promise<FluxOutput> {
-    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
-      expectRunOptions("FluxPipeline", runOptions);
+    return await ownRun("FluxPipeline", this.parts, runOptions, async (parts, runOptions) => {
       const guidanceScale = fluxGuidance(parts, runOptions.guidanceScale, 3.5);
       const options = { ...runOptions, guidanceScale };
       const { vae, scheduler } = parts;

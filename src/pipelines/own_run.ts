@@ -5,22 +5,26 @@ import type { Scheduler } from "../schedulers/mod.ts";
 import type { RunOptions } from "./pipeline.ts";
 import { recovering } from "./recovery.ts";
 import { modelsOf } from "./residency.ts";
+import { expectRunOptions, type PipelineName } from "./run_options.ts";
 
 const atWork = new WeakSet<Scheduler>();
 
 /**
  * Does a run with the parts as they are now: what is exchanged meanwhile is of the next. A scheduler remembers the steps
  * of one run, so that a second run beside it gets a copy. Where the options ask for it, the run outlives its device.
+ * Options that the pipeline does not take are refused.
  */
 export async function ownRun<
   Parts extends { scheduler: Scheduler },
   Options extends RunOptions & RandomOptions,
   T,
 >(
+  pipeline: PipelineName,
   parts: Parts,
   options: Options,
   run: (parts: Parts, options: Options) => Promise<T>,
 ): Promise<T> {
+  expectRunOptions(pipeline, options);
   const isBeside = atWork.has(parts.scheduler);
   const own = isBeside ? { ...parts, scheduler: parts.scheduler.clone() } : { ...parts };
   atWork.add(own.scheduler);

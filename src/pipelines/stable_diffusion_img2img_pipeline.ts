@@ -3,7 +3,6 @@ import { type ChangedSizeOptions, readOriginal, startFrom } from "./init_image.t
 import type { LatentOutput } from "./latent_loop.ts";
 import { ownRun } from "./own_run.ts";
 import { withModels } from "./residency.ts";
-import { expectRunOptions } from "./run_options.ts";
 import { StableDiffusionBase } from "./stable_diffusion_base.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 
@@ -22,23 +21,27 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
 export class StableDiffusionImg2ImgPipeline extends StableDiffusionBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(runOptions: StableDiffusionImg2ImgRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
-      expectRunOptions("StableDiffusionImg2ImgPipeline", runOptions);
-      const { vae, scheduler } = parts;
-      const { image, strength = 0.8, generator } = runOptions;
-      expectPlainUNet(parts);
-      const begun = await beginRun(parts, runOptions);
-      const { B } = begun;
-      const timesteps = scheduler.sliceByStrength(strength);
+    return await ownRun(
+      "StableDiffusionImg2ImgPipeline",
+      this.parts,
+      runOptions,
+      async (parts, runOptions) => {
+        const { vae, scheduler } = parts;
+        const { image, strength = 0.8, generator } = runOptions;
+        expectPlainUNet(parts);
+        const begun = await beginRun(parts, runOptions);
+        const { B } = begun;
+        const timesteps = scheduler.sliceByStrength(strength);
 
-      const original = await readOriginal(image, B, vae, runOptions);
-      const start = await withModels(
-        parts,
-        [vae],
-        runOptions,
-        () => startFrom(original, B, { scheduler, generator, t: timesteps[0] }),
-      );
-      return await draw(parts, begun, { start, timesteps });
-    });
+        const original = await readOriginal(image, B, vae, runOptions);
+        const start = await withModels(
+          parts,
+          [vae],
+          runOptions,
+          () => startFrom(original, B, { scheduler, generator, t: timesteps[0] }),
+        );
+        return await draw(parts, begun, { start, timesteps });
+      },
+    );
   }
 }

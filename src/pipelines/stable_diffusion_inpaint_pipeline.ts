@@ -4,7 +4,6 @@ import { beginInpainting, readMask, seesMask } from "./inpainting.ts";
 import type { LatentOutput } from "./latent_loop.ts";
 import { ownRun } from "./own_run.ts";
 import { withModels } from "./residency.ts";
-import { expectRunOptions } from "./run_options.ts";
 import { StableDiffusionBase } from "./stable_diffusion_base.ts";
 import type { StableDiffusionImg2ImgRunOptions } from "./stable_diffusion_img2img_pipeline.ts";
 import { beginRun, draw } from "./stable_diffusion_run.ts";
@@ -26,21 +25,25 @@ export interface StableDiffusionInpaintRunOptions extends StableDiffusionImg2Img
 export class StableDiffusionInpaintPipeline extends StableDiffusionBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(runOptions: StableDiffusionInpaintRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
-      expectRunOptions("StableDiffusionInpaintPipeline", runOptions);
-      const { vae, scheduler } = parts;
-      const { strength = 1, generator } = runOptions;
-      seesMask(parts);
-      const begun = await beginRun(parts, runOptions);
-      const { B, guided } = begun;
-      const timesteps = scheduler.sliceByStrength(strength);
+    return await ownRun(
+      "StableDiffusionInpaintPipeline",
+      this.parts,
+      runOptions,
+      async (parts, runOptions) => {
+        const { vae, scheduler } = parts;
+        const { strength = 1, generator } = runOptions;
+        seesMask(parts);
+        const begun = await beginRun(parts, runOptions);
+        const { B, guided } = begun;
+        const timesteps = scheduler.sliceByStrength(strength);
 
-      const original = await readOriginal(runOptions.image, B, vae, runOptions);
-      const mask = await readMask(runOptions.mask, original, vae.scaleFactor);
-      const begin = strength === 1 ? "noise" : "noised";
-      const task = { original, mask, B, guided, timesteps, begin, generator } as const;
-      const inpainting = await withModels(parts, [vae], runOptions, () => beginInpainting(parts, task));
-      return await draw(parts, begun, { ...inpainting, timesteps });
-    });
+        const original = await readOriginal(runOptions.image, B, vae, runOptions);
+        const mask = await readMask(runOptions.mask, original, vae.scaleFactor);
+        const begin = strength === 1 ? "noise" : "noised";
+        const task = { original, mask, B, guided, timesteps, begin, generator } as const;
+        const inpainting = await withModels(parts, [vae], runOptions, () => beginInpainting(parts, task));
+        return await draw(parts, begun, { ...inpainting, timesteps });
+      },
+    );
   }
 }

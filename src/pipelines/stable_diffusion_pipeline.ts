@@ -1,7 +1,6 @@
 import type { LatentOutput } from "./latent_loop.ts";
 import { latentSize, type SizeOptions } from "./latent_size.ts";
 import { ownRun } from "./own_run.ts";
-import { expectRunOptions } from "./run_options.ts";
 import { StableDiffusionBase } from "./stable_diffusion_base.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions } from "./stable_diffusion_run.ts";
 import { startNoise, type StartNoiseOptions } from "./start_noise.ts";
@@ -16,8 +15,7 @@ export interface StableDiffusionRunOptions extends StableDiffusionOptions, SizeO
 export class StableDiffusionPipeline extends StableDiffusionBase {
   /** Draws pictures of prompts. */
   async run(runOptions: StableDiffusionRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, runOptions, async (parts, runOptions) => {
-      expectRunOptions("StableDiffusionPipeline", runOptions);
+    return await ownRun("StableDiffusionPipeline", this.parts, runOptions, async (parts, runOptions) => {
       const { unet, scheduler } = parts;
       expectPlainUNet(parts);
       const [h, w] = latentSize(parts, runOptions);

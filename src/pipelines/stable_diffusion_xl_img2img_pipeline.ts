@@ -4,7 +4,6 @@ import { type ChangedSizeOptions, readOriginal, startFrom } from "./init_image.t
 import type { LatentOutput } from "./latent_loop.ts";
 import { ownRun } from "./own_run.ts";
 import { withModels } from "./residency.ts";
-import { expectRunOptions } from "./run_options.ts";
 import { StableDiffusionXLBase } from "./stable_diffusion_xl_base.ts";
 import {
   beginRunXL,
@@ -39,8 +38,7 @@ export interface StableDiffusionXLImg2ImgRunOptions
 export class StableDiffusionXLImg2ImgPipeline extends StableDiffusionXLBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, options, async (parts, options) => {
-      expectRunOptions("StableDiffusionXLImg2ImgPipeline", options);
+    return await ownRun("StableDiffusionXLImg2ImgPipeline", this.parts, options, async (parts, options) => {
       const { vae, scheduler, requiresAestheticsScore = false } = parts;
       const { image, strength = 0.3, generator, denoisingStart } = options;
       expectPlainUNetXL(parts);

@@ -5,7 +5,6 @@ import { beginInpainting, readMask, seesMask } from "./inpainting.ts";
 import type { LatentOutput } from "./latent_loop.ts";
 import { ownRun } from "./own_run.ts";
 import { withModels } from "./residency.ts";
-import { expectRunOptions } from "./run_options.ts";
 import { StableDiffusionXLBase } from "./stable_diffusion_xl_base.ts";
 import type { StableDiffusionXLImg2ImgRunOptions } from "./stable_diffusion_xl_img2img_pipeline.ts";
 import { beginRunXL, drawXL } from "./stable_diffusion_xl_run.ts";
@@ -29,8 +28,7 @@ export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg
 export class StableDiffusionXLInpaintPipeline extends StableDiffusionXLBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(options: StableDiffusionXLInpaintRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, options, async (parts, options) => {
-      expectRunOptions("StableDiffusionXLInpaintPipeline", options);
+    return await ownRun("StableDiffusionXLInpaintPipeline", this.parts, options, async (parts, options) => {
       const { vae, scheduler, requiresAestheticsScore = false } = parts;
       const { strength = 0.9999, guidanceScale = 7.5, generator, denoisingStart } = options;
       seesMask(parts);

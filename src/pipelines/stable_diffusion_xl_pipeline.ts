@@ -2,7 +2,6 @@ import { type DenoisingRangeOptions, timestepsWithin } from "./denoising_range.t
 import type { LatentOutput } from "./latent_loop.ts";
 import { latentSize, type SizeOptions } from "./latent_size.ts";
 import { ownRun } from "./own_run.ts";
-import { expectRunOptions } from "./run_options.ts";
 import { StableDiffusionXLBase } from "./stable_diffusion_xl_base.ts";
 import {
   beginRunXL,
@@ -26,8 +25,7 @@ export interface StableDiffusionXLRunOptions
 export class StableDiffusionXLPipeline extends StableDiffusionXLBase {
   /** Draws pictures of prompts. */
   async run(options: StableDiffusionXLRunOptions): Promise<LatentOutput> {
-    return await ownRun(this.parts, options, async (parts, options) => {
-      expectRunOptions("StableDiffusionXLPipeline", options);
+    return await ownRun("StableDiffusionXLPipeline", this.parts, options, async (parts, options) => {
       const { unet, vae, scheduler } = parts;
       expectPlainUNetXL(parts);
       const [h, w] = latentSize(parts, options);
