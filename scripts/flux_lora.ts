@@ -15,8 +15,11 @@ const { prompt, model: repo, lora, size: { width, height }, steps, seed } = read
   "Draws a prompt with FLUX.1 in the style of a LoRA: flux_lora.png.",
   {
     prompt: option.text("what is to be drawn", "MJ v6, a nice flower"),
-    model: option.text("a folder or a repository", "black-forest-labs/FLUX.1-dev"),
-    lora: option.text("a file, folder or repository", "strangerzonehf/Flux-Midjourney-Mix2-LoRA"),
+    model: {
+      ...option.text("a folder or a repository", "black-forest-labs/FLUX.1-dev"),
+      takes: "PATH_OR_REPO",
+    },
+    lora: { ...option.text("its style", "strangerzonehf/Flux-Midjourney-Mix2-LoRA"), takes: "PATH_OR_REPO" },
     size: option.size("in pixels", { width: 1024, height: 1024 }),
     steps: option.count("of the scheduler", 28),
     seed: option.seed(),

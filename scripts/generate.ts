@@ -3,6 +3,7 @@
  * Run: deno task start "a nice flower"
  */
 import "./plain_errors.ts";
+import { join } from "node:path";
 import { loadingBar, savePng } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
 import { Bar } from "../src/core/bar.ts";
@@ -22,7 +23,7 @@ const BATCH = 8; // pictures that a GPU draws at once; a software adapter gains 
 
 const { settings, given, replayed } = await readTask(Deno.args);
 const embedded = settings.model === defaults.model;
-const model = embedded ? `${import.meta.dirname}/../${defaults.model}` : settings.model;
+const model = embedded ? join(import.meta.dirname!, "..", defaults.model) : settings.model;
 if (embedded) settings.guidance ??= 4.5; // its best
 const { dtype, memory, quantize, base, config, variant, steps } = settings;
 await expectFitting(model, settings, given);

@@ -58,10 +58,9 @@ table(
   rows.slice(0, options.rows).map((row) => [`${row.path} ${row.kernel}`, row]),
 );
 const { count, compileMs } = device.pipelines.statistics;
+const dispatches = rows.reduce((sum, { calls }) => sum + calls, 0);
 console.log(
-  `\n${(total / steps).toFixed(2)} ms a step on the GPU, ${
-    rows.reduce((n, r) => n + r.calls, 0) / steps
-  } dispatches`,
+  `\n${(total / steps).toFixed(2)} ms a step on the GPU, ${(dispatches / steps).toFixed(1)} dispatches`,
 );
 console.log(
   `${count} pipelines: ${compileMs.toFixed(0)} ms to create, ${firstMs.toFixed(0)} ms for the first step`,

@@ -1,4 +1,5 @@
 /** What the options of scripts take; `readArguments` reads them. */
+import { join } from "node:path";
 import { meant } from "../../src/core/error.ts";
 
 /** An option of a script. */
@@ -37,7 +38,7 @@ export function model(help: string, embedded: string): Option<string>;
 export function model(help: string, embedded?: string): Option<string | undefined> {
   const read = (text: string) => text === "" ? fail("expected a folder, a file or a repository") : text;
   if (embedded === undefined) return { help, value: undefined, takes: "PATH_OR_REPO", read };
-  const folder = `${import.meta.dirname}/../../models/${embedded}`;
+  const folder = join(import.meta.dirname!, "../../models", embedded);
   return { help, value: folder, takes: "PATH_OR_REPO", read, shown: `the embedded models/${embedded}` };
 }
 

@@ -27,7 +27,8 @@ export const options = {
   negative: option.text("what is not to be drawn"),
   steps: option.count("of the scheduler; default: 25"),
   guidance: option.number(
-    "how closely the picture follows the prompt; up to 1 guidance is left out, except of FLUX",
+    "how closely the picture follows the prompt; up to 1 guidance is left out, except of FLUX; " +
+      "default: the pipeline's, 4.5 with the embedded model",
   ),
   "true-cfg": option.number("FLUX: guidance by --negative beside its own; over 1, in twice the time"),
   "max-sequence-length": option.count("FLUX: tokens of the prompt that T5 reads, at most 512"),
@@ -41,7 +42,10 @@ export const options = {
     ...option.text("a picture to change instead of drawing from noise: a PNG, JPEG or WebP"),
     takes: "FILE",
   },
-  strength: option.number("how much of it is replaced: near 0 little, 1 all", { over: 0, most: 1 }),
+  strength: option.number("how much of it is replaced: near 0 little, 1 all; default: the pipeline's", {
+    over: 0,
+    most: 1,
+  }),
   mask: { ...option.text("white where --image is drawn anew"), takes: "FILE" },
   count: option.count("pictures; default: 1"),
   dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),

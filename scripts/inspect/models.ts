@@ -31,6 +31,7 @@ export async function describeSingleFile(file: SingleFile): Promise<string> {
 function titleOf({ family, parts, tensors }: SingleFile): string {
   if (!family) {
     const kind = modelKind(tensors.keys())?.name ?? `tensors such as ${some([...tensors.keys()])}`;
+    if (parts.size === 1) return [...parts.values()][0]!.className;
     return parts.size > 0 ? "parts of a pipeline" : kind;
   }
   const denoiser = parts.get("unet") ?? parts.get("transformer")!;
@@ -39,6 +40,7 @@ function titleOf({ family, parts, tensors }: SingleFile): string {
 
 /** What a file is good for that is no pipeline. */
 function remarkOf({ parts, tensors }: SingleFile): string {
+  if (parts.size === 1) return "one model of a pipeline: its class loads it, a pipeline wants its others too";
   if (parts.size > 0) return "no UNet and no transformer is in it";
   const kind = modelKind(tensors.keys())?.name;
   if (kind === undefined) return "these are the keys of no model that is known";

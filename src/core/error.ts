@@ -45,18 +45,23 @@ export function expectOptions(
   throw new TypeError(`Cannot ${action} with ${name}: no such option; ${advice}`);
 }
 
-/** Levenshtein distance of two strings, or `limit` once it is sure to reach that. */
+/**
+ * How many letters are missing, too many, other ones or in turned order (stpes); or `limit` once it is sure to reach
+ * that.
+ */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
-      const swap = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(swap, row[j]! + 1, next[j - 1]! + 1));
+      const other = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const turned = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      next.push(Math.min(other, row[j]! + 1, next[j - 1]! + 1, turned ? before[j - 2]! + 1 : Infinity));
     }
-    if (Math.min(...next) >= limit) return limit;
-    row = next;
+    if (Math.min(...row, ...next) >= limit) return limit; // a turn goes two rows back
+    [before, row] = [row, next];
   }
   return row[b.length]!;
 }

@@ -134,10 +134,17 @@ async function openFolder(folder: string, options: ResolveOptions): Promise<Reso
   const names = await listFolder(folder);
   const { files, missing } = await survey(folder, names, options, (name) => isFile(join(folder, name)));
   if (missing.length === 0) return { folder, files };
-  const beside = names.filter((name) => dirname(name) === dirname(missing[0]!));
   throw new Error(
-    `Cannot open ${folder}: expected ${missing.join(", ")}, got ${enumerate(beside.length ? beside : names)}`,
+    `Cannot open ${folder}: expected ${missing.join(", ")}, got ${enumerate(beside(missing[0]!, names))}`,
   );
+}
+
+/** The files and folders that lie where a missing file should; all files where its folder is missing too. */
+function beside(missing: string, names: readonly string[]): string[] {
+  const folder = dirname(missing) === "." ? "" : `${dirname(missing)}/`;
+  const there = names.filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length));
+  if (there.length === 0) return [...names];
+  return [...new Set(there.map((name) => folder + name.replace(/\/.*/, "/")))];
 }
 
 /** Whether a text can be the name of a repository, owner/name. */

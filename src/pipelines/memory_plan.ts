@@ -1,5 +1,5 @@
 import type { Stage } from "./stages.ts";
-import { type Storage, waysOf } from "./storage.ts";
+import { BESIDES, type Storage, waysOf } from "./storage.ts";
 
 /** A model's share of the plan, in bytes. */
 export interface PlannedPart {
@@ -79,7 +79,10 @@ export function describePlan(plan: MemoryPlan, title: string): string {
     )
       .join("  ").trimEnd();
   const there = memory === Infinity ? "in unknown memory" : `in ${amount(memory)}`;
-  return [`${title} ${there}:`, ...rows.map(line), describeVerdict(plan)].join("\n");
+  const taken = `taken: weights as they lie, activations, ${
+    megabytes(BESIDES)
+  } MB for staging and what is small`;
+  return [`${title} ${there}:`, ...rows.map(line), taken, describeVerdict(plan)].join("\n");
 }
 
 const WORDS: Record<Exclude<Storage, "whole">, string> = {

@@ -28,8 +28,13 @@ Deno.test("nearest() agrees with plain edit distance on random words", () => {
 
 function distance(a: string, b: string): number {
   if (!a || !b) return a.length + b.length;
-  if (a[0] === b[0]) return distance(a.slice(1), b.slice(1));
-  return 1 + Math.min(distance(a.slice(1), b), distance(a, b.slice(1)), distance(a.slice(1), b.slice(1)));
+  const turned = a.length > 1 && a[0] === b[1] && a[1] === b[0];
+  return Math.min(
+    distance(a.slice(1), b.slice(1)) + (a[0] === b[0] ? 0 : 1),
+    1 + distance(a.slice(1), b),
+    1 + distance(a, b.slice(1)),
+    turned ? 1 + distance(a.slice(2), b.slice(2)) : Infinity,
+  );
 }
 
 Deno.test("meant() finds other spellings, beginnings, ends and slips, and nothing that is far", () => {
@@ -42,6 +47,7 @@ Deno.test("meant() finds other spellings, beginnings, ends and slips, and nothin
     num_inference_step: "numInferenceSteps",
     torch_dtype: "dtype",
     hieght: "height",
+    dytpe: "dtype",
     generater: "generator",
     banana: undefined,
     x: undefined,

@@ -119,6 +119,10 @@ Deno.test("inspect.ts says what a file under diffusers' names is, and of what no
   const text = await inspect(path);
   assert.equal(line(text, path), `${path}: UNet2DConditionModel`);
   assert.match(text, /\nunder diffusers' names: its config lies in /);
+  const encoder = join(emoji, "text_encoder", "model.safetensors");
+  const words = await inspect(encoder);
+  assert.equal(line(words, encoder), `${encoder}: CLIPTextModel`);
+  assert.match(words, /\none model of a pipeline: its class loads it, a pipeline wants its others too\n$/);
   using folder = new TestFolder();
   const one = { dtype: "F32", shape: [1], bytes: new Uint8Array(4) };
   const odd = folder.write("odd.safetensors", safetensorsOf(new Map([["a", one]])));

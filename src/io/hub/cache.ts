@@ -1,7 +1,7 @@
 /** One repository in the cache folder that Python's huggingface_hub also reads and writes. */
 import { dirname, join, relative } from "node:path";
 import { z } from "zod";
-import { diskError } from "./disk_error.ts";
+import { diskError, readError } from "./disk_error.ts";
 import { isInside } from "../weight_names.ts";
 
 /** What the hub says of a file: enough to fetch it and to tell whether it arrived whole. */
@@ -150,7 +150,7 @@ export async function isFile(path: string, size?: number): Promise<boolean> {
     return size === undefined || stat.size === size;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
-    throw diskError(error, path);
+    throw readError(error, path);
   }
 }
 
@@ -166,7 +166,7 @@ export async function listFolder(folder: string, depth = 4): Promise<string[]> {
       }
     }
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw diskError(error, folder);
+    if (!(error instanceof Deno.errors.NotFound)) throw readError(error, folder);
   }
   return names.sort();
 }
@@ -189,6 +189,6 @@ async function readIfThere(path: string): Promise<string | undefined> {
     return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.IsADirectory) return undefined;
-    throw diskError(error, path);
+    throw readError(error, path);
   }
 }

@@ -9,6 +9,14 @@ export function diskError(error: unknown, path: string): unknown {
   return reason ? new Error(`Cannot write ${path}: ${reason}`, { cause: error }) : error;
 }
 
+/** The same of what could not be read. */
+export function readError(error: unknown, path: string): unknown {
+  if (!(error instanceof Deno.errors.PermissionDenied)) return diskError(error, path);
+  return new Error(`Cannot read ${path}: permission denied; change its rights or name another folder`, {
+    cause: error,
+  });
+}
+
 const elsewhere = "or set HF_HUB_CACHE to another folder";
 const denied = `expected a folder that may be written, got permission denied; change its rights ${elsewhere}`;
 
