@@ -1,4 +1,4 @@
-import { PassingError } from "./retry.ts";
+import { CHECK_NETWORK, PassingError } from "./retry.ts";
 
 /** A cause, what helps, and whether it passes: never, or not before the network changes. */
 interface Cause {
@@ -6,8 +6,6 @@ interface Cause {
   readonly advice: string;
   readonly lasts?: "always" | "unreached";
 }
-
-const PLACE = "check the network and HF_ENDPOINT";
 
 /** What Deno says of failed connections; the first that fits counts. */
 const CAUSES: readonly Cause[] = [
@@ -47,7 +45,7 @@ const CAUSES: readonly Cause[] = [
     advice: "check the network, and the name in HF_ENDPOINT",
     lasts: "unreached",
   },
-  { mark: /refused|unreachable|no route/i, advice: PLACE, lasts: "unreached" },
+  { mark: /refused|unreachable|no route/i, advice: CHECK_NETWORK, lasts: "unreached" },
   { mark: /timed out|timeout/i, advice: "check the network, or set HF_HUB_DOWNLOAD_TIMEOUT to more seconds" },
 ];
 
@@ -60,7 +58,7 @@ export function networkError(error: unknown, url: URL): unknown {
   }
   if (!(error instanceof TypeError)) return error;
   const reason = reasonOf(error);
-  const { advice = PLACE, lasts } = CAUSES.find(({ mark }) => mark.test(reason)) ?? {};
+  const { advice = CHECK_NETWORK, lasts } = CAUSES.find(({ mark }) => mark.test(reason)) ?? {};
   const proxy = lasts === "unreached" ? proxyOf(url) : undefined;
   return new PassingError(`no connection to ${url.host}${proxy ? " by the proxy" : ""} (${reason})`, {
     cause: error,

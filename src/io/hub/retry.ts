@@ -1,3 +1,6 @@
+/** What helps where no more is known. */
+export const CHECK_NETWORK = "check the network and HF_ENDPOINT";
+
 /** A failure that may pass: no network, a server that is busy or broken, a connection that was cut. */
 export class PassingError extends Error {
   /** What the server asks to wait, in ms. */
@@ -17,7 +20,7 @@ export class PassingError extends Error {
   ) {
     super(message, options);
     this.wait = options.wait;
-    this.advice = options.advice ?? "check the network and HF_ENDPOINT";
+    this.advice = options.advice ?? CHECK_NETWORK;
     this.lasts = options.lasts;
   }
 }
