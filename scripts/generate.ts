@@ -11,7 +11,7 @@ import { numbered } from "../src/io/save_png.ts";
 import { drawing, inBatches, loadPictures } from "./generate/draw.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { readLora } from "./generate/lora.ts";
-import { defaults } from "./generate/options.ts";
+import { EMBEDDED } from "./generate/options.ts";
 import { previewsTo } from "./generate/preview.ts";
 import { recipeOf, tellDifferences } from "./generate/recipe.ts";
 import { readTask, seedsOf } from "./generate/settings.ts";
@@ -22,9 +22,7 @@ import { planMemoryOf } from "./inspect/plan.ts";
 const BATCH = 8; // pictures that a GPU draws at once; a software adapter gains nothing by it
 
 const { settings, given, replayed } = await readTask(Deno.args);
-const embedded = settings.model === defaults.model;
-const model = embedded ? join(import.meta.dirname!, "..", defaults.model) : settings.model;
-if (embedded) settings.guidance ??= 4.5; // its best
+const model = settings.model === EMBEDDED ? join(import.meta.dirname!, "..", EMBEDDED) : settings.model;
 const { dtype, memory, quantize, base, config, variant, steps } = settings;
 await expectFitting(model, settings, given);
 

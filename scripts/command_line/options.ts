@@ -27,9 +27,9 @@ export type Values<Options extends Record<string, Option<unknown>>> = {
 
 /** Any text. */
 export function text(help: string): Option<string | undefined>;
-export function text(help: string, value: string, shown?: string): Option<string>;
-export function text(help: string, value?: string, shown?: string): Option<string | undefined> {
-  return { help, value, takes: "TEXT", read: (text) => text, ...(shown === undefined ? {} : { shown }) };
+export function text(help: string, value: string): Option<string>;
+export function text(help: string, value?: string): Option<string | undefined> {
+  return { help, value, takes: "TEXT", read: (text) => text };
 }
 
 /** A folder, a repository or a file of a model; of an embedded one only the folder's name is shown. */
@@ -153,9 +153,16 @@ export function list<T>(option: Option<T | undefined>): Option<readonly T[] | un
 }
 
 /** A file to write. */
-export function output(help: string, ending: RegExp, example: string): Option<string | undefined> {
+export function output(help: string, ending: RegExp, example: string): Option<string | undefined>;
+export function output(help: string, ending: RegExp, example: string, value: string): Option<string>;
+export function output(
+  help: string,
+  ending: RegExp,
+  example: string,
+  value?: string,
+): Option<string | undefined> {
   const read = (text: string) => ending.test(text) ? text : fail(`expected a name such as ${example}`);
-  return { help, value: undefined, takes: "FILE", read };
+  return { help, value, takes: "FILE", read };
 }
 
 /** A flag. */

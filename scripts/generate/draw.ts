@@ -14,8 +14,7 @@ import {
   type UnconditionalParts,
 } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
-import { defaults } from "./options.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./options.ts";
 
 /** What one run does otherwise than the next with the same settings. */
 export type How = Pick<RunOptions, "progress" | "preview"> & { numInferenceSteps: number };
@@ -57,7 +56,7 @@ export function drawing(pipeline: AnyPipeline, settings: Settings, { image, mask
       ...how,
       numImagesPerPrompt: seeds.length,
       generator: generator(seeds),
-      prompt: settings.prompt ?? defaults.prompt,
+      prompt: settings.prompt,
       negativePrompt: settings.negative,
       guidanceScale: settings.guidance,
       trueCfgScale: settings["true-cfg"],

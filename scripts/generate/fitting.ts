@@ -6,8 +6,7 @@ import { isSingleFile } from "../../src/io/single_file/options.ts";
 import { readIndex } from "../../src/pipelines/pipeline.ts";
 import { pipelinesWith } from "../../src/pipelines/run_options.ts";
 import type { Size } from "../command_line/options.ts";
-import type { Given } from "./options.ts";
-import type { Settings } from "./settings.ts";
+import type { Given, Settings } from "./options.ts";
 
 /** The option of `run` that each option becomes, whose pipelines take it. */
 const IN_RUN: Partial<Record<keyof Given, string>> = {

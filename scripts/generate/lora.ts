@@ -1,5 +1,5 @@
 /** A LoRA as `--lora PATH_OR_REPO[:scale]` names it. */
-export interface NamedLora {
+interface NamedLora {
   path: string;
   scale: number;
 }

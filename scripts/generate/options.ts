@@ -2,7 +2,7 @@ import { schedulerNamed } from "denoise/schedulers";
 import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
 import { readLora } from "./lora.ts";
-import { expectPreview } from "./preview.ts";
+import { readPreview } from "./preview.ts";
 
 /** How the command is written. */
 export const usage = "scripts/generate.ts [prompt]";
@@ -10,13 +10,19 @@ export const usage = "scripts/generate.ts [prompt]";
 /** What it does. */
 export const about = "Draws pictures from words, with any pipeline that is built.";
 
+/** The model that comes with Denoise, from the folder of the repository. */
+export const EMBEDDED = "models/emoji-diffusion";
+
 /** What may be said on the command line, and what pictures' files say of how they were made. */
 export const options = {
-  prompt: option.text('what is to be drawn; default: "a nice flower"'),
-  model: option.model(
-    "a folder, a repository such as CompVis/stable-diffusion-v1-4, or one file: .safetensors, .ckpt, .gguf; " +
-      "default: the embedded model",
-  ),
+  prompt: option.text("what is to be drawn", "a nice flower"),
+  model: {
+    ...option.model(
+      "a folder, a repository such as CompVis/stable-diffusion-v1-4, or one file: .safetensors, .ckpt, .gguf",
+      "emoji-diffusion",
+    ),
+    value: EMBEDDED, // as recipes name it, on any machine
+  },
   base: option.model("for one file: where tokenizers are, and what else it lacks; default: its family's"),
   variant: option.text("weights of another precision or training, e.g. fp16; default: the plain ones"),
   config: option.model("for one file: whose configs it has; default: what its tensors tell"),
@@ -25,14 +31,14 @@ export const options = {
     takes: "PATH_OR_REPO[:SCALE]",
   }),
   negative: option.text("what is not to be drawn"),
-  steps: option.count("of the scheduler; default: 25"),
+  steps: option.count("of the scheduler", 25),
   guidance: option.number(
     "how closely the picture follows the prompt; up to 1 guidance is left out, except of FLUX; " +
       "default: the pipeline's, 4.5 with the embedded model",
   ),
   "true-cfg": option.number("FLUX: guidance by --negative beside its own; over 1, in twice the time"),
   "max-sequence-length": option.count("FLUX: tokens of the prompt that T5 reads, at most 512"),
-  seed: { ...option.seed("of the noise; further pictures of --count take the seeds after it"), shown: "0" },
+  seed: option.seed("of the noise; further pictures of --count take the seeds after it"),
   scheduler: {
     ...checked('a class or a name as in docs/schedulers.md, e.g. "DPM++ 2M Karras"', schedulerNamed),
     takes: "NAME",
@@ -47,7 +53,7 @@ export const options = {
     most: 1,
   }),
   mask: { ...option.text("white where --image is drawn anew"), takes: "FILE" },
-  count: option.count("pictures; default: 1"),
+  count: option.count("pictures", 1),
   dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
   memory: option.memory(
     "of the GPU, for the models: what does not fit leaves in turn, or comes with fewer bits; default: nine tenths",
@@ -59,12 +65,12 @@ export const options = {
     ...checked(
       "small pictures of the steps: in terminals that show pictures, or in FILE.png; N takes each Nth step, kitty, " +
         "iterm2 or sixel says how the terminal takes them; e.g. 5,preview.png",
-      expectPreview,
+      readPreview,
     ),
     takes: "N,FILE.png",
     bare: true,
   },
-  out: option.output("the picture; default: denoise.png", /\.png$/i, "flower.png"),
+  out: option.output("the picture", /\.png$/i, "denoise.png", "denoise.png"),
   replay: { ...option.text("draws a picture again with the settings in its file"), takes: "FILE.png" },
 };
 
@@ -73,15 +79,8 @@ function checked(help: string, read: (text: string) => unknown): option.Option<s
   return { ...option.text(help), read: (text) => (read(text), text) };
 }
 
-/** What was said. */
-export type Given = Partial<Values<typeof options>>;
+/** What pictures are drawn by. */
+export type Settings = Values<typeof options>;
 
-/** Settings where neither the command line nor a replayed picture says another. */
-export const defaults = {
-  prompt: "a nice flower",
-  model: "models/emoji-diffusion",
-  steps: 25,
-  seed: 0n,
-  count: 1,
-  out: "denoise.png",
-} as const;
+/** What of it somebody said. */
+export type Given = Partial<Settings>;

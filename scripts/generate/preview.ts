@@ -9,8 +9,8 @@ interface PreviewWish {
   readonly protocol: PictureProtocol | undefined;
 }
 
-/** Every how many steps, to which file, by which protocol, e.g. `5,preview.png`. */
-export function expectPreview(text: string): PreviewWish {
+/** Reads every how many steps, to which file, by which protocol, e.g. `5,preview.png`. */
+export function readPreview(text: string): PreviewWish {
   const parts = text.split(",").map((part) => part.trim()).filter((part) => part !== "");
   const every = parts.find((part) => /^[1-9]\d*$/.test(part));
   const file = parts.find((part) => /\.png$/i.test(part));
@@ -27,7 +27,7 @@ export function expectPreview(text: string): PreviewWish {
 
 /** What shows previews. Without a file, in a terminal that is not known to show pictures, nothing does, which is told. */
 export function previewsTo(text: string): PreviewOptions | undefined {
-  const { every, file, protocol } = expectPreview(text);
+  const { every, file, protocol } = readPreview(text);
   const write = previewWriter({ file, protocol });
   if (write) return { every, write };
   console.warn("No previews: this terminal is not known to show pictures; try --preview preview.png");

@@ -6,8 +6,7 @@ import { findLora } from "../../src/io/lora/find.ts";
 import { valueOf } from "../command_line/arguments.ts";
 import { fingerprintOfFile, fingerprintOfModel } from "./fingerprint.ts";
 import { readLora } from "./lora.ts";
-import { type Given, options } from "./options.ts";
-import type { Settings } from "./settings.ts";
+import { type Given, options, type Settings } from "./options.ts";
 
 /** Options that decide how a picture looks. */
 const KEPT = [

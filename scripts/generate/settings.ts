@@ -1,20 +1,10 @@
 import { defaultsOf, readGiven } from "../command_line/arguments.ts";
 import { expectWritable } from "../../src/io/whole_file.ts";
-import { about, defaults, type Given, options, usage } from "./options.ts";
+import { about, EMBEDDED, type Given, options, type Settings, usage } from "./options.ts";
 import { readRecipe, type Replayed } from "./recipe.ts";
 
-/** What pictures are drawn by. */
-export type Settings = Given & {
-  model: string;
-  steps: number;
-  seed: bigint;
-  count: number;
-  out: string;
-  guidance?: number;
-};
-
 /** What is drawn, what of it the command line says, and the recipe that is replayed. */
-export interface Task {
+interface Task {
   readonly settings: Settings;
   readonly given: Given;
   readonly replayed: Replayed | undefined;
@@ -24,8 +14,8 @@ export interface Task {
 export async function readTask(args: string[]): Promise<Task> {
   const given: Given = readGiven(usage, about, options, args);
   const replayed = given.replay === undefined ? undefined : await readRecipe(given.replay);
-  const { prompt: _, ...rest } = defaults;
-  const settings = { ...defaultsOf(options), ...rest, ...replayed?.settings, ...given } as Settings;
+  const said: Settings = { ...defaultsOf(options), ...replayed?.settings, ...given };
+  const settings = said.model === EMBEDDED ? { ...said, guidance: said.guidance ?? 4.5 } : said; // its best
   expectTogether(settings);
   if (!settings.plan) expectWritable(settings.out, `take --out ${settings.out}`);
   return { settings, given, replayed };

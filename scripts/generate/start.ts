@@ -3,9 +3,8 @@ import type { AnyPipeline } from "denoise/pipelines";
 import { describeVerdict, planMemory } from "../../src/pipelines/memory_plan.ts";
 import { stagesOf } from "../../src/pipelines/stages.ts";
 import type { Draw, Pictures } from "./draw.ts";
-import type { Given } from "./options.ts";
+import type { Given, Settings } from "./options.ts";
 import type { Replayed } from "./recipe.ts";
-import type { Settings } from "./settings.ts";
 
 /** Opens the engine that is asked for, or that of a replayed picture; where that does not open, any. */
 export async function openEngine(given: Given, replayed: Replayed | undefined): Promise<Device> {

@@ -45,7 +45,7 @@ export async function imagesOf(x: Tensor, purpose: string): Promise<[Image, ...I
 }
 
 /** Values in [0, 1] as bytes, or undefined where one is not finite. */
-export function toBytes(values: Float32Array): Uint8Array | undefined {
+function toBytes(values: Float32Array): Uint8Array | undefined {
   const bytes = new Uint8Array(values.length);
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
