@@ -32,14 +32,14 @@ Deno.test.afterAll(() => files[Symbol.dispose]());
 async function hangUp(
   unet: UNet2DConditionModel,
   pairs: Pairs,
-  options: LoraOptions & { alpha?: number } = {},
+  { alpha, ...options }: LoraOptions & { alpha?: number } = {},
 ) {
   const tensors: Record<string, HostArray> = {};
   for (const [layer, { down, up }] of pairs) {
     const name = `lora_unet_${layer.replaceAll(".", "_")}`;
     tensors[`${name}.lora_down.weight`] = down;
     tensors[`${name}.lora_up.weight`] = up;
-    if (options.alpha) tensors[`${name}.alpha`] = scalar(options.alpha);
+    if (alpha) tensors[`${name}.alpha`] = scalar(alpha);
   }
   return await loadLora(files.write(`lora${loras++}.safetensors`, tensorFile(tensors)), { unet }, options);
 }
