@@ -10,7 +10,7 @@ import { Bar } from "../src/core/bar.ts";
 import { numbered } from "../src/io/save_png.ts";
 import { drawing, inBatches, loadPictures } from "./generate/draw.ts";
 import { expectFitting } from "./generate/fitting.ts";
-import { readLora } from "./generate/lora.ts";
+import { findLoras } from "./generate/lora.ts";
 import { EMBEDDED } from "./generate/options.ts";
 import { previewsTo } from "./generate/preview.ts";
 import { recipeOf, tellDifferences } from "./generate/recipe.ts";
@@ -37,12 +37,13 @@ if (settings.plan) {
 const onProgress = loadingBar();
 using device = await phase("set-up", openEngine(given, replayed));
 const pictures = await loadPictures(settings);
+const loras = await findLoras(settings, onProgress);
 const preview = settings.preview === undefined ? undefined : previewsTo(settings.preview);
 using pipeline = await phase(
   "load",
   DiffusionPipeline.fromPretrained(model, { dtype, memory, quantize, base, config, variant, onProgress }),
 );
-for (const { path, scale } of settings.lora?.map(readLora) ?? []) {
+for (const { path, scale } of loras) {
   await phase("lora", pipeline.loadLoraWeights(path, { scale, onProgress }));
 }
 expectRoom(pipeline, settings);

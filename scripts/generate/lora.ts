@@ -1,3 +1,7 @@
+import type { Progress } from "../../src/io/hub.ts";
+import { findLora } from "../../src/io/lora/find.ts";
+import type { Settings } from "./settings.ts";
+
 /** A LoRA as `--lora PATH_OR_REPO[:scale]` names it. */
 interface NamedLora {
   path: string;
@@ -9,4 +13,16 @@ export function readLora(text: string): NamedLora {
   const [, path, scale = "1"] = /^(.+?)(?::([^:/\\]*))?$/.exec(text) ?? [];
   if (path && scale.trim() !== "" && Number.isFinite(Number(scale))) return { path, scale: Number(scale) };
   throw new TypeError("expected PATH_OR_REPO or PATH_OR_REPO:0.8");
+}
+
+/** The files of the LoRAs that settings name, before a model is loaded for nothing. */
+export async function findLoras(
+  { lora = [] }: Pick<Settings, "lora">,
+  onProgress: (progress: Progress) => void,
+): Promise<NamedLora[]> {
+  const found: NamedLora[] = [];
+  for (const { path, scale } of lora.map(readLora)) {
+    found.push({ path: await findLora(path, { onProgress }), scale });
+  }
+  return found;
 }

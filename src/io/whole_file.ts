@@ -2,7 +2,7 @@ import { basename, dirname, join } from "node:path";
 
 /** Writes a file that is there wholly or not at all: beside its place, to the disk, then renamed. */
 export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${crypto.randomUUID().slice(0, 8)}.tmp`);
+  const temporary = temporaryFor(path);
   try {
     await writeAndSync(temporary, bytes);
     await Deno.rename(temporary, path);
@@ -12,8 +12,12 @@ export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<v
   }
 }
 
+function temporaryFor(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${crypto.randomUUID().slice(0, 8)}.tmp`);
+}
+
 /**
- * Refuses a path where no file can be written, before work is done for it; says nothing where Deno may not look.
+ * Refuses a path where no file can be written, before work is done for it: one is made there, and removed.
  * `action` begins the error, e.g. "take --out a.png".
  */
 export function expectWritable(path: string, action = `write ${path}`): void {
@@ -26,6 +30,13 @@ export function expectWritable(path: string, action = `write ${path}`): void {
   }
   if (found[1] === "a folder") {
     throw new Error(`Cannot ${action}: expected a file, got a folder; name a file in it`);
+  }
+  const temporary = temporaryFor(path);
+  try {
+    Deno.openSync(temporary, { write: true, createNew: true }).close();
+    Deno.removeSync(temporary);
+  } catch (cause) {
+    throw new Error(`Cannot ${action}: ${reason(cause, folder)}`, { cause });
   }
 }
 
@@ -46,12 +57,17 @@ async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
 
 function reason(cause: unknown, folder: string): string {
   const code = (cause as { code?: string }).code;
-  if (cause instanceof Deno.errors.NotFound) return `expected a folder ${folder}, got none; create it first`;
+  if (cause instanceof Deno.errors.NotFound) {
+    return whatIsAt(folder) === "none"
+      ? `expected a folder ${folder}, got none; create it first`
+      : `no file can be made in ${folder}; choose another folder`;
+  }
   if (cause instanceof Deno.errors.NotCapable) return "Deno may not write it; run with --allow-write";
   if (cause instanceof Deno.errors.PermissionDenied) {
     return `permission denied; check who may write in ${folder}`;
   }
   if (cause instanceof Deno.errors.IsADirectory) return "expected a file, got a folder; name a file in it";
+  if (code === "EROFS") return `what is in ${folder} can only be read; choose another folder`;
   if (code === "ENOSPC" || code === "EDQUOT") return "the disk is full; free some space";
   return cause instanceof Error ? cause.message.split("\n")[0]! : String(cause);
 }

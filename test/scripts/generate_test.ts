@@ -171,6 +171,16 @@ Deno.test("generate.ts refuses what the arguments alone decide before it loads a
         ["--out", "folder.png"],
         /^Cannot take --out folder\.png: expected a file, got a folder; name a file in it\n$/,
       ],
+      ...Deno.build.os === "linux"
+        ? [[
+          ["--out", "/proc/a.png"],
+          /^Cannot take --out \/proc\/a\.png: no file can be made in \/proc;/,
+        ]] as [
+          string[],
+          RegExp,
+        ][]
+        : [],
+      [["--lora", "none.safetensors"], /^Cannot load none\.safetensors: no such file; check the path\n$/],
       [
         ["--size", "65x50"],
         /^Cannot take --size 65x50: expected multiples of 4 with this model; 64x52 would do\n$/,
