@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/custom_kernel.ts docs/grid.png --turns 0.5
  */
 import "./plain_errors.ts";
+import "./command_line/shown_only.ts";
 import { kernel, loadImage, openDevice, savePng } from "denoise";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";

@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/custom_loop.ts "a nice flower" "the sun" --seed 0
  */
 import "./plain_errors.ts";
+import "./command_line/shown_only.ts";
 import { cat, manualSeed, openDevice, previewWriter, progress, randn, savePng, waiting } from "denoise";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "denoise/models";
 import { preview } from "denoise/pipelines";

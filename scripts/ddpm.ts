@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/ddpm.ts google/ddpm-celebahq-256 --seed 0 --steps 50
  */
 import "./plain_errors.ts";
+import "./command_line/shown_only.ts";
 import { loadingBar, manualSeed, openDevice, progress, randn, savePng } from "denoise";
 import { UNet2DModel } from "denoise/models";
 import { DDPMScheduler } from "denoise/schedulers";

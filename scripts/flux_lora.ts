@@ -5,6 +5,7 @@
  * Run: deno run -A scripts/flux_lora.ts "MJ v6, a nice flower" --size 1024x1024 --steps 28
  */
 import "./plain_errors.ts";
+import "./command_line/shown_only.ts";
 import { loadingBar, manualSeed, openDevice, savePng, waiting } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
 import { readArguments } from "./command_line/arguments.ts";

@@ -3,6 +3,7 @@
  * Run: deno task start "a nice flower"
  */
 import "./plain_errors.ts";
+import "./command_line/shown_only.ts";
 import { join } from "node:path";
 import { loadingBar, savePng } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";

@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/stable_diffusion.ts "a nice flower" --model CompVis/stable-diffusion-v1-4 --seed 0
  */
 import "./plain_errors.ts";
+import "./command_line/shown_only.ts";
 import { cat, loadingBar, manualSeed, openDevice, progress, randn, savePng, waiting } from "denoise";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "denoise/models";
 import { PNDMScheduler, UniPCMultistepScheduler } from "denoise/schedulers";

@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/examples/attention_sharing.ts "a red apple" "a cat" --seed 0
  */
 import "../plain_errors.ts";
+import "../command_line/shown_only.ts";
 import { cat, manualSeed, openDevice, savePng, type Tensor } from "denoise";
 import type { Edit, UNet2DConditionModel } from "denoise/models";
 import { attention } from "denoise/ops";

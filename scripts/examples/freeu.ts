@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/examples/freeu.ts "a nice flower" --seed 0
  */
 import "../plain_errors.ts";
+import "../command_line/shown_only.ts";
 import { cat, manualSeed, openDevice, savePng, type Tensor, tensor } from "denoise";
 import type { Edit, UNet2DConditionModel } from "denoise/models";
 import { fft2, ifft2 } from "denoise/ops";

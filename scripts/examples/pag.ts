@@ -4,6 +4,7 @@
  * Run: deno run -A scripts/examples/pag.ts "a nice flower" --seed 0
  */
 import "../plain_errors.ts";
+import "../command_line/shown_only.ts";
 import { cat, manualSeed, openDevice, progress, randn, savePng } from "denoise";
 import type { Edit, UNet2DConditionModel } from "denoise/models";
 import { StableDiffusionPipeline } from "denoise/pipelines";

@@ -1,6 +1,6 @@
 import type { Progress } from "../../src/io/hub.ts";
 import { findLora } from "../../src/io/lora/find.ts";
-import type { Settings } from "./settings.ts";
+import type { Settings } from "./options.ts";
 
 /** A LoRA as `--lora PATH_OR_REPO[:scale]` names it. */
 interface NamedLora {

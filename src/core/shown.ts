@@ -12,11 +12,23 @@ const stderr: Terminal | undefined = (globalThis as { process?: { stderr?: Termi
 
 let listening = false;
 
-/** Writes to standard error. Where its reader is gone the text is dropped: an unheard "error" ends the program. */
+/**
+ * Writes to standard error. Where its reader is gone, or the disk of its file is full, the text is dropped: an unheard
+ * "error" ends the program.
+ */
 export function writeShown(text: string): void {
   if (!listening) stderr?.on?.("error", () => {});
   listening = true;
-  stderr?.write(text);
+  dropped(() => stderr?.write(text));
+}
+
+/** Does what only shows something; that it cannot be shown ends nothing. */
+export function dropped(show: () => unknown): void {
+  try {
+    show();
+  } catch {
+    // lost, as where nobody reads it
+  }
 }
 
 /** Whether a line there can be written anew. */

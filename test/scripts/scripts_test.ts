@@ -259,3 +259,28 @@ Deno.test("profile.ts lists kernels and modules, and writes a trace", () =>
         traceEvents.every((event: { ph: string; dur: number }) => event.ph === "X" && event.dur >= 0),
     );
   }));
+
+Deno.test({
+  name: "a full disk behind what is shown costs no picture; where text is the result, it is told",
+  ignore: Deno.build.os !== "linux",
+  fn: () =>
+    inFolder(async (folder) => {
+      const toFullDisk = async (script: string, ...args: string[]) => {
+        const line = `"$0" run -A --config "$1/deno.json" "$1/scripts/$2" "\${@:3}" >/dev/full 2>/dev/full`;
+        const command = new Deno.Command("bash", {
+          args: ["-c", line, Deno.execPath(), root, script, ...args],
+          cwd: folder,
+        });
+        return (await command.output()).code;
+      };
+      const steps = ["--steps", "1", "--count", "2", "--preview", "--out", "a.png"];
+      assert.equal(await toFullDisk("generate.ts", "x", ...steps), 0);
+      assert.equal(await toFullDisk("stable_diffusion.ts", "x"), 0);
+      assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), [
+        "a-1.png",
+        "a-2.png",
+        "stable_diffusion.png",
+      ]);
+      assert.equal(await toFullDisk("inspect.ts", join(root, "models/emoji-ddpm")), 1);
+    }),
+});
