@@ -12,7 +12,8 @@ import { type AutoencoderKLWeights, type CoderRun, decodeKL, encodeKL } from "./
 import { DiagonalGaussianDistribution } from "./autoencoder_kl_distribution.ts";
 import { bandsOf, type CoderLoad, smallestTile } from "./autoencoder_kl_memory.ts";
 import { tiled, type TileSides } from "./autoencoder_kl_tiles.ts";
-import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
+import { Model, type TapOptions, type Taps } from "./model.ts";
+import type { Tensors } from "./traces.ts";
 
 /** Options of `AutoencoderKL.encode` and `decode`. */
 export interface TileOptions {

@@ -7,7 +7,8 @@ import { named, type Tensor, tensor, zeros } from "../tensor/mod.ts";
 import { type CLIPTextConfig, clipTextConfig, clipTextKeys } from "./clip_text_config.ts";
 import { type CLIPTextInputs, clipTextInputs } from "./clip_text_inputs.ts";
 import type { Library } from "../io/weight_names.ts";
-import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
+import { Model, type TapOptions, type Taps } from "./model.ts";
+import type { Tensors } from "./traces.ts";
 
 /** Weights of a CLIP text model, but for the table of tokens. */
 export interface CLIPTextWeights {

@@ -31,7 +31,8 @@ import {
   modulationWidth,
   splitVectors,
 } from "./flux_transformer_2d_modulation.ts";
-import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
+import { Model, type TapOptions, type Taps } from "./model.ts";
+import type { Tensors } from "./traces.ts";
 
 /** Weights of what a FluxTransformer2DModel's tokens go through. */
 export interface FluxTokenWeights {

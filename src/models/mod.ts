@@ -21,14 +21,8 @@ export type { AlphaSource } from "../io/lora/alpha.ts";
 export type { Adapters } from "./adapters.ts";
 export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./lora.ts";
 export type { Edit, EditFunction, EditOptions, EditValues } from "./edits.ts";
-export {
-  type LoadPartOptions,
-  Model,
-  type ModelParts,
-  type TapOptions,
-  type Taps,
-  type Tensors,
-} from "./model.ts";
+export { type LoadPartOptions, Model, type ModelParts, type TapOptions, type Taps } from "./model.ts";
+export type { Tensors } from "./traces.ts";
 export { T5EncoderModel, type T5EncoderOptions, type T5EncoderOutput } from "./t5_encoder.ts";
 export type { T5EncoderConfig } from "./t5_encoder_config.ts";
 export { UNet2DConditionModel } from "./unet_2d_condition.ts";

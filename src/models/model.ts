@@ -1,22 +1,15 @@
 import type { DType, PackedDType } from "../core/dtype.ts";
-import { formatShape, type Shape, usualStrides } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
-import { Call } from "../graph/call.ts";
-import { Input, type Leaf, type Node } from "../graph/node.ts";
-import type { Plan } from "../graph/plan.ts";
 import { streamOf } from "../graph/stream.ts";
 import { expectSingleFile } from "../io/single_file/options.ts";
-import { currentPath, scope, Tensor } from "../tensor/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
 import { Adapters } from "./adapters.ts";
-import { DenseViews } from "./dense_views.ts";
 import { type Edit, type EditFunction, type EditOptions, Edits, expectOutsideEdits } from "./edits.ts";
 import { loadModel, type LoadOptions, type ModelClass } from "./load.ts";
 import { Presence } from "./presence.ts";
+import { type Tensors, Traces } from "./traces.ts";
 import type { WeightFormat } from "./weight_format.ts";
 import type { Weights } from "./weights.ts";
-
-/** Named tensors that go into, or come out of, a traced function. */
-export type Tensors = Record<string, Tensor>;
 
 /** What `forward` of every model may be told. */
 export interface TapOptions<Path extends string = string> {
@@ -29,12 +22,6 @@ export interface TapOptions<Path extends string = string> {
 
 /** The parts' results that were asked for, in f32. */
 export type Taps<Path extends string> = Readonly<Record<Path, Tensor>>;
-
-/** Where the traced function's results lie in the plan's outputs, those of taps last. */
-interface Signature {
-  readonly plan: Plan;
-  readonly outputs: readonly { name: string; shape: Shape; strides: readonly number[] }[];
-}
 
 /** What a model is made of. */
 export interface ModelParts<Config> {
@@ -73,14 +60,8 @@ export abstract class Model<Config = unknown> implements Disposable {
   /** Read while `forward` is traced, not when a trace is replayed. */
   protected readonly weights: Weights;
   readonly #edits: Edits;
-  readonly #signatures = new Map<string, Signature>();
+  readonly #traces: Traces;
   readonly #presence: Presence;
-  readonly #views = new DenseViews();
-  #workspace = 0;
-  /** Of the largest call that was measured. */
-  #measured = 0;
-  /** What becomes of calls: they run, are measured, or take their memory, where their weights are in memory. */
-  #calls: "run" | "measured" | "expected" | "reserved" = "run";
   #disposed = false;
 
   /** For buildModel(), which then traces the model and fills the weights that it read. */
@@ -93,6 +74,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     const forget = () => this.retrace();
     this.adapters = new Adapters(this.device, weights, dtype, forget);
     this.#edits = new Edits(this.constructor.name, forget);
+    this.#traces = new Traces(this.device, this.constructor.name, this.adapters, this.#edits);
     this.#presence = new Presence(this.device, {
       forget,
       bring: async (only, signal) => {
@@ -187,35 +169,22 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /** Bytes that the largest call so far, run, measured or prepared for, takes in GPU memory beside the weights. */
   get workspace(): number {
-    return this.#workspace;
+    return this.#traces.workspace;
   }
 
   /** Bytes that the largest of the calls in `work` takes beside the weights. Nothing runs, and no weights are needed. */
   measure(work: () => unknown): number {
-    this.#measured = 0;
-    this.#rehearse("measured", work);
-    this.#workspace = Math.max(this.#workspace, this.#measured);
-    return this.#measured;
+    return this.#traces.measure(work);
   }
 
   /** Throws where the adapter cannot run the calls in `work`, whatever memory there is. No weights are needed. */
   expectRunnable(work: () => unknown): void {
-    this.#rehearse("expected", work);
+    this.#traces.rehearse("expect", work);
   }
 
   /** Takes the memory that the calls in `work` need beside the weights. Nothing runs; the calls that follow use it. */
   reserve(work: () => unknown): void {
-    this.#rehearse("reserved", work);
-  }
-
-  #rehearse(calls: "measured" | "expected" | "reserved", work: () => unknown): void {
-    this.#calls = calls;
-    using _made = scope();
-    try {
-      streamOf(this.device).rehearse(work);
-    } finally {
-      this.#calls = "run";
-    }
+    this.#traces.rehearse("reserve", work);
   }
 
   /**
@@ -260,13 +229,7 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /** Forgets all traces, or those of one key, so that the next call is recorded anew. */
   retrace(key?: string): void {
-    const stream = streamOf(this.device);
-    for (const [id, { plan }] of this.#signatures) {
-      if (key !== undefined && !id.startsWith(`${key}; `)) continue;
-      stream.drop(plan);
-      this.#signatures.delete(id);
-    }
-    this.#views.clear();
+    this.#traces.forget(key);
   }
 
   /** Traces every entry point at its usual size, so that loading knows which weights are read and compiles early. */
@@ -287,12 +250,12 @@ export abstract class Model<Config = unknown> implements Disposable {
     fn: (inputs: Tensors) => Out,
     taps: readonly Path[] = [],
   ): { results: Out; taps: Taps<Path> } {
+    if (this.#traces.isRunning) {
+      expectOutsideEdits(this.constructor.name);
+      this.expectLoaded(key);
+    }
     const wanted = [...new Set(taps)];
-    const all = this.#calls === "run"
-      ? this.#call(key, inputs, fn, wanted)
-      : this.#calls === "reserved" && this.#presence.has(key)
-      ? this.#reserve(key, inputs, fn, wanted)
-      : this.#measure(inputs, fn, wanted);
+    const all = this.#traces.take({ key, inputs, fn, taps: wanted }, this.#presence.has(key));
     const count = all.length - wanted.length;
     return {
       results: Object.fromEntries(all.slice(0, count)) as Out,
@@ -300,116 +263,10 @@ export abstract class Model<Config = unknown> implements Disposable {
     };
   }
 
-  /** Runs the trace; its results by name, then those of the taps by path. */
-  #call(
-    key: string,
-    inputs: Tensors,
-    fn: (inputs: Tensors) => Tensors,
-    taps: readonly string[],
-  ): [string, Tensor][] {
-    expectOutsideEdits(this.constructor.name);
-    this.expectLoaded(key);
-    const values = this.#fitted(inputs, this.#views);
-    const { plan, outputs } = this.#signature(key, values, fn, taps);
-    const call = new Call(plan, values.map(([, x]) => x.node), currentPath());
-    const stream = streamOf(this.device);
-    for (const output of call.outputs) stream.add(output);
-    return outputs.map(({ name, shape, strides }, i) => [
-      name,
-      new Tensor(this.device, call.outputs[i]!, shape, strides, 0),
-    ]);
-  }
-
   /** Traces without running. */
   protected rehearsed(key: string, inputs: Tensors, fn: (inputs: Tensors) => Tensors): void {
-    const trace = () => this.#signature(key, this.#fitted(inputs), fn, []);
+    const trace = () => this.#traces.prepare({ key, inputs, fn, taps: [] });
     streamOf(this.device).rehearse(() => this.weights.rehearse(key, trace));
-  }
-
-  /** Inputs, and those of adapters and edits, as the trace takes them: dense, 4-D ones channels-last. */
-  #fitted(inputs: Tensors, views?: DenseViews): (readonly [string, Tensor])[] {
-    const all = Object.entries({ ...inputs, ...this.adapters.inputs, ...this.#edits.inputs });
-    return all.map(([name, x]) => {
-      const strides = usualStrides(x.shape);
-      return [name, views ? views.of(name, x, strides) : x.contiguous(strides)] as const;
-    });
-  }
-
-  #signature(
-    key: string,
-    values: readonly (readonly [string, Tensor])[],
-    fn: (inputs: Tensors) => Tensors,
-    taps: readonly string[],
-  ): Signature {
-    const shapes = values.map(([name, x]) => `${name} ${formatShape(x.shape)} ${x.dtype}`);
-    const id = [key, ...shapes, ...taps.map((path) => `tap ${path}`)].join("; ");
-    let signature = this.#signatures.get(id);
-    if (!signature) this.#signatures.set(id, signature = this.#trace(values, fn, taps));
-    return signature;
-  }
-
-  #trace(
-    values: readonly (readonly [string, Tensor])[],
-    fn: (inputs: Tensors) => Tensors,
-    taps: readonly string[],
-  ): Signature {
-    const { leaves, results, record } = this.#recording(values, fn, taps);
-    const plan = streamOf(this.device).trace(this.constructor.name, leaves, record);
-    this.#workspace = Math.max(this.#workspace, plan.bytes);
-    return { plan, outputs: results.map(([name, { shape, strides }]) => ({ name, shape, strides })) };
-  }
-
-  /** A trace to come: its inputs, what records it, and its results once it is recorded. */
-  #recording(
-    values: readonly (readonly [string, Tensor])[],
-    fn: (inputs: Tensors) => Tensors,
-    taps: readonly string[],
-  ): {
-    leaves: Leaf[];
-    results: [string, Tensor][];
-    record: () => Node[];
-  } {
-    const leaves = values.map(([name, x]) => new Input(x.dtype, x.size, name));
-    const inputs = Object.fromEntries(values.map(([name, x], i) => {
-      return [name, new Tensor(this.device, leaves[i]!, x.shape, usualStrides(x.shape), 0)];
-    }));
-    const results: [string, Tensor][] = [];
-    const record = () => {
-      const run = () => this.adapters.during(inputs, () => fn(inputs));
-      const { result, tapped } = this.#edits.during(inputs, taps, run);
-      for (const [name, y] of [...Object.entries(result), ...tapped]) {
-        results.push([name, y.cast("f32").contiguous(usualStrides(y.shape))]);
-      }
-      return results.map(([, y]) => y.node);
-    };
-    return { leaves, results, record };
-  }
-
-  /** Takes the memory of a call instead of running it. The results have their shapes, but no values. */
-  #reserve(
-    key: string,
-    inputs: Tensors,
-    fn: (inputs: Tensors) => Tensors,
-    taps: readonly string[],
-  ): [string, Tensor][] {
-    const { plan, outputs } = this.#signature(key, this.#fitted(inputs), fn, taps);
-    plan.reserve();
-    return outputs.map(({ name, shape, strides }, i) => [
-      name,
-      new Tensor(this.device, plan.outputs[i]!, shape, strides, 0),
-    ]);
-  }
-
-  /** Takes the bytes of a call instead of running it. The results have their shapes, but no values. */
-  #measure(
-    inputs: Tensors,
-    fn: (inputs: Tensors) => Tensors,
-    taps: readonly string[],
-  ): [string, Tensor][] {
-    const { leaves, results, record } = this.#recording(this.#fitted(inputs), fn, taps);
-    const bytes = streamOf(this.device).measure(leaves, record, this.#calls === "expected");
-    this.#measured = Math.max(this.#measured, bytes);
-    return results;
   }
 
   /** Throws unless the weights are in memory, those of an entry point at least. */

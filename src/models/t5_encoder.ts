@@ -4,7 +4,8 @@ import { type T5Attention, type T5Block, t5Block, t5Norm } from "../nn/t5_block.
 import { positionBias } from "../nn/t5_position_bias.ts";
 import { named, type Tensor, zeros } from "../tensor/mod.ts";
 import type { Library } from "../io/weight_names.ts";
-import { Model, type TapOptions, type Taps, type Tensors } from "./model.ts";
+import { Model, type TapOptions, type Taps } from "./model.ts";
+import type { Tensors } from "./traces.ts";
 import { feedForwardOf, type T5EncoderConfig, t5EncoderConfig, t5EncoderKeys } from "./t5_encoder_config.ts";
 import { bucketsOf, type T5EncoderInputs, t5EncoderInputs } from "./t5_encoder_inputs.ts";
 
