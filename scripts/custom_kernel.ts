@@ -13,7 +13,7 @@ const { picture: path, turns } = readArguments(
   "scripts/custom_kernel.ts [picture]",
   "Swirls a picture by a compute shader of its own: swirl.png.",
   {
-    picture: { ...option.text("a PNG, JPEG or WebP", "docs/grid.png"), takes: "FILE" },
+    picture: option.file("a PNG, JPEG or WebP", "docs/grid.png"),
     turns: option.number("of its middle", { value: 0.5 }),
   },
 );

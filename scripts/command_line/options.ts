@@ -32,6 +32,13 @@ export function text(help: string, value?: string): Option<string | undefined> {
   return { help, value, takes: "TEXT", read: (text) => text };
 }
 
+/** A file to read. */
+export function file(help: string): Option<string | undefined>;
+export function file(help: string, value: string): Option<string>;
+export function file(help: string, value?: string): Option<string | undefined> {
+  return { help, value, takes: "FILE", read: (text) => text };
+}
+
 /** A folder, a repository or a file of a model; of an embedded one only the folder's name is shown. */
 export function model(help: string): Option<string | undefined>;
 export function model(help: string, embedded: string): Option<string>;

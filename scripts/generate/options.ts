@@ -44,15 +44,12 @@ export const options = {
     takes: "NAME",
   },
   size: option.size("in pixels; default: what the model was trained for, or the size of --image"),
-  image: {
-    ...option.text("a picture to change instead of drawing from noise: a PNG, JPEG or WebP"),
-    takes: "FILE",
-  },
+  image: option.file("a picture to change instead of drawing from noise: a PNG, JPEG or WebP"),
   strength: option.number("how much of it is replaced: near 0 little, 1 all; default: the pipeline's", {
     over: 0,
     most: 1,
   }),
-  mask: { ...option.text("white where --image is drawn anew"), takes: "FILE" },
+  mask: option.file("white where --image is drawn anew"),
   count: option.count("pictures", 1),
   dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
   memory: option.memory(
@@ -71,7 +68,7 @@ export const options = {
     bare: true,
   },
   out: option.output("the picture", /\.png$/i, "denoise.png", "denoise.png"),
-  replay: { ...option.text("draws a picture again with the settings in its file"), takes: "FILE.png" },
+  replay: option.file("draws a picture again with the settings in its PNG"),
 };
 
 /** A text that `read` takes. */

@@ -8,8 +8,8 @@ const literals = new Map<string, unknown>([["true", true], ["false", false], ["n
 /**
  * Parses JSON as Python's json module writes it: NaN and Infinity are numbers (schedulers hold
  * `"lambda_min_clipped": -Infinity`). Stricter than JSON.parse in one point: a key may stand only once in an
- * object. `what` names the text in messages, e.g. "./unet/config.json". With `bigints`
- * whole numbers that a number cannot hold are bigints.
+ * object. `what` names the text in messages, e.g. "./unet/config.json". With `bigints` whole numbers that a number
+ * cannot hold are bigints.
  */
 export function parseJson(text: string, what: string, { bigints = false } = {}): unknown {
   return new JsonReader(text, what, bigints).document();
