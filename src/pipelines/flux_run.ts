@@ -1,5 +1,5 @@
 import { formatShape, sameNumbers } from "../core/shape.ts";
-import { linspace } from "../core/linspace.ts";
+import { linspace } from "../core/numerics.ts";
 import {
   FlowMatchEulerDiscreteScheduler,
   isFlow,

@@ -7,7 +7,7 @@ import type { StepOutput } from "./scheduler.ts";
 import { luSigmas, sigmaToTimestep } from "./sigmas.ts";
 import type { Spread } from "./solver.ts";
 import { choice, type DPMSolverConfig, dpmSolverConfig } from "./solver_config.ts";
-import { roundHalfEven } from "./timesteps.ts";
+import { roundHalfEven } from "../core/numerics.ts";
 
 /** The keys of a DPMSolverMultistep scheduler_config.json. */
 export interface DPMSolverMultistepConfig extends DPMSolverConfig, DPMSolverMethod {

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type Level, levelOf } from "./level.ts";
-import { linspace } from "../core/linspace.ts";
+import { linspace, roundHalfEven } from "../core/numerics.ts";
 import { mix } from "./mix.ts";
 import { checkedCount } from "./schedule.ts";
 import { Scheduler, type StepOutput } from "./scheduler.ts";
@@ -15,7 +15,7 @@ import {
 } from "./sigmas.ts";
 import type { SolverConfig } from "./solver_config.ts";
 import { threshold } from "./threshold.ts";
-import { roundHalfEven, type TimestepSpacing } from "./timesteps.ts";
+import type { TimestepSpacing } from "./timesteps.ts";
 
 /** Timesteps with their noise levels; σ where the last step ends is not among them. */
 export interface Spread {

@@ -1,4 +1,4 @@
-import { linspace } from "../core/linspace.ts";
+import { linspace, roundHalfEven } from "../core/numerics.ts";
 
 /** How the steps of sampling spread over those of training (Lin et al. 2023, table 2). */
 export type TimestepSpacing = "linspace" | "leading" | "trailing";
@@ -53,10 +53,3 @@ const spacings = {
     return Array.from({ length: count }, (_, i) => roundHalfEven(T - i * stride) - 1);
   },
 };
-
-/** Rounds to the nearest whole number, and from halfway to the even one, as numpy. */
-export function roundHalfEven(x: number): number {
-  const below = Math.floor(x);
-  if (x - below !== 0.5) return Math.round(x);
-  return below % 2 === 0 ? below : below + 1;
-}

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { StepWeights } from "./dpm_weights.ts";
-import { linspace } from "../core/linspace.ts";
+import { linspace } from "../core/numerics.ts";
 import { checkedCount, checkedFalling, readSchedule } from "./schedule.ts";
 import { type Schedule, Scheduler, type SchedulerState, type StepOutput } from "./scheduler.ts";
 import { finalSigma } from "./sigmas.ts";

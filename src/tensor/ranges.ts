@@ -1,4 +1,4 @@
-import { linspaceF32 } from "../core/linspace.ts";
+import { linspaceF32 } from "../core/numerics.ts";
 import { isFloat, type PlainDType } from "../core/dtype.ts";
 import { type CreateOptions, tensor } from "./create.ts";
 import type { Tensor } from "./tensor.ts";

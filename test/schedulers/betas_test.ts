@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { alphasCumprod, type BetaConfig } from "../../src/schedulers/betas.ts";
-import { linspace, linspaceF32 } from "../../src/core/linspace.ts";
 import { assertClose } from "../support/close.ts";
 
 const base: BetaConfig = {
@@ -73,24 +72,4 @@ Deno.test("alphasCumprod() takes trained betas, if there are enough", () => {
     name: "RangeError",
     message: "Cannot use trained_betas: expected num_train_timesteps = 4 numbers, got 3",
   });
-});
-
-Deno.test("linspaceF32() rounds as torch.linspace, from both ends", () => {
-  assert.deepEqual([...linspaceF32(0.0001, 0.02, 7)], [
-    9.999999747378752e-05,
-    0.0034166667610406876,
-    0.006733333226293325,
-    0.010049999691545963,
-    0.013366665691137314,
-    0.01668333262205124,
-    0.019999999552965164,
-  ]);
-  assert.deepEqual([...linspaceF32(-6, 6, 4)], [-6, -2, 2, 6]);
-  assert.deepEqual([...linspaceF32(0.5, 1, 1)], [0.5]);
-});
-
-Deno.test("linspace() ends exactly at its end", () => {
-  assert.deepEqual(linspace(0, 999, 4), [0, 333, 666, 999]);
-  assert.equal(linspace(0, 0.3, 4).at(-1), 0.3);
-  assert.deepEqual(linspace(3, 9, 1), [3]);
 });

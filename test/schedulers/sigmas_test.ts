@@ -7,7 +7,6 @@ import {
   sigmaToTimestep,
   spreadSigmas,
 } from "../../src/schedulers/sigmas.ts";
-import { solve } from "../../src/schedulers/solve.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 
 const table = sigmaTable({
@@ -70,8 +69,4 @@ Deno.test("spreads of σ fall from the largest to the smallest", () => {
   }
   const even = logLinearSigmas([0.01, 1], 2);
   assertRelativelyClose(even, [1, 0.1, 0.01], 1e-6, "log linear");
-});
-
-Deno.test("solve() solves a system that needs its rows exchanged", () => {
-  assertRelativelyClose(solve([[0, 2, 1], [1, 0, 0], [3, 1, 2]], [7, 1, 11]), [1, 2, 3], 1e-15, "x");
 });

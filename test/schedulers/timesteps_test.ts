@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
-import { checkedTimesteps, roundHalfEven, spacedTimesteps } from "../../src/schedulers/timesteps.ts";
+import { checkedTimesteps, spacedTimesteps } from "../../src/schedulers/timesteps.ts";
 
 const base = { num_train_timesteps: 1000, steps_offset: 0 };
-
-Deno.test("roundHalfEven() rounds halves to the even number", () => {
-  assert.deepEqual([0.5, 1.5, 2.5, 3.4999, 3.5001, 7].map(roundHalfEven), [0, 2, 2, 3, 4, 7]);
-});
 
 Deno.test("spacedTimesteps() follows numpy for each spacing", () => {
   const spaced = (timestep_spacing: "leading" | "linspace" | "trailing", count: number, steps_offset = 0) =>

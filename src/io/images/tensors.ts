@@ -1,3 +1,4 @@
+import { roundHalfEven } from "../../core/numerics.ts";
 import { formatShape } from "../../core/shape.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
 import type { Image } from "./image.ts";
@@ -50,10 +51,7 @@ function toBytes(values: Float32Array): Uint8Array | undefined {
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
     if (!Number.isFinite(value)) return undefined;
-    const scaled = Math.fround(Math.min(1, Math.max(0, value)) * 255);
-    const floor = Math.floor(scaled);
-    const rest = scaled - floor;
-    bytes[i] = rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+    bytes[i] = roundHalfEven(Math.fround(Math.min(1, Math.max(0, value)) * 255));
   }
   return bytes;
 }
