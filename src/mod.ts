@@ -126,6 +126,7 @@ export {
   tensor,
   type TensorArithmetic,
   type TensorBase,
+  type TensorFunctions,
   type TensorMoves,
   type TensorOrder,
   type TensorViews,

@@ -15,7 +15,9 @@ export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
     if (t.rank === tensors[0]!.rank && t.shape.every((n, i) => i === at || n === tensors[0]!.shape[i])) {
       continue;
     }
-    throw new RangeError(`Cannot join ${tensors[0]} and ${t} along axis ${axis}: the other sizes differ`);
+    throw new RangeError(
+      `Cannot join ${tensors[0]} and ${t} along axis ${axis}: expected the same sizes along the others`,
+    );
   }
   const parts = tensors.filter((t) => t.shape[at]! > 0);
   if (parts.length <= 1) return parts[0] ?? tensors[0]!;

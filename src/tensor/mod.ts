@@ -33,6 +33,7 @@ export { arange, eye, linspace, meshgrid } from "./ranges.ts";
 export { hold, letGo, release, Scope, scope } from "./scope.ts";
 export { GRID, REDUCTION } from "./sources.ts";
 export type { TensorArithmetic } from "./arithmetic.ts";
+export type { TensorFunctions } from "./functions.ts";
 export type { SortOptions, TensorOrder, TopkOptions } from "./order.ts";
 export type { QuantileOptions } from "./quantile.ts";
 export type { ReduceOptions } from "./reduce.ts";

@@ -71,7 +71,9 @@ export function pad(
     const [before, after] = [sizes[i]!, sizes[i + 1]!];
     const n = x.shape[axis]!;
     if (n + before + after < 0) {
-      throw new RangeError(`Cannot pad ${x} by ${formatShape(sizes)}: axis ${axis} has ${n}`);
+      throw new RangeError(
+        `Cannot pad ${x} by ${formatShape(sizes)}: expected to cut off at most the ${n} of axis ${axis}`,
+      );
     }
     y = y.slice(axis, Math.max(0, -before), n + Math.min(0, after));
     if (before > 0 || after > 0) y = padAxis(y, axis, Math.max(0, before), Math.max(0, after), mode, value);

@@ -206,7 +206,7 @@ export class Tensor extends TensorOrder {
   /** The value of a tensor of one element; of a bool 0 or 1. */
   async item(): Promise<number> {
     if (this.size !== 1) {
-      throw new RangeError(`Cannot read one item of ${this}: it has ${this.size} elements`);
+      throw new RangeError(`Cannot read one item of ${this}: expected one element, got ${this.size}`);
     }
     return (await this.data())[0]!;
   }

@@ -8,11 +8,11 @@ import {
   size,
   type Tuple,
 } from "../core/shape.ts";
-import { TensorArithmetic } from "./arithmetic.ts";
+import { TensorFunctions } from "./functions.ts";
 import { Tensor } from "./tensor.ts";
 
 /** The methods of tensors that look at the same elements otherwise, without a copy but where reshape says so. */
-export abstract class TensorViews extends TensorArithmetic {
+export abstract class TensorViews extends TensorFunctions {
   #view(shape: Shape, strides: readonly number[], offset = this.offset): Tensor {
     checkShape(shape);
     return new Tensor(this.device, this.node, shape, strides, offset);
@@ -65,7 +65,7 @@ export abstract class TensorViews extends TensorArithmetic {
     const first = start < 0 ? start + n : start;
     if (!(first >= 0 && length >= 0 && first + length <= n)) {
       throw new RangeError(
-        `Cannot narrow ${this} to ${length} from ${start} along axis ${axis}: it has ${n}`,
+        `Cannot narrow ${this} to ${length} from ${start} along axis ${axis}: expected to stay within its ${n}`,
       );
     }
     return this.slice(axis, first, first + length);

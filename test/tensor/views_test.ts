@@ -187,7 +187,7 @@ Deno.test("what does not fit is refused in one sentence that says what was given
       [() => cat([]), "Cannot join tensors: expected at least one, got none"],
       [
         () => cat([x, zeros([2, 2])]),
-        "Cannot join tensor [2, 3] f32 and tensor [2, 2] f32 along axis 0: the other sizes differ",
+        "Cannot join tensor [2, 3] f32 and tensor [2, 2] f32 along axis 0: expected the same sizes along the others",
       ],
       [
         () => stack([x, zeros([2, 2])]),
@@ -208,7 +208,7 @@ Deno.test("item() reads the one element of any shape, and refuses more", async (
   assert.equal(await tensor([5], [1, 1]).item(), 5);
   await assert.rejects(
     tensor([1, 2]).item(),
-    /^RangeError: Cannot read one item of tensor \[2\] f32: it has 2 elements$/,
+    /^RangeError: Cannot read one item of tensor \[2\] f32: expected one element, got 2$/,
   );
 });
 
