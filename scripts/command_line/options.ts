@@ -49,14 +49,20 @@ export function model(help: string, embedded?: string): Option<string | undefine
   return { help, value: folder, takes: "PATH_OR_REPO", read, shown: `the embedded models/${embedded}` };
 }
 
-/** A whole number from `least`, 1 by default. */
+/** A whole number from `least`, 1 by default, to `most`. */
 export function count(help: string): Option<number | undefined>;
-export function count(help: string, value: number, least?: number): Option<number>;
-export function count(help: string, value?: number, least = 1): Option<number | undefined> {
+export function count(help: string, value: number, least?: number, most?: number): Option<number>;
+export function count(
+  help: string,
+  value?: number,
+  least = 1,
+  most = Number.MAX_SAFE_INTEGER,
+): Option<number | undefined> {
   const read = (text: string) => {
     const number = Number(text);
-    const whole = /^\+?\d+$/.test(text) && Number.isSafeInteger(number) && number >= least;
-    return whole ? number : fail(`expected a whole number from ${least}`);
+    const whole = /^\+?\d+$/.test(text) && number >= least && number <= most;
+    const bounds = most === Number.MAX_SAFE_INTEGER ? `from ${least}` : `from ${least} to ${most}`;
+    return whole ? number : fail(`expected a whole number ${bounds}`);
   };
   return { help, value, takes: "N", read };
 }

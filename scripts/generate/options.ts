@@ -50,7 +50,7 @@ export const options = {
     most: 1,
   }),
   mask: option.file("white where --image is drawn anew"),
-  count: option.count("pictures", 1),
+  count: option.count("pictures", 1, 1, 1_000_000),
   dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
   memory: option.memory(
     "of the GPU, for the models: what does not fit leaves in turn, or comes with fewer bits; default: nine tenths",

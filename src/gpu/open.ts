@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { DawnMissingError, openDawn } from "./dawn.ts";
 import { Device, type Engine } from "./device.ts";
 import { useCachedDriver } from "./driver.ts";
@@ -18,6 +19,7 @@ export interface DeviceOptions {
 
 /** Opens a GPU and makes it the current device. Throws NoAdapterError where none opens. */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  expectOptions("open a device", options, ["engine", "adapter", "profile"]);
   expectRuntime();
   useCachedDriver();
   const { engine = "auto", profile = false } = options;

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { expectOptions } from "../core/error.ts";
 import { currentDevice } from "../gpu/device.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { decodePicture, expectPicture } from "./images/decode.ts";
@@ -39,6 +40,7 @@ export async function loadImage(
   source: ImageSource,
   { size, mode = "RGB", ...options }: LoadImageOptions = {},
 ): Promise<Tensor> {
+  expectOptions("load a picture", options, ["size", "mode", "fit", "resample"]);
   expectOneOf("mode", mode, imageModes);
   expectResize(options);
   const to = size === undefined ? undefined : readSize(size);

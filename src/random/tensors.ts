@@ -1,4 +1,6 @@
+import { expectOptions } from "../core/error.ts";
 import { formatShape, type Shape, size } from "../core/shape.ts";
+import { currentDevice } from "../gpu/device.ts";
 import { type Tensor, tensor, type TensorBase } from "../tensor/mod.ts";
 import type { TorchGenerator } from "./generator.ts";
 import { randomSeed } from "./manual_seed.ts";
@@ -19,13 +21,15 @@ export interface RandomFloatOptions extends RandomOptions {
 }
 
 /** A tensor of normal values with mean 0 and variance 1, as `torch.randn`. */
-export function randn(shape: Shape, { generator, dtype = "f32" }: RandomFloatOptions = {}): Tensor {
-  return draw(shape, dtype, generator, (from, count) => from.randn(count, dtype));
+export function randn(shape: Shape, options: RandomFloatOptions = {}): Tensor {
+  const { dtype = "f32" } = options;
+  return draw(shape, dtype, options, (from, count) => from.randn(count, dtype));
 }
 
 /** A tensor of uniform values in [0, 1), as `torch.rand`. */
-export function rand(shape: Shape, { generator, dtype = "f32" }: RandomFloatOptions = {}): Tensor {
-  return draw(shape, dtype, generator, (from, count) => from.rand(count, dtype));
+export function rand(shape: Shape, options: RandomFloatOptions = {}): Tensor {
+  const { dtype = "f32" } = options;
+  return draw(shape, dtype, options, (from, count) => from.rand(count, dtype));
 }
 
 /** Normal values in another tensor's shape and type, as `torch.randn_like`. */
@@ -44,25 +48,31 @@ function floatType({ dtype }: TensorBase): "f32" | "f16" {
 }
 
 /** An i32 tensor of whole numbers in [low, high), as `torch.randint`. */
-export function randint(low: number, high: number, shape: Shape, { generator }: RandomOptions = {}): Tensor {
+export function randint(low: number, high: number, shape: Shape, options: RandomOptions = {}): Tensor {
   if (low < -(2 ** 31) || high > 2 ** 31) {
     throw new RangeError(`Cannot draw i32 from ${low} to ${high}: expected bounds from -2^31 to 2^31`);
   }
-  return draw(shape, "i32", generator, (from, count) => from.randint(low, high, count));
+  return draw(shape, "i32", options, (from, count) => from.randint(low, high, count));
 }
 
 /** An i32 tensor of the numbers 0 to n − 1 in random order, as `torch.randperm`. */
-export function randperm(n: number, { generator }: { generator?: TorchGenerator } = {}): Tensor {
-  return draw([n], "i32", generator, (from, count) => from.randperm(count));
+export function randperm(n: number, options: { generator?: TorchGenerator } = {}): Tensor {
+  return draw([n], "i32", options, (from, count) => from.randperm(count));
 }
 
 /** Fills a tensor from one stream, or row by row from a list of them, as diffusers' randn_tensor does. */
 function draw(
   shape: Shape,
   dtype: "f32" | "f16" | "i32",
-  generator: RandomOptions["generator"] = randomSeed(),
+  options: RandomFloatOptions,
   fill: (from: TorchGenerator, count: number) => ArrayLike<number>,
 ): Tensor {
+  expectOptions("draw a tensor", options, dtype === "i32" ? ["generator"] : ["generator", "dtype"]);
+  if (!["f32", "f16", "i32"].includes(dtype)) {
+    throw new TypeError(`Cannot draw a tensor of ${dtype}: expected f32 or f16`);
+  }
+  const { generator = randomSeed() } = options;
+  expectRoom(shape);
   const generators = Array.isArray(generator) ? generator : [generator];
   const odd = generators.findIndex((from) => typeof from?.randn !== "function");
   if (odd >= 0) {
@@ -79,4 +89,20 @@ function draw(
   const rows = generators.map((from) => fill(from, size(shape) / generators.length));
   const data = rows.flatMap((row) => Array.from(row));
   return tensor(data, shape, { dtype });
+}
+
+/** Refuses what no tensor can hold before minutes go by for its numbers. */
+function expectRoom(shape: Shape): void {
+  if (!Array.isArray(shape)) {
+    throw new TypeError(`Cannot draw a tensor: expected a shape such as [1, 4, 64, 64], got ${shape}`);
+  }
+  const { limits: { maxStorageBufferBindingSize: most }, adapterName } = currentDevice();
+  const bytes = 4 * size(shape);
+  if (bytes <= most) return;
+  throw new RangeError(
+    `Cannot draw a tensor ${
+      formatShape(shape)
+    }: expected at most ${most} bytes in one tensor on ${adapterName}, got ` +
+      `${bytes}; use a smaller size or batch`,
+  );
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { openDevice } from "../../src/gpu/open.ts";
 import { runChild } from "../support/child.ts";
 
 const open = (engine: string) => `
@@ -47,4 +48,10 @@ Deno.test("an adapter that does not exist is named", async () => {
     stderr,
     /^NoAdapterError: Cannot open a GPU: expected an adapter named like "abacus", got none/m,
   );
+});
+
+Deno.test("a device is not opened with an option that there is not", async () => {
+  await assert.rejects(openDevice({ engin: "deno" } as never), {
+    message: "Cannot open a device with engin: no such option; did you mean engine?",
+  });
 });

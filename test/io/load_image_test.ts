@@ -106,4 +106,8 @@ Deno.test("loadImage() refuses what is not there, and words that it does not kno
     loadImage("no/such.png", { fit: "cover" as "crop" }),
     /^Cannot take fit "cover": expected one of "default", "crop", "fill"$/,
   );
+  await assertRefused(
+    loadImage("no/such.png", { sizes: 5 } as never),
+    /^Cannot load a picture with sizes: no such option; did you mean size\?$/,
+  );
 });

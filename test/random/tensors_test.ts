@@ -65,3 +65,28 @@ Deno.test("randnLike() and randLike() take shape and type of a tensor", async ()
   assert.equal(randLike(x.to("i32"), { dtype: "f32" }).dtype, "f32");
   if (device.traits.f16) assert.equal(randnLike(x.half()).dtype, "f16");
 });
+
+Deno.test("what is no option, no dtype's, no shape or too large is refused before numbers are drawn", async () => {
+  using device = await openDevice();
+  const odd = (options: object) => randn([2], options);
+  assert.throws(
+    () => odd({ seed: 3 }),
+    /^TypeError: Cannot draw a tensor with seed: no such option; expected some of/,
+  );
+  assert.throws(
+    () => odd({ Generator: 3 }),
+    /Cannot draw a tensor with Generator: .*; did you mean generator\?$/,
+  );
+  assert.throws(() => odd({ dtype: "float16" }), /Cannot draw a tensor of float16: expected f32 or f16$/);
+  assert.throws(
+    () => randn(3 as never),
+    /Cannot draw a tensor: expected a shape such as \[1, 4, 64, 64\], got 3$/,
+  );
+  const start = performance.now();
+  const side = Math.ceil(Math.sqrt(device.limits.maxStorageBufferBindingSize / 4)) + 1;
+  assert.throws(
+    () => randn([side, side]),
+    /^RangeError: Cannot draw a tensor .*: expected at most \d+ bytes in one tensor/,
+  );
+  assert.ok(performance.now() - start < 1000);
+});

@@ -180,6 +180,10 @@ Deno.test("generate.ts refuses what the arguments alone decide before it loads a
           RegExp,
         ][]
         : [],
+      [
+        ["--count", "100000000000"],
+        /^Cannot take --count 100000000000: expected a whole number from 1 to 1000000\n$/,
+      ],
       [["--lora", "none.safetensors"], /^Cannot load none\.safetensors: no such file; check the path\n$/],
       [
         ["--size", "65x50"],
