@@ -174,14 +174,6 @@ export class Plan {
     const { buffers, limits } = this.#device;
     expectBindable(this.#device, this.#steps.map(({ output }) => output));
     const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, this.#kept());
-    const most = limits.maxStorageBufferBindingSize;
-    const largest = Math.max(0, ...[...places.keys()].map(sizeOf));
-    if (largest > most) {
-      throw new RangeError(
-        `Cannot run ${this.label}: one of its values takes ${largest} bytes, and ${this.#device.adapterName} ` +
-          `binds ${most} at once; draw smaller pictures, or fewer at once`,
-      );
-    }
     this.#dispatches = undefined;
     if (this.#uniform) free(this.#uniform);
     for (const arena of this.#arenas.splice(sizes.length)) free(arena);
