@@ -250,7 +250,7 @@ export class Adapters {
         adapter.brought = await adapter.bring(signal);
         came.push(adapter);
       }
-      await this.#exchange(this.#adapters);
+      if (came.length > 0) await this.#exchange(this.#adapters); // else the traces stay
     } catch (error) {
       this.#free(this.#takeBrought(came));
       throw error;

@@ -62,8 +62,9 @@ Deno.test("UNet2DConditionModel in f16 stays near f32", async () => {
 Deno.test("UNet2DConditionModel computes keys and values of a prompt once, and again for another prompt", async () => {
   const example = caseOf("base");
   using unet = await loadCase(example, { dtype: "f32" });
-  const { sample, prompts } = inputsOf(example);
+  const { prompts } = inputsOf(example);
   const run = async (embeddings: Tensor, t: number) => {
+    const { sample } = inputsOf(example); // a new one each time, as in a loop
     const data = await unet.forward(sample, t, embeddings).sample.data();
     return { data, dispatches: streamOf(device).statistics.dispatches };
   };

@@ -14,7 +14,7 @@ interface Nulls {
 }
 
 const { start, configs, classes } = JSON.parse(
-  await Deno.readTextFile(fixture("schedulers/nulls.json")),
+  await Deno.readTextFile(fixture("scheduler_nulls.json")),
 ) as Nulls;
 
 for (const [name, kinds] of Object.entries(classes)) {
