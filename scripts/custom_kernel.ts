@@ -13,7 +13,10 @@ const { picture: path, turns } = readArguments(
   "scripts/custom_kernel.ts [picture]",
   "Swirls a picture by a compute shader of its own: swirl.png.",
   {
-    picture: option.file("a PNG, JPEG or WebP", "docs/grid.png"),
+    picture: {
+      ...option.file("a PNG, JPEG or WebP", `${import.meta.dirname}/../docs/grid.png`),
+      shown: "docs/grid.png",
+    },
     turns: option.number("of its middle", { value: 0.5 }),
   },
 );
@@ -61,3 +64,4 @@ const swirled = kernel({
   workgroups: Math.ceil(height * width / 64),
 });
 await savePng("swirl.png", swirled.clamp(0, 1)); // the clamp runs within the kernel's store
+console.log("swirl.png");

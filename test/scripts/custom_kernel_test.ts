@@ -7,8 +7,9 @@ const grid = join(import.meta.dirname!, "../../docs/grid.png");
 
 Deno.test("custom_kernel.ts swirls a picture about its middle, and leaves its corners", () =>
   inFolder(async (folder) => {
-    const { code, stderr } = await runScript(folder, "custom_kernel.ts", grid);
+    const { code, stdout, stderr } = await runScript(folder, "custom_kernel.ts"); // the grid, from any folder
     assert.equal(code, 0, stderr);
+    assert.equal(stdout, "swirl.png\n");
     const [before, after] = [await readPng(grid), await readPng(join(folder, "swirl.png"))];
     assert.deepEqual([after.width, after.height], [before.width, before.height]);
     const pixel = ({ data, width }: typeof before, x: number, y: number) => {
