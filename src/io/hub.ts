@@ -117,9 +117,15 @@ export async function isHere(pathOrRepo: string, options: ResolveOptions): Promi
 
 /** A path, or the name of a folder that is here. */
 async function isLocal(pathOrRepo: string): Promise<boolean> {
-  const stat = await Deno.stat(pathOrRepo).catch(() => undefined);
-  if (stat?.isFile) throw await notFolder(pathOrRepo);
   const looksLocal = /^(\.{0,2}[/\\]|\.{1,2}$|~|[A-Za-z]:)/.test(pathOrRepo);
+  const stat = await Deno.stat(pathOrRepo).catch((error) => {
+    if (!looksLocal || !(error instanceof Deno.errors.NotCapable)) return undefined; // owner/name is of the hub
+    throw new Error(
+      `Cannot open ${pathOrRepo}: Deno may not read it; run with --allow-read=${pathOrRepo}`,
+      { cause: error },
+    );
+  });
+  if (stat?.isFile) throw await notFolder(pathOrRepo);
   if (looksLocal && !stat) throw await nothingThere(pathOrRepo);
   return stat?.isDirectory ?? false;
 }

@@ -53,6 +53,11 @@ Deno.test("generate.ts needs each of these permissions, and says which it lacks"
   const outside = await run(inClone, {}, "scripts/generate.ts", "--out", join(root, "../denoise.png"));
   assert.equal(outside.code, 1);
   assert.match(outside.stderr, /--allow-read/);
+  const blind = await run(["--allow-env"], {}, "scripts/inspect.ts", join(root, "models/emoji-ddpm"));
+  assert.match(
+    blind.stderr,
+    /^Cannot open \S+emoji-ddpm: Deno may not read it; run with --allow-read=\S+\n$/,
+  );
 });
 
 Deno.test("a model of the hub needs what the README says, and only of its hosts", async () => {
