@@ -23,8 +23,7 @@ function temporaryFor(path: string): string {
 export function expectWritable(path: string, action = `write ${path}`): void {
   const folder = dirname(path);
   const found = [folder, path].map(whatIsAt);
-  if (found.includes("hidden")) return;
-  if (found[0] !== "a folder") {
+  if (found[0] !== "a folder" && found[0] !== "hidden") {
     const advice = found[0] === "none" ? "create it first" : "name another";
     throw new Error(`Cannot ${action}: expected a folder ${folder}, got ${found[0]}; ${advice}`);
   }
@@ -34,7 +33,11 @@ export function expectWritable(path: string, action = `write ${path}`): void {
   const temporary = temporaryFor(path);
   try {
     Deno.openSync(temporary, { write: true, createNew: true }).close();
-    Deno.removeSync(temporary);
+    try {
+      Deno.renameSync(temporary, temporary); // which Deno lets only those do who may read, too
+    } finally {
+      Deno.removeSync(temporary);
+    }
   } catch (cause) {
     throw new Error(`Cannot ${action}: ${reason(cause, folder)}`, { cause });
   }
@@ -62,7 +65,9 @@ function reason(cause: unknown, folder: string): string {
       ? `expected a folder ${folder}, got none; create it first`
       : `no file can be made in ${folder}; choose another folder`;
   }
-  if (cause instanceof Deno.errors.NotCapable) return "Deno may not write it; run with --allow-write";
+  if (cause instanceof Deno.errors.NotCapable) {
+    return `Deno may not; run with --allow-read and --allow-write of ${folder}`;
+  }
   if (cause instanceof Deno.errors.PermissionDenied) {
     return `permission denied; check who may write in ${folder}`;
   }

@@ -53,6 +53,13 @@ Deno.test("generate.ts needs each of these permissions, and says which it lacks"
   const outside = await run(inClone, {}, "scripts/generate.ts", "--out", join(root, "../denoise.png"));
   assert.equal(outside.code, 1);
   assert.match(outside.stderr, /--allow-read/);
+  const unread = [...inClone.filter((flag) => !flag.startsWith("--allow-read")), "--allow-read=models"];
+  const hidden = await run(unread, {}, "scripts/generate.ts", ...small);
+  assert.match(
+    hidden.stderr,
+    /^Cannot take --out \S+: Deno may not; run with --allow-read and --allow-write of out\n$/,
+  );
+  assert.deepEqual([...Deno.readDirSync(join(root, "out"))].filter(({ name }) => name.endsWith(".tmp")), []);
   const blind = await run(["--allow-env"], {}, "scripts/inspect.ts", join(root, "models/emoji-ddpm"));
   assert.match(
     blind.stderr,
