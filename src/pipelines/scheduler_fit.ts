@@ -1,17 +1,18 @@
+import type { UNet2DConditionModel } from "../models/mod.ts";
 import { misfits, type Scheduler, type SchedulerUse } from "../schedulers/mod.ts";
 
-/** What was said of the schedulers of a pipeline's parts. */
-const told = new WeakMap<object, Set<string>>();
+/** What was said of the schedulers that a model was drawn with. */
+const told = new WeakMap<UNet2DConditionModel, Set<string>>();
 
-/** Says once for a pipeline's parts why their scheduler would draw badly. */
+/** Says once for a model why a pipeline's scheduler would draw badly with it. */
 export function tellMisfits(
-  parts: { readonly scheduler: Scheduler },
+  { unet, scheduler }: { readonly unet: UNet2DConditionModel; readonly scheduler: Scheduler },
   use: SchedulerUse,
   onNotice: (line: string) => void = console.warn,
 ): void {
-  const before = told.get(parts) ?? new Set();
-  told.set(parts, before);
-  for (const line of misfits(parts.scheduler, use)) {
+  const before = told.get(unet) ?? new Set();
+  told.set(unet, before);
+  for (const line of misfits(scheduler, use)) {
     if (before.has(line)) continue;
     before.add(line);
     onNotice(line);
