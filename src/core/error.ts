@@ -12,14 +12,15 @@ export function nearest(name: string, candidates: Iterable<string>, most = Infin
 }
 
 /**
- * The candidate that was probably meant: the same in another spelling, one that begins so or is the end of the name
- * (dtype of torch_dtype), or nearly the same.
+ * The candidate that was probably meant: the same in another spelling, one that begins so, or is the beginning or the end
+ * of the name (addedCond of added_cond_kwargs, dtype of torch_dtype), or nearly the same.
  */
 export function meant(name: string, candidates: readonly string[]): string | undefined {
   const plain = (text: string) => text.replaceAll(/[-_ ]/g, "").toLowerCase();
   const wanted = plain(name);
   const byPlain = new Map(candidates.map((candidate) => [plain(candidate), candidate]));
-  const begun = (candidate: string) => candidate.startsWith(wanted) || wanted.endsWith(candidate);
+  const begun = (candidate: string) =>
+    candidate.startsWith(wanted) || wanted.endsWith(candidate) || wanted.startsWith(candidate);
   const near = byPlain.has(wanted)
     ? wanted
     : (wanted.length < 3 ? undefined : [...byPlain.keys()].find(begun)) ??
@@ -28,8 +29,8 @@ export function meant(name: string, candidates: readonly string[]): string | und
 }
 
 /**
- * Throws where options have a name that is not known, so that none is ignored without a word; what is undefined counts
- * as left out. `elsewhere` says of a name where else it would do, instead of the nearest one.
+ * Throws where options are no plain object, or have a name that is not known, so that none is ignored without a word;
+ * what is undefined counts as left out. `elsewhere` says of a name where else it would do, instead of the nearest one.
  */
 export function expectOptions(
   action: string,
@@ -37,12 +38,35 @@ export function expectOptions(
   known: readonly string[],
   elsewhere: (name: string) => string | undefined = () => undefined,
 ): void {
+  if (!isPlain(options)) {
+    throw new TypeError(
+      `Cannot ${action}: expected options in an object, as in { ${known[0]}: … }, got ${nameOfKind(options)}`,
+    );
+  }
   const odd = Object.entries(options).find(([name, value]) => value !== undefined && !known.includes(name));
   if (!odd) return;
   const [name] = odd;
   const near = meant(name, known);
   const advice = elsewhere(name) ?? (near ? `did you mean ${near}?` : `expected some of ${known.join(", ")}`);
   throw new TypeError(`Cannot ${action} with ${name}: no such option; ${advice}`);
+}
+
+/** Neither a list nor of a class, whose members would be taken for options. */
+function isPlain(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** What a value is, for messages: a list, an object with its keys or of a class, else the value. */
+export function nameOfKind(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "function") return "a function";
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value !== "object" || value === null) return String(value);
+  return isPlain(value)
+    ? `an object with ${Object.keys(value).join(", ") || "nothing"}`
+    : `a ${value.constructor.name}`;
 }
 
 /**

@@ -40,3 +40,6 @@ export function isTerminal(): boolean {
 export function columns(): number {
   return stderr?.columns || 80; // some say 0
 }
+
+/** How consoles write a value: what they give to a method of their own name, which says how an object looks. */
+export type Inspect = (value: unknown, options: object) => string;

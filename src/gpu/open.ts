@@ -21,8 +21,10 @@ export interface DeviceOptions {
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   expectOptions("open a device", options, ["engine", "adapter", "profile"]);
   expectRuntime();
+  expectOptions("open a GPU", options, ["engine", "adapter", "profile"]);
   useCachedDriver();
   const { engine = "auto", profile = false } = options;
+  expectEngine(engine);
   const engines: Engine[] = engine === "auto" ? ["dawn", "deno"] : [engine];
   const reasons: string[] = [];
   for (const name of engines) {
@@ -40,6 +42,11 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   throw new NoAdapterError(
     `Cannot open a GPU: expected ${wanted}, got none (${reasons.join("; ")}); run \`deno task setup\``,
   );
+}
+
+function expectEngine(engine: string): void {
+  if (["auto", "dawn", "deno"].includes(engine)) return;
+  throw new TypeError(`Cannot open a GPU with engine ${engine}: expected "auto", "dawn" or "deno"`);
 }
 
 async function open(

@@ -38,14 +38,15 @@ export interface LoadImageOptions extends ResizeOptions {
  */
 export async function loadImage(
   source: ImageSource,
-  { size, mode = "RGB", ...options }: LoadImageOptions = {},
+  options: LoadImageOptions = {},
 ): Promise<Tensor> {
-  expectOptions("load a picture", options, ["size", "mode", "fit", "resample"]);
+  expectOptions("load a picture", options, ["size", "fit", "resample", "mode"]);
+  const { size, mode = "RGB", ...resize } = options;
   expectOneOf("mode", mode, imageModes);
-  expectResize(options);
+  expectResize(resize);
   const to = size === undefined ? undefined : readSize(size);
   const image = inMode(await readImage(source), mode === "L" ? "RGB" : mode);
-  const resized = inMode(fitted(image, to ?? image, options), mode); // luma last, as in diffusers
+  const resized = inMode(fitted(image, to ?? image, resize), mode); // luma last, as in diffusers
   expectRoom(resized, source);
   return imageTensor(resized);
 }

@@ -1,6 +1,7 @@
+import { nameOfKind } from "../core/error.ts";
 import { extname, join, parse } from "node:path";
 import { version } from "../core/version.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import { Tensor } from "../tensor/mod.ts";
 import { gridOf } from "./images/grid.ts";
 import { imagesOf } from "./images/tensors.ts";
 import { parseJson, writeJson } from "./json.ts";
@@ -28,6 +29,11 @@ export type SavePngOptions = Recipe & {
  * there is checked before anything is computed.
  */
 export async function savePng(path: string, x: Tensor, options: SavePngOptions = {}): Promise<string[]> {
+  if (typeof path !== "string" || !(x instanceof Tensor)) {
+    throw new TypeError(
+      `Cannot save a picture: expected a path and a tensor, got ${nameOfKind(path)} and ${nameOfKind(x)}`,
+    );
+  }
   const { grid = false, ...recipe } = options;
   expectPngName(path);
   const columns = columnsOf(path, grid, x.rank === 4 ? x.shape[0]! : 1);

@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import type { z } from "zod";
 import { bytesOf, type DType } from "../core/dtype.ts";
 import { formatShape, type Shape } from "../core/shape.ts";
@@ -57,8 +58,10 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   /** Where in latent space a picture in [-1, 1] lies. image [B, C, H, W] → latents [B, L, H / f, W / f]. */
   encode<const Path extends string = never>(
     image: Tensor,
-    { tile, taps: paths }: TileOptions & TapOptions<Path> = {},
+    options: TileOptions & TapOptions<Path> = {},
   ): { latentDist: DiagonalGaussianDistribution; taps: Taps<Path> } {
+    expectOptions("encode a picture", options, ["tile", "taps"]);
+    const { tile, taps: paths } = options;
     const { in_channels } = this.config;
     this.#expectChannels("encode a picture", image, [in_channels, "H", "W"]);
     const sides = tile === undefined ? undefined : this.#tileSides(image.shape, 1, tile);
@@ -72,6 +75,7 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
     z: Tensor,
     options: TileOptions & TapOptions<Path> = {},
   ): { sample: Tensor; taps: Taps<Path> } {
+    expectOptions("decode latents", options, ["tile", "taps"]);
     return this.#decode(z, options, this.activationType);
   }
 

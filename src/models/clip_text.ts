@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import type { Shape } from "../core/shape.ts";
 import type { z } from "zod";
 import { type CLIPEncoderLayer, clipEncoderLayer, tokenNorm } from "../nn/clip_encoder_layer.ts";
@@ -126,10 +127,21 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   /** All results by name. */
   protected encode<Path extends string>(
     inputIds: readonly (readonly number[])[],
-    { taps }: TapOptions<Path>,
+    options: TapOptions<Path>,
   ): { results: Tensors; taps: Taps<Path> } {
+    expectOptions(
+      "encode texts",
+      options,
+      ["taps"],
+      (name) => name === "outputHiddenStates" ? "all hiddenStates are given anyway" : undefined,
+    );
     this.expectLoaded(); // the table's rows are wanted before anything is traced
-    return this.tapped("forward", clipTextInputs(inputIds, this.#table, this.config), this.#run, taps);
+    return this.tapped(
+      "forward",
+      clipTextInputs(inputIds, this.#table, this.config),
+      this.#run,
+      options.taps,
+    );
   }
 
   /** What is traced. */

@@ -1,3 +1,4 @@
+import { expectOptions, nameOfKind } from "../core/error.ts";
 import type { Shape } from "../core/shape.ts";
 import { fluxPosEmbed } from "../nn/flux_pos_embed.ts";
 import type { FluxTimeText } from "../nn/flux_time_text_embed.ts";
@@ -60,6 +61,17 @@ const NOT_BUILT = [
   "jointAttentionKwargs",
 ];
 
+const OPTIONS = [
+  "encoderHiddenStates",
+  "imgIds",
+  "txtIds",
+  "modulation",
+  "pooledProjections",
+  "guidance",
+  "timestep",
+  "taps",
+];
+
 /** Checks what `forward` was called with, and turns its numbers into tensors. */
 export function fluxTransformer2DInputs(
   hiddenStates: Tensor,
@@ -67,10 +79,12 @@ export function fluxTransformer2DInputs(
   tables: PositionCache,
   config: FluxTransformer2DConfig,
 ): FluxTransformer2DInputs {
-  const unknown = NOT_BUILT.find((name) => name in options);
-  if (unknown) {
-    throw new TypeError(`Cannot denoise with ${unknown}: control nets and image prompts are not built`);
-  }
+  expectOptions(
+    "denoise",
+    options,
+    OPTIONS,
+    (name) => NOT_BUILT.includes(name) ? "control nets and image prompts are not built" : undefined,
+  );
   expectInput("hiddenStates", hiddenStates, ["B", "L", config.in_channels]);
   const [B, L] = hiddenStates.shape as Shape<2>;
   const { encoderHiddenStates, imgIds, txtIds } = options;
@@ -122,6 +136,11 @@ export function features(values: readonly number[]): Tensor {
 
 function expectPositions(name: string, ids: Positions, count: number, config: FluxTransformer2DConfig): void {
   const axes = config.axes_dims_rope.length;
+  if (!Array.isArray(ids)) {
+    throw new TypeError(
+      `Cannot use ${name}: expected a list of ${count} lists of ${axes} numbers, got ${nameOfKind(ids)}`,
+    );
+  }
   const odd = ids.find((id) => id.length !== axes);
   if (ids.length === count && !odd) return;
   throw new RangeError(

@@ -1,3 +1,5 @@
+import { expectOptions, nameOfKind } from "../core/error.ts";
+import type { Inspect } from "../core/shown.ts";
 import type { DType, PackedDType } from "../core/dtype.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { streamOf } from "../graph/stream.ts";
@@ -113,6 +115,12 @@ export abstract class Model<Config = unknown> implements Disposable {
     ) as InstanceType<Class>;
   }
 
+  /** What Deno's console and REPL show: what the model is, without its weights. */
+  [Symbol.for("Deno.customInspect")](inspect: Inspect, options: object): string {
+    const { config, dtype, quantize, device } = this;
+    return `${this.constructor.name} ${inspect({ config, dtype, quantize, device }, options)}`;
+  }
+
   /** Paths of all parts that can be tapped and edited, in the order in which they were traced. */
   get paths(): readonly string[] {
     return this.#edits.paths;
@@ -129,6 +137,7 @@ export abstract class Model<Config = unknown> implements Disposable {
    * ```
    */
   edit(path: string, fn: EditFunction, options: EditOptions = {}): Edit {
+    expectOptions("edit", options, ["values"]);
     return this.#edits.add(path, fn, options);
   }
 
@@ -250,6 +259,11 @@ export abstract class Model<Config = unknown> implements Disposable {
     fn: (inputs: Tensors) => Out,
     taps: readonly Path[] = [],
   ): { results: Out; taps: Taps<Path> } {
+    if (!Array.isArray(taps)) {
+      throw new TypeError(
+        `Cannot tap ${this.constructor.name}: expected a list of paths, got ${nameOfKind(taps)}`,
+      );
+    }
     if (this.#traces.isRunning) {
       expectOutsideEdits(this.constructor.name);
       this.expectLoaded(key);

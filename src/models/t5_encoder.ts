@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import type { z } from "zod";
 import type { Projection } from "../nn/layers.ts";
 import { type T5Attention, type T5Block, t5Block, t5Norm } from "../nn/t5_block.ts";
@@ -95,8 +96,10 @@ export class T5EncoderModel extends Model<T5EncoderConfig> {
   /** The states of texts, given as rows of ids [B, N]. */
   forward<const Path extends string = never>(
     inputIds: readonly (readonly number[])[],
-    { attentionMask, outputHiddenStates = false, taps }: T5EncoderOptions & TapOptions<Path> = {},
+    options: T5EncoderOptions & TapOptions<Path> = {},
   ): T5EncoderOutput & { taps: Taps<Path> } {
+    expectOptions("encode texts", options, ["attentionMask", "outputHiddenStates", "taps"]);
+    const { attentionMask, outputHiddenStates = false, taps } = options;
     this.expectLoaded(); // the table's rows are wanted before anything is traced
     const inputs = t5EncoderInputs(inputIds, attentionMask, this.#table, this.config);
     if (!outputHiddenStates) {

@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import type { z } from "zod";
 import type { DType } from "../core/dtype.ts";
 import { activation } from "../nn/activation.ts";
@@ -214,8 +215,10 @@ export class UNet2DModel extends Model<UNet2DConfig> {
   forward<const Path extends string = never>(
     sample: Tensor,
     t: number | readonly number[],
-    { classLabels, taps }: UNet2DOptions & TapOptions<Path> = {},
+    options: UNet2DOptions & TapOptions<Path> = {},
   ): { sample: Tensor; taps: Taps<Path> } {
+    expectOptions("denoise", options, ["classLabels", "taps"]);
+    const { classLabels, taps } = options;
     const inputs = unet2DInputs(sample, t, classLabels, this.config);
     const run = this.tapped("forward", inputs, this.#run, taps);
     return { ...run.results, taps: run.taps };

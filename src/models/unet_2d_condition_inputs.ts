@@ -1,6 +1,8 @@
+import { expectOptions } from "../core/error.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
 import { expectInput } from "./expect_input.ts";
 import { type ResidualInputs, residualInputs, type ResidualOptions } from "./unet_2d_condition_residuals.ts";
+import type { TapOptions } from "./model.ts";
 import { timeWidth, type UNet2DConditionConfig } from "./unet_2d_condition_config.ts";
 import { classInput, type ClassLabels, onePerRow, positional, rowsOf } from "./unet_2d_inputs.ts";
 
@@ -49,6 +51,17 @@ export interface UNet2DConditionOptions extends ResidualOptions {
   encoderAttentionMask?: Tensor | undefined;
 }
 
+const OPTIONS = [
+  "addedCond",
+  "timestepCond",
+  "classLabels",
+  "encoderAttentionMask",
+  "downBlockAdditionalResiduals",
+  "midBlockAdditionalResidual",
+  "downIntrablockAdditionalResiduals",
+  "taps",
+] satisfies (keyof (UNet2DConditionOptions & TapOptions))[];
+
 /** Checks what `forward` was called with, and turns its numbers into tensors. */
 export function unet2DConditionInputs(
   sample: Tensor,
@@ -57,6 +70,7 @@ export function unet2DConditionInputs(
   options: UNet2DConditionOptions,
   config: UNet2DConditionConfig,
 ): UNet2DConditionInputs {
+  expectOptions("denoise", options, OPTIONS);
   const B = rowsOf(sample, config);
   const time = positional(onePerRow("timestep", t, B), config);
   expectInput("encoderHiddenStates", encoderHiddenStates, [B, "tokens", config.cross_attention_dim]);

@@ -1,3 +1,4 @@
+import { nameOfKind } from "../core/error.ts";
 import { formatShape } from "../core/shape.ts";
 import { timestepEmbedding } from "../ops/mod.ts";
 import { Tensor, tensor } from "../tensor/mod.ts";
@@ -62,6 +63,11 @@ export function sampleSizeOf({ sample_size, block_out_channels }: CommonConfig):
 
 /** Pictures in a sample, whose shape is checked. */
 export function rowsOf(sample: Tensor, { in_channels }: CommonConfig): number {
+  if (!(sample instanceof Tensor)) {
+    throw new TypeError(
+      `Cannot denoise a sample: expected a tensor [B, ${in_channels}, H, W], got ${nameOfKind(sample)}`,
+    );
+  }
   const [B, C] = sample.shape;
   if (sample.rank === 4 && C === in_channels) return B!;
   throw new RangeError(
@@ -108,10 +114,16 @@ export function classInput<Config extends CommonConfig & { class_embed_type: str
 
 /** One number for each row of the sample, where one may stand for all. */
 export function onePerRow(what: string, values: number | readonly number[], B: number): number[] {
-  if (typeof values === "number") return new Array<number>(B).fill(values);
-  if (values.length === B) return [...values];
+  const list: unknown = typeof values === "number" ? new Array<number>(B).fill(values) : values;
+  if (!Array.isArray(list) || !list.every(Number.isFinite)) {
+    const odd = Array.isArray(list) ? list.find((value) => !Number.isFinite(value)) : list;
+    throw new TypeError(
+      `Cannot denoise: expected a ${what} as a number, or a list of them, got ${nameOfKind(odd)}`,
+    );
+  }
+  if (list.length === B) return [...list];
   throw new RangeError(
-    `Cannot denoise: expected one ${what}, or ${B} as there are rows in the sample, got ${values.length}`,
+    `Cannot denoise: expected one ${what}, or ${B} as there are rows in the sample, got ${list.length}`,
   );
 }
 

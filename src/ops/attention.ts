@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { attentionInBlocks } from "./attention_blocks.ts";
 import { broadcastForm, fusedAttention, tiledForm } from "./attention_fused.ts";
@@ -17,6 +18,7 @@ export interface AttentionOptions {
  * [B, H, L, D], stored as [B, L, H, D]. One dispatch, the scores of a long sequence never in memory.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
+  expectOptions("attend", options, ["scale", "causal", "mask"]);
   const [B, H, , D] = q.shape;
   const S = k.shape[2]!;
   const fits = (t: Tensor) => t.rank === 4 && t.shape[0] === B && t.shape[1] === H && t.shape[2] === S;

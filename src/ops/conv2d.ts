@@ -1,8 +1,9 @@
+import { expectOptions } from "../core/error.ts";
 import { channelsLastStrides, type Shape } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
 import { type ConvRows, gemm } from "./gemm.ts";
-import type { Affine } from "./linear.ts";
+import { type Affine, affine } from "./linear.ts";
 import { type Padding, type Pair, pairOf, windowCount, windowsOf } from "./windows.ts";
 
 /** Options of `conv2d`, as in torch; pairs are [vertical, horizontal]. */
@@ -23,7 +24,9 @@ export interface Conv2dOptions {
  * Convolution, as torch.nn.functional.conv2d. x [B, C, H, W], weight [O, C / groups, kh, kw] → [B, O, H', W'];
  * x [C, H, W] → [O, H', W'].
  */
-export function conv2d(x: Tensor, { weight, bias }: Affine, options: Conv2dOptions = {}): Tensor {
+export function conv2d(x: Tensor, w: Affine, options: Conv2dOptions = {}): Tensor {
+  expectOptions("convolve", options, ["stride", "padding", "dilation", "groups", "upsample"]);
+  const { weight, bias } = affine("convolve", w);
   if (x.rank === 3) return conv2d(x.unsqueeze(0), { weight, bias }, options).squeeze(0);
   const { groups = 1 } = options;
   const O = checked(x, weight, options);

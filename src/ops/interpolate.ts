@@ -1,5 +1,6 @@
 import code from "../../shaders/resample.wgsl" with { type: "text" };
 import type { DType } from "../core/dtype.ts";
+import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, size as sizeOf } from "../core/shape.ts";
 import { GRID, recordKernel, type Tensor, tensor } from "../tensor/mod.ts";
 import { type ResampleRule, resampleTable } from "./resample_tables.ts";
@@ -32,6 +33,15 @@ export interface InterpolateOptions {
   antialias?: boolean | undefined;
 }
 
+const OPTIONS = [
+  "size",
+  "scaleFactor",
+  "mode",
+  "alignCorners",
+  "recomputeScaleFactor",
+  "antialias",
+] satisfies (keyof InterpolateOptions)[];
+
 const KINDS: Record<InterpolateMode, { kind: ResampleRule["kind"]; axes: readonly number[] }> = {
   nearest: { kind: "nearest", axes: [1, 2, 3] },
   "nearest-exact": { kind: "nearest-exact", axes: [1, 2, 3] },
@@ -48,6 +58,7 @@ const KINDS: Record<InterpolateMode, { kind: ResampleRule["kind"]; axes: readonl
  * [B, C, D, H, W] → [B, C, ...size]. One axis after the other, each one dispatch.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor {
+  expectOptions("interpolate", options, OPTIONS);
   const { mode = "nearest", alignCorners, antialias = false, recomputeScaleFactor = false } = options;
   const [from, factors] = [x.shape.slice(2), factorsOf(x, options)];
   const to = sizesOf(x, options, factors);

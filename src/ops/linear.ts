@@ -1,6 +1,7 @@
+import { expectOptions, nameOfKind } from "../core/error.ts";
 import type { DType } from "../core/dtype.ts";
 import { type Shape, size } from "../core/shape.ts";
-import { type Tensor, zeros } from "../tensor/mod.ts";
+import { Tensor, zeros } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
 import { gemm } from "./gemm.ts";
 
@@ -12,6 +13,14 @@ export interface Affine {
   bias?: Tensor | undefined;
 }
 
+/** The weight and the bias, which torch takes one by one. */
+export function affine(action: string, w: Affine): Affine {
+  const { weight, bias } = w ?? {}; // each read once: reading tells a model which of its weights are multiplied
+  if (weight instanceof Tensor) return { weight, bias };
+  const got = w instanceof Tensor ? String(w) : nameOfKind(w);
+  throw new TypeError(`Cannot ${action}: expected { weight, bias } with a tensor as weight, got ${got}`);
+}
+
 /** Options of `linear`. */
 export interface LinearOptions {
   /** Of the result; by default that of x. */
@@ -19,7 +28,10 @@ export interface LinearOptions {
 }
 
 /** y = x · weightᵀ + bias, as torch.nn.functional.linear. x [.., K] → [.., N]. */
-export function linear(x: Tensor, { weight, bias }: Affine, { dtype = x.dtype }: LinearOptions = {}): Tensor {
+export function linear(x: Tensor, w: Affine, options: LinearOptions = {}): Tensor {
+  expectOptions("apply weights", options, ["dtype"]);
+  const { weight, bias } = affine("apply weights", w);
+  const { dtype = x.dtype } = options;
   const K = x.shape.at(-1)!;
   const [N, inputs] = weight.shape as Shape<2>;
   if (weight.rank !== 2 || inputs !== K) {
@@ -30,16 +42,16 @@ export function linear(x: Tensor, { weight, bias }: Affine, { dtype = x.dtype }:
   let rows = x.reshape([B, m, K]);
   if (rows.strides[2] !== 1) rows = rows.contiguous();
   const adapter = lowRank(rows, weight, dtype); // in front of the product, whose `store` then takes the sum
-  const w = weight.strides[1] === 1 ? weight : weight.contiguous();
+  const dense = weight.strides[1] === 1 ? weight : weight.contiguous();
   const y = K === 0 ? zeros([B, m, N]) : gemm({
     x: rows,
-    w,
+    w: dense,
     batch: [B, 1],
     m,
     n: N,
     k: K,
     xLayout: { z0: rows.strides[0]!, z1: 0, row: rows.strides[1]! },
-    wLayout: { z0: 0, z1: 0, row: w.strides[0]! },
+    wLayout: { z0: 0, z1: 0, row: dense.strides[0]! },
     order: "nk",
     shape: [B, m, N],
     dtype,

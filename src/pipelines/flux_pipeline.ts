@@ -26,7 +26,12 @@ export class FluxPipeline extends FluxBase {
       const size = fluxSize(parts, options.height, options.width);
       const run = await beginFlux(parts, options, size);
       const shape = [run.B, vae.config.latent_channels, ...size];
-      const start = await startFlux(parts, run, options, () => randn(shape, options));
+      const start = await startFlux(
+        parts,
+        run,
+        options,
+        () => randn(shape, { generator: options.generator }),
+      );
       return await drawFlux(parts, run, { start, timesteps: scheduler.timesteps }, options);
     });
   }

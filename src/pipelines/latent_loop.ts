@@ -52,7 +52,10 @@ export async function denoise(
 ): Promise<Tensor> {
   const { guidanceScale, guidanceRescale, generator, eta } = options;
   if (eta !== undefined) expectEta(eta, scheduler);
-  const stepOptions: StepOptions & { eta?: number | undefined } = { generator, eta };
+  const stepOptions: StepOptions & { eta?: number | undefined } = {
+    generator,
+    eta: takesEta(scheduler) ? eta : undefined,
+  };
   const previews = new Previews(options.preview, (x0) => preview(x0, vae));
   return await runSteps(start, timesteps, scheduler, options, (latents, t, number) => {
     using step = scope(latents);
@@ -66,9 +69,13 @@ export async function denoise(
   }, previews);
 }
 
+function takesEta(scheduler: Scheduler): boolean {
+  return scheduler instanceof DDIMScheduler || scheduler instanceof TCDScheduler;
+}
+
 function expectEta(eta: number, scheduler: Scheduler): void {
   expectNumber("eta", eta);
-  if (eta === 0 || scheduler instanceof DDIMScheduler || scheduler instanceof TCDScheduler) return;
+  if (eta === 0 || takesEta(scheduler)) return;
   throw new TypeError(
     `Cannot draw with eta ${eta} and ${scheduler.constructor.name}: it is for DDIMScheduler and TCDScheduler`,
   );
@@ -83,7 +90,7 @@ export async function decodeLatents(
   if (options.outputType === "latent") return { images: latents, latents };
   const { vae } = parts;
   const tiles = new DecodeTiles(vae, latents, options);
-  const work = () => vae.decode(vae.unscaleLatents(latents), tiles);
+  const work = () => vae.decode(vae.unscaleLatents(latents), { tile: tiles.tile });
   using _vae = await bringIn(parts, [vae], { ...options, work, smaller: () => tiles.shrink() });
   const z = vae.unscaleLatents(latents);
   const { sample } = await vae.decodeChecked(z, { ...options, ...tiles });

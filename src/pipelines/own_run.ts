@@ -29,7 +29,7 @@ export async function ownRun<
   const own = isBeside ? { ...parts, scheduler: parts.scheduler.clone() } : { ...parts };
   atWork.add(own.scheduler);
   try {
-    if (!options.recover) return await run(own, options);
+    if (!options?.recover) return await run(own, options);
     return await recovering(own, options, (options) => run(own, options));
   } catch (error) {
     const [model] = modelsOf(own);

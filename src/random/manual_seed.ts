@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { TorchCpuGenerator } from "./cpu_generator.ts";
 import { TorchCudaGenerator } from "./cuda_generator.ts";
 import type { TorchGenerator } from "./generator.ts";
@@ -21,7 +22,9 @@ export interface SeedOptions {
  * const [first] = manualSeed(0).randn(4); // 1.5409960746765137, as in torch
  * ```
  */
-export function manualSeed(seed: number | bigint, { like = "cpu" }: SeedOptions = {}): TorchGenerator {
+export function manualSeed(seed: number | bigint, options: SeedOptions = {}): TorchGenerator {
+  expectOptions("seed a generator", options, ["like"]);
+  const { like = "cpu" } = options;
   const bits = seedBits(seed);
   if (like === "cpu") return new TorchCpuGenerator(bits);
   if (like === "cuda") return new TorchCudaGenerator(bits);

@@ -1,3 +1,4 @@
+import type { DType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { formatShape, type Shape, size } from "../core/shape.ts";
 import { currentDevice } from "../gpu/device.ts";
@@ -20,31 +21,38 @@ export interface RandomFloatOptions extends RandomOptions {
   dtype?: "f32" | "f16" | undefined;
 }
 
+const OPTIONS = ["generator", "dtype"] as const;
+
 /** A tensor of normal values with mean 0 and variance 1, as `torch.randn`. */
 export function randn(shape: Shape, options: RandomFloatOptions = {}): Tensor {
-  const { dtype = "f32" } = options;
+  const dtype = floatType(options);
   return draw(shape, dtype, options, (from, count) => from.randn(count, dtype));
 }
 
 /** A tensor of uniform values in [0, 1), as `torch.rand`. */
 export function rand(shape: Shape, options: RandomFloatOptions = {}): Tensor {
-  const { dtype = "f32" } = options;
+  const dtype = floatType(options);
   return draw(shape, dtype, options, (from, count) => from.rand(count, dtype));
 }
 
 /** Normal values in another tensor's shape and type, as `torch.randn_like`. */
 export function randnLike(x: TensorBase, options?: RandomFloatOptions): Tensor {
-  return randn(x.shape, { ...options, dtype: options?.dtype ?? floatType(x) });
+  return randn(x.shape, likeOptions(x, options));
 }
 
 /** Uniform values in [0, 1) in another tensor's shape and type, as `torch.rand_like`. */
 export function randLike(x: TensorBase, options?: RandomFloatOptions): Tensor {
-  return rand(x.shape, { ...options, dtype: options?.dtype ?? floatType(x) });
+  return rand(x.shape, likeOptions(x, options));
 }
 
-function floatType({ dtype }: TensorBase): "f32" | "f16" {
+function likeOptions(x: TensorBase, options: RandomFloatOptions = {}): RandomFloatOptions {
+  expectOptions("draw a tensor", options, OPTIONS);
+  return { ...options, dtype: options.dtype ?? floatType(x) };
+}
+
+function floatType({ dtype = "f32" }: { readonly dtype?: DType | undefined }): "f32" | "f16" {
   if (dtype === "f32" || dtype === "f16") return dtype;
-  throw new TypeError(`Cannot draw fractions of ${dtype}: expected f32 or f16; name one as dtype`);
+  throw new TypeError(`Cannot draw a tensor of ${dtype}: expected f32 or f16; name one as dtype`);
 }
 
 /** An i32 tensor of whole numbers in [low, high), as `torch.randint`. */
@@ -64,13 +72,10 @@ export function randperm(n: number, options: { generator?: TorchGenerator } = {}
 function draw(
   shape: Shape,
   dtype: "f32" | "f16" | "i32",
-  options: RandomFloatOptions,
+  options: RandomOptions,
   fill: (from: TorchGenerator, count: number) => ArrayLike<number>,
 ): Tensor {
-  expectOptions("draw a tensor", options, dtype === "i32" ? ["generator"] : ["generator", "dtype"]);
-  if (!["f32", "f16", "i32"].includes(dtype)) {
-    throw new TypeError(`Cannot draw a tensor of ${dtype}: expected f32 or f16`);
-  }
+  expectOptions("draw a tensor", options, dtype === "i32" ? ["generator"] : OPTIONS);
   const { generator = randomSeed() } = options;
   expectRoom(shape);
   const generators = Array.isArray(generator) ? generator : [generator];

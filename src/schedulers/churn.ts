@@ -18,6 +18,9 @@ export interface ChurnOptions extends StepOptions {
   sNoise?: number | undefined;
 }
 
+/** The names of what a step with churn is told beside the generator. */
+export const CHURN_OPTIONS = ["sChurn", "sTmin", "sTmax", "sNoise"] satisfies (keyof ChurnOptions)[];
+
 /** The sample raised from σ to σ̂ by new noise (Algorithm 2, lines 4 to 6), one of so many steps. */
 export function churned(
   sample: Tensor,

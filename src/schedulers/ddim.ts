@@ -57,8 +57,10 @@ export class DDIMScheduler extends AlphaScheduler<DDIMConfig> {
     modelOutput: Tensor,
     t: number,
     sample: Tensor,
-    { eta = 0, useClippedModelOutput = false, generator, varianceNoise }: DDIMStepOptions = {},
+    options: DDIMStepOptions = {},
   ): StepOutput {
+    this.expectStep(modelOutput, sample, options, ["eta", "useClippedModelOutput", "varianceNoise"]);
+    const { eta = 0, useClippedModelOutput = false, generator, varianceNoise } = options;
     this.indexOf(t);
     const a = this.alphasCumprod[t]!; // ᾱ_t
     const aPrev = this.alphasCumprod[t - this.#stride] ?? this.#finalAlpha; // not of the next entry of timesteps

@@ -43,7 +43,9 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
    * One step back, x_t → x_{t−1}: the posterior mean of eq. 7 plus noise (Algorithm 2); the last is without
    * noise.
    */
-  step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
+    const { generator } = options;
     const previous = this.timesteps[this.indexOf(t) + 1] ?? -1;
     const a = this.alphasCumprod[t]!; // ᾱ_t
     const aPrev = this.alphasCumprod[previous] ?? 1; // the last step ends at ᾱ = 1

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { Level } from "./level.ts";
 import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOutput } from "./scheduler.ts";
+import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 import { SolverScheduler } from "./solver.ts";
 import { choice, type SolverConfig, solverConfig } from "./solver_config.ts";
 
@@ -40,7 +40,8 @@ export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig>
   }
 
   /** One step: ε, interpolated through those of the last steps, is integrated over ρ. */
-  step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);
     const { solver_order } = this.config;
     const outputs = [this.predictNoise(modelOutput, index, sample), ...this.memory.tensors]; // the newest first

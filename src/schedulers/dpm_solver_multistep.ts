@@ -48,6 +48,7 @@ export class DPMSolverMultistepScheduler extends DPMSolverScheduler<DPMSolverMul
     sample: Tensor,
     options: DPMSolverStepOptions = {},
   ): StepOutput {
+    this.expectStep(modelOutput, sample, options, ["varianceNoise"]);
     const index = this.enter(t);
     const predicted = this.mean(modelOutput, sample);
     const outputs = [this.convert(predicted, index, sample), ...this.memory.tensors]; // the newest first

@@ -40,7 +40,9 @@ export class DPMSolverSinglestepScheduler extends DPMSolverScheduler<DPMSolverSi
   }
 
   /** One step further from the start of the group, in the order of its place there. */
-  step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
+    const { generator } = options;
     const index = this.enter(t);
     const predicted = this.mean(modelOutput, sample);
     const [before, ...earlier] = this.memory.tensors as readonly [Tensor, ...Tensor[]];

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { flag } from "../io/config.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { churned, type ChurnOptions } from "./churn.ts";
+import { CHURN_OPTIONS, churned, type ChurnOptions } from "./churn.ts";
 import { checkedFalling, readSchedule } from "./schedule.ts";
 import type { Schedule, StepOutput } from "./scheduler.ts";
 import {
@@ -73,6 +73,7 @@ export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
 
   /** One step, from σ, or from σ̂ above it with new noise, to the next σ': as much less of the noise. */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: ChurnOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options, CHURN_OPTIONS);
     const [sigma, next] = this.sigmas.slice(this.enter(t)) as [number, number];
     const raised = churned(sample, sigma, this.sigmas.length - 1, options);
     const told = this.config.prediction_type === "v_prediction" ? sigma : raised.sigma; // as in diffusers

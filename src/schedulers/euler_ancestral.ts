@@ -34,7 +34,9 @@ export class EulerAncestralDiscreteScheduler extends SigmaScheduler<EulerAncestr
   }
 
   /** One step: Euler's, down to less noise than the next σ' has, then up to it with new noise. */
-  step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
+    const { generator } = options;
     const [sigma, next] = this.sigmas.slice(this.enter(t)) as [number, number];
     const { down, up } = ancestral(sigma, next);
     const x0 = this.predictOriginal(modelOutput, sigma, sample);

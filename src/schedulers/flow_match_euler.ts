@@ -77,7 +77,9 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
   }
 
   /** One step along the velocity, x_σ → x_σ': from x̂_0 back up to σ', or up with new noise. */
-  step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
+    const { generator } = options;
     const index = this.enter(t);
     const [sigma, next] = this.sigmas.slice(index) as [number, number];
     const x0 = weightedSum([1, sample], [-sigma, modelOutput]);

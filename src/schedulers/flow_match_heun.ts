@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { churned, type ChurnOptions } from "./churn.ts";
+import { CHURN_OPTIONS, churned, type ChurnOptions } from "./churn.ts";
 import { doubled } from "./doubled.ts";
 import { type FlowConfig, flowConfig, FlowScheduler } from "./flow_scheduler.ts";
 import { checkedCount, checkedFalling, readSchedule } from "./schedule.ts";
@@ -48,6 +48,7 @@ export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
    * Euler's step to σ', then, from the same sample, the step by the mean of both velocities.
    */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: ChurnOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options, CHURN_OPTIONS);
     const index = this.enter(t);
     const half = this.isSecondHalf(index) ? 1 : 0;
     const [sigma, next] = this.sigmas.slice(index - half) as [number, number];

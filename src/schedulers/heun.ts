@@ -3,7 +3,7 @@ import { flag } from "../io/config.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { doubled } from "./doubled.ts";
 import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOutput } from "./scheduler.ts";
+import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 import {
   latentBetas,
   SigmaScheduler,
@@ -56,7 +56,8 @@ export class HeunDiscreteScheduler extends SigmaScheduler<HeunConfig> {
    * One half of a step:
    * Euler's to σ', then, from the same sample again, the one by the mean of both derivatives.
    */
-  step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);
     const x0 = this.#limit(this.predictOriginal(modelOutput, this.sigmas[index]!, sample));
     const derivative = sample.sub(x0).div(this.sigmas[index]!);

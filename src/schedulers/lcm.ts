@@ -55,7 +55,9 @@ export class LCMScheduler extends AlphaScheduler<LCMConfig> {
   }
 
   /** One step: the consistency function's image, with noise again as at the next timestep (Algorithm 3). */
-  step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
+    const { generator } = options;
     const index = this.enter(t);
     const x0 = this.predictOriginal(modelOutput, this.alphasCumprod[t]!, sample);
     const { skip, out } = this.#boundary(t);

@@ -34,7 +34,9 @@ export class LMSDiscreteScheduler extends SigmaScheduler<LMSConfig> {
   }
 
   /** One step: the polynomial through the last derivatives dx/dσ, integrated from σ to the next σ'. */
-  step(modelOutput: Tensor, t: number, sample: Tensor, { order = 4 }: LMSStepOptions = {}): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: LMSStepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options, ["order"]);
+    const { order = 4 } = options;
     if (!Number.isInteger(order) || order < 1) {
       throw new RangeError(`Cannot step: expected an order of at least 1, got ${order}`);
     }

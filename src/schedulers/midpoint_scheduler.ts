@@ -70,7 +70,9 @@ export abstract class MidpointScheduler extends SigmaScheduler<KDPM2Config> {
   /**
    * One half of a step: to its middle, then, from the same sample again, the whole by the derivative there.
    */
-  step(modelOutput: Tensor, t: number, sample: Tensor, { generator }: StepOptions = {}): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
+    const { generator } = options;
     const index = this.enter(t);
     const x0 = this.predictOriginal(modelOutput, this.sigmaAt(index), sample);
     const derivative = sample.sub(x0).div(this.sigmaAt(index));

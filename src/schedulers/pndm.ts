@@ -4,7 +4,7 @@ import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
 import { type AlphaConfig, alphaConfig } from "./config.ts";
 import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOutput } from "./scheduler.ts";
+import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
 import { spacedTimesteps } from "./timesteps.ts";
 
 /** The keys of a PNDM scheduler_config.json. */
@@ -82,7 +82,8 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
   /**
    * One model call's part of a step: Runge-Kutta at first unless the config skips it, then linear multistep.
    */
-  step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);
     const prevSample = index < this.#prk
       ? this.#stepRungeKutta(modelOutput, t, sample, index)

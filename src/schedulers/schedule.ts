@@ -1,3 +1,4 @@
+import { nameOfKind } from "../core/error.ts";
 import type { Schedule } from "./scheduler.ts";
 
 /**
@@ -5,6 +6,12 @@ import type { Schedule } from "./scheduler.ts";
  */
 export function readSchedule(schedule: number | Schedule, takes: readonly (keyof Schedule)[]): Schedule {
   if (typeof schedule === "number") return { steps: schedule };
+  if (typeof schedule !== "object" || schedule === null) {
+    const ways = takes.map((name) => `{ ${name} }`).join(" or ");
+    throw new TypeError(
+      `Cannot set timesteps: expected a number of steps, or ${ways}, got ${nameOfKind(schedule)}`,
+    );
+  }
   const given = (Object.keys(schedule) as (keyof Schedule)[]).filter((key) => schedule[key] !== undefined);
   const unknown = given.find((key) => !takes.includes(key));
   if (unknown) throw new TypeError(`Cannot set timesteps: expected ${takes.join(" or ")}, got ${unknown}`);

@@ -1,12 +1,15 @@
 import { join } from "node:path/posix";
 import { z } from "zod";
+import { expectOptions, nameOfKind } from "../core/error.ts";
+import type { Inspect } from "../core/shown.ts";
+import { formatShape } from "../core/shape.ts";
 import { parseConfig, readJson } from "../io/config.ts";
 import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileScheduler } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import type { RandomOptions } from "../random/mod.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import { Tensor } from "../tensor/mod.ts";
 import { completeConfig, givenKeys, markDefaults } from "./config.ts";
 import { Memory } from "./memory.ts";
 
@@ -89,6 +92,10 @@ export abstract class Scheduler<Config extends object = object> {
     config: object,
     overrides: Record<string, unknown> = {},
   ): S {
+    if (Object.keys(overrides).length > 0) {
+      const { config: known } = new this({} as Config) as { config: object };
+      expectOptions(`make a ${this.name}`, overrides, Object.keys(known));
+    }
     return new this({ ...givenKeys(config), ...overrides } as Config);
   }
 
@@ -111,6 +118,11 @@ export abstract class Scheduler<Config extends object = object> {
     });
     const path = join(folder, file!);
     return new this(parseConfig(z.looseObject({}), await readJson(path), path) as Config);
+  }
+
+  /** What Deno's console and REPL show: the config, without the tables made of it. */
+  [Symbol.for("Deno.customInspect")](inspect: Inspect, options: object): string {
+    return `${this.constructor.name} ${inspect(Object.fromEntries(Object.entries(this.config)), options)}`;
   }
 
   /** Model calls that one step of the method takes. */
@@ -214,6 +226,33 @@ export abstract class Scheduler<Config extends object = object> {
   /** Index of the timestep where the loop begins, if it was told. */
   protected get beginIndex(): number | undefined {
     return this.#begin;
+  }
+
+  /** Throws where what a step was given does not fit together; `known` are options beside the generator. */
+  protected expectStep(
+    modelOutput: Tensor,
+    sample: Tensor,
+    options: StepOptions,
+    known: readonly string[] = [],
+  ): void {
+    expectOptions("step", options, ["generator", ...known]);
+    const odd = [modelOutput, sample].find((x) => !(x instanceof Tensor));
+    if (odd) {
+      const advice = Object.hasOwn(odd, "sample") ? "; take its sample" : "";
+      throw new TypeError(
+        `Cannot step: expected the model's output and the sample as tensors, got ${nameOfKind(odd)}${advice}`,
+      );
+    }
+    const { shape } = sample;
+    const both = "variance_type" in this.config ? 2 : 1; // means and variances
+    const fits = modelOutput.rank === sample.rank &&
+      modelOutput.shape.every((n, axis) => n === shape[axis] || (axis === 1 && n === both * shape[axis]!));
+    if (fits) return;
+    throw new RangeError(
+      `Cannot step: expected a model's output ${formatShape(shape)}, as the sample is, got ${
+        formatShape(modelOutput.shape)
+      }`,
+    );
   }
 
   /** Index of the step that is due, for methods that go by it or remember steps: t must be its timestep. */

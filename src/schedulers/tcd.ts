@@ -57,8 +57,10 @@ export class TCDScheduler extends AlphaScheduler<LCMConfig> {
     modelOutput: Tensor,
     t: number,
     sample: Tensor,
-    { eta = 0.3, generator }: TCDStepOptions = {},
+    options: TCDStepOptions = {},
   ): TCDStepOutput {
+    this.expectStep(modelOutput, sample, options, ["eta"]);
+    const { eta = 0.3, generator } = options;
     if (!(eta >= 0 && eta <= 1)) throw new RangeError(`Cannot step: expected eta from 0 to 1, got ${eta}`);
     const next = this.timesteps[this.enter(t) + 1];
     const a = this.alphasCumprod[t]!;

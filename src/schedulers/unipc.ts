@@ -4,7 +4,13 @@ import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { StepWeights } from "./dpm_weights.ts";
 import { linspace } from "../core/numerics.ts";
 import { checkedCount, checkedFalling, readSchedule } from "./schedule.ts";
-import { type Schedule, Scheduler, type SchedulerState, type StepOutput } from "./scheduler.ts";
+import {
+  type Schedule,
+  Scheduler,
+  type SchedulerState,
+  type StepOptions,
+  type StepOutput,
+} from "./scheduler.ts";
 import { finalSigma } from "./sigmas.ts";
 import { SolverScheduler } from "./solver.ts";
 import { choice, type SolverConfig, solverConfig } from "./solver_config.ts";
@@ -67,7 +73,8 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
   }
 
   /** Corrects the step before by what the model says at its end (UniC), then takes the next one (UniP). */
-  step(modelOutput: Tensor, t: number, sample: Tensor): StepOutput {
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);
     const { predict_x0, solver_p } = this.config;
     const [lastSample, ...earlier] = this.memory.tensors as readonly [Tensor, ...Tensor[]];

@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { isFloat } from "../core/dtype.ts";
 import { pointwise, type Value, where } from "./pointwise.ts";
 import { plainType } from "./record.ts";
@@ -30,9 +31,10 @@ export abstract class TensorArithmetic extends TensorBase {
   }
 
   /** Quotient, of integers too f32; with `roundingMode` rounded, and integers stay what they are. */
-  div(other: Value, { roundingMode }: { roundingMode?: "trunc" | "floor" | undefined } = {}): Tensor {
+  div(other: Value, options: { roundingMode?: "trunc" | "floor" | undefined } = {}): Tensor {
+    expectOptions("divide", options, ["roundingMode"]);
     const operations = { none: "div", trunc: "trunc_divide", floor: "floor_divide" } as const;
-    return pointwise(operations[roundingMode ?? "none"], this, other);
+    return pointwise(operations[options.roundingMode ?? "none"], this, other);
   }
 
   /** The quotient rounded down. */
@@ -113,8 +115,10 @@ export abstract class TensorArithmetic extends TensorBase {
   /** True where |this − other| ≤ atol + rtol · |other|, or where both are the same infinity. */
   isclose(
     other: TensorBase,
-    { rtol = 1e-5, atol = 1e-8 }: { rtol?: number | undefined; atol?: number | undefined } = {},
+    options: { rtol?: number | undefined; atol?: number | undefined } = {},
   ): Tensor {
+    expectOptions("compare", options, ["rtol", "atol"]);
+    const { rtol = 1e-5, atol = 1e-8 } = options;
     const bound = pointwise("abs", other).mul(rtol).add(atol);
     const near = this.sub(other).abs().le(bound).logicalAnd(bound.isfinite());
     return near.logicalOr(this.eq(other));
@@ -188,12 +192,14 @@ export abstract class TensorArithmetic extends TensorBase {
   }
 
   /** this + value · a · b. */
-  addcmul(a: TensorBase, b: Value, { value = 1 }: { value?: number | undefined } = {}): Tensor {
-    return this.add(pointwise("mul", a, b).mul(value));
+  addcmul(a: TensorBase, b: Value, options: { value?: number | undefined } = {}): Tensor {
+    expectOptions("compute addcmul", options, ["value"]);
+    return this.add(pointwise("mul", a, b).mul(options.value ?? 1));
   }
 
   /** this + value · a / b. */
-  addcdiv(a: TensorBase, b: Value, { value = 1 }: { value?: number | undefined } = {}): Tensor {
-    return this.add(pointwise("div", a, b).mul(value));
+  addcdiv(a: TensorBase, b: Value, options: { value?: number | undefined } = {}): Tensor {
+    expectOptions("compute addcdiv", options, ["value"]);
+    return this.add(pointwise("div", a, b).mul(options.value ?? 1));
   }
 }

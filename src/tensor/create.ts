@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { bytesOf, dtypeOf, expectPlain, type HostArray, type PlainDType } from "../core/dtype.ts";
 import { exactArray, type NestedValues, unnested, type Values } from "../core/host_values.ts";
 import { checkShape, contiguousStrides, formatShape, type Shape, size } from "../core/shape.ts";
@@ -26,6 +27,7 @@ export function tensor(
   options: CreateOptions = {},
 ): Tensor {
   if (shape !== undefined && !Array.isArray(shape)) return tensor(data, undefined, shape as CreateOptions);
+  expectOptions("make a tensor", options, ["dtype"]);
   const { values, shape: own, dtype } = unnested(data);
   const sizes = shape as Shape | undefined ?? own;
   checkShape(sizes);
@@ -55,9 +57,9 @@ function upload(device: Device, values: HostArray): Storage {
 }
 
 /** A tensor of one repeated value, by default f32 or bool; it takes the memory of one element. */
-export function full(shape: Shape, value: number | boolean, { dtype }: CreateOptions = {}): Tensor {
+export function full(shape: Shape, value: number | boolean, options: CreateOptions = {}): Tensor {
   checkShape(shape);
-  return tensor([value], [1], { dtype }).expand(shape.length ? shape : [1]).reshape(shape);
+  return tensor([value], [1], options).expand(shape.length ? shape : [1]).reshape(shape);
 }
 
 /** A tensor of zeros. */
@@ -76,8 +78,9 @@ export function empty(shape: Shape, options?: CreateOptions): Tensor {
 }
 
 /** One repeated value in another tensor's shape and type. */
-export function fullLike(x: TensorBase, value: number | boolean, { dtype }: CreateOptions = {}): Tensor {
-  return full(x.shape, value, { dtype: dtype ?? expectPlain(x.dtype) });
+export function fullLike(x: TensorBase, value: number | boolean, options: CreateOptions = {}): Tensor {
+  expectOptions("make a tensor", options, ["dtype"]);
+  return full(x.shape, value, { dtype: options.dtype ?? expectPlain(x.dtype) });
 }
 
 /** Zeros in another tensor's shape and type. */

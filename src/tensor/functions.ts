@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { isFloat } from "../core/dtype.ts";
 import { TensorArithmetic } from "./arithmetic.ts";
 import { pointwise, where } from "./pointwise.ts";
@@ -161,8 +162,9 @@ export abstract class TensorFunctions extends TensorArithmetic {
   }
 
   /** x · Φ(x) with the exact normal distribution, or with its tanh approximation (Hendrycks & Gimpel 2016). */
-  gelu({ approximate = "none" }: { approximate?: "none" | "tanh" | undefined } = {}): Tensor {
-    return pointwise(approximate === "tanh" ? "gelu_tanh" : "gelu", this);
+  gelu(options: { approximate?: "none" | "tanh" | undefined } = {}): Tensor {
+    expectOptions("compute gelu", options, ["approximate"]);
+    return pointwise(options.approximate === "tanh" ? "gelu_tanh" : "gelu", this);
   }
 
   /** max(x, 0). */

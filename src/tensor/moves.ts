@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { axisIndex, broadcast, expectList, formatShape, type Shape, size } from "../core/shape.ts";
 import { full, tensor } from "./create.ts";
 import { cat } from "./join.ts";
@@ -57,9 +58,11 @@ export interface PadOptions {
 export function pad(
   x: Tensor,
   sizes: readonly number[],
-  { mode = "constant", value = 0 }: PadOptions = {},
+  options: PadOptions = {},
 ): Tensor {
   expectList(sizes, "pad");
+  expectOptions("pad", options, ["mode", "value"]);
+  const { mode = "constant", value = 0 } = options;
   if (sizes.length % 2 !== 0 || sizes.length > 2 * x.rank || !sizes.every(Number.isInteger)) {
     throw new RangeError(
       `Cannot pad ${x} by ${formatShape(sizes)}: expected two whole sizes for each axis, the last first`,

@@ -1,7 +1,8 @@
+import { expectOptions } from "../core/error.ts";
 import { axisIndex } from "../core/shape.ts";
 import { argReduce } from "./arg_reduce.ts";
 import { quantile, type QuantileOptions } from "./quantile.ts";
-import type { ReduceOptions } from "./reduce.ts";
+import { keepdimOf, type ReduceOptions } from "./reduce.ts";
 import { scan } from "./scan.ts";
 import { type Selected, sorted, sortedIndices } from "./sort.ts";
 import type { Tensor } from "./tensor.ts";
@@ -22,32 +23,33 @@ export interface TopkOptions {
 /** The methods of tensors that compare or add up along an axis. NaN is the largest of all numbers, as in torch. */
 export abstract class TensorOrder extends TensorMoves {
   /** The elements along an axis in order, with their `indices`; equal ones keep their order. */
-  sort(this: Tensor, axis = -1, { descending = false }: SortOptions = {}): Selected {
-    return sorted(this, axis, descending);
+  sort(this: Tensor, axis = -1, options: SortOptions = {}): Selected {
+    return sorted(this, axis, isDescending(options));
   }
 
   /** The indices that sort an axis, i32; equal elements keep their order. */
-  argsort(this: Tensor, axis = -1, { descending = false }: SortOptions = {}): Tensor {
-    return sortedIndices(this, axis, descending);
+  argsort(this: Tensor, axis = -1, options: SortOptions = {}): Tensor {
+    return sortedIndices(this, axis, isDescending(options));
   }
 
   /** The k largest (or smallest) elements along an axis in order, with their `indices`. */
-  topk(this: Tensor, k: number, axis = -1, { largest = true }: TopkOptions = {}): Selected {
+  topk(this: Tensor, k: number, axis = -1, options: TopkOptions = {}): Selected {
+    expectOptions("take the top", options, ["largest"]);
     const n = this.rank === 0 ? 1 : this.shape[axisIndex(axis, this.rank)]!;
     if (!Number.isInteger(k) || k < 0 || k > n) {
       throw new RangeError(`Cannot take the top ${k} of ${this}: expected 0 to ${n} along axis ${axis}`);
     }
-    return sorted(this, axis, largest, k);
+    return sorted(this, axis, options.largest ?? true, k);
   }
 
   /** The index, i32, of the first largest element along an axis, or in row-major order of all. */
-  argmax(this: Tensor, axis?: number, options: ReduceOptions = {}): Tensor {
-    return argReduce("argmax", this, axis, options.keepdim);
+  argmax(this: Tensor, axis?: number, options?: ReduceOptions): Tensor {
+    return argReduce("argmax", this, axis, keepdimOf(options));
   }
 
   /** The index, i32, of the first smallest element along an axis, or in row-major order of all; NaN is the smallest here. */
-  argmin(this: Tensor, axis?: number, options: ReduceOptions = {}): Tensor {
-    return argReduce("argmin", this, axis, options.keepdim);
+  argmin(this: Tensor, axis?: number, options?: ReduceOptions): Tensor {
+    return argReduce("argmin", this, axis, keepdimOf(options));
   }
 
   /** The sum of the elements up to each along an axis; of bools in i32. */
@@ -70,6 +72,12 @@ export abstract class TensorOrder extends TensorMoves {
     axis?: number,
     options: QuantileOptions = {},
   ): Tensor {
+    expectOptions("take a quantile", options, ["keepdim", "interpolation"]);
     return quantile(this, q, axis, options);
   }
+}
+
+function isDescending(options: SortOptions): boolean {
+  expectOptions("sort", options, ["descending"]);
+  return options.descending ?? false;
 }

@@ -1,3 +1,4 @@
+import { expectOptions, nameOfKind } from "../core/error.ts";
 import { Bar, type BarOptions } from "../core/bar.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { streamOf } from "../graph/stream.ts";
@@ -16,6 +17,12 @@ export async function* progress<T>(
   items: readonly T[],
   options: ProgressOptions = {},
 ): AsyncGenerator<T, void, void> {
+  expectOptions("show progress", options, ["label", "write", "signal"]);
+  if (!Array.isArray(items)) {
+    throw new TypeError(
+      `Cannot show progress: expected a list, as scheduler.timesteps is, got ${nameOfKind(items)}`,
+    );
+  }
   const { signal } = options;
   const device = currentDevice();
   const stream = streamOf(device);

@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { linspaceF32 } from "../core/numerics.ts";
 import { isFloat, type PlainDType } from "../core/dtype.ts";
 import { type CreateOptions, tensor } from "./create.ts";
@@ -7,7 +8,9 @@ import type { Tensor } from "./tensor.ts";
  * Numbers from `start` (0 where only the end is given) up to but without `end`, as torch.arange: i32 where all three are
  * whole, else f32.
  */
-export function arange(start: number, end?: number, step = 1, { dtype }: CreateOptions = {}): Tensor {
+export function arange(start: number, end?: number, step = 1, options: CreateOptions = {}): Tensor {
+  expectOptions("make a tensor", options, ["dtype"]);
+  const { dtype } = options;
   const [first, last] = end === undefined ? [0, start] : [start, end];
   if (![first, last, step].every(Number.isFinite) || step === 0 || (last - first) / step < 0) {
     throw new RangeError(
@@ -20,7 +23,9 @@ export function arange(start: number, end?: number, step = 1, { dtype }: CreateO
 }
 
 /** `steps` numbers from `start` to `end` in equal distances, both among them, as torch.linspace: f32. */
-export function linspace(start: number, end: number, steps: number, { dtype }: CreateOptions = {}): Tensor {
+export function linspace(start: number, end: number, steps: number, options: CreateOptions = {}): Tensor {
+  expectOptions("make a tensor", options, ["dtype"]);
+  const { dtype } = options;
   if (!Number.isInteger(steps) || steps < 0) {
     throw new RangeError(
       `Cannot divide ${start} to ${end}: expected a whole number of steps from 0, got ${steps}`,
@@ -31,8 +36,9 @@ export function linspace(start: number, end: number, steps: number, { dtype }: C
 }
 
 /** A matrix with ones on its diagonal, else zeros: [n, m], where m is n unless it is given. */
-export function eye(n: number, m: number | undefined = n, { dtype }: CreateOptions = {}): Tensor {
-  return arange(n).unsqueeze(1).eq(arange(m)).to(dtype ?? "f32");
+export function eye(n: number, m: number | undefined = n, options: CreateOptions = {}): Tensor {
+  expectOptions("make a tensor", options, ["dtype"]);
+  return arange(n).unsqueeze(1).eq(arange(m)).to(options.dtype ?? "f32");
 }
 
 /**
@@ -41,8 +47,10 @@ export function eye(n: number, m: number | undefined = n, { dtype }: CreateOptio
  */
 export function meshgrid(
   tensors: readonly Tensor[],
-  { indexing = "ij" }: { indexing?: "ij" | "xy" | undefined } = {},
+  options: { indexing?: "ij" | "xy" | undefined } = {},
 ): Tensor[] {
+  expectOptions("make a grid", options, ["indexing"]);
+  const { indexing = "ij" } = options;
   const odd = tensors.find((t) => t.rank > 1);
   if (odd) throw new RangeError(`Cannot make a grid of ${odd}: expected tensors of one axis`);
   if (indexing === "xy" && tensors.length > 1) {

@@ -1,5 +1,6 @@
 import code from "../../shaders/reduce.wgsl" with { type: "text" };
 import { isFloat, valueType } from "../core/dtype.ts";
+import { expectOptions } from "../core/error.ts";
 import { axisIndex, contiguousStrides, size } from "../core/shape.ts";
 import { plainType, recordKernel } from "./record.ts";
 import { GRID } from "./sources.ts";
@@ -9,6 +10,12 @@ import type { Tensor } from "./tensor.ts";
 export interface ReduceOptions {
   /** Keeps reduced axes with size 1. */
   keepdim?: boolean | undefined;
+}
+
+/** Whether reduced axes are kept; refuses options of other names. */
+export function keepdimOf(options: ReduceOptions = {}): boolean | undefined {
+  expectOptions("reduce", options, ["keepdim"]);
+  return options.keepdim;
 }
 
 const KINDS = { sum: 0, mean: 1, min: 2, max: 3, prod: 4 } as const;

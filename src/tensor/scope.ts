@@ -1,7 +1,8 @@
+import { nameOfKind } from "../core/error.ts";
 import type { Node } from "../graph/node.ts";
 import { type Stream, streamOf } from "../graph/stream.ts";
 import { currentDevice } from "../gpu/device.ts";
-import type { Tensor } from "./tensor.ts";
+import { Tensor } from "./tensor.ts";
 
 /**
  * Nodes that hold() keeps from their scopes:
@@ -27,6 +28,9 @@ export class Scope implements Disposable {
 
   /** Lets a tensor outlive the scope. */
   keep(tensor: Tensor): Tensor {
+    if (!(tensor instanceof Tensor)) {
+      throw new TypeError(`Cannot keep ${nameOfKind(tensor)}: expected a tensor`);
+    }
     this.#kept.add(tensor.node);
     this.#stream.want(tensor.node);
     return tensor;

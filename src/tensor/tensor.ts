@@ -1,11 +1,12 @@
 import { bytesOf, type DType, type HostArray, isPacked, type PlainDType, viewBytes } from "../core/dtype.ts";
+import { expectOptions } from "../core/error.ts";
 import { channelsLastStrides, contiguousStrides, sameStrides, type Shape, size } from "../core/shape.ts";
 import { streamOf } from "../graph/stream.ts";
 import { remember, shown } from "./display.ts";
 import { operatorsAbove } from "./operators.ts";
 import { TensorOrder } from "./order.ts";
 import { recordPointwise } from "./record.ts";
-import { reduce, type ReduceOptions } from "./reduce.ts";
+import { keepdimOf, reduce, type ReduceOptions } from "./reduce.ts";
 import type { Selected } from "./sort.ts";
 import { logsumexp, norm, truth, variance } from "./statistics.ts";
 
@@ -22,17 +23,17 @@ export interface VarianceOptions extends ReduceOptions {
 export class Tensor extends TensorOrder {
   /** Sum over some axes, or over all; of bools their count in i32. */
   sum(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return reduce("sum", this, axes, options?.keepdim);
+    return reduce("sum", this, axes, keepdimOf(options));
   }
 
   /** Mean over some axes, or over all; of integers in f32. */
   mean(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return reduce("mean", this, axes, options?.keepdim);
+    return reduce("mean", this, axes, keepdimOf(options));
   }
 
   /** Product over some axes, or over all. */
   prod(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return reduce("prod", this, axes, options?.keepdim);
+    return reduce("prod", this, axes, keepdimOf(options));
   }
 
   /** Smallest element over some axes, or over all. */
@@ -43,8 +44,10 @@ export class Tensor extends TensorOrder {
     axes?: number | readonly number[],
     options: ReduceOptions & { indices?: true } = {},
   ): Tensor | Selected {
-    const values = reduce("min", this, axes, options.keepdim);
-    return options.indices ? { values, indices: this.argmin(axes as number, options) } : values;
+    expectOptions("reduce", options, ["keepdim", "indices"]);
+    const { keepdim } = options;
+    const values = reduce("min", this, axes, keepdim);
+    return options.indices ? { values, indices: this.argmin(axes as number, { keepdim }) } : values;
   }
 
   /** Largest element over some axes, or over all. */
@@ -55,8 +58,10 @@ export class Tensor extends TensorOrder {
     axes?: number | readonly number[],
     options: ReduceOptions & { indices?: true } = {},
   ): Tensor | Selected {
-    const values = reduce("max", this, axes, options.keepdim);
-    return options.indices ? { values, indices: this.argmax(axes as number, options) } : values;
+    expectOptions("reduce", options, ["keepdim", "indices"]);
+    const { keepdim } = options;
+    const values = reduce("max", this, axes, keepdim);
+    return options.indices ? { values, indices: this.argmax(axes as number, { keepdim }) } : values;
   }
 
   /** The same as min. */
@@ -71,16 +76,18 @@ export class Tensor extends TensorOrder {
 
   /** Whether any element is not 0, over some axes or over all. */
   any(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return truth("any", this, axes, options?.keepdim);
+    return truth("any", this, axes, keepdimOf(options));
   }
 
   /** Whether every element is not 0, over some axes or over all. */
   all(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return truth("all", this, axes, options?.keepdim);
+    return truth("all", this, axes, keepdimOf(options));
   }
 
   /** The mean squared distance from the mean over some axes, or over all: Σ (x − mean)² / (n − correction). */
-  var(axes?: number | readonly number[], { correction, keepdim }: VarianceOptions = {}): Tensor {
+  var(axes?: number | readonly number[], options: VarianceOptions = {}): Tensor {
+    expectOptions("reduce", options, ["correction", "keepdim"]);
+    const { correction, keepdim } = options;
     return variance(this, axes, correction, keepdim);
   }
 
@@ -91,12 +98,12 @@ export class Tensor extends TensorOrder {
 
   /** (Σ |x|ᵖ)^(1 / p) over some axes, or over all; for p = ±∞ the largest or smallest |x|, for 0 how many are not 0. */
   norm(p: number | "fro" = 2, axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return norm(this, p, axes, options?.keepdim);
+    return norm(this, p, axes, keepdimOf(options));
   }
 
   /** log Σ eˣ over some axes, or over all, without overflow. */
   logsumexp(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return logsumexp(this, axes, options?.keepdim);
+    return logsumexp(this, axes, keepdimOf(options));
   }
 
   /** Matrix product over the last two axes, others broadcast. this [.., M, K], other [.., K, N] → [.., M, N]. */

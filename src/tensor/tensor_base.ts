@@ -41,6 +41,15 @@ export abstract class TensorBase implements View {
     return `${this.label} ${formatShape(this.shape)} ${this.dtype}`;
   }
 
+  /** Refuses operators, as in `x * 2`, which JavaScript would give NaN for. */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint !== "number") return this.toString();
+    throw new TypeError(
+      `Cannot take ${this} as a number: expected methods in place of operators, as in x.mul(2) or x.gt(0), or a value ` +
+        "that was read, as in await x.item()",
+    );
+  }
+
   /** What Deno's console and REPL show: shape, type, and the values once they were read. */
   [Symbol.for("Deno.customInspect")](): string {
     return shown(this);

@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { expectList } from "../core/shape.ts";
 import { gatherAlong, selectAlong } from "./gather.ts";
 import * as moves from "./moves.ts";
@@ -90,8 +91,10 @@ export abstract class TensorMoves extends TensorViews {
     axis: number,
     index: Tensor,
     src: Tensor,
-    { alpha = 1 }: { alpha?: number | undefined } = {},
+    options: { alpha?: number | undefined } = {},
   ): Tensor {
+    expectOptions("add slices", options, ["alpha"]);
+    const { alpha = 1 } = options;
     return scatterSlices(this, axis, index, alpha === 1 ? src : src.mul(alpha), true);
   }
 

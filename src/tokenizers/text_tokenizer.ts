@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { contentOf } from "./added_tokens.ts";
 import type { Codec } from "./codec.ts";
 import type { TextTokenizerConfig } from "./text_tokenizer_config.ts";
@@ -47,8 +48,10 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
   /** Texts as rows of ids, cut and filled up to one length unless `options` say otherwise. */
   encode(
     texts: string | readonly string[],
-    { maxLength = this.modelMaxLength, padding = "max_length", truncation = true }: EncodeOptions = {},
+    options: EncodeOptions = {},
   ): Encoding {
+    expectOptions("tokenize", options, ["maxLength", "padding", "truncation"]);
+    const { maxLength = this.modelMaxLength, padding = "max_length", truncation = true } = options;
     const { front, back } = this.#codec;
     const least = front.length + back.length;
     if (!Number.isSafeInteger(maxLength) || maxLength < least) {
@@ -70,9 +73,10 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
   /** The text that ids stand for, as far as the tokenizer kept it. */
   decode(
     ids: readonly number[],
-    { skipSpecialTokens = false }: { skipSpecialTokens?: boolean } = {},
+    options: { skipSpecialTokens?: boolean } = {},
   ): string {
-    return this.#codec.decode(ids, skipSpecialTokens);
+    expectOptions("decode ids", options, ["skipSpecialTokens"]);
+    return this.#codec.decode(ids, options.skipSpecialTokens ?? false);
   }
 
   #tokens(text: string): number[] {

@@ -147,9 +147,12 @@ Deno.test("FluxTransformer2DModel.forward() tells what is wrong with its argumen
   refuses("Cannot denoise: expected one guidance, or 2 as there are rows in the sample, got 3", {
     guidance: [1, 2, 3],
   });
-  refuses("Cannot denoise with controlnetBlockSamples: control nets and image prompts are not built", {
-    controlnetBlockSamples: [],
-  });
+  refuses(
+    "Cannot denoise with controlnetBlockSamples: no such option; control nets and image prompts are not built",
+    {
+      controlnetBlockSamples: [],
+    },
+  );
   assert.throws(
     () =>
       model.forward(

@@ -60,7 +60,7 @@ Deno.test("randnLike() and randLike() take shape and type of a tensor", async ()
   );
   assert.throws(
     () => randnLike(x.to("i32")),
-    /^TypeError: Cannot draw fractions of i32: expected f32 or f16; name one as dtype$/,
+    /^TypeError: Cannot draw a tensor of i32: expected f32 or f16; name one as dtype$/,
   );
   assert.equal(randLike(x.to("i32"), { dtype: "f32" }).dtype, "f32");
   if (device.traits.f16) assert.equal(randnLike(x.half()).dtype, "f16");
@@ -77,7 +77,10 @@ Deno.test("what is no option, no dtype's, no shape or too large is refused befor
     () => odd({ Generator: 3 }),
     /Cannot draw a tensor with Generator: .*; did you mean generator\?$/,
   );
-  assert.throws(() => odd({ dtype: "float16" }), /Cannot draw a tensor of float16: expected f32 or f16$/);
+  assert.throws(
+    () => odd({ dtype: "float16" }),
+    /Cannot draw a tensor of float16: expected f32 or f16; name one as dtype$/,
+  );
   assert.throws(
     () => randn(3 as never),
     /Cannot draw a tensor: expected a shape such as \[1, 4, 64, 64\], got 3$/,

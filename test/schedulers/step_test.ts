@@ -5,9 +5,12 @@ import {
   DDIMScheduler,
   type DDIMStepOptions,
   DDPMScheduler,
+  EulerDiscreteScheduler,
   type Scheduler,
+  type StepOptions,
 } from "../../src/schedulers/mod.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { schedulerClasses } from "../../src/schedulers/classes.ts";
+import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 
 const BOUND = 1e-5; // relative to the largest value
@@ -226,4 +229,64 @@ Deno.test("step() from pure noise by ε wants bounds, within which a sign is lef
   });
   const { predOriginalSample } = bounded.step(output, 999, tensor(start, shape));
   assert.deepEqual([...await predOriginalSample.data()], [-1, -1, -1, -1, -1, 1, 1, 1]);
+});
+
+Deno.test("step() refuses what does not belong together: shapes, outputs of models, options of another class", async () => {
+  using _device = await openDevice();
+  const x = zeros([1, 1, 2, 2]);
+  for (const Class of Object.values(schedulerClasses)) {
+    const scheduler = Class.fromConfig({});
+    scheduler.setTimesteps(5);
+    const [t] = scheduler.timesteps as [number];
+    const step = (output: unknown, sample: unknown, options?: unknown) =>
+      scheduler.step(output as Tensor, t, sample as Tensor, options as StepOptions);
+    assert.throws(() => step(zeros([2, 1, 2, 2]), x), {
+      message: "Cannot step: expected a model's output [1, 1, 2, 2], as the sample is, got [2, 1, 2, 2]",
+    });
+    assert.throws(() => step({ sample: x, taps: {} }, x), {
+      message:
+        "Cannot step: expected the model's output and the sample as tensors, got an object with sample, taps; " +
+        "take its sample",
+    });
+    assert.throws(() => step(5, x), {
+      message: /expected the model's output and the sample as tensors, got 5$/,
+    });
+    assert.throws(() => step(x, x, manualSeed(0)), {
+      message: /^Cannot step: expected options in an object/,
+    });
+    assert.throws(() => step(x, x, { generatr: 1 }), {
+      message: "Cannot step with generatr: no such option; did you mean generator?",
+    });
+    step(x, x, { generator: manualSeed(0) }); // which not all of them need
+  }
+  const euler = new EulerDiscreteScheduler();
+  euler.setTimesteps(5);
+  assert.throws(() => euler.step(x, euler.timesteps[0]!, x, { eta: 1 } as StepOptions), {
+    message: "Cannot step with eta: no such option; expected some of generator, sChurn, sTmin, sTmax, sNoise",
+  });
+  assert.throws(() => euler.setTimesteps("5" as unknown as number), {
+    message:
+      'Cannot set timesteps: expected a number of steps, or { steps } or { timesteps } or { sigmas }, got "5"',
+  });
+});
+
+Deno.test("fromConfig() refuses overrides that the class does not know", () => {
+  const { config } = new EulerDiscreteScheduler();
+  assert.throws(() => DDIMScheduler.fromConfig(config, { use_karras_sigmas: true }), {
+    message: /^Cannot make a DDIMScheduler with use_karras_sigmas: no such option; /,
+  });
+  assert.throws(() => EulerDiscreteScheduler.fromConfig(config, { useKarrasSigmas: true }), {
+    message:
+      "Cannot make a EulerDiscreteScheduler with useKarrasSigmas: no such option; did you mean use_karras_sigmas?",
+  });
+  assert.equal(
+    EulerDiscreteScheduler.fromConfig(config, { use_karras_sigmas: true }).config.use_karras_sigmas,
+    true,
+  );
+});
+
+Deno.test("a scheduler shows its config and no tables", () => {
+  const text = Deno.inspect(new EulerDiscreteScheduler());
+  assert.match(text, /^EulerDiscreteScheduler \{\n {2}num_train_timesteps: 1000,\n/);
+  assert.doesNotMatch(text, /Float32Array|Symbol/);
 });

@@ -39,7 +39,7 @@ function broadcastable(dice: Dice, shape: readonly number[]): number[] {
 
 testOnBothEngines("binary operations broadcast random views up to rank 6 as numpy does", async () => {
   const dice = new Dice(20);
-  const operations: [keyof Tensor, (a: number, b: number) => number][] = [
+  const operations: [string & keyof Tensor, (a: number, b: number) => number][] = [
     ["add", (a, b) => a + b],
     ["sub", (a, b) => a - b],
     ["mul", (a, b) => a * b],
@@ -83,7 +83,7 @@ testOnBothEngines("functions of one tensor follow Math", async () => {
   const x = Float32Array.of(0.01, 0.3, 1, 2.5, 3.5, 7, 10.2);
   const signed = Float32Array.from([...x, ...x.map((v) => -v), 0, 0.5, -0.5]);
   const even = (v: number) => Math.abs(v % 1) === 0.5 ? 2 * Math.round(v / 2) : Math.round(v);
-  const cases: [keyof Tensor, Float32Array<ArrayBuffer>, (v: number) => number][] = [
+  const cases: [string & keyof Tensor, Float32Array<ArrayBuffer>, (v: number) => number][] = [
     ["neg", signed, (v) => -v],
     ["abs", signed, Math.abs],
     ["sqrt", x, Math.sqrt],

@@ -1,3 +1,4 @@
+import { nameOfKind } from "../../core/error.ts";
 import type { Env } from "./expand.ts";
 
 /** A place on the hub. */
@@ -23,6 +24,9 @@ const PLACE = new RegExp(
  * hub. Undefined where it names none. Throws for addresses elsewhere.
  */
 export function hubAddress(text: string, env: Env): HubAddress | undefined {
+  if (typeof text !== "string" || text === "") {
+    throw new TypeError(`Cannot load a model: expected a folder or owner/name, got ${nameOfKind(text)}`);
+  }
   if (/^([./~\\]|[A-Za-z]:[/\\])/.test(text)) return undefined;
   const [, web] = /^https?:\/\/(.*)$/.exec(text) ?? [];
   const bare = (web ?? text).replace(/^hf:\/\/(models\/)?/, "");
