@@ -52,7 +52,8 @@ Deno.test("embeddedModel() downloads a model from an address once, and checks it
     assert.equal(await embeddedModel("emoji-ddpm", { from }), folder);
     assert.equal(seen.length, count);
     await assert.rejects(embeddedModel("emoji-diffusion", { from: `${from}/elsewhere` }), {
-      message: `Cannot download ${from}/elsewhere/emoji-diffusion/model_index.json: status 404`,
+      message:
+        `Cannot download ${from}/elsewhere/emoji-diffusion/model_index.json: expected status 200, got 404; check \`from\``,
     });
   } finally {
     if (before === undefined) Deno.env.delete("XDG_CACHE_HOME");
