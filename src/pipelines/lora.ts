@@ -3,6 +3,7 @@ import { currentDevice } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { LoadReport, LoraModels, LoraOptions } from "../models/lora.ts";
 import { loadLora, type Model } from "../models/mod.ts";
+import type { Scheduler } from "../schedulers/mod.ts";
 import { modelsOf, type Residents, withModels } from "./residency.ts";
 
 /**
@@ -16,9 +17,19 @@ import { modelsOf, type Residents, withModels } from "./residency.ts";
  * await pipeline.unloadLora("flowers");
  * ```
  */
-export class LoraPipeline<Parts extends LoraModels & Residents> implements Disposable {
+export class LoraPipeline<Parts extends LoraModels & Residents & { scheduler: Scheduler }>
+  implements Disposable {
   /** The parts may be exchanged, e.g. the scheduler, or be those of another pipeline. */
   constructor(readonly parts: Parts) {}
+
+  /** That of the parts, e.g. `pipeline.scheduler = UniPCMultistepScheduler.fromConfig(pipeline.scheduler.config)`. */
+  get scheduler(): Parts["scheduler"] {
+    return this.parts.scheduler;
+  }
+
+  set scheduler(scheduler: Parts["scheduler"]) {
+    this.parts.scheduler = scheduler;
+  }
 
   /** The scales of all LoRAs by their names. */
   get adapters(): Record<string, number> {

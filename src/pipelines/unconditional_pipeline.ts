@@ -21,9 +21,4 @@ export abstract class UnconditionalPipeline<S extends Scheduler> extends LoraPip
   get unet(): UNet2DModel {
     return this.parts.unet;
   }
-
-  /** Steps from noise to pictures. */
-  get scheduler(): S {
-    return this.parts.scheduler;
-  }
 }

@@ -1,4 +1,5 @@
 import type { PlainDType } from "../core/dtype.ts";
+import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
 import { paramFields } from "../graph/uniform.ts";
 import { expectKernelText } from "./kernel_text.ts";
@@ -33,6 +34,8 @@ export interface CustomKernel {
   flops?: number | undefined;
 }
 
+const OPTIONS = ["name", "wgsl", "inputs", "shape", "dtype", "params", "set", "workgroups", "width", "flops"];
+
 /**
  * Records one run of a compute shader of one's own, which is then fused, planned, replayed and profiled like those that
  * are built in; see docs/custom_kernels.md. Its text is compiled when it first runs.
@@ -57,6 +60,7 @@ export function kernel(options: CustomKernel): Tensor {
   const { name = "kernel.wgsl", wgsl, inputs, shape, dtype = "f32", params = {}, set = {}, workgroups } =
     options;
   const { width = 1, flops = 0 } = options;
+  expectOptions(`run ${name}`, options, OPTIONS);
   if (!Number.isSafeInteger(workgroups) || workgroups < 1) {
     throw new RangeError(
       `Cannot run ${name}: expected a whole number of workgroups from 1, got ${workgroups}`,

@@ -188,7 +188,6 @@ for (const name of ["./nowhere", "/nowhere/at/all", "..\\cat"]) {
 }
 
 const noRepositories = [
-  "",
   "a/b/c",
   "a--b/c",
   "owner/..",
@@ -206,6 +205,13 @@ for (const name of noRepositories) {
     });
   });
 }
+
+Deno.test("resolveRepo() refuses a name that is empty", async () => {
+  await using cache = await Cache.create();
+  await assert.rejects(open(undefined, cache, { name: "" }), {
+    message: 'Cannot load a model: expected a folder or owner/name, got ""',
+  });
+});
 
 Deno.test("resolveRepo() says what was perhaps meant by a name", async () => {
   using folder = new TestFolder();

@@ -50,7 +50,8 @@ Deno.test("a pipeline says once that its scheduler does not fit, and draws", asy
     await draw();
   }
   assert.deepEqual(notices, []); // the embedded model's config is one for latents
-  pipeline.parts.scheduler = FlowMatchEulerDiscreteScheduler.fromConfig(own);
+  pipeline.scheduler = FlowMatchEulerDiscreteScheduler.fromConfig(own);
+  assert.equal(pipeline.parts.scheduler, pipeline.scheduler);
   await draw();
   await draw();
   pipeline.parts.scheduler = DDIMScheduler.fromConfig(own, { clip_sample: true });

@@ -122,6 +122,9 @@ Deno.test("kernel() refuses at once what cannot fit", async () => {
     { wgsl: amplify().replace("binding(2)", "binding(3)") },
     "expected bindings of 1 inputs from 0, and 2 for params, got 3",
   );
+  assert.throws(() => run(x, { worksgroups: 2 } as Partial<CustomKernel>), {
+    message: "Cannot run amplify.wgsl with worksgroups: no such option; did you mean workgroups?",
+  });
   refused({ wgsl: "// nothing" }, "expected an entry point `fn main`, got none");
   refused(
     { wgsl: "fn main() {}" },
