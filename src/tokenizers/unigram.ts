@@ -32,7 +32,7 @@ export class Unigram extends Model {
     this.vocab = vocab.map(([text]) => text);
     this.tokens_to_ids = new Map(this.vocab.map((text, id) => [text, id]));
     this.unk_token_id = unk_id;
-    this.unk_token = this.vocab[unk_id];
+    this.unk_token = this.vocab[unk_id]!;
     this.#scores = Float64Array.from(vocab, ([, score]) => score);
     this.#unknown = this.#scores.reduce((a, b) => Math.min(a, b)) - PENALTY;
     this.#bytes = byte_fallback;
