@@ -13,6 +13,7 @@ import { prepareColors } from "./preview_fit.ts";
 import { withModels } from "./residency.ts";
 import { tellMisfits } from "./scheduler_fit.ts";
 import type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
+import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 
 /** What every Stable Diffusion pipeline may be told, with diffusers' defaults. */
 export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions {
@@ -79,21 +80,36 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
 export async function draw(
   parts: StableDiffusionParts,
   { embeddings, guided, timestepCond, options }: StableDiffusionRun,
+  drawing: Drawing,
+): Promise<LatentOutput> {
+  const predict = (input: Tensor, t: number) =>
+    parts.unet.forward(input, t, embeddings, { timestepCond }).sample;
+  return await drawBy(predict, parts, { guided, options, told: [embeddings, timestepCond] }, drawing);
+}
+
+/** The same by a family's predictions of the noise, with `told`, which they read and nothing else will. */
+export async function drawBy(
+  predict: LatentLoop["predict"],
+  parts: StableDiffusionParts | StableDiffusionXLParts,
+  { guided, options, told }: {
+    guided: boolean;
+    options: LatentLoopOptions & { guidanceScale: number };
+    told: readonly (Tensor | undefined)[];
+  },
   { start, timesteps, extend = (input) => input, after, owned = [] }: Drawing,
 ): Promise<LatentOutput> {
   const { unet, vae, scheduler } = parts;
-  const predict = (input: Tensor, t: number) =>
-    unet.forward(extend(input), t, embeddings, { timestepCond }).sample;
+  const extended = (input: Tensor, t: number) => predict(extend(input), t);
   if (options.preview) await prepareColors(parts, options);
-  const work = () => predict(guided ? cat([start, start]) : start, timesteps[0]!);
-  const loop = { scheduler, vae, guided, predict, after };
+  const work = () => extended(guided ? cat([start, start]) : start, timesteps[0]!);
+  const loop = { scheduler, vae, guided, predict: extended, after };
   const latents = await withModels(
     parts,
     [unet],
     { ...options, work },
     () => denoise(start, timesteps, loop, options),
   );
-  release(embeddings, timestepCond, ...owned);
+  release(...told, ...owned);
   return await decodeLatents(parts, latents, options);
 }
 

@@ -1,15 +1,7 @@
-import { cat, release, type Tensor } from "../tensor/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
 import { guidanceEmbedding, isGuided, tellUnguided } from "./guidance.ts";
-import {
-  decodeLatents,
-  denoise,
-  expectNumber,
-  type LatentLoopOptions,
-  type LatentOutput,
-} from "./latent_loop.ts";
-import { prepareColors } from "./preview_fit.ts";
-import { withModels } from "./residency.ts";
-import type { Drawing } from "./stable_diffusion_run.ts";
+import { expectNumber, type LatentLoopOptions, type LatentOutput } from "./latent_loop.ts";
+import { drawBy, type Drawing } from "./stable_diffusion_run.ts";
 import { tellMisfits } from "./scheduler_fit.ts";
 import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
 import {
@@ -70,24 +62,14 @@ export interface DrawingXL extends Drawing {
 export async function drawXL(
   parts: StableDiffusionXLParts,
   { options, guided, embeddings, B }: RunXL,
-  { start, timesteps, timeIds, extend = (input) => input, after, owned = [] }: DrawingXL,
+  { timeIds, ...drawing }: DrawingXL,
 ): Promise<LatentOutput> {
-  const { unet, vae, scheduler } = parts;
   const addedCond = { textEmbeds: embeddings.pooled, timeIds };
-  const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
+  const timestepCond = guidanceEmbedding(options.guidanceScale, B, parts.unet);
   const predict = (input: Tensor, t: number) =>
-    unet.forward(extend(input), t, embeddings.states, { addedCond, timestepCond }).sample;
-  if (options.preview) await prepareColors(parts, options);
-  const work = () => predict(guided ? cat([start, start]) : start, timesteps[0]!);
-  const loop = { scheduler, vae, guided, predict, after };
-  const latents = await withModels(
-    parts,
-    [unet],
-    { ...options, work },
-    () => denoise(start, timesteps, loop, options),
-  );
-  release(embeddings.states, embeddings.pooled, timestepCond, ...owned);
-  return await decodeLatents(parts, latents, options);
+    parts.unet.forward(input, t, embeddings.states, { addedCond, timestepCond }).sample;
+  const told = [embeddings.states, embeddings.pooled, timestepCond];
+  return await drawBy(predict, parts, { guided, options, told }, drawing);
 }
 
 /** Throws unless the UNet takes latents alone. */
