@@ -27,7 +27,14 @@ export function withoutKnownWarnings<T>(work: () => T): T {
   const libc = library.symbols;
   const name = new TextEncoder().encode("denoise\0");
   const [before, memory] = [libc.dup(STDERR), libc.memfd_create(name, 0)];
-  if (before < 0 || memory < 0) return work(); // standard error is closed, so nothing shows
+  const close = () => {
+    for (const descriptor of [before, memory]) libc.close(descriptor);
+    library.close();
+  };
+  if (before < 0 || memory < 0) { // standard error is closed, so nothing shows
+    close();
+    return work();
+  }
   libc.dup2(memory, STDERR);
   try {
     return work();
@@ -40,8 +47,7 @@ export function withoutKnownWarnings<T>(work: () => T): T {
     for (let n; (n = Number(libc.read(memory, piece, BigInt(PIECE)))) > 0;) {
       text += decoder.decode(piece.subarray(0, n), { stream: true });
     }
-    for (const descriptor of [before, memory]) libc.close(descriptor);
-    library.close();
+    close();
     const lines = text.split("\n").filter((line) => line !== "" && !KNOWN.test(line));
     if (lines.length > 0) console.error(lines.join("\n"));
   }
