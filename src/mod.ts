@@ -10,7 +10,8 @@ export type { Shape, Tuple } from "./core/shape.ts";
 export { version } from "./core/version.ts";
 export { waiting, type WaitingOptions } from "./core/waiting.ts";
 export type { Buffers, Storage } from "./gpu/buffers.ts";
-export { currentDevice, Device, type Engine, type Traits } from "./gpu/device.ts";
+export { currentDevice, Device, type Engine, type KernelChoice } from "./gpu/device.ts";
+export type { MatrixConfig, Traits } from "./gpu/traits.ts";
 export {
   DeviceLostError,
   GPUCommandError,

@@ -10,14 +10,17 @@ const ENABLED = [
 ];
 const DISABLED = ["timestamp_quantization", "enable_spirv_validation"];
 
-/** Dawn's entry point, limited to adapters whose name contains `adapter`. */
-export async function openDawn(adapter?: string): Promise<GPU> {
+/** Dawn's entry point, limited to adapters whose name contains `adapter`; `robust` shaders cannot leave their buffers. */
+export async function openDawn(
+  { adapter, robust = false }: { adapter?: string | undefined; robust?: boolean | undefined },
+): Promise<GPU> {
   const { create, globals } = await loadDawn();
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true });
   }
   calmPolling();
-  const flags = [`enable-dawn-features=${ENABLED.join()}`, `disable-dawn-features=${DISABLED.join()}`];
+  const enabled = robust ? ENABLED : [...ENABLED, "disable_robustness"];
+  const flags = [`enable-dawn-features=${enabled.join()}`, `disable-dawn-features=${DISABLED.join()}`];
   if (adapter) flags.push(`adapter=${adapter}`);
   const gpu = create(flags) as GPU;
   // The process aborts once this object is collected while a device lives: a reference from a module is not enough.

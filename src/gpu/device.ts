@@ -3,18 +3,20 @@ import { settleDawn } from "./dawn.ts";
 import { DeviceLostError, GPUCommandError, OutOfMemoryError } from "./errors.ts";
 import { Pipelines } from "./pipelines.ts";
 import { Profiler, type TimingRow } from "./profiler.ts";
+import { type Traits, traitsOf } from "./traits.ts";
 
 /** Which implementation of WebGPU runs the commands. */
 export type Engine = "dawn" | "deno";
 
-/** What kernels are chosen by. */
-export interface Traits {
-  /** True for drivers that run on the CPU (lavapipe, SwiftShader). */
-  readonly software: boolean;
-  /** Lanes of a subgroup where the adapter has subgroups of one fixed size, else 0. */
-  readonly lanes: number;
-  /** True where shaders may compute in f16. */
-  readonly f16: boolean;
+/** Where the choice among several kernels for a product comes from. */
+export interface KernelChoice {
+  /**
+   * "cached" (default): from what was measured before on this adapter, else by guess; "now": what was not measured yet is
+   * measured when a model is traced, and kept; "off": by guess.
+   */
+  readonly tune: "off" | "cached" | "now";
+  /** Part of the names of kernels that are taken wherever they are right, e.g. "matrix". */
+  readonly candidate: string | undefined;
 }
 
 /** An open GPU: its buffers, pipelines and state. Closing it frees everything that was made on it. */
@@ -25,6 +27,8 @@ export class Device implements Disposable {
   readonly traits: Traits;
   /** All GPU memory of the device goes through here, so that `usage()` counts it whole. */
   readonly buffers: Buffers;
+  /** Where the choice among several kernels comes from. */
+  readonly choice: KernelChoice;
   /** Compiled shaders, kept until the device closes. */
   readonly pipelines: Pipelines;
   /** Times every dispatch where the device was opened with `profile: true`. */
@@ -53,10 +57,11 @@ export class Device implements Disposable {
     gpu: GPUDevice,
     readonly adapter: GPUAdapterInfo,
     readonly engine: Engine,
-    options: { profile: boolean; request: () => Promise<GPUDevice> },
+    options: { profile: boolean; choice: KernelChoice; request: () => Promise<GPUDevice> },
   ) {
     this.#gpu = gpu;
     this.#request = options.request;
+    this.choice = options.choice;
     this.limits = gpu.limits;
     this.traits = traitsOf(gpu, adapter);
     this.buffers = new Buffers(this);
@@ -232,17 +237,6 @@ export class Device implements Disposable {
     if (this.engine === "dawn") settleDawn();
     opened.splice(opened.indexOf(this), 1);
   }
-}
-
-function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo): Traits {
-  const { subgroupMinSize, subgroupMaxSize } = adapter;
-  const name = `${adapter.vendor} ${adapter.architecture} ${adapter.device} ${adapter.description}`;
-  const fixed = gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize;
-  return {
-    software: adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name),
-    lanes: fixed ? subgroupMinSize : 0,
-    f16: gpu.features.has("shader-f16"),
-  };
 }
 
 /** Those that are open, in the order in which they opened. */

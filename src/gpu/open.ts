@@ -1,6 +1,6 @@
 import { expectOptions } from "../core/error.ts";
 import { DawnMissingError, openDawn } from "./dawn.ts";
-import { Device, type Engine } from "./device.ts";
+import { Device, type Engine, type KernelChoice } from "./device.ts";
 import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "./errors.ts";
 import { withoutKnownWarnings } from "./quiet.ts";
@@ -15,23 +15,40 @@ export interface DeviceOptions {
   adapter?: string | undefined;
   /** Times every dispatch: see `device.profiler`. Each gets a pass of its own, which costs a little. */
   profile?: boolean | undefined;
+  /**
+   * Which of several kernels for a product runs: "cached" (default) the one measured as the fastest on this adapter before,
+   * else the best guess; "now" measures when a model is traced what was not measured yet, and keeps it; "off" the best guess.
+   */
+  tune?: KernelChoice["tune"] | undefined;
+  /** Part of the names of kernels that are taken wherever they are right, e.g. "matrix"; for tests and comparisons. */
+  candidate?: string | undefined;
+  /**
+   * Has the driver check every access of a shader to memory, which makes inner loops up to four times as long; false by
+   * default, as the bounds of the shaders here are tested. For shaders of one's own that go astray.
+   */
+  robust?: boolean | undefined;
 }
+
+const OPTIONS = ["engine", "adapter", "profile", "tune", "candidate", "robust"] as const;
+const TUNINGS = ["off", "cached", "now"];
 
 /** Opens a GPU and makes it the current device. Throws NoAdapterError where none opens. */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
-  expectOptions("open a device", options, ["engine", "adapter", "profile"]);
+  expectOptions("open a device", options, OPTIONS);
   expectRuntime();
-  expectOptions("open a GPU", options, ["engine", "adapter", "profile"]);
   useCachedDriver();
-  const { engine = "auto", profile = false } = options;
+  const { engine = "auto", profile = false, tune = "cached", candidate } = options;
   expectEngine(engine);
+  if (!TUNINGS.includes(tune)) {
+    throw new TypeError(`Cannot open a GPU with tune ${tune}: expected "off", "cached" or "now"`);
+  }
   const engines: Engine[] = engine === "auto" ? ["dawn", "deno"] : [engine];
   const reasons: string[] = [];
   for (const name of engines) {
     const opened = await open(name, options).catch((error: Error) => error);
     if (!(opened instanceof Error)) {
       const request = async () => (await open(name, options)).gpu;
-      return new Device(opened.gpu, opened.info, name, { profile, request });
+      return new Device(opened.gpu, opened.info, name, { profile, choice: { tune, candidate }, request });
     }
     reasons.push(`${name}: ${opened.message.split("\n")[0]}`);
     if (opened instanceof DawnMissingError && engines.length > 1) {
@@ -53,7 +70,7 @@ async function open(
   engine: Engine,
   options: DeviceOptions,
 ): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
-  const api = engine === "dawn" ? await openDawn(options.adapter) : navigator.gpu;
+  const api = engine === "dawn" ? await openDawn(options) : navigator.gpu;
   const adapter = await withoutKnownWarnings(() =>
     api.requestAdapter({ powerPreference: "high-performance" })
   );

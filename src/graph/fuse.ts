@@ -64,9 +64,13 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
 const VALUE: Expr = { op: "operand", index: 0 };
 
 function kernelGroup(kernel: Kernel): Group {
-  const { axes, strides } = kernel.spec;
-  const operand: Operand = { node: kernel, shape: axes, strides, offset: 0 };
-  return { output: kernel, kernel, expr: VALUE, operands: [operand], scalars: [], shape: axes, strides };
+  return { ...valueGroup(kernel, kernel.spec.axes, kernel.spec.strides), kernel };
+}
+
+/** The group that stores a node's own value. */
+export function valueGroup(output: Node, shape: Shape, strides: readonly number[]): Group {
+  const operand: Operand = { node: output, shape, strides, offset: 0 };
+  return { output, expr: VALUE, operands: [operand], scalars: [], shape, strides };
 }
 
 function pointwiseGroup(node: Pointwise): Group {
@@ -129,9 +133,8 @@ function canEnd(kernel: Kernel, group: Group, maxBuffers: number): boolean {
   const { spec } = kernel;
   const own = group.operands.filter((operand) => operand.node === kernel);
   const others = group.operands.filter((operand) => operand.node !== kernel);
-  if (group.output.count !== kernel.count || spec.inputs.length + others.length + 1 > maxBuffers) {
-    return false;
-  }
+  const reads = Math.max(...spec.candidates.map((candidate) => (candidate.reads ?? spec.inputs).length));
+  if (group.output.count !== kernel.count || reads + others.length + 1 > maxBuffers) return false;
   if (others.some((operand) => operand.window)) return false;
   if (!own.every((operand) => readsWhole(operand, group.strides))) return false;
   return !!fit(group.shape, group.strides, others.map((operand) => operand.strides), spec.axes, spec.strides);

@@ -3,7 +3,8 @@ import type { Device } from "../gpu/device.ts";
 import { type Lifetime, type Place, planArenas } from "./arena.ts";
 import { fuse } from "./fuse.ts";
 import { Leaf, type Node } from "./node.ts";
-import { type Step, stepOf } from "./step.ts";
+import { choose } from "./choice.ts";
+import { type Step, stepsOfGroup } from "./step.ts";
 
 /** Where the results of steps lie: in which buffer, from which byte on, and how large the buffers are. */
 export interface Layout {
@@ -14,7 +15,8 @@ export interface Layout {
 /** The dispatches that compute `outputs`, in order. */
 export function stepsOf(device: Device, outputs: readonly Node[]): Step[] {
   const maxBuffers = device.limits.maxStorageBuffersPerShaderStage;
-  return fuse(reachable(outputs), new Set(outputs), maxBuffers).map(stepOf);
+  return fuse(reachable(outputs), new Set(outputs), maxBuffers)
+    .flatMap((group) => stepsOfGroup(group, (spec) => choose(device, spec)));
 }
 
 /**

@@ -97,8 +97,8 @@ export class Pointwise extends Node {
   }
 }
 
-/** What a kernel in `shaders/` needs to run once. */
-export interface KernelSpec {
+/** One dispatch of a shader of `shaders/`. */
+export interface Pass {
   /** As profiles and errors call it. */
   readonly name: string;
   /** Snippets, then the kernel. */
@@ -107,16 +107,45 @@ export interface KernelSpec {
   readonly set: Readonly<Record<string, string | number>>;
   /** Values of its `struct Params`, by name. */
   readonly params: Readonly<Record<string, number>>;
-  /** Bound in order from binding 0; each whole, so that `params` carries offsets. */
+  /** Adjacent columns that one call of `store` gets. */
+  readonly width: 1 | 4;
+  /** Number of workgroups; more than a dimension holds are folded into two (see lib/grid.wgsl). */
+  readonly workgroups: number;
+  /**
+   * What it reads, bound in order from binding 0: numbers of the kernel's inputs, and behind them of the passes in front of
+   * this one. All inputs by default.
+   */
+  readonly reads?: readonly number[] | undefined;
+}
+
+/** A pass in front of the last, whose result stays within the kernel: no work is fused into its `store`. */
+export interface FirstPass extends Pass {
+  readonly dtype: DType;
+  /** The result, dense: batches (outer, inner), rows, columns. */
+  readonly axes: readonly [number, number, number, number];
+  /** Arithmetic operations of the kernel that happen here, for the profiler. */
+  readonly flops?: number | undefined;
+}
+
+/** A way to compute a kernel: its last pass, which stores the result, and those in front of it. */
+export interface Candidate extends Pass {
+  readonly before?: readonly FirstPass[] | undefined;
+}
+
+/** What a kernel needs to run once. */
+export interface KernelSpec {
+  /** The operator, e.g. "gemm". */
+  readonly name: string;
+  /** Ways to compute it that are right on the device, the best guess first; one is chosen when the plan is made. */
+  readonly candidates: readonly Candidate[];
+  /** Equal for shapes and dtypes for which the same candidate is taken to be the fastest; "" where there is no choice. */
+  readonly shapeClass: string;
+  /** What the passes read; each is bound whole, so that `params` carry offsets. */
   readonly inputs: readonly View[];
   /** The output in the kernel's own coordinates: batches (outer, inner), rows, columns, and their strides. */
   readonly axes: readonly [number, number, number, number];
   /** Of the output along `axes`, in elements. */
   readonly strides: readonly [number, number, number, number];
-  /** Adjacent columns that one call of `store` gets. */
-  readonly width: 1 | 4;
-  /** Number of workgroups; more than a dimension holds are folded into two (see lib/grid.wgsl). */
-  readonly workgroups: number;
   /** Arithmetic operations in one run, for the profiler; what is fused is added to it. */
   readonly flops: number;
 }
@@ -134,4 +163,13 @@ export class Kernel extends Node {
   retire(): void {
     this.spec = { ...this.spec, inputs: [] };
   }
+}
+
+/** The result of a pass in front of a kernel's last: it lives from one dispatch to another. */
+export class Scratch extends Node {
+  /** Its step knows what it reads. */
+  readonly sources: readonly Node[] = [];
+
+  /** There is nothing to forget. */
+  retire(): void {}
 }

@@ -1,11 +1,20 @@
 import { bytesOf, type PlainDType, valueType } from "../core/dtype.ts";
 import type { DispatchRecord } from "../gpu/profiler.ts";
 import type { BindingUse, PipelineSpec, SourcePart } from "../gpu/pipelines.ts";
+import { contiguousStrides, size } from "../core/shape.ts";
 import { collapse, fit } from "./axes.ts";
 import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
 import { exprFlops } from "./expr.ts";
-import type { Group } from "./fuse.ts";
-import type { Kernel, KernelSpec, Node, Operand } from "./node.ts";
+import { type Group, valueGroup } from "./fuse.ts";
+import {
+  type Candidate,
+  type Kernel,
+  type KernelSpec,
+  type Node,
+  type Operand,
+  type Pass,
+  Scratch,
+} from "./node.ts";
 import { packFields, packParams } from "./uniform.ts";
 
 /** One dispatch: what runs, on which nodes, with which uniforms. */
@@ -20,17 +29,23 @@ export interface Step {
   readonly record: DispatchRecord;
 }
 
-/** The dispatch that computes a group of fused nodes. */
-export function stepOf(group: Group): Step {
-  return group.kernel ? kernelStep(group, group.kernel) : pointwiseStep(group);
+/** The dispatches that compute a group of fused nodes, the one that stores its output last. */
+export function stepsOfGroup(group: Group, choose: (spec: KernelSpec) => Candidate): Step[] {
+  return group.kernel ? kernelSteps(group, group.kernel, choose(group.kernel.spec)) : [pointwiseStep(group)];
 }
 
-function record(group: Group, kernel: string, inputs: readonly Node[], flops: number): DispatchRecord {
-  const bytes = [...new Set(inputs), group.output].reduce(
+function record(
+  value: Node,
+  output: Node,
+  kernel: string,
+  inputs: readonly Node[],
+  flops: number,
+): DispatchRecord {
+  const bytes = [...new Set(inputs), output].reduce(
     (sum, node) => sum + node.count * bytesOf(node.dtype),
     0,
   );
-  return { kernel, path: (group.kernel ?? group.output).path, flops, bytes };
+  return { kernel, path: value.path, flops, bytes };
 }
 
 function access(operand: Operand, strides: readonly number[], axis = -1): Access {
@@ -75,44 +90,75 @@ function pointwiseStep(group: Group): Step {
     inputs,
     uniforms: [packFields(generated.fields)],
     workgroups: generated.workgroups,
-    record: record(group, "pointwise", inputs, exprFlops(expr) * output.count),
+    record: record(output, output, "pointwise", inputs, exprFlops(expr) * output.count),
   };
 }
 
-function kernelStep(group: Group, kernel: Kernel): Step {
-  const { spec } = kernel;
+function kernelSteps(group: Group, kernel: Kernel, candidate: Candidate): Step[] {
+  const { spec, path } = kernel;
+  const { before = [] } = candidate;
+  const nodes = spec.inputs.map((view) => view.node);
+  const readsOf = ({ reads }: Pass) => (reads ?? [...spec.inputs.keys()]).map((i) => nodes[i]!);
+  let flops = spec.flops;
+  const first = before.map((pass) => {
+    const result = new Scratch(pass.dtype, size(pass.axes), path);
+    const strides = contiguousStrides(pass.axes) as unknown as KernelSpec["strides"];
+    const stored = { group: valueGroup(result, pass.axes, strides), axes: pass.axes, strides };
+    const step = passStep(pass, readsOf(pass), result, stored, pass.flops ?? 0);
+    nodes.push(result);
+    flops -= pass.flops ?? 0;
+    return step;
+  });
+  return [
+    ...first,
+    passStep(candidate, readsOf(candidate), kernel, { group, axes: spec.axes, strides: spec.strides }, flops),
+  ];
+}
+
+/** What a pass stores: the expression of a group, along the pass's own axes. */
+interface Stored extends Pick<KernelSpec, "axes" | "strides"> {
+  readonly group: Group;
+}
+
+/** One dispatch of a kernel, which ends in an expression of its `value`. */
+function passStep(
+  pass: Pass,
+  reads: readonly Node[],
+  value: Node,
+  { group, axes, strides }: Stored,
+  flops: number,
+): Step {
   const { operands, expr, scalars, output } = group;
-  const others = operands.filter((operand) => operand.node !== kernel);
+  const others = operands.filter((operand) => operand.node !== value);
   const views = fit(
     group.shape,
     group.strides,
     others.map((operand) => operand.strides),
-    spec.axes,
-    spec.strides,
+    axes,
+    strides,
   );
   const work: Work = {
     expr,
     scalars,
     operands: operands.map((operand) =>
-      operand.node === kernel ? undefined : access(operand, views![others.indexOf(operand)]!)
+      operand.node === value ? undefined : access(operand, views![others.indexOf(operand)]!)
     ),
-    own: valueType(kernel.dtype as PlainDType),
-    sizes: spec.axes,
-    out: { dtype: output.dtype as PlainDType, strides: spec.strides },
+    own: valueType(value.dtype as PlainDType),
+    sizes: axes,
+    out: { dtype: output.dtype as PlainDType, strides },
   };
-  const generated: Generated = storeFunction(work, spec.width);
-  const reads = spec.inputs.map(() => "read" as const);
-  // Bindings: the kernel's inputs, the output, params, then what `store` needs.
-  const uses: BindingUse[] = [...reads, "write", "uniform", ...generated.uses];
+  const generated: Generated = storeFunction(work, pass.width);
+  // Bindings: what the pass reads, the output, params, then what `store` needs.
+  const uses: BindingUse[] = [...reads.map(() => "read" as const), "write", "uniform", ...generated.uses];
   const source = () => {
-    const parts = setLines(spec.name, spec.code, spec.set);
+    const parts = setLines(pass.name, pass.code, pass.set);
     return [...parts, ...generated.source(reads.length, reads.length + 2)];
   };
-  const inputs = [...spec.inputs, ...others].map((view) => view.node);
+  const inputs = [...reads, ...others.map((view) => view.node)];
   return {
     pipeline: pipelineOf(
-      spec.name,
-      `${Object.entries(spec.set).join()}|${spec.code.map(textKey)}|${generated.key}`,
+      pass.name,
+      `${Object.entries(pass.set).join()}|${pass.code.map(textKey)}|${generated.key}`,
       uses,
       source,
     ),
@@ -120,14 +166,14 @@ function kernelStep(group: Group, kernel: Kernel): Step {
     inputs,
     uniforms: [
       packParams(
-        spec.name,
-        spec.code.find((part) => part.text.includes("struct Params"))?.text ?? "",
-        spec.params,
+        pass.name,
+        pass.code.find((part) => part.text.includes("struct Params"))?.text ?? "",
+        pass.params,
       ),
       packFields(generated.fields),
     ],
-    workgroups: spec.workgroups,
-    record: record(group, spec.name, inputs, spec.flops + exprFlops(expr) * output.count),
+    workgroups: pass.workgroups,
+    record: record(value, output, pass.name, inputs, flops + exprFlops(expr) * output.count),
   };
 }
 
@@ -146,7 +192,7 @@ function lineOf(name: string): RegExp {
 }
 
 /** Sets lines in whichever parts have them. Throws where none has. */
-function setLines(kernel: string, parts: readonly SourcePart[], set: KernelSpec["set"]): SourcePart[] {
+function setLines(kernel: string, parts: readonly SourcePart[], set: Pass["set"]): SourcePart[] {
   for (const name of Object.keys(set)) {
     if (parts.some(({ text }) => lineOf(name).test(text))) continue;
     throw new Error(

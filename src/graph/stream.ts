@@ -2,14 +2,15 @@ import { bytesOf } from "../core/dtype.ts";
 import type { Storage } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
 import { type Call, Output } from "./call.ts";
+import { choose } from "./choice.ts";
 import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
 import { fuse } from "./fuse.ts";
 import { exprKey } from "./expr.ts";
-import { Input, Leaf, type Node, type Pointwise } from "./node.ts";
+import { Input, Leaf, type Node, type Pointwise, Scratch } from "./node.ts";
 import { expectBindable, reachable, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
 import { LoopUniforms, type Uniforms } from "./loop_uniforms.ts";
 import { Plan } from "./plan.ts";
-import { type Step, stepOf } from "./step.ts";
+import { type Step, stepsOfGroup } from "./step.ts";
 import { suppliedTo } from "./supply.ts";
 
 /** Figures of the last submission. */
@@ -274,8 +275,12 @@ export class Stream {
     const kept = new Set([...this.#pending, ...arguments_]);
     const own = nodes.filter((node) => !(node instanceof Output));
     const maxBuffers = this.#device.limits.maxStorageBuffersPerShaderStage;
-    const order = (work: Step | Call) => "plan" in work ? work.outputs[0]!.id : work.output.id;
-    return [...fuse(own, kept, maxBuffers).map(stepOf), ...calls].sort((a, b) => order(a) - order(b));
+    const steps = fuse(own, kept, maxBuffers).map((group) => ({
+      order: group.output.id,
+      work: stepsOfGroup(group, (spec) => choose(this.#device, spec)),
+    }));
+    return [...steps, ...[...calls].map((call) => ({ order: call.outputs[0]!.id, work: [call] }))]
+      .sort((a, b) => a.order - b.order).flatMap(({ work }): (Step | Call)[] => work);
   }
 
   #encodeStep(encoding: Encoding, step: Step, uniforms: Uniforms): void {
@@ -293,6 +298,7 @@ export class Stream {
     const workgroups = foldGrid(step.workgroups, this.#device.limits.maxComputeWorkgroupsPerDimension);
     const dispatch: Dispatch = { pipeline, group, offsets, workgroups, record };
     if (output.count > 0) encoding.dispatch(dispatch);
+    if (output instanceof Scratch) encoding.afterSubmit(() => storage.release());
     this.#store(output, storage);
   }
 

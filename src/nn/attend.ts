@@ -1,5 +1,5 @@
 import { attention, type AttentionOptions } from "../ops/mod.ts";
-import { attentionProbs, mixValues } from "../ops/attention_blocks.ts";
+import { attentionProbs, mixValues } from "../ops/attention/blocks.ts";
 import { isWanted, named, type Tensor } from "../tensor/mod.ts";
 
 /**

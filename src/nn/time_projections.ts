@@ -24,7 +24,7 @@ export function timeProjections(temb: Tensor, layers: Iterable<Layer | undefined
 /** Whether the weights can be joined, on an adapter that gains by it: a software adapter does not. */
 function isOneProduct(temb: Tensor, layers: readonly Layer[]): boolean {
   const adapted = layers.map(({ weight }) => adapterOf(weight) !== undefined); // each is asked, as it is used
-  if (temb.device.traits.software || layers.length < 2 || adapted.includes(true)) return false;
+  if (!temb.device.traits.joins || layers.length < 2 || adapted.includes(true)) return false;
   const { dtype } = layers[0]!.weight;
   const fits = ({ weight }: Layer) =>
     weight.rank === 2 && weight.shape[1] === temb.shape[1] && weight.dtype === dtype;

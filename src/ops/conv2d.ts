@@ -2,7 +2,7 @@ import { expectOptions } from "../core/error.ts";
 import { channelsLastStrides, type Shape } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
-import { type ConvRows, gemm } from "./gemm.ts";
+import { type ConvRows, gemm } from "./gemm/gemm.ts";
 import { type Affine, affine } from "./linear.ts";
 import { type Padding, type Pair, pairOf, windowCount, windowsOf } from "./windows.ts";
 

@@ -3,7 +3,7 @@ import type { DType } from "../core/dtype.ts";
 import { type Shape, size } from "../core/shape.ts";
 import { Tensor, zeros } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
-import { gemm } from "./gemm.ts";
+import { gemm } from "./gemm/gemm.ts";
 
 /** Weights of a dense layer, a convolution or a norm. */
 export interface Affine {

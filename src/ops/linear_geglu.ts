@@ -2,7 +2,7 @@ import { size } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { gelu } from "./activations.ts";
 import { adapterOf } from "./adapters.ts";
-import { gemm } from "./gemm.ts";
+import { gemm } from "./gemm/gemm.ts";
 import { type Affine, linear } from "./linear.ts";
 
 /**
@@ -16,7 +16,7 @@ export function linearGeglu(x: Tensor, { weight, bias }: Affine & { bias: Tensor
     throw new RangeError(`Cannot apply ${weight} to ${x}: expected a weight [2 N, ${K}]`);
   }
   // What adapters add comes before the gate; on a software adapter two products are faster (1.2 to 1.8 times).
-  if (adapterOf(weight) || x.device.traits.software || weight.strides[1] !== 1 || K === 0) {
+  if (adapterOf(weight) || !x.device.traits.joins || weight.strides[1] !== 1 || K === 0) {
     const half = (i: number): Affine => ({
       weight: weight.slice(0, i * N, (i + 1) * N),
       bias: bias.slice(0, i * N, (i + 1) * N),

@@ -2,7 +2,7 @@ import { isPacked } from "../core/dtype.ts";
 import { sameNumbers, type Shape, size } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
-import { gemm } from "./gemm.ts";
+import { gemm } from "./gemm/gemm.ts";
 
 /** Three weights [N, K] for one x. */
 export type Weights3 = readonly [Tensor, Tensor, Tensor];
@@ -37,7 +37,7 @@ export function linearThree(x: Tensor, weights: Weights3): Tensor[] | undefined 
 /** Whether the weights are read alike, on an adapter that gains by it: a software adapter does not. */
 function isOneProduct(x: Tensor, weights: Weights3): boolean {
   const adapted = weights.map((weight) => adapterOf(weight) !== undefined); // each is asked, as it is used
-  if (x.device.traits.software || adapted.includes(true)) return false;
+  if (!x.device.traits.joins || adapted.includes(true)) return false;
   const [{ shape, strides, offset, dtype }] = weights;
   const alike = (w: Tensor) =>
     w.rank === 2 && w.dtype === dtype && w.offset === offset && sameNumbers(w.shape, shape) &&

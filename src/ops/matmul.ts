@@ -1,7 +1,7 @@
 import { isFloat } from "../core/dtype.ts";
 import { broadcast, size } from "../core/shape.ts";
 import { type Tensor, zeros } from "../tensor/mod.ts";
-import { gemm } from "./gemm.ts";
+import { gemm } from "./gemm/gemm.ts";
 
 /**
  * Matrix product over the last two axes, others broadcast, as torch.matmul. a [.., M, K], b [.., K, N] → [.., M, N]. A

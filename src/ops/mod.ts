@@ -2,7 +2,7 @@
 import "./methods.ts";
 
 export { geglu, gelu, geluTanh, mish, quickGelu, relu, sigmoid, silu } from "./activations.ts";
-export { attention, type AttentionOptions } from "./attention.ts";
+export { attention, type AttentionOptions } from "./attention/attention.ts";
 export { avgPool2d, type PoolOptions } from "./avg_pool2d.ts";
 export type { Complex } from "./complex.ts";
 export { conv1d, type Conv1dOptions } from "./conv1d.ts";

@@ -26,6 +26,7 @@ export {
   deviceOf,
   type KernelOptions,
   type PointwiseOptions,
+  recordChoice,
   recordKernel,
   recordPointwise,
 } from "./record.ts";

@@ -2,7 +2,7 @@ import { type DType, expectPlain, isPacked, type PlainDType, valueType } from ".
 import { broadcast, checkShape, contiguousStrides, type Shape, size, usualStrides } from "../core/shape.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { castExpr, type Expr, exprType } from "../graph/expr.ts";
-import { Kernel, type KernelSpec, type Operand, Pointwise } from "../graph/node.ts";
+import { type Candidate, Kernel, type KernelSpec, type Operand, Pointwise } from "../graph/node.ts";
 import { streamOf } from "../graph/stream.ts";
 import { currentPath } from "./named.ts";
 import { Tensor } from "./tensor.ts";
@@ -119,7 +119,21 @@ export function deviceOf(tensors: readonly TensorBase[]): Device {
 
 /** Options of `recordKernel`: a kernel's needs, and its output as a tensor. */
 export interface KernelOptions
-  extends Omit<KernelSpec, "name" | "inputs" | "strides" | "width" | "flops" | "set"> {
+  extends Omit<ChoiceOptions, "candidates" | "shapeClass">, Omit<CandidateOptions, "before"> {
+  /** Values of its `struct Params`, by name. */
+  params: Candidate["params"];
+}
+
+/** A way to compute a kernel; its name is the kernel's, its columns come in fours where nothing else is said. */
+export interface CandidateOptions extends Pick<Candidate, "code" | "workgroups" | "before" | "reads"> {
+  /** Values for its `alias` and `const` lines, where it has any to set. */
+  set?: Candidate["set"] | undefined;
+  /** Adjacent columns that one call of `store` gets; 4 by default. */
+  width?: 1 | 4 | undefined;
+}
+
+/** Options of `recordChoice`. */
+export interface ChoiceOptions extends Pick<KernelSpec, "axes" | "candidates" | "shapeClass"> {
   /** Bound in order from binding 0; at least one where several devices are open. */
   inputs: readonly TensorBase[];
   /** Of the output as a tensor; `axes` are the kernel's own coordinates for the same elements. */
@@ -130,38 +144,35 @@ export interface KernelOptions
   layout?: readonly number[] | undefined;
   /** Strides of the kernel's axes; by default those of a dense [outer, inner, rows, columns]. */
   strides?: KernelSpec["strides"] | undefined;
-  /** Values for its `alias` and `const` lines, where it has any to set. */
-  set?: KernelSpec["set"] | undefined;
-  /** Adjacent columns that one call of `store` gets; 4 by default. */
-  width?: 1 | 4 | undefined;
   /** Arithmetic operations in one run, for the profiler. */
   flops?: number | undefined;
 }
 
 /** Records one run of a kernel of `shaders/`. */
 export function recordKernel(name: string, options: KernelOptions): Tensor {
-  const { inputs, shape, dtype, code, params, axes, workgroups } = options;
+  const { code, set = {}, params, width = 4, workgroups, reads } = options;
+  return recordChoice(name, {
+    ...options,
+    candidates: [{ name, code, set, params, width, workgroups, reads }],
+    shapeClass: "",
+  });
+}
+
+/** Records one run of an operator for which there are several kernels. */
+export function recordChoice(name: string, options: ChoiceOptions): Tensor {
+  const { inputs, shape, dtype, candidates, shapeClass, axes, flops = 0 } = options;
   checkShape(shape);
   const x = inputs[0];
   const whole = x && ["i32", "u32", "bool"].includes(x.dtype);
-  if (whole && code.some((part) => part.name.startsWith("shaders/lib/values_"))) { // they read the first input as f32
+  const readsFloats = ({ code }: Candidate) =>
+    code.some((part) => part.name.startsWith("shaders/lib/values_"));
+  if (whole && candidates.some(readsFloats)) { // they read the first input as f32
     throw new TypeError(`Cannot run ${name} on ${x}: expected f32 or f16; cast it with to("f32")`);
   }
   const layout = options.layout ?? usualStrides(shape);
   const strides = options.strides ?? contiguousStrides(axes) as unknown as KernelSpec["strides"];
-  const { set = {}, width = 4, flops = 0 } = options;
-  const node = new Kernel(dtype, size(shape), currentPath(), {
-    name,
-    code,
-    set,
-    params,
-    inputs,
-    axes,
-    strides,
-    width,
-    workgroups,
-    flops,
-  });
+  const spec: KernelSpec = { name, candidates, shapeClass, inputs, axes, strides, flops };
+  const node = new Kernel(dtype, size(shape), currentPath(), spec);
   const device = deviceOf(inputs);
   streamOf(device).add(node);
   return new Tensor(device, node, shape, layout, 0);

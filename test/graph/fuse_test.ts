@@ -4,7 +4,7 @@ import type { Device } from "../../src/gpu/device.ts";
 import { fuse, type Group } from "../../src/graph/fuse.ts";
 import { reachable } from "../../src/graph/layout.ts";
 import { streamOf } from "../../src/graph/stream.ts";
-import { attentionInBlocks } from "../../src/ops/attention_blocks.ts";
+import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
 import { attention, conv2d, geglu, groupNorm, linear, rmsNorm, silu } from "../../src/ops/mod.ts";
 import { cat, type Tensor, tensor, weightedSum, where } from "../../src/tensor/mod.ts";
 

@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { fuse } from "../../src/graph/fuse.ts";
-import { reachable } from "../../src/graph/layout.ts";
-import { stepOf } from "../../src/graph/step.ts";
+import { currentDevice } from "../../src/gpu/device.ts";
+import { stepsOf } from "../../src/graph/layout.ts";
 import { attention, conv2d, groupNorm, layerNorm, linear, silu } from "../../src/ops/mod.ts";
 import { recordKernel } from "../../src/tensor/record.ts";
 import { type Tensor, zeros } from "../../src/tensor/mod.ts";
 
 /** The extensions that the shaders of a value's dispatches enable. */
 function enabledBy({ node }: Tensor): Set<string> {
-  const steps = fuse(reachable([node]), new Set([node]), 8).map(stepOf);
+  const steps = stepsOf(currentDevice(), [node]);
   const texts = steps.map((step) => step.pipeline.source().map(({ text }) => text).join("\n"));
   return new Set(texts.flatMap((text) => [...text.matchAll(/^enable (\w+);/gm)].map(([, name]) => name!)));
 }

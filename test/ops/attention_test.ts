@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { size } from "../../src/core/shape.ts";
 import { openDevice } from "../../src/gpu/open.ts";
-import { attentionInBlocks } from "../../src/ops/attention_blocks.ts";
-import { broadcastForm, fusedAttention, tiledForm } from "../../src/ops/attention_fused.ts";
+import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
+import { broadcastForm, fusedAttention, tiledForm } from "../../src/ops/attention/fused.ts";
 import { attention } from "../../src/ops/mod.ts";
 import { tensor, zeros } from "../../src/tensor/mod.ts";
 import { attended, attendedRow, checkForm } from "../support/attention.ts";
@@ -85,7 +85,7 @@ for (const width of [256, 512]) {
   Deno.test(`attention() for software adapters is right at ${width / 32} lanes`, async () => {
     const code = `
       import { openDevice } from "./src/gpu/open.ts";
-      import { broadcastForm } from "./src/ops/attention_fused.ts";
+      import { broadcastForm } from "./src/ops/attention/fused.ts";
       import { checkForm } from "./test/support/attention.ts";
       using device = await openDevice({ engine: "dawn" });
       const form = broadcastForm(device, 12);

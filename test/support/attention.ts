@@ -1,6 +1,6 @@
 import type { Tensor } from "denoise";
 import type { Tuple } from "../../src/core/shape.ts";
-import { type AttentionForm, fusedAttention } from "../../src/ops/attention_fused.ts";
+import { type AttentionForm, fusedAttention } from "../../src/ops/attention/fused.ts";
 import type { AttentionOptions } from "../../src/ops/mod.ts";
 import { Dice } from "./dice.ts";
 import { Nd } from "./nd.ts";

@@ -15,5 +15,5 @@ export function testOnBothEngines(name: string, run: (device: Device) => Promise
 
 /** Makes operators choose their forms for GPUs, which a software adapter can run too. */
 export function asGpu(device: Device): void {
-  Object.assign(device.traits, { software: false });
+  Object.assign(device.traits, { software: false, joins: true });
 }

@@ -1,7 +1,7 @@
-import { expectOptions } from "../core/error.ts";
-import type { Tensor } from "../tensor/mod.ts";
-import { attentionInBlocks } from "./attention_blocks.ts";
-import { broadcastForm, fusedAttention, tiledForm } from "./attention_fused.ts";
+import { expectOptions } from "../../core/error.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import { attentionInBlocks } from "./blocks.ts";
+import { broadcastForm, fusedAttention, tiledForm } from "./fused.ts";
 
 /** Options of `attention`. */
 export interface AttentionOptions {

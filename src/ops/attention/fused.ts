@@ -1,14 +1,14 @@
-import type { Shape, Tuple } from "../core/shape.ts";
-import broadcast from "../../shaders/attention_broadcast.wgsl" with { type: "text" };
-import tiled from "../../shaders/attention_tiled.wgsl" with { type: "text" };
-import maskAdded from "../../shaders/lib/attention_mask.wgsl" with { type: "text" };
-import maskNone from "../../shaders/lib/attention_mask_none.wgsl" with { type: "text" };
-import paramsText from "../../shaders/lib/attention_params.wgsl" with { type: "text" };
-import readAny from "../../shaders/lib/attention_read_any.wgsl" with { type: "text" };
-import readVec4 from "../../shaders/lib/attention_read_vec4.wgsl" with { type: "text" };
-import type { Device } from "../gpu/device.ts";
-import type { SourcePart } from "../gpu/pipelines.ts";
-import { recordKernel, type Tensor } from "../tensor/mod.ts";
+import type { Shape, Tuple } from "../../core/shape.ts";
+import broadcast from "../../../shaders/attention_broadcast.wgsl" with { type: "text" };
+import tiled from "../../../shaders/attention_tiled.wgsl" with { type: "text" };
+import maskAdded from "../../../shaders/lib/attention_mask.wgsl" with { type: "text" };
+import maskNone from "../../../shaders/lib/attention_mask_none.wgsl" with { type: "text" };
+import paramsText from "../../../shaders/lib/attention_params.wgsl" with { type: "text" };
+import readAny from "../../../shaders/lib/attention_read_any.wgsl" with { type: "text" };
+import readVec4 from "../../../shaders/lib/attention_read_vec4.wgsl" with { type: "text" };
+import type { Device } from "../../gpu/device.ts";
+import type { SourcePart } from "../../gpu/pipelines.ts";
+import { recordKernel, type Tensor } from "../../tensor/mod.ts";
 import type { AttentionOptions } from "./attention.ts";
 
 const part = (name: string, text: string): SourcePart => ({ name: `shaders/${name}.wgsl`, text });

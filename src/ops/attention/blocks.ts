@@ -1,9 +1,9 @@
-import type { Shape } from "../core/shape.ts";
-import type { DType } from "../core/dtype.ts";
-import { cat, type Tensor } from "../tensor/mod.ts";
+import type { Shape } from "../../core/shape.ts";
+import type { DType } from "../../core/dtype.ts";
+import { cat, type Tensor } from "../../tensor/mod.ts";
 import type { AttentionOptions } from "./attention.ts";
-import { gemm, type Layout } from "./gemm.ts";
-import { softmaxRows } from "./softmax.ts";
+import { gemm, type Layout } from "../gemm/gemm.ts";
+import { softmaxRows } from "../softmax.ts";
 
 const MOST_SCORES = 8 << 20; // scores in memory at once: 32 MiB of f32
 

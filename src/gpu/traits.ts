@@ -1,0 +1,63 @@
+/** A shape of subgroup matrices that an adapter multiplies: [M, K] · [K, N] → [M, N]. */
+export interface MatrixConfig {
+  /** Of both operands, e.g. "f16". */
+  readonly componentType: string;
+  /** Of the sums, e.g. "f32". */
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** What an adapter can do, by which kernels are chosen: `selectKernel` of each operator reads it. */
+export interface Traits {
+  /** True for drivers that run on the CPU (lavapipe, SwiftShader). */
+  readonly software: boolean;
+  /** Lanes of a subgroup where the adapter has subgroups of one fixed size, else 0. */
+  readonly lanes: number;
+  /** The smallest and the largest subgroup that a shader may get; undefined where shaders have none. */
+  readonly subgroups: { readonly min: number; readonly max: number } | undefined;
+  /** True where shaders may compute in f16. */
+  readonly f16: boolean;
+  /** Shapes of matrix products that a subgroup computes at once; none where there are no matrix units. */
+  readonly matrices: readonly MatrixConfig[];
+  /** Bytes that a workgroup may share. */
+  readonly workgroupMemory: number;
+  /** Invocations that a workgroup may have. */
+  readonly invocations: number;
+  /** Processors that run workgroups side by side; a guess where the adapter is not known. */
+  readonly multiprocessors: number;
+  /** Whether products of one x gain by running as one dispatch: a software adapter gains nothing. */
+  readonly joins: boolean;
+}
+
+/** Of a GPU that is not known: between those of a laptop and the largest. */
+const USUAL_MULTIPROCESSORS = 64;
+
+/** Reads the traits off an open device and its adapter. */
+export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo): Traits {
+  const { subgroupMinSize: min, subgroupMaxSize: max } = adapter;
+  const name = `${adapter.vendor} ${adapter.architecture} ${adapter.device} ${adapter.description}`;
+  const software = adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name);
+  const hasSubgroups = gpu.features.has("subgroups");
+  const hasMatrices = gpu.features.has("chromium-experimental-subgroup-matrix" as GPUFeatureName);
+  return {
+    software,
+    lanes: hasSubgroups && min === max ? min : 0,
+    subgroups: hasSubgroups ? { min, max } : undefined,
+    f16: gpu.features.has("shader-f16"),
+    matrices: hasMatrices
+      ? [...adapter.subgroupMatrixConfigs ?? []].map(({ componentType, resultComponentType, M, N, K }) => ({
+        componentType,
+        resultComponentType,
+        M,
+        N,
+        K,
+      }))
+      : [],
+    workgroupMemory: gpu.limits.maxComputeWorkgroupStorageSize,
+    invocations: gpu.limits.maxComputeInvocationsPerWorkgroup,
+    multiprocessors: software ? navigator.hardwareConcurrency : USUAL_MULTIPROCESSORS,
+    joins: !software,
+  };
+}

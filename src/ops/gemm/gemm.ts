@@ -1,0 +1,74 @@
+import type { DType } from "../../core/dtype.ts";
+import type { Shape } from "../../core/shape.ts";
+import { recordChoice, type Tensor } from "../../tensor/mod.ts";
+import { shapeClassOf } from "./cost.ts";
+import { selectKernel } from "./select.ts";
+
+/** Where an operand's elements lie: strides of both batch axes and of its rows, in elements. */
+export interface Layout {
+  readonly z0: number;
+  readonly z1: number;
+  readonly row: number;
+}
+
+/** How rows of x belong to pixels of a convolution; see lib/gemm_rows_conv.wgsl. */
+export interface ConvRows {
+  readonly x_image: number;
+  readonly in_h: number;
+  readonly in_w: number;
+  readonly out_h: number;
+  readonly out_w: number;
+  readonly kernel_w: number;
+  readonly stride_y: number;
+  readonly stride_x: number;
+  readonly dilation_y: number;
+  readonly dilation_x: number;
+  readonly pad_top: number;
+  readonly pad_left: number;
+  readonly upsample: number;
+}
+
+/** A product y[z, m, n] = Σ x[z, row(m, tap), k] · w[z, n, tap, k]. */
+export interface Gemm {
+  readonly x: Tensor;
+  readonly w: Tensor;
+  /** Outer and inner batch. */
+  readonly batch: readonly [number, number];
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly taps?: number | undefined;
+  readonly xLayout: Layout;
+  readonly wLayout: Layout;
+  /** Which axis of w is contiguous: "nk" for weights, "kn" for the second operand of matmul. */
+  readonly order: "nk" | "kn";
+  readonly conv?: ConvRows | undefined;
+  /**
+   * Makes (y + bias) · gelu(gate + bias) of two products at once, in the form for GPUs: the gates' weights begin `step`
+   * elements behind those of y, their biases behind the n of y.
+   */
+  readonly gate?: { readonly step: number; readonly bias: Tensor };
+  /** Weights of a second and a third product with the same x, in the form for GPUs; the inner batch counts them. */
+  readonly others?: readonly Tensor[] | undefined;
+  readonly shape: Shape;
+  readonly dtype?: DType | undefined;
+  /** Memory order of the result and strides of [outer, inner, m, n] in it, where it is not dense in that order. */
+  readonly layout?: readonly number[] | undefined;
+  readonly strides?: readonly [number, number, number, number] | undefined;
+}
+
+/** Records a matrix product or, with `conv`, a convolution as one. */
+export function gemm(g: Gemm): Tensor {
+  const { x, w, m, n, k, taps = 1, batch: [z0, z1], gate, others = [] } = g;
+  return recordChoice("gemm", {
+    candidates: selectKernel(x.device.traits, g),
+    shapeClass: shapeClassOf(g),
+    inputs: [x, w, ...others, ...(gate ? [gate.bias] : [])],
+    shape: g.shape,
+    dtype: g.dtype ?? x.dtype,
+    layout: g.layout,
+    strides: g.strides,
+    axes: [z0, z1, m, n],
+    flops: (gate ? 4 : 2) * z0 * z1 * m * n * k * taps,
+  });
+}

@@ -1,0 +1,86 @@
+import rowsConv from "../../../shaders/lib/gemm_rows_conv.wgsl" with { type: "text" };
+import rowsLinear from "../../../shaders/lib/gemm_rows_linear.wgsl" with { type: "text" };
+import wKnAny from "../../../shaders/lib/gemm_w_kn_any.wgsl" with { type: "text" };
+import wKnVec4 from "../../../shaders/lib/gemm_w_kn_vec4.wgsl" with { type: "text" };
+import wNkAny from "../../../shaders/lib/gemm_w_nk_any.wgsl" with { type: "text" };
+import wNkHalf from "../../../shaders/lib/gemm_w_nk_half.wgsl" with { type: "text" };
+import wNkPacked from "../../../shaders/lib/gemm_w_nk_packed.wgsl" with { type: "text" };
+import wNkThree from "../../../shaders/lib/gemm_w_nk_three.wgsl" with { type: "text" };
+import wNkVec4 from "../../../shaders/lib/gemm_w_nk_vec4.wgsl" with { type: "text" };
+import xAny from "../../../shaders/lib/gemm_x_any.wgsl" with { type: "text" };
+import xVec4 from "../../../shaders/lib/gemm_x_vec4.wgsl" with { type: "text" };
+import unpackInt4 from "../../../shaders/lib/unpack_int4.wgsl" with { type: "text" };
+import unpackInt8 from "../../../shaders/lib/unpack_int8.wgsl" with { type: "text" };
+import { isPacked } from "../../core/dtype.ts";
+import type { SourcePart } from "../../gpu/pipelines.ts";
+import type { Gemm } from "./gemm.ts";
+
+/** A text of `shaders/`. */
+export const part = (name: string, text: string): SourcePart => ({ name: `shaders/${name}.wgsl`, text });
+
+const X = { any: part("lib/gemm_x_any", xAny), vec4: part("lib/gemm_x_vec4", xVec4) };
+const W = {
+  nk: { any: part("lib/gemm_w_nk_any", wNkAny), vec4: part("lib/gemm_w_nk_vec4", wNkVec4) },
+  half: part("lib/gemm_w_nk_half", wNkHalf), // f16 weights, f32 work
+  kn: { any: part("lib/gemm_w_kn_any", wKnAny), vec4: part("lib/gemm_w_kn_vec4", wKnVec4) },
+};
+const PACKED = part("lib/gemm_w_nk_packed", wNkPacked);
+const UNPACK = { int8: part("lib/unpack_int8", unpackInt8), int4: part("lib/unpack_int4", unpackInt4) };
+const THREE = part("lib/gemm_w_nk_three", wNkThree);
+const ROWS = { linear: part("lib/gemm_rows_linear", rowsLinear), conv: part("lib/gemm_rows_conv", rowsConv) };
+/** The snippets through which the forms in f32 read both operands (row_start, load_x, load_w), and what to set in them. */
+export function operandsOf(g: Gemm): { code: SourcePart[]; set: Record<string, string> } {
+  const { x, k, xLayout: { z0, z1, row }, conv } = g;
+  const whole = multiplesOf(4, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
+  const weights = weightsCode(g);
+  return {
+    code: [ROWS[conv ? "conv" : "linear"], X[whole ? "vec4" : "any"], ...weights.code],
+    set: { X: x.dtype, ...weights.set },
+  };
+}
+
+/** How an operand w is read, and what to set in the text. Throws where a packed one is cut within a group of 32. */
+function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): {
+  code: SourcePart[];
+  set: Record<string, string>;
+} {
+  const set = { W: w.dtype };
+  if (isPacked(w.dtype)) {
+    if (order === "nk" && multiplesOf(32, k, w.offset, z0, z1, row)) {
+      return { code: [PACKED, UNPACK[w.dtype]], set: {} };
+    }
+    throw new RangeError(`Cannot multiply by ${w}: expected rows of whole groups of 32 elements, got ${k}`);
+  }
+  if (others) return { code: [THREE], set };
+  const halves = order === "nk" && w.dtype === "f16" && x.dtype === "f32";
+  const whole = multiplesOf(4, order === "nk" ? k : n, w.offset, z0, z1, row);
+  if (halves && whole) return { code: [W.half], set: {} };
+  return { code: [W[order][whole ? "vec4" : "any"]], set };
+}
+
+function multiplesOf(unit: number, ...numbers: number[]): boolean {
+  return numbers.every((number) => number % unit === 0);
+}
+
+/** The members of `struct Params` that all forms have: see lib/gemm_rows_*. */
+export function paramsOf(
+  { x, w, batch: [z0, z1], m, n, k, taps = 1, xLayout, wLayout, conv, gate }: Gemm,
+): Record<string, number> {
+  return {
+    z: z0 * z1,
+    z1,
+    m,
+    n,
+    k,
+    taps,
+    x_offset: x.offset,
+    x_z0: xLayout.z0,
+    x_z1: xLayout.z1,
+    x_row: xLayout.row,
+    w_offset: w.offset,
+    w_z0: gate?.step ?? wLayout.z0,
+    w_z1: wLayout.z1,
+    w_row: wLayout.row,
+    ...conv,
+  };
+}
