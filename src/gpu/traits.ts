@@ -4,8 +4,11 @@ export interface MatrixConfig {
   readonly componentType: string;
   /** Of the sums, e.g. "f32". */
   readonly resultComponentType: string;
+  /** Rows of the left operand and of the sums. */
   readonly M: number;
+  /** Columns of the right operand and of the sums. */
   readonly N: number;
+  /** What is summed over. */
   readonly K: number;
 }
 

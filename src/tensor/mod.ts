@@ -1,7 +1,7 @@
 /** Tensors: recorded arithmetic and views on the GPU. @module */
 export type { SourcePart } from "../gpu/pipelines.ts";
 export type { Expr } from "../graph/expr.ts";
-export type { KernelSpec, Operand } from "../graph/node.ts";
+export type { Candidate, FirstPass, KernelSpec, Operand, Pass } from "../graph/node.ts";
 export type { NestedValues, Values } from "../core/host_values.ts";
 export {
   type CreateOptions,
@@ -23,6 +23,7 @@ export { pointwise, type Value, where } from "./pointwise.ts";
 export { type Operators, provideOperators } from "./operators.ts";
 export { progress, type ProgressOptions } from "./progress.ts";
 export {
+  type ChoiceOptions,
   deviceOf,
   type KernelOptions,
   type PointwiseOptions,

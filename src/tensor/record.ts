@@ -118,18 +118,17 @@ export function deviceOf(tensors: readonly TensorBase[]): Device {
 }
 
 /** Options of `recordKernel`: a kernel's needs, and its output as a tensor. */
-export interface KernelOptions
-  extends Omit<ChoiceOptions, "candidates" | "shapeClass">, Omit<CandidateOptions, "before"> {
-  /** Values of its `struct Params`, by name. */
-  params: Candidate["params"];
-}
-
-/** A way to compute a kernel; its name is the kernel's, its columns come in fours where nothing else is said. */
-export interface CandidateOptions extends Pick<Candidate, "code" | "workgroups" | "before" | "reads"> {
+export interface KernelOptions extends Omit<ChoiceOptions, "candidates" | "shapeClass"> {
+  /** Snippets, then the kernel. */
+  code: Candidate["code"];
   /** Values for its `alias` and `const` lines, where it has any to set. */
   set?: Candidate["set"] | undefined;
+  /** Values of its `struct Params`, by name. */
+  params: Candidate["params"];
   /** Adjacent columns that one call of `store` gets; 4 by default. */
   width?: 1 | 4 | undefined;
+  /** Number of workgroups; more than a dimension holds are folded into two. */
+  workgroups: number;
 }
 
 /** Options of `recordChoice`. */
@@ -150,10 +149,10 @@ export interface ChoiceOptions extends Pick<KernelSpec, "axes" | "candidates" | 
 
 /** Records one run of a kernel of `shaders/`. */
 export function recordKernel(name: string, options: KernelOptions): Tensor {
-  const { code, set = {}, params, width = 4, workgroups, reads } = options;
+  const { code, set = {}, params, width = 4, workgroups } = options;
   return recordChoice(name, {
     ...options,
-    candidates: [{ name, code, set, params, width, workgroups, reads }],
+    candidates: [{ name, code, set, params, width, workgroups }],
     shapeClass: "",
   });
 }
