@@ -120,6 +120,7 @@ export interface Pass {
 
 /** A pass in front of the last, whose result stays within the kernel: no work is fused into its `store`. */
 export interface FirstPass extends Pass {
+  /** Of the result. */
   readonly dtype: DType;
   /** The result, dense: batches (outer, inner), rows, columns. */
   readonly axes: readonly [number, number, number, number];
@@ -129,6 +130,7 @@ export interface FirstPass extends Pass {
 
 /** A way to compute a kernel: its last pass, which stores the result, and those in front of it. */
 export interface Candidate extends Pass {
+  /** In order. */
   readonly before?: readonly FirstPass[] | undefined;
 }
 
