@@ -13,6 +13,7 @@ const tiers: Record<string, string[]> = { // folders of test/
   models: ["models", "pipelines"],
   scripts: ["scripts"],
   package: ["package"],
+  compiled: ["compiled"],
 };
 
 const root = `${import.meta.dirname}/../test`;

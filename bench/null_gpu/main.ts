@@ -1,0 +1,19 @@
+/**
+ * Runs a command as if an AMD GPU were here: everything is validated, compiled for it and encoded, nothing is computed.
+ * NULL_GPU_STATS=FILE and NULL_GPU_CODE=FOLDER keep what the compiler made of each pipeline; see null_gpu.c.
+ * Run: deno task as-gpu navi31 deno run -A scripts/stable_diffusion.ts
+ */
+import "../../scripts/plain_errors.ts";
+import { FAMILIES, type Family, nullGpu } from "./layer.ts";
+
+const [family, command, ...args] = Deno.args;
+if (!FAMILIES.includes(family as Family) || command === undefined) {
+  throw new TypeError(
+    `Cannot run as a GPU: expected ${FAMILIES.join(", ")} and a command, got ${
+      Deno.args.join(" ") || "nothing"
+    }`,
+  );
+}
+const env = await nullGpu(family as Family);
+const { code } = await new Deno.Command(command, { args, env }).spawn().status;
+Deno.exit(code);
