@@ -1,6 +1,9 @@
 import type { Tensor } from "denoise";
 import type { Tuple } from "../../src/core/shape.ts";
-import { type AttentionForm, fusedAttention } from "../../src/ops/attention/fused.ts";
+import type { Candidate } from "../../src/graph/node.ts";
+import { recordAttention } from "../../src/ops/attention/attention.ts";
+import type { Attention } from "../../src/ops/attention/operands.ts";
+import type { Form } from "../../src/ops/attention/select.ts";
 import type { AttentionOptions } from "../../src/ops/mod.ts";
 import { Dice } from "./dice.ts";
 import { Nd } from "./nd.ts";
@@ -40,21 +43,43 @@ export const attended = (q: Nd, k: Nd, v: Nd, options: AttentionOptions = {}, ma
     ([b, h, i, d]) => attendedRow(q, k, v, [b!, h!, i!], options, mask)[d!]!,
   );
 
-/**
- * Checks a form on heads that lie side by side in memory,
- * of sizes beyond a tile, with and without large scores.
- */
+/** Sizes that `checkForm` takes. */
+export interface FormCase {
+  D: number;
+  columns: number;
+  L?: number;
+  S?: number;
+  causal?: boolean;
+  mask?: number[];
+}
+
+/** Attention by the first kernel of a form, changed as a test wants it. Throws where the form is not right. */
+export function byForm(form: Form, a: Attention, change: (c: Candidate) => Candidate = (c) => c): Tensor {
+  const [guess] = form(a.q.device.traits, a);
+  if (!guess) throw new Error(`Cannot attend with ${a.q}: expected a form that is right, got none`);
+  return recordAttention([change(guess.candidate)], a);
+}
+
+/** Checks a form on heads that lie side by side in memory, with and without large scores. */
 export async function checkForm(
-  form: AttentionForm,
-  { D, columns, causal, mask }: { D: number; columns: number; causal?: boolean; mask?: number[] },
+  form: Form,
+  { D, columns, L = 70, S = 150, causal = false, mask }: FormCase,
+  change?: (c: Candidate) => Candidate,
 ): Promise<void> {
   const dice = new Dice(74);
-  const [B, H, L, S] = [2, 2, 70, 150];
+  const [B, H] = [2, 2];
   const packed = [[L, D], [S, D], [S, columns]].map(([n, width]) => Nd.random(dice, [B, n!, H, width!]));
   const [q, k, v] = packed.map((nd) => nd.permute([0, 2, 1, 3])) as [Nd, Nd, Nd];
   const tensors = packed.map((nd) => nd.upload().permute([0, 2, 1, 3])) as Tuple<Tensor, 3>;
   const added = mask && Nd.random(dice, mask, 30).map((v) => v > 20 ? -Infinity : Math.fround(v));
-  const y = fusedAttention(form, tensors, { causal, mask: added?.upload() });
-  const what = `${form.name} ${Object.values(form.set)}, width ${D}, ${columns} columns`;
-  await assertTensor(y, attended(q, k, v, { causal }, added), BOUND, what);
+  const a: Attention = {
+    q: tensors[0],
+    k: tensors[1],
+    v: tensors[2],
+    mask: added?.upload().expand([B, H, L, S]),
+    scale: 1 / Math.sqrt(D),
+    causal,
+  };
+  const what = `width ${D}, ${columns} columns, ${L} queries, ${S} keys`;
+  await assertTensor(byForm(form, a, change), attended(q, k, v, { causal }, added), BOUND, what);
 }

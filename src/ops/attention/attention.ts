@@ -1,7 +1,9 @@
 import { expectOptions } from "../../core/error.ts";
-import type { Tensor } from "../../tensor/mod.ts";
-import { attentionInBlocks } from "./blocks.ts";
-import { broadcastForm, fusedAttention, tiledForm } from "./fused.ts";
+import type { Candidate } from "../../graph/node.ts";
+import { recordChoice, type Tensor } from "../../tensor/mod.ts";
+import { attentionInBlocks, unitColumns } from "./blocks.ts";
+import { type Attention, sizesOf } from "./operands.ts";
+import { selectKernel, shapeClassOf } from "./select.ts";
 
 /** Options of `attention`. */
 export interface AttentionOptions {
@@ -27,12 +29,26 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       `Cannot attend with ${q} to ${k} and ${v}: expected [B, H, L, D] and twice [B, H, S, D]`,
     );
   }
-  // A software adapter is slower with the form for GPUs than in blocks (a fourth of the speed), and its own form has no
-  // room for masks and wide heads.
-  const form = q.device.traits.software
-    ? options.mask ? undefined : broadcastForm(q.device, v.shape[3]!)
-    : tiledForm(q.device, v.shape[3]!);
-  return form && q.size * S > 0
-    ? fusedAttention(form, [q, k, v], options)
-    : attentionInBlocks(q, k, v, options);
+  const { scale = 1 / Math.sqrt(D!), causal = false } = options;
+  const [rows, keys, values] = [q, k, v].map(unitColumns) as [Tensor, Tensor, Tensor];
+  const mask = options.mask?.expand([B!, H!, q.shape[2]!, S]);
+  const a: Attention = { q: rows, k: keys, v: values, mask, scale, causal };
+  const candidates = q.size * S > 0 ? selectKernel(q.device.traits, a, q.device.choice.candidate) : [];
+  return candidates.length > 0 ? recordAttention(candidates, a) : attentionInBlocks(q, k, v, options);
+}
+
+/** Records attention in one dispatch by one of some kernels. */
+export function recordAttention(candidates: readonly Candidate[], a: Attention): Tensor {
+  const { batch: [B, H], queries: L, keys, width, columns } = sizesOf(a);
+  return recordChoice("attention", {
+    candidates,
+    shapeClass: shapeClassOf(a),
+    inputs: [a.q, a.k, a.v, ...(a.mask ? [a.mask] : [])],
+    shape: [B, H, L, columns],
+    dtype: a.q.dtype,
+    layout: [L * H * columns, columns, H * columns, 1], // [B, L, H, D], as the layer behind wants it
+    strides: [L * H * columns, columns, H * columns, 1],
+    axes: [B, H, L, columns],
+    flops: 2 * B * H * L * keys * (width + columns),
+  });
 }

@@ -81,7 +81,8 @@ export function mixValues(probs: Tensor, v: Tensor, dtype: DType): Tensor {
   });
 }
 
-function unitColumns(x: Tensor): Tensor {
+/** The tensor, its last axis side by side in memory. */
+export function unitColumns(x: Tensor): Tensor {
   return x.strides[3] === 1 ? x : x.contiguous();
 }
 

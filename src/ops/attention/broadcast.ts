@@ -1,0 +1,34 @@
+import text from "../../../shaders/attention_broadcast.wgsl" with { type: "text" };
+import { costOf } from "../gemm/cost.ts";
+import { operandsOf, paramsOf, part, sizesOf } from "./operands.ts";
+import type { Form } from "./select.ts";
+
+const BODY = part("attention_broadcast", text);
+
+/** For software adapters with subgroups; not where values are too wide for their workgroup memory, and without masks. */
+export const broadcast: Form = (traits, a) => {
+  const { software, lanes } = traits;
+  if (!software || (lanes !== 8 && lanes !== 16) || a.mask) return []; // where 32 are reported, 16 run
+  const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);
+  const most = Math.floor(traits.workgroupMemory / (16 * lanes) / 4) * 4;
+  if (columns > most) return [];
+  const { code, set } = operandsOf(a);
+  const rows = 4 * lanes;
+  const workgroups = B * H * Math.ceil(queries / rows);
+  return [{
+    candidate: {
+      name: "attention_broadcast",
+      code: [...code, BODY],
+      set: { ...set, SG: lanes, MOST: most },
+      params: paramsOf(a),
+      width: 4,
+      workgroups,
+    },
+    cost: costOf(traits, {
+      workgroups,
+      multiplyAdds: rows * keys * (width + columns),
+      rate: 4,
+      resident: 1,
+    }),
+  }];
+};

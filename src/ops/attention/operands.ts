@@ -1,0 +1,93 @@
+import maskAdded from "../../../shaders/lib/attention_mask.wgsl" with { type: "text" };
+import maskNone from "../../../shaders/lib/attention_mask_none.wgsl" with { type: "text" };
+import paramsText from "../../../shaders/lib/attention_params.wgsl" with { type: "text" };
+import readAny from "../../../shaders/lib/attention_read_any.wgsl" with { type: "text" };
+import readVec4 from "../../../shaders/lib/attention_read_vec4.wgsl" with { type: "text" };
+import type { Shape } from "../../core/shape.ts";
+import type { SourcePart } from "../../gpu/pipelines.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+
+/** Attention as its kernels take it. */
+export interface Attention {
+  /** [B, H, L, D], channels side by side in memory. */
+  readonly q: Tensor;
+  /** [B, H, S, D], channels side by side in memory. */
+  readonly k: Tensor;
+  /** [B, H, S, columns], columns side by side in memory. */
+  readonly v: Tensor;
+  /** [B, H, L, S], axes that it repeats with stride 0. */
+  readonly mask?: Tensor | undefined;
+  readonly scale: number;
+  readonly causal: boolean;
+}
+
+/** The sizes of attention, by the names that its shaders have for them. */
+export function sizesOf({ q, k, v }: Attention): {
+  batch: readonly [number, number];
+  queries: number;
+  keys: number;
+  width: number;
+  columns: number;
+} {
+  const [B, H, queries, width] = q.shape as Shape<4>;
+  return { batch: [B, H], queries, keys: k.shape[2]!, width, columns: v.shape[3]! };
+}
+
+/** A text of `shaders/`. */
+export const part = (name: string, text: string): SourcePart => ({ name: `shaders/${name}.wgsl`, text });
+
+const PARAMS = part("lib/attention_params", paramsText);
+const READ = {
+  any: part("lib/attention_read_any", readAny),
+  vec4: part("lib/attention_read_vec4", readVec4),
+};
+const MASK = {
+  none: part("lib/attention_mask_none", maskNone),
+  added: part("lib/attention_mask", maskAdded),
+};
+
+/** The snippets through which forms read queries, keys, values and mask, and what to set in them. */
+export function operandsOf(a: Attention): { code: SourcePart[]; set: Record<string, string> } {
+  const { q, k, v, mask } = a;
+  const { width, columns } = sizesOf(a);
+  const rows = [q, k, v].flatMap((t) => [t.offset, ...t.strides.slice(0, 3)]);
+  const whole = [width, columns, ...rows].every((n) => n % 4 === 0);
+  return {
+    code: [PARAMS, MASK[mask ? "added" : "none"], READ[whole ? "vec4" : "any"]],
+    set: { Q: q.dtype, K: k.dtype, V: v.dtype, ...(mask ? { M: mask.dtype } : {}) },
+  };
+}
+
+/** The members of `struct Params`: see lib/attention_params. */
+export function paramsOf(a: Attention): Record<string, number> {
+  const { q, k, v, mask, scale, causal } = a;
+  const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);
+  const [m0, m1, mRow, mKey] = mask?.strides ?? [0, 0, 0, 0];
+  return {
+    z: B * H,
+    z1: H,
+    queries,
+    keys,
+    width,
+    columns,
+    causal: Number(causal),
+    scale,
+    q_offset: q.offset,
+    q_z0: q.strides[0]!,
+    q_z1: q.strides[1]!,
+    q_row: q.strides[2]!,
+    k_offset: k.offset,
+    k_z0: k.strides[0]!,
+    k_z1: k.strides[1]!,
+    k_row: k.strides[2]!,
+    v_offset: v.offset,
+    v_z0: v.strides[0]!,
+    v_z1: v.strides[1]!,
+    v_row: v.strides[2]!,
+    mask_offset: mask?.offset ?? 0,
+    mask_z0: m0!,
+    mask_z1: m1!,
+    mask_row: mRow!,
+    mask_key: mKey!,
+  };
+}
