@@ -20,6 +20,8 @@ export interface Traits {
   readonly lanes: number;
   /** The smallest and the largest subgroup that a shader may get; undefined where shaders have none. */
   readonly subgroups: { readonly min: number; readonly max: number } | undefined;
+  /** Whether a shader may ask for one of these sizes (`@subgroup_size`). */
+  readonly sizedSubgroups: boolean;
   /** True where shaders may compute in f16. */
   readonly f16: boolean;
   /** Shapes of matrix products that a subgroup computes at once; none where there are no matrix units. */
@@ -48,6 +50,7 @@ export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo): Traits {
     software,
     lanes: hasSubgroups && min === max ? min : 0,
     subgroups: hasSubgroups ? { min, max } : undefined,
+    sizedSubgroups: gpu.features.has("subgroup-size-control" as GPUFeatureName),
     f16: gpu.features.has("shader-f16"),
     matrices: hasMatrices
       ? [...adapter.subgroupMatrixConfigs ?? []].map(({ componentType, resultComponentType, M, N, K }) => ({

@@ -18,4 +18,5 @@ export const WANTED_FEATURES = [
   "subgroups",
   "timestamp-query",
   "chromium-experimental-subgroup-matrix",
+  "subgroup-size-control",
 ] as GPUFeatureName[];

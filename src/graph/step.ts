@@ -60,6 +60,8 @@ function enables(text: string): SourcePart {
   const lines = [
     /\bf16\b/.test(code) ? "enable f16;" : "",
     /\bsubgroup[A-Z_]/.test(code) ? "enable subgroups;" : "",
+    /@subgroup_size/.test(code) ? "enable subgroup_size_control;" : "",
+    /\bsubgroup_?[mM]atrix/.test(code) ? "enable chromium_experimental_subgroup_matrix;" : "",
   ];
   return { name: "enables (generated)", text: lines.join("") };
 }

@@ -17,3 +17,17 @@ export function testOnBothEngines(name: string, run: (device: Device) => Promise
 export function asGpu(device: Device): void {
   Object.assign(device.traits, { software: false, joins: true });
 }
+
+/** Registers a test that runs where an adapter has matrix units: on a machine without a GPU Mesa 26's software adapter has. */
+export function testOnMatrixUnits(name: string, run: () => Promise<void>): void {
+  Deno.test(name, async () => {
+    {
+      using device = await openDevice();
+      if (device.traits.matrices.length === 0) {
+        console.log(`not run: ${device.adapterName} has no matrix units`);
+        return;
+      }
+    }
+    await run();
+  });
+}

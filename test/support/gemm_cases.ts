@@ -1,11 +1,22 @@
 import type { Shape } from "../../src/core/shape.ts";
 import { conv2d, type Conv2dOptions, linear, matmul } from "../../src/ops/mod.ts";
-import type { Tensor } from "../../src/tensor/mod.ts";
+import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { Dice } from "./dice.ts";
 import { Nd } from "./nd.ts";
 import { assertTensor } from "./tensors.ts";
 
-const BOUND = 2e-6;
+/** A type of operands, and how far results may be from plain loops over the same operands, of the largest. */
+export interface Operands {
+  readonly dtype: "f32" | "f16";
+  readonly bound: number;
+}
+
+const F32: Operands = { dtype: "f32", bound: 2e-6 };
+/**
+ * Sums in f32, rounded to f16 by 2^-11 at most; where a bias, at most 2 in size, is added behind a change of layout, rounded
+ * before and after. As all cases have results beyond 2, that is at most 2^-11 · (1 + (largest + 2) / largest).
+ */
+export const F16: Operands = { dtype: "f16", bound: 3 * 2 ** -11 + F32.bound };
 
 /** a [.., M, K] times b [.., K, N], batches broadcast. */
 export function product(a: Nd, b: Nd): Nd {
@@ -56,63 +67,83 @@ function convolution(
   });
 }
 
-async function products(sizes: [M: number, K: number, N: number][]): Promise<void> {
+async function products(operands: Operands, sizes: [M: number, K: number, N: number][]): Promise<void> {
   const dice = new Dice(50);
   for (const [M, K, N] of sizes) {
-    const [a, ta] = both(Nd.random(dice, [M, K]));
-    const [b, tb] = both(Nd.random(dice, [K, N]));
-    await assertTensor(matmul(ta, tb), product(a, b), BOUND, `[${M}, ${K}] × [${K}, ${N}]`);
+    const [a, ta] = both(Nd.random(dice, [M, K]), operands);
+    const [b, tb] = both(Nd.random(dice, [K, N]), operands);
+    await assertTensor(matmul(ta, tb), product(a, b), operands.bound, `[${M}, ${K}] × [${K}, ${N}]`);
   }
 }
 
-const both = (nd: Nd): [Nd, Tensor] => [nd, nd.upload()];
+/** Values that a type holds, on the host and on the GPU. */
+function both(nd: Nd, { dtype }: Operands): [Nd, Tensor] {
+  const held = dtype === "f16" ? new Nd(nd.shape, Float16Array.from(nd.data)) : nd;
+  return [held, tensor(Float32Array.from(held.data), held.shape, { dtype })];
+}
+
+function largest({ data }: Nd): number {
+  return Math.max(...Array.from(data, Math.abs));
+}
 
 /** Products and convolutions of odd sizes against plain loops: they meet every tile and every loader. */
-export const GEMM_CASES: Record<string, () => Promise<void>> = {
-  "matmul() of odd sizes beyond a tile": () => products([[17, 12, 33], [25, 6, 36], [70, 5, 67]]),
-  "matmul() of odd sizes within a tile": () => products([[1, 3, 5], [7, 1, 9], [13, 8, 4]]),
-  "matmul() of batches that broadcast, transposed and sliced": async () => {
+export const GEMM_CASES: Record<string, (operands?: Operands) => Promise<void>> = {
+  "matmul() of odd sizes beyond a tile": (operands = F32) =>
+    products(operands, [[17, 12, 33], [25, 6, 36], [70, 5, 67]]),
+  "matmul() of odd sizes within a tile": (operands = F32) =>
+    products(operands, [[1, 3, 5], [7, 1, 9], [13, 8, 4]]),
+  "matmul() of batches that broadcast, transposed and sliced": async (operands = F32) => {
     const dice = new Dice(51);
-    const [a, ta] = both(Nd.random(dice, [2, 1, 5, 6]));
-    const [b, tb] = both(Nd.random(dice, [3, 7, 6]));
+    const [a, ta] = both(Nd.random(dice, [2, 1, 5, 6]), operands);
+    const [b, tb] = both(Nd.random(dice, [3, 7, 6]), operands);
     const turned = b.permute([0, 2, 1]);
     await assertTensor(
       matmul(ta, tb.permute([0, 2, 1])),
       product(a.expand([2, 3, 5, 6]), turned),
-      BOUND,
+      operands.bound,
       "transposed b",
     );
-    const [c, tc] = both(Nd.random(dice, [6, 9]));
+    const [c, tc] = both(Nd.random(dice, [6, 9]), operands);
     const [left, tleft] = [c.permute([1, 0]).slice(0, 1, 8), tc.permute([1, 0]).slice(0, 1, 8)];
     const part = c.slice(1, 2, 9);
-    await assertTensor(matmul(tleft, tc.slice(1, 2, 9)), product(left, part), BOUND, "transposed and sliced");
-    await assertTensor(matmul(ta, tc), product(a, c), BOUND, "one b for a whole batch");
+    await assertTensor(
+      matmul(tleft, tc.slice(1, 2, 9)),
+      product(left, part),
+      operands.bound,
+      "transposed and sliced",
+    );
+    await assertTensor(matmul(ta, tc), product(a, c), operands.bound, "one b for a whole batch");
   },
-  "linear() on rows with strides, and with a transposed weight": async () => {
+  "linear() on rows with strides, and with a transposed weight": async (operands = F32) => {
     const dice = new Dice(52);
-    const [x, tx] = both(Nd.random(dice, [3, 4, 10]));
-    const [w, tw] = both(Nd.random(dice, [7, 5]));
-    const [bias, tbias] = both(Nd.random(dice, [7]));
+    const [x, tx] = both(Nd.random(dice, [3, 4, 10]), operands);
+    const [w, tw] = both(Nd.random(dice, [7, 5]), operands);
+    const [bias, tbias] = both(Nd.random(dice, [7]), operands);
     const want = (x: Nd, w: Nd) => product(x, w.permute([1, 0])).zip(bias, (a, b) => a + b);
     const weights = { weight: tw, bias: tbias };
-    await assertTensor(linear(tx.slice(2, 3, 8), weights), want(x.slice(2, 3, 8), w), BOUND, "sliced");
+    await assertTensor(
+      linear(tx.slice(2, 3, 8), weights),
+      want(x.slice(2, 3, 8), w),
+      operands.bound,
+      "sliced",
+    );
     const turned = tx.slice(2, 0, 5).permute([1, 0, 2]);
     await assertTensor(
       linear(turned, weights),
       want(x.slice(2, 0, 5).permute([1, 0, 2]), w),
-      BOUND,
+      operands.bound,
       "permuted",
     );
-    const [v, tv] = both(Nd.random(dice, [5, 7]));
+    const [v, tv] = both(Nd.random(dice, [5, 7]), operands);
     const flipped = { weight: tv.permute([1, 0]), bias: tbias };
     await assertTensor(
       linear(tx.slice(2, 0, 5), flipped),
       want(x.slice(2, 0, 5), v.permute([1, 0])),
-      BOUND,
+      operands.bound,
       "weight",
     );
   },
-  "conv2d() of several kernels, strides, paddings and sizes": async () => {
+  "conv2d() of several kernels, strides, paddings and sizes": async (operands = F32) => {
     const dice = new Dice(53);
     const cases: [number[], number[], Conv2dOptions][] = [
       [[1, 3, 7, 5], [5, 3, 5, 5], { padding: 2 }],
@@ -124,39 +155,44 @@ export const GEMM_CASES: Record<string, () => Promise<void>> = {
       [[1, 3, 9, 7], [4, 3, 3, 2], { stride: [2, 1], dilation: [1, 3], padding: [1, 0, 2, 1] }],
       [[2, 8, 6, 5], [12, 4, 3, 3], { groups: 2, padding: 2, dilation: 2 }],
       [[1, 12, 5, 5], [12, 1, 3, 3], { groups: 12, padding: 1 }],
+      [[1, 40, 5, 4], [10, 40, 3, 3], { padding: 1 }],
     ];
     for (const [shape, kernel, options] of cases) {
-      const [x, tx] = both(Nd.random(dice, shape));
-      const [w, tw] = both(Nd.random(dice, kernel));
-      const [bias, tbias] = both(Nd.random(dice, [kernel[0]!]));
+      const [x, tx] = both(Nd.random(dice, shape), operands);
+      const [w, tw] = both(Nd.random(dice, kernel), operands);
+      const [bias, tbias] = both(Nd.random(dice, [kernel[0]!]), operands);
       const y = conv2d(tx, { weight: tw, bias: tbias }, options);
       await assertTensor(
         y,
         convolution(x, w, bias, options),
-        BOUND,
+        operands.bound,
         `[${shape}] by [${kernel}] ${JSON.stringify(options)}`,
       );
     }
   },
-  "conv2d() of single rows and columns that a convolution made": async () => {
+  "conv2d() of single rows and columns that a convolution made": async (operands = F32) => {
     const dice = new Dice(55);
-    const [w, weight] = both(Nd.random(dice, [5, 5, 3, 3]));
+    const [w, weight] = both(Nd.random(dice, [5, 5, 3, 3]), operands);
     const none = new Nd([5], [0, 0, 0, 0, 0]);
     for (const sides of [[3, 1], [1, 3], [1, 1]]) {
-      const [x, tx] = both(Nd.random(dice, [2, 5, ...sides]));
+      const [x, tx] = both(Nd.random(dice, [2, 5, ...sides]), operands);
       const y = conv2d(conv2d(tx, { weight }, { padding: 1 }), { weight }, { padding: 1 });
       const once = convolution(x, w, none, { padding: 1 });
-      await assertTensor(y, convolution(once, w, none, { padding: 1 }), BOUND, `[${sides}]`);
+      const want = convolution(once, w, none, { padding: 1 });
+      // In f16 what lies between is rounded too, and each sum is off by what its terms are.
+      const spread = convolution(once.map(() => largest(once)), w.map(Math.abs), none, { padding: 1 });
+      const carried = operands.dtype === "f16" ? largest(spread) / largest(want) : 0;
+      await assertTensor(y, want, operands.bound * (1 + carried), `[${sides}]`);
     }
   },
-  "conv2d() of a part of a batch, with a shift of its own for each picture": async () => {
+  "conv2d() of a part of a batch, with a shift of its own for each picture": async (operands = F32) => {
     const dice = new Dice(54);
-    const [x, tx] = both(Nd.random(dice, [4, 3, 5, 6]));
-    const [w, tw] = both(Nd.random(dice, [4, 3, 3, 3]));
-    const [shift, tshift] = both(Nd.random(dice, [2, 4]));
+    const [x, tx] = both(Nd.random(dice, [4, 3, 5, 6]), operands);
+    const [w, tw] = both(Nd.random(dice, [4, 3, 3, 3]), operands);
+    const [shift, tshift] = both(Nd.random(dice, [2, 4]), operands);
     const [part, tpart] = [x.slice(0, 1, 3).slice(3, 1, 6), tx.channelsLast().slice(0, 1, 3).slice(3, 1, 6)];
     const y = conv2d(tpart, { weight: tw }, { padding: 1 }).add(tshift.reshape([2, 4, 1, 1]));
     const want = convolution(part, w, new Nd([4], [0, 0, 0, 0]), { padding: 1 });
-    await assertTensor(y, want.zip(shift.reshape([2, 4, 1, 1]), (a, b) => a + b), BOUND, "shifted");
+    await assertTensor(y, want.zip(shift.reshape([2, 4, 1, 1]), (a, b) => a + b), operands.bound, "shifted");
   },
 };

@@ -28,13 +28,17 @@ const PACKED = part("lib/gemm_w_nk_packed", wNkPacked);
 const UNPACK = { int8: part("lib/unpack_int8", unpackInt8), int4: part("lib/unpack_int4", unpackInt4) };
 const THREE = part("lib/gemm_w_nk_three", wNkThree);
 const ROWS = { linear: part("lib/gemm_rows_linear", rowsLinear), conv: part("lib/gemm_rows_conv", rowsConv) };
+
+/** The snippet that finds rows of x. */
+export const rowsPart = ({ conv }: Gemm): SourcePart => ROWS[conv ? "conv" : "linear"];
+
 /** The snippets through which the forms in f32 read both operands (row_start, load_x, load_w), and what to set in them. */
 export function operandsOf(g: Gemm): { code: SourcePart[]; set: Record<string, string> } {
   const { x, k, xLayout: { z0, z1, row }, conv } = g;
   const whole = multiplesOf(4, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
   const weights = weightsCode(g);
   return {
-    code: [ROWS[conv ? "conv" : "linear"], X[whole ? "vec4" : "any"], ...weights.code],
+    code: [rowsPart(g), X[whole ? "vec4" : "any"], ...weights.code],
     set: { X: x.dtype, ...weights.set },
   };
 }
@@ -58,7 +62,8 @@ function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Ge
   return { code: [W[order][whole ? "vec4" : "any"]], set };
 }
 
-function multiplesOf(unit: number, ...numbers: number[]): boolean {
+/** Whether all numbers are multiples of one. */
+export function multiplesOf(unit: number, ...numbers: number[]): boolean {
   return numbers.every((number) => number % unit === 0);
 }
 

@@ -1,0 +1,180 @@
+// Matrix product and convolution on matrix units:
+// y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k]; operands in f16, summed in f32.
+// x, w and Params: see lib/gemm_rows_*, lib/gemm_columns_*, lib/gemm_x8_* and lib/gemm_w8_*, which stand in front with
+// lib/matrix_*, lib/gemm_join_* and a snippet that declares y and store(z, m, n, four columns).
+// A workgroup computes a tile of TILE_M x TILE_N sums, each of its subgroups ROWS x COLS matrices of it. While they
+// multiply 32 channels of both operands, which lie in workgroup memory as each is read by several, the lanes load the next
+// 32 into registers. Tiles count 8 rows, then columns, then further rows: what runs at once shares rows and columns.
+// Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, SETS, PARAMS.
+const TILE_M: u32 = 128;
+const TILE_N: u32 = 128;
+const LANES: u32 = 32; // of a subgroup
+const ROWS: u32 = 4; // matrices of a subgroup, down and across
+const COLS: u32 = 4; // even
+const SETS: u32 = 1; // 2: of weights w[0] and w[1], side by side in a tile, whose products join() makes one
+const PARAMS: u32 = 3; // the binding after y
+@group(0) @binding(PARAMS) var<uniform> params: Params;
+
+const TILE_K: u32 = 32;
+const EIGHTS: u32 = TILE_K / 8; // of a row of a tile
+const STRIDE: u32 = EIGHTS * 2 + 2; // of a row in workgroup memory, in vec4h; the gap turns neighbours to other banks
+const ACROSS: u32 = TILE_N / (COLS * N); // subgroups side by side
+const SUBGROUPS: u32 = TILE_M / (ROWS * M) * ACROSS;
+const WG: u32 = SUBGROUPS * LANES;
+const OWN: u32 = TILE_N / SETS; // columns of y in a tile
+const GROUP: u32 = 8; // rows of tiles that are walked together
+
+var<workgroup> tile_x: array<vec4h, TILE_M * STRIDE>; // [row][channel]
+var<workgroup> tile_w: array<vec4h, TILE_N * STRIDE>; // [column][channel], all of the first set in front
+var<workgroup> patches: array<vec4f, SUBGROUPS * M * N / 2>; // two matrices of each subgroup, side by side
+
+/// What a lane loads ahead: every WG-th eight of both tiles.
+struct Ahead {
+  x: array<vec4u, TILE_M * EIGHTS / WG>,
+  w: array<Loaded, TILE_N * EIGHTS / WG>,
+  start_x: array<i32, TILE_M * EIGHTS / WG>,
+  start_w: array<u32, TILE_N * EIGHTS / WG>,
+}
+
+fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
+  let tiles_m = (params.m + TILE_M - 1) / TILE_M;
+  let tiles_n = (params.n + OWN - 1) / OWN;
+  let z = tile / (tiles_m * tiles_n);
+  if (z >= params.z) {
+    return;
+  }
+  let place = tile % (tiles_m * tiles_n);
+  let above = place / (GROUP * tiles_n) * GROUP;
+  let height = min(GROUP, tiles_m - above);
+  let first_row = (above + place % (GROUP * tiles_n) % height) * TILE_M;
+  let first_col = place % (GROUP * tiles_n) / height * OWN;
+
+  var ahead: Ahead;
+  var tap = 0u;
+  var k = 0u;
+  begin_tap(&ahead, z, first_row, first_col, tap, lane);
+  load_tiles(&ahead, z, k, lane);
+  put_tiles(&ahead, k, lane);
+  var sums: array<Sums, ROWS * COLS>;
+  let steps = params.taps * ((params.k + TILE_K - 1) / TILE_K);
+  for (var step = 0u; step < steps; step++) {
+    workgroupBarrier();
+    k += TILE_K;
+    if (k >= params.k) {
+      k = 0;
+      tap = min(tap + 1, params.taps - 1); // behind the last step once more
+      begin_tap(&ahead, z, first_row, first_col, tap, lane);
+    }
+    load_tiles(&ahead, z, k, lane);
+    multiply(&sums, subgroup);
+    workgroupBarrier();
+    put_tiles(&ahead, k, lane);
+  }
+  store_sums(&sums, z, first_row, first_col, subgroup, subgroup_lane);
+}
+
+/// The row of tile_x and the eight in it that a lane loads as its i-th.
+fn place_x(i: u32, lane: u32) -> vec2u {
+  return vec2u((lane + i * WG) / EIGHTS, lane % EIGHTS);
+}
+
+/// The same of tile_w.
+fn place_w(i: u32, lane: u32) -> vec2u {
+  let eight = lane + i * WG;
+  return select(vec2u(eight % TILE_N, eight / TILE_N), vec2u(eight / EIGHTS, lane % EIGHTS), ALONG_K);
+}
+
+/// Finds where a lane's rows and columns begin for a tap.
+fn begin_tap(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32, tap: u32, lane: u32) {
+  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
+    let row = min(first_row + place_x(i, lane).x, params.m - 1);
+    ahead.start_x[i] = row_start(z, row, tap);
+  }
+  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
+    let column = place_w(i, lane).x;
+    ahead.start_w[i] = column_start(z + column / OWN, first_col + column % OWN, tap);
+  }
+}
+
+/// Loads channels k and on.
+fn load_tiles(ahead: ptr<function, Ahead>, z: u32, k: u32, lane: u32) {
+  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
+    ahead.x[i] = load_x8(ahead.start_x[i], k + place_x(i, lane).y * 8);
+  }
+  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
+    ahead.w[i] = load_w8(z, ahead.start_w[i], k + place_w(i, lane).y * 8);
+  }
+}
+
+/// Brings into workgroup memory what was loaded; zeros for rows in the padding and channels beyond the last.
+fn put_tiles(ahead: ptr<function, Ahead>, k: u32, lane: u32) {
+  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
+    let place = place_x(i, lane);
+    let at = place.x * STRIDE + place.y * 2;
+    let values = select(vec4u(), ahead.x[i], ahead.start_x[i] >= 0 && k + place.y * 8 < params.k);
+    tile_x[at] = bitcast<vec4h>(values.xy);
+    tile_x[at + 1] = bitcast<vec4h>(values.zw);
+  }
+  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
+    let place = place_w(i, lane);
+    let at = place.x * STRIDE + place.y * 2;
+    let values = halves(ahead.w[i]);
+    tile_w[at] = bitcast<vec4h>(values.xy);
+    tile_w[at + 1] = bitcast<vec4h>(values.zw);
+  }
+}
+
+/// Adds the product of both tiles to a subgroup's sums. Of two sets half of its matrices are of each.
+fn multiply(sums: ptr<function, array<Sums, ROWS * COLS>>, subgroup: u32) {
+  let row = subgroup / ACROSS * ROWS * M;
+  let column = subgroup % ACROSS * COLS * N / SETS;
+  for (var k = 0u; k < TILE_K; k += K) {
+    var left: array<Left, ROWS>;
+    for (var i = 0u; i < ROWS; i++) {
+      left[i] = subgroupMatrixLoad<Left, row_major>(&tile_x, (row + i * M) * STRIDE + k / 4, STRIDE);
+    }
+    for (var j = 0u; j < COLS; j++) {
+      let own = column + j / (COLS / SETS) * OWN + j % (COLS / SETS) * N;
+      let right = subgroupMatrixLoad<Right, col_major>(&tile_w, own * STRIDE + k / 4, STRIDE);
+      for (var i = 0u; i < ROWS; i++) {
+        sums[i * COLS + j] = subgroupMatrixMultiplyAccumulate(left[i], right, sums[i * COLS + j]);
+      }
+    }
+  }
+}
+
+/// Hands the sums to store(), two matrices at a time, whose rows the lanes read from workgroup memory: columns side by side,
+/// or of both sets.
+fn store_sums(
+  sums: ptr<function, array<Sums, ROWS * COLS>>,
+  z: u32,
+  first_row: u32,
+  first_col: u32,
+  subgroup: u32,
+  subgroup_lane: u32,
+) {
+  let corner = subgroup * M * N / 2;
+  let wide = 2 / SETS * N; // columns of y
+  for (var pair = 0u; pair < ROWS * COLS / 2; pair++) {
+    let i = pair / (COLS / 2);
+    let j = pair % (COLS / 2);
+    workgroupBarrier();
+    for (var own = 0u; own < ROWS * COLS; own++) { // matrices have to be named by constants
+      let half = select(own % 2, own % COLS / (COLS / 2), SETS == 2);
+      let across = select(own % COLS / 2, own % (COLS / 2), SETS == 2);
+      if (own / COLS == i && across == j) {
+        subgroupMatrixStore<row_major>(&patches, corner + half * N / 4, sums[own], N / 2);
+      }
+    }
+    workgroupBarrier();
+    for (var four = subgroup_lane; four < M * wide / 4; four += LANES) {
+      let row = first_row + (subgroup / ACROSS * ROWS + i) * M + four / (wide / 4);
+      let right = four % (wide / 4);
+      let col = first_col + (subgroup % ACROSS * (COLS / 2) + j) * wide + right * 4;
+      let at = corner + four / (wide / 4) * (N / 2) + right;
+      if (row < params.m && col < params.n) {
+        store(z, row, col, join(col, patches[at], patches[at + (SETS - 1) * N / 4]));
+      }
+    }
+  }
+}
