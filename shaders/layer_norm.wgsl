@@ -1,7 +1,7 @@
 // Layer normalisation without its affine part: y = (x - mean) / sqrt(var + eps) over each row; with center = 0 it is
 // root-mean-square normalisation, y = x / sqrt(mean(x^2) + eps). x: `period` rows lie x_inner apart, and such runs x_outer
 // apart; y: [batches, y_rows, columns]. The mean is corrected by what its rounding left over. One workgroup per row.
-// After lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl.
+// After lib/grid.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, lib/row_*.wgsl.
 struct Params {
   rows: u32,
   columns: u32,
@@ -16,36 +16,38 @@ struct Params {
 
 @group(0) @binding(2) var<uniform> params: Params;
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = workgroup_number(id, grid);
+fn run(row: u32, lane: u32) {
   if (row >= params.rows) { return; }
   let first = params.x_offset + row / params.period * params.x_outer + row % params.period * params.x_inner;
   let count = f32(params.columns);
+  hold_row(first, lane);
 
   var mean = 0.0;
   if (params.center == 1u) {
     var sum = Value();
-    for (var c = lane * LANES; c < params.columns; c += WG * LANES) {
-      sum += load(first + c);
+    for (var i = 0u; i < row_steps(); i++) {
+      let c = (i * WG + lane) * LANES;
+      if (c < params.columns) { sum += row_values(i, first + c); }
     }
-    mean = workgroup_sum(total(sum), lane) / count;
+    mean = workgroup_sums(vec2f(total(sum), 0.0), lane).x / count;
   }
   var squares = Value();
   var rests = Value();
-  for (var c = lane * LANES; c < params.columns; c += WG * LANES) {
-    let d = load(first + c) - mean;
-    squares += d * d;
-    rests += d;
+  for (var i = 0u; i < row_steps(); i++) {
+    let c = (i * WG + lane) * LANES;
+    if (c < params.columns) {
+      let d = row_values(i, first + c) - mean;
+      squares += d * d;
+      rests += d;
+    }
   }
-  var rest = 0.0;
-  if (params.center == 1u) { rest = workgroup_sum(total(rests), lane) / count; }
-  let scale = inverseSqrt(workgroup_sum(total(squares), lane) / count - rest * rest + params.eps);
-  for (var c = lane * LANES; c < params.columns; c += WG * LANES) {
-    store(row / params.y_rows, row % params.y_rows, c, (load(first + c) - mean - rest) * scale);
+  let sums = workgroup_sums(vec2f(total(squares), total(rests)), lane) / count;
+  let rest = select(0.0, sums.y, params.center == 1u);
+  let scale = inverseSqrt(sums.x - rest * rest + params.eps);
+  for (var i = 0u; i < row_steps(); i++) {
+    let c = (i * WG + lane) * LANES;
+    if (c < params.columns) {
+      store(row / params.y_rows, row % params.y_rows, c, (row_values(i, first + c) - mean - rest) * scale);
+    }
   }
 }

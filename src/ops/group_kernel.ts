@@ -2,7 +2,7 @@ import moments from "../../shaders/lib/group_moments.wgsl" with { type: "text" }
 import { type Shape, size } from "../core/shape.ts";
 import type { SourcePart } from "../gpu/pipelines.ts";
 import { GRID, REDUCTION, type Tensor } from "../tensor/mod.ts";
-import { valuesOf } from "./sources.ts";
+import { valuesOf } from "./values.ts";
 
 const PARAMS = ["images", "groups", "pixels", "width", "x_offset", "x_image", "x_pixel"] as const;
 

@@ -4,7 +4,7 @@ import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, size as sizeOf } from "../core/shape.ts";
 import { GRID, recordKernel, type Tensor, tensor } from "../tensor/mod.ts";
 import { type ResampleRule, resampleTable } from "./resample_tables.ts";
-import { valuesOf } from "./sources.ts";
+import { valuesOf } from "./values.ts";
 
 /** How pixels between pixels are found: by torch's names, which differ with the number of axes. */
 export type InterpolateMode =

@@ -1,8 +1,7 @@
-import code from "../../shaders/layer_norm.wgsl" with { type: "text" };
 import { contiguousStrides, size } from "../core/shape.ts";
 import { collapse } from "../graph/axes.ts";
-import { GRID, recordKernel, REDUCTION, type Tensor } from "../tensor/mod.ts";
-import { rowWorkgroup, valuesOf } from "./sources.ts";
+import { recordChoice, type Tensor } from "../tensor/mod.ts";
+import { type Rows, selectKernel, shapeClassOf } from "./norm/rows.ts";
 
 /** Options of `layerNorm` and `rmsNorm`. */
 export interface RowNormOptions {
@@ -32,19 +31,14 @@ function normalizeInOrder(x: Tensor, center: boolean, eps: number): Tensor {
   const { rows, outer, inner, period } = findRows(x);
   const columns = x.shape.at(-1)!;
   const count = size(x.shape.slice(0, -1));
-  const values = valuesOf(columns, rows.offset, outer, inner);
-  const name = center ? "layer_norm" : "rms_norm";
   const batches = x.rank > 2 && count > 0 ? x.shape[0]! : 1; // what is fused may differ from one to the next
-  return recordKernel(name, {
-    inputs: [rows],
-    shape: x.shape,
-    layout: contiguousStrides(x.shape),
+  const shape: Rows = {
+    kernel: center ? "layer_norm" : "rms_norm",
     dtype: x.dtype,
-    code: [GRID, values.part, REDUCTION, { name: "shaders/layer_norm.wgsl", text: code }],
-    set: { X: x.dtype, WG: workgroupOf(columns / values.width, x.device.traits.software) },
+    count,
+    columns,
+    places: [rows.offset, outer, inner],
     params: {
-      rows: count,
-      columns,
       x_offset: rows.offset,
       period,
       x_outer: outer,
@@ -53,9 +47,15 @@ function normalizeInOrder(x: Tensor, center: boolean, eps: number): Tensor {
       center: center ? 1 : 0,
       eps,
     },
+  };
+  return recordChoice(shape.kernel, {
+    candidates: selectKernel(x.device.traits, shape),
+    shapeClass: shapeClassOf(shape),
+    inputs: [rows],
+    shape: x.shape,
+    layout: contiguousStrides(x.shape),
+    dtype: x.dtype,
     axes: [batches, 1, count / batches, columns],
-    width: values.width,
-    workgroups: count,
     flops: 8 * x.size,
   });
 }
@@ -75,10 +75,4 @@ function findRows(x: Tensor): { rows: Tensor; outer: number; inner: number; peri
   if (count === 1) return { rows: x, outer: 0, inner: 0, period: 1 };
   if (sizes.length === 1) return { rows: x, outer: 0, inner: strides![0]!, period: Math.max(1, count) };
   return { rows: x, outer: strides![0]!, inner: strides![1]!, period: Math.max(1, sizes[1]!) };
-}
-
-/** No more invocations than a row has loads, but one subgroup of most GPUs at least. */
-function workgroupOf(loads: number, software: boolean): number {
-  const most = rowWorkgroup(software);
-  return Math.min(most, Math.max(32, 2 ** Math.ceil(Math.log2(Math.max(1, loads)))));
 }

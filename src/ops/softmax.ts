@@ -1,7 +1,6 @@
-import code from "../../shaders/softmax.wgsl" with { type: "text" };
 import { axisIndex } from "../core/shape.ts";
-import { GRID, recordKernel, REDUCTION, type Tensor } from "../tensor/mod.ts";
-import { rowWorkgroup, valuesOf } from "./sources.ts";
+import { recordChoice, type Tensor } from "../tensor/mod.ts";
+import { type Rows, selectKernel, shapeClassOf } from "./norm/rows.ts";
 
 /** eˣ / Σ eˣ along an axis. */
 export function softmax(x: Tensor, axis = -1): Tensor {
@@ -21,17 +20,21 @@ export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
   const columns = x.shape.at(-1)!;
   const dense = x.contiguous().reshape([-1, columns]);
   const rows = dense.shape[0]!;
-  const values = valuesOf(columns);
-  const y = recordKernel("softmax", {
+  const shape: Rows = {
+    kernel: "softmax",
+    dtype: x.dtype,
+    count: rows,
+    columns,
+    places: [],
+    params: { causal: causal ? 1 : 0, period: x.shape.at(-2) ?? 1, shift: causal?.shift ?? 0 },
+  };
+  const y = recordChoice("softmax", {
+    candidates: selectKernel(x.device.traits, shape),
+    shapeClass: shapeClassOf(shape),
     inputs: [dense],
     shape: dense.shape,
     dtype: x.dtype,
-    code: [GRID, values.part, REDUCTION, { name: "shaders/softmax.wgsl", text: code }],
-    set: { X: x.dtype, WG: rowWorkgroup(x.device.traits.software) },
-    params: { rows, columns, causal: causal ? 1 : 0, period: x.shape.at(-2) ?? 1, shift: causal?.shift ?? 0 },
     axes: [1, 1, rows, columns],
-    width: values.width,
-    workgroups: rows,
     flops: 6 * x.size,
   });
   return y.reshape(x.shape);

@@ -1,7 +1,7 @@
 import type { Shape } from "../core/shape.ts";
 import code from "../../shaders/upsample_nearest.wgsl" with { type: "text" };
 import { GRID, recordKernel, type Tensor } from "../tensor/mod.ts";
-import { valuesOf } from "./sources.ts";
+import { valuesOf } from "./values.ts";
 
 /** Options of `upsampleNearest`: the new size, or a factor. */
 export interface UpsampleOptions {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import { streamOf } from "../../src/graph/stream.ts";
 import { groupNorm, layerNorm, rmsNorm, softmax } from "../../src/ops/mod.ts";
-import { currentDevice } from "../../src/gpu/device.ts";
+import { currentDevice, type Device } from "../../src/gpu/device.ts";
 import { cat, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";
 import { asGpu, testOnBothEngines } from "../support/engines.ts";
@@ -16,6 +16,13 @@ const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.le
 function normalized(values: number[], eps: number, centre = mean(values)): number[] {
   const scale = 1 / Math.sqrt(mean(values.map((v) => (v - centre) ** 2)) + eps);
   return values.map((v) => (v - centre) * scale);
+}
+
+function soft(values: number[]): number[] {
+  const peak = Math.max(...values);
+  const powers = values.map((v) => Math.exp(v - peak));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((p) => p / sum);
 }
 
 /** Applies a function to the elements of each block of places, where a block is what has the same key. */
@@ -103,6 +110,35 @@ testOnBothEngines(
   },
 );
 
+/** Adapters as which the one at hand can run: what `selectKernel` goes by. */
+const ADAPTERS: Record<string, (device: Device) => void> = {
+  "as it is": () => {},
+  "a GPU": asGpu,
+  "a GPU without subgroups": (device) => {
+    asGpu(device);
+    Object.assign(device.traits, { lanes: 0, subgroups: undefined });
+  },
+};
+
+for (const [adapter, pretend] of Object.entries(ADAPTERS)) {
+  for (const candidate of [undefined, "_read"]) { // the guess, and rows that are read again
+    Deno.test(`rows of any length: ${adapter}, ${candidate ?? "held"}`, async () => {
+      using device = await openDevice({ candidate });
+      pretend(device);
+      const dice = new Dice(65);
+      for (const D of [1, 7, 33, 100, 772, 3080]) { // one lane, one subgroup, several; the last steps are not full
+        const x = Nd.random(dice, [3, D]);
+        const row = ([r]: number[]) => `${r}`;
+        const layer = blockwise(x, row, (v) => normalized(v, 1e-5));
+        await assertTensor(layerNorm(x.upload(), null), layer, BOUND, `layer ${D}`);
+        const rms = blockwise(x, row, (v) => normalized(v, 1e-6, 0));
+        await assertTensor(rmsNorm(x.upload(), null), rms, BOUND, `rms ${D}`);
+        await assertTensor(softmax(x.upload()), blockwise(x, row, soft), 2e-6, `softmax ${D}`);
+      }
+    });
+  }
+}
+
 testOnBothEngines("layerNorm() and rmsNorm() of rows of any length and stride", async () => {
   const dice = new Dice(62);
   for (const D of [1, 5, 8, 130]) {
@@ -182,12 +218,6 @@ testOnBothEngines(
   async () => {
     const dice = new Dice(63);
     const x = Nd.random(dice, [3, 5, 7], 90);
-    const soft = (values: number[]) => {
-      const peak = Math.max(...values);
-      const powers = values.map((v) => Math.exp(v - peak));
-      const sum = powers.reduce((a, b) => a + b, 0);
-      return powers.map((p) => p / sum);
-    };
     for (const axis of [0, 1, 2]) {
       const want = blockwise(x, (place) => place.with(axis, 0).join(), soft);
       await assertTensor(softmax(x.upload(), axis - 3), want, 2e-5, `axis ${axis}`);

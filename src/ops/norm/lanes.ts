@@ -1,0 +1,34 @@
+import lanesAny from "../../../shaders/lib/lanes_any.wgsl" with { type: "text" };
+import lanesSubgroup from "../../../shaders/lib/lanes_subgroup.wgsl" with { type: "text" };
+import lanesSubgroups from "../../../shaders/lib/lanes_subgroups.wgsl" with { type: "text" };
+import type { SourcePart } from "../../gpu/pipelines.ts";
+import type { Traits } from "../../gpu/traits.ts";
+
+const ANY: SourcePart = { name: "shaders/lib/lanes_any.wgsl", text: lanesAny };
+const ONE: SourcePart = { name: "shaders/lib/lanes_subgroup.wgsl", text: lanesSubgroup };
+const SEVERAL: SourcePart = { name: "shaders/lib/lanes_subgroups.wgsl", text: lanesSubgroups };
+
+/** Lanes that reduce together, a workgroup of them. */
+export interface Lanes {
+  /** How they reduce: `workgroup_sums` and `workgroup_max`, and where the kernel's `run` is called. */
+  readonly part: SourcePart;
+  /** How many, `WG`. */
+  readonly count: number;
+}
+
+/** Loads of a lane up to which one subgroup takes a row by itself: all are under way at once, and nothing waits at a barrier. */
+const ALONE = 12;
+const EACH = 4; // loads of a lane where several subgroups share them
+const MOST = 256; // lanes of a workgroup of which a processor runs several
+
+/** The lanes for values that take so many loads. */
+export function lanesFor(traits: Traits, loads: number): Lanes {
+  const { software, lanes, subgroups, invocations } = traits;
+  if (software) { // one subgroup: a barrier costs more than it brings. Mesa's can say 32 lanes where it runs 16
+    return lanes === 8 || lanes === 16 ? { part: ONE, count: lanes } : { part: ANY, count: 8 };
+  }
+  const least = subgroups?.min ?? 32;
+  if (subgroups && loads <= ALONE * least) return { part: ONE, count: least };
+  const count = Math.max(32, 2 ** Math.ceil(Math.log2(Math.max(1, loads / EACH))));
+  return { part: subgroups ? SEVERAL : ANY, count: Math.min(count, MOST, invocations) };
+}

@@ -1,0 +1,61 @@
+import layerNorm from "../../../shaders/layer_norm.wgsl" with { type: "text" };
+import held from "../../../shaders/lib/row_held.wgsl" with { type: "text" };
+import read from "../../../shaders/lib/row_read.wgsl" with { type: "text" };
+import softmax from "../../../shaders/softmax.wgsl" with { type: "text" };
+import type { DType } from "../../core/dtype.ts";
+import type { SourcePart } from "../../gpu/pipelines.ts";
+import type { Traits } from "../../gpu/traits.ts";
+import type { Candidate } from "../../graph/node.ts";
+import { GRID } from "../../tensor/mod.ts";
+import { lanesFor } from "./lanes.ts";
+import { valuesOf } from "../values.ts";
+
+const HELD: SourcePart = { name: "shaders/lib/row_held.wgsl", text: held };
+const READ: SourcePart = { name: "shaders/lib/row_read.wgsl", text: read };
+const MOST_HELD = 16; // loads of a lane that stay in registers
+
+/** Kernels of whole rows, each taken by one workgroup. */
+const BODIES = {
+  layer_norm: { name: "shaders/layer_norm.wgsl", text: layerNorm },
+  rms_norm: { name: "shaders/layer_norm.wgsl", text: layerNorm },
+  softmax: { name: "shaders/softmax.wgsl", text: softmax },
+} as const;
+
+/** Rows as a kernel reads them. */
+export interface Rows {
+  readonly kernel: keyof typeof BODIES;
+  readonly dtype: DType;
+  readonly count: number;
+  readonly columns: number;
+  /** Where they begin and how far they lie apart, in elements. */
+  readonly places: readonly number[];
+  /** The kernel's own, beside `rows` and `columns`. */
+  readonly params: Readonly<Record<string, number>>;
+}
+
+/** The kernels that are right for rows on an adapter, the best guess first: rows that fit into registers are read once. */
+export function selectKernel(
+  traits: Traits,
+  { kernel, dtype, count, columns, places, params }: Rows,
+): Candidate[] {
+  const values = valuesOf(columns, ...places);
+  const loads = Math.ceil(columns / values.width);
+  const lanes = lanesFor(traits, loads);
+  const steps = Math.max(1, Math.ceil(loads / lanes.count));
+  const form = (name: string, row: SourcePart, set: Record<string, number>): Candidate => ({
+    name,
+    code: [GRID, values.part, lanes.part, row, BODIES[kernel]],
+    set: { X: dtype, WG: lanes.count, ...set },
+    params: { rows: count, columns, ...params },
+    width: values.width,
+    workgroups: count,
+  });
+  const readAgain = form(`${kernel}_read`, READ, {});
+  return steps <= MOST_HELD ? [form(kernel, HELD, { STEPS: steps }), readAgain] : [readAgain];
+}
+
+/** Names rows for which one candidate is taken to be the fastest: sizes count in steps of √2. */
+export function shapeClassOf({ dtype, count, columns }: Rows): string {
+  const step = (size: number) => Math.round(2 * Math.log2(Math.max(1, size)));
+  return [dtype, step(count), step(columns)].join("/");
+}
