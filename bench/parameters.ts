@@ -16,6 +16,12 @@ export interface UNetShape {
   up_block_types: string[];
   /** Width of a prompt's embeddings, where the model attends to one. */
   cross_attention_dim?: number | undefined;
+  /** Blocks of a transformer at each level; 1 by default. */
+  transformer_layers_per_block?: number[] | undefined;
+  /** Whether transformers begin and end in linear layers in place of 1×1 convolutions. */
+  use_linear_projection?: boolean | undefined;
+  /** Width of what is told beside the prompt and the time: the pooled prompt and sizes, of SDXL. */
+  projection_class_embeddings_input_dim?: number | undefined;
 }
 
 /** What an AutoencoderKL is made of. */
@@ -24,6 +30,8 @@ export interface AutoencoderShape {
   latent_channels: number;
   layers_per_block: number;
   block_out_channels: number[];
+  /** Whether latents pass a 1×1 convolution behind the encoder and in front of the decoder; they do by default. */
+  use_quant_conv?: boolean | undefined;
 }
 
 /** The weights of a UNet. */
@@ -33,13 +41,18 @@ export function* unetParameters(config: UNetShape): Generator<Parameter> {
   const last = channels.length - 1;
   const attend = (type: string, name: string, C: number, at: number) =>
     type.startsWith("CrossAttn")
-      ? transformer(name, C, config.cross_attention_dim!, at)
+      ? transformer(name, C, at, config)
       : type.startsWith("Attn")
       ? attention(name, C, at)
       : [];
   yield* conv("conv_in", in_channels, channels[0]!, 0);
   yield* dense("time_embedding.linear_1", channels[0]!, time, "time");
   yield* dense("time_embedding.linear_2", time, time, "time");
+  const added = config.projection_class_embeddings_input_dim;
+  if (added) {
+    yield* dense("add_embedding.linear_1", added, time, "time");
+    yield* dense("add_embedding.linear_2", time, time, "time");
+  }
 
   const skips = [channels[0]];
   let C = channels[0]!;
@@ -102,8 +115,10 @@ export function* autoencoderParameters(config: AutoencoderShape): Generator<Para
     yield* conv(`${name}.conv_out`, C, to, down ? last : 0);
   }
   yield* coder("encoder", in_channels, 0, 2 * latent_channels);
-  yield* layer("quant_conv", 2 * latent_channels, [2 * latent_channels, 1, 1], last);
-  yield* layer("post_quant_conv", latent_channels, [latent_channels, 1, 1], last);
+  if (config.use_quant_conv !== false) {
+    yield* layer("quant_conv", 2 * latent_channels, [2 * latent_channels, 1, 1], last);
+    yield* layer("post_quant_conv", latent_channels, [latent_channels, 1, 1], last);
+  }
   yield* coder("decoder", latent_channels, last, in_channels);
 }
 
@@ -136,23 +151,30 @@ function* attention(name: string, C: number, at: number): Generator<Parameter> {
   for (const part of ["to_q", "to_k", "to_v", "to_out.0"]) yield* dense(`${name}.${part}`, C, C, at);
 }
 
-/** One block of attention to itself, to the prompt, and a gated feed-forward, between two 1×1 convolutions. */
-function* transformer(name: string, C: number, prompt: number, at: number): Generator<Parameter> {
+/** Blocks of attention to itself, to the prompt, and a gated feed-forward, between two projections. */
+function* transformer(name: string, C: number, at: number, config: UNetShape): Generator<Parameter> {
+  const { cross_attention_dim: prompt = C, transformer_layers_per_block: depths } = config;
+  const projection = (to: string) =>
+    config.use_linear_projection
+      ? dense(`${name}.${to}`, C, C, at)
+      : layer(`${name}.${to}`, C, [C, 1, 1], at);
   yield* norm(`${name}.norm`, C);
-  yield* layer(`${name}.proj_in`, C, [C, 1, 1], at);
-  const block = `${name}.transformer_blocks.0`;
-  for (const [i, width] of [C, prompt].entries()) {
-    const keysAt = i === 0 ? at : "prompt";
-    yield* norm(`${block}.norm${i + 1}`, C);
-    yield { name: `${block}.attn${i + 1}.to_q.weight`, shape: [C, C], at };
-    yield { name: `${block}.attn${i + 1}.to_k.weight`, shape: [C, width], at: keysAt };
-    yield { name: `${block}.attn${i + 1}.to_v.weight`, shape: [C, width], at: keysAt };
-    yield* dense(`${block}.attn${i + 1}.to_out.0`, C, C, at);
+  yield* projection("proj_in");
+  for (let j = 0; j < (depths?.[at] ?? 1); j++) {
+    const block = `${name}.transformer_blocks.${j}`;
+    for (const [i, width] of [C, prompt].entries()) {
+      const keysAt = i === 0 ? at : "prompt";
+      yield* norm(`${block}.norm${i + 1}`, C);
+      yield { name: `${block}.attn${i + 1}.to_q.weight`, shape: [C, C], at };
+      yield { name: `${block}.attn${i + 1}.to_k.weight`, shape: [C, width], at: keysAt };
+      yield { name: `${block}.attn${i + 1}.to_v.weight`, shape: [C, width], at: keysAt };
+      yield* dense(`${block}.attn${i + 1}.to_out.0`, C, C, at);
+    }
+    yield* norm(`${block}.norm3`, C);
+    yield* dense(`${block}.ff.net.0.proj`, C, 8 * C, at);
+    yield* dense(`${block}.ff.net.2`, 4 * C, C, at);
   }
-  yield* norm(`${block}.norm3`, C);
-  yield* dense(`${block}.ff.net.0.proj`, C, 8 * C, at);
-  yield* dense(`${block}.ff.net.2`, 4 * C, C, at);
-  yield* layer(`${name}.proj_out`, C, [C, 1, 1], at);
+  yield* projection("proj_out");
 }
 
 type At = Parameter["at"];

@@ -73,6 +73,11 @@ export class Plan {
     return this.#steps.length;
   }
 
+  /** Its dispatches in order. */
+  get steps(): readonly Step[] {
+    return this.#steps;
+  }
+
   /** Bytes that a first run takes beside weights. */
   get bytes(): number {
     return this.#bytes ??= workspaceOf(this.#device, this.#steps, this.inputs, this.outputs);

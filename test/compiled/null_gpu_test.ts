@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { FAMILIES, nullGpu, NullGpuMissing } from "../../bench/null_gpu/layer.ts";
-
-const missing = await nullGpu("navi31").then(() => undefined, (error) => {
-  if (error instanceof NullGpuMissing) return error.message;
-  throw error;
-});
-if (missing) console.log(`Skipped, as nothing compiles for GPUs here: ${missing}`);
+import { FAMILIES, nullGpu } from "../../bench/null_gpu/layer.ts";
+import { missingNullGpu } from "../support/null_gpu.ts";
 
 const PROGRAM = `
   import { openDevice, tensor } from "denoise";
@@ -19,7 +14,7 @@ const PROGRAM = `
 for (const family of FAMILIES) {
   Deno.test({
     name: `a null ${family} opens, and tells what its compiler made of each pipeline`,
-    ignore: missing !== undefined,
+    ignore: missingNullGpu !== undefined,
     async fn() {
       const folder = await Deno.makeTempDir();
       try {
