@@ -24,8 +24,8 @@ const { picture: path, turns } = readArguments(
 const swirl = /* wgsl */ `
 struct Params { height: u32, width: u32, angle: f32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>; // [1, 3, height, width]
-@group(0) @binding(2) var<uniform> params: Params;
+var<storage, read> x: array<f32>; // [1, 3, height, width]
+var<uniform> params: Params;
 
 fn pixel(channel: u32, at: vec2i) -> f32 {
   let inside = vec2u(clamp(at, vec2i(0), vec2i(i32(params.width), i32(params.height)) - 1));

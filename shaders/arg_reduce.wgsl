@@ -1,5 +1,5 @@
 // y[row] = the first column of the largest or smallest value of x[row, :]; NaN counts as either. One workgroup a row.
-// x: [rows, columns], y: [rows]. After lib/grid.wgsl, lib/sort_key.wgsl.
+// x: [rows, columns], y: [rows]. With lib/grid.wgsl, lib/sort_key.wgsl.
 const WG: u32 = 64;
 struct Params {
   rows: u32,
@@ -7,7 +7,7 @@ struct Params {
   smallest: u32, // 1 for the smallest
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 var<workgroup> keys: array<u32, WG>;
 var<workgroup> places: array<u32, WG>;

@@ -4,6 +4,7 @@
 // A workgroup is one subgroup and takes 4 * SG queries of one head over all keys, KEYS at a time. A lane owns 4 queries,
 // so that the softmax is its own business; it loads keys lane, lane + SG, … and hands them round in registers, because
 // such an adapter runs a load as a loop over the lanes.
+// Host sets: SG, MOST.
 const SG: u32 = 8; // lanes of a subgroup: 8 or 16
 const KEYS: u32 = 16; // of a tile: 16 was the fastest of 16, 32 and 64, and compiles in a third of the time
 const MOST: u32 = 256; // columns that fit into workgroup memory, which here is the lanes' own

@@ -7,6 +7,7 @@
 // and of the output 4 rows by 4 columns in each of ROUNDS.
 // Rows, keys and columns of one invocation lie apart by the number of its neighbours, so that neighbours read neighbouring
 // banks of workgroup memory.
+// Host sets: ROWS, COLUMNS, CHUNK, STAGED.
 const ROWS: u32 = 64; // 64, 32 or 16
 const COLUMNS: u32 = 64; // of the values, rounded up to a multiple of 4
 const CHUNK: u32 = 4; // vectors of 4 channels staged at once: 4 or 5, or 2 with few rows

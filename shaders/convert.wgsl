@@ -1,8 +1,9 @@
 // Brings a piece of a stored tensor into a model's memory as W. One invocation per element.
-// After lib/grid.wgsl, lib/stored.wgsl and one of lib/stored_*.wgsl.
+// With lib/grid.wgsl, lib/stored.wgsl and one of lib/stored_*.wgsl.
+// Host sets: W.
 alias W = f32;
 
-@group(0) @binding(1) var<storage, read_write> w: array<W>;
+var<storage, read_write> w: array<W>;
 
 @compute @workgroup_size(64)
 fn main(

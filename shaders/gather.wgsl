@@ -1,7 +1,8 @@
 // Elements along the middle one of three axes by their numbers: y[o, i, k] = x[o, ids[o, i, k], k]. Negative numbers count
 // from the end; what is out of range takes the nearest. x: [outer, n, inner] and y: [outer, m, inner], dense; ids: strides of
 // 0 repeat them. One invocation per LANES values of y.
-// After lib/grid.wgsl.
+// With lib/grid.wgsl.
+// Host sets: Stored, Value, Id, LANES.
 alias Stored = f32; // LANES elements of x in memory
 alias Value = f32; // the same as computed with
 alias Id = i32;
@@ -17,9 +18,9 @@ struct Params {
   ids_inner: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<Stored>;
-@group(0) @binding(1) var<storage, read> ids: array<Id>;
-@group(0) @binding(3) var<uniform> params: Params;
+var<storage, read> x: array<Stored>;
+var<storage, read> ids: array<Id>;
+var<uniform> params: Params;
 
 @compute @workgroup_size(64)
 fn main(

@@ -1,14 +1,13 @@
 // Matrix product and convolution for software adapters with subgroups:
 // y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k], summed in f32.
-// x, w and Params: see lib/gemm_rows_*, lib/gemm_x_* and lib/gemm_w_*, which stand in front with a snippet that declares
-// y at binding 2 and store(z, m, n, four columns).
+// x, w and Params: see lib/gemm_rows_*, lib/gemm_x_* and lib/gemm_w_*; store(z, m, n, four columns) takes the sums.
 // A workgroup is one subgroup and computes a tile of ROWS x 4 * SG outputs; tiles count rows first, then columns, then z.
 // A lane loads rows lane, lane + SG, … of x and owns 4 adjacent columns of y. Fast because such an adapter runs a load
 // as a loop over the lanes: each value is loaded once and handed round in registers, and nothing waits at a barrier.
+// Host sets: SG, ROWS.
 const SG: u32 = 8; // lanes of a subgroup: 8, 16 or 32
 const ROWS: u32 = 32; // rows of a tile: 8, 16, 24 or 32
 const LOADS: u32 = (ROWS + SG - 1) / SG; // rows of x that a lane loads
-@group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(SG)
 fn main(

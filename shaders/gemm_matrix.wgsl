@@ -1,19 +1,17 @@
 // Matrix product and convolution on matrix units:
 // y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k]; operands in f16, summed in f32.
-// x, w and Params: see lib/gemm_rows_*, lib/gemm_columns_*, lib/gemm_x8_* and lib/gemm_w8_*, which stand in front with
-// lib/matrix_*, lib/gemm_join_* and a snippet that declares y and store(z, m, n, four columns).
+// x, w and Params: see lib/gemm_rows_*, lib/gemm_columns_*, lib/gemm_x8_* and lib/gemm_w8_*, with lib/matrix_*
+// and lib/gemm_join_*; store(z, m, n, four columns) takes the sums.
 // A workgroup computes a tile of TILE_M x TILE_N sums, each of its subgroups ROWS x COLS matrices of it. While they
 // multiply 32 channels of both operands, which lie in workgroup memory as each is read by several, the lanes load the next
 // 32 into registers. Tiles count 8 rows, then columns, then further rows: what runs at once shares rows and columns.
-// Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, SETS, PARAMS.
+// Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, SETS.
 const TILE_M: u32 = 128;
 const TILE_N: u32 = 128;
 const LANES: u32 = 32; // of a subgroup
 const ROWS: u32 = 4; // matrices of a subgroup, down and across
 const COLS: u32 = 4; // even
 const SETS: u32 = 1; // 2: of weights w[0] and w[1], side by side in a tile, whose products join() makes one
-const PARAMS: u32 = 3; // the binding after y
-@group(0) @binding(PARAMS) var<uniform> params: Params;
 
 const TILE_K: u32 = 32;
 const EIGHTS: u32 = TILE_K / 8; // of a row of a tile

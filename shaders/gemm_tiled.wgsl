@@ -1,14 +1,13 @@
 // Matrix product and convolution for any adapter, without subgroups:
 // y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k], summed in f32.
-// x, w and Params: see lib/gemm_rows_*, lib/gemm_x_* and lib/gemm_w_*, which stand in front with lib/gemm_join_* and a
-// snippet that declares y and store(z, m, n, four columns).
+// x, w and Params: see lib/gemm_rows_*, lib/gemm_x_* and lib/gemm_w_*; lib/gemm_join_* says what becomes of the sums, which
+// store(z, m, n, four columns) takes.
 // A workgroup computes a tile of 64 x 64 outputs, each of its 128 invocations 8 rows by 4 columns; tiles count rows first,
 // then columns, then z. Workgroup memory holds 16 channels of both operands, where each value serves 64 multiplications;
 // an invocation reads 48 of them for 128 multiplications.
+// Host sets: SETS.
 const TILE: u32 = 64; // rows and columns of a tile
 const SETS: u32 = 1; // 2: of weights w[0] and w[1], whose products join() makes one
-const PARAMS: u32 = 3; // the binding after y
-@group(0) @binding(PARAMS) var<uniform> params: Params;
 
 var<workgroup> tile_x: array<array<vec4f, 4>, TILE>; // [row][k / 4], four channels each
 var<workgroup> tile_w: array<array<vec4f, 16>, 16 * SETS>; // [set * 16 + k][column / 4], four columns each

@@ -1,7 +1,7 @@
 // Group normalisation without its affine part: y = (x - mean) / sqrt(var + eps), statistics per group of channels.
 // x, y: [B, pixels, C] (channels last), x with strides x_image and x_pixel. One workgroup per (group, image); a lane
 // takes whole pixels, whose `width` channels of the group lie side by side.
-// After lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl, lib/group_moments.wgsl.
+// With lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl, lib/group_moments.wgsl.
 struct Params {
   images: u32,
   groups: u32,
@@ -13,7 +13,7 @@ struct Params {
   eps: f32,
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
 fn main(

@@ -2,7 +2,7 @@
 // x, y: [B, pixels, C] (channels last), x with strides x_image and x_pixel; moments: [B, groups, parts, 3] of
 // group_parts.wgsl. One workgroup per (part, group, image), which joins the moments of its group's parts (Chan, Golub &
 // LeVeque 1979, Stanford report STAN-CS-79-773) as distances from the first part's mean, where they keep their digits.
-// After lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl.
+// With lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl.
 struct Params {
   images: u32,
   groups: u32,
@@ -16,8 +16,8 @@ struct Params {
   eps: f32,
 }
 
-@group(0) @binding(1) var<storage, read> moments: array<f32>;
-@group(0) @binding(3) var<uniform> params: Params;
+var<storage, read> moments: array<f32>;
+var<uniform> params: Params;
 
 /// The share of all pixels that a part has.
 fn share(part: u32) -> f32 {

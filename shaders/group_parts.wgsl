@@ -1,7 +1,7 @@
 // The first half of group normalisation where groups are large: mean, what the mean's rounding left over, and variance of
 // each group of channels over one part of the pixels. x: [B, pixels, C] (channels last), with strides x_image and x_pixel;
 // y: [B, groups, parts, 3]. One workgroup per (part, group, image), so that few groups still keep all of a GPU at work.
-// After lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl, lib/group_moments.wgsl.
+// With lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl, lib/group_moments.wgsl.
 struct Params {
   images: u32,
   groups: u32,
@@ -14,7 +14,7 @@ struct Params {
   x_pixel: u32,
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
 fn main(

@@ -1,6 +1,6 @@
 // What group normalisation needs of a part of a picture: y[.., 0] = mean, y[.., 1] = variance of a group of channels.
 // x: [B, pixels, C] (channels last), with strides x_image and x_pixel; y: [B, groups, 2]. One workgroup per (group,
-// image). After lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl, lib/group_moments.wgsl.
+// image). With lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl, lib/group_moments.wgsl.
 struct Params {
   images: u32,
   groups: u32,
@@ -11,7 +11,7 @@ struct Params {
   x_pixel: u32,
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 @compute @workgroup_size(WG)
 fn main(

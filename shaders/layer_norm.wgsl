@@ -1,7 +1,7 @@
 // Layer normalisation without its affine part: y = (x - mean) / sqrt(var + eps) over each row; with center = 0 it is
 // root-mean-square normalisation, y = x / sqrt(mean(x^2) + eps). x: `period` rows lie x_inner apart, and such runs x_outer
 // apart; y: [batches, y_rows, columns]. The mean is corrected by what its rounding left over. One workgroup per row.
-// After lib/grid.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, lib/row_*.wgsl.
+// With lib/grid.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, lib/row_*.wgsl.
 struct Params {
   rows: u32,
   columns: u32,
@@ -14,7 +14,7 @@ struct Params {
   eps: f32,
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 fn run(row: u32, lane: u32) {
   if (row >= params.rows) { return; }

@@ -1,6 +1,6 @@
 // The value at a rank of each row, or between two ranks, as torch.quantile: x: [rows, columns], y: [rows]. NaN if any is.
 // One workgroup per row selects by radix: four passes, each narrowing the sought value's key by 8 bits through a
-// histogram in workgroup memory. After lib/grid.wgsl, lib/sort_key.wgsl.
+// histogram in workgroup memory. With lib/grid.wgsl, lib/sort_key.wgsl.
 const WG: u32 = 64;
 struct Params {
   rows: u32,
@@ -11,7 +11,7 @@ struct Params {
   weight: f32, // of the one above
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> found: u32; // the key's leading bits, known so far

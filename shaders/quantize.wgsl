@@ -4,10 +4,11 @@
 // 8 bits: a group's scale s is its largest magnitude, and q of -127 to 127 stands for q / 127 * s.
 // 4 bits: s is the value of largest magnitude over -8, and q of 0 to 15 stands for (q - 8) * s (as GGUF's Q4_0).
 // notes: words 1 and 2 of a tensor sum up the squares of its errors and of its values, as f32.
-// After lib/grid.wgsl, lib/stored.wgsl and one of lib/stored_*.wgsl.
+// With lib/grid.wgsl, lib/stored.wgsl and one of lib/stored_*.wgsl.
+// Host sets: BITS.
 const BITS: u32 = 8;
 
-@group(0) @binding(1) var<storage, read_write> w: array<u32>;
+var<storage, read_write> w: array<u32>;
 
 var<private> sums: vec2f; // of this invocation: squared errors, squared values
 var<workgroup> all_sums: array<vec2f, 64>;

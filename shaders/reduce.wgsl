@@ -1,6 +1,7 @@
 // y[row] = sum, mean, min, max or product of x[row, :]. One workgroup per row. x: [rows, columns], y: [rows].
 // A single pass in blocks of 64 columns a lane keeps the rounding error of long sums low (pairwise over lanes).
-// After lib/grid.wgsl.
+// With lib/grid.wgsl.
+// Host sets: X, T, FLOAT.
 alias X = f32;
 alias T = f32; // the type that X is computed as
 
@@ -12,8 +13,8 @@ struct Params {
   kind: u32, // 0 sum, 1 mean, 2 min, 3 max, 4 product
 }
 
-@group(0) @binding(0) var<storage, read> x: array<X>;
-@group(0) @binding(2) var<uniform> params: Params;
+var<storage, read> x: array<X>;
+var<uniform> params: Params;
 
 var<workgroup> partial: array<T, WG>;
 

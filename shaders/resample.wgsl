@@ -1,7 +1,7 @@
 // One axis at another length: y[outer, i, :] = sum over t of weights[i, t] * x[outer, first + t, :], in f32, with first and
 // the number of terms in ranges[i]: what is not among them, perhaps NaN, is not read.
 // x: [outer, length, inner], weights: [to, taps], y: [outer, to, inner], all dense. One invocation per value(s).
-// After lib/grid.wgsl, lib/values_*.wgsl.
+// With lib/grid.wgsl, lib/values_*.wgsl.
 struct Params {
   outer: u32,
   length: u32, // of the axis in x
@@ -10,9 +10,9 @@ struct Params {
   taps: u32,
 }
 
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
-@group(0) @binding(2) var<storage, read> ranges: array<vec2u>; // first, count
-@group(0) @binding(4) var<uniform> params: Params;
+var<storage, read> weights: array<f32>;
+var<storage, read> ranges: array<vec2u>; // first, count
+var<uniform> params: Params;
 
 @compute @workgroup_size(64)
 fn main(

@@ -3,7 +3,8 @@
 // Tokens may lie in two parts, each with its strides and its weight: tokens below `first` in x0, the others in x1. So texts
 // and pictures are joined on the way. x0, x1: [B, H, tokens, D], weights [D], cosines and sines [tokens, D / 2],
 // y: [B * H, tokens, D]. One invocation a token and head: two walks over a short row, and nothing waits at a barrier.
-// After lib/grid.wgsl, lib/rotary_*.wgsl.
+// With lib/grid.wgsl, lib/rotary_*.wgsl.
+// Host sets: NORM.
 const NORM: u32 = 0;
 struct Params {
   batches: u32,
@@ -22,7 +23,7 @@ struct Params {
   eps: f32,
 }
 
-@group(0) @binding(7) var<uniform> params: Params;
+var<uniform> params: Params;
 
 @compute @workgroup_size(64)
 fn main(

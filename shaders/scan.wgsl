@@ -1,6 +1,7 @@
 // Running sums or products within each block of a row: y[row, block, i] = x[row, block, 0] + … + x[row, block, i].
 // x: [rows, columns], y: [rows, blocks, WG * run]; places of y beyond the columns stay open. One workgroup a block, each
-// invocation takes `run` columns one after the other. After lib/grid.wgsl.
+// invocation takes `run` columns one after the other. With lib/grid.wgsl.
+// Host sets: X, T.
 alias X = f32;
 alias T = f32; // the type that X is computed as
 const WG: u32 = 64;
@@ -12,8 +13,8 @@ struct Params {
   product: u32, // 1 for products
 }
 
-@group(0) @binding(0) var<storage, read> x: array<X>;
-@group(0) @binding(2) var<uniform> params: Params;
+var<storage, read> x: array<X>;
+var<uniform> params: Params;
 
 var<workgroup> totals: array<T, WG>;
 

@@ -1,7 +1,8 @@
 // Elements put in or added along the middle one of three axes: y[o, r, k] is x[o, r, k] until an ids[o, m, k] is r; then it
 // is src[o, m, k], of several the last, or with ADD their sum on top. x, y: [outer, n, inner]; ids, src: [outer, m, inner],
 // all dense. Numbers out of range fit nowhere. One invocation per element of y, which looks through all m.
-// After lib/grid.wgsl.
+// With lib/grid.wgsl.
+// Host sets: X, T, Id, ADD.
 alias X = f32; // of x and src in memory
 alias T = f32; // the same as computed with
 alias Id = i32;
@@ -13,10 +14,10 @@ struct Params {
   inner: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<X>;
-@group(0) @binding(1) var<storage, read> ids: array<Id>;
-@group(0) @binding(2) var<storage, read> src: array<X>;
-@group(0) @binding(4) var<uniform> params: Params;
+var<storage, read> x: array<X>;
+var<storage, read> ids: array<Id>;
+var<storage, read> src: array<X>;
+var<uniform> params: Params;
 
 @compute @workgroup_size(64)
 fn main(

@@ -1,6 +1,6 @@
 // Softmax over each row: y = exp(x - max) / sum(exp(x - max)). x: [rows, columns] dense, y likewise.
 // With causal = 1 row r of every block of `period` rows sees columns 0 to r + shift only; the others become 0.
-// One workgroup per row. After lib/grid.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, lib/row_*.wgsl.
+// One workgroup per row. With lib/grid.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, lib/row_*.wgsl.
 struct Params {
   rows: u32,
   columns: u32,
@@ -9,7 +9,7 @@ struct Params {
   shift: i32, // column that the first of them may still see
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 const LOWEST: f32 = -3.4028234e38;
 

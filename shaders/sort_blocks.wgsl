@@ -1,6 +1,7 @@
 // Sorts each block of BLOCK columns of each row: y[row, i] = the column whose value comes at place i of its block.
 // x: [rows, columns], y: [rows, columns]. A workgroup sorts a block in its memory by a bitonic network (Batcher 1968);
-// equal values keep their order, as the column is part of what is compared. After lib/grid.wgsl, lib/sort_key.wgsl.
+// equal values keep their order, as the column is part of what is compared. With lib/grid.wgsl, lib/sort_key.wgsl.
+// Host sets: BLOCK, WG.
 const BLOCK: u32 = 512;
 const WG: u32 = 256; // half of BLOCK
 struct Params {
@@ -9,7 +10,7 @@ struct Params {
   flip: u32, // xored to the keys: all ones to sort downwards
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 var<workgroup> keys: array<u32, BLOCK>;
 var<workgroup> places: array<u32, BLOCK>;

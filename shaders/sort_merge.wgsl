@@ -1,7 +1,7 @@
 // Merges neighbouring sorted runs of `run` columns into runs of twice that: order and y [rows, columns] are columns of x in
 // the order of their values. x: [rows, columns]. An invocation makes STEP columns of y: it finds by bisection where their
 // first comes from (Green, McColl & Bader 2012, https://arxiv.org/abs/1406.2628), then merges one by one. Of equal
-// values those of the first run come first. After lib/grid.wgsl, lib/sort_key.wgsl.
+// values those of the first run come first. With lib/grid.wgsl, lib/sort_key.wgsl.
 const STEP: u32 = 8; // divides every run
 struct Params {
   rows: u32,
@@ -10,8 +10,8 @@ struct Params {
   flip: u32, // xored to the keys: all ones to sort downwards
 }
 
-@group(0) @binding(1) var<storage, read> order: array<i32>;
-@group(0) @binding(3) var<uniform> params: Params;
+var<storage, read> order: array<i32>;
+var<uniform> params: Params;
 
 /// The key at place i of the order so far, in the row that begins at `first`.
 fn ordered_key(first: u32, i: u32) -> u32 {

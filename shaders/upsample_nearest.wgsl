@@ -1,6 +1,6 @@
 // Nearest-neighbour resize: y[b, i, j, :] = x[b, floor(i * H / out_h), floor(j * W / out_w), :], the ratio in f32 as in torch.
 // x: [B, H, W, C], y: [B, out_h, out_w, C] (channels last), both dense. One invocation per value(s) of a pixel.
-// After lib/grid.wgsl, lib/values_*.wgsl.
+// With lib/grid.wgsl, lib/values_*.wgsl.
 struct Params {
   images: u32,
   channels: u32,
@@ -12,7 +12,7 @@ struct Params {
   scale_x: f32,
 }
 
-@group(0) @binding(2) var<uniform> params: Params;
+var<uniform> params: Params;
 
 @compute @workgroup_size(64)
 fn main(

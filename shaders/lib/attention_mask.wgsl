@@ -1,7 +1,7 @@
-// Attention with a mask that is added to the scores: q, k, v, mask and y are bindings 0 to 4.
+// Attention with a mask that is added to the scores.
+// Host sets: M.
 alias M = f32; // f16 where the tensor is
-@group(0) @binding(3) var<storage, read> mask: array<M>;
-@group(0) @binding(5) var<uniform> params: Params;
+var<storage, read> mask: array<M>;
 
 /// What is added to the scores of a query for four keys; beyond the last query or key the last one's.
 fn mask_at(z: u32, query: u32, keys: vec4u) -> vec4f {

@@ -28,6 +28,8 @@ struct Params {
   mask_key: u32,
 }
 
+var<uniform> params: Params;
+
 const LOWEST: f32 = -3.4028234e38;
 
 /// The keys that a query sees.

@@ -1,11 +1,12 @@
 // Queries, keys and values of attention, four channels at a time: widths, strides and offsets are multiples of 4.
 // Rows beyond the last repeat it; channels beyond the last are zero.
+// Host sets: Q, K, V.
 alias Q = f32; // f16 where the tensor is
 alias K = f32;
 alias V = f32;
-@group(0) @binding(0) var<storage, read> q: array<vec4<Q>>;
-@group(0) @binding(1) var<storage, read> k: array<vec4<K>>;
-@group(0) @binding(2) var<storage, read> v: array<vec4<V>>;
+var<storage, read> q: array<vec4<Q>>;
+var<storage, read> k: array<vec4<K>>;
+var<storage, read> v: array<vec4<V>>;
 
 fn load_q(z: u32, query: u32, channel: u32) -> vec4f {
   let first = params.q_offset + z / params.z1 * params.q_z0 + z % params.z1 * params.q_z1;

@@ -1,7 +1,8 @@
 // Two sets of weights, of hidden columns and of gates: (hidden + bias) * gelu(gate + bias) (Shazeer 2020,
-// https://arxiv.org/abs/2002.05202). After lib/activations.wgsl; bias is binding 2 and has both sets' one after the other.
+// https://arxiv.org/abs/2002.05202). With lib/activations.wgsl; bias has both sets' one after the other.
+// Host sets: B.
 alias B = f32; // f16 where the tensor is
-@group(0) @binding(2) var<storage, read> bias: array<B>;
+var<storage, read> bias: array<B>;
 
 fn join(column: u32, sums: vec4f, others: vec4f) -> vec4f {
   return (sums + bias_at(column, 0)) * gelu(others + bias_at(column, params.n));

@@ -34,6 +34,8 @@ struct Params {
   upsample: u32, // 0 or 1: the picture convolved is (in_h << upsample) x (in_w << upsample)
 }
 
+var<uniform> params: Params;
+
 /// The index in x of the first channel that output pixel m sees through this tap, -1 in the padding.
 fn row_start(z: u32, m: u32, tap: u32) -> i32 {
   let pixel = m / params.out_w;

@@ -17,6 +17,8 @@ struct Params {
   w_row: u32,
 }
 
+var<uniform> params: Params;
+
 /// The index in x of the first element of row m.
 fn row_start(z: u32, m: u32, tap: u32) -> i32 {
   let batch = z / params.z1 * params.x_z0 + z % params.z1 * params.x_z1;

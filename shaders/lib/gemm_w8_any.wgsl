@@ -1,5 +1,5 @@
 // Weights in f16, element by element: any n, k, strides and offsets, in either order.
-@group(0) @binding(1) var<storage, read> w: array<f16>;
+var<storage, read> w: array<f16>;
 alias Loaded = vec4u;
 
 /// Channels k to k + 7 of the column that begins at start; beyond the last channel that one again: there x is zero.

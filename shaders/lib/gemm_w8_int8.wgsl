@@ -1,7 +1,7 @@
 // Weights packed as int8 by shaders/quantize.wgsl, contiguous along k; k and every stride and offset of w, counted in
 // elements, are multiples of 32; n is free. 64 elements are 16 words of four, then one word of two f16, the largest
 // magnitudes of both halves.
-@group(0) @binding(1) var<storage, read> w: array<u32>;
+var<storage, read> w: array<u32>;
 alias Loaded = vec4u; // two words of four elements, both magnitudes, not 0 where the second one counts
 
 /// Channels k to k + 7 of the column that begins at start; beyond the last channel the last ones again: there x is zero.

@@ -1,8 +1,8 @@
 // Three weights [n, k] in f16 of one shape for products with the same x, z being the number of the weight; read eight
 // channels at a time: k and every stride and offset, which all three have in common, are multiples of 8; n is free.
-@group(0) @binding(1) var<storage, read> w0: array<vec4u>;
-@group(0) @binding(2) var<storage, read> w1: array<vec4u>;
-@group(0) @binding(3) var<storage, read> w2: array<vec4u>;
+var<storage, read> w0: array<vec4u>;
+var<storage, read> w1: array<vec4u>;
+var<storage, read> w2: array<vec4u>;
 alias Loaded = vec4u;
 
 /// Channels k to k + 7 of the column that begins at start; beyond the last channel the last ones again: there x is zero.

@@ -1,6 +1,6 @@
 // Weights in f16, contiguous along k and read eight channels at a time: k and every stride and offset of w are multiples
 // of 8; n is free.
-@group(0) @binding(1) var<storage, read> w: array<vec4u>;
+var<storage, read> w: array<vec4u>;
 alias Loaded = vec4u;
 
 /// Channels k to k + 7 of the column that begins at start; beyond the last channel the last ones again: there x is zero.

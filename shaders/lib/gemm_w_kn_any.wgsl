@@ -1,7 +1,8 @@
 // The second operand w [z0, z1, taps, k, n], n contiguous (matmul's b, values of attention), read element by element:
 // any n, k, strides and offsets.
+// Host sets: W.
 alias W = f32; // f16 where the tensor is
-@group(0) @binding(1) var<storage, read> w: array<W>;
+var<storage, read> w: array<W>;
 
 /// The weights of columns n to n + 3 for channels k to k + 3; row i of the matrix is column n + i of y.
 /// Columns and channels beyond the last repeat it: there x is zero, or y is not stored.

@@ -1,7 +1,7 @@
 // Weights w [z0, z1, n, taps, k] stored as f16 and read as pairs in u32, which wants no shader-f16 and halves the loads
 // of a software adapter (1.1 to 1.4 times as fast there as f32). k contiguous; k and every stride and offset of w,
 // counted in halves, are multiples of 4; n is free.
-@group(0) @binding(1) var<storage, read> w: array<vec2u>;
+var<storage, read> w: array<vec2u>;
 
 /// The weights of columns n to n + 3 for channels k to k + 3; row i of the matrix is column n + i of y.
 /// Columns beyond the last repeat it.

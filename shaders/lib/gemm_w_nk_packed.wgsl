@@ -1,6 +1,6 @@
 // Weights w [z0, z1, n, taps, k] packed by shaders/quantize.wgsl, k contiguous; k and every stride and offset of w, counted
 // in elements, are multiples of 32; n is free. Behind it stands load_packed(i), which reads elements i to i + 3.
-@group(0) @binding(1) var<storage, read> w: array<u32>;
+var<storage, read> w: array<u32>;
 
 /// The weights of columns n to n + 3 for channels k to k + 3; row i of the matrix is column n + i of y.
 /// Columns beyond the last repeat it.

@@ -1,9 +1,10 @@
 // Three weights [n, k] of one shape for products with the same x, z being the number of the weight; read four channels at
 // a time: k and every stride and offset, which all three have in common, are multiples of 4; n is free.
+// Host sets: W.
 alias W = f32; // f16 where the tensors are
-@group(0) @binding(1) var<storage, read> w0: array<vec4<W>>;
-@group(0) @binding(2) var<storage, read> w1: array<vec4<W>>;
-@group(0) @binding(3) var<storage, read> w2: array<vec4<W>>;
+var<storage, read> w0: array<vec4<W>>;
+var<storage, read> w1: array<vec4<W>>;
+var<storage, read> w2: array<vec4<W>>;
 
 /// The weights of columns n to n + 3 for channels k to k + 3; row i of the matrix is column n + i of y.
 /// Columns beyond the last repeat it.

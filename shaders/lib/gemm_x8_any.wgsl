@@ -1,5 +1,5 @@
 // The shared operand x in f16, element by element: any k, strides and offsets.
-@group(0) @binding(0) var<storage, read> x: array<f16>;
+var<storage, read> x: array<f16>;
 
 /// Channels k to k + 7 of the row that begins at start, two to a word. Those beyond the last are zero where k is not;
 /// anything in the padding (start < 0) and where k is beyond it.

@@ -1,5 +1,5 @@
 // The shared operand x in f16, eight channels at a time: k and every stride and offset of x are multiples of 8.
-@group(0) @binding(0) var<storage, read> x: array<vec4u>;
+var<storage, read> x: array<vec4u>;
 
 /// Channels k to k + 7 of the row that begins at start, two to a word. Anything in the padding (start < 0) and beyond the
 /// last channel.

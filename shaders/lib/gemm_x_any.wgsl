@@ -1,6 +1,7 @@
 // The shared operand x, element by element: any k, strides and offsets.
+// Host sets: X.
 alias X = f32; // f16 where the tensor is
-@group(0) @binding(0) var<storage, read> x: array<X>;
+var<storage, read> x: array<X>;
 
 /// Channels k to k + 3 of the row that begins at start; zero beyond the last channel and in the padding (start < 0).
 fn load_x(start: i32, k: u32) -> vec4f {

@@ -1,7 +1,7 @@
 // Mean and variance of a group of channels over some pixels, by all invocations of a workgroup: a lane takes whole pixels,
 // whose `width` channels of the group lie side by side. x: [B, pixels, C] (channels last); `first` is the first element.
 // Two passes: E[x^2] - mean^2 cancels in f32 when |mean| is large. The second also corrects the mean by what its rounding
-// left over. After lib/values_*.wgsl, lib/reduction.wgsl; the kernel's Params have width and x_pixel.
+// left over. With lib/values_*.wgsl, lib/reduction.wgsl; the kernel's Params have width and x_pixel.
 struct Moments {
   mean: f32,
   rest: f32, // what the mean's rounding left over: the mean is mean + rest

@@ -1,5 +1,6 @@
 // A workgroup of WG lanes, a power of two, whose values become one by halves in workgroup memory; for any adapter.
-// A kernel behind it is `run(number, lane)`, for the workgroup of that number. After lib/grid.wgsl.
+// A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/grid.wgsl.
+// Host sets: WG.
 const WG: u32 = 64;
 var<workgroup> partial: array<vec2f, WG>;
 

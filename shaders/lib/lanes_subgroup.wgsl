@@ -1,5 +1,6 @@
 // A workgroup of WG lanes in one subgroup, which reduces without workgroup memory and barriers: WG is at most the adapter's
-// smallest subgroup. A kernel behind it is `run(number, lane)`, for the workgroup of that number. After lib/grid.wgsl.
+// smallest subgroup. A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/grid.wgsl.
+// Host sets: WG.
 const WG: u32 = 8;
 
 @compute @workgroup_size(WG)

@@ -1,4 +1,5 @@
 // Reduces one value per invocation over a workgroup of WG; every invocation gets the result.
+// Host sets: WG.
 const WG: u32 = 64;
 var<workgroup> partial: array<f32, WG>;
 

@@ -1,5 +1,6 @@
 // A row's values stay in registers: a lane has those of columns (i * WG + lane) * LANES for i below STEPS, which are read
-// once. After lib/values_*.wgsl, lib/lanes_*.wgsl; the kernel's Params have columns.
+// once. With lib/values_*.wgsl, lib/lanes_*.wgsl; the kernel's Params have columns.
+// Host sets: STEPS.
 const STEPS: u32 = 1;
 var<private> held: array<Value, STEPS>;
 

@@ -1,4 +1,4 @@
-// A row's values are read whenever they are used: for rows of any length. After lib/values_*.wgsl, lib/lanes_*.wgsl; the
+// A row's values are read whenever they are used: for rows of any length. With lib/values_*.wgsl, lib/lanes_*.wgsl; the
 // kernel's Params have columns.
 fn hold_row(first: u32, lane: u32) {}
 

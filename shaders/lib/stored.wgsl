@@ -14,10 +14,10 @@ struct Params {
   scaled: u32, // elements that share a scale; 0: there is none
 }
 
-@group(0) @binding(0) var<storage, read> words: array<u32>;
-@group(0) @binding(2) var<storage, read_write> notes: array<atomic<u32>>;
-@group(0) @binding(3) var<storage, read> scales: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
+var<storage, read> words: array<u32>;
+var<storage, read_write> notes: array<atomic<u32>>;
+var<storage, read> scales: array<f32>;
+var<uniform> params: Params;
 
 fn byte_of(i: u32) -> u32 {
   return (words[i / 4u] >> (i % 4u * 8u)) & 0xffu;

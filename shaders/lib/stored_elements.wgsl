@@ -1,4 +1,4 @@
-// Elements that are stored one by one. kind: 0 F32, 1 F16, 2 BF16, 3 F8_E4M3, 4 F8_E5M2. After lib/stored.wgsl.
+// Elements that are stored one by one. kind: 0 F32, 1 F16, 2 BF16, 3 F8_E4M3, 4 F8_E5M2. With lib/stored.wgsl.
 
 /// A number of four bits of exponent and three of mantissa, biased by 7: no infinity, one NaN of each sign.
 fn from_e4m3(code: u32) -> u32 {

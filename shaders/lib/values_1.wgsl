@@ -1,8 +1,9 @@
 // Values are taken one at a time: for rows of any length, offset and stride.
+// Host sets: X.
 alias X = f32; // f16 where the tensor is
 alias Value = f32;
 const LANES: u32 = 1;
-@group(0) @binding(0) var<storage, read> x: array<X>;
+var<storage, read> x: array<X>;
 
 /// The value at element i of x.
 fn load(i: u32) -> Value {

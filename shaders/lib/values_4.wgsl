@@ -1,8 +1,9 @@
 // Values are taken four at a time: for rows whose length, offset and stride are multiples of 4.
+// Host sets: X.
 alias X = f32; // f16 where the tensor is
 alias Value = vec4f;
 const LANES: u32 = 4;
-@group(0) @binding(0) var<storage, read> x: array<vec4<X>>;
+var<storage, read> x: array<vec4<X>>;
 
 /// The values from element i of x on.
 fn load(i: u32) -> Value {

@@ -9,19 +9,19 @@ export interface SourcePart {
   readonly text: string;
 }
 
-/** How a shader uses a binding; bindings are numbered by their place in the list. */
+/** How a shader uses a binding; bindings are numbered by their place in a list. */
 export type BindingUse = "read" | "write" | "uniform";
 
-/** What a compute pipeline is made of. Equal keys must mean equal pipelines. */
+/** What a compute pipeline is made of. */
 export interface PipelineSpec {
-  /** Kernel name and all that the text depends on. */
+  /** All that text and bindings depend on, so that equal specs are not composed twice. */
   readonly key: string;
   /** Kernel name, for labels, profiles and errors. */
   readonly label: string;
   /** Of group 0; uniforms take dynamic offsets. */
   readonly bindings: readonly BindingUse[];
-  /** Writes the text; called only where no pipeline has the key yet. */
-  readonly source: () => SourcePart[];
+  /** Writes the text; called only where no pipeline was asked for by the key yet. */
+  readonly source: () => readonly SourcePart[];
 }
 
 /** A compute pipeline, perhaps still compiling. */
@@ -36,10 +36,11 @@ export interface Pipeline {
   ready: Promise<void>;
 }
 
-/** The pipelines of one device, each compiled once. */
+/** The pipelines of one device: one for each text. */
 export class Pipelines {
   readonly #device: Device;
   readonly #byKey = new Map<string, Pipeline>();
+  readonly #byText = new Map<string, Pipeline>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   #pending = 0;
   #since = 0;
@@ -50,14 +51,15 @@ export class Pipelines {
     this.#device = device;
   }
 
-  /** Number of pipelines asked for, and the wall time spent with at least one compiling. */
+  /** Number of pipelines, and the wall time spent with at least one compiling. */
   get statistics(): { count: number; compileMs: number } {
-    return { count: this.#byKey.size, compileMs: this.#compileMs };
+    return { count: this.#byText.size, compileMs: this.#compileMs };
   }
 
   /** Forgets the pipelines of a GPU that was lost. */
   forget(): void {
     this.#byKey.clear();
+    this.#byText.clear();
     this.#layouts.clear();
   }
 
@@ -65,18 +67,25 @@ export class Pipelines {
   get(spec: PipelineSpec): Pipeline {
     let pipeline = this.#byKey.get(spec.key);
     if (!pipeline) {
-      pipeline = this.#start(spec);
+      pipeline = this.#ofText(spec, spec.source());
       this.#byKey.set(spec.key, pipeline);
     }
     return pipeline;
   }
 
-  #start(spec: PipelineSpec): Pipeline {
+  #ofText(spec: PipelineSpec, parts: readonly SourcePart[]): Pipeline {
+    const text = [spec.bindings.join(), ...parts.map((part) => part.text)].join("\n");
+    let pipeline = this.#byText.get(text);
+    if (!pipeline) this.#byText.set(text, pipeline = this.#start(spec, parts));
+    return pipeline;
+  }
+
+  #start(spec: PipelineSpec, parts: readonly SourcePart[]): Pipeline {
     const layout = this.#layout(spec.bindings);
     const pipeline: Pipeline = {
       label: spec.label,
       layout,
-      ready: this.#compile(spec, layout).then((gpu) => {
+      ready: this.#compile(spec, parts, layout).then((gpu) => {
         pipeline.gpu = gpu;
       }),
     };
@@ -84,10 +93,13 @@ export class Pipelines {
     return pipeline;
   }
 
-  async #compile(spec: PipelineSpec, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
+  async #compile(
+    spec: PipelineSpec,
+    parts: readonly SourcePart[],
+    layout: GPUBindGroupLayout,
+  ): Promise<GPUComputePipeline> {
     const { gpu } = this.#device;
     if (this.#pending++ === 0) this.#since = performance.now();
-    const parts = spec.source();
     gpu.pushErrorScope("validation");
     const module = gpu.createShaderModule({
       label: spec.label,
@@ -134,7 +146,7 @@ export class Pipelines {
 async function shaderError(
   label: string,
   module: GPUShaderModule,
-  parts: SourcePart[],
+  parts: readonly SourcePart[],
   cause: unknown,
 ): Promise<ShaderError> {
   const { messages } = await module.getCompilationInfo();

@@ -1,5 +1,6 @@
 import { type DType, type PlainDType, storedType, type ValueType, valueType } from "../core/dtype.ts";
-import type { BindingUse, SourcePart } from "../gpu/pipelines.ts";
+import type { BindingUse } from "../gpu/pipelines.ts";
+import type { Snippet } from "../gpu/snippet.ts";
 import { type Expr, exprCode, exprKey, scalarTypes } from "./expr.ts";
 import { libraryOf } from "./library.ts";
 import { type Field, structBody } from "./uniform.ts";
@@ -29,10 +30,10 @@ export interface Work {
 export interface Generated {
   readonly key: string;
   readonly fields: Field[];
-  /** Uses of its bindings after the output: operands, uniform. */
-  readonly uses: BindingUse[];
-  /** The code with its output at one binding, and the rest from another on. */
-  source(output: number, first: number): SourcePart[];
+  /** Uses of its bindings beside the output: operands, uniform. */
+  readonly bindings: BindingUse[];
+  /** Writes the code. */
+  snippet(): Snippet;
 }
 
 /** Elements that one evaluation takes: 4 where the output's innermost axis and every vector load allow it. */
@@ -126,21 +127,20 @@ function workFields(work: Work): Field[] {
   return fields;
 }
 
-/** Declares operands and uniform from a binding on, and the output at its own. */
-function declarations(work: Work, width: 1 | 4, fields: Field[], first: number, output: number): string {
+/** Declares operands, output and uniform. */
+function declarations(work: Work, width: 1 | 4, fields: Field[]): string {
   const lines: string[] = [];
-  let binding = first;
   const element = (dtype: DType, vector: boolean) =>
     vector ? `vec4<${storedType(dtype)}>` : storedType(dtype);
   work.operands.forEach((operand, i) => {
     if (!operand) return;
     const type = element(operand.dtype, modeOf(operand, width) === "vector");
-    lines.push(`@group(0) @binding(${binding++}) var<storage, read> x${i}_data: array<${type}>;`);
+    lines.push(`var<storage, read> x${i}_data: array<${type}>;`);
   });
   const type = element(work.out.dtype, width === 4);
-  lines.push(`@group(0) @binding(${output}) var<storage, read_write> y: array<${type}>;`);
+  lines.push(`var<storage, read_write> y: array<${type}>;`);
   lines.push(`struct Work {\n${structBody(fields)}\n}`);
-  lines.push(`@group(0) @binding(${binding}) var<uniform> work: Work;`);
+  lines.push(`var<uniform> work: Work;`);
   return lines.join("\n");
 }
 
@@ -154,13 +154,13 @@ function workKey(work: Work, width: 1 | 4): string {
   return [width, exprKey(work.expr), operands, work.out.dtype, work.sizes.length].join("|");
 }
 
-function usesOf(work: Work): BindingUse[] {
+function bindingsOf(work: Work): BindingUse[] {
   const reads = work.operands.filter((operand) => operand).map(() => "read" as const);
   return [...reads, "uniform"];
 }
 
 /** The result as the output's type, and the snippets that it calls. */
-function stored(work: Work, width: 1 | 4): { value: string; library: SourcePart[] } {
+function stored(work: Work, width: 1 | 4): { value: string; library: readonly Snippet[] } {
   const { code, functions } = exprCode(work.expr, width, operandTypes(work));
   const dtype = storedType(work.out.dtype);
   return { value: `${width === 4 ? `vec4<${dtype}>` : dtype}(${code})`, library: libraryOf(functions) };
@@ -181,7 +181,7 @@ export function pointwiseKernel(work: Work): Generated & { workgroups: number } 
     ...workFields(work),
   ];
   const coords = work.sizes.map((_, axis) => `k${axis}`);
-  const source = (output: number, first: number) => {
+  const snippet = (): Snippet => {
     const split = coords.map((_, i) => {
       const axis = rank - 1 - i;
       const step = axis === rank - 1 && width === 4 ? " * 4u" : "";
@@ -190,7 +190,7 @@ export function pointwiseKernel(work: Work): Generated & { workgroups: number } 
     });
     const { value, library } = stored(work, width);
     const text = [
-      declarations(work, width, fields, first, output),
+      declarations(work, width, fields),
       `@compute @workgroup_size(${POINTWISE_WG})`,
       `fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,`,
       `  @builtin(local_invocation_index) lane: u32) {`,
@@ -202,13 +202,13 @@ export function pointwiseKernel(work: Work): Generated & { workgroups: number } 
       `  y[place] = ${value};`,
       `}`,
     ].join("\n");
-    return [...library, { name: "pointwise (generated)", text }];
+    return { name: "pointwise (generated)", text, needs: library };
   };
   return {
     key: `pointwise|${workKey(work, width)}`,
     fields,
-    uses: usesOf(work),
-    source,
+    bindings: bindingsOf(work),
+    snippet,
     workgroups: Math.ceil(count / POINTWISE_WG),
   };
 }
@@ -239,11 +239,11 @@ export function storeFunction(work: Work, lanes: 1 | 4): Generated {
         width === 4 ? " / 4u" : ""
       }] = ${value};`,
     ].join("\n");
-  const source = (output: number, first: number) => {
+  const snippet = (): Snippet => {
     const name = lanes === 4 && width === 1 ? "store_one" : "store";
     const { value, library } = stored(work, width);
     const text = [
-      declarations(work, width, fields, first, output),
+      declarations(work, width, fields),
       `fn ${name}(batch: u32, row: u32, column: u32, v: ${width === 4 ? `vec4<${work.own}>` : work.own}) {`,
       body(value),
       `}`,
@@ -257,7 +257,7 @@ export function storeFunction(work: Work, lanes: 1 | 4): Generated {
         `}`,
       );
     }
-    return [...library, { name: "store (generated)", text: text.join("\n") }];
+    return { name: "store (generated)", text: text.join("\n"), needs: library };
   };
-  return { key: `${lanes}|${batched}|${workKey(work, width)}`, fields, uses: usesOf(work), source };
+  return { key: `${lanes}|${batched}|${workKey(work, width)}`, fields, bindings: bindingsOf(work), snippet };
 }

@@ -1,6 +1,6 @@
 import activations from "../../shaders/lib/activations.wgsl" with { type: "text" };
 import functions from "../../shaders/lib/functions.wgsl" with { type: "text" };
-import type { SourcePart } from "../gpu/pipelines.ts";
+import type { Snippet } from "../gpu/snippet.ts";
 
 const namesIn = (text: string) => [...text.matchAll(/^fn (\w+)/gm)].map(([, name]) => name!);
 const simple = new Set(namesIn(activations));
@@ -15,11 +15,15 @@ export function calledAs(name: string): string {
 }
 
 const renamed = (text: string) => text.replaceAll(all, (name) => calledAs(name));
-const ACTIVATIONS: SourcePart = { name: "shaders/lib/activations.wgsl (fused)", text: renamed(activations) };
-const FUNCTIONS: SourcePart = { name: "shaders/lib/functions.wgsl (fused)", text: renamed(functions) };
+const ACTIVATIONS: Snippet = { name: "shaders/lib/activations.wgsl (fused)", text: renamed(activations) };
+const FUNCTIONS: Snippet = {
+  name: "shaders/lib/functions.wgsl (fused)",
+  text: renamed(functions),
+  needs: [ACTIVATIONS],
+};
 
 /** The snippets that declare the functions which an expression calls. */
-export function libraryOf(called: ReadonlySet<string>): SourcePart[] {
+export function libraryOf(called: ReadonlySet<string>): Snippet[] {
   if (called.size === 0) return [];
-  return [...called].every((name) => simple.has(name)) ? [ACTIVATIONS] : [ACTIVATIONS, FUNCTIONS];
+  return [...called].every((name) => simple.has(name)) ? [ACTIVATIONS] : [FUNCTIONS];
 }

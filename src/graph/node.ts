@@ -1,6 +1,7 @@
 import type { DType } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
-import type { SourcePart } from "../gpu/pipelines.ts";
+import type { Settings } from "../gpu/compose.ts";
+import type { Snippet } from "../gpu/snippet.ts";
 import type { Storage } from "../gpu/buffers.ts";
 import type { Expr } from "./expr.ts";
 import type { Supply } from "./supply.ts";
@@ -101,10 +102,10 @@ export class Pointwise extends Node {
 export interface Pass {
   /** As profiles and errors call it. */
   readonly name: string;
-  /** Snippets, then the kernel. */
-  readonly code: readonly SourcePart[];
+  /** The kernel, and the snippets that it runs on where these are chosen; what they need always comes by itself. */
+  readonly code: readonly Snippet[];
   /** Values for its `alias NAME = …;` and `const NAME: type = …;` lines. */
-  readonly set: Readonly<Record<string, string | number>>;
+  readonly set: Settings;
   /** Values of its `struct Params`, by name. */
   readonly params: Readonly<Record<string, number>>;
   /** Adjacent columns that one call of `store` gets. */
@@ -112,7 +113,7 @@ export interface Pass {
   /** Number of workgroups; more than a dimension holds are folded into two (see lib/grid.wgsl). */
   readonly workgroups: number;
   /**
-   * What it reads, bound in order from binding 0: numbers of the kernel's inputs, and behind them of the passes in front of
+   * What its `var<storage, read>` are in order: numbers of the kernel's inputs, and behind them of the passes in front of
    * this one. All inputs by default.
    */
   readonly reads?: readonly number[] | undefined;

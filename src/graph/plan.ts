@@ -261,9 +261,7 @@ export class Plan {
       const where = place ? `arena ${place.arena} + ${place.offset}` : "unplaced";
       const inputs = step.inputs.map((node) => node instanceof Leaf ? node.label : `%${node.id}`).join(", ");
       const kept = this.#isKept(i) ? " kept" : "";
-      return `%${step.output.id} = ${
-        step.pipeline.key.split("|")[0]
-      }(${inputs}) ${step.output.dtype}[${step.output.count}] ` +
+      return `%${step.output.id} = ${step.pipeline.label}(${inputs}) ${step.output.dtype}[${step.output.count}] ` +
         `${where}${kept} @ ${path || kernel}`;
     });
     return [`${this.label}: ${this.#steps.length} dispatches`, ...rows].join("\n");

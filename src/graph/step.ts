@@ -1,6 +1,8 @@
 import { bytesOf, type PlainDType, valueType } from "../core/dtype.ts";
 import type { DispatchRecord } from "../gpu/profiler.ts";
-import type { BindingUse, PipelineSpec, SourcePart } from "../gpu/pipelines.ts";
+import { compose, type Section } from "../gpu/compose.ts";
+import type { BindingUse, PipelineSpec } from "../gpu/pipelines.ts";
+import { keyOf, paramsText } from "../gpu/snippet.ts";
 import { contiguousStrides, size } from "../core/shape.ts";
 import { collapse, fit } from "./axes.ts";
 import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
@@ -54,18 +56,6 @@ function access(operand: Operand, strides: readonly number[], axis = -1): Access
   return { dtype, offset, strides, ...window && { window: { ...window, axis } } };
 }
 
-/** The lines in front of a shader that its types and functions need. */
-function enables(text: string): SourcePart {
-  const code = text.replaceAll(/\/\/.*$/gm, ""); // comments speak of f16 where the code has none
-  const lines = [
-    /\bf16\b/.test(code) ? "enable f16;" : "",
-    /\bsubgroup[A-Z_]/.test(code) ? "enable subgroups;" : "",
-    /@subgroup_size/.test(code) ? "enable subgroup_size_control;" : "",
-    /\bsubgroup_?[mM]atrix/.test(code) ? "enable chromium_experimental_subgroup_matrix;" : "",
-  ];
-  return { name: "enables (generated)", text: lines.join("") };
-}
-
 function pointwiseStep(group: Group): Step {
   const { operands, shape, strides, expr, scalars, output } = group;
   const apart = new Set(operands.flatMap(({ window }) => window ? [window.axis] : []));
@@ -82,12 +72,7 @@ function pointwiseStep(group: Group): Step {
   const generated = pointwiseKernel(work);
   const inputs = operands.map((operand) => operand.node);
   return {
-    pipeline: pipelineOf(
-      "pointwise",
-      generated.key,
-      ["write", ...generated.uses],
-      () => generated.source(0, 1),
-    ),
+    pipeline: pipelineOf("pointwise", generated.key, { code: [], bindings: ["write"] }, {}, generated),
     output,
     inputs,
     uniforms: [packFields(generated.fields)],
@@ -150,78 +135,41 @@ function passStep(
     out: { dtype: output.dtype as PlainDType, strides },
   };
   const generated: Generated = storeFunction(work, pass.width);
-  // Bindings: what the pass reads, the output, params, then what `store` needs.
-  const uses: BindingUse[] = [...reads.map(() => "read" as const), "write", "uniform", ...generated.uses];
-  const source = () => {
-    const parts = setLines(pass.name, pass.code, pass.set);
-    return [...parts, ...generated.source(reads.length, reads.length + 2)];
-  };
+  const struct = paramsText(pass.code);
+  const params = packParams(pass.name, struct, pass.params);
+  const bindings: BindingUse[] = [
+    ...reads.map(() => "read" as const),
+    "write",
+    ...struct ? ["uniform" as const] : [],
+  ];
   const inputs = [...reads, ...others.map((view) => view.node)];
   return {
     pipeline: pipelineOf(
       pass.name,
-      `${Object.entries(pass.set).join()}|${pass.code.map(textKey)}|${generated.key}`,
-      uses,
-      source,
+      `${Object.entries(pass.set).join()}|${reads.length}|${pass.code.map(keyOf)}|${generated.key}`,
+      { code: pass.code, bindings },
+      pass.set,
+      generated,
     ),
     output,
     inputs,
-    uniforms: [
-      packParams(
-        pass.name,
-        pass.code.find((part) => part.text.includes("struct Params"))?.text ?? "",
-        pass.params,
-      ),
-      packFields(generated.fields),
-    ],
+    uniforms: [...struct ? [params] : [], packFields(generated.fields)],
     workgroups: pass.workgroups,
     record: record(value, output, pass.name, inputs, flops + exprFlops(expr) * output.count),
   };
 }
 
-const texts = new Map<string, number>();
-
-/** A part's name, with a number that equal texts have in common: texts may be changed, or be a user's own. */
-function textKey({ name, text }: SourcePart): string {
-  const number = texts.get(text) ?? texts.size;
-  texts.set(text, number);
-  return `${name}#${number}`;
-}
-
-/** A line that `set` replaces the value of: `alias NAME = …;` or `const NAME: type = …;`. */
-function lineOf(name: string): RegExp {
-  return new RegExp(`^(alias ${name} = |const ${name}: \\w+ = )[^;]*;`, "m");
-}
-
-/** Sets lines in whichever parts have them. Throws where none has. */
-function setLines(kernel: string, parts: readonly SourcePart[], set: Pass["set"]): SourcePart[] {
-  for (const name of Object.keys(set)) {
-    if (parts.some(({ text }) => lineOf(name).test(text))) continue;
-    throw new Error(
-      `Cannot set "${name}" of ${kernel}: expected a line \`alias ${name} = …;\` or ` +
-        `\`const ${name}: type = …;\` in ${parts.map((part) => part.name).join(" or ")}, got none`,
-    );
-  }
-  return parts.map(({ name, text }) => ({
-    name,
-    text: Object.entries(set).reduce((all, [key, value]) => all.replace(lineOf(key), `$1${value};`), text),
-  }));
-}
-
 function pipelineOf(
   label: string,
   key: string,
-  bindings: BindingUse[],
-  parts: () => SourcePart[],
+  kernel: Section,
+  set: Pass["set"],
+  { bindings, snippet }: Generated,
 ): PipelineSpec {
   return {
     label,
     key: `${label}|${key}`,
-    bindings,
-    source: () => {
-      const list = parts();
-      const text = list.map((part) => part.text).join("\n");
-      return [enables(text), ...list];
-    },
+    bindings: [...kernel.bindings, ...bindings],
+    source: () => compose({ label, kernel, set, store: { code: [snippet()], bindings } }),
   };
 }

@@ -8,7 +8,9 @@ import quantize from "../../shaders/quantize.wgsl" with { type: "text" };
 import { type DType, isPacked, PACKED_BLOCK } from "../core/dtype.ts";
 import { alignUp } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
-import type { PipelineSpec } from "../gpu/pipelines.ts";
+import { compose } from "../gpu/compose.ts";
+import type { BindingUse, PipelineSpec } from "../gpu/pipelines.ts";
+import { type Snippet, snippet } from "../gpu/snippet.ts";
 import { foldGrid } from "../graph/encoding.ts";
 import type { Leaf } from "../graph/node.ts";
 import { packParams } from "../graph/uniform.ts";
@@ -24,22 +26,32 @@ const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsag
 const F32_MAX = 3.4028234663852886e38;
 const F16_MAX = 65504;
 
+/** Words of the file, scales; notes, the leaf's memory; params. */
+const BINDINGS: readonly BindingUse[] = ["read", "read", "write", "write", "uniform"];
+const STORED = snippet("lib/stored", stored);
+const CONVERT = snippet("convert", convert, [snippet("lib/grid", grid), STORED]);
+const QUANTIZE = snippet("quantize", quantize, [snippet("lib/grid", grid), STORED]);
+
 /** A snippet that reads some types, each told by its place among them. */
 interface Reader {
-  readonly name: string;
-  readonly text: string;
+  readonly code: Snippet;
   readonly types: readonly CheckpointDType[];
 }
 
 const ELEMENTS: Reader = {
-  name: "stored_elements",
-  text: storedElements,
+  code: snippet("lib/stored_elements", storedElements, [STORED]),
   types: ["F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"],
 };
 const READERS: readonly Reader[] = [
   ELEMENTS,
-  { name: "stored_blocks", text: storedBlocks, types: ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"] },
-  { name: "stored_k_blocks", text: storedKBlocks, types: ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] },
+  {
+    code: snippet("lib/stored_blocks", storedBlocks, [STORED]),
+    types: ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"],
+  },
+  {
+    code: snippet("lib/stored_k_blocks", storedKBlocks, [STORED]),
+    types: ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"],
+  },
 ];
 
 /** What reads a type on the GPU; of types that no shader knows, the host makes F32. */
@@ -128,9 +140,9 @@ export class Converter {
       layout: pipeline.layout,
       entries: [
         { binding: 0, resource: { buffer: staging } },
-        { binding: 1, resource: { buffer, offset, size: Math.max(16, alignUp(size, 16)) } },
+        { binding: 1, resource: { buffer: scales } },
         { binding: 2, resource: { buffer: this.#notes } },
-        { binding: 3, resource: { buffer: scales } },
+        { binding: 3, resource: { buffer, offset, size: Math.max(16, alignUp(size, 16)) } },
         { binding: 4, resource: { buffer: this.#uniform, offset: 0, size: params.length } },
       ],
     });
@@ -176,20 +188,14 @@ export class Converter {
 }
 
 function pipelineOf(dtype: DType, reader: Reader): PipelineSpec {
-  const [name, text] = isPacked(dtype)
-    ? ["quantize", quantize.replace("BITS: u32 = 8;", `BITS: u32 = ${dtype === "int8" ? 8 : 4};`)]
-    : ["convert", convert.replace("alias W = f32;", `alias W = ${dtype};`)];
+  const [label, kernel, set] = isPacked(dtype)
+    ? ["quantize", QUANTIZE, { BITS: dtype === "int8" ? 8 : 4 }] as const
+    : ["convert", CONVERT, { W: dtype }] as const;
   return {
-    key: `${name}|${dtype}|${reader.name}`,
-    label: name,
-    bindings: ["read", "write", "write", "read", "uniform"],
-    source: () => [
-      { name: "enables (generated)", text: dtype === "f16" ? "enable f16;" : "" },
-      { name: "shaders/lib/grid.wgsl", text: grid },
-      { name: "shaders/lib/stored.wgsl", text: stored },
-      { name: `shaders/lib/${reader.name}.wgsl`, text: reader.text },
-      { name: `shaders/${name}.wgsl`, text },
-    ],
+    key: `${label}|${dtype}|${reader.code.name}`,
+    label,
+    bindings: BINDINGS,
+    source: () => compose({ label, kernel: { code: [reader.code, kernel], bindings: BINDINGS }, set }),
   };
 }
 

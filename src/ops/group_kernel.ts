@@ -1,16 +1,18 @@
 import moments from "../../shaders/lib/group_moments.wgsl" with { type: "text" };
 import { type Shape, size } from "../core/shape.ts";
-import type { SourcePart } from "../gpu/pipelines.ts";
-import { GRID, REDUCTION, type Tensor } from "../tensor/mod.ts";
+import { REDUCTION, type Snippet, snippet, type Tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./values.ts";
+
+/** `group_moments`: mean and variance of a group of channels, by all invocations of a workgroup. */
+export const MOMENTS = snippet("lib/group_moments", moments, [REDUCTION]);
 
 const PARAMS = ["images", "groups", "pixels", "width", "x_offset", "x_image", "x_pixel"] as const;
 
 /** What kernels that go over groups of channels share: the picture as [B, C, pixels, 1], and how they read it. */
 export interface GroupKernel {
   readonly image: Tensor;
-  /** The snippets in front of the kernel. */
-  readonly code: readonly SourcePart[];
+  /** The snippet through which the kernel reads the picture. */
+  readonly values: Snippet;
   /** Channels that a group's kernel takes at once. */
   readonly width: 1 | 4;
   readonly set: Readonly<Record<string, string | number>>;
@@ -29,7 +31,7 @@ export function groupKernel(x: Tensor, groups: number): GroupKernel {
   const values = valuesOf(width, image.offset, x_image, x_pixel);
   return {
     image,
-    code: [GRID, values.part, REDUCTION, { name: "shaders/lib/group_moments.wgsl", text: moments }],
+    values: values.part,
     width: values.width,
     set: { X: x.dtype, WG: x.device.traits.software ? 8 : 256 },
     params: { images: B, groups, pixels, width, x_offset: image.offset, x_image, x_pixel },

@@ -2,9 +2,13 @@ import type { Shape } from "../core/shape.ts";
 import code from "../../shaders/group_norm.wgsl" with { type: "text" };
 import normParts from "../../shaders/group_norm_parts.wgsl" with { type: "text" };
 import partsCode from "../../shaders/group_parts.wgsl" with { type: "text" };
-import { recordKernel, type Tensor } from "../tensor/mod.ts";
-import { type GroupKernel, groupKernel } from "./group_kernel.ts";
+import { GRID, recordKernel, REDUCTION, snippet, type Tensor } from "../tensor/mod.ts";
+import { type GroupKernel, groupKernel, MOMENTS } from "./group_kernel.ts";
 import type { Affine } from "./linear.ts";
+
+const WHOLE = snippet("group_norm", code, [GRID, MOMENTS]);
+const PARTS = snippet("group_parts", partsCode, [GRID, MOMENTS]);
+const NORM_PARTS = snippet("group_norm_parts", normParts, [GRID, REDUCTION]);
 
 /** Options of `groupNorm`. */
 export interface GroupNormOptions {
@@ -33,14 +37,14 @@ export function groupNorm(x: Tensor, w: Partial<Affine>, { groups, eps = 1e-5 }:
 }
 
 /** One workgroup for each group and image. */
-function normalize({ image, params, ...kernel }: GroupKernel, eps: number): Tensor {
+function normalize({ image, values, params, ...kernel }: GroupKernel, eps: number): Tensor {
   const [B, C, pixels] = image.shape as Shape<3>;
   return recordKernel("group_norm", {
     inputs: [image],
     shape: image.shape,
     dtype: image.dtype,
     ...kernel,
-    code: [...kernel.code, { name: "shaders/group_norm.wgsl", text: code }],
+    code: [values, WHOLE],
     params: { ...params, eps },
     axes: [B, 1, pixels, C],
     flops: 8 * image.size,
@@ -48,7 +52,7 @@ function normalize({ image, params, ...kernel }: GroupKernel, eps: number): Tens
 }
 
 /** Many workgroups for each group and image: first the moments of their parts, then the picture. */
-function normalizeInParts({ image, params, ...kernel }: GroupKernel, eps: number): Tensor {
+function normalizeInParts({ image, values, params, ...kernel }: GroupKernel, eps: number): Tensor {
   const [B, C, pixels] = image.shape as Shape<3>;
   const { groups, width } = params;
   const part = Math.ceil(PART / width);
@@ -61,7 +65,7 @@ function normalizeInParts({ image, params, ...kernel }: GroupKernel, eps: number
     layout: [groups * parts * 3, parts * 3, 3, 1],
     dtype: "f32",
     ...kernel,
-    code: [...kernel.code, { name: "shaders/group_parts.wgsl", text: partsCode }],
+    code: [values, PARTS],
     params: shared,
     axes: [B, groups, parts, 3],
     width: 1,
@@ -73,10 +77,7 @@ function normalizeInParts({ image, params, ...kernel }: GroupKernel, eps: number
     shape: image.shape,
     dtype: image.dtype,
     ...kernel,
-    code: [
-      ...kernel.code.filter(({ name }) => !name.endsWith("group_moments.wgsl")),
-      { name: "shaders/group_norm_parts.wgsl", text: normParts },
-    ],
+    code: [values, NORM_PARTS],
     params: { ...shared, eps },
     axes: [B, 1, pixels, C],
     workgroups,

@@ -1,16 +1,18 @@
 import code from "../../shaders/group_statistics.wgsl" with { type: "text" };
-import { recordKernel, type Tensor } from "../tensor/mod.ts";
-import { groupKernel } from "./group_kernel.ts";
+import { GRID, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
+import { groupKernel, MOMENTS } from "./group_kernel.ts";
+
+const GROUP_STATISTICS = snippet("group_statistics", code, [GRID, MOMENTS]);
 
 /** Mean and variance of each group of channels, for norms over pictures in parts. x [B, C, ...] → [B, groups, 2]. */
 export function groupStatistics(x: Tensor, groups: number): Tensor {
   const B = x.shape[0]!;
-  const { image, set, params, workgroups, ...kernel } = groupKernel(x, groups);
+  const { image, values, set, params, workgroups } = groupKernel(x, groups);
   return recordKernel("group_statistics", {
     inputs: [image],
     shape: [B, groups, 2],
     dtype: "f32",
-    code: [...kernel.code, { name: "shaders/group_statistics.wgsl", text: code }],
+    code: [values, GROUP_STATISTICS],
     set,
     params,
     axes: [B, 1, groups, 2],

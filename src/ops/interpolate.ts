@@ -2,9 +2,11 @@ import code from "../../shaders/resample.wgsl" with { type: "text" };
 import type { DType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, size as sizeOf } from "../core/shape.ts";
-import { GRID, recordKernel, type Tensor, tensor } from "../tensor/mod.ts";
+import { GRID, recordKernel, snippet, type Tensor, tensor } from "../tensor/mod.ts";
 import { type ResampleRule, resampleTable } from "./resample_tables.ts";
 import { valuesOf } from "./values.ts";
+
+const RESAMPLE = snippet("resample", code, [GRID]);
 
 /** How pixels between pixels are found: by torch's names, which differ with the number of axes. */
 export type InterpolateMode =
@@ -138,7 +140,7 @@ function resampleAxis(x: Tensor, axis: number, to: number, rule: ResampleRule, d
     shape: resized,
     layout: contiguousStrides(resized),
     dtype,
-    code: [GRID, values.part, { name: "shaders/resample.wgsl", text: code }],
+    code: [values.part, RESAMPLE],
     set: { X: x.dtype },
     params: { outer, length, to, inner, taps },
     axes: [outer, 1, to, inner],

@@ -2,8 +2,11 @@ import readAny from "../../shaders/lib/rotary_any.wgsl" with { type: "text" };
 import readVec4 from "../../shaders/lib/rotary_vec4.wgsl" with { type: "text" };
 import code from "../../shaders/rotary.wgsl" with { type: "text" };
 import { sameNumbers, type Shape } from "../core/shape.ts";
-import { GRID, recordKernel, type Tensor } from "../tensor/mod.ts";
+import { GRID, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
 import type { RowNormOptions } from "./row_norm.ts";
+
+const ROTARY = snippet("rotary", code, [GRID]);
+const READ = { vec4: snippet("lib/rotary_vec4", readVec4), any: snippet("lib/rotary_any", readAny) };
 
 /** Heads to be normalised and turned. */
 export interface RotaryPart {
@@ -71,13 +74,7 @@ function rotate(
     dtype: x1.dtype,
     layout: strides,
     strides,
-    code: [
-      GRID,
-      whole
-        ? { name: "shaders/lib/rotary_vec4.wgsl", text: readVec4 }
-        : { name: "shaders/lib/rotary_any.wgsl", text: readAny },
-      { name: "shaders/rotary.wgsl", text: code },
-    ],
+    code: [READ[whole ? "vec4" : "any"], ROTARY],
     set: { X: x1.dtype, W: weights[0]!.dtype, NORM: norm ? 1 : 0 },
     params: {
       batches: B,

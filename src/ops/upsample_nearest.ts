@@ -1,7 +1,9 @@
 import type { Shape } from "../core/shape.ts";
 import code from "../../shaders/upsample_nearest.wgsl" with { type: "text" };
-import { GRID, recordKernel, type Tensor } from "../tensor/mod.ts";
+import { GRID, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./values.ts";
+
+const UPSAMPLE_NEAREST = snippet("upsample_nearest", code, [GRID]);
 
 /** Options of `upsampleNearest`: the new size, or a factor. */
 export interface UpsampleOptions {
@@ -24,7 +26,7 @@ export function upsampleNearest(x: Tensor, { size, scale = 2 }: UpsampleOptions)
     inputs: [image],
     shape: [B, C, outH, outW],
     dtype: x.dtype,
-    code: [GRID, values.part, { name: "shaders/upsample_nearest.wgsl", text: code }],
+    code: [values.part, UPSAMPLE_NEAREST],
     set: { X: x.dtype },
     params: {
       images: B,

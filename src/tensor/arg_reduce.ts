@@ -1,9 +1,12 @@
 import code from "../../shaders/arg_reduce.wgsl" with { type: "text" };
 import { contiguousStrides } from "../core/shape.ts";
+import { snippet } from "../gpu/snippet.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
 import { GRID, SORT_KEY, sortKeyOf } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
+
+const ARG_REDUCE = snippet("arg_reduce", code, [GRID, SORT_KEY]);
 
 /** Where the first largest or smallest element is: along an axis, or in row-major order of all. NaN counts as either. */
 export function argReduce(
@@ -26,7 +29,7 @@ export function argReduce(
     shape: [R, 1],
     layout: contiguousStrides([R, 1]),
     dtype: "i32",
-    code: [GRID, SORT_KEY, { name: "shaders/arg_reduce.wgsl", text: code }],
+    code: [ARG_REDUCE],
     set: sortKeyOf(rows),
     params: { rows: R, columns: N, smallest: kind === "argmin" ? 1 : 0 },
     axes: [1, 1, 1, R],

@@ -12,8 +12,8 @@ export interface CustomKernel {
   /** As errors, profiles and dumps call it, e.g. the name of its file, "swirl.wgsl". */
   name?: string | undefined;
   /**
-   * A compute shader. It reads its inputs from binding 0 on, `params` at the binding behind the output's, and hands every
-   * result to `store(batch, row, column, value)`.
+   * A compute shader. It declares a `var<storage, read>` for each input, in their order, and `var<uniform> params`, and
+   * hands every result to `store(batch, row, column, value)`.
    */
   wgsl: string;
   /** What it reads, each dense in row-major order. */
@@ -46,8 +46,8 @@ const OPTIONS = ["name", "wgsl", "inputs", "shape", "dtype", "params", "set", "w
  * const x = tensor([1, 2, 3]);
  * const wgsl = `
  *   struct Params { count: u32, amount: f32 }
- *   @group(0) @binding(0) var<storage, read> x: array<f32>;
- *   @group(0) @binding(2) var<uniform> params: Params;
+ *   var<storage, read> x: array<f32>;
+ *   var<uniform> params: Params;
  *   @compute @workgroup_size(64)
  *   fn main(@builtin(global_invocation_id) id: vec3u) {
  *     if (id.x < params.count) { store(0u, 0u, id.x, params.amount * x[id.x]); }
@@ -81,7 +81,7 @@ export function kernel(options: CustomKernel): Tensor {
     shape,
     dtype,
     layout: contiguousStrides(shape),
-    code: [GRID, { name, text: wgsl }],
+    code: [{ name, text: wgsl, needs: [GRID] }],
     set,
     params,
     axes: [outer, inner, rows, columns],

@@ -1,14 +1,10 @@
 import { type PlainDType, storedType } from "../core/dtype.ts";
+import { boundBy } from "../gpu/compose.ts";
+import { codeOf } from "../gpu/snippet.ts";
 
 /** Names that the executor declares beside a kernel's text. */
 const TAKEN =
   /^(?:@group.*\s)?(?:fn|struct|alias|const|override|var\s*<[^>]*>)\s+(y|work|Work|store|x\d+_data|workgroup_number)\b/m;
-
-/** A kernel's text with its comments left out, in as many lines. */
-function codeOf(wgsl: string): string {
-  return wgsl.replaceAll(/\/\*[\s\S]*?\*\//g, (comment) => comment.replaceAll(/[^\n]/g, ""))
-    .replaceAll(/\/\/.*$/gm, "");
-}
 
 /** Throws where a kernel's text cannot fit its inputs, as far as that can be told without a compiler. */
 export function expectKernelText(
@@ -39,9 +35,12 @@ export function expectKernelText(
       refuse(`expected bindings of ${output} inputs from 0, and ${output + 1} for params, got ${binding}`);
     }
   }
-  for (const [, number, variable, element] of code.matchAll(ARRAY)) {
-    const dtype = inputs[Number(number)];
-    const declared = elementOf(element!, code, set);
+  const arrays = boundBy(wgsl).filter(({ use }) => use === "read");
+  const free = [...inputs.keys()].filter((i) => arrays.every(({ binding }) => binding !== i));
+  for (const { name: variable, type, binding = free.shift() } of arrays) {
+    const dtype = inputs[binding!];
+    const [, element] = /^array\s*<\s*([\w<>\s]+?)\s*,?\s*>$/.exec(type) ?? [];
+    const declared = element && elementOf(element, code, set);
     if (dtype && declared && declared !== storedType(dtype)) {
       refuse(
         `expected ${variable} to hold ${declared}, as its text says, got a tensor of ${dtype}; cast the tensor, or set ` +
@@ -50,10 +49,6 @@ export function expectKernelText(
     }
   }
 }
-
-/** `@binding(0) var<storage, read> x: array<vec4<X>>;` */
-const ARRAY =
-  /@binding\(\s*(\d+)\s*\)\s*var\s*<\s*storage[^>]*>\s*(\w+)\s*:\s*array\s*<\s*([\w<>\s]+?)\s*,?\s*>\s*;/g;
 
 const SHORT = { f: "f32", h: "f16", i: "i32", u: "u32" } as const;
 

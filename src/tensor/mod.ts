@@ -1,5 +1,7 @@
 /** Tensors: recorded arithmetic and views on the GPU. @module */
+export type { Settings } from "../gpu/compose.ts";
 export type { SourcePart } from "../gpu/pipelines.ts";
+export { type Snippet, snippet } from "../gpu/snippet.ts";
 export type { Expr } from "../graph/expr.ts";
 export type { Candidate, FirstPass, KernelSpec, Operand, Pass } from "../graph/node.ts";
 export type { NestedValues, Values } from "../core/host_values.ts";

@@ -1,11 +1,14 @@
 import code from "../../shaders/quantile.wgsl" with { type: "text" };
 import { isFloat } from "../core/dtype.ts";
 import { contiguousStrides } from "../core/shape.ts";
+import { snippet } from "../gpu/snippet.ts";
 import { stack } from "./join.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
 import { GRID, SORT_KEY, sortKeyOf } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
+
+const QUANTILE = snippet("quantile", code, [GRID, SORT_KEY]);
 
 /** Options of quantiles. */
 export interface QuantileOptions {
@@ -67,7 +70,7 @@ function rowQuantile(
     shape: [rows, 1],
     layout: contiguousStrides([rows, 1]),
     dtype: x.dtype,
-    code: [GRID, SORT_KEY, { name: "shaders/quantile.wgsl", text: code }],
+    code: [QUANTILE],
     set: sortKeyOf(x),
     params: {
       rows,

@@ -119,7 +119,7 @@ export function deviceOf(tensors: readonly TensorBase[]): Device {
 
 /** Options of `recordKernel`: a kernel's needs, and its output as a tensor. */
 export interface KernelOptions extends Omit<ChoiceOptions, "candidates" | "shapeClass"> {
-  /** Snippets, then the kernel. */
+  /** The kernel, and the snippets that it runs on where these are chosen. */
   code: Candidate["code"];
   /** Values for its `alias` and `const` lines, where it has any to set. */
   set?: Candidate["set"] | undefined;
@@ -133,7 +133,7 @@ export interface KernelOptions extends Omit<ChoiceOptions, "candidates" | "shape
 
 /** Options of `recordChoice`. */
 export interface ChoiceOptions extends Pick<KernelSpec, "axes" | "candidates" | "shapeClass"> {
-  /** Bound in order from binding 0; at least one where several devices are open. */
+  /** What its `var<storage, read>` are in order; at least one where several devices are open. */
   inputs: readonly TensorBase[];
   /** Of the output as a tensor; `axes` are the kernel's own coordinates for the same elements. */
   shape: Shape;

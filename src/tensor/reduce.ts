@@ -2,9 +2,12 @@ import code from "../../shaders/reduce.wgsl" with { type: "text" };
 import { isFloat, valueType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { axisIndex, contiguousStrides, size } from "../core/shape.ts";
+import { snippet } from "../gpu/snippet.ts";
 import { plainType, recordKernel } from "./record.ts";
 import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
+
+const REDUCE = snippet("reduce", code, [GRID]);
 
 /** Options of reductions. */
 export interface ReduceOptions {
@@ -49,7 +52,7 @@ export function reduce(
     shape: rest,
     layout: contiguousStrides(rest),
     dtype,
-    code: [GRID, { name: "shaders/reduce.wgsl", text: code }],
+    code: [REDUCE],
     set: { X: dtype, T: valueType(dtype), FLOAT: `${isFloat(dtype)}` },
     params: { rows, columns, kind: KINDS[kind] },
     axes: [1, 1, 1, rows],

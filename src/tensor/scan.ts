@@ -1,12 +1,15 @@
 import code from "../../shaders/scan.wgsl" with { type: "text" };
 import { type PlainDType, valueType } from "../core/dtype.ts";
 import { contiguousStrides } from "../core/shape.ts";
+import { snippet } from "../gpu/snippet.ts";
 import { full } from "./create.ts";
 import { cat } from "./join.ts";
 import { plainType, recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
 import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
+
+const SCAN = snippet("scan", code, [GRID]);
 
 /** Running sums or products along an axis; those of bools count in i32, those of f16 are rounded at the end. */
 export function scan(kind: "sum" | "product", x: Tensor, axis: number): Tensor {
@@ -31,7 +34,7 @@ function scanRows(kind: "sum" | "product", x: Tensor): Tensor {
     shape: [rows, width],
     layout: contiguousStrides([rows, width]),
     dtype: x.dtype,
-    code: [GRID, { name: "shaders/scan.wgsl", text: code }],
+    code: [SCAN],
     set: { X: x.dtype, T: valueType(plainType(x)) },
     params: { rows, columns, blocks, run, product: kind === "product" ? 1 : 0 },
     axes: [1, 1, rows, width],

@@ -1,12 +1,15 @@
 import code from "../../shaders/scatter.wgsl" with { type: "text" };
 import { valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, formatShape, type Shape, size } from "../core/shape.ts";
+import { snippet } from "../gpu/snippet.ts";
 import { full } from "./create.ts";
 import { indexType } from "./gather.ts";
 import { pad } from "./moves.ts";
 import { plainType, recordKernel } from "./record.ts";
 import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
+
+const SCATTER = snippet("scatter", code, [GRID]);
 
 /**
  * x with elements of `src` in the places along an axis that `index` names, of several for one place the last, or added up;
@@ -46,7 +49,7 @@ export function scatterAlong(
     shape: x.shape,
     layout: contiguousStrides(x.shape),
     dtype,
-    code: [GRID, { name: "shaders/scatter.wgsl", text: code }],
+    code: [SCATTER],
     set: { X: dtype, T: valueType(dtype), Id: idType, ADD: `${adds}` },
     params: { outer, n: x.shape[at]!, m: index.shape[at]!, inner },
     axes: [1, outer, x.shape[at]!, inner],

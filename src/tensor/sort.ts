@@ -1,10 +1,15 @@
 import blocksCode from "../../shaders/sort_blocks.wgsl" with { type: "text" };
 import mergeCode from "../../shaders/sort_merge.wgsl" with { type: "text" };
 import { contiguousStrides } from "../core/shape.ts";
+import { snippet } from "../gpu/snippet.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
 import { GRID, SORT_KEY, sortKeyOf } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
+
+const BLOCKS = snippet("sort_blocks", blocksCode, [GRID, SORT_KEY]);
+
+const MERGE = snippet("sort_merge", mergeCode, [GRID, SORT_KEY]);
 
 /** Elements and where they were along the axis. */
 export interface Selected {
@@ -46,7 +51,7 @@ function orderOf(x: Tensor, descending: boolean): Tensor {
   let order = recordKernel("sort_blocks", {
     ...common,
     inputs: [x],
-    code: [GRID, SORT_KEY, { name: "shaders/sort_blocks.wgsl", text: blocksCode }],
+    code: [BLOCKS],
     set: { ...sortKeyOf(x), ...block },
     params: { rows, columns, flip },
     workgroups: rows * Math.ceil(columns / block.BLOCK),
@@ -55,7 +60,7 @@ function orderOf(x: Tensor, descending: boolean): Tensor {
     order = recordKernel("sort_merge", {
       ...common,
       inputs: [x, order],
-      code: [GRID, SORT_KEY, { name: "shaders/sort_merge.wgsl", text: mergeCode }],
+      code: [MERGE],
       set: sortKeyOf(x),
       params: { rows, columns, run, flip },
       workgroups: Math.ceil(rows * Math.ceil(columns / STEP) / 64),

@@ -2,18 +2,18 @@ import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
 import reduction from "../../shaders/lib/reduction.wgsl" with { type: "text" };
 import sortKey from "../../shaders/lib/sort_key.wgsl" with { type: "text" };
 import { isFloat, storedType } from "../core/dtype.ts";
-import type { SourcePart } from "../gpu/pipelines.ts";
+import { type Snippet, snippet } from "../gpu/snippet.ts";
 import { plainType } from "./record.ts";
 import type { TensorBase } from "./tensor_base.ts";
 
 /** `workgroup_number(group, groups)`: undoes the folding of large grids into two dimensions. */
-export const GRID: SourcePart = { name: "shaders/lib/grid.wgsl", text: grid };
+export const GRID: Snippet = snippet("lib/grid", grid);
 
 /** `workgroup_sum` and `workgroup_max`: one value per invocation, reduced over the workgroup. */
-export const REDUCTION: SourcePart = { name: "shaders/lib/reduction.wgsl", text: reduction };
+export const REDUCTION: Snippet = snippet("lib/reduction", reduction);
 
 /** `key_at`: elements of x as unsigned keys of their order; takes what `sortKeyOf` sets. */
-export const SORT_KEY: SourcePart = { name: "shaders/lib/sort_key.wgsl", text: sortKey };
+export const SORT_KEY: Snippet = snippet("lib/sort_key", sortKey);
 
 /** What lib/sort_key.wgsl needs to know of x. */
 export function sortKeyOf(x: TensorBase): Record<string, string | number> {

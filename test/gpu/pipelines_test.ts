@@ -43,12 +43,14 @@ testOnBothEngines("an error in a snippet is named by the snippet's own lines", a
   );
 });
 
-testOnBothEngines("equal keys share one pipeline, and its failure", async (device) => {
+testOnBothEngines("equal keys and equal texts share one pipeline", async (device) => {
   const [a, b] = [
     device.pipelines.get(kernel("  y[0] = 1.0;")),
     device.pipelines.get(kernel("  y[0] = 1.0;")),
   ];
   assert.equal(a, b);
+  const other = device.pipelines.get({ ...kernel("  y[0] = 1.0;"), key: "of the same text" });
+  assert.equal(a, other);
   assert.equal(device.pipelines.statistics.count, 1);
   await a.ready;
   assert.ok(a.gpu && device.pipelines.statistics.compileMs >= 0);
@@ -81,7 +83,7 @@ function brokenFrom(x: Tensor): Tensor {
     inputs: [x],
     shape: [2],
     dtype: "f32",
-    code: [{ name: "shaders/broken.wgsl", text: "fn main() { let }" }],
+    code: [{ name: "shaders/broken.wgsl", text: "var<storage, read> x: array<f32>; fn main() { let }" }],
     params: {},
     axes: [1, 1, 1, 2],
     workgroups: 1,

@@ -49,8 +49,9 @@ function randomWork(dice: Dice, rank: number, kernel: boolean): Work {
 function assertKeys(generated: Generated[]): void {
   const texts = new Map<string, string>();
   const keys = new Map<string, string>();
-  for (const { key, source, uses } of generated) {
-    const text = source(0, 1).map((part) => part.text).join("\n") + uses;
+  for (const { key, snippet, bindings } of generated) {
+    const { text: own, needs = [] } = snippet();
+    const text = [own, ...needs.map((need) => need.name), ...bindings].join("\n");
     assert.equal(texts.get(key) ?? text, text, `two texts for ${key}`);
     assert.equal(keys.get(text) ?? key, key, `two keys for ${text}`);
     texts.set(key, text);

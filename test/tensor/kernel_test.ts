@@ -73,6 +73,26 @@ fn main(@builtin(global_invocation_id) id: vec3u) { // of [2, 3, 1, 4] a row
   assert.deepEqual([...await run(half, { wgsl: amplify("f16") }).data()], [...values].map((v) => 2 * v));
 });
 
+testOnBothEngines("kernel() numbers what its text does not", async () => {
+  const wgsl = `
+struct Params { count: u32 }
+var<uniform> params: Params;
+var<storage, read> a: array<f32>; /* var<storage, read> none: array<f32>; */
+var<storage, read> b: array<vec2<u32>>;
+@compute @workgroup_size(4)
+fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x < params.count) { store(0u, 0u, id.x, a[id.x] - f32(b[id.x / 2u][id.x % 2u])); }
+}`;
+  const [a, b] = [tensor([5, 7, 9, 11]), tensor([1, 2, 3, 4]).cast("u32")];
+  const options = { wgsl, shape: [4], params: { count: 4 }, workgroups: 1 };
+  assert.deepEqual([...await kernel({ ...options, inputs: [a, b] }).data()], [4, 5, 6, 7]);
+  assert.throws(() => kernel({ ...options, inputs: [b, a] }), /expected a to hold f32, as its text says/);
+  await assert.rejects(kernel({ ...options, inputs: [a, b, a] }).data(), {
+    message:
+      "Cannot compose kernel.wgsl: expected 3 variables `var<storage, read>`, one for each input, got a, b",
+  });
+});
+
 testOnBothEngines("kernel() works within an edit of a model that is traced", async () => {
   using unet = await loadBase();
   const draw = async () => await unet.forward(...baseInputs()).sample.data();

@@ -1,9 +1,10 @@
 import text from "../../../shaders/attention_broadcast.wgsl" with { type: "text" };
+import { snippet } from "../../tensor/mod.ts";
 import { costOf } from "../gemm/cost.ts";
-import { operandsOf, paramsOf, part, sizesOf } from "./operands.ts";
+import { operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 import type { Form } from "./select.ts";
 
-const BODY = part("attention_broadcast", text);
+const BODY = snippet("attention_broadcast", text, [PARAMS]);
 
 /** For software adapters with subgroups; not where values are too wide for their workgroup memory, and without masks. */
 export const broadcast: Form = (traits, a) => {

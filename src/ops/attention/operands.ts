@@ -4,8 +4,7 @@ import paramsText from "../../../shaders/lib/attention_params.wgsl" with { type:
 import readAny from "../../../shaders/lib/attention_read_any.wgsl" with { type: "text" };
 import readVec4 from "../../../shaders/lib/attention_read_vec4.wgsl" with { type: "text" };
 import type { Shape } from "../../core/shape.ts";
-import type { SourcePart } from "../../gpu/pipelines.ts";
-import type { Tensor } from "../../tensor/mod.ts";
+import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
 
 /** Attention as its kernels take it. */
 export interface Attention {
@@ -33,27 +32,25 @@ export function sizesOf({ q, k, v }: Attention): {
   return { batch: [B, H], queries, keys: k.shape[2]!, width, columns: v.shape[3]! };
 }
 
-/** A text of `shaders/`. */
-export const part = (name: string, text: string): SourcePart => ({ name: `shaders/${name}.wgsl`, text });
-
-const PARAMS = part("lib/attention_params", paramsText);
+/** `struct Params` of all forms, and which keys a query sees. */
+export const PARAMS = snippet("lib/attention_params", paramsText);
 const READ = {
-  any: part("lib/attention_read_any", readAny),
-  vec4: part("lib/attention_read_vec4", readVec4),
+  any: snippet("lib/attention_read_any", readAny, [PARAMS]),
+  vec4: snippet("lib/attention_read_vec4", readVec4, [PARAMS]),
 };
 const MASK = {
-  none: part("lib/attention_mask_none", maskNone),
-  added: part("lib/attention_mask", maskAdded),
+  none: snippet("lib/attention_mask_none", maskNone),
+  added: snippet("lib/attention_mask", maskAdded, [PARAMS]),
 };
 
 /** The snippets through which forms read queries, keys, values and mask, and what to set in them. */
-export function operandsOf(a: Attention): { code: SourcePart[]; set: Record<string, string> } {
+export function operandsOf(a: Attention): { code: Snippet[]; set: Record<string, string> } {
   const { q, k, v, mask } = a;
   const { width, columns } = sizesOf(a);
   const rows = [q, k, v].flatMap((t) => [t.offset, ...t.strides.slice(0, 3)]);
   const whole = [width, columns, ...rows].every((n) => n % 4 === 0);
   return {
-    code: [PARAMS, MASK[mask ? "added" : "none"], READ[whole ? "vec4" : "any"]],
+    code: [READ[whole ? "vec4" : "any"], MASK[mask ? "added" : "none"]],
     set: { Q: q.dtype, K: k.dtype, V: v.dtype, ...(mask ? { M: mask.dtype } : {}) },
   };
 }

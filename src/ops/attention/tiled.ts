@@ -1,9 +1,10 @@
 import text from "../../../shaders/attention_tiled.wgsl" with { type: "text" };
+import { snippet } from "../../tensor/mod.ts";
 import { costOf } from "../gemm/cost.ts";
-import { operandsOf, paramsOf, part, sizesOf } from "./operands.ts";
+import { operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 import type { Form } from "./select.ts";
 
-const BODY = part("attention_tiled", text);
+const BODY = snippet("attention_tiled", text, [PARAMS]);
 
 /** For any adapter, in f32, without subgroups; not where values are too wide for its workgroup memory. */
 export const tiled: Form = (traits, a) => {

@@ -1,9 +1,10 @@
 import text from "../../../shaders/gemm_broadcast.wgsl" with { type: "text" };
+import { snippet } from "../../tensor/mod.ts";
 import { costOf } from "./cost.ts";
-import { operandsOf, paramsOf, part } from "./operands.ts";
+import { operandsOf, paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
 
-const BODY = part("gemm_broadcast", text);
+const BODY = snippet("gemm_broadcast", text);
 
 /**
  * For software adapters with subgroups: lanes hand rows round in registers. Mesa's can be made to report 32 lanes, but then

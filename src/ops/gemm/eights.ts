@@ -7,25 +7,28 @@ import w8Three from "../../../shaders/lib/gemm_w8_three.wgsl" with { type: "text
 import w8Vec8 from "../../../shaders/lib/gemm_w8_vec8.wgsl" with { type: "text" };
 import x8Any from "../../../shaders/lib/gemm_x8_any.wgsl" with { type: "text" };
 import x8Vec8 from "../../../shaders/lib/gemm_x8_vec8.wgsl" with { type: "text" };
-import type { SourcePart } from "../../gpu/pipelines.ts";
+import { type Snippet, snippet } from "../../tensor/mod.ts";
 import type { Gemm } from "./gemm.ts";
-import { multiplesOf, part, rowsPart } from "./operands.ts";
+import { multiplesOf, rowsPart } from "./operands.ts";
 
-const X = { any: part("lib/gemm_x8_any", x8Any), vec8: part("lib/gemm_x8_vec8", x8Vec8) };
-const COLUMNS = { nk: part("lib/gemm_columns_nk", columnsNk), kn: part("lib/gemm_columns_kn", columnsKn) };
+const X = { any: snippet("lib/gemm_x8_any", x8Any), vec8: snippet("lib/gemm_x8_vec8", x8Vec8) };
+const COLUMNS = {
+  nk: snippet("lib/gemm_columns_nk", columnsNk),
+  kn: snippet("lib/gemm_columns_kn", columnsKn),
+};
 const W = {
-  any: part("lib/gemm_w8_any", w8Any),
-  vec8: part("lib/gemm_w8_vec8", w8Vec8),
-  three: part("lib/gemm_w8_three", w8Three),
-  int8: part("lib/gemm_w8_int8", w8Int8),
-  int4: part("lib/gemm_w8_int4", w8Int4),
+  any: snippet("lib/gemm_w8_any", w8Any),
+  vec8: snippet("lib/gemm_w8_vec8", w8Vec8),
+  three: snippet("lib/gemm_w8_three", w8Three),
+  int8: snippet("lib/gemm_w8_int8", w8Int8),
+  int4: snippet("lib/gemm_w8_int4", w8Int4),
 };
 
 /**
  * The snippets through which the forms in f16 read both operands, eight channels at a time (row_start, column_start, load_x8,
  * load_w8, halves); undefined where an operand is no f16, or laid out otherwise than these read it.
  */
-export function eightsOf(g: Gemm): SourcePart[] | undefined {
+export function eightsOf(g: Gemm): Snippet[] | undefined {
   const { x, k, order, conv, xLayout: { z0, z1, row } } = g;
   const weights = weightsPart(g);
   if (x.dtype !== "f16" || !weights) return undefined;
@@ -33,7 +36,7 @@ export function eightsOf(g: Gemm): SourcePart[] | undefined {
   return [rowsPart(g), COLUMNS[order], X[whole ? "vec8" : "any"], weights];
 }
 
-function weightsPart({ w, others, k, order, gate, wLayout: { z0, z1, row } }: Gemm): SourcePart | undefined {
+function weightsPart({ w, others, k, order, gate, wLayout: { z0, z1, row } }: Gemm): Snippet | undefined {
   const whole = (unit: number) =>
     order === "nk" && multiplesOf(unit, k, w.offset, gate?.step ?? 0, z0, z1, row);
   if (w.dtype === "int8" || w.dtype === "int4") return whole(32) ? W[w.dtype] : undefined;

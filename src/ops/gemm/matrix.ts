@@ -3,17 +3,17 @@ import main from "../../../shaders/lib/matrix_main.wgsl" with { type: "text" };
 import mainSized from "../../../shaders/lib/matrix_main_sized.wgsl" with { type: "text" };
 import units from "../../../shaders/lib/matrix_units.wgsl" with { type: "text" };
 import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
+import { snippet } from "../../tensor/mod.ts";
 import { costOf } from "./cost.ts";
 import { eightsOf } from "./eights.ts";
 import { joinOf } from "./joins.ts";
-import { paramsOf, part } from "./operands.ts";
+import { paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
 
-const BODY = part("gemm_matrix", text);
-const UNITS = part("lib/matrix_units", units);
+const BODY = snippet("gemm_matrix", text, [snippet("lib/matrix_units", units)]);
 const MAIN = {
-  fixed: part("lib/matrix_main", main),
-  sized: part("lib/matrix_main_sized", mainSized),
+  fixed: snippet("lib/matrix_main", main),
+  sized: snippet("lib/matrix_main_sized", mainSized),
 };
 
 /** Rows and columns of sums of a workgroup and of a subgroup in it, and how much of the units' speed it reaches by reading. */
@@ -38,7 +38,7 @@ export const matrix: Form = (traits, g) => {
     return {
       candidate: {
         name: `gemm_matrix_${rows}x${columns}`,
-        code: [...code, ...join.code, UNITS, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
+        code: [...code, join.code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
         set: {
           ...join.set,
           M,

@@ -12,28 +12,28 @@ import xVec4 from "../../../shaders/lib/gemm_x_vec4.wgsl" with { type: "text" };
 import unpackInt4 from "../../../shaders/lib/unpack_int4.wgsl" with { type: "text" };
 import unpackInt8 from "../../../shaders/lib/unpack_int8.wgsl" with { type: "text" };
 import { isPacked } from "../../core/dtype.ts";
-import type { SourcePart } from "../../gpu/pipelines.ts";
+import { type Snippet, snippet } from "../../tensor/mod.ts";
 import type { Gemm } from "./gemm.ts";
 
-/** A text of `shaders/`. */
-export const part = (name: string, text: string): SourcePart => ({ name: `shaders/${name}.wgsl`, text });
-
-const X = { any: part("lib/gemm_x_any", xAny), vec4: part("lib/gemm_x_vec4", xVec4) };
+const X = { any: snippet("lib/gemm_x_any", xAny), vec4: snippet("lib/gemm_x_vec4", xVec4) };
 const W = {
-  nk: { any: part("lib/gemm_w_nk_any", wNkAny), vec4: part("lib/gemm_w_nk_vec4", wNkVec4) },
-  half: part("lib/gemm_w_nk_half", wNkHalf), // f16 weights, f32 work
-  kn: { any: part("lib/gemm_w_kn_any", wKnAny), vec4: part("lib/gemm_w_kn_vec4", wKnVec4) },
+  nk: { any: snippet("lib/gemm_w_nk_any", wNkAny), vec4: snippet("lib/gemm_w_nk_vec4", wNkVec4) },
+  half: snippet("lib/gemm_w_nk_half", wNkHalf), // f16 weights, f32 work
+  kn: { any: snippet("lib/gemm_w_kn_any", wKnAny), vec4: snippet("lib/gemm_w_kn_vec4", wKnVec4) },
 };
-const PACKED = part("lib/gemm_w_nk_packed", wNkPacked);
-const UNPACK = { int8: part("lib/unpack_int8", unpackInt8), int4: part("lib/unpack_int4", unpackInt4) };
-const THREE = part("lib/gemm_w_nk_three", wNkThree);
-const ROWS = { linear: part("lib/gemm_rows_linear", rowsLinear), conv: part("lib/gemm_rows_conv", rowsConv) };
+const PACKED = snippet("lib/gemm_w_nk_packed", wNkPacked);
+const UNPACK = { int8: snippet("lib/unpack_int8", unpackInt8), int4: snippet("lib/unpack_int4", unpackInt4) };
+const THREE = snippet("lib/gemm_w_nk_three", wNkThree);
+const ROWS = {
+  linear: snippet("lib/gemm_rows_linear", rowsLinear),
+  conv: snippet("lib/gemm_rows_conv", rowsConv),
+};
 
 /** The snippet that finds rows of x. */
-export const rowsPart = ({ conv }: Gemm): SourcePart => ROWS[conv ? "conv" : "linear"];
+export const rowsPart = ({ conv }: Gemm): Snippet => ROWS[conv ? "conv" : "linear"];
 
 /** The snippets through which the forms in f32 read both operands (row_start, load_x, load_w), and what to set in them. */
-export function operandsOf(g: Gemm): { code: SourcePart[]; set: Record<string, string> } {
+export function operandsOf(g: Gemm): { code: Snippet[]; set: Record<string, string> } {
   const { x, k, xLayout: { z0, z1, row }, conv } = g;
   const whole = multiplesOf(4, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
   const weights = weightsCode(g);
@@ -45,7 +45,7 @@ export function operandsOf(g: Gemm): { code: SourcePart[]; set: Record<string, s
 
 /** How an operand w is read, and what to set in the text. Throws where a packed one is cut within a group of 32. */
 function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): {
-  code: SourcePart[];
+  code: Snippet[];
   set: Record<string, string>;
 } {
   const set = { W: w.dtype };

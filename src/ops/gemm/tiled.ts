@@ -1,10 +1,11 @@
 import text from "../../../shaders/gemm_tiled.wgsl" with { type: "text" };
+import { snippet } from "../../tensor/mod.ts";
 import { costOf } from "./cost.ts";
 import { joinOf } from "./joins.ts";
-import { operandsOf, paramsOf, part } from "./operands.ts";
+import { operandsOf, paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
 
-const BODY = part("gemm_tiled", text);
+const BODY = snippet("gemm_tiled", text);
 const TILE = 64;
 
 /** For any adapter, in f32: tiles in workgroup memory, no subgroups. */
@@ -16,7 +17,7 @@ export const tiled: Form = (traits, g) => {
   return [{
     candidate: {
       name: "gemm_tiled",
-      code: [...code, ...join.code, BODY],
+      code: [...code, join.code, BODY],
       set: { ...set, ...join.set },
       params: paramsOf(g),
       width: 4,

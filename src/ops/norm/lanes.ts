@@ -1,17 +1,17 @@
 import lanesAny from "../../../shaders/lib/lanes_any.wgsl" with { type: "text" };
 import lanesSubgroup from "../../../shaders/lib/lanes_subgroup.wgsl" with { type: "text" };
 import lanesSubgroups from "../../../shaders/lib/lanes_subgroups.wgsl" with { type: "text" };
-import type { SourcePart } from "../../gpu/pipelines.ts";
 import type { Traits } from "../../gpu/traits.ts";
+import { GRID, type Snippet, snippet } from "../../tensor/mod.ts";
 
-const ANY: SourcePart = { name: "shaders/lib/lanes_any.wgsl", text: lanesAny };
-const ONE: SourcePart = { name: "shaders/lib/lanes_subgroup.wgsl", text: lanesSubgroup };
-const SEVERAL: SourcePart = { name: "shaders/lib/lanes_subgroups.wgsl", text: lanesSubgroups };
+const ANY = snippet("lib/lanes_any", lanesAny, [GRID]);
+const ONE = snippet("lib/lanes_subgroup", lanesSubgroup, [GRID]);
+const SEVERAL = snippet("lib/lanes_subgroups", lanesSubgroups, [GRID]);
 
 /** Lanes that reduce together, a workgroup of them. */
 export interface Lanes {
   /** How they reduce: `workgroup_sums` and `workgroup_max`, and where the kernel's `run` is called. */
-  readonly part: SourcePart;
+  readonly part: Snippet;
   /** How many, `WG`. */
   readonly count: number;
 }

@@ -3,22 +3,22 @@ import held from "../../../shaders/lib/row_held.wgsl" with { type: "text" };
 import read from "../../../shaders/lib/row_read.wgsl" with { type: "text" };
 import softmax from "../../../shaders/softmax.wgsl" with { type: "text" };
 import type { DType } from "../../core/dtype.ts";
-import type { SourcePart } from "../../gpu/pipelines.ts";
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
-import { GRID } from "../../tensor/mod.ts";
+import { type Snippet, snippet } from "../../tensor/mod.ts";
 import { lanesFor } from "./lanes.ts";
 import { valuesOf } from "../values.ts";
 
-const HELD: SourcePart = { name: "shaders/lib/row_held.wgsl", text: held };
-const READ: SourcePart = { name: "shaders/lib/row_read.wgsl", text: read };
+const HELD = snippet("lib/row_held", held);
+const READ = snippet("lib/row_read", read);
+const LAYER_NORM = snippet("layer_norm", layerNorm);
 const MOST_HELD = 16; // loads of a lane that stay in registers
 
 /** Kernels of whole rows, each taken by one workgroup. */
 const BODIES = {
-  layer_norm: { name: "shaders/layer_norm.wgsl", text: layerNorm },
-  rms_norm: { name: "shaders/layer_norm.wgsl", text: layerNorm },
-  softmax: { name: "shaders/softmax.wgsl", text: softmax },
+  layer_norm: LAYER_NORM,
+  rms_norm: LAYER_NORM,
+  softmax: snippet("softmax", softmax),
 } as const;
 
 /** Rows as a kernel reads them. */
@@ -42,9 +42,9 @@ export function selectKernel(
   const loads = Math.ceil(columns / values.width);
   const lanes = lanesFor(traits, loads);
   const steps = Math.max(1, Math.ceil(loads / lanes.count));
-  const form = (name: string, row: SourcePart, set: Record<string, number>): Candidate => ({
+  const form = (name: string, row: Snippet, set: Record<string, number>): Candidate => ({
     name,
-    code: [GRID, values.part, lanes.part, row, BODIES[kernel]],
+    code: [values.part, lanes.part, row, BODIES[kernel]],
     set: { X: dtype, WG: lanes.count, ...set },
     params: { rows: count, columns, ...params },
     width: values.width,
