@@ -18,13 +18,16 @@ export interface Loop {
  * Counts a turn of the loop in which a kernel spends its time: the smallest that has three fifths of the multiply-adds of
  * all loops, else the one that has most of them. A loop with a constant number of turns is a part of the one around it:
  * tiles of a product are loaded in the loop around the one that multiplies them. Of branches both sides count. Undefined
- * where no loop multiplies. `passes` is how often a vector unit begins for one instruction: lanes over its width.
+ * where no loop multiplies. The text is what the layer of a null GPU writes, see ../null_gpu.
  *
  * Cycles are those in which a SIMD can begin nothing else of the kind: a 16×16×16 matrix product takes 32, a vector
- * instruction one a pass, four where it is a root, an exponential or an integer product, everything else one. That is a
- * model for comparing kernels, no clock: waiting for memory, bank conflicts and occupancy are not in it.
+ * instruction lanes over the width of the unit, four times that where it is a root, an exponential or an integer product,
+ * everything else one. That is a model for comparing kernels, no clock: waiting for memory, bank conflicts and occupancy are
+ * not in it.
  */
-export function hotLoop(text: string, passes: number): Loop | undefined {
+export function hotLoop(text: string): Loop | undefined {
+  const [, family, lanes] = /^==== (\w+), (\d+) lanes$/m.exec(text) ?? [];
+  const passes = Math.max(1, Number(lanes) / (family === "vega10" ? 16 : 32));
   const blocks = blocksOf(text);
   const cycles = cyclesOf(blocks);
   const outermost = (cycle: Cycle) => !cycles.some((other) => isWithin(cycle, other));

@@ -9,7 +9,7 @@ const LEAST = 0.002;
 export function tableOf(compilations: readonly Compilation[]): string {
   const rows = compilations.flatMap(({ family, pipelines }) => {
     const all = sum(pipelines.map(flopsOf));
-    return [...Map.groupBy(pipelines, ({ kernel }) => kernel)]
+    return [...Map.groupBy(pipelines, rowOf)]
       .map(([kernel, list]) => ({ kernel, list, part: sum(list.map(flopsOf)) / all }))
       .filter(({ part }) => part >= LEAST)
       .toSorted((a, b) => b.part - a.part)
@@ -48,6 +48,11 @@ export function dispatchesOf(compilations: readonly Compilation[]): string {
     return [model, ...cells];
   });
   return markdown([["model", ...compilations.map(({ family }) => family)], ...rows]);
+}
+
+/** Convolutions have a row of their own. */
+function rowOf({ kernel, variant }: Compiled): string {
+  return variant.includes("rows_conv") ? `${kernel}, convolution` : kernel;
 }
 
 /** Of the pipeline with the most arithmetic, and the mean of all, weighted by theirs. */

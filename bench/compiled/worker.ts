@@ -12,10 +12,7 @@ import type { Compiled } from "./compile.ts";
 import { hotLoop } from "./hot_loop.ts";
 import { PIPELINES, traceModel } from "./models.ts";
 
-const [stats, folder, family] = ["NULL_GPU_STATS", "NULL_GPU_CODE", "RADV_FORCE_FAMILY"]
-  .map((name) => Deno.env.get(name)!) as [string, string, string];
-/** Lanes of a vector unit. */
-const WIDTH = family === "vega10" ? 16 : 32;
+const [stats, folder] = [Deno.env.get("NULL_GPU_STATS")!, Deno.env.get("NULL_GPU_CODE")!];
 /** Snippets that do not tell variants apart. */
 const COMMON = ["grid", "reduction", "activations", "functions", "params"];
 
@@ -60,8 +57,8 @@ for (const { spec, uses } of specs.values()) {
   for (; told < lines.length; told++) { // none where Dawn has compiled an equal one
     const statistics = JSON.parse(lines[told]!);
     const code = await Deno.readTextFile(join(folder, `${String(told).padStart(3, "0")}.txt`));
-    const loop = hotLoop(code, Math.max(1, statistics["Subgroup size"] / WIDTH));
-    print({ kernel: spec.label, variant: variantOf(spec), uses, statistics, loop } satisfies Compiled);
+    const pipeline = { kernel: spec.label, variant: variantOf(spec), uses, statistics, loop: hotLoop(code) };
+    print(pipeline satisfies Compiled);
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Runs a command as if an AMD GPU were here: everything is validated, compiled for it and encoded, nothing is computed.
- * NULL_GPU_STATS=FILE and NULL_GPU_CODE=FOLDER keep what the compiler made of each pipeline; see null_gpu.c.
+ * NULL_GPU_STATS=FILE and NULL_GPU_CODE=FOLDER keep what the compiler made of each pipeline; see null_gpu.c, and
+ * ../compiled/mix.ts, which counts what is in FOLDER.
  * Run: deno task as-gpu navi31 deno run -A scripts/stable_diffusion.ts
  */
 import "../../scripts/plain_errors.ts";

@@ -7,7 +7,8 @@
  * Environment:
  *   NULL_GPU_STATS    a file that gets a line of JSON for each pipeline, what the driver's compiler says of it
  *                     (VK_KHR_pipeline_executable_properties); in the order of their creation, as Dawn passes no labels
- *   NULL_GPU_CODE     beside it a folder that gets the code, from NIR to machine code, as 000.txt, 001.txt, …
+ *   NULL_GPU_CODE     beside it a folder that gets the code, from NIR to machine code, as 000.txt, 001.txt, …, below a line
+ *                     that tells the GPU and the lanes of a subgroup, e.g. "==== navi31, 64 lanes"
  *   NULL_GPU_GIB      memory of the GPU, beyond which allocations fail; 24 by default
  *   NULL_GPU_LOSE_AT  the submission at which the device is lost
  * See layer.ts, which builds it, and main.ts, which runs a command above it.
@@ -92,6 +93,8 @@ static void tell(VkDevice device, VkPipeline pipeline) {
     char file[4096];
     snprintf(file, sizeof file, "%s/%03d.txt", folder, serial++);
     FILE *out = fopen(file, "w");
+    const char *family = getenv("RADV_FORCE_FAMILY");
+    if (out) fprintf(out, "==== %s, %u lanes\n", family ? family : "GPU", property.subgroupSize);
     for (uint32_t i = 0; i < m; i++) {
       if (out) fprintf(out, "==== %s: %s\n%s\n", texts[i].name, texts[i].description, (char *)texts[i].pData);
       free(texts[i].pData);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { hotLoop } from "../../bench/compiled/hot_loop.ts";
 
 /** A product's loop as RADV prints it: tiles come in, each lane's loads in a loop of its own, then 4 turns multiply. */
-const PRODUCT = `
+const PRODUCT = `==== navi31, 64 lanes
 ==== ACO IR: not this
 BB0:
 	v_fma_f32 v1, v2, v3, v4
@@ -49,7 +49,7 @@ BB9:
 `;
 
 Deno.test("hotLoop() counts a loop with the constant turns of the loops in it, and nothing around it", () => {
-  const loop = hotLoop(PRODUCT, 2)!;
+  const loop = hotLoop(PRODUCT)!;
   assert.deepEqual(loop.counts, {
     matrix: 0,
     packed: 4,
@@ -69,7 +69,7 @@ Deno.test("hotLoop() counts as arithmetic what the matrix units do, where there 
     "v_pk_fma_f16 v5, v6, v7, v5",
     "v_wmma_f32_16x16x16_f16 v[1:8], v[9:16], v[17:24], v[1:8]",
   );
-  const loop = hotLoop(text, 2)!;
+  const loop = hotLoop(text)!;
   assert.equal(loop.counts.matrix, 4);
   assert.equal(loop.counts.packed, 0);
   assert.equal(loop.arithmetic, 128 / (128 + 16 + 46 + 6 + 2 + 2 + 27));
@@ -79,7 +79,7 @@ Deno.test("hotLoop() takes the loop around two that have half of the arithmetic 
   const block = (name: number, code: string) => `BB${name}:\n${code}`;
   const multiply = "\tv_fma_f32 v1, v2, v3, v1\n".repeat(10);
   const text = [
-    "==== Assembly: Final Assembly",
+    "==== navi21, 32 lanes\n==== Assembly: Final Assembly",
     block(0, "\ts_mov_b32 s4, 0"),
     block(1, "\tbuffer_load_b32 v1, v2, s[0:3], 0 offen"),
     block(2, `${multiply}\ts_cmp_ge_u32 s5, s6\n\ts_cbranch_scc0 BB2`),
@@ -88,15 +88,23 @@ Deno.test("hotLoop() takes the loop around two that have half of the arithmetic 
     block(5, "\ts_cmp_ge_u32 s4, s6\n\ts_cbranch_scc0 BB1"),
     block(6, "\ts_endpgm"),
   ].join("\n");
-  const loop = hotLoop(text, 1)!;
+  const loop = hotLoop(text)!;
   assert.equal(loop.counts.fma, 20);
   assert.equal(loop.counts.global, 1);
   assert.equal(loop.counts.vector, 1);
   assert.equal(loop.arithmetic, 20 / (20 + 1 + 4 + 6));
 });
 
+Deno.test("hotLoop() counts more cycles for a vector instruction on narrower units, and fewer for fewer lanes", () => {
+  const shareOf = (gpu: string) => hotLoop(PRODUCT.replace("navi31, 64 lanes", gpu))!.arithmetic;
+  const share = (passes: number) => 12 * passes / ((12 + 7 + 4 * 4) * passes + 6 + 2 + 2 + 27);
+  assert.equal(shareOf("navi31, 64 lanes"), share(2));
+  assert.equal(shareOf("navi31, 32 lanes"), share(1));
+  assert.equal(shareOf("vega10, 64 lanes"), share(4));
+});
+
 Deno.test("hotLoop() finds none where no loop multiplies, or where the driver printed no code", () => {
   const still = PRODUCT.replaceAll(/v_(fmac|pk_fma|dual_fmac)_\w+/g, "v_mov_b32");
-  assert.equal(hotLoop(still.replaceAll("v_dual_fmac", "v_dual_mov"), 2), undefined);
-  assert.equal(hotLoop("==== ACO IR: no more", 2), undefined);
+  assert.equal(hotLoop(still), undefined);
+  assert.equal(hotLoop("==== gfx1201, 64 lanes\n==== ACO IR: no more"), undefined);
 });
