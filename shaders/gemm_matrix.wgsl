@@ -5,12 +5,14 @@
 // A workgroup computes a tile of TILE_M x TILE_N sums, each of its subgroups ROWS x COLS matrices of it. While they
 // multiply 32 channels of both operands, which lie in workgroup memory as each is read by several, the lanes load the next
 // 32 into registers. Tiles count 8 rows, then columns, then further rows: what runs at once shares rows and columns.
-// Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, SETS.
+// Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, TAPPED, EDGED, SETS.
 const TILE_M: u32 = 128;
 const TILE_N: u32 = 128;
 const LANES: u32 = 32; // of a subgroup
 const ROWS: u32 = 4; // matrices of a subgroup, down and across
 const COLS: u32 = 4; // even
+const TAPPED: bool = true; // false where there is one tap
+const EDGED: bool = true; // false where no row is in the padding, and k is a multiple of TILE_K
 const SETS: u32 = 1; // 2: of weights w[0] and w[1], side by side in a tile, whose products join() makes one
 
 const TILE_K: u32 = 32;
@@ -58,7 +60,7 @@ fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
   for (var step = 0u; step < steps; step++) {
     workgroupBarrier();
     k += TILE_K;
-    if (k >= params.k) {
+    if (TAPPED && k >= params.k) {
       k = 0;
       tap = min(tap + 1, params.taps - 1); // behind the last step once more
       begin_tap(&ahead, z, first_row, first_col, tap, lane);
@@ -86,18 +88,19 @@ fn place_w(i: u32, lane: u32) -> vec2u {
 fn begin_tap(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32, tap: u32, lane: u32) {
   for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
     let row = min(first_row + place_x(i, lane).x, params.m - 1);
-    ahead.start_x[i] = row_start(z, row, tap);
+    ahead.start_x[i] = row_start(z, row, tap) >> SHIFT_X; // -1 stays -1
   }
   for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
     let column = place_w(i, lane).x;
-    ahead.start_w[i] = column_start(z + column / OWN, first_col + column % OWN, tap);
+    ahead.start_w[i] = column_start(z + column / OWN, first_col + column % OWN, tap) >> SHIFT_W;
   }
 }
 
 /// Loads channels k and on.
 fn load_tiles(ahead: ptr<function, Ahead>, z: u32, k: u32, lane: u32) {
   for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
-    ahead.x[i] = load_x8(ahead.start_x[i], k + place_x(i, lane).y * 8);
+    let start = ahead.start_x[i];
+    ahead.x[i] = load_x8(u32(select(start, max(start, 0), EDGED)), k + place_x(i, lane).y * 8);
   }
   for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
     ahead.w[i] = load_w8(z, ahead.start_w[i], k + place_w(i, lane).y * 8);
@@ -109,7 +112,8 @@ fn put_tiles(ahead: ptr<function, Ahead>, k: u32, lane: u32) {
   for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
     let place = place_x(i, lane);
     let at = place.x * STRIDE + place.y * 2;
-    let values = select(vec4u(), ahead.x[i], ahead.start_x[i] >= 0 && k + place.y * 8 < params.k);
+    let within = !EDGED || (ahead.start_x[i] >= 0 && k + place.y * 8 < params.k);
+    let values = select(vec4u(), ahead.x[i], within);
     tile_x[at] = bitcast<vec4h>(values.xy);
     tile_x[at + 1] = bitcast<vec4h>(values.zw);
   }

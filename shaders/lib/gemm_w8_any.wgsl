@@ -1,6 +1,7 @@
 // Weights in f16, element by element: any n, k, strides and offsets, in either order.
 var<storage, read> w: array<f16>;
 alias Loaded = vec4u;
+const SHIFT_W: u32 = 0; // columns begin at start << SHIFT_W
 
 /// Channels k to k + 7 of the column that begins at start; beyond the last channel that one again: there x is zero.
 fn load_w8(z: u32, start: u32, k: u32) -> Loaded {

@@ -3,6 +3,7 @@
 // halves.
 var<storage, read> w: array<u32>;
 alias Loaded = vec3u; // a word of eight elements, both steps, not 0 where the second one counts
+const SHIFT_W: u32 = 0; // columns begin at start << SHIFT_W
 
 /// Channels k to k + 7 of the column that begins at start; beyond the last channel the last ones again: there x is zero.
 fn load_w8(z: u32, start: u32, k: u32) -> Loaded {

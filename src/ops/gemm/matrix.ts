@@ -6,6 +6,7 @@ import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
 import { snippet } from "../../tensor/mod.ts";
 import { costOf } from "./cost.ts";
 import { eightsOf } from "./eights.ts";
+import type { ConvRows } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
@@ -16,13 +17,22 @@ const MAIN = {
   sized: snippet("lib/matrix_main_sized", mainSized),
 };
 
-/** Rows and columns of sums of a workgroup and of a subgroup in it, and how much of the units' speed it reaches by reading. */
+/** Channels that are loaded at once. */
+const TILE_K = 32;
+
+/** Rows and columns of sums of a workgroup, and how much of the units' speed such a tile reaches, by reading. */
 const TILES = [
-  { tile: [128, 128], own: [64, 64], speed: 8 },
-  { tile: [128, 64], own: [64, 32], speed: 7 },
-  { tile: [64, 64], own: [32, 32], speed: 5 },
-  { tile: [32, 32], own: [16, 16], speed: 3 },
+  { tile: [128, 128], speed: 8 },
+  { tile: [128, 64], speed: 7 },
+  { tile: [64, 64], speed: 5 },
+  { tile: [32, 32], speed: 3 },
 ] as const;
+
+/** The same of a subgroup, largest first. */
+const OWN = [[64, 64], [64, 32], [32, 32], [16, 16]] as const;
+
+/** Sums that a lane may hold beside the rest that it needs. */
+const MOST_SUMS = 64;
 
 /** For matrix units: f16 operands, sums in f32, every size of matrices that an adapter has. */
 export const matrix: Form = (traits, g) => {
@@ -31,9 +41,12 @@ export const matrix: Form = (traits, g) => {
   if (!units || !code) return [];
   const { m, n, k, taps = 1, batch: [z0, z1] } = g;
   const join = joinOf(g);
+  const edged = k % TILE_K > 0 || (g.conv !== undefined && isPadded(g.conv, taps));
   const sets = g.gate ? 2 : 1;
   const { config: { M, N, K }, lanes } = units;
-  return TILES.filter((tile) => fits(tile, units, traits)).map(({ tile: [rows, columns], own, speed }) => {
+  return TILES.flatMap(({ tile: [rows, columns], speed }) => {
+    const own = OWN.find((own) => fits([rows, columns], own, units, traits));
+    if (!own) return [];
     const workgroups = Math.ceil(m / rows) * Math.ceil(n / (columns / sets)) * z0 * z1;
     return {
       candidate: {
@@ -49,6 +62,8 @@ export const matrix: Form = (traits, g) => {
           LANES: lanes,
           ROWS: own[0] / M,
           COLS: own[1] / N,
+          TAPPED: String(taps > 1),
+          EDGED: String(edged),
         },
         params: paramsOf(g),
         width: 4,
@@ -56,7 +71,7 @@ export const matrix: Form = (traits, g) => {
       },
       cost: costOf(traits, {
         workgroups,
-        multiplyAdds: rows * columns * Math.ceil(k / 32) * 32 * taps,
+        multiplyAdds: rows * columns * Math.ceil(k / TILE_K) * TILE_K * taps,
         rate: traits.software ? 0.02 : speed,
         resident: 2,
       }),
@@ -64,8 +79,22 @@ export const matrix: Form = (traits, g) => {
   });
 };
 
-/** The matrices that f16 products with f32 sums are made of, and the lanes of the subgroups that multiply them. */
-function unitsOf(traits: Traits): { config: MatrixConfig; lanes: number } | undefined {
+/** Whether a convolution reads beyond its picture. */
+function isPadded(conv: ConvRows, taps: number): boolean {
+  const { kernel_w: width, upsample, pad_top, pad_left } = conv;
+  const lastY = (conv.out_h - 1) * conv.stride_y + (taps / width - 1) * conv.dilation_y - pad_top;
+  const lastX = (conv.out_w - 1) * conv.stride_x + (width - 1) * conv.dilation_x - pad_left;
+  return pad_top > 0 || pad_left > 0 || lastY >= conv.in_h << upsample || lastX >= conv.in_w << upsample;
+}
+
+/** The matrices that products are made of, and the lanes of the subgroups that multiply them. */
+interface Units {
+  readonly config: MatrixConfig;
+  readonly lanes: number;
+}
+
+/** Of f16 with sums in f32. */
+function unitsOf(traits: Traits): Units | undefined {
   const config = traits.matrices
     .filter((c) => c.componentType === "f16" && c.resultComponentType === "f32")
     .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)[0];
@@ -73,18 +102,20 @@ function unitsOf(traits: Traits): { config: MatrixConfig; lanes: number } | unde
   const { min, max } = traits.subgroups;
   if (min !== max && !traits.sizedSubgroups) return undefined;
   // Intel's units take as many lanes as a matrix has columns: theirs alone are deeper than they are high.
-  const lanes = config.M < config.K ? Math.min(max, Math.max(min, config.N)) : max;
+  const lanes = config.M < config.K ? Math.min(max, Math.max(min, config.N)) : min;
   return { config, lanes };
 }
 
-/** Whether a tile is made of whole pairs of matrices, of not too many to hold, and its workgroups are possible. */
+/** Whether subgroups of a size, 4 to 16 of them, can compute a tile. */
 function fits(
-  { tile, own }: typeof TILES[number],
-  { config: { M, N }, lanes }: { config: MatrixConfig; lanes: number },
+  tile: readonly [number, number],
+  own: readonly [number, number],
+  { config: { M, N }, lanes }: Units,
   { invocations, workgroupMemory }: Traits,
 ): boolean {
   const subgroups = tile[0] / own[0] * (tile[1] / own[1]);
-  const bytes = (tile[0] + tile[1]) * 40 * 2 + subgroups * M * N * 8;
-  return own[0] % M === 0 && own[1] % (2 * N) === 0 && own[0] * own[1] / lanes <= 128 &&
-    subgroups * lanes <= invocations && bytes <= workgroupMemory;
+  const bytes = (tile[0] + tile[1]) * (TILE_K + 8) * 2 + subgroups * M * N * 8;
+  return subgroups >= 4 && subgroups <= 16 && own[0] * own[1] / lanes <= MOST_SUMS &&
+    own[0] % M === 0 && own[1] % (2 * N) === 0 && subgroups * lanes <= invocations &&
+    bytes <= workgroupMemory;
 }
