@@ -156,6 +156,8 @@ export const GEMM_CASES: Record<string, (operands?: Operands) => Promise<void>> 
       [[2, 8, 6, 5], [12, 4, 3, 3], { groups: 2, padding: 2, dilation: 2 }],
       [[1, 12, 5, 5], [12, 1, 3, 3], { groups: 12, padding: 1 }],
       [[1, 40, 5, 4], [10, 40, 3, 3], { padding: 1 }],
+      [[1, 32, 5, 4], [7, 32, 3, 3], {}],
+      [[1, 32, 4, 5], [7, 32, 3, 3], { padding: [0, 1, 0, 1], stride: 2 }],
     ];
     for (const [shape, kernel, options] of cases) {
       const [x, tx] = both(Nd.random(dice, shape), operands);
