@@ -12,6 +12,7 @@ export { waiting, type WaitingOptions } from "./core/waiting.ts";
 export type { Buffers, Storage } from "./gpu/buffers.ts";
 export { currentDevice, Device, type Engine, type KernelChoice } from "./gpu/device.ts";
 export type { MatrixConfig, Traits } from "./gpu/traits.ts";
+export type { Dropped, Measured, TunedAdapter, Tunings, TuningsData } from "./gpu/tunings.ts";
 export {
   DeviceLostError,
   GPUCommandError,

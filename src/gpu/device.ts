@@ -4,6 +4,7 @@ import { DeviceLostError, GPUCommandError, OutOfMemoryError } from "./errors.ts"
 import { Pipelines } from "./pipelines.ts";
 import { Profiler, type TimingRow } from "./profiler.ts";
 import { type Traits, traitsOf } from "./traits.ts";
+import { tunedAdapter, Tunings } from "./tunings.ts";
 
 /** Which implementation of WebGPU runs the commands. */
 export type Engine = "dawn" | "deno";
@@ -29,6 +30,8 @@ export class Device implements Disposable {
   readonly buffers: Buffers;
   /** Where the choice among several kernels comes from. */
   readonly choice: KernelChoice;
+  /** What was measured of kernels on this adapter. */
+  readonly tunings: Tunings;
   /** Compiled shaders, kept until the device closes. */
   readonly pipelines: Pipelines;
   /** Times every dispatch where the device was opened with `profile: true`. */
@@ -57,11 +60,17 @@ export class Device implements Disposable {
     gpu: GPUDevice,
     readonly adapter: GPUAdapterInfo,
     readonly engine: Engine,
-    options: { profile: boolean; choice: KernelChoice; request: () => Promise<GPUDevice> },
+    options: {
+      profile: boolean;
+      choice: KernelChoice;
+      tunings?: Tunings | undefined;
+      request: () => Promise<GPUDevice>;
+    },
   ) {
     this.#gpu = gpu;
     this.#request = options.request;
     this.choice = options.choice;
+    this.tunings = options.tunings ?? new Tunings(tunedAdapter(engine, adapter));
     this.limits = gpu.limits;
     this.traits = traitsOf(gpu, adapter);
     this.buffers = new Buffers(this);

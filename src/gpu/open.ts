@@ -5,6 +5,8 @@ import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "./errors.ts";
 import { withoutKnownWarnings } from "./quiet.ts";
 import { expectRuntime } from "./runtime.ts";
+import { tunedAdapter } from "./tunings.ts";
+import { readTunings } from "./tunings_file.ts";
 import { WANTED_FEATURES } from "./types.ts";
 
 /** How to open a device. */
@@ -48,7 +50,13 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     const opened = await open(name, options).catch((error: Error) => error);
     if (!(opened instanceof Error)) {
       const request = async () => (await open(name, options)).gpu;
-      return new Device(opened.gpu, opened.info, name, { profile, choice: { tune, candidate }, request });
+      const tunings = tune === "off" ? undefined : readTunings(tunedAdapter(name, opened.info));
+      return new Device(opened.gpu, opened.info, name, {
+        profile,
+        choice: { tune, candidate },
+        tunings,
+        request,
+      });
     }
     reasons.push(`${name}: ${opened.message.split("\n")[0]}`);
     if (opened instanceof DawnMissingError && engines.length > 1) {

@@ -1,8 +1,65 @@
+import { hash } from "../core/hash.ts";
+import { inOrder } from "../gpu/compose.ts";
 import type { Device } from "../gpu/device.ts";
-import type { Candidate, KernelSpec } from "./node.ts";
+import type { Candidate, Kernel, KernelSpec, Pass } from "./node.ts";
 
-/** The candidate that computes a kernel on a device: the one asked for where it is right there, else the best guess. */
-export function choose(device: Device, { candidates }: KernelSpec): Candidate {
+/**
+ * The candidate that computes a kernel on a device: the one asked for where it is right there, else the fastest of those
+ * that were measured on this adapter for such shapes, else the best guess. What was found wrong is never taken.
+ */
+export function choose(device: Device, kernel: Kernel): Candidate {
+  const { candidates } = kernel.spec;
+  if (candidates.length === 1) return candidates[0]!;
+  watchers.get(device)?.(kernel);
   const { candidate: asked } = device.choice;
-  return candidates.find(({ name }) => asked && name.includes(asked)) ?? candidates[0]!;
+  const named = candidates.find(({ name }) => asked && name.includes(asked));
+  if (named) return named;
+  const right = rightOnes(device, kernel.spec);
+  const ids = right.map(idOf);
+  const times = device.tunings.times(classOf(kernel.spec), ids) ?? {};
+  const measured = right.filter((_, i) => ids[i]! in times);
+  return measured.toSorted((a, b) => times[idOf(a)]! - times[idOf(b)]!)[0] ?? right[0]!;
+}
+
+/** Candidates that were not found wrong on a device. */
+export function rightOnes(device: Device, { candidates }: Pick<KernelSpec, "candidates">): Candidate[] {
+  const right = candidates.filter((candidate) =>
+    device.tunings.dropped(idOf(candidate), () => codeOf(candidate)) === undefined
+  );
+  return right.length ? right : [...candidates];
+}
+
+/** Kernels and shapes for which the same candidate is taken to be the fastest. */
+export function classOf({ name, shapeClass }: Pick<KernelSpec, "name" | "shapeClass">): string {
+  return `${name} ${shapeClass}`;
+}
+
+/** Tells candidates of a kernel apart, in files of tunings too: names and constants of all passes. */
+export function idOf(candidate: Candidate): string {
+  const known = ids.get(candidate);
+  if (known !== undefined) return known;
+  const words = ({ name, set }: Pass) =>
+    [name, ...Object.entries(set).map(([key, value]) => `${key}=${value}`)].join(" ");
+  const id = [...candidate.before ?? [], candidate].map(words).join(", ");
+  ids.set(candidate, id);
+  return id;
+}
+
+const ids = new WeakMap<Candidate, string>();
+
+/** Hash of a candidate's texts. */
+export function codeOf(candidate: Candidate): string {
+  const passes = [...candidate.before ?? [], candidate];
+  return hash(passes.flatMap(({ name, code }) => inOrder(name, code).map(({ text }) => text)).join("\n"));
+}
+
+/** Is told of every kernel for which there is a choice. */
+type Watcher = (kernel: Kernel) => void;
+
+const watchers = new WeakMap<Device, Watcher>();
+
+/** Tells `watch` of every kernel of a device for which a candidate is chosen among several, until it is disposed. */
+export function watchChoices(device: Device, watch: Watcher): Disposable {
+  watchers.set(device, watch);
+  return { [Symbol.dispose]: () => watchers.delete(device) };
 }

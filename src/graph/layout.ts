@@ -1,7 +1,7 @@
 import { bytesOf } from "../core/dtype.ts";
 import type { Device } from "../gpu/device.ts";
 import { type Lifetime, type Place, planArenas } from "./arena.ts";
-import { fuse } from "./fuse.ts";
+import { fuse, type Group } from "./fuse.ts";
 import { Leaf, type Node } from "./node.ts";
 import { choose } from "./choice.ts";
 import { type Step, stepsOfGroup } from "./step.ts";
@@ -12,11 +12,19 @@ export interface Layout {
   readonly sizes: number[];
 }
 
+/** What computes `outputs`, fused, in order. */
+export function groupsOf(device: Device, outputs: readonly Node[]): Group[] {
+  return fuse(reachable(outputs), new Set(outputs), device.limits.maxStorageBuffersPerShaderStage);
+}
+
 /** The dispatches that compute `outputs`, in order. */
 export function stepsOf(device: Device, outputs: readonly Node[]): Step[] {
-  const maxBuffers = device.limits.maxStorageBuffersPerShaderStage;
-  return fuse(reachable(outputs), new Set(outputs), maxBuffers)
-    .flatMap((group) => stepsOfGroup(group, (spec) => choose(device, spec)));
+  return stepsOfGroups(device, groupsOf(device, outputs));
+}
+
+/** The dispatches of groups, by the candidates that are chosen now. */
+export function stepsOfGroups(device: Device, groups: readonly Group[]): Step[] {
+  return groups.flatMap((group) => stepsOfGroup(group, (kernel) => choose(device, kernel)));
 }
 
 /**

@@ -129,8 +129,21 @@ export interface FirstPass extends Pass {
   readonly flops?: number | undefined;
 }
 
-/** A way to compute a kernel: its last pass, which stores the result, and those in front of it. */
+/**
+ * A way to compute a kernel: its last pass, which stores the result, and those in front of it. Names and constants (`set`)
+ * tell the candidates of a kernel apart.
+ */
 export interface Candidate extends Pass {
+  /**
+   * True for the one of a kernel's candidates that the others are checked against when they are first measured: the one that
+   * asks least of an adapter and its driver, in f32.
+   */
+  readonly plain?: boolean | undefined;
+  /**
+   * How many times larger its rounding errors may be than those of sums of the products themselves, where its arithmetic is
+   * another (Winograd's transforms); 1 by default.
+   */
+  readonly errors?: number | undefined;
   /** In order. */
   readonly before?: readonly FirstPass[] | undefined;
 }

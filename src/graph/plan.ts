@@ -1,12 +1,16 @@
+import { Bar } from "../core/bar.ts";
 import { alignUp, Storage } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
 import type { Pipeline } from "../gpu/pipelines.ts";
 import type { Place } from "./arena.ts";
+import type { Problem } from "./bench.ts";
 import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
-import { expectBindable, layOut, sizeOf, stepsOf, workspaceOf } from "./layout.ts";
+import type { Group } from "./fuse.ts";
+import { expectBindable, groupsOf, layOut, sizeOf, stepsOfGroups, workspaceOf } from "./layout.ts";
 import { Leaf, type Node } from "./node.ts";
 import type { Step } from "./step.ts";
 import { type Chunk, chunksOf, suppliedTo, type Supply } from "./supply.ts";
+import { isMeasured, tune, unmeasured } from "./tuner.ts";
 
 /** What tells one value of an input from another: its storage and how it is read. */
 export type Identity = string;
@@ -20,10 +24,15 @@ const UNIFORM = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
  */
 export class Plan {
   readonly #device: Device;
-  readonly #steps: Step[];
-  readonly #pipelines: Pipeline[];
+  readonly #groups: readonly Group[];
+  #steps: Step[] = [];
+  /** None until all kernels were measured that are to be. */
+  #pipelines: Pipeline[] = [];
   /** For each step, the inputs that it depends on. */
-  readonly #depends: ReadonlySet<number>[];
+  #depends: ReadonlySet<number>[] = [];
+  /** Kernels that are to be measured before the first run, and their measurement once it began. */
+  #untuned: Problem[] = [];
+  #tuning: Promise<void> | undefined;
   readonly #inputs: Storage[];
   /** Inputs that stayed the same from one run to the next: steps that need no others keep their results. */
   #constant: ReadonlySet<number> = new Set();
@@ -50,8 +59,8 @@ export class Plan {
   ) {
     this.#device = device;
     this.#made = made;
-    this.#steps = stepsOf(device, outputs);
-    this.#pipelines = this.#steps.map((step) => device.pipelines.get(step.pipeline));
+    this.#groups = groupsOf(device, outputs);
+    if (device.choice.tune === "now") this.#untuned = unmeasured(device, this.#groups);
     using creating = new DisposableStack();
     this.#inputs = inputs.map((node, i) => {
       const bytes = sizeOf(node);
@@ -59,13 +68,34 @@ export class Plan {
       creating.defer(() => device.buffers.destroy(buffer));
       return new Storage(buffer, 0, bytes);
     });
-    const depends = new Map<Node, ReadonlySet<number>>(inputs.map((node, i) => [node, new Set([i])]));
-    this.#depends = this.#steps.map((step) => {
+    this.#decide();
+    creating.move(); // where all goes well, release() frees them
+  }
+
+  /** Chooses the candidates of all kernels, and begins to compile them where nothing is to be measured first. */
+  #decide(): void {
+    const steps = this.#steps = stepsOfGroups(this.#device, this.#groups);
+    const depends = new Map<Node, ReadonlySet<number>>(this.inputs.map((node, i) => [node, new Set([i])]));
+    this.#depends = steps.map((step) => {
       const set = new Set(step.inputs.flatMap((node) => [...(depends.get(node) ?? [])]));
       depends.set(step.output, set);
       return set;
     });
-    creating.move(); // where all goes well, release() frees them
+    this.#dispatches = undefined; // of other steps
+    this.#bytes = undefined;
+    if (this.#untuned.length === 0) {
+      this.#pipelines = steps.map((step) => this.#device.pipelines.get(step.pipeline));
+    }
+  }
+
+  /** Measures kernels that were not measured yet, then chooses anew. */
+  async #tune(): Promise<void> {
+    const problems = this.#untuned.filter((problem) => !isMeasured(this.#device, problem)); // another plan may have
+    const bar = new Bar(problems.length, { label: `measuring kernels of ${this.label}`, silentMs: 1000 });
+    let done = 0;
+    await tune(this.#device, problems, { onOutcome: () => bar.update(++done) }).finally(() => bar.end());
+    this.#untuned = [];
+    this.#decide();
   }
 
   /** Dispatches in one run with new inputs. */
@@ -83,8 +113,11 @@ export class Plan {
     return this.#bytes ??= workspaceOf(this.#device, this.#steps, this.inputs, this.outputs);
   }
 
-  /** Pipelines that are still compiling. */
-  get compiling(): Promise<void>[] {
+  /** What a run has to wait for: measurements of kernels, then pipelines that are still compiling. */
+  get preparing(): Promise<void>[] {
+    if (this.#untuned.length > 0) {
+      return [this.#tuning ??= this.#tune().finally(() => this.#tuning = undefined)];
+    }
     return this.#pipelines.filter((pipeline) => !pipeline.gpu).map((pipeline) => pipeline.ready);
   }
 
@@ -95,7 +128,9 @@ export class Plan {
 
   /** Takes the memory of a run, unless there was one before. */
   reserve(): void {
-    if (!this.#dispatches) this.#bind((buffer) => this.#device.buffers.destroy(buffer));
+    if (!this.#dispatches && this.#untuned.length === 0) {
+      this.#bind((buffer) => this.#device.buffers.destroy(buffer));
+    }
   }
 
   /** Encodes a run. `values` are the inputs' storages, dense; the results are copied into fresh storages. */

@@ -32,8 +32,8 @@ export interface Step {
 }
 
 /** The dispatches that compute a group of fused nodes, the one that stores its output last. */
-export function stepsOfGroup(group: Group, choose: (spec: KernelSpec) => Candidate): Step[] {
-  return group.kernel ? kernelSteps(group, group.kernel, choose(group.kernel.spec)) : [pointwiseStep(group)];
+export function stepsOfGroup(group: Group, choose: (kernel: Kernel) => Candidate): Step[] {
+  return group.kernel ? kernelSteps(group, group.kernel, choose(group.kernel)) : [pointwiseStep(group)];
 }
 
 function record(

@@ -174,7 +174,7 @@ export class Stream {
         while (this.#flight) await this.#flight.catch(() => {}); // whoever began it is told
         schedule = this.#schedule();
         const waiting = schedule.flatMap((work) =>
-          "plan" in work ? work.plan.compiling : this.#compiling(work)
+          "plan" in work ? work.plan.preparing : this.#compiling(work)
         );
         if (waiting.length === 0) break;
         await Promise.all(waiting);
@@ -277,7 +277,7 @@ export class Stream {
     const maxBuffers = this.#device.limits.maxStorageBuffersPerShaderStage;
     const steps = fuse(own, kept, maxBuffers).map((group) => ({
       order: group.output.id,
-      work: stepsOfGroup(group, (spec) => choose(this.#device, spec)),
+      work: stepsOfGroup(group, (kernel) => choose(this.#device, kernel)),
     }));
     return [...steps, ...[...calls].map((call) => ({ order: call.outputs[0]!.id, work: [call] }))]
       .sort((a, b) => a.order - b.order).flatMap(({ work }): (Step | Call)[] => work);

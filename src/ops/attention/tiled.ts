@@ -23,6 +23,7 @@ export const tiled: Form = (traits, a) => {
   return [{
     candidate: {
       name: "attention_tiled",
+      plain: true,
       code: [...code, BODY],
       set: { ...set, ROWS: rows, COLUMNS: 4 * vectors, CHUNK: chunk, STAGED: staged },
       params: paramsOf(a),

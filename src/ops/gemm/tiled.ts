@@ -17,6 +17,7 @@ export const tiled: Form = (traits, g) => {
   return [{
     candidate: {
       name: "gemm_tiled",
+      plain: true,
       code: [...code, join.code, BODY],
       set: { ...set, ...join.set },
       params: paramsOf(g),

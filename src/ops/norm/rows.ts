@@ -50,7 +50,7 @@ export function selectKernel(
     width: values.width,
     workgroups: count,
   });
-  const readAgain = form(`${kernel}_read`, READ, {});
+  const readAgain = { ...form(`${kernel}_read`, READ, {}), plain: true };
   return steps <= MOST_HELD ? [form(kernel, HELD, { STEPS: steps }), readAgain] : [readAgain];
 }
 

@@ -1,0 +1,55 @@
+// y[i] = a value that follows from i and a seed alone, the same on every adapter: what kernels are measured and checked on.
+// y [words]: one word of memory each, which an f32 fills, or two f16, or a piece of a packed block (see lib/unpack_int8.wgsl
+// and lib/unpack_int4.wgsl). A lane writes a word.
+// Host sets: KIND.
+const KIND: u32 = 0; // 0 f32, 1 f16, 2 words of 0 and 1, 3 int8, 4 int4, 5 no number in f32 and in f16
+
+struct Params {
+  words: u32,
+  seed: u32,
+}
+
+var<storage, read_write> y: array<u32>;
+var<uniform> params: Params;
+
+// PCG's output function (Jarzynski and Olano 2020).
+fn mixed(i: u32) -> u32 {
+  let state = i * 747796405 + 2891336453;
+  let word = ((state >> ((state >> 28) + 4)) ^ state) * 277803737;
+  return (word >> 22) ^ word;
+}
+
+fn word(i: u32, bits: u32) -> u32 {
+  switch KIND {
+    case 0: {
+      return bitcast<u32>(f32(bits >> 8) * 0x1p-23f - 1); // [-1, 1)
+    }
+    case 1: {
+      return pack2x16float((vec2f(vec2u(bits, bits >> 16) & vec2u(1023)) - 512) / 512); // the same, exact in f16
+    }
+    case 2: {
+      return bits >> 31;
+    }
+    case 3: {
+      return select(bits, 0x3c003c00, i % 17 == 16); // scales of 1
+    }
+    case 4: {
+      return select(bits, 0x30003000, i % 9 == 8); // steps of 1/8
+    }
+    default: {
+      return 0x7fff7fff;
+    }
+  }
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = workgroup_number(group, groups) * 64 + lane;
+  if (i < params.words) {
+    y[i] = word(i, mixed(i + mixed(params.seed)));
+  }
+}

@@ -1,0 +1,111 @@
+/** Where measurements of kernels are kept between runs: a file for each adapter and driver, in the user's cache folder. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { hash } from "../core/hash.ts";
+import known from "./known_tunings.json" with { type: "json" };
+import { type TunedAdapter, Tunings, type TuningsData } from "./tunings.ts";
+
+const TuningsFile: z.ZodType<TuningsData> = z.strictObject({
+  format: z.literal("denoise tunings"),
+  version: z.literal(1),
+  adapter: z.strictObject({
+    engine: z.enum(["dawn", "deno"]),
+    vendor: z.string(),
+    architecture: z.string(),
+    device: z.string(),
+    description: z.string(),
+  }),
+  kernels: z.record(
+    z.string(),
+    z.array(z.strictObject({ shape: z.string(), ms: z.record(z.string(), z.number().positive()) })),
+  ),
+  dropped: z.record(z.string(), z.strictObject({ code: z.string(), why: z.string() })),
+});
+
+/** The folder of all files of tunings: DENOISE_TUNINGS, else one in the user's cache; it need not exist. */
+export function tuningsFolder(): string {
+  const named = Deno.env.get("DENOISE_TUNINGS");
+  return named || join(Deno.env.get("XDG_CACHE_HOME") || join(homedir(), ".cache"), "denoise", "tunings");
+}
+
+/** The file for an adapter: its name for people, and a hash of all that tells it from others. */
+export function tuningsPath(adapter: TunedAdapter): string {
+  const words = [adapter.engine, adapter.device || adapter.description].join(" ").toLowerCase();
+  const name = words.replaceAll(/[^a-z0-9]+/g, "-").replaceAll(/^-|-$/g, "").slice(0, 60);
+  return join(tuningsFolder(), `${name}-${hash(Object.values(adapter).join("\n"))}.json`);
+}
+
+/** What was measured on an adapter, and what ships with Denoise. A file that is none is told of, and not used. */
+export function readTunings(adapter: TunedAdapter): Tunings {
+  const tunings = new Tunings(adapter, knownTunings(adapter));
+  const own = readOwn(adapter);
+  return own ? tunings.merge(own) : tunings;
+}
+
+/** What ships with Denoise of such adapters, whatever their driver. */
+function knownTunings(adapter: TunedAdapter): Tunings {
+  const same = (other: TunedAdapter) =>
+    (["engine", "vendor", "architecture", "device"] as const).every((key) => other[key] === adapter[key]);
+  const tunings = new Tunings(adapter);
+  for (const data of z.array(TuningsFile).parse(known)) if (same(data.adapter)) tunings.merge(data);
+  return tunings;
+}
+
+function readOwn(adapter: TunedAdapter): TuningsData | undefined {
+  let path = "";
+  try {
+    path = tuningsPath(adapter);
+    const data = parseTunings(Deno.readTextFileSync(path), path);
+    if (Object.values(data.adapter).join() === Object.values(adapter).join()) return data;
+    console.warn(`${path} is not used: it was measured on ${shown(data.adapter)}; remove it`);
+  } catch (error) {
+    const { NotFound, NotCapable } = Deno.errors; // nothing was measured, or Deno may not look there
+    if (!(error instanceof NotFound || error instanceof NotCapable)) {
+      console.warn(`${path} is not used: ${(error as Error).message}; remove it`);
+    }
+  }
+  return undefined;
+}
+
+/** Reads a file of tunings. Throws in one line where it is none. */
+export function parseTunings(text: string, path: string): TuningsData {
+  const expected = `Cannot read tunings from ${path}: expected a file of \`deno task tune\``;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new SyntaxError(`${expected}, got no JSON`);
+  }
+  const { data, error } = TuningsFile.safeParse(json);
+  if (data) return data;
+  const issue = error.issues[0]!;
+  throw new TypeError(`${expected}, got one with ${issue.path.join(".") || "its top"}: ${issue.message}`);
+}
+
+/** Words for an adapter and its driver. */
+export function shown({ engine, vendor, device, description }: TunedAdapter): string {
+  return `${engine}: ${[vendor, device, description].filter(Boolean).join(", ")}`;
+}
+
+/**
+ * Keeps tunings beside what another process may have written since, which goes first. Returns the file's path. Whoever reads
+ * it meanwhile finds the old file or the new one, whole.
+ */
+export function writeTunings(tunings: Tunings): string {
+  const path = tuningsPath(tunings.adapter);
+  const passing = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  const there = readOwn(tunings.adapter);
+  if (there) tunings.merge(there);
+  try {
+    Deno.mkdirSync(tuningsFolder(), { recursive: true });
+    Deno.writeTextFileSync(passing, `${JSON.stringify(tunings.data, null, 2)}\n`);
+    Deno.renameSync(passing, path);
+  } catch (cause) {
+    try {
+      Deno.removeSync(passing);
+    } catch { /* it may never have come to be */ }
+    throw new Error(`Cannot keep tunings in ${path}: ${(cause as Error).message.split("\n")[0]}`, { cause });
+  }
+  return path;
+}

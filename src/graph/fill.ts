@@ -1,0 +1,60 @@
+import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
+import text from "../../shaders/fill.wgsl" with { type: "text" };
+import type { DType } from "../core/dtype.ts";
+import type { Storage } from "../gpu/buffers.ts";
+import type { Device } from "../gpu/device.ts";
+import { compose } from "../gpu/compose.ts";
+import type { PipelineSpec } from "../gpu/pipelines.ts";
+import { snippet } from "../gpu/snippet.ts";
+import { bindGroup, foldGrid } from "./encoding.ts";
+import { packParams } from "./uniform.ts";
+
+const GRID = snippet("lib/grid", grid);
+const FILL = snippet("fill", text, [GRID]);
+const KINDS = ["f32", "f16", "words", "int8", "int4", "nothing"] as const;
+const LANES = 64;
+
+/**
+ * Fills a storage with numbers that follow from a seed alone: floats in [-1, 1), integers and bools of 0 and 1; or with what
+ * is no number. Resolves once it is submitted.
+ */
+export async function fill(
+  device: Device,
+  storage: Storage,
+  dtype: DType | "nothing",
+  seed: number,
+): Promise<void> {
+  const kind = KINDS.find((kind) => kind === dtype) ?? "words";
+  const spec: PipelineSpec = {
+    key: `fill ${kind}`,
+    label: "fill",
+    bindings: ["write", "uniform"],
+    source: () => {
+      const kernel = { code: [FILL], bindings: ["write", "uniform"] } as const;
+      return compose({ label: "fill", kernel, set: { KIND: KINDS.indexOf(kind) } });
+    },
+  };
+  const pipeline = device.pipelines.get(spec);
+  await pipeline.ready;
+  const words = Math.ceil(storage.bytes / 4);
+  const bytes = packParams("fill", text, { words, seed });
+  const buffer = device.buffers.create(
+    "fill",
+    bytes.length,
+    GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  );
+  device.gpu.queue.writeBuffer(buffer, 0, bytes);
+  const encoder = device.gpu.createCommandEncoder({ label: "fill" });
+  const pass = encoder.beginComputePass({ label: "fill" });
+  pass.setPipeline(pipeline.gpu!);
+  pass.setBindGroup(
+    0,
+    bindGroup(device, pipeline, spec.bindings, [], storage, { buffer, sizes: [bytes.length] }),
+    [0],
+  );
+  const limit = device.limits.maxComputeWorkgroupsPerDimension;
+  pass.dispatchWorkgroups(...foldGrid(Math.ceil(words / LANES), limit));
+  pass.end();
+  device.submit(encoder, "filling buffers");
+  device.buffers.destroy(buffer);
+}
