@@ -11,11 +11,16 @@ export interface Block {
   readonly code: readonly Instruction[];
   /** What may come next, as places in the list of blocks. */
   readonly next: readonly number[];
+  /** Those of them that come next only where none of the lanes goes on. */
+  readonly idle: readonly number[];
 }
 
 /** A loop: the blocks through which one comes from its head back to it. */
 export interface Cycle {
+  readonly head: number;
   readonly blocks: ReadonlySet<number>;
+  /** Those that every turn goes through, or those of a loop within it whenever that turns. */
+  readonly always: ReadonlySet<number>;
   /** How often it turns, where the code has that as a constant. */
   readonly turns: number | undefined;
 }
@@ -35,10 +40,12 @@ export function blocksOf(text: string): Block[] {
     })));
   }
   return codes.map((code, i) => {
-    const targets = code.filter(({ op }) => /^s_c?branch/.test(op))
-      .map(({ operands }) => names.indexOf(operands[0]!)).filter((place) => place >= 0);
+    const targets = (name: RegExp) =>
+      code.filter(({ op }) => name.test(op))
+        .map(({ operands }) => names.indexOf(operands[0]!)).filter((place) => place >= 0);
     const ends = code.some(({ op }) => op === "s_branch" || op === "s_endpgm");
-    return { code, next: ends || i + 1 === codes.length ? targets : [...targets, i + 1] };
+    const next = [...targets(/^s_c?branch/), ...(ends || i + 1 === codes.length ? [] : [i + 1])];
+    return { code, next, idle: targets(/^s_cbranch_execz/) };
   });
 }
 
@@ -56,8 +63,30 @@ export function cyclesOf(blocks: readonly Block[]): Cycle[] {
       found.add(place);
       waiting.push(...before[place]!);
     }
-    return [{ blocks: found, turns: turnsOf(blocks, head, found) }];
+    const always = new Set([...found].filter((place) => !avoids(blocks, head, tails, found, place)));
+    return [{ head, blocks: found, always, turns: turnsOf(blocks, head, found) }];
   });
+}
+
+/** Whether a turn can go from a loop's head to one of its tails, lanes going on, around one block. */
+function avoids(
+  blocks: readonly Block[],
+  head: number,
+  tails: readonly number[],
+  loop: ReadonlySet<number>,
+  around: number,
+): boolean {
+  const seen = new Set([around]);
+  const waiting = [head];
+  while (waiting.length) {
+    const place = waiting.pop()!;
+    if (seen.has(place) || !loop.has(place)) continue;
+    if (tails.includes(place)) return true;
+    seen.add(place);
+    const { next, idle } = blocks[place]!;
+    waiting.push(...next.filter((to) => to !== head && !idle.includes(to)));
+  }
+  return false;
 }
 
 /**

@@ -25,7 +25,8 @@ export function tableOf(compilations: readonly Compilation[]): string {
     "LDS KiB",
     ...KINDS,
     "arithmetic",
-    "all",
+    "branching",
+    "mean",
   ];
   return markdown([head, ...rows]);
 }
@@ -60,7 +61,7 @@ function cellsOf(list: readonly Compiled[]): string[] {
   const { statistics, loop } = list.toSorted((a, b) => flopsOf(b) - flopsOf(a))[0]!;
   const numbers = ["Subgroup size", "VGPRs", "Subgroups per SIMD"].map((key) => String(statistics[key]));
   const lds = String(Math.round(statistics["LDS size"]! / 102.4) / 10);
-  if (!loop) return [...numbers, lds, ...KINDS.map(() => "–"), "–", "–"];
+  if (!loop) return [...numbers, lds, ...KINDS.map(() => "–"), "–", "–", "–"];
   const looping = list.filter((pipeline) => pipeline.loop);
   const mean = sum(looping.map((pipeline) => pipeline.loop!.arithmetic * flopsOf(pipeline))) /
     sum(looping.map(flopsOf));

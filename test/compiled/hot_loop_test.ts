@@ -95,6 +95,22 @@ Deno.test("hotLoop() takes the loop around two that have half of the arithmetic 
   assert.equal(loop.arithmetic, 20 / (20 + 1 + 4 + 6));
 });
 
+Deno.test("hotLoop() leaves out what only some turns do, unless they multiply there", () => {
+  const branch = (code: string) =>
+    PRODUCT.replace("BB5:\n", `BB5:\n\ts_cmp_lt_u32 s5, s6\n\ts_cbranch_scc1 BB55\nBB51:\n${code}BB55:\n`);
+  const plain = hotLoop(PRODUCT)!;
+  const rare = hotLoop(branch("\tv_exp_f32_e32 v1, v1\n".repeat(20)))!;
+  assert.deepEqual(rare.counts, { ...plain.counts, scalar: plain.counts.scalar + 2 });
+  assert.ok(rare.branching < rare.arithmetic && rare.arithmetic < plain.arithmetic);
+  const multiplying = hotLoop(branch("\tv_fma_f32 v1, v2, v3, v1\n".repeat(20)))!;
+  assert.equal(multiplying.counts.fma, plain.counts.fma + 20);
+  const lanes = PRODUCT.replace(
+    "BB5:\n",
+    "BB5:\n\ts_cbranch_execz BB55\nBB51:\n\tv_exp_f32_e32 v1, v1\nBB55:\n",
+  );
+  assert.equal(hotLoop(lanes)!.counts.vector, plain.counts.vector + 1); // some lanes are on, or there would be no branch
+});
+
 Deno.test("hotLoop() counts more cycles for a vector instruction on narrower units, and fewer for fewer lanes", () => {
   const shareOf = (gpu: string) => hotLoop(PRODUCT.replace("navi31, 64 lanes", gpu))!.arithmetic;
   const share = (passes: number) => 12 * passes / ((12 + 7 + 4 * 4) * passes + 6 + 2 + 2 + 27);
