@@ -32,7 +32,8 @@ var<workgroup> patches: array<vec4f, SUBGROUPS * M * N / 2>; // two matrices of 
 struct Ahead {
   x: array<vec4u, TILE_M * EIGHTS / WG>,
   w: array<Loaded, TILE_N * EIGHTS / WG>,
-  start_x: array<i32, TILE_M * EIGHTS / WG>,
+  rows: array<Row, TILE_M * EIGHTS / WG>,
+  start_x: array<i32, TILE_M * EIGHTS / WG>, // for the tap at hand
   start_w: array<u32, TILE_N * EIGHTS / WG>,
 }
 
@@ -50,20 +51,29 @@ fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
   let first_col = place % (GROUP * tiles_n) / height * OWN;
 
   var ahead: Ahead;
-  var tap = 0u;
+  find_rows(&ahead, z, first_row, first_col, lane);
+  var taps = 1u;
+  var tap = tap_at(0);
+  begin_tap(&ahead, tap);
   var k = 0u;
-  begin_tap(&ahead, z, first_row, first_col, tap, lane);
   load_tiles(&ahead, z, k, lane);
   put_tiles(&ahead, k, lane);
   var sums: array<Sums, ROWS * COLS>;
+  for (var i = 0u; i < ROWS * COLS; i++) {
+    sums[i] = Sums(0); // Mesa 25's RADV leaves anything in an array that is not set
+  }
   let steps = params.taps * ((params.k + TILE_K - 1) / TILE_K);
   for (var step = 0u; step < steps; step++) {
     workgroupBarrier();
-    k += TILE_K;
-    if (TAPPED && k >= params.k) {
+    k += TILE_K; // behind the last step beyond the last channel
+    if (TAPPED && k >= params.k && taps < params.taps) {
+      taps++;
+      tap = tap_behind(tap);
+      begin_tap(&ahead, tap);
+      for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
+        ahead.start_w[i] += (params.k * channel_step()) >> SHIFT_W;
+      }
       k = 0;
-      tap = min(tap + 1, params.taps - 1); // behind the last step once more
-      begin_tap(&ahead, z, first_row, first_col, tap, lane);
     }
     load_tiles(&ahead, z, k, lane);
     multiply(&sums, subgroup);
@@ -84,15 +94,22 @@ fn place_w(i: u32, lane: u32) -> vec2u {
   return select(vec2u(eight % TILE_N, eight / TILE_N), vec2u(eight / EIGHTS, lane % EIGHTS), ALONG_K);
 }
 
-/// Finds where a lane's rows and columns begin for a tap.
-fn begin_tap(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32, tap: u32, lane: u32) {
+/// Finds a lane's rows and columns.
+fn find_rows(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32, lane: u32) {
   for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
-    let row = min(first_row + place_x(i, lane).x, params.m - 1);
-    ahead.start_x[i] = row_start(z, row, tap) >> SHIFT_X; // -1 stays -1
+    ahead.rows[i] = row_at(z, min(first_row + place_x(i, lane).x, params.m - 1));
   }
   for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
     let column = place_w(i, lane).x;
-    ahead.start_w[i] = column_start(z + column / OWN, first_col + column % OWN, tap) >> SHIFT_W;
+    let other = select(0, column / OWN, SETS == 2);
+    ahead.start_w[i] = column_start(z + other, first_col + column - other * OWN) >> SHIFT_W;
+  }
+}
+
+/// Finds where a lane's rows begin for a tap.
+fn begin_tap(ahead: ptr<function, Ahead>, tap: Tap) {
+  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
+    ahead.start_x[i] = tap_start(ahead.rows[i], tap) >> SHIFT_X; // -1 stays -1
   }
 }
 

@@ -19,8 +19,34 @@ struct Params {
 
 var<uniform> params: Params;
 
-/// The index in x of the first element of row m.
+/// A row of x: the index of its first element.
+struct Row {
+  start: u32,
+}
+
+/// There is one tap.
+struct Tap {
+  number: u32,
+}
+
+fn row_at(z: u32, m: u32) -> Row {
+  return Row(params.x_offset + z / params.z1 * params.x_z0 + z % params.z1 * params.x_z1 + m * params.x_row);
+}
+
+fn tap_at(tap: u32) -> Tap {
+  return Tap(tap);
+}
+
+fn tap_behind(tap: Tap) -> Tap {
+  return tap;
+}
+
+/// The index in x of the first element of a row.
+fn tap_start(row: Row, tap: Tap) -> i32 {
+  return i32(row.start);
+}
+
+/// The index in x of the first channel that row m of y sees through a tap, -1 in the padding.
 fn row_start(z: u32, m: u32, tap: u32) -> i32 {
-  let batch = z / params.z1 * params.x_z0 + z % params.z1 * params.x_z1;
-  return i32(params.x_offset + batch + m * params.x_row);
+  return tap_start(row_at(z, m), tap_at(tap));
 }

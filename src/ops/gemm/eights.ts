@@ -26,14 +26,17 @@ const W = {
 
 /**
  * The snippets through which the forms in f16 read both operands, eight channels at a time (row_start, column_start, load_x8,
- * load_w8, halves); undefined where an operand is no f16, or laid out otherwise than these read it.
+ * load_w8, halves), and what to set in them; undefined where an operand is no f16, or laid out otherwise than these read it.
  */
-export function eightsOf(g: Gemm): Snippet[] | undefined {
+export function eightsOf(g: Gemm): { code: Snippet[]; set: Record<string, string> } | undefined {
   const { x, k, order, conv, xLayout: { z0, z1, row } } = g;
   const weights = weightsPart(g);
   if (x.dtype !== "f16" || !weights) return undefined;
   const whole = multiplesOf(8, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
-  return [rowsPart(g), COLUMNS[order], X[whole ? "vec8" : "any"], weights];
+  return {
+    code: [rowsPart(g), COLUMNS[order], X[whole ? "vec8" : "any"], weights],
+    set: conv ? { UPSAMPLED: String(conv.upsample > 0) } : {},
+  };
 }
 
 function weightsPart({ w, others, k, order, gate, wLayout: { z0, z1, row } }: Gemm): Snippet | undefined {

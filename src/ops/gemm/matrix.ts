@@ -29,7 +29,7 @@ const TILES = [
 ] as const;
 
 /** The same of a subgroup, largest first. */
-const OWN = [[64, 64], [64, 32], [32, 32], [16, 16]] as const;
+const OWN = [[64, 32], [32, 32], [16, 16]] as const;
 
 /** Sums that a lane may hold beside the rest that it needs. */
 const MOST_SUMS = 64;
@@ -37,8 +37,8 @@ const MOST_SUMS = 64;
 /** For matrix units: f16 operands, sums in f32, every size of matrices that an adapter has. */
 export const matrix: Form = (traits, g) => {
   const units = unitsOf(traits);
-  const code = eightsOf(g);
-  if (!units || !code) return [];
+  const eights = eightsOf(g);
+  if (!units || !eights) return [];
   const { m, n, k, taps = 1, batch: [z0, z1] } = g;
   const join = joinOf(g);
   const edged = k % TILE_K > 0 || (g.conv !== undefined && isPadded(g.conv, taps));
@@ -51,8 +51,9 @@ export const matrix: Form = (traits, g) => {
     return {
       candidate: {
         name: `gemm_matrix_${rows}x${columns}`,
-        code: [...code, join.code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
+        code: [...eights.code, join.code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
         set: {
+          ...eights.set,
           ...join.set,
           M,
           N,
@@ -106,7 +107,7 @@ function unitsOf(traits: Traits): Units | undefined {
   return { config, lanes };
 }
 
-/** Whether subgroups of a size, 4 to 16 of them, can compute a tile. */
+/** Whether subgroups of a size can compute a tile: 4 to 16 of them, of large ones at least 8, so that a lane loads little. */
 function fits(
   tile: readonly [number, number],
   own: readonly [number, number],
@@ -115,7 +116,7 @@ function fits(
 ): boolean {
   const subgroups = tile[0] / own[0] * (tile[1] / own[1]);
   const bytes = (tile[0] + tile[1]) * (TILE_K + 8) * 2 + subgroups * M * N * 8;
-  return subgroups >= 4 && subgroups <= 16 && own[0] * own[1] / lanes <= MOST_SUMS &&
+  return subgroups >= (tile[0] > 64 ? 8 : 4) && subgroups <= 16 && own[0] * own[1] / lanes <= MOST_SUMS &&
     own[0] % M === 0 && own[1] % (2 * N) === 0 && subgroups * lanes <= invocations &&
     bytes <= workgroupMemory;
 }
