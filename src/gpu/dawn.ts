@@ -12,7 +12,7 @@ const DISABLED = ["timestamp_quantization", "enable_spirv_validation"];
 
 /** Dawn's entry point, limited to adapters whose name contains `adapter`; `robust` shaders cannot leave their buffers. */
 export async function openDawn(
-  { adapter, robust = false }: { adapter?: string | undefined; robust?: boolean | undefined },
+  { adapter, robust = true }: { adapter?: string | undefined; robust?: boolean | undefined },
 ): Promise<GPU> {
   const { create, globals } = await loadDawn();
   for (const [name, value] of Object.entries(globals)) {

@@ -5,6 +5,7 @@ import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "./errors.ts";
 import { withoutKnownWarnings } from "./quiet.ts";
 import { expectRuntime } from "./runtime.ts";
+import { isSoftware } from "./traits.ts";
 import { tunedAdapter } from "./tunings.ts";
 import { readTunings } from "./tunings_file.ts";
 import { WANTED_FEATURES } from "./types.ts";
@@ -25,8 +26,9 @@ export interface DeviceOptions {
   /** Part of the names of kernels that are taken wherever they are right, e.g. "matrix"; for tests and comparisons. */
   candidate?: string | undefined;
   /**
-   * Has the driver check every access of a shader to memory, which makes inner loops up to four times as long; false by
-   * default, as the bounds of the shaders here are tested. For shaders of one's own that go astray.
+   * Whether every access of a shader to memory is checked (Dawn only), which makes inner loops on a GPU up to four times as
+   * long: by default on software adapters only, which take longer to compile without, and where what goes astray ends the
+   * process. The bounds of the shaders here are tested; true is for shaders of one's own.
    */
   robust?: boolean | undefined;
 }
@@ -74,15 +76,23 @@ function expectEngine(engine: string): void {
   throw new TypeError(`Cannot open a GPU with engine ${engine}: expected "auto", "dawn" or "deno"`);
 }
 
-async function open(
-  engine: Engine,
-  options: DeviceOptions,
-): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
+async function requestAdapter(engine: Engine, options: DeviceOptions): Promise<GPUAdapter> {
   const api = engine === "dawn" ? await openDawn(options) : navigator.gpu;
   const adapter = await withoutKnownWarnings(() =>
     api.requestAdapter({ powerPreference: "high-performance" })
   );
   if (!adapter) throw new Error("no adapter");
+  return adapter;
+}
+
+async function open(
+  engine: Engine,
+  options: DeviceOptions,
+): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
+  let adapter = await requestAdapter(engine, { ...options, robust: true });
+  if (engine === "dawn" && !(options.robust ?? isSoftware(adapter.info))) {
+    adapter = await requestAdapter(engine, { ...options, robust: false });
+  }
   const requiredLimits: Record<string, number> = {};
   const limits = adapter.limits as unknown as Record<string, number>;
   for (const name in limits) {

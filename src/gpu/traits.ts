@@ -39,11 +39,16 @@ export interface Traits {
 /** Of a GPU that is not known: between those of a laptop and the largest. */
 const USUAL_MULTIPROCESSORS = 64;
 
+/** Whether an adapter is a driver that runs on the CPU. */
+export function isSoftware(adapter: GPUAdapterInfo): boolean {
+  const name = `${adapter.vendor} ${adapter.architecture} ${adapter.device} ${adapter.description}`;
+  return adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name);
+}
+
 /** Reads the traits off an open device and its adapter. */
 export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo): Traits {
   const { subgroupMinSize: min, subgroupMaxSize: max } = adapter;
-  const name = `${adapter.vendor} ${adapter.architecture} ${adapter.device} ${adapter.description}`;
-  const software = adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name);
+  const software = isSoftware(adapter);
   const hasSubgroups = gpu.features.has("subgroups");
   const hasMatrices = gpu.features.has("chromium-experimental-subgroup-matrix" as GPUFeatureName);
   return {
