@@ -8,6 +8,7 @@ import { assertClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";
 import { asGpu, testOnMatrixUnits } from "../support/engines.ts";
 import { F16, GEMM_CASES, product } from "../support/gemm_cases.ts";
+import { gelu } from "../support/gemm_problem.ts";
 import { Nd } from "../support/nd.ts";
 import { pack } from "../support/pack.ts";
 import { onHost } from "../support/tensors.ts";
@@ -106,15 +107,4 @@ async function assertProduct(y: Tensor, x: Nd, w: Nd, what: string): Promise<voi
   const magnitudes = product(x.map(Math.abs), turned.map(Math.abs));
   const bound = x.shape[1]! * 2 ** -24 * Math.max(...Array.from(magnitudes.data));
   assertClose(await y.data(), product(x, turned).data, bound, what);
-}
-
-/** x · Φ(x), by the integral of the normal density from 0 (Simpson's rule). */
-function gelu(x: number): number {
-  const steps = 2000;
-  let sum = 0;
-  for (let i = 0; i <= steps; i++) {
-    const t = x * i / steps;
-    sum += Math.exp(-t * t / 2) * (i === 0 || i === steps ? 1 : i % 2 ? 4 : 2);
-  }
-  return x * (0.5 + sum * x / steps / 3 / Math.sqrt(2 * Math.PI));
 }

@@ -1,5 +1,6 @@
 import type { DType } from "../../core/dtype.ts";
 import type { Shape } from "../../core/shape.ts";
+import type { Candidate } from "../../graph/node.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
 import { shapeClassOf } from "./cost.ts";
 import { selectKernel } from "./select.ts";
@@ -47,7 +48,7 @@ export interface Gemm {
    * Makes (y + bias) · gelu(gate + bias) of two products at once, in the form for GPUs: the gates' weights begin `step`
    * elements behind those of y, their biases behind the n of y.
    */
-  readonly gate?: { readonly step: number; readonly bias: Tensor };
+  readonly gate?: { readonly step: number; readonly bias: Tensor } | undefined;
   /** Weights of a second and a third product with the same x, in the form for GPUs; the inner batch counts them. */
   readonly others?: readonly Tensor[] | undefined;
   readonly shape: Shape;
@@ -59,9 +60,14 @@ export interface Gemm {
 
 /** Records a matrix product or, with `conv`, a convolution as one. */
 export function gemm(g: Gemm): Tensor {
+  return recordGemm(selectKernel(g.x.device.traits, g), g);
+}
+
+/** Records a product by one of some kernels that are right for it. */
+export function recordGemm(candidates: readonly Candidate[], g: Gemm): Tensor {
   const { x, w, m, n, k, taps = 1, batch: [z0, z1], gate, others = [] } = g;
   return recordChoice("gemm", {
-    candidates: selectKernel(x.device.traits, g),
+    candidates,
     shapeClass: shapeClassOf(g),
     inputs: [x, w, ...others, ...(gate ? [gate.bias] : [])],
     shape: g.shape,
