@@ -70,6 +70,7 @@ function cellsOf(list: readonly Compiled[]): string[] {
     lds,
     ...KINDS.map((kind) => String(loop.counts[kind])),
     percent(loop.arithmetic),
+    percent(loop.branching),
     percent(mean),
   ];
 }

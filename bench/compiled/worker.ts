@@ -14,7 +14,16 @@ import { PIPELINES, traceModel } from "./models.ts";
 
 const [stats, folder] = [Deno.env.get("NULL_GPU_STATS")!, Deno.env.get("NULL_GPU_CODE")!];
 /** Snippets that do not tell variants apart. */
-const COMMON = ["grid", "reduction", "activations", "functions", "params"];
+const COMMON = [
+  "grid",
+  "reduction",
+  "activations",
+  "functions",
+  "params",
+  "matrix_units",
+  "matrix_main",
+  "matrix_main_sized",
+];
 
 using device = await openDevice({ engine: "dawn", tune: "off" });
 print({ driver: device.adapter.description });
