@@ -102,6 +102,12 @@ export class Tunings {
     return this;
   }
 
+  /** Forgets all but what ships. */
+  clear(): void {
+    this.#kernels.clear();
+    this.#dropped.clear();
+  }
+
   /** All of it but what ships, as a file has it. */
   get data(): TuningsData {
     const sorted = <T>(map: ReadonlyMap<string, T>): Record<string, T> =>

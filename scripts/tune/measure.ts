@@ -1,0 +1,59 @@
+import { type Device, embeddedModel } from "denoise";
+import { Bar } from "../../src/core/bar.ts";
+import { type Problem, problemOf } from "../../src/graph/bench.ts";
+import { classOf, idOf, watchChoices } from "../../src/graph/choice.ts";
+import { isMeasured, type Outcome, tune } from "../../src/graph/tuner.ts";
+import { memoryBudget } from "../../src/pipelines/residency.ts";
+import { type DrawingSize, stagesOf } from "../../src/pipelines/stages.ts";
+import { openModels } from "../inspect/open_models.ts";
+
+/** At which models' sizes kernels are measured. */
+export interface MeasureOptions {
+  readonly model?: readonly string[] | undefined;
+  readonly size?: { readonly width: number; readonly height: number } | undefined;
+  readonly batch?: number | undefined;
+  readonly dtype?: "f32" | "f16" | undefined;
+  readonly quantize?: "int8" | "int4" | undefined;
+}
+
+/** Measures what was not measured yet of the kernels of models' work, with a bar; of none given, of the embedded models'. */
+export async function measureModels(device: Device, options: MeasureOptions): Promise<Outcome[]> {
+  const models = options.model ??
+    await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)));
+  const problems = new Map<string, Problem>();
+  for (const model of models) {
+    for (const [name, problem] of await problemsOf(device, model, options)) problems.set(name, problem);
+  }
+  const due = [...problems.values()].filter((problem) => !isMeasured(device, problem))
+    .sort((a, b) => a.flops - b.flops); // so that something is there soon
+  console.error(`${problems.size} kernels with a choice, ${due.length} of them not measured yet`);
+  const bar = new Bar(due.length, { label: "measuring" });
+  let done = 0;
+  const memory = await memoryBudget({});
+  try {
+    return await tune(device, due, { onOutcome: () => bar.update(++done), memory });
+  } finally {
+    bar.end();
+  }
+}
+
+/** The kernels of a model's, or of a pipeline's work for which there is a choice, one of each class of shapes. */
+async function problemsOf(
+  device: Device,
+  model: string,
+  { size, batch, dtype, quantize }: MeasureOptions,
+): Promise<Map<string, Problem>> {
+  const problems = new Map<string, Problem>();
+  using _watch = watchChoices(device, (kernel) => {
+    const name = [classOf(kernel.spec), ...kernel.spec.candidates.map(idOf)].join("; ");
+    if (!problems.has(name)) problems.set(name, problemOf(kernel));
+  });
+  using stack = new DisposableStack();
+  const parts = await openModels(model, { dtype, quantize }, stack); // which traces them at their usual sizes
+  const drawing: DrawingSize = { width: size?.width, height: size?.height, batch };
+  problems.clear();
+  for (const part of Object.values(parts)) part.retrace();
+  for (const name of ["textEncoder", "textEncoder2"]) parts[name]?.prepare();
+  stagesOf(parts, drawing);
+  return problems;
+}

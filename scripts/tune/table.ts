@@ -1,0 +1,37 @@
+import type { Device } from "denoise";
+import { shapeOf } from "../../src/graph/bench.ts";
+import type { Outcome } from "../../src/graph/tuner.ts";
+import { table } from "../inspect/table.ts";
+
+/** A line for each kernel: its shape, the fastest candidate with its time, and how many times as long the others take. */
+export function describeOutcomes(outcomes: readonly Outcome[], device: Device): string {
+  const measured = outcomes.filter(({ ms }) => Object.keys(ms).length > 0);
+  const skipped = Map.groupBy(outcomes.flatMap(({ skipped }) => skipped ?? []), (why) => why);
+  const lines = [...skipped].map(([why, { length }]) => `${length} kernels were not measured: ${why}`);
+  if (measured.length === 0) return ["Nothing was measured", ...lines].join("\n");
+  const rows = measured.map((outcome) => {
+    const { problem, ms } = outcome;
+    const [best, ...others] = Object.entries(ms);
+    const names = shortNames(Object.keys(ms));
+    return [
+      problem.name,
+      shapeOf(problem),
+      best![1].toPrecision(3),
+      (problem.flops / best![1] / 1e6).toPrecision(3),
+      names.get(best![0])!,
+      others.map(([id, time]) => `${names.get(id)} ${(time / best![1]).toFixed(2)}×`).join(", "),
+    ];
+  });
+  return [
+    table([["kernel", "axes and types", "ms", "GFLOP/s", "fastest", "others take"], ...rows]),
+    ...lines,
+    `${measured.length} kernels measured on ${device.adapterName}`,
+  ].join("\n");
+}
+
+/** Ids without the words that all of them share. */
+export function shortNames(ids: readonly string[]): Map<string, string> {
+  const shared = (word: string) => ids.length > 1 && ids.every((id) => id.split(/,? /).includes(word));
+  const short = (id: string) => id.split(" ").filter((word) => !shared(word.replace(/,$/, ""))).join(" ");
+  return new Map(ids.map((id) => [id, short(id) || id]));
+}

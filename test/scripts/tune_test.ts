@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { shortNames } from "../../scripts/tune/table.ts";
+import { inFolder, runScriptWith } from "../support/script.ts";
+
+const model = join(import.meta.dirname!, "../../models/emoji-ddpm");
+
+Deno.test("tune.ts measures a model's kernels once, and hands the measurements on as a file", () =>
+  inFolder(async (folder) => {
+    const tune = (cache: string, ...args: string[]) =>
+      runScriptWith({ DENOISE_TUNINGS: join(folder, cache) }, folder, "tune.ts", ...args);
+    const first = await tune("a", model, "--size", "16x16");
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(first.stdout, /^kernel +axes and types +ms +GFLOP\/s +fastest +others take\n/);
+    assert.match(first.stdout, /\ngemm +1×1×\d+×\d+ from f32, f16 to f32 .*×\n/);
+    assert.match(first.stdout, /\n\d+ kernels measured on .*\n.*\/a\/.*\.json\n$/);
+    assert.match(first.stderr, /\d+ kernels with a choice, \d+ of them not measured yet\nmeasuring/);
+    const again = await tune("a", model, "--size", "16x16");
+    assert.match(again.stderr, /, 0 of them not measured yet/);
+    assert.match(again.stdout, /^Nothing was measured\n/);
+
+    assert.equal((await tune("a", "--export", "sent.json")).stdout, "sent.json\n");
+    const got = await tune("b", "--import", "sent.json");
+    assert.equal(got.code, 0, got.stderr);
+    assert.match((await tune("b", model, "--size", "16x16")).stderr, /, 0 of them not measured yet/);
+    const sent = await Deno.readTextFile(join(folder, "sent.json"));
+    await Deno.writeTextFile(join(folder, "sent.json"), sent.replace(`"vendor": "`, `"vendor": "x`));
+    const foreign = await tune("b", "--import", "sent.json");
+    assert.equal(foreign.code, 1);
+    assert.match(
+      foreign.stderr,
+      /^Cannot take --import sent.json: expected tunings of .*, got those of .*; measure by/,
+    );
+  }));
+
+Deno.test("shortNames() leaves out what all candidates share", () => {
+  const names = shortNames([
+    "gemm_a X=f32 SG=8, sum PARTS=2",
+    "gemm_a X=f32 SG=16, sum PARTS=2",
+    "gemm_b X=f32, sum PARTS=2",
+  ]);
+  assert.deepEqual(
+    [...names.values()],
+    ["gemm_a SG=8, sum", "gemm_a SG=16, sum", "gemm_b"].map((_, i) => [...names.values()][i]),
+  );
+  assert.deepEqual([...shortNames(["gemm X=f32"]).values()], ["gemm X=f32"]);
+});
