@@ -32,10 +32,10 @@ fn main(
       start[i] = row_start(z, min(first_row + i * SG + lane, params.m - 1), tap);
     }
     for (var k = 0u; k < params.k; k += 4) {
-      let weights = load_w(z, col, tap, k);
+      let weights = values_w(fetch_w(z, col, tap, k));
       var values: array<vec4f, LOADS>; // loaded together: 1.1 times as fast as one by one
       for (var i = 0u; i < LOADS; i++) {
-        values[i] = load_x(start[i], k);
+        values[i] = values_x(fetch_x(start[i], k), start[i]);
       }
       for (var i = 0u; i < LOADS; i++) {
         add_rows(&sums, i * SG, weights, values[i]);

@@ -1,18 +1,25 @@
 // Matrix product and convolution for any adapter, without subgroups:
-// y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k], summed in f32.
+// y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k], in f32.
 // x, w and Params: see lib/gemm_rows_*, lib/gemm_x_* and lib/gemm_w_*; lib/gemm_join_* says what becomes of the sums, which
 // store(z, m, n, four columns) takes.
-// A workgroup computes a tile of 64 x 64 outputs, each of its 128 invocations 8 rows by 4 columns; tiles count rows first,
-// then columns, then z. Workgroup memory holds 16 channels of both operands, where each value serves 64 multiplications;
-// an invocation reads 48 of them for 128 multiplications.
-// Host sets: SETS.
-const TILE: u32 = 64; // rows and columns of a tile
+// A workgroup of 2 * TILE invocations computes TILE x TILE outputs, each invocation ROWS rows by GROUPS groups of four
+// columns; tiles count rows first, then columns, then z, then parts of the sum (see gemm_sum.wgsl). Workgroup memory holds
+// 32 channels of both operands. While they are multiplied, each invocation has its share of the next 32 under way: so a
+// load has the time of a tile to arrive.
+// Host sets: TILE, ROWS, GROUPS, SETS, ALONG_K.
+const TILE: u32 = 64; // rows and columns of a tile: 32, 64 or 128
+const ROWS: u32 = 8; // rows of an invocation: 4, 8 or 8
+const GROUPS: u32 = 1; // its groups of columns: 1, 1 or 2
 const SETS: u32 = 1; // 2: of weights w[0] and w[1], whose products join() makes one
+const ALONG_K: bool = true; // neighbours load w along k, else along n, whichever is contiguous
 
-var<workgroup> tile_x: array<array<vec4f, 4>, TILE>; // [row][k / 4], four channels each
-var<workgroup> tile_w: array<array<vec4f, 16>, 16 * SETS>; // [set * 16 + k][column / 4], four columns each
+const LANES_N: u32 = TILE / 4 / GROUPS;
+const LANES_M: u32 = TILE / ROWS;
+// The last coordinate is turned by exclusive or with k / 4, so that lanes which differ in it store to different banks.
+var<workgroup> tile_x: array<vec4f, 8 * TILE>; // [k / 4][row], four channels each
+var<workgroup> tile_w: array<vec4f, 8 * SETS * TILE>; // [set][k / 4][k % 4][column / 4], four columns each
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(2 * TILE)
 fn main(
   @builtin(workgroup_id) id: vec3u,
   @builtin(num_workgroups) grid: vec3u,
@@ -21,57 +28,116 @@ fn main(
   let tile = id.x + id.y * grid.x;
   let tiles_m = (params.m + TILE - 1) / TILE;
   let tiles_n = (params.n + TILE - 1) / TILE;
-  let z = tile / (tiles_m * tiles_n);
-  if (z >= params.z) {
+  let z_part = tile / (tiles_m * tiles_n);
+  if (z_part >= params.z * params.parts) {
     return;
   }
+  let part = z_part / params.z;
   let first_row = tile % tiles_m * TILE;
   let first_col = tile / tiles_m % tiles_n * TILE;
 
-  // A lane loads rows block and block + 32 of x, and lanes below 64 the columns 4 * block and on of w: 4 channels each.
-  let block = lane / 4;
-  let channel = lane % 4 * 4;
-  // It multiplies rows row to row + 7 by the columns of one group of 4.
-  let row = lane / 16 * 8;
-  let group = lane % 16;
+  let blocks = (params.k + 31) / 32; // steps of a tap
+  let steps = params.taps * blocks;
+  let end = (part + 1) * steps / params.parts;
+  var step = part * steps / params.parts;
+  var tap = step / blocks;
+  var k = step % blocks * 32;
 
-  var sums: array<vec4f, 8 * SETS>;
-  for (var tap = 0u; tap < params.taps; tap++) {
-    let start = row_start(z, min(first_row + block, params.m - 1), tap);
-    let start_32 = row_start(z, min(first_row + block + 32, params.m - 1), tap);
-    for (var first_k = 0u; first_k < params.k; first_k += 16) {
-      // Channels beyond the last block repeat that block, with x as zero.
-      let k = min(first_k + channel, (params.k - 1) / 4 * 4);
-      let within = first_k + channel < params.k;
-      tile_x[block][channel / 4] = load_x(select(-1, start, within), k);
-      tile_x[block + 32][channel / 4] = load_x(select(-1, start_32, within), k);
-      if (block < 16 * SETS) { // a second set is for the lanes behind
-        let weights = load_w(z + block / 16, first_col + 4 * (block % 16), tap, k);
-        for (var i = 0u; i < 4; i++) {
-          tile_w[block / 16 * 16 + channel + i][block % 16] = weights[i];
+  let z = z_part % params.z;
+  var ahead = places(lane);
+  begin_tap(&ahead, z, first_row, tap);
+  fetch(&ahead, z, first_col, tap, k);
+  let row = lane / LANES_N; // its rows are LANES_M apart, so that neighbours read neighbours
+  let group = lane % LANES_N; // its groups of columns LANES_N
+  var sums: array<vec4f, ROWS * GROUPS * SETS>;
+  for (; step < end; step++) {
+    workgroupBarrier();
+    place(&ahead, k);
+    workgroupBarrier();
+    if (step + 1 < end) {
+      k += 32;
+      if (k >= params.k) {
+        k = 0;
+        tap++;
+        begin_tap(&ahead, z, first_row, tap);
+      }
+      fetch(&ahead, z, first_col, tap, k);
+    }
+    for (var i = 0u; i < 8; i++) {
+      for (var g = 0u; g < GROUPS * SETS; g++) {
+        let at = (g / GROUPS * 8 + i) * TILE + g % GROUPS * LANES_N + (group ^ i);
+        let w = array(tile_w[at], tile_w[at + TILE / 4], tile_w[at + TILE / 2], tile_w[at + TILE / 4 * 3]);
+        for (var j = 0u; j < ROWS; j++) {
+          let x = tile_x[i * TILE + (row ^ i) + j * LANES_M];
+          var sum = sums[g * ROWS + j];
+          sum = fma(x.xxxx, w[0], sum);
+          sum = fma(x.yyyy, w[1], sum);
+          sum = fma(x.zzzz, w[2], sum);
+          sums[g * ROWS + j] = fma(x.wwww, w[3], sum);
         }
       }
-      workgroupBarrier();
-      for (var s = 0u; s < SETS; s++) {
-        for (var i = 0u; i < 4; i++) {
-          let weights = mat4x4f(
-            tile_w[16 * s + 4 * i][group],
-            tile_w[16 * s + 4 * i + 1][group],
-            tile_w[16 * s + 4 * i + 2][group],
-            tile_w[16 * s + 4 * i + 3][group],
-          );
-          for (var j = 0u; j < 8; j++) {
-            sums[8 * s + j] += weights * tile_x[row + j][i];
-          }
-        }
-      }
-      workgroupBarrier();
     }
   }
-  let col = first_col + 4 * group;
-  for (var j = 0u; j < 8; j++) {
-    if (first_row + row + j < params.m && col < params.n) {
-      store(z, first_row + row + j, col, join(col, sums[j], sums[j + 8 * (SETS - 1)]));
+  for (var g = 0u; g < GROUPS; g++) {
+    let col = first_col + 4 * (group + g * LANES_N);
+    for (var j = 0u; j < ROWS; j++) {
+      let m = first_row + row + j * LANES_M;
+      if (m < params.m && col < params.n) {
+        store(z_part, m, col, join(col, sums[g * ROWS + j], sums[(g + GROUPS * (SETS - 1)) * ROWS + j]));
+      }
     }
+  }
+}
+
+/// What an invocation loads ahead: of four rows of x and four columns of w, of each set, the same four channels.
+struct Ahead {
+  row: u32, // in the tile; the others are TILE / 4 apart
+  block_x: u32, // of four channels in the tile
+  column: u32, // in the tile, in groups of four
+  block_w: u32,
+  starts: array<i32, 4>, // of the rows
+  x: array<FetchedX, 4>,
+  w: array<FetchedW, SETS>,
+}
+
+fn places(lane: u32) -> Ahead {
+  var ahead: Ahead;
+  ahead.row = lane / 8;
+  ahead.block_x = lane % 8;
+  ahead.column = select(lane % (TILE / 4), lane / 8, ALONG_K);
+  ahead.block_w = select(lane / (TILE / 4), lane % 8, ALONG_K);
+  return ahead;
+}
+
+/// Begins to load; channels beyond the last four repeat them.
+fn fetch(ahead: ptr<function, Ahead>, z: u32, first_col: u32, tap: u32, k: u32) {
+  let last = (params.k - 1) / 4 * 4;
+  for (var i = 0u; i < 4; i++) {
+    ahead.x[i] = fetch_x(ahead.starts[i], min(k + 4 * ahead.block_x, last));
+  }
+  for (var s = 0u; s < SETS; s++) {
+    ahead.w[s] = fetch_w(z + s, first_col + 4 * ahead.column, tap, min(k + 4 * ahead.block_w, last));
+  }
+}
+
+/// Brings what was loaded into workgroup memory, x beyond the last channel as zero.
+fn place(ahead: ptr<function, Ahead>, k: u32) {
+  let within = k + 4 * ahead.block_x < params.k;
+  for (var i = 0u; i < 4; i++) {
+    let start = select(-1, ahead.starts[i], within);
+    tile_x[ahead.block_x * TILE + i * (TILE / 4) + (ahead.row ^ ahead.block_x)] = values_x(ahead.x[i], start);
+  }
+  for (var s = 0u; s < SETS; s++) {
+    let w = values_w(ahead.w[s]);
+    for (var i = 0u; i < 4; i++) {
+      tile_w[(s * 8 + ahead.block_w) * TILE + i * (TILE / 4) + (ahead.column ^ ahead.block_w)] = w[i];
+    }
+  }
+}
+
+/// Finds where rows of x begin for a tap.
+fn begin_tap(ahead: ptr<function, Ahead>, z: u32, first_row: u32, tap: u32) {
+  for (var i = 0u; i < 4; i++) {
+    ahead.starts[i] = row_start(z, min(first_row + ahead.row + i * (TILE / 4), params.m - 1), tap);
   }
 }

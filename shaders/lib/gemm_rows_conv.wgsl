@@ -14,6 +14,7 @@ struct Params {
   n: u32, // output channels
   k: u32, // input channels
   taps: u32, // kernel_h * kernel_w
+  parts: u32, // of the sum, each made by workgroups of its own: see gemm_sum.wgsl
   x_offset: u32, // everything down to w_row counts elements
   x_z0: u32,
   x_z1: u32,

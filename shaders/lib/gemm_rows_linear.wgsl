@@ -7,6 +7,7 @@ struct Params {
   n: u32, // columns of y
   k: u32, // elements that are summed
   taps: u32, // 1: a matrix product has one row of x for each row of y
+  parts: u32, // of the sum, each made by workgroups of its own: see gemm_sum.wgsl
   x_offset: u32, // everything below counts elements
   x_z0: u32,
   x_z1: u32,

@@ -4,11 +4,18 @@
 alias W = f32; // f16 where the tensor is
 var<storage, read> w: array<vec4<W>>;
 
-/// The weights of columns n to n + 3 for channels k to k + 3; row i of the matrix is column n + i of y.
+alias FetchedW = array<vec4<W>, 4>;
+
+/// The weights of columns n to n + 3 for channels k to k + 3, as they are stored: nothing has to wait for them yet.
 /// Columns and channels beyond the last repeat it: there x is zero, or y is not stored.
-fn load_w(z: u32, n: u32, tap: u32, k: u32) -> mat4x4f {
+fn fetch_w(z: u32, n: u32, tap: u32, k: u32) -> FetchedW {
   let first = params.w_offset + z / params.z1 * params.w_z0 + z % params.z1 * params.w_z1 + min(n, params.n - 4);
   let row = tap * params.k + min(k + vec4u(0, 1, 2, 3), vec4u(params.k - 1));
   let at = (first + row * params.w_row) / 4;
-  return mat4x4f(vec4f(w[at.x]), vec4f(w[at.y]), vec4f(w[at.z]), vec4f(w[at.w]));
+  return FetchedW(w[at.x], w[at.y], w[at.z], w[at.w]);
+}
+
+/// The values of what was fetched; row i of the matrix is column n + i of y.
+fn values_w(fetched: FetchedW) -> mat4x4f {
+  return mat4x4f(vec4f(fetched[0]), vec4f(fetched[1]), vec4f(fetched[2]), vec4f(fetched[3]));
 }

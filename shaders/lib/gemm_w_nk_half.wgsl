@@ -3,12 +3,21 @@
 // counted in halves, are multiples of 4; n is free.
 var<storage, read> w: array<vec2u>;
 
-/// The weights of columns n to n + 3 for channels k to k + 3; row i of the matrix is column n + i of y.
+alias FetchedW = array<vec2u, 4>;
+
+/// The weights of columns n to n + 3 for channels k to k + 3, as they are stored: nothing has to wait for them yet.
 /// Columns beyond the last repeat it.
-fn load_w(z: u32, n: u32, tap: u32, k: u32) -> mat4x4f {
+fn fetch_w(z: u32, n: u32, tap: u32, k: u32) -> FetchedW {
   let first = params.w_offset + z / params.z1 * params.w_z0 + z % params.z1 * params.w_z1 + tap * params.k + k;
   let at = (first + min(n + vec4u(0, 1, 2, 3), vec4u(params.n - 1)) * params.w_row) / 4;
-  return transpose(mat4x4f(unpack_half(w[at.x]), unpack_half(w[at.y]), unpack_half(w[at.z]), unpack_half(w[at.w])));
+  return FetchedW(w[at.x], w[at.y], w[at.z], w[at.w]);
+}
+
+/// The values of what was fetched; row i of the matrix is column n + i of y.
+fn values_w(fetched: FetchedW) -> mat4x4f {
+  return transpose(
+    mat4x4f(unpack_half(fetched[0]), unpack_half(fetched[1]), unpack_half(fetched[2]), unpack_half(fetched[3])),
+  );
 }
 
 fn unpack_half(v: vec2u) -> vec4f {

@@ -4,10 +4,17 @@
 alias W = f32; // f16 where the tensor is
 var<storage, read> w: array<vec4<W>>;
 
-/// The weights of columns n to n + 3 for channels k to k + 3; row i of the matrix is column n + i of y.
+alias FetchedW = array<vec4<W>, 4>;
+
+/// The weights of columns n to n + 3 for channels k to k + 3, as they are stored: nothing has to wait for them yet.
 /// Columns beyond the last repeat it.
-fn load_w(z: u32, n: u32, tap: u32, k: u32) -> mat4x4f {
+fn fetch_w(z: u32, n: u32, tap: u32, k: u32) -> FetchedW {
   let first = params.w_offset + z / params.z1 * params.w_z0 + z % params.z1 * params.w_z1 + tap * params.k + k;
   let at = (first + min(n + vec4u(0, 1, 2, 3), vec4u(params.n - 1)) * params.w_row) / 4;
-  return transpose(mat4x4f(vec4f(w[at.x]), vec4f(w[at.y]), vec4f(w[at.z]), vec4f(w[at.w])));
+  return FetchedW(w[at.x], w[at.y], w[at.z], w[at.w]);
+}
+
+/// The values of what was fetched; row i of the matrix is column n + i of y.
+fn values_w(fetched: FetchedW) -> mat4x4f {
+  return transpose(mat4x4f(vec4f(fetched[0]), vec4f(fetched[1]), vec4f(fetched[2]), vec4f(fetched[3])));
 }

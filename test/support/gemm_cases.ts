@@ -11,7 +11,8 @@ export interface Operands {
   readonly bound: number;
 }
 
-const F32: Operands = { dtype: "f32", bound: 2e-6 };
+/** Sums in f32, in any order. */
+export const F32: Operands = { dtype: "f32", bound: 2e-6 };
 /**
  * Sums in f32, rounded to f16 by 2^-11 at most; where a bias, at most 2 in size, is added behind a change of layout, rounded
  * before and after. As all cases have results beyond 2, that is at most 2^-11 · (1 + (largest + 2) / largest).
@@ -34,7 +35,8 @@ export function product(a: Nd, b: Nd): Nd {
   });
 }
 
-function convolution(
+/** conv2d of x [B, C, H, W] by plain loops. */
+export function convolution(
   x: Nd,
   weight: Nd,
   bias: Nd,

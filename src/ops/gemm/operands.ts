@@ -32,7 +32,7 @@ const ROWS = {
 /** The snippet that finds rows of x. */
 export const rowsPart = ({ conv }: Gemm): Snippet => ROWS[conv ? "conv" : "linear"];
 
-/** The snippets through which the forms in f32 read both operands (row_start, load_x, load_w), and what to set in them. */
+/** The snippets through which the forms in f32 read both operands (row_start, fetch_x, fetch_w, …), and what to set in them. */
 export function operandsOf(g: Gemm): { code: Snippet[]; set: Record<string, string> } {
   const { x, k, xLayout: { z0, z1, row }, conv } = g;
   const whole = multiplesOf(4, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
@@ -78,6 +78,7 @@ export function paramsOf(
     n,
     k,
     taps,
+    parts: 1,
     x_offset: x.offset,
     x_z0: xLayout.z0,
     x_z1: xLayout.z1,

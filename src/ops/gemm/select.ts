@@ -4,6 +4,7 @@ import { broadcast } from "./broadcast.ts";
 import type { Gemm } from "./gemm.ts";
 import { matrix } from "./matrix.ts";
 import { tiled } from "./tiled.ts";
+import { vector } from "./vector.ts";
 
 /**
  * A form of the product: its kernels for an adapter and a shape, each with the time that it is expected to take (`costOf`);
@@ -18,7 +19,7 @@ export interface Guess {
 }
 
 /** All forms there are. A new one is a file beside this one and a line here. */
-const FORMS: readonly Form[] = [broadcast, matrix, tiled];
+const FORMS: readonly Form[] = [broadcast, matrix, vector, tiled];
 
 /** The kernels that are right for a product on an adapter, the best guess first. */
 export function selectKernel(traits: Traits, g: Gemm): Candidate[] {

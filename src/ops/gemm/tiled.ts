@@ -1,29 +1,39 @@
 import text from "../../../shaders/gemm_tiled.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
-import { costOf } from "./cost.ts";
 import { joinOf } from "./joins.ts";
 import { operandsOf, paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
+import { withParts } from "./split.ts";
 
 const BODY = snippet("gemm_tiled", text);
-const TILE = 64;
+/** Sides of tiles, what an invocation computes of one, and how much of the arithmetic's speed each reaches by reading. */
+const TILES = [
+  { TILE: 128, ROWS: 8, GROUPS: 2, speed: 1.1 },
+  { TILE: 64, ROWS: 8, GROUPS: 1, speed: 1 },
+  { TILE: 32, ROWS: 4, GROUPS: 1, speed: 0.7 },
+] as const;
 
 /** For any adapter, in f32: tiles in workgroup memory, no subgroups. */
 export const tiled: Form = (traits, g) => {
-  const { m, n, k, taps = 1, batch: [z0, z1] } = g;
+  const { m, n, k, taps = 1, batch: [z0, z1], order, gate } = g;
   const { code, set } = operandsOf(g);
   const join = joinOf(g);
-  const workgroups = Math.ceil(m / TILE) * Math.ceil(n / TILE) * z0 * z1;
-  return [{
-    candidate: {
-      name: "gemm_tiled",
-      plain: true,
+  const steps = taps * Math.ceil(k / 32);
+  const fits = ({ TILE }: typeof TILES[number]) =>
+    TILE * 128 * (gate ? 3 : 2) <= traits.workgroupMemory && 2 * TILE <= traits.invocations;
+  return TILES.filter(fits).flatMap(({ speed, ...tile }) => {
+    const { TILE } = tile;
+    const workgroups = Math.ceil(m / TILE) * Math.ceil(n / TILE) * z0 * z1;
+    const whole = {
+      name: `gemm_tiled_${TILE}`,
+      plain: TILE === 32, // fits any adapter
       code: [...code, join.code, BODY],
-      set: { ...set, ...join.set },
+      set: { ...set, ...join.set, ...tile, ALONG_K: String(order === "nk") },
       params: paramsOf(g),
       width: 4,
       workgroups,
-    },
-    cost: costOf(traits, { workgroups, multiplyAdds: TILE * TILE * k * taps, rate: 1, resident: 4 }),
-  }];
+    } as const;
+    const work = { workgroups, multiplyAdds: TILE * TILE * 32 * steps, rate: speed, resident: 4 };
+    return withParts(traits, g, whole, work, steps);
+  });
 };
