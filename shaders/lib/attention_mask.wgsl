@@ -1,7 +1,7 @@
 // Attention with a mask that is added to the scores.
-// Host sets: M.
-alias M = f32; // f16 where the tensor is
-var<storage, read> mask: array<M>;
+// Host sets: MaskType.
+alias MaskType = f32; // f16 where the tensor is
+var<storage, read> mask: array<MaskType>;
 
 /// What is added to the scores of a query for four keys; beyond the last query or key the last one's.
 fn mask_at(z: u32, query: u32, keys: vec4u) -> vec4f {
@@ -9,4 +9,11 @@ fn mask_at(z: u32, query: u32, keys: vec4u) -> vec4f {
   let at = first + min(query, params.queries - 1) * params.mask_row +
     min(keys, vec4u(params.keys - 1)) * params.mask_key;
   return vec4f(f32(mask[at.x]), f32(mask[at.y]), f32(mask[at.z]), f32(mask[at.w]));
+}
+
+const UNIT: f32 = 1.44269504; // of scores, in powers of two: a mask may be too low to be multiplied
+
+/// The scores of a query for four keys that lie side by side, from its products with them.
+fn scored(z: u32, query: u32, key: u32, products: vec4f) -> vec4f {
+  return products * params.scale + mask_at(z, query, key + vec4u(0, 1, 2, 3));
 }

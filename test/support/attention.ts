@@ -51,7 +51,16 @@ export interface FormCase {
   S?: number;
   causal?: boolean;
   mask?: number[];
+  /** "f32" by default. */
+  dtype?: "f16" | "f32";
 }
+
+/**
+ * How far attention of f16 may be from its reference: powers of scores and outputs are rounded to f16 (2^-11 of the largest
+ * value each), scores are sums of D exact products in f32 (2^-24 of their terms, which are at most 4 √D together when scaled,
+ * times √D as roundings differ in sign), and an error e of all scores moves an output by at most 2 e of the largest value.
+ */
+export const f16Bound = (D: number): number => 2 ** -10 + D * 2 ** -21;
 
 /** Attention by the first kernel of a form, changed as a test wants it. Throws where the form is not right. */
 export function byForm(form: Form, a: Attention, change: (c: Candidate) => Candidate = (c) => c): Tensor {
@@ -63,14 +72,16 @@ export function byForm(form: Form, a: Attention, change: (c: Candidate) => Candi
 /** Checks a form on heads that lie side by side in memory, with and without large scores. */
 export async function checkForm(
   form: Form,
-  { D, columns, L = 70, S = 150, causal = false, mask }: FormCase,
+  { D, columns, L = 70, S = 150, causal = false, mask, dtype = "f32" }: FormCase,
   change?: (c: Candidate) => Candidate,
 ): Promise<void> {
   const dice = new Dice(74);
   const [B, H] = [2, 2];
-  const packed = [[L, D], [S, D], [S, columns]].map(([n, width]) => Nd.random(dice, [B, n!, H, width!]));
+  const packed = [[L, D], [S, D], [S, columns]].map(([n, width]) =>
+    Nd.random(dice, [B, n!, H, width!]).map((x) => dtype === "f16" ? Math.f16round(x) : x)
+  );
   const [q, k, v] = packed.map((nd) => nd.permute([0, 2, 1, 3])) as [Nd, Nd, Nd];
-  const tensors = packed.map((nd) => nd.upload().permute([0, 2, 1, 3])) as Tuple<Tensor, 3>;
+  const tensors = packed.map((nd) => nd.upload().to(dtype).permute([0, 2, 1, 3])) as Tuple<Tensor, 3>;
   const added = mask && Nd.random(dice, mask, 30).map((v) => v > 20 ? -Infinity : Math.fround(v));
   const a: Attention = {
     q: tensors[0],
@@ -81,5 +92,8 @@ export async function checkForm(
     causal,
   };
   const what = `width ${D}, ${columns} columns, ${L} queries, ${S} keys`;
-  await assertTensor(byForm(form, a, change), attended(q, k, v, { causal }, added), BOUND, what);
+  const want = attended(q, k, v, { causal }, added);
+  const largest = (nd: Nd) => Array.from(nd.data, Math.abs).reduce((a, b) => b > a ? b : a, 0); // NaN of rows without keys aside
+  const bound = dtype === "f16" ? f16Bound(D) * largest(v) / largest(want) : BOUND;
+  await assertTensor(byForm(form, a, change), want, bound, what);
 }

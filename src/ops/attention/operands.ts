@@ -51,7 +51,12 @@ export function operandsOf(a: Attention): { code: Snippet[]; set: Record<string,
   const whole = [width, columns, ...rows].every((n) => n % 4 === 0);
   return {
     code: [READ[whole ? "vec4" : "any"], MASK[mask ? "added" : "none"]],
-    set: { Q: q.dtype, K: k.dtype, V: v.dtype, ...(mask ? { M: mask.dtype } : {}) },
+    set: {
+      QType: q.dtype,
+      KType: k.dtype,
+      VType: v.dtype,
+      ...(mask ? { MaskType: mask.dtype } : {}),
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import text from "../../../shaders/gemm_matrix.wgsl" with { type: "text" };
 import main from "../../../shaders/lib/matrix_main.wgsl" with { type: "text" };
 import mainSized from "../../../shaders/lib/matrix_main_sized.wgsl" with { type: "text" };
 import units from "../../../shaders/lib/matrix_units.wgsl" with { type: "text" };
+import type { Snippet } from "../../gpu/snippet.ts";
 import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
 import { snippet } from "../../tensor/mod.ts";
 import { costOf } from "./cost.ts";
@@ -11,11 +12,14 @@ import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
 
-const BODY = snippet("gemm_matrix", text, [snippet("lib/matrix_units", units)]);
-const MAIN = {
+/** Names of matrices, by their sizes M, N and K. */
+export const UNITS: Snippet = snippet("lib/matrix_units", units);
+/** Entries of kernels on matrix units, which they call by \`run\`; \`sized\` where subgroups may have several sizes. */
+export const MAIN: Readonly<Record<"fixed" | "sized", Snippet>> = {
   fixed: snippet("lib/matrix_main", main),
   sized: snippet("lib/matrix_main_sized", mainSized),
 };
+const BODY = snippet("gemm_matrix", text, [UNITS]);
 
 /** Channels that are loaded at once. */
 const TILE_K = 32;
@@ -89,13 +93,15 @@ function isPadded(conv: ConvRows, taps: number): boolean {
 }
 
 /** The matrices that products are made of, and the lanes of the subgroups that multiply them. */
-interface Units {
+export interface Units {
+  /** Their sizes. */
   readonly config: MatrixConfig;
+  /** Of a subgroup. */
   readonly lanes: number;
 }
 
 /** Of f16 with sums in f32. */
-function unitsOf(traits: Traits): Units | undefined {
+export function unitsOf(traits: Traits): Units | undefined {
   const config = traits.matrices
     .filter((c) => c.componentType === "f16" && c.resultComponentType === "f32")
     .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)[0];

@@ -1,0 +1,75 @@
+import text from "../../../shaders/attention_matrix.wgsl" with { type: "text" };
+import { snippet } from "../../tensor/mod.ts";
+import { costOf } from "../gemm/cost.ts";
+import { MAIN, UNITS, unitsOf } from "../gemm/matrix.ts";
+import { operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
+import type { Form, Guess } from "./select.ts";
+
+const BODY = snippet("attention_matrix", text, [PARAMS, UNITS]);
+
+/** How a workgroup divides its work: queries of a subgroup, keys of a tile, subgroups. */
+const TILES = [
+  { rows: 32, keys: 64, subgroups: 4 },
+  { rows: 32, keys: 32, subgroups: 4 },
+  { rows: 16, keys: 64, subgroups: 4 },
+  { rows: 16, keys: 32, subgroups: 4 },
+] as const;
+/** For software adapters, which take seconds to compile more. */
+const SMALL = [{ rows: 8, keys: 16, subgroups: 2 }] as const;
+
+const up = (n: number, unit: number) => Math.ceil(n / unit) * unit;
+/** Elements of f16 from row to row: 16 bytes beyond a multiple of 32, so that eight neighbours fill all banks. */
+const pitch = (n: number) => up(n - 8, 16) + 8;
+
+/** On matrix units, for tensors of f16; sums in f32. */
+export const matrix: Form = (traits, a) => {
+  const units = unitsOf(traits);
+  if (!units || [a.q, a.k, a.v].some(({ dtype }) => dtype !== "f16")) return [];
+  const { config: { M, N, K }, lanes } = units;
+  const { batch: [B, H], queries, keys: S, width, columns } = sizesOf(a);
+  const [whole, wide] = [up(width, K), up(columns, N)];
+  const { code, set } = operandsOf(a);
+  return (traits.software ? SMALL : TILES).flatMap(({ rows, keys, subgroups }): Guess[] => {
+    const parts = Math.max(1, Math.min(lanes / rows, keys / 4));
+    const all = rows * subgroups;
+    const scores = keys + 4 * parts; // rows of scores lie apart so that neighbouring lanes read other banks
+    const inputs = Math.max(Math.max(keys, all) * pitch(whole), all * pitch(keys));
+    const bytes = 2 * (inputs + wide * pitch(keys)) + 4 * all * (scores + 1) + 16;
+    const kept = rows * (wide + keys + whole / 2 * (lanes / 16)) / lanes; // registers of matrices; AMD's operands are there in each half
+    const fits = rows % M === 0 && keys % N === 0 && keys % K === 0 && bytes <= traits.workgroupMemory &&
+      subgroups * lanes <= traits.invocations && (traits.software || kept <= 176);
+    if (!fits) return [];
+    const workgroups = B * H * Math.ceil(queries / all);
+    return [{
+      candidate: {
+        name: `attention_matrix_${rows}x${keys}`,
+        code: [...code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
+        set: {
+          ...set,
+          M,
+          N,
+          K,
+          BLOCKS: rows / M,
+          KEYS: keys,
+          WIDTH: whole,
+          COLUMNS: wide,
+          PARTS: parts,
+          SUBGROUPS: subgroups,
+          LANES: lanes,
+          WIDTH_PITCH: pitch(whole) / 4,
+          KEYS_PITCH: pitch(keys) / 4,
+          SCORES_PITCH: scores / 4,
+        },
+        params: paramsOf(a),
+        width: 4,
+        workgroups,
+      },
+      cost: costOf(traits, {
+        workgroups,
+        multiplyAdds: all * up(S, keys) * (whole + wide),
+        rate: traits.software ? 0.02 : rows === 32 ? 5 : 4,
+        resident: 2,
+      }),
+    }];
+  });
+};
