@@ -1,38 +1,34 @@
 // Group normalisation without its affine part: y = (x - mean) / sqrt(var + eps), statistics per group of channels.
-// x, y: [B, pixels, C] (channels last), x with strides x_image and x_pixel. One workgroup per (group, image); a lane
-// takes whole pixels, whose `width` channels of the group lie side by side.
-// With lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl, lib/group_moments.wgsl.
+// x: see lib/picture_*; y: [B, pixels, C]. One workgroup per (group, image), which reads its values again for each of three
+// walks: for groups of any size. See lib/group_moments.wgsl for its lanes.
+// With lib/values_*.wgsl, lib/lanes_*.wgsl, lib/picture_*.wgsl, lib/put_*.wgsl, lib/group_moments.wgsl.
 struct Params {
   images: u32,
   groups: u32,
   pixels: u32,
   width: u32, // channels in a group
-  x_offset: u32,
+  seam: u32,
+  x_offset: u32, // everything down to x1_pixel counts elements
   x_image: u32,
   x_pixel: u32,
+  x1_offset: u32,
+  x1_image: u32,
+  x1_pixel: u32,
   eps: f32,
 }
 
 var<uniform> params: Params;
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let number = workgroup_number(id, grid);
+fn run(number: u32, lane: u32) {
   let image = number / params.groups;
   if (image >= params.images) { return; }
-  let first_channel = number % params.groups * params.width;
-  let first = params.x_offset + image * params.x_image + first_channel;
-  let m = group_moments(first, params.pixels, lane);
+  let first = number % params.groups * params.width;
+  let m = group_moments(image, first, lane);
   let scale = inverseSqrt(m.variance + params.eps);
 
-  for (var pixel = lane; pixel < params.pixels; pixel += WG) {
-    let start = first + pixel * params.x_pixel;
-    for (var c = 0u; c < params.width; c += LANES) {
-      store(image, pixel, first_channel + c, (load(start + c) - m.mean - m.rest) * scale);
+  for (var pixel = first_pixel(lane); pixel < params.pixels; pixel += WG / ACROSS) {
+    for (var c = lane % ACROSS * LANES; c < params.width; c += ACROSS * LANES) {
+      put(image, pixel, first + c, (picture(image, pixel, first + c) - m.mean - m.rest) * scale);
     }
   }
 }

@@ -1,8 +1,9 @@
 // The second half of group normalisation where groups are large: y = (x - mean) / sqrt(var + eps), without its affine part.
-// x, y: [B, pixels, C] (channels last), x with strides x_image and x_pixel; moments: [B, groups, parts, 3] of
-// group_parts.wgsl. One workgroup per (part, group, image), which joins the moments of its group's parts (Chan, Golub &
-// LeVeque 1979, Stanford report STAN-CS-79-773) as distances from the first part's mean, where they keep their digits.
-// With lib/grid.wgsl, lib/values_*.wgsl, lib/reduction.wgsl.
+// x: see lib/picture_*; y: [B, pixels, C]; moments: [B, groups, parts, 3] of group_parts.wgsl. One workgroup per (slice,
+// part) as there; it joins the moments of its groups' parts (Chan, Golub & LeVeque 1979, Stanford report STAN-CS-79-773) as
+// distances from the first part's mean, where they keep their digits.
+// With lib/values_*.wgsl, lib/group_lanes.wgsl, lib/picture_*.wgsl, lib/put_*.wgsl.
+const FEW: u32 = 4; // loads of a lane that are under way at once
 struct Params {
   images: u32,
   groups: u32,
@@ -10,9 +11,13 @@ struct Params {
   part: u32, // pixels of a part; the last one may have fewer
   pixels: u32,
   width: u32, // channels in a group
-  x_offset: u32,
+  seam: u32,
+  x_offset: u32, // everything down to x1_pixel counts elements
   x_image: u32,
   x_pixel: u32,
+  x1_offset: u32,
+  x1_image: u32,
+  x1_pixel: u32,
   eps: f32,
 }
 
@@ -24,41 +29,38 @@ fn share(part: u32) -> f32 {
   return f32(min(params.part, params.pixels - part * params.part)) / f32(params.pixels);
 }
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let number = workgroup_number(id, grid);
-  let group = number / params.parts; // of all images
-  if (group >= params.images * params.groups) { return; }
+fn run(number: u32, lane: u32) {
+  let first_group = number / params.parts * (ACROSS / PER); // of all images
+  let image = first_group / params.groups;
+  if (image >= params.images) { return; }
+  let row = lane / ACROSS;
+  let column = lane % ACROSS;
 
-  let of_group = group * params.parts * 3;
+  let of_group = (first_group + column / PER) * params.parts * 3u;
   let mean = moments[of_group];
+  let first_part = select(params.parts, row * PER + column % PER, row < ROWS);
   var distance = 0.0;
-  for (var part = lane; part < params.parts; part += WG) {
-    let at = of_group + part * 3;
-    distance += (moments[at] - mean + moments[at + 1]) * share(part);
+  for (var part = first_part; part < params.parts; part += ROWS * PER) {
+    let at = of_group + part * 3u;
+    distance += (moments[at] - mean + moments[at + 1u]) * share(part);
   }
-  distance = workgroup_sum(distance, lane);
+  distance = group_sums(vec2f(distance, 0.0), lane).x;
   var variance = 0.0;
-  for (var part = lane; part < params.parts; part += WG) {
-    let at = of_group + part * 3;
-    let d = moments[at] - mean + moments[at + 1] - distance;
-    variance += (moments[at + 2] + d * d) * share(part);
+  for (var part = first_part; part < params.parts; part += ROWS * PER) {
+    let at = of_group + part * 3u;
+    let d = moments[at] - mean + moments[at + 1u] - distance;
+    variance += (moments[at + 2u] + d * d) * share(part);
   }
-  let scale = inverseSqrt(workgroup_sum(variance, lane) + params.eps);
+  let scale = inverseSqrt(group_sums(vec2f(variance, 0.0), lane).x + params.eps);
 
-  let image = group / params.groups;
-  let first_channel = group % params.groups * params.width;
-  let first = params.x_offset + image * params.x_image + first_channel;
-  let first_pixel = number % params.parts * params.part;
-  let end = min(first_pixel + params.part, params.pixels);
-  for (var pixel = first_pixel + lane; pixel < end; pixel += WG) {
-    let start = first + pixel * params.x_pixel;
-    for (var c = 0u; c < params.width; c += LANES) {
-      store(image, pixel, first_channel + c, (load(start + c) - mean - distance) * scale);
+  let channel = first_group % params.groups * params.width + column * LANES;
+  let first = number % params.parts * params.part;
+  let end = min(first + params.part, params.pixels);
+  for (var pixel = select(end, first + row, row < ROWS); pixel < end; pixel += FEW * ROWS) {
+    var v: array<Value, FEW>;
+    for (var i = 0u; i < FEW; i++) { v[i] = picture(image, min(pixel + i * ROWS, end - 1u), channel); }
+    for (var i = 0u; i < FEW; i++) {
+      if (pixel + i * ROWS < end) { put(image, pixel + i * ROWS, channel, (v[i] - mean - distance) * scale); }
     }
   }
 }

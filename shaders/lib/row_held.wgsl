@@ -5,9 +5,8 @@ const STEPS: u32 = 1;
 var<private> held: array<Value, STEPS>;
 
 fn hold_row(first: u32, lane: u32) {
-  for (var i = 0u; i < STEPS; i++) {
-    let c = (i * WG + lane) * LANES;
-    if (c < params.columns) { held[i] = load(first + c); }
+  for (var i = 0u; i < STEPS; i++) { // without a branch, so that all are under way at once
+    held[i] = load(first + min((i * WG + lane) * LANES, params.columns - LANES));
   }
 }
 

@@ -2,8 +2,9 @@
 // Host sets: X.
 alias X = f32; // f16 where the tensor is
 alias Value = f32;
+alias Stored = X;
 const LANES: u32 = 1;
-var<storage, read> x: array<X>;
+var<storage, read> x: array<Stored>;
 
 /// The value at element i of x.
 fn load(i: u32) -> Value {

@@ -2,8 +2,9 @@
 // Host sets: X.
 alias X = f32; // f16 where the tensor is
 alias Value = vec4f;
+alias Stored = vec4<X>;
 const LANES: u32 = 4;
-var<storage, read> x: array<vec4<X>>;
+var<storage, read> x: array<Stored>;
 
 /// The values from element i of x on.
 fn load(i: u32) -> Value {

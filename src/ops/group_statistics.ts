@@ -1,23 +1,23 @@
 import code from "../../shaders/group_statistics.wgsl" with { type: "text" };
-import { GRID, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
-import { groupKernel, MOMENTS } from "./group_kernel.ts";
+import { recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
+import { groupsOf, momentsOf, paramsOf } from "./norm/groups.ts";
 
-const GROUP_STATISTICS = snippet("group_statistics", code, [GRID, MOMENTS]);
+const GROUP_STATISTICS = snippet("group_statistics", code);
 
 /** Mean and variance of each group of channels, for norms over pictures in parts. x [B, C, ...] → [B, groups, 2]. */
 export function groupStatistics(x: Tensor, groups: number): Tensor {
-  const B = x.shape[0]!;
-  const { image, values, set, params, workgroups } = groupKernel(x, groups);
+  const g = groupsOf(x, groups);
+  const { part, set } = momentsOf(x.device.traits, g);
   return recordKernel("group_statistics", {
-    inputs: [image],
-    shape: [B, groups, 2],
+    inputs: g.picture.inputs,
+    shape: [g.images, groups, 2],
     dtype: "f32",
-    code: [values, GROUP_STATISTICS],
+    code: [...g.picture.code, ...part, GROUP_STATISTICS],
     set,
-    params,
-    axes: [B, 1, groups, 2],
+    params: paramsOf(g),
+    axes: [g.images, 1, groups, 2],
     width: 1,
-    workgroups,
+    workgroups: g.images * groups,
     flops: 6 * x.size,
   });
 }

@@ -18,6 +18,7 @@ export function normalizeRows(
   x: Tensor,
   { center, eps }: { center: boolean; eps: number },
 ): Tensor {
+  if (x.size === 0) return x;
   const last = x.rank - 1;
   const order = x.shape.map((_, axis) => axis).sort((a, b) =>
     a === last ? 1 : b === last ? -1 : x.strides[b]! - x.strides[a]! || a - b

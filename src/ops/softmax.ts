@@ -17,6 +17,7 @@ export function softmax(x: Tensor, axis = -1): Tensor {
  * `causal.shift`.
  */
 export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
+  if (x.size === 0) return x;
   const columns = x.shape.at(-1)!;
   const dense = x.contiguous().reshape([-1, columns]);
   const rows = dense.shape[0]!;

@@ -1,8 +1,9 @@
 import { promote, valueType } from "../core/dtype.ts";
-import { axisIndex, formatShape } from "../core/shape.ts";
+import { axisIndex, formatShape, sameNumbers } from "../core/shape.ts";
 import { castExpr, type Expr } from "../graph/expr.ts";
+import { Pointwise } from "../graph/node.ts";
 import { deviceOf, plainType, recordPointwise } from "./record.ts";
-import type { Tensor } from "./tensor.ts";
+import { Tensor } from "./tensor.ts";
 
 const MOST = 6; // tensors joined in one dispatch: an adapter may bind as few as 8 buffers
 
@@ -40,6 +41,33 @@ export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
       undefined,
     )!;
   return recordPointwise(expr, parts, { dtype, shape: parts[0]!.shape.with(at, start), windows });
+}
+
+/**
+ * The tensors of which `cat` makes x along an axis, for a kernel that can read them where they lie; undefined where x is not
+ * that, is in memory already, or has another type.
+ */
+export function partsOf(x: Tensor, axis: number): Tensor[] | undefined {
+  const { node, device, shape, strides, offset } = x;
+  if (!(node instanceof Pointwise) || node.storage || offset !== 0) return undefined;
+  if (!sameNumbers(shape, node.shape) || !sameNumbers(strides, node.strides)) return undefined;
+  let end = 0;
+  for (const { node: part, window } of node.operands) {
+    if (window?.axis !== axis || window.start !== end || part.dtype !== x.dtype) return undefined;
+    end += window.length;
+  }
+  if (end !== shape[axis] || !isSum(node.expr, node.operands.length)) return undefined;
+  return node.operands.map((part) =>
+    new Tensor(device, part.node, shape.with(axis, part.window!.length), part.strides, part.offset)
+  );
+}
+
+/** Whether an expression adds up so many operands in order, as that of `cat` does. */
+function isSum(expr: Expr, operands: number): boolean {
+  if (operands === 1) return expr.op === "operand" && expr.index === 0;
+  if (expr.op !== "add") return false;
+  const [sum, last] = expr.args as [Expr, Expr];
+  return last.op === "operand" && last.index === operands - 1 && isSum(sum, operands - 1);
 }
 
 /** Joins tensors of one shape along a new axis. */

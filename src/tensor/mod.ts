@@ -18,7 +18,7 @@ export {
   zerosLike,
 } from "./create.ts";
 export { type CustomKernel, kernel } from "./kernel.ts";
-export { cat, stack, type Term, weightedSum } from "./join.ts";
+export { cat, partsOf, stack, type Term, weightedSum } from "./join.ts";
 export { currentPath, isWanted, labelled, named, watched, type Watcher } from "./named.ts";
 export type { PadOptions } from "./moves.ts";
 export { pointwise, type Value, where } from "./pointwise.ts";
@@ -35,7 +35,7 @@ export {
 } from "./record.ts";
 export { arange, eye, linspace, meshgrid } from "./ranges.ts";
 export { hold, letGo, release, Scope, scope } from "./scope.ts";
-export { GRID, REDUCTION } from "./sources.ts";
+export { GRID } from "./sources.ts";
 export type { TensorArithmetic } from "./arithmetic.ts";
 export type { TensorFunctions } from "./functions.ts";
 export type { SortOptions, TensorOrder, TopkOptions } from "./order.ts";

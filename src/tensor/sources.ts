@@ -1,5 +1,4 @@
 import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
-import reduction from "../../shaders/lib/reduction.wgsl" with { type: "text" };
 import sortKey from "../../shaders/lib/sort_key.wgsl" with { type: "text" };
 import { isFloat, storedType } from "../core/dtype.ts";
 import { type Snippet, snippet } from "../gpu/snippet.ts";
@@ -8,9 +7,6 @@ import type { TensorBase } from "./tensor_base.ts";
 
 /** `workgroup_number(group, groups)`: undoes the folding of large grids into two dimensions. */
 export const GRID: Snippet = snippet("lib/grid", grid);
-
-/** `workgroup_sum` and `workgroup_max`: one value per invocation, reduced over the workgroup. */
-export const REDUCTION: Snippet = snippet("lib/reduction", reduction);
 
 /** `key_at`: elements of x as unsigned keys of their order; takes what `sortKeyOf` sets. */
 export const SORT_KEY: Snippet = snippet("lib/sort_key", sortKey);

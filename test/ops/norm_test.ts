@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import { streamOf } from "../../src/graph/stream.ts";
+import { groupsOf, selectKernel } from "../../src/ops/norm/groups.ts";
 import { groupNorm, layerNorm, rmsNorm, softmax } from "../../src/ops/mod.ts";
 import { currentDevice, type Device } from "../../src/gpu/device.ts";
 import { cat, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
@@ -121,6 +122,43 @@ const ADAPTERS: Record<string, (device: Device) => void> = {
 };
 
 for (const [adapter, pretend] of Object.entries(ADAPTERS)) {
+  const own = adapter === "as it is";
+  for (const candidate of own ? ["group_norm_read"] : ["group_norm", "group_norm_read", "group_norm_parts"]) {
+    Deno.test(`groupNorm() of groups of any size: ${adapter}, ${candidate}`, async () => {
+      using device = await openDevice({ candidate });
+      pretend(device);
+      const dice = new Dice(66);
+      // Channels of a group that are read one, two and four at a time; groups that begin within a line; lanes left over.
+      for (
+        const [C, groups, H, W] of [[3, 1, 5, 1], [12, 2, 9, 7], [60, 6, 5, 5], [40, 2, 3, 70], [
+          64,
+          16,
+          37,
+          8,
+        ]] as const
+      ) {
+        const x = Nd.random(dice, [2, C, H, W], 3);
+        const [one, none] = [1, 0].map((v) => new Nd([C], new Float64Array(C).fill(v))) as [Nd, Nd];
+        const upload = x.upload().channelsLast();
+        const kernels = selectKernel(device.traits, groupsOf(upload, groups), 0).map(({ name }) => name);
+        assert.ok(own || kernels.includes(candidate), `${kernels}`);
+        await assertTensor(
+          groupNorm(upload, {}, { groups }),
+          groupReference(x, one, none, groups),
+          BOUND,
+          `${C}`,
+        );
+        for (const seam of [1, 2, 4, 16].filter((seam) => seam < C)) { // within a group, or between two
+          const parts = [
+            x.slice(1, 0, seam).upload().channelsLast(),
+            x.slice(1, seam, C).upload().channelsLast(),
+          ];
+          const y = groupNorm(cat(parts, 1), {}, { groups });
+          await assertTensor(y, groupReference(x, one, none, groups), BOUND, `${C}, joined at ${seam}`);
+        }
+      }
+    });
+  }
   for (const candidate of [undefined, "_read"]) { // the guess, and rows that are read again
     Deno.test(`rows of any length: ${adapter}, ${candidate ?? "held"}`, async () => {
       using device = await openDevice({ candidate });

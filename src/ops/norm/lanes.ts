@@ -32,3 +32,9 @@ export function lanesFor(traits: Traits, loads: number): Lanes {
   const count = Math.max(32, 2 ** Math.ceil(Math.log2(Math.max(1, loads / EACH))));
   return { part: subgroups ? SEVERAL : ANY, count: Math.min(count, MOST, invocations) };
 }
+
+/** The lanes that a workgroup of a GPU can have for values that stay in its registers, the fewest first. */
+export function choicesOfLanes(traits: Traits): Lanes[] {
+  return [64, 128, 256, 512, 1024].filter((count) => count <= traits.invocations)
+    .map((count) => ({ part: traits.subgroups ? SEVERAL : ANY, count }));
+}

@@ -1,0 +1,156 @@
+import groupNorm from "../../../shaders/group_norm.wgsl" with { type: "text" };
+import groupNormHeld from "../../../shaders/group_norm_held.wgsl" with { type: "text" };
+import groupNormParts from "../../../shaders/group_norm_parts.wgsl" with { type: "text" };
+import groupParts from "../../../shaders/group_parts.wgsl" with { type: "text" };
+import groupLanes from "../../../shaders/lib/group_lanes.wgsl" with { type: "text" };
+import groupMoments from "../../../shaders/lib/group_moments.wgsl" with { type: "text" };
+import putPairs from "../../../shaders/lib/put_pairs.wgsl" with { type: "text" };
+import putWhole from "../../../shaders/lib/put_whole.wgsl" with { type: "text" };
+import { bytesOf, type DType } from "../../core/dtype.ts";
+import { size } from "../../core/shape.ts";
+import type { Traits } from "../../gpu/traits.ts";
+import type { Candidate } from "../../graph/node.ts";
+import { GRID, type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
+import { choicesOfLanes, type Lanes, lanesFor } from "./lanes.ts";
+import { type Picture, pictureOf } from "./picture.ts";
+
+const READ = snippet("group_norm", groupNorm);
+const HELD = snippet("group_norm_held", groupNormHeld);
+const PARTS = {
+  moments: snippet("group_parts", groupParts),
+  norm: snippet("group_norm_parts", groupNormParts),
+};
+const LANES = snippet("lib/group_lanes", groupLanes, [GRID]);
+const MOMENTS = snippet("lib/group_moments", groupMoments);
+const PUT = { whole: snippet("lib/put_whole", putWhole), pairs: snippet("lib/put_pairs", putPairs) };
+
+/** A picture whose channels are normalised by groups. */
+export interface Groups {
+  readonly picture: Picture;
+  readonly dtype: DType;
+  readonly images: number;
+  readonly groups: number;
+  readonly pixels: number;
+  /** Channels of a group. */
+  readonly width: number;
+}
+
+/** What a norm of x [B, C, ...] by groups is of. */
+export function groupsOf(x: Tensor, groups: number): Groups {
+  const [B, C, ...sides] = x.shape as readonly [number, number, ...number[]];
+  const width = C / groups;
+  return { picture: pictureOf(x, width), dtype: x.dtype, images: B, groups, pixels: size(sides), width };
+}
+
+/**
+ * The kernels that are right for a group norm on an adapter, the best guess first: groups that fit into the registers of a
+ * workgroup are read once, and larger ones go through many workgroups. A software adapter has neither so many registers nor
+ * processors that would wait.
+ */
+export function selectKernel(traits: Traits, g: Groups, eps: number): Candidate[] {
+  const again = normRead(traits, g, eps);
+  if (traits.software) return [again];
+  return [normHeld(traits, g, eps), normInParts(traits, g, eps), again].filter((candidate) =>
+    candidate !== undefined
+  );
+}
+
+const MOST_HELD = 44; // values of a lane that stay in registers
+const EACH_HELD = 16; // that many where more lanes would take them
+
+/** All of a group in the registers of one workgroup. */
+function normHeld(traits: Traits, g: Groups, eps: number): Candidate | undefined {
+  const across = g.width / g.picture.width;
+  const stepsOf = ({ count }: Lanes) => Math.ceil(g.pixels / Math.floor(count / across));
+  const fits = (lanes: Lanes, most: number) =>
+    lanes.count >= across && stepsOf(lanes) * g.picture.width <= most;
+  const choices = choicesOfLanes(traits);
+  const lanes = choices.find((lanes) => fits(lanes, EACH_HELD)) ??
+    choices.find((lanes) => fits(lanes, MOST_HELD));
+  return lanes && {
+    name: "group_norm",
+    code: [...g.picture.code, lanes.part, putOf(g), HELD],
+    set: { ...g.picture.set, WG: lanes.count, ACROSS: across, STEPS: stepsOf(lanes) },
+    params: { ...paramsOf(g), eps },
+    width: storeWidth(g),
+    workgroups: g.images * g.groups,
+  };
+}
+
+/** One workgroup for each group and image. */
+function normRead(traits: Traits, g: Groups, eps: number): Candidate {
+  const { part, set } = momentsOf(traits, g);
+  return {
+    name: "group_norm_read",
+    code: [...g.picture.code, ...part, putOf(g), READ],
+    set,
+    params: { ...paramsOf(g), eps },
+    width: storeWidth(g),
+    workgroups: g.images * g.groups,
+  };
+}
+
+/** `group_moments`, by one workgroup for each group and image, and what it is told. */
+export function momentsOf(traits: Traits, g: Groups): { part: Snippet[]; set: Candidate["set"] } {
+  const across = g.width / g.picture.width;
+  const lanes = lanesFor(traits, across * g.pixels);
+  return {
+    part: [lanes.part, MOMENTS],
+    set: { ...g.picture.set, WG: lanes.count, ACROSS: traits.software ? 1 : Math.min(across, lanes.count) },
+  };
+}
+
+const LINE = 64; // bytes that memory gives at once
+const WG = 256;
+const LEAST = 1 << 13; // elements of a part, which are worth a workgroup
+const RESIDENT = 4; // workgroups of a processor
+
+/** Many workgroups for each group and image: first the moments of their parts, then the picture. */
+function normInParts(traits: Traits, g: Groups, eps: number): Candidate | undefined {
+  const per = g.width / g.picture.width;
+  if (per > WG) return undefined;
+  const slices = [1, 2, 4, 8, 16, 32].filter((n) => g.groups % n === 0 && n * per <= WG);
+  const inSlice = slices.find((n) => n * g.width * bytesOf(g.dtype) >= LINE) ?? slices.at(-1)!;
+  const slicesOfAll = g.images * g.groups / inSlice;
+  const wanted = Math.ceil(traits.multiprocessors * RESIDENT / slicesOfAll);
+  const most = Math.max(1, Math.floor(inSlice * g.width * g.pixels / LEAST));
+  const part = Math.ceil(g.pixels / Math.min(wanted, most));
+  const parts = Math.ceil(g.pixels / part);
+  const shared = {
+    set: { ...g.picture.set, WG, ACROSS: inSlice * per, PER: per },
+    params: { ...paramsOf(g), parts, part },
+    workgroups: slicesOfAll * parts,
+  };
+  const sources = g.picture.inputs.map((_, i) => i);
+  return {
+    ...shared,
+    name: "group_norm_parts",
+    code: [...g.picture.code, LANES, putOf(g), PARTS.norm],
+    params: { ...shared.params, eps },
+    width: storeWidth(g),
+    reads: [...sources, sources.length],
+    before: [{
+      ...shared,
+      name: "group_parts",
+      code: [...g.picture.code, LANES, PARTS.moments],
+      width: 1,
+      dtype: "f32",
+      axes: [g.images, g.groups, parts, 3],
+      flops: 6 * g.images * g.groups * g.width * g.pixels,
+    }],
+  };
+}
+
+/** The members of `struct Params` that all have. */
+export function paramsOf({ picture, images, groups, pixels, width }: Groups): Record<string, number> {
+  return { images, groups, pixels, width, ...picture.params };
+}
+
+const putOf = ({ picture }: Groups) => PUT[picture.width === 2 ? "pairs" : "whole"];
+const storeWidth = ({ picture }: Groups) => picture.width === 4 ? 4 : 1;
+
+/** Names pictures for which one candidate is taken to be the fastest: sizes count in steps of √2. */
+export function shapeClassOf({ picture, dtype, images, groups, pixels, width }: Groups): string {
+  const step = (size: number) => Math.round(2 * Math.log2(Math.max(1, size)));
+  return [picture.inputs.length, dtype, step(images * groups), step(pixels), width].join("/");
+}
