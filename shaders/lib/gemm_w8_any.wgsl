@@ -5,12 +5,19 @@ const SHIFT_W: u32 = 0; // columns begin at start << SHIFT_W
 
 /// Channels k to k + 7 of the column that begins at start; beyond the last channel that one again: there x is zero.
 fn load_w8(z: u32, start: u32, k: u32) -> Loaded {
-  return vec4u(load_w2(start, k), load_w2(start, k + 2), load_w2(start, k + 4), load_w2(start, k + 6));
+  let step = channel_step();
+  let at = start + min(k, params.k - 1) * step;
+  let last = start + (params.k - 1) * step;
+  return vec4u(
+    load_w2(at, step, last),
+    load_w2(at + 2 * step, step, last),
+    load_w2(at + 4 * step, step, last),
+    load_w2(at + 6 * step, step, last),
+  );
 }
 
-fn load_w2(start: u32, k: u32) -> u32 {
-  let at = start + min(vec2u(k, k + 1), vec2u(params.k - 1)) * channel_step();
-  return bitcast<u32>(vec2h(w[at.x], w[at.y]));
+fn load_w2(at: u32, step: u32, last: u32) -> u32 {
+  return bitcast<u32>(vec2h(w[min(at, last)], w[min(at + step, last)]));
 }
 
 /// The values, two to a word.

@@ -86,10 +86,10 @@ const TERMS_IN_F16 = 32; // that a form may sum before it goes on in f32
 /**
  * How far a result may be off, in units of the sum of its terms' magnitudes. Sums in f32 of terms in f32 are off by 2^-24
  * for each term, in any order (Higham 2002, section 4.2); so are a packed weight's product with its scale, its fraction
- * and gelu. Where x is f16, a weight may be rounded to it, and where a form sums in it, so is each of its first sums.
+ * and gelu. Where x is f16, a packed weight may be rounded to it, of int8 its scale too, and where a form sums in it, so is each of its first sums.
  */
 function boundOf({ name }: Candidate, c: GemmCase, { terms }: Problem): number {
-  const rounded = isPacked(c.w ?? "f32") ? 1 : 0;
+  const rounded = { int8: 2, int4: 1 }[c.w as string] ?? 0;
   const summed = name.includes("half") ? TERMS_IN_F16 + 1 : 0;
   return (terms + 4) * 2 ** -24 + (c.x === "f16" ? (rounded + summed) * 2 ** -11 : 0);
 }
