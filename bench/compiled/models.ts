@@ -1,4 +1,4 @@
-/** The models whose kernels are compiled: real configs and shapes, weights of zero in files that take no room. */
+/** Models whose kernels are compiled, and whose steps are encoded: real configs and shapes, weights of zero in files that take no room. */
 import { join } from "node:path";
 import {
   AutoencoderKL,
@@ -147,15 +147,15 @@ export const PIPELINES: Readonly<Record<string, () => Part[]>> = {
   ],
 };
 
-/** Traces a model at its usual size as it is prepared for loading; its weights stay where they are. */
-export async function traceModel({ type, config, entries }: Part): Promise<Model> {
+/** Traces a model at its usual size as it is prepared for loading; its weights stay where they are unless they are wanted. */
+export async function traceModel({ type, config, entries }: Part, { load = false } = {}): Promise<Model> {
   const folder = await Deno.makeTempDir({ prefix: "denoise-compiled-" });
   try {
     await Deno.writeTextFile(join(folder, "config.json"), JSON.stringify(config));
     const { _class_name: ours } = config as { _class_name?: string };
     const stem = ours ? "diffusion_pytorch_model" : "model"; // transformers' names, which write no class
     await writeSafetensors(join(folder, `${stem}.safetensors`), [...entries]);
-    return await type.fromPretrained(folder, { defer: true, dtype: "f16" });
+    return await type.fromPretrained(folder, { defer: !load, dtype: "f16" });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
