@@ -78,6 +78,9 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
     bases[round] = LOWEST;
   }
   var sums: array<Sums, BLOCKS * COLUMN_BLOCKS>;
+  for (var i = 0u; i < BLOCKS * COLUMN_BLOCKS; i++) {
+    sums[i] = Sums(0); // see lib/matrix_units.wgsl
+  }
   var next: Ahead;
   place(z, invocation, &next);
   fetch(0, invocation, &next);
@@ -129,7 +132,10 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
       tile++;
       fetch(tile * KEYS, invocation, &next);
 
-      var products = array<Sums, BLOCKS * KEY_BLOCKS>();
+      var products: array<Sums, BLOCKS * KEY_BLOCKS>;
+      for (var i = 0u; i < BLOCKS * KEY_BLOCKS; i++) {
+        products[i] = Sums(0);
+      }
       for (var k = 0u; k < WIDTH_BLOCKS; k++) {
         for (var j = 0u; j < KEY_BLOCKS; j++) {
           let keys = subgroupMatrixLoad<Right, col_major>(&inputs, j * N * WIDTH_PITCH + k * K / 4, WIDTH_PITCH);

@@ -4,7 +4,8 @@
 // and lib/gemm_join_*; store(z, m, n, four columns) takes the sums.
 // A workgroup computes a tile of TILE_M x TILE_N sums, each of its subgroups ROWS x COLS matrices of it. While they
 // multiply 32 channels of both operands, which lie in workgroup memory as each is read by several, the lanes load the next
-// 32 into registers. Tiles count 8 rows, then columns, then further rows: what runs at once shares rows and columns.
+// 32 into registers. Tiles count 8 rows, then columns, then further rows, so that what runs at once shares rows and columns,
+// then z, then parts of the sum (see gemm_sum.wgsl).
 // Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, TAPPED, EDGED, SETS.
 const TILE_M: u32 = 128;
 const TILE_N: u32 = 128;
@@ -40,10 +41,12 @@ struct Ahead {
 fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
   let tiles_m = (params.m + TILE_M - 1) / TILE_M;
   let tiles_n = (params.n + OWN - 1) / OWN;
-  let z = tile / (tiles_m * tiles_n);
-  if (z >= params.z) {
+  let z_part = tile / (tiles_m * tiles_n);
+  if (z_part >= params.z * params.parts) {
     return;
   }
+  let z = z_part % params.z;
+  let part = z_part / params.z;
   let place = tile % (tiles_m * tiles_n);
   let above = place / (GROUP * tiles_n) * GROUP;
   let height = min(GROUP, tiles_m - above);
@@ -51,19 +54,21 @@ fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
   let first_col = place % (GROUP * tiles_n) / height * OWN;
 
   var ahead: Ahead;
-  find_rows(&ahead, z, first_row, first_col, lane);
-  var taps = 1u;
-  var tap = tap_at(0);
+  let steps_k = (params.k + TILE_K - 1) / TILE_K;
+  let steps = params.taps * steps_k;
+  let first = part * steps / params.parts;
+  var taps = select(1, first / steps_k + 1, TAPPED); // begun
+  var tap = tap_at(taps - 1);
+  var k = (first - (taps - 1) * steps_k) * TILE_K;
+  find_rows(&ahead, z, first_row, first_col, taps - 1, lane);
   begin_tap(&ahead, tap);
-  var k = 0u;
   load_tiles(&ahead, z, k, lane);
   put_tiles(&ahead, k, lane);
   var sums: array<Sums, ROWS * COLS>;
   for (var i = 0u; i < ROWS * COLS; i++) {
-    sums[i] = Sums(0); // Mesa 25's RADV leaves anything in an array that is not set
+    sums[i] = Sums(0); // see lib/matrix_units.wgsl
   }
-  let steps = params.taps * ((params.k + TILE_K - 1) / TILE_K);
-  for (var step = 0u; step < steps; step++) {
+  for (var step = first; step < (part + 1) * steps / params.parts; step++) {
     workgroupBarrier();
     k += TILE_K; // behind the last step beyond the last channel
     if (TAPPED && k >= params.k && taps < params.taps) {
@@ -71,7 +76,7 @@ fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
       tap = tap_behind(tap);
       begin_tap(&ahead, tap);
       for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
-        ahead.start_w[i] += (params.k * channel_step()) >> SHIFT_W;
+        ahead.start_w[i] += tap_step_w();
       }
       k = 0;
     }
@@ -80,7 +85,7 @@ fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
     workgroupBarrier();
     put_tiles(&ahead, k, lane);
   }
-  store_sums(&sums, z, first_row, first_col, subgroup, subgroup_lane);
+  store_sums(&sums, z_part, first_row, first_col, subgroup, subgroup_lane);
 }
 
 /// The row of tile_x and the eight in it that a lane loads as its i-th.
@@ -94,8 +99,13 @@ fn place_w(i: u32, lane: u32) -> vec2u {
   return select(vec2u(eight % TILE_N, eight / TILE_N), vec2u(eight / EIGHTS, lane % EIGHTS), ALONG_K);
 }
 
-/// Finds a lane's rows and columns.
-fn find_rows(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32, lane: u32) {
+/// How far the weights of one tap are from those of the next.
+fn tap_step_w() -> u32 {
+  return (params.k * channel_step()) >> SHIFT_W;
+}
+
+/// Finds a lane's rows, and its columns for a tap.
+fn find_rows(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32, tap: u32, lane: u32) {
   for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
     ahead.rows[i] = row_at(z, min(first_row + place_x(i, lane).x, params.m - 1));
   }
@@ -103,6 +113,7 @@ fn find_rows(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32
     let column = place_w(i, lane).x;
     let other = select(0, column / OWN, SETS == 2);
     ahead.start_w[i] = column_start(z + other, first_col + column - other * OWN) >> SHIFT_W;
+    ahead.start_w[i] += tap * tap_step_w();
   }
 }
 

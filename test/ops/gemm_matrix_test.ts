@@ -117,3 +117,17 @@ async function assertProduct(y: Tensor, x: Nd, w: Nd, what: string, rounded = 0)
 function largest(values: ArrayLike<number>): number {
   return Math.max(...Array.from(values, Math.abs));
 }
+
+Deno.test("arrays of matrices are set to zero element by element, as a driver leaves others as they are", async () => {
+  const folder = new URL("../../shaders/", import.meta.url);
+  let count = 0;
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    const text = isFile ? await Deno.readTextFile(new URL(name, folder)) : "";
+    assert.doesNotMatch(text, /array<Sums\b[^>]*>\(/, name);
+    for (const [, array] of text.matchAll(/var (\w+): array<Sums\b/g)) {
+      assert.match(text, new RegExp(`\\b${array}\\[i\\] = Sums\\(0\\);`), `${array} of ${name}`);
+      count++;
+    }
+  }
+  assert.ok(count >= 3);
+});

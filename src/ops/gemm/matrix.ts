@@ -5,12 +5,12 @@ import units from "../../../shaders/lib/matrix_units.wgsl" with { type: "text" }
 import type { Snippet } from "../../gpu/snippet.ts";
 import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
 import { snippet } from "../../tensor/mod.ts";
-import { costOf } from "./cost.ts";
 import { eightsOf } from "./eights.ts";
 import type { ConvRows } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
+import { withParts } from "./split.ts";
 
 /** Names of matrices, by their sizes M, N and K. */
 export const UNITS: Snippet = snippet("lib/matrix_units", units);
@@ -24,12 +24,15 @@ const BODY = snippet("gemm_matrix", text, [UNITS]);
 /** Channels that are loaded at once. */
 const TILE_K = 32;
 
-/** Rows and columns of sums of a workgroup, and how much of the units' speed such a tile reaches, by reading. */
+/**
+ * Rows and columns of sums of a workgroup; by reading, how much of the units' speed such a tile reaches, and workgroups that
+ * a processor has room for.
+ */
 const TILES = [
-  { tile: [128, 128], speed: 8 },
-  { tile: [128, 64], speed: 7 },
-  { tile: [64, 64], speed: 5 },
-  { tile: [32, 32], speed: 3 },
+  { tile: [128, 128], speed: 8, resident: 2 },
+  { tile: [128, 64], speed: 7, resident: 3 },
+  { tile: [64, 64], speed: 5, resident: 4 },
+  { tile: [32, 32], speed: 3, resident: 8 },
 ] as const;
 
 /** The same of a subgroup, largest first. */
@@ -48,39 +51,35 @@ export const matrix: Form = (traits, g) => {
   const edged = k % TILE_K > 0 || (g.conv !== undefined && isPadded(g.conv, taps));
   const sets = g.gate ? 2 : 1;
   const { config: { M, N, K }, lanes } = units;
-  return TILES.flatMap(({ tile: [rows, columns], speed }) => {
+  const steps = taps * Math.ceil(k / TILE_K);
+  return TILES.flatMap(({ tile: [rows, columns], speed, resident }) => {
     const own = OWN.find((own) => fits([rows, columns], own, units, traits));
     if (!own) return [];
     const workgroups = Math.ceil(m / rows) * Math.ceil(n / (columns / sets)) * z0 * z1;
-    return {
-      candidate: {
-        name: `gemm_matrix_${rows}x${columns}`,
-        code: [...eights.code, join.code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
-        set: {
-          ...eights.set,
-          ...join.set,
-          M,
-          N,
-          K,
-          TILE_M: rows,
-          TILE_N: columns,
-          LANES: lanes,
-          ROWS: own[0] / M,
-          COLS: own[1] / N,
-          TAPPED: String(taps > 1),
-          EDGED: String(edged),
-        },
-        params: paramsOf(g),
-        width: 4,
-        workgroups,
+    const whole = {
+      name: `gemm_matrix_${rows}x${columns}`,
+      code: [...eights.code, join.code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
+      set: {
+        ...eights.set,
+        ...join.set,
+        M,
+        N,
+        K,
+        TILE_M: rows,
+        TILE_N: columns,
+        LANES: lanes,
+        ROWS: own[0] / M,
+        COLS: own[1] / N,
+        TAPPED: String(taps > 1),
+        EDGED: String(edged),
       },
-      cost: costOf(traits, {
-        workgroups,
-        multiplyAdds: rows * columns * Math.ceil(k / TILE_K) * TILE_K * taps,
-        rate: traits.software ? 0.02 : speed,
-        resident: 2,
-      }),
-    };
+      params: paramsOf(g),
+      width: 4,
+      workgroups,
+    } as const;
+    const rate = traits.software ? 0.02 : speed; // a driver's own units are slow
+    const work = { workgroups, multiplyAdds: rows * columns * TILE_K * steps, rate, resident };
+    return withParts(traits, g, whole, work, steps);
   });
 };
 
