@@ -3,20 +3,21 @@
 // x, w and Params: see lib/gemm_rows_*, lib/gemm_columns_*, lib/gemm_x8_* and lib/gemm_w8_*, with lib/matrix_*
 // and lib/gemm_join_*; store(z, m, n, four columns) takes the sums.
 // A workgroup computes a tile of TILE_M x TILE_N sums, each of its subgroups ROWS x COLS matrices of it. While they
-// multiply 32 channels of both operands, which lie in workgroup memory as each is read by several, the lanes load the next
-// 32 into registers. Tiles count 8 rows, then columns, then further rows, so that what runs at once shares rows and columns,
+// multiply TILE_K channels of both operands, which lie in workgroup memory as each is read by several, the lanes load the
+// next ones into registers. Tiles count 8 rows, then columns, then further rows, so that what runs at once shares rows and columns,
 // then z, then parts of the sum (see gemm_sum.wgsl).
-// Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, TAPPED, EDGED, SETS.
+// Host sets: TILE_M, TILE_N, TILE_K, LANES, ROWS, COLS, TAPPED, PADDED, RAGGED, SETS.
 const TILE_M: u32 = 128;
 const TILE_N: u32 = 128;
+const TILE_K: u32 = 32; // channels that lie in workgroup memory at a time
 const LANES: u32 = 32; // of a subgroup
 const ROWS: u32 = 4; // matrices of a subgroup, down and across
 const COLS: u32 = 4; // even
 const TAPPED: bool = true; // false where there is one tap
-const EDGED: bool = true; // false where no row is in the padding, and k is a multiple of TILE_K
+const PADDED: bool = true; // false where no row is in the padding
+const RAGGED: bool = true; // false where k is a multiple of TILE_K
 const SETS: u32 = 1; // 2: of weights w[0] and w[1], side by side in a tile, whose products join() makes one
 
-const TILE_K: u32 = 32;
 const EIGHTS: u32 = TILE_K / 8; // of a row of a tile
 const STRIDE: u32 = EIGHTS * 2 + 2; // of a row in workgroup memory, in vec4h; the gap turns neighbours to other banks
 const ACROSS: u32 = TILE_N / (COLS * N); // subgroups side by side
@@ -128,7 +129,7 @@ fn begin_tap(ahead: ptr<function, Ahead>, tap: Tap) {
 fn load_tiles(ahead: ptr<function, Ahead>, z: u32, k: u32, lane: u32) {
   for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
     let start = ahead.start_x[i];
-    ahead.x[i] = load_x8(u32(select(start, max(start, 0), EDGED)), k + place_x(i, lane).y * 8);
+    ahead.x[i] = load_x8(u32(select(start, max(start, 0), PADDED)), k + place_x(i, lane).y * 8);
   }
   for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
     ahead.w[i] = load_w8(z, ahead.start_w[i], k + place_w(i, lane).y * 8);
@@ -140,7 +141,7 @@ fn put_tiles(ahead: ptr<function, Ahead>, k: u32, lane: u32) {
   for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
     let place = place_x(i, lane);
     let at = place.x * STRIDE + place.y * 2;
-    let within = !EDGED || (ahead.start_x[i] >= 0 && k + place.y * 8 < params.k);
+    let within = (!PADDED || ahead.start_x[i] >= 0) && (!RAGGED || k + place.y * 8 < params.k);
     let values = select(vec4u(), ahead.x[i], within);
     tile_x[at] = bitcast<vec4h>(values.xy);
     tile_x[at + 1] = bitcast<vec4h>(values.zw);
@@ -163,11 +164,14 @@ fn multiply(sums: ptr<function, array<Sums, ROWS * COLS>>, subgroup: u32) {
     for (var i = 0u; i < ROWS; i++) {
       left[i] = subgroupMatrixLoad<Left, row_major>(&tile_x, (row + i * M) * STRIDE + k / 4, STRIDE);
     }
+    var right: array<Right, COLS>;
     for (var j = 0u; j < COLS; j++) {
       let own = column + j / (COLS / SETS) * OWN + j % (COLS / SETS) * N;
-      let right = subgroupMatrixLoad<Right, col_major>(&tile_w, own * STRIDE + k / 4, STRIDE);
-      for (var i = 0u; i < ROWS; i++) {
-        sums[i * COLS + j] = subgroupMatrixMultiplyAccumulate(left[i], right, sums[i * COLS + j]);
+      right[j] = subgroupMatrixLoad<Right, col_major>(&tile_w, own * STRIDE + k / 4, STRIDE);
+    }
+    for (var i = 0u; i < ROWS; i++) {
+      for (var j = 0u; j < COLS; j++) {
+        sums[i * COLS + j] = subgroupMatrixMultiplyAccumulate(left[i], right[j], sums[i * COLS + j]);
       }
     }
   }

@@ -53,6 +53,10 @@ const CASES: Record<string, readonly GemmCase[]> = {
     { ...conv(6, 5), n: 6, k: 8, batch: [2, 2] }, // images and groups
     { ...conv(3, 3, { kernel_w: 5, taps: 25, pad_top: 2, pad_left: 2 }), n: 3, k: 32 }, // larger than the picture
   ],
+  "sums that are cut into parts": [
+    { m: 9, n: 7, k: 288 },
+    { ...conv(5, 4), n: 6, k: 72 }, // parts begin within a tap
+  ],
   "gated products": [
     { m: 35, n: 8, k: 40, gate: true },
     { m: 66, n: 35, k: 7, gate: true },

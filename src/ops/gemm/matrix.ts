@@ -21,21 +21,18 @@ export const MAIN: Readonly<Record<"fixed" | "sized", Snippet>> = {
 };
 const BODY = snippet("gemm_matrix", text, [UNITS]);
 
-/** Channels that are loaded at once. */
-const TILE_K = 32;
-
 /**
- * Rows and columns of sums of a workgroup; by reading, how much of the units' speed such a tile reaches, and workgroups that
- * a processor has room for.
+ * Tiles of workgroups: rows and columns of sums, and channels at a time. By reading, how much of the units' speed each
+ * reaches, and how many a processor has room for.
  */
 const TILES = [
-  { tile: [128, 128], speed: 8, resident: 2 },
-  { tile: [128, 64], speed: 7, resident: 3 },
-  { tile: [64, 64], speed: 5, resident: 4 },
-  { tile: [32, 32], speed: 3, resident: 8 },
+  { tile: [128, 128], depth: 32, speed: 8, resident: 2 },
+  { tile: [128, 64], depth: 64, speed: 7, resident: 2 },
+  { tile: [64, 64], depth: 64, speed: 5, resident: 4 },
+  { tile: [32, 32], depth: 32, speed: 3, resident: 8 },
 ] as const;
 
-/** The same of a subgroup, largest first. */
+/** Rows and columns of sums of a subgroup, the largest first. */
 const OWN = [[64, 32], [32, 32], [16, 16]] as const;
 
 /** Sums that a lane may hold beside the rest that it needs. */
@@ -48,13 +45,12 @@ export const matrix: Form = (traits, g) => {
   if (!units || !eights) return [];
   const { m, n, k, taps = 1, batch: [z0, z1] } = g;
   const join = joinOf(g);
-  const edged = k % TILE_K > 0 || (g.conv !== undefined && isPadded(g.conv, taps));
   const sets = g.gate ? 2 : 1;
   const { config: { M, N, K }, lanes } = units;
-  const steps = taps * Math.ceil(k / TILE_K);
-  return TILES.flatMap(({ tile: [rows, columns], speed, resident }) => {
-    const own = OWN.find((own) => fits([rows, columns], own, units, traits));
+  return TILES.flatMap(({ tile: [rows, columns], depth, speed, resident }) => {
+    const own = OWN.find((own) => fits([rows, columns, depth], own, units, traits));
     if (!own) return [];
+    const steps = taps * Math.ceil(k / depth);
     const workgroups = Math.ceil(m / rows) * Math.ceil(n / (columns / sets)) * z0 * z1;
     const whole = {
       name: `gemm_matrix_${rows}x${columns}`,
@@ -67,18 +63,20 @@ export const matrix: Form = (traits, g) => {
         K,
         TILE_M: rows,
         TILE_N: columns,
+        TILE_K: depth,
         LANES: lanes,
         ROWS: own[0] / M,
         COLS: own[1] / N,
         TAPPED: String(taps > 1),
-        EDGED: String(edged),
+        PADDED: String(g.conv !== undefined && isPadded(g.conv, taps)),
+        RAGGED: String(k % depth > 0),
       },
       params: paramsOf(g),
       width: 4,
       workgroups,
     } as const;
     const rate = traits.software ? 0.02 : speed; // a driver's own units are slow
-    const work = { workgroups, multiplyAdds: rows * columns * TILE_K * steps, rate, resident };
+    const work = { workgroups, multiplyAdds: rows * columns * depth * steps, rate, resident };
     return withParts(traits, g, whole, work, steps);
   });
 };
@@ -114,14 +112,14 @@ export function unitsOf(traits: Traits): Units | undefined {
 
 /** Whether subgroups of a size can compute a tile: 4 to 16 of them, of large ones at least 8, so that a lane loads little. */
 function fits(
-  tile: readonly [number, number],
+  [rows, columns, depth]: readonly [number, number, number],
   own: readonly [number, number],
   { config: { M, N }, lanes }: Units,
   { invocations, workgroupMemory }: Traits,
 ): boolean {
-  const subgroups = tile[0] / own[0] * (tile[1] / own[1]);
-  const bytes = (tile[0] + tile[1]) * (TILE_K + 8) * 2 + subgroups * M * N * 8;
-  return subgroups >= (tile[0] > 64 ? 8 : 4) && subgroups <= 16 && own[0] * own[1] / lanes <= MOST_SUMS &&
+  const subgroups = rows / own[0] * (columns / own[1]);
+  const bytes = (rows + columns) * (depth + 8) * 2 + subgroups * M * N * 8;
+  return subgroups >= (rows > 64 ? 8 : 4) && subgroups <= 16 && own[0] * own[1] / lanes <= MOST_SUMS &&
     own[0] % M === 0 && own[1] % (2 * N) === 0 && subgroups * lanes <= invocations &&
     bytes <= workgroupMemory;
 }
