@@ -47,7 +47,7 @@ try {
 
 async function measure(): Promise<Report> {
   using device = await openDevice();
-  await using torch = await Peer.start(python, "torch_cpu.py");
+  await using torch = await Peer.start(python, "torch_eager.py");
   await using ort = await Peer.start(python, "ort_webgpu.py");
   console.error(device.describe());
   if (!torch && !ort) console.error(`No peers: ${python} has neither torch nor onnxruntime with WebGPU`);

@@ -1,38 +1,71 @@
 import type { Device } from "denoise";
+import { compose } from "../src/gpu/compose.ts";
+import matrixCode from "./peak_matrix.wgsl" with { type: "text" };
 import code from "./peak.wgsl" with { type: "text" };
 
-/** GFLOP/s of the adapter at f32 arithmetic alone: the best of scalar and vector form, over several rounds. */
-export async function measurePeak(device: Device): Promise<number> {
+/** GFLOP/s of the adapter at f32 or f16 arithmetic alone: the best of several forms and rounds. */
+export async function measurePeak(device: Device, scalar: "f32" | "f16" = "f32"): Promise<number> {
   const { software } = device.traits;
   const groups = software ? 64 : 16384;
   const turns = software ? 8192 : 4096;
   let best = 0;
-  for (const width of [1, 4]) {
-    const run = await arithmetic(device, { type: width === 1 ? "f32" : "vec4f", groups, turns });
-    for (let round = 0; round < 4; round++) { // the first compiles
-      const start = performance.now();
-      await run();
-      best = Math.max(best, 16 * width * turns * groups * 64 / (performance.now() - start) / 1e6);
-    }
+  const apart = code.replaceAll(/fma\((\w), factor, term\)/g, "$1 * factor + term"); // where fma is slow
+  for (const [width, text] of [[1, code], [4, code], [4, apart]] as const) {
+    const set = { S: scalar, T: width === 1 ? "S" : "vec4<S>" };
+    const run = await arithmetic(device, { code: text, set, groups, turns, bytes: groups * 64 * 16 });
+    best = Math.max(best, await bestRate(run, 16 * width * turns * groups * 64));
+  }
+  return best;
+}
+
+/** GFLOP/s of its matrix units at f16 with sums in f32; undefined where it has none. */
+export async function measureMatrixPeak(device: Device): Promise<number | undefined> {
+  const { matrices, subgroups, sizedSubgroups, software } = device.traits;
+  const config = matrices
+    .filter((c) => c.componentType === "f16" && c.resultComponentType === "f32")
+    .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K)[0];
+  if (!config || !subgroups || (subgroups.min !== subgroups.max && !sizedSubgroups)) return undefined;
+  const { M, N, K } = config;
+  const lanes = subgroups.min;
+  const [WG, groups, turns] = software ? [lanes, 16, 1024] : [4 * lanes, 4096, 2048];
+  const code = sizedSubgroups
+    ? matrixCode.replace("@workgroup_size(WG)", `@workgroup_size(WG) @subgroup_size(${lanes})`)
+    : matrixCode;
+  const set = { M, N, K, WG };
+  const run = await arithmetic(device, { code, set, groups, turns, bytes: groups * M * N * 4 });
+  return await bestRate(run, 4 * 2 * M * N * K * turns * groups * WG / lanes);
+}
+
+async function bestRate(run: () => Promise<void>, flops: number): Promise<number> {
+  let best = 0;
+  for (let round = 0; round < 4; round++) { // the first compiles
+    const start = performance.now();
+    await run();
+    best = Math.max(best, flops / (performance.now() - start) / 1e6);
   }
   return best;
 }
 
 async function arithmetic(
   device: Device,
-  { type, groups, turns }: { type: string; groups: number; turns: number },
+  { code, set, groups, turns, bytes }: {
+    code: string;
+    set: Record<string, string | number>;
+    groups: number;
+    turns: number;
+    bytes: number;
+  },
 ): Promise<() => Promise<void>> {
   const { gpu, buffers } = device;
-  const module = gpu.createShaderModule({
-    label: "peak",
-    code: code.replace("alias T = f32;", `alias T = ${type};`),
-  });
+  const kernel = { code: [{ name: "bench/peak.wgsl", text: code }], bindings: [] };
+  const parts = compose({ label: "peak", kernel, set });
+  const module = gpu.createShaderModule({ label: "peak", code: parts.map(({ text }) => text).join("\n") });
   const pipeline = await gpu.createComputePipelineAsync({
     label: "peak",
     layout: "auto",
     compute: { module },
   });
-  const y = buffers.allocate("peak", groups * 64 * 16);
+  const y = buffers.allocate("peak", bytes);
   const uniform = buffers.create("peak turns", 16, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
   gpu.queue.writeBuffer(uniform, 0, new Uint32Array([turns]));
   const group = gpu.createBindGroup({

@@ -10,9 +10,9 @@ export class Peer implements AsyncDisposable {
   /** Why it gave no figure the last time it was asked. */
   refusal: string | undefined;
 
-  private constructor(python: string, script: string) {
+  private constructor(python: string, script: string, words: readonly string[]) {
     this.#child = new Deno.Command(python, {
-      args: ["-B", `${import.meta.dirname}/peers/${script}`], // -B: no compiled files beside the sources
+      args: ["-B", `${import.meta.dirname}/peers/${script}`, ...words], // -B: no compiled files beside the sources
       stdin: "piped",
       stdout: "piped",
       stderr: "null",
@@ -21,10 +21,10 @@ export class Peer implements AsyncDisposable {
     this.#lines = linesOf(this.#child.stdout);
   }
 
-  /** Starts a script of peers/; undefined where Python or what it imports is not there. */
-  static async start(python: string, script: string): Promise<Peer | undefined> {
+  /** Starts a script of peers/ with some words; undefined where Python or what it imports is not there. */
+  static async start(python: string, script: string, ...words: string[]): Promise<Peer | undefined> {
     try {
-      const peer = new Peer(python, script);
+      const peer = new Peer(python, script, words);
       const { value } = await peer.#lines.next();
       if (value) {
         peer.name = JSON.parse(value).ready;

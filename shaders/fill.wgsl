@@ -1,12 +1,13 @@
 // y[i] = a value that follows from i and a seed alone, the same on every adapter: what kernels are measured and checked on.
 // y [words]: one word of memory each, which an f32 fills, or two f16, or a piece of a packed block (see lib/unpack_int8.wgsl
-// and lib/unpack_int4.wgsl). A lane writes a word.
+// and lib/unpack_int4.wgsl). Floats lie within params.scale of 0. A lane writes a word.
 // Host sets: KIND.
 const KIND: u32 = 0; // 0 f32, 1 f16, 2 words of 0 and 1, 3 int8, 4 int4, 5 no number in f32 and in f16
 
 struct Params {
   words: u32,
   seed: u32,
+  scale: f32,
 }
 
 var<storage, read_write> y: array<u32>;
@@ -22,19 +23,19 @@ fn mixed(i: u32) -> u32 {
 fn word(i: u32, bits: u32) -> u32 {
   switch KIND {
     case 0: {
-      return bitcast<u32>(f32(bits >> 8) * 0x1p-23f - 1); // [-1, 1)
+      return bitcast<u32>((f32(bits >> 8) * 0x1p-23f - 1) * params.scale);
     }
     case 1: {
-      return pack2x16float((vec2f(vec2u(bits, bits >> 16) & vec2u(1023)) - 512) / 512); // the same, exact in f16
+      return pack2x16float((vec2f(vec2u(bits, bits >> 16) & vec2u(1023)) - 512) / 512 * params.scale); // exact at 1
     }
     case 2: {
       return bits >> 31;
     }
     case 3: {
-      return select(bits, 0x3c003c00, i % 17 == 16); // scales of 1
+      return select(bits, pack2x16float(vec2f(params.scale)), i % 17 == 16);
     }
     case 4: {
-      return select(bits, 0x30003000, i % 9 == 8); // steps of 1/8
+      return select(bits, pack2x16float(vec2f(params.scale / 8)), i % 9 == 8);
     }
     default: {
       return 0x7fff7fff;

@@ -29,9 +29,11 @@ export function describeOutcomes(outcomes: readonly Outcome[], device: Device): 
   ].join("\n");
 }
 
-/** Ids without the words that all of them share. */
+/** Names of last passes where they tell candidates apart, else ids without the words that all of them share. */
 export function shortNames(ids: readonly string[]): Map<string, string> {
-  const shared = (word: string) => ids.length > 1 && ids.every((id) => id.split(/,? /).includes(word));
+  const names = ids.map((id) => id.split(", ").at(-1)!.split(" ")[0]!);
+  if (new Set(names).size === ids.length) return new Map(ids.map((id, i) => [id, names[i]!]));
+  const shared = (word: string) => ids.every((id) => id.split(/,? /).includes(word));
   const short = (id: string) => id.split(" ").filter((word) => !shared(word.replace(/,$/, ""))).join(" ");
-  return new Map(ids.map((id) => [id, short(id) || id]));
+  return new Map(ids.map((id) => [id, short(id).replace(/,$/, "") || id]));
 }

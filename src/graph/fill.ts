@@ -15,7 +15,7 @@ const KINDS = ["f32", "f16", "words", "int8", "int4", "nothing"] as const;
 const LANES = 64;
 
 /**
- * Fills a storage with numbers that follow from a seed alone: floats in [-1, 1), integers and bools of 0 and 1; or with what
+ * Fills a storage with numbers that follow from a seed alone: floats within `scale` of 0, integers and bools of 0 and 1; or with what
  * is no number. Resolves once it is submitted.
  */
 export async function fill(
@@ -23,6 +23,7 @@ export async function fill(
   storage: Storage,
   dtype: DType | "nothing",
   seed: number,
+  scale = 1,
 ): Promise<void> {
   const kind = KINDS.find((kind) => kind === dtype) ?? "words";
   const spec: PipelineSpec = {
@@ -37,7 +38,7 @@ export async function fill(
   const pipeline = device.pipelines.get(spec);
   await pipeline.ready;
   const words = Math.ceil(storage.bytes / 4);
-  const bytes = packParams("fill", text, { words, seed });
+  const bytes = packParams("fill", text, { words, seed, scale });
   const buffer = device.buffers.create(
     "fill",
     bytes.length,

@@ -122,6 +122,11 @@ async function measure(
   }
 }
 
+/** The candidate that the others are checked against. */
+function plainOf({ candidates }: Problem): Candidate | undefined {
+  return candidates.length === 1 ? candidates[0] : candidates.find((candidate) => candidate.plain);
+}
+
 /** Candidates of one problem: each is compiled, checked and timed. */
 class Tryout {
   readonly #dropped: Record<string, string> = {};
@@ -136,7 +141,7 @@ class Tryout {
   async run(): Promise<Outcome> {
     const { device, problem, bench } = this;
     const right = rightOnes(device, problem);
-    const plain = problem.candidates.find((candidate) => candidate.plain);
+    const plain = plainOf(problem);
     if (!plain) return { problem, ms: {}, dropped: {}, skipped: "none of its candidates is the plain one" };
     for (const candidate of [plain, ...right]) bench.compile(candidate);
     const reference = await this.#ready(plain);

@@ -82,6 +82,7 @@ function normRead(traits: Traits, g: Groups, eps: number): Candidate {
   const { part, set } = momentsOf(traits, g);
   return {
     name: "group_norm_read",
+    plain: true,
     code: [...g.picture.code, ...part, putOf(g), READ],
     set,
     params: { ...paramsOf(g), eps },

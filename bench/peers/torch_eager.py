@@ -1,10 +1,18 @@
-"""The problems of bench/cases.ts in torch on the CPU, f32, all cores. See serve.py for the protocol."""
+"""The problems of bench/cases.ts in torch: on the CPU, f32, all cores, or with the word "auto" on a GPU in f16 where torch
+has one. See serve.py for the protocol."""
 
 import os
+import sys
 
 import torch
 from serve import serve
 
+GPU = None
+if sys.argv[1:] == ["auto"]:
+    GPU = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
+if GPU:
+    torch.set_default_device(GPU)
+    torch.set_default_dtype(torch.float16)
 torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
 F = torch.nn.functional
 
@@ -17,6 +25,8 @@ def prepare(problem, layers):
         x = steps[0]
         for i in range(layers):
             x = steps[1 + i % (len(steps) - 1)](x)
+        if GPU:
+            getattr(torch, GPU).synchronize()
 
     return run
 
@@ -96,4 +106,5 @@ def t5(p):
     return [torch.randn(1, p["tokens"], p["width"]), lambda x: block(x, position_bias=bias)[0]]
 
 
-serve(f"torch {torch.__version__.split('+')[0]}, CPU, {torch.get_num_threads()} threads", prepare)
+on = f"{torch.cuda.get_device_name() if GPU == 'cuda' else 'MPS'}, f16" if GPU else f"CPU, {torch.get_num_threads()} threads"
+serve(f"torch {torch.__version__.split('+')[0]}, {on}", prepare)

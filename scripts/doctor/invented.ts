@@ -1,0 +1,49 @@
+import type { Device } from "denoise";
+import type { Model } from "denoise/models";
+import type { Entry } from "../../bench/safetensors.ts";
+import { fill } from "../../src/graph/fill.ts";
+import { sizeOf } from "../../src/graph/layout.ts";
+import type { ModelClass } from "../../src/models/load.ts";
+import type { ModelParts } from "../../src/models/model.ts";
+import { Weights } from "../../src/models/weights.ts";
+
+/** A model of a config with random weights, which are made on the GPU: no file is read or written. */
+export async function inventModel<M extends Model>(
+  device: Device,
+  type: ModelClass<M>,
+  { config, entries, dtype, only }: {
+    config: object;
+    entries: Iterable<Entry>;
+    dtype: "f32" | "f16";
+    /** The entry point whose weights alone are made. */
+    only?: string;
+  },
+): Promise<M> {
+  const infos = [...entries].map(([name, shape]) => ({ name, shape, dtype: "F16" as const, bytes: 0 }));
+  const weights = new Weights(device, type.name, infos, { dtype });
+  const bring = async (only?: string) => {
+    const { resident } = weights.missing(only);
+    for (const [i, { info, leaf }] of resident.entries()) {
+      const storage = leaf.storage = device.buffers.allocate(leaf.label, sizeOf(leaf));
+      const inputs = info.shape.slice(1).reduce((product, n) => product * n, 1);
+      await fill(device, storage, leaf.dtype, i, Math.sqrt(3 / inputs)); // of variance 1 / inputs
+    }
+    await device.idle(); // tells where there is no memory
+    return () => {
+      for (const { leaf } of resident) {
+        leaf.storage?.release();
+        leaf.storage = undefined;
+      }
+    };
+  };
+  const parts = { config: type.schema.parse(config), weights, dtype, bring } satisfies ModelParts<unknown>;
+  const model = new type(parts as never);
+  try {
+    model.prepare();
+    await model.load({ only });
+    return model;
+  } catch (error) {
+    model[Symbol.dispose]();
+    throw error;
+  }
+}

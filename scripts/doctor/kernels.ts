@@ -1,0 +1,156 @@
+import type { Device, Traits } from "denoise";
+import type { Peer } from "../../bench/peer.ts";
+import { benchBytes, problemOf, shapeOf } from "../../src/graph/bench.ts";
+import { choose, idOf } from "../../src/graph/choice.ts";
+import { Kernel, type Node } from "../../src/graph/node.ts";
+import { streamOf } from "../../src/graph/stream.ts";
+import { tune } from "../../src/graph/tuner.ts";
+import { type Case, casesOf } from "./cases.ts";
+import type { Speeds } from "./speeds.ts";
+
+/** A candidate on one shape. */
+export interface CandidateRow {
+  /** Its name and constants. */
+  readonly id: string;
+  /** Undefined where it was not tried. */
+  readonly right?: boolean | undefined;
+  /** What it computed wrongly, or why it did not run. */
+  readonly why?: string | undefined;
+  readonly ms?: number | undefined;
+  /** 10¹² operations and 10⁹ bytes a second, and the former's part of what the adapter does at most. */
+  readonly tflops?: number | undefined;
+  readonly gbs?: number | undefined;
+  readonly share?: number | undefined;
+}
+
+/** A kernel on one shape, with all its candidates. */
+export interface KernelRow {
+  readonly name: string;
+  readonly shape: string;
+  readonly flops: number;
+  readonly bytes: number;
+  /** Id of the candidate that models run, by what was measured before or by guess. */
+  readonly chosen?: string | undefined;
+  readonly candidates: readonly CandidateRow[];
+  /** Candidates of other adapters, and what this one lacks for them. */
+  readonly absent: readonly { readonly name: string; readonly needs: string }[];
+  /** Why nothing was measured, if so. */
+  readonly skipped?: string | undefined;
+  readonly torchMs?: number | undefined;
+}
+
+/** What a case records: of several kernels the one with the most arithmetic. */
+function kernelOf(device: Device, { record }: Case): Kernel {
+  const kernels = new Set<Kernel>();
+  const open: Node[] = [streamOf(device).rehearse(record).node];
+  for (const node of open) {
+    if (node instanceof Kernel) kernels.add(node);
+    open.push(...node.sources);
+  }
+  return [...kernels].sort((a, b) => b.spec.flops - a.spec.flops)[0]!;
+}
+
+/** Ids of the candidates that models run on a device, by the names of cases. */
+export function chosenOn(device: Device, quick: boolean): Map<string, string> {
+  return new Map(casesOf(device, { quick }).map((c) => [c.name, idOf(choose(device, kernelOf(device, c)))]));
+}
+
+/** Checks and times all candidates of all cases. */
+export async function* measureKernels(
+  device: Device,
+  { quick, chosen, torch }: {
+    quick: boolean;
+    chosen: ReadonlyMap<string, string>;
+    torch?: Peer | undefined;
+  },
+): AsyncGenerator<KernelRow> {
+  const absent = absentOn(device, quick);
+  for (const [i, c] of casesOf(device, { quick }).entries()) {
+    const problem = problemOf(kernelOf(device, c));
+    const [outcome] = await tune(device, [problem], { keep: false, onNotice: () => {} });
+    const { ms, dropped, skipped } = outcome!;
+    const bytes = benchBytes(problem);
+    const candidates = problem.candidates.map((candidate): CandidateRow => {
+      const id = idOf(candidate);
+      const time = ms[id];
+      if (time === undefined) return { id, ...(id in dropped ? { right: false, why: dropped[id] } : {}) };
+      const tflops = problem.flops / time / 1e9;
+      return { id, right: true, ms: time, tflops, gbs: bytes / time / 1e6 };
+    });
+    const torchMs = c.peer && await torch?.measure(c.peer, 1, 100);
+    const { name } = c;
+    const row = {
+      name,
+      shape: shapeOf(problem),
+      flops: problem.flops,
+      bytes,
+      chosen: chosen.get(name),
+      candidates,
+    };
+    yield { ...row, absent: absent[i] ?? [], ...skipped && { skipped }, ...torchMs && { torchMs } };
+  }
+}
+
+/** The same rows with the parts of what the adapter does at most. */
+export function withShares(rows: readonly KernelRow[], speeds: Speeds | undefined): KernelRow[] {
+  const peakOf = (id: string) =>
+    /matrix/.test(id) ? speeds?.matrix : /half/.test(id) ? speeds?.f16 : speeds?.f32;
+  return rows.map((row) => ({
+    ...row,
+    candidates: row.candidates.map((candidate) => {
+      const peak = peakOf(candidate.id);
+      return peak && candidate.tflops ? { ...candidate, share: candidate.tflops / peak } : candidate;
+    }),
+  }));
+}
+
+const MATRICES = [{ componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 }];
+/** What other adapters have. */
+const OTHERS: readonly { needs: string; traits: Partial<Traits>; dtype?: "f16" }[] = [
+  { needs: "shader-f16", traits: { f16: true }, dtype: "f16" },
+  { needs: "subgroups of 32 lanes", traits: { subgroups: { min: 32, max: 32 }, lanes: 32 } },
+  {
+    needs: "shader-f16 and subgroups of 32 lanes",
+    traits: { f16: true, subgroups: { min: 32, max: 32 }, lanes: 32 },
+    dtype: "f16",
+  },
+  {
+    needs: "matrix units, shader-f16 and subgroups of 32 lanes",
+    traits: { f16: true, matrices: MATRICES, subgroups: { min: 32, max: 32 }, lanes: 32 },
+    dtype: "f16",
+  },
+  { needs: "a GPU", traits: { software: false, joins: true } },
+  {
+    needs: "an adapter that is a CPU, with subgroups",
+    traits: { software: true, subgroups: { min: 8, max: 8 }, lanes: 8 },
+  },
+];
+
+/** For each case, the candidates that adapters have that can do more, or other things. */
+function absentOn(device: Device, quick: boolean): { name: string; needs: string }[][] {
+  const specs = (dtype?: "f16") =>
+    casesOf(device, { quick, ...dtype && { dtype } }).map((c) => kernelOf(device, c).spec);
+  const known = specs().map(({ name, candidates }) => ({
+    name,
+    names: new Set(candidates.map((c) => c.name)),
+  }));
+  const absent = known.map((): { name: string; needs: string }[] => []);
+  const own = { ...device.traits };
+  for (const { needs, traits, dtype } of OTHERS) {
+    Object.assign(device.traits, traits);
+    try {
+      for (const [i, { name: kernel, candidates }] of specs(dtype).entries()) {
+        const { name: same, names } = known[i]!;
+        if (kernel !== same) continue; // another way through the operator
+        for (const { name } of candidates) {
+          if (names.has(name)) continue;
+          names.add(name);
+          absent[i]!.push({ name, needs });
+        }
+      }
+    } finally {
+      Object.assign(device.traits, own);
+    }
+  }
+  return absent;
+}
