@@ -61,7 +61,7 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
   var queries: array<Left, BLOCKS * WIDTH_BLOCKS>;
   for (var i = invocation; i < SUBGROUPS * ROWS * K_VECTORS; i += WG) {
     let query = first_of_all + i / K_VECTORS;
-    inputs[i / K_VECTORS * WIDTH_PITCH + i % K_VECTORS] = vec4<f16>(load_q(z, query, i % K_VECTORS * 4));
+    inputs[i / K_VECTORS * WIDTH_PITCH + i % K_VECTORS] = vec4<f16>(load_q(z, query, i % K_VECTORS * 4) * sign(params.scale));
   }
   workgroupBarrier();
   for (var b = 0u; b < BLOCKS; b++) {
@@ -72,6 +72,7 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
   }
   workgroupBarrier();
 
+  let lowest = bitcast<f32>(0xff800000u | (params.z & 0)); // -infinity, which no constant may be
   var bases: array<f32, ROUNDS>;
   var totals: array<f32, ROUNDS>; // of the powers that this lane has made
   for (var round = 0u; round < ROUNDS; round++) {
@@ -85,9 +86,10 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
   place(z, invocation, &next);
   fetch(0, invocation, &next);
   var tile = 0u; // those whose powers are there
+  var begun = false;
   var done = false;
   loop {
-    if (tile > 0) { // some bases have moved
+    if (begun) { // some bases have moved
       for (var n = 0u; n < COLUMN_BLOCKS; n++) {
         for (var b = 0u; b < BLOCKS; b++) {
           let at = own_scores + b * M * SCORES_PITCH;
@@ -106,7 +108,7 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
       }
     }
     loop {
-      if (tile > 0) {
+      if (begun) {
         for (var k = 0u; k < KEYS / K; k++) {
           var powers: array<Left, BLOCKS>;
           for (var b = 0u; b < BLOCKS; b++) {
@@ -130,6 +132,7 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
       put(invocation, &next);
       workgroupBarrier();
       tile++;
+      begun = true;
       fetch(tile * KEYS, invocation, &next);
 
       var products: array<Sums, BLOCKS * KEY_BLOCKS>;
@@ -167,29 +170,24 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
         if (!whole) {
           for (var i = 0u; i < VECTORS; i++) {
             let seen = key + 4 * PARTS * i + vec4u(0, 1, 2, 3) < vec4u(seen_by(query));
-            t[i] = select(vec4f(LOWEST), t[i], seen);
+            t[i] = select(vec4f(lowest), t[i], seen);
           }
         }
         var highest = t[0];
         for (var i = 1u; i < VECTORS; i++) {
           highest = max(highest, t[i]);
         }
-        var peak = max(max(highest.x, highest.y), max(highest.z, highest.w));
+        var peak = level(max(max(highest.x, highest.y), max(highest.z, highest.w)));
         for (var step = 1u; step < PARTS; step *= 2) {
           peak = max(peak, subgroupShuffleXor(peak, step));
         }
         let moves = peak > bases[round] + REACH;
+        let had = bases[round] > LOWEST; // outputs
         let base = select(bases[round], peak - LIFT / UNIT, moves);
         let factor = exp2((bases[round] - base) * UNIT);
         bases[round] = base;
         for (var i = 0u; i < VECTORS; i++) {
-          t[i] = exp2((t[i] - base) * UNIT);
-        }
-        if (!whole) {
-          for (var i = 0u; i < VECTORS; i++) {
-            let seen = key + 4 * PARTS * i + vec4u(0, 1, 2, 3) < vec4u(seen_by(query));
-            t[i] = select(vec4f(), t[i], seen);
-          }
+          t[i] = powers(t[i], base);
         }
         var total = t[0];
         for (var i = 1u; i < VECTORS; i++) {
@@ -199,7 +197,7 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
         for (var i = 0u; i < VECTORS; i++) { // where lanes are left over they write what the last row's lanes do
           inputs[own_powers + row * KEYS_PITCH + i * PARTS + part] = vec4<f16>(t[i]);
         }
-        if (moves && tile > 1) {
+        if (moves && had) {
           moved = tile;
         }
         factors[own_factors + row] = factor;
@@ -259,19 +257,20 @@ fn place(z: u32, invocation: u32, ahead: ptr<function, Ahead>) {
   (*ahead).last_value = start_of_v(z, params.keys - 1);
 }
 
+/// Channels of keys beyond the last repeat it: those of queries are zero.
 fn fetch(first_key: u32, invocation: u32, ahead: ptr<function, Ahead>) {
   for (var l = 0u; l < K_LOADS; l++) {
-    let start = min((*ahead).key_starts[l] + first_key * params.k_row, (*ahead).last_key);
-    (*ahead).keys[l] = vec4<f16>(read_k(start, (invocation + l * WG) % K_VECTORS * 4));
+    let start = min((*ahead).key_starts[l] + first_key * step_of_k(), (*ahead).last_key);
+    (*ahead).keys[l] = read_k(start, (invocation + l * WG) % K_VECTORS * 4);
   }
   for (var l = 0u; l < V_LOADS; l++) {
-    let start = (*ahead).value_starts[l] + first_key * params.v_row;
+    let start = (*ahead).value_starts[l] + first_key * step_of_v();
     let column = (invocation + l * WG) % V_COLUMNS * 4;
     (*ahead).values[l] = transpose(mat4x4<f16>(
-      vec4<f16>(read_v(min(start, (*ahead).last_value), column)),
-      vec4<f16>(read_v(min(start + params.v_row, (*ahead).last_value), column)),
-      vec4<f16>(read_v(min(start + 2 * params.v_row, (*ahead).last_value), column)),
-      vec4<f16>(read_v(min(start + 3 * params.v_row, (*ahead).last_value), column)),
+      read_v(min(start, (*ahead).last_value), column),
+      read_v(min(start + step_of_v(), (*ahead).last_value), column),
+      read_v(min(start + 2 * step_of_v(), (*ahead).last_value), column),
+      read_v(min(start + 3 * step_of_v(), (*ahead).last_value), column),
     ));
   }
 }

@@ -11,9 +11,19 @@ fn mask_at(z: u32, query: u32, keys: vec4u) -> vec4f {
   return vec4f(f32(mask[at.x]), f32(mask[at.y]), f32(mask[at.z]), f32(mask[at.w]));
 }
 
-const UNIT: f32 = 1.44269504; // of scores, in powers of two: a mask may be too low to be multiplied
+const UNIT: f32 = 1.44269504; // of levels, in powers of two: a mask may be too low to be multiplied
 
-/// The scores of a query for four keys that lie side by side, from its products with them.
+/// The scores of a query for four keys that lie side by side, from its products with them, the scale's sign in the query.
 fn scored(z: u32, query: u32, key: u32, products: vec4f) -> vec4f {
-  return products * params.scale + mask_at(z, query, key + vec4u(0, 1, 2, 3));
+  return products * abs(params.scale) + mask_at(z, query, key + vec4u(0, 1, 2, 3));
+}
+
+/// What scores are measured by.
+fn level(score: f32) -> f32 {
+  return score;
+}
+
+/// e to the power of scores, over that of a level.
+fn powers(scores: vec4f, base: f32) -> vec4f {
+  return exp2((scores - base) * UNIT);
 }

@@ -5,9 +5,19 @@ fn mask_at(z: u32, query: u32, keys: vec4u) -> vec4f {
   return vec4f();
 }
 
-const UNIT: f32 = 1; // of scores, in powers of two
+const UNIT: f32 = 1; // of levels, in powers of two
 
-/// The scores of a query for four keys that lie side by side, from its products with them.
+/// The scores of a query for four keys, from its products with them, the scale's sign in the query.
 fn scored(z: u32, query: u32, key: u32, products: vec4f) -> vec4f {
-  return products * (params.scale * 1.44269504);
+  return products;
+}
+
+/// What scores are measured by. Without a scale all are as good as zero, but not those of -infinity.
+fn level(score: f32) -> f32 {
+  return score * max(abs(params.scale) * 1.44269504, 1e-30);
+}
+
+/// e to the power of scores, over that of a level.
+fn powers(scores: vec4f, base: f32) -> vec4f {
+  return exp2(fma(scores, vec4f(max(abs(params.scale) * 1.44269504, 1e-30)), vec4f(-base)));
 }

@@ -7,15 +7,15 @@ import type { Form, Guess } from "./select.ts";
 
 const BODY = snippet("attention_matrix", text, [PARAMS, UNITS]);
 
-/** How a workgroup divides its work: queries of a subgroup, keys of a tile, subgroups. */
+/** How a workgroup divides its work: queries of a subgroup, keys of a tile, subgroups; and the speed reached, by reading. */
 const TILES = [
-  { rows: 32, keys: 64, subgroups: 4 },
-  { rows: 32, keys: 32, subgroups: 4 },
-  { rows: 16, keys: 64, subgroups: 4 },
-  { rows: 16, keys: 32, subgroups: 4 },
+  { rows: 32, keys: 32, subgroups: 4, speed: 5 },
+  { rows: 16, keys: 64, subgroups: 4, speed: 4.6 },
+  { rows: 16, keys: 32, subgroups: 4, speed: 4.2 },
+  { rows: 16, keys: 16, subgroups: 4, speed: 3.5 },
 ] as const;
 /** For software adapters, which take seconds to compile more. */
-const SMALL = [{ rows: 8, keys: 16, subgroups: 2 }] as const;
+const SMALL = [{ rows: 8, keys: 16, subgroups: 2, speed: 0.02 }] as const;
 
 const up = (n: number, unit: number) => Math.ceil(n / unit) * unit;
 /** Elements of f16 from row to row: 16 bytes beyond a multiple of 32, so that eight neighbours fill all banks. */
@@ -25,19 +25,21 @@ const pitch = (n: number) => up(n - 8, 16) + 8;
 export const matrix: Form = (traits, a) => {
   const units = unitsOf(traits);
   if (!units || [a.q, a.k, a.v].some(({ dtype }) => dtype !== "f16")) return [];
-  const { config: { M, N, K }, lanes } = units;
+  const { config: { M, N, K } } = units;
+  // More lanes share what a matrix takes of registers, but for Intel's units.
+  const lanes = M < K ? units.lanes : traits.subgroups!.max;
   const { batch: [B, H], queries, keys: S, width, columns } = sizesOf(a);
   const [whole, wide] = [up(width, K), up(columns, N)];
   const { code, set } = operandsOf(a);
-  return (traits.software ? SMALL : TILES).flatMap(({ rows, keys, subgroups }): Guess[] => {
+  return (traits.software ? SMALL : TILES).flatMap(({ rows, keys, subgroups, speed }): Guess[] => {
     const parts = Math.max(1, Math.min(lanes / rows, keys / 4));
     const all = rows * subgroups;
     const scores = keys + 4 * parts; // rows of scores lie apart so that neighbouring lanes read other banks
     const inputs = Math.max(Math.max(keys, all) * pitch(whole), all * pitch(keys));
     const bytes = 2 * (inputs + wide * pitch(keys)) + 4 * all * (scores + 1) + 16;
-    const kept = rows * (wide + keys + whole / 2 * (lanes / 16)) / lanes; // registers of matrices; AMD's operands are there in each half
     const fits = rows % M === 0 && keys % N === 0 && keys % K === 0 && bytes <= traits.workgroupMemory &&
-      subgroups * lanes <= traits.invocations && (traits.software || kept <= 176);
+      subgroups * lanes <= traits.invocations &&
+      (traits.software || registersOf(rows, keys, whole, wide, lanes, subgroups) <= (lanes > 32 ? 165 : 190));
     if (!fits) return [];
     const workgroups = B * H * Math.ceil(queries / all);
     return [{
@@ -67,9 +69,25 @@ export const matrix: Form = (traits, a) => {
       cost: costOf(traits, {
         workgroups,
         multiplyAdds: all * up(S, keys) * (whole + wide),
-        rate: traits.software ? 0.02 : rows === 32 ? 5 : 4,
+        rate: speed,
         resident: 2,
       }),
     }];
   });
 };
+
+/**
+ * What a lane holds at once: matrices of sums, scores and queries, shares of scores, and what is read ahead. AMD's subgroups
+ * of 64 lanes have operands four times. Compiled for navi31, the kernels up to 162 spill nothing, those from 176 do.
+ */
+function registersOf(
+  rows: number,
+  keys: number,
+  width: number,
+  columns: number,
+  lanes: number,
+  subgroups: number,
+): number {
+  const matrices = rows * (columns + keys + width / 2 * (lanes > 32 ? 4 : 1));
+  return (matrices + rows * keys + keys * (width + columns) / subgroups) / lanes;
+}
