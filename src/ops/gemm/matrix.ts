@@ -22,21 +22,19 @@ export const MAIN: Readonly<Record<"fixed" | "sized", Snippet>> = {
 const BODY = snippet("gemm_matrix", text, [UNITS]);
 
 /**
- * Tiles of workgroups: rows and columns of sums, and channels at a time. By reading, how much of the units' speed each
- * reaches, and how many a processor has room for.
+ * Tiles of workgroups: rows and columns of sums, channels at a time, and sums that a lane may hold. By reading, how much of
+ * the units' speed each reaches, and how many a processor has room for.
  */
 const TILES = [
-  { tile: [128, 128], depth: 32, speed: 8, resident: 2 },
-  { tile: [128, 64], depth: 64, speed: 7, resident: 2 },
-  { tile: [64, 64], depth: 64, speed: 5, resident: 4 },
-  { tile: [32, 32], depth: 32, speed: 3, resident: 8 },
+  { rows: 128, columns: 128, depth: 32, most: 64, speed: 8, resident: 2 },
+  { rows: 128, columns: 128, depth: 32, most: 128, speed: 7.9, resident: 2 },
+  { rows: 128, columns: 64, depth: 64, most: 64, speed: 7, resident: 2 },
+  { rows: 64, columns: 64, depth: 64, most: 64, speed: 5, resident: 4 },
+  { rows: 32, columns: 32, depth: 32, most: 64, speed: 3, resident: 8 },
 ] as const;
 
 /** Rows and columns of sums of a subgroup, the largest first. */
-const OWN = [[64, 32], [32, 32], [16, 16]] as const;
-
-/** Sums that a lane may hold beside the rest that it needs. */
-const MOST_SUMS = 64;
+const OWN = [[64, 64], [64, 32], [32, 32], [16, 16]] as const;
 
 /** For matrix units: f16 operands, sums in f32, every size of matrices that an adapter has. */
 export const matrix: Form = (traits, g) => {
@@ -47,13 +45,14 @@ export const matrix: Form = (traits, g) => {
   const join = joinOf(g);
   const sets = g.gate ? 2 : 1;
   const { config: { M, N, K }, lanes } = units;
-  return TILES.flatMap(({ tile: [rows, columns], depth, speed, resident }) => {
-    const own = OWN.find((own) => fits([rows, columns, depth], own, units, traits));
+  return TILES.flatMap((tile) => {
+    const { rows, columns, depth, most, speed, resident } = tile;
+    const own = OWN.find((own) => fits(tile, own, units, traits));
     if (!own) return [];
     const steps = taps * Math.ceil(k / depth);
     const workgroups = Math.ceil(m / rows) * Math.ceil(n / (columns / sets)) * z0 * z1;
     const whole = {
-      name: `gemm_matrix_${rows}x${columns}`,
+      name: `gemm_matrix_${rows}x${columns}${most > 64 ? "_wide" : ""}`,
       code: [...eights.code, join.code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
       set: {
         ...eights.set,
@@ -110,16 +109,23 @@ export function unitsOf(traits: Traits): Units | undefined {
   return { config, lanes };
 }
 
-/** Whether subgroups of a size can compute a tile: 4 to 16 of them, of large ones at least 8, so that a lane loads little. */
+/**
+ * Whether subgroups of a size can compute a tile: 4 to 16 of them, of large tiles at least 8 where a lane holds few sums, so
+ * that it loads little; each lane loading equally much; and as Dawn demands whole subgroups of the largest size. Many sums a lane are for NVIDIA alone, whose subgroups have one size
+ * and whose matrices are large: AMD's lanes hold operands twice, and then have no registers left (Mesa's compiler spills).
+ */
 function fits(
-  [rows, columns, depth]: readonly [number, number, number],
+  { rows, columns, depth, most }: typeof TILES[number],
   own: readonly [number, number],
   { config: { M, N }, lanes }: Units,
-  { invocations, workgroupMemory }: Traits,
+  traits: Traits,
 ): boolean {
   const subgroups = rows / own[0] * (columns / own[1]);
   const bytes = (rows + columns) * (depth + 8) * 2 + subgroups * M * N * 8;
-  return subgroups >= (rows > 64 ? 8 : 4) && subgroups <= 16 && own[0] * own[1] / lanes <= MOST_SUMS &&
-    own[0] % M === 0 && own[1] % (2 * N) === 0 && subgroups * lanes <= invocations &&
-    bytes <= workgroupMemory;
+  const sums = own[0] * own[1] / lanes;
+  const width = subgroups * lanes;
+  const isHeld = most > 64 ? traits.lanes === 32 && M * N > 64 && sums === most : sums <= most;
+  return isHeld && subgroups >= (rows > 64 && most <= 64 ? 8 : 4) && subgroups <= 16 &&
+    own[0] % M === 0 && own[1] % (2 * N) === 0 && columns * depth / 8 % width === 0 &&
+    width % traits.subgroups!.max === 0 && width <= traits.invocations && bytes <= traits.workgroupMemory;
 }
