@@ -5,12 +5,19 @@
  */
 import "./plain_errors.ts";
 import { openDevice } from "denoise";
-import { conform, families, familiesOf, type Verdict } from "../test/conformance/mod.ts";
+import {
+  conform,
+  families,
+  familiesOf,
+  type Precision,
+  runIn,
+  type Verdict,
+} from "../test/conformance/mod.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { expectWritable } from "../src/io/whole_file.ts";
 
-const { folder: set, only, json, engine } = readArguments(
+const { folder: set, only, json, engine, dtype, candidate } = readArguments(
   "scripts/conformance.ts <folder>",
   "Runs every case of a folder of numbers made by torch and diffusers, laid out as test/fixtures.",
   {
@@ -18,6 +25,10 @@ const { folder: set, only, json, engine } = readArguments(
     only: option.some("families to run", Object.keys(families)),
     json: option.output("what was found, as JSON", /./, "report.json"),
     engine: option.choice("of WebGPU", ["auto", "dawn", "deno"], "auto"),
+    dtype: option.choice("of models and operators", ["f32", "f16"], "f32"),
+    candidate: option.text(
+      "part of the names of kernels that are taken wherever they are right, e.g. matrix",
+    ),
   },
 );
 if (json !== undefined) expectWritable(json, `take --json ${json}`);
@@ -30,8 +41,9 @@ if (chosen.length === 0) {
   );
 }
 
-using device = await openDevice({ engine });
-console.log(`${device.engine}, ${device.adapterName}`);
+using device = await openDevice({ engine, candidate, profile: candidate !== undefined });
+runIn(dtype as Precision);
+console.log(`${device.engine}, ${device.adapterName}, ${dtype}`);
 console.log(`${"verdict".padEnd(8)} ${"error".padStart(8)} ${"bound".padStart(8)}  case`);
 
 const results: (Verdict & { family: string })[] = [];
@@ -44,12 +56,20 @@ for (const family of chosen) {
 
 const count = (status: Verdict["status"]) => results.filter((result) => result.status === status).length;
 const [passed, failed, skipped] = [count("passed"), count("failed"), count("skipped")];
+const rows = await device.profiler?.rows() ?? [];
+const calls = (name: string) =>
+  rows.reduce((sum, row) => row.kernel.includes(name) ? sum + row.calls : sum, 0);
+const [dispatches, applied] = [calls(""), candidate === undefined ? undefined : calls(candidate)];
 if (json) {
-  const report = { engine: device.engine, adapter: device.adapterName, passed, failed, skipped, results };
+  const how = { engine: device.engine, adapter: device.adapterName, dtype, candidate, applied };
+  const report = { ...how, passed, failed, skipped, results };
   await Deno.writeTextFile(json, JSON.stringify(report, null, 2));
 }
 console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
-Deno.exitCode = failed > 0 ? 1 : 0;
+if (candidate !== undefined) {
+  console.log(`${applied} of ${dispatches} dispatches by kernels named ${candidate}`);
+}
+Deno.exitCode = failed > 0 || applied === 0 ? 1 : 0;
 
 /** `passed    2.1e-7     1e-5  ops conv_0/y`, then what there is to say. */
 function line(family: string, { status, error, tolerance, id, note }: Verdict): string {

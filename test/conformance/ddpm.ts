@@ -5,6 +5,7 @@ import { DDIMScheduler, DDPMScheduler } from "../../src/schedulers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
 import { comparePixels } from "./pixels.ts";
+import { loading } from "./precision.ts";
 import { upload } from "./upload.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
@@ -22,8 +23,6 @@ const NOISE = { abs: 5e-7 };
 /** The same model in today's layout and in that of the hub in 2022. */
 const LAYOUTS = ["pipeline", "legacy_flat_bin"];
 
-const options = { dtype: "f32", onNotice: () => {} } as const;
-
 /** A UNet2DModel and its loops against diffusers. */
 export async function* ddpm(folder: string): AsyncGenerator<Verdict, void, void> {
   const meta = await readJson<Meta>(`${folder}/expected/meta.json`);
@@ -31,7 +30,7 @@ export async function* ddpm(folder: string): AsyncGenerator<Verdict, void, void>
   for (const layout of LAYOUTS) yield* forwards(`${folder}/${layout}`, layout, await read("unet"));
   yield* intermediates(folder, meta, (await read("unet")).get("sample")!, await read("unet_intermediates"));
   yield* sampling(folder, meta, await read("sampling"));
-  yield* ddim(folder, meta, await read("ddim"));
+  yield* ddim(folder, meta, await read("ddim"), (await read("sampling")).get("model_outputs")!);
   for (const layout of LAYOUTS) {
     yield* pipelines(`${folder}/${layout}`, layout, meta, await read("sampling"), await read("ddim"));
   }
@@ -42,7 +41,7 @@ type Verdicts = AsyncGenerator<Verdict, void, void>;
 
 /** One run of the model for each timestep, and one with a timestep a row. */
 async function* forwards(path: string, layout: string, tensors: Tensors): Verdicts {
-  using unet = await UNet2DModel.fromPretrained(path, { ...options, subfolder: "unet" });
+  using unet = await UNet2DModel.fromPretrained(path, { ...loading(), subfolder: "unet" });
   const sample = upload(tensors.get("sample")!);
   for (const [name, want] of tensors) {
     const [, t] = /^out_(?:t([\d.]+)|batch_t)$/.exec(name) ?? [];
@@ -58,7 +57,7 @@ async function* forwards(path: string, layout: string, tensors: Tensors): Verdic
 /** The parts of the model, by diffusers' paths. */
 async function* intermediates(folder: string, meta: Meta, sample: HostTensor, tensors: Tensors): Verdicts {
   const t = Number(/ t=([\d.]+)/.exec(meta["unet_intermediates.safetensors"])![1]);
-  using unet = await UNet2DModel.fromPretrained(`${folder}/pipeline`, { ...options, subfolder: "unet" });
+  using unet = await UNet2DModel.fromPretrained(`${folder}/pipeline`, { ...loading(), subfolder: "unet" });
   const { taps } = unet.forward(upload(sample), t, { taps: unet.paths.filter((path) => tensors.has(path)) });
   for (const [path, want] of tensors) {
     const [id, got] = [`unet_intermediates/${path}`, taps[path]];
@@ -70,7 +69,7 @@ async function* intermediates(folder: string, meta: Meta, sample: HostTensor, te
 /** The loop of DDPM, step by step on its own noise and samples. */
 async function* sampling(folder: string, meta: Meta, tensors: Tensors): Verdicts {
   const { steps, generator_seed } = meta["sampling.safetensors"];
-  using unet = await UNet2DModel.fromPretrained(`${folder}/pipeline`, { ...options, subfolder: "unet" });
+  using unet = await UNet2DModel.fromPretrained(`${folder}/pipeline`, { ...loading(), subfolder: "unet" });
   const scheduler = await DDPMScheduler.fromPretrained(`${folder}/pipeline`);
   scheduler.setTimesteps(steps);
   yield compare("sampling/timesteps", scheduler.timesteps, tensors.get("timesteps")!.data, EXACT);
@@ -94,9 +93,9 @@ async function* sampling(folder: string, meta: Meta, tensors: Tensors): Verdicts
 }
 
 /** The loop of DDIM on the same model, from the recorded noise. */
-async function* ddim(folder: string, meta: Meta, tensors: Tensors): Verdicts {
+async function* ddim(folder: string, meta: Meta, tensors: Tensors, outputs: HostTensor): Verdicts {
   const { steps, eta } = meta["ddim.safetensors"];
-  using unet = await UNet2DModel.fromPretrained(`${folder}/pipeline`, { ...options, subfolder: "unet" });
+  using unet = await UNet2DModel.fromPretrained(`${folder}/pipeline`, { ...loading(), subfolder: "unet" });
   const { config } = await DDPMScheduler.fromPretrained(`${folder}/pipeline`);
   const scheduler = DDIMScheduler.fromConfig(config);
   scheduler.setTimesteps(steps);
@@ -106,8 +105,24 @@ async function* ddim(folder: string, meta: Meta, tensors: Tensors): Verdicts {
   for (const t of scheduler.timesteps) {
     sample = scheduler.step(unet.forward(sample, t).sample, t, sample, { eta }).prevSample;
   }
-  yield await compareTensor("ddim/final", sample, tensors.get("final")!, LOOP);
-  yield await comparePixels("ddim/image", picture(sample), tensors.get("image_uint8_nhwc")!);
+  const final = tensors.get("final")!;
+  const gain = gainOf(scheduler, outputs, final);
+  yield await compareTensor("ddim/final", sample, final, { ...LOOP, gain });
+  yield await comparePixels("ddim/image", picture(sample), tensors.get("image_uint8_nhwc")!, gain);
+}
+
+/**
+ * What DDIM makes of an error in the model's outputs. With sigma = √((1 − ᾱ) / ᾱ), each step moves x / √ᾱ by the output times
+ * the difference in sigma; errors of steps add up as independent ones do, and stand beside the final sample, whose ᾱ is 1.
+ */
+function gainOf({ timesteps, alphasCumprod }: DDIMScheduler, outputs: HostTensor, final: HostTensor): number {
+  const sigmas = [...timesteps.map((t) => Math.sqrt(1 / alphasCumprod[t]! - 1)), 0];
+  const moves = timesteps.map((_, i) => sigmas[i]! - sigmas[i + 1]!);
+  return Math.hypot(...moves) * rootMeanSquare(outputs) / rootMeanSquare(final);
+}
+
+function rootMeanSquare({ data }: HostTensor): number {
+  return Math.sqrt(data.reduce((sum, value) => sum + value * value, 0) / data.length);
 }
 
 /** Both loops as pipelines, which load and draw all by themselves. */
@@ -123,14 +138,19 @@ async function* pipelines(
     return (await pipeline.run({ numInferenceSteps, generator, progress: false })).images;
   };
   yield await attempt(`${layout}/DiffusionPipeline`, async () => {
-    using pipeline = await DiffusionPipeline.fromPretrained(path, options);
+    using pipeline = await DiffusionPipeline.fromPretrained(path, loading());
     const images = await draw(pipeline, ddpmRun.steps);
-    return comparePixels(`${layout}/DiffusionPipeline`, images, ddpmTensors.get("image_uint8_nhwc")!);
+    return await comparePixels(`${layout}/DiffusionPipeline`, images, ddpmTensors.get("image_uint8_nhwc")!);
   });
   yield await attempt(`${layout}/DDIMPipeline`, async () => {
-    using pipeline = await DDIMPipeline.fromPretrained(path, options);
+    using pipeline = await DDIMPipeline.fromPretrained(path, loading());
     const images = await draw(pipeline, ddimRun.steps);
-    return comparePixels(`${layout}/DDIMPipeline`, images, ddimTensors.get("image_uint8_nhwc")!);
+    const gain = gainOf(
+      pipeline.parts.scheduler as DDIMScheduler,
+      ddpmTensors.get("model_outputs")!,
+      ddimTensors.get("final")!,
+    );
+    return await comparePixels(`${layout}/DDIMPipeline`, images, ddimTensors.get("image_uint8_nhwc")!, gain);
   });
 }
 

@@ -5,6 +5,7 @@ import { embedPromptsFlux } from "../../src/pipelines/flux_embeddings.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { drawing } from "./drawing.ts";
 import { camelCased, readJson } from "./json.ts";
+import { loading } from "./precision.ts";
 import { upload } from "./upload.ts";
 import { attempt, type Bound, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
@@ -32,10 +33,7 @@ export async function* pipelines(folder: string, model: string): Verdicts {
   const meta = await readJson<Record<string, Run>>(`${folder}/expected/meta.json`);
   const files = [...Deno.readDirSync(`${folder}/expected`)].map(({ name }) => name).filter(isPipelineFile);
   if (files.length === 0) return;
-  using pipeline = await FluxPipeline.fromPretrained(`${folder}/pipeline`, {
-    dtype: "f32",
-    onNotice: () => {},
-  });
+  using pipeline = await FluxPipeline.fromPretrained(`${folder}/pipeline`, loading());
   for (const file of files.sort()) {
     const [, name] = RUN.exec(file)!;
     const id = `${model}/${name}`;

@@ -3,6 +3,7 @@ import { T5TokenizerFast } from "../../src/tokenizers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { T5EncoderModel } from "../../src/models/mod.ts";
 import { readJson } from "./json.ts";
+import { loading } from "./precision.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
 type Verdicts = AsyncGenerator<Verdict, void, void>;
@@ -25,7 +26,7 @@ export async function* t5Encoder(folder: string, model: string): Verdicts {
   const [ids, longIds] = [tensors.get("input_ids")!, tensors.get("long_input_ids")];
   yield* prompts(folder, id, ids);
 
-  using encoder = await T5EncoderModel.fromPretrained(`${folder}/pipeline/text_encoder_2`, { dtype: "f32" });
+  using encoder = await T5EncoderModel.fromPretrained(`${folder}/pipeline/text_encoder_2`, loading());
   const { lastHiddenState, hiddenStates } = encoder.forward(rows(ids), { outputHiddenStates: true });
   const got = new Map([
     ["last_hidden_state", lastHiddenState],

@@ -3,12 +3,11 @@ import { FluxTransformer2DModel, type FluxTransformer2DOptions } from "../../src
 import { fluxPosEmbed } from "../../src/nn/flux_pos_embed.ts";
 import { cat, type Tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
+import { loading } from "./precision.ts";
 import { upload } from "./upload.ts";
 import { attempt, compare, compareTensor, type Verdict } from "./verdict.ts";
 
 const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU
-
-const options = { dtype: "f32", onNotice: () => {} } as const;
 
 type Tensors = Map<string, HostTensor>;
 type Verdicts = AsyncGenerator<Verdict, void, void>;
@@ -40,7 +39,7 @@ async function* forwards(
   want: HostTensor,
   tensors: Tensors,
 ): Verdicts {
-  using transformer = await FluxTransformer2DModel.fromPretrained(folder, options);
+  using transformer = await FluxTransformer2DModel.fromPretrained(folder, loading());
   const { hiddenStates, tokens, conditions, timestep } = inputsOf(
     tensors,
     transformer.config.guidance_embeds,
@@ -66,7 +65,7 @@ const TABLES: Record<string, "cos" | "sin"> = { "pos_embed.0": "cos", "pos_embed
 
 /** The parts of the transformer, by diffusers' paths; those of a part with several results are numbered. */
 async function* parts(folder: string, model: string, tensors: Tensors): Verdicts {
-  using transformer = await FluxTransformer2DModel.fromPretrained(folder, options);
+  using transformer = await FluxTransformer2DModel.fromPretrained(folder, loading());
   const { hiddenStates, tokens, conditions, timestep } = inputsOf(
     tensors,
     transformer.config.guidance_embeds,

@@ -11,12 +11,11 @@ import type { Tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { inputsOf as fluxInputs } from "./flux_transformer.ts";
 import { readJson } from "./json.ts";
+import { loading } from "./precision.ts";
 import { inputsOf as unetInputs } from "./sd_unet.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
 const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU
-
-const options = { dtype: "f32", onNotice: () => {} } as const;
 
 type Verdicts = AsyncGenerator<Verdict, void, void>;
 
@@ -34,7 +33,7 @@ export function isLoraFile(file: string): boolean {
 /** The LoRAs of a Stable Diffusion, on its UNet and text encoder. */
 export async function* lorasOfSD(folder: string, model: string): Verdicts {
   if (!existsSync(`${folder}/lora`)) return;
-  const from = (subfolder: string) => ({ ...options, subfolder });
+  const from = (subfolder: string) => ({ ...loading(), subfolder });
   using unet = await UNet2DConditionModel.fromPretrained(`${folder}/pipeline`, from("unet"));
   using textEncoder = await CLIPTextModel.fromPretrained(`${folder}/pipeline`, from("text_encoder"));
   const inputs = await readTensors(`${folder}/expected/unet.safetensors`);
@@ -52,7 +51,10 @@ export async function* lorasOfSD(folder: string, model: string): Verdicts {
 /** The LoRAs of a Flux, on its transformer, told all at once and ahead. */
 export async function* lorasOfFlux(folder: string, model: string): Verdicts {
   if (!existsSync(`${folder}/lora`)) return;
-  using transformer = await FluxTransformer2DModel.fromPretrained(`${folder}/pipeline/transformer`, options);
+  using transformer = await FluxTransformer2DModel.fromPretrained(
+    `${folder}/pipeline/transformer`,
+    loading(),
+  );
   const tensors = await readTensors(`${folder}/expected/transformer.safetensors`);
   const { hiddenStates, tokens, conditions, timestep } = fluxInputs(
     tensors,

@@ -9,6 +9,7 @@ import { sd } from "./sd.ts";
 import { tensorOperations } from "./tensor.ts";
 import type { Family, Verdict } from "./verdict.ts";
 
+export { type Precision, runIn } from "./precision.ts";
 export type { Verdict } from "./verdict.ts";
 
 /** Every family, by the name of its folder in a set. */

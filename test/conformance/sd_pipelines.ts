@@ -4,7 +4,6 @@ import { loadPng, manualSeed, type Tensor } from "../../src/mod.ts";
 import {
   type LatentOutput,
   pictureOf,
-  type PipelineOptions,
   StableDiffusionImg2ImgPipeline,
   type StableDiffusionOptions,
   type StableDiffusionParts,
@@ -14,6 +13,7 @@ import { schedulerClasses } from "../../src/schedulers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
 import { comparePixels } from "./pixels.ts";
+import { loading } from "./precision.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
 /** Arguments of diffusers' pipelines. */
@@ -43,8 +43,6 @@ type Verdicts = AsyncGenerator<Verdict, void, void>;
 
 const LOOP = { rel: 1e-3 }; // a whole loop
 
-const loading: PipelineOptions = { dtype: "f32", onNotice: () => {} };
-
 /** Files of expected values that are judged here. */
 const RUN = /^((?:pipeline|img2img)_\w+)\.safetensors$/;
 
@@ -62,7 +60,7 @@ export async function* pipelines(folder: string, model: string): Verdicts {
   if (files.length === 0) return;
   const own = await readJson<object>(`${folder}/pipeline/scheduler/scheduler_config.json`);
   const meta = await readJson<Meta>(`${folder}/expected/meta.json`);
-  using pipeline = await StableDiffusionPipeline.fromPretrained(`${folder}/pipeline`, loading);
+  using pipeline = await StableDiffusionPipeline.fromPretrained(`${folder}/pipeline`, loading());
   for (const file of files.sort()) {
     const [, name] = RUN.exec(file)!;
     const want = await readTensors(`${folder}/expected/${file}`);

@@ -2,6 +2,7 @@ import { CLIPTextModel, CLIPTextModelWithProjection } from "../../src/models/mod
 import { CLIPTokenizer } from "../../src/tokenizers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
+import { loading } from "./precision.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
 type Verdicts = AsyncGenerator<Verdict, void, void>;
@@ -27,9 +28,11 @@ async function* encoder(folder: string, model: string, number: string): Verdicts
   const ids = tensors.get("input_ids")!;
   yield* prompts(folder, id, number, ids);
 
-  const options = { dtype: "f32", onNotice: () => {} } as const;
   const projects = config.architectures[0] === "CLIPTextModelWithProjection";
-  using loaded = await (projects ? CLIPTextModelWithProjection : CLIPTextModel).fromPretrained(path, options);
+  using loaded = await (projects ? CLIPTextModelWithProjection : CLIPTextModel).fromPretrained(
+    path,
+    loading(),
+  );
   const { hiddenStates, taps: _, ...output } = loaded.forward(rows(ids));
   const got = new Map([
     ["last_hidden_state", output.lastHiddenState],

@@ -2,12 +2,11 @@ import { existsSync } from "node:fs";
 import { UNet2DConditionModel, type UNet2DConditionOptions } from "../../src/models/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
+import { loading } from "./precision.ts";
 import { upload } from "./upload.ts";
 import { attempt, compareTensor, type Verdict } from "./verdict.ts";
 
 const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU
-
-const options = { dtype: "f32", onNotice: () => {} } as const;
 
 type Tensors = Map<string, HostTensor>;
 type Verdicts = AsyncGenerator<Verdict, void, void>;
@@ -22,7 +21,7 @@ export async function* unet(folder: string, model: string): Verdicts {
 /** One run for each timestep, and one at a size that does not halve evenly. */
 async function* forwards(folder: string, model: string, tensors: Tensors): Verdicts {
   using unet = await UNet2DConditionModel.fromPretrained(`${folder}/pipeline`, {
-    ...options,
+    ...loading(),
     subfolder: "unet",
   });
   const meta = await readJson<{ unet?: { timesteps: number[] } }>(`${folder}/expected/meta.json`);
@@ -45,7 +44,7 @@ async function* forwards(folder: string, model: string, tensors: Tensors): Verdi
 /** Weights in f16, work in f32. */
 async function* halves(folder: string, model: string, tensors: Tensors): Verdicts {
   using unet = await UNet2DConditionModel.fromPretrained(folder, {
-    ...options,
+    ...loading(),
     subfolder: "unet_fp16",
     variant: "fp16",
   });
@@ -65,7 +64,7 @@ export async function* unetParts(folder: string, model: string): Verdicts {
   const meta = await readJson<{ unet: { intermediates_at: number } }>(`${folder}/expected/meta.json`);
   const { sample, prompts, conditions } = inputsOf(tensors);
   using unet = await UNet2DConditionModel.fromPretrained(`${folder}/pipeline`, {
-    ...options,
+    ...loading(),
     subfolder: "unet",
   });
   const wanted = await readTensors(`${folder}/expected/unet_intermediates.safetensors`);

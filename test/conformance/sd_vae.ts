@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { manualSeed } from "../../src/mod.ts";
 import { readTensors } from "../support/arrays.ts";
 import { AutoencoderKL } from "../../src/models/mod.ts";
+import { loading } from "./precision.ts";
 import { upload } from "./upload.ts";
 import { attempt, compareTensor, type Verdict } from "./verdict.ts";
 
@@ -21,10 +22,7 @@ async function* forwards(
 ): AsyncGenerator<Verdict, void, void> {
   const tensors = await readTensors(`${folder}/expected/vae.safetensors`);
   const [image, z] = ["image", "z"].map((name) => upload(tensors.get(name)!));
-  using autoencoder = await AutoencoderKL.fromPretrained(`${folder}/${component}`, {
-    dtype: "f32",
-    onNotice: () => {},
-  });
+  using autoencoder = await AutoencoderKL.fromPretrained(`${folder}/${component}`, loading());
   const wanted = autoencoder.paths.filter((path) => tensors.has(`tap.${path}`));
   const encodes = (path: string) => /^(encoder|quant_conv)/.test(path);
   const encoded = autoencoder.encode(image!, { taps: wanted.filter(encodes) });

@@ -3,6 +3,7 @@ import { StableDiffusionXLPipeline, type StableDiffusionXLRunOptions } from "../
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { drawing } from "./drawing.ts";
 import { camelCased, readJson } from "./json.ts";
+import { loading } from "./precision.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
 type Verdicts = AsyncGenerator<Verdict, void, void>;
@@ -22,10 +23,7 @@ export async function* pipelinesXL(folder: string, model: string): Verdicts {
   const index = await readJson<{ _class_name: string }>(`${folder}/pipeline/model_index.json`);
   if (index._class_name !== "StableDiffusionXLPipeline") return;
   const meta = await readJson<Record<string, Run>>(`${folder}/expected/meta.json`);
-  using pipeline = await StableDiffusionXLPipeline.fromPretrained(`${folder}/pipeline`, {
-    dtype: "f32",
-    onNotice: () => {},
-  });
+  using pipeline = await StableDiffusionXLPipeline.fromPretrained(`${folder}/pipeline`, loading());
   for (const name of Object.keys(meta).filter((key) => key.startsWith("pipeline_"))) {
     const tensors = await readTensors(`${folder}/expected/${name}.safetensors`);
     const id = `${model}/${name}`;

@@ -1,5 +1,6 @@
 import type { Tensor } from "../../src/mod.ts";
 import { difference, type HostTensor } from "../support/arrays.ts";
+import { inF16, roundingsOf } from "./precision.ts";
 
 /** What became of one case. */
 export interface Verdict {
@@ -14,8 +15,11 @@ export interface Verdict {
 /** Runs the cases of one folder of a set. */
 export type Family = (folder: string) => AsyncGenerator<Verdict, void, void>;
 
-/** How far values may be from what is expected: absolutely, or relative to the largest value expected. */
-export type Bound = { readonly abs: number } | { readonly rel: number };
+/**
+ * How far values in f32 may be from what is expected: absolutely, or relative to the largest value expected. `gain`: what
+ * the roundings of f16 are multiplied by on the way.
+ */
+export type Bound = { readonly abs: number } | { readonly rel: number; readonly gain?: number };
 
 /** The bound of what must be equal. */
 export const EXACT: Bound = { abs: 0 };
@@ -40,7 +44,7 @@ export function compare(
   return "abs" in bound ? within(id, abs, bound.abs, note) : within(id, rel, bound.rel, note);
 }
 
-/** The verdict on a tensor's shape and values. */
+/** The verdict on a tensor's shape and values; those of f16 may be further off by what its roundings do. */
 export async function compareTensor(
   id: string,
   got: Tensor,
@@ -48,7 +52,11 @@ export async function compareTensor(
   bound: Bound,
 ): Promise<Verdict> {
   const data = await got.data();
-  if (String(got.shape) === String(want.shape)) return compare(id, data, want.data, bound);
+  if (String(got.shape) === String(want.shape)) {
+    const { gain } = "rel" in bound ? bound : {};
+    const halves = inF16() && "rel" in bound ? { rel: bound.rel + roundingsOf(want, gain) } : bound;
+    return compare(id, data, want.data, halves);
+  }
   return { id, status: "failed", note: `got shape [${got.shape}], want [${want.shape}]` };
 }
 

@@ -22,6 +22,10 @@ const wrong: Record<string, [args: string[], line: RegExp]> = {
     ["a", "--engine", "cuda"],
     /^Cannot take --engine cuda: expected auto or dawn or deno\n$/,
   ],
+  "an unknown type": [
+    ["a", "--dtype", "int8"],
+    /^Cannot take --dtype int8: expected f32 or f16\n$/,
+  ],
   "a folder without a set": [
     ["no-such-folder", "--only", "ops"],
     /^Cannot run conformance: expected a folder with ops, got no-such-folder\n$/,
@@ -58,6 +62,20 @@ Deno.test("conformance exits with 1 where a case failed", async () => {
   await Deno.remove(folder, { recursive: true });
   assert.equal(code, 1);
   assert.match(stdout, /\n0 passed, 1 failed, 0 skipped\n$/);
+});
+
+Deno.test("conformance runs in f16, counts what a forced kernel computed, and fails where that is nothing", async () => {
+  const [right, wrong] = await Promise.all(
+    ["gemm_tiled", "gemm_none"].map((name) =>
+      run(fixture(""), "--only", "ops", "--dtype", "f16", "--candidate", name)
+    ),
+  );
+  const count = ({ stdout }: Outcome) => stdout.trim().split("\n").at(-1)!;
+  assert.equal(right!.code, 0, right!.stdout);
+  assert.match(count(right!), /^[1-9]\d* of \d+ dispatches by kernels named gemm_tiled$/);
+  assert.equal(wrong!.code, 1);
+  assert.match(count(wrong!), /^0 of \d+ dispatches by kernels named gemm_none$/);
+  assert.match(wrong!.stdout, /\n\d+ passed, 0 failed, 1 skipped\n/); // inputs that f16 does not hold
 });
 
 function run(...args: string[]): Promise<Outcome> {
