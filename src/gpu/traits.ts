@@ -32,7 +32,7 @@ export interface Traits {
   readonly invocations: number;
   /** Processors that run workgroups side by side; a guess where the adapter is not known. */
   readonly multiprocessors: number;
-  /** Whether products of one x gain by running as one dispatch: a software adapter gains nothing. */
+  /** Whether products gain by fewer dispatches, as of one x or of two pictures side by side: a software adapter does not. */
   readonly joins: boolean;
 }
 

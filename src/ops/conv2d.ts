@@ -1,8 +1,9 @@
 import { expectOptions } from "../core/error.ts";
 import { channelsLastStrides, type Shape } from "../core/shape.ts";
-import { type Tensor, zeros } from "../tensor/mod.ts";
+import { partsOf, type Tensor, zeros } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
-import { type ConvRows, gemm } from "./gemm/gemm.ts";
+import { type ConvRows, gemm, type Second } from "./gemm/gemm.ts";
+import { seamOf } from "./gemm/operands.ts";
 import { type Affine, affine } from "./linear.ts";
 import { type Padding, type Pair, pairOf, windowCount, windowsOf } from "./windows.ts";
 
@@ -31,21 +32,23 @@ export function conv2d(x: Tensor, w: Affine, options: Conv2dOptions = {}): Tenso
   const { groups = 1 } = options;
   const O = checked(x, weight, options);
   const { shape, conv } = rowsOf(x, weight, options);
-  const [B, C, , W] = x.shape as Shape<4>;
+  const [B, C] = x.shape as Shape<4>;
   const [, inputs, kh, kw] = weight.shape as Shape<4>;
   const [, , outH, outW] = shape;
-  const image = x.strides[1] === 1 && x.strides[2] === W * x.strides[3]! ? x : x.channelsLast();
-  const adapter = lowRank(image, weight, options); // in front of the product, whose `store` then takes the sum
   const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded
+  const [image, second] = (groups === 1 ? twoOf(x) : undefined) ?? [pictureOf(x)];
+  const adapter = lowRank(second ? x : image, weight, options); // in front of the product, whose `store` then takes the sum
+  const pieces = second ? second.pieces[0] + second.pieces[1] : 1;
   const y = C === 0 ? zeros(shape) : gemm({
     x: image,
     w: kernel,
     batch: [B, groups],
     m: outH * outW,
     n: O / groups,
-    k: inputs,
-    taps: kh * kw,
-    xLayout: { z0: image.strides[0]!, z1: inputs, row: image.strides[W > 1 ? 3 : 2]! }, // a single column has no stride
+    k: inputs / pieces,
+    taps: kh * kw * pieces,
+    xLayout: { z0: image.strides[0]!, z1: inputs, row: rowOf(image) },
+    second,
     wLayout: { z0: 0, z1: O / groups * kh * kw * inputs, row: kh * kw * inputs },
     order: "nk",
     conv,
@@ -54,6 +57,38 @@ export function conv2d(x: Tensor, w: Affine, options: Conv2dOptions = {}): Tenso
   });
   const adapted = adapter ? y.add(adapter) : y;
   return bias ? adapted.add(bias.reshape([O, 1, 1])) : adapted;
+}
+
+/** x with its channels contiguous, and rows of pixels one behind the other. */
+function pictureOf(x: Tensor): Tensor {
+  return x.strides[1] === 1 && x.strides[2] === x.shape[3]! * x.strides[3]! ? x : x.channelsLast();
+}
+
+/** Elements from pixel to pixel; a single column has no stride. */
+function rowOf({ shape, strides }: Tensor): number {
+  return strides[shape[3]! > 1 ? 3 : 2]!;
+}
+
+const LEAST_PIECE = 32; // channels, for which kernels load at once
+
+/**
+ * The two pictures that `cat` would join to x, to be read where they lie: where both are of whole pieces of channels, on an
+ * adapter that gains by it. A software adapter takes both sides of every branch.
+ */
+function twoOf(x: Tensor): [Tensor, Second] | undefined {
+  const parts = x.device.traits.joins ? partsOf(x, 1) : undefined;
+  if (parts?.length !== 2) return undefined;
+  const [first, other] = parts.map(pictureOf) as [Tensor, Tensor];
+  const places = [first, other].flatMap((part) => [part.offset, part.strides[0]!, rowOf(part)]);
+  const [a, b] = [first.shape[1]!, other.shape[1]!];
+  const piece = greatestDivisor(a, b);
+  const fits = piece % LEAST_PIECE === 0 && places.every((n) => n % 8 === 0);
+  if (!fits || seamOf(first) + other.node.count >= 2 ** 31) return undefined;
+  return [first, { x: other, z0: other.strides[0]!, row: rowOf(other), pieces: [a / piece, b / piece] }];
+}
+
+function greatestDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestDivisor(b, a % b);
 }
 
 /** The number of output channels. Throws where shapes or options do not fit. */

@@ -1,6 +1,6 @@
 import type { Shape } from "../../src/core/shape.ts";
 import { conv2d, type Conv2dOptions, linear, matmul } from "../../src/ops/mod.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { cat, type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { Dice } from "./dice.ts";
 import { Nd } from "./nd.ts";
 import { assertTensor } from "./tensors.ts";
@@ -172,6 +172,31 @@ export const GEMM_CASES: Record<string, (operands?: Operands) => Promise<void>> 
         operands.bound,
         `[${shape}] by [${kernel}] ${JSON.stringify(options)}`,
       );
+    }
+  },
+  "conv2d() of two pictures side by side, which are read where they lie": async (operands = F32) => {
+    const dice = new Dice(56);
+    const cases: [first: number[], channels: number, kernel: number[], Conv2dOptions][] = [
+      [[2, 32, 5, 6], 64, [7, 96, 1, 1], {}],
+      [[1, 64, 4, 5], 32, [9, 96, 3, 3], { padding: 1 }],
+      [[2, 96, 7, 4], 32, [4, 128, 3, 2], { padding: [2, 0, 1, 1], stride: [2, 1], dilation: [1, 2] }],
+      [[1, 32, 3, 4], 32, [6, 64, 3, 3], { padding: 1, upsample: 2 }],
+      [[1, 64, 1, 1], 64, [40, 128, 1, 1], {}],
+      [[1, 6, 3, 4], 10, [5, 16, 3, 3], { padding: 1 }], // no whole pieces: joined first
+    ];
+    for (const [shape, channels, kernel, options] of cases) {
+      const [x, tx] = both(Nd.random(dice, shape), operands);
+      const [x1, tx1] = both(Nd.random(dice, shape.with(1, channels)), operands);
+      const [w, tw] = both(Nd.random(dice, kernel), operands);
+      const [bias, tbias] = both(Nd.random(dice, [kernel[0]!]), operands);
+      const y = conv2d(cat([tx, tx1], 1), { weight: tw, bias: tbias }, options);
+      const joined = Nd.from(
+        shape.with(1, kernel[1]!),
+        ([b, c, ...place]) =>
+          c! < shape[1]! ? x.at([b!, c!, ...place]) : x1.at([b!, c! - shape[1]!, ...place]),
+      );
+      const want = convolution(joined, w, bias, options);
+      await assertTensor(y, want, operands.bound, `[${shape}] and ${channels} channels by [${kernel}]`);
     }
   },
   "conv2d() of single rows and columns that a convolution made": async (operands = F32) => {

@@ -36,8 +36,12 @@ export function costOf(
 }
 
 /** Names products for which one candidate is taken to be the fastest: sizes count in steps of √2. */
-export function shapeClassOf({ x, w, batch, m, n, k, taps = 1, order, conv, gate, others }: Gemm): string {
+export function shapeClassOf(
+  { x, w, batch, m, n, k, taps = 1, order, conv, second, gate, others }: Gemm,
+): string {
   const step = (size: number) => Math.round(2 * Math.log2(Math.max(1, size)));
-  const kind = [order, conv && `conv${taps}`, gate && "gate", others && "three"].filter(Boolean).join("-");
+  const kind = [order, conv && `conv${taps}`, second && "two", gate && "gate", others && "three"].filter(
+    Boolean,
+  ).join("-");
   return [kind, x.dtype, w.dtype, step(batch[0] * batch[1]), step(m), step(n), step(k)].join("/");
 }

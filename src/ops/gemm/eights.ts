@@ -6,12 +6,17 @@ import w8Int8 from "../../../shaders/lib/gemm_w8_int8.wgsl" with { type: "text" 
 import w8Three from "../../../shaders/lib/gemm_w8_three.wgsl" with { type: "text" };
 import w8Vec8 from "../../../shaders/lib/gemm_w8_vec8.wgsl" with { type: "text" };
 import x8Any from "../../../shaders/lib/gemm_x8_any.wgsl" with { type: "text" };
+import x8TwoVec8 from "../../../shaders/lib/gemm_x8_two_vec8.wgsl" with { type: "text" };
 import x8Vec8 from "../../../shaders/lib/gemm_x8_vec8.wgsl" with { type: "text" };
 import { type Snippet, snippet } from "../../tensor/mod.ts";
 import type { Gemm } from "./gemm.ts";
 import { multiplesOf, rowsPart } from "./operands.ts";
 
-const X = { any: snippet("lib/gemm_x8_any", x8Any), vec8: snippet("lib/gemm_x8_vec8", x8Vec8) };
+const X = {
+  any: snippet("lib/gemm_x8_any", x8Any),
+  vec8: snippet("lib/gemm_x8_vec8", x8Vec8),
+  two: snippet("lib/gemm_x8_two_vec8", x8TwoVec8),
+};
 const COLUMNS = {
   nk: snippet("lib/gemm_columns_nk", columnsNk),
   kn: snippet("lib/gemm_columns_kn", columnsKn),
@@ -29,13 +34,13 @@ const W = {
  * load_w8, halves), and what to set in them; undefined where an operand is no f16, or laid out otherwise than these read it.
  */
 export function eightsOf(g: Gemm): { code: Snippet[]; set: Record<string, string> } | undefined {
-  const { x, k, order, conv, xLayout: { z0, z1, row } } = g;
+  const { x, k, order, conv, second, xLayout: { z0, z1, row } } = g;
   const weights = weightsPart(g);
   if (x.dtype !== "f16" || !weights) return undefined;
   const whole = multiplesOf(8, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
   return {
-    code: [rowsPart(g), COLUMNS[order], X[whole ? "vec8" : "any"], weights],
-    set: conv ? { UPSAMPLED: String(conv.upsample > 0) } : {},
+    code: [rowsPart(g), COLUMNS[order], X[second ? "two" : whole ? "vec8" : "any"], weights],
+    set: conv && !second ? { UPSAMPLED: String(conv.upsample > 0) } : {},
   };
 }
 

@@ -3,6 +3,7 @@ import type { Shape } from "../../core/shape.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
 import { shapeClassOf } from "./cost.ts";
+import { inputsOf } from "./operands.ts";
 import { selectKernel } from "./select.ts";
 
 /** Where an operand's elements lie: strides of both batch axes and of its rows, in elements. */
@@ -29,6 +30,16 @@ export interface ConvRows {
   readonly upsample: number;
 }
 
+/** A picture whose channels stand behind those of x; see lib/gemm_rows_conv_two.wgsl. */
+export interface Second {
+  readonly x: Tensor;
+  /** Strides of its images and pixels, in elements. */
+  readonly z0: number;
+  readonly row: number;
+  /** Pieces of k channels of x, and of this one. */
+  readonly pieces: readonly [number, number];
+}
+
 /** A product y[z, m, n] = Σ x[z, row(m, tap), k] · w[z, n, tap, k]. */
 export interface Gemm {
   readonly x: Tensor;
@@ -44,6 +55,8 @@ export interface Gemm {
   /** Which axis of w is contiguous: "nk" for weights, "kn" for the second operand of matmul. */
   readonly order: "nk" | "kn";
   readonly conv?: ConvRows | undefined;
+  /** Of a convolution of two pictures side by side, whose `taps` then are the pieces of all taps of the kernel. */
+  readonly second?: Second | undefined;
   /**
    * Makes (y + bias) · gelu(gate + bias) of two products at once, in the form for GPUs: the gates' weights begin `step`
    * elements behind those of y, their biases behind the n of y.
@@ -65,11 +78,11 @@ export function gemm(g: Gemm): Tensor {
 
 /** Records a product by one of some kernels that are right for it. */
 export function recordGemm(candidates: readonly Candidate[], g: Gemm): Tensor {
-  const { x, w, m, n, k, taps = 1, batch: [z0, z1], gate, others = [] } = g;
+  const { x, m, n, k, taps = 1, batch: [z0, z1], gate } = g;
   return recordChoice("gemm", {
     candidates,
     shapeClass: shapeClassOf(g),
-    inputs: [x, w, ...others, ...(gate ? [gate.bias] : [])],
+    inputs: inputsOf(g),
     shape: g.shape,
     dtype: g.dtype ?? x.dtype,
     layout: g.layout,

@@ -6,7 +6,7 @@ import type { Snippet } from "../../gpu/snippet.ts";
 import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
 import { snippet } from "../../tensor/mod.ts";
 import { eightsOf } from "./eights.ts";
-import type { ConvRows } from "./gemm.ts";
+import type { ConvRows, Gemm } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
@@ -67,7 +67,7 @@ export const matrix: Form = (traits, g) => {
         ROWS: own[0] / M,
         COLS: own[1] / N,
         TAPPED: String(taps > 1),
-        PADDED: String(g.conv !== undefined && isPadded(g.conv, taps)),
+        PADDED: String(g.conv !== undefined && isPadded(g.conv, taps / piecesOf(g))),
         RAGGED: String(k % depth > 0),
       },
       params: paramsOf(g),
@@ -79,6 +79,11 @@ export const matrix: Form = (traits, g) => {
     return withParts(traits, g, whole, work, steps);
   });
 };
+
+/** Of the channels of a tap of the kernel. */
+function piecesOf({ second }: Gemm): number {
+  return second ? second.pieces[0] + second.pieces[1] : 1;
+}
 
 /** Whether a convolution reads beyond its picture. */
 function isPadded(conv: ConvRows, taps: number): boolean {

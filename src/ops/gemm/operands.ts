@@ -1,4 +1,5 @@
 import rowsConv from "../../../shaders/lib/gemm_rows_conv.wgsl" with { type: "text" };
+import rowsConvTwo from "../../../shaders/lib/gemm_rows_conv_two.wgsl" with { type: "text" };
 import rowsLinear from "../../../shaders/lib/gemm_rows_linear.wgsl" with { type: "text" };
 import wKnAny from "../../../shaders/lib/gemm_w_kn_any.wgsl" with { type: "text" };
 import wKnVec4 from "../../../shaders/lib/gemm_w_kn_vec4.wgsl" with { type: "text" };
@@ -8,14 +9,19 @@ import wNkPacked from "../../../shaders/lib/gemm_w_nk_packed.wgsl" with { type: 
 import wNkThree from "../../../shaders/lib/gemm_w_nk_three.wgsl" with { type: "text" };
 import wNkVec4 from "../../../shaders/lib/gemm_w_nk_vec4.wgsl" with { type: "text" };
 import xAny from "../../../shaders/lib/gemm_x_any.wgsl" with { type: "text" };
+import xTwoVec4 from "../../../shaders/lib/gemm_x_two_vec4.wgsl" with { type: "text" };
 import xVec4 from "../../../shaders/lib/gemm_x_vec4.wgsl" with { type: "text" };
 import unpackInt4 from "../../../shaders/lib/unpack_int4.wgsl" with { type: "text" };
 import unpackInt8 from "../../../shaders/lib/unpack_int8.wgsl" with { type: "text" };
 import { isPacked } from "../../core/dtype.ts";
-import { type Snippet, snippet } from "../../tensor/mod.ts";
-import type { Gemm } from "./gemm.ts";
+import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
+import type { Gemm, Second } from "./gemm.ts";
 
-const X = { any: snippet("lib/gemm_x_any", xAny), vec4: snippet("lib/gemm_x_vec4", xVec4) };
+const X = {
+  any: snippet("lib/gemm_x_any", xAny),
+  vec4: snippet("lib/gemm_x_vec4", xVec4),
+  two: snippet("lib/gemm_x_two_vec4", xTwoVec4),
+};
 const W = {
   nk: { any: snippet("lib/gemm_w_nk_any", wNkAny), vec4: snippet("lib/gemm_w_nk_vec4", wNkVec4) },
   half: snippet("lib/gemm_w_nk_half", wNkHalf), // f16 weights, f32 work
@@ -27,18 +33,24 @@ const THREE = snippet("lib/gemm_w_nk_three", wNkThree);
 const ROWS = {
   linear: snippet("lib/gemm_rows_linear", rowsLinear),
   conv: snippet("lib/gemm_rows_conv", rowsConv),
+  two: snippet("lib/gemm_rows_conv_two", rowsConvTwo),
 };
 
 /** The snippet that finds rows of x. */
-export const rowsPart = ({ conv }: Gemm): Snippet => ROWS[conv ? "conv" : "linear"];
+export const rowsPart = ({ conv, second }: Gemm): Snippet => ROWS[second ? "two" : conv ? "conv" : "linear"];
+
+/** What a product's kernels read, in order. */
+export function inputsOf({ x, second, w, others = [], gate }: Gemm): Tensor[] {
+  return [x, ...(second ? [second.x] : []), w, ...others, ...(gate ? [gate.bias] : [])];
+}
 
 /** The snippets through which the forms in f32 read both operands (row_start, fetch_x, fetch_w, …), and what to set in them. */
 export function operandsOf(g: Gemm): { code: Snippet[]; set: Record<string, string> } {
-  const { x, k, xLayout: { z0, z1, row }, conv } = g;
+  const { x, k, xLayout: { z0, z1, row }, conv, second } = g;
   const whole = multiplesOf(4, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
   const weights = weightsCode(g);
   return {
-    code: [rowsPart(g), X[whole ? "vec4" : "any"], ...weights.code],
+    code: [rowsPart(g), X[second ? "two" : whole ? "vec4" : "any"], ...weights.code],
     set: { X: x.dtype, ...weights.set },
   };
 }
@@ -69,7 +81,7 @@ export function multiplesOf(unit: number, ...numbers: number[]): boolean {
 
 /** The members of `struct Params` that all forms have: see lib/gemm_rows_*. */
 export function paramsOf(
-  { x, w, batch: [z0, z1], m, n, k, taps = 1, xLayout, wLayout, conv, gate }: Gemm,
+  { x, w, batch: [z0, z1], m, n, k, taps = 1, xLayout, wLayout, conv, second, gate }: Gemm,
 ): Record<string, number> {
   return {
     z: z0 * z1,
@@ -88,5 +100,23 @@ export function paramsOf(
     w_z1: wLayout.z1,
     w_row: wLayout.row,
     ...conv,
+    ...second && secondParams(x, second),
   };
+}
+
+function secondParams(x: Tensor, second: Second): Record<string, number> {
+  const seam = seamOf(x);
+  return {
+    pieces: second.pieces[0] + second.pieces[1],
+    pieces_x: second.pieces[0],
+    seam,
+    x1_offset: seam + second.x.offset,
+    x1_z0: second.z0,
+    x1_row: second.row,
+  };
+}
+
+/** Where the second picture's memory begins in a space of indices with the first: behind it. */
+export function seamOf(x: Tensor): number {
+  return Math.ceil(x.node.count / 8) * 8;
 }

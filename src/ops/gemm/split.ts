@@ -5,6 +5,7 @@ import type { Candidate } from "../../graph/node.ts";
 import { snippet } from "../../tensor/mod.ts";
 import { costOf, DISPATCH, type Work } from "./cost.ts";
 import type { Gemm } from "./gemm.ts";
+import { inputsOf } from "./operands.ts";
 import type { Guess } from "./select.ts";
 
 const CODE = [snippet("gemm_sum", text, [snippet("lib/grid", grid)])];
@@ -22,7 +23,7 @@ const STEPS = 4;
  */
 export function withParts(traits: Traits, g: Gemm, whole: Candidate, work: Work, steps: number): Guess[] {
   const { software, multiprocessors } = traits;
-  const { batch: [z0, z1], m, n, k, taps = 1, gate, others = [] } = g;
+  const { batch: [z0, z1], m, n, k, taps = 1, gate } = g;
   const quads = Math.ceil(n / 4);
   const cut = gate || work.workgroups >= ENOUGH * multiprocessors
     ? []
@@ -35,7 +36,7 @@ export function withParts(traits: Traits, g: Gemm, whole: Candidate, work: Work,
       params: { parts, z: z0 * z1, m, quads },
       width: 4,
       workgroups: Math.ceil(z0 * z1 * m * quads / 64),
-      reads: [2 + others.length],
+      reads: [inputsOf(g).length],
       before: [{
         ...whole,
         params: { ...whole.params, parts },
