@@ -68,14 +68,19 @@ export interface Misfit {
   readonly bound: number;
 }
 
-/** Compares a result with the plain one; `tolerance` in root mean squares of the latter. What is no number fits nothing. */
-export function misfit(plain: Sample, result: Sample, tolerance: number): Misfit | undefined {
+/** The root mean square of a result's elements; no number where one of them is none. */
+export function rootMeanSquare({ pieces }: Sample): number {
   let [squares, count] = [0, 0];
-  for (const piece of plain.pieces) {
+  for (const piece of pieces) {
     for (let i = 0; i < piece.length; i++) squares += piece[i]! ** 2;
     count += piece.length;
   }
-  const bound = tolerance * Math.sqrt(squares / Math.max(1, count));
+  return Math.sqrt(squares / Math.max(1, count));
+}
+
+/** Compares a result with the plain one; `tolerance` in root mean squares of the latter. What is no number fits nothing. */
+export function misfit(plain: Sample, result: Sample, tolerance: number): Misfit | undefined {
+  const bound = tolerance * rootMeanSquare(plain);
   let worst: Misfit | undefined;
   let most = bound;
   plain.pieces.forEach((piece, p) => {

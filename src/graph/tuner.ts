@@ -2,7 +2,7 @@ import type { Device } from "../gpu/device.ts";
 import { DeviceLostError, OutOfMemoryError } from "../gpu/errors.ts";
 import { writeTunings } from "../gpu/tunings_file.ts";
 import { Bench, benchBytes, type Problem, problemOf, shapeOf, type Trial } from "./bench.ts";
-import { misfit, placeOf, type Sample, sampleOf, toleranceOf } from "./check.ts";
+import { misfit, placeOf, rootMeanSquare, type Sample, sampleOf, toleranceOf } from "./check.ts";
 import { classOf, codeOf, idOf, rightOnes } from "./choice.ts";
 import { fill } from "./fill.ts";
 import type { Group } from "./fuse.ts";
@@ -18,6 +18,8 @@ export interface Outcome {
   readonly dropped: Readonly<Record<string, string>>;
   /** Why nothing was measured, if so. */
   readonly skipped?: string | undefined;
+  /** How the device was lost, where a candidate, which is dropped, lost it. */
+  readonly lost?: DeviceLostError | undefined;
 }
 
 /** How kernels are measured. */
@@ -96,6 +98,7 @@ async function tuneAll(
         keeps = false;
       }
     }
+    if (outcome.lost) throw outcome.lost; // once it is kept which candidate did it
     outcomes.push(outcome);
     onOutcome?.(outcome);
   }
@@ -140,17 +143,25 @@ class Tryout {
 
   async run(): Promise<Outcome> {
     const { device, problem, bench } = this;
+    const skip = (skipped: string): Outcome => ({ problem, ms: {}, dropped: {}, skipped });
     const right = rightOnes(device, problem);
     const plain = plainOf(problem);
-    if (!plain) return { problem, ms: {}, dropped: {}, skipped: "none of its candidates is the plain one" };
+    if (!plain) return skip("none of its candidates is the plain one");
     for (const candidate of [plain, ...right]) bench.compile(candidate);
     const reference = await this.#ready(plain);
-    if (typeof reference === "string") return { problem, ms: {}, dropped: {}, skipped: reference };
+    if (typeof reference === "string") return skip(reference);
     const expected = await this.#result(reference);
+    if (!(rootMeanSquare(expected) > 0)) return skip(`${plain.name}, the plain one, computes no numbers`);
     const trials: Trial[] = [];
     for (const candidate of right) {
-      const trial = candidate === plain ? reference : await this.#tried(candidate, expected);
-      if (trial) trials.push(trial);
+      try {
+        const trial = candidate === plain ? reference : await this.#tried(candidate, expected);
+        if (trial) trials.push(trial);
+      } catch (error) {
+        if (!(error instanceof DeviceLostError)) throw error;
+        const dropped = { ...this.#dropped, [idOf(candidate)]: `it loses the device: ${error.message}` };
+        return { problem, ms: {}, dropped, lost: error };
+      }
     }
     const patience: Patience = device.traits.software ? PATIENCE.software : PATIENCE.gpu;
     const times = await timeInTurns(device, trials, patience);
@@ -171,8 +182,16 @@ class Tryout {
   /** A candidate that runs and computes what the plain one does; others are dropped with a line. */
   async #tried(candidate: Candidate, expected: Sample): Promise<Trial | undefined> {
     const { device, onNotice } = this;
-    const trial = await this.#ready(candidate);
-    const why = typeof trial === "string" ? trial : await this.#wrong(trial, expected);
+    let trial: Trial | string;
+    let why: string | undefined;
+    try {
+      trial = await this.#ready(candidate);
+      why = typeof trial === "string" ? trial : await this.#wrong(trial, expected);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      await device.settle();
+      return undefined; // another time there may be more
+    }
     if (why === undefined) return trial as Trial;
     this.#dropped[idOf(candidate)] = why;
     onNotice(`${candidate.name} is not used on ${device.adapterName}: ${why}`);

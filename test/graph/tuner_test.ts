@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../src/gpu/device.ts";
+import { DeviceLostError } from "../../src/gpu/errors.ts";
 import { type DeviceOptions, openDevice } from "../../src/gpu/open.ts";
 import { parseTunings, readTunings, tuningsPath, writeTunings } from "../../src/gpu/tunings_file.ts";
 import { benchBytes, type Problem, problemOf } from "../../src/graph/bench.ts";
@@ -26,7 +27,7 @@ function withVariants(
   variants: Record<string, (plain: Candidate) => Partial<Candidate>>,
 ): Problem {
   const problem = problemOf(kernelOf(y));
-  const plain = problem.candidates.find((candidate) => candidate.plain)!;
+  const plain = { ...problem.candidates.find((candidate) => candidate.plain)!, name: "gemm_plain" };
   const others = Object.entries(variants).map(([name, of]) => ({
     ...plain,
     plain: false,
@@ -53,7 +54,7 @@ testOnBothEngines(
       const [outcome] = await tune(device, [problem], { onNotice: (line) => lines.push(line) });
       assert.deepEqual(device.buffers.usage().bytes, before.bytes, "memory is given back");
       const names = Object.keys(outcome!.ms).map((id) => id.split(" ")[0]).sort();
-      assert.deepEqual(names, ["gemm_same", "gemm_tiled"]);
+      assert.deepEqual(names, ["gemm_plain", "gemm_same"]);
       assert.ok(Object.values(outcome!.ms).every((ms) => ms > 0));
       assert.equal(lines.length, 2);
       const [wrong, broken] = lines as [string, string];
@@ -72,7 +73,7 @@ testOnBothEngines(
       );
       assert.ok(isMeasured(device, problem), "and asked for no more");
       const kernel = { spec: problem } as unknown as Kernel;
-      assert.ok(["gemm_same", "gemm_tiled"].includes(choose(device, kernel).name));
+      assert.ok(["gemm_same", "gemm_plain"].includes(choose(device, kernel).name));
       const corrected = { ...bad!, code: [...bad!.code, { name: "note", text: "// corrected" }] };
       const other = { ...problem, candidates: [corrected, ...problem.candidates.slice(1)] };
       assert.ok(!isMeasured(device, other), "unless its text is another");
@@ -89,12 +90,12 @@ Deno.test("choose() takes the fastest that was measured, and what was asked for 
     assert.equal(of(device), "gemm_other", "the guess");
     const [other, plain] = problem.candidates.map(idOf);
     device.tunings.add(classOf(spec), { shape: "", ms: { [other!]: 2, [plain!]: 1 } });
-    assert.equal(of(device), "gemm_tiled");
+    assert.equal(of(device), "gemm_plain");
     writeTunings(device.tunings);
     using asked = await openDevice({ candidate: "other" });
     assert.equal(of(asked), "gemm_other");
     using cached = await openDevice();
-    assert.equal(of(cached), "gemm_tiled");
+    assert.equal(of(cached), "gemm_plain");
     using off = await openDevice({ tune: "off" });
     assert.equal(of(off), "gemm_other");
   }));
@@ -171,6 +172,37 @@ Deno.test("placeOf() finds an element's place along a kernel's axes in any order
   ]);
   assert.deepEqual(placeOf(3 + 4 * 4, { axes: [1, 1, 4, 5], strides: [20, 20, 1, 4] }), [0, 0, 3, 4]);
 });
+
+Deno.test("a kernel whose plain candidate computes no numbers is not measured, and says so", () =>
+  withTunings(async () => {
+    using device = await openDevice();
+    const problem = withVariants(matmul(random(20, 16), random(16, 12)), { gemm_same: same });
+    const candidates = problem.candidates.map((candidate) => ({
+      ...candidate,
+      params: { ...candidate.params, z: 0 },
+    }));
+    const [outcome] = await tune(device, [{ ...problem, candidates }]);
+    assert.match(outcome!.skipped!, /^gemm_plain, the plain one, computes no numbers$/);
+    assert.ok(!isMeasured(device, problem));
+  }));
+
+Deno.test("a candidate that loses the device is kept as such, and the loss is told", () =>
+  withTunings(async () => {
+    using device = await openDevice();
+    let asked = 0;
+    const problem = withVariants(matmul(random(20, 16), random(16, 12)), { gemm_fatal: same });
+    const [fatal, plain] = problem.candidates as [Candidate, Candidate];
+    Object.defineProperty(fatal, "workgroups", {
+      get() {
+        if (++asked === 2) device.gpu.destroy(); // the first time it is compiled
+        return plain.workgroups;
+      },
+    });
+    await assert.rejects(tune(device, [problem]), DeviceLostError);
+    const { dropped } = readTunings(device.tunings.adapter).data;
+    assert.match(dropped[idOf(fatal)]!.why, /^it loses the device: /);
+    assert.deepEqual(Object.keys(dropped), [idOf(fatal)]);
+  }));
 
 Deno.test("a kernel that takes more memory than may be is not measured, and says so", () =>
   withTunings(async () => {
