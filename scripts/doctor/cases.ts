@@ -13,12 +13,20 @@ export interface Case {
   readonly peer?: PeerProblem | undefined;
 }
 
+/** Which cases there are; what is not said follows from the adapter. */
+export interface CaseOptions {
+  readonly quick: boolean;
+  readonly dtype?: "f32" | "f16" | undefined;
+  /** Whether they are the small ones for software adapters. */
+  readonly software?: boolean | undefined;
+}
+
 /** The sizes of SD 1.5 at 512² (both halves of a guided step) and of FLUX.1 at 1024²; smaller ones on a software adapter. */
 export function casesOf(
   device: Device,
-  { quick, dtype = caseDType(device) }: { quick: boolean; dtype?: "f32" | "f16" },
+  { quick, dtype = caseDType(device), software = device.traits.software }: CaseOptions,
 ): Case[] {
-  const { software, f16 } = device.traits;
+  const { f16 } = device.traits;
   const weight = f16 ? "f16" : "f32";
   const [size, side, tokens, flux] = software ? [256, 16, 256, 128] : [4096, 64, 4096, 4608];
   const all: Case[] = [

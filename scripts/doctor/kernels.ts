@@ -17,10 +17,12 @@ export interface CandidateRow {
   /** What it computed wrongly, or why it did not run. */
   readonly why?: string | undefined;
   readonly ms?: number | undefined;
-  /** 10¹² operations and 10⁹ bytes a second, and the former's part of what the adapter does at most. */
+  /** 10¹² operations a second, and their part of what the adapter does at most. */
   readonly tflops?: number | undefined;
+  readonly ofPeak?: number | undefined;
+  /** 10⁹ bytes a second, at least, and their part of what a copy moves. */
   readonly gbs?: number | undefined;
-  readonly share?: number | undefined;
+  readonly ofCopy?: number | undefined;
 }
 
 /** A kernel on one shape, with all its candidates. */
@@ -98,8 +100,13 @@ export function withShares(rows: readonly KernelRow[], speeds: Speeds | undefine
   return rows.map((row) => ({
     ...row,
     candidates: row.candidates.map((candidate) => {
-      const peak = peakOf(candidate.id);
-      return peak && candidate.tflops ? { ...candidate, share: candidate.tflops / peak } : candidate;
+      const { tflops, gbs, id } = candidate;
+      const peak = peakOf(id);
+      return {
+        ...candidate,
+        ...tflops !== undefined && peak && { ofPeak: tflops / peak },
+        ...gbs !== undefined && speeds && { ofCopy: gbs / speeds.copy },
+      };
     }),
   }));
 }
@@ -128,8 +135,9 @@ const OTHERS: readonly { needs: string; traits: Partial<Traits>; dtype?: "f16" }
 
 /** For each case, the candidates that adapters have that can do more, or other things. */
 function absentOn(device: Device, quick: boolean): { name: string; needs: string }[][] {
+  const { software } = device.traits;
   const specs = (dtype?: "f16") =>
-    casesOf(device, { quick, ...dtype && { dtype } }).map((c) => kernelOf(device, c).spec);
+    casesOf(device, { quick, dtype, software }).map((c) => kernelOf(device, c).spec);
   const known = specs().map(({ name, candidates }) => ({
     name,
     names: new Set(candidates.map((c) => c.name)),

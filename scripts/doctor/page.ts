@@ -21,6 +21,7 @@ export function page(report: Report): string {
 }
 
 const digits = (value: number | undefined) => value === undefined ? "–" : value.toPrecision(3);
+const percent = (part: number | undefined) => part === undefined ? "–" : `${(100 * part).toFixed(1)} %`;
 const gigabytes = (bytes: number | undefined) =>
   bytes === undefined ? "unknown" : `${(bytes / 1e9).toFixed(1)} GB`;
 
@@ -53,33 +54,29 @@ function speedsPart({ f32, f16, matrix, copy, upload, readback }: Speeds): strin
 }
 
 function kernelsPart(kernels: readonly KernelRow[], torch: string | undefined): string {
-  const head = ["kernel and candidates", "", "ms", "TFLOP/s", "of peak", "GB/s", ""];
+  const head = ["kernel and candidates", "", "ms", "TFLOP/s", "of peak", "GB/s", "of copies", ""];
   const rows = kernels.flatMap(({ name, candidates, chosen, skipped, torchMs, flops, absent }) => {
     const names = shortNames(candidates.map(({ id }) => id));
     const lacks = Map.groupBy(absent, ({ needs }) => needs);
     return [
-      [name, ...skipped ? ["", "", "", "", "", skipped] : []],
-      ...candidates.map(({ id, right, why, ms, tflops, share, gbs }) => [
+      [name, ...skipped ? ["", "", "", "", "", "", skipped] : []],
+      ...candidates.map(({ id, right, why, ms, tflops, ofPeak, gbs, ofCopy }) => [
         `  ${names.get(id)}`,
         right === undefined ? "not tried" : right ? "right" : "WRONG",
         digits(ms),
         digits(tflops),
-        share === undefined ? "–" : `${(100 * share).toFixed(1)} %`,
+        percent(ofPeak),
         digits(gbs),
+        percent(ofCopy),
         [id === chosen ? "chosen" : "", why ?? ""].filter(Boolean).join(" "),
       ]),
       ...torchMs
-        ? [[`  torch`, "", digits(torchMs), digits(flops / torchMs / 1e9), "", "", torch ?? ""]]
+        ? [[`  torch`, "", digits(torchMs), digits(flops / torchMs / 1e9), "", "", "", torch ?? ""]]
         : [],
-      ...[...lacks].map(([needs, list]) => [
-        `  ${[...new Set(list.map(({ name }) => name))].join(", ")}`,
-        "absent",
-        "",
-        "",
-        "",
-        "",
-        `needs ${needs}`,
-      ]),
+      ...[...lacks].map(([needs, list]) => {
+        const names = [...new Set(list.map(({ name }) => name))].join(", ");
+        return ["  others", "absent", "", "", "", "", "", `${names}: needs ${needs}`];
+      }),
     ];
   });
   return table([head, ...rows]);
