@@ -34,7 +34,7 @@ function withVariants(
     name,
     ...of(plain),
   }));
-  return { ...problem, candidates: [...others, plain] };
+  return { ...problem, candidates: [...others, { ...plain, name: "gemm_plain" }] };
 }
 const same = () => ({});
 
