@@ -165,7 +165,8 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
         let key = first_key + 4 * part;
         var t: array<vec4f, VECTORS>;
         for (var i = 0u; i < VECTORS; i++) {
-          t[i] = scored(z, query, key + 4 * PARTS * i, scores[own_scores + row * SCORES_PITCH + i * PARTS + part]);
+          let keys = key + 4 * PARTS * i + vec4u(0, 1, 2, 3);
+          t[i] = scored(z, query, keys, scores[own_scores + row * SCORES_PITCH + i * PARTS + part]);
         }
         if (!whole) {
           for (var i = 0u; i < VECTORS; i++) {

@@ -13,9 +13,9 @@ fn mask_at(z: u32, query: u32, keys: vec4u) -> vec4f {
 
 const UNIT: f32 = 1.44269504; // of levels, in powers of two: a mask may be too low to be multiplied
 
-/// The scores of a query for four keys that lie side by side, from its products with them, the scale's sign in the query.
-fn scored(z: u32, query: u32, key: u32, products: vec4f) -> vec4f {
-  return products * abs(params.scale) + mask_at(z, query, key + vec4u(0, 1, 2, 3));
+/// The scores of a query for four keys, from its products with them, the scale's sign in the query.
+fn scored(z: u32, query: u32, keys: vec4u, products: vec4f) -> vec4f {
+  return products * abs(params.scale) + mask_at(z, query, keys);
 }
 
 /// What scores are measured by.

@@ -8,7 +8,7 @@ fn mask_at(z: u32, query: u32, keys: vec4u) -> vec4f {
 const UNIT: f32 = 1; // of levels, in powers of two
 
 /// The scores of a query for four keys, from its products with them, the scale's sign in the query.
-fn scored(z: u32, query: u32, key: u32, products: vec4f) -> vec4f {
+fn scored(z: u32, query: u32, keys: vec4u, products: vec4f) -> vec4f {
   return products;
 }
 

@@ -14,6 +14,8 @@ const CASES: (FormCase & { tile?: Readonly<Record<string, number>> })[] = [
   { L: 7, S: 1, D: 64, columns: 64 },
   { L: 17, S: 63, D: 160, columns: 160, mask: [63] },
   { L: 9, S: 65, D: 512, columns: 24 },
+  { L: 7, S: 17, D: 8, columns: 8, causal: true, scale: -0.4 },
+  { L: 7, S: 17, D: 8, columns: 8, scale: 0 },
   { L: 65, S: 130, D: 24, columns: 16, causal: true, mask: [2, 2, 65, 130] },
   // Several matrices of queries a subgroup, several lanes a row, several rows a lane.
   { L: 65, S: 63, D: 16, columns: 24, tile: { BLOCKS: 2, KEYS_PITCH: 6, PARTS: 2, SCORES_PITCH: 6 } },
@@ -21,10 +23,11 @@ const CASES: (FormCase & { tile?: Readonly<Record<string, number>> })[] = [
 ];
 
 for (const { tile, ...sizes } of CASES) {
-  const { L, S, D, columns, causal, mask } = sizes;
+  const { L, S, D, columns, causal, mask, scale } = sizes;
   const what = [
     `${L} queries, ${S} keys, width ${D}, ${columns} columns`,
     causal && "causal",
+    scale !== undefined && `scale ${scale}`,
     mask && "mask",
   ];
   const name = `${what.filter(Boolean).join(", ")}${tile ? `, ${JSON.stringify(tile)}` : ""}`;

@@ -4,6 +4,7 @@ import { openDevice } from "../../src/gpu/open.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
 import { broadcast } from "../../src/ops/attention/broadcast.ts";
+import { kept } from "../../src/ops/attention/kept.ts";
 import { tiled } from "../../src/ops/attention/tiled.ts";
 import { attention } from "../../src/ops/mod.ts";
 import { tensor, zeros } from "../../src/tensor/mod.ts";
@@ -89,6 +90,18 @@ testOnBothEngines("attention() for GPUs is right with each number of queries a t
   assert.deepEqual(rows, [64, 32, 16, undefined]);
 });
 
+Deno.test("attention() for GPUs with subgroups keeps queries: edges, types, columns in eights and in tens", async () => {
+  using device = await openDevice();
+  if (!device.traits.subgroups) return;
+  await checkForm(kept, { D: 5, columns: 7, causal: true, mask: [2, 2, 70, 150] });
+  await checkForm(kept, { D: 12, columns: 40, L: 130, S: 41 });
+  await checkForm(kept, { D: 12, columns: 40, L: 1, S: 1, scale: 0 });
+  await checkForm(kept, { D: 12, columns: 40, L: 65, S: 33, causal: true, scale: -0.4 });
+  if (!device.traits.f16) return;
+  await checkForm(kept, { D: 13, columns: 9, L: 63, S: 65, dtype: "f16" });
+  await checkForm(kept, { D: 16, columns: 40, L: 7, S: 63, mask: [7, 1], dtype: "f16" });
+});
+
 for (const width of [256, 512]) {
   Deno.test(`attention() for software adapters is right at ${width / 32} lanes`, async () => {
     const code = `
@@ -117,7 +130,7 @@ Deno.test("attention() in f16 keeps f32 sums", async () => {
     tensor(new Float32Array(size(shape)).fill(value), shape, { dtype: "f16" });
   const [q, v] = [half([1, 1, 4, 8], 1), half([1, 1, 4096, 8], 0.5)];
   const a = { q, k: v, v, scale: 1, causal: false };
-  for (const form of [broadcast, tiled].filter((form) => form(device.traits, a).length > 0)) {
+  for (const form of [broadcast, kept, tiled].filter((form) => form(device.traits, a).length > 0)) {
     const y = byForm(form, a); // f16 sums of 0.5 would stop growing at 1024
     assert.deepEqual(new Set(await y.data()), new Set([0.5]));
   }

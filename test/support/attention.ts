@@ -50,6 +50,7 @@ export interface FormCase {
   L?: number;
   S?: number;
   causal?: boolean;
+  scale?: number;
   mask?: number[];
   /** "f32" by default. */
   dtype?: "f16" | "f32";
@@ -72,7 +73,7 @@ export function byForm(form: Form, a: Attention, change: (c: Candidate) => Candi
 /** Checks a form on heads that lie side by side in memory, with and without large scores. */
 export async function checkForm(
   form: Form,
-  { D, columns, L = 70, S = 150, causal = false, mask, dtype = "f32" }: FormCase,
+  { D, columns, L = 70, S = 150, causal = false, scale = D ** -0.5, mask, dtype = "f32" }: FormCase,
   change?: (c: Candidate) => Candidate,
 ): Promise<void> {
   const dice = new Dice(74);
@@ -88,11 +89,11 @@ export async function checkForm(
     k: tensors[1],
     v: tensors[2],
     mask: added?.upload().expand([B, H, L, S]),
-    scale: 1 / Math.sqrt(D),
+    scale,
     causal,
   };
   const what = `width ${D}, ${columns} columns, ${L} queries, ${S} keys`;
-  const want = attended(q, k, v, { causal }, added);
+  const want = attended(q, k, v, { causal, scale }, added);
   const largest = (nd: Nd) => Array.from(nd.data, Math.abs).reduce((a, b) => b > a ? b : a, 0); // NaN of rows without keys aside
   const bound = dtype === "f16" ? f16Bound(D) * largest(v) / largest(want) : BOUND;
   await assertTensor(byForm(form, a, change), want, bound, what);

@@ -2,6 +2,7 @@ import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { costOf } from "../gemm/cost.ts";
 import { broadcast } from "./broadcast.ts";
+import { kept } from "./kept.ts";
 import { matrix } from "./matrix.ts";
 import { type Attention, sizesOf } from "./operands.ts";
 import { tiled } from "./tiled.ts";
@@ -19,7 +20,7 @@ export interface Guess {
 }
 
 /** All forms in one dispatch. A new one is a file beside this one and a line here. */
-const FORMS: readonly Form[] = [broadcast, matrix, tiled];
+const FORMS: readonly Form[] = [broadcast, matrix, kept, tiled];
 
 /**
  * The kernels that are right for attention on an adapter, the best guess first; none where blocks (see blocks.ts) are
