@@ -14,6 +14,7 @@ const tiers: Record<string, string[]> = { // folders of test/
   scripts: ["scripts"],
   package: ["package"],
   compiled: ["compiled"],
+  matrix: ["matrix"],
 };
 
 const root = `${import.meta.dirname}/../test`;

@@ -1,4 +1,4 @@
-/** Debian's backports, derived from the apt sources that the machine has. */
+/** Other suites of Debian, derived from the apt sources that the machine has. */
 
 /** A file of apt sources: in `.list` a source is a line, in `.sources` a stanza (deb822). */
 export interface SourcesFile {
@@ -13,23 +13,24 @@ interface Source {
   withSuite(suite: string): SourcesFile;
 }
 
-/**
- * The file that adds `<codename>-backports` to these sources: Debian's own source of the codename, with that
- * suite. Undefined if they have it already.
- */
+/** The file that adds `<codename>-backports` to these sources. Undefined if they have it already. */
 export function backportsFile(files: SourcesFile[], codename: string): SourcesFile | undefined {
   const backports = `${codename}-backports`;
-  const sources = files.flatMap((file) =>
-    file.name.endsWith(".list") ? lines(file.text) : stanzas(file.text)
-  );
-  if (sources.some(({ suites }) => suites.includes(backports))) return undefined;
-  const own = sources.find(({ suites, components }) =>
+  if (sourcesIn(files).some(({ suites }) => suites.includes(backports))) return undefined;
+  return suiteFile(files, codename, backports);
+}
+
+/** The file that adds a suite to these sources: Debian's own source of the codename, with that suite. */
+export function suiteFile(files: SourcesFile[], codename: string, suite: string): SourcesFile {
+  const own = sourcesIn(files).find(({ suites, components }) =>
     suites.includes(codename) && components.includes("main")
   );
-  if (own) return own.withSuite(backports);
-  throw new Error(
-    `Cannot add ${backports}: expected an apt source of ${codename} main, got none in /etc/apt`,
-  );
+  if (own) return own.withSuite(suite);
+  throw new Error(`Cannot add ${suite}: expected an apt source of ${codename} main, got none in /etc/apt`);
+}
+
+function sourcesIn(files: SourcesFile[]): Source[] {
+  return files.flatMap((file) => file.name.endsWith(".list") ? lines(file.text) : stanzas(file.text));
 }
 
 function lines(text: string): Source[] {

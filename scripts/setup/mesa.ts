@@ -81,7 +81,7 @@ function pointManifests(folder: string) {
 }
 
 /** Every file of apt sources that this user may read. */
-function readSources(): SourcesFile[] {
+export function readSources(): SourcesFile[] {
   const parts = [...Deno.readDirSync(systemSources)].map(({ name }) => join(systemSources, name));
   return ["/etc/apt/sources.list", ...parts].filter((path) => /\.(list|sources)$/.test(path)).flatMap(
     (path) => {

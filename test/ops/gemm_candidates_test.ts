@@ -101,10 +101,13 @@ function boundOf({ name }: Candidate, c: GemmCase, { terms }: Problem): number {
   return (terms + 4) * 2 ** -24 + (c.x === "f16" ? (rounded + summed) * 2 ** -11 : 0);
 }
 
+/** Part of the names of candidates to check; all by default. */
+const ONLY = Deno.env.get("CANDIDATE") ?? "";
+
 /** Every kernel that is right for a case here, whatever kind of adapter it is for. */
 function candidatesOf(device: Device, { gemm }: Problem): Candidate[] {
   const kinds = [device.traits, { ...device.traits, software: false, joins: true }];
-  const all = kinds.flatMap((traits) => selectKernel(traits, gemm));
+  const all = kinds.flatMap((traits) => selectKernel(traits, gemm)).filter(({ name }) => name.includes(ONLY));
   return [...new Map(all.map((c) => [`${c.name} ${JSON.stringify(c.set)}`, c])).values()];
 }
 
