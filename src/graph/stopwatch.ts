@@ -7,7 +7,9 @@ import type { Trial } from "./bench.ts";
 export interface Patience {
   /** Turns of each, at most. */
   readonly rounds: number;
-  /** No further round begins after this, once each had two turns. */
+  /** Turns that each gets, however slow it is; behind them those that are hopeless get no more. */
+  readonly least: number;
+  /** No further round begins after this, once each had its least turns. */
   readonly mostMs: number;
 }
 
@@ -22,16 +24,16 @@ const COLD_BYTES = 2 ** 27; // more than caches hold
 export async function timeInTurns(
   device: Device,
   trials: readonly Trial[],
-  { rounds, mostMs }: Patience,
+  { rounds, least, mostMs }: Patience,
 ): Promise<number[]> {
   const times: number[][] = trials.map(() => []);
   using watch = new Stopwatch(device);
   const start = performance.now();
   for (let round = 0; round < rounds; round++) {
-    if (round >= 2 && performance.now() - start > mostMs) break;
+    if (round >= least && performance.now() - start > mostMs) break;
     const best = Math.min(...times.map(median));
     for (const [i, trial] of trials.entries()) {
-      if (round < 2 || median(times[i]!) <= HOPELESS * best) times[i]!.push(await watch.time(trial));
+      if (round < least || median(times[i]!) <= HOPELESS * best) times[i]!.push(await watch.time(trial));
     }
   }
   return times.map(median);

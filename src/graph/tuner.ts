@@ -34,8 +34,11 @@ export interface TuneOptions {
   readonly keep?: boolean | undefined;
 }
 
-const SOFTWARE_FLOPS = 2e10; // of a kernel: seconds for a slow candidate
-const PATIENCE = { software: { rounds: 5, mostMs: 2000 }, gpu: { rounds: 11, mostMs: 300 } };
+const SOFTWARE_FLOPS = 5e9; // of a kernel: a second for a slow candidate
+const PATIENCE = {
+  software: { rounds: 5, least: 1, mostMs: 2000 },
+  gpu: { rounds: 11, least: 3, mostMs: 300 },
+};
 
 /** Which of the kernels in groups have candidates that were not measured yet, one of each class of shapes. */
 export function unmeasured(device: Device, groups: readonly Group[]): Problem[] {
