@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import type { Candidate } from "../../src/graph/node.ts";
+import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
 import { matrix } from "../../src/ops/attention/matrix.ts";
-import { byForm, checkForm, type FormCase } from "../support/attention.ts";
+import { attended, byForm, checkForm, f16Bound, type FormCase } from "../support/attention.ts";
 import { testOnMatrixUnits } from "../support/engines.ts";
-import { tensor } from "../../src/tensor/mod.ts";
+import { type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { Dice } from "../support/dice.ts";
+import { Nd } from "../support/nd.ts";
+import { assertTensor } from "../support/tensors.ts";
 
 const CASES: (FormCase & { tile?: Readonly<Record<string, number>> })[] = [
   { L: 1, S: 1, D: 8, columns: 8 },
@@ -54,5 +58,19 @@ testOnMatrixUnits(
     const mask = tensor([0, -Infinity, 0, -3.4028234e38], [4, 1]).expand([1, 1, 4, 4096]);
     const masked = await byForm(matrix, { q, k: v, v, mask, scale: 1, causal: false }).data();
     assert.deepEqual([...masked].filter((_, i) => i % 8 === 0), [0.5, NaN, 0.5, 0.5]);
+  },
+);
+
+testOnMatrixUnits(
+  "attention() in blocks takes probabilities as f16, and stays within the bound of f16",
+  async () => {
+    using _device = await openDevice({ candidate: "gemm_matrix" });
+    const dice = new Dice(75);
+    const [L, S, D] = [17, 70, 40];
+    const nds = [L, S, S].map((n) => Nd.random(dice, [1, 2, n, D]).map(Math.f16round)) as [Nd, Nd, Nd];
+    const [q, k, v] = nds.map((nd) => nd.upload().to("f16")) as [Tensor, Tensor, Tensor];
+    const want = attended(...nds);
+    const largest = Math.max(...Array.from(want.data, Math.abs));
+    await assertTensor(attentionInBlocks(q, k, v, {}), want, f16Bound(D) * 2 / largest, "blocks"); // values are at most 2
   },
 );

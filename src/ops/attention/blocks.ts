@@ -5,6 +5,8 @@ import type { AttentionOptions } from "./attention.ts";
 import { gemm, type Layout } from "../gemm/gemm.ts";
 import { softmaxRows } from "../softmax.ts";
 
+/** By which probabilities are multiplied before f16 holds them: those from 2^-24 on then keep all their digits. */
+const LIFT = 1024;
 const MOST_SCORES = 8 << 20; // scores in memory at once: 32 MiB of f32
 
 /**
@@ -20,7 +22,12 @@ export function attentionInBlocks(q: Tensor, k: Tensor, v: Tensor, options: Atte
     const last = Math.min(L, first + block);
     const mask = options.mask && rowsOf(options.mask, first, last);
     const probs = attentionProbs(q.slice(2, first, last), k, { ...options, mask }, first);
-    parts.push(mixValues(probs, v, q.dtype));
+    const halves = q.device.traits.matrices.length > 0 && q.dtype === "f16" && v.dtype === "f16";
+    parts.push(
+      halves
+        ? mixValues(probs.mul(LIFT).to("f16"), v, "f32").mul(1 / LIFT).to("f16")
+        : mixValues(probs, v, q.dtype),
+    );
   }
   return parts.length === 1 ? parts[0]! : cat(parts, 2);
 }

@@ -14,14 +14,14 @@ export const kept: Form = (traits, a) => {
   const type = [a.q, a.k, a.v].every(({ dtype }) => dtype === "f16") ? "f16" : "f32";
   const [wide, tall] = [Math.ceil(width / 4), Math.ceil(columns / 4)];
   // Ten lanes along the columns of heads of 40, 80 and 160 leave nothing over.
-  const tiles = tall % 10 === 0 ? [[32, 10], [16, 8]] : [[16, 8]];
+  const tiles = tall % 10 === 0 ? [[32, 10], [16, 10]] : [[16, 8]];
   const { code, set } = operandsOf(a);
   return tiles.flatMap(([rowLanes, colLanes]) => {
     const [rows, tile] = [4 * rowLanes!, 4 * colLanes!];
     const rounds = Math.ceil(tall / colLanes!);
     const vectors = rows * (wide | 1) + tile * Math.max(wide | 1, tall);
     const bytes = 4 * bytesOf(type) * vectors + 16 * rows * (colLanes! | 1) + 4 * rows;
-    if (rounds > 5 || bytes > traits.workgroupMemory || rowLanes! * colLanes! > traits.invocations) return [];
+    if (rounds > 4 || bytes > traits.workgroupMemory || rowLanes! * colLanes! > traits.invocations) return [];
     const workgroups = B * H * Math.ceil(queries / rows);
     return [{
       candidate: {

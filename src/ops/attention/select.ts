@@ -33,12 +33,13 @@ export function selectKernel(traits: Traits, a: Attention, asked?: string): Cand
   return guesses.map(({ candidate }) => candidate);
 }
 
-/** Of both products and the softmax between, whose scores go through memory. */
+/** Of both products and the softmax between, whose scores go through memory: it weighs the less the wider heads are. */
 function costOfBlocks(traits: Traits, a: Attention): number {
   const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);
+  const onMatrices = traits.matrices.length > 0 && a.q.dtype === "f16" && a.v.dtype === "f16";
+  const rate = traits.software ? 2 : onMatrices ? Math.min(4, (width + columns) / 256) : 0.5;
   const workgroups = Math.ceil(queries / 64) * B * H;
-  const multiplyAdds = 64 * keys * (width + columns);
-  return costOf(traits, { workgroups, multiplyAdds, rate: traits.software ? 2 : 0.5, resident: 1 });
+  return costOf(traits, { workgroups, multiplyAdds: 64 * keys * (width + columns), rate, resident: 1 });
 }
 
 /** Names attentions for which one candidate is taken to be the fastest: sizes count in steps of √2. */

@@ -32,7 +32,7 @@ export const tiled: Form = (traits, a) => {
     },
     cost: costOf(traits, {
       workgroups,
-      multiplyAdds: rows * keys * (width + columns),
+      multiplyAdds: rows * Math.ceil(keys / tile) * tile * (width + columns),
       rate: traits.software ? 0.5 : 1,
       resident: 4,
     }),
