@@ -2,10 +2,12 @@
 //   y[2i] = v[2i] cos - v[2i + 1] sin,  y[2i + 1] = v[2i + 1] cos + v[2i] sin,  v = x / sqrt(mean(x^2) + eps) * weight.
 // Tokens may lie in two parts, each with its strides and its weight: tokens below `first` in x0, the others in x1. So texts
 // and pictures are joined on the way. x0, x1: [B, H, tokens, D], weights [D], cosines and sines [tokens, D / 2],
-// y: [B * H, tokens, D]. One invocation a token and head: two walks over a short row, and nothing waits at a barrier.
-// With lib/grid.wgsl, lib/rotary_*.wgsl.
-// Host sets: NORM.
+// y: [B * H, tokens, D]. A workgroup takes ROWS heads one behind the other, whose values its lanes hold side by side.
+// With lib/rotary_*.wgsl, lib/lanes_*.wgsl.
+// Host sets: NORM, STEPS, ROWS.
 const NORM: u32 = 0;
+const STEPS: u32 = 1; // loads of a lane
+const ROWS: u32 = 4;
 struct Params {
   batches: u32,
   heads: u32,
@@ -25,38 +27,70 @@ struct Params {
 
 var<uniform> params: Params;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let place = workgroup_number(id, grid) * 64u + lane;
-  let head = place % params.heads;
-  let token = place / params.heads % params.tokens;
-  let batch = place / params.heads / params.tokens;
-  if (batch >= params.batches) { return; }
+/// One head of one token: where it lies.
+struct Place {
+  batch: u32,
+  head: u32,
+  token: u32,
+}
 
-  let part = select(1u, 0u, token < params.first);
-  var start = params.x0_offset + batch * params.x0_batch + head * params.x0_head + token * params.x0_token;
-  if (part == 1u) {
-    start = params.x1_offset + batch * params.x1_batch + head * params.x1_head +
-      (token - params.first) * params.x1_token;
+fn place_of(row: u32) -> Place {
+  let token = row / params.heads;
+  return Place(token / params.tokens, row % params.heads, token % params.tokens);
+}
+
+/// The next head, without a division.
+fn place_behind(place: Place) -> Place {
+  if (place.head + 1u < params.heads) { return Place(place.batch, place.head + 1u, place.token); }
+  if (place.token + 1u < params.tokens) { return Place(place.batch, 0u, place.token + 1u); }
+  return Place(place.batch + 1u, 0u, 0u);
+}
+
+fn load_at(place: Place, c: u32) -> vec4f {
+  if (place.token < params.first) {
+    let start = params.x0_offset + place.batch * params.x0_batch + place.head * params.x0_head;
+    return load(0u, start + place.token * params.x0_token, c);
   }
-  var scale = 1.0;
-  if (NORM == 1u) {
-    var squares = vec4f();
-    for (var c = 0u; c < params.width; c += 4u) {
-      let v = load(part, start, c);
-      squares += v * v;
+  let start = params.x1_offset + place.batch * params.x1_batch + place.head * params.x1_head;
+  return load(1u, start + (place.token - params.first) * params.x1_token, c);
+}
+
+fn run(number: u32, lane: u32) {
+  let rows = params.batches * params.heads * params.tokens;
+  let first = number * ROWS;
+  if (first >= rows) { return; }
+  var places: array<Place, ROWS>; // those beyond the last row repeat it
+  places[0] = place_of(first);
+  for (var row = 1u; row < ROWS; row++) {
+    places[row] = places[row - 1u];
+    if (first + row < rows) { places[row] = place_behind(places[row - 1u]); }
+  }
+  var held: array<vec4f, ROWS * STEPS>;
+  for (var i = 0u; i < ROWS * STEPS; i++) { // without a branch, so that all are under way at once
+    let c = min((i % STEPS * WG + lane) * 4u, (params.width - 1u) / 4u * 4u);
+    held[i] = load_at(places[i / STEPS], c);
+  }
+  for (var row = 0u; row < ROWS; row++) {
+    let place = places[row];
+    var scale = 1.0;
+    if (NORM == 1u) {
+      var squares = vec4f();
+      for (var i = 0u; i < STEPS; i++) {
+        let v = held[row * STEPS + i];
+        squares += select(vec4f(), v * v, (i * WG + lane) * 4u < params.width);
+      }
+      let sum = workgroup_sums(vec2f(dot(squares, vec4f(1.0)), 0.0), lane).x;
+      scale = inverseSqrt(sum / f32(params.width) + params.eps);
     }
-    scale = inverseSqrt(dot(squares, vec4f(1.0)) / f32(params.width) + params.eps);
-  }
-  for (var c = 0u; c < params.width; c += 4u) {
-    var v = load(part, start, c);
-    if (NORM == 1u) { v *= scale * load_weight(part, c); }
-    let pairs = (token * params.width + c) / 2u;
-    let y = v * load_pairs(0u, pairs) + vec4f(-v.y, v.x, -v.w, v.z) * load_pairs(1u, pairs);
-    store(batch * params.heads + head, token, c, y);
+    for (var i = 0u; i < STEPS; i++) {
+      let c = (i * WG + lane) * 4u;
+      if (c < params.width && first + row < rows) {
+        var v = held[row * STEPS + i];
+        if (NORM == 1u) { v *= scale * load_weight(select(1u, 0u, place.token < params.first), c); }
+        let pairs = (place.token * params.width + c) / 2u;
+        let y = v * load_pairs(0u, pairs) + vec4f(-v.y, v.x, -v.w, v.z) * load_pairs(1u, pairs);
+        store(place.batch * params.heads + place.head, place.token, c, y);
+      }
+    }
   }
 }

@@ -2,11 +2,15 @@ import readAny from "../../shaders/lib/rotary_any.wgsl" with { type: "text" };
 import readVec4 from "../../shaders/lib/rotary_vec4.wgsl" with { type: "text" };
 import code from "../../shaders/rotary.wgsl" with { type: "text" };
 import { sameNumbers, type Shape } from "../core/shape.ts";
-import { GRID, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
+import { recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
+import { lanesFor } from "./norm/lanes.ts";
 import type { RowNormOptions } from "./row_norm.ts";
 
-const ROTARY = snippet("rotary", code, [GRID]);
+const ROTARY = snippet("rotary", code);
 const READ = { vec4: snippet("lib/rotary_vec4", readVec4), any: snippet("lib/rotary_any", readAny) };
+
+const MOST_ROWS = 4; // that a workgroup takes,
+const MOST_HELD = 16; // where a lane's loads stay in registers
 
 /** Heads to be normalised and turned. */
 export interface RotaryPart {
@@ -68,14 +72,24 @@ function rotate(
   const numbers = [x0, x1].flatMap(({ offset, strides }) => [offset, ...strides.slice(0, 3)]);
   const whole = [D, ...numbers].every((n) => n % 4 === 0);
   const strides = [L * H * D, D, H * D, 1] as const; // [B, L, H, D]
+  const lanes = lanesFor(x1.device.traits, Math.ceil(D / 4));
+  const steps = Math.ceil(D / 4 / lanes.count);
+  const rows = Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_HELD / steps)));
   return recordKernel(norm ? "rms_norm_rotary" : "rotary", {
     inputs: [x0, x1, ...weights, cos.contiguous(), sin.contiguous()],
     shape: [B, H, L, D],
     dtype: x1.dtype,
     layout: strides,
     strides,
-    code: [READ[whole ? "vec4" : "any"], ROTARY],
-    set: { X: x1.dtype, W: weights[0]!.dtype, NORM: norm ? 1 : 0 },
+    code: [READ[whole ? "vec4" : "any"], lanes.part, ROTARY],
+    set: {
+      X: x1.dtype,
+      W: weights[0]!.dtype,
+      NORM: norm ? 1 : 0,
+      WG: lanes.count,
+      STEPS: steps,
+      ROWS: rows,
+    },
     params: {
       batches: B,
       heads: H,
@@ -93,7 +107,7 @@ function rotate(
       eps,
     },
     axes: [B, H, L, D],
-    workgroups: Math.ceil(B * H * L / 64),
+    workgroups: Math.ceil(B * H * L / rows),
     flops: (norm ? 8 : 4) * B * H * L * D,
   });
 }

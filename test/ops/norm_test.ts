@@ -3,10 +3,10 @@ import { openDevice } from "../../src/gpu/open.ts";
 import { streamOf } from "../../src/graph/stream.ts";
 import { groupsOf, selectKernel } from "../../src/ops/norm/groups.ts";
 import { groupNorm, layerNorm, rmsNorm, softmax } from "../../src/ops/mod.ts";
-import { currentDevice, type Device } from "../../src/gpu/device.ts";
+import { currentDevice } from "../../src/gpu/device.ts";
 import { cat, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";
-import { asGpu, testOnBothEngines } from "../support/engines.ts";
+import { ADAPTERS, asGpu, testOnBothEngines } from "../support/engines.ts";
 import { Nd, places } from "../support/nd.ts";
 import { assertTensor } from "../support/tensors.ts";
 
@@ -110,16 +110,6 @@ testOnBothEngines(
     }
   },
 );
-
-/** Adapters as which the one at hand can run: what `selectKernel` goes by. */
-const ADAPTERS: Record<string, (device: Device) => void> = {
-  "as it is": () => {},
-  "a GPU": asGpu,
-  "a GPU without subgroups": (device) => {
-    asGpu(device);
-    Object.assign(device.traits, { lanes: 0, subgroups: undefined });
-  },
-};
 
 for (const [adapter, pretend] of Object.entries(ADAPTERS)) {
   const own = adapter === "as it is";

@@ -4,7 +4,7 @@ import { openDevice } from "../../src/gpu/open.ts";
 import { rmsNormRotary, rotary } from "../../src/ops/mod.ts";
 import { type Tensor, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";
-import { testOnBothEngines } from "../support/engines.ts";
+import { ADAPTERS, testOnBothEngines } from "../support/engines.ts";
 import { Nd } from "../support/nd.ts";
 import { assertTensor } from "../support/tensors.ts";
 
@@ -72,35 +72,39 @@ testOnBothEngines("rotary() reads slices that begin anywhere, and heads whose va
   await assertTensor(rotary(apart.upload().permute([0, 1, 3, 2]), ...tables(angles)), want, BOUND, "apart");
 });
 
-testOnBothEngines("rmsNormRotary() joins two parts, each with a weight of its own", async () => {
-  const dice = new Dice(92);
-  for (const [B, H, D] of [[2, 3, 8], [1, 2, 6]]) {
-    const [N, L] = [3, 7];
-    const [text, image] = [
-      heads(Nd.random(dice, [B!, N, H! * D!]), H!),
-      heads(Nd.random(dice, [B!, L, H! * D!]), H!),
-    ];
-    const weights = [Nd.random(dice, [D!]), Nd.random(dice, [D!])];
-    const angles = Nd.random(dice, [N + L, D! / 2], 9);
-    const joined = rmsNormRotary(
-      [{ x: text.tensor, weight: weights[0]!.upload() }, { x: image.tensor, weight: weights[1]!.upload() }],
-      ...tables(angles),
-      { eps: 0.01 },
-    );
-    const [one, two] = [normed(text.nd, weights[0]!, 0.01), normed(image.nd, weights[1]!, 0.01)];
-    const both = Nd.from(
-      [B!, H!, N + L, D!],
-      ([b, h, l, d]) => l! < N ? one.at([b!, h!, l!, d!]) : two.at([b!, h!, l! - N, d!]),
-    );
-    await assertTensor(joined, turned(both, angles), BOUND, `two parts, ${D}`);
+for (const [adapter, pretend] of Object.entries(ADAPTERS)) {
+  Deno.test(`rmsNormRotary() joins two parts, each with a weight of its own: ${adapter}`, async () => {
+    using device = await openDevice();
+    pretend(device);
+    const dice = new Dice(92);
+    for (const [B, H, D] of [[2, 3, 8], [1, 2, 6], [1, 5, 130], [1, 1, 600]]) { // the last takes several subgroups
+      const [N, L] = [3, 7];
+      const [text, image] = [
+        heads(Nd.random(dice, [B!, N, H! * D!]), H!),
+        heads(Nd.random(dice, [B!, L, H! * D!]), H!),
+      ];
+      const weights = [Nd.random(dice, [D!]), Nd.random(dice, [D!])];
+      const angles = Nd.random(dice, [N + L, D! / 2], 9);
+      const joined = rmsNormRotary(
+        [{ x: text.tensor, weight: weights[0]!.upload() }, { x: image.tensor, weight: weights[1]!.upload() }],
+        ...tables(angles),
+        { eps: 0.01 },
+      );
+      const [one, two] = [normed(text.nd, weights[0]!, 0.01), normed(image.nd, weights[1]!, 0.01)];
+      const both = Nd.from(
+        [B!, H!, N + L, D!],
+        ([b, h, l, d]) => l! < N ? one.at([b!, h!, l!, d!]) : two.at([b!, h!, l! - N, d!]),
+      );
+      await assertTensor(joined, turned(both, angles), BOUND, `two parts, ${D}`);
 
-    const later = Nd.from([L, D! / 2], ([l, i]) => angles.at([N + l!, i!]));
-    const alone = rmsNormRotary([{ x: image.tensor, weight: weights[1]!.upload() }], ...tables(later), {
-      eps: 0.01,
-    });
-    await assertTensor(alone, turned(two, later), BOUND, `one part, ${D}`);
-  }
-});
+      const later = Nd.from([L, D! / 2], ([l, i]) => angles.at([N + l!, i!]));
+      const alone = rmsNormRotary([{ x: image.tensor, weight: weights[1]!.upload() }], ...tables(later), {
+        eps: 0.01,
+      });
+      await assertTensor(alone, turned(two, later), BOUND, `one part, ${D}`);
+    }
+  });
+}
 
 Deno.test("rotary() takes f16, works in f32, and hands on in the order of a projection", async () => {
   using device = await openDevice();

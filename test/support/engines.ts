@@ -31,3 +31,13 @@ export function testOnMatrixUnits(name: string, run: () => Promise<void>): void 
     await run();
   });
 }
+
+/** Adapters as which the one at hand can run: what `selectKernel` goes by. */
+export const ADAPTERS: Readonly<Record<string, (device: Device) => void>> = {
+  "as it is": () => {},
+  "a GPU": asGpu,
+  "a GPU without subgroups": (device) => {
+    asGpu(device);
+    Object.assign(device.traits, { lanes: 0, subgroups: undefined });
+  },
+};
