@@ -15,7 +15,9 @@ export function page(report: Report): string {
     kernels.length && kernelsPart(kernels, torch),
     tunings && tuningsPart(tunings),
     steps.length && stepsPart(steps, torch),
-    ...failures.map(({ part, error }) => `FAILED ${part}: ${error}`),
+    ...[...Map.groupBy(failures, ({ error }) => error)].map(([error, list]) =>
+      `FAILED ${list.map(({ part }) => part).join(", ")}: ${error}`
+    ),
     `Took ${seconds.toFixed(0)} s`,
   ].filter(Boolean).join("\n\n");
 }

@@ -1,4 +1,4 @@
-import { bytesOf, isPacked, viewBytes } from "../core/dtype.ts";
+import { bytesOf, viewBytes } from "../core/dtype.ts";
 import type { Device } from "../gpu/device.ts";
 import type { Bench, Problem } from "./bench.ts";
 import type { Candidate } from "./node.ts";
@@ -43,17 +43,18 @@ export async function sampleOf(
 /**
  * How far a candidate's result may be from the plain one's, in root mean squares of the results.
  *
- * A sum of K terms that are rounded at random is off by u·√(K/2) of its root mean square, where each addition is rounded by
- * u, 2⁻²⁴ in f32. Functions of WGSL may be off by as much as a sum of 512 terms. Where f16 takes part, operands and results
- * are rounded by 2⁻¹¹, and 32 terms may be summed in it: u·√(2 + 32/2). The largest of millions of errors lies within six
- * standard deviations; two results that are both rounded within eight.
+ * A sum of K terms that are rounded at random is off by u·√(K/2) of its root mean square, where each addition is rounded
+ * by u, 2⁻²⁴ in f32. Functions of WGSL may be off by as much as a sum of 512 terms. Where the first input or the result is
+ * f16, operands and results may be rounded by 2⁻¹¹, and 32 terms be summed in it: u·√(2 + 32/2); weights in fewer bits
+ * are what they are. The largest of millions of errors lies within six standard deviations; two results that are both
+ * rounded within eight.
  */
 export function toleranceOf(
   { flops, count, reads, dtype }: Pick<Problem, "flops" | "count" | "reads" | "dtype">,
   { errors = 1 }: Pick<Candidate, "errors">,
 ): number {
   const terms = Math.max(512, flops / 2 / Math.max(1, count));
-  const halves = [dtype, ...reads.map((read) => read.dtype)].some((type) => type === "f16" || isPacked(type));
+  const halves = dtype === "f16" || reads[0]?.dtype === "f16";
   const f32 = 2 ** -24 * Math.sqrt(terms / 2);
   return 8 * errors * (f32 + (halves ? 2 ** -11 * Math.sqrt(2 + F16_TERMS / 2) : 0));
 }

@@ -144,8 +144,9 @@ Deno.test("toleranceOf() grows with the root of the terms, and with f16", () => 
   const near = (a: number, b: number) => assert.ok(Math.abs(a / b - 1) < 1e-12, `${a}, ${b}`);
   near(of(20 * 2048, "f32"), 8 * 2 ** -24 * 32); // √(2048 / 2)
   near(of(20, "f32"), 8 * 2 ** -24 * 16); // 512 terms at least
-  near(of(20, "f32", "f16"), 8 * (2 ** -24 * 16 + 2 ** -11 * Math.sqrt(18)));
-  near(of(20, "int4"), of(20, "f16"));
+  near(of(20, "f16", "f16"), 8 * (2 ** -24 * 16 + 2 ** -11 * Math.sqrt(18)));
+  near(of(20, "f32", "f16"), of(20, "f32")); // weights in fewer bits are what they are
+  near(of(20, "f16", "int4"), of(20, "f16"));
   near(toleranceOf({ flops: 0, count: 1, reads: [], dtype: "f32" }, { errors: 3 }), 3 * 8 * 2 ** -24 * 16);
 });
 
