@@ -1,5 +1,6 @@
 import columnsKn from "../../../shaders/lib/gemm_columns_kn.wgsl" with { type: "text" };
 import columnsNk from "../../../shaders/lib/gemm_columns_nk.wgsl" with { type: "text" };
+import stage from "../../../shaders/lib/gemm_stage.wgsl" with { type: "text" };
 import w8Any from "../../../shaders/lib/gemm_w8_any.wgsl" with { type: "text" };
 import w8Int4 from "../../../shaders/lib/gemm_w8_int4.wgsl" with { type: "text" };
 import w8Int8 from "../../../shaders/lib/gemm_w8_int8.wgsl" with { type: "text" };
@@ -9,7 +10,7 @@ import x8Any from "../../../shaders/lib/gemm_x8_any.wgsl" with { type: "text" };
 import x8TwoVec8 from "../../../shaders/lib/gemm_x8_two_vec8.wgsl" with { type: "text" };
 import x8Vec8 from "../../../shaders/lib/gemm_x8_vec8.wgsl" with { type: "text" };
 import { type Snippet, snippet } from "../../tensor/mod.ts";
-import type { Gemm } from "./gemm.ts";
+import type { ConvRows, Gemm } from "./gemm.ts";
 import { multiplesOf, rowsPart } from "./operands.ts";
 
 const X = {
@@ -28,20 +29,43 @@ const W = {
   int8: snippet("lib/gemm_w8_int8", w8Int8),
   int4: snippet("lib/gemm_w8_int4", w8Int4),
 };
+const STAGE = snippet("lib/gemm_stage", stage);
 
 /**
- * The snippets through which the forms in f16 read both operands, eight channels at a time (row_start, column_start, load_x8,
- * load_w8, halves), and what to set in them; undefined where an operand is no f16, or laid out otherwise than these read it.
+ * The snippets through which the forms in f16 read both operands, `depth` channels at a time, and what to set in them;
+ * undefined where an operand is no f16, or laid out otherwise than these read it.
  */
-export function eightsOf(g: Gemm): { code: Snippet[]; set: Record<string, string> } | undefined {
-  const { x, k, order, conv, second, xLayout: { z0, z1, row } } = g;
+export function eightsOf(
+  g: Gemm,
+  depth: number,
+): { code: Snippet[]; set: Record<string, string | number> } | undefined {
+  const { x, k, taps = 1, order, conv, second, xLayout: { z0, z1, row } } = g;
   const weights = weightsPart(g);
   if (x.dtype !== "f16" || !weights) return undefined;
   const whole = multiplesOf(8, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
   return {
-    code: [rowsPart(g), COLUMNS[order], X[second ? "two" : whole ? "vec8" : "any"], weights],
-    set: conv && !second ? { UPSAMPLED: String(conv.upsample > 0) } : {},
+    code: [rowsPart(g), COLUMNS[order], X[second ? "two" : whole ? "vec8" : "any"], weights, STAGE],
+    set: {
+      ...(conv && !second ? { UPSAMPLED: String(conv.upsample > 0) } : {}),
+      TILE_K: depth,
+      TAPPED: String(taps > 1),
+      PADDED: String(conv !== undefined && isPadded(conv, taps / piecesOf(g))),
+      RAGGED: String(k % depth > 0),
+    },
   };
+}
+
+/** Of the channels of a tap of the kernel. */
+function piecesOf({ second }: Gemm): number {
+  return second ? second.pieces[0] + second.pieces[1] : 1;
+}
+
+/** Whether a convolution reads beyond its picture. */
+function isPadded(conv: ConvRows, taps: number): boolean {
+  const { kernel_w: width, upsample, pad_top, pad_left } = conv;
+  const lastY = (conv.out_h - 1) * conv.stride_y + (taps / width - 1) * conv.dilation_y - pad_top;
+  const lastX = (conv.out_w - 1) * conv.stride_x + (width - 1) * conv.dilation_x - pad_left;
+  return pad_top > 0 || pad_left > 0 || lastY >= conv.in_h << upsample || lastX >= conv.in_w << upsample;
 }
 
 function weightsPart({ w, others, k, order, gate, wLayout: { z0, z1, row } }: Gemm): Snippet | undefined {

@@ -6,7 +6,6 @@ import type { Snippet } from "../../gpu/snippet.ts";
 import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
 import { snippet } from "../../tensor/mod.ts";
 import { eightsOf } from "./eights.ts";
-import type { ConvRows, Gemm } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
@@ -39,8 +38,7 @@ const OWN = [[64, 64], [64, 32], [32, 32], [16, 16]] as const;
 /** For matrix units: f16 operands, sums in f32, every size of matrices that an adapter has. */
 export const matrix: Form = (traits, g) => {
   const units = unitsOf(traits);
-  const eights = eightsOf(g);
-  if (!units || !eights) return [];
+  if (!units) return [];
   const { m, n, k, taps = 1, batch: [z0, z1] } = g;
   const join = joinOf(g);
   const sets = g.gate ? 2 : 1;
@@ -48,7 +46,8 @@ export const matrix: Form = (traits, g) => {
   return TILES.flatMap((tile) => {
     const { rows, columns, depth, most, speed, resident } = tile;
     const own = OWN.find((own) => fits(tile, own, units, traits));
-    if (!own) return [];
+    const eights = eightsOf(g, depth);
+    if (!own || !eights) return [];
     const steps = taps * Math.ceil(k / depth);
     const workgroups = Math.ceil(m / rows) * Math.ceil(n / (columns / sets)) * z0 * z1;
     const whole = {
@@ -62,13 +61,9 @@ export const matrix: Form = (traits, g) => {
         K,
         TILE_M: rows,
         TILE_N: columns,
-        TILE_K: depth,
         LANES: lanes,
         ROWS: own[0] / M,
         COLS: own[1] / N,
-        TAPPED: String(taps > 1),
-        PADDED: String(g.conv !== undefined && isPadded(g.conv, taps / piecesOf(g))),
-        RAGGED: String(k % depth > 0),
       },
       params: paramsOf(g),
       width: 4,
@@ -79,19 +74,6 @@ export const matrix: Form = (traits, g) => {
     return withParts(traits, g, whole, work, steps);
   });
 };
-
-/** Of the channels of a tap of the kernel. */
-function piecesOf({ second }: Gemm): number {
-  return second ? second.pieces[0] + second.pieces[1] : 1;
-}
-
-/** Whether a convolution reads beyond its picture. */
-function isPadded(conv: ConvRows, taps: number): boolean {
-  const { kernel_w: width, upsample, pad_top, pad_left } = conv;
-  const lastY = (conv.out_h - 1) * conv.stride_y + (taps / width - 1) * conv.dilation_y - pad_top;
-  const lastX = (conv.out_w - 1) * conv.stride_x + (width - 1) * conv.dilation_x - pad_left;
-  return pad_top > 0 || pad_left > 0 || lastY >= conv.in_h << upsample || lastX >= conv.in_w << upsample;
-}
 
 /** The matrices that products are made of, and the lanes of the subgroups that multiply them. */
 export interface Units {

@@ -2,6 +2,7 @@ import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { broadcast } from "./broadcast.ts";
 import type { Gemm } from "./gemm.ts";
+import { half } from "./half.ts";
 import { matrix } from "./matrix.ts";
 import { tiled } from "./tiled.ts";
 import { vector } from "./vector.ts";
@@ -19,7 +20,7 @@ export interface Guess {
 }
 
 /** All forms there are. A new one is a file beside this one and a line here. */
-const FORMS: readonly Form[] = [broadcast, matrix, vector, tiled];
+const FORMS: readonly Form[] = [broadcast, matrix, half, vector, tiled];
 
 /** The kernels that are right for a product on an adapter, the best guess first. */
 export function selectKernel(traits: Traits, g: Gemm): Candidate[] {
