@@ -32,11 +32,10 @@ async function measure(path: string): Promise<void> {
   const { size: fileBytes } = await Deno.stat(path);
   using checkpoint = await openCheckpoint(path);
   let largest = 0;
-  const read = checkpoint.read.bind(checkpoint);
-  checkpoint.read = async (...args) => {
-    const bytes = await read(...args);
-    largest = Math.max(largest, bytes.length);
-    return bytes;
+  const fill = checkpoint.fill.bind(checkpoint);
+  checkpoint.fill = (info, first, target) => {
+    largest = Math.max(largest, target.length);
+    return fill(info, first, target);
   };
 
   // A software adapter keeps GPU buffers in the process. It touches their pages as they are written, so what was

@@ -214,6 +214,19 @@ export class Device implements Disposable {
     }
   }
 
+  /** Waits for what the GPU was asked; throws what went wrong in place of what follows from it. */
+  async told(answer: Promise<unknown>): Promise<void> {
+    try {
+      await answer;
+      await Promise.all(this.#answers);
+      this.assertAlive();
+    } catch (error) {
+      await this.losses();
+      this.assertAlive();
+      throw error;
+    }
+  }
+
   /** Copies bytes of a buffer to the host. Offset and size are multiples of 4. */
   async read(source: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     if (bytes === 0) return new ArrayBuffer(0);
@@ -223,14 +236,8 @@ export class Device implements Disposable {
     encoder.copyBufferToBuffer(source, offset, staging, 0, bytes);
     this.submit(encoder, "reading back");
     try {
-      await staging.mapAsync(GPUMapMode.READ);
-      await Promise.all(this.#answers);
-      this.assertAlive();
+      await this.told(staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange(0, bytes).slice(0);
-    } catch (error) {
-      await this.losses();
-      this.assertAlive();
-      throw error;
     } finally {
       this.buffers.destroy(staging);
     }

@@ -5,8 +5,11 @@ export const READ_LIMIT = 64 * 2 ** 20;
 
 /** Where the bytes of a file come from. */
 export interface ByteSource {
-  /** Bytes that are surely there. */
-  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Fills `target` with bytes that are surely there: before it returns, or later by JavaScript alone, which sees where
+   * `target` is not there any more; it may be memory that a GPU's buffer lends.
+   */
+  fill(offset: number, target: Uint8Array<ArrayBuffer>): void | Promise<void>;
   close(): void;
 }
 
@@ -34,8 +37,20 @@ export class BinaryFile implements Disposable {
 
   /** `length` bytes from `offset`; throws where the file ends before. */
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (offset + length <= this.size) return await this.#source.read(offset, length);
-    throw damaged(this.path, `at least ${offset + length} bytes`, `${this.size}`);
+    this.#expect(offset + length);
+    const bytes = new Uint8Array(length);
+    await this.#source.fill(offset, bytes);
+    return bytes;
+  }
+
+  /** Reads the bytes from `offset` on into `target`, as many as it has. */
+  async fill(offset: number, target: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#expect(offset + target.length);
+    await this.#source.fill(offset, target);
+  }
+
+  #expect(bytes: number): void {
+    if (bytes > this.size) throw damaged(this.path, `at least ${bytes} bytes`, `${this.size}`);
   }
 
   /** Closes the file. */
@@ -48,28 +63,20 @@ export class BinaryFile implements Disposable {
 class LocalBytes implements ByteSource {
   readonly #file: Deno.FsFile;
   readonly #path: string;
-  #turn: Promise<unknown> = Promise.resolve(); // a seek and its reads must not mix with another's
 
   constructor(file: Deno.FsFile, path: string) {
     this.#file = file;
     this.#path = path;
   }
 
-  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = this.#turn.then(() => this.#readNow(offset, length));
-    this.#turn = bytes.catch(() => {}); // the caller hears of it; the next in line does not
-    return bytes;
-  }
-
-  async #readNow(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(length);
-    await this.#file.seek(offset, Deno.SeekMode.Start);
-    for (let done = 0; done < length;) {
-      const count = await this.#file.read(bytes.subarray(done, done + READ_LIMIT));
+  /** At once: so no other read comes between a seek and its bytes, and nothing is written when `target` is gone. */
+  fill(offset: number, target: Uint8Array<ArrayBuffer>): void {
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    for (let done = 0; done < target.length;) {
+      const count = this.#file.readSync(target.subarray(done, done + READ_LIMIT));
       if (count === null) throw damaged(this.#path, "as many bytes as when it was opened", "fewer");
       done += count;
     }
-    return bytes;
   }
 
   close(): void {

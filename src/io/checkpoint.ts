@@ -8,7 +8,14 @@ import { damaged, quote } from "./refusal.ts";
 import { readSafetensors } from "./safetensors.ts";
 import { attachScales } from "./scales.ts";
 import { readShardIndex } from "./shard_index.ts";
-import { type Contents, readElements, type StoredTensor, type TensorInfo } from "./stored_tensor.ts";
+import {
+  type Contents,
+  expectPiece,
+  readElements,
+  type StoredTensor,
+  type TensorInfo,
+} from "./stored_tensor.ts";
+import { bytesFor, elementsIn } from "./stored_dtype.ts";
 import { readTorchLegacy, readTorchZip } from "./torch/file.ts";
 
 export { READ_LIMIT } from "./binary_file.ts";
@@ -39,7 +46,17 @@ export class Checkpoint implements Disposable {
    * blocks come as whole blocks. The bytes begin their buffer, so that typed arrays can view it.
    */
   read(info: TensorInfo, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
-    return readElements(this.#find(info), first, count);
+    const tensor = this.#find(info);
+    expectPiece(tensor, first, count);
+    const bytes = new Uint8Array(bytesFor(tensor.dtype, count));
+    return readElements(tensor, first, bytes).then(() => bytes);
+  }
+
+  /** Reads the elements from `first` on into `target`, which may lie in a GPU's buffer, as many as it has room for. */
+  async fill(info: TensorInfo, first: number, target: Uint8Array<ArrayBuffer>): Promise<void> {
+    const tensor = this.#find(info);
+    expectPiece(tensor, first, elementsIn(tensor.dtype, target.length));
+    await readElements(tensor, first, target);
   }
 
   /**
@@ -48,7 +65,10 @@ export class Checkpoint implements Disposable {
    */
   async scaleOf(info: TensorInfo): Promise<Float32Array<ArrayBuffer> | undefined> {
     const { scale } = this.#find(info);
-    return scale && toFloats(await readElements(scale, 0, size(scale.shape)), scale.dtype);
+    if (!scale) return undefined;
+    const bytes = new Uint8Array(bytesFor(scale.dtype, size(scale.shape)));
+    await readElements(scale, 0, bytes);
+    return toFloats(bytes, scale.dtype);
   }
 
   #find({ name }: TensorInfo): StoredTensor {

@@ -1,74 +1,24 @@
-import convert from "../../shaders/convert.wgsl" with { type: "text" };
-import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
-import stored from "../../shaders/lib/stored.wgsl" with { type: "text" };
-import storedBlocks from "../../shaders/lib/stored_blocks.wgsl" with { type: "text" };
-import storedElements from "../../shaders/lib/stored_elements.wgsl" with { type: "text" };
-import storedKBlocks from "../../shaders/lib/stored_k_blocks.wgsl" with { type: "text" };
-import quantize from "../../shaders/quantize.wgsl" with { type: "text" };
-import { type DType, isPacked, PACKED_BLOCK } from "../core/dtype.ts";
+import { bytesOf, type DType, isPacked, PACKED_BLOCK } from "../core/dtype.ts";
 import { alignUp } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
-import { compose } from "../gpu/compose.ts";
-import type { BindingUse, PipelineSpec } from "../gpu/pipelines.ts";
-import { type Snippet, snippet } from "../gpu/snippet.ts";
+import type { Pipeline } from "../gpu/pipelines.ts";
+import { type Room, Staging } from "../gpu/staging.ts";
 import { foldGrid } from "../graph/encoding.ts";
 import type { Leaf } from "../graph/node.ts";
-import { packParams } from "../graph/uniform.ts";
-import type { TensorInfo } from "./checkpoint.ts";
+import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { type Conversion, conversionOf } from "./conversion.ts";
+import { checkOnHost, convertOnHost, type HostDType, isHostDType, type Order } from "./host_convert.ts";
 import { isNumeric, toFloats } from "./numbers.ts";
-import { blockOf, type CheckpointDType } from "./stored_dtype.ts";
+import { PIECE, pieces } from "./pieces.ts";
+import { bytesFor, type CheckpointDType } from "./stored_dtype.ts";
 
-/** Bytes that are sent and converted at once. */
-export const PIECE = 8 << 20;
-
-const UNWAITED = 8; // pieces on their way at once: a bound on host memory
+const HEAD = 256; // bytes of a piece's params in front of it
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-const F32_MAX = 3.4028234663852886e38;
-const F16_MAX = 65504;
-
-/** Words of the file, scales; notes, the leaf's memory; params. */
-const BINDINGS: readonly BindingUse[] = ["read", "read", "write", "write", "uniform"];
-const STORED = snippet("lib/stored", stored);
-const CONVERT = snippet("convert", convert, [snippet("lib/grid", grid), STORED]);
-const QUANTIZE = snippet("quantize", quantize, [snippet("lib/grid", grid), STORED]);
-
-/** A snippet that reads some types, each told by its place among them. */
-interface Reader {
-  readonly code: Snippet;
-  readonly types: readonly CheckpointDType[];
-}
-
-const ELEMENTS: Reader = {
-  code: snippet("lib/stored_elements", storedElements, [STORED]),
-  types: ["F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"],
-};
-const READERS: readonly Reader[] = [
-  ELEMENTS,
-  {
-    code: snippet("lib/stored_blocks", storedBlocks, [STORED]),
-    types: ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"],
-  },
-  {
-    code: snippet("lib/stored_k_blocks", storedKBlocks, [STORED]),
-    types: ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"],
-  },
-];
-
-/** What reads a type on the GPU; of types that no shader knows, the host makes F32. */
-function readerOf(dtype: CheckpointDType): Reader | undefined {
-  return READERS.find(({ types }) => types.includes(dtype));
-}
-
-/** Bytes of an element on its way to the GPU. */
-export function sentBytes(dtype: CheckpointDType): number {
-  const { bytes, elements } = blockOf(dtype);
-  return readerOf(dtype) ? bytes / elements : 4;
-}
 
 /** Where a tensor goes: a leaf, or a place for its values. */
 export type Target = Pick<Leaf, "dtype" | "count" | "storage">;
 
-/** What the shaders found in a tensor. */
+/** What was found in a tensor. */
 export interface Note {
   /** Bit 0: a value is NaN or infinite; bit 1: one is beyond the largest of the leaf's type. */
   readonly flags: number;
@@ -76,141 +26,227 @@ export interface Note {
   readonly error: number;
 }
 
-/** Runs convert.wgsl, or quantize.wgsl for packed leaves, piece by piece. */
+/** A tensor on its way. */
+interface Freight {
+  readonly checkpoint: Checkpoint;
+  readonly info: TensorInfo;
+  readonly leaf: Target;
+  /** Among those of the converter. */
+  readonly number: number;
+  readonly order: Order;
+}
+
+/** How a tensor's pieces come to the GPU. */
+interface Way {
+  /** Bytes that an element takes on it. */
+  readonly width: number;
+  send(first: number, count: number): Promise<void>;
+  /** Behind the last piece. */
+  end?(): Promise<void>;
+}
+
+/**
+ * Brings tensors of checkpoints to leaves, whose type they take. Files are read into memory that is sent as it is. Where
+ * their type is the leaf's, it goes straight to its place; else convert.wgsl, or quantize.wgsl for packed leaves, does the
+ * rest on the GPU, or the host, where the adapter is a CPU, beforehand.
+ */
 export class Converter {
   readonly #device: Device;
-  readonly #label: string;
-  readonly #staging: GPUBuffer;
+  readonly #staging: Staging;
   readonly #notes: GPUBuffer;
-  readonly #uniform: GPUBuffer;
-  readonly #scales: GPUBuffer;
-  readonly #unwaited: Promise<unknown>[] = [];
+  /** Found by the host, by tensor. */
+  readonly #flags: Uint32Array;
+  /** What the host converts. */
+  #scratch = new Uint8Array();
 
-  /** For so many tensors of a model. */
-  constructor(device: Device, label: string, tensors: number) {
+  /** For so many tensors of a model, of which at most so many bytes are on their way at once. */
+  constructor(device: Device, label: string, { tensors, bytes }: { tensors: number; bytes: number }) {
     this.#device = device;
-    this.#label = label;
-    this.#staging = device.buffers.create("upload staging", PIECE, STORAGE);
+    const size = Math.min(PIECE + (PIECE >> 4), bytes + (1 + tensors) * HEAD); // small ones go together
+    this.#staging = new Staging(device, `sending the weights of ${label}`, size);
     this.#notes = device.buffers.create("upload notes", tensors * 12, STORAGE);
-    this.#uniform = device.buffers.create(
-      "upload uniform",
-      32,
-      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-    );
-    this.#scales = device.buffers.create("upload scales", 16, STORAGE);
+    this.#flags = new Uint32Array(tensors);
   }
 
-  /** Sends a piece and converts it into the leaf's memory. */
-  async run(
-    bytes: Uint8Array<ArrayBuffer>,
+  /** Reads one tensor, as the one of such a number, piece by piece. Its commands follow at the next flush. */
+  async send(
+    checkpoint: Checkpoint,
     info: TensorInfo,
     leaf: Target,
-    { number, first, count, scale }: {
+    { number, signal, onBytes }: {
       number: number;
-      first: number;
-      count: number;
-      scale?: Float32Array<ArrayBuffer> | undefined;
+      signal?: AbortSignal | undefined;
+      onBytes?: ((bytes: number) => void) | undefined;
     },
   ): Promise<void> {
-    const { gpu, pipelines, limits } = this.#device;
-    const reader = readerOf(info.dtype) ?? ELEMENTS;
-    const spec = pipelineOf(leaf.dtype, reader);
-    const pipeline = pipelines.get(spec);
-    await pipeline.ready;
     const [, inputs, ...kernel] = info.shape.length === 4 ? info.shape : [0, 1, 1];
-    const params = packParams("convert", stored, {
-      count,
-      first,
-      kind: Math.max(0, reader.types.indexOf(info.dtype)), // 0 is F32
-      inputs: inputs!,
-      taps: kernel.reduce((product, n) => product * n, 1),
-      tensor: number,
-      largest: leaf.dtype === "f32" ? F32_MAX : F16_MAX,
-      scaled: scale ? leaf.count / scale.length : 0,
-    });
-    const words = asWords(bytes, info);
-    const scales = scale && scale.byteLength > 16 ? this.#large(scale.byteLength) : this.#scales;
-    if (scale) gpu.queue.writeBuffer(scales, 0, scale);
-    const staging = words.length > this.#staging.size ? this.#large(words.length) : this.#staging;
-    gpu.queue.writeBuffer(staging, 0, words);
-    gpu.queue.writeBuffer(this.#uniform, 0, params);
-    const { buffer, offset, bytes: size } = leaf.storage!;
-    const group = gpu.createBindGroup({
-      label: this.#label,
-      layout: pipeline.layout,
-      entries: [
-        { binding: 0, resource: { buffer: staging } },
-        { binding: 1, resource: { buffer: scales } },
-        { binding: 2, resource: { buffer: this.#notes } },
-        { binding: 3, resource: { buffer, offset, size: Math.max(16, alignUp(size, 16)) } },
-        { binding: 4, resource: { buffer: this.#uniform, offset: 0, size: params.length } },
-      ],
-    });
-    const encoder = gpu.createCommandEncoder({ label: "upload" });
-    const pass = encoder.beginComputePass({ label: "upload" });
-    pass.setPipeline(pipeline.gpu!);
-    pass.setBindGroup(0, group, [0]);
-    const invocations = isPacked(leaf.dtype) ? count / PACKED_BLOCK : count;
-    pass.dispatchWorkgroups(
-      ...foldGrid(Math.ceil(invocations / 64), limits.maxComputeWorkgroupsPerDimension),
-    );
-    pass.end();
-    this.#device.submit(encoder, `sending "${info.name}" of ${this.#label}`);
-    if (staging !== this.#staging) this.#device.buffers.destroy(staging);
-    if (scales !== this.#scales) this.#device.buffers.destroy(scales);
-    const done = gpu.queue.onSubmittedWorkDone();
-    done.catch(() => {}); // a lost device is told by assertAlive()
-    if (this.#unwaited.push(done) > UNWAITED) await this.#unwaited.shift();
-    this.#device.assertAlive();
+    const order = { inputs: inputs!, taps: kernel.reduce((product, n) => product * n, 1) };
+    const way = await this.#wayOf({ checkpoint, info, leaf, number, order });
+    for (const [first, count] of pieces(info, leaf.dtype, order, way.width)) {
+      signal?.throwIfAborted();
+      await way.send(first, count);
+      onBytes?.(bytesFor(info.dtype, count));
+    }
+    await way.end?.();
   }
 
-  /** One row of a convolution may be larger than a piece, and there may be a scale for each row. */
-  #large(bytes: number): GPUBuffer {
-    return this.#device.buffers.create("upload staging", bytes, STORAGE);
+  /** Hands what was read to the GPU. */
+  flush(): void {
+    this.#staging.flush();
+  }
+
+  async #wayOf(freight: Freight): Promise<Way> {
+    const { checkpoint, info, leaf, order } = freight;
+    const scale = await checkpoint.scaleOf(info);
+    if (scale || isPacked(leaf.dtype)) return this.#byShader(freight, scale);
+    const isSame = order.taps === 1 && SAME[info.dtype] === leaf.dtype;
+    if (!this.#device.traits.software) return isSame ? this.#asItIs(freight) : this.#byShader(freight);
+    const { dtype } = info;
+    return isHostDType(dtype) ? this.#byHost(freight, dtype, isSame) : this.#byShader(freight);
+  }
+
+  /** The GPU copies, then looks through the whole. */
+  #asItIs(freight: Freight): Way {
+    const { info, leaf, number, order } = freight;
+    const { dtype, count } = leaf;
+    const end = async () => {
+      const conversion = conversionOf(info.dtype, dtype, true);
+      const pipeline = await this.#ready(conversion);
+      const params = conversion.params({ count, first: 0, ...order, tensor: number, scaled: 0 });
+      const room = await this.#staging.room(HEAD);
+      room.bytes.set(params);
+      this.#dispatch(pipeline, count, room, params.length, (landing) => [
+        memoryOf(leaf),
+        { buffer: landing, offset: room.offset, size: HEAD }, // there are no scales, and anything is bound
+        { buffer: this.#notes },
+      ]);
+    };
+    return {
+      width: bytesOf(dtype),
+      send: async (first, count) => void await this.#place(freight, first, count),
+      end,
+    };
+  }
+
+  /** The host looks and converts, then the GPU copies. */
+  #byHost(freight: Freight, from: HostDType, isSame: boolean): Way {
+    const { checkpoint, info, number, order } = freight;
+    const to = freight.leaf.dtype as "f32" | "f16";
+    const [read, written] = [bytesFor(from, 1), bytesOf(to)];
+    const send = async (first: number, count: number) => {
+      if (isSame) {
+        this.#flags[number]! |= checkOnHost(await this.#place(freight, first, count), from, to);
+        return;
+      }
+      if (this.#scratch.length < count * read) this.#scratch = new Uint8Array(count * read);
+      const source = this.#scratch.subarray(0, count * read);
+      await checkpoint.fill(info, first, source);
+      this.#flags[number]! |= checkOnHost(source, from, to);
+      await this.#place(freight, first, count, (target) => convertOnHost(source, from, target, to, order));
+    };
+    return { width: Math.max(read, written), send };
+  }
+
+  /** Writes a piece, by default as its file has it, where it is sent to its place; returns where it was written. */
+  async #place(
+    { checkpoint, info, leaf }: Freight,
+    first: number,
+    count: number,
+    write: (target: Uint8Array<ArrayBuffer>) => void | Promise<void> = (target) =>
+      checkpoint.fill(info, first, target),
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const width = bytesOf(leaf.dtype);
+    const room = await this.#staging.room(alignUp(count * width, 4));
+    const target = room.bytes.subarray(0, count * width);
+    await write(target);
+    const { buffer, offset } = leaf.storage!;
+    this.#staging.copy(room, buffer, offset + first * width);
+    return target;
+  }
+
+  /** The GPU looks and converts: a piece lies behind its params and the scales of its tensor. */
+  #byShader({ checkpoint, info, leaf, number, order }: Freight, scale?: Float32Array<ArrayBuffer>): Way {
+    const conversion = conversionOf(info.dtype, leaf.dtype);
+    const { width, isForeign } = conversion;
+    const [scales, begin] = scale ? [HEAD, HEAD + alignUp(scale.byteLength, HEAD)] : [0, HEAD];
+    const scaled = scale ? leaf.count / scale.length : 0;
+    const send = async (first: number, count: number) => {
+      const pipeline = await this.#ready(conversion);
+      const length = alignUp(count * width, 4);
+      const room = await this.#staging.room(begin + length);
+      const params = conversion.params({ count, first, ...order, tensor: number, scaled });
+      room.bytes.set(params);
+      if (scale) room.bytes.set(new Uint8Array(scale.buffer), scales);
+      if (isForeign) room.bytes.set(asFloats(await checkpoint.read(info, first, count), info), begin);
+      else await checkpoint.fill(info, first, room.bytes.subarray(begin, begin + count * width));
+      const invocations = isPacked(leaf.dtype) ? count / PACKED_BLOCK : count;
+      this.#dispatch(pipeline, invocations, room, params.length, (landing) => [
+        { buffer: landing, offset: room.offset + begin, size: length },
+        { buffer: landing, offset: room.offset + scales, size: begin - scales },
+        { buffer: this.#notes },
+        memoryOf(leaf),
+      ]);
+    };
+    return { width, send };
+  }
+
+  async #ready({ spec }: Conversion): Promise<Pipeline> {
+    const pipeline = this.#device.pipelines.get(spec);
+    await pipeline.ready;
+    return pipeline;
+  }
+
+  /** A kernel over a room that begins with its params; the bindings in front of these are given. */
+  #dispatch(
+    { gpu: pipeline, layout }: Pipeline,
+    invocations: number,
+    { offset }: Room,
+    params: number,
+    bindings: (landing: GPUBuffer) => GPUBufferBinding[],
+  ): void {
+    const { gpu, limits } = this.#device;
+    const grid = foldGrid(Math.ceil(invocations / 64), limits.maxComputeWorkgroupsPerDimension);
+    this.#staging.dispatch((pass, landing) => {
+      const all = [...bindings(landing), { buffer: landing, offset: 0, size: params }];
+      pass.setPipeline(pipeline!);
+      pass.setBindGroup(
+        0,
+        gpu.createBindGroup({ layout, entries: all.map((resource, binding) => ({ binding, resource })) }),
+        [offset],
+      );
+      pass.dispatchWorkgroups(...grid);
+    });
   }
 
   /** What was found, by tensor. */
   async notes(): Promise<Note[]> {
     const words = await this.#device.read(this.#notes, 0, this.#notes.size);
     const [flags, sums] = [new Uint32Array(words), new Float32Array(words)];
-    return Array.from({ length: flags.length / 3 }, (_, i) => ({
-      flags: flags[3 * i]!,
+    return Array.from(this.#flags, (found, i) => ({
+      flags: found | flags[3 * i]!,
       error: Math.sqrt(sums[3 * i + 1]! / (sums[3 * i + 2] || 1)),
     }));
   }
 
   /** Frees what was needed on the way. */
   release(): void {
-    for (const buffer of [this.#staging, this.#notes, this.#uniform, this.#scales]) {
-      this.#device.buffers.destroy(buffer);
-    }
+    this.#staging.release();
+    this.#device.buffers.destroy(this.#notes);
   }
 }
 
-function pipelineOf(dtype: DType, reader: Reader): PipelineSpec {
-  const [label, kernel, set] = isPacked(dtype)
-    ? ["quantize", QUANTIZE, { BITS: dtype === "int8" ? 8 : 4 }] as const
-    : ["convert", CONVERT, { W: dtype }] as const;
-  return {
-    key: `${label}|${dtype}|${reader.code.name}`,
-    label,
-    bindings: BINDINGS,
-    source: () => compose({ label, kernel: { code: [reader.code, kernel], bindings: BINDINGS }, set }),
-  };
+/** Types of files that leaves have too. */
+const SAME: Partial<Record<CheckpointDType, DType>> = { F32: "f32", F16: "f16" };
+
+function memoryOf({ storage }: Target): GPUBufferBinding {
+  const { buffer, offset, bytes } = storage!;
+  return { buffer, offset, size: Math.max(16, alignUp(bytes, 16)) };
 }
 
-/** The bytes as whole words for the shader; types that none knows become F32. */
-function asWords(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo): Uint8Array<ArrayBuffer> {
-  if (readerOf(dtype)) {
-    if (bytes.length % 4 === 0) return bytes;
-    const padded = new Uint8Array(alignUp(bytes.length, 4));
-    padded.set(bytes);
-    return padded;
-  }
-  if (!isNumeric(dtype)) {
-    throw new TypeError(
-      `Cannot load "${name}": expected a type of weights, such as F32 or Q8_0, got ${dtype}`,
-    );
-  }
-  return new Uint8Array(toFloats(bytes, dtype).buffer);
+/** Elements of a type that no shader knows, as F32. */
+function asFloats(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo): Uint8Array<ArrayBuffer> {
+  if (isNumeric(dtype)) return new Uint8Array(toFloats(bytes, dtype).buffer);
+  throw new TypeError(
+    `Cannot load "${name}": expected a type of weights, such as F32 or Q8_0, got ${dtype}`,
+  );
 }

@@ -1,6 +1,6 @@
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { isNumeric, toFloats } from "./numbers.ts";
-import { blockOf, bytesFor } from "./stored_dtype.ts";
+import { blockOf, bytesFor, elementsIn } from "./stored_dtype.ts";
 
 const PIECE = 8 << 20; // bytes read at once
 
@@ -45,8 +45,7 @@ export class HostTable {
     for (let at = 0; at < bytes; at += piece) {
       signal?.throwIfAborted();
       const length = Math.min(piece, bytes - at);
-      const elements = (n: number) => n / block.bytes * block.elements;
-      all.set(await checkpoint.read(this.info, elements(at), elements(length)), at);
+      await checkpoint.fill(this.info, elementsIn(dtype, at), all.subarray(at, at + length));
     }
     this.#scale = await checkpoint.scaleOf(this.info);
     this.#bytes = all;

@@ -102,6 +102,12 @@ export function bytesFor(dtype: CheckpointDType, count: number): number {
   return count / elements * bytes;
 }
 
+/** Elements of so many bytes of whole blocks. */
+export function elementsIn(dtype: CheckpointDType, length: number): number {
+  const { elements, bytes } = blockOf(dtype);
+  return length / bytes * elements;
+}
+
 /** Bytes of a tensor, or undefined where they pass 2^53 or are no whole blocks. */
 export function tensorBytes(shape: readonly number[], dtype: CheckpointDType): number | undefined {
   let count = 1;

@@ -1,7 +1,7 @@
 import { contiguousStrides, sameStrides, size } from "../core/shape.ts";
 import type { BinaryFile } from "./binary_file.ts";
 import { READ_LIMIT } from "./binary_file.ts";
-import { blockOf, bytesFor, type CheckpointDType } from "./stored_dtype.ts";
+import { blockOf, bytesFor, type CheckpointDType, elementsIn } from "./stored_dtype.ts";
 
 /** A tensor of a checkpoint: what it is, not what it holds. */
 export interface TensorInfo {
@@ -63,15 +63,31 @@ export function isCountList(value: unknown): value is readonly number[] {
 }
 
 /**
- * Reads elements `first` to `first + count` in row-major order,
- * as little-endian bytes; of blocks, whole ones.
+ * Reads elements from `first` on in row-major order into `target`, as many as it has room for, as little-endian bytes;
+ * of blocks, whole ones. `target` begins where typed arrays of the elements may begin.
  */
-export function readElements(
+export async function readElements(
   tensor: StoredTensor,
   first: number,
-  count: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const { name, dtype, shape, places } = tensor;
+  target: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  const { dtype, places } = tensor;
+  if (places.length === 1) return await readPlace(places[0]!, dtype, first, target);
+  const end = first + elementsIn(dtype, target.length);
+  let start = 0; // of the place
+  for (const place of places) {
+    const next = start + size(place.shape);
+    const [from, to] = [Math.max(first, start), Math.min(end, next)];
+    if (from < to) {
+      const piece = target.subarray(bytesFor(dtype, from - first), bytesFor(dtype, to - first));
+      await readPlace(place, dtype, from - start, piece);
+    }
+    start = next;
+  }
+}
+
+/** Throws unless `count` elements from `first` on are there, whole blocks, and no more than is read at once. */
+export function expectPiece({ name, dtype, shape }: TensorInfo, first: number, count: number): void {
   const { elements } = blockOf(dtype);
   const total = size(shape);
   if (!isCount(first) || !isCount(count) || first + count > total) {
@@ -91,41 +107,19 @@ export function readElements(
       }; read smaller pieces`,
     );
   }
-  if (places.length === 1) return readPlace(places[0]!, dtype, first, count);
-  return readPlaces(tensor, first, count);
 }
 
-/** Reads what lies in several places. */
-async function readPlaces(
-  { dtype, places }: StoredTensor,
-  first: number,
-  count: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const all = new Uint8Array(bytesFor(dtype, count));
-  let start = 0; // of the place
-  for (const place of places) {
-    const end = start + size(place.shape);
-    const from = Math.max(first, start);
-    const to = Math.min(first + count, end);
-    if (from < to) {
-      all.set(await readPlace(place, dtype, from - start, to - from), bytesFor(dtype, from - first));
-    }
-    start = end;
-  }
-  return all;
-}
-
-function readPlace(
+async function readPlace(
   place: Place,
   dtype: CheckpointDType,
   first: number,
-  count: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+  target: Uint8Array<ArrayBuffer>,
+): Promise<void> {
   const { file, offset, shape, strides } = place;
   if (sameStrides(shape, strides, contiguousStrides(shape))) {
-    return file.read(offset + bytesFor(dtype, first), bytesFor(dtype, count));
+    return await file.fill(offset + bytesFor(dtype, first), target);
   }
-  return gather(place, bytesFor(dtype, 1), first, count);
+  await gather(place, bytesFor(dtype, 1), first, target);
 }
 
 /** Collects scattered elements by reading the span that they lie in, a window at a time. */
@@ -133,15 +127,16 @@ async function gather(
   place: Place,
   width: number,
   first: number,
-  count: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+  target: Uint8Array<ArrayBuffer>,
+): Promise<void> {
   const Lanes = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array }[width]!;
+  const count = target.length / width;
   let [lowest, highest] = [Infinity, -1];
   visit(place, first, count, (at) => {
     lowest = Math.min(lowest, at);
     highest = Math.max(highest, at);
   });
-  const gathered = new Lanes(count);
+  const gathered = new Lanes(target.buffer, target.byteOffset, count);
   const step = READ_LIMIT / width;
   for (let start = lowest; start <= highest; start += step) {
     const length = Math.min(step, highest + 1 - start);
@@ -151,7 +146,6 @@ async function gather(
       if (at >= start && at < start + length) gathered[i] = window[at - start]!;
     });
   }
-  return new Uint8Array(gathered.buffer);
 }
 
 /** Calls `see` with the position in storage of each element of a row-major piece, in elements. */

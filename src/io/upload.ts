@@ -1,10 +1,9 @@
-import { bytesOf, type DType, isPacked, PACKED_BLOCK } from "../core/dtype.ts";
+import { bytesOf, isPacked } from "../core/dtype.ts";
 import { alignUp, Storage } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
 import type { Leaf } from "../graph/node.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
-import { Converter, PIECE, sentBytes, type Target } from "./converter.ts";
-import { blockOf } from "./stored_dtype.ts";
+import { Converter } from "./converter.ts";
 
 /** A stored tensor and the leaf that it fills. */
 export interface Filling {
@@ -59,14 +58,16 @@ export async function upload(
   using working = new DisposableStack();
   try {
     allocate(device, label, fillings.map(({ leaf }) => leaf), slabs);
-    const converter = new Converter(device, label, fillings.length);
-    working.defer(() => converter.release());
     const total = fillings.reduce((sum, { info }) => sum + info.bytes, 0);
+    const bytes = fillings.reduce((sum, { info, leaf }) => sum + Math.max(info.bytes, 4 * leaf.count), 0);
+    const converter = new Converter(device, label, { tensors: fillings.length, bytes });
+    working.defer(() => converter.release());
     let loaded = 0;
     for (const [number, { info, leaf }] of fillings.entries()) {
       const onBytes = (bytes: number) => onProgress?.({ loaded: loaded += bytes, total });
-      await sendTensor(converter, checkpoint, info, leaf, { number, signal, onBytes });
+      await converter.send(checkpoint, info, leaf, { number, signal, onBytes });
     }
+    converter.flush();
     const notes = await converter.notes();
     const named = (bit: number) =>
       fillings.filter((_, i) => notes[i]!.flags & bit).map(({ info }) => info.name);
@@ -81,27 +82,6 @@ export async function upload(
   }
 }
 
-/** Sends one tensor piece by piece, as the tensor of such a number among those of the converter. */
-export async function sendTensor(
-  converter: Converter,
-  checkpoint: Checkpoint,
-  info: TensorInfo,
-  target: Target,
-  { number, signal, onBytes }: {
-    number: number;
-    signal?: AbortSignal | undefined;
-    onBytes?: ((bytes: number) => void) | undefined;
-  },
-): Promise<void> {
-  const scale = await checkpoint.scaleOf(info);
-  for (const [first, count] of pieces(info, target.dtype)) {
-    signal?.throwIfAborted();
-    const bytes = await checkpoint.read(info, first, count);
-    await converter.run(bytes, info, target, { number, first, count, scale });
-    onBytes?.(bytes.length);
-  }
-}
-
 /** Throws where tensors hold values that f16 has not. */
 export function expectNoOverflow(label: string, names: readonly string[]): void {
   if (names.length === 0) return;
@@ -109,23 +89,6 @@ export function expectNoOverflow(label: string, names: readonly string[]): void 
     `Cannot load ${label} as f16: ${names.length} tensors hold values beyond 65504, ` +
       `e.g. "${names[0]}"; load it as f32`,
   );
-}
-
-/** Pieces [first element, count] of a tensor: whole blocks, and of a convolution whole output channels. */
-function* pieces({ shape, dtype }: TensorInfo, to: DType): Generator<[number, number]> {
-  const count = shape.reduce((product, n) => product * n, 1);
-  if (count === 0) return;
-  const rows = shape.length === 4 ? count / shape[0]! : 4;
-  const blocks = Math.max(blockOf(dtype).elements, isPacked(to) ? PACKED_BLOCK : 1); // one divides the other
-  const unit = leastCommonMultiple(rows, blocks);
-  const most = Math.max(unit, Math.floor(PIECE / sentBytes(dtype) / unit) * unit);
-  for (let first = 0; first < count; first += most) yield [first, Math.min(most, count - first)];
-}
-
-function leastCommonMultiple(a: number, b: number): number {
-  let [x, y] = [a, b];
-  while (y) [x, y] = [y, x % y];
-  return a / x * b;
 }
 
 /** Gives every leaf a place in as few buffers, which go to `slabs`, as the adapter's limits allow. */

@@ -5,7 +5,7 @@ import type { Leaf } from "../graph/node.ts";
 import { roomOf, type Supply } from "../graph/supply.ts";
 import type { Checkpoint, TensorInfo } from "../io/checkpoint.ts";
 import { Converter } from "../io/converter.ts";
-import { expectNoOverflow, type Filling, sendTensor } from "../io/upload.ts";
+import { expectNoOverflow, type Filling } from "../io/upload.ts";
 
 /** How weights that are too large for memory are brought from the disk. */
 export interface StreamOptions {
@@ -64,7 +64,8 @@ export class WeightStream implements Supply, Disposable {
       { length: SLOTS },
       (_, i) => device.buffers.create(`${label} slot ${i}`, slot, USAGE),
     );
-    this.#converter = new Converter(device, label, streamed.length);
+    const bytes = Math.max(...streamed.map(({ info, leaf }) => Math.max(info.bytes, 4 * leaf.count)));
+    this.#converter = new Converter(device, label, { tensors: streamed.length, bytes });
     this.#tensors = new Map(streamed.map(({ info, leaf }, number) => [leaf, { info, number }]));
     for (const { leaf } of streamed) leaf.supply = this;
   }
@@ -73,7 +74,8 @@ export class WeightStream implements Supply, Disposable {
   async fill(leaf: Leaf, storage: Storage): Promise<void> {
     const { info, number } = this.#tensors.get(leaf)!;
     const { dtype, count } = leaf;
-    await sendTensor(this.#converter, this.#checkpoint, info, { dtype, count, storage }, { number });
+    await this.#converter.send(this.#checkpoint, info, { dtype, count, storage }, { number });
+    this.#converter.flush();
   }
 
   /** After the first run: throws where a weight does not fit its type. */

@@ -7,9 +7,14 @@ const HEAD = 1 << 18; // bytes asked for first: most headers lie in them
 export async function openRemoteFile(hub: HubRepo, commit: string, file: string): Promise<BinaryFile> {
   const head = await hub.range(commit, file, 0, HEAD);
   const source: ByteSource = {
-    async read(offset, length) {
-      if (offset + length <= head.bytes.length) return head.bytes.slice(offset, offset + length);
-      return (await hub.range(commit, file, offset, length)).bytes;
+    async fill(offset, target) {
+      const end = offset + target.length;
+      const isKnown = end <= head.bytes.length;
+      target.set(
+        isKnown
+          ? head.bytes.subarray(offset, end)
+          : (await hub.range(commit, file, offset, target.length)).bytes,
+      );
     },
     close() {},
   };
