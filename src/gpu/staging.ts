@@ -66,6 +66,7 @@ export class Staging {
   /** Sends what was written; does not wait. */
   flush(): void {
     if (!this.#current) return;
+    this.#device.assertAlive(); // a closed device would never tell that a buffer is mapped
     const { slot, end } = this.#current;
     this.#current = undefined;
     slot.buffer.unmap();
