@@ -1,5 +1,6 @@
 import { type Device, version } from "denoise";
 import { cpus, release, totalmem } from "node:os";
+import project from "../../deno.json" with { type: "json" };
 import { memoryOf } from "../../src/gpu/memory.ts";
 import { type TunedAdapter, tunedAdapter } from "../../src/gpu/tunings.ts";
 import { WANTED_FEATURES } from "../../src/gpu/types.ts";
@@ -24,7 +25,7 @@ export interface AdapterReport {
   readonly traits: Device["traits"];
 }
 
-const WEBGPU = "0.6.2"; // as deno.json has it
+const WEBGPU = project.imports.webgpu.split("@").at(-1)!;
 
 /** Reads what there is to say of the adapter. */
 export async function describeAdapter(device: Device): Promise<AdapterReport> {
