@@ -1,6 +1,6 @@
 import text from "../../../shaders/gemm_broadcast.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
-import { costOf } from "./cost.ts";
+import { costOf, weightBytes } from "./cost.ts";
 import { operandsOf, paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
 
@@ -26,6 +26,12 @@ export const broadcast: Form = (traits, g) => {
       width: 4,
       workgroups,
     },
-    cost: costOf(traits, { workgroups, multiplyAdds: rows * 4 * lanes * k * taps, rate: 4, resident: 1 }),
+    cost: costOf(traits, {
+      workgroups,
+      multiplyAdds: rows * 4 * lanes * k * taps,
+      rate: 4,
+      resident: 1,
+      bytes: weightBytes(g),
+    }),
   }];
 };

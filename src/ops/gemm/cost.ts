@@ -1,3 +1,4 @@
+import { bytesOf } from "../../core/dtype.ts";
 import type { Traits } from "../../gpu/traits.ts";
 import type { Gemm } from "./gemm.ts";
 
@@ -11,7 +12,7 @@ export interface Work {
   readonly rate: number;
   /** Workgroups that a processor runs side by side. */
   readonly resident: number;
-  /** Bytes that come from or go to the GPU's memory and to no cache; left out where arithmetic takes longer in any case. */
+  /** Bytes that come from or go to the GPU's memory and to no cache; none by default. */
   readonly bytes?: number;
 }
 
@@ -32,7 +33,12 @@ export function costOf(
 ): number {
   const { software, multiprocessors } = traits;
   const rounds = Math.max(Math.ceil(workgroups / multiprocessors), resident / 2);
-  return Math.max(rounds * multiplyAdds / rate, bytes * (software ? HOST_BYTE : BYTE) / multiprocessors);
+  return rounds * multiplyAdds / rate + bytes * (software ? HOST_BYTE : BYTE) / multiprocessors;
+}
+
+/** Bytes of a product's weights, which every form reads at least once. */
+export function weightBytes({ w, batch: [z0, z1], n, k, taps = 1, wLayout }: Gemm): number {
+  return (wLayout.z0 ? z0 : 1) * z1 * n * k * taps * bytesOf(w.dtype);
 }
 
 /** Names products for which one candidate is taken to be the fastest: sizes count in steps of √2. */

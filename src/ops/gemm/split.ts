@@ -3,7 +3,7 @@ import text from "../../../shaders/gemm_sum.wgsl" with { type: "text" };
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { snippet } from "../../tensor/mod.ts";
-import { costOf, DISPATCH, type Work } from "./cost.ts";
+import { costOf, DISPATCH, weightBytes, type Work } from "./cost.ts";
 import type { Gemm } from "./gemm.ts";
 import { inputsOf } from "./operands.ts";
 import type { Guess } from "./select.ts";
@@ -21,9 +21,16 @@ const STEPS = 4;
  * compute. `steps` is the length of its loop over the sum, of which workgroups of part p take those from p * steps / parts on;
  * the kernel finds `parts` in its params and the part in z / params.z.
  */
-export function withParts(traits: Traits, g: Gemm, whole: Candidate, work: Work, steps: number): Guess[] {
+export function withParts(
+  traits: Traits,
+  g: Gemm,
+  whole: Candidate,
+  tiles: Omit<Work, "bytes">,
+  steps: number,
+): Guess[] {
   const { software, multiprocessors } = traits;
   const { batch: [z0, z1], m, n, k, taps = 1, gate } = g;
+  const work: Work = { ...tiles, bytes: weightBytes(g) };
   const quads = Math.ceil(n / 4);
   const cut = gate || work.workgroups >= ENOUGH * multiprocessors
     ? []

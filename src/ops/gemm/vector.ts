@@ -1,7 +1,6 @@
 import text from "../../../shaders/gemv.wgsl" with { type: "text" };
-import { bytesOf } from "../../core/dtype.ts";
 import { snippet } from "../../tensor/mod.ts";
-import { costOf } from "./cost.ts";
+import { costOf, weightBytes } from "./cost.ts";
 import { operandsOf, paramsOf } from "./operands.ts";
 import type { Form } from "./select.ts";
 
@@ -30,7 +29,7 @@ export const vector: Form = (traits, g) => {
       multiplyAdds: rows * 4 * k * taps,
       rate: traits.software ? 0.25 : 1, // measured there
       resident: 16,
-      bytes: z0 * z1 * n * k * taps * bytesOf(g.w.dtype),
+      bytes: weightBytes(g),
     }),
   }];
 };
