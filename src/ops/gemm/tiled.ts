@@ -22,8 +22,10 @@ export const tiled: Form = (traits, g) => {
   const { code, set } = operandsOf(g);
   const join = joinOf(g);
   const steps = taps * Math.ceil(k / 32);
+  // Of two sets of weights a lane of the largest tile would hold more sums than it has registers.
   const fits = ({ TILE }: typeof TILES[number]) =>
-    TILE * 128 * (gate ? 3 : 2) <= traits.workgroupMemory && 2 * TILE <= traits.invocations;
+    TILE * 128 * (gate ? 3 : 2) <= traits.workgroupMemory && 2 * TILE <= traits.invocations &&
+    !(gate && TILE === 128);
   return TILES.filter(fits).flatMap(({ speed, host, ...tile }) => {
     const { TILE } = tile;
     const workgroups = Math.ceil(m / TILE) * Math.ceil(n / TILE) * z0 * z1;
