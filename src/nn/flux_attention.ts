@@ -1,8 +1,9 @@
-import type { Shape } from "../core/shape.ts";
+import type { Shape, Tuple } from "../core/shape.ts";
+import { linearThree, type Weights3 } from "../ops/linear_three.ts";
 import { rmsNormRotary } from "../ops/rotary.ts";
-import { cat, named, type Tensor } from "../tensor/mod.ts";
+import { cat, labelled, named, type Tensor } from "../tensor/mod.ts";
 import { attend } from "./attend.ts";
-import { dense, type Layer, type Projection } from "./layers.ts";
+import { dense, expectShape, type Layer, type Projection } from "./layers.ts";
 
 /** Weights of attention of tokens to each other. */
 export interface FluxAttention {
@@ -34,10 +35,9 @@ export interface FluxAttentionOptions {
 
 /** Tokens x [B, L, D] attend to each other; the heads' values side by side. → [B, L, D] */
 export function fluxAttention(x: Tensor, w: FluxAttention, o: FluxAttentionOptions): Tensor {
-  const q = part(x, "to_q", w.to_q, w.norm_q, o);
-  const k = part(x, "to_k", w.to_k, w.norm_k, o);
-  const v = headsOf(x, "to_v", w.to_v, o);
-  const mixed = attend(rmsNormRotary([q], o.cos, o.sin), rmsNormRotary([k], o.cos, o.sin), v);
+  const [q, k, v] = projections(x, w, ["to_q", "to_k", "to_v"], o);
+  const turned = (x: Tensor, { weight }: Projection) => rmsNormRotary([{ x, weight }], o.cos, o.sin);
+  const mixed = attend(turned(q, w.norm_q), turned(k, w.norm_k), v);
   return mixed.permute([0, 2, 1, 3]).reshape(x.shape);
 }
 
@@ -50,14 +50,13 @@ export function fluxJointAttention(
 ): [x: Tensor, c: Tensor] {
   const [B, L, D] = x.shape as Shape<3>;
   const N = c.shape[1]!;
-  const q = part(x, "to_q", w.to_q, w.norm_q, o);
-  const k = part(x, "to_k", w.to_k, w.norm_k, o);
-  const addedQ = part(c, "add_q_proj", w.add_q_proj, w.norm_added_q, o);
-  const addedK = part(c, "add_k_proj", w.add_k_proj, w.norm_added_k, o);
-  const v = cat([headsOf(c, "add_v_proj", w.add_v_proj, o), headsOf(x, "to_v", w.to_v, o)], 2);
-  const joinedQ = rmsNormRotary([addedQ, q], o.cos, o.sin);
-  const joinedK = rmsNormRotary([addedK, k], o.cos, o.sin);
-  const mixed = attend(joinedQ, joinedK, v).permute([0, 2, 1, 3]).reshape([B, N + L, D]);
+  const [q, k, v] = projections(x, w, ["to_q", "to_k", "to_v"], o);
+  const [addedQ, addedK, addedV] = projections(c, w, ["add_q_proj", "add_k_proj", "add_v_proj"], o);
+  const turned = (added: Tensor, ofAdded: Projection, x: Tensor, { weight }: Projection) =>
+    rmsNormRotary([{ x: added, weight: ofAdded.weight }, { x, weight }], o.cos, o.sin);
+  const joinedQ = turned(addedQ, w.norm_added_q, q, w.norm_q);
+  const joinedK = turned(addedK, w.norm_added_k, k, w.norm_k);
+  const mixed = attend(joinedQ, joinedK, cat([addedV, v], 2)).permute([0, 2, 1, 3]).reshape([B, N + L, D]);
   const [ofC, ofX] = [mixed.slice(1, 0, N), mixed.slice(1, N)];
   return [
     named("to_out.0", () => dense(ofX, w.to_out[0], D), [ofX]),
@@ -65,12 +64,26 @@ export function fluxJointAttention(
   ];
 }
 
-function part(x: Tensor, name: string, w: Layer, norm: Projection, o: FluxAttentionOptions) {
-  return { x: headsOf(x, name, w, o), weight: norm.weight };
-}
-
-/** A projection as heads [B, heads, L, D / heads], a view. */
-function headsOf(x: Tensor, name: string, w: Layer, { heads }: FluxAttentionOptions): Tensor {
+/** Three projections as heads [B, heads, L, D / heads], views; one dispatch where one can make them. */
+function projections<Name extends string>(
+  x: Tensor,
+  w: Readonly<Record<Name, Layer>>,
+  names: readonly [Name, Name, Name],
+  { heads }: FluxAttentionOptions,
+): Readonly<Tuple<Tensor, 3>> {
   const [B, L, D] = x.shape as Shape<3>;
-  return named(name, () => dense(x, w, D), [x]).reshape([B, L, heads, D / heads]).permute([0, 2, 1, 3]);
+  const layers = names.map((name) => w[name]) as [Layer, Layer, Layer];
+  for (const { weight, bias } of layers) {
+    expectShape(weight, [D, D]);
+    expectShape(bias, [D]);
+  }
+  const list = (key: keyof Layer) => layers.map((layer) => layer[key]) as unknown as Weights3;
+  const own = labelled("qkv", () => linearThree(x, list("weight"), list("bias")));
+  const split = (t: Tensor) => t.reshape([B, L, heads, D / heads]).permute([0, 2, 1, 3]);
+  return names.map((name, i) =>
+    split(named(name, () => own?.[i] ?? dense(x, layers[i]!, D), [x]))
+  ) as unknown as Tuple<
+    Tensor,
+    3
+  >;
 }

@@ -1,6 +1,6 @@
 import { isPacked } from "../core/dtype.ts";
 import { sameNumbers, type Shape, size } from "../core/shape.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import { stack, type Tensor } from "../tensor/mod.ts";
 import { adapterOf } from "./adapters.ts";
 import { gemm } from "./gemm/gemm.ts";
 
@@ -8,10 +8,10 @@ import { gemm } from "./gemm/gemm.ts";
 export type Weights3 = readonly [Tensor, Tensor, Tensor];
 
 /**
- * x · weightᵀ for three weights, such as those of queries, keys and values, in one dispatch; undefined where `linear` is to
- * make three. x [.., K], weights [N, K] → three times [.., N].
+ * x · weightᵀ + bias for three weights, such as those of queries, keys and values, in one dispatch; undefined where `linear`
+ * is to make three. Biases are joined once. x [.., K], weights [N, K], biases [N] → three times [.., N].
  */
-export function linearThree(x: Tensor, weights: Weights3): Tensor[] | undefined {
+export function linearThree(x: Tensor, weights: Weights3, biases?: Weights3): Tensor[] | undefined {
   if (!isOneProduct(x, weights)) return undefined;
   const [w, ...others] = weights;
   const [N, K] = w.shape as Shape<2>;
@@ -31,7 +31,8 @@ export function linearThree(x: Tensor, weights: Weights3): Tensor[] | undefined 
     order: "nk",
     shape: [3, M, N],
   });
-  return weights.map((_, i) => y.slice(0, i, i + 1).reshape([...x.shape.slice(0, -1), N]));
+  const sum = biases ? y.add(stack(biases).unsqueeze(1)) : y;
+  return weights.map((_, i) => sum.slice(0, i, i + 1).reshape([...x.shape.slice(0, -1), N]));
 }
 
 /** Whether the weights are read alike, on an adapter that gains by it: a software adapter does not. */

@@ -6,6 +6,7 @@ import { fluxTransformerBlock } from "../../src/nn/flux_transformer_block.ts";
 import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";
+import { asGpu } from "../support/engines.ts";
 
 const [D, HEADS, N, L] = [16, 2, 3, 6];
 const LARGE = 3e5; // beyond 65504, where f16 ends
@@ -80,6 +81,25 @@ Deno.test("fluxSingleTransformerBlock() in f16 carries a stream beyond what f16 
     const w = { attn: attn(), proj_mlp: layer(4 * D, D), proj_out: layer(D, 5 * D) };
     return fluxSingleTransformerBlock(stream(N + L, 3), w, told(3), options(dtype));
   });
+});
+
+Deno.test("FLUX's blocks are the same in their form for GPUs, where one product makes queries, keys and values", async () => {
+  using device = await openDevice();
+  const told = (count: number) => tensor(new Dice(97).numbers(2 * count * D, 2), [2, count * D]);
+  const pictures = (tokens: number, seed: number) =>
+    tensor(new Dice(seed).numbers(2 * tokens * D, 2), [2, tokens, D]);
+  const run = () => {
+    const { attn, added, feedForward, layer } = makes("f32");
+    const dual = { attn: { ...attn(), ...added() }, ff: feedForward(), ff_context: feedForward() };
+    const single = { attn: attn(), proj_mlp: layer(4 * D, D), proj_out: layer(D, 5 * D) };
+    const vectors = { norm1: told(6), norm1_context: told(6) };
+    const [c, x] = fluxTransformerBlock([pictures(N, 1), pictures(L, 2)], dual, vectors, options("f32"));
+    const last = fluxSingleTransformerBlock(pictures(N + L, 3), single, told(3), options("f32"));
+    return Promise.all([c, x, last].map((y) => y.data()));
+  };
+  const want = await run();
+  asGpu(device);
+  for (const [i, y] of (await run()).entries()) assertRelativelyClose(y, want[i]!, 1e-5, `stream ${i}`);
 });
 
 Deno.test("fluxSingleTransformerBlock() names a proj_out that does not take both branches", async () => {

@@ -104,6 +104,12 @@ testOnBothEngines("linearThree() is three products in one dispatch on GPUs", asy
   for (const [i, y] of linearThree(x.upload(), [a, b, c])!.entries()) {
     await assertTensor(y, product(x, weights[i]!.permute([1, 0])), 2e-6, `product ${i}`);
   }
+  const biases = [0, 1, 2].map(() => Nd.random(dice, [N]));
+  const uploaded = biases.map((bias) => bias.upload()) as unknown as Weights3;
+  for (const [i, y] of linearThree(x.upload(), [a, b, c], uploaded)!.entries()) {
+    const want = product(x, weights[i]!.permute([1, 0])).zip(biases[i]!, (a, b) => a + b);
+    await assertTensor(y, want, 2e-6, `product ${i} with its bias`);
+  }
   assert.equal(linearThree(x.upload(), [a, b, zeros([N + 1, K])]), undefined);
   assert.equal(
     linearThree(x.slice(2, 0, 6).upload(), [a, b, c].map((w) => w!.slice(1, 0, 6)) as unknown as Weights3),
