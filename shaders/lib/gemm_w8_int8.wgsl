@@ -17,7 +17,7 @@ fn load_w8(z: u32, start: u32, k: u32) -> Loaded {
 fn halves(loaded: Loaded) -> vec4u {
   let magnitudes = bitcast<vec2h>(loaded.z);
   let magnitude = select(magnitudes.x, magnitudes.y, loaded.w != 0);
-  let largest = fma(magnitude, 1.0h / 127, magnitude); // 128 / 127 of it
+  let largest = min(fma(magnitude, 1.0h / 127, magnitude), 65504); // 128 / 127 of it, where f16 has that
   return vec4u(four_halves(loaded.x ^ 0x80808080, largest), four_halves(loaded.y ^ 0x80808080, largest));
 }
 
