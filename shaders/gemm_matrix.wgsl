@@ -6,12 +6,13 @@
 // multiply TILE_K channels of both operands, which lie in workgroup memory as each is read by several, the lanes load the
 // next ones into registers. Tiles count 8 rows, then columns, then further rows, so that what runs at once shares rows and
 // columns, then z, then parts of the sum (see gemm_sum.wgsl).
-// Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, SETS.
+// Host sets: TILE_M, TILE_N, LANES, ROWS, COLS, PATCH, SETS.
 const TILE_M: u32 = 128;
 const TILE_N: u32 = 128;
 const LANES: u32 = 32; // of a subgroup
 const ROWS: u32 = 4; // matrices of a subgroup, down and across
 const COLS: u32 = 4; // even
+const PATCH: u32 = 2; // matrices of a subgroup that are stored at a time: 2, or 1 where memory is short and there is one set
 const SETS: u32 = 1; // 2: of weights w[0] and w[1], side by side in a tile, whose products join() makes one
 
 const ACROSS: u32 = TILE_N / (COLS * N); // subgroups side by side
@@ -19,7 +20,7 @@ const SUBGROUPS: u32 = TILE_M / (ROWS * M) * ACROSS;
 const WG: u32 = SUBGROUPS * LANES;
 const GROUP: u32 = 8; // rows of tiles that are walked together
 
-var<workgroup> patches: array<vec4f, SUBGROUPS * M * N / 2>; // two matrices of each subgroup, side by side
+var<workgroup> patches: array<vec4f, SUBGROUPS * PATCH * M * N / 4>; // PATCH matrices of each subgroup, side by side
 
 fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
   let tiles_m = (params.m + TILE_M - 1) / TILE_M;
@@ -82,7 +83,7 @@ fn multiply(sums: ptr<function, array<Sums, ROWS * COLS>>, subgroup: u32) {
   }
 }
 
-/// Hands the sums to store(), two matrices at a time, whose rows the lanes read from workgroup memory: columns side by side,
+/// Hands the sums to store(), PATCH matrices at a time, whose rows the lanes read from workgroup memory: columns side by side,
 /// or of both sets.
 fn store_sums(
   sums: ptr<function, array<Sums, ROWS * COLS>>,
@@ -92,25 +93,26 @@ fn store_sums(
   subgroup: u32,
   subgroup_lane: u32,
 ) {
-  let corner = subgroup * M * N / 2;
-  let wide = 2 / SETS * N; // columns of y
-  for (var pair = 0u; pair < ROWS * COLS / 2; pair++) {
-    let i = pair / (COLS / 2);
-    let j = pair % (COLS / 2);
+  let pitch = PATCH * N / 4;
+  let corner = subgroup * M * pitch;
+  let wide = PATCH / SETS * N; // columns of y
+  for (var turn = 0u; turn < ROWS * COLS / PATCH; turn++) {
+    let i = turn / (COLS / PATCH);
+    let j = turn % (COLS / PATCH);
     workgroupBarrier();
     for (var own = 0u; own < ROWS * COLS; own++) { // matrices have to be named by constants
-      let half = select(own % 2, own % COLS / (COLS / 2), SETS == 2);
-      let across = select(own % COLS / 2, own % (COLS / 2), SETS == 2);
+      let half = select(own % PATCH, own % COLS / (COLS / 2), SETS == 2);
+      let across = select(own % COLS / PATCH, own % (COLS / 2), SETS == 2);
       if (own / COLS == i && across == j) {
-        subgroupMatrixStore<row_major>(&patches, corner + half * N / 4, sums[own], N / 2);
+        subgroupMatrixStore<row_major>(&patches, corner + half * N / 4, sums[own], pitch);
       }
     }
     workgroupBarrier();
     for (var four = subgroup_lane; four < M * wide / 4; four += LANES) {
       let row = first_row + (subgroup / ACROSS * ROWS + i) * M + four / (wide / 4);
       let right = four % (wide / 4);
-      let col = first_col + (subgroup % ACROSS * (COLS / 2) + j) * wide + right * 4;
-      let at = corner + four / (wide / 4) * (N / 2) + right;
+      let col = first_col + (subgroup % ACROSS * (COLS / PATCH) + j) * wide + right * 4;
+      let at = corner + four / (wide / 4) * pitch + right;
       if (row < params.m && col < params.n) {
         store(z, row, col, join(col, patches[at], patches[at + (SETS - 1) * N / 4]));
       }

@@ -17,6 +17,7 @@ const ADAPTERS: Record<string, [min: number, max: number, sized: boolean, kib: n
   "Intel Xe": [8, 32, true, 48, [[8, 8, 16]]],
   "AMD RDNA3": [32, 64, true, 64, [[16, 16, 16]]],
   "subgroups of 64": [64, 64, true, 64, [[16, 16, 16]]],
+  "AMD on Windows": [32, 64, true, 32, [[16, 16, 16]]],
   "little memory": [32, 32, false, 16, [[8, 8, 8]]],
 };
 

@@ -38,6 +38,20 @@ testOnMatrixUnits("products in every size of tile are right at all edges", async
   assert.ok(run.length >= 2);
 });
 
+testOnMatrixUnits("products are right where memory is short", async () => {
+  const dice = new Dice(64);
+  const [x, w] = [halves(dice, [70, 96]), halves(dice, [67, 96])];
+  for (const workgroupMemory of [24_000, 20_000, 6_500]) {
+    using device = await openDevice({ candidate: "gemm_matrix", profile: true });
+    Object.assign(device.traits, { workgroupMemory });
+    const y = linear(upload(x), { weight: upload(w) }, { dtype: "f32" });
+    await assertProduct(y, x, w, `${workgroupMemory} bytes`);
+    const kernels = (await device.profiler!.rows()).map(({ kernel }) => kernel);
+    const are8 = device.traits.matrices.every(({ M }) => M === 8);
+    if (are8) assert.ok(kernels.some((name) => name.startsWith("gemm_matrix")), kernels.join());
+  }
+});
+
 for (const dtype of ["int8", "int4"] as const) {
   testOnMatrixUnits(`${dtype} is multiplied as its values in f16`, async () => {
     using device = await openDevice({ candidate: "gemm_matrix" });

@@ -21,8 +21,8 @@ export const MAIN: Readonly<Record<"fixed" | "sized", Snippet>> = {
 const BODY = snippet("gemm_matrix", text, [UNITS]);
 
 /**
- * Tiles of workgroups: rows and columns of sums, channels at a time, and sums that a lane may hold. By reading, how much of
- * the units' speed each reaches, and how many a processor has room for.
+ * Tiles of workgroups: rows and columns of sums, channels at a time where memory is enough, and sums that a lane may hold. By
+ * reading, how much of the units' speed each reaches, and how many a processor has room for.
  */
 const TILES = [
   { rows: 128, columns: 128, depth: 32, most: 64, speed: 8, resident: 2 },
@@ -44,10 +44,11 @@ export const matrix: Form = (traits, g) => {
   const sets = g.gate ? 2 : 1;
   const { config: { M, N, K }, lanes } = units;
   return TILES.flatMap((tile) => {
-    const { rows, columns, depth, most, speed, resident } = tile;
-    const own = OWN.find((own) => fits(tile, own, units, traits));
-    const eights = eightsOf(g, depth);
-    if (!own || !eights) return [];
+    const { rows, columns, most, speed, resident } = tile;
+    const form = formOf(tile, units, traits, sets);
+    const eights = form && eightsOf(g, form.depth);
+    if (!form || !eights) return [];
+    const { own, depth, patch } = form;
     const steps = taps * Math.ceil(k / depth);
     const workgroups = Math.ceil(m / rows) * Math.ceil(n / (columns / sets)) * z0 * z1;
     const whole = {
@@ -64,6 +65,7 @@ export const matrix: Form = (traits, g) => {
         LANES: lanes,
         ROWS: own[0] / M,
         COLS: own[1] / N,
+        PATCH: patch,
       },
       params: paramsOf(g),
       width: 4,
@@ -96,23 +98,42 @@ export function unitsOf(traits: Traits): Units | undefined {
   return { config, lanes };
 }
 
+/** How a tile is computed. */
+interface TileForm {
+  /** Rows and columns of sums of a subgroup. */
+  readonly own: readonly [number, number];
+  /** Channels at a time. */
+  readonly depth: number;
+  /** Matrices of a subgroup that are stored at a time. */
+  readonly patch: number;
+}
+
 /**
- * Whether subgroups of a size can compute a tile: 4 to 16 of them, of large tiles at least 8 where a lane holds few sums, so
- * that it loads little; each lane loading equally much; and as Dawn demands whole subgroups of the largest size. Many sums a lane are for NVIDIA alone, whose subgroups have one size
- * and whose matrices are large: AMD's lanes hold operands twice, and then have no registers left (Mesa's compiler spills).
+ * The best form of a tile that an adapter takes: by 4 to 16 subgroups, of large tiles at least 8 where a lane holds few sums,
+ * so that it loads little; each lane loading equally much; and whole subgroups of the largest size, as Dawn demands. Many
+ * sums a lane are for NVIDIA alone, whose subgroups have one size and whose matrices are large: AMD's lanes hold operands
+ * twice, and then have no registers left (Mesa's compiler spills). Windows has 32 KiB of memory where the same GPU has 64.
  */
-function fits(
-  { rows, columns, depth, most }: typeof TILES[number],
-  own: readonly [number, number],
+function formOf(
+  { rows, columns, depth: deepest, most }: typeof TILES[number],
   { config: { M, N }, lanes }: Units,
   traits: Traits,
-): boolean {
+  sets: 1 | 2,
+): TileForm | undefined {
+  const { invocations, workgroupMemory, subgroups: { max } = { max: lanes } } = traits;
+  const own = OWN.find(([down, across]) => {
+    const [subgroups, sums] = [rows / down * (columns / across), down * across / lanes];
+    const isHeld = most > 64 ? traits.lanes === 32 && M * N > 64 && sums === most : sums <= most;
+    const width = subgroups * lanes;
+    return isHeld && subgroups >= (rows > 64 && most <= 64 ? 8 : 4) && subgroups <= 16 &&
+      down % M === 0 && across % (2 * N) === 0 && width % max === 0 &&
+      width <= invocations;
+  });
+  if (!own) return undefined;
   const subgroups = rows / own[0] * (columns / own[1]);
-  const bytes = (rows + columns) * (depth + 8) * 2 + subgroups * M * N * 8;
-  const sums = own[0] * own[1] / lanes;
-  const width = subgroups * lanes;
-  const isHeld = most > 64 ? traits.lanes === 32 && M * N > 64 && sums === most : sums <= most;
-  return isHeld && subgroups >= (rows > 64 && most <= 64 ? 8 : 4) && subgroups <= 16 &&
-    own[0] % M === 0 && own[1] % (2 * N) === 0 && columns * depth / 8 % width === 0 &&
-    width % traits.subgroups!.max === 0 && width <= traits.invocations && bytes <= traits.workgroupMemory;
+  return [deepest, 32].flatMap((depth) => [2, 1].map((patch) => ({ own, depth, patch })))
+    .find(({ depth, patch }) =>
+      patch >= sets && columns * depth / 8 % (subgroups * lanes) === 0 &&
+      (rows + columns) * (depth + 8) * 2 + subgroups * patch * M * N * 4 <= workgroupMemory
+    );
 }
