@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { size } from "../../src/core/shape.ts";
 import { openDevice } from "../../src/gpu/open.ts";
+import type { Traits } from "../../src/gpu/traits.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
 import { broadcast } from "../../src/ops/attention/broadcast.ts";
 import { kept } from "../../src/ops/attention/kept.ts";
+import { selectKernel } from "../../src/ops/attention/select.ts";
 import { tiled } from "../../src/ops/attention/tiled.ts";
 import { attention } from "../../src/ops/mod.ts";
 import { tensor, zeros } from "../../src/tensor/mod.ts";
@@ -134,6 +136,40 @@ Deno.test("attention() in f16 keeps f32 sums", async () => {
     const y = byForm(form, a); // f16 sums of 0.5 would stop growing at 1024
     assert.deepEqual(new Set(await y.data()), new Set([0.5]));
   }
+});
+
+Deno.test("attention() takes matrix units, then queries that stay, then tiles, then blocks, as an adapter allows", async () => {
+  using device = await openDevice();
+  const rest = { lanes: 0, f16: true, sizedSubgroups: true, workgroupMemory: 65536, invocations: 1024 };
+  const gpu = {
+    ...device.traits,
+    ...rest,
+    software: false,
+    multiprocessors: 96,
+    subgroups: { min: 32, max: 64 },
+    matrices: [],
+  };
+  const units = { componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 };
+  const first = (traits: Traits, D: number, dtype: "f16" | "f32", L = 4096) => {
+    const q = zeros([1, 1, 1, D], { dtype }).expand([1, 8, L, D]);
+    return selectKernel(traits, { q, k: q, v: q, scale: 1, causal: false })[0]?.name ?? "blocks";
+  };
+  const matrices = { ...gpu, matrices: [units] };
+  if (device.traits.f16) {
+    const names = [40, 64, 80, 128, 160, 512].map((D) => first(matrices, D, "f16").replace("attention_", ""));
+    assert.deepEqual(names, [
+      "matrix_32x32",
+      "matrix_32x32",
+      "matrix_32x32",
+      "matrix_16x64",
+      "matrix_16x32",
+      "blocks",
+    ]);
+    assert.equal(first(gpu, 40, "f16"), "attention_kept_128x40");
+  }
+  assert.equal(first(matrices, 64, "f32"), "attention_kept_64x32");
+  assert.equal(first({ ...gpu, subgroups: undefined }, 64, "f32"), "attention_tiled");
+  assert.equal(first({ ...gpu, workgroupMemory: 16384 }, 512, "f32"), "blocks");
 });
 
 Deno.test("attention() refuses keys that are not of the queries' batch, heads or width", async () => {

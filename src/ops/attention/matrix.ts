@@ -39,7 +39,7 @@ export const matrix: Form = (traits, a) => {
     const bytes = 2 * (inputs + wide * pitch(keys)) + 4 * all * (scores + 1) + 16;
     const fits = rows % M === 0 && keys % N === 0 && keys % K === 0 && bytes <= traits.workgroupMemory &&
       subgroups * lanes <= traits.invocations &&
-      (traits.software || registersOf(rows, keys, whole, wide, lanes, subgroups) <= (lanes > 32 ? 165 : 190));
+      (traits.software || registersOf(rows, keys, whole, wide, lanes, subgroups) <= 192);
     if (!fits) return [];
     const workgroups = B * H * Math.ceil(queries / all);
     return [{
@@ -78,7 +78,7 @@ export const matrix: Form = (traits, a) => {
 
 /**
  * What a lane holds at once: matrices of sums, scores and queries, shares of scores, and what is read ahead. AMD's subgroups
- * of 64 lanes have operands four times. Compiled for navi31, the kernels up to 162 spill nothing, those from 176 do.
+ * of 64 lanes have operands four times. Compiled for navi31, kernels of up to 192 spill nothing, those of 216 do.
  */
 function registersOf(
   rows: number,
