@@ -18,11 +18,13 @@ export interface PipelineSpec {
   readonly key: string;
   /** Kernel name, for labels, profiles and errors. */
   readonly label: string;
-  /** Of group 0; uniforms take dynamic offsets. */
+  /** Of group 0. */
   readonly bindings: readonly BindingUse[];
   /** Writes the text; called only where no pipeline was asked for by the key yet. */
   readonly source: () => readonly SourcePart[];
 }
+
+const BINDING_TYPES = { read: "read-only-storage", write: "storage", uniform: "uniform" } as const;
 
 /** A compute pipeline, perhaps still compiling. */
 export interface Pipeline {
@@ -131,9 +133,7 @@ export class Pipelines {
         entries: bindings.map((use, binding) => ({
           binding,
           visibility: GPUShaderStage.COMPUTE,
-          buffer: use === "uniform"
-            ? { type: "uniform" as const, hasDynamicOffset: true }
-            : { type: use === "read" ? "read-only-storage" as const : "storage" as const },
+          buffer: { type: BINDING_TYPES[use] },
         })),
       });
       this.#layouts.set(key, layout);

@@ -115,18 +115,17 @@ export class Bench implements Disposable {
     const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     const buffer = buffers.create("tuning uniforms", bytes, usage);
     this.#uniforms.push(buffer);
-    step.uniforms.forEach((block, i) => gpu.queue.writeBuffer(buffer, offsets[i]!, block));
-    const storages = step.inputs.map((node) => node.storage ?? places.get(node)!);
-    const sizes = step.uniforms.map((block) => block.length);
-    const uses = step.pipeline.bindings;
-    const group = bindGroup(this.#device, pipeline, uses, storages, places.get(step.output)!, {
-      buffer,
-      sizes,
+    const uniforms = step.uniforms.map((block, i) => {
+      gpu.queue.writeBuffer(buffer, offsets[i]!, block);
+      return { buffer, offset: offsets[i]!, size: block.length };
     });
+    const storages = step.inputs.map((node) => node.storage ?? places.get(node)!);
+    const uses = step.pipeline.bindings;
+    const group = bindGroup(this.#device, pipeline, uses, storages, places.get(step.output)!, uniforms);
     const grid = foldGrid(step.workgroups, limits.maxComputeWorkgroupsPerDimension);
     return (pass: GPUComputePassEncoder) => {
       pass.setPipeline(pipeline.gpu!);
-      pass.setBindGroup(0, group, offsets);
+      pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(...grid);
     };
   }

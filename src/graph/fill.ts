@@ -50,8 +50,7 @@ export async function fill(
   pass.setPipeline(pipeline.gpu!);
   pass.setBindGroup(
     0,
-    bindGroup(device, pipeline, spec.bindings, [], storage, { buffer, sizes: [bytes.length] }),
-    [0],
+    bindGroup(device, pipeline, spec.bindings, [], storage, [{ buffer }]),
   );
   const limit = device.limits.maxComputeWorkgroupsPerDimension;
   pass.dispatchWorkgroups(...foldGrid(Math.ceil(words / LANES), limit));

@@ -1,10 +1,9 @@
 import { alignUp } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
 
-/** Where the uniforms of a submission lie; `next` gives the offset of one after the other. */
+/** Where the uniforms of a submission lie; `next` gives one after the other. */
 export interface Uniforms {
-  readonly buffer: GPUBuffer;
-  next(): number;
+  next(): GPUBufferBinding;
 }
 
 /** One buffer for the uniforms of all steps of a submission, used again by the next. */
@@ -40,7 +39,8 @@ export class LoopUniforms {
       this.#buffer = buffers.create("loop uniforms", Math.max(65536, 2 * bytes.length), usage);
     }
     gpu.queue.writeBuffer(this.#buffer, 0, bytes);
+    const buffer = this.#buffer;
     let i = 0;
-    return { buffer: this.#buffer, next: () => offsets[i++]! };
+    return { next: () => ({ buffer, offset: offsets[i]!, size: blocks[i++]!.length }) };
   }
 }

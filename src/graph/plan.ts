@@ -9,7 +9,7 @@ import type { Group } from "./fuse.ts";
 import { expectBindable, groupsOf, layOut, sizeOf, stepsOfGroups, workspaceOf } from "./layout.ts";
 import { Leaf, type Node } from "./node.ts";
 import type { Step } from "./step.ts";
-import { type Chunk, chunksOf, suppliedTo, type Supply } from "./supply.ts";
+import { type Chunk, chunksOf, type Supply } from "./supply.ts";
 import { isMeasured, tune, unmeasured } from "./tuner.ts";
 
 /** What tells one value of an input from another: its storage and how it is read. */
@@ -33,6 +33,8 @@ export class Plan {
   /** Kernels that are to be measured before the first run, and their measurement once it began. */
   #untuned: Problem[] = [];
   #tuning: Promise<void> | undefined;
+  /** What steps read and none computes, weights among them. */
+  #leaves: readonly Leaf[] = [];
   readonly #inputs: Storage[];
   /** Inputs that stayed the same from one run to the next: steps that need no others keep their results. */
   #constant: ReadonlySet<number> = new Set();
@@ -81,6 +83,8 @@ export class Plan {
       depends.set(step.output, set);
       return set;
     });
+    const leaves = new Set(steps.flatMap(({ inputs }) => inputs));
+    this.#leaves = [...leaves].filter((node) => node instanceof Leaf);
     this.#dispatches = undefined; // of other steps
     this.#bytes = undefined;
     if (this.#untuned.length === 0) {
@@ -123,7 +127,7 @@ export class Plan {
 
   /** Whether weights have to be brought while it runs: by `stream`, else by `encode`. */
   get isStreamed(): boolean {
-    return this.#steps.some((step) => suppliedTo(step).length > 0);
+    return this.#leaves.some(({ supply, storage }) => supply && !storage);
   }
 
   /** Takes the memory of a run, unless there was one before. */
@@ -240,20 +244,18 @@ export class Plan {
     this.#chunks = chunksOf(this.#steps);
     const brought = this.#chunks.flatMap((chunk) => chunk.steps.map(() => chunk.places));
     this.#dispatches = this.#steps.map((s, i) => {
-      const offsets = s.uniforms.map((block) => {
-        const at = offset;
-        bytes.set(block, at);
+      const uniforms = s.uniforms.map((block) => {
+        const place = { buffer: uniform, offset, size: block.length };
+        bytes.set(block, offset);
         offset += alignUp(block.length, step);
-        return at;
+        return place;
       });
       const pipeline = this.#pipelines[i]!;
       const reads = s.inputs.map((node) => brought[i]!.get(node as Leaf) ?? this.#storage(node));
-      const group = bindGroup(this.#device, pipeline, s.pipeline.bindings, reads, this.#storage(s.output), {
-        buffer: uniform,
-        sizes: s.uniforms.map((block) => block.length),
-      });
+      const output = this.#storage(s.output);
+      const group = bindGroup(this.#device, pipeline, s.pipeline.bindings, reads, output, uniforms);
       const workgroups = foldGrid(s.workgroups, limits.maxComputeWorkgroupsPerDimension);
-      return { pipeline, group, offsets, workgroups, record: s.record };
+      return { pipeline, group, workgroups, record: s.record };
     });
     this.#device.gpu.queue.writeBuffer(uniform, 0, bytes);
   }

@@ -288,15 +288,10 @@ export class Stream {
     const pipeline = this.#device.pipelines.get(step.pipeline);
     const storage = this.#device.buffers.allocate(record.kernel, output.count * bytesOf(output.dtype));
     const reads = step.inputs.map((node) => liveStorage(node));
-    const offsets = step.uniforms.map(() => uniforms.next());
-    const sizes = step.uniforms.map((block) => block.length);
-    const buffer = uniforms.buffer;
-    const group = bindGroup(this.#device, pipeline, step.pipeline.bindings, reads, storage, {
-      buffer,
-      sizes,
-    });
+    const blocks = step.uniforms.map(() => uniforms.next());
+    const group = bindGroup(this.#device, pipeline, step.pipeline.bindings, reads, storage, blocks);
     const workgroups = foldGrid(step.workgroups, this.#device.limits.maxComputeWorkgroupsPerDimension);
-    const dispatch: Dispatch = { pipeline, group, offsets, workgroups, record };
+    const dispatch: Dispatch = { pipeline, group, workgroups, record };
     if (output.count > 0) encoding.dispatch(dispatch);
     if (output instanceof Scratch) encoding.afterSubmit(() => storage.release());
     this.#store(output, storage);

@@ -79,6 +79,7 @@ export class Converter {
       onBytes?: ((bytes: number) => void) | undefined;
     },
   ): Promise<void> {
+    if (leaf.count === 0) return;
     const [, inputs, ...kernel] = info.shape.length === 4 ? info.shape : [0, 1, 1];
     const order = { inputs: inputs!, taps: kernel.reduce((product, n) => product * n, 1) };
     const way = await this.#wayOf({ checkpoint, info, leaf, number, order });
@@ -207,13 +208,10 @@ export class Converter {
     const { gpu, limits } = this.#device;
     const grid = foldGrid(Math.ceil(invocations / 64), limits.maxComputeWorkgroupsPerDimension);
     this.#staging.dispatch((pass, landing) => {
-      const all = [...bindings(landing), { buffer: landing, offset: 0, size: params }];
+      const all = [...bindings(landing), { buffer: landing, offset, size: params }];
+      const entries = all.map((resource, binding) => ({ binding, resource }));
       pass.setPipeline(pipeline!);
-      pass.setBindGroup(
-        0,
-        gpu.createBindGroup({ layout, entries: all.map((resource, binding) => ({ binding, resource })) }),
-        [offset],
-      );
+      pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));
       pass.dispatchWorkgroups(...grid);
     });
   }

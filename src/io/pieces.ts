@@ -18,7 +18,6 @@ export function* pieces(
   width: number,
 ): Generator<[number, number]> {
   const count = size(shape);
-  if (count === 0) return;
   const rows = taps > 1 ? inputs * taps : 1;
   const blocks = Math.max(blockOf(dtype).elements, isPacked(to) ? PACKED_BLOCK : 4); // one divides the other
   const unit = leastCommonMultiple(rows, blocks);

@@ -162,3 +162,25 @@ Deno.test("kernel() refuses at once what cannot fit", async () => {
   await assert.rejects(run(x, { set: { WIDE: 1 } }).data(), /^Error: Cannot set "WIDE" of amplify\.wgsl: /);
   assert.deepEqual([...await run(x.cast("f16"), { set: { X: "f16" } }).data()], [2, 4, 6]);
 });
+
+Deno.test("a kernel that goes astray harms nothing on a device opened as robust", async () => {
+  using device = await openDevice({ engine: "dawn", robust: true });
+  const neighbours = [tensor(Array(64).fill(7)), tensor(Array(64).fill(8))];
+  await Promise.all(neighbours.map((tensor) => tensor.data()));
+  const wgsl = `
+    struct Params { far: u32 }
+    var<storage, read> x: array<f32>;
+    var<uniform> params: Params;
+    @compute @workgroup_size(64)
+    fn main(@builtin(local_invocation_index) lane: u32) {
+      store(0u, 0u, lane, x[lane] + 1.0);
+      store(0u, 0u, params.far * (lane + 1u), x[params.far * lane]); // 32 MiB apart, up to 2 GiB behind its end
+    }`;
+  const y = kernel({ wgsl, inputs: [neighbours[0]!], shape: [64], params: { far: 1 << 23 }, workgroups: 1 });
+  const values = [...await y.data()];
+  // What is beyond an end is dropped, or taken for the last element.
+  assert.deepEqual(values.slice(0, 63), Array(63).fill(8));
+  assert.deepEqual([...await neighbours[0]!.data()], Array(64).fill(7));
+  assert.deepEqual([...await neighbours[1]!.data()], Array(64).fill(8));
+  await device.idle();
+});
