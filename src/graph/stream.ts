@@ -41,6 +41,8 @@ export class Stream {
   readonly watchers: ((node: Node) => void)[] = [];
   /** Releases that wait for the pending work, which may use what they free. */
   #releases: (() => void)[] = [];
+  /** Results of a kernel's first passes: freed once its last pass, which reads them, is encoded. */
+  #scratch: Storage[] = [];
   /** Work that is being submitted bit by bit, as its weights come. */
   #flight: Promise<void> | undefined;
   statistics: StepStatistics = { dispatches: 0, encodeMs: 0 };
@@ -293,7 +295,8 @@ export class Stream {
     const workgroups = foldGrid(step.workgroups, this.#device.limits.maxComputeWorkgroupsPerDimension);
     const dispatch: Dispatch = { pipeline, group, workgroups, record };
     if (output.count > 0) encoding.dispatch(dispatch);
-    if (output instanceof Scratch) encoding.afterSubmit(() => storage.release());
+    if (output instanceof Scratch) this.#scratch.push(storage);
+    else for (const scratch of this.#scratch.splice(0)) encoding.afterSubmit(() => scratch.release());
     this.#store(output, storage);
   }
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
+import { Leaf, type Pass } from "../../src/graph/node.ts";
 import { streamOf } from "../../src/graph/stream.ts";
-import { cat, scope, type Tensor, tensor, weightedSum, zeros } from "../../src/tensor/mod.ts";
+import { cat, recordChoice, scope, Tensor, tensor, weightedSum, zeros } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 
@@ -145,3 +146,52 @@ Deno.test("tensors of two devices cannot meet", async () => {
   using _second = await openDevice();
   assert.throws(() => a.add(tensor([1])), /^Error: Cannot combine tensors of two devices: /);
 });
+
+testOnBothEngines(
+  "a kernel of several passes is right where each of them waits for the weights that it reads, and keeps no memory",
+  async (device) => {
+    const size = 64;
+    const leaf = new Leaf("f32", size, "weight");
+    const values = Float32Array.from({ length: size }, (_, i) => i - 20);
+    let brought = 0;
+    leaf.supply = {
+      slots: [],
+      fill(_, { buffer, offset }) {
+        brought++;
+        device.gpu.queue.writeBuffer(buffer, offset, values);
+        return Promise.resolve();
+      },
+      check: () => Promise.resolve(),
+    };
+    const pass = (name: string, expression: string, inputs: string[], reads: number[]): Pass => {
+      const text = [
+        ...inputs.map((input) => `var<storage, read> ${input}: array<f32>;`),
+        `@compute @workgroup_size(${size}) fn main(@builtin(local_invocation_index) i: u32) {`,
+        `  store(0u, 0u, i, ${expression});`,
+        `}`,
+      ].join("\n");
+      return { name, code: [{ name, text }], set: {}, params: {}, width: 1, workgroups: 1, reads };
+    };
+    const axes = [1, 1, 1, size] as const;
+    const doubled = { ...pass("doubled", "2 * w[i]", ["w"], [0]), dtype: "f32" as const, axes };
+    const last = pass("product", "twice[i] * w[i]", ["twice", "w"], [1, 0]);
+    const weight = new Tensor(device, leaf, [size], [1], 0);
+    await streamOf(device).flush();
+    const { count } = device.buffers.usage();
+    {
+      using _scope = scope();
+      const y = recordChoice("square", {
+        candidates: [{ ...last, before: [doubled] }],
+        shapeClass: "",
+        inputs: [weight],
+        shape: [size],
+        dtype: "f32",
+        axes,
+      });
+      assert.deepEqual([...await y.data()], [...values].map((w) => 2 * w * w));
+      assert.equal(brought, 2);
+    }
+    await streamOf(device).flush();
+    assert.ok(device.buffers.usage().count <= count + 1, "only the uniforms' buffer stays");
+  },
+);
