@@ -89,7 +89,10 @@ export class Tunings {
     this.#dropped.set(id, dropped);
   }
 
-  /** Takes note of what another file says, and goes by it where both know a kernel. */
+  /**
+   * Takes note of what another file says. Where both measured a kernel, its decision counts; where both dropped a candidate,
+   * the one at hand, as the file may speak of an older text.
+   */
   merge({ kernels, dropped }: Pick<TuningsData, "kernels" | "dropped">): this {
     const own = this.data;
     this.#kernels.clear();
@@ -98,7 +101,7 @@ export class Tunings {
         for (const measured of list) this.add(kernel, measured);
       }
     }
-    for (const [id, why] of Object.entries({ ...own.dropped, ...dropped })) this.drop(id, why);
+    for (const [id, why] of Object.entries({ ...dropped, ...own.dropped })) this.drop(id, why);
     return this;
   }
 

@@ -46,6 +46,19 @@ Deno.test("Tunings: a dropped candidate is tried again once its text is another"
   assert.deepEqual(Object.keys(tunings.data.dropped), ["a"], "and is not copied");
 });
 
+Deno.test("Tunings: a candidate that is wrong in its new text, too, stays dropped when the file is written", () =>
+  withTunings(async () => {
+    const first = new Tunings(adapter);
+    first.drop("a", { code: "old", why: "wrong" });
+    writeTunings(first);
+    const second = readTunings(adapter);
+    second.drop("a", { code: "new", why: "wrong again" });
+    writeTunings(second);
+    assert.equal(second.dropped("a", () => "new"), "wrong again");
+    assert.equal(readTunings(adapter).dropped("a", () => "new"), "wrong again");
+    await Promise.resolve();
+  }));
+
 Deno.test("tunings of two processes end in one file, the earlier decision first", () =>
   withTunings(async (folder) => {
     const [one, two] = [new Tunings(adapter), new Tunings(adapter)];
