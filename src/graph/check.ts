@@ -7,7 +7,7 @@ const MOST = 2 ** 22; // elements that are compared
 const PIECE = 2 ** 15; // elements that lie together
 const F16_TERMS = 32; // that a candidate may sum in f16 before it goes on in f32
 
-/** Elements of a result, some where it is large: pieces from all over it. */
+/** Elements of a result: all of them, of a large one pieces from all over it, the first and the last among them. */
 export interface Sample {
   /** The first element of each piece. */
   readonly starts: readonly number[];
@@ -17,8 +17,8 @@ export interface Sample {
 /** Reads elements of what a bench computed last. */
 export async function sampleOf(
   device: Device,
-  { output }: Bench,
-  { dtype, count }: Problem,
+  { output }: Pick<Bench, "output">,
+  { dtype, count }: Pick<Problem, "dtype" | "count">,
 ): Promise<Sample> {
   const bytes = bytesOf(dtype);
   const all = count <= MOST;
@@ -31,8 +31,8 @@ export async function sampleOf(
   });
   return {
     starts,
-    pieces: await Promise.all(starts.map(async (start) => {
-      const end = Math.min(count, start + length);
+    pieces: await Promise.all(starts.map(async (start, i) => {
+      const end = i === pieces - 1 ? count : start + length;
       const aligned = Math.ceil((end - start) * bytes / 4) * 4;
       const data = await device.read(output.buffer, output.offset + start * bytes, aligned);
       return viewBytes(dtype, data, end - start) as ArrayLike<number>;

@@ -4,7 +4,7 @@ import { DeviceLostError } from "../../src/gpu/errors.ts";
 import { type DeviceOptions, openDevice } from "../../src/gpu/open.ts";
 import { parseTunings, readTunings, tuningsPath, writeTunings } from "../../src/gpu/tunings_file.ts";
 import { benchBytes, type Problem, problemOf } from "../../src/graph/bench.ts";
-import { misfit, placeOf, type Sample, toleranceOf } from "../../src/graph/check.ts";
+import { misfit, placeOf, type Sample, sampleOf, toleranceOf } from "../../src/graph/check.ts";
 import { choose, classOf, idOf } from "../../src/graph/choice.ts";
 import type { Candidate, Kernel } from "../../src/graph/node.ts";
 import { isMeasured, tune } from "../../src/graph/tuner.ts";
@@ -162,6 +162,23 @@ Deno.test("misfit() finds the worst place, and takes what is no number for the w
   });
   assert.equal(misfit(plain, sample([9, -3, NaN], [-3, NaN]), 0.1)?.element, 2);
   assert.equal(misfit(plain, sample([3, -3, Infinity], [-3, 3]), 0.1)?.element, 2);
+});
+
+Deno.test("sampleOf() reads all over a large result, to its very last element", async () => {
+  using device = await openDevice();
+  const count = 2 ** 22 + 70_003;
+  const output = device.buffers.allocate("result", 4 * count);
+  const values = Uint32Array.from({ length: count }, (_, i) => i);
+  device.gpu.queue.writeBuffer(output.buffer, 0, values);
+  const { starts, pieces } = await sampleOf(device, { output }, { dtype: "u32", count });
+  assert.equal(starts[0], 0);
+  starts.forEach((start, i) => {
+    const piece = pieces[i]!;
+    assert.deepEqual([piece[0], piece[piece.length - 1]], [start, start + piece.length - 1]);
+  });
+  assert.equal(starts.at(-1)! + pieces.at(-1)!.length, count);
+  const gaps = starts.slice(1).map((start, i) => start - starts[i]!);
+  assert.ok(Math.max(...gaps) < 1.1 * Math.min(...gaps));
 });
 
 Deno.test("placeOf() finds an element's place along a kernel's axes in any order of memory", () => {
