@@ -1,7 +1,7 @@
 import { type Device, embeddedModel } from "denoise";
 import { Bar } from "../../src/core/bar.ts";
 import { type Problem, problemOf } from "../../src/graph/bench.ts";
-import { classOf, idOf, watchChoices } from "../../src/graph/choice.ts";
+import { choiceId, watchChoices } from "../../src/graph/choice.ts";
 import { isMeasured, type Outcome, tune } from "../../src/graph/tuner.ts";
 import { memoryBudget } from "../../src/pipelines/residency.ts";
 import { type DrawingSize, stagesOf } from "../../src/pipelines/stages.ts";
@@ -22,7 +22,7 @@ export async function measureModels(device: Device, options: MeasureOptions): Pr
     await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)));
   const problems = new Map<string, Problem>();
   for (const model of models) {
-    for (const [name, problem] of await problemsOf(device, model, options)) problems.set(name, problem);
+    for (const [id, problem] of await problemsOf(device, model, options)) problems.set(id, problem);
   }
   const due = [...problems.values()].filter((problem) => !isMeasured(device, problem))
     .sort((a, b) => a.flops - b.flops); // so that something is there soon
@@ -45,8 +45,8 @@ async function problemsOf(
 ): Promise<Map<string, Problem>> {
   const problems = new Map<string, Problem>();
   using _watch = watchChoices(device, (kernel) => {
-    const name = [classOf(kernel.spec), ...kernel.spec.candidates.map(idOf)].join("; ");
-    if (!problems.has(name)) problems.set(name, problemOf(kernel));
+    const id = choiceId(kernel.spec);
+    if (!problems.has(id)) problems.set(id, problemOf(kernel));
   });
   using stack = new DisposableStack();
   const parts = await openModels(model, { dtype, quantize }, stack); // which traces them at their usual sizes

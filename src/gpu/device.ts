@@ -9,7 +9,7 @@ import { tunedAdapter, Tunings } from "./tunings.ts";
 /** Which implementation of WebGPU runs the commands. */
 export type Engine = "dawn" | "deno";
 
-/** Where the choice among several kernels for a product comes from. */
+/** Where the choice among several kernels for one operator comes from. */
 export interface KernelChoice {
   /**
    * "cached" (default): from what was measured before on this adapter, else by guess; "now": what was not measured yet is

@@ -19,7 +19,7 @@ export interface DeviceOptions {
   /** Times every dispatch: see `device.profiler`. Each gets a pass of its own, which costs a little. */
   profile?: boolean | undefined;
   /**
-   * Which of several kernels for a product runs: "cached" (default) the one measured as the fastest on this adapter before,
+   * Which of several kernels for an operator runs: "cached" (default) the one measured as the fastest on this adapter before,
    * else the best guess; "now" measures when a model is traced what was not measured yet, and keeps it; "off" the best guess.
    */
   tune?: KernelChoice["tune"] | undefined;

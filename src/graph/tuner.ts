@@ -3,7 +3,7 @@ import { DeviceLostError, OutOfMemoryError } from "../gpu/errors.ts";
 import { writeTunings } from "../gpu/tunings_file.ts";
 import { Bench, benchBytes, type Problem, problemOf, shapeOf, type Trial } from "./bench.ts";
 import { misfit, placeOf, rootMeanSquare, type Sample, sampleOf, toleranceOf } from "./check.ts";
-import { classOf, codeOf, idOf, rightOnes } from "./choice.ts";
+import { choiceId, classOf, hashOf, idOf, rightOnes } from "./choice.ts";
 import { fill } from "./fill.ts";
 import type { Group } from "./fuse.ts";
 import type { Candidate, KernelSpec } from "./node.ts";
@@ -45,8 +45,8 @@ export function unmeasured(device: Device, groups: readonly Group[]): Problem[] 
   const problems = new Map<string, Problem>();
   for (const { kernel } of groups) {
     if (!kernel || kernel.spec.candidates.length === 1 || isMeasured(device, kernel.spec)) continue;
-    const name = `${classOf(kernel.spec)} ${kernel.spec.candidates.map(idOf)}`;
-    if (!problems.has(name)) problems.set(name, problemOf(kernel));
+    const id = choiceId(kernel.spec);
+    if (!problems.has(id)) problems.set(id, problemOf(kernel));
   }
   return [...problems.values()];
 }
@@ -90,7 +90,7 @@ async function tuneAll(
     const { ms, dropped } = outcome;
     for (const [id, why] of Object.entries(dropped)) {
       const candidate = problem.candidates.find((candidate) => idOf(candidate) === id)!;
-      device.tunings.drop(id, { code: codeOf(candidate), why });
+      device.tunings.drop(id, { code: hashOf(candidate), why });
     }
     device.tunings.add(classOf(problem), { shape: shapeOf(problem), ms: { ...ms } });
     if (keeps && !outcome.skipped) {

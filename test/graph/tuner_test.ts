@@ -5,7 +5,7 @@ import { type DeviceOptions, openDevice } from "../../src/gpu/open.ts";
 import { parseTunings, readTunings, tuningsPath, writeTunings } from "../../src/gpu/tunings_file.ts";
 import { benchBytes, type Problem, problemOf } from "../../src/graph/bench.ts";
 import { misfit, placeOf, type Sample, sampleOf, toleranceOf } from "../../src/graph/check.ts";
-import { choose, classOf, idOf } from "../../src/graph/choice.ts";
+import { choose, classOf, hashOf, idOf } from "../../src/graph/choice.ts";
 import type { Candidate, Kernel } from "../../src/graph/node.ts";
 import { isMeasured, tune } from "../../src/graph/tuner.ts";
 import { attention, linear, matmul } from "../../src/ops/mod.ts";
@@ -94,11 +94,26 @@ Deno.test("choose() takes the fastest that was measured, and what was asked for 
     writeTunings(device.tunings);
     using asked = await openDevice({ candidate: "other" });
     assert.equal(of(asked), "gemm_other");
+    asked.tunings.drop(other!, { code: hashOf(problem.candidates[0]!), why: "wrong" });
+    assert.equal(of(asked), "gemm_plain", "what was found wrong is not taken, whoever asks");
     using cached = await openDevice();
     assert.equal(of(cached), "gemm_plain");
     using off = await openDevice({ tune: "off" });
     assert.equal(of(off), "gemm_other");
   }));
+
+Deno.test("choose() takes no candidate whose passes hand more to each other than the adapter binds at once", async () => {
+  using device = await openDevice({ tune: "off" });
+  const of = (rows: number) => {
+    const { candidates, ...problem } = withVariants(matmul(random(20, 16), random(16, 12)), {
+      gemm_passes: (plain) => ({ before: [{ ...plain, dtype: "f32", axes: [1, 1, rows, 4] }] }),
+    });
+    return choose(device, { spec: { ...problem, inputs: [], candidates } } as unknown as Kernel).name;
+  };
+  const most = Math.floor(device.limits.maxStorageBufferBindingSize / 16);
+  assert.equal(of(most), "gemm_passes");
+  assert.equal(of(most + 1), "gemm_plain");
+});
 
 Deno.test("tune: now measures once, when a trace first runs; the same file gives the same bits", () =>
   withTunings(async () => {
