@@ -55,7 +55,8 @@ export function selectKernel(traits: Traits, g: Groups, eps: number): Candidate[
   );
 }
 
-const MOST_HELD = 44; // values of a lane that stay in registers
+/** Values of a lane that stay in registers. Of AMD's before RDNA, whose subgroups are of 64, each of 1024 lanes has but 64. */
+const mostHeld = ({ lanes }: Traits) => lanes === 64 ? 40 : 44;
 const EACH_HELD = 16; // that many where more lanes would take them
 
 /** All of a group in the registers of one workgroup. */
@@ -66,7 +67,7 @@ function normHeld(traits: Traits, g: Groups, eps: number): Candidate | undefined
     lanes.count >= across && stepsOf(lanes) * g.picture.width <= most;
   const choices = choicesOfLanes(traits);
   const lanes = choices.find((lanes) => fits(lanes, EACH_HELD)) ??
-    choices.find((lanes) => fits(lanes, MOST_HELD));
+    choices.find((lanes) => fits(lanes, mostHeld(traits)));
   return lanes && {
     name: "group_norm",
     code: [...g.picture.code, lanes.part, putOf(g), HELD],
