@@ -44,7 +44,8 @@ export function dispatchesOf(compilations: readonly Compilation[]): string {
       });
       const all = sum(used.map(({ flops }) => flops));
       const fast = sum(used.map(({ flops, loop }) => loop?.counts.matrix || loop?.counts.packed ? flops : 0));
-      return `${sum(used.map(({ dispatches }) => dispatches))}, ${percent(fast / all)}`;
+      const told = used.some(({ loop }) => loop) ? percent(fast / all) : "–"; // of code that cannot be printed
+      return `${sum(used.map(({ dispatches }) => dispatches))}, ${told}`;
     });
     return [model, ...cells];
   });
