@@ -6,10 +6,11 @@ import type { Candidate } from "../../src/graph/node.ts";
 import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
 import { broadcast } from "../../src/ops/attention/broadcast.ts";
 import { kept } from "../../src/ops/attention/kept.ts";
+import { operandsOf } from "../../src/ops/attention/operands.ts";
 import { selectKernel } from "../../src/ops/attention/select.ts";
 import { tiled } from "../../src/ops/attention/tiled.ts";
 import { attention } from "../../src/ops/mod.ts";
-import { tensor, zeros } from "../../src/tensor/mod.ts";
+import { Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { attended, attendedRow, byForm, checkForm } from "../support/attention.ts";
 import { runChild } from "../support/child.ts";
 import { assertClose } from "../support/close.ts";
@@ -124,6 +125,20 @@ for (const width of [256, 512]) {
     if (!stdout.startsWith("no")) assert.equal(stdout, `${width / 32}\nright\n`);
   });
 }
+
+Deno.test("attention() reads four values at once where an axis of 1 has an odd stride", async () => {
+  using _device = await openDevice();
+  const x = zeros([3, 5, 8]);
+  const odd = new Tensor(x.device, x.node, [1, 3, 5, 8], [1, 40, 8, 1], 0);
+  const names = (v: Tensor) =>
+    operandsOf({ q: odd, k: odd, v, scale: 1, causal: false }).code.map(({ name }) => name);
+  assert.ok(names(odd).includes("shaders/lib/attention_read_vec4.wgsl"));
+  assert.ok(
+    names(new Tensor(x.device, x.node, [1, 3, 4, 8], [1, 40, 9, 1], 0)).includes(
+      "shaders/lib/attention_read_any.wgsl",
+    ),
+  );
+});
 
 Deno.test("attention() in f16 keeps f32 sums", async () => {
   using device = await openDevice();

@@ -47,7 +47,10 @@ const MASK = {
 export function operandsOf(a: Attention): { code: Snippet[]; set: Record<string, string> } {
   const { q, k, v, mask } = a;
   const { width, columns } = sizesOf(a);
-  const rows = [q, k, v].flatMap((t) => [t.offset, ...t.strides.slice(0, 3)]);
+  // Along an axis of 1 any stride will do.
+  const rows = [q, k, v].flatMap((
+    t,
+  ) => [t.offset, ...t.strides.slice(0, 3).filter((_, i) => t.shape[i]! > 1)]);
   const whole = [width, columns, ...rows].every((n) => n % 4 === 0);
   return {
     code: [READ[whole ? "vec4" : "any"], MASK[mask ? "added" : "none"]],
