@@ -22,12 +22,23 @@ const F16_MAX: Record<HostDType, number> = { F32: 0x477fe000, F16: 0x7bff, BF16:
 export function checkOnHost(bytes: Uint8Array<ArrayBuffer>, from: HostDType, to: "f32" | "f16"): number {
   const infinity = INFINITY[from];
   const most = to === "f16" ? F16_MAX[from] : infinity - 1;
-  return from === "F32"
-    ? found(words(bytes), 0x7fffffff, most, infinity)
-    : found(halves(bytes), 0x7fff, most, infinity);
+  const pairs = view(Int32Array, bytes); // of f16, or one F32 each; words without a sign take twice as long
+  if (from === "F32") return found(pairs, 0x7fffffff, most, infinity);
+  for (let i = 0; i < pairs.length; i++) { // neither of which is odd, nearly always
+    const pair = pairs[i]!;
+    if ((pair & 0x7fff) > most || ((pair >>> 16) & 0x7fff) > most) {
+      return found(halves(bytes), 0x7fff, most, infinity);
+    }
+  }
+  return found(halves(bytes).subarray(2 * pairs.length), 0x7fff, most, infinity);
 }
 
-function found(lanes: Uint32Array | Uint16Array, magnitude: number, most: number, infinity: number): number {
+function found(
+  lanes: Int32Array | Uint16Array,
+  magnitude: number,
+  most: number,
+  infinity: number,
+): number {
   let flags = 0;
   for (let i = 0; i < lanes.length; i++) {
     const bits = lanes[i]! & magnitude;

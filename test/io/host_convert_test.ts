@@ -56,7 +56,11 @@ Deno.test("the host tells what is not finite, and what is beyond f16", () => {
   for (const from of ["F32", "F16", "BF16"] as const) {
     for (const to of ["f32", "f16"] as const) {
       assert.equal(flags(from, to, 1, -2, 0, 1e-30), 0);
-      for (const odd of [NaN, Infinity, -Infinity]) assert.equal(flags(from, to, 1, odd, 3), NOT_FINITE);
+      for (const odd of [NaN, Infinity, -Infinity]) {
+        for (const values of [[1, odd, 3], [odd, 1, 3], [1, 3, odd]]) {
+          assert.equal(flags(from, to, ...values), NOT_FINITE);
+        }
+      }
     }
   }
   assert.equal(flags("F32", "f16", 65504), 0);
