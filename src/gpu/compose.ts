@@ -34,7 +34,7 @@ export function compose(
     ...setLines(label, own, set).map((part) => ({ ...part, isKernel: true })),
     ...others.map(({ name, text }) => ({ name, text, isKernel: false })),
   ];
-  return withDirectives(numbered(label, parts, kernel.bindings, store.bindings));
+  return withDirectives(label, numbered(label, parts, kernel.bindings, store.bindings));
 }
 
 /** Snippets and those that they need, each once and behind what it needs. */
@@ -142,9 +142,9 @@ function numbered(
   const refuse = (use: BindingUse): never => {
     const count = kernel.filter((u) => u === use).length;
     throw new Error(
-      `Cannot compose ${label}: expected ${count} variables ${DECLARED[use]}, got ${
-        declared(use).join(", ") || "none"
-      }`,
+      `Cannot compose ${label}: expected ${count} ${count === 1 ? "variable" : "variables"} ${
+        DECLARED[use]
+      }, got ${declared(use).join(", ") || "none"}`,
     );
   };
   const result = parts.map(({ name, text, isKernel }, i) => {
@@ -181,7 +181,7 @@ const EXTENSIONS: readonly (readonly [name: string, use: RegExp])[] = [
 const DIRECTIVE = /^[ \t]*(?:enable|requires|diagnostic)\b[^;]*;/gm;
 
 /** Puts a part in front that enables what the others use, and has the directives that stand in them. */
-function withDirectives(parts: readonly SourcePart[]): SourcePart[] {
+function withDirectives(label: string, parts: readonly SourcePart[]): SourcePart[] {
   const found = new Set<string>();
   const rest = parts.map(({ name, text }) => {
     let [code, from] = ["", 0];
@@ -194,5 +194,5 @@ function withDirectives(parts: readonly SourcePart[]): SourcePart[] {
   });
   const code = rest.map(({ text }) => codeOf(text)).join("\n");
   const enables = EXTENSIONS.flatMap(([name, use]) => use.test(code) ? `enable ${name};` : []);
-  return [{ name: "directives (generated)", text: [...new Set([...enables, ...found])].join(" ") }, ...rest];
+  return [{ name: `directives of ${label}`, text: [...new Set([...enables, ...found])].join(" ") }, ...rest];
 }

@@ -41,12 +41,17 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   expectOptions("open a device", options, OPTIONS);
   expectRuntime();
   useCachedDriver();
-  const { engine = "auto", profile = false, tune = "cached", candidate } = options;
+  const { engine = "auto", adapter, profile = false, tune = "cached", candidate } = options;
   expectEngine(engine);
+  if (engine === "deno" && adapter) {
+    throw new TypeError(
+      `Cannot open a GPU with adapter ${adapter} and engine deno: only Dawn takes one by its name; leave one of both out`,
+    );
+  }
   if (!TUNINGS.includes(tune)) {
     throw new TypeError(`Cannot open a GPU with tune ${tune}: expected "off", "cached" or "now"`);
   }
-  const engines: Engine[] = engine === "auto" ? ["dawn", "deno"] : [engine];
+  const engines: Engine[] = engine !== "auto" ? [engine] : adapter ? ["dawn"] : ["dawn", "deno"];
   const reasons: string[] = [];
   for (const name of engines) {
     const opened = await open(name, options).catch((error: Error) => error);
@@ -65,10 +70,17 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       console.warn(`Dawn does not load: ${opened.message}; taking Deno's own WebGPU, which is slower`);
     }
   }
-  const wanted = options.adapter ? `an adapter named like "${options.adapter}"` : "an adapter";
+  const other = adapter && await requestAdapter("dawn", {}).catch(() => undefined);
   throw new NoAdapterError(
-    `Cannot open a GPU: expected ${wanted}, got none (${reasons.join("; ")}); run \`deno task setup\``,
+    other
+      ? `Cannot open a GPU: expected an adapter named like "${adapter}", got "${nameOf(other.info)}"; ` +
+        "name a part of it, in its capitals, or none"
+      : `Cannot open a GPU: expected an adapter, got none (${reasons.join("; ")}); run \`deno task setup\``,
   );
+}
+
+function nameOf({ device, description }: GPUAdapterInfo): string {
+  return device || description;
 }
 
 function expectEngine(engine: string): void {

@@ -25,6 +25,14 @@ export function expectKernelText(
   if (taken) {
     refuse(`expected names of its own, got "${taken}", which is declared beside it; call it otherwise`);
   }
+  const [, group] = /@group\(\s*(?!0\s*\))([^)]*)\)/.exec(code) ?? [];
+  if (group !== undefined) refuse(`expected variables in @group(0), got one in @group(${group.trim()})`);
+  const written = boundBy(wgsl).find(({ use }) => use === "write");
+  if (written) {
+    refuse(
+      `expected inputs as \`var<storage, read>\`, got ${written.name}, which is written to; results go to store()`,
+    );
+  }
   const output = inputs.length;
   for (const [, number] of code.matchAll(/@binding\(\s*(\d+)\s*\)/g)) {
     const binding = Number(number);

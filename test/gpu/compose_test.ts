@@ -82,13 +82,14 @@ Deno.test("compose() lets numbers stand that a text has", () => {
 Deno.test("compose() refuses variables that do not fit the inputs, by their names", () => {
   const two = snippet("two", "var<storage, read> x: array<f32>;\nvar<storage, read> w: array<f32>;");
   const expected = (count: number, got: string) => ({
-    message:
-      `Cannot compose k: expected ${count} variables \`var<storage, read>\`, one for each input, got ${got}`,
+    message: `Cannot compose k: expected ${count} variable${
+      count > 1 ? "s" : ""
+    } \`var<storage, read>\`, one for each input, got ${got}`,
   });
   assert.throws(() => textOf({ kernel: kernel([two], ["read"]) }), expected(1, "x, w"));
   assert.throws(() => textOf({ kernel: kernel([two], ["read", "read", "read"]) }), expected(3, "x, w"));
   assert.throws(() => textOf({ kernel: kernel([two], ["read", "read", "uniform"]) }), {
-    message: "Cannot compose k: expected 1 variables `var<uniform>`, got none",
+    message: "Cannot compose k: expected 1 variable `var<uniform>`, got none",
   });
 });
 

@@ -42,12 +42,17 @@ Deno.test("a process without --allow-ffi is told the flag", async () => {
 });
 
 Deno.test("an adapter that does not exist is named", async () => {
-  const code = open("dawn").replace('engine: "dawn"', 'engine: "dawn", adapter: "abacus"');
-  const { stderr } = await runChild(code);
-  assert.match(
-    stderr,
-    /^NoAdapterError: Cannot open a GPU: expected an adapter named like "abacus", got none/m,
-  );
+  for (const engine of ["dawn", "auto"]) { // Deno's own engine knows no names: it is not taken instead
+    const code = open(engine).replace(`engine: "${engine}"`, `engine: "${engine}", adapter: "abacus"`);
+    const { stderr } = await runChild(code);
+    assert.match(
+      stderr,
+      /^NoAdapterError: Cannot open a GPU: expected an adapter named like "abacus", got ".+"; name a part of it/m,
+    );
+  }
+  await assert.rejects(openDevice({ engine: "deno", adapter: "abacus" }), {
+    message: /^Cannot open a GPU with adapter abacus and engine deno: only Dawn takes one by its name; /,
+  });
 });
 
 Deno.test("a device is not opened with an option that there is not", async () => {

@@ -115,6 +115,9 @@ testOnBothEngines(
     });
     const y = run(tensor([1, 2]));
     assert.deepEqual([...await y.data()], [2, 4]); // the device works on
+    await assert.rejects(run(tensor([1]), { wgsl: `enable none_such;${amplify()}` }).data(), {
+      message: /^Cannot compile directives of amplify\.wgsl:1:\d+: .*none_such/,
+    });
     using unet = await loadBase();
     using _edit = unet.edit("mid_block", (y) => run(y).reshape(y.shape));
     await unet.forward(...baseInputs()).sample.data();
@@ -141,6 +144,14 @@ Deno.test("kernel() refuses at once what cannot fit", async () => {
   refused(
     { wgsl: amplify().replace("binding(2)", "binding(3)") },
     "expected bindings of 1 inputs from 0, and 2 for params, got 3",
+  );
+  refused(
+    { wgsl: amplify().replace("group(0)", "group(1)") },
+    "expected variables in @group(0), got one in @group(1)",
+  );
+  refused(
+    { wgsl: amplify().replace("storage, read>", "storage, read_write>") },
+    "expected inputs as `var<storage, read>`, got x, which is written to; results go to store()",
   );
   assert.throws(() => run(x, { worksgroups: 2 } as Partial<CustomKernel>), {
     message: "Cannot run amplify.wgsl with worksgroups: no such option; did you mean workgroups?",
