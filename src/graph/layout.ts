@@ -27,6 +27,34 @@ export function stepsOfGroups(device: Device, groups: readonly Group[]): Step[] 
   return groups.flatMap((group) => stepsOfGroup(group, (kernel) => choose(device, kernel)));
 }
 
+/** For each step, numbers of the inputs that its result depends on. */
+export function dependencies(steps: readonly Step[], inputs: readonly Node[]): ReadonlySet<number>[] {
+  const depends = new Map<Node, ReadonlySet<number>>(inputs.map((node, i) => [node, new Set([i])]));
+  return steps.map(({ inputs, output }) => {
+    const set = new Set(inputs.flatMap((node) => [...(depends.get(node) ?? [])]));
+    depends.set(output, set);
+    return set;
+  });
+}
+
+/**
+ * Results that stay from one run to the next, where the inputs in `constant` are the same in both: of steps that depend on
+ * no others, those that are read although these steps are left out, by the caller or by steps that depend on more inputs.
+ */
+export function keptResults(
+  steps: readonly Step[],
+  depends: readonly ReadonlySet<number>[],
+  outputs: readonly Node[],
+  constant: ReadonlySet<number>,
+): Set<Node> {
+  const outlives = ({ output }: Step, i: number) =>
+    outputs.includes(output) ||
+    steps.some((step, j) => step.inputs.includes(output) && !depends[j]!.isSubsetOf(depends[i]!));
+  return new Set(
+    steps.flatMap((step, i) => depends[i]!.isSubsetOf(constant) && outlives(step, i) ? [step.output] : []),
+  );
+}
+
 /**
  * Gives every result a place. Those of `kept` have buffers of their own, where nothing else is ever placed.
  */
@@ -68,8 +96,8 @@ export function layOut(
 }
 
 /**
- * Bytes that a run of such a trace takes beside its weights:
- * activations, inputs, and results that are handed out.
+ * Bytes that a first run of such a trace takes beside its weights: activations, what is made of weights alone and kept,
+ * inputs, and results that are handed out.
  */
 export function workspaceOf(
   device: Device,
@@ -77,7 +105,8 @@ export function workspaceOf(
   inputs: readonly Node[],
   outputs: readonly Node[],
 ): number {
-  const { sizes } = layOut(device, steps, outputs, new Set());
+  const kept = keptResults(steps, dependencies(steps, inputs), outputs, new Set());
+  const { sizes } = layOut(device, steps, outputs, kept);
   return [...sizes, ...[...inputs, ...outputs].map(sizeOf)].reduce((sum, bytes) => sum + bytes, 0);
 }
 

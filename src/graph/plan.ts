@@ -6,7 +6,16 @@ import type { Place } from "./arena.ts";
 import type { Problem } from "./bench.ts";
 import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
 import type { Group } from "./fuse.ts";
-import { expectBindable, groupsOf, layOut, sizeOf, stepsOfGroups, workspaceOf } from "./layout.ts";
+import {
+  dependencies,
+  expectBindable,
+  groupsOf,
+  keptResults,
+  layOut,
+  sizeOf,
+  stepsOfGroups,
+  workspaceOf,
+} from "./layout.ts";
 import { Leaf, type Node } from "./node.ts";
 import type { Step } from "./step.ts";
 import { type Chunk, chunksOf, type Supply } from "./supply.ts";
@@ -77,12 +86,7 @@ export class Plan {
   /** Chooses the candidates of all kernels, and begins to compile them where nothing is to be measured first. */
   #decide(): void {
     const steps = this.#steps = stepsOfGroups(this.#device, this.#groups);
-    const depends = new Map<Node, ReadonlySet<number>>(this.inputs.map((node, i) => [node, new Set([i])]));
-    this.#depends = steps.map((step) => {
-      const set = new Set(step.inputs.flatMap((node) => [...(depends.get(node) ?? [])]));
-      depends.set(step.output, set);
-      return set;
-    });
+    this.#depends = dependencies(steps, this.inputs);
     const leaves = new Set(steps.flatMap(({ inputs }) => inputs));
     this.#leaves = [...leaves].filter((node) => node instanceof Leaf);
     this.#dispatches = undefined; // of other steps
@@ -190,8 +194,7 @@ export class Plan {
     values.forEach((value, i) => {
       if (replan || !same.has(i)) encoding.copy(value, this.#inputs[i]!);
     });
-    const kept = (i: number) =>
-      !replan && last && this.#isKept(i) && [...this.#depends[i]!].every((input) => same.has(input));
+    const kept = (i: number) => !replan && last && this.#isKept(i) && this.#depends[i]!.isSubsetOf(same);
     return new Set(this.#steps.keys().filter((i) => !kept(i)));
   }
 
@@ -207,7 +210,7 @@ export class Plan {
   }
 
   #isKept(step: number): boolean {
-    return [...this.#depends[step]!].every((input) => this.#constant.has(input));
+    return this.#depends[step]!.isSubsetOf(this.#constant);
   }
 
   /**
@@ -217,7 +220,8 @@ export class Plan {
   #bind(free: (buffer: GPUBuffer) => void): void {
     const { buffers, limits } = this.#device;
     expectBindable(this.#device, this.#steps.map(({ output }) => output));
-    const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, this.#kept());
+    const kept = keptResults(this.#steps, this.#depends, this.outputs, this.#constant);
+    const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, kept);
     this.#dispatches = undefined;
     if (this.#uniform) free(this.#uniform);
     for (const arena of this.#arenas.splice(sizes.length)) free(arena);
@@ -273,21 +277,6 @@ export class Plan {
       );
     }
     return storage;
-  }
-
-  /**
-   * Results of kept steps stay for good where they are read although their step may be left out: by the caller, and by
-   * steps that depend on more inputs.
-   */
-  #kept(): Set<Node> {
-    const needsMore = (j: number, i: number) =>
-      [...this.#depends[j]!].some((input) => !this.#depends[i]!.has(input));
-    const outlives = ({ output }: Step, i: number) =>
-      this.outputs.includes(output) ||
-      this.#steps.some((s, j) => needsMore(j, i) && s.inputs.includes(output));
-    return new Set(
-      this.#steps.flatMap((step, i) => this.#isKept(i) && outlives(step, i) ? [step.output] : []),
-    );
   }
 
   /** A table of the steps: kernel, module path, shape in memory, arena and offset of the output. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import { Leaf } from "../../src/graph/node.ts";
 import { streamOf } from "../../src/graph/stream.ts";
-import { conv2d, groupNorm, silu } from "../../src/ops/mod.ts";
+import { conv2d, groupNorm, matmul, silu } from "../../src/ops/mod.ts";
 import { scope, Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";
@@ -101,6 +101,24 @@ Deno.test("a plan's bind groups and pipelines are made once for all its runs", a
   }
   assert.ok(figures[1]! > 0);
   assert.deepEqual(new Set(figures.slice(1)), new Set([figures[1]]));
+});
+
+Deno.test("a plan's bytes count what is made of weights alone, which nothing else may overwrite", async () => {
+  using device = await openDevice({ tune: "off" });
+  const N = 256;
+  const [a, b, example] = [1, 2, 3].map((i) => zeros([N, N]).add(i)) as [Tensor, Tensor, Tensor];
+  await streamOf(device).flush();
+  const before = device.buffers.usage().bytes;
+  const { plan } = traced(device, [example], (x) => {
+    const joined = matmul(a, b);
+    let y = matmul(x!, joined);
+    for (let i = 0; i < 3; i++) y = matmul(y, x!);
+    return [y];
+  });
+  plan.reserve();
+  const value = 4 * N * N;
+  const taken = device.buffers.usage().bytes - before; // without the result, with uniforms
+  assert.ok(Math.abs(plan.bytes - value - taken) < value / 2, `${plan.bytes - value} bytes, got ${taken}`);
 });
 
 Deno.test("a plan gives all its memory back", async () => {
