@@ -134,11 +134,12 @@ export class Plan {
     return this.#leaves.some(({ supply, storage }) => supply && !storage);
   }
 
-  /** Takes the memory of a run, unless there was one before. */
+  /** Takes the memory of a run, unless there was one before; that of the guesses, where kernels are to be measured first. */
   reserve(): void {
-    if (!this.#dispatches && this.#untuned.length === 0) {
-      this.#bind((buffer) => this.#device.buffers.destroy(buffer));
-    }
+    if (this.#dispatches) return;
+    const free = (buffer: GPUBuffer) => this.#device.buffers.destroy(buffer);
+    if (this.#untuned.length > 0) this.#place(free);
+    else this.#bind(free);
   }
 
   /** Encodes a run. `values` are the inputs' storages, dense; the results are copied into fresh storages. */
@@ -214,28 +215,33 @@ export class Plan {
   }
 
   /**
-   * Plans memory and makes all bind groups. Arenas that are large enough stay, as what a GPU is given back is not there
-   * at once; what is not used any more goes to `free`.
+   * Plans memory and takes it. Arenas that are large enough stay, as what a GPU is given back is not there at once; what is
+   * not used any more goes to `free`.
    */
-  #bind(free: (buffer: GPUBuffer) => void): void {
-    const { buffers, limits } = this.#device;
+  #place(free: (buffer: GPUBuffer) => void): void {
     expectBindable(this.#device, this.#steps.map(({ output }) => output));
     const kept = keptResults(this.#steps, this.#depends, this.outputs, this.#constant);
     const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, kept);
-    this.#dispatches = undefined;
-    if (this.#uniform) free(this.#uniform);
     for (const arena of this.#arenas.splice(sizes.length)) free(arena);
     for (const [i, size] of sizes.entries()) {
       const before = this.#arenas[i];
       if (before && before.size >= size) continue;
       if (before) free(before);
-      this.#arenas[i] = buffers.create(`${this.label} arena ${i}`, size, STORAGE);
+      this.#arenas[i] = this.#device.buffers.create(`${this.label} arena ${i}`, size, STORAGE);
     }
     this.#places = places;
     this.#memory = new Map(this.inputs.map((node, i) => [node, this.#inputs[i]!]));
     for (const [node, { arena, offset }] of places) {
       this.#memory.set(node, new Storage(this.#arenas[arena]!, offset, sizeOf(node)));
     }
+  }
+
+  /** Plans memory and makes all bind groups; memory that is not used any more goes to `free`. */
+  #bind(free: (buffer: GPUBuffer) => void): void {
+    const { buffers, limits } = this.#device;
+    this.#dispatches = undefined;
+    if (this.#uniform) free(this.#uniform);
+    this.#place(free);
     const step = Math.max(16, limits.minUniformBufferOffsetAlignment);
     const blocks = this.#steps.flatMap((s) => s.uniforms);
     const uniform = this.#uniform = buffers.create(

@@ -153,6 +153,20 @@ Deno.test("tune: now measures once, when a trace first runs; the same file gives
     assert.equal(await Deno.readTextFile(path), text);
   }));
 
+Deno.test("a plan's memory is taken before its kernels are measured", () =>
+  withTunings(async () => {
+    using device = await openDevice({ tune: "now" });
+    const weight = tensor(values(64, 64)).reshape([64, 64]);
+    const example = tensor(values(64, 64)).reshape([64, 64]);
+    const { plan, run } = traced(device, [example], (x) => [linear(x!, { weight })]);
+    const before = device.buffers.usage().bytes;
+    plan.reserve();
+    assert.equal(device.buffers.usage().bytes - before, 4 * 64 * 64);
+    assert.equal(device.pipelines.statistics.count, 0, "kernels that may not run are not compiled");
+    await run(example)[0]!.data();
+    assert.ok(Object.keys(device.tunings.data.kernels).length > 0);
+  }));
+
 Deno.test("toleranceOf() grows with the root of the terms, and with f16", () => {
   const of = (flops: number, ...types: ("f32" | "f16" | "int4")[]) =>
     toleranceOf({ flops, count: 10, reads: types.map((dtype) => ({ dtype, count: 1 })), dtype: "f32" }, {});
