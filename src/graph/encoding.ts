@@ -79,13 +79,6 @@ export class Encoding {
   }
 }
 
-/** A grid for a number of workgroups: a dimension is limited, so large numbers are folded into two. */
-export function foldGrid(workgroups: number, limit: number): [number, number] {
-  if (workgroups <= limit) return [workgroups, 1];
-  const rows = Math.ceil(workgroups / limit);
-  return [Math.ceil(workgroups / rows), rows];
-}
-
 /**
  * Binds storages and uniforms for a pipeline, in the order of its bindings of each kind. Offsets are part of it, as dynamic ones
  * cost every dispatch a fifth of its time on the host.

@@ -1,4 +1,3 @@
-import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
 import text from "../../shaders/fill.wgsl" with { type: "text" };
 import type { DType } from "../core/dtype.ts";
 import type { Storage } from "../gpu/buffers.ts";
@@ -6,10 +5,10 @@ import type { Device } from "../gpu/device.ts";
 import { compose } from "../gpu/compose.ts";
 import type { PipelineSpec } from "../gpu/pipelines.ts";
 import { snippet } from "../gpu/snippet.ts";
-import { bindGroup, foldGrid } from "./encoding.ts";
+import { bindGroup } from "./encoding.ts";
+import { foldGrid, GRID } from "./grid.ts";
 import { packParams } from "./uniform.ts";
 
-const GRID = snippet("lib/grid", grid);
 const FILL = snippet("fill", text, [GRID]);
 const KINDS = ["f32", "f16", "words", "int8", "int4", "nothing"] as const;
 const LANES = 64;

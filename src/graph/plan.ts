@@ -4,8 +4,9 @@ import type { Device } from "../gpu/device.ts";
 import type { Pipeline } from "../gpu/pipelines.ts";
 import type { Place } from "./arena.ts";
 import type { Problem } from "./bench.ts";
-import { bindGroup, type Dispatch, Encoding, foldGrid } from "./encoding.ts";
+import { bindGroup, type Dispatch, Encoding } from "./encoding.ts";
 import type { Group } from "./fuse.ts";
+import { foldGrid } from "./grid.ts";
 import {
   dependencies,
   expectBindable,

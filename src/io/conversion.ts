@@ -1,6 +1,5 @@
 import check from "../../shaders/check.wgsl" with { type: "text" };
 import convert from "../../shaders/convert.wgsl" with { type: "text" };
-import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
 import stored from "../../shaders/lib/stored.wgsl" with { type: "text" };
 import storedBlocks from "../../shaders/lib/stored_blocks.wgsl" with { type: "text" };
 import storedElements from "../../shaders/lib/stored_elements.wgsl" with { type: "text" };
@@ -10,10 +9,10 @@ import { type DType, isPacked } from "../core/dtype.ts";
 import { compose } from "../gpu/compose.ts";
 import type { BindingUse, PipelineSpec } from "../gpu/pipelines.ts";
 import { type Snippet, snippet } from "../gpu/snippet.ts";
+import { GRID } from "../graph/grid.ts";
 import { packParams } from "../graph/uniform.ts";
 import { blockOf, type CheckpointDType } from "./stored_dtype.ts";
 
-const GRID = snippet("lib/grid", grid);
 const STORED = snippet("lib/stored", stored);
 const CONVERT = snippet("convert", convert, [GRID, STORED]);
 const QUANTIZE = snippet("quantize", quantize, [GRID, STORED]);

@@ -1,12 +1,10 @@
-import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
 import sortKey from "../../shaders/lib/sort_key.wgsl" with { type: "text" };
 import { isFloat, storedType } from "../core/dtype.ts";
 import { type Snippet, snippet } from "../gpu/snippet.ts";
 import { plainType } from "./record.ts";
 import type { TensorBase } from "./tensor_base.ts";
 
-/** `workgroup_number(group, groups)`: undoes the folding of large grids into two dimensions. */
-export const GRID: Snippet = snippet("lib/grid", grid);
+export { GRID } from "../graph/grid.ts";
 
 /** `key_at`: elements of x as unsigned keys of their order; takes what `sortKeyOf` sets. */
 export const SORT_KEY: Snippet = snippet("lib/sort_key", sortKey);

@@ -1,14 +1,13 @@
-import grid from "../../../shaders/lib/grid.wgsl" with { type: "text" };
 import text from "../../../shaders/gemm_sum.wgsl" with { type: "text" };
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
-import { snippet } from "../../tensor/mod.ts";
+import { GRID, snippet } from "../../tensor/mod.ts";
 import { costOf, DISPATCH, weightBytes, type Work } from "./cost.ts";
 import type { Gemm } from "./gemm.ts";
 import { inputsOf } from "./operands.ts";
 import type { Guess } from "./select.ts";
 
-const CODE = [snippet("gemm_sum", text, [snippet("lib/grid", grid)])];
+const CODE = [snippet("gemm_sum", text, [GRID])];
 /** Numbers of parts that are offered, if the sum is long enough. */
 const PARTS = [2, 4, 8];
 /** Workgroups for a processor with which a grid is taken to keep it at work. */
