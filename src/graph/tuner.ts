@@ -163,8 +163,8 @@ class Tryout {
         if (trial) trials.push(trial);
       } catch (error) {
         if (!(error instanceof DeviceLostError)) throw error;
-        const dropped = { ...this.#dropped, [idOf(candidate)]: `it loses the device: ${error.message}` };
-        return { problem, ms: {}, dropped, lost: error };
+        this.#drop(candidate, `it loses the device: ${error.message}`);
+        return { problem, ms: {}, dropped: this.#dropped, lost: error };
       }
     }
     const patience: Patience = device.traits.software ? PATIENCE.software : PATIENCE.gpu;
@@ -185,7 +185,7 @@ class Tryout {
 
   /** A candidate that runs and computes what the plain one does; others are dropped with a line. */
   async #tried(candidate: Candidate, expected: Sample): Promise<Trial | undefined> {
-    const { device, onNotice } = this;
+    const { device } = this;
     let trial: Trial | string;
     let why: string | undefined;
     try {
@@ -197,9 +197,13 @@ class Tryout {
       return undefined; // another time there may be more
     }
     if (why === undefined) return trial as Trial;
-    this.#dropped[idOf(candidate)] = why;
-    onNotice(`${candidate.name} is not used on ${device.adapterName}: ${why}`);
+    this.#drop(candidate, why);
     return undefined;
+  }
+
+  #drop(candidate: Candidate, why: string): void {
+    this.#dropped[idOf(candidate)] = why;
+    this.onNotice(`${candidate.name} is not used on ${this.device.adapterName}: ${why}`);
   }
 
   /** How a candidate's result differs from the plain one's, if it does. */

@@ -245,7 +245,9 @@ Deno.test("a candidate that loses the device is kept as such, and the loss is to
         return plain.workgroups;
       },
     });
-    await assert.rejects(tune(device, [problem]), DeviceLostError);
+    const lines: string[] = [];
+    await assert.rejects(tune(device, [problem], { onNotice: (line) => lines.push(line) }), DeviceLostError);
+    assert.match(lines.join(), /^gemm_fatal is not used on .*: it loses the device: /);
     const { dropped } = readTunings(device.tunings.adapter).data;
     assert.match(dropped[idOf(fatal)]!.why, /^it loses the device: /);
     assert.deepEqual(Object.keys(dropped), [idOf(fatal)]);
