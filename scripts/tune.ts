@@ -5,6 +5,7 @@
  */
 import "./plain_errors.ts";
 import { openDevice } from "denoise";
+import type { TuningsData } from "../src/gpu/tunings.ts";
 import { parseTunings, shown, tuningsPath, writeTunings } from "../src/gpu/tunings_file.ts";
 import { expectWritable } from "../src/io/whole_file.ts";
 import { readArguments } from "./command_line/arguments.ts";
@@ -38,25 +39,29 @@ using device = await openDevice({ engine: options.engine, adapter: options.adapt
 const { tunings } = device;
 const path = tuningsPath(tunings.adapter);
 
-if (options.import !== undefined) {
-  const data = parseTunings(await Deno.readTextFile(options.import), options.import);
-  if (shown(data.adapter) !== shown(tunings.adapter)) {
-    throw new Error(
-      `Cannot take --import ${options.import}: expected tunings of ${shown(tunings.adapter)}, got those of ` +
-        `${shown(data.adapter)}; measure by \`deno task tune\``,
-    );
-  }
-  console.log(writeTunings(tunings.merge(data)));
-} else if (options.export !== undefined) {
+const given = options.import === undefined ? undefined : await readGiven(options.import);
+if (options.again) {
+  tunings.clear();
+  await Deno.remove(path).catch(() => {}); // it may never have come to be
+}
+if (given) console.log(writeTunings(tunings.merge(given)));
+if (options.export !== undefined) {
   await Deno.writeTextFile(options.export, `${JSON.stringify(tunings.data, null, 2)}\n`);
   console.log(options.export);
-} else {
-  if (options.again) {
-    tunings.clear();
-    await Deno.remove(path).catch(() => {}); // it may never have come to be
-  }
+}
+if (!given && options.export === undefined) {
   console.error(device.describe());
   const outcomes = await measureModels(device, options);
   console.log(describeOutcomes(outcomes, device));
   console.log(path);
+}
+
+/** A file of tunings for such an adapter and driver. */
+async function readGiven(file: string): Promise<TuningsData> {
+  const data = parseTunings(await Deno.readTextFile(file), file);
+  if (shown(data.adapter) === shown(tunings.adapter)) return data;
+  throw new Error(
+    `Cannot take --import ${file}: expected tunings of ${shown(tunings.adapter)}, got those of ` +
+      `${shown(data.adapter)}; measure by \`deno task tune\``,
+  );
 }

@@ -113,8 +113,8 @@ export async function measureStep(
     torch?: Peer | undefined;
   },
 ): Promise<StepRow> {
-  const { ms, hostMs, dispatches, compileMs } = await byClock(step, options);
-  const stamped = await byStamps(step, options).catch(() => undefined); // an adapter without timestamps
+  const { ms, hostMs, dispatches, compileMs, hasStamps } = await byClock(step, options);
+  const stamped = hasStamps ? await byStamps(step, options) : undefined;
   const torchMs = await torch?.measure(step.peer, 1, 0);
   return {
     name: step.name,
@@ -146,7 +146,8 @@ async function byClock({ prepare }: StepCase, options: DeviceOptions) {
     }
     const ms = median(times)!;
     const { dispatches } = streamOf(device).statistics;
-    return { ms, hostMs: median(encodings)!, dispatches, compileMs: Math.max(0, firstMs - ms) };
+    const hasStamps = device.gpu.features.has("timestamp-query");
+    return { ms, hostMs: median(encodings)!, dispatches, compileMs: Math.max(0, firstMs - ms), hasStamps };
   } finally {
     free();
   }

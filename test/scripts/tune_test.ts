@@ -24,6 +24,9 @@ Deno.test("tune.ts measures a model's kernels once, and hands the measurements o
     assert.equal(got.code, 0, got.stderr);
     assert.match((await tune("b", model, "--size", "16x16")).stderr, /, 0 of them not measured yet/);
     const sent = await Deno.readTextFile(join(folder, "sent.json"));
+    const both = await tune("c", "--import", "sent.json", "--export", "back.json");
+    assert.match(both.stdout, /\/c\/.*\.json\nback\.json\n$/);
+    assert.equal(await Deno.readTextFile(join(folder, "back.json")), sent);
     await Deno.writeTextFile(join(folder, "sent.json"), sent.replace(`"vendor": "`, `"vendor": "x`));
     const foreign = await tune("b", "--import", "sent.json");
     assert.equal(foreign.code, 1);
