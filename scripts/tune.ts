@@ -7,13 +7,14 @@ import "./plain_errors.ts";
 import { openDevice } from "denoise";
 import type { TuningsData } from "../src/gpu/tunings.ts";
 import { parseTunings, shown, tuningsPath, writeTunings } from "../src/gpu/tunings_file.ts";
+import { unreadable } from "../src/io/refusal.ts";
 import { expectWritable } from "../src/io/whole_file.ts";
-import { readArguments } from "./command_line/arguments.ts";
+import { readGiven } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { measureModels } from "./tune/measure.ts";
+import { measureProblems, problemsOfModels } from "./tune/measure.ts";
 import { describeOutcomes } from "./tune/table.ts";
 
-const options = readArguments(
+const options = readGiven(
   "scripts/tune.ts [model]",
   "Measures which kernels are the fastest on this adapter, at a model's sizes, and keeps it for later runs.",
   {
@@ -33,32 +34,47 @@ const options = readArguments(
     import: option.file("such a file of another's, of an equal adapter and driver; nothing is measured"),
   },
 );
-if (options.export !== undefined) expectWritable(options.export, `take --export ${options.export}`);
+const { engine, adapter, again, export: exported, import: imported } = options;
+const moved = exported !== undefined ? "export" : imported !== undefined ? "import" : undefined;
+const measured = ["model", "size", "batch", "dtype", "quantize"].find((name) => name in options);
+if (moved && measured) {
+  throw new TypeError(
+    `Cannot take --${measured} with --${moved}, which measures nothing; leave one of both out`,
+  );
+}
+if (exported !== undefined) expectWritable(exported, `take --export ${exported}`);
 
-using device = await openDevice({ engine: options.engine, adapter: options.adapter, tune: "cached" });
+using device = await openDevice({ engine, adapter, tune: "cached" });
 const { tunings } = device;
-const path = tuningsPath(tunings.adapter);
 
-const given = options.import === undefined ? undefined : await readGiven(options.import);
-if (options.again) {
-  tunings.clear();
-  await Deno.remove(path).catch(() => {}); // it may never have come to be
-}
-if (given) console.log(writeTunings(tunings.merge(given)));
-if (options.export !== undefined) {
-  await Deno.writeTextFile(options.export, `${JSON.stringify(tunings.data, null, 2)}\n`);
-  console.log(options.export);
-}
-if (!given && options.export === undefined) {
+if (moved) {
+  const data = imported === undefined ? undefined : await readImported(imported);
+  if (again) await forget();
+  if (data) console.log(writeTunings(tunings.merge(data)));
+  if (exported !== undefined) {
+    await Deno.writeTextFile(exported, `${JSON.stringify(tunings.data, null, 2)}\n`);
+    console.log(exported);
+  }
+} else {
   console.error(device.describe());
-  const outcomes = await measureModels(device, options);
-  console.log(describeOutcomes(outcomes, device));
+  const problems = await problemsOfModels(device, options); // before anything is forgotten
+  if (again) await forget();
+  const path = writeTunings(tunings); // tells now, not after minutes of work, where nothing can be kept
+  console.log(describeOutcomes(await measureProblems(device, problems), device));
   console.log(path);
 }
 
+async function forget(): Promise<void> {
+  tunings.clear();
+  await Deno.remove(tuningsPath(tunings.adapter)).catch(() => {}); // it may never have come to be
+}
+
 /** A file of tunings for such an adapter and driver. */
-async function readGiven(file: string): Promise<TuningsData> {
-  const data = parseTunings(await Deno.readTextFile(file), file);
+async function readImported(file: string): Promise<TuningsData> {
+  const text = await Deno.readTextFile(file).catch((cause) => {
+    throw unreadable(file, cause);
+  });
+  const data = parseTunings(text, file);
   if (shown(data.adapter) === shown(tunings.adapter)) return data;
   throw new Error(
     `Cannot take --import ${file}: expected tunings of ${shown(tunings.adapter)}, got those of ` +

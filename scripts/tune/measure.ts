@@ -16,17 +16,23 @@ export interface MeasureOptions {
   readonly quantize?: "int8" | "int4" | undefined;
 }
 
-/** Measures what was not measured yet of the kernels of models' work, with a bar; of none given, of the embedded models'. */
-export async function measureModels(device: Device, options: MeasureOptions): Promise<Outcome[]> {
+/** The kernels of models' work for which there is a choice, one of each class of shapes; of none given, of the embedded ones'. */
+export async function problemsOfModels(device: Device, options: MeasureOptions): Promise<Problem[]> {
   const models = options.model ??
     await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)));
   const problems = new Map<string, Problem>();
   for (const model of models) {
     for (const [id, problem] of await problemsOf(device, model, options)) problems.set(id, problem);
   }
-  const due = [...problems.values()].filter((problem) => !isMeasured(device, problem))
+  return [...problems.values()];
+}
+
+/** Measures those of some kernels that were not measured yet, with a bar. */
+export async function measureProblems(device: Device, problems: readonly Problem[]): Promise<Outcome[]> {
+  const due = problems.filter((problem) => !isMeasured(device, problem))
     .sort((a, b) => a.flops - b.flops); // so that something is there soon
-  console.error(`${problems.size} kernels with a choice, ${due.length} of them not measured yet`);
+  console.error(`${problems.length} kernels with a choice, ${due.length} of them not measured yet`);
+  if (due.length === 0) return [];
   const bar = new Bar(due.length, { label: "measuring" });
   let done = 0;
   const memory = await memoryBudget({});

@@ -3,8 +3,9 @@ import { shapeOf } from "../../src/graph/bench.ts";
 import type { Outcome } from "../../src/graph/tuner.ts";
 import { table } from "../inspect/table.ts";
 
-/** A line for each kernel: its shape, the fastest candidate with its time, and how many times as long the others take. */
+/** A line for each kernel: its shape and operations for an element, the fastest candidate with its time, and how many times as long the others take. */
 export function describeOutcomes(outcomes: readonly Outcome[], device: Device): string {
+  if (outcomes.length === 0) return "All of them were measured before; --again measures them anew";
   const measured = outcomes.filter(({ ms }) => Object.keys(ms).length > 0);
   const skipped = Map.groupBy(outcomes.flatMap(({ skipped }) => skipped ?? []), (why) => why);
   const lines = [...skipped].map(([why, { length }]) => `${length} kernels were not measured: ${why}`);
@@ -16,6 +17,7 @@ export function describeOutcomes(outcomes: readonly Outcome[], device: Device): 
     return [
       problem.name,
       shapeOf(problem),
+      (problem.flops / problem.count).toFixed(0),
       best![1].toPrecision(3),
       (problem.flops / best![1] / 1e6).toPrecision(3),
       names.get(best![0])!,
@@ -23,7 +25,7 @@ export function describeOutcomes(outcomes: readonly Outcome[], device: Device): 
     ];
   });
   return [
-    table([["kernel", "axes and types", "ms", "GFLOP/s", "fastest", "others take"], ...rows]),
+    table([["kernel", "axes and types", "FLOPs each", "ms", "GFLOP/s", "fastest", "others take"], ...rows]),
     ...lines,
     `${measured.length} kernels measured on ${device.adapterName}`,
   ].join("\n");

@@ -11,13 +11,14 @@ Deno.test("tune.ts measures a model's kernels once, and hands the measurements o
       runScriptWith({ DENOISE_TUNINGS: join(folder, cache) }, folder, "tune.ts", ...args);
     const first = await tune("a", model, "--size", "16x16");
     assert.equal(first.code, 0, first.stderr);
-    assert.match(first.stdout, /^kernel +axes and types +ms +GFLOP\/s +fastest +others take\n/);
+    assert.match(first.stdout, /^kernel +axes and types +FLOPs each +ms +GFLOP\/s +fastest +others take\n/);
     assert.match(first.stdout, /\ngemm +1×1×\d+×\d+ from f32, f16 to f32 .*×\n/);
     assert.match(first.stdout, /\n\d+ kernels measured on .*\n.*\/a\/.*\.json\n$/);
     assert.match(first.stderr, /\d+ kernels with a choice, \d+ of them not measured yet\nmeasuring/);
     const again = await tune("a", model, "--size", "16x16");
     assert.match(again.stderr, /, 0 of them not measured yet/);
-    assert.match(again.stdout, /^Nothing was measured\n/);
+    assert.match(again.stdout, /^All of them were measured before; --again measures them anew\n/);
+    assert.equal((await tune("a", "./none", "--again")).code, 1); // forgets nothing
 
     assert.equal((await tune("a", "--export", "sent.json")).stdout, "sent.json\n");
     const got = await tune("b", "--import", "sent.json");
@@ -34,6 +35,20 @@ Deno.test("tune.ts measures a model's kernels once, and hands the measurements o
       foreign.stderr,
       /^Cannot take --import sent.json: expected tunings of .*, got those of .*; measure by/,
     );
+  }));
+
+Deno.test("tune.ts refuses what it would ignore, and measures nothing that it cannot keep", () =>
+  inFolder(async (folder) => {
+    const refused = async (message: RegExp, ...args: string[]) => {
+      const { code, stderr } = await runScriptWith({ DENOISE_TUNINGS: "taken" }, folder, "tune.ts", ...args);
+      assert.equal(code, 1);
+      assert.match(stderr, message);
+    };
+    await Deno.writeTextFile(join(folder, "taken"), "");
+    await refused(/^Cannot take --dtype with --export, which m/, "--export", "a.json", "--dtype", "f16");
+    await refused(/^Cannot take --model with --import, which measures/, model, "--import", "a.json");
+    await refused(/^Cannot load a.json: no such file; check the path$/m, "--import", "a.json");
+    await refused(/^Cannot keep tunings in taken\/.*\.json: [^\n]*\n$/m, model, "--size", "16x16");
   }));
 
 Deno.test("shortNames() are names where these tell candidates apart, else leave out what all share", () => {
