@@ -12,6 +12,7 @@ import { isNumeric, toFloats } from "./numbers.ts";
 import { PIECE, pieces } from "./pieces.ts";
 import { bytesFor, type CheckpointDType } from "./stored_dtype.ts";
 
+const SHARES = 16; // of the weights that are sent at once, at least: a small model is not to take much more while it loads
 const HEAD = 256; // bytes of a piece's params in front of it
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
@@ -62,7 +63,8 @@ export class Converter {
   /** For so many tensors of a model, of which at most so many bytes are on their way at once. */
   constructor(device: Device, label: string, { tensors, bytes }: { tensors: number; bytes: number }) {
     this.#device = device;
-    const size = Math.min(PIECE + (PIECE >> 4), bytes + (1 + tensors) * HEAD); // small ones go together
+    const all = bytes + (1 + tensors) * HEAD;
+    const size = Math.min(PIECE + (PIECE >> 4), Math.ceil(all / SHARES)); // small ones go together
     this.#staging = new Staging(device, `sending the weights of ${label}`, size);
     this.#notes = device.buffers.create("upload notes", tensors * 12, STORAGE);
     this.#flags = new Uint32Array(tensors);
