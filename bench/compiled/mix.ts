@@ -6,6 +6,11 @@ import "../../scripts/plain_errors.ts";
 import { basename } from "node:path";
 import { hotLoop } from "./hot_loop.ts";
 
+if (Deno.args.length === 0) {
+  throw new TypeError(
+    "Cannot count instructions: expected files of machine code, as NULL_GPU_CODE has them, got none",
+  );
+}
 for (const path of Deno.args) {
   const loop = hotLoop(await Deno.readTextFile(path));
   const counts = Object.entries(loop?.counts ?? {}).filter(([, count]) => count > 0)

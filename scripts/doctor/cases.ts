@@ -71,7 +71,7 @@ function caseDType(device: Device): "f32" | "f16" {
 function product(m: number, k: number, n: number, dtype: "f32" | "f16", weight: DType): Case {
   const square = m === k && k === n;
   return {
-    name: `${weight} product ${m}×${k} → ${n}`,
+    name: `${dtype} by ${weight} product ${m}×${k} → ${n}`,
     record: () => linear(zeros([m, k], { dtype }), { weight: leaf(weight, [n, k]) }),
     peer: square ? { op: "matmul", size: m } : undefined,
   };

@@ -5,7 +5,7 @@ import { choose, idOf } from "../../src/graph/choice.ts";
 import { Kernel, type Node } from "../../src/graph/node.ts";
 import { streamOf } from "../../src/graph/stream.ts";
 import { tune } from "../../src/graph/tuner.ts";
-import { type Case, casesOf } from "./cases.ts";
+import { type Case, casesOf, usualDType } from "./cases.ts";
 import type { Speeds } from "./speeds.ts";
 
 /** A candidate on one shape. */
@@ -112,26 +112,32 @@ export function withShares(rows: readonly KernelRow[], speeds: Speeds | undefine
 }
 
 const MATRICES = [{ componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 }];
-/** What other adapters have. */
-const OTHERS: readonly { needs: string; traits: Partial<Traits>; dtype?: "f16" }[] = [
-  { needs: "shader-f16", traits: { f16: true }, dtype: "f16" },
-  { needs: "subgroups of 32 lanes", traits: { subgroups: { min: 32, max: 32 }, lanes: 32 } },
-  {
-    needs: "shader-f16 and subgroups of 32 lanes",
-    traits: { f16: true, subgroups: { min: 32, max: 32 }, lanes: 32 },
-    dtype: "f16",
-  },
-  {
-    needs: "matrix units, shader-f16 and subgroups of 32 lanes",
-    traits: { f16: true, matrices: MATRICES, subgroups: { min: 32, max: 32 }, lanes: 32 },
-    dtype: "f16",
-  },
-  { needs: "a GPU", traits: { software: false, joins: true } },
-  {
-    needs: "an adapter that is a CPU, with subgroups",
-    traits: { software: true, subgroups: { min: 8, max: 8 }, lanes: 8 },
-  },
+const LANES = { subgroups: { min: 32, max: 32 }, lanes: 32 };
+const GPU = { software: false, joins: true };
+/** What other adapters have, and models on them. */
+const OTHERS: readonly { traits: Partial<Traits>; dtype?: "f16" }[] = [
+  { traits: { f16: true }, dtype: "f16" },
+  { traits: LANES },
+  { traits: { f16: true, ...LANES }, dtype: "f16" },
+  { traits: { f16: true, matrices: MATRICES, ...LANES }, dtype: "f16" },
+  { traits: GPU },
+  { traits: { f16: true, matrices: MATRICES, ...LANES, ...GPU }, dtype: "f16" },
+  { traits: { software: true, subgroups: { min: 8, max: 8 }, lanes: 8 } },
 ];
+
+/** Words for what one of `OTHERS` has and an adapter, or models on it, have not. */
+function needsOf(device: Device, { traits, dtype }: typeof OTHERS[number]): string {
+  const own = device.traits;
+  const words = [
+    traits.software === false && own.software && "a GPU",
+    traits.software && !own.software && "an adapter that is a CPU",
+    traits.matrices && own.matrices.length === 0 && "matrix units",
+    traits.f16 && !own.f16 && "shader-f16",
+    dtype && own.f16 && usualDType(device) !== dtype && "models in f16",
+    traits.lanes && own.lanes !== traits.lanes && `subgroups of ${traits.lanes} lanes`,
+  ].filter((word) => typeof word === "string");
+  return [words.slice(0, -1).join(", "), words.at(-1)].filter(Boolean).join(" and ") || "another adapter";
+}
 
 /** For each case, the candidates that adapters have that can do more, or other things. */
 function absentOn(device: Device, quick: boolean): { name: string; needs: string }[][] {
@@ -144,7 +150,9 @@ function absentOn(device: Device, quick: boolean): { name: string; needs: string
   }));
   const absent = known.map((): { name: string; needs: string }[] => []);
   const own = { ...device.traits };
-  for (const { needs, traits, dtype } of OTHERS) {
+  for (const other of OTHERS) {
+    const { traits, dtype } = other;
+    const needs = needsOf(device, other);
     Object.assign(device.traits, traits);
     try {
       for (const [i, { name: kernel, candidates }] of specs(dtype).entries()) {

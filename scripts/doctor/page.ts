@@ -22,7 +22,9 @@ export function page(report: Report): string {
   ].filter(Boolean).join("\n\n");
 }
 
-const digits = (value: number | undefined) => value === undefined ? "–" : value.toPrecision(3);
+/** Three digits, or more where the number is whole with them. */
+const digits = (value: number | undefined) =>
+  value === undefined ? "–" : Math.abs(value) < 1000 ? value.toPrecision(3) : value.toFixed(0);
 const percent = (part: number | undefined) => part === undefined ? "–" : `${(100 * part).toFixed(1)} %`;
 const gigabytes = (bytes: number | undefined) =>
   bytes === undefined ? "unknown" : `${(bytes / 1e9).toFixed(1)} GB`;
@@ -76,7 +78,7 @@ function kernelsPart(kernels: readonly KernelRow[], torch: string | undefined): 
         ? [[`  torch`, "", digits(torchMs), digits(flops / torchMs / 1e9), "", "", "", torch ?? ""]]
         : [],
       ...[...lacks].map(([needs, list]) => {
-        const names = [...new Set(list.map(({ name }) => name))].join(", ");
+        const names = [...new Set(list.map(({ name }) => name.replace(/_split\d+$/, "")))].join(", ");
         return ["  others", "absent", "", "", "", "", "", `${names}: needs ${needs}`];
       }),
     ];

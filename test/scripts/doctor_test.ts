@@ -23,6 +23,12 @@ for (const engine of ["dawn", "deno"]) {
       for (const { name, chosen, candidates, absent } of report.kernels) {
         assert.ok(candidates.some(({ id }) => id === chosen), `${name}: ${chosen}`);
         assert.ok(candidates.every(({ right, ms }) => right && ms! > 0), name);
+        const { matrices, f16 } = report.adapter!.traits;
+        const lacked = absent.map(({ needs }) => needs).join();
+        assert.ok(
+          !(matrices.length && /matrix units/.test(lacked)) && !(f16 && /shader-f16/.test(lacked)),
+          lacked,
+        );
         assert.ok(absent.every(({ name }) => !candidates.some(({ id }) => id.startsWith(`${name} `))), name);
       }
       assert.match(stdout, /\nPeaks: f32 /);
@@ -43,9 +49,9 @@ Deno.test("the doctor's page says what failed, what is wrong and what is absent,
       bytes: 1,
       chosen: "a",
       candidates: [{ id: "a", right: true, ms: 2, tflops: 1 }, { id: "b", right: false, why: "it computes" }],
-      absent: [{ name: "c", needs: "matrix units" }],
+      absent: ["c", "c_split2"].map((name) => ({ name, needs: "matrix units" })),
     }],
-    steps: [],
+    steps: [{ name: "SD step", ms: 1234.5, hostMs: 0.012, dispatches: 7, compileMs: 500, kernels: [] }],
     failures: ["peaks", "kernels"].map((part) => ({ part, error: "no memory" })),
     seconds: 3,
   };
@@ -55,6 +61,7 @@ Deno.test("the doctor's page says what failed, what is wrong and what is absent,
       / a +right +2.00 +1.00 +– +– +– +chosen/,
       / b +WRONG .*it computes/,
       / others +absent +c: needs matrix units/,
+      /SD step: 1235 ms; 0.0120 on the host, – on the GPU; 7 dispatches; 0.5 s to compile/,
     ]
   ) {
     assert.match(text, line);
