@@ -3,7 +3,7 @@ import type { Tuple } from "../../src/core/shape.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import { recordAttention } from "../../src/ops/attention/attention.ts";
 import type { Attention } from "../../src/ops/attention/operands.ts";
-import type { Form } from "../../src/ops/attention/select.ts";
+import type { Form } from "../../src/ops/cost.ts";
 import type { AttentionOptions } from "../../src/ops/mod.ts";
 import { Dice } from "./dice.ts";
 import { Nd } from "./nd.ts";
@@ -64,7 +64,11 @@ export interface FormCase {
 export const f16Bound = (D: number): number => 2 ** -10 + D * 2 ** -21;
 
 /** Attention by the first kernel of a form, changed as a test wants it. Throws where the form is not right. */
-export function byForm(form: Form, a: Attention, change: (c: Candidate) => Candidate = (c) => c): Tensor {
+export function byForm(
+  form: Form<Attention>,
+  a: Attention,
+  change: (c: Candidate) => Candidate = (c) => c,
+): Tensor {
   const [guess] = form(a.q.device.traits, a);
   if (!guess) throw new Error(`Cannot attend with ${a.q}: expected a form that is right, got none`);
   return recordAttention([change(guess.candidate)], a);
@@ -72,7 +76,7 @@ export function byForm(form: Form, a: Attention, change: (c: Candidate) => Candi
 
 /** Checks a form on heads that lie side by side in memory, with and without large scores. */
 export async function checkForm(
-  form: Form,
+  form: Form<Attention>,
   { D, columns, L = 70, S = 150, causal = false, scale = D ** -0.5, mask, dtype = "f32" }: FormCase,
   change?: (c: Candidate) => Candidate,
 ): Promise<void> {

@@ -1,13 +1,12 @@
 import text from "../../../shaders/attention_broadcast.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
-import { costOf } from "../gemm/cost.ts";
-import { operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
-import type { Form } from "./select.ts";
+import { costOf, type Form } from "../cost.ts";
+import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
 const BODY = snippet("attention_broadcast", text, [PARAMS]);
 
 /** For software adapters with subgroups; not where values are too wide for their workgroup memory, and without masks. */
-export const broadcast: Form = (traits, a) => {
+export const broadcast: Form<Attention> = (traits, a) => {
   const { software, lanes } = traits;
   if (!software || (lanes !== 8 && lanes !== 16) || a.mask) return []; // where 32 are reported, 16 run
   const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);

@@ -1,14 +1,13 @@
 import text from "../../../shaders/attention_kept.wgsl" with { type: "text" };
 import { bytesOf } from "../../core/dtype.ts";
 import { snippet } from "../../tensor/mod.ts";
-import { costOf } from "../gemm/cost.ts";
-import { operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
-import type { Form } from "./select.ts";
+import { costOf, type Form } from "../cost.ts";
+import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
 const BODY = snippet("attention_kept", text, [PARAMS]);
 
 /** For GPUs with subgroups: queries stay in workgroup memory, in the tensors' type; where they and a tile of keys fit. */
-export const kept: Form = (traits, a) => {
+export const kept: Form<Attention> = (traits, a) => {
   if (!traits.subgroups || traits.subgroups.min < 2) return [];
   const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);
   const type = [a.q, a.k, a.v].every(({ dtype }) => dtype === "f16") ? "f16" : "f32";

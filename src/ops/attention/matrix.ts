@@ -1,9 +1,8 @@
 import text from "../../../shaders/attention_matrix.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
-import { costOf } from "../gemm/cost.ts";
+import { costOf, type Form, type Guess } from "../cost.ts";
 import { MAIN, UNITS, unitsOf } from "../gemm/matrix.ts";
-import { operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
-import type { Form, Guess } from "./select.ts";
+import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
 const BODY = snippet("attention_matrix", text, [PARAMS, UNITS]);
 
@@ -22,7 +21,7 @@ const up = (n: number, unit: number) => Math.ceil(n / unit) * unit;
 const pitch = (n: number) => up(n - 8, 16) + 8;
 
 /** On matrix units, for tensors of f16; sums in f32. */
-export const matrix: Form = (traits, a) => {
+export const matrix: Form<Attention> = (traits, a) => {
   const units = unitsOf(traits);
   if (!units || [a.q, a.k, a.v].some(({ dtype }) => dtype !== "f16")) return [];
   const { config: { M, N, K } } = units;

@@ -1,13 +1,12 @@
 import text from "../../../shaders/attention_tiled.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
-import { costOf } from "../gemm/cost.ts";
-import { operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
-import type { Form } from "./select.ts";
+import { costOf, type Form } from "../cost.ts";
+import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
 const BODY = snippet("attention_tiled", text, [PARAMS]);
 
 /** For any adapter, in f32, without subgroups; not where values are too wide for its workgroup memory. */
-export const tiled: Form = (traits, a) => {
+export const tiled: Form<Attention> = (traits, a) => {
   const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);
   const vectors = Math.ceil(columns / 4);
   const rows = [64, 32, 16].find((rows) => vectors * rows <= 40 * 64); // a lane then sums up at most 20 vectors

@@ -1,8 +1,8 @@
 import text from "../../../shaders/gemm_broadcast.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
-import { costOf, weightBytes } from "./cost.ts";
-import { operandsOf, paramsOf } from "./operands.ts";
-import type { Form } from "./select.ts";
+import { costOf, type Form } from "../cost.ts";
+import type { Gemm } from "./gemm.ts";
+import { operandsOf, paramsOf, weightBytes } from "./operands.ts";
 
 const BODY = snippet("gemm_broadcast", text);
 
@@ -10,7 +10,7 @@ const BODY = snippet("gemm_broadcast", text);
  * For software adapters with subgroups: lanes hand rows round in registers. Mesa's can be made to report 32 lanes, but then
  * runs 16: broadcasts from the others read 0.
  */
-export const broadcast: Form = (traits, g) => {
+export const broadcast: Form<Gemm> = (traits, g) => {
   const { software, lanes } = traits;
   if (!software || (lanes !== 8 && lanes !== 16) || g.gate || g.others) return [];
   const { m, n, k, taps = 1, batch: [z0, z1] } = g;

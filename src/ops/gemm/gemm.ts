@@ -2,9 +2,8 @@ import type { DType } from "../../core/dtype.ts";
 import type { Shape } from "../../core/shape.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
-import { shapeClassOf } from "./cost.ts";
 import { inputsOf } from "./operands.ts";
-import { selectKernel } from "./select.ts";
+import { selectKernel, shapeClassOf } from "./select.ts";
 
 /** Where an operand's elements lie: strides of both batch axes and of its rows, in elements. */
 export interface Layout {

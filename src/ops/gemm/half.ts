@@ -1,9 +1,10 @@
 import text from "../../../shaders/gemm_half.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
+import type { Form } from "../cost.ts";
 import { eightsOf } from "./eights.ts";
+import type { Gemm } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
-import type { Form } from "./select.ts";
 import { withParts } from "./split.ts";
 
 const BODY = snippet("gemm_half", text);
@@ -20,7 +21,7 @@ const TILES = [
  * For GPUs without matrix units, in packed f16: only where the result is f16, too, as sums of 32 terms must be within its
  * range.
  */
-export const half: Form = (traits, g) => {
+export const half: Form<Gemm> = (traits, g) => {
   const eights = eightsOf(g, DEPTH);
   if (!traits.f16 || !eights || (g.dtype ?? g.x.dtype) !== "f16") return [];
   const { m, n, k, taps = 1, batch: [z0, z1] } = g;

@@ -5,15 +5,16 @@ import units from "../../../shaders/lib/matrix_units.wgsl" with { type: "text" }
 import type { Snippet } from "../../gpu/snippet.ts";
 import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
 import { snippet } from "../../tensor/mod.ts";
+import type { Form } from "../cost.ts";
 import { eightsOf } from "./eights.ts";
+import type { Gemm } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
-import type { Form } from "./select.ts";
 import { withParts } from "./split.ts";
 
 /** Names of matrices, by their sizes M, N and K. */
 export const UNITS: Snippet = snippet("lib/matrix_units", units);
-/** Entries of kernels on matrix units, which they call by \`run\`; \`sized\` where subgroups may have several sizes. */
+/** Entries of kernels on matrix units, which they call by `run`; `sized` where subgroups may have several sizes. */
 export const MAIN: Readonly<Record<"fixed" | "sized", Snippet>> = {
   fixed: snippet("lib/matrix_main", main),
   sized: snippet("lib/matrix_main_sized", mainSized),
@@ -36,7 +37,7 @@ const TILES = [
 const OWN = [[64, 64], [64, 32], [32, 32], [16, 16]] as const;
 
 /** For matrix units: f16 operands, sums in f32, every size of matrices that an adapter has. */
-export const matrix: Form = (traits, g) => {
+export const matrix: Form<Gemm> = (traits, g) => {
   const units = unitsOf(traits);
   if (!units) return [];
   const { m, n, k, taps = 1, batch: [z0, z1] } = g;

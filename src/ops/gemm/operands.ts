@@ -13,7 +13,7 @@ import xTwoVec4 from "../../../shaders/lib/gemm_x_two_vec4.wgsl" with { type: "t
 import xVec4 from "../../../shaders/lib/gemm_x_vec4.wgsl" with { type: "text" };
 import unpackInt4 from "../../../shaders/lib/unpack_int4.wgsl" with { type: "text" };
 import unpackInt8 from "../../../shaders/lib/unpack_int8.wgsl" with { type: "text" };
-import { isPacked } from "../../core/dtype.ts";
+import { bytesOf, isPacked } from "../../core/dtype.ts";
 import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
 import type { Gemm, Second } from "./gemm.ts";
 
@@ -77,6 +77,11 @@ function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Ge
 /** Whether all numbers are multiples of one. */
 export function multiplesOf(unit: number, ...numbers: number[]): boolean {
   return numbers.every((number) => number % unit === 0);
+}
+
+/** Bytes of a product's weights, which every form reads at least once. */
+export function weightBytes({ w, batch: [z0, z1], n, k, taps = 1, wLayout }: Gemm): number {
+  return (wLayout.z0 ? z0 : 1) * z1 * n * k * taps * bytesOf(w.dtype);
 }
 
 /** The members of `struct Params` that all forms have: see lib/gemm_rows_*. */

@@ -2,10 +2,9 @@ import text from "../../../shaders/gemm_sum.wgsl" with { type: "text" };
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { GRID, snippet } from "../../tensor/mod.ts";
-import { costOf, DISPATCH, weightBytes, type Work } from "./cost.ts";
+import { costOf, DISPATCH, type Guess, type Work } from "../cost.ts";
 import type { Gemm } from "./gemm.ts";
-import { inputsOf } from "./operands.ts";
-import type { Guess } from "./select.ts";
+import { inputsOf, weightBytes } from "./operands.ts";
 
 const CODE = [snippet("gemm_sum", text, [GRID])];
 /** Numbers of parts that are offered, if the sum is long enough. */

@@ -1,8 +1,9 @@
 import text from "../../../shaders/gemm_tiled.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
+import type { Form } from "../cost.ts";
+import type { Gemm } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { operandsOf, paramsOf } from "./operands.ts";
-import type { Form } from "./select.ts";
 import { withParts } from "./split.ts";
 
 const BODY = snippet("gemm_tiled", text);
@@ -17,7 +18,7 @@ const TILES = [
 ] as const;
 
 /** For any adapter, in f32: tiles in workgroup memory, no subgroups. */
-export const tiled: Form = (traits, g) => {
+export const tiled: Form<Gemm> = (traits, g) => {
   const { m, n, k, taps = 1, batch: [z0, z1], order, gate } = g;
   const { code, set } = operandsOf(g);
   const join = joinOf(g);

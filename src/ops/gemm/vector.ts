@@ -1,15 +1,15 @@
 import text from "../../../shaders/gemv.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
-import { costOf, weightBytes } from "./cost.ts";
-import { operandsOf, paramsOf } from "./operands.ts";
-import type { Form } from "./select.ts";
+import { costOf, type Form } from "../cost.ts";
+import type { Gemm } from "./gemm.ts";
+import { operandsOf, paramsOf, weightBytes } from "./operands.ts";
 
 const BODY = snippet("gemv", text);
 /** Rows up to which weights that are read once are what a product waits for. */
 const FEW = 8;
 
 /** For few rows: reads each weight once, at the memory's speed. */
-export const vector: Form = (traits, g) => {
+export const vector: Form<Gemm> = (traits, g) => {
   const { m, n, k, taps = 1, batch: [z0, z1], order, gate } = g;
   if (m > FEW || order !== "nk" || gate) return [];
   const rows = 2 ** Math.ceil(Math.log2(Math.max(1, m)));

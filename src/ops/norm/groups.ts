@@ -11,6 +11,7 @@ import { size } from "../../core/shape.ts";
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { GRID, type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
+import { sizeStep } from "../cost.ts";
 import { choicesOfLanes, type Lanes, lanesFor } from "./lanes.ts";
 import { type Picture, pictureOf } from "./picture.ts";
 
@@ -151,8 +152,7 @@ export function paramsOf({ picture, images, groups, pixels, width }: Groups): Re
 const putOf = ({ picture }: Groups) => PUT[picture.width === 2 ? "pairs" : "whole"];
 const storeWidth = ({ picture }: Groups) => picture.width === 4 ? 4 : 1;
 
-/** Names pictures for which one candidate is taken to be the fastest: sizes count in steps of √2. */
+/** Names pictures for which one candidate is taken to be the fastest. */
 export function shapeClassOf({ picture, dtype, images, groups, pixels, width }: Groups): string {
-  const step = (size: number) => Math.round(2 * Math.log2(Math.max(1, size)));
-  return [picture.inputs.length, dtype, step(images * groups), step(pixels), width].join("/");
+  return [picture.inputs.length, dtype, sizeStep(images * groups), sizeStep(pixels), width].join("/");
 }

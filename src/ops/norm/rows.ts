@@ -6,8 +6,9 @@ import type { DType } from "../../core/dtype.ts";
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { type Snippet, snippet } from "../../tensor/mod.ts";
-import { lanesFor } from "./lanes.ts";
+import { sizeStep } from "../cost.ts";
 import { valuesOf } from "../values.ts";
+import { lanesFor } from "./lanes.ts";
 
 const HELD = snippet("lib/row_held", held);
 const READ = snippet("lib/row_read", read);
@@ -54,8 +55,7 @@ export function selectKernel(
   return steps <= MOST_HELD ? [form(kernel, HELD, { STEPS: steps }), readAgain] : [readAgain];
 }
 
-/** Names rows for which one candidate is taken to be the fastest: sizes count in steps of √2. */
+/** Names rows for which one candidate is taken to be the fastest. */
 export function shapeClassOf({ dtype, count, columns }: Rows): string {
-  const step = (size: number) => Math.round(2 * Math.log2(Math.max(1, size)));
-  return [dtype, step(count), step(columns)].join("/");
+  return [dtype, sizeStep(count), sizeStep(columns)].join("/");
 }

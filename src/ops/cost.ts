@@ -1,8 +1,19 @@
-import { bytesOf } from "../../core/dtype.ts";
-import type { Traits } from "../../gpu/traits.ts";
-import type { Gemm } from "./gemm.ts";
+import type { Traits } from "../gpu/traits.ts";
+import type { Candidate } from "../graph/node.ts";
 
-/** What a form of the product takes for a shape. */
+/**
+ * A form of an operator: its kernels for an adapter and a problem, each with the time that it is expected to take; none
+ * where it is not right there.
+ */
+export type Form<Problem> = (traits: Traits, problem: Problem) => readonly Guess[];
+
+/** A kernel, and the time that it is expected to take (`costOf`). */
+export interface Guess {
+  readonly candidate: Candidate;
+  readonly cost: number;
+}
+
+/** What a kernel takes for a problem. */
 export interface Work {
   /** Workgroups that the grid has. */
   readonly workgroups: number;
@@ -24,7 +35,7 @@ const HOST_BYTE = 1;
 export const DISPATCH = 2 ** 19;
 
 /**
- * Expected time of a dispatch, in a unit that the forms of one product share: multiply-adds of the busiest processor, which
+ * Expected time of a dispatch, in a unit that all forms of an operator share: multiply-adds of the busiest processor, which
  * is half idle with half as many workgroups as it runs side by side, as one waits for memory while others compute.
  */
 export function costOf(
@@ -36,18 +47,19 @@ export function costOf(
   return rounds * multiplyAdds / rate + bytes * (software ? HOST_BYTE : BYTE) / multiprocessors;
 }
 
-/** Bytes of a product's weights, which every form reads at least once. */
-export function weightBytes({ w, batch: [z0, z1], n, k, taps = 1, wLayout }: Gemm): number {
-  return (wLayout.z0 ? z0 : 1) * z1 * n * k * taps * bytesOf(w.dtype);
+/** All kernels of some forms, the best guess first. */
+export function guessesOf<Problem>(
+  forms: readonly Form<Problem>[],
+  traits: Traits,
+  problem: Problem,
+): Guess[] {
+  return forms.flatMap((form) => form(traits, problem)).sort((a, b) => a.cost - b.cost);
 }
 
-/** Names products for which one candidate is taken to be the fastest: sizes count in steps of √2. */
-export function shapeClassOf(
-  { x, w, batch, m, n, k, taps = 1, order, conv, second, gate, others }: Gemm,
-): string {
-  const step = (size: number) => Math.round(2 * Math.log2(Math.max(1, size)));
-  const kind = [order, conv && `conv${taps}`, second && "two", gate && "gate", others && "three"].filter(
-    Boolean,
-  ).join("-");
-  return [kind, x.dtype, w.dtype, step(batch[0] * batch[1]), step(m), step(n), step(k)].join("/");
+/**
+ * A size by steps of √2, for names of shape classes: of problems with equal names one candidate is taken to be the
+ * fastest.
+ */
+export function sizeStep(size: number): number {
+  return Math.round(2 * Math.log2(Math.max(1, size)));
 }
