@@ -80,6 +80,11 @@ export class Device implements Disposable {
     opened.push(this);
   }
 
+  /** True once it was disposed of. */
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
   /** WebGPU's own device: another one after `reopen`. */
   get gpu(): GPUDevice {
     return this.#gpu;

@@ -1,5 +1,5 @@
 import type { Device } from "../gpu/device.ts";
-import { DeviceLostError, OutOfMemoryError } from "../gpu/errors.ts";
+import { DeviceLostError, GPUCommandError, OutOfMemoryError, ShaderError } from "../gpu/errors.ts";
 import { writeTunings } from "../gpu/tunings_file.ts";
 import { Bench, benchBytes, type Problem, problemOf, shapeOf, type Trial } from "./bench.ts";
 import { misfit, placeOf, rootMeanSquare, type Sample, sampleOf, toleranceOf } from "./check.ts";
@@ -133,6 +133,13 @@ function plainOf({ candidates }: Problem): Candidate | undefined {
   return candidates.length === 1 ? candidates[0] : candidates.find((candidate) => candidate.plain);
 }
 
+/** What an error says against a candidate. One that says nothing of it, such as of a lost device, is thrown again. */
+function faultOf(error: unknown): string {
+  const isFault = error instanceof ShaderError || error instanceof GPUCommandError;
+  if (!isFault || error instanceof OutOfMemoryError) throw error;
+  return error.message;
+}
+
 /** Candidates of one problem: each is compiled, checked and timed. */
 class Tryout {
   readonly #dropped: Record<string, string> = {};
@@ -162,7 +169,7 @@ class Tryout {
         const trial = candidate === plain ? reference : await this.#tried(candidate, expected);
         if (trial) trials.push(trial);
       } catch (error) {
-        if (!(error instanceof DeviceLostError)) throw error;
+        if (!(error instanceof DeviceLostError) || device.isClosed) throw error; // closing it is nobody's fault
         this.#drop(candidate, `it loses the device: ${error.message}`);
         return { problem, ms: {}, dropped: this.#dropped, lost: error };
       }
@@ -178,8 +185,7 @@ class Tryout {
     try {
       return await this.bench.ready(candidate);
     } catch (error) {
-      if (error instanceof DeviceLostError || error instanceof OutOfMemoryError) throw error;
-      return (error as Error).message;
+      return faultOf(error);
     }
   }
 
@@ -217,8 +223,7 @@ class Tryout {
       return `it computes ${problem.name} ${shapeOf(problem)} wrongly: expected ${wanted.toPrecision(6)} ` +
         `± ${bound.toPrecision(2)} at [${at}], got ${got.toPrecision(6)}`;
     } catch (error) {
-      if (error instanceof DeviceLostError || error instanceof OutOfMemoryError) throw error;
-      return (error as Error).message;
+      return faultOf(error);
     }
   }
 

@@ -233,25 +233,44 @@ Deno.test("a kernel whose plain candidate computes no numbers is not measured, a
     assert.ok(!isMeasured(device, problem));
   }));
 
+/** A candidate like the plain one, at whose trial something happens. */
+function withFatal(happens: () => void): Problem {
+  let asked = 0;
+  const problem = withVariants(matmul(random(20, 16), random(16, 12)), { gemm_fatal: same });
+  const [fatal, plain] = problem.candidates as [Candidate, Candidate];
+  Object.defineProperty(fatal, "workgroups", {
+    get() {
+      if (++asked === 2) happens(); // the first time it is compiled
+      return plain.workgroups;
+    },
+  });
+  return problem;
+}
+
 Deno.test("a candidate that loses the device is kept as such, and the loss is told", () =>
   withTunings(async () => {
     using device = await openDevice();
-    let asked = 0;
-    const problem = withVariants(matmul(random(20, 16), random(16, 12)), { gemm_fatal: same });
-    const [fatal, plain] = problem.candidates as [Candidate, Candidate];
-    Object.defineProperty(fatal, "workgroups", {
-      get() {
-        if (++asked === 2) device.gpu.destroy(); // the first time it is compiled
-        return plain.workgroups;
-      },
-    });
+    const problem = withFatal(() => device.gpu.destroy());
     const lines: string[] = [];
     await assert.rejects(tune(device, [problem], { onNotice: (line) => lines.push(line) }), DeviceLostError);
     assert.match(lines.join(), /^gemm_fatal is not used on .*: it loses the device: /);
     const { dropped } = readTunings(device.tunings.adapter).data;
-    assert.match(dropped[idOf(fatal)]!.why, /^it loses the device: /);
-    assert.deepEqual(Object.keys(dropped), [idOf(fatal)]);
+    assert.deepEqual(Object.keys(dropped), [idOf(problem.candidates[0]!)]);
+    assert.match(Object.values(dropped)[0]!.why, /^it loses the device: /);
   }));
+
+testOnBothEngines(
+  "no candidate is blamed where the device is closed while it is tried",
+  (device) =>
+    withTunings(async () => {
+      const problem = withFatal(() => device[Symbol.dispose]());
+      const lines: string[] = [];
+      await assert.rejects(tune(device, [problem], { onNotice: (line) => lines.push(line) }), /closed/);
+      assert.deepEqual(lines, []);
+      assert.deepEqual(device.tunings.data.dropped, {});
+      await assert.rejects(Deno.stat(tuningsPath(device.tunings.adapter)), Deno.errors.NotFound);
+    }),
+);
 
 Deno.test("a kernel that takes more memory than may be is not measured, and says so", () =>
   withTunings(async () => {
