@@ -5,8 +5,8 @@
  */
 import "./plain_errors.ts";
 import { openDevice } from "denoise";
-import type { TuningsData } from "../src/gpu/tunings.ts";
-import { parseTunings, shown, tuningsPath, writeTunings } from "../src/gpu/tunings_file.ts";
+import { describeTuned, sameAdapter, type TuningsData } from "../src/gpu/tunings.ts";
+import { parseTunings, tuningsPath, writeTunings } from "../src/gpu/tunings_file.ts";
 import { unreadable } from "../src/io/refusal.ts";
 import { expectWritable } from "../src/io/whole_file.ts";
 import { readGiven } from "./command_line/arguments.ts";
@@ -75,9 +75,9 @@ async function readImported(file: string): Promise<TuningsData> {
     throw unreadable(file, cause);
   });
   const data = parseTunings(text, file);
-  if (shown(data.adapter) === shown(tunings.adapter)) return data;
+  if (sameAdapter(data.adapter, tunings.adapter)) return data;
   throw new Error(
-    `Cannot take --import ${file}: expected tunings of ${shown(tunings.adapter)}, got those of ` +
-      `${shown(data.adapter)}; measure by \`deno task tune\``,
+    `Cannot take --import ${file}: expected tunings of ${describeTuned(tunings.adapter)}, got those of ` +
+      `${describeTuned(data.adapter)}; measure by \`deno task tune\``,
   );
 }

@@ -7,7 +7,7 @@ export type Settings = Readonly<Record<string, string | number>>;
 
 /** Snippets, and the bindings that their variables take. */
 export interface Section {
-  /** Each behind what it needs. */
+  /** What they need comes by itself. */
   readonly code: readonly Snippet[];
   /** For its variables: the first `var<storage, read>` takes the first "read", and so on. */
   readonly bindings: readonly BindingUse[];

@@ -11,10 +11,7 @@ export type Engine = "dawn" | "deno";
 
 /** Where the choice among several kernels for one operator comes from. */
 export interface KernelChoice {
-  /**
-   * "cached" (default): from what was measured before on this adapter, else by guess; "now": what was not measured yet is
-   * measured when a model is traced, and kept; "off": by guess.
-   */
+  /** See `tune` of DeviceOptions. */
   readonly tune: "off" | "cached" | "now";
   /** Part of the names of kernels that are taken wherever they are right, e.g. "matrix". */
   readonly candidate: string | undefined;

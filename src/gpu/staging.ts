@@ -21,8 +21,8 @@ const ALIGNMENT = 256; // of bindings, on any adapter
 const LANDING = GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
 
 /**
- * The way of much data to the GPU: a ring of buffers whose memory the host writes itself, so that nothing is copied before it
- * is sent, and the host waits only where all of them are under way. What is recorded for rooms goes with the next flush.
+ * Sends much data to the GPU: through a ring of buffers whose memory is mapped, so that the host writes it without a copy, and
+ * waits only where all of them are still being sent. Copies and dispatches that use what was written go with the next flush.
  */
 export class Staging {
   readonly #device: Device;
@@ -35,7 +35,7 @@ export class Staging {
   #copies: ((encoder: GPUCommandEncoder, buffer: GPUBuffer) => void)[] = [];
   #dispatches: ((pass: GPUComputePassEncoder, landing: GPUBuffer) => void)[] = [];
 
-  /** `size` bytes are sent at once, or more where one room is larger. */
+  /** Of buffers of `size` bytes, or more where one room is larger. */
   constructor(device: Device, label: string, size: number) {
     this.#device = device;
     this.#label = label;
@@ -43,8 +43,8 @@ export class Staging {
   }
 
   /**
-   * Room for some bytes. Flushes where it is in none of the current buffer: so what goes with a room is recorded before the
-   * next is asked for.
+   * Room for some bytes in the current buffer. A buffer without enough room left is flushed, and another one taken: so
+   * record what uses a room before you ask for the next.
    */
   async room(bytes: number): Promise<Room> {
     if (this.#current && this.#current.end + bytes > this.#current.range.byteLength) this.flush();
@@ -58,7 +58,7 @@ export class Staging {
     this.#copies.push((encoder, buffer) => encoder.copyBufferToBuffer(buffer, offset, target, at, length));
   }
 
-  /** Records a dispatch that reads rooms in the GPU's own memory: they lie in `landing` as they did in the sent buffer. */
+  /** Records a dispatch that reads rooms. It finds them in `landing`, a copy of the buffer in the GPU's own memory. */
   dispatch(encode: (pass: GPUComputePassEncoder, landing: GPUBuffer) => void): void {
     this.#dispatches.push(encode);
   }

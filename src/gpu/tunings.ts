@@ -50,6 +50,16 @@ export function tunedAdapter(engine: Engine, info: GPUAdapterInfo): TunedAdapter
   return { engine, vendor, architecture, device, description };
 }
 
+/** Whether two adapters are the same, with the same driver. */
+export function sameAdapter(a: TunedAdapter, b: TunedAdapter): boolean {
+  return (Object.keys(a) as (keyof TunedAdapter)[]).every((key) => a[key] === b[key]);
+}
+
+/** One line for people. */
+export function describeTuned({ engine, vendor, device, description }: TunedAdapter): string {
+  return `${engine}: ${[vendor, device, description].filter(Boolean).join(", ")}`;
+}
+
 /**
  * What was measured of kernels on one adapter: how long the candidates of each took, and which are wrong. Candidates go by
  * ids, their names and constants (`idOf` in graph/choice.ts).

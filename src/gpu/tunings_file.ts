@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { hash } from "../core/hash.ts";
 import known from "./known_tunings.json" with { type: "json" };
-import { type TunedAdapter, Tunings, type TuningsData } from "./tunings.ts";
+import { describeTuned, sameAdapter, type TunedAdapter, Tunings, type TuningsData } from "./tunings.ts";
 
 const TuningsFile: z.ZodType<TuningsData> = z.strictObject({
   format: z.literal("denoise tunings"),
@@ -36,7 +36,7 @@ export function tuningsPath(adapter: TunedAdapter): string {
   return join(tuningsFolder(), `${name}-${hash(Object.values(adapter).join("\n"))}.json`);
 }
 
-/** What was measured on an adapter, and what ships with Denoise. A file that is none is told of, and not used. */
+/** What was measured on an adapter, and what ships with Denoise. A file that cannot be read as such is told of, and not used. */
 export function readTunings(adapter: TunedAdapter): Tunings {
   const tunings = new Tunings(adapter, knownTunings(adapter));
   const own = readOwn(adapter);
@@ -45,8 +45,7 @@ export function readTunings(adapter: TunedAdapter): Tunings {
 
 /** What ships with Denoise of such adapters, whatever their driver. */
 function knownTunings(adapter: TunedAdapter): Tunings {
-  const same = (other: TunedAdapter) =>
-    (["engine", "vendor", "architecture", "device"] as const).every((key) => other[key] === adapter[key]);
+  const same = (other: TunedAdapter) => sameAdapter({ ...other, description: adapter.description }, adapter);
   const tunings = new Tunings(adapter);
   for (const data of z.array(TuningsFile).parse(known)) if (same(data.adapter)) tunings.merge(data);
   return tunings;
@@ -57,8 +56,8 @@ function readOwn(adapter: TunedAdapter): TuningsData | undefined {
   try {
     path = tuningsPath(adapter);
     const data = parseTunings(Deno.readTextFileSync(path), path);
-    if (Object.values(data.adapter).join() === Object.values(adapter).join()) return data;
-    console.warn(`${path} is not used: it was measured on ${shown(data.adapter)}; remove it`);
+    if (sameAdapter(data.adapter, adapter)) return data;
+    console.warn(`${path} is not used: it was measured on ${describeTuned(data.adapter)}; remove it`);
   } catch (error) {
     const { NotFound, NotCapable } = Deno.errors; // nothing was measured, or Deno may not look there
     if (!(error instanceof NotFound || error instanceof NotCapable)) {
@@ -81,11 +80,6 @@ export function parseTunings(text: string, path: string): TuningsData {
   if (data) return data;
   const issue = error.issues[0]!;
   throw new TypeError(`${expected}, got one with ${issue.path.join(".") || "its top"}: ${issue.message}`);
-}
-
-/** Words for an adapter and its driver. */
-export function shown({ engine, vendor, device, description }: TunedAdapter): string {
-  return `${engine}: ${[vendor, device, description].filter(Boolean).join(", ")}`;
 }
 
 /**

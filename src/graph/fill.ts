@@ -14,8 +14,8 @@ const KINDS = ["f32", "f16", "words", "int8", "int4", "nothing"] as const;
 const LANES = 64;
 
 /**
- * Fills a storage with numbers that follow from a seed alone: floats within `scale` of 0, integers and bools of 0 and 1; or
- * with what is no number. Resolves once it is submitted.
+ * Fills a storage with numbers that follow from a seed alone: floats from -scale to scale, integers and bools of 0 and 1; or,
+ * of "nothing", with NaN. Resolves once it is submitted.
  */
 export async function fill(
   device: Device,

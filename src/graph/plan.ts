@@ -36,7 +36,7 @@ export class Plan {
   readonly #device: Device;
   readonly #groups: readonly Group[];
   #steps: Step[] = [];
-  /** None until all kernels were measured that are to be. */
+  /** Of the steps; empty while kernels are still to be measured. */
   #pipelines: Pipeline[] = [];
   /** For each step, the inputs that it depends on. */
   #depends: ReadonlySet<number>[] = [];

@@ -7,7 +7,7 @@ import type { Trial } from "./bench.ts";
 export interface Patience {
   /** Turns of each, at most. */
   readonly rounds: number;
-  /** Turns that each gets, however slow it is; behind them those that are hopeless get no more. */
+  /** Turns that each gets, however slow it is; later ones only those get that may still be the fastest. */
   readonly least: number;
   /** No further round begins after this, once each had its least turns. */
   readonly mostMs: number;
@@ -39,7 +39,7 @@ export async function timeInTurns(
   return times.map(median);
 }
 
-/** The middle value; infinite of none. */
+/** The middle value; Infinity where there is none. */
 function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Infinity;
 }

@@ -18,7 +18,7 @@ export interface Outcome {
   readonly dropped: Readonly<Record<string, string>>;
   /** Why nothing was measured, if so. */
   readonly skipped?: string | undefined;
-  /** How the device was lost, where a candidate, which is dropped, lost it. */
+  /** The loss of the device, where a candidate caused it: that one is dropped. */
   readonly lost?: DeviceLostError | undefined;
 }
 

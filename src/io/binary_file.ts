@@ -6,8 +6,8 @@ export const READ_LIMIT = 64 * 2 ** 20;
 /** Where the bytes of a file come from. */
 export interface ByteSource {
   /**
-   * Fills `target` with bytes that are surely there: before it returns, or later by JavaScript alone, which sees where
-   * `target` is not there any more; it may be memory that a GPU's buffer lends.
+   * Fills `target`, which may be the mapped memory of a GPU's buffer. That memory goes when the device closes or is lost, and
+   * native code that still wrote to it would end the process: so only JavaScript may write to it after this returns.
    */
   fill(offset: number, target: Uint8Array<ArrayBuffer>): void | Promise<void>;
   close(): void;

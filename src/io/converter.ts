@@ -42,7 +42,7 @@ interface Way {
   /** Bytes that an element takes on it. */
   readonly width: number;
   send(first: number, count: number): Promise<void>;
-  /** Behind the last piece. */
+  /** Runs after the last piece. */
   end?(): Promise<void>;
 }
 

@@ -1,8 +1,7 @@
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { isNumeric, toFloats } from "./numbers.ts";
+import { PIECE } from "./pieces.ts";
 import { blockOf, bytesFor, elementsIn } from "./stored_dtype.ts";
-
-const PIECE = 8 << 20; // bytes read at once
 
 /**
  * A table that stays on the host, in the type of its file: of a vocabulary, which may be larger than an

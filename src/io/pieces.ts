@@ -4,7 +4,7 @@ import type { TensorInfo } from "./checkpoint.ts";
 import type { Order } from "./host_convert.ts";
 import { blockOf } from "./stored_dtype.ts";
 
-/** Bytes that are sent and converted at once. */
+/** Bytes that are read, converted and sent at once. */
 export const PIECE = 8 << 20;
 
 /**
