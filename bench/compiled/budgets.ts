@@ -67,16 +67,8 @@ export function formatBudgets({ driver, kernels }: Budgets): string {
  * is not written down are failures; with another driver only the first two are.
  */
 export function compare(compilation: Compilation, written: Budgets): Differences {
-  const { family, driver, pipelines } = compilation;
-  const [failures, notes]: [string[], string[]] = [[], []];
-  for (const pipeline of pipelines) {
-    const { statistics } = pipeline;
-    for (const key of ["Spilled VGPRs", "Spilled SGPRs", "Scratch size"]) {
-      if (statistics[key]! > 0) {
-        failures.push(`${family} ${nameOf(pipeline)}: ${key} ${statistics[key]}, expected 0`);
-      }
-    }
-  }
+  const { family, driver } = compilation;
+  const [failures, notes]: [string[], string[]] = [spillsOf(compilation), []];
   const isSame = driver === written.driver;
   if (!isSame) {
     notes.push(`budgets were written with ${written.driver}, this is ${driver}: only spills count`);
@@ -93,6 +85,14 @@ export function compare(compilation: Compilation, written: Budgets): Differences
     if (gpus[family] && !kernels[name]) notes.push(`${family} ${name}: no longer there`);
   }
   return { failures, notes };
+}
+
+/** Kernels that do not fit into the registers. */
+export function spillsOf({ family, pipelines }: Compilation): string[] {
+  return pipelines.flatMap((pipeline) =>
+    ["Spilled VGPRs", "Spilled SGPRs", "Scratch size"].filter((key) => pipeline.statistics[key]! > 0)
+      .map((key) => `${family} ${nameOf(pipeline)}: ${key} ${pipeline.statistics[key]}, expected 0`)
+  );
 }
 
 function nameOf({ kernel, variant }: { kernel: string; variant: string }): string {

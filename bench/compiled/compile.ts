@@ -26,17 +26,22 @@ export interface Compilation {
 /** The GPUs that are compiled for: without and with packed f16, with matrix units, and the newest. */
 export const COMPILED_FOR = ["vega10", "navi21", "navi31", "gfx1201"] as const satisfies Family[];
 
-/** Compiles all pipelines of all models for a GPU that is not there. Throws NullGpuMissing where that cannot be. */
-export async function compileFor(family: Family): Promise<Compilation> {
+/**
+ * Compiles all pipelines of all models for a GPU that is not there; with `candidate` those that are named so, which the
+ * models then take wherever they are right. Throws NullGpuMissing where that cannot be.
+ */
+export async function compileFor(family: Family, candidate?: string): Promise<Compilation> {
   const folder = await Deno.makeTempDir({ prefix: "denoise-compiled-" });
   try {
     const env = { ...await nullGpu(family), NULL_GPU_STATS: join(folder, "stats"), NULL_GPU_CODE: folder };
     const worker = join(import.meta.dirname!, "worker.ts");
-    const command = new Deno.Command(Deno.execPath(), { args: ["run", "-A", worker], env, stdin: "null" });
+    const args = ["run", "-A", worker, ...candidate ? [candidate] : []];
+    const command = new Deno.Command(Deno.execPath(), { args, env, stdin: "null" });
     const { success, stdout, stderr } = await command.output();
     const text = new TextDecoder();
     if (!success) throw new Error(`Cannot compile for ${family}: ${text.decode(stderr).trim()}`);
-    const [opened, ...pipelines] = text.decode(stdout).trim().split("\n").map((line) => JSON.parse(line));
+    const [opened, ...all] = text.decode(stdout).trim().split("\n").map((line) => JSON.parse(line));
+    const pipelines = all.filter(({ kernel }) => !candidate || kernel.includes(candidate));
     return { family, driver: opened.driver, pipelines };
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -1,6 +1,6 @@
 /**
  * Counts a turn of the hottest loop in each text of machine code that NULL_GPU_CODE kept, by kind of instruction.
- * Run: mkdir code; NULL_GPU_CODE=code NULL_GPU_STATS=stats deno task as-gpu navi31 COMMAND …; deno task mix code/*.txt
+ * Run: NULL_GPU_CODE=code NULL_GPU_STATS=stats deno task as-gpu navi31 COMMAND …; deno task mix code/*.txt
  */
 import "../../scripts/plain_errors.ts";
 import { basename } from "node:path";

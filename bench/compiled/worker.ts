@@ -1,7 +1,7 @@
 /**
  * Traces the models of `models.ts` on the device at hand, a null GPU, compiles each of their pipelines, one after the other,
  * and prints what the driver's compiler made of it, a line of JSON each behind one that tells the driver.
- * Run above a null GPU by `compile.ts`.
+ * Run above a null GPU by `compile.ts`, with part of the names of candidates to take wherever they are right, if any.
  */
 import { basename, join } from "node:path";
 import { openDevice } from "denoise";
@@ -25,7 +25,7 @@ const COMMON = [
   "matrix_main_sized",
 ];
 
-using device = await openDevice({ engine: "dawn", tune: "off" });
+using device = await openDevice({ engine: "dawn", tune: "off", candidate: Deno.args[0] });
 print({ driver: device.adapter.description });
 
 const compile = device.pipelines.get.bind(device.pipelines);

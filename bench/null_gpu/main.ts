@@ -15,6 +15,11 @@ if (!FAMILIES.includes(family as Family) || command === undefined) {
     }`,
   );
 }
+const { NULL_GPU_CODE: folder, NULL_GPU_STATS: stats } = Deno.env.toObject();
+if (folder && !stats) {
+  throw new TypeError("Cannot keep machine code: expected NULL_GPU_STATS beside NULL_GPU_CODE, got none");
+}
+if (folder) await Deno.mkdir(folder, { recursive: true });
 const env = await nullGpu(family as Family);
 const { code } = await new Deno.Command(command, { args, env }).spawn().status;
 Deno.exit(code);

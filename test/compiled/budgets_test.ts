@@ -21,6 +21,16 @@ for (const family of COMPILED_FOR) {
   });
 }
 
+Deno.test({
+  name: "a candidate that is asked for by name is compiled wherever it is right, and told of alone",
+  ignore: missingNullGpu !== undefined,
+  async fn() {
+    const { pipelines } = await compileFor("navi31", "gemm_tiled_32"); // matrix units are the better guess
+    assert.ok(pipelines.length > 2, `only ${pipelines.length} pipelines were compiled`);
+    for (const { kernel } of pipelines) assert.match(kernel, /^gemm_tiled_32/);
+  },
+});
+
 /** A compilation of one kernel. */
 function compiled(statistics: Record<string, number> = {}, kernel = "gemm_tiled"): Compilation {
   const pipeline: Compiled = {
