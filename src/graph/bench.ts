@@ -52,27 +52,28 @@ export class Bench implements Disposable {
   readonly #kernel: Kernel;
   readonly #storages: Storage[] = [];
   readonly #uniforms: GPUBuffer[] = [];
-  /** What the candidates compute. */
-  readonly output: Storage;
-
   private constructor(device: Device, problem: Problem) {
     this.#device = device;
     const { reads, dtype, count, path } = problem;
     const inputs = reads.map((read, i) => {
-      const leaf = new Leaf(read.dtype, read.count, `tuning input ${i}`);
-      leaf.storage = this.#allocate(leaf);
-      return { node: leaf, shape: [read.count], strides: [1], offset: 0 };
+      const node = new Leaf(read.dtype, read.count, `tuning input ${i}`);
+      return { node, shape: [read.count], strides: [1], offset: 0 };
     });
     this.#kernel = new Kernel(dtype, count, path, { ...problem, inputs });
-    this.output = this.#allocate(this.#kernel);
+  }
+
+  /** What the candidates compute. */
+  get output(): Storage {
+    return this.#kernel.storage!;
   }
 
   /** Takes memory and fills the inputs. */
   static async open(device: Device, problem: Problem): Promise<Bench> {
     const bench = new Bench(device, problem);
     try {
-      for (const [i, { node }] of bench.#kernel.spec.inputs.entries()) {
-        await fill(device, node.storage!, node.dtype, i + 1);
+      for (const node of [...bench.#kernel.sources, bench.#kernel]) node.storage = bench.#allocate(node);
+      for (const [i, { storage, dtype }] of bench.#kernel.sources.entries()) {
+        await fill(device, storage!, dtype, i + 1);
       }
       await device.idle(); // tells where there is no memory
       return bench;

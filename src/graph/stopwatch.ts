@@ -54,11 +54,11 @@ class Stopwatch implements Disposable {
     this.#device = device;
     const { gpu, traits, limits } = device;
     if (gpu.features.has("timestamp-query")) {
-      this.#queries = gpu.createQuerySet({ label: "tuning", type: "timestamp", count: 2 });
       if (!traits.software) {
         const bytes = Math.min(COLD_BYTES, limits.maxStorageBufferBindingSize);
         this.#cold = device.buffers.allocate("tuning caches", bytes);
       }
+      this.#queries = gpu.createQuerySet({ label: "tuning", type: "timestamp", count: 2 });
     }
   }
 

@@ -281,3 +281,16 @@ Deno.test("a kernel that takes more memory than may be is not measured, and says
     assert.match(outcome!.skipped!, /memory/);
     await assert.rejects(Deno.stat(tuningsPath(device.tunings.adapter)), Deno.errors.NotFound);
   }));
+
+testOnBothEngines(
+  "a kernel whose result an adapter does not bind is not measured, and keeps no memory",
+  (device) =>
+    withTunings(async () => {
+      const problem = problemOf(kernelOf(matmul(random(20, 16), random(16, 12))));
+      const count = device.limits.maxStorageBufferBindingSize / 4 + 1;
+      const before = device.buffers.usage().bytes;
+      const [outcome] = await tune(device, [{ ...problem, count }]);
+      assert.match(outcome!.skipped!, /^Cannot allocate tuning: /);
+      assert.equal(device.buffers.usage().bytes, before);
+    }),
+);
