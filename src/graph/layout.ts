@@ -2,7 +2,7 @@ import { bytesOf } from "../core/dtype.ts";
 import type { Device } from "../gpu/device.ts";
 import { type Lifetime, type Place, planArenas } from "./arena.ts";
 import { fuse, type Group } from "./fuse.ts";
-import { Leaf, type Node } from "./node.ts";
+import { Leaf, type Node, Scratch } from "./node.ts";
 import { choose } from "./choice.ts";
 import { type Step, stepsOfGroup } from "./step.ts";
 
@@ -27,14 +27,19 @@ export function stepsOfGroups(device: Device, groups: readonly Group[]): Step[] 
   return groups.flatMap((group) => stepsOfGroup(group, (kernel) => choose(device, kernel)));
 }
 
-/** For each step, numbers of the inputs that its result depends on. */
+/**
+ * For each step, numbers of the inputs that its result depends on. What a kernel's first passes make is for its last one
+ * alone: it is made in every run in which that is, so it counts as depending on as much, and is never kept.
+ */
 export function dependencies(steps: readonly Step[], inputs: readonly Node[]): ReadonlySet<number>[] {
   const depends = new Map<Node, ReadonlySet<number>>(inputs.map((node, i) => [node, new Set([i])]));
-  return steps.map(({ inputs, output }) => {
-    const set = new Set(inputs.flatMap((node) => [...(depends.get(node) ?? [])]));
-    depends.set(output, set);
-    return set;
-  });
+  for (const { inputs, output } of steps) {
+    depends.set(output, new Set(inputs.flatMap((node) => [...(depends.get(node) ?? [])])));
+  }
+  for (const { inputs, output } of steps.toReversed()) {
+    for (const node of inputs) if (node instanceof Scratch) depends.set(node, depends.get(output)!);
+  }
+  return steps.map(({ output }) => depends.get(output)!);
 }
 
 /**

@@ -86,6 +86,35 @@ Deno.test("steps whose inputs stay the same are not run again, and are when they
   assert.deepEqual(counts, [plan.size, plan.size, plan.size - 1, plan.size - 1, plan.size]);
 });
 
+Deno.test("what only a kernel's last pass reads is made in every run and kept in none", async () => {
+  using device = await openDevice({ candidate: "winograd" });
+  const stream = streamOf(device);
+  const dice = new Dice(11);
+  const weight = tensor(dice.numbers(4 * 4 * 9, 1), [4, 4, 3, 3]);
+  const pictures = [1, 2, 3].map(() => tensor(dice.numbers(4 * 30, 1), [1, 4, 5, 6]));
+  const conv = (x: Tensor) => conv2d(x, { weight }, { padding: 1 });
+  const { plan, run } = traced(device, [pictures[0]!], (x) => [conv(x)]);
+  const counts: number[] = [];
+  for (const x of pictures) {
+    const [y] = run(x);
+    await stream.flush();
+    counts.push(stream.statistics.dispatches);
+    assert.deepEqual(await y!.data(), await conv(x).data());
+  }
+  assert.deepEqual(counts, [plan.size, plan.size - 1, plan.size - 1]); // the weights' order in memory is kept
+  assert.deepEqual(
+    [...plan.dump().matchAll(/= (\w+)\(.*?( kept)? @/g)].map(([, name, kept = ""]) => name + kept),
+    [
+      "pointwise kept",
+      "pointwise",
+      "winograd_weights",
+      "winograd_pixels",
+      "gemm_broadcast",
+      "winograd",
+    ],
+  );
+});
+
 Deno.test("a plan's bind groups and pipelines are made once for all its runs", async () => {
   using device = await openDevice();
   const { run } = traced(device, [filled(0), filled(0)], twoParts);

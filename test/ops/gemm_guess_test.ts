@@ -59,20 +59,41 @@ function problem(z: number, m: number, n: number, k: number, taps = 1): Gemm {
 }
 
 Deno.test("of products of Stable Diffusion and FLUX each adapter's best forms are guessed", () => {
-  const cases: [string, Gemm, units: RegExp, plain: RegExp, f32: RegExp][] = [
-    ["a large convolution", problem(2, 4096, 320, 320, 9), /^gemm_matrix/, /^gemm_half/, /^gemm_tiled/],
+  const cases: [string, Gemm, units: RegExp, plain: RegExp, f32: RegExp, host?: string][] = [
+    [
+      "a large convolution",
+      problem(2, 4096, 320, 320, 9),
+      /^gemm_matrix/,
+      /^gemm_half/,
+      /^gemm_tiled/,
+      "winograd",
+    ],
     ["few pixels, long sums", problem(2, 64, 1280, 2560, 9), /matrix.*split/, /half.*split/, /tiled.*split/],
     ["a large product", problem(1, 4608, 21504, 3072), /matrix_128x128$/, /half_128x64$/, /tiled_128$/],
     ["modulation", problem(1, 1, 18432, 3072), /^gemv$/, /^gemv$/, /^gemv$/],
     ["projections of time", problem(1, 2, 20160, 1280), /^gemv$/, /^gemv$/, /^gemv$/],
   ];
-  for (const [name, g, units, plain, f32] of cases) {
+  for (const [name, g, units, plain, f32, host = "gemm_broadcast"] of cases) {
     const first = (traits: Traits) => selectKernel(traits, g)[0]!.name;
     assert.match(first(UNITS), units, name);
     assert.match(first(PLAIN), plain, name);
     assert.match(first({ ...PLAIN, f16: false }), f32, name);
-    assert.equal(first(HOST), "gemm_broadcast", name);
+    assert.equal(first(HOST), host, name);
   }
+});
+
+Deno.test("on the host, transforms pay for many pixels and channels alone", () => {
+  const first = (g: Gemm) => selectKernel(HOST, g)[0]!.name;
+  assert.equal(first(problem(1, 1024, 640, 640, 9)), "winograd");
+  for (
+    const g of [
+      problem(1, 256, 1280, 1280, 9), // as many weights as products
+      problem(1, 1024, 64, 64, 9),
+      problem(1, 4096, 320, 4, 9),
+      problem(1, 4096, 4, 320, 9),
+      problem(1, 512 ** 2, 128, 128, 9), // more memory than it may take
+    ]
+  ) assert.equal(first(g), "gemm_broadcast", `${g.m} × ${g.n} × ${g.k}`);
 });
 
 Deno.test("sums are cut where grids are small and sums long, and nowhere else", () => {

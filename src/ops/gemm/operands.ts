@@ -44,22 +44,31 @@ export function inputsOf({ x, second, w, others = [], gate }: Gemm): Tensor[] {
   return [x, ...(second ? [second.x] : []), w, ...others, ...(gate ? [gate.bias] : [])];
 }
 
+/** Snippets that read an operand, and what to set in them. */
+export interface OperandCode {
+  /** In the order in which what they read is bound. */
+  readonly code: readonly Snippet[];
+  /** Types of elements. */
+  readonly set: Readonly<Record<string, string>>;
+}
+
 /** The snippets through which the forms in f32 read both operands (row_start, fetch_x, fetch_w, …), and what to set in them. */
-export function operandsOf(g: Gemm): { code: Snippet[]; set: Record<string, string> } {
-  const { x, k, xLayout: { z0, z1, row }, conv, second } = g;
-  const whole = multiplesOf(4, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
-  const weights = weightsCode(g);
+export function operandsOf(g: Gemm): OperandCode {
+  const [pixels, weights] = [xCode(g), weightsCode(g)];
   return {
-    code: [rowsPart(g), X[second ? "two" : whole ? "vec4" : "any"], ...weights.code],
-    set: { X: x.dtype, ...weights.set },
+    code: [rowsPart(g), ...pixels.code, ...weights.code],
+    set: { ...pixels.set, ...weights.set },
   };
 }
 
+/** How an operand x is read, behind its rows, and what to set in the text. */
+export function xCode({ x, k, xLayout: { z0, z1, row }, conv, second }: Gemm): OperandCode {
+  const whole = multiplesOf(4, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
+  return { code: [X[second ? "two" : whole ? "vec4" : "any"]], set: { X: x.dtype } };
+}
+
 /** How an operand w is read, and what to set in the text. Throws where a packed one is cut within a group of 32. */
-function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): {
-  code: Snippet[];
-  set: Record<string, string>;
-} {
+export function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): OperandCode {
   const set = { W: w.dtype };
   if (isPacked(w.dtype)) {
     if (order === "nk" && multiplesOf(32, k, w.offset, z0, z1, row)) {

@@ -7,9 +7,10 @@ import { half } from "./half.ts";
 import { matrix } from "./matrix.ts";
 import { tiled } from "./tiled.ts";
 import { vector } from "./vector.ts";
+import { winograd } from "./winograd.ts";
 
 /** All forms there are. A new one is a file beside this one and a line here. */
-const FORMS: readonly Form<Gemm>[] = [broadcast, matrix, half, vector, tiled];
+const FORMS: readonly Form<Gemm>[] = [broadcast, matrix, half, vector, tiled, winograd];
 
 /** The kernels that are right for a product on an adapter, the best guess first. */
 export function selectKernel(traits: Traits, g: Gemm): Candidate[] {
