@@ -69,7 +69,7 @@ export class Device implements Disposable {
     this.choice = options.choice;
     this.tunings = options.tunings ?? new Tunings(tunedAdapter(engine, adapter));
     this.limits = gpu.limits;
-    this.traits = traitsOf(gpu, adapter);
+    this.traits = traitsOf(gpu, adapter, engine);
     this.buffers = new Buffers(this);
     this.pipelines = new Pipelines(this);
     this.profiler = options.profile ? new Profiler(this) : undefined;

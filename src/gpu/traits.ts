@@ -24,6 +24,8 @@ export interface Traits {
   readonly sizedSubgroups: boolean;
   /** True where shaders may compute in f16. */
   readonly f16: boolean;
+  /** True where they may take words for pairs of f16, too (`bitcast`): those of Deno's own WebGPU may not. */
+  readonly f16Words: boolean;
   /** Shapes of matrix products that a subgroup computes at once; none where there are no matrix units. */
   readonly matrices: readonly MatrixConfig[];
   /** Bytes that a workgroup may share. */
@@ -45,8 +47,8 @@ export function isSoftware(adapter: GPUAdapterInfo): boolean {
   return adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name);
 }
 
-/** Reads the traits off an open device and its adapter. */
-export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo): Traits {
+/** Reads the traits off an open device, its adapter, and which implementation of WebGPU it is of. */
+export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo, engine: "dawn" | "deno"): Traits {
   const { subgroupMinSize: min, subgroupMaxSize: max } = adapter;
   const software = isSoftware(adapter);
   const hasSubgroups = gpu.features.has("subgroups");
@@ -57,6 +59,7 @@ export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo): Traits {
     subgroups: hasSubgroups ? { min, max } : undefined,
     sizedSubgroups: gpu.features.has("subgroup-size-control" as GPUFeatureName),
     f16: gpu.features.has("shader-f16"),
+    f16Words: gpu.features.has("shader-f16") && engine === "dawn",
     matrices: hasMatrices
       ? [...adapter.subgroupMatrixConfigs ?? []].map(({ componentType, resultComponentType, M, N, K }) => ({
         componentType,

@@ -155,7 +155,14 @@ Deno.test("attention() in f16 keeps f32 sums", async () => {
 
 Deno.test("attention() takes matrix units, then queries that stay, then tiles, then blocks, as an adapter allows", async () => {
   using device = await openDevice();
-  const rest = { lanes: 0, f16: true, sizedSubgroups: true, workgroupMemory: 65536, invocations: 1024 };
+  const rest = {
+    lanes: 0,
+    f16: true,
+    f16Words: true,
+    sizedSubgroups: true,
+    workgroupMemory: 65536,
+    invocations: 1024,
+  };
   const gpu = {
     ...device.traits,
     ...rest,

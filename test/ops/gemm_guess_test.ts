@@ -11,6 +11,7 @@ const PLAIN: Traits = {
   subgroups: { min: 32, max: 64 },
   sizedSubgroups: true,
   f16: true,
+  f16Words: true,
   matrices: [],
   workgroupMemory: 65536,
   invocations: 1024,
@@ -77,7 +78,7 @@ Deno.test("of products of Stable Diffusion and FLUX each adapter's best forms ar
     const first = (traits: Traits) => selectKernel(traits, g)[0]!.name;
     assert.match(first(UNITS), units, name);
     assert.match(first(PLAIN), plain, name);
-    assert.match(first({ ...PLAIN, f16: false }), f32, name);
+    assert.match(first({ ...PLAIN, f16Words: false }), f32, name);
     assert.equal(first(HOST), host, name);
   }
 });

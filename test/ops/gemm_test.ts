@@ -50,6 +50,16 @@ Deno.test("products without rows, columns or terms have the right shape and only
   }
 });
 
+testOnBothEngines("products in f16 take forms for GPUs that the engine's shaders can be", async (device) => {
+  if (!device.traits.f16) return;
+  asGpu(device);
+  const dice = new Dice(57);
+  const whole = (shape: number[]) => Nd.from(shape, () => dice.int(-2, 2)); // whose sums are exact
+  const [x, w] = [whole([40, 24]), whole([36, 24])];
+  const [tx, tw] = [x, w].map((nd) => nd.upload().to("f16")) as [Tensor, Tensor];
+  await assertTensor(linear(tx, { weight: tw }), product(x, w.permute([1, 0])), 0, "linear");
+});
+
 Deno.test("a product in f16 keeps f32 sums", async () => {
   using device = await openDevice();
   if (!device.traits.f16) return;

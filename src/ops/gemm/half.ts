@@ -23,7 +23,7 @@ const TILES = [
  */
 export const half: Form<Gemm> = (traits, g) => {
   const eights = eightsOf(g, DEPTH);
-  if (!traits.f16 || !eights || (g.dtype ?? g.x.dtype) !== "f16") return [];
+  if (!traits.f16Words || !eights || (g.dtype ?? g.x.dtype) !== "f16") return [];
   const { m, n, k, taps = 1, batch: [z0, z1] } = g;
   const join = joinOf(g);
   const steps = taps * Math.ceil(k / DEPTH);
