@@ -2,27 +2,11 @@
 // them once: y = (x - mean) / sqrt(var + eps), statistics per group of channels. x: see lib/picture_*; y: [B, pixels, C].
 // One workgroup per (group, image); ACROSS lanes lie side by side over a group's channels, and rows of them walk the pixels;
 // lanes that are left over store nothing. The mean is corrected by what its rounding left over.
-// With lib/values_*.wgsl, lib/lanes_*.wgsl, lib/picture_*.wgsl, lib/put_*.wgsl.
+// With lib/group_params.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, lib/picture_*.wgsl, lib/put_*.wgsl.
 // Host sets: ACROSS, STEPS.
 const ACROSS: u32 = 1;
 const STEPS: u32 = 1; // loads of a lane
 const ROWS: u32 = WG / ACROSS;
-struct Params {
-  images: u32,
-  groups: u32,
-  pixels: u32,
-  width: u32, // channels in a group
-  seam: u32,
-  x_offset: u32, // everything down to x1_pixel counts elements
-  x_image: u32,
-  x_pixel: u32,
-  x1_offset: u32,
-  x1_image: u32,
-  x1_pixel: u32,
-  eps: f32,
-}
-
-var<uniform> params: Params;
 
 fn run(number: u32, lane: u32) {
   let image = number / params.groups;

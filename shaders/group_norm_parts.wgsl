@@ -2,27 +2,10 @@
 // x: see lib/picture_*; y: [B, pixels, C]; moments: [B, groups, parts, 3] of group_parts.wgsl. One workgroup per (slice,
 // part) as there; it joins the moments of its groups' parts (Chan, Golub & LeVeque 1979, Stanford report STAN-CS-79-773) as
 // distances from the first part's mean, where they keep their digits.
-// With lib/values_*.wgsl, lib/group_lanes.wgsl, lib/picture_*.wgsl, lib/put_*.wgsl.
+// With lib/group_params.wgsl, lib/values_*.wgsl, lib/group_lanes.wgsl, lib/picture_*.wgsl, lib/put_*.wgsl.
 const FEW: u32 = 4; // loads of a lane that are under way at once
-struct Params {
-  images: u32,
-  groups: u32,
-  parts: u32,
-  part: u32, // pixels of a part; the last one may have fewer
-  pixels: u32,
-  width: u32, // channels in a group
-  seam: u32,
-  x_offset: u32, // everything down to x1_pixel counts elements
-  x_image: u32,
-  x_pixel: u32,
-  x1_offset: u32,
-  x1_image: u32,
-  x1_pixel: u32,
-  eps: f32,
-}
 
 var<storage, read> moments: array<f32>;
-var<uniform> params: Params;
 
 /// The share of all pixels that a part has.
 fn share(part: u32) -> f32 {

@@ -3,25 +3,8 @@
 // is as many groups as make loads whole runs of memory, so that few groups still keep all of a GPU at work. Values are read
 // once: they are summed as distances from the mean of the first of them, which is within sqrt(pixels / these) deviations of
 // the mean itself, so that squares keep their digits.
-// With lib/values_*.wgsl, lib/group_lanes.wgsl, lib/picture_*.wgsl.
+// With lib/group_params.wgsl, lib/values_*.wgsl, lib/group_lanes.wgsl, lib/picture_*.wgsl.
 const FEW: u32 = 4; // loads of a lane that are under way at once
-struct Params {
-  images: u32,
-  groups: u32,
-  parts: u32,
-  part: u32, // pixels of a part; the last one may have fewer, but not none
-  pixels: u32,
-  width: u32, // channels in a group
-  seam: u32,
-  x_offset: u32, // everything down to x1_pixel counts elements
-  x_image: u32,
-  x_pixel: u32,
-  x1_offset: u32,
-  x1_image: u32,
-  x1_pixel: u32,
-}
-
-var<uniform> params: Params;
 
 fn run(number: u32, lane: u32) {
   let part = number % params.parts;

@@ -1,21 +1,6 @@
 // What group normalisation needs of a part of a picture: y[.., 0] = mean, y[.., 1] = variance of a group of channels.
 // x: see lib/picture_*; y: [B, groups, 2]. One workgroup per (group, image); see lib/group_moments.wgsl for its lanes.
-// With lib/values_*.wgsl, lib/lanes_*.wgsl, lib/picture_*.wgsl, lib/group_moments.wgsl.
-struct Params {
-  images: u32,
-  groups: u32,
-  pixels: u32,
-  width: u32, // channels in a group
-  seam: u32,
-  x_offset: u32, // everything from here on counts elements
-  x_image: u32,
-  x_pixel: u32,
-  x1_offset: u32,
-  x1_image: u32,
-  x1_pixel: u32,
-}
-
-var<uniform> params: Params;
+// With lib/group_params.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, lib/picture_*.wgsl, lib/group_moments.wgsl.
 
 fn run(number: u32, lane: u32) {
   let image = number / params.groups;

@@ -16,6 +16,7 @@ const [stats, folder] = [Deno.env.get("NULL_GPU_STATS")!, Deno.env.get("NULL_GPU
 /** Snippets that do not tell variants apart. */
 const COMMON = [
   "grid",
+  "workgroup_main",
   "reduction",
   "activations",
   "functions",
@@ -74,7 +75,7 @@ for (const { spec, uses } of specs.values()) {
 function variantOf(spec: PipelineSpec): string {
   const [family] = spec.label.split("_");
   return spec.source().map(({ name }) => name).filter((name) => /^shaders\/lib\/\w+\.wgsl$/.test(name))
-    .map((name) => basename(name, ".wgsl").replace(`${family}_`, ""))
+    .map((name) => basename(name, ".wgsl").replace(new RegExp(`^${family}_`), ""))
     .filter((name) => !COMMON.includes(name)).join(" ");
 }
 

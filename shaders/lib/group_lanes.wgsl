@@ -1,22 +1,13 @@
 // A workgroup's lanes over a slice of a picture, some pixels of a few adjacent groups of channels: ACROSS lanes lie side by
 // side over the channels, so that they load what lies side by side, PER of them in each group; ROWS times as many walk the
 // pixels, and lanes that are left over do nothing. A kernel behind it is `run(number, lane)`, for the workgroup of that
-// number. With lib/grid.wgsl.
+// number. With lib/workgroup_main.wgsl.
 // Host sets: WG, ACROSS, PER.
 const WG: u32 = 256;
 const ACROSS: u32 = 8;
 const PER: u32 = 4;
 const ROWS: u32 = WG / ACROSS;
 var<workgroup> partial: array<vec2f, WG>;
-
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  run(workgroup_number(id, grid), lane);
-}
 
 /// Two sums over the lanes of each group; each lane gets those of its own.
 fn group_sums(values: vec2f, lane: u32) -> vec2f {

@@ -1,17 +1,8 @@
 // A workgroup of WG lanes, a power of two, whose values become one by halves in workgroup memory; for any adapter.
-// A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/grid.wgsl.
+// A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/workgroup_main.wgsl.
 // Host sets: WG.
 const WG: u32 = 64;
 var<workgroup> partial: array<vec2f, WG>;
-
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  run(workgroup_number(id, grid), lane);
-}
 
 /// Two sums over all lanes; every lane gets them.
 fn workgroup_sums(values: vec2f, lane: u32) -> vec2f {

@@ -1,16 +1,7 @@
 // A workgroup of WG lanes in one subgroup, which reduces without workgroup memory and barriers: WG is at most the adapter's
-// smallest subgroup. A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/grid.wgsl.
+// smallest subgroup. A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/workgroup_main.wgsl.
 // Host sets: WG.
 const WG: u32 = 8;
-
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  run(workgroup_number(id, grid), lane);
-}
 
 /// Two sums over all lanes; every lane gets them.
 fn workgroup_sums(values: vec2f, lane: u32) -> vec2f {

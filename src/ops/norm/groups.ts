@@ -4,24 +4,27 @@ import groupNormParts from "../../../shaders/group_norm_parts.wgsl" with { type:
 import groupParts from "../../../shaders/group_parts.wgsl" with { type: "text" };
 import groupLanes from "../../../shaders/lib/group_lanes.wgsl" with { type: "text" };
 import groupMoments from "../../../shaders/lib/group_moments.wgsl" with { type: "text" };
+import groupParams from "../../../shaders/lib/group_params.wgsl" with { type: "text" };
 import putPairs from "../../../shaders/lib/put_pairs.wgsl" with { type: "text" };
 import putWhole from "../../../shaders/lib/put_whole.wgsl" with { type: "text" };
 import { bytesOf, type DType } from "../../core/dtype.ts";
 import { size } from "../../core/shape.ts";
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
-import { GRID, type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
+import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
 import { sizeStep } from "../cost.ts";
-import { choicesOfLanes, type Lanes, lanesFor } from "./lanes.ts";
+import { choicesOfLanes, type Lanes, lanesFor, MAIN } from "./lanes.ts";
 import { type Picture, pictureOf } from "./picture.ts";
 
-const READ = snippet("group_norm", groupNorm);
-const HELD = snippet("group_norm_held", groupNormHeld);
+/** The members of `struct Params`. */
+export const PARAMS: Snippet = snippet("lib/group_params", groupParams);
+const READ = snippet("group_norm", groupNorm, [PARAMS]);
+const HELD = snippet("group_norm_held", groupNormHeld, [PARAMS]);
 const PARTS = {
-  moments: snippet("group_parts", groupParts),
-  norm: snippet("group_norm_parts", groupNormParts),
+  moments: snippet("group_parts", groupParts, [PARAMS]),
+  norm: snippet("group_norm_parts", groupNormParts, [PARAMS]),
 };
-const LANES = snippet("lib/group_lanes", groupLanes, [GRID]);
+const LANES = snippet("lib/group_lanes", groupLanes, [MAIN]);
 const MOMENTS = snippet("lib/group_moments", groupMoments);
 const PUT = { whole: snippet("lib/put_whole", putWhole), pairs: snippet("lib/put_pairs", putPairs) };
 
@@ -121,7 +124,7 @@ function normInParts(traits: Traits, g: Groups, eps: number): Candidate | undefi
   const parts = Math.ceil(g.pixels / part);
   const shared = {
     set: { ...g.picture.set, WG, ACROSS: inSlice * per, PER: per },
-    params: { ...paramsOf(g), parts, part },
+    params: { ...paramsOf(g), parts, part, eps },
     workgroups: slicesOfAll * parts,
   };
   const sources = g.picture.inputs.map((_, i) => i);
@@ -129,7 +132,6 @@ function normInParts(traits: Traits, g: Groups, eps: number): Candidate | undefi
     ...shared,
     name: "group_norm_parts",
     code: [...g.picture.code, LANES, putOf(g), PARTS.norm],
-    params: { ...shared.params, eps },
     width: storeWidth(g),
     reads: [...sources, sources.length],
     before: [{
@@ -144,9 +146,9 @@ function normInParts(traits: Traits, g: Groups, eps: number): Candidate | undefi
   };
 }
 
-/** The members of `struct Params` that all have. */
+/** What lib/group_params.wgsl declares, of a picture in one part. */
 export function paramsOf({ picture, images, groups, pixels, width }: Groups): Record<string, number> {
-  return { images, groups, pixels, width, ...picture.params };
+  return { images, groups, pixels, width, ...picture.params, parts: 1, part: pixels, eps: 0 };
 }
 
 const putOf = ({ picture }: Groups) => PUT[picture.width === 2 ? "pairs" : "whole"];
