@@ -1,8 +1,8 @@
 import { cat, type Tensor, tensor } from "denoise";
 import { attention, linear } from "denoise/ops";
-import { fluxPosEmbed } from "../src/nn/flux_pos_embed.ts";
-import { fluxSingleTransformerBlock } from "../src/nn/flux_single_transformer_block.ts";
-import { fluxTransformerBlock } from "../src/nn/flux_transformer_block.ts";
+import { fluxPosEmbed } from "../src/models/flux_transformer_2d/pos_embed.ts";
+import { fluxSingleTransformerBlock } from "../src/models/flux_transformer_2d/single_transformer_block.ts";
+import { fluxTransformerBlock } from "../src/models/flux_transformer_2d/transformer_block.ts";
 import type { Case } from "./cases.ts";
 import { noise, noiseTensor } from "./random.ts";
 

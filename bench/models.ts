@@ -1,4 +1,4 @@
-import type { Model } from "../src/models/model.ts";
+import type { Model } from "../src/models/runtime/model.ts";
 import { noise } from "./random.ts";
 import { writeSafetensors } from "./safetensors.ts";
 import { autoencoderParameters, flopsOf, type Parameter, unetParameters } from "./parameters.ts";

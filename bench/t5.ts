@@ -1,5 +1,5 @@
 import { type Tensor, tensor } from "denoise";
-import { t5Block } from "../src/nn/t5_block.ts";
+import { t5Block } from "../src/models/t5_encoder/block.ts";
 import type { Case } from "./cases.ts";
 import { noise, noiseTensor } from "./random.ts";
 

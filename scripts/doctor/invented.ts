@@ -3,9 +3,9 @@ import type { Model } from "denoise/models";
 import type { Entry } from "../../bench/safetensors.ts";
 import { fill } from "../../src/graph/fill.ts";
 import { sizeOf } from "../../src/graph/layout.ts";
-import type { ModelClass } from "../../src/models/load.ts";
-import type { ModelParts } from "../../src/models/model.ts";
-import { Weights } from "../../src/models/weights.ts";
+import type { ModelClass } from "../../src/models/runtime/load.ts";
+import type { ModelParts } from "../../src/models/runtime/model.ts";
+import { Weights } from "../../src/models/runtime/weights.ts";
 
 /** A model of a config with random weights, which are made on the GPU: no file is read or written. */
 export async function inventModel<M extends Model>(

@@ -8,7 +8,7 @@ import type { Peer } from "../../bench/peer.ts";
 import { median, timeOnce } from "../../bench/turns.ts";
 import { streamOf } from "../../src/graph/stream.ts";
 import { imageIds, textIds } from "../../src/pipelines/flux_latents.ts";
-import { modulationWidth } from "../../src/models/flux_transformer_2d_modulation.ts";
+import { modulationWidth } from "../../src/models/flux_transformer_2d/modulation.ts";
 import { usualDType } from "./cases.ts";
 import { inventModel } from "./invented.ts";
 

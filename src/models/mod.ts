@@ -1,37 +1,41 @@
 /** Models: networks with their configs and weights. @module */
-export { AutoencoderKL, type DecodeCheckedOptions, type TileOptions } from "./autoencoder_kl.ts";
-export type { AutoencoderKLConfig } from "./autoencoder_kl_config.ts";
-export { DiagonalGaussianDistribution } from "./autoencoder_kl_distribution.ts";
+export {
+  AutoencoderKL,
+  type DecodeCheckedOptions,
+  type TileOptions,
+} from "./autoencoder_kl/autoencoder_kl.ts";
+export type { AutoencoderKLConfig } from "./autoencoder_kl/config.ts";
+export { DiagonalGaussianDistribution } from "./autoencoder_kl/distribution.ts";
 export {
   CLIPTextModel,
   CLIPTextModelWithProjection,
   type CLIPTextOutput,
   type CLIPTextProjectionOutput,
-} from "./clip_text.ts";
-export type { CLIPTextConfig } from "./clip_text_config.ts";
-export { FluxTransformer2DModel } from "./flux_transformer_2d.ts";
-export type { FluxTransformer2DConfig } from "./flux_transformer_2d_config.ts";
-export type { FluxConditions, FluxTransformer2DOptions, Positions } from "./flux_transformer_2d_inputs.ts";
-export { FluxModulation } from "./flux_transformer_2d_modulation.ts";
+} from "./clip_text/clip_text.ts";
+export type { CLIPTextConfig } from "./clip_text/config.ts";
+export { FluxTransformer2DModel } from "./flux_transformer_2d/flux_transformer_2d.ts";
+export type { FluxTransformer2DConfig } from "./flux_transformer_2d/config.ts";
+export type { FluxConditions, FluxTransformer2DOptions, Positions } from "./flux_transformer_2d/inputs.ts";
+export { FluxModulation } from "./flux_transformer_2d/modulation.ts";
 export type { HiddenActName } from "../nn/hidden_act.ts";
 export type { BlockDType, CheckpointDType, ElementDType, TensorInfo } from "../io/checkpoint.ts";
 export type { SingleFileOptions } from "../io/single_file/options.ts";
-export type { LoadOptions } from "./load.ts";
+export type { LoadOptions } from "./runtime/load.ts";
 export type { AlphaSource } from "../io/lora/alpha.ts";
-export type { Adapters } from "./adapters.ts";
-export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./lora.ts";
-export type { Edit, EditFunction, EditOptions, EditValues } from "./edits.ts";
-export { type LoadPartOptions, Model, type ModelParts, type TapOptions, type Taps } from "./model.ts";
-export type { Tensors } from "./traces.ts";
-export { T5EncoderModel, type T5EncoderOptions, type T5EncoderOutput } from "./t5_encoder.ts";
-export type { T5EncoderConfig } from "./t5_encoder_config.ts";
-export { UNet2DConditionModel } from "./unet_2d_condition.ts";
-export type { UNet2DConditionConfig } from "./unet_2d_condition_config.ts";
-export type { AddedCond, UNet2DConditionOptions } from "./unet_2d_condition_inputs.ts";
-export type { ResidualOptions } from "./unet_2d_condition_residuals.ts";
-export type { UNet2DConfig } from "./unet_2d_config.ts";
-export { UNet2DModel, type UNet2DOptions } from "./unet_2d.ts";
-export type { ClassLabels } from "./unet_2d_inputs.ts";
-export type { WeightFormat } from "./weight_format.ts";
-export type { StreamOptions } from "./weight_stream.ts";
-export type { Weights } from "./weights.ts";
+export type { Adapters } from "./runtime/adapters.ts";
+export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./runtime/lora.ts";
+export type { Edit, EditFunction, EditOptions, EditValues } from "./runtime/edits.ts";
+export { type LoadPartOptions, Model, type ModelParts, type TapOptions, type Taps } from "./runtime/model.ts";
+export type { Tensors } from "./runtime/traces.ts";
+export { T5EncoderModel, type T5EncoderOptions, type T5EncoderOutput } from "./t5_encoder/t5_encoder.ts";
+export type { T5EncoderConfig } from "./t5_encoder/config.ts";
+export { UNet2DConditionModel } from "./unet_2d_condition/unet_2d_condition.ts";
+export type { UNet2DConditionConfig } from "./unet_2d_condition/config.ts";
+export type { AddedCond, UNet2DConditionOptions } from "./unet_2d_condition/inputs.ts";
+export type { ResidualOptions } from "./unet_2d_condition/residuals.ts";
+export type { UNet2DConfig } from "./unet_2d/config.ts";
+export { UNet2DModel, type UNet2DOptions } from "./unet_2d/unet_2d.ts";
+export type { ClassLabels } from "./unet_2d/inputs.ts";
+export type { WeightFormat } from "./runtime/weight_format.ts";
+export type { StreamOptions } from "./runtime/weight_stream.ts";
+export type { Weights } from "./runtime/weights.ts";

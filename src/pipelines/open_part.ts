@@ -1,4 +1,4 @@
-import { loadModel, type LoadOptions, type ModelClass } from "../models/load.ts";
+import { loadModel, type LoadOptions, type ModelClass } from "../models/runtime/load.ts";
 import { AutoencoderKL, type Model } from "../models/mod.ts";
 import { describePlan, planMemory } from "./memory_plan.ts";
 import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";

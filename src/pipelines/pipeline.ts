@@ -6,7 +6,7 @@ import { neededFiles, resolveRepo } from "../io/hub.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
-import type { LoadOptions } from "../models/load.ts";
+import type { LoadOptions } from "../models/runtime/load.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import { progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
 import type { PreviewOptions, Previews } from "./preview.ts";

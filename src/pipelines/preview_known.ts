@@ -1,4 +1,4 @@
-import type { AutoencoderKLConfig } from "../models/autoencoder_kl_config.ts";
+import type { AutoencoderKLConfig } from "../models/autoencoder_kl/config.ts";
 import type { LatentColors } from "./preview_colors.ts";
 
 /** An autoencoder whose latents' colours are known. */

@@ -1,7 +1,7 @@
 import type { AutoencoderKL, FluxTransformer2DModel, Model } from "../models/mod.ts";
 import { UNet2DConditionModel, UNet2DModel } from "../models/mod.ts";
-import { modulationWidth } from "../models/flux_transformer_2d_modulation.ts";
-import { emptyOptions } from "../models/unet_2d_condition_inputs.ts";
+import { modulationWidth } from "../models/flux_transformer_2d/modulation.ts";
+import { emptyOptions } from "../models/unet_2d_condition/inputs.ts";
 import { zeros } from "../tensor/mod.ts";
 import { imageIds, textIds } from "./flux_latents.ts";
 import { latentSide } from "./latent_size.ts";

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { FluxTransformer2DModel, type FluxTransformer2DOptions } from "../../src/models/mod.ts";
-import { fluxPosEmbed } from "../../src/nn/flux_pos_embed.ts";
+import { fluxPosEmbed } from "../../src/models/flux_transformer_2d/pos_embed.ts";
 import { cat, type Tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { loading } from "./precision.ts";

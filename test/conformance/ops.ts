@@ -19,7 +19,7 @@ import {
   timestepEmbedding,
   upsampleNearest,
 } from "../../src/ops/mod.ts";
-import { fluxPosEmbed } from "../../src/nn/flux_pos_embed.ts";
+import { fluxPosEmbed } from "../../src/models/flux_transformer_2d/pos_embed.ts";
 import { type Tensor, tensor } from "../../src/mod.ts";
 import { difference, type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import type { z } from "zod";
 import { parseConfig } from "../../src/io/config.ts";
-import { autoencoderKLConfig } from "../../src/models/autoencoder_kl_config.ts";
-import { clipTextConfig } from "../../src/models/clip_text_config.ts";
-import { t5EncoderConfig } from "../../src/models/t5_encoder_config.ts";
-import { unet2DConditionConfig } from "../../src/models/unet_2d_condition_config.ts";
-import { unet2DConfig } from "../../src/models/unet_2d_config.ts";
+import { autoencoderKLConfig } from "../../src/models/autoencoder_kl/config.ts";
+import { clipTextConfig } from "../../src/models/clip_text/config.ts";
+import { t5EncoderConfig } from "../../src/models/t5_encoder/config.ts";
+import { unet2DConditionConfig } from "../../src/models/unet_2d_condition/config.ts";
+import { unet2DConfig } from "../../src/models/unet_2d/config.ts";
 
 type Config = Record<string, unknown>;
 

@@ -11,7 +11,7 @@ import {
   StableDiffusionXLPipeline,
 } from "../../src/pipelines/mod.ts";
 import { LOAD_OPTIONS } from "../../src/io/load_options.ts";
-import type { LoadOptions } from "../../src/models/load.ts";
+import type { LoadOptions } from "../../src/models/runtime/load.ts";
 import type { PipelineOptions } from "../../src/pipelines/pipeline.ts";
 import { DDIMScheduler, TCDScheduler } from "../../src/schedulers/mod.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/mod.ts";

@@ -1,5 +1,5 @@
 import { UNet2DConditionModel } from "../../src/models/mod.ts";
-import type { LoadOptions } from "../../src/models/load.ts";
+import type { LoadOptions } from "../../src/models/runtime/load.ts";
 import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "./arrays.ts";
 import { Dice } from "./dice.ts";

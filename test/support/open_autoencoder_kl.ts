@@ -1,5 +1,5 @@
 import { AutoencoderKL } from "../../src/models/mod.ts";
-import { type AutoencoderKLWeights, decodeKL, encodeKL } from "../../src/models/autoencoder_kl_coders.ts";
+import { type AutoencoderKLWeights, decodeKL, encodeKL } from "../../src/models/autoencoder_kl/coders.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
 
 /** An autoencoder that takes pictures in bands. */

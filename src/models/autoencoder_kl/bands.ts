@@ -1,0 +1,94 @@
+import type { Shape } from "../../core/shape.ts";
+import { groupStatistics } from "../../ops/group_statistics.ts";
+import type { GroupNormOptions } from "../../ops/mod.ts";
+import { cat, stack, type Tensor } from "../../tensor/mod.ts";
+import { activation } from "../../nn/activations.ts";
+import { conv1x1, conv3x3, expectShape, type Layer, norm } from "../../nn/layers.ts";
+import { type Sampler2D, upsample2D } from "../../nn/resample_2d.ts";
+import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "../../nn/resnet.ts";
+
+/**
+ * A picture in bands of whole rows, from top to bottom, where one tensor would be larger than an adapter
+ * binds at once. Layers over bands compute what they compute over the whole picture. One band is the usual
+ * case.
+ */
+export type Bands = readonly Tensor[]; // [B, C, h, W] each
+
+/** Cuts a picture into `count` bands of `rows`, the last one with what is left over. x [B, C, H, W]. */
+export function cutBands(x: Tensor, count: number, rows: number): Bands {
+  return Array.from(
+    { length: count },
+    (_, i) => x.slice(2, i * rows, i === count - 1 ? x.shape[2] : (i + 1) * rows),
+  );
+}
+
+/** The picture in one tensor. */
+export function joinBands(bands: Bands): Tensor {
+  return cat(bands, 2);
+}
+
+/** Group normalisation by the statistics of the whole picture. */
+export function normBands(bands: Bands, w: Layer, o: GroupNormOptions): Bands {
+  if (bands.length === 1) return [norm(bands[0]!, w, o)];
+  const [B, C] = bands[0]!.shape as Shape<2>;
+  expectShape(w.weight, [C]);
+  expectShape(w.bias, [C]);
+  const rows = bands.reduce((sum, band) => sum + band.shape[2]!, 0);
+  const total = (parts: Tensor[]) =>
+    stack(parts.map((part, i) => part.mul(bands[i]!.shape[2]! / rows))).sum(0);
+  const statistics = bands.map((band) => groupStatistics(band, o.groups).split([1, 1], 2)); // [B, groups, 1] each
+  const mean = total(statistics.map(([own]) => own!));
+  const variance = total(statistics.map(([own, inside]) => {
+    const off = own!.sub(mean);
+    return inside!.add(off.mul(off));
+  }));
+  const rate = variance.add(o.eps ?? 1e-5).rsqrt();
+  const channels = (x: Tensor) => x.expand([B, o.groups, C / o.groups]).reshape([B, C, 1, 1]);
+  const scale = channels(rate).mul(w.weight.reshape([C, 1, 1]));
+  const shift = w.bias.reshape([C, 1, 1]);
+  return bands.map((band) => band.sub(channels(mean)).mul(scale).add(shift).cast(band.dtype));
+}
+
+/** 3×3 convolution that keeps the size. → [B, channels, h, W] each. */
+export function convBands(bands: Bands, w: Layer, channels: number): Bands {
+  return bands.map((_, i) => {
+    const { x, top, bottom } = withNeighbours(bands, i);
+    return conv3x3(x, w, channels, { padding: [1, 1, 1 - top, 1 - bottom] });
+  });
+}
+
+/** Halves the size by a strided convolution; all bands but the last have an even number of rows. */
+export function downsampleBands(bands: Bands, w: Sampler2D): Bands {
+  return bands.map((band, i) => {
+    const below = bands.slice(i + 1, i + 2).map((next) => next.slice(2, 0, 1));
+    const padding = [0, 1, 0, 1 - below.length] as const; // that of downsample2D
+    return conv3x3(cat([band, ...below], 2), w.conv, band.shape[1]!, { stride: 2, padding });
+  });
+}
+
+/** Repeats pixels up to twice the size, then convolves. */
+export function upsampleBands(bands: Bands, w: Sampler2D): Bands {
+  return bands.map((band, i) => {
+    const { x, top } = withNeighbours(bands, i);
+    const [H, W] = x.shape.slice(2) as [number, number];
+    const rows = 2 * band.shape[2]!;
+    return upsample2D(x, w, { size: [2 * H, 2 * W] }).slice(2, 2 * top, 2 * top + rows);
+  });
+}
+
+/** Residual block that does not listen to time. → [B, channels, h, W] each. */
+export function resnetBands(bands: Bands, w: ResnetBlock2D, o: ResnetOptions): Bands {
+  if (bands.length === 1) return [resnetBlock2D(bands[0]!, w, null, o)];
+  const act = activation(o.act);
+  let h = convBands(normBands(bands, w.norm1, o).map(act), w.conv1, o.channels);
+  h = convBands(normBands(h, w.norm2, o).map(act), w.conv2, o.channels);
+  const changes = bands[0]!.shape[1] !== o.channels;
+  return bands.map((band, i) => (changes ? conv1x1(band, w.conv_shortcut!, o.channels) : band).add(h[i]!));
+}
+
+/** A band with the rows next to it of the bands above and below, and how many these are. */
+function withNeighbours(bands: Bands, i: number): { x: Tensor; top: number; bottom: number } {
+  const above = bands.slice(Math.max(0, i - 1), i).map((band) => band.slice(2, -1));
+  const below = bands.slice(i + 1, i + 2).map((band) => band.slice(2, 0, 1));
+  return { x: cat([...above, bands[i]!, ...below], 2), top: above.length, bottom: below.length };
+}

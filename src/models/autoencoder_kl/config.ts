@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { flag } from "../../io/config.ts";
+import { type ActivationName, activationNames } from "../../nn/activations.ts";
+
+/** An AutoencoderKL's config: the keys of its config.json, of which older files lack some. */
+export interface AutoencoderKLConfig {
+  /** The class that the file is for. */
+  _class_name?: "AutoencoderKL" | undefined;
+  /** Channels of the picture that is encoded. */
+  in_channels: number;
+  /** Channels of the picture that is decoded. */
+  out_channels: number;
+  /** Blocks of the encoder, the widest picture first. */
+  down_block_types: "DownEncoderBlock2D"[];
+  /** Blocks of the decoder, the smallest picture first. */
+  up_block_types: "UpDecoderBlock2D"[];
+  /** Channels of the encoder's blocks; those of the decoder have them in reverse. */
+  block_out_channels: number[];
+  /** Residual blocks of a block of the encoder; the decoder's have one more. */
+  layers_per_block: number;
+  /** The activation function of the residual blocks. */
+  act_fn: "swish" | "silu" | "mish" | "gelu" | "relu";
+  /** Channels of the latents. */
+  latent_channels: number;
+  /** Groups of channels in each norm. */
+  norm_num_groups: number;
+  /** Side or [H, W] of the pictures it was trained on. */
+  sample_size: number | [H: number, W: number];
+  /** What latents are multiplied by to have variance 1. */
+  scaling_factor: number;
+  /** What is taken from latents before they are scaled. */
+  shift_factor: number | null;
+  /** Mean of each channel of latents, with `latents_std` in place of `shift_factor`. */
+  latents_mean: number[] | null;
+  /** Standard deviation of each channel of latents. */
+  latents_std: number[] | null;
+  /** Whether activations overflow f16, so that they are f32 also where weights are f16. */
+  force_upcast: boolean;
+  /** A 1×1 convolution behind the encoder. */
+  use_quant_conv: boolean;
+  /** A 1×1 convolution in front of the decoder. */
+  use_post_quant_conv: boolean;
+  /** Attention in both middle blocks. */
+  mid_block_add_attention: boolean;
+}
+
+/** Pixels on the side of a latent. */
+export function scaleFactor({ block_out_channels }: AutoencoderKLConfig): number {
+  return 2 ** (block_out_channels.length - 1);
+}
+
+const positive = z.int().positive();
+
+/** The keys, with diffusers' defaults for those that a file lacks. */
+const keys = z.looseObject({
+  _class_name: z.literal("AutoencoderKL").optional(),
+  in_channels: positive.default(3),
+  out_channels: positive.default(3),
+  down_block_types: z.array(z.literal("DownEncoderBlock2D")).min(1).default(["DownEncoderBlock2D"]),
+  up_block_types: z.array(z.literal("UpDecoderBlock2D")).min(1).default(["UpDecoderBlock2D"]),
+  block_out_channels: z.array(positive).min(1).default([64]),
+  layers_per_block: positive.default(1),
+  act_fn: z.string().toLowerCase().pipe(z.enum(activationNames as [ActivationName])).default("silu"),
+  latent_channels: positive.default(4),
+  norm_num_groups: positive.default(32),
+  sample_size: z.union([positive, z.tuple([positive, positive])]).default(32),
+  scaling_factor: z.number().positive().default(0.18215),
+  shift_factor: z.number().nullable().default(null),
+  latents_mean: z.array(z.number()).nullable().default(null),
+  latents_std: z.array(z.number().positive()).nullable().default(null),
+  force_upcast: flag(true),
+  use_quant_conv: flag(true),
+  use_post_quant_conv: flag(true),
+  mid_block_add_attention: flag(true),
+});
+
+/** The keys that an AutoencoderKL's config knows. */
+export const autoencoderKLKeys: z.ZodObject = keys;
+
+/** Checks an AutoencoderKL's config and fills in its defaults. */
+export const autoencoderKLConfig: z.ZodType<AutoencoderKLConfig> = keys.superRefine((config, context) => {
+  const expect = (key: keyof AutoencoderKLConfig, message: string) =>
+    context.addIssue({ code: "custom", path: [key], message });
+  const { block_out_channels: channels, norm_num_groups: groups, latent_channels: latents } = config;
+
+  for (const key of ["down_block_types", "up_block_types"] as const) {
+    if (config[key].length !== channels.length) {
+      expect(key, `${channels.length} names, as many as block_out_channels`);
+    }
+  }
+  const uneven = channels.find((n) => n % groups !== 0);
+  if (uneven) expect("norm_num_groups", `a divisor of ${uneven}, which is in block_out_channels`);
+  for (const key of ["latents_mean", "latents_std"] as const) {
+    if (config[key] && config[key].length !== latents) {
+      expect(key, `${latents} numbers, one a latent channel`);
+    }
+  }
+  if (config.latents_mean && !config.latents_std) expect("latents_std", "a list, as latents_mean is one");
+  if (config.latents_std && !config.latents_mean) expect("latents_mean", "a list, as latents_std is one");
+});

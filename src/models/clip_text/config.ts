@@ -1,0 +1,66 @@
+import { z } from "zod";
+import { absentIfNull } from "../../io/config.ts";
+import { type HiddenActName, hiddenActNames } from "../../nn/hidden_act.ts";
+
+/** A CLIP text model's config: the keys of its config.json, of which older files lack some. */
+export interface CLIPTextConfig {
+  /** Rows of the table of tokens. */
+  vocab_size: number;
+  /** Width D of a token's state. */
+  hidden_size: number;
+  /** Width of the layer between the two dense layers of a block. */
+  intermediate_size: number;
+  /** Width of `textEmbeds`. */
+  projection_dim: number;
+  /** Blocks of attention and dense layers. */
+  num_hidden_layers: number;
+  /** Heads of attention. */
+  num_attention_heads: number;
+  /** Tokens that a text may have at most. */
+  max_position_embeddings: number;
+  /** The activation function. */
+  hidden_act: HiddenActName;
+  /** Added to variances. */
+  layer_norm_eps: number;
+  /**
+   * Token whose state stands for the text. 2, as old files have it, means the token of the highest number.
+   */
+  eos_token_id: number;
+}
+
+const positive = z.int().positive();
+const unread = z.unknown().optional(); // of training, of generation, or about the file
+
+const keys = z.looseObject({
+  vocab_size: positive.default(49408),
+  hidden_size: positive.default(512),
+  intermediate_size: positive.default(2048),
+  projection_dim: absentIfNull(positive.default(512)),
+  num_hidden_layers: positive.default(12),
+  num_attention_heads: positive.default(8),
+  max_position_embeddings: positive.default(77),
+  hidden_act: z.enum(hiddenActNames as [HiddenActName]).default("quick_gelu"),
+  layer_norm_eps: z.number().nonnegative().default(1e-5),
+  eos_token_id: z.int().default(49407),
+  architectures: unread,
+  model_type: absentIfNull(z.enum(["clip_text_model", "clip"]).default("clip_text_model")),
+  transformers_version: unread,
+  torch_dtype: unread,
+  dtype: unread,
+  dropout: unread,
+  attention_dropout: unread,
+  initializer_factor: unread,
+  initializer_range: unread,
+  bos_token_id: unread,
+  pad_token_id: unread,
+});
+
+/** The keys that a CLIP text model's config knows. */
+export const clipTextKeys: z.ZodObject = keys;
+
+/** Checks a CLIP text model's config and fills in transformers' defaults. */
+export const clipTextConfig: z.ZodType<CLIPTextConfig> = keys.superRefine((config, context) => {
+  if (config.hidden_size % config.num_attention_heads === 0) return;
+  const message = `a divisor of hidden_size, which is ${config.hidden_size}`;
+  context.addIssue({ code: "custom", path: ["num_attention_heads"], message });
+});

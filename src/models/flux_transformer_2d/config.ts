@@ -1,0 +1,66 @@
+import { z } from "zod";
+import { flag } from "../../io/config.ts";
+
+/** A FluxTransformer2DModel's config: the keys of its config.json, of which files lack some. */
+export interface FluxTransformer2DConfig {
+  /** The class that the file is for. */
+  _class_name?: "FluxTransformer2DModel" | undefined;
+  /** Latents on a side of a token of the output. */
+  patch_size: number;
+  /** Width of a token of the latents; for inpainting and control those of more pictures side by side. */
+  in_channels: number;
+  /** Width of a token of the output over patch_size²; null: as in_channels. */
+  out_channels: number | null;
+  /** Blocks in which text and picture are two streams. */
+  num_layers: number;
+  /** Blocks in which they are one. */
+  num_single_layers: number;
+  /** Width of a head. */
+  attention_head_dim: number;
+  /** Heads of all attention. */
+  num_attention_heads: number;
+  /** Width of a token of the text. */
+  joint_attention_dim: number;
+  /** Width of the pooled text. */
+  pooled_projection_dim: number;
+  /** Whether the model was distilled with guidance and is told its scale (dev), or needs none (schnell). */
+  guidance_embeds: boolean;
+  /** Of a head's values, how many turn by each axis of a token's position. */
+  axes_dims_rope: number[];
+}
+
+const positive = z.int().positive();
+
+/** The keys, with diffusers' defaults for those that a file lacks. */
+const keys = z.looseObject({
+  _class_name: z.literal("FluxTransformer2DModel").optional(),
+  patch_size: positive.default(1),
+  in_channels: positive.default(64),
+  out_channels: positive.nullable().default(null),
+  num_layers: z.int().nonnegative().default(19),
+  num_single_layers: z.int().nonnegative().default(38),
+  attention_head_dim: positive.default(128),
+  num_attention_heads: positive.default(24),
+  joint_attention_dim: positive.default(4096),
+  pooled_projection_dim: positive.default(768),
+  guidance_embeds: flag(false),
+  axes_dims_rope: z.array(positive.refine((n) => n % 2 === 0, "an even number")).min(1).default([16, 56, 56]),
+});
+
+/** The keys that a FluxTransformer2DModel's config knows. */
+export const fluxTransformer2DKeys: z.ZodObject = keys;
+
+/** Checks a FluxTransformer2DModel's config and fills in its defaults. */
+export const fluxTransformer2DConfig: z.ZodType<FluxTransformer2DConfig> = keys.superRefine(
+  ({ axes_dims_rope: axes, attention_head_dim }, context) => {
+    const sum = axes.reduce((a, b) => a + b, 0);
+    if (sum === attention_head_dim) return;
+    const message = `${sum}, the sum of axes_dims_rope`;
+    context.addIssue({ code: "custom", path: ["attention_head_dim"], message });
+  },
+);
+
+/** Width D of both streams. */
+export function innerDim({ num_attention_heads, attention_head_dim }: FluxTransformer2DConfig): number {
+  return num_attention_heads * attention_head_dim;
+}

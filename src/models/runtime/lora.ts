@@ -1,0 +1,188 @@
+import { expectOptions } from "../../core/error.ts";
+import { openCheckpoint } from "../../io/checkpoint.ts";
+import type { AlphaSource } from "../../io/lora/alpha.ts";
+import { readLora } from "../../io/lora/file.ts";
+import { findLora } from "../../io/lora/find.ts";
+import { matchLora } from "../../io/lora/match.ts";
+import type { LoraPart } from "../../io/lora/names.ts";
+import type { Progress } from "../../io/hub.ts";
+import { modelKind } from "../../io/model_kinds.ts";
+import type { UploadProgress } from "../../io/upload.ts";
+import type { Model } from "./model.ts";
+
+/** The models that a LoRA may change, under the names of a pipeline's parts. */
+export interface LoraModels {
+  /** Of Stable Diffusion. */
+  unet?: Model | undefined;
+  /** Of FLUX. */
+  transformer?: Model | undefined;
+  /** The first text encoder. */
+  textEncoder?: Model | undefined;
+  /** The second one. */
+  textEncoder2?: Model | undefined;
+}
+
+/** Options of `loadLora`. */
+export interface LoraOptions {
+  /** The file, where a folder or repository has several. */
+  weightName?: string | undefined;
+  /** Folder of the repository. */
+  subfolder?: string | undefined;
+  /** Branch, tag or commit. */
+  revision?: string | undefined;
+  /** Instead of HF_TOKEN. */
+  token?: string | undefined;
+  /** Uses the cache and asks nobody. */
+  localFilesOnly?: boolean | undefined;
+  /** Ends the loading. */
+  signal?: AbortSignal | undefined;
+  /** By which its scale is changed; "default_0" and so on by default. */
+  adapterName?: string | undefined;
+  /** How strong it is; 1 by default. */
+  scale?: number | undefined;
+  /** Told of downloads (with a file's name) and of the upload to the GPU. */
+  onProgress?: ((progress: Progress | UploadProgress) => void) | undefined;
+  /** Told in one line what deserves attention; console.warn by default. */
+  onNotice?: ((line: string) => void) | undefined;
+}
+
+const OPTIONS = {
+  weightName: true,
+  subfolder: true,
+  revision: true,
+  token: true,
+  localFilesOnly: true,
+  signal: true,
+  adapterName: true,
+  scale: true,
+  onProgress: true,
+  onNotice: true,
+} satisfies Record<keyof LoraOptions, true>;
+
+/** What a LoRA's file holds and what became of it. */
+export interface LoadReport {
+  /** By which its scale is changed. */
+  readonly adapterName: string;
+  /**
+   * Whose names the file uses:
+   * "kohya", "peft", "diffusers", "xlabs", "OneTrainer", "ComfyUI", "BFL" or "fal".
+   */
+  readonly format: string;
+  /** The different ranks of its layers, smallest first. */
+  readonly ranks: readonly number[];
+  /** The different alphas; a product is multiplied by alpha / rank. */
+  readonly alphas: readonly number[];
+  /** Where the alphas are from: tensors, the file's header, or the ranks, where the file does not tell. */
+  readonly alphaSources: readonly AlphaSource[];
+  /** Layers that it changes, e.g. "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q". */
+  readonly matched: readonly string[];
+  /** The file's names of what is not used. */
+  readonly unmatched: readonly string[];
+}
+
+/**
+ * Hangs a LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) on models: a file, a folder or a repository
+ * of the hub, as diffusers, peft, kohya, xlabs, OneTrainer, ComfyUI, Black Forest Labs or fal write it.
+ *
+ * ```ts ignore
+ * await loadLora("owner/style", { unet, textEncoder }, { adapterName: "style", scale: 0.8 });
+ * unet.adapters.set({ style: 0.5 }); // for the calls from here on
+ * await unet.adapters.remove(); // the model computes what it did before, to the bit
+ * ```
+ */
+export async function loadLora(
+  pathOrRepo: string,
+  models: LoraModels,
+  options: LoraOptions = {},
+): Promise<LoadReport> {
+  expectOptions(`load ${pathOrRepo}`, options, Object.keys(OPTIONS));
+  const { onNotice = console.warn, scale = 1 } = options;
+  const parts = partsOf(models);
+  const path = await findLora(pathOrRepo, { ...options, onNotice });
+  using checkpoint = await openCheckpoint(path);
+  const file = await readLora(checkpoint, path);
+  const layers = [...parts].map(([part, { model }]) => [part, model.adapters.layers] as const);
+  const { placed, unmatched } = matchLora(file, new Map(layers));
+  const unused = [...unmatched, ...file.others];
+  if (placed.size === 0) throw nothingMatched(path, unused, [...parts.values()].map(({ name }) => name));
+  const adapterName = nameFor([...parts.values()].map(({ model }) => model), options.adapterName);
+  const attached: Model[] = [];
+  try {
+    for (const [part, placements] of placed) {
+      const { model } = parts.get(part)!;
+      await model.adapters.attach(adapterName, placements, () => openCheckpoint(path), { ...options, scale });
+      attached.push(model);
+    }
+  } catch (error) {
+    for (const model of attached) await model.adapters.remove(adapterName);
+    throw error;
+  }
+  for (const [kind, keys] of file.additions) {
+    onNotice(`${path}: not used, as ${kind} are not built: ${some(keys)}`);
+  }
+  if (unmatched.length) onNotice(`${path}: not used, as no layer has these names: ${some(unmatched)}`);
+  if (file.others.length) {
+    onNotice(`${path}: not used, as they are of no kind that is known: ${some(file.others)}`);
+  }
+  const used = [...placed.values()].flat().map(({ pair }) => pair);
+  return {
+    adapterName,
+    format: file.format,
+    ranks: distinct(used.map(({ rank }) => rank)),
+    alphas: distinct(used.map(({ alpha }) => alpha)),
+    alphaSources: [...new Set(used.map(({ source }) => source))],
+    matched: [...placed].flatMap(([part, placements]) =>
+      placements.map(({ layer }) => `${parts.get(part)!.name}.${layer}`)
+    ),
+    unmatched: [...unused, ...[...file.additions.values()].flat()],
+  };
+}
+
+/** The models with diffusers' names for them. */
+function partsOf(models: LoraModels): Map<LoraPart, { name: string; model: Model }> {
+  const { unet, transformer, textEncoder, textEncoder2 } = models;
+  const all: [LoraPart, string, Model | undefined][] = [
+    ["image", unet ? "unet" : "transformer", unet ?? transformer],
+    ["textEncoder", "text_encoder", textEncoder],
+    ["textEncoder2", "text_encoder_2", textEncoder2],
+  ];
+  const given = all.flatMap(([part, name, model]) => model ? [[part, { name, model }] as const] : []);
+  if (given.length === 0) throw new Error("Cannot load a LoRA: expected a model to hang it on, got none");
+  return new Map(given);
+}
+
+/** The name that is asked for, unless it is taken, else the next free one. */
+function nameFor(models: readonly Model[], asked: string | undefined): string {
+  const taken = new Set(models.flatMap(({ adapters }) => adapters.names));
+  if (asked === undefined) {
+    let n = 0;
+    while (taken.has(`default_${n}`)) n++;
+    return `default_${n}`;
+  }
+  if (!taken.has(asked)) return asked;
+  throw new Error(`Cannot load a LoRA as "${asked}": there is one of that name; choose another adapterName`);
+}
+
+function nothingMatched(path: string, unused: readonly string[], models: readonly string[]): Error {
+  if (unused.length === 0) return new Error(`Cannot use ${path}: expected a LoRA, got no tensors`);
+  const kind = modelKind(unused);
+  if (kind && !kind.use) {
+    return new TypeError(
+      `Cannot use ${path}: expected a LoRA, got the keys of ${kind.name}; name the file of a LoRA, or load this as a model`,
+    );
+  }
+  return new Error(
+    `Cannot use ${path}: expected names of layers of ${models.join(" or ")}, got ${unused.length} others, ` +
+      `e.g. "${unused[0]}"; it is of another model, or no LoRA`,
+  );
+}
+
+function distinct(numbers: readonly number[]): number[] {
+  return [...new Set(numbers)].sort((a, b) => a - b);
+}
+
+/** The first of some names, and how many follow. */
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(", ");
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
+}

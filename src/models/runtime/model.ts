@@ -1,0 +1,307 @@
+import { expectOptions, nameOfKind } from "../../core/error.ts";
+import type { Inspect } from "../../core/shown.ts";
+import type { DType, PackedDType } from "../../core/dtype.ts";
+import { currentDevice, type Device } from "../../gpu/device.ts";
+import { streamOf } from "../../graph/stream.ts";
+import { expectSingleFile } from "../../io/single_file/options.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import { Adapters } from "./adapters.ts";
+import { type Edit, type EditFunction, type EditOptions, Edits, expectOutsideEdits } from "./edits.ts";
+import { loadModel, type LoadOptions, type ModelClass } from "./load.ts";
+import { Presence } from "./presence.ts";
+import { type Tensors, Traces } from "./traces.ts";
+import type { WeightFormat } from "./weight_format.ts";
+import type { Weights } from "./weights.ts";
+
+/** What `forward` of every model may be told. */
+export interface TapOptions<Path extends string = string> {
+  /**
+   * Parts whose results are wanted too, by their module paths, e.g. "mid_block", "up_blocks.1.attentions.0" or
+   * "down_blocks.0.attentions.0.transformer_blocks.0.attn2.attention_probs"; the model's `paths` lists all.
+   */
+  taps?: readonly Path[] | undefined;
+}
+
+/** The parts' results that were asked for, in f32. */
+export type Taps<Path extends string> = Readonly<Record<Path, Tensor>>;
+
+/** What a model is made of. */
+export interface ModelParts<Config> {
+  /** Keys as in config.json, defaults filled in. */
+  readonly config: Config;
+  /** Need not be in GPU memory yet: a trace takes their shapes only. */
+  readonly weights: Weights;
+  /** Type of weights and activations. */
+  readonly dtype: DType;
+  /** Commit of the repository, for models from the hub. */
+  readonly revision?: string | undefined;
+  /** Brings the weights that were read into memory, all or those of an entry point; returns what frees them. */
+  readonly bring: (only?: string, signal?: AbortSignal) => Promise<() => void>;
+}
+
+/** What to bring into memory. */
+export interface LoadPartOptions {
+  /** The entry point whose weights alone are wanted, e.g. "step" of FLUX. */
+  only?: string | undefined;
+  /** Ends the loading. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A network with its config and weights. Its `forward` is traced once per shape and replayed. */
+export abstract class Model<Config = unknown> implements Disposable {
+  /** Keys as in config.json, defaults filled in. */
+  readonly config: Config;
+  /** Type of weights and activations; results are f32 all the same. */
+  readonly dtype: DType;
+  /** Commit of the repository that it was loaded from; a local folder has none. */
+  readonly revision: string | undefined;
+  /** The one that was current when the model was made. */
+  readonly device: Device;
+  /** What LoRAs hang on the weights, see `loadLora`. They stay when the weights leave memory. */
+  readonly adapters: Adapters;
+  /** Read while `forward` is traced, not when a trace is replayed. */
+  protected readonly weights: Weights;
+  readonly #edits: Edits;
+  readonly #traces: Traces;
+  readonly #presence: Presence;
+  #disposed = false;
+
+  /** For buildModel(), which then traces the model and fills the weights that it read. */
+  constructor({ config, weights, dtype, revision, bring }: ModelParts<Config>) {
+    this.config = config;
+    this.weights = weights;
+    this.dtype = dtype;
+    this.revision = revision;
+    this.device = currentDevice();
+    const forget = () => this.retrace();
+    this.adapters = new Adapters(this.device, weights, dtype, forget);
+    this.#edits = new Edits(this.constructor.name, forget);
+    this.#traces = new Traces(this.device, this.constructor.name, this.adapters, this.#edits);
+    this.#presence = new Presence(this.device, {
+      forget,
+      bring: async (only, signal) => {
+        const there = weights.there;
+        using bringing = new DisposableStack();
+        bringing.defer(await bring(only, signal));
+        await this.adapters.arrive(there, signal);
+        const brought = bringing.move();
+        return () => brought.dispose();
+      },
+    });
+  }
+
+  /** Loads a model of this class from a folder or a repository of the hub. */
+  static async fromPretrained<Class extends new (parts: never) => Model>(
+    this: Class,
+    pathOrRepo: string,
+    options: LoadOptions = {},
+  ): Promise<InstanceType<Class>> {
+    return await loadModel(this as Class & ModelClass, pathOrRepo, options) as InstanceType<Class>;
+  }
+
+  /**
+   * Loads a model from one file without a config, alone in it or among others, in its own layout or in diffusers': of
+   * CompVis, of Black Forest Labs or of ComfyUI; safetensors, GGUF or .ckpt.
+   */
+  static async fromSingleFile<Class extends new (parts: never) => Model>(
+    this: Class,
+    path: string,
+    options: LoadOptions = {},
+  ): Promise<InstanceType<Class>> {
+    return await loadModel(
+      this as Class & ModelClass,
+      expectSingleFile(path),
+      options,
+    ) as InstanceType<Class>;
+  }
+
+  /** What Deno's console and REPL show: what the model is, without its weights. */
+  [Symbol.for("Deno.customInspect")](inspect: Inspect, options: object): string {
+    const { config, dtype, quantize, device } = this;
+    return `${this.constructor.name} ${inspect({ config, dtype, quantize, device }, options)}`;
+  }
+
+  /** Paths of all parts that can be tapped and edited, in the order in which they were traced. */
+  get paths(): readonly string[] {
+    return this.#edits.paths;
+  }
+
+  /**
+   * Replaces the result of one part by what `fn` makes of it, from the next call on, until the edit is removed. Edits of
+   * one part follow each other in the order in which they were made. The model is traced anew, with `fn` in the trace: it
+   * may compute with tensors, but not read them, and what is to change from call to call goes through `values`.
+   *
+   * ```ts ignore
+   * using edit = unet.edit("mid_block", (output, _inputs, { scale }) => output.mul(scale), { values: { scale: 1.2 } });
+   * edit.set({ scale: 1.1 });
+   * ```
+   */
+  edit(path: string, fn: EditFunction, options: EditOptions = {}): Edit {
+    expectOptions("edit", options, ["values"]);
+    return this.#edits.add(path, fn, options);
+  }
+
+  /** Whether the weights are in memory, or a part of them. */
+  get loaded(): boolean {
+    return this.#presence.here;
+  }
+
+  /** In how few bits its matrices are stored, by its options or as memory is short. */
+  get quantize(): PackedDType | undefined {
+    return this.weights.quantize;
+  }
+
+  /** Whether somebody needs weights that were acquired. */
+  get needed(): boolean {
+    return this.#presence.needed;
+  }
+
+  /** Whether some weights stay on the disk and come whenever they are read. */
+  get isStreamed(): boolean {
+    return this.weights.divided().streamed.length > 0;
+  }
+
+  /** Bytes that the weights take in GPU memory when they are loaded. */
+  get bytes(): number {
+    return this.weights.bytes();
+  }
+
+  /** Bytes that the weights would take in another format, all or those that `only` one entry point reads. */
+  bytesAs(format: Partial<WeightFormat>, only?: string): number {
+    return this.weights.bytes(format, only);
+  }
+
+  /** Bytes that the weights take while they are streamed from the disk: what is small stays, the rest comes in turn. */
+  get streamedBytes(): number {
+    return this.weights.divided({ stream: {} }).bytes;
+  }
+
+  /** Bytes that the largest call so far, run, measured or prepared for, takes in GPU memory beside the weights. */
+  get workspace(): number {
+    return this.#traces.workspace;
+  }
+
+  /** Bytes that the largest of the calls in `work` takes beside the weights. Nothing runs, and no weights are needed. */
+  measure(work: () => unknown): number {
+    return this.#traces.measure(work);
+  }
+
+  /** Throws where the adapter cannot run the calls in `work`, whatever memory there is. No weights are needed. */
+  expectRunnable(work: () => unknown): void {
+    this.#traces.rehearse("expect", work);
+  }
+
+  /** Takes the memory that the calls in `work` need beside the weights. Nothing runs; the calls that follow use it. */
+  reserve(work: () => unknown): void {
+    this.#traces.rehearse("reserve", work);
+  }
+
+  /**
+   * How far each matrix in fewer bits is from the file's, by its name there: the root of the mean squared error over that
+   * of the values. Empty until the model was loaded.
+   */
+  get packingErrors(): ReadonlyMap<string, number> {
+    return this.weights.errors ?? new Map();
+  }
+
+  /**
+   * Brings the weights into memory, unless they are there; of `only` one entry point those that it reads, in
+   * place of what nobody needs. Several callers at once share the work.
+   */
+  async load({ only, signal }: LoadPartOptions = {}): Promise<void> {
+    this.#expectUndisposed();
+    await this.#presence.visit(only, signal);
+    this.#expectUndisposed();
+  }
+
+  /** The same, and the weights stay until what is returned is disposed, or until `unload()`. */
+  async acquire({ only, signal }: LoadPartOptions = {}): Promise<Disposable> {
+    this.#expectUndisposed();
+    const lease = await this.#presence.acquire(only, signal);
+    this.#expectUndisposed();
+    return lease;
+  }
+
+  /** Gives the memory of weights and activations back, after the work already recorded. `load()` brings them back. */
+  unload(): void {
+    this.#presence.free();
+    this.retrace();
+    this.adapters.leave();
+  }
+
+  /** Stores the weights in another way from the next load on; they leave the memory. */
+  store(format: Pick<WeightFormat, "quantize" | "stream">): void {
+    this.unload();
+    this.weights.reformat(format);
+    this.prepare();
+  }
+
+  /** Forgets all traces, or those of one key, so that the next call is recorded anew. */
+  retrace(key?: string): void {
+    this.#traces.forget(key);
+  }
+
+  /** Traces every entry point at its usual size, so that loading knows which weights are read and compiles early. */
+  abstract prepare(): void;
+
+  /**
+   * Runs a pure function of tensors on this model's device, replaying its trace when the same signature comes again.
+   * Results come back as f32. `key` names what else the trace depends on.
+   */
+  protected traced<Out extends Tensors>(key: string, inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
+    return this.tapped(key, inputs, fn, []).results;
+  }
+
+  /** Like `traced`, with the results of parts. */
+  protected tapped<Out extends Tensors, Path extends string>(
+    key: string,
+    inputs: Tensors,
+    fn: (inputs: Tensors) => Out,
+    taps: readonly Path[] = [],
+  ): { results: Out; taps: Taps<Path> } {
+    if (!Array.isArray(taps)) {
+      throw new TypeError(
+        `Cannot tap ${this.constructor.name}: expected a list of paths, got ${nameOfKind(taps)}`,
+      );
+    }
+    if (this.#traces.isRunning) {
+      expectOutsideEdits(this.constructor.name);
+      this.expectLoaded(key);
+    }
+    const wanted = [...new Set(taps)];
+    const all = this.#traces.take({ key, inputs, fn, taps: wanted }, this.#presence.has(key));
+    const count = all.length - wanted.length;
+    return {
+      results: Object.fromEntries(all.slice(0, count)) as Out,
+      taps: Object.fromEntries(all.slice(count)) as Taps<Path>,
+    };
+  }
+
+  /** Traces without running. */
+  protected rehearsed(key: string, inputs: Tensors, fn: (inputs: Tensors) => Tensors): void {
+    const trace = () => this.#traces.prepare({ key, inputs, fn, taps: [] });
+    streamOf(this.device).rehearse(() => this.weights.rehearse(key, trace));
+  }
+
+  /** Throws unless the weights are in memory, those of an entry point at least. */
+  protected expectLoaded(entry?: string): void {
+    this.#expectUndisposed();
+    if (this.#presence.has(entry)) return;
+    const [only] = this.#presence.only;
+    const lacks = only ? `of its weights only those of "${only}" are` : "its weights are not";
+    throw new Error(`Cannot run ${this.constructor.name}: ${lacks} in memory; await its load() first`);
+  }
+
+  #expectUndisposed(): void {
+    if (this.#disposed) {
+      throw new Error(`Cannot run ${this.constructor.name}: it was disposed; load it again`);
+    }
+  }
+
+  /** Gives back the memory of weights and activations for good, after the work already recorded. */
+  [Symbol.dispose](): void {
+    this.#disposed = true;
+    this.adapters.release();
+    this.unload();
+  }
+}

@@ -1,0 +1,185 @@
+import { formatShape, type Shape, usualStrides } from "../../core/shape.ts";
+import type { Device } from "../../gpu/device.ts";
+import { Call } from "../../graph/call.ts";
+import { Input, type Leaf, type Node } from "../../graph/node.ts";
+import type { Plan } from "../../graph/plan.ts";
+import { streamOf } from "../../graph/stream.ts";
+import { currentPath, scope, Tensor } from "../../tensor/mod.ts";
+import type { Adapters } from "./adapters.ts";
+import { DenseViews } from "./dense_views.ts";
+import type { Edits } from "./edits.ts";
+
+/** Named tensors that go into, or come out of, a traced function. */
+export type Tensors = Record<string, Tensor>;
+
+/** A call of a pure function of tensors. */
+export interface TracedCall {
+  /** What the trace depends on beside the inputs' shapes and the taps; an entry point's name, at its beginning. */
+  readonly key: string;
+  readonly inputs: Tensors;
+  readonly fn: (inputs: Tensors) => Tensors;
+  /** Paths of parts whose results are wanted too. */
+  readonly taps: readonly string[];
+}
+
+/** The function's results by name, then those of the taps by path. */
+export type Results = [name: string, Tensor][];
+
+/** Inputs by name, those of adapters and edits among them, as a trace takes them. */
+type Values = readonly (readonly [name: string, Tensor])[];
+
+/** Where the results lie in the plan's outputs. */
+interface Trace {
+  readonly plan: Plan;
+  readonly outputs: readonly { name: string; shape: Shape; strides: readonly number[] }[];
+}
+
+/** What becomes of calls: they run, are measured, are checked against what the adapter can do, or take their memory. */
+type Mode = "run" | "measure" | "expect" | "reserve";
+
+/** The traces of a model's functions, by what they depend on. */
+export class Traces {
+  readonly #device: Device;
+  readonly #label: string;
+  readonly #adapters: Adapters;
+  readonly #edits: Edits;
+  readonly #traces = new Map<string, Trace>();
+  readonly #views = new DenseViews();
+  #mode: Mode = "run";
+  #workspace = 0;
+  /** Bytes of the largest call that was measured. */
+  #measured = 0;
+
+  /** Of a model that is called `label` and has these adapters and edits. */
+  constructor(device: Device, label: string, adapters: Adapters, edits: Edits) {
+    this.#device = device;
+    this.#label = label;
+    this.#adapters = adapters;
+    this.#edits = edits;
+  }
+
+  /** Whether calls run, and are not only measured or prepared for. */
+  get isRunning(): boolean {
+    return this.#mode === "run";
+  }
+
+  /** Bytes that the largest call so far takes beside the weights. */
+  get workspace(): number {
+    return this.#workspace;
+  }
+
+  /** Bytes that the largest of the calls in `work` takes beside the weights. Nothing runs. */
+  measure(work: () => unknown): number {
+    this.#measured = 0;
+    this.rehearse("measure", work);
+    this.#workspace = Math.max(this.#workspace, this.#measured);
+    return this.#measured;
+  }
+
+  /** Does something else with the calls in `work` than to run them. */
+  rehearse(mode: Exclude<Mode, "run">, work: () => unknown): void {
+    this.#mode = mode;
+    using _made = scope();
+    try {
+      streamOf(this.#device).rehearse(work);
+    } finally {
+      this.#mode = "run";
+    }
+  }
+
+  /** Takes a call: where it does not run, its results have their shapes, but no values. */
+  take(call: TracedCall, isLoaded: boolean): Results {
+    if (this.#mode === "run") return this.#run(call);
+    return this.#mode === "reserve" && isLoaded ? this.#reserve(call) : this.#measure(call);
+  }
+
+  /** Traces a call that does not run. */
+  prepare(call: TracedCall): void {
+    this.#traceOf(call, this.#valuesOf(call.inputs));
+  }
+
+  /** Forgets all traces, or those of one key. */
+  forget(key?: string): void {
+    const stream = streamOf(this.#device);
+    for (const [id, { plan }] of this.#traces) {
+      if (key !== undefined && !id.startsWith(`${key}; `)) continue;
+      stream.drop(plan);
+      this.#traces.delete(id);
+    }
+    this.#views.clear();
+  }
+
+  #run(call: TracedCall): Results {
+    const values = this.#valuesOf(call.inputs, this.#views);
+    const trace = this.#traceOf(call, values);
+    const { outputs } = new Call(trace.plan, values.map(([, x]) => x.node), currentPath());
+    const stream = streamOf(this.#device);
+    for (const output of outputs) stream.add(output);
+    return this.#resultsOf(trace, outputs);
+  }
+
+  #reserve(call: TracedCall): Results {
+    const trace = this.#traceOf(call, this.#valuesOf(call.inputs));
+    trace.plan.reserve();
+    return this.#resultsOf(trace, trace.plan.outputs);
+  }
+
+  #measure(call: TracedCall): Results {
+    const { leaves, results, record } = this.#recording(call, this.#valuesOf(call.inputs));
+    const bytes = streamOf(this.#device).measure(leaves, record, this.#mode === "expect");
+    this.#measured = Math.max(this.#measured, bytes);
+    return results;
+  }
+
+  #resultsOf({ outputs }: Trace, nodes: readonly Node[]): Results {
+    return outputs.map(({ name, shape, strides }, i) => [
+      name,
+      new Tensor(this.#device, nodes[i]!, shape, strides, 0),
+    ]);
+  }
+
+  #valuesOf(inputs: Tensors, views?: DenseViews): Values {
+    const all = Object.entries({ ...inputs, ...this.#adapters.inputs, ...this.#edits.inputs });
+    return all.map(([name, x]) => {
+      const strides = usualStrides(x.shape);
+      return [name, views ? views.of(name, x, strides) : x.contiguous(strides)] as const;
+    });
+  }
+
+  #traceOf(call: TracedCall, values: Values): Trace {
+    const shapes = values.map(([name, x]) => `${name} ${formatShape(x.shape)} ${x.dtype}`);
+    const id = [call.key, ...shapes, ...call.taps.map((path) => `tap ${path}`)].join("; ");
+    let trace = this.#traces.get(id);
+    if (!trace) this.#traces.set(id, trace = this.#record(call, values));
+    return trace;
+  }
+
+  #record(call: TracedCall, values: Values): Trace {
+    const { leaves, results, record } = this.#recording(call, values);
+    const plan = streamOf(this.#device).trace(this.#label, leaves, record);
+    this.#workspace = Math.max(this.#workspace, plan.bytes);
+    return { plan, outputs: results.map(([name, { shape, strides }]) => ({ name, shape, strides })) };
+  }
+
+  /** A trace to come: its inputs, what records it, and its results once it is recorded. */
+  #recording({ fn, taps }: TracedCall, values: Values): {
+    leaves: Leaf[];
+    results: Results;
+    record: () => Node[];
+  } {
+    const leaves = values.map(([name, x]) => new Input(x.dtype, x.size, name));
+    const inputs = Object.fromEntries(values.map(([name, x], i) => {
+      return [name, new Tensor(this.#device, leaves[i]!, x.shape, usualStrides(x.shape), 0)];
+    }));
+    const results: Results = [];
+    const record = () => {
+      const run = () => this.#adapters.during(inputs, () => fn(inputs));
+      const { result, tapped } = this.#edits.during(inputs, taps, run);
+      for (const [name, y] of [...Object.entries(result), ...tapped]) {
+        results.push([name, y.cast("f32").contiguous(usualStrides(y.shape))]);
+      }
+      return results.map(([, y]) => y.node);
+    };
+    return { leaves, results, record };
+  }
+}

@@ -1,0 +1,253 @@
+import { bytesOf, type PackedDType } from "../../core/dtype.ts";
+import { nearest } from "../../core/error.ts";
+import { size, usualStrides } from "../../core/shape.ts";
+import type { Device } from "../../gpu/device.ts";
+import { Leaf, type Node } from "../../graph/node.ts";
+import type { TensorInfo } from "../../io/checkpoint.ts";
+import { HostTable } from "../../io/host_table.ts";
+import type { Filling } from "../../io/upload.ts";
+import { expectShape } from "../../nn/layers.ts";
+import { Tensor } from "../../tensor/mod.ts";
+import { formatOf, type WeightFormat } from "./weight_format.ts";
+import { divide, type Division, type StreamOptions } from "./weight_stream.ts";
+
+/** A branch of a checkpoint: its keys up to the next dot. */
+interface Branch {
+  [key: string]: Branch | Tensor;
+}
+
+/** A checkpoint nested by the dots of its keys, which knows which tensors were read. */
+export class Weights {
+  /** How far each tensor in fewer bits is from its file's, once they were loaded; see `Model.packingErrors`. */
+  errors: ReadonlyMap<string, number> | undefined;
+  readonly #device: Device;
+  readonly #where: string;
+  readonly #infos: ReadonlyMap<string, TensorInfo>;
+  #format: WeightFormat;
+  #tree: unknown;
+  readonly #tensors = new Map<string, { info: TensorInfo; tensor: Tensor }>();
+  readonly #read = new Set<string>();
+  /** What each entry point reads. */
+  readonly #parts = new Map<string, Set<string>>();
+  /** The entry point that is being rehearsed. */
+  #part: Set<string> | undefined;
+  readonly #tables = new Map<string, HostTable>();
+  readonly #copies = new Set<string>();
+
+  /**
+   * Empty leaves for the tensors of `infos`; `where` is the path that errors name, `prefix` is taken off keys that
+   * begin with it.
+   */
+  constructor(device: Device, where: string, infos: Iterable<TensorInfo>, format: WeightFormat, prefix = "") {
+    this.#device = device;
+    this.#where = where;
+    this.#format = { ...format, readsHalves: device.traits.f16 };
+    this.#infos = new Map(
+      Iterator.from(infos).map((info) => [
+        modernKey(info.name.startsWith(prefix) ? info.name.slice(prefix.length) : info.name),
+        info,
+      ]),
+    );
+    this.#plant();
+  }
+
+  /** The nested tree; reading a key that is not there throws. */
+  get tree(): unknown {
+    return this.#tree;
+  }
+
+  /** Takes other leaves for another format. None of them may be in memory. */
+  reformat(format: Pick<WeightFormat, "quantize" | "stream">): void {
+    this.#format = { ...this.#format, ...format };
+    this.errors = undefined;
+    this.#plant();
+  }
+
+  #plant(): void {
+    const root: Branch = Object.create(null);
+    for (const [key, info] of this.#infos) {
+      const leaf = new Leaf(formatOf(key, info, this.#format), size(info.shape), key);
+      const tensor = new Tensor(this.#device, leaf, info.shape, usualStrides(info.shape), 0);
+      this.#tensors.set(key, { info, tensor });
+      insert(root, key.split("."), tensor);
+    }
+    this.#tree = this.#guard(root, "");
+  }
+
+  /** In how few bits matrices are stored, where they are stored in fewer than the others. */
+  get quantize(): PackedDType | undefined {
+    return this.#format.quantize;
+  }
+
+  /** The tensors that were read, with the leaves to fill. */
+  get fillings(): { info: TensorInfo; leaf: Leaf }[] {
+    return this.#fillings(this.#read);
+  }
+
+  /**
+   * Takes note of what an entry point reads.
+   * @internal
+   */
+  rehearse<T>(entry: string, trace: () => T): T {
+    const outer = this.#part;
+    this.#parts.set(entry, this.#part = this.#parts.get(entry) ?? new Set());
+    try {
+      return trace();
+    } finally {
+      this.#part = outer;
+    }
+  }
+
+  /**
+   * Which of them, or of those that only one entry point reads, stay in memory, and which come from the disk
+   * whenever they are read.
+   * @internal
+   */
+  divided(
+    { only, stream = this.#format.stream }: { only?: string | undefined; stream?: StreamOptions } = {},
+  ): Division {
+    return divide(this.#fillings(this.#keys(only)), stream);
+  }
+
+  /** All tensors by their keys, whether they were read or not. */
+  get tensors(): ReadonlyMap<string, Tensor> {
+    return new Map([...this.#tensors].map(([key, { tensor }]) => [key, tensor]));
+  }
+
+  /** The weight of a key. */
+  tensor(key: string): Tensor | undefined {
+    return this.#tensors.get(key)?.tensor;
+  }
+
+  /** The weights that are in memory, or come from the disk whenever they are read. */
+  get there(): ReadonlySet<Node> {
+    return new Set(this.fillings.flatMap(({ leaf }) => isThere(leaf) ? [leaf] : []));
+  }
+
+  /**
+   * Which of those that are not there yet, all or of one entry point, are to stay in memory, and which are not.
+   * @internal
+   */
+  missing(only?: string): Division {
+    const { resident, streamed, ...rest } = this.divided({ only });
+    const isMissing = ({ leaf }: Filling) => !isThere(leaf);
+    return { ...rest, resident: resident.filter(isMissing), streamed: streamed.filter(isMissing) };
+  }
+
+  /**
+   * Bytes that the tensors that were read, or only those that one entry point reads, take in GPU memory: as
+   * they are loaded or, all of them, in another format.
+   */
+  bytes(format?: Partial<WeightFormat>, only?: string): number {
+    if (!format) return this.divided({ only }).bytes;
+    const wanted = { ...this.#format, ...format };
+    return [...this.#keys(only)].reduce((sum, key) => {
+      const { info } = this.#tensors.get(key)!;
+      return sum + size(info.shape) * bytesOf(formatOf(key, info, wanted));
+    }, 0);
+  }
+
+  /**
+   * A matrix that stays on the host, as only a few of its rows are wanted at a time. It has one of `keys`; files that tie
+   * weights may hold it under all of them.
+   * @internal
+   */
+  table(keys: string | readonly string[], shape: readonly number[]): HostTable {
+    const [key, ...copies] = [keys].flat().filter((key) => this.#tensors.has(key));
+    if (!key) throw this.#missing([keys].flat()[0]!);
+    const { info, tensor } = this.#tensors.get(key)!;
+    expectShape(tensor, shape);
+    const table = new HostTable(info);
+    this.#tables.set(key, table);
+    copies.forEach((copy) => this.#copies.add(copy));
+    return table;
+  }
+
+  /**
+   * The tables that were asked for.
+   * @internal
+   */
+  get tables(): HostTable[] {
+    return [...this.#tables.values()];
+  }
+
+  /** Keys that nothing read. */
+  get surplus(): string[] {
+    return [...this.#tensors.keys()].filter((key) =>
+      !this.#read.has(key) && !this.#tables.has(key) && !this.#copies.has(key) && !COUNTS.test(key)
+    );
+  }
+
+  #fillings(keys: ReadonlySet<string>): Filling[] {
+    return [...keys].map((key) => {
+      const { info, tensor } = this.#tensors.get(key)!;
+      return { info, leaf: tensor.node as Leaf };
+    });
+  }
+
+  /** What an entry point reads, or all of them together. */
+  #keys(only: string | undefined): ReadonlySet<string> {
+    const keys = only === undefined ? this.#read : this.#parts.get(only);
+    if (keys) return keys;
+    const known = [...this.#parts.keys()].join(", ");
+    throw new RangeError(`Cannot load only what "${only}" reads: expected one of ${known}`);
+  }
+
+  #guard(branch: Branch, path: string): Branch {
+    const guarded = new Map<string, Branch>();
+    return new Proxy(branch, {
+      get: (target, key) => {
+        if (typeof key === "symbol" || key === "then") return undefined; // asked by await and by printing
+        const name = path ? `${path}.${key}` : key;
+        const value = target[key];
+        if (value instanceof Tensor) {
+          this.#read.add(name);
+          this.#part?.add(name);
+          return value;
+        }
+        if (!value) throw this.#missing(name);
+        if (!guarded.has(key)) guarded.set(key, this.#guard(value, name));
+        return guarded.get(key);
+      },
+    });
+  }
+
+  #missing(name: string): Error {
+    const near = nearest(name, this.#tensors.keys());
+    const hint = near ? `nearest is "${near}"` : "the checkpoint is empty";
+    return new ReferenceError(`Cannot load "${name}" from ${this.#where}: no such key; ${hint}`);
+  }
+}
+
+function isThere({ storage, supply }: Leaf): boolean {
+  return supply !== undefined || (storage !== undefined && !storage.released);
+}
+
+/** What old files hold beside weights: the numbers from 0 up. */
+const COUNTS = /(^|\.)position_ids$/;
+
+function insert(root: Branch, path: string[], tensor: Tensor): void {
+  let branch = root;
+  for (const key of path.slice(0, -1)) {
+    const next = branch[key];
+    if (next instanceof Tensor) return; // a key that goes on below a tensor is of no model
+    branch = branch[key] = next ?? Object.create(null);
+  }
+  branch[path.at(-1)!] = tensor;
+}
+
+/** Names that diffusers gave to attention before version 0.15. */
+const OLD_NAMES: Record<string, string> = {
+  query: "to_q",
+  key: "to_k",
+  value: "to_v",
+  proj_attn: "to_out.0",
+};
+
+/** A key under today's names: files of 2022 call the layers of attention blocks otherwise. */
+function modernKey(key: string): string {
+  return key.replace(
+    /(\.attentions\.\d+\.)(query|key|value|proj_attn)\./,
+    (_, front, name) => `${front}${OLD_NAMES[name]}.`,
+  );
+}

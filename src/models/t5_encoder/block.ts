@@ -1,0 +1,96 @@
+import type { Shape } from "../../core/shape.ts";
+import type { DType } from "../../core/dtype.ts";
+import { rmsNorm } from "../../ops/mod.ts";
+import { named, type Tensor } from "../../tensor/mod.ts";
+import { attend } from "../../nn/attend.ts";
+import { hiddenAct, type HiddenActName } from "../../nn/hidden_act.ts";
+import { expectShape, project, type Projection } from "../../nn/layers.ts";
+
+/** Weights of T5's attention of tokens to each other. */
+export interface T5Attention {
+  q: Projection;
+  k: Projection;
+  v: Projection;
+  o: Projection;
+}
+
+/** Weights of T5's dense layers: `wi` where they are plain, `wi_0` and `wi_1` where they are gated. */
+export interface T5FeedForward {
+  wi: Projection;
+  wi_0: Projection;
+  wi_1: Projection;
+  wo: Projection;
+}
+
+/** Weights of a block of T5's encoder. */
+export interface T5Block {
+  layer: [
+    { SelfAttention: T5Attention; layer_norm: Projection },
+    { DenseReluDense: T5FeedForward; layer_norm: Projection },
+  ];
+}
+
+/** Options of `t5Block`. */
+export interface T5BlockOptions {
+  heads: number;
+  /** Width of a head, which need not be D / heads. */
+  headWidth: number;
+  /** Width between the dense layers. */
+  hidden: number;
+  act: HiddenActName;
+  /** Whether a second dense layer is multiplied with the activation. */
+  gated: boolean;
+  eps: number;
+  /** Of the work between the norms and the sums. */
+  dtype: DType;
+}
+
+const WIDE = { dtype: "f32" } as const; // of layers whose results leave the range of f16
+
+/**
+ * A block of T5's encoder (Raffel et al. 2020; gated: Shazeer 2020). x [B, N, D] f32, bias
+ * [B or 1, heads, N, N] is added to the scores. The sums stay f32.
+ */
+export function t5Block(x: Tensor, w: T5Block, bias: Tensor, o: T5BlockOptions): Tensor {
+  const [own, dense] = [w.layer[0], w.layer[1]];
+  const normed = (i: number, norm: Projection) =>
+    named(`layer.${i}.layer_norm`, () => t5Norm(x, norm, o.eps), [x]).cast(o.dtype);
+  const asking = normed(0, own.layer_norm);
+  const attended = () => selfAttention(asking, own.SelfAttention, bias, o);
+  x = x.add(named("layer.0.SelfAttention", attended, [asking]));
+  const told = normed(1, dense.layer_norm);
+  const width = x.shape[2]!;
+  return x.add(
+    named("layer.1.DenseReluDense", () => feedForward(told, dense.DenseReluDense, width, o), [told]),
+  );
+}
+
+/** T5's norm of each token, without a mean or a bias. x [B, N, D]. */
+export function t5Norm(x: Tensor, w: Projection, eps: number): Tensor {
+  expectShape(w.weight, [x.shape[2]!]);
+  return rmsNorm(x, w, { eps });
+}
+
+/** The scores are not scaled: T5 trained its queries so. → [B, N, D] f32 */
+function selfAttention(x: Tensor, w: T5Attention, bias: Tensor, o: T5BlockOptions): Tensor {
+  const [B, N, D] = x.shape as Shape<3>;
+  const width = o.heads * o.headWidth;
+  const heads = (name: "q" | "k" | "v") => {
+    const y = named(name, () => project(x, w[name], width), [x]);
+    return y.reshape([B, N, o.heads, o.headWidth]).permute([0, 2, 1, 3]);
+  };
+  const mixed = attend(heads("q"), heads("k"), heads("v"), { scale: 1, mask: bias });
+  const tokens = mixed.permute([0, 2, 1, 3]).reshape([B, N, width]);
+  return named("o", () => project(tokens, w.o, D, WIDE), [tokens]);
+}
+
+/**
+ * From the results of the first layers on all is f32:
+ * f16 holds neither the gated product nor what `wo` makes of it.
+ */
+function feedForward(x: Tensor, w: T5FeedForward, width: number, o: T5BlockOptions): Tensor {
+  const act = hiddenAct(o.act);
+  const inner = (name: "wi" | "wi_0" | "wi_1") => named(name, () => project(x, w[name], o.hidden, WIDE), [x]);
+  const h = o.gated ? act(inner("wi_0")).mul(inner("wi_1")) : act(inner("wi"));
+  return named("wo", () => project(h, w.wo, width), [h]);
+}

@@ -1,0 +1,70 @@
+import type { DType } from "../../core/dtype.ts";
+import { activation } from "../../nn/activations.ts";
+import { dense, embedding, type Layer, project, type Projection } from "../../nn/layers.ts";
+import { type TimestepEmbedding, timestepEmbeddingMLP } from "../../nn/time_embedding.ts";
+import { cat, named, type Tensor } from "../../tensor/mod.ts";
+import { timeWidth, type UNet2DConditionConfig } from "./config.ts";
+import type { UNet2DConditionInputs } from "./inputs.ts";
+
+/** Weights of what a UNet2DConditionModel's blocks are told. */
+export interface ConditioningWeights {
+  time_embedding: TimestepEmbedding & { cond_proj?: Projection };
+  class_embedding?: { weight: Tensor } | TimestepEmbedding | Layer;
+  add_embedding?: TimestepEmbedding | undefined;
+}
+
+/** What all blocks are told about time, class and the picture's sizes. → [B, T] */
+export function conditioning(
+  { time, timestepCond, classes, textEmbeds, timeIds }: UNet2DConditionInputs,
+  w: ConditioningWeights,
+  dtype: DType,
+  config: UNet2DConditionConfig,
+): Tensor {
+  const width = timeWidth(config);
+  const act = activation(config.act_fn);
+
+  let features = named("time_proj", () => time.cast(dtype));
+  if (timestepCond) {
+    const condition = timestepCond.cast(dtype);
+    features = features.add(project(condition, w.time_embedding.cond_proj!, features.shape[1]!));
+  }
+  let temb = named("time_embedding", () => timestepEmbeddingMLP(features, w.time_embedding, width, act), [
+    features,
+  ]);
+  if (classes) {
+    temb = temb.add(named("class_embedding", () => classVectors(classes, w, dtype, config), [classes]));
+  }
+  if (textEmbeds && timeIds) {
+    const added = cat([textEmbeds.cast(dtype), timeIds.cast(dtype)], 1);
+    temb = temb.add(
+      named("add_embedding", () => timestepEmbeddingMLP(added, w.add_embedding!, width), [added]),
+    );
+  }
+  return temb;
+}
+
+/** → [B, T] */
+function classVectors(
+  classes: Tensor,
+  w: ConditioningWeights,
+  dtype: DType,
+  config: UNet2DConditionConfig,
+): Tensor {
+  const width = timeWidth(config);
+  switch (config.class_embed_type) {
+    case "identity":
+      return classes.cast(dtype);
+    case "timestep": {
+      const act = activation(config.act_fn);
+      return timestepEmbeddingMLP(classes.cast(dtype), w.class_embedding as TimestepEmbedding, width, act);
+    }
+    case "projection":
+      return timestepEmbeddingMLP(classes.cast(dtype), w.class_embedding as TimestepEmbedding, width);
+    case "simple_projection":
+      return dense(classes.cast(dtype), w.class_embedding as Layer, width);
+    case null: {
+      const table = w.class_embedding as { weight: Tensor };
+      return embedding(classes, table, config.num_class_embeds!, width).cast(dtype);
+    }
+  }
+}

@@ -1,0 +1,166 @@
+import { expectOptions } from "../../core/error.ts";
+import { type Tensor, zeros } from "../../tensor/mod.ts";
+import { expectInput } from "../inputs.ts";
+import { type ResidualInputs, residualInputs, type ResidualOptions } from "./residuals.ts";
+import type { TapOptions } from "../runtime/model.ts";
+import { timeWidth, type UNet2DConditionConfig } from "./config.ts";
+import { classInput, type ClassLabels, onePerRow, positional, rowsOf } from "../unet_2d/inputs.ts";
+
+/** What a UNet2DConditionModel reads. */
+export type UNet2DConditionInputs = {
+  /** [B, C, H, W] */
+  sample: Tensor;
+  /** Features of the timesteps [B, K]. */
+  time: Tensor;
+  /** Embeddings of the prompts [B, tokens, cross_attention_dim]. */
+  encoderHiddenStates: Tensor;
+  /** 1 for tokens that are read, 0 for others [B, tokens]. */
+  encoderAttentionMask?: Tensor;
+  /** Pooled embeddings of the prompts [B, P]. */
+  textEmbeds?: Tensor;
+  /** Features of the pictures' sizes [B, ids · addition_time_embed_dim]. */
+  timeIds?: Tensor;
+  /** Features of the guidance scale [B, time_cond_proj_dim]. */
+  timestepCond?: Tensor;
+  /** Ids [B], vectors [B, V], or features like those of `time`, as the config's class_embed_type says. */
+  classes?: Tensor;
+} & ResidualInputs;
+
+/** What SDXL is told beside the prompt. */
+export interface AddedCond {
+  /** Pooled embeddings of the prompts [B, P]. */
+  textEmbeds: Tensor;
+  /**
+   * Original height and width, top and left of the crop, target height and width (in the refiner the
+   * aesthetic score instead of the target): one list for all rows of the sample, or one a row.
+   */
+  timeIds: readonly number[] | readonly (readonly number[])[];
+}
+
+/** Options of `UNet2DConditionModel.forward`. */
+export interface UNet2DConditionOptions extends ResidualOptions {
+  /** For models with addition_embed_type "text_time", which are those of SDXL. */
+  addedCond?: AddedCond | undefined;
+  /** Features of the guidance scale [B, time_cond_proj_dim], for models distilled with guidance (LCM). */
+  timestepCond?: Tensor | undefined;
+  /**
+   * For models that draw classes: one for all rows, one a row, or vectors [B, V] where the config says so.
+   */
+  classLabels?: ClassLabels | undefined;
+  /** 1 for tokens of the prompts that are read, 0 for others [B, tokens]; all are by default. */
+  encoderAttentionMask?: Tensor | undefined;
+}
+
+const OPTIONS = [
+  "addedCond",
+  "timestepCond",
+  "classLabels",
+  "encoderAttentionMask",
+  "downBlockAdditionalResiduals",
+  "midBlockAdditionalResidual",
+  "downIntrablockAdditionalResiduals",
+  "taps",
+] satisfies (keyof (UNet2DConditionOptions & TapOptions))[];
+
+/** Checks what `forward` was called with, and turns its numbers into tensors. */
+export function unet2DConditionInputs(
+  sample: Tensor,
+  t: number | readonly number[],
+  encoderHiddenStates: Tensor,
+  options: UNet2DConditionOptions,
+  config: UNet2DConditionConfig,
+): UNet2DConditionInputs {
+  expectOptions("denoise", options, OPTIONS);
+  const B = rowsOf(sample, config);
+  const time = positional(onePerRow("timestep", t, B), config);
+  expectInput("encoderHiddenStates", encoderHiddenStates, [B, "tokens", config.cross_attention_dim]);
+  const inputs: UNet2DConditionInputs = { sample, time, encoderHiddenStates };
+
+  const { encoderAttentionMask, timestepCond, classLabels } = options;
+  if (encoderAttentionMask) {
+    expectInput("encoderAttentionMask", encoderAttentionMask, [B, encoderHiddenStates.shape[1]!]);
+    inputs.encoderAttentionMask = encoderAttentionMask;
+  }
+  if (timestepCond) {
+    if (config.time_cond_proj_dim === null) {
+      throw new TypeError("Cannot denoise: expected no timestepCond, got one; time_cond_proj_dim is null");
+    }
+    expectInput("timestepCond", timestepCond, [B, config.time_cond_proj_dim]);
+    inputs.timestepCond = timestepCond;
+  }
+  const classes = classInput(classLabels, B, config, positional);
+  if (classes) inputs.classes = classes;
+  if (classes && classLabels === classes) expectInput("classLabels", classes, [B, vectorWidth(config)]);
+  return { ...inputs, ...addedInputs(options.addedCond, B, config), ...residualInputs(options) };
+}
+
+const TIME_IDS = 6; // of SDXL; its refiner has 5
+
+/** Options of the shapes that the config asks for, so that a rehearsal reads every weight. */
+export function emptyOptions(B: number, config: UNet2DConditionConfig): UNet2DConditionOptions {
+  const { class_embed_type, num_class_embeds, time_cond_proj_dim, addition_time_embed_dim } = config;
+  const projected = config.projection_class_embeddings_input_dim ?? 0;
+  const options: UNet2DConditionOptions = {};
+  if (config.addition_embed_type) {
+    const count = Math.min(TIME_IDS, Math.floor((projected - 1) / addition_time_embed_dim!));
+    const textEmbeds = zeros([B, projected - count * addition_time_embed_dim!]);
+    options.addedCond = { textEmbeds, timeIds: new Array(count).fill(0) };
+  }
+  if (time_cond_proj_dim !== null) options.timestepCond = zeros([B, time_cond_proj_dim]);
+  if (class_embed_type === null || class_embed_type === "timestep") {
+    if (class_embed_type ?? num_class_embeds) options.classLabels = 0;
+  } else {
+    options.classLabels = zeros([B, vectorWidth(config)]);
+  }
+  return options;
+}
+
+function addedInputs(
+  added: AddedCond | undefined,
+  B: number,
+  config: UNet2DConditionConfig,
+): Pick<UNet2DConditionInputs, "textEmbeds" | "timeIds"> {
+  const { addition_embed_type, addition_time_embed_dim, projection_class_embeddings_input_dim } = config;
+  if (addition_embed_type === null) {
+    if (!added) return {};
+    throw new TypeError("Cannot denoise: expected no addedCond, got one; addition_embed_type is null");
+  }
+  const missing = !added?.textEmbeds ? "textEmbeds" : !added.timeIds ? "timeIds" : undefined;
+  if (!added || missing) {
+    throw new TypeError(
+      `Cannot denoise: expected addedCond with textEmbeds and timeIds, got no ${missing}; ` +
+        'addition_embed_type is "text_time"',
+    );
+  }
+  const { textEmbeds, timeIds } = added;
+  const [width, features] = [projection_class_embeddings_input_dim!, addition_time_embed_dim!];
+  const values = textEmbeds.shape.at(-1) ?? 0;
+  const count = (width - values) / features;
+  if (!Number.isInteger(count) || count < 1) {
+    throw new RangeError(
+      `Cannot use textEmbeds: expected ${width} − ${features} · n values a row, got ${values}`,
+    );
+  }
+  expectInput("textEmbeds", textEmbeds, [B, values]);
+  const ids = rowsOfIds(timeIds, B);
+  const odd = ids.find((row) => row.length !== count);
+  if (ids.length !== B || odd) {
+    throw new RangeError(
+      `Cannot use timeIds: expected ${count} numbers for each of ${B} rows of the sample, got ` +
+        `${odd?.length ?? count} for each of ${ids.length}`,
+    );
+  }
+  return { textEmbeds, timeIds: positional(ids.flat(), config, features).reshape([B, count * features]) };
+}
+
+/** Width V of classes that are given as vectors. */
+function vectorWidth(config: UNet2DConditionConfig): number {
+  const projected = config.projection_class_embeddings_input_dim;
+  return config.class_embed_type === "identity" ? timeWidth(config) : projected!;
+}
+
+/** A list of numbers stands for all rows. */
+function rowsOfIds(timeIds: AddedCond["timeIds"], B: number): (readonly number[])[] {
+  const single = timeIds.every((id) => typeof id === "number");
+  return single ? new Array(B).fill(timeIds) : [...timeIds as readonly (readonly number[])[]];
+}

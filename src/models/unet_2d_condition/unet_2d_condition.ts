@@ -1,0 +1,233 @@
+import type { Shape } from "../../core/shape.ts";
+import type { z } from "zod";
+import type { DType } from "../../core/dtype.ts";
+import { activation } from "../../nn/activations.ts";
+import { conv, type Layer, norm } from "../../nn/layers.ts";
+import type { ResnetStyle } from "../../nn/resnet.ts";
+import { type Transformer2D, transformer2D } from "./transformer_2d.ts";
+import { named, type Tensor, zeros } from "../../tensor/mod.ts";
+import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
+import {
+  downBlock2D,
+  midBlock2D,
+  timesOf,
+  type UNetBlock2D,
+  type UNetBlockOptions,
+  upBlock2D,
+} from "../../nn/unet_2d_blocks.ts";
+import { type UNet2DConditionConfig, unet2DConditionConfig, unet2DConditionKeys, valueOf } from "./config.ts";
+import {
+  emptyOptions,
+  type UNet2DConditionInputs,
+  unet2DConditionInputs,
+  type UNet2DConditionOptions,
+} from "./inputs.ts";
+import { Residuals } from "./residuals.ts";
+import { conditioning, type ConditioningWeights } from "./conditioning.ts";
+import { sampleSizeOf } from "../unet_2d/inputs.ts";
+
+/** Weights of a UNet2DConditionModel. */
+export interface UNet2DConditionWeights extends ConditioningWeights {
+  conv_in: Layer;
+  down_blocks: UNetBlock2D<Transformer2D>[];
+  mid_block?: UNetBlock2D<Transformer2D> | undefined;
+  up_blocks: UNetBlock2D<Transformer2D>[];
+  conv_norm_out: Layer;
+  conv_out: Layer;
+}
+
+/**
+ * Predicts the noise in a sample that a prompt describes: the UNet of latent diffusion (Rombach et al. 2022,
+ * https://arxiv.org/abs/2112.10752), diffusers' UNet2DConditionModel. sample [B, C, H, W]
+ * → [B, out_channels, H, W].
+ */
+export function unet2DCondition(
+  inputs: UNet2DConditionInputs,
+  w: UNet2DConditionWeights,
+  config: UNet2DConditionConfig,
+): Tensor {
+  const { block_out_channels: channels, layers_per_block, transformer_layers_per_block: transformers } =
+    config;
+  const transformersUp = config.reverse_transformer_layers_per_block ?? reversed(transformers);
+  const crossOnly = (level: number) => valueOf(config.only_cross_attention, level);
+  const levels = channels.length;
+  const dtype = w.conv_in.bias.dtype; // of activations: matrices may be stored smaller, biases never are
+  const act = activation(config.act_fn);
+  const times = timesOf(act(conditioning(inputs, w, dtype, config)), w, config.mid_block_type !== null);
+  const attend = attentionTo(inputs, dtype, config);
+
+  let x = inputs.sample.cast(dtype);
+  if (config.center_input_sample) x = x.mul(2).sub(1);
+  const input = x;
+  x = named("conv_in", () => convSame(input, w.conv_in, channels[0]!, config.conv_in_kernel), [input]);
+  let skips = [x];
+  const residuals = new Residuals(inputs);
+  const within = residuals.within(levels);
+  for (const [i, type] of config.down_block_types.entries()) {
+    const attends = type === "CrossAttnDownBlock2D";
+    const adapted = (x: Tensor) => within(x, i); // where nothing attends, it comes behind the sampler
+    const options = {
+      layers: valueOf(layers_per_block, i),
+      resnet: { ...resnetStyle(config), channels: channels[i]! },
+      attention: attends ? attend(i, valueOf(transformers, i), crossOnly(i)) : null,
+      ...(attends ? { adapted } : {}),
+      sampler: i === levels - 1 ? null : "conv",
+      padding: config.downsample_padding,
+    } as const;
+    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options), [x]);
+    x = attends ? outputs.at(-1)! : adapted(outputs.at(-1)!);
+    skips.push(...outputs.with(-1, x));
+  }
+  skips = residuals.toSkips(skips);
+
+  if (config.mid_block_type) {
+    const options = midBlockOptions(attend, config);
+    x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options), [x]);
+  }
+  x = residuals.toMid(x, levels);
+
+  for (const [i, type] of config.up_block_types.entries()) {
+    const level = levels - 1 - i;
+    const layers = valueOf(layers_per_block, level) + 1;
+    const own = skips.splice(-layers);
+    const [H, W] = (skips.at(-1) ?? x).shape.slice(-2); // where the next block's skips are
+    const options = {
+      layers,
+      resnet: { ...resnetStyle(config), channels: channels[level]! },
+      attention: type === "CrossAttnUpBlock2D"
+        ? attend(level, valueOf(transformersUp, i), crossOnly(level))
+        : null,
+      sampler: i === levels - 1 ? null : "conv",
+      size: [H, W] as [number, number],
+    } as const;
+    x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i]!, times, options), [x, ...own]);
+  }
+
+  x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)), [x]);
+  const active = act(x);
+  const { out_channels, conv_out_kernel } = config;
+  return named("conv_out", () => convSame(active, w.conv_out, out_channels, conv_out_kernel), [active]);
+}
+
+/**
+ * Attention of a block of some level;
+ * `transformers` says how many transformer blocks follow each residual block.
+ */
+type Attend = (
+  level: number,
+  transformers: number | readonly number[],
+  onlyCrossAttention: boolean,
+) => NonNullable<UNetBlockOptions<Transformer2D>["attention"]>;
+
+function attentionTo(
+  { encoderHiddenStates, encoderAttentionMask }: UNet2DConditionInputs,
+  dtype: DType,
+  config: UNet2DConditionConfig,
+): Attend {
+  const context = encoderHiddenStates.cast(dtype);
+  const [B, S] = encoderHiddenStates.shape as Shape<2>;
+  const mask = encoderAttentionMask?.sub(1).mul(10000).reshape([B, 1, 1, S]); // -10000 hides a token
+  return (level, transformers, onlyCrossAttention) => {
+    const options = {
+      heads: valueOf(config.num_attention_heads ?? config.attention_head_dim, level),
+      onlyCrossAttention,
+      groups: config.norm_num_groups,
+      linearProjection: config.use_linear_projection,
+      mask,
+    };
+    return (x, w, layer) =>
+      transformer2D(x, w, context, { ...options, layers: valueOf(transformers, layer) });
+  };
+}
+
+/** Values of the blocks on the way down in the order of those on the way up. */
+function reversed<T>(values: T | T[]): T | T[] {
+  return Array.isArray(values) ? values.toReversed() : values;
+}
+
+/** The middle block divides by its own scale, and always attends to itself too. */
+function midBlockOptions(
+  attend: Attend,
+  config: UNet2DConditionConfig,
+): Omit<UNetBlockOptions<Transformer2D>, "sampler"> {
+  const last = config.block_out_channels.length - 1;
+  const resnet = {
+    ...resnetStyle(config),
+    channels: config.block_out_channels[last]!,
+    outputScale: config.mid_block_scale_factor,
+  };
+  if (config.mid_block_type === "UNetMidBlock2D") return { layers: 1, resnet, attention: null };
+  return {
+    layers: 2,
+    resnet,
+    attention: attend(last, valueOf(config.transformer_layers_per_block, last), false),
+  };
+}
+
+function resnetStyle(config: UNet2DConditionConfig): ResnetStyle {
+  return {
+    groups: config.norm_num_groups,
+    eps: config.norm_eps,
+    act: config.act_fn,
+    timeScaleShift: config.resnet_time_scale_shift,
+    outputScale: 1,
+  };
+}
+
+/** Convolution by an odd kernel that keeps the size. */
+function convSame(x: Tensor, w: Layer, channels: number, kernel: number): Tensor {
+  return conv(x, w, channels, kernel, { padding: (kernel - 1) / 2 });
+}
+
+const PROMPT_TOKENS = 77; // of CLIP
+
+/** Predicts the noise in a sample that a prompt describes; diffusers' UNet2DConditionModel. */
+export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
+  /** Checks a config.json and fills in its defaults. */
+  static readonly schema: z.ZodType<UNet2DConditionConfig> = unet2DConditionConfig;
+  /** The keys that it knows. */
+  static readonly keys: z.ZodObject = unet2DConditionKeys;
+  /** Where pipelines keep it. */
+  static readonly folder: string = "unet";
+
+  /**
+   * The model's output for a sample [B, C, H, W] at timestep `t`, one for all rows or one a row, and for the
+   * prompts' embeddings [B, tokens, cross_attention_dim]. What depends on the prompts alone is computed when
+   * they change.
+   */
+  forward<const Path extends string = never>(
+    sample: Tensor,
+    t: number | readonly number[],
+    encoderHiddenStates: Tensor,
+    options: UNet2DConditionOptions & TapOptions<Path> = {},
+  ): { sample: Tensor; taps: Taps<Path> } {
+    const inputs = unet2DConditionInputs(sample, t, encoderHiddenStates, options, this.config);
+    const run = this.tapped("forward", inputs, this.#run, options.taps);
+    return { ...run.results, taps: run.taps };
+  }
+
+  /**
+   * The size of samples that the model was trained for,
+   * or the least that it can halve where its config has none.
+   */
+  get sampleSize(): [H: number, W: number] {
+    return sampleSizeOf(this.config);
+  }
+
+  /** Traces at the size the model was trained for, with guidance: two rows. */
+  prepare(): void {
+    const { in_channels, cross_attention_dim } = this.config;
+    const sample = zeros([2, in_channels, ...this.sampleSize]);
+    const prompts = zeros([2, PROMPT_TOKENS, cross_attention_dim]);
+    const options = emptyOptions(2, this.config);
+    this.rehearsed("forward", unet2DConditionInputs(sample, 0, prompts, options, this.config), this.#run);
+  }
+
+  #run = (inputs: Record<string, Tensor>): { sample: Tensor } => ({
+    sample: unet2DCondition(
+      inputs as UNet2DConditionInputs,
+      this.weights.tree as UNet2DConditionWeights,
+      this.config,
+    ),
+  });
+}

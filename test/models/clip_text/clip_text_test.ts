@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { openDevice } from "../../../src/gpu/open.ts";
+import { loadModel, type LoadOptions, type ModelClass } from "../../../src/models/runtime/load.ts";
+import { CLIPTextModel, CLIPTextModelWithProjection } from "../../../src/models/mod.ts";
+import type { Tensor } from "../../../src/tensor/mod.ts";
+import { readTensors } from "../../support/arrays.ts";
+import { assertRelativelyClose } from "../../support/close.ts";
+import { fixture } from "../../support/fixtures.ts";
+
+const bound = 1e-5; // f32
+const f16Bound = 1e-2;
+
+let device: Disposable;
+Deno.test.beforeAll(async () => {
+  device = await openDevice();
+});
+Deno.test.afterAll(() => device[Symbol.dispose]());
+
+/** A case of test/fixtures/clip_text. */
+interface Case {
+  name: string;
+  weights: string;
+  projection: boolean;
+  config: Record<string, unknown>;
+  ids: number[][];
+}
+
+const { cases } = JSON.parse(await Deno.readTextFile(fixture("clip_text/meta.json"))) as { cases: Case[] };
+const expected = await readTensors(fixture("clip_text/expected.safetensors"));
+
+for (const { name, ids, ...made } of cases) {
+  Deno.test(`${made.projection ? CLIPTextModelWithProjection.name : CLIPTextModel.name} follows transformers: ${name}`, async () => {
+    const notices: string[] = [];
+    using model = await load(made, { dtype: "f32", onNotice: (line) => notices.push(line) });
+    assert.deepEqual(notices, []); // every key of the file is read, or known to be none
+    await assertSame(name, results(model, ids), bound);
+  });
+}
+
+Deno.test("CLIPTextModel in f16 stays near f32", async () => {
+  const { name, ids, ...made } = cases[0]!;
+  using model = await load(made, { dtype: "f16" });
+  await assertSame(name, results(model, ids), f16Bound);
+});
+
+Deno.test("CLIPTextModel keeps the table of tokens on the host, where no adapter's limit counts", async () => {
+  using model = await load(cases[0]!, { dtype: "f32" }, OpenCLIPTextModel);
+  const uploaded = (model as OpenCLIPTextModel).uploaded;
+  assert.ok(uploaded.includes("text_model.embeddings.position_embedding.weight"));
+  assert.ok(!uploaded.includes("text_model.embeddings.token_embedding.weight"));
+});
+
+Deno.test("CLIPTextModel.forward() tells what is wrong with its ids", async () => {
+  using model = await load(cases[0]!, { dtype: "f32" });
+  const refusals: [number[][], string][] = [
+    [[], "Cannot encode texts: expected ids in rows of one length, got none; pad the rows"],
+    [[[38, 39], [38]], "Cannot encode texts: expected ids in rows of one length, got 2 and 1; pad the rows"],
+    [[new Array(10).fill(1)], "Cannot encode 10 tokens: expected at most 9; truncate the rows"],
+    [
+      [[38, 40]],
+      "Cannot encode token 40: expected a whole number from 0 to 39; the tokenizer is of another model",
+    ],
+    [
+      [[38, 0.5]],
+      "Cannot encode token 0.5: expected a whole number from 0 to 39; the tokenizer is of another model",
+    ],
+  ];
+  for (const [ids, message] of refusals) {
+    assert.throws(() => model.forward(ids), { name: "RangeError", message });
+  }
+});
+
+Deno.test("CLIPTextModel cannot run once it was disposed", async () => {
+  const model = await load(cases[0]!, { dtype: "f32" });
+  model[Symbol.dispose]();
+  await Promise.resolve();
+  assert.throws(() => model.forward(cases[0]!.ids), { message: /^Cannot .*disposed; load it again$/ });
+});
+
+const configs: [object, RegExp][] = [
+  [{ hidden_act: "sparkle" }, /hidden_act to be one of "quick_gelu", "gelu", .*, got "sparkle"/],
+  [{ num_attention_heads: 5 }, /num_attention_heads to be a divisor of hidden_size, which is 12, got 5/],
+  [{ model_type: "t5" }, /expected its config in .*, got that of "t5"; it is another model/],
+  [
+    { vocab_size: 41 },
+    /^Cannot use "embeddings.token_embedding.weight": expected shape \[41, 12\], got \[40, 12\]/,
+  ],
+  [
+    { max_position_embeddings: 8 },
+    /^Cannot use "embeddings.position_embedding.weight": expected shape \[8, 12\]/,
+  ],
+  [{ intermediate_size: 21 }, /^Cannot use "encoder.layers.0.mlp.fc1.weight": expected shape \[21, 12\]/],
+  [{ num_hidden_layers: 3 }, /^Cannot load "encoder.layers.2" from .*: no such key; nearest is "/],
+];
+for (const [change, message] of configs) {
+  Deno.test(`CLIPTextModel.fromPretrained() refuses ${JSON.stringify(change)}`, async () => {
+    const { config, ...made } = cases[0]!;
+    await assert.rejects(load({ ...made, config: { ...config, ...change } }, { dtype: "f32" }), { message });
+  });
+}
+
+Deno.test("CLIPTextModelWithProjection wants the projection, and CLIPTextModel tells that it leaves it out", async () => {
+  await assert.rejects(load({ ...cases[0]!, projection: true }, { dtype: "f32" }), {
+    message: /^Cannot load "text_projection" from .*: no such key;/,
+  });
+  const notices: string[] = [];
+  const plain = { ...cases.find(({ projection }) => projection)!, projection: false };
+  using _model = await load(plain, { dtype: "f32", onNotice: (line) => notices.push(line) });
+  assert.match(notices.join("\n"), /^.*: 1 tensors are not used, e.g. "text_projection.weight"$/);
+});
+
+/** A model whose uploads can be seen. */
+class OpenCLIPTextModel extends CLIPTextModel {
+  get uploaded(): string[] {
+    return this.weights.fillings.map(({ info }) => info.name);
+  }
+}
+
+/** All that a model makes of ids, by the names of the fixture. */
+function results(model: CLIPTextModel, ids: number[][]): Record<string, Tensor> {
+  const { hiddenStates, taps: _, ...others } = model.forward(ids);
+  return {
+    ...others,
+    skipped: model.finalLayerNorm(hiddenStates.at(-2)!),
+    ...Object.fromEntries(hiddenStates.map((state, i) => [`hiddenStates.${i}`, state])),
+  };
+}
+
+async function assertSame(name: string, got: Record<string, Tensor>, limit: number) {
+  for (const [key, want] of expected) {
+    const [of, output] = key.split("/") as [string, string];
+    if (of !== name) continue;
+    assert.deepEqual(got[output]!.shape, want.shape, `shape of ${key}`);
+    assertRelativelyClose(await got[output]!.data(), want.data, limit, key);
+  }
+}
+
+/** The model of a case, through files as on the hub. */
+async function load(
+  { weights, config, projection }: Pick<Case, "weights" | "config" | "projection">,
+  options: LoadOptions,
+  type: ModelClass<CLIPTextModel> = projection ? CLIPTextModelWithProjection : CLIPTextModel,
+): Promise<CLIPTextModel> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
+    await Deno.copyFile(fixture(`clip_text/weights/${weights}.safetensors`), `${folder}/model.safetensors`);
+    return await loadModel(type, folder, options);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
