@@ -9,7 +9,7 @@ import type { FluxTransformer2DModel, UNet2DConditionModel } from "denoise/model
 import { EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler } from "denoise/schedulers";
 import { readArguments } from "../scripts/command_line/arguments.ts";
 import * as option from "../scripts/command_line/options.ts";
-import { streamOf } from "../src/graph/stream.ts";
+import { streamOf } from "../src/graph/run/stream.ts";
 import { imageIds, textIds } from "../src/pipelines/flux_latents.ts";
 import { PIPELINES, traceModel } from "./compiled/models.ts";
 import { PROMPT_TOKENS, SD15_UNET } from "./models.ts";

@@ -1,5 +1,5 @@
 import type { Device, Tensor } from "denoise";
-import { streamOf } from "../src/graph/stream.ts";
+import { streamOf } from "../src/graph/run/stream.ts";
 import type { Problem } from "./cases.ts";
 import type { Row } from "./kernels.ts";
 import type { Seeded } from "./models.ts";

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from "denoise";
 import { scope } from "denoise";
-import { streamOf } from "../src/graph/stream.ts";
+import { streamOf } from "../src/graph/run/stream.ts";
 
 /** One engine's turn: a figure in milliseconds, or undefined where it has none. */
 export type Turn = () => Promise<number | undefined>;

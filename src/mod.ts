@@ -31,7 +31,7 @@ export {
 } from "./gpu/profiler.ts";
 export type { ARITHMETIC, CASTS, FUNCTIONS, Operation, TESTS } from "./graph/operations.ts";
 export type { Leaf, Node, View } from "./graph/node.ts";
-export type { Supply } from "./graph/supply.ts";
+export type { Supply } from "./graph/run/weight_pager.ts";
 export type { Progress } from "./io/hub.ts";
 export type { Fit, ResizeOptions } from "./io/images/fit.ts";
 export type { ImageMode } from "./io/images/modes.ts";

@@ -6,8 +6,8 @@
 import { basename, join } from "node:path";
 import { openDevice } from "denoise";
 import type { Pipeline, PipelineSpec } from "../../src/gpu/pipelines.ts";
-import type { Plan } from "../../src/graph/plan.ts";
-import { streamOf } from "../../src/graph/stream.ts";
+import type { Plan } from "../../src/graph/run/plan.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import type { Compiled } from "./compile.ts";
 import { hotLoop } from "./hot_loop.ts";
 import { PIPELINES, traceModel } from "./models.ts";

@@ -1,8 +1,8 @@
 import type { Device } from "denoise";
 import type { Model } from "denoise/models";
 import type { Entry } from "../../bench/safetensors.ts";
-import { fill } from "../../src/graph/fill.ts";
-import { sizeOf } from "../../src/graph/layout.ts";
+import { fill } from "../../src/graph/tuning/fill.ts";
+import { sizeOf } from "../../src/graph/run/layout.ts";
 import type { ModelClass } from "../../src/models/runtime/load.ts";
 import type { ModelParts } from "../../src/models/runtime/model.ts";
 import { Weights } from "../../src/models/runtime/weights.ts";

@@ -1,10 +1,10 @@
 import type { Device, Traits } from "denoise";
 import type { Peer } from "../../bench/peer.ts";
-import { benchBytes, problemOf, shapeOf } from "../../src/graph/bench.ts";
-import { choose, idOf } from "../../src/graph/choice.ts";
+import { benchBytes, problemOf, shapeOf } from "../../src/graph/tuning/bench.ts";
+import { choose, idOf } from "../../src/graph/tuning/choice.ts";
 import { Kernel, type Node } from "../../src/graph/node.ts";
-import { streamOf } from "../../src/graph/stream.ts";
-import { tune } from "../../src/graph/tuner.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
+import { tune } from "../../src/graph/tuning/tuner.ts";
 import { type Case, casesOf, usualDType } from "./cases.ts";
 import type { Speeds } from "./speeds.ts";
 

@@ -1,8 +1,8 @@
 import { type Device, embeddedModel } from "denoise";
 import { Bar } from "../../src/core/bar.ts";
-import { type Problem, problemOf } from "../../src/graph/bench.ts";
-import { choiceId, watchChoices } from "../../src/graph/choice.ts";
-import { isMeasured, type Outcome, tune } from "../../src/graph/tuner.ts";
+import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
+import { choiceId, watchChoices } from "../../src/graph/tuning/choice.ts";
+import { isMeasured, type Outcome, tune } from "../../src/graph/tuning/tuner.ts";
 import { memoryBudget } from "../../src/pipelines/residency.ts";
 import { type DrawingSize, stagesOf } from "../../src/pipelines/stages.ts";
 import { openModels } from "../inspect/open_models.ts";

@@ -1,6 +1,6 @@
 import type { Device } from "denoise";
-import { shapeOf } from "../../src/graph/bench.ts";
-import type { Outcome } from "../../src/graph/tuner.ts";
+import { shapeOf } from "../../src/graph/tuning/bench.ts";
+import type { Outcome } from "../../src/graph/tuning/tuner.ts";
 import { table } from "../inspect/table.ts";
 
 /** A line for each kernel: its shape and operations for an element, the fastest candidate with its time, and how many times as long the others take. */

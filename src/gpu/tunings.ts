@@ -62,7 +62,7 @@ export function describeTuned({ engine, vendor, device, description }: TunedAdap
 
 /**
  * What was measured of kernels on one adapter: how long the candidates of each took, and which are wrong. Candidates go by
- * ids, their names and constants (`idOf` in graph/choice.ts).
+ * ids, their names and constants (`idOf` in graph/tuning/choice.ts).
  */
 export class Tunings {
   readonly #kernels = new Map<string, Measured[]>();

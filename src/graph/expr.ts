@@ -1,5 +1,5 @@
 import type { ValueType } from "../core/dtype.ts";
-import { calledAs } from "./library.ts";
+import { calledAs } from "./fusion/library.ts";
 import { type Operation, specOf } from "./operations.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { Settings } from "../gpu/compose.ts";
 import type { Snippet } from "../gpu/snippet.ts";
 import type { Storage } from "../gpu/buffers.ts";
 import type { Expr } from "./expr.ts";
-import type { Supply } from "./supply.ts";
+import type { Supply } from "./run/weight_pager.ts";
 
 let nextId = 0;
 

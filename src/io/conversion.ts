@@ -9,8 +9,8 @@ import { type DType, isPacked } from "../core/dtype.ts";
 import { compose } from "../gpu/compose.ts";
 import type { BindingUse, PipelineSpec } from "../gpu/pipelines.ts";
 import { type Snippet, snippet } from "../gpu/snippet.ts";
-import { GRID } from "../graph/grid.ts";
-import { packParams } from "../graph/uniform.ts";
+import { GRID } from "../gpu/grid.ts";
+import { packParams } from "../gpu/params.ts";
 import { blockOf, type CheckpointDType } from "./stored_dtype.ts";
 
 const STORED = snippet("lib/stored", stored);

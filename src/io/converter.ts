@@ -3,7 +3,7 @@ import { alignUp } from "../gpu/buffers.ts";
 import type { Device } from "../gpu/device.ts";
 import type { Pipeline } from "../gpu/pipelines.ts";
 import { type Room, Staging } from "../gpu/staging.ts";
-import { foldGrid } from "../graph/grid.ts";
+import { foldGrid } from "../gpu/grid.ts";
 import type { Leaf } from "../graph/node.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { type Conversion, conversionOf } from "./conversion.ts";

@@ -1,5 +1,5 @@
 import { contiguousStrides, size } from "../core/shape.ts";
-import { collapse } from "../graph/axes.ts";
+import { collapse } from "../graph/fusion/axes.ts";
 import { recordChoice, type Tensor } from "../tensor/mod.ts";
 import { type Rows, selectKernel, shapeClassOf } from "./norm/rows.ts";
 

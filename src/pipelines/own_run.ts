@@ -1,4 +1,4 @@
-import { streamOf } from "../graph/stream.ts";
+import { streamOf } from "../graph/run/stream.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";

@@ -1,7 +1,7 @@
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import { memoryOf } from "../gpu/memory.ts";
-import { streamOf } from "../graph/stream.ts";
+import { streamOf } from "../graph/run/stream.ts";
 import { Model } from "../models/mod.ts";
 import { BESIDES, fit, forceStream } from "./storage.ts";
 

@@ -5,7 +5,7 @@ import { checkShape, contiguousStrides, formatShape, type Shape, size } from "..
 import { alignUp, type Storage } from "../gpu/buffers.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { Leaf } from "../graph/node.ts";
-import { streamOf } from "../graph/stream.ts";
+import { streamOf } from "../graph/run/stream.ts";
 import { remember } from "./display.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorBase } from "./tensor_base.ts";

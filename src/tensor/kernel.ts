@@ -1,7 +1,7 @@
 import type { PlainDType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
-import { paramFields } from "../graph/uniform.ts";
+import { paramFields } from "../gpu/params.ts";
 import { expectKernelText } from "./kernel_text.ts";
 import { plainType, recordKernel } from "./record.ts";
 import { GRID } from "./sources.ts";

@@ -1,7 +1,7 @@
 import { expectOptions, nameOfKind } from "../core/error.ts";
 import { Bar, type BarOptions } from "../core/bar.ts";
 import { currentDevice } from "../gpu/device.ts";
-import { streamOf } from "../graph/stream.ts";
+import { streamOf } from "../graph/run/stream.ts";
 
 /** Where a loop tells how far it is, and what ends it. */
 export interface ProgressOptions extends Pick<BarOptions, "label" | "write"> {

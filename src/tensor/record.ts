@@ -3,7 +3,7 @@ import { broadcast, checkShape, contiguousStrides, type Shape, size, usualStride
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { castExpr, type Expr, exprType } from "../graph/expr.ts";
 import { type Candidate, Kernel, type KernelSpec, type Operand, Pointwise } from "../graph/node.ts";
-import { streamOf } from "../graph/stream.ts";
+import { streamOf } from "../graph/run/stream.ts";
 import { currentPath } from "./named.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorBase } from "./tensor_base.ts";

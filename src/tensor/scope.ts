@@ -1,6 +1,6 @@
 import { nameOfKind } from "../core/error.ts";
 import type { Node } from "../graph/node.ts";
-import { type Stream, streamOf } from "../graph/stream.ts";
+import { type Stream, streamOf } from "../graph/run/stream.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { Tensor } from "./tensor.ts";
 

@@ -1,7 +1,7 @@
 import { bytesOf, type DType, type HostArray, isPacked, type PlainDType, viewBytes } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { channelsLastStrides, contiguousStrides, sameStrides, type Shape, size } from "../core/shape.ts";
-import { streamOf } from "../graph/stream.ts";
+import { streamOf } from "../graph/run/stream.ts";
 import { remember, shown } from "./display.ts";
 import { operatorsAbove } from "./operators.ts";
 import { TensorOrder } from "./order.ts";

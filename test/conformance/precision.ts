@@ -1,5 +1,5 @@
 import { currentDevice } from "../../src/gpu/device.ts";
-import { streamOf } from "../../src/graph/stream.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import type { HostTensor } from "../support/arrays.ts";
 
 /** The type in which a set is run. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openDevice } from "../../src/gpu/open.ts";
-import { classOf, idOf, watchChoices } from "../../src/graph/choice.ts";
+import { classOf, idOf, watchChoices } from "../../src/graph/tuning/choice.ts";
 import type { KernelSpec } from "../../src/graph/node.ts";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel, UNet2DModel } from "../../src/models/mod.ts";
 import { asGpu } from "../support/engines.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { streamOf } from "../../src/graph/stream.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import { linearGeglu } from "../../src/ops/linear_geglu.ts";
 import { linearThree, type Weights3 } from "../../src/ops/linear_three.ts";
 import { conv2d, geglu, linear, matmul, silu } from "../../src/ops/mod.ts";

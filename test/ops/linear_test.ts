@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { streamOf } from "../../src/graph/stream.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import { layerNorm, linear } from "../../src/ops/mod.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";

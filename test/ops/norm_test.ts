@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { streamOf } from "../../src/graph/stream.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import { groupsOf, selectKernel } from "../../src/ops/norm/groups.ts";
 import { groupNorm, layerNorm, rmsNorm, softmax } from "../../src/ops/mod.ts";
 import { currentDevice } from "../../src/gpu/device.ts";

@@ -1,8 +1,8 @@
 import type { Device } from "../../src/gpu/device.ts";
-import { Call } from "../../src/graph/call.ts";
+import { Call } from "../../src/graph/run/call.ts";
 import { Leaf } from "../../src/graph/node.ts";
-import type { Plan } from "../../src/graph/plan.ts";
-import { streamOf } from "../../src/graph/stream.ts";
+import type { Plan } from "../../src/graph/run/plan.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import { Tensor } from "../../src/tensor/mod.ts";
 
 /** A function of tensors, traced for inputs like `examples` and replayed at every call, as models are. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type CustomKernel, kernel, openDevice, type Tensor, tensor } from "../../src/mod.ts";
-import { streamOf } from "../../src/graph/stream.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { baseInputs, loadBase } from "../support/unet_base.ts";
 

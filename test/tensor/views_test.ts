@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { size } from "../../src/core/shape.ts";
 import { openDevice } from "../../src/gpu/open.ts";
-import { streamOf } from "../../src/graph/stream.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import { cat, full, ones, stack, type Tensor, tensor, weightedSum, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";

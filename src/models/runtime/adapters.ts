@@ -3,7 +3,7 @@ import { nearest } from "../../core/error.ts";
 import { contiguousStrides, type Shape } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
 import { Leaf, type Node } from "../../graph/node.ts";
-import { streamOf } from "../../graph/stream.ts";
+import { streamOf } from "../../graph/run/stream.ts";
 import type { Checkpoint } from "../../io/checkpoint.ts";
 import type { Placement } from "../../io/lora/match.ts";
 import type { UploadProgress } from "../../io/upload.ts";

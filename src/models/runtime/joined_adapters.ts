@@ -1,5 +1,5 @@
 import type { Device } from "../../gpu/device.ts";
-import { streamOf } from "../../graph/stream.ts";
+import { streamOf } from "../../graph/run/stream.ts";
 import { cat, hold, type Tensor } from "../../tensor/mod.ts";
 import type { AdapterPart } from "./adapter_parts.ts";
 

@@ -1,6 +1,6 @@
 import { isPacked } from "../../core/dtype.ts";
 import { Leaf } from "../../graph/node.ts";
-import { streamOf } from "../../graph/stream.ts";
+import { streamOf } from "../../graph/run/stream.ts";
 import { matmul } from "../../ops/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import type { Joined } from "./joined_adapters.ts";

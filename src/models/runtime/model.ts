@@ -2,7 +2,7 @@ import { expectOptions, nameOfKind } from "../../core/error.ts";
 import type { Inspect } from "../../core/shown.ts";
 import type { DType, PackedDType } from "../../core/dtype.ts";
 import { currentDevice, type Device } from "../../gpu/device.ts";
-import { streamOf } from "../../graph/stream.ts";
+import { streamOf } from "../../graph/run/stream.ts";
 import { expectSingleFile } from "../../io/single_file/options.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { Adapters } from "./adapters.ts";

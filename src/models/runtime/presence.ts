@@ -1,5 +1,5 @@
 import type { Device } from "../../gpu/device.ts";
-import { streamOf } from "../../graph/stream.ts";
+import { streamOf } from "../../graph/run/stream.ts";
 
 /** Weights that came together: all that were missing, or those that one entry point reads. */
 interface Group {

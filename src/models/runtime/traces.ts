@@ -1,9 +1,9 @@
 import { formatShape, type Shape, usualStrides } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
-import { Call } from "../../graph/call.ts";
+import { Call } from "../../graph/run/call.ts";
 import { Input, type Leaf, type Node } from "../../graph/node.ts";
-import type { Plan } from "../../graph/plan.ts";
-import { streamOf } from "../../graph/stream.ts";
+import type { Plan } from "../../graph/run/plan.ts";
+import { streamOf } from "../../graph/run/stream.ts";
 import { currentPath, scope, Tensor } from "../../tensor/mod.ts";
 import type { Adapters } from "./adapters.ts";
 import { DenseViews } from "./dense_views.ts";

@@ -1,8 +1,8 @@
 import type { Storage } from "../../gpu/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
-import { sizeOf } from "../../graph/layout.ts";
+import { sizeOf } from "../../graph/run/layout.ts";
 import type { Leaf } from "../../graph/node.ts";
-import { roomOf, type Supply } from "../../graph/supply.ts";
+import { roomOf, type Supply } from "../../graph/run/weight_pager.ts";
 import type { Checkpoint, TensorInfo } from "../../io/checkpoint.ts";
 import { Converter } from "../../io/converter.ts";
 import { expectNoOverflow, type Filling } from "../../io/upload.ts";

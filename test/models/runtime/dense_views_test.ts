@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { cat, openDevice, randn, scope, type Tensor } from "../../../src/mod.ts";
 import { UNet2DConditionModel } from "../../../src/models/mod.ts";
-import { streamOf } from "../../../src/graph/stream.ts";
+import { streamOf } from "../../../src/graph/run/stream.ts";
 import { manualSeed } from "../../../src/random/mod.ts";
 import { emoji } from "../../support/emoji.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
-import { streamOf } from "../../../src/graph/stream.ts";
+import { streamOf } from "../../../src/graph/run/stream.ts";
 import type { UNet2DConditionModel } from "../../../src/models/mod.ts";
 import { cat, scope, type Tensor, tensor } from "../../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../../support/close.ts";

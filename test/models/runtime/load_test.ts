@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { streamOf } from "../../../src/graph/stream.ts";
+import { streamOf } from "../../../src/graph/run/stream.ts";
 import { type Device, openDevice, randn, type Tensor } from "../../../src/mod.ts";
 import { buildModel } from "../../../src/models/runtime/load.ts";
 import { type LoadOptions, UNet2DModel } from "../../../src/models/mod.ts";

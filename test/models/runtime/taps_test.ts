@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
-import { streamOf } from "../../../src/graph/stream.ts";
+import { streamOf } from "../../../src/graph/run/stream.ts";
 import { AutoencoderKL } from "../../../src/models/mod.ts";
 import { zeros } from "../../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../../support/close.ts";

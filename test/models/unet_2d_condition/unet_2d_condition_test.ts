@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../../src/gpu/device.ts";
 import { openDevice } from "../../../src/gpu/open.ts";
-import { streamOf } from "../../../src/graph/stream.ts";
+import { streamOf } from "../../../src/graph/run/stream.ts";
 import {
   type LoadOptions,
   UNet2DConditionModel,

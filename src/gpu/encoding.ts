@@ -1,0 +1,106 @@
+import type { Storage } from "./buffers.ts";
+import type { Device } from "./device.ts";
+import type { Pipeline } from "./pipelines.ts";
+import type { DispatchRecord } from "./profiler.ts";
+
+/** A dispatch with everything bound, ready to be encoded any number of times. */
+export interface Dispatch {
+  readonly pipeline: Pipeline;
+  readonly group: GPUBindGroup;
+  readonly workgroups: readonly [number, number];
+  readonly record: DispatchRecord;
+}
+
+/** The commands of one submission. Dispatches share a compute pass; copies, and profiling, end it. */
+export class Encoding {
+  readonly #device: Device;
+  readonly #encoder: GPUCommandEncoder;
+  #pass: GPUComputePassEncoder | undefined;
+  #pipeline: Pipeline | undefined;
+  readonly #releases: (() => void)[] = [];
+  /** The models, and the kernels beside them, that run. */
+  readonly #work = new Set<string>();
+  #last = "";
+  /** Dispatches encoded so far. */
+  dispatches = 0;
+
+  constructor(device: Device) {
+    this.#device = device;
+    this.#encoder = device.gpu.createCommandEncoder({ label: "denoise" });
+  }
+
+  /** Encodes a dispatch of a model, or of a kernel by itself. */
+  dispatch({ pipeline, group, workgroups, record }: Dispatch, model?: string): void {
+    const work = model ?? record.kernel;
+    if (work !== this.#last) this.#work.add(this.#last = work);
+    const { profiler } = this.#device;
+    if (profiler) this.#endPass();
+    if (!this.#pass) {
+      const timestampWrites = profiler?.begin(record);
+      this.#pass = this.#encoder.beginComputePass({
+        label: record.path || record.kernel,
+        ...timestampWrites && { timestampWrites },
+      });
+    }
+    if (this.#pipeline !== pipeline) {
+      this.#pass.setPipeline(pipeline.gpu!);
+      this.#pipeline = pipeline;
+    }
+    this.#pass.setBindGroup(0, group);
+    this.#pass.dispatchWorkgroups(workgroups[0], workgroups[1]);
+    this.dispatches++;
+  }
+
+  copy(source: Storage, target: Storage): void {
+    this.#endPass();
+    const bytes = Math.ceil(Math.min(source.bytes, target.bytes) / 4) * 4;
+    if (bytes) {
+      this.#encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, bytes);
+    }
+  }
+
+  /** Frees something that commands encoded so far may use. */
+  afterSubmit(release: () => void): void {
+    this.#releases.push(release);
+  }
+
+  submit(): void {
+    this.#endPass();
+    const readTimes = this.#device.profiler?.resolve(this.#encoder);
+    this.#device.submit(this.#encoder, `running ${[...this.#work].join(", ") || "copies"}`);
+    readTimes?.();
+    for (const release of this.#releases) release();
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+    this.#pipeline = undefined;
+  }
+}
+
+/**
+ * Binds storages and uniforms for a pipeline, in the order of its bindings of each kind. Offsets are part of it, as dynamic ones
+ * cost every dispatch a fifth of its time on the host.
+ */
+export function bindGroup(
+  device: Device,
+  pipeline: Pipeline,
+  uses: readonly string[],
+  reads: readonly Storage[],
+  output: Storage,
+  uniforms: readonly GPUBufferBinding[],
+): GPUBindGroup {
+  let [read, uniform] = [0, 0];
+  const whole = ({ buffer, offset, bytes }: Storage) => ({
+    buffer,
+    offset,
+    size: Math.max(16, Math.ceil(bytes / 16) * 16),
+  });
+  const entries = uses.map((use, binding) => {
+    if (use === "read") return { binding, resource: whole(reads[read++]!) };
+    if (use === "write") return { binding, resource: whole(output) };
+    return { binding, resource: uniforms[uniform++]! };
+  });
+  return device.gpu.createBindGroup({ label: pipeline.label, layout: pipeline.layout, entries });
+}

@@ -1,0 +1,175 @@
+import { bytesOf, type PlainDType, valueType } from "../../core/dtype.ts";
+import type { DispatchRecord } from "../../gpu/profiler.ts";
+import { compose, type Section } from "../../gpu/compose.ts";
+import type { BindingUse, PipelineSpec } from "../../gpu/pipelines.ts";
+import { keyOf, paramsText } from "../../gpu/snippet.ts";
+import { contiguousStrides, size } from "../../core/shape.ts";
+import { collapse, fit } from "./axes.ts";
+import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
+import { exprFlops } from "../expr.ts";
+import { type Group, valueGroup } from "./fuse.ts";
+import {
+  type Candidate,
+  type Kernel,
+  type KernelSpec,
+  type Node,
+  type Operand,
+  type Pass,
+  Scratch,
+} from "../node.ts";
+import { packFields, packParams } from "../../gpu/params.ts";
+
+/** One dispatch: what runs, on which nodes, with which uniforms. */
+export interface Step {
+  readonly pipeline: PipelineSpec;
+  readonly output: Node;
+  /** Nodes bound for reading, in the order of the pipeline's "read" bindings. */
+  readonly inputs: readonly Node[];
+  /** Contents of the pipeline's "uniform" bindings, in order. */
+  readonly uniforms: readonly Uint8Array<ArrayBuffer>[];
+  readonly workgroups: number;
+  readonly record: DispatchRecord;
+}
+
+/** The dispatches that compute a group of fused nodes, the one that stores its output last. */
+export function stepsOfGroup(group: Group, choose: (kernel: Kernel) => Candidate): Step[] {
+  return group.kernel ? kernelSteps(group, group.kernel, choose(group.kernel)) : [pointwiseStep(group)];
+}
+
+function record(
+  value: Node,
+  output: Node,
+  kernel: string,
+  inputs: readonly Node[],
+  flops: number,
+): DispatchRecord {
+  const bytes = [...new Set(inputs), output].reduce(
+    (sum, node) => sum + node.count * bytesOf(node.dtype),
+    0,
+  );
+  return { kernel, path: value.path, flops, bytes };
+}
+
+function access(operand: Operand, strides: readonly number[], axis = -1): Access {
+  const { offset, window } = operand;
+  const dtype = operand.node.dtype as PlainDType;
+  return { dtype, offset, strides, ...window && { window: { ...window, axis } } };
+}
+
+function pointwiseStep(group: Group): Step {
+  const { operands, shape, strides, expr, scalars, output } = group;
+  const apart = new Set(operands.flatMap(({ window }) => window ? [window.axis] : []));
+  const axes = collapse(shape, [strides, ...operands.map((operand) => operand.strides)], apart);
+  const work: Work = {
+    expr,
+    scalars,
+    operands: operands.map((operand, i) =>
+      access(operand, axes.strides[i + 1]!, operand.window && axes.place[operand.window.axis])
+    ),
+    sizes: axes.sizes,
+    out: { dtype: output.dtype as PlainDType, strides: axes.strides[0]! },
+  };
+  const generated = pointwiseKernel(work);
+  const inputs = operands.map((operand) => operand.node);
+  return {
+    pipeline: pipelineOf("pointwise", generated.key, { code: [], bindings: ["write"] }, {}, generated),
+    output,
+    inputs,
+    uniforms: [packFields(generated.fields)],
+    workgroups: generated.workgroups,
+    record: record(output, output, "pointwise", inputs, exprFlops(expr) * output.count),
+  };
+}
+
+function kernelSteps(group: Group, kernel: Kernel, candidate: Candidate): Step[] {
+  const { spec, path } = kernel;
+  const { before = [] } = candidate;
+  const nodes = spec.inputs.map((view) => view.node);
+  const readsOf = ({ reads }: Pass) => (reads ?? [...spec.inputs.keys()]).map((i) => nodes[i]!);
+  let flops = spec.flops;
+  const first = before.map((pass) => {
+    const result = new Scratch(pass.dtype, size(pass.axes), path);
+    const strides = contiguousStrides(pass.axes) as unknown as KernelSpec["strides"];
+    const stored = { group: valueGroup(result, pass.axes, strides), axes: pass.axes, strides };
+    const step = passStep(pass, readsOf(pass), result, stored, pass.flops ?? 0);
+    nodes.push(result);
+    flops -= pass.flops ?? 0;
+    return step;
+  });
+  return [
+    ...first,
+    passStep(candidate, readsOf(candidate), kernel, { group, axes: spec.axes, strides: spec.strides }, flops),
+  ];
+}
+
+/** What a pass stores: the expression of a group, along the pass's own axes. */
+interface Stored extends Pick<KernelSpec, "axes" | "strides"> {
+  readonly group: Group;
+}
+
+/** One dispatch of a kernel, which ends in an expression of its `value`. */
+function passStep(
+  pass: Pass,
+  reads: readonly Node[],
+  value: Node,
+  { group, axes, strides }: Stored,
+  flops: number,
+): Step {
+  const { operands, expr, scalars, output } = group;
+  const others = operands.filter((operand) => operand.node !== value);
+  const views = fit(
+    group.shape,
+    group.strides,
+    others.map((operand) => operand.strides),
+    axes,
+    strides,
+  );
+  const work: Work = {
+    expr,
+    scalars,
+    operands: operands.map((operand) =>
+      operand.node === value ? undefined : access(operand, views![others.indexOf(operand)]!)
+    ),
+    own: valueType(value.dtype as PlainDType),
+    sizes: axes,
+    out: { dtype: output.dtype as PlainDType, strides },
+  };
+  const generated: Generated = storeFunction(work, pass.width);
+  const struct = paramsText(pass.code);
+  const params = packParams(pass.name, struct, pass.params);
+  const bindings: BindingUse[] = [
+    ...reads.map(() => "read" as const),
+    "write",
+    ...struct ? ["uniform" as const] : [],
+  ];
+  const inputs = [...reads, ...others.map((view) => view.node)];
+  return {
+    pipeline: pipelineOf(
+      pass.name,
+      `${Object.entries(pass.set).join()}|${reads.length}|${pass.code.map(keyOf)}|${generated.key}`,
+      { code: pass.code, bindings },
+      pass.set,
+      generated,
+    ),
+    output,
+    inputs,
+    uniforms: [...struct ? [params] : [], packFields(generated.fields)],
+    workgroups: pass.workgroups,
+    record: record(value, output, pass.name, inputs, flops + exprFlops(expr) * output.count),
+  };
+}
+
+function pipelineOf(
+  label: string,
+  key: string,
+  kernel: Section,
+  set: Pass["set"],
+  { bindings, snippet }: Generated,
+): PipelineSpec {
+  return {
+    label,
+    key: `${label}|${key}`,
+    bindings: [...kernel.bindings, ...bindings],
+    source: () => compose({ label, kernel, set, store: { code: [snippet()], bindings } }),
+  };
+}

@@ -1,0 +1,145 @@
+import { alignUp, type Storage } from "../../gpu/buffers.ts";
+import type { Device } from "../../gpu/device.ts";
+import type { Pipeline } from "../../gpu/pipelines.ts";
+import type { DType, PlainDType } from "../../core/dtype.ts";
+import { bindGroup } from "../../gpu/encoding.ts";
+import { fill } from "./fill.ts";
+import { valueGroup } from "../fusion/fuse.ts";
+import { foldGrid } from "../../gpu/grid.ts";
+import { sizeOf } from "../run/layout.ts";
+import { type Candidate, Kernel, type KernelSpec, Leaf, type Node } from "../node.ts";
+import { type Step, stepsOfGroup } from "../fusion/step.ts";
+
+/** A kernel on one shape, without the values that it was recorded with. */
+export interface Problem extends Omit<KernelSpec, "inputs"> {
+  /** What it reads: types and numbers of elements. */
+  readonly reads: readonly { readonly dtype: DType; readonly count: number }[];
+  /** Of the output. */
+  readonly dtype: PlainDType;
+  /** Elements of the output. */
+  readonly count: number;
+  /** Module path of the first kernel of this kind. */
+  readonly path: string;
+}
+
+/** What is to be measured of a kernel. */
+export function problemOf({ spec, dtype, count, path }: Kernel): Problem {
+  const { inputs, ...rest } = spec;
+  const reads = inputs.map(({ node }) => ({ dtype: node.dtype, count: node.count }));
+  return { ...rest, reads, dtype: dtype as PlainDType, count, path };
+}
+
+/** Words for a problem's shape: the kernel's axes and types. */
+export function shapeOf({ axes, reads, dtype }: Problem): string {
+  return `${axes.join("×")} from ${reads.map((read) => read.dtype).join(", ")} to ${dtype}`;
+}
+
+/** Bytes that a bench takes for a problem, beside what single candidates need. */
+export function benchBytes({ reads, dtype, count }: Problem): number {
+  const sizes = [...reads, { dtype, count }].map(({ dtype, count }) => sizeOf(new Leaf(dtype, count, "")));
+  return sizes.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** A candidate with its memory: may be encoded any number of times. */
+export interface Trial {
+  readonly candidate: Candidate;
+  encode(pass: GPUComputePassEncoder): void;
+}
+
+/** One problem in memory, with seeded inputs, on which candidates take turns. Disposing it frees all memory. */
+export class Bench implements Disposable {
+  readonly #device: Device;
+  readonly #kernel: Kernel;
+  readonly #storages: Storage[] = [];
+  readonly #uniforms: GPUBuffer[] = [];
+  private constructor(device: Device, problem: Problem) {
+    this.#device = device;
+    const { reads, dtype, count, path } = problem;
+    const inputs = reads.map((read, i) => {
+      const node = new Leaf(read.dtype, read.count, `tuning input ${i}`);
+      return { node, shape: [read.count], strides: [1], offset: 0 };
+    });
+    this.#kernel = new Kernel(dtype, count, path, { ...problem, inputs });
+  }
+
+  /** What the candidates compute. */
+  get output(): Storage {
+    return this.#kernel.storage!;
+  }
+
+  /** Takes memory and fills the inputs. */
+  static async open(device: Device, problem: Problem): Promise<Bench> {
+    const bench = new Bench(device, problem);
+    try {
+      for (const node of [...bench.#kernel.sources, bench.#kernel]) node.storage = bench.#allocate(node);
+      for (const [i, { storage, dtype }] of bench.#kernel.sources.entries()) {
+        await fill(device, storage!, dtype, i + 1);
+      }
+      await device.idle(); // tells where there is no memory
+      return bench;
+    } catch (error) {
+      bench[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Begins to compile a candidate. */
+  compile(candidate: Candidate): void {
+    for (const step of this.#stepsOf(candidate)) this.#device.pipelines.get(step.pipeline);
+  }
+
+  /** Makes a candidate ready to run. Throws a ShaderError where it does not compile. */
+  async ready(candidate: Candidate): Promise<Trial> {
+    const steps = this.#stepsOf(candidate);
+    const pipelines = steps.map((step) => this.#device.pipelines.get(step.pipeline));
+    await Promise.all(pipelines.map(({ ready }) => ready));
+    const places = new Map<Node, Storage>([[this.#kernel, this.output]]);
+    for (const { output } of steps.slice(0, -1)) places.set(output, this.#allocate(output));
+    const encoders = steps.map((step, i) => this.#encoder(step, pipelines[i]!, places));
+    return { candidate, encode: (pass) => encoders.forEach((encode) => encode(pass)) };
+  }
+
+  #stepsOf(candidate: Candidate): Step[] {
+    const { axes, strides } = this.#kernel.spec;
+    const group = { ...valueGroup(this.#kernel, axes, strides), kernel: this.#kernel };
+    return stepsOfGroup(group, () => candidate);
+  }
+
+  #encoder(step: Step, pipeline: Pipeline, places: ReadonlyMap<Node, Storage>) {
+    const { gpu, buffers, limits } = this.#device;
+    const alignment = Math.max(16, limits.minUniformBufferOffsetAlignment);
+    let bytes = 0;
+    const offsets = step.uniforms.map((block) => {
+      const offset = bytes;
+      bytes += alignUp(block.length, alignment);
+      return offset;
+    });
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+    const buffer = buffers.create("tuning uniforms", bytes, usage);
+    this.#uniforms.push(buffer);
+    const uniforms = step.uniforms.map((block, i) => {
+      gpu.queue.writeBuffer(buffer, offsets[i]!, block);
+      return { buffer, offset: offsets[i]!, size: block.length };
+    });
+    const storages = step.inputs.map((node) => node.storage ?? places.get(node)!);
+    const uses = step.pipeline.bindings;
+    const group = bindGroup(this.#device, pipeline, uses, storages, places.get(step.output)!, uniforms);
+    const grid = foldGrid(step.workgroups, limits.maxComputeWorkgroupsPerDimension);
+    return (pass: GPUComputePassEncoder) => {
+      pass.setPipeline(pipeline.gpu!);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(...grid);
+    };
+  }
+
+  #allocate(node: Node): Storage {
+    const storage = this.#device.buffers.allocate("tuning", sizeOf(node));
+    this.#storages.push(storage);
+    return storage;
+  }
+
+  [Symbol.dispose](): void {
+    for (const storage of this.#storages.splice(0)) storage.release();
+    for (const buffer of this.#uniforms.splice(0)) this.#device.buffers.destroy(buffer);
+  }
+}

@@ -1,0 +1,59 @@
+import text from "../../../shaders/fill.wgsl" with { type: "text" };
+import type { DType } from "../../core/dtype.ts";
+import type { Storage } from "../../gpu/buffers.ts";
+import type { Device } from "../../gpu/device.ts";
+import { compose } from "../../gpu/compose.ts";
+import type { PipelineSpec } from "../../gpu/pipelines.ts";
+import { snippet } from "../../gpu/snippet.ts";
+import { bindGroup } from "../../gpu/encoding.ts";
+import { foldGrid, GRID } from "../../gpu/grid.ts";
+import { packParams } from "../../gpu/params.ts";
+
+const FILL = snippet("fill", text, [GRID]);
+const KINDS = ["f32", "f16", "words", "int8", "int4", "nothing"] as const;
+const LANES = 64;
+
+/**
+ * Fills a storage with numbers that follow from a seed alone: floats from -scale to scale, integers and bools of 0 and 1; or,
+ * of "nothing", with NaN. Resolves once it is submitted.
+ */
+export async function fill(
+  device: Device,
+  storage: Storage,
+  dtype: DType | "nothing",
+  seed: number,
+  scale = 1,
+): Promise<void> {
+  const kind = KINDS.find((kind) => kind === dtype) ?? "words";
+  const spec: PipelineSpec = {
+    key: `fill ${kind}`,
+    label: "fill",
+    bindings: ["write", "uniform"],
+    source: () => {
+      const kernel = { code: [FILL], bindings: ["write", "uniform"] } as const;
+      return compose({ label: "fill", kernel, set: { KIND: KINDS.indexOf(kind) } });
+    },
+  };
+  const pipeline = device.pipelines.get(spec);
+  await pipeline.ready;
+  const words = Math.ceil(storage.bytes / 4);
+  const bytes = packParams("fill", text, { words, seed, scale });
+  const buffer = device.buffers.create(
+    "fill",
+    bytes.length,
+    GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  );
+  device.gpu.queue.writeBuffer(buffer, 0, bytes);
+  const encoder = device.gpu.createCommandEncoder({ label: "fill" });
+  const pass = encoder.beginComputePass({ label: "fill" });
+  pass.setPipeline(pipeline.gpu!);
+  pass.setBindGroup(
+    0,
+    bindGroup(device, pipeline, spec.bindings, [], storage, [{ buffer }]),
+  );
+  const limit = device.limits.maxComputeWorkgroupsPerDimension;
+  pass.dispatchWorkgroups(...foldGrid(Math.ceil(words / LANES), limit));
+  pass.end();
+  device.submit(encoder, "filling buffers");
+  device.buffers.destroy(buffer);
+}
