@@ -1,6 +1,6 @@
 /**
  * Fits the colours of latents, by which previews are painted, to what a model's autoencoder decodes of the
- * pictures that the model draws. Prints them as src/pipelines/preview_known.ts has them, and their error.
+ * pictures that the model draws. Prints them as src/pipelines/previews/known.ts has them, and their error.
  * Run: deno run -A scripts/fit_preview.ts CompVis/stable-diffusion-v1-4
  */
 import "./plain_errors.ts";
@@ -8,8 +8,8 @@ import type { Shape } from "../src/core/shape.ts";
 import { manualSeed, openDevice, type Tensor } from "denoise";
 import { DiffusionPipeline, pictureOf, preview, StableDiffusionPipeline } from "denoise/pipelines";
 import { DPMSolverMultistepScheduler } from "denoise/schedulers";
-import { paint } from "../src/pipelines/preview_colors.ts";
-import { fitToLatents } from "../src/pipelines/preview_fit.ts";
+import { paint } from "../src/pipelines/previews/colors.ts";
+import { fitToLatents } from "../src/pipelines/previews/fit.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 

@@ -6,7 +6,7 @@
 import "./plain_errors.ts";
 import { openDevice, randn, type TimingRow, traceEvents } from "denoise";
 import { UNet2DModel } from "denoise/models";
-import { readIndex } from "../src/pipelines/pipeline.ts";
+import { readIndex } from "../src/pipelines/run.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { expectWritable } from "../src/io/whole_file.ts";

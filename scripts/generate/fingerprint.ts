@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { neededFiles, resolveRepo } from "../../src/io/hub.ts";
 import { isSingleFile } from "../../src/io/single_file/options.ts";
-import { readIndex } from "../../src/pipelines/pipeline.ts";
+import { readIndex } from "../../src/pipelines/run.ts";
 
 const WHOLE = 2 ** 26; // bytes: smaller files are read whole
 const SAMPLES = 256; // of larger ones: as many pieces, spread evenly from the first byte to the last

@@ -1,7 +1,7 @@
 import { type Device, type Engine, NoAdapterError, openDevice, waiting } from "denoise";
 import type { AnyPipeline } from "denoise/pipelines";
-import { describeVerdict, planMemory } from "../../src/pipelines/memory_plan.ts";
-import { stagesOf } from "../../src/pipelines/stages.ts";
+import { describeVerdict, planMemory } from "../../src/pipelines/memory/plan.ts";
+import { stagesOf } from "../../src/pipelines/memory/stages.ts";
 import type { Draw, Pictures } from "./draw.ts";
 import type { Given, Settings } from "./options.ts";
 import type { Replayed } from "./recipe.ts";

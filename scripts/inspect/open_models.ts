@@ -9,7 +9,7 @@ import {
   UNet2DConditionModel,
   UNet2DModel,
 } from "denoise/models";
-import { readIndex } from "../../src/pipelines/pipeline.ts";
+import { readIndex } from "../../src/pipelines/run.ts";
 
 const classes = {
   AutoencoderKL,

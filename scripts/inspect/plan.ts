@@ -1,7 +1,7 @@
 import { openDevice } from "denoise";
-import { describePlan, planMemory } from "../../src/pipelines/memory_plan.ts";
-import { memoryBudget } from "../../src/pipelines/residency.ts";
-import { type DrawingSize, stagesOf } from "../../src/pipelines/stages.ts";
+import { describePlan, planMemory } from "../../src/pipelines/memory/plan.ts";
+import { memoryBudget } from "../../src/pipelines/memory/residency.ts";
+import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
 import { openModels } from "./open_models.ts";
 
 /** What may be said about a pipeline that is planned for. */

@@ -1,33 +1,33 @@
 import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { DDIMPipeline, type DDIMRunOptions } from "./ddim_pipeline.ts";
-import { DDPMPipeline } from "./ddpm_pipeline.ts";
-import { FluxImg2ImgPipeline, type FluxImg2ImgRunOptions } from "./flux_img2img_pipeline.ts";
-import type { FluxParts } from "./flux_parts.ts";
-import { FluxPipeline, type FluxRunOptions } from "./flux_pipeline.ts";
-import type { LoraPipeline } from "./lora.ts";
-import { type PipelineOptions, type PipelineOutput, readIndex } from "./pipeline.ts";
-import { StableDiffusionImg2ImgPipeline } from "./stable_diffusion_img2img_pipeline.ts";
+import { DDIMPipeline, type DDIMRunOptions } from "./unconditional/ddim.ts";
+import { DDPMPipeline } from "./unconditional/ddpm.ts";
+import { FluxImg2ImgPipeline, type FluxImg2ImgRunOptions } from "./flux/img2img.ts";
+import type { FluxParts } from "./flux/parts.ts";
+import { FluxPipeline, type FluxRunOptions } from "./flux/pipelines.ts";
+import type { LoraPipeline } from "./pipeline.ts";
+import { type PipelineOptions, type PipelineOutput, readIndex } from "./run.ts";
+import { StableDiffusionImg2ImgPipeline } from "./stable_diffusion/img2img.ts";
 import {
   StableDiffusionInpaintPipeline,
   type StableDiffusionInpaintRunOptions,
-} from "./stable_diffusion_inpaint_pipeline.ts";
-import type { StableDiffusionParts } from "./stable_diffusion_parts.ts";
-import { StableDiffusionPipeline, type StableDiffusionRunOptions } from "./stable_diffusion_pipeline.ts";
+} from "./stable_diffusion/inpaint.ts";
+import type { StableDiffusionParts } from "./stable_diffusion/parts.ts";
+import { StableDiffusionPipeline, type StableDiffusionRunOptions } from "./stable_diffusion/pipelines.ts";
 import {
   StableDiffusionXLImg2ImgPipeline,
   type StableDiffusionXLImg2ImgRunOptions,
-} from "./stable_diffusion_xl_img2img_pipeline.ts";
+} from "./stable_diffusion_xl/img2img.ts";
 import {
   StableDiffusionXLInpaintPipeline,
   type StableDiffusionXLInpaintRunOptions,
-} from "./stable_diffusion_xl_inpaint_pipeline.ts";
-import type { StableDiffusionXLParts } from "./stable_diffusion_xl_parts.ts";
+} from "./stable_diffusion_xl/inpaint.ts";
+import type { StableDiffusionXLParts } from "./stable_diffusion_xl/parts.ts";
 import {
   StableDiffusionXLPipeline,
   type StableDiffusionXLRunOptions,
-} from "./stable_diffusion_xl_pipeline.ts";
-import type { UnconditionalParts } from "./unconditional_pipeline.ts";
+} from "./stable_diffusion_xl/pipelines.ts";
+import type { UnconditionalParts } from "./unconditional/base.ts";
 
 const classes: Readonly<
   Record<string, { fromPretrained(pathOrRepo: string, options: PipelineOptions): Promise<AnyPipeline> }>

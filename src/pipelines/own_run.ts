@@ -2,9 +2,9 @@ import { streamOf } from "../graph/run/stream.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
-import type { RunOptions } from "./pipeline.ts";
+import type { RunOptions } from "./run.ts";
 import { recovering } from "./recovery.ts";
-import { modelsOf } from "./residency.ts";
+import { modelsOf } from "./memory/residency.ts";
 import { expectRunOptions, type PipelineName } from "./run_options.ts";
 
 const atWork = new WeakSet<Scheduler>();

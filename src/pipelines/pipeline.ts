@@ -1,165 +1,117 @@
-import { dirname, join } from "node:path/posix";
-import { z } from "zod";
-import { formatShape, sameNumbers } from "../core/shape.ts";
-import { parseConfig, readJson } from "../io/config.ts";
-import { neededFiles, resolveRepo } from "../io/hub.ts";
-import { expectLoadOptions } from "../io/load_options.ts";
-import { readSingleFileIndex } from "../io/single_file/contents.ts";
-import { isSingleFile } from "../io/single_file/options.ts";
-import type { LoadOptions } from "../models/runtime/load.ts";
+import { nearest } from "../core/error.ts";
+import { currentDevice } from "../gpu/device.ts";
+import { OutOfMemoryError } from "../gpu/errors.ts";
+import type { LoadReport, LoraModels, LoraOptions } from "../models/runtime/lora.ts";
+import { loadLora, type Model } from "../models/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
-import { progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
-import type { PreviewOptions, Previews } from "./preview.ts";
-import { recoveryOf } from "./recovery.ts";
-
-/** Options of a pipeline's `fromPretrained`. */
-export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"> {
-  /**
-   * Bytes of GPU memory that the models may take together: those that are not at work leave where it is
-   * short. By default nine tenths of what the adapter has; where that is not known, all stay as long as the
-   * GPU takes them.
-   */
-  memory?: number | undefined;
-}
-
-/** What a pipeline returns. */
-export interface PipelineOutput {
-  /** Pictures in [0, 1]. [B, C, H, W] */
-  images: Tensor;
-}
-
-/** What every pipeline may be told. */
-export interface RunOptions {
-  /** Options of the progress bar; false hides it. */
-  progress?: Omit<ProgressOptions, "signal"> | false | undefined;
-  /** Ends the run between two steps. */
-  signal?: AbortSignal | undefined;
-  /**
-   * Called after each step with its number, its timestep and the sample so far. A tensor that it returns, or promises,
-   * takes the sample's place; of a sample that it keeps it makes a copy, e.g. by `sample.clone()`.
-   */
-  onStep?: ((step: number, timestep: number, sample: Tensor) => unknown) | undefined;
-  /**
-   * Keeps each step on the host too, and where the device is lost asks for a new one and goes on from there; false by
-   * default, as it costs a reading back of the sample, and of what the scheduler remembers, at every step.
-   */
-  recover?: boolean | undefined;
-  /** Shows small pictures of what is being drawn. */
-  preview?: PreviewOptions | undefined;
-}
-
-/** A component of a repository: the library and the class that model_index.json names. */
-const component = z.tuple([z.string().nullable(), z.string().nullable()]);
-
-const index = z.looseObject({ _class_name: z.string() });
-
-/** A repository's model_index.json, and where its components are found. */
-export interface PipelineIndex {
-  /** Class of the pipeline, e.g. "DDPMPipeline". */
-  readonly className: string;
-  /** Class of each component, e.g. { unet: "UNet2DModel" }. */
-  readonly components: Readonly<Record<string, string>>;
-  /** All that the file says, e.g. flags beside the components. */
-  readonly json: Readonly<Record<string, unknown>>;
-  /** Commit of the repository; a local folder has none. */
-  readonly commit?: string | undefined;
-}
+import { modelsOf, type Residents, withModels } from "./memory/residency.ts";
 
 /**
- * Reads a pipeline's model_index.json from a folder or from the hub;
- * a single file's is made of what it holds.
+ * A pipeline whose models take LoRAs. They hang on the models, so that pipelines of the same parts have them
+ * too, and leave the weights as they are.
+ *
+ * ```ts ignore
+ * await pipeline.loadLoraWeights("owner/style", { adapterName: "style" });
+ * await pipeline.loadLoraWeights("flowers.safetensors", { adapterName: "flowers" });
+ * pipeline.setAdapters(["style", "flowers"], [0.8, 0.4]);
+ * await pipeline.unloadLora("flowers");
+ * ```
  */
-export async function readIndex(pathOrRepo: string, options: PipelineOptions): Promise<PipelineIndex> {
-  expectLoadOptions(pathOrRepo, options);
-  const { json, commit } = isSingleFile(pathOrRepo)
-    ? await readSingleFileIndex(pathOrRepo, options)
-    : await readIndexFile(pathOrRepo, options);
-  const components = Object.entries(json).flatMap(([name, value]) => {
-    const named = component.safeParse(value);
-    return named.success && named.data[1] ? [[name, named.data[1]]] : [];
-  });
-  return { className: json._class_name, components: Object.fromEntries(components), json, commit };
-}
+export class LoraPipeline<Parts extends LoraModels & Residents & { scheduler: Scheduler }>
+  implements Disposable {
+  /** The parts may be exchanged, e.g. the scheduler, or be those of another pipeline. */
+  constructor(readonly parts: Parts) {}
 
-async function readIndexFile(pathOrRepo: string, options: PipelineOptions) {
-  let names: readonly string[] = [];
-  const files = (listing: string[]) => (names = listing, neededFiles(listing, { kind: "pipeline" }));
-  try {
-    const { folder, commit } = await resolveRepo(pathOrRepo, { ...options, files });
-    const path = join(folder, "model_index.json");
-    return { json: parseConfig(index, await readJson(path), path), commit };
-  } catch (cause) {
-    const got = names.includes("model_index.json") ? undefined : inPlaceOfPipeline(pathOrRepo, names);
-    if (got === undefined) throw cause;
-    throw new Error(`Cannot load a pipeline from ${pathOrRepo}: expected model_index.json, got ${got}`, {
-      cause,
-    });
+  /** That of the parts, e.g. `pipeline.scheduler = UniPCMultistepScheduler.fromConfig(pipeline.scheduler.config)`. */
+  get scheduler(): Parts["scheduler"] {
+    return this.parts.scheduler;
   }
-}
 
-/** What a folder or repository holds that is no pipeline, and what to do about it. */
-function inPlaceOfPipeline(pathOrRepo: string, names: readonly string[]): string | undefined {
-  const inner = names.filter((name) => name.endsWith("/model_index.json")).map((name) => dirname(name));
-  if (inner.length) return `a folder of pipelines; load one, e.g. ${pathOrRepo}/${inner[0]}`;
-  if (names.includes("config.json")) return "one model; name the folder or repository of its whole pipeline";
-  const single = names.find((name) =>
-    isSingleFile(name) && !name.includes("/") && !/^(diffusion_)?(pytorch_)?model[.-]/.test(name)
-  );
-  return single && `single files; load one, e.g. ${pathOrRepo}/${single}`;
-}
-
-/** Throws unless the index names `className` for a component. */
-export function expectComponent(index: PipelineIndex, name: string, classNames: readonly string[]): string {
-  const found = index.components[name];
-  if (found && classNames.includes(found)) return found;
-  throw new TypeError(
-    `Cannot load the pipeline's ${name}: expected ${classNames.join(" or ")}, got ${found ?? "none"}; ` +
-      "see README for the classes that are built",
-  );
-}
-
-/**
- * Takes a sample, which is the loop's from then on, through its steps, or through those that a lost device left, with bar,
- * signal, callback and previews, the last of which is there before the bar ends. `step` gives the sample after it.
- */
-export async function runSteps(
-  start: Tensor,
-  timesteps: readonly number[],
-  scheduler: Scheduler,
-  { progress: bar, signal, onStep }: RunOptions,
-  step: (sample: Tensor, timestep: number, number: number) => Tensor,
-  previews: Previews,
-): Promise<Tensor> {
-  const recovery = recoveryOf(scheduler);
-  let { sample, done: number } = recovery?.resume(scheduler) ?? { sample: start, done: 0 };
-  const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
-  for await (const t of progress(timesteps.slice(number), options)) {
-    sample = step(sample, t, number);
-    if (onStep) sample = replaced(sample, await onStep(number, t, sample));
-    number++;
-    recovery?.keep(number, sample, scheduler);
-    if (number === timesteps.length) await previews.end();
+  set scheduler(scheduler: Parts["scheduler"]) {
+    this.parts.scheduler = scheduler;
   }
-  return sample;
-}
 
-/** The sample to go on with: what a callback returned, if that is one. */
-function replaced(sample: Tensor, returned: unknown): Tensor {
-  if (returned === sample || typeof returned !== "object" || returned === null) return sample;
-  if (!(returned instanceof Tensor) || !sameNumbers(returned.shape, sample.shape)) {
-    const got = returned instanceof Tensor ? String(returned) : "another object";
-    throw new TypeError(
-      `Cannot go on from what onStep returned: expected a sample ${
-        formatShape(sample.shape)
-      } or nothing, got ${got}`,
-    );
+  /** The scales of all LoRAs by their names. */
+  get adapters(): Record<string, number> {
+    return Object.assign({}, ...this.#models.map(({ adapters }) => adapters.scales));
   }
-  using before = scope(sample);
-  return before.keep(returned);
-}
 
-/** Throws unless `value` is a whole number from 1. */
-export function expectCount(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 1) return;
-  throw new RangeError(`Cannot run with ${name} ${value}: expected a whole number from 1`);
+  /**
+   * Adds a LoRA: a file, a folder or a repository of the hub; `weightName` names the file where there are
+   * several. What of it is of no layer is told by `onNotice` and in the report; if that is all, it is
+   * refused.
+   */
+  async loadLoraWeights(pathOrRepo: string, options: LoraOptions = {}): Promise<LoadReport> {
+    try {
+      return await loadLora(pathOrRepo, this.parts, options);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      for (const model of modelsOf(this.parts)) if (!model.needed) model.unload(); // the next run brings them again
+      await currentDevice().settle();
+      return await loadLora(pathOrRepo, this.parts, options);
+    }
+  }
+
+  /**
+   * Sets how strong the named LoRAs are, 1 where no scales are given;
+   * all others are switched off. Costs no new trace.
+   */
+  setAdapters(names: string | readonly string[], scales: number | readonly number[] = 1): void {
+    const wanted = [names].flat();
+    const values = typeof scales === "number" ? wanted.map(() => scales) : scales;
+    if (values.length !== wanted.length) {
+      throw new RangeError(
+        `Cannot set adapters: expected ${wanted.length} scales, one for each name, got ${values.length}`,
+      );
+    }
+    this.#expectNames(wanted);
+    for (const { adapters } of this.#models) {
+      const own = wanted.flatMap((name, i) =>
+        adapters.names.includes(name) ? [[name, values[i]!] as const] : []
+      );
+      adapters.set(Object.fromEntries(own));
+    }
+  }
+
+  /**
+   * Takes LoRAs off, all where none is named.
+   * After the last one pictures are what they were without, to the bit.
+   */
+  async unloadLora(...names: string[]): Promise<void> {
+    this.#expectNames(names);
+    for (const { adapters } of this.#models) {
+      const own = names.filter((name) => adapters.names.includes(name));
+      if (own.length || names.length === 0) await adapters.remove(...own);
+    }
+  }
+
+  /**
+   * Adds the LoRAs into the weights, as strong as they are now, so that steps cost what they cost without
+   * any. They cannot be changed or unloaded afterwards: only loading the pipeline again gives the weights
+   * back.
+   */
+  async bake(): Promise<void> {
+    for (const model of this.#models) {
+      if (Object.keys(model.adapters.scales).length === 0) continue;
+      await withModels(this.parts, [model], {}, () => model.adapters.bake());
+    }
+  }
+
+  /** Frees the models; parts that other pipelines use must not be freed through this one. */
+  [Symbol.dispose](): void {
+    for (const model of modelsOf(this.parts)) model[Symbol.dispose]();
+  }
+
+  get #models(): Model[] {
+    const { unet, transformer, textEncoder, textEncoder2 } = this.parts;
+    return [unet, transformer, textEncoder, textEncoder2].filter((model) => model !== undefined);
+  }
+
+  #expectNames(names: readonly string[]): void {
+    const known = this.#models.flatMap(({ adapters }) => adapters.names);
+    const odd = names.find((name) => !known.includes(name));
+    if (odd === undefined) return;
+    const near = nearest(odd, known);
+    throw new Error(`Cannot find the LoRA "${odd}": ${near ? `nearest is "${near}"` : "none is loaded"}`);
+  }
 }

@@ -5,8 +5,8 @@ import type { RandomOptions, TorchGenerator } from "../random/mod.ts";
 import { randomSeed } from "../random/manual_seed.ts";
 import type { Scheduler, SchedulerState } from "../schedulers/mod.ts";
 import { hold, letGo, Tensor, tensor } from "../tensor/mod.ts";
-import type { RunOptions } from "./pipeline.ts";
-import { modelsOf } from "./residency.ts";
+import type { RunOptions } from "./run.ts";
+import { modelsOf } from "./memory/residency.ts";
 
 const TRIES = 3; // losses at one step after which it is not tried again
 

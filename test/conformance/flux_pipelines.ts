@@ -1,7 +1,7 @@
 import { manualSeed, randn, type Tensor } from "../../src/mod.ts";
 import { type FluxParts, FluxPipeline, type FluxRunOptions, packLatents } from "../../src/pipelines/mod.ts";
 import type { Scheduler } from "../../src/schedulers/mod.ts";
-import { embedPromptsFlux } from "../../src/pipelines/flux_embeddings.ts";
+import { embedPromptsFlux } from "../../src/pipelines/flux/embeddings.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { drawing } from "./drawing.ts";
 import { camelCased, readJson } from "./json.ts";

@@ -7,7 +7,7 @@ import {
   UNet2DModel,
 } from "../../../src/models/mod.ts";
 import { PIECE } from "../../../src/io/pieces.ts";
-import { imageIds, textIds } from "../../../src/pipelines/flux_latents.ts";
+import { imageIds, textIds } from "../../../src/pipelines/flux/latents.ts";
 import { manualSeed } from "../../../src/random/mod.ts";
 import { testOnBothEngines } from "../../support/engines.ts";
 import { fixture } from "../../support/fixtures.ts";

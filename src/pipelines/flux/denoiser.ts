@@ -1,0 +1,71 @@
+import type { FluxModulation, FluxTransformer2DModel, Positions } from "../../models/mod.ts";
+import { cat, release, type Tensor } from "../../tensor/mod.ts";
+import { imageIds, textIds } from "./latents.ts";
+import type { FluxEmbeddings } from "./prompts.ts";
+
+/** What a loop's calls of the transformer have in common. */
+export interface FluxLoop {
+  /** Sides of the latents. */
+  readonly size: readonly [h: number, w: number];
+  /** All that the loop visits. */
+  readonly timesteps: readonly number[];
+  /** For models that were taught it. */
+  readonly guidanceScale: number;
+}
+
+/** What the transformer is told of one batch of prompts. */
+interface Told {
+  readonly encoderHiddenStates: Tensor;
+  readonly imgIds: Positions;
+  readonly txtIds: Positions;
+  readonly modulation: FluxModulation;
+}
+
+/**
+ * The transformer as a loop calls it.
+ * What time and prompts tell its blocks is computed for all steps at once.
+ */
+export class FluxDenoiser implements Disposable {
+  readonly #transformer: FluxTransformer2DModel;
+  readonly #timesteps: readonly number[];
+  readonly #told: readonly Told[];
+  readonly #embeddings: readonly FluxEmbeddings[];
+
+  /** Takes over the embeddings. The weights that `condition` reads must be in memory. */
+  constructor(
+    transformer: FluxTransformer2DModel,
+    embeddings: readonly FluxEmbeddings[],
+    { size, timesteps, guidanceScale }: FluxLoop,
+  ) {
+    const imgIds = imageIds(size);
+    const guidance = transformer.config.guidance_embeds ? guidanceScale : undefined;
+    const times = timesteps.map((t) => t / 1000);
+    this.#transformer = transformer;
+    this.#timesteps = timesteps;
+    this.#embeddings = embeddings;
+    this.#told = embeddings.map(({ states, pooled }) => ({
+      encoderHiddenStates: states,
+      imgIds,
+      txtIds: textIds(states.shape[1]!),
+      modulation: transformer.condition(times, { pooledProjections: pooled, guidance }),
+    }));
+  }
+
+  /**
+   * The velocity at a timestep, by one run of the model for each batch of prompts. [B, L, 4 C] → [B, L, 4 C]
+   */
+  predict = (input: Tensor, t: number): Tensor => {
+    const step = this.#timesteps.indexOf(t);
+    const inputs = input.chunk(this.#told.length);
+    const outputs = this.#told.map(({ modulation, ...told }, i) =>
+      this.#transformer.forward(inputs[i]!, { ...told, modulation: modulation.at(step) }).sample
+    );
+    return cat(outputs);
+  };
+
+  /** Gives the memory back. */
+  [Symbol.dispose](): void {
+    for (const { modulation } of this.#told) modulation[Symbol.dispose]();
+    for (const { states, pooled } of this.#embeddings) release(states, pooled);
+  }
+}

@@ -1,0 +1,30 @@
+import type { Shape } from "../../core/shape.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+
+/** The latents of 2×2 neighbours as one token, as FLUX takes them. [B, C, H, W] → [B, H/2 · W/2, 4 C] */
+export function packLatents(latents: Tensor): Tensor {
+  const [B, C, H, W] = latents.shape as Shape<4>;
+  return latents.reshape([B, C, H / 2, 2, W / 2, 2]).permute([0, 2, 4, 1, 3, 5])
+    .reshape([B, (H / 2) * (W / 2), 4 * C]);
+}
+
+/**
+ * What `packLatents` made, as the autoencoder takes it, with its channels side by side in memory.
+ * [B, h/2 · w/2, 4 C] → [B, C, h, w]
+ */
+export function unpackLatents(packed: Tensor, [h, w]: readonly [h: number, w: number]): Tensor {
+  const [B, , width] = packed.shape as Shape<3>;
+  const C = width / 4;
+  return packed.reshape([B, h / 2, w / 2, C, 2, 2]).permute([0, 1, 4, 2, 5, 3]).reshape([B, h, w, C])
+    .permute([0, 3, 1, 2]);
+}
+
+/** Where each token of latents [h, w] stands in the picture: rows [0, y, x]. → [h/2 · w/2, 3] */
+export function imageIds([h, w]: readonly [h: number, w: number]): number[][] {
+  return Array.from({ length: (h / 2) * (w / 2) }, (_, i) => [0, Math.floor(i / (w / 2)), i % (w / 2)]);
+}
+
+/** The tokens of texts stand nowhere. → [N, 3] */
+export function textIds(N: number): number[][] {
+  return Array.from({ length: N }, () => [0, 0, 0]);
+}

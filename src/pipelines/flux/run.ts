@@ -1,0 +1,187 @@
+import { formatShape, sameNumbers } from "../../core/shape.ts";
+import { linspace } from "../../core/numerics.ts";
+import {
+  FlowMatchEulerDiscreteScheduler,
+  isFlow,
+  type Scheduler,
+  type SolverConfig,
+} from "../../schedulers/mod.ts";
+import { cat, release, scope, type Tensor } from "../../tensor/mod.ts";
+import { FluxDenoiser } from "./denoiser.ts";
+import { embedPromptsFlux } from "./embeddings.ts";
+import { packLatents, unpackLatents } from "./latents.ts";
+import type { FluxParts } from "./parts.ts";
+import type { FluxEmbeddings, FluxPromptOptions } from "./prompts.ts";
+import { decodeLatents, denoise, expectNumber, type LatentLoopOptions } from "../latents/loop.ts";
+import { latentSide } from "../latents/size.ts";
+import { expectCount, type PipelineOutput, type RunOptions } from "../run.ts";
+import { prepareColors } from "../previews/fit.ts";
+import { withModels } from "../memory/residency.ts";
+
+/** What every FLUX pipeline may be told, with diffusers' defaults. */
+export interface FluxOptions
+  extends RunOptions, FluxPromptOptions, Pick<LatentLoopOptions, "generator" | "outputType"> {
+  /** Steps of the scheduler; 28 by default. */
+  numInferenceSteps?: number | undefined;
+  /** The noise levels themselves, falling from 1, instead of numInferenceSteps. */
+  sigmas?: readonly number[] | undefined;
+  /** How closely the picture follows the prompt, as the model was taught; models without it take no other than 0. */
+  guidanceScale?: number | undefined;
+  /** What the loop begins with, packed as in `FluxOutput`. [B, h/2 · w/2, 4 C] */
+  latents?: Tensor | undefined;
+}
+
+/** What FLUX pipelines return. */
+export interface FluxOutput extends PipelineOutput {
+  /** What the pictures were decoded from, packed; `unpackLatents` brings them back. [B, h/2 · w/2, 4 C] */
+  latents: Tensor;
+}
+
+/** What a run begins with. */
+export interface FluxRun {
+  /** Sides of the latents, before they are packed. */
+  readonly size: readonly [h: number, w: number];
+  /** Pictures. */
+  readonly B: number;
+  /** Of the prompts; under guidance the negative ones come first, in one batch or in two. */
+  readonly embeddings: readonly FluxEmbeddings[];
+  /** Whether the model runs on the negative prompts too. */
+  readonly guided: boolean;
+  /** Noise levels of all steps; fewer than this are visited where a picture is changed. */
+  readonly steps: number;
+}
+
+/** Sides of the latents of a picture. A token covers 2×2 latents, so 16 has to divide pixels. */
+export function fluxSize({ vae }: FluxParts, height?: number, width?: number): [h: number, w: number] {
+  const [side, sample] = [2 * vae.scaleFactor, 128 * vae.scaleFactor];
+  return [
+    2 * latentSide("height", height ?? sample, side),
+    2 * latentSide("width", width ?? sample, side),
+  ];
+}
+
+/** Checks the options, embeds the prompts and sets the timesteps for pictures of a size. */
+export async function beginFlux(
+  parts: FluxParts,
+  options: FluxOptions,
+  size: readonly [h: number, w: number],
+): Promise<FluxRun> {
+  const { transformer, vae, scheduler } = parts;
+  const { numInferenceSteps = 28, sigmas, guidanceScale = 0, trueCfgScale = 1 } = options;
+  expectNumber("guidanceScale", guidanceScale);
+  expectNumber("trueCfgScale", trueCfgScale);
+  const asked = options.numInferenceSteps;
+  if (sigmas && asked !== undefined && asked !== sigmas.length) {
+    throw new TypeError(
+      `Cannot draw in ${asked} steps: expected as many as sigmas, ${sigmas.length}; leave it out`,
+    );
+  }
+  if (!sigmas) expectCount("numInferenceSteps", numInferenceSteps);
+  const [channels, latentChannels] = [transformer.config.in_channels, vae.config.latent_channels];
+  if (channels !== 4 * latentChannels) {
+    throw new RangeError(
+      `Cannot draw with a transformer of ${channels} channels: expected ${
+        4 * latentChannels
+      }, those of 2×2 latents`,
+    );
+  }
+  setTimesteps(
+    scheduler,
+    sigmas ?? linspace(1, 1 / numInferenceSteps, numInferenceSteps),
+    size[0] * size[1] / 4,
+  );
+  const { embeddings, guided } = await embedPromptsFlux(parts, options);
+  const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0]!, 0);
+  return {
+    size,
+    B: guided ? rows / 2 : rows,
+    embeddings,
+    guided,
+    steps: Math.ceil(scheduler.timesteps.length / scheduler.order),
+  };
+}
+
+/** The scale of guidance, `usual` where none is given. Throws where the model could not be told of it. */
+export function fluxGuidance({ transformer }: FluxParts, scale: number | undefined, usual: number): number {
+  if (!scale || transformer.config.guidance_embeds) return scale ?? usual;
+  throw new TypeError(
+    `Cannot draw with guidanceScale ${scale}: this FLUX was made without guidance, as FLUX.1-schnell; leave it out`,
+  );
+}
+
+/** Draws pictures from packed latents with noise. */
+export async function drawFlux(
+  parts: FluxParts,
+  { size, embeddings, guided }: FluxRun,
+  { start, timesteps }: { start: Tensor; timesteps: readonly number[] },
+  options: FluxOptions & { guidanceScale: number },
+): Promise<FluxOutput> {
+  const { transformer, vae, scheduler } = parts;
+  const { guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
+  const prepare = () => new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale });
+  const work = () => prepare().predict(guided ? cat([start, start]) : start, timesteps[0]!);
+  if (options.preview) await prepareColors(parts, options);
+  const condition = { signal, onNotice, work, only: "condition" };
+  const unpack = (latents: Tensor) => unpackLatents(latents, size);
+  let latents: Tensor;
+  {
+    using denoiser = await withModels(parts, [transformer], condition, prepare);
+    const { predict } = denoiser;
+    const input = () => guided ? cat([start, start]) : start;
+    const step = { signal, onNotice, work: () => predict(input(), timesteps[0]!), only: "step" };
+    const loop = { scheduler, vae, guided, predict, unpack };
+    latents = await withModels(
+      parts,
+      [transformer],
+      step,
+      () => denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale }),
+    );
+  }
+  if (options.outputType === "latent") return { images: latents, latents };
+  const unpacked = unpack(latents);
+  const { images } = await decodeLatents(parts, unpacked, options);
+  release(unpacked);
+  return { images, latents };
+}
+
+/**
+ * What the loop begins with:
+ * a copy of the latents that were given, if they fit, else what `draw` makes, packed.
+ */
+export async function startFlux(
+  { transformer }: FluxParts,
+  { B, size: [h, w] }: FluxRun,
+  { latents }: FluxOptions,
+  draw: () => Tensor | Promise<Tensor>,
+): Promise<Tensor> {
+  const shape = [B, h * w / 4, transformer.config.in_channels];
+  if (latents && !sameNumbers(latents.shape, shape)) {
+    throw new RangeError(
+      `Cannot draw: expected latents ${formatShape(shape)}, as packLatents makes them, got ${
+        formatShape(latents.shape)
+      }`,
+    );
+  }
+  if (latents) return latents.clone();
+  const drawn = await draw();
+  using made = scope(drawn);
+  return made.keep(packLatents(drawn));
+}
+
+/**
+ * σ from 1 to 1/N, which the scheduler then shifts; by mu, where the config says so, which grows with the
+ * picture.
+ */
+function setTimesteps(scheduler: Scheduler, sigmas: readonly number[], imageSeqLen: number): void {
+  if (!isFlow(scheduler)) {
+    throw new TypeError(
+      `Cannot draw with ${scheduler.constructor.name}: expected a scheduler for flows, got one for noise; take ` +
+        "FlowMatchEulerDiscreteScheduler, or set use_flow_sigmas where the class knows it",
+    );
+  }
+  const { use_flow_sigmas, use_dynamic_shifting } = scheduler.config as Partial<SolverConfig>;
+  const mu = use_dynamic_shifting
+    ? FlowMatchEulerDiscreteScheduler.fromConfig(scheduler.config).muFor(imageSeqLen)
+    : undefined;
+  scheduler.setTimesteps(use_flow_sigmas ? { steps: sigmas.length, mu } : { sigmas, mu });
+}

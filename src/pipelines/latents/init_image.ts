@@ -1,0 +1,142 @@
+import { formatShape, type Shape } from "../../core/shape.ts";
+import { resizeImage } from "../../io/resize_image.ts";
+import type { AutoencoderKL } from "../../models/mod.ts";
+import { randn, type RandomOptions } from "../../random/mod.ts";
+import type { Scheduler } from "../../schedulers/mod.ts";
+import { scope, type Tensor } from "../../tensor/mod.ts";
+import { latentSide } from "./size.ts";
+
+/**
+ * How large a picture becomes before it is changed. Where nothing is said it keeps its shape; diffusers'
+ * inpainting and FLUX would stretch it to the size that the model was trained for.
+ */
+export interface ChangedSizeOptions {
+  /** In pixels, to which the picture is resized; by default its own, less what the model cannot draw. */
+  height?: number | undefined;
+  /** In pixels, to which the picture is resized; by default its own, less what the model cannot draw. */
+  width?: number | undefined;
+}
+
+/** A picture that a pipeline changes. */
+export interface InitImage {
+  /** In [-1, 1]. [1 or B, 3, H, W] */
+  readonly pixels: Tensor;
+  /** Sides of its latents. */
+  readonly size: readonly [h: number, w: number];
+}
+
+/**
+ * Checks a picture in [0, 1] for a run that makes B pictures, and resizes it by Lanczos where it has another
+ * size than is drawn: as diffusers' VaeImageProcessor does with pictures of PIL.
+ */
+export async function readInitImage(
+  image: Tensor,
+  B: number,
+  vae: AutoencoderKL,
+  [H, W]: readonly [H: number, W: number],
+): Promise<InitImage> {
+  const { shape } = image;
+  const [count, channels] = shape;
+  if (shape.length !== 4 || (count !== 1 && count !== B) || channels !== vae.config.in_channels) {
+    throw new RangeError(
+      `Cannot change a picture: expected [${
+        B === 1 ? 1 : `1 or ${B}`
+      }, ${vae.config.in_channels}, H, W], got ${formatShape(shape)}`,
+    );
+  }
+  await fractionsOf("a picture", image);
+  const size = [H / vae.scaleFactor, W / vae.scaleFactor] as const;
+  if (shape[2] === H && shape[3] === W) return { pixels: image.mul(2).sub(1), size };
+  const resized = await resizeImage(image, [H, W]);
+  using made = scope(resized);
+  return { pixels: made.keep(resized.mul(2).sub(1)), size };
+}
+
+/** Height and width in which a picture is drawn: those that are given, else its own down to a multiple. */
+export function changedSize(
+  image: Tensor | undefined,
+  { height, width }: ChangedSizeOptions,
+  multiple: number,
+): [H: number, W: number] {
+  if (!image) throw new TypeError("Cannot change a picture: expected image, got none");
+  const [H, W] = image.shape.slice(-2) as [number, number];
+  return [changedSide("height", height, H, multiple), changedSide("width", width, W, multiple)];
+}
+
+function changedSide(name: string, given: number | undefined, own: number, multiple: number): number {
+  if (given !== undefined) return multiple * latentSide(name, given, multiple);
+  if (own >= multiple) return own - own % multiple;
+  throw new RangeError(
+    `Cannot change a picture of ${name} ${own}: expected at least ${multiple} pixels; make it larger, or say ${name}`,
+  );
+}
+
+/** What a run begins with that changes a picture, or goes on with the latents of another run. */
+export interface Original {
+  /** The picture in [-1, 1], where one is given. [1 or B, 3, H, W] */
+  readonly pixels?: Tensor | undefined;
+  /** Sides of its latents. */
+  readonly size: readonly [h: number, w: number];
+  /** Its latents, as they were given or drawn from the picture. [rows, C, h, w] */
+  readonly latents: (options: RandomOptions & { rows?: number | undefined }) => Tensor;
+}
+
+/** Checks a picture in [0, 1], or latents as the denoiser takes them, for a run that makes B pictures. */
+export async function readOriginal(
+  image: Tensor,
+  B: number,
+  vae: AutoencoderKL,
+  options: ChangedSizeOptions,
+): Promise<Original> {
+  const { in_channels, latent_channels } = vae.config;
+  const [count, channels, h, w] = (image?.shape ?? []) as Shape<4>;
+  const isLatents = channels === latent_channels && channels !== in_channels && image.rank === 4;
+  if (isLatents && (count === 1 || count === B)) {
+    const [H, W] = [h * vae.scaleFactor, w * vae.scaleFactor];
+    const { height = H, width = W } = options;
+    if (height === H && width === W) return { size: [h, w], latents: () => image };
+    throw new RangeError(
+      `Cannot change latents of a picture of ${H} x ${W}: expected that height and width, got ${height} x ${width}`,
+    );
+  }
+  const { pixels, size } = await readInitImage(image, B, vae, changedSize(image, options, vae.scaleFactor));
+  return { pixels, size, latents: (options) => drawLatents(vae, pixels, options) };
+}
+
+/**
+ * What a loop begins with:
+ * latents of the original, with noise as at timestep `t` if there is one. [B, C, h, w]
+ */
+export function startFrom(
+  { pixels, latents }: Original,
+  B: number,
+  { scheduler, generator, t }: RandomOptions & { scheduler: Scheduler; t: number | undefined },
+): Tensor {
+  using made = scope(...(pixels ? [pixels] : []));
+  const original = latents({ generator, rows: Array.isArray(generator) ? B : undefined });
+  const shape = [B, ...original.shape.slice(1)];
+  if (t === undefined) return made.keep(original.expand(shape).clone()); // the loop frees what it begins with
+  return made.keep(scheduler.addNoise(original.expand(shape), randn(shape, { generator }), t));
+}
+
+/** The values of a picture or a mask; throws unless all are in [0, 1]. */
+export async function fractionsOf(what: string, x: Tensor): Promise<Float32Array> {
+  const data = await x.cast("f32").data() as Float32Array;
+  const wrong = data.find((value) => !(value >= 0 && value <= 1));
+  if (wrong === undefined) return data;
+  throw new RangeError(`Cannot change ${what}: expected values from 0 to 1, got ${wrong}`);
+}
+
+/**
+ * Latents drawn from what the autoencoder makes of pictures, as the denoiser takes them. With `rows` one
+ * picture is drawn so often, each time with other noise.
+ */
+export function drawLatents(
+  vae: AutoencoderKL,
+  pixels: Tensor,
+  { generator, rows = pixels.shape[0] }: RandomOptions & { rows?: number | undefined },
+): Tensor {
+  const { mean, std } = vae.encode(pixels).latentDist;
+  const noise = randn([rows!, ...mean.shape.slice(1)], { generator });
+  return vae.scaleLatents(mean.add(std.mul(noise)));
+}

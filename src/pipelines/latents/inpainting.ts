@@ -1,0 +1,135 @@
+import { formatShape, type Shape } from "../../core/shape.ts";
+import { fitted } from "../../io/images/fit.ts";
+import { inMode } from "../../io/images/modes.ts";
+import { imagesOf } from "../../io/images/tensors.ts";
+import type { AutoencoderKL, UNet2DConditionModel } from "../../models/mod.ts";
+import { upsampleNearest } from "../../ops/mod.ts";
+import { randn, type RandomOptions } from "../../random/mod.ts";
+import type { Scheduler } from "../../schedulers/mod.ts";
+import { cat, scope, type Tensor, tensor } from "../../tensor/mod.ts";
+import { drawLatents, fractionsOf, type Original } from "./init_image.ts";
+
+/** What parts of a picture are drawn anew with. */
+interface Painters {
+  readonly vae: AutoencoderKL;
+  readonly unet: UNet2DConditionModel;
+  readonly scheduler: Scheduler;
+}
+
+/** What is to be drawn anew, and how. */
+export interface InpaintingTask {
+  readonly original: Original;
+  /** As 0 and 1. [1 or as many as pictures are given, 1, H, W] */
+  readonly mask: Tensor;
+  /** Pictures that are drawn. */
+  readonly B: number;
+  readonly guided: boolean;
+  readonly timesteps: readonly number[];
+  /**
+   * What the loop begins with: noise alone, the original with noise, or the original, which has it already.
+   */
+  readonly begin: "noise" | "noised" | "original";
+  readonly generator: RandomOptions["generator"];
+}
+
+/** How a loop draws parts of a picture anew. */
+export interface Inpainting {
+  /** What it begins with. */
+  readonly start: Tensor;
+  /** What the UNet takes: latents, beside them the mask and the rest of the picture if it knows these. */
+  readonly extend: (input: Tensor) => Tensor;
+  /**
+   * Puts the rest of the picture back after a step,
+   * with noise as at the next, where the UNet does not see it.
+   */
+  readonly after: (latents: Tensor, step: number) => Tensor;
+  /** What the loop uses. */
+  readonly owned: readonly Tensor[];
+}
+
+/**
+ * Random numbers are drawn in the order of diffusers: the picture's latents, noise, the latents of the rest.
+ */
+export function beginInpainting(painters: Painters, task: InpaintingTask): Inpainting {
+  const { vae, scheduler } = painters;
+  const { original: { pixels, size, latents }, mask, B, guided, timesteps, begin, generator } = task;
+  const sees = seesMask(painters);
+  using made = scope(mask, ...(pixels ? [pixels] : []));
+  const shape = [B, vae.config.latent_channels, ...size];
+  const rows = (x: Tensor) => x.expand([B, ...x.shape.slice(1)]);
+  const only = (count: number) => ({ generator: first(generator, count) });
+
+  const original = sees && begin === "noise" ? undefined : rows(latents(only(pixels?.shape[0] ?? B)));
+  const noise = randn(shape, { generator });
+  const starts = {
+    noise: () => noise.mul(scheduler.initNoiseSigma),
+    noised: () => scheduler.addNoise(original!, noise, timesteps[0]!),
+    original: () => original!.clone(), // the loop frees what it begins with
+  };
+  const small = rows(upsampleNearest(mask, { size }));
+  const rest = pixels?.mul(mask.neg().add(1)); // drawn always, so that streams stay as in diffusers
+  const seen = rest && cat([small, rows(drawLatents(vae, rest, only(rest.shape[0]!)))], 1);
+  if (sees && !seen) {
+    throw new TypeError("Cannot inpaint latents with a UNet that sees masks: expected a picture as image");
+  }
+
+  const added = seen && guided ? cat([seen, seen]) : seen;
+  const owned = [small, noise, ...(pixels && original ? [original] : []), ...(added ? [added] : [])];
+  for (const tensor of owned) made.keep(tensor);
+  return {
+    start: made.keep(starts[begin]()),
+    owned,
+    extend: (input) => sees ? cat([input, added!], 1) : input,
+    after: (drawn, step) => {
+      if (sees) return drawn;
+      const next = timesteps[step + 1];
+      const known = next === undefined ? original! : scheduler.addNoise(original!, noise, next);
+      return known.mul(small.neg().add(1)).add(drawn.mul(small));
+    },
+  };
+}
+
+/** Whether the UNet takes latents, the mask and the latents of the rest, or latents alone. */
+export function seesMask({ unet, vae }: Pick<Painters, "unet" | "vae">): boolean {
+  const { in_channels } = unet.config;
+  const { latent_channels: C } = vae.config;
+  if (in_channels === C || in_channels === 2 * C + 1) return in_channels !== C;
+  throw new RangeError(
+    `Cannot inpaint with a UNet of ${in_channels} channels: expected ${C} or ${2 * C + 1} beside this VAE`,
+  );
+}
+
+/**
+ * A mask as 0 and 1, as large as the picture that it belongs to: resized by Lanczos, then its luma, then cut at
+ * the middle, as diffusers' VaeImageProcessor does it with pictures of PIL.
+ */
+export async function readMask(
+  mask: Tensor | undefined,
+  { pixels, size: [h, w] }: Original,
+  f: number,
+): Promise<Tensor> {
+  if (!mask) throw new TypeError("Cannot inpaint: expected mask, got none");
+  const most = pixels?.shape[0] ?? 1;
+  const [count, channels] = mask.shape as Shape<4>;
+  if (mask.rank !== 4 || (count !== 1 && count !== most) || (channels !== 1 && channels !== 3)) {
+    throw new RangeError(
+      `Cannot inpaint: expected a mask [${most === 1 ? 1 : `1 or ${most}`}, 1 or 3, H, W], got ${
+        formatShape(mask.shape)
+      }`,
+    );
+  }
+  await fractionsOf("by a mask", mask);
+  const size = { width: f * w, height: f * h };
+  const masks = await imagesOf(mask, "Cannot inpaint by a mask");
+  const values = new Float32Array(count * size.width * size.height);
+  masks.forEach((image, i) => {
+    const luma = inMode(fitted(image, size), "L").data;
+    values.set(Float32Array.from(luma, (byte) => byte < 127.5 ? 0 : 1), i * luma.length);
+  });
+  return tensor(values, [count, 1, size.height, size.width]);
+}
+
+/** Of a list the streams of so many pictures. */
+function first(generator: RandomOptions["generator"], count: number): RandomOptions["generator"] {
+  return Array.isArray(generator) ? generator.slice(0, count) : generator;
+}

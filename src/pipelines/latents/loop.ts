@@ -1,0 +1,134 @@
+import { smallestTile } from "../../models/autoencoder_kl/memory.ts";
+import type { AutoencoderKL, DecodeCheckedOptions } from "../../models/mod.ts";
+import type { RandomOptions } from "../../random/mod.ts";
+import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../../schedulers/mod.ts";
+import { cat, scope, type Tensor } from "../../tensor/mod.ts";
+import { guide } from "./guidance.ts";
+import { type PipelineOutput, type RunOptions, runSteps } from "../run.ts";
+import { preview, Previews } from "../previews/previews.ts";
+import { bringIn, type Residents } from "../memory/residency.ts";
+
+/** Options of a loop in latent space. */
+export interface LatentLoopOptions extends RunOptions {
+  /** How closely the picture follows the prompt; 1 and less leaves guidance out. */
+  guidanceScale?: number | undefined;
+  /** How far the spread of guided predictions is brought back, 0 to 1. */
+  guidanceRescale?: number | undefined;
+  /** Of all noise; without one each run draws other pictures. */
+  generator?: RandomOptions["generator"] | undefined;
+  /** Of DDIM and TCD: noise added in each step. Other schedulers are refused, but for 0. */
+  eta?: number | undefined;
+  /** "latent" leaves the decoder out: the pictures are the latents. */
+  outputType?: "latent" | undefined;
+}
+
+/** What pipelines in latent space return. */
+export interface LatentOutput extends PipelineOutput {
+  /** What the pictures were decoded from. [B, C, H / 8, W / 8] */
+  latents: Tensor;
+}
+
+/** What a loop calls. */
+export interface LatentLoop {
+  readonly scheduler: Scheduler;
+  /** Of the latents, for previews. */
+  readonly vae: AutoencoderKL;
+  /** Whether the model runs on the negative prompt too. */
+  readonly guided: boolean;
+  /** The model; under guidance its input holds the latents twice, the unconditional half first. */
+  readonly predict: (input: Tensor, t: number) => Tensor;
+  /** What becomes of the latents after the step of such a number. */
+  readonly after?: ((latents: Tensor, step: number) => Tensor) | undefined;
+  /** Latents as [B, C, h, w], for previews, where the loop has them in another form. */
+  readonly unpack?: ((latents: Tensor) => Tensor) | undefined;
+}
+
+/** Takes latents through the timesteps. Memory is that of two steps, however many there are. */
+export async function denoise(
+  start: Tensor,
+  timesteps: readonly number[],
+  { scheduler, vae, guided, predict, after, unpack = (latents) => latents }: LatentLoop,
+  options: LatentLoopOptions & { guidanceScale: number },
+): Promise<Tensor> {
+  const { guidanceScale, guidanceRescale, generator, eta } = options;
+  if (eta !== undefined) expectEta(eta, scheduler);
+  const stepOptions: StepOptions & { eta?: number | undefined } = {
+    generator,
+    eta: takesEta(scheduler) ? eta : undefined,
+  };
+  const previews = new Previews(options.preview, (x0) => preview(x0, vae));
+  return await runSteps(start, timesteps, scheduler, options, (latents, t, number) => {
+    using step = scope(latents);
+    const input = scheduler.scaleModelInput(guided ? cat([latents, latents]) : latents, t);
+    const prediction = predict(input, t);
+    const noisePred = guided ? guide(prediction, guidanceScale, guidanceRescale) : prediction;
+    const output = scheduler.step(noisePred, t, latents, stepOptions);
+    previews.offer(number, () => unpack(output.predOriginalSample));
+    const next = after ? after(output.prevSample, number) : output.prevSample;
+    return step.keep(next);
+  }, previews);
+}
+
+function takesEta(scheduler: Scheduler): boolean {
+  return scheduler instanceof DDIMScheduler || scheduler instanceof TCDScheduler;
+}
+
+function expectEta(eta: number, scheduler: Scheduler): void {
+  expectNumber("eta", eta);
+  if (eta === 0 || takesEta(scheduler)) return;
+  throw new TypeError(
+    `Cannot draw with eta ${eta} and ${scheduler.constructor.name}: it is for DDIMScheduler and TCDScheduler`,
+  );
+}
+
+/** The pictures of latents, in [0, 1], unless only the latents are wanted. */
+export async function decodeLatents(
+  parts: Residents & { vae: AutoencoderKL },
+  latents: Tensor,
+  options: DecodeCheckedOptions & Pick<LatentLoopOptions, "outputType" | "signal">,
+): Promise<LatentOutput> {
+  if (options.outputType === "latent") return { images: latents, latents };
+  const { vae } = parts;
+  const tiles = new DecodeTiles(vae, latents, options);
+  const work = () => vae.decode(vae.unscaleLatents(latents), { tile: tiles.tile });
+  using _vae = await bringIn(parts, [vae], { ...options, work, smaller: () => tiles.shrink() });
+  const z = vae.unscaleLatents(latents);
+  const { sample } = await vae.decodeChecked(z, { ...options, ...tiles });
+  using made = scope(z, sample);
+  return { images: made.keep(sample.div(2).add(0.5).clamp(0, 1)), latents }; // [-1, 1] to [0, 1]
+}
+
+/** In which tiles latents are decoded: in none, until there turns out to be no room for the whole. */
+class DecodeTiles {
+  tile: number | undefined;
+  readonly #least: number;
+  readonly #side: number;
+  readonly #onNotice: (line: string) => void;
+
+  constructor(
+    vae: AutoencoderKL,
+    { shape }: Tensor,
+    { tile, onNotice = console.warn }: DecodeCheckedOptions,
+  ) {
+    this.tile = tile;
+    this.#least = smallestTile(vae.config);
+    this.#side = vae.scaleFactor * Math.max(...shape.slice(2));
+    this.#onNotice = onNotice;
+  }
+
+  /** Half the side; false where tiles become too small to see what is around them. */
+  shrink(): boolean {
+    const side = Math.floor(Math.min(this.tile ?? Infinity, this.#side) / 2 / this.#least) * this.#least;
+    if (side < 4 * this.#least) return false;
+    this.tile = side;
+    this.#onNotice(
+      `The picture is decoded in tiles of ${side} pixels, as the GPU has no room for all of it: seams may show`,
+    );
+    return true;
+  }
+}
+
+/** Throws unless `value` is finite. */
+export function expectNumber(name: string, value: number): void {
+  if (!Number.isFinite(value)) throw new RangeError(`Cannot draw with ${name} ${value}: expected a number`);
+}

@@ -1,0 +1,114 @@
+import type { AutoencoderKL, FluxTransformer2DModel, Model } from "../../models/mod.ts";
+import { UNet2DConditionModel, UNet2DModel } from "../../models/mod.ts";
+import { modulationWidth } from "../../models/flux_transformer_2d/modulation.ts";
+import { emptyOptions } from "../../models/unet_2d_condition/inputs.ts";
+import { zeros } from "../../tensor/mod.ts";
+import { imageIds, textIds } from "../flux/latents.ts";
+import { latentSide } from "../latents/size.ts";
+
+/** What is to be drawn, for planning its memory. */
+export interface DrawingSize {
+  /** Of the picture in pixels; by default what the model was trained for. */
+  width?: number | undefined;
+  /** Of the picture in pixels; by default what the model was trained for. */
+  height?: number | undefined;
+  /** Pictures at once; 1 by default. */
+  batch?: number | undefined;
+  /** Of the prompt, for T5; 512 by default. */
+  tokens?: number | undefined;
+  /** 28 by default. */
+  steps?: number | undefined;
+}
+
+/** A model at its work in a pipeline. */
+export interface Stage {
+  /** Of the model's folder, e.g. "text_encoder". */
+  readonly name: string;
+  readonly model: Model;
+  /** Bytes that its work takes beside its weights. */
+  readonly activations: number;
+}
+
+/** The parts of any pipeline. */
+type PartsByName = Readonly<Record<string, unknown>>;
+
+const CLIP_TOKENS = 77;
+const FLUX_SIDE = 128; // latents of a picture of 1024²
+
+/** The models of a pipeline in the order of their work, each with what it takes to draw such pictures. */
+export function stagesOf(parts: PartsByName, size: DrawingSize = {}): Stage[] {
+  const { batch = 1 } = size;
+  const { textEncoder, textEncoder2, unet, transformer, vae } = parts as Record<string, Model | undefined>;
+  const stages: (Stage | undefined)[] = [
+    embedding("text_encoder", textEncoder, transformer ? batch : 2 * batch),
+    embedding("text_encoder_2", textEncoder2, transformer ? batch : 2 * batch),
+    unet && denoising(unet, vae as AutoencoderKL | undefined, size),
+    transformer && flowing(transformer as FluxTransformer2DModel, vae as AutoencoderKL, size),
+    vae && decoding(vae as AutoencoderKL, latentsOf(parts, size)),
+  ];
+  return stages.filter((stage) => stage !== undefined);
+}
+
+/** Text encoders were traced for one prompt of full length. */
+function embedding(name: string, model: Model | undefined, rows: number): Stage | undefined {
+  return model && { name, model, activations: rows * model.workspace };
+}
+
+/** A UNet's step, of both halves where it is guided by a prompt. */
+function denoising(unet: Model, vae: AutoencoderKL | undefined, size: DrawingSize): Stage {
+  const { batch = 1 } = size;
+  if (unet instanceof UNet2DModel) {
+    const sample = zeros([batch, unet.config.in_channels, ...unet.sampleSize]);
+    return { name: "unet", model: unet, activations: unet.measure(() => unet.forward(sample, 0)) };
+  }
+  if (!(unet instanceof UNet2DConditionModel)) throw new TypeError("Cannot plan for a UNet of another class");
+  const { in_channels, cross_attention_dim } = unet.config;
+  const rows = 2 * batch;
+  const [h, w] = sides({ unet, vae }, size);
+  const activations = unet.measure(() =>
+    unet.forward(
+      zeros([rows, in_channels, h, w]),
+      0,
+      zeros([rows, CLIP_TOKENS, cross_attention_dim]),
+      emptyOptions(rows, unet.config),
+    )
+  );
+  return { name: "unet", model: unet, activations };
+}
+
+/** A step of FLUX, and what all its steps are told beforehand. */
+function flowing(transformer: FluxTransformer2DModel, vae: AutoencoderKL, size: DrawingSize): Stage {
+  const { batch = 1, tokens = 512, steps = 28 } = size;
+  const { in_channels, joint_attention_dim } = transformer.config;
+  const [h, w] = sides({ vae }, size);
+  const width = modulationWidth(transformer.config);
+  const activations = transformer.measure(() =>
+    transformer.forward(zeros([batch, h * w / 4, in_channels]), { // a token covers 2×2 latents
+      encoderHiddenStates: zeros([batch, tokens, joint_attention_dim]),
+      imgIds: imageIds([h, w]),
+      txtIds: textIds(tokens),
+      modulation: zeros([batch, width]),
+    })
+  );
+  const told = steps * batch * width * 4; // f32
+  return { name: "transformer", model: transformer, activations: activations + told };
+}
+
+function decoding(vae: AutoencoderKL, latents: readonly number[]): Stage {
+  return { name: "vae", model: vae, activations: vae.measure(() => vae.decode(zeros(latents))) };
+}
+
+/** Shape of the latents of the pictures. */
+function latentsOf(parts: PartsByName, size: DrawingSize): number[] {
+  const { vae } = parts as { vae: AutoencoderKL };
+  return [size.batch ?? 1, vae.config.latent_channels, ...sides(parts, size)];
+}
+
+/** Sides of the latents. */
+function sides(parts: PartsByName, { width, height }: DrawingSize): [h: number, w: number] {
+  const { unet, vae } = parts as { unet?: UNet2DConditionModel; vae?: AutoencoderKL };
+  const [H, W] = unet?.sampleSize ?? [FLUX_SIDE, FLUX_SIDE];
+  const side = (name: string, pixels: number | undefined, usual: number) =>
+    pixels === undefined || !vae ? usual : latentSide(name, pixels, vae.scaleFactor);
+  return [side("height", height, H), side("width", width, W)];
+}

@@ -1,0 +1,98 @@
+import { expectOptions } from "../../core/error.ts";
+import { formatShape } from "../../core/shape.ts";
+import type { Image } from "../../io/images/image.ts";
+import type { AutoencoderKL } from "../../models/mod.ts";
+import { hold, letGo, type Tensor } from "../../tensor/mod.ts";
+import { expectCount } from "../run.ts";
+import { type LatentColors, paint } from "./colors.ts";
+import { colorsOf } from "./fit.ts";
+
+/** What a run shows while it draws. */
+export interface PreviewOptions {
+  /**
+   * Steps from one picture to the next; 1 by default.
+   * Where painting is slower than drawing, some are left out.
+   */
+  every?: number | undefined;
+  /** Takes the pictures of a batch, side by side, a pixel for each latent. */
+  write: (picture: Image, step: number) => void | Promise<void>;
+}
+
+/**
+ * A small picture of latents as the denoiser takes them, a pixel for each: their colours by an affine map
+ * instead of the decoder. Those of a batch stand side by side. A loop may go on without waiting for it.
+ * latents [B, C, h, w]
+ */
+export async function preview(latents: Tensor, vae: AutoencoderKL): Promise<Image> {
+  const { latent_channels: C } = vae.config;
+  if (latents.rank === 4 && latents.shape[1] === C) return await painted(latents, colorsOf(vae));
+  throw new RangeError(
+    `Cannot preview latents: expected shape [B, ${C}, h, w], got ${formatShape(latents.shape)}`,
+  );
+}
+
+/** A small picture of a sample in [-1, 1], a pixel for each of its own. x [B, 3 or 1, H, W] */
+export function previewPixels(x: Tensor): Promise<Image> {
+  const channels = x.shape[1]!;
+  const half = (color: number) =>
+    Array.from({ length: channels }, (_, c) => c === color % channels ? 0.5 : 0);
+  return painted(x, Promise.resolve([0, 1, 2].map((color) => [...half(color), 0.5])));
+}
+
+/** Reads a tensor, which outlives its scope so long. */
+async function painted(x: Tensor, colors: Promise<LatentColors>): Promise<Image> {
+  hold(x);
+  try {
+    const map = await colors; // behind the scope that is open now, which would own a copy made in it
+    return paint({ shape: x.shape, data: await x.cast("f32").data() }, map);
+  } finally {
+    letGo(x);
+  }
+}
+
+const AHEAD = 4; // pictures under way: the loop submits steps before those in front of them are done
+
+/** Paints every n-th step of a run while the next ones go on. */
+export class Previews {
+  readonly #options: PreviewOptions | undefined;
+  readonly #picture: (sample: Tensor) => Promise<Image>;
+  #last: Promise<void> = Promise.resolve();
+  #underWay = 0;
+  #failure: { error: unknown } | undefined;
+
+  /** Without options it shows nothing. */
+  constructor(options: PreviewOptions | undefined, picture: (sample: Tensor) => Promise<Image>) {
+    if (options) expectOptions("show previews", options, ["every", "write"]);
+    if (options) expectCount("preview.every", options.every ?? 1);
+    this.#options = options;
+    this.#picture = picture;
+  }
+
+  /** Shows a step, counted from 0, if it is due and not too many are under way. */
+  offer(step: number, sample: () => Tensor): void {
+    if (this.#failure) throw this.#failure.error;
+    if (!this.#options || this.#underWay === AHEAD) return;
+    const { every = 1, write } = this.#options;
+    if ((step + 1) % every !== 0) return;
+    this.#underWay++;
+    const picture = this.#picture(sample());
+    picture.catch(() => {}); // told below, in its turn
+    this.#last = this.#last.then(() => this.#show(step, picture, write));
+  }
+
+  /** Waits for the last picture. Throws what went wrong with one. */
+  async end(): Promise<void> {
+    await this.#last;
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  async #show(step: number, picture: Promise<Image>, write: PreviewOptions["write"]): Promise<void> {
+    try {
+      await write(await picture, step);
+    } catch (error) {
+      this.#failure ??= { error };
+    } finally {
+      this.#underWay--;
+    }
+  }
+}
