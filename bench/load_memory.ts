@@ -5,8 +5,8 @@
 import { openDevice } from "denoise";
 import { size } from "../src/core/shape.ts";
 import { Leaf } from "../src/graph/node.ts";
-import { openCheckpoint } from "../src/io/checkpoint.ts";
-import { upload } from "../src/io/upload.ts";
+import { openCheckpoint } from "../src/io/formats/checkpoint.ts";
+import { upload } from "../src/io/upload/upload.ts";
 import { type Entry, writeSafetensors } from "./safetensors.ts";
 
 const MiB = 1 << 20;

@@ -9,7 +9,7 @@ import "../scripts/plain_errors.ts";
 import { openDevice } from "denoise";
 import { readArguments } from "../scripts/command_line/arguments.ts";
 import * as option from "../scripts/command_line/options.ts";
-import { expectWritable } from "../src/io/whole_file.ts";
+import { expectWritable } from "../src/io/files/whole_file.ts";
 import { casesFor, GROUPS } from "./cases.ts";
 import { gpuTime, measureCase, type Row } from "./kernels.ts";
 import { measurePeak } from "./peak.ts";

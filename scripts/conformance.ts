@@ -15,7 +15,7 @@ import {
 } from "../test/conformance/mod.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { expectWritable } from "../src/io/whole_file.ts";
+import { expectWritable } from "../src/io/files/whole_file.ts";
 
 const { folder: set, only, json, engine, dtype, candidate } = readArguments(
   "scripts/conformance.ts <folder>",

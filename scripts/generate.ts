@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { loadingBar, savePng } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
 import { Bar } from "../src/core/bar.ts";
-import { numbered } from "../src/io/save_png.ts";
+import { numbered } from "../src/io/images/save_png.ts";
 import { drawing, inBatches, loadPictures } from "./generate/draw.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { findLoras } from "./generate/lora.ts";

@@ -5,7 +5,7 @@
  * Run: deno run -A scripts/inspect.ts PATH_OR_REPO
  */
 import "./plain_errors.ts";
-import { resolveRepo } from "../src/io/hub.ts";
+import { resolveRepo } from "../src/io/hub/resolve_repo.ts";
 import { findLora } from "../src/io/lora/find.ts";
 import { openSingleFile } from "../src/io/single_file/file.ts";
 import { isSingleFile } from "../src/io/single_file/options.ts";

@@ -9,7 +9,7 @@ import { UNet2DModel } from "denoise/models";
 import { readIndex } from "../src/pipelines/run.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { expectWritable } from "../src/io/whole_file.ts";
+import { expectWritable } from "../src/io/files/whole_file.ts";
 
 const options = readArguments(
   "scripts/profile.ts [model]",

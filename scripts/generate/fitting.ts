@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { parseConfig, readJson } from "../../src/io/config.ts";
-import { resolveRepo } from "../../src/io/hub.ts";
+import { resolveRepo } from "../../src/io/hub/resolve_repo.ts";
 import { isSingleFile } from "../../src/io/single_file/options.ts";
 import { readIndex } from "../../src/pipelines/run.ts";
 import { pipelinesWith } from "../../src/pipelines/run_options.ts";

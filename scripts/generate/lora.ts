@@ -1,4 +1,4 @@
-import type { Progress } from "../../src/io/hub.ts";
+import type { Progress } from "../../src/io/hub/resolve_repo.ts";
 import { findLora } from "../../src/io/lora/find.ts";
 import type { Settings } from "./options.ts";
 

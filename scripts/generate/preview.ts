@@ -1,6 +1,6 @@
 import { type PictureProtocol, pictureProtocols, previewWriter } from "denoise";
 import type { PreviewOptions } from "denoise/pipelines";
-import { expectWritable } from "../../src/io/whole_file.ts";
+import { expectWritable } from "../../src/io/files/whole_file.ts";
 
 /** What `--preview` says; all may be left out. */
 interface PreviewWish {

@@ -1,7 +1,7 @@
 import { type Device, loadPng, type Recipe, version } from "denoise";
 import type { AnyPipeline } from "denoise/pipelines";
 import { Model } from "denoise/models";
-import { writeJson } from "../../src/io/json.ts";
+import { writeJson } from "../../src/io/files/json.ts";
 import { findLora } from "../../src/io/lora/find.ts";
 import { valueOf } from "../command_line/arguments.ts";
 import { fingerprintOfFile, fingerprintOfModel } from "./fingerprint.ts";

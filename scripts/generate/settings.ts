@@ -1,5 +1,5 @@
 import { defaultsOf, readGiven } from "../command_line/arguments.ts";
-import { expectWritable } from "../../src/io/whole_file.ts";
+import { expectWritable } from "../../src/io/files/whole_file.ts";
 import { about, EMBEDDED, type Given, options, type Settings, usage } from "./options.ts";
 import { readRecipe, type Replayed } from "./recipe.ts";
 

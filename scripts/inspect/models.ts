@@ -3,7 +3,7 @@ import * as models from "denoise/models";
 import * as pipelines from "denoise/pipelines";
 import * as schedulers from "denoise/schedulers";
 import * as tokenizers from "denoise/tokenizers";
-import { modelKind } from "../../src/io/model_kinds.ts";
+import { modelKind } from "../../src/io/names/model_kinds.ts";
 import { keysNotUsed } from "../../src/io/single_file/unused.ts";
 import { families, pipelineOf } from "../../src/io/single_file/families.ts";
 import type { SingleFile } from "../../src/io/single_file/file.ts";

@@ -1,6 +1,6 @@
 // GGUF's plain types: blocks of 32 elements q with a scale d and in some a least value m in f16: d q + m. Of two elements
 // in a byte the low bits are of the first half of the block. Products are exact in f32, so the sum is the one rounding,
-// with or without a fused multiply-add, as in src/io/gguf/blocks.ts.
+// with or without a fused multiply-add, as in src/io/formats/gguf/blocks.ts.
 // kind: 0 Q4_0, 1 Q4_1, 2 Q5_0, 3 Q5_1, 4 Q8_0. With lib/stored.wgsl.
 const BLOCK_BYTES = array<u32, 5>(18u, 20u, 22u, 24u, 34u);
 

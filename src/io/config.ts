@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { BinaryFile } from "./binary_file.ts";
-import { HEAD, kindOf, otherFile } from "./file_kinds.ts";
-import { parseJson } from "./json.ts";
-import { decodeLatin1 } from "./latin1.ts";
-import { damaged, quote } from "./refusal.ts";
+import { BinaryFile } from "./files/binary_file.ts";
+import { HEAD, kindOf, otherFile } from "./files/file_kinds.ts";
+import { parseJson } from "./files/json.ts";
+import { decodeLatin1 } from "./files/latin1.ts";
+import { damaged, quote } from "./files/errors.ts";
 
 const maxJson = 100_000_000; // bytes; tokenizers are the largest, at some 20 MB
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import files from "./embedded_models.json" with { type: "json" };
 import { isFile } from "./hub/cache.ts";
 import { downloadBlob } from "./hub/download.ts";
-import type { Progress } from "./hub.ts";
+import type { Progress } from "./hub/resolve_repo.ts";
 
 /** Where an embedded model comes from. */
 export interface EmbeddedModelOptions {

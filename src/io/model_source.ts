@@ -1,4 +1,4 @@
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint } from "./formats/checkpoint.ts";
 
 /** A model's config, and where its weights lie: in a folder, in a single file, or on the hub. */
 export interface ModelSource {

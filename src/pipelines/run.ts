@@ -2,7 +2,7 @@ import { dirname, join } from "node:path/posix";
 import { z } from "zod";
 import { formatShape, sameNumbers } from "../core/shape.ts";
 import { parseConfig, readJson } from "../io/config.ts";
-import { neededFiles, resolveRepo } from "../io/hub.ts";
+import { neededFiles, resolveRepo } from "../io/hub/resolve_repo.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";

@@ -46,5 +46,5 @@ export type { ThresholdConfig } from "./threshold.ts";
 export { type Levels, SigmaScheduler, type VarianceExplodingConfig } from "./sigma_scheduler.ts";
 export { TCDScheduler, type TCDStepOptions, type TCDStepOutput } from "./tcd.ts";
 export type { TimestepConfig, TimestepSpacing } from "./timesteps.ts";
-export type { Progress } from "../io/hub.ts";
+export type { Progress } from "../io/hub/resolve_repo.ts";
 export type { SingleFileOptions } from "../io/single_file/options.ts";

@@ -4,7 +4,7 @@ import { expectOptions, nameOfKind } from "../core/error.ts";
 import type { Inspect } from "../core/shown.ts";
 import { formatShape } from "../core/shape.ts";
 import { parseConfig, readJson } from "../io/config.ts";
-import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
+import { neededFiles, type Progress, resolveRepo } from "../io/hub/resolve_repo.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileScheduler } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";

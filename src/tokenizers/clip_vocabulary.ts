@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { BinaryFile } from "../io/binary_file.ts";
-import { HEAD, kindOf, otherFile } from "../io/file_kinds.ts";
+import { BinaryFile } from "../io/files/binary_file.ts";
+import { HEAD, kindOf, otherFile } from "../io/files/file_kinds.ts";
 import { parseConfig, readJson } from "../io/config.ts";
-import { damaged, quote } from "../io/refusal.ts";
+import { damaged, quote } from "../io/files/errors.ts";
 import { type NumberedToken, numberedToken } from "./added_tokens.ts";
 
 /** What a byte-pair encoding is made of. */

@@ -1,6 +1,6 @@
-import { BinaryFile } from "../io/binary_file.ts";
-import { HEAD, kindOf, otherFile } from "../io/file_kinds.ts";
-import { damaged } from "../io/refusal.ts";
+import { BinaryFile } from "../io/files/binary_file.ts";
+import { HEAD, kindOf, otherFile } from "../io/files/file_kinds.ts";
+import { damaged } from "../io/files/errors.ts";
 import { type Field, fieldsOf } from "./protobuf.ts";
 
 /**

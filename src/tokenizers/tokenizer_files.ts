@@ -3,7 +3,7 @@ import { z } from "zod";
 import { expectOptions } from "../core/error.ts";
 import { parseConfig, readJson } from "../io/config.ts";
 import { LOAD_OPTIONS } from "../io/load_options.ts";
-import { neededFiles, type Progress, resolveRepo } from "../io/hub.ts";
+import { neededFiles, type Progress, resolveRepo } from "../io/hub/resolve_repo.ts";
 import { findSingleFileTokenizer } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import { type TokenKeys, tokenMap } from "./token_listing.ts";

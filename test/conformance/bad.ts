@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import { loadPng, manualSeed, randn, savePng } from "../../src/mod.ts";
-import { openCheckpoint } from "../../src/io/checkpoint.ts";
+import { openCheckpoint } from "../../src/io/formats/checkpoint.ts";
 import { readJson as readConfig } from "../../src/io/config.ts";
 import { readLora } from "../../src/io/lora/file.ts";
 import { UNet2DModel } from "../../src/models/mod.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import { parseConfig, readJson, unknownKeys } from "../../src/io/config.ts";
-import { refusalOf, TestFolder } from "./files.ts";
+import { refusalOf, TestFolder } from "../support/files.ts";
 
 Deno.test("readJson() names a file that is missing, cut off or not in UTF-8", async () => {
   using folder = new TestFolder();

@@ -10,7 +10,7 @@ import {
   StableDiffusionInpaintPipeline,
   StableDiffusionPipeline,
 } from "../../src/pipelines/mod.ts";
-import { refusalOf, TestFolder } from "../io/files.ts";
+import { refusalOf, TestFolder } from "../support/files.ts";
 import { fixture } from "../support/fixtures.ts";
 
 const models = `${import.meta.dirname}/../../models`;

@@ -5,7 +5,7 @@ import {
   StableDiffusionImg2ImgPipeline,
   StableDiffusionPipeline,
 } from "../../src/pipelines/mod.ts";
-import { TestFolder } from "../io/files.ts";
+import { TestFolder } from "../support/files.ts";
 import { Dice } from "../support/dice.ts";
 import { emoji, flower } from "../support/emoji.ts";
 import { randomPair, tensorFile } from "../support/lora_files.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { manualSeed, openDevice, randn, type Tensor } from "../../src/mod.ts";
-import { FLOAT8 } from "../../src/io/float8.ts";
+import { FLOAT8 } from "../../src/io/formats/float8.ts";
 import {
   AutoencoderKL,
   FluxTransformer2DModel,
@@ -8,7 +8,7 @@ import {
   UNet2DConditionModel,
 } from "../../src/models/mod.ts";
 import { DiffusionPipeline, FluxPipeline, StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
-import { TestFolder } from "../io/files.ts";
+import { TestFolder } from "../support/files.ts";
 import { difference } from "../support/arrays.ts";
 import { behind, toBflFlux, toLdmUnet, toLdmVae } from "../support/authors_layout.ts";
 import { emoji, flower } from "../support/emoji.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { readPng } from "../../src/io/png.ts";
+import { readPng } from "../../src/io/images/png.ts";
 import { inFolder, runScript } from "../support/script.ts";
 
 const grid = join(import.meta.dirname!, "../../docs/grid.png");

@@ -4,7 +4,7 @@ import { shareAttention } from "../../scripts/examples/attention_sharing.ts";
 import { freeU } from "../../scripts/examples/freeu.ts";
 import { perturb } from "../../scripts/examples/pag.ts";
 import { replaceMaps } from "../../scripts/examples/prompt_to_prompt.ts";
-import { readPng } from "../../src/io/png.ts";
+import { readPng } from "../../src/io/images/png.ts";
 import type { Edit, UNet2DConditionModel } from "../../src/models/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { testOnBothEngines } from "../support/engines.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { readPng, writePng } from "../../src/io/png.ts";
+import { readPng, writePng } from "../../src/io/images/png.ts";
 import { inFolder, runScript } from "../support/script.ts";
 
 const root = join(import.meta.dirname!, "../..");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { TestFolder } from "../io/files.ts";
+import { TestFolder } from "../support/files.ts";
 import { behind, toBflFlux, toLdmUnet, toLdmVae } from "../support/authors_layout.ts";
 import { fixture } from "../support/fixtures.ts";
 import { ggufFile, quantizeQ8 } from "../support/gguf.ts";

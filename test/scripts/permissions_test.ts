@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { HubServer } from "../io/hub_server.ts";
+import { HubServer } from "../io/hub/hub_server.ts";
 
 const root = join(import.meta.dirname!, "../..");
 const readme = Deno.readTextFileSync(join(root, "README.md"));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { gitSha1 } from "../io/hub_server.ts";
+import { gitSha1 } from "../io/hub/hub_server.ts";
 import { fluxDevHeaders, fluxDevTexts } from "../support/flux_dev.ts";
 import { inFolder, runScript, runScriptWith } from "../support/script.ts";
 

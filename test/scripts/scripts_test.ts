@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { readPng } from "../../src/io/png.ts";
-import { commit, HubServer } from "../io/hub_server.ts";
+import { readPng } from "../../src/io/images/png.ts";
+import { commit, HubServer } from "../io/hub/hub_server.ts";
 import { inFolder, runScript, runScriptWith } from "../support/script.ts";
 
 const root = join(import.meta.dirname!, "../..");

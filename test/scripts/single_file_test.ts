@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { readPng } from "../../src/io/png.ts";
-import { TestFolder } from "../io/files.ts";
+import { readPng } from "../../src/io/images/png.ts";
+import { TestFolder } from "../support/files.ts";
 import { behind, toLdmUnet, toLdmVae } from "../support/authors_layout.ts";
 import { emoji } from "../support/emoji.ts";
 import { readRaw, safetensorsOf } from "../support/raw_tensors.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { loadPng } from "denoise";
-import { TestFolder } from "../io/files.ts";
+import { TestFolder } from "../support/files.ts";
 import { runScript } from "../support/script.ts";
 
 const root = join(import.meta.dirname!, "../..");

@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../../src/io/checkpoint.ts";
+import { openCheckpoint } from "../../src/io/formats/checkpoint.ts";
 
 /** A stored tensor on the host; 64-bit integers become numbers. */
 export interface HostTensor {

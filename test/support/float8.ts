@@ -1,6 +1,6 @@
-import { openCheckpoint } from "../../src/io/checkpoint.ts";
-import { toFloats } from "../../src/io/numbers.ts";
-import { join, little, safetensors, type TestFolder } from "../io/files.ts";
+import { openCheckpoint } from "../../src/io/formats/checkpoint.ts";
+import { toFloats } from "../../src/io/formats/numbers.ts";
+import { join, little, safetensors, type TestFolder } from "./files.ts";
 import { fixture } from "./fixtures.ts";
 
 /** All codes of a type of eight bits. */

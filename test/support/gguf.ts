@@ -1,4 +1,4 @@
-import { little } from "../io/files.ts";
+import { little } from "./files.ts";
 
 /** A tensor for a GGUF file. */
 export interface GgufTensor {

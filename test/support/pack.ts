@@ -2,10 +2,10 @@ import type { PackedDType } from "../../src/core/dtype.ts";
 import { channelsLastStrides, contiguousStrides, size } from "../../src/core/shape.ts";
 import type { Device } from "../../src/gpu/device.ts";
 import { Leaf } from "../../src/graph/node.ts";
-import { openCheckpoint } from "../../src/io/checkpoint.ts";
-import { upload } from "../../src/io/upload.ts";
+import { openCheckpoint } from "../../src/io/formats/checkpoint.ts";
+import { upload } from "../../src/io/upload/upload.ts";
 import { Tensor } from "../../src/tensor/mod.ts";
-import { safetensors, TestFolder } from "../io/files.ts";
+import { safetensors, TestFolder } from "./files.ts";
 import { Dice } from "./dice.ts";
 
 /** A packed weight, what it was made of, and the error that the upload told. */

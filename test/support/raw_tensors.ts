@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../../src/io/checkpoint.ts";
+import { openCheckpoint } from "../../src/io/formats/checkpoint.ts";
 
 /** A tensor as it is stored. */
 export interface RawTensor {

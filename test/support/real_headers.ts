@@ -1,4 +1,4 @@
-import type { TensorInfo } from "../../src/io/checkpoint.ts";
+import type { TensorInfo } from "../../src/io/formats/checkpoint.ts";
 
 /**
  * Keys and shapes that tell what real checkpoints are,

@@ -2,7 +2,7 @@
 import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { diskError, readError } from "./disk_error.ts";
-import { isInside } from "../weight_names.ts";
+import { isInside } from "./weight_names.ts";
 
 /** What the hub says of a file: enough to fetch it and to tell whether it arrived whole. */
 export interface HubFile {

@@ -1,8 +1,8 @@
 import { basename, dirname, join } from "node:path/posix";
 import { nearest } from "../../core/error.ts";
-import { BinaryFile } from "../binary_file.ts";
-import { HEAD, kindOf } from "../file_kinds.ts";
-import { quote } from "../refusal.ts";
+import { BinaryFile } from "../files/binary_file.ts";
+import { HEAD, kindOf } from "../files/file_kinds.ts";
+import { quote } from "../files/errors.ts";
 
 /** Errors for what is neither a folder of this machine nor a repository, with what was perhaps meant. */
 

@@ -1,4 +1,4 @@
-import { BinaryFile, type ByteSource } from "../binary_file.ts";
+import { BinaryFile, type ByteSource } from "../files/binary_file.ts";
 import type { HubRepo } from "./repo.ts";
 
 const HEAD = 1 << 18; // bytes asked for first: most headers lie in them

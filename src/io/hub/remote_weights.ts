@@ -1,7 +1,7 @@
 import { basename, join, relative } from "node:path/posix";
-import { type Checkpoint, openCheckpoint, type TensorView } from "../checkpoint.ts";
-import { type ResolveOptions, resolveRepo } from "../hub.ts";
-import { isIndex } from "../weight_names.ts";
+import { type Checkpoint, openCheckpoint, type TensorView } from "../formats/checkpoint.ts";
+import { type ResolveOptions, resolveRepo } from "./resolve_repo.ts";
+import { isIndex } from "./weight_names.ts";
 import { HubRepo } from "./repo.ts";
 import { openRemoteFile } from "./remote_file.ts";
 import { hubSettings } from "./settings.ts";

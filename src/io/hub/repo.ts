@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { type HubFile, isCommit, type Listing } from "./cache.ts";
-import { isInside } from "../weight_names.ts";
+import { isInside } from "./weight_names.ts";
 import type { HubSettings } from "./settings.ts";
 import { downloadBlob } from "./download.ts";
 import { bytesOf, request, textOf, Watchdog } from "./http.ts";
-import { quote } from "../refusal.ts";
+import { quote } from "../files/errors.ts";
 import { PassingError, retry } from "./retry.ts";
 
 /** The part of the hub's answer that is used. */

@@ -1,4 +1,4 @@
-import { damaged, quote } from "../refusal.ts";
+import { damaged, quote } from "../files/errors.ts";
 import type { Image } from "./image.ts";
 
 /** Pixels of four bytes. */

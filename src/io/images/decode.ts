@@ -1,5 +1,5 @@
-import { HEAD, kindOf } from "../file_kinds.ts";
-import { decodePng } from "../png.ts";
+import { HEAD, kindOf } from "../files/file_kinds.ts";
+import { decodePng } from "./png.ts";
 import type { Image } from "./image.ts";
 import { decodeJpeg } from "./jpeg.ts";
 import { notPicture } from "./picture_file.ts";

@@ -1,5 +1,5 @@
-import { decodeLatin1 } from "../latin1.ts";
-import { damaged, quote } from "../refusal.ts";
+import { decodeLatin1 } from "../files/latin1.ts";
+import { damaged, quote } from "../files/errors.ts";
 import { decodeWith, imageOf } from "./codecs.ts";
 import { expectSides, type Image, type Size } from "./image.ts";
 import type { Metadata } from "./orientation.ts";

@@ -1,4 +1,4 @@
-import { decodeLatin1 } from "../latin1.ts";
+import { decodeLatin1 } from "../files/latin1.ts";
 import type { Image } from "./image.ts";
 
 /** What a file says of its picture beside the pixels. */

@@ -1,5 +1,5 @@
-import { BinaryFile } from "../binary_file.ts";
-import { HEAD, kindOf, otherFile } from "../file_kinds.ts";
+import { BinaryFile } from "../files/binary_file.ts";
+import { HEAD, kindOf, otherFile } from "../files/file_kinds.ts";
 
 /** Bytes that the file of a picture may have. */
 export const maxFile = 2 ** 30;

@@ -1,5 +1,5 @@
-import { decodeLatin1, encodeLatin1 } from "../latin1.ts";
-import { damaged } from "../refusal.ts";
+import { decodeLatin1, encodeLatin1 } from "../files/latin1.ts";
+import { damaged } from "../files/errors.ts";
 import { decodeWith } from "./codecs.ts";
 import { expectSides, type Image, type Size } from "./image.ts";
 import type { Metadata } from "./orientation.ts";

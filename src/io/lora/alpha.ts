@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseConfig } from "../config.ts";
-import { parseJson } from "../json.ts";
-import { unwrapped } from "./names.ts";
+import { parseJson } from "../files/json.ts";
+import { unwrapped } from "../names/lora.ts";
 
 /**
  * What the strength of a pair is told by: its own tensor, the header of its file, or nothing, which means 1.

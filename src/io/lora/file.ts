@@ -1,7 +1,7 @@
 import { formatShape, size } from "../../core/shape.ts";
-import type { Checkpoint, TensorInfo } from "../checkpoint.ts";
-import { isNumeric, toFloats } from "../numbers.ts";
-import { quote } from "../refusal.ts";
+import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
+import { isNumeric, toFloats } from "../formats/numbers.ts";
+import { quote } from "../files/errors.ts";
 import { type Alpha, AlphaNotes } from "./alpha.ts";
 import { additionKind, formatOf, unbuiltKind } from "./kinds.ts";
 

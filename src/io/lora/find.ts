@@ -1,7 +1,7 @@
 import { basename, dirname, join } from "node:path/posix";
 import { fileOnHub } from "../hub/address.ts";
 import { isFile } from "../hub/cache.ts";
-import { type ResolveOptions, resolveRepo } from "../hub.ts";
+import { type ResolveOptions, resolveRepo } from "../hub/resolve_repo.ts";
 import { isSingleFile } from "../single_file/options.ts";
 
 /** Which file of a repository is wanted, and how to reach it. */

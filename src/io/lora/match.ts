@@ -1,8 +1,8 @@
 import { formatShape, sameNumbers, type Shape } from "../../core/shape.ts";
-import { quote } from "../refusal.ts";
-import { type Directory, directoryOf, type Target } from "./directory.ts";
+import { quote } from "../files/errors.ts";
+import { type Directory, directoryOf, type Target } from "../names/lora_directory.ts";
 import type { LoraFile, LoraPair } from "./file.ts";
-import { type LoraPart, splitName } from "./names.ts";
+import { type LoraPart, splitName } from "../names/lora.ts";
 
 /** Rows of a pair, and the layer that they are for. */
 export interface Placement extends Target {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { readJson } from "../config.ts";
-import { resolveRepo } from "../hub.ts";
-import { modelKind } from "../model_kinds.ts";
+import { resolveRepo } from "../hub/resolve_repo.ts";
+import { modelKind } from "../names/model_kinds.ts";
 import type { ModelSource } from "../model_source.ts";
 import { families, type Family, pipelineOf } from "./families.ts";
 import { familyDetails, type FetchOptions, openSingleFile, type SingleFile } from "./file.ts";

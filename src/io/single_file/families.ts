@@ -1,4 +1,4 @@
-import type { Infos } from "./keys.ts";
+import type { Infos } from "../names/keys.ts";
 import type { Part } from "./parts.ts";
 
 /** What models have in common that no key and no shape says. */

@@ -1,10 +1,10 @@
 import { join } from "node:path";
-import { type Checkpoint, openCheckpoint, type TensorView } from "../checkpoint.ts";
-import { isHere, type ResolveOptions, resolveRepo } from "../hub.ts";
+import { type Checkpoint, openCheckpoint, type TensorView } from "../formats/checkpoint.ts";
+import { isHere, type ResolveOptions, resolveRepo } from "../hub/resolve_repo.ts";
 import { fileOnHub } from "../hub/address.ts";
 import { openRemoteWeights } from "../hub/remote_weights.ts";
 import { families, type Family, type FamilyName, familyOf, knownOther } from "./families.ts";
-import type { Infos } from "./keys.ts";
+import type { Infos } from "../names/keys.ts";
 import { findParts, type Part } from "./parts.ts";
 
 /** How a file is fetched that lies on the hub. */

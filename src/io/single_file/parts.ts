@@ -1,10 +1,10 @@
-import type { StoredTensor } from "../stored_tensor.ts";
-import { bflFluxConfig, bflFluxView } from "./bfl_flux.ts";
-import { clipConfig, clipView, openClipConfig, openClipView } from "./clip.ts";
-import type { Infos, Stored } from "./keys.ts";
-import { ldmUnetConfig, ldmUnetView } from "./ldm_unet.ts";
-import { ldmVaeConfig, ldmVaeView } from "./ldm_vae.ts";
-import { t5Config, t5View } from "./t5.ts";
+import type { StoredTensor } from "../formats/stored_tensor.ts";
+import { bflFluxConfig, bflFluxView } from "../names/bfl_flux.ts";
+import { clipConfig, clipView, openClipConfig, openClipView } from "../names/clip.ts";
+import type { Infos, Stored } from "../names/keys.ts";
+import { ldmUnetConfig, ldmUnetView } from "../names/ldm_unet.ts";
+import { ldmVaeConfig, ldmVaeView } from "../names/ldm_vae.ts";
+import { t5Config, t5View } from "../names/t5.ts";
 
 /** A model in a single file. */
 export interface Part {

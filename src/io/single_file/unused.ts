@@ -1,5 +1,5 @@
-import type { StoredTensor } from "../stored_tensor.ts";
-import type { Stored } from "./keys.ts";
+import type { StoredTensor } from "../formats/stored_tensor.ts";
+import type { Stored } from "../names/keys.ts";
 import type { SingleFile } from "./file.ts";
 
 /** The keys of a file that are of none of its parts, such as EMA weights and what training left. */

@@ -1,4 +1,4 @@
-import type { HostTable } from "../../io/host_table.ts";
+import type { HostTable } from "../../io/upload/host_table.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
 import type { CLIPTextConfig } from "./config.ts";
 import { tokenIds } from "../token_ids.ts";

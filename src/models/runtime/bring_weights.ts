@@ -1,7 +1,7 @@
 import { sameNumbers } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
-import type { Checkpoint, TensorInfo } from "../../io/checkpoint.ts";
-import { upload, type UploadProgress } from "../../io/upload.ts";
+import type { Checkpoint, TensorInfo } from "../../io/formats/checkpoint.ts";
+import { upload, type UploadProgress } from "../../io/upload/upload.ts";
 import type { ModelSource } from "./model_source.ts";
 import { WeightStream } from "./weight_stream.ts";
 import type { Weights } from "./weights.ts";

@@ -1,13 +1,13 @@
 import type { z } from "zod";
 import { currentDevice } from "../../gpu/device.ts";
-import type { TensorInfo } from "../../io/checkpoint.ts";
+import type { TensorInfo } from "../../io/formats/checkpoint.ts";
 import { parseConfig, unknownKeys } from "../../io/config.ts";
-import type { Progress } from "../../io/hub.ts";
+import type { Progress } from "../../io/hub/resolve_repo.ts";
 import { expectLoadOptions } from "../../io/load_options.ts";
 import { isSingleFile, type SingleFileOptions } from "../../io/single_file/options.ts";
-import { modelKind } from "../../io/model_kinds.ts";
-import type { UploadProgress } from "../../io/upload.ts";
-import type { Library } from "../../io/weight_names.ts";
+import { modelKind } from "../../io/names/model_kinds.ts";
+import type { UploadProgress } from "../../io/upload/upload.ts";
+import type { Library } from "../../io/hub/weight_names.ts";
 import { bringWeights } from "./bring_weights.ts";
 import type { Model, ModelParts } from "./model.ts";
 import { type ModelSource, openModelSource } from "./model_source.ts";

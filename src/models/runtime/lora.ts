@@ -1,13 +1,13 @@
 import { expectOptions } from "../../core/error.ts";
-import { openCheckpoint } from "../../io/checkpoint.ts";
+import { openCheckpoint } from "../../io/formats/checkpoint.ts";
 import type { AlphaSource } from "../../io/lora/alpha.ts";
 import { readLora } from "../../io/lora/file.ts";
 import { findLora } from "../../io/lora/find.ts";
 import { matchLora } from "../../io/lora/match.ts";
-import type { LoraPart } from "../../io/lora/names.ts";
-import type { Progress } from "../../io/hub.ts";
-import { modelKind } from "../../io/model_kinds.ts";
-import type { UploadProgress } from "../../io/upload.ts";
+import type { LoraPart } from "../../io/names/lora.ts";
+import type { Progress } from "../../io/hub/resolve_repo.ts";
+import { modelKind } from "../../io/names/model_kinds.ts";
+import type { UploadProgress } from "../../io/upload/upload.ts";
 import type { Model } from "./model.ts";
 
 /** The models that a LoRA may change, under the names of a pipeline's parts. */

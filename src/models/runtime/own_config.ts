@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { quote } from "../../io/refusal.ts";
+import { quote } from "../../io/files/errors.ts";
 
 /** What a class of models says of its configs. */
 export interface ConfigOwner {

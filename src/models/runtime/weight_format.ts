@@ -1,6 +1,6 @@
 import { type DType, PACKED_BLOCK, type PackedDType } from "../../core/dtype.ts";
 import { size } from "../../core/shape.ts";
-import type { TensorInfo } from "../../io/checkpoint.ts";
+import type { TensorInfo } from "../../io/formats/checkpoint.ts";
 import type { StreamOptions } from "./weight_stream.ts";
 
 /** How a model's weights are to lie in GPU memory. */

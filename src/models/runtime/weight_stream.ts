@@ -3,9 +3,9 @@ import type { Device } from "../../gpu/device.ts";
 import { sizeOf } from "../../graph/run/layout.ts";
 import type { Leaf } from "../../graph/node.ts";
 import { roomOf, type Supply } from "../../graph/run/weight_pager.ts";
-import type { Checkpoint, TensorInfo } from "../../io/checkpoint.ts";
-import { Converter } from "../../io/converter.ts";
-import { expectNoOverflow, type Filling } from "../../io/upload.ts";
+import type { Checkpoint, TensorInfo } from "../../io/formats/checkpoint.ts";
+import { Converter } from "../../io/upload/converter.ts";
+import { expectNoOverflow, type Filling } from "../../io/upload/upload.ts";
 
 /** How weights that are too large for memory are brought from the disk. */
 export interface StreamOptions {

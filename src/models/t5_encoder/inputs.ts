@@ -1,4 +1,4 @@
-import type { HostTable } from "../../io/host_table.ts";
+import type { HostTable } from "../../io/upload/host_table.ts";
 import { positionBuckets } from "./position_bias.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
 import type { T5EncoderConfig } from "./config.ts";

@@ -3,7 +3,7 @@ import { decodePicture } from "../../../src/io/images/decode.ts";
 import { inMode } from "../../../src/io/images/modes.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { readRaw } from "../../support/raw_tensors.ts";
-import { latin1, refusalOf, seeded } from "../files.ts";
+import { latin1, refusalOf, seeded } from "../../support/files.ts";
 
 const folder = fixture("pictures/files");
 const expected = await readRaw(fixture("pictures/expected.safetensors"));

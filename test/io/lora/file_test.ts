@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { openCheckpoint } from "../../../src/io/checkpoint.ts";
+import { openCheckpoint } from "../../../src/io/formats/checkpoint.ts";
 import { type LoraFile, readLora } from "../../../src/io/lora/file.ts";
 import { type HostArray, scalar, tensorFile } from "../../support/lora_files.ts";
-import { badFile, TestFolder } from "../files.ts";
+import { badFile, TestFolder } from "../../support/files.ts";
 
 /** Reads a LoRA of these tensors. */
 async function read(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { chooseLora, findLora } from "../../../src/io/lora/find.ts";
-import { TestFolder } from "../files.ts";
-import { Cache, commit, HubServer } from "../hub_fixture.ts";
+import { TestFolder } from "../../support/files.ts";
+import { Cache, commit, HubServer } from "../hub/hub_fixture.ts";
 
 Deno.test("chooseLora() takes the file that is named, else the usual one, else the only one", () => {
   const one = ["README.md", "mjV6.safetensors", "images/a.png"];

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { directoryOf } from "../../../src/io/lora/directory.ts";
+import { directoryOf } from "../../../src/io/names/lora_directory.ts";
 import type { LoraFile, LoraPair } from "../../../src/io/lora/file.ts";
 import { matchLora } from "../../../src/io/lora/match.ts";
-import { flatName, type LoraPart, splitName } from "../../../src/io/lora/names.ts";
+import { flatName, type LoraPart, splitName } from "../../../src/io/names/lora.ts";
 
 type Layers = Map<string, number[]>;
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openCheckpoint } from "../../../src/io/checkpoint.ts";
+import { openCheckpoint } from "../../../src/io/formats/checkpoint.ts";
 import { openSingleFile } from "../../../src/io/single_file/file.ts";
 import { predictionOf } from "../../../src/io/single_file/prediction.ts";
 import { fixture } from "../../support/fixtures.ts";

@@ -8,7 +8,7 @@ import { schedulerClasses } from "../../../src/schedulers/mod.ts";
 import { behind, toBflFlux, toLdmUnet, toLdmVae, toOpenClip } from "../../support/authors_layout.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { type RawTensor, readRaw, safetensorsOf } from "../../support/raw_tensors.ts";
-import { TestFolder } from "../files.ts";
+import { TestFolder } from "../../support/files.ts";
 
 type Raws = Map<string, RawTensor>;
 

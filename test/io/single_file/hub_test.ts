@@ -4,8 +4,8 @@ import { openSingleFile } from "../../../src/io/single_file/file.ts";
 import { toLdmUnet } from "../../support/authors_layout.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { type RawTensor, readRaw, safetensorsOf } from "../../support/raw_tensors.ts";
-import { Cache } from "../hub_fixture.ts";
-import { commit, HubServer } from "../hub_server.ts";
+import { Cache } from "../hub/hub_fixture.ts";
+import { commit, HubServer } from "../hub/hub_server.ts";
 
 const unet = toLdmUnet(await readRaw(fixture("unet_2d_condition/weights/base.safetensors")), 1);
 const padding: RawTensor = { dtype: "U8", shape: [1 << 20], bytes: new Uint8Array(1 << 20) };

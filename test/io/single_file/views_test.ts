@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { openCheckpoint, type TensorInfo } from "../../../src/io/checkpoint.ts";
+import { openCheckpoint, type TensorInfo } from "../../../src/io/formats/checkpoint.ts";
 import { findParts } from "../../../src/io/single_file/parts.ts";
 import { behind, toBflFlux, toLdmUnet, toLdmVae, toOpenClip } from "../../support/authors_layout.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { type RawTensor, readRaw, safetensorsOf } from "../../support/raw_tensors.ts";
-import { TestFolder } from "../files.ts";
+import { TestFolder } from "../../support/files.ts";
 
 type Raws = Map<string, RawTensor>;
 

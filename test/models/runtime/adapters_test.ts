@@ -4,7 +4,7 @@ import { openDevice } from "../../../src/gpu/open.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { loadLora, type LoraOptions, UNet2DConditionModel } from "../../../src/models/mod.ts";
 import { scope, tensor } from "../../../src/tensor/mod.ts";
-import { TestFolder } from "../../io/files.ts";
+import { TestFolder } from "../../support/files.ts";
 import { difference } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
 import { Dice } from "../../support/dice.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type Device, openDevice } from "../../../src/mod.ts";
 import { FluxTransformer2DModel, T5EncoderModel, UNet2DModel } from "../../../src/models/mod.ts";
-import { Cache, HubServer, repo } from "../../io/hub_fixture.ts";
+import { Cache, HubServer, repo } from "../../io/hub/hub_fixture.ts";
 import { fixture } from "../../support/fixtures.ts";
 
 const folders = ["ddpm/pipeline/unet", "flux/pipeline/transformer", "flux/pipeline/text_encoder_2"];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
 import { CLIPTextModel, FluxTransformer2DModel, loadLora, type LoadReport } from "../../../src/models/mod.ts";
 import { inputsOf } from "../../conformance/flux_transformer.ts";
-import { TestFolder } from "../../io/files.ts";
+import { TestFolder } from "../../support/files.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
 import { Dice } from "../../support/dice.ts";

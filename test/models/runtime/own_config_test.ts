@@ -11,7 +11,7 @@ import {
   UNet2DConditionModel,
   UNet2DModel,
 } from "../../../src/models/mod.ts";
-import { TestFolder } from "../../io/files.ts";
+import { TestFolder } from "../../support/files.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { readRaw, safetensorsOf } from "../../support/raw_tensors.ts";
 

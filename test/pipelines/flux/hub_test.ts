@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { manualSeed, openDevice, type Tensor } from "../../../src/mod.ts";
 import { DiffusionPipeline, FluxPipeline } from "../../../src/pipelines/mod.ts";
-import { safetensors, TestFolder } from "../../io/files.ts";
-import { Cache } from "../../io/hub_fixture.ts";
-import { HubServer, noise, refuse } from "../../io/hub_server.ts";
+import { safetensors, TestFolder } from "../../support/files.ts";
+import { Cache } from "../../io/hub/hub_fixture.ts";
+import { HubServer, noise, refuse } from "../../io/hub/hub_server.ts";
 import { readTensors } from "../../support/arrays.ts";
 import { fixture } from "../../support/fixtures.ts";
 

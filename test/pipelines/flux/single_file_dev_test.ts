@@ -6,7 +6,7 @@ import {
   FluxTransformer2DModel,
   T5EncoderModel,
 } from "../../../src/models/mod.ts";
-import { TestFolder } from "../../io/files.ts";
+import { TestFolder } from "../../support/files.ts";
 import { behind, toBflFlux, toLdmVae } from "../../support/authors_layout.ts";
 import { headerOf } from "../../support/flux_dev.ts";
 import { fluxDevShapes } from "../../support/flux_dev_shapes.ts";

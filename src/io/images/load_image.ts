@@ -1,0 +1,81 @@
+import { fileURLToPath } from "node:url";
+import { expectOptions } from "../../core/error.ts";
+import { currentDevice } from "../../gpu/device.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import { decodePicture, expectPicture } from "./decode.ts";
+import { fetchPicture } from "./fetch_picture.ts";
+import { expectOneOf, expectResize, fitted, readSize, type ResizeOptions } from "./fit.ts";
+import type { Image } from "./image.ts";
+import { type ImageMode, imageModes, inMode } from "./modes.ts";
+import { readPicture } from "./picture_file.ts";
+import { imageTensor } from "./tensors.ts";
+
+/** A path, an address, or the bytes of a file. */
+export type ImageSource = string | URL | Uint8Array | ArrayBuffer;
+
+/** How `loadImage` reads a picture. */
+export interface LoadImageOptions extends ResizeOptions {
+  /** Height and width in pixels, or both in one number; by default the picture's own. */
+  size?: number | readonly [height: number, width: number] | undefined;
+  /** Channels by PIL's names: "L" luma, as masks have it, "RGB" or "RGBA"; by default "RGB". */
+  mode?: ImageMode | undefined;
+}
+
+/**
+ * Loads a PNG, JPEG or WebP from a path, an address or bytes as values in [0, 1], with the pixels that
+ * diffusers' `load_image` and `VaeImageProcessor` have of it: turned as its EXIF says, alpha dropped and not
+ * blended, gray of 16 bits cut off at 255, of an animation the first frame, resized by Lanczos.
+ * → [1, 3, H, W], by `mode` also 1 or 4 channels.
+ *
+ * A file that is damaged, too large or no picture is refused in one line; its bytes tell what it is, not its
+ * name.
+ *
+ * @example
+ * ```ts ignore
+ * const image = await loadImage("cat.jpg", { size: 512, fit: "crop" }); // [1, 3, 512, 512]
+ * const mask = await loadImage("mask.png", { mode: "L" }); // [1, 1, H, W]
+ * ```
+ */
+export async function loadImage(
+  source: ImageSource,
+  options: LoadImageOptions = {},
+): Promise<Tensor> {
+  expectOptions("load a picture", options, ["size", "fit", "resample", "mode"]);
+  const { size, mode = "RGB", ...resize } = options;
+  expectOneOf("mode", mode, imageModes);
+  expectResize(resize);
+  const to = size === undefined ? undefined : readSize(size);
+  const image = inMode(await readImage(source), mode === "L" ? "RGB" : mode);
+  const resized = inMode(fitted(image, to ?? image, resize), mode); // luma last, as in diffusers
+  expectRoom(resized, source);
+  return imageTensor(resized);
+}
+
+/** Refuses what no tensor of the adapter can hold: photographs may have more pixels. */
+function expectRoom({ width, height, channels }: Image, source: ImageSource): void {
+  const { limits, adapterName } = currentDevice();
+  const most = Math.floor(limits.maxStorageBufferBindingSize / (4 * channels));
+  if (width * height <= most) return;
+  throw new RangeError(
+    `Cannot load ${nameOf(source)}: expected at most ${most} pixels in one tensor on ${adapterName}, got ` +
+      `${width} x ${height}; say a smaller size`,
+  );
+}
+
+function nameOf(source: ImageSource): string {
+  return typeof source === "string" || source instanceof URL ? String(source) : "the picture";
+}
+
+/** The pixels of a picture, turned as it is to be seen. */
+async function readImage(source: ImageSource): Promise<Image> {
+  if (source instanceof Uint8Array) return await decodePicture(source, nameOf(source));
+  if (source instanceof ArrayBuffer) return await decodePicture(new Uint8Array(source), nameOf(source));
+  const url = source instanceof URL
+    ? source
+    : /^(https?|file):\/\//i.test(source)
+    ? new URL(source)
+    : undefined;
+  if (url && url.protocol !== "file:") return await decodePicture(await fetchPicture(url.href), url.href);
+  const path = url ? fileURLToPath(url) : String(source);
+  return await decodePicture(await readPicture(path, expectPicture), path);
+}

@@ -1,0 +1,91 @@
+import { nameOfKind } from "../../core/error.ts";
+import { extname, join, parse } from "node:path";
+import { version } from "../../core/version.ts";
+import { Tensor } from "../../tensor/mod.ts";
+import { gridOf } from "./grid.ts";
+import { imagesOf } from "./tensors.ts";
+import { parseJson, writeJson } from "../files/json.ts";
+import { type PngFile, readPng, writePng } from "./png.ts";
+import { expectWritable } from "../files/whole_file.ts";
+
+/** How a picture was made: what is written into its file, by name; what is undefined is left out. */
+export type Recipe = Record<
+  string,
+  string | number | bigint | boolean | readonly string[] | Readonly<Record<string, unknown>> | undefined
+>;
+
+const KEYWORD = "denoise"; // of the PNG text that holds the recipe as JSON
+
+/** How a picture was made, and how a batch is laid out. */
+export type SavePngOptions = Recipe & {
+  /** A batch in one picture, row by row: in so many columns, or nearly square where `true`. */
+  readonly grid?: boolean | number | undefined;
+};
+
+/**
+ * Saves pictures of values in [0, 1] as PNG; x [C, H, W] or [B, C, H, W] with 1, 3 or 4 channels. → the paths.
+ * A batch becomes files a-1.png, a-2.png and so on, or a grid. Rounds halves to even as numpy does, so the
+ * bytes are those that diffusers gives to PIL. A file appears only when it is complete; that its folder is
+ * there is checked before anything is computed.
+ */
+export async function savePng(path: string, x: Tensor, options: SavePngOptions = {}): Promise<string[]> {
+  if (typeof path !== "string" || !(x instanceof Tensor)) {
+    throw new TypeError(
+      `Cannot save a picture: expected a path and a tensor, got ${nameOfKind(path)} and ${nameOfKind(x)}`,
+    );
+  }
+  const { grid = false, ...recipe } = options;
+  expectPngName(path);
+  const columns = columnsOf(path, grid, x.rank === 4 ? x.shape[0]! : 1);
+  expectWritable(path);
+  const images = await imagesOf(x, `Cannot save ${path}`);
+  const made: Recipe = { ...recipe, version, engine: x.device.engine, adapter: x.device.adapterName };
+  const text = {
+    [KEYWORD]: writeJson(made),
+    parameters: Object.entries(made).filter(([, value]) =>
+      value !== undefined && (typeof value !== "object" || Array.isArray(value))
+    )
+      .map(([key, value]) => `${key}: ${value}`).join(", "),
+  };
+  const pictures = columns === undefined ? images : [gridOf(images, columns)];
+  const paths = pictures.length === 1 ? [path] : images.map((_, i) => numbered(path, i + 1));
+  for (const [i, picture] of pictures.entries()) await writePng(paths[i]!, picture, text);
+  return paths;
+}
+
+/** The path of one picture of a batch, counted from 1: a.png, 2 → a-2.png. */
+export function numbered(path: string, number: number): string {
+  const { dir, name, ext } = parse(path);
+  return join(dir, `${name}-${number}${ext}`);
+}
+
+/** Other formats would be read by their names, and the bytes are those of a PNG. */
+function expectPngName(path: string): void {
+  const ending = extname(path).toLowerCase();
+  if (!/^\.(jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf]|jxl)$/.test(ending)) return;
+  throw new TypeError(
+    `Cannot save ${path}: expected a name that ends in .png, got ${ending}; only PNG is written`,
+  );
+}
+
+function columnsOf(path: string, grid: boolean | number, count: number): number | undefined {
+  if (grid === false) return undefined;
+  if (grid === true) return Math.ceil(Math.sqrt(count));
+  if (Number.isInteger(grid) && grid >= 1) return Math.min(grid, Math.max(1, count));
+  throw new RangeError(`Cannot save ${path}: expected grid true or a number of columns, got ${grid}`);
+}
+
+/**
+ * Reads a PNG's pixels and texts as they are stored; `recipe` is there where savePng wrote the file. For a
+ * tensor, and for other formats, there is `loadImage`.
+ */
+export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe | undefined }> {
+  const file = await readPng(path);
+  const text = file.text[KEYWORD];
+  return {
+    ...file,
+    recipe: text === undefined
+      ? undefined
+      : parseJson(text, `the recipe in ${path}`, { bigints: true }) as Recipe,
+  };
+}

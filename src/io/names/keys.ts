@@ -1,0 +1,56 @@
+import type { StoredTensor, TensorInfo } from "../formats/stored_tensor.ts";
+
+/** The tensors of a single file, by their keys. */
+export type Infos = ReadonlyMap<string, TensorInfo>;
+
+/** The same with what is needed to read them. */
+export type Stored = ReadonlyMap<string, StoredTensor>;
+
+/** Shape of a tensor that a part of a single file must have. */
+export function shapeOf(tensors: Infos, key: string, what: string): readonly number[] {
+  const info = tensors.get(key);
+  if (info) return info.shape;
+  throw new ReferenceError(
+    `Cannot load ${what} from a single file: expected "${key}" in it, got no such key`,
+  );
+}
+
+/**
+ * How many numbers from 0 on have keys that begin with `prefix`, the number and a dot;
+ * no model has 10,000 blocks.
+ */
+export function countOf(tensors: Infos, prefix: string): number {
+  let count = 0;
+  for (const key of tensors.keys()) {
+    if (!key.startsWith(prefix)) continue;
+    const number = /^(\d{1,4})\./.exec(key.slice(prefix.length));
+    if (number) count = Math.max(count, Number(number[1]) + 1);
+  }
+  return count;
+}
+
+/** What a table of names has for a key of a file, which may be any text. */
+export function valueIn<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
+  return Object.hasOwn(table, key) ? table[key] : undefined;
+}
+
+/**
+ * The tensors below `prefix` under other names: `rename` gives what a key stands for, one tensor or several,
+ * or nothing where no model reads it.
+ */
+export function renamed(
+  tensors: Stored,
+  prefix: string,
+  rename: (key: string, tensor: StoredTensor) => StoredTensor[] | StoredTensor | string | undefined,
+): Map<string, StoredTensor> {
+  const views = new Map<string, StoredTensor>();
+  for (const [key, tensor] of tensors) {
+    if (!key.startsWith(prefix)) continue;
+    const found = rename(key.slice(prefix.length), tensor);
+    if (found === undefined) continue;
+    for (const view of typeof found === "string" ? [{ ...tensor, name: found }] : [found].flat()) {
+      views.set(view.name, view);
+    }
+  }
+  return views;
+}

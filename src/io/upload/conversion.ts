@@ -1,0 +1,96 @@
+import check from "../../../shaders/check.wgsl" with { type: "text" };
+import convert from "../../../shaders/convert.wgsl" with { type: "text" };
+import stored from "../../../shaders/lib/stored.wgsl" with { type: "text" };
+import storedBlocks from "../../../shaders/lib/stored_blocks.wgsl" with { type: "text" };
+import storedElements from "../../../shaders/lib/stored_elements.wgsl" with { type: "text" };
+import storedKBlocks from "../../../shaders/lib/stored_k_blocks.wgsl" with { type: "text" };
+import quantize from "../../../shaders/quantize.wgsl" with { type: "text" };
+import { type DType, isPacked } from "../../core/dtype.ts";
+import { compose } from "../../gpu/compose.ts";
+import type { BindingUse, PipelineSpec } from "../../gpu/pipelines.ts";
+import { type Snippet, snippet } from "../../gpu/snippet.ts";
+import { GRID } from "../../gpu/grid.ts";
+import { packParams } from "../../gpu/params.ts";
+import { blockOf, type CheckpointDType } from "../formats/stored_dtype.ts";
+
+const STORED = snippet("lib/stored", stored);
+const CONVERT = snippet("convert", convert, [GRID, STORED]);
+const QUANTIZE = snippet("quantize", quantize, [GRID, STORED]);
+const CHECK = snippet("check", check, [GRID, STORED]);
+
+/** Words of the file, scales; notes, the leaf's memory; params. */
+const CONVERTING: readonly BindingUse[] = ["read", "read", "write", "write", "uniform"];
+/** The leaf's memory, scales; notes; params. */
+const CHECKING: readonly BindingUse[] = ["read", "read", "write", "uniform"];
+
+const F32_MAX = 3.4028234663852886e38;
+const F16_MAX = 65504;
+
+/** A snippet that reads some types, each told by its place among them. */
+interface Reader {
+  readonly code: Snippet;
+  readonly types: readonly CheckpointDType[];
+}
+
+const ELEMENTS: Reader = {
+  code: snippet("lib/stored_elements", storedElements, [STORED]),
+  types: ["F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"],
+};
+const READERS: readonly Reader[] = [
+  ELEMENTS,
+  {
+    code: snippet("lib/stored_blocks", storedBlocks, [STORED]),
+    types: ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"],
+  },
+  {
+    code: snippet("lib/stored_k_blocks", storedKBlocks, [STORED]),
+    types: ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"],
+  },
+];
+
+/** What brings a type of files to a type of tensors on the GPU. */
+export interface Conversion {
+  readonly spec: PipelineSpec;
+  /** Bytes of an element on its way. */
+  readonly width: number;
+  /** Whether the host makes F32 of the type first, as no shader knows it. */
+  readonly isForeign: boolean;
+  /** The bytes of the kernel's params. */
+  params(values: ConversionParams): Uint8Array<ArrayBuffer>;
+}
+
+/** What a kernel is told of a piece; see lib/stored.wgsl. */
+export interface ConversionParams {
+  readonly count: number;
+  readonly first: number;
+  readonly inputs: number;
+  readonly taps: number;
+  readonly tensor: number;
+  readonly scaled: number;
+}
+
+/** The kernel that brings a type of files to a leaf's type, or only looks through what lies there in the same type. */
+export function conversionOf(from: CheckpointDType, to: DType, isThere = false): Conversion {
+  const known = READERS.find(({ types }) => types.includes(from));
+  const reader = known ?? ELEMENTS;
+  const [label, kernel, set] = isThere
+    ? ["check", CHECK, {}] as const
+    : isPacked(to)
+    ? ["quantize", QUANTIZE, { BITS: to === "int8" ? 8 : 4 }] as const
+    : ["convert", CONVERT, { W: to }] as const;
+  const bindings = isThere ? CHECKING : CONVERTING;
+  const { bytes, elements } = blockOf(from);
+  const kind = Math.max(0, reader.types.indexOf(from)); // 0 is F32
+  return {
+    width: known ? bytes / elements : 4,
+    isForeign: !known,
+    spec: {
+      key: `${label}|${to}|${reader.code.name}`,
+      label,
+      bindings,
+      source: () => compose({ label, kernel: { code: [reader.code, kernel], bindings }, set }),
+    },
+    params: (values) =>
+      packParams(label, stored, { ...values, kind, largest: to === "f32" ? F32_MAX : F16_MAX }),
+  };
+}

@@ -1,0 +1,73 @@
+import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
+import { isNumeric, toFloats } from "../formats/numbers.ts";
+import { PIECE } from "./pieces.ts";
+import { blockOf, bytesFor, elementsIn } from "../formats/stored_dtype.ts";
+
+/**
+ * A table that stays on the host, in the type of its file: of a vocabulary, which may be larger than an
+ * adapter binds at once, a text needs a few rows only.
+ */
+export class HostTable {
+  /** Its key, shape and type in the checkpoint. */
+  readonly info: TensorInfo;
+  #bytes: Uint8Array<ArrayBuffer> | undefined;
+  /** What its numbers are multiplied by, one for all or one a row. */
+  #scale: Float32Array | undefined;
+
+  /** For a table [V, D]. */
+  constructor(info: TensorInfo) {
+    const { name, dtype, shape: [, D] } = info;
+    if (!/^(B?F|Q)/.test(dtype) || !isNumeric(dtype)) {
+      throw new TypeError(
+        `Cannot load "${name}": expected a table of floating-point numbers or blocks, got ${dtype}`,
+      );
+    }
+    if (D! % blockOf(dtype).elements !== 0) {
+      throw new RangeError(
+        `Cannot load "${name}": expected rows of whole ${dtype} blocks, got ${D} elements a row`,
+      );
+    }
+    this.info = info;
+  }
+
+  /** Whether the rows are in memory. */
+  get filled(): boolean {
+    return this.#bytes !== undefined;
+  }
+
+  /** Reads all rows. */
+  async fill(checkpoint: Checkpoint, signal?: AbortSignal): Promise<void> {
+    const { bytes, dtype } = this.info;
+    const block = blockOf(dtype);
+    const piece = Math.floor(PIECE / block.bytes) * block.bytes;
+    const all = new Uint8Array(bytes);
+    for (let at = 0; at < bytes; at += piece) {
+      signal?.throwIfAborted();
+      const length = Math.min(piece, bytes - at);
+      await checkpoint.fill(this.info, elementsIn(dtype, at), all.subarray(at, at + length));
+    }
+    this.#scale = await checkpoint.scaleOf(this.info);
+    this.#bytes = all;
+  }
+
+  /** Rows by their numbers, one after the other. */
+  rows(ids: readonly number[]): Float32Array<ArrayBuffer> {
+    const { name, dtype, shape: [, D] } = this.info;
+    if (!this.#bytes) {
+      throw new Error(`Cannot read "${name}": its rows are not in memory; load the model first`);
+    }
+    const length = bytesFor(dtype, D!);
+    const rows = new Float32Array(ids.length * D!);
+    for (const [i, id] of ids.entries()) {
+      const row = toFloats(this.#bytes.slice(id * length, (id + 1) * length), dtype);
+      const scale = this.#scale?.[this.#scale.length === 1 ? 0 : id];
+      rows.set(scale === undefined ? row : row.map((x) => x * scale), i * D!);
+    }
+    return rows;
+  }
+
+  /** Gives the memory back. */
+  release(): void {
+    this.#bytes = undefined;
+  }
+}

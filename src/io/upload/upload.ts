@@ -1,0 +1,119 @@
+import { bytesOf, isPacked } from "../../core/dtype.ts";
+import { alignUp, Storage } from "../../gpu/buffers.ts";
+import type { Device } from "../../gpu/device.ts";
+import type { Leaf } from "../../graph/node.ts";
+import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
+import { Converter } from "./converter.ts";
+
+/** A stored tensor and the leaf that it fills. */
+export interface Filling {
+  readonly info: TensorInfo;
+  readonly leaf: Leaf;
+}
+
+/** How much of an upload is done. */
+export interface UploadProgress {
+  /** Bytes on their way or there, as they lie in the checkpoint. */
+  readonly loaded: number;
+  /** Bytes of all tensors that the model reads. */
+  readonly total: number;
+}
+
+const SLAB = 256 << 20; // weights share buffers of about this size
+const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+
+/** What came of an upload. */
+export interface Uploaded {
+  /** Frees the memory. */
+  readonly release: () => void;
+  /** Names of tensors that hold NaN or infinity. */
+  readonly notFinite: readonly string[];
+  /**
+   * How far each packed tensor is from the stored one:
+   * the root of the mean squared error over that of the values.
+   */
+  readonly errors: ReadonlyMap<string, number>;
+}
+
+/**
+ * Streams tensors of a checkpoint into GPU memory as their leaves' dtype, 4-D ones channels-last. The host
+ * holds a few pieces at a time, never a file.
+ */
+export async function upload(
+  device: Device,
+  checkpoint: Checkpoint,
+  fillings: readonly Filling[],
+  { label, signal, onProgress }: {
+    label: string;
+    signal?: AbortSignal | undefined;
+    onProgress?: ((p: UploadProgress) => void) | undefined;
+  },
+): Promise<Uploaded> {
+  const slabs: GPUBuffer[] = [];
+  const release = () => {
+    for (const slab of slabs) device.buffers.destroy(slab);
+    for (const { leaf } of fillings) leaf.storage?.release();
+    device.gpu.queue.submit([]); // freed memory returns at a submit
+  };
+  using working = new DisposableStack();
+  try {
+    allocate(device, label, fillings.map(({ leaf }) => leaf), slabs);
+    const total = fillings.reduce((sum, { info }) => sum + info.bytes, 0);
+    const bytes = fillings.reduce((sum, { info, leaf }) => sum + Math.max(info.bytes, 4 * leaf.count), 0);
+    const converter = new Converter(device, label, { tensors: fillings.length, bytes });
+    working.defer(() => converter.release());
+    let loaded = 0;
+    for (const [number, { info, leaf }] of fillings.entries()) {
+      const onBytes = (bytes: number) => onProgress?.({ loaded: loaded += bytes, total });
+      await converter.send(checkpoint, info, leaf, { number, signal, onBytes });
+    }
+    converter.flush();
+    const notes = await converter.notes();
+    const named = (bit: number) =>
+      fillings.filter((_, i) => notes[i]!.flags & bit).map(({ info }) => info.name);
+    expectNoOverflow(label, named(2));
+    const packed = fillings.flatMap(({ info, leaf }, i): [string, number][] =>
+      isPacked(leaf.dtype) ? [[info.name, notes[i]!.error]] : []
+    );
+    return { release, notFinite: named(1), errors: new Map(packed) };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Throws where tensors hold values that f16 has not. */
+export function expectNoOverflow(label: string, names: readonly string[]): void {
+  if (names.length === 0) return;
+  throw new RangeError(
+    `Cannot load ${label} as f16: ${names.length} tensors hold values beyond 65504, ` +
+      `e.g. "${names[0]}"; load it as f32`,
+  );
+}
+
+/** Gives every leaf a place in as few buffers, which go to `slabs`, as the adapter's limits allow. */
+function allocate(device: Device, label: string, leaves: readonly Leaf[], slabs: GPUBuffer[]): void {
+  const { maxStorageBufferBindingSize: binding, maxBufferSize, minStorageBufferOffsetAlignment } =
+    device.limits;
+  const most = Math.min(SLAB, maxBufferSize);
+  const align = Math.max(16, minStorageBufferOffsetAlignment);
+  const bytes = (leaf: Leaf) => leaf.count * bytesOf(leaf.dtype);
+  const groups: { size: number; places: [Leaf, number][] }[] = [];
+  for (const leaf of leaves) {
+    if (bytes(leaf) > binding) {
+      throw new RangeError(
+        `Cannot load "${leaf.label}": expected at most ${binding} bytes in one tensor on ${device.adapterName}, ` +
+          `got ${bytes(leaf)}`,
+      );
+    }
+    let group = groups.at(-1);
+    if (!group || group.size + bytes(leaf) > most) groups.push(group = { size: 0, places: [] });
+    group.places.push([leaf, group.size]);
+    group.size += alignUp(Math.max(16, bytes(leaf)), align);
+  }
+  for (const [i, { size, places }] of groups.entries()) {
+    const slab = device.buffers.create(`${label} weights ${i}`, size, STORAGE);
+    slabs.push(slab);
+    for (const [leaf, offset] of places) leaf.storage = new Storage(slab, offset, bytes(leaf));
+  }
+}
