@@ -1,5 +1,5 @@
 import { isPacked } from "../core/dtype.ts";
-import { adapterOf } from "../ops/adapters.ts";
+import { lowRankOf, noteProducts } from "../ops/low_rank.ts";
 import { linear } from "../ops/mod.ts";
 import { cat, labelled, type Tensor } from "../tensor/mod.ts";
 import { dense, type Layer } from "./layers.ts";
@@ -23,8 +23,8 @@ export function timeProjections(temb: Tensor, layers: Iterable<Layer | undefined
 
 /** Whether the weights can be joined, on an adapter that gains by it: a software adapter does not. */
 function isOneProduct(temb: Tensor, layers: readonly Layer[]): boolean {
-  const adapted = layers.map(({ weight }) => adapterOf(weight) !== undefined); // each is asked, as it is used
-  if (!temb.device.traits.joins || layers.length < 2 || adapted.includes(true)) return false;
+  if (!temb.device.traits.joins || layers.length < 2) return false;
+  if (layers.some(({ weight }) => lowRankOf(weight))) return false;
   const { dtype } = layers[0]!.weight;
   const fits = ({ weight }: Layer) =>
     weight.rank === 2 && weight.shape[1] === temb.shape[1] && weight.dtype === dtype;
@@ -32,6 +32,7 @@ function isOneProduct(temb: Tensor, layers: readonly Layer[]): boolean {
 }
 
 function projectJoined(temb: Tensor, layers: readonly Layer[]): Tensor[] {
+  noteProducts(...layers.map((w) => w.weight));
   const weight = cat(layers.map((w) => w.weight));
   const bias = cat(layers.map((w) => w.bias));
   return linear(temb, { weight, bias }).split(layers.map((w) => w.weight.shape[0]!), 1);

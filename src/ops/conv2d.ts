@@ -1,10 +1,10 @@
 import { expectOptions } from "../core/error.ts";
 import { channelsLastStrides, type Shape } from "../core/shape.ts";
 import { partsOf, type Tensor, zeros } from "../tensor/mod.ts";
-import { adapterOf } from "./adapters.ts";
 import { type ConvRows, gemm, type Second } from "./gemm/gemm.ts";
 import { seamOf } from "./gemm/operands.ts";
 import { type Affine, affine } from "./linear.ts";
+import { lowRankOf, noteProducts } from "./low_rank.ts";
 import { type Padding, type Pair, pairOf, windowCount, windowsOf } from "./windows.ts";
 
 /** Options of `conv2d`, as in torch; pairs are [vertical, horizontal]. */
@@ -37,7 +37,8 @@ export function conv2d(x: Tensor, w: Affine, options: Conv2dOptions = {}): Tenso
   const [, , outH, outW] = shape;
   const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded
   const [image, second] = (groups === 1 ? twoOf(x) : undefined) ?? [pictureOf(x)];
-  const adapter = lowRank(second ? x : image, weight, options); // in front of the product, whose `store` then takes the sum
+  noteProducts(weight);
+  const added = addedProduct(second ? x : image, weight, options); // in front of the product, whose `store` then takes the sum
   const pieces = second ? second.pieces[0] + second.pieces[1] : 1;
   const y = C === 0 ? zeros(shape) : gemm({
     x: image,
@@ -55,8 +56,8 @@ export function conv2d(x: Tensor, w: Affine, options: Conv2dOptions = {}): Tenso
     shape,
     strides: [outH * outW * O, O / groups, O, 1],
   });
-  const adapted = adapter ? y.add(adapter) : y;
-  return bias ? adapted.add(bias.reshape([O, 1, 1])) : adapted;
+  const sum = added ? y.add(added) : y;
+  return bias ? sum.add(bias.reshape([O, 1, 1])) : sum;
 }
 
 /** x with its channels contiguous, and rows of pixels one behind the other. */
@@ -139,11 +140,11 @@ function rowsOf(x: Tensor, weight: Tensor, options: Conv2dOptions): { shape: Sha
   return { shape: [B, O, outH, outW], conv };
 }
 
-/** What hangs on a weight adds to its convolution of x. */
-function lowRank(x: Tensor, weight: Tensor, options: Conv2dOptions): Tensor | undefined {
-  const adapter = adapterOf(weight);
-  if (!adapter) return undefined;
-  const hidden = conv2d(x, { weight: adapter.down }, options);
-  const scaled = hidden.mul(adapter.scale().reshape([-1, 1, 1])).cast(x.dtype);
-  return conv2d(scaled, { weight: adapter.up });
+/** What a LoRA adds to the convolution of x with a weight. */
+function addedProduct(x: Tensor, weight: Tensor, options: Conv2dOptions): Tensor | undefined {
+  const lowRank = lowRankOf(weight);
+  if (!lowRank) return undefined;
+  const hidden = conv2d(x, { weight: lowRank.down }, options);
+  const scaled = hidden.mul(lowRank.scale().reshape([-1, 1, 1])).cast(x.dtype);
+  return conv2d(scaled, { weight: lowRank.up });
 }

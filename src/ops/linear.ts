@@ -2,8 +2,8 @@ import { expectOptions, nameOfKind } from "../core/error.ts";
 import type { DType } from "../core/dtype.ts";
 import { type Shape, size } from "../core/shape.ts";
 import { Tensor, zeros } from "../tensor/mod.ts";
-import { adapterOf } from "./adapters.ts";
 import { gemm } from "./gemm/gemm.ts";
+import { lowRankOf, noteProducts } from "./low_rank.ts";
 
 /** Weights of a dense layer, a convolution or a norm. */
 export interface Affine {
@@ -15,7 +15,7 @@ export interface Affine {
 
 /** The weight and the bias, which torch takes one by one. */
 export function affine(action: string, w: Affine): Affine {
-  const { weight, bias } = w ?? {}; // each read once: reading tells a model which of its weights are multiplied
+  const { weight, bias } = w ?? {};
   if (weight instanceof Tensor) return { weight, bias };
   const got = w instanceof Tensor ? String(w) : nameOfKind(w);
   throw new TypeError(`Cannot ${action}: expected { weight, bias } with a tensor as weight, got ${got}`);
@@ -41,7 +41,8 @@ export function linear(x: Tensor, w: Affine, options: LinearOptions = {}): Tenso
   const [B, m] = batchesOf(x.shape);
   let rows = x.reshape([B, m, K]);
   if (rows.strides[2] !== 1) rows = rows.contiguous();
-  const adapter = lowRank(rows, weight, dtype); // in front of the product, whose `store` then takes the sum
+  noteProducts(weight);
+  const added = addedProduct(rows, weight, dtype); // in front of the product, whose `store` then takes the sum
   const dense = weight.strides[1] === 1 ? weight : weight.contiguous();
   const y = K === 0 ? zeros([B, m, N]) : gemm({
     x: rows,
@@ -56,8 +57,8 @@ export function linear(x: Tensor, w: Affine, options: LinearOptions = {}): Tenso
     shape: [B, m, N],
     dtype,
   });
-  const adapted = adapter ? y.add(adapter) : y;
-  return (bias ? adapted.add(bias) : adapted).reshape(shape);
+  const sum = added ? y.add(added) : y;
+  return (bias ? sum.add(bias) : sum).reshape(shape);
 }
 
 const TILE = 64; // rows of the largest tile of a product
@@ -72,10 +73,10 @@ function batchesOf([B, ...rest]: Shape): [batches: number, rows: number] {
   return rest.length > 1 && (m % TILE === 0 || m >= ENOUGH) ? [B!, m] : [1, size([B!, ...rest].slice(0, -1))];
 }
 
-/** What hangs on a weight adds to its product with rows x [B, m, K]. → [B, m, N] */
-function lowRank(x: Tensor, weight: Tensor, dtype: DType): Tensor | undefined {
-  const adapter = adapterOf(weight);
-  if (!adapter) return undefined;
-  const hidden = linear(x, { weight: adapter.down }).mul(adapter.scale());
-  return linear(hidden.cast(x.dtype), { weight: adapter.up }, { dtype });
+/** What a LoRA adds to the product of a weight with rows x [B, m, K]. → [B, m, N] */
+function addedProduct(x: Tensor, weight: Tensor, dtype: DType): Tensor | undefined {
+  const lowRank = lowRankOf(weight);
+  if (!lowRank) return undefined;
+  const hidden = linear(x, { weight: lowRank.down }).mul(lowRank.scale());
+  return linear(hidden.cast(x.dtype), { weight: lowRank.up }, { dtype });
 }

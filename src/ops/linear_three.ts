@@ -1,8 +1,8 @@
 import { isPacked } from "../core/dtype.ts";
 import { sameNumbers, type Shape, size } from "../core/shape.ts";
 import { stack, type Tensor } from "../tensor/mod.ts";
-import { adapterOf } from "./adapters.ts";
 import { gemm } from "./gemm/gemm.ts";
+import { lowRankOf, noteProducts } from "./low_rank.ts";
 
 /** Three weights [N, K] for one x. */
 export type Weights3 = readonly [Tensor, Tensor, Tensor];
@@ -13,6 +13,7 @@ export type Weights3 = readonly [Tensor, Tensor, Tensor];
  */
 export function linearThree(x: Tensor, weights: Weights3, biases?: Weights3): Tensor[] | undefined {
   if (!isOneProduct(x, weights)) return undefined;
+  noteProducts(...weights);
   const [w, ...others] = weights;
   const [N, K] = w.shape as Shape<2>;
   const M = size(x.shape.slice(0, -1));
@@ -37,8 +38,7 @@ export function linearThree(x: Tensor, weights: Weights3, biases?: Weights3): Te
 
 /** Whether the weights are read alike, on an adapter that gains by it: a software adapter does not. */
 function isOneProduct(x: Tensor, weights: Weights3): boolean {
-  const adapted = weights.map((weight) => adapterOf(weight) !== undefined); // each is asked, as it is used
-  if (!x.device.traits.joins || adapted.includes(true)) return false;
+  if (!x.device.traits.joins || weights.some(lowRankOf)) return false;
   const [{ shape, strides, offset, dtype }] = weights;
   const alike = (w: Tensor) =>
     w.rank === 2 && w.dtype === dtype && w.offset === offset && sameNumbers(w.shape, shape) &&

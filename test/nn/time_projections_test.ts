@@ -1,20 +1,21 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
 import { timeProjections } from "../../src/nn/time_projections.ts";
-import { hang } from "../../src/ops/adapters.ts";
+import type { Parameter } from "../../src/ops/low_rank.ts";
 import { linear } from "../../src/ops/mod.ts";
 import { ones } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";
 import { asGpu } from "../support/engines.ts";
 import { Nd } from "../support/nd.ts";
+import { parameter } from "../support/parameter.ts";
 import { traced } from "../support/traced.ts";
 
 Deno.test("timeProjections() makes all in one product on GPUs, adapted ones apart", async () => {
   using device = await openDevice();
   const dice = new Dice(80);
   const layer = (width: number) => ({
-    weight: Nd.random(dice, [width, 6]).upload(),
+    weight: parameter(Nd.random(dice, [width, 6]).upload()),
     bias: Nd.random(dice, [width]).upload(),
   });
   const joined = [5, 8, 3, 4, 4, 2, 7, 1].map(layer); // more than one dispatch joins
@@ -35,7 +36,8 @@ Deno.test("timeProjections() makes all in one product on GPUs, adapted ones apar
   asGpu(device);
   assert.equal(await run(plain), 2);
 
-  hang(joined[2]!.weight, { down: ones([1, 6]), up: ones([3, 1]), scale: () => ones([1]) });
+  const lowRank = { down: ones([1, 6]), up: ones([3, 1]), scale: () => ones([1]) };
+  (joined[2]!.weight.node as Parameter).lowRank = lowRank;
   const adapted = await Promise.all(layers.map((w) => linear(temb, w).data()));
   assert.ok(await run(adapted) > 9);
 });

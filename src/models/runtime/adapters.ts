@@ -7,7 +7,7 @@ import { streamOf } from "../../graph/run/stream.ts";
 import type { Checkpoint } from "../../io/formats/checkpoint.ts";
 import type { Placement } from "../../io/lora/match.ts";
 import type { UploadProgress } from "../../io/upload/upload.ts";
-import { hang, isMultiplied } from "../../ops/adapters.ts";
+import { Parameter } from "../../ops/low_rank.ts";
 import { Tensor } from "../../tensor/mod.ts";
 import { type AdapterPart, bringParts, type BroughtParts, bytesOfParts } from "./adapter_parts.ts";
 import { BakedAdapters } from "./baked_adapters.ts";
@@ -90,8 +90,8 @@ export class Adapters {
 
   /** Shapes of the weights that adapters may hang on: those of dense layers and convolutions. */
   get layers(): ReadonlyMap<string, Shape> {
-    const found = [...this.#weights.tensors].filter(([key, tensor]) =>
-      key.endsWith(".weight") && isMultiplied(tensor)
+    const found = [...this.#weights.tensors].filter(([key, { node }]) =>
+      key.endsWith(".weight") && node instanceof Parameter && node.multiplied
     );
     return new Map(found.map(([key, { shape }]) => [key.slice(0, -".weight".length), shape]));
   }
@@ -139,7 +139,7 @@ export class Adapters {
         [name, { bytes, release: () => brought!.release() }] as const
       );
       await this.#baked.add(merges, new Map(owned));
-      for (const layer of this.#joined.keys()) hang(this.#weight(layer), undefined);
+      for (const layer of this.#joined.keys()) this.#parameter(layer).lowRank = undefined;
       this.#joined = new Map(); // theirs from now on
       this.#adapters = new Map();
       this.#hang(new Map());
@@ -289,6 +289,10 @@ export class Adapters {
     return this.#weights.tensor(`${layer}.weight`)!;
   }
 
+  #parameter(layer: string): Parameter {
+    return this.#weight(layer).node as Parameter;
+  }
+
   /** Other adapters in place of those that there are. */
   async #exchange(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
     const parts = new Map<string, [string, AdapterPart][]>();
@@ -305,17 +309,14 @@ export class Adapters {
   /** Hangs joined adapters on their layers and takes off those that hang there. */
   #hang(joined: ReadonlyMap<string, Joined>): void {
     this.#retrace();
-    for (const layer of this.#joined.keys()) hang(this.#weight(layer), undefined);
+    for (const layer of this.#joined.keys()) this.#parameter(layer).lowRank = undefined;
     const old = [...this.#joined.values()].filter((one) => ![...joined.values()].includes(one));
     this.#joined = joined;
     let first = 0;
     for (const [layer, { down, up }] of joined) {
       const [from, to] = [first, first += down.shape[0]!];
-      hang(this.#weight(layer), {
-        down,
-        up,
-        scale: () => (this.#traced ?? this.#scales!).slice(0, from, to),
-      });
+      const scale = () => (this.#traced ?? this.#scales!).slice(0, from, to);
+      this.#parameter(layer).lowRank = { down, up, scale };
     }
     this.#refresh();
     this.#free(old);

@@ -2,11 +2,12 @@ import { bytesOf, type PackedDType } from "../../core/dtype.ts";
 import { nearest } from "../../core/error.ts";
 import { size, usualStrides } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
-import { Leaf, type Node } from "../../graph/node.ts";
+import type { Leaf, Node } from "../../graph/node.ts";
 import type { TensorInfo } from "../../io/formats/checkpoint.ts";
 import { HostTable } from "../../io/upload/host_table.ts";
 import type { Filling } from "../../io/upload/upload.ts";
 import { expectShape } from "../../nn/layers.ts";
+import { Parameter } from "../../ops/low_rank.ts";
 import { Tensor } from "../../tensor/mod.ts";
 import { formatOf, type WeightFormat } from "./weight_format.ts";
 import { divide, type Division, type StreamOptions } from "./weight_stream.ts";
@@ -66,7 +67,7 @@ export class Weights {
   #plant(): void {
     const root: Branch = Object.create(null);
     for (const [key, info] of this.#infos) {
-      const leaf = new Leaf(formatOf(key, info, this.#format), size(info.shape), key);
+      const leaf = new Parameter(formatOf(key, info, this.#format), size(info.shape), key);
       const tensor = new Tensor(this.#device, leaf, info.shape, usualStrides(info.shape), 0);
       this.#tensors.set(key, { info, tensor });
       insert(root, key.split("."), tensor);

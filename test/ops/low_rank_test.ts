@@ -1,24 +1,24 @@
 import type { Shape } from "../../src/core/shape.ts";
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import type { Leaf } from "../../src/graph/node.ts";
-import { adapterOf, hang, isMultiplied } from "../../src/ops/adapters.ts";
+import { type LowRank, lowRankOf, type Parameter } from "../../src/ops/low_rank.ts";
 import { conv2d, linear } from "../../src/ops/mod.ts";
-import { Tensor, tensor } from "../../src/tensor/mod.ts";
+import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { type HostPair, merged, randomPair } from "../support/lora_files.ts";
+import { parameter } from "../support/parameter.ts";
 
 type DType = "f32" | "f16";
 
-/** A weight as checkpoints bring it, with a pair that hangs on it at a scale; and both as one weight. */
+/** A weight as checkpoints bring it, with a pair that is added at a scale; and both as one weight. */
 function adapted(shape: number[], rank: number, dice: Dice, { scale = 0.6, dtype = "f32" as DType } = {}) {
   const count = shape.reduce((product, n) => product * n, 1);
   const host = { shape, data: dice.numbers(count, 1) };
   const pair = randomPair(shape, rank, dice);
   const weight = leaf(host.data, shape, dtype);
-  hangPair(weight, pair, scale, dtype);
+  (weight.node as Parameter).lowRank = lowRank(pair, scale, dtype);
   return {
     weight,
     whole: tensor(Float32Array.from(merged(host, pair, scale).data), shape),
@@ -27,26 +27,24 @@ function adapted(shape: number[], rank: number, dice: Dice, { scale = 0.6, dtype
   };
 }
 
-function hangPair(weight: Tensor, { down, up }: HostPair, scale: number, dtype: DType) {
-  hang(weight, {
+function lowRank({ down, up }: HostPair, scale: number, dtype: DType): LowRank {
+  return {
     down: leaf(down.data, down.shape, dtype),
     up: leaf(up.data, up.shape, dtype),
     scale: () => tensor(new Float32Array(down.shape[0]!).fill(scale)),
-  });
+  };
 }
 
 /** Convolutions' weights lie channels-last, as after an upload. */
 function leaf(data: ArrayLike<number>, shape: readonly number[], dtype: DType): Tensor {
-  const plain = tensor(Array.from(data), shape, { dtype });
-  if (shape.length !== 4) return plain;
-  const [O, C, kh, kw] = shape as Shape<4>;
+  if (shape.length !== 4) return parameter(tensor(Array.from(data), shape, { dtype }));
+  const [, C, kh, kw] = shape as Shape<4>;
   const last = Float32Array.from(data, (_, i) => { // [O, kh, kw, C]
     const [c, x, y] = [i % C, Math.floor(i / C) % kw, Math.floor(i / (C * kw)) % kh];
     const o = Math.floor(i / (C * kh * kw));
     return data[((o * C + c) * kh + y) * kw + x]!;
   });
-  const { node, device } = tensor(Array.from(last), [O * kh * kw * C], { dtype });
-  return new Tensor(device, node as Leaf, shape, [C * kh * kw, 1, kw * C, C], 0);
+  return parameter(tensor(Array.from(last), shape, { dtype }), [C * kh * kw, 1, kw * C, C]);
 }
 
 for (const rank of [1, 5, 8]) {
@@ -122,13 +120,15 @@ Deno.test("adapters in f16 stay near those in f32", async () => {
   assertRelativelyClose(got, await linear(tensor(x, [5, 24]), { weight: whole }).data(), 3e-3, "y");
 });
 
-Deno.test("what hangs on a weight can be taken off, and tells whether a product ever used the weight", async () => {
+Deno.test("a weight tells whether products with it were recorded, and its low rank can be taken off", async () => {
   using _device = await openDevice();
   const dice = new Dice(5);
   const { weight } = adapted([3, 4], 2, dice);
-  assert.equal(isMultiplied(weight), false);
-  assert.ok(adapterOf(weight.slice(0, 0, 2)));
-  assert.equal(isMultiplied(weight), true);
-  hang(weight, undefined);
-  assert.equal(adapterOf(weight), undefined);
+  const node = weight.node as Parameter;
+  assert.ok(lowRankOf(weight.slice(0, 0, 2)));
+  assert.equal(node.multiplied, false);
+  linear(tensor(dice.numbers(4), [1, 4]), { weight: weight.slice(0, 0, 2) });
+  assert.equal(node.multiplied, true);
+  node.lowRank = undefined;
+  assert.equal(lowRankOf(weight), undefined);
 });
