@@ -1,6 +1,6 @@
 // y[i] = a value that follows from i and a seed alone, the same on every adapter: what kernels are measured and checked on.
-// y [words]: one word of memory each, which an f32 fills, or two f16, or a piece of a packed block (see lib/unpack_int8.wgsl
-// and lib/unpack_int4.wgsl). Floats lie within params.scale of 0. A lane writes a word.
+// y [words]: one word of memory each, which an f32 fills, or two f16, or a piece of a packed block (see
+// gemm/operands/unpack_*.wgsl). Floats lie within params.scale of 0. A lane writes a word.
 // Host sets: KIND.
 const KIND: u32 = 0; // 0 f32, 1 f16, 2 words of 0 and 1, 3 int8, 4 int4, 5 no number in f32 and in f16
 

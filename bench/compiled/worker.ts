@@ -74,7 +74,7 @@ for (const { spec, uses } of specs.values()) {
 
 function variantOf(spec: PipelineSpec): string {
   const [family] = spec.label.split("_");
-  return spec.source().map(({ name }) => name).filter((name) => /^shaders\/lib\/\w+\.wgsl$/.test(name))
+  return spec.source().map(({ name }) => name).filter((name) => /\/(lib|operands)\/\w+\.wgsl$/.test(name))
     .map((name) => basename(name, ".wgsl").replace(new RegExp(`^${family}_`), ""))
     .filter((name) => !COMMON.includes(name)).join(" ");
 }

@@ -5,7 +5,7 @@ export type ValueType = "f32" | "i32" | "u32" | "bool";
 
 /**
  * Weights in whole numbers with a scale for each 32 of them; only products read them
- * (shaders/lib/gemm_w_nk_packed.wgsl).
+ * (shaders/gemm/operands/w_nk_packed.wgsl).
  */
 export type PackedDType = "int8" | "int4";
 

@@ -1,8 +1,8 @@
-import code from "../../shaders/group_statistics.wgsl" with { type: "text" };
+import code from "../../shaders/norm/group_statistics.wgsl" with { type: "text" };
 import { recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
 import { groupsOf, momentsOf, PARAMS, paramsOf } from "./norm/groups.ts";
 
-const GROUP_STATISTICS = snippet("group_statistics", code, [PARAMS]);
+const GROUP_STATISTICS = snippet("norm/group_statistics", code, [PARAMS]);
 
 /** Mean and variance of each group of channels, for norms over pictures in parts. x [B, C, ...] → [B, groups, 2]. */
 export function groupStatistics(x: Tensor, groups: number): Tensor {

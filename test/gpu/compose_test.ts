@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { boundBy, compose, type Shader } from "../../src/gpu/compose.ts";
 import { codeOf, hostSets, keyOf, lineOf, paramsText, type Snippet, snippet } from "../../src/gpu/snippet.ts";
+import { shaderFiles } from "../support/shader_files.ts";
 
 const textOf = (shader: Omit<Shader, "label">) =>
   compose({ label: "k", ...shader }).map(({ text }) => text).filter((text) => text).join("\n");
@@ -144,22 +145,17 @@ Deno.test("paramsText() finds the struct among needs", () => {
 });
 
 Deno.test("every file of shaders/ lists in its head lines that can be set, and numbers no binding", () => {
-  const root = `${import.meta.dirname}/../../shaders`;
   let listed = 0;
-  for (const folder of ["", "/lib"]) {
-    for (const { name, isFile } of Deno.readDirSync(`${root}${folder}`)) {
-      if (!isFile) continue;
-      const text = Deno.readTextFileSync(`${root}${folder}/${name}`);
-      const lines = text.match(/^\/\/ *Host sets.*$/gm) ?? [];
-      const head = text.slice(0, text.search(/^(?!\/\/)/m));
-      assert.ok(lines.every((line) => head.includes(line)) && lines.length <= 1, `${name}: ${lines}`);
-      assert.equal(hostSets(text).size > 0, lines.length > 0, `${name}: ${lines}`);
-      for (const constant of hostSets(text)) {
-        listed++;
-        assert.match(text, lineOf(constant), `${name} lists ${constant}`);
-      }
-      assert.ok(boundBy(text).every(({ binding }) => binding === undefined), `${name} numbers a binding`);
+  for (const { name, text } of shaderFiles()) {
+    const lines = text.match(/^\/\/ *Host sets.*$/gm) ?? [];
+    const head = text.slice(0, text.search(/^(?!\/\/)/m));
+    assert.ok(lines.every((line) => head.includes(line)) && lines.length <= 1, `${name}: ${lines}`);
+    assert.equal(hostSets(text).size > 0, lines.length > 0, `${name}: ${lines}`);
+    for (const constant of hostSets(text)) {
+      listed++;
+      assert.match(text, lineOf(constant), `${name} lists ${constant}`);
     }
+    assert.ok(boundBy(text).every(({ binding }) => binding === undefined), `${name} numbers a binding`);
   }
   assert.ok(listed > 30, `only ${listed} were found`);
 });

@@ -132,10 +132,10 @@ Deno.test("attention() reads four values at once where an axis of 1 has an odd s
   const odd = new Tensor(x.device, x.node, [1, 3, 5, 8], [1, 40, 8, 1], 0);
   const names = (v: Tensor) =>
     operandsOf({ q: odd, k: odd, v, scale: 1, causal: false }).code.map(({ name }) => name);
-  assert.ok(names(odd).includes("shaders/lib/attention_read_vec4.wgsl"));
+  assert.ok(names(odd).includes("shaders/attention/lib/read_vec4.wgsl"));
   assert.ok(
     names(new Tensor(x.device, x.node, [1, 3, 4, 8], [1, 40, 9, 1], 0)).includes(
-      "shaders/lib/attention_read_any.wgsl",
+      "shaders/attention/lib/read_any.wgsl",
     ),
   );
 });

@@ -138,7 +138,7 @@ function plain(dice: Dice, draw: Draw, dtype: "f32" | "f16", place: Place): Memo
 
 const HALVES = 2; // scales of a block of 64 elements
 
-/** A packed operand: what its words stand for is told by shaders/quantize.wgsl. */
+/** A packed operand: what its words stand for is told by shaders/convert/quantize.wgsl. */
 async function packed(device: Device, dtype: "int8" | "int4", place: Place): Promise<Memory> {
   const { z0, z1, rows, width } = place;
   const count = z0 * z1 * rows * width;

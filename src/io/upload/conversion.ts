@@ -1,10 +1,10 @@
-import check from "../../../shaders/check.wgsl" with { type: "text" };
-import convert from "../../../shaders/convert.wgsl" with { type: "text" };
-import stored from "../../../shaders/lib/stored.wgsl" with { type: "text" };
-import storedBlocks from "../../../shaders/lib/stored_blocks.wgsl" with { type: "text" };
-import storedElements from "../../../shaders/lib/stored_elements.wgsl" with { type: "text" };
-import storedKBlocks from "../../../shaders/lib/stored_k_blocks.wgsl" with { type: "text" };
-import quantize from "../../../shaders/quantize.wgsl" with { type: "text" };
+import check from "../../../shaders/convert/check.wgsl" with { type: "text" };
+import convert from "../../../shaders/convert/convert.wgsl" with { type: "text" };
+import stored from "../../../shaders/convert/lib/stored.wgsl" with { type: "text" };
+import storedBlocks from "../../../shaders/convert/lib/stored_blocks.wgsl" with { type: "text" };
+import storedElements from "../../../shaders/convert/lib/stored_elements.wgsl" with { type: "text" };
+import storedKBlocks from "../../../shaders/convert/lib/stored_k_blocks.wgsl" with { type: "text" };
+import quantize from "../../../shaders/convert/quantize.wgsl" with { type: "text" };
 import { type DType, isPacked } from "../../core/dtype.ts";
 import { compose } from "../../gpu/compose.ts";
 import type { BindingUse, PipelineSpec } from "../../gpu/pipelines.ts";
@@ -13,10 +13,10 @@ import { GRID } from "../../gpu/grid.ts";
 import { packParams } from "../../gpu/params.ts";
 import { blockOf, type CheckpointDType } from "../formats/stored_dtype.ts";
 
-const STORED = snippet("lib/stored", stored);
-const CONVERT = snippet("convert", convert, [GRID, STORED]);
-const QUANTIZE = snippet("quantize", quantize, [GRID, STORED]);
-const CHECK = snippet("check", check, [GRID, STORED]);
+const STORED = snippet("convert/lib/stored", stored);
+const CONVERT = snippet("convert/convert", convert, [GRID, STORED]);
+const QUANTIZE = snippet("convert/quantize", quantize, [GRID, STORED]);
+const CHECK = snippet("convert/check", check, [GRID, STORED]);
 
 /** Words of the file, scales; notes, the leaf's memory; params. */
 const CONVERTING: readonly BindingUse[] = ["read", "read", "write", "write", "uniform"];
@@ -33,17 +33,17 @@ interface Reader {
 }
 
 const ELEMENTS: Reader = {
-  code: snippet("lib/stored_elements", storedElements, [STORED]),
+  code: snippet("convert/lib/stored_elements", storedElements, [STORED]),
   types: ["F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"],
 };
 const READERS: readonly Reader[] = [
   ELEMENTS,
   {
-    code: snippet("lib/stored_blocks", storedBlocks, [STORED]),
+    code: snippet("convert/lib/stored_blocks", storedBlocks, [STORED]),
     types: ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"],
   },
   {
-    code: snippet("lib/stored_k_blocks", storedKBlocks, [STORED]),
+    code: snippet("convert/lib/stored_k_blocks", storedKBlocks, [STORED]),
     types: ["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"],
   },
 ];
@@ -59,7 +59,7 @@ export interface Conversion {
   params(values: ConversionParams): Uint8Array<ArrayBuffer>;
 }
 
-/** What a kernel is told of a piece; see lib/stored.wgsl. */
+/** What a kernel is told of a piece; see convert/lib/stored.wgsl. */
 export interface ConversionParams {
   readonly count: number;
   readonly first: number;

@@ -48,7 +48,7 @@ interface Way {
 
 /**
  * Brings tensors of checkpoints to leaves, whose type they take. Files are read into memory that is sent as it is. Where
- * their type is the leaf's, it goes straight to its place; else convert.wgsl, or quantize.wgsl for packed leaves, does the
+ * their type is the leaf's, it goes straight to its place; else convert/convert.wgsl, or convert/quantize.wgsl for packed leaves, does the
  * rest on the GPU, or the host, where the adapter is a CPU, beforehand.
  */
 export class Converter {

@@ -1,9 +1,9 @@
-import text from "../../../shaders/attention_broadcast.wgsl" with { type: "text" };
+import text from "../../../shaders/attention/broadcast.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import { costOf, type Form } from "../cost.ts";
 import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
-const BODY = snippet("attention_broadcast", text, [PARAMS]);
+const BODY = snippet("attention/broadcast", text, [PARAMS]);
 
 /** For software adapters with subgroups; not where values are too wide for their workgroup memory, and without masks. */
 export const broadcast: Form<Attention> = (traits, a) => {

@@ -1,10 +1,10 @@
-import text from "../../../shaders/attention_kept.wgsl" with { type: "text" };
+import text from "../../../shaders/attention/kept.wgsl" with { type: "text" };
 import { bytesOf } from "../../core/dtype.ts";
 import { snippet } from "../../tensor/mod.ts";
 import { costOf, type Form } from "../cost.ts";
 import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
-const BODY = snippet("attention_kept", text, [PARAMS]);
+const BODY = snippet("attention/kept", text, [PARAMS]);
 
 /** For GPUs with subgroups: queries stay in workgroup memory, in the tensors' type; where they and a tile of keys fit. */
 export const kept: Form<Attention> = (traits, a) => {

@@ -1,10 +1,10 @@
-import text from "../../../shaders/attention_matrix.wgsl" with { type: "text" };
+import text from "../../../shaders/attention/matrix.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import { costOf, type Form, type Guess } from "../cost.ts";
 import { MAIN, UNITS, unitsOf } from "../gemm/matrix.ts";
 import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
-const BODY = snippet("attention_matrix", text, [PARAMS, UNITS]);
+const BODY = snippet("attention/matrix", text, [PARAMS, UNITS]);
 
 /** How a workgroup divides its work: queries of a subgroup, keys of a tile, subgroups; and the speed reached, by reading. */
 const TILES = [

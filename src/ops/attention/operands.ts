@@ -1,8 +1,8 @@
-import maskAdded from "../../../shaders/lib/attention_mask.wgsl" with { type: "text" };
-import maskNone from "../../../shaders/lib/attention_mask_none.wgsl" with { type: "text" };
-import paramsText from "../../../shaders/lib/attention_params.wgsl" with { type: "text" };
-import readAny from "../../../shaders/lib/attention_read_any.wgsl" with { type: "text" };
-import readVec4 from "../../../shaders/lib/attention_read_vec4.wgsl" with { type: "text" };
+import maskAdded from "../../../shaders/attention/lib/mask.wgsl" with { type: "text" };
+import maskNone from "../../../shaders/attention/lib/mask_none.wgsl" with { type: "text" };
+import paramsText from "../../../shaders/attention/lib/params.wgsl" with { type: "text" };
+import readAny from "../../../shaders/attention/lib/read_any.wgsl" with { type: "text" };
+import readVec4 from "../../../shaders/attention/lib/read_vec4.wgsl" with { type: "text" };
 import type { Shape } from "../../core/shape.ts";
 import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
 
@@ -33,14 +33,14 @@ export function sizesOf({ q, k, v }: Attention): {
 }
 
 /** `struct Params` of all forms, and which keys a query sees. */
-export const PARAMS = snippet("lib/attention_params", paramsText);
+export const PARAMS = snippet("attention/lib/params", paramsText);
 const READ = {
-  any: snippet("lib/attention_read_any", readAny, [PARAMS]),
-  vec4: snippet("lib/attention_read_vec4", readVec4, [PARAMS]),
+  any: snippet("attention/lib/read_any", readAny, [PARAMS]),
+  vec4: snippet("attention/lib/read_vec4", readVec4, [PARAMS]),
 };
 const MASK = {
-  none: snippet("lib/attention_mask_none", maskNone),
-  added: snippet("lib/attention_mask", maskAdded, [PARAMS]),
+  none: snippet("attention/lib/mask_none", maskNone),
+  added: snippet("attention/lib/mask", maskAdded, [PARAMS]),
 };
 
 /** The snippets through which forms read queries, keys, values and mask, and what to set in them. */
@@ -63,7 +63,7 @@ export function operandsOf(a: Attention): { code: Snippet[]; set: Record<string,
   };
 }
 
-/** The members of `struct Params`: see lib/attention_params. */
+/** The members of `struct Params`: see attention/lib/params. */
 export function paramsOf(a: Attention): Record<string, number> {
   const { q, k, v, mask, scale, causal } = a;
   const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);

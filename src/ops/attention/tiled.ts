@@ -1,9 +1,9 @@
-import text from "../../../shaders/attention_tiled.wgsl" with { type: "text" };
+import text from "../../../shaders/attention/tiled.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import { costOf, type Form } from "../cost.ts";
 import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
-const BODY = snippet("attention_tiled", text, [PARAMS]);
+const BODY = snippet("attention/tiled", text, [PARAMS]);
 
 /** For any adapter, in f32, without subgroups; not where values are too wide for its workgroup memory. */
 export const tiled: Form<Attention> = (traits, a) => {

@@ -1,10 +1,10 @@
-import text from "../../../shaders/gemm_broadcast.wgsl" with { type: "text" };
+import text from "../../../shaders/gemm/broadcast.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import { costOf, type Form } from "../cost.ts";
 import type { Gemm } from "./gemm.ts";
 import { operandsOf, paramsOf, weightBytes } from "./operands.ts";
 
-const BODY = snippet("gemm_broadcast", text);
+const BODY = snippet("gemm/broadcast", text);
 
 /**
  * For software adapters with subgroups: lanes hand rows round in registers. Mesa's can be made to report 32 lanes, but then

@@ -1,35 +1,35 @@
-import columnsKn from "../../../shaders/lib/gemm_columns_kn.wgsl" with { type: "text" };
-import columnsNk from "../../../shaders/lib/gemm_columns_nk.wgsl" with { type: "text" };
-import stage from "../../../shaders/lib/gemm_stage.wgsl" with { type: "text" };
-import w8Any from "../../../shaders/lib/gemm_w8_any.wgsl" with { type: "text" };
-import w8Int4 from "../../../shaders/lib/gemm_w8_int4.wgsl" with { type: "text" };
-import w8Int8 from "../../../shaders/lib/gemm_w8_int8.wgsl" with { type: "text" };
-import w8Three from "../../../shaders/lib/gemm_w8_three.wgsl" with { type: "text" };
-import w8Vec8 from "../../../shaders/lib/gemm_w8_vec8.wgsl" with { type: "text" };
-import x8Any from "../../../shaders/lib/gemm_x8_any.wgsl" with { type: "text" };
-import x8TwoVec8 from "../../../shaders/lib/gemm_x8_two_vec8.wgsl" with { type: "text" };
-import x8Vec8 from "../../../shaders/lib/gemm_x8_vec8.wgsl" with { type: "text" };
+import columnsKn from "../../../shaders/gemm/operands/columns_kn.wgsl" with { type: "text" };
+import columnsNk from "../../../shaders/gemm/operands/columns_nk.wgsl" with { type: "text" };
+import stage from "../../../shaders/gemm/lib/stage.wgsl" with { type: "text" };
+import w8Any from "../../../shaders/gemm/operands/w8_any.wgsl" with { type: "text" };
+import w8Int4 from "../../../shaders/gemm/operands/w8_int4.wgsl" with { type: "text" };
+import w8Int8 from "../../../shaders/gemm/operands/w8_int8.wgsl" with { type: "text" };
+import w8Three from "../../../shaders/gemm/operands/w8_three.wgsl" with { type: "text" };
+import w8Vec8 from "../../../shaders/gemm/operands/w8_vec8.wgsl" with { type: "text" };
+import x8Any from "../../../shaders/gemm/operands/x8_any.wgsl" with { type: "text" };
+import x8TwoVec8 from "../../../shaders/gemm/operands/x8_two_vec8.wgsl" with { type: "text" };
+import x8Vec8 from "../../../shaders/gemm/operands/x8_vec8.wgsl" with { type: "text" };
 import { type Snippet, snippet } from "../../tensor/mod.ts";
 import type { ConvRows, Gemm } from "./gemm.ts";
 import { multiplesOf, rowsPart } from "./operands.ts";
 
 const X = {
-  any: snippet("lib/gemm_x8_any", x8Any),
-  vec8: snippet("lib/gemm_x8_vec8", x8Vec8),
-  two: snippet("lib/gemm_x8_two_vec8", x8TwoVec8),
+  any: snippet("gemm/operands/x8_any", x8Any),
+  vec8: snippet("gemm/operands/x8_vec8", x8Vec8),
+  two: snippet("gemm/operands/x8_two_vec8", x8TwoVec8),
 };
 const COLUMNS = {
-  nk: snippet("lib/gemm_columns_nk", columnsNk),
-  kn: snippet("lib/gemm_columns_kn", columnsKn),
+  nk: snippet("gemm/operands/columns_nk", columnsNk),
+  kn: snippet("gemm/operands/columns_kn", columnsKn),
 };
 const W = {
-  any: snippet("lib/gemm_w8_any", w8Any),
-  vec8: snippet("lib/gemm_w8_vec8", w8Vec8),
-  three: snippet("lib/gemm_w8_three", w8Three),
-  int8: snippet("lib/gemm_w8_int8", w8Int8),
-  int4: snippet("lib/gemm_w8_int4", w8Int4),
+  any: snippet("gemm/operands/w8_any", w8Any),
+  vec8: snippet("gemm/operands/w8_vec8", w8Vec8),
+  three: snippet("gemm/operands/w8_three", w8Three),
+  int8: snippet("gemm/operands/w8_int8", w8Int8),
+  int4: snippet("gemm/operands/w8_int4", w8Int4),
 };
-const STAGE = snippet("lib/gemm_stage", stage);
+const STAGE = snippet("gemm/lib/stage", stage);
 
 /**
  * The snippets through which the forms in f16 read both operands, `depth` channels at a time, and what to set in them;

@@ -12,7 +12,7 @@ export interface Layout {
   readonly row: number;
 }
 
-/** How rows of x belong to pixels of a convolution; see lib/gemm_rows_conv.wgsl. */
+/** How rows of x belong to pixels of a convolution; see gemm/operands/rows_conv.wgsl. */
 export interface ConvRows {
   readonly x_image: number;
   readonly in_h: number;
@@ -29,7 +29,7 @@ export interface ConvRows {
   readonly upsample: number;
 }
 
-/** A picture whose channels stand behind those of x; see lib/gemm_rows_conv_two.wgsl. */
+/** A picture whose channels stand behind those of x; see gemm/operands/rows_conv_two.wgsl. */
 export interface Second {
   readonly x: Tensor;
   /** Strides of its images and pixels, in elements. */

@@ -1,4 +1,4 @@
-import text from "../../../shaders/gemm_half.wgsl" with { type: "text" };
+import text from "../../../shaders/gemm/half.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
 import { eightsOf } from "./eights.ts";
@@ -7,7 +7,7 @@ import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
 import { withParts } from "./split.ts";
 
-const BODY = snippet("gemm_half", text);
+const BODY = snippet("gemm/half", text);
 /** Channels that lie in workgroup memory at a time. */
 const DEPTH = 32;
 /** Sizes of tiles, what a lane computes of one, and how many times as fast as f32 each is, by reading. */

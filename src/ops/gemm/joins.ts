@@ -1,12 +1,12 @@
 import activations from "../../../shaders/lib/activations.wgsl" with { type: "text" };
-import joinGelu from "../../../shaders/lib/gemm_join_gelu.wgsl" with { type: "text" };
-import joinNone from "../../../shaders/lib/gemm_join_none.wgsl" with { type: "text" };
+import joinGelu from "../../../shaders/gemm/lib/join_gelu.wgsl" with { type: "text" };
+import joinNone from "../../../shaders/gemm/lib/join_none.wgsl" with { type: "text" };
 import { type Snippet, snippet } from "../../tensor/mod.ts";
 import type { Gemm } from "./gemm.ts";
 
 const JOIN = {
-  none: snippet("lib/gemm_join_none", joinNone),
-  gelu: snippet("lib/gemm_join_gelu", joinGelu, [snippet("lib/activations", activations)]),
+  none: snippet("gemm/lib/join_none", joinNone),
+  gelu: snippet("gemm/lib/join_gelu", joinGelu, [snippet("lib/activations", activations)]),
 };
 
 /** What forms for GPUs do with their sums: nothing, or the gate of two products. */

@@ -1,39 +1,42 @@
-import rowsConv from "../../../shaders/lib/gemm_rows_conv.wgsl" with { type: "text" };
-import rowsConvTwo from "../../../shaders/lib/gemm_rows_conv_two.wgsl" with { type: "text" };
-import rowsLinear from "../../../shaders/lib/gemm_rows_linear.wgsl" with { type: "text" };
-import wKnAny from "../../../shaders/lib/gemm_w_kn_any.wgsl" with { type: "text" };
-import wKnVec4 from "../../../shaders/lib/gemm_w_kn_vec4.wgsl" with { type: "text" };
-import wNkAny from "../../../shaders/lib/gemm_w_nk_any.wgsl" with { type: "text" };
-import wNkHalf from "../../../shaders/lib/gemm_w_nk_half.wgsl" with { type: "text" };
-import wNkPacked from "../../../shaders/lib/gemm_w_nk_packed.wgsl" with { type: "text" };
-import wNkThree from "../../../shaders/lib/gemm_w_nk_three.wgsl" with { type: "text" };
-import wNkVec4 from "../../../shaders/lib/gemm_w_nk_vec4.wgsl" with { type: "text" };
-import xAny from "../../../shaders/lib/gemm_x_any.wgsl" with { type: "text" };
-import xTwoVec4 from "../../../shaders/lib/gemm_x_two_vec4.wgsl" with { type: "text" };
-import xVec4 from "../../../shaders/lib/gemm_x_vec4.wgsl" with { type: "text" };
-import unpackInt4 from "../../../shaders/lib/unpack_int4.wgsl" with { type: "text" };
-import unpackInt8 from "../../../shaders/lib/unpack_int8.wgsl" with { type: "text" };
+import rowsConv from "../../../shaders/gemm/operands/rows_conv.wgsl" with { type: "text" };
+import rowsConvTwo from "../../../shaders/gemm/operands/rows_conv_two.wgsl" with { type: "text" };
+import rowsLinear from "../../../shaders/gemm/operands/rows_linear.wgsl" with { type: "text" };
+import wKnAny from "../../../shaders/gemm/operands/w_kn_any.wgsl" with { type: "text" };
+import wKnVec4 from "../../../shaders/gemm/operands/w_kn_vec4.wgsl" with { type: "text" };
+import wNkAny from "../../../shaders/gemm/operands/w_nk_any.wgsl" with { type: "text" };
+import wNkHalf from "../../../shaders/gemm/operands/w_nk_half.wgsl" with { type: "text" };
+import wNkPacked from "../../../shaders/gemm/operands/w_nk_packed.wgsl" with { type: "text" };
+import wNkThree from "../../../shaders/gemm/operands/w_nk_three.wgsl" with { type: "text" };
+import wNkVec4 from "../../../shaders/gemm/operands/w_nk_vec4.wgsl" with { type: "text" };
+import xAny from "../../../shaders/gemm/operands/x_any.wgsl" with { type: "text" };
+import xTwoVec4 from "../../../shaders/gemm/operands/x_two_vec4.wgsl" with { type: "text" };
+import xVec4 from "../../../shaders/gemm/operands/x_vec4.wgsl" with { type: "text" };
+import unpackInt4 from "../../../shaders/gemm/operands/unpack_int4.wgsl" with { type: "text" };
+import unpackInt8 from "../../../shaders/gemm/operands/unpack_int8.wgsl" with { type: "text" };
 import { bytesOf, isPacked } from "../../core/dtype.ts";
 import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
 import type { Gemm, Second } from "./gemm.ts";
 
 const X = {
-  any: snippet("lib/gemm_x_any", xAny),
-  vec4: snippet("lib/gemm_x_vec4", xVec4),
-  two: snippet("lib/gemm_x_two_vec4", xTwoVec4),
+  any: snippet("gemm/operands/x_any", xAny),
+  vec4: snippet("gemm/operands/x_vec4", xVec4),
+  two: snippet("gemm/operands/x_two_vec4", xTwoVec4),
 };
 const W = {
-  nk: { any: snippet("lib/gemm_w_nk_any", wNkAny), vec4: snippet("lib/gemm_w_nk_vec4", wNkVec4) },
-  half: snippet("lib/gemm_w_nk_half", wNkHalf), // f16 weights, f32 work
-  kn: { any: snippet("lib/gemm_w_kn_any", wKnAny), vec4: snippet("lib/gemm_w_kn_vec4", wKnVec4) },
+  nk: { any: snippet("gemm/operands/w_nk_any", wNkAny), vec4: snippet("gemm/operands/w_nk_vec4", wNkVec4) },
+  half: snippet("gemm/operands/w_nk_half", wNkHalf), // f16 weights, f32 work
+  kn: { any: snippet("gemm/operands/w_kn_any", wKnAny), vec4: snippet("gemm/operands/w_kn_vec4", wKnVec4) },
 };
-const PACKED = snippet("lib/gemm_w_nk_packed", wNkPacked);
-const UNPACK = { int8: snippet("lib/unpack_int8", unpackInt8), int4: snippet("lib/unpack_int4", unpackInt4) };
-const THREE = snippet("lib/gemm_w_nk_three", wNkThree);
+const PACKED = snippet("gemm/operands/w_nk_packed", wNkPacked);
+const UNPACK = {
+  int8: snippet("gemm/operands/unpack_int8", unpackInt8),
+  int4: snippet("gemm/operands/unpack_int4", unpackInt4),
+};
+const THREE = snippet("gemm/operands/w_nk_three", wNkThree);
 const ROWS = {
-  linear: snippet("lib/gemm_rows_linear", rowsLinear),
-  conv: snippet("lib/gemm_rows_conv", rowsConv),
-  two: snippet("lib/gemm_rows_conv_two", rowsConvTwo),
+  linear: snippet("gemm/operands/rows_linear", rowsLinear),
+  conv: snippet("gemm/operands/rows_conv", rowsConv),
+  two: snippet("gemm/operands/rows_conv_two", rowsConvTwo),
 };
 
 /** The snippet that finds rows of x. */
@@ -93,7 +96,7 @@ export function weightBytes({ w, batch: [z0, z1], n, k, taps = 1, wLayout }: Gem
   return (wLayout.z0 ? z0 : 1) * z1 * n * k * taps * bytesOf(w.dtype);
 }
 
-/** The members of `struct Params` that all forms have: see lib/gemm_rows_*. */
+/** The members of `struct Params` that all forms have: see gemm/operands/rows_*. */
 export function paramsOf(
   { x, w, batch: [z0, z1], m, n, k, taps = 1, xLayout, wLayout, conv, second, gate }: Gemm,
 ): Record<string, number> {

@@ -1,4 +1,4 @@
-import text from "../../../shaders/gemm_sum.wgsl" with { type: "text" };
+import text from "../../../shaders/gemm/sum.wgsl" with { type: "text" };
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { GRID, snippet } from "../../tensor/mod.ts";
@@ -6,7 +6,7 @@ import { costOf, DISPATCH, type Guess, type Work } from "../cost.ts";
 import type { Gemm } from "./gemm.ts";
 import { inputsOf, weightBytes } from "./operands.ts";
 
-const CODE = [snippet("gemm_sum", text, [GRID])];
+const CODE = [snippet("gemm/sum", text, [GRID])];
 /** Numbers of parts that are offered, if the sum is long enough. */
 const PARTS = [2, 4, 8];
 /** Workgroups for a processor with which a grid is taken to keep it at work. */

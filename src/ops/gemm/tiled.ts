@@ -1,4 +1,4 @@
-import text from "../../../shaders/gemm_tiled.wgsl" with { type: "text" };
+import text from "../../../shaders/gemm/tiled.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
 import type { Gemm } from "./gemm.ts";
@@ -6,7 +6,7 @@ import { joinOf } from "./joins.ts";
 import { operandsOf, paramsOf } from "./operands.ts";
 import { withParts } from "./split.ts";
 
-const BODY = snippet("gemm_tiled", text);
+const BODY = snippet("gemm/tiled", text);
 /**
  * Sides of tiles, what an invocation computes of one, and how much of the arithmetic's speed each reaches: on a GPU
  * by reading, on the host's processors measured.

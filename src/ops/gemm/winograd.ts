@@ -1,7 +1,7 @@
 import grid from "../../../shaders/lib/grid.wgsl" with { type: "text" };
-import pixelsText from "../../../shaders/winograd_pixels.wgsl" with { type: "text" };
-import sumsText from "../../../shaders/winograd_sums.wgsl" with { type: "text" };
-import weightsText from "../../../shaders/winograd_weights.wgsl" with { type: "text" };
+import pixelsText from "../../../shaders/gemm/winograd_pixels.wgsl" with { type: "text" };
+import sumsText from "../../../shaders/gemm/winograd_sums.wgsl" with { type: "text" };
+import weightsText from "../../../shaders/gemm/winograd_weights.wgsl" with { type: "text" };
 import { snippet, type Tensor } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
 import { broadcast } from "./broadcast.ts";
@@ -9,9 +9,9 @@ import type { Gemm } from "./gemm.ts";
 import { paramsOf, rowsPart, weightsCode, xCode } from "./operands.ts";
 
 const GRID = snippet("lib/grid", grid);
-const WEIGHTS = snippet("winograd_weights", weightsText, [GRID]);
-const PIXELS = snippet("winograd_pixels", pixelsText, [GRID]);
-const SUMS = snippet("winograd_sums", sumsText, [GRID]);
+const WEIGHTS = snippet("gemm/winograd_weights", weightsText, [GRID]);
+const PIXELS = snippet("gemm/winograd_pixels", pixelsText, [GRID]);
+const SUMS = snippet("gemm/winograd_sums", sumsText, [GRID]);
 /** What passes read and make, as all that a form asks of an operand. */
 const NUMBERS = { dtype: "f32", offset: 0 } as Tensor;
 /** Numbers of what passes read: the kernel's inputs, then the results of passes in front. */

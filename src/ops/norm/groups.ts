@@ -1,12 +1,12 @@
-import groupNorm from "../../../shaders/group_norm.wgsl" with { type: "text" };
-import groupNormHeld from "../../../shaders/group_norm_held.wgsl" with { type: "text" };
-import groupNormParts from "../../../shaders/group_norm_parts.wgsl" with { type: "text" };
-import groupParts from "../../../shaders/group_parts.wgsl" with { type: "text" };
-import groupLanes from "../../../shaders/lib/group_lanes.wgsl" with { type: "text" };
-import groupMoments from "../../../shaders/lib/group_moments.wgsl" with { type: "text" };
-import groupParams from "../../../shaders/lib/group_params.wgsl" with { type: "text" };
-import putPairs from "../../../shaders/lib/put_pairs.wgsl" with { type: "text" };
-import putWhole from "../../../shaders/lib/put_whole.wgsl" with { type: "text" };
+import groupNorm from "../../../shaders/norm/group_norm.wgsl" with { type: "text" };
+import groupNormHeld from "../../../shaders/norm/group_norm_held.wgsl" with { type: "text" };
+import groupNormParts from "../../../shaders/norm/group_norm_parts.wgsl" with { type: "text" };
+import groupParts from "../../../shaders/norm/group_parts.wgsl" with { type: "text" };
+import groupLanes from "../../../shaders/norm/lib/group_lanes.wgsl" with { type: "text" };
+import groupMoments from "../../../shaders/norm/lib/group_moments.wgsl" with { type: "text" };
+import groupParams from "../../../shaders/norm/lib/group_params.wgsl" with { type: "text" };
+import putPairs from "../../../shaders/norm/lib/put_pairs.wgsl" with { type: "text" };
+import putWhole from "../../../shaders/norm/lib/put_whole.wgsl" with { type: "text" };
 import { bytesOf, type DType } from "../../core/dtype.ts";
 import { size } from "../../core/shape.ts";
 import type { Traits } from "../../gpu/traits.ts";
@@ -17,16 +17,19 @@ import { choicesOfLanes, type Lanes, lanesFor, MAIN } from "./lanes.ts";
 import { type Picture, pictureOf } from "./picture.ts";
 
 /** The members of `struct Params`. */
-export const PARAMS: Snippet = snippet("lib/group_params", groupParams);
-const READ = snippet("group_norm", groupNorm, [PARAMS]);
-const HELD = snippet("group_norm_held", groupNormHeld, [PARAMS]);
+export const PARAMS: Snippet = snippet("norm/lib/group_params", groupParams);
+const READ = snippet("norm/group_norm", groupNorm, [PARAMS]);
+const HELD = snippet("norm/group_norm_held", groupNormHeld, [PARAMS]);
 const PARTS = {
-  moments: snippet("group_parts", groupParts, [PARAMS]),
-  norm: snippet("group_norm_parts", groupNormParts, [PARAMS]),
+  moments: snippet("norm/group_parts", groupParts, [PARAMS]),
+  norm: snippet("norm/group_norm_parts", groupNormParts, [PARAMS]),
 };
-const LANES = snippet("lib/group_lanes", groupLanes, [MAIN]);
-const MOMENTS = snippet("lib/group_moments", groupMoments);
-const PUT = { whole: snippet("lib/put_whole", putWhole), pairs: snippet("lib/put_pairs", putPairs) };
+const LANES = snippet("norm/lib/group_lanes", groupLanes, [MAIN]);
+const MOMENTS = snippet("norm/lib/group_moments", groupMoments);
+const PUT = {
+  whole: snippet("norm/lib/put_whole", putWhole),
+  pairs: snippet("norm/lib/put_pairs", putPairs),
+};
 
 /** A picture whose channels are normalised by groups. */
 export interface Groups {
@@ -146,7 +149,7 @@ function normInParts(traits: Traits, g: Groups, eps: number): Candidate | undefi
   };
 }
 
-/** What lib/group_params.wgsl declares, of a picture in one part. */
+/** What norm/lib/group_params.wgsl declares, of a picture in one part. */
 export function paramsOf({ picture, images, groups, pixels, width }: Groups): Record<string, number> {
   return { images, groups, pixels, width, ...picture.params, parts: 1, part: pixels, eps: 0 };
 }

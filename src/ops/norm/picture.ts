@@ -1,11 +1,11 @@
-import one from "../../../shaders/lib/picture_one.wgsl" with { type: "text" };
-import two from "../../../shaders/lib/picture_two.wgsl" with { type: "text" };
+import one from "../../../shaders/norm/lib/picture_one.wgsl" with { type: "text" };
+import two from "../../../shaders/norm/lib/picture_two.wgsl" with { type: "text" };
 import { size } from "../../core/shape.ts";
 import { partsOf, type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
 import { pairsOrValuesOf } from "../values.ts";
 
-const ONE = snippet("lib/picture_one", one);
-const TWO = snippet("lib/picture_two", two);
+const ONE = snippet("norm/lib/picture_one", one);
+const TWO = snippet("norm/lib/picture_two", two);
 
 /** A picture as kernels read it that go over groups of its channels. */
 export interface Picture {

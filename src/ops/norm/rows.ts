@@ -1,7 +1,7 @@
-import layerNorm from "../../../shaders/layer_norm.wgsl" with { type: "text" };
-import held from "../../../shaders/lib/row_held.wgsl" with { type: "text" };
-import read from "../../../shaders/lib/row_read.wgsl" with { type: "text" };
-import softmax from "../../../shaders/softmax.wgsl" with { type: "text" };
+import layerNorm from "../../../shaders/norm/layer_norm.wgsl" with { type: "text" };
+import held from "../../../shaders/norm/lib/row_held.wgsl" with { type: "text" };
+import read from "../../../shaders/norm/lib/row_read.wgsl" with { type: "text" };
+import softmax from "../../../shaders/norm/softmax.wgsl" with { type: "text" };
 import type { DType } from "../../core/dtype.ts";
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
@@ -10,16 +10,16 @@ import { sizeStep } from "../cost.ts";
 import { valuesOf } from "../values.ts";
 import { lanesFor } from "./lanes.ts";
 
-const HELD = snippet("lib/row_held", held);
-const READ = snippet("lib/row_read", read);
-const LAYER_NORM = snippet("layer_norm", layerNorm);
+const HELD = snippet("norm/lib/row_held", held);
+const READ = snippet("norm/lib/row_read", read);
+const LAYER_NORM = snippet("norm/layer_norm", layerNorm);
 const MOST_HELD = 16; // loads of a lane that stay in registers
 
 /** Kernels of whole rows, each taken by one workgroup. */
 const BODIES = {
   layer_norm: LAYER_NORM,
   rms_norm: LAYER_NORM,
-  softmax: snippet("softmax", softmax),
+  softmax: snippet("norm/softmax", softmax),
 } as const;
 
 /** Rows as a kernel reads them. */
