@@ -17,7 +17,7 @@ export { FluxTransformer2DModel } from "./flux_transformer_2d/flux_transformer_2
 export type { FluxTransformer2DConfig } from "./flux_transformer_2d/config.ts";
 export type { FluxConditions, FluxTransformer2DOptions, Positions } from "./flux_transformer_2d/inputs.ts";
 export { FluxModulation } from "./flux_transformer_2d/modulation.ts";
-export type { HiddenActName } from "../nn/hidden_act.ts";
+export type { HiddenActName } from "../nn/activations.ts";
 export type { BlockDType, CheckpointDType, ElementDType, TensorInfo } from "../io/formats/checkpoint.ts";
 export type { SingleFileOptions } from "../io/single_file/options.ts";
 export type { LoadOptions } from "./runtime/load.ts";

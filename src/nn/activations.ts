@@ -1,15 +1,48 @@
-import { gelu, mish, relu, silu } from "../ops/mod.ts";
+import { gelu, geluTanh, mish, quickGelu, relu, sigmoid, silu } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
-const functions = { swish: silu, silu, mish, gelu, relu } as const;
+/** A name of an activation function in transformers' configs (`hidden_act`); diffusers' (`act_fn`) are among them. */
+export type HiddenActName =
+  | "quick_gelu"
+  | "gelu"
+  | "gelu_python"
+  | "gelu_new"
+  | "gelu_fast"
+  | "gelu_accurate"
+  | "gelu_pytorch_tanh"
+  | "relu"
+  | "sigmoid"
+  | "silu"
+  | "swish"
+  | "mish"
+  | "tanh";
 
-/** A name that diffusers' configs use for an activation function. */
-export type ActivationName = keyof typeof functions;
+const functions: Record<HiddenActName, (x: Tensor) => Tensor> = {
+  quick_gelu: quickGelu,
+  gelu,
+  gelu_python: gelu,
+  gelu_new: geluTanh,
+  gelu_fast: geluTanh,
+  gelu_accurate: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+  relu,
+  sigmoid,
+  silu,
+  swish: silu,
+  mish,
+  tanh: (x) => x.tanh(),
+};
 
-/** All names that `activation` knows. */
-export const activationNames: readonly ActivationName[] = Object.keys(functions) as ActivationName[];
+/** All names in transformers' configs. */
+export const hiddenActNames: readonly HiddenActName[] = Object.keys(functions) as HiddenActName[];
 
-/** The activation function of a config's `act_fn`. */
-export function activation(name: ActivationName): (x: Tensor) => Tensor {
+/** All names in diffusers' configs. */
+export const actFnNames = ["swish", "silu", "mish", "gelu", "relu"] as const satisfies HiddenActName[];
+
+/** A name of an activation function in diffusers' configs. */
+export type ActFnName = typeof actFnNames[number];
+
+/** The activation function of a name. */
+export function activation(name: HiddenActName): (x: Tensor) => Tensor {
   return functions[name];
 }

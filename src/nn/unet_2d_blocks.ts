@@ -1,6 +1,12 @@
-import { downsample2D, type Sampler2D, upsample2D } from "./resample_2d.ts";
-import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "./resnet.ts";
-import { type TimeProjections, timeProjections } from "./time_projections.ts";
+import {
+  downsample2D,
+  type ResnetBlock2D,
+  resnetBlock2D,
+  type ResnetOptions,
+  type Sampler2D,
+  upsample2D,
+} from "./resnet.ts";
+import { type TimeProjections, timeProjections } from "./time_embedding.ts";
 import { avgPool2d, upsampleNearest } from "../ops/mod.ts";
 import { cat, named, type Tensor } from "../tensor/mod.ts";
 

@@ -4,8 +4,13 @@ import type { GroupNormOptions } from "../../ops/mod.ts";
 import { cat, stack, type Tensor } from "../../tensor/mod.ts";
 import { activation } from "../../nn/activations.ts";
 import { conv1x1, conv3x3, expectShape, type Layer, norm } from "../../nn/layers.ts";
-import { type Sampler2D, upsample2D } from "../../nn/resample_2d.ts";
-import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "../../nn/resnet.ts";
+import {
+  type ResnetBlock2D,
+  resnetBlock2D,
+  type ResnetOptions,
+  type Sampler2D,
+  upsample2D,
+} from "../../nn/resnet.ts";
 
 /**
  * A picture in bands of whole rows, from top to bottom, where one tensor would be larger than an adapter

@@ -1,8 +1,7 @@
 import { type AttentionBlock, attentionBlock } from "../../nn/attention.ts";
 import { type Bands, cutBands, downsampleBands, joinBands, resnetBands, upsampleBands } from "./bands.ts";
 import type { Layer } from "../../nn/layers.ts";
-import type { Sampler2D } from "../../nn/resample_2d.ts";
-import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions } from "../../nn/resnet.ts";
+import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions, type Sampler2D } from "../../nn/resnet.ts";
 import { isWanted, named, type Tensor } from "../../tensor/mod.ts";
 
 /** Weights of a block of an encoder or decoder. */

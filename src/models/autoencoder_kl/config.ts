@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { flag } from "../../io/config.ts";
-import { type ActivationName, activationNames } from "../../nn/activations.ts";
+import { actFnNames } from "../../nn/activations.ts";
 
 /** An AutoencoderKL's config: the keys of its config.json, of which older files lack some. */
 export interface AutoencoderKLConfig {
@@ -60,7 +60,7 @@ const keys = z.looseObject({
   up_block_types: z.array(z.literal("UpDecoderBlock2D")).min(1).default(["UpDecoderBlock2D"]),
   block_out_channels: z.array(positive).min(1).default([64]),
   layers_per_block: positive.default(1),
-  act_fn: z.string().toLowerCase().pipe(z.enum(activationNames as [ActivationName])).default("silu"),
+  act_fn: z.string().toLowerCase().pipe(z.enum(actFnNames)).default("silu"),
   latent_channels: positive.default(4),
   norm_num_groups: positive.default(32),
   sample_size: z.union([positive, z.tuple([positive, positive])]).default(32),

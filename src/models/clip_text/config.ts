@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { absentIfNull } from "../../io/config.ts";
-import { type HiddenActName, hiddenActNames } from "../../nn/hidden_act.ts";
+import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
 
 /** A CLIP text model's config: the keys of its config.json, of which older files lack some. */
 export interface CLIPTextConfig {

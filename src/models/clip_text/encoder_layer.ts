@@ -1,8 +1,8 @@
 import type { Shape } from "../../core/shape.ts";
 import { layerNorm } from "../../ops/mod.ts";
 import { named, type Tensor } from "../../tensor/mod.ts";
-import { attend } from "../../nn/attend.ts";
-import { hiddenAct, type HiddenActName } from "../../nn/hidden_act.ts";
+import { attend } from "../../nn/attention.ts";
+import { activation, type HiddenActName } from "../../nn/activations.ts";
 import { dense, expectShape, type Layer } from "../../nn/layers.ts";
 
 /** Weights of a layer of CLIP's transformer. */
@@ -29,7 +29,7 @@ export function clipEncoderLayer(x: Tensor, w: CLIPEncoderLayer, o: CLIPEncoderL
   const normed = named("layer_norm2", () => tokenNorm(x, w.layer_norm2, o.eps), [x]);
   const mlp = () => {
     const hidden = named("fc1", () => dense(normed, w.mlp.fc1, o.intermediate), [normed]);
-    const active = hiddenAct(o.act)(hidden);
+    const active = activation(o.act)(hidden);
     return named("fc2", () => dense(active, w.mlp.fc2, x.shape[2]!), [active]);
   };
   return x.add(named("mlp", mlp, [normed]));

@@ -2,8 +2,8 @@ import type { Shape } from "../../core/shape.ts";
 import type { DType } from "../../core/dtype.ts";
 import { rmsNorm } from "../../ops/mod.ts";
 import { named, type Tensor } from "../../tensor/mod.ts";
-import { attend } from "../../nn/attend.ts";
-import { hiddenAct, type HiddenActName } from "../../nn/hidden_act.ts";
+import { attend } from "../../nn/attention.ts";
+import { activation, type HiddenActName } from "../../nn/activations.ts";
 import { expectShape, project, type Projection } from "../../nn/layers.ts";
 
 /** Weights of T5's attention of tokens to each other. */
@@ -89,7 +89,7 @@ function selfAttention(x: Tensor, w: T5Attention, bias: Tensor, o: T5BlockOption
  * f16 holds neither the gated product nor what `wo` makes of it.
  */
 function feedForward(x: Tensor, w: T5FeedForward, width: number, o: T5BlockOptions): Tensor {
-  const act = hiddenAct(o.act);
+  const act = activation(o.act);
   const inner = (name: "wi" | "wi_0" | "wi_1") => named(name, () => project(x, w[name], o.hidden, WIDE), [x]);
   const h = o.gated ? act(inner("wi_0")).mul(inner("wi_1")) : act(inner("wi"));
   return named("wo", () => project(h, w.wo, width), [h]);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { absentIfNull, flag } from "../../io/config.ts";
-import { type ActivationName, activationNames } from "../../nn/activations.ts";
+import { actFnNames } from "../../nn/activations.ts";
 
 /** A UNet2DModel's config: the keys of its config.json, of which older files lack some. */
 export interface UNet2DConfig {
@@ -100,7 +100,7 @@ const keys = z.looseObject({
   downsample_type: absentIfNull(z.enum(["conv", "resnet"]).default("conv")),
   upsample_type: absentIfNull(z.enum(["conv", "resnet"]).default("conv")),
   dropout: z.number().default(0),
-  act_fn: z.string().toLowerCase().pipe(z.enum(activationNames as [ActivationName])).default("silu"),
+  act_fn: z.string().toLowerCase().pipe(z.enum(actFnNames)).default("silu"),
   attention_head_dim: positive.nullable().default(8),
   norm_num_groups: positive.default(32),
   attn_norm_num_groups: positive.nullable().default(null),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { absentIfNull, flag } from "../../io/config.ts";
-import { type ActivationName, activationNames } from "../../nn/activations.ts";
+import { actFnNames } from "../../nn/activations.ts";
 
 /** A UNet2DConditionModel's config: the keys of its config.json, of which older files lack some. */
 export interface UNet2DConditionConfig {
@@ -119,7 +119,7 @@ const keys = z.looseObject({
   downsample_padding: z.int().nonnegative().default(1),
   mid_block_scale_factor: z.number().positive().default(1),
   dropout: z.number().default(0),
-  act_fn: z.string().toLowerCase().pipe(z.enum(activationNames as [ActivationName])).default("silu"),
+  act_fn: z.string().toLowerCase().pipe(z.enum(actFnNames)).default("silu"),
   norm_num_groups: positive.default(32),
   norm_eps: z.number().nonnegative().default(1e-5),
   cross_attention_dim: positive.default(1280),

@@ -1,7 +1,7 @@
 import type { Shape } from "../../core/shape.ts";
 import { linearThree } from "../../ops/linear_three.ts";
 import { labelled, named, type Tensor } from "../../tensor/mod.ts";
-import { attend } from "../../nn/attend.ts";
+import { attend } from "../../nn/attention.ts";
 import { dense, expectShape, type Layer, project, type Projection } from "../../nn/layers.ts";
 
 /** Weights of attention of tokens to each other, or to those of a prompt. */
