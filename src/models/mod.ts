@@ -22,8 +22,8 @@ export type { BlockDType, CheckpointDType, ElementDType, TensorInfo } from "../i
 export type { SingleFileOptions } from "../io/single_file/options.ts";
 export type { LoadOptions } from "./runtime/load.ts";
 export type { AlphaSource } from "../io/lora/alpha.ts";
-export type { Adapters } from "./runtime/adapters.ts";
-export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./runtime/lora.ts";
+export type { Adapters } from "./runtime/lora/adapters.ts";
+export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./runtime/load_lora.ts";
 export type { Edit, EditFunction, EditOptions, EditValues } from "./runtime/edits.ts";
 export { type LoadPartOptions, Model, type ModelParts, type TapOptions, type Taps } from "./runtime/model.ts";
 export type { Tensors } from "./runtime/traces.ts";

@@ -1,7 +1,7 @@
 import { nearest } from "../core/error.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
-import type { LoadReport, LoraModels, LoraOptions } from "../models/runtime/lora.ts";
+import type { LoadReport, LoraModels, LoraOptions } from "../models/runtime/load_lora.ts";
 import { loadLora, type Model } from "../models/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import { modelsOf, type Residents, withModels } from "./memory/residency.ts";

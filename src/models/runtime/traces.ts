@@ -5,7 +5,7 @@ import { Input, type Leaf, type Node } from "../../graph/node.ts";
 import type { Plan } from "../../graph/run/plan.ts";
 import { streamOf } from "../../graph/run/stream.ts";
 import { currentPath, scope, Tensor } from "../../tensor/mod.ts";
-import type { Adapters } from "./adapters.ts";
+import type { Adapters } from "./lora/adapters.ts";
 import { DenseViews } from "./dense_views.ts";
 import type { Edits } from "./edits.ts";
 

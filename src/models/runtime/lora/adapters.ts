@@ -1,18 +1,18 @@
-import type { DType } from "../../core/dtype.ts";
-import { nearest } from "../../core/error.ts";
-import { contiguousStrides, type Shape } from "../../core/shape.ts";
-import type { Device } from "../../gpu/device.ts";
-import { Leaf, type Node } from "../../graph/node.ts";
-import { streamOf } from "../../graph/run/stream.ts";
-import type { Checkpoint } from "../../io/formats/checkpoint.ts";
-import type { Placement } from "../../io/lora/match.ts";
-import type { UploadProgress } from "../../io/upload/upload.ts";
-import { Parameter } from "../../ops/low_rank.ts";
-import { Tensor } from "../../tensor/mod.ts";
-import { type AdapterPart, bringParts, type BroughtParts, bytesOfParts } from "./adapter_parts.ts";
-import { BakedAdapters } from "./baked_adapters.ts";
-import { type Joined, joinParts } from "./joined_adapters.ts";
-import type { Weights } from "./weights.ts";
+import type { DType } from "../../../core/dtype.ts";
+import { nearest } from "../../../core/error.ts";
+import { contiguousStrides, type Shape } from "../../../core/shape.ts";
+import type { Device } from "../../../gpu/device.ts";
+import { Leaf, type Node } from "../../../graph/node.ts";
+import { streamOf } from "../../../graph/run/stream.ts";
+import type { Checkpoint } from "../../../io/formats/checkpoint.ts";
+import type { Placement } from "../../../io/lora/match.ts";
+import type { UploadProgress } from "../../../io/upload/upload.ts";
+import { Parameter } from "../../../ops/low_rank.ts";
+import { Tensor } from "../../../tensor/mod.ts";
+import { type AdapterPart, bringParts, type BroughtParts, bytesOfParts } from "./matrices.ts";
+import { BakedAdapters } from "./bake.ts";
+import { type Joined, joinParts } from "./joined.ts";
+import type { Weights } from "../weights.ts";
 
 /** An adapter, in memory or not. */
 interface Adapter {

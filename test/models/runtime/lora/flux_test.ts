@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
-import { CLIPTextModel, FluxTransformer2DModel, loadLora, type LoadReport } from "../../../src/models/mod.ts";
-import { inputsOf } from "../../conformance/flux_transformer.ts";
-import { TestFolder } from "../../support/files.ts";
-import { type HostTensor, readTensors } from "../../support/arrays.ts";
-import { assertRelativelyClose } from "../../support/close.ts";
-import { Dice } from "../../support/dice.ts";
-import { fixture } from "../../support/fixtures.ts";
-import { type HostArray, merged, randomPair, tensorFile } from "../../support/lora_files.ts";
+import { openDevice } from "../../../../src/gpu/open.ts";
+import {
+  CLIPTextModel,
+  FluxTransformer2DModel,
+  loadLora,
+  type LoadReport,
+} from "../../../../src/models/mod.ts";
+import { inputsOf } from "../../../conformance/flux_transformer.ts";
+import { TestFolder } from "../../../support/files.ts";
+import { type HostTensor, readTensors } from "../../../support/arrays.ts";
+import { assertRelativelyClose } from "../../../support/close.ts";
+import { Dice } from "../../../support/dice.ts";
+import { fixture } from "../../../support/fixtures.ts";
+import { type HostArray, merged, randomPair, tensorFile } from "../../../support/lora_files.ts";
 
 const bound = 1e-4; // one run of a network in f32 on a GPU
 

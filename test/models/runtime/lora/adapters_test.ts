@@ -1,15 +1,23 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../../src/gpu/device.ts";
-import { openDevice } from "../../../src/gpu/open.ts";
-import { streamOf } from "../../../src/graph/run/stream.ts";
-import { loadLora, type LoraOptions, UNet2DConditionModel } from "../../../src/models/mod.ts";
-import { scope, tensor } from "../../../src/tensor/mod.ts";
-import { TestFolder } from "../../support/files.ts";
-import { difference } from "../../support/arrays.ts";
-import { assertRelativelyClose } from "../../support/close.ts";
-import { Dice } from "../../support/dice.ts";
-import { type HostArray, type HostPair, randomPair, scalar, tensorFile } from "../../support/lora_files.ts";
-import { LoraUNet } from "../../support/lora_unet.ts";
+import type { Device } from "../../../../src/gpu/device.ts";
+import { openDevice } from "../../../../src/gpu/open.ts";
+import { streamOf } from "../../../../src/graph/run/stream.ts";
+import { loadLora, type LoraOptions, UNet2DConditionModel } from "../../../../src/models/mod.ts";
+import { scope, tensor } from "../../../../src/tensor/mod.ts";
+import { TestFolder } from "../../../support/files.ts";
+import { difference } from "../../../support/arrays.ts";
+import { assertRelativelyClose } from "../../../support/close.ts";
+import { Dice } from "../../../support/dice.ts";
+import { emoji } from "../../../support/emoji.ts";
+import { asGpu } from "../../../support/engines.ts";
+import {
+  type HostArray,
+  type HostPair,
+  randomPair,
+  scalar,
+  tensorFile,
+} from "../../../support/lora_files.ts";
+import { LoraUNet } from "../../../support/lora_unet.ts";
 
 const bound = 1e-4; // one run of a network in f32 on a GPU
 
@@ -71,6 +79,18 @@ for (const name of ["base", "xl"]) {
     assertRelativelyClose(await data(unet, from), want, bound, "out");
   });
 }
+
+Deno.test("a LoRA may change the same layers where several products of a GPU are one", async () => {
+  const layers = async () => {
+    using unet = await UNet2DConditionModel.fromPretrained(emoji, { subfolder: "unet", defer: true });
+    return unet.adapters.layers;
+  };
+  const apart = await layers();
+  using gpu = await openDevice();
+  asGpu(gpu);
+  assert.deepEqual(await layers(), apart);
+  assert.ok(apart.size > 50);
+});
 
 Deno.test("two adapters add up, and cost the dispatches of one", async () => {
   const layers = small.layers(/attn/);
@@ -236,9 +256,8 @@ Deno.test("adapters hang on weights that are streamed from the disk, and are not
 });
 
 Deno.test("adapters hang on quantized weights, and are not baked into them", async () => {
-  const folder = `${import.meta.dirname}/../../../models/emoji-diffusion`;
   const load = (quantize?: "int8") =>
-    UNet2DConditionModel.fromPretrained(folder, { subfolder: "unet", dtype: "f32", quantize });
+    UNet2DConditionModel.fromPretrained(emoji, { subfolder: "unet", dtype: "f32", quantize });
   using plain = await load();
   using packed = await load("int8");
   assert.ok(packed.bytes < plain.bytes);

@@ -1,6 +1,6 @@
-import type { Node } from "../../graph/node.ts";
-import type { Tensor } from "../../tensor/mod.ts";
-import { expectMergeable, type Merge, mergeAdapter } from "./merged_adapter.ts";
+import type { Node } from "../../../graph/node.ts";
+import type { Tensor } from "../../../tensor/mod.ts";
+import { expectMergeable, type Merge, mergeAdapter } from "./merged.ts";
 
 /** What takes memory, and can be freed. */
 interface Owned {

@@ -1,7 +1,7 @@
-import type { Device } from "../../gpu/device.ts";
-import { streamOf } from "../../graph/run/stream.ts";
-import { cat, hold, type Tensor } from "../../tensor/mod.ts";
-import type { AdapterPart } from "./adapter_parts.ts";
+import type { Device } from "../../../gpu/device.ts";
+import { streamOf } from "../../../graph/run/stream.ts";
+import { cat, hold, type Tensor } from "../../../tensor/mod.ts";
+import type { AdapterPart } from "./matrices.ts";
 
 /** All adapters of one layer, joined along their ranks. */
 export interface Joined {

@@ -1,9 +1,9 @@
-import { isPacked } from "../../core/dtype.ts";
-import { Leaf } from "../../graph/node.ts";
-import { streamOf } from "../../graph/run/stream.ts";
-import { matmul } from "../../ops/mod.ts";
-import type { Tensor } from "../../tensor/mod.ts";
-import type { Joined } from "./joined_adapters.ts";
+import { isPacked } from "../../../core/dtype.ts";
+import { Leaf } from "../../../graph/node.ts";
+import { streamOf } from "../../../graph/run/stream.ts";
+import { matmul } from "../../../ops/mod.ts";
+import type { Tensor } from "../../../tensor/mod.ts";
+import type { Joined } from "./joined.ts";
 
 /** Low-rank products that become part of a weight. */
 export interface Merge extends Joined {

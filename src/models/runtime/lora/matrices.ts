@@ -1,12 +1,12 @@
-import { bytesOf, type DType } from "../../core/dtype.ts";
-import { type Shape, size, usualStrides } from "../../core/shape.ts";
-import type { Device } from "../../gpu/device.ts";
-import { Leaf } from "../../graph/node.ts";
-import type { Checkpoint, TensorInfo } from "../../io/formats/checkpoint.ts";
-import type { Placement } from "../../io/lora/match.ts";
-import { upload, type UploadProgress } from "../../io/upload/upload.ts";
-import { cat, Tensor } from "../../tensor/mod.ts";
-import { expectUnchanged } from "./bring_weights.ts";
+import { bytesOf, type DType } from "../../../core/dtype.ts";
+import { type Shape, size, usualStrides } from "../../../core/shape.ts";
+import type { Device } from "../../../gpu/device.ts";
+import { Leaf } from "../../../graph/node.ts";
+import type { Checkpoint, TensorInfo } from "../../../io/formats/checkpoint.ts";
+import type { Placement } from "../../../io/lora/match.ts";
+import { upload, type UploadProgress } from "../../../io/upload/upload.ts";
+import { cat, Tensor } from "../../../tensor/mod.ts";
+import { expectUnchanged } from "../bring_weights.ts";
 
 /** What one adapter adds to one layer. */
 export interface AdapterPart {
