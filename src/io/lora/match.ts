@@ -1,17 +1,16 @@
 import { formatShape, sameNumbers, type Shape } from "../../core/shape.ts";
 import { quote } from "../files/errors.ts";
-import { type Directory, directoryOf, type Target } from "../names/lora_directory.ts";
+import { type LayerRows, loraKeyMap, type LoraPart, splitName } from "../names/lora.ts";
 import type { LoraFile, LoraPair } from "./file.ts";
-import { type LoraPart, splitName } from "../names/lora.ts";
 
-/** Rows of a pair, and the layer that they are for. */
-export interface Placement extends Target {
+/** A layer, and the pair whose rows are added to it. */
+export interface Placement extends LayerRows {
   readonly pair: LoraPair;
 }
 
-/** What became of the pairs of a file. */
+/** Where the pairs of a file go. */
 export interface Match {
-  /** By the model that they are for. */
+  /** By model. */
   readonly placed: ReadonlyMap<LoraPart, readonly Placement[]>;
   /** Names of pairs that no layer of a model has. */
   readonly unmatched: readonly string[];
@@ -22,18 +21,17 @@ export type Layers = ReadonlyMap<LoraPart, ReadonlyMap<string, Shape>>;
 
 /** Finds the layers of the given models that the pairs of a file are for. Throws where shapes do not fit. */
 export function matchLora(file: LoraFile, models: Layers): Match {
-  const directories = new Map<LoraPart, Directory>();
-  for (const [part, layers] of models) directories.set(part, directoryOf(layers));
+  const keyMaps = new Map([...models].map(([part, layers]) => [part, loraKeyMap(layers)]));
   const placed = new Map<LoraPart, Placement[]>();
   const unmatched: string[] = [];
   for (const pair of file.pairs) {
     const { parts, layer } = splitName(pair.name);
-    const part = parts.find((part) => directories.get(part)?.has(layer));
+    const part = parts.find((part) => keyMaps.get(part)?.has(layer));
     if (!part) {
       unmatched.push(pair.name);
       continue;
     }
-    const targets = directories.get(part)!.get(layer)!;
+    const targets = keyMaps.get(part)!.get(layer)!;
     checkShapes(pair, targets, models.get(part)!, file.path);
     placed.set(part, [...placed.get(part) ?? [], ...targets.map((target) => ({ ...target, pair }))]);
   }
@@ -43,7 +41,7 @@ export function matchLora(file: LoraFile, models: Layers): Match {
 /** A dense layer may stand in a file as a convolution of one pixel, and the other way round. */
 function checkShapes(
   { down, up, rank }: LoraPair,
-  targets: readonly Target[],
+  targets: readonly LayerRows[],
   layers: ReadonlyMap<string, Shape>,
   path: string,
 ): void {

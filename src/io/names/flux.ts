@@ -1,7 +1,12 @@
+import type { Shape } from "../../core/shape.ts";
+import type { StoredTensor } from "../formats/stored_tensor.ts";
+import { splitRows, swappedHalves } from "../formats/stored_view.ts";
+import { countOf, type Infos, renamed, shapeOf, type Stored, valueIn } from "./keys.ts";
+
 /**
- * The layers of a FLUX transformer under the names of its own code (black-forest-labs/flux, model.py), each
- * with diffusers' names of what it is made of, in the order of its rows; N is the number of a block. The last
- * of a fused layer's parts may be wider than the others.
+ * Layers of a FLUX transformer under the names of its own code (black-forest-labs/flux, model.py), each with diffusers'
+ * names: several where it is a fused matrix, in the order of their rows. N is the number of a block. The last part of
+ * a fused matrix may be wider than the others.
  */
 export const FLUX_NAMES: Readonly<Record<string, readonly string[]>> = {
   "img_in": ["x_embedder"],
@@ -44,9 +49,64 @@ export const FLUX_NAMES: Readonly<Record<string, readonly string[]>> = {
   "single_blocks.N.linear2": ["single_transformer_blocks.N.proj_out"],
 };
 
-/** Of this layer diffusers has the halves, scale and shift, in the other order. */
+/** diffusers has the two halves of this layer's rows, shift and scale, in the other order. */
 export const SWAPPED = "final_layer.adaLN_modulation.1";
 
 function below(front: string, parts: readonly string[]): string[] {
   return parts.map((part) => front + part);
+}
+
+/**
+ * The same by xlabs' names, as `processor.qkv_lora1` of a double block, where 1 stands for the picture and 2 for the
+ * text. Of the fused matrix of a single block xlabs has q, k and v only.
+ */
+export const XLABS_NAMES: Readonly<Record<string, readonly string[]>> = {
+  "double_blocks.N.qkv1": FLUX_NAMES["double_blocks.N.img_attn.qkv"]!,
+  "double_blocks.N.qkv2": FLUX_NAMES["double_blocks.N.txt_attn.qkv"]!,
+  "double_blocks.N.proj1": FLUX_NAMES["double_blocks.N.img_attn.proj"]!,
+  "double_blocks.N.proj2": FLUX_NAMES["double_blocks.N.txt_attn.proj"]!,
+  "single_blocks.N.qkv": FLUX_NAMES["single_blocks.N.linear1"]!.slice(0, 3),
+  "single_blocks.N.proj": FLUX_NAMES["single_blocks.N.linear2"]!,
+};
+
+const WHAT = "the transformer";
+
+/** A FluxTransformer2DModel's config, from keys and shapes; rope's axes are those of all FLUX models. */
+export function bflFluxConfig(tensors: Infos, prefix: string): Record<string, unknown> {
+  const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
+  const [width, in_channels] = shape("img_in.weight") as Shape<2>;
+  const head = shape("double_blocks.0.img_attn.norm.query_norm.scale")[0]!;
+  const [outputs] = shape("final_layer.linear.weight");
+  return {
+    _class_name: "FluxTransformer2DModel",
+    patch_size: 1,
+    in_channels,
+    out_channels: outputs === in_channels ? null : outputs,
+    num_layers: countOf(tensors, `${prefix}double_blocks.`),
+    num_single_layers: countOf(tensors, `${prefix}single_blocks.`),
+    attention_head_dim: head,
+    num_attention_heads: width / head,
+    joint_attention_dim: shape("txt_in.weight")[1],
+    pooled_projection_dim: shape("vector_in.in_layer.weight")[1],
+    guidance_embeds: tensors.has(`${prefix}guidance_in.in_layer.weight`),
+    axes_dims_rope: [16, 56, 56],
+  };
+}
+
+/** The tensors of a FLUX transformer under diffusers' names. */
+export function bflFluxView(tensors: Stored, prefix: string): Map<string, StoredTensor> {
+  const width = shapeOf(tensors, `${prefix}img_in.weight`, WHAT)[0]!;
+  return renamed(tensors, prefix, (key, tensor) => {
+    const [, block, number = "", layer, leaf] =
+      /^((?:double|single)_blocks\.(\d+)\.)?(.+)\.(\w+)$/.exec(key) ?? [];
+    const row = block ? block.replace(number, "N") + layer! : layer!;
+    const parts = valueIn(FLUX_NAMES, row);
+    if (!parts) return block && key; // of a block it is told as not read; at the root it is of other parts
+    const last = leaf === "scale" ? "weight" : leaf;
+    const names = parts.map((part) => `${part.replace(".N.", `.${number}.`)}.${last}`);
+    if (row === SWAPPED) return { ...swappedHalves(tensor), name: names[0]! };
+    if (names.length === 1) return names[0];
+    const sizes = names.map((_, i) => i < 3 ? width : tensor.shape[0]! - 3 * width); // q, k, v, and the layer behind
+    return splitRows(tensor, sizes).map((part, i) => ({ ...part, name: names[i]! }));
+  });
 }

@@ -16,10 +16,10 @@ export function shapeOf(tensors: Infos, key: string, what: string): readonly num
 }
 
 /**
- * How many numbers from 0 on have keys that begin with `prefix`, the number and a dot;
- * no model has 10,000 blocks.
+ * Blocks of a list: one more than the highest number that stands behind `prefix` and before a dot. Numbers from 10,000
+ * on do not count, as no model has so many.
  */
-export function countOf(tensors: Infos, prefix: string): number {
+export function countOf(tensors: ReadonlyMap<string, unknown>, prefix: string): number {
   let count = 0;
   for (const key of tensors.keys()) {
     if (!key.startsWith(prefix)) continue;

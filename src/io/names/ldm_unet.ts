@@ -1,11 +1,91 @@
-import { LDM_ENDS, LDM_RESNET, type NamePair } from "./ldm.ts";
 import type { StoredTensor } from "../formats/stored_tensor.ts";
 import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
 
 /**
- * The UNet of latent diffusion under the names of its own code (CompVis/latent-diffusion, openaimodel.py):
- * blocks of all levels in one list, where diffusers has a list of levels.
+ * The UNet of latent diffusion under the names of its own code (CompVis/latent-diffusion, openaimodel.py), which
+ * Stability AI's code has kept. It has the blocks of all levels in one list, diffusers has a list for each level.
  */
+
+/** The name of a layer or block in LDM's code, and in diffusers'. */
+type NamePair = readonly [ldm: string, diffusers: string];
+
+const OUTSIDE_LEVELS: readonly NamePair[] = [
+  ["time_embed.0", "time_embedding.linear_1"],
+  ["time_embed.2", "time_embedding.linear_2"],
+  ["label_emb.0.0", "add_embedding.linear_1"],
+  ["label_emb.0.2", "add_embedding.linear_2"],
+  ["input_blocks.0.0", "conv_in"],
+  ["middle_block.0", "mid_block.resnets.0"],
+  ["middle_block.1", "mid_block.attentions.0"],
+  ["middle_block.2", "mid_block.resnets.1"],
+  ["out.0", "conv_norm_out"],
+  ["out.2", "conv_out"],
+];
+
+/** In a residual block. */
+const RESNET: readonly NamePair[] = [
+  ["in_layers.0", "norm1"],
+  ["in_layers.2", "conv1"],
+  ["emb_layers.1", "time_emb_proj"],
+  ["out_layers.0", "norm2"],
+  ["out_layers.3", "conv2"],
+  ["skip_connection", "conv_shortcut"],
+];
+
+/** Layers and blocks of a UNet with `layers` residual blocks a level on the way down, and one more on the way up. */
+function ldmNames(levels: number, layers: number): NamePair[] {
+  const names = [...OUTSIDE_LEVELS];
+  for (let level = 0; level < levels; level++) {
+    const [down, up] = [`down_blocks.${level}`, `up_blocks.${level}`];
+    const first = level * (layers + 1);
+    names.push( // these in front: the upsampler's names begin like those of attention
+      [`input_blocks.${first + layers + 1}.0.op`, `${down}.downsamplers.0.conv`],
+      [`output_blocks.${first + layers}.1.conv`, `${up}.upsamplers.0.conv`], // behind a block without attention
+      [`output_blocks.${first + layers}.2.conv`, `${up}.upsamplers.0.conv`],
+    );
+    for (let i = 0; i <= layers; i++) {
+      names.push(
+        [`output_blocks.${first + i}.0`, `${up}.resnets.${i}`],
+        [`output_blocks.${first + i}.1`, `${up}.attentions.${i}`],
+      );
+      if (i === layers) break;
+      names.push(
+        [`input_blocks.${first + i + 1}.0`, `${down}.resnets.${i}`],
+        [`input_blocks.${first + i + 1}.1`, `${down}.attentions.${i}`],
+      );
+    }
+  }
+  return names;
+}
+
+/** The row of a table that a name begins with, and what follows. */
+function* rowsFor(
+  table: readonly NamePair[],
+  side: 0 | 1,
+  name: string,
+): Generator<[row: NamePair, rest: string]> {
+  for (const row of table) {
+    if (name === row[side] || name.startsWith(`${row[side]}.`)) yield [row, name.slice(row[side].length)];
+  }
+}
+
+/** The names in LDM's code of the layers of a UNet that has diffusers' names: the LoRAs of kohya's trainer use them. */
+export function* ldmLayerNames(
+  layers: ReadonlyMap<string, unknown>,
+): Generator<[layer: string, ldm: string]> {
+  const levels = Math.max(countOf(layers, "down_blocks."), countOf(layers, "up_blocks."));
+  const perLevel = Math.max(
+    countOf(layers, "down_blocks.0.resnets."),
+    countOf(layers, "up_blocks.0.resnets.") - 1,
+  );
+  const table = ldmNames(levels, perLevel);
+  for (const layer of layers.keys()) {
+    for (const [[ldm, diffusers], rest] of rowsFor(table, 1, layer)) {
+      const [inner] = diffusers.includes(".resnets.") ? rowsFor(RESNET, 1, rest.slice(1)) : [];
+      yield [layer, ldm + (inner ? `.${inner[0][0]}` : rest)];
+    }
+  }
+}
 
 const WHAT = "the UNet";
 const HEAD_WIDTH = 64; // of models whose projections are dense layers: SD 2 and XL
@@ -61,36 +141,17 @@ function labels(tensors: Infos, prefix: string): Record<string, unknown> {
 
 /** The tensors of a UNet under diffusers' names. */
 export function ldmUnetView(tensors: Stored, prefix: string): Map<string, StoredTensor> {
-  const perLevel = layersOf(tensors, prefix) + 1;
+  const layers = layersOf(tensors, prefix);
+  const blocks = Math.max(
+    countOf(tensors, `${prefix}input_blocks.`),
+    countOf(tensors, `${prefix}output_blocks.`),
+  );
+  const table = ldmNames(Math.ceil(blocks / (layers + 1)), layers);
   return renamed(tensors, prefix, (key) => {
-    const [, name, number, part, rest] = /^(input_blocks|middle_block|output_blocks)\.(\d+)\.(\d+\.)?(.*)$/
-      .exec(key) ?? [];
-    if (!name || (name === "input_blocks" && number === "0")) return namedBy(LDM_ENDS, key);
-    if (name === "middle_block") {
-      if (number === "1") return `mid_block.attentions.0.${rest}`;
-      return inResnet("mid_block", Number(number) / 2, rest!);
-    }
-    const i = Number(number);
-    if (name === "input_blocks") {
-      const [level, layer] = [Math.floor((i - 1) / perLevel), (i - 1) % perLevel];
-      const block = `down_blocks.${level}`;
-      if (rest!.startsWith("op.")) return `${block}.downsamplers.0.conv.${rest!.slice(3)}`;
-      return part === "0." ? inResnet(block, layer, rest!) : `${block}.attentions.${layer}.${rest}`;
-    }
-    const block = `up_blocks.${Math.floor(i / perLevel)}`;
-    if (part === "0.") return inResnet(block, i % perLevel, rest!);
-    return rest!.startsWith("conv.")
-      ? `${block}.upsamplers.0.${rest}`
-      : `${block}.attentions.${i % perLevel}.${rest}`;
+    const [found] = rowsFor(table, 0, key);
+    if (!found) return key; // of other parts, or of no model
+    const [[, diffusers], rest] = found;
+    const [inner] = diffusers.includes(".resnets.") ? rowsFor(RESNET, 0, rest.slice(1)) : [];
+    return diffusers + (inner ? `.${inner[0][1]}${inner[1]}` : rest);
   });
-}
-
-function inResnet(block: string, layer: number, rest: string): string {
-  return `${block}.resnets.${layer}.${namedBy(LDM_RESNET, rest)}`;
-}
-
-/** A key under diffusers' names, or as it is where the table has none for it. */
-function namedBy(table: readonly NamePair[], key: string): string {
-  const [theirs, ours] = table.find(([name]) => key.startsWith(`${name}.`)) ?? ["", ""];
-  return ours + key.slice(theirs.length);
 }

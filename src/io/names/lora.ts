@@ -1,11 +1,15 @@
-/** The models of a pipeline that a LoRA may be for; "image" is its UNet or transformer. */
+import type { Shape } from "../../core/shape.ts";
+import { FLUX_NAMES, SWAPPED, XLABS_NAMES } from "./flux.ts";
+import { ldmLayerNames } from "./ldm_unet.ts";
+
+/** What names in LoRA files stand for: the part of a pipeline that they begin with, then a layer of its model. */
+
+/** The models of a pipeline that a LoRA may be for; "image" is the UNet or transformer. */
 export type LoraPart = "image" | "textEncoder" | "textEncoder2";
 
 const ANY: readonly LoraPart[] = ["image", "textEncoder", "textEncoder2"];
 
-/**
- * What names begin with, and the model that it tells; longer ones stand before those that they begin with.
- */
+/** What names begin with, and the model that it stands for. Of two that begin alike the longer one comes first. */
 const FRONTS: readonly [front: string, parts: readonly LoraPart[]][] = [
   ["lora_unet_", ["image"]],
   ["lora_transformer_", ["image"]],
@@ -23,21 +27,21 @@ const FRONTS: readonly [front: string, parts: readonly LoraPart[]][] = [
   ["transformer.", ["image"]],
 ];
 
-/** What programs put in front of all names, perhaps several of them; it tells nothing. */
+/** What programs put in front of all names, perhaps several of them. It says nothing about the layer. */
 const WRAPPERS =
   /^(?:(?:base_model\.model|module|model(?=\.diffusion_model\.))\.|base_model_model_|module_|_orig_mod_)/;
 
 /** What torch.compile and others put between the parts of names. */
 const INNER = /(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
 
-/** A name without what programs have wrapped it in: e.g. "base_model.model.transformer.…" is "transformer.…". */
+/** A name without such wrappers: "base_model.model.transformer.…" is "transformer.…". */
 export function unwrapped(name: string): string {
   const plain = name.replaceAll(INNER, "");
   const rest = plain.replace(WRAPPERS, "");
   return rest === plain ? plain : unwrapped(rest);
 }
 
-/** Splits a file's name for a layer: the models it may be of, and its name there as `flatName` writes it. */
+/** Splits a file's name for a layer into the models that may have it and the layer's name as `flatName` writes it. */
 export function splitName(name: string): { parts: readonly LoraPart[]; layer: string } {
   let parts = ANY;
   let layer = unwrapped(name);
@@ -50,9 +54,73 @@ export function splitName(name: string): { parts: readonly LoraPart[]; layer: st
 }
 
 /**
- * A name as all formats have it in common:
- * kohya writes underscores for dots; attention processors are of no layer.
+ * A layer's name in the form that all formats can be compared in: with underscores for dots, as kohya writes it, and
+ * without diffusers' old "processor", which is no layer.
  */
 export function flatName(name: string): string {
   return name.replaceAll(".", "_").replace(/_processor(?=_)/, "");
+}
+
+/** A layer of the model, and the rows of the file's matrix that are for it: several layers share a fused matrix. */
+export interface LayerRows {
+  /** E.g. "transformer_blocks.0.attn.to_q". */
+  readonly layer: string;
+  /** The first of its rows in the file's matrix. */
+  readonly first: number;
+  /** How many there are. */
+  readonly rows: number;
+  /** The file has the two halves of these rows in the other order. */
+  readonly swapped: boolean;
+}
+
+/** For each name that a file may use, as `flatName` writes it, the layers of one model that it stands for. */
+export type LoraKeyMap = ReadonlyMap<string, readonly LayerRows[]>;
+
+/** Names of attention's layers in files older than peft: `…to_out_lora`, in text encoders `…to_q_lora`. */
+const OLD_ENDS: readonly [end: RegExp, old: string][] = [
+  [/\.to_out\.0$/, ".to_out"],
+  [/\.self_attn\.([qkv])_proj$/, ".self_attn.to_$1"],
+  [/\.self_attn\.out_proj$/, ".self_attn.to_out"],
+];
+
+/**
+ * The key map of a model, from the shapes of its layers' weights. Where a name could stand for two layers, the model's
+ * own names go before those of others.
+ */
+export function loraKeyMap(layers: ReadonlyMap<string, Shape>): LoraKeyMap {
+  const map = new Map<string, readonly LayerRows[]>();
+  const add = (name: string, members: readonly string[]) => {
+    const flat = flatName(name);
+    if (map.has(flat)) return;
+    let first = 0;
+    const rowsOf = (layer: string): LayerRows => {
+      const rows = layers.get(layer)![0]!;
+      first += rows;
+      return { layer, first: first - rows, rows, swapped: name === SWAPPED };
+    };
+    map.set(flat, members.map(rowsOf));
+  };
+  const own = [...layers.keys()];
+  for (const layer of own) add(layer, [layer]);
+  for (const layer of own) {
+    for (const front of ["", "text_model."]) { // all LoRAs for CLIP have it, and some checkpoints
+      add(front + layer, [layer]);
+      for (const [end, old] of OLD_ENDS) add(front + layer.replace(end, old), [layer]);
+    }
+  }
+  for (const [layer, name] of ldmLayerNames(layers)) add(name, [layer]);
+  for (const [name, members] of fluxNames(layers)) add(name, members);
+  return map;
+}
+
+/** The rows of FLUX's tables whose layers the model has, once for each of its blocks. */
+function* fluxNames(layers: ReadonlyMap<string, Shape>): Generator<[name: string, members: string[]]> {
+  for (const [name, members] of Object.entries({ ...FLUX_NAMES, ...XLABS_NAMES })) {
+    const last = name.includes(".N.") ? Infinity : 0;
+    for (let n = 0; n <= last; n++) {
+      const numbered = members.map((member) => member.replace(".N.", `.${n}.`));
+      if (!numbered.every((member) => layers.has(member))) break;
+      yield [name.replace(".N.", `.${n}.`), numbered];
+    }
+  }
 }

@@ -1,5 +1,5 @@
 import type { StoredTensor } from "../formats/stored_tensor.ts";
-import { bflFluxConfig, bflFluxView } from "../names/bfl_flux.ts";
+import { bflFluxConfig, bflFluxView } from "../names/flux.ts";
 import { clipConfig, clipView, openClipConfig, openClipView } from "../names/clip.ts";
 import type { Infos, Stored } from "../names/keys.ts";
 import { ldmUnetConfig, ldmUnetView } from "../names/ldm_unet.ts";

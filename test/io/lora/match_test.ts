@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { directoryOf } from "../../../src/io/names/lora_directory.ts";
+import { loraKeyMap } from "../../../src/io/names/lora.ts";
 import type { LoraFile, LoraPair } from "../../../src/io/lora/file.ts";
 import { matchLora } from "../../../src/io/lora/match.ts";
 import { flatName, type LoraPart, splitName } from "../../../src/io/names/lora.ts";
@@ -86,7 +86,7 @@ for (const [name, layer] of SGM) {
     const { parts, layer: flat } = splitName(name);
     assert.equal(parts[0], "image");
     const rows = XL.get(layer)![0]!;
-    assert.deepEqual(directoryOf(XL).get(flat), [{ layer, first: 0, rows, swapped: false }]);
+    assert.deepEqual(loraKeyMap(XL).get(flat), [{ layer, first: 0, rows, swapped: false }]);
   });
 }
 
@@ -96,7 +96,7 @@ Deno.test("an upsampler behind a block without attention is the second part of i
     ["up_blocks.0.resnets.1.conv1", [8, 8, 3, 3]],
     ["up_blocks.0.upsamplers.0.conv", [8, 8, 3, 3]],
   ]);
-  assert.deepEqual(directoryOf(layers).get("output_blocks_1_1_conv")?.map(({ layer }) => layer), [
+  assert.deepEqual(loraKeyMap(layers).get("output_blocks_1_1_conv")?.map(({ layer }) => layer), [
     "up_blocks.0.upsamplers.0.conv",
   ]);
 });
@@ -141,13 +141,13 @@ const FUSED: [name: string, rows: [layer: string, first: number, rows: number][]
 
 for (const [name, rows] of FUSED) {
   Deno.test(`the rows of ${name} go to ${rows.length} layers by the model's own sizes`, () => {
-    const targets = directoryOf(FLUX).get(splitName(name).layer);
+    const targets = loraKeyMap(FLUX).get(splitName(name).layer);
     assert.deepEqual(targets, rows.map(([layer, first, rows]) => ({ layer, first, rows, swapped: false })));
   });
 }
 
 Deno.test("only Black Forest Labs' name of the last modulation has its halves swapped", () => {
-  const swapped = (name: string) => directoryOf(FLUX).get(splitName(name).layer)![0]!.swapped;
+  const swapped = (name: string) => loraKeyMap(FLUX).get(splitName(name).layer)![0]!.swapped;
   assert.equal(swapped("lora_unet_final_layer_adaLN_modulation_1"), true);
   assert.equal(swapped("diffusion_model.final_layer.adaLN_modulation.1"), true);
   assert.equal(swapped("transformer.norm_out.linear"), false);
