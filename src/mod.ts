@@ -33,19 +33,20 @@ export type { ARITHMETIC, CASTS, FUNCTIONS, Operation, TESTS } from "./graph/ope
 export type { Leaf, Node, View } from "./graph/node.ts";
 export type { Supply } from "./graph/run/weight_pager.ts";
 export type { Progress } from "./io/hub/resolve_repo.ts";
-export type { Fit, ResizeOptions } from "./io/images/fit.ts";
-export type { ImageMode } from "./io/images/modes.ts";
+export { type Fit, resizeImage, type ResizeOptions } from "./io/images/resize.ts";
+export type { Image, ImageMode } from "./io/images/image.ts";
+
 export type { ResamplingFilter } from "./io/images/resample.ts";
 export { type ImageSource, loadImage, type LoadImageOptions } from "./io/images/load_image.ts";
 export { type EmbeddedModel, embeddedModel, type EmbeddedModelOptions } from "./io/embedded_models.ts";
 export { loadingBar } from "./io/terminal/loading_bar.ts";
-export type { Image } from "./io/images/image.ts";
+
 export type { PngFile } from "./io/images/png.ts";
 export { type PreviewTargets, previewWriter } from "./io/terminal/preview_writer.ts";
-export { resizeImage } from "./io/images/resize_image.ts";
+
 export { loadPng, type Recipe, savePng, type SavePngOptions } from "./io/images/save_png.ts";
 export { showImage, type ShownImage } from "./io/images/show_image.ts";
-export { type PictureProtocol, pictureProtocols } from "./io/terminal/pictures.ts";
+export { type PictureProtocol, pictureProtocols } from "./io/terminal/protocol.ts";
 export type { UploadProgress } from "./io/upload/upload.ts";
 export {
   bmm,

@@ -2,18 +2,20 @@ import { fileURLToPath } from "node:url";
 import { expectOptions } from "../../core/error.ts";
 import { currentDevice } from "../../gpu/device.ts";
 import type { Tensor } from "../../tensor/mod.ts";
-import { decodePicture, expectPicture } from "./decode.ts";
-import { fetchPicture } from "./fetch_picture.ts";
-import { expectOneOf, expectResize, fitted, readSize, type ResizeOptions } from "./fit.ts";
-import type { Image } from "./image.ts";
-import { type ImageMode, imageModes, inMode } from "./modes.ts";
-import { readPicture } from "./picture_file.ts";
+import { HEAD, kindOf } from "../files/file_kinds.ts";
+import { type Image, type ImageMode, imageModes, inMode } from "./image.ts";
+import { decodeJpeg } from "./jpeg.ts";
+import { type Metadata, orientationOf, turned } from "./orientation.ts";
+import { fetchPicture, notPicture, readPicture } from "./picture_file.ts";
+import { decodePng } from "./png.ts";
+import { expectOneOf, expectResize, fitted, readSize, type ResizeOptions } from "./resize.ts";
 import { imageTensor } from "./tensors.ts";
+import { decodeWebp } from "./webp.ts";
 
 /** A path, an address, or the bytes of a file. */
 export type ImageSource = string | URL | Uint8Array | ArrayBuffer;
 
-/** How `loadImage` reads a picture. */
+/** Options of `loadImage`. */
 export interface LoadImageOptions extends ResizeOptions {
   /** Height and width in pixels, or both in one number; by default the picture's own. */
   size?: number | readonly [height: number, width: number] | undefined;
@@ -51,7 +53,7 @@ export async function loadImage(
   return imageTensor(resized);
 }
 
-/** Refuses what no tensor of the adapter can hold: photographs may have more pixels. */
+/** Refuses pictures that are larger than the adapter's largest tensor, as photographs may be. */
 function expectRoom({ width, height, channels }: Image, source: ImageSource): void {
   const { limits, adapterName } = currentDevice();
   const most = Math.floor(limits.maxStorageBufferBindingSize / (4 * channels));
@@ -66,7 +68,7 @@ function nameOf(source: ImageSource): string {
   return typeof source === "string" || source instanceof URL ? String(source) : "the picture";
 }
 
-/** The pixels of a picture, turned as it is to be seen. */
+/** The pixels of a picture, turned upright. */
 async function readImage(source: ImageSource): Promise<Image> {
   if (source instanceof Uint8Array) return await decodePicture(source, nameOf(source));
   if (source instanceof ArrayBuffer) return await decodePicture(new Uint8Array(source), nameOf(source));
@@ -78,4 +80,33 @@ async function readImage(source: ImageSource): Promise<Image> {
   if (url && url.protocol !== "file:") return await decodePicture(await fetchPicture(url.href), url.href);
   const path = url ? fileURLToPath(url) : String(source);
   return await decodePicture(await readPicture(path, expectPicture), path);
+}
+
+type Decoded = { image: Image } & Metadata;
+
+/** By the kind of file, as `kindOf` names it. */
+const decoders: Record<string, (bytes: Uint8Array, path: string) => Decoded | Promise<Decoded>> = {
+  "a PNG": (bytes, path) => {
+    const image = decodePng(bytes, path);
+    return { image, exif: image.exif, xmp: image.xmp };
+  },
+  "a JPEG": decodeJpeg,
+  "a WebP": decodeWebp,
+};
+
+/** Refuses a file by its first bytes where it is no picture that can be read. */
+function expectPicture(head: Uint8Array, path: string): void {
+  if (!decoderOf(head)) throw notPicture(head, path, "a PNG, JPEG or WebP");
+}
+
+/** Decodes the bytes of a file and turns the picture upright. The bytes decide the format, not the file's name. */
+export async function decodePicture(bytes: Uint8Array, path: string): Promise<Image> {
+  const decoder = decoderOf(bytes);
+  if (!decoder) throw notPicture(bytes, path, "a PNG, JPEG or WebP");
+  const { image, ...metadata } = await decoder(bytes, path);
+  return turned(image, orientationOf(metadata));
+}
+
+function decoderOf(head: Uint8Array): typeof decoders[string] | undefined {
+  return decoders[kindOf(head.subarray(0, HEAD))?.kind ?? ""];
 }

@@ -6,8 +6,7 @@ import { type ParserOptions, PNG } from "pngjs";
 import { expectSides, type Image, isSide, maxSide } from "./image.ts";
 import type { Metadata } from "./orientation.ts";
 import { notPicture, readPicture } from "./picture_file.ts";
-import { joinChunk, PNG_SIGNATURE, type PngChunk, splitChunks } from "./png_chunks.ts";
-import { readTexts, textChunk } from "./png_text.ts";
+import { joinChunk, PNG_SIGNATURE, type PngChunk, readTexts, splitChunks, textChunk } from "./png_text.ts";
 import { damaged, quote } from "../files/errors.ts";
 import { writeWholeFile } from "../files/whole_file.ts";
 

@@ -2,7 +2,7 @@ import { nameOfKind } from "../../core/error.ts";
 import { extname, join, parse } from "node:path";
 import { version } from "../../core/version.ts";
 import { Tensor } from "../../tensor/mod.ts";
-import { gridOf } from "./grid.ts";
+import { gridOf } from "./image.ts";
 import { imagesOf } from "./tensors.ts";
 import { parseJson, writeJson } from "../files/json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";

@@ -1,7 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { Tensor } from "../../tensor/mod.ts";
-import { gridOf } from "./grid.ts";
-import { inMode } from "./modes.ts";
+import { gridOf, inMode } from "./image.ts";
 import { imagesOf } from "./tensors.ts";
 import { encodePng } from "./png.ts";
 import { terminalPictures } from "../terminal/pictures.ts";

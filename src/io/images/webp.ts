@@ -1,9 +1,8 @@
 import { decodeLatin1, encodeLatin1 } from "../files/latin1.ts";
 import { damaged } from "../files/errors.ts";
 import { decodeWith } from "./codecs.ts";
-import { expectSides, type Image, type Size } from "./image.ts";
+import { expectSides, type Image, paste, type Size } from "./image.ts";
 import type { Metadata } from "./orientation.ts";
-import { paste } from "./paste.ts";
 
 const ALPHA = 0x10; // a flag of VP8X
 const FRAME = 16; // bytes of a frame's place and time before its chunks

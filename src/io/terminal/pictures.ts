@@ -1,23 +1,18 @@
+import { Buffer } from "node:buffer";
 import type { Image } from "../images/image.ts";
-import { resample } from "../images/resample.ts";
 import { encodePng } from "../images/png.ts";
-import { type Cells, cellsFor } from "./cells.ts";
-import { iterm2 } from "./iterm2.ts";
-import { kitty } from "./kitty.ts";
+import { resample } from "../images/resample.ts";
 import { type PictureProtocol, pictureProtocol } from "./protocol.ts";
 import { sixel } from "./sixel.ts";
 
-export { type PictureProtocol, pictureProtocols } from "./protocol.ts";
-
-/** Gives the text that puts a picture above the line where the cursor is. */
+/** Gives the escape sequence that shows a picture above the line of the cursor. */
 export type PicturePainter = (image: Image) => string;
 
 const CELL = 12; // pixels of a sixel picture in a row of text: as high as rows are at least
 
 /**
- * Shows pictures in the terminal, each in the place of the one before, above the line of a progress bar.
- * Undefined where standard output is no terminal, or none that is known to show pictures; a `protocol` that
- * was asked for is used in any terminal.
+ * A function that shows pictures in the terminal, each in the place of the one before, above the line of a progress
+ * bar. Undefined where standard output is no terminal, or, without `protocol`, none that is known to show pictures.
  */
 export function terminalPictures(protocol?: PictureProtocol): ((image: Image) => void) | undefined {
   if (!Deno.stdout.isTerminal()) return undefined;
@@ -36,11 +31,11 @@ export function terminalPictures(protocol?: PictureProtocol): ((image: Image) =>
 }
 
 /**
- * The text for one picture after another in a terminal of some size. The first moves the line of the cursor
- * down; all leave the cursor where it was, so that a progress bar goes on there.
+ * A function that gives the escape sequence for each picture, in a terminal of some size. The first picture moves the
+ * line of the cursor down; all leave the cursor where it was, so that a progress bar goes on there.
  */
 export function picturePainter(protocol: PictureProtocol, terminal: Cells): PicturePainter {
-  let rows = 0; // that pictures have so far
+  let rows = 0; // that pictures have taken so far
   return (image) => {
     const cells = cellsFor(image, terminal);
     const room = Math.max(0, cells.rows - rows); // new lines first, so that the picture scrolls nothing
@@ -57,4 +52,45 @@ function encoded(protocol: PictureProtocol, image: Image, cells: Cells): string 
     return sixel(resample(image, { width, height }, "bilinear"));
   }
   return protocol === "kitty" ? kitty(encodePng(image), cells) : iterm2(encodePng(image), cells);
+}
+
+/** The size of a terminal, or of a picture in it, in characters. */
+export interface Cells {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+const ROWS = 16; // that a picture takes, unless it is wider than the terminal
+
+/** How large a picture is shown. A cell is taken to be twice as high as wide. */
+export function cellsFor({ width, height }: { width: number; height: number }, terminal: Cells): Cells {
+  const most = Math.max(1, Math.min(ROWS, terminal.rows - 2)); // a line for the bar, and one that stays free
+  const columns = Math.max(1, Math.min(terminal.columns, Math.round(2 * most * width / height)));
+  const rows = Math.max(1, Math.min(most, Math.round(columns * height / width / 2)));
+  return { columns, rows };
+}
+
+const CHUNK = 4096; // base64 letters that one escape may carry
+
+const ID = 1147498083; // of all pictures, so that each takes the place of the one before
+
+/**
+ * A PNG by kitty's graphics protocol (https://sw.kovidgoyal.net/kitty/graphics-protocol/), as large as the
+ * cells, the cursor left where it is (C=1); the terminal answers nothing (q=2).
+ */
+export function kitty(png: Uint8Array, { columns, rows }: Cells): string {
+  const text = Buffer.from(png).toString("base64");
+  const chunks = text.match(new RegExp(`.{1,${CHUNK}}`, "g")) ?? [""];
+  return chunks.map((chunk, i) => {
+    const more = i < chunks.length - 1 ? 1 : 0;
+    const control = i === 0 ? `a=T,f=100,i=${ID},c=${columns},r=${rows},C=1,q=2,m=${more}` : `m=${more}`;
+    return `\x1b_G${control};${chunk}\x1b\\`;
+  }).join("");
+}
+
+/** A PNG by iTerm2's inline protocol (https://iterm2.com/documentation-images.html), as large as the cells. */
+export function iterm2(png: Uint8Array, { columns, rows }: Cells): string {
+  const text = Buffer.from(png).toString("base64");
+  const control = `inline=1;size=${png.length};width=${columns};height=${rows};preserveAspectRatio=0`;
+  return `\x1b]1337;File=${control}:${text}\x07`;
 }

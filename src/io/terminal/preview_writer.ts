@@ -1,21 +1,22 @@
 import type { Image } from "../images/image.ts";
 import { resample } from "../images/resample.ts";
 import { writePng } from "../images/png.ts";
-import { type PictureProtocol, terminalPictures } from "./pictures.ts";
+import { terminalPictures } from "./pictures.ts";
+import type { PictureProtocol } from "./protocol.ts";
 
-/** Where previews go; with neither they go to the terminal, if it is known to show pictures. */
+/** Where previews go. With neither they go to the terminal, if it is known to show pictures. */
 export interface PreviewTargets {
-  /** A PNG, each in the place of the one before. */
+  /** The path of a PNG, which each preview overwrites. */
   file?: string | undefined;
-  /** How the terminal takes them. */
+  /** The protocol by which the terminal shows them. */
   protocol?: PictureProtocol | undefined;
 }
 
-const SIDE = 256; // pixels that the longer side has in a file at least
+const SIDE = 256; // pixels that the longer side of a preview in a file has at least
 
 /**
- * What writes previews, for `preview: { write }` of a run; undefined where they can go nowhere. A file that cannot be
- * written is told once, and ends no run.
+ * A function that writes previews, for `preview: { write }` of a run. Undefined where they can go nowhere. Where the file
+ * cannot be written, it warns once and the run goes on.
  */
 export function previewWriter(
   { file, protocol }: PreviewTargets = {},

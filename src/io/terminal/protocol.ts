@@ -1,13 +1,10 @@
-/** How a terminal takes pictures. */
+/** A protocol by which a terminal shows pictures. */
 export type PictureProtocol = "kitty" | "iterm2" | "sixel";
 
-/** All of them. */
+/** All protocols. */
 export const pictureProtocols: readonly PictureProtocol[] = ["kitty", "iterm2", "sixel"];
 
-/**
- * Programs by TERM_PROGRAM. WezTerm knows all three;
- * VS Code's terminal asks its user first, so it is left out.
- */
+/** By TERM_PROGRAM. WezTerm knows all three. VS Code's terminal asks its user first, so it is left out. */
 const programs: Record<string, PictureProtocol> = {
   "ghostty": "kitty",
   "WarpTerminal": "kitty",
@@ -17,7 +14,7 @@ const programs: Record<string, PictureProtocol> = {
   "rio": "iterm2",
 };
 
-/** Terminals by TERM, up to its first "-" where it is none of these. */
+/** By TERM, or the part of TERM in front of its first "-". */
 const terms: Record<string, PictureProtocol> = {
   "xterm-kitty": "kitty",
   "xterm-ghostty": "kitty",
@@ -27,9 +24,8 @@ const terms: Record<string, PictureProtocol> = {
 };
 
 /**
- * How the terminal takes pictures, by what it says of itself in the environment: asking it could block, and
- * would eat what the user types. Undefined where it does not say, and within tmux and screen, which keep
- * pictures to themselves.
+ * The terminal's protocol, by the variables that it sets: to ask it could block, and would take what the user types.
+ * Undefined for other terminals, and within tmux and screen, which do not pass pictures on.
  */
 export function pictureProtocol(env: (name: string) => string | undefined): PictureProtocol | undefined {
   const term = env("TERM") ?? "";

@@ -1,5 +1,5 @@
 import { formatShape, type Shape } from "../../core/shape.ts";
-import { resizeImage } from "../../io/images/resize_image.ts";
+import { resizeImage } from "../../io/images/resize.ts";
 import type { AutoencoderKL } from "../../models/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";

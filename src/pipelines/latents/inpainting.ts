@@ -1,6 +1,6 @@
 import { formatShape, type Shape } from "../../core/shape.ts";
-import { fitted } from "../../io/images/fit.ts";
-import { inMode } from "../../io/images/modes.ts";
+import { fitted } from "../../io/images/resize.ts";
+import { inMode } from "../../io/images/image.ts";
 import { imagesOf } from "../../io/images/tensors.ts";
 import type { AutoencoderKL, UNet2DConditionModel } from "../../models/mod.ts";
 import { upsampleNearest } from "../../ops/mod.ts";

@@ -1,6 +1,5 @@
-import { inMode } from "../../io/images/modes.ts";
+import { type Image, inMode } from "../../io/images/image.ts";
 import { imageTensor } from "../../io/images/tensors.ts";
-import type { Image } from "../../io/images/image.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
 /** The pixels of a file as pipelines take pictures: in [0, 1], without alpha. → [1, 3, H, W]. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { decodePicture } from "../../../src/io/images/decode.ts";
-import { inMode } from "../../../src/io/images/modes.ts";
+import { decodePicture } from "../../../src/io/images/load_image.ts";
+import { inMode } from "../../../src/io/images/image.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { readRaw } from "../../support/raw_tensors.ts";
 import { latin1, refusalOf, seeded } from "../../support/files.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { crc32, deflateSync } from "node:zlib";
 import type { Image } from "../../../src/io/images/image.ts";
 import { encodePng, readPng, writePng } from "../../../src/io/images/png.ts";
-import { joinChunk, PNG_SIGNATURE } from "../../../src/io/images/png_chunks.ts";
+import { joinChunk, PNG_SIGNATURE } from "../../../src/io/images/png_text.ts";
 import { join, latin1, refusalOf, seeded, TestFolder } from "../../support/files.ts";
 
 for (const channels of [1, 3, 4] as const) {

@@ -3,13 +3,9 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import type { Image } from "../../../src/io/images/image.ts";
 import { encodePng, readPng } from "../../../src/io/images/png.ts";
-import { picturePainter } from "../../../src/io/terminal/pictures.ts";
-import { cellsFor } from "../../../src/io/terminal/cells.ts";
-import { iterm2 } from "../../../src/io/terminal/iterm2.ts";
-import { kitty } from "../../../src/io/terminal/kitty.ts";
-import { palette } from "../../../src/io/terminal/palette.ts";
+import { cellsFor, iterm2, kitty, picturePainter } from "../../../src/io/terminal/pictures.ts";
+import { palette, sixel } from "../../../src/io/terminal/sixel.ts";
 import { pictureProtocol } from "../../../src/io/terminal/protocol.ts";
-import { sixel } from "../../../src/io/terminal/sixel.ts";
 import { Dice } from "../../support/dice.ts";
 import { runChild } from "../../support/child.ts";
 

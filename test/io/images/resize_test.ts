@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { expectResize, type Fit, fitted, readSize } from "../../../src/io/images/fit.ts";
-import { type ImageMode, inMode } from "../../../src/io/images/modes.ts";
+import { expectResize, type Fit, fitted, readSize } from "../../../src/io/images/resize.ts";
+import { type Image, type ImageMode, inMode } from "../../../src/io/images/image.ts";
 import { resample, type ResamplingFilter } from "../../../src/io/images/resample.ts";
-import type { Image } from "../../../src/io/images/image.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { readRaw } from "../../support/raw_tensors.ts";
 

@@ -1,25 +1,26 @@
-import { type Image, isSide, maxSide, type Size } from "./image.ts";
-import { paste } from "./paste.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import { type Image, isSide, maxSide, paste, type Size } from "./image.ts";
 import { type Box, resample as resampled, type ResamplingFilter, resamplingFilters } from "./resample.ts";
+import { imagesOf, imageTensor } from "./tensors.ts";
 
 /**
- * What is done where a picture has another shape than it is to have, by the names of diffusers' resize modes:
- * "default" stretches it; "crop" keeps its shape and cuts off what is too much at both ends; "fill" keeps its
- * shape, too, and fills up with the colours of its edges.
+ * What to do where the new size has another aspect ratio, by the names of diffusers' resize modes: "default" stretches
+ * the picture, "crop" keeps its ratio and cuts off both ends, "fill" keeps its ratio and fills both ends with the
+ * colours of its edges.
  */
 export type Fit = "default" | "crop" | "fill";
 
 const fits: readonly Fit[] = ["default", "crop", "fill"];
 
-/** How a picture gets another size. */
+/** How a picture is resized. */
 export interface ResizeOptions {
-  /** What is done where its shape is another; by default "default", which stretches it. */
+  /** What to do where the new size has another aspect ratio; by default "default", which stretches the picture. */
   fit?: Fit | undefined;
   /** PIL's filter; by default "lanczos", as in diffusers. */
   resample?: ResamplingFilter | undefined;
 }
 
-/** Height and width, or both in one number; throws where a picture cannot have them. */
+/** Reads height and width, or both in one number. Throws where a picture cannot have them. */
 export function readSize(size: number | readonly [height: number, width: number]): Size {
   const [height, width] = typeof size === "number" ? [size, size] : size;
   if (isSide(height) && isSide(width)) return { width, height };
@@ -28,13 +29,13 @@ export function readSize(size: number | readonly [height: number, width: number]
   );
 }
 
-/** Refuses words that the options do not know. */
+/** Refuses unknown values of the options. */
 export function expectResize({ fit = "default", resample = "lanczos" }: ResizeOptions): void {
   expectOneOf("fit", fit, fits);
   expectOneOf("resample", resample, resamplingFilters);
 }
 
-/** Refuses a word that an option does not know. */
+/** Refuses a value that is none of those that an option takes. */
 export function expectOneOf(option: string, value: string, known: readonly string[]): void {
   if (known.includes(value)) return;
   const names = known.map((name) => `"${name}"`).join(", ");
@@ -50,7 +51,7 @@ export function fitted(
   const [shape, wanted] = [image.width / image.height, to.width / to.height];
   if (fit === "default" || shape === wanted) return resampled(image, to, resample);
 
-  const byHeight = (fit === "fill") === (wanted > shape); // else its width decides how large it becomes
+  const byHeight = (fit === "fill") === (wanted > shape); // else the width decides the scale
   const size = byHeight
     ? { width: scaled(image.width, to.height, image.height), height: to.height }
     : { width: to.width, height: scaled(image.height, to.width, image.width) };
@@ -77,7 +78,25 @@ function scaled(side: number, to: number, from: number): number {
   return Math.max(1, Math.floor(side * to / from));
 }
 
-/** Of a box without extent PIL's bicubic filter makes a blend of the two lines of pixels beside it. */
+/** The pixels of an edge, stretched to a strip: from a box without extent PIL's bicubic filter makes a blend of the two lines beside it. */
 function edge(image: Image, to: Size, box: Box): Image {
   return resampled(image, to, "bicubic", box);
+}
+
+/**
+ * Resizes pictures of values in [0, 1] to `size`: height and width, or both in one number. x [B, C, H, W] with 1, 3 or 4
+ * channels, the fourth being alpha. → [B, C, height, width]
+ *
+ * The bytes are those of Pillow 13, so values are rounded to eight bits before and after. For gradients, and
+ * for values of any range, there is `interpolate`.
+ */
+export async function resizeImage(
+  x: Tensor,
+  size: number | readonly [height: number, width: number],
+  options: ResizeOptions = {},
+): Promise<Tensor> {
+  const to = readSize(size);
+  expectResize(options);
+  const [first, ...rest] = await imagesOf(x, "Cannot resize");
+  return imageTensor(fitted(first, to, options), ...rest.map((image) => fitted(image, to, options)));
 }
