@@ -1,4 +1,4 @@
-import { linspaceF32 } from "../core/numerics.ts";
+import { linspaceF32 } from "../core/math.ts";
 
 /** How the variance β_t that training added runs over t. */
 export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2" | "exp" | "laplace" | "sigmoid";

@@ -3,7 +3,7 @@ import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { Level } from "./level.ts";
 import { readSchedule } from "./schedule.ts";
 import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
-import { SolverScheduler } from "./solver.ts";
+import { SolverScheduler } from "./solver_scheduler.ts";
 import { choice, type SolverConfig, solverConfig } from "./solver_config.ts";
 
 /** The keys of a DEISMultistep scheduler_config.json. */

@@ -4,7 +4,7 @@ import type { DPMSolverMethod, StepWeights } from "./dpm_weights.ts";
 import { readSchedule } from "./schedule.ts";
 import type { Schedule, StepOptions } from "./scheduler.ts";
 import { finalSigma } from "./sigmas.ts";
-import { SolverScheduler, type Spread } from "./solver.ts";
+import { SolverScheduler, type Spread } from "./solver_scheduler.ts";
 import type { DPMSolverConfig } from "./solver_config.ts";
 import { checkedTimesteps } from "./timesteps.ts";
 

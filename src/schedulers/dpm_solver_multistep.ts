@@ -5,9 +5,9 @@ import { DPMSolverScheduler, type DPMSolverStepOptions } from "./dpm_solver.ts";
 import { type DPMSolverMethod, multistepWeights } from "./dpm_weights.ts";
 import type { StepOutput } from "./scheduler.ts";
 import { luSigmas, sigmaToTimestep } from "./sigmas.ts";
-import type { Spread } from "./solver.ts";
+import type { Spread } from "./solver_scheduler.ts";
 import { choice, type DPMSolverConfig, dpmSolverConfig } from "./solver_config.ts";
-import { roundHalfEven } from "../core/numerics.ts";
+import { roundHalfEven } from "../core/math.ts";
 
 /** The keys of a DPMSolverMultistep scheduler_config.json. */
 export interface DPMSolverMultistepConfig extends DPMSolverConfig, DPMSolverMethod {

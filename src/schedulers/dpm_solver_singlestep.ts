@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor/mod.ts";
 import { DPMSolverScheduler } from "./dpm_solver.ts";
 import { type DPMSolverMethod, singlestepWeights } from "./dpm_weights.ts";
 import type { StepOptions, StepOutput } from "./scheduler.ts";
-import type { Spread } from "./solver.ts";
+import type { Spread } from "./solver_scheduler.ts";
 import { choice, type DPMSolverConfig, dpmSolverConfig } from "./solver_config.ts";
 
 /** The keys of a DPMSolverSinglestep scheduler_config.json. */

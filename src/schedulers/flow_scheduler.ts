@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { flag } from "../io/config.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { linspace } from "../core/numerics.ts";
+import { linspace } from "../core/math.ts";
 import { NoiseLevelScheduler } from "./noise_level_scheduler.ts";
 
 const f32 = Math.fround;

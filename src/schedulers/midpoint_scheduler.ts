@@ -11,7 +11,7 @@ import {
   varianceExplodingConfig,
 } from "./sigma_scheduler.ts";
 import { chosenSpreads, type SigmaConfig, sigmaConfig, sigmaToTimestep } from "./sigmas.ts";
-import { roundHalfEven } from "../core/numerics.ts";
+import { roundHalfEven } from "../core/math.ts";
 
 const f32 = Math.fround;
 

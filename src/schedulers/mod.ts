@@ -32,7 +32,7 @@ export { misfits, type SchedulerUse } from "./misfits.ts";
 export { isFlow, type NamedScheduler, schedulerNamed } from "./named.ts";
 export { Memory } from "./memory.ts";
 export type { FinalSigmas, SigmaConfig, SigmaTable } from "./sigmas.ts";
-export { SolverScheduler, type Spread } from "./solver.ts";
+export { SolverScheduler, type Spread } from "./solver_scheduler.ts";
 export type { DPMSolverConfig, SolverConfig } from "./solver_config.ts";
 export {
   type Schedule,

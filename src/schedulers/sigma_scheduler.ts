@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import type { BetaConfig } from "./betas.ts";
 import { alphaConfig, type PredictionType } from "./config.ts";
-import { linspace } from "../core/numerics.ts";
+import { linspace } from "../core/math.ts";
 import { NoiseLevelScheduler } from "./noise_level_scheduler.ts";
 import { checkedCount, checkedFalling } from "./schedule.ts";
 import {

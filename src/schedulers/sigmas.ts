@@ -2,7 +2,7 @@ import { z } from "zod";
 import { betaQuantile } from "./beta_quantile.ts";
 import { sqrtf } from "../core/float32.ts";
 import { alphasCumprod, type BetaConfig } from "./betas.ts";
-import { linspace, linspaceF32 } from "../core/numerics.ts";
+import { linspace, linspaceF32 } from "../core/math.ts";
 
 const f32 = Math.fround;
 

@@ -1,4 +1,4 @@
-import { linspace, roundHalfEven } from "../core/numerics.ts";
+import { linspace, roundHalfEven } from "../core/math.ts";
 
 /** How the steps of sampling spread over those of training (Lin et al. 2023, table 2). */
 export type TimestepSpacing = "linspace" | "leading" | "trailing";

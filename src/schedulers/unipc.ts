@@ -2,7 +2,7 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { StepWeights } from "./dpm_weights.ts";
-import { linspace } from "../core/numerics.ts";
+import { linspace } from "../core/math.ts";
 import { checkedCount, checkedFalling, readSchedule } from "./schedule.ts";
 import {
   type Schedule,
@@ -12,7 +12,7 @@ import {
   type StepOutput,
 } from "./scheduler.ts";
 import { finalSigma } from "./sigmas.ts";
-import { SolverScheduler } from "./solver.ts";
+import { SolverScheduler } from "./solver_scheduler.ts";
 import { choice, type SolverConfig, solverConfig } from "./solver_config.ts";
 import { correctorWeights, predictorWeights, type UniPCMethod } from "./unipc_weights.ts";
 

@@ -1,6 +1,6 @@
 import type { StepWeights } from "./dpm_weights.ts";
 import type { Level } from "./level.ts";
-import { solve } from "../core/numerics.ts";
+import { solve } from "../core/math.ts";
 
 const f32 = Math.fround;
 

@@ -1,5 +1,5 @@
 import { expectOptions } from "../core/error.ts";
-import { linspaceF32 } from "../core/numerics.ts";
+import { linspaceF32 } from "../core/math.ts";
 import { isFloat, type PlainDType } from "../core/dtype.ts";
 import { type CreateOptions, tensor } from "./create.ts";
 import type { Tensor } from "./tensor.ts";

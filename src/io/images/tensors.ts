@@ -1,4 +1,4 @@
-import { roundHalfEven } from "../../core/numerics.ts";
+import { roundHalfEven } from "../../core/math.ts";
 import { formatShape } from "../../core/shape.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
 import type { Image } from "./image.ts";

@@ -1,5 +1,5 @@
 import { formatShape, sameNumbers } from "../../core/shape.ts";
-import { linspace } from "../../core/numerics.ts";
+import { linspace } from "../../core/math.ts";
 import {
   FlowMatchEulerDiscreteScheduler,
   isFlow,

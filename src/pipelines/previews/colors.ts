@@ -1,6 +1,6 @@
 import { vec4 } from "wgpu-matrix";
 import type { Image } from "../../io/images/image.ts";
-import { solve } from "../../core/numerics.ts";
+import { solve } from "../../core/math.ts";
 
 /** Red, green and blue: of each channel of the latents how much, then a constant. [3][C + 1] */
 export type LatentColors = readonly (readonly number[])[];

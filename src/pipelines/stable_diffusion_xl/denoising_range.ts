@@ -1,5 +1,5 @@
 import type { Scheduler } from "../../schedulers/mod.ts";
-import { roundHalfEven } from "../../core/numerics.ts";
+import { roundHalfEven } from "../../core/math.ts";
 
 /**
  * Which part of denoising a run does, where several models share it (eDiff-I, Balaji et al. 2022,

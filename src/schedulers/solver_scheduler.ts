@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type Level, levelOf } from "./level.ts";
-import { linspace, roundHalfEven } from "../core/numerics.ts";
+import { linspace, roundHalfEven } from "../core/math.ts";
 import { mix } from "./mix.ts";
 import { checkedCount } from "./schedule.ts";
 import { Scheduler, type StepOutput } from "./scheduler.ts";

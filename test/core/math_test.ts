@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { linspace, linspaceF32, roundHalfEven, solve } from "../../src/core/numerics.ts";
+import { linspace, linspaceF32, roundHalfEven, solve } from "../../src/core/math.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 
 Deno.test("linspaceF32() rounds as torch.linspace, from both ends", () => {
