@@ -1,7 +1,8 @@
 /** Whether files are the same as once, told without reading all of what may be many gigabytes. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { neededFiles, resolveRepo } from "../../src/io/hub/resolve_repo.ts";
+import { neededFiles } from "../../src/io/hub/needed_files.ts";
+import { resolveRepo } from "../../src/io/hub/resolve_repo.ts";
 import { isSingleFile } from "../../src/io/single_file/options.ts";
 import { readIndex } from "../../src/pipelines/run.ts";
 

@@ -19,7 +19,7 @@ import { bytesFor, elementsIn } from "./stored_dtype.ts";
 import { readTorchLegacy, readTorchZip } from "./torch/file.ts";
 
 export { READ_LIMIT } from "../files/binary_file.ts";
-export { bytesOf } from "./stored_dtype.ts";
+
 export type { BlockDType, CheckpointDType, ElementDType } from "./stored_dtype.ts";
 export type { TensorInfo } from "./stored_tensor.ts";
 

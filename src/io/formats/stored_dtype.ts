@@ -86,11 +86,6 @@ export function listElementDTypes(): string {
   return Object.keys(elementBytes).join(", ");
 }
 
-/** Bytes of one element. */
-export function bytesOf(dtype: ElementDType): number {
-  return elementBytes[dtype];
-}
-
 /** The smallest piece of a type that can be read. */
 export function blockOf(dtype: CheckpointDType): Block {
   return isBlockDType(dtype) ? blocks[dtype] : { elements: 1, bytes: elementBytes[dtype] };

@@ -1,7 +1,7 @@
 import { nameOfKind } from "../../core/error.ts";
-import type { Env } from "./expand.ts";
+import type { Env } from "./settings.ts";
 
-/** A place on the hub. */
+/** A repository, or a file or folder in it. */
 export interface HubAddress {
   /** As owner/name. */
   readonly repo: string;
@@ -20,8 +20,8 @@ const PLACE = new RegExp(
 );
 
 /**
- * The place that a text names: owner/name[@revision][/path], the same behind hf://, or the address of a page of the
- * hub. Undefined where it names none. Throws for addresses elsewhere.
+ * Reads owner/name[@revision][/path], the same behind hf://, or the address of a page of the hub. Undefined for other
+ * texts; throws for addresses elsewhere.
  */
 export function hubAddress(text: string, env: Env): HubAddress | undefined {
   if (typeof text !== "string" || text === "") {
@@ -45,7 +45,7 @@ export function hubAddress(text: string, env: Env): HubAddress | undefined {
   return repo === undefined ? undefined : { repo, revision: at ?? of, path };
 }
 
-/** The host of a mirror, with the path that it may have. */
+/** The host of HF_ENDPOINT, with its path. */
 function endpointOf(env: Env): string[] {
   const endpoint = env("HF_ENDPOINT")?.replace(/^https?:\/\//, "").replace(/\/+$/, "");
   return endpoint ? [endpoint] : [];
@@ -59,7 +59,7 @@ function decode(text: string): string {
   }
 }
 
-/** A file on the hub that a text names; undefined where it names one of this machine, there or not. */
+/** The file on the hub that a text names; undefined where the text is a path of this machine, there or not. */
 export async function fileOnHub(
   text: string,
   env: Env,

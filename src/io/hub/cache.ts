@@ -2,15 +2,15 @@
 import { dirname, join, relative } from "node:path";
 import { z } from "zod";
 import { diskError, readError } from "./disk_error.ts";
-import { isInside } from "./weight_names.ts";
+import { isInside } from "../formats/shard_index.ts";
 
-/** What the hub says of a file: enough to fetch it and to tell whether it arrived whole. */
+/** What is needed to fetch a file and to see that it arrived whole. */
 export interface HubFile {
-  /** Bytes; unknown where a mirror does not say. */
+  /** Bytes; undefined where a mirror does not tell. */
   size?: number | undefined;
-  /** git's sha1 of the file, or of the pointer that stands for a large one. */
+  /** git's sha1 of the file; of a large file, of its LFS pointer. */
   blobId?: string | undefined;
-  /** Only of a large file. */
+  /** Of the bytes; only large files have it. */
   sha256?: string | undefined;
 }
 
@@ -45,23 +45,23 @@ export class RepoCache {
 
   readonly #symlinks: boolean;
 
-  /** Names the folder of `repo` in `cache`; nothing is created yet. `symlinks`: show blobs as links, not as copies. */
+  /** For `repo` in the folder `cache`; creates nothing yet. With `symlinks` files are links to blobs, else copies. */
   constructor(cache: string, repo: string, { symlinks = true } = {}) {
     this.#symlinks = symlinks;
     this.folder = join(cache, `models--${repo.replace("/", "--")}`);
   }
 
-  /** The folder that looks like the repository. */
+  /** The folder that shows the files under their own names. */
   snapshot(commit: string): string {
     return join(this.folder, "snapshots", commit);
   }
 
-  /** Where the bytes with this etag lie. */
+  /** The path of the bytes with this etag. */
   blob(etag: string): string {
     return join(this.folder, "blobs", etag);
   }
 
-  /** The commit that a branch or tag stood for when the hub was last asked. */
+  /** The commit that a revision stood for when the hub was last asked. */
   async commitOf(revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
     const text = await readIfThere(join(this.folder, "refs", revision));
@@ -107,12 +107,12 @@ export class RepoCache {
     return await listFolder(this.snapshot(commit));
   }
 
-  /** Whether the file is in the cache with the size it should have; a link to nothing counts as absent. */
+  /** True where the file is in the cache, of this size if it is known; a broken link counts as absent. */
   async has(commit: string, name: string, size?: number): Promise<boolean> {
     return await isFile(join(this.snapshot(commit), name), size);
   }
 
-  /** Shows a blob under the file's own name. */
+  /** Links the file's own name to its blob. */
   async link(commit: string, name: string, etag: string): Promise<void> {
     const blob = this.blob(etag);
     const pointer = join(this.snapshot(commit), name);
@@ -132,17 +132,17 @@ export class RepoCache {
   }
 }
 
-/** Whether a revision is a whole commit hash, which never comes to mean other files. */
+/** True for a whole commit hash, which always stands for the same files. */
 export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
 }
 
-/** Whether an etag can name a file under blobs/. */
+/** True where an etag can name a file under blobs/. */
 export function isEtag(etag: string): boolean {
   return /^[\w-]{8,128}$/.test(etag);
 }
 
-/** Whether a file of this size is there; a link to nothing is not, and a folder is an error. */
+/** True where the file is there, of this size if one is given. A broken link is no file; a folder is an error. */
 export async function isFile(path: string, size?: number): Promise<boolean> {
   try {
     const stat = await Deno.stat(path);
@@ -171,15 +171,15 @@ export async function listFolder(folder: string, depth = 4): Promise<string[]> {
   return names.sort();
 }
 
-/** Makes a file under a passing name and renames it, so that nobody ever sees half of it. */
+/** Makes a file under a temporary name and renames it, so that no other process sees half of it. */
 async function replaceFile(path: string, make: (path: string) => Promise<void>): Promise<void> {
-  const passing = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
+  const temporary = `${path}.${crypto.randomUUID().slice(0, 8)}.tmp`;
   try {
     await Deno.mkdir(dirname(path), { recursive: true });
-    await make(passing);
-    await Deno.rename(passing, path);
+    await make(temporary);
+    await Deno.rename(temporary, path);
   } catch (error) {
-    await Deno.remove(passing).catch(() => {}); // it may never have come to be
+    await Deno.remove(temporary).catch(() => {}); // it may never have come to be
     throw diskError(error, path);
   }
 }

@@ -1,4 +1,4 @@
-/** Says in one line what the disk refused and what to do about it; other errors pass unchanged. */
+/** An error of one line for what the disk refused, with what helps; other errors are returned as they are. */
 export function diskError(error: unknown, path: string): unknown {
   if (error instanceof Deno.errors.NotCapable) {
     const advice = "run with --allow-read and --allow-write of this folder";
@@ -9,7 +9,7 @@ export function diskError(error: unknown, path: string): unknown {
   return reason ? new Error(`Cannot write ${path}: ${reason}`, { cause: error }) : error;
 }
 
-/** The same of what could not be read. */
+/** The same for reading. */
 export function readError(error: unknown, path: string): unknown {
   if (!(error instanceof Deno.errors.PermissionDenied)) return diskError(error, path);
   return new Error(`Cannot read ${path}: permission denied; change its rights or name another folder`, {

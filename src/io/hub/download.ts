@@ -1,35 +1,35 @@
 import { createHash } from "node:crypto";
 import { diskError } from "./disk_error.ts";
 import { isFile } from "./cache.ts";
-import { bytesOf, request, Watchdog } from "./http.ts";
+import { bodyOf, request, Watchdog } from "./http.ts";
 import { PartialFile } from "./partial_file.ts";
 import { PassingError, retry, type RetryOptions, sleep } from "./retry.ts";
 
-/** A file on the hub whose bytes are wanted. */
+/** A file to be downloaded. */
 export interface Download {
-  /** On the hub; it may redirect elsewhere. */
+  /** Its address on the hub, which may redirect elsewhere. */
   url: string;
-  /** For messages. */
+  /** Its name in messages. */
   name: string;
-  /** sha256 or git's sha1 of the file, and its name under blobs/. */
+  /** Its checksum (sha256 or git's sha1), and the name of its blob. */
   etag: string;
   /** Bytes, where the hub says. */
   size?: number | undefined;
-  /** Only for the host of `url`. */
+  /** Sent to the host of `url` only. */
   token?: string | undefined;
-  /** The error for an answer that brings no file. */
+  /** Makes the error for an answer without the file. */
   refuse: (response: Response) => Error;
 }
 
-/** How a download behaves. */
+/** Options of a download. */
 export interface DownloadOptions extends RetryOptions {
-  /** A server that is silent for longer is taken for gone, in ms. */
+  /** How long the server may be silent, in ms. */
   timeout: number;
-  /** Told how many bytes are there. */
+  /** Called with the bytes that have arrived. */
   onBytes: (loaded: number) => void;
 }
 
-/** Fetches a file, goes on where an earlier run stopped, checks it and only then calls it `blob`. */
+/** Downloads a file, from where an earlier run stopped, and names it `blob` once its checksum is right. */
 export async function downloadBlob(blob: string, file: Download, options: DownloadOptions): Promise<void> {
   try {
     using partial = await claim(blob, file.size, options);
@@ -49,13 +49,13 @@ export async function downloadBlob(blob: string, file: Download, options: Downlo
   }
 }
 
-/** A partial file to fill, or nothing where the blob is there, perhaps thanks to another process. */
+/** The partial file to fill. Undefined where the blob is there, which another process may have finished meanwhile. */
 async function claim(
   blob: string,
   size: number | undefined,
   { signal, timeout, onBytes }: DownloadOptions,
 ): Promise<PartialFile | undefined> {
-  const patience = 4 * timeout; // without growth; the other process may be summing up a large file
+  const patience = 4 * timeout; // while nothing arrives: the other process may be computing a checksum
   let seen = -1;
   let since = Date.now();
   while (!await isFile(blob, size)) {
@@ -92,7 +92,7 @@ async function fillAndCheck(partial: PartialFile, file: Download, options: Downl
   }
 }
 
-/** Brings the partial file to its full size with one request. */
+/** Fetches the rest of the partial file with one request. */
 async function fill(partial: PartialFile, file: Download, options: DownloadOptions): Promise<void> {
   const { size } = file;
   if (size !== undefined && partial.size > size) await partial.restart();
@@ -120,7 +120,7 @@ async function fill(partial: PartialFile, file: Download, options: DownloadOptio
     });
   }
   if (start > 0 && response.status !== 206) await partial.restart(); // the whole file comes, asked or not
-  for await (const bytes of bytesOf(response, watchdog)) {
+  for await (const bytes of bodyOf(response, watchdog)) {
     await partial.append(bytes);
     options.onBytes(partial.size);
     if (size !== undefined && partial.size > size) break;
@@ -135,7 +135,7 @@ function startsAt(response: Response, start: number): boolean {
   return response.headers.get("content-range")?.startsWith(`bytes ${start}-`) ?? false;
 }
 
-/** The file's etag as its bytes on the disk give it; an etag that is no checksum is returned unchecked. */
+/** The checksum of the bytes on the disk, of the same kind as the etag; an etag that is no checksum is returned as it is. */
 async function checksum(partial: PartialFile, etag: string, signal?: AbortSignal): Promise<string> {
   const isSha256 = /^[0-9a-f]{64}$/.test(etag);
   if (!isSha256 && !/^[0-9a-f]{40}$/.test(etag)) return etag;

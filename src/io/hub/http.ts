@@ -1,7 +1,7 @@
 import { networkError } from "./network_error.ts";
 import { PassingError } from "./retry.ts";
 
-/** Ends a request that stays silent for too long, and one that the user gives up. */
+/** Aborts a request when the server is silent for too long, or when the user gives up. */
 export class Watchdog implements Disposable {
   /** For fetch(). */
   readonly signal: AbortSignal;
@@ -9,14 +9,14 @@ export class Watchdog implements Disposable {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timeout: number;
 
-  /** Starts the count; `timeout` in ms. */
+  /** Starts the timer; `timeout` in ms. */
   constructor(timeout: number, signal?: AbortSignal) {
     this.#timeout = timeout;
     this.signal = signal ? AbortSignal.any([this.#silence.signal, signal]) : this.#silence.signal;
     this.feed();
   }
 
-  /** Starts the count again: something arrived. */
+  /** Starts the timer again, as something arrived. */
   feed(): void {
     clearTimeout(this.#timer);
     const reason = new PassingError(`no answer within ${this.#timeout / 1000} s`, {
@@ -25,7 +25,7 @@ export class Watchdog implements Disposable {
     this.#timer = setTimeout(() => this.#silence.abort(reason), this.#timeout);
   }
 
-  /** Ends the count. */
+  /** Stops the timer. */
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
   }
@@ -35,21 +35,21 @@ export class Watchdog implements Disposable {
 export interface HubRequest {
   /** "GET" by default. */
   method?: "GET" | "HEAD" | undefined;
-  /** Beyond those that every request has. */
+  /** In addition to those of every request. */
   headers?: Record<string, string> | undefined;
-  /** Sent to the host of `url` and to no other. */
+  /** Sent to the host of `url` only. */
   token?: string | undefined;
-  /** Fed by the caller while it reads the body. */
+  /** The caller feeds it while it reads the body. */
   watchdog: Watchdog;
-  /** Stop at the redirect to where the bytes lie: its headers describe the file behind it. */
+  /** Stops at the redirect to the bytes: its headers describe the file. */
   stayHome?: boolean | undefined;
 }
 
 const mostRedirects = 10;
 
 /**
- * Sends a request and follows its redirects by hand, since the token may not leave the hub.
- * Failures that may pass, those of the network, 408, 429 and 5xx, are thrown as PassingError.
+ * Sends a request and follows its redirects by hand, so that no other host gets the token. Failures of the network, and
+ * the statuses 408, 429 and 5xx, are thrown as PassingError.
  */
 export async function request(url: string, options: HubRequest): Promise<Response> {
   const { method = "GET", token, watchdog, stayHome = false } = options;
@@ -83,7 +83,7 @@ async function send(url: URL, init: RequestInit): Promise<Response> {
 }
 
 /** Yields the body piece by piece. */
-export async function* bytesOf(response: Response, watchdog: Watchdog): AsyncGenerator<Uint8Array> {
+export async function* bodyOf(response: Response, watchdog: Watchdog): AsyncGenerator<Uint8Array> {
   try {
     for await (const bytes of response.body ?? []) {
       watchdog.feed();
@@ -98,7 +98,7 @@ export async function* bytesOf(response: Response, watchdog: Watchdog): AsyncGen
 export async function textOf(response: Response, watchdog: Watchdog): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
-  for await (const bytes of bytesOf(response, watchdog)) text += decoder.decode(bytes, { stream: true });
+  for await (const bytes of bodyOf(response, watchdog)) text += decoder.decode(bytes, { stream: true });
   return text + decoder.decode();
 }
 
@@ -125,13 +125,13 @@ function retryAfter(value: string | null): number | undefined {
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
-/** When a limit ends that the hub tells as `"api";r=0;t=55`, in ms. */
+/** The end of the hub's rate limit, from a header as `"api";r=0;t=55`, in ms. */
 function windowEnd(value: string | null): number | undefined {
   const [, seconds] = /;\s*t=(\d+)/.exec(value ?? "") ?? [];
   return seconds === undefined ? undefined : 1000 * Number(seconds);
 }
 
-/** fetch() would also open file: and data:, and what goes from https to http may be read by others. */
+/** The target of a redirect. fetch() would also open file: and data:, and from https to http others could read along. */
 function redirected(from: URL, location: string): URL {
   const to = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   const safe = to?.protocol === "https:" || (to?.protocol === "http:" && from.protocol === "http:");

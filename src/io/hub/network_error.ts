@@ -1,13 +1,13 @@
 import { CHECK_NETWORK, PassingError } from "./retry.ts";
 
-/** A cause, what helps, and whether it passes: never, or not before the network changes. */
+/** A cause that is told by words of the error, what helps, and how long it lasts (see PassingError). */
 interface Cause {
   readonly mark: RegExp;
   readonly advice: string;
   readonly lasts?: "always" | "unreached";
 }
 
-/** What Deno says of failed connections; the first that fits counts. */
+/** Words of Deno's errors; the first row that fits counts. */
 const CAUSES: readonly Cause[] = [
   {
     mark: /certificate.*(expired|not valid (before|after|until)|notvalidyet)/i,
@@ -49,7 +49,7 @@ const CAUSES: readonly Cause[] = [
   { mark: /timed out|timeout/i, advice: "check the network, or set HF_HUB_DOWNLOAD_TIMEOUT to more seconds" },
 ];
 
-/** What fetch() or the body of its answer met, with its cause and advice; an abort comes as it is. */
+/** The error to throw for one of fetch() or of a body, with its cause and advice; an abort is returned as it is. */
 export function networkError(error: unknown, url: URL): unknown {
   if (error instanceof Deno.errors.NotCapable) {
     const advice = `add ${url.hostname} to --allow-net, or set HF_HUB_OFFLINE=1`;

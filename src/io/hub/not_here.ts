@@ -4,14 +4,14 @@ import { BinaryFile } from "../files/binary_file.ts";
 import { HEAD, kindOf } from "../files/file_kinds.ts";
 import { quote } from "../files/errors.ts";
 
-/** Errors for what is neither a folder of this machine nor a repository, with what was perhaps meant. */
+/** Errors for names of neither a folder of this machine nor a repository, with what was perhaps meant. */
 
-/** The candidate that differs by so few letters that it may be meant. */
+/** The nearest candidate, if it differs by few letters only. */
 function close(name: string, candidates: Iterable<string>): string | undefined {
   return nearest(name, candidates, Math.min(3, Math.floor(name.length / 4)));
 }
 
-/** For a file where a folder or repository is wanted. */
+/** The error for a file in place of a folder or repository. */
 export async function notFolder(path: string): Promise<Error> {
   using file = await BinaryFile.open(path);
   const found = kindOf(await file.read(0, Math.min(file.size, HEAD)));
@@ -23,14 +23,14 @@ export async function notFolder(path: string): Promise<Error> {
   );
 }
 
-/** For a path that leads nowhere. */
+/** The error for a path where nothing is. */
 export async function nothingThere(path: string): Promise<Error> {
   const near = close(basename(path), await foldersIn(dirname(path)));
   const advice = near ? `; did you mean ${join(dirname(path), near)}` : "";
   return new Error(`Cannot open ${path}: expected a folder, got nothing there${advice}`);
 }
 
-/** For a name that no repository can have. */
+/** The error for a name that no repository can have. */
 export async function notRepository(name: string): Promise<Error> {
   const shown = name === "" || /\s/.test(name) ? quote(name) : name;
   const near = await nearestHere(name);

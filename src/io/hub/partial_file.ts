@@ -2,19 +2,18 @@ import { basename, dirname, join } from "node:path";
 import { isFile } from "./cache.ts";
 
 /**
- * A blob on its way, `blobs/<etag>.<random>.partial`.
+ * A file that is being downloaded, `blobs/<etag>.<random>.partial`.
  *
  * Several processes may fetch one blob. Each holds the system's lock on its partial file. A lock ends with
  * its process, even a killed one, so a file that can be locked is a leftover and is taken over where it ends.
- * Some network disks grant every lock, and two processes may then share a file. That does no harm: each puts
- * the same bytes in the same place, a fresh start takes a fresh file, and the checksum is taken from the disk
- * before the file gets its final name.
+ * Some network disks grant every lock, so that two processes may share a file. That does no harm: each writes the same
+ * bytes to the same place, a fresh start takes a fresh file, and the checksum is that of the bytes on the disk.
  */
 export class PartialFile implements Disposable {
   readonly #blob: string;
   #path: string;
   #file: Deno.FsFile;
-  /** Bytes that are there. */
+  /** Bytes so far. */
   size: number;
 
   private constructor(blob: string, path: string, file: Deno.FsFile, size: number) {
@@ -24,7 +23,7 @@ export class PartialFile implements Disposable {
     this.size = size;
   }
 
-  /** Takes over a leftover or starts a file; where another process is at work, says how far it is instead. */
+  /** Takes over a leftover or starts a file. Where another process is at work, returns how many bytes it has instead. */
   static async claim(blob: string, { evenIfBusy = false } = {}): Promise<PartialFile | { busy: number }> {
     let busy: number | undefined;
     await Deno.mkdir(dirname(blob), { recursive: true });
@@ -59,7 +58,7 @@ export class PartialFile implements Disposable {
     }
   }
 
-  /** Writes at the end. */
+  /** Writes at the end of the file. */
   async append(bytes: Uint8Array): Promise<void> {
     for (let written = 0; written < bytes.length;) {
       written += await this.#file.write(bytes.subarray(written));
@@ -67,7 +66,7 @@ export class PartialFile implements Disposable {
     this.size += bytes.length;
   }
 
-  /** Begins again in a fresh file. */
+  /** Starts again with a fresh file. */
   async restart(): Promise<void> {
     await this.discard();
     this.#file.close();
@@ -76,14 +75,14 @@ export class PartialFile implements Disposable {
     this.size = 0;
   }
 
-  /** Reads back what lies on the disk. */
+  /** Reads the file from the disk. */
   async *bytes(): AsyncGenerator<Uint8Array> {
     await this.#file.seek(0, Deno.SeekMode.Start);
     const buffer = new Uint8Array(1 << 20);
     for (let n; (n = await this.#file.read(buffer)) !== null;) yield buffer.subarray(0, n);
   }
 
-  /** Gives the file its final name once it is safely on the disk. */
+  /** Syncs the file to the disk and gives it its final name. */
   async publish(): Promise<void> {
     await this.#file.sync();
     try {
@@ -95,7 +94,7 @@ export class PartialFile implements Disposable {
 
   /** Removes the file. */
   async discard(): Promise<void> {
-    await Deno.remove(this.#path).catch(() => {}); // whoever else removed it had the same wish
+    await Deno.remove(this.#path).catch(() => {}); // another process may have removed it
   }
 
   /** Leaves the file for a later run to take over. */

@@ -1,27 +1,27 @@
 import { basename, join, relative } from "node:path/posix";
+import { BinaryFile, type ByteSource } from "../files/binary_file.ts";
 import { type Checkpoint, openCheckpoint, type TensorView } from "../formats/checkpoint.ts";
-import { type ResolveOptions, resolveRepo } from "./resolve_repo.ts";
-import { isIndex } from "./weight_names.ts";
+import { isIndex } from "../formats/shard_index.ts";
 import { HubRepo } from "./repo.ts";
-import { openRemoteFile } from "./remote_file.ts";
-import { hubSettings } from "./settings.ts";
+import { type ResolveOptions, resolveRepo } from "./resolve_repo.ts";
+import { hubSettings, processEnv } from "./settings.ts";
 
-/** A component whose texts lie on this machine, while its weights stay on the hub. */
+/** A component whose JSON files are on this machine, while its weights stay on the hub. */
 export interface RemoteWeights {
-  /** Where the texts lie under their own names. */
+  /** The folder that has the JSON files under their own names. */
   readonly folder: string;
   readonly commit: string;
-  /** The texts among the chosen files, relative to the folder. */
+  /** The JSON files, relative to the folder. */
   readonly files: readonly string[];
   /** The file of weights or the index of its shards, in the repository. */
   readonly weights: string;
-  /** The same for messages. */
+  /** The weights as messages name them. */
   readonly where: string;
   /** Reads the headers of the weights by requests for ranges of bytes. No tensor can be read. */
   open(view?: TensorView): Promise<Checkpoint>;
 }
 
-/** Brings the configs of a component of a repository, and no weights. `files` chooses as for resolveRepo(). */
+/** Fetches a component's configs without its weights. `files` chooses as for resolveRepo(). */
 export async function openRemoteWeights(
   repo: string,
   { files: choose, ...options }: ResolveOptions,
@@ -37,7 +37,7 @@ export async function openRemoteWeights(
       return chosen.filter(isText);
     },
   });
-  const settings = await hubSettings(options.env ?? ((name) => Deno.env.get(name)), options.token);
+  const settings = await hubSettings(options.env ?? processEnv, options.token);
   const hub = new HubRepo(settings, repo, { pause: options.retryPause ?? 1000, signal: options.signal });
   return {
     folder,
@@ -50,4 +50,24 @@ export async function openRemoteWeights(
       return openCheckpoint(join(folder, weights), view, open);
     },
   };
+}
+
+const HEAD = 1 << 18; // bytes asked for first: most headers lie in them
+
+/** Opens a file on the hub. Each read is a request for a range of bytes, and nothing is kept but the first bytes. */
+async function openRemoteFile(hub: HubRepo, commit: string, file: string): Promise<BinaryFile> {
+  const head = await hub.range(commit, file, 0, HEAD);
+  const source: ByteSource = {
+    async fill(offset, target) {
+      const end = offset + target.length;
+      const isKnown = end <= head.bytes.length;
+      target.set(
+        isKnown
+          ? head.bytes.subarray(offset, end)
+          : (await hub.range(commit, file, offset, target.length)).bytes,
+      );
+    },
+    close() {},
+  };
+  return new BinaryFile(source, `${file} of ${hub.name}`, head.size);
 }

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { type HubFile, isCommit, type Listing } from "./cache.ts";
-import { isInside } from "./weight_names.ts";
+import { isInside } from "../formats/shard_index.ts";
 import type { HubSettings } from "./settings.ts";
 import { downloadBlob } from "./download.ts";
-import { bytesOf, request, textOf, Watchdog } from "./http.ts";
+import { bodyOf, request, textOf, Watchdog } from "./http.ts";
 import { quote } from "../files/errors.ts";
 import { PassingError, retry } from "./retry.ts";
 
-/** The part of the hub's answer that is used. */
+/** The hub's listing, as far as it is used. */
 const Answer = z.object({
   sha: z.string().refine(isCommit, "no commit hash"),
   siblings: z.array(z.object({
@@ -20,18 +20,18 @@ const Answer = z.object({
 
 const tries = 5;
 
-/** One repository as the hub shows it. */
+/** Requests for one repository of the hub. */
 export class HubRepo {
-  #reached = false; // it has answered
+  #reached = false; // the hub has answered
 
-  /** Names the repository; nothing is asked yet. `pause` is the wait after a first failure, in ms. */
+  /** Sends nothing yet. `pause` after a first failure is in ms. */
   constructor(
     readonly settings: HubSettings,
     readonly name: string,
     readonly options: { pause: number; signal?: AbortSignal | undefined },
   ) {}
 
-  /** Asks which commit a revision stands for and what it holds. */
+  /** The commit that a revision stands for, and its files. */
   async list(
     revision: string,
     { patient }: { patient: boolean },
@@ -76,7 +76,7 @@ export class HubRepo {
     return { commit: sha, listing };
   }
 
-  /** Asks for the size and etag of one file, for mirrors whose listing leaves them out. */
+  /** The size and etag of one file, for mirrors whose listing leaves them out. */
   async describe(commit: string, file: string): Promise<HubFile> {
     return await retry(async () => {
       const { token, etagTimeout } = this.settings;
@@ -100,7 +100,7 @@ export class HubRepo {
     }, { ...this.options, tries, reached: this.#reached });
   }
 
-  /** Bytes of a file from `offset` on, at most `length` of them, and the size of all of it. */
+  /** Reads at most `length` bytes of a file from `offset` on, and tells the file's size. */
   async range(
     commit: string,
     file: string,
@@ -137,7 +137,7 @@ export class HubRepo {
     });
   }
 
-  /** Fetches a file into the cache under its etag. */
+  /** Downloads a file to the path `blob`. */
   async download(
     { commit, file, size, etag, blob, onBytes }: {
       commit: string;
@@ -171,7 +171,7 @@ export class HubRepo {
     }`;
   }
 
-  /** What an answer of 4xx means. The hub says 401 for what is absent, private or gated alike. */
+  /** The error for an answer of 4xx. The hub answers 401 for what is absent, private or gated alike. */
   #refusal(response: Response, revision: string, file?: string): Error {
     const { endpoint, token } = this.settings;
     const code = response.headers.get("x-error-code");
@@ -212,7 +212,7 @@ export class HubRepo {
   }
 }
 
-/** So many bytes of an answer. */
+/** Reads a body of `length` bytes. */
 async function wholeOf(
   response: Response,
   watchdog: Watchdog,
@@ -220,7 +220,7 @@ async function wholeOf(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const all = new Uint8Array(length);
   let at = 0;
-  for await (const bytes of bytesOf(response, watchdog)) {
+  for await (const bytes of bodyOf(response, watchdog)) {
     if (at + bytes.length > length) throw new PassingError(`expected ${length} bytes, got more`);
     all.set(bytes, at);
     at += bytes.length;

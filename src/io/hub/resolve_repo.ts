@@ -4,65 +4,63 @@ import { isCommit, isEtag, isFile, listFolder, type Listing, RepoCache } from ".
 import { hubAddress } from "./address.ts";
 import { nearestHere, notFolder, nothingThere, notRepository } from "./not_here.ts";
 import { HubRepo } from "./repo.ts";
-import { hubSettings } from "./settings.ts";
+import { hubSettings, processEnv } from "./settings.ts";
 import { quote } from "../files/errors.ts";
 import { PassingError } from "./retry.ts";
-import { shardsOf } from "../formats/shard_index.ts";
-import { isIndex, isInside } from "./weight_names.ts";
-export { neededFiles, type Wanted } from "./needed_files.ts";
+import { isIndex, isInside, shardsOf } from "../formats/shard_index.ts";
 
-/** How far the download of one file is. */
+/** Progress of one file's download. */
 export interface Progress {
-  /** Name in the repository. */
+  /** The file's name in the repository. */
   file: string;
   /** Bytes on the disk. */
   loaded: number;
-  /** Bytes in all, where the hub says. */
+  /** Bytes in all, where the hub tells. */
   total?: number | undefined;
-  /** Checked and in its place. */
+  /** The file is checked and in its place. */
   done: boolean;
 }
 
 /** Options of resolveRepo(). */
 export interface ResolveOptions {
-  /** Chooses what is needed from the names of all files; neededFiles() does it for a component. */
+  /** Chooses the needed files from the names of all; neededFiles() does it for a component. */
   files: (listing: string[]) => string[];
-  /** Leaves out the shards of a chosen index. */
+  /** Does not fetch the shards of a chosen index. */
   withoutShards?: boolean | undefined;
   /** Branch, tag or commit; by default the one in owner/name@revision, else "main". */
   revision?: string | undefined;
-  /** Instead of HF_TOKEN. */
+  /** A token in place of HF_TOKEN. */
   token?: string | undefined;
-  /** Use what the cache holds and ask nobody, as HF_HUB_OFFLINE=1 does. */
+  /** Uses what the cache holds and makes no request, as HF_HUB_OFFLINE=1 does. */
   localFilesOnly?: boolean | undefined;
-  /** Told of every piece that arrives. */
+  /** Called with every piece that arrives. */
   onProgress?: ((progress: Progress) => void) | undefined;
-  /** Told in one line when the cache is used because the hub cannot be reached; console.warn by default. */
+  /** Called with one line when the cache is used because the hub cannot be reached; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
-  /** Ends the work; what has arrived is kept for the next run. */
+  /** Ends the download; what has arrived is kept for the next run. */
   signal?: AbortSignal | undefined;
-  /** Instead of the process's environment. */
+  /** Reads variables, in place of the process's environment. */
   env?: (name: string) => string | undefined;
-  /** Wait after a first failure, doubled after each, in ms. */
+  /** Pause after the first failed request in ms, doubled after each. */
   retryPause?: number | undefined;
 }
 
-/** A repository whose needed files lie on this machine. */
+/** A folder or repository whose needed files are on this machine. */
 export interface ResolvedRepo {
-  /** Where the files lie under their own names. */
+  /** The folder that has them under their own names. */
   folder: string;
   /** Absent for a local folder. */
   commit?: string | undefined;
-  /** The chosen files and the shards of a chosen index, relative to the folder. */
+  /** The chosen files and the shards of a chosen index, as paths in the folder. */
   files: string[];
 }
 
 /**
- * Finds a local folder, or brings the files needed of a Hugging Face repository (owner/name, owner/name@revision or its
- * address) into the cache of Python.
+ * Finds a local folder, or downloads the needed files of a Hugging Face repository (owner/name, owner/name@revision or
+ * its address) into the cache that Python's huggingface_hub uses too.
  */
 export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): Promise<ResolvedRepo> {
-  const { signal, onNotice = console.warn, env = (name: string) => Deno.env.get(name) } = options;
+  const { signal, onNotice = console.warn, env = processEnv } = options;
   signal?.throwIfAborted();
   if (await isLocal(pathOrRepo)) return await openFolder(pathOrRepo, options);
   const address = hubAddress(pathOrRepo, env);
@@ -109,13 +107,13 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   }
 }
 
-/** Whether all that is wanted lies on this machine; a folder that lacks something is to say so itself. */
+/** True where all needed files are on this machine, or `pathOrRepo` is a folder: what a folder lacks, its reader tells. */
 export async function isHere(pathOrRepo: string, options: ResolveOptions): Promise<boolean> {
   if (await Deno.stat(pathOrRepo).then(({ isDirectory }) => isDirectory, () => false)) return true;
   return await resolveRepo(pathOrRepo, { ...options, localFilesOnly: true }).then(() => true, () => false);
 }
 
-/** A path, or the name of a folder that is here. */
+/** True for paths, and for names of folders that are here. */
 async function isLocal(pathOrRepo: string): Promise<boolean> {
   const looksLocal = /^(\.{0,2}[/\\]|\.{1,2}$|~|[A-Za-z]:)/.test(pathOrRepo);
   const stat = await Deno.stat(pathOrRepo).catch((error) => {
@@ -130,7 +128,7 @@ async function isLocal(pathOrRepo: string): Promise<boolean> {
   return stat?.isDirectory ?? false;
 }
 
-/** What was perhaps meant by a name that the hub does not have. */
+/** The end of an error about a name that the hub does not have: what was perhaps meant. */
 async function perhaps(repo: string): Promise<string> {
   const near = await nearestHere(repo);
   return near ? `; or did you mean ${near}` : "";
@@ -145,7 +143,7 @@ async function openFolder(folder: string, options: ResolveOptions): Promise<Reso
   );
 }
 
-/** The files and folders that lie where a missing file should; all files where its folder is missing too. */
+/** What lies where a missing file should; all files where its folder is missing too. */
 function beside(missing: string, names: readonly string[]): string[] {
   const folder = dirname(missing) === "." ? "" : `${dirname(missing)}/`;
   const there = names.filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length));
@@ -153,13 +151,13 @@ function beside(missing: string, names: readonly string[]): string[] {
   return [...new Set(there.map((name) => folder + name.replace(/\/.*/, "/")))];
 }
 
-/** Whether a text can be the name of a repository, owner/name. */
+/** True where a text can be the name of a repository, owner/name. */
 function isRepo(repo: string): boolean {
   const part = "[A-Za-z0-9_](?:[\\w.-]{0,94}[\\w])?";
   return new RegExp(`^${part}/${part}$`).test(repo) && !/--|\.\.|\.git$/.test(repo);
 }
 
-/** What the cache holds of the files that are needed; nothing where it has never seen the revision. */
+/** What the cache has of the needed files; undefined where it has never seen the revision. */
 async function searchCache(cache: RepoCache, revision: string, options: ResolveOptions) {
   const commit = await cache.commitOf(revision);
   if (!commit) return undefined;
@@ -184,7 +182,7 @@ async function askHub(hub: HubRepo, cache: RepoCache, revision: string, how: { p
   return answer;
 }
 
-/** Where the files come from and where they go. */
+/** Where files come from and where they go. */
 interface Fetch {
   hub: HubRepo;
   cache: RepoCache;
@@ -192,7 +190,7 @@ interface Fetch {
   listing: Listing;
 }
 
-/** Fetches what is missing, one file after another: one fills most lines, and a bar can follow it. */
+/** Fetches what is missing, one file after another: one download fills most connections, and a bar can follow it. */
 async function fetchFiles(
   from: Fetch,
   { files: choose, withoutShards, onProgress }: ResolveOptions,
@@ -230,7 +228,7 @@ async function fetchFile(from: Fetch, file: string, onProgress: ResolveOptions["
   onProgress?.({ file, loaded: size ?? 0, total: size, done: true });
 }
 
-/** The files chosen among names with the shards they imply, and which of them are not there. */
+/** The files chosen among `names` and the shards of an index, and which of them are missing. */
 async function survey(
   folder: string,
   names: string[],
@@ -246,7 +244,7 @@ async function survey(
   return { files, missing };
 }
 
-/** Names for a message: enough to see where one is. */
+/** The first eight names, for a message. */
 function enumerate(names: string[]): string {
   const shown = names.slice(0, 8).join(", ") || "nothing";
   return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;

@@ -1,19 +1,16 @@
-/** What helps where no more is known. */
+/** Advice where nothing more is known. */
 export const CHECK_NETWORK = "check the network and HF_ENDPOINT";
 
-/** A failure that may pass: no network, a server that is busy or broken, a connection that was cut. */
+/** A failure after which another try may succeed: no network, a busy server, a connection that was cut. */
 export class PassingError extends Error {
-  /** What the server asks to wait, in ms. */
+  /** How long the server asks to wait, in ms. */
   readonly wait: number | undefined;
-  /** What helps. */
+  /** What the user can do. */
   readonly advice: string;
-  /**
-   * "always": to try again does not help, though a later run may. "unreached": nor does it, unless the server has
-   * answered before.
-   */
+  /** "always": another try will not help, but a later run may. "unreached": the same, unless the server has answered before. */
   readonly lasts: "always" | "unreached" | undefined;
 
-  /** Takes the line for users, and what is known about its end. */
+  /** `message` is for users. */
   constructor(
     message: string,
     options: ErrorOptions & Partial<Pick<PassingError, "wait" | "advice" | "lasts">> = {},
@@ -25,9 +22,9 @@ export class PassingError extends Error {
   }
 }
 
-/** How often and how patiently to try. */
+/** How often to try, and with which pauses. */
 export interface RetryOptions {
-  /** Tries in a row that may fail. */
+  /** How many tries in a row may fail. */
   tries: number;
   /** Pause after the first failure, doubled after each, in ms. */
   pause: number;
@@ -35,13 +32,13 @@ export interface RetryOptions {
   signal?: AbortSignal | undefined;
   /** The server has answered before. */
   reached?: boolean | undefined;
-  /** A number that grows with what was achieved; a failed try that raised it starts the count again. */
+  /** A measure of progress; a failed try that raised it starts the count of tries again. */
   achieved?: (() => number) | undefined;
 }
 
 const longestPause = 60_000; // a server that asks for more is not waited for
 
-/** Repeats `attempt` while its failures may pass. */
+/** Repeats `attempt` as long as it fails with PassingErrors that another try may mend. */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { tries, pause, signal, reached = false, achieved = () => 0 } = options;
   let failures = 0;
@@ -63,7 +60,7 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
   }
 }
 
-/** Waits; an abort ends the wait with its reason. */
+/** Waits; an abort rejects with its reason. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();

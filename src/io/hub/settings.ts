@@ -1,22 +1,28 @@
-/** The variables that Python's huggingface_hub reads, with its defaults. */
 import { join } from "node:path";
-import { type Env, expandPath, homeFolder } from "./expand.ts";
 
-/** Where the hub is, where its files are kept and how to reach them. */
+/** The variables that Python's huggingface_hub reads, with its defaults. */
+
+/** Reads one variable; undefined where it is not set. */
+export type Env = (name: string) => string | undefined;
+
+/** Reads variables of the process. */
+export const processEnv: Env = (name) => Deno.env.get(name);
+
+/** What the variables say. */
 export interface HubSettings {
   /** Address of the hub, without a slash at its end. */
   endpoint: string;
   /** Folder that holds `models--owner--name`. */
   cache: string;
-  /** Shows the hub who asks. */
+  /** The user's access token. */
   token?: string | undefined;
-  /** Ask nobody. */
+  /** No requests are made. */
   offline: boolean;
-  /** A server that is silent for longer than this while it sends a file is taken for gone, in ms. */
+  /** How long a server may be silent while it sends a file, in ms. */
   timeout: number;
-  /** The same for a listing and for what a file is. */
+  /** The same for listings and metadata. */
   etagTimeout: number;
-  /** Show files in the cache as links to their bytes, not as copies. */
+  /** Files in the cache are links to blobs, not copies. */
   symlinks: boolean;
 }
 
@@ -40,7 +46,7 @@ export async function hubSettings(env: Env, token?: string): Promise<HubSettings
   };
 }
 
-/** Whether the environment asks for no bars of downloads. */
+/** True where the environment asks for no bars of downloads. */
 export function hidesDownloads(env: Env): boolean {
   return isTrue(env("HF_HUB_DISABLE_PROGRESS_BARS"));
 }
@@ -58,7 +64,7 @@ function milliseconds(name: string, env: Env): number {
   throw new TypeError(`Cannot use ${name}: expected a number of seconds, got "${text}"; set it to e.g. 30`);
 }
 
-/** What the environment or the file of those who are signed in says of the user. */
+/** The token of the environment, or of the file that signing in has written. */
 async function ownToken(env: Env, path: string): Promise<string | undefined> {
   if (isTrue(env("HF_HUB_DISABLE_IMPLICIT_TOKEN"))) return undefined;
   return checkToken(env("HF_TOKEN") || env("HUGGING_FACE_HUB_TOKEN")) ?? checkToken(await readToken(path));
@@ -85,7 +91,7 @@ function checkEndpoint(endpoint: string): string {
   return endpoint.replace(/\/+$/, "");
 }
 
-/** fetch() would print a token with odd characters in its error, so it is looked at first. */
+/** Refuses odd characters, as fetch() would print such a token in its error. */
 function checkToken(token: string | undefined): string | undefined {
   const clean = token?.replaceAll(/[\r\n]/g, "").trim();
   if (!clean) return undefined;
@@ -93,4 +99,49 @@ function checkToken(token: string | undefined): string | undefined {
     throw new TypeError("Cannot use the hub's token: expected printable characters; copy HF_TOKEN again");
   }
   return clean;
+}
+
+/**
+ * Replaces `~` and `~user` by homes, then `$NAME` and `${NAME}` by variables, on Windows `%NAME%` too, as Python's
+ * os.path.expandvars(os.path.expanduser(path)) does. systemd, Docker and /etc/environment pass such paths on as they
+ * are. Unknown names stay in the path.
+ */
+export function expandPath(path: string, env: Env): string {
+  const names = Deno.build.os === "windows" ? /\$(\w+|\{[^}]*\})|%([^%]+)%/g : /\$(\w+|\{[^}]*\})/g;
+  return expandUser(path, env).replace(names, (whole, name: string | undefined, percent = "") => {
+    const plain = name?.replace(/^\{|\}$/g, "") ?? percent;
+    const readable = plain !== "" && !/[=\0]/.test(plain); // no variable has such a name
+    return (readable ? env(plain) : undefined) ?? whole;
+  });
+}
+
+function expandUser(path: string, env: Env): string {
+  const [tilde, user] = /^~([^/\\]*)/.exec(path) ?? [];
+  if (tilde === undefined) return path;
+  const home = user ? homeOf(([name]) => name === user) : homeFolder(env);
+  return home === undefined ? path : home.replace(/\/+$/, "") + path.slice(tilde.length) || "/";
+}
+
+/** The user's home; undefined where the machine does not tell it. */
+export function homeFolder(env: Env): string | undefined {
+  if (Deno.build.os !== "windows") return env("HOME") ?? homeOf(([, , uid]) => uid === `${userId()}`);
+  const path = env("HOMEPATH");
+  return env("USERPROFILE") ?? (path === undefined ? undefined : (env("HOMEDRIVE") ?? "") + path);
+}
+
+/** The home of a user in /etc/passwd. */
+function homeOf(fits: (fields: string[]) => boolean): string | undefined {
+  try {
+    return Deno.readTextFileSync("/etc/passwd").split("\n").map((line) => line.split(":")).find(fits)?.[5];
+  } catch {
+    return undefined; // Windows has no such file, and Deno may not read it
+  }
+}
+
+function userId(): number | null {
+  try {
+    return Deno.uid();
+  } catch {
+    return null; // Deno may not ask
+  }
 }

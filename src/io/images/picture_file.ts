@@ -1,6 +1,7 @@
+import { Buffer } from "node:buffer";
 import { BinaryFile } from "../files/binary_file.ts";
 import { HEAD, kindOf, otherFile } from "../files/file_kinds.ts";
-import { bytesOf, request, Watchdog } from "../hub/http.ts";
+import { bodyOf, request, Watchdog } from "../hub/http.ts";
 import { PassingError } from "../hub/retry.ts";
 
 /** The largest file in bytes. */
@@ -43,26 +44,16 @@ export async function fetchPicture(url: string): Promise<Uint8Array> {
     }
     const pieces: Uint8Array[] = [];
     let size = 0;
-    for await (const piece of bytesOf(response, watchdog)) {
+    for await (const piece of bodyOf(response, watchdog)) {
       size += piece.length;
       if (size > maxFile) throw tooLarge(url, "more");
       pieces.push(piece);
     }
-    return joined(pieces, size);
+    return Buffer.concat(pieces);
   } catch (error) {
     if (!(error instanceof PassingError)) throw error;
     throw new Error(`Cannot load ${url}: ${error.message}; check the address and the network`, {
       cause: error,
     });
   }
-}
-
-function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

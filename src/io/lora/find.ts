@@ -2,6 +2,7 @@ import { basename, dirname, join } from "node:path/posix";
 import { fileOnHub } from "../hub/address.ts";
 import { isFile } from "../hub/cache.ts";
 import { type ResolveOptions, resolveRepo } from "../hub/resolve_repo.ts";
+import { processEnv } from "../hub/settings.ts";
 import { isSingleFile } from "../single_file/options.ts";
 
 /** Which file of a repository is wanted, and how to reach it. */
@@ -19,7 +20,7 @@ const USUAL = "pytorch_lora_weights";
  * a repository of the hub, which is fetched.
  */
 export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}): Promise<string> {
-  const place = await fileOnHub(pathOrRepo, options.env ?? ((name) => Deno.env.get(name)));
+  const place = await fileOnHub(pathOrRepo, options.env ?? processEnv);
   if (isSingleFile(pathOrRepo) && !place) {
     if (await isFile(pathOrRepo)) return pathOrRepo;
     throw new Error(`Cannot load ${pathOrRepo}: no such file; check the path`);

@@ -3,6 +3,7 @@ import { type Checkpoint, openCheckpoint, type TensorView } from "../formats/che
 import { isHere, type ResolveOptions, resolveRepo } from "../hub/resolve_repo.ts";
 import { fileOnHub } from "../hub/address.ts";
 import { openRemoteWeights } from "../hub/remote_weights.ts";
+import { processEnv } from "../hub/settings.ts";
 import { families, type Family, type FamilyName, familyOf, knownOther } from "./families.ts";
 import type { Infos } from "../names/keys.ts";
 import { findParts, type Part } from "./parts.ts";
@@ -64,7 +65,7 @@ async function locate(
   pathOrUrl: string,
   { headersOnly, ...options }: FetchOptions,
 ): Promise<Pick<SingleFile, "path" | "commit" | "open">> {
-  const place = await fileOnHub(pathOrUrl, options.env ?? ((name) => Deno.env.get(name)));
+  const place = await fileOnHub(pathOrUrl, options.env ?? processEnv);
   if (!place) return at(pathOrUrl);
   const { repo, path, revision = options.revision } = place;
   const wanted = { ...options, revision, files: () => [path] };

@@ -1,5 +1,5 @@
 import { Bar } from "../../core/bar.ts";
-import { hidesDownloads } from "../hub/settings.ts";
+import { hidesDownloads, processEnv } from "../hub/settings.ts";
 import type { Progress } from "../hub/resolve_repo.ts";
 import type { UploadProgress } from "../upload/upload.ts";
 
@@ -11,7 +11,7 @@ export function loadingBar(): (progress: Progress | UploadProgress) => void {
   let bar: Bar | undefined;
   let shown = "";
   return (progress) => {
-    if ("file" in progress && hidesDownloads((name) => Deno.env.get(name))) return;
+    if ("file" in progress && hidesDownloads(processEnv)) return;
     const { loaded, total = loaded } = progress;
     const label = "file" in progress ? progress.file : "to the GPU";
     if (label !== shown) {

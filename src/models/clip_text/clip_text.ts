@@ -7,7 +7,7 @@ import { gather } from "../../ops/mod.ts";
 import { named, type Tensor, tensor, zeros } from "../../tensor/mod.ts";
 import { type CLIPTextConfig, clipTextConfig, clipTextKeys } from "./config.ts";
 import { type CLIPTextInputs, clipTextInputs } from "./inputs.ts";
-import type { Library } from "../../io/hub/weight_names.ts";
+import type { Library } from "../../io/hub/needed_files.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 

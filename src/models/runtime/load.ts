@@ -7,7 +7,7 @@ import { expectLoadOptions } from "../../io/load_options.ts";
 import { isSingleFile, type SingleFileOptions } from "../../io/single_file/options.ts";
 import { modelKind } from "../../io/names/model_kinds.ts";
 import type { UploadProgress } from "../../io/upload/upload.ts";
-import type { Library } from "../../io/hub/weight_names.ts";
+import type { Library } from "../../io/hub/needed_files.ts";
 import { bringWeights } from "./bring_weights.ts";
 import type { Model, ModelParts } from "./model.ts";
 import { type ModelSource, openModelSource } from "./model_source.ts";

@@ -1,10 +1,11 @@
 import { join } from "node:path";
 import { openCheckpoint } from "../../io/formats/checkpoint.ts";
 import { readJson } from "../../io/config.ts";
-import { isHere, neededFiles, type ResolveOptions, resolveRepo } from "../../io/hub/resolve_repo.ts";
+import { isHere, type ResolveOptions, resolveRepo } from "../../io/hub/resolve_repo.ts";
 import { openRemoteWeights } from "../../io/hub/remote_weights.ts";
 import type { ModelSource } from "../../io/model_source.ts";
-import { isIndex, type Library, noticeOf } from "../../io/hub/weight_names.ts";
+import { isIndex } from "../../io/formats/shard_index.ts";
+import { type Library, neededFiles, noticeOf } from "../../io/hub/needed_files.ts";
 import { findSingleFileModel } from "../../io/single_file/contents.ts";
 import { isSingleFile } from "../../io/single_file/options.ts";
 import type { LoadOptions } from "./load.ts";

@@ -4,7 +4,7 @@ import type { Projection } from "../../nn/layers.ts";
 import { type T5Attention, type T5Block, t5Block, t5Norm } from "./block.ts";
 import { positionBias } from "./position_bias.ts";
 import { named, type Tensor, zeros } from "../../tensor/mod.ts";
-import type { Library } from "../../io/hub/weight_names.ts";
+import type { Library } from "../../io/hub/needed_files.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 import { feedForwardOf, type T5EncoderConfig, t5EncoderConfig, t5EncoderKeys } from "./config.ts";

@@ -1,5 +1,6 @@
 /** Resolves the unet of a repository and prints where it lies; run by the tests in a process of its own. */
-import { neededFiles, resolveRepo } from "../../../src/io/hub/resolve_repo.ts";
+import { neededFiles } from "../../../src/io/hub/needed_files.ts";
+import { resolveRepo } from "../../../src/io/hub/resolve_repo.ts";
 
 try {
   const { folder } = await resolveRepo(Deno.args[0]!, {

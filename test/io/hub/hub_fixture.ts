@@ -1,7 +1,7 @@
 /** What the hub tests share: a small repository, a cache that goes away again, and one call to resolve it. */
 import { join } from "node:path";
+import { neededFiles } from "../../../src/io/hub/needed_files.ts";
 import {
-  neededFiles,
   type Progress,
   type ResolvedRepo,
   type ResolveOptions,

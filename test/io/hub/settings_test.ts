@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { readJson } from "../../../src/io/config.ts";
-import { expandPath, homeFolder } from "../../../src/io/hub/expand.ts";
-import { hidesDownloads, hubSettings } from "../../../src/io/hub/settings.ts";
+import { expandPath, hidesDownloads, homeFolder, hubSettings } from "../../../src/io/hub/settings.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { TestFolder } from "../../support/files.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readJson } from "../../../src/io/config.ts";
-import { chooseWeights, type Library, noticeOf } from "../../../src/io/hub/weight_names.ts";
+import { chooseWeights, type Library, noticeOf } from "../../../src/io/hub/needed_files.ts";
 import { fixture } from "../../support/fixtures.ts";
 
 type Case = [library: Library, names: string[], variant: string | null, taken: string | null];

@@ -3,7 +3,7 @@ import type { BinaryFile } from "../../files/binary_file.ts";
 import type { PickleFunction, PickleRules } from "./pickle.ts";
 import { kind } from "./pickle.ts";
 import { damaged, quote } from "../../files/errors.ts";
-import { bytesOf, type ElementDType, isElementDType, tensorBytes } from "../stored_dtype.ts";
+import { blockOf, type ElementDType, isElementDType, tensorBytes } from "../stored_dtype.ts";
 import { isCount, isCountList, type StoredTensor } from "../stored_tensor.ts";
 
 /** An element type, or "untyped" for a storage that counts bytes and leaves the type to its tensors. */
@@ -147,7 +147,7 @@ function parseStorage(id: unknown, path: string): TorchStorage {
 }
 
 function widthOf(type: StorageType): number {
-  return type === "untyped" ? 1 : bytesOf(type);
+  return type === "untyped" ? 1 : blockOf(type).bytes;
 }
 
 function typeOf(storage: unknown): unknown {
@@ -200,7 +200,7 @@ export function place(file: BinaryFile, name: string, tensor: TorchTensor, start
       `shape ${formatShape(shape)}`,
     );
   }
-  const width = bytesOf(dtype);
+  const width = blockOf(dtype).bytes;
   const begin = storage.begin + tensor.offset * width;
   const span = bytes === 0
     ? 0
