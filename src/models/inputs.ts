@@ -1,23 +1,72 @@
 import { nameOfKind } from "../core/error.ts";
 import { formatShape } from "../core/shape.ts";
-import { Tensor } from "../tensor/mod.ts";
+import { Tensor, tensor } from "../tensor/mod.ts";
 
-/** Throws unless an input has the shape; a name stands for any size. */
-export function expectInput(
-  name: string,
-  x: Tensor,
-  expected: readonly (number | string)[],
-): void {
+/**
+ * Throws unless an input has the shape; a name stands for any size. `action` is what the caller does with it, e.g. "use
+ * textEmbeds".
+ */
+export function expectInput(action: string, x: Tensor, expected: readonly (number | string)[]): void {
+  const shape = `[${expected.join(", ")}]`;
   if (!(x instanceof Tensor)) {
+    throw new TypeError(`Cannot ${action}: expected a tensor ${shape}, got ${nameOfKind(x)}`);
+  }
+  const fits = x.rank === expected.length &&
+    x.shape.every((n, axis) => typeof expected[axis] === "string" || n === expected[axis]);
+  if (!fits) throw new RangeError(`Cannot ${action}: expected shape ${shape}, got ${formatShape(x.shape)}`);
+}
+
+/** One number for each row of the sample, where one may stand for all; `name` is "timestep", "guidance", … */
+export function onePerRow(name: string, values: number | readonly number[], B: number): number[] {
+  const list: unknown = typeof values === "number" ? new Array<number>(B).fill(values) : values;
+  if (!Array.isArray(list) || !list.every(Number.isFinite)) {
+    const odd = Array.isArray(list) ? list.find((value) => !Number.isFinite(value)) : list;
     throw new TypeError(
-      `Cannot use ${name}: expected a tensor [${expected.join(", ")}], got ${nameOfKind(x)}`,
+      `Cannot denoise: expected a ${name} as a number, or a list of them, got ${nameOfKind(odd)}`,
     );
   }
-  const { shape } = x;
-  const fits = shape.length === expected.length &&
-    shape.every((n, axis) => typeof expected[axis] === "string" || n === expected[axis]);
-  if (fits) return;
+  if (list.length === B) return [...list];
   throw new RangeError(
-    `Cannot use ${name}: expected shape [${expected.join(", ")}], got ${formatShape(shape)}`,
+    `Cannot denoise: expected one ${name}, or ${B} as there are rows in the sample, got ${list.length}`,
   );
+}
+
+/** Rows of a table by their numbers, from 0 to `count` - 1. → i32 [ids] */
+export function idsInput(name: string, ids: readonly number[], count: number): Tensor {
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= count);
+  if (wrong !== undefined) {
+    throw new RangeError(`Cannot use ${name} ${wrong}: expected a whole number from 0 to ${count - 1}`);
+  }
+  return tensor(ids, [ids.length], { dtype: "i32" });
+}
+
+/** Checks texts as rows of ids [B, N], for a table of `vocabulary` rows; returns them as one list. */
+export function tokenIds(
+  rows: readonly (readonly number[])[],
+  vocabulary: number,
+): { ids: number[]; B: number; N: number } {
+  if (!Array.isArray(rows) || !rows.every(Array.isArray)) {
+    const advice = Object.hasOwn(Object(rows), "inputIds") ? "; take its inputIds" : "";
+    const got = Array.isArray(rows)
+      ? `a list of ${nameOfKind(rows.find((row) => !Array.isArray(row)))}`
+      : nameOfKind(rows);
+    throw new TypeError(
+      `Cannot encode texts: expected rows of ids, as a tokenizer's inputIds, got ${got}${advice}`,
+    );
+  }
+  const [B, N] = [rows.length, rows[0]?.length ?? 0];
+  const uneven = rows.find((row) => row.length !== N);
+  if (N === 0 || uneven) {
+    const got = uneven ? `${N} and ${uneven.length}` : "none";
+    throw new RangeError(`Cannot encode texts: expected ids in rows of one length, got ${got}; pad the rows`);
+  }
+  const ids = rows.flat();
+  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
+  if (wrong !== undefined) {
+    throw new RangeError(
+      `Cannot encode token ${wrong}: expected a whole number from 0 to ${vocabulary - 1}; ` +
+        "the tokenizer is of another model",
+    );
+  }
+  return { ids, B, N };
 }

@@ -32,7 +32,7 @@ export type { T5EncoderConfig } from "./t5_encoder/config.ts";
 export { UNet2DConditionModel } from "./unet_2d_condition/unet_2d_condition.ts";
 export type { UNet2DConditionConfig } from "./unet_2d_condition/config.ts";
 export type { AddedCond, UNet2DConditionOptions } from "./unet_2d_condition/inputs.ts";
-export type { ResidualOptions } from "./unet_2d_condition/residuals.ts";
+export type { ResidualOptions } from "./unet_2d_condition/inputs.ts";
 export type { UNet2DConfig } from "./unet_2d/config.ts";
 export { UNet2DModel, type UNet2DOptions } from "./unet_2d/unet_2d.ts";
 export type { ClassLabels } from "./unet_2d/inputs.ts";

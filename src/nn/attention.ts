@@ -2,7 +2,7 @@ import type { Shape } from "../core/shape.ts";
 import { attention, type AttentionOptions } from "../ops/mod.ts";
 import { attentionProbs, mixValues } from "../ops/attention/blocks.ts";
 import { isWanted, named, type Tensor } from "../tensor/mod.ts";
-import { dense, type Layer, norm } from "./layers.ts";
+import { dense, groupNorm, type Layer } from "./layers.ts";
 
 /**
  * Attention whose result is a part of its own, "attention", so that an edit may put another way in its place. Its maps
@@ -45,7 +45,7 @@ export function attentionBlock(x: Tensor, w: AttentionBlock, o: AttentionBlockOp
   const { groups, eps } = o;
   const normed = groups === null
     ? x
-    : named("group_norm", () => norm(x, w.group_norm!, { groups, eps }), [x]);
+    : named("group_norm", () => groupNorm(x, w.group_norm!, { groups, eps }), [x]);
   const tokens = normed.reshape([B, C, H * W]).permute([0, 2, 1]); // [B, N, C]
 
   const split = (t: Tensor) => t.reshape([B, H * W, heads, o.headDim]).permute([0, 2, 1, 3]); // [B, heads, N, D]

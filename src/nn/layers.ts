@@ -1,14 +1,6 @@
 import { formatShape, sameNumbers } from "../core/shape.ts";
-import {
-  type Affine,
-  conv2d,
-  type Conv2dOptions,
-  gather,
-  groupNorm,
-  type GroupNormOptions,
-  linear,
-  type LinearOptions,
-} from "../ops/mod.ts";
+import * as ops from "../ops/mod.ts";
+import type { Affine, Conv2dOptions, GroupNormOptions, LinearOptions } from "../ops/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
 /** A layer with one weight and one bias, e.g. `w.conv_in` or `w.norm1`. */
@@ -29,12 +21,7 @@ export function expectShape(weight: Tensor, shape: readonly number[]): void {
 }
 
 /** 3×3 convolution that keeps the size unless told otherwise. x [B, C, H, W] → [B, channels, H', W']. */
-export function conv3x3(
-  x: Tensor,
-  w: Layer,
-  channels: number,
-  options: Conv2dOptions = {},
-): Tensor {
+export function conv3x3(x: Tensor, w: Layer, channels: number, options: Conv2dOptions = {}): Tensor {
   return conv(x, w, channels, 3, { padding: 1, ...options });
 }
 
@@ -53,31 +40,38 @@ export function conv(
 ): Tensor {
   expectShape(w.weight, [channels, x.shape[1]!, kernel, kernel]);
   expectShape(w.bias, [channels]);
-  return conv2d(x, w, options);
+  return ops.conv2d(x, w, options);
 }
 
 /** y = x · weightᵀ + bias. x [.., K] → [.., width]. */
 export function dense(x: Tensor, w: Layer, width: number): Tensor {
   expectShape(w.weight, [width, x.shape.at(-1)!]);
   expectShape(w.bias, [width]);
-  return linear(x, w);
+  return ops.linear(x, w);
 }
 
 /** y = x · weightᵀ, a dense layer without a bias. x [.., K] → [.., width]. */
 export function project(x: Tensor, { weight }: Projection, width: number, options?: LinearOptions): Tensor {
   expectShape(weight, [width, x.shape.at(-1)!]);
-  return linear(x, { weight }, options);
+  return ops.linear(x, { weight }, options);
 }
 
 /** Group normalisation with one weight and one bias a channel. x [B, C, ...]. */
-export function norm(x: Tensor, w: Layer, options: GroupNormOptions): Tensor {
+export function groupNorm(x: Tensor, w: Layer, options: GroupNormOptions): Tensor {
   expectShape(w.weight, [x.shape[1]!]);
   expectShape(w.bias, [x.shape[1]!]);
-  return groupNorm(x, w, options);
+  return ops.groupNorm(x, w, options);
+}
+
+/** Layer normalisation of each token. x [B, N, D]. */
+export function layerNorm(x: Tensor, { weight, bias }: Layer, eps: number): Tensor {
+  expectShape(weight, [x.shape[2]!]);
+  expectShape(bias, [x.shape[2]!]);
+  return ops.layerNorm(x, { weight, bias }, { eps });
 }
 
 /** Rows of a table [rows, width] by their ids [B] → [B, width]. */
 export function embedding(ids: Tensor, { weight }: { weight: Tensor }, rows: number, width: number): Tensor {
   expectShape(weight, [rows, width]);
-  return gather(weight, ids);
+  return ops.gather(weight, ids);
 }

@@ -1,7 +1,7 @@
 import { type GroupNormOptions, upsampleNearest } from "../ops/mod.ts";
 import { named, type Tensor } from "../tensor/mod.ts";
 import { type ActFnName, activation } from "./activations.ts";
-import { conv1x1, conv3x3, type Layer, norm } from "./layers.ts";
+import { conv1x1, conv3x3, groupNorm, type Layer } from "./layers.ts";
 import type { TimeProjections } from "./time_embedding.ts";
 
 /** Weights of a residual block. */
@@ -41,11 +41,11 @@ export function resnetBlock2D(
   const resample = o.resample ?? ((t) => t);
   const time = times && timeSignal(times, w.time_emb_proj!, o); // the VAE's blocks have none
 
-  const normed = resample(act(named("norm1", () => norm(x, w.norm1, o), [x])));
+  const normed = resample(act(named("norm1", () => groupNorm(x, w.norm1, o), [x])));
   let h = named("conv1", () => conv3x3(normed, w.conv1, o.channels), [normed]);
   if (time && o.timeScaleShift === "default") h = h.add(time);
   const told = h;
-  h = named("norm2", () => norm(told, w.norm2, o), [told]);
+  h = named("norm2", () => groupNorm(told, w.norm2, o), [told]);
   if (time && o.timeScaleShift === "scale_shift") {
     const [scale, shift] = time.chunk(2, 1);
     h = h.mul(scale.add(1)).add(shift);

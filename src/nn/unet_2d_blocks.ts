@@ -1,14 +1,16 @@
+import { avgPool2d, upsampleNearest } from "../ops/mod.ts";
+import { cat, named, type Tensor } from "../tensor/mod.ts";
+import type { ActFnName } from "./activations.ts";
 import {
   downsample2D,
   type ResnetBlock2D,
   resnetBlock2D,
   type ResnetOptions,
+  type ResnetStyle,
   type Sampler2D,
   upsample2D,
 } from "./resnet.ts";
 import { type TimeProjections, timeProjections } from "./time_embedding.ts";
-import { avgPool2d, upsampleNearest } from "../ops/mod.ts";
-import { cat, named, type Tensor } from "../tensor/mod.ts";
 
 /** Weights of a block of a UNet, whose attention has weights A. */
 export interface UNetBlock2D<A> {
@@ -18,20 +20,20 @@ export interface UNetBlock2D<A> {
   upsamplers?: [Sampler2D | ResnetBlock2D] | undefined;
 }
 
-/** What the blocks of a UNet are built from. */
+/** Options of a block of a UNet. */
 export interface UNetBlockOptions<A> {
   /** Residual blocks. */
   layers: number;
   resnet: ResnetOptions;
-  /** What follows residual block `layer`; null where the block has no attention. */
+  /** Follows residual block `layer`; null where the block has no attention. */
   attention: ((x: Tensor, w: A, layer: number) => Tensor) | null;
   /** How the block changes the size at its end: by one convolution, in a residual block, or not at all. */
   sampler: "conv" | "resnet" | null;
 }
 
 /**
- * A step down: DownBlock2D and its relatives. `adapted` adds what an adapter makes of the features behind the last layer.
- * x [B, C, H, W] → every layer's output, the block's own last.
+ * A step down: DownBlock2D and its relatives. `adapted` adds a T2I adapter's features behind the last layer. x
+ * [B, C, H, W] → every layer's output, the block's own last.
  */
 export function downBlock2D<A>(
   x: Tensor,
@@ -104,19 +106,32 @@ function layer<A>(
 }
 
 /**
- * What all residual blocks of a UNet are told about time;
- * `middle` says whether it has a middle block. temb [B, T].
+ * The projections of time [B, T] that the residual blocks of a UNet read; `middle` says whether it has a middle block.
  */
-export function timesOf<A>(
+export function unetTimeProjections<A>(
   temb: Tensor,
   w: { down_blocks: UNetBlock2D<A>[]; mid_block?: UNetBlock2D<A> | undefined; up_blocks: UNetBlock2D<A>[] },
   middle: boolean,
 ): TimeProjections {
-  const blocks = [w.down_blocks, middle ? [w.mid_block!] : [], w.up_blocks].flatMap((list) =>
-    Object.values(list)
+  const lists = [w.down_blocks, middle ? [w.mid_block!] : [], w.up_blocks];
+  const resnets = lists.flatMap((blocks) => Object.values(blocks)).flatMap((block) =>
+    Object.values(block.resnets)
   );
-  return timeProjections(
-    temb,
-    blocks.flatMap(({ resnets }) => Object.values(resnets)).map((r) => r.time_emb_proj),
-  );
+  return timeProjections(temb, resnets.map((resnet) => resnet.time_emb_proj));
+}
+
+/** Options that a UNet's config has for all residual blocks. */
+export function resnetStyle(config: {
+  norm_num_groups: number;
+  norm_eps: number;
+  act_fn: ActFnName;
+  resnet_time_scale_shift: "default" | "scale_shift";
+}): ResnetStyle {
+  return {
+    groups: config.norm_num_groups,
+    eps: config.norm_eps,
+    act: config.act_fn,
+    timeScaleShift: config.resnet_time_scale_shift,
+    outputScale: 1,
+  };
 }

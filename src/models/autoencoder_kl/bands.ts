@@ -3,7 +3,7 @@ import { groupStatistics } from "../../ops/group_statistics.ts";
 import type { GroupNormOptions } from "../../ops/mod.ts";
 import { cat, stack, type Tensor } from "../../tensor/mod.ts";
 import { activation } from "../../nn/activations.ts";
-import { conv1x1, conv3x3, expectShape, type Layer, norm } from "../../nn/layers.ts";
+import { conv1x1, conv3x3, expectShape, groupNorm, type Layer } from "../../nn/layers.ts";
 import {
   type ResnetBlock2D,
   resnetBlock2D,
@@ -34,7 +34,7 @@ export function joinBands(bands: Bands): Tensor {
 
 /** Group normalisation by the statistics of the whole picture. */
 export function normBands(bands: Bands, w: Layer, o: GroupNormOptions): Bands {
-  if (bands.length === 1) return [norm(bands[0]!, w, o)];
+  if (bands.length === 1) return [groupNorm(bands[0]!, w, o)];
   const [B, C] = bands[0]!.shape as Shape<2>;
   expectShape(w.weight, [C]);
   expectShape(w.bias, [C]);

@@ -1,8 +1,8 @@
 import { expectOptions } from "../../core/error.ts";
 import type { Shape } from "../../core/shape.ts";
 import type { z } from "zod";
-import { type CLIPEncoderLayer, clipEncoderLayer, tokenNorm } from "./encoder_layer.ts";
-import { expectShape, type Layer, project, type Projection } from "../../nn/layers.ts";
+import { type CLIPEncoderLayer, clipEncoderLayer } from "./encoder_layer.ts";
+import { expectShape, type Layer, layerNorm, project, type Projection } from "../../nn/layers.ts";
 import { gather } from "../../ops/mod.ts";
 import { named, type Tensor, tensor, zeros } from "../../tensor/mod.ts";
 import { type CLIPTextConfig, clipTextConfig, clipTextKeys } from "./config.ts";
@@ -19,7 +19,7 @@ export interface CLIPTextWeights {
   text_projection?: Projection | undefined;
 }
 
-/** What a CLIP text model makes of texts. */
+/** A CLIP text model's results. */
 export interface CLIPTextOutput {
   /** Every token's state behind the last layer and its norm. [B, N, D] */
   lastHiddenState: Tensor;
@@ -29,13 +29,13 @@ export interface CLIPTextOutput {
   hiddenStates: Tensor[];
 }
 
-/** What a CLIP text model with a projection makes of texts. */
+/** The results of a CLIP text model with a projection. */
 export interface CLIPTextProjectionOutput extends CLIPTextOutput {
   /** `pooledOutput` in the space that texts and pictures share. [B, projection_dim] */
   textEmbeds: Tensor;
 }
 
-/** The states of a text behind each layer of CLIP's text transformer (Radford et al. 2021). */
+/** The states of texts behind each layer of CLIP's text transformer (Radford et al. 2021). */
 export function clipText(
   { tokens, pooled }: CLIPTextInputs,
   w: CLIPTextWeights,
@@ -55,15 +55,15 @@ export function clipText(
     eps,
   };
   for (let i = 0; i < config.num_hidden_layers; i++) {
-    const layer = () => clipEncoderLayer(states[i]!, w.encoder.layers[i]!, options);
-    states.push(named(`encoder.layers.${i}`, layer, [states[i]!]));
+    const x = states[i]!;
+    const layer = () => clipEncoderLayer(x, w.encoder.layers[i]!, options);
+    states.push(named(`encoder.layers.${i}`, layer, [x]));
   }
-  const last = named("final_layer_norm", () => tokenNorm(states.at(-1)!, w.final_layer_norm, eps), [
-    states.at(-1)!,
-  ]);
+  const last = states.at(-1)!;
+  const normed = named("final_layer_norm", () => layerNorm(last, w.final_layer_norm, eps), [last]);
   return {
-    lastHiddenState: last,
-    pooledOutput: gather(last.reshape([B * N, D]), pooled),
+    lastHiddenState: normed,
+    pooledOutput: gather(normed.reshape([B * N, D]), pooled),
     ...Object.fromEntries(states.map((state, i) => [`hiddenStates.${i}`, state])),
   };
 }
@@ -76,9 +76,9 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   static readonly keys: z.ZodObject = clipTextKeys;
   /** Where pipelines keep it. */
   static readonly folder: string = "text_encoder";
-  /** Whose names its files have. */
+  /** The library whose names its files have. */
   static readonly library: Library = "transformers";
-  /** Whose configs it reads: its own, and those of a whole CLIP. */
+  /** The model_type of its configs, and of those of a whole CLIP. */
   static readonly modelTypes: readonly string[] = ["clip_text_model", "clip"];
   /** Where the config of a whole CLIP has its own. */
   static readonly configKey: string = "text_config";
@@ -101,19 +101,12 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     return { ...collect(results), taps };
   }
 
-  /**
-   * The norm behind the last layer, for clip skip:
-   * of an earlier one of the hidden states. [B, N, D] → [B, N, D]
-   */
+  /** The norm behind the last layer applied to an earlier hidden state, for clip skip. [B, N, D] → [B, N, D] */
   finalLayerNorm(hiddenState: Tensor): Tensor {
     return this.traced("finalLayerNorm", { x: hiddenState }, ({ x }) => {
       const { final_layer_norm } = this.weights.tree as CLIPTextWeights;
-      const y = tokenNorm(
-        x!.cast(final_layer_norm.bias.dtype),
-        final_layer_norm,
-        this.config.layer_norm_eps,
-      );
-      return { y };
+      const state = x!.cast(final_layer_norm.bias.dtype);
+      return { y: layerNorm(state, final_layer_norm, this.config.layer_norm_eps) };
     }).y;
   }
 
@@ -136,15 +129,11 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
       (name) => name === "outputHiddenStates" ? "all hiddenStates are given anyway" : undefined,
     );
     this.expectLoaded(); // the table's rows are wanted before anything is traced
-    return this.tapped(
-      "forward",
-      clipTextInputs(inputIds, this.#table, this.config),
-      this.#run,
-      options.taps,
-    );
+    const inputs = clipTextInputs(inputIds, this.#table, this.config);
+    return this.tapped("forward", inputs, this.#run, options.taps);
   }
 
-  /** What is traced. */
+  /** The function that is traced. */
   protected results(inputs: Tensors): Tensors {
     return clipText(inputs as CLIPTextInputs, this.weights.tree as CLIPTextWeights, this.config);
   }
@@ -166,7 +155,7 @@ export class CLIPTextModelWithProjection extends CLIPTextModel {
     return { ...collect(results), textEmbeds: results["textEmbeds"]!, taps };
   }
 
-  /** What is traced. */
+  /** The function that is traced. */
   protected override results(inputs: Tensors): Tensors {
     const results = super.results(inputs);
     const w = this.weights.tree as CLIPTextWeights;

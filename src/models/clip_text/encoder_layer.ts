@@ -1,9 +1,8 @@
 import type { Shape } from "../../core/shape.ts";
-import { layerNorm } from "../../ops/mod.ts";
 import { named, type Tensor } from "../../tensor/mod.ts";
 import { attend } from "../../nn/attention.ts";
 import { activation, type HiddenActName } from "../../nn/activations.ts";
-import { dense, expectShape, type Layer } from "../../nn/layers.ts";
+import { dense, type Layer, layerNorm } from "../../nn/layers.ts";
 
 /** Weights of a layer of CLIP's transformer. */
 export interface CLIPEncoderLayer {
@@ -24,9 +23,9 @@ export interface CLIPEncoderLayerOptions {
 
 /** Attention of each token to itself and those before it, then two dense layers. x [B, N, D] → [B, N, D]. */
 export function clipEncoderLayer(x: Tensor, w: CLIPEncoderLayer, o: CLIPEncoderLayerOptions): Tensor {
-  const own = named("layer_norm1", () => tokenNorm(x, w.layer_norm1, o.eps), [x]);
+  const own = named("layer_norm1", () => layerNorm(x, w.layer_norm1, o.eps), [x]);
   x = x.add(named("self_attn", () => causalAttention(own, w.self_attn, o.heads), [own]));
-  const normed = named("layer_norm2", () => tokenNorm(x, w.layer_norm2, o.eps), [x]);
+  const normed = named("layer_norm2", () => layerNorm(x, w.layer_norm2, o.eps), [x]);
   const mlp = () => {
     const hidden = named("fc1", () => dense(normed, w.mlp.fc1, o.intermediate), [normed]);
     const active = activation(o.act)(hidden);
@@ -42,11 +41,4 @@ function causalAttention(x: Tensor, w: CLIPEncoderLayer["self_attn"], heads: num
   const mixed = attend(part("q_proj"), part("k_proj"), part("v_proj"), { causal: true });
   const tokens = mixed.permute([0, 2, 1, 3]).reshape([B, N, D]);
   return named("out_proj", () => dense(tokens, w.out_proj, D), [tokens]);
-}
-
-/** Layer normalisation of each token. x [B, N, D]. */
-export function tokenNorm(x: Tensor, w: Layer, eps: number): Tensor {
-  expectShape(w.weight, [x.shape[2]!]);
-  expectShape(w.bias, [x.shape[2]!]);
-  return layerNorm(x, { weight: w.weight, bias: w.bias }, { eps });
 }

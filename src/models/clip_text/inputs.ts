@@ -1,17 +1,17 @@
 import type { HostTable } from "../../io/upload/host_table.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
 import type { CLIPTextConfig } from "./config.ts";
-import { tokenIds } from "../token_ids.ts";
+import { tokenIds } from "../inputs.ts";
 
-/** What a CLIP text model reads. */
+/** Tensors that a CLIP text model reads. */
 export type CLIPTextInputs = {
   /** Rows of the table of tokens [B, N, D]. */
   tokens: Tensor;
-  /** Which of the B · N states stands for each text [B]. */
+  /** Number of the state, of all B · N, that stands for each text [B]. */
   pooled: Tensor;
 };
 
-/** Checks ids [B, N], and picks their rows on the host. */
+/** Checks ids [B, N], and gathers their rows on the host. */
 export function clipTextInputs(
   inputIds: readonly (readonly number[])[],
   table: HostTable,

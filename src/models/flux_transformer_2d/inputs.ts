@@ -4,10 +4,9 @@ import { fluxPosEmbed } from "./pos_embed.ts";
 import type { FluxTimeText } from "./time_text_embed.ts";
 import { timestepEmbedding } from "../../ops/mod.ts";
 import { hold, letGo, type Tensor, tensor } from "../../tensor/mod.ts";
-import { expectInput } from "../inputs.ts";
+import { expectInput, onePerRow } from "../inputs.ts";
 import type { FluxTransformer2DConfig } from "./config.ts";
 import { modulationWidth } from "./modulation.ts";
-import { onePerRow } from "../unet_2d/inputs.ts";
 
 /** Positions of tokens, one row each with a number for every axis of the config's axes_dims_rope. */
 export type Positions = readonly (readonly number[])[];
@@ -85,16 +84,16 @@ export function fluxTransformer2DInputs(
     OPTIONS,
     (name) => NOT_BUILT.includes(name) ? "control nets and image prompts are not built" : undefined,
   );
-  expectInput("hiddenStates", hiddenStates, ["B", "L", config.in_channels]);
+  expectInput("use hiddenStates", hiddenStates, ["B", "L", config.in_channels]);
   const [B, L] = hiddenStates.shape as Shape<2>;
   const { encoderHiddenStates, imgIds, txtIds } = options;
-  expectInput("encoderHiddenStates", encoderHiddenStates, [B, "N", config.joint_attention_dim]);
+  expectInput("use encoderHiddenStates", encoderHiddenStates, [B, "N", config.joint_attention_dim]);
   const N = encoderHiddenStates.shape[1]!;
   expectPositions("imgIds", imgIds, L, config);
   expectPositions("txtIds", txtIds, N, config);
   const inputs = { hiddenStates, encoderHiddenStates, ...tables.of([...txtIds, ...imgIds], config) };
   if ("modulation" in options && options.modulation) {
-    expectInput("modulation", options.modulation, [B, modulationWidth(config)]);
+    expectInput("use modulation", options.modulation, [B, modulationWidth(config)]);
     return { ...inputs, modulation: options.modulation };
   }
   if (!("timestep" in options)) {
@@ -113,7 +112,7 @@ export function toldInputs(
   B: number,
   config: FluxTransformer2DConfig,
 ): FluxTimeText {
-  expectInput("pooledProjections", pooledProjections, [B, config.pooled_projection_dim]);
+  expectInput("use pooledProjections", pooledProjections, [B, config.pooled_projection_dim]);
   const told: FluxTimeText = { time, pooled: pooledProjections.unsqueeze(0) };
   const wanted = config.guidance_embeds;
   if (wanted !== (guidance !== undefined)) {

@@ -1,10 +1,10 @@
-import type { Shape } from "../../core/shape.ts";
 import type { DType } from "../../core/dtype.ts";
-import { rmsNorm } from "../../ops/mod.ts";
-import { named, type Tensor } from "../../tensor/mod.ts";
-import { attend } from "../../nn/attention.ts";
+import type { Shape } from "../../core/shape.ts";
 import { activation, type HiddenActName } from "../../nn/activations.ts";
+import { attend } from "../../nn/attention.ts";
 import { expectShape, project, type Projection } from "../../nn/layers.ts";
+import { gather, rmsNorm } from "../../ops/mod.ts";
+import { named, type Tensor } from "../../tensor/mod.ts";
 
 /** Weights of T5's attention of tokens to each other. */
 export interface T5Attention {
@@ -38,34 +38,31 @@ export interface T5BlockOptions {
   /** Width between the dense layers. */
   hidden: number;
   act: HiddenActName;
-  /** Whether a second dense layer is multiplied with the activation. */
+  /** A second dense layer is multiplied with the activation. */
   gated: boolean;
   eps: number;
-  /** Of the work between the norms and the sums. */
+  /** dtype of the work between the norms and the sums. */
   dtype: DType;
 }
 
-const WIDE = { dtype: "f32" } as const; // of layers whose results leave the range of f16
+const F32 = { dtype: "f32" } as const; // for layers whose results leave the range of f16
 
 /**
- * A block of T5's encoder (Raffel et al. 2020; gated: Shazeer 2020). x [B, N, D] f32, bias
- * [B or 1, heads, N, N] is added to the scores. The sums stay f32.
+ * A block of T5's encoder (Raffel et al. 2020; gated: Shazeer 2020). x [B, N, D] f32; `bias` [B or 1, heads, N, N] is
+ * added to the scores. The sums stay f32.
  */
 export function t5Block(x: Tensor, w: T5Block, bias: Tensor, o: T5BlockOptions): Tensor {
-  const [own, dense] = [w.layer[0], w.layer[1]];
-  const normed = (i: number, norm: Projection) =>
-    named(`layer.${i}.layer_norm`, () => t5Norm(x, norm, o.eps), [x]).cast(o.dtype);
-  const asking = normed(0, own.layer_norm);
-  const attended = () => selfAttention(asking, own.SelfAttention, bias, o);
-  x = x.add(named("layer.0.SelfAttention", attended, [asking]));
-  const told = normed(1, dense.layer_norm);
-  const width = x.shape[2]!;
-  return x.add(
-    named("layer.1.DenseReluDense", () => feedForward(told, dense.DenseReluDense, width, o), [told]),
-  );
+  const [{ SelfAttention, layer_norm: norm1 }, { DenseReluDense, layer_norm: norm2 }] = [
+    w.layer[0],
+    w.layer[1],
+  ];
+  const own = named("layer.0.layer_norm", () => t5Norm(x, norm1, o.eps), [x]).cast(o.dtype);
+  const sum = x.add(named("layer.0.SelfAttention", () => selfAttention(own, SelfAttention, bias, o), [own]));
+  const h = named("layer.1.layer_norm", () => t5Norm(sum, norm2, o.eps), [sum]).cast(o.dtype);
+  return sum.add(named("layer.1.DenseReluDense", () => feedForward(h, DenseReluDense, o), [h]));
 }
 
-/** T5's norm of each token, without a mean or a bias. x [B, N, D]. */
+/** Root mean square normalisation of each token. x [B, N, D]. */
 export function t5Norm(x: Tensor, w: Projection, eps: number): Tensor {
   expectShape(w.weight, [x.shape[2]!]);
   return rmsNorm(x, w, { eps });
@@ -81,16 +78,27 @@ function selfAttention(x: Tensor, w: T5Attention, bias: Tensor, o: T5BlockOption
   };
   const mixed = attend(heads("q"), heads("k"), heads("v"), { scale: 1, mask: bias });
   const tokens = mixed.permute([0, 2, 1, 3]).reshape([B, N, width]);
-  return named("o", () => project(tokens, w.o, D, WIDE), [tokens]);
+  return named("o", () => project(tokens, w.o, D, F32), [tokens]);
+}
+
+/** From the results of the first layers on all is f32: f16 holds neither the gated product nor that of `wo`. */
+function feedForward(x: Tensor, w: T5FeedForward, o: T5BlockOptions): Tensor {
+  const act = activation(o.act);
+  const inner = (name: "wi" | "wi_0" | "wi_1") => named(name, () => project(x, w[name], o.hidden, F32), [x]);
+  const h = o.gated ? act(inner("wi_0")).mul(inner("wi_1")) : act(inner("wi"));
+  return named("wo", () => project(h, w.wo, x.shape[2]!), [h]);
 }
 
 /**
- * From the results of the first layers on all is f32:
- * f16 holds neither the gated product nor what `wo` makes of it.
+ * What attention adds to the scores of each pair of tokens: a value a head for its bucket. ids [N · N]
+ * → [1, heads, N, N]
  */
-function feedForward(x: Tensor, w: T5FeedForward, width: number, o: T5BlockOptions): Tensor {
-  const act = activation(o.act);
-  const inner = (name: "wi" | "wi_0" | "wi_1") => named(name, () => project(x, w[name], o.hidden, WIDE), [x]);
-  const h = o.gated ? act(inner("wi_0")).mul(inner("wi_1")) : act(inner("wi"));
-  return named("wo", () => project(h, w.wo, width), [h]);
+export function positionBias(
+  ids: Tensor,
+  w: Projection,
+  { buckets, heads }: { buckets: number; heads: number },
+): Tensor {
+  expectShape(w.weight, [buckets, heads]);
+  const N = Math.sqrt(ids.size);
+  return gather(w.weight, ids).reshape([1, N, N, heads]).permute([0, 3, 1, 2]).contiguous();
 }

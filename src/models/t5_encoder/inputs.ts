@@ -1,22 +1,19 @@
 import type { HostTable } from "../../io/upload/host_table.ts";
-import { positionBuckets } from "./position_bias.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
+import { tokenIds } from "../inputs.ts";
 import type { T5EncoderConfig } from "./config.ts";
-import { tokenIds } from "../token_ids.ts";
 
-/** What a T5 encoder reads. */
+/** Tensors that a T5 encoder reads. */
 export type T5EncoderInputs = {
   /** Rows of the table of tokens [B, N, D]. */
   tokens: Tensor;
-  /** The bucket that the distance of each pair of tokens falls into [N · N]. */
+  /** Bucket of the distance of each pair of tokens [N · N]. */
   buckets: Tensor;
   /** Added to the scores of each key [B, 1, 1, N]; absent where every token counts. */
   mask?: Tensor;
 };
 
-const UNSEEN = -3.4028234663852886e38; // the lowest f32, as in transformers: a row of nothing else stays finite
-
-/** Checks ids [B, N] and a mask [B, N] of ones and zeros, and picks the ids' rows on the host. */
+/** Checks ids [B, N] and a mask [B, N] of ones and zeros, and gathers the ids' rows on the host. */
 export function t5EncoderInputs(
   inputIds: readonly (readonly number[])[],
   attentionMask: readonly (readonly number[])[] | undefined,
@@ -24,12 +21,9 @@ export function t5EncoderInputs(
   config: T5EncoderConfig,
 ): T5EncoderInputs {
   const { ids, B, N } = tokenIds(inputIds, config.vocab_size);
-  const inputs: T5EncoderInputs = {
-    tokens: tensor(table.rows(ids), [B, N, config.d_model]),
-    buckets: bucketsOf(N, config),
-  };
+  const tokens = tensor(table.rows(ids), [B, N, config.d_model]);
   const mask = attentionMask && maskOf(attentionMask, B, N);
-  return mask ? { ...inputs, mask } : inputs;
+  return { tokens, buckets: bucketsOf(N, config), ...(mask ? { mask } : {}) };
 }
 
 /** The buckets of every pair of N tokens. [N · N] */
@@ -40,13 +34,45 @@ export function bucketsOf(N: number, config: T5EncoderConfig): Tensor {
   }));
 }
 
+const f = Math.fround;
+
+/**
+ * The bucket of the distance of each pair of N tokens: half of the buckets are for keys behind the query; near distances
+ * have one each, far ones share them in steps of equal ratio, up to `maxDistance` (Raffel et al. 2020, section 2.1). In
+ * torch's f32 arithmetic, which decides at the borders. [N · N], queries outside.
+ */
+export function positionBuckets(
+  N: number,
+  { buckets, maxDistance }: { buckets: number; maxDistance: number },
+): Int32Array<ArrayBuffer> {
+  const half = Math.floor(buckets / 2);
+  const exact = Math.floor(half / 2);
+  const ratio = f(Math.log(maxDistance / exact));
+  const bucketOf = (distance: number) => {
+    if (distance < exact) return distance;
+    const steps = f(f(f(Math.log(f(distance / exact))) / ratio) * (half - exact));
+    return Math.min(half - 1, exact + Math.trunc(steps));
+  };
+  const near = Int32Array.from({ length: N }, (_, distance) => bucketOf(distance));
+  const pairs = new Int32Array(N * N);
+  for (let query = 0; query < N; query++) {
+    for (let key = 0; key < N; key++) {
+      pairs[query * N + key] = key > query ? half + near[key - query]! : near[query - key]!;
+    }
+  }
+  return pairs;
+}
+
+const MASKED = -3.4028234663852886e38; // the lowest f32, as in transformers: a row of nothing else stays finite
+
 function maskOf(rows: readonly (readonly number[])[], B: number, N: number): Tensor | undefined {
   const fits = rows.length === B && rows.every((row) => row.length === N);
-  const wrong = rows.flat().find((value) => value !== 0 && value !== 1);
+  const values = rows.flat();
+  const wrong = values.find((value) => value !== 0 && value !== 1);
   if (!fits || wrong !== undefined) {
     const got = fits ? `${wrong}` : `${rows.length} rows of ${rows[0]?.length ?? 0}`;
     throw new RangeError(`Cannot mask texts: expected ${B} rows of ${N} ones and zeros, got ${got}`);
   }
-  if (rows.every((row) => row.every((value) => value === 1))) return undefined;
-  return tensor(rows.flatMap((row) => row.map((value) => value ? 0 : UNSEEN)), [B, 1, 1, N]);
+  if (!values.includes(0)) return undefined;
+  return tensor(values.map((value) => value ? 0 : MASKED), [B, 1, 1, N]);
 }

@@ -1,8 +1,7 @@
 import { expectOptions } from "../../core/error.ts";
 import type { z } from "zod";
 import type { Projection } from "../../nn/layers.ts";
-import { type T5Attention, type T5Block, t5Block, t5Norm } from "./block.ts";
-import { positionBias } from "./position_bias.ts";
+import { positionBias, type T5Attention, type T5Block, t5Block, t5Norm } from "./block.ts";
 import { named, type Tensor, zeros } from "../../tensor/mod.ts";
 import type { Library } from "../../io/hub/needed_files.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
@@ -23,7 +22,7 @@ export interface T5EncoderOptions {
   outputHiddenStates?: boolean | undefined;
 }
 
-/** What a T5 encoder makes of texts. */
+/** A T5 encoder's results. */
 export interface T5EncoderOutput {
   /** Every token's state behind the last block and its norm. [B, N, D] */
   lastHiddenState: Tensor;
@@ -33,26 +32,19 @@ export interface T5EncoderOutput {
   hiddenStates?: Tensor[] | undefined;
 }
 
-/**
- * The states of texts behind each block of T5's encoder (Raffel et al. 2020), the last one behind its norm.
- */
+/** The states of texts behind each block of T5's encoder (Raffel et al. 2020), the last one behind its norm. */
 export function t5Encoder(
   { tokens, buckets, mask }: T5EncoderInputs,
   w: T5EncoderWeights,
   config: T5EncoderConfig,
 ): Tensor[] {
   const { block, final_layer_norm } = w.encoder;
-  const { num_heads: heads, layer_norm_epsilon: eps } = config;
-  const first = block[0]!.layer[0].SelfAttention as T5Attention & { relative_attention_bias: Projection };
-  const learned = named(
-    "relative_attention_bias",
-    () =>
-      positionBias(buckets, first.relative_attention_bias, {
-        buckets: config.relative_attention_num_buckets,
-        heads,
-      }),
-  );
-  const bias = mask ? learned.add(mask) : learned; // of all blocks
+  const { num_heads: heads, layer_norm_epsilon: eps, relative_attention_num_buckets } = config;
+  const table = (block[0]!.layer[0].SelfAttention as T5Attention & { relative_attention_bias: Projection })
+    .relative_attention_bias; // of all blocks
+  const learned = () => positionBias(buckets, table, { buckets: relative_attention_num_buckets, heads });
+  let bias = named("relative_attention_bias", learned);
+  if (mask) bias = bias.add(mask);
   const options = {
     heads,
     headWidth: config.d_kv,
@@ -63,14 +55,12 @@ export function t5Encoder(
   };
   const states = [tokens];
   for (let i = 0; i < config.num_layers; i++) {
-    states.push(
-      named(`encoder.block.${i}`, () => t5Block(states[i]!, block[i]!, bias, options), [states[i]!]),
-    );
+    const x = states[i]!;
+    states.push(named(`encoder.block.${i}`, () => t5Block(x, block[i]!, bias, options), [x]));
   }
-  const last = named("encoder.final_layer_norm", () => t5Norm(states.at(-1)!, final_layer_norm, eps), [
-    states.at(-1)!,
-  ]);
-  return [...states.slice(0, -1), last];
+  const last = states.pop()!;
+  states.push(named("encoder.final_layer_norm", () => t5Norm(last, final_layer_norm, eps), [last]));
+  return states;
 }
 
 /** T5's encoder, which tells Flux and Stable Diffusion 3 what to draw; transformers' T5EncoderModel. */
@@ -81,9 +71,9 @@ export class T5EncoderModel extends Model<T5EncoderConfig> {
   static readonly keys: z.ZodObject = t5EncoderKeys;
   /** Where pipelines keep it. */
   static readonly folder: string = "text_encoder_2";
-  /** Whose names its files have. */
+  /** The library whose names its files have. */
   static readonly library: Library = "transformers";
-  /** Whose configs it reads: a whole T5 has the same. */
+  /** The model_type of its configs, which is that of a whole T5. */
   static readonly modelTypes: readonly string[] = ["t5"];
   /** The keys of the rest of a whole T5. */
   static readonly others: RegExp = /^(decoder|lm_head)\./;

@@ -1,10 +1,9 @@
-import { nameOfKind } from "../../core/error.ts";
-import { formatShape } from "../../core/shape.ts";
 import { timestepEmbedding } from "../../ops/mod.ts";
 import { Tensor, tensor } from "../../tensor/mod.ts";
+import { expectInput, idsInput, onePerRow } from "../inputs.ts";
 import type { UNet2DConfig } from "./config.ts";
 
-/** What a UNet2DModel reads. */
+/** Tensors that a UNet2DModel reads. */
 export type UNet2DInputs = {
   /** [B, C, H, W] */
   sample: Tensor;
@@ -16,11 +15,14 @@ export type UNet2DInputs = {
   classes?: Tensor;
 };
 
-/**
- * Classes to draw: one for all rows of the sample, one a row,
- * or their embeddings [B, T] where the config says so.
- */
+/** Classes to draw: one for all rows of the sample, one a row, or embeddings [B, T] where the config says so. */
 export type ClassLabels = number | readonly number[] | Tensor;
+
+/** Keys that the configs of all UNets have. */
+type CommonConfig = Pick<
+  UNet2DConfig,
+  "sample_size" | "in_channels" | "block_out_channels" | "flip_sin_to_cos" | "freq_shift" | "num_class_embeds"
+>;
 
 /** Checks what `forward` was called with, and turns its numbers into tensors. */
 export function unet2DInputs(
@@ -29,7 +31,7 @@ export function unet2DInputs(
   classLabels: ClassLabels | undefined,
   config: UNet2DConfig,
 ): UNet2DInputs {
-  const B = rowsOf(sample, config);
+  const B = expectSample(sample, config);
   const timesteps = onePerRow("timestep", t, B);
   const inputs: UNet2DInputs = { sample, time: timeInput(timesteps, config) };
   if (config.time_embedding_type === "fourier") inputs.divisor = tensor(timesteps, [B]);
@@ -41,7 +43,7 @@ export function unet2DInputs(
 function timeInput(t: readonly number[], config: UNet2DConfig): Tensor {
   switch (config.time_embedding_type) {
     case "positional":
-      return positional(t, config);
+      return timestepFeatures(t, config);
     case "fourier":
       return tensor(t.map((x) => Math.log(Math.fround(x))), [t.length]);
     case "learned":
@@ -49,34 +51,20 @@ function timeInput(t: readonly number[], config: UNet2DConfig): Tensor {
   }
 }
 
-/** Keys that the configs of all UNets have. */
-type CommonConfig = Pick<
-  UNet2DConfig,
-  "sample_size" | "in_channels" | "block_out_channels" | "flip_sin_to_cos" | "freq_shift" | "num_class_embeds"
->;
+/** Checks the shape of a sample [B, C, H, W]; returns B. */
+export function expectSample(sample: Tensor, { in_channels }: CommonConfig): number {
+  expectInput("denoise a sample", sample, ["B", in_channels, "H", "W"]);
+  return sample.shape[0]!;
+}
 
-/** Side lengths that the model was trained for, or the least that it can halve where its config has none. */
+/** Sides of the samples that a UNet was trained on, or the least that it can halve where its config has none. */
 export function sampleSizeOf({ sample_size, block_out_channels }: CommonConfig): [H: number, W: number] {
   const size = sample_size ?? 2 ** block_out_channels.length;
   return typeof size === "number" ? [size, size] : size;
 }
 
-/** Pictures in a sample, whose shape is checked. */
-export function rowsOf(sample: Tensor, { in_channels }: CommonConfig): number {
-  if (!(sample instanceof Tensor)) {
-    throw new TypeError(
-      `Cannot denoise a sample: expected a tensor [B, ${in_channels}, H, W], got ${nameOfKind(sample)}`,
-    );
-  }
-  const [B, C] = sample.shape;
-  if (sample.rank === 4 && C === in_channels) return B!;
-  throw new RangeError(
-    `Cannot denoise a sample: expected shape [B, ${in_channels}, H, W], got ${formatShape(sample.shape)}`,
-  );
-}
-
 /** Sinusoidal features of timesteps. → [B, dim] */
-export function positional(
+export function timestepFeatures(
   t: readonly number[],
   { block_out_channels, flip_sin_to_cos, freq_shift }: CommonConfig,
   dim: number = block_out_channels[0]!,
@@ -84,7 +72,7 @@ export function positional(
   return timestepEmbedding(t, { dim, flipSinToCos: flip_sin_to_cos, downscaleFreqShift: freq_shift });
 }
 
-/** What the model reads of the classes: ids of a table, features of numbers, or vectors as they are. */
+/** Classes as a UNet reads them: ids of a table, features of numbers, or vectors as they are. */
 export function classInput<Config extends CommonConfig & { class_embed_type: string | null }>(
   labels: ClassLabels | undefined,
   B: number,
@@ -110,27 +98,4 @@ export function classInput<Config extends CommonConfig & { class_embed_type: str
   if (labels instanceof Tensor) return labels;
   const rows = onePerRow("class label", labels, B);
   return type === "timestep" ? features(rows, config) : idsInput("class label", rows, classes!);
-}
-
-/** One number for each row of the sample, where one may stand for all. */
-export function onePerRow(what: string, values: number | readonly number[], B: number): number[] {
-  const list: unknown = typeof values === "number" ? new Array<number>(B).fill(values) : values;
-  if (!Array.isArray(list) || !list.every(Number.isFinite)) {
-    const odd = Array.isArray(list) ? list.find((value) => !Number.isFinite(value)) : list;
-    throw new TypeError(
-      `Cannot denoise: expected a ${what} as a number, or a list of them, got ${nameOfKind(odd)}`,
-    );
-  }
-  if (list.length === B) return [...list];
-  throw new RangeError(
-    `Cannot denoise: expected one ${what}, or ${B} as there are rows in the sample, got ${list.length}`,
-  );
-}
-
-function idsInput(what: string, ids: readonly number[], count: number): Tensor {
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= count);
-  if (wrong !== undefined) {
-    throw new RangeError(`Cannot use ${what} ${wrong}: expected a whole number from 0 to ${count - 1}`);
-  }
-  return tensor(ids, [ids.length], { dtype: "i32" });
 }

@@ -1,26 +1,26 @@
-import { expectOptions } from "../../core/error.ts";
 import type { z } from "zod";
 import type { DType } from "../../core/dtype.ts";
+import { expectOptions } from "../../core/error.ts";
 import { activation } from "../../nn/activations.ts";
-import { type AttentionBlock, attentionBlock, type AttentionBlockOptions } from "../../nn/attention.ts";
-import { conv3x3, embedding, type Layer, norm } from "../../nn/layers.ts";
-import type { ResnetStyle } from "../../nn/resnet.ts";
+import { type AttentionBlock, attentionBlock } from "../../nn/attention.ts";
+import { conv3x3, embedding, groupNorm, type Layer } from "../../nn/layers.ts";
 import {
   gaussianFourierProjection,
   type TimestepEmbedding,
   timestepEmbeddingMLP,
 } from "../../nn/time_embedding.ts";
-import { silu } from "../../ops/mod.ts";
-import { named, type Tensor, zeros } from "../../tensor/mod.ts";
-import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import {
   downBlock2D,
   midBlock2D,
-  timesOf,
+  resnetStyle,
   type UNetBlock2D,
   type UNetBlockOptions,
+  unetTimeProjections,
   upBlock2D,
 } from "../../nn/unet_2d_blocks.ts";
+import { silu } from "../../ops/mod.ts";
+import { named, type Tensor, zeros } from "../../tensor/mod.ts";
+import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import { type UNet2DConfig, unet2DConfig, unet2DKeys } from "./config.ts";
 import { type ClassLabels, sampleSizeOf, type UNet2DInputs, unet2DInputs } from "./inputs.ts";
 
@@ -43,8 +43,8 @@ export interface UNet2DWeights {
  */
 export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, config: UNet2DConfig): Tensor {
   const { block_out_channels: channels, layers_per_block: layers } = config;
-  const act = activation(config.act_fn);
-  const times = timesOf(act(conditioning(inputs, w, config)), w, config.mid_block_type !== null);
+  const temb = activation(config.act_fn)(conditioning(inputs, w, config));
+  const times = unetTimeProjections(temb, w, config.mid_block_type !== null);
 
   let x = sample.cast(activationType(w));
   if (config.center_input_sample) x = x.mul(2).sub(1);
@@ -53,12 +53,8 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
   const skips = [x];
   for (const [i, type] of config.down_block_types.entries()) {
     const sampler = samplerOf(type, config.downsample_type, i === channels.length - 1);
-    const options = {
-      ...blockOptions(type, channels[i]!, config),
-      layers,
-      sampler,
-      padding: config.downsample_padding,
-    };
+    const padding = config.downsample_padding;
+    const options = { ...blockOptions(type, channels[i]!, config), layers, sampler, padding };
     const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options), [x]);
     skips.push(...outputs);
     x = outputs.at(-1)!;
@@ -71,24 +67,24 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
 
   for (const [i, type] of config.up_block_types.entries()) {
     const own = skips.splice(-(layers + 1));
-    const [H, W] = (skips.at(-1) ?? x).shape.slice(-2) as [number, number]; // where the next block's skips are
+    const size = (skips.at(-1) ?? x).shape.slice(-2) as [H: number, W: number]; // of the next block's skips
     const sampler = samplerOf(type, config.upsample_type, i === channels.length - 1);
     const options = {
       ...blockOptions(type, channels.at(-1 - i)!, config),
       layers: layers + 1,
       sampler,
-      size: [H, W] as [number, number],
+      size,
     };
     x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i]!, times, options), [x, ...own]);
   }
 
-  x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)), [x]);
+  x = named("conv_norm_out", () => groupNorm(x, w.conv_norm_out, resnetStyle(config)), [x]);
   const active = silu(x);
   const out = named("conv_out", () => conv3x3(active, w.conv_out, config.out_channels), [active]);
   return inputs.divisor ? out.cast("f32").div(inputs.divisor.reshape([-1, 1, 1, 1])) : out;
 }
 
-/** What all blocks are told about time and class. → [B, T] */
+/** The embedding of time and class that all residual blocks read. → [B, T] */
 function conditioning(
   { time, classes }: Omit<UNet2DInputs, "sample">,
   w: UNet2DWeights,
@@ -96,29 +92,27 @@ function conditioning(
 ): Tensor {
   const width = timeWidth(config);
   const features = named("time_proj", () => timeFeatures(time, w, config));
-  const temb = named("time_embedding", () => timestepEmbeddingMLP(features, w.time_embedding, width), [
-    features,
-  ]);
+  const embed = () => timestepEmbeddingMLP(features, w.time_embedding, width);
+  const temb = named("time_embedding", embed, [features]);
   if (!classes) return temb;
   const vectors = named("class_embedding", () => {
     switch (config.class_embed_type) {
       case "identity":
         return classes.cast(temb.dtype);
-      case "timestep":
-        return timestepEmbeddingMLP(
-          timeFeatures(classes, w, config),
-          w.class_embedding as TimestepEmbedding,
-          width,
-        );
-      case null:
-        return embedding(classes, w.class_embedding as { weight: Tensor }, config.num_class_embeds!, width)
-          .cast(temb.dtype);
+      case "timestep": {
+        const features = timeFeatures(classes, w, config);
+        return timestepEmbeddingMLP(features, w.class_embedding as TimestepEmbedding, width);
+      }
+      case null: {
+        const table = w.class_embedding as { weight: Tensor };
+        return embedding(classes, table, config.num_class_embeds!, width).cast(temb.dtype);
+      }
     }
   });
   return temb.add(vectors);
 }
 
-/** Width T of what blocks are told. */
+/** Width T of the embedding of time. */
 function timeWidth(config: UNet2DConfig): number {
   return config.time_embedding_dim ?? 4 * config.block_out_channels[0]!;
 }
@@ -128,7 +122,7 @@ function activationType(w: UNet2DWeights): DType {
   return w.conv_in.bias.dtype;
 }
 
-/** → [B, K], in the type of activations. */
+/** Features of times, in the dtype of activations. → [B, K] */
 function timeFeatures(time: Tensor, w: UNet2DWeights, config: UNet2DConfig): Tensor {
   const width = config.block_out_channels[0]!;
   const dtype = activationType(w);
@@ -142,50 +136,32 @@ function timeFeatures(time: Tensor, w: UNet2DWeights, config: UNet2DConfig): Ten
   }
 }
 
-function resnetStyle(config: UNet2DConfig): ResnetStyle {
-  return {
-    groups: config.norm_num_groups,
-    eps: config.norm_eps,
-    act: config.act_fn,
-    timeScaleShift: config.resnet_time_scale_shift,
-    outputScale: 1,
-  };
-}
-
 type LayerOptions = Pick<UNetBlockOptions<AttentionBlock>, "resnet" | "attention">;
 
-function attend(options: AttentionBlockOptions): LayerOptions["attention"] {
-  return (x, w) => attentionBlock(x, w, options);
-}
-
 function blockOptions(type: string, channels: number, config: UNet2DConfig): LayerOptions {
+  const headDim = config.attention_head_dim ?? channels;
+  const attention = { headDim, groups: config.norm_num_groups, eps: config.norm_eps, outputScale: 1 };
   return {
     resnet: { ...resnetStyle(config), channels },
-    attention: type.startsWith("Attn") ? attend(attentionOptions(channels, config)) : null,
+    attention: type.startsWith("Attn") ? (x, w) => attentionBlock(x, w, attention) : null,
   };
 }
 
-/**
- * The middle block divides by its own scale, and its attention may have its own groups, or no norm at all.
- */
+/** The middle block divides by its own scale, and its attention may have its own groups, or no norm at all. */
 function midBlockOptions(config: UNet2DConfig): LayerOptions {
   const channels = config.block_out_channels.at(-1)!;
   const outputScale = config.mid_block_scale_factor;
   const groups = config.resnet_time_scale_shift === "default" ? config.norm_num_groups : null;
   const attention = {
-    ...attentionOptions(channels, config),
+    headDim: config.attention_head_dim ?? channels,
     groups: config.attn_norm_num_groups ?? groups,
+    eps: config.norm_eps,
     outputScale,
   };
   return {
     resnet: { ...resnetStyle(config), channels, outputScale },
-    attention: config.add_attention ? attend(attention) : null,
+    attention: config.add_attention ? (x, w) => attentionBlock(x, w, attention) : null,
   };
-}
-
-function attentionOptions(channels: number, config: UNet2DConfig): AttentionBlockOptions {
-  const headDim = config.attention_head_dim ?? channels;
-  return { headDim, groups: config.norm_num_groups, eps: config.norm_eps, outputScale: 1 };
 }
 
 /** Only blocks with attention follow the config's type of sampler; the names of the others say theirs. */
@@ -197,10 +173,7 @@ function samplerOf(type: string, preferred: "conv" | "resnet", last: boolean): "
 
 /** Options of `UNet2DModel.forward`. */
 export interface UNet2DOptions {
-  /**
-   * For models that draw classes:
-   * one for all rows, one a row, or their vectors [B, T] where the config says so.
-   */
+  /** For models that draw classes: one for all rows, one a row, or vectors [B, T] where the config says so. */
   classLabels?: ClassLabels | undefined;
 }
 
@@ -224,10 +197,7 @@ export class UNet2DModel extends Model<UNet2DConfig> {
     return { ...run.results, taps: run.taps };
   }
 
-  /**
-   * The size of samples that the model was trained for,
-   * or the least that it can halve where its config has none.
-   */
+  /** Sides of the samples that the model was trained on, or the least that it can halve where its config has none. */
   get sampleSize(): [H: number, W: number] {
     return sampleSizeOf(this.config);
   }

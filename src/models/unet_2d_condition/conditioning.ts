@@ -6,14 +6,14 @@ import { cat, named, type Tensor } from "../../tensor/mod.ts";
 import { timeWidth, type UNet2DConditionConfig } from "./config.ts";
 import type { UNet2DConditionInputs } from "./inputs.ts";
 
-/** Weights of what a UNet2DConditionModel's blocks are told. */
+/** Weights of the embedding of time, class and sizes. */
 export interface ConditioningWeights {
   time_embedding: TimestepEmbedding & { cond_proj?: Projection };
   class_embedding?: { weight: Tensor } | TimestepEmbedding | Layer;
   add_embedding?: TimestepEmbedding | undefined;
 }
 
-/** What all blocks are told about time, class and the picture's sizes. → [B, T] */
+/** The embedding of time, class and the picture's sizes that all residual blocks read. → [B, T] */
 export function conditioning(
   { time, timestepCond, classes, textEmbeds, timeIds }: UNet2DConditionInputs,
   w: ConditioningWeights,
@@ -36,14 +36,13 @@ export function conditioning(
   }
   if (textEmbeds && timeIds) {
     const added = cat([textEmbeds.cast(dtype), timeIds.cast(dtype)], 1);
-    temb = temb.add(
-      named("add_embedding", () => timestepEmbeddingMLP(added, w.add_embedding!, width), [added]),
-    );
+    const embed = () => timestepEmbeddingMLP(added, w.add_embedding!, width);
+    temb = temb.add(named("add_embedding", embed, [added]));
   }
   return temb;
 }
 
-/** → [B, T] */
+/** The class's own embedding. → [B, T] */
 function classVectors(
   classes: Tensor,
   w: ConditioningWeights,
@@ -51,20 +50,24 @@ function classVectors(
   config: UNet2DConditionConfig,
 ): Tensor {
   const width = timeWidth(config);
+  if (config.class_embed_type === null) {
+    const table = w.class_embedding as { weight: Tensor };
+    return embedding(classes, table, config.num_class_embeds!, width).cast(dtype);
+  }
+  const x = classes.cast(dtype);
   switch (config.class_embed_type) {
     case "identity":
-      return classes.cast(dtype);
-    case "timestep": {
-      const act = activation(config.act_fn);
-      return timestepEmbeddingMLP(classes.cast(dtype), w.class_embedding as TimestepEmbedding, width, act);
-    }
+      return x;
+    case "timestep":
+      return timestepEmbeddingMLP(
+        x,
+        w.class_embedding as TimestepEmbedding,
+        width,
+        activation(config.act_fn),
+      );
     case "projection":
-      return timestepEmbeddingMLP(classes.cast(dtype), w.class_embedding as TimestepEmbedding, width);
+      return timestepEmbeddingMLP(x, w.class_embedding as TimestepEmbedding, width);
     case "simple_projection":
-      return dense(classes.cast(dtype), w.class_embedding as Layer, width);
-    case null: {
-      const table = w.class_embedding as { weight: Tensor };
-      return embedding(classes, table, config.num_class_embeds!, width).cast(dtype);
-    }
+      return dense(x, w.class_embedding as Layer, width);
   }
 }

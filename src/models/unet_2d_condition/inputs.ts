@@ -1,12 +1,12 @@
 import { expectOptions } from "../../core/error.ts";
+import { formatShape, sameNumbers } from "../../core/shape.ts";
 import { type Tensor, zeros } from "../../tensor/mod.ts";
-import { expectInput } from "../inputs.ts";
-import { type ResidualInputs, residualInputs, type ResidualOptions } from "./residuals.ts";
+import { expectInput, onePerRow } from "../inputs.ts";
 import type { TapOptions } from "../runtime/model.ts";
-import { timeWidth, type UNet2DConditionConfig } from "./config.ts";
-import { classInput, type ClassLabels, onePerRow, positional, rowsOf } from "../unet_2d/inputs.ts";
+import { classInput, type ClassLabels, expectSample, timestepFeatures } from "../unet_2d/inputs.ts";
+import { timeWidth, type UNet2DConditionConfig, valueOf } from "./config.ts";
 
-/** What a UNet2DConditionModel reads. */
+/** Tensors that a UNet2DConditionModel reads. */
 export type UNet2DConditionInputs = {
   /** [B, C, H, W] */
   sample: Tensor;
@@ -24,9 +24,24 @@ export type UNet2DConditionInputs = {
   timestepCond?: Tensor;
   /** Ids [B], vectors [B, V], or features like those of `time`, as the config's class_embed_type says. */
   classes?: Tensor;
-} & ResidualInputs;
+  /** See `ResidualOptions`, whose lists are one input for each tensor. */
+  [residual: `${ResidualList}.${number}`]: Tensor;
+  midBlockAdditionalResidual?: Tensor;
+};
 
-/** What SDXL is told beside the prompt. */
+/** Features of another network that are added to the UNet's, and have the shapes of those. */
+export interface ResidualOptions {
+  /** Of a ControlNet, for each of the skip connections, that of conv_in first. */
+  downBlockAdditionalResiduals?: readonly Tensor[] | undefined;
+  /** Of a ControlNet, for the result of the middle block. */
+  midBlockAdditionalResidual?: Tensor | undefined;
+  /** Of a T2I adapter, for each block on the way down; one more is added behind the middle block. */
+  downIntrablockAdditionalResiduals?: readonly Tensor[] | undefined;
+}
+
+type ResidualList = "downBlockAdditionalResiduals" | "downIntrablockAdditionalResiduals";
+
+/** Conditions of SDXL beside the prompt. */
 export interface AddedCond {
   /** Pooled embeddings of the prompts [B, P]. */
   textEmbeds: Tensor;
@@ -43,9 +58,7 @@ export interface UNet2DConditionOptions extends ResidualOptions {
   addedCond?: AddedCond | undefined;
   /** Features of the guidance scale [B, time_cond_proj_dim], for models distilled with guidance (LCM). */
   timestepCond?: Tensor | undefined;
-  /**
-   * For models that draw classes: one for all rows, one a row, or vectors [B, V] where the config says so.
-   */
+  /** For models that draw classes: one for all rows, one a row, or vectors [B, V] where the config says so. */
   classLabels?: ClassLabels | undefined;
   /** 1 for tokens of the prompts that are read, 0 for others [B, tokens]; all are by default. */
   encoderAttentionMask?: Tensor | undefined;
@@ -71,32 +84,32 @@ export function unet2DConditionInputs(
   config: UNet2DConditionConfig,
 ): UNet2DConditionInputs {
   expectOptions("denoise", options, OPTIONS);
-  const B = rowsOf(sample, config);
-  const time = positional(onePerRow("timestep", t, B), config);
-  expectInput("encoderHiddenStates", encoderHiddenStates, [B, "tokens", config.cross_attention_dim]);
+  const B = expectSample(sample, config);
+  const time = timestepFeatures(onePerRow("timestep", t, B), config);
+  expectInput("use encoderHiddenStates", encoderHiddenStates, [B, "tokens", config.cross_attention_dim]);
   const inputs: UNet2DConditionInputs = { sample, time, encoderHiddenStates };
 
   const { encoderAttentionMask, timestepCond, classLabels } = options;
   if (encoderAttentionMask) {
-    expectInput("encoderAttentionMask", encoderAttentionMask, [B, encoderHiddenStates.shape[1]!]);
+    expectInput("use encoderAttentionMask", encoderAttentionMask, [B, encoderHiddenStates.shape[1]!]);
     inputs.encoderAttentionMask = encoderAttentionMask;
   }
   if (timestepCond) {
     if (config.time_cond_proj_dim === null) {
       throw new TypeError("Cannot denoise: expected no timestepCond, got one; time_cond_proj_dim is null");
     }
-    expectInput("timestepCond", timestepCond, [B, config.time_cond_proj_dim]);
+    expectInput("use timestepCond", timestepCond, [B, config.time_cond_proj_dim]);
     inputs.timestepCond = timestepCond;
   }
-  const classes = classInput(classLabels, B, config, positional);
+  const classes = classInput(classLabels, B, config, timestepFeatures);
   if (classes) inputs.classes = classes;
-  if (classes && classLabels === classes) expectInput("classLabels", classes, [B, vectorWidth(config)]);
-  return { ...inputs, ...addedInputs(options.addedCond, B, config), ...residualInputs(options) };
+  if (classes && classLabels === classes) expectInput("use classLabels", classes, [B, vectorWidth(config)]);
+  return { ...inputs, ...addedInputs(options.addedCond, B, config), ...residualInputs(options, config) };
 }
 
 const TIME_IDS = 6; // of SDXL; its refiner has 5
 
-/** Options of the shapes that the config asks for, so that a rehearsal reads every weight. */
+/** Zeros of the shapes that the config asks for, with which a trace reads every weight. */
 export function emptyOptions(B: number, config: UNet2DConditionConfig): UNet2DConditionOptions {
   const { class_embed_type, num_class_embeds, time_cond_proj_dim, addition_time_embed_dim } = config;
   const projected = config.projection_class_embeddings_input_dim ?? 0;
@@ -141,8 +154,8 @@ function addedInputs(
       `Cannot use textEmbeds: expected ${width} − ${features} · n values a row, got ${values}`,
     );
   }
-  expectInput("textEmbeds", textEmbeds, [B, values]);
-  const ids = rowsOfIds(timeIds, B);
+  expectInput("use textEmbeds", textEmbeds, [B, values]);
+  const ids = idsPerRow(timeIds, B);
   const odd = ids.find((row) => row.length !== count);
   if (ids.length !== B || odd) {
     throw new RangeError(
@@ -150,7 +163,10 @@ function addedInputs(
         `${odd?.length ?? count} for each of ${ids.length}`,
     );
   }
-  return { textEmbeds, timeIds: positional(ids.flat(), config, features).reshape([B, count * features]) };
+  return {
+    textEmbeds,
+    timeIds: timestepFeatures(ids.flat(), config, features).reshape([B, count * features]),
+  };
 }
 
 /** Width V of classes that are given as vectors. */
@@ -159,8 +175,43 @@ function vectorWidth(config: UNet2DConditionConfig): number {
   return config.class_embed_type === "identity" ? timeWidth(config) : projected!;
 }
 
-/** A list of numbers stands for all rows. */
-function rowsOfIds(timeIds: AddedCond["timeIds"], B: number): (readonly number[])[] {
+/** One list of ids for each row, where one may stand for all. */
+function idsPerRow(timeIds: AddedCond["timeIds"], B: number): (readonly number[])[] {
   const single = timeIds.every((id) => typeof id === "number");
   return single ? new Array(B).fill(timeIds) : [...timeIds as readonly (readonly number[])[]];
+}
+
+function residualInputs(options: ResidualOptions, config: UNet2DConditionConfig): Record<string, Tensor> {
+  const levels = config.block_out_channels.length;
+  const layers = config.block_out_channels.map((_, i) => valueOf(config.layers_per_block, i));
+  const skips = levels + layers.reduce((a, b) => a + b); // of conv_in, the layers, and all samplers
+  const inputs: Record<string, Tensor> = {};
+  const list = (name: ResidualList, counts: readonly number[]) => {
+    const residuals = options[name] ?? [];
+    if (residuals.length > 0 && !counts.includes(residuals.length)) {
+      throw new RangeError(
+        `Cannot denoise: expected ${counts.join(" or ")} ${name}, got ${residuals.length}`,
+      );
+    }
+    for (const [i, x] of residuals.entries()) inputs[`${name}.${i}`] = x;
+  };
+  list("downBlockAdditionalResiduals", [skips]);
+  list("downIntrablockAdditionalResiduals", [levels, levels + 1]);
+  const mid = options.midBlockAdditionalResidual;
+  if (mid) inputs["midBlockAdditionalResidual"] = mid;
+  return inputs;
+}
+
+/** Adds a residual to the features that it is for, where the call has it. */
+export function addResidual(
+  x: Tensor,
+  inputs: UNet2DConditionInputs,
+  name: `${ResidualList}.${number}` | "midBlockAdditionalResidual",
+): Tensor {
+  const residual = inputs[name];
+  if (!residual) return x;
+  if (sameNumbers(residual.shape, x.shape)) return x.add(residual.cast(x.dtype));
+  throw new RangeError(
+    `Cannot use ${name}: expected shape ${formatShape(x.shape)}, got ${formatShape(residual.shape)}`,
+  );
 }

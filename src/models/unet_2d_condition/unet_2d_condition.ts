@@ -1,30 +1,30 @@
-import type { Shape } from "../../core/shape.ts";
 import type { z } from "zod";
 import type { DType } from "../../core/dtype.ts";
+import type { Shape } from "../../core/shape.ts";
 import { activation } from "../../nn/activations.ts";
-import { conv, type Layer, norm } from "../../nn/layers.ts";
-import type { ResnetStyle } from "../../nn/resnet.ts";
-import { type Transformer2D, transformer2D } from "./transformer_2d.ts";
-import { named, type Tensor, zeros } from "../../tensor/mod.ts";
-import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
+import { conv, groupNorm, type Layer } from "../../nn/layers.ts";
 import {
   downBlock2D,
   midBlock2D,
-  timesOf,
+  resnetStyle,
   type UNetBlock2D,
   type UNetBlockOptions,
+  unetTimeProjections,
   upBlock2D,
 } from "../../nn/unet_2d_blocks.ts";
+import { named, type Tensor, zeros } from "../../tensor/mod.ts";
+import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
+import { sampleSizeOf } from "../unet_2d/inputs.ts";
+import { conditioning, type ConditioningWeights } from "./conditioning.ts";
 import { type UNet2DConditionConfig, unet2DConditionConfig, unet2DConditionKeys, valueOf } from "./config.ts";
 import {
+  addResidual,
   emptyOptions,
   type UNet2DConditionInputs,
   unet2DConditionInputs,
   type UNet2DConditionOptions,
 } from "./inputs.ts";
-import { Residuals } from "./residuals.ts";
-import { conditioning, type ConditioningWeights } from "./conditioning.ts";
-import { sampleSizeOf } from "../unet_2d/inputs.ts";
+import { type Transformer2D, transformer2D } from "./transformer_2d.ts";
 
 /** Weights of a UNet2DConditionModel. */
 export interface UNet2DConditionWeights extends ConditioningWeights {
@@ -53,7 +53,8 @@ export function unet2DCondition(
   const levels = channels.length;
   const dtype = w.conv_in.bias.dtype; // of activations: matrices may be stored smaller, biases never are
   const act = activation(config.act_fn);
-  const times = timesOf(act(conditioning(inputs, w, dtype, config)), w, config.mid_block_type !== null);
+  const temb = act(conditioning(inputs, w, dtype, config));
+  const times = unetTimeProjections(temb, w, config.mid_block_type !== null);
   const attend = attentionTo(inputs, dtype, config);
 
   let x = inputs.sample.cast(dtype);
@@ -61,16 +62,14 @@ export function unet2DCondition(
   const input = x;
   x = named("conv_in", () => convSame(input, w.conv_in, channels[0]!, config.conv_in_kernel), [input]);
   let skips = [x];
-  const residuals = new Residuals(inputs);
-  const within = residuals.within(levels);
   for (const [i, type] of config.down_block_types.entries()) {
     const attends = type === "CrossAttnDownBlock2D";
-    const adapted = (x: Tensor) => within(x, i); // where nothing attends, it comes behind the sampler
+    const adapted = (x: Tensor) => addResidual(x, inputs, `downIntrablockAdditionalResiduals.${i}`);
     const options = {
       layers: valueOf(layers_per_block, i),
       resnet: { ...resnetStyle(config), channels: channels[i]! },
       attention: attends ? attend(i, valueOf(transformers, i), crossOnly(i)) : null,
-      ...(attends ? { adapted } : {}),
+      ...(attends ? { adapted } : {}), // where nothing attends, it comes behind the sampler
       sampler: i === levels - 1 ? null : "conv",
       padding: config.downsample_padding,
     } as const;
@@ -78,19 +77,20 @@ export function unet2DCondition(
     x = attends ? outputs.at(-1)! : adapted(outputs.at(-1)!);
     skips.push(...outputs.with(-1, x));
   }
-  skips = residuals.toSkips(skips);
+  skips = skips.map((skip, i) => addResidual(skip, inputs, `downBlockAdditionalResiduals.${i}`));
 
   if (config.mid_block_type) {
     const options = midBlockOptions(attend, config);
     x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options), [x]);
   }
-  x = residuals.toMid(x, levels);
+  x = addResidual(x, inputs, `downIntrablockAdditionalResiduals.${levels}`);
+  x = addResidual(x, inputs, "midBlockAdditionalResidual");
 
   for (const [i, type] of config.up_block_types.entries()) {
     const level = levels - 1 - i;
     const layers = valueOf(layers_per_block, level) + 1;
     const own = skips.splice(-layers);
-    const [H, W] = (skips.at(-1) ?? x).shape.slice(-2); // where the next block's skips are
+    const size = (skips.at(-1) ?? x).shape.slice(-2) as [H: number, W: number]; // of the next block's skips
     const options = {
       layers,
       resnet: { ...resnetStyle(config), channels: channels[level]! },
@@ -98,21 +98,18 @@ export function unet2DCondition(
         ? attend(level, valueOf(transformersUp, i), crossOnly(level))
         : null,
       sampler: i === levels - 1 ? null : "conv",
-      size: [H, W] as [number, number],
+      size,
     } as const;
     x = named(`up_blocks.${i}`, () => upBlock2D(x, own, w.up_blocks[i]!, times, options), [x, ...own]);
   }
 
-  x = named("conv_norm_out", () => norm(x, w.conv_norm_out, resnetStyle(config)), [x]);
+  x = named("conv_norm_out", () => groupNorm(x, w.conv_norm_out, resnetStyle(config)), [x]);
   const active = act(x);
   const { out_channels, conv_out_kernel } = config;
   return named("conv_out", () => convSame(active, w.conv_out, out_channels, conv_out_kernel), [active]);
 }
 
-/**
- * Attention of a block of some level;
- * `transformers` says how many transformer blocks follow each residual block.
- */
+/** Attention of a block of some level; `transformers` blocks of it follow each residual block. */
 type Attend = (
   level: number,
   transformers: number | readonly number[],
@@ -164,16 +161,6 @@ function midBlockOptions(
   };
 }
 
-function resnetStyle(config: UNet2DConditionConfig): ResnetStyle {
-  return {
-    groups: config.norm_num_groups,
-    eps: config.norm_eps,
-    act: config.act_fn,
-    timeScaleShift: config.resnet_time_scale_shift,
-    outputScale: 1,
-  };
-}
-
 /** Convolution by an odd kernel that keeps the size. */
 function convSame(x: Tensor, w: Layer, channels: number, kernel: number): Tensor {
   return conv(x, w, channels, kernel, { padding: (kernel - 1) / 2 });
@@ -206,10 +193,7 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
     return { ...run.results, taps: run.taps };
   }
 
-  /**
-   * The size of samples that the model was trained for,
-   * or the least that it can halve where its config has none.
-   */
+  /** Sides of the samples that the model was trained on, or the least that it can halve where its config has none. */
   get sampleSize(): [H: number, W: number] {
     return sampleSizeOf(this.config);
   }

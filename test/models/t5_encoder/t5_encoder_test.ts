@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
 import { loadModel, type LoadOptions } from "../../../src/models/runtime/load.ts";
 import { T5EncoderModel } from "../../../src/models/mod.ts";
-import { positionBuckets } from "../../../src/models/t5_encoder/position_bias.ts";
+import { positionBuckets } from "../../../src/models/t5_encoder/inputs.ts";
 import type { Tensor } from "../../../src/tensor/mod.ts";
 import { readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
