@@ -1,8 +1,10 @@
 import { cat, type Tensor, tensor } from "denoise";
 import { attention, linear } from "denoise/ops";
 import { fluxPosEmbed } from "../src/models/flux_transformer_2d/pos_embed.ts";
-import { fluxSingleTransformerBlock } from "../src/models/flux_transformer_2d/single_transformer_block.ts";
-import { fluxTransformerBlock } from "../src/models/flux_transformer_2d/transformer_block.ts";
+import {
+  fluxSingleTransformerBlock,
+  fluxTransformerBlock,
+} from "../src/models/flux_transformer_2d/blocks.ts";
 import type { Case } from "./cases.ts";
 import { noise, noiseTensor } from "./random.ts";
 

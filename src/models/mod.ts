@@ -15,7 +15,8 @@ export {
 export type { CLIPTextConfig } from "./clip_text/config.ts";
 export { FluxTransformer2DModel } from "./flux_transformer_2d/flux_transformer_2d.ts";
 export type { FluxTransformer2DConfig } from "./flux_transformer_2d/config.ts";
-export type { FluxConditions, FluxTransformer2DOptions, Positions } from "./flux_transformer_2d/inputs.ts";
+export type { FluxConditions, FluxTransformer2DOptions } from "./flux_transformer_2d/inputs.ts";
+export type { Positions } from "./flux_transformer_2d/pos_embed.ts";
 export { FluxModulation } from "./flux_transformer_2d/modulation.ts";
 export type { HiddenActName } from "../nn/activations.ts";
 export type { BlockDType, CheckpointDType, ElementDType, TensorInfo } from "../io/formats/checkpoint.ts";

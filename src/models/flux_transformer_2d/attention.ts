@@ -25,10 +25,10 @@ export interface FluxJointAttention extends FluxAttention {
   to_add_out: Layer;
 }
 
-/** What all attention of a model shares. */
+/** Options of all attention of a model. */
 export interface FluxAttentionOptions {
   heads: number;
-  /** Where the tokens stand, texts first: tables of `fluxPosEmbed` [N + L, D / 2 / heads]. */
+  /** Tables of the tokens' positions, texts first, made by `fluxPosEmbed` [N + L, D / 2 / heads]. */
   cos: Tensor;
   sin: Tensor;
 }
@@ -36,8 +36,8 @@ export interface FluxAttentionOptions {
 /** Tokens x [B, L, D] attend to each other; the heads' values side by side. → [B, L, D] */
 export function fluxAttention(x: Tensor, w: FluxAttention, o: FluxAttentionOptions): Tensor {
   const [q, k, v] = projections(x, w, ["to_q", "to_k", "to_v"], o);
-  const turned = (x: Tensor, { weight }: Projection) => rmsNormRotary([{ x, weight }], o.cos, o.sin);
-  const mixed = attend(turned(q, w.norm_q), turned(k, w.norm_k), v);
+  const rotated = (x: Tensor, { weight }: Projection) => rmsNormRotary([{ x, weight }], o.cos, o.sin);
+  const mixed = attend(rotated(q, w.norm_q), rotated(k, w.norm_k), v);
   return mixed.permute([0, 2, 1, 3]).reshape(x.shape);
 }
 
@@ -52,10 +52,10 @@ export function fluxJointAttention(
   const N = c.shape[1]!;
   const [q, k, v] = projections(x, w, ["to_q", "to_k", "to_v"], o);
   const [addedQ, addedK, addedV] = projections(c, w, ["add_q_proj", "add_k_proj", "add_v_proj"], o);
-  const turned = (added: Tensor, ofAdded: Projection, x: Tensor, { weight }: Projection) =>
+  const rotated = (added: Tensor, ofAdded: Projection, x: Tensor, { weight }: Projection) =>
     rmsNormRotary([{ x: added, weight: ofAdded.weight }, { x, weight }], o.cos, o.sin);
-  const joinedQ = turned(addedQ, w.norm_added_q, q, w.norm_q);
-  const joinedK = turned(addedK, w.norm_added_k, k, w.norm_k);
+  const joinedQ = rotated(addedQ, w.norm_added_q, q, w.norm_q);
+  const joinedK = rotated(addedK, w.norm_added_k, k, w.norm_k);
   const mixed = attend(joinedQ, joinedK, cat([addedV, v], 2)).permute([0, 2, 1, 3]).reshape([B, N + L, D]);
   const [ofC, ofX] = [mixed.slice(1, 0, N), mixed.slice(1, N)];
   return [
@@ -78,12 +78,10 @@ function projections<Name extends string>(
     expectShape(bias, [D]);
   }
   const list = (key: keyof Layer) => layers.map((layer) => layer[key]) as unknown as Weights3;
-  const own = labelled("qkv", () => linearThree(x, list("weight"), list("bias")));
+  const joined = labelled("qkv", () => linearThree(x, list("weight"), list("bias")));
   const split = (t: Tensor) => t.reshape([B, L, heads, D / heads]).permute([0, 2, 1, 3]);
-  return names.map((name, i) =>
-    split(named(name, () => own?.[i] ?? dense(x, layers[i]!, D), [x]))
-  ) as unknown as Tuple<
-    Tensor,
-    3
-  >;
+  const heads3 = names.map((name, i) =>
+    split(named(name, () => joined?.[i] ?? dense(x, layers[i]!, D), [x]))
+  );
+  return heads3 as unknown as Tuple<Tensor, 3>;
 }

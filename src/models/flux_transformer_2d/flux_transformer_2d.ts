@@ -1,10 +1,15 @@
 import type { z } from "zod";
-import { adaLayerNormContinuous } from "./norms.ts";
-import { type FluxSingleTransformerBlock, fluxSingleTransformerBlock } from "./single_transformer_block.ts";
-import type { FluxTimeText } from "./time_text_embed.ts";
-import { type FluxTransformerBlock, fluxTransformerBlock } from "./transformer_block.ts";
 import { dense, type Layer } from "../../nn/layers.ts";
 import { cat, named, scope, type Tensor, zeros } from "../../tensor/mod.ts";
+import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
+import type { Tensors } from "../runtime/traces.ts";
+import {
+  adaLayerNormContinuous,
+  type FluxSingleTransformerBlock,
+  fluxSingleTransformerBlock,
+  type FluxTransformerBlock,
+  fluxTransformerBlock,
+} from "./blocks.ts";
 import {
   type FluxTransformer2DConfig,
   fluxTransformer2DConfig,
@@ -12,26 +17,25 @@ import {
   innerDim,
 } from "./config.ts";
 import {
+  conditioningInputs,
   features,
   type FluxConditions,
   type FluxTransformer2DInputs,
   fluxTransformer2DInputs,
   type FluxTransformer2DOptions,
-  PositionCache,
-  toldInputs,
 } from "./inputs.ts";
 import {
+  type FluxConditioning,
   FluxModulation,
   type FluxModulationWeights,
-  fluxVectors,
-  joinVectors,
+  joinColumns,
+  modulations,
   modulationWidth,
-  splitVectors,
+  splitModulation,
 } from "./modulation.ts";
-import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
-import type { Tensors } from "../runtime/traces.ts";
+import { PositionCache } from "./pos_embed.ts";
 
-/** Weights of what a FluxTransformer2DModel's tokens go through. */
+/** Weights that a FluxTransformer2DModel's tokens go through. */
 export interface FluxTokenWeights {
   x_embedder: Layer;
   context_embedder: Layer;
@@ -55,11 +59,11 @@ export function fluxTransformer2D(
 ): Tensor {
   const D = innerDim(config);
   const dtype = w.x_embedder.bias.dtype; // of activations: matrices may be stored smaller, biases never are
-  const { cos, sin, modulation } = inputs;
-  const vectors = modulation
-    ? splitVectors(modulation, config)
-    : new Map(fluxVectors(inputs as FluxTimeText, w, config));
-  const options = { heads: config.num_attention_heads, cos, sin, dtype };
+  const modulation = inputs.modulation
+    ? splitModulation(inputs.modulation, config)
+    : new Map(modulations(inputs as FluxConditioning, w, config));
+  const modulationOf = (path: string) => modulation.get(path)!;
+  const options = { heads: config.num_attention_heads, cos: inputs.cos, sin: inputs.sin, dtype };
 
   // The residual streams are f32: they outgrow f16, which diffusers cuts off at ±65504.
   const embed = (name: "x_embedder" | "context_embedder", x: Tensor) =>
@@ -70,36 +74,26 @@ export function fluxTransformer2D(
   ];
   for (let i = 0; i < config.num_layers; i++) {
     const path = `transformer_blocks.${i}`;
-    const told = {
-      norm1: vectors.get(`${path}.norm1`)!,
-      norm1_context: vectors.get(`${path}.norm1_context`)!,
+    const norms = {
+      norm1: modulationOf(`${path}.norm1`),
+      norm1_context: modulationOf(`${path}.norm1_context`),
     };
-    streams = named(
-      path,
-      () => fluxTransformerBlock(streams, w.transformer_blocks[i]!, told, options),
-      streams,
-    );
+    const block = () => fluxTransformerBlock(streams, w.transformer_blocks[i]!, norms, options);
+    streams = named(path, block, streams);
   }
 
   const N = inputs.encoderHiddenStates.shape[1]!;
   let x = cat(streams, 1);
   for (let i = 0; i < config.num_single_layers; i++) {
     const path = `single_transformer_blocks.${i}`;
-    const told = vectors.get(`${path}.norm`)!;
-    x = namedParts(
-      path,
-      N,
-      x,
-      () => fluxSingleTransformerBlock(x, w.single_transformer_blocks[i]!, told, options),
-    );
+    const norm = modulationOf(`${path}.norm`);
+    const block = () => fluxSingleTransformerBlock(x, w.single_transformer_blocks[i]!, norm, options);
+    x = namedParts(path, N, x, block);
   }
 
   const image = x.slice(1, N);
-  const normed = named(
-    "norm_out",
-    () => adaLayerNormContinuous(image, vectors.get("norm_out")!, dtype),
-    [image, vectors.get("norm_out")!],
-  );
+  const norm = modulationOf("norm_out");
+  const normed = named("norm_out", () => adaLayerNormContinuous(image, norm, dtype), [image, norm]);
   const width = (config.out_channels ?? config.in_channels) * config.patch_size ** 2;
   return named("proj_out", () => dense(normed, w.proj_out, width), [normed]);
 }
@@ -116,9 +110,7 @@ function namedParts(path: string, N: number, x: Tensor, run: () => Tensor): Tens
 const IMAGE_TOKENS = 4096; // of a picture of 1024²
 const TEXT_TOKENS = 512;
 
-/**
- * Predicts the velocity of a picture's latents that a prompt describes; diffusers' FluxTransformer2DModel.
- */
+/** Predicts the velocity of a picture's latents that a prompt describes; diffusers' FluxTransformer2DModel. */
 export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   /** Checks a config.json and fills in its defaults. */
   static readonly schema: z.ZodType<FluxTransformer2DConfig> = fluxTransformer2DConfig;
@@ -131,9 +123,8 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
 
   /**
    * The model's output for packed latents [B, L, in_channels] and the prompts' tokens, of which there may be
-   * any number. What it is told about time, guidance and the prompt as a whole comes with the call, or as
-   * `modulation` from `condition`, which computes it for all steps of a loop at once; the results are the
-   * same. `condition` and the steps that use its results read different weights:
+   * any number. Time, guidance and the pooled prompt come with the call, or as `modulation` from `condition`,
+   * which computes it for all steps of a loop at once; the results are the same. `condition` and the steps that use its results read different weights:
    * `load({ only: "condition" })` and `load({ only: "step" })` bring these alone, where there is no room for
    * all at once.
    */
@@ -148,8 +139,8 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   }
 
   /**
-   * What all blocks are told at each of these timesteps, from 0 to 1: a quarter of FLUX.1's weights are read
-   * for it, and by a `forward` with its results not at all. As many steps go at once as one binding holds.
+   * Shifts, scales and gates of all norms at each of these timesteps, from 0 to 1: a quarter of FLUX.1's weights
+   * are read for it, and by a `forward` with its results not at all. As many steps go at once as one binding holds.
    */
   condition(timesteps: readonly number[], conditions: FluxConditions): FluxModulation {
     const B = conditions.pooledProjections.shape[0]!;
@@ -160,14 +151,14 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
     for (let first = 0; first < timesteps.length; first += atOnce) {
       using made = scope();
       const time = features(timesteps.slice(first, first + atOnce)).unsqueeze(1);
-      const told = toldInputs(time, conditions, B, this.config);
-      parts.push(made.keep(this.traced("condition", told, this.#tell).modulation));
+      const inputs = conditioningInputs(time, conditions, B, this.config);
+      parts.push(made.keep(this.traced("condition", inputs, this.#condition).modulation));
     }
     this.retrace("condition"); // it runs once a picture: nothing but the result stays in memory
     return new FluxModulation(parts, B);
   }
 
-  /** Traces a picture of 1024² with what `condition` makes, and `condition` for one step. */
+  /** Traces a picture of 1024² with the result of `condition`, and `condition` for one step. */
   prepare(): void {
     const { in_channels, joint_attention_dim, attention_head_dim, pooled_projection_dim } = this.config;
     const tables = zeros([TEXT_TOKENS + IMAGE_TOKENS, attention_head_dim / 2]);
@@ -180,8 +171,9 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
     }, this.#run);
     const pooledProjections = zeros([1, pooled_projection_dim]);
     const guidance = this.config.guidance_embeds ? 1 : undefined;
-    const told = toldInputs(features([1]).unsqueeze(0), { pooledProjections, guidance }, 1, this.config);
-    this.rehearsed("condition", told, this.#tell);
+    const conditions = { pooledProjections, guidance };
+    const inputs = conditioningInputs(features([1]).unsqueeze(0), conditions, 1, this.config);
+    this.rehearsed("condition", inputs, this.#condition);
   }
 
   /** Gives back the memory of weights, activations and tables, after the work already recorded. */
@@ -190,11 +182,11 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
     super.unload();
   }
 
-  #tell = (told: Tensors): { modulation: Tensor } => ({
-    modulation: joinVectors(
-      fluxVectors(told as FluxTimeText, this.weights.tree as FluxTransformer2DWeights, this.config),
-    ),
-  });
+  #condition = (inputs: Tensors): { modulation: Tensor } => {
+    const w = this.weights.tree as FluxModulationWeights;
+    const layers = modulations(inputs as FluxConditioning, w, this.config);
+    return { modulation: joinColumns(layers.map(([, rows]) => rows)) };
+  };
 
   #run = (inputs: Tensors): { sample: Tensor } => ({
     sample: fluxTransformer2D(

@@ -1,24 +1,17 @@
-import { expectOptions, nameOfKind } from "../../core/error.ts";
+import { expectOptions } from "../../core/error.ts";
 import type { Shape } from "../../core/shape.ts";
-import { fluxPosEmbed } from "./pos_embed.ts";
-import type { FluxTimeText } from "./time_text_embed.ts";
 import { timestepEmbedding } from "../../ops/mod.ts";
-import { hold, letGo, type Tensor, tensor } from "../../tensor/mod.ts";
+import type { Tensor } from "../../tensor/mod.ts";
 import { expectInput, onePerRow } from "../inputs.ts";
 import type { FluxTransformer2DConfig } from "./config.ts";
-import { modulationWidth } from "./modulation.ts";
+import { type FluxConditioning, modulationWidth } from "./modulation.ts";
+import { expectPositions, type PositionCache, type Positions } from "./pos_embed.ts";
 
-/** Positions of tokens, one row each with a number for every axis of the config's axes_dims_rope. */
-export type Positions = readonly (readonly number[])[];
-
-/** What a FLUX model is told about time, guidance and the prompt as a whole. */
+/** Conditions of a FLUX model beside time and the prompt's tokens. */
 export interface FluxConditions {
   /** Pooled embeddings of the prompts [B, pooled_projection_dim]. */
   pooledProjections: Tensor;
-  /**
-   * Guidance scale, one for all rows or one a row:
-   * for models that are told it (guidance_embeds), and only for them.
-   */
+  /** Guidance scale, one for all rows or one a row: for models that read it (guidance_embeds), and only for them. */
   guidance?: number | readonly number[] | undefined;
 }
 
@@ -33,13 +26,13 @@ export type FluxTransformer2DOptions =
     txtIds: Positions;
   }
   & (
-    | { /** What `condition` made for this step. [B, total] */ modulation: Tensor }
+    | { /** The result of `condition` for this step. [B, total] */ modulation: Tensor }
     | (FluxConditions & {
       /** One for all rows or one a row, from 0 to 1. */ timestep: number | readonly number[];
     })
   );
 
-/** What a FluxTransformer2DModel reads: of its last entries either `modulation` or the features. */
+/** Tensors that a FluxTransformer2DModel reads: of the last ones either `modulation` or the conditioning. */
 export type FluxTransformer2DInputs =
   & {
     /** [B, L, in_channels] */
@@ -51,7 +44,7 @@ export type FluxTransformer2DInputs =
     sin: Tensor;
     modulation?: Tensor;
   }
-  & Partial<FluxTimeText>;
+  & Partial<FluxConditioning>;
 
 const NOT_BUILT = [
   "controlnetBlockSamples",
@@ -102,18 +95,18 @@ export function fluxTransformer2DInputs(
     );
   }
   const times = onePerRow("timestep", options.timestep, B);
-  return { ...inputs, ...toldInputs(features(times).unsqueeze(0), options, B, config) };
+  return { ...inputs, ...conditioningInputs(features(times).unsqueeze(0), options, B, config) };
 }
 
-/** What `condition` reads. time: features [S, 1 or B, 256] */
-export function toldInputs(
+/** Checks the conditions, and adds them to the features of time [S, 1 or B, 256]. */
+export function conditioningInputs(
   time: Tensor,
   { pooledProjections, guidance }: FluxConditions,
   B: number,
   config: FluxTransformer2DConfig,
-): FluxTimeText {
+): FluxConditioning {
   expectInput("use pooledProjections", pooledProjections, [B, config.pooled_projection_dim]);
-  const told: FluxTimeText = { time, pooled: pooledProjections.unsqueeze(0) };
+  const inputs: FluxConditioning = { time, pooled: pooledProjections.unsqueeze(0) };
   const wanted = config.guidance_embeds;
   if (wanted !== (guidance !== undefined)) {
     throw new TypeError(
@@ -121,8 +114,8 @@ export function toldInputs(
         `guidance_embeds is ${wanted}`,
     );
   }
-  if (guidance !== undefined) told.guidance = features(onePerRow("guidance", guidance, B)).unsqueeze(0);
-  return told;
+  if (guidance !== undefined) inputs.guidance = features(onePerRow("guidance", guidance, B)).unsqueeze(0);
+  return inputs;
 }
 
 const FEATURES = 256;
@@ -131,50 +124,4 @@ const FEATURES = 256;
 export function features(values: readonly number[]): Tensor {
   const thousandfold = values.map((value) => Math.fround(Math.fround(value) * 1000));
   return timestepEmbedding(thousandfold, { dim: FEATURES, flipSinToCos: true, downscaleFreqShift: 0 });
-}
-
-function expectPositions(name: string, ids: Positions, count: number, config: FluxTransformer2DConfig): void {
-  const axes = config.axes_dims_rope.length;
-  if (!Array.isArray(ids)) {
-    throw new TypeError(
-      `Cannot use ${name}: expected a list of ${count} lists of ${axes} numbers, got ${nameOfKind(ids)}`,
-    );
-  }
-  const odd = ids.find((id) => id.length !== axes);
-  if (ids.length === count && !odd) return;
-  throw new RangeError(
-    `Cannot use ${name}: expected ${count} tokens with ${axes} numbers each, got ` +
-      `${ids.length} tokens${odd ? `, one with ${odd.length}` : ""}`,
-  );
-}
-
-/**
- * The tables of the positions that were asked for last:
- * in a loop they stay, and are neither made nor sent again.
- */
-export class PositionCache {
-  #ids: Positions = [];
-  #tables: { cos: Tensor; sin: Tensor } | undefined;
-
-  /** → [tokens, attention_head_dim / 2] twice */
-  of(ids: Positions, config: FluxTransformer2DConfig): { cos: Tensor; sin: Tensor } {
-    if (this.#tables && samePositions(ids, this.#ids)) return this.#tables;
-    this.clear();
-    const { cos, sin } = fluxPosEmbed(ids, config.axes_dims_rope);
-    const shape = [ids.length, config.attention_head_dim / 2];
-    this.#ids = ids.map((id) => [...id]);
-    return this.#tables = { cos: hold(tensor(cos, shape)), sin: hold(tensor(sin, shape)) };
-  }
-
-  /** Gives the tables' memory back. */
-  clear(): void {
-    if (!this.#tables) return;
-    letGo(this.#tables.cos);
-    letGo(this.#tables.sin);
-    this.#tables = undefined;
-  }
-}
-
-function samePositions(a: Positions, b: Positions): boolean {
-  return a.length === b.length && a.every((id, i) => id.every((n, axis) => n === b[i]![axis]));
 }

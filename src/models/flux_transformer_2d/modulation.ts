@@ -1,12 +1,10 @@
-import { type FluxTimeText, type FluxTimeTextEmbed, fluxTimeTextEmbed } from "./time_text_embed.ts";
 import { dense, type Layer } from "../../nn/layers.ts";
+import { type TimestepEmbedding, timestepEmbeddingMLP } from "../../nn/time_embedding.ts";
 import { silu } from "../../ops/mod.ts";
 import { cat, named, release, type Tensor } from "../../tensor/mod.ts";
 import { type FluxTransformer2DConfig, innerDim } from "./config.ts";
 
-/**
- * Weights of what all blocks are told: those that `condition` reads, and a forward with its results does not.
- */
+/** Weights that make the modulation: `condition` reads them, and a `forward` with its results does not. */
 export interface FluxModulationWeights {
   time_text_embed: FluxTimeTextEmbed;
   transformer_blocks: { norm1: { linear: Layer }; norm1_context: { linear: Layer } }[];
@@ -14,20 +12,36 @@ export interface FluxModulationWeights {
   norm_out: { linear: Layer };
 }
 
-/** One layer that turns what is known of time and prompt into shifts, scales and gates. */
+/** Weights of the embedding of time, guidance and the prompt as a whole. */
+interface FluxTimeTextEmbed {
+  timestep_embedder: TimestepEmbedding;
+  /** Of models that were distilled with guidance (dev). */
+  guidance_embedder?: TimestepEmbedding | undefined;
+  text_embedder: TimestepEmbedding;
+}
+
+/** Features of times and guidance [.., 256] and pooled prompts [.., P], whose leading axes broadcast. */
+export type FluxConditioning = {
+  time: Tensor;
+  guidance?: Tensor;
+  pooled: Tensor;
+};
+
+/** One layer that makes shifts, scales and gates of the embedding. */
 interface ModulationLayer {
-  /** Its path in the model. */
+  /** Its norm's path in the model. */
   readonly path: string;
   /** Width of its result. */
   readonly width: number;
-  readonly of: (w: FluxModulationWeights) => Layer;
+  readonly linear: (w: FluxModulationWeights) => Layer;
 }
 
 /** In the order in which their results lie side by side. */
 function modulationLayers(config: FluxTransformer2DConfig): ModulationLayer[] {
   const D = innerDim(config);
   const layers: ModulationLayer[] = [];
-  const add = (path: string, width: number, of: ModulationLayer["of"]) => layers.push({ path, width, of });
+  const add = (path: string, width: number, linear: ModulationLayer["linear"]) =>
+    layers.push({ path, width, linear });
   for (let i = 0; i < config.num_layers; i++) {
     add(`transformer_blocks.${i}.norm1`, 6 * D, (w) => w.transformer_blocks[i]!.norm1.linear);
     add(`transformer_blocks.${i}.norm1_context`, 6 * D, (w) => w.transformer_blocks[i]!.norm1_context.linear);
@@ -44,38 +58,46 @@ export function modulationWidth(config: FluxTransformer2DConfig): number {
   return modulationLayers(config).reduce((sum, { width }) => sum + width, 0);
 }
 
-/** What each layer tells, by its path; rows [R, its width]. */
-export type FluxVectors = ReadonlyMap<string, Tensor>;
+/** Shifts, scales and gates that the norms of the model take, by their paths; rows [R, width] each. */
+export type Modulation = ReadonlyMap<string, Tensor>;
 
 /**
- * What all blocks are told, in f32, for several steps at once, as each weight is then read once. time
- * [S, 1 or B, 256], guidance [1, B, 256], pooled [1, B, P] → rows [S · B, width] of each layer in turn.
+ * The modulation in f32, for several steps at once, as each weight is then read once. time [S, 1 or B, 256],
+ * guidance [1, B, 256], pooled [1, B, P] → rows [S · B, width] of each layer in turn.
  */
-export function* fluxVectors(
-  told: FluxTimeText,
+export function* modulations(
+  inputs: FluxConditioning,
   w: FluxModulationWeights,
   config: FluxTransformer2DConfig,
 ): Generator<[path: string, rows: Tensor], void, void> {
   const D = innerDim(config);
-  const embed = () => fluxTimeTextEmbed(told, w.time_text_embed, D).reshape([-1, D]);
+  const embed = () => timeTextEmbed(inputs, w.time_text_embed, D).reshape([-1, D]);
   const temb = silu(named("time_text_embed", embed));
-  for (const { path, width, of } of modulationLayers(config)) {
-    yield [path, named(`${path}.linear`, () => dense(temb, of(w), width), [temb])];
+  for (const { path, width, linear } of modulationLayers(config)) {
+    yield [path, named(`${path}.linear`, () => dense(temb, linear(w), width), [temb])];
   }
 }
 
-/** The vectors side by side. → [R, total] */
-export function joinVectors(vectors: Iterable<[path: string, rows: Tensor]>): Tensor {
-  return joinColumns(Iterator.from(vectors).map(([, rows]) => rows));
+/** The sum of the embeddings of time, guidance and prompt. → [.., width] */
+function timeTextEmbed(
+  { time, guidance, pooled }: FluxConditioning,
+  w: FluxTimeTextEmbed,
+  width: number,
+): Tensor {
+  const embed = (name: keyof FluxTimeTextEmbed, x: Tensor) =>
+    named(name, () => timestepEmbeddingMLP(x, w[name]!, width), [x]);
+  let sum = embed("timestep_embedder", time);
+  if (guidance) sum = sum.add(embed("guidance_embedder", guidance));
+  return sum.add(embed("text_embedder", pooled));
 }
 
 const MOST = 6; // that one dispatch joins
 
 /**
- * In a tree, as a chain would copy what is joined already again and again;
+ * Joins rows side by side. In a tree, as a chain would copy what is joined already again and again;
  * in turn, so that parts need not all be there.
  */
-function joinColumns(parts: Iterable<Tensor>): Tensor {
+export function joinColumns(parts: Iterable<Tensor>): Tensor {
   const joined: Tensor[] = [];
   let group: Tensor[] = [];
   for (const part of parts) {
@@ -89,16 +111,16 @@ function joinColumns(parts: Iterable<Tensor>): Tensor {
   return joined.length === 1 ? joined[0]! : joinColumns(joined);
 }
 
-/** What `joinVectors` made of one step. joined [B, total] */
-export function splitVectors(joined: Tensor, config: FluxTransformer2DConfig): FluxVectors {
+/** The modulation of one step from all of its values side by side [B, total]. */
+export function splitModulation(joined: Tensor, config: FluxTransformer2DConfig): Modulation {
   const layers = modulationLayers(config);
   const parts = joined.split(layers.map(({ width }) => width), 1);
   return new Map(layers.map(({ path }, i) => [path, parts[i]!]));
 }
 
-/** What the blocks of a FLUX model are told at each step of a loop. */
+/** Shifts, scales and gates of a FLUX model's norms at each step of a loop, made by `condition`. */
 export class FluxModulation implements Disposable {
-  /** Of consecutive steps [steps · B, total] each. */
+  /** Consecutive steps [steps · B, total] each. */
   readonly #parts: readonly Tensor[];
   readonly #batch: number;
 

@@ -1,21 +1,22 @@
-/** Cosines and sines of positions, each [tokens, D / 2]. */
-export interface PositionTables {
-  cos: Float32Array<ArrayBuffer>;
-  sin: Float32Array<ArrayBuffer>;
-}
+import { nameOfKind } from "../../core/error.ts";
+import { hold, letGo, type Tensor, tensor } from "../../tensor/mod.ts";
+import type { FluxTransformer2DConfig } from "./config.ts";
+
+/** Positions of tokens, one row each with a number for every axis of the config's axes_dims_rope. */
+export type Positions = readonly (readonly number[])[];
 
 const THETA = 10000;
 
 /**
- * The angles by which FLUX turns heads: each axis of a token's position has `axesDims[axis]` of a head's D
- * values, and pair i of them turns by position · θ^(−2i / dims), as in diffusers' FluxPosEmbed. In f64,
- * rounded to f32 at the end, since shaders lose the digits of large angles. ids [tokens, axes]
+ * Cosines and sines of the angles by which rotary embeddings turn heads: each axis of a token's position has
+ * `axesDims[axis]` of a head's D values, and pair i of them turns by position · θ^(−2i / dims), as in diffusers'
+ * FluxPosEmbed. In f64, rounded to f32 at the end, since shaders lose the digits of large angles. ids [tokens, axes]
  * → [tokens, D / 2] twice.
  */
 export function fluxPosEmbed(
-  ids: readonly (readonly number[])[],
+  ids: Positions,
   axesDims: readonly number[],
-): PositionTables {
+): { cos: Float32Array<ArrayBuffer>; sin: Float32Array<ArrayBuffer> } {
   const frequencies = axesDims.map((dims) =>
     Array.from({ length: dims / 2 }, (_, i) => 1 / THETA ** (2 * i / dims))
   );
@@ -33,4 +34,53 @@ export function fluxPosEmbed(
     }
   }
   return { cos, sin };
+}
+
+/** The tables of the positions that were asked for last: in a loop they stay, and are neither made nor sent again. */
+export class PositionCache {
+  #ids: Positions = [];
+  #tables: { cos: Tensor; sin: Tensor } | undefined;
+
+  /** → [tokens, attention_head_dim / 2] twice */
+  of(ids: Positions, config: FluxTransformer2DConfig): { cos: Tensor; sin: Tensor } {
+    if (this.#tables && samePositions(ids, this.#ids)) return this.#tables;
+    this.clear();
+    const { cos, sin } = fluxPosEmbed(ids, config.axes_dims_rope);
+    const shape = [ids.length, config.attention_head_dim / 2];
+    this.#ids = ids.map((id) => [...id]);
+    return this.#tables = { cos: hold(tensor(cos, shape)), sin: hold(tensor(sin, shape)) };
+  }
+
+  /** Gives the tables' memory back. */
+  clear(): void {
+    if (!this.#tables) return;
+    letGo(this.#tables.cos);
+    letGo(this.#tables.sin);
+    this.#tables = undefined;
+  }
+}
+
+function samePositions(a: Positions, b: Positions): boolean {
+  return a.length === b.length && a.every((id, i) => id.every((n, axis) => n === b[i]![axis]));
+}
+
+/** Checks the positions of `count` tokens; `name` is that of the option. */
+export function expectPositions(
+  name: string,
+  ids: Positions,
+  count: number,
+  config: FluxTransformer2DConfig,
+): void {
+  const axes = config.axes_dims_rope.length;
+  if (!Array.isArray(ids)) {
+    throw new TypeError(
+      `Cannot use ${name}: expected a list of ${count} lists of ${axes} numbers, got ${nameOfKind(ids)}`,
+    );
+  }
+  const odd = ids.find((id) => id.length !== axes);
+  if (ids.length === count && !odd) return;
+  throw new RangeError(
+    `Cannot use ${name}: expected ${count} tokens with ${axes} numbers each, got ` +
+      `${ids.length} tokens${odd ? `, one with ${odd.length}` : ""}`,
+  );
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
 import { fluxPosEmbed } from "../../../src/models/flux_transformer_2d/pos_embed.ts";
-import { fluxSingleTransformerBlock } from "../../../src/models/flux_transformer_2d/single_transformer_block.ts";
-import { fluxTransformerBlock } from "../../../src/models/flux_transformer_2d/transformer_block.ts";
+import {
+  fluxSingleTransformerBlock,
+  fluxTransformerBlock,
+} from "../../../src/models/flux_transformer_2d/blocks.ts";
 import { type Tensor, tensor } from "../../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
 import { Dice } from "../../support/dice.ts";
