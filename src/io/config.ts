@@ -7,7 +7,7 @@ import { damaged, quote } from "./files/errors.ts";
 
 const maxJson = 100_000_000; // bytes; tokenizers are the largest, at some 20 MB
 
-/** Reads a JSON file; throws one line with line and column where it is not JSON. */
+/** Reads a JSON file. Errors tell line and column, or what the file is instead. */
 export async function readJson(path: string): Promise<unknown> {
   using file = await BinaryFile.open(path);
   if (file.size > maxJson) throw damaged(path, `JSON of at most ${maxJson} bytes`, `${file.size}`);
@@ -31,7 +31,7 @@ export async function readJson(path: string): Promise<unknown> {
   );
 }
 
-/** What a server says in JSON in place of a file: `{"error":"Repository not found"}`. */
+/** The error that a server sent in JSON in place of a file: `{"error":"Repository not found"}`. */
 function refusalIn(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || Object.keys(value).length > 3) return undefined;
   const { error, message = error } = value as Record<string, unknown>;
@@ -39,8 +39,8 @@ function refusalIn(value: unknown): string | undefined {
 }
 
 /**
- * Checks a config against its schema; `where` names it in messages. A refinement's message is what was
- * expected: `z.number().refine(isEven, "an even number")` gives "expected width to be an even number, got 7".
+ * Checks a config against its schema; `where` names it in messages. The message of a refinement says what was expected:
+ * `z.number().refine(isEven, "an even number")` gives "expected width to be an even number, got 7".
  */
 export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value);
@@ -54,22 +54,22 @@ export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, wher
   );
 }
 
-/** A boolean with a default where its key is left out; null is false, as to Python. */
+/** A boolean with a default; null is false, as in Python. */
 export function flag(otherwise: boolean): z.ZodType<boolean> {
   return z.boolean().nullable().default(otherwise).transform((value) => value ?? false);
 }
 
-/** A key that Python does not read, or takes for left out, where it is null. */
+/** A schema for a key that counts as absent where it is null, as Python has it. */
 export function absentIfNull<T>(schema: z.ZodType<T>): z.ZodType<T> {
   return z.preprocess((value) => value ?? undefined, schema);
 }
 
-/** Keys that a config has and its schema does not know; keys like _class_name are about the file itself. */
+/** Keys of a config that its schema does not have. Keys as _class_name are about the file, and left out. */
 export function unknownKeys(schema: z.ZodObject, value: unknown): string[] {
   return Object.keys(value ?? {}).filter((key) => !key.startsWith("_") && !Object.hasOwn(schema.shape, key));
 }
 
-/** Where a problem lies and what was expected there. */
+/** The place of a problem in a config, and what was expected there. */
 interface Problem {
   path: PropertyKey[];
   expected: string;
@@ -102,7 +102,7 @@ function describe(issue: z.core.$ZodIssue): Problem {
   }
 }
 
-/** All choices of a union, or the inner problem of the one that fits from the outside. */
+/** All choices of a union; of one that fails only in an inner place, that problem. */
 function describeUnion(path: PropertyKey[], choices: Problem[]): Problem {
   const inner = choices.find((choice) => choice.path.length > 0);
   if (inner) return { path: [...path, ...inner.path], expected: inner.expected };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { manualSeed, openDevice, randn, type Tensor } from "../../src/mod.ts";
-import { FLOAT8 } from "../../src/io/formats/float8.ts";
+import { FLOAT8 } from "../../src/io/formats/numbers.ts";
 import {
   AutoencoderKL,
   FluxTransformer2DModel,

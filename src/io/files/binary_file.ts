@@ -1,28 +1,29 @@
 import { damaged, unreadable } from "./errors.ts";
 
-/** Most bytes that one call of the operating system reads. */
+/** Bytes that one call of the operating system reads at most. */
 export const READ_LIMIT = 64 * 2 ** 20;
 
-/** Where the bytes of a file come from. */
+/** A source of a file's bytes: the disk, or the hub. */
 export interface ByteSource {
   /**
-   * Fills `target`, which may be the mapped memory of a GPU's buffer. That memory goes when the device closes or is lost, and
-   * native code that still wrote to it would end the process: so only JavaScript may write to it after this returns.
+   * Fills `target` from `offset` on. `target` may be the mapped memory of a GPU's buffer, which is freed when the device
+   * closes or is lost: native code that still wrote to it would crash the process, so after this returns only JavaScript
+   * may write to it.
    */
   fill(offset: number, target: Uint8Array<ArrayBuffer>): void | Promise<void>;
   close(): void;
 }
 
-/** A file read by position, a piece at a time. */
+/** A file that is read by position, a piece at a time. */
 export class BinaryFile implements Disposable {
   readonly #source: ByteSource;
 
-  /** Of `size` bytes; errors name its path. */
+  /** Errors name `path`; `size` is in bytes. */
   constructor(source: ByteSource, readonly path: string, readonly size: number) {
     this.#source = source;
   }
 
-  /** Opens a file of this machine for reading; throws one clear line where that fails. */
+  /** Opens a file of this machine for reading. */
   static async open(path: string): Promise<BinaryFile> {
     try {
       const file = await Deno.open(path);
@@ -35,7 +36,7 @@ export class BinaryFile implements Disposable {
     throw unreadable(path, new Deno.errors.IsADirectory());
   }
 
-  /** `length` bytes from `offset`; throws where the file ends before. */
+  /** Reads `length` bytes from `offset` on. Throws where the file ends before. */
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     this.#expect(offset + length);
     const bytes = new Uint8Array(length);
@@ -43,7 +44,7 @@ export class BinaryFile implements Disposable {
     return bytes;
   }
 
-  /** Reads the bytes from `offset` on into `target`, as many as it has. */
+  /** Reads bytes from `offset` on until `target` is full. Throws where the file ends before. */
   async fill(offset: number, target: Uint8Array<ArrayBuffer>): Promise<void> {
     this.#expect(offset + target.length);
     await this.#source.fill(offset, target);
@@ -69,7 +70,7 @@ class LocalBytes implements ByteSource {
     this.#path = path;
   }
 
-  /** At once: so no other read comes between a seek and its bytes, and nothing is written when `target` is gone. */
+  /** Synchronously, so that no other read comes between a seek and its bytes, and nothing is written once `target` is freed. */
   fill(offset: number, target: Uint8Array<ArrayBuffer>): void {
     this.#file.seekSync(offset, Deno.SeekMode.Start);
     for (let done = 0; done < target.length;) {

@@ -1,18 +1,18 @@
-/** A value from a file as it may stand in a message: JSON on one line, shortened. */
+/** A value from a file for a message: JSON on one line, shortened. */
 export function quote(value: unknown): string {
   const text = typeof value === "bigint" ? `${value}` : JSON.stringify(value) ?? "nothing";
   const line = text.replace(/[\u007f-\u009f\u2028\u2029]/g, "?"); // JSON leaves these line ends as they are
   return line.length > 80 ? `${line.slice(0, 79)}…` : line;
 }
 
-/** The error for a file whose bytes are not what its format promises. */
+/** The error for a file that does not follow its format. */
 export function damaged(path: string, expected: string, got: string): SyntaxError {
   return new SyntaxError(
     `Cannot load ${path}: expected ${expected}, got ${got}; the file is damaged or incomplete, download it again`,
   );
 }
 
-/** The error for a file that cannot be opened or read, in the words of its cause. */
+/** The error for a file that cannot be opened or read. */
 export function unreadable(path: string, cause: unknown): Error {
   return new Error(`Cannot load ${path}: ${reason(cause)}`, { cause });
 }

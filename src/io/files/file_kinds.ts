@@ -1,18 +1,18 @@
 import { decodeLatin1 } from "./latin1.ts";
 import { damaged, quote } from "./errors.ts";
 
-/** What a file is, whatever it is called. */
+/** The kind of a file, whatever its name. */
 export interface FileKind {
   /** With its article, e.g. "a PNG". */
   readonly kind: string;
   readonly isPicture?: boolean;
-  /** Characters and nothing else. */
+  /** The file is text. */
   readonly isText?: boolean;
-  /** What helps, whatever was expected in its place. */
+  /** What helps, whatever kind was expected. */
   readonly advice?: string;
 }
 
-/** First bytes of a kind of file in Latin-1, where a dot stands for any byte. */
+/** The first bytes of a kind of file in Latin-1; a dot stands for any byte. */
 type Start = readonly [start: string, kind: string];
 
 const pictures: readonly Start[] = [
@@ -56,12 +56,12 @@ const others: readonly Start[] = [
   ["....ftyp", "a video"],
 ];
 
-/** Bytes that suffice to tell the kind of a file. */
+/** Bytes that `kindOf` needs of a file. */
 export const HEAD = 512;
 
 const AGAIN = "download it again";
 
-/** The kind of a file by its first bytes; undefined where they are of none that is known. */
+/** The kind of a file by its first bytes; undefined for unknown kinds. */
 export function kindOf(head: Uint8Array): FileKind | undefined {
   const of = (starts: readonly Start[]) => starts.find(([start]) => begins(head, start))?.[1];
   if (head.length === 0) return { kind: "an empty file", advice: AGAIN };
@@ -88,7 +88,7 @@ export function kindOf(head: Uint8Array): FileKind | undefined {
   return line === undefined ? undefined : { kind: `a text that begins ${quote(line)}`, isText: true };
 }
 
-/** Pages, pictures and other documents between tags. */
+/** HTML, SVG and other XML. */
 function markupOf(text: string): FileKind | undefined {
   if (!/^<[a-z!?]/i.test(text)) return undefined;
   if (
@@ -103,8 +103,8 @@ function markupOf(text: string): FileKind | undefined {
 }
 
 /**
- * Python's pickle since protocol 2, whose first operation opens a frame, a list, a dictionary, a tuple or a name; but
- * not one of torch, which begins with a number of its own.
+ * True for Python's pickles since protocol 2, whose first operation opens a frame, a list, a dictionary, a tuple or a
+ * name, but not for those of torch, which begin with torch's magic number.
  */
 function isPickle(head: Uint8Array): boolean {
   const [mark, protocol] = head;
@@ -113,20 +113,20 @@ function isPickle(head: Uint8Array): boolean {
   return isOne && !decodeLatin1(head.subarray(0, 64)).includes("l\xfc\x9cF\xf9 j\xa8P\x19");
 }
 
-/** The first line of what is characters and nothing else. */
+/** The first line of a text; undefined where the bytes are no text. */
 function textLine(head: Uint8Array): string | undefined {
   const ascii = decodeLatin1(head).replaceAll(/[\xc2-\xf4][\x80-\xbf]*/g, "x"); // UTF-8, at the end perhaps cut
   if (head.length < 4 || /[^\t\n\r\x20-\x7e]/.test(ascii)) return undefined;
   return new TextDecoder().decode(head).trimStart().split("\n")[0]!.slice(0, 40).trimEnd();
 }
 
-/** Eight bytes of length, which is never near 2^32, then JSON. */
+/** True for eight bytes of length, less than 2^32, then JSON. */
 function isSafetensors(head: Uint8Array): boolean {
   return head[8] === 0x7b && head.subarray(4, 8).every((byte) => byte === 0) &&
     head.subarray(0, 4).some(Boolean);
 }
 
-/** The error for a file that is not what is read; `advice` helps where its kind alone does not tell what would. */
+/** The error for a file of another kind than expected; `advice` is given where its kind has none of its own. */
 export function otherFile(head: Uint8Array, path: string, expected: string, advice: string): Error {
   const found = kindOf(head);
   if (found) {

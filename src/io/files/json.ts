@@ -6,16 +6,15 @@ const word = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null|NaN|-?
 const literals = new Map<string, unknown>([["true", true], ["false", false], ["null", null]]);
 
 /**
- * Parses JSON as Python's json module writes it: NaN and Infinity are numbers (schedulers hold
- * `"lambda_min_clipped": -Infinity`). Stricter than JSON.parse in one point: a key may stand only once in an
- * object. `what` names the text in messages, e.g. "./unet/config.json". With `bigints` whole numbers that a number
- * cannot hold are bigints.
+ * Parses JSON as Python's json module writes it: NaN and Infinity are numbers, as in schedulers'
+ * `"lambda_min_clipped": -Infinity`. Stricter than JSON.parse in one point: an object may have a key only once. `what`
+ * names the text in messages, e.g. "./unet/config.json". With `bigints` integers beyond 2^53 become bigints.
  */
 export function parseJson(text: string, what: string, { bigints = false } = {}): unknown {
   return new JsonReader(text, what, bigints).document();
 }
 
-/** JSON with all digits of whole numbers, as Python writes them; NaN and infinities are their names. */
+/** Writes JSON with all digits of bigints; NaN and infinities become strings. */
 export function writeJson(value: unknown): string {
   return JSON.stringify(value, (_, part) => {
     if (typeof part === "bigint") return (JSON as unknown as RawJSON).rawJSON(`${part}`);
@@ -23,7 +22,7 @@ export function writeJson(value: unknown): string {
   });
 }
 
-/** Of ECMAScript 2025, which TypeScript's library does not have yet. */
+/** A method of ECMAScript 2025 that TypeScript's library does not have yet. */
 interface RawJSON {
   rawJSON(text: string): unknown;
 }

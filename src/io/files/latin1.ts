@@ -1,4 +1,4 @@
-/** Text of one byte a letter, U+0000 to U+00FF. TextDecoder's "latin1" is windows-1252, and other at some letters. */
+/** Latin-1: U+0000 to U+00FF, one byte each. TextDecoder's "latin1" is windows-1252, which differs in some letters. */
 
 /** The letters of bytes. */
 export function decodeLatin1(bytes: Uint8Array): string {

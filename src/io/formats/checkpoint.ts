@@ -1,13 +1,13 @@
-import { size } from "../../core/shape.ts";
 import { basename } from "node:path";
+import { size } from "../../core/shape.ts";
 import { BinaryFile } from "../files/binary_file.ts";
+import { damaged, quote } from "../files/errors.ts";
 import { HEAD, kindOf, otherFile } from "../files/file_kinds.ts";
 import { readGguf } from "./gguf/file.ts";
 import { toFloats } from "./numbers.ts";
-import { damaged, quote } from "../files/errors.ts";
 import { readSafetensors } from "./safetensors.ts";
-import { attachScales } from "./scales.ts";
 import { readShardIndex } from "./shard_index.ts";
+import { bytesFor, elementsIn } from "./stored_dtype.ts";
 import {
   type Contents,
   expectPiece,
@@ -15,10 +15,7 @@ import {
   type StoredTensor,
   type TensorInfo,
 } from "./stored_tensor.ts";
-import { bytesFor, elementsIn } from "./stored_dtype.ts";
 import { readTorchLegacy, readTorchZip } from "./torch/file.ts";
-
-export { READ_LIMIT } from "../files/binary_file.ts";
 
 export type { BlockDType, CheckpointDType, ElementDType } from "./stored_dtype.ts";
 export type { TensorInfo } from "./stored_tensor.ts";
@@ -27,12 +24,12 @@ export type { TensorInfo } from "./stored_tensor.ts";
 export class Checkpoint implements Disposable {
   readonly #files: DisposableStack;
   readonly #stored: ReadonlyMap<string, StoredTensor>;
-  /** What there is, by name. */
+  /** All tensors by name. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** The strings beside them, such as "format" of safetensors and "general.architecture" of GGUF. */
+  /** Metadata of the files, such as "format" of safetensors and "general.architecture" of GGUF. */
   readonly metadata: ReadonlyMap<string, string>;
 
-  /** For openCheckpoint(), which has checked the contents. */
+  /** Takes contents that openCheckpoint() has checked. */
   constructor(files: DisposableStack, { tensors, metadata }: Contents) {
     this.#files = files;
     this.#stored = tensors;
@@ -41,9 +38,9 @@ export class Checkpoint implements Disposable {
   }
 
   /**
-   * Reads `count` elements from element `first` in row-major order, as little-endian bytes, at most
-   * READ_LIMIT of them: large tensors are read in pieces. Elements of a torch view are gathered; those of
-   * blocks come as whole blocks. The bytes begin their buffer, so that typed arrays can view it.
+   * Reads `count` elements from element `first` on in row-major order, as little-endian bytes. At most READ_LIMIT bytes
+   * are read at once: large tensors are read in pieces. Elements of a strided torch view are gathered; types of blocks
+   * give whole blocks. The bytes begin at offset 0 of their buffer, so that typed arrays can view it.
    */
   read(info: TensorInfo, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
     const tensor = this.#find(info);
@@ -52,17 +49,14 @@ export class Checkpoint implements Disposable {
     return readElements(tensor, first, bytes).then(() => bytes);
   }
 
-  /** Reads the elements from `first` on into `target`, which may lie in a GPU's buffer, as many as it has room for. */
+  /** Reads elements from `first` on until `target` is full, which may be the mapped memory of a GPU's buffer. */
   async fill(info: TensorInfo, first: number, target: Uint8Array<ArrayBuffer>): Promise<void> {
     const tensor = this.#find(info);
     expectPiece(tensor, first, elementsIn(tensor.dtype, target.length));
     await readElements(tensor, first, target);
   }
 
-  /**
-   * What a tensor's elements are multiplied by, where its file has that:
-   * one number, or one for each of its rows.
-   */
+  /** The scale by which a tensor's elements are multiplied, if its file has one: one number, or one a row. */
   async scaleOf(info: TensorInfo): Promise<Float32Array<ArrayBuffer> | undefined> {
     const { scale } = this.#find(info);
     if (!scale) return undefined;
@@ -88,12 +82,12 @@ export class Checkpoint implements Disposable {
   }
 }
 
-/** Other names, and views, for the tensors of files: a single file's tensors under the names of a model. */
+/** Gives the tensors of files other names, or views of them: those of a single file get a model's names. */
 export type TensorView = (tensors: ReadonlyMap<string, StoredTensor>) => Map<string, StoredTensor>;
 
 /**
- * Opens weights: a safetensors or GGUF file, a torch file (zip, or the stream before torch 1.6), the index of
- * shards, or a list of files. All headers are read and checked; no tensor is.
+ * Opens weights: a safetensors or GGUF file, a torch file (a zip, or the stream of torch before 1.6), the index of
+ * shards, or a list of files. All headers are read and checked, but no tensors.
  */
 export async function openCheckpoint(
   paths: string | readonly string[],
@@ -117,7 +111,7 @@ export async function openCheckpoint(
   return new Checkpoint(opened.move(), view ? { ...all, tensors: view(all.tensors) } : all);
 }
 
-/** The tensors of a shard that its index points to: what else it holds, such as copies of others', is not looked at. */
+/** The tensors of a shard that its index names. Others in it, such as copies of other shards', are left out. */
 function promised(
   { tensors, metadata }: Contents,
   names: readonly string[],
@@ -131,7 +125,7 @@ function promised(
   throw damaged(shard, `${quote(missing)}, as ${basename(index)} promises`, "no such key");
 }
 
-/** Names the index of a shard that is not there. */
+/** Rethrows the error; for a shard that is missing, one that names its index. */
 function throwLost(error: unknown, shard: string, index: string): never {
   const isLost = error instanceof Error && error.cause instanceof Deno.errors.NotFound;
   throw isLost ? damaged(index, `its shard ${shard}`, "no such file") : error;
@@ -148,7 +142,7 @@ function merge(all: Contents, { tensors, metadata }: Contents, path: string): vo
   for (const [key, value] of metadata) all.metadata.set(key, value);
 }
 
-/** Tells the format by the first bytes: old repositories name their files as they like. */
+/** Reads a file by the format of its first bytes, as old repositories name their files in any way. */
 async function readContents(file: BinaryFile): Promise<Contents> {
   const head = await file.read(0, Math.min(file.size, HEAD));
   const kind = kindOf(head)?.kind;
@@ -165,4 +159,38 @@ async function readContents(file: BinaryFile): Promise<Contents> {
     "weights (safetensors, GGUF or torch)",
     "download it again, or name a file of weights",
   );
+}
+
+/** Names of the scale of "x.weight": by ComfyUI, and by most others. */
+const SCALES = [".scale_weight", ".weight_scale"];
+
+/** Other tensors beside scaled weights: scales of activations, and a mark that there are scales. */
+const COMPANIONS = /(^|\.)(scale_input|input_scale|comfy_quant|scaled_fp8)$/;
+
+/**
+ * Attaches the scales beside weights of eight bits to these weights: one number, or one a row, by which the elements are
+ * multiplied. The scales are removed from `tensors`.
+ */
+export function attachScales(tensors: Map<string, StoredTensor>, path: string): void {
+  let found = false;
+  for (const [name, scale] of [...tensors]) {
+    const suffix = SCALES.find((suffix) => name.endsWith(suffix));
+    if (!suffix) continue;
+    const key = `${name.slice(0, -suffix.length)}.weight`;
+    const weight = tensors.get(key);
+    if (!weight || !/^(F8_|I8$)/.test(weight.dtype)) continue;
+    const count = size(scale.shape);
+    if (count !== 1 && count !== weight.shape[0]) {
+      throw new TypeError(
+        `Cannot load ${path}: expected one scale or one a row for ${quote(key)}, got ${
+          quote(scale.shape)
+        }; take the weights in another precision`,
+      );
+    }
+    tensors.set(key, { ...weight, scale });
+    tensors.delete(name);
+    found = true;
+  }
+  if (!found && ![...tensors.keys()].some((name) => name.endsWith("scaled_fp8"))) return;
+  for (const name of [...tensors.keys()]) if (COMPANIONS.test(name)) tensors.delete(name);
 }

@@ -1,4 +1,4 @@
-/** Types of one element each, in safetensors' words. */
+/** Types of single elements, by safetensors' names. */
 export type ElementDType =
   | "BOOL"
   | "U8"
@@ -16,7 +16,7 @@ export type ElementDType =
   | "I64"
   | "F64";
 
-/** GGUF's types of blocks: elements that lie next to each other share their scales. */
+/** GGUF's types of blocks, in which neighbouring elements share a scale. */
 export type BlockDType =
   | "Q4_0"
   | "Q4_1"
@@ -29,14 +29,14 @@ export type BlockDType =
   | "Q5_K"
   | "Q6_K";
 
-/** What the elements of a checkpoint's tensor are. */
+/** Types of the tensors in checkpoints. */
 export type CheckpointDType = ElementDType | BlockDType;
 
-/** What a type is stored in: a block of one or several elements. */
+/** The unit in which a type is stored: one element, or a block of several. */
 export interface Block {
-  /** Elements that lie together. */
+  /** Elements of a block. */
   readonly elements: number;
-  /** Bytes of all of them. */
+  /** Bytes of a block. */
   readonly bytes: number;
 }
 
@@ -86,24 +86,24 @@ export function listElementDTypes(): string {
   return Object.keys(elementBytes).join(", ");
 }
 
-/** The smallest piece of a type that can be read. */
+/** The smallest unit of a type that can be read. */
 export function blockOf(dtype: CheckpointDType): Block {
   return isBlockDType(dtype) ? blocks[dtype] : { elements: 1, bytes: elementBytes[dtype] };
 }
 
-/** Bytes of `count` elements, which are whole blocks. */
+/** Bytes of `count` elements, a whole number of blocks. */
 export function bytesFor(dtype: CheckpointDType, count: number): number {
   const { elements, bytes } = blockOf(dtype);
   return count / elements * bytes;
 }
 
-/** Elements of so many bytes of whole blocks. */
+/** Elements in `length` bytes, a whole number of blocks. */
 export function elementsIn(dtype: CheckpointDType, length: number): number {
   const { elements, bytes } = blockOf(dtype);
   return length / bytes * elements;
 }
 
-/** Bytes of a tensor, or undefined where they pass 2^53 or are no whole blocks. */
+/** Bytes of a tensor; undefined where they are more than 2^53, or no whole number of blocks. */
 export function tensorBytes(shape: readonly number[], dtype: CheckpointDType): number | undefined {
   let count = 1;
   for (const n of shape) {

@@ -3,11 +3,11 @@ import type { BinaryFile } from "../files/binary_file.ts";
 import { READ_LIMIT } from "../files/binary_file.ts";
 import { blockOf, bytesFor, type CheckpointDType, elementsIn } from "./stored_dtype.ts";
 
-/** A tensor of a checkpoint: what it is, not what it holds. */
+/** A tensor of a checkpoint, without its values. */
 export interface TensorInfo {
-  /** Its key in the state dict, such as "conv_in.weight". */
+  /** The key in the state dict, such as "conv_in.weight". */
   readonly name: string;
-  /** Its element type. */
+  /** The type of the elements. */
   readonly dtype: CheckpointDType;
   /** Sizes of its axes; [] for a scalar. */
   readonly shape: readonly number[];
@@ -15,7 +15,7 @@ export interface TensorInfo {
   readonly bytes: number;
 }
 
-/** Where elements lie in a file. */
+/** Elements in a file. */
 export interface Place {
   /** The open file. */
   readonly file: BinaryFile;
@@ -23,22 +23,19 @@ export interface Place {
   readonly offset: number;
   /** Sizes of the axes. */
   readonly shape: readonly number[];
-  /**
-   * Steps along the axes, in elements;
-   * torch may store a transposed or strided view. Types of blocks have none.
-   */
+  /** Strides of the axes in elements: torch may store a transposed or strided view. Types of blocks are contiguous. */
   readonly strides: readonly number[];
 }
 
-/** A tensor and where its elements lie. */
+/** A tensor and the places of its elements. */
 export interface StoredTensor extends TensorInfo {
-  /** Its parts, one below the other along the first axis; nearly all tensors have one. */
+  /** Its parts, concatenated along the first axis; nearly all tensors have one. */
   readonly places: readonly Place[];
-  /** What its elements are multiplied by, one number or one a row, as fp8 checkpoints have it. */
+  /** The scale by which its elements are multiplied, one number or one a row; fp8 checkpoints have it. */
   readonly scale?: StoredTensor | undefined;
 }
 
-/** What a file of weights holds. */
+/** The contents of a file of weights. */
 export interface Contents {
   /** Tensors by name. */
   readonly tensors: Map<string, StoredTensor>;
@@ -63,8 +60,8 @@ export function isCountList(value: unknown): value is readonly number[] {
 }
 
 /**
- * Reads elements from `first` on in row-major order into `target`, as many as it has room for, as little-endian bytes;
- * of blocks, whole ones. `target` begins where typed arrays of the elements may begin.
+ * Reads elements from `first` on in row-major order, as little-endian bytes, until `target` is full; of types of blocks,
+ * whole blocks. `target` is aligned for typed arrays of the elements.
  */
 export async function readElements(
   tensor: StoredTensor,
@@ -86,7 +83,7 @@ export async function readElements(
   }
 }
 
-/** Throws unless `count` elements from `first` on are there, whole blocks, and no more than is read at once. */
+/** Throws unless the tensor has `count` elements from `first` on, in whole blocks, and they can be read at once. */
 export function expectPiece({ name, dtype, shape }: TensorInfo, first: number, count: number): void {
   const { elements } = blockOf(dtype);
   const total = size(shape);
@@ -122,7 +119,7 @@ async function readPlace(
   await gather(place, bytesFor(dtype, 1), first, target);
 }
 
-/** Collects scattered elements by reading the span that they lie in, a window at a time. */
+/** Collects scattered elements by reading the range of the file that has them all, a window at a time. */
 async function gather(
   place: Place,
   width: number,

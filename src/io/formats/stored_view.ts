@@ -2,10 +2,10 @@ import { contiguousStrides, sameStrides, type Shape, size } from "../../core/sha
 import { blockOf, bytesFor, isBlockDType } from "./stored_dtype.ts";
 import type { Place, StoredTensor } from "./stored_tensor.ts";
 
-/** Views of stored tensors: other names and shapes for what lies in a file. Nothing is read or copied. */
+/** Views of stored tensors: slices, transposes and reshapes in terms of places in files. Nothing is read or copied. */
 
 /** Rows `begin` to `end` along the first axis. */
-export function rowsOf(tensor: StoredTensor, begin: number, end: number): StoredTensor {
+export function sliceRows(tensor: StoredTensor, begin: number, end: number): StoredTensor {
   const { name, dtype, shape: [rows, ...row] } = tensor;
   const { elements } = blockOf(dtype);
   if ([begin, end].some((n) => n * size(row) % elements !== 0)) {
@@ -25,12 +25,12 @@ export function rowsOf(tensor: StoredTensor, begin: number, end: number): Stored
   }
   const shape = [end - begin, ...row];
   const scale = tensor.scale && size(tensor.scale.shape) === rows && rows > 1
-    ? rowsOf(flat(tensor.scale), begin, end)
+    ? sliceRows(flat(tensor.scale), begin, end)
     : tensor.scale;
   return { ...tensor, shape, bytes: bytesFor(dtype, size(shape)), places, scale };
 }
 
-/** A tensor cut along the first axis into parts of these sizes. */
+/** Splits along the first axis into parts of these sizes, as torch.split does. */
 export function splitRows(tensor: StoredTensor, sizes: readonly number[]): StoredTensor[] {
   const total = sizes.reduce((sum, n) => sum + n, 0);
   if (total !== tensor.shape[0] || !sizes.every(Number.isInteger)) {
@@ -39,10 +39,10 @@ export function splitRows(tensor: StoredTensor, sizes: readonly number[]): Store
     );
   }
   let at = 0;
-  return sizes.map((n) => rowsOf(tensor, at, at += n));
+  return sizes.map((n) => sliceRows(tensor, at, at += n));
 }
 
-/** The second half of the rows, then the first. */
+/** The second half of the rows, then the first half. */
 export function swappedHalves(tensor: StoredTensor): StoredTensor {
   const half = tensor.shape[0]! / 2;
   const [first, second] = splitRows(tensor, [half, half]) as [StoredTensor, StoredTensor];
@@ -52,7 +52,7 @@ export function swappedHalves(tensor: StoredTensor): StoredTensor {
   return { ...tensor, places: [...second.places, ...first.places], scale };
 }
 
-/** Rows as columns. [M, N] → [N, M] */
+/** The transpose. [M, N] → [N, M] */
 export function transposed(tensor: StoredTensor): StoredTensor {
   const { name, dtype, shape, places: [place, ...others] } = tensor;
   if (isBlockDType(dtype) || others.length > 0 || shape.length !== 2) {
@@ -63,7 +63,7 @@ export function transposed(tensor: StoredTensor): StoredTensor {
   return { ...tensor, shape: [N, M], places: [{ ...place!, shape: [N, M], strides: [column, row] }] };
 }
 
-/** A 1×1 convolution as the matrix that it is. [M, N, 1, 1] or [M, N, 1] → [M, N] */
+/** The weight of a 1×1 convolution as a matrix. [M, N, 1, 1] or [M, N, 1] → [M, N] */
 export function asMatrix(tensor: StoredTensor): StoredTensor {
   const { shape } = tensor;
   if (shape.length <= 2 || shape.slice(2).some((n) => n !== 1)) return tensor;
@@ -76,7 +76,7 @@ export function asMatrix(tensor: StoredTensor): StoredTensor {
   return { ...tensor, shape: cut(shape), places };
 }
 
-/** All elements along one axis. */
+/** The tensor with one axis. */
 function flat(tensor: StoredTensor): StoredTensor {
   const shape = [size(tensor.shape)];
   const places = tensor.places.map((place) => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { openCheckpoint, READ_LIMIT } from "../../../src/io/formats/checkpoint.ts";
+import { READ_LIMIT } from "../../../src/io/files/binary_file.ts";
+import { openCheckpoint } from "../../../src/io/formats/checkpoint.ts";
 import { refusalOf, safetensors, TestFolder } from "../../support/files.ts";
 
 const good = { dtype: "F16", shape: [2, 3], data_offsets: [0, 12] };

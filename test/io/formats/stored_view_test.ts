@@ -3,7 +3,7 @@ import { type Checkpoint, openCheckpoint } from "../../../src/io/formats/checkpo
 import type { StoredTensor } from "../../../src/io/formats/stored_tensor.ts";
 import {
   asMatrix,
-  rowsOf,
+  sliceRows,
   splitRows,
   swappedHalves,
   transposed,
@@ -27,10 +27,10 @@ async function viewed(view: (a: StoredTensor) => StoredTensor): Promise<[number[
 
 const from = (begin: number, end: number) => [...values.subarray(begin * 4, end * 4)];
 
-Deno.test("rowsOf() reads some rows, also of rows that were taken before and across their parts", async () => {
-  assert.deepEqual(await viewed((a) => rowsOf(a, 1, 4)), [from(1, 4), [3, 4]]);
-  assert.deepEqual(await viewed((a) => rowsOf(rowsOf(a, 1, 5), 2, 4)), [from(3, 5), [2, 4]]);
-  assert.deepEqual(await viewed((a) => rowsOf(swappedHalves(a), 2, 5)), [[...from(5, 6), ...from(0, 2)], [
+Deno.test("sliceRows() reads some rows, also of rows that were taken before and across their parts", async () => {
+  assert.deepEqual(await viewed((a) => sliceRows(a, 1, 4)), [from(1, 4), [3, 4]]);
+  assert.deepEqual(await viewed((a) => sliceRows(sliceRows(a, 1, 5), 2, 4)), [from(3, 5), [2, 4]]);
+  assert.deepEqual(await viewed((a) => sliceRows(swappedHalves(a), 2, 5)), [[...from(5, 6), ...from(0, 2)], [
     3,
     4,
   ]]);
@@ -43,7 +43,7 @@ Deno.test("swappedHalves() twice is what it was", async () => {
 
 Deno.test("transposed() reads rows as columns, also of some rows", async () => {
   const column = (i: number, rows: number[]) => rows.map((row) => row * 4 + i);
-  assert.deepEqual(await viewed((a) => transposed(rowsOf(a, 2, 4))), [
+  assert.deepEqual(await viewed((a) => transposed(sliceRows(a, 2, 4))), [
     [0, 1, 2, 3].flatMap((i) => column(i, [2, 3])),
     [4, 2],
   ]);
@@ -67,9 +67,14 @@ Deno.test("a scale a row goes with its rows, one scale with all of them", () => 
     places: [{ ...place, shape: [6, 4], strides: [4, 1] }],
     scale,
   };
-  assert.deepEqual(rowsOf(scaled, 2, 5).scale!.places, [{ ...place, offset: 8, shape: [3], strides: [1] }]);
+  assert.deepEqual(sliceRows(scaled, 2, 5).scale!.places, [{
+    ...place,
+    offset: 8,
+    shape: [3],
+    strides: [1],
+  }]);
   const one = { ...scaled, scale: { ...tensor("scale"), shape: [] } };
-  assert.equal(rowsOf(one, 2, 5).scale, one.scale);
+  assert.equal(sliceRows(one, 2, 5).scale, one.scale);
   const [first, second] = swappedHalves(scaled).scale!.places;
   assert.deepEqual([first!.offset, second!.offset], [12, 0]);
 });
@@ -79,12 +84,12 @@ Deno.test("views refuse rows that do not add up, halves of odd rows, and cuts th
     viewed((a) => splitRows(a, [2, 3])[0]!),
     /Cannot split "a": expected 2 \+ 3 rows, got 6/,
   );
-  await assert.rejects(viewed((a) => swappedHalves(rowsOf(a, 0, 5))), /expected 2.5 \+ 2.5 rows, got 5/);
+  await assert.rejects(viewed((a) => swappedHalves(sliceRows(a, 0, 5))), /expected 2.5 \+ 2.5 rows, got 5/);
   using gguf: Checkpoint = await openCheckpoint(fixture("gguf/blocks.gguf"), (tensors) => {
     assert.throws(() => transposed(tensors.get("Q8_0")!), /expected a matrix of single elements, got Q8_0/);
     const flattened = { ...tensors.get("Q8_0")!, shape: [32, 16] };
-    assert.throws(() => rowsOf(flattened, 1, 2), /expected rows of whole Q8_0 blocks, got 16 elements/);
-    return new Map([["rows", { ...rowsOf(tensors.get("Q8_0")!, 1, 2), name: "rows" }]]);
+    assert.throws(() => sliceRows(flattened, 1, 2), /expected rows of whole Q8_0 blocks, got 16 elements/);
+    return new Map([["rows", { ...sliceRows(tensors.get("Q8_0")!, 1, 2), name: "rows" }]]);
   });
   const whole = (await readRaw(fixture("gguf/blocks.gguf"))).get("Q8_0")!.bytes;
   assert.deepEqual(await gguf.read(gguf.tensors.get("rows")!, 0, 256), whole.slice(whole.length / 2));

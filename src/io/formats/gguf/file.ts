@@ -2,13 +2,12 @@ import type { BinaryFile } from "../../files/binary_file.ts";
 import { damaged, quote } from "../../files/errors.ts";
 import { blockOf, type CheckpointDType, tensorBytes } from "../stored_dtype.ts";
 import { type Contents, storedAt, type StoredTensor } from "../stored_tensor.ts";
-import { type Metadata, readMetadata } from "./metadata.ts";
-import { GgufReader } from "./reader.ts";
+import { GgufReader, type Metadata, readMetadata } from "./reader.ts";
 
 const MAX_TENSORS = 100_000;
 const MAX_AXES = 4;
 
-/** Types by their numbers in ggml; the others are for language models on small machines. */
+/** Types by their numbers in ggml; those that are missing are for language models on small machines. */
 const types: ReadonlyMap<number, CheckpointDType> = new Map<number, CheckpointDType>([
   [0, "F32"],
   [1, "F16"],
@@ -30,21 +29,21 @@ const types: ReadonlyMap<number, CheckpointDType> = new Map<number, CheckpointDT
   [30, "BF16"],
 ]);
 
-/** A tensor as the header names it. */
+/** A tensor in the header. */
 interface Entry {
   readonly name: string;
   readonly dtype: CheckpointDType;
   readonly shape: readonly number[];
   readonly bytes: number;
-  /** Its first byte behind the header. */
+  /** Position of its first byte, counted from the end of the header. */
   readonly offset: number;
 }
 
 /**
  * Reads and checks the header of a GGUF file, versions 2 and 3
  * (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): counts, metadata, then a name, a shape, a type
- * and a place for each tensor. No tensor is read. The package @huggingface/gguf is not used: it reads a file
- * that ends within its header as if zeros followed, opens the file by itself, and checks no place.
+ * and a position for each tensor. No tensor is read. The package @huggingface/gguf is not used: it reads a file that
+ * ends within its header as if zeros followed, opens the file by itself, and does not check positions.
  */
 export async function readGguf(file: BinaryFile): Promise<Contents> {
   const { path } = file;
@@ -102,10 +101,7 @@ async function readEntry(reader: GgufReader, metadata: Metadata): Promise<Entry>
   return { name, dtype, shape: originalShape(name, stored, metadata, path), bytes, offset };
 }
 
-/**
- * ComfyUI-GGUF flattens convolutions whose rows are no whole blocks,
- * and keeps their shapes beside the tensors.
- */
+/** The shape before ComfyUI-GGUF flattened a convolution whose rows are no whole blocks; the metadata has it. */
 function originalShape(
   name: string,
   stored: readonly number[],
@@ -127,7 +123,7 @@ function alignmentOf(metadata: Metadata, path: string): number {
   throw damaged(path, "an alignment that is a multiple of 8", quote(alignment));
 }
 
-/** Checks that the tensors are aligned, lie in the file and not on each other. */
+/** Checks that tensors are aligned, lie in the file and do not overlap. */
 function checkPlaces(
   file: BinaryFile,
   entries: readonly Entry[],

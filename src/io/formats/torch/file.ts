@@ -7,10 +7,7 @@ import type { TorchStorage } from "./tensor.ts";
 import { notesBeside, place, stateDict, torchRules } from "./tensor.ts";
 import { readZip } from "./zip.ts";
 
-/**
- * Reads what a file of torch.save holds since torch 1.6:
- * a zip of a pickle and its storages. No tensor is read.
- */
+/** Reads a file of torch.save since torch 1.6: a zip of a pickle and its storages. No tensor is read. */
 export async function readTorchZip(file: BinaryFile): Promise<Contents> {
   const { path } = file;
   const entries = await readZip(file);
@@ -43,8 +40,8 @@ export async function readTorchZip(file: BinaryFile): Promise<Contents> {
 const magic = 0x1950a86a20f9469cfc6cn;
 
 /**
- * Reads what a file of older torch.save holds: the pickles of a magic number, a protocol, the machine, the
- * state dict and the order of its storages, then the storages, each behind its length. No tensor is read.
+ * Reads a file of torch.save before torch 1.6: pickles of a magic number, a protocol, the machine, the state dict and the
+ * order of its storages, then the storages, each behind its length. No tensor is read.
  */
 export async function readTorchLegacy(file: BinaryFile): Promise<Contents> {
   const { path } = file;
@@ -80,17 +77,14 @@ export async function readTorchLegacy(file: BinaryFile): Promise<Contents> {
   });
 }
 
-/** Pickles that follow one another, with the storages that they name, and the position behind them. */
+/** Values of consecutive pickles, the storages that they name, and the position behind them. */
 interface Pickles {
   values: unknown[];
   storages: Map<unknown, TorchStorage>;
   end: number;
 }
 
-/**
- * Reads the pickles at the head of a file.
- * Their length stands nowhere, so a longer head is read until they fit.
- */
+/** Reads the pickles at the head of a file. Nothing tells their length, so a longer head is read until they fit. */
 async function readPickles(file: BinaryFile, count: number): Promise<Pickles> {
   for (let length = 2 ** 20;; length *= 4) {
     const head = await file.read(0, Math.min(length, file.size));

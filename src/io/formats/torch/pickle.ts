@@ -6,19 +6,17 @@ const maxDigits = 64; // of an integer; torch's longest has 24
 /** A function that a pickle may call, with the pickle's tuple of arguments. */
 export type PickleFunction = (args: readonly unknown[]) => unknown;
 
-/** What a pickle may name and what the names stand for. Nothing else is resolved, and no code is run. */
+/** The names that a pickle may use, and what they stand for. Others are refused, and no code is run. */
 export interface PickleRules {
   /** Functions (PickleFunction) that may be called and values that may be used, by "module.name". */
   readonly globals: ReadonlyMap<string, unknown>;
-  /**
-   * Names of what may stand in a pickle and is not looked into: nothing is made of it, and it does nothing.
-   */
+  /** Names of classes that a pickle may use though nothing is made of their objects, which become Inert. */
   readonly inert?: RegExp | undefined;
-  /** What a persistent id stands for: in torch files, a storage. */
+  /** Reads a persistent id: in torch files, that of a storage. */
   persistent(id: unknown): unknown;
 }
 
-/** Stands for an object that is not looked into, for its class and for all that is made with them. */
+/** Stands for an object whose contents are skipped, for its class, and for everything made with them. */
 export class Inert {}
 
 /** Thrown where a pickle goes on beyond the bytes at hand. */
@@ -294,7 +292,7 @@ function narrow(value: bigint): number | bigint {
   return Number.isSafeInteger(number) ? number : value;
 }
 
-/** What a value is, in Python's words; its content might be endless. */
+/** The kind of a value in Python's words, without its content, which might be endless. */
 export function kind(value: unknown): string {
   if (Array.isArray(value)) return Object.isFrozen(value) ? "a tuple" : "a list";
   if (value instanceof Map) return "a dict";

@@ -9,18 +9,18 @@ import { isCount, isCountList, type StoredTensor } from "../stored_tensor.ts";
 /** An element type, or "untyped" for a storage that counts bytes and leaves the type to its tensors. */
 export type StorageType = ElementDType | "untyped";
 
-/** The class of a storage: what a global such as torch.FloatStorage stands for. */
+/** The class of a storage, as the global torch.FloatStorage. */
 class StorageClass {
   constructor(readonly type: StorageType) {}
 }
 
-/** A run of bytes that tensors share. */
+/** A range of bytes that tensors share. */
 export class TorchStorage {
   /** Made from the parts of a persistent id. */
   constructor(
     /** Its name in the file. */
     readonly key: string,
-    /** What its elements are. */
+    /** The type of its elements. */
     readonly type: StorageType,
     /** Elements of the whole storage. */
     readonly elements: number,
@@ -40,15 +40,15 @@ export class TorchStorage {
 export class TorchTensor {
   /** Made from the arguments of torch's rebuilding functions. */
   constructor(
-    /** Where its elements lie. */
+    /** Has its elements. */
     readonly storage: TorchStorage,
-    /** What they are. */
+    /** The type of its elements. */
     readonly dtype: ElementDType,
     /** Elements of the storage before the first one. */
     readonly offset: number,
     /** Sizes of its axes. */
     readonly shape: readonly number[],
-    /** Steps along the axes, in elements. */
+    /** Strides of its axes, in elements. */
     readonly strides: readonly number[],
   ) {}
 }
@@ -66,7 +66,7 @@ const storageClasses: [string, ElementDType][] = [
   ["DoubleStorage", "F64"],
 ];
 
-/** Types that have no storage class of their own come with the tensor. */
+/** Types without a storage class of their own; the tensor names them. */
 const dtypes: [string, ElementDType][] = [
   ["torch.uint16", "U16"],
   ["torch.uint32", "U32"],
@@ -121,10 +121,7 @@ function orderedDict(items: unknown, path: string): Map<unknown, unknown> {
   return new Map(items);
 }
 
-/**
- * A persistent id: ("storage", class, key, device, elements),
- * before torch 1.6 with (key, begin, length) of a view.
- */
+/** Reads a persistent id: ("storage", class, key, device, elements), before torch 1.6 with (key, begin, length) of a view. */
 function parseStorage(id: unknown, path: string): TorchStorage {
   const [tag, storageClass, key, _device, elements, view = null] = Array.isArray(id) ? id : [];
   const range = view === null ? [0, elements] : Array.isArray(view) ? view.slice(1) : undefined;
@@ -166,10 +163,7 @@ function rebuild(storage: unknown, dtype: unknown, view: unknown[], path: string
   return new TorchTensor(storage, dtype, offset, shape, strides);
 }
 
-/**
- * The tensors of a state dict; a training checkpoint holds it under "state_dict".
- * Other entries are passed over.
- */
+/** The tensors of a state dict, which a training checkpoint has under "state_dict". Other entries are left out. */
 export function stateDict(value: unknown, path: string): Map<string, TorchTensor> {
   const inner = value instanceof Map ? value.get("state_dict") : undefined;
   const dict = inner instanceof Map ? inner : value;
@@ -182,7 +176,7 @@ export function stateDict(value: unknown, path: string): Map<string, TorchTensor
   return tensors;
 }
 
-/** Numbers and texts that a training checkpoint holds beside its state dict, such as "global_step". */
+/** Numbers and strings that a training checkpoint has beside its state dict, such as "global_step". */
 export function notesBeside(value: unknown): Map<string, string> {
   if (!(value instanceof Map && value.get("state_dict") instanceof Map)) return new Map();
   const notes = [...value].filter(([, entry]) => typeof entry === "number" || typeof entry === "string");

@@ -4,7 +4,7 @@ import { damaged, quote } from "../../files/errors.ts";
 const maxDirectory = 4 * 2 ** 20; // bytes: tens of thousands of entries
 const tailLength = 20 + 22 + 0xffff; // zip64 locator, end record, longest comment
 
-/** A stored file inside a zip: where its bytes lie. */
+/** A file inside a zip. */
 export interface ZipEntry {
   /** Position of its first byte in the zip. */
   readonly offset: number;
@@ -38,14 +38,14 @@ export async function readZip(file: BinaryFile): Promise<Map<string, ZipEntry>> 
   return entries;
 }
 
-/** Throws for the zip of anyone but torch, such as a packed folder. */
+/** Refuses zips that torch did not write, such as a packed folder. */
 function expectTorch(names: readonly string[], path: string): void {
   if (names.length === 0 || names.some((name) => name.split("/").at(-1) === "data.pkl")) return;
   const shown = names.slice(0, 3).join(", ");
   throw new TypeError(`Cannot load ${path}: expected a zip of torch, got one of ${shown}; unpack it first`);
 }
 
-/** The central directory, as the end record at the file's end describes it. */
+/** Finds the central directory by the end record at the end of the file. */
 async function findDirectory(file: BinaryFile): Promise<{ offset: number; length: number; count: number }> {
   const start = Math.max(0, file.size - tailLength);
   const tail = new DataView((await file.read(start, file.size - start)).buffer);
