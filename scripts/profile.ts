@@ -6,7 +6,7 @@
 import "./plain_errors.ts";
 import { openDevice, randn, type TimingRow, traceEvents } from "denoise";
 import { UNet2DModel } from "denoise/models";
-import { readIndex } from "../src/pipelines/run.ts";
+import { readIndex } from "../src/pipelines/model_index.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { expectWritable } from "../src/io/files/whole_file.ts";

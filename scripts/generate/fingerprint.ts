@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { neededFiles } from "../../src/io/hub/needed_files.ts";
 import { resolveRepo } from "../../src/io/hub/resolve_repo.ts";
 import { isSingleFile } from "../../src/io/single_file/options.ts";
-import { readIndex } from "../../src/pipelines/run.ts";
+import { readIndex } from "../../src/pipelines/model_index.ts";
 
 const WHOLE = 2 ** 26; // bytes: smaller files are read whole
 const SAMPLES = 256; // of larger ones: as many pieces, spread evenly from the first byte to the last

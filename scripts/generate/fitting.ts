@@ -3,7 +3,7 @@ import { z } from "zod";
 import { parseConfig, readJson } from "../../src/io/config.ts";
 import { resolveRepo } from "../../src/io/hub/resolve_repo.ts";
 import { isSingleFile } from "../../src/io/single_file/options.ts";
-import { readIndex } from "../../src/pipelines/run.ts";
+import { readIndex } from "../../src/pipelines/model_index.ts";
 import { pipelinesWith } from "../../src/pipelines/run_options.ts";
 import type { Size } from "../command_line/options.ts";
 import type { Given, Settings } from "./options.ts";

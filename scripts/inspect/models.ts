@@ -8,7 +8,7 @@ import { keysNotUsed } from "../../src/io/single_file/unused.ts";
 import { families, pipelineOf } from "../../src/io/single_file/families.ts";
 import type { SingleFile } from "../../src/io/single_file/file.ts";
 import { openModelSource } from "../../src/models/runtime/model_source.ts";
-import { readIndex } from "../../src/pipelines/run.ts";
+import { readIndex } from "../../src/pipelines/model_index.ts";
 import { cellsOf, HEADINGS, some, table } from "./table.ts";
 
 /** What is in a single file. */

@@ -9,7 +9,7 @@ import {
   UNet2DConditionModel,
   UNet2DModel,
 } from "denoise/models";
-import { readIndex } from "../../src/pipelines/run.ts";
+import { readIndex } from "../../src/pipelines/model_index.ts";
 
 const classes = {
   AutoencoderKL,

@@ -1,34 +1,39 @@
 import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import { DDIMPipeline, type DDIMRunOptions } from "./unconditional/ddim.ts";
-import { DDPMPipeline } from "./unconditional/ddpm.ts";
-import { FluxImg2ImgPipeline, type FluxImg2ImgRunOptions } from "./flux/img2img.ts";
-import type { FluxParts } from "./flux/parts.ts";
-import { FluxPipeline, type FluxRunOptions } from "./flux/pipelines.ts";
-import type { LoraPipeline } from "./pipeline.ts";
-import { type PipelineOptions, type PipelineOutput, readIndex } from "./run.ts";
-import { StableDiffusionImg2ImgPipeline } from "./stable_diffusion/img2img.ts";
+import type { FluxParts } from "./flux/base.ts";
 import {
+  FluxImg2ImgPipeline,
+  type FluxImg2ImgRunOptions,
+  FluxPipeline,
+  type FluxRunOptions,
+} from "./flux/pipelines.ts";
+import { type PipelineOptions, readIndex } from "./model_index.ts";
+import type { Pipeline } from "./pipeline.ts";
+import type { PipelineOutput } from "./run.ts";
+import type { StableDiffusionParts } from "./stable_diffusion/base.ts";
+import {
+  StableDiffusionImg2ImgPipeline,
   StableDiffusionInpaintPipeline,
   type StableDiffusionInpaintRunOptions,
-} from "./stable_diffusion/inpaint.ts";
-import type { StableDiffusionParts } from "./stable_diffusion/parts.ts";
-import { StableDiffusionPipeline, type StableDiffusionRunOptions } from "./stable_diffusion/pipelines.ts";
+  StableDiffusionPipeline,
+  type StableDiffusionRunOptions,
+} from "./stable_diffusion/pipelines.ts";
+import type { StableDiffusionXLParts } from "./stable_diffusion_xl/base.ts";
 import {
   StableDiffusionXLImg2ImgPipeline,
-  type StableDiffusionXLImg2ImgRunOptions,
-} from "./stable_diffusion_xl/img2img.ts";
-import {
   StableDiffusionXLInpaintPipeline,
   type StableDiffusionXLInpaintRunOptions,
-} from "./stable_diffusion_xl/inpaint.ts";
-import type { StableDiffusionXLParts } from "./stable_diffusion_xl/parts.ts";
-import {
   StableDiffusionXLPipeline,
   type StableDiffusionXLRunOptions,
 } from "./stable_diffusion_xl/pipelines.ts";
-import type { UnconditionalParts } from "./unconditional/base.ts";
+import {
+  DDIMPipeline,
+  type DDIMRunOptions,
+  DDPMPipeline,
+  type UnconditionalParts,
+} from "./unconditional/pipelines.ts";
 
+/** The pipelines that are built. A new one has a row in run_options.ts, too. */
 const classes: Readonly<
   Record<string, { fromPretrained(pathOrRepo: string, options: PipelineOptions): Promise<AnyPipeline> }>
 > = {
@@ -56,7 +61,6 @@ export type AllRunOptions =
   & StableDiffusionRunOptions
   & StableDiffusionInpaintRunOptions
   & StableDiffusionXLRunOptions
-  & StableDiffusionXLImg2ImgRunOptions
   & StableDiffusionXLInpaintRunOptions
   & FluxRunOptions
   & FluxImg2ImgRunOptions;
@@ -65,7 +69,7 @@ export type AllRunOptions =
 export type AnyParts = UnconditionalParts | StableDiffusionParts | StableDiffusionXLParts | FluxParts;
 
 /** A pipeline of one of the classes that are built; `instanceof` says of which. */
-export interface AnyPipeline extends LoraPipeline<AnyParts>, Disposable {
+export interface AnyPipeline extends Pipeline<AnyParts>, Disposable {
   /** Draws pictures. Those that work in latent space return what the pictures were decoded from, too. */
   run(options: AnyRunOptions): Promise<PipelineOutput & { latents?: Tensor }>;
 }

@@ -1,14 +1,22 @@
 import { nearest } from "../core/error.ts";
+import { expectSingleFile } from "../io/single_file/options.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { LoadReport, LoraModels, LoraOptions } from "../models/runtime/load_lora.ts";
 import { loadLora, type Model } from "../models/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
+import type { PipelineOptions } from "./model_index.ts";
 import { modelsOf, type Residents, withModels } from "./memory/residency.ts";
 
+/** A class of pipelines: what `open` gives are the arguments of its constructor. */
+interface PipelineClass<P> {
+  new (...made: never[]): P;
+  open(pathOrRepo: string, options: PipelineOptions): Promise<readonly unknown[]>;
+}
+
 /**
- * A pipeline whose models take LoRAs. They hang on the models, so that pipelines of the same parts have them
- * too, and leave the weights as they are.
+ * What all pipelines have in common: their parts, and the LoRAs on them. LoRAs hang on the models, so that
+ * pipelines of the same parts have them too, and leave the weights as they are.
  *
  * ```ts ignore
  * await pipeline.loadLoraWeights("owner/style", { adapterName: "style" });
@@ -17,10 +25,27 @@ import { modelsOf, type Residents, withModels } from "./memory/residency.ts";
  * await pipeline.unloadLora("flowers");
  * ```
  */
-export class LoraPipeline<Parts extends LoraModels & Residents & { scheduler: Scheduler }>
-  implements Disposable {
+export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Scheduler }> implements Disposable {
   /** The parts may be exchanged, e.g. the scheduler, or be those of another pipeline. */
   constructor(readonly parts: Parts) {}
+
+  /** Opens the parts of a folder or a repository, e.g. "CompVis/stable-diffusion-v1-4". */
+  static async fromPretrained<P>(
+    this: PipelineClass<P>,
+    pathOrRepo: string,
+    options: PipelineOptions = {},
+  ): Promise<P> {
+    return new this(...await this.open(pathOrRepo, options) as never[]);
+  }
+
+  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
+  static async fromSingleFile<P>(
+    this: PipelineClass<P>,
+    path: string,
+    options: PipelineOptions = {},
+  ): Promise<P> {
+    return new this(...await this.open(expectSingleFile(path), options) as never[]);
+  }
 
   /** That of the parts, e.g. `pipeline.scheduler = UniPCMultistepScheduler.fromConfig(pipeline.scheduler.config)`. */
   get scheduler(): Parts["scheduler"] {

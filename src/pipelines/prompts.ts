@@ -20,17 +20,31 @@ export interface PooledPromptEmbedsOptions extends PromptEmbedsOptions {
 /** What `encodePrompt` makes of prompts: the names are those of the options of `run`. */
 export type PooledPromptEmbeds = { [name in keyof PooledPromptEmbedsOptions]: Tensor };
 
-/** What texts say, or embeddings in their place. */
-export interface Told extends PooledPromptEmbedsOptions {
+/** Prompts as texts, for models of one or of two text encoders. */
+export interface TextOptions {
   prompt?: string | readonly string[] | undefined;
   prompt2?: string | readonly string[] | undefined;
   negativePrompt?: string | readonly string[] | undefined;
   negativePrompt2?: string | readonly string[] | undefined;
-  clipSkip?: number | undefined;
+}
+
+/** What text encoders make of prompts, a row a picture. */
+export interface TextEmbeddings {
+  /** Of each token. [B, N, D] */
+  readonly states: Tensor;
+  /** Of each text as a whole, for models that take it. [B, P] */
+  readonly pooled?: Tensor | undefined;
+}
+
+/** The same for models that take both. */
+export interface PooledTextEmbeddings extends TextEmbeddings {
+  readonly pooled: Tensor;
 }
 
 /** Throws where prompts are told as texts and as embeddings, or not at all. */
-export function expectToldOnce(options: Told): void {
+export function expectPromptsOnce(
+  options: TextOptions & PromptEmbedsOptions & { clipSkip?: number | undefined },
+): void {
   const { prompt, prompt2, negativePrompt, negativePrompt2, promptEmbeds, negativePromptEmbeds } = options;
   if (promptEmbeds && (prompt ?? prompt2) !== undefined) {
     throw new TypeError("Cannot draw: expected a prompt or promptEmbeds, got both");
@@ -51,7 +65,7 @@ export function expectToldOnce(options: Told): void {
 /** A pair of embeddings, the pooled ones second: both of them or neither. */
 export function pairOf(
   embeddings: Readonly<Record<string, Tensor | undefined>>,
-): { states: Tensor; pooled: Tensor } | undefined {
+): PooledTextEmbeddings | undefined {
   const [[statesName, states], [pooledName, pooled]] = Object.entries(embeddings) as [
     [string, Tensor | undefined],
     [string, Tensor | undefined],
@@ -73,10 +87,40 @@ export function expectEmbeds(name: string, { shape, rank }: Tensor, width: numbe
 }
 
 /** Throws where the negative embeddings have another number of tokens: the model takes both in one batch. */
-export function expectSameTokens(untold: Tensor, told: Tensor): void {
-  if (untold.shape[1] === told.shape[1]) return;
+export function expectSameTokens(uncond: Tensor, cond: Tensor): void {
+  if (uncond.shape[1] === cond.shape[1]) return;
   throw new RangeError(
     `Cannot draw: expected as many tokens in the prompt's embeddings and in the negative prompt's, got ` +
-      `${told.shape[1]} and ${untold.shape[1]}; give promptEmbeds and negativePromptEmbeds of one length`,
+      `${cond.shape[1]} and ${uncond.shape[1]}; give promptEmbeds and negativePromptEmbeds of one length`,
   );
+}
+
+/** Each prompt with its negative one; throws where their numbers do not fit. */
+export function pairPrompts(
+  prompt: string | readonly string[],
+  negativePrompt: string | readonly string[] = "",
+): { prompts: string[]; negatives: string[] } {
+  const prompts = [prompt].flat();
+  const given = [negativePrompt].flat();
+  if (prompts.length === 0) throw new RangeError("Cannot draw: expected a prompt, got an empty list");
+  const negatives = given.length === 1 ? prompts.map(() => given[0]!) : given;
+  if (negatives.length === prompts.length) return { prompts, negatives };
+  throw new RangeError(
+    `Cannot draw: expected one negative prompt or ${prompts.length}, as there are prompts, got ${negatives.length}`,
+  );
+}
+
+/** One text for all, or one for each of `count` prompts. */
+export function spreadTexts(text: string | readonly string[], count: number, name = "prompt2"): string[] {
+  const given = [text].flat();
+  const texts = given.length === 1 ? new Array(count).fill(given[0]) : given;
+  if (texts.length === count) return texts;
+  throw new RangeError(
+    `Cannot draw: expected one ${name} or ${count}, as there are prompts, got ${texts.length}`,
+  );
+}
+
+/** A text as a notice shows it. */
+export function shortened(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 160)} … (${text.length} characters)` : text;
 }

@@ -5,7 +5,6 @@ import type { RandomOptions, TorchGenerator } from "../random/mod.ts";
 import { randomSeed } from "../random/manual_seed.ts";
 import type { Scheduler, SchedulerState } from "../schedulers/mod.ts";
 import { hold, letGo, Tensor, tensor } from "../tensor/mod.ts";
-import type { RunOptions } from "./run.ts";
 import { modelsOf } from "./memory/residency.ts";
 
 const TRIES = 3; // losses at one step after which it is not tried again
@@ -39,9 +38,6 @@ class Rewound implements TorchGenerator {
   randperm: TorchGenerator["randperm"] = (n) => this.from.randperm(n);
   clone: TorchGenerator["clone"] = () => this.from.clone();
 }
-
-/** By the scheduler of the run. */
-const recoveries = new WeakMap<Scheduler, Recovery>();
 
 /** What a run keeps on the host, so that it can go on behind its last step after the device was lost. */
 export class Recovery {
@@ -95,19 +91,14 @@ export class Recovery {
   }
 }
 
-/** Of a run that asked for it. */
-export function recoveryOf(scheduler: Scheduler): Recovery | undefined {
-  return recoveries.get(scheduler);
-}
-
 /**
  * Does a run that goes on from its last step where the device is lost: another one is asked for, the models come into its
  * memory anew, and what came before the loop is computed again.
  */
-export async function recovering<Options extends RunOptions & RandomOptions, T>(
+export async function recovering<Options extends RandomOptions, T>(
   parts: { scheduler: Scheduler },
   options: Options,
-  run: (options: Options) => Promise<T>,
+  run: (options: Options & { recovery: Recovery }) => Promise<T>,
 ): Promise<T> {
   const { onNotice = console.warn } = options as { onNotice?: (line: string) => void };
   const models = modelsOf(parts);
@@ -122,25 +113,20 @@ export async function recovering<Options extends RunOptions & RandomOptions, T>(
   );
   const copies = await Promise.all(given.map(async ([key, x]) => [key, await copyOf(x as Tensor)] as const));
   const recovery = new Recovery(options.generator);
-  recoveries.set(parts.scheduler, recovery);
-  try {
-    let again = { ...options, generator: recovery.generator };
-    for (let tries = 1;; tries++) {
-      const { done } = recovery;
-      try {
-        return await run(again);
-      } catch (error) {
-        if (recovery.done > done) tries = 1;
-        if (!(error instanceof DeviceLostError) || tries === TRIES) throw error;
-        await models[0]!.device.reopen();
-        onNotice(`${error.message.split(";")[0]}; a new one goes on behind step ${recovery.done}`);
-        for (const model of models) model.unload();
-        recovery.rewind();
-        again = { ...again, ...Object.fromEntries(copies.map(([key, copy]) => [key, sent(copy)])) };
-      }
+  let again = { ...options, generator: recovery.generator, recovery };
+  for (let tries = 1;; tries++) {
+    const { done } = recovery;
+    try {
+      return await run(again);
+    } catch (error) {
+      if (recovery.done > done) tries = 1;
+      if (!(error instanceof DeviceLostError) || tries === TRIES) throw error;
+      await models[0]!.device.reopen();
+      onNotice(`${error.message.split(";")[0]}; a new one goes on behind step ${recovery.done}`);
+      for (const model of models) model.unload();
+      recovery.rewind();
+      again = { ...again, ...Object.fromEntries(copies.map(([key, copy]) => [key, sent(copy)])) };
     }
-  } finally {
-    recoveries.delete(parts.scheduler);
   }
 }
 

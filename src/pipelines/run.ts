@@ -1,27 +1,13 @@
-import { dirname, join } from "node:path/posix";
-import { z } from "zod";
 import { formatShape, sameNumbers } from "../core/shape.ts";
-import { parseConfig, readJson } from "../io/config.ts";
-import { neededFiles } from "../io/hub/needed_files.ts";
-import { resolveRepo } from "../io/hub/resolve_repo.ts";
-import { expectLoadOptions } from "../io/load_options.ts";
-import { readSingleFileIndex } from "../io/single_file/contents.ts";
-import { isSingleFile } from "../io/single_file/options.ts";
-import type { LoadOptions } from "../models/runtime/load.ts";
+import { streamOf } from "../graph/run/stream.ts";
+import { OutOfMemoryError } from "../gpu/errors.ts";
+import type { RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import { progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
 import type { PreviewOptions, Previews } from "./previews/previews.ts";
-import { recoveryOf } from "./recovery.ts";
-
-/** Options of a pipeline's `fromPretrained`. */
-export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"> {
-  /**
-   * Bytes of GPU memory that the models may take together: those that are not at work leave where it is
-   * short. By default nine tenths of what the adapter has; where that is not known, all stay as long as the
-   * GPU takes them.
-   */
-  memory?: number | undefined;
-}
+import { recovering, type Recovery } from "./recovery.ts";
+import { modelsOf } from "./memory/residency.ts";
+import { expectRunOptions, type PipelineTaking } from "./run_options.ts";
 
 /** What a pipeline returns. */
 export interface PipelineOutput {
@@ -49,74 +35,40 @@ export interface RunOptions {
   preview?: PreviewOptions | undefined;
 }
 
-/** A component of a repository: the library and the class that model_index.json names. */
-const component = z.tuple([z.string().nullable(), z.string().nullable()]);
-
-const index = z.looseObject({ _class_name: z.string() });
-
-/** A repository's model_index.json, and where its components are found. */
-export interface PipelineIndex {
-  /** Class of the pipeline, e.g. "DDPMPipeline". */
-  readonly className: string;
-  /** Class of each component, e.g. { unet: "UNet2DModel" }. */
-  readonly components: Readonly<Record<string, string>>;
-  /** All that the file says, e.g. flags beside the components. */
-  readonly json: Readonly<Record<string, unknown>>;
-  /** Commit of the repository; a local folder has none. */
-  readonly commit?: string | undefined;
-}
+const atWork = new WeakSet<Scheduler>();
 
 /**
- * Reads a pipeline's model_index.json from a folder or from the hub;
- * a single file's is made of what it holds.
+ * Does a run with the parts as they are now: what is exchanged meanwhile is of the next. A scheduler remembers the steps
+ * of one run, so that a second run beside it gets a copy. Where the options ask for it, the run outlives its device.
+ * Options that the pipeline does not take are refused.
  */
-export async function readIndex(pathOrRepo: string, options: PipelineOptions): Promise<PipelineIndex> {
-  expectLoadOptions(pathOrRepo, options);
-  const { json, commit } = isSingleFile(pathOrRepo)
-    ? await readSingleFileIndex(pathOrRepo, options)
-    : await readIndexFile(pathOrRepo, options);
-  const components = Object.entries(json).flatMap(([name, value]) => {
-    const named = component.safeParse(value);
-    return named.success && named.data[1] ? [[name, named.data[1]]] : [];
-  });
-  return { className: json._class_name, components: Object.fromEntries(components), json, commit };
-}
-
-async function readIndexFile(pathOrRepo: string, options: PipelineOptions) {
-  let names: readonly string[] = [];
-  const files = (listing: string[]) => (names = listing, neededFiles(listing, { kind: "pipeline" }));
+export async function ownRun<
+  Parts extends { scheduler: Scheduler },
+  Options extends RunOptions & RandomOptions,
+  T,
+>(
+  pipeline: PipelineTaking<Options>,
+  parts: Parts,
+  options: Options,
+  run: (parts: Parts, options: Options) => Promise<T>,
+): Promise<T> {
+  expectRunOptions(pipeline, options);
+  const isBeside = atWork.has(parts.scheduler);
+  const own = isBeside ? { ...parts, scheduler: parts.scheduler.clone() } : { ...parts };
+  atWork.add(own.scheduler);
   try {
-    const { folder, commit } = await resolveRepo(pathOrRepo, { ...options, files });
-    const path = join(folder, "model_index.json");
-    return { json: parseConfig(index, await readJson(path), path), commit };
-  } catch (cause) {
-    const got = names.includes("model_index.json") ? undefined : inPlaceOfPipeline(pathOrRepo, names);
-    if (got === undefined) throw cause;
-    throw new Error(`Cannot load a pipeline from ${pathOrRepo}: expected model_index.json, got ${got}`, {
-      cause,
-    });
+    if (!options?.recover) return await run(own, options);
+    return await recovering(own, options, (options) => run(own, options));
+  } catch (error) {
+    const [model] = modelsOf(own);
+    if (model && error instanceof OutOfMemoryError) {
+      await streamOf(model.device).flush().catch(() => {}); // what is recorded still is not of the next run
+      await model.device.settle();
+    }
+    throw error;
+  } finally {
+    atWork.delete(own.scheduler);
   }
-}
-
-/** What a folder or repository holds that is no pipeline, and what to do about it. */
-function inPlaceOfPipeline(pathOrRepo: string, names: readonly string[]): string | undefined {
-  const inner = names.filter((name) => name.endsWith("/model_index.json")).map((name) => dirname(name));
-  if (inner.length) return `a folder of pipelines; load one, e.g. ${pathOrRepo}/${inner[0]}`;
-  if (names.includes("config.json")) return "one model; name the folder or repository of its whole pipeline";
-  const single = names.find((name) =>
-    isSingleFile(name) && !name.includes("/") && !/^(diffusion_)?(pytorch_)?model[.-]/.test(name)
-  );
-  return single && `single files; load one, e.g. ${pathOrRepo}/${single}`;
-}
-
-/** Throws unless the index names `className` for a component. */
-export function expectComponent(index: PipelineIndex, name: string, classNames: readonly string[]): string {
-  const found = index.components[name];
-  if (found && classNames.includes(found)) return found;
-  throw new TypeError(
-    `Cannot load the pipeline's ${name}: expected ${classNames.join(" or ")}, got ${found ?? "none"}; ` +
-      "see README for the classes that are built",
-  );
 }
 
 /**
@@ -127,11 +79,10 @@ export async function runSteps(
   start: Tensor,
   timesteps: readonly number[],
   scheduler: Scheduler,
-  { progress: bar, signal, onStep }: RunOptions,
+  { progress: bar, signal, onStep, recovery }: RunOptions & { recovery?: Recovery | undefined },
   step: (sample: Tensor, timestep: number, number: number) => Tensor,
   previews: Previews,
 ): Promise<Tensor> {
-  const recovery = recoveryOf(scheduler);
   let { sample, done: number } = recovery?.resume(scheduler) ?? { sample: start, done: 0 };
   const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
   for await (const t of progress(timesteps.slice(number), options)) {
@@ -157,10 +108,4 @@ function replaced(sample: Tensor, returned: unknown): Tensor {
   }
   using before = scope(sample);
   return before.keep(returned);
-}
-
-/** Throws unless `value` is a whole number from 1. */
-export function expectCount(name: string, value: number): void {
-  if (Number.isSafeInteger(value) && value >= 1) return;
-  throw new RangeError(`Cannot run with ${name} ${value}: expected a whole number from 1`);
 }

@@ -1,148 +1,64 @@
 import { expectOptions } from "../core/error.ts";
 import { Tensor } from "../tensor/mod.ts";
-import type { DDIMRunOptions } from "./unconditional/ddim.ts";
-import type { DDPMRunOptions } from "./unconditional/ddpm.ts";
-import type { DenoisingStartOptions } from "./stable_diffusion_xl/denoising_range.ts";
-import type { FluxImg2ImgRunOptions } from "./flux/img2img.ts";
-import type { FluxRunOptions } from "./flux/pipelines.ts";
-import type { FluxPromptOptions } from "./flux/prompts.ts";
-import type { LatentLoopOptions } from "./latents/loop.ts";
-import type { RunOptions } from "./run.ts";
-import type { PooledPromptEmbedsOptions, PromptEmbedsOptions } from "./prompts.ts";
-import type { PromptOptions } from "./stable_diffusion/prompts.ts";
-import type { StableDiffusionImg2ImgRunOptions } from "./stable_diffusion/img2img.ts";
-import type { StableDiffusionInpaintRunOptions } from "./stable_diffusion/inpaint.ts";
-import type { StableDiffusionRunOptions } from "./stable_diffusion/pipelines.ts";
-import type { StableDiffusionXLImg2ImgRunOptions } from "./stable_diffusion_xl/img2img.ts";
-import type { StableDiffusionXLInpaintRunOptions } from "./stable_diffusion_xl/inpaint.ts";
-import type { StableDiffusionXLRunOptions } from "./stable_diffusion_xl/pipelines.ts";
-import type { StableDiffusionXLPromptOptions } from "./stable_diffusion_xl/prompts.ts";
-import type { AestheticOptions, MicroConditionOptions } from "./stable_diffusion_xl/sizes.ts";
 
-/** The names of some options: the checker holds them to the interface. */
-type Names<Options> = Record<keyof Options, true>;
+const embeds = ["promptEmbeds", "negativePromptEmbeds"] as const;
+const pooledEmbeds = [...embeds, "pooledPromptEmbeds", "negativePooledPromptEmbeds"] as const;
 
-const run = { progress: true, signal: true, onStep: true, preview: true, recover: true } satisfies Names<
-  RunOptions
->;
+const run = ["progress", "signal", "onStep", "preview", "recover", "numInferenceSteps", "generator"] as const;
+const prompts = ["prompt", "negativePrompt", "numImagesPerPrompt", "onNotice"] as const;
+const prompts2 = [...prompts, "prompt2", "negativePrompt2", ...pooledEmbeds] as const;
+const guidance = ["guidanceScale", "guidanceRescale", "clipSkip", "eta", "outputType"] as const;
+const sizes = ["originalSize", "cropsCoordsTopLeft", "targetSize"] as const;
+const negativeSizes = ["negativeOriginalSize", "negativeCropsCoordsTopLeft", "negativeTargetSize"] as const;
+const refining = ["aestheticScore", "negativeAestheticScore", "denoisingStart", "denoisingEnd"] as const;
 
-const steps = { numInferenceSteps: true, generator: true } as const;
-
-const loop = {
+const fromNoise = ["height", "width", "latents"] as const;
+const fromImage = ["height", "width", "image", "strength"] as const;
+const diffusion = [...run, ...prompts, ...embeds, ...guidance] as const;
+const diffusionXL = [...run, ...prompts2, ...guidance, ...sizes, ...negativeSizes] as const;
+const ownGuidance = ["guidanceScale", "trueCfgScale"] as const;
+const flux = [
   ...run,
-  guidanceScale: true,
-  guidanceRescale: true,
-  generator: true,
-  eta: true,
-  outputType: true,
-} satisfies Names<LatentLoopOptions>;
+  ...prompts2,
+  ...ownGuidance,
+  "maxSequenceLength",
+  "sigmas",
+  "latents",
+  "outputType",
+] as const;
 
-const embeds = { promptEmbeds: true, negativePromptEmbeds: true } satisfies Names<PromptEmbedsOptions>;
-
-const pooledEmbeds = {
-  ...embeds,
-  pooledPromptEmbeds: true,
-  negativePooledPromptEmbeds: true,
-} satisfies Names<PooledPromptEmbedsOptions>;
-
-const prompts = {
-  ...embeds,
-  prompt: true,
-  negativePrompt: true,
-  numImagesPerPrompt: true,
-  clipSkip: true,
-  onNotice: true,
-} satisfies Names<PromptOptions>;
-
-const promptsXL = { ...prompts, ...pooledEmbeds, prompt2: true, negativePrompt2: true } satisfies Names<
-  StableDiffusionXLPromptOptions
->;
-
-const promptsFlux = {
-  prompt: true,
-  prompt2: true,
-  negativePrompt: true,
-  negativePrompt2: true,
-  ...pooledEmbeds,
-  numImagesPerPrompt: true,
-  maxSequenceLength: true,
-  trueCfgScale: true,
-  onNotice: true,
-} satisfies Names<FluxPromptOptions>;
-
-const micro = {
-  originalSize: true,
-  cropsCoordsTopLeft: true,
-  targetSize: true,
-  negativeOriginalSize: true,
-  negativeCropsCoordsTopLeft: true,
-  negativeTargetSize: true,
-} satisfies Names<MicroConditionOptions>;
-
-const aesthetic = { aestheticScore: true, negativeAestheticScore: true } satisfies Names<AestheticOptions>;
-
-const range = { denoisingEnd: true, denoisingStart: true } satisfies Names<DenoisingStartOptions>;
-
-const size = { height: true, width: true } as const;
-const fromNoise = { ...size, latents: true } as const;
-const fromImage = { ...size, image: true, strength: true } as const;
-const diffusion = { ...loop, ...prompts, ...steps };
-const diffusionXL = { ...loop, ...promptsXL, ...steps, ...micro };
-const flux = {
-  ...run,
-  ...promptsFlux,
-  ...steps,
-  outputType: true,
-  sigmas: true,
-  guidanceScale: true,
-  latents: true,
+/** The options that the `run` of each pipeline takes. */
+const OPTIONS = {
+  DDPMPipeline: [...run, "batchSize"],
+  DDIMPipeline: [...run, "batchSize", "eta", "useClippedModelOutput"],
+  StableDiffusionPipeline: [...diffusion, ...fromNoise],
+  StableDiffusionImg2ImgPipeline: [...diffusion, ...fromImage],
+  StableDiffusionInpaintPipeline: [...diffusion, ...fromImage, "mask"],
+  StableDiffusionXLPipeline: [...diffusionXL, ...fromNoise, "denoisingEnd"],
+  StableDiffusionXLImg2ImgPipeline: [...diffusionXL, ...fromImage, ...refining],
+  StableDiffusionXLInpaintPipeline: [...diffusionXL, ...fromImage, ...refining, "mask"],
+  FluxPipeline: [...flux, "height", "width"],
+  FluxImg2ImgPipeline: [...flux, ...fromImage],
 } as const;
 
-/** What the `run` of each pipeline takes. */
-const OPTIONS = {
-  DDPMPipeline: { ...run, ...steps, batchSize: true } satisfies Names<DDPMRunOptions>,
-  DDIMPipeline: {
-    ...run,
-    ...steps,
-    batchSize: true,
-    eta: true,
-    useClippedModelOutput: true,
-  } satisfies Names<DDIMRunOptions>,
-  StableDiffusionPipeline: { ...diffusion, ...fromNoise } satisfies Names<StableDiffusionRunOptions>,
-  StableDiffusionImg2ImgPipeline: { ...diffusion, ...fromImage } satisfies Names<
-    StableDiffusionImg2ImgRunOptions
-  >,
-  StableDiffusionInpaintPipeline: { ...diffusion, ...fromImage, mask: true } satisfies Names<
-    StableDiffusionInpaintRunOptions
-  >,
-  StableDiffusionXLPipeline: { ...diffusionXL, ...fromNoise, denoisingEnd: true } satisfies Names<
-    StableDiffusionXLRunOptions
-  >,
-  StableDiffusionXLImg2ImgPipeline: { ...diffusionXL, ...fromImage, ...aesthetic, ...range } satisfies Names<
-    StableDiffusionXLImg2ImgRunOptions
-  >,
-  StableDiffusionXLInpaintPipeline: {
-    ...diffusionXL,
-    ...fromImage,
-    ...aesthetic,
-    ...range,
-    mask: true,
-  } satisfies Names<StableDiffusionXLInpaintRunOptions>,
-  FluxPipeline: { ...flux, ...size } satisfies Names<FluxRunOptions>,
-  FluxImg2ImgPipeline: { ...flux, ...fromImage } satisfies Names<FluxImg2ImgRunOptions>,
-};
-
 /** A pipeline that is built. */
-export type PipelineName = keyof typeof OPTIONS;
+type PipelineName = keyof typeof OPTIONS;
+
+/** The pipelines whose row names all of some options: so the type checker finds an option that its row lacks. */
+export type PipelineTaking<Options> = {
+  [Name in PipelineName]: keyof Options extends (typeof OPTIONS)[Name][number] ? Name : never;
+}[PipelineName];
+
+const optionsOf = (name: PipelineName): readonly string[] => OPTIONS[name];
 
 /** The pipelines whose `run` takes an option. */
 export function pipelinesWith(option: string): PipelineName[] {
-  return (Object.keys(OPTIONS) as PipelineName[]).filter((name) => Object.hasOwn(OPTIONS[name], option));
+  return (Object.keys(OPTIONS) as PipelineName[]).filter((name) => optionsOf(name).includes(option));
 }
 
 /** Throws where a pipeline is told what it does not take. */
 export function expectRunOptions(pipeline: PipelineName, options: object): void {
-  expectOptions(`run ${pipeline}`, options, Object.keys(OPTIONS[pipeline]), (name) => {
+  expectOptions(`run ${pipeline}`, options, optionsOf(pipeline), (name) => {
     const others = pipelinesWith(name);
     return others.length > 0 ? `it is one of ${others.join(", ")}` : undefined;
   });
@@ -176,12 +92,18 @@ function isGenerator(value: unknown): boolean {
   return typeof value === "object" && value !== null && "randn" in value;
 }
 
-const TENSORS = [
-  "image",
-  "mask",
-  "latents",
-  ...Object.keys(pooledEmbeds) as (keyof typeof pooledEmbeds)[],
-] as const;
+const TENSORS = ["image", "mask", "latents", ...pooledEmbeds] as const;
 
 /** Options whose values are checked for all pipelines. */
 type AnyGiven = { [name in (typeof TENSORS)[number] | "outputType" | "generator" | "onStep"]?: unknown };
+
+/** Throws unless `value` is a whole number from 1. */
+export function expectCount(name: string, value: number): void {
+  if (Number.isSafeInteger(value) && value >= 1) return;
+  throw new RangeError(`Cannot run with ${name} ${value}: expected a whole number from 1`);
+}
+
+/** Throws unless `value` is finite. */
+export function expectNumber(name: string, value: number): void {
+  if (!Number.isFinite(value)) throw new RangeError(`Cannot draw with ${name} ${value}: expected a number`);
+}

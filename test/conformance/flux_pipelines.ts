@@ -1,7 +1,7 @@
 import { manualSeed, randn, type Tensor } from "../../src/mod.ts";
 import { type FluxParts, FluxPipeline, type FluxRunOptions, packLatents } from "../../src/pipelines/mod.ts";
 import type { Scheduler } from "../../src/schedulers/mod.ts";
-import { embedPromptsFlux } from "../../src/pipelines/flux/embeddings.ts";
+import { embedPrompts } from "../../src/pipelines/flux/prompts.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { drawing } from "./drawing.ts";
 import { camelCased, readJson } from "./json.ts";
@@ -64,7 +64,7 @@ async function* beginning(
     ];
     results["initial_packed"] = [() => packLatents(upload(noise)), EXACT];
   }
-  const { embeddings: [first], guided } = await embedPromptsFlux(parts, optionsOf(run));
+  const { embeddings: [first], guided } = await embedPrompts(parts, optionsOf(run));
   const { states, pooled } = first!;
   const halves = guided ? ["negative_prompt_embeds", "prompt_embeds"] : ["prompt_embeds"];
   for (const [i, name] of halves.entries()) {

@@ -12,7 +12,7 @@ import {
 } from "../../src/pipelines/mod.ts";
 import { LOAD_OPTIONS } from "../../src/io/load_options.ts";
 import type { LoadOptions } from "../../src/models/runtime/load.ts";
-import type { PipelineOptions } from "../../src/pipelines/run.ts";
+import type { PipelineOptions } from "../../src/pipelines/model_index.ts";
 import { DDIMScheduler, TCDScheduler } from "../../src/schedulers/mod.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/mod.ts";
 

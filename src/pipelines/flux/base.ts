@@ -1,31 +1,46 @@
-import { expectSingleFile } from "../../io/single_file/options.ts";
-import { LoraPipeline } from "../pipeline.ts";
-import type { PipelineOptions } from "../run.ts";
-import type { PooledPromptEmbeds } from "../prompts.ts";
-import { spreadTexts } from "../stable_diffusion/prompts.ts";
-import { embedPromptsFlux } from "./embeddings.ts";
-import type { FluxEncodeOptions } from "./prompts.ts";
-import { type FluxParts, loadPartsFlux } from "./parts.ts";
+import { AutoencoderKL, CLIPTextModel, FluxTransformer2DModel, T5EncoderModel } from "../../models/mod.ts";
+import type { Scheduler } from "../../schedulers/mod.ts";
+import { CLIPTokenizer, T5TokenizerFast } from "../../tokenizers/mod.ts";
+import type { Residents } from "../memory/residency.ts";
+import type { PipelineOptions } from "../model_index.ts";
+import { openParts } from "../open_parts.ts";
+import { Pipeline } from "../pipeline.ts";
+import { type PooledPromptEmbeds, spreadTexts } from "../prompts.ts";
+import { embedPrompts, type FluxEncodeOptions } from "./prompts.ts";
 import type { FluxOptions, FluxOutput } from "./run.ts";
 
-/** What the pipelines of FLUX have in common. */
-export abstract class FluxBase extends LoraPipeline<FluxParts> {
-  /** Opens the parts of a folder or a repository, e.g. "black-forest-labs/FLUX.1-dev". */
-  static async fromPretrained<Class extends new (parts: FluxParts) => FluxBase>(
-    this: Class,
-    pathOrRepo: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsFlux(pathOrRepo, options)) as InstanceType<Class>;
-  }
+/** What FLUX is made of; pipelines may share parts. */
+export interface FluxParts extends Residents {
+  /** Between pictures and latents of 16 channels. */
+  vae: AutoencoderKL;
+  /** CLIP, of which only the state of a whole text is taken. */
+  textEncoder: CLIPTextModel;
+  /** T5, which tells the transformer every token. */
+  textEncoder2: T5EncoderModel;
+  /** Of textEncoder. */
+  tokenizer: CLIPTokenizer;
+  /** Of textEncoder2. */
+  tokenizer2: T5TokenizerFast;
+  /** Predicts the velocity from noise to the picture. */
+  transformer: FluxTransformer2DModel;
+  /** May be exchanged between runs. */
+  scheduler: Scheduler;
+}
 
-  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile<Class extends new (parts: FluxParts) => FluxBase>(
-    this: Class,
-    path: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsFlux(expectSingleFile(path), options)) as InstanceType<Class>;
+const PARTS = {
+  tokenizer: [CLIPTokenizer, "CLIPTokenizer", "CLIPTokenizerFast"],
+  tokenizer2: [T5TokenizerFast, "T5TokenizerFast", "T5Tokenizer"],
+  textEncoder: [CLIPTextModel, "CLIPTextModel"],
+  textEncoder2: [T5EncoderModel, "T5EncoderModel"],
+  transformer: [FluxTransformer2DModel, "FluxTransformer2DModel"],
+  vae: [AutoencoderKL, "AutoencoderKL"],
+} as const;
+
+/** What the pipelines of FLUX have in common. */
+export abstract class FluxBase extends Pipeline<FluxParts> {
+  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
+  static async open(pathOrRepo: string, options: PipelineOptions): Promise<[FluxParts]> {
+    return [await openParts(pathOrRepo, options, PARTS)];
   }
 
   /**
@@ -35,15 +50,15 @@ export abstract class FluxBase extends LoraPipeline<FluxParts> {
   async encodePrompt(options: FluxEncodeOptions): Promise<PooledPromptEmbeds> {
     const { prompt, prompt2, negativePrompt, negativePrompt2, ...others } = options;
     const embed = async (prompt: FluxEncodeOptions["prompt"], prompt2: FluxEncodeOptions["prompt2"]) => {
-      const { embeddings } = await embedPromptsFlux(this.parts, { ...others, prompt, prompt2 });
+      const { embeddings } = await embedPrompts(this.parts, { ...others, prompt, prompt2 });
       return embeddings[0]!;
     };
-    const told = await embed(prompt, prompt2);
-    const positive = { promptEmbeds: told.states, pooledPromptEmbeds: told.pooled };
+    const cond = await embed(prompt, prompt2);
+    const positive = { promptEmbeds: cond.states, pooledPromptEmbeds: cond.pooled };
     if (negativePrompt === undefined) return positive;
     const count = [prompt].flat().length;
-    const untold = await embed(spreadTexts(negativePrompt, count, "negative prompt"), negativePrompt2);
-    return { ...positive, negativePromptEmbeds: untold.states, negativePooledPromptEmbeds: untold.pooled };
+    const uncond = await embed(spreadTexts(negativePrompt, count, "negative prompt"), negativePrompt2);
+    return { ...positive, negativePromptEmbeds: uncond.states, negativePooledPromptEmbeds: uncond.pooled };
   }
 
   /** Draws pictures. */

@@ -1,7 +1,7 @@
 import type { FluxModulation, FluxTransformer2DModel, Positions } from "../../models/mod.ts";
 import { cat, release, type Tensor } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "./latents.ts";
-import type { FluxEmbeddings } from "./prompts.ts";
+import type { PooledTextEmbeddings } from "../prompts.ts";
 
 /** What a loop's calls of the transformer have in common. */
 export interface FluxLoop {
@@ -29,12 +29,12 @@ export class FluxDenoiser implements Disposable {
   readonly #transformer: FluxTransformer2DModel;
   readonly #timesteps: readonly number[];
   readonly #told: readonly Told[];
-  readonly #embeddings: readonly FluxEmbeddings[];
+  readonly #embeddings: readonly PooledTextEmbeddings[];
 
   /** Takes over the embeddings. The weights that `condition` reads must be in memory. */
   constructor(
     transformer: FluxTransformer2DModel,
-    embeddings: readonly FluxEmbeddings[],
+    embeddings: readonly PooledTextEmbeddings[],
     { size, timesteps, guidanceScale }: FluxLoop,
   ) {
     const imgIds = imageIds(size);

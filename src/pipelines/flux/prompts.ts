@@ -1,6 +1,16 @@
-import type { Tensor } from "../../tensor/mod.ts";
-import { pairOf, type PooledPromptEmbedsOptions } from "../prompts.ts";
-import { spreadTexts } from "../stable_diffusion/prompts.ts";
+import { formatShape } from "../../core/shape.ts";
+import type { CLIPTextModel, FluxTransformer2DModel, T5EncoderModel } from "../../models/mod.ts";
+import { cat, scope, type Tensor } from "../../tensor/mod.ts";
+import type { CLIPTokenizer, T5TokenizerFast } from "../../tokenizers/mod.ts";
+import { type Residents, withModels } from "../memory/residency.ts";
+import {
+  pairOf,
+  type PooledPromptEmbedsOptions,
+  type PooledTextEmbeddings,
+  shortened,
+  spreadTexts,
+} from "../prompts.ts";
+import { expectCount } from "../run_options.ts";
 
 /**
  * What is to be drawn, and how often: texts, or embeddings in their place, of which promptEmbeds are T5's and the pooled
@@ -35,22 +45,133 @@ export interface FluxEncodeOptions
   signal?: AbortSignal | undefined;
 }
 
-/** What the transformer is told of the prompts, a row a picture. */
-export interface FluxEmbeddings {
-  /** T5's states. [B, N, D] */
-  states: Tensor;
-  /** CLIP's state of each text. [B, P] */
-  pooled: Tensor;
+type Options = FluxPromptOptions & { signal?: AbortSignal | undefined };
+
+/** What embeds prompts, and the model that takes the embeddings. */
+interface TextParts extends Residents {
+  readonly tokenizer: CLIPTokenizer;
+  readonly tokenizer2: T5TokenizerFast;
+  readonly textEncoder: CLIPTextModel;
+  readonly textEncoder2: T5EncoderModel;
+  readonly transformer: FluxTransformer2DModel;
+}
+
+/**
+ * Embeds the prompts, or copies the embeddings that are given; each is repeated for its pictures. Under
+ * guidance by a negative prompt its embeddings come first: in one batch with the others, unless they are of
+ * another length.
+ */
+export async function embedPrompts(
+  parts: TextParts,
+  options: Options,
+): Promise<{ embeddings: PooledTextEmbeddings[]; guided: boolean }> {
+  const { numImagesPerPrompt = 1, maxSequenceLength = 512 } = options;
+  expectCount("numImagesPerPrompt", numImagesPerPrompt);
+  if (!Number.isSafeInteger(maxSequenceLength) || maxSequenceLength < 1 || maxSequenceLength > 512) {
+    throw new RangeError(
+      `Cannot draw with maxSequenceLength ${maxSequenceLength}: expected a whole number from 1 to 512`,
+    );
+  }
+  const told = fluxPrompts(options);
+  for (const one of told) if ("states" in one) expectEmbeddings(one, parts);
+  const texts = told.filter((one) => "clip" in one);
+  const embedded = texts.length > 0
+    ? await embed(parts, texts, { ...options, maxSequenceLength })
+    : undefined;
+
+  using made = scope(...(embedded ? [embedded.states, embedded.pooled] : []));
+  const apart = embedded ? rowsOf(embedded, texts.map(({ clip }) => clip.length)) : [];
+  const embeddings = batched(told.map((one) => {
+    const { states, pooled } = "states" in one ? copied(one) : apart[texts.indexOf(one)]!;
+    return {
+      states: states.repeatInterleave(numImagesPerPrompt, 0),
+      pooled: pooled.repeatInterleave(numImagesPerPrompt, 0),
+    };
+  }));
+  for (const { states, pooled } of embeddings) [states, pooled].forEach((tensor) => made.keep(tensor));
+  return { embeddings, guided: told.length === 2 };
+}
+
+/** Embeds lists of texts, all in one run of each encoder, and tells once what was cut of each. */
+async function embed(
+  parts: TextParts,
+  texts: readonly FluxTexts[],
+  { maxSequenceLength, onNotice = console.warn, signal }: Options & { maxSequenceLength: number },
+): Promise<PooledTextEmbeddings> {
+  const { tokenizer, textEncoder, tokenizer2, textEncoder2 } = parts;
+  const clip = tokenizer.encode(texts.flatMap((one) => one.clip));
+  const t5 = tokenizer2.encode(texts.flatMap((one) => one.t5), { maxLength: maxSequenceLength });
+  for (const line of [...cuts("CLIP", clip), ...cuts("T5", t5)]) onNotice(line);
+
+  const embedClip = () => textEncoder.forward(clip.inputIds).pooledOutput;
+  const embedT5 = () => textEncoder2.forward(t5.inputIds).lastHiddenState; // fillers are read too, unmasked
+  const how = { signal, onNotice };
+  const pooled = await withModels(parts, [textEncoder], how, () => alone(embedClip));
+  const states = await withModels(parts, [textEncoder2], how, () => alone(embedT5));
+  return { states, pooled };
+}
+
+/** A result without what else its computation made. */
+function alone(compute: () => Tensor): Tensor {
+  using made = scope();
+  return made.keep(compute());
+}
+
+/** The rows of each list. */
+function rowsOf({ states, pooled }: PooledTextEmbeddings, counts: readonly number[]): PooledTextEmbeddings[] {
+  const [s, p] = [states.split(counts), pooled.split(counts)];
+  return counts.map((_, i) => ({ states: s[i]!, pooled: p[i]! }));
+}
+
+/** Embeddings that a run may free, as it frees its own. */
+function copied({ states, pooled }: PooledTextEmbeddings): PooledTextEmbeddings {
+  return { states: states.clone(), pooled: pooled.clone() };
+}
+
+/** A line for each text that an encoder does not read whole. */
+function cuts(
+  encoder: string,
+  { inputIds, truncated }: { inputIds: number[][]; truncated: readonly string[] },
+): string[] {
+  return [...new Set(truncated)].filter((cut) => cut !== "").map((cut) =>
+    `${encoder} reads ${inputIds[0]!.length} tokens of a prompt; it leaves out: ${shortened(cut)}`
+  );
+}
+
+/** In one batch, so that the model runs once for all, unless the lengths differ. */
+function batched(embeddings: readonly PooledTextEmbeddings[]): PooledTextEmbeddings[] {
+  const lengths = embeddings.map(({ states }) => states.shape[1]);
+  if (lengths.some((N) => N !== lengths[0])) return [...embeddings];
+  return [{
+    states: cat(embeddings.map(({ states }) => states)),
+    pooled: cat(embeddings.map(({ pooled }) => pooled)),
+  }];
+}
+
+/** Throws where embeddings are not those that the transformer takes. */
+function expectEmbeddings({ states, pooled }: PooledTextEmbeddings, { transformer }: TextParts): void {
+  const { joint_attention_dim: D, pooled_projection_dim: P } = transformer.config;
+  const [B] = states.shape;
+  if (
+    states.rank === 3 && states.size > 0 && states.shape[2] === D && String(pooled.shape) === String([B, P])
+  ) {
+    return;
+  }
+  throw new RangeError(
+    `Cannot draw: expected embeddings [B, N, ${D}] and [B, ${P}], got ${formatShape(states.shape)} and ${
+      formatShape(pooled.shape)
+    }`,
+  );
 }
 
 /** Texts for CLIP and T5, one of each a picture. */
-export interface FluxTexts {
+interface FluxTexts {
   clip: string[];
   t5: string[];
 }
 
 /** What is to be drawn, and under guidance by a negative prompt, in front of it, what is not. */
-export function fluxPrompts(options: FluxPromptOptions): (FluxTexts | FluxEmbeddings)[] {
+function fluxPrompts(options: FluxPromptOptions): (FluxTexts | PooledTextEmbeddings)[] {
   const positive = positiveOf(options);
   const negative = negativeOf(options, countOf(positive));
   return negative ? [negative, positive] : [positive];
@@ -58,7 +179,7 @@ export function fluxPrompts(options: FluxPromptOptions): (FluxTexts | FluxEmbedd
 
 function positiveOf(
   { prompt, prompt2, promptEmbeds: states, pooledPromptEmbeds: pooled }: FluxPromptOptions,
-): FluxTexts | FluxEmbeddings {
+): FluxTexts | PooledTextEmbeddings {
   const given = pairOf({ promptEmbeds: states, pooledPromptEmbeds: pooled });
   if (given && (prompt ?? prompt2) !== undefined) {
     throw new TypeError("Cannot draw: expected a prompt or promptEmbeds, got both");
@@ -75,7 +196,7 @@ function positiveOf(
 }
 
 /** Undefined where it does not count. */
-function negativeOf(options: FluxPromptOptions, count: number): FluxTexts | FluxEmbeddings | undefined {
+function negativeOf(options: FluxPromptOptions, count: number): FluxTexts | PooledTextEmbeddings | undefined {
   const { negativePrompt, negativePrompt2, trueCfgScale = 1, onNotice = console.warn } = options;
   const { negativePromptEmbeds, negativePooledPromptEmbeds } = options;
   const given = pairOf({ negativePromptEmbeds, negativePooledPromptEmbeds });
@@ -102,6 +223,6 @@ function negativeOf(options: FluxPromptOptions, count: number): FluxTexts | Flux
   return { clip, t5: spreadTexts(negativePrompt2 || clip, count, "negativePrompt2") };
 }
 
-function countOf(told: FluxTexts | FluxEmbeddings): number {
+function countOf(told: FluxTexts | PooledTextEmbeddings): number {
   return "clip" in told ? told.clip.length : told.states.shape[0]!;
 }

@@ -1,4 +1,5 @@
 import { formatShape, sameNumbers } from "../../core/shape.ts";
+import type { AutoencoderKL } from "../../models/mod.ts";
 import { linspace } from "../../core/math.ts";
 import {
   FlowMatchEulerDiscreteScheduler,
@@ -8,15 +9,18 @@ import {
 } from "../../schedulers/mod.ts";
 import { cat, release, scope, type Tensor } from "../../tensor/mod.ts";
 import { FluxDenoiser } from "./denoiser.ts";
-import { embedPromptsFlux } from "./embeddings.ts";
 import { packLatents, unpackLatents } from "./latents.ts";
-import type { FluxParts } from "./parts.ts";
-import type { FluxEmbeddings, FluxPromptOptions } from "./prompts.ts";
-import { decodeLatents, denoise, expectNumber, type LatentLoopOptions } from "../latents/loop.ts";
+import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
+import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
 import { latentSide } from "../latents/size.ts";
-import { expectCount, type PipelineOutput, type RunOptions } from "../run.ts";
+import type { PipelineOutput, RunOptions } from "../run.ts";
+import { expectCount, expectNumber } from "../run_options.ts";
+import type { PooledTextEmbeddings } from "../prompts.ts";
 import { prepareColors } from "../previews/fit.ts";
 import { withModels } from "../memory/residency.ts";
+
+/** What FLUX draws with. */
+type FluxParts = Parameters<typeof embedPrompts>[0] & { vae: AutoencoderKL; scheduler: Scheduler };
 
 /** What every FLUX pipeline may be told, with diffusers' defaults. */
 export interface FluxOptions
@@ -44,7 +48,7 @@ export interface FluxRun {
   /** Pictures. */
   readonly B: number;
   /** Of the prompts; under guidance the negative ones come first, in one batch or in two. */
-  readonly embeddings: readonly FluxEmbeddings[];
+  readonly embeddings: readonly PooledTextEmbeddings[];
   /** Whether the model runs on the negative prompts too. */
   readonly guided: boolean;
   /** Noise levels of all steps; fewer than this are visited where a picture is changed. */
@@ -90,7 +94,7 @@ export async function beginFlux(
     sigmas ?? linspace(1, 1 / numInferenceSteps, numInferenceSteps),
     size[0] * size[1] / 4,
   );
-  const { embeddings, guided } = await embedPromptsFlux(parts, options);
+  const { embeddings, guided } = await embedPrompts(parts, options);
   const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0]!, 0);
   return {
     size,

@@ -1,5 +1,7 @@
 import { formatShape, type Shape } from "../../core/shape.ts";
+import { type Image, inMode } from "../../io/images/image.ts";
 import { resizeImage } from "../../io/images/resize.ts";
+import { imageTensor } from "../../io/images/tensors.ts";
 import type { AutoencoderKL } from "../../models/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
@@ -139,4 +141,14 @@ export function drawLatents(
   const { mean, std } = vae.encode(pixels).latentDist;
   const noise = randn([rows!, ...mean.shape.slice(1)], { generator });
   return vae.scaleLatents(mean.add(std.mul(noise)));
+}
+
+/** The pixels of a file as pipelines take pictures: in [0, 1], without alpha. → [1, 3, H, W]. */
+export function pictureOf(image: Image): Tensor {
+  return imageTensor(inMode(image, "RGB"));
+}
+
+/** The luma of a file as pipelines take masks, rounded as in PIL. → [1, 1, H, W]. */
+export function maskOf(image: Image): Tensor {
+  return imageTensor(inMode(image, "L"));
 }

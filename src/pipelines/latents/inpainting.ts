@@ -28,7 +28,7 @@ export interface InpaintingTask {
   /**
    * What the loop begins with: noise alone, the original with noise, or the original, which has it already.
    */
-  readonly begin: "noise" | "noised" | "original";
+  readonly from: "noise" | "noised" | "original";
   readonly generator: RandomOptions["generator"];
 }
 
@@ -52,14 +52,14 @@ export interface Inpainting {
  */
 export function beginInpainting(painters: Painters, task: InpaintingTask): Inpainting {
   const { vae, scheduler } = painters;
-  const { original: { pixels, size, latents }, mask, B, guided, timesteps, begin, generator } = task;
+  const { original: { pixels, size, latents }, mask, B, guided, timesteps, from, generator } = task;
   const sees = seesMask(painters);
   using made = scope(mask, ...(pixels ? [pixels] : []));
   const shape = [B, vae.config.latent_channels, ...size];
   const rows = (x: Tensor) => x.expand([B, ...x.shape.slice(1)]);
   const only = (count: number) => ({ generator: first(generator, count) });
 
-  const original = sees && begin === "noise" ? undefined : rows(latents(only(pixels?.shape[0] ?? B)));
+  const original = sees && from === "noise" ? undefined : rows(latents(only(pixels?.shape[0] ?? B)));
   const noise = randn(shape, { generator });
   const starts = {
     noise: () => noise.mul(scheduler.initNoiseSigma),
@@ -77,7 +77,7 @@ export function beginInpainting(painters: Painters, task: InpaintingTask): Inpai
   const owned = [small, noise, ...(pixels && original ? [original] : []), ...(added ? [added] : [])];
   for (const tensor of owned) made.keep(tensor);
   return {
-    start: made.keep(starts[begin]()),
+    start: made.keep(starts[from]()),
     owned,
     extend: (input) => sees ? cat([input, added!], 1) : input,
     after: (drawn, step) => {

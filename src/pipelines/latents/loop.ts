@@ -7,6 +7,7 @@ import { guide } from "./guidance.ts";
 import { type PipelineOutput, type RunOptions, runSteps } from "../run.ts";
 import { preview, Previews } from "../previews/previews.ts";
 import { bringIn, type Residents } from "../memory/residency.ts";
+import { expectNumber } from "../run_options.ts";
 
 /** Options of a loop in latent space. */
 export interface LatentLoopOptions extends RunOptions {
@@ -126,9 +127,4 @@ class DecodeTiles {
     );
     return true;
   }
-}
-
-/** Throws unless `value` is finite. */
-export function expectNumber(name: string, value: number): void {
-  if (!Number.isFinite(value)) throw new RangeError(`Cannot draw with ${name} ${value}: expected a number`);
 }

@@ -3,7 +3,7 @@ import { formatShape } from "../../core/shape.ts";
 import type { Image } from "../../io/images/image.ts";
 import type { AutoencoderKL } from "../../models/mod.ts";
 import { hold, letGo, type Tensor } from "../../tensor/mod.ts";
-import { expectCount } from "../run.ts";
+import { expectCount } from "../run_options.ts";
 import { type LatentColors, paint } from "./colors.ts";
 import { colorsOf } from "./fit.ts";
 

@@ -1,16 +1,21 @@
-import type { CLIPTextModel, UNet2DConditionModel } from "../../models/mod.ts";
-import { cat, scope, type Tensor } from "../../tensor/mod.ts";
+import type { CLIPTextModel, Model, UNet2DConditionModel } from "../../models/mod.ts";
+import { cat, scope, type Tensor, zeros } from "../../tensor/mod.ts";
 import type { CLIPTokenizer } from "../../tokenizers/mod.ts";
-import { expectCount } from "../run.ts";
-import { expectEmbeds, expectSameTokens, expectToldOnce, type PromptEmbedsOptions } from "../prompts.ts";
 import { bringIn, type Residents } from "../memory/residency.ts";
-
-/** What turns prompts into embeddings for a UNet. */
-export interface TextParts extends Residents {
-  readonly tokenizer: CLIPTokenizer;
-  readonly textEncoder: CLIPTextModel;
-  readonly unet: UNet2DConditionModel;
-}
+import {
+  expectEmbeds,
+  expectPromptsOnce,
+  expectSameTokens,
+  pairOf,
+  pairPrompts,
+  type PooledPromptEmbedsOptions,
+  type PromptEmbedsOptions,
+  shortened,
+  spreadTexts,
+  type TextEmbeddings,
+  type TextOptions,
+} from "../prompts.ts";
+import { expectCount } from "../run_options.ts";
 
 /** What is to be drawn, and how often: texts, or embeddings in their place. */
 export interface PromptOptions extends PromptEmbedsOptions {
@@ -32,117 +37,152 @@ export interface EncodeOptions extends Omit<PromptOptions, keyof PromptEmbedsOpt
   signal?: AbortSignal | undefined;
 }
 
-/** Embeddings of negative prompts, where they count, and of prompts, a row for each picture. */
-export interface Embedded<T> {
-  readonly untold: T | undefined;
-  readonly told: T;
+/** What the UNet is told: of the prompts, and under guidance of the negative ones. */
+export interface Conditioning {
+  readonly uncond: TextEmbeddings | undefined;
+  readonly cond: TextEmbeddings;
 }
 
-/** Each prompt with its negative one; throws where their numbers do not fit. */
-export function pairPrompts(
-  prompt: string | readonly string[],
-  negativePrompt: string | readonly string[] = "",
-): { prompts: string[]; negatives: string[] } {
-  const prompts = [prompt].flat();
-  const given = [negativePrompt].flat();
-  if (prompts.length === 0) throw new RangeError("Cannot draw: expected a prompt, got an empty list");
-  const negatives = given.length === 1 ? prompts.map(() => given[0]!) : given;
-  if (negatives.length === prompts.length) return { prompts, negatives };
-  throw new RangeError(
-    `Cannot draw: expected one negative prompt or ${prompts.length}, as there are prompts, got ${negatives.length}`,
-  );
+/** The text encoders of a family. */
+export interface PromptEncoder {
+  /** What `encode` needs in memory. */
+  readonly models: readonly (Model | undefined)[];
+  /** Embeds texts, given for the first and for the second encoder, without the last `clipSkip` layers. */
+  readonly encode: (
+    texts: readonly [readonly string[], readonly string[]],
+    clipSkip: number,
+  ) => TextEmbeddings;
+  /** The UNet is told of whole texts, too. */
+  readonly isPooled: boolean;
+  /** Where no negative prompt is given, its embeddings are zeros instead of those of "". */
+  readonly zerosForEmpty: boolean;
+}
+
+/** CLIP's one encoder, whose last state is normed, also where layers are left out. */
+export function clipEncoder(
+  { tokenizer, textEncoder }: { tokenizer: CLIPTokenizer; textEncoder: CLIPTextModel },
+  { onNotice = console.warn }: PromptOptions,
+): PromptEncoder {
+  const tellCut = cutTeller(onNotice);
+  return {
+    models: [textEncoder],
+    encode: ([texts], clipSkip) => {
+      const { inputIds, truncated } = tokenizer.encode(texts);
+      tellCut(truncated, tokenizer);
+      const { lastHiddenState, hiddenStates } = textEncoder.forward(inputIds);
+      if (clipSkip === 0) return { states: lastHiddenState };
+      return { states: textEncoder.finalLayerNorm(stateBefore(hiddenStates, clipSkip, 1)) };
+    },
+    isPooled: false,
+    zerosForEmpty: false,
+  };
 }
 
 /**
- * Embeds prompts and, under guidance, negative ones, or copies the embeddings that are given in their place. As in
- * diffusers only the prompts skip layers.
+ * Embeds prompts and, under guidance, negative ones, or copies the embeddings that are given in their place; each
+ * is repeated for its pictures. As in diffusers only the prompts skip layers.
  */
-export async function embedTold(
-  parts: TextParts,
-  options: PromptOptions & { signal?: AbortSignal | undefined },
-  guided: boolean,
-): Promise<Embedded<Tensor>> {
-  expectToldOnce(options);
-  const { prompt, negativePrompt, promptEmbeds, negativePromptEmbeds, clipSkip, numImagesPerPrompt = 1 } =
-    options;
+export async function embedPrompts(
+  parts: Residents & { unet: UNet2DConditionModel },
+  options: PromptOptions & PooledPromptEmbedsOptions & TextOptions & { signal?: AbortSignal | undefined },
+  isGuided: boolean,
+  { models, encode, isPooled, zerosForEmpty }: PromptEncoder,
+): Promise<Conditioning> {
+  expectPromptsOnce(options);
+  const { numImagesPerPrompt = 1, clipSkip = 0, prompt, negativePrompt, negativePrompt2 } = options;
   expectCount("numImagesPerPrompt", numImagesPerPrompt);
+  const given = givenEmbeddings(options, isPooled);
   const width = parts.unet.config.cross_attention_dim;
-  if (promptEmbeds) expectEmbeds("promptEmbeds", promptEmbeds, width);
-  const texts = prompt ?? new Array<string>(promptEmbeds!.shape[0]!).fill(""); // stand for embeddings
+  if (given.cond) expectEmbeds("promptEmbeds", given.cond.states, width);
+  const texts = prompt ?? new Array<string>(given.cond!.states.shape[0]!).fill(""); // stand for embeddings
   const { prompts, negatives } = pairPrompts(texts, negativePrompt);
-  if (negativePromptEmbeds) expectEmbeds("negativePromptEmbeds", negativePromptEmbeds, width, prompts.length);
-  const encodes = !promptEmbeds || (guided && !negativePromptEmbeds);
-  using _encoder = encodes ? await bringIn(parts, [parts.textEncoder], options) : undefined;
+  if (given.uncond) expectEmbeds("negativePromptEmbeds", given.uncond.states, width, prompts.length);
+  const second = pairPrompts(
+    spreadTexts(options.prompt2 || texts, prompts.length),
+    negativePrompt2 || negativePrompt,
+  );
+  const isZero = zerosForEmpty && negativePrompt === undefined && negativePrompt2 === undefined;
+  const encodesNegatives = isGuided && !given.uncond && !isZero;
+  using _encoders = !given.cond || encodesNegatives ? await bringIn(parts, models, options) : undefined;
 
   using made = scope();
-  const embed = (texts: readonly string[], skip?: number) =>
-    embedPrompts(texts, parts, { ...options, clipSkip: skip });
-  const copied = (given: Tensor) => given.repeatInterleave(numImagesPerPrompt, 0).clone(); // which a run may free
-  const keep = (untold: Tensor | undefined, told: Tensor) => {
-    if (untold) expectSameTokens(untold, told);
-    return { untold: untold && made.keep(untold), told: made.keep(told) };
-  };
-  if (guided && !promptEmbeds && !negativePromptEmbeds && !clipSkip) {
-    const both = embed([...negatives, ...prompts]);
-    const [untold, told] = both.chunk(2);
-    return keep(untold, told!);
+  let { cond, uncond } = given;
+  if (!cond && encodesNegatives && !isPooled && clipSkip === 0) { // both halves in one batch
+    const both = encode([[...negatives, ...prompts], []], 0);
+    [uncond, cond] = both.states.chunk(2).map((states) => ({ states }));
   }
-  const untold = guided ? negativePromptEmbeds ? copied(negativePromptEmbeds) : embed(negatives) : undefined;
-  return keep(untold, promptEmbeds ? copied(promptEmbeds) : embed(prompts, clipSkip));
+  cond ??= encode([prompts, second.prompts], clipSkip);
+  if (encodesNegatives) uncond ??= encode([negatives, second.negatives], 0);
+  else if (isGuided) uncond ??= mapped(cond, (x) => zeros(x.shape));
+  if (isGuided) expectSameTokens(uncond!.states, cond.states);
+  const own = (x: TextEmbeddings, copies: boolean) =>
+    mapped(x, (x) => {
+      const rows = x.repeatInterleave(numImagesPerPrompt, 0);
+      return made.keep(copies ? rows.clone() : rows); // which a run may free
+    });
+  return {
+    uncond: isGuided ? own(uncond!, uncond === given.uncond) : undefined,
+    cond: own(cond, cond === given.cond),
+  };
 }
 
-/** Embeddings in one batch, the negative ones first, in place of those given. → [B or 2 B, ...] */
-export function inOneBatch({ untold, told }: Embedded<Tensor>): Tensor {
-  if (!untold) return told;
-  using made = scope(untold, told);
-  return made.keep(cat([untold, told]));
+function givenEmbeddings(options: PooledPromptEmbedsOptions, isPooled: boolean): Partial<Conditioning> {
+  const { promptEmbeds, pooledPromptEmbeds, negativePromptEmbeds, negativePooledPromptEmbeds } = options;
+  if (!isPooled) {
+    const alone = (states: Tensor | undefined) => states && { states };
+    return { cond: alone(promptEmbeds)!, uncond: alone(negativePromptEmbeds) };
+  }
+  return {
+    cond: pairOf({ promptEmbeds, pooledPromptEmbeds })!,
+    uncond: pairOf({ negativePromptEmbeds, negativePooledPromptEmbeds }),
+  };
+}
+
+/** Both kinds of embeddings in one batch, the negative ones first, in place of those given. [B or 2 B, …] */
+export function inOneBatch({ uncond, cond }: Conditioning): TextEmbeddings {
+  if (!uncond) return cond;
+  using made = scope(...tensorsOf(uncond), ...tensorsOf(cond));
+  return {
+    states: made.keep(cat([uncond.states, cond.states])),
+    pooled: cond.pooled && made.keep(cat([uncond.pooled!, cond.pooled])),
+  };
 }
 
 /** Embeddings in memory of their own, in place of those given. */
-export function apart({ untold, told }: Embedded<Tensor>): Embedded<Tensor> {
-  using made = scope(told, ...(untold ? [untold] : []));
-  return { untold: untold && made.keep(untold.clone()), told: made.keep(told.clone()) };
+export function apart(embeddings: TextEmbeddings): TextEmbeddings {
+  using made = scope(...tensorsOf(embeddings));
+  return mapped(embeddings, (x) => made.keep(x.clone()));
 }
 
-/** Embeds texts, each repeated for its pictures, and tells what was cut. → [B · numImagesPerPrompt, N, D]. */
-export function embedPrompts(
-  texts: readonly string[],
-  { tokenizer, textEncoder }: Pick<TextParts, "tokenizer" | "textEncoder">,
-  { numImagesPerPrompt = 1, clipSkip, onNotice = console.warn }: Omit<PromptOptions, "prompt">,
-): Tensor {
-  const { inputIds, truncated } = tokenizer.encode(texts);
-  for (const cut of truncated) if (cut) onNotice(cutNotice(cut, tokenizer));
-  const { lastHiddenState, hiddenStates } = textEncoder.forward(inputIds);
-  const states = clipSkip ? textEncoder.finalLayerNorm(skipped(hiddenStates, clipSkip)) : lastHiddenState;
-  return states.repeatInterleave(numImagesPerPrompt, 0);
+function mapped({ states, pooled }: TextEmbeddings, of: (x: Tensor) => Tensor): TextEmbeddings {
+  return { states: of(states), pooled: pooled && of(pooled) };
 }
 
-/** One text for all, or one for each of `count` prompts. */
-export function spreadTexts(text: string | readonly string[], count: number, name = "prompt2"): string[] {
-  const given = [text].flat();
-  const texts = given.length === 1 ? new Array(count).fill(given[0]) : given;
-  if (texts.length === count) return texts;
-  throw new RangeError(
-    `Cannot draw: expected one ${name} or ${count}, as there are prompts, got ${texts.length}`,
-  );
+function tensorsOf({ states, pooled }: TextEmbeddings): Tensor[] {
+  return pooled ? [states, pooled] : [states];
 }
 
-function skipped(hiddenStates: readonly Tensor[], clipSkip: number): Tensor {
-  const state = Number.isInteger(clipSkip) ? hiddenStates.at(-1 - clipSkip) : undefined;
-  if (clipSkip > 0 && state) return state;
+/** The state before those of the last `clipSkip` layers, counted from the `last` of all. */
+export function stateBefore(hiddenStates: readonly Tensor[], clipSkip: number, last: 1 | 2): Tensor {
+  const state = Number.isInteger(clipSkip) && clipSkip >= 0 ? hiddenStates.at(-last - clipSkip) : undefined;
+  if (state) return state;
   throw new RangeError(
     `Cannot skip ${clipSkip} layers of the text encoder: expected a whole number from 0 to ${
-      hiddenStates.length - 1
+      hiddenStates.length - last
     }`,
   );
 }
 
-/** The line that tells what of a prompt was cut: all of it where it is short. */
-export function cutNotice(cut: string, { modelMaxLength }: CLIPTokenizer): string {
-  return `The prompt is longer than ${modelMaxLength} tokens; this is left out: ${shortened(cut)}`;
-}
-
-/** A text as a notice shows it. */
-export function shortened(text: string): string {
-  return text.length > 200 ? `${text.slice(0, 160)} … (${text.length} characters)` : text;
+/** Tells once of each cut what of a prompt is left out: all of it where it is short. */
+export function cutTeller(
+  onNotice: (line: string) => void,
+): (cuts: readonly string[], tokenizer: CLIPTokenizer) => void {
+  const told = new Set<string>();
+  return (cuts, { modelMaxLength }) => {
+    for (const cut of cuts) {
+      if (!cut || told.has(cut)) continue;
+      told.add(cut);
+      onNotice(`The prompt is longer than ${modelMaxLength} tokens; this is left out: ${shortened(cut)}`);
+    }
+  };
 }

@@ -1,19 +1,19 @@
+import type { AutoencoderKL, UNet2DConditionModel } from "../../models/mod.ts";
+import { misfits, type Scheduler } from "../../schedulers/mod.ts";
 import { cat, release, type Tensor } from "../../tensor/mod.ts";
 import { guidanceEmbedding, isGuided, tellUnguided } from "../latents/guidance.ts";
 import {
   decodeLatents,
   denoise,
-  expectNumber,
   type LatentLoop,
   type LatentLoopOptions,
   type LatentOutput,
 } from "../latents/loop.ts";
-import { embedTold, inOneBatch, type PromptOptions } from "./prompts.ts";
+import { type Residents, withModels } from "../memory/residency.ts";
 import { prepareColors } from "../previews/fit.ts";
-import { withModels } from "../memory/residency.ts";
-import { tellMisfits } from "../latents/scheduler_fit.ts";
-import type { StableDiffusionParts } from "./parts.ts";
-import type { StableDiffusionXLParts } from "../stable_diffusion_xl/parts.ts";
+import type { PooledPromptEmbedsOptions, TextEmbeddings, TextOptions } from "../prompts.ts";
+import { expectNumber } from "../run_options.ts";
+import { embedPrompts, inOneBatch, type PromptEncoder, type PromptOptions } from "./prompts.ts";
 
 /** What every Stable Diffusion pipeline may be told, with diffusers' defaults. */
 export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions {
@@ -21,55 +21,70 @@ export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions
   numInferenceSteps?: number | undefined;
 }
 
+/** What Stable Diffusion of any kind draws with. */
+interface UNetParts extends Residents {
+  readonly vae: AutoencoderKL;
+  readonly unet: UNet2DConditionModel;
+  readonly scheduler: Scheduler;
+}
+
 /** What a run begins with. */
-export interface StableDiffusionRun {
-  /** Of the prompts, under guidance behind those of the negative ones. [B or 2 B, N, D] */
-  readonly embeddings: Tensor;
+export interface UNetRun {
+  /** Of the prompts, under guidance behind those of the negative ones. */
+  readonly embeddings: TextEmbeddings;
   /** Pictures. */
   readonly B: number;
   /** Whether the model runs on the negative prompts too. */
   readonly guided: boolean;
-  /** Of models that are told the scale of guidance instead. [B, time_cond_proj_dim] */
-  readonly timestepCond?: Tensor | undefined;
   /** The options with their defaults. */
-  readonly options: StableDiffusionOptions & { guidanceScale: number };
+  readonly options: LatentLoopOptions & { guidanceScale: number };
 }
 
 /** Checks the options, sets the timesteps and embeds the prompts. */
 export async function beginRun(
-  parts: StableDiffusionParts,
-  options: StableDiffusionOptions,
-): Promise<StableDiffusionRun> {
-  const { numInferenceSteps = 50, guidanceScale = 7.5, guidanceRescale = 0 } = options;
+  parts: UNetParts,
+  options: StableDiffusionOptions & PooledPromptEmbedsOptions & TextOptions,
+  encoder: PromptEncoder,
+  usualScale: number,
+): Promise<UNetRun> {
+  const { numInferenceSteps = 50, guidanceScale = usualScale, guidanceRescale = 0 } = options;
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("guidanceRescale", guidanceRescale);
-  const { addition_embed_type } = parts.unet.config;
-  if (addition_embed_type !== null) {
-    throw new TypeError(
-      `Cannot draw with this UNet: expected no addition_embed_type, got "${addition_embed_type}"; ` +
-        "StableDiffusionXLPipeline takes such models",
-    );
-  }
+  expectAddition(parts.unet, encoder.isPooled);
   const guided = isGuided(guidanceScale, parts.unet);
   tellUnguided(guided, options);
-  tellMisfits(parts, { flow: false, latents: true }, options.onNotice);
+  tellMisfits(parts, options.onNotice);
   parts.scheduler.setTimesteps(numInferenceSteps);
-  const embedded = await embedTold(parts, options, guided);
-  const [B] = embedded.told.shape as [number];
-  return {
-    embeddings: inOneBatch(embedded),
-    B,
-    guided,
-    timestepCond: guidanceEmbedding(guidanceScale, B, parts.unet),
-    options: { ...options, guidanceScale },
-  };
+  const embedded = await embedPrompts(parts, options, guided, encoder);
+  const B = embedded.cond.states.shape[0]!;
+  return { embeddings: inOneBatch(embedded), B, guided, options: { ...options, guidanceScale } };
+}
+
+/** Throws unless the UNet takes what its family tells it beside the tokens' states. */
+function expectAddition(
+  { config: { addition_embed_type: type } }: UNet2DConditionModel,
+  isXL: boolean,
+): void {
+  if (isXL && type !== "text_time") {
+    throw new TypeError(
+      'Cannot draw with this UNet: expected addition_embed_type "text_time", got none; StableDiffusionPipeline takes ' +
+        "such models",
+    );
+  }
+  if (isXL || type === null) return;
+  throw new TypeError(
+    `Cannot draw with this UNet: expected no addition_embed_type, got "${type}"; StableDiffusionXLPipeline takes ` +
+      "such models",
+  );
 }
 
 /** What is drawn with a run's options. */
 export interface Drawing extends Pick<LatentLoop, "after"> {
-  /** Latents with noise. */
+  /** Latents with noise. [B, C, h, w] */
   start: Tensor;
   timesteps: readonly number[];
+  /** What XL's UNet is told of sizes: a row a picture; with guidance the negative ones come first. */
+  timeIds?: readonly (readonly number[])[] | undefined;
   /** What the UNet takes instead of latents alone. */
   extend?: ((input: Tensor) => Tensor) | undefined;
   /** What is not used any more when the loop is over. */
@@ -78,48 +93,49 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
 
 /** Draws pictures from latents with noise. */
 export async function draw(
-  parts: StableDiffusionParts,
-  { embeddings, guided, timestepCond, options }: StableDiffusionRun,
-  drawing: Drawing,
-): Promise<LatentOutput> {
-  const predict = (input: Tensor, t: number) =>
-    parts.unet.forward(input, t, embeddings, { timestepCond }).sample;
-  return await drawBy(predict, parts, { guided, options, told: [embeddings, timestepCond] }, drawing);
-}
-
-/** The same by a family's predictions of the noise, with `told`, which they read and nothing else will. */
-export async function drawBy(
-  predict: LatentLoop["predict"],
-  parts: StableDiffusionParts | StableDiffusionXLParts,
-  { guided, options, told }: {
-    guided: boolean;
-    options: LatentLoopOptions & { guidanceScale: number };
-    told: readonly (Tensor | undefined)[];
-  },
-  { start, timesteps, extend = (input) => input, after, owned = [] }: Drawing,
+  parts: UNetParts,
+  { embeddings: { states, pooled }, B, guided, options }: UNetRun,
+  { start, timesteps, timeIds = [], extend = (input) => input, after, owned = [] }: Drawing,
 ): Promise<LatentOutput> {
   const { unet, vae, scheduler } = parts;
-  const extended = (input: Tensor, t: number) => predict(extend(input), t);
+  const addedCond = pooled && { textEmbeds: pooled, timeIds };
+  const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
+  const predict = (input: Tensor, t: number) =>
+    unet.forward(extend(input), t, states, { addedCond, timestepCond }).sample;
   if (options.preview) await prepareColors(parts, options);
-  const work = () => extended(guided ? cat([start, start]) : start, timesteps[0]!);
-  const loop = { scheduler, vae, guided, predict: extended, after };
+  const work = () => predict(guided ? cat([start, start]) : start, timesteps[0]!);
+  const loop = { scheduler, vae, guided, predict, after };
   const latents = await withModels(
     parts,
     [unet],
     { ...options, work },
     () => denoise(start, timesteps, loop, options),
   );
-  release(...told, ...owned);
+  release(states, pooled, timestepCond, ...owned);
   return await decodeLatents(parts, latents, options);
 }
 
-/** Throws unless the UNet takes latents alone. */
-export function expectPlainUNet({ unet, vae }: StableDiffusionParts): void {
+/** Throws unless the UNet takes latents alone; models for inpainting are for the pipeline of that name. */
+export function expectPlainUNet({ unet, vae }: UNetParts, inpainting: string): void {
   const { in_channels } = unet.config;
   const { latent_channels } = vae.config;
   if (in_channels === latent_channels) return;
   throw new RangeError(
     `Cannot draw with a UNet of ${in_channels} channels: expected ${latent_channels}, those of the VAE; ` +
-      "StableDiffusionInpaintPipeline takes models for inpainting",
+      `${inpainting} takes models for inpainting`,
   );
+}
+
+/** What was said of the schedulers that a model was drawn with. */
+const told = new WeakMap<UNet2DConditionModel, Set<string>>();
+
+/** Says once for a model why a pipeline's scheduler would draw badly with it. */
+function tellMisfits({ unet, scheduler }: UNetParts, onNotice: (line: string) => void = console.warn): void {
+  const before = told.get(unet) ?? new Set();
+  told.set(unet, before);
+  for (const line of misfits(scheduler, { flow: false, latents: true })) {
+    if (before.has(line)) continue;
+    before.add(line);
+    onNotice(line);
+  }
 }

@@ -1,31 +1,61 @@
-import { expectSingleFile } from "../../io/single_file/options.ts";
+import { z } from "zod";
+import { parseConfig } from "../../io/config.ts";
+import {
+  AutoencoderKL,
+  CLIPTextModel,
+  CLIPTextModelWithProjection,
+  UNet2DConditionModel,
+} from "../../models/mod.ts";
+import type { Scheduler } from "../../schedulers/mod.ts";
+import { CLIPTokenizer } from "../../tokenizers/mod.ts";
 import type { LatentOutput } from "../latents/loop.ts";
-import { LoraPipeline } from "../pipeline.ts";
-import type { PipelineOptions } from "../run.ts";
+import type { Residents } from "../memory/residency.ts";
+import { type PipelineIndex, type PipelineOptions, readIndex } from "../model_index.ts";
+import { openParts } from "../open_parts.ts";
+import { Pipeline } from "../pipeline.ts";
 import type { PooledPromptEmbeds } from "../prompts.ts";
-import { apart } from "../stable_diffusion/prompts.ts";
-import { loadPartsXL, type StableDiffusionXLParts } from "./parts.ts";
-import { embedToldXL, type EncodeOptionsXL } from "./prompts.ts";
-import type { StableDiffusionXLOptions } from "./run.ts";
+import { apart, embedPrompts } from "../stable_diffusion/prompts.ts";
+import { beginRun, type UNetRun } from "../stable_diffusion/run.ts";
+import { clipEncoders, type EncodeOptionsXL, type StableDiffusionXLOptions } from "./prompts.ts";
+
+/** What Stable Diffusion XL is made of; pipelines may share parts. */
+export interface StableDiffusionXLParts extends Residents {
+  /** Brings latents to pictures and back. */
+  vae: AutoencoderKL;
+  /** The smaller text encoder; the refiner has none. */
+  textEncoder?: CLIPTextModel | undefined;
+  /** The larger text encoder, which embeds whole texts too. */
+  textEncoder2: CLIPTextModelWithProjection;
+  /** Of textEncoder; the refiner has none. */
+  tokenizer?: CLIPTokenizer | undefined;
+  /** Of textEncoder2. */
+  tokenizer2: CLIPTokenizer;
+  /** Predicts the noise. */
+  unet: UNet2DConditionModel;
+  /** Steps from noise to latents. */
+  scheduler: Scheduler;
+  /** Prompts without a negative one are set against zeros instead of the embedding of ""; true by default. */
+  forceZerosForEmptyPrompt?: boolean | undefined;
+  /** The model is told an aesthetic score instead of the target size, as the refiner is; false by default. */
+  requiresAestheticsScore?: boolean | undefined;
+}
+
+const TOKENIZER = [CLIPTokenizer, "CLIPTokenizer", "CLIPTokenizerFast"] as const;
+const REFINER = {
+  tokenizer2: TOKENIZER,
+  textEncoder2: [CLIPTextModelWithProjection, "CLIPTextModelWithProjection"],
+  unet: [UNet2DConditionModel, "UNet2DConditionModel"],
+  vae: [AutoencoderKL, "AutoencoderKL"],
+} as const;
+const BASE = { ...REFINER, tokenizer: TOKENIZER, textEncoder: [CLIPTextModel, "CLIPTextModel"] } as const;
 
 /** What the pipelines of Stable Diffusion XL have in common. */
-export abstract class StableDiffusionXLBase extends LoraPipeline<StableDiffusionXLParts> {
-  /** Opens the parts of a folder or a repository, e.g. "stabilityai/stable-diffusion-xl-base-1.0". */
-  static async fromPretrained<Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLBase>(
-    this: Class,
-    pathOrRepo: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsXL(pathOrRepo, options)) as InstanceType<Class>;
-  }
-
-  /** Opens the parts of one file in its authors' layout; `base` has what it lacks, e.g. the tokenizers. */
-  static async fromSingleFile<Class extends new (parts: StableDiffusionXLParts) => StableDiffusionXLBase>(
-    this: Class,
-    path: string,
-    options: PipelineOptions = {},
-  ): Promise<InstanceType<Class>> {
-    return new this(await loadPartsXL(expectSingleFile(path), options)) as InstanceType<Class>;
+export abstract class StableDiffusionXLBase extends Pipeline<StableDiffusionXLParts> {
+  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
+  static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionXLParts]> {
+    const index = await readIndex(pathOrRepo, options);
+    const classes = "text_encoder" in index.components ? BASE : REFINER;
+    return [{ ...readSwitches(index), ...await openParts(pathOrRepo, options, classes, index) }];
   }
 
   /**
@@ -33,17 +63,42 @@ export abstract class StableDiffusionXLBase extends LoraPipeline<StableDiffusion
    * `run({ ...await pipeline.encodePrompt({ prompt }) })`.
    */
   async encodePrompt(options: EncodeOptionsXL): Promise<Required<PooledPromptEmbeds>> {
-    const { untold, told } = await embedToldXL(this.parts, options, true);
-    const states = apart({ untold: untold!.states, told: told.states });
-    const pooled = apart({ untold: untold!.pooled, told: told.pooled });
+    const encoder = clipEncoders(this.parts, options);
+    const embedded = await embedPrompts(this.parts, options, true, encoder);
+    const [uncond, cond] = [apart(embedded.uncond!), apart(embedded.cond)];
     return {
-      promptEmbeds: states.told,
-      negativePromptEmbeds: states.untold!,
-      pooledPromptEmbeds: pooled.told,
-      negativePooledPromptEmbeds: pooled.untold!,
+      promptEmbeds: cond.states,
+      negativePromptEmbeds: uncond.states,
+      pooledPromptEmbeds: cond.pooled!,
+      negativePooledPromptEmbeds: uncond.pooled!,
     };
   }
 
   /** Draws pictures. */
   abstract run(options: StableDiffusionXLOptions): Promise<LatentOutput>;
+}
+
+/** Checks the options, sets the timesteps and embeds the prompts. */
+export function beginXL(
+  parts: StableDiffusionXLParts,
+  options: StableDiffusionXLOptions,
+  usualScale = 5,
+): Promise<UNetRun> {
+  return beginRun(parts, options, clipEncoders(parts, options), usualScale);
+}
+
+const switches = z.looseObject({
+  force_zeros_for_empty_prompt: z.boolean().default(true),
+  requires_aesthetics_score: z.boolean().default(false),
+});
+
+/** What model_index.json says beside the parts. */
+function readSwitches(
+  { json }: PipelineIndex,
+): Pick<StableDiffusionXLParts, "forceZerosForEmptyPrompt" | "requiresAestheticsScore"> {
+  const read = parseConfig(switches, json, "model_index.json");
+  return {
+    forceZerosForEmptyPrompt: read.force_zeros_for_empty_prompt,
+    requiresAestheticsScore: read.requires_aesthetics_score,
+  };
 }

@@ -1,11 +1,19 @@
-import { type DenoisingRangeOptions, timestepsWithin } from "./denoising_range.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import { type ChangedSizeOptions, readOriginal, startFrom } from "../latents/init_image.ts";
+import { beginInpainting, readMask, seesMask } from "../latents/inpainting.ts";
 import type { LatentOutput } from "../latents/loop.ts";
-import { latentSize, type SizeOptions } from "../latents/size.ts";
-import { ownRun } from "../own_run.ts";
-import { StableDiffusionXLBase } from "./base.ts";
-import { beginRunXL, drawXL, expectPlainUNetXL, type StableDiffusionXLOptions } from "./run.ts";
-import { type MicroConditionOptions, timeIdRows } from "./sizes.ts";
-import { startNoise, type StartNoiseOptions } from "../latents/start_noise.ts";
+import { latentSize, type SizeOptions, startNoise, type StartNoiseOptions } from "../latents/size.ts";
+import { withModels } from "../memory/residency.ts";
+import { ownRun } from "../run.ts";
+import { draw, expectPlainUNet } from "../stable_diffusion/run.ts";
+import { beginXL, StableDiffusionXLBase } from "./base.ts";
+import {
+  type DenoisingRangeOptions,
+  type DenoisingStartOptions,
+  timestepsWithin,
+} from "./denoising_range.ts";
+import type { StableDiffusionXLOptions } from "./prompts.ts";
+import { type AestheticOptions, changeTimeIdRows, type MicroConditionOptions, timeIdRows } from "./sizes.ts";
 
 /** Options of `StableDiffusionXLPipeline.run`. */
 export interface StableDiffusionXLRunOptions
@@ -22,14 +30,99 @@ export class StableDiffusionXLPipeline extends StableDiffusionXLBase {
   async run(options: StableDiffusionXLRunOptions): Promise<LatentOutput> {
     return await ownRun("StableDiffusionXLPipeline", this.parts, options, async (parts, options) => {
       const { unet, vae, scheduler } = parts;
-      expectPlainUNetXL(parts);
+      expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
       const [h, w] = latentSize(parts, options);
-      const begun = await beginRunXL(parts, options);
+      const begun = await beginXL(parts, options);
       const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
       const timeIds = timeIdRows(options, size, begun);
       const timesteps = timestepsWithin(scheduler, options);
       const start = startNoise(scheduler, [begun.B, unet.config.in_channels, h, w], options);
-      return await drawXL(parts, begun, { start, timesteps, timeIds });
+      return await draw(parts, begun, { start, timesteps, timeIds });
+    });
+  }
+}
+
+/** Options of `StableDiffusionXLImg2ImgPipeline.run`. */
+export interface StableDiffusionXLImg2ImgRunOptions
+  extends
+    StableDiffusionXLOptions,
+    MicroConditionOptions,
+    AestheticOptions,
+    DenoisingStartOptions,
+    ChangedSizeOptions {
+  /**
+   * The picture to change, in [0, 1]: one for all, or one for each that is drawn [1 or B, 3, H, W]; or its
+   * latents, as another run left them [1 or B, C, H / 8, W / 8].
+   */
+  image: Tensor;
+  /** How much of it is replaced: near 0 little, 1 all. By default 0.3. */
+  strength?: number | undefined;
+}
+
+/** Pictures from a picture and a text, with the base model of Stable Diffusion XL or with its refiner. */
+export class StableDiffusionXLImg2ImgPipeline extends StableDiffusionXLBase {
+  /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
+  async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
+    return await ownRun("StableDiffusionXLImg2ImgPipeline", this.parts, options, async (parts, options) => {
+      const { vae, scheduler, requiresAestheticsScore = false } = parts;
+      const { image, strength = 0.3, generator, denoisingStart } = options;
+      expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
+      const begun = await beginXL(parts, options);
+      const { B } = begun;
+      const timesteps = timestepsWithin(scheduler, options, strength);
+
+      const original = await readOriginal(image, B, vae, options);
+      const [h, w] = original.size;
+      const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
+      const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
+      const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
+      const start = await withModels(
+        parts,
+        [vae],
+        options,
+        () => startFrom(original, B, { scheduler, generator, t }),
+      );
+      return await draw(parts, begun, { start, timesteps, timeIds });
+    });
+  }
+}
+
+/**
+ * Options of `StableDiffusionXLInpaintPipeline.run`; `strength` is 0.9999 and `guidanceScale` 7.5 by default.
+ */
+export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg2ImgRunOptions {
+  /**
+   * Where the picture is drawn anew: from 0.5 on; resized to the picture, of colours the luma counts.
+   * [1 or as many as pictures are given, 1 or 3, H, W]
+   */
+  mask: Tensor;
+}
+
+/**
+ * Draws parts of a picture anew with Stable Diffusion XL: with models of nine input channels, which see the
+ * mask and the rest, or with any model, the rest being put back after each step.
+ */
+export class StableDiffusionXLInpaintPipeline extends StableDiffusionXLBase {
+  /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
+  async run(options: StableDiffusionXLInpaintRunOptions): Promise<LatentOutput> {
+    return await ownRun("StableDiffusionXLInpaintPipeline", this.parts, options, async (parts, options) => {
+      const { vae, scheduler, requiresAestheticsScore = false } = parts;
+      const { strength = 0.9999, generator, denoisingStart } = options;
+      seesMask(parts);
+      const begun = await beginXL(parts, options, 7.5);
+      const { B, guided } = begun;
+      const timesteps = timestepsWithin(scheduler, options, strength);
+
+      const original = await readOriginal(options.image, B, vae, options);
+      const mask = await readMask(options.mask, original, vae.scaleFactor);
+      const [h, w] = original.size;
+      const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
+      const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
+
+      const from = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
+      const task = { original, mask, B, guided, timesteps, from, generator } as const;
+      const inpainting = await withModels(parts, [vae], options, () => beginInpainting(parts, task));
+      return await draw(parts, begun, { ...inpainting, timesteps, timeIds });
     });
   }
 }

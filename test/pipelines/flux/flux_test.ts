@@ -16,7 +16,7 @@ import {
   packLatents,
   unpackLatents,
 } from "../../../src/pipelines/mod.ts";
-import { embedPromptsFlux } from "../../../src/pipelines/flux/embeddings.ts";
+import { embedPrompts } from "../../../src/pipelines/flux/prompts.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { assertRefused } from "../../support/refused.ts";
 import { assertTensor, onHost } from "../../support/tensors.ts";
@@ -73,7 +73,7 @@ Deno.test("several pictures of a prompt each follow their own generator", async 
 
 Deno.test("noise and embeddings may be given in place of a generator and a prompt", async () => {
   const drawn = await pipeline.run({ ...small, prompt, generator: manualSeed(3) });
-  const { embeddings: [first] } = await embedPromptsFlux(pipeline.parts, {
+  const { embeddings: [first] } = await embedPrompts(pipeline.parts, {
     prompt,
     maxSequenceLength: 16,
   });
@@ -114,7 +114,7 @@ Deno.test("a negative prompt counts from a trueCfgScale over 1 on, and T5 may be
 
 Deno.test("negative embeddings of another length run beside the prompt's as those of the same length do", async () => {
   const given = async (maxSequenceLength: number) => {
-    const { embeddings: [first] } = await embedPromptsFlux(pipeline.parts, {
+    const { embeddings: [first] } = await embedPrompts(pipeline.parts, {
       prompt: "ugly",
       maxSequenceLength,
     });
