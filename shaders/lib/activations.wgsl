@@ -1,35 +1,36 @@
-// Activations on four values at once, as torch defines them. All arithmetic is f32.
+// Activations on four values at once, as torch defines them. All arithmetic is f32. Names begin with fused_, as kernels have
+// functions of their own.
 
 // WGSL's min, max and clamp may drop NaN; torch's keep it, so that a broken picture does not become a black one. The test
 // is on bits, as compilers may take x != x for false.
-fn is_nan(x: vec4f) -> vec4<bool> {
+fn fused_is_nan(x: vec4f) -> vec4<bool> {
   return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
 }
 
-fn sigmoid(x: vec4f) -> vec4f {
-  return select(1.0 / (1.0 + exp(min(-x, vec4f(88.0)))), x, is_nan(x)); // exp(89) overflows f32
+fn fused_sigmoid(x: vec4f) -> vec4f {
+  return select(1.0 / (1.0 + exp(min(-x, vec4f(88.0)))), x, fused_is_nan(x)); // exp(89) overflows f32
 }
 
-fn is_infinite(x: vec4f) -> vec4<bool> {
+fn fused_is_infinite(x: vec4f) -> vec4<bool> {
   return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) == vec4u(0x7f800000u);
 }
 
 /// NaN where x is infinite: torch's infinity times 0.
-fn spoilt(x: vec4f) -> vec4f {
+fn fused_spoilt(x: vec4f) -> vec4f {
   return bitcast<vec4f>(bitcast<vec4u>(x) | vec4u(0x00400000u));
 }
 
-fn silu(x: vec4f) -> vec4f {
-  return select(x * sigmoid(x), spoilt(x), is_infinite(x) & (x < vec4f(0.0)));
+fn fused_silu(x: vec4f) -> vec4f {
+  return select(x * fused_sigmoid(x), fused_spoilt(x), fused_is_infinite(x) & (x < vec4f(0.0)));
 }
 
 // tanh built on exp loses nothing near 0 only where it is the built-in; beyond |x| = 15 it is 1 in f32.
-fn tangent_hyperbolic(x: vec4f) -> vec4f {
-  return select(tanh(clamp(x, vec4f(-15.0), vec4f(15.0))), x, is_nan(x));
+fn fused_tangent_hyperbolic(x: vec4f) -> vec4f {
+  return select(tanh(clamp(x, vec4f(-15.0), vec4f(15.0))), x, fused_is_nan(x));
 }
 
 // erf by Abramowitz & Stegun 7.1.26 has an absolute error of 1.5e-7, near 0 by its series; |x| > 4 gives 1 in f32.
-fn erf(x: vec4f) -> vec4f {
+fn fused_erf(x: vec4f) -> vec4f {
   let a = abs(x);
   let t = 1.0 / (1.0 + 0.3275911 * a);
   let p = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
@@ -41,50 +42,50 @@ fn erf(x: vec4f) -> vec4f {
 }
 
 // As torch's vectorised form, NaN for both infinities.
-fn gelu(x: vec4f) -> vec4f {
-  return select(0.5 * x * (1.0 + erf(x * 0.7071067811865476)), spoilt(x), is_infinite(x));
+fn fused_gelu(x: vec4f) -> vec4f {
+  return select(0.5 * x * (1.0 + fused_erf(x * 0.7071067811865476)), fused_spoilt(x), fused_is_infinite(x));
 }
 
-fn gelu_tanh(x: vec4f) -> vec4f {
-  return 0.5 * x * (1.0 + tangent_hyperbolic(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+fn fused_gelu_tanh(x: vec4f) -> vec4f {
+  return 0.5 * x * (1.0 + fused_tangent_hyperbolic(0.7978845608028654 * (x + 0.044715 * x * x * x)));
 }
 
-fn quick_gelu(x: vec4f) -> vec4f {
-  return x * sigmoid(1.702 * x);
+fn fused_quick_gelu(x: vec4f) -> vec4f {
+  return x * fused_sigmoid(1.702 * x);
 }
 
 /// True for NaN too, as in torch.
-fn is_nonzero(x: vec4f) -> vec4<bool> {
+fn fused_is_nonzero(x: vec4f) -> vec4<bool> {
   return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) != vec4u(0u);
 }
 
 // NaN compares with nothing, not even with itself, which compilers may forget.
-fn equal(x: vec4f, y: vec4f) -> vec4<bool> {
-  return (x == y) & !(is_nan(x) | is_nan(y));
+fn fused_equal(x: vec4f, y: vec4f) -> vec4<bool> {
+  return (x == y) & !(fused_is_nan(x) | fused_is_nan(y));
 }
 
-fn less(x: vec4f, y: vec4f) -> vec4<bool> {
-  return (x < y) & !(is_nan(x) | is_nan(y));
+fn fused_less(x: vec4f, y: vec4f) -> vec4<bool> {
+  return (x < y) & !(fused_is_nan(x) | fused_is_nan(y));
 }
 
-fn less_or_equal(x: vec4f, y: vec4f) -> vec4<bool> {
-  return (x <= y) & !(is_nan(x) | is_nan(y));
+fn fused_less_or_equal(x: vec4f, y: vec4f) -> vec4<bool> {
+  return (x <= y) & !(fused_is_nan(x) | fused_is_nan(y));
 }
 
-fn relu(x: vec4f) -> vec4f {
-  return select(max(x, vec4f(0.0)), x, is_nan(x));
+fn fused_relu(x: vec4f) -> vec4f {
+  return select(max(x, vec4f(0.0)), x, fused_is_nan(x));
 }
 
-fn minimum(x: vec4f, y: vec4f) -> vec4f {
-  return select(select(min(x, y), y, is_nan(y)), x, is_nan(x));
+fn fused_minimum(x: vec4f, y: vec4f) -> vec4f {
+  return select(select(min(x, y), y, fused_is_nan(y)), x, fused_is_nan(x));
 }
 
-fn maximum(x: vec4f, y: vec4f) -> vec4f {
-  return select(select(max(x, y), y, is_nan(y)), x, is_nan(x));
+fn fused_maximum(x: vec4f, y: vec4f) -> vec4f {
+  return select(select(max(x, y), y, fused_is_nan(y)), x, fused_is_nan(x));
 }
 
-// x * tanh(softplus(x)); softplus is linear in f32 beyond 20, as in torch.
-fn mish(x: vec4f) -> vec4f {
+// x * tanh(fused_softplus(x)); softplus is linear in f32 beyond 20, as in torch.
+fn fused_mish(x: vec4f) -> vec4f {
   let softplus = select(log(1.0 + exp(min(x, vec4f(20.0)))), x, x > vec4f(20.0));
-  return x * tangent_hyperbolic(softplus);
+  return x * fused_tangent_hyperbolic(softplus);
 }

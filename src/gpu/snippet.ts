@@ -1,4 +1,10 @@
-import type { SourcePart } from "./pipelines.ts";
+/** A text that is part of a shader, with the name that errors give it. */
+export interface SourcePart {
+  /** A path from the root, e.g. "shaders/lib/grid.wgsl", or what generated it. */
+  readonly name: string;
+  /** WGSL; parts share one module, so that names must differ between them. */
+  readonly text: string;
+}
 
 /** A text of WGSL, and what must stand in the same shader. */
 export interface Snippet extends SourcePart {
@@ -6,11 +12,23 @@ export interface Snippet extends SourcePart {
   readonly needs?: readonly Snippet[] | undefined;
   /** Its lines that may be set; where it is not told, as in a user's text, all `alias` and `const` lines. */
   readonly sets?: ReadonlySet<string> | undefined;
+  /** Equal for equal texts with equal needs; computed by `keyOf` where it is not told. */
+  readonly key?: string | undefined;
+  /** What `paramsText` finds in it; looked for where it is not told. */
+  readonly params?: string | undefined;
 }
 
-/** A file of `shaders/`, e.g. "lib/grid", with the snippets that it calls whatever its user chooses. */
+const files = new Map<string, Snippet>();
+
+/** The files of `shaders/` by name, e.g. "shaders/lib/grid.wgsl": each is here once a module declared it. */
+export const SHADER_FILES: ReadonlyMap<string, Snippet> = files;
+
+/** Declares a file of `shaders/`, e.g. "lib/grid", with the snippets that it calls whatever its user chooses. */
 export function snippet(path: string, text: string, needs: readonly Snippet[] = []): Snippet {
-  return { name: `shaders/${path}.wgsl`, text, needs, sets: hostSets(text) };
+  const plain = { name: `shaders/${path}.wgsl`, text, needs, sets: hostSets(text) };
+  const file = { ...plain, key: keyOf(plain), params: paramsText([plain]) };
+  files.set(file.name, file);
+  return file;
 }
 
 /** What the head of a file says that the host sets: `// Host sets: X, WG.` */
@@ -24,36 +42,23 @@ export function lineOf(name: string): RegExp {
   return new RegExp(`^(alias ${name} = |const ${name}: \\w+ = )[^;]*;`, "m");
 }
 
-const withParams = new WeakMap<Snippet, string>();
-
 /** The text that declares `struct Params`, of some snippets and those that they need; "" where none does. */
 export function paramsText(code: readonly Snippet[]): string {
-  for (const snippet of code) {
-    let text = withParams.get(snippet);
-    if (text === undefined) {
-      text = /\bstruct\s+Params\b/.test(codeOf(snippet.text))
-        ? snippet.text
-        : paramsText(snippet.needs ?? []);
-      withParams.set(snippet, text);
-    }
-    if (text) return text;
+  for (const { text, needs = [], params } of code) {
+    const found = params ?? (/\bstruct\s+Params\b/.test(codeOf(text)) ? text : paramsText(needs));
+    if (found) return found;
   }
   return "";
 }
 
-const keys = new WeakMap<Snippet, string>();
 const numbers = new Map<string, number>();
 
-/** A key that is equal for equal texts: a text may be changed, or be a user's own. */
-export function keyOf(snippet: Snippet): string {
-  const known = keys.get(snippet);
-  if (known !== undefined) return known;
-  const { name, text, needs = [] } = snippet;
+/** A key that is equal for equal texts with equal needs: a text may be a user's own. */
+export function keyOf({ name, text, needs = [], key }: Snippet): string {
+  if (key !== undefined) return key;
   const number = numbers.get(text) ?? numbers.size;
   numbers.set(text, number);
-  const key = `${name}#${number}(${needs.map(keyOf)})`;
-  keys.set(snippet, key);
-  return key;
+  return `${name}#${number}(${needs.map(keyOf)})`;
 }
 
 /** A text with its comments blanked, so that every place stays where it is. */

@@ -1,5 +1,4 @@
 import type { ValueType } from "../core/dtype.ts";
-import { calledAs } from "./fusion/library.ts";
 import { type Operation, specOf } from "./operations.ts";
 
 /**
@@ -74,10 +73,10 @@ export function exprCode(expr: Expr, width: 1 | 4, types: readonly ValueType[]):
       /V<(\w+)>/g,
       (_, type) => vector(type),
     );
-    const [, called] = /^@(\w+)/.exec(code) ?? [];
+    const [called] = /^fused_\w+/.exec(code) ?? [];
     if (called) functions.add(called);
     const splat = called && width === 1;
-    const text = code.replace(/^@(\w+)/, (_, name) => calledAs(name)).replaceAll(/\$(\d)/g, (_, i) => {
+    const text = code.replaceAll(/\$(\d)/g, (_, i) => {
       const arg = write(args[Number(i)]!);
       return splat ? `vec4<${taken}>(${arg})` : arg;
     });

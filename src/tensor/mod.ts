@@ -1,8 +1,8 @@
 /** Tensors: recorded arithmetic and views on the GPU. @module */
 export type { Settings } from "../gpu/compose.ts";
-export type { SourcePart } from "../gpu/pipelines.ts";
-export { type Snippet, snippet } from "../gpu/snippet.ts";
+export { type Snippet, snippet, type SourcePart } from "../gpu/snippet.ts";
 export type { Expr } from "../graph/expr.ts";
+export { ACTIVATIONS } from "../graph/fusion/library.ts";
 export type { Candidate, FirstPass, KernelSpec, Operand, Pass } from "../graph/node.ts";
 export type { NestedValues, Values } from "../core/host_values.ts";
 export {

@@ -5,7 +5,7 @@ alias B = f32; // f16 where the tensor is
 var<storage, read> bias: array<B>;
 
 fn join(column: u32, sums: vec4f, others: vec4f) -> vec4f {
-  return (sums + bias_at(column, 0)) * gelu(others + bias_at(column, params.n));
+  return (sums + bias_at(column, 0)) * fused_gelu(others + bias_at(column, params.n));
 }
 
 /// The biases of columns column to column + 3 of a set; of the last where there are fewer.

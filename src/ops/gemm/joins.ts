@@ -1,12 +1,11 @@
-import activations from "../../../shaders/lib/activations.wgsl" with { type: "text" };
 import joinGelu from "../../../shaders/gemm/lib/join_gelu.wgsl" with { type: "text" };
 import joinNone from "../../../shaders/gemm/lib/join_none.wgsl" with { type: "text" };
-import { type Snippet, snippet } from "../../tensor/mod.ts";
+import { ACTIVATIONS, type Snippet, snippet } from "../../tensor/mod.ts";
 import type { Gemm } from "./gemm.ts";
 
 const JOIN = {
   none: snippet("gemm/lib/join_none", joinNone),
-  gelu: snippet("gemm/lib/join_gelu", joinGelu, [snippet("lib/activations", activations)]),
+  gelu: snippet("gemm/lib/join_gelu", joinGelu, [ACTIVATIONS]),
 };
 
 /** What forms for GPUs do with their sums: nothing, or the gate of two products. */

@@ -1,14 +1,12 @@
-import grid from "../../../shaders/lib/grid.wgsl" with { type: "text" };
 import pixelsText from "../../../shaders/gemm/winograd_pixels.wgsl" with { type: "text" };
 import sumsText from "../../../shaders/gemm/winograd_sums.wgsl" with { type: "text" };
 import weightsText from "../../../shaders/gemm/winograd_weights.wgsl" with { type: "text" };
-import { snippet, type Tensor } from "../../tensor/mod.ts";
+import { GRID, snippet, type Tensor } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
 import { broadcast } from "./broadcast.ts";
 import type { Gemm } from "./gemm.ts";
 import { paramsOf, rowsPart, weightsCode, xCode } from "./operands.ts";
 
-const GRID = snippet("lib/grid", grid);
 const WEIGHTS = snippet("gemm/winograd_weights", weightsText, [GRID]);
 const PIXELS = snippet("gemm/winograd_pixels", pixelsText, [GRID]);
 const SUMS = snippet("gemm/winograd_sums", sumsText, [GRID]);
