@@ -21,6 +21,7 @@ export {
   ShaderError,
 } from "./gpu/errors.ts";
 export { type DeviceOptions, openDevice } from "./gpu/open.ts";
+export { replaceShader } from "./gpu/replace_shader.ts";
 export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/pipelines.ts";
 export {
   type DispatchRecord,

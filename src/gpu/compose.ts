@@ -1,6 +1,6 @@
 /** Makes the text of a shader from snippets: what needs what, settings, bindings, extensions. */
-import type { BindingUse, SourcePart } from "./pipelines.ts";
-import { codeOf, lineOf, type Snippet } from "./snippet.ts";
+import type { BindingUse } from "./pipelines.ts";
+import { codeOf, hostSets, lineOf, type Snippet, type SourcePart } from "./snippet.ts";
 
 /** Values for a shader's `alias NAME = …;` and `const NAME: type = …;` lines. */
 export type Settings = Readonly<Record<string, string | number>>;
@@ -24,12 +24,16 @@ export interface Shader {
   readonly store?: Section | undefined;
 }
 
-/** The parts of a shader's text, in order. Their lines are those of the snippets, so that errors name them. */
+/**
+ * The parts of a shader's text, in order. Their lines are those of the snippets, so that errors name them. `texts` stand in
+ * place of snippets' own.
+ */
 export function compose(
   { label, kernel, set = {}, store = { code: [], bindings: [] } }: Shader,
+  texts?: ReadonlyMap<Snippet, string>,
 ): SourcePart[] {
-  const own = inOrder(label, kernel.code);
-  const others = inOrder(label, [...own, ...store.code]).slice(own.length);
+  const own = inOrder(label, kernel.code, texts);
+  const others = inOrder(label, [...kernel.code, ...store.code], texts).slice(own.length);
   const parts = [
     ...setLines(label, own, set).map((part) => ({ ...part, isKernel: true })),
     ...others.map(({ name, text }) => ({ name, text, isKernel: false })),
@@ -37,8 +41,12 @@ export function compose(
   return withDirectives(label, numbered(label, parts, kernel.bindings, store.bindings));
 }
 
-/** Snippets and those that they need, each once and behind what it needs. */
-export function inOrder(label: string, code: readonly Snippet[]): Snippet[] {
+/** Snippets and those that they need, each once and behind what it needs, with the texts that stand in place of theirs. */
+export function inOrder(
+  label: string,
+  code: readonly Snippet[],
+  texts?: ReadonlyMap<Snippet, string>,
+): Snippet[] {
   const found = new Map<string, Snippet>();
   const open: Snippet[] = [];
   const visit = (snippet: Snippet) => {
@@ -56,7 +64,12 @@ export function inOrder(label: string, code: readonly Snippet[]): Snippet[] {
     found.set(name, snippet);
   };
   code.forEach(visit);
-  return [...found.values()];
+  const all = [...found.values()];
+  if (!texts?.size) return all;
+  return all.map((snippet) => {
+    const text = texts.get(snippet);
+    return text === undefined ? snippet : { ...snippet, text, sets: hostSets(text) };
+  });
 }
 
 /** Sets lines in the snippets that let them be set. Throws where none does. */

@@ -1,13 +1,6 @@
 import type { Device } from "./device.ts";
 import { ShaderError } from "./errors.ts";
-
-/** A text that is part of a shader, with the name that errors give it. */
-export interface SourcePart {
-  /** A path from the root, e.g. "shaders/lib/grid.wgsl", or what generated it. */
-  readonly name: string;
-  /** WGSL; parts share one module, so that names must differ between them. */
-  readonly text: string;
-}
+import { SHADER_FILES, type Snippet, type SourcePart } from "./snippet.ts";
 
 /** How a shader uses a binding; bindings are numbered by their place in a list. */
 export type BindingUse = "read" | "write" | "uniform";
@@ -20,13 +13,13 @@ export interface PipelineSpec {
   readonly label: string;
   /** Of group 0. */
   readonly bindings: readonly BindingUse[];
-  /** Writes the text; called only where no pipeline was asked for by the key yet. */
-  readonly source: () => readonly SourcePart[];
+  /** Writes the text, with `texts` in place of snippets' own; called where no pipeline was asked for by the key yet. */
+  readonly source: (texts?: ReadonlyMap<Snippet, string>) => readonly SourcePart[];
 }
 
 const BINDING_TYPES = { read: "read-only-storage", write: "storage", uniform: "uniform" } as const;
 
-/** A compute pipeline, perhaps still compiling. */
+/** A compute pipeline, perhaps still compiling. What is encoded later takes its `gpu` of then: see `Pipelines.replace`. */
 export interface Pipeline {
   /** Kernel name. */
   readonly label: string;
@@ -38,12 +31,22 @@ export interface Pipeline {
   ready: Promise<void>;
 }
 
+/** A pipeline with the first spec that asked for its text. */
+interface Made {
+  readonly spec: PipelineSpec;
+  readonly pipeline: Pipeline;
+}
+
 /** The pipelines of one device: one for each text. */
 export class Pipelines {
   readonly #device: Device;
   readonly #byKey = new Map<string, Pipeline>();
-  readonly #byText = new Map<string, Pipeline>();
+  readonly #byText = new Map<string, Made>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  #texts = new Map<Snippet, string>();
+  #replacing: Promise<unknown> = Promise.resolve();
+  /** How many texts were replaced so far: results of an earlier count may be others now. */
+  replacements = 0;
   #pending = 0;
   #since = 0;
   #compileMs = 0;
@@ -58,6 +61,11 @@ export class Pipelines {
     return { count: this.#byText.size, compileMs: this.#compileMs };
   }
 
+  /** Texts that stand in place of snippets' own. */
+  get texts(): ReadonlyMap<Snippet, string> {
+    return this.#texts;
+  }
+
   /** Forgets the pipelines of a GPU that was lost. */
   forget(): void {
     this.#byKey.clear();
@@ -69,17 +77,56 @@ export class Pipelines {
   get(spec: PipelineSpec): Pipeline {
     let pipeline = this.#byKey.get(spec.key);
     if (!pipeline) {
-      pipeline = this.#ofText(spec, spec.source());
+      pipeline = this.#ofText(spec, spec.source(this.#texts));
       this.#byKey.set(spec.key, pipeline);
     }
     return pipeline;
   }
 
   #ofText(spec: PipelineSpec, parts: readonly SourcePart[]): Pipeline {
-    const text = [spec.bindings.join(), ...parts.map((part) => part.text)].join("\n");
-    let pipeline = this.#byText.get(text);
-    if (!pipeline) this.#byText.set(text, pipeline = this.#start(spec, parts));
-    return pipeline;
+    const text = textOf(spec, parts);
+    let made = this.#byText.get(text);
+    if (!made) this.#byText.set(text, made = { spec, pipeline: this.#start(spec, parts) });
+    return made.pipeline;
+  }
+
+  /**
+   * Puts a text in place of a file's own, or that back where it is undefined, and compiles anew the pipelines that have it.
+   * All take the new text at once; where one does not compile, it throws and none does. Resolves to how many they are.
+   */
+  async replace(file: Snippet, text: string | undefined): Promise<number> {
+    const replaced = this.#replacing.then(() => this.#replace(file, text)); // one after the other
+    this.#replacing = replaced.catch(() => {});
+    return await replaced;
+  }
+
+  async #replace(file: Snippet, text: string | undefined): Promise<number> {
+    const texts = new Map(this.#texts);
+    if (text === undefined) texts.delete(file);
+    else texts.set(file, text);
+    const compiled = new Map<string, { now: string; gpu: GPUComputePipeline }>(); // by the text until now
+    const others = () =>
+      [...this.#byText].filter(([before]) => !compiled.has(before)).map(([before, made]) => {
+        const parts = made.spec.source(texts);
+        return { before, now: textOf(made.spec, parts), parts, ...made };
+      }).filter(({ before, now }) => now !== before);
+    for (let some = others(); some.length; some = others()) { // more may be asked for meanwhile
+      await Promise.all(some.map(async ({ before, now, parts, spec, pipeline }) => {
+        await pipeline.ready.catch(() => {}); // else the text until now may come last
+        compiled.set(before, { now, gpu: await this.#compile(spec, parts, pipeline.layout) });
+      }));
+    }
+    for (const [before, { now, gpu }] of compiled) {
+      const made = this.#byText.get(before);
+      if (!made) continue; // its GPU was lost meanwhile
+      this.#byText.delete(before);
+      this.#byText.set(now, made);
+      made.pipeline.gpu = gpu;
+      made.pipeline.ready = Promise.resolve();
+    }
+    this.#texts = texts;
+    this.replacements++;
+    return compiled.size;
   }
 
   #start(spec: PipelineSpec, parts: readonly SourcePart[]): Pipeline {
@@ -140,6 +187,12 @@ export class Pipelines {
     }
     return layout;
   }
+}
+
+/** Equal for pipelines that are compiled once: all their text, and the names of files in it, which may be replaced. */
+function textOf({ bindings }: PipelineSpec, parts: readonly SourcePart[]): string {
+  const texts = parts.map(({ name, text }) => SHADER_FILES.has(name) ? `${name}\n${text}` : text);
+  return [bindings.join(), ...texts].join("\n");
 }
 
 /** Names the file and line of the first compiler message. */

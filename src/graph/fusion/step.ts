@@ -170,6 +170,6 @@ function pipelineOf(
     label,
     key: `${label}|${key}`,
     bindings: [...kernel.bindings, ...bindings],
-    source: () => compose({ label, kernel, set, store: { code: [snippet()], bindings } }),
+    source: (texts) => compose({ label, kernel, set, store: { code: [snippet()], bindings } }, texts),
   };
 }

@@ -49,6 +49,8 @@ export class Plan {
   /** Inputs that stayed the same from one run to the next: steps that need no others keep their results. */
   #constant: ReadonlySet<number> = new Set();
   #last: Identity[] | undefined;
+  /** Of shaders, when it last ran: what others computed is not kept. */
+  #replacements = 0;
   readonly #arenas: GPUBuffer[] = [];
   #uniform: GPUBuffer | undefined;
   /** Values that the traced function made itself. */
@@ -181,7 +183,9 @@ export class Plan {
 
   /** Brings the inputs in and returns which steps are to run. */
   #begin(encoding: Encoding, values: readonly Storage[], identities: readonly Identity[]): Set<number> {
-    const last = this.#last;
+    const { replacements } = this.#device.pipelines;
+    const last = replacements === this.#replacements ? this.#last : undefined;
+    this.#replacements = replacements;
     const same = new Set(identities.flatMap((identity, i) => last?.[i] === identity ? [i] : []));
     const settled = [...same].some((i) => !this.#constant.has(i)) ? same : this.#constant;
     const replan = !this.#dispatches || settled !== this.#constant;

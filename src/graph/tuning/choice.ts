@@ -3,6 +3,7 @@ import { hash } from "../../core/hash.ts";
 import { size } from "../../core/shape.ts";
 import { inOrder } from "../../gpu/compose.ts";
 import type { Device } from "../../gpu/device.ts";
+import type { Snippet } from "../../gpu/snippet.ts";
 import type { Candidate, Kernel, KernelSpec, Pass } from "../node.ts";
 
 /**
@@ -28,7 +29,7 @@ export function rightOnes(device: Device, { candidates }: Pick<KernelSpec, "cand
   const { maxStorageBufferBindingSize: most } = device.limits;
   const right = candidates.filter((candidate) =>
     (candidate.before ?? []).every(({ axes, dtype }) => size(axes) * bytesOf(dtype) <= most) &&
-    device.tunings.dropped(idOf(candidate), () => hashOf(candidate)) === undefined
+    device.tunings.dropped(idOf(candidate), () => hashOf(candidate, device.pipelines.texts)) === undefined
   );
   return right.length ? right : [...candidates];
 }
@@ -56,10 +57,12 @@ export function idOf(candidate: Candidate): string {
 
 const ids = new WeakMap<Candidate, string>();
 
-/** Hash of a candidate's texts. */
-export function hashOf(candidate: Candidate): string {
+/** Hash of a candidate's texts, or of `texts` in place of them. */
+export function hashOf(candidate: Candidate, texts?: ReadonlyMap<Snippet, string>): string {
   const passes = [...candidate.before ?? [], candidate];
-  return hash(passes.flatMap(({ name, code }) => inOrder(name, code).map(({ text }) => text)).join("\n"));
+  return hash(
+    passes.flatMap(({ name, code }) => inOrder(name, code, texts).map(({ text }) => text)).join("\n"),
+  );
 }
 
 /** Is told of every kernel for which there is a choice. */

@@ -29,9 +29,9 @@ export async function fill(
     key: `fill ${kind}`,
     label: "fill",
     bindings: ["write", "uniform"],
-    source: () => {
+    source: (texts) => {
       const kernel = { code: [FILL], bindings: ["write", "uniform"] } as const;
-      return compose({ label: "fill", kernel, set: { KIND: KINDS.indexOf(kind) } });
+      return compose({ label: "fill", kernel, set: { KIND: KINDS.indexOf(kind) } }, texts);
     },
   };
   const pipeline = device.pipelines.get(spec);

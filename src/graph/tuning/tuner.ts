@@ -90,7 +90,7 @@ async function tuneAll(
     const { ms, dropped } = outcome;
     for (const [id, why] of Object.entries(dropped)) {
       const candidate = problem.candidates.find((candidate) => idOf(candidate) === id)!;
-      device.tunings.drop(id, { code: hashOf(candidate), why });
+      device.tunings.drop(id, { code: hashOf(candidate, device.pipelines.texts), why });
     }
     device.tunings.add(classOf(problem), { shape: shapeOf(problem), ms: { ...ms } });
     if (keeps && !outcome.skipped) {

@@ -88,7 +88,7 @@ export function conversionOf(from: CheckpointDType, to: DType, isThere = false):
       key: `${label}|${to}|${reader.code.name}`,
       label,
       bindings,
-      source: () => compose({ label, kernel: { code: [reader.code, kernel], bindings }, set }),
+      source: (texts) => compose({ label, kernel: { code: [reader.code, kernel], bindings }, set }, texts),
     },
     params: (values) =>
       packParams(label, stored, { ...values, kind, largest: to === "f32" ? F32_MAX : F16_MAX }),

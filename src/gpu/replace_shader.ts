@@ -1,0 +1,41 @@
+import { nearest } from "../core/error.ts";
+import type { Device } from "./device.ts";
+import { paramFields } from "./params.ts";
+import { SHADER_FILES } from "./snippet.ts";
+
+/**
+ * Puts a text in place of a file of `shaders/` on a device; without one, puts the file's own back. Whatever calls it is
+ * compiled anew, once, with the weights still loaded, and runs from the next step on: models, pipelines and tensors alike.
+ * Where that fails the old text stays. Inputs, `struct Params` and the lines that the host sets remain those of the file, as
+ * these are what it is called with. Resolves to the number of kernels that changed; others take the text when they first run.
+ *
+ * ```ts
+ * import { openDevice, replaceShader, tensor } from "denoise";
+ * using device = await openDevice();
+ * const path = "shaders/lib/activations.wgsl";
+ * const text = await Deno.readTextFile(path);
+ * await replaceShader(device, path, text.replace("select(max(x, vec4f(0.0)), x", "select(abs(x), x"));
+ * await tensor([-1, 2]).relu().data(); // 1, 2
+ * ```
+ */
+export async function replaceShader(device: Device, path: string, text?: string): Promise<number> {
+  const file = SHADER_FILES.get(path);
+  if (!file) {
+    throw new TypeError(
+      `Cannot replace "${path}": expected a file of shaders/, got none; nearest is "${
+        nearest(path, SHADER_FILES.keys())
+      }"`,
+    );
+  }
+  const [own, other] = [file.text, text ?? file.text].map((wgsl) =>
+    paramFields(wgsl).map((field) => field.join(": ")).join(", ")
+  );
+  if (own !== other) {
+    throw new TypeError(
+      `Cannot replace "${path}": expected struct Params with ${
+        own || "nothing"
+      }, as it is called with them, got ${other || "nothing"}`,
+    );
+  }
+  return await device.pipelines.replace(file, text);
+}
