@@ -1,15 +1,16 @@
-import { expectOptions } from "../../core/error.ts";
 import type { z } from "zod";
 import { bytesOf, type DType } from "../../core/dtype.ts";
-import { formatShape, type Shape } from "../../core/shape.ts";
+import { expectOptions } from "../../core/error.ts";
+import type { Shape } from "../../core/shape.ts";
 import { type Tensor, tensor, zeros } from "../../tensor/mod.ts";
-import { type AutoencoderKLConfig, autoencoderKLConfig, autoencoderKLKeys, scaleFactor } from "./config.ts";
-import { type AutoencoderKLWeights, type CoderRun, decodeKL, encodeKL } from "./coders.ts";
-import { DiagonalGaussianDistribution } from "./distribution.ts";
-import { bandsOf, type CoderLoad, smallestTile } from "./memory.ts";
-import { tiled, type TileSides } from "./tiles.ts";
+import { expectInput } from "../inputs.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
+import { bandsOf } from "./bands.ts";
+import { type AutoencoderKLWeights, type CoderRun, decodeKL, encodeKL } from "./coders.ts";
+import { type AutoencoderKLConfig, autoencoderKLConfig, autoencoderKLKeys, scaleFactor } from "./config.ts";
+import { DiagonalGaussianDistribution } from "./distribution.ts";
+import { tiled, tileSides } from "./tiles.ts";
 
 /** Options of `AutoencoderKL.encode` and `decode`. */
 export interface TileOptions {
@@ -27,6 +28,8 @@ export interface DecodeCheckedOptions extends TileOptions {
   /** Told in one line where f16 was not enough; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
 }
+
+type Verb = "encode" | "decode";
 
 /**
  * Brings pictures into latent space and back: the autoencoder of latent diffusion (Rombach et al. 2022,
@@ -50,18 +53,14 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
     return this.config.force_upcast ? "f32" : this.dtype;
   }
 
-  /** Where in latent space a picture in [-1, 1] lies. image [B, C, H, W] → latents [B, L, H / f, W / f]. */
+  /** The latents of a picture in [-1, 1], as a distribution. image [B, C, H, W] → latents [B, L, H / f, W / f]. */
   encode<const Path extends string = never>(
     image: Tensor,
     options: TileOptions & TapOptions<Path> = {},
   ): { latentDist: DiagonalGaussianDistribution; taps: Taps<Path> } {
     expectOptions("encode a picture", options, ["tile", "taps"]);
-    const { tile, taps: paths } = options;
-    const { in_channels } = this.config;
-    this.#expectChannels("encode a picture", image, [in_channels, "H", "W"]);
-    const sides = tile === undefined ? undefined : this.#tileSides(image.shape, 1, tile);
-    const cut = sides && { from: sides.pixels, to: sides.latents };
-    const { y, taps } = whole(image, cut, paths, (x, taps) => this.#encodeWhole(x, taps));
+    expectInput("encode a picture", image, ["B", this.config.in_channels, "H", "W"]);
+    const { y, taps } = this.#code("encode", image, options, this.activationType);
     return { latentDist: new DiagonalGaussianDistribution(y), taps };
   }
 
@@ -110,71 +109,56 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
     const image = zeros([1, in_channels, H, W]);
     const z = zeros([1, latent_channels, Math.ceil(H / f), Math.ceil(W / f)]);
     const run = { dtype: this.activationType, bands: 1 };
-    this.rehearsed(keyOf("encode", run), { image }, this.#runEncoder(run));
-    this.rehearsed(keyOf("decode", run), { z }, this.#runDecoder(run));
+    this.rehearsed(keyOf("encode", run), { x: image }, this.#coder("encode", run));
+    this.rehearsed(keyOf("decode", run), { x: z }, this.#coder("decode", run));
   }
 
   #decode<Path extends string>(
     z: Tensor,
-    { tile, taps: paths }: TileOptions & TapOptions<Path>,
+    options: TileOptions & TapOptions<Path>,
     dtype: DType,
   ): { sample: Tensor; taps: Taps<Path> } {
-    this.#expectChannels("decode latents", z, [this.config.latent_channels, "h", "w"]);
-    const sides = tile === undefined ? undefined : this.#tileSides(z.shape, this.scaleFactor, tile);
-    const cut = sides && { from: sides.latents, to: sides.pixels };
-    const { y, taps } = whole(z, cut, paths, (x, taps) => this.#decodeWhole(x, dtype, taps));
+    expectInput("decode latents", z, ["B", this.config.latent_channels, "h", "w"]);
+    const { y, taps } = this.#code("decode", z, options, dtype);
     return { sample: y, taps };
   }
 
-  #encodeWhole<Path extends string>(image: Tensor, paths?: readonly Path[]): Coded<Path> {
-    const [, , H, W] = image.shape as Shape<4>;
-    const run = this.#plan("encode", image, [H, W], this.activationType);
-    const { results, taps } = this.tapped(keyOf("encode", run), { image }, this.#runEncoder(run), paths);
-    return { y: results.moments, taps };
-  }
-
-  #decodeWhole<Path extends string>(z: Tensor, dtype: DType, paths?: readonly Path[]): Coded<Path> {
-    const [, , h, w] = z.shape as Shape<4>;
-    const run = this.#plan("decode", z, [h * this.scaleFactor, w * this.scaleFactor], dtype);
-    const { results, taps } = this.tapped(keyOf("decode", run), { z }, this.#runDecoder(run), paths);
-    return { y: results.sample, taps };
+  /** Runs a coder on all at once, or on tiles, whose parts nobody can ask for. */
+  #code<Path extends string>(
+    verb: Verb,
+    x: Tensor,
+    { tile, taps: paths }: TileOptions & TapOptions<Path>,
+    dtype: DType,
+  ): { y: Tensor; taps: Taps<Path> } {
+    const sides = tile === undefined ? undefined : tileSides(verb, x, tile, this.config);
+    if (!sides) return this.#codeWhole(verb, x, dtype, paths);
+    if (paths?.length) {
+      throw new TypeError(
+        "Cannot tap AutoencoderKL in tiles: each has parts of its own; leave out tile, or taps",
+      );
+    }
+    return { y: tiled(x, sides, (piece) => this.#codeWhole(verb, piece, dtype).y), taps: {} as Taps<Path> };
   }
 
   /** In one piece, or in the bands that the adapter's limits ask for. */
-  #plan(verb: CoderLoad["verb"], x: Tensor, [H, W]: [number, number], dtype: DType): CoderRun {
-    const load = { verb, B: x.shape[0]!, H, W, bytes: bytesOf(dtype) };
-    return { dtype, bands: bandsOf(x, load, this.config, x.device.limits.maxStorageBufferBindingSize) };
+  #codeWhole<Path extends string>(
+    verb: Verb,
+    x: Tensor,
+    dtype: DType,
+    paths?: readonly Path[],
+  ): { y: Tensor; taps: Taps<Path> } {
+    const [B, , H, W] = x.shape as Shape<4>;
+    const pixels = verb === "encode" ? 1 : this.scaleFactor; // on the side of an element of x
+    const load = { verb, B, H: H * pixels, W: W * pixels, bytes: bytesOf(dtype) };
+    const run = { dtype, bands: bandsOf(x, load, this.config, x.device.limits.maxStorageBufferBindingSize) };
+    const { results, taps } = this.tapped(keyOf(verb, run), { x }, this.#coder(verb, run), paths);
+    return { y: results.y, taps };
   }
 
-  #runEncoder = (run: CoderRun) => ({ image }: Tensors): { moments: Tensor } => ({
-    moments: encodeKL(image!, this.weights.tree as AutoencoderKLWeights, this.config, run),
-  });
-
-  #runDecoder = (run: CoderRun) => ({ z }: Tensors): { sample: Tensor } => ({
-    sample: decodeKL(z!, this.weights.tree as AutoencoderKLWeights, this.config, run),
-  });
-
-  /** Sides of tiles, or undefined where the picture is one; `scale` is the pixels of a step in `shape`. */
-  #tileSides(
-    [, , H, W]: readonly number[],
-    scale: number,
-    tile: number,
-  ): { pixels: number; latents: number } | undefined {
-    const least = smallestTile(this.config);
-    if (!(tile > 0) || tile % least !== 0) {
-      throw new RangeError(
-        `Cannot work in tiles of ${tile}: expected a multiple of ${least}; e.g. { tile: ${8 * least} }`,
-      );
-    }
-    return Math.max(H!, W!) * scale > tile ? { pixels: tile, latents: tile / this.scaleFactor } : undefined;
-  }
-
-  #expectChannels(what: string, { shape }: Tensor, [channels, ...sides]: [number, string, string]): void {
-    if (shape.length === 4 && shape[1] === channels) return;
-    throw new RangeError(
-      `Cannot ${what}: expected shape [B, ${channels}, ${sides.join(", ")}], got ${formatShape(shape)}`,
-    );
-  }
+  #coder = (verb: Verb, run: CoderRun) => ({ x }: Tensors): { y: Tensor } => {
+    const coder = verb === "encode" ? encodeKL : decodeKL;
+    return { y: coder(x!, this.weights.tree as AutoencoderKLWeights, this.config, run) };
+  };
 
   /** [1, L, 1, 1] each, where the config has them. */
   #channelStatistics(): { mean: Tensor; std: Tensor } | undefined {
@@ -184,29 +168,7 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   }
 }
 
-/** What a coder makes of a picture or of latents, and its parts. */
-interface Coded<Path extends string> {
-  readonly y: Tensor;
-  readonly taps: Taps<Path>;
-}
-
-/** Runs a coder on all at once, or on tiles, whose parts nobody can ask for. */
-function whole<Path extends string>(
-  x: Tensor,
-  tiles: TileSides | undefined,
-  paths: readonly Path[] | undefined,
-  run: (x: Tensor, paths?: readonly Path[]) => Coded<Path>,
-): Coded<Path> {
-  if (!tiles) return run(x, paths);
-  if (paths?.length) {
-    throw new TypeError(
-      "Cannot tap AutoencoderKL in tiles: each has parts of its own; leave out tile, or taps",
-    );
-  }
-  return { y: tiled(x, tiles, (tile) => run(tile).y), taps: {} as Taps<Path> };
-}
-
-/** What a trace depends on beside the shape. */
-function keyOf(verb: CoderLoad["verb"], { dtype, bands }: CoderRun): string {
+/** A trace's key: all that it depends on beside the shape. */
+function keyOf(verb: Verb, { dtype, bands }: CoderRun): string {
   return `${verb} in ${dtype}, ${bands} bands`;
 }

@@ -1,7 +1,4 @@
-import type { Shape } from "../../core/shape.ts";
-import { groupStatistics } from "../../ops/group_statistics.ts";
-import type { GroupNormOptions } from "../../ops/mod.ts";
-import { cat, stack, type Tensor } from "../../tensor/mod.ts";
+import { formatShape, type Shape } from "../../core/shape.ts";
 import { activation } from "../../nn/activations.ts";
 import { conv1x1, conv3x3, expectShape, groupNorm, type Layer } from "../../nn/layers.ts";
 import {
@@ -11,6 +8,10 @@ import {
   type Sampler2D,
   upsample2D,
 } from "../../nn/resnet.ts";
+import { groupStatistics } from "../../ops/group_statistics.ts";
+import type { GroupNormOptions } from "../../ops/mod.ts";
+import { cat, isWanted, named, stack, type Tensor } from "../../tensor/mod.ts";
+import { type AutoencoderKLConfig, scaleFactor, smallestTile } from "./config.ts";
 
 /**
  * A picture in bands of whole rows, from top to bottom, where one tensor would be larger than an adapter
@@ -18,6 +19,53 @@ import {
  * case.
  */
 export type Bands = readonly Tensor[]; // [B, C, h, W] each
+
+/** The work of a coder: pictures of H × W pixels, and how many bytes an activation's element takes. */
+export interface CoderLoad {
+  verb: "encode" | "decode";
+  B: number;
+  H: number;
+  W: number;
+  bytes: number;
+}
+
+const NEIGHBOURS = 2; // rows of latents that a band may hold beside its own: more than the rows it sees of others
+
+/**
+ * The fewest bands of rows with which no activation is larger than `limit` bytes, which the adapter binds at once.
+ * Throws, and proposes tiles, where even the most are too few.
+ */
+export function bandsOf(x: Tensor, load: CoderLoad, config: AutoencoderKLConfig, limit: number): number {
+  const f = scaleFactor(config);
+  if (outerBytes(load, load.H / f, config) <= limit) return 1;
+  const shared = Math.floor(load.H / f); // rows of latents; pixels left over go to the last band
+  const least = Math.max(middleBytes(load, config), outerBytes(load, 1 + NEIGHBOURS, config));
+  for (let bands = 2; bands <= shared && least <= limit; bands++) {
+    const rows = Math.ceil(shared / bands);
+    if (outerBytes(load, rows + NEIGHBOURS, config) <= limit) return Math.ceil(shared / rows); // none of them is empty
+  }
+  throw new RangeError(
+    `Cannot ${load.verb} ${formatShape(x.shape)}: expected activations of at most ${limit} bytes on ` +
+      `${x.device.adapterName}, got ${least}; ` +
+      `${load.verb} in tiles, e.g. { tile: ${16 * smallestTile(config)} }, or in smaller batches`,
+  );
+}
+
+/** Bytes of the largest activation over so many rows of latents: the first or the last of a block. */
+function outerBytes({ verb, B, W, bytes }: CoderLoad, rows: number, config: AutoencoderKLConfig): number {
+  const channels = config.block_out_channels;
+  const levels = channels.map((own, i) => {
+    const source = (verb === "encode" ? channels[i - 1] : channels[i + 1]) ?? own; // of what comes in
+    return B * Math.max(own, source) * (rows * scaleFactor(config) / 2 ** i) * Math.ceil(W / 2 ** i) * bytes;
+  });
+  return Math.max(...levels);
+}
+
+/** Bytes of an activation of the middle block, which is always whole: its pixels all see each other. */
+function middleBytes({ B, H, W, bytes }: CoderLoad, config: AutoencoderKLConfig): number {
+  const f = scaleFactor(config);
+  return B * config.block_out_channels.at(-1)! * Math.ceil(H / f) * Math.ceil(W / f) * bytes;
+}
 
 /** Cuts a picture into `count` bands of `rows`, the last one with what is left over. x [B, C, H, W]. */
 export function cutBands(x: Tensor, count: number, rows: number): Bands {
@@ -32,7 +80,19 @@ export function joinBands(bands: Bands): Tensor {
   return cat(bands, 2);
 }
 
-/** Group normalisation by the statistics of the whole picture. */
+/** Names a part of the model, as `named` does; several bands are joined where the part is asked for. */
+export function namedBands(name: string, x: Bands, run: (x: Bands) => Bands): Bands {
+  const whole = x.length === 1 || isWanted(name);
+  let bands: Bands = [];
+  let joined: Tensor | undefined;
+  const seen = named(name, () => {
+    bands = run(x);
+    return joined = whole ? joinBands(bands) : undefined;
+  }, whole ? [joinBands(x)] : []);
+  return seen === joined ? bands : cutBands(seen!, bands.length, bands[0]!.shape[2]!);
+}
+
+/** Group normalisation by the statistics of the whole picture. → [B, C, h, W] each. */
 export function normBands(bands: Bands, w: Layer, o: GroupNormOptions): Bands {
   if (bands.length === 1) return [groupNorm(bands[0]!, w, o)];
   const [B, C] = bands[0]!.shape as Shape<2>;

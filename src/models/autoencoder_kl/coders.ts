@@ -1,16 +1,20 @@
 import type { DType } from "../../core/dtype.ts";
-import { activation } from "../../nn/activations.ts";
-import { type Bands, convBands, cutBands, joinBands, normBands } from "./bands.ts";
+import { type AttentionBlock, attentionBlock } from "../../nn/attention.ts";
 import { conv1x1, conv3x3, type Layer } from "../../nn/layers.ts";
-import type { ResnetOptions } from "../../nn/resnet.ts";
+import { type ResnetBlock2D, resnetBlock2D, type ResnetOptions, type Sampler2D } from "../../nn/resnet.ts";
+import { silu } from "../../ops/mod.ts";
 import { named, type Tensor } from "../../tensor/mod.ts";
 import {
-  type CoderBlock2D,
-  coderMidBlock2D,
-  downEncoderBlock2D,
+  type Bands,
+  convBands,
+  cutBands,
+  downsampleBands,
+  joinBands,
   namedBands,
-  upDecoderBlock2D,
-} from "./blocks.ts";
+  normBands,
+  resnetBands,
+  upsampleBands,
+} from "./bands.ts";
 import { type AutoencoderKLConfig, scaleFactor } from "./config.ts";
 
 /** Weights of an encoder or a decoder. */
@@ -23,6 +27,14 @@ export interface Coder {
   conv_out: Layer;
 }
 
+/** Weights of a block of an encoder or decoder. */
+export interface CoderBlock2D {
+  resnets: ResnetBlock2D[];
+  attentions?: [AttentionBlock] | undefined; // in the middle
+  downsamplers?: [Sampler2D] | undefined;
+  upsamplers?: [Sampler2D] | undefined;
+}
+
 /** Weights of an AutoencoderKL. */
 export interface AutoencoderKLWeights {
   encoder: Coder;
@@ -31,17 +43,17 @@ export interface AutoencoderKLWeights {
   decoder: Coder;
 }
 
-/** How a coder goes about its work. */
+/** Options of one run of a coder. */
 export interface CoderRun {
-  /** Of activations, whatever that of the weights is. */
+  /** dtype of activations, whatever that of the weights is. */
   dtype: DType;
-  /** In how many bands it takes the picture; the latents' rows are shared out between them. */
+  /** Number of bands in which it takes the picture; the latents' rows are shared out between them. */
   bands: number;
 }
 
 /**
- * Where in latent space a picture lies: mean and logarithm of the variance.
- * image [B, C, H, W] → [B, 2 latent_channels, H / f, W / f].
+ * Mean and logarithm of the variance of a picture's latents. image [B, C, H, W]
+ * → [B, 2 latent_channels, H / f, W / f].
  */
 export function encodeKL(
   image: Tensor,
@@ -55,9 +67,8 @@ export function encodeKL(
   const picture = cutBands(input, bands, f * rows);
   const moments = named("encoder", () => encoder(picture, w.encoder, config), [input]);
   if (!config.use_quant_conv) return moments;
-  return named("quant_conv", () => conv1x1(moments, w.quant_conv!, 2 * config.latent_channels), [
-    moments,
-  ]);
+  const convolved = () => conv1x1(moments, w.quant_conv!, 2 * config.latent_channels);
+  return named("quant_conv", convolved, [moments]);
 }
 
 /** The picture of latents. z [B, latent_channels, h, w] → [B, out_channels, f h, f w]. */
@@ -79,7 +90,11 @@ function encoder(x: Bands, w: Coder, config: AutoencoderKLConfig): Tensor {
   const { block_out_channels: channels, layers_per_block: layers } = config;
   x = namedBands("conv_in", x, (x) => convBands(x, w.conv_in, channels[0]!));
   for (const i of channels.keys()) {
-    const options = { resnet: style(channels[i]!, config), layers, resample: i < channels.length - 1 };
+    const options = {
+      resnet: resnetOptions(channels[i]!, config),
+      layers,
+      resample: i < channels.length - 1,
+    };
     x = namedBands(`down_blocks.${i}`, x, (x) => downEncoderBlock2D(x, w.down_blocks[i]!, options));
   }
   const whole = middle(joinBands(x), w, config);
@@ -92,35 +107,83 @@ function decoder(z: Tensor, w: Coder, config: AutoencoderKLConfig, bands: number
   const whole = middle(named("conv_in", () => conv3x3(z, w.conv_in, channels[0]!), [z]), w, config);
   let x = cutBands(whole, bands, Math.ceil(z.shape[2]! / bands));
   for (const i of channels.keys()) {
-    const options = { resnet: style(channels[i]!, config), layers, resample: i < channels.length - 1 };
+    const options = {
+      resnet: resnetOptions(channels[i]!, config),
+      layers,
+      resample: i < channels.length - 1,
+    };
     x = namedBands(`up_blocks.${i}`, x, (x) => upDecoderBlock2D(x, w.up_blocks[i]!, options));
   }
   return joinBands(output(x, w, config.out_channels, config));
 }
 
-function middle(x: Tensor, w: Coder, config: AutoencoderKLConfig): Tensor {
-  const resnet = style(config.block_out_channels.at(-1)!, config);
-  const attention = config.mid_block_add_attention;
-  return named("mid_block", () => coderMidBlock2D(x, w.mid_block, { resnet, attention }), [x]);
+/** The smallest picture, where all pixels may see each other. x [B, C, H, W] → [B, C, H, W]. */
+function middle(x: Tensor, { mid_block: w }: Coder, config: AutoencoderKLConfig): Tensor {
+  const options = resnetOptions(config.block_out_channels.at(-1)!, config);
+  return named("mid_block", () => {
+    let h = named("resnets.0", () => resnetBlock2D(x, w.resnets[0]!, null, options), [x]);
+    if (config.mid_block_add_attention) {
+      const attention = { headDim: options.channels, groups: options.groups, eps: EPS, outputScale: 1 };
+      const attended = () => attentionBlock(h, denseAttention(w.attentions![0]), attention);
+      h = named("attentions.0", attended, [h]);
+    }
+    return named("resnets.1", () => resnetBlock2D(h, w.resnets[1]!, null, options), [h]);
+  }, [x]);
 }
 
 function output(x: Bands, w: Coder, channels: number, config: AutoencoderKLConfig): Bands {
-  const act = activation("silu"); // whatever act_fn is
-  const normed = namedBands(
-    "conv_norm_out",
-    x,
-    (x) => normBands(x, w.conv_norm_out, style(channels, config)),
-  );
-  return namedBands("conv_out", normed.map(act), (x) => convBands(x, w.conv_out, channels));
+  const options = resnetOptions(channels, config);
+  const normed = namedBands("conv_norm_out", x, (x) => normBands(x, w.conv_norm_out, options));
+  const active = normed.map(silu); // whatever act_fn is
+  return namedBands("conv_out", active, (x) => convBands(x, w.conv_out, channels));
 }
 
-function style(channels: number, { norm_num_groups, act_fn }: AutoencoderKLConfig): ResnetOptions {
+const EPS = 1e-6; // of all norms, added to variances
+
+/** Options of a residual block of so many channels. */
+function resnetOptions(channels: number, { norm_num_groups, act_fn }: AutoencoderKLConfig): ResnetOptions {
   return {
     channels,
     groups: norm_num_groups,
-    eps: 1e-6,
+    eps: EPS,
     act: act_fn,
     timeScaleShift: "default",
     outputScale: 1,
   };
+}
+
+/** Options of a block of the encoder or the decoder. */
+interface CoderBlockOptions {
+  resnet: ResnetOptions;
+  layers: number;
+  /** The block changes the size at its end. */
+  resample: boolean;
+}
+
+/** A step down, to half the size: DownEncoderBlock2D. x [B, C, H, W] → [B, channels, H / 2, W / 2]. */
+function downEncoderBlock2D(x: Bands, w: CoderBlock2D, o: CoderBlockOptions): Bands {
+  x = resnets(x, w, o);
+  return o.resample ? namedBands("downsamplers.0", x, (x) => downsampleBands(x, w.downsamplers![0])) : x;
+}
+
+/** A step up, to twice the size: UpDecoderBlock2D. x [B, C, H, W] → [B, channels, 2 H, 2 W]. */
+function upDecoderBlock2D(x: Bands, w: CoderBlock2D, o: CoderBlockOptions): Bands {
+  x = resnets(x, w, o);
+  return o.resample ? namedBands("upsamplers.0", x, (x) => upsampleBands(x, w.upsamplers![0])) : x;
+}
+
+function resnets(x: Bands, w: CoderBlock2D, { resnet, layers }: CoderBlockOptions): Bands {
+  for (let i = 0; i < layers; i++) {
+    x = namedBands(`resnets.${i}`, x, (x) => resnetBands(x, w.resnets[i]!, resnet));
+  }
+  return x;
+}
+
+/** The layers of attention as matrices: files converted early hold them as 1×1 convolutions [C, C, 1, 1]. */
+function denseAttention({ group_norm, to_q, to_k, to_v, to_out }: AttentionBlock): AttentionBlock {
+  const dense = ({ weight, bias }: Layer) => ({
+    weight: weight.rank === 4 ? weight.reshape(weight.shape.slice(0, 2)) : weight,
+    bias,
+  });
+  return { group_norm, to_q: dense(to_q), to_k: dense(to_k), to_v: dense(to_v), to_out: [dense(to_out[0])] };
 }

@@ -49,6 +49,11 @@ export function scaleFactor({ block_out_channels }: AutoencoderKLConfig): number
   return 2 ** (block_out_channels.length - 1);
 }
 
+/** Side in pixels of the least tile whose quarter is a whole latent; all others are multiples of it. */
+export function smallestTile(config: AutoencoderKLConfig): number {
+  return 4 * scaleFactor(config);
+}
+
 const positive = z.int().positive();
 
 /** The keys, with diffusers' defaults for those that a file lacks. */

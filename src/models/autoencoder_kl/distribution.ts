@@ -1,7 +1,7 @@
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
-/** Where in latent space a picture lies: a normal distribution for each number of its latents. */
+/** The latents of a picture: a normal distribution for each number. */
 export class DiagonalGaussianDistribution {
   /** Also the mode. [B, C, h, w] */
   readonly mean: Tensor;

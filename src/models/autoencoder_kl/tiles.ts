@@ -1,9 +1,28 @@
 import { cat, type Tensor, tensor } from "../../tensor/mod.ts";
+import { type AutoencoderKLConfig, scaleFactor, smallestTile } from "./config.ts";
 
 /** Sides of a tile before and after it is encoded or decoded; multiples of 4. */
 export interface TileSides {
   from: number;
   to: number;
+}
+
+/** Sides of tiles of `tile` pixels, or undefined where the picture is one; `verb` is done with x [B, C, H, W]. */
+export function tileSides(
+  verb: "encode" | "decode",
+  x: Tensor,
+  tile: number,
+  config: AutoencoderKLConfig,
+): TileSides | undefined {
+  const least = smallestTile(config);
+  if (!(tile > 0) || tile % least !== 0) {
+    throw new RangeError(
+      `Cannot work in tiles of ${tile}: expected a multiple of ${least}; e.g. { tile: ${8 * least} }`,
+    );
+  }
+  const latents = tile / scaleFactor(config);
+  const sides = verb === "encode" ? { from: tile, to: latents } : { from: latents, to: tile };
+  return Math.max(...x.shape.slice(2)) > sides.from ? sides : undefined;
 }
 
 /**

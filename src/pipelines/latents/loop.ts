@@ -1,4 +1,4 @@
-import { smallestTile } from "../../models/autoencoder_kl/memory.ts";
+import { smallestTile } from "../../models/autoencoder_kl/config.ts";
 import type { AutoencoderKL, DecodeCheckedOptions } from "../../models/mod.ts";
 import type { RandomOptions } from "../../random/mod.ts";
 import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../../schedulers/mod.ts";

@@ -3,7 +3,7 @@ import { parseConfig } from "../../../src/io/config.ts";
 import { manualSeed, openDevice, tensor } from "../../../src/mod.ts";
 import { DiagonalGaussianDistribution } from "../../../src/models/mod.ts";
 import { autoencoderKLConfig } from "../../../src/models/autoencoder_kl/config.ts";
-import { bandsOf } from "../../../src/models/autoencoder_kl/memory.ts";
+import { bandsOf } from "../../../src/models/autoencoder_kl/bands.ts";
 import type { LoadOptions } from "../../../src/models/runtime/load.ts";
 import { type Tensor, watched, zeros } from "../../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
