@@ -3,8 +3,8 @@ import type { Model } from "denoise/models";
 import type { Entry } from "../../bench/safetensors.ts";
 import { fill } from "../../src/graph/tuning/fill.ts";
 import { sizeOf } from "../../src/graph/run/layout.ts";
-import type { ModelClass } from "../../src/models/runtime/load.ts";
-import type { ModelParts } from "../../src/models/runtime/model.ts";
+import type { ModelClass, ModelParts } from "../../src/models/runtime/load.ts";
+import type { FillWeights } from "../../src/models/runtime/residency.ts";
 import { Weights } from "../../src/models/runtime/weights.ts";
 
 /** A model of a config with random weights, which are made on the GPU: no file is read or written. */
@@ -21,22 +21,19 @@ export async function inventModel<M extends Model>(
 ): Promise<M> {
   const infos = [...entries].map(([name, shape]) => ({ name, shape, dtype: "F16" as const, bytes: 0 }));
   const weights = new Weights(device, type.name, infos, { dtype });
-  const bring = async (only?: string) => {
-    const { resident } = weights.missing(only);
+  const fillRandomly: FillWeights = async ({ resident }) => {
+    using owned = new DisposableStack();
     for (const [i, { info, leaf }] of resident.entries()) {
       const storage = leaf.storage = device.buffers.allocate(leaf.label, sizeOf(leaf));
+      owned.defer(() => storage.release());
       const inputs = info.shape.slice(1).reduce((product, n) => product * n, 1);
       await fill(device, storage, leaf.dtype, i, Math.sqrt(3 / inputs)); // of variance 1 / inputs
     }
     await device.idle(); // tells where there is no memory
-    return () => {
-      for (const { leaf } of resident) {
-        leaf.storage?.release();
-        leaf.storage = undefined;
-      }
-    };
+    return owned.move();
   };
-  const parts = { config: type.schema.parse(config), weights, dtype, bring } satisfies ModelParts<unknown>;
+  const parsed = type.schema.parse(config);
+  const parts: ModelParts<unknown> = { config: parsed, weights, dtype, fill: fillRandomly };
   const model = new type(parts as never);
   try {
     model.prepare();

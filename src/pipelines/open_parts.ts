@@ -47,7 +47,7 @@ export async function openParts<const Classes extends Readonly<Record<string, Pa
   for (const { name, type, subfolder } of table) {
     const options = { ...source, subfolder };
     parts[name] = type.prototype instanceof Model
-      ? await openModel(type as unknown as ModelClass, pathOrRepo, options, memory)
+      ? await openModel(type as unknown as ModelClass<Model>, pathOrRepo, options, memory)
       : await (type as unknown as TokenizerClass).fromPretrained(pathOrRepo, options);
   }
   tellPlan(parts, pathOrRepo, options);
@@ -64,7 +64,7 @@ interface TokenizerClass {
  * as they say.
  */
 async function openModel(
-  type: ModelClass,
+  type: ModelClass<Model>,
   pathOrRepo: string,
   options: LoadOptions,
   memory = Infinity,

@@ -1,28 +1,18 @@
-import type { z } from "zod";
+import type { DType } from "../../core/dtype.ts";
 import { currentDevice } from "../../gpu/device.ts";
 import type { TensorInfo } from "../../io/formats/checkpoint.ts";
-import { parseConfig, unknownKeys } from "../../io/config.ts";
-import type { Progress } from "../../io/hub/resolve_repo.ts";
 import { expectLoadOptions } from "../../io/load_options.ts";
-import { isSingleFile, type SingleFileOptions } from "../../io/single_file/options.ts";
 import { modelKind } from "../../io/names/model_kinds.ts";
-import type { UploadProgress } from "../../io/upload/upload.ts";
-import type { Library } from "../../io/hub/needed_files.ts";
-import { bringWeights } from "./bring_weights.ts";
-import type { Model, ModelParts } from "./model.ts";
-import { type ModelSource, openModelSource } from "./model_source.ts";
-import { ownConfig, TRANSFORMERS_KEYS } from "./own_config.ts";
+import { isSingleFile } from "../../io/single_file/options.ts";
+import { dtypeFor, type WeightFormat } from "./dtype.ts";
+import { type ModelSource, openModelSource, type SourceOptions } from "./model_source.ts";
+import { type ConfigOwner, readOwnConfig } from "./own_config.ts";
+import { fillFromFiles, type FillWeights } from "./residency.ts";
 import type { StreamOptions } from "./weight_stream.ts";
 import { Weights } from "./weights.ts";
 
 /** Options of `fromPretrained`. */
-export interface LoadOptions extends SingleFileOptions {
-  /** Folder of the component in the repository; the root where it is absent, as in google/ddpm-cat-256. */
-  subfolder?: string | undefined;
-  /** Weights of another precision or training, e.g. "fp16". */
-  variant?: string | undefined;
-  /** Branch, tag or commit. */
-  revision?: string | undefined;
+export interface LoadOptions extends SourceOptions {
   /** Type of weights and activations: by default f16 on a GPU that computes in it, else f32. */
   dtype?: "f32" | "f16" | undefined;
   /** Stores matrices in so few bits, with a scale for each 32 weights; by default they keep `dtype`. */
@@ -31,47 +21,48 @@ export interface LoadOptions extends SingleFileOptions {
   stream?: boolean | StreamOptions | undefined;
   /** Reads and checks the config and the headers only; `model.load()` then brings the weights. */
   defer?: boolean | undefined;
+}
+
+/** What a model is made of. */
+export interface ModelParts<Config> {
+  /** Keys as in config.json, defaults filled in. */
+  readonly config: Config;
+  /** Need not be in GPU memory yet: a trace takes their shapes only. */
+  readonly weights: Weights;
+  /** Type of weights and activations. */
+  readonly dtype: DType;
+  /** Commit of the repository, for models from the hub. */
+  readonly revision?: string | undefined;
   /**
-   * Takes of a repository that is not in the cache no more than configs and headers of weights, a few hundred kB: to
-   * plan for a model, which cannot be loaded.
+   * Brings weights into memory.
+   * @internal
    */
-  headersOnly?: boolean | undefined;
-  /** Uses the cache and asks nobody. */
-  localFilesOnly?: boolean | undefined;
-  /** Instead of HF_TOKEN. */
-  token?: string | undefined;
-  /** Told of downloads (with a file's name) and of the upload to the GPU. */
-  onProgress?: ((progress: Progress | UploadProgress) => void) | undefined;
-  /** Told in one line what deserves attention; console.warn by default. */
-  onNotice?: ((line: string) => void) | undefined;
-  /** Ends the loading. */
-  signal?: AbortSignal | undefined;
+  readonly fill: FillWeights;
+}
+
+/** What loading does with a model, once it is made of its parts. */
+interface Loadable extends Disposable {
+  /** Traces every entry point: then it is known which weights are read. */
+  prepare(): void;
+  load(): Promise<void>;
+  readonly bytes: number;
+  bytesAs(format: Partial<WeightFormat>): number;
 }
 
 /** What a class of models brings to `loadModel`. */
-export interface ModelClass<M extends Model = Model> {
+export interface ModelClass<M extends Loadable = Loadable> extends ConfigOwner {
   /** Each takes parts with a config of its own schema. */
   new (parts: never): M;
-  /** Checks a config.json and fills in its defaults. */
-  readonly schema: z.ZodType;
-  /** Keys that the config knows, for telling unknown ones. */
-  readonly keys: z.ZodObject;
   /** What the keys of some files begin with, e.g. "text_model."; the model's own do without. */
   readonly prefix?: string | undefined;
   /** The folder in which pipelines keep it, by which it is found in a single file. */
   readonly folder?: string | undefined;
-  /** Whose names its files of weights have; diffusers' by default. */
-  readonly library?: Library | undefined;
-  /** Of transformers' models: the model_type of its configs, and of those of whole models that it is a part of. */
-  readonly modelTypes?: readonly string[] | undefined;
-  /** Where the config of a whole model has its own. */
-  readonly configKey?: string | undefined;
   /** The keys of the rest of a whole model. */
   readonly others?: RegExp | undefined;
 }
 
 /** Loads a model from a folder or a repository of the hub. */
-export async function loadModel<M extends Model>(
+export async function loadModel<M extends Loadable>(
   type: ModelClass<M>,
   pathOrRepo: string,
   options: LoadOptions = {},
@@ -85,51 +76,29 @@ export async function loadModel<M extends Model>(
 }
 
 /** Makes a model of a source: checks its config, traces it, then brings the weights that it reads into memory. */
-export async function buildModel<M extends Model>(
+export async function buildModel<M extends Loadable>(
   type: ModelClass<M>,
   source: ModelSource,
   options: LoadOptions = {},
 ): Promise<M> {
-  const { configPath, where, commit } = source;
-  const json = ownConfig(type, source.json, configPath);
+  const { where, commit } = source;
   const { headersOnly = false, defer = headersOnly, quantize, onNotice = console.warn, onProgress } = options;
-  const config = parseConfig(type.schema, json, configPath);
-  const common = type.library === "transformers" ? TRANSFORMERS_KEYS : undefined;
-  const unknown = unknownKeys(type.keys, json).filter((key) => !common?.has(key));
-  if (unknown.length) onNotice(`${configPath}: ignoring unknown keys ${unknown.join(", ")}`);
-
+  const config = readOwnConfig(type, source, onNotice);
   const device = currentDevice();
-  const dtype = options.dtype ?? (device.traits.f16 && !device.traits.software ? "f16" : "f32");
-  if (dtype === "f16" && !device.traits.f16) {
-    throw new Error(
-      `Cannot load ${type.name} as f16: ${device.adapterName} lacks shader-f16; load it as f32`,
-    );
-  }
+  const dtype = dtypeFor(type.name, device, options.dtype);
   const stream = options.stream === true ? {} : options.stream || undefined;
-  const weights = new Weights(
-    device,
-    where,
-    await tensorsOf(source),
-    { dtype, quantize, stream },
-    type.prefix,
-  );
-  const bring = async (only?: string, signal = options.signal) => {
-    if (!headersOnly) {
-      const telling = { label: type.name, only, signal, onProgress, onNotice };
-      return await bringWeights(source, weights, { device, ...telling });
-    }
+  const infos = await tensorsOf(source);
+  const weights = new Weights(device, where, infos, { dtype, quantize, stream }, type.prefix);
+  const fill: FillWeights = (absent, signal = options.signal) => {
+    const telling = { device, label: type.name, signal, onProgress, onNotice };
+    if (!headersOnly) return fillFromFiles(source, weights, absent, telling);
     throw new Error(`Cannot load ${type.name}: only its headers were opened; open it without headersOnly`);
   };
-  const infos = [...weights.tensors.keys()];
-  const model = explained(
-    type,
-    where,
-    infos,
-    () =>
-      new type({ config, weights, dtype, revision: commit, bring } satisfies ModelParts<unknown> as never),
-  );
+  const parts: ModelParts<unknown> = { config, weights, dtype, revision: commit, fill };
+  const keys = [...weights.tensors.keys()];
+  const model = explained(type, where, keys, () => new type(parts as never));
   try {
-    explained(type, where, infos, () => model.prepare());
+    explained(type, where, keys, () => model.prepare());
     const surplus = weights.surplus.filter((key) => !type.others?.test(key));
     if (quantize && model.bytes === model.bytesAs({ quantize: undefined })) {
       onNotice(

@@ -7,10 +7,10 @@ import { expectSingleFile } from "../../io/single_file/options.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { Adapters } from "./lora/adapters.ts";
 import { type Edit, type EditFunction, type EditOptions, Edits, expectOutsideEdits } from "./edits.ts";
-import { loadModel, type LoadOptions, type ModelClass } from "./load.ts";
-import { Presence } from "./residency.ts";
+import { loadModel, type LoadOptions, type ModelClass, type ModelParts } from "./load.ts";
+import { type LoadPartOptions, Residency } from "./residency.ts";
 import { type Tensors, Traces } from "./traces.ts";
-import type { WeightFormat } from "./weight_format.ts";
+import type { WeightFormat } from "./dtype.ts";
 import type { Weights } from "./weights.ts";
 
 /** What `forward` of every model may be told. */
@@ -24,28 +24,6 @@ export interface TapOptions<Path extends string = string> {
 
 /** The parts' results that were asked for, in f32. */
 export type Taps<Path extends string> = Readonly<Record<Path, Tensor>>;
-
-/** What a model is made of. */
-export interface ModelParts<Config> {
-  /** Keys as in config.json, defaults filled in. */
-  readonly config: Config;
-  /** Need not be in GPU memory yet: a trace takes their shapes only. */
-  readonly weights: Weights;
-  /** Type of weights and activations. */
-  readonly dtype: DType;
-  /** Commit of the repository, for models from the hub. */
-  readonly revision?: string | undefined;
-  /** Brings the weights that were read into memory, all or those of an entry point; returns what frees them. */
-  readonly bring: (only?: string, signal?: AbortSignal) => Promise<() => void>;
-}
-
-/** What to bring into memory. */
-export interface LoadPartOptions {
-  /** The entry point whose weights alone are wanted, e.g. "step" of FLUX. */
-  only?: string | undefined;
-  /** Ends the loading. */
-  signal?: AbortSignal | undefined;
-}
 
 /** A network with its config and weights. Its `forward` is traced once per shape and replayed. */
 export abstract class Model<Config = unknown> implements Disposable {
@@ -63,11 +41,10 @@ export abstract class Model<Config = unknown> implements Disposable {
   protected readonly weights: Weights;
   readonly #edits: Edits;
   readonly #traces: Traces;
-  readonly #presence: Presence;
-  #disposed = false;
+  readonly #residency: Residency;
 
   /** For buildModel(), which then traces the model and fills the weights that it read. */
-  constructor({ config, weights, dtype, revision, bring }: ModelParts<Config>) {
+  constructor({ config, weights, dtype, revision, fill }: ModelParts<Config>) {
     this.config = config;
     this.weights = weights;
     this.dtype = dtype;
@@ -77,16 +54,13 @@ export abstract class Model<Config = unknown> implements Disposable {
     this.adapters = new Adapters(this.device, weights, dtype, forget);
     this.#edits = new Edits(this.constructor.name, forget);
     this.#traces = new Traces(this.device, this.constructor.name, this.adapters, this.#edits);
-    this.#presence = new Presence(this.device, {
+    this.#residency = new Residency({
+      device: this.device,
+      label: this.constructor.name,
+      weights,
+      fill,
+      adapters: this.adapters,
       forget,
-      bring: async (only, signal) => {
-        const there = weights.there;
-        using bringing = new DisposableStack();
-        bringing.defer(await bring(only, signal));
-        await this.adapters.arrive(there, signal);
-        const brought = bringing.move();
-        return () => brought.dispose();
-      },
     });
   }
 
@@ -143,7 +117,7 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /** Whether the weights are in memory, or a part of them. */
   get loaded(): boolean {
-    return this.#presence.here;
+    return this.#residency.loaded;
   }
 
   /** In how few bits its matrices are stored, by its options or as memory is short. */
@@ -153,7 +127,7 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /** Whether somebody needs weights that were acquired. */
   get needed(): boolean {
-    return this.#presence.needed;
+    return this.#residency.needed;
   }
 
   /** Whether some weights stay on the disk and come whenever they are read. */
@@ -208,25 +182,18 @@ export abstract class Model<Config = unknown> implements Disposable {
    * Brings the weights into memory, unless they are there; of `only` one entry point those that it reads, in
    * place of what nobody needs. Several callers at once share the work.
    */
-  async load({ only, signal }: LoadPartOptions = {}): Promise<void> {
-    this.#expectUndisposed();
-    await this.#presence.visit(only, signal);
-    this.#expectUndisposed();
+  async load(options?: LoadPartOptions): Promise<void> {
+    await this.#residency.load(options);
   }
 
   /** The same, and the weights stay until what is returned is disposed, or until `unload()`. */
-  async acquire({ only, signal }: LoadPartOptions = {}): Promise<Disposable> {
-    this.#expectUndisposed();
-    const lease = await this.#presence.acquire(only, signal);
-    this.#expectUndisposed();
-    return lease;
+  async acquire(options?: LoadPartOptions): Promise<Disposable> {
+    return await this.#residency.acquire(options);
   }
 
   /** Gives the memory of weights and activations back, after the work already recorded. `load()` brings them back. */
   unload(): void {
-    this.#presence.free();
-    this.retrace();
-    this.adapters.leave();
+    this.#residency.unload();
   }
 
   /** Stores the weights in another way from the next load on; they leave the memory. */
@@ -269,7 +236,7 @@ export abstract class Model<Config = unknown> implements Disposable {
       this.expectLoaded(key);
     }
     const wanted = [...new Set(taps)];
-    const all = this.#traces.take({ key, inputs, fn, taps: wanted }, this.#presence.has(key));
+    const all = this.#traces.take({ key, inputs, fn, taps: wanted }, this.#residency.has(key));
     const count = all.length - wanted.length;
     return {
       results: Object.fromEntries(all.slice(0, count)) as Out,
@@ -285,23 +252,13 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /** Throws unless the weights are in memory, those of an entry point at least. */
   protected expectLoaded(entry?: string): void {
-    this.#expectUndisposed();
-    if (this.#presence.has(entry)) return;
-    const [only] = this.#presence.only;
-    const lacks = only ? `of its weights only those of "${only}" are` : "its weights are not";
-    throw new Error(`Cannot run ${this.constructor.name}: ${lacks} in memory; await its load() first`);
-  }
-
-  #expectUndisposed(): void {
-    if (this.#disposed) {
-      throw new Error(`Cannot run ${this.constructor.name}: it was disposed; load it again`);
-    }
+    this.#residency.expect(entry);
   }
 
   /** Gives back the memory of weights and activations for good, after the work already recorded. */
   [Symbol.dispose](): void {
-    this.#disposed = true;
     this.adapters.release();
     this.unload();
+    this.#residency.dispose();
   }
 }

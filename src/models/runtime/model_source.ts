@@ -1,16 +1,42 @@
 import { join } from "node:path";
-import { openCheckpoint } from "../../io/formats/checkpoint.ts";
+import { sameNumbers } from "../../core/shape.ts";
+import { type Checkpoint, openCheckpoint, type TensorInfo } from "../../io/formats/checkpoint.ts";
 import { readJson } from "../../io/config.ts";
-import { isHere, type ResolveOptions, resolveRepo } from "../../io/hub/resolve_repo.ts";
+import { isHere, type Progress, type ResolveOptions, resolveRepo } from "../../io/hub/resolve_repo.ts";
 import { openRemoteWeights } from "../../io/hub/remote_weights.ts";
 import type { ModelSource } from "../../io/model_source.ts";
 import { isIndex } from "../../io/formats/shard_index.ts";
 import { type Library, neededFiles, noticeOf } from "../../io/hub/needed_files.ts";
 import { findSingleFileModel } from "../../io/single_file/contents.ts";
-import { isSingleFile } from "../../io/single_file/options.ts";
-import type { LoadOptions } from "./load.ts";
+import { isSingleFile, type SingleFileOptions } from "../../io/single_file/options.ts";
+import type { UploadProgress } from "../../io/upload/upload.ts";
 
 export type { ModelSource } from "../../io/model_source.ts";
+
+/** Options of `fromPretrained` that say where a model's files are, and who is told. */
+export interface SourceOptions extends SingleFileOptions {
+  /** Folder of the component in the repository; the root where it is absent, as in google/ddpm-cat-256. */
+  subfolder?: string | undefined;
+  /** Weights of another precision or training, e.g. "fp16". */
+  variant?: string | undefined;
+  /** Branch, tag or commit. */
+  revision?: string | undefined;
+  /**
+   * Takes of a repository that is not in the cache no more than configs and headers of weights, a few hundred kB: to
+   * plan for a model, which cannot be loaded.
+   */
+  headersOnly?: boolean | undefined;
+  /** Uses the cache and asks nobody. */
+  localFilesOnly?: boolean | undefined;
+  /** Instead of HF_TOKEN. */
+  token?: string | undefined;
+  /** Told of downloads (with a file's name) and of the upload to the GPU. */
+  onProgress?: ((progress: Progress | UploadProgress) => void) | undefined;
+  /** Told in one line what deserves attention; console.warn by default. */
+  onNotice?: ((line: string) => void) | undefined;
+  /** Ends the loading. */
+  signal?: AbortSignal | undefined;
+}
 
 /**
  * Finds a model in a folder or in a single file, or brings its files from the hub; `library` is the one whose names
@@ -18,7 +44,7 @@ export type { ModelSource } from "../../io/model_source.ts";
  */
 export async function openModelSource(
   pathOrRepo: string,
-  options: LoadOptions = {},
+  options: SourceOptions = {},
   library?: Library,
 ): Promise<ModelSource> {
   const { subfolder, variant, headersOnly, onNotice = console.warn } = options;
@@ -54,6 +80,21 @@ function expectNoOtherFolder(listing: readonly string[], pathOrRepo: string, sub
   throw new Error(
     `Cannot load a model from ${pathOrRepo}: expected ${wanted}, got models in ${folders.join(", ")}; ` +
       "name one of these folders as subfolder",
+  );
+}
+
+/** Throws where a file has another tensor than it had when it was opened first. */
+export function expectUnchanged(
+  { tensors }: Checkpoint,
+  { name, dtype, shape }: TensorInfo,
+  where: string,
+): void {
+  const found = tensors.get(name);
+  if (found?.dtype === dtype && sameNumbers(found.shape, shape)) return;
+  const got = found ? `${found.dtype} [${found.shape.join(", ")}]` : "none";
+  throw new Error(
+    `Cannot load "${name}" from ${where}: expected ${dtype} [${shape.join(", ")}] as when it was opened, ` +
+      `got ${got}; the file was changed: open it again`,
   );
 }
 

@@ -1,22 +1,43 @@
 import type { z } from "zod";
+import { parseConfig, unknownKeys } from "../../io/config.ts";
 import { quote } from "../../io/files/errors.ts";
+import type { Library } from "../../io/hub/needed_files.ts";
+import type { ModelSource } from "./model_source.ts";
 
 /** What a class of models says of its configs. */
 export interface ConfigOwner {
   readonly name: string;
-  /** The keys that it knows; diffusers' have the class's name among them. */
+  /** Checks a config.json and fills in its defaults. */
+  readonly schema: z.ZodType;
+  /** Keys that the config knows, for telling unknown ones; diffusers' have the class's name among them. */
   readonly keys: z.ZodObject;
-  /** Of transformers' models: the model_type of its configs, then of those that hold one for it. */
+  /** Whose names its files of weights have; diffusers' by default. */
+  readonly library?: Library | undefined;
+  /** Of transformers' models: the model_type of its configs, then of those of whole models that it is a part of. */
   readonly modelTypes?: readonly string[] | undefined;
   /** The key that holds it in the config of a whole model, e.g. "text_config". */
   readonly configKey?: string | undefined;
+}
+
+/** Checks the config of a model, and tells which of its keys are not known. */
+export function readOwnConfig(
+  type: ConfigOwner,
+  { json, configPath }: ModelSource,
+  onNotice: (line: string) => void,
+): unknown {
+  const own = ownConfig(type, json, configPath);
+  const config = parseConfig(type.schema, own, configPath);
+  const common = type.library === "transformers" ? TRANSFORMERS_KEYS : undefined;
+  const unknown = unknownKeys(type.keys, own).filter((key) => !common?.has(key));
+  if (unknown.length) onNotice(`${configPath}: ignoring unknown keys ${unknown.join(", ")}`);
+  return config;
 }
 
 /**
  * The config of a class, where a file has one for a whole model the part that is for it, as in transformers. Throws
  * where the file is for another class.
  */
-export function ownConfig(
+function ownConfig(
   type: ConfigOwner,
   json: Record<string, unknown>,
   configPath: string,
@@ -45,7 +66,7 @@ export function ownConfig(
 }
 
 /** Keys that configs of transformers have in common, most of them with their defaults. */
-export const TRANSFORMERS_KEYS: ReadonlySet<string> = new Set(
+const TRANSFORMERS_KEYS: ReadonlySet<string> = new Set(
   ("add_cross_attention architectures bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward " +
     "cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dtype early_stopping " +
     "encoder_no_repeat_ngram_size eos_token_id exponential_decay_length_penalty finetuning_task " +

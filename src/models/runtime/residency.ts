@@ -1,113 +1,223 @@
 import type { Device } from "../../gpu/device.ts";
 import { streamOf } from "../../graph/run/stream.ts";
+import { upload, type UploadProgress } from "../../io/upload/upload.ts";
+import type { Adapters } from "./lora/adapters.ts";
+import { expectUnchanged, type ModelSource } from "./model_source.ts";
+import { type Division, WeightStream } from "./weight_stream.ts";
+import type { Weights } from "./weights.ts";
 
-/** Weights that came together: all that were missing, or those that one entry point reads. */
-interface Group {
-  readonly only: string | undefined;
-  readonly release: () => void;
+/** Which weights are wanted in memory. */
+export interface LoadPartOptions {
+  /** The entry point whose weights alone are wanted, e.g. "step" of FLUX. */
+  only?: string | undefined;
+  /** Ends the loading. */
+  signal?: AbortSignal | undefined;
 }
 
-/** What a model does when its weights come and go. */
-export interface PresenceOptions {
-  /** Brings what is not there of all weights, or of those that one entry point reads; returns what frees it. */
-  readonly bring: (only?: string, signal?: AbortSignal) => Promise<() => void>;
-  /** Forgets what was traced with weights that go. */
+/** Brings weights that are not in memory there; what it returns frees them. */
+export type FillWeights = (absent: Division, signal?: AbortSignal) => Promise<Disposable>;
+
+/** What a model's residency works with. */
+export interface ResidencyParts {
+  readonly device: Device;
+  /** The model, as errors call it. */
+  readonly label: string;
+  readonly weights: Weights;
+  readonly fill: FillWeights;
+  /** These come and leave with the weights. */
+  readonly adapters: Adapters;
+  /** Forgets what was traced with weights that leave. */
   readonly forget: () => void;
 }
 
+/** Weights that came together: all that were absent then, or those of them that one entry point reads. */
+interface Load {
+  readonly only: string | undefined;
+  /** What frees them. */
+  readonly owned: Disposable;
+}
+
+/** Which of a model's weights are in memory. Of the loads a later one may share weights of those before it. */
+type State =
+  | { readonly name: "absent" | "disposed"; readonly loads: readonly [] }
+  | { readonly name: "whole" | "parts"; readonly loads: readonly Load[] };
+
+const ABSENT: State = { name: "absent", loads: [] };
+
 /**
- * Which of a model's weights are in memory: none, all, or those that some entry points read. Who needs them is counted:
- * a part that comes takes the place of parts that nobody needs, and stays beside the others.
+ * Whether a model's weights are in GPU memory: none, all, or those that some entry points read. Leases count who needs
+ * them. Loads follow one another, however many are asked for at once; a part that comes takes the place of parts that
+ * nobody needs, and stays beside the others.
  */
-export class Presence {
-  readonly #device: Device;
-  readonly #options: PresenceOptions;
-  /** In the order in which they came; a later one may share weights of those before it. */
-  readonly #groups: Group[] = [];
+export class Residency {
+  readonly #parts: ResidencyParts;
+  #state: State = ABSENT;
   /** How many need the weights of an entry point, or all. */
   readonly #leases = new Map<string | undefined, number>();
-  /** Weights come and go one after the other. */
-  #turn: Promise<void> = Promise.resolve();
-  /** Counts calls of `free`, so that weights which arrive late are let go at once. */
-  #frees = 0;
+  /** Ends when all loads that were asked for so far have. */
+  #queue: Promise<void> = Promise.resolve();
+  /** Calls of `unload`: a load that was asked for before one leaves nothing in memory. */
+  #unloads = 0;
 
-  /** Of weights that are not there yet. */
-  constructor(device: Device, options: PresenceOptions) {
-    this.#device = device;
-    this.#options = options;
+  /** Of weights that are not in memory yet. */
+  constructor(parts: ResidencyParts) {
+    this.#parts = parts;
   }
 
-  /** Whether any weights are there. */
-  get here(): boolean {
-    return this.#groups.length > 0;
+  /** Whether any weights are in memory. */
+  get loaded(): boolean {
+    return this.#state.loads.length > 0;
   }
 
-  /** Whether somebody needs any of them. */
+  /** Whether somebody holds a lease. */
   get needed(): boolean {
     return [...this.#leases.values()].some((count) => count > 0);
   }
 
-  /** The entry points whose weights alone are there. */
-  get only(): string[] {
-    return this.has() ? [] : this.#groups.map(({ only }) => only!);
+  /** Whether all weights are in memory, or those of an entry point. */
+  has(entry?: string): boolean {
+    const { name, loads } = this.#state;
+    return name === "whole" || loads.some(({ only }) => only === entry);
   }
 
-  /** Whether all weights are there, or those of an entry point. */
-  has(entry?: string): boolean {
-    return this.#groups.some(({ only }) => only === undefined || only === entry);
+  /** Throws unless all weights are in memory, or those of an entry point. */
+  expect(entry?: string): void {
+    this.#expectUndisposed();
+    if (this.has(entry)) return;
+    const [part] = this.#state.loads;
+    const lacks = part ? `of its weights only those of "${part.only}" are` : "its weights are not";
+    throw new Error(`Cannot run ${this.#parts.label}: ${lacks} in memory; await its load() first`);
   }
 
   /**
-   * Brings weights in, unless they are there, and keeps them until what is returned is disposed, or until `free`. Where
-   * that was called meanwhile they are not there in the end.
+   * Loads weights, unless they are in memory, and keeps them there until what is returned is disposed, or until `unload`.
+   * Where that was called meanwhile they are not there in the end.
    */
-  async acquire(only?: string, signal?: AbortSignal): Promise<Disposable> {
-    const lease = this.#need(only);
-    const frees = this.#frees;
-    const come = this.#turn.then(() => this.#come(frees, only, signal));
-    this.#turn = come.catch(() => {});
-    try {
-      await come;
-      return lease;
-    } catch (error) {
-      lease[Symbol.dispose]();
-      throw error;
-    }
+  async acquire({ only, signal }: LoadPartOptions = {}): Promise<Disposable> {
+    this.#expectUndisposed();
+    const unloads = this.#unloads;
+    using lease = this.#lease(only);
+    const load = this.#queue.then(async () => {
+      if (unloads === this.#unloads && !this.has(only)) await this.#load(only, signal);
+    });
+    this.#queue = load.catch(() => {});
+    await load;
+    this.#expectUndisposed();
+    return lease.move();
   }
 
-  /** The same for who holds nothing: others that ask at the same time find each other's weights still there. */
-  async visit(only?: string, signal?: AbortSignal): Promise<void> {
-    const lease = await this.acquire(only, signal);
-    this.#turn.then(() => lease[Symbol.dispose]());
+  /** The same without a lease: whoever asks at the same time finds each other's weights still there. */
+  async load(options?: LoadPartOptions): Promise<void> {
+    const lease = await this.acquire(options);
+    this.#queue.then(() => lease[Symbol.dispose]());
   }
 
-  /** Lets all go, needed or not, once the work recorded so far is submitted. */
-  free(): void {
-    this.#frees++;
-    while (this.here) this.#freeLast();
+  /** Frees all weights, whoever holds leases, once the work recorded so far is submitted. */
+  unload(): void {
+    this.#unloads++;
+    while (this.loaded) this.#freeLast();
+    this.#parts.forget();
+    this.#parts.adapters.unload();
   }
 
-  #need(only: string | undefined): Disposable {
-    const count = (by: number) => this.#leases.set(only, (this.#leases.get(only) ?? 0) + by);
-    count(1);
-    using stack = new DisposableStack();
-    stack.defer(() => count(-1));
-    return stack.move();
+  /** Frees all weights for good. */
+  dispose(): void {
+    this.unload();
+    this.#state = { name: "disposed", loads: [] };
   }
 
-  async #come(frees: number, only?: string, signal?: AbortSignal): Promise<void> {
-    if (this.has(only) || frees !== this.#frees) return;
-    const isIdle = (group: Group) => !this.#leases.get(group.only);
-    if (only !== undefined) { while (this.here && isIdle(this.#groups.at(-1)!)) this.#freeLast(); }
-    await streamOf(this.#device).flush(); // what was freed before returns to the GPU first,
-    await this.#device.idle(); // once no work reads it
-    const release = await this.#options.bring(only, signal);
-    if (frees === this.#frees) this.#groups.push({ only, release });
-    else release();
+  async #load(only: string | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const { device, weights, fill, adapters } = this.#parts;
+    const unloads = this.#unloads;
+    const isIdle = (load: Load) => !this.#leases.get(load.only);
+    if (only !== undefined) { while (this.loaded && isIdle(this.#state.loads.at(-1)!)) this.#freeLast(); }
+    await streamOf(device).flush(); // what was freed before returns to the GPU first,
+    await device.idle(); // once no work reads it
+    const absent = weights.absent(only);
+    using owned = new DisposableStack();
+    owned.use(await fill(absent, signal));
+    if (unloads !== this.#unloads) return;
+    await adapters.load(absent.resident.map(({ leaf }) => leaf), signal);
+    if (unloads === this.#unloads) this.#become([...this.#state.loads, { only, owned: owned.move() }]);
   }
 
   #freeLast(): void {
-    this.#options.forget();
-    streamOf(this.#device).afterSubmit(this.#groups.pop()!.release);
+    const { owned } = this.#state.loads.at(-1)!;
+    this.#parts.forget();
+    this.#become(this.#state.loads.slice(0, -1));
+    streamOf(this.#parts.device).afterSubmit(() => owned[Symbol.dispose]());
   }
+
+  #become(loads: readonly Load[]): void {
+    if (loads.length === 0) this.#state = ABSENT;
+    else this.#state = { name: loads.some(({ only }) => only === undefined) ? "whole" : "parts", loads };
+  }
+
+  #lease(only: string | undefined): DisposableStack {
+    const count = (by: number) => this.#leases.set(only, (this.#leases.get(only) ?? 0) + by);
+    count(1);
+    const lease = new DisposableStack();
+    lease.defer(() => count(-1));
+    return lease;
+  }
+
+  #expectUndisposed(): void {
+    if (this.#state.name !== "disposed") return;
+    throw new Error(`Cannot run ${this.#parts.label}: it was disposed; load it again`);
+  }
+}
+
+/** What weights are filled for, and whom to tell. */
+export interface FillOptions {
+  readonly device: Device;
+  /** The model, as errors and memory lists call it. */
+  readonly label: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
+  readonly onNotice: (line: string) => void;
+}
+
+/**
+ * Fills weights from their files: tables of tokens on the host, what stays in GPU memory, and buffers for what comes from
+ * the disk whenever it is read.
+ */
+export async function fillFromFiles(
+  source: ModelSource,
+  weights: Weights,
+  absent: Division,
+  { device, onNotice, ...options }: FillOptions,
+): Promise<Disposable> {
+  const { label, signal } = options;
+  const { fillings, tables } = weights;
+  using owned = new DisposableStack();
+  using open = new DisposableStack();
+  const checkpoint = open.use(await source.open());
+  for (const { info } of [...fillings, ...tables]) expectUnchanged(checkpoint, info, source.where);
+  for (const table of tables) {
+    if (table.filled) continue;
+    owned.defer(() => table.release());
+    await table.fill(checkpoint, signal);
+  }
+  const { release, notFinite, errors } = await upload(device, checkpoint, absent.resident, options);
+  owned.defer(release);
+  if (notFinite.length) {
+    onNotice(`${source.where}: ${notFinite.length} tensors hold NaN or infinity, e.g. "${notFinite[0]}"`);
+  }
+  if (!weights.errors && errors.size) onNotice(describeErrors(label, errors)); // the first time
+  weights.errors = new Map([...weights.errors ?? [], ...errors]);
+  if (absent.streamed.length) {
+    owned.use(new WeightStream(device, label, checkpoint, absent));
+    open.move(); // it stays open
+  }
+  return owned.move();
+}
+
+/** One line: how many matrices were packed, and which of them came out worst. */
+function describeErrors(label: string, errors: ReadonlyMap<string, number>): string {
+  const [name, worst] = [...errors].reduce((a, b) => a[1] >= b[1] ? a : b);
+  const mean = Math.sqrt([...errors.values()].reduce((sum, error) => sum + error ** 2, 0) / errors.size);
+  const percent = (error: number) => `${(100 * error).toFixed(2)} %`;
+  return `${label}: ${errors.size} matrices in fewer bits, off by ${percent(mean)}, at most by ${
+    percent(worst)
+  } in "${name}"`;
 }

@@ -2,14 +2,14 @@ import { bytesOf, type PackedDType } from "../../core/dtype.ts";
 import { nearest } from "../../core/error.ts";
 import { size, usualStrides } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
-import type { Leaf, Node } from "../../graph/node.ts";
+import type { Leaf } from "../../graph/node.ts";
 import type { TensorInfo } from "../../io/formats/checkpoint.ts";
 import { HostTable } from "../../io/upload/host_table.ts";
 import type { Filling } from "../../io/upload/upload.ts";
 import { expectShape } from "../../nn/layers.ts";
 import { Parameter } from "../../ops/low_rank.ts";
 import { Tensor } from "../../tensor/mod.ts";
-import { formatOf, type WeightFormat } from "./weight_format.ts";
+import { storedDType, type WeightFormat } from "./dtype.ts";
 import { divide, type Division, type StreamOptions } from "./weight_stream.ts";
 
 /** A branch of a checkpoint: its keys up to the next dot. */
@@ -67,7 +67,7 @@ export class Weights {
   #plant(): void {
     const root: Branch = Object.create(null);
     for (const [key, info] of this.#infos) {
-      const leaf = new Parameter(formatOf(key, info, this.#format), size(info.shape), key);
+      const leaf = new Parameter(storedDType(key, info, this.#format), size(info.shape), key);
       const tensor = new Tensor(this.#device, leaf, info.shape, usualStrides(info.shape), 0);
       this.#tensors.set(key, { info, tensor });
       insert(root, key.split("."), tensor);
@@ -120,19 +120,15 @@ export class Weights {
     return this.#tensors.get(key)?.tensor;
   }
 
-  /** The weights that are in memory, or come from the disk whenever they are read. */
-  get there(): ReadonlySet<Node> {
-    return new Set(this.fillings.flatMap(({ leaf }) => isThere(leaf) ? [leaf] : []));
-  }
-
   /**
-   * Which of those that are not there yet, all or of one entry point, are to stay in memory, and which are not.
+   * What is to be loaded, of all that were read or of what one entry point reads: those that neither are in memory nor come
+   * from the disk whenever they are read.
    * @internal
    */
-  missing(only?: string): Division {
+  absent(only?: string): Division {
     const { resident, streamed, ...rest } = this.divided({ only });
-    const isMissing = ({ leaf }: Filling) => !isThere(leaf);
-    return { ...rest, resident: resident.filter(isMissing), streamed: streamed.filter(isMissing) };
+    const isAbsent = ({ leaf: { storage, supply } }: Filling) => !supply && (!storage || storage.released);
+    return { ...rest, resident: resident.filter(isAbsent), streamed: streamed.filter(isAbsent) };
   }
 
   /**
@@ -144,7 +140,7 @@ export class Weights {
     const wanted = { ...this.#format, ...format };
     return [...this.#keys(only)].reduce((sum, key) => {
       const { info } = this.#tensors.get(key)!;
-      return sum + size(info.shape) * bytesOf(formatOf(key, info, wanted));
+      return sum + size(info.shape) * bytesOf(storedDType(key, info, wanted));
     }, 0);
   }
 
@@ -155,7 +151,7 @@ export class Weights {
    */
   table(keys: string | readonly string[], shape: readonly number[]): HostTable {
     const [key, ...copies] = [keys].flat().filter((key) => this.#tensors.has(key));
-    if (!key) throw this.#missing([keys].flat()[0]!);
+    if (!key) throw this.#unknown([keys].flat()[0]!);
     const { info, tensor } = this.#tensors.get(key)!;
     expectShape(tensor, shape);
     const table = new HostTable(info);
@@ -206,22 +202,18 @@ export class Weights {
           this.#part?.add(name);
           return value;
         }
-        if (!value) throw this.#missing(name);
+        if (!value) throw this.#unknown(name);
         if (!guarded.has(key)) guarded.set(key, this.#guard(value, name));
         return guarded.get(key);
       },
     });
   }
 
-  #missing(name: string): Error {
+  #unknown(name: string): Error {
     const near = nearest(name, this.#tensors.keys());
     const hint = near ? `nearest is "${near}"` : "the checkpoint is empty";
     return new ReferenceError(`Cannot load "${name}" from ${this.#where}: no such key; ${hint}`);
   }
-}
-
-function isThere({ storage, supply }: Leaf): boolean {
-  return supply !== undefined || (storage !== undefined && !storage.released);
 }
 
 /** What old files hold beside weights: the numbers from 0 up. */

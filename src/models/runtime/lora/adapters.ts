@@ -147,14 +147,14 @@ export class Adapters {
   }
 
   /**
-   * Brings all adapters in, and adds what was baked to those weights that were not `there` before.
+   * Loads all adapters, and adds what was baked to weights that were loaded.
    * @internal
    */
-  arrive(there: ReadonlySet<Node>, signal?: AbortSignal): Promise<void> {
+  load(weights: readonly Node[], signal?: AbortSignal): Promise<void> {
     return this.#change(async () => {
       if (!this.#here) await this.#bringAll(signal);
       this.#here = true;
-      await this.#baked.again(there);
+      await this.#baked.again(weights);
     });
   }
 
@@ -162,7 +162,7 @@ export class Adapters {
    * Gives the adapters' memory back, after the work that is recorded, until the weights come again.
    * @internal
    */
-  leave(): void {
+  unload(): void {
     void this.#change(() => {
       if (this.#here) this.#hang(new Map());
       this.#here = false;

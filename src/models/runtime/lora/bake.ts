@@ -42,12 +42,12 @@ export class BakedAdapters {
     return [...this.#adapters.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Adds everything to weights that came into memory anew: to those that are there, but were not before. */
-  async again(before: ReadonlySet<Node>): Promise<void> {
+  /** Adds everything to weights that came into memory anew. */
+  async again(weights: readonly Node[]): Promise<void> {
+    const anew = new Set(weights);
     for (const merge of this.#merges) {
       const weight = this.#weight(merge.layer);
-      const { storage } = weight.node;
-      if (storage && !storage.released && !before.has(weight.node)) await mergeAdapter(merge, weight);
+      if (anew.has(weight.node)) await mergeAdapter(merge, weight);
     }
   }
 

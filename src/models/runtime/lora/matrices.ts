@@ -6,7 +6,7 @@ import type { Checkpoint, TensorInfo } from "../../../io/formats/checkpoint.ts";
 import type { Placement } from "../../../io/lora/match.ts";
 import { upload, type UploadProgress } from "../../../io/upload/upload.ts";
 import { cat, Tensor } from "../../../tensor/mod.ts";
-import { expectUnchanged } from "../bring_weights.ts";
+import { expectUnchanged } from "../model_source.ts";
 
 /** What one adapter adds to one layer. */
 export interface AdapterPart {

@@ -1,7 +1,19 @@
 import { type DType, PACKED_BLOCK, type PackedDType } from "../../core/dtype.ts";
 import { size } from "../../core/shape.ts";
+import type { Device } from "../../gpu/device.ts";
 import type { TensorInfo } from "../../io/formats/checkpoint.ts";
 import type { StreamOptions } from "./weight_stream.ts";
+
+/**
+ * The type of a model's weights and activations: what is asked for, else f16 on GPUs that compute in it, and f32 elsewhere.
+ * Throws where the adapter lacks it.
+ */
+export function dtypeFor(model: string, device: Device, asked: "f32" | "f16" | undefined): "f32" | "f16" {
+  const { f16, software } = device.traits;
+  const dtype = asked ?? (f16 && !software ? "f16" : "f32");
+  if (dtype === "f32" || f16) return dtype;
+  throw new Error(`Cannot load ${model} as f16: ${device.adapterName} lacks shader-f16; load it as f32`);
+}
 
 /** How a model's weights are to lie in GPU memory. */
 export interface WeightFormat {
@@ -15,28 +27,25 @@ export interface WeightFormat {
   readonly readsHalves?: boolean | undefined;
 }
 
-const LEAST = 1 << 14; // elements: smaller matrices are not worth what rounding them costs
-
-/**
- * The type in which a tensor of a file lies in GPU memory:
- * the one place that decides it, for loading and for planning.
- */
-export function formatOf(
+/** The type of a tensor of a file in GPU memory, when it is loaded and when memory is planned. */
+export function storedDType(
   key: string,
   { dtype: stored, shape }: Pick<TensorInfo, "dtype" | "shape">,
   { dtype, quantize, readsHalves = false }: WeightFormat,
 ): DType {
-  if (quantize && isProduct(key, shape)) return quantize;
+  if (quantize && isPackable(key, shape)) return quantize;
   // Matrices that the file holds in f16 stay so where work is in f32: nothing is lost, and half the memory is read.
   return stored === "F16" && shape.length >= 2 && readsHalves ? "f16" : dtype;
 }
 
+const LEAST = 1 << 14; // elements: smaller matrices are not worth what rounding them costs
+
 /**
- * Whether a tensor is packed: a matrix of one of a model's many equal blocks, which only products read, in
- * whole blocks of a row. The layers before, behind and beside them, such as those of time, are small and
- * every value passes them.
+ * Whether fewer bits are for a tensor: a matrix of one of a model's many equal blocks, which only products read, in whole
+ * blocks of a row. The layers before, behind and beside them, such as those of time, are small, and every value passes
+ * them.
  */
-function isProduct(key: string, shape: readonly number[]): boolean {
+function isPackable(key: string, shape: readonly number[]): boolean {
   const isMatrix = shape.length === 2 && /\.\d+\..*\bweight$/.test(key) && !/embedding|bias/.test(key);
   return isMatrix && shape[1]! % PACKED_BLOCK === 0 && size(shape) >= LEAST;
 }

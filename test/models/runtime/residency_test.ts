@@ -8,6 +8,7 @@ import { fixture } from "../../support/fixtures.ts";
 
 const noise = (...shape: number[]) => randn(shape, { generator: manualSeed(shape.length) });
 const kohya = fixture("flux/lora/kohya.safetensors"); // on layers of either part
+const SMALL = 4096; // bytes of constants of traces, which the garbage collector frees
 
 testOnBothEngines("a model gives the same bits where entry points take turns in memory", async (device) => {
   const before = device.buffers.usage().bytes;
@@ -102,6 +103,45 @@ testOnBothEngines(
     await assert.rejects(run(), /only those of "step" are in memory/);
   },
 );
+
+testOnBothEngines("weights that are let go while they load are not in memory in the end", async (device) => {
+  using model = await open();
+  await loadLora(kohya, { transformer: model }, { onNotice: () => {} });
+  const loads = [model.load({ only: "condition" }), model.load({ only: "step" })];
+  await Promise.resolve(); // the first is under way
+  model.unload();
+  await Promise.all(loads);
+  assert.equal(model.loaded, false);
+  await model.load({ only: "step" }); // waits for what is on its way out
+  model.unload();
+  await device.idle();
+  assert.ok(device.buffers.usage().bytes < SMALL, `${device.buffers.usage().bytes}`);
+});
+
+testOnBothEngines("of two loads at once one may fail", async () => {
+  using model = await open();
+  const [failed, done] = await Promise.allSettled([
+    model.load({ only: "condition", signal: AbortSignal.abort() }),
+    model.load({ only: "step" }),
+  ]);
+  assert.deepEqual([failed.status, done.status], ["rejected", "fulfilled"]);
+  assert.equal(model.needed, false);
+  const { given, conditions, x } = inputs();
+  assert.throws(() => model.condition([1], conditions), /only those of "step" are in memory/);
+  await model.load();
+  await model.forward(x, { ...given, ...conditions, timestep: 1 }).sample.data();
+});
+
+testOnBothEngines("a model that is disposed while it loads says so", async (device) => {
+  const model = await open();
+  const loads = [model.load(), model.acquire({ only: "step" })];
+  model[Symbol.dispose]();
+  for (const load of loads) await assert.rejects(load, { message: /it was disposed; load it again$/ });
+  await assert.rejects(model.load(), { message: /it was disposed; load it again$/ });
+  assert.equal(model.loaded, false);
+  await device.idle();
+  assert.ok(device.buffers.usage().bytes < SMALL, `${device.buffers.usage().bytes}`);
+});
 
 testOnBothEngines("an entry point that a model has not is refused", async () => {
   using model = await UNet2DModel.fromPretrained(fixture("ddpm/pipeline"), {
