@@ -1,10 +1,38 @@
-import type { z } from "zod";
+import { z } from "zod";
+import { flag } from "../io/config.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { alphasCumprod } from "./betas.ts";
-import type { AlphaConfig } from "./config.ts";
-import { mix } from "./mix.ts";
-import { Scheduler } from "./scheduler.ts";
-import { threshold } from "./threshold.ts";
+import { alphasCumprod, type BetaConfig, betaConfig } from "./betas.ts";
+import {
+  type PredictionType,
+  predictionType,
+  threshold,
+  type ThresholdConfig,
+  thresholdConfig,
+} from "./model_output.ts";
+import { addWeighted, Scheduler, type Weights } from "./scheduler.ts";
+import { type TimestepConfig, timestepConfig } from "./timesteps.ts";
+
+/** The keys that the schedulers over ᾱ share. */
+export interface AlphaConfig extends BetaConfig, TimestepConfig, ThresholdConfig {
+  /** What the model predicts. */
+  prediction_type: PredictionType;
+  /** Keeps x̂_0 within ±clip_sample_range. */
+  clip_sample: boolean;
+  /** The largest value that x̂_0 may have. */
+  clip_sample_range: number;
+}
+
+/** The schema of AlphaConfig. */
+export const alphaConfig = {
+  ...betaConfig,
+  rescale_betas_zero_snr: flag(false),
+  prediction_type: predictionType,
+  ...timestepConfig,
+  timestep_spacing: timestepConfig.timestep_spacing.unwrap().default("leading"),
+  clip_sample: flag(true),
+  clip_sample_range: z.number().positive().default(1),
+  ...thresholdConfig,
+};
 
 /** Instead of a divisor 0, which a GPU need not take to infinity. */
 const TINY = 1e-30;
@@ -24,14 +52,21 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
     });
   }
 
-  /** The images with noise as at a timestep, or at one timestep for each image: x_t. */
-  addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
-    return this.#mix(original, noise, timesteps, (a) => [Math.sqrt(a), Math.sqrt(1 - a)]);
-  }
-
   /** What a model of type v_prediction is to predict: v = √ᾱ_t ε − √(1−ᾱ_t) x_0. */
   getVelocity(sample: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
-    return this.#mix(sample, noise, timesteps, (a) => [-Math.sqrt(1 - a), Math.sqrt(a)]);
+    const weights = [timesteps].flat().map((t): Weights => {
+      const [signal, deviation] = this.noiseWeights(t);
+      return [-deviation, signal];
+    });
+    return addWeighted(sample, noise, weights);
+  }
+
+  /** √ᾱ_t and √(1−ᾱ_t). */
+  protected override noiseWeights(t: number): Weights {
+    const last = this.config.num_train_timesteps - 1;
+    const a = this.alphasCumprod[t];
+    if (a !== undefined && t <= last) return [Math.sqrt(a), Math.sqrt(1 - a)];
+    throw new RangeError(`Cannot mix noise at timestep ${t}: expected a whole number from 0 to ${last}`);
   }
 
   /** x̂_0 from what the model predicted at ᾱ (DDPM eq. 15), kept within bounds as the config says. */
@@ -65,23 +100,5 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
     const { thresholding, clip_sample, clip_sample_range } = this.config;
     if (thresholding) return threshold(x0, this.config);
     return clip_sample ? x0.clamp(-clip_sample_range, clip_sample_range) : x0;
-  }
-
-  /**
-   * A weighted sum of two tensors whose weights follow from ᾱ, for all images at once or for each its own.
-   */
-  #mix(
-    x: Tensor,
-    y: Tensor,
-    timesteps: number | readonly number[],
-    weights: (alphaBar: number) => [number, number],
-  ): Tensor {
-    return mix(x, y, [timesteps].flat().map((t) => weights(this.#alphaBar(t))));
-  }
-
-  #alphaBar(t: number): number {
-    const last = this.config.num_train_timesteps - 1;
-    if (Number.isInteger(t) && t >= 0 && t <= last) return this.alphasCumprod[t]!;
-    throw new RangeError(`Cannot mix noise at timestep ${t}: expected a whole number from 0 to ${last}`);
   }
 }

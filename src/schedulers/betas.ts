@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { linspaceF32 } from "../core/math.ts";
 
 /** How the variance β_t that training added runs over t. */
@@ -18,6 +19,24 @@ export interface BetaConfig {
   /** Ends at pure noise (Lin et al. 2023). */
   rescale_betas_zero_snr: boolean;
 }
+
+/**
+ * The schema of BetaConfig, with the schedules that nearly all classes know; rescale_betas_zero_snr is for
+ * those to add that read it.
+ */
+export const betaConfig = {
+  num_train_timesteps: z.int().positive().default(1000),
+  beta_start: z.number().min(0).max(1).default(0.0001),
+  beta_end: z.number().min(0).max(1).default(0.02),
+  beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("linear"),
+  trained_betas: z.array(z.number()).nullable().default(null),
+};
+
+/** The ends of β that Stable Diffusion was trained with, as some classes have them for defaults. */
+export const latentBetas = {
+  beta_start: betaConfig.beta_start.unwrap().default(0.00085),
+  beta_end: betaConfig.beta_end.unwrap().default(0.012),
+};
 
 const schedules: Record<BetaSchedule, (config: BetaConfig) => Float32Array> = {
   linear: (c) => linspaceF32(c.beta_start, c.beta_end, c.num_train_timesteps),

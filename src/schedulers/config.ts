@@ -1,43 +1,40 @@
+import { join } from "node:path/posix";
 import { z } from "zod";
-import { flag, parseConfig } from "../io/config.ts";
-import type { BetaConfig } from "./betas.ts";
-import type { TimestepConfig } from "./timesteps.ts";
+import { parseConfig, readJson } from "../io/config.ts";
+import { neededFiles } from "../io/hub/needed_files.ts";
+import { type Progress, resolveRepo } from "../io/hub/resolve_repo.ts";
+import { expectLoadOptions } from "../io/load_options.ts";
+import { readSingleFileScheduler } from "../io/single_file/contents.ts";
+import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 
-/** What the model predicts: the noise ε, the image x_0, or the velocity v = √ᾱ ε − √(1−ᾱ) x_0. */
-export type PredictionType = "epsilon" | "sample" | "v_prediction";
-
-/** The keys that the schedulers over ᾱ share. */
-export interface AlphaConfig extends BetaConfig, TimestepConfig {
-  /** What the model predicts. */
-  prediction_type: PredictionType;
-  /** Keeps x̂_0 within ±clip_sample_range. */
-  clip_sample: boolean;
-  /** The largest value that x̂_0 may have. */
-  clip_sample_range: number;
-  /** Keeps x̂_0 within a quantile of itself instead (Saharia et al. 2022). */
-  thresholding: boolean;
-  /** Which quantile. */
-  dynamic_thresholding_ratio: number;
-  /** The largest bound that thresholding may choose. */
-  sample_max_value: number;
+/** Where a scheduler's config lies, and how to fetch it. */
+export interface SchedulerSource extends SingleFileOptions {
+  /** Folder of scheduler_config.json; where the repository has no such folder, its root is searched. */
+  subfolder?: string | undefined;
+  /** Branch, tag or commit; "main" by default. */
+  revision?: string | undefined;
+  /** Instead of HF_TOKEN. */
+  token?: string | undefined;
+  /** Use what the cache holds and ask nobody. */
+  localFilesOnly?: boolean | undefined;
+  /** Told how far the download is. */
+  onProgress?: ((progress: Progress) => void) | undefined;
 }
 
-/** The schema of AlphaConfig without its beta_schedule, of which the classes know different ones. */
-export const alphaConfig = {
-  num_train_timesteps: z.int().positive().default(1000),
-  beta_start: z.number().min(0).max(1).default(0.0001),
-  beta_end: z.number().min(0).max(1).default(0.02),
-  trained_betas: z.array(z.number()).nullable().default(null),
-  rescale_betas_zero_snr: flag(false),
-  prediction_type: z.enum(["epsilon", "sample", "v_prediction"]).default("epsilon"),
-  timestep_spacing: z.enum(["linspace", "leading", "trailing"]).default("leading"),
-  steps_offset: z.int().min(0).default(0),
-  clip_sample: flag(true),
-  clip_sample_range: z.number().positive().default(1),
-  thresholding: flag(false),
-  dynamic_thresholding_ratio: z.number().min(0).max(1).default(0.995),
-  sample_max_value: z.number().positive().nullable().default(1).transform((most) => most ?? Infinity),
-};
+/** Reads scheduler_config.json as it is; that of a single file is its family's. */
+export async function readSchedulerConfig(
+  pathOrRepo: string,
+  { subfolder = "scheduler", ...options }: SchedulerSource,
+): Promise<Record<string, unknown>> {
+  expectLoadOptions(pathOrRepo, options);
+  if (isSingleFile(pathOrRepo)) return await readSingleFileScheduler(pathOrRepo, options);
+  const { folder, files: [file] } = await resolveRepo(pathOrRepo, {
+    ...options,
+    files: (listing) => neededFiles(listing, { kind: "scheduler", subfolder }),
+  });
+  const path = join(folder, file!);
+  return parseConfig(z.looseObject({}), await readJson(path), path);
+}
 
 const filledIn = Symbol("the defaults that a config was completed with");
 
@@ -98,4 +95,16 @@ export function givenKeys(config: object & Completed): Record<string, unknown> {
 export function markDefaults<C extends object>(config: C, given: Record<string, unknown>): C {
   const defaults = Object.fromEntries(Object.entries(config).filter(([key]) => !Object.hasOwn(given, key)));
   return { ...config, [filledIn]: defaults };
+}
+
+/**
+ * The schema of a key with few values, the first by default. Configs of other solvers have values of their own
+ * for it, which `otherNames` maps to these.
+ */
+export function choice<const T extends string>(
+  values: readonly [T, ...T[]],
+  otherNames: Readonly<Record<string, T>>,
+): z.ZodType<T> {
+  const translate = (value: unknown) => otherNames[value as string] ?? value;
+  return z.preprocess(translate, z.enum(values).default(values[0])) as unknown as z.ZodType<T>;
 }

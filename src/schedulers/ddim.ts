@@ -2,11 +2,9 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
-import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig } from "./config.ts";
-import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
-import { spacedTimesteps } from "./timesteps.ts";
+import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
+import { readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 const f32 = Math.fround;
 
@@ -20,7 +18,6 @@ export interface DDIMConfig extends AlphaConfig {
 
 const schema = z.looseObject({
   ...alphaConfig,
-  beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("linear"),
   set_alpha_to_one: flag(true),
 });
 
@@ -46,7 +43,7 @@ export class DDIMScheduler extends AlphaScheduler<DDIMConfig> {
   /** Spreads so many timesteps over those of training. */
   setTimesteps(schedule: number | Schedule): void {
     const { steps = 0 } = readSchedule(schedule, ["steps"]);
-    this.timesteps = spacedTimesteps(this.config, steps);
+    this.visit(spacedTimesteps(this.config, steps));
     this.#stride = Math.floor(this.config.num_train_timesteps / steps);
   }
 

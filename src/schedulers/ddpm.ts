@@ -1,11 +1,9 @@
 import { z } from "zod";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
-import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig } from "./config.ts";
-import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
-import { checkedTimesteps, spacedTimesteps } from "./timesteps.ts";
+import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
+import { checkedTimesteps, readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 /** The keys of a DDPM scheduler_config.json. */
 export interface DDPMConfig extends AlphaConfig {
@@ -34,9 +32,7 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
   /** Spreads so many timesteps over those of training, or takes a falling list of them. */
   setTimesteps(schedule: number | Schedule): void {
     const { steps = 0, timesteps } = readSchedule(schedule, ["steps", "timesteps"]);
-    this.timesteps = timesteps
-      ? checkedTimesteps(this.config, timesteps)
-      : spacedTimesteps(this.config, steps);
+    this.visit(timesteps ? checkedTimesteps(this.config, timesteps) : spacedTimesteps(this.config, steps));
   }
 
   /**

@@ -1,10 +1,10 @@
 import { z } from "zod";
-import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
-import type { Level } from "./level.ts";
-import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
-import { SolverScheduler } from "./solver_scheduler.ts";
-import { choice, type SolverConfig, solverConfig } from "./solver_config.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { choice } from "./config.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { NoiseLevel } from "./sigmas.ts";
+import { applyWeights, type SolverConfig, solverConfig, SolverScheduler } from "./solver_scheduler.ts";
+import { readSchedule, type Schedule } from "./timesteps.ts";
 
 /** The keys of a DEISMultistep scheduler_config.json. */
 export interface DEISMultistepConfig extends SolverConfig {
@@ -35,8 +35,8 @@ export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig>
     const { steps = 0, mu } = readSchedule(schedule, ["steps", "mu"]);
     const spread = this.spreadLevels(steps) ??
       (this.config.use_flow_sigmas ? this.flowLevels(steps, this.flowShift(mu)) : undefined);
-    if (spread) this.visit(spread, spread.sigmas[steps - 1]!); // the last step goes nowhere
-    else this.visit(this.levelsOf(this.spacedTimesteps(steps)), this.table.sigmas[0]!);
+    if (spread) this.visitLevels(spread, spread.sigmas[steps - 1]!); // the last step goes nowhere
+    else this.visitLevels(this.spacedLevels(steps), this.table.sigmas[0]!);
   }
 
   /** One step: ε, interpolated through those of the last steps, is integrated over ρ. */
@@ -44,11 +44,11 @@ export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig>
     this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);
     const { solver_order } = this.config;
-    const outputs = [this.predictNoise(modelOutput, index, sample), ...this.memory.tensors]; // the newest first
+    const outputs = [this.predictNoise(modelOutput, index, sample), ...this.remembered]; // the newest first
     const levels = this.levelsBefore(index, this.#order(index, outputs.length));
     const next = this.level(index + 1);
-    const terms = weights(next, levels).map((weight, i): Term => [weight, outputs[i]!]);
-    const prevSample = weightedSum([next.alpha / levels[0]!.alpha, sample], ...terms);
+    const weights = { sample: next.alpha / levels[0]!.alpha, outputs: integrals(next, levels), noise: 0 };
+    const prevSample = applyWeights(weights, sample, outputs);
     this.advance(outputs.slice(0, solver_order - 1));
     return this.output(prevSample, modelOutput, index, sample);
   }
@@ -62,7 +62,7 @@ export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig>
 }
 
 /** ∫ of each Lagrange polynomial in log ρ through the levels, over ρ from the first of them to the next. */
-function weights(next: Level, levels: readonly Level[]): number[] {
+function integrals(next: NoiseLevel, levels: readonly NoiseLevel[]): number[] {
   if (levels.length === 1) {
     return [-next.sigma * Math.expm1(Math.fround(next.lambda - levels[0]!.lambda))];
   }
@@ -72,7 +72,7 @@ function weights(next: Level, levels: readonly Level[]): number[] {
   ];
   return rho.map((own, i) => {
     const others = rho.filter((_, j) => j !== i);
-    const integral = integrals[others.length]!(own, others);
+    const integral = antiderivatives[others.length]!(own, others);
     return next.alpha * (integral(end) - integral(rho[0]!));
   });
 }
@@ -80,7 +80,7 @@ function weights(next: Level, levels: readonly Level[]): number[] {
 /**
  * The antiderivative of Π (log ρ − log c) / (log b − log c) over the other levels c, by how many there are.
  */
-const integrals: Record<number, (b: number, others: readonly number[]) => (rho: number) => number> = {
+const antiderivatives: Record<number, (b: number, others: readonly number[]) => (rho: number) => number> = {
   1: (b, [c]) => (rho) => rho * (Math.log(rho) - Math.log(c!) - 1) / (Math.log(b) - Math.log(c!)),
   2: (b, others) => {
     const [lb, lc, ld] = [b, ...others].map(Math.log) as [number, number, number];

@@ -1,4 +1,4 @@
-import type { Level } from "./level.ts";
+import type { NoiseLevel } from "./sigmas.ts";
 
 const f32 = Math.fround;
 const { exp, expm1, sqrt } = Math;
@@ -40,7 +40,10 @@ interface Integrals {
  * Lu et al. 2022, eq. 3.4 (https://arxiv.org/abs/2206.00927) and eq. 9 of DPM-Solver++
  * (https://arxiv.org/abs/2211.01095).
  */
-const integrals: Record<DPMSolverMethod["algorithm_type"], (s: Level, t: Level, h: number) => Integrals> = {
+const integrals: Record<
+  DPMSolverMethod["algorithm_type"],
+  (s: NoiseLevel, t: NoiseLevel, h: number) => Integrals
+> = {
   "dpmsolver": (s, t, h) => ({
     sample: t.alpha / s.alpha,
     constant: -t.sigma * expm1(h),
@@ -75,7 +78,11 @@ const integrals: Record<DPMSolverMethod["algorithm_type"], (s: Level, t: Level, 
  * A step to `t` from the last of the levels `s`, the newest first;
  * the outputs at the others tell the derivatives.
  */
-export function multistepWeights(method: DPMSolverMethod, t: Level, s: readonly Level[]): StepWeights {
+export function multistepWeights(
+  method: DPMSolverMethod,
+  t: NoiseLevel,
+  s: readonly NoiseLevel[],
+): StepWeights {
   const h = f32(t.lambda - s[0]!.lambda);
   const weights = integrals[method.algorithm_type](s[0]!, t, h);
   const slope = method.solver_type === "midpoint" ? weights.constant / 2 : weights.linear;
@@ -102,7 +109,11 @@ export function multistepWeights(method: DPMSolverMethod, t: Level, s: readonly 
  * A step to `t` from the oldest of the levels `s`,
  * the newest first, once more with what was learned on the way.
  */
-export function singlestepWeights(method: DPMSolverMethod, t: Level, s: readonly Level[]): StepWeights {
+export function singlestepWeights(
+  method: DPMSolverMethod,
+  t: NoiseLevel,
+  s: readonly NoiseLevel[],
+): StepWeights {
   const start = s[s.length - 1]!;
   const h = f32(t.lambda - start.lambda);
   const weights = integrals[method.algorithm_type](start, t, h);

@@ -1,26 +1,24 @@
 import { z } from "zod";
+import { linspaceF32 } from "../core/math.ts";
 import { flag } from "../io/config.ts";
-import type { Tensor } from "../tensor/mod.ts";
-import { CHURN_OPTIONS, churned, type ChurnOptions } from "./churn.ts";
-import { checkedFalling, readSchedule } from "./schedule.ts";
-import type { Schedule, StepOutput } from "./scheduler.ts";
-import {
-  type Levels,
-  SigmaScheduler,
-  type VarianceExplodingConfig,
-  varianceExplodingConfig,
-} from "./sigma_scheduler.ts";
+import { randn } from "../random/mod.ts";
+import { type Tensor, weightedSum } from "../tensor/mod.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
+import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import {
   finalSigma,
   type FinalSigmas,
-  logLinearSigmas,
+  type Levels,
   type SigmaConfig,
   sigmaConfig,
   sigmaToTimestep,
 } from "./sigmas.ts";
-import { toward } from "./toward.ts";
+import { checkedFalling, readSchedule, type Schedule } from "./timesteps.ts";
 
 const f32 = Math.fround;
+
+/** The largest f32. */
+const MAX_F32 = f32(3.4028234e38);
 
 /** The keys of an Euler scheduler_config.json. */
 export interface EulerConfig extends VarianceExplodingConfig, SigmaConfig {
@@ -57,7 +55,7 @@ const schema = z.looseObject({
 export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<EulerConfig> = {}) {
-    super(schema, config, ({ rescale_betas_zero_snr }) => rescale_betas_zero_snr);
+    super(schema, config, { knowsZeroSnr: true });
   }
 
   /**
@@ -67,18 +65,23 @@ export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
   setTimesteps(schedule: number | Schedule): void {
     const { timesteps, sigmas } = this.#levels(readSchedule(schedule, ["steps", "timesteps", "sigmas"]));
     const quarterLog = (_: number, i: number) => 0.25 * Math.log(f32(sigmas[i]!));
-    this.timesteps = (this.#continuous ? timesteps.map(quarterLog) : timesteps).map(f32);
-    this.sigmas = sigmas.map(f32);
+    this.visit((this.#continuous ? timesteps.map(quarterLog) : timesteps).map(f32), sigmas.map(f32));
   }
 
-  /** One step, from σ, or from σ̂ above it with new noise, to the next σ': as much less of the noise. */
+  /**
+   * One step from σ, or from σ̂ above it with new noise, to the next σ': x + (x − x̂_0)/σ̂ · (σ' − σ̂). Rounded
+   * at each operation as in torch: next to a large σ, as the 4096 of zero terminal SNR, x − x̂_0 loses bits that
+   * the result shows.
+   */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: ChurnOptions = {}): StepOutput {
     this.expectStep(modelOutput, sample, options, CHURN_OPTIONS);
     const [sigma, next] = this.sigmas.slice(this.enter(t)) as [number, number];
-    const raised = churned(sample, sigma, this.sigmas.length - 1, options);
-    const told = this.config.prediction_type === "v_prediction" ? sigma : raised.sigma; // as in diffusers
-    const x0 = this.predictOriginal(modelOutput, told, raised.sample);
-    const prevSample = toward(x0, raised.sample, raised.sigma, next);
+    const { sample: x, sigma: sigmaHat } = addChurn(sample, sigma, this.sigmas.length - 1, options);
+    const told = this.config.prediction_type === "v_prediction" ? sigma : sigmaHat; // as in diffusers
+    const x0 = this.predictOriginal(modelOutput, told, x);
+    const derivative = x.sub(x0).div(sigmaHat);
+    const change = derivative.mul(f32(next - sigmaHat)).clamp(-MAX_F32, MAX_F32); // lest drivers make one operation of · and +
+    const prevSample = x.add(change);
     this.advance();
     return { prevSample, predOriginalSample: x0 };
   }
@@ -114,4 +117,45 @@ export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
     const levels = this.levels(spaced, this.config, own);
     return { ...levels, sigmas: [...levels.sigmas, finalSigma(this.config.final_sigmas_type, table)] };
   }
+}
+
+/**
+ * `count` + 1 noise levels even in log σ from the last of a rising table to its first, rounded as
+ * `torch.linspace`.
+ */
+export function logLinearSigmas(sigmas: Float32Array | readonly number[], count: number): number[] {
+  const [low, high] = [Math.log(sigmas[0]!), Math.log(sigmas[sigmas.length - 1]!)] as const;
+  return [...linspaceF32(high, low, count + 1).map(Math.exp)];
+}
+
+/**
+ * How much new noise a step adds before it goes on (Karras et al. 2022, https://arxiv.org/abs/2206.00364).
+ */
+export interface ChurnOptions extends StepOptions {
+  /** Noise in all, spread over the steps; 0 for none. */
+  sChurn?: number | undefined;
+  /** The smallest σ at which noise is added. */
+  sTmin?: number | undefined;
+  /** The largest σ at which noise is added. */
+  sTmax?: number | undefined;
+  /** Standard deviation of that noise. */
+  sNoise?: number | undefined;
+}
+
+/** The names of what a step with churn is told beside the generator. */
+export const CHURN_OPTIONS = ["sChurn", "sTmin", "sTmax", "sNoise"] satisfies (keyof ChurnOptions)[];
+
+/** The sample raised from σ to σ̂ by new noise (Algorithm 2, lines 4 to 6), one of so many steps. */
+export function addChurn(
+  sample: Tensor,
+  sigma: number,
+  steps: number,
+  { sChurn = 0, sTmin = 0, sTmax = Infinity, sNoise = 1, generator }: ChurnOptions,
+): { sample: Tensor; sigma: number } {
+  const gamma = sigma >= sTmin && sigma <= sTmax ? Math.min(sChurn / steps, Math.SQRT2 - 1) : 0;
+  if (!(gamma > 0)) return { sample, sigma };
+  const sigmaHat = f32(sigma * f32(gamma + 1));
+  const deviation = Math.sqrt(f32(f32(sigmaHat ** 2) - f32(sigma ** 2))); // rounded as in torch, as it cancels
+  const noise = randn(sample.shape, { generator });
+  return { sample: weightedSum([1, sample], [sNoise * deviation, noise]), sigma: sigmaHat };
 }

@@ -1,12 +1,14 @@
 import { z } from "zod";
+import { sqrtf } from "../core/float32.ts";
+import { interpolate } from "../core/math.ts";
 import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { ancestral } from "./ancestral.ts";
-import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
 import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
-import { interpolate } from "./sigmas.ts";
+import { readSchedule, type Schedule } from "./timesteps.ts";
+
+const f32 = Math.fround;
 
 /** The keys of an EulerAncestral scheduler_config.json. */
 export interface EulerAncestralConfig extends VarianceExplodingConfig {
@@ -23,14 +25,14 @@ const schema = z.looseObject({
 export class EulerAncestralDiscreteScheduler extends SigmaScheduler<EulerAncestralConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<EulerAncestralConfig> = {}) {
-    super(schema, config, ({ rescale_betas_zero_snr }) => rescale_betas_zero_snr);
+    super(schema, config, { knowsZeroSnr: true });
   }
 
   /** Spreads so many steps over the timesteps of training. */
   setTimesteps(schedule: number | Schedule): void {
     const { steps = 0 } = readSchedule(schedule, ["steps"]);
-    this.timesteps = this.spacedTimesteps(steps);
-    this.sigmas = [...this.timesteps.map((t) => Math.fround(interpolate(this.table.sigmas, t))), 0];
+    const timesteps = this.spacedTimesteps(steps);
+    this.visit(timesteps, [...timesteps.map((t) => f32(interpolate(this.table.sigmas, t))), 0]);
   }
 
   /** One step: Euler's, down to less noise than the next σ' has, then up to it with new noise. */
@@ -38,11 +40,27 @@ export class EulerAncestralDiscreteScheduler extends SigmaScheduler<EulerAncestr
     this.expectStep(modelOutput, sample, options);
     const { generator } = options;
     const [sigma, next] = this.sigmas.slice(this.enter(t)) as [number, number];
-    const { down, up } = ancestral(sigma, next);
+    const { down, up } = getAncestralStep(sigma, next);
     const x0 = this.predictOriginal(modelOutput, sigma, sample);
     const noise = randn(sample.shape, { generator });
     const prevSample = weightedSum([down / sigma, sample], [1 - down / sigma, x0], [up, noise]);
     this.advance();
     return { prevSample, predOriginalSample: x0 };
   }
+}
+
+/** The two parts of a step to σ' that adds new noise. */
+export interface AncestralStep {
+  /** σ that the step itself ends at. */
+  down: number;
+  /** Standard deviation of the noise that is added then. */
+  up: number;
+}
+
+/** k-diffusion's get_ancestral_step. Rounded at each operation as in torch, since the differences cancel. */
+export function getAncestralStep(sigma: number, next: number): AncestralStep {
+  const [square, nextSquare] = [f32(sigma ** 2), f32(next ** 2)];
+  const up = sqrtf(f32(f32(nextSquare * f32(square - nextSquare)) / square));
+  const rest = f32(nextSquare - f32(up ** 2));
+  return { down: rest >= 0 ? sqrtf(rest) : next ** 2 / sigma, up }; // else exactly, where torch gets NaN
 }

@@ -1,16 +1,11 @@
 import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { doubled } from "./doubled.ts";
-import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
-import {
-  latentBetas,
-  SigmaScheduler,
-  type VarianceExplodingConfig,
-  varianceExplodingConfig,
-} from "./sigma_scheduler.ts";
+import { latentBetas } from "./betas.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
+import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import { type SigmaConfig, sigmaConfig } from "./sigmas.ts";
+import { readSchedule, repeatAfterFirst, type Schedule } from "./timesteps.ts";
 
 const f32 = Math.fround;
 
@@ -48,8 +43,7 @@ export class HeunDiscreteScheduler extends SigmaScheduler<HeunConfig> {
     const { steps = 0, timesteps: chosen } = readSchedule(schedule, ["steps", "timesteps"]);
     const spaced = chosen ? this.chosenTimesteps(chosen, this.config) : this.spacedTimesteps(steps);
     const { timesteps, sigmas } = this.levels(spaced, this.config);
-    this.timesteps = doubled(timesteps.map(f32));
-    this.sigmas = [...doubled(sigmas.map(f32)), 0];
+    this.visit(repeatAfterFirst(timesteps.map(f32)), [...repeatAfterFirst(sigmas.map(f32)), 0]);
   }
 
   /**
@@ -68,7 +62,7 @@ export class HeunDiscreteScheduler extends SigmaScheduler<HeunConfig> {
       return { prevSample, predOriginalSample: x0 };
     }
     const dt = this.sigmas[index]! - this.sigmas[index - 1]!;
-    const [before, slope] = this.memory.tensors as readonly [Tensor, Tensor]; // of the first half
+    const [before, slope] = this.remembered as readonly [Tensor, Tensor]; // of the first half
     const prevSample = weightedSum([1, before], [dt / 2, slope], [dt / 2, derivative]);
     this.advance();
     return { prevSample, predOriginalSample: x0 };

@@ -2,19 +2,19 @@ import { z } from "zod";
 import { absentIfNull, flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig } from "./config.ts";
-import {
-  chosenTimesteps,
-  distillationTimesteps,
-  type DistilledConfig,
-  type DistilledOptions,
-} from "./distilled_timesteps.ts";
-import { latentBetas } from "./sigma_scheduler.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
+import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
+import { latentBetas } from "./betas.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
+import { checkedTimesteps, readSchedule, type Schedule, type TimestepConfig } from "./timesteps.ts";
 
 /** Standard deviation of images, by which the boundary condition is weighted. */
 const SIGMA_DATA = 0.5;
+
+/** What decides which timesteps a distilled model knows. */
+export interface DistilledConfig extends TimestepConfig {
+  /** How many of them the distillation visited. */
+  original_inference_steps: number;
+}
 
 /** The keys of an LCM or TCD scheduler_config.json. */
 export interface LCMConfig extends AlphaConfig, DistilledConfig {
@@ -39,6 +39,14 @@ export const lcmSchema = z.looseObject({
   timestep_scaling: z.number().default(10),
 });
 
+/** Other choices for once than those of the config. */
+export interface DistilledOptions {
+  /** How many timesteps the distillation visited, instead of the config's. */
+  originalInferenceSteps?: number | undefined;
+  /** Chooses among the least noisy part of them, for image to image. */
+  strength?: number | undefined;
+}
+
 /**
  * Latent consistency models
  * (Luo et al. 2023, https://arxiv.org/abs/2310.04378): 1 to 8 steps of a distilled model.
@@ -51,7 +59,7 @@ export class LCMScheduler extends AlphaScheduler<LCMConfig> {
 
   /** Chooses so many of the timesteps that the distillation visited, or takes a falling list of any. */
   setTimesteps(schedule: number | Schedule, options: DistilledOptions = {}): void {
-    this.timesteps = chosenTimesteps(this.config, schedule, distillationTimesteps(this.config, options));
+    this.visit(chosenTimesteps(this.config, schedule, distillationTimesteps(this.config, options)));
   }
 
   /** One step: the consistency function's image, with noise again as at the next timestep (Algorithm 3). */
@@ -78,4 +86,49 @@ export class LCMScheduler extends AlphaScheduler<LCMConfig> {
     const square = scaled ** 2 + SIGMA_DATA ** 2;
     return { skip: SIGMA_DATA ** 2 / square, out: scaled / Math.sqrt(square) };
   }
+}
+
+/**
+ * The timesteps that the distillation visited, the noisiest first:
+ * every k-th of training, counted from its end.
+ */
+export function distillationTimesteps(
+  { num_train_timesteps: T, original_inference_steps }: DistilledConfig,
+  { originalInferenceSteps = original_inference_steps, strength = 1 }: DistilledOptions,
+): number[] {
+  if (!(originalInferenceSteps >= 1 && originalInferenceSteps <= T)) {
+    throw new RangeError(
+      `Cannot set timesteps: expected 1 to ${T} original_inference_steps (num_train_timesteps), ` +
+        `got ${originalInferenceSteps}`,
+    );
+  }
+  const stride = Math.floor(T / originalInferenceSteps);
+  return Array.from({ length: keptOf(originalInferenceSteps, strength) }, (_, i) => (i + 1) * stride - 1)
+    .reverse();
+}
+
+/** How many of `count` timesteps a strength leaves. */
+export function keptOf(count: number, strength: number): number {
+  if (strength > 0 && strength <= 1) return Math.floor(count * strength);
+  throw new RangeError(`Cannot set timesteps: expected a strength above 0 and up to 1, got ${strength}`);
+}
+
+/**
+ * So many of the timesteps that a distilled model knows,
+ * spread evenly from the noisiest, or a falling list of any.
+ */
+export function chosenTimesteps(
+  config: DistilledConfig,
+  schedule: number | Schedule,
+  known: readonly number[],
+): number[] {
+  const { steps = 0, timesteps } = readSchedule(schedule, ["steps", "timesteps"]);
+  if (timesteps) return checkedTimesteps(config, timesteps);
+  if (Number.isInteger(steps) && steps >= 1 && steps <= known.length) {
+    const stride = known.length / steps;
+    return Array.from({ length: steps }, (_, i) => known[Math.floor(i * stride)]!);
+  }
+  throw new RangeError(
+    `Cannot set timesteps: expected 1 to ${known.length} steps, as many as the model was distilled for, got ${steps}`,
+  );
 }

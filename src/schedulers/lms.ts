@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
-import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
 import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import { type SigmaConfig, sigmaConfig } from "./sigmas.ts";
+import { readSchedule, type Schedule } from "./timesteps.ts";
 
 const f32 = Math.fround;
 
@@ -29,8 +29,7 @@ export class LMSDiscreteScheduler extends SigmaScheduler<LMSConfig> {
   setTimesteps(schedule: number | Schedule): void {
     const { steps = 0 } = readSchedule(schedule, ["steps"]);
     const { timesteps, sigmas } = this.levels(this.spacedTimesteps(steps), this.config);
-    this.timesteps = timesteps.map(f32);
-    this.sigmas = [...sigmas.map(f32), 0];
+    this.visit(timesteps.map(f32), [...sigmas.map(f32), 0]);
   }
 
   /** One step: the polynomial through the last derivatives dx/dσ, integrated from σ to the next σ'. */
@@ -44,7 +43,7 @@ export class LMSDiscreteScheduler extends SigmaScheduler<LMSConfig> {
     const sigma = this.sigmas[index]!;
     const x0 = this.predictOriginal(modelOutput, sigma, sample);
     const derivative = sample.sub(x0).div(sigma);
-    const derivatives = [derivative, ...this.memory.tensors].slice(0, order); // the latest first
+    const derivatives = [derivative, ...this.remembered].slice(0, order); // the latest first
     const nodes = derivatives.map((_, k) => this.sigmas[index - k]!);
     const terms = derivatives.map((d, k): Term => [lagrangeIntegral(nodes, k, this.sigmas[index + 1]!), d]);
     const prevSample = weightedSum([1, sample], ...terms);

@@ -1,8 +1,22 @@
 import { nearest } from "../core/error.ts";
-import { schedulerClasses } from "./classes.ts";
-import { FlowScheduler } from "./flow_scheduler.ts";
+import * as classes from "./classes.ts";
+import type { SchedulerSource } from "./config.ts";
+import { FlowScheduler } from "./flow_match.ts";
 import { plain, type Sampler, samplers, spreadNames } from "./names.ts";
 import type { Scheduler } from "./scheduler.ts";
+
+/** A scheduler's class, where it does not matter which. */
+export interface SchedulerClass {
+  /** Reads a config from a folder or a repository. */
+  fromPretrained(pathOrRepo: string, source?: SchedulerSource): Promise<Scheduler>;
+  /** Takes over another scheduler's config. */
+  fromConfig(config: object, overrides?: Record<string, unknown>): Scheduler;
+}
+
+/** Every scheduler, by the name that configs and model_index.json use. */
+export const schedulerClasses: Readonly<Record<string, SchedulerClass>> = {
+  ...classes as unknown as Record<string, SchedulerClass>,
+};
 
 type Config = NamedScheduler["config"];
 

@@ -1,11 +1,9 @@
 import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
-import { AlphaScheduler } from "./alpha_scheduler.ts";
-import { type AlphaConfig, alphaConfig } from "./config.ts";
-import { readSchedule } from "./schedule.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
-import { spacedTimesteps } from "./timesteps.ts";
+import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
+import { type StepOptions, type StepOutput, stepOutput } from "./scheduler.ts";
+import { readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 /** The keys of a PNDM scheduler_config.json. */
 export interface PNDMConfig extends AlphaConfig {
@@ -22,7 +20,6 @@ export interface PNDMConfig extends AlphaConfig {
 const schema = z.looseObject({
   ...alphaConfig,
   clip_sample: flag(false),
-  beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("linear"),
   prediction_type: z.enum(["epsilon", "v_prediction"]).default("epsilon"),
   skip_prk_steps: flag(false),
   set_alpha_to_one: flag(false),
@@ -60,9 +57,11 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
     const timesteps = spacedTimesteps(this.config, steps);
     const stride = Math.floor(num_train_timesteps / steps);
     const prk = skip_prk_steps ? [] : rungeKuttaTimesteps(timesteps, stride);
-    this.timesteps = skip_prk_steps
-      ? [...timesteps.slice(0, 2), ...timesteps.slice(1)] // the first step is taken twice
-      : [...prk, ...timesteps.slice(3)];
+    this.visit(
+      skip_prk_steps
+        ? [...timesteps.slice(0, 2), ...timesteps.slice(1)] // the first step is taken twice
+        : [...prk, ...timesteps.slice(3)],
+    );
     [this.#steps, this.#stride, this.#prk] = [steps, stride, prk.length];
   }
 
@@ -88,22 +87,15 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
     const prevSample = index < this.#prk
       ? this.#stepRungeKutta(modelOutput, t, sample, index)
       : this.#stepMultistep(modelOutput, t, sample, index - (this.beginIndex ?? 0));
-    const original = () => this.predictOriginal(modelOutput, this.alphasCumprod[t]!, sample);
-    return {
-      prevSample,
-      get predOriginalSample() {
-        return original();
-      },
-    };
+    return stepOutput(prevSample, () => this.predictOriginal(modelOutput, this.alphasCumprod[t]!, sample));
   }
 
   #stepRungeKutta(modelOutput: Tensor, t: number, sample: Tensor, index: number): Tensor {
     const place = index % 4;
-    const [start, ...before] =
-      (place === 0 ? [sample, ...this.memory.tensors] : this.memory.tensors) as readonly [
-        Tensor,
-        ...Tensor[],
-      ];
+    const [start, ...before] = (place === 0 ? [sample, ...this.remembered] : this.remembered) as readonly [
+      Tensor,
+      ...Tensor[],
+    ];
     const outputs = [...before.slice(0, place), modelOutput]; // of this step
     const steps = place === 0 ? [modelOutput, ...before] : before.slice(place); // of each step the first, newest first
     const to = place % 2 === 0 ? t - Math.floor(this.#stride / 2) : t;
@@ -121,13 +113,13 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
    */
   #stepMultistep(modelOutput: Tensor, t: number, sample: Tensor, count: number): Tensor {
     if (count === 1) {
-      const [start, first] = this.memory.tensors as readonly [Tensor, Tensor];
+      const [start, first] = this.remembered as readonly [Tensor, Tensor];
       const slope: Term[] = [[1 / 2, modelOutput], [1 / 2, first]];
       const prevSample = this.#transfer(start, t + this.#stride, t, slope);
       this.advance([first]);
       return prevSample;
     }
-    const outputs = [modelOutput, ...this.memory.tensors.slice(0, 3)]; // the newest first
+    const outputs = [modelOutput, ...this.remembered.slice(0, 3)]; // the newest first
     const slope = multistep[outputs.length - 1]!.map((weight, i): Term => [weight, outputs[i]!]);
     const prevSample = this.#transfer(sample, t, t - this.#stride, slope);
     this.advance(count === 0 ? [sample, modelOutput] : outputs);

@@ -1,47 +1,17 @@
-import { join } from "node:path/posix";
-import { z } from "zod";
-import { expectOptions, nameOfKind } from "../core/error.ts";
+import type { z } from "zod";
+import { expectOptions } from "../core/error.ts";
 import type { Inspect } from "../core/shown.ts";
-import { formatShape } from "../core/shape.ts";
-import { parseConfig, readJson } from "../io/config.ts";
-import { neededFiles } from "../io/hub/needed_files.ts";
-import { type Progress, resolveRepo } from "../io/hub/resolve_repo.ts";
-import { expectLoadOptions } from "../io/load_options.ts";
-import { readSingleFileScheduler } from "../io/single_file/contents.ts";
-import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import type { RandomOptions } from "../random/mod.ts";
-import { Tensor } from "../tensor/mod.ts";
-import { completeConfig, givenKeys, markDefaults } from "./config.ts";
-import { Memory } from "./memory.ts";
-
-/** Where a scheduler's config lies, and how to fetch it. */
-export interface SchedulerSource extends SingleFileOptions {
-  /** Folder of scheduler_config.json; where the repository has no such folder, its root is searched. */
-  subfolder?: string | undefined;
-  /** Branch, tag or commit; "main" by default. */
-  revision?: string | undefined;
-  /** Instead of HF_TOKEN. */
-  token?: string | undefined;
-  /** Use what the cache holds and ask nobody. */
-  localFilesOnly?: boolean | undefined;
-  /** Told how far the download is. */
-  onProgress?: ((progress: Progress) => void) | undefined;
-}
-
-/**
- * What setTimesteps() may be told instead of a number of steps.
- * Each class takes some of it and refuses the rest.
- */
-export interface Schedule {
-  /** How many steps to spread over the timesteps of training. */
-  steps?: number | undefined;
-  /** The timesteps themselves, the noisiest first. */
-  timesteps?: readonly number[] | undefined;
-  /** The noise levels themselves, falling. */
-  sigmas?: readonly number[] | undefined;
-  /** Where the config shifts dynamically: by how much, from the size of the image. */
-  mu?: number | undefined;
-}
+import { hold, letGo, type Tensor, tensor, weightedSum } from "../tensor/mod.ts";
+import {
+  completeConfig,
+  givenKeys,
+  markDefaults,
+  readSchedulerConfig,
+  type SchedulerSource,
+} from "./config.ts";
+import { expectOutput } from "./model_output.ts";
+import type { Schedule } from "./timesteps.ts";
 
 /** What step() may be told. */
 export interface StepOptions {
@@ -57,6 +27,9 @@ export interface StepOutput {
   predOriginalSample: Tensor;
 }
 
+/** Weights of the image and of the noise in a sample. */
+export type Weights = readonly [image: number, noise: number];
+
 /** Where the steps of a scheduler stand. */
 export interface SchedulerState {
   /** Index of the step that is due; undefined before the first. */
@@ -71,12 +44,12 @@ export interface SchedulerState {
 export abstract class Scheduler<Config extends object = object> {
   /** The complete config, with diffusers' keys. Keys that the class does not know are kept. */
   readonly config: Config;
-  /** What the steps done so far leave to the next ones. */
-  protected readonly memory: Memory = new Memory();
   #timesteps: number[] | undefined;
+  #sigmas: number[] = [];
   #begin: number | undefined;
   #next: number | undefined;
   #due = 0;
+  #remembered: readonly Tensor[] = [];
 
   /** Checks and completes the config. */
   protected constructor(schema: z.ZodType<Config>, config: object) {
@@ -107,18 +80,9 @@ export abstract class Scheduler<Config extends object = object> {
   static async fromPretrained<Config, S>(
     this: new (config: Config) => S,
     pathOrRepo: string,
-    { subfolder = "scheduler", ...options }: SchedulerSource = {},
+    source: SchedulerSource = {},
   ): Promise<S> {
-    expectLoadOptions(pathOrRepo, options);
-    if (isSingleFile(pathOrRepo)) {
-      return new this(await readSingleFileScheduler(pathOrRepo, options) as Config);
-    }
-    const { folder, files: [file] } = await resolveRepo(pathOrRepo, {
-      ...options,
-      files: (listing) => neededFiles(listing, { kind: "scheduler", subfolder }),
-    });
-    const path = join(folder, file!);
-    return new this(parseConfig(z.looseObject({}), await readJson(path), path) as Config);
+    return new this(await readSchedulerConfig(pathOrRepo, source) as Config);
   }
 
   /** What Deno's console and REPL show: the config, without the tables made of it. */
@@ -144,10 +108,10 @@ export abstract class Scheduler<Config extends object = object> {
     );
   }
 
-  protected set timesteps(timesteps: number[]) {
-    this.#timesteps = timesteps;
-    this.#begin = this.#next = undefined;
-    this.memory.keep([]);
+  /** What visit() was told beside timesteps: the `sigmas` of a scheduler that has any. */
+  protected get visitedSigmas(): number[] {
+    void this.timesteps; // throws where there are none yet
+    return this.#sigmas;
   }
 
   /** Steps that the user asked for; a method of order 2 visits nearly twice as many timesteps. */
@@ -158,6 +122,13 @@ export abstract class Scheduler<Config extends object = object> {
   /** Chooses how many timesteps to visit, or which. Forgets the steps done so far. */
   abstract setTimesteps(steps: number | Schedule): void;
 
+  /** Sets the timesteps, and σ at each and where the last step ends. Forgets the steps done so far. */
+  protected visit(timesteps: number[], sigmas: number[] = []): void {
+    this.#timesteps = timesteps;
+    this.#sigmas = sigmas;
+    this.#beginAt(undefined);
+  }
+
   /** Tells where among the timesteps a loop begins that does not visit all. Forgets the steps done so far. */
   setBeginIndex(index: number): void {
     const { timesteps } = this;
@@ -166,8 +137,13 @@ export abstract class Scheduler<Config extends object = object> {
         `Cannot begin at index ${index}: expected a whole number from 0 to ${timesteps.length - 1}`,
       );
     }
-    this.timesteps = timesteps;
+    this.#beginAt(index);
+  }
+
+  #beginAt(index: number | undefined): void {
     this.#begin = index;
+    this.#next = undefined;
+    this.#remember([]);
   }
 
   /**
@@ -195,7 +171,7 @@ export abstract class Scheduler<Config extends object = object> {
    * @internal
    */
   snapshot(): SchedulerState {
-    return { next: this.#next, tensors: this.memory.tensors };
+    return { next: this.#next, tensors: this.#remembered };
   }
 
   /**
@@ -204,7 +180,7 @@ export abstract class Scheduler<Config extends object = object> {
    */
   restore({ next, tensors }: SchedulerState): void {
     this.#next = next;
-    this.memory.keep(tensors);
+    this.#remember(tensors);
   }
 
   /** A scheduler of the same class and config that has no timesteps yet. */
@@ -222,7 +198,12 @@ export abstract class Scheduler<Config extends object = object> {
   abstract step(modelOutput: Tensor, t: number, sample: Tensor, options?: StepOptions): StepOutput;
 
   /** The images with noise as at a timestep, or at one timestep for each image: where img2img begins. */
-  abstract addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor;
+  addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
+    return addWeighted(original, noise, [timesteps].flat().map((t) => this.noiseWeights(t)));
+  }
+
+  /** How much of the image and how much noise a sample holds at timestep t. */
+  protected abstract noiseWeights(t: number): Weights;
 
   /** Index of the timestep where the loop begins, if it was told. */
   protected get beginIndex(): number | undefined {
@@ -237,23 +218,7 @@ export abstract class Scheduler<Config extends object = object> {
     known: readonly string[] = [],
   ): void {
     expectOptions("step", options, ["generator", ...known]);
-    const odd = [modelOutput, sample].find((x) => !(x instanceof Tensor));
-    if (odd) {
-      const advice = Object.hasOwn(odd, "sample") ? "; take its sample" : "";
-      throw new TypeError(
-        `Cannot step: expected the model's output and the sample as tensors, got ${nameOfKind(odd)}${advice}`,
-      );
-    }
-    const { shape } = sample;
-    const both = "variance_type" in this.config ? 2 : 1; // means and variances
-    const fits = modelOutput.rank === sample.rank &&
-      modelOutput.shape.every((n, axis) => n === shape[axis] || (axis === 1 && n === both * shape[axis]!));
-    if (fits) return;
-    throw new RangeError(
-      `Cannot step: expected a model's output ${formatShape(shape)}, as the sample is, got ${
-        formatShape(modelOutput.shape)
-      }`,
-    );
+    expectOutput(modelOutput, sample, "variance_type" in this.config);
   }
 
   /** Index of the step that is due, for methods that go by it or remember steps: t must be its timestep. */
@@ -274,16 +239,34 @@ export abstract class Scheduler<Config extends object = object> {
   /** Ends the step that was entered, and remembers what the next one needs. */
   protected advance(remembered: readonly Tensor[] = []): void {
     this.#next = this.#due + 1;
-    this.memory.keep(this.#next < this.timesteps.length ? remembered : []);
+    this.#remember(this.#next < this.timesteps.length ? remembered : []);
   }
 
-  /** Indices of the timesteps at which noise is added. */
-  protected noiseIndices(timesteps: number | readonly number[]): number[] {
-    return [timesteps].flat().map((t) => this.#indexAmongEqual(t));
+  /** What the step before remembered, in its order. */
+  protected get remembered(): readonly Tensor[] {
+    return this.#remembered;
+  }
+
+  /** Keeps these tensors from the scopes of a loop until others take their place. */
+  #remember(tensors: readonly Tensor[]): void {
+    const before = this.#remembered;
+    this.#remembered = tensors.map(hold);
+    for (const tensor of before) letGo(tensor);
+  }
+
+  /** Tells the second of a step's two model calls, which must follow the first. */
+  protected isSecondHalf(index: number): boolean {
+    const begun = this.#remembered.length > 0;
+    if (begun === (index % 2 === 1)) return begun;
+    throw new RangeError(
+      `Cannot step at timestep ${
+        this.timesteps[index]
+      }: a step of two model calls cannot begin at its second`,
+    );
   }
 
   /** Of equal timesteps the one that is due, else the second, as in diffusers. */
-  #indexAmongEqual(t: number): number {
+  protected indexAmongEqual(t: number): number {
     const first = this.indexOf(t);
     const due = this.#next ?? this.#begin;
     if (due !== undefined && this.timesteps[due] === t) return due;
@@ -293,7 +276,7 @@ export abstract class Scheduler<Config extends object = object> {
 
   /** A loop may begin in the middle without having said so. */
   #firstIndex(t: number): number {
-    return this.indexOf(t) === 0 ? 0 : this.#indexAmongEqual(t);
+    return this.indexOf(t) === 0 ? 0 : this.indexAmongEqual(t);
   }
 
   /** Position of t among the timesteps. */
@@ -305,4 +288,26 @@ export abstract class Scheduler<Config extends object = object> {
         `${this.timesteps.at(-1)}; pass an entry of timesteps`,
     );
   }
+}
+
+/** A weighted sum of two tensors, with one pair of weights for all images [B, …] or for each image its own. */
+export function addWeighted(x: Tensor, y: Tensor, weights: readonly Weights[]): Tensor {
+  const [B, ...rest] = x.shape as readonly [number, ...number[]];
+  if (weights.length !== 1 && weights.length !== B) {
+    throw new RangeError(`Cannot mix noise: expected one timestep or ${B}, got ${weights.length}`);
+  }
+  if (weights.length === 1) return weightedSum([weights[0]![0], x], [weights[0]![1], y]);
+  const column = (i: 0 | 1) =>
+    tensor(weights.map((pair) => pair[i]), [B, ...rest.map(() => 1)], { dtype: "f32" });
+  return x.mul(column(0)).add(y.mul(column(1)));
+}
+
+/** What step() returns where the step itself does not need x̂_0: that is computed when somebody asks for it. */
+export function stepOutput(prevSample: Tensor, predOriginalSample: () => Tensor): StepOutput {
+  return {
+    prevSample,
+    get predOriginalSample() {
+      return predOriginalSample();
+    },
+  };
 }

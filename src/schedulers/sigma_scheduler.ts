@@ -1,20 +1,19 @@
-import { z } from "zod";
+import type { z } from "zod";
+import { interpolate } from "../core/math.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import type { BetaConfig } from "./betas.ts";
-import { alphaConfig, type PredictionType } from "./config.ts";
-import { linspace } from "../core/math.ts";
-import { NoiseLevelScheduler } from "./noise_level_scheduler.ts";
-import { checkedCount, checkedFalling } from "./schedule.ts";
+import { type BetaConfig, betaConfig } from "./betas.ts";
+import { type PredictionType, predictionType } from "./model_output.ts";
+import { Scheduler, type Weights } from "./scheduler.ts";
 import {
   chosenSpreads,
-  interpolate,
+  type Levels,
   type SigmaConfig,
   type SigmaTable,
   sigmaTable,
   sigmaToTimestep,
   spreadSigmas,
 } from "./sigmas.ts";
-import { spacedTimesteps, type TimestepConfig } from "./timesteps.ts";
+import { checkedFalling, spacedTimesteps, type TimestepConfig, timestepConfig } from "./timesteps.ts";
 
 const f32 = Math.fround;
 
@@ -24,52 +23,25 @@ export interface VarianceExplodingConfig extends Omit<BetaConfig, "rescale_betas
   prediction_type: PredictionType;
 }
 
-const { num_train_timesteps, beta_start, beta_end, trained_betas, prediction_type, steps_offset } =
-  alphaConfig;
-
 /** The schema of VarianceExplodingConfig. */
-export const varianceExplodingConfig = {
-  num_train_timesteps,
-  beta_start,
-  beta_end,
-  beta_schedule: z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]).default("linear"),
-  trained_betas,
-  prediction_type,
-  timestep_spacing: z.enum(["linspace", "leading", "trailing"]).default("linspace"),
-  steps_offset,
-};
-
-/** The ends of β that Stable Diffusion was trained with, as some classes have them for defaults. */
-export const latentBetas = {
-  beta_start: beta_start.unwrap().default(0.00085),
-  beta_end: beta_end.unwrap().default(0.012),
-};
-
-/** Timesteps, and the noise levels there. */
-export interface Levels {
-  /** What the model is told. */
-  timesteps: number[];
-  /** σ of each. */
-  sigmas: number[];
-}
+export const varianceExplodingConfig = { ...betaConfig, prediction_type: predictionType, ...timestepConfig };
 
 /**
  * A scheduler for x = x_0 + σ ε (Karras et al. 2022, https://arxiv.org/abs/2206.00364), whose model was
  * trained on x / √(σ² + 1) at whole timesteps.
  */
-export abstract class SigmaScheduler<Config extends VarianceExplodingConfig>
-  extends NoiseLevelScheduler<Config> {
+export abstract class SigmaScheduler<Config extends VarianceExplodingConfig> extends Scheduler<Config> {
   /** What training did at each timestep. */
   protected readonly table: SigmaTable;
 
-  /**
-   * Checks the config and makes the table;
-   * a class that knows zero terminal SNR says whether the config wants it.
-   */
-  protected constructor(schema: z.ZodType<Config>, config: object, zeroSnr?: (config: Config) => boolean) {
+  /** Checks the config and makes the table. */
+  protected constructor(schema: z.ZodType<Config>, config: object, { knowsZeroSnr = false } = {}) {
     super(schema, config);
-    const rescale_betas_zero_snr = zeroSnr?.(this.config) ?? false;
-    this.table = sigmaTable({ ...this.config, rescale_betas_zero_snr });
+    const { rescale_betas_zero_snr = false } = this.config as Partial<BetaConfig>;
+    this.table = sigmaTable({
+      ...this.config,
+      rescale_betas_zero_snr: rescale_betas_zero_snr && knowsZeroSnr, // most classes ignore the key, as in diffusers
+    });
   }
 
   /**
@@ -85,14 +57,19 @@ export abstract class SigmaScheduler<Config extends VarianceExplodingConfig>
     return sample.mul(1 / rootOfSquarePlusOne(this.sigmaAt(this.enter(t))));
   }
 
+  /** σ at each of the timesteps, then where the last step ends. */
+  get sigmas(): number[] {
+    return this.visitedSigmas;
+  }
+
   /** σ of the sample at an index of the timesteps. */
   protected sigmaAt(index: number): number {
     return this.sigmas[index]!;
   }
 
   /** x = x_0 + σ ε. */
-  protected override weightsAt(sigma: number): [image: number, noise: number] {
-    return [1, sigma];
+  protected override noiseWeights(t: number): Weights {
+    return [1, this.sigmas[this.indexAmongEqual(t)]!];
   }
 
   /** x̂_0 from what the model predicted at σ. */
@@ -110,15 +87,9 @@ export abstract class SigmaScheduler<Config extends VarianceExplodingConfig>
     }
   }
 
-  /**
-   * `count` timesteps as the config spaces them, in f32;
-   * unlike those of other schedulers they need not be whole.
-   */
+  /** `count` timesteps as the config spaces them; unlike those of other schedulers they need not be whole. */
   protected spacedTimesteps(count: number): number[] {
-    const { num_train_timesteps: T, timestep_spacing } = this.config;
-    checkedCount(count, T);
-    if (timestep_spacing !== "linspace") return spacedTimesteps(this.config, count);
-    return linspace(0, T - 1, count).map(f32).reverse();
+    return spacedTimesteps(this.config, count, { whole: false });
   }
 
   /** Timesteps that a caller chose, in f32; where the config spreads σ itself they would go unused. */

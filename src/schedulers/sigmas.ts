@@ -1,8 +1,7 @@
 import { z } from "zod";
-import { betaQuantile } from "./beta_quantile.ts";
 import { sqrtf } from "../core/float32.ts";
 import { alphasCumprod, type BetaConfig } from "./betas.ts";
-import { linspace, linspaceF32 } from "../core/math.ts";
+import { betaQuantile, linspace } from "../core/math.ts";
 
 const f32 = Math.fround;
 
@@ -34,6 +33,14 @@ export const sigmaConfig = {
 /** Where the last step ends: at the clean image, or at the smallest σ of training. */
 export type FinalSigmas = "zero" | "sigma_min";
 
+/** Timesteps, and the noise levels there. */
+export interface Levels {
+  /** What the model is told. */
+  timesteps: number[];
+  /** σ of each. */
+  sigmas: number[];
+}
+
 /** What training did at each timestep, in f32 as torch has it. */
 export interface SigmaTable {
   /** ᾱ_t. */
@@ -51,24 +58,6 @@ export function sigmaTable(config: BetaConfig): SigmaTable {
   if (config.rescale_betas_zero_snr) bars[last] = 2 ** -24;
   const sigmas = bars.map((bar) => sqrtf(f32(f32(1 - bar) / bar)));
   return { alphasCumprod: bars, sigmas, logSigmas: sigmas.map(Math.log) };
-}
-
-/** Reads a table between its whole indices as `numpy.interp` does; outside it holds the ends. */
-export function interpolate(table: ArrayLike<number>, at: number): number {
-  const last = table.length - 1;
-  if (at <= 0) return table[0]!;
-  if (at >= last) return table[last]!;
-  const i = Math.floor(at);
-  return (table[i + 1]! - table[i]!) * (at - i) + table[i]!;
-}
-
-/**
- * `count` + 1 noise levels even in log σ from the last of a rising table to its first, rounded as
- * `torch.linspace`.
- */
-export function logLinearSigmas(sigmas: Float32Array | readonly number[], count: number): number[] {
-  const [low, high] = [Math.log(sigmas[0]!), Math.log(sigmas[sigmas.length - 1]!)] as const;
-  return [...linspaceF32(high, low, count + 1).map(Math.exp)];
 }
 
 /**
@@ -106,24 +95,6 @@ const spreads = {
 };
 
 /**
- * `count` falling noise levels even in log SNR
- * (Lu et al. 2022), as λ = −log σ where the image has unit scale.
- */
-export function luSigmas(logSigmas: Float32Array, count: number): number[] {
-  const [low, high] = [logSigmas[0], logSigmas[logSigmas.length - 1]] as [number, number];
-  return linspace(0, 1, count).map((ramp) => Math.exp(high + ramp * (low - high)));
-}
-
-/**
- * `count` falling noise levels of a flow, x_σ = (1 − σ) x_0 + σ ε, shifted towards 1;
- * the clean end is left out.
- */
-export function flowSigmas(trainTimesteps: number, count: number, shift: number): number[] {
-  return linspace(1, 1 / trainTimesteps, count + 1).map((alpha) => 1 - alpha)
-    .map((sigma) => shift * sigma / (1 + (shift - 1) * sigma)).reverse().slice(0, -1);
-}
-
-/**
  * The timestep, perhaps between two, at which training had so much noise; it is linear in log σ between them.
  * numpy takes the logarithm in the precision of its argument: `round` is Math.fround where sigma is f32
  * there.
@@ -143,4 +114,26 @@ export function sigmaToTimestep(
 /** σ where the last step ends. */
 export function finalSigma(type: FinalSigmas, sigmas: ArrayLike<number>): number {
   return type === "zero" ? 0 : sigmas[0]!;
+}
+
+/** How much image and noise x = α x_0 + σ ε holds. */
+export interface NoiseLevel {
+  /** Weight of the image. */
+  alpha: number;
+  /** Weight of the noise. */
+  sigma: number;
+  /** λ = log α − log σ, half the log SNR. */
+  lambda: number;
+  /** Noise beside an image of unit scale, σ / α; of a flow σ itself. */
+  ratio: number;
+}
+
+/**
+ * The level of a σ beside an image of unit scale, or of a flow's.
+ * Rounded as in torch, since differences of λ cancel.
+ */
+export function noiseLevel(ratio: number, flow: boolean): NoiseLevel {
+  const alpha = flow ? f32(1 - ratio) : f32(1 / f32(Math.sqrt(f32(f32(ratio * ratio) + 1))));
+  const sigma = flow ? ratio : f32(ratio * alpha);
+  return { alpha, sigma, lambda: f32(f32(Math.log(alpha)) - f32(Math.log(sigma))), ratio };
 }

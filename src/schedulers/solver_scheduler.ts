@@ -1,35 +1,79 @@
-import type { z } from "zod";
-import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { type Level, levelOf } from "./level.ts";
-import { linspace, roundHalfEven } from "../core/math.ts";
-import { mix } from "./mix.ts";
-import { checkedCount } from "./schedule.ts";
-import { Scheduler, type StepOutput } from "./scheduler.ts";
+import { z } from "zod";
+import { interpolate, linspace, roundHalfEven } from "../core/math.ts";
+import { flag } from "../io/config.ts";
+import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
+import { type BetaConfig, betaConfig } from "./betas.ts";
 import {
-  flowSigmas,
-  interpolate,
+  type PredictionType,
+  predictionType,
+  threshold,
+  type ThresholdConfig,
+  thresholdConfig,
+} from "./model_output.ts";
+import type { StepWeights } from "./dpm_weights.ts";
+import { Scheduler, type StepOutput, stepOutput, type Weights } from "./scheduler.ts";
+import {
+  type FinalSigmas,
+  type Levels,
+  type NoiseLevel,
+  noiseLevel,
+  type SigmaConfig,
+  sigmaConfig,
   type SigmaTable,
   sigmaTable,
   sigmaToTimestep,
   spreadSigmas,
 } from "./sigmas.ts";
-import type { SolverConfig } from "./solver_config.ts";
-import { threshold } from "./threshold.ts";
-import type { TimestepSpacing } from "./timesteps.ts";
+import {
+  checkedCount,
+  checkedTimesteps,
+  spacedTimesteps,
+  type TimestepConfig,
+  timestepConfig,
+  type TimestepSpacing,
+} from "./timesteps.ts";
 
-/** Timesteps with their noise levels; σ where the last step ends is not among them. */
-export interface Spread {
-  /** What the model is told. */
-  timesteps: number[];
-  /** σ of each. */
-  sigmas: number[];
+/** The keys that the solvers of the diffusion ODE share. */
+export interface SolverConfig extends BetaConfig, TimestepConfig, SigmaConfig, ThresholdConfig {
+  /** How β runs; the solvers know these three. */
+  beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
+  /** What the model predicts; of a flow x_σ = (1 − σ) x_0 + σ ε the velocity ε − x_0. */
+  prediction_type: PredictionType | "flow_prediction";
+  /** The highest order of a step: how many model outputs it uses. */
+  solver_order: number;
+  /** Falls back to lower orders in the last steps. */
+  lower_order_final: boolean;
+  /** The model was trained on a flow: α = 1 − σ. */
+  use_flow_sigmas: boolean;
+  /** Moves the noise levels of a flow towards 1. */
+  flow_shift: number;
+  /** Takes the shift from each picture's size, which setTimesteps() is told as `mu`. */
+  use_dynamic_shifting: boolean;
+  /** Where the last step ends. */
+  final_sigmas_type: FinalSigmas;
 }
+
+/** The schema of SolverConfig. */
+export const solverConfig = {
+  ...betaConfig,
+  rescale_betas_zero_snr: flag(false),
+  prediction_type: z.enum([...predictionType.unwrap().options, "flow_prediction"]).default("epsilon"),
+  ...timestepConfig,
+  ...thresholdConfig,
+  ...sigmaConfig,
+  solver_order: z.int().min(1).max(3).default(2),
+  lower_order_final: flag(true),
+  use_flow_sigmas: flag(false),
+  flow_shift: z.number().positive().default(1),
+  use_dynamic_shifting: flag(false),
+  final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
+};
 
 /** A scheduler that solves the diffusion ODE or SDE from one noise level to the next. */
 export abstract class SolverScheduler<Config extends SolverConfig> extends Scheduler<Config> {
   /** The noise of training. */
   protected readonly table: SigmaTable;
-  #levels: Level[] = [];
+  #levels: NoiseLevel[] = [];
 
   /** Checks the config and makes the table of noise levels. */
   protected constructor(schema: z.ZodType<Config>, config: object, { knowsZeroSnr = true } = {}) {
@@ -41,49 +85,35 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
     });
   }
 
-  /** σ of each timestep, then σ where the last step ends. */
+  /** σ at each of the timesteps, then where the last step ends. */
   get sigmas(): number[] {
-    this.timesteps; // complains where there are none
-    return this.#levels.map(({ ratio }) => ratio);
+    return this.visitedSigmas;
   }
 
-  /** The images with noise as at a timestep, or at one timestep for each image: α x_0 + σ ε. */
-  addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
-    const levels = this.noiseIndices(timesteps).map((i) => this.#levels[i]!);
-    return mix(original, noise, levels.map(({ alpha, sigma }) => [alpha, sigma]));
+  /** Sets timesteps, whole, and noise levels; where the last step ends is not among `sigmas`. */
+  protected visitLevels({ timesteps, sigmas }: Levels, finalSigma: number): void {
+    this.visit(timesteps.map(Math.trunc), [...sigmas, finalSigma].map(Math.fround));
+    this.#levels = this.sigmas.map((sigma) => noiseLevel(sigma, this.config.use_flow_sigmas));
+  }
+
+  /** α and σ of x = α x_0 + σ ε. */
+  protected override noiseWeights(t: number): Weights {
+    const { alpha, sigma } = this.level(this.indexAmongEqual(t));
+    return [alpha, sigma];
   }
 
   /** The level at an index of timesteps; one more is where the last step ends. */
-  protected level(index: number): Level {
+  protected level(index: number): NoiseLevel {
     return this.#levels[index]!;
   }
 
-  /** Chooses timesteps and noise levels; timesteps are whole. */
-  protected visit({ timesteps, sigmas }: Spread, finalSigma: number): void {
-    this.timesteps = timesteps.map(Math.trunc);
-    this.#levels = [...sigmas, finalSigma].map((sigma) =>
-      levelOf(Math.fround(sigma), this.config.use_flow_sigmas)
-    );
-  }
-
-  /** `count` timesteps as the config spaces them up to `end`, which is left out. */
-  protected spacedTimesteps(
-    count: number,
-    spacing: TimestepSpacing = this.config.timestep_spacing,
-    end = this.config.num_train_timesteps,
-  ): number[] {
-    const { num_train_timesteps: T, steps_offset } = this.config;
-    checkedCount(count, spacing === "leading" ? T - 1 : T);
-    const timesteps = spacings[spacing]({ T, end, count, offset: steps_offset });
-    if (timesteps.length > 0 && timesteps[0]! < T) return timesteps;
-    throw new RangeError(
-      `Cannot set ${count} timesteps: expected all below ${T} (num_train_timesteps), got ${timesteps[0]} ` +
-        `with steps_offset ${steps_offset}; use fewer steps`,
-    );
+  /** Levels of the steps up to an index, the newest first. */
+  protected levelsBefore(index: number, count: number): NoiseLevel[] {
+    return Array.from({ length: count }, (_, i) => this.level(index - i));
   }
 
   /** `count` levels where the config spreads σ itself instead of the timesteps. */
-  protected spreadLevels(count: number, roundKarras = true): Spread | undefined {
+  protected spreadLevels(count: number, roundKarras = true): Levels | undefined {
     const { sigmas: all, logSigmas } = this.table;
     const sigmas = spreadSigmas(this.config, { max: all[all.length - 1]!, min: all[0]! }, count);
     if (!sigmas) return undefined;
@@ -93,15 +123,39 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
     return { sigmas, timesteps: round ? timesteps.map(roundHalfEven) : timesteps };
   }
 
-  /** The levels of a flow, for whose timesteps 1 stands for all of training. */
-  protected flowLevels(count: number, shift: number): Spread {
+  /** The levels of a flow, shifted towards 1, which stands for all timesteps of training; without the clean end. */
+  protected flowLevels(count: number, shift: number): Levels {
     const T = this.config.num_train_timesteps;
-    const sigmas = flowSigmas(T, checkedCount(count, T), shift);
+    const sigmas = linspace(1, 1 / T, checkedCount(count, T) + 1).map((alpha) => 1 - alpha)
+      .map((sigma) => shift * sigma / (1 + (shift - 1) * sigma)).reverse().slice(0, -1);
     return { sigmas, timesteps: sigmas.map((sigma) => sigma * T) };
   }
 
+  /** The levels of `count` timesteps below `end`, as the config spaces them unless told otherwise. */
+  protected spacedLevels(count: number, end?: number, timestep_spacing?: TimestepSpacing): Levels {
+    const spacing = timestep_spacing ?? this.config.timestep_spacing;
+    const config = { ...this.config, timestep_spacing: spacing };
+    return this.#levelsOf(spacedTimesteps(config, count, { end, stopBeforeZero: true }));
+  }
+
+  /** The levels of timesteps that a caller chose; where the config spreads σ itself they would go unused. */
+  protected chosenLevels(timesteps: readonly number[]): Levels {
+    const config = this.config as Config & { use_lu_lambdas?: boolean };
+    const spreads = [
+      "use_karras_sigmas",
+      "use_exponential_sigmas",
+      "use_beta_sigmas",
+      "use_lu_lambdas",
+    ] as const;
+    const other = ([...spreads, "use_flow_sigmas"] as const).find((key) => config[key]);
+    if (!other) return this.#levelsOf(checkedTimesteps(config, timesteps));
+    throw new TypeError(
+      `Cannot set timesteps: expected steps, as the config has ${other}, got a list of timesteps`,
+    );
+  }
+
   /** The levels that training had at these timesteps. */
-  protected levelsOf(timesteps: number[]): Spread {
+  #levelsOf(timesteps: number[]): Levels {
     return { timesteps, sigmas: timesteps.map((t) => interpolate(this.table.sigmas, t)) };
   }
 
@@ -114,20 +168,21 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
     );
   }
 
-  /** Levels of the steps up to an index, the newest first. */
-  protected levelsBefore(index: number, count: number): Level[] {
-    return Array.from({ length: count }, (_, i) => this.level(index - i));
-  }
-
   /** What step() returns; x̂_0 is computed where somebody asks for it. */
   protected output(prevSample: Tensor, modelOutput: Tensor, index: number, sample: Tensor): StepOutput {
-    const original = () => this.predictOriginal(modelOutput, index, sample);
-    return {
-      prevSample,
-      get predOriginalSample() {
-        return original();
-      },
-    };
+    return stepOutput(prevSample, () => this.predictOriginal(modelOutput, index, sample));
+  }
+
+  /** What a method integrates: x̂_0, or ε̂. */
+  protected convertModelOutput(
+    modelOutput: Tensor,
+    index: number,
+    sample: Tensor,
+    toOriginal: boolean,
+  ): Tensor {
+    return toOriginal
+      ? this.predictOriginal(modelOutput, index, sample)
+      : this.predictNoise(modelOutput, index, sample);
   }
 
   /** x̂_0 from what the model predicted at an index, thresholded if the config says so. */
@@ -149,7 +204,7 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
     return weightedSum([1 / beside, sample], [-alpha / beside, x0]);
   }
 
-  #original(modelOutput: Tensor, { alpha, sigma, ratio }: Level, sample: Tensor): Tensor {
+  #original(modelOutput: Tensor, { alpha, sigma, ratio }: NoiseLevel, sample: Tensor): Tensor {
     switch (this.config.prediction_type) {
       case "epsilon":
         return weightedSum([1 / alpha, sample], [-sigma / alpha, modelOutput]);
@@ -163,25 +218,15 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
   }
 }
 
-/** What a spacing is told: timesteps of training, the first that may not be visited, how many to visit. */
-interface Spacing {
-  T: number;
-  end: number;
-  count: number;
-  offset: number;
+/** The step itself, one weighted sum; of the outputs the newest is the first. */
+export function applyWeights(
+  weights: StepWeights,
+  sample: Tensor,
+  outputs: readonly Tensor[],
+  noise?: Tensor,
+): Tensor {
+  const terms: Term[] = [[weights.sample, sample]];
+  weights.outputs.forEach((weight, i) => terms.push([weight, outputs[i]!]));
+  if (noise) terms.push([weights.noise, noise]);
+  return weightedSum(...terms);
 }
-
-/** Unlike those of DDPM, these end one step before timestep 0: that is where the last step goes. */
-const spacings = {
-  linspace: ({ end, count }: Spacing) =>
-    linspace(0, end - 1, count + 1).slice(1).map(roundHalfEven).reverse(),
-  leading: ({ end, count, offset }: Spacing) => {
-    const stride = Math.floor(end / (count + 1));
-    return Array.from({ length: count }, (_, i) => (count - i) * stride + offset);
-  },
-  trailing: ({ T, end, count }: Spacing) => {
-    const stride = end - (end - T / count); // numpy.arange(end, 0, -T / count) takes it between its first two values
-    const length = Math.min(count, Math.ceil(end / (T / count)));
-    return Array.from({ length }, (_, i) => roundHalfEven(end - i * stride) - 1);
-  },
-};

@@ -3,15 +3,17 @@ import { absentIfNull } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { AlphaScheduler } from "./alpha_scheduler.ts";
-import type { PredictionType } from "./config.ts";
 import {
   chosenTimesteps,
   distillationTimesteps,
   type DistilledOptions,
   keptOf,
-} from "./distilled_timesteps.ts";
-import { type LCMConfig, lcmSchema } from "./lcm.ts";
-import type { Schedule, StepOptions, StepOutput } from "./scheduler.ts";
+  type LCMConfig,
+  lcmSchema,
+} from "./lcm.ts";
+import type { PredictionType } from "./model_output.ts";
+import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { Schedule } from "./timesteps.ts";
 
 const f32 = Math.fround;
 
@@ -46,7 +48,7 @@ export class TCDScheduler extends AlphaScheduler<LCMConfig> {
 
   /** Chooses so many of the timesteps that the distillation visited, or takes a falling list of any. */
   setTimesteps(schedule: number | Schedule, options: DistilledOptions = {}): void {
-    this.timesteps = chosenTimesteps(this.config, schedule, this.#known(options));
+    this.visit(chosenTimesteps(this.config, schedule, this.#known(options)));
   }
 
   /**

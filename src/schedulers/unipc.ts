@@ -1,20 +1,23 @@
 import { z } from "zod";
+import { linspace, solve } from "../core/math.ts";
 import { flag } from "../io/config.ts";
-import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
+import type { Tensor } from "../tensor/mod.ts";
+import { choice } from "./config.ts";
 import type { StepWeights } from "./dpm_weights.ts";
-import { linspace } from "../core/math.ts";
-import { checkedCount, checkedFalling, readSchedule } from "./schedule.ts";
-import {
-  type Schedule,
-  Scheduler,
-  type SchedulerState,
-  type StepOptions,
-  type StepOutput,
-} from "./scheduler.ts";
-import { finalSigma } from "./sigmas.ts";
-import { SolverScheduler } from "./solver_scheduler.ts";
-import { choice, type SolverConfig, solverConfig } from "./solver_config.ts";
-import { correctorWeights, predictorWeights, type UniPCMethod } from "./unipc_weights.ts";
+import { Scheduler, type SchedulerState, type StepOptions, type StepOutput } from "./scheduler.ts";
+import { finalSigma, type Levels, type NoiseLevel } from "./sigmas.ts";
+import { applyWeights, type SolverConfig, solverConfig, SolverScheduler } from "./solver_scheduler.ts";
+import { checkedCount, checkedFalling, readSchedule, type Schedule } from "./timesteps.ts";
+
+const f32 = Math.fround;
+
+/** How UniPC integrates. */
+export interface UniPCMethod {
+  /** Over the image that the model sees, or over the noise. */
+  predict_x0: boolean;
+  /** B(h), by which the corrections are scaled: h or e^h − 1. */
+  solver_type: "bh1" | "bh2";
+}
 
 /** The keys of a UniPCMultistep scheduler_config.json. */
 export interface UniPCMultistepConfig extends SolverConfig, UniPCMethod {
@@ -64,10 +67,9 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
       spread.timesteps = spread.sigmas.map((sigma) => sigma * num_train_timesteps);
     }
     const levels = spread ?? (use_flow_sigmas || sigmas ? this.#flow(steps, sigmas, mu) : undefined);
-    if (levels) this.visit(levels, final_sigmas_type === "zero" ? 0 : levels.sigmas.at(-1)!);
+    if (levels) this.visitLevels(levels, final_sigmas_type === "zero" ? 0 : levels.sigmas.at(-1)!);
     else {
-      const end = finalSigma(final_sigmas_type, this.table.sigmas);
-      this.visit(this.levelsOf(this.spacedTimesteps(steps)), end);
+      this.visitLevels(this.spacedLevels(steps), finalSigma(final_sigmas_type, this.table.sigmas));
     }
     solver_p?.setTimesteps(this.timesteps.length);
   }
@@ -77,10 +79,8 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
     this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);
     const { predict_x0, solver_p } = this.config;
-    const [lastSample, ...earlier] = this.memory.tensors as readonly [Tensor, ...Tensor[]];
-    const output = predict_x0
-      ? this.predictOriginal(modelOutput, index, sample)
-      : this.predictNoise(modelOutput, index, sample);
+    const [lastSample, ...earlier] = this.remembered as readonly [Tensor, ...Tensor[]];
+    const output = this.convertModelOutput(modelOutput, index, sample, predict_x0);
     const outputs = [output, ...earlier]; // the newest first
     const corrected = this.#corrects(index) ? this.#correct(index, lastSample, outputs) : sample;
 
@@ -115,7 +115,7 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
   }
 
   #corrects(index: number): boolean {
-    return this.memory.tensors.length > 0 && !this.config.disable_corrector.includes(index - 1);
+    return this.remembered.length > 0 && !this.config.disable_corrector.includes(index - 1);
   }
 
   #order(index: number, outputs: number): number {
@@ -124,7 +124,7 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
   }
 
   /** The levels of a flow as they are given or even, shifted, and stretched to end at shift_terminal. */
-  #flow(steps: number, given: readonly number[] | undefined, mu: number | undefined) {
+  #flow(steps: number, given: readonly number[] | undefined, mu: number | undefined): Levels {
     this.#expectFlow(given);
     const { num_train_timesteps: T, shift_terminal } = this.config;
     const even = given ?? linspace(1, 1 / T, checkedCount(steps, T) + 1).slice(0, -1);
@@ -161,11 +161,72 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
 
 /** One weighted sum, if it has an end. */
 function update(weights: StepWeights, sample: Tensor, outputs: readonly Tensor[]): Tensor {
-  const terms = weights.outputs.map((weight, i): Term => [weight, outputs[i]!]);
-  if (terms.every(([weight]) => Number.isFinite(weight))) {
-    return weightedSum([weights.sample, sample], ...terms);
-  }
+  if (weights.outputs.every(Number.isFinite)) return applyWeights(weights, sample, outputs);
   throw new Error(
     'Cannot step to σ = 0 without predict_x0 or lower_order_final: set final_sigmas_type to "sigma_min"',
   );
+}
+
+/** UniP: a step to `t` from the levels `s`, the newest first, by the outputs there. */
+function predictorWeights(method: UniPCMethod, t: NoiseLevel, s: readonly NoiseLevel[]): StepWeights {
+  const { scale, ratios, moments, ...weights } = expand(method, t, s);
+  const rho = s.length === 2 ? [0.5] : solveFor(ratios, moments);
+  return { ...weights, outputs: differences(weights.constant, scale, ratios, rho) };
+}
+
+/**
+ * UniC: the step to `t` once more, now that the output there is known too; its weight is the first of all.
+ */
+function correctorWeights(method: UniPCMethod, t: NoiseLevel, s: readonly NoiseLevel[]): StepWeights {
+  const { scale, ratios, moments, ...weights } = expand(method, t, s);
+  const rho = s.length === 1 ? [0.5] : solveFor([...ratios, 1], moments);
+  const last = scale * rho[rho.length - 1]!; // of the new output less the newest of the others
+  const [newest, ...earlier] = differences(weights.constant, scale, ratios, rho) as [number, ...number[]];
+  return { ...weights, outputs: [last, newest - last, ...earlier] };
+}
+
+/** What both share (Zhao et al. 2023, https://arxiv.org/abs/2302.04867, eq. 6 to 9). */
+function expand({ predict_x0, solver_type }: UniPCMethod, t: NoiseLevel, s: readonly NoiseLevel[]) {
+  const h = f32(t.lambda - s[0]!.lambda);
+  const hh = predict_x0 ? -h : h;
+  const phi1 = Math.expm1(hh);
+  const unit = solver_type === "bh1" ? hh : phi1; // B(h)
+  const [sample, size] = predict_x0 ? [t.sigma / s[0]!.sigma, t.alpha] : [t.alpha / s[0]!.alpha, t.sigma];
+  const moments: number[] = [];
+  let [phi, factorial] = [phi1 / hh - 1, 1];
+  for (let i = 1; i <= s.length; i++) {
+    moments.push(phi * factorial / unit);
+    factorial *= i + 1;
+    phi = phi / hh - 1 / factorial;
+  }
+  return {
+    sample,
+    noise: 0,
+    constant: -size * phi1,
+    scale: -size * unit,
+    moments,
+    /** Where the older levels lie, with the step as unit. */
+    ratios: s.slice(1).map(({ lambda }) => f32(lambda - s[0]!.lambda) / h),
+  };
+}
+
+/**
+ * Weights ρ by which powers of the ratios have the right moments: the first equations, as many as unknowns.
+ */
+function solveFor(ratios: readonly number[], moments: readonly number[]): number[] {
+  return solve(
+    ratios.map((_, power) => ratios.map((ratio) => ratio ** power)),
+    moments.slice(0, ratios.length),
+  );
+}
+
+/** The newest output by `constant`, and the others' differences from it by ρ. */
+function differences(
+  constant: number,
+  scale: number,
+  ratios: readonly number[],
+  rho: readonly number[],
+): number[] {
+  const others = ratios.map((ratio, i) => scale * rho[i]! / ratio);
+  return [others.reduce((sum, weight) => sum - weight, constant), ...others];
 }

@@ -9,7 +9,7 @@ import {
   type Scheduler,
   type StepOptions,
 } from "../../src/schedulers/mod.ts";
-import { schedulerClasses } from "../../src/schedulers/classes.ts";
+import { schedulerClasses } from "../../src/schedulers/mod.ts";
 import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 
