@@ -18,15 +18,15 @@ const CONVERT = snippet("convert/convert", convert, [GRID, STORED]);
 const QUANTIZE = snippet("convert/quantize", quantize, [GRID, STORED]);
 const CHECK = snippet("convert/check", check, [GRID, STORED]);
 
-/** Words of the file, scales; notes, the leaf's memory; params. */
+/** Bindings: words of the file, scales, notes, the leaf's memory, params. */
 const CONVERTING: readonly BindingUse[] = ["read", "read", "write", "write", "uniform"];
-/** The leaf's memory, scales; notes; params. */
+/** Bindings: the leaf's memory, scales, notes, params. */
 const CHECKING: readonly BindingUse[] = ["read", "read", "write", "uniform"];
 
 const F32_MAX = 3.4028234663852886e38;
 const F16_MAX = 65504;
 
-/** A snippet that reads some types, each told by its place among them. */
+/** A snippet that reads several types; its param `kind` is the index among them. */
 interface Reader {
   readonly code: Snippet;
   readonly types: readonly CheckpointDType[];
@@ -48,18 +48,18 @@ const READERS: readonly Reader[] = [
   },
 ];
 
-/** What brings a type of files to a type of tensors on the GPU. */
+/** The kernel that converts one type of files to one type of leaves. */
 export interface Conversion {
   readonly spec: PipelineSpec;
-  /** Bytes of an element on its way. */
+  /** Bytes of an element in a piece. */
   readonly width: number;
-  /** Whether the host makes F32 of the type first, as no shader knows it. */
+  /** No shader reads the type: the host converts it to F32 first. */
   readonly isForeign: boolean;
-  /** The bytes of the kernel's params. */
+  /** Packs the kernel's params. */
   params(values: ConversionParams): Uint8Array<ArrayBuffer>;
 }
 
-/** What a kernel is told of a piece; see convert/lib/stored.wgsl. */
+/** The params of a piece; see convert/lib/stored.wgsl. */
 export interface ConversionParams {
   readonly count: number;
   readonly first: number;
@@ -69,7 +69,7 @@ export interface ConversionParams {
   readonly scaled: number;
 }
 
-/** The kernel that brings a type of files to a leaf's type, or only looks through what lies there in the same type. */
+/** The kernel that converts `from` to `to`; with `isThere` one that only checks values that are in the leaf already. */
 export function conversionOf(from: CheckpointDType, to: DType, isThere = false): Conversion {
   const known = READERS.find(({ types }) => types.includes(from));
   const reader = known ?? ELEMENTS;

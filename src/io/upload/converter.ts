@@ -1,45 +1,48 @@
 import { bytesOf, type DType, isPacked, PACKED_BLOCK } from "../../core/dtype.ts";
+import { size } from "../../core/shape.ts";
 import { alignUp } from "../../gpu/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
+import { foldGrid } from "../../gpu/grid.ts";
 import type { Pipeline } from "../../gpu/pipelines.ts";
 import { type Room, Staging } from "../../gpu/staging.ts";
-import { foldGrid } from "../../gpu/grid.ts";
 import type { Leaf } from "../../graph/node.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
+import { isNumeric, toFloats } from "../formats/numbers.ts";
+import { blockOf, bytesFor, type CheckpointDType } from "../formats/stored_dtype.ts";
 import { type Conversion, conversionOf } from "./conversion.ts";
 import { checkOnHost, convertOnHost, type HostDType, isHostDType, type Order } from "./host_convert.ts";
-import { isNumeric, toFloats } from "../formats/numbers.ts";
-import { PIECE, pieces } from "./pieces.ts";
-import { bytesFor, type CheckpointDType } from "../formats/stored_dtype.ts";
 
-const SHARES = 16; // of the weights that are sent at once, at least: a small model is not to take much more while it loads
-const HEAD = 256; // bytes of a piece's params in front of it
+/** Bytes of a piece of a tensor: pieces are read, converted and sent one after another. */
+export const PIECE = 8 << 20;
+
+const SHARES = 16; // parts in which weights are sent at least, so that a small model takes little more memory while it loads
+const HEAD = 256; // bytes for the params in front of a piece
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
-/** Where a tensor goes: a leaf, or a place for its values. */
+/** A leaf, or another place that gets a tensor's values. */
 export type Target = Pick<Leaf, "dtype" | "count" | "storage">;
 
-/** What was found in a tensor. */
+/** What was found in a tensor's values. */
 export interface Note {
-  /** Bit 0: a value is NaN or infinite; bit 1: one is beyond the largest of the leaf's type. */
+  /** NOT_FINITE, TOO_LARGE, both or none. */
   readonly flags: number;
-  /** Of a packed tensor: root of the mean squared error over that of the values. */
+  /** Of a packed tensor: the root mean square of the error, divided by that of the values. */
   readonly error: number;
 }
 
-/** A tensor on its way. */
-interface Freight {
+/** A tensor that is being sent. */
+interface Transfer {
   readonly checkpoint: Checkpoint;
   readonly info: TensorInfo;
   readonly leaf: Target;
-  /** Among those of the converter. */
+  /** Its index among the converter's tensors. */
   readonly number: number;
   readonly order: Order;
 }
 
-/** How a tensor's pieces come to the GPU. */
-interface Way {
-  /** Bytes that an element takes on it. */
+/** How the pieces of a tensor are sent. */
+interface Route {
+  /** Bytes that an element takes in a piece. */
   readonly width: number;
   send(first: number, count: number): Promise<void>;
   /** Runs after the last piece. */
@@ -47,30 +50,30 @@ interface Way {
 }
 
 /**
- * Brings tensors of checkpoints to leaves, whose type they take. Files are read into memory that is sent as it is. Where
- * their type is the leaf's, it goes straight to its place; else convert/convert.wgsl, or convert/quantize.wgsl for packed leaves, does the
- * rest on the GPU, or the host, where the adapter is a CPU, beforehand.
+ * Converts tensors of checkpoints to the types of their leaves and sends them. Files are read straight into staging
+ * memory. Tensors of the leaf's type are copied to their place. Others are converted on the GPU by
+ * shaders/convert/convert.wgsl, or by quantize.wgsl for packed leaves; where the adapter is a CPU, by the host beforehand.
  */
 export class Converter {
   readonly #device: Device;
   readonly #staging: Staging;
   readonly #notes: GPUBuffer;
-  /** Found by the host, by tensor. */
+  /** What the host found, by tensor. */
   readonly #flags: Uint32Array;
-  /** What the host converts. */
+  /** A piece that the host converts. */
   #scratch = new Uint8Array();
 
-  /** For so many tensors of a model, of which at most so many bytes are on their way at once. */
+  /** For `tensors` tensors of a model, of which at most `bytes` are sent between two flushes. */
   constructor(device: Device, label: string, { tensors, bytes }: { tensors: number; bytes: number }) {
     this.#device = device;
     const all = bytes + (1 + tensors) * HEAD;
-    const size = Math.min(PIECE + (PIECE >> 4), Math.ceil(all / SHARES)); // small ones go together
+    const size = Math.min(PIECE + (PIECE >> 4), Math.ceil(all / SHARES)); // small tensors share a buffer
     this.#staging = new Staging(device, `sending the weights of ${label}`, size);
     this.#notes = device.buffers.create("upload notes", tensors * 12, STORAGE);
     this.#flags = new Uint32Array(tensors);
   }
 
-  /** Reads one tensor, as the one of such a number, piece by piece. Its commands follow at the next flush. */
+  /** Reads a tensor, the one with index `number`, piece by piece. Its commands are submitted by the next flush at the latest. */
   async send(
     checkpoint: Checkpoint,
     info: TensorInfo,
@@ -84,33 +87,33 @@ export class Converter {
     if (leaf.count === 0) return;
     const [, inputs, ...kernel] = info.shape.length === 4 ? info.shape : [0, 1, 1];
     const order = { inputs: inputs!, taps: kernel.reduce((product, n) => product * n, 1) };
-    const way = await this.#wayOf({ checkpoint, info, leaf, number, order });
-    for (const [first, count] of pieces(info, leaf.dtype, order, way.width)) {
+    const route = await this.#routeOf({ checkpoint, info, leaf, number, order });
+    for (const [first, count] of pieces(info, leaf.dtype, order, route.width)) {
       signal?.throwIfAborted();
-      await way.send(first, count);
+      await route.send(first, count);
       onBytes?.(bytesFor(info.dtype, count));
     }
-    await way.end?.();
+    await route.end?.();
   }
 
-  /** Hands what was read to the GPU. */
+  /** Submits what was read. */
   flush(): void {
     this.#staging.flush();
   }
 
-  async #wayOf(freight: Freight): Promise<Way> {
-    const { checkpoint, info, leaf, order } = freight;
+  async #routeOf(transfer: Transfer): Promise<Route> {
+    const { checkpoint, info, leaf, order } = transfer;
     const scale = await checkpoint.scaleOf(info);
-    if (scale || isPacked(leaf.dtype)) return this.#byShader(freight, scale);
+    if (scale || isPacked(leaf.dtype)) return this.#byShader(transfer, scale);
     const isSame = order.taps === 1 && SAME[info.dtype] === leaf.dtype;
-    if (!this.#device.traits.software) return isSame ? this.#asItIs(freight) : this.#byShader(freight);
+    if (!this.#device.traits.software) return isSame ? this.#asItIs(transfer) : this.#byShader(transfer);
     const { dtype } = info;
-    return isHostDType(dtype) ? this.#byHost(freight, dtype, isSame) : this.#byShader(freight);
+    return isHostDType(dtype) ? this.#byHost(transfer, dtype, isSame) : this.#byShader(transfer);
   }
 
-  /** The GPU copies, then looks through the whole. */
-  #asItIs(freight: Freight): Way {
-    const { info, leaf, number, order } = freight;
+  /** The GPU copies the pieces, then checks the values of the whole. */
+  #asItIs(transfer: Transfer): Route {
+    const { info, leaf, number, order } = transfer;
     const { dtype, count } = leaf;
     const end = async () => {
       const conversion = conversionOf(info.dtype, dtype, true);
@@ -118,41 +121,41 @@ export class Converter {
       const params = conversion.params({ count, first: 0, ...order, tensor: number, scaled: 0 });
       const room = await this.#staging.room(HEAD);
       room.bytes.set(params);
-      this.#dispatch(pipeline, count, room, params.length, (landing) => [
+      this.#dispatch(pipeline, count, room, params.length, (staged) => [
         memoryOf(leaf),
-        { buffer: landing, offset: room.offset, size: HEAD }, // there are no scales, and anything is bound
+        { buffer: staged, offset: room.offset, size: HEAD }, // in place of scales: there are none
         { buffer: this.#notes },
       ]);
     };
     return {
       width: bytesOf(dtype),
-      send: async (first, count) => void await this.#place(freight, first, count),
+      send: async (first, count) => void await this.#place(transfer, first, count),
       end,
     };
   }
 
-  /** The host looks and converts, then the GPU copies. */
-  #byHost(freight: Freight, from: HostDType, isSame: boolean): Way {
-    const { checkpoint, info, number, order } = freight;
-    const to = freight.leaf.dtype as "f32" | "f16";
+  /** The host checks and converts, then the GPU copies. */
+  #byHost(transfer: Transfer, from: HostDType, isSame: boolean): Route {
+    const { checkpoint, info, number, order } = transfer;
+    const to = transfer.leaf.dtype as "f32" | "f16";
     const [read, written] = [bytesFor(from, 1), bytesOf(to)];
     const send = async (first: number, count: number) => {
       if (isSame) {
-        this.#flags[number]! |= checkOnHost(await this.#place(freight, first, count), from, to);
+        this.#flags[number]! |= checkOnHost(await this.#place(transfer, first, count), from, to);
         return;
       }
       if (this.#scratch.length < count * read) this.#scratch = new Uint8Array(count * read);
       const source = this.#scratch.subarray(0, count * read);
       await checkpoint.fill(info, first, source);
       this.#flags[number]! |= checkOnHost(source, from, to);
-      await this.#place(freight, first, count, (target) => convertOnHost(source, from, target, to, order));
+      await this.#place(transfer, first, count, (target) => convertOnHost(source, from, target, to, order));
     };
     return { width: Math.max(read, written), send };
   }
 
-  /** Writes a piece, by default as its file has it, where it is sent to its place; returns where it was written. */
+  /** Writes a piece, by default as the file has it, to staging memory that is copied to the leaf. Returns that memory. */
   async #place(
-    { checkpoint, info, leaf }: Freight,
+    { checkpoint, info, leaf }: Transfer,
     first: number,
     count: number,
     write: (target: Uint8Array<ArrayBuffer>) => void | Promise<void> = (target) =>
@@ -167,8 +170,8 @@ export class Converter {
     return target;
   }
 
-  /** The GPU looks and converts: a piece lies behind its params and the scales of its tensor. */
-  #byShader({ checkpoint, info, leaf, number, order }: Freight, scale?: Float32Array<ArrayBuffer>): Way {
+  /** The GPU checks and converts. In staging memory a piece stands behind its params and the scales of its tensor. */
+  #byShader({ checkpoint, info, leaf, number, order }: Transfer, scale?: Float32Array<ArrayBuffer>): Route {
     const conversion = conversionOf(info.dtype, leaf.dtype);
     const { width, isForeign } = conversion;
     const [scales, begin] = scale ? [HEAD, HEAD + alignUp(scale.byteLength, HEAD)] : [0, HEAD];
@@ -183,9 +186,9 @@ export class Converter {
       if (isForeign) room.bytes.set(asFloats(await checkpoint.read(info, first, count), info), begin);
       else await checkpoint.fill(info, first, room.bytes.subarray(begin, begin + count * width));
       const invocations = isPacked(leaf.dtype) ? count / PACKED_BLOCK : count;
-      this.#dispatch(pipeline, invocations, room, params.length, (landing) => [
-        { buffer: landing, offset: room.offset + begin, size: length },
-        { buffer: landing, offset: room.offset + scales, size: begin - scales },
+      this.#dispatch(pipeline, invocations, room, params.length, (staged) => [
+        { buffer: staged, offset: room.offset + begin, size: length },
+        { buffer: staged, offset: room.offset + scales, size: begin - scales },
         { buffer: this.#notes },
         memoryOf(leaf),
       ]);
@@ -199,18 +202,18 @@ export class Converter {
     return pipeline;
   }
 
-  /** A kernel over a room that begins with its params; the bindings in front of these are given. */
+  /** Records a kernel whose params begin the room; `bindings` are those in front of the params. */
   #dispatch(
     { gpu: pipeline, layout }: Pipeline,
     invocations: number,
     { offset }: Room,
     params: number,
-    bindings: (landing: GPUBuffer) => GPUBufferBinding[],
+    bindings: (staged: GPUBuffer) => GPUBufferBinding[],
   ): void {
     const { gpu, limits } = this.#device;
     const grid = foldGrid(Math.ceil(invocations / 64), limits.maxComputeWorkgroupsPerDimension);
-    this.#staging.dispatch((pass, landing) => {
-      const all = [...bindings(landing), { buffer: landing, offset, size: params }];
+    this.#staging.dispatch((pass, staged) => {
+      const all = [...bindings(staged), { buffer: staged, offset, size: params }];
       const entries = all.map((resource, binding) => ({ binding, resource }));
       pass.setPipeline(pipeline!);
       pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));
@@ -218,7 +221,7 @@ export class Converter {
     });
   }
 
-  /** What was found, by tensor. */
+  /** What was found, by the index of the tensor. */
   async notes(): Promise<Note[]> {
     const words = await this.#device.read(this.#notes, 0, this.#notes.size);
     const [flags, sums] = [new Uint32Array(words), new Float32Array(words)];
@@ -228,14 +231,14 @@ export class Converter {
     }));
   }
 
-  /** Frees what was needed on the way. */
+  /** Frees the staging memory. */
   release(): void {
     this.#staging.release();
     this.#device.buffers.destroy(this.#notes);
   }
 }
 
-/** Types of files that leaves have too. */
+/** Types that leaves have too. */
 const SAME: Partial<Record<CheckpointDType, DType>> = { F32: "f32", F16: "f16" };
 
 function memoryOf({ storage }: Target): GPUBufferBinding {
@@ -243,10 +246,34 @@ function memoryOf({ storage }: Target): GPUBufferBinding {
   return { buffer, offset, size: Math.max(16, alignUp(bytes, 16)) };
 }
 
-/** Elements of a type that no shader knows, as F32. */
+/** Elements of a type that no shader reads, as F32. */
 function asFloats(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo): Uint8Array<ArrayBuffer> {
   if (isNumeric(dtype)) return new Uint8Array(toFloats(bytes, dtype).buffer);
   throw new TypeError(
     `Cannot load "${name}": expected a type of weights, such as F32 or Q8_0, got ${dtype}`,
   );
+}
+
+/**
+ * The pieces [first element, count] of a tensor whose elements take `width` bytes each: whole blocks and words, and whole
+ * output channels of a convolution.
+ */
+export function* pieces(
+  { shape, dtype }: TensorInfo,
+  to: DType,
+  { inputs, taps }: Order,
+  width: number,
+): Generator<[number, number]> {
+  const count = size(shape);
+  const rows = taps > 1 ? inputs * taps : 1;
+  const blocks = Math.max(blockOf(dtype).elements, isPacked(to) ? PACKED_BLOCK : 4); // one divides the other
+  const unit = leastCommonMultiple(rows, blocks);
+  const most = Math.max(unit, Math.floor(PIECE / width / unit) * unit);
+  for (let first = 0; first < count; first += most) yield [first, Math.min(most, count - first)];
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y) [x, y] = [y, x % y];
+  return a / x * b;
 }

@@ -1,20 +1,20 @@
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import { isNumeric, toFloats } from "../formats/numbers.ts";
-import { PIECE } from "./pieces.ts";
+import { PIECE } from "./converter.ts";
 import { blockOf, bytesFor, elementsIn } from "../formats/stored_dtype.ts";
 
 /**
- * A table that stays on the host, in the type of its file: of a vocabulary, which may be larger than an
- * adapter binds at once, a text needs a few rows only.
+ * A table of embeddings that stays on the host, in the type of its file: a text needs a few rows only of a vocabulary,
+ * which may be larger than the largest buffer.
  */
 export class HostTable {
-  /** Its key, shape and type in the checkpoint. */
+  /** The tensor in the checkpoint. */
   readonly info: TensorInfo;
   #bytes: Uint8Array<ArrayBuffer> | undefined;
-  /** What its numbers are multiplied by, one for all or one a row. */
+  /** The scale of its numbers: one for all, or one a row. */
   #scale: Float32Array | undefined;
 
-  /** For a table [V, D]. */
+  /** For a table [V, D] of V tokens. */
   constructor(info: TensorInfo) {
     const { name, dtype, shape: [, D] } = info;
     if (!/^(B?F|Q)/.test(dtype) || !isNumeric(dtype)) {
@@ -30,7 +30,7 @@ export class HostTable {
     this.info = info;
   }
 
-  /** Whether the rows are in memory. */
+  /** True while the rows are in memory. */
   get filled(): boolean {
     return this.#bytes !== undefined;
   }
@@ -50,7 +50,7 @@ export class HostTable {
     this.#bytes = all;
   }
 
-  /** Rows by their numbers, one after the other. */
+  /** The rows of some tokens, one after another. → [ids.length, D] */
   rows(ids: readonly number[]): Float32Array<ArrayBuffer> {
     const { name, dtype, shape: [, D] } = this.info;
     if (!this.#bytes) {
@@ -66,7 +66,7 @@ export class HostTable {
     return rows;
   }
 
-  /** Gives the memory back. */
+  /** Frees the memory. */
   release(): void {
     this.#bytes = undefined;
   }

@@ -4,40 +4,38 @@ import type { Device } from "../../gpu/device.ts";
 import type { Leaf } from "../../graph/node.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import { Converter } from "./converter.ts";
+import { NOT_FINITE, TOO_LARGE } from "./host_convert.ts";
 
-/** A stored tensor and the leaf that it fills. */
+/** A stored tensor, and the leaf that gets its values. */
 export interface Filling {
   readonly info: TensorInfo;
   readonly leaf: Leaf;
 }
 
-/** How much of an upload is done. */
+/** Progress of an upload. */
 export interface UploadProgress {
-  /** Bytes on their way or there, as they lie in the checkpoint. */
+  /** Bytes so far, as the checkpoint has them. */
   readonly loaded: number;
-  /** Bytes of all tensors that the model reads. */
+  /** Bytes of all tensors that are read. */
   readonly total: number;
 }
 
-const SLAB = 256 << 20; // weights share buffers of about this size
+const SLAB = 256 << 20; // bytes of a buffer that weights share
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
-/** What came of an upload. */
+/** The result of an upload. */
 export interface Uploaded {
-  /** Frees the memory. */
+  /** Frees the weights. */
   readonly release: () => void;
   /** Names of tensors that hold NaN or infinity. */
   readonly notFinite: readonly string[];
-  /**
-   * How far each packed tensor is from the stored one:
-   * the root of the mean squared error over that of the values.
-   */
+  /** The relative error of each packed tensor: the root mean square of the error, divided by that of the values. */
   readonly errors: ReadonlyMap<string, number>;
 }
 
 /**
- * Streams tensors of a checkpoint into GPU memory as their leaves' dtype, 4-D ones channels-last. The host
- * holds a few pieces at a time, never a file.
+ * Loads tensors of a checkpoint into GPU memory in the types of their leaves, 4-D ones channels-last. The host has a few
+ * pieces in memory at a time, never a file.
  */
 export async function upload(
   device: Device,
@@ -69,20 +67,20 @@ export async function upload(
     }
     converter.flush();
     const notes = await converter.notes();
-    const named = (bit: number) =>
-      fillings.filter((_, i) => notes[i]!.flags & bit).map(({ info }) => info.name);
-    expectNoOverflow(label, named(2));
+    const named = (flag: number) =>
+      fillings.filter((_, i) => notes[i]!.flags & flag).map(({ info }) => info.name);
+    expectNoOverflow(label, named(TOO_LARGE));
     const packed = fillings.flatMap(({ info, leaf }, i): [string, number][] =>
       isPacked(leaf.dtype) ? [[info.name, notes[i]!.error]] : []
     );
-    return { release, notFinite: named(1), errors: new Map(packed) };
+    return { release, notFinite: named(NOT_FINITE), errors: new Map(packed) };
   } catch (error) {
     release();
     throw error;
   }
 }
 
-/** Throws where tensors hold values that f16 has not. */
+/** Throws where tensors have values beyond the range of f16. */
 export function expectNoOverflow(label: string, names: readonly string[]): void {
   if (names.length === 0) return;
   throw new RangeError(
@@ -91,7 +89,7 @@ export function expectNoOverflow(label: string, names: readonly string[]): void 
   );
 }
 
-/** Gives every leaf a place in as few buffers, which go to `slabs`, as the adapter's limits allow. */
+/** Gives every leaf a place in one of a few buffers, which are added to `slabs`. */
 function allocate(device: Device, label: string, leaves: readonly Leaf[], slabs: GPUBuffer[]): void {
   const { maxStorageBufferBindingSize: binding, maxBufferSize, minStorageBufferOffsetAlignment } =
     device.limits;

@@ -6,7 +6,7 @@ import {
   T5EncoderModel,
   UNet2DModel,
 } from "../../../src/models/mod.ts";
-import { PIECE } from "../../../src/io/upload/pieces.ts";
+import { PIECE } from "../../../src/io/upload/converter.ts";
 import { imageIds, textIds } from "../../../src/pipelines/flux/latents.ts";
 import { manualSeed } from "../../../src/random/mod.ts";
 import { testOnBothEngines } from "../../support/engines.ts";
