@@ -54,6 +54,19 @@ export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, wher
   );
 }
 
+/** A schema of a config; its shape has the keys that it knows. */
+export type ConfigSchema<Config> = z.ZodType<Config> & Pick<z.ZodObject, "shape">;
+
+/** A schema with a check of several keys together, which calls `expect` with what a key should be. */
+export function refined<S extends z.ZodObject>(
+  keys: S,
+  check: (config: z.output<S>, expect: (key: keyof S["shape"] & string, expected: string) => void) => void,
+): S {
+  return keys.superRefine((config, context) =>
+    check(config, (key, message) => context.addIssue({ code: "custom", path: [key], message }))
+  );
+}
+
 /** A boolean with a default; null is false, as in Python. */
 export function flag(otherwise: boolean): z.ZodType<boolean> {
   return z.boolean().nullable().default(otherwise).transform((value) => value ?? false);
@@ -65,7 +78,7 @@ export function absentIfNull<T>(schema: z.ZodType<T>): z.ZodType<T> {
 }
 
 /** Keys of a config that its schema does not have. Keys as _class_name are about the file, and left out. */
-export function unknownKeys(schema: z.ZodObject, value: unknown): string[] {
+export function unknownKeys(schema: Pick<z.ZodObject, "shape">, value: unknown): string[] {
   return Object.keys(value ?? {}).filter((key) => !key.startsWith("_") && !Object.hasOwn(schema.shape, key));
 }
 

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type { ConfigSchema } from "../../io/config.ts";
 import { bytesOf, type DType } from "../../core/dtype.ts";
 import { expectOptions } from "../../core/error.ts";
 import type { Shape } from "../../core/shape.ts";
@@ -8,7 +8,7 @@ import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 import { bandsOf } from "./bands.ts";
 import { type AutoencoderKLWeights, type CoderRun, decodeKL, encodeKL } from "./coders.ts";
-import { type AutoencoderKLConfig, autoencoderKLConfig, autoencoderKLKeys, scaleFactor } from "./config.ts";
+import { type AutoencoderKLConfig, autoencoderKLConfig, scaleFactor } from "./config.ts";
 import { DiagonalGaussianDistribution } from "./distribution.ts";
 import { tiled, tileSides } from "./tiles.ts";
 
@@ -37,9 +37,7 @@ type Verb = "encode" | "decode";
  */
 export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   /** Checks a config.json and fills in its defaults. */
-  static readonly schema: z.ZodType<AutoencoderKLConfig> = autoencoderKLConfig;
-  /** The keys that it knows. */
-  static readonly keys: z.ZodObject = autoencoderKLKeys;
+  static readonly schema: ConfigSchema<AutoencoderKLConfig> = autoencoderKLConfig;
   /** Where pipelines keep it. */
   static readonly folder: string = "vae";
 

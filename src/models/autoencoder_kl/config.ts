@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag } from "../../io/config.ts";
+import { type ConfigSchema, flag, refined } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 
 /** An AutoencoderKL's config: the keys of its config.json, of which older files lack some. */
@@ -79,13 +79,8 @@ const keys = z.looseObject({
   mid_block_add_attention: flag(true),
 });
 
-/** The keys that an AutoencoderKL's config knows. */
-export const autoencoderKLKeys: z.ZodObject = keys;
-
 /** Checks an AutoencoderKL's config and fills in its defaults. */
-export const autoencoderKLConfig: z.ZodType<AutoencoderKLConfig> = keys.superRefine((config, context) => {
-  const expect = (key: keyof AutoencoderKLConfig, message: string) =>
-    context.addIssue({ code: "custom", path: [key], message });
+export const autoencoderKLConfig: ConfigSchema<AutoencoderKLConfig> = refined(keys, (config, expect) => {
   const { block_out_channels: channels, norm_num_groups: groups, latent_channels: latents } = config;
 
   for (const key of ["down_block_types", "up_block_types"] as const) {

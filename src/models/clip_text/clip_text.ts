@@ -1,11 +1,11 @@
 import { expectOptions } from "../../core/error.ts";
 import type { Shape } from "../../core/shape.ts";
-import type { z } from "zod";
+import type { ConfigSchema } from "../../io/config.ts";
 import { type CLIPEncoderLayer, clipEncoderLayer } from "./encoder_layer.ts";
 import { expectShape, type Layer, layerNorm, project, type Projection } from "../../nn/layers.ts";
 import { gather } from "../../ops/mod.ts";
 import { named, type Tensor, tensor, zeros } from "../../tensor/mod.ts";
-import { type CLIPTextConfig, clipTextConfig, clipTextKeys } from "./config.ts";
+import { type CLIPTextConfig, clipTextConfig } from "./config.ts";
 import { type CLIPTextInputs, clipTextInputs } from "./inputs.ts";
 import type { Library } from "../../io/hub/needed_files.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
@@ -71,9 +71,7 @@ export function clipText(
 /** CLIP's text transformer, which tells Stable Diffusion's UNet what to draw; transformers' CLIPTextModel. */
 export class CLIPTextModel extends Model<CLIPTextConfig> {
   /** Checks a config.json and fills in its defaults. */
-  static readonly schema: z.ZodType<CLIPTextConfig> = clipTextConfig;
-  /** The keys that it knows. */
-  static readonly keys: z.ZodObject = clipTextKeys;
+  static readonly schema: ConfigSchema<CLIPTextConfig> = clipTextConfig;
   /** Where pipelines keep it. */
   static readonly folder: string = "text_encoder";
   /** The library whose names its files have. */

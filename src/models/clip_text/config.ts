@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, refined } from "../../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
 
 /** A CLIP text model's config: the keys of its config.json, of which older files lack some. */
@@ -55,12 +55,8 @@ const keys = z.looseObject({
   pad_token_id: unread,
 });
 
-/** The keys that a CLIP text model's config knows. */
-export const clipTextKeys: z.ZodObject = keys;
-
 /** Checks a CLIP text model's config and fills in transformers' defaults. */
-export const clipTextConfig: z.ZodType<CLIPTextConfig> = keys.superRefine((config, context) => {
+export const clipTextConfig: ConfigSchema<CLIPTextConfig> = refined(keys, (config, expect) => {
   if (config.hidden_size % config.num_attention_heads === 0) return;
-  const message = `a divisor of hidden_size, which is ${config.hidden_size}`;
-  context.addIssue({ code: "custom", path: ["num_attention_heads"], message });
+  expect("num_attention_heads", `a divisor of hidden_size, which is ${config.hidden_size}`);
 });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { flag } from "../../io/config.ts";
+import { type ConfigSchema, flag, refined } from "../../io/config.ts";
 
 /** A FluxTransformer2DModel's config: the keys of its config.json, of which files lack some. */
 export interface FluxTransformer2DConfig {
@@ -47,16 +47,13 @@ const keys = z.looseObject({
   axes_dims_rope: z.array(positive.refine((n) => n % 2 === 0, "an even number")).min(1).default([16, 56, 56]),
 });
 
-/** The keys that a FluxTransformer2DModel's config knows. */
-export const fluxTransformer2DKeys: z.ZodObject = keys;
-
 /** Checks a FluxTransformer2DModel's config and fills in its defaults. */
-export const fluxTransformer2DConfig: z.ZodType<FluxTransformer2DConfig> = keys.superRefine(
-  ({ axes_dims_rope: axes, attention_head_dim }, context) => {
+export const fluxTransformer2DConfig: ConfigSchema<FluxTransformer2DConfig> = refined(
+  keys,
+  ({ axes_dims_rope: axes, attention_head_dim }, expect) => {
     const sum = axes.reduce((a, b) => a + b, 0);
     if (sum === attention_head_dim) return;
-    const message = `${sum}, the sum of axes_dims_rope`;
-    context.addIssue({ code: "custom", path: ["attention_head_dim"], message });
+    expect("attention_head_dim", `${sum}, the sum of axes_dims_rope`);
   },
 );
 

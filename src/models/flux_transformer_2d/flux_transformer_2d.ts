@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type { ConfigSchema } from "../../io/config.ts";
 import { dense, type Layer } from "../../nn/layers.ts";
 import { cat, named, scope, type Tensor, zeros } from "../../tensor/mod.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
@@ -10,12 +10,7 @@ import {
   type FluxTransformerBlock,
   fluxTransformerBlock,
 } from "./blocks.ts";
-import {
-  type FluxTransformer2DConfig,
-  fluxTransformer2DConfig,
-  fluxTransformer2DKeys,
-  innerDim,
-} from "./config.ts";
+import { type FluxTransformer2DConfig, fluxTransformer2DConfig, innerDim } from "./config.ts";
 import {
   conditioningInputs,
   features,
@@ -113,9 +108,7 @@ const TEXT_TOKENS = 512;
 /** Predicts the velocity of a picture's latents that a prompt describes; diffusers' FluxTransformer2DModel. */
 export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   /** Checks a config.json and fills in its defaults. */
-  static readonly schema: z.ZodType<FluxTransformer2DConfig> = fluxTransformer2DConfig;
-  /** The keys that it knows. */
-  static readonly keys: z.ZodObject = fluxTransformer2DKeys;
+  static readonly schema: ConfigSchema<FluxTransformer2DConfig> = fluxTransformer2DConfig;
   /** Where pipelines keep it. */
   static readonly folder: string = "transformer";
 

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { parseConfig, unknownKeys } from "../../io/config.ts";
+import { type ConfigSchema, parseConfig, unknownKeys } from "../../io/config.ts";
 import { quote } from "../../io/files/errors.ts";
 import type { Library } from "../../io/hub/needed_files.ts";
 import type { ModelSource } from "./model_source.ts";
@@ -7,10 +7,8 @@ import type { ModelSource } from "./model_source.ts";
 /** What a class of models says of its configs. */
 export interface ConfigOwner {
   readonly name: string;
-  /** Checks a config.json and fills in its defaults. */
-  readonly schema: z.ZodType;
-  /** Keys that the config knows, for telling unknown ones; diffusers' have the class's name among them. */
-  readonly keys: z.ZodObject;
+  /** Checks a config.json and fills in its defaults; diffusers' have the class's name among their keys. */
+  readonly schema: ConfigSchema<unknown>;
   /** Whose names its files of weights have; diffusers' by default. */
   readonly library?: Library | undefined;
   /** Of transformers' models: the model_type of its configs, then of those of whole models that it is a part of. */
@@ -28,7 +26,7 @@ export function readOwnConfig(
   const own = ownConfig(type, json, configPath);
   const config = parseConfig(type.schema, own, configPath);
   const common = type.library === "transformers" ? TRANSFORMERS_KEYS : undefined;
-  const unknown = unknownKeys(type.keys, own).filter((key) => !common?.has(key));
+  const unknown = unknownKeys(type.schema, own).filter((key) => !common?.has(key));
   if (unknown.length) onNotice(`${configPath}: ignoring unknown keys ${unknown.join(", ")}`);
   return config;
 }
@@ -46,8 +44,8 @@ function ownConfig(
     throw new TypeError(`Cannot load ${configPath}: expected a config as an object, got ${quote(json)}`);
   }
   const { _class_name, model_type, architectures } = json;
-  const { name, keys, modelTypes = [], configKey } = type;
-  const className = (keys.shape["_class_name"] as z.ZodOptional<z.ZodLiteral<string>> | undefined)?.unwrap()
+  const { name, schema, modelTypes = [], configKey } = type;
+  const className = (schema.shape["_class_name"] as z.ZodOptional<z.ZodLiteral<string>> | undefined)?.unwrap()
     .value;
   const isOwn = className === undefined
     ? _class_name === undefined && (model_type === undefined || modelTypes.includes(String(model_type)))

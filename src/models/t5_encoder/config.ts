@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, refined } from "../../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
 
 /** A T5 encoder's config: the keys of its config.json, of which older files lack some. */
@@ -71,15 +71,14 @@ const keys = z.looseObject({
   task_specific_params: unread,
 });
 
-/** The keys that a T5 encoder's config knows. */
-export const t5EncoderKeys: z.ZodObject = keys;
-
 /** Checks a T5 encoder's config and fills in transformers' defaults. */
-export const t5EncoderConfig: z.ZodType<T5EncoderConfig> = keys.superRefine((config, context) => {
+export const t5EncoderConfig: ConfigSchema<T5EncoderConfig> = refined(keys, (config, expect) => {
   const exact = Math.floor(Math.floor(config.relative_attention_num_buckets / 2) / 2);
   if (config.relative_attention_max_distance > exact) return;
-  const message = `more than ${exact}, a quarter of relative_attention_num_buckets`;
-  context.addIssue({ code: "custom", path: ["relative_attention_max_distance"], message });
+  expect(
+    "relative_attention_max_distance",
+    `more than ${exact}, a quarter of relative_attention_num_buckets`,
+  );
 });
 
 /** The activation function of the dense layers, and whether it gates. */

@@ -1,12 +1,12 @@
 import { expectOptions } from "../../core/error.ts";
-import type { z } from "zod";
+import type { ConfigSchema } from "../../io/config.ts";
 import type { Projection } from "../../nn/layers.ts";
 import { positionBias, type T5Attention, type T5Block, t5Block, t5Norm } from "./block.ts";
 import { named, type Tensor, zeros } from "../../tensor/mod.ts";
 import type { Library } from "../../io/hub/needed_files.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
-import { feedForwardOf, type T5EncoderConfig, t5EncoderConfig, t5EncoderKeys } from "./config.ts";
+import { feedForwardOf, type T5EncoderConfig, t5EncoderConfig } from "./config.ts";
 import { bucketsOf, type T5EncoderInputs, t5EncoderInputs } from "./inputs.ts";
 
 /** Weights of a T5 encoder, but for the table of tokens. */
@@ -66,9 +66,7 @@ export function t5Encoder(
 /** T5's encoder, which tells Flux and Stable Diffusion 3 what to draw; transformers' T5EncoderModel. */
 export class T5EncoderModel extends Model<T5EncoderConfig> {
   /** Checks a config.json and fills in its defaults. */
-  static readonly schema: z.ZodType<T5EncoderConfig> = t5EncoderConfig;
-  /** The keys that it knows. */
-  static readonly keys: z.ZodObject = t5EncoderKeys;
+  static readonly schema: ConfigSchema<T5EncoderConfig> = t5EncoderConfig;
   /** Where pipelines keep it. */
   static readonly folder: string = "text_encoder_2";
   /** The library whose names its files have. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, flag } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, flag, refined } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 
 /** A UNet2DModel's config: the keys of its config.json, of which older files lack some. */
@@ -112,13 +112,8 @@ const keys = z.looseObject({
   num_train_timesteps: positive.nullable().default(null),
 });
 
-/** The keys that a UNet2DModel's config knows. */
-export const unet2DKeys: z.ZodObject = keys;
-
 /** Checks a UNet2DModel's config and fills in its defaults. */
-export const unet2DConfig: z.ZodType<UNet2DConfig> = keys.superRefine((config, context) => {
-  const expect = (key: keyof UNet2DConfig, message: string) =>
-    context.addIssue({ code: "custom", path: [key], message });
+export const unet2DConfig: ConfigSchema<UNet2DConfig> = refined(keys, (config, expect) => {
   const { block_out_channels: channels, attention_head_dim: headDim } = config;
 
   for (const key of ["down_block_types", "up_block_types"] as const) {

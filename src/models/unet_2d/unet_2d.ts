@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type { ConfigSchema } from "../../io/config.ts";
 import type { DType } from "../../core/dtype.ts";
 import { expectOptions } from "../../core/error.ts";
 import { activation } from "../../nn/activations.ts";
@@ -21,7 +21,7 @@ import {
 import { silu } from "../../ops/mod.ts";
 import { named, type Tensor, zeros } from "../../tensor/mod.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
-import { type UNet2DConfig, unet2DConfig, unet2DKeys } from "./config.ts";
+import { type UNet2DConfig, unet2DConfig } from "./config.ts";
 import { type ClassLabels, sampleSizeOf, type UNet2DInputs, unet2DInputs } from "./inputs.ts";
 
 /** Weights of a UNet2DModel. */
@@ -180,9 +180,7 @@ export interface UNet2DOptions {
 /** Predicts the noise in a sample; diffusers' UNet2DModel. */
 export class UNet2DModel extends Model<UNet2DConfig> {
   /** Checks a config.json and fills in its defaults. */
-  static readonly schema: z.ZodType<UNet2DConfig> = unet2DConfig;
-  /** The keys that it knows. */
-  static readonly keys: z.ZodObject = unet2DKeys;
+  static readonly schema: ConfigSchema<UNet2DConfig> = unet2DConfig;
 
   /** The model's output for a sample [B, C, H, W] at timestep `t`, one for all rows or one a row. */
   forward<const Path extends string = never>(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, flag } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, flag, refined } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 
 /** A UNet2DConditionModel's config: the keys of its config.json, of which older files lack some. */
@@ -157,9 +157,6 @@ const keys = z.looseObject({
   addition_embed_type_num_heads: absentIfNull(z.number().default(64)),
 });
 
-/** The keys that a UNet2DConditionModel's config knows. */
-export const unet2DConditionKeys: z.ZodObject = keys;
-
 /** Keys that may have a value for each block. */
 const perBlock = [
   "down_block_types",
@@ -173,9 +170,7 @@ const perBlock = [
 ] as const;
 
 /** Checks a UNet2DConditionModel's config and fills in its defaults. */
-export const unet2DConditionConfig: z.ZodType<UNet2DConditionConfig> = keys.superRefine((config, context) => {
-  const expect = (key: keyof UNet2DConditionConfig, message: string) =>
-    context.addIssue({ code: "custom", path: [key], message });
+export const unet2DConditionConfig: ConfigSchema<UNet2DConditionConfig> = refined(keys, (config, expect) => {
   const { block_out_channels: channels, transformer_layers_per_block: transformers } = config;
 
   for (const key of perBlock) {

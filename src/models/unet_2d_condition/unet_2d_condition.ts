@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type { ConfigSchema } from "../../io/config.ts";
 import type { DType } from "../../core/dtype.ts";
 import type { Shape } from "../../core/shape.ts";
 import { activation } from "../../nn/activations.ts";
@@ -16,7 +16,7 @@ import { named, type Tensor, zeros } from "../../tensor/mod.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import { sampleSizeOf } from "../unet_2d/inputs.ts";
 import { conditioning, type ConditioningWeights } from "./conditioning.ts";
-import { type UNet2DConditionConfig, unet2DConditionConfig, unet2DConditionKeys, valueOf } from "./config.ts";
+import { type UNet2DConditionConfig, unet2DConditionConfig, valueOf } from "./config.ts";
 import {
   addResidual,
   emptyOptions,
@@ -171,9 +171,7 @@ const PROMPT_TOKENS = 77; // of CLIP
 /** Predicts the noise in a sample that a prompt describes; diffusers' UNet2DConditionModel. */
 export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
   /** Checks a config.json and fills in its defaults. */
-  static readonly schema: z.ZodType<UNet2DConditionConfig> = unet2DConditionConfig;
-  /** The keys that it knows. */
-  static readonly keys: z.ZodObject = unet2DConditionKeys;
+  static readonly schema: ConfigSchema<UNet2DConditionConfig> = unet2DConditionConfig;
   /** Where pipelines keep it. */
   static readonly folder: string = "unet";
 

@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import { parseConfig, unknownKeys } from "../../../src/io/config.ts";
-import {
-  fluxTransformer2DConfig,
-  fluxTransformer2DKeys,
-} from "../../../src/models/flux_transformer_2d/config.ts";
+import { fluxTransformer2DConfig } from "../../../src/models/flux_transformer_2d/config.ts";
 import { modulationWidth } from "../../../src/models/flux_transformer_2d/modulation.ts";
 
 const parse = (config: object) => parseConfig(fluxTransformer2DConfig, config, "flux");
@@ -38,7 +35,7 @@ for (const [name, config] of Object.entries(published)) {
   Deno.test(`fluxTransformer2DConfig takes that of ${name}`, () => {
     const { _class_name, ...parsed } = parse({ _class_name: "FluxTransformer2DModel", ...config });
     assert.deepEqual({ ...parsed, ...config }, parsed);
-    assert.deepEqual(unknownKeys(fluxTransformer2DKeys, config), []);
+    assert.deepEqual(unknownKeys(fluxTransformer2DConfig, config), []);
   });
 }
 
