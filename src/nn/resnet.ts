@@ -14,7 +14,7 @@ export interface ResnetBlock2D {
   conv_shortcut?: Layer | undefined; // where the number of channels changes
 }
 
-/** What a config says about all residual blocks of a model. */
+/** Options that all residual blocks of a model share. */
 export interface ResnetStyle extends GroupNormOptions {
   act: ActFnName;
   /** "default" adds the time signal before the second norm; "scale_shift" multiplies and adds after it. */
@@ -44,8 +44,8 @@ export function resnetBlock2D(
   const normed = resample(act(named("norm1", () => groupNorm(x, w.norm1, o), [x])));
   let h = named("conv1", () => conv3x3(normed, w.conv1, o.channels), [normed]);
   if (time && o.timeScaleShift === "default") h = h.add(time);
-  const told = h;
-  h = named("norm2", () => groupNorm(told, w.norm2, o), [told]);
+  const shifted = h;
+  h = named("norm2", () => groupNorm(shifted, w.norm2, o), [shifted]);
   if (time && o.timeScaleShift === "scale_shift") {
     const [scale, shift] = time.chunk(2, 1);
     h = h.mul(scale.add(1)).add(shift);

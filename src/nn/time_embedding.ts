@@ -10,7 +10,7 @@ export interface TimestepEmbedding {
   linear_2: Layer;
 }
 
-/** Features of a timestep → what all blocks are told about time. x [B, K] → [B, width]. */
+/** The embedding of time, of a timestep's features. x [B, K] → [B, width]. */
 export function timestepEmbeddingMLP(
   x: Tensor,
   w: TimestepEmbedding,
@@ -20,11 +20,8 @@ export function timestepEmbeddingMLP(
   return dense(act(dense(x, w.linear_1, width)), w.linear_2, width);
 }
 
-/**
- * 2π in parts of 8, 11 and 24 bits:
- * a whole number of turns below 2¹³ times either of the first two is exact in f32.
- */
-const turn = [6.28125, 0.0019350051879882812, 3.0199159819e-7] as const;
+/** 2π in parts of 8, 11 and 24 bits: a whole number below 2¹³ times either of the first two is exact in f32. */
+const TWO_PI = [6.28125, 0.0019350051879882812, 3.0199159819e-7] as const;
 
 /**
  * Random Fourier features [sin(2π · w · log t), cos(2π · w · log t)] (Tancik et al. 2020,
@@ -35,12 +32,12 @@ export function gaussianFourierProjection(logT: Tensor, w: { weight: Tensor }, w
   // The products are in the order, and so have the roundings, of diffusers: angles reach thousands, where they count.
   const angle = logT.unsqueeze(1).mul(w.weight.cast("f32").unsqueeze(0)).mul(2).mul(Math.PI);
   // WGSL promises the precision of sin and cos on [-π, π] only.
-  const turns = angle.div(2 * Math.PI).round();
-  const reduced = turn.reduce((rest, part) => rest.sub(turns.mul(part)), angle);
+  const cycles = angle.div(2 * Math.PI).round();
+  const reduced = TWO_PI.reduce((rest, part) => rest.sub(cycles.mul(part)), angle);
   return cat([reduced.sin(), reduced.cos()], 1);
 }
 
-/** What a residual block's `time_emb_proj`, of so many outputs, makes of the time. → [B, width] */
+/** The projection of time by a residual block's `time_emb_proj`, of so many outputs. → [B, width] */
 export type TimeProjections = (w: Layer, width: number) => Tensor;
 
 /**
@@ -57,7 +54,7 @@ export function timeProjections(temb: Tensor, layers: Iterable<Layer | undefined
   return (w, width) => known.get(w.weight) ?? dense(temb, w, width);
 }
 
-/** Whether the weights can be joined, on an adapter that gains by it: a software adapter does not. */
+/** True where the weights can be joined, on an adapter that gains by it: a software adapter does not. */
 function isOneProduct(temb: Tensor, layers: readonly Layer[]): boolean {
   if (!temb.device.traits.joins || layers.length < 2) return false;
   if (layers.some(({ weight }) => lowRankOf(weight))) return false;

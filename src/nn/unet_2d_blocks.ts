@@ -27,7 +27,7 @@ export interface UNetBlockOptions<A> {
   resnet: ResnetOptions;
   /** Follows residual block `layer`; null where the block has no attention. */
   attention: ((x: Tensor, w: A, layer: number) => Tensor) | null;
-  /** How the block changes the size at its end: by one convolution, in a residual block, or not at all. */
+  /** The block changes the size at its end by one convolution, in a residual block, or not at all. */
   sampler: "conv" | "resnet" | null;
 }
 

@@ -38,7 +38,7 @@ type Verb = "encode" | "decode";
 export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   /** Checks a config.json and fills in its defaults. */
   static readonly schema: ConfigSchema<AutoencoderKLConfig> = autoencoderKLConfig;
-  /** Where pipelines keep it. */
+  /** Its folder in a pipeline. */
   static readonly folder: string = "vae";
 
   /** Pixels on the side of a latent: 8 in Stable Diffusion. */

@@ -29,7 +29,7 @@ export interface CoderLoad {
   bytes: number;
 }
 
-const NEIGHBOURS = 2; // rows of latents that a band may hold beside its own: more than the rows it sees of others
+const NEIGHBOURS = 2; // rows of latents that a band may hold of its neighbours: no convolution sees more
 
 /**
  * The fewest bands of rows with which no activation is larger than `limit` bytes, which the adapter binds at once.

@@ -26,15 +26,15 @@ export interface AutoencoderKLConfig {
   norm_num_groups: number;
   /** Side or [H, W] of the pictures it was trained on. */
   sample_size: number | [H: number, W: number];
-  /** What latents are multiplied by to have variance 1. */
+  /** Latents times this have variance 1. */
   scaling_factor: number;
-  /** What is taken from latents before they are scaled. */
+  /** Subtracted from latents before they are scaled. */
   shift_factor: number | null;
   /** Mean of each channel of latents, with `latents_std` in place of `shift_factor`. */
   latents_mean: number[] | null;
   /** Standard deviation of each channel of latents. */
   latents_std: number[] | null;
-  /** Whether activations overflow f16, so that they are f32 also where weights are f16. */
+  /** Activations overflow f16, so they are f32 even where weights are f16. */
   force_upcast: boolean;
   /** A 1×1 convolution behind the encoder. */
   use_quant_conv: boolean;

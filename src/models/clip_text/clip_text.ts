@@ -68,17 +68,17 @@ export function clipText(
   };
 }
 
-/** CLIP's text transformer, which tells Stable Diffusion's UNet what to draw; transformers' CLIPTextModel. */
+/** CLIP's text transformer, the text encoder of Stable Diffusion; transformers' CLIPTextModel. */
 export class CLIPTextModel extends Model<CLIPTextConfig> {
   /** Checks a config.json and fills in its defaults. */
   static readonly schema: ConfigSchema<CLIPTextConfig> = clipTextConfig;
-  /** Where pipelines keep it. */
+  /** Its folder in a pipeline. */
   static readonly folder: string = "text_encoder";
   /** The library whose names its files have. */
   static readonly library: Library = "transformers";
   /** The model_type of its configs, and of those of a whole CLIP. */
   static readonly modelTypes: readonly string[] = ["clip_text_model", "clip"];
-  /** Where the config of a whole CLIP has its own. */
+  /** The key of its config in that of a whole CLIP. */
   static readonly configKey: string = "text_config";
   /** The keys of the rest of a whole CLIP. */
   static readonly others: RegExp = /^(vision_model\.|visual_projection\.|logit_scale$)/;
@@ -141,7 +141,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
 
 /** CLIP's text transformer with its projection, the second text encoder of SDXL. */
 export class CLIPTextModelWithProjection extends CLIPTextModel {
-  /** Where pipelines keep it. */
+  /** Its folder in a pipeline. */
   static override readonly folder: string = "text_encoder_2";
 
   /** The states and embeddings of texts, given as rows of ids [B, N]. */

@@ -23,8 +23,8 @@ export interface CLIPEncoderLayerOptions {
 
 /** Attention of each token to itself and those before it, then two dense layers. x [B, N, D] → [B, N, D]. */
 export function clipEncoderLayer(x: Tensor, w: CLIPEncoderLayer, o: CLIPEncoderLayerOptions): Tensor {
-  const own = named("layer_norm1", () => layerNorm(x, w.layer_norm1, o.eps), [x]);
-  x = x.add(named("self_attn", () => causalAttention(own, w.self_attn, o.heads), [own]));
+  const h = named("layer_norm1", () => layerNorm(x, w.layer_norm1, o.eps), [x]);
+  x = x.add(named("self_attn", () => causalAttention(h, w.self_attn, o.heads), [h]));
   const normed = named("layer_norm2", () => layerNorm(x, w.layer_norm2, o.eps), [x]);
   const mlp = () => {
     const hidden = named("fc1", () => dense(normed, w.mlp.fc1, o.intermediate), [normed]);

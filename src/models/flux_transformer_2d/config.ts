@@ -23,9 +23,9 @@ export interface FluxTransformer2DConfig {
   joint_attention_dim: number;
   /** Width of the pooled text. */
   pooled_projection_dim: number;
-  /** Whether the model was distilled with guidance and is told its scale (dev), or needs none (schnell). */
+  /** The model was distilled with guidance and reads its scale (dev); schnell reads none. */
   guidance_embeds: boolean;
-  /** Of a head's values, how many turn by each axis of a token's position. */
+  /** Number of a head's values that rotate by each axis of a token's position. */
   axes_dims_rope: number[];
 }
 

@@ -109,7 +109,7 @@ const TEXT_TOKENS = 512;
 export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   /** Checks a config.json and fills in its defaults. */
   static readonly schema: ConfigSchema<FluxTransformer2DConfig> = fluxTransformer2DConfig;
-  /** Where pipelines keep it. */
+  /** Its folder in a pipeline. */
   static readonly folder: string = "transformer";
 
   readonly #positions = new PositionCache();

@@ -20,9 +20,9 @@ export type FluxTransformer2DOptions =
   & {
     /** Embeddings of the prompts' tokens [B, N, joint_attention_dim]. */
     encoderHiddenStates: Tensor;
-    /** Where the latents' tokens stand in the picture [L, axes]. */
+    /** Positions of the latents' tokens in the picture [L, axes]. */
     imgIds: Positions;
-    /** Where the prompts' tokens stand: in FLUX all at 0. [N, axes] */
+    /** Positions of the prompts' tokens: in FLUX all at 0. [N, axes] */
     txtIds: Positions;
   }
   & (
@@ -64,7 +64,7 @@ const OPTIONS = [
   "taps",
 ];
 
-/** Checks what `forward` was called with, and turns its numbers into tensors. */
+/** Checks the arguments of `forward`, and makes tensors of its numbers. */
 export function fluxTransformer2DInputs(
   hiddenStates: Tensor,
   options: FluxTransformer2DOptions,

@@ -15,7 +15,7 @@ export interface FluxModulationWeights {
 /** Weights of the embedding of time, guidance and the prompt as a whole. */
 interface FluxTimeTextEmbed {
   timestep_embedder: TimestepEmbedding;
-  /** Of models that were distilled with guidance (dev). */
+  /** In models that were distilled with guidance (dev). */
   guidance_embedder?: TimestepEmbedding | undefined;
   text_embedder: TimestepEmbedding;
 }
@@ -94,8 +94,8 @@ function timeTextEmbed(
 const MOST = 6; // that one dispatch joins
 
 /**
- * Joins rows side by side. In a tree, as a chain would copy what is joined already again and again;
- * in turn, so that parts need not all be there.
+ * Joins rows side by side: in a tree, as a chain would copy the first ones again and again, and as they come, so that
+ * not all need to be in memory.
  */
 export function joinColumns(parts: Iterable<Tensor>): Tensor {
   const joined: Tensor[] = [];

@@ -8,8 +8,8 @@ export type Positions = readonly (readonly number[])[];
 const THETA = 10000;
 
 /**
- * Cosines and sines of the angles by which rotary embeddings turn heads: each axis of a token's position has
- * `axesDims[axis]` of a head's D values, and pair i of them turns by position · θ^(−2i / dims), as in diffusers'
+ * Cosines and sines of the angles by which rotary embeddings rotate heads: each axis of a token's position has
+ * `axesDims[axis]` of a head's D values, and pair i of them rotates by position · θ^(−2i / dims), as in diffusers'
  * FluxPosEmbed. In f64, rounded to f32 at the end, since shaders lose the digits of large angles. ids [tokens, axes]
  * → [tokens, D / 2] twice.
  */

@@ -56,8 +56,10 @@ export function t5Block(x: Tensor, w: T5Block, bias: Tensor, o: T5BlockOptions):
     w.layer[0],
     w.layer[1],
   ];
-  const own = named("layer.0.layer_norm", () => t5Norm(x, norm1, o.eps), [x]).cast(o.dtype);
-  const sum = x.add(named("layer.0.SelfAttention", () => selfAttention(own, SelfAttention, bias, o), [own]));
+  const normed = named("layer.0.layer_norm", () => t5Norm(x, norm1, o.eps), [x]).cast(o.dtype);
+  const sum = x.add(
+    named("layer.0.SelfAttention", () => selfAttention(normed, SelfAttention, bias, o), [normed]),
+  );
   const h = named("layer.1.layer_norm", () => t5Norm(sum, norm2, o.eps), [sum]).cast(o.dtype);
   return sum.add(named("layer.1.DenseReluDense", () => feedForward(h, DenseReluDense, o), [h]));
 }
@@ -90,7 +92,7 @@ function feedForward(x: Tensor, w: T5FeedForward, o: T5BlockOptions): Tensor {
 }
 
 /**
- * What attention adds to the scores of each pair of tokens: a value a head for its bucket. ids [N · N]
+ * Added to the scores of each pair of tokens: a value a head for its bucket. ids [N · N]
  * → [1, heads, N, N]
  */
 export function positionBias(

@@ -22,11 +22,11 @@ export interface T5EncoderConfig {
   relative_attention_max_distance: number;
   /** Added to mean squares. */
   layer_norm_epsilon: number;
-  /** The activation function, and whether it gates: "relu" of T5, "gated-gelu" of T5 1.1. */
+  /** The activation function, and "gated-" where it gates: "relu" of T5, "gated-gelu" of T5 1.1. */
   feed_forward_proj: string;
   /** The activation function where `feed_forward_proj` does not decide it. */
   dense_act_fn?: HiddenActName | undefined;
-  /** Whether the activation gates, where `feed_forward_proj` does not decide it. */
+  /** The activation gates, where `feed_forward_proj` does not decide it. */
   is_gated_act?: boolean | undefined;
 }
 

@@ -63,11 +63,11 @@ export function t5Encoder(
   return states;
 }
 
-/** T5's encoder, which tells Flux and Stable Diffusion 3 what to draw; transformers' T5EncoderModel. */
+/** T5's encoder, a text encoder of FLUX and Stable Diffusion 3; transformers' T5EncoderModel. */
 export class T5EncoderModel extends Model<T5EncoderConfig> {
   /** Checks a config.json and fills in its defaults. */
   static readonly schema: ConfigSchema<T5EncoderConfig> = t5EncoderConfig;
-  /** Where pipelines keep it. */
+  /** Its folder in a pipeline. */
   static readonly folder: string = "text_encoder_2";
   /** The library whose names its files have. */
   static readonly library: Library = "transformers";

@@ -16,7 +16,7 @@ export interface UNet2DConfig {
   center_input_sample: boolean;
   /** Features of a timestep: sines of fixed or of random frequencies, or a row of a table. */
   time_embedding_type: "positional" | "fourier" | "learned";
-  /** Width of what the blocks are told about time; null: four times the first of block_out_channels. */
+  /** Width T of the embedding of time that the blocks read; null: four times the first of block_out_channels. */
   time_embedding_dim: number | null;
   /** Taken from the number of frequencies that their exponents are divided by. */
   freq_shift: number;
@@ -36,9 +36,9 @@ export interface UNet2DConfig {
   mid_block_scale_factor: number;
   /** Zeros around the picture; 0 means one row at the bottom and one column at the right. */
   downsample_padding: number;
-  /** How blocks with attention halve the size. */
+  /** Blocks with attention halve the size by a convolution, or in a residual block. */
   downsample_type: "conv" | "resnet";
-  /** How blocks with attention double the size. */
+  /** Blocks with attention double the size by a convolution, or in a residual block. */
   upsample_type: "conv" | "resnet";
   /** For training only. */
   dropout: number;
@@ -54,7 +54,7 @@ export interface UNet2DConfig {
   attn_norm_num_groups: number | null;
   /** Added to variances. */
   norm_eps: number;
-  /** Whether time shifts the activations, or scales them too. */
+  /** Time shifts the activations, or scales and shifts them. */
   resnet_time_scale_shift: "default" | "scale_shift";
   /** Attention in the middle block. */
   add_attention: boolean;

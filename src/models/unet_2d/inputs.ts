@@ -24,7 +24,7 @@ type CommonConfig = Pick<
   "sample_size" | "in_channels" | "block_out_channels" | "flip_sin_to_cos" | "freq_shift" | "num_class_embeds"
 >;
 
-/** Checks what `forward` was called with, and turns its numbers into tensors. */
+/** Checks the arguments of `forward`, and makes tensors of its numbers. */
 export function unet2DInputs(
   sample: Tensor,
   t: number | readonly number[],

@@ -26,7 +26,7 @@ export interface UNet2DConditionConfig {
   mid_block_type: "UNetMidBlock2DCrossAttn" | "UNetMidBlock2D" | null;
   /** Blocks on the way up. */
   up_block_types: ("CrossAttnUpBlock2D" | "UpBlock2D")[];
-  /** Whether pixels see the prompt instead of each other, in all blocks or in each on the way down. */
+  /** Pixels see the prompt instead of each other, in all blocks or in each on the way down. */
   only_cross_attention: boolean | boolean[];
   /** Channels of the blocks on the way down; those on the way up have them in reverse. */
   block_out_channels: number[];
@@ -61,7 +61,7 @@ export interface UNet2DConditionConfig {
   use_linear_projection: boolean;
   /** Attention scores in f32, as they always are here. */
   upcast_attention: boolean;
-  /** What is added to the features of time: the pooled prompt and the picture's sizes, as in SDXL. */
+  /** Added to the embedding of time: the pooled prompt and the picture's sizes, as in SDXL. */
   addition_embed_type: "text_time" | null;
   /** Features of each of the picture's sizes. */
   addition_time_embed_dim: number | null;
@@ -74,9 +74,9 @@ export interface UNet2DConditionConfig {
   class_embed_type: "timestep" | "identity" | "projection" | "simple_projection" | null;
   /** Rows of the table of classes. */
   num_class_embeds: number | null;
-  /** Whether time shifts the activations, or scales them too. */
+  /** Time shifts the activations, or scales and shifts them. */
   resnet_time_scale_shift: "default" | "scale_shift";
-  /** Width of what the blocks are told about time; null: four times the first of block_out_channels. */
+  /** Width T of the embedding of time that the blocks read; null: four times the first of block_out_channels. */
   time_embedding_dim: number | null;
   /** Width of `timestepCond`, the features of the guidance scale that distilled models read. */
   time_cond_proj_dim: number | null;
@@ -208,7 +208,7 @@ export const unet2DConditionConfig: ConfigSchema<UNet2DConditionConfig> = refine
   }
 });
 
-/** Width T of what the blocks are told about time. */
+/** Width T of the embedding of time. */
 export function timeWidth(config: UNet2DConditionConfig): number {
   return config.time_embedding_dim ?? 4 * config.block_out_channels[0]!;
 }

@@ -31,11 +31,11 @@ export type UNet2DConditionInputs = {
 
 /** Features of another network that are added to the UNet's, and have the shapes of those. */
 export interface ResidualOptions {
-  /** Of a ControlNet, for each of the skip connections, that of conv_in first. */
+  /** From a ControlNet, for each of the skip connections, that of conv_in first. */
   downBlockAdditionalResiduals?: readonly Tensor[] | undefined;
-  /** Of a ControlNet, for the result of the middle block. */
+  /** From a ControlNet, for the result of the middle block. */
   midBlockAdditionalResidual?: Tensor | undefined;
-  /** Of a T2I adapter, for each block on the way down; one more is added behind the middle block. */
+  /** From a T2I adapter, for each block on the way down; one more is added behind the middle block. */
   downIntrablockAdditionalResiduals?: readonly Tensor[] | undefined;
 }
 
@@ -75,7 +75,7 @@ const OPTIONS = [
   "taps",
 ] satisfies (keyof (UNet2DConditionOptions & TapOptions))[];
 
-/** Checks what `forward` was called with, and turns its numbers into tensors. */
+/** Checks the arguments of `forward`, and makes tensors of its numbers. */
 export function unet2DConditionInputs(
   sample: Tensor,
   t: number | readonly number[],

@@ -172,7 +172,7 @@ const PROMPT_TOKENS = 77; // of CLIP
 export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
   /** Checks a config.json and fills in its defaults. */
   static readonly schema: ConfigSchema<UNet2DConditionConfig> = unet2DConditionConfig;
-  /** Where pipelines keep it. */
+  /** Its folder in a pipeline. */
   static readonly folder: string = "unet";
 
   /**
