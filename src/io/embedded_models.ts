@@ -1,7 +1,8 @@
 /**
- * The small trained models of Denoise's repository. A clone has them in its folder models/; a published package
- * leaves them out, and fetches them when they are asked for.
+ * The small trained models of Denoise's repository. A clone has them in its folder models/; a published package does not,
+ * and downloads them when they are asked for.
  */
+
 import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -13,18 +14,18 @@ import type { Progress } from "./hub/resolve_repo.ts";
 
 /** Where an embedded model comes from. */
 export interface EmbeddedModelOptions {
-  /** A folder or an address that holds the models' folders; the package's own models/ where it is not said. */
+  /** A folder or an address that has the models' folders; by default the package's own models/. */
   from?: string | undefined;
-  /** Told what is downloaded, as by `fromPretrained`. */
+  /** Called with the progress of downloads, as by `fromPretrained`. */
   onProgress?: ((progress: Progress) => void) | undefined;
-  /** Gives a download up. */
+  /** Ends a download. */
   signal?: AbortSignal | undefined;
 }
 
 /** Names of the embedded models. */
 export type EmbeddedModel = keyof typeof files;
 
-const PATIENCE = { tries: 5, pause: 500, timeout: 10_000 }; // ms
+const RETRY = { tries: 5, pause: 500, timeout: 10_000 }; // ms
 
 /**
  * The folder of a small trained model that belongs to Denoise, for `fromPretrained`: "emoji-diffusion" draws prompts
@@ -69,7 +70,7 @@ async function download(
     const refuse = ({ status }: Response) =>
       new Error(`Cannot download ${base}/${file}: expected status 200, got ${status}; check \`from\``);
     await downloadBlob(path, { url: `${base}/${file}`, name: file, etag: sha256, size, refuse }, {
-      ...PATIENCE,
+      ...RETRY,
       signal,
       onBytes: (loaded) => onProgress?.({ file, loaded, total: size, done: false }),
     });

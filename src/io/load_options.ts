@@ -1,7 +1,7 @@
 import { expectOptions, meant } from "../core/error.ts";
 import { isSingleFile } from "./single_file/options.ts";
 
-/** The names of all options of any `fromPretrained`: pipelines pass theirs on to each of their parts. */
+/** Names of the options of every `fromPretrained`: pipelines pass theirs on to each component. */
 export const LOAD_OPTIONS = {
   subfolder: true,
   variant: true,
@@ -22,17 +22,17 @@ export const LOAD_OPTIONS = {
   predictionType: true,
 } as const;
 
-/** Options that take some words. */
+/** Options that take one of several words. */
 const WORDS = {
   dtype: ["f32", "f16"],
   quantize: ["int8", "int4"],
   predictionType: ["epsilon", "v_prediction"],
 };
 
-/** What a single file does not say, and others do. */
+/** Options for single files only. */
 const OF_FILES = ["config", "base", "predictionType"];
 
-/** Throws where something is loaded with options that there are not, or that are for single files alone. */
+/** Refuses unknown options, unknown words, and options of single files for anything else. */
 export function expectLoadOptions(pathOrRepo: string, options: object): void {
   expectOptions(`load ${pathOrRepo}`, options, Object.keys(LOAD_OPTIONS));
   for (const [name, words] of Object.entries(WORDS)) expectWord(pathOrRepo, name, words, options);

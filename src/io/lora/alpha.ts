@@ -3,29 +3,27 @@ import { parseConfig } from "../config.ts";
 import { parseJson } from "../files/json.ts";
 import { unwrapped } from "../names/lora.ts";
 
-/**
- * What the strength of a pair is told by: its own tensor, the header of its file, or nothing, which means 1.
- */
+/** Where alpha comes from: a tensor, the metadata of the file, or the rank, so that the factor is 1. */
 export type AlphaSource = "tensor" | "metadata" | "rank";
 
-/** How strong a pair is at scale 1. */
+/** The strength of a pair at scale 1. */
 export interface Alpha {
   readonly alpha: number;
   readonly source: AlphaSource;
-  /** What up · down is multiplied by: alpha / rank, under rsLoRA alpha / √rank. */
+  /** The factor of up · down: alpha / rank, with rsLoRA alpha / √rank. */
   readonly factor: number;
 }
 
-/** A pair whose alpha is asked for. */
+/** The pair whose alpha is wanted. */
 export interface AlphaOf {
   /** The file's name for the layer. */
   readonly name: string;
   readonly rank: number;
-  /** The kernel of a convolution is larger than one pixel. */
+  /** It is for a convolution whose kernel is larger than one pixel. */
   readonly wide: boolean;
 }
 
-/** What peft writes of an adapter. */
+/** The config that peft writes of an adapter. */
 const peftConfig = z.looseObject({
   lora_alpha: z.number().nullish(),
   /** Alphas of layers whose names end so. */
@@ -36,29 +34,29 @@ const peftConfig = z.looseObject({
 
 const COMPONENTS = ["unet", "transformer", "text_encoder", "text_encoder_2"];
 
-/** Alphas in the metadata of kohya's trainer: of layers, and of convolutions wider than one tap. */
+/** Alphas in the metadata of kohya's trainer: of layers, and of convolutions with more than one tap. */
 interface KohyaAlphas {
   alpha: number | undefined;
   wideAlpha: number | undefined;
 }
 
-/** What a header says of the alphas of its file, where tensors do not say it. */
+/** Alphas that the metadata of a file has, for pairs without a tensor of it. */
 export class AlphaNotes {
   readonly #peft: ReadonlyMap<string, z.output<typeof peftConfig>>;
   readonly #kohya: KohyaAlphas;
 
-  /** `where` is the path that errors name. */
+  /** `where` is the file's path in errors. */
   constructor(metadata: ReadonlyMap<string, string>, where: string) {
     this.#peft = readPeft(metadata.get("lora_adapter_metadata"), where);
     this.#kohya = readKohya(metadata);
   }
 
-  /** Whether peft was told to train DoRA. */
+  /** True where peft trained DoRA. */
   get dora(): boolean {
     return [...this.#peft.values()].some((config) => config.use_dora);
   }
 
-  /** The alpha of a pair, `own` being that of its tensor. */
+  /** The alpha of a pair; `own` is the value of its tensor. */
   of({ name: wrapped, rank, wide }: AlphaOf, own: number | undefined): Alpha {
     const name = unwrapped(wrapped);
     const [, component = "", layer = name] = /^(unet|transformer|text_encoder(?:_2)?)\.(.*)$/.exec(name) ??
@@ -75,7 +73,7 @@ export class AlphaNotes {
   }
 }
 
-/** Configs by component, as `unet.lora_alpha`; of one that was saved alone without a component. */
+/** peft's configs by component, as `unet.lora_alpha`; of a component that was saved alone, by "". */
 function readPeft(text: string | undefined, where: string): Map<string, z.output<typeof peftConfig>> {
   if (text === undefined) return new Map();
   const what = `the lora_adapter_metadata of ${where}`;
@@ -89,10 +87,7 @@ function readPeft(text: string | undefined, where: string): Map<string, z.output
   return new Map(configs.filter(([, config]) => Object.keys(config).length > 0));
 }
 
-/**
- * Numbers that kohya's trainer notes as strings;
- * what is no number, such as "None" or "Dynamic", says nothing.
- */
+/** kohya's trainer writes numbers as strings; others, such as "None" or "Dynamic", are ignored. */
 function readKohya(metadata: ReadonlyMap<string, string>): KohyaAlphas {
   const args = metadata.get("ss_network_args") ?? "";
   const [, wide] = /"conv_alpha"\s*:\s*"?([\d.]+)/.exec(args) ?? [];

@@ -16,16 +16,16 @@ export interface LoraPair extends Alpha {
   readonly rank: number;
 }
 
-/** What a LoRA file holds. */
+/** The contents of a LoRA file. */
 export interface LoraFile {
-  /** Where it lies. */
+  /** Its path. */
   readonly path: string;
-  /** Whose names it uses: "kohya", "peft", "xlabs", … */
+  /** The program whose names it uses: "kohya", "peft", "xlabs", … */
   readonly format: string;
   readonly pairs: readonly LoraPair[];
-  /** Keys that are of no pair and of no addition. */
+  /** Keys that belong to no pair and no addition. */
   readonly others: readonly string[];
-  /** Keys of additions that are not built, by their kinds. */
+  /** Keys of additions that are not built, by kind. */
   readonly additions: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -41,7 +41,7 @@ interface Found {
   alpha?: TensorInfo | undefined;
 }
 
-/** Reads what a LoRA's file holds: names, shapes and alphas, no matrix. `path` is what errors name. */
+/** Reads names, shapes and alphas of a LoRA file, but no matrices. `path` names it in errors. */
 export async function readLora(checkpoint: Checkpoint, path: string): Promise<LoraFile> {
   const { tensors, metadata } = checkpoint;
   const keys = [...tensors.keys()];
@@ -73,7 +73,7 @@ export async function readLora(checkpoint: Checkpoint, path: string): Promise<Lo
   };
 }
 
-/** The tensors by layer, and the keys that are none of a LoRA's. */
+/** Tensors of LoRAs by layer, and all other keys. */
 function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, Found>; others: string[] } {
   const layers = new Map<string, Found>();
   const others: string[] = [];

@@ -5,19 +5,19 @@ import { type ResolveOptions, resolveRepo } from "../hub/resolve_repo.ts";
 import { processEnv } from "../hub/settings.ts";
 import { isSingleFile } from "../single_file/options.ts";
 
-/** Which file of a repository is wanted, and how to reach it. */
+/** Options of finding a LoRA's file. */
 export interface LoraFileOptions extends Omit<ResolveOptions, "files"> {
-  /** Its name in the folder or repository, where there are several. */
+  /** The file's name, where the folder or repository has several. */
   weightName?: string | undefined;
-  /** Folder of the repository. */
+  /** Its folder in the repository. */
   subfolder?: string | undefined;
 }
 
 const USUAL = "pytorch_lora_weights";
 
 /**
- * The path of a LoRA's file: a file, here, of a repository (owner/name/file) or at its address, or one of a folder or of
- * a repository of the hub, which is fetched.
+ * The path of a LoRA's file. `pathOrRepo` names the file itself (a path, owner/name/file or an address), or a folder or
+ * repository that has it. Files of the hub are downloaded.
  */
 export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}): Promise<string> {
   const place = await fileOnHub(pathOrRepo, options.env ?? processEnv);
@@ -39,9 +39,7 @@ export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}
   return join(folder, files[0]!);
 }
 
-/**
- * The file that is named, else the usual name, else the only one that there is: safetensors before pickles.
- */
+/** Chooses the file that is named, else the one with the usual name, else the only one; safetensors before pickles. */
 export function chooseLora(
   listing: readonly string[],
   pathOrRepo: string,

@@ -1,4 +1,4 @@
-/** Kinds of adapters that are not products of two matrices, and how their tensors are told. */
+/** Kinds of adapters that are not built, as they are more than products of two matrices, and patterns of their keys. */
 const OTHERS: readonly [kind: string, key: RegExp][] = [
   ["DoRA", /\.dora_scale$|\.lora_magnitude_vector\b|\.magnitude$/],
   ["LoHa", /\.hada_[wt]\d/],
@@ -23,12 +23,12 @@ const OTHERS: readonly [kind: string, key: RegExp][] = [
   ],
 ];
 
-/** The kind of adapter that a key shows, where it is one that is not built. */
+/** The kind of adapter by one of its keys, if it is one that is not built. */
 export function unbuiltKind(key: string): string | undefined {
   return OTHERS.find(([, pattern]) => pattern.test(key))?.[0];
 }
 
-/** What files hold beside pairs, and works without: ComfyUI's and LyCORIS's additions to what is there. */
+/** Additions of ComfyUI and LyCORIS beside pairs. None is built, but pairs are of use without them. */
 const ADDITIONS: readonly [kind: string, key: RegExp][] = [
   ["differences of whole weights (.diff)", /\.diff$/],
   ["differences of biases (.diff_b)", /\.diff_b$/],
@@ -36,12 +36,12 @@ const ADDITIONS: readonly [kind: string, key: RegExp][] = [
   ["whole layers beside a LoRA (modules_to_save)", /\.modules_to_save\./],
 ];
 
-/** The kind of addition that a key shows; none is built, and pairs are of use without them. */
+/** The kind of addition that a key belongs to. */
 export function additionKind(key: string): string | undefined {
   return ADDITIONS.find(([, pattern]) => pattern.test(key))?.[0];
 }
 
-/** Who wrote a file: the first of these whose pattern one of the keys has. */
+/** The program that wrote a file: the first row whose pattern one of the keys matches. */
 const FORMATS: readonly [format: string, key: RegExp][] = [
   ["xlabs", /\.processor\.(?:qkv|proj)_lora\d?\./],
   ["OneTrainer", /^lora_transformer_/],
@@ -52,7 +52,7 @@ const FORMATS: readonly [format: string, key: RegExp][] = [
   ["diffusers", /_lora\.(?:down|up)\.|\.lora\.(?:down|up)\.|\.lora_linear_layer\./],
 ];
 
-/** Whose names the keys of a file have; "peft" where they are those of the model itself. */
+/** The program whose names the keys have; "peft" where they are the model's own. */
 export function formatOf(keys: readonly string[]): string {
   return FORMATS.find(([, pattern]) => keys.some((key) => pattern.test(key)))?.[0] ?? "peft";
 }

@@ -7,7 +7,7 @@ import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
 const WHAT = "the text encoder";
 const HEAD_WIDTH = 64; // of every CLIP that draws
 
-/** What both have in common: old configs say that the text ends at the token of the highest number. */
+/** Config keys of both. eos_token_id 2 is that of old configs: the text then ends at the token with the highest id. */
 function common(
   [vocab_size, hidden_size]: readonly number[],
   [positions]: readonly number[],
@@ -21,7 +21,7 @@ function common(
   };
 }
 
-/** What the keys and shapes say of OpenAI's CLIP. */
+/** The config of OpenAI's CLIP, from keys and shapes. */
 export function clipConfig(tensors: Infos, prefix: string): Record<string, unknown> {
   const root = tensors.has(`${prefix}text_model.embeddings.position_embedding.weight`)
     ? `${prefix}text_model.`
@@ -33,11 +33,11 @@ export function clipConfig(tensors: Infos, prefix: string): Record<string, unkno
     num_hidden_layers: countOf(tensors, `${root}encoder.layers.`),
     intermediate_size: shape("encoder.layers.0.mlp.fc1.weight")[0],
     projection_dim: tensors.get(`${prefix}text_projection.weight`)?.shape[0] ?? words[1],
-    hidden_act: words[1]! > 768 ? "gelu" : "quick_gelu", // OpenCLIP's that were renamed are wider than OpenAI's
+    hidden_act: words[1]! > 768 ? "gelu" : "quick_gelu", // wider ones are OpenCLIP under OpenAI's names
   };
 }
 
-/** The tensors of OpenAI's CLIP, but for what compares texts with pictures. */
+/** The tensors of OpenAI's CLIP that embed texts. */
 export function clipView(tensors: Stored, prefix: string): Map<string, StoredTensor> {
   return renamed(
     tensors,
@@ -46,18 +46,18 @@ export function clipView(tensors: Stored, prefix: string): Map<string, StoredTen
   );
 }
 
-/** What an OpenCLIP is for. */
+/** How an OpenCLIP is used. */
 export interface OpenClipUse {
-  /** With the projection of whole texts, as SDXL reads it. */
+  /** The projection of whole texts is read too, as by SDXL. */
   readonly projection: boolean;
 }
 
-/** Layers that are read: SD 2 takes the states in front of the last one. */
+/** The number of layers that are read: SD 2 takes the output of the last but one. */
 function layersOf(tensors: Infos, prefix: string, { projection }: OpenClipUse): number {
   return countOf(tensors, `${prefix}transformer.resblocks.`) - (projection ? 0 : 1);
 }
 
-/** What the keys and shapes say of an OpenCLIP. */
+/** The config of an OpenCLIP, from keys and shapes. */
 export function openClipConfig(tensors: Infos, prefix: string, use: OpenClipUse): Record<string, unknown> {
   const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
   return {

@@ -1,12 +1,12 @@
 import type { StoredTensor, TensorInfo } from "../formats/stored_tensor.ts";
 
-/** The tensors of a single file, by their keys. */
+/** Tensors of a single file, by key. */
 export type Infos = ReadonlyMap<string, TensorInfo>;
 
-/** The same with what is needed to read them. */
+/** The same, with their places in the file. */
 export type Stored = ReadonlyMap<string, StoredTensor>;
 
-/** Shape of a tensor that a part of a single file must have. */
+/** The shape of a tensor that a part must have; throws where it is missing. */
 export function shapeOf(tensors: Infos, key: string, what: string): readonly number[] {
   const info = tensors.get(key);
   if (info) return info.shape;
@@ -29,14 +29,14 @@ export function countOf(tensors: ReadonlyMap<string, unknown>, prefix: string): 
   return count;
 }
 
-/** What a table of names has for a key of a file, which may be any text. */
+/** Looks a key up; a key of a file may be any text, also "constructor". */
 export function valueIn<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {
   return Object.hasOwn(table, key) ? table[key] : undefined;
 }
 
 /**
- * The tensors below `prefix` under other names: `rename` gives what a key stands for, one tensor or several,
- * or nothing where no model reads it.
+ * The tensors whose keys begin with `prefix`, under other names: `rename` gives a key's new name, a tensor or several, or
+ * undefined for those that no model reads.
  */
 export function renamed(
   tensors: Stored,

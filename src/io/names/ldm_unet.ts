@@ -98,7 +98,7 @@ function layersOf(tensors: Infos, prefix: string): number {
   return blocks - 1;
 }
 
-/** What the keys and shapes say of a UNet2DConditionModel's config. */
+/** A UNet2DConditionModel's config, from keys and shapes. */
 export function ldmUnetConfig(tensors: Infos, prefix: string): Record<string, unknown> {
   const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
   const layers = layersOf(tensors, prefix);
@@ -128,7 +128,7 @@ export function ldmUnetConfig(tensors: Infos, prefix: string): Record<string, un
   };
 }
 
-/** SDXL embeds sizes and the pooled prompt; its "labels" are as wide as these together. */
+/** Config keys of SDXL, whose "label" is the embedding of sizes together with the pooled prompt. */
 function labels(tensors: Infos, prefix: string): Record<string, unknown> {
   const label = tensors.get(`${prefix}label_emb.0.0.weight`);
   if (!label) return {};

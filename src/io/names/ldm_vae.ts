@@ -9,7 +9,7 @@ import { countOf, type Infos, renamed, shapeOf, type Stored, valueIn } from "./k
 
 const WHAT = "the VAE";
 
-/** What the keys and shapes say of an AutoencoderKL's config. */
+/** An AutoencoderKL's config, from keys and shapes. */
 export function ldmVaeConfig(tensors: Infos, prefix: string): Record<string, unknown> {
   const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
   const levels = countOf(tensors, `${prefix}encoder.down.`);
@@ -29,7 +29,7 @@ export function ldmVaeConfig(tensors: Infos, prefix: string): Record<string, unk
   };
 }
 
-/** Names of the layers of attention; its 1×1 convolutions become matrices. */
+/** Layers of attention in diffusers' names; their 1×1 convolutions become matrices. */
 const ATTENTION: Record<string, string> = {
   norm: "group_norm",
   q: "to_q",
@@ -44,7 +44,7 @@ export function ldmVaeView(tensors: Stored, prefix: string): Map<string, StoredT
   return renamed(tensors, prefix, (key, tensor) => {
     if (/^(post_)?quant_conv\./.test(key)) return key;
     const [, coder, rest] = /^(encoder|decoder)\.(.*)$/.exec(key) ?? [];
-    if (!coder) return undefined; // of the loss that it was trained with
+    if (!coder) return undefined; // weights of the training loss
     const name = rest!
       .replace(/^norm_out\./, "conv_norm_out.")
       .replace(/^down\.(\d+)\.block\./, "down_blocks.$1.resnets.")

@@ -1,20 +1,20 @@
-/** What a file of weights is of, told by its keys where no config says it. */
+/** The kind of model that a file of weights is of. */
 export interface ModelKind {
-  /** The class that would load it, or what people call it. */
+  /** The class that loads it, or its usual name. */
   readonly name: string;
-  /** What is done with it, where it is no model. */
+  /** What to do with it, where it is no model. */
   readonly use?: string;
-  /** The classes that it is a whole for. */
+  /** Classes that can load a part of it. */
   readonly holds?: readonly string[];
 }
 
-/** A mark that one of the keys has, and a second one that one of them has too. */
+/** A pattern of one of the keys, and a second one that some key must match too. */
 type Mark = readonly [mark: RegExp, also: RegExp | undefined, kind: ModelKind];
 
 const lora: ModelKind = { name: "a LoRA", use: "load it onto a model: loadLoraWeights(), --lora" };
 const model = (name: string): ModelKind => ({ name });
 
-/** The first that fits counts. */
+/** The first row that fits counts. */
 const MARKS: readonly Mark[] = [
   [
     /[._]lora\d?(_linear_layer)?[._](up|down|A|B)\b|lora_(up|down|mid)\b|\.(hada_|lokr_|oft_|boft_|ia3_)/,
@@ -73,7 +73,7 @@ const MARKS: readonly Mark[] = [
   [/^input_blocks\.0\.0\./, undefined, model("UNet2DConditionModel")],
 ];
 
-/** The kind of model that keys are of; undefined where they tell none. */
+/** The kind of model by the keys of its weights; undefined for unknown keys. */
 export function modelKind(keys: Iterable<string>): ModelKind | undefined {
   const all = [...keys];
   const has = (mark: RegExp | undefined) => !mark || all.some((key) => mark.test(key));

@@ -6,7 +6,7 @@ import { countOf, type Infos, renamed, shapeOf, type Stored, valueIn } from "./k
 
 const WHAT = "the T5 encoder";
 
-/** Layers of a block by llama.cpp's names. */
+/** Layers of a block: llama.cpp's names and transformers'. */
 const BLOCK: Record<string, string> = {
   attn_norm: "layer.0.layer_norm",
   attn_q: "layer.0.SelfAttention.q",
@@ -20,7 +20,7 @@ const BLOCK: Record<string, string> = {
   ffn_down: "layer.1.DenseReluDense.wo",
 };
 
-/** A key under transformers' names. */
+/** A key in transformers' names. */
 function plainKey(key: string): string {
   if (key === "token_embd.weight") return "shared.weight";
   if (key === "enc.output_norm.weight") return "encoder.final_layer_norm.weight";
@@ -29,7 +29,7 @@ function plainKey(key: string): string {
   return name ? `encoder.block.${block}.${name}.weight` : key;
 }
 
-/** The tensors of T5's encoder, the table of tokens once. */
+/** The tensors of T5's encoder, with the table of tokens once. */
 export function t5View(tensors: Stored, prefix: string): Map<string, StoredTensor> {
   const views = renamed(tensors, prefix, (key) => {
     const name = plainKey(key);
@@ -39,7 +39,7 @@ export function t5View(tensors: Stored, prefix: string): Map<string, StoredTenso
   return views;
 }
 
-/** What the keys and shapes say of a T5EncoderModel's config. */
+/** A T5EncoderModel's config, from keys and shapes. */
 export function t5Config(tensors: Infos, prefix: string): Record<string, unknown> {
   const plain = new Map([...tensors].map(([key, info]) => [
     key.startsWith(prefix) ? prefix + plainKey(key.slice(prefix.length)) : key,

@@ -1,17 +1,30 @@
 import { join } from "node:path";
 import { readJson } from "../config.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
 import { resolveRepo } from "../hub/resolve_repo.ts";
 import { modelKind } from "../names/model_kinds.ts";
-import type { ModelSource } from "../model_source.ts";
 import { families, type Family, pipelineOf } from "./families.ts";
-import { familyDetails, type FetchOptions, openSingleFile, type SingleFile } from "./file.ts";
+import { familyDetails, type FetchOptions, openSingleFile, predictionOf, type SingleFile } from "./file.ts";
 import type { SingleFileOptions } from "./options.ts";
-import { predictionOf } from "./prediction.ts";
 
-/** How single files are opened. */
+/** Options of opening single files. */
 export type OpenOptions = FetchOptions & SingleFileOptions;
 
-/** Where something lies that a single file lacks. */
+/** A model's config and its weights, whether they are in a folder, in a single file or on the hub. */
+export interface ModelSource {
+  /** The content of config.json. */
+  readonly json: Record<string, unknown>;
+  /** The config's name in errors. */
+  readonly configPath: string;
+  /** The name of the weights in errors. */
+  readonly where: string;
+  /** The commit of the repository; folders and files of this machine have none. */
+  readonly commit?: string | undefined;
+  /** Opens the weights each time that they are loaded. Headers are read and checked, but no tensors. */
+  open(): Promise<Checkpoint>;
+}
+
+/** The place of a part that a single file lacks. */
 export interface Elsewhere {
   readonly pathOrRepo: string;
   readonly subfolder: string;
@@ -20,7 +33,7 @@ export interface Elsewhere {
 const CLIP = "openai/clip-vit-large-patch14"; // whose vocabulary all of them have
 const T5 = "google/t5-v1_1-xxl";
 
-/** What model_index.json would say of a file. */
+/** The model_index.json of the pipeline in a file. */
 export async function readSingleFileIndex(
   pathOrUrl: string,
   options: OpenOptions,
@@ -33,7 +46,7 @@ export async function readSingleFileIndex(
         `or the transformer of FLUX.1, got ${gotIn(file)}`,
     );
   }
-  const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // which speaks when it is loaded
+  const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // its notices come when it is loaded
   const denoiser = file.parts.get("unet") ?? file.parts.get("transformer")!;
   return {
     json: {
@@ -48,7 +61,7 @@ export async function readSingleFileIndex(
   };
 }
 
-/** What a file holds in place of a pipeline. */
+/** What a file has in place of a pipeline, for an error. */
 function gotIn(file: SingleFile): string {
   const kind = modelKind(file.tensors.keys());
   const name = classesIn(file) || kind?.name || "neither";
@@ -60,7 +73,7 @@ function classesIn({ parts }: SingleFile): string {
   return [...parts.values()].map(({ className }) => className).join(", ");
 }
 
-/** The libraries and classes of a family's components; each text encoder has a tokenizer. */
+/** A family's components as model_index.json lists them; each text encoder has a tokenizer. */
 function componentsOf({ models }: Family, scheduler: unknown): Record<string, [string, unknown]> {
   const encoders = Object.entries(models).filter(([folder]) => folder.startsWith("text_encoder"));
   const tokenizers = encoders.map(([folder, model]) => [
@@ -71,7 +84,7 @@ function componentsOf({ models }: Family, scheduler: unknown): Record<string, [s
   return Object.fromEntries(Object.entries(classes).map(([name, type]) => [name, ["", type]]));
 }
 
-/** What a file lacks, and says so. */
+/** The place of a part that the file lacks, with a notice. */
 function elsewhere(
   { path }: SingleFile,
   subfolder: string,
@@ -87,7 +100,7 @@ function baseOf(file: SingleFile, { base, config }: SingleFileOptions): string {
   throw new Error(`Cannot load what ${file.path} lacks: expected a folder or repository as base, got none`);
 }
 
-/** The model of a file that diffusers would keep in `folder`, or where it is to be found instead. */
+/** The model that diffusers would keep in `folder`, from the file, or where to find it if the file lacks it. */
 export async function findSingleFileModel(
   pathOrUrl: string,
   folder: string,
@@ -114,7 +127,7 @@ export async function findSingleFileModel(
   return { json, configPath: `the config of ${path}`, ...where };
 }
 
-/** What all of a family have in common; a VAE alone is told by its channels. */
+/** Config keys that a whole family has in common; for a VAE alone its channels tell the family. */
 function commonOf(
   file: SingleFile,
   folder: string,
@@ -127,7 +140,7 @@ function commonOf(
   return { ...configs[folder], ...isHalf && folder === "unet" && { sample_size: 64 } };
 }
 
-/** The config of a file under diffusers' names, as folders have it. */
+/** The config.json beside a file, as folders have it. */
 async function configBeside(path: string) {
   const configPath = join(path, "..", "config.json");
   if (!(await Deno.stat(configPath).then(({ isFile }) => isFile, () => false))) return undefined;
@@ -154,7 +167,7 @@ async function readConfig(pathOrRepo: string, folder: string, options: OpenOptio
   return { json: await readJson(configPath) as Record<string, unknown>, configPath };
 }
 
-/** What a file's scheduler_config.json would say. */
+/** The scheduler_config.json of a file. */
 export async function readSingleFileScheduler(
   pathOrUrl: string,
   options: OpenOptions,
@@ -178,7 +191,7 @@ async function schedulerOf(file: SingleFile, options: OpenOptions): Promise<Reco
   return { ...scheduler, prediction_type: type, ...zeroSnr };
 }
 
-/** Where a file's tokenizer is: it holds none. Of CLIP's vocabulary alone the pad token is to be set. */
+/** Where to find a file's tokenizer, as files have none. CLIP's vocabulary alone lacks the pad token, so it is given here. */
 export async function findSingleFileTokenizer(
   pathOrUrl: string,
   folder: string,

@@ -1,19 +1,19 @@
 import type { Infos } from "../names/keys.ts";
 import type { Part } from "./parts.ts";
 
-/** What models have in common that no key and no shape says. */
+/** What the models of a family have in common, and keys and shapes do not tell. */
 export interface Family {
-  /** As people call it. */
+  /** Its name in messages. */
   readonly name: string;
   /** The repository that diffusers takes configs from. */
   readonly repo: string;
-  /** Keys of components' configs, by their folders. */
+  /** Keys of the components' configs, by folder. */
   readonly configs: Readonly<Record<string, Record<string, unknown>>>;
-  /** What its scheduler_config.json says. */
+  /** Its scheduler_config.json. */
   readonly scheduler: Readonly<Record<string, unknown>>;
-  /** Its models by their folders, as model_index.json would name them. */
+  /** Classes of its models by folder, as in model_index.json. */
   readonly models: Readonly<Record<string, string>>;
-  /** Tokenizers that fill rows up with the token "!", of number 0. */
+  /** Tokenizers that pad with the token "!", whose id is 0. */
   readonly zeroPadded: readonly string[];
 }
 
@@ -57,7 +57,7 @@ const fluxModels = {
   text_encoder_2: "T5EncoderModel",
 };
 
-/** The families that are read, with the values of the repositories that they were published in. */
+/** The families that can be loaded, with the values of their repositories. */
 export const families = {
   sd1: {
     name: "Stable Diffusion 1",
@@ -120,9 +120,7 @@ export const families = {
 /** Name of a family. */
 export type FamilyName = keyof typeof families;
 
-/**
- * Keys of models that are not read, with their names; each would be taken for another one without this table.
- */
+/** Marks in keys of models that are not built; without this table they would be taken for others. */
 const OTHERS: readonly (readonly [mark: RegExp, name: string])[] = [
   [/(^|\.)joint_blocks\.0\.context_block\./, "Stable Diffusion 3"],
   [/(^|\.)distilled_guidance_layer\./, "Chroma"],
@@ -141,14 +139,12 @@ const OTHERS: readonly (readonly [mark: RegExp, name: string])[] = [
   [/(^|\.)double_layers\.0\.attn\.w2q\./, "AuraFlow"],
 ];
 
-/** The name of a model that is known but not read. */
+/** The name of a model that is known but not built. */
 export function knownOther(tensors: Infos): string | undefined {
   return OTHERS.find(([mark]) => tensors.keys().some((key) => mark.test(key)))?.[1];
 }
 
-/**
- * The family of a file's parts: by its text encoders, else by the width of the prompts that its UNet reads.
- */
+/** The family of a file: by its text encoders, else by the width of the prompt's embeddings that its UNet takes. */
 export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): FamilyName | undefined {
   const transformer = parts.get("transformer");
   if (transformer) {
@@ -172,7 +168,7 @@ export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): Fami
   return cross_attention_dim === 1024 ? "sd2" : "sd1";
 }
 
-/** The pipeline that a family's model is drawn with: channels beside the latents tell what else it reads. */
+/** The class of the pipeline; the UNet's input channels beyond those of latents tell which. */
 export function pipelineOf(family: FamilyName, channels: unknown): string {
   if (family === "fluxDev" || family === "fluxSchnell") {
     return { 384: "FluxFillPipeline", 128: "FluxControlPipeline" }[channels as number] ?? "FluxPipeline";

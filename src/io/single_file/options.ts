@@ -1,10 +1,8 @@
-/**
- * What may be said about a single file, which holds the weights of a model or of a pipeline and no config.
- */
+/** Options for a single file, which has the weights of a model or of a pipeline and no configs. */
 export interface SingleFileOptions {
   /**
-   * A folder or repository in diffusers' layout whose configs, and whose scheduler, are those of a single
-   * file; without it they are what its keys and shapes say, and what its family has in common.
+   * A folder or repository in diffusers' layout that has the configs and the scheduler. Without it they follow from the
+   * file's keys and shapes, and from what its family has in common.
    */
   config?: string | undefined;
   /**
@@ -12,18 +10,18 @@ export interface SingleFileOptions {
    * and VAE of a FLUX transformer; by default `config`, or the repository of the family.
    */
   base?: string | undefined;
-  /** What the model of a single file predicts, which SD 2 files do not say. */
+  /** What the model predicts; files of SD 2 do not tell. */
   predictionType?: "epsilon" | "v_prediction" | undefined;
-  /** Told in one line what a single file lacks, and what is guessed of it; console.warn by default. */
+  /** Called with a line about what the file lacks or what is guessed; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
 }
 
-/** Whether a path or a repository's name is that of one file of weights. */
+/** True where a path, address or owner/name/file ends like a file of weights. */
 export function isSingleFile(pathOrRepo: string): boolean {
   return /\.(safetensors|sft|gguf|ckpt|pt|pth|bin)(\?[\w=&]*)?$/i.test(pathOrRepo); // addresses ask, as ?download=true
 }
 
-/** A path that is that of one file of weights; any other is refused. */
+/** Refuses paths that are not those of single files. */
 export function expectSingleFile(path: string): string {
   if (isSingleFile(path)) return path;
   throw new TypeError(

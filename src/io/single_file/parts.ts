@@ -8,26 +8,26 @@ import { t5Config, t5View } from "../names/t5.ts";
 
 /** A model in a single file. */
 export interface Part {
-  /** Its class, as model_index.json would name it. */
+  /** Its class, as in model_index.json. */
   readonly className: string;
-  /** What its keys begin with. */
+  /** The prefix of its keys. */
   readonly prefix: string;
-  /** What its keys and shapes say of its config. */
+  /** Its config, from keys and shapes. */
   config(tensors: Infos): Record<string, unknown>;
   /** Its tensors under diffusers' names. */
   view(tensors: Stored): Map<string, StoredTensor>;
-  /** Whether its names may be diffusers' already, so that its config may lie beside the file. */
+  /** Its names may be diffusers' already, so that a config.json may be beside the file. */
   readonly mayHaveConfig: boolean;
 }
 
-/** How a model of some kind is found and read. */
+/** How a kind of model is found and read. */
 interface Kind {
-  /** The folder that it has in diffusers' layout. */
+  /** Its folder in diffusers' layout. */
   readonly folder: string;
   readonly className: string;
-  /** What its keys may begin with, in the order of the search. */
+  /** Prefixes that its keys may have, in the order of the search. */
   readonly prefixes: readonly string[];
-  /** A key, behind the prefix, that tells it. */
+  /** A key, without the prefix, that only this kind has. */
   readonly mark: RegExp;
   /** Its names are those of transformers. */
   readonly plain?: boolean | undefined;
@@ -104,7 +104,7 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-/** The models in a single file, by the folders that they would have. */
+/** The models in a single file, by their folders in diffusers' layout. */
 export function findParts(tensors: Infos): Map<string, Part> {
   const keys = [...tensors.keys()];
   const parts = new Map<string, Part>();

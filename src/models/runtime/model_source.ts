@@ -4,14 +4,11 @@ import { type Checkpoint, openCheckpoint, type TensorInfo } from "../../io/forma
 import { readJson } from "../../io/config.ts";
 import { isHere, type Progress, type ResolveOptions, resolveRepo } from "../../io/hub/resolve_repo.ts";
 import { openRemoteWeights } from "../../io/hub/remote_weights.ts";
-import type { ModelSource } from "../../io/model_source.ts";
+import { findSingleFileModel, type ModelSource } from "../../io/single_file/contents.ts";
 import { isIndex } from "../../io/formats/shard_index.ts";
 import { type Library, neededFiles, noticeOf } from "../../io/hub/needed_files.ts";
-import { findSingleFileModel } from "../../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../../io/single_file/options.ts";
 import type { UploadProgress } from "../../io/upload/upload.ts";
-
-export type { ModelSource } from "../../io/model_source.ts";
 
 /** Options of `fromPretrained` that say where a model's files are, and who is told. */
 export interface SourceOptions extends SingleFileOptions {

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { type ConfigSchema, parseConfig, unknownKeys } from "../../io/config.ts";
 import { quote } from "../../io/files/errors.ts";
 import type { Library } from "../../io/hub/needed_files.ts";
-import type { ModelSource } from "./model_source.ts";
+import type { ModelSource } from "../../io/single_file/contents.ts";
 
 /** What a class of models says of its configs. */
 export interface ConfigOwner {

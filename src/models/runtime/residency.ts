@@ -2,7 +2,8 @@ import type { Device } from "../../gpu/device.ts";
 import { streamOf } from "../../graph/run/stream.ts";
 import { upload, type UploadProgress } from "../../io/upload/upload.ts";
 import type { Adapters } from "./lora/adapters.ts";
-import { expectUnchanged, type ModelSource } from "./model_source.ts";
+import { expectUnchanged } from "./model_source.ts";
+import type { ModelSource } from "../../io/single_file/contents.ts";
 import { type Division, WeightStream } from "./weight_stream.ts";
 import type { Weights } from "./weights.ts";
 

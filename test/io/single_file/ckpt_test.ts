@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { openCheckpoint } from "../../../src/io/formats/checkpoint.ts";
-import { openSingleFile } from "../../../src/io/single_file/file.ts";
-import { predictionOf } from "../../../src/io/single_file/prediction.ts";
+import { openSingleFile, predictionOf } from "../../../src/io/single_file/file.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { infosOf, openClipShapes, prefixed, unetShapes } from "../../support/real_headers.ts";
 import { findParts } from "../../../src/io/single_file/parts.ts";

@@ -3,7 +3,8 @@ import { streamOf } from "../../../src/graph/run/stream.ts";
 import { type Device, openDevice, randn, type Tensor } from "../../../src/mod.ts";
 import { buildModel } from "../../../src/models/runtime/load.ts";
 import { type LoadOptions, UNet2DModel } from "../../../src/models/mod.ts";
-import { type ModelSource, openModelSource } from "../../../src/models/runtime/model_source.ts";
+import type { ModelSource } from "../../../src/io/single_file/contents.ts";
+import { openModelSource } from "../../../src/models/runtime/model_source.ts";
 import { manualSeed } from "../../../src/random/mod.ts";
 import { fixture } from "../../support/fixtures.ts";
 
