@@ -6,6 +6,7 @@ import { streamOf } from "../../graph/run/stream.ts";
 import { expectSingleFile } from "../../io/single_file/options.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { Adapters } from "./lora/adapters.ts";
+import { Scales } from "./lora/scales.ts";
 import { type Edit, type EditFunction, type EditOptions, Edits, expectOutsideEdits } from "./edits.ts";
 import { loadModel, type LoadOptions, type ModelClass, type ModelParts } from "./load.ts";
 import { type LoadPartOptions, Residency } from "./residency.ts";
@@ -51,9 +52,10 @@ export abstract class Model<Config = unknown> implements Disposable {
     this.revision = revision;
     this.device = currentDevice();
     const forget = () => this.retrace();
-    this.adapters = new Adapters(this.device, weights, dtype, forget);
+    const scales = new Scales(this.device);
+    this.adapters = new Adapters(weights, dtype, scales, forget);
     this.#edits = new Edits(this.constructor.name, forget);
-    this.#traces = new Traces(this.device, this.constructor.name, this.adapters, this.#edits);
+    this.#traces = new Traces(this.device, this.constructor.name, scales, this.#edits);
     this.#residency = new Residency({
       device: this.device,
       label: this.constructor.name,

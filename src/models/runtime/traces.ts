@@ -5,7 +5,7 @@ import { Input, type Leaf, type Node } from "../../graph/node.ts";
 import type { Plan } from "../../graph/run/plan.ts";
 import { streamOf } from "../../graph/run/stream.ts";
 import { currentPath, scope, Tensor } from "../../tensor/mod.ts";
-import type { Adapters } from "./lora/adapters.ts";
+import type { Scales } from "./lora/scales.ts";
 import { DenseViews } from "./dense_views.ts";
 import type { Edits } from "./edits.ts";
 
@@ -41,7 +41,7 @@ type Mode = "run" | "measure" | "expect" | "reserve";
 export class Traces {
   readonly #device: Device;
   readonly #label: string;
-  readonly #adapters: Adapters;
+  readonly #scales: Scales;
   readonly #edits: Edits;
   readonly #traces = new Map<string, Trace>();
   readonly #views = new DenseViews();
@@ -50,11 +50,11 @@ export class Traces {
   /** Bytes of the largest call that was measured. */
   #measured = 0;
 
-  /** Of a model that is called `label` and has these adapters and edits. */
-  constructor(device: Device, label: string, adapters: Adapters, edits: Edits) {
+  /** Of a model that is called `label`, with these scales of LoRAs and edits. */
+  constructor(device: Device, label: string, scales: Scales, edits: Edits) {
     this.#device = device;
     this.#label = label;
-    this.#adapters = adapters;
+    this.#scales = scales;
     this.#edits = edits;
   }
 
@@ -139,7 +139,7 @@ export class Traces {
   }
 
   #valuesOf(inputs: Tensors, views?: DenseViews): Values {
-    const all = Object.entries({ ...inputs, ...this.#adapters.inputs, ...this.#edits.inputs });
+    const all = Object.entries({ ...inputs, ...this.#scales.inputs, ...this.#edits.inputs });
     return all.map(([name, x]) => {
       const strides = usualStrides(x.shape);
       return [name, views ? views.of(name, x, strides) : x.contiguous(strides)] as const;
@@ -173,7 +173,7 @@ export class Traces {
     }));
     const results: Results = [];
     const record = () => {
-      const run = () => this.#adapters.during(inputs, () => fn(inputs));
+      const run = () => this.#scales.during(inputs, () => fn(inputs));
       const { result, tapped } = this.#edits.during(inputs, taps, run);
       for (const [name, y] of [...Object.entries(result), ...tapped]) {
         results.push([name, y.cast("f32").contiguous(usualStrides(y.shape))]);

@@ -1,28 +1,27 @@
 import type { DType } from "../../../core/dtype.ts";
 import { nearest } from "../../../core/error.ts";
-import { contiguousStrides, type Shape } from "../../../core/shape.ts";
+import type { Shape } from "../../../core/shape.ts";
 import type { Device } from "../../../gpu/device.ts";
-import { Leaf, type Node } from "../../../graph/node.ts";
+import type { Node } from "../../../graph/node.ts";
 import { streamOf } from "../../../graph/run/stream.ts";
 import type { Checkpoint } from "../../../io/formats/checkpoint.ts";
 import type { Placement } from "../../../io/lora/match.ts";
 import type { UploadProgress } from "../../../io/upload/upload.ts";
 import { Parameter } from "../../../ops/low_rank.ts";
-import { Tensor } from "../../../tensor/mod.ts";
-import { type AdapterPart, bringParts, type BroughtParts, bytesOfParts } from "./matrices.ts";
-import { BakedAdapters } from "./bake.ts";
-import { type Joined, joinParts } from "./joined.ts";
+import type { Tensor } from "../../../tensor/mod.ts";
 import type { Weights } from "../weights.ts";
+import { BakedAdapters } from "./bake.ts";
+import { bytesOfMatrices, type Joined, joinMatrices, type Matrices, readMatrices } from "./matrices.ts";
+import { type Scales, uploadFactors } from "./scales.ts";
 
 /** An adapter, in memory or not. */
 interface Adapter {
   scale: number;
   /** Bytes that its matrices take in memory. */
   readonly bytes: number;
-  /** Reads its matrices into memory. */
-  readonly bring: (signal?: AbortSignal) => Promise<BroughtParts>;
-  /** By the layers that it changes; undefined while it is not in memory. */
-  brought: BroughtParts | undefined;
+  readonly read: (signal?: AbortSignal) => Promise<Matrices>;
+  /** Undefined while they are not in memory. */
+  matrices: Matrices | undefined;
 }
 
 /** Options of `Adapters.attach`. */
@@ -32,39 +31,34 @@ export interface AttachOptions {
   onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
-const INPUT = "adapter scales"; // of a traced function
-
 /**
- * What hangs on the layers of one model, and how strong it is. It comes into memory and leaves it with the
- * model's weights, which stay as they are: low-rank
- * products are added to theirs, two for a layer however many adapters it has. Scales are an input of the
- * traced model: to change them costs no new trace, and only results that depend on them are computed again.
+ * The LoRAs of one model, and how strong each is. Weights stay as they are: low-rank products are added to theirs, two for
+ * a layer however many adapters it has. The matrices come into memory and leave it with the model's weights.
  */
 export class Adapters {
   readonly #device: Device;
   readonly #weights: Weights;
   readonly #dtype: DType;
-  readonly #retrace: () => void;
+  readonly #scales: Scales;
+  readonly #forget: () => void;
   #adapters: ReadonlyMap<string, Adapter> = new Map();
+  /** What the products of each layer are given; nothing while the weights are not in memory. */
   #joined: ReadonlyMap<string, Joined> = new Map();
-  /** Factors of all ranks of all layers, one after the other. */
-  #scales: Tensor | undefined;
-  /** The same as an input of the trace at hand. */
-  #traced: Tensor | undefined;
-  /** Whether they hang on weights that are in memory. */
-  #here = false;
-  /** Names of those on their way into memory. */
-  readonly #coming = new Set<string>();
+  readonly #baked = new BakedAdapters((layer) => this.#weight(layer));
+  /** Whether the weights are in memory, and the adapters with them. */
+  #loaded = false;
+  /** Names of those that are being read. */
+  readonly #attaching = new Set<string>();
   /** Changes go one after the other. */
   #changed: Promise<unknown> = Promise.resolve();
-  readonly #baked = new BakedAdapters((layer) => this.#weight(layer));
 
-  /** Of a model that has none yet; `retrace` makes it forget its traces. */
-  constructor(device: Device, weights: Weights, dtype: DType, retrace: () => void) {
-    this.#device = device;
+  /** Of a model that has none yet, of whose traces `scales` are an input, and which `forget` makes forget them. */
+  constructor(weights: Weights, dtype: DType, scales: Scales, forget: () => void) {
+    this.#device = scales.device;
     this.#weights = weights;
     this.#dtype = dtype;
-    this.#retrace = retrace;
+    this.#scales = scales;
+    this.#forget = forget;
   }
 
   /** The scales of the adapters by their names, in the order in which they were loaded. */
@@ -85,10 +79,10 @@ export class Adapters {
 
   /** All names that are taken. */
   get names(): string[] {
-    return [...this.#adapters.keys(), ...this.#coming, ...this.baked];
+    return [...this.#adapters.keys(), ...this.#attaching, ...this.baked];
   }
 
-  /** Shapes of the weights that adapters may hang on: those of dense layers and convolutions. */
+  /** Shapes of the weights that adapters may change: those of dense layers and convolutions. */
   get layers(): ReadonlyMap<string, Shape> {
     const found = [...this.#weights.tensors].filter(([key, { node }]) =>
       key.endsWith(".weight") && node instanceof Parameter && node.multiplied
@@ -103,19 +97,15 @@ export class Adapters {
       expectScale(scale);
     }
     for (const [name, adapter] of this.#adapters) adapter.scale = scales[name] ?? 0;
-    this.#refresh();
+    this.#sendScales();
   }
 
-  /**
-   * Takes adapters off, all where none is named. After the last one the model computes what it did without.
-   */
+  /** Takes adapters off, all where none is named. After the last one the model computes what it did without. */
   remove(...names: string[]): Promise<void> {
     return this.#change(async () => {
       for (const name of names.length ? names : this.baked) this.#find(name);
       const gone = new Set(names.length ? names : this.#adapters.keys());
-      const left = new Map([...this.#adapters].filter(([name]) => !gone.has(name)));
-      if (this.#here) await this.#exchange(left);
-      else this.#adapters = left;
+      await this.#replace(new Map([...this.#adapters].filter(([name]) => !gone.has(name))));
     });
   }
 
@@ -125,24 +115,21 @@ export class Adapters {
    */
   bake(): Promise<void> {
     return this.#change(async () => {
-      const merges = [...this.#joined].map(([layer, joined]) => ({
-        layer,
-        ...joined,
-        scale: this.#upload(this.#values(joined)),
-      }));
-      if (!this.#here) {
+      if (!this.#loaded) {
         throw new Error(
           "Cannot bake adapters: expected weights in memory, got none; await the model's load() first",
         );
       }
-      const owned = [...this.#adapters].map(([name, { bytes, brought }]) =>
-        [name, { bytes, release: () => brought!.release() }] as const
+      const merges = [...this.#joined].map(([layer, joined]) => {
+        return { ...joined, layer, scale: uploadFactors(this.#device, this.#factorsOf(joined)) };
+      });
+      const owned = [...this.#adapters].map(([name, { bytes, matrices }]) =>
+        [name, { bytes, release: () => matrices!.release() }] as const
       );
-      await this.#baked.add(merges, new Map(owned));
-      for (const layer of this.#joined.keys()) this.#parameter(layer).lowRank = undefined;
-      this.#joined = new Map(); // theirs from now on
+      await this.#baked.add(merges, owned);
+      this.#take(this.#adapters.values()); // theirs from now on, as is what was joined
       this.#adapters = new Map();
-      this.#hang(new Map());
+      this.#setJoined(new Map());
     });
   }
 
@@ -152,8 +139,8 @@ export class Adapters {
    */
   load(weights: readonly Node[], signal?: AbortSignal): Promise<void> {
     return this.#change(async () => {
-      if (!this.#here) await this.#bringAll(signal);
-      this.#here = true;
+      if (!this.#loaded) await this.#readAll(signal);
+      this.#loaded = true;
       await this.#baked.again(weights);
     });
   }
@@ -164,15 +151,15 @@ export class Adapters {
    */
   unload(): void {
     void this.#change(() => {
-      if (this.#here) this.#hang(new Map());
-      this.#here = false;
-      this.#free(this.#takeBrought(this.#adapters.values()));
+      if (this.#loaded) this.#free(this.#setJoined(new Map()));
+      this.#loaded = false;
+      this.#free(this.#take(this.#adapters.values()));
       return Promise.resolve();
     });
   }
 
   /**
-   * Reads an adapter's matrices of a file and hangs them on their layers, now or when the weights come.
+   * Reads an adapter's matrices of a file and adds them to the products of their layers, now or when the weights come.
    * @internal
    */
   async attach(
@@ -184,49 +171,25 @@ export class Adapters {
     expectScale(scale);
     const shapes = new Map(placements.map(({ layer }) => [layer, this.#weight(layer).shape]));
     const options = { label: `LoRA ${name}`, dtype: this.#dtype, shapes, onProgress };
-    const bring = async (signal?: AbortSignal) => {
+    const read = async (signal?: AbortSignal) => {
       using checkpoint = await open();
-      return await bringParts(this.#device, placements, checkpoint, { ...options, signal });
+      return await readMatrices(this.#device, placements, checkpoint, { ...options, signal });
     };
-    this.#coming.add(name);
+    this.#attaching.add(name);
     try {
-      const brought = await bring(signal); // what is wrong with the file is told now
-      const adapter: Adapter = { scale, bytes: bytesOfParts(placements, this.#dtype), bring, brought };
+      const matrices = await read(signal); // what is wrong with the file is told now
+      const adapter: Adapter = { scale, bytes: bytesOfMatrices(placements, this.#dtype), read, matrices };
       await this.#change(async () => {
-        const adapters = new Map([...this.#adapters, [name, adapter]]);
         try {
-          if (this.#here) return await this.#exchange(adapters);
+          await this.#replace(new Map([...this.#adapters, [name, adapter]]));
         } catch (error) {
-          brought.release();
+          matrices.release();
           throw error;
         }
-        this.#adapters = adapters;
-        this.#free(this.#takeBrought([adapter]));
+        if (!this.#loaded) this.#free(this.#take([adapter]));
       });
     } finally {
-      this.#coming.delete(name);
-    }
-  }
-
-  /**
-   * The inputs that a trace needs beside the model's own.
-   * @internal
-   */
-  get inputs(): Record<string, Tensor> {
-    return this.#scales ? { [INPUT]: this.#scales } : {};
-  }
-
-  /**
-   * Traces with the scales among the inputs.
-   * @internal
-   */
-  during<T>(inputs: Record<string, Tensor>, trace: () => T): T {
-    const outer = this.#traced;
-    this.#traced = inputs[INPUT];
-    try {
-      return trace();
-    } finally {
-      this.#traced = outer;
+      this.#attaching.delete(name);
     }
   }
 
@@ -235,35 +198,80 @@ export class Adapters {
    * @internal
    */
   release(): void {
-    const brought = this.#takeBrought(this.#adapters.values());
+    const matrices = this.#take(this.#adapters.values());
     this.#adapters = new Map();
-    this.#hang(new Map());
-    this.#free([...brought, this.#baked]);
+    this.#free([...this.#setJoined(new Map()), ...matrices, this.#baked]);
   }
 
-  /** Brings those in that are not there, all or none. */
-  async #bringAll(signal?: AbortSignal): Promise<void> {
-    const came: Adapter[] = [];
+  /** Reads those that are not in memory, all or none. */
+  async #readAll(signal?: AbortSignal): Promise<void> {
+    const absent = [...this.#adapters.values()].filter(({ matrices }) => !matrices);
     try {
-      for (const adapter of this.#adapters.values()) {
-        if (adapter.brought) continue;
-        adapter.brought = await adapter.bring(signal);
-        came.push(adapter);
-      }
-      if (came.length > 0) await this.#exchange(this.#adapters); // else the traces stay
+      for (const adapter of absent) adapter.matrices = await adapter.read(signal);
+      if (absent.length > 0) await this.#join(this.#adapters); // else the traces stay
     } catch (error) {
-      this.#free(this.#takeBrought(came));
+      this.#free(this.#take(absent));
       throw error;
     }
   }
 
+  /** Takes other adapters in place of those that there are. */
+  async #replace(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
+    const gone = [...this.#adapters].filter(([name]) => !adapters.has(name)).map(([, adapter]) => adapter);
+    if (this.#loaded) await this.#join(adapters);
+    this.#adapters = adapters;
+    this.#free(this.#take(gone));
+  }
+
+  /** Adds the products of adapters, all of which are in memory, in place of those that there are. */
+  async #join(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
+    const matrices = [...adapters].map(([name, { matrices }]) => [name, matrices!] as const);
+    const joined = await joinMatrices(this.#device, matrices, this.#joined);
+    this.#adapters = adapters;
+    this.#free(this.#setJoined(joined));
+  }
+
+  /** Changes what the products of each layer are given; returns what is not used any more. */
+  #setJoined(joined: ReadonlyMap<string, Joined>): Joined[] {
+    this.#forget();
+    for (const layer of this.#joined.keys()) this.#parameter(layer).lowRank = undefined;
+    const used = new Set(joined.values());
+    const unused = [...this.#joined.values()].filter((one) => !used.has(one));
+    this.#joined = joined;
+    let end = 0;
+    for (const [layer, { down, up }] of joined) {
+      const [first, next] = [end, end += down.shape[0]!];
+      this.#parameter(layer).lowRank = { down, up, scale: () => this.#scales.slice(first, next) };
+    }
+    this.#sendScales();
+    return unused;
+  }
+
+  /** Sends the factors of all ranks to the GPU. */
+  #sendScales(): void {
+    const before = this.#scales.set([...this.#joined.values()].flatMap((joined) => this.#factorsOf(joined)));
+    if (before) this.#free([before]);
+  }
+
+  /** What the products of each rank are multiplied by. */
+  #factorsOf({ factors }: Joined): number[] {
+    return factors.flatMap(({ name, rank, factor }) =>
+      Array<number>(rank).fill(factor * this.#adapters.get(name)!.scale)
+    );
+  }
+
   /** What of adapters is in memory, which they forget. */
-  #takeBrought(adapters: Iterable<Adapter>): BroughtParts[] {
+  #take(adapters: Iterable<Adapter>): Matrices[] {
     return [...adapters].flatMap((adapter) => {
-      const { brought } = adapter;
-      adapter.brought = undefined;
-      return brought ? [brought] : [];
+      const { matrices } = adapter;
+      adapter.matrices = undefined;
+      return matrices ? [matrices] : [];
     });
+  }
+
+  /** After the work that is recorded. */
+  #free(things: readonly { release(): void }[]): void {
+    streamOf(this.#device).afterSubmit(() => things.forEach((thing) => thing.release()));
   }
 
   /** Waits for the changes before, whatever became of them. */
@@ -291,70 +299,6 @@ export class Adapters {
 
   #parameter(layer: string): Parameter {
     return this.#weight(layer).node as Parameter;
-  }
-
-  /** Other adapters in place of those that there are. */
-  async #exchange(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
-    const parts = new Map<string, [string, AdapterPart][]>();
-    for (const [name, { brought }] of adapters) {
-      for (const [layer, part] of brought!.parts) parts.set(layer, [...parts.get(layer) ?? [], [name, part]]);
-    }
-    const joined = await joinParts(this.#device, parts, this.#joined);
-    const gone = [...this.#adapters].filter(([name]) => !adapters.has(name)).map(([, adapter]) => adapter);
-    this.#adapters = adapters;
-    this.#hang(joined);
-    this.#free(this.#takeBrought(gone));
-  }
-
-  /** Hangs joined adapters on their layers and takes off those that hang there. */
-  #hang(joined: ReadonlyMap<string, Joined>): void {
-    this.#retrace();
-    for (const layer of this.#joined.keys()) this.#parameter(layer).lowRank = undefined;
-    const old = [...this.#joined.values()].filter((one) => ![...joined.values()].includes(one));
-    this.#joined = joined;
-    let first = 0;
-    for (const [layer, { down, up }] of joined) {
-      const [from, to] = [first, first += down.shape[0]!];
-      const scale = () => (this.#traced ?? this.#scales!).slice(0, from, to);
-      this.#parameter(layer).lowRank = { down, up, scale };
-    }
-    this.#refresh();
-    this.#free(old);
-  }
-
-  /** Sends the factors of all ranks to the GPU. */
-  #refresh(): void {
-    const values = [...this.#joined.values()].flatMap((joined) => this.#values(joined));
-    const old = this.#scales?.node.storage;
-    this.#scales = values.length ? this.#upload(values) : undefined;
-    if (old) this.#free([old]);
-  }
-
-  /** What the products of each rank are multiplied by. */
-  #values({ factors }: Joined): number[] {
-    return factors.flatMap(({ name, rank, factor }) =>
-      Array<number>(rank).fill(factor * this.#adapters.get(name)!.scale)
-    );
-  }
-
-  /** Values that no scope owns. */
-  #upload(values: readonly number[]): Tensor {
-    const bytes = Float32Array.from(values);
-    const storage = this.#device.buffers.allocate(INPUT, bytes.byteLength);
-    this.#device.gpu.queue.writeBuffer(storage.buffer, 0, bytes);
-    const shape = [values.length];
-    return new Tensor(
-      this.#device,
-      new Leaf("f32", values.length, INPUT, storage),
-      shape,
-      contiguousStrides(shape),
-      0,
-    );
-  }
-
-  /** After the work that is recorded. */
-  #free(things: readonly { release(): void }[]): void {
-    streamOf(this.#device).afterSubmit(() => things.forEach((thing) => thing.release()));
   }
 }
 
