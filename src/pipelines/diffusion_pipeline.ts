@@ -1,6 +1,6 @@
 import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
-import type { FluxParts } from "./flux/base.ts";
+import type { FluxParts } from "./flux/parts.ts";
 import {
   FluxImg2ImgPipeline,
   type FluxImg2ImgRunOptions,
@@ -10,7 +10,7 @@ import {
 import { type PipelineOptions, readIndex } from "./model_index.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { PipelineOutput } from "./run.ts";
-import type { StableDiffusionParts } from "./stable_diffusion/base.ts";
+import type { StableDiffusionParts } from "./stable_diffusion/parts.ts";
 import {
   StableDiffusionImg2ImgPipeline,
   StableDiffusionInpaintPipeline,
@@ -18,7 +18,7 @@ import {
   StableDiffusionPipeline,
   type StableDiffusionRunOptions,
 } from "./stable_diffusion/pipelines.ts";
-import type { StableDiffusionXLParts } from "./stable_diffusion_xl/base.ts";
+import type { StableDiffusionXLParts } from "./stable_diffusion_xl/parts.ts";
 import {
   StableDiffusionXLImg2ImgPipeline,
   StableDiffusionXLInpaintPipeline,

@@ -6,14 +6,15 @@ export {
   type AnyRunOptions,
   DiffusionPipeline,
 } from "./diffusion_pipeline.ts";
-export { FluxBase, type FluxParts } from "./flux/base.ts";
 export { packLatents, unpackLatents } from "./flux/latents.ts";
 export {
+  FluxBase,
   FluxImg2ImgPipeline,
   type FluxImg2ImgRunOptions,
   FluxPipeline,
   type FluxRunOptions,
 } from "./flux/pipelines.ts";
+export type { FluxParts } from "./flux/parts.ts";
 export type { FluxEncodeOptions, FluxPromptOptions } from "./flux/prompts.ts";
 export type { FluxOptions, FluxOutput } from "./flux/run.ts";
 export { guidanceEmbedding, guide } from "./latents/guidance.ts";
@@ -26,8 +27,9 @@ export { Pipeline } from "./pipeline.ts";
 export { preview, type PreviewOptions, previewPixels, Previews } from "./previews/previews.ts";
 export type { PooledPromptEmbeds, PooledPromptEmbedsOptions, PromptEmbedsOptions } from "./prompts.ts";
 export type { PipelineOutput, RunOptions } from "./run.ts";
-export { StableDiffusionBase, type StableDiffusionParts } from "./stable_diffusion/base.ts";
+export type { StableDiffusionParts } from "./stable_diffusion/parts.ts";
 export {
+  StableDiffusionBase,
   StableDiffusionImg2ImgPipeline,
   type StableDiffusionImg2ImgRunOptions,
   StableDiffusionInpaintPipeline,
@@ -37,9 +39,10 @@ export {
 } from "./stable_diffusion/pipelines.ts";
 export type { EncodeOptions, PromptOptions } from "./stable_diffusion/prompts.ts";
 export type { StableDiffusionOptions } from "./stable_diffusion/run.ts";
-export { StableDiffusionXLBase, type StableDiffusionXLParts } from "./stable_diffusion_xl/base.ts";
+export type { StableDiffusionXLParts } from "./stable_diffusion_xl/parts.ts";
 export type { DenoisingRangeOptions, DenoisingStartOptions } from "./stable_diffusion_xl/denoising_range.ts";
 export {
+  StableDiffusionXLBase,
   StableDiffusionXLImg2ImgPipeline,
   type StableDiffusionXLImg2ImgRunOptions,
   StableDiffusionXLInpaintPipeline,

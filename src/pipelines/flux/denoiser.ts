@@ -4,7 +4,7 @@ import { imageIds, textIds } from "./latents.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
 
 /** What a loop's calls of the transformer have in common. */
-export interface FluxLoop {
+interface FluxLoop {
   /** Sides of the latents. */
   readonly size: readonly [h: number, w: number];
   /** All that the loop visits. */
@@ -13,22 +13,19 @@ export interface FluxLoop {
   readonly guidanceScale: number;
 }
 
-/** What the transformer is told of one batch of prompts. */
-interface Told {
+/** What the transformer takes beside the latents of one batch of prompts. */
+interface Batch {
   readonly encoderHiddenStates: Tensor;
   readonly imgIds: Positions;
   readonly txtIds: Positions;
   readonly modulation: FluxModulation;
 }
 
-/**
- * The transformer as a loop calls it.
- * What time and prompts tell its blocks is computed for all steps at once.
- */
+/** The transformer as a loop calls it. What time and prompts tell its blocks is computed for all steps at once. */
 export class FluxDenoiser implements Disposable {
   readonly #transformer: FluxTransformer2DModel;
   readonly #timesteps: readonly number[];
-  readonly #told: readonly Told[];
+  readonly #batches: readonly Batch[];
   readonly #embeddings: readonly PooledTextEmbeddings[];
 
   /** Takes over the embeddings. The weights that `condition` reads must be in memory. */
@@ -43,7 +40,7 @@ export class FluxDenoiser implements Disposable {
     this.#transformer = transformer;
     this.#timesteps = timesteps;
     this.#embeddings = embeddings;
-    this.#told = embeddings.map(({ states, pooled }) => ({
+    this.#batches = embeddings.map(({ states, pooled }) => ({
       encoderHiddenStates: states,
       imgIds,
       txtIds: textIds(states.shape[1]!),
@@ -56,16 +53,16 @@ export class FluxDenoiser implements Disposable {
    */
   predict = (input: Tensor, t: number): Tensor => {
     const step = this.#timesteps.indexOf(t);
-    const inputs = input.chunk(this.#told.length);
-    const outputs = this.#told.map(({ modulation, ...told }, i) =>
-      this.#transformer.forward(inputs[i]!, { ...told, modulation: modulation.at(step) }).sample
+    const inputs = input.chunk(this.#batches.length);
+    const outputs = this.#batches.map(({ modulation, ...batch }, i) =>
+      this.#transformer.forward(inputs[i]!, { ...batch, modulation: modulation.at(step) }).sample
     );
     return cat(outputs);
   };
 
   /** Gives the memory back. */
   [Symbol.dispose](): void {
-    for (const { modulation } of this.#told) modulation[Symbol.dispose]();
+    for (const { modulation } of this.#batches) modulation[Symbol.dispose]();
     for (const { states, pooled } of this.#embeddings) release(states, pooled);
   }
 }

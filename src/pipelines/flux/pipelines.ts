@@ -4,18 +4,51 @@ import { scope, type Tensor } from "../../tensor/mod.ts";
 import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from "../latents/init_image.ts";
 import type { SizeOptions } from "../latents/size.ts";
 import { bringIn } from "../memory/residency.ts";
+import type { PipelineOptions } from "../model_index.ts";
+import { openParts } from "../open_parts.ts";
+import { Pipeline } from "../pipeline.ts";
+import { type PooledPromptEmbeds, spreadTexts } from "../prompts.ts";
 import { ownRun } from "../run.ts";
-import { FluxBase, type FluxParts } from "./base.ts";
+import { type FluxParts, PARTS } from "./parts.ts";
+import { embedPrompts, type FluxEncodeOptions } from "./prompts.ts";
 import {
-  beginFlux,
-  drawFlux,
-  fluxGuidance,
+  beginRun,
+  draw,
   type FluxOptions,
   type FluxOutput,
   type FluxRun,
-  fluxSize,
-  startFlux,
+  latentSize,
+  startLatents,
 } from "./run.ts";
+
+/** What the pipelines of FLUX have in common. */
+export abstract class FluxBase extends Pipeline<FluxParts> {
+  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
+  static async open(pathOrRepo: string, options: PipelineOptions): Promise<[FluxParts]> {
+    return [await openParts(pathOrRepo, options, PARTS)];
+  }
+
+  /**
+   * What the text encoders make of prompts, as `run` takes it in their place, a row for each picture:
+   * `run({ ...await pipeline.encodePrompt({ prompt }) })`. Negative prompts are embedded where there are any.
+   */
+  async encodePrompt(options: FluxEncodeOptions): Promise<PooledPromptEmbeds> {
+    const { prompt, prompt2, negativePrompt, negativePrompt2, ...others } = options;
+    const embed = async (prompt: FluxEncodeOptions["prompt"], prompt2: FluxEncodeOptions["prompt2"]) => {
+      const { embeddings } = await embedPrompts(this.parts, { ...others, prompt, prompt2 });
+      return embeddings[0]!;
+    };
+    const cond = await embed(prompt, prompt2);
+    const positive = { promptEmbeds: cond.states, pooledPromptEmbeds: cond.pooled };
+    if (negativePrompt === undefined) return positive;
+    const count = [prompt].flat().length;
+    const uncond = await embed(spreadTexts(negativePrompt, count, "negative prompt"), negativePrompt2);
+    return { ...positive, negativePromptEmbeds: uncond.states, negativePooledPromptEmbeds: uncond.pooled };
+  }
+
+  /** Draws pictures. */
+  abstract run(options: FluxOptions): Promise<FluxOutput>;
+}
 
 /** Options of `FluxPipeline.run`; guidanceScale is 3.5 by default, and sides are 1024 pixels. */
 export interface FluxRunOptions extends FluxOptions, SizeOptions {}
@@ -23,21 +56,13 @@ export interface FluxRunOptions extends FluxOptions, SizeOptions {}
 /** Pictures from texts by FLUX.1, a transformer that follows a flow from noise (Black Forest Labs, 2024). */
 export class FluxPipeline extends FluxBase {
   /** Draws pictures of prompts. */
-  async run(runOptions: FluxRunOptions): Promise<FluxOutput> {
-    return await ownRun("FluxPipeline", this.parts, runOptions, async (parts, runOptions) => {
-      const guidanceScale = fluxGuidance(parts, runOptions.guidanceScale, 3.5);
-      const options = { ...runOptions, guidanceScale };
-      const { vae, scheduler } = parts;
-      const size = fluxSize(parts, options.height, options.width);
-      const run = await beginFlux(parts, options, size);
-      const shape = [run.B, vae.config.latent_channels, ...size];
-      const start = await startFlux(
-        parts,
-        run,
-        options,
-        () => randn(shape, { generator: options.generator }),
-      );
-      return await drawFlux(parts, run, { start, timesteps: scheduler.timesteps }, options);
+  async run(options: FluxRunOptions): Promise<FluxOutput> {
+    return await ownRun("FluxPipeline", this.parts, options, async (parts, options) => {
+      const { height, width, generator } = options;
+      const run = await beginRun(parts, options, latentSize(parts, height, width), 3.5);
+      const shape = [run.B, parts.vae.config.latent_channels, ...run.size];
+      const start = await startLatents(parts, run, () => randn(shape, { generator }));
+      return await draw(parts, run, start, parts.scheduler.timesteps);
     });
   }
 }
@@ -53,42 +78,38 @@ export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
 /** Pictures from a picture and a text by FLUX.1 (Black Forest Labs, 2024). */
 export class FluxImg2ImgPipeline extends FluxBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise. */
-  async run(runOptions: FluxImg2ImgRunOptions): Promise<FluxOutput> {
-    return await ownRun("FluxImg2ImgPipeline", this.parts, runOptions, async (parts, runOptions) => {
-      const guidanceScale = fluxGuidance(parts, runOptions.guidanceScale, 7);
-      const options = { ...runOptions, guidanceScale };
+  async run(options: FluxImg2ImgRunOptions): Promise<FluxOutput> {
+    return await ownRun("FluxImg2ImgPipeline", this.parts, options, async (parts, options) => {
       const { image, strength = 0.6 } = options;
       const [H, W] = changedSize(image, options, 2 * parts.vae.scaleFactor);
-      const run = await beginFlux(parts, options, fluxSize(parts, H, W));
+      const run = await beginRun(parts, options, latentSize(parts, H, W), 7);
       const timesteps = sliceByStrength(parts.scheduler, strength, run.steps);
-      const draw = () => this.#noisy(parts, image, timesteps[0]!, run, options);
-      const start = await startFlux(parts, run, options, draw);
-      return await drawFlux(parts, run, { start, timesteps }, options);
+      const start = await startLatents(parts, run, () => noisedLatents(parts, image, timesteps[0]!, run));
+      return await draw(parts, run, start, timesteps);
     });
   }
+}
 
-  /**
-   * Latents of the picture with noise as at a timestep. Of a list only as many streams as pictures draw
-   * latents.
-   */
-  async #noisy(
-    parts: FluxParts,
-    image: Tensor,
-    t: number,
-    { B, size }: FluxRun,
-    options: FluxOptions,
-  ): Promise<Tensor> {
-    const { vae, scheduler } = parts;
-    const { generator } = options;
-    const [h, w] = size;
-    const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
-    using _vae = await bringIn(parts, [vae], options);
-    const streams = Array.isArray(generator) ? generator.slice(0, pixels.shape[0]) : generator;
-    using made = scope(pixels);
-    const shape = [B, vae.config.latent_channels, ...size];
-    const original = drawLatents(vae, pixels, { generator: streams }).expand(shape);
-    return made.keep(scheduler.addNoise(original, randn(shape, { generator }), t));
-  }
+/**
+ * Latents of a picture with noise as at a timestep. Where there is a list of generators, only as many as there are
+ * pictures draw latents. [B, C, h, w]
+ */
+async function noisedLatents(
+  parts: FluxParts,
+  image: Tensor,
+  t: number,
+  { B, size, options }: FluxRun,
+): Promise<Tensor> {
+  const { vae, scheduler } = parts;
+  const { generator } = options;
+  const [h, w] = size;
+  const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
+  using _vae = await bringIn(parts, [vae], options);
+  const generators = Array.isArray(generator) ? generator.slice(0, pixels.shape[0]) : generator;
+  using made = scope(pixels);
+  const shape = [B, vae.config.latent_channels, ...size];
+  const original = drawLatents(vae, pixels, { generator: generators }).expand(shape);
+  return made.keep(scheduler.addNoise(original, randn(shape, { generator }), t));
 }
 
 /** The timesteps that are left; as in diffusers their number is rounded up, in Stable Diffusion down. */

@@ -1,8 +1,6 @@
 import { formatShape } from "../../core/shape.ts";
-import type { CLIPTextModel, FluxTransformer2DModel, T5EncoderModel } from "../../models/mod.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
-import type { CLIPTokenizer, T5TokenizerFast } from "../../tokenizers/mod.ts";
-import { type Residents, withModels } from "../memory/residency.ts";
+import { withModels } from "../memory/residency.ts";
 import {
   pairOf,
   type PooledPromptEmbedsOptions,
@@ -11,6 +9,7 @@ import {
   spreadTexts,
 } from "../prompts.ts";
 import { expectCount } from "../run_options.ts";
+import type { FluxParts } from "./parts.ts";
 
 /**
  * What is to be drawn, and how often: texts, or embeddings in their place, of which promptEmbeds are T5's and the pooled
@@ -47,13 +46,10 @@ export interface FluxEncodeOptions
 
 type Options = FluxPromptOptions & { signal?: AbortSignal | undefined };
 
-/** What embeds prompts, and the model that takes the embeddings. */
-interface TextParts extends Residents {
-  readonly tokenizer: CLIPTokenizer;
-  readonly tokenizer2: T5TokenizerFast;
-  readonly textEncoder: CLIPTextModel;
-  readonly textEncoder2: T5EncoderModel;
-  readonly transformer: FluxTransformer2DModel;
+/** Texts for CLIP and T5, one of each a picture. */
+interface Texts {
+  readonly clip: readonly string[];
+  readonly t5: readonly string[];
 }
 
 /**
@@ -62,7 +58,7 @@ interface TextParts extends Residents {
  * another length.
  */
 export async function embedPrompts(
-  parts: TextParts,
+  parts: FluxParts,
   options: Options,
 ): Promise<{ embeddings: PooledTextEmbeddings[]; guided: boolean }> {
   const { numImagesPerPrompt = 1, maxSequenceLength = 512 } = options;
@@ -72,114 +68,34 @@ export async function embedPrompts(
       `Cannot draw with maxSequenceLength ${maxSequenceLength}: expected a whole number from 1 to 512`,
     );
   }
-  const told = fluxPrompts(options);
-  for (const one of told) if ("states" in one) expectEmbeddings(one, parts);
-  const texts = told.filter((one) => "clip" in one);
-  const embedded = texts.length > 0
-    ? await embed(parts, texts, { ...options, maxSequenceLength })
+  const cond = positiveOf(options);
+  const uncond = negativeOf(options, countOf(cond));
+  const prompts = uncond ? [uncond, cond] : [cond];
+  for (const prompt of prompts) if ("states" in prompt) expectEmbeddings(prompt, parts);
+  const texts = prompts.filter((prompt) => "clip" in prompt);
+  const encoded = texts.length > 0
+    ? await encode(parts, texts, { ...options, maxSequenceLength })
     : undefined;
 
-  using made = scope(...(embedded ? [embedded.states, embedded.pooled] : []));
-  const apart = embedded ? rowsOf(embedded, texts.map(({ clip }) => clip.length)) : [];
-  const embeddings = batched(told.map((one) => {
-    const { states, pooled } = "states" in one ? copied(one) : apart[texts.indexOf(one)]!;
-    return {
-      states: states.repeatInterleave(numImagesPerPrompt, 0),
-      pooled: pooled.repeatInterleave(numImagesPerPrompt, 0),
-    };
+  using made = scope(...(encoded ? [encoded.states, encoded.pooled] : []));
+  const counts = texts.map(({ clip }) => clip.length);
+  const [states, pooled] = [encoded?.states.split(counts), encoded?.pooled.split(counts)];
+  const embeddings = batched(prompts.map((prompt) => {
+    const rows = (x: Tensor) => x.repeatInterleave(numImagesPerPrompt, 0);
+    if ("states" in prompt) { // copied, as a run frees its embeddings
+      return { states: rows(prompt.states.clone()), pooled: rows(prompt.pooled.clone()) };
+    }
+    const i = texts.indexOf(prompt);
+    return { states: rows(states![i]!), pooled: rows(pooled![i]!) };
   }));
   for (const { states, pooled } of embeddings) [states, pooled].forEach((tensor) => made.keep(tensor));
-  return { embeddings, guided: told.length === 2 };
+  return { embeddings, guided: uncond !== undefined };
 }
 
-/** Embeds lists of texts, all in one run of each encoder, and tells once what was cut of each. */
-async function embed(
-  parts: TextParts,
-  texts: readonly FluxTexts[],
-  { maxSequenceLength, onNotice = console.warn, signal }: Options & { maxSequenceLength: number },
-): Promise<PooledTextEmbeddings> {
-  const { tokenizer, textEncoder, tokenizer2, textEncoder2 } = parts;
-  const clip = tokenizer.encode(texts.flatMap((one) => one.clip));
-  const t5 = tokenizer2.encode(texts.flatMap((one) => one.t5), { maxLength: maxSequenceLength });
-  for (const line of [...cuts("CLIP", clip), ...cuts("T5", t5)]) onNotice(line);
-
-  const embedClip = () => textEncoder.forward(clip.inputIds).pooledOutput;
-  const embedT5 = () => textEncoder2.forward(t5.inputIds).lastHiddenState; // fillers are read too, unmasked
-  const how = { signal, onNotice };
-  const pooled = await withModels(parts, [textEncoder], how, () => alone(embedClip));
-  const states = await withModels(parts, [textEncoder2], how, () => alone(embedT5));
-  return { states, pooled };
-}
-
-/** A result without what else its computation made. */
-function alone(compute: () => Tensor): Tensor {
-  using made = scope();
-  return made.keep(compute());
-}
-
-/** The rows of each list. */
-function rowsOf({ states, pooled }: PooledTextEmbeddings, counts: readonly number[]): PooledTextEmbeddings[] {
-  const [s, p] = [states.split(counts), pooled.split(counts)];
-  return counts.map((_, i) => ({ states: s[i]!, pooled: p[i]! }));
-}
-
-/** Embeddings that a run may free, as it frees its own. */
-function copied({ states, pooled }: PooledTextEmbeddings): PooledTextEmbeddings {
-  return { states: states.clone(), pooled: pooled.clone() };
-}
-
-/** A line for each text that an encoder does not read whole. */
-function cuts(
-  encoder: string,
-  { inputIds, truncated }: { inputIds: number[][]; truncated: readonly string[] },
-): string[] {
-  return [...new Set(truncated)].filter((cut) => cut !== "").map((cut) =>
-    `${encoder} reads ${inputIds[0]!.length} tokens of a prompt; it leaves out: ${shortened(cut)}`
-  );
-}
-
-/** In one batch, so that the model runs once for all, unless the lengths differ. */
-function batched(embeddings: readonly PooledTextEmbeddings[]): PooledTextEmbeddings[] {
-  const lengths = embeddings.map(({ states }) => states.shape[1]);
-  if (lengths.some((N) => N !== lengths[0])) return [...embeddings];
-  return [{
-    states: cat(embeddings.map(({ states }) => states)),
-    pooled: cat(embeddings.map(({ pooled }) => pooled)),
-  }];
-}
-
-/** Throws where embeddings are not those that the transformer takes. */
-function expectEmbeddings({ states, pooled }: PooledTextEmbeddings, { transformer }: TextParts): void {
-  const { joint_attention_dim: D, pooled_projection_dim: P } = transformer.config;
-  const [B] = states.shape;
-  if (
-    states.rank === 3 && states.size > 0 && states.shape[2] === D && String(pooled.shape) === String([B, P])
-  ) {
-    return;
-  }
-  throw new RangeError(
-    `Cannot draw: expected embeddings [B, N, ${D}] and [B, ${P}], got ${formatShape(states.shape)} and ${
-      formatShape(pooled.shape)
-    }`,
-  );
-}
-
-/** Texts for CLIP and T5, one of each a picture. */
-interface FluxTexts {
-  clip: string[];
-  t5: string[];
-}
-
-/** What is to be drawn, and under guidance by a negative prompt, in front of it, what is not. */
-function fluxPrompts(options: FluxPromptOptions): (FluxTexts | PooledTextEmbeddings)[] {
-  const positive = positiveOf(options);
-  const negative = negativeOf(options, countOf(positive));
-  return negative ? [negative, positive] : [positive];
-}
-
+/** What is to be drawn. */
 function positiveOf(
   { prompt, prompt2, promptEmbeds: states, pooledPromptEmbeds: pooled }: FluxPromptOptions,
-): FluxTexts | PooledTextEmbeddings {
+): Texts | PooledTextEmbeddings {
   const given = pairOf({ promptEmbeds: states, pooledPromptEmbeds: pooled });
   if (given && (prompt ?? prompt2) !== undefined) {
     throw new TypeError("Cannot draw: expected a prompt or promptEmbeds, got both");
@@ -195,8 +111,8 @@ function positiveOf(
   return { clip, t5: spreadTexts(prompt2 || clip, clip.length) };
 }
 
-/** Undefined where it does not count. */
-function negativeOf(options: FluxPromptOptions, count: number): FluxTexts | PooledTextEmbeddings | undefined {
+/** What is not to be drawn; undefined where it does not count. */
+function negativeOf(options: FluxPromptOptions, count: number): Texts | PooledTextEmbeddings | undefined {
   const { negativePrompt, negativePrompt2, trueCfgScale = 1, onNotice = console.warn } = options;
   const { negativePromptEmbeds, negativePooledPromptEmbeds } = options;
   const given = pairOf({ negativePromptEmbeds, negativePooledPromptEmbeds });
@@ -223,6 +139,66 @@ function negativeOf(options: FluxPromptOptions, count: number): FluxTexts | Pool
   return { clip, t5: spreadTexts(negativePrompt2 || clip, count, "negativePrompt2") };
 }
 
-function countOf(told: FluxTexts | PooledTextEmbeddings): number {
-  return "clip" in told ? told.clip.length : told.states.shape[0]!;
+function countOf(prompts: Texts | PooledTextEmbeddings): number {
+  return "clip" in prompts ? prompts.clip.length : prompts.states.shape[0]!;
+}
+
+/** Embeds lists of texts, all in one run of each encoder, and tells once what was cut of each. */
+async function encode(
+  parts: FluxParts,
+  texts: readonly Texts[],
+  { maxSequenceLength, onNotice = console.warn, signal }: Options & { maxSequenceLength: number },
+): Promise<PooledTextEmbeddings> {
+  const { tokenizer, textEncoder, tokenizer2, textEncoder2 } = parts;
+  const clip = tokenizer.encode(texts.flatMap((one) => one.clip));
+  const t5 = tokenizer2.encode(texts.flatMap((one) => one.t5), { maxLength: maxSequenceLength });
+  for (const line of [...cuts("CLIP", clip), ...cuts("T5", t5)]) onNotice(line);
+
+  const embedClip = () => textEncoder.forward(clip.inputIds).pooledOutput;
+  const embedT5 = () => textEncoder2.forward(t5.inputIds).lastHiddenState; // fillers are read too, unmasked
+  const pooled = await withModels(parts, [textEncoder], { signal, onNotice }, () => alone(embedClip));
+  const states = await withModels(parts, [textEncoder2], { signal, onNotice }, () => alone(embedT5));
+  return { states, pooled };
+}
+
+/** A result without what else its computation made. */
+function alone(compute: () => Tensor): Tensor {
+  using made = scope();
+  return made.keep(compute());
+}
+
+/** A line for each text that an encoder does not read whole. */
+function cuts(
+  encoder: string,
+  { inputIds, truncated }: { inputIds: number[][]; truncated: readonly string[] },
+): string[] {
+  return [...new Set(truncated)].filter((cut) => cut !== "").map((cut) =>
+    `${encoder} reads ${inputIds[0]!.length} tokens of a prompt; it leaves out: ${shortened(cut)}`
+  );
+}
+
+/** In one batch, so that the model runs once for all, unless the lengths differ. */
+function batched(embeddings: readonly PooledTextEmbeddings[]): PooledTextEmbeddings[] {
+  const lengths = embeddings.map(({ states }) => states.shape[1]);
+  if (lengths.some((N) => N !== lengths[0])) return [...embeddings];
+  return [{
+    states: cat(embeddings.map(({ states }) => states)),
+    pooled: cat(embeddings.map(({ pooled }) => pooled)),
+  }];
+}
+
+/** Throws where embeddings are not those that the transformer takes. */
+function expectEmbeddings({ states, pooled }: PooledTextEmbeddings, { transformer }: FluxParts): void {
+  const { joint_attention_dim: D, pooled_projection_dim: P } = transformer.config;
+  const [B] = states.shape;
+  if (
+    states.rank === 3 && states.size > 0 && states.shape[2] === D && String(pooled.shape) === String([B, P])
+  ) {
+    return;
+  }
+  throw new RangeError(
+    `Cannot draw: expected embeddings [B, N, ${D}] and [B, ${P}], got ${formatShape(states.shape)} and ${
+      formatShape(pooled.shape)
+    }`,
+  );
 }

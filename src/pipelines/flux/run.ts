@@ -1,6 +1,5 @@
-import { formatShape, sameNumbers } from "../../core/shape.ts";
-import type { AutoencoderKL } from "../../models/mod.ts";
 import { linspace } from "../../core/math.ts";
+import { formatShape, sameNumbers } from "../../core/shape.ts";
 import {
   FlowMatchEulerDiscreteScheduler,
   isFlow,
@@ -8,19 +7,17 @@ import {
   type SolverConfig,
 } from "../../schedulers/mod.ts";
 import { cat, release, scope, type Tensor } from "../../tensor/mod.ts";
-import { FluxDenoiser } from "./denoiser.ts";
-import { packLatents, unpackLatents } from "./latents.ts";
-import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
 import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
 import { latentSide } from "../latents/size.ts";
+import { withModels } from "../memory/residency.ts";
+import { prepareColors } from "../previews/fit.ts";
+import type { PooledTextEmbeddings } from "../prompts.ts";
 import type { PipelineOutput, RunOptions } from "../run.ts";
 import { expectCount, expectNumber } from "../run_options.ts";
-import type { PooledTextEmbeddings } from "../prompts.ts";
-import { prepareColors } from "../previews/fit.ts";
-import { withModels } from "../memory/residency.ts";
-
-/** What FLUX draws with. */
-type FluxParts = Parameters<typeof embedPrompts>[0] & { vae: AutoencoderKL; scheduler: Scheduler };
+import { FluxDenoiser } from "./denoiser.ts";
+import { packLatents, unpackLatents } from "./latents.ts";
+import type { FluxParts } from "./parts.ts";
+import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
 
 /** What every FLUX pipeline may be told, with diffusers' defaults. */
 export interface FluxOptions
@@ -53,10 +50,12 @@ export interface FluxRun {
   readonly guided: boolean;
   /** Noise levels of all steps; fewer than this are visited where a picture is changed. */
   readonly steps: number;
+  /** The options with their defaults. */
+  readonly options: FluxOptions & { guidanceScale: number };
 }
 
 /** Sides of the latents of a picture. A token covers 2×2 latents, so 16 has to divide pixels. */
-export function fluxSize({ vae }: FluxParts, height?: number, width?: number): [h: number, w: number] {
+export function latentSize({ vae }: FluxParts, height?: number, width?: number): [h: number, w: number] {
   const [side, sample] = [2 * vae.scaleFactor, 128 * vae.scaleFactor];
   return [
     2 * latentSide("height", height ?? sample, side),
@@ -64,36 +63,29 @@ export function fluxSize({ vae }: FluxParts, height?: number, width?: number): [
   ];
 }
 
-/** Checks the options, embeds the prompts and sets the timesteps for pictures of a size. */
-export async function beginFlux(
+/** Checks the options, sets the timesteps for pictures of a size and embeds the prompts. */
+export async function beginRun(
   parts: FluxParts,
   options: FluxOptions,
   size: readonly [h: number, w: number],
+  usualScale: number,
 ): Promise<FluxRun> {
-  const { transformer, vae, scheduler } = parts;
-  const { numInferenceSteps = 28, sigmas, guidanceScale = 0, trueCfgScale = 1 } = options;
+  const { transformer: { config }, vae, scheduler } = parts;
+  const { guidanceScale = usualScale, trueCfgScale = 1 } = options;
+  if (options.guidanceScale && !config.guidance_embeds) {
+    throw new TypeError(
+      `Cannot draw with guidanceScale ${guidanceScale}: this FLUX was made without guidance, as FLUX.1-schnell; leave it out`,
+    );
+  }
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("trueCfgScale", trueCfgScale);
-  const asked = options.numInferenceSteps;
-  if (sigmas && asked !== undefined && asked !== sigmas.length) {
-    throw new TypeError(
-      `Cannot draw in ${asked} steps: expected as many as sigmas, ${sigmas.length}; leave it out`,
-    );
-  }
-  if (!sigmas) expectCount("numInferenceSteps", numInferenceSteps);
-  const [channels, latentChannels] = [transformer.config.in_channels, vae.config.latent_channels];
-  if (channels !== 4 * latentChannels) {
+  const width = 4 * vae.config.latent_channels;
+  if (config.in_channels !== width) {
     throw new RangeError(
-      `Cannot draw with a transformer of ${channels} channels: expected ${
-        4 * latentChannels
-      }, those of 2×2 latents`,
+      `Cannot draw with a transformer of ${config.in_channels} channels: expected ${width}, those of 2×2 latents`,
     );
   }
-  setTimesteps(
-    scheduler,
-    sigmas ?? linspace(1, 1 / numInferenceSteps, numInferenceSteps),
-    size[0] * size[1] / 4,
-  );
+  setTimesteps(scheduler, sigmasOf(options), size[0] * size[1] / 4);
   const { embeddings, guided } = await embedPrompts(parts, options);
   const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0]!, 0);
   return {
@@ -102,60 +94,41 @@ export async function beginFlux(
     embeddings,
     guided,
     steps: Math.ceil(scheduler.timesteps.length / scheduler.order),
+    options: { ...options, guidanceScale },
   };
 }
 
-/** The scale of guidance, `usual` where none is given. Throws where the model could not be told of it. */
-export function fluxGuidance({ transformer }: FluxParts, scale: number | undefined, usual: number): number {
-  if (!scale || transformer.config.guidance_embeds) return scale ?? usual;
-  throw new TypeError(
-    `Cannot draw with guidanceScale ${scale}: this FLUX was made without guidance, as FLUX.1-schnell; leave it out`,
-  );
-}
-
-/** Draws pictures from packed latents with noise. */
-export async function drawFlux(
-  parts: FluxParts,
-  { size, embeddings, guided }: FluxRun,
-  { start, timesteps }: { start: Tensor; timesteps: readonly number[] },
-  options: FluxOptions & { guidanceScale: number },
-): Promise<FluxOutput> {
-  const { transformer, vae, scheduler } = parts;
-  const { guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
-  const prepare = () => new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale });
-  const work = () => prepare().predict(guided ? cat([start, start]) : start, timesteps[0]!);
-  if (options.preview) await prepareColors(parts, options);
-  const condition = { signal, onNotice, work, only: "condition" };
-  const unpack = (latents: Tensor) => unpackLatents(latents, size);
-  let latents: Tensor;
-  {
-    using denoiser = await withModels(parts, [transformer], condition, prepare);
-    const { predict } = denoiser;
-    const input = () => guided ? cat([start, start]) : start;
-    const step = { signal, onNotice, work: () => predict(input(), timesteps[0]!), only: "step" };
-    const loop = { scheduler, vae, guided, predict, unpack };
-    latents = await withModels(
-      parts,
-      [transformer],
-      step,
-      () => denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale }),
+/** The noise levels before the scheduler shifts them: those that are given, else from 1 to 1 / N. */
+function sigmasOf({ sigmas, numInferenceSteps }: FluxOptions): readonly number[] {
+  if (sigmas && numInferenceSteps !== undefined && numInferenceSteps !== sigmas.length) {
+    throw new TypeError(
+      `Cannot draw in ${numInferenceSteps} steps: expected as many as sigmas, ${sigmas.length}; leave it out`,
     );
   }
-  if (options.outputType === "latent") return { images: latents, latents };
-  const unpacked = unpack(latents);
-  const { images } = await decodeLatents(parts, unpacked, options);
-  release(unpacked);
-  return { images, latents };
+  const steps = numInferenceSteps ?? 28;
+  if (!sigmas) expectCount("numInferenceSteps", steps);
+  return sigmas ?? linspace(1, 1 / steps, steps);
 }
 
-/**
- * What the loop begins with:
- * a copy of the latents that were given, if they fit, else what `draw` makes, packed.
- */
-export async function startFlux(
+/** Sets noise levels, which the scheduler shifts: where its config says so by mu, which grows with the picture. */
+function setTimesteps(scheduler: Scheduler, sigmas: readonly number[], imageSeqLen: number): void {
+  if (!isFlow(scheduler)) {
+    throw new TypeError(
+      `Cannot draw with ${scheduler.constructor.name}: expected a scheduler for flows, got one for noise; take ` +
+        "FlowMatchEulerDiscreteScheduler, or set use_flow_sigmas where the class knows it",
+    );
+  }
+  const { use_flow_sigmas, use_dynamic_shifting } = scheduler.config as Partial<SolverConfig>;
+  const mu = use_dynamic_shifting
+    ? FlowMatchEulerDiscreteScheduler.fromConfig(scheduler.config).muFor(imageSeqLen)
+    : undefined;
+  scheduler.setTimesteps(use_flow_sigmas ? { steps: sigmas.length, mu } : { sigmas, mu });
+}
+
+/** Latents to begin the loop with: a copy of given ones, if they fit, else what `draw` makes, packed. */
+export async function startLatents(
   { transformer }: FluxParts,
-  { B, size: [h, w] }: FluxRun,
-  { latents }: FluxOptions,
+  { B, size: [h, w], options: { latents } }: FluxRun,
   draw: () => Tensor | Promise<Tensor>,
 ): Promise<Tensor> {
   const shape = [B, h * w / 4, transformer.config.in_channels];
@@ -172,20 +145,36 @@ export async function startFlux(
   return made.keep(packLatents(drawn));
 }
 
-/**
- * σ from 1 to 1/N, which the scheduler then shifts; by mu, where the config says so, which grows with the
- * picture.
- */
-function setTimesteps(scheduler: Scheduler, sigmas: readonly number[], imageSeqLen: number): void {
-  if (!isFlow(scheduler)) {
-    throw new TypeError(
-      `Cannot draw with ${scheduler.constructor.name}: expected a scheduler for flows, got one for noise; take ` +
-        "FlowMatchEulerDiscreteScheduler, or set use_flow_sigmas where the class knows it",
+/** Draws pictures from packed latents with noise. */
+export async function draw(
+  parts: FluxParts,
+  { size, embeddings, guided, options }: FluxRun,
+  start: Tensor,
+  timesteps: readonly number[],
+): Promise<FluxOutput> {
+  const { transformer, vae, scheduler } = parts;
+  const { guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
+  const unpack = (latents: Tensor) => unpackLatents(latents, size);
+  const condition = () => new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale });
+  const firstStep = ({ predict }: FluxDenoiser) =>
+    predict(guided ? cat([start, start]) : start, timesteps[0]!);
+  if (options.preview) await prepareColors(parts, options);
+  let latents: Tensor;
+  {
+    const conditioning = { signal, onNotice, work: () => firstStep(condition()), only: "condition" };
+    using denoiser = await withModels(parts, [transformer], conditioning, condition);
+    const stepping = { signal, onNotice, work: () => firstStep(denoiser), only: "step" };
+    const loop = { scheduler, vae, guided, predict: denoiser.predict, unpack };
+    latents = await withModels(
+      parts,
+      [transformer],
+      stepping,
+      () => denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale }),
     );
   }
-  const { use_flow_sigmas, use_dynamic_shifting } = scheduler.config as Partial<SolverConfig>;
-  const mu = use_dynamic_shifting
-    ? FlowMatchEulerDiscreteScheduler.fromConfig(scheduler.config).muFor(imageSeqLen)
-    : undefined;
-  scheduler.setTimesteps(use_flow_sigmas ? { steps: sigmas.length, mu } : { sigmas, mu });
+  if (options.outputType === "latent") return { images: latents, latents };
+  const unpacked = unpack(latents);
+  const { images } = await decodeLatents(parts, unpacked, options);
+  release(unpacked);
+  return { images, latents };
 }

@@ -6,6 +6,7 @@ import type { AutoencoderKL } from "../../models/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
+import { type BringInOptions, type Residents, withModels } from "../memory/residency.ts";
 import { latentSide } from "./size.ts";
 
 /**
@@ -106,19 +107,24 @@ export async function readOriginal(
 }
 
 /**
- * What a loop begins with:
- * latents of the original, with noise as at timestep `t` if there is one. [B, C, h, w]
+ * Latents of the original to begin a loop with, with noise as at timestep `t` if there is one. Random numbers go to the
+ * picture's latents first, then to the noise. [B, C, h, w]
  */
-export function startFrom(
+export async function noisedLatents(
+  parts: Residents & { readonly vae: AutoencoderKL; readonly scheduler: Scheduler },
   { pixels, latents }: Original,
   B: number,
-  { scheduler, generator, t }: RandomOptions & { scheduler: Scheduler; t: number | undefined },
-): Tensor {
-  using made = scope(...(pixels ? [pixels] : []));
-  const original = latents({ generator, rows: Array.isArray(generator) ? B : undefined });
-  const shape = [B, ...original.shape.slice(1)];
-  if (t === undefined) return made.keep(original.expand(shape).clone()); // the loop frees what it begins with
-  return made.keep(scheduler.addNoise(original.expand(shape), randn(shape, { generator }), t));
+  t: number | undefined,
+  options: RandomOptions & BringInOptions,
+): Promise<Tensor> {
+  const { generator } = options;
+  return await withModels(parts, [parts.vae], options, () => {
+    using made = scope(...(pixels ? [pixels] : []));
+    const original = latents({ generator, rows: Array.isArray(generator) ? B : undefined });
+    const shape = [B, ...original.shape.slice(1)];
+    if (t === undefined) return made.keep(original.expand(shape).clone()); // the loop frees what it begins with
+    return made.keep(parts.scheduler.addNoise(original.expand(shape), randn(shape, { generator }), t));
+  });
 }
 
 /** The values of a picture or a mask; throws unless all are in [0, 1]. */

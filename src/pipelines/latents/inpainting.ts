@@ -7,10 +7,11 @@ import { upsampleNearest } from "../../ops/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { cat, scope, type Tensor, tensor } from "../../tensor/mod.ts";
+import { type BringInOptions, type Residents, withModels } from "../memory/residency.ts";
 import { drawLatents, fractionsOf, type Original } from "./init_image.ts";
 
-/** What parts of a picture are drawn anew with. */
-interface Painters {
+/** The parts that draw in a picture. */
+interface InpaintingParts extends Residents {
   readonly vae: AutoencoderKL;
   readonly unet: UNet2DConditionModel;
   readonly scheduler: Scheduler;
@@ -25,11 +26,8 @@ export interface InpaintingTask {
   readonly B: number;
   readonly guided: boolean;
   readonly timesteps: readonly number[];
-  /**
-   * What the loop begins with: noise alone, the original with noise, or the original, which has it already.
-   */
+  /** What the loop begins with: noise alone, the original with noise, or the original, which has it already. */
   readonly from: "noise" | "noised" | "original";
-  readonly generator: RandomOptions["generator"];
 }
 
 /** How a loop draws parts of a picture anew. */
@@ -38,26 +36,37 @@ export interface Inpainting {
   readonly start: Tensor;
   /** What the UNet takes: latents, beside them the mask and the rest of the picture if it knows these. */
   readonly extend: (input: Tensor) => Tensor;
-  /**
-   * Puts the rest of the picture back after a step,
-   * with noise as at the next, where the UNet does not see it.
-   */
+  /** Puts the rest of the picture back after a step, with noise as at the next, where the UNet does not see it. */
   readonly after: (latents: Tensor, step: number) => Tensor;
   /** What the loop uses. */
   readonly owned: readonly Tensor[];
 }
 
 /**
- * Random numbers are drawn in the order of diffusers: the picture's latents, noise, the latents of the rest.
+ * Encodes the picture, and what of it stays, and draws noise. Random numbers are drawn in the order of diffusers: the
+ * picture's latents, noise, the latents of the rest.
  */
-export function beginInpainting(painters: Painters, task: InpaintingTask): Inpainting {
-  const { vae, scheduler } = painters;
-  const { original: { pixels, size, latents }, mask, B, guided, timesteps, from, generator } = task;
-  const sees = seesMask(painters);
+export function beginInpainting(
+  parts: InpaintingParts,
+  task: InpaintingTask,
+  options: RandomOptions & BringInOptions,
+): Promise<Inpainting> {
+  return withModels(parts, [parts.vae], options, () => prepared(parts, task, options));
+}
+
+function prepared(
+  parts: InpaintingParts,
+  { original: { pixels, size, latents }, mask, B, guided, timesteps, from }: InpaintingTask,
+  { generator }: RandomOptions,
+): Inpainting {
+  const { vae, scheduler } = parts;
+  const sees = seesMask(parts);
   using made = scope(mask, ...(pixels ? [pixels] : []));
   const shape = [B, vae.config.latent_channels, ...size];
   const rows = (x: Tensor) => x.expand([B, ...x.shape.slice(1)]);
-  const only = (count: number) => ({ generator: first(generator, count) });
+  const only = (count: number) => ({
+    generator: Array.isArray(generator) ? generator.slice(0, count) : generator,
+  });
 
   const original = sees && from === "noise" ? undefined : rows(latents(only(pixels?.shape[0] ?? B)));
   const noise = randn(shape, { generator });
@@ -90,7 +99,7 @@ export function beginInpainting(painters: Painters, task: InpaintingTask): Inpai
 }
 
 /** Whether the UNet takes latents, the mask and the latents of the rest, or latents alone. */
-export function seesMask({ unet, vae }: Pick<Painters, "unet" | "vae">): boolean {
+export function seesMask({ unet, vae }: Pick<InpaintingParts, "unet" | "vae">): boolean {
   const { in_channels } = unet.config;
   const { latent_channels: C } = vae.config;
   if (in_channels === C || in_channels === 2 * C + 1) return in_channels !== C;
@@ -127,9 +136,4 @@ export async function readMask(
     values.set(Float32Array.from(luma, (byte) => byte < 127.5 ? 0 : 1), i * luma.length);
   });
   return tensor(values, [count, 1, size.height, size.width]);
-}
-
-/** Of a list the streams of so many pictures. */
-function first(generator: RandomOptions["generator"], count: number): RandomOptions["generator"] {
-  return Array.isArray(generator) ? generator.slice(0, count) : generator;
 }

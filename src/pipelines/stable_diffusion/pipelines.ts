@@ -1,12 +1,42 @@
 import type { Tensor } from "../../tensor/mod.ts";
-import { type ChangedSizeOptions, readOriginal, startFrom } from "../latents/init_image.ts";
+import { type ChangedSizeOptions, noisedLatents, readOriginal } from "../latents/init_image.ts";
 import { beginInpainting, readMask, seesMask } from "../latents/inpainting.ts";
 import type { LatentOutput } from "../latents/loop.ts";
 import { latentSize, type SizeOptions, startNoise, type StartNoiseOptions } from "../latents/size.ts";
-import { withModels } from "../memory/residency.ts";
+import type { PipelineOptions } from "../model_index.ts";
+import { openParts } from "../open_parts.ts";
+import { Pipeline } from "../pipeline.ts";
 import { ownRun } from "../run.ts";
-import { begin, StableDiffusionBase } from "./base.ts";
-import { draw, expectPlainUNet, type StableDiffusionOptions } from "./run.ts";
+import { PARTS, type StableDiffusionParts } from "./parts.ts";
+import { apart, clipEncoder, embedPrompts, type EncodeOptions } from "./prompts.ts";
+import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions, type UNetRun } from "./run.ts";
+
+/** What the pipelines of Stable Diffusion have in common. */
+export abstract class StableDiffusionBase extends Pipeline<StableDiffusionParts> {
+  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
+  static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionParts]> {
+    return [await openParts(pathOrRepo, options, PARTS)];
+  }
+
+  /**
+   * What the text encoder makes of prompts, as `run` takes it in their place, a row for each picture:
+   * `run({ ...await pipeline.encodePrompt({ prompt }) })`.
+   */
+  async encodePrompt(
+    options: EncodeOptions,
+  ): Promise<{ promptEmbeds: Tensor; negativePromptEmbeds: Tensor }> {
+    const encoder = clipEncoder(this.parts, options);
+    const { uncond, cond } = await embedPrompts(this.parts, options, true, encoder);
+    return { promptEmbeds: apart(cond).states, negativePromptEmbeds: apart(uncond!).states };
+  }
+
+  /** Draws pictures. */
+  abstract run(options: StableDiffusionOptions): Promise<LatentOutput>;
+}
+
+function begin(parts: StableDiffusionParts, options: StableDiffusionOptions): Promise<UNetRun> {
+  return beginRun(parts, options, clipEncoder(parts, options), 7.5);
+}
 
 /** Options of `StableDiffusionPipeline.run`. */
 export interface StableDiffusionRunOptions extends StableDiffusionOptions, SizeOptions, StartNoiseOptions {}
@@ -50,19 +80,14 @@ export class StableDiffusionImg2ImgPipeline extends StableDiffusionBase {
       options,
       async (parts, options) => {
         const { vae, scheduler } = parts;
-        const { image, strength = 0.8, generator } = options;
+        const { image, strength = 0.8 } = options;
         expectPlainUNet(parts, "StableDiffusionInpaintPipeline");
         const begun = await begin(parts, options);
         const { B } = begun;
         const timesteps = scheduler.sliceByStrength(strength);
 
         const original = await readOriginal(image, B, vae, options);
-        const start = await withModels(
-          parts,
-          [vae],
-          options,
-          () => startFrom(original, B, { scheduler, generator, t: timesteps[0] }),
-        );
+        const start = await noisedLatents(parts, original, B, timesteps[0], options);
         return await draw(parts, begun, { start, timesteps });
       },
     );
@@ -92,7 +117,7 @@ export class StableDiffusionInpaintPipeline extends StableDiffusionBase {
       options,
       async (parts, options) => {
         const { vae, scheduler } = parts;
-        const { strength = 1, generator } = options;
+        const { strength = 1 } = options;
         seesMask(parts);
         const begun = await begin(parts, options);
         const { B, guided } = begun;
@@ -101,8 +126,8 @@ export class StableDiffusionInpaintPipeline extends StableDiffusionBase {
         const original = await readOriginal(options.image, B, vae, options);
         const mask = await readMask(options.mask, original, vae.scaleFactor);
         const from = strength === 1 ? "noise" : "noised";
-        const task = { original, mask, B, guided, timesteps, from, generator } as const;
-        const inpainting = await withModels(parts, [vae], options, () => beginInpainting(parts, task));
+        const task = { original, mask, B, guided, timesteps, from } as const;
+        const inpainting = await beginInpainting(parts, task, options);
         return await draw(parts, begun, { ...inpainting, timesteps });
       },
     );

@@ -1,19 +1,57 @@
 import type { Tensor } from "../../tensor/mod.ts";
-import { type ChangedSizeOptions, readOriginal, startFrom } from "../latents/init_image.ts";
+import { type ChangedSizeOptions, noisedLatents, readOriginal } from "../latents/init_image.ts";
 import { beginInpainting, readMask, seesMask } from "../latents/inpainting.ts";
 import type { LatentOutput } from "../latents/loop.ts";
 import { latentSize, type SizeOptions, startNoise, type StartNoiseOptions } from "../latents/size.ts";
-import { withModels } from "../memory/residency.ts";
+import type { PipelineOptions } from "../model_index.ts";
+import { Pipeline } from "../pipeline.ts";
+import type { PooledPromptEmbeds } from "../prompts.ts";
 import { ownRun } from "../run.ts";
-import { draw, expectPlainUNet } from "../stable_diffusion/run.ts";
-import { beginXL, StableDiffusionXLBase } from "./base.ts";
+import { apart, embedPrompts } from "../stable_diffusion/prompts.ts";
+import { beginRun, draw, expectPlainUNet, type UNetRun } from "../stable_diffusion/run.ts";
 import {
   type DenoisingRangeOptions,
   type DenoisingStartOptions,
   timestepsWithin,
 } from "./denoising_range.ts";
-import type { StableDiffusionXLOptions } from "./prompts.ts";
+import { openPartsXL, type StableDiffusionXLParts } from "./parts.ts";
+import { clipEncoders, type EncodeOptionsXL, type StableDiffusionXLOptions } from "./prompts.ts";
 import { type AestheticOptions, changeTimeIdRows, type MicroConditionOptions, timeIdRows } from "./sizes.ts";
+
+/** What the pipelines of Stable Diffusion XL have in common. */
+export abstract class StableDiffusionXLBase extends Pipeline<StableDiffusionXLParts> {
+  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
+  static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionXLParts]> {
+    return [await openPartsXL(pathOrRepo, options)];
+  }
+
+  /**
+   * What the text encoders make of prompts, as `run` takes it in their place, a row for each picture:
+   * `run({ ...await pipeline.encodePrompt({ prompt }) })`.
+   */
+  async encodePrompt(options: EncodeOptionsXL): Promise<Required<PooledPromptEmbeds>> {
+    const encoder = clipEncoders(this.parts, options);
+    const embedded = await embedPrompts(this.parts, options, true, encoder);
+    const [uncond, cond] = [apart(embedded.uncond!), apart(embedded.cond)];
+    return {
+      promptEmbeds: cond.states,
+      negativePromptEmbeds: uncond.states,
+      pooledPromptEmbeds: cond.pooled!,
+      negativePooledPromptEmbeds: uncond.pooled!,
+    };
+  }
+
+  /** Draws pictures. */
+  abstract run(options: StableDiffusionXLOptions): Promise<LatentOutput>;
+}
+
+function begin(
+  parts: StableDiffusionXLParts,
+  options: StableDiffusionXLOptions,
+  usualScale = 5,
+): Promise<UNetRun> {
+  return beginRun(parts, options, clipEncoders(parts, options), usualScale);
+}
 
 /** Options of `StableDiffusionXLPipeline.run`. */
 export interface StableDiffusionXLRunOptions
@@ -32,7 +70,7 @@ export class StableDiffusionXLPipeline extends StableDiffusionXLBase {
       const { unet, vae, scheduler } = parts;
       expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
       const [h, w] = latentSize(parts, options);
-      const begun = await beginXL(parts, options);
+      const begun = await begin(parts, options);
       const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
       const timeIds = timeIdRows(options, size, begun);
       const timesteps = timestepsWithin(scheduler, options);
@@ -64,24 +102,17 @@ export class StableDiffusionXLImg2ImgPipeline extends StableDiffusionXLBase {
   /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
     return await ownRun("StableDiffusionXLImg2ImgPipeline", this.parts, options, async (parts, options) => {
-      const { vae, scheduler, requiresAestheticsScore = false } = parts;
-      const { image, strength = 0.3, generator, denoisingStart } = options;
+      const { vae, scheduler } = parts;
+      const { image, strength = 0.3, denoisingStart } = options;
       expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
-      const begun = await beginXL(parts, options);
+      const begun = await begin(parts, options);
       const { B } = begun;
       const timesteps = timestepsWithin(scheduler, options, strength);
 
       const original = await readOriginal(image, B, vae, options);
-      const [h, w] = original.size;
-      const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
-      const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
+      const timeIds = changedTimeIds(parts, options, original.size, begun);
       const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
-      const start = await withModels(
-        parts,
-        [vae],
-        options,
-        () => startFrom(original, B, { scheduler, generator, t }),
-      );
+      const start = await noisedLatents(parts, original, B, t, options);
       return await draw(parts, begun, { start, timesteps, timeIds });
     });
   }
@@ -106,23 +137,31 @@ export class StableDiffusionXLInpaintPipeline extends StableDiffusionXLBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(options: StableDiffusionXLInpaintRunOptions): Promise<LatentOutput> {
     return await ownRun("StableDiffusionXLInpaintPipeline", this.parts, options, async (parts, options) => {
-      const { vae, scheduler, requiresAestheticsScore = false } = parts;
-      const { strength = 0.9999, generator, denoisingStart } = options;
+      const { vae, scheduler } = parts;
+      const { strength = 0.9999, denoisingStart } = options;
       seesMask(parts);
-      const begun = await beginXL(parts, options, 7.5);
+      const begun = await begin(parts, options, 7.5);
       const { B, guided } = begun;
       const timesteps = timestepsWithin(scheduler, options, strength);
 
       const original = await readOriginal(options.image, B, vae, options);
       const mask = await readMask(options.mask, original, vae.scaleFactor);
-      const [h, w] = original.size;
-      const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
-      const timeIds = changeTimeIdRows(options, size, begun, requiresAestheticsScore);
+      const timeIds = changedTimeIds(parts, options, original.size, begun);
 
       const from = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
-      const task = { original, mask, B, guided, timesteps, from, generator } as const;
-      const inpainting = await withModels(parts, [vae], options, () => beginInpainting(parts, task));
+      const task = { original, mask, B, guided, timesteps, from } as const;
+      const inpainting = await beginInpainting(parts, task, options);
       return await draw(parts, begun, { ...inpainting, timesteps, timeIds });
     });
   }
+}
+
+/** Rows of the UNet's timeIds where a picture with latents of such sides is changed. */
+function changedTimeIds(
+  { vae: { scaleFactor }, requiresAestheticsScore = false }: StableDiffusionXLParts,
+  options: MicroConditionOptions & AestheticOptions,
+  [h, w]: readonly [h: number, w: number],
+  run: UNetRun,
+): number[][] {
+  return changeTimeIdRows(options, [h * scaleFactor, w * scaleFactor], run, requiresAestheticsScore);
 }

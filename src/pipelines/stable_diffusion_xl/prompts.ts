@@ -1,6 +1,4 @@
-import type { CLIPTextModel, CLIPTextModelWithProjection } from "../../models/mod.ts";
 import { cat, type Tensor } from "../../tensor/mod.ts";
-import type { CLIPTokenizer } from "../../tokenizers/mod.ts";
 import type { LatentLoopOptions } from "../latents/loop.ts";
 import type { PooledPromptEmbedsOptions } from "../prompts.ts";
 import {
@@ -9,6 +7,7 @@ import {
   type PromptOptions,
   stateBefore,
 } from "../stable_diffusion/prompts.ts";
+import type { StableDiffusionXLParts } from "./parts.ts";
 
 /** What is to be drawn, told to two text encoders. */
 export interface StableDiffusionXLPromptOptions extends PromptOptions, PooledPromptEmbedsOptions {
@@ -35,20 +34,14 @@ export interface StableDiffusionXLOptions extends LatentLoopOptions, StableDiffu
   guidanceScale?: number | undefined;
 }
 
-/** The text encoders among XL's parts. */
-interface TextParts {
-  readonly tokenizer?: CLIPTokenizer | undefined;
-  readonly textEncoder?: CLIPTextModel | undefined;
-  readonly tokenizer2: CLIPTokenizer;
-  readonly textEncoder2: CLIPTextModelWithProjection;
-  readonly forceZerosForEmptyPrompt?: boolean | undefined;
-}
-
 /**
  * Two of CLIP's encoders, whose states before the last layer stand side by side, without the norm at the end. The
  * refiner has but the second, which is told the first prompt.
  */
-export function clipEncoders(parts: TextParts, { onNotice = console.warn }: PromptOptions): PromptEncoder {
+export function clipEncoders(
+  parts: StableDiffusionXLParts,
+  { onNotice = console.warn }: PromptOptions,
+): PromptEncoder {
   const { tokenizer, textEncoder, tokenizer2, textEncoder2, forceZerosForEmptyPrompt = true } = parts;
   const second = { tokenizer: tokenizer2, textEncoder: textEncoder2 };
   const encoders = tokenizer && textEncoder ? [{ tokenizer, textEncoder }, second] : [second];

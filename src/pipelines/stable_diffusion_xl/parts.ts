@@ -8,15 +8,9 @@ import {
 } from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer } from "../../tokenizers/mod.ts";
-import type { LatentOutput } from "../latents/loop.ts";
 import type { Residents } from "../memory/residency.ts";
 import { type PipelineIndex, type PipelineOptions, readIndex } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
-import { Pipeline } from "../pipeline.ts";
-import type { PooledPromptEmbeds } from "../prompts.ts";
-import { apart, embedPrompts } from "../stable_diffusion/prompts.ts";
-import { beginRun, type UNetRun } from "../stable_diffusion/run.ts";
-import { clipEncoders, type EncodeOptionsXL, type StableDiffusionXLOptions } from "./prompts.ts";
 
 /** What Stable Diffusion XL is made of; pipelines may share parts. */
 export interface StableDiffusionXLParts extends Residents {
@@ -49,42 +43,14 @@ const REFINER = {
 } as const;
 const BASE = { ...REFINER, tokenizer: TOKENIZER, textEncoder: [CLIPTextModel, "CLIPTextModel"] } as const;
 
-/** What the pipelines of Stable Diffusion XL have in common. */
-export abstract class StableDiffusionXLBase extends Pipeline<StableDiffusionXLParts> {
-  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
-  static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionXLParts]> {
-    const index = await readIndex(pathOrRepo, options);
-    const classes = "text_encoder" in index.components ? BASE : REFINER;
-    return [{ ...readSwitches(index), ...await openParts(pathOrRepo, options, classes, index) }];
-  }
-
-  /**
-   * What the text encoders make of prompts, as `run` takes it in their place, a row for each picture:
-   * `run({ ...await pipeline.encodePrompt({ prompt }) })`.
-   */
-  async encodePrompt(options: EncodeOptionsXL): Promise<Required<PooledPromptEmbeds>> {
-    const encoder = clipEncoders(this.parts, options);
-    const embedded = await embedPrompts(this.parts, options, true, encoder);
-    const [uncond, cond] = [apart(embedded.uncond!), apart(embedded.cond)];
-    return {
-      promptEmbeds: cond.states,
-      negativePromptEmbeds: uncond.states,
-      pooledPromptEmbeds: cond.pooled!,
-      negativePooledPromptEmbeds: uncond.pooled!,
-    };
-  }
-
-  /** Draws pictures. */
-  abstract run(options: StableDiffusionXLOptions): Promise<LatentOutput>;
-}
-
-/** Checks the options, sets the timesteps and embeds the prompts. */
-export function beginXL(
-  parts: StableDiffusionXLParts,
-  options: StableDiffusionXLOptions,
-  usualScale = 5,
-): Promise<UNetRun> {
-  return beginRun(parts, options, clipEncoders(parts, options), usualScale);
+/** Opens the parts: of the refiner all but the first text encoder. */
+export async function openPartsXL(
+  pathOrRepo: string,
+  options: PipelineOptions,
+): Promise<StableDiffusionXLParts> {
+  const index = await readIndex(pathOrRepo, options);
+  const classes = "text_encoder" in index.components ? BASE : REFINER;
+  return { ...readSwitches(index), ...await openParts(pathOrRepo, options, classes, index) };
 }
 
 const switches = z.looseObject({

@@ -1,0 +1,32 @@
+import { AutoencoderKL, CLIPTextModel, FluxTransformer2DModel, T5EncoderModel } from "../../models/mod.ts";
+import type { Scheduler } from "../../schedulers/mod.ts";
+import { CLIPTokenizer, T5TokenizerFast } from "../../tokenizers/mod.ts";
+import type { Residents } from "../memory/residency.ts";
+
+/** What FLUX is made of; pipelines may share parts. */
+export interface FluxParts extends Residents {
+  /** Between pictures and latents of 16 channels. */
+  vae: AutoencoderKL;
+  /** CLIP, of which only the state of a whole text is taken. */
+  textEncoder: CLIPTextModel;
+  /** T5, which tells the transformer every token. */
+  textEncoder2: T5EncoderModel;
+  /** Of textEncoder. */
+  tokenizer: CLIPTokenizer;
+  /** Of textEncoder2. */
+  tokenizer2: T5TokenizerFast;
+  /** Predicts the velocity from noise to the picture. */
+  transformer: FluxTransformer2DModel;
+  /** May be exchanged between runs. */
+  scheduler: Scheduler;
+}
+
+/** The classes of the parts, in the order in which they are opened. */
+export const PARTS = {
+  tokenizer: [CLIPTokenizer, "CLIPTokenizer", "CLIPTokenizerFast"],
+  tokenizer2: [T5TokenizerFast, "T5TokenizerFast", "T5Tokenizer"],
+  textEncoder: [CLIPTextModel, "CLIPTextModel"],
+  textEncoder2: [T5EncoderModel, "T5EncoderModel"],
+  transformer: [FluxTransformer2DModel, "FluxTransformer2DModel"],
+  vae: [AutoencoderKL, "AutoencoderKL"],
+} as const;

@@ -1,0 +1,26 @@
+import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../../models/mod.ts";
+import type { Scheduler } from "../../schedulers/mod.ts";
+import { CLIPTokenizer } from "../../tokenizers/mod.ts";
+import type { Residents } from "../memory/residency.ts";
+
+/** What Stable Diffusion is made of; pipelines may share parts. */
+export interface StableDiffusionParts extends Residents {
+  /** Between pictures and latents. */
+  vae: AutoencoderKL;
+  /** Makes embeddings of tokens. */
+  textEncoder: CLIPTextModel;
+  /** Cuts prompts into tokens. */
+  tokenizer: CLIPTokenizer;
+  /** Predicts the noise. */
+  unet: UNet2DConditionModel;
+  /** May be exchanged between runs. */
+  scheduler: Scheduler;
+}
+
+/** The classes of the parts, in the order in which they are opened. */
+export const PARTS = {
+  tokenizer: [CLIPTokenizer, "CLIPTokenizer", "CLIPTokenizerFast"],
+  textEncoder: [CLIPTextModel, "CLIPTextModel"],
+  unet: [UNet2DConditionModel, "UNet2DConditionModel"],
+  vae: [AutoencoderKL, "AutoencoderKL"],
+} as const;
