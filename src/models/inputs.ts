@@ -7,13 +7,15 @@ import { Tensor, tensor } from "../tensor/mod.ts";
  * textEmbeds".
  */
 export function expectInput(action: string, x: Tensor, expected: readonly (number | string)[]): void {
-  const shape = `[${expected.join(", ")}]`;
-  if (!(x instanceof Tensor)) {
-    throw new TypeError(`Cannot ${action}: expected a tensor ${shape}, got ${nameOfKind(x)}`);
-  }
-  const fits = x.rank === expected.length &&
+  const isTensor = x instanceof Tensor;
+  const fits = isTensor && x.rank === expected.length &&
     x.shape.every((n, axis) => typeof expected[axis] === "string" || n === expected[axis]);
-  if (!fits) throw new RangeError(`Cannot ${action}: expected shape ${shape}, got ${formatShape(x.shape)}`);
+  if (fits) return;
+  const shape = `[${expected.join(", ")}]`;
+  if (isTensor) {
+    throw new RangeError(`Cannot ${action}: expected shape ${shape}, got ${formatShape(x.shape)}`);
+  }
+  throw new TypeError(`Cannot ${action}: expected a tensor ${shape}, got ${nameOfKind(x)}`);
 }
 
 /** One number for each row of the sample, where one may stand for all; `name` is "timestep", "guidance", … */

@@ -182,21 +182,24 @@ function idsPerRow(timeIds: AddedCond["timeIds"], B: number): (readonly number[]
 }
 
 function residualInputs(options: ResidualOptions, config: UNet2DConditionConfig): Record<string, Tensor> {
-  const levels = config.block_out_channels.length;
-  const layers = config.block_out_channels.map((_, i) => valueOf(config.layers_per_block, i));
-  const skips = levels + layers.reduce((a, b) => a + b); // of conv_in, the layers, and all samplers
   const inputs: Record<string, Tensor> = {};
-  const list = (name: ResidualList, counts: readonly number[]) => {
-    const residuals = options[name] ?? [];
-    if (residuals.length > 0 && !counts.includes(residuals.length)) {
+  const add = (name: ResidualList, expected: () => number[]) => {
+    const residuals = options[name];
+    if (!residuals?.length) return;
+    const counts = expected();
+    if (!counts.includes(residuals.length)) {
       throw new RangeError(
         `Cannot denoise: expected ${counts.join(" or ")} ${name}, got ${residuals.length}`,
       );
     }
     for (const [i, x] of residuals.entries()) inputs[`${name}.${i}`] = x;
   };
-  list("downBlockAdditionalResiduals", [skips]);
-  list("downIntrablockAdditionalResiduals", [levels, levels + 1]);
+  const levels = config.block_out_channels.length;
+  add("downBlockAdditionalResiduals", () => {
+    const layers = config.block_out_channels.map((_, level) => valueOf(config.layers_per_block, level));
+    return [layers.reduce((sum, n) => sum + n, levels)]; // of conv_in, each layer, each sampler
+  });
+  add("downIntrablockAdditionalResiduals", () => [levels, levels + 1]);
   const mid = options.midBlockAdditionalResidual;
   if (mid) inputs["midBlockAdditionalResidual"] = mid;
   return inputs;
