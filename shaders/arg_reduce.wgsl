@@ -1,5 +1,5 @@
 // y[row] = the first column of the largest or smallest value of x[row, :]; NaN counts as either. One workgroup a row.
-// x: [rows, columns], y: [rows]. With lib/grid.wgsl, lib/sort_key.wgsl.
+// x: [rows, columns], y: [rows]. With lib/workgroup_main.wgsl, lib/sort_key.wgsl.
 const WG: u32 = 64;
 struct Params {
   rows: u32,
@@ -12,13 +12,7 @@ var<uniform> params: Params;
 var<workgroup> keys: array<u32, WG>;
 var<workgroup> places: array<u32, WG>;
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = workgroup_number(id, grid);
+fn run(row: u32, lane: u32) {
   if (row >= params.rows) { return; }
   var best = 0u;
   var at = 0xffffffffu; // none yet

@@ -1,6 +1,7 @@
 // y[i] = a value that follows from i and a seed alone, the same on every adapter: what kernels are measured and checked on.
 // y [words]: one word of memory each, which an f32 fills, or two f16, or a piece of a packed block (see
-// gemm/operands/unpack_*.wgsl). Floats lie within params.scale of 0. A lane writes a word.
+// gemm/operands/unpack_*.wgsl). Floats lie within params.scale of 0. An invocation writes a word.
+// With lib/element_main.wgsl.
 // Host sets: KIND.
 const KIND: u32 = 0; // 0 f32, 1 f16, 2 words of 0 and 1, 3 int8, 4 int4, 5 no number in f32 and in f16
 
@@ -43,13 +44,7 @@ fn word(i: u32, bits: u32) -> u32 {
   }
 }
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let i = workgroup_number(group, groups) * 64 + lane;
+fn run(i: u32) {
   if (i < params.words) {
     y[i] = word(i, mixed(i + mixed(params.seed)));
   }

@@ -1,10 +1,10 @@
 // Elements along the middle one of three axes by their numbers: y[o, i, k] = x[o, ids[o, i, k], k]. Negative numbers count
 // from the end; what is out of range takes the nearest. x: [outer, n, inner] and y: [outer, m, inner], dense; ids: strides of
 // 0 repeat them. One invocation per LANES values of y.
-// With lib/grid.wgsl.
-// Host sets: Stored, Value, Id, LANES.
-alias Stored = f32; // LANES elements of x in memory
-alias Value = f32; // the same as computed with
+// With lib/element_main.wgsl.
+// Host sets: X, T, Id, LANES.
+alias X = f32; // LANES elements of x in memory
+alias T = f32; // the same as computed with
 alias Id = i32;
 const LANES: u32 = 1;
 struct Params {
@@ -18,23 +18,17 @@ struct Params {
   ids_inner: u32,
 }
 
-var<storage, read> x: array<Stored>;
+var<storage, read> x: array<X>;
 var<storage, read> ids: array<Id>;
 var<uniform> params: Params;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn run(place: u32) {
   let runs = params.inner / LANES;
-  let place = workgroup_number(id, grid) * 64u + lane;
   let i = place / runs % params.m;
   let o = place / runs / params.m;
   if (o >= params.outer) { return; }
   let k = place % runs * LANES;
   let number = i32(ids[params.ids_start + o * params.ids_outer + i * params.ids_m + k * params.ids_inner]);
   let row = u32(clamp(select(number, number + i32(params.n), number < 0), 0, i32(params.n) - 1));
-  store(o, i, k, Value(x[((o * params.n + row) * params.inner + k) / LANES]));
+  store(o, i, k, T(x[((o * params.n + row) * params.inner + k) / LANES]));
 }

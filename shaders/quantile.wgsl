@@ -1,6 +1,6 @@
 // The value at a rank of each row, or between two ranks, as torch.quantile: x: [rows, columns], y: [rows]. NaN if any is.
 // One workgroup per row selects by radix: four passes, each narrowing the sought value's key by 8 bits through a
-// histogram in workgroup memory. With lib/grid.wgsl, lib/sort_key.wgsl.
+// histogram in workgroup memory. With lib/workgroup_main.wgsl, lib/sort_key.wgsl.
 const WG: u32 = 64;
 struct Params {
   rows: u32,
@@ -24,13 +24,7 @@ fn value_of(key: u32) -> f32 {
   return bitcast<f32>(select(~key, key & 0x7fffffffu, key >= 0x80000000u));
 }
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = workgroup_number(id, grid);
+fn run(row: u32, lane: u32) {
   if (row >= params.rows) { return; }
   let first = row * params.columns;
   if (lane == 0u) {

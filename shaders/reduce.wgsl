@@ -1,6 +1,6 @@
 // y[row] = sum, mean, min, max or product of x[row, :]. One workgroup per row. x: [rows, columns], y: [rows].
 // A single pass in blocks of 64 columns a lane keeps the rounding error of long sums low (pairwise over lanes).
-// With lib/grid.wgsl.
+// With lib/workgroup_main.wgsl.
 // Host sets: X, T, FLOAT.
 alias X = f32;
 alias T = f32; // the type that X is computed as
@@ -31,13 +31,7 @@ fn combine(a: T, b: T) -> T {
   return max(a, b);
 }
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let row = workgroup_number(group, groups);
+fn run(row: u32, lane: u32) {
   if (row >= params.rows) { return; }
   let first = row * params.columns;
   var total = T(0);

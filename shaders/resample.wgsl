@@ -1,7 +1,7 @@
 // One axis at another length: y[outer, i, :] = sum over t of weights[i, t] * x[outer, first + t, :], in f32, with first and
 // the number of terms in ranges[i]: what is not among them, perhaps NaN, is not read.
 // x: [outer, length, inner], weights: [to, taps], y: [outer, to, inner], all dense. One invocation per value(s).
-// With lib/grid.wgsl, lib/values_*.wgsl.
+// With lib/element_main.wgsl, lib/values_*.wgsl.
 struct Params {
   outer: u32,
   length: u32, // of the axis in x
@@ -14,14 +14,8 @@ var<storage, read> weights: array<f32>;
 var<storage, read> ranges: array<vec2u>; // first, count
 var<uniform> params: Params;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn run(place: u32) {
   let runs = params.inner / LANES;
-  let place = workgroup_number(id, grid) * 64u + lane;
   let row = place / runs;
   if (row >= params.outer * params.to) { return; }
   let column = place % runs * LANES;

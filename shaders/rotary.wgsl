@@ -4,7 +4,10 @@
 // and pictures are joined on the way. x0, x1: [B, H, tokens, D], weights [D], cosines and sines [tokens, D / 2],
 // y: [B * H, tokens, D]. A workgroup takes ROWS heads one behind the other, whose values its lanes hold side by side.
 // With lib/rotary_*.wgsl, lib/lanes_*.wgsl.
-// Host sets: NORM, STEPS, ROWS.
+// Host sets: X, W, A, NORM, STEPS, ROWS.
+alias X = f32; // of x0 and x1 in memory: elements, or vectors of four
+alias W = f32; // of weights, likewise
+alias A = f32; // of cosines and sines: numbers, or vectors of two
 const NORM: u32 = 0;
 const STEPS: u32 = 1; // loads of a lane
 const ROWS: u32 = 4;
@@ -25,6 +28,12 @@ struct Params {
   eps: f32,
 }
 
+var<storage, read> x0: array<X>;
+var<storage, read> x1: array<X>;
+var<storage, read> weight0: array<W>;
+var<storage, read> weight1: array<W>;
+var<storage, read> cosines: array<A>;
+var<storage, read> sines: array<A>;
 var<uniform> params: Params;
 
 /// One head of one token: where it lies.

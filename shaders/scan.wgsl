@@ -1,6 +1,6 @@
 // Running sums or products within each block of a row: y[row, block, i] = x[row, block, 0] + … + x[row, block, i].
 // x: [rows, columns], y: [rows, blocks, WG * run]; places of y beyond the columns stay open. One workgroup a block, each
-// invocation takes `run` columns one after the other. With lib/grid.wgsl.
+// invocation takes `run` columns one after the other. With lib/workgroup_main.wgsl.
 // Host sets: X, T.
 alias X = f32;
 alias T = f32; // the type that X is computed as
@@ -23,13 +23,7 @@ fn combine(a: T, b: T) -> T {
   return a + b;
 }
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let group = workgroup_number(id, grid);
+fn run(group: u32, lane: u32) {
   let row = group / params.blocks;
   if (row >= params.rows) { return; }
   let first = row * params.columns;

@@ -1,7 +1,7 @@
 // Elements put in or added along the middle one of three axes: y[o, r, k] is x[o, r, k] until an ids[o, m, k] is r; then it
 // is src[o, m, k], of several the last, or with ADD their sum on top. x, y: [outer, n, inner]; ids, src: [outer, m, inner],
 // all dense. Numbers out of range fit nowhere. One invocation per element of y, which looks through all m.
-// With lib/grid.wgsl.
+// With lib/element_main.wgsl.
 // Host sets: X, T, Id, ADD.
 alias X = f32; // of x and src in memory
 alias T = f32; // the same as computed with
@@ -19,13 +19,7 @@ var<storage, read> ids: array<Id>;
 var<storage, read> src: array<X>;
 var<uniform> params: Params;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let place = workgroup_number(id, grid) * 64u + lane;
+fn run(place: u32) {
   let k = place % params.inner;
   let r = place / params.inner % params.n;
   let o = place / params.inner / params.n;

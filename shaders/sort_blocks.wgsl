@@ -1,6 +1,6 @@
 // Sorts each block of BLOCK columns of each row: y[row, i] = the column whose value comes at place i of its block.
 // x: [rows, columns], y: [rows, columns]. A workgroup sorts a block in its memory by a bitonic network (Batcher 1968);
-// equal values keep their order, as the column is part of what is compared. With lib/grid.wgsl, lib/sort_key.wgsl.
+// equal values keep their order, as the column is part of what is compared. With lib/workgroup_main.wgsl, lib/sort_key.wgsl.
 // Host sets: BLOCK, WG.
 const BLOCK: u32 = 512;
 const WG: u32 = 256; // half of BLOCK
@@ -15,14 +15,8 @@ var<uniform> params: Params;
 var<workgroup> keys: array<u32, BLOCK>;
 var<workgroup> places: array<u32, BLOCK>;
 
-@compute @workgroup_size(WG)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn run(group: u32, lane: u32) {
   let blocks = (params.columns + BLOCK - 1) / BLOCK;
-  let group = workgroup_number(id, grid);
   let row = group / blocks;
   if (row >= params.rows) { return; }
   let start = group % blocks * BLOCK;

@@ -1,7 +1,7 @@
 // Merges neighbouring sorted runs of `run` columns into runs of twice that: order and y [rows, columns] are columns of x in
 // the order of their values. x: [rows, columns]. An invocation makes STEP columns of y: it finds by bisection where their
 // first comes from (Green, McColl & Bader 2012, https://arxiv.org/abs/1406.2628), then merges one by one. Of equal
-// values those of the first run come first. With lib/grid.wgsl, lib/sort_key.wgsl.
+// values those of the first run come first. With lib/element_main.wgsl, lib/sort_key.wgsl.
 const STEP: u32 = 8; // divides every run
 struct Params {
   rows: u32,
@@ -18,14 +18,8 @@ fn ordered_key(first: u32, i: u32) -> u32 {
   return key_at(first + u32(order[first + i])) ^ params.flip;
 }
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn run(place: u32) {
   let steps = (params.columns + STEP - 1) / STEP;
-  let place = workgroup_number(id, grid) * 64u + lane;
   let row = place / steps;
   if (row >= params.rows) { return; }
   let first = row * params.columns;

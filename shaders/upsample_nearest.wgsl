@@ -1,6 +1,6 @@
 // Nearest-neighbour resize: y[b, i, j, :] = x[b, floor(i * H / out_h), floor(j * W / out_w), :], the ratio in f32 as in torch.
 // x: [B, H, W, C], y: [B, out_h, out_w, C] (channels last), both dense. One invocation per value(s) of a pixel.
-// With lib/grid.wgsl, lib/values_*.wgsl.
+// With lib/element_main.wgsl, lib/values_*.wgsl.
 struct Params {
   images: u32,
   channels: u32,
@@ -14,14 +14,8 @@ struct Params {
 
 var<uniform> params: Params;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
+fn run(place: u32) {
   let runs = params.channels / LANES;
-  let place = workgroup_number(id, grid) * 64u + lane;
   let pixel = place / runs;
   if (pixel >= params.images * params.out_h * params.out_w) { return; }
   let channel = place % runs * LANES;

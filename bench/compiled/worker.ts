@@ -15,15 +15,16 @@ import { PIPELINES, traceModel } from "./models.ts";
 const [stats, folder] = [Deno.env.get("NULL_GPU_STATS")!, Deno.env.get("NULL_GPU_CODE")!];
 /** Snippets that do not tell variants apart. */
 const COMMON = [
-  "grid",
-  "workgroup_main",
-  "reduction",
   "activations",
+  "conv_params",
+  "element_main",
   "functions",
-  "params",
-  "matrix_units",
+  "grid",
   "matrix_main",
   "matrix_main_sized",
+  "matrix_units",
+  "params",
+  "workgroup_main",
 ];
 
 using device = await openDevice({ engine: "dawn", tune: "off", candidate: Deno.args[0] });

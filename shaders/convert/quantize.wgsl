@@ -4,14 +4,15 @@
 // 8 bits: a group's scale s is its largest magnitude, and q of -127 to 127 stands for q / 127 * s.
 // 4 bits: s is the value of largest magnitude over -8, and q of 0 to 15 stands for (q - 8) * s (as GGUF's Q4_0).
 // notes: words 1 and 2 of a tensor sum up the squares of its errors and of its values, as f32.
-// With lib/grid.wgsl, convert/lib/stored.wgsl and one of convert/lib/stored_*.wgsl.
+// With lib/workgroup_main.wgsl, convert/lib/stored.wgsl and one of convert/lib/stored_*.wgsl.
 // Host sets: BITS.
 const BITS: u32 = 8;
+const WG: u32 = 64;
 
 var<storage, read_write> w: array<u32>;
 
 var<private> sums: vec2f; // of this invocation: squared errors, squared values
-var<workgroup> all_sums: array<vec2f, 64>;
+var<workgroup> all_sums: array<vec2f, WG>;
 
 /// Writes the words of the group that begins with element `first` of the piece, and returns its scale. Its loops end at
 /// a number from memory, as a software driver unrolls others, which takes half a minute.
@@ -53,13 +54,8 @@ fn add_to(note: u32, amount: f32) {
   }
 }
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let first = (workgroup_number(id, grid) * 64u + lane) * 64u;
+fn run(number: u32, lane: u32) {
+  let first = (number * WG + lane) * 64u;
   if (first < params.count) {
     let word = (params.first + first) / 64u * (2u * BITS + 1u);
     var scales: vec2f;
@@ -72,7 +68,7 @@ fn main(
   workgroupBarrier();
   if (lane > 0u) { return; }
   var total = vec2f();
-  for (var i = 0u; i < 64u; i++) { total += all_sums[i]; }
+  for (var i = 0u; i < WG; i++) { total += all_sums[i]; }
   add_to(3u * params.tensor + 1u, total.x);
   add_to(3u * params.tensor + 2u, total.y);
 }

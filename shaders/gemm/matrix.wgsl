@@ -1,7 +1,7 @@
 // Matrix product and convolution on matrix units:
 // y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k]; operands in f16, summed in f32.
-// Operands: see gemm/lib/stage.wgsl, which brings tiles of them into workgroup memory; with lib/matrix_units,
-// gemm/lib/matrix_* and gemm/lib/join_*; store(z, m, n, four columns) takes the sums.
+// Operands: see gemm/lib/stage.wgsl, which brings tiles of them into workgroup memory; with lib/matrix_*
+// and gemm/lib/join_*; store(z, m, n, four columns) takes the sums.
 // A workgroup computes a tile of TILE_M x TILE_N sums, each of its subgroups ROWS x COLS matrices of it. While they
 // multiply TILE_K channels of both operands, which lie in workgroup memory as each is read by several, the lanes load the
 // next ones into registers. Tiles count 8 rows, then columns, then further rows, so that what runs at once shares rows and

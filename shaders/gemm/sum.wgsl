@@ -1,5 +1,5 @@
 // The last pass of a product whose sum was cut into parts: y[z, m, n] = sum over parts of sums[part, z, m, n], in order, so
-// that every run gives the same bits. An invocation adds four columns. With lib/grid.wgsl.
+// that every run gives the same bits. An invocation adds four columns. With lib/element_main.wgsl.
 // store(z, m, n, four columns) takes the sums.
 var<storage, read> sums: array<vec4f>; // [parts, z, m, quads]
 struct Params {
@@ -10,13 +10,7 @@ struct Params {
 }
 var<uniform> params: Params;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let place = workgroup_number(id, grid) * 64 + lane;
+fn run(place: u32) {
   let count = params.z * params.m * params.quads;
   if (place >= count) {
     return;

@@ -1,14 +1,8 @@
 // Pixels of a picture as Winograd's F(2×2, 3×3) multiplies them (Lavin & Gray 2015): V = Bᵀ d B for each 4 × 4 pixels d,
 // of which each 2 × 2 pixels of the result are made. V [16, images · tiles, channels].
-// x and Params: see gemm/operands/rows_conv.wgsl and gemm/operands/x_*. An invocation transforms 4 channels of a tile, and
-// store(number in V, tile, channel, four channels) takes them. With lib/grid.wgsl.
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let place = workgroup_number(id, grid) * 64 + lane;
+// x and Params: see gemm/operands/conv_params.wgsl and gemm/operands/x_*. An invocation transforms 4 channels of a tile, and
+// store(number in V, tile, channel, four channels) takes them. With lib/element_main.wgsl.
+fn run(place: u32) {
   let quads = (params.k + 3) / 4;
   let tile = place / quads;
   let k = place % quads * 4;

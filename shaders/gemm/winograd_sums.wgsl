@@ -1,6 +1,6 @@
 // The last pass of a convolution by Winograd's F(2×2, 3×3): each 2 × 2 pixels of y are Aᵀ M A, where M [16, z · tiles,
 // quads] are the products of transformed pixels and weights. An invocation makes 4 columns of a tile, and
-// store(z, pixel, n, four columns) takes them. With lib/grid.wgsl.
+// store(z, pixel, n, four columns) takes them. With lib/element_main.wgsl.
 var<storage, read> sums: array<vec4f>;
 struct Params {
   z: u32, // images
@@ -10,13 +10,7 @@ struct Params {
 }
 var<uniform> params: Params;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let place = workgroup_number(id, grid) * 64 + lane;
+fn run(place: u32) {
   let across = (params.out_w + 1) / 2;
   let tiles = (params.out_h + 1) / 2 * across;
   let step = params.z * tiles * params.quads; // from number to number in M

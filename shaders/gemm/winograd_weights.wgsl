@@ -1,14 +1,8 @@
 // Weights of a 3 × 3 convolution as Winograd's F(2×2, 3×3) multiplies them (Lavin & Gray 2015): U = G g Gᵀ for each pair
-// of channels, 16 numbers of 9, U [16, outputs, inputs]. w: see gemm/operands/w_*; Params: see gemm/operands/rows_conv.wgsl.
+// of channels, 16 numbers of 9, U [16, outputs, inputs]. w: see gemm/operands/w_*; Params: see gemm/operands/conv_params.wgsl.
 // An invocation transforms 4 outputs of 4 inputs, and store(number in U, output, input, four inputs) takes them.
-// Beyond the last input U repeats it: pixels are zero there. With lib/grid.wgsl.
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) id: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-  let place = workgroup_number(id, grid) * 64 + lane;
+// Beyond the last input U repeats it: pixels are zero there. With lib/element_main.wgsl.
+fn run(place: u32) {
   let quads = (params.k + 3) / 4;
   let n = place / quads * 4;
   let k = place % quads * 4;

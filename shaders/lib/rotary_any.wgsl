@@ -1,13 +1,4 @@
-// What rotary.wgsl reads, value by value: any even D, any strides and offsets.
-// Host sets: X, W.
-alias X = f32; // f16 where the tensors are
-alias W = f32; // f16 where the norms' weights are
-var<storage, read> x0: array<X>;
-var<storage, read> x1: array<X>;
-var<storage, read> weight0: array<W>;
-var<storage, read> weight1: array<W>;
-var<storage, read> cosines: array<f32>;
-var<storage, read> sines: array<f32>;
+// How rotary.wgsl reads, value by value: any even D, any strides and offsets.
 
 /// Columns c to c + 3 of the row that begins at start; zero beyond the last.
 fn load(part: u32, start: u32, c: u32) -> vec4f {

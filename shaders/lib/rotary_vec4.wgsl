@@ -1,13 +1,4 @@
-// What rotary.wgsl reads, four values at a time: D and every stride and offset are multiples of 4.
-// Host sets: X, W.
-alias X = f32; // f16 where the tensors are
-alias W = f32; // f16 where the norms' weights are
-var<storage, read> x0: array<vec4<X>>;
-var<storage, read> x1: array<vec4<X>>;
-var<storage, read> weight0: array<vec4<W>>;
-var<storage, read> weight1: array<vec4<W>>;
-var<storage, read> cosines: array<vec2f>;
-var<storage, read> sines: array<vec2f>;
+// How rotary.wgsl reads, four values at a time: D and every stride and offset are multiples of 4.
 
 /// Columns c to c + 3 of the row that begins at start.
 fn load(part: u32, start: u32, c: u32) -> vec4f {

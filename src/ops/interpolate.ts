@@ -2,11 +2,11 @@ import code from "../../shaders/resample.wgsl" with { type: "text" };
 import type { DType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, size as sizeOf } from "../core/shape.ts";
-import { GRID, recordKernel, snippet, type Tensor, tensor } from "../tensor/mod.ts";
+import { ELEMENT_MAIN, recordKernel, snippet, type Tensor, tensor } from "../tensor/mod.ts";
 import { type ResampleRule, resampleTable } from "./resample_tables.ts";
 import { valuesOf } from "./values.ts";
 
-const RESAMPLE = snippet("resample", code, [GRID]);
+const RESAMPLE = snippet("resample", code, [ELEMENT_MAIN]);
 
 /** How pixels between pixels are found: by torch's names, which differ with the number of axes. */
 export type InterpolateMode =

@@ -83,8 +83,9 @@ function rotate(
     strides,
     code: [READ[whole ? "vec4" : "any"], lanes.part, ROTARY],
     set: {
-      X: x1.dtype,
-      W: weights[0]!.dtype,
+      X: whole ? `vec4<${x1.dtype}>` : x1.dtype,
+      W: whole ? `vec4<${weights[0]!.dtype}>` : weights[0]!.dtype,
+      A: whole ? "vec2f" : "f32",
       NORM: norm ? 1 : 0,
       WG: lanes.count,
       STEPS: steps,

@@ -1,9 +1,9 @@
 import type { Shape } from "../core/shape.ts";
 import code from "../../shaders/upsample_nearest.wgsl" with { type: "text" };
-import { GRID, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
+import { ELEMENT_MAIN, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
 import { valuesOf } from "./values.ts";
 
-const UPSAMPLE_NEAREST = snippet("upsample_nearest", code, [GRID]);
+const UPSAMPLE_NEAREST = snippet("upsample_nearest", code, [ELEMENT_MAIN]);
 
 /** Options of `upsampleNearest`: the new size, or a factor. */
 export interface UpsampleOptions {

@@ -1,12 +1,13 @@
 import code from "../../shaders/arg_reduce.wgsl" with { type: "text" };
 import { contiguousStrides } from "../core/shape.ts";
+import { WORKGROUP_MAIN } from "../gpu/grid.ts";
 import { snippet } from "../gpu/snippet.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
-import { GRID, SORT_KEY, sortKeyOf } from "./sources.ts";
+import { SORT_KEY, sortKeyOf } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
-const ARG_REDUCE = snippet("arg_reduce", code, [GRID, SORT_KEY]);
+const ARG_REDUCE = snippet("arg_reduce", code, [WORKGROUP_MAIN, SORT_KEY]);
 
 /** Where the first largest or smallest element is: along an axis, or in row-major order of all. NaN counts as either. */
 export function argReduce(

@@ -1,12 +1,12 @@
 import code from "../../shaders/gather.wgsl" with { type: "text" };
 import { storedType, valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, formatShape, size } from "../core/shape.ts";
+import { ELEMENT_MAIN } from "../gpu/grid.ts";
 import { snippet } from "../gpu/snippet.ts";
 import { plainType, recordKernel } from "./record.ts";
-import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
-const GATHER = snippet("gather", code, [GRID]);
+const GATHER = snippet("gather", code, [ELEMENT_MAIN]);
 
 /** The elements of x along an axis by the numbers in `index`, as torch.gather. */
 export function gatherAlong(x: Tensor, axis: number, index: Tensor): Tensor {
@@ -57,7 +57,7 @@ function take(x: Tensor, at: number, index: Tensor, by: "each" | "slices"): Tens
     layout: contiguousStrides(shape),
     dtype,
     code: [GATHER],
-    set: { Stored: of(storedType(dtype)), Value: of(valueType(dtype)), LANES: width, Id: idType },
+    set: { X: of(storedType(dtype)), T: of(valueType(dtype)), LANES: width, Id: idType },
     params: { outer, n, m, inner, ids_start: index.offset, ids_outer, ids_m, ids_inner },
     axes: [1, outer, m, inner],
     width,

@@ -1,10 +1,10 @@
 import type { PlainDType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
+import { GRID } from "../gpu/grid.ts";
 import { paramFields } from "../gpu/params.ts";
 import { expectKernelText } from "./kernel_text.ts";
 import { plainType, recordKernel } from "./record.ts";
-import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Options of `kernel`. */

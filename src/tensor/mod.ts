@@ -1,5 +1,6 @@
 /** Tensors: recorded arithmetic and views on the GPU. @module */
 export type { Settings } from "../gpu/compose.ts";
+export { ELEMENT_MAIN, GRID, WORKGROUP_MAIN } from "../gpu/grid.ts";
 export { type Snippet, snippet, type SourcePart } from "../gpu/snippet.ts";
 export type { Expr } from "../graph/expr.ts";
 export { ACTIVATIONS } from "../graph/fusion/library.ts";
@@ -35,7 +36,6 @@ export {
 } from "./record.ts";
 export { arange, eye, linspace, meshgrid } from "./ranges.ts";
 export { hold, letGo, release, Scope, scope } from "./scope.ts";
-export { GRID } from "./sources.ts";
 export type { TensorArithmetic } from "./arithmetic.ts";
 export type { TensorFunctions } from "./functions.ts";
 export type { SortOptions, TensorOrder, TopkOptions } from "./order.ts";

@@ -1,14 +1,15 @@
 import code from "../../shaders/quantile.wgsl" with { type: "text" };
 import { isFloat } from "../core/dtype.ts";
 import { contiguousStrides } from "../core/shape.ts";
+import { WORKGROUP_MAIN } from "../gpu/grid.ts";
 import { snippet } from "../gpu/snippet.ts";
 import { stack } from "./join.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
-import { GRID, SORT_KEY, sortKeyOf } from "./sources.ts";
+import { SORT_KEY, sortKeyOf } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
-const QUANTILE = snippet("quantile", code, [GRID, SORT_KEY]);
+const QUANTILE = snippet("quantile", code, [WORKGROUP_MAIN, SORT_KEY]);
 
 /** Options of quantiles. */
 export interface QuantileOptions {

@@ -2,12 +2,12 @@ import code from "../../shaders/reduce.wgsl" with { type: "text" };
 import { isFloat, valueType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { axisIndex, contiguousStrides, size } from "../core/shape.ts";
+import { WORKGROUP_MAIN } from "../gpu/grid.ts";
 import { snippet } from "../gpu/snippet.ts";
 import { plainType, recordKernel } from "./record.ts";
-import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
-const REDUCE = snippet("reduce", code, [GRID]);
+const REDUCE = snippet("reduce", code, [WORKGROUP_MAIN]);
 
 /** Options of reductions. */
 export interface ReduceOptions {

@@ -1,15 +1,15 @@
 import code from "../../shaders/scan.wgsl" with { type: "text" };
 import { type PlainDType, valueType } from "../core/dtype.ts";
 import { contiguousStrides } from "../core/shape.ts";
+import { WORKGROUP_MAIN } from "../gpu/grid.ts";
 import { snippet } from "../gpu/snippet.ts";
 import { full } from "./create.ts";
 import { cat } from "./join.ts";
 import { plainType, recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
-import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
-const SCAN = snippet("scan", code, [GRID]);
+const SCAN = snippet("scan", code, [WORKGROUP_MAIN]);
 
 /** Running sums or products along an axis; those of bools count in i32, those of f16 are rounded at the end. */
 export function scan(kind: "sum" | "product", x: Tensor, axis: number): Tensor {

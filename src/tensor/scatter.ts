@@ -1,15 +1,15 @@
 import code from "../../shaders/scatter.wgsl" with { type: "text" };
 import { valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, formatShape, type Shape, size } from "../core/shape.ts";
+import { ELEMENT_MAIN } from "../gpu/grid.ts";
 import { snippet } from "../gpu/snippet.ts";
 import { full } from "./create.ts";
 import { indexType } from "./gather.ts";
 import { pad } from "./moves.ts";
 import { plainType, recordKernel } from "./record.ts";
-import { GRID } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
-const SCATTER = snippet("scatter", code, [GRID]);
+const SCATTER = snippet("scatter", code, [ELEMENT_MAIN]);
 
 /**
  * x with elements of `src` in the places along an axis that `index` names, of several for one place the last, or added up;

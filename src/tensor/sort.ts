@@ -1,15 +1,16 @@
 import blocksCode from "../../shaders/sort_blocks.wgsl" with { type: "text" };
 import mergeCode from "../../shaders/sort_merge.wgsl" with { type: "text" };
 import { contiguousStrides } from "../core/shape.ts";
+import { ELEMENT_MAIN, WORKGROUP_MAIN } from "../gpu/grid.ts";
 import { snippet } from "../gpu/snippet.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
-import { GRID, SORT_KEY, sortKeyOf } from "./sources.ts";
+import { SORT_KEY, sortKeyOf } from "./sources.ts";
 import type { Tensor } from "./tensor.ts";
 
-const BLOCKS = snippet("sort_blocks", blocksCode, [GRID, SORT_KEY]);
+const BLOCKS = snippet("sort_blocks", blocksCode, [WORKGROUP_MAIN, SORT_KEY]);
 
-const MERGE = snippet("sort_merge", mergeCode, [GRID, SORT_KEY]);
+const MERGE = snippet("sort_merge", mergeCode, [ELEMENT_MAIN, SORT_KEY]);
 
 /** Elements and where they were along the axis. */
 export interface Selected {

@@ -4,8 +4,6 @@ import { type Snippet, snippet } from "../gpu/snippet.ts";
 import { plainType } from "./record.ts";
 import type { TensorBase } from "./tensor_base.ts";
 
-export { GRID } from "../gpu/grid.ts";
-
 /** `key_at`: elements of x as unsigned keys of their order; takes what `sortKeyOf` sets. */
 export const SORT_KEY: Snippet = snippet("lib/sort_key", sortKey);
 

@@ -4,41 +4,9 @@
 // (image * out_h + y) * out_w + x, so a whole batch is one product. Rows and columns beyond the picture are zero: only
 // left and top padding are given, right and bottom follow from the output's size. upsample = 1 reads a picture twice as
 // large, nearest neighbour.
+// With gemm/operands/conv_params.wgsl.
 // Host sets: UPSAMPLED.
 const UPSAMPLED: bool = true; // false where no picture is read at twice its size
-
-struct Params {
-  z: u32, // products in the batch, 1 where m counts the images
-  z1: u32, // how many of them share an outer index: z = outer * z1 + inner
-  m: u32, // output pixels
-  n: u32, // output channels
-  k: u32, // input channels
-  taps: u32, // kernel_h * kernel_w
-  parts: u32, // of the sum, each made by workgroups of its own: see sum.wgsl
-  x_offset: u32, // everything down to w_row counts elements
-  x_z0: u32,
-  x_z1: u32,
-  x_row: u32,
-  w_offset: u32,
-  w_z0: u32,
-  w_z1: u32,
-  w_row: u32,
-  x_image: u32, // elements from image to image
-  in_h: u32, // the stored picture, before upsampling
-  in_w: u32,
-  out_h: u32,
-  out_w: u32,
-  kernel_w: u32,
-  stride_y: u32,
-  stride_x: u32,
-  dilation_y: u32, // pixels from tap to tap
-  dilation_x: u32,
-  pad_top: i32, // below 0 cuts off
-  pad_left: i32,
-  upsample: u32, // 0 or 1: the picture convolved is (in_h << upsample) x (in_w << upsample)
-}
-
-var<uniform> params: Params;
 
 /// An output pixel: the pixel of the picture that its first tap meets, perhaps in the padding, and the index in x of that
 /// pixel's first channel, of its image's where UPSAMPLED.

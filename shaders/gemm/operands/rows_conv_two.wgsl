@@ -2,44 +2,7 @@
 // see rows_conv.wgsl for what is the same. k channels are a piece, x has pieces_x of all `pieces` of a pixel, and the
 // taps of the product are the pieces of each tap of the kernel, in the order of the weights. x1 lies in one space of indices
 // with x, from x1_offset on: x*_two_* find it there.
-struct Params {
-  z: u32, // products in the batch: images
-  z1: u32, // 1
-  m: u32, // output pixels
-  n: u32, // output channels
-  k: u32, // input channels of a piece
-  taps: u32, // kernel_h * kernel_w * pieces
-  parts: u32, // of the sum, each made by workgroups of its own: see sum.wgsl
-  x_offset: u32, // everything down to w_row counts elements
-  x_z0: u32,
-  x_z1: u32,
-  x_row: u32,
-  w_offset: u32,
-  w_z0: u32,
-  w_z1: u32,
-  w_row: u32,
-  x_image: u32,
-  in_h: u32, // the stored picture, before upsampling
-  in_w: u32,
-  out_h: u32,
-  out_w: u32,
-  kernel_w: u32,
-  stride_y: u32,
-  stride_x: u32,
-  dilation_y: u32, // pixels from tap to tap
-  dilation_x: u32,
-  pad_top: i32, // below 0 cuts off
-  pad_left: i32,
-  upsample: u32, // 0 or 1: the picture convolved is (in_h << upsample) x (in_w << upsample)
-  pieces: u32,
-  pieces_x: u32,
-  seam: u32, // the first index of x1's memory
-  x1_offset: u32, // of its first element, with the seam
-  x1_z0: u32,
-  x1_row: u32,
-}
-
-var<uniform> params: Params;
+// With gemm/operands/conv_params.wgsl.
 
 /// An output pixel: the pixel of the picture that its first tap meets, perhaps in the padding, and the indices of its image's
 /// first channels in x and in x1.

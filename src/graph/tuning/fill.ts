@@ -6,10 +6,10 @@ import { compose } from "../../gpu/compose.ts";
 import type { PipelineSpec } from "../../gpu/pipelines.ts";
 import { snippet } from "../../gpu/snippet.ts";
 import { bindGroup } from "../../gpu/encoding.ts";
-import { foldGrid, GRID } from "../../gpu/grid.ts";
+import { ELEMENT_MAIN, foldGrid } from "../../gpu/grid.ts";
 import { packParams } from "../../gpu/params.ts";
 
-const FILL = snippet("fill", text, [GRID]);
+const FILL = snippet("fill", text, [ELEMENT_MAIN]);
 const KINDS = ["f32", "f16", "words", "int8", "int4", "nothing"] as const;
 const LANES = 64;
 

@@ -9,14 +9,14 @@ import { type DType, isPacked } from "../../core/dtype.ts";
 import { compose } from "../../gpu/compose.ts";
 import type { BindingUse, PipelineSpec } from "../../gpu/pipelines.ts";
 import { type Snippet, snippet } from "../../gpu/snippet.ts";
-import { GRID } from "../../gpu/grid.ts";
+import { ELEMENT_MAIN, WORKGROUP_MAIN } from "../../gpu/grid.ts";
 import { packParams } from "../../gpu/params.ts";
 import { blockOf, type CheckpointDType } from "../formats/stored_dtype.ts";
 
 const STORED = snippet("convert/lib/stored", stored);
-const CONVERT = snippet("convert/convert", convert, [GRID, STORED]);
-const QUANTIZE = snippet("convert/quantize", quantize, [GRID, STORED]);
-const CHECK = snippet("convert/check", check, [GRID, STORED]);
+const CONVERT = snippet("convert/convert", convert, [ELEMENT_MAIN, STORED]);
+const QUANTIZE = snippet("convert/quantize", quantize, [WORKGROUP_MAIN, STORED]);
+const CHECK = snippet("convert/check", check, [ELEMENT_MAIN, STORED]);
 
 /** Bindings: words of the file, scales, notes, the leaf's memory, params. */
 const CONVERTING: readonly BindingUse[] = ["read", "read", "write", "write", "uniform"];

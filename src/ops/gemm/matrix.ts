@@ -1,6 +1,6 @@
 import text from "../../../shaders/gemm/matrix.wgsl" with { type: "text" };
-import main from "../../../shaders/gemm/lib/matrix_main.wgsl" with { type: "text" };
-import mainSized from "../../../shaders/gemm/lib/matrix_main_sized.wgsl" with { type: "text" };
+import main from "../../../shaders/lib/matrix_main.wgsl" with { type: "text" };
+import mainSized from "../../../shaders/lib/matrix_main_sized.wgsl" with { type: "text" };
 import units from "../../../shaders/lib/matrix_units.wgsl" with { type: "text" };
 import type { Snippet } from "../../gpu/snippet.ts";
 import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
@@ -16,8 +16,8 @@ import { withParts } from "./split.ts";
 export const UNITS: Snippet = snippet("lib/matrix_units", units);
 /** Entries of kernels on matrix units, which they call by `run`; `sized` where subgroups may have several sizes. */
 export const MAIN: Readonly<Record<"fixed" | "sized", Snippet>> = {
-  fixed: snippet("gemm/lib/matrix_main", main),
-  sized: snippet("gemm/lib/matrix_main_sized", mainSized),
+  fixed: snippet("lib/matrix_main", main),
+  sized: snippet("lib/matrix_main_sized", mainSized),
 };
 const BODY = snippet("gemm/matrix", text, [UNITS]);
 

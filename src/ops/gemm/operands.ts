@@ -1,3 +1,4 @@
+import convParams from "../../../shaders/gemm/operands/conv_params.wgsl" with { type: "text" };
 import rowsConv from "../../../shaders/gemm/operands/rows_conv.wgsl" with { type: "text" };
 import rowsConvTwo from "../../../shaders/gemm/operands/rows_conv_two.wgsl" with { type: "text" };
 import rowsLinear from "../../../shaders/gemm/operands/rows_linear.wgsl" with { type: "text" };
@@ -33,10 +34,11 @@ const UNPACK = {
   int4: snippet("gemm/operands/unpack_int4", unpackInt4),
 };
 const THREE = snippet("gemm/operands/w_nk_three", wNkThree);
+const CONV_PARAMS = snippet("gemm/operands/conv_params", convParams);
 const ROWS = {
   linear: snippet("gemm/operands/rows_linear", rowsLinear),
-  conv: snippet("gemm/operands/rows_conv", rowsConv),
-  two: snippet("gemm/operands/rows_conv_two", rowsConvTwo),
+  conv: snippet("gemm/operands/rows_conv", rowsConv, [CONV_PARAMS]),
+  two: snippet("gemm/operands/rows_conv_two", rowsConvTwo, [CONV_PARAMS]),
 };
 
 /** The snippet that finds rows of x. */
@@ -116,10 +118,12 @@ export function paramsOf(
     w_z0: gate?.step ?? wLayout.z0,
     w_z1: wLayout.z1,
     w_row: wLayout.row,
-    ...conv,
-    ...second && secondParams(x, second),
+    ...conv && { ...conv, ...second ? secondParams(x, second) : ONE_PICTURE },
   };
 }
+
+/** What `secondParams` gives where there is one picture: nothing of it is read. */
+const ONE_PICTURE = { pieces: 1, pieces_x: 1, seam: 0, x1_offset: 0, x1_z0: 0, x1_row: 0 };
 
 function secondParams(x: Tensor, second: Second): Record<string, number> {
   const seam = seamOf(x);

@@ -1,12 +1,12 @@
 import text from "../../../shaders/gemm/sum.wgsl" with { type: "text" };
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
-import { GRID, snippet } from "../../tensor/mod.ts";
+import { ELEMENT_MAIN, snippet } from "../../tensor/mod.ts";
 import { costOf, DISPATCH, type Guess, type Work } from "../cost.ts";
 import type { Gemm } from "./gemm.ts";
 import { inputsOf, weightBytes } from "./operands.ts";
 
-const CODE = [snippet("gemm/sum", text, [GRID])];
+const CODE = [snippet("gemm/sum", text, [ELEMENT_MAIN])];
 /** Numbers of parts that are offered, if the sum is long enough. */
 const PARTS = [2, 4, 8];
 /** Workgroups for a processor with which a grid is taken to keep it at work. */

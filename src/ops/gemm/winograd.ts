@@ -1,15 +1,15 @@
 import pixelsText from "../../../shaders/gemm/winograd_pixels.wgsl" with { type: "text" };
 import sumsText from "../../../shaders/gemm/winograd_sums.wgsl" with { type: "text" };
 import weightsText from "../../../shaders/gemm/winograd_weights.wgsl" with { type: "text" };
-import { GRID, snippet, type Tensor } from "../../tensor/mod.ts";
+import { ELEMENT_MAIN, snippet, type Tensor } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
 import { broadcast } from "./broadcast.ts";
 import type { Gemm } from "./gemm.ts";
 import { paramsOf, rowsPart, weightsCode, xCode } from "./operands.ts";
 
-const WEIGHTS = snippet("gemm/winograd_weights", weightsText, [GRID]);
-const PIXELS = snippet("gemm/winograd_pixels", pixelsText, [GRID]);
-const SUMS = snippet("gemm/winograd_sums", sumsText, [GRID]);
+const WEIGHTS = snippet("gemm/winograd_weights", weightsText, [ELEMENT_MAIN]);
+const PIXELS = snippet("gemm/winograd_pixels", pixelsText, [ELEMENT_MAIN]);
+const SUMS = snippet("gemm/winograd_sums", sumsText, [ELEMENT_MAIN]);
 /** What passes read and make, as all that a form asks of an operand. */
 const NUMBERS = { dtype: "f32", offset: 0 } as Tensor;
 /** Numbers of what passes read: the kernel's inputs, then the results of passes in front. */

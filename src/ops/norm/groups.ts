@@ -11,9 +11,9 @@ import { bytesOf, type DType } from "../../core/dtype.ts";
 import { size } from "../../core/shape.ts";
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
-import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
+import { type Snippet, snippet, type Tensor, WORKGROUP_MAIN } from "../../tensor/mod.ts";
 import { sizeStep } from "../cost.ts";
-import { choicesOfLanes, type Lanes, lanesFor, MAIN } from "./lanes.ts";
+import { choicesOfLanes, type Lanes, lanesFor } from "./lanes.ts";
 import { type Picture, pictureOf } from "./picture.ts";
 
 /** The members of `struct Params`. */
@@ -24,7 +24,7 @@ const PARTS = {
   moments: snippet("norm/group_parts", groupParts, [PARAMS]),
   norm: snippet("norm/group_norm_parts", groupNormParts, [PARAMS]),
 };
-const LANES = snippet("norm/lib/group_lanes", groupLanes, [MAIN]);
+const LANES = snippet("norm/lib/group_lanes", groupLanes, [WORKGROUP_MAIN]);
 const MOMENTS = snippet("norm/lib/group_moments", groupMoments);
 const PUT = {
   whole: snippet("norm/lib/put_whole", putWhole),

@@ -1,14 +1,11 @@
 import lanesAny from "../../../shaders/lib/lanes_any.wgsl" with { type: "text" };
 import lanesSubgroup from "../../../shaders/lib/lanes_subgroup.wgsl" with { type: "text" };
 import lanesSubgroups from "../../../shaders/lib/lanes_subgroups.wgsl" with { type: "text" };
-import workgroupMain from "../../../shaders/lib/workgroup_main.wgsl" with { type: "text" };
 import type { Traits } from "../../gpu/traits.ts";
-import { GRID, type Snippet, snippet } from "../../tensor/mod.ts";
+import { GRID, type Snippet, snippet, WORKGROUP_MAIN } from "../../tensor/mod.ts";
 
-/** Hands a workgroup's number and lane over to a kernel's `run`. */
-export const MAIN: Snippet = snippet("lib/workgroup_main", workgroupMain, [GRID]);
-const ANY = snippet("lib/lanes_any", lanesAny, [MAIN]);
-const ONE = snippet("lib/lanes_subgroup", lanesSubgroup, [MAIN]);
+const ANY = snippet("lib/lanes_any", lanesAny, [WORKGROUP_MAIN]);
+const ONE = snippet("lib/lanes_subgroup", lanesSubgroup, [WORKGROUP_MAIN]);
 const SEVERAL = snippet("lib/lanes_subgroups", lanesSubgroups, [GRID]);
 
 /** Lanes that reduce together, a workgroup of them. */
