@@ -107,8 +107,8 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
     const image = zeros([1, in_channels, H, W]);
     const z = zeros([1, latent_channels, Math.ceil(H / f), Math.ceil(W / f)]);
     const run = { dtype: this.activationType, bands: 1 };
-    this.rehearsed(keyOf("encode", run), { x: image }, this.#coder("encode", run));
-    this.rehearsed(keyOf("decode", run), { x: z }, this.#coder("decode", run));
+    this.dryRun(keyOf("encode", run), { x: image }, this.#coder("encode", run));
+    this.dryRun(keyOf("decode", run), { x: z }, this.#coder("decode", run));
   }
 
   #decode<Path extends string>(

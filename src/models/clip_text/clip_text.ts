@@ -112,7 +112,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   prepare(): void {
     const { max_position_embeddings: N, hidden_size } = this.config;
     const inputs = { tokens: zeros([1, N, hidden_size]), pooled: tensor([0], [1], { dtype: "i32" }) };
-    this.rehearsed("forward", inputs, this.#run);
+    this.dryRun("forward", inputs, this.#run);
   }
 
   /** All results by name. */

@@ -155,7 +155,7 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   prepare(): void {
     const { in_channels, joint_attention_dim, attention_head_dim, pooled_projection_dim } = this.config;
     const tables = zeros([TEXT_TOKENS + IMAGE_TOKENS, attention_head_dim / 2]);
-    this.rehearsed("step", {
+    this.dryRun("step", {
       hiddenStates: zeros([1, IMAGE_TOKENS, in_channels]),
       encoderHiddenStates: zeros([1, TEXT_TOKENS, joint_attention_dim]),
       cos: tables,
@@ -166,7 +166,7 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
     const guidance = this.config.guidance_embeds ? 1 : undefined;
     const conditions = { pooledProjections, guidance };
     const inputs = conditioningInputs(features([1]).unsqueeze(0), conditions, 1, this.config);
-    this.rehearsed("condition", inputs, this.#condition);
+    this.dryRun("condition", inputs, this.#condition);
   }
 
   /** Gives back the memory of weights, activations and tables, after the work already recorded. */

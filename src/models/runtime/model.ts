@@ -36,7 +36,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   readonly revision: string | undefined;
   /** The one that was current when the model was made. */
   readonly device: Device;
-  /** What LoRAs hang on the weights, see `loadLora`. They stay when the weights leave memory. */
+  /** The LoRAs of this model, see `loadLora`. They stay when the weights leave memory. */
   readonly adapters: Adapters;
   /** Read while `forward` is traced, not when a trace is replayed. */
   protected readonly weights: Weights;
@@ -164,12 +164,12 @@ export abstract class Model<Config = unknown> implements Disposable {
 
   /** Throws where the adapter cannot run the calls in `work`, whatever memory there is. No weights are needed. */
   expectRunnable(work: () => unknown): void {
-    this.#traces.rehearse("expect", work);
+    this.#traces.dryRun("expect", work);
   }
 
   /** Takes the memory that the calls in `work` need beside the weights. Nothing runs; the calls that follow use it. */
   reserve(work: () => unknown): void {
-    this.#traces.rehearse("reserve", work);
+    this.#traces.dryRun("reserve", work);
   }
 
   /**
@@ -246,10 +246,10 @@ export abstract class Model<Config = unknown> implements Disposable {
     };
   }
 
-  /** Traces without running. */
-  protected rehearsed(key: string, inputs: Tensors, fn: (inputs: Tensors) => Tensors): void {
+  /** Traces an entry point without running it, and notes which weights it reads. */
+  protected dryRun(key: string, inputs: Tensors, fn: (inputs: Tensors) => Tensors): void {
     const trace = () => this.#traces.prepare({ key, inputs, fn, taps: [] });
-    streamOf(this.device).rehearse(() => this.weights.rehearse(key, trace));
+    streamOf(this.device).rehearse(() => this.weights.noteReads(key, trace));
   }
 
   /** Throws unless the weights are in memory, those of an entry point at least. */

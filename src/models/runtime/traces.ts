@@ -1,12 +1,11 @@
-import { formatShape, type Shape, usualStrides } from "../../core/shape.ts";
+import { formatShape, sameNumbers, type Shape, usualStrides } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
 import { Call } from "../../graph/run/call.ts";
 import { Input, type Leaf, type Node } from "../../graph/node.ts";
 import type { Plan } from "../../graph/run/plan.ts";
 import { streamOf } from "../../graph/run/stream.ts";
-import { currentPath, scope, Tensor } from "../../tensor/mod.ts";
+import { currentPath, hold, letGo, scope, Tensor } from "../../tensor/mod.ts";
 import type { Scales } from "./lora/scales.ts";
-import { DenseViews } from "./dense_views.ts";
 import type { Edits } from "./edits.ts";
 
 /** Named tensors that go into, or come out of, a traced function. */
@@ -71,13 +70,13 @@ export class Traces {
   /** Bytes that the largest of the calls in `work` takes beside the weights. Nothing runs. */
   measure(work: () => unknown): number {
     this.#measured = 0;
-    this.rehearse("measure", work);
+    this.dryRun("measure", work);
     this.#workspace = Math.max(this.#workspace, this.#measured);
     return this.#measured;
   }
 
   /** Does something else with the calls in `work` than to run them. */
-  rehearse(mode: Exclude<Mode, "run">, work: () => unknown): void {
+  dryRun(mode: Exclude<Mode, "run">, work: () => unknown): void {
     this.#mode = mode;
     using _made = scope();
     try {
@@ -182,4 +181,40 @@ export class Traces {
     };
     return { leaves, results, record };
   }
+}
+
+/**
+ * Dense copies of the views that a model was given last, by the names of its inputs: a view that comes again, such as
+ * one prompt's rows of embeddings, is the same value to a plan, which then leaves out what depends on it alone.
+ */
+class DenseViews {
+  readonly #copies = new Map<string, { view: Tensor; copy: Tensor }>();
+
+  /** A tensor as it is where it is dense, else a copy with these strides. */
+  of(name: string, x: Tensor, strides: readonly number[]): Tensor {
+    const known = this.#copies.get(name);
+    if (known && isSame(known.view, x) && !x.node.storage?.released) return known.copy;
+    this.#forget(name);
+    if (x.isDense(strides)) return x;
+    const copy = hold(x.contiguous(strides));
+    this.#copies.set(name, { view: x, copy });
+    return copy;
+  }
+
+  /** Gives the copies' memory back. */
+  clear(): void {
+    for (const name of this.#copies.keys()) this.#forget(name);
+  }
+
+  #forget(name: string): void {
+    const known = this.#copies.get(name);
+    if (!known) return;
+    letGo(known.copy);
+    this.#copies.delete(name);
+  }
+}
+
+function isSame(a: Tensor, b: Tensor): boolean {
+  return a.node === b.node && a.offset === b.offset && sameNumbers(a.shape, b.shape) &&
+    sameNumbers(a.strides, b.strides);
 }

@@ -30,7 +30,7 @@ export class Weights {
   readonly #read = new Set<string>();
   /** What each entry point reads. */
   readonly #parts = new Map<string, Set<string>>();
-  /** The entry point that is being rehearsed. */
+  /** Of them, what the entry point at hand reads. */
   #part: Set<string> | undefined;
   readonly #tables = new Map<string, HostTable>();
   readonly #copies = new Set<string>();
@@ -52,7 +52,7 @@ export class Weights {
     this.#plant();
   }
 
-  /** The nested tree; reading a key that is not there throws. */
+  /** The nested tree. Keys that are read are noted; one that is not there throws. */
   get tree(): unknown {
     return this.#tree;
   }
@@ -86,10 +86,10 @@ export class Weights {
   }
 
   /**
-   * Takes note of what an entry point reads.
+   * Notes what an entry point reads while it is traced.
    * @internal
    */
-  rehearse<T>(entry: string, trace: () => T): T {
+  noteReads<T>(entry: string, trace: () => T): T {
     const outer = this.#part;
     this.#parts.set(entry, this.#part = this.#parts.get(entry) ?? new Set());
     try {

@@ -103,7 +103,7 @@ export class T5EncoderModel extends Model<T5EncoderConfig> {
   prepare(): void {
     const N = 512;
     const inputs = { tokens: zeros([1, N, this.config.d_model]), buckets: bucketsOf(N, this.config) };
-    this.rehearsed("forward", inputs, this.#last);
+    this.dryRun("forward", inputs, this.#last);
   }
 
   #run(inputs: Tensors): Tensor[] {

@@ -206,7 +206,7 @@ export class UNet2DModel extends Model<UNet2DConfig> {
     const sample = zeros([1, in_channels, ...this.sampleSize]);
     const classes = class_embed_type === "identity" ? zeros([1, timeWidth(this.config)]) : 0;
     const classLabels = class_embed_type !== null || num_class_embeds !== null ? classes : undefined;
-    this.rehearsed("forward", unet2DInputs(sample, 0, classLabels, this.config), this.#run);
+    this.dryRun("forward", unet2DInputs(sample, 0, classLabels, this.config), this.#run);
   }
 
   #run = (inputs: Record<string, Tensor>): { sample: Tensor } => ({

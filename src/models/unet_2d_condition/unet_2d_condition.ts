@@ -202,7 +202,7 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
     const sample = zeros([2, in_channels, ...this.sampleSize]);
     const prompts = zeros([2, PROMPT_TOKENS, cross_attention_dim]);
     const options = emptyOptions(2, this.config);
-    this.rehearsed("forward", unet2DConditionInputs(sample, 0, prompts, options, this.config), this.#run);
+    this.dryRun("forward", unet2DConditionInputs(sample, 0, prompts, options, this.config), this.#run);
   }
 
   #run = (inputs: Record<string, Tensor>): { sample: Tensor } => ({
