@@ -46,7 +46,7 @@ export type { PngFile } from "./io/images/png.ts";
 export { type PreviewTargets, previewWriter } from "./io/terminal/preview_writer.ts";
 
 export { loadPng, type Recipe, savePng, type SavePngOptions } from "./io/images/save_png.ts";
-export { showImage, type ShownImage } from "./io/images/show_image.ts";
+export { showImage, type ShownImage } from "./io/terminal/show_image.ts";
 export { type PictureProtocol, pictureProtocols } from "./io/terminal/protocol.ts";
 export type { UploadProgress } from "./io/upload/upload.ts";
 export {

@@ -56,6 +56,33 @@ Deno.test("layers import only what stands below them", () => {
   assert.ok(imports > 100, `only ${imports} imports were found`);
 });
 
+/** Folders and files of src/io, each of which imports only those in front of it. */
+const IO = [
+  "files",
+  "config.ts",
+  "formats",
+  "upload",
+  "hub",
+  "names",
+  "images",
+  "single_file",
+  "lora",
+  "terminal",
+];
+IO.push("load_options.ts", "embedded_models.ts");
+
+Deno.test("folders of io import only those in front of them", () => {
+  const places = (files: string[]) =>
+    files.filter((file) => /^src\/io\/.*ts$/.test(file)).map((file) => file.split("/")[2]!);
+  for (const file of sources) {
+    const [own] = places([file]);
+    if (!own) continue;
+    assert.ok(IO.includes(own), `${file} is in no folder that this test knows`);
+    const later = places(importsOf(file)).find((place) => IO.indexOf(place) > IO.indexOf(own));
+    assert.equal(later, undefined, `${file} imports from ${later}`);
+  }
+});
+
 Deno.test("files of src/ import nothing of the scripts and tests", () => {
   for (const file of sources) {
     for (const imported of importsOf(file)) {

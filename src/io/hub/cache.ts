@@ -4,13 +4,13 @@ import { z } from "zod";
 import { diskError, readError } from "./disk_error.ts";
 import { isInside } from "../formats/shard_index.ts";
 
-/** What is needed to fetch a file and to see that it arrived whole. */
+/** Size and checksums of a file. */
 export interface HubFile {
   /** Bytes; undefined where a mirror does not tell. */
   size?: number | undefined;
   /** git's sha1 of the file; of a large file, of its LFS pointer. */
   blobId?: string | undefined;
-  /** Of the bytes; only large files have it. */
+  /** The checksum of the bytes; only large files have it. */
   sha256?: string | undefined;
 }
 

@@ -143,7 +143,7 @@ async function openFolder(folder: string, options: ResolveOptions): Promise<Reso
   );
 }
 
-/** What lies where a missing file should; all files where its folder is missing too. */
+/** Files beside a missing one; all files where its folder is missing too. */
 function beside(missing: string, names: readonly string[]): string[] {
   const folder = dirname(missing) === "." ? "" : `${dirname(missing)}/`;
   const there = names.filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length));
@@ -157,7 +157,7 @@ function isRepo(repo: string): boolean {
   return new RegExp(`^${part}/${part}$`).test(repo) && !/--|\.\.|\.git$/.test(repo);
 }
 
-/** What the cache has of the needed files; undefined where it has never seen the revision. */
+/** Looks for the needed files in the cache; undefined where it has never seen the revision. */
 async function searchCache(cache: RepoCache, revision: string, options: ResolveOptions) {
   const commit = await cache.commitOf(revision);
   if (!commit) return undefined;

@@ -8,7 +8,7 @@ export type Env = (name: string) => string | undefined;
 /** Reads variables of the process. */
 export const processEnv: Env = (name) => Deno.env.get(name);
 
-/** What the variables say. */
+/** Settings by these variables. */
 export interface HubSettings {
   /** Address of the hub, without a slash at its end. */
   endpoint: string;

@@ -8,20 +8,20 @@ interface Pixels {
   readonly data: Uint8ClampedArray | Uint8Array;
 }
 
-/** Opens a module of emscripten, of whose settings only these are used. */
+/** Opens a module of emscripten; only these of its settings are used. */
 type OpenCodec = (
   settings: { noInitialRun: true; print: () => void; printErr: (line: string) => void },
 ) => Promise<{ decode: (bytes: Uint8Array, ...rest: unknown[]) => Pixels | null }>;
 
-/** A decoder, and what it takes beside the bytes. */
+/** A decoder, and its arguments behind the bytes. */
 interface Codec {
   readonly load: () => Promise<unknown>;
-  /** Its module by a name that no bundler can follow: bundles copy its text, and leave the WebAssembly behind. */
+  /** Its module by a name that bundlers do not follow: they would copy the text without the WebAssembly. */
   readonly name: string;
   readonly rest: readonly unknown[];
 }
 
-/** Decoders of the Squoosh project in WebAssembly, where a hostile file reaches nothing but their own memory. */
+/** Decoders of the Squoosh project in WebAssembly: a hostile file reaches only their own memory. */
 const codecs = {
   "a JPEG": {
     load: () => import("@jsquash/jpeg/codec/dec/mozjpeg_dec.js"),
@@ -35,22 +35,19 @@ const codecs = {
   },
 } satisfies Record<string, Codec>;
 
-/**
- * Decodes a file that is whole, as its reader has found. A decoder serves one picture: its memory grows with
- * that, and does not shrink.
- */
+/** Decodes a file whose structure is checked. Each picture gets a decoder of its own, as its memory does not shrink. */
 export async function decodeWith(
   kind: keyof typeof codecs,
   bytes: Uint8Array,
   path: string,
 ): Promise<Image> {
-  const told: string[] = [];
+  const printed: string[] = [];
   const { load, name, rest }: Codec = codecs[kind];
   const open = async (module: unknown) =>
     await (module as { default: OpenCodec }).default({
       noInitialRun: true,
       print: () => {},
-      printErr: (line) => told.push(line),
+      printErr: (line) => printed.push(line),
     });
   const codec = await load().then(open)
     .catch((cause) =>
@@ -61,9 +58,9 @@ export async function decodeWith(
     const pixels = codec.decode(bytes, ...rest);
     if (pixels) return imageOf(pixels);
   } catch (error) {
-    if (error instanceof Error) told.push(error.message); // else it ended by itself, and has told why
+    if (error instanceof Error) printed.push(error.message); // else it ended by itself, and has printed why
   }
-  throw damaged(path, `${kind} that can be decoded`, quote(told.at(-1) ?? "pixels that make no sense"));
+  throw damaged(path, `${kind} that can be decoded`, quote(printed.at(-1) ?? "pixels that make no sense"));
 }
 
 /** Pixels of four bytes as a picture, without a copy. */

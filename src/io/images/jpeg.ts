@@ -10,7 +10,7 @@ const [SCAN, END, APP1] = [0xda, 0xd9, 0xe1];
 /** Frames of every kind of compression; between them lie DHT, JPG and DAC. */
 const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
 
-/** Reads a JPEG with the pixels of PIL's libjpeg-turbo; one of four inks within 1 of 255. */
+/** Decodes a JPEG with the pixels of PIL's libjpeg-turbo; one in CMYK within 1 of 255. */
 export async function decodeJpeg(bytes: Uint8Array, path: string): Promise<{ image: Image } & Metadata> {
   const { components, ...metadata } = readHeader(bytes, path);
   const image = components === 4
@@ -19,7 +19,7 @@ export async function decodeJpeg(bytes: Uint8Array, path: string): Promise<{ ima
   return { image, ...metadata };
 }
 
-/** Of printers' cyan, magenta, yellow and black, for which mozjpeg has no colours. */
+/** Decodes cyan, magenta, yellow and black, as printers use them; mozjpeg does not convert these to RGB. */
 async function decodeFourInks(bytes: Uint8Array, path: string): Promise<Image> {
   const { default: { decode } } = await import("jpeg-js"); // which few pictures need
   try {
@@ -30,7 +30,7 @@ async function decodeFourInks(bytes: Uint8Array, path: string): Promise<Image> {
   }
 }
 
-/** What stands before the pixels; everything about them is checked before they are decoded. */
+/** Reads the segments before the pixels, and checks everything about the pixels before they are decoded. */
 function readHeader(bytes: Uint8Array, path: string): Metadata & { components: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let components: number | undefined;
@@ -38,7 +38,7 @@ function readHeader(bytes: Uint8Array, path: string): Metadata & { components: n
   for (let at = 2; at + 4 <= bytes.length;) {
     const marker = bytes[at + 1]!;
     if (bytes[at] !== 0xff) throw damaged(path, `a marker of JPEG at byte ${at}`, `${bytes[at]}`);
-    if (marker === 0xff) { // fills up
+    if (marker === 0xff) { // padding
       at++;
       continue;
     }
@@ -74,12 +74,12 @@ function expectBytes(length: number, { width, height }: Size, path: string): voi
   if (length < least) throw damaged(path, `${least} bytes for ${width} x ${height} pixels`, `${length}`);
 }
 
-/** What follows a name at the start of a segment, if it begins with that. */
+/** The rest of a segment that begins with `name`; undefined for other segments. */
 function after(name: string, data: Uint8Array): Uint8Array | undefined {
   return decodeLatin1(data.subarray(0, name.length)) === name ? data.subarray(name.length) : undefined;
 }
 
-/** Whether the mark of the end follows: among pixels a byte 0xff never has it behind. */
+/** True where the end marker follows: the data of pixels cannot contain it. */
 function endsIn(bytes: Uint8Array, from: number): boolean {
   for (let at = bytes.lastIndexOf(END); at > from; at = bytes.lastIndexOf(END, at - 1)) {
     if (bytes[at - 1] === 0xff) return true;

@@ -1,11 +1,11 @@
 import { decodeLatin1 } from "../files/latin1.ts";
 import type { Image } from "./image.ts";
 
-/** What a file says of its picture beside the pixels. */
+/** Metadata of a picture. */
 export interface Metadata {
-  /** A TIFF of camera settings, which a name may precede. */
+  /** A TIFF of camera settings, perhaps behind a name. */
   readonly exif?: Uint8Array | undefined;
-  /** The same in Adobe's XML. */
+  /** Adobe's XML, which has the same. */
   readonly xmp?: Uint8Array | undefined;
 }
 
@@ -14,15 +14,15 @@ const ORIENTATION = 0x0112; // a tag of TIFF
 const [SHORT, LONG] = [3, 4];
 
 /**
- * How a picture is to be turned (CIPA DC-008, section 4.6.5): 1 to 8, 1 as it is. As in PIL the XML counts only
- * where EXIF says nothing.
+ * The orientation (CIPA DC-008, section 4.6.5): 1 to 8, where 1 is upright. As in PIL, XMP counts only where EXIF has no
+ * orientation.
  */
 export function orientationOf({ exif, xmp }: Metadata): number {
   const said = (exif && inTiff(exif)) ?? (xmp && inXml(xmp)) ?? 1;
   return said >= 1 && said <= 8 ? said : 1;
 }
 
-/** Undefined where the tag is not there, or the TIFF is broken: the picture can do without. */
+/** The orientation in a TIFF; undefined where it is missing or the TIFF is broken, as the picture can be shown without. */
 function inTiff(exif: Uint8Array): number | undefined {
   const named = decodeLatin1(exif.subarray(0, NAME.length)) === NAME; // in JPEG, and some WebP
   const tiff = named ? exif.subarray(NAME.length) : exif;
@@ -48,7 +48,7 @@ function inXml(xmp: Uint8Array): number | undefined {
   return digit === undefined ? undefined : Number(digit);
 }
 
-/** A picture turned as its file says that it is to be seen. */
+/** Turns and mirrors a picture so that it is upright. */
 export function turned(image: Image, orientation: number): Image {
   if (orientation === 1) return image;
   const { width: W, height: H, channels, data } = image;

@@ -10,7 +10,7 @@ import { joinChunk, PNG_SIGNATURE, type PngChunk, readTexts, splitChunks, textCh
 import { damaged, quote } from "../files/errors.ts";
 import { writeWholeFile } from "../files/whole_file.ts";
 
-/** An image from a file. */
+/** A picture from a PNG. */
 export interface PngFile extends Image {
   /** Always RGBA. */
   readonly channels: 4;
@@ -25,7 +25,7 @@ export async function writePng(path: string, image: Image, text: Record<string, 
   await writeWholeFile(path, encodePng(image, text));
 }
 
-/** The bytes of a PNG file with texts by keyword. */
+/** Encodes a PNG with texts by keyword. */
 export function encodePng(
   { width, height, channels, data }: Image,
   text: Record<string, string> = {},
@@ -54,8 +54,8 @@ export async function readPng(path: string): Promise<PngFile> {
 }
 
 /**
- * The pixels of a PNG's bytes; everything about them is checked before they are decoded. Of 16 bits the upper
- * eight count, and gray that is brighter than 255 of 65535 is white, as PIL converts it.
+ * Decodes a PNG; everything about the pixels is checked before. 16 bits are converted as PIL does it: of colours and alpha
+ * the upper eight bits count, and gray above 255 of 65535 is white.
  */
 export function decodePng(bytes: Uint8Array, path: string): PngFile & Metadata {
   const chunks = splitChunks(bytes, path);
@@ -82,7 +82,7 @@ function expectPng(head: Uint8Array, path: string): void {
 interface Header {
   width: number;
   height: number;
-  /** Of a channel. */
+  /** Bits a channel. */
   bits: number;
   channels: number;
   interlaced: boolean;
@@ -114,14 +114,14 @@ function readHeader(data: Uint8Array, path: string): Header {
   return { width, height, bits, channels: layout.channels, interlaced: interlace === 1 };
 }
 
-/** Pixels of 16 bits as PIL makes them 8: gray is cut off at 255, of colours and alpha the upper byte counts. */
+/** Converts 16 bits to 8 as PIL does. */
 function toEightBits(data: Uint16Array, { channels }: Header): Uint8Array {
   return channels === 1
     ? Uint8Array.from(data, (value) => Math.min(255, value))
     : Uint8Array.from(data, (value) => value >> 8);
 }
 
-/** EXIF, which older programs wrote into a text as hexadecimal digits, and XMP. */
+/** EXIF, which older programs wrote as a text of hexadecimal digits, and XMP. */
 function metadataOf(chunks: readonly PngChunk[], text: Record<string, string>): Metadata {
   const digits = text["Raw profile type exif"]?.split("\n").slice(3).join("");
   const exif = chunks.find(({ type }) => type === "eXIf")?.data ?? (digits && Buffer.from(digits, "hex"));
@@ -147,10 +147,7 @@ function rawLength({ width, height, bits, channels, interlaced }: Header): numbe
   }, 0);
 }
 
-/**
- * Inflates within bounds and drops the result:
- * pngjs would not stop at a bomb, and hangs where pixels are missing.
- */
+/** Inflates within bounds and drops the result: pngjs would not stop at a bomb, and hangs where pixels are missing. */
 function checkPixels(compressed: Uint8Array, expected: number, path: string): void {
   let length: number;
   try {

@@ -1,9 +1,9 @@
 import type { Image, Size } from "./image.ts";
 
-/** How pixels between pixels are found, by PIL's names. */
+/** Filters, by PIL's names. */
 export type ResamplingFilter = "nearest" | "box" | "bilinear" | "hamming" | "bicubic" | "lanczos";
 
-/** All of them, in the order in which they look farther around a pixel. */
+/** All filters, by their reach. */
 export const resamplingFilters: readonly ResamplingFilter[] = [
   "nearest",
   "box",
@@ -13,14 +13,14 @@ export const resamplingFilters: readonly ResamplingFilter[] = [
   "lanczos",
 ];
 
-/** Part of a picture in pixels, which may lie between two: left, top, right, bottom. */
+/** A part of a picture: left, top, right and bottom in pixels, which may be fractions. */
 export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
 
 const sinc = (x: number): number => x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
 
 const [A, B] = [Math.fround(0.54), Math.fround(0.46)]; // of Hamming's window, as PIL has them in f32
 
-/** Pixels to each side that a filter looks at, and the weight of one at some distance within. */
+/** The reach of a filter in pixels to each side, and the weight of a pixel by its distance. */
 const kernels: Record<Exclude<ResamplingFilter, "nearest">, [reach: number, weight: (x: number) => number]> =
   {
     box: [0.5, (x) => x > -0.5 && x <= 0.5 ? 1 : 0],
@@ -37,18 +37,18 @@ function cubic(x: number): number {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/** Bits behind the point of a weight: a sum of weighted bytes stays below 2^31. */
+/** Fraction bits of a weight: a sum of weighted bytes stays below 2^31. */
 const PRECISION = 22;
 
-/** What one pixel of a line is made of: neighbours from `first` on, with their weights. */
+/** The weighted sum that gives one pixel of a line: neighbours from `first` on, with their weights. */
 interface Sum {
   readonly first: number;
   readonly weights: Int32Array;
 }
 
 /**
- * A picture, or a part of it, at another size, with the bytes of Pillow 13: along rows and down columns, each
- * rounded to eight bits, by weights of 22 bits. Colours are weighted by their alpha, as there.
+ * Resizes a picture, or a part of it, with the bytes of Pillow 13: first along rows, then down columns, each rounded to
+ * eight bits, with weights of 22 fraction bits. Colours are multiplied by their alpha meanwhile.
  */
 export function resample(
   image: Image,
@@ -74,13 +74,13 @@ export function resample(
   return image.channels === 4 ? unweighted(done) : done;
 }
 
-/** Whether rows become longer before columns; PIL turns the order where that saves work, and rounds between. */
+/** True where rows are resized before columns. PIL changes the order where that saves work. */
 function rowsFirst(image: Image, to: Size): boolean {
   const less = image.height - to.height;
   return less <= 0 || less <= 2 * (image.width - to.width);
 }
 
-/** For each of `count` pixels the one in whose middle it begins; PIL adds the steps up. */
+/** The nearest pixel for each of `count` pixels; positions are summed up as in PIL, with its rounding. */
 function placesOf(from: number, to: number, count: number): number[] {
   const step = (to - from) / count;
   let at = from + step * 0.5;
@@ -104,7 +104,7 @@ function pick({ width, height, channels, data }: Image, columns: number[], rows:
   return { width: columns.length, height: rows.length, channels, data: pixels };
 }
 
-/** The sums that `count` pixels between two places of a line of `size` are. */
+/** The sums for `count` pixels between two positions of a line of `size` pixels. */
 function sumsOf(
   size: number,
   from: number,
@@ -114,7 +114,7 @@ function sumsOf(
 ): Sum[] {
   const [reach, weight] = kernels[filter];
   const scale = (to - from) / count;
-  const stretch = Math.max(1, scale); // where a picture becomes smaller, the filter grows
+  const stretch = Math.max(1, scale); // a smaller picture takes a wider filter
   return Array.from({ length: count }, (_, i) => {
     const center = from + (i + 0.5) * scale;
     const first = Math.max(0, Math.trunc(center - reach * stretch + 0.5));
@@ -131,7 +131,7 @@ function sumsOf(
   });
 }
 
-/** With 22 bits behind the point, halves away from 0. */
+/** As fixed point, halves rounded away from 0. */
 function fixed(value: number): number {
   return Math.trunc(value * 2 ** PRECISION + (value < 0 ? -0.5 : 0.5));
 }
@@ -165,7 +165,7 @@ function sumOf(data: Uint8Array, from: number, step: number, weights: Int32Array
   return Math.min(255, Math.max(0, sum >> PRECISION));
 }
 
-/** With colours times alpha, rounded as in PIL. */
+/** Multiplies colours by alpha, rounded as in PIL. */
 function weighted(image: Image): Image {
   const data = image.data.slice();
   for (let i = 0; i < data.length; i += 4) {
@@ -177,7 +177,7 @@ function weighted(image: Image): Image {
   return { ...image, data };
 }
 
-/** With colours divided by alpha, rounded as in PIL. */
+/** Divides colours by alpha, rounded as in PIL. */
 function unweighted(image: Image): Image {
   const data = image.data.slice();
   for (let i = 0; i < data.length; i += 4) {

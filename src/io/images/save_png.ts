@@ -8,25 +8,25 @@ import { parseJson, writeJson } from "../files/json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";
 import { expectWritable } from "../files/whole_file.ts";
 
-/** How a picture was made: what is written into its file, by name; what is undefined is left out. */
+/** The settings that made a picture, by name, as they are written into its file; undefined ones are left out. */
 export type Recipe = Record<
   string,
   string | number | bigint | boolean | readonly string[] | Readonly<Record<string, unknown>> | undefined
 >;
 
-const KEYWORD = "denoise"; // of the PNG text that holds the recipe as JSON
+const KEYWORD = "denoise"; // of the PNG text that has the recipe as JSON
 
-/** How a picture was made, and how a batch is laid out. */
+/** The settings that made a picture, and the layout of a batch. */
 export type SavePngOptions = Recipe & {
-  /** A batch in one picture, row by row: in so many columns, or nearly square where `true`. */
+  /** Saves a batch in one picture, row by row: in this many columns, or nearly square where `true`. */
   readonly grid?: boolean | number | undefined;
 };
 
 /**
- * Saves pictures of values in [0, 1] as PNG; x [C, H, W] or [B, C, H, W] with 1, 3 or 4 channels. → the paths.
- * A batch becomes files a-1.png, a-2.png and so on, or a grid. Rounds halves to even as numpy does, so the
- * bytes are those that diffusers gives to PIL. A file appears only when it is complete; that its folder is
- * there is checked before anything is computed.
+ * Saves pictures of values in [0, 1] as PNG and returns the paths. x [C, H, W] or [B, C, H, W] with 1, 3 or 4 channels.
+ * A batch becomes files a-1.png, a-2.png and so on, or a grid. Halves are rounded to even as in numpy, so the bytes are
+ * those that diffusers gives to PIL. A file appears only when it is complete. That the path can be written is checked
+ * before anything is computed.
  */
 export async function savePng(path: string, x: Tensor, options: SavePngOptions = {}): Promise<string[]> {
   if (typeof path !== "string" || !(x instanceof Tensor)) {
@@ -53,13 +53,13 @@ export async function savePng(path: string, x: Tensor, options: SavePngOptions =
   return paths;
 }
 
-/** The path of one picture of a batch, counted from 1: a.png, 2 → a-2.png. */
+/** The path of one picture of a batch, counted from 1: a.png and 2 give a-2.png. */
 export function numbered(path: string, number: number): string {
   const { dir, name, ext } = parse(path);
   return join(dir, `${name}-${number}${ext}`);
 }
 
-/** Other formats would be read by their names, and the bytes are those of a PNG. */
+/** Refuses names of other formats, as the bytes are those of a PNG. */
 function expectPngName(path: string): void {
   const ending = extname(path).toLowerCase();
   if (!/^\.(jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf]|jxl)$/.test(ending)) return;
@@ -76,8 +76,8 @@ function columnsOf(path: string, grid: boolean | number, count: number): number 
 }
 
 /**
- * Reads a PNG's pixels and texts as they are stored; `recipe` is there where savePng wrote the file. For a
- * tensor, and for other formats, there is `loadImage`.
+ * Reads a PNG's pixels and texts as they are stored. Files of `savePng` have a `recipe`. For a tensor, and for other
+ * formats, there is `loadImage`.
  */
 export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe | undefined }> {
   const file = await readPng(path);

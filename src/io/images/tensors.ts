@@ -18,8 +18,8 @@ export function imageTensor(...images: readonly [Image, ...Image[]]): Tensor {
 }
 
 /**
- * Pictures of values in [0, 1] as bytes, halves rounded to even as numpy does; x [C, H, W] or [B, C, H, W].
- * What they are read for begins the errors: "Cannot save a.png".
+ * Reads pictures of values in [0, 1] as bytes, halves rounded to even as in numpy. x [C, H, W] or [B, C, H, W]. Errors
+ * begin with `purpose`: "Cannot save a.png".
  */
 export async function imagesOf(x: Tensor, purpose: string): Promise<[Image, ...Image[]]> {
   const [C, height, width] = x.shape.slice(-3) as [number, number, number];
@@ -45,7 +45,7 @@ export async function imagesOf(x: Tensor, purpose: string): Promise<[Image, ...I
   return images as [Image, ...Image[]];
 }
 
-/** Values in [0, 1] as bytes, or undefined where one is not finite. */
+/** Values in [0, 1] as bytes; undefined where one is not finite. */
 function toBytes(values: Float32Array): Uint8Array | undefined {
   const bytes = new Uint8Array(values.length);
   for (let i = 0; i < values.length; i++) {

@@ -5,9 +5,9 @@ import { expectSides, type Image, paste, type Size } from "./image.ts";
 import type { Metadata } from "./orientation.ts";
 
 const ALPHA = 0x10; // a flag of VP8X
-const FRAME = 16; // bytes of a frame's place and time before its chunks
+const FRAME = 16; // bytes of a frame's position and time, in front of its chunks
 
-/** A part of a RIFF file. */
+/** A chunk of a RIFF file. */
 interface Chunk {
   /** Four letters. */
   readonly type: string;
@@ -15,8 +15,8 @@ interface Chunk {
 }
 
 /**
- * Reads a WebP (https://developers.google.com/speed/webp/docs/riff_container) with the pixels of PIL's libwebp;
- * of an animation the first frame.
+ * Decodes a WebP (https://developers.google.com/speed/webp/docs/riff_container) with the pixels of PIL's libwebp; of an
+ * animation, the first frame.
  */
 export async function decodeWebp(bytes: Uint8Array, path: string): Promise<{ image: Image } & Metadata> {
   const size = 8 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
@@ -51,7 +51,7 @@ function canvasOf(data: Uint8Array, path: string): Size {
   return size;
 }
 
-/** The first frame as a file of its own, put where it lies on a canvas that is transparent. */
+/** Decodes the first frame, as a file of its own, and pastes it onto a transparent canvas. */
 async function decodeFrame(
   frame: Uint8Array,
   canvas: Size,

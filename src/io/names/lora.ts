@@ -2,14 +2,14 @@ import type { Shape } from "../../core/shape.ts";
 import { FLUX_NAMES, SWAPPED, XLABS_NAMES } from "./flux.ts";
 import { ldmLayerNames } from "./ldm_unet.ts";
 
-/** What names in LoRA files stand for: the part of a pipeline that they begin with, then a layer of its model. */
+/** Names in LoRA files: a prefix for one of the pipeline's models, then one of its layers. */
 
 /** The models of a pipeline that a LoRA may be for; "image" is the UNet or transformer. */
 export type LoraPart = "image" | "textEncoder" | "textEncoder2";
 
 const ANY: readonly LoraPart[] = ["image", "textEncoder", "textEncoder2"];
 
-/** What names begin with, and the model that it stands for. Of two that begin alike the longer one comes first. */
+/** Prefixes, and the model that each stands for. Of two that begin alike the longer one comes first. */
 const FRONTS: readonly [front: string, parts: readonly LoraPart[]][] = [
   ["lora_unet_", ["image"]],
   ["lora_transformer_", ["image"]],
@@ -27,11 +27,11 @@ const FRONTS: readonly [front: string, parts: readonly LoraPart[]][] = [
   ["transformer.", ["image"]],
 ];
 
-/** What programs put in front of all names, perhaps several of them. It says nothing about the layer. */
+/** Prefixes that programs put in front of all names, also several of them. They tell nothing about the layer. */
 const WRAPPERS =
   /^(?:(?:base_model\.model|module|model(?=\.diffusion_model\.))\.|base_model_model_|module_|_orig_mod_)/;
 
-/** What torch.compile and others put between the parts of names. */
+/** Parts that torch.compile and others insert into names. */
 const INNER = /(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
 
 /** A name without such wrappers: "base_model.model.transformer.…" is "transformer.…". */

@@ -79,3 +79,27 @@ export function modelKind(keys: Iterable<string>): ModelKind | undefined {
   const has = (mark: RegExp | undefined) => !mark || all.some((key) => mark.test(key));
   return MARKS.find(([mark, also]) => has(mark) && has(also))?.[2];
 }
+
+/** Marks in keys of models that are not built; without this table they would be taken for others. */
+const NOT_BUILT: readonly (readonly [mark: RegExp, name: string])[] = [
+  [/(^|\.)joint_blocks\.0\.context_block\./, "Stable Diffusion 3"],
+  [/(^|\.)distilled_guidance_layer\./, "Chroma"],
+  [/(^|\.)single_stream_modulation\.lin\./, "FLUX.2"],
+  [/(^|\.)early_stream_modulations\./, "FLUX.3"],
+  [/^edm_mean$/, "Playground v2.5"],
+  [/^control_model\.|^input_hint_block\.|^controlnet_cond_embedding\./, "a ControlNet"],
+  [/^controlnet_blocks\.|^controlnet_x_embedder\./, "a FLUX ControlNet"],
+  [/(^|\.)motion_modules\./, "AnimateDiff"],
+  [/(^|\.)label_emb\.weight$/, "the Stable Diffusion x4 upscaler"],
+  [/^clip_txt_mapper\.|^down_blocks\.1\.0\.channelwise\./, "Stable Cascade"],
+  [/(^|\.)txt_in\.individual_token_refiner\./, "HunyuanVideo"],
+  [/(^|\.)head\.modulation$/, "Wan"],
+  [/(^|\.)patchify_proj\./, "LTX-Video"],
+  [/(^|\.)cap_embedder\.0\./, "Lumina or Z-Image"],
+  [/(^|\.)double_layers\.0\.attn\.w2q\./, "AuraFlow"],
+];
+
+/** The name of a model that is known but not built. */
+export function notBuiltModel(tensors: ReadonlyMap<string, unknown>): string | undefined {
+  return NOT_BUILT.find(([mark]) => tensors.keys().some((key) => mark.test(key)))?.[1];
+}

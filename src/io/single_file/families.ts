@@ -1,7 +1,7 @@
 import type { Infos } from "../names/keys.ts";
 import type { Part } from "./parts.ts";
 
-/** What the models of a family have in common, and keys and shapes do not tell. */
+/** Facts that the models of a family have in common, and that keys and shapes do not tell. */
 export interface Family {
   /** Its name in messages. */
   readonly name: string;
@@ -119,30 +119,6 @@ export const families = {
 
 /** Name of a family. */
 export type FamilyName = keyof typeof families;
-
-/** Marks in keys of models that are not built; without this table they would be taken for others. */
-const OTHERS: readonly (readonly [mark: RegExp, name: string])[] = [
-  [/(^|\.)joint_blocks\.0\.context_block\./, "Stable Diffusion 3"],
-  [/(^|\.)distilled_guidance_layer\./, "Chroma"],
-  [/(^|\.)single_stream_modulation\.lin\./, "FLUX.2"],
-  [/(^|\.)early_stream_modulations\./, "FLUX.3"],
-  [/^edm_mean$/, "Playground v2.5"],
-  [/^control_model\.|^input_hint_block\.|^controlnet_cond_embedding\./, "a ControlNet"],
-  [/^controlnet_blocks\.|^controlnet_x_embedder\./, "a FLUX ControlNet"],
-  [/(^|\.)motion_modules\./, "AnimateDiff"],
-  [/(^|\.)label_emb\.weight$/, "the Stable Diffusion x4 upscaler"],
-  [/^clip_txt_mapper\.|^down_blocks\.1\.0\.channelwise\./, "Stable Cascade"],
-  [/(^|\.)txt_in\.individual_token_refiner\./, "HunyuanVideo"],
-  [/(^|\.)head\.modulation$/, "Wan"],
-  [/(^|\.)patchify_proj\./, "LTX-Video"],
-  [/(^|\.)cap_embedder\.0\./, "Lumina or Z-Image"],
-  [/(^|\.)double_layers\.0\.attn\.w2q\./, "AuraFlow"],
-];
-
-/** The name of a model that is known but not built. */
-export function knownOther(tensors: Infos): string | undefined {
-  return OTHERS.find(([mark]) => tensors.keys().some((key) => mark.test(key)))?.[1];
-}
 
 /** The family of a file: by its text encoders, else by the width of the prompt's embeddings that its UNet takes. */
 export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): FamilyName | undefined {

@@ -6,7 +6,8 @@ import { openRemoteWeights } from "../hub/remote_weights.ts";
 import { isHere, type ResolveOptions, resolveRepo } from "../hub/resolve_repo.ts";
 import { processEnv } from "../hub/settings.ts";
 import type { Infos, Stored } from "../names/keys.ts";
-import { families, type Family, type FamilyName, familyOf, knownOther } from "./families.ts";
+import { notBuiltModel } from "../names/model_kinds.ts";
+import { families, type Family, type FamilyName, familyOf } from "./families.ts";
 import type { SingleFileOptions } from "./options.ts";
 import { findParts, type Part } from "./parts.ts";
 
@@ -50,7 +51,7 @@ export async function openSingleFile(pathOrUrl: string, options: FetchOptions = 
   const place = await locate(pathOrUrl, options);
   using checkpoint = await place.open();
   const { tensors, metadata } = checkpoint;
-  const other = knownOther(tensors);
+  const other = notBuiltModel(tensors);
   if (other) {
     throw new TypeError(
       `Cannot load ${place.path}: expected Stable Diffusion 1, 2 or XL, or FLUX.1, got ${other}, which is not built`,

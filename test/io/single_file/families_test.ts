@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  families,
-  type FamilyName,
-  familyOf,
-  knownOther,
-  pipelineOf,
-} from "../../../src/io/single_file/families.ts";
+import { notBuiltModel } from "../../../src/io/names/model_kinds.ts";
+import { families, type FamilyName, familyOf, pipelineOf } from "../../../src/io/single_file/families.ts";
 import { findParts } from "../../../src/io/single_file/parts.ts";
 import {
   clipShapes,
@@ -241,10 +236,10 @@ for (
   ]
 ) {
   Deno.test(`${name} is known and not taken for another model`, () => {
-    assert.equal(knownOther(infosOf({ [key!]: [1] })), name);
+    assert.equal(notBuiltModel(infosOf({ [key!]: [1] })), name);
   });
 }
 
 Deno.test("no family that is read is taken for a model that is not", () => {
-  for (const [what, shapes] of files) assert.equal(knownOther(infosOf(shapes)), undefined, what);
+  for (const [what, shapes] of files) assert.equal(notBuiltModel(infosOf(shapes)), undefined, what);
 });

@@ -81,7 +81,7 @@ export interface TorchRules extends PickleRules {
   persistent(id: unknown): TorchStorage;
 }
 
-/** What training leaves beside the weights: states of Lightning's callbacks, configs, numpy's numbers. */
+/** Classes of objects that training saves beside the weights: states of Lightning's callbacks, configs, numpy's numbers. */
 const LEFT_BY_TRAINING =
   /^(_codecs\.encode|argparse\.Namespace|collections\.defaultdict|(numpy|omegaconf|pytorch_lightning|lightning)\..+)$/;
 
