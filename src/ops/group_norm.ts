@@ -2,6 +2,7 @@ import { size } from "../core/shape.ts";
 import { recordChoice, type Tensor } from "../tensor/mod.ts";
 import type { Affine } from "./linear.ts";
 import { groupsOf, selectKernel, shapeClassOf } from "./norm/groups.ts";
+import { expectFloat } from "./values.ts";
 
 /** Options of `groupNorm`. */
 export interface GroupNormOptions {
@@ -21,6 +22,7 @@ export function groupNorm(x: Tensor, w: Partial<Affine>, { groups, eps = 1e-5 }:
     throw new RangeError(`Cannot normalise ${x}: expected channels that ${groups} groups divide, got ${C}`);
   }
   if (x.size === 0) return x;
+  expectFloat("group_norm", x);
   const pixels = size(sides);
   const g = groupsOf(x, groups);
   let y = recordChoice("group_norm", {

@@ -4,7 +4,7 @@ import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, size as sizeOf } from "../core/shape.ts";
 import { ELEMENT_MAIN, recordKernel, snippet, type Tensor, tensor } from "../tensor/mod.ts";
 import { type ResampleRule, resampleTable } from "./resample_tables.ts";
-import { valuesOf } from "./values.ts";
+import { expectFloat, valuesOf } from "./values.ts";
 
 const RESAMPLE = snippet("resample", code, [ELEMENT_MAIN]);
 
@@ -117,6 +117,7 @@ function sizesOf(x: Tensor, { size }: InterpolateOptions, factors: number[] | un
 
 /** Goes through x in its memory order, channels innermost; the axis that shrinks most comes first. */
 function resampled(x: Tensor, to: readonly number[], rules: readonly ResampleRule[]): Tensor {
+  expectFloat("resample", x);
   const rank = x.rank;
   const toLast = [0, ...to.map((_, axis) => axis + 2), 1];
   let y = x.permute(toLast).contiguous();

@@ -2,6 +2,7 @@ import { contiguousStrides, size } from "../core/shape.ts";
 import { collapse } from "../graph/fusion/axes.ts";
 import { recordChoice, type Tensor } from "../tensor/mod.ts";
 import { type Rows, selectKernel, shapeClassOf } from "./norm/rows.ts";
+import { expectFloat } from "./values.ts";
 
 /** Options of `layerNorm` and `rmsNorm`. */
 export interface RowNormOptions {
@@ -19,6 +20,7 @@ export function normalizeRows(
   { center, eps }: { center: boolean; eps: number },
 ): Tensor {
   if (x.size === 0) return x;
+  expectFloat(center ? "layer_norm" : "rms_norm", x);
   const last = x.rank - 1;
   const order = x.shape.map((_, axis) => axis).sort((a, b) =>
     a === last ? 1 : b === last ? -1 : x.strides[b]! - x.strides[a]! || a - b

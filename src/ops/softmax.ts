@@ -1,6 +1,7 @@
 import { axisIndex } from "../core/shape.ts";
 import { recordChoice, type Tensor } from "../tensor/mod.ts";
 import { type Rows, selectKernel, shapeClassOf } from "./norm/rows.ts";
+import { expectFloat } from "./values.ts";
 
 /** eˣ / Σ eˣ along an axis. */
 export function softmax(x: Tensor, axis = -1): Tensor {
@@ -18,6 +19,7 @@ export function softmax(x: Tensor, axis = -1): Tensor {
  */
 export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
   if (x.size === 0) return x;
+  expectFloat("softmax", x);
   const columns = x.shape.at(-1)!;
   const dense = x.contiguous().reshape([-1, columns]);
   const rows = dense.shape[0]!;

@@ -1,7 +1,7 @@
 import type { Shape } from "../core/shape.ts";
 import code from "../../shaders/upsample_nearest.wgsl" with { type: "text" };
 import { ELEMENT_MAIN, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
-import { valuesOf } from "./values.ts";
+import { expectFloat, valuesOf } from "./values.ts";
 
 const UPSAMPLE_NEAREST = snippet("upsample_nearest", code, [ELEMENT_MAIN]);
 
@@ -18,6 +18,7 @@ export function upsampleNearest(x: Tensor, { size, scale = 2 }: UpsampleOptions)
   const [B, C, H, W] = x.shape as Shape<4>;
   const [outH, outW] = size ?? [Math.floor(H * scale), Math.floor(W * scale)];
   if (outH === H && outW === W) return x;
+  expectFloat("upsample_nearest", x);
   const image = x.channelsLast();
   const values = valuesOf(C);
   // With a factor torch divides by it; with a size it divides the sizes, in f32.

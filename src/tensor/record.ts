@@ -161,13 +161,6 @@ export function recordKernel(name: string, options: KernelOptions): Tensor {
 export function recordChoice(name: string, options: ChoiceOptions): Tensor {
   const { inputs, shape, dtype, candidates, shapeClass, axes, flops = 0 } = options;
   checkShape(shape);
-  const x = inputs[0];
-  const whole = x && ["i32", "u32", "bool"].includes(x.dtype);
-  const readsFloats = ({ code }: Candidate) =>
-    code.some((part) => part.name.startsWith("shaders/lib/values_"));
-  if (whole && candidates.some(readsFloats)) { // they read the first input as f32
-    throw new TypeError(`Cannot run ${name} on ${x}: expected f32 or f16; cast it with to("f32")`);
-  }
   const layout = options.layout ?? usualStrides(shape);
   const strides = options.strides ?? contiguousStrides(axes) as unknown as KernelSpec["strides"];
   const spec: KernelSpec = { name, candidates, shapeClass, inputs, axes, strides, flops };
