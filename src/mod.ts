@@ -31,8 +31,7 @@ export {
   traceEvents,
 } from "./gpu/profiler.ts";
 export type { ARITHMETIC, CASTS, FUNCTIONS, Operation, TESTS } from "./graph/operations.ts";
-export type { Leaf, Node, View } from "./graph/node.ts";
-export type { Supply } from "./graph/run/weight_pager.ts";
+export type { Leaf, Node, View, WeightPager } from "./graph/node.ts";
 export type { Progress } from "./io/hub/resolve_repo.ts";
 export { type Fit, resizeImage, type ResizeOptions } from "./io/images/resize.ts";
 export type { Image, ImageMode } from "./io/images/image.ts";

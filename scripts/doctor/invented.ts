@@ -2,7 +2,6 @@ import type { Device } from "denoise";
 import type { Model } from "denoise/models";
 import type { Entry } from "../../bench/safetensors.ts";
 import { fill } from "../../src/graph/tuning/fill.ts";
-import { sizeOf } from "../../src/graph/run/layout.ts";
 import type { ModelClass, ModelParts } from "../../src/models/runtime/load.ts";
 import type { FillWeights } from "../../src/models/runtime/residency.ts";
 import { Weights } from "../../src/models/runtime/weights.ts";
@@ -24,7 +23,7 @@ export async function inventModel<M extends Model>(
   const fillRandomly: FillWeights = async ({ resident }) => {
     using owned = new DisposableStack();
     for (const [i, { info, leaf }] of resident.entries()) {
-      const storage = leaf.storage = device.buffers.allocate(leaf.label, sizeOf(leaf));
+      const storage = leaf.storage = device.buffers.allocate(leaf.label, leaf.bytes);
       owned.defer(() => storage.release());
       const inputs = info.shape.slice(1).reduce((product, n) => product * n, 1);
       await fill(device, storage, leaf.dtype, i, Math.sqrt(3 / inputs)); // of variance 1 / inputs

@@ -44,7 +44,7 @@ export interface KernelRow {
 /** What a case records: of several kernels the one with the most arithmetic. */
 function kernelOf(device: Device, { record }: Case): Kernel {
   const kernels = new Set<Kernel>();
-  const open: Node[] = [streamOf(device).rehearse(record).node];
+  const open: Node[] = [streamOf(device).dryRun(record).node];
   for (const node of open) {
     if (node instanceof Kernel) kernels.add(node);
     open.push(...node.sources);

@@ -42,6 +42,8 @@ export class Device implements Disposable {
   /** What it does since the last submission. */
   #running = "idle";
   #failure: Error | undefined;
+  /** What layers above keep for it, by class. */
+  readonly #attached = new Map<unknown, unknown>();
   /** Of the GPU, yet to come. */
   readonly #answers = new Set<Promise<unknown>>();
   #closed = false;
@@ -166,6 +168,13 @@ export class Device implements Disposable {
   async timings(): Promise<TimingRow[]> {
     if (!this.profiler) throw new Error("Cannot list timings: open the device with { profile: true }");
     return await this.profiler.rows();
+  }
+
+  /** The one object of a class that layers above keep for the device; made when it is first asked for. */
+  attached<T>(type: new (device: Device) => T): T {
+    let one = this.#attached.get(type) as T | undefined;
+    if (!one) this.#attached.set(type, one = new type(this));
+    return one;
   }
 
   /** Takes note of what went wrong, for the next check. The first failure counts. */

@@ -11,14 +11,14 @@ export interface Dispatch {
   readonly record: DispatchRecord;
 }
 
-/** The commands of one submission. Dispatches share a compute pass; copies, and profiling, end it. */
+/** Takes commands and submits them, again and again. Dispatches share a compute pass; copies, and profiling, end it. */
 export class Encoding {
   readonly #device: Device;
-  readonly #encoder: GPUCommandEncoder;
+  #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: Pipeline | undefined;
   readonly #releases: (() => void)[] = [];
-  /** The models, and the kernels beside them, that run. */
+  /** The models, and the kernels beside them, that run in the commands at hand. */
   readonly #work = new Set<string>();
   #last = "";
   /** Dispatches encoded so far. */
@@ -26,7 +26,11 @@ export class Encoding {
 
   constructor(device: Device) {
     this.#device = device;
-    this.#encoder = device.gpu.createCommandEncoder({ label: "denoise" });
+  }
+
+  /** Whether there are commands that were not submitted yet. */
+  get isOpen(): boolean {
+    return this.#encoder !== undefined;
   }
 
   /** Encodes a dispatch of a model, or of a kernel by itself. */
@@ -37,7 +41,7 @@ export class Encoding {
     if (profiler) this.#endPass();
     if (!this.#pass) {
       const timestampWrites = profiler?.begin(record);
-      this.#pass = this.#encoder.beginComputePass({
+      this.#pass = this.#commands().beginComputePass({
         label: record.path || record.kernel,
         ...timestampWrites && { timestampWrites },
       });
@@ -55,21 +59,31 @@ export class Encoding {
     this.#endPass();
     const bytes = Math.ceil(Math.min(source.bytes, target.bytes) / 4) * 4;
     if (bytes) {
-      this.#encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, bytes);
+      this.#commands().copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, bytes);
     }
   }
 
-  /** Frees something that commands encoded so far may use. */
+  /** Frees something once the next submission is made, whose commands may use it. */
   afterSubmit(release: () => void): void {
     this.#releases.push(release);
   }
 
+  /** Submits what was encoded since the last time, if anything was. */
   submit(): void {
-    this.#endPass();
-    const readTimes = this.#device.profiler?.resolve(this.#encoder);
-    this.#device.submit(this.#encoder, `running ${[...this.#work].join(", ") || "copies"}`);
-    readTimes?.();
-    for (const release of this.#releases) release();
+    if (this.#encoder) {
+      this.#endPass();
+      const readTimes = this.#device.profiler?.resolve(this.#encoder);
+      this.#device.submit(this.#encoder, `running ${[...this.#work].join(", ") || "copies"}`);
+      readTimes?.();
+      this.#encoder = undefined;
+      this.#work.clear();
+      this.#last = "";
+    }
+    for (const release of this.#releases.splice(0)) release();
+  }
+
+  #commands(): GPUCommandEncoder {
+    return this.#encoder ??= this.#device.gpu.createCommandEncoder({ label: "denoise" });
   }
 
   #endPass(): void {

@@ -1,18 +1,39 @@
 import { alignUp } from "./buffers.ts";
 import type { Device } from "./device.ts";
 
-/** Where the uniforms of a submission lie; `next` gives one after the other. */
-export interface Uniforms {
-  next(): GPUBufferBinding;
-}
-
-/** One buffer for the uniforms of all steps of a submission, used again by the next. */
-export class LoopUniforms {
+/** Blocks of uniforms behind each other in one buffer. */
+export class Uniforms {
   readonly #device: Device;
+  readonly #label: string;
+  readonly #least: number;
   #buffer: GPUBuffer | undefined;
 
-  constructor(device: Device) {
+  /** Of a buffer of at least `least` bytes, made when blocks are written. */
+  constructor(device: Device, label: string, least = 16) {
     this.#device = device;
+    this.#label = label;
+    this.#least = least;
+  }
+
+  /** Writes blocks over those of before; returns where each lies. */
+  write(blocks: readonly Uint8Array<ArrayBuffer>[]): GPUBufferBinding[] {
+    if (blocks.length === 0) return [];
+    const { buffers, gpu, limits } = this.#device;
+    const alignment = Math.max(16, limits.minUniformBufferOffsetAlignment);
+    let end = 0;
+    const offsets = blocks.map(({ length }) =>
+      (end += alignUp(length, alignment)) - alignUp(length, alignment)
+    );
+    if (!this.#buffer || this.#buffer.size < end) {
+      this.release();
+      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+      this.#buffer = buffers.create(this.#label, Math.max(this.#least, end), usage);
+    }
+    const buffer = this.#buffer;
+    const bytes = new Uint8Array(end);
+    blocks.forEach((block, i) => bytes.set(block, offsets[i]));
+    gpu.queue.writeBuffer(buffer, 0, bytes);
+    return blocks.map(({ length: size }, i) => ({ buffer, offset: offsets[i]!, size }));
   }
 
   /** Forgets the buffer of a GPU that was lost. */
@@ -20,27 +41,9 @@ export class LoopUniforms {
     this.#buffer = undefined;
   }
 
-  /** Writes blocks behind each other. */
-  write(blocks: readonly Uint8Array<ArrayBuffer>[]): Uniforms {
-    const { buffers, gpu, limits } = this.#device;
-    const step = Math.max(16, limits.minUniformBufferOffsetAlignment);
-    const total = blocks.reduce((sum, block) => sum + alignUp(block.length, step), 0);
-    const bytes = new Uint8Array(Math.max(16, total));
-    const offsets: number[] = [];
-    let end = 0;
-    for (const block of blocks) {
-      offsets.push(end);
-      bytes.set(block, end);
-      end += alignUp(block.length, step);
-    }
-    if (!this.#buffer || this.#buffer.size < bytes.length) {
-      if (this.#buffer) buffers.destroy(this.#buffer);
-      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-      this.#buffer = buffers.create("loop uniforms", Math.max(65536, 2 * bytes.length), usage);
-    }
-    gpu.queue.writeBuffer(this.#buffer, 0, bytes);
-    const buffer = this.#buffer;
-    let i = 0;
-    return { next: () => ({ buffer, offset: offsets[i]!, size: blocks[i++]!.length }) };
+  /** Frees the buffer. */
+  release(): void {
+    if (this.#buffer) this.#device.buffers.destroy(this.#buffer);
+    this.#buffer = undefined;
   }
 }

@@ -1,10 +1,9 @@
-import type { DType } from "../core/dtype.ts";
+import { bytesOf, type DType } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
 import type { Settings } from "../gpu/compose.ts";
 import type { Snippet } from "../gpu/snippet.ts";
 import type { Storage } from "../gpu/buffers.ts";
 import type { Expr } from "./expr.ts";
-import type { Supply } from "./run/weight_pager.ts";
 
 let nextId = 0;
 
@@ -31,6 +30,17 @@ export abstract class Node {
 
   /** Forgets how the value was computed, so that its inputs may go. */
   abstract retire(): void;
+
+  /** Size in memory. */
+  get bytes(): number {
+    return this.count * bytesOf(this.dtype);
+  }
+
+  /** Takes its computed value. */
+  store(storage: Storage): void {
+    this.storage = storage;
+    this.retire();
+  }
 }
 
 /**
@@ -54,10 +64,20 @@ export interface Operand extends View {
   readonly window?: { readonly axis: number; readonly start: number; readonly length: number } | undefined;
 }
 
+/** Brings weights that are too large for memory from where they lie, whenever they are read. */
+export interface WeightPager {
+  /** Two buffers that are filled by turns: the weights in one are read while the other is filled. */
+  readonly slots: readonly GPUBuffer[];
+  /** Sends a leaf's values to a place; commands that are submitted later read them there. */
+  fill(leaf: Leaf, place: Storage): Promise<void>;
+  /** Throws what was found wrong with the values that were sent. */
+  check(): Promise<void>;
+}
+
 /** A value that is given: a weight, an upload, an input of a traced model. */
 export class Leaf extends Node {
-  /** Brings the values whenever they are read, where they do not stay in memory. */
-  supply: Supply | undefined;
+  /** For a weight that does not stay in memory: brings its values. */
+  pager: WeightPager | undefined;
   /** None: recordings begin here. */
   readonly sources: readonly Node[] = [];
 

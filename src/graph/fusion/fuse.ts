@@ -1,7 +1,7 @@
 import { sameNumbers, sameStrides, type Shape } from "../../core/shape.ts";
 import { fit, reorder } from "./axes.ts";
 import { type Expr, exprFlops, substitute } from "../expr.ts";
-import { Kernel, type Node, type Operand, Pointwise } from "../node.ts";
+import { Kernel, Leaf, type Node, type Operand, Pointwise } from "../node.ts";
 
 const MOST_OPERATIONS = 48; // of one expression: WGSL compilers limit how deep parentheses nest
 
@@ -59,6 +59,19 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
     }
   }
   return [...groups.values()].sort((a, b) => a.output.id - b.output.id);
+}
+
+/** The nodes that `roots` are computed from and that are not there yet, in order of recording. */
+export function reachable(roots: Iterable<Node>): Node[] {
+  const found = new Set<Node>();
+  const stack = [...roots];
+  while (stack.length) {
+    const node = stack.pop()!;
+    if (found.has(node) || node.storage || node instanceof Leaf) continue;
+    found.add(node);
+    stack.push(...node.sources);
+  }
+  return [...found].sort((a, b) => a.id - b.id);
 }
 
 const VALUE: Expr = { op: "operand", index: 0 };

@@ -1,13 +1,30 @@
 import type { DType } from "../../core/dtype.ts";
+import type { Encoding } from "../../gpu/encoding.ts";
 import { Node } from "../node.ts";
 import type { Plan } from "./plan.ts";
+import { type Fetch, liveStorage, type Work } from "./work.ts";
 
 /** One run of a plan on given values. */
-export class Call {
+export class Call implements Work {
   readonly outputs: Output[];
+  /** None: a plan has its own. */
+  readonly uniforms = [];
 
   constructor(readonly plan: Plan, public inputs: readonly Node[], path: string) {
     this.outputs = plan.outputs.map((node) => new Output(this, node.dtype, node.count, path));
+  }
+
+  get id(): number {
+    return this.outputs[0]!.id;
+  }
+
+  get preparing(): readonly Promise<void>[] {
+    return this.plan.preparing;
+  }
+
+  *encode(encoding: Encoding): Generator<Fetch, void> {
+    const results = yield* this.plan.encode(encoding, this.inputs.map(liveStorage));
+    results.forEach((storage, i) => this.outputs[i]!.store(storage));
   }
 }
 

@@ -1,8 +1,7 @@
-import { bytesOf } from "../../core/dtype.ts";
 import type { Device } from "../../gpu/device.ts";
 import { type Lifetime, type Place, planArenas } from "./arena.ts";
-import { fuse, type Group } from "../fusion/fuse.ts";
-import { Leaf, type Node, Scratch } from "../node.ts";
+import { fuse, type Group, reachable } from "../fusion/fuse.ts";
+import { type Node, Scratch } from "../node.ts";
 import { choose } from "../tuning/choice.ts";
 import { type Step, stepsOfGroup } from "../fusion/step.ts";
 
@@ -84,7 +83,7 @@ export function layOut(
       if (kept.has(node) !== keeping) return;
       const reads = step.inputs.flatMap((input) => lifetimes.get(input) ?? []);
       lifetimes.set(node, {
-        bytes: sizeOf(node),
+        bytes: node.bytes,
         first: i,
         last: keeping ? end : last.get(node) ?? i,
         reads,
@@ -112,34 +111,16 @@ export function workspaceOf(
 ): number {
   const kept = keptResults(steps, dependencies(steps, inputs), outputs, new Set());
   const { sizes } = layOut(device, steps, outputs, kept);
-  return [...sizes, ...[...inputs, ...outputs].map(sizeOf)].reduce((sum, bytes) => sum + bytes, 0);
+  return [...sizes, ...[...inputs, ...outputs].map(({ bytes }) => bytes)].reduce((a, b) => a + b, 0);
 }
 
 /** Throws where a value is larger than an adapter binds at once. */
 export function expectBindable(device: Device, values: readonly Node[]): void {
   const { maxStorageBufferBindingSize: most } = device.limits;
-  const large = values.find((node) => sizeOf(node) > most);
+  const large = values.find((node) => node.bytes > most);
   if (!large) return;
   throw new RangeError(
     `Cannot compute ${large.path || "a value"}: expected at most ${most} bytes in one tensor on ` +
-      `${device.adapterName}, got ${sizeOf(large)}; draw smaller pictures or fewer at once`,
+      `${device.adapterName}, got ${large.bytes}; draw smaller pictures or fewer at once`,
   );
-}
-
-/** Bytes of a value in memory. */
-export function sizeOf(node: Node): number {
-  return node.count * bytesOf(node.dtype);
-}
-
-/** The nodes that `roots` are computed from and that are not there yet, in order of recording. */
-export function reachable(roots: Iterable<Node>): Node[] {
-  const found = new Set<Node>();
-  const stack = [...roots];
-  while (stack.length) {
-    const node = stack.pop()!;
-    if (found.has(node) || node.storage || node instanceof Leaf) continue;
-    found.add(node);
-    stack.push(...node.sources);
-  }
-  return [...found].sort((a, b) => a.id - b.id);
 }

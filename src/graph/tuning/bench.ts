@@ -1,12 +1,12 @@
-import { alignUp, type Storage } from "../../gpu/buffers.ts";
+import type { Storage } from "../../gpu/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
 import type { Pipeline } from "../../gpu/pipelines.ts";
+import { Uniforms } from "../../gpu/uniforms.ts";
 import type { DType, PlainDType } from "../../core/dtype.ts";
 import { bindGroup } from "../../gpu/encoding.ts";
 import { fill } from "./fill.ts";
 import { valueGroup } from "../fusion/fuse.ts";
 import { foldGrid } from "../../gpu/grid.ts";
-import { sizeOf } from "../run/layout.ts";
 import { type Candidate, Kernel, type KernelSpec, Leaf, type Node } from "../node.ts";
 import { type Step, stepsOfGroup } from "../fusion/step.ts";
 
@@ -36,7 +36,7 @@ export function shapeOf({ axes, reads, dtype }: Problem): string {
 
 /** Bytes that a bench takes for a problem, beside what single candidates need. */
 export function benchBytes({ reads, dtype, count }: Problem): number {
-  const sizes = [...reads, { dtype, count }].map(({ dtype, count }) => sizeOf(new Leaf(dtype, count, "")));
+  const sizes = [...reads, { dtype, count }].map(({ dtype, count }) => new Leaf(dtype, count, "").bytes);
   return sizes.reduce((sum, bytes) => sum + bytes, 0);
 }
 
@@ -51,7 +51,7 @@ export class Bench implements Disposable {
   readonly #device: Device;
   readonly #kernel: Kernel;
   readonly #storages: Storage[] = [];
-  readonly #uniforms: GPUBuffer[] = [];
+  readonly #uniforms: Uniforms[] = [];
   private constructor(device: Device, problem: Problem) {
     this.#device = device;
     const { reads, dtype, count, path } = problem;
@@ -106,25 +106,13 @@ export class Bench implements Disposable {
   }
 
   #encoder(step: Step, pipeline: Pipeline, places: ReadonlyMap<Node, Storage>) {
-    const { gpu, buffers, limits } = this.#device;
-    const alignment = Math.max(16, limits.minUniformBufferOffsetAlignment);
-    let bytes = 0;
-    const offsets = step.uniforms.map((block) => {
-      const offset = bytes;
-      bytes += alignUp(block.length, alignment);
-      return offset;
-    });
-    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-    const buffer = buffers.create("tuning uniforms", bytes, usage);
-    this.#uniforms.push(buffer);
-    const uniforms = step.uniforms.map((block, i) => {
-      gpu.queue.writeBuffer(buffer, offsets[i]!, block);
-      return { buffer, offset: offsets[i]!, size: block.length };
-    });
+    const uniforms = new Uniforms(this.#device, "tuning uniforms");
+    this.#uniforms.push(uniforms);
+    const blocks = uniforms.write(step.uniforms);
     const storages = step.inputs.map((node) => node.storage ?? places.get(node)!);
     const uses = step.pipeline.bindings;
-    const group = bindGroup(this.#device, pipeline, uses, storages, places.get(step.output)!, uniforms);
-    const grid = foldGrid(step.workgroups, limits.maxComputeWorkgroupsPerDimension);
+    const group = bindGroup(this.#device, pipeline, uses, storages, places.get(step.output)!, blocks);
+    const grid = foldGrid(step.workgroups, this.#device.limits.maxComputeWorkgroupsPerDimension);
     return (pass: GPUComputePassEncoder) => {
       pass.setPipeline(pipeline.gpu!);
       pass.setBindGroup(0, group);
@@ -133,13 +121,13 @@ export class Bench implements Disposable {
   }
 
   #allocate(node: Node): Storage {
-    const storage = this.#device.buffers.allocate("tuning", sizeOf(node));
+    const storage = this.#device.buffers.allocate("tuning", node.bytes);
     this.#storages.push(storage);
     return storage;
   }
 
   [Symbol.dispose](): void {
     for (const storage of this.#storages.splice(0)) storage.release();
-    for (const buffer of this.#uniforms.splice(0)) this.#device.buffers.destroy(buffer);
+    for (const uniforms of this.#uniforms.splice(0)) uniforms.release();
   }
 }

@@ -13,7 +13,7 @@ import type { Candidate, Kernel, KernelSpec, Pass } from "../node.ts";
 export function choose(device: Device, kernel: Kernel): Candidate {
   const { candidates } = kernel.spec;
   if (candidates.length === 1) return candidates[0]!;
-  watchers.get(device)?.(kernel);
+  device.attached(Watching).watcher?.(kernel);
   const right = rightOnes(device, kernel.spec);
   const { candidate: asked } = device.choice;
   const named = right.find(({ name }) => asked && name.includes(asked));
@@ -46,16 +46,10 @@ export function choiceId(spec: Pick<KernelSpec, "name" | "shapeClass" | "candida
 
 /** Tells candidates of a kernel apart, in files of tunings too: names and constants of all passes. */
 export function idOf(candidate: Candidate): string {
-  const known = ids.get(candidate);
-  if (known !== undefined) return known;
   const words = ({ name, set }: Pass) =>
     [name, ...Object.entries(set).map(([key, value]) => `${key}=${value}`)].join(" ");
-  const id = [...candidate.before ?? [], candidate].map(words).join(", ");
-  ids.set(candidate, id);
-  return id;
+  return [...candidate.before ?? [], candidate].map(words).join(", ");
 }
-
-const ids = new WeakMap<Candidate, string>();
 
 /** Hash of a candidate's texts, or of `texts` in place of them. */
 export function hashOf(candidate: Candidate, texts?: ReadonlyMap<Snippet, string>): string {
@@ -68,10 +62,13 @@ export function hashOf(candidate: Candidate, texts?: ReadonlyMap<Snippet, string
 /** Is told of every kernel for which there is a choice. */
 type Watcher = (kernel: Kernel) => void;
 
-const watchers = new WeakMap<Device, Watcher>();
+class Watching {
+  watcher: Watcher | undefined;
+}
 
 /** Tells `watch` of every kernel of a device for which a candidate is chosen among several, until it is disposed. */
 export function watchChoices(device: Device, watch: Watcher): Disposable {
-  watchers.set(device, watch);
-  return { [Symbol.dispose]: () => watchers.delete(device) };
+  const watching = device.attached(Watching);
+  watching.watcher = watch;
+  return { [Symbol.dispose]: () => watching.watcher = undefined };
 }

@@ -7,6 +7,7 @@ import type { PipelineSpec } from "../../gpu/pipelines.ts";
 import { snippet } from "../../gpu/snippet.ts";
 import { bindGroup } from "../../gpu/encoding.ts";
 import { ELEMENT_MAIN, foldGrid } from "../../gpu/grid.ts";
+import { Uniforms } from "../../gpu/uniforms.ts";
 import { packParams } from "../../gpu/params.ts";
 
 const FILL = snippet("fill", text, [ELEMENT_MAIN]);
@@ -37,23 +38,15 @@ export async function fill(
   const pipeline = device.pipelines.get(spec);
   await pipeline.ready;
   const words = Math.ceil(storage.bytes / 4);
-  const bytes = packParams("fill", text, { words, seed, scale });
-  const buffer = device.buffers.create(
-    "fill",
-    bytes.length,
-    GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-  );
-  device.gpu.queue.writeBuffer(buffer, 0, bytes);
+  const uniforms = new Uniforms(device, "fill");
+  const blocks = uniforms.write([packParams("fill", text, { words, seed, scale })]);
   const encoder = device.gpu.createCommandEncoder({ label: "fill" });
   const pass = encoder.beginComputePass({ label: "fill" });
   pass.setPipeline(pipeline.gpu!);
-  pass.setBindGroup(
-    0,
-    bindGroup(device, pipeline, spec.bindings, [], storage, [{ buffer }]),
-  );
+  pass.setBindGroup(0, bindGroup(device, pipeline, spec.bindings, [], storage, blocks));
   const limit = device.limits.maxComputeWorkgroupsPerDimension;
   pass.dispatchWorkgroups(...foldGrid(Math.ceil(words / LANES), limit));
   pass.end();
   device.submit(encoder, "filling buffers");
-  device.buffers.destroy(buffer);
+  uniforms.release();
 }

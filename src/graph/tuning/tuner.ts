@@ -61,7 +61,10 @@ export function isMeasured(
   return ids.every((id) => id in times);
 }
 
-const turns = new WeakMap<Device, Promise<unknown>>();
+/** Measurements on a device, each of which waits for the one before. */
+class Queue {
+  last: Promise<unknown> = Promise.resolve();
+}
 
 /**
  * Measures the candidates of kernels on a device, one after the other with equal inputs, after checking each against the
@@ -72,10 +75,10 @@ export function tune(
   problems: readonly Problem[],
   options: TuneOptions = {},
 ): Promise<Outcome[]> {
-  const before = turns.get(device) ?? Promise.resolve();
-  const turn = before.catch(() => {}).then(() => tuneAll(device, problems, options));
-  turns.set(device, turn);
-  return turn;
+  const queue = device.attached(Queue);
+  const outcomes = queue.last.catch(() => {}).then(() => tuneAll(device, problems, options));
+  queue.last = outcomes;
+  return outcomes;
 }
 
 async function tuneAll(

@@ -249,7 +249,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   /** Traces an entry point without running it, and notes which weights it reads. */
   protected dryRun(key: string, inputs: Tensors, fn: (inputs: Tensors) => Tensors): void {
     const trace = () => this.#traces.prepare({ key, inputs, fn, taps: [] });
-    streamOf(this.device).rehearse(() => this.weights.noteReads(key, trace));
+    streamOf(this.device).dryRun(() => this.weights.noteReads(key, trace));
   }
 
   /** Throws unless the weights are in memory, those of an entry point at least. */

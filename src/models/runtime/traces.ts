@@ -80,7 +80,7 @@ export class Traces {
     this.#mode = mode;
     using _made = scope();
     try {
-      streamOf(this.#device).rehearse(work);
+      streamOf(this.#device).dryRun(work);
     } finally {
       this.#mode = "run";
     }

@@ -1,8 +1,7 @@
 import type { Storage } from "../../gpu/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
-import { sizeOf } from "../../graph/run/layout.ts";
-import type { Leaf } from "../../graph/node.ts";
-import { roomOf, type Supply } from "../../graph/run/weight_pager.ts";
+import type { Leaf, WeightPager } from "../../graph/node.ts";
+import { roomOf } from "../../graph/run/chunks.ts";
 import type { Checkpoint, TensorInfo } from "../../io/formats/checkpoint.ts";
 import { Converter } from "../../io/upload/converter.ts";
 import { expectNoOverflow, type Filling } from "../../io/upload/upload.ts";
@@ -32,13 +31,13 @@ export interface Division {
 
 /** Divides a model's weights: the small ones stay, and of the others as many as `keep` allows. */
 export function divide(fillings: readonly Filling[], stream?: StreamOptions): Division {
-  const total = (some: readonly Filling[]) => some.reduce((sum, { leaf }) => sum + sizeOf(leaf), 0);
+  const total = (some: readonly Filling[]) => some.reduce((sum, { leaf }) => sum + leaf.bytes, 0);
   if (!stream) return { resident: [...fillings], streamed: [], slot: 0, bytes: total(fillings) };
   const { keep = 0, chunk = CHUNK } = stream;
-  const isLarge = ({ info, leaf }: Filling) => info.shape.length > 1 && sizeOf(leaf) * SMALL >= chunk; // no vectors
+  const isLarge = ({ info, leaf }: Filling) => info.shape.length > 1 && leaf.bytes * SMALL >= chunk; // no vectors
   const large = new Set(fillings.filter(isLarge));
   let room = keep - total(fillings.filter((filling) => !large.has(filling)));
-  const streamed = [...large].filter(({ leaf }) => (room -= sizeOf(leaf)) < 0);
+  const streamed = [...large].filter(({ leaf }) => (room -= leaf.bytes) < 0);
   const left = new Set(streamed);
   const resident = fillings.filter((filling) => !left.has(filling));
   const slot = streamed.length ? Math.max(chunk, ...streamed.map(({ leaf }) => roomOf(leaf))) : 0;
@@ -46,7 +45,7 @@ export function divide(fillings: readonly Filling[], stream?: StreamOptions): Di
 }
 
 /** Brings weights from an open checkpoint whenever they are read. */
-export class WeightStream implements Supply, Disposable {
+export class WeightStream implements WeightPager, Disposable {
   readonly slots: readonly GPUBuffer[];
   readonly #device: Device;
   readonly #label: string;
@@ -55,7 +54,7 @@ export class WeightStream implements Supply, Disposable {
   readonly #tensors: ReadonlyMap<Leaf, { info: TensorInfo; number: number }>;
   #checked = false;
 
-  /** Takes over the checkpoint, and supplies the leaves. */
+  /** Takes over the checkpoint, and becomes the leaves' pager. */
   constructor(device: Device, label: string, checkpoint: Checkpoint, { streamed, slot }: Division) {
     this.#device = device;
     this.#label = label;
@@ -67,7 +66,7 @@ export class WeightStream implements Supply, Disposable {
     const bytes = Math.max(...streamed.map(({ info, leaf }) => Math.max(info.bytes, 4 * leaf.count)));
     this.#converter = new Converter(device, label, { tensors: streamed.length, bytes });
     this.#tensors = new Map(streamed.map(({ info, leaf }, number) => [leaf, { info, number }]));
-    for (const { leaf } of streamed) leaf.supply = this;
+    for (const { leaf } of streamed) leaf.pager = this;
   }
 
   /** Sends a leaf's values to a place, as the leaf's dtype. */
@@ -89,7 +88,7 @@ export class WeightStream implements Supply, Disposable {
 
   /** Closes the checkpoint and frees the slots. */
   [Symbol.dispose](): void {
-    for (const leaf of this.#tensors.keys()) leaf.supply = undefined;
+    for (const leaf of this.#tensors.keys()) leaf.pager = undefined;
     for (const slot of this.slots) this.#device.buffers.destroy(slot);
     this.#converter.release();
     this.#checkpoint.close();

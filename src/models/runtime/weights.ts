@@ -127,7 +127,7 @@ export class Weights {
    */
   absent(only?: string): Division {
     const { resident, streamed, ...rest } = this.divided({ only });
-    const isAbsent = ({ leaf: { storage, supply } }: Filling) => !supply && (!storage || storage.released);
+    const isAbsent = ({ leaf: { storage, pager } }: Filling) => !pager && (!storage || storage.released);
     return { ...rest, resident: resident.filter(isAbsent), streamed: streamed.filter(isAbsent) };
   }
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
 import type { Device } from "../../../src/gpu/device.ts";
-import { fuse, type Group } from "../../../src/graph/fusion/fuse.ts";
-import { reachable } from "../../../src/graph/run/layout.ts";
+import { fuse, type Group, reachable } from "../../../src/graph/fusion/fuse.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { attentionInBlocks } from "../../../src/ops/attention/blocks.ts";
 import { attention, conv2d, geglu, groupNorm, linear, rmsNorm, silu } from "../../../src/ops/mod.ts";
@@ -26,7 +25,7 @@ function test(name: string, run: () => void): void {
   Deno.test(name, async () => {
     using opened = await openDevice();
     device = opened;
-    streamOf(device).rehearse(run);
+    streamOf(device).dryRun(run);
   });
 }
 

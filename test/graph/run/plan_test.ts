@@ -191,7 +191,7 @@ testOnBothEngines("what a finalizer frees while weights come was read before", a
   const w = new Tensor(device, weight, [SIZE], [1], 0);
   const slot = () => device.buffers.create("slot", 4096, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
   let x = filled(2);
-  weight.supply = {
+  weight.pager = {
     slots: [slot(), slot()],
     fill: (_, { buffer, offset }) => {
       device.buffers.destroy(x.node.storage!.buffer); // as the finalizer does, where nobody has x any more

@@ -154,7 +154,7 @@ testOnBothEngines(
     const leaf = new Leaf("f32", size, "weight");
     const values = Float32Array.from({ length: size }, (_, i) => i - 20);
     let brought = 0;
-    leaf.supply = {
+    leaf.pager = {
       slots: [],
       fill(_, { buffer, offset }) {
         brought++;

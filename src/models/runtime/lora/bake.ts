@@ -69,7 +69,7 @@ export class BakedAdapters {
 
 /** Throws unless a weight can be added to: unless it is in memory, and stays there, as plain numbers. */
 function expectMergeable(layer: string, { node, dtype }: Tensor): void {
-  const stays = node instanceof Leaf && !node.supply && node.storage && !node.storage.released;
+  const stays = node instanceof Leaf && !node.pager && node.storage && !node.storage.released;
   if (stays && !isPacked(dtype)) return;
   const got = isPacked(dtype) ? dtype : "weights that do not stay in memory";
   throw new Error(

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { type Device, openDevice } from "../../../src/mod.ts";
-import { Leaf } from "../../../src/graph/node.ts";
+import { Leaf, type WeightPager } from "../../../src/graph/node.ts";
 import type { Step } from "../../../src/graph/fusion/step.ts";
-import { chunksOf, roomOf, type Supply } from "../../../src/graph/run/weight_pager.ts";
+import { chunksOf, roomOf } from "../../../src/graph/run/chunks.ts";
 
 const SLOT = 4096;
 
 let device: Device;
-let supply: Supply;
+let pager: WeightPager;
 Deno.test.beforeAll(async () => {
   device = await openDevice();
   const slot = (i: number) => device.buffers.create(`slot ${i}`, SLOT, GPUBufferUsage.STORAGE);
-  supply = { slots: [slot(0), slot(1)], fill: () => Promise.resolve(), check: () => Promise.resolve() };
+  pager = { slots: [slot(0), slot(1)], fill: () => Promise.resolve(), check: () => Promise.resolve() };
 });
 Deno.test.afterAll(() => device[Symbol.dispose]());
 
@@ -22,7 +22,7 @@ Deno.test("chunksOf() cuts steps where the next weights do not fit, and lets chu
   assert.deepEqual(chunks.map(({ places }) => [...places.keys()]), [[a, b], [c, a, d]]);
   for (const [i, { places }] of chunks.entries()) {
     const ends = [...places.values()].map(({ buffer, offset, bytes }) => {
-      assert.equal(buffer, supply.slots[i % 2]);
+      assert.equal(buffer, pager.slots[i % 2]);
       assert.equal(offset % 256, 0);
       return [offset, offset + bytes];
     });
@@ -30,9 +30,9 @@ Deno.test("chunksOf() cuts steps where the next weights do not fit, and lets chu
   }
 });
 
-Deno.test("chunksOf() leaves weights out that are in memory, and makes one chunk where none is supplied", () => {
+Deno.test("chunksOf() leaves weights out that are in memory, and makes one chunk where none is paged", () => {
   const here = weight(3000);
-  here.supply = undefined;
+  here.pager = undefined;
   const chunks = chunksOf([reading(here), reading(here)]);
   assert.deepEqual(chunks.map(({ steps, places }) => [steps, places.size]), [[[0, 1], 0]]);
 });
@@ -46,7 +46,7 @@ Deno.test("chunksOf() refuses a step whose weights do not fit in a slot", () => 
 /** So many elements of f32. */
 function weight(count: number): Leaf {
   const leaf = new Leaf("f32", count, String(count));
-  leaf.supply = supply;
+  leaf.pager = pager;
   assert.ok(roomOf(leaf) >= 4 * count);
   return leaf;
 }

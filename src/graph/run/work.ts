@@ -1,0 +1,38 @@
+import type { Storage } from "../../gpu/buffers.ts";
+import type { Encoding } from "../../gpu/encoding.ts";
+import { Input, Leaf, type Node } from "../node.ts";
+
+/** Brings weights to where the commands that are encoded next read them. */
+export type Fetch = () => Promise<void>;
+
+/** A piece of recorded work: a group of fused nodes, or a call of a plan. */
+export interface Work {
+  /** Id of the first node that it stores: work is encoded in the order in which it was recorded. */
+  readonly id: number;
+  /** What it waits for before it can be encoded: pipelines, measurements of kernels. */
+  readonly preparing: readonly Promise<void>[];
+  /** Contents of the uniforms that are written for this run alone. */
+  readonly uniforms: readonly Uint8Array<ArrayBuffer>[];
+  /**
+   * Encodes it and stores the results in its nodes. Where it reads weights that do not stay in memory, it yields what brings
+   * them, to be awaited once all that is encoded so far is submitted. `uniforms` gives where its uniforms lie, in order.
+   */
+  encode(encoding: Encoding, uniforms: Iterator<GPUBufferBinding>): Iterable<Fetch>;
+}
+
+/** Where a value lies that was computed or given before. Throws where there is none. */
+export function liveStorage(node: Node): Storage {
+  if (!node.storage && node instanceof Input) {
+    throw new Error(
+      "Cannot read what is recorded in a model's trace: it has values within the calls only; ask for it by taps",
+    );
+  }
+  if (!node.storage && node instanceof Leaf) {
+    throw new Error(`Cannot read "${node.label}": its model is not in memory; await its load() first`);
+  }
+  if (!node.storage) throw new Error("Cannot submit: a value is used before it was computed");
+  if (node.storage.released) {
+    throw new Error("Cannot use a tensor that was disposed; keep it with scope.keep()");
+  }
+  return node.storage;
+}
