@@ -5,6 +5,7 @@ import { expectLoadOptions } from "../../io/load_options.ts";
 import { modelKind } from "../../io/names/model_kinds.ts";
 import { isSingleFile } from "../../io/single_file/options.ts";
 import type { ModelSource } from "../../io/single_file/contents.ts";
+import { scope } from "../../tensor/mod.ts";
 import { dtypeFor, type WeightFormat } from "./dtype.ts";
 import { openModelSource, type SourceOptions } from "./model_source.ts";
 import { type ConfigOwner, readOwnConfig } from "./own_config.ts";
@@ -99,7 +100,10 @@ export async function buildModel<M extends Loadable>(
   const keys = [...weights.tensors.keys()];
   const model = explained(type, where, keys, () => new type(parts as never));
   try {
-    explained(type, where, keys, () => model.prepare());
+    explained(type, where, keys, () => {
+      using _made = scope(); // inputs, of which only the shapes are read
+      model.prepare();
+    });
     const surplus = weights.surplus.filter((key) => !type.others?.test(key));
     if (quantize && model.bytes === model.bytesAs({ quantize: undefined })) {
       onNotice(
