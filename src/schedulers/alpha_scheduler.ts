@@ -9,12 +9,12 @@ import {
   type ThresholdConfig,
   thresholdConfig,
 } from "./model_output.ts";
-import { addWeighted, Scheduler, type Weights } from "./scheduler.ts";
+import { addWeighted, type NoiseWeights, Scheduler } from "./scheduler.ts";
 import { type TimestepConfig, timestepConfig } from "./timesteps.ts";
 
 /** The keys that the schedulers over ᾱ share. */
 export interface AlphaConfig extends BetaConfig, TimestepConfig, ThresholdConfig {
-  /** What the model predicts. */
+  /** The kind of the model's output. */
   prediction_type: PredictionType;
   /** Keeps x̂_0 within ±clip_sample_range. */
   clip_sample: boolean;
@@ -52,9 +52,9 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
     });
   }
 
-  /** What a model of type v_prediction is to predict: v = √ᾱ_t ε − √(1−ᾱ_t) x_0. */
+  /** The target of a model of type v_prediction: v = √ᾱ_t ε − √(1−ᾱ_t) x_0. */
   getVelocity(sample: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
-    const weights = [timesteps].flat().map((t): Weights => {
+    const weights = [timesteps].flat().map((t): NoiseWeights => {
       const [signal, deviation] = this.noiseWeights(t);
       return [-deviation, signal];
     });
@@ -62,7 +62,7 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
   }
 
   /** √ᾱ_t and √(1−ᾱ_t). */
-  protected override noiseWeights(t: number): Weights {
+  protected override noiseWeights(t: number): NoiseWeights {
     const last = this.config.num_train_timesteps - 1;
     const a = this.alphasCumprod[t];
     if (a !== undefined && t <= last) return [Math.sqrt(a), Math.sqrt(1 - a)];
@@ -84,8 +84,7 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
   }
 
   /**
-   * Where only noise is left, ε tells nothing of x_0:
-   * the quotient is infinite and only its sign outlives clipping.
+   * In pure noise ε tells nothing of x_0: x̂_0 is infinite, and only its sign outlives clipping.
    */
   #expectBounds(): void {
     const { thresholding, clip_sample } = this.config;

@@ -1,18 +1,18 @@
 import { z } from "zod";
 import { linspaceF32 } from "../core/math.ts";
 
-/** How the variance β_t that training added runs over t. */
+/** The course of β_t over t. */
 export type BetaSchedule = "linear" | "scaled_linear" | "squaredcos_cap_v2" | "exp" | "laplace" | "sigmoid";
 
-/** What decides the variance β_t that each step of training added. */
+/** The keys that decide β_t, the variance of the noise that training added at each timestep. */
 export interface BetaConfig {
-  /** How many timesteps there are. */
+  /** The number of timesteps in training. */
   num_train_timesteps: number;
   /** The first β. */
   beta_start: number;
   /** The last β. */
   beta_end: number;
-  /** How β runs between them. */
+  /** The course of β between them. */
   beta_schedule: BetaSchedule;
   /** A β for each timestep, instead of a schedule. */
   trained_betas: number[] | null;

@@ -7,7 +7,7 @@ import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileScheduler } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 
-/** Where a scheduler's config lies, and how to fetch it. */
+/** Options of fromPretrained(). */
 export interface SchedulerSource extends SingleFileOptions {
   /** Folder of scheduler_config.json; where the repository has no such folder, its root is searched. */
   subfolder?: string | undefined;
@@ -38,7 +38,7 @@ export async function readSchedulerConfig(
 
 const filledIn = Symbol("the defaults that a config was completed with");
 
-/** A config of which it is known what its file or author did not say. */
+/** A config that knows which of its keys are defaults. */
 interface Completed {
   [filledIn]?: Record<string, unknown>;
 }
@@ -49,7 +49,7 @@ type AnyConfig = Readonly<Record<string, unknown>>;
 const withoutBetas = ({ trained_betas, beta_schedule }: AnyConfig) =>
   Boolean(trained_betas) || ["squaredcos_cap_v2", "exp", "laplace"].includes(beta_schedule as string);
 
-/** When nothing reads a key, so that its null does not matter to Python. */
+/** Conditions under which nothing reads a key, so that its null does not matter to Python. */
 const whenUnread: Readonly<Record<string, (config: AnyConfig) => boolean>> = {
   beta_start: withoutBetas,
   beta_end: withoutBetas,

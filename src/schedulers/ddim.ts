@@ -10,9 +10,9 @@ const f32 = Math.fround;
 
 /** The keys of a DDIM scheduler_config.json. */
 export interface DDIMConfig extends AlphaConfig {
-  /** How β runs; DDIM knows these three. */
+  /** The course of β; DDIM knows these three. */
   beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
-  /** Whether the last step ends at ᾱ = 1, or at ᾱ_0. */
+  /** True ends the last step at ᾱ = 1, false at ᾱ_0. */
   set_alpha_to_one: boolean;
 }
 
@@ -21,9 +21,9 @@ const schema = z.looseObject({
   set_alpha_to_one: flag(true),
 });
 
-/** What DDIM's step() may be told. */
+/** Options of DDIM's step(). */
 export interface DDIMStepOptions extends StepOptions {
-  /** How much noise a step adds: 0 for none, 1 for as much as DDPM. */
+  /** Noise of a step as a share of DDPM's: 0 for none, 1 for as much. */
   eta?: number | undefined;
   /** Take ε anew from the clipped x̂_0, as GLIDE does. */
   useClippedModelOutput?: boolean | undefined;

@@ -36,8 +36,8 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
   }
 
   /**
-   * One step back, x_t → x_{t−1}: the posterior mean of eq. 7 plus noise (Algorithm 2); the last is without
-   * noise.
+   * One step back, x_t → x_{t−1}: the posterior mean of eq. 7 plus noise (Algorithm 2), which the last step
+   * leaves out.
    */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
     this.expectStep(modelOutput, sample, options);
@@ -79,8 +79,8 @@ export class DDPMScheduler extends AlphaScheduler<DDPMConfig> {
   }
 
   /**
-   * The variance itself,
-   * or a place in [−1, 1] between the logarithms of its bounds (Nichol & Dhariwal 2021, eq. 15).
+   * Standard deviation from what the model learned: the variance itself, or in [−1, 1] its place between the
+   * logarithms of its bounds (Nichol & Dhariwal 2021, eq. 15).
    */
   #learnedDeviation(spread: Tensor, posterior: number, beta: number): Tensor {
     if (this.config.variance_type === "learned") return spread.sqrt();

@@ -11,7 +11,7 @@ import { applyWeights, type SolverConfig, solverConfig, SolverScheduler } from "
 import { readSchedule, type Schedule } from "./timesteps.ts";
 
 /**
- * What DPM-Solver has besides: λ below which no timestep is visited, and models that learned their variance.
+ * The keys that both DPM-Solvers have beside those of all solvers.
  */
 export interface DPMSolverConfig extends SolverConfig {
   /** The smallest log SNR to visit; near −∞ the cosine schedule is unstable. */
@@ -30,7 +30,7 @@ export interface DPMSolverMultistepConfig extends DPMSolverConfig, DPMSolverMeth
 
 /** The keys of a DPMSolverSinglestep scheduler_config.json. */
 export interface DPMSolverSinglestepConfig extends DPMSolverConfig, DPMSolverMethod {
-  /** What it integrates; not the noise by an SDE. */
+  /** Integrates over the noise or the image, as in DPMSolverMethod; not over the noise by an SDE. */
   algorithm_type: "dpmsolver" | "dpmsolver++" | "sde-dpmsolver++";
 }
 
@@ -66,7 +66,7 @@ const singlestepSchema = z.looseObject({
   algorithm_type: choice(["dpmsolver++", "dpmsolver", "sde-dpmsolver++"], { deis: "dpmsolver++" }),
 }).refine(endsAboveZero, unlessPlusPlus);
 
-/** What step() of a DPM-Solver may be told. */
+/** Options of a DPM-Solver's step(). */
 export interface DPMSolverStepOptions extends StepOptions {
   /** The noise that a step of the SDE adds, instead of a generator. */
   varianceNoise?: Tensor | undefined;
@@ -172,8 +172,8 @@ export class DPMSolverSinglestepScheduler extends SolverScheduler<DPMSolverSingl
   }
 
   /**
-   * The order of each step: 1, 2, 1, 2, … or 1, 2, 3, 1, 2, 3, …, lower at the end where the last group is not
-   * full.
+   * The order of each step: 1, 2, 1, 2, … or 1, 2, 3, 1, 2, 3, …
+   * It is lower at the end if the last group is not full.
    */
   #orders(): number[] {
     const { solver_order, lower_order_final, final_sigmas_type } = this.config;

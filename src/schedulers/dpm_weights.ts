@@ -3,18 +3,18 @@ import type { NoiseLevel } from "./sigmas.ts";
 const f32 = Math.fround;
 const { exp, expm1, sqrt } = Math;
 
-/** How DPM-Solver integrates. */
+/** The keys that choose DPM-Solver's formula. */
 export interface DPMSolverMethod {
   /**
    * Over the noise ("dpmsolver") or the image ("dpmsolver++") that the model sees,
    * of the ODE or of the SDE ("sde-").
    */
   algorithm_type: "dpmsolver" | "dpmsolver++" | "sde-dpmsolver" | "sde-dpmsolver++";
-  /** Where a step of order 2 takes the slope. */
+  /** The place where a step of order 2 takes the slope. */
   solver_type: "midpoint" | "heun";
 }
 
-/** What a step adds up. */
+/** Weights of the terms that a step adds up. */
 export interface StepWeights {
   /** Weight of the sample. */
   sample: number;

@@ -23,8 +23,7 @@ const MAX_F32 = f32(3.4028234e38);
 /** The keys of an Euler scheduler_config.json. */
 export interface EulerConfig extends VarianceExplodingConfig, SigmaConfig {
   /**
-   * How σ runs between the timesteps of training;
-   * "log_linear" leaves the timesteps' own σ and is even in log σ.
+   * "linear" takes σ at the timesteps; "log_linear" spreads it evenly in log σ instead.
    */
   interpolation_type: "linear" | "log_linear";
   /**
@@ -34,7 +33,7 @@ export interface EulerConfig extends VarianceExplodingConfig, SigmaConfig {
   timestep_type: "discrete" | "continuous";
   /** Ends at pure noise (Lin et al. 2023). */
   rescale_betas_zero_snr: boolean;
-  /** Where the last step ends. */
+  /** σ where the last step ends. */
   final_sigmas_type: FinalSigmas;
 }
 
@@ -58,10 +57,7 @@ export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
     super(schema, config, { knowsZeroSnr: true });
   }
 
-  /**
-   * Spreads so many steps, or takes falling timesteps,
-   * or falling sigmas with the one where the last step ends.
-   */
+  /** Spreads so many steps, or takes falling timesteps, or falling sigmas with the one where the last step ends. */
   setTimesteps(schedule: number | Schedule): void {
     const { timesteps, sigmas } = this.#levels(readSchedule(schedule, ["steps", "timesteps", "sigmas"]));
     const quarterLog = (_: number, i: number) => 0.25 * Math.log(f32(sigmas[i]!));
@@ -77,10 +73,11 @@ export class EulerDiscreteScheduler extends SigmaScheduler<EulerConfig> {
     this.expectStep(modelOutput, sample, options, CHURN_OPTIONS);
     const [sigma, next] = this.sigmas.slice(this.enter(t)) as [number, number];
     const { sample: x, sigma: sigmaHat } = addChurn(sample, sigma, this.sigmas.length - 1, options);
-    const told = this.config.prediction_type === "v_prediction" ? sigma : sigmaHat; // as in diffusers
-    const x0 = this.predictOriginal(modelOutput, told, x);
+    const sigmaOfOutput = this.config.prediction_type === "v_prediction" ? sigma : sigmaHat; // as in diffusers
+    const x0 = this.predictOriginal(modelOutput, sigmaOfOutput, x);
     const derivative = x.sub(x0).div(sigmaHat);
-    const change = derivative.mul(f32(next - sigmaHat)).clamp(-MAX_F32, MAX_F32); // lest drivers make one operation of · and +
+    const dt = f32(next - sigmaHat);
+    const change = derivative.mul(dt).clamp(-MAX_F32, MAX_F32); // between · and +, which drivers would fuse
     const prevSample = x.add(change);
     this.advance();
     return { prevSample, predOriginalSample: x0 };
@@ -128,9 +125,7 @@ export function logLinearSigmas(sigmas: Float32Array | readonly number[], count:
   return [...linspaceF32(high, low, count + 1).map(Math.exp)];
 }
 
-/**
- * How much new noise a step adds before it goes on (Karras et al. 2022, https://arxiv.org/abs/2206.00364).
- */
+/** The noise that a step adds before it goes on (Karras et al. 2022, https://arxiv.org/abs/2206.00364). */
 export interface ChurnOptions extends StepOptions {
   /** Noise in all, spread over the steps; 0 for none. */
   sChurn?: number | undefined;
@@ -142,7 +137,7 @@ export interface ChurnOptions extends StepOptions {
   sNoise?: number | undefined;
 }
 
-/** The names of what a step with churn is told beside the generator. */
+/** The names of these options beside the generator. */
 export const CHURN_OPTIONS = ["sChurn", "sTmin", "sTmax", "sNoise"] satisfies (keyof ChurnOptions)[];
 
 /** The sample raised from σ to σ̂ by new noise (Algorithm 2, lines 4 to 6), one of so many steps. */

@@ -4,7 +4,7 @@ import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { addChurn, CHURN_OPTIONS, type ChurnOptions } from "./euler.ts";
-import { Scheduler, type StepOptions, type StepOutput, type Weights } from "./scheduler.ts";
+import { type NoiseWeights, Scheduler, type StepOptions, type StepOutput } from "./scheduler.ts";
 import { type SigmaConfig, sigmaConfig, spreadSigmas } from "./sigmas.ts";
 import { checkedCount, checkedFalling, readSchedule, repeatAfterFirst, type Schedule } from "./timesteps.ts";
 
@@ -12,13 +12,13 @@ const f32 = Math.fround;
 
 /** The keys that the schedulers of flow matching share. */
 export interface FlowConfig {
-  /** How many timesteps training had; the model is told t = σ · num_train_timesteps. */
+  /** The number of timesteps in training; the model gets t = σ · num_train_timesteps. */
   num_train_timesteps: number;
   /** Moves the σ of the steps towards noise: s σ / (1 + (s − 1) σ) (Esser et al. 2024, eq. 23). */
   shift: number;
   /** Shift by how many tokens the image has, through `mu`, instead of by `shift`. */
   use_dynamic_shifting: boolean;
-  /** Whether mu shifts by exp(mu) or by itself. */
+  /** The factor that mu stands for: exp(mu), or mu itself. */
   time_shift_type: "exponential" | "linear";
 }
 
@@ -43,8 +43,8 @@ export abstract class FlowScheduler<Config extends FlowConfig> extends Scheduler
   }
 
   /** x_σ = (1 − σ) x_0 + σ ε. */
-  protected override noiseWeights(t: number): Weights {
-    const sigma = this.sigmas[this.indexAmongEqual(t)]!;
+  protected override noiseWeights(t: number): NoiseWeights {
+    const sigma = this.sigmas[this.indexForTimestep(t)]!;
     return [1 - sigma, sigma];
   }
 
@@ -81,9 +81,9 @@ export interface FlowMatchEulerConfig extends FlowConfig, SigmaConfig {
   base_shift: number;
   /** mu for max_image_seq_len tokens. */
   max_shift: number;
-  /** How many tokens base_shift belongs to. */
+  /** The number of tokens that base_shift is for. */
   base_image_seq_len: number;
-  /** How many tokens max_shift belongs to. */
+  /** The number of tokens that max_shift is for. */
   max_image_seq_len: number;
   /** Count σ from the image to noise, as Mochi does. */
   invert_sigmas: boolean;
@@ -112,10 +112,7 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
     super(eulerSchema, config);
   }
 
-  /**
-   * How far dynamic shifting is to go for an image of so many tokens:
-   * on a line through the config's two points.
-   */
+  /** The mu of dynamic shifting for an image of so many tokens: on a line through the config's two points. */
   muFor(imageSeqLen: number): number {
     const { base_shift, max_shift, base_image_seq_len, max_image_seq_len } = this.config;
     const slope = (max_shift - base_shift) / (max_image_seq_len - base_image_seq_len);
@@ -123,21 +120,20 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
   }
 
   /**
-   * Spreads so many noise levels evenly, or takes a list of them, shifts them as the config says, and adds
-   * the end at
-   * 0. With timesteps beside sigmas the model is told those; alone they decide the sigmas too.
+   * Spreads so many noise levels evenly, or takes a list of them, shifts them as the config says, and adds the
+   * end at 0. Timesteps beside sigmas are what the model gets; alone they decide the sigmas too.
    */
   setTimesteps(schedule: number | Schedule): void {
     const T = this.config.num_train_timesteps;
-    const told = this.#read(schedule);
-    const levels = this.#levels(told).map((sigma) => this.shiftedBy(sigma, told.mu));
+    const given = this.#read(schedule);
+    const levels = this.#levels(given).map((sigma) => this.shiftedBy(sigma, given.mu));
     const stretched = this.#stretch(levels);
     const range = { max: stretched[0]!, min: stretched[stretched.length - 1]! };
     const falling = spreadSigmas(this.config, range, stretched.length) ?? stretched;
 
     const inverted = this.config.invert_sigmas;
     const sigmas = falling.map(f32).map((sigma) => inverted ? f32(1 - sigma) : sigma);
-    const own = inverted ? undefined : told.timesteps;
+    const own = inverted ? undefined : given.timesteps;
     this.visit((own ?? sigmas.map((sigma) => sigma * T)).map(f32), [...sigmas, inverted ? 1 : 0]);
   }
 
@@ -155,7 +151,7 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
     return { prevSample, predOriginalSample: x0 };
   }
 
-  /** Unlike others it may be told timesteps and sigmas together. */
+  /** The schedule; unlike with other classes it may have timesteps and sigmas together. */
   #read(schedule: number | Schedule): Schedule {
     const ways = ["steps", "timesteps", "sigmas", "mu"] as const;
     if (typeof schedule === "number" || !schedule.sigmas || !schedule.timesteps) {
@@ -226,10 +222,7 @@ export class FlowMatchHeunDiscreteScheduler extends FlowScheduler<FlowConfig> {
     this.visit(repeatAfterFirst(sigmas.map((sigma) => f32(sigma * T))), [...repeatAfterFirst(sigmas), 0]);
   }
 
-  /**
-   * One half of a step:
-   * Euler's step to σ', then, from the same sample, the step by the mean of both velocities.
-   */
+  /** One half of a step: Euler's to σ', then, from the same sample, the step by the mean of both velocities. */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: ChurnOptions = {}): StepOutput {
     this.expectStep(modelOutput, sample, options, CHURN_OPTIONS);
     const index = this.enter(t);

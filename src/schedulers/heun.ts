@@ -46,10 +46,7 @@ export class HeunDiscreteScheduler extends SigmaScheduler<HeunConfig> {
     this.visit(repeatAfterFirst(timesteps.map(f32)), [...repeatAfterFirst(sigmas.map(f32)), 0]);
   }
 
-  /**
-   * One half of a step:
-   * Euler's to σ', then, from the same sample again, the one by the mean of both derivatives.
-   */
+  /** One half of a step: Euler's to σ', then, from the same sample, the step by the mean of both derivatives. */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
     this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);

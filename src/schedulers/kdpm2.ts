@@ -79,7 +79,7 @@ export class KDPM2DiscreteScheduler extends SigmaScheduler<KDPM2Config> {
     return { prevSample, predOriginalSample: x0 };
   }
 
-  /** How far a step goes by itself, and how much new noise follows: straight to the next σ, without noise. */
+  /** The parts of a step: straight to the next σ, without new noise. */
   protected partsOf(_sigma: number, next: number): AncestralStep {
     return { down: next, up: 0 };
   }
@@ -92,7 +92,7 @@ export class KDPM2DiscreteScheduler extends SigmaScheduler<KDPM2Config> {
 
 /** DPM-Solver-2 with new noise at each step, "DPM2 a" (k-diffusion's sample_dpm_2_ancestral). */
 export class KDPM2AncestralDiscreteScheduler extends KDPM2DiscreteScheduler {
-  /** Below the next σ, and up again. */
+  /** The parts of a step: below the next σ, and up again by new noise. */
   protected override partsOf(sigma: number, next: number): AncestralStep {
     return getAncestralStep(sigma, next);
   }

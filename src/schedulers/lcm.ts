@@ -10,15 +10,15 @@ import { checkedTimesteps, readSchedule, type Schedule, type TimestepConfig } fr
 /** Standard deviation of images, by which the boundary condition is weighted. */
 const SIGMA_DATA = 0.5;
 
-/** What decides which timesteps a distilled model knows. */
+/** The keys that decide which timesteps a distilled model knows. */
 export interface DistilledConfig extends TimestepConfig {
-  /** How many of them the distillation visited. */
+  /** The number of them that the distillation visited. */
   original_inference_steps: number;
 }
 
 /** The keys of an LCM or TCD scheduler_config.json. */
 export interface LCMConfig extends AlphaConfig, DistilledConfig {
-  /** How β runs; LCM and TCD know these three. */
+  /** The course of β; LCM and TCD know these three. */
   beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
   /** ᾱ before the first timestep; no step asks for it. */
   set_alpha_to_one: boolean;
@@ -39,17 +39,17 @@ export const lcmSchema = z.looseObject({
   timestep_scaling: z.number().default(10),
 });
 
-/** Other choices for once than those of the config. */
+/** Options of setTimesteps(), instead of the config's. */
 export interface DistilledOptions {
-  /** How many timesteps the distillation visited, instead of the config's. */
+  /** The number of timesteps that the distillation visited. */
   originalInferenceSteps?: number | undefined;
   /** Chooses among the least noisy part of them, for image to image. */
   strength?: number | undefined;
 }
 
 /**
- * Latent consistency models
- * (Luo et al. 2023, https://arxiv.org/abs/2310.04378): 1 to 8 steps of a distilled model.
+ * Latent consistency models (Luo et al. 2023, https://arxiv.org/abs/2310.04378): 1 to 8 steps of a distilled
+ * model.
  */
 export class LCMScheduler extends AlphaScheduler<LCMConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
@@ -107,15 +107,15 @@ export function distillationTimesteps(
     .reverse();
 }
 
-/** How many of `count` timesteps a strength leaves. */
+/** The number of `count` timesteps that a strength leaves. */
 export function keptOf(count: number, strength: number): number {
   if (strength > 0 && strength <= 1) return Math.floor(count * strength);
   throw new RangeError(`Cannot set timesteps: expected a strength above 0 and up to 1, got ${strength}`);
 }
 
 /**
- * So many of the timesteps that a distilled model knows,
- * spread evenly from the noisiest, or a falling list of any.
+ * As many timesteps as asked for, spread evenly over those that a distilled model knows from the noisiest, or a
+ * falling list of any.
  */
 export function chosenTimesteps(
   config: DistilledConfig,

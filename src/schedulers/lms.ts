@@ -12,9 +12,9 @@ export interface LMSConfig extends VarianceExplodingConfig, SigmaConfig {}
 
 const schema = z.looseObject({ ...varianceExplodingConfig, ...sigmaConfig });
 
-/** What LMS's step() may be told. */
+/** Options of LMS's step(). */
 export interface LMSStepOptions extends StepOptions {
-  /** How many derivatives a step uses. */
+  /** The number of derivatives that a step uses. */
   order?: number | undefined;
 }
 

@@ -5,11 +5,11 @@ import { LCMScheduler } from "./lcm.ts";
 import { isFlow } from "./named.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** What a scheduler has to fit. */
+/** The use that a scheduler is meant for. */
 export interface SchedulerUse {
-  /** Whether the model predicts the velocity of a flow, as FLUX does, instead of noise. */
+  /** True where the model predicts the velocity of a flow, as FLUX does, instead of noise. */
   readonly flow: boolean;
-  /** Whether it works in the latent space of a VAE instead of on pixels in [-1, 1]. */
+  /** True where it works in the latent space of a VAE instead of on pixels in [-1, 1]. */
   readonly latents: boolean;
 }
 

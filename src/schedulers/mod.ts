@@ -19,11 +19,11 @@ export {
   schedulerNamed,
 } from "./named.ts";
 export {
+  type NoiseWeights,
   Scheduler,
   type SchedulerState,
   type StepOptions,
   type StepOutput,
-  type Weights,
 } from "./scheduler.ts";
 export { SigmaScheduler, type VarianceExplodingConfig } from "./sigma_scheduler.ts";
 export type { FinalSigmas, Levels, NoiseLevel, SigmaConfig, SigmaTable } from "./sigmas.ts";

@@ -4,17 +4,17 @@ import { formatShape } from "../core/shape.ts";
 import { flag } from "../io/config.ts";
 import { Tensor } from "../tensor/mod.ts";
 
-/** What the model predicts: the noise ε, the image x_0, or the velocity v = √ᾱ ε − √(1−ᾱ) x_0. */
+/** Kinds of model output: the noise ε, the image x_0, or the velocity v = √ᾱ ε − √(1−ᾱ) x_0. */
 export type PredictionType = "epsilon" | "sample" | "v_prediction";
 
 /** The schema of a PredictionType. */
 export const predictionType = z.enum(["epsilon", "sample", "v_prediction"]).default("epsilon");
 
-/** How far thresholding may go. */
+/** The keys of dynamic thresholding. */
 export interface ThresholdConfig {
   /** Keeps x̂_0 within a quantile of itself (Saharia et al. 2022). */
   thresholding: boolean;
-  /** Which quantile. */
+  /** The quantile, from 0 to 1. */
   dynamic_thresholding_ratio: number;
   /** The largest bound that thresholding may choose. */
   sample_max_value: number;

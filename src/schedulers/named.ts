@@ -24,11 +24,11 @@ type Config = NamedScheduler["config"];
 export interface NamedScheduler {
   /** Its class: a key of `schedulerClasses`. */
   readonly className: string;
-  /** What its config has otherwise than that of the model's own scheduler. */
+  /** The keys of its config that differ from the model's own scheduler. */
   readonly config: Readonly<Record<string, unknown>>;
   /**
    * The scheduler itself, with the rest of its config from the model's own. For a model of a flow "euler" and
-   * "heun" are the classes for flows, and the solvers are told that it is one.
+   * "heun" are the classes for flows, and the solvers get `use_flow_sigmas`.
    */
   from(own: Scheduler): Scheduler;
 }
@@ -75,12 +75,12 @@ function named(name: string, sampler: Sampler, spread: Config = {}): NamedSchedu
   };
 }
 
-/** Whether a scheduler goes along a flow, so that its model predicts a velocity ε − x_0. */
+/** True for a scheduler along a flow, whose model predicts the velocity ε − x_0. */
 export function isFlow(scheduler: Scheduler): boolean {
   return scheduler instanceof FlowScheduler || (scheduler.config as Config)["use_flow_sigmas"] === true;
 }
 
-/** What one class says of a flow in other words than the other, or by being of that class. */
+/** The keys by which another class of scheduler says what `own` says of its flow. */
 function flowConfig(className: string, own: Scheduler): Config {
   if (own instanceof FlowScheduler) {
     if (!knows(className, "use_flow_sigmas")) return {};
@@ -109,7 +109,7 @@ function knows(className: string, key: string): boolean {
   return Object.hasOwn(schedulerClasses[className]!.fromConfig({}).config, key);
 }
 
-/** Of all classes, samplers, and samplers with a spread: the one that is written most like it. */
+/** The class, sampler, or sampler with a spread, that is written most like it. */
 function nearestName(wanted: string): string {
   const classes = Object.keys(schedulerClasses);
   const shown = samplers.map(({ names }) => names[0]!);

@@ -4,17 +4,17 @@ export interface Sampler {
   readonly names: readonly string[];
   /** Its class, a key of `schedulerClasses`. */
   readonly className: string;
-  /** What its config has otherwise than the class's defaults. */
+  /** The keys of its config that differ from the class's defaults. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** The class of the same method for models of flows, where that is another one. */
   readonly flowClassName?: string;
 }
 
-/** How the steps spread over the noise, by the names that it has elsewhere: the end of a sampler's name. */
+/** A spread of the steps over the noise by its names elsewhere, where it is the end of a sampler's name. */
 export interface SpreadName {
   /** As in `Sampler`. */
   readonly names: readonly string[];
-  /** What it sets. */
+  /** The keys that it sets. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 

@@ -7,13 +7,13 @@ import { readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 /** The keys of a PNDM scheduler_config.json. */
 export interface PNDMConfig extends AlphaConfig {
-  /** How β runs; PNDM knows these three. */
+  /** The course of β; PNDM knows these three. */
   beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
-  /** What the model predicts; PNDM knows these two. */
+  /** The kind of the model's output; PNDM knows these two. */
   prediction_type: "epsilon" | "v_prediction";
   /** Begins with linear multisteps of low order instead of twelve model calls of Runge-Kutta. */
   skip_prk_steps: boolean;
-  /** Whether the last step ends at ᾱ = 1, or at ᾱ_0. */
+  /** True ends the last step at ᾱ = 1, false at ᾱ_0. */
   set_alpha_to_one: boolean;
 }
 
@@ -42,7 +42,7 @@ const rungeKutta = [1 / 6, 1 / 3, 1 / 3, 1 / 6];
 export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
   #stride = 0;
   #steps = 0;
-  /** How many of the timesteps are of Runge-Kutta. */
+  /** The number of timesteps that Runge-Kutta visits first. */
   #prk = 0;
 
   /** A scheduler with diffusers' defaults where `config` names nothing else. */

@@ -13,13 +13,13 @@ import {
 import { expectOutput } from "./model_output.ts";
 import type { Schedule } from "./timesteps.ts";
 
-/** What step() may be told. */
+/** Options of step(). */
 export interface StepOptions {
-  /** Where the noise of the step comes from; a list has one stream for each image. */
+  /** Source of the noise that a step adds; a list has one stream for each image. */
   generator?: RandomOptions["generator"] | undefined;
 }
 
-/** What step() returns. */
+/** Result of step(). */
 export interface StepOutput {
   /** The sample one step nearer to the image, x_{t−1}. */
   prevSample: Tensor;
@@ -28,19 +28,24 @@ export interface StepOutput {
 }
 
 /** Weights of the image and of the noise in a sample. */
-export type Weights = readonly [image: number, noise: number];
+export type NoiseWeights = readonly [image: number, noise: number];
 
-/** Where the steps of a scheduler stand. */
+/** The state of a loop between two steps. */
 export interface SchedulerState {
   /** Index of the step that is due; undefined before the first. */
   readonly next: number | undefined;
-  /** What the steps done so far left to the next ones. */
+  /** Tensors that the next steps need of those before. */
   readonly tensors: readonly Tensor[];
-  /** Of a scheduler within it. */
+  /** State of the scheduler within, as UniPC's solver_p. */
   readonly inner?: SchedulerState | undefined;
 }
 
-/** What every scheduler has: a config, the timesteps to visit, and a step from one to the next. */
+/**
+ * The base of all schedulers: a config, the timesteps to visit, and a step from one to the next.
+ *
+ * A class has setTimesteps(), which ends in visit(); step(), which begins with expectStep() and enter() and ends
+ * with advance(); and noiseWeights(), from which addNoise() follows.
+ */
 export abstract class Scheduler<Config extends object = object> {
   /** The complete config, with diffusers' keys. Keys that the class does not know are kept. */
   readonly config: Config;
@@ -55,6 +60,18 @@ export abstract class Scheduler<Config extends object = object> {
   protected constructor(schema: z.ZodType<Config>, config: object) {
     const given = givenKeys(config);
     this.config = markDefaults(completeConfig(schema, given, new.target.name), given);
+  }
+
+  /**
+   * Reads scheduler_config.json from a local folder or a Hugging Face repository;
+   * a single file's is its family's.
+   */
+  static async fromPretrained<Config, S>(
+    this: new (config: Config) => S,
+    pathOrRepo: string,
+    source: SchedulerSource = {},
+  ): Promise<S> {
+    return new this(await readSchedulerConfig(pathOrRepo, source) as Config);
   }
 
   /**
@@ -73,19 +90,13 @@ export abstract class Scheduler<Config extends object = object> {
     return new this({ ...givenKeys(config), ...overrides } as Config);
   }
 
-  /**
-   * Reads scheduler_config.json from a local folder or a Hugging Face repository;
-   * a single file's is its family's.
-   */
-  static async fromPretrained<Config, S>(
-    this: new (config: Config) => S,
-    pathOrRepo: string,
-    source: SchedulerSource = {},
-  ): Promise<S> {
-    return new this(await readSchedulerConfig(pathOrRepo, source) as Config);
+  /** A scheduler of the same class and config that has no timesteps yet. */
+  clone(): this {
+    const Class = this.constructor as new (config: Config) => this;
+    return new Class(this.config);
   }
 
-  /** What Deno's console and REPL show: the config, without the tables made of it. */
+  /** Text for Deno's console and REPL: the config, without the tables made of it. */
   [Symbol.for("Deno.customInspect")](inspect: Inspect, options: object): string {
     return `${this.constructor.name} ${inspect(Object.fromEntries(Object.entries(this.config)), options)}`;
   }
@@ -108,26 +119,8 @@ export abstract class Scheduler<Config extends object = object> {
     );
   }
 
-  /** What visit() was told beside timesteps: the `sigmas` of a scheduler that has any. */
-  protected get visitedSigmas(): number[] {
-    void this.timesteps; // throws where there are none yet
-    return this.#sigmas;
-  }
-
-  /** Steps that the user asked for; a method of order 2 visits nearly twice as many timesteps. */
-  protected get stepCount(): number {
-    return Math.ceil(this.timesteps.length / this.order);
-  }
-
   /** Chooses how many timesteps to visit, or which. Forgets the steps done so far. */
   abstract setTimesteps(steps: number | Schedule): void;
-
-  /** Sets the timesteps, and σ at each and where the last step ends. Forgets the steps done so far. */
-  protected visit(timesteps: number[], sigmas: number[] = []): void {
-    this.#timesteps = timesteps;
-    this.#sigmas = sigmas;
-    this.#beginAt(undefined);
-  }
 
   /** Tells where among the timesteps a loop begins that does not visit all. Forgets the steps done so far. */
   setBeginIndex(index: number): void {
@@ -138,12 +131,6 @@ export abstract class Scheduler<Config extends object = object> {
       );
     }
     this.#beginAt(index);
-  }
-
-  #beginAt(index: number | undefined): void {
-    this.#begin = index;
-    this.#next = undefined;
-    this.#remember([]);
   }
 
   /**
@@ -166,8 +153,21 @@ export abstract class Scheduler<Config extends object = object> {
     return this.timesteps.slice(start);
   }
 
+  /** The sample as the model wants it at timestep t. */
+  scaleModelInput(sample: Tensor, _t: number): Tensor {
+    return sample;
+  }
+
+  /** One step back, from x_t to x_{t−1}. */
+  abstract step(modelOutput: Tensor, t: number, sample: Tensor, options?: StepOptions): StepOutput;
+
+  /** The images with noise as at a timestep, or at one timestep for each image: where img2img begins. */
+  addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
+    return addWeighted(original, noise, [timesteps].flat().map((t) => this.noiseWeights(t)));
+  }
+
   /**
-   * Where the steps stand, to go on from there on another device.
+   * The state of the loop, to go on from there on another device.
    * @internal
    */
   snapshot(): SchedulerState {
@@ -183,29 +183,28 @@ export abstract class Scheduler<Config extends object = object> {
     this.#remember(tensors);
   }
 
-  /** A scheduler of the same class and config that has no timesteps yet. */
-  clone(): this {
-    const Class = this.constructor as new (config: Config) => this;
-    return new Class(this.config);
+  /** Weights of image and noise in a sample at timestep t: x = image · x_0 + noise · ε. */
+  protected abstract noiseWeights(t: number): NoiseWeights;
+
+  /** Sets the timesteps, and σ at each and where the last step ends. Forgets the steps done so far. */
+  protected visit(timesteps: number[], sigmas: number[] = []): void {
+    this.#timesteps = timesteps;
+    this.#sigmas = sigmas;
+    this.#beginAt(undefined);
   }
 
-  /** The sample as the model wants it at timestep t. */
-  scaleModelInput(sample: Tensor, _t: number): Tensor {
-    return sample;
+  /** The sigmas that visit() set, which a scheduler over σ shows as `sigmas`. */
+  protected get visitedSigmas(): number[] {
+    void this.timesteps; // throws where there are none yet
+    return this.#sigmas;
   }
 
-  /** One step back, from x_t to x_{t−1}. */
-  abstract step(modelOutput: Tensor, t: number, sample: Tensor, options?: StepOptions): StepOutput;
-
-  /** The images with noise as at a timestep, or at one timestep for each image: where img2img begins. */
-  addNoise(original: Tensor, noise: Tensor, timesteps: number | readonly number[]): Tensor {
-    return addWeighted(original, noise, [timesteps].flat().map((t) => this.noiseWeights(t)));
+  /** Steps that the user asked for; a method of order 2 visits nearly twice as many timesteps. */
+  protected get stepCount(): number {
+    return Math.ceil(this.timesteps.length / this.order);
   }
 
-  /** How much of the image and how much noise a sample holds at timestep t. */
-  protected abstract noiseWeights(t: number): Weights;
-
-  /** Index of the timestep where the loop begins, if it was told. */
+  /** Index of the timestep that setBeginIndex() set. */
   protected get beginIndex(): number | undefined {
     return this.#begin;
   }
@@ -236,25 +235,18 @@ export abstract class Scheduler<Config extends object = object> {
     throw new RangeError(`Cannot step at timestep ${t}: expected ${timesteps[index]}, the next one${again}`);
   }
 
-  /** Ends the step that was entered, and remembers what the next one needs. */
+  /** Ends the step that enter() began, and keeps what the next one needs. */
   protected advance(remembered: readonly Tensor[] = []): void {
     this.#next = this.#due + 1;
     this.#remember(this.#next < this.timesteps.length ? remembered : []);
   }
 
-  /** What the step before remembered, in its order. */
+  /** The tensors that the step before gave to advance(). */
   protected get remembered(): readonly Tensor[] {
     return this.#remembered;
   }
 
-  /** Keeps these tensors from the scopes of a loop until others take their place. */
-  #remember(tensors: readonly Tensor[]): void {
-    const before = this.#remembered;
-    this.#remembered = tensors.map(hold);
-    for (const tensor of before) letGo(tensor);
-  }
-
-  /** Tells the second of a step's two model calls, which must follow the first. */
+  /** True at the second of a step's two model calls, which must follow the first. */
   protected isSecondHalf(index: number): boolean {
     const begun = this.#remembered.length > 0;
     if (begun === (index % 2 === 1)) return begun;
@@ -265,18 +257,13 @@ export abstract class Scheduler<Config extends object = object> {
     );
   }
 
-  /** Of equal timesteps the one that is due, else the second, as in diffusers. */
-  protected indexAmongEqual(t: number): number {
+  /** Index of a timestep. Of equal ones it is the one that is due, else the second, as in diffusers. */
+  protected indexForTimestep(t: number): number {
     const first = this.indexOf(t);
     const due = this.#next ?? this.#begin;
     if (due !== undefined && this.timesteps[due] === t) return due;
     const second = this.timesteps.indexOf(t, first + 1);
     return second < 0 ? first : second;
-  }
-
-  /** A loop may begin in the middle without having said so. */
-  #firstIndex(t: number): number {
-    return this.indexOf(t) === 0 ? 0 : this.indexAmongEqual(t);
   }
 
   /** Position of t among the timesteps. */
@@ -288,10 +275,28 @@ export abstract class Scheduler<Config extends object = object> {
         `${this.timesteps.at(-1)}; pass an entry of timesteps`,
     );
   }
+
+  /** A loop may begin in the middle without setBeginIndex(). */
+  #firstIndex(t: number): number {
+    return this.indexOf(t) === 0 ? 0 : this.indexForTimestep(t);
+  }
+
+  #beginAt(index: number | undefined): void {
+    this.#begin = index;
+    this.#next = undefined;
+    this.#remember([]);
+  }
+
+  /** Keeps these tensors from the scopes of a loop until others take their place. */
+  #remember(tensors: readonly Tensor[]): void {
+    const before = this.#remembered;
+    this.#remembered = tensors.map(hold);
+    for (const tensor of before) letGo(tensor);
+  }
 }
 
 /** A weighted sum of two tensors, with one pair of weights for all images [B, …] or for each image its own. */
-export function addWeighted(x: Tensor, y: Tensor, weights: readonly Weights[]): Tensor {
+export function addWeighted(x: Tensor, y: Tensor, weights: readonly NoiseWeights[]): Tensor {
   const [B, ...rest] = x.shape as readonly [number, ...number[]];
   if (weights.length !== 1 && weights.length !== B) {
     throw new RangeError(`Cannot mix noise: expected one timestep or ${B}, got ${weights.length}`);
@@ -302,7 +307,7 @@ export function addWeighted(x: Tensor, y: Tensor, weights: readonly Weights[]): 
   return x.mul(column(0)).add(y.mul(column(1)));
 }
 
-/** What step() returns where the step itself does not need x̂_0: that is computed when somebody asks for it. */
+/** Result of a step that does not need x̂_0 itself: it is computed when it is read. */
 export function stepOutput(prevSample: Tensor, predOriginalSample: () => Tensor): StepOutput {
   return {
     prevSample,

@@ -3,7 +3,7 @@ import { interpolate } from "../core/math.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type BetaConfig, betaConfig } from "./betas.ts";
 import { type PredictionType, predictionType } from "./model_output.ts";
-import { Scheduler, type Weights } from "./scheduler.ts";
+import { type NoiseWeights, Scheduler } from "./scheduler.ts";
 import {
   chosenSpreads,
   type Levels,
@@ -19,7 +19,7 @@ const f32 = Math.fround;
 
 /** The keys that the schedulers over σ share. */
 export interface VarianceExplodingConfig extends Omit<BetaConfig, "rescale_betas_zero_snr">, TimestepConfig {
-  /** What the model predicts. */
+  /** The kind of the model's output. */
   prediction_type: PredictionType;
 }
 
@@ -31,7 +31,7 @@ export const varianceExplodingConfig = { ...betaConfig, prediction_type: predict
  * trained on x / √(σ² + 1) at whole timesteps.
  */
 export abstract class SigmaScheduler<Config extends VarianceExplodingConfig> extends Scheduler<Config> {
-  /** What training did at each timestep. */
+  /** ᾱ and σ at each timestep of training. */
   protected readonly table: SigmaTable;
 
   /** Checks the config and makes the table. */
@@ -68,8 +68,8 @@ export abstract class SigmaScheduler<Config extends VarianceExplodingConfig> ext
   }
 
   /** x = x_0 + σ ε. */
-  protected override noiseWeights(t: number): Weights {
-    return [1, this.sigmas[this.indexAmongEqual(t)]!];
+  protected override noiseWeights(t: number): NoiseWeights {
+    return [1, this.sigmas[this.indexForTimestep(t)]!];
   }
 
   /** x̂_0 from what the model predicted at σ. */

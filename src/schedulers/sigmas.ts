@@ -5,7 +5,7 @@ import { betaQuantile, linspace } from "../core/math.ts";
 
 const f32 = Math.fround;
 
-/** Which spread of noise levels replaces that of the timesteps; at most one. */
+/** The keys that spread σ itself, instead of taking it at the timesteps; at most one is true. */
 export interface SigmaConfig {
   /** Even in σ^(1/7) (Karras et al. 2022, eq. 5). */
   use_karras_sigmas: boolean;
@@ -30,18 +30,18 @@ export const sigmaConfig = {
   sigma_max: z.number().positive().nullish(),
 };
 
-/** Where the last step ends: at the clean image, or at the smallest σ of training. */
+/** The end of the last step: the clean image, or the smallest σ of training. */
 export type FinalSigmas = "zero" | "sigma_min";
 
 /** Timesteps, and the noise levels there. */
 export interface Levels {
-  /** What the model is told. */
+  /** The timesteps that the model gets. */
   timesteps: number[];
   /** σ of each. */
   sigmas: number[];
 }
 
-/** What training did at each timestep, in f32 as torch has it. */
+/** Tables over the timesteps of training, in f32 as torch has them. */
 export interface SigmaTable {
   /** ᾱ_t. */
   alphasCumprod: Float32Array;
@@ -77,7 +77,7 @@ export function spreadSigmas(
   return spreads[chosen[0]!](config.sigma_max ?? range.max, config.sigma_min ?? range.min, count);
 }
 
-/** Which spreads a config asks for. */
+/** The spreads that a config asks for. */
 export function chosenSpreads(config: SigmaConfig): (keyof typeof spreads)[] {
   return (Object.keys(spreads) as (keyof typeof spreads)[]).filter((key) => config[key]);
 }
@@ -116,7 +116,7 @@ export function finalSigma(type: FinalSigmas, sigmas: ArrayLike<number>): number
   return type === "zero" ? 0 : sigmas[0]!;
 }
 
-/** How much image and noise x = α x_0 + σ ε holds. */
+/** The noise level of x = α x_0 + σ ε. */
 export interface NoiseLevel {
   /** Weight of the image. */
   alpha: number;

@@ -11,8 +11,9 @@ import {
   thresholdConfig,
 } from "./model_output.ts";
 import type { StepWeights } from "./dpm_weights.ts";
-import { Scheduler, type StepOutput, stepOutput, type Weights } from "./scheduler.ts";
+import { type NoiseWeights, Scheduler, type StepOutput, stepOutput } from "./scheduler.ts";
 import {
+  chosenSpreads,
   type FinalSigmas,
   type Levels,
   type NoiseLevel,
@@ -35,9 +36,9 @@ import {
 
 /** The keys that the solvers of the diffusion ODE share. */
 export interface SolverConfig extends BetaConfig, TimestepConfig, SigmaConfig, ThresholdConfig {
-  /** How β runs; the solvers know these three. */
+  /** The course of β; the solvers know these three. */
   beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
-  /** What the model predicts; of a flow x_σ = (1 − σ) x_0 + σ ε the velocity ε − x_0. */
+  /** The kind of the model's output; of a flow x_σ = (1 − σ) x_0 + σ ε the velocity ε − x_0. */
   prediction_type: PredictionType | "flow_prediction";
   /** The highest order of a step: how many model outputs it uses. */
   solver_order: number;
@@ -47,9 +48,9 @@ export interface SolverConfig extends BetaConfig, TimestepConfig, SigmaConfig, T
   use_flow_sigmas: boolean;
   /** Moves the noise levels of a flow towards 1. */
   flow_shift: number;
-  /** Takes the shift from each picture's size, which setTimesteps() is told as `mu`. */
+  /** Takes the shift from each picture's size, which setTimesteps() takes as `mu`. */
   use_dynamic_shifting: boolean;
-  /** Where the last step ends. */
+  /** σ where the last step ends. */
   final_sigmas_type: FinalSigmas;
 }
 
@@ -71,7 +72,7 @@ export const solverConfig = {
 
 /** A scheduler that solves the diffusion ODE or SDE from one noise level to the next. */
 export abstract class SolverScheduler<Config extends SolverConfig> extends Scheduler<Config> {
-  /** The noise of training. */
+  /** ᾱ and σ at each timestep of training. */
   protected readonly table: SigmaTable;
   #levels: NoiseLevel[] = [];
 
@@ -97,8 +98,8 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
   }
 
   /** α and σ of x = α x_0 + σ ε. */
-  protected override noiseWeights(t: number): Weights {
-    const { alpha, sigma } = this.level(this.indexAmongEqual(t));
+  protected override noiseWeights(t: number): NoiseWeights {
+    const { alpha, sigma } = this.level(this.indexForTimestep(t));
     return [alpha, sigma];
   }
 
@@ -123,7 +124,7 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
     return { sigmas, timesteps: round ? timesteps.map(roundHalfEven) : timesteps };
   }
 
-  /** The levels of a flow, shifted towards 1, which stands for all timesteps of training; without the clean end. */
+  /** `count` levels of a flow, shifted towards 1, without the clean end; t = σ · num_train_timesteps. */
   protected flowLevels(count: number, shift: number): Levels {
     const T = this.config.num_train_timesteps;
     const sigmas = linspace(1, 1 / T, checkedCount(count, T) + 1).map((alpha) => 1 - alpha)
@@ -131,23 +132,21 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
     return { sigmas, timesteps: sigmas.map((sigma) => sigma * T) };
   }
 
-  /** The levels of `count` timesteps below `end`, as the config spaces them unless told otherwise. */
-  protected spacedLevels(count: number, end?: number, timestep_spacing?: TimestepSpacing): Levels {
-    const spacing = timestep_spacing ?? this.config.timestep_spacing;
-    const config = { ...this.config, timestep_spacing: spacing };
+  /** The levels of `count` timesteps below `end`, as the config spaces them or as asked for. */
+  protected spacedLevels(
+    count: number,
+    end?: number,
+    timestep_spacing: TimestepSpacing = this.config.timestep_spacing,
+  ): Levels {
+    const config = { ...this.config, timestep_spacing };
     return this.#levelsOf(spacedTimesteps(config, count, { end, stopBeforeZero: true }));
   }
 
   /** The levels of timesteps that a caller chose; where the config spreads σ itself they would go unused. */
   protected chosenLevels(timesteps: readonly number[]): Levels {
     const config = this.config as Config & { use_lu_lambdas?: boolean };
-    const spreads = [
-      "use_karras_sigmas",
-      "use_exponential_sigmas",
-      "use_beta_sigmas",
-      "use_lu_lambdas",
-    ] as const;
-    const other = ([...spreads, "use_flow_sigmas"] as const).find((key) => config[key]);
+    const others = (["use_lu_lambdas", "use_flow_sigmas"] as const).filter((key) => config[key]);
+    const [other] = [...chosenSpreads(config), ...others];
     if (!other) return this.#levelsOf(checkedTimesteps(config, timesteps));
     throw new TypeError(
       `Cannot set timesteps: expected steps, as the config has ${other}, got a list of timesteps`,
@@ -168,12 +167,12 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
     );
   }
 
-  /** What step() returns; x̂_0 is computed where somebody asks for it. */
+  /** Result of step(). */
   protected output(prevSample: Tensor, modelOutput: Tensor, index: number, sample: Tensor): StepOutput {
     return stepOutput(prevSample, () => this.predictOriginal(modelOutput, index, sample));
   }
 
-  /** What a method integrates: x̂_0, or ε̂. */
+  /** The function that a method integrates: x̂_0, or ε̂. */
   protected convertModelOutput(
     modelOutput: Tensor,
     index: number,
@@ -200,7 +199,7 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
       return weightedSum([alpha, modelOutput], [sigma, sample]);
     }
     const x0 = this.predictOriginal(modelOutput, index, sample);
-    const beside = prediction_type === "flow_prediction" ? ratio : sigma; // the same in a flow, as in diffusers outside of one
+    const beside = prediction_type === "flow_prediction" ? ratio : sigma; // which are equal for a flow; diffusers takes σ / α for other models too
     return weightedSum([1 / beside, sample], [-alpha / beside, x0]);
   }
 

@@ -24,7 +24,7 @@ const schema = z.looseObject({
   timestep_scaling: absentIfNull(lcmSchema.shape.timestep_scaling),
 });
 
-/** What TCD's step() may be told. */
+/** Options of TCD's step(). */
 export interface TCDStepOptions extends StepOptions {
   /**
    * γ of the paper: how far beyond the next timestep a step jumps,
@@ -33,7 +33,7 @@ export interface TCDStepOptions extends StepOptions {
   eta?: number | undefined;
 }
 
-/** What TCD's step() returns. */
+/** Result of TCD's step(). */
 export interface TCDStepOutput extends StepOutput {
   /** The sample at the timestep s that the step jumped to, before noise is added. */
   predNoisedSample: Tensor;
@@ -52,8 +52,7 @@ export class TCDScheduler extends AlphaScheduler<LCMConfig> {
   }
 
   /**
-   * One step:
-   * along the trajectory to s = (1 − γ) t' below the next timestep t', then noise up to t' (Algorithm 4).
+   * One step: along the trajectory to s = (1 − γ) t' below the next timestep t', then noise up to t' (Algorithm 4).
    */
   step(
     modelOutput: Tensor,

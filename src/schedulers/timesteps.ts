@@ -3,28 +3,27 @@ import { nameOfKind } from "../core/error.ts";
 import { linspace, roundHalfEven } from "../core/math.ts";
 
 /**
- * What setTimesteps() may be told instead of a number of steps.
- * Each class takes some of it and refuses the rest.
+ * The argument of setTimesteps() instead of a number of steps. Each class takes some of these and refuses the rest.
  */
 export interface Schedule {
-  /** How many steps to spread over the timesteps of training. */
+  /** The number of steps to spread over the timesteps of training. */
   steps?: number | undefined;
   /** The timesteps themselves, the noisiest first. */
   timesteps?: readonly number[] | undefined;
   /** The noise levels themselves, falling. */
   sigmas?: readonly number[] | undefined;
-  /** Where the config shifts dynamically: by how much, from the size of the image. */
+  /** The shift for this size of image, where the config shifts dynamically. */
   mu?: number | undefined;
 }
 
-/** How the steps of sampling spread over those of training (Lin et al. 2023, table 2). */
+/** Ways to spread the steps of sampling over those of training (Lin et al. 2023, table 2). */
 export type TimestepSpacing = "linspace" | "leading" | "trailing";
 
-/** What decides the timesteps of sampling. */
+/** The keys that decide the timesteps of sampling. */
 export interface TimestepConfig {
-  /** How many timesteps training had. */
+  /** The number of timesteps in training. */
   num_train_timesteps: number;
-  /** How the steps spread over them. */
+  /** The spread of the steps over them. */
   timestep_spacing: TimestepSpacing;
   /** Added to each timestep of the leading spacing; Stable Diffusion has 1. */
   steps_offset: number;
@@ -37,7 +36,7 @@ export const timestepConfig = {
 };
 
 /**
- * What setTimesteps() was told, if it is exactly one of the ways that the class takes; `mu` goes with any.
+ * The argument of setTimesteps(), if it has exactly one of the keys that the class takes; `mu` goes with any.
  */
 export function readSchedule(schedule: number | Schedule, takes: readonly (keyof Schedule)[]): Schedule {
   if (typeof schedule === "number") return { steps: schedule };
@@ -58,7 +57,7 @@ export function readSchedule(schedule: number | Schedule, takes: readonly (keyof
   );
 }
 
-/** How a family of schedulers takes the spacings. */
+/** Ways in which the families of schedulers space timesteps otherwise. */
 interface SpacingOptions {
   /** The first timestep that may not be visited, instead of num_train_timesteps. */
   end?: number | undefined;

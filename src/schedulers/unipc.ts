@@ -11,7 +11,7 @@ import { checkedCount, checkedFalling, readSchedule, type Schedule } from "./tim
 
 const f32 = Math.fround;
 
-/** How UniPC integrates. */
+/** The keys that choose UniPC's formula. */
 export interface UniPCMethod {
   /** Over the image that the model sees, or over the noise. */
   predict_x0: boolean;
@@ -25,7 +25,7 @@ export interface UniPCMultistepConfig extends SolverConfig, UniPCMethod {
   disable_corrector: number[];
   /** A scheduler that predicts instead of UniP. */
   solver_p: Scheduler | null;
-  /** How a dynamic shift is told: as its logarithm, or itself. */
+  /** The factor that mu stands for: exp(mu), or mu itself. */
   time_shift_type: "exponential" | "linear";
   /** Stretches a flow's noise levels so that the last is this. */
   shift_terminal: number | null;
@@ -68,9 +68,7 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
     }
     const levels = spread ?? (use_flow_sigmas || sigmas ? this.#flow(steps, sigmas, mu) : undefined);
     if (levels) this.visitLevels(levels, final_sigmas_type === "zero" ? 0 : levels.sigmas.at(-1)!);
-    else {
-      this.visitLevels(this.spacedLevels(steps), finalSigma(final_sigmas_type, this.table.sigmas));
-    }
+    else this.visitLevels(this.spacedLevels(steps), finalSigma(final_sigmas_type, this.table.sigmas));
     solver_p?.setTimesteps(this.timesteps.length);
   }
 
@@ -92,7 +90,7 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
     return this.output(prevSample, modelOutput, index, sample);
   }
 
-  /** With that of solver_p. */
+  /** The state with that of solver_p. */
   override snapshot(): SchedulerState {
     return { ...super.snapshot(), inner: this.config.solver_p?.snapshot() };
   }
@@ -185,7 +183,7 @@ function correctorWeights(method: UniPCMethod, t: NoiseLevel, s: readonly NoiseL
   return { ...weights, outputs: [last, newest - last, ...earlier] };
 }
 
-/** What both share (Zhao et al. 2023, https://arxiv.org/abs/2302.04867, eq. 6 to 9). */
+/** The part of the formula that both share (Zhao et al. 2023, https://arxiv.org/abs/2302.04867, eq. 6 to 9). */
 function expand({ predict_x0, solver_type }: UniPCMethod, t: NoiseLevel, s: readonly NoiseLevel[]) {
   const h = f32(t.lambda - s[0]!.lambda);
   const hh = predict_x0 ? -h : h;
@@ -205,7 +203,7 @@ function expand({ predict_x0, solver_type }: UniPCMethod, t: NoiseLevel, s: read
     constant: -size * phi1,
     scale: -size * unit,
     moments,
-    /** Where the older levels lie, with the step as unit. */
+    /** λ of the older levels less that of the newest, in steps. */
     ratios: s.slice(1).map(({ lambda }) => f32(lambda - s[0]!.lambda) / h),
   };
 }
