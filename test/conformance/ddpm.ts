@@ -6,7 +6,7 @@ import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
 import { comparePixels } from "./pixels.ts";
 import { loading } from "./precision.ts";
-import { upload } from "./upload.ts";
+import { upload } from "../support/tensors.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
 /** What a set says of its runs. */

@@ -6,7 +6,7 @@ import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { drawing } from "./drawing.ts";
 import { camelCased, readJson } from "./json.ts";
 import { loading } from "./precision.ts";
-import { upload } from "./upload.ts";
+import { upload } from "../support/tensors.ts";
 import { attempt, type Bound, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
 
 type Verdicts = AsyncGenerator<Verdict, void, void>;

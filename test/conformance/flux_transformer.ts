@@ -4,7 +4,7 @@ import { fluxPosEmbed } from "../../src/models/flux_transformer_2d/pos_embed.ts"
 import { cat, type Tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { loading } from "./precision.ts";
-import { upload } from "./upload.ts";
+import { upload } from "../support/tensors.ts";
 import { attempt, compare, compareTensor, type Verdict } from "./verdict.ts";
 
 const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU

@@ -24,7 +24,7 @@ import { type Tensor, tensor } from "../../src/mod.ts";
 import { difference, type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
 import { inF16 } from "./precision.ts";
-import { upload } from "./upload.ts";
+import { upload } from "../support/tensors.ts";
 import { attempt, type Bound, compare, compareTensor, type Verdict } from "./verdict.ts";
 
 interface OpCase {

@@ -8,7 +8,7 @@ import {
 } from "../../src/schedulers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
-import { upload } from "./upload.ts";
+import { upload } from "../support/tensors.ts";
 import { attempt, type Bound, compare, EXACT, refused, type Verdict, worst } from "./verdict.ts";
 
 /** A sampling loop that diffusers ran. */

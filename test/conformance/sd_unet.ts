@@ -3,7 +3,7 @@ import { UNet2DConditionModel, type UNet2DConditionOptions } from "../../src/mod
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { readJson } from "./json.ts";
 import { loading } from "./precision.ts";
-import { upload } from "./upload.ts";
+import { upload } from "../support/tensors.ts";
 import { attempt, compareTensor, type Verdict } from "./verdict.ts";
 
 const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU

@@ -3,7 +3,7 @@ import { manualSeed } from "../../src/mod.ts";
 import { readTensors } from "../support/arrays.ts";
 import { AutoencoderKL } from "../../src/models/mod.ts";
 import { loading } from "./precision.ts";
-import { upload } from "./upload.ts";
+import { upload } from "../support/tensors.ts";
 import { attempt, compareTensor, type Verdict } from "./verdict.ts";
 
 const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU

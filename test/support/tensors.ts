@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { Tensor } from "../../src/tensor/mod.ts";
+import { type Tensor, tensor } from "../../src/tensor/mod.ts";
+import type { HostTensor } from "./arrays.ts";
 import { assertRelativelyClose } from "./close.ts";
 
 /** Values on the host. */
@@ -18,4 +19,9 @@ export async function assertTensor(got: Tensor, want: Values, bound: number, wha
 /** A tensor as a reference for others. */
 export async function onHost(x: Tensor): Promise<Values> {
   return { shape: x.shape, data: await x.data() };
+}
+
+/** A stored tensor on the GPU, as f32 by default. */
+export function upload({ data, shape }: HostTensor, dtype: "f32" | "f16" = "f32"): Tensor {
+  return tensor(Float32Array.from(data), shape, { dtype });
 }

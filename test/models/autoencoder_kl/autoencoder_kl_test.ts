@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../../../src/io/config.ts";
 import { manualSeed, openDevice, tensor } from "../../../src/mod.ts";
-import { DiagonalGaussianDistribution } from "../../../src/models/mod.ts";
+import { DiagonalGaussianDistribution, type LoadOptions } from "../../../src/models/mod.ts";
 import { autoencoderKLConfig } from "../../../src/models/autoencoder_kl/config.ts";
 import { bandsOf } from "../../../src/models/autoencoder_kl/bands.ts";
-import type { LoadOptions } from "../../../src/models/runtime/load.ts";
 import { type Tensor, watched, zeros } from "../../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { loadCase } from "../../support/model_cases.ts";
+import { assertTensor, upload } from "../../support/tensors.ts";
 import { OpenAutoencoderKL } from "../../support/open_autoencoder_kl.ts";
 
 const bound = 1e-5; // f32; torch itself is some 5e-7 away from f64
@@ -213,24 +214,10 @@ function withConfig(each: Case, config: object): Case {
   return { ...each, config: { ...each.config, ...config } };
 }
 
-/** The model of a case, through files as on the hub. */
-async function load({ weights, config }: Case, options: LoadOptions): Promise<OpenAutoencoderKL> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
-    const file = `${folder}/diffusion_pytorch_model.safetensors`;
-    await Deno.copyFile(fixture(`autoencoder_kl/weights/${weights}.safetensors`), file);
-    return await OpenAutoencoderKL.fromPretrained(folder, options);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+function load(made: Case, options: LoadOptions): Promise<OpenAutoencoderKL> {
+  return loadCase(OpenAutoencoderKL, "autoencoder_kl", made, options);
 }
 
-function upload({ data, shape }: HostTensor): Tensor {
-  return tensor(Float32Array.from(data), shape);
-}
-
-async function assertSame(got: Tensor, want: HostTensor, what: string, limit = bound) {
-  assert.deepEqual(got.shape, want.shape, `shape of ${what}`);
-  assertRelativelyClose(await got.data(), want.data, limit, what);
+function assertSame(got: Tensor, want: HostTensor, what: string, limit = bound): Promise<void> {
+  return assertTensor(got, want, limit, what);
 }

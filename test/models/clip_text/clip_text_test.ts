@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
-import { loadModel, type LoadOptions, type ModelClass } from "../../../src/models/runtime/load.ts";
+import type { LoadOptions, ModelClass } from "../../../src/models/runtime/load.ts";
 import { CLIPTextModel, CLIPTextModelWithProjection } from "../../../src/models/mod.ts";
 import type { Tensor } from "../../../src/tensor/mod.ts";
 import { readTensors } from "../../support/arrays.ts";
-import { assertRelativelyClose } from "../../support/close.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { loadCase } from "../../support/model_cases.ts";
+import { assertTensor } from "../../support/tensors.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 1e-2;
@@ -130,23 +131,14 @@ async function assertSame(name: string, got: Record<string, Tensor>, limit: numb
   for (const [key, want] of expected) {
     const [of, output] = key.split("/") as [string, string];
     if (of !== name) continue;
-    assert.deepEqual(got[output]!.shape, want.shape, `shape of ${key}`);
-    assertRelativelyClose(await got[output]!.data(), want.data, limit, key);
+    await assertTensor(got[output]!, want, limit, key);
   }
 }
 
-/** The model of a case, through files as on the hub. */
-async function load(
-  { weights, config, projection }: Pick<Case, "weights" | "config" | "projection">,
+function load(
+  made: Pick<Case, "weights" | "config" | "projection">,
   options: LoadOptions,
-  type: ModelClass<CLIPTextModel> = projection ? CLIPTextModelWithProjection : CLIPTextModel,
+  type: ModelClass<CLIPTextModel> = made.projection ? CLIPTextModelWithProjection : CLIPTextModel,
 ): Promise<CLIPTextModel> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
-    await Deno.copyFile(fixture(`clip_text/weights/${weights}.safetensors`), `${folder}/model.safetensors`);
-    return await loadModel(type, folder, options);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  return loadCase(type, "clip_text", made, options);
 }

@@ -7,10 +7,12 @@ import {
   type FluxTransformer2DOptions,
   type LoadOptions,
 } from "../../../src/models/mod.ts";
-import { scope, type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";
+import { scope, type Tensor, zeros } from "../../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { loadCase } from "../../support/model_cases.ts";
+import { assertTensor, upload } from "../../support/tensors.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 5e-3;
@@ -38,7 +40,7 @@ const expected = await readTensors(fixture(`${set}/expected.safetensors`));
 for (const example of cases) {
   Deno.test(`FluxTransformer2DModel follows diffusers: ${example.name}`, async () => {
     const notices: string[] = [];
-    using model = await loadCase(example, { dtype: "f32", onNotice: (line) => notices.push(line) });
+    using model = await load(example, { dtype: "f32", onNotice: (line) => notices.push(line) });
     assert.deepEqual(notices, []); // every key of the file is read
 
     const { hiddenStates, options } = inputsOf(example);
@@ -53,7 +55,7 @@ for (const example of cases) {
 for (const name of ["guided", "base", "uneven_width"]) {
   Deno.test(`FluxTransformer2DModel in f16 stays near f32: ${name}`, async () => {
     const example = caseOf(name);
-    using model = await loadCase(example, { dtype: "f16" });
+    using model = await load(example, { dtype: "f16" });
     const { hiddenStates, options } = inputsOf(example);
     const out = model.forward(hiddenStates, options).sample;
     assert.equal(out.dtype, "f32");
@@ -64,7 +66,7 @@ for (const name of ["guided", "base", "uneven_width"]) {
 for (const dtype of ["f32", "f16"] as const) {
   Deno.test(`FluxTransformer2DModel.condition() tells all steps what forward would be told in ${dtype}`, async () => {
     const example = caseOf("guided");
-    using model = await loadCase(example, { dtype });
+    using model = await load(example, { dtype });
     const { hiddenStates, tokens, conditions } = inputsOf(example);
     const timesteps = [1, 0.75, 0.7, 0.02];
     const modulation = model.condition(timesteps, conditions);
@@ -81,7 +83,7 @@ for (const dtype of ["f32", "f16"] as const) {
 
 Deno.test("FluxTransformer2DModel.condition() goes in parts where a binding does not hold all steps", async () => {
   const example = caseOf("guided_rows");
-  using model = await loadCase(example, { dtype: "f32" });
+  using model = await load(example, { dtype: "f32" });
   const { conditions } = inputsOf(example);
   const timesteps = Array.from({ length: 7 }, (_, i) => 1 - i / 7);
   const whole = model.condition(timesteps, conditions);
@@ -98,7 +100,7 @@ Deno.test("FluxTransformer2DModel.condition() goes in parts where a binding does
 
 Deno.test("FluxTransformer2DModel neither makes nor sends the angles of positions again in a loop", async () => {
   const example = caseOf("base");
-  using model = await loadCase(example, { dtype: "f32" });
+  using model = await load(example, { dtype: "f32" });
   const { hiddenStates, tokens, conditions } = inputsOf(example);
   const modulation = model.condition([0.5], conditions).at(0);
   const run = async (imgIds = tokens.imgIds) => {
@@ -115,7 +117,7 @@ Deno.test("FluxTransformer2DModel neither makes nor sends the angles of position
 
 Deno.test("FluxTransformer2DModel takes 20 dispatches a dual block and 10 a single one", async () => {
   for (const [name, path, count] of [["three_dual", "", 20], ["three_single", "single_", 10]] as const) {
-    using _model = await loadCase(caseOf(name), { dtype: "f32" });
+    using _model = await load(caseOf(name), { dtype: "f32" });
     const graph = device.dump().split("\n\n").find((text) => text.includes(`@ ${path}transformer_blocks.2`))!;
     const lines = graph.split("\n").filter((line) => line.includes(`@ ${path}transformer_blocks.1.`));
     assert.equal(lines.length, count, lines.join("\n"));
@@ -124,7 +126,7 @@ Deno.test("FluxTransformer2DModel takes 20 dispatches a dual block and 10 a sing
 
 Deno.test("FluxTransformer2DModel.forward() tells what is wrong with its arguments", async () => {
   const example = caseOf("guided");
-  using model = await loadCase(example, { dtype: "f32" });
+  using model = await load(example, { dtype: "f32" });
   const { hiddenStates, tokens, conditions, options } = inputsOf(example);
   const refuses = (message: string, changed: object, x = hiddenStates) =>
     assert.throws(() => model.forward(x, { ...options, ...changed } as FluxTransformer2DOptions), {
@@ -170,7 +172,7 @@ Deno.test("FluxTransformer2DModel.forward() tells what is wrong with its argumen
   });
   refuses("Cannot use modulation: expected shape [2, 272], got [1, 272]", { modulation: one.at(0) });
 
-  using unguided = await loadCase(caseOf("base"), { dtype: "f32" });
+  using unguided = await load(caseOf("base"), { dtype: "f32" });
   assert.throws(() => unguided.condition([1], { ...conditions, guidance: 3.5 }), {
     name: "TypeError",
     message: "Cannot denoise: expected no guidance, got one; guidance_embeds is false",
@@ -179,7 +181,7 @@ Deno.test("FluxTransformer2DModel.forward() tells what is wrong with its argumen
 
 Deno.test("FluxTransformer2DModel comes back after it gave its memory away", async () => {
   const example = caseOf("guided");
-  using model = await loadCase(example, { dtype: "f32" });
+  using model = await load(example, { dtype: "f32" });
   const { hiddenStates, options, conditions } = inputsOf(example);
   const before = await model.forward(hiddenStates, options).sample.data();
   model.unload();
@@ -224,30 +226,14 @@ function withLimits<T>(model: FluxTransformer2DModel, limits: GPUSupportedLimits
   }
 }
 
-const folders: string[] = [];
-Deno.test.afterAll(async () => {
-  for (const folder of folders) await Deno.remove(folder, { recursive: true });
-});
-
-/** The model of a case, through files as on the hub. */
-async function loadCase({ weights, config }: Case, options: LoadOptions): Promise<FluxTransformer2DModel> {
-  const folder = await Deno.makeTempDir();
-  folders.push(folder);
-  await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
-  const file = `${folder}/diffusion_pytorch_model.safetensors`;
-  await Deno.copyFile(fixture(`${set}/weights/${weights}.safetensors`), file);
-  return await FluxTransformer2DModel.fromPretrained(folder, options);
+function load(example: Case, options: LoadOptions): Promise<FluxTransformer2DModel> {
+  return loadCase(FluxTransformer2DModel, set, example, options);
 }
 
 function rows({ shape: [count, width], data }: HostTensor): number[][] {
   return Array.from({ length: count! }, (_, i) => [...data.subarray(i * width!, (i + 1) * width!)]);
 }
 
-function upload({ data, shape }: HostTensor): Tensor {
-  return tensor(Float32Array.from(data), shape);
-}
-
-async function assertSame(got: Tensor, want: HostTensor, what: string, limit: number) {
-  assert.deepEqual(got.shape, want.shape, `shape of ${what}`);
-  assertRelativelyClose(await got.data(), want.data, limit, what);
+function assertSame(got: Tensor, want: HostTensor, what: string, limit = bound): Promise<void> {
+  return assertTensor(got, want, limit, what);
 }

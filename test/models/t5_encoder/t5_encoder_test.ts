@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
-import { loadModel, type LoadOptions } from "../../../src/models/runtime/load.ts";
+import type { LoadOptions, ModelClass } from "../../../src/models/runtime/load.ts";
 import { T5EncoderModel } from "../../../src/models/mod.ts";
 import { positionBuckets } from "../../../src/models/t5_encoder/inputs.ts";
 import type { Tensor } from "../../../src/tensor/mod.ts";
 import { readTensors } from "../../support/arrays.ts";
-import { assertRelativelyClose } from "../../support/close.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { loadCase } from "../../support/model_cases.ts";
+import { assertTensor } from "../../support/tensors.ts";
 import { OpenT5Encoder } from "../../support/open_t5_encoder.ts";
 
 const bound = 1e-5; // f32
@@ -121,12 +122,11 @@ Deno.test("T5EncoderModel.forward() tells what is wrong with its ids and its mas
 
 Deno.test("T5EncoderModel.unload() gives the table back too, and load() brings it again", async () => {
   const made = caseOf("relu");
-  using model = await load(made, { dtype: "f32", defer: true }, T5EncoderModel, async (open) => {
-    assert.throws(() => open.forward(made.ids), { message: /^Cannot run T5EncoderModel: .*load\(\)/ });
-    await open.load();
-    open.unload();
-    await open.load();
-  });
+  using model = await load(made, { dtype: "f32", defer: true });
+  assert.throws(() => model.forward(made.ids), { message: /^Cannot run T5EncoderModel: .*load\(\)/ });
+  await model.load();
+  model.unload();
+  await model.load();
   await assertSame(made.name, results(model, made), bound);
 });
 
@@ -174,27 +174,14 @@ function results(model: T5EncoderModel, { ids, mask }: Case): Record<string, Ten
 
 async function assertSame(name: string, got: Record<string, Tensor>, limit: number) {
   for (const [output, tensor] of Object.entries(got)) {
-    const want = expected.get(`${name}/${output}`)!;
-    assert.deepEqual(tensor.shape, want.shape, `shape of ${output}`);
-    assertRelativelyClose(await tensor.data(), want.data, limit, output);
+    await assertTensor(tensor, expected.get(`${name}/${output}`)!, limit, output);
   }
 }
 
-/** The model of a case, through files as on the hub; `use` runs while they are there. */
-async function load(
-  { weights, config }: Pick<Case, "weights" | "config">,
+function load(
+  made: Pick<Case, "weights" | "config">,
   options: LoadOptions,
-  type: typeof T5EncoderModel = T5EncoderModel,
-  use = async (_: T5EncoderModel): Promise<void> => {},
+  type: ModelClass<T5EncoderModel> = T5EncoderModel,
 ): Promise<T5EncoderModel> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
-    await Deno.copyFile(fixture(`t5_encoder/weights/${weights}.safetensors`), `${folder}/model.safetensors`);
-    const model = await loadModel(type, folder, options);
-    await use(model);
-    return model;
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  return loadCase(type, "t5_encoder", made, options);
 }

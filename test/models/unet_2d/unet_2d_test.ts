@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open.ts";
-import type { LoadOptions } from "../../../src/models/runtime/load.ts";
 import { UNet2DModel } from "../../../src/models/mod.ts";
 import { unet2DInputs } from "../../../src/models/unet_2d/inputs.ts";
 import { type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
-import { assertRelativelyClose } from "../../support/close.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { loadCase } from "../../support/model_cases.ts";
+import { assertTensor, upload } from "../../support/tensors.ts";
 
 const bound = 1e-5; // f32; torch itself is some 7e-7 away from f64
 const f16Bound = 1e-2;
@@ -77,12 +77,13 @@ interface Case {
 const { cases } = JSON.parse(await Deno.readTextFile(fixture("unet_2d/meta.json"))) as { cases: Case[] };
 const expected = await readTensors(fixture("unet_2d/expected.safetensors"));
 
-for (const { name, weights, config, t, classes, taps } of cases) {
+for (const made of cases) {
+  const { name, t, classes, taps } = made;
   const get = (array: string) => expected.get(`${name}/${array}`)!;
 
   Deno.test(`UNet2DModel follows diffusers: ${name}`, async () => {
     const notices: string[] = [];
-    using unet = await loadCase(weights, config, { dtype: "f32", onNotice: (line) => notices.push(line) });
+    using unet = await loadCase(UNet2DModel, "unet_2d", made, { onNotice: (line) => notices.push(line) });
     assert.deepEqual(notices, []); // every key of the file is read
 
     const classLabels = classes === "vectors" ? upload(get("classes")) : classes ?? undefined;
@@ -96,9 +97,9 @@ for (const { name, weights, config, t, classes, taps } of cases) {
 }
 
 Deno.test("UNet2DModel in f16 takes the logarithms of Fourier time in f32", async () => {
-  const { weights, config, t } = cases.find(({ name }) => name === "fourier")!;
-  using unet = await loadCase(weights, config, { dtype: "f16" });
-  const { sample } = unet.forward(upload(expected.get("fourier/sample")!), t);
+  const made = cases.find(({ name }) => name === "fourier")!;
+  using unet = await loadCase(UNet2DModel, "unet_2d", made, { dtype: "f16" });
+  const { sample } = unet.forward(upload(expected.get("fourier/sample")!), made.t);
   await assertSame(sample, expected.get("fourier/out")!, "out", f16Bound);
 });
 
@@ -165,26 +166,8 @@ for (const [folder, line] of Object.entries(notices)) {
   });
 }
 
-/** The model of a case, through files as on the hub. */
-async function loadCase(weights: string, config: object, options: LoadOptions): Promise<UNet2DModel> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
-    const file = `${folder}/diffusion_pytorch_model.safetensors`;
-    await Deno.copyFile(fixture(`unet_2d/weights/${weights}.safetensors`), file);
-    return await UNet2DModel.fromPretrained(folder, options);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-function upload({ data, shape }: HostTensor): Tensor {
-  return tensor(Float32Array.from(data), shape);
-}
-
-async function assertSame(got: Tensor, want: HostTensor, what: string, limit = bound) {
-  assert.deepEqual(got.shape, want.shape, `shape of ${what}`);
-  assertRelativelyClose(await got.data(), want.data, limit, what);
+function assertSame(got: Tensor, want: HostTensor, what: string, limit = bound): Promise<void> {
+  return assertTensor(got, want, limit, what);
 }
 
 async function assertTaps(taps: Readonly<Record<string, Tensor>>, expected: Map<string, HostTensor>) {

@@ -3,7 +3,8 @@ import type { ResidualOptions } from "../../../src/models/mod.ts";
 import { zeros } from "../../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
 import { testOnBothEngines } from "../../support/engines.ts";
-import { baseInputs, loadBase, parts, upload } from "../../support/unet_base.ts";
+import { baseInputs, loadBase, parts } from "../../support/unet_base.ts";
+import { upload } from "../../support/tensors.ts";
 
 const bound = 1e-5; // f32
 const list = (name: string, count: number) =>

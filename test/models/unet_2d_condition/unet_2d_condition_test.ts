@@ -2,15 +2,12 @@ import assert from "node:assert/strict";
 import type { Device } from "../../../src/gpu/device.ts";
 import { openDevice } from "../../../src/gpu/open.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
-import {
-  type LoadOptions,
-  UNet2DConditionModel,
-  type UNet2DConditionOptions,
-} from "../../../src/models/mod.ts";
-import { type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";
+import { UNet2DConditionModel, type UNet2DConditionOptions } from "../../../src/models/mod.ts";
+import { type Tensor, zeros } from "../../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
-import { assertRelativelyClose } from "../../support/close.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { loadCase } from "../../support/model_cases.ts";
+import { assertTensor, upload } from "../../support/tensors.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 2e-2;
@@ -43,7 +40,9 @@ for (const example of cases) {
 
   Deno.test(`UNet2DConditionModel follows diffusers: ${name}`, async () => {
     const notices: string[] = [];
-    using unet = await loadCase(example, { dtype: "f32", onNotice: (line) => notices.push(line) });
+    using unet = await loadCase(UNet2DConditionModel, set, example, {
+      onNotice: (line) => notices.push(line),
+    });
     assert.deepEqual(notices, []); // every key of the file is read
 
     const { sample, prompts, options } = inputsOf(example);
@@ -56,7 +55,7 @@ for (const example of cases) {
 
 Deno.test("UNet2DConditionModel in f16 stays near f32", async () => {
   const example = caseOf("xl");
-  using unet = await loadCase(example, { dtype: "f16" });
+  using unet = await loadCase(UNet2DConditionModel, set, example, { dtype: "f16" });
   const { sample, prompts, options } = inputsOf(example);
   const out = unet.forward(sample, example.t, prompts, options).sample;
   assert.equal(out.dtype, "f32");
@@ -65,7 +64,7 @@ Deno.test("UNet2DConditionModel in f16 stays near f32", async () => {
 
 Deno.test("UNet2DConditionModel computes keys and values of a prompt once, and again for another prompt", async () => {
   const example = caseOf("base");
-  using unet = await loadCase(example, { dtype: "f32" });
+  using unet = await loadCase(UNet2DConditionModel, set, example);
   const { prompts } = inputsOf(example);
   const run = async (embeddings: Tensor, t: number) => {
     const { sample } = inputsOf(example); // a new one each time, as in a loop
@@ -89,7 +88,7 @@ Deno.test("UNet2DConditionModel computes keys and values of a prompt once, and a
 
 Deno.test("UNet2DConditionModel takes one list of timeIds for all rows", async () => {
   const example = caseOf("xl");
-  using unet = await loadCase(example, { dtype: "f32" });
+  using unet = await loadCase(UNet2DConditionModel, set, example);
   const { sample, prompts, options } = inputsOf(example);
   const { textEmbeds } = options.addedCond!;
   const [, timeIds] = example.time_ids! as [number[], number[]];
@@ -99,7 +98,7 @@ Deno.test("UNet2DConditionModel takes one list of timeIds for all rows", async (
 });
 
 Deno.test("UNet2DConditionModel.forward() tells what is wrong with its arguments", async () => {
-  using unet = await loadCase(caseOf("base"), { dtype: "f32" });
+  using unet = await loadCase(UNet2DConditionModel, set, caseOf("base"));
   const sample = zeros([2, 4, 8, 8]);
   const refuses = (message: string, prompts: Tensor, options: UNet2DConditionOptions = {}, x = sample) =>
     assert.throws(() => unet.forward(x, 1, prompts, options), { message });
@@ -129,7 +128,7 @@ Deno.test("UNet2DConditionModel.forward() tells what is wrong with its arguments
 });
 
 Deno.test("UNet2DConditionModel.forward() wants addedCond where the config has text_time", async () => {
-  using unet = await loadCase(caseOf("xl"), { dtype: "f32" });
+  using unet = await loadCase(UNet2DConditionModel, set, caseOf("xl"));
   const run = (addedCond?: unknown) =>
     unet.forward(
       zeros([2, 4, 8, 8]),
@@ -181,23 +180,6 @@ function inputsOf({ name, classes, time_ids }: Case) {
 }
 
 /** The model of a case, through files as on the hub. */
-async function loadCase({ weights, config }: Case, options: LoadOptions): Promise<UNet2DConditionModel> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
-    const file = `${folder}/diffusion_pytorch_model.safetensors`;
-    await Deno.copyFile(fixture(`${set}/weights/${weights}.safetensors`), file);
-    return await UNet2DConditionModel.fromPretrained(folder, options);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-function upload({ data, shape }: HostTensor): Tensor {
-  return tensor(Float32Array.from(data), shape);
-}
-
-async function assertSame(got: Tensor, want: HostTensor, what: string, limit: number) {
-  assert.deepEqual(got.shape, want.shape, `shape of ${what}`);
-  assertRelativelyClose(await got.data(), want.data, limit, what);
+function assertSame(got: Tensor, want: HostTensor, what: string, limit = bound): Promise<void> {
+  return assertTensor(got, want, limit, what);
 }
