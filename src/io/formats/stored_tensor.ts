@@ -1,6 +1,5 @@
 import { contiguousStrides, sameStrides, size } from "../../core/shape.ts";
-import type { BinaryFile } from "../files/binary_file.ts";
-import { READ_LIMIT } from "../files/binary_file.ts";
+import { type BinaryFile, READ_LIMIT } from "../files/binary_file.ts";
 import { blockOf, bytesFor, type CheckpointDType, elementsIn } from "./stored_dtype.ts";
 
 /** A tensor of a checkpoint, without its values. */

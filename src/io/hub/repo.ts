@@ -3,7 +3,7 @@ import { type HubFile, isCommit, type Listing } from "./cache.ts";
 import { isInside } from "../formats/shard_index.ts";
 import type { HubSettings } from "./settings.ts";
 import { downloadBlob } from "./download.ts";
-import { bodyOf, request, textOf, Watchdog } from "./http.ts";
+import { bodyOf, type HubRequest, request, textOf, Watchdog } from "./http.ts";
 import { quote } from "../files/errors.ts";
 import { PassingError, retry } from "./retry.ts";
 
@@ -18,7 +18,7 @@ const Answer = z.object({
   })),
 });
 
-const tries = 5;
+const TRIES = 5;
 
 /** Requests for one repository of the hub. */
 export class HubRepo {
@@ -37,16 +37,12 @@ export class HubRepo {
     { patient }: { patient: boolean },
   ): Promise<{ commit: string; listing: Listing }> {
     const url = `${this.settings.endpoint}/api/models/${this.name}/revision/${encodeURIComponent(revision)}`;
-    return await retry(async () => {
+    return await this.#retry(async () => {
       using watchdog = this.#watchdog();
-      const response = await request(`${url}?blobs=true`, { token: this.settings.token, watchdog });
+      const response = await this.#ask(`${url}?blobs=true`, { watchdog }, revision);
       this.#reached = true;
-      if (!response.ok) {
-        await response.body?.cancel();
-        throw this.#refusal(response, revision);
-      }
       return this.#parse(await textOf(response, watchdog));
-    }, { ...this.options, tries: patient ? tries : 1, reached: this.#reached });
+    }, patient ? TRIES : 1);
   }
 
   #parse(text: string): { commit: string; listing: Listing } {
@@ -78,17 +74,11 @@ export class HubRepo {
 
   /** The size and etag of one file, for mirrors whose listing leaves them out. */
   async describe(commit: string, file: string): Promise<HubFile> {
-    return await retry(async () => {
-      const { token, etagTimeout } = this.settings;
-      using watchdog = this.#watchdog(etagTimeout);
-      const response = await request(this.#url(commit, file), {
-        method: "HEAD",
-        token,
-        watchdog,
-        stayHome: true,
-      });
+    return await this.#retry(async () => {
+      using watchdog = this.#watchdog(this.settings.etagTimeout);
+      const options: HubRequest = { method: "HEAD", watchdog, stayHome: true };
+      const response = await this.#ask(this.#url(commit, file), options, commit, file);
       await response.body?.cancel();
-      if (response.status >= 400) throw this.#refusal(response, commit, file);
       const { headers } = response;
       const etag = (headers.get("x-linked-etag") ?? headers.get("etag"))?.replaceAll(/^W\/|"/g, "");
       const own = response.ok ? headers.get("content-length") : null; // a redirect has a length of its own
@@ -97,7 +87,7 @@ export class HubRepo {
         size: Number.isNaN(size) ? undefined : size,
         ...(etag?.length === 64 ? { sha256: etag } : { blobId: etag }),
       };
-    }, { ...this.options, tries, reached: this.#reached });
+    });
   }
 
   /** Reads at most `length` bytes of a file from `offset` on, and tells the file's size. */
@@ -107,20 +97,12 @@ export class HubRepo {
     offset: number,
     length: number,
   ): Promise<{ bytes: Uint8Array<ArrayBuffer>; size: number }> {
-    return await retry(async () => {
+    return await this.#retry(async () => {
       using watchdog = this.#watchdog();
       const headers = { range: `bytes=${offset}-${offset + length - 1}` };
-      const response = await request(this.#url(commit, file), {
-        headers,
-        token: this.settings.token,
-        watchdog,
-      });
+      const response = await this.#ask(this.#url(commit, file), { headers, watchdog }, commit, file);
       const [, start, size] = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "") ??
         [];
-      if (response.status >= 400) {
-        await response.body?.cancel();
-        throw this.#refusal(response, commit, file);
-      }
       if (response.status !== 206 || Number(start) !== offset) {
         await response.body?.cancel(); // all of it would come, gigabytes
         throw new Error(
@@ -130,7 +112,7 @@ export class HubRepo {
       }
       const bytes = await wholeOf(response, watchdog, Math.min(length, Number(size) - offset));
       return { bytes, size: Number(size) };
-    }, { ...this.options, tries, reached: this.#reached }).catch((error) => {
+    }).catch((error) => {
       if (!(error instanceof PassingError)) throw error;
       const line = `Cannot read ${file} of ${this.name}: ${error.message}; ${error.advice}`;
       throw new Error(line, { cause: error });
@@ -154,11 +136,23 @@ export class HubRepo {
     const url = this.#url(commit, file);
     await downloadBlob(blob, { url, name, etag, size, token, refuse }, {
       ...this.options,
-      tries,
+      tries: TRIES,
       reached: this.#reached,
       timeout,
       onBytes,
     });
+  }
+
+  async #retry<T>(attempt: () => Promise<T>, tries = TRIES): Promise<T> {
+    return await retry(attempt, { ...this.options, tries, reached: this.#reached });
+  }
+
+  /** Sends a request; throws what an answer of 4xx means. */
+  async #ask(url: string, options: HubRequest, revision: string, file?: string): Promise<Response> {
+    const response = await request(url, { token: this.settings.token, ...options });
+    if (response.status < 400) return response;
+    await response.body?.cancel();
+    throw this.#refusal(response, revision, file);
   }
 
   #watchdog(timeout = this.settings.timeout): Watchdog {

@@ -1,6 +1,6 @@
-import type { Tuple } from "../../core/shape.ts";
 import { Buffer } from "node:buffer";
 import { inflateSync } from "node:zlib";
+import type { Tuple } from "../../core/shape.ts";
 // @ts-types="@types/pngjs"
 import { type ParserOptions, PNG } from "pngjs";
 import { expectSides, type Image, isSide, maxSide } from "./image.ts";

@@ -1,5 +1,5 @@
-import { nameOfKind } from "../../core/error.ts";
 import { extname, join, parse } from "node:path";
+import { nameOfKind } from "../../core/error.ts";
 import { version } from "../../core/version.ts";
 import { Tensor } from "../../tensor/mod.ts";
 import { gridOf } from "./image.ts";

@@ -1,10 +1,8 @@
-import type { BinaryFile } from "../../files/binary_file.ts";
-import { READ_LIMIT } from "../../files/binary_file.ts";
-import { kind, UnfinishedPickle, unpickle } from "./pickle.ts";
+import { type BinaryFile, READ_LIMIT } from "../../files/binary_file.ts";
 import { damaged, quote } from "../../files/errors.ts";
 import type { Contents } from "../stored_tensor.ts";
-import type { TorchStorage } from "./tensor.ts";
-import { notesBeside, place, stateDict, torchRules } from "./tensor.ts";
+import { kind, UnfinishedPickle, unpickle } from "./pickle.ts";
+import { notesBeside, place, stateDict, torchRules, type TorchStorage } from "./tensor.ts";
 import { readZip } from "./zip.ts";
 
 /** Reads a file of torch.save since torch 1.6: a zip of a pickle and its storages. No tensor is read. */

@@ -1,10 +1,9 @@
 import { formatShape } from "../../../core/shape.ts";
 import type { BinaryFile } from "../../files/binary_file.ts";
-import type { PickleFunction, PickleRules } from "./pickle.ts";
-import { kind } from "./pickle.ts";
 import { damaged, quote } from "../../files/errors.ts";
 import { blockOf, type ElementDType, isElementDType, tensorBytes } from "../stored_dtype.ts";
 import { isCount, isCountList, type StoredTensor } from "../stored_tensor.ts";
+import { kind, type PickleFunction, type PickleRules } from "./pickle.ts";
 
 /** An element type, or "untyped" for a storage that counts bytes and leaves the type to its tensors. */
 export type StorageType = ElementDType | "untyped";
