@@ -67,6 +67,12 @@ export function refined<S extends z.ZodObject>(
   );
 }
 
+/** A whole number above 0. */
+export const positive: z.ZodInt = z.int().positive();
+
+/** A key that nothing here reads: of training, of generation, or about the file. */
+export const unread: z.ZodOptional<z.ZodUnknown> = z.unknown().optional();
+
 /** A boolean with a default; null is false, as in Python. */
 export function flag(otherwise: boolean): z.ZodType<boolean> {
   return z.boolean().nullable().default(otherwise).transform((value) => value ?? false);

@@ -8,7 +8,7 @@ import type { TimeProjections } from "./time_embedding.ts";
 export interface ResnetBlock2D {
   norm1: Layer;
   conv1: Layer;
-  time_emb_proj?: Layer | undefined; // where the block listens to time
+  time_emb_proj?: Layer | undefined; // where the block reads time
   norm2: Layer;
   conv2: Layer;
   conv_shortcut?: Layer | undefined; // where the number of channels changes
@@ -30,7 +30,7 @@ export interface ResnetOptions extends ResnetStyle {
   resample?: ((x: Tensor) => Tensor) | undefined;
 }
 
-/** Residual block that listens to time. x [B, C, H, W] → [B, channels, H', W']. */
+/** Residual block, which time shifts where `times` is given. x [B, C, H, W] → [B, channels, H', W']. */
 export function resnetBlock2D(
   x: Tensor,
   w: ResnetBlock2D,

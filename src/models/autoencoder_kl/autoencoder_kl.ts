@@ -25,7 +25,7 @@ export interface TileOptions {
 
 /** Options of `AutoencoderKL.decodeChecked`. */
 export interface DecodeCheckedOptions extends TileOptions {
-  /** Told in one line where f16 was not enough; console.warn by default. */
+  /** Called with one line where f16 was not enough; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
 }
 
@@ -71,7 +71,7 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
     return this.#decode(z, options, this.activationType);
   }
 
-  /** Like `decode`, but waits for what f16 gives, and decodes once more in f32 where that overflowed. */
+  /** Like `decode`, but waits for the result in f16, and decodes once more in f32 where it overflowed. */
   async decodeChecked(
     z: Tensor,
     { tile, onNotice = console.warn }: DecodeCheckedOptions = {},

@@ -141,7 +141,7 @@ export function upsampleBands(bands: Bands, w: Sampler2D): Bands {
   });
 }
 
-/** Residual block that does not listen to time. → [B, channels, h, W] each. */
+/** Residual block without time. → [B, channels, h, W] each. */
 export function resnetBands(bands: Bands, w: ResnetBlock2D, o: ResnetOptions): Bands {
   if (bands.length === 1) return [resnetBlock2D(bands[0]!, w, null, o)];
   const act = activation(o.act);

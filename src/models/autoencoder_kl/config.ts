@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ConfigSchema, flag, refined } from "../../io/config.ts";
+import { type ConfigSchema, flag, positive, refined } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 
 /** An AutoencoderKL's config: the keys of its config.json, of which older files lack some. */
@@ -53,8 +53,6 @@ export function scaleFactor({ block_out_channels }: AutoencoderKLConfig): number
 export function smallestTile(config: AutoencoderKLConfig): number {
   return 4 * scaleFactor(config);
 }
-
-const positive = z.int().positive();
 
 /** The keys, with diffusers' defaults for those that a file lacks. */
 const keys = z.looseObject({

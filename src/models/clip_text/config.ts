@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, type ConfigSchema, refined } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, positive, refined, unread } from "../../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
 
 /** A CLIP text model's config: the keys of its config.json, of which older files lack some. */
@@ -28,9 +28,6 @@ export interface CLIPTextConfig {
   eos_token_id: number;
 }
 
-const positive = z.int().positive();
-const unread = z.unknown().optional(); // of training, of generation, or about the file
-
 const keys = z.looseObject({
   vocab_size: positive.default(49408),
   hidden_size: positive.default(512),
@@ -39,7 +36,7 @@ const keys = z.looseObject({
   num_hidden_layers: positive.default(12),
   num_attention_heads: positive.default(8),
   max_position_embeddings: positive.default(77),
-  hidden_act: z.enum(hiddenActNames as [HiddenActName]).default("quick_gelu"),
+  hidden_act: z.enum(hiddenActNames).default("quick_gelu"),
   layer_norm_eps: z.number().nonnegative().default(1e-5),
   eos_token_id: z.int().default(49407),
   architectures: unread,

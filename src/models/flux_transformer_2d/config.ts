@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ConfigSchema, flag, refined } from "../../io/config.ts";
+import { type ConfigSchema, flag, positive, refined } from "../../io/config.ts";
 
 /** A FluxTransformer2DModel's config: the keys of its config.json, of which files lack some. */
 export interface FluxTransformer2DConfig {
@@ -28,8 +28,6 @@ export interface FluxTransformer2DConfig {
   /** Number of a head's values that rotate by each axis of a token's position. */
   axes_dims_rope: number[];
 }
-
-const positive = z.int().positive();
 
 /** The keys, with diffusers' defaults for those that a file lacks. */
 const keys = z.looseObject({

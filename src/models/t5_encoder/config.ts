@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, type ConfigSchema, refined } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, positive, refined, unread } from "../../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
 
 /** A T5 encoder's config: the keys of its config.json, of which older files lack some. */
@@ -30,9 +30,6 @@ export interface T5EncoderConfig {
   is_gated_act?: boolean | undefined;
 }
 
-const positive = z.int().positive();
-const unread = z.unknown().optional(); // of training, of the decoder, of generation, or about the file
-
 const GATED = "gated-";
 const feedForwards = hiddenActNames.flatMap((name) => [name, `${GATED}${name}`]);
 
@@ -47,7 +44,7 @@ const keys = z.looseObject({
   relative_attention_max_distance: positive.default(128),
   layer_norm_epsilon: z.number().nonnegative().default(1e-6),
   feed_forward_proj: z.enum(feedForwards).default("relu"),
-  dense_act_fn: z.enum(hiddenActNames as [HiddenActName]).optional(),
+  dense_act_fn: z.enum(hiddenActNames).optional(),
   is_gated_act: z.boolean().nullish().transform((gated) => gated === null ? false : gated),
   model_type: absentIfNull(z.literal("t5").default("t5")),
   is_decoder: z.literal(false).default(false),

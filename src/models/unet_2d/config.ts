@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, type ConfigSchema, flag, refined } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, flag, positive, refined } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 
 /** A UNet2DModel's config: the keys of its config.json, of which older files lack some. */
@@ -69,10 +69,8 @@ export interface UNet2DConfig {
   num_train_timesteps: number | null;
 }
 
-const positive = z.int().positive();
-
-/** Names that configs from before diffusers 0.1 gave to blocks, e.g. "UNetResDownBlock2D". */
-const blockType = z.string().transform((name) => name.replace(/^UNetRes/, ""));
+/** A type of block, in files from before diffusers 0.1 with "UNetRes" in front, e.g. "UNetResDownBlock2D". */
+export const blockType = z.string().transform((name) => name.replace(/^UNetRes/, ""));
 
 const downBlockType = blockType.pipe(z.enum(["DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"]));
 const upBlockType = blockType.pipe(z.enum(["UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D"]));

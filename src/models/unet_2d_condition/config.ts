@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { absentIfNull, type ConfigSchema, flag, refined } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, flag, positive, refined } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
+import { blockType } from "../unet_2d/config.ts";
 
 /** A UNet2DConditionModel's config: the keys of its config.json, of which older files lack some. */
 export interface UNet2DConditionConfig {
@@ -86,14 +87,10 @@ export interface UNet2DConditionConfig {
   conv_out_kernel: number;
 }
 
-const positive = z.int().positive();
 const odd = positive.refine((n) => n % 2 === 1, "an odd number");
 
 /** One value for all blocks, or a list of one each. */
 const each = <T extends z.ZodType>(value: T) => z.union([value, z.array(value)]);
-
-/** Names that configs from before diffusers 0.1 gave to blocks, e.g. "UNetResDownBlock2D". */
-const blockType = z.string().transform((name) => name.replace(/^UNetRes/, ""));
 
 const downBlockType = blockType.pipe(z.enum(["CrossAttnDownBlock2D", "DownBlock2D"]));
 const upBlockType = blockType.pipe(z.enum(["CrossAttnUpBlock2D", "UpBlock2D"]));
