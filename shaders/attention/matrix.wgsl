@@ -64,8 +64,8 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
     inputs[i / K_VECTORS * WIDTH_PITCH + i % K_VECTORS] = vec4<f16>(load_q(z, query, i % K_VECTORS * 4) * sign(params.scale));
   }
   workgroupBarrier();
-  for (var b = 0u; b < BLOCKS; b++) {
-    for (var k = 0u; k < WIDTH_BLOCKS; k++) {
+  for (var b = 0u; b < BLOCKS; b++) { // unrolled
+    for (var k = 0u; k < WIDTH_BLOCKS; k++) { // unrolled
       let at = (subgroup * ROWS + b * M) * WIDTH_PITCH + k * K / 4;
       queries[b * WIDTH_BLOCKS + k] = subgroupMatrixLoad<Left, row_major>(&inputs, at, WIDTH_PITCH);
     }
@@ -75,11 +75,11 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
   let lowest = bitcast<f32>(0xff800000u | (params.z & 0)); // -infinity, which no constant may be
   var bases: array<f32, ROUNDS>;
   var totals: array<f32, ROUNDS>; // of the powers that this lane has made
-  for (var round = 0u; round < ROUNDS; round++) {
+  for (var round = 0u; round < ROUNDS; round++) { // unrolled
     bases[round] = LOWEST;
   }
   var sums: array<Sums, BLOCKS * COLUMN_BLOCKS>;
-  for (var i = 0u; i < BLOCKS * COLUMN_BLOCKS; i++) {
+  for (var i = 0u; i < BLOCKS * COLUMN_BLOCKS; i++) { // unrolled
     sums[i] = Sums(0); // see lib/matrix_units.wgsl
   }
   var next: Ahead;
@@ -90,8 +90,8 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
   var done = false;
   loop {
     if (begun) { // some bases have moved
-      for (var n = 0u; n < COLUMN_BLOCKS; n++) {
-        for (var b = 0u; b < BLOCKS; b++) {
+      for (var n = 0u; n < COLUMN_BLOCKS; n++) { // unrolled
+        for (var b = 0u; b < BLOCKS; b++) { // unrolled
           let at = own_scores + b * M * SCORES_PITCH;
           subgroupMatrixStore<row_major>(&scores, at, sums[b * COLUMN_BLOCKS + n], SCORES_PITCH);
         }
@@ -100,7 +100,7 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
           scores[own_scores + i / (N / 4) * SCORES_PITCH + i % (N / 4)] *= factors[own_factors + i / (N / 4)];
         }
         workgroupBarrier();
-        for (var b = 0u; b < BLOCKS; b++) {
+        for (var b = 0u; b < BLOCKS; b++) { // unrolled
           let at = own_scores + b * M * SCORES_PITCH;
           sums[b * COLUMN_BLOCKS + n] = subgroupMatrixLoad<Sums, row_major>(&scores, at, SCORES_PITCH);
         }
@@ -111,13 +111,13 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
       if (begun) {
         for (var k = 0u; k < KEYS / K; k++) {
           var powers: array<Left, BLOCKS>;
-          for (var b = 0u; b < BLOCKS; b++) {
+          for (var b = 0u; b < BLOCKS; b++) { // unrolled
             let at = own_powers + b * M * KEYS_PITCH + k * K / 4;
             powers[b] = subgroupMatrixLoad<Left, row_major>(&inputs, at, KEYS_PITCH);
           }
-          for (var n = 0u; n < COLUMN_BLOCKS; n++) {
+          for (var n = 0u; n < COLUMN_BLOCKS; n++) { // unrolled
             let weighed = subgroupMatrixLoad<Right, col_major>(&values, n * N * KEYS_PITCH + k * K / 4, KEYS_PITCH);
-            for (var b = 0u; b < BLOCKS; b++) {
+            for (var b = 0u; b < BLOCKS; b++) { // unrolled
               let at = b * COLUMN_BLOCKS + n;
               sums[at] = subgroupMatrixMultiplyAccumulate(powers[b], weighed, sums[at]);
             }
@@ -136,20 +136,20 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
       fetch(tile * KEYS, invocation, &next);
 
       var products: array<Sums, BLOCKS * KEY_BLOCKS>;
-      for (var i = 0u; i < BLOCKS * KEY_BLOCKS; i++) {
+      for (var i = 0u; i < BLOCKS * KEY_BLOCKS; i++) { // unrolled
         products[i] = Sums(0);
       }
-      for (var k = 0u; k < WIDTH_BLOCKS; k++) {
-        for (var j = 0u; j < KEY_BLOCKS; j++) {
+      for (var k = 0u; k < WIDTH_BLOCKS; k++) { // unrolled
+        for (var j = 0u; j < KEY_BLOCKS; j++) { // unrolled
           let keys = subgroupMatrixLoad<Right, col_major>(&inputs, j * N * WIDTH_PITCH + k * K / 4, WIDTH_PITCH);
-          for (var b = 0u; b < BLOCKS; b++) {
+          for (var b = 0u; b < BLOCKS; b++) { // unrolled
             let at = b * KEY_BLOCKS + j;
             products[at] = subgroupMatrixMultiplyAccumulate(queries[b * WIDTH_BLOCKS + k], keys, products[at]);
           }
         }
       }
-      for (var b = 0u; b < BLOCKS; b++) {
-        for (var j = 0u; j < KEY_BLOCKS; j++) {
+      for (var b = 0u; b < BLOCKS; b++) { // unrolled
+        for (var j = 0u; j < KEY_BLOCKS; j++) { // unrolled
           let at = own_scores + b * M * SCORES_PITCH + j * N / 4;
           subgroupMatrixStore<row_major>(&scores, at, products[b * KEY_BLOCKS + j], SCORES_PITCH);
         }
@@ -158,24 +158,24 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
 
       let first_key = (tile - 1) * KEYS;
       let whole = first_key + KEYS <= seen_by(first_query); // rows see no fewer keys the later they come
-      for (var round = 0u; round < ROUNDS; round++) {
+      for (var round = 0u; round < ROUNDS; round++) { // unrolled
         let row = min((round * LANES + lane) / PARTS, ROWS - 1);
         let part = lane % PARTS;
         let query = first_query + row;
         let key = first_key + 4 * part;
         var t: array<vec4f, VECTORS>;
-        for (var i = 0u; i < VECTORS; i++) {
+        for (var i = 0u; i < VECTORS; i++) { // unrolled
           let keys = key + 4 * PARTS * i + vec4u(0, 1, 2, 3);
           t[i] = scored(z, query, keys, scores[own_scores + row * SCORES_PITCH + i * PARTS + part]);
         }
         if (!whole) {
-          for (var i = 0u; i < VECTORS; i++) {
+          for (var i = 0u; i < VECTORS; i++) { // unrolled
             let seen = key + 4 * PARTS * i + vec4u(0, 1, 2, 3) < vec4u(seen_by(query));
             t[i] = select(vec4f(lowest), t[i], seen);
           }
         }
         var highest = t[0];
-        for (var i = 1u; i < VECTORS; i++) {
+        for (var i = 1u; i < VECTORS; i++) { // unrolled
           highest = max(highest, t[i]);
         }
         var peak = level(max(max(highest.x, highest.y), max(highest.z, highest.w)));
@@ -187,15 +187,15 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
         let base = select(bases[round], peak - LIFT / UNIT, moves);
         let factor = exp2((bases[round] - base) * UNIT);
         bases[round] = base;
-        for (var i = 0u; i < VECTORS; i++) {
+        for (var i = 0u; i < VECTORS; i++) { // unrolled
           t[i] = powers(t[i], base);
         }
         var total = t[0];
-        for (var i = 1u; i < VECTORS; i++) {
+        for (var i = 1u; i < VECTORS; i++) { // unrolled
           total += t[i];
         }
         totals[round] = totals[round] * factor + ((total.x + total.y) + (total.z + total.w));
-        for (var i = 0u; i < VECTORS; i++) { // where lanes are left over they write what the last row's lanes do
+        for (var i = 0u; i < VECTORS; i++) { // unrolled, where lanes are left over they write what the last row's lanes do
           inputs[own_powers + row * KEYS_PITCH + i * PARTS + part] = vec4<f16>(t[i]);
         }
         if (moves && had) {
@@ -212,15 +212,15 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
     }
   }
 
-  for (var round = 0u; round < ROUNDS; round++) {
+  for (var round = 0u; round < ROUNDS; round++) { // unrolled
     var total = totals[round];
     for (var step = 1u; step < PARTS; step *= 2) {
       total += subgroupShuffleXor(total, step);
     }
     factors[own_factors + min((round * LANES + lane) / PARTS, ROWS - 1)] = total;
   }
-  for (var n = 0u; n < COLUMN_BLOCKS; n++) {
-    for (var b = 0u; b < BLOCKS; b++) {
+  for (var n = 0u; n < COLUMN_BLOCKS; n++) { // unrolled
+    for (var b = 0u; b < BLOCKS; b++) { // unrolled
       let at = own_scores + b * M * SCORES_PITCH;
       subgroupMatrixStore<row_major>(&scores, at, sums[b * COLUMN_BLOCKS + n], SCORES_PITCH);
     }
@@ -248,10 +248,10 @@ struct Ahead {
 }
 
 fn place(z: u32, invocation: u32, ahead: ptr<function, Ahead>) {
-  for (var l = 0u; l < K_LOADS; l++) {
+  for (var l = 0u; l < K_LOADS; l++) { // unrolled
     (*ahead).key_starts[l] = start_of_k(z, (invocation + l * WG) / K_VECTORS);
   }
-  for (var l = 0u; l < V_LOADS; l++) {
+  for (var l = 0u; l < V_LOADS; l++) { // unrolled
     (*ahead).value_starts[l] = start_of_v(z, (invocation + l * WG) / V_COLUMNS * 4);
   }
   (*ahead).last_key = start_of_k(z, params.keys - 1);
@@ -260,11 +260,11 @@ fn place(z: u32, invocation: u32, ahead: ptr<function, Ahead>) {
 
 /// Channels of keys beyond the last repeat it: those of queries are zero.
 fn fetch(first_key: u32, invocation: u32, ahead: ptr<function, Ahead>) {
-  for (var l = 0u; l < K_LOADS; l++) {
+  for (var l = 0u; l < K_LOADS; l++) { // unrolled
     let start = min((*ahead).key_starts[l] + first_key * step_of_k(), (*ahead).last_key);
     (*ahead).keys[l] = read_k(start, (invocation + l * WG) % K_VECTORS * 4);
   }
-  for (var l = 0u; l < V_LOADS; l++) {
+  for (var l = 0u; l < V_LOADS; l++) { // unrolled
     let start = (*ahead).value_starts[l] + first_key * step_of_v();
     let column = (invocation + l * WG) % V_COLUMNS * 4;
     (*ahead).values[l] = transpose(mat4x4<f16>(
@@ -277,13 +277,13 @@ fn fetch(first_key: u32, invocation: u32, ahead: ptr<function, Ahead>) {
 }
 
 fn put(invocation: u32, ahead: ptr<function, Ahead>) {
-  for (var l = 0u; l < K_LOADS; l++) {
+  for (var l = 0u; l < K_LOADS; l++) { // unrolled
     let i = invocation + l * WG;
     if (KEYS * K_VECTORS % WG == 0 || i < KEYS * K_VECTORS) {
       inputs[i / K_VECTORS * WIDTH_PITCH + i % K_VECTORS] = (*ahead).keys[l];
     }
   }
-  for (var l = 0u; l < V_LOADS; l++) {
+  for (var l = 0u; l < V_LOADS; l++) { // unrolled
     let i = invocation + l * WG;
     if (KEYS / 4 * V_COLUMNS % WG == 0 || i < KEYS / 4 * V_COLUMNS) {
       for (var c = 0u; c < 4; c++) {

@@ -43,7 +43,7 @@ fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
   begin(&ahead, z, first_row, first_col, first, lane);
   put_tiles(&ahead, lane);
   var sums: array<Sums, ROWS * COLS>;
-  for (var i = 0u; i < ROWS * COLS; i++) {
+  for (var i = 0u; i < ROWS * COLS; i++) { // unrolled
     sums[i] = Sums(0); // see lib/matrix_units.wgsl
   }
   for (var step = first; step < (part + 1) * steps / params.parts; step++) {
@@ -67,16 +67,16 @@ fn multiply(sums: ptr<function, array<Sums, ROWS * COLS>>, subgroup: u32) {
   let column = subgroup % ACROSS * COLS * N / SETS;
   for (var k = 0u; k < TILE_K; k += K) {
     var left: array<Left, ROWS>;
-    for (var i = 0u; i < ROWS; i++) {
+    for (var i = 0u; i < ROWS; i++) { // unrolled
       left[i] = subgroupMatrixLoad<Left, row_major>(&tile_x, (row + i * M) * STRIDE + k / 4, STRIDE);
     }
     var right: array<Right, COLS>;
-    for (var j = 0u; j < COLS; j++) {
+    for (var j = 0u; j < COLS; j++) { // unrolled
       let own = column + j / (COLS / SETS) * OWN + j % (COLS / SETS) * N;
       right[j] = subgroupMatrixLoad<Right, col_major>(&tile_w, own * STRIDE + k / 4, STRIDE);
     }
-    for (var i = 0u; i < ROWS; i++) {
-      for (var j = 0u; j < COLS; j++) {
+    for (var i = 0u; i < ROWS; i++) { // unrolled
+      for (var j = 0u; j < COLS; j++) { // unrolled
         sums[i * COLS + j] = subgroupMatrixMultiplyAccumulate(left[i], right[j], sums[i * COLS + j]);
       }
     }
@@ -100,7 +100,7 @@ fn store_sums(
     let i = turn / (COLS / PATCH);
     let j = turn % (COLS / PATCH);
     workgroupBarrier();
-    for (var own = 0u; own < ROWS * COLS; own++) { // matrices have to be named by constants
+    for (var own = 0u; own < ROWS * COLS; own++) { // unrolled, as matrices have to be named by constants
       let half = select(own % PATCH, own % COLS / (COLS / 2), SETS == 2);
       let across = select(own % COLS / PATCH, own % (COLS / 2), SETS == 2);
       if (own / COLS == i && across == j) {

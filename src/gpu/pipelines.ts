@@ -1,6 +1,7 @@
 import type { Device } from "./device.ts";
 import { ShaderError } from "./errors.ts";
 import { SHADER_FILES, type Snippet, type SourcePart } from "./snippet.ts";
+import { unroll } from "./unroll.ts";
 
 /** How a shader uses a binding; bindings are numbered by their place in a list. */
 export type BindingUse = "read" | "write" | "uniform";
@@ -77,7 +78,8 @@ export class Pipelines {
   get(spec: PipelineSpec): Pipeline {
     let pipeline = this.#byKey.get(spec.key);
     if (!pipeline) {
-      pipeline = this.#ofText(spec, spec.source(this.#texts));
+      const parts = spec.source(this.#texts);
+      pipeline = this.#ofText(spec, this.#device.traits.unrolls ? parts : unroll(spec.label, parts));
       this.#byKey.set(spec.key, pipeline);
     }
     return pipeline;

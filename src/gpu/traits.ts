@@ -34,6 +34,8 @@ export interface Traits {
   readonly invocations: number;
   /** Processors that run workgroups side by side; a guess where the adapter is not known. */
   readonly multiprocessors: number;
+  /** Whether the driver writes loops of known length out by itself: Mesa does, NVIDIA's keeps arrays that they index in memory. */
+  readonly unrolls: boolean;
   /** Whether products gain by fewer dispatches, as of one x or of two pictures side by side: a software adapter does not. */
   readonly joins: boolean;
 }
@@ -72,6 +74,7 @@ export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo, engine: "dawn"
     workgroupMemory: gpu.limits.maxComputeWorkgroupStorageSize,
     invocations: gpu.limits.maxComputeInvocationsPerWorkgroup,
     multiprocessors: software ? navigator.hardwareConcurrency : USUAL_MULTIPROCESSORS,
+    unrolls: software || /\bmesa\b|\bradv\b/i.test(`${adapter.description} ${adapter.architecture}`),
     joins: !software,
   };
 }

@@ -50,7 +50,7 @@ fn load_next(ahead: ptr<function, Ahead>, z: u32, lane: u32) {
     ahead.taps++;
     ahead.tap = tap_behind(ahead.tap);
     begin_tap(ahead);
-    for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
+    for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) { // unrolled
       ahead.start_w[i] += tap_step_w();
     }
     ahead.k = 0;
@@ -76,10 +76,10 @@ fn tap_step_w() -> u32 {
 
 /// Finds a lane's rows, and its columns for a tap.
 fn find_rows(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32, tap: u32, lane: u32) {
-  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
+  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) { // unrolled
     ahead.rows[i] = row_at(z, min(first_row + place_x(i, lane).x, params.m - 1));
   }
-  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
+  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) { // unrolled
     let place = place_w(i, lane).x;
     let other = select(0, place / OWN, SETS == 2);
     ahead.start_w[i] = column_start(z + other, first_col + column_of(place - other * OWN)) >> SHIFT_W;
@@ -89,25 +89,25 @@ fn find_rows(ahead: ptr<function, Ahead>, z: u32, first_row: u32, first_col: u32
 
 /// Finds where a lane's rows begin for the tap at hand.
 fn begin_tap(ahead: ptr<function, Ahead>) {
-  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
+  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) { // unrolled
     ahead.start_x[i] = tap_start(ahead.rows[i], ahead.tap) >> SHIFT_X; // -1 stays -1
   }
 }
 
 /// Loads the channels at hand.
 fn load_tiles(ahead: ptr<function, Ahead>, z: u32, lane: u32) {
-  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
+  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) { // unrolled
     let start = ahead.start_x[i];
     ahead.x[i] = load_x8(u32(select(start, max(start, 0), PADDED)), ahead.k + place_x(i, lane).y * 8);
   }
-  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
+  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) { // unrolled
     ahead.w[i] = load_w8(z, ahead.start_w[i], ahead.k + place_w(i, lane).y * 8);
   }
 }
 
 /// Brings into workgroup memory what was loaded; zeros for rows in the padding and channels beyond the last.
 fn put_tiles(ahead: ptr<function, Ahead>, lane: u32) {
-  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) {
+  for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) { // unrolled
     let place = place_x(i, lane);
     let at = place.x * STRIDE + place.y * 2;
     let within = (!PADDED || ahead.start_x[i] >= 0) && (!RAGGED || ahead.k + place.y * 8 < params.k);
@@ -115,7 +115,7 @@ fn put_tiles(ahead: ptr<function, Ahead>, lane: u32) {
     tile_x[at] = bitcast<vec4h>(values.xy);
     tile_x[at + 1] = bitcast<vec4h>(values.zw);
   }
-  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) {
+  for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) { // unrolled
     let place = place_w(i, lane);
     let at = place.x * STRIDE + place.y * 2;
     let values = halves(ahead.w[i]);
