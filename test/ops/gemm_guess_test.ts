@@ -16,6 +16,7 @@ const PLAIN: Traits = {
   workgroupMemory: 65536,
   invocations: 1024,
   multiprocessors: 64,
+  unrolls: true,
   joins: true,
 };
 const UNITS = {

@@ -13,9 +13,9 @@ export function testOnBothEngines(name: string, run: (device: Device) => Promise
   }
 }
 
-/** Makes operators choose their forms for GPUs, which a software adapter can run too. */
+/** Makes operators choose their forms for GPUs, which a software adapter can run too, and with their loops written out. */
 export function asGpu(device: Device): void {
-  Object.assign(device.traits, { software: false, joins: true });
+  Object.assign(device.traits, { software: false, unrolls: false, joins: true });
 }
 
 /** Registers a test that runs where an adapter has matrix units: on a machine without a GPU Mesa 26's software adapter has. */
