@@ -12,6 +12,13 @@ const TILES = [
   { rows: 16, keys: 64, subgroups: 4, speed: 4.6 },
   { rows: 16, keys: 32, subgroups: 4, speed: 4.2 },
   { rows: 16, keys: 16, subgroups: 4, speed: 3.5 },
+  { rows: 32, keys: 64, subgroups: 4, speed: 3 },
+  { rows: 32, keys: 16, subgroups: 4, speed: 3 },
+  { rows: 16, keys: 64, subgroups: 8, speed: 3 },
+  { rows: 16, keys: 32, subgroups: 8, speed: 3 },
+  { rows: 32, keys: 32, subgroups: 2, speed: 3 },
+  { rows: 32, keys: 32, subgroups: 8, speed: 3 },
+  { rows: 16, keys: 128, subgroups: 4, speed: 3 },
 ] as const;
 /** For software adapters, which take seconds to compile more. */
 const SMALL = [{ rows: 8, keys: 16, subgroups: 2, speed: 0.02 }] as const;
@@ -38,12 +45,12 @@ export const matrix: Form<Attention> = (traits, a) => {
     const bytes = 2 * (inputs + wide * pitch(keys)) + 4 * all * (scores + 1) + 16;
     const fits = rows % M === 0 && keys % N === 0 && keys % K === 0 && bytes <= traits.workgroupMemory &&
       subgroups * lanes <= traits.invocations &&
-      (traits.software || registersOf(rows, keys, whole, wide, lanes, subgroups) <= 192);
+      (traits.software || registersOf(rows, keys, whole, wide, lanes, subgroups) <= (traits.unrolls ? 192 : 330));
     if (!fits) return [];
     const workgroups = B * H * Math.ceil(queries / all);
     return [{
       candidate: {
-        name: `attention_matrix_${rows}x${keys}`,
+        name: `attention_matrix_${rows}x${keys}${subgroups === 4 ? "" : `x${subgroups}`}`,
         code: [...code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
         set: {
           ...set,
