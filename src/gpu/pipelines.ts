@@ -78,11 +78,16 @@ export class Pipelines {
   get(spec: PipelineSpec): Pipeline {
     let pipeline = this.#byKey.get(spec.key);
     if (!pipeline) {
-      const parts = spec.source(this.#texts);
-      pipeline = this.#ofText(spec, this.#device.traits.unrolls ? parts : unroll(spec.label, parts));
+      pipeline = this.#ofText(spec, this.#partsOf(spec, this.#texts));
       this.#byKey.set(spec.key, pipeline);
     }
     return pipeline;
+  }
+
+  /** The parts of a spec's text, with some texts in place of files' own. */
+  #partsOf(spec: PipelineSpec, texts: ReadonlyMap<Snippet, string>): readonly SourcePart[] {
+    const parts = spec.source(texts);
+    return this.#device.traits.unrolls ? parts : unroll(spec.label, parts);
   }
 
   #ofText(spec: PipelineSpec, parts: readonly SourcePart[]): Pipeline {
@@ -109,7 +114,7 @@ export class Pipelines {
     const compiled = new Map<string, { now: string; gpu: GPUComputePipeline }>(); // by the text until now
     const others = () =>
       [...this.#byText].filter(([before]) => !compiled.has(before)).map(([before, made]) => {
-        const parts = made.spec.source(texts);
+        const parts = this.#partsOf(made.spec, texts);
         return { before, now: textOf(made.spec, parts), parts, ...made };
       }).filter(({ before, now }) => now !== before);
     for (let some = others(); some.length; some = others()) { // more may be asked for meanwhile

@@ -32,7 +32,7 @@ export interface Traits {
   readonly workgroupMemory: number;
   /** Invocations that a workgroup may have. */
   readonly invocations: number;
-  /** Processors that run workgroups side by side; a guess where the adapter is not known. */
+  /** Processors that run workgroups side by side; a guess where the GPU is not known. */
   readonly multiprocessors: number;
   /** Whether the driver writes loops of known length out by itself: Mesa does, NVIDIA's keeps arrays that they index in memory. */
   readonly unrolls: boolean;
@@ -42,11 +42,48 @@ export interface Traits {
 
 /** Of a GPU that is not known: between those of a laptop and the largest. */
 const USUAL_MULTIPROCESSORS = 64;
+/** Of GPUs by a part of their names, longer names first, by their makers' data sheets. */
+const MULTIPROCESSORS: readonly (readonly [name: RegExp, count: number])[] = [
+  [/\bh[12]00\b/i, 132],
+  [/\ba100\b/i, 108],
+  [/\bl40s?\b/i, 142],
+  [/\brtx 5090\b/i, 170],
+  [/\brtx 5080\b/i, 84],
+  [/\brtx 5070 ti\b/i, 70],
+  [/\brtx 5070\b/i, 48],
+  [/\brtx 4090\b/i, 128],
+  [/\brtx 4080 super\b/i, 80],
+  [/\brtx 4080\b/i, 76],
+  [/\brtx 4070 ti super\b/i, 66],
+  [/\brtx 4070 ti\b/i, 60],
+  [/\brtx 4070 super\b/i, 56],
+  [/\brtx 4070\b/i, 46],
+  [/\brtx 4060 ti\b/i, 34],
+  [/\brtx 4060\b/i, 24],
+  [/\brtx 3090\b/i, 82],
+  [/\brtx 3080\b/i, 68],
+  [/\brtx 3070\b/i, 46],
+  [/\brtx 3060\b/i, 28],
+  [/\brx 7900 xtx\b/i, 96],
+  [/\brx 7900 xt\b/i, 84],
+  [/\brx 7800 xt\b/i, 60],
+  [/\brx 9070 xt\b/i, 64],
+  [/\brx 9070\b/i, 56],
+  [/\brx 6900 xt\b/i, 80],
+  [/\brx 6800 xt\b/i, 72],
+  [/\brx 6800\b/i, 60],
+];
 
 /** Whether an adapter is a driver that runs on the CPU. */
 export function isSoftware(adapter: GPUAdapterInfo): boolean {
   const name = `${adapter.vendor} ${adapter.architecture} ${adapter.device} ${adapter.description}`;
   return adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name);
+}
+
+/** By the adapter's name, in which Dawn has `-` for spaces. */
+function multiprocessorsOf({ device, description }: GPUAdapterInfo): number {
+  const name = `${device} ${description}`.replaceAll("-", " ");
+  return MULTIPROCESSORS.find(([pattern]) => pattern.test(name))?.[1] ?? USUAL_MULTIPROCESSORS;
 }
 
 /** Reads the traits off an open device, its adapter, and which implementation of WebGPU it is of. */
@@ -73,7 +110,7 @@ export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo, engine: "dawn"
       : [],
     workgroupMemory: gpu.limits.maxComputeWorkgroupStorageSize,
     invocations: gpu.limits.maxComputeInvocationsPerWorkgroup,
-    multiprocessors: software ? navigator.hardwareConcurrency : USUAL_MULTIPROCESSORS,
+    multiprocessors: software ? navigator.hardwareConcurrency : multiprocessorsOf(adapter),
     unrolls: software || /\bmesa\b|\bradv\b/i.test(`${adapter.description} ${adapter.architecture}`),
     joins: !software,
   };

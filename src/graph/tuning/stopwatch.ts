@@ -81,7 +81,10 @@ class Stopwatch implements Disposable {
 
   async #stamped(trial: Trial, querySet: GPUQuerySet): Promise<number> {
     const { gpu, buffers } = this.#device;
-    if (this.#cold) await fill(this.#device, this.#cold, "nothing", 0);
+    if (this.#cold) {
+      await fill(this.#device, this.#cold, "nothing", 0);
+      await this.#device.idle(); // a pass's first stamp does not wait for work that was submitted before it
+    }
     const stamps = buffers.create(
       "tuning stamps",
       16,

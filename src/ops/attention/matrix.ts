@@ -6,19 +6,13 @@ import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operand
 
 const BODY = snippet("attention/matrix", text, [PARAMS, UNITS]);
 
-/** How a workgroup divides its work: queries of a subgroup, keys of a tile, subgroups; and the speed reached, by reading. */
+/** How a workgroup divides its work: queries of a subgroup, keys of a tile, subgroups; and the speed reached on an H200. */
 const TILES = [
-  { rows: 32, keys: 32, subgroups: 4, speed: 5 },
-  { rows: 16, keys: 64, subgroups: 4, speed: 4.6 },
-  { rows: 16, keys: 32, subgroups: 4, speed: 4.2 },
-  { rows: 16, keys: 16, subgroups: 4, speed: 3.5 },
-  { rows: 32, keys: 64, subgroups: 4, speed: 3 },
-  { rows: 32, keys: 16, subgroups: 4, speed: 3 },
-  { rows: 16, keys: 64, subgroups: 8, speed: 3 },
-  { rows: 16, keys: 32, subgroups: 8, speed: 3 },
-  { rows: 32, keys: 32, subgroups: 2, speed: 3 },
-  { rows: 32, keys: 32, subgroups: 8, speed: 3 },
-  { rows: 16, keys: 128, subgroups: 4, speed: 3 },
+  { rows: 16, keys: 32, subgroups: 4, speed: 5 },
+  { rows: 16, keys: 48, subgroups: 4, speed: 4.8 },
+  { rows: 32, keys: 32, subgroups: 4, speed: 4.4 },
+  { rows: 16, keys: 64, subgroups: 4, speed: 4.2 },
+  { rows: 16, keys: 16, subgroups: 4, speed: 4.1 },
 ] as const;
 /** For software adapters, which take seconds to compile more. */
 const SMALL = [{ rows: 8, keys: 16, subgroups: 2, speed: 0.02 }] as const;
@@ -45,12 +39,13 @@ export const matrix: Form<Attention> = (traits, a) => {
     const bytes = 2 * (inputs + wide * pitch(keys)) + 4 * all * (scores + 1) + 16;
     const fits = rows % M === 0 && keys % N === 0 && keys % K === 0 && bytes <= traits.workgroupMemory &&
       subgroups * lanes <= traits.invocations &&
-      (traits.software || registersOf(rows, keys, whole, wide, lanes, subgroups) <= (traits.unrolls ? 192 : 330));
+      (traits.software ||
+        registersOf(rows, keys, whole, wide, lanes, subgroups) <= (units.roomy ? 250 : 192));
     if (!fits) return [];
     const workgroups = B * H * Math.ceil(queries / all);
     return [{
       candidate: {
-        name: `attention_matrix_${rows}x${keys}${subgroups === 4 ? "" : `x${subgroups}`}`,
+        name: `attention_matrix_${rows}x${keys}`,
         code: [...code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
         set: {
           ...set,
@@ -84,7 +79,8 @@ export const matrix: Form<Attention> = (traits, a) => {
 
 /**
  * What a lane holds at once: matrices of sums, scores and queries, shares of scores, and what is read ahead. AMD's subgroups
- * of 64 lanes have operands four times. Compiled for navi31, kernels of up to 192 spill nothing, those of 216 do.
+ * of 64 lanes have operands four times. Compiled for navi31, kernels of up to 192 spill nothing, those of 216 do; on an H200
+ * one of 240 takes 248 registers.
  */
 function registersOf(
   rows: number,

@@ -1,6 +1,6 @@
 import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
-import { costOf, type Form, guessesOf, sizeStep } from "../cost.ts";
+import { costOf, DISPATCH, type Form, guessesOf, sizeStep } from "../cost.ts";
 import { broadcast } from "./broadcast.ts";
 import { kept } from "./kept.ts";
 import { matrix } from "./matrix.ts";
@@ -21,13 +21,14 @@ export function selectKernel(traits: Traits, a: Attention, asked?: string): Cand
   return guesses.map(({ candidate }) => candidate);
 }
 
-/** Of both products and the softmax between, whose scores go through memory: it weighs the less the wider heads are. */
+/** Of both products and the softmax between, whose scores go through memory: it weighs the less the wider heads are. Two more dispatches. */
 function costOfBlocks(traits: Traits, a: Attention): number {
   const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);
   const onMatrices = traits.matrices.length > 0 && a.q.dtype === "f16" && a.v.dtype === "f16";
   const rate = traits.software ? 2 : onMatrices ? Math.min(4, (width + columns) / 256) : 0.5;
   const workgroups = Math.ceil(queries / 64) * B * H;
-  return costOf(traits, { workgroups, multiplyAdds: 64 * keys * (width + columns), rate, resident: 1 });
+  const multiplyAdds = 64 * keys * (width + columns);
+  return 2 * DISPATCH + costOf(traits, { workgroups, multiplyAdds, rate, resident: 1 });
 }
 
 /** Names attentions for which one candidate is taken to be the fastest. */

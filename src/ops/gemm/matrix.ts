@@ -21,20 +21,36 @@ export const MAIN: Readonly<Record<"fixed" | "sized", Snippet>> = {
 };
 const BODY = snippet("gemm/matrix", text, [UNITS]);
 
-/**
- * Tiles of workgroups: rows and columns of sums, channels at a time where memory is enough, and sums that a lane may hold. By
- * reading, how much of the units' speed each reaches, and how many a processor has room for.
- */
-const TILES = [
-  { rows: 128, columns: 128, depth: 32, most: 64, speed: 8, resident: 2 },
-  { rows: 128, columns: 128, depth: 32, most: 128, speed: 7.9, resident: 2 },
-  { rows: 128, columns: 64, depth: 64, most: 64, speed: 7, resident: 2 },
-  { rows: 64, columns: 64, depth: 64, most: 64, speed: 5, resident: 4 },
-  { rows: 32, columns: 32, depth: 32, most: 64, speed: 3, resident: 8 },
-] as const;
+/** How a workgroup divides a tile. */
+interface Tile {
+  /** In kernels' names. */
+  readonly name: string;
+  /** Of sums. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Channels at a time where memory is enough. */
+  readonly depth: number;
+  /** Rows and columns of sums of a subgroup, for adapters whose lanes have room for many; by rule where it is not told. */
+  readonly own?: readonly [number, number];
+  /** What it reaches, in times f32 arithmetic: of all tiles on one H200, one after the other. */
+  readonly speed: number;
+  /** Workgroups that a processor has room for, by reading. */
+  readonly resident: number;
+}
 
-/** Rows and columns of sums of a subgroup, the largest first. */
+const TILES: readonly Tile[] = [
+  { name: "128x128_deep", rows: 128, columns: 128, depth: 64, own: [32, 64], speed: 11.3, resident: 1 },
+  { name: "128x256_wide", rows: 128, columns: 256, depth: 32, own: [64, 64], speed: 10.9, resident: 1 },
+  { name: "128x128_wide", rows: 128, columns: 128, depth: 32, own: [64, 64], speed: 9.5, resident: 1 },
+  { name: "128x128", rows: 128, columns: 128, depth: 32, speed: 8, resident: 2 },
+  { name: "128x64", rows: 128, columns: 64, depth: 64, speed: 7.9, resident: 2 },
+  { name: "64x64", rows: 64, columns: 64, depth: 64, speed: 5, resident: 4 },
+  { name: "32x32", rows: 32, columns: 32, depth: 32, speed: 3, resident: 8 },
+];
+
+/** Rows and columns of sums of a subgroup, the largest first, and how many sums a lane then holds at most. */
 const OWN = [[64, 64], [64, 32], [32, 32], [16, 16]] as const;
+const SUMS = 64;
 
 /** For matrix units: f16 operands, sums in f32, every size of matrices that an adapter has. */
 export const matrix: Form<Gemm> = (traits, g) => {
@@ -45,7 +61,7 @@ export const matrix: Form<Gemm> = (traits, g) => {
   const sets = g.gate ? 2 : 1;
   const { config: { M, N, K }, lanes } = units;
   return TILES.flatMap((tile) => {
-    const { rows, columns, most, speed, resident } = tile;
+    const { name, rows, columns, speed, resident } = tile;
     const form = formOf(tile, units, traits, sets);
     const eights = form && eightsOf(g, form.depth);
     if (!form || !eights) return [];
@@ -53,7 +69,7 @@ export const matrix: Form<Gemm> = (traits, g) => {
     const steps = taps * Math.ceil(k / depth);
     const workgroups = Math.ceil(m / rows) * Math.ceil(n / (columns / sets)) * z0 * z1;
     const whole = {
-      name: `gemm_matrix_${rows}x${columns}${most > 64 ? "_wide" : ""}`,
+      name: `gemm_matrix_${name}`,
       code: [...eights.code, join.code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
       set: {
         ...eights.set,
@@ -78,12 +94,17 @@ export const matrix: Form<Gemm> = (traits, g) => {
   });
 };
 
-/** The matrices that products are made of, and the lanes of the subgroups that multiply them. */
+/** The matrices that products are made of, and the subgroups that multiply them. */
 export interface Units {
   /** Their sizes. */
   readonly config: MatrixConfig;
   /** Of a subgroup. */
   readonly lanes: number;
+  /**
+   * Whether a lane has room for many sums: for NVIDIA's, whose subgroups have one size and whose matrices are large, at 255
+   * registers. AMD's lanes hold operands twice, and then have none left (Mesa's compiler spills).
+   */
+  readonly roomy: boolean;
 }
 
 /** Of f16 with sums in f32. */
@@ -96,7 +117,7 @@ export function unitsOf(traits: Traits): Units | undefined {
   if (min !== max && !traits.sizedSubgroups) return undefined;
   // Intel's units take as many lanes as a matrix has columns: theirs alone are deeper than they are high.
   const lanes = config.M < config.K ? Math.min(max, Math.max(min, config.N)) : min;
-  return { config, lanes };
+  return { config, lanes, roomy: traits.lanes === 32 && config.M * config.N > 64 };
 }
 
 /** How a tile is computed. */
@@ -110,29 +131,29 @@ interface TileForm {
 }
 
 /**
- * The best form of a tile that an adapter takes: by 4 to 16 subgroups, of large tiles at least 8 where a lane holds few sums,
- * so that it loads little; each lane loading equally much; and whole subgroups of the largest size, as Dawn demands. Many
- * sums a lane are for NVIDIA alone, whose subgroups have one size and whose matrices are large: AMD's lanes hold operands
- * twice, and then have no registers left (Mesa's compiler spills). Windows has 32 KiB of memory where the same GPU has 64.
+ * The best form of a tile that an adapter takes: by 4 to 16 subgroups, of large tiles at least 8, so that a lane loads little;
+ * each lane loading equally much; and whole subgroups of the largest size, as Dawn demands. Windows has 32 KiB of memory where
+ * the same GPU has 64.
  */
 function formOf(
-  { rows, columns, depth: deepest, most }: typeof TILES[number],
-  { config: { M, N }, lanes }: Units,
+  { rows, columns, depth: deepest, own: told }: Tile,
+  { config: { M, N }, lanes, roomy }: Units,
   traits: Traits,
   sets: 1 | 2,
 ): TileForm | undefined {
   const { invocations, workgroupMemory, subgroups: { max } = { max: lanes } } = traits;
-  const own = OWN.find(([down, across]) => {
-    const [subgroups, sums] = [rows / down * (columns / across), down * across / lanes];
-    const isHeld = most > 64 ? traits.lanes === 32 && M * N > 64 && sums === most : sums <= most;
+  if (told && !roomy) return undefined;
+  const least = rows > 64 && !told ? 8 : 4;
+  const own = (told ? [told] : OWN).find(([down, across]) => {
+    const subgroups = rows / down * (columns / across);
     const width = subgroups * lanes;
-    return isHeld && subgroups >= (rows > 64 && most <= 64 ? 8 : 4) && subgroups <= 16 &&
+    return (told || down * across / lanes <= SUMS) && subgroups >= least && subgroups <= 16 &&
       down % M === 0 && across % (2 * N) === 0 && width % max === 0 &&
       width <= invocations;
   });
   if (!own) return undefined;
   const subgroups = rows / own[0] * (columns / own[1]);
-  return [deepest, 32].flatMap((depth) => [2, 1].map((patch) => ({ own, depth, patch })))
+  return [deepest, ...told ? [] : [32]].flatMap((depth) => [2, 1].map((patch) => ({ own, depth, patch })))
     .find(({ depth, patch }) =>
       patch >= sets && columns * depth / 8 % (subgroups * lanes) === 0 &&
       (rows + columns) * (depth + 8) * 2 + subgroups * patch * M * N * 4 <= workgroupMemory
