@@ -33,6 +33,14 @@ export interface Uploaded {
   readonly errors: ReadonlyMap<string, number>;
 }
 
+/** Options of `upload`. */
+export interface UploadOptions {
+  /** The model or LoRA, as errors and memory lists call it. */
+  readonly label: string;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
+}
+
 /**
  * Loads tensors of a checkpoint into GPU memory in the types of their leaves, 4-D ones channels-last. The host has a few
  * pieces in memory at a time, never a file.
@@ -41,11 +49,7 @@ export async function upload(
   device: Device,
   checkpoint: Checkpoint,
   fillings: readonly Filling[],
-  { label, signal, onProgress }: {
-    label: string;
-    signal?: AbortSignal | undefined;
-    onProgress?: ((p: UploadProgress) => void) | undefined;
-  },
+  { label, signal, onProgress }: UploadOptions,
 ): Promise<Uploaded> {
   const slabs: GPUBuffer[] = [];
   const release = () => {

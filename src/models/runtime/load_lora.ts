@@ -5,10 +5,9 @@ import { readLora } from "../../io/lora/file.ts";
 import { findLora } from "../../io/lora/find.ts";
 import { matchLora } from "../../io/lora/match.ts";
 import type { LoraPart } from "../../io/names/lora.ts";
-import type { Progress } from "../../io/hub/resolve_repo.ts";
 import { modelKind } from "../../io/names/model_kinds.ts";
-import type { UploadProgress } from "../../io/upload/upload.ts";
 import type { Model } from "./model.ts";
+import type { SourceOptions } from "./model_source.ts";
 
 /** The models that a LoRA may change, under the names of a pipeline's parts. */
 export interface LoraModels {
@@ -23,41 +22,21 @@ export interface LoraModels {
 }
 
 /** Options of `loadLora`. */
-export interface LoraOptions {
+export interface LoraOptions extends
+  Pick<
+    SourceOptions,
+    "subfolder" | "revision" | "token" | "localFilesOnly" | "signal" | "onProgress" | "onNotice"
+  > {
   /** The file, where a folder or repository has several. */
   weightName?: string | undefined;
-  /** Folder of the repository. */
-  subfolder?: string | undefined;
-  /** Branch, tag or commit. */
-  revision?: string | undefined;
-  /** Instead of HF_TOKEN. */
-  token?: string | undefined;
-  /** Uses the cache and asks nobody. */
-  localFilesOnly?: boolean | undefined;
-  /** Ends the loading. */
-  signal?: AbortSignal | undefined;
   /** By which its scale is changed; "default_0" and so on by default. */
   adapterName?: string | undefined;
   /** How strong it is; 1 by default. */
   scale?: number | undefined;
-  /** Told of downloads (with a file's name) and of the upload to the GPU. */
-  onProgress?: ((progress: Progress | UploadProgress) => void) | undefined;
-  /** Told in one line what deserves attention; console.warn by default. */
-  onNotice?: ((line: string) => void) | undefined;
 }
 
-const OPTIONS = {
-  weightName: true,
-  subfolder: true,
-  revision: true,
-  token: true,
-  localFilesOnly: true,
-  signal: true,
-  adapterName: true,
-  scale: true,
-  onProgress: true,
-  onNotice: true,
-} satisfies Record<keyof LoraOptions, true>;
+const OPTIONS =
+  "weightName subfolder revision token localFilesOnly signal adapterName scale onProgress onNotice";
 
 /** What a LoRA's file holds and what became of it. */
 export interface LoadReport {
@@ -81,7 +60,7 @@ export interface LoadReport {
 }
 
 /**
- * Hangs a LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) on models: a file, a folder or a repository
+ * Adds a LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) to models: a file, a folder or a repository
  * of the hub, as diffusers, peft, kohya, xlabs, OneTrainer, ComfyUI, Black Forest Labs or fal write it.
  *
  * ```ts ignore
@@ -95,7 +74,7 @@ export async function loadLora(
   models: LoraModels,
   options: LoraOptions = {},
 ): Promise<LoadReport> {
-  expectOptions(`load ${pathOrRepo}`, options, Object.keys(OPTIONS));
+  expectOptions(`load ${pathOrRepo}`, options, OPTIONS.split(" "));
   const { onNotice = console.warn, scale = 1 } = options;
   const parts = partsOf(models);
   const path = await findLora(pathOrRepo, { ...options, onNotice });

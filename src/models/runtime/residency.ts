@@ -1,6 +1,6 @@
 import type { Device } from "../../gpu/device.ts";
 import { streamOf } from "../../graph/run/stream.ts";
-import { upload, type UploadProgress } from "../../io/upload/upload.ts";
+import { upload, type UploadOptions } from "../../io/upload/upload.ts";
 import type { Adapters } from "./lora/adapters.ts";
 import { expectUnchanged } from "./model_source.ts";
 import type { ModelSource } from "../../io/single_file/contents.ts";
@@ -169,12 +169,8 @@ export class Residency {
 }
 
 /** What weights are filled for, and whom to tell. */
-export interface FillOptions {
+export interface FillOptions extends UploadOptions {
   readonly device: Device;
-  /** The model, as errors and memory lists call it. */
-  readonly label: string;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
   readonly onNotice: (line: string) => void;
 }
 

@@ -5,7 +5,7 @@ import { Leaf } from "../../../graph/node.ts";
 import { streamOf } from "../../../graph/run/stream.ts";
 import type { Checkpoint, TensorInfo } from "../../../io/formats/checkpoint.ts";
 import type { Placement } from "../../../io/lora/match.ts";
-import { upload, type UploadProgress } from "../../../io/upload/upload.ts";
+import { upload, type UploadOptions } from "../../../io/upload/upload.ts";
 import { cat, hold, Tensor } from "../../../tensor/mod.ts";
 import { expectUnchanged } from "../model_source.ts";
 
@@ -28,14 +28,10 @@ export interface Matrices {
 }
 
 /** How matrices are read. */
-export interface ReadOptions {
-  /** The adapter, as errors call it. */
-  label: string;
-  dtype: DType;
+export interface ReadOptions extends UploadOptions {
+  readonly dtype: DType;
   /** Of the weights of the layers. */
-  shapes: ReadonlyMap<string, Shape>;
-  signal?: AbortSignal | undefined;
-  onProgress?: ((progress: UploadProgress) => void) | undefined;
+  readonly shapes: ReadonlyMap<string, Shape>;
 }
 
 /** Reads the matrices of placements into GPU memory; layers that a file has fused share their down. */
@@ -43,7 +39,7 @@ export async function readMatrices(
   device: Device,
   placements: readonly Placement[],
   checkpoint: Checkpoint,
-  { label, dtype, shapes, signal, onProgress }: ReadOptions,
+  { dtype, shapes, ...options }: ReadOptions,
 ): Promise<Matrices> {
   const leaves = new Map<TensorInfo, Leaf>();
   const view = (info: TensorInfo, shape: Shape) => {
@@ -61,9 +57,10 @@ export async function readMatrices(
       factor,
     }];
   });
+  const { label } = options;
   for (const info of leaves.keys()) expectUnchanged(checkpoint, info, label);
   const fillings = [...leaves].map(([info, leaf]) => ({ info, leaf }));
-  const { release, notFinite } = await upload(device, checkpoint, fillings, { label, signal, onProgress });
+  const { release, notFinite } = await upload(device, checkpoint, fillings, options);
   if (notFinite.length === 0) return { pairs: new Map(pairs), release };
   release();
   throw new RangeError(
