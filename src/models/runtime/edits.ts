@@ -83,15 +83,15 @@ function held(values: EditValues): Record<string, Tensor> {
 /** The edits of a model, and the paths of its parts. */
 export class Edits {
   readonly #label: string;
-  readonly #retrace: () => void;
+  readonly #forget: () => void;
   readonly #edits: Edit[] = [];
   /** Of all traces so far. */
   readonly #paths = new Set<string>();
 
-  /** Of a model that has none yet; `retrace` makes it forget its traces. */
-  constructor(label: string, retrace: () => void) {
+  /** Of a model that has none yet; `forget` makes it forget its traces. */
+  constructor(label: string, forget: () => void) {
     this.#label = label;
-    this.#retrace = retrace;
+    this.#forget = forget;
   }
 
   /** The parts that were traced so far, in their order. */
@@ -106,10 +106,10 @@ export class Edits {
       const at = this.#edits.indexOf(edit);
       if (at < 0) return;
       this.#edits.splice(at, 1);
-      this.#retrace();
+      this.#forget();
     });
     this.#edits.push(edit);
-    this.#retrace();
+    this.#forget();
     return edit;
   }
 

@@ -17,7 +17,12 @@ interface Branch {
   [key: string]: Branch | Tensor;
 }
 
-/** A checkpoint nested by the dots of its keys, which knows which tensors were read. */
+/** A tensor of the checkpoint, and the leaf that stands for it in traces. */
+interface Weight extends Filling {
+  readonly tensor: Tensor;
+}
+
+/** A model's weights: a checkpoint nested by the dots of its keys, which knows the tensors that were read. */
 export class Weights {
   /** How far each tensor in fewer bits is from its file's, once they were loaded; see `Model.packingErrors`. */
   errors: ReadonlyMap<string, number> | undefined;
@@ -26,12 +31,13 @@ export class Weights {
   readonly #infos: ReadonlyMap<string, TensorInfo>;
   #format: WeightFormat;
   #tree: unknown;
-  readonly #tensors = new Map<string, { info: TensorInfo; tensor: Tensor }>();
+  readonly #weights = new Map<string, Weight>();
+  /** Keys that were read. */
   readonly #read = new Set<string>();
-  /** What each entry point reads. */
-  readonly #parts = new Map<string, Set<string>>();
-  /** Of them, what the entry point at hand reads. */
-  #part: Set<string> | undefined;
+  /** Keys that each entry point reads. */
+  readonly #reads = new Map<string, Set<string>>();
+  /** Those of the entry point that is being traced. */
+  #reading: Set<string> | undefined;
   readonly #tables = new Map<string, HostTable>();
   readonly #copies = new Set<string>();
 
@@ -64,20 +70,19 @@ export class Weights {
     this.#plant();
   }
 
-  #plant(): void {
-    const root: Branch = Object.create(null);
-    for (const [key, info] of this.#infos) {
-      const leaf = new Parameter(storedDType(key, info, this.#format), size(info.shape), key);
-      const tensor = new Tensor(this.#device, leaf, info.shape, usualStrides(info.shape), 0);
-      this.#tensors.set(key, { info, tensor });
-      insert(root, key.split("."), tensor);
-    }
-    this.#tree = this.#guard(root, "");
-  }
-
   /** In how few bits matrices are stored, where they are stored in fewer than the others. */
   get quantize(): PackedDType | undefined {
     return this.#format.quantize;
+  }
+
+  /** All tensors by their keys, whether they were read or not. */
+  get tensors(): ReadonlyMap<string, Tensor> {
+    return new Map([...this.#weights].map(([key, { tensor }]) => [key, tensor]));
+  }
+
+  /** The weight of a key. */
+  tensor(key: string): Tensor | undefined {
+    return this.#weights.get(key)?.tensor;
   }
 
   /** The tensors that were read, with the leaves to fill. */
@@ -90,18 +95,17 @@ export class Weights {
    * @internal
    */
   noteReads<T>(entry: string, trace: () => T): T {
-    const outer = this.#part;
-    this.#parts.set(entry, this.#part = this.#parts.get(entry) ?? new Set());
+    const outer = this.#reading;
+    this.#reads.set(entry, this.#reading = this.#reads.get(entry) ?? new Set());
     try {
       return trace();
     } finally {
-      this.#part = outer;
+      this.#reading = outer;
     }
   }
 
   /**
-   * Which of them, or of those that only one entry point reads, stay in memory, and which come from the disk
-   * whenever they are read.
+   * Which of the tensors that were read, or that one entry point reads, stay in memory, and which come from the disk.
    * @internal
    */
   divided(
@@ -110,19 +114,8 @@ export class Weights {
     return divide(this.#fillings(this.#keys(only)), stream);
   }
 
-  /** All tensors by their keys, whether they were read or not. */
-  get tensors(): ReadonlyMap<string, Tensor> {
-    return new Map([...this.#tensors].map(([key, { tensor }]) => [key, tensor]));
-  }
-
-  /** The weight of a key. */
-  tensor(key: string): Tensor | undefined {
-    return this.#tensors.get(key)?.tensor;
-  }
-
   /**
-   * What is to be loaded, of all that were read or of what one entry point reads: those that neither are in memory nor come
-   * from the disk whenever they are read.
+   * The same of those that are still to be loaded: that are not in memory, and do not come from the disk yet.
    * @internal
    */
   absent(only?: string): Division {
@@ -131,15 +124,12 @@ export class Weights {
     return { ...rest, resident: resident.filter(isAbsent), streamed: streamed.filter(isAbsent) };
   }
 
-  /**
-   * Bytes that the tensors that were read, or only those that one entry point reads, take in GPU memory: as
-   * they are loaded or, all of them, in another format.
-   */
+  /** Bytes that those that were read, or that one entry point reads, take in GPU memory: as they are, or in another format. */
   bytes(format?: Partial<WeightFormat>, only?: string): number {
     if (!format) return this.divided({ only }).bytes;
     const wanted = { ...this.#format, ...format };
     return [...this.#keys(only)].reduce((sum, key) => {
-      const { info } = this.#tensors.get(key)!;
+      const { info } = this.#weights.get(key)!;
       return sum + size(info.shape) * bytesOf(storedDType(key, info, wanted));
     }, 0);
   }
@@ -150,9 +140,9 @@ export class Weights {
    * @internal
    */
   table(keys: string | readonly string[], shape: readonly number[]): HostTable {
-    const [key, ...copies] = [keys].flat().filter((key) => this.#tensors.has(key));
+    const [key, ...copies] = [keys].flat().filter((key) => this.#weights.has(key));
     if (!key) throw this.#unknown([keys].flat()[0]!);
-    const { info, tensor } = this.#tensors.get(key)!;
+    const { info, tensor } = this.#weights.get(key)!;
     expectShape(tensor, shape);
     const table = new HostTable(info);
     this.#tables.set(key, table);
@@ -170,26 +160,36 @@ export class Weights {
 
   /** Keys that nothing read. */
   get surplus(): string[] {
-    return [...this.#tensors.keys()].filter((key) =>
+    return [...this.#weights.keys()].filter((key) =>
       !this.#read.has(key) && !this.#tables.has(key) && !this.#copies.has(key) && !COUNTS.test(key)
     );
   }
 
+  /** Makes leaves in the format, none of which is in memory. */
+  #plant(): void {
+    const root: Branch = Object.create(null);
+    for (const [key, info] of this.#infos) {
+      const leaf = new Parameter(storedDType(key, info, this.#format), size(info.shape), key);
+      const tensor = new Tensor(this.#device, leaf, info.shape, usualStrides(info.shape), 0);
+      this.#weights.set(key, { info, leaf, tensor });
+      insert(root, key.split("."), tensor);
+    }
+    this.#tree = this.#guard(root, "");
+  }
+
   #fillings(keys: ReadonlySet<string>): Filling[] {
-    return [...keys].map((key) => {
-      const { info, tensor } = this.#tensors.get(key)!;
-      return { info, leaf: tensor.node as Leaf };
-    });
+    return [...keys].map((key) => this.#weights.get(key)!);
   }
 
   /** What an entry point reads, or all of them together. */
   #keys(only: string | undefined): ReadonlySet<string> {
-    const keys = only === undefined ? this.#read : this.#parts.get(only);
+    const keys = only === undefined ? this.#read : this.#reads.get(only);
     if (keys) return keys;
-    const known = [...this.#parts.keys()].join(", ");
+    const known = [...this.#reads.keys()].join(", ");
     throw new RangeError(`Cannot load only what "${only}" reads: expected one of ${known}`);
   }
 
+  /** A branch whose keys are noted when they are read. */
   #guard(branch: Branch, path: string): Branch {
     const guarded = new Map<string, Branch>();
     return new Proxy(branch, {
@@ -199,7 +199,7 @@ export class Weights {
         const value = target[key];
         if (value instanceof Tensor) {
           this.#read.add(name);
-          this.#part?.add(name);
+          this.#reading?.add(name);
           return value;
         }
         if (!value) throw this.#unknown(name);
@@ -210,7 +210,7 @@ export class Weights {
   }
 
   #unknown(name: string): Error {
-    const near = nearest(name, this.#tensors.keys());
+    const near = nearest(name, this.#weights.keys());
     const hint = near ? `nearest is "${near}"` : "the checkpoint is empty";
     return new ReferenceError(`Cannot load "${name}" from ${this.#where}: no such key; ${hint}`);
   }
