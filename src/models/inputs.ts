@@ -3,8 +3,8 @@ import { formatShape } from "../core/shape.ts";
 import { Tensor, tensor } from "../tensor/mod.ts";
 
 /**
- * Throws unless an input has the shape; a name stands for any size. `action` is what the caller does with it, e.g. "use
- * textEmbeds".
+ * Throws unless an input has the shape; a name stands for any size. `action` is what the caller does with it,
+ * e.g. "use textEmbeds".
  */
 export function expectInput(action: string, x: Tensor, expected: readonly (number | string)[]): void {
   const isTensor = x instanceof Tensor;

@@ -5,8 +5,8 @@ import { isWanted, named, type Tensor } from "../tensor/mod.ts";
 import { dense, groupNorm, type Layer } from "./layers.ts";
 
 /**
- * Attention with two parts that can be tapped and edited: its result, "attention", and its maps, "attention_probs"
- * [B, H, L, S], which are computed with all scores in memory where they are asked for.
+ * Attention with two parts that can be tapped and edited: its result, "attention", and its maps,
+ * "attention_probs" [B, H, L, S], which are computed with all scores in memory where they are asked for.
  * q [B, H, L, D], k and v [B, H, S, D] → [B, H, L, D].
  */
 export function attend(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {

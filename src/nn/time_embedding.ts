@@ -29,7 +29,7 @@ const TWO_PI = [6.28125, 0.0019350051879882812, 3.0199159819e-7] as const;
  */
 export function gaussianFourierProjection(logT: Tensor, w: { weight: Tensor }, width: number): Tensor {
   expectShape(w.weight, [width / 2]);
-  // The products are in the order, and so have the roundings, of diffusers: angles reach thousands, where they count.
+  // The products are in diffusers' order, and so have its roundings: angles reach thousands, where they count.
   const angle = logT.unsqueeze(1).mul(w.weight.cast("f32").unsqueeze(0)).mul(2).mul(Math.PI);
   // WGSL promises the precision of sin and cos on [-π, π] only.
   const cycles = angle.div(2 * Math.PI).round();

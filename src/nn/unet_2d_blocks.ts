@@ -105,9 +105,7 @@ function layer<A>(
   return attention ? named(`attentions.${i}`, () => attention(h, w.attentions![i]!, i), [h]) : h;
 }
 
-/**
- * The projections of time [B, T] that the residual blocks of a UNet read; `middle` says whether it has a middle block.
- */
+/** The projections of time [B, T] that the residual blocks of a UNet read; `middle`: it has a middle block. */
 export function unetTimeProjections<A>(
   temb: Tensor,
   w: { down_blocks: UNetBlock2D<A>[]; mid_block?: UNetBlock2D<A> | undefined; up_blocks: UNetBlock2D<A>[] },

@@ -32,8 +32,8 @@ export interface CoderLoad {
 const NEIGHBOURS = 2; // rows of latents that a band may hold of its neighbours: no convolution sees more
 
 /**
- * The fewest bands of rows with which no activation is larger than `limit` bytes, which the adapter binds at once.
- * Throws, and proposes tiles, where even the most are too few.
+ * The fewest bands of rows with which no activation is larger than `limit` bytes, which the adapter binds at
+ * once. Throws, and proposes tiles, where even the most are too few.
  */
 export function bandsOf(x: Tensor, load: CoderLoad, config: AutoencoderKLConfig, limit: number): number {
   const f = scaleFactor(config);

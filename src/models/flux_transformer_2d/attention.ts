@@ -1,9 +1,9 @@
 import type { Shape, Tuple } from "../../core/shape.ts";
+import { attend } from "../../nn/attention.ts";
+import { dense, expectShape, type Layer, type Projection } from "../../nn/layers.ts";
 import { linearThree, type Weights3 } from "../../ops/linear_three.ts";
 import { rmsNormRotary } from "../../ops/rotary.ts";
 import { cat, labelled, named, type Tensor } from "../../tensor/mod.ts";
-import { attend } from "../../nn/attention.ts";
-import { dense, expectShape, type Layer, type Projection } from "../../nn/layers.ts";
 
 /** Weights of attention of tokens to each other. */
 export interface FluxAttention {

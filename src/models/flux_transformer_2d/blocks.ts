@@ -37,8 +37,8 @@ export interface FluxBlockOptions extends FluxAttentionOptions {
 }
 
 /**
- * One block of FLUX's dual stream: joint attention, then a feed-forward layer for each stream. The text c [B, N, D], the
- * picture x [B, L, D] and the modulation of their norms [B, 6 D] each → the streams.
+ * One block of FLUX's dual stream: joint attention, then a feed-forward layer for each stream. The text c
+ * [B, N, D], the picture x [B, L, D] and the modulation of their norms [B, 6 D] each → the streams.
  */
 export function fluxTransformerBlock(
   [c, x]: readonly [Tensor, Tensor],

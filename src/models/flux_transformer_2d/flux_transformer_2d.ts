@@ -117,9 +117,9 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   /**
    * The model's output for packed latents [B, L, in_channels] and the prompts' tokens, of which there may be
    * any number. Time, guidance and the pooled prompt come with the call, or as `modulation` from `condition`,
-   * which computes it for all steps of a loop at once; the results are the same. `condition` and the steps that use its results read different weights:
-   * `load({ only: "condition" })` and `load({ only: "step" })` bring these alone, where there is no room for
-   * all at once.
+   * which computes it for all steps of a loop at once; the results are the same. `condition` and the steps that
+   * use its results read different weights: `load({ only: "condition" })` and `load({ only: "step" })` bring
+   * these alone, where there is no room for all at once.
    */
   forward<const Path extends string = never>(
     hiddenStates: Tensor,

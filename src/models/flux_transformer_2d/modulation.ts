@@ -94,8 +94,8 @@ function timeTextEmbed(
 const MOST = 6; // that one dispatch joins
 
 /**
- * Joins rows side by side: in a tree, as a chain would copy the first ones again and again, and as they come, so that
- * not all need to be in memory.
+ * Joins rows side by side: in a tree, as a chain would copy the first ones again and again, and as they come, so
+ * that not all need to be in memory.
  */
 export function joinColumns(parts: Iterable<Tensor>): Tensor {
   const joined: Tensor[] = [];

@@ -48,8 +48,8 @@ export interface T5BlockOptions {
 const F32 = { dtype: "f32" } as const; // for layers whose results leave the range of f16
 
 /**
- * A block of T5's encoder (Raffel et al. 2020; gated: Shazeer 2020). x [B, N, D] f32; `bias` [B or 1, heads, N, N] is
- * added to the scores. The sums stay f32.
+ * A block of T5's encoder (Raffel et al. 2020; gated: Shazeer 2020). x [B, N, D] f32; `bias`
+ * [B or 1, heads, N, N] is added to the scores. The sums stay f32.
  */
 export function t5Block(x: Tensor, w: T5Block, bias: Tensor, o: T5BlockOptions): Tensor {
   const [{ SelfAttention, layer_norm: norm1 }, { DenseReluDense, layer_norm: norm2 }] = [

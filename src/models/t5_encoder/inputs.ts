@@ -37,9 +37,9 @@ export function bucketsOf(N: number, config: T5EncoderConfig): Tensor {
 const f = Math.fround;
 
 /**
- * The bucket of the distance of each pair of N tokens: half of the buckets are for keys behind the query; near distances
- * have one each, far ones share them in steps of equal ratio, up to `maxDistance` (Raffel et al. 2020, section 2.1). In
- * torch's f32 arithmetic, which decides at the borders. [N · N], queries outside.
+ * The bucket of the distance of each pair of N tokens: half of the buckets are for keys behind the query; near
+ * distances have one each, far ones share them in steps of equal ratio, up to `maxDistance` (Raffel et al. 2020,
+ * section 2.1). In torch's f32 arithmetic, which decides at the borders. [N · N], queries outside.
  */
 export function positionBuckets(
   N: number,

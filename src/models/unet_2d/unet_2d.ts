@@ -195,7 +195,7 @@ export class UNet2DModel extends Model<UNet2DConfig> {
     return { ...run.results, taps: run.taps };
   }
 
-  /** Sides of the samples that the model was trained on, or the least that it can halve where its config has none. */
+  /** Sides of the samples it was trained on, or the least that it can halve where its config has none. */
   get sampleSize(): [H: number, W: number] {
     return sampleSizeOf(this.config);
   }

@@ -55,19 +55,8 @@ function classVectors(
     return embedding(classes, table, config.num_class_embeds!, width).cast(dtype);
   }
   const x = classes.cast(dtype);
-  switch (config.class_embed_type) {
-    case "identity":
-      return x;
-    case "timestep":
-      return timestepEmbeddingMLP(
-        x,
-        w.class_embedding as TimestepEmbedding,
-        width,
-        activation(config.act_fn),
-      );
-    case "projection":
-      return timestepEmbeddingMLP(x, w.class_embedding as TimestepEmbedding, width);
-    case "simple_projection":
-      return dense(x, w.class_embedding as Layer, width);
-  }
+  if (config.class_embed_type === "identity") return x; // without weights
+  if (config.class_embed_type === "simple_projection") return dense(x, w.class_embedding as Layer, width);
+  const act = config.class_embed_type === "timestep" ? activation(config.act_fn) : undefined;
+  return timestepEmbeddingMLP(x, w.class_embedding as TimestepEmbedding, width, act);
 }

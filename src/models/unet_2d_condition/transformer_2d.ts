@@ -67,7 +67,7 @@ export function transformer2D(x: Tensor, w: Transformer2D, context: Tensor, o: T
   const normed = named("norm", () => groupNorm(x, w.norm, { groups: o.groups, eps: 1e-6 }), [x]);
   const layer = (name: string, t: Tensor, w: Layer, width: number) =>
     named(name, () => o.linearProjection ? dense(t, w, width) : conv1x1(t, w, width), [t]);
-  const toTokens = (t: Tensor) => t.reshape([B, -1, H * W]).permute([0, 2, 1]); // a view: channels are innermost in memory
+  const toTokens = (t: Tensor) => t.reshape([B, -1, H * W]).permute([0, 2, 1]); // a view of channels-last memory
   const toPicture = (t: Tensor) => t.permute([0, 2, 1]).reshape([B, -1, H, W]);
 
   let tokens = o.linearProjection
@@ -128,12 +128,17 @@ function selfProjections(x: Tensor, { to_q, to_k, to_v }: TokenAttention): Tenso
   return labelled("to_qkv", () => linearThree(x, weights));
 }
 
-/** GEGLU, hidden · GELU(gate) (Shazeer 2020, https://arxiv.org/abs/2002.05202), then a dense layer. x [B, N, D] → [B, N, D]. */
+const WIDENING = 4; // width between two dense layers, in widths of a token
+
+/**
+ * GEGLU: hidden · GELU(gate) (Shazeer 2020, https://arxiv.org/abs/2002.05202), then a dense layer. x [B, N, D]
+ * → [B, N, D].
+ */
 function feedForward(x: Tensor, { net }: FeedForward): Tensor {
   const D = x.shape[2]!;
   const { proj } = net[0];
-  expectShape(proj.weight, [2 * 4 * D, D]);
-  expectShape(proj.bias, [2 * 4 * D]);
+  expectShape(proj.weight, [2 * WIDENING * D, D]);
+  expectShape(proj.bias, [2 * WIDENING * D]);
   const gated = named("net.0", () => linearGeglu(x, proj), [x]);
   return named("net.2", () => dense(gated, net[2], D), [gated]);
 }

@@ -191,7 +191,7 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
     return { ...run.results, taps: run.taps };
   }
 
-  /** Sides of the samples that the model was trained on, or the least that it can halve where its config has none. */
+  /** Sides of the samples it was trained on, or the least that it can halve where its config has none. */
   get sampleSize(): [H: number, W: number] {
     return sampleSizeOf(this.config);
   }
