@@ -7,6 +7,7 @@ import {
   TCDScheduler,
 } from "../../src/schedulers/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
+import { camelCased, fakeModel } from "../support/sampling_loops.ts";
 import { readJson } from "./json.ts";
 import { upload } from "../support/tensors.ts";
 import { attempt, type Bound, compare, EXACT, refused, type Verdict, worst } from "./verdict.ts";
@@ -159,15 +160,6 @@ function setTimesteps(scheduler: Scheduler, { num_inference_steps, set_timesteps
 
 /** Arguments of step(): `use_clipped_model_output` → `useClippedModelOutput`. */
 function stepOptions({ step_kwargs, generator_seed }: Trace): StepOptions {
-  const camelCased = Object.entries(step_kwargs).map(([key, value]) => [
-    key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
-    value,
-  ]);
   const generator = generator_seed === null ? undefined : manualSeed(generator_seed);
-  return { ...Object.fromEntries(camelCased), generator };
-}
-
-/** What stood in for a model in diffusers: 0.3 x + 0.1 sin(t / 100 + i) in f64. */
-function fakeModel(x: ArrayLike<number>, t: number): Float32Array<ArrayBuffer> {
-  return Float32Array.from(x, (value, i) => 0.3 * value + 0.1 * Math.sin(t / 100 + i));
+  return { ...camelCased(step_kwargs), generator };
 }

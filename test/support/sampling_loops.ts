@@ -1,4 +1,3 @@
-import assert from "node:assert/strict";
 import type { Schedule } from "../../src/schedulers/mod.ts";
 import { type HostTensor, readTensors } from "./arrays.ts";
 import { fixture } from "./fixtures.ts";
@@ -15,21 +14,22 @@ export interface SamplingLoop {
   timesteps_dtype: string;
   init_noise_sigma: number;
   order: number;
+  /** False where diffusers' own numbers are NaN. */
+  finite: boolean;
   /** Of image to image. */
   strength: number;
 }
 
-/** Calls `check` with each loop of a file and what diffusers recorded of it. */
+/** Calls `check` with each finite loop of a file and what diffusers recorded of it; returns their number. */
 export async function forEachLoop(
   path: string,
   check: (loop: SamplingLoop, want: (array: string) => HostTensor) => Promise<void>,
-): Promise<void> {
+): Promise<number> {
   const arrays = await readTensors(fixture(`${path}.safetensors`));
   const { cases } = JSON.parse(await Deno.readTextFile(fixture(`${path}.json`)));
-  assert.ok(cases.length > 1);
-  for (const loop of cases as SamplingLoop[]) {
-    await check(loop, (array) => arrays.get(`${loop.id}/${array}`)!);
-  }
+  const finite = (cases as SamplingLoop[]).filter((loop) => loop.finite);
+  for (const loop of finite) await check(loop, (array) => arrays.get(`${loop.id}/${array}`)!);
+  return finite.length;
 }
 
 /** 0.3 x + 0.1 sin(t / 100 + i), what stood in for a model in diffusers. */
