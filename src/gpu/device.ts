@@ -37,6 +37,8 @@ export class Device implements Disposable {
   readonly closing: (() => void)[] = [];
   /** Runs before a lost GPU is replaced: layers above forget here what they had on it. */
   readonly losing: (() => void)[] = [];
+  /** Bytes of memory that it turned out to have when an allocation failed. */
+  memoryCeiling: number | undefined;
   /** Text of the traced graphs: set by the layer that has them. */
   describeGraphs: () => string = () => "";
   /** What it does since the last submission. */

@@ -4,7 +4,7 @@ import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { describePlan, planMemory } from "./memory/plan.ts";
 import { memoryBudget, modelsOf, type Residents } from "./memory/residency.ts";
 import { stagesOf } from "./memory/stages.ts";
-import { fit, makeFlexible, waysOf } from "./memory/storage.ts";
+import { fit, footprintsOf } from "./memory/weight_modes.ts";
 import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./model_index.ts";
 
 /** The class of a part, a model's or a tokenizer's, and the names under which model_index.json may list it. */
@@ -71,8 +71,7 @@ async function openModel(
 ): Promise<Model> {
   const quantize = type as unknown === AutoencoderKL ? undefined : options.quantize; // convolutions gain nothing by it
   const model = await loadModel(type, pathOrRepo, { ...options, quantize, defer: true });
-  if (options.quantize || options.stream || options.headersOnly) return model;
-  makeFlexible(model);
+  model.isFlexible = !options.quantize && !options.stream && !options.headersOnly;
   fit(model, model.workspace, memory);
   return model;
 }
@@ -84,7 +83,10 @@ function tellPlan(
   { headersOnly, onNotice = console.warn }: PipelineOptions,
 ): void {
   const { memory = Infinity } = parts;
-  const together = modelsOf(parts).reduce((sum, model) => sum + waysOf(model, model.workspace)[0]!.bytes, 0);
+  const together = modelsOf(parts).reduce(
+    (sum, model) => sum + footprintsOf(model, model.workspace)[0]!.bytes,
+    0,
+  );
   if (headersOnly || together <= memory) return;
   onNotice(describePlan(planMemory(stagesOf(parts), memory), name));
 }

@@ -38,6 +38,10 @@ export abstract class Model<Config = unknown> implements Disposable {
   readonly device: Device;
   /** The LoRAs of this model, see `loadLora`. They stay when the weights leave memory. */
   readonly adapters: Adapters;
+  /** Whether pipelines may store its weights otherwise where memory is short: nobody asked how they are to be stored. */
+  isFlexible = false;
+  /** Whether pipelines bring its weights in parts, each entry point's in turn, as the GPU had no room for all. */
+  comesInParts = false;
   /** Read while `forward` is traced, not when a trace is replayed. */
   protected readonly weights: Weights;
   readonly #edits: Edits;

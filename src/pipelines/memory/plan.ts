@@ -1,5 +1,5 @@
 import type { Stage } from "./stages.ts";
-import { BESIDES, type Storage, waysOf } from "./storage.ts";
+import { BESIDES, footprintsOf, type WeightMode } from "./weight_modes.ts";
 
 /** A model's share of the plan, in bytes. */
 export interface PlannedPart {
@@ -8,9 +8,9 @@ export interface PlannedPart {
   readonly weights: Readonly<Record<"f32" | "f16" | "int8" | "int4", number>>;
   /** Of its work beside the weights. */
   readonly activations: number;
-  /** The first way, from the most exact on, in which it fits; undefined where none does. */
-  readonly storage: Storage | undefined;
-  /** What it takes in this way, or in the smallest where none fits. */
+  /** The first mode, from the most exact on, in which it fits; undefined where none does. */
+  readonly mode: WeightMode | undefined;
+  /** What it takes in this mode, or in the smallest where none fits. */
   readonly bytes: number;
 }
 
@@ -27,13 +27,13 @@ export interface MemoryPlan {
   readonly runs: "resident" | "in turn" | "not";
 }
 
-/** Plans for a pipeline's models; each is taken whole where it fits, else in the first way that does. */
+/** Plans for a pipeline's models; each is taken whole where it fits, else in the first mode that does. */
 export function planMemory(stages: readonly Stage[], memory = Infinity): MemoryPlan {
   const parts = stages.map((stage) => planPart(stage, memory));
   const together = parts.reduce((sum, { bytes }) => sum + bytes, 0);
   const largest = Math.max(...parts.map(({ bytes }) => bytes));
-  const fits = parts.every(({ storage }) => storage);
-  const beside = together <= memory && parts.every(({ storage }) => !storage?.endsWith("in parts")); // these need all room
+  const fits = parts.every(({ mode }) => mode);
+  const beside = together <= memory && parts.every(({ mode }) => !mode?.endsWith("in parts")); // these need all room
   return {
     parts,
     memory,
@@ -44,8 +44,8 @@ export function planMemory(stages: readonly Stage[], memory = Infinity): MemoryP
 }
 
 function planPart({ name, model, activations }: Stage, memory: number): PlannedPart {
-  const ways = waysOf(model, activations);
-  const way = ways.find(({ bytes }) => bytes <= memory);
+  const footprints = footprintsOf(model, activations);
+  const fitting = footprints.find(({ bytes }) => bytes <= memory);
   return {
     name,
     weights: {
@@ -55,8 +55,8 @@ function planPart({ name, model, activations }: Stage, memory: number): PlannedP
       int4: model.bytesAs({ dtype: "f16", quantize: "int4" }),
     },
     activations,
-    storage: way?.storage,
-    bytes: way?.bytes ?? Math.min(...ways.map(({ bytes }) => bytes)),
+    mode: fitting?.mode,
+    bytes: fitting?.bytes ?? Math.min(...footprints.map(({ bytes }) => bytes)),
   };
 }
 
@@ -66,10 +66,10 @@ export function describePlan(plan: MemoryPlan, title: string): string {
   const cell = plan.largest < 1e9 ? megabytes : gigabytes; // a table of a small model in GB would say 0.00
   const rows = [
     [cell === megabytes ? "MB" : "GB", "f32", "f16", "int8", "int4", "activations", "taken"],
-    ...parts.map(({ name, weights: { f32, f16, int8, int4 }, activations, storage, bytes }) => [
+    ...parts.map(({ name, weights: { f32, f16, int8, int4 }, activations, mode, bytes }) => [
       name,
       ...[f32, f16, int8, int4, activations].map(cell),
-      storage ? `${cell(bytes)} ${storage}` : `${cell(bytes)} do not fit`,
+      mode ? `${cell(bytes)} ${mode}` : `${cell(bytes)} do not fit`,
     ]),
   ];
   const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
@@ -85,7 +85,7 @@ export function describePlan(plan: MemoryPlan, title: string): string {
   return [`${title} ${there}:`, ...rows.map(line), taken, describeVerdict(plan)].join("\n");
 }
 
-const WORDS: Record<Exclude<Storage, "whole">, string> = {
+const WORDS: Record<Exclude<WeightMode, "whole">, string> = {
   "in parts": "in parts",
   int8: "in int8",
   "int8 in parts": "in int8 in parts",
@@ -96,9 +96,7 @@ const WORDS: Record<Exclude<Storage, "whole">, string> = {
 
 /** One line: what runs, and what to do where nothing does. */
 export function describeVerdict({ parts, together, largest, runs }: MemoryPlan): string {
-  const how = parts.flatMap(({ name, storage = "whole" }) =>
-    storage === "whole" ? [] : `${name} ${WORDS[storage]}`
-  );
+  const how = parts.flatMap(({ name, mode = "whole" }) => mode === "whole" ? [] : `${name} ${WORDS[mode]}`);
   const rest = how.length ? `, ${how.join(", ")}` : "";
   switch (runs) {
     case "resident":
@@ -106,7 +104,7 @@ export function describeVerdict({ parts, together, largest, runs }: MemoryPlan):
     case "in turn":
       return `Runs with one model at a time${rest}: at most ${amount(largest)}`;
     case "not": {
-      const { name, bytes } = parts.find(({ storage }) => !storage)!;
+      const { name, bytes } = parts.find(({ mode }) => !mode)!;
       return `Does not fit: ${name} takes ${amount(bytes)} at least; draw smaller pictures, or fewer at once`;
     }
   }

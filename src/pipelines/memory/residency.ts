@@ -3,7 +3,7 @@ import { OutOfMemoryError } from "../../gpu/errors.ts";
 import { memoryOf } from "../../gpu/memory.ts";
 import { streamOf } from "../../graph/run/stream.ts";
 import { Model } from "../../models/mod.ts";
-import { BESIDES, fit, forceStream } from "./storage.ts";
+import { BESIDES, fit, forceStream } from "./weight_modes.ts";
 
 /** The parts of a pipeline, models among them. */
 export interface Residents {
@@ -57,11 +57,11 @@ export async function bringIn(
   await settled(device);
   if (options.work && !first.loaded) first.expectRunnable(options.work); // before anything is loaded
   for (let again = false;;) {
-    const known = Math.min(parts.memory ?? Infinity, ceilings.get(device) ?? Infinity);
+    const known = Math.min(parts.memory ?? Infinity, device.memoryCeiling ?? Infinity);
     const idle = modelsOf(parts).filter((model) => model.loaded && !model.needed && !wanted.includes(model));
     makeRoom(wanted, idle, known, options);
     fit(first, first.workspace, parts.memory ?? Infinity);
-    const only = tooLarge.has(first) || sizeOf(first) + BESIDES > known ? options.only : undefined;
+    const only = first.comesInParts || sizeOf(first) + BESIDES > known ? options.only : undefined;
     using acquired = new DisposableStack();
     try {
       for (const model of wanted) {
@@ -75,7 +75,7 @@ export async function bringIn(
       if (!(error instanceof OutOfMemoryError)) throw error;
       for (const model of wanted) model.retrace(); // their plans may lie in memory that is not there
       await device.settle();
-      if (error.wanted) ceilings.set(device, Math.min(known, error.inUse + error.wanted));
+      if (error.wanted) device.memoryCeiling = Math.min(known, error.inUse + error.wanted);
       acquired.dispose();
       if (shrink(wanted, idle.filter((model) => model.loaded), error, options)) continue;
       if (again) throw error;
@@ -103,12 +103,6 @@ async function settled(device: Device): Promise<void> {
   await streamOf(device).flush();
   await device.idle();
 }
-
-/** Bytes that devices turned out not to have, where less is known of their memory. */
-const ceilings = new WeakMap<Device, number>();
-
-/** What the GPU turned out to be too small for, in memory that is not known. */
-const tooLarge = new WeakSet<Model>();
 
 /** Lets idle models go, one after the other, while all together take more than there is. */
 function makeRoom(
@@ -154,8 +148,8 @@ function shrink(
     for (const model of idle) model.unload();
     return true;
   }
-  if (only !== undefined && !tooLarge.has(first)) {
-    tooLarge.add(first);
+  if (only !== undefined && !first.comesInParts) {
+    first.comesInParts = true;
     onNotice(`${nameOf(first)} comes in parts, which take turns: the GPU has no room for all of it`);
     return true;
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { manualSeed, openDevice, OutOfMemoryError } from "../../../src/mod.ts";
 import { FluxPipeline } from "../../../src/pipelines/mod.ts";
 import { bringIn } from "../../../src/pipelines/memory/residency.ts";
-import { BESIDES } from "../../../src/pipelines/memory/storage.ts";
+import { BESIDES } from "../../../src/pipelines/memory/weight_modes.ts";
 import { fixture } from "../../support/fixtures.ts";
 
 let device: Disposable;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Device, manualSeed, openDevice } from "../../../src/mod.ts";
 import { FluxPipeline, StableDiffusionPipeline } from "../../../src/pipelines/mod.ts";
 import { describePlan, planMemory } from "../../../src/pipelines/memory/plan.ts";
-import { BESIDES } from "../../../src/pipelines/memory/storage.ts";
+import { BESIDES } from "../../../src/pipelines/memory/weight_modes.ts";
 import { stagesOf } from "../../../src/pipelines/memory/stages.ts";
 import { emoji, flower } from "../../support/emoji.ts";
 import { writeFluxDev } from "../../support/flux_dev.ts";
@@ -35,11 +35,11 @@ Deno.test("the plan for the real FLUX.1-dev says what runs in 80, 24, 16, 8 and 
 
     const plans = [80, 24, 16, 8, 2].map((memory) => planMemory(stages, memory * 1e9));
     assert.deepEqual(plans.map(({ runs }) => runs), ["resident", "in turn", "in turn", "in turn", "not"]);
-    const storages = plans.map(({ parts }) => parts.map(({ storage }) => storage));
-    assert.deepEqual(storages[0], ["whole", "whole", "whole", "whole"]);
-    assert.deepEqual(storages[1], ["whole", "whole", "in parts", "whole"]);
-    assert.deepEqual(storages[2], ["whole", "whole", "int8", "whole"]);
-    assert.deepEqual(storages[3], ["whole", "int8", "int4", "whole"]);
+    const modes = plans.map(({ parts }) => parts.map(({ mode }) => mode));
+    assert.deepEqual(modes[0], ["whole", "whole", "whole", "whole"]);
+    assert.deepEqual(modes[1], ["whole", "whole", "in parts", "whole"]);
+    assert.deepEqual(modes[2], ["whole", "whole", "int8", "whole"]);
+    assert.deepEqual(modes[3], ["whole", "int8", "int4", "whole"]);
     const [clip, t5, transformer] = plans[0]!.parts;
     assert.equal(transformer!.weights.f16, 2 * 11_901_408_320);
     assert.equal(transformer!.weights.f32, 4 * 11_901_408_320);

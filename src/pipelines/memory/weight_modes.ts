@@ -1,0 +1,95 @@
+import type { PackedDType } from "../../core/dtype.ts";
+import { AutoencoderKL, FluxTransformer2DModel, type Model } from "../../models/mod.ts";
+
+/**
+ * How a model's weights lie: as they are loaded; the same in parts, which take turns in a run; in fewer bits, whole or in
+ * parts; or on the disk, from where they come whenever they are read.
+ */
+export type WeightMode =
+  | "whole"
+  | "in parts"
+  | "int8"
+  | "int8 in parts"
+  | "int4"
+  | "int4 in parts"
+  | "streamed";
+
+/** Bytes that a model takes with its adapters and its work, where its weights lie in such a way. */
+export interface Footprint {
+  readonly mode: WeightMode;
+  readonly bytes: number;
+}
+
+/** Bytes of what is small: staging, uniforms, latents. */
+export const BESIDES = 64 << 20;
+
+const MODES: readonly WeightMode[] = ["whole", "int8", "int4", "streamed"];
+const FLUX_MODES: readonly WeightMode[] = [
+  "whole",
+  "in parts",
+  "int8",
+  "int8 in parts",
+  "int4",
+  "int4 in parts",
+  "streamed",
+];
+const FLUX_PARTS = ["condition", "step"]; // entry points: a run needs the first before its loop, then the other
+const VAE_MODES: readonly WeightMode[] = ["whole", "streamed"]; // convolutions gain nothing by fewer bits
+
+/**
+ * What a model takes in each mode, in the order in which they are tried. The whole is exact, and so are parts, each of
+ * which is loaded once a run. Fewer bits come before the disk: streaming is exact too, but every step waits for all
+ * weights.
+ */
+export function footprintsOf(model: Model, activations: number): Footprint[] {
+  const modes = model instanceof AutoencoderKL
+    ? VAE_MODES
+    : model instanceof FluxTransformer2DModel
+    ? FLUX_MODES
+    : MODES;
+  const others = othersOf(model, activations);
+  return modes.map((mode) => ({ mode, bytes: weightBytes(model, mode) + others }));
+}
+
+function weightBytes(model: Model, mode: WeightMode): number {
+  if (mode === "streamed") return model.streamedBytes;
+  const format = { quantize: quantizeOf(mode), stream: undefined };
+  if (!mode.endsWith("in parts")) return model.bytesAs(format);
+  return Math.max(...FLUX_PARTS.map((only) => model.bytesAs(format, only)));
+}
+
+function quantizeOf(mode: WeightMode): PackedDType | undefined {
+  return mode.startsWith("int8") ? "int8" : mode.startsWith("int4") ? "int4" : undefined;
+}
+
+/** Bytes beside a model's weights. */
+function othersOf(model: Model, activations: number): number {
+  return model.adapters.bytes + activations + BESIDES;
+}
+
+/**
+ * Stores a model, if it may be, in the first mode in which it fits in `memory` with its work; where it fits in none, in
+ * the smallest that is exact.
+ */
+export function fit(model: Model, activations: number, memory: number): void {
+  if (!model.isFlexible) return;
+  const footprints = footprintsOf(model, activations);
+  const exact = footprints.filter(({ mode }) => quantizeOf(mode) === undefined);
+  const smallest = exact.reduce((a, b) => a.bytes <= b.bytes ? a : b);
+  const { mode } = footprints.find(({ bytes }) => bytes <= memory) ?? smallest;
+  const [quantize, isStreamed] = [quantizeOf(mode), mode === "streamed"];
+  const isSo = model.quantize === quantize && model.isStreamed === isStreamed;
+  if (isSo && (!isStreamed || model.bytes <= memory - othersOf(model, activations))) return;
+  model.store({ quantize, stream: isStreamed ? kept(model, activations, memory) : undefined });
+}
+
+/** Streams a model from now on, whatever is known of the memory: in `memory` bytes, which the GPU was found to have. */
+export function forceStream(model: Model, memory: number): void {
+  model.isFlexible = false;
+  model.store({ stream: kept(model, model.workspace, model.isStreamed ? 0 : memory) });
+}
+
+/** How much of a model's weights stays in memory where the others come from the disk, so that it fits in `memory`. */
+function kept(model: Model, activations: number, memory: number): { keep: number } {
+  return { keep: Math.max(0, memory - model.streamedBytes - othersOf(model, activations)) };
+}
