@@ -41,7 +41,7 @@ const dpmSolverConfig = {
   solver_type: choice(["midpoint", "heun"], { logrho: "midpoint", bh1: "midpoint", bh2: "midpoint" }),
 };
 
-/** A step over the noise divides by σ, so that it must not end at 0. */
+/** Steps over the noise must not end at σ = 0, where λ is infinite. */
 const endsAboveZero = ({ algorithm_type, final_sigmas_type }: DPMSolverMethod & DPMSolverConfig) =>
   algorithm_type.endsWith("++") || final_sigmas_type === "sigma_min";
 const unlessPlusPlus = {

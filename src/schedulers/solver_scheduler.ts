@@ -199,7 +199,7 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
       return weightedSum([alpha, modelOutput], [sigma, sample]);
     }
     const x0 = this.predictOriginal(modelOutput, index, sample);
-    const beside = prediction_type === "flow_prediction" ? ratio : sigma; // which are equal for a flow; diffusers takes σ / α for other models too
+    const beside = prediction_type === "flow_prediction" ? ratio : sigma; // equal with use_flow_sigmas; without it diffusers takes σ / α
     return weightedSum([1 / beside, sample], [-alpha / beside, x0]);
   }
 
