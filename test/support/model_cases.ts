@@ -1,18 +1,34 @@
 import type { Model } from "../../src/models/mod.ts";
 import { loadModel, type LoadOptions, type ModelClass } from "../../src/models/runtime/load.ts";
+import { type HostTensor, readTensors } from "./arrays.ts";
 import { fixture } from "./fixtures.ts";
 
-/** A config of a set of fixtures, and the name of its file of weights. */
+/** A case of a set of fixtures: a config, and the name of its file of weights. */
 export interface ModelCase {
+  name: string;
   weights: string;
   config: Record<string, unknown>;
+}
+
+/** The cases of a set of fixtures, and the arrays that torch made of them, by "case/array". */
+export async function readCases<Case extends ModelCase>(set: string): Promise<{
+  cases: Case[];
+  caseOf: (name: string) => Case;
+  expected: Map<string, HostTensor>;
+}> {
+  const { cases } = JSON.parse(await Deno.readTextFile(fixture(`${set}/meta.json`))) as { cases: Case[] };
+  return {
+    cases,
+    caseOf: (name) => cases.find((each) => each.name === name)!,
+    expected: await readTensors(fixture(`${set}/expected.safetensors`)),
+  };
 }
 
 /** Loads the model of a case from a folder as on the hub, in f32 unless told otherwise. */
 export async function loadCase<M extends Model>(
   type: ModelClass<M>,
   set: string,
-  { weights, config }: ModelCase,
+  { weights, config }: Omit<ModelCase, "name">,
   options: LoadOptions = {},
 ): Promise<M> {
   const folder = await Deno.makeTempDir();

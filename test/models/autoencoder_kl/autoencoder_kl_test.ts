@@ -1,40 +1,27 @@
 import assert from "node:assert/strict";
 import { parseConfig } from "../../../src/io/config.ts";
-import { manualSeed, openDevice, tensor } from "../../../src/mod.ts";
+import { manualSeed, tensor } from "../../../src/mod.ts";
 import { DiagonalGaussianDistribution, type LoadOptions } from "../../../src/models/mod.ts";
 import { autoencoderKLConfig } from "../../../src/models/autoencoder_kl/config.ts";
 import { bandsOf } from "../../../src/models/autoencoder_kl/bands.ts";
 import { type Tensor, watched, zeros } from "../../../src/tensor/mod.ts";
-import { type HostTensor, readTensors } from "../../support/arrays.ts";
+import type { HostTensor } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
-import { fixture } from "../../support/fixtures.ts";
-import { loadCase } from "../../support/model_cases.ts";
+import { loadCase, type ModelCase, readCases } from "../../support/model_cases.ts";
 import { assertTensor, upload } from "../../support/tensors.ts";
 import { OpenAutoencoderKL } from "../../support/open_autoencoder_kl.ts";
+import { device } from "../../support/device.ts";
 
 const bound = 1e-5; // f32; torch itself is some 5e-7 away from f64
 const f16Bound = 1e-2;
 
-let device: Awaited<ReturnType<typeof openDevice>>;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
-
 /** A case of test/fixtures/autoencoder_kl. */
-interface Case {
-  name: string;
-  weights: string;
-  config: Record<string, unknown>;
+interface Case extends ModelCase {
   tile: number | null;
 }
 
-const { cases } = JSON.parse(await Deno.readTextFile(fixture("autoencoder_kl/meta.json"))) as {
-  cases: Case[];
-};
-const expected = await readTensors(fixture("autoencoder_kl/expected.safetensors"));
+const { cases, caseOf, expected } = await readCases<Case>("autoencoder_kl");
 const arrayOf = (name: string, array: string) => expected.get(`${name}/${array}`)!;
-const caseOf = (name: string) => cases.find((each) => each.name === name)!;
 
 for (const each of cases) {
   Deno.test(`AutoencoderKL follows diffusers both ways: ${each.name}`, async () => {

@@ -1,33 +1,21 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
 import type { LoadOptions, ModelClass } from "../../../src/models/runtime/load.ts";
 import { CLIPTextModel, CLIPTextModelWithProjection } from "../../../src/models/mod.ts";
 import type { Tensor } from "../../../src/tensor/mod.ts";
-import { readTensors } from "../../support/arrays.ts";
-import { fixture } from "../../support/fixtures.ts";
-import { loadCase } from "../../support/model_cases.ts";
+import { loadCase, type ModelCase, readCases } from "../../support/model_cases.ts";
 import { assertTensor } from "../../support/tensors.ts";
+import "../../support/device.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 1e-2;
 
-let device: Disposable;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
-
 /** A case of test/fixtures/clip_text. */
-interface Case {
-  name: string;
-  weights: string;
+interface Case extends ModelCase {
   projection: boolean;
-  config: Record<string, unknown>;
   ids: number[][];
 }
 
-const { cases } = JSON.parse(await Deno.readTextFile(fixture("clip_text/meta.json"))) as { cases: Case[] };
-const expected = await readTensors(fixture("clip_text/expected.safetensors"));
+const { cases, expected } = await readCases<Case>("clip_text");
 
 for (const { name, ids, ...made } of cases) {
   Deno.test(`${made.projection ? CLIPTextModelWithProjection.name : CLIPTextModel.name} follows transformers: ${name}`, async () => {

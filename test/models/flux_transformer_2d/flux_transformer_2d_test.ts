@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../../src/gpu/device.ts";
-import { openDevice } from "../../../src/gpu/open.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import {
   FluxTransformer2DModel,
@@ -8,34 +6,24 @@ import {
   type LoadOptions,
 } from "../../../src/models/mod.ts";
 import { scope, type Tensor, zeros } from "../../../src/tensor/mod.ts";
-import { type HostTensor, readTensors } from "../../support/arrays.ts";
+import type { HostTensor } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
-import { fixture } from "../../support/fixtures.ts";
-import { loadCase } from "../../support/model_cases.ts";
+import { loadCase, type ModelCase, readCases } from "../../support/model_cases.ts";
 import { assertTensor, upload } from "../../support/tensors.ts";
+import { device } from "../../support/device.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 5e-3;
 
-let device: Device;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
-
 /** A case of test/fixtures/flux_transformer_2d. */
-interface Case {
-  name: string;
-  weights: string;
-  config: Record<string, unknown>;
+interface Case extends ModelCase {
   t: number | number[];
   guidance: number | number[] | null;
   taps: string[];
 }
 
 const set = "flux_transformer_2d";
-const { cases } = JSON.parse(await Deno.readTextFile(fixture(`${set}/meta.json`))) as { cases: Case[] };
-const expected = await readTensors(fixture(`${set}/expected.safetensors`));
+const { cases, caseOf, expected } = await readCases<Case>(set);
 
 for (const example of cases) {
   Deno.test(`FluxTransformer2DModel follows diffusers: ${example.name}`, async () => {
@@ -191,10 +179,6 @@ Deno.test("FluxTransformer2DModel comes back after it gave its memory away", asy
   await model.load();
   assert.deepEqual(await model.forward(hiddenStates, options).sample.data(), before);
 });
-
-function caseOf(name: string): Case {
-  return cases.find((example) => example.name === name)!;
-}
 
 function wanted({ name }: Case, array: string): HostTensor {
   return expected.get(`${name}/${array}`)!;

@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type Device, openDevice } from "../../../src/mod.ts";
 import { FluxTransformer2DModel, T5EncoderModel, UNet2DModel } from "../../../src/models/mod.ts";
 import { Cache, HubServer, repo } from "../../io/hub/hub_fixture.ts";
 import { fixture } from "../../support/fixtures.ts";
+import "../../support/device.ts";
 
 const folders = ["ddpm/pipeline/unet", "flux/pipeline/transformer", "flux/pipeline/text_encoder_2"];
-
-let device: Device;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("a model is planned for from headers alone, by requests for ranges of bytes", async () => {
   await using server = new HubServer({ files: await files() });

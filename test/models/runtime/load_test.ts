@@ -1,21 +1,16 @@
 import assert from "node:assert/strict";
 import { streamOf } from "../../../src/graph/run/stream.ts";
-import { type Device, openDevice, randn, type Tensor } from "../../../src/mod.ts";
+import { randn, type Tensor } from "../../../src/mod.ts";
 import { buildModel } from "../../../src/models/runtime/load.ts";
 import { type LoadOptions, UNet2DModel } from "../../../src/models/mod.ts";
 import type { ModelSource } from "../../../src/io/single_file/contents.ts";
 import { openModelSource } from "../../../src/models/runtime/model_source.ts";
 import { manualSeed } from "../../../src/random/mod.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { device } from "../../support/device.ts";
 
 const folder = fixture("ddpm/pipeline");
 const notThere = "Cannot run UNet2DModel: its weights are not in memory; await its load() first";
-
-let device: Device;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("a deferred model knows its config, takes no memory for weights, and says that it must be loaded", async () => {
   const before = device.buffers.usage().bytes;

@@ -1,7 +1,6 @@
 /** Configs and weights of whole models where a part of them is asked for, and of other classes. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { openDevice } from "../../../src/gpu/open.ts";
 import { readJson } from "../../../src/io/config.ts";
 import {
   AutoencoderKL,
@@ -14,12 +13,7 @@ import {
 import { TestFolder } from "../../support/files.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { readRaw, safetensorsOf } from "../../support/raw_tensors.ts";
-
-let device: Disposable;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
+import "../../support/device.ts";
 
 const emoji = join(import.meta.dirname!, "../../../models/emoji-diffusion");
 const one = { dtype: "F32", shape: [1], bytes: new Uint8Array(4) };

@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
-import { type Device, openDevice } from "../../../src/mod.ts";
 import { CLIPTextModel } from "../../../src/models/mod.ts";
+import { device } from "../../support/device.ts";
 
 const folder = `${import.meta.dirname}/../../../models/emoji-diffusion`;
-
-let device: Device;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 for (const [quantize, least, most] of [["int8", 0.002, 0.008], ["int4", 0.04, 0.12]] as const) {
   Deno.test(`a model in ${quantize} takes as few bytes as planned, and says once how far its matrices are off`, async () => {

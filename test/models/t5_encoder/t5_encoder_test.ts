@@ -1,36 +1,24 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
 import type { LoadOptions, ModelClass } from "../../../src/models/runtime/load.ts";
 import { T5EncoderModel } from "../../../src/models/mod.ts";
 import { positionBuckets } from "../../../src/models/t5_encoder/inputs.ts";
 import type { Tensor } from "../../../src/tensor/mod.ts";
-import { readTensors } from "../../support/arrays.ts";
 import { fixture } from "../../support/fixtures.ts";
-import { loadCase } from "../../support/model_cases.ts";
+import { loadCase, type ModelCase, readCases } from "../../support/model_cases.ts";
 import { assertTensor } from "../../support/tensors.ts";
 import { OpenT5Encoder } from "../../support/open_t5_encoder.ts";
+import "../../support/device.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 1e-2;
 
-let device: Disposable;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
-
 /** A case of test/fixtures/t5_encoder. */
-interface Case {
-  name: string;
-  weights: string;
-  config: Record<string, unknown>;
+interface Case extends ModelCase {
   ids: number[][];
   mask?: number[][] | undefined;
 }
 
-const { cases } = JSON.parse(await Deno.readTextFile(fixture("t5_encoder/meta.json"))) as { cases: Case[] };
-const expected = await readTensors(fixture("t5_encoder/expected.safetensors"));
-const caseOf = (name: string) => cases.find((made) => made.name === name)!;
+const { cases, caseOf, expected } = await readCases<Case>("t5_encoder");
 
 for (const made of cases) {
   Deno.test(`T5EncoderModel follows transformers: ${made.name}`, async () => {

@@ -5,17 +5,12 @@ import { unet2DInputs } from "../../../src/models/unet_2d/inputs.ts";
 import { type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
 import { fixture } from "../../support/fixtures.ts";
-import { loadCase } from "../../support/model_cases.ts";
+import { loadCase, type ModelCase, readCases } from "../../support/model_cases.ts";
 import { assertTensor, upload } from "../../support/tensors.ts";
+import "../../support/device.ts";
 
 const bound = 1e-5; // f32; torch itself is some 7e-7 away from f64
 const f16Bound = 1e-2;
-
-let device: Disposable;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 const reference = await readTensors(fixture("ddpm/expected/unet.safetensors"));
 
@@ -65,17 +60,13 @@ Deno.test("UNet2DModel names its parts as diffusers names modules, and each part
 });
 
 /** A case of test/fixtures/unet_2d. */
-interface Case {
-  name: string;
-  weights: string;
-  config: Record<string, unknown>;
+interface Case extends ModelCase {
   t: number | number[];
   classes: number[] | "vectors" | null;
   taps: string[];
 }
 
-const { cases } = JSON.parse(await Deno.readTextFile(fixture("unet_2d/meta.json"))) as { cases: Case[] };
-const expected = await readTensors(fixture("unet_2d/expected.safetensors"));
+const { cases, caseOf, expected } = await readCases<Case>("unet_2d");
 
 for (const made of cases) {
   const { name, t, classes, taps } = made;
@@ -97,7 +88,7 @@ for (const made of cases) {
 }
 
 Deno.test("UNet2DModel in f16 takes the logarithms of Fourier time in f32", async () => {
-  const made = cases.find(({ name }) => name === "fourier")!;
+  const made = caseOf("fourier");
   using unet = await loadCase(UNet2DModel, "unet_2d", made, { dtype: "f16" });
   const { sample } = unet.forward(upload(expected.get("fourier/sample")!), made.t);
   await assertSame(sample, expected.get("fourier/out")!, "out", f16Bound);

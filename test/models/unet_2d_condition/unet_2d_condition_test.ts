@@ -1,28 +1,17 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../../src/gpu/device.ts";
-import { openDevice } from "../../../src/gpu/open.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { UNet2DConditionModel, type UNet2DConditionOptions } from "../../../src/models/mod.ts";
 import { type Tensor, zeros } from "../../../src/tensor/mod.ts";
-import { type HostTensor, readTensors } from "../../support/arrays.ts";
-import { fixture } from "../../support/fixtures.ts";
-import { loadCase } from "../../support/model_cases.ts";
+import type { HostTensor } from "../../support/arrays.ts";
+import { loadCase, type ModelCase, readCases } from "../../support/model_cases.ts";
 import { assertTensor, upload } from "../../support/tensors.ts";
+import { device } from "../../support/device.ts";
 
 const bound = 1e-5; // f32
 const f16Bound = 2e-2;
 
-let device: Device;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
-
 /** A case of test/fixtures/unet_2d_condition. */
-interface Case {
-  name: string;
-  weights: string;
-  config: Record<string, unknown>;
+interface Case extends ModelCase {
   t: number | number[];
   classes: number[] | "vectors" | null;
   time_ids: number[][] | null;
@@ -32,8 +21,7 @@ interface Case {
 }
 
 const set = "unet_2d_condition";
-const { cases } = JSON.parse(await Deno.readTextFile(fixture(`${set}/meta.json`))) as { cases: Case[] };
-const expected = await readTensors(fixture(`${set}/expected.safetensors`));
+const { cases, caseOf, expected } = await readCases<Case>(set);
 
 for (const example of cases) {
   const { name, t, taps, noise_floor } = example;
@@ -155,10 +143,6 @@ Deno.test("UNet2DConditionModel.forward() wants addedCond where the config has t
     message: "Cannot use textEmbeds: expected 31 − 4 · n values a row, got 8",
   });
 });
-
-function caseOf(name: string): Case {
-  return cases.find((example) => example.name === name)!;
-}
 
 function wanted(name: string, array: string): HostTensor {
   return expected.get(`${name}/${array}`)!;
