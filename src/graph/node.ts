@@ -15,6 +15,10 @@ export abstract class Node {
   storage: Storage | undefined;
   /** True once a flush computed around this node without storing it: a later use then stores it. */
   passed = false;
+  /** How many retain the value beyond the scopes that own it, see tensor/scope.ts. */
+  retained = 0;
+  /** True once a scope that owned the value ended while it was retained: the last release frees it. */
+  orphaned = false;
 
   /** A value of `dtype`, not computed yet. */
   constructor(

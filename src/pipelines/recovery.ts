@@ -4,7 +4,7 @@ import { DeviceLostError } from "../gpu/errors.ts";
 import type { RandomOptions, TorchGenerator } from "../random/mod.ts";
 import { randomSeed } from "../random/manual_seed.ts";
 import type { Scheduler, SchedulerState } from "../schedulers/mod.ts";
-import { hold, letGo, Tensor, tensor } from "../tensor/mod.ts";
+import { release, retain, Tensor, tensor } from "../tensor/mod.ts";
 import { modelsOf } from "./memory/residency.ts";
 
 const TRIES = 3; // losses at one step after which it is not tried again
@@ -67,7 +67,7 @@ export class Recovery {
   /** Reads what a step leaves, while the next ones go on. */
   keep(done: number, sample: Tensor, scheduler: Scheduler): void {
     const state = scheduler.snapshot();
-    const tensors = [sample, ...tensorsOf(state)].map(hold);
+    const tensors = [sample, ...tensorsOf(state)].map(retain);
     const generators = this.#generators.map((generator) => generator.clone());
     Promise.all(tensors.map(copyOf)).then((copies) => {
       if (done <= this.done) return;
@@ -78,7 +78,7 @@ export class Recovery {
       };
       this.#last = { done, restore };
     }).catch(() => {}) // whoever waits for the step is told
-      .finally(() => tensors.forEach(letGo));
+      .finally(() => tensors.forEach(release));
   }
 
   /** Goes on behind the last step that was kept; undefined where there is none. */

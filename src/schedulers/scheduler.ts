@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { expectOptions } from "../core/error.ts";
 import type { Inspect } from "../core/shown.ts";
 import type { RandomOptions } from "../random/mod.ts";
-import { hold, letGo, type Tensor, tensor, weightedSum } from "../tensor/mod.ts";
+import { release, retain, type Tensor, tensor, weightedSum } from "../tensor/mod.ts";
 import {
   completeConfig,
   givenKeys,
@@ -290,8 +290,8 @@ export abstract class Scheduler<Config extends object = object> {
   /** Keeps these tensors from the scopes of a loop until others take their place. */
   #remember(tensors: readonly Tensor[]): void {
     const before = this.#remembered;
-    this.#remembered = tensors.map(hold);
-    for (const tensor of before) letGo(tensor);
+    this.#remembered = tensors.map(retain);
+    for (const tensor of before) release(tensor);
   }
 }
 

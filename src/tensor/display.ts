@@ -1,15 +1,19 @@
 import type { DType } from "../core/dtype.ts";
 import { type Shape, size } from "../core/shape.ts";
-import type { TensorBase } from "./tensor_base.ts";
 
 const MOST = 1000; // elements that are shown whole
 const EDGE = 3; // at each end of an axis otherwise
 
-/** Values that the host has seen, or as many of them as are shown. */
-const seen = new WeakMap<TensorBase, readonly number[]>();
+/** A tensor, as far as consoles show it. */
+interface Shown {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  /** Values that the host has seen, as many of them as are shown. */
+  seen: readonly number[] | undefined;
+}
 
 /** Lets the values of a tensor be shown from now on. */
-export function remember(x: TensorBase, values: ArrayLike<number>): void {
+export function remember(x: Shown, values: ArrayLike<number>): void {
   const { shape } = x;
   const picked: number[] = [];
   const places = shownPlaces(shape);
@@ -18,7 +22,7 @@ export function remember(x: TensorBase, values: ArrayLike<number>): void {
     else for (const i of places[axis]!) if (i >= 0) pick(axis + 1, start * shape[axis]! + i);
   };
   pick(0, 0);
-  seen.set(x, picked);
+  x.seen = picked;
 }
 
 /** Indices along each axis that are shown, -1 standing for those left out. */
@@ -32,8 +36,8 @@ function shownPlaces(shape: Shape): number[][] {
 }
 
 /** A tensor as consoles show it: name, shape, type, and the values once they were read, as torch prints them. */
-export function shown(x: TensorBase): string {
-  const picked = seen.get(x);
+export function shown(x: Shown): string {
+  const picked = x.seen;
   if (!picked) return String(x);
   const { shape } = x;
   const words = picked.map((value) => wordOf(value, x.dtype));

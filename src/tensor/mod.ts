@@ -35,7 +35,7 @@ export {
   recordPointwise,
 } from "./record.ts";
 export { arange, eye, linspace, meshgrid } from "./ranges.ts";
-export { hold, letGo, release, Scope, scope } from "./scope.ts";
+export { free, release, retain, Scope, scope } from "./scope.ts";
 export type { TensorArithmetic } from "./arithmetic.ts";
 export type { TensorFunctions } from "./functions.ts";
 export type { SortOptions, TensorOrder, TopkOptions } from "./order.ts";

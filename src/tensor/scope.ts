@@ -4,12 +4,6 @@ import { type Stream, streamOf } from "../graph/run/stream.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { Tensor } from "./tensor.ts";
 
-/**
- * Nodes that hold() keeps from their scopes:
- * how many hold them, and whether a scope has ended that owned them.
- */
-const held = new WeakMap<Node, { holders: number; orphaned: boolean }>();
-
 /** Owns the tensors that are made while it is open, and frees them at its end. */
 export class Scope implements Disposable {
   readonly #stream: Stream;
@@ -36,11 +30,11 @@ export class Scope implements Disposable {
     return tensor;
   }
 
-  /** Frees all that was made in the scope but neither kept nor held, after the work that is recorded. */
+  /** Frees all that was made in the scope but neither kept nor retained, after the work that is recorded. */
   [Symbol.dispose](): void {
     this.#stream.watchers.splice(this.#stream.watchers.indexOf(this.#watch), 1);
     this.#stream.afterSubmit(() => {
-      for (const node of this.#owned) if (!this.#kept.has(node)) free(node);
+      for (const node of this.#owned) if (!this.#kept.has(node)) freeNode(node);
     });
   }
 }
@@ -58,35 +52,28 @@ export function scope(...tensors: readonly Tensor[]): Scope {
  * Frees tensors after the work that is recorded;
  * what was computed from them must be kept by a scope to be read again.
  */
-export function release(...tensors: readonly (Tensor | undefined)[]): void {
+export function free(...tensors: readonly (Tensor | undefined)[]): void {
   const owned = tensors.filter((tensor) => tensor !== undefined);
   if (owned.length > 0) scope(...owned)[Symbol.dispose]();
 }
 
 /**
- * Lets a tensor outlive its scopes until letGo():
+ * Lets a tensor outlive its scopes until release():
  * for what an object remembers from one step of a loop to the next.
  */
-export function hold(tensor: Tensor): Tensor {
-  const { node } = tensor;
-  const entry = held.get(node) ?? { holders: 0, orphaned: false };
-  entry.holders++;
-  held.set(node, entry);
-  streamOf(tensor.device).want(node);
+export function retain(tensor: Tensor): Tensor {
+  tensor.node.retained++;
+  streamOf(tensor.device).want(tensor.node);
   return tensor;
 }
 
-/** Ends one hold(). The last one frees the tensor if a scope that owned it has ended meanwhile. */
-export function letGo(tensor: Tensor): void {
-  const { node } = tensor;
-  const entry = held.get(node);
-  if (!entry || --entry.holders > 0) return;
-  held.delete(node);
-  if (entry.orphaned) streamOf(tensor.device).afterSubmit(() => free(node));
+/** Ends one retain(). The last one frees the tensor if a scope that owned it has ended meanwhile. */
+export function release({ node, device }: Tensor): void {
+  if (node.retained === 0 || --node.retained > 0 || !node.orphaned) return;
+  streamOf(device).afterSubmit(() => freeNode(node));
 }
 
-function free(node: Node): void {
-  const entry = held.get(node);
-  if (entry) entry.orphaned = true;
+function freeNode(node: Node): void {
+  if (node.retained > 0) node.orphaned = true;
   else node.storage?.release();
 }

@@ -6,6 +6,9 @@ import { Leaf, type Node, type View } from "../graph/node.ts";
 
 /** A view of a recorded value: what every tensor is, before it has methods. */
 export abstract class TensorBase implements View {
+  /** Values that the host has seen, as many of them as consoles show. */
+  seen: readonly number[] | undefined;
+
   /** A view of a recorded value; scripts make tensors with `tensor`, `zeros`, `randn`. */
   constructor(
     readonly device: Device,

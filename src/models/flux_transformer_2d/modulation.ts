@@ -1,7 +1,7 @@
 import { dense, type Layer } from "../../nn/layers.ts";
 import { type TimestepEmbedding, timestepEmbeddingMLP } from "../../nn/time_embedding.ts";
 import { silu } from "../../ops/mod.ts";
-import { cat, named, release, type Tensor } from "../../tensor/mod.ts";
+import { cat, free, named, type Tensor } from "../../tensor/mod.ts";
 import { type FluxTransformer2DConfig, innerDim } from "./config.ts";
 
 /** Weights that make the modulation: `condition` reads them, and a `forward` with its results does not. */
@@ -149,6 +149,6 @@ export class FluxModulation implements Disposable {
 
   /** Gives the memory back, after the work that is recorded: 4 MB a step of FLUX.1. */
   [Symbol.dispose](): void {
-    release(...this.#parts);
+    free(...this.#parts);
   }
 }

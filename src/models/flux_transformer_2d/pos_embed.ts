@@ -1,5 +1,5 @@
 import { nameOfKind } from "../../core/error.ts";
-import { hold, letGo, type Tensor, tensor } from "../../tensor/mod.ts";
+import { release, retain, type Tensor, tensor } from "../../tensor/mod.ts";
 import type { FluxTransformer2DConfig } from "./config.ts";
 
 /** Positions of tokens, one row each with a number for every axis of the config's axes_dims_rope. */
@@ -48,14 +48,14 @@ export class PositionCache {
     const { cos, sin } = fluxPosEmbed(ids, config.axes_dims_rope);
     const shape = [ids.length, config.attention_head_dim / 2];
     this.#ids = ids.map((id) => [...id]);
-    return this.#tables = { cos: hold(tensor(cos, shape)), sin: hold(tensor(sin, shape)) };
+    return this.#tables = { cos: retain(tensor(cos, shape)), sin: retain(tensor(sin, shape)) };
   }
 
   /** Gives the tables' memory back. */
   clear(): void {
     if (!this.#tables) return;
-    letGo(this.#tables.cos);
-    letGo(this.#tables.sin);
+    release(this.#tables.cos);
+    release(this.#tables.sin);
     this.#tables = undefined;
   }
 }

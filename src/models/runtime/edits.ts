@@ -1,6 +1,6 @@
 import { nearest } from "../../core/error.ts";
 import { formatShape, sameNumbers } from "../../core/shape.ts";
-import { hold, letGo, Tensor, tensor, watched, type Watcher } from "../../tensor/mod.ts";
+import { release, retain, Tensor, tensor, watched, type Watcher } from "../../tensor/mod.ts";
 
 /** Values that an edit reads: tensors, or numbers, which become tensors [1]. */
 export type EditValues = Readonly<Record<string, Tensor | number>>;
@@ -55,13 +55,13 @@ export class Edit implements Disposable {
     }
     const replaced = Object.keys(values).map((name) => this.#values[name]!);
     this.#values = { ...this.#values, ...held(values) };
-    replaced.forEach(letGo);
+    replaced.forEach(release);
   }
 
   /** Leaves the part as it is from the next call on. */
   remove(): void {
     this.#remove();
-    Object.values(this.#values).forEach(letGo);
+    Object.values(this.#values).forEach(release);
     this.#values = {};
   }
 
@@ -76,7 +76,7 @@ function held(values: EditValues): Record<string, Tensor> {
   return Object.fromEntries(
     Object.entries(values).map((
       [name, value],
-    ) => [name, hold(typeof value === "number" ? tensor([value]) : value)]),
+    ) => [name, retain(typeof value === "number" ? tensor([value]) : value)]),
   );
 }
 

@@ -4,7 +4,7 @@ import { Call } from "../../graph/run/call.ts";
 import { Input, type Leaf, type Node } from "../../graph/node.ts";
 import type { Plan } from "../../graph/run/plan.ts";
 import { streamOf } from "../../graph/run/stream.ts";
-import { currentPath, hold, letGo, scope, Tensor } from "../../tensor/mod.ts";
+import { currentPath, release, retain, scope, Tensor } from "../../tensor/mod.ts";
 import type { Scales } from "./lora/scales.ts";
 import type { Edits } from "./edits.ts";
 
@@ -196,7 +196,7 @@ class DenseViews {
     if (known && isSame(known.view, x) && !x.node.storage?.released) return known.copy;
     this.#forget(name);
     if (x.isDense(strides)) return x;
-    const copy = hold(x.contiguous(strides));
+    const copy = retain(x.contiguous(strides));
     this.#copies.set(name, { view: x, copy });
     return copy;
   }
@@ -209,7 +209,7 @@ class DenseViews {
   #forget(name: string): void {
     const known = this.#copies.get(name);
     if (!known) return;
-    letGo(known.copy);
+    release(known.copy);
     this.#copies.delete(name);
   }
 }

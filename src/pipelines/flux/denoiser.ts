@@ -1,5 +1,5 @@
 import type { FluxModulation, FluxTransformer2DModel, Positions } from "../../models/mod.ts";
-import { cat, release, type Tensor } from "../../tensor/mod.ts";
+import { cat, free, type Tensor } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "./latents.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
 
@@ -63,6 +63,6 @@ export class FluxDenoiser implements Disposable {
   /** Gives the memory back. */
   [Symbol.dispose](): void {
     for (const { modulation } of this.#batches) modulation[Symbol.dispose]();
-    for (const { states, pooled } of this.#embeddings) release(states, pooled);
+    for (const { states, pooled } of this.#embeddings) free(states, pooled);
   }
 }

@@ -6,7 +6,7 @@ import {
   type Scheduler,
   type SolverConfig,
 } from "../../schedulers/mod.ts";
-import { cat, release, scope, type Tensor } from "../../tensor/mod.ts";
+import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
 import { latentSide } from "../latents/size.ts";
 import { withModels } from "../memory/residency.ts";
@@ -175,6 +175,6 @@ export async function draw(
   if (options.outputType === "latent") return { images: latents, latents };
   const unpacked = unpack(latents);
   const { images } = await decodeLatents(parts, unpacked, options);
-  release(unpacked);
+  free(unpacked);
   return { images, latents };
 }

@@ -2,7 +2,7 @@ import { expectOptions } from "../../core/error.ts";
 import { formatShape } from "../../core/shape.ts";
 import type { Image } from "../../io/images/image.ts";
 import type { AutoencoderKL } from "../../models/mod.ts";
-import { hold, letGo, type Tensor } from "../../tensor/mod.ts";
+import { release, retain, type Tensor } from "../../tensor/mod.ts";
 import { expectCount } from "../run_options.ts";
 import { type LatentColors, paint } from "./colors.ts";
 import { colorsOf } from "./fit.ts";
@@ -41,12 +41,12 @@ export function previewPixels(x: Tensor): Promise<Image> {
 
 /** Reads a tensor, which outlives its scope so long. */
 async function painted(x: Tensor, colors: Promise<LatentColors>): Promise<Image> {
-  hold(x);
+  retain(x);
   try {
     const map = await colors; // behind the scope that is open now, which would own a copy made in it
     return paint({ shape: x.shape, data: await x.cast("f32").data() }, map);
   } finally {
-    letGo(x);
+    release(x);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { AutoencoderKL, UNet2DConditionModel } from "../../models/mod.ts";
 import { misfits, type Scheduler } from "../../schedulers/mod.ts";
-import { cat, release, type Tensor } from "../../tensor/mod.ts";
+import { cat, free, type Tensor } from "../../tensor/mod.ts";
 import { guidanceEmbedding, isGuided, tellUnguided } from "../latents/guidance.ts";
 import {
   decodeLatents,
@@ -111,7 +111,7 @@ export async function draw(
     { ...options, work },
     () => denoise(start, timesteps, loop, options),
   );
-  release(states, pooled, timestepCond, ...owned);
+  free(states, pooled, timestepCond, ...owned);
   return await decodeLatents(parts, latents, options);
 }
 

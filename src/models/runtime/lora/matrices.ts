@@ -6,7 +6,7 @@ import { streamOf } from "../../../graph/run/stream.ts";
 import type { Checkpoint, TensorInfo } from "../../../io/formats/checkpoint.ts";
 import type { Placement } from "../../../io/lora/match.ts";
 import { upload, type UploadOptions } from "../../../io/upload/upload.ts";
-import { cat, hold, Tensor } from "../../../tensor/mod.ts";
+import { cat, retain, Tensor } from "../../../tensor/mod.ts";
 import { expectUnchanged } from "../model_source.ts";
 
 /** What one adapter adds to one layer. */
@@ -112,7 +112,7 @@ function join(own: readonly { name: string; pair: Pair }[]): Joined {
   const pairs = own.map(({ pair }) => pair);
   const down = joinAlong(0, pairs.map((pair) => pair.down));
   const up = joinAlong(1, pairs.map((pair) => pair.up));
-  const made = [down, up].filter(({ node }) => node.sources.length > 0).map(hold);
+  const made = [down, up].filter(({ node }) => node.sources.length > 0).map(retain);
   return {
     pairs,
     down,

@@ -1,30 +1,30 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open.ts";
-import { hold, letGo, scope, tensor } from "../../src/tensor/mod.ts";
+import { release, retain, scope, tensor } from "../../src/tensor/mod.ts";
 
-Deno.test("hold() keeps a tensor beyond the scopes that own it, until every holder has let go", async () => {
+Deno.test("retain() keeps a tensor beyond the scopes that own it, until every retain() has its release()", async () => {
   using _device = await openDevice();
   const old = tensor([1, 2], [2]);
   const made = inScope();
   assert.deepEqual([...await old.data()], [1, 2]);
   assert.deepEqual([...await made.data()], [2, 4]);
-  letGo(old);
-  letGo(made);
+  release(old);
+  release(made);
   await assert.rejects(old.data(), /disposed/);
   assert.deepEqual([...await made.data()], [2, 4]); // held twice
-  letGo(made);
+  release(made);
   await assert.rejects(made.data(), /disposed/);
 
   function inScope() {
-    using _step = scope(hold(old));
-    return hold(hold(old.mul(2)));
+    using _step = scope(retain(old));
+    return retain(retain(old.mul(2)));
   }
 });
 
-Deno.test("letGo() leaves a tensor that no scope has ended for, and one that nothing holds", async () => {
+Deno.test("release() leaves a tensor that no scope has ended for, and one that nothing retains", async () => {
   using _device = await openDevice();
-  const free = hold(tensor([1], [1]));
-  letGo(free);
-  letGo(free);
+  const free = retain(tensor([1], [1]));
+  release(free);
+  release(free);
   assert.deepEqual([...await free.data()], [1]);
 });
