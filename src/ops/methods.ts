@@ -1,5 +1,5 @@
 import { provideOperators } from "../tensor/mod.ts";
 import { matmul } from "./matmul.ts";
-import { softmax } from "./softmax.ts";
+import { softmax } from "./norm/softmax.ts";
 
 provideOperators({ matmul, softmax });

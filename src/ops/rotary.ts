@@ -4,7 +4,7 @@ import code from "../../shaders/rotary.wgsl" with { type: "text" };
 import { sameNumbers, type Shape } from "../core/shape.ts";
 import { recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
 import { lanesFor } from "./norm/lanes.ts";
-import type { RowNormOptions } from "./row_norm.ts";
+import type { RowNormOptions } from "./norm/row_norm.ts";
 
 const ROTARY = snippet("rotary", code);
 const READ = { vec4: snippet("lib/rotary_vec4", readVec4), any: snippet("lib/rotary_any", readAny) };

@@ -8,7 +8,7 @@ import {
   type Sampler2D,
   upsample2D,
 } from "../../nn/resnet.ts";
-import { groupStatistics } from "../../ops/group_statistics.ts";
+import { groupStatistics } from "../../ops/norm/group_statistics.ts";
 import type { GroupNormOptions } from "../../ops/mod.ts";
 import { cat, isWanted, named, stack, type Tensor } from "../../tensor/mod.ts";
 import { type AutoencoderKLConfig, scaleFactor, smallestTile } from "./config.ts";

@@ -3,7 +3,7 @@ import type { DType } from "../../core/dtype.ts";
 import { cat, type Tensor } from "../../tensor/mod.ts";
 import type { AttentionOptions } from "./attention.ts";
 import { gemm, type Layout } from "../gemm/gemm.ts";
-import { softmaxRows } from "../softmax.ts";
+import { softmaxRows } from "../norm/softmax.ts";
 
 /** By which probabilities are multiplied before f16 holds them: those from 2^-24 on then keep all their digits. */
 const LIFT = 1024;

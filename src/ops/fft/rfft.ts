@@ -1,5 +1,5 @@
-import { axisIndex } from "../core/shape.ts";
-import { cat, rowsAlong, Tensor, tensor } from "../tensor/mod.ts";
+import { axisIndex } from "../../core/shape.ts";
+import { cat, rowsAlong, Tensor, tensor } from "../../tensor/mod.ts";
 import { type Complex, mapParts } from "./complex.ts";
 import { dftRows } from "./dft.ts";
 import { fft, type FftnOptions, type FftOptions } from "./fft.ts";

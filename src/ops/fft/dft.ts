@@ -1,7 +1,7 @@
-import type { Shape } from "../core/shape.ts";
-import { cat, tensor } from "../tensor/mod.ts";
+import type { Shape } from "../../core/shape.ts";
+import { cat, tensor } from "../../tensor/mod.ts";
 import { type Complex, complexProduct, mapParts, type PerhapsReal } from "./complex.ts";
-import { matmul } from "./matmul.ts";
+import { matmul } from "../matmul.ts";
 
 /** 1 for Σ x·e⁺ⁱ…, the inverse transform; -1 for the forward one. */
 export type Sign = 1 | -1;

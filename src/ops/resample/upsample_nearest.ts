@@ -1,7 +1,7 @@
-import type { Shape } from "../core/shape.ts";
-import code from "../../shaders/upsample_nearest.wgsl" with { type: "text" };
-import { ELEMENT_MAIN, recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
-import { expectFloat, valuesOf } from "./values.ts";
+import type { Shape } from "../../core/shape.ts";
+import code from "../../../shaders/upsample_nearest.wgsl" with { type: "text" };
+import { ELEMENT_MAIN, recordKernel, snippet, type Tensor } from "../../tensor/mod.ts";
+import { expectFloat, valuesOf } from "../values.ts";
 
 const UPSAMPLE_NEAREST = snippet("upsample_nearest", code, [ELEMENT_MAIN]);
 

@@ -1,5 +1,5 @@
-import { axisIndex, formatShape } from "../core/shape.ts";
-import { rowsAlong, Tensor } from "../tensor/mod.ts";
+import { axisIndex, formatShape } from "../../core/shape.ts";
+import { rowsAlong, Tensor } from "../../tensor/mod.ts";
 import { type Complex, mapParts, type PerhapsReal } from "./complex.ts";
 import { dftRows, type Sign } from "./dft.ts";
 

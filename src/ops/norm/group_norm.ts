@@ -1,8 +1,8 @@
-import { size } from "../core/shape.ts";
-import { recordChoice, type Tensor } from "../tensor/mod.ts";
-import type { Affine } from "./linear.ts";
-import { groupsOf, selectKernel, shapeClassOf } from "./norm/groups.ts";
-import { expectFloat } from "./values.ts";
+import { size } from "../../core/shape.ts";
+import { recordChoice, type Tensor } from "../../tensor/mod.ts";
+import type { Affine } from "../linear.ts";
+import { groupsOf, selectKernel, shapeClassOf } from "./groups.ts";
+import { expectFloat } from "../values.ts";
 
 /** Options of `groupNorm`. */
 export interface GroupNormOptions {

@@ -1,5 +1,5 @@
-import type { Tensor } from "../tensor/mod.ts";
-import type { Affine } from "./linear.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import type { Affine } from "../linear.ts";
 import { normalizeRows, type RowNormOptions } from "./row_norm.ts";
 
 /** y = (x − mean) / √(var + eps) · weight + bias over the last axis (Ba et al. 2016). */

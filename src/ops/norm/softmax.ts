@@ -1,7 +1,7 @@
-import { axisIndex } from "../core/shape.ts";
-import { recordChoice, type Tensor } from "../tensor/mod.ts";
-import { type Rows, selectKernel, shapeClassOf } from "./norm/rows.ts";
-import { expectFloat } from "./values.ts";
+import { axisIndex } from "../../core/shape.ts";
+import { recordChoice, type Tensor } from "../../tensor/mod.ts";
+import { type Rows, selectKernel, shapeClassOf } from "./rows.ts";
+import { expectFloat } from "../values.ts";
 
 /** eˣ / Σ eˣ along an axis. */
 export function softmax(x: Tensor, axis = -1): Tensor {

@@ -1,7 +1,7 @@
-import code from "../../shaders/norm/group_statistics.wgsl" with { type: "text" };
-import { recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
-import { groupsOf, momentsOf, PARAMS, paramsOf } from "./norm/groups.ts";
-import { expectFloat } from "./values.ts";
+import code from "../../../shaders/norm/group_statistics.wgsl" with { type: "text" };
+import { recordKernel, snippet, type Tensor } from "../../tensor/mod.ts";
+import { groupsOf, momentsOf, PARAMS, paramsOf } from "./groups.ts";
+import { expectFloat } from "../values.ts";
 
 const GROUP_STATISTICS = snippet("norm/group_statistics", code, [PARAMS]);
 

@@ -1,4 +1,4 @@
-import type { Tensor } from "../tensor/mod.ts";
+import type { Tensor } from "../../tensor/mod.ts";
 
 /** Complex numbers as two tensors of one shape. */
 export interface Complex {

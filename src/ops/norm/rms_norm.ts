@@ -1,5 +1,5 @@
-import type { Tensor } from "../tensor/mod.ts";
-import type { Affine } from "./linear.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import type { Affine } from "../linear.ts";
 import { normalizeRows, type RowNormOptions } from "./row_norm.ts";
 
 /** y = x / √(mean(x²) + eps) · weight over the last axis (Zhang & Sennrich 2019). */

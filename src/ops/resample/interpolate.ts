@@ -1,10 +1,10 @@
-import code from "../../shaders/resample.wgsl" with { type: "text" };
-import type { DType } from "../core/dtype.ts";
-import { expectOptions } from "../core/error.ts";
-import { contiguousStrides, formatShape, size as sizeOf } from "../core/shape.ts";
-import { ELEMENT_MAIN, recordKernel, snippet, type Tensor, tensor } from "../tensor/mod.ts";
-import { type ResampleRule, resampleTable } from "./resample_tables.ts";
-import { expectFloat, valuesOf } from "./values.ts";
+import code from "../../../shaders/resample.wgsl" with { type: "text" };
+import type { DType } from "../../core/dtype.ts";
+import { expectOptions } from "../../core/error.ts";
+import { contiguousStrides, formatShape, size as sizeOf } from "../../core/shape.ts";
+import { ELEMENT_MAIN, recordKernel, snippet, type Tensor, tensor } from "../../tensor/mod.ts";
+import { type ResampleRule, resampleTable } from "./tables.ts";
+import { expectFloat, valuesOf } from "../values.ts";
 
 const RESAMPLE = snippet("resample", code, [ELEMENT_MAIN]);
 

@@ -1,5 +1,5 @@
-import { axisIndex } from "../core/shape.ts";
-import { Tensor, tensor } from "../tensor/mod.ts";
+import { axisIndex } from "../../core/shape.ts";
+import { Tensor, tensor } from "../../tensor/mod.ts";
 import { type Complex, mapParts } from "./complex.ts";
 import { type FftNorm, lastAxes, transform } from "./transform.ts";
 

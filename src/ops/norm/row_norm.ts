@@ -1,8 +1,8 @@
-import { contiguousStrides, size } from "../core/shape.ts";
-import { collapse } from "../graph/fusion/axes.ts";
-import { recordChoice, type Tensor } from "../tensor/mod.ts";
-import { type Rows, selectKernel, shapeClassOf } from "./norm/rows.ts";
-import { expectFloat } from "./values.ts";
+import { contiguousStrides, size } from "../../core/shape.ts";
+import { collapse } from "../../graph/fusion/axes.ts";
+import { recordChoice, type Tensor } from "../../tensor/mod.ts";
+import { type Rows, selectKernel, shapeClassOf } from "./rows.ts";
+import { expectFloat } from "../values.ts";
 
 /** Options of `layerNorm` and `rmsNorm`. */
 export interface RowNormOptions {
