@@ -1,6 +1,6 @@
 import { openDevice } from "denoise";
 import { describePlan, planMemory } from "../../src/pipelines/memory/plan.ts";
-import { memoryBudget } from "../../src/pipelines/memory/residency.ts";
+import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
 import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
 import { openModels } from "./open_models.ts";
 

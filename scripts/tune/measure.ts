@@ -3,7 +3,7 @@ import { Bar } from "../../src/core/bar.ts";
 import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
 import { choiceId, watchChoices } from "../../src/graph/tuning/choice.ts";
 import { isMeasured, type Outcome, tune } from "../../src/graph/tuning/tuner.ts";
-import { memoryBudget } from "../../src/pipelines/memory/residency.ts";
+import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
 import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
 import { openModels } from "../inspect/open_models.ts";
 

@@ -21,7 +21,7 @@ export { guidanceEmbedding, guide } from "./latents/guidance.ts";
 export { type ChangedSizeOptions, maskOf, pictureOf } from "./latents/init_image.ts";
 export type { LatentLoopOptions, LatentOutput } from "./latents/loop.ts";
 export type { SizeOptions, StartNoiseOptions } from "./latents/size.ts";
-export type { Residents } from "./memory/residency.ts";
+export type { Residents } from "./memory/acquire.ts";
 export type { PipelineOptions } from "./model_index.ts";
 export { Pipeline } from "./pipeline.ts";
 export { preview, type PreviewOptions, previewPixels, Previews } from "./previews/previews.ts";

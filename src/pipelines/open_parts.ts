@@ -2,7 +2,7 @@ import { loadModel, type LoadOptions, type ModelClass } from "../models/runtime/
 import { AutoencoderKL, Model } from "../models/mod.ts";
 import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { describePlan, planMemory } from "./memory/plan.ts";
-import { memoryBudget, modelsOf, type Residents } from "./memory/residency.ts";
+import { memoryBudget, modelsOf, type Residents } from "./memory/acquire.ts";
 import { stagesOf } from "./memory/stages.ts";
 import { fit, footprintsOf } from "./memory/weight_modes.ts";
 import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./model_index.ts";
@@ -60,7 +60,7 @@ interface TokenizerClass {
 
 /**
  * Opens a model, without its weights, so that it fits in `memory` bytes by itself: whole, else in parts that
- * `bringIn` brings in turn, else in fewer bits, else streamed from the disk. What the options ask for is done
+ * `acquireModels` brings in turn, else in fewer bits, else streamed from the disk. What the options ask for is done
  * as they say.
  */
 async function openModel(

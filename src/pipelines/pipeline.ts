@@ -6,7 +6,7 @@ import type { LoadReport, LoraModels, LoraOptions } from "../models/runtime/load
 import { loadLora, type Model } from "../models/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import type { PipelineOptions } from "./model_index.ts";
-import { modelsOf, type Residents, withModels } from "./memory/residency.ts";
+import { modelsOf, type Residents, withModels } from "./memory/acquire.ts";
 
 /** A class of pipelines: what `open` gives are the arguments of its constructor. */
 interface PipelineClass<P> {

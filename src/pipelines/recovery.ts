@@ -5,7 +5,7 @@ import type { RandomOptions, TorchGenerator } from "../random/mod.ts";
 import { randomSeed } from "../random/manual_seed.ts";
 import type { Scheduler, SchedulerState } from "../schedulers/mod.ts";
 import { release, retain, Tensor, tensor } from "../tensor/mod.ts";
-import { modelsOf } from "./memory/residency.ts";
+import { modelsOf } from "./memory/acquire.ts";
 
 const TRIES = 3; // losses at one step after which it is not tried again
 

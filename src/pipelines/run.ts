@@ -6,7 +6,7 @@ import type { Scheduler } from "../schedulers/mod.ts";
 import { progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
 import type { PreviewOptions, Previews } from "./previews/previews.ts";
 import { recovering, type Recovery } from "./recovery.ts";
-import { modelsOf } from "./memory/residency.ts";
+import { modelsOf } from "./memory/acquire.ts";
 import { expectRunOptions, type PipelineTaking } from "./run_options.ts";
 
 /** What a pipeline returns. */

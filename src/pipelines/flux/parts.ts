@@ -1,7 +1,7 @@
 import { AutoencoderKL, CLIPTextModel, FluxTransformer2DModel, T5EncoderModel } from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer, T5TokenizerFast } from "../../tokenizers/mod.ts";
-import type { Residents } from "../memory/residency.ts";
+import type { Residents } from "../memory/acquire.ts";
 
 /** What FLUX is made of; pipelines may share parts. */
 export interface FluxParts extends Residents {

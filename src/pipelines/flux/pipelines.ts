@@ -3,7 +3,7 @@ import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
 import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from "../latents/init_image.ts";
 import type { SizeOptions } from "../latents/size.ts";
-import { bringIn } from "../memory/residency.ts";
+import { acquireModels } from "../memory/acquire.ts";
 import type { PipelineOptions } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 import { Pipeline } from "../pipeline.ts";
@@ -104,7 +104,7 @@ async function noisedLatents(
   const { generator } = options;
   const [h, w] = size;
   const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
-  using _vae = await bringIn(parts, [vae], options);
+  using _vae = await acquireModels(parts, [vae], options);
   const generators = Array.isArray(generator) ? generator.slice(0, pixels.shape[0]) : generator;
   using made = scope(pixels);
   const shape = [B, vae.config.latent_channels, ...size];

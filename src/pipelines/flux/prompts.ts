@@ -1,6 +1,6 @@
 import { formatShape } from "../../core/shape.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
-import { withModels } from "../memory/residency.ts";
+import { withModels } from "../memory/acquire.ts";
 import {
   pairOf,
   type PooledPromptEmbedsOptions,

@@ -9,7 +9,7 @@ import {
 import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
 import { latentSide } from "../latents/size.ts";
-import { withModels } from "../memory/residency.ts";
+import { withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
 import type { PipelineOutput, RunOptions } from "../run.ts";

@@ -6,7 +6,7 @@ import type { AutoencoderKL } from "../../models/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
-import { type BringInOptions, type Residents, withModels } from "../memory/residency.ts";
+import { type AcquireOptions, type Residents, withModels } from "../memory/acquire.ts";
 import { latentSide } from "./size.ts";
 
 /**
@@ -115,7 +115,7 @@ export async function noisedLatents(
   { pixels, latents }: Original,
   B: number,
   t: number | undefined,
-  options: RandomOptions & BringInOptions,
+  options: RandomOptions & AcquireOptions,
 ): Promise<Tensor> {
   const { generator } = options;
   return await withModels(parts, [parts.vae], options, () => {

@@ -7,7 +7,7 @@ import { upsampleNearest } from "../../ops/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { cat, scope, type Tensor, tensor } from "../../tensor/mod.ts";
-import { type BringInOptions, type Residents, withModels } from "../memory/residency.ts";
+import { type AcquireOptions, type Residents, withModels } from "../memory/acquire.ts";
 import { drawLatents, fractionsOf, type Original } from "./init_image.ts";
 
 /** The parts that draw in a picture. */
@@ -49,7 +49,7 @@ export interface Inpainting {
 export function beginInpainting(
   parts: InpaintingParts,
   task: InpaintingTask,
-  options: RandomOptions & BringInOptions,
+  options: RandomOptions & AcquireOptions,
 ): Promise<Inpainting> {
   return withModels(parts, [parts.vae], options, () => prepared(parts, task, options));
 }

@@ -6,7 +6,7 @@ import { cat, scope, type Tensor } from "../../tensor/mod.ts";
 import { guide } from "./guidance.ts";
 import { type PipelineOutput, type RunOptions, runSteps } from "../run.ts";
 import { preview, Previews } from "../previews/previews.ts";
-import { bringIn, type Residents } from "../memory/residency.ts";
+import { acquireModels, type Residents } from "../memory/acquire.ts";
 import { expectNumber } from "../run_options.ts";
 
 /** Options of a loop in latent space. */
@@ -92,7 +92,7 @@ export async function decodeLatents(
   const { vae } = parts;
   const tiles = new DecodeTiles(vae, latents, options);
   const work = () => vae.decode(vae.unscaleLatents(latents), { tile: tiles.tile });
-  using _vae = await bringIn(parts, [vae], { ...options, work, smaller: () => tiles.shrink() });
+  using _vae = await acquireModels(parts, [vae], { ...options, work, smaller: () => tiles.shrink() });
   const z = vae.unscaleLatents(latents);
   const { sample } = await vae.decodeChecked(z, { ...options, ...tiles });
   using made = scope(z, sample);

@@ -4,7 +4,7 @@ import { manualSeed, type TorchGenerator } from "../../random/mod.ts";
 import { cat, type Tensor, tensor } from "../../tensor/mod.ts";
 import { fitColors, type LatentColors, type Planes } from "./colors.ts";
 import { knownColors } from "./known.ts";
-import { type Residents, withModels } from "../memory/residency.ts";
+import { type Residents, withModels } from "../memory/acquire.ts";
 
 const PICTURES = 4;
 const LATENTS = 8; // on a side: 256 in all, for at most some 17 unknowns

@@ -1,7 +1,7 @@
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer } from "../../tokenizers/mod.ts";
-import type { Residents } from "../memory/residency.ts";
+import type { Residents } from "../memory/acquire.ts";
 
 /** What Stable Diffusion is made of; pipelines may share parts. */
 export interface StableDiffusionParts extends Residents {

@@ -1,7 +1,7 @@
 import type { CLIPTextModel, Model, UNet2DConditionModel } from "../../models/mod.ts";
 import { cat, scope, type Tensor, zeros } from "../../tensor/mod.ts";
 import type { CLIPTokenizer } from "../../tokenizers/mod.ts";
-import { bringIn, type Residents } from "../memory/residency.ts";
+import { acquireModels, type Residents } from "../memory/acquire.ts";
 import {
   expectEmbeds,
   expectPromptsOnce,
@@ -103,7 +103,7 @@ export async function embedPrompts(
   );
   const isZero = zerosForEmpty && negativePrompt === undefined && negativePrompt2 === undefined;
   const encodesNegatives = isGuided && !given.uncond && !isZero;
-  using _encoders = !given.cond || encodesNegatives ? await bringIn(parts, models, options) : undefined;
+  using _encoders = !given.cond || encodesNegatives ? await acquireModels(parts, models, options) : undefined;
 
   using made = scope();
   let { cond, uncond } = given;

@@ -9,7 +9,7 @@ import {
   type LatentLoopOptions,
   type LatentOutput,
 } from "../latents/loop.ts";
-import { type Residents, withModels } from "../memory/residency.ts";
+import { type Residents, withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
 import type { PooledPromptEmbedsOptions, TextEmbeddings, TextOptions } from "../prompts.ts";
 import { expectNumber } from "../run_options.ts";

@@ -8,7 +8,7 @@ import {
 } from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer } from "../../tokenizers/mod.ts";
-import type { Residents } from "../memory/residency.ts";
+import type { Residents } from "../memory/acquire.ts";
 import { type PipelineIndex, type PipelineOptions, readIndex } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { manualSeed, openDevice, OutOfMemoryError } from "../../../src/mod.ts";
 import { FluxPipeline } from "../../../src/pipelines/mod.ts";
-import { bringIn } from "../../../src/pipelines/memory/residency.ts";
+import { acquireModels } from "../../../src/pipelines/memory/acquire.ts";
 import { BESIDES } from "../../../src/pipelines/memory/weight_modes.ts";
 import { fixture } from "../../support/fixtures.ts";
 
@@ -38,10 +38,10 @@ Deno.test("where the GPU turns out to be full, a transformer comes in parts from
     if (!only) throw new OutOfMemoryError("full");
   });
   for (const only of ["condition", "step"]) {
-    using _part = await bringIn(parts, [parts.transformer], { only, onNotice: () => {} });
+    using _part = await acquireModels(parts, [parts.transformer], { only, onNotice: () => {} });
   }
   assert.deepEqual(entries, [undefined, "condition", "step"]);
-  await assert.rejects(bringIn(parts, [parts.transformer]), { message: "full" });
+  await assert.rejects(acquireModels(parts, [parts.transformer]), { message: "full" });
 });
 
 /** What the transformer is told to load, from now on. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/mod.ts";
 import { StableDiffusionPipeline } from "../../../src/pipelines/mod.ts";
-import { bringIn } from "../../../src/pipelines/memory/residency.ts";
+import { acquireModels } from "../../../src/pipelines/memory/acquire.ts";
 import { stagesOf } from "../../../src/pipelines/memory/stages.ts";
 import { emoji } from "../../support/emoji.ts";
 
@@ -24,10 +24,10 @@ Deno.test("a model that is brought in leaves the memory of the GPU again", async
   using device = await openDevice(); // on which nothing else is freed meanwhile
   using pipeline = await StableDiffusionPipeline.fromPretrained(emoji, { dtype: "f32" });
   const { parts } = pipeline;
-  (await bringIn(parts, [parts.unet]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.unet]))[Symbol.dispose]();
   assert.ok(device.buffers.usage().bytes >= parts.unet.bytes);
   parts.memory = 1;
-  (await bringIn(parts, [parts.textEncoder]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.textEncoder]))[Symbol.dispose]();
   const { bytes } = device.buffers.usage();
   assert.ok(bytes >= parts.textEncoder.bytes && bytes < parts.textEncoder.bytes + 1_000_000, `${bytes}`);
 });

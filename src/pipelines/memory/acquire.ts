@@ -24,8 +24,8 @@ export async function memoryBudget({ memory }: Residents): Promise<number | unde
   return known && Math.floor(known * SHARE);
 }
 
-/** How models are brought in. */
-export interface BringInOptions {
+/** How models are acquired. */
+export interface AcquireOptions {
   /** Ends the loading. */
   signal?: AbortSignal | undefined;
   /** What the first of them is about to do, from which follows what room it needs; nothing of it runs. */
@@ -39,16 +39,16 @@ export interface BringInOptions {
 }
 
 /**
- * Brings models into memory for a piece of work, such as embedding texts, the loop or decoding, with room for it; they
+ * Acquires models for a piece of work, such as embedding texts, the loop or decoding, with room for it; they
  * stay until what is returned is disposed. All that are in memory already stay there while there is room; where there
  * is none, those of the parts that nobody needs now leave first. Where the GPU turns out to have less memory than is
  * known, what gives the same picture in less of it is tried: one model at a time, in parts, in smaller work, from the
  * disk.
  */
-export async function bringIn(
+export async function acquireModels(
   parts: Residents,
   needed: readonly (Model | undefined)[],
-  options: BringInOptions = {},
+  options: AcquireOptions = {},
 ): Promise<Disposable> {
   const wanted = needed.filter((model) => model !== undefined);
   const [first] = wanted;
@@ -84,14 +84,14 @@ export async function bringIn(
   }
 }
 
-/** Brings models in for a piece of work, and does it. */
+/** Acquires models for a piece of work, does it, and lets them go. */
 export async function withModels<T>(
   parts: Residents,
   needed: readonly (Model | undefined)[],
-  options: BringInOptions,
+  options: AcquireOptions,
   work: () => T | Promise<T>,
 ): Promise<T> {
-  using _needed = await bringIn(parts, needed, options);
+  using _needed = await acquireModels(parts, needed, options);
   const result = await work();
   const [first] = needed.filter((model) => model !== undefined);
   if (first) await settled(first.device);
@@ -109,7 +109,7 @@ function makeRoom(
   wanted: readonly Model[],
   idle: readonly Model[],
   memory: number,
-  { work }: BringInOptions,
+  { work }: AcquireOptions,
 ): void {
   const total = () => [...wanted, ...idle].reduce((sum, model) => sum + sizeOf(model), 0);
   if (work && total() * AMPLE > memory) wanted[0]!.measure(work);
@@ -141,7 +141,7 @@ function shrink(
   wanted: readonly Model[],
   idle: readonly Model[],
   error: OutOfMemoryError,
-  { only, smaller, onNotice = console.warn }: BringInOptions,
+  { only, smaller, onNotice = console.warn }: AcquireOptions,
 ): boolean {
   const [first] = wanted as [Model];
   if (idle.length) {

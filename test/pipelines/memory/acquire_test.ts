@@ -6,7 +6,7 @@ import {
   StableDiffusionImg2ImgPipeline,
   StableDiffusionPipeline,
 } from "../../../src/pipelines/mod.ts";
-import { bringIn, memoryBudget, modelsOf } from "../../../src/pipelines/memory/residency.ts";
+import { acquireModels, memoryBudget, modelsOf } from "../../../src/pipelines/memory/acquire.ts";
 import { emoji, flower } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
 
@@ -48,18 +48,18 @@ Deno.test("where memory is short, the text encoder leaves before the UNet comes,
   assert.ok((await again.images.data()).every(Number.isFinite));
 });
 
-Deno.test("bringIn() lets only so many models go as there is need for", async () => {
+Deno.test("acquireModels() lets only so many models go as there is need for", async () => {
   using pipeline = await open();
   const { parts } = pipeline;
   const sizes = modelsOf(parts).map((model) => model.bytes + model.workspace);
-  (await bringIn(parts, [parts.textEncoder, parts.vae]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.textEncoder, parts.vae]))[Symbol.dispose]();
   parts.memory = sizes.reduce((a, b) => a + b) - 1;
-  (await bringIn(parts, [parts.unet]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.unet]))[Symbol.dispose]();
   assert.equal(loaded(pipeline).length, 2);
-  (await bringIn(parts, [parts.unet]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.unet]))[Symbol.dispose]();
   assert.equal(loaded(pipeline).length, 2);
   parts.memory += 1;
-  (await bringIn(parts, [parts.vae, parts.textEncoder]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.vae, parts.textEncoder]))[Symbol.dispose]();
   assert.equal(loaded(pipeline).length, 3);
 });
 
@@ -67,20 +67,20 @@ Deno.test("where the GPU turns out to be full, the other models leave and it is 
   using pipeline = await open();
   const { parts } = pipeline;
   parts.memory = undefined;
-  (await bringIn(parts, [parts.textEncoder, parts.vae]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.textEncoder, parts.vae]))[Symbol.dispose]();
   const acquire = parts.unet.acquire.bind(parts.unet);
   let tries = 0;
   parts.unet.acquire = async (options) => {
     if (tries++ === 0) throw new OutOfMemoryError("full");
     return await acquire(options);
   };
-  (await bringIn(parts, [parts.unet]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.unet]))[Symbol.dispose]();
   assert.deepEqual(loaded(pipeline), ["unet"]);
   parts.unet.unload();
-  (await bringIn(parts, [parts.vae]))[Symbol.dispose]();
+  (await acquireModels(parts, [parts.vae]))[Symbol.dispose]();
   tries = -1;
   parts.unet.acquire = () => (tries++, Promise.reject(new OutOfMemoryError("still full")));
-  await assert.rejects(bringIn(parts, [parts.unet]), { message: "still full" });
+  await assert.rejects(acquireModels(parts, [parts.unet]), { message: "still full" });
   assert.equal(tries, 2); // with the others, without them, and once more
 });
 
