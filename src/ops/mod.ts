@@ -25,12 +25,10 @@ export {
 export { gather } from "./gather.ts";
 export { interpolate, type InterpolateMode, type InterpolateOptions } from "./resample/interpolate.ts";
 export { groupNorm, type GroupNormOptions } from "./norm/group_norm.ts";
-export { layerNorm } from "./norm/layer_norm.ts";
 export { type Affine, linear, type LinearOptions } from "./linear.ts";
 export { bmm, matmul } from "./matmul.ts";
 export { irfft, irfft2, irfftn, rfft, rfft2, rfftfreq, rfftn } from "./fft/rfft.ts";
-export { rmsNorm } from "./norm/rms_norm.ts";
-export type { RowNormOptions } from "./norm/row_norm.ts";
+export { layerNorm, rmsNorm, type RowNormOptions } from "./norm/row_norm.ts";
 export { rmsNormRotary, rotary, type RotaryPart } from "./rotary.ts";
 export { softmax } from "./norm/softmax.ts";
 export { timestepEmbedding, type TimestepEmbeddingOptions } from "./timestep_embedding.ts";

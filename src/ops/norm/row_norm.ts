@@ -1,6 +1,7 @@
 import { contiguousStrides, size } from "../../core/shape.ts";
 import { collapse } from "../../graph/fusion/axes.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
+import type { Affine } from "../linear.ts";
 import { type Rows, selectKernel, shapeClassOf } from "./rows.ts";
 import { expectFloat } from "../values.ts";
 
@@ -10,12 +11,29 @@ export interface RowNormOptions {
   eps?: number | undefined;
 }
 
+/** y = (x − mean) / √(var + eps) · weight + bias over the last axis (Ba et al. 2016). */
+export function layerNorm(x: Tensor, w: Partial<Affine> | null, { eps = 1e-5 }: RowNormOptions = {}): Tensor {
+  let y = normalizeRows(x, { center: true, eps });
+  if (w?.weight) y = y.mul(w.weight);
+  return w?.bias ? y.add(w.bias) : y;
+}
+
+/** y = x / √(mean(x²) + eps) · weight over the last axis (Zhang & Sennrich 2019). */
+export function rmsNorm(
+  x: Tensor,
+  w: Partial<Pick<Affine, "weight">> | null,
+  { eps = 1e-6 }: RowNormOptions = {},
+): Tensor {
+  const y = normalizeRows(x, { center: false, eps });
+  return w?.weight ? y.mul(w.weight) : y;
+}
+
 /**
  * (x − mean) / √(var + eps) over the last axis, or x / √(mean(x²) + eps) where `center` is false. x [.., D].
  * Rows are read where they lie and the result keeps their order, so that heads [B, H, L, D] of [B, L, H · D]
  * are not copied.
  */
-export function normalizeRows(
+function normalizeRows(
   x: Tensor,
   { center, eps }: { center: boolean; eps: number },
 ): Tensor {
