@@ -65,7 +65,7 @@ export type AllRunOptions =
   & FluxRunOptions
   & FluxImg2ImgRunOptions;
 
-/** What pipelines are made of. */
+/** The parts of any pipeline. */
 export type AnyParts = UnconditionalParts | StableDiffusionParts | StableDiffusionXLParts | FluxParts;
 
 /** A pipeline of one of the classes that are built; `instanceof` says of which. */

@@ -67,7 +67,7 @@ async function readIndexFile(pathOrRepo: string, options: PipelineOptions) {
   }
 }
 
-/** What a folder or repository holds that is no pipeline, and what to do about it. */
+/** The name of what a folder or repository holds that is no pipeline, and advice. */
 function inPlaceOfPipeline(pathOrRepo: string, names: readonly string[]): string | undefined {
   const inner = names.filter((name) => name.endsWith("/model_index.json")).map((name) => dirname(name));
   if (inner.length) return `a folder of pipelines; load one, e.g. ${pathOrRepo}/${inner[0]}`;

@@ -15,7 +15,7 @@ interface PipelineClass<P> {
 }
 
 /**
- * What all pipelines have in common: their parts, and the LoRAs on them. LoRAs hang on the models, so that
+ * A pipeline: its parts, and the LoRAs on them. LoRAs hang on the models, so that
  * pipelines of the same parts have them too, and leave the weights as they are.
  *
  * ```ts ignore
@@ -47,7 +47,7 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
     return new this(...await this.open(expectSingleFile(path), options) as never[]);
   }
 
-  /** That of the parts, e.g. `pipeline.scheduler = UniPCMultistepScheduler.fromConfig(pipeline.scheduler.config)`. */
+  /** The parts' scheduler, to exchange, e.g. by `UniPCMultistepScheduler.fromConfig(pipeline.scheduler.config)`. */
   get scheduler(): Parts["scheduler"] {
     return this.parts.scheduler;
   }

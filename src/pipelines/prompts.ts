@@ -3,7 +3,7 @@ import type { Tensor } from "../tensor/mod.ts";
 
 /** Embeddings in place of texts, as `encodePrompt` makes them. */
 export interface PromptEmbedsOptions {
-  /** What the text encoders made of texts, in place of `prompt`. [B, N, D] */
+  /** In place of `prompt`. [B, N, D] */
   promptEmbeds?: Tensor | undefined;
   /** In place of `negativePrompt`. [B, N, D] */
   negativePromptEmbeds?: Tensor | undefined;
@@ -11,13 +11,13 @@ export interface PromptEmbedsOptions {
 
 /** Embeddings in place of texts, for models that are also told of each text as a whole. */
 export interface PooledPromptEmbedsOptions extends PromptEmbedsOptions {
-  /** Of whole texts, beside promptEmbeds. [B, P] */
+  /** Embeddings of whole texts, beside promptEmbeds. [B, P] */
   pooledPromptEmbeds?: Tensor | undefined;
-  /** Beside negativePromptEmbeds. [B, P] */
+  /** Embeddings of whole texts, beside negativePromptEmbeds. [B, P] */
   negativePooledPromptEmbeds?: Tensor | undefined;
 }
 
-/** What `encodePrompt` makes of prompts: the names are those of the options of `run`. */
+/** The result of `encodePrompt`, under the names of the options of `run`. */
 export type PooledPromptEmbeds = { [name in keyof PooledPromptEmbedsOptions]: Tensor };
 
 /** Prompts as texts, for models of one or of two text encoders. */
@@ -28,11 +28,11 @@ export interface TextOptions {
   negativePrompt2?: string | readonly string[] | undefined;
 }
 
-/** What text encoders make of prompts, a row a picture. */
+/** Prompts as text encoders embed them, a row a picture. */
 export interface TextEmbeddings {
-  /** Of each token. [B, N, D] */
+  /** A state for each token. [B, N, D] */
   readonly states: Tensor;
-  /** Of each text as a whole, for models that take it. [B, P] */
+  /** A state for each whole text, for models that take it. [B, P] */
   readonly pooled?: Tensor | undefined;
 }
 

@@ -16,7 +16,7 @@ interface Copy {
   readonly data: HostArray;
 }
 
-/** What a run needs to go on behind a step. */
+/** All that a run needs to go on behind a step. */
 interface Saved {
   readonly done: number;
   readonly sample: Tensor;
@@ -39,15 +39,15 @@ class Rewound implements TorchGenerator {
   clone: TorchGenerator["clone"] = () => this.from.clone();
 }
 
-/** What a run keeps on the host, so that it can go on behind its last step after the device was lost. */
+/** Copies on the host by which a run goes on behind its last step after the device was lost. */
 export class Recovery {
-  /** What the run is to draw from. */
+  /** The generator that the run is to draw from. */
   readonly generator: NonNullable<RandomOptions["generator"]>;
   readonly #generators: readonly Rewound[];
   readonly #begin: readonly TorchGenerator[];
   #last: { done: number; restore: () => Saved } | undefined;
 
-  /** Of a run that draws from such a generator. */
+  /** For a run that draws from such a generator. */
   constructor(generator: RandomOptions["generator"] = randomSeed()) {
     this.#generators = [generator].flat().map((from) => new Rewound(from as TorchGenerator));
     this.#begin = this.#generators.map((from) => from.clone());

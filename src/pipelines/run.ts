@@ -9,13 +9,13 @@ import { recovering, type Recovery } from "./recovery.ts";
 import { modelsOf } from "./memory/acquire.ts";
 import { expectRunOptions, type PipelineTaking } from "./run_options.ts";
 
-/** What a pipeline returns. */
+/** The result of every pipeline. */
 export interface PipelineOutput {
   /** Pictures in [0, 1]. [B, C, H, W] */
   images: Tensor;
 }
 
-/** What every pipeline may be told. */
+/** Options of every pipeline's `run`. */
 export interface RunOptions {
   /** Options of the progress bar; false hides it. */
   progress?: Omit<ProgressOptions, "signal"> | false | undefined;

@@ -3,7 +3,7 @@ import { cat, free, type Tensor } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "./latents.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
 
-/** What a loop's calls of the transformer have in common. */
+/** Settings that all steps of a loop have in common. */
 interface FluxLoop {
   /** Sides of the latents. */
   readonly size: readonly [h: number, w: number];
@@ -13,7 +13,7 @@ interface FluxLoop {
   readonly guidanceScale: number;
 }
 
-/** What the transformer takes beside the latents of one batch of prompts. */
+/** The transformer's inputs beside latents, for one batch of prompts. */
 interface Batch {
   readonly encoderHiddenStates: Tensor;
   readonly imgIds: Positions;

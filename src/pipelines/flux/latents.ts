@@ -9,7 +9,7 @@ export function packLatents(latents: Tensor): Tensor {
 }
 
 /**
- * What `packLatents` made, as the autoencoder takes it, with its channels side by side in memory.
+ * Packed latents as the autoencoder takes them, with their channels side by side in memory.
  * [B, h/2 · w/2, 4 C] → [B, C, h, w]
  */
 export function unpackLatents(packed: Tensor, [h, w]: readonly [h: number, w: number]): Tensor {
@@ -19,7 +19,7 @@ export function unpackLatents(packed: Tensor, [h, w]: readonly [h: number, w: nu
     .permute([0, 3, 1, 2]);
 }
 
-/** Where each token of latents [h, w] stands in the picture: rows [0, y, x]. → [h/2 · w/2, 3] */
+/** Place in the picture of each token of latents [h, w]: rows [0, y, x]. → [h/2 · w/2, 3] */
 export function imageIds([h, w]: readonly [h: number, w: number]): number[][] {
   return Array.from({ length: (h / 2) * (w / 2) }, (_, i) => [0, Math.floor(i / (w / 2)), i % (w / 2)]);
 }

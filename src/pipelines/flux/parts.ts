@@ -3,17 +3,17 @@ import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer, T5TokenizerFast } from "../../tokenizers/mod.ts";
 import type { Residents } from "../memory/acquire.ts";
 
-/** What FLUX is made of; pipelines may share parts. */
+/** The parts of FLUX; pipelines may share them. */
 export interface FluxParts extends Residents {
   /** Between pictures and latents of 16 channels. */
   vae: AutoencoderKL;
-  /** CLIP, of which only the state of a whole text is taken. */
+  /** CLIP, whose embedding of a whole text alone is taken. */
   textEncoder: CLIPTextModel;
-  /** T5, which tells the transformer every token. */
+  /** T5, whose states of all tokens the transformer attends to. */
   textEncoder2: T5EncoderModel;
-  /** Of textEncoder. */
+  /** CLIP's. */
   tokenizer: CLIPTokenizer;
-  /** Of textEncoder2. */
+  /** T5's. */
   tokenizer2: T5TokenizerFast;
   /** Predicts the velocity from noise to the picture. */
   transformer: FluxTransformer2DModel;

@@ -21,7 +21,7 @@ import {
   startLatents,
 } from "./run.ts";
 
-/** What the pipelines of FLUX have in common. */
+/** The parts and the prompts of all pipelines of FLUX. */
 export abstract class FluxBase extends Pipeline<FluxParts> {
   /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[FluxParts]> {
@@ -29,7 +29,7 @@ export abstract class FluxBase extends Pipeline<FluxParts> {
   }
 
   /**
-   * What the text encoders make of prompts, as `run` takes it in their place, a row for each picture:
+   * Embeds prompts, a row for each picture, as `run` takes them in their place:
    * `run({ ...await pipeline.encodePrompt({ prompt }) })`. Negative prompts are embedded where there are any.
    */
   async encodePrompt(options: FluxEncodeOptions): Promise<PooledPromptEmbeds> {
@@ -71,7 +71,7 @@ export class FluxPipeline extends FluxBase {
 export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
   /** The picture to change, in [0, 1]: one for all, or one for each that is drawn. [1 or B, 3, H, W] */
   image: Tensor;
-  /** How much of it is replaced: near 0 little, 1 all. By default 0.6. */
+  /** Share of it that is replaced: near 0 little, 1 all. By default 0.6. */
   strength?: number | undefined;
 }
 

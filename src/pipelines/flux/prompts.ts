@@ -12,7 +12,7 @@ import { expectCount } from "../run_options.ts";
 import type { FluxParts } from "./parts.ts";
 
 /**
- * What is to be drawn, and how often: texts, or embeddings in their place, of which promptEmbeds are T5's and the pooled
+ * Prompts as texts, or embeddings in their place, of which promptEmbeds are T5's and the pooled
  * ones CLIP's.
  */
 export interface FluxPromptOptions extends PooledPromptEmbedsOptions {
@@ -21,8 +21,7 @@ export interface FluxPromptOptions extends PooledPromptEmbedsOptions {
   /** For T5: one text for all, or one for each prompt; the prompt itself by default. */
   prompt2?: string | readonly string[] | undefined;
   /**
-   * What is not to be drawn: one text for all, or one for each prompt.
-   * It counts where trueCfgScale is over 1.
+   * What is not to be drawn: one text for all, or one for each prompt. It counts where trueCfgScale is over 1.
    */
   negativePrompt?: string | readonly string[] | undefined;
   /** What is not to be drawn, for T5; the negative prompt itself by default. */
@@ -92,7 +91,7 @@ export async function embedPrompts(
   return { embeddings, guided: uncond !== undefined };
 }
 
-/** What is to be drawn. */
+/** The prompts, as texts or as embeddings. */
 function positiveOf(
   { prompt, prompt2, promptEmbeds: states, pooledPromptEmbeds: pooled }: FluxPromptOptions,
 ): Texts | PooledTextEmbeddings {
@@ -111,7 +110,7 @@ function positiveOf(
   return { clip, t5: spreadTexts(prompt2 || clip, clip.length) };
 }
 
-/** What is not to be drawn; undefined where it does not count. */
+/** The negative prompts; undefined where they do not count. */
 function negativeOf(options: FluxPromptOptions, count: number): Texts | PooledTextEmbeddings | undefined {
   const { negativePrompt, negativePrompt2, trueCfgScale = 1, onNotice = console.warn } = options;
   const { negativePromptEmbeds, negativePooledPromptEmbeds } = options;

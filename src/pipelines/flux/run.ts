@@ -19,34 +19,34 @@ import { packLatents, unpackLatents } from "./latents.ts";
 import type { FluxParts } from "./parts.ts";
 import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
 
-/** What every FLUX pipeline may be told, with diffusers' defaults. */
+/** Options of every FLUX pipeline, with diffusers' defaults. */
 export interface FluxOptions
   extends RunOptions, FluxPromptOptions, Pick<LatentLoopOptions, "generator" | "outputType"> {
   /** Steps of the scheduler; 28 by default. */
   numInferenceSteps?: number | undefined;
   /** The noise levels themselves, falling from 1, instead of numInferenceSteps. */
   sigmas?: readonly number[] | undefined;
-  /** How closely the picture follows the prompt, as the model was taught; models without it take no other than 0. */
+  /** Weight of the prompt, as the model was taught; models that were not take no other than 0. */
   guidanceScale?: number | undefined;
-  /** What the loop begins with, packed as in `FluxOutput`. [B, h/2 · w/2, 4 C] */
+  /** Noise to begin with, packed as in `FluxOutput`. [B, h/2 · w/2, 4 C] */
   latents?: Tensor | undefined;
 }
 
-/** What FLUX pipelines return. */
+/** The result of FLUX pipelines. */
 export interface FluxOutput extends PipelineOutput {
-  /** What the pictures were decoded from, packed; `unpackLatents` brings them back. [B, h/2 · w/2, 4 C] */
+  /** Latents that the pictures were decoded from, packed; `unpackLatents` brings them back. [B, h/2 · w/2, 4 C] */
   latents: Tensor;
 }
 
-/** What a run begins with. */
+/** A run whose prompts are embedded and whose timesteps are set. */
 export interface FluxRun {
   /** Sides of the latents, before they are packed. */
   readonly size: readonly [h: number, w: number];
   /** Pictures. */
   readonly B: number;
-  /** Of the prompts; under guidance the negative ones come first, in one batch or in two. */
+  /** Embeddings of the prompts; under guidance the negative ones come first, in one batch or in two. */
   readonly embeddings: readonly PooledTextEmbeddings[];
-  /** Whether the model runs on the negative prompts too. */
+  /** The model runs on the negative prompts too. */
   readonly guided: boolean;
   /** Noise levels of all steps; fewer than this are visited where a picture is changed. */
   readonly steps: number;

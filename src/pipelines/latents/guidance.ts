@@ -3,8 +3,7 @@ import { timestepEmbedding } from "../../ops/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
 /**
- * Whether a model runs on the negative prompt too;
- * one that was distilled with guidance is told its scale instead.
+ * True where a model runs on the negative prompt too; one that was distilled with guidance takes its scale instead.
  */
 export function isGuided(scale: number, { config }: UNet2DConditionModel): boolean {
   return scale > 1 && config.time_cond_proj_dim === null;
@@ -32,7 +31,7 @@ interface Unguided {
 }
 
 /**
- * What a model that was distilled with guidance is told of it, else undefined (Meng et al. 2022, section 3.1,
+ * Embedding of the scale, for models that were distilled with guidance, else undefined (Meng et al. 2022, section 3.1,
  * https://arxiv.org/abs/2210.03142): features of 1000 w, where w = scale − 1. → [B, time_cond_proj_dim]
  */
 export function guidanceEmbedding(

@@ -17,7 +17,7 @@ interface InpaintingParts extends Residents {
   readonly scheduler: Scheduler;
 }
 
-/** What is to be drawn anew, and how. */
+/** The part of a picture to draw anew, and the loop that draws it. */
 export interface InpaintingTask {
   readonly original: Original;
   /** As 0 and 1. [1 or as many as pictures are given, 1, H, W] */
@@ -26,19 +26,19 @@ export interface InpaintingTask {
   readonly B: number;
   readonly guided: boolean;
   readonly timesteps: readonly number[];
-  /** What the loop begins with: noise alone, the original with noise, or the original, which has it already. */
+  /** The loop begins with noise alone, the original with noise, or the original, which has its noise already. */
   readonly from: "noise" | "noised" | "original";
 }
 
-/** How a loop draws parts of a picture anew. */
+/** The beginning of a loop that draws parts of a picture anew, and its changes of latents. */
 export interface Inpainting {
-  /** What it begins with. */
+  /** Latents to begin with. [B, C, h, w] */
   readonly start: Tensor;
-  /** What the UNet takes: latents, beside them the mask and the rest of the picture if it knows these. */
+  /** Input of the UNet: latents, and beside them the mask and the rest of the picture if it was taught these. */
   readonly extend: (input: Tensor) => Tensor;
   /** Puts the rest of the picture back after a step, with noise as at the next, where the UNet does not see it. */
   readonly after: (latents: Tensor, step: number) => Tensor;
-  /** What the loop uses. */
+  /** Tensors that the loop reads, to be freed after it. */
   readonly owned: readonly Tensor[];
 }
 
@@ -98,7 +98,7 @@ function prepared(
   };
 }
 
-/** Whether the UNet takes latents, the mask and the latents of the rest, or latents alone. */
+/** True where the UNet takes latents, the mask and the latents of the rest, false where latents alone. */
 export function seesMask({ unet, vae }: Pick<InpaintingParts, "unet" | "vae">): boolean {
   const { in_channels } = unet.config;
   const { latent_channels: C } = vae.config;

@@ -11,34 +11,34 @@ import { expectNumber } from "../run_options.ts";
 
 /** Options of a loop in latent space. */
 export interface LatentLoopOptions extends RunOptions {
-  /** How closely the picture follows the prompt; 1 and less leaves guidance out. */
+  /** Weight of the prompt against the negative one: 1 and less leaves guidance out. */
   guidanceScale?: number | undefined;
-  /** How far the spread of guided predictions is brought back, 0 to 1. */
+  /** Share, 0 to 1, by which the spread of guided predictions is brought back to that of the prompt's. */
   guidanceRescale?: number | undefined;
-  /** Of all noise; without one each run draws other pictures. */
+  /** Source of all noise; without one each run draws other pictures. */
   generator?: RandomOptions["generator"] | undefined;
-  /** Of DDIM and TCD: noise added in each step. Other schedulers are refused, but for 0. */
+  /** Noise added in each step of DDIM and TCD. Other schedulers are refused, but for 0. */
   eta?: number | undefined;
   /** "latent" leaves the decoder out: the pictures are the latents. */
   outputType?: "latent" | undefined;
 }
 
-/** What pipelines in latent space return. */
+/** The result of pipelines in latent space. */
 export interface LatentOutput extends PipelineOutput {
-  /** What the pictures were decoded from. [B, C, H / 8, W / 8] */
+  /** Latents that the pictures were decoded from. [B, C, H / 8, W / 8] */
   latents: Tensor;
 }
 
-/** What a loop calls. */
+/** The parts and functions that a loop calls. */
 export interface LatentLoop {
   readonly scheduler: Scheduler;
-  /** Of the latents, for previews. */
+  /** Decodes the latents: for previews. */
   readonly vae: AutoencoderKL;
-  /** Whether the model runs on the negative prompt too. */
+  /** The model runs on the negative prompt too. */
   readonly guided: boolean;
   /** The model; under guidance its input holds the latents twice, the unconditional half first. */
   readonly predict: (input: Tensor, t: number) => Tensor;
-  /** What becomes of the latents after the step of such a number. */
+  /** Changes the latents after each step, counted from 0. */
   readonly after?: ((latents: Tensor, step: number) => Tensor) | undefined;
   /** Latents as [B, C, h, w], for previews, where the loop has them in another form. */
   readonly unpack?: ((latents: Tensor) => Tensor) | undefined;

@@ -4,11 +4,11 @@ import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
 
-/** How large a picture is to be. */
+/** The size of the pictures that are drawn. */
 export interface SizeOptions {
-  /** Of the picture in pixels; by default what the model was trained for. */
+  /** In pixels; by default that which the model was trained for. */
   height?: number | undefined;
-  /** Of the picture in pixels; by default what the model was trained for. */
+  /** In pixels; by default that which the model was trained for. */
   width?: number | undefined;
 }
 
@@ -36,7 +36,7 @@ export function latentSide(name: string, pixels: number, scaleFactor: number): n
   );
 }
 
-/** What a loop begins with where nothing is changed. */
+/** The noise to begin with, for pipelines that draw from noise. */
 export interface StartNoiseOptions {
   /** The noise to begin with. [B, C, H / 8, W / 8] */
   latents?: Tensor | undefined;

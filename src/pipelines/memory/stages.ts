@@ -6,15 +6,15 @@ import { zeros } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "../flux/latents.ts";
 import { latentSide } from "../latents/size.ts";
 
-/** What is to be drawn, for planning its memory. */
+/** The pictures to plan memory for. */
 export interface DrawingSize {
-  /** Of the picture in pixels; by default what the model was trained for. */
+  /** In pixels; by default that which the model was trained for. */
   width?: number | undefined;
-  /** Of the picture in pixels; by default what the model was trained for. */
+  /** In pixels; by default that which the model was trained for. */
   height?: number | undefined;
   /** Pictures at once; 1 by default. */
   batch?: number | undefined;
-  /** Of the prompt, for T5; 512 by default. */
+  /** Length of the prompt for T5; 512 by default. */
   tokens?: number | undefined;
   /** 28 by default. */
   steps?: number | undefined;
@@ -22,7 +22,7 @@ export interface DrawingSize {
 
 /** A model at its work in a pipeline. */
 export interface Stage {
-  /** Of the model's folder, e.g. "text_encoder". */
+  /** The model's folder, e.g. "text_encoder". */
   readonly name: string;
   readonly model: Model;
   /** Bytes that its work takes beside its weights. */

@@ -2,8 +2,8 @@ import type { PackedDType } from "../../core/dtype.ts";
 import { AutoencoderKL, FluxTransformer2DModel, type Model } from "../../models/mod.ts";
 
 /**
- * How a model's weights lie: as they are loaded; the same in parts, which take turns in a run; in fewer bits, whole or in
- * parts; or on the disk, from where they come whenever they are read.
+ * A way to keep a model's weights: as they are loaded; the same in parts, which take turns in a run; in fewer bits, whole
+ * or in parts; or on the disk, from where they come whenever they are read.
  */
 export type WeightMode =
   | "whole"
@@ -37,7 +37,7 @@ const FLUX_PARTS = ["condition", "step"]; // entry points: a run needs the first
 const VAE_MODES: readonly WeightMode[] = ["whole", "streamed"]; // convolutions gain nothing by fewer bits
 
 /**
- * What a model takes in each mode, in the order in which they are tried. The whole is exact, and so are parts, each of
+ * A model's footprint in each mode, in the order in which they are tried. The whole is exact, and so are parts, each of
  * which is loaded once a run. Fewer bits come before the disk: streaming is exact too, but every step waits for all
  * weights.
  */
@@ -89,7 +89,7 @@ export function forceStream(model: Model, memory: number): void {
   model.store({ stream: kept(model, model.workspace, model.isStreamed ? 0 : memory) });
 }
 
-/** How much of a model's weights stays in memory where the others come from the disk, so that it fits in `memory`. */
+/** Bytes of weights that stay in memory where the others come from the disk, so that the model fits in `memory`. */
 function kept(model: Model, activations: number, memory: number): { keep: number } {
   return { keep: Math.max(0, memory - model.streamedBytes - othersOf(model, activations)) };
 }

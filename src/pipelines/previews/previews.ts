@@ -7,11 +7,10 @@ import { expectCount } from "../run_options.ts";
 import { type LatentColors, paint } from "./colors.ts";
 import { colorsOf } from "./fit.ts";
 
-/** What a run shows while it draws. */
+/** Small pictures that a run shows while it draws. */
 export interface PreviewOptions {
   /**
-   * Steps from one picture to the next; 1 by default.
-   * Where painting is slower than drawing, some are left out.
+   * Steps from one picture to the next; 1 by default. Some are left out where painting is slower than drawing.
    */
   every?: number | undefined;
   /** Takes the pictures of a batch, side by side, a pixel for each latent. */

@@ -3,7 +3,7 @@ import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer } from "../../tokenizers/mod.ts";
 import type { Residents } from "../memory/acquire.ts";
 
-/** What Stable Diffusion is made of; pipelines may share parts. */
+/** The parts of Stable Diffusion; pipelines may share them. */
 export interface StableDiffusionParts extends Residents {
   /** Between pictures and latents. */
   vae: AutoencoderKL;

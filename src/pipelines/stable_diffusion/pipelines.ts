@@ -11,7 +11,7 @@ import { PARTS, type StableDiffusionParts } from "./parts.ts";
 import { apart, clipEncoder, embedPrompts, type EncodeOptions } from "./prompts.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions, type UNetRun } from "./run.ts";
 
-/** What the pipelines of Stable Diffusion have in common. */
+/** The parts and the prompts of all pipelines of Stable Diffusion. */
 export abstract class StableDiffusionBase extends Pipeline<StableDiffusionParts> {
   /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionParts]> {
@@ -19,7 +19,7 @@ export abstract class StableDiffusionBase extends Pipeline<StableDiffusionParts>
   }
 
   /**
-   * What the text encoder makes of prompts, as `run` takes it in their place, a row for each picture:
+   * Embeds prompts, a row for each picture, as `run` takes them in their place:
    * `run({ ...await pipeline.encodePrompt({ prompt }) })`.
    */
   async encodePrompt(
@@ -66,7 +66,7 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
    * latents as another run left them [1 or B, C, H / 8, W / 8].
    */
   image: Tensor;
-  /** How much of it is replaced: near 0 little, 1 all. By default 0.8. */
+  /** Share of it that is replaced: near 0 little, 1 all. By default 0.8. */
   strength?: number | undefined;
 }
 
@@ -97,7 +97,7 @@ export class StableDiffusionImg2ImgPipeline extends StableDiffusionBase {
 /** Options of `StableDiffusionInpaintPipeline.run`; `strength` is 1 by default. */
 export interface StableDiffusionInpaintRunOptions extends StableDiffusionImg2ImgRunOptions {
   /**
-   * Where the picture is drawn anew: from 0.5 on; resized to the picture, of colours the luma counts.
+   * The picture is drawn anew where this is 0.5 or more. It is resized to the picture; of colours the luma counts.
    * [1 or as many as pictures are given, 1 or 3, H, W]
    */
   mask: Tensor;

@@ -17,7 +17,7 @@ import {
 } from "../prompts.ts";
 import { expectCount } from "../run_options.ts";
 
-/** What is to be drawn, and how often: texts, or embeddings in their place. */
+/** Prompts as texts, or embeddings in their place. */
 export interface PromptOptions extends PromptEmbedsOptions {
   /** One text, or one for each picture of a batch. */
   prompt?: string | readonly string[] | undefined;
@@ -37,7 +37,7 @@ export interface EncodeOptions extends Omit<PromptOptions, keyof PromptEmbedsOpt
   signal?: AbortSignal | undefined;
 }
 
-/** What the UNet is told: of the prompts, and under guidance of the negative ones. */
+/** The UNet's conditions: the prompts', and under guidance those of the negative ones. */
 export interface Conditioning {
   readonly uncond: TextEmbeddings | undefined;
   readonly cond: TextEmbeddings;
@@ -45,7 +45,7 @@ export interface Conditioning {
 
 /** The text encoders of a family. */
 export interface PromptEncoder {
-  /** What `encode` needs in memory. */
+  /** Models that `encode` needs in memory. */
   readonly models: readonly (Model | undefined)[];
   /** Embeds texts, given for the first and for the second encoder, without the last `clipSkip` layers. */
   readonly encode: (

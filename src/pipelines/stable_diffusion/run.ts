@@ -15,26 +15,26 @@ import type { PooledPromptEmbedsOptions, TextEmbeddings, TextOptions } from "../
 import { expectNumber } from "../run_options.ts";
 import { embedPrompts, inOneBatch, type PromptEncoder, type PromptOptions } from "./prompts.ts";
 
-/** What every Stable Diffusion pipeline may be told, with diffusers' defaults. */
+/** Options of every Stable Diffusion pipeline, with diffusers' defaults. */
 export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions {
   /** Steps of the scheduler; 50 by default. */
   numInferenceSteps?: number | undefined;
 }
 
-/** What Stable Diffusion of any kind draws with. */
+/** The parts that draw, of Stable Diffusion of any kind. */
 interface UNetParts extends Residents {
   readonly vae: AutoencoderKL;
   readonly unet: UNet2DConditionModel;
   readonly scheduler: Scheduler;
 }
 
-/** What a run begins with. */
+/** A run whose prompts are embedded and whose timesteps are set. */
 export interface UNetRun {
-  /** Of the prompts, under guidance behind those of the negative ones. */
+  /** Embeddings of the prompts, under guidance behind those of the negative ones. */
   readonly embeddings: TextEmbeddings;
   /** Pictures. */
   readonly B: number;
-  /** Whether the model runs on the negative prompts too. */
+  /** The model runs on the negative prompts too. */
   readonly guided: boolean;
   /** The options with their defaults. */
   readonly options: LatentLoopOptions & { guidanceScale: number };
@@ -78,16 +78,16 @@ function expectAddition(
   );
 }
 
-/** What is drawn with a run's options. */
+/** The loop that a task draws by. */
 export interface Drawing extends Pick<LatentLoop, "after"> {
   /** Latents with noise. [B, C, h, w] */
   start: Tensor;
   timesteps: readonly number[];
-  /** What XL's UNet is told of sizes: a row a picture; with guidance the negative ones come first. */
+  /** XL's conditions by sizes: a row a picture; with guidance the negative ones come first. */
   timeIds?: readonly (readonly number[])[] | undefined;
-  /** What the UNet takes instead of latents alone. */
+  /** Makes the UNet's input of latents, where it takes more than these. */
   extend?: ((input: Tensor) => Tensor) | undefined;
-  /** What is not used any more when the loop is over. */
+  /** Tensors to free when the loop is over. */
   owned?: readonly Tensor[] | undefined;
 }
 
@@ -126,7 +126,7 @@ export function expectPlainUNet({ unet, vae }: UNetParts, inpainting: string): v
   );
 }
 
-/** What was said of the schedulers that a model was drawn with. */
+/** Lines that were said of the schedulers that a model was drawn with. */
 const told = new WeakMap<UNet2DConditionModel, Set<string>>();
 
 /** Says once for a model why a pipeline's scheduler would draw badly with it. */

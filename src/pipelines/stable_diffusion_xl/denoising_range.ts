@@ -13,7 +13,7 @@ export interface DenoisingRangeOptions {
   denoisingEnd?: number | undefined;
 }
 
-/** Where a run goes on with what another one left. */
+/** The part of denoising that a run does which goes on with the latents of another. */
 export interface DenoisingStartOptions extends DenoisingRangeOptions {
   /**
    * So much of denoising is done:

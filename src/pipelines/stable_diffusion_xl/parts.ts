@@ -12,7 +12,7 @@ import type { Residents } from "../memory/acquire.ts";
 import { type PipelineIndex, type PipelineOptions, readIndex } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 
-/** What Stable Diffusion XL is made of; pipelines may share parts. */
+/** The parts of Stable Diffusion XL; pipelines may share them. */
 export interface StableDiffusionXLParts extends Residents {
   /** Brings latents to pictures and back. */
   vae: AutoencoderKL;
@@ -20,9 +20,9 @@ export interface StableDiffusionXLParts extends Residents {
   textEncoder?: CLIPTextModel | undefined;
   /** The larger text encoder, which embeds whole texts too. */
   textEncoder2: CLIPTextModelWithProjection;
-  /** Of textEncoder; the refiner has none. */
+  /** The first encoder's; the refiner has none. */
   tokenizer?: CLIPTokenizer | undefined;
-  /** Of textEncoder2. */
+  /** The second encoder's. */
   tokenizer2: CLIPTokenizer;
   /** Predicts the noise. */
   unet: UNet2DConditionModel;
@@ -58,7 +58,7 @@ const switches = z.looseObject({
   requires_aesthetics_score: z.boolean().default(false),
 });
 
-/** What model_index.json says beside the parts. */
+/** The settings in model_index.json beside the parts. */
 function readSwitches(
   { json }: PipelineIndex,
 ): Pick<StableDiffusionXLParts, "forceZerosForEmptyPrompt" | "requiresAestheticsScore"> {

@@ -18,7 +18,7 @@ import { openPartsXL, type StableDiffusionXLParts } from "./parts.ts";
 import { clipEncoders, type EncodeOptionsXL, type StableDiffusionXLOptions } from "./prompts.ts";
 import { type AestheticOptions, changeTimeIdRows, type MicroConditionOptions, timeIdRows } from "./sizes.ts";
 
-/** What the pipelines of Stable Diffusion XL have in common. */
+/** The parts and the prompts of all pipelines of Stable Diffusion XL. */
 export abstract class StableDiffusionXLBase extends Pipeline<StableDiffusionXLParts> {
   /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionXLParts]> {
@@ -26,7 +26,7 @@ export abstract class StableDiffusionXLBase extends Pipeline<StableDiffusionXLPa
   }
 
   /**
-   * What the text encoders make of prompts, as `run` takes it in their place, a row for each picture:
+   * Embeds prompts, a row for each picture, as `run` takes them in their place:
    * `run({ ...await pipeline.encodePrompt({ prompt }) })`.
    */
   async encodePrompt(options: EncodeOptionsXL): Promise<Required<PooledPromptEmbeds>> {
@@ -93,7 +93,7 @@ export interface StableDiffusionXLImg2ImgRunOptions
    * latents, as another run left them [1 or B, C, H / 8, W / 8].
    */
   image: Tensor;
-  /** How much of it is replaced: near 0 little, 1 all. By default 0.3. */
+  /** Share of it that is replaced: near 0 little, 1 all. By default 0.3. */
   strength?: number | undefined;
 }
 
@@ -123,7 +123,7 @@ export class StableDiffusionXLImg2ImgPipeline extends StableDiffusionXLBase {
  */
 export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg2ImgRunOptions {
   /**
-   * Where the picture is drawn anew: from 0.5 on; resized to the picture, of colours the luma counts.
+   * The picture is drawn anew where this is 0.5 or more. It is resized to the picture; of colours the luma counts.
    * [1 or as many as pictures are given, 1 or 3, H, W]
    */
   mask: Tensor;

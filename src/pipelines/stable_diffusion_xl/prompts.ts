@@ -9,7 +9,7 @@ import {
 } from "../stable_diffusion/prompts.ts";
 import type { StableDiffusionXLParts } from "./parts.ts";
 
-/** What is to be drawn, told to two text encoders. */
+/** Prompts for two text encoders. */
 export interface StableDiffusionXLPromptOptions extends PromptOptions, PooledPromptEmbedsOptions {
   /**
    * For the second text encoder: one text for all, or one for each prompt; what the first is told by default.
@@ -26,11 +26,11 @@ export interface EncodeOptionsXL
   signal?: AbortSignal | undefined;
 }
 
-/** What the pipelines of Stable Diffusion XL may be told, with diffusers' defaults. */
+/** Options of every pipeline of Stable Diffusion XL, with diffusers' defaults. */
 export interface StableDiffusionXLOptions extends LatentLoopOptions, StableDiffusionXLPromptOptions {
   /** 50 by default. */
   numInferenceSteps?: number | undefined;
-  /** How closely the picture follows the prompt; 1 and less leaves guidance out. 5 by default. */
+  /** Weight of the prompt against the negative one: 1 and less leaves guidance out. 5 by default. */
   guidanceScale?: number | undefined;
 }
 

@@ -1,7 +1,7 @@
 /** Height and width in pixels, or top and left. */
 export type Pair = readonly [number, number];
 
-/** What Stable Diffusion XL is told of a picture's sizes (Podell et al. 2023, section 2.2). */
+/** Sizes that Stable Diffusion XL takes as conditions (Podell et al. 2023, section 2.2). */
 export interface MicroConditionOptions {
   /** Height and width that the picture seems to have been scaled from; those drawn by default. */
   originalSize?: Pair | undefined;
@@ -9,7 +9,7 @@ export interface MicroConditionOptions {
   cropsCoordsTopLeft?: Pair | undefined;
   /** Height and width that the picture is to have; those drawn by default. */
   targetSize?: Pair | undefined;
-  /** What the unconditional half is told instead; from noise it goes together with negativeTargetSize. */
+  /** The same for the unconditional half; from noise it goes together with negativeTargetSize. */
   negativeOriginalSize?: Pair | undefined;
   /**
    * [0, 0] by default; where the base model changes a picture, cropsCoordsTopLeft. From noise it goes
@@ -20,15 +20,15 @@ export interface MicroConditionOptions {
   negativeTargetSize?: Pair | undefined;
 }
 
-/** What the refiner is told instead of target sizes, where a picture is changed. */
+/** Scores that the refiner takes instead of target sizes, where a picture is changed. */
 export interface AestheticOptions {
-  /** How beautiful the picture is to be; 6 by default. */
+  /** Beauty of the picture; 6 by default. */
   aestheticScore?: number | undefined;
-  /** What the unconditional half is told; 2.5 by default. */
+  /** The same for the unconditional half; 2.5 by default. */
   negativeAestheticScore?: number | undefined;
 }
 
-/** How many rows a run has; with guidance the negative ones come first. */
+/** The rows of a run; with guidance the negative ones come first. */
 interface Rows {
   B: number;
   guided: boolean;
@@ -38,7 +38,7 @@ interface Rows {
 export function timeIdRows(options: MicroConditionOptions, size: Pair, rows: Rows): number[][] {
   const { originalSize = size, cropsCoordsTopLeft = [0, 0], targetSize = size } = options;
   const ids = numbersOf({ originalSize, cropsCoordsTopLeft, targetSize });
-  return rowsOf(ids, negativeIds(options) ?? ids, rows);
+  return repeated(ids, negativeIds(options) ?? ids, rows);
 }
 
 /** Rows of the UNet's timeIds where pictures of a size are changed; `scored` of the refiner. */
@@ -59,9 +59,9 @@ export function changeTimeIdRows(
   } = options;
   const ids = numbersOf({ originalSize, cropsCoordsTopLeft });
   const negative = numbersOf({ negativeOriginalSize, negativeCropsCoordsTopLeft });
-  if (scored) return rowsOf([...ids, aestheticScore], [...negative, negativeAestheticScore], rows);
+  if (scored) return repeated([...ids, aestheticScore], [...negative, negativeAestheticScore], rows);
   const [target, negativeTarget] = [numbersOf({ targetSize }), numbersOf({ negativeTargetSize })];
-  return rowsOf([...ids, ...target], [...negative, ...negativeTarget], rows);
+  return repeated([...ids, ...target], [...negative, ...negativeTarget], rows);
 }
 
 /** Throws where the model is told what only the other kind of it takes. */
@@ -75,7 +75,7 @@ function expectKind(options: MicroConditionOptions & AestheticOptions, scored: b
   throw new TypeError(`Cannot draw with ${name}: ${this_} takes none; it is for ${other}`);
 }
 
-/** What the unconditional half is told, if it is told anything of its own. */
+/** Numbers for the unconditional half, if it has any of its own. */
 function negativeIds(options: MicroConditionOptions): number[] | undefined {
   const { negativeOriginalSize, negativeCropsCoordsTopLeft, negativeTargetSize } = options;
   if (negativeOriginalSize && negativeTargetSize) {
@@ -90,7 +90,7 @@ function negativeIds(options: MicroConditionOptions): number[] | undefined {
 }
 
 /** A row for each picture. diffusers mixes both kinds of row where there are several pictures. */
-function rowsOf(ids: number[], negative: number[], { B, guided }: Rows): number[][] {
+function repeated(ids: number[], negative: number[], { B, guided }: Rows): number[][] {
   const rows = (row: number[]): number[][] => Array.from({ length: B }, () => row);
   return guided ? [...rows(negative), ...rows(ids)] : rows(ids);
 }

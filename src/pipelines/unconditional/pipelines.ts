@@ -9,7 +9,7 @@ import { previewPixels, Previews } from "../previews/previews.ts";
 import { ownRun, type PipelineOutput, type RunOptions, runSteps } from "../run.ts";
 import { expectCount } from "../run_options.ts";
 
-/** What a pipeline that draws from noise alone is made of. */
+/** The parts of a pipeline that draws from noise alone. */
 export interface UnconditionalParts<S extends Scheduler = Scheduler> {
   /** Predicts the noise. */
   unet: UNet2DModel;
@@ -36,7 +36,7 @@ export interface DDPMRunOptions extends RunOptions {
   batchSize?: number | undefined;
   /** Runs of the model; 1000 by default. */
   numInferenceSteps?: number | undefined;
-  /** Of the first noise and of that of every step; without one each run draws other pictures. */
+  /** Source of the first noise and of that of every step; without one each run draws other pictures. */
   generator?: RandomOptions["generator"] | undefined;
 }
 
