@@ -39,8 +39,8 @@ function refusalIn(value: unknown): string | undefined {
 }
 
 /**
- * Checks a config against its schema; `where` names it in messages. The message of a refinement says what was expected:
- * `z.number().refine(isEven, "an even number")` gives "expected width to be an even number, got 7".
+ * Checks a config against its schema; `where` names it in messages. The message of a refinement says what was
+ * expected: `z.number().refine(isEven, "an even number")` gives "expected width to be an even number, got 7".
  */
 export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value);

@@ -1,6 +1,6 @@
 /**
- * The small trained models of Denoise's repository. A clone has them in its folder models/; a published package does not,
- * and downloads them when they are asked for.
+ * The small trained models of Denoise's repository. A clone has them in its folder models/; a published
+ * package does not, and downloads them when they are asked for.
  */
 
 import { createHash } from "node:crypto";

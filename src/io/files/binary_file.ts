@@ -6,9 +6,9 @@ export const READ_LIMIT = 64 * 2 ** 20;
 /** A source of a file's bytes: the disk, or the hub. */
 export interface ByteSource {
   /**
-   * Fills `target` from `offset` on. `target` may be the mapped memory of a GPU's buffer, which is freed when the device
-   * closes or is lost: native code that still wrote to it would crash the process, so after this returns only JavaScript
-   * may write to it.
+   * Fills `target` from `offset` on. `target` may be the mapped memory of a GPU's buffer, which is freed when
+   * the device closes or is lost: native code that still wrote to it would crash the process, so after this
+   * returns only JavaScript may write to it.
    */
   fill(offset: number, target: Uint8Array<ArrayBuffer>): void | Promise<void>;
   close(): void;
@@ -70,7 +70,7 @@ class LocalBytes implements ByteSource {
     this.#path = path;
   }
 
-  /** Synchronously, so that no other read comes between a seek and its bytes, and nothing is written once `target` is freed. */
+  /** Synchronous: no other read comes between a seek and its bytes, and a freed `target` is not written to. */
   fill(offset: number, target: Uint8Array<ArrayBuffer>): void {
     this.#file.seekSync(offset, Deno.SeekMode.Start);
     for (let done = 0; done < target.length;) {

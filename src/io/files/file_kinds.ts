@@ -103,8 +103,8 @@ function markupOf(text: string): FileKind | undefined {
 }
 
 /**
- * True for Python's pickles since protocol 2, whose first operation opens a frame, a list, a dictionary, a tuple or a
- * name, but not for those of torch, which begin with torch's magic number.
+ * True for Python's pickles since protocol 2, whose first operation opens a frame, a list, a dictionary, a
+ * tuple or a name, but not for those of torch, which begin with torch's magic number.
  */
 function isPickle(head: Uint8Array): boolean {
   const [mark, protocol] = head;
@@ -126,7 +126,7 @@ function isSafetensors(head: Uint8Array): boolean {
     head.subarray(0, 4).some(Boolean);
 }
 
-/** The error for a file of another kind than expected; `advice` is given where its kind has none of its own. */
+/** The error for a file of another kind than expected; `advice` is for kinds that have none. */
 export function otherFile(head: Uint8Array, path: string, expected: string, advice: string): Error {
   const found = kindOf(head);
   if (found) {

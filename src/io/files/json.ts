@@ -7,8 +7,9 @@ const literals = new Map<string, unknown>([["true", true], ["false", false], ["n
 
 /**
  * Parses JSON as Python's json module writes it: NaN and Infinity are numbers, as in schedulers'
- * `"lambda_min_clipped": -Infinity`. Stricter than JSON.parse in one point: an object may have a key only once. `what`
- * names the text in messages, e.g. "./unet/config.json". With `bigints` integers beyond 2^53 become bigints.
+ * `"lambda_min_clipped": -Infinity`. Stricter than JSON.parse in one point: an object may have a key only
+ * once. `what` names the text in messages, e.g. "./unet/config.json". With `bigints` integers beyond 2^53
+ * become bigints.
  */
 export function parseJson(text: string, what: string, { bigints = false } = {}): unknown {
   return new JsonReader(text, what, bigints).document();

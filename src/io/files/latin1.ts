@@ -1,4 +1,4 @@
-/** Latin-1: U+0000 to U+00FF, one byte each. TextDecoder's "latin1" is windows-1252, which differs in some letters. */
+/** Latin-1: U+0000 to U+00FF, one byte each. TextDecoder's "latin1" is windows-1252, which differs. */
 
 /** The letters of bytes. */
 export function decodeLatin1(bytes: Uint8Array): string {

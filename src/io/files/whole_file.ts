@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 
-/** Writes a file so that it is there whole or not at all: under a temporary name, synced to the disk, then renamed. */
+/** Writes a file whole or not at all: under a temporary name, synced to the disk, then renamed. */
 export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<void> {
   const temporary = temporaryFor(path);
   try {
@@ -17,8 +17,8 @@ function temporaryFor(path: string): string {
 }
 
 /**
- * Refuses a path where no file can be written, before work is done for it: creates a file beside it, and removes it.
- * Errors begin with `action`, e.g. "take --out a.png".
+ * Refuses a path where no file can be written, before work is done for it: creates a file beside it, and
+ * removes it. Errors begin with `action`, e.g. "take --out a.png".
  */
 export function expectWritable(path: string, action = `write ${path}`): void {
   const folder = dirname(path);

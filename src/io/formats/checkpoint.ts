@@ -38,9 +38,10 @@ export class Checkpoint implements Disposable {
   }
 
   /**
-   * Reads `count` elements from element `first` on in row-major order, as little-endian bytes. At most READ_LIMIT bytes
-   * are read at once: large tensors are read in pieces. Elements of a strided torch view are gathered; types of blocks
-   * give whole blocks. The bytes begin at offset 0 of their buffer, so that typed arrays can view it.
+   * Reads `count` elements from element `first` on in row-major order, as little-endian bytes. At most
+   * READ_LIMIT bytes are read at once: large tensors are read in pieces. Elements of a strided torch view are
+   * gathered; types of blocks give whole blocks. The bytes begin at offset 0 of their buffer, so that typed
+   * arrays can view it.
    */
   read(info: TensorInfo, first: number, count: number): Promise<Uint8Array<ArrayBuffer>> {
     const tensor = this.#find(info);
@@ -49,7 +50,7 @@ export class Checkpoint implements Disposable {
     return readElements(tensor, first, bytes).then(() => bytes);
   }
 
-  /** Reads elements from `first` on until `target` is full, which may be the mapped memory of a GPU's buffer. */
+  /** Reads elements from `first` on until `target` is full; it may be mapped memory of a GPU's buffer. */
   async fill(info: TensorInfo, first: number, target: Uint8Array<ArrayBuffer>): Promise<void> {
     const tensor = this.#find(info);
     expectPiece(tensor, first, elementsIn(tensor.dtype, target.length));
@@ -86,8 +87,8 @@ export class Checkpoint implements Disposable {
 export type TensorView = (tensors: ReadonlyMap<string, StoredTensor>) => Map<string, StoredTensor>;
 
 /**
- * Opens weights: a safetensors or GGUF file, a torch file (a zip, or the stream of torch before 1.6), the index of
- * shards, or a list of files. All headers are read and checked, but no tensors.
+ * Opens weights: a safetensors or GGUF file, a torch file (a zip, or the stream of torch before 1.6), the
+ * index of shards, or a list of files. All headers are read and checked, but no tensors.
  */
 export async function openCheckpoint(
   paths: string | readonly string[],
@@ -111,7 +112,7 @@ export async function openCheckpoint(
   return new Checkpoint(opened.move(), view ? { ...all, tensors: view(all.tensors) } : all);
 }
 
-/** The tensors of a shard that its index names. Others in it, such as copies of other shards', are left out. */
+/** The tensors of a shard that its index names; others, such as copies, are left out. */
 function promised(
   { tensors, metadata }: Contents,
   names: readonly string[],
@@ -168,8 +169,8 @@ const SCALES = [".scale_weight", ".weight_scale"];
 const COMPANIONS = /(^|\.)(scale_input|input_scale|comfy_quant|scaled_fp8)$/;
 
 /**
- * Attaches the scales beside weights of eight bits to these weights: one number, or one a row, by which the elements are
- * multiplied. The scales are removed from `tensors`.
+ * Attaches the scales beside weights of eight bits to these weights: one number, or one a row, by which the
+ * elements are multiplied. The scales are removed from `tensors`.
  */
 export function attachScales(tensors: Map<string, StoredTensor>, path: string): void {
   let found = false;

@@ -39,7 +39,7 @@ export function isIndex(name: string): boolean {
   return /\.index(\.[\w-]+)?\.json$/.test(name);
 }
 
-/** True where a relative path stays in its folder: no root, no drive, no `..`. Listings and indices come from others. */
+/** True where a relative path stays in its folder: no root, no drive, no `..`. */
 export function isInside(path: string): boolean {
   return !/[\\:\0]/.test(path) &&
     path.split("/").every((part) => part !== "" && part !== "." && part !== "..");

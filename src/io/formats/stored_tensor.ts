@@ -22,7 +22,7 @@ export interface Place {
   readonly offset: number;
   /** Sizes of the axes. */
   readonly shape: readonly number[];
-  /** Strides of the axes in elements: torch may store a transposed or strided view. Types of blocks are contiguous. */
+  /** Strides of the axes in elements; torch may store strided views, types of blocks are contiguous. */
   readonly strides: readonly number[];
 }
 
@@ -59,8 +59,8 @@ export function isCountList(value: unknown): value is readonly number[] {
 }
 
 /**
- * Reads elements from `first` on in row-major order, as little-endian bytes, until `target` is full; of types of blocks,
- * whole blocks. `target` is aligned for typed arrays of the elements.
+ * Reads elements from `first` on in row-major order, as little-endian bytes, until `target` is full; of types
+ * of blocks, whole blocks. `target` is aligned for typed arrays of the elements.
  */
 export async function readElements(
   tensor: StoredTensor,
@@ -82,7 +82,7 @@ export async function readElements(
   }
 }
 
-/** Throws unless the tensor has `count` elements from `first` on, in whole blocks, and they can be read at once. */
+/** Throws unless there are `count` elements from `first` on, in whole blocks, few enough to read at once. */
 export function expectPiece({ name, dtype, shape }: TensorInfo, first: number, count: number): void {
   const { elements } = blockOf(dtype);
   const total = size(shape);

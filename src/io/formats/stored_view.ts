@@ -2,7 +2,7 @@ import { contiguousStrides, sameStrides, type Shape, size } from "../../core/sha
 import { blockOf, bytesFor, isBlockDType } from "./stored_dtype.ts";
 import type { Place, StoredTensor } from "./stored_tensor.ts";
 
-/** Views of stored tensors: slices, transposes and reshapes in terms of places in files. Nothing is read or copied. */
+/** Views of stored tensors: slices, transposes and reshapes of places in files. Nothing is read. */
 
 /** Rows `begin` to `end` along the first axis. */
 export function sliceRows(tensor: StoredTensor, begin: number, end: number): StoredTensor {

@@ -20,8 +20,8 @@ const PLACE = new RegExp(
 );
 
 /**
- * Reads owner/name[@revision][/path], the same behind hf://, or the address of a page of the hub. Undefined for other
- * texts; throws for addresses elsewhere.
+ * Reads owner/name[@revision][/path], the same behind hf://, or the address of a page of the hub. Undefined
+ * for other texts; throws for addresses elsewhere.
  */
 export function hubAddress(text: string, env: Env): HubAddress | undefined {
   if (typeof text !== "string" || text === "") {
@@ -59,7 +59,7 @@ function decode(text: string): string {
   }
 }
 
-/** The file on the hub that a text names; undefined where the text is a path of this machine, there or not. */
+/** The file on the hub that a text names; undefined for paths of this machine, there or not. */
 export async function fileOnHub(
   text: string,
   env: Env,

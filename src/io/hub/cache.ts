@@ -45,7 +45,7 @@ export class RepoCache {
 
   readonly #symlinks: boolean;
 
-  /** For `repo` in the folder `cache`; creates nothing yet. With `symlinks` files are links to blobs, else copies. */
+  /** For `repo` in the folder `cache`; creates nothing. With `symlinks` files are links to blobs, else copies. */
   constructor(cache: string, repo: string, { symlinks = true } = {}) {
     this.#symlinks = symlinks;
     this.folder = join(cache, `models--${repo.replace("/", "--")}`);
@@ -142,7 +142,7 @@ export function isEtag(etag: string): boolean {
   return /^[\w-]{8,128}$/.test(etag);
 }
 
-/** True where the file is there, of this size if one is given. A broken link is no file; a folder is an error. */
+/** True for a file, of this size if one is given. A broken link is no file; a folder is an error. */
 export async function isFile(path: string, size?: number): Promise<boolean> {
   try {
     const stat = await Deno.stat(path);

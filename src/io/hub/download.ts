@@ -49,7 +49,7 @@ export async function downloadBlob(blob: string, file: Download, options: Downlo
   }
 }
 
-/** The partial file to fill. Undefined where the blob is there, which another process may have finished meanwhile. */
+/** The partial file to fill; undefined where the blob is there, perhaps from another process. */
 async function claim(
   blob: string,
   size: number | undefined,
@@ -135,7 +135,7 @@ function startsAt(response: Response, start: number): boolean {
   return response.headers.get("content-range")?.startsWith(`bytes ${start}-`) ?? false;
 }
 
-/** The checksum of the bytes on the disk, of the same kind as the etag; an etag that is no checksum is returned as it is. */
+/** The checksum of the bytes on the disk, of the etag's kind; the etag itself where it is no checksum. */
 async function checksum(partial: PartialFile, etag: string, signal?: AbortSignal): Promise<string> {
   const isSha256 = /^[0-9a-f]{64}$/.test(etag);
   if (!isSha256 && !/^[0-9a-f]{40}$/.test(etag)) return etag;

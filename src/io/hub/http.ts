@@ -48,8 +48,8 @@ export interface HubRequest {
 const mostRedirects = 10;
 
 /**
- * Sends a request and follows its redirects by hand, so that no other host gets the token. Failures of the network, and
- * the statuses 408, 429 and 5xx, are thrown as PassingError.
+ * Sends a request and follows its redirects by hand, so that no other host gets the token. Failures of the
+ * network, and the statuses 408, 429 and 5xx, are thrown as PassingError.
  */
 export async function request(url: string, options: HubRequest): Promise<Response> {
   const { method = "GET", token, watchdog, stayHome = false } = options;
@@ -131,7 +131,7 @@ function windowEnd(value: string | null): number | undefined {
   return seconds === undefined ? undefined : 1000 * Number(seconds);
 }
 
-/** The target of a redirect. fetch() would also open file: and data:, and from https to http others could read along. */
+/** The target of a redirect. fetch() would open file: and data: too; over http others could read along. */
 function redirected(from: URL, location: string): URL {
   const to = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
   const safe = to?.protocol === "https:" || (to?.protocol === "http:" && from.protocol === "http:");

@@ -49,7 +49,7 @@ function chooseTokenizer(present: ReadonlySet<string>): string[] {
   return readable ? found : [...found, "tokenizer.json"];
 }
 
-/** The library whose file names and order of preference count: transformers for text encoders, else diffusers. */
+/** Whose file names and order of preference count: transformers for text encoders, else diffusers. */
 export type Library = "diffusers" | "transformers";
 
 /** Which weights to look for. */
@@ -61,9 +61,10 @@ export interface WeightOptions {
 }
 
 /**
- * Chooses the weights among the names of a component's files: one file, or the index of its shards. The variant that is
- * asked for goes first, then the plain weights, then the only variant that there is. Undefined where there are no
- * weights; throws where several variants are left. `where` is the folder that errors name.
+ * Chooses the weights among the names of a component's files: one file, or the index of its shards. The
+ * variant that is asked for goes first, then the plain weights, then the only variant that there is.
+ * Undefined where there are no weights; throws where several variants are left. `where` is the folder that
+ * errors name.
  */
 export function chooseWeights(
   present: ReadonlySet<string>,

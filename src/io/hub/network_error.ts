@@ -49,7 +49,7 @@ const CAUSES: readonly Cause[] = [
   { mark: /timed out|timeout/i, advice: "check the network, or set HF_HUB_DOWNLOAD_TIMEOUT to more seconds" },
 ];
 
-/** The error to throw for one of fetch() or of a body, with its cause and advice; an abort is returned as it is. */
+/** The error to throw for one of fetch() or of a body, with advice; an abort is returned as it is. */
 export function networkError(error: unknown, url: URL): unknown {
   if (error instanceof Deno.errors.NotCapable) {
     const advice = `add ${url.hostname} to --allow-net, or set HF_HUB_OFFLINE=1`;

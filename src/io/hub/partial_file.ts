@@ -6,8 +6,9 @@ import { isFile } from "./cache.ts";
  *
  * Several processes may fetch one blob. Each holds the system's lock on its partial file. A lock ends with
  * its process, even a killed one, so a file that can be locked is a leftover and is taken over where it ends.
- * Some network disks grant every lock, so that two processes may share a file. That does no harm: each writes the same
- * bytes to the same place, a fresh start takes a fresh file, and the checksum is that of the bytes on the disk.
+ * Some network disks grant every lock, so that two processes may share a file. That does no harm: each writes
+ * the same bytes to the same place, a fresh start takes a fresh file, and the checksum is that of the bytes
+ * on the disk.
  */
 export class PartialFile implements Disposable {
   readonly #blob: string;
@@ -23,7 +24,7 @@ export class PartialFile implements Disposable {
     this.size = size;
   }
 
-  /** Takes over a leftover or starts a file. Where another process is at work, returns how many bytes it has instead. */
+  /** Takes over a leftover or starts a file. While another process is busy, tells how many bytes it has. */
   static async claim(blob: string, { evenIfBusy = false } = {}): Promise<PartialFile | { busy: number }> {
     let busy: number | undefined;
     await Deno.mkdir(dirname(blob), { recursive: true });

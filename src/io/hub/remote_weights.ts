@@ -54,7 +54,7 @@ export async function openRemoteWeights(
 
 const HEAD = 1 << 18; // bytes asked for first: most headers lie in them
 
-/** Opens a file on the hub. Each read is a request for a range of bytes, and nothing is kept but the first bytes. */
+/** Opens a file on the hub. Each read is a request for a range; only the first bytes are kept. */
 async function openRemoteFile(hub: HubRepo, commit: string, file: string): Promise<BinaryFile> {
   const head = await hub.range(commit, file, 0, HEAD);
   const source: ByteSource = {

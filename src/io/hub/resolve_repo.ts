@@ -35,7 +35,7 @@ export interface ResolveOptions {
   localFilesOnly?: boolean | undefined;
   /** Called with every piece that arrives. */
   onProgress?: ((progress: Progress) => void) | undefined;
-  /** Called with one line when the cache is used because the hub cannot be reached; console.warn by default. */
+  /** Called with a line where the hub cannot be reached and the cache is used; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
   /** Ends the download; what has arrived is kept for the next run. */
   signal?: AbortSignal | undefined;
@@ -56,8 +56,8 @@ export interface ResolvedRepo {
 }
 
 /**
- * Finds a local folder, or downloads the needed files of a Hugging Face repository (owner/name, owner/name@revision or
- * its address) into the cache that Python's huggingface_hub uses too.
+ * Finds a local folder, or downloads the needed files of a Hugging Face repository (owner/name,
+ * owner/name@revision or its address) into the cache that Python's huggingface_hub uses too.
  */
 export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): Promise<ResolvedRepo> {
   const { signal, onNotice = console.warn, env = processEnv } = options;
@@ -107,7 +107,7 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
   }
 }
 
-/** True where all needed files are on this machine, or `pathOrRepo` is a folder: what a folder lacks, its reader tells. */
+/** True for folders, complete or not, and for repositories whose needed files are in the cache. */
 export async function isHere(pathOrRepo: string, options: ResolveOptions): Promise<boolean> {
   if (await Deno.stat(pathOrRepo).then(({ isDirectory }) => isDirectory, () => false)) return true;
   return await resolveRepo(pathOrRepo, { ...options, localFilesOnly: true }).then(() => true, () => false);
@@ -190,7 +190,7 @@ interface Fetch {
   listing: Listing;
 }
 
-/** Fetches what is missing, one file after another: one download fills most connections, and a bar can follow it. */
+/** Fetches missing files one after another: one fills most connections, and a bar can follow it. */
 async function fetchFiles(
   from: Fetch,
   { files: choose, withoutShards, onProgress }: ResolveOptions,

@@ -7,7 +7,7 @@ export class PassingError extends Error {
   readonly wait: number | undefined;
   /** What the user can do. */
   readonly advice: string;
-  /** "always": another try will not help, but a later run may. "unreached": the same, unless the server has answered before. */
+  /** "always": another try will not help. "unreached": the same, unless the server has answered before. */
   readonly lasts: "always" | "unreached" | undefined;
 
   /** `message` is for users. */

@@ -102,9 +102,9 @@ function checkToken(token: string | undefined): string | undefined {
 }
 
 /**
- * Replaces `~` and `~user` by homes, then `$NAME` and `${NAME}` by variables, on Windows `%NAME%` too, as Python's
- * os.path.expandvars(os.path.expanduser(path)) does. systemd, Docker and /etc/environment pass such paths on as they
- * are. Unknown names stay in the path.
+ * Replaces `~` and `~user` by homes, then `$NAME` and `${NAME}` by variables, on Windows `%NAME%` too, as
+ * Python's os.path.expandvars(os.path.expanduser(path)) does. systemd, Docker and /etc/environment pass such
+ * paths on as they are. Unknown names stay in the path.
  */
 export function expandPath(path: string, env: Env): string {
   const names = Deno.build.os === "windows" ? /\$(\w+|\{[^}]*\})|%([^%]+)%/g : /\$(\w+|\{[^}]*\})/g;

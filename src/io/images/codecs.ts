@@ -35,7 +35,7 @@ const codecs = {
   },
 } satisfies Record<string, Codec>;
 
-/** Decodes a file whose structure is checked. Each picture gets a decoder of its own, as its memory does not shrink. */
+/** Decodes a file whose structure is checked. Each gets a decoder, as the memory of one does not shrink. */
 export async function decodeWith(
   kind: keyof typeof codecs,
   bytes: Uint8Array,

@@ -38,7 +38,7 @@ export type ImageMode = "L" | "RGB" | "RGBA";
 /** All modes. */
 export const imageModes: readonly ImageMode[] = ["L", "RGB", "RGBA"];
 
-/** The picture with the channels of `mode`, as PIL converts it: alpha is dropped and not blended; luma by ITU-R 601. */
+/** Converts a picture as PIL does: alpha is dropped and not blended; luma is that of ITU-R 601. */
 export function inMode({ width, height, channels, data }: Image, mode: ImageMode): Image {
   const wanted = ({ L: 1, RGB: 3, RGBA: 4 } as const)[mode];
   if (channels === wanted) return { width, height, channels, data };
@@ -53,8 +53,8 @@ export function inMode({ width, height, channels, data }: Image, mode: ImageMode
 }
 
 /**
- * Copies a picture onto another of as many channels, its upper left corner at (left, top), which may lie outside; what
- * does not fit is left out.
+ * Copies a picture onto another of as many channels, its upper left corner at (left, top), which may lie
+ * outside; what does not fit is left out.
  */
 export function paste(from: Image, onto: Image, left: number, top: number): void {
   const start = Math.max(0, -left);

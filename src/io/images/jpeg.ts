@@ -66,8 +66,8 @@ function readHeader(bytes: Uint8Array, path: string): Metadata & { components: n
 }
 
 /**
- * Refuses a header of more pixels than the file can hold, before they take memory: 64 of them take a bit at least,
- * and components may have a quarter of them.
+ * Refuses a header of more pixels than the file can hold, before they take memory: 64 of them take a bit at
+ * least, and components may have a quarter of them.
  */
 function expectBytes(length: number, { width, height }: Size, path: string): void {
   const least = Math.floor(width * height / (64 * 4 * 8));

@@ -99,7 +99,7 @@ function expectPicture(head: Uint8Array, path: string): void {
   if (!decoderOf(head)) throw notPicture(head, path, "a PNG, JPEG or WebP");
 }
 
-/** Decodes the bytes of a file and turns the picture upright. The bytes decide the format, not the file's name. */
+/** Decodes a file and turns the picture upright. The bytes decide the format, not the file's name. */
 export async function decodePicture(bytes: Uint8Array, path: string): Promise<Image> {
   const decoder = decoderOf(bytes);
   if (!decoder) throw notPicture(bytes, path, "a PNG, JPEG or WebP");

@@ -14,15 +14,15 @@ const ORIENTATION = 0x0112; // a tag of TIFF
 const [SHORT, LONG] = [3, 4];
 
 /**
- * The orientation (CIPA DC-008, section 4.6.5): 1 to 8, where 1 is upright. As in PIL, XMP counts only where EXIF has no
- * orientation.
+ * The orientation (CIPA DC-008, section 4.6.5): 1 to 8, where 1 is upright. As in PIL, XMP counts only where
+ * EXIF has no orientation.
  */
 export function orientationOf({ exif, xmp }: Metadata): number {
   const said = (exif && inTiff(exif)) ?? (xmp && inXml(xmp)) ?? 1;
   return said >= 1 && said <= 8 ? said : 1;
 }
 
-/** The orientation in a TIFF; undefined where it is missing or the TIFF is broken, as the picture can be shown without. */
+/** The orientation in a TIFF; undefined where it is missing or the TIFF is broken. */
 function inTiff(exif: Uint8Array): number | undefined {
   const named = decodeLatin1(exif.subarray(0, NAME.length)) === NAME; // in JPEG, and some WebP
   const tiff = named ? exif.subarray(NAME.length) : exif;

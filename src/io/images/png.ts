@@ -54,8 +54,8 @@ export async function readPng(path: string): Promise<PngFile> {
 }
 
 /**
- * Decodes a PNG; everything about the pixels is checked before. 16 bits are converted as PIL does it: of colours and alpha
- * the upper eight bits count, and gray above 255 of 65535 is white.
+ * Decodes a PNG; everything about the pixels is checked before. 16 bits are converted as PIL does it: of
+ * colours and alpha the upper eight bits count, and gray above 255 of 65535 is white.
  */
 export function decodePng(bytes: Uint8Array, path: string): PngFile & Metadata {
   const chunks = splitChunks(bytes, path);
@@ -147,7 +147,7 @@ function rawLength({ width, height, bits, channels, interlaced }: Header): numbe
   }, 0);
 }
 
-/** Inflates within bounds and drops the result: pngjs would not stop at a bomb, and hangs where pixels are missing. */
+/** Inflates within bounds, as pngjs would not stop at a bomb, and hangs where pixels are missing. */
 function checkPixels(compressed: Uint8Array, expected: number, path: string): void {
   let length: number;
   try {

@@ -69,7 +69,7 @@ export function textChunk(keyword: string, text: string): PngChunk {
   return { type: "iTXt", data };
 }
 
-/** Reads the texts of a PNG by keyword. One that cannot be decoded is left out, as the picture can be shown without. */
+/** Reads the texts of a PNG by keyword. One that cannot be decoded is left out. */
 export function readTexts(chunks: readonly PngChunk[]): Record<string, string> {
   return Object.fromEntries(chunks.flatMap((chunk) => {
     const entry = readText(chunk);

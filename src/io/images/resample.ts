@@ -47,8 +47,8 @@ interface Sum {
 }
 
 /**
- * Resizes a picture, or a part of it, with the bytes of Pillow 13: first along rows, then down columns, each rounded to
- * eight bits, with weights of 22 fraction bits. Colours are multiplied by their alpha meanwhile.
+ * Resizes a picture, or a part of it, with the bytes of Pillow 13: first along rows, then down columns, each
+ * rounded to eight bits, with weights of 22 fraction bits. Colours are multiplied by their alpha meanwhile.
  */
 export function resample(
   image: Image,

@@ -4,9 +4,9 @@ import { type Box, resample as resampled, type ResamplingFilter, resamplingFilte
 import { imagesOf, imageTensor } from "./tensors.ts";
 
 /**
- * What to do where the new size has another aspect ratio, by the names of diffusers' resize modes: "default" stretches
- * the picture, "crop" keeps its ratio and cuts off both ends, "fill" keeps its ratio and fills both ends with the
- * colours of its edges.
+ * What to do where the new size has another aspect ratio, by the names of diffusers' resize modes: "default"
+ * stretches the picture, "crop" keeps its ratio and cuts off both ends, "fill" keeps its ratio and fills both
+ * ends with the colours of its edges.
  */
 export type Fit = "default" | "crop" | "fill";
 
@@ -14,7 +14,7 @@ const fits: readonly Fit[] = ["default", "crop", "fill"];
 
 /** How a picture is resized. */
 export interface ResizeOptions {
-  /** What to do where the new size has another aspect ratio; by default "default", which stretches the picture. */
+  /** What to do where the new size has another aspect ratio; by default "default", which stretches. */
   fit?: Fit | undefined;
   /** PIL's filter; by default "lanczos", as in diffusers. */
   resample?: ResamplingFilter | undefined;
@@ -78,14 +78,14 @@ function scaled(side: number, to: number, from: number): number {
   return Math.max(1, Math.floor(side * to / from));
 }
 
-/** The pixels of an edge, stretched to a strip: from a box without extent PIL's bicubic filter makes a blend of the two lines beside it. */
+/** Stretches an edge to a strip: of a box without extent PIL's bicubic filter blends the lines beside it. */
 function edge(image: Image, to: Size, box: Box): Image {
   return resampled(image, to, "bicubic", box);
 }
 
 /**
- * Resizes pictures of values in [0, 1] to `size`: height and width, or both in one number. x [B, C, H, W] with 1, 3 or 4
- * channels, the fourth being alpha. → [B, C, height, width]
+ * Resizes pictures of values in [0, 1] to `size`: height and width, or both in one number. x [B, C, H, W]
+ * with 1, 3 or 4 channels, the fourth being alpha. → [B, C, height, width]
  *
  * The bytes are those of Pillow 13, so values are rounded to eight bits before and after. For gradients, and
  * for values of any range, there is `interpolate`.

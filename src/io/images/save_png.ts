@@ -8,7 +8,7 @@ import { parseJson, writeJson } from "../files/json.ts";
 import { type PngFile, readPng, writePng } from "./png.ts";
 import { expectWritable } from "../files/whole_file.ts";
 
-/** The settings that made a picture, by name, as they are written into its file; undefined ones are left out. */
+/** The settings that made a picture, by name. They are written into its file, without undefined ones. */
 export type Recipe = Record<
   string,
   string | number | bigint | boolean | readonly string[] | Readonly<Record<string, unknown>> | undefined
@@ -23,10 +23,10 @@ export type SavePngOptions = Recipe & {
 };
 
 /**
- * Saves pictures of values in [0, 1] as PNG and returns the paths. x [C, H, W] or [B, C, H, W] with 1, 3 or 4 channels.
- * A batch becomes files a-1.png, a-2.png and so on, or a grid. Halves are rounded to even as in numpy, so the bytes are
- * those that diffusers gives to PIL. A file appears only when it is complete. That the path can be written is checked
- * before anything is computed.
+ * Saves pictures of values in [0, 1] as PNG and returns the paths. x [C, H, W] or [B, C, H, W] with 1, 3 or 4
+ * channels. A batch becomes files a-1.png, a-2.png and so on, or a grid. Halves are rounded to even as in
+ * numpy, so the bytes are those that diffusers gives to PIL. A file appears only when it is complete. That
+ * the path can be written is checked before anything is computed.
  */
 export async function savePng(path: string, x: Tensor, options: SavePngOptions = {}): Promise<string[]> {
   if (typeof path !== "string" || !(x instanceof Tensor)) {
@@ -76,8 +76,8 @@ function columnsOf(path: string, grid: boolean | number, count: number): number 
 }
 
 /**
- * Reads a PNG's pixels and texts as they are stored. Files of `savePng` have a `recipe`. For a tensor, and for other
- * formats, there is `loadImage`.
+ * Reads a PNG's pixels and texts as they are stored. Files of `savePng` have a `recipe`. For a tensor, and
+ * for other formats, there is `loadImage`.
  */
 export async function loadPng(path: string): Promise<PngFile & { recipe?: Recipe | undefined }> {
   const file = await readPng(path);

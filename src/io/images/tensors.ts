@@ -18,8 +18,8 @@ export function imageTensor(...images: readonly [Image, ...Image[]]): Tensor {
 }
 
 /**
- * Reads pictures of values in [0, 1] as bytes, halves rounded to even as in numpy. x [C, H, W] or [B, C, H, W]. Errors
- * begin with `purpose`: "Cannot save a.png".
+ * Reads pictures of values in [0, 1] as bytes, halves rounded to even as in numpy. x [C, H, W] or [B, C, H,
+ * W]. Errors begin with `purpose`: "Cannot save a.png".
  */
 export async function imagesOf(x: Tensor, purpose: string): Promise<[Image, ...Image[]]> {
   const [C, height, width] = x.shape.slice(-3) as [number, number, number];

@@ -15,8 +15,8 @@ interface Chunk {
 }
 
 /**
- * Decodes a WebP (https://developers.google.com/speed/webp/docs/riff_container) with the pixels of PIL's libwebp; of an
- * animation, the first frame.
+ * Decodes a WebP (https://developers.google.com/speed/webp/docs/riff_container) with the pixels of PIL's
+ * libwebp; of an animation, the first frame.
  */
 export async function decodeWebp(bytes: Uint8Array, path: string): Promise<{ image: Image } & Metadata> {
   const size = 8 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);

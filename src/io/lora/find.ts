@@ -16,8 +16,8 @@ export interface LoraFileOptions extends Omit<ResolveOptions, "files"> {
 const USUAL = "pytorch_lora_weights";
 
 /**
- * The path of a LoRA's file. `pathOrRepo` names the file itself (a path, owner/name/file or an address), or a folder or
- * repository that has it. Files of the hub are downloaded.
+ * The path of a LoRA's file. `pathOrRepo` names the file itself (a path, owner/name/file or an address), or a
+ * folder or repository that has it. Files of the hub are downloaded.
  */
 export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}): Promise<string> {
   const place = await fileOnHub(pathOrRepo, options.env ?? processEnv);
@@ -39,7 +39,7 @@ export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}
   return join(folder, files[0]!);
 }
 
-/** Chooses the file that is named, else the one with the usual name, else the only one; safetensors before pickles. */
+/** Chooses the file that is named, else the usual name, else the only one; safetensors before pickles. */
 export function chooseLora(
   listing: readonly string[],
   pathOrRepo: string,

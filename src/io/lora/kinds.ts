@@ -1,4 +1,4 @@
-/** Kinds of adapters that are not built, as they are more than products of two matrices, and patterns of their keys. */
+/** Adapters that are not built, as they are no products of two matrices, and patterns of their keys. */
 const OTHERS: readonly [kind: string, key: RegExp][] = [
   ["DoRA", /\.dora_scale$|\.lora_magnitude_vector\b|\.magnitude$/],
   ["LoHa", /\.hada_[wt]\d/],

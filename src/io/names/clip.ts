@@ -7,7 +7,7 @@ import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
 const WHAT = "the text encoder";
 const HEAD_WIDTH = 64; // of every CLIP that draws
 
-/** Config keys of both. eos_token_id 2 is that of old configs: the text then ends at the token with the highest id. */
+/** Config keys of both. eos_token_id 2, as in old configs: texts end at the token with the highest id. */
 function common(
   [vocab_size, hidden_size]: readonly number[],
   [positions]: readonly number[],

@@ -4,9 +4,9 @@ import { splitRows, swappedHalves } from "../formats/stored_view.ts";
 import { countOf, type Infos, renamed, shapeOf, type Stored, valueIn } from "./keys.ts";
 
 /**
- * Layers of a FLUX transformer under the names of its own code (black-forest-labs/flux, model.py), each with diffusers'
- * names: several where it is a fused matrix, in the order of their rows. N is the number of a block. The last part of
- * a fused matrix may be wider than the others.
+ * Layers of a FLUX transformer under the names of its own code (black-forest-labs/flux, model.py), each with
+ * diffusers' names: several where it is a fused matrix, in the order of their rows. N is the number of a
+ * block. The last part of a fused matrix may be wider than the others.
  */
 export const FLUX_NAMES: Readonly<Record<string, readonly string[]>> = {
   "img_in": ["x_embedder"],
@@ -57,8 +57,8 @@ function below(front: string, parts: readonly string[]): string[] {
 }
 
 /**
- * The same by xlabs' names, as `processor.qkv_lora1` of a double block, where 1 stands for the picture and 2 for the
- * text. Of the fused matrix of a single block xlabs has q, k and v only.
+ * The same by xlabs' names, as `processor.qkv_lora1` of a double block, where 1 stands for the picture and 2
+ * for the text. Of the fused matrix of a single block xlabs has q, k and v only.
  */
 export const XLABS_NAMES: Readonly<Record<string, readonly string[]>> = {
   "double_blocks.N.qkv1": FLUX_NAMES["double_blocks.N.img_attn.qkv"]!,

@@ -16,8 +16,8 @@ export function shapeOf(tensors: Infos, key: string, what: string): readonly num
 }
 
 /**
- * Blocks of a list: one more than the highest number that stands behind `prefix` and before a dot. Numbers from 10,000
- * on do not count, as no model has so many.
+ * Blocks of a list: one more than the highest number that stands behind `prefix` and before a dot. Numbers
+ * from 10,000 on do not count, as no model has so many.
  */
 export function countOf(tensors: ReadonlyMap<string, unknown>, prefix: string): number {
   let count = 0;
@@ -35,8 +35,8 @@ export function valueIn<T>(table: Readonly<Record<string, T>>, key: string): T |
 }
 
 /**
- * The tensors whose keys begin with `prefix`, under other names: `rename` gives a key's new name, a tensor or several, or
- * undefined for those that no model reads.
+ * The tensors whose keys begin with `prefix`, under other names: `rename` gives a key's new name, a tensor or
+ * several, or undefined for those that no model reads.
  */
 export function renamed(
   tensors: Stored,

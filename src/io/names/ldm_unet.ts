@@ -2,8 +2,9 @@ import type { StoredTensor } from "../formats/stored_tensor.ts";
 import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
 
 /**
- * The UNet of latent diffusion under the names of its own code (CompVis/latent-diffusion, openaimodel.py), which
- * Stability AI's code has kept. It has the blocks of all levels in one list, diffusers has a list for each level.
+ * The UNet of latent diffusion under the names of its own code (CompVis/latent-diffusion, openaimodel.py),
+ * which Stability AI's code has kept. It has the blocks of all levels in one list, diffusers has a list for
+ * each level.
  */
 
 /** The name of a layer or block in LDM's code, and in diffusers'. */
@@ -32,7 +33,7 @@ const RESNET: readonly NamePair[] = [
   ["skip_connection", "conv_shortcut"],
 ];
 
-/** Layers and blocks of a UNet with `layers` residual blocks a level on the way down, and one more on the way up. */
+/** Layers and blocks of a UNet with `layers` residual blocks a level down, and one more up. */
 function ldmNames(levels: number, layers: number): NamePair[] {
   const names = [...OUTSIDE_LEVELS];
   for (let level = 0; level < levels; level++) {
@@ -69,7 +70,7 @@ function* rowsFor(
   }
 }
 
-/** The names in LDM's code of the layers of a UNet that has diffusers' names: the LoRAs of kohya's trainer use them. */
+/** LDM's names for the layers of a UNet with diffusers' names; LoRAs of kohya's trainer use them. */
 export function* ldmLayerNames(
   layers: ReadonlyMap<string, unknown>,
 ): Generator<[layer: string, ldm: string]> {

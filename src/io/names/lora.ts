@@ -27,7 +27,7 @@ const FRONTS: readonly [front: string, parts: readonly LoraPart[]][] = [
   ["transformer.", ["image"]],
 ];
 
-/** Prefixes that programs put in front of all names, also several of them. They tell nothing about the layer. */
+/** Prefixes that programs put in front of all names, also several of them; they tell nothing. */
 const WRAPPERS =
   /^(?:(?:base_model\.model|module|model(?=\.diffusion_model\.))\.|base_model_model_|module_|_orig_mod_)/;
 
@@ -41,7 +41,7 @@ export function unwrapped(name: string): string {
   return rest === plain ? plain : unwrapped(rest);
 }
 
-/** Splits a file's name for a layer into the models that may have it and the layer's name as `flatName` writes it. */
+/** Splits a file's name into the models that may have the layer, and the layer as `flatName` writes it. */
 export function splitName(name: string): { parts: readonly LoraPart[]; layer: string } {
   let parts = ANY;
   let layer = unwrapped(name);
@@ -54,14 +54,14 @@ export function splitName(name: string): { parts: readonly LoraPart[]; layer: st
 }
 
 /**
- * A layer's name in the form that all formats can be compared in: with underscores for dots, as kohya writes it, and
- * without diffusers' old "processor", which is no layer.
+ * A layer's name in the form that all formats can be compared in: with underscores for dots, as kohya writes
+ * it, and without diffusers' old "processor", which is no layer.
  */
 export function flatName(name: string): string {
   return name.replaceAll(".", "_").replace(/_processor(?=_)/, "");
 }
 
-/** A layer of the model, and the rows of the file's matrix that are for it: several layers share a fused matrix. */
+/** A layer, and its rows in the file's matrix, which several layers may share. */
 export interface LayerRows {
   /** E.g. "transformer_blocks.0.attn.to_q". */
   readonly layer: string;
@@ -76,7 +76,7 @@ export interface LayerRows {
 /** For each name that a file may use, as `flatName` writes it, the layers of one model that it stands for. */
 export type LoraKeyMap = ReadonlyMap<string, readonly LayerRows[]>;
 
-/** Names of attention's layers in files older than peft: `…to_out_lora`, in text encoders `…to_q_lora`. */
+/** Layers of attention in files older than peft: `…to_out_lora`, in text encoders `…to_q_lora`. */
 const OLD_ENDS: readonly [end: RegExp, old: string][] = [
   [/\.to_out\.0$/, ".to_out"],
   [/\.self_attn\.([qkv])_proj$/, ".self_attn.to_$1"],
@@ -84,8 +84,8 @@ const OLD_ENDS: readonly [end: RegExp, old: string][] = [
 ];
 
 /**
- * The key map of a model, from the shapes of its layers' weights. Where a name could stand for two layers, the model's
- * own names go before those of others.
+ * The key map of a model, from the shapes of its layers' weights. Where a name could stand for two layers,
+ * the model's own names go before those of others.
  */
 export function loraKeyMap(layers: ReadonlyMap<string, Shape>): LoraKeyMap {
   const map = new Map<string, readonly LayerRows[]>();

@@ -100,7 +100,7 @@ function baseOf(file: SingleFile, { base, config }: SingleFileOptions): string {
   throw new Error(`Cannot load what ${file.path} lacks: expected a folder or repository as base, got none`);
 }
 
-/** The model that diffusers would keep in `folder`, from the file, or where to find it if the file lacks it. */
+/** The model that diffusers would keep in `folder`, or where to find it if the file lacks it. */
 export async function findSingleFileModel(
   pathOrUrl: string,
   folder: string,
@@ -191,7 +191,7 @@ async function schedulerOf(file: SingleFile, options: OpenOptions): Promise<Reco
   return { ...scheduler, prediction_type: type, ...zeroSnr };
 }
 
-/** Where to find a file's tokenizer, as files have none. CLIP's vocabulary alone lacks the pad token, so it is given here. */
+/** Where to find a tokenizer, as files have none; CLIP's vocabulary alone does not tell the pad token. */
 export async function findSingleFileTokenizer(
   pathOrUrl: string,
   folder: string,

@@ -120,7 +120,7 @@ export const families = {
 /** Name of a family. */
 export type FamilyName = keyof typeof families;
 
-/** The family of a file: by its text encoders, else by the width of the prompt's embeddings that its UNet takes. */
+/** The family of a file: by its text encoders, else by the width of the embeddings that its UNet takes. */
 export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): FamilyName | undefined {
   const transformer = parts.get("transformer");
   if (transformer) {

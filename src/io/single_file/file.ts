@@ -29,7 +29,7 @@ export interface SingleFile {
   readonly tensors: Infos;
   /** The metadata of its header. */
   readonly metadata: ReadonlyMap<string, string>;
-  /** The models in it, by the folders that diffusers would keep them in; none where its names are diffusers' already. */
+  /** The models in it, by their folders in diffusers' layout; none where its names are diffusers' already. */
   readonly parts: ReadonlyMap<string, Part>;
   /** The family of its UNet or transformer; a VAE or a text encoder alone has none. */
   readonly family?: FamilyName | undefined;
@@ -40,7 +40,7 @@ export function familyDetails(file: SingleFile): Family | undefined {
   return file.family && families[file.family];
 }
 
-/** Opens a file of this machine or of a repository (owner/name/file, or its address), and finds the models in it. */
+/** Opens a local file, or one of a repository (owner/name/file or its address), and finds its models. */
 export async function openSingleFile(pathOrUrl: string, options: FetchOptions = {}): Promise<SingleFile> {
   const shards = Number(/-\d{5}-of-(\d{5})\.[^./?#]+(?:[?#].*)?$/.exec(pathOrUrl)?.[1] ?? 1);
   if (shards > 1) {
@@ -91,9 +91,9 @@ export interface Prediction {
 const STEPS_OF_SD2_BASE = "875000"; // of training of SD 2 at 512 pixels, which predicts the noise
 
 /**
- * What a file's model predicts: by the option, a key of newer files, the metadata, or the training steps of a .ckpt. SD 2
- * predicts v at 768 pixels and the noise at 512. Where nothing tells, v is taken, as in diffusers; for inpainting the
- * noise, as no other model was published.
+ * What a file's model predicts: by the option, a key of newer files, the metadata, or the training steps of a
+ * .ckpt. SD 2 predicts v at 768 pixels and the noise at 512. Where nothing tells, v is taken, as in
+ * diffusers; for inpainting the noise, as no other model was published.
  */
 export function predictionOf(
   { family, tensors, metadata, parts }: Omit<SingleFile, "path" | "open">,

@@ -1,8 +1,8 @@
 /** Options for a single file, which has the weights of a model or of a pipeline and no configs. */
 export interface SingleFileOptions {
   /**
-   * A folder or repository in diffusers' layout that has the configs and the scheduler. Without it they follow from the
-   * file's keys and shapes, and from what its family has in common.
+   * A folder or repository in diffusers' layout that has the configs and the scheduler. Without it they
+   * follow from the file's keys and shapes, and from what its family has in common.
    */
   config?: string | undefined;
   /**

@@ -4,8 +4,9 @@ import type { Progress } from "../hub/resolve_repo.ts";
 import type { UploadProgress } from "../upload/upload.ts";
 
 /**
- * An `onProgress` for `fromPretrained`: a bar for each file that is downloaded, and one for the way to the GPU. Nothing
- * is shown of work that takes less than a second, nor of downloads where HF_HUB_DISABLE_PROGRESS_BARS is set.
+ * An `onProgress` for `fromPretrained`: a bar for each file that is downloaded, and one for the way to the
+ * GPU. Nothing is shown of work that takes less than a second, nor of downloads where
+ * HF_HUB_DISABLE_PROGRESS_BARS is set.
  */
 export function loadingBar(): (progress: Progress | UploadProgress) => void {
   let bar: Bar | undefined;

@@ -11,8 +11,9 @@ export type PicturePainter = (image: Image) => string;
 const CELL = 12; // pixels of a sixel picture in a row of text: as high as rows are at least
 
 /**
- * A function that shows pictures in the terminal, each in the place of the one before, above the line of a progress
- * bar. Undefined where standard output is no terminal, or, without `protocol`, none that is known to show pictures.
+ * A function that shows pictures in the terminal, each in the place of the one before, above the line of a
+ * progress bar. Undefined where standard output is no terminal, or, without `protocol`, none that is known to
+ * show pictures.
  */
 export function terminalPictures(protocol?: PictureProtocol): ((image: Image) => void) | undefined {
   if (!Deno.stdout.isTerminal()) return undefined;
@@ -31,8 +32,8 @@ export function terminalPictures(protocol?: PictureProtocol): ((image: Image) =>
 }
 
 /**
- * A function that gives the escape sequence for each picture, in a terminal of some size. The first picture moves the
- * line of the cursor down; all leave the cursor where it was, so that a progress bar goes on there.
+ * A function that gives the escape sequence for each picture, in a terminal of some size. The first picture
+ * moves the line of the cursor down; all leave the cursor where it was, so that a progress bar goes on there.
  */
 export function picturePainter(protocol: PictureProtocol, terminal: Cells): PicturePainter {
   let rows = 0; // that pictures have taken so far
@@ -88,7 +89,7 @@ export function kitty(png: Uint8Array, { columns, rows }: Cells): string {
   }).join("");
 }
 
-/** A PNG by iTerm2's inline protocol (https://iterm2.com/documentation-images.html), as large as the cells. */
+/** A PNG by iTerm2's protocol (https://iterm2.com/documentation-images.html), as large as the cells. */
 export function iterm2(png: Uint8Array, { columns, rows }: Cells): string {
   const text = Buffer.from(png).toString("base64");
   const control = `inline=1;size=${png.length};width=${columns};height=${rows};preserveAspectRatio=0`;

@@ -15,8 +15,8 @@ export interface PreviewTargets {
 const SIDE = 256; // pixels that the longer side of a preview in a file has at least
 
 /**
- * A function that writes previews, for `preview: { write }` of a run. Undefined where they can go nowhere. Where the file
- * cannot be written, it warns once and the run goes on.
+ * A function that writes previews, for `preview: { write }` of a run. Undefined where they can go nowhere.
+ * Where the file cannot be written, it warns once and the run goes on.
  */
 export function previewWriter(
   { file, protocol }: PreviewTargets = {},

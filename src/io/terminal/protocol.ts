@@ -24,8 +24,8 @@ const terms: Record<string, PictureProtocol> = {
 };
 
 /**
- * The terminal's protocol, by the variables that it sets: to ask it could block, and would take what the user types.
- * Undefined for other terminals, and within tmux and screen, which do not pass pictures on.
+ * The terminal's protocol, by the variables that it sets: to ask it could block, and would take what the user
+ * types. Undefined for other terminals, and within tmux and screen, which do not pass pictures on.
  */
 export function pictureProtocol(env: (name: string) => string | undefined): PictureProtocol | undefined {
   const term = env("TERM") ?? "";

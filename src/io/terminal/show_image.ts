@@ -14,9 +14,9 @@ export interface ShownImage {
 }
 
 /**
- * Shows pictures of values in [0, 1], a batch in a nearly square grid. x [C, H, W] or [B, C, H, W] with 1, 3 or 4
- * channels. In Jupyter, make `await showImage(x)` the last line of a cell; a terminal that is known to show pictures
- * shows them at once.
+ * Shows pictures of values in [0, 1], a batch in a nearly square grid. x [C, H, W] or [B, C, H, W] with 1, 3
+ * or 4 channels. In Jupyter, make `await showImage(x)` the last line of a cell; a terminal that is known to
+ * show pictures shows them at once.
  */
 export async function showImage(x: Tensor): Promise<ShownImage> {
   const images = await imagesOf(x, "Cannot show");

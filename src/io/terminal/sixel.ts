@@ -32,7 +32,7 @@ function masksOf(band: Uint8Array, width: number): Map<number, Uint8Array> {
   return masks;
 }
 
-/** One letter a column; repeated ones are counted, as `!5~`. Columns at the end without the colour are left out. */
+/** One letter a column; repeated ones are counted, as `!5~`. Columns without the colour at the end are cut. */
 function letters(mask: Uint8Array): string {
   const all = String.fromCharCode(...mask.map((bits) => 63 + bits)).replace(/\?+$/, "");
   return all.replace(/(.)\1{3,}/g, (run, letter) => `!${run.length}${letter}`);

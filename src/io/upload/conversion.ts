@@ -69,7 +69,7 @@ export interface ConversionParams {
   readonly scaled: number;
 }
 
-/** The kernel that converts `from` to `to`; with `isThere` one that only checks values that are in the leaf already. */
+/** The kernel that converts `from` to `to`; with `isThere`, one that only checks values in the leaf. */
 export function conversionOf(from: CheckpointDType, to: DType, isThere = false): Conversion {
   const known = READERS.find(({ types }) => types.includes(from));
   const reader = known ?? ELEMENTS;

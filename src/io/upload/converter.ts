@@ -15,7 +15,7 @@ import { checkOnHost, convertOnHost, type HostDType, isHostDType, type Order } f
 /** Bytes of a piece of a tensor: pieces are read, converted and sent one after another. */
 export const PIECE = 8 << 20;
 
-const SHARES = 16; // parts in which weights are sent at least, so that a small model takes little more memory while it loads
+const SHARES = 16; // parts in which weights are sent at least: small models take little staging memory
 const HEAD = 256; // bytes for the params in front of a piece
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
@@ -50,9 +50,10 @@ interface Route {
 }
 
 /**
- * Converts tensors of checkpoints to the types of their leaves and sends them. Files are read straight into staging
- * memory. Tensors of the leaf's type are copied to their place. Others are converted on the GPU by
- * shaders/convert/convert.wgsl, or by quantize.wgsl for packed leaves; where the adapter is a CPU, by the host beforehand.
+ * Converts tensors of checkpoints to the types of their leaves and sends them. Files are read straight into
+ * staging memory. Tensors of the leaf's type are copied to their place. Others are converted on the GPU by
+ * shaders/convert/convert.wgsl, or by quantize.wgsl for packed leaves; where the adapter is a CPU, by the
+ * host beforehand.
  */
 export class Converter {
   readonly #device: Device;
@@ -73,7 +74,7 @@ export class Converter {
     this.#flags = new Uint32Array(tensors);
   }
 
-  /** Reads a tensor, the one with index `number`, piece by piece. Its commands are submitted by the next flush at the latest. */
+  /** Reads the tensor with index `number` piece by piece. The next flush submits what is left of its commands. */
   async send(
     checkpoint: Checkpoint,
     info: TensorInfo,
@@ -153,7 +154,7 @@ export class Converter {
     return { width: Math.max(read, written), send };
   }
 
-  /** Writes a piece, by default as the file has it, to staging memory that is copied to the leaf. Returns that memory. */
+  /** Writes a piece, by default as the file has it, to staging memory that is copied to the leaf; returns it. */
   async #place(
     { checkpoint, info, leaf }: Transfer,
     first: number,
@@ -170,7 +171,7 @@ export class Converter {
     return target;
   }
 
-  /** The GPU checks and converts. In staging memory a piece stands behind its params and the scales of its tensor. */
+  /** The GPU checks and converts. In staging memory params and scales stand in front of the piece. */
   #byShader({ checkpoint, info, leaf, number, order }: Transfer, scale?: Float32Array<ArrayBuffer>): Route {
     const conversion = conversionOf(info.dtype, leaf.dtype);
     const { width, isForeign } = conversion;
@@ -255,8 +256,8 @@ function asFloats(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo): 
 }
 
 /**
- * The pieces [first element, count] of a tensor whose elements take `width` bytes each: whole blocks and words, and whole
- * output channels of a convolution.
+ * The pieces [first element, count] of a tensor whose elements take `width` bytes each: whole blocks and
+ * words, and whole output channels of a convolution.
  */
 export function* pieces(
   { shape, dtype }: TensorInfo,

@@ -47,15 +47,15 @@ function found(
   return flags;
 }
 
-/** The order of a convolution's weights: [outputs, inputs, taps] in files, [outputs, taps, inputs] in memory. */
+/** The sizes of a convolution: its weights are [outputs, inputs, taps] in files, [outputs, taps, inputs] in memory. */
 export interface Order {
   readonly inputs: number;
   readonly taps: number;
 }
 
 /**
- * Converts a piece to the type `to` and to the order of memory. On a software adapter this takes a quarter of the time of
- * a shader, which loads and stores element by element.
+ * Converts a piece to the type `to` and to the order of memory. On a software adapter this takes a quarter of
+ * the time of a shader, which loads and stores element by element.
  */
 export function convertOnHost(
   source: Uint8Array<ArrayBuffer>,
@@ -93,7 +93,7 @@ function lookUp(
   });
 }
 
-/** Calls `write` for each run of elements that lie side by side in `target`, and `step` apart from `from` on in `source`. */
+/** Calls `write` for each run of elements that are adjacent in `target` and `step` apart in `source`. */
 function eachRow(
   length: number,
   { inputs, taps }: Order,

@@ -4,8 +4,8 @@ import { PIECE } from "./converter.ts";
 import { blockOf, bytesFor, elementsIn } from "../formats/stored_dtype.ts";
 
 /**
- * A table of embeddings that stays on the host, in the type of its file: a text needs a few rows only of a vocabulary,
- * which may be larger than the largest buffer.
+ * A table of embeddings that stays on the host, in the type of its file: a text needs a few rows only of a
+ * vocabulary, which may be larger than the largest buffer.
  */
 export class HostTable {
   /** The tensor in the checkpoint. */

@@ -29,7 +29,7 @@ export interface Uploaded {
   readonly release: () => void;
   /** Names of tensors that hold NaN or infinity. */
   readonly notFinite: readonly string[];
-  /** The relative error of each packed tensor: the root mean square of the error, divided by that of the values. */
+  /** The relative error of each packed tensor: root mean square of the error, divided by that of the values. */
   readonly errors: ReadonlyMap<string, number>;
 }
 
@@ -42,8 +42,8 @@ export interface UploadOptions {
 }
 
 /**
- * Loads tensors of a checkpoint into GPU memory in the types of their leaves, 4-D ones channels-last. The host has a few
- * pieces in memory at a time, never a file.
+ * Loads tensors of a checkpoint into GPU memory in the types of their leaves, 4-D ones channels-last. The
+ * host has a few pieces in memory at a time, never a file.
  */
 export async function upload(
   device: Device,

@@ -42,8 +42,9 @@ interface Entry {
 /**
  * Reads and checks the header of a GGUF file, versions 2 and 3
  * (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md): counts, metadata, then a name, a shape, a type
- * and a position for each tensor. No tensor is read. The package @huggingface/gguf is not used: it reads a file that
- * ends within its header as if zeros followed, opens the file by itself, and does not check positions.
+ * and a position for each tensor. No tensor is read. The package @huggingface/gguf is not used: it reads a
+ * file that ends within its header as if zeros followed, opens the file by itself, and does not check
+ * positions.
  */
 export async function readGguf(file: BinaryFile): Promise<Contents> {
   const { path } = file;
@@ -101,7 +102,7 @@ async function readEntry(reader: GgufReader, metadata: Metadata): Promise<Entry>
   return { name, dtype, shape: originalShape(name, stored, metadata, path), bytes, offset };
 }
 
-/** The shape before ComfyUI-GGUF flattened a convolution whose rows are no whole blocks; the metadata has it. */
+/** The shape before ComfyUI-GGUF flattened a convolution whose rows are no whole blocks. */
 function originalShape(
   name: string,
   stored: readonly number[],

@@ -38,8 +38,8 @@ export async function readTorchZip(file: BinaryFile): Promise<Contents> {
 const magic = 0x1950a86a20f9469cfc6cn;
 
 /**
- * Reads a file of torch.save before torch 1.6: pickles of a magic number, a protocol, the machine, the state dict and the
- * order of its storages, then the storages, each behind its length. No tensor is read.
+ * Reads a file of torch.save before torch 1.6: pickles of a magic number, a protocol, the machine, the state
+ * dict and the order of its storages, then the storages, each behind its length. No tensor is read.
  */
 export async function readTorchLegacy(file: BinaryFile): Promise<Contents> {
   const { path } = file;
@@ -82,7 +82,7 @@ interface Pickles {
   end: number;
 }
 
-/** Reads the pickles at the head of a file. Nothing tells their length, so a longer head is read until they fit. */
+/** Reads the pickles at the head of a file. Their length is unknown: ever longer heads are read. */
 async function readPickles(file: BinaryFile, count: number): Promise<Pickles> {
   for (let length = 2 ** 20;; length *= 4) {
     const head = await file.read(0, Math.min(length, file.size));

@@ -80,7 +80,7 @@ export interface TorchRules extends PickleRules {
   persistent(id: unknown): TorchStorage;
 }
 
-/** Classes of objects that training saves beside the weights: states of Lightning's callbacks, configs, numpy's numbers. */
+/** Classes that training saves beside weights: states of Lightning's callbacks, configs, numpy's numbers. */
 const LEFT_BY_TRAINING =
   /^(_codecs\.encode|argparse\.Namespace|collections\.defaultdict|(numpy|omegaconf|pytorch_lightning|lightning)\..+)$/;
 
@@ -120,7 +120,7 @@ function orderedDict(items: unknown, path: string): Map<unknown, unknown> {
   return new Map(items);
 }
 
-/** Reads a persistent id: ("storage", class, key, device, elements), before torch 1.6 with (key, begin, length) of a view. */
+/** A persistent id: ("storage", class, key, device, elements), in old files with (key, begin, length). */
 function parseStorage(id: unknown, path: string): TorchStorage {
   const [tag, storageClass, key, _device, elements, view = null] = Array.isArray(id) ? id : [];
   const range = view === null ? [0, elements] : Array.isArray(view) ? view.slice(1) : undefined;
@@ -162,7 +162,7 @@ function rebuild(storage: unknown, dtype: unknown, view: unknown[], path: string
   return new TorchTensor(storage, dtype, offset, shape, strides);
 }
 
-/** The tensors of a state dict, which a training checkpoint has under "state_dict". Other entries are left out. */
+/** The tensors of a state dict, which a training checkpoint has under "state_dict". */
 export function stateDict(value: unknown, path: string): Map<string, TorchTensor> {
   const inner = value instanceof Map ? value.get("state_dict") : undefined;
   const dict = inner instanceof Map ? inner : value;
