@@ -1,8 +1,9 @@
 import { expectOptions } from "../core/error.ts";
 import { channelsLastStrides, type Shape } from "../core/shape.ts";
 import { partsOf, type Tensor, zeros } from "../tensor/mod.ts";
-import { type ConvRows, gemm, type Second } from "./gemm/gemm.ts";
+import { gemm } from "./gemm/gemm.ts";
 import { seamOf } from "./gemm/operands.ts";
+import type { ConvRows, Second } from "./gemm/problem.ts";
 import { type Affine, affine } from "./linear.ts";
 import { lowRankOf, noteProducts } from "./low_rank.ts";
 import { type Padding, type Pair, pairOf, windowCount, windowsOf } from "./windows.ts";
@@ -30,13 +31,13 @@ export function conv2d(x: Tensor, w: Affine, options: Conv2dOptions = {}): Tenso
   const { weight, bias } = affine("convolve", w);
   if (x.rank === 3) return conv2d(x.unsqueeze(0), { weight, bias }, options).squeeze(0);
   const { groups = 1 } = options;
-  const O = checked(x, weight, options);
-  const { shape, conv } = rowsOf(x, weight, options);
+  const O = outputChannels(x, weight, options);
+  const { shape, conv } = geometryOf(x, weight, options);
   const [B, C] = x.shape as Shape<4>;
   const [, inputs, kh, kw] = weight.shape as Shape<4>;
   const [, , outH, outW] = shape;
   const kernel = weight.contiguous(channelsLastStrides(weight.shape)); // [O, kh, kw, C]: how checkpoints are uploaded
-  const [image, second] = (groups === 1 ? twoOf(x) : undefined) ?? [pictureOf(x)];
+  const [image, second] = (groups === 1 ? joinedPictures(x) : undefined) ?? [pictureOf(x)];
   noteProducts(weight);
   const added = addedProduct(second ? x : image, weight, options); // in front of the product, whose `store` then takes the sum
   const pieces = second ? second.pieces[0] + second.pieces[1] : 1;
@@ -48,7 +49,7 @@ export function conv2d(x: Tensor, w: Affine, options: Conv2dOptions = {}): Tenso
     n: O / groups,
     k: inputs / pieces,
     taps: kh * kw * pieces,
-    xLayout: { z0: image.strides[0]!, z1: inputs, row: rowOf(image) },
+    xLayout: { z0: image.strides[0]!, z1: inputs, row: pixelStride(image) },
     second,
     wLayout: { z0: 0, z1: O / groups * kh * kw * inputs, row: kh * kw * inputs },
     order: "nk",
@@ -66,7 +67,7 @@ function pictureOf(x: Tensor): Tensor {
 }
 
 /** Elements from pixel to pixel; a single column has no stride. */
-function rowOf({ shape, strides }: Tensor): number {
+function pixelStride({ shape, strides }: Tensor): number {
   return strides[shape[3]! > 1 ? 3 : 2]!;
 }
 
@@ -76,16 +77,21 @@ const LEAST_PIECE = 32; // channels, for which kernels load at once
  * The two pictures that `cat` would join to x, to be read where they lie: where both are of whole pieces of channels, on an
  * adapter that gains by it. A software adapter takes both sides of every branch.
  */
-function twoOf(x: Tensor): [Tensor, Second] | undefined {
+function joinedPictures(x: Tensor): [Tensor, Second] | undefined {
   const parts = x.device.traits.joins ? partsOf(x, 1) : undefined;
   if (parts?.length !== 2) return undefined;
   const [first, other] = parts.map(pictureOf) as [Tensor, Tensor];
-  const places = [first, other].flatMap((part) => [part.offset, part.strides[0]!, rowOf(part)]);
+  const places = [first, other].flatMap((part) => [part.offset, part.strides[0]!, pixelStride(part)]);
   const [a, b] = [first.shape[1]!, other.shape[1]!];
   const piece = greatestDivisor(a, b);
   const fits = piece % LEAST_PIECE === 0 && places.every((n) => n % 8 === 0);
   if (!fits || seamOf(first) + other.node.count >= 2 ** 31) return undefined;
-  return [first, { x: other, z0: other.strides[0]!, row: rowOf(other), pieces: [a / piece, b / piece] }];
+  return [first, {
+    x: other,
+    z0: other.strides[0]!,
+    row: pixelStride(other),
+    pieces: [a / piece, b / piece],
+  }];
 }
 
 function greatestDivisor(a: number, b: number): number {
@@ -93,7 +99,11 @@ function greatestDivisor(a: number, b: number): number {
 }
 
 /** The number of output channels. Throws where shapes or options do not fit. */
-function checked(x: Tensor, weight: Tensor, { groups = 1, stride = 1, padding }: Conv2dOptions): number {
+function outputChannels(
+  x: Tensor,
+  weight: Tensor,
+  { groups = 1, stride = 1, padding }: Conv2dOptions,
+): number {
   const [, C] = x.shape;
   const [O, inputs] = weight.shape as Shape<4>;
   const whole = Number.isInteger(groups) && groups > 0 && O % groups === 0;
@@ -111,7 +121,7 @@ function checked(x: Tensor, weight: Tensor, { groups = 1, stride = 1, padding }:
 }
 
 /** The shape of the result, and how its pixels meet those of x. Throws where a window is larger than the picture. */
-function rowsOf(x: Tensor, weight: Tensor, options: Conv2dOptions): { shape: Shape<4>; conv: ConvRows } {
+function geometryOf(x: Tensor, weight: Tensor, options: Conv2dOptions): { shape: Shape<4>; conv: ConvRows } {
   const { stride = 1, padding = 0, dilation = 1, upsample = 1 } = options;
   const [B, , H, W] = x.shape as Shape<4>;
   const [O, , kh, kw] = weight.shape as Shape<4>;

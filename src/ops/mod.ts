@@ -2,7 +2,8 @@
 import "./methods.ts";
 
 export { geglu, gelu, geluTanh, mish, quickGelu, relu, sigmoid, silu } from "./activations.ts";
-export { attention, type AttentionOptions } from "./attention/attention.ts";
+export { attention } from "./attention/attention.ts";
+export type { AttentionOptions } from "./attention/operands.ts";
 export { avgPool2d, type PoolOptions } from "./avg_pool2d.ts";
 export type { Complex } from "./fft/complex.ts";
 export { conv1d, type Conv1dOptions } from "./conv1d.ts";

@@ -3,7 +3,8 @@ import { isPacked } from "../../src/core/dtype.ts";
 import type { Device } from "../../src/gpu/device.ts";
 import { openDevice } from "../../src/gpu/open.ts";
 import type { Candidate } from "../../src/graph/node.ts";
-import { type Gemm, recordGemm } from "../../src/ops/gemm/gemm.ts";
+import { recordGemm } from "../../src/ops/gemm/gemm.ts";
+import type { Gemm } from "../../src/ops/gemm/problem.ts";
 import { selectKernel } from "../../src/ops/gemm/select.ts";
 import { type GemmCase, gemmProblem, type Problem } from "../support/gemm_problem.ts";
 

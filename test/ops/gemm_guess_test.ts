@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Traits } from "../../src/gpu/traits.ts";
-import type { Gemm } from "../../src/ops/gemm/gemm.ts";
+import type { Gemm } from "../../src/ops/gemm/problem.ts";
 import { selectKernel } from "../../src/ops/gemm/select.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
 

@@ -4,7 +4,7 @@ import { openDevice } from "../../src/gpu/open.ts";
 import { snippet } from "../../src/gpu/snippet.ts";
 import type { Traits } from "../../src/gpu/traits.ts";
 import type { Candidate } from "../../src/graph/node.ts";
-import type { Gemm } from "../../src/ops/gemm/gemm.ts";
+import type { Gemm } from "../../src/ops/gemm/problem.ts";
 import { matrix } from "../../src/ops/gemm/matrix.ts";
 import { zeros } from "../../src/tensor/mod.ts";
 import { testOnMatrixUnits } from "../support/engines.ts";

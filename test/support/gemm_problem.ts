@@ -1,6 +1,6 @@
 import type { DType } from "../../src/core/dtype.ts";
 import type { Device } from "../../src/gpu/device.ts";
-import type { ConvRows, Gemm, Layout } from "../../src/ops/gemm/gemm.ts";
+import type { ConvRows, Gemm, Layout } from "../../src/ops/gemm/problem.ts";
 import { Tensor, tensor } from "../../src/tensor/mod.ts";
 import { Dice } from "./dice.ts";
 import { pack } from "./pack.ts";

@@ -2,18 +2,8 @@ import { expectOptions } from "../../core/error.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
 import { attentionInBlocks, unitColumns } from "./blocks.ts";
-import { type Attention, sizesOf } from "./operands.ts";
+import { type Attention, type AttentionOptions, sizesOf } from "./operands.ts";
 import { selectKernel, shapeClassOf } from "./select.ts";
-
-/** Options of `attention`. */
-export interface AttentionOptions {
-  /** Factor on q · k; by default 1 / √D. */
-  scale?: number | undefined;
-  /** Query i sees keys 0 to i only. */
-  causal?: boolean | undefined;
-  /** Added to the scores before the softmax; broadcast to [B, H, L, S]. */
-  mask?: Tensor | undefined;
-}
 
 /**
  * softmax(scale · q kᵀ + mask) v for each head (Vaswani et al. 2017). q [B, H, L, D], k and v [B, H, S, D] →

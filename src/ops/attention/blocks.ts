@@ -1,9 +1,10 @@
 import type { Shape } from "../../core/shape.ts";
 import type { DType } from "../../core/dtype.ts";
 import { cat, type Tensor } from "../../tensor/mod.ts";
-import type { AttentionOptions } from "./attention.ts";
-import { gemm, type Layout } from "../gemm/gemm.ts";
+import { gemm } from "../gemm/gemm.ts";
+import type { Layout } from "../gemm/problem.ts";
 import { softmaxRows } from "../norm/softmax.ts";
+import type { AttentionOptions } from "./operands.ts";
 
 /** By which probabilities are multiplied before f16 holds them: those from 2^-24 on then keep all their digits. */
 const LIFT = 1024;
@@ -20,7 +21,7 @@ export function attentionInBlocks(q: Tensor, k: Tensor, v: Tensor, options: Atte
   const parts: Tensor[] = [];
   for (let first = 0; first < L; first += block) {
     const last = Math.min(L, first + block);
-    const mask = options.mask && rowsOf(options.mask, first, last);
+    const mask = options.mask && maskOf(options.mask, first, last);
     const probs = attentionProbs(q.slice(2, first, last), k, { ...options, mask }, first);
     const halves = q.device.traits.matrices.length > 0 && q.dtype === "f16" && v.dtype === "f16";
     parts.push(
@@ -33,7 +34,7 @@ export function attentionInBlocks(q: Tensor, k: Tensor, v: Tensor, options: Atte
 }
 
 /** The mask of some of the queries; a mask of one row serves all. */
-function rowsOf(mask: Tensor, first: number, last: number): Tensor {
+function maskOf(mask: Tensor, first: number, last: number): Tensor {
   return mask.shape.at(-2) === 1 || mask.rank < 2 ? mask : mask.slice(-2, first, last);
 }
 

@@ -6,6 +6,16 @@ import readVec4 from "../../../shaders/attention/lib/read_vec4.wgsl" with { type
 import type { Shape } from "../../core/shape.ts";
 import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
 
+/** Options of `attention`. */
+export interface AttentionOptions {
+  /** Factor on q · k; by default 1 / √D. */
+  scale?: number | undefined;
+  /** Query i sees keys 0 to i only. */
+  causal?: boolean | undefined;
+  /** Added to the scores before the softmax; broadcast to [B, H, L, S]. */
+  mask?: Tensor | undefined;
+}
+
 /** Attention as its kernels take it. */
 export interface Attention {
   /** [B, H, L, D], channels side by side in memory. */

@@ -1,8 +1,8 @@
 import text from "../../../shaders/gemm/broadcast.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import { costOf, type Form } from "../cost.ts";
-import type { Gemm } from "./gemm.ts";
 import { operandsOf, paramsOf, weightBytes } from "./operands.ts";
+import type { Gemm } from "./problem.ts";
 
 const BODY = snippet("gemm/broadcast", text);
 

@@ -10,8 +10,8 @@ import x8Any from "../../../shaders/gemm/operands/x8_any.wgsl" with { type: "tex
 import x8TwoVec8 from "../../../shaders/gemm/operands/x8_two_vec8.wgsl" with { type: "text" };
 import x8Vec8 from "../../../shaders/gemm/operands/x8_vec8.wgsl" with { type: "text" };
 import { type Snippet, snippet } from "../../tensor/mod.ts";
-import type { ConvRows, Gemm } from "./gemm.ts";
 import { multiplesOf, rowsPart } from "./operands.ts";
+import type { ConvRows, Gemm } from "./problem.ts";
 
 const X = {
   any: snippet("gemm/operands/x8_any", x8Any),

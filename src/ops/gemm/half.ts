@@ -2,9 +2,9 @@ import text from "../../../shaders/gemm/half.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
 import { eightsOf } from "./eights.ts";
-import type { Gemm } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
+import type { Gemm } from "./problem.ts";
 import { withParts } from "./split.ts";
 
 const BODY = snippet("gemm/half", text);

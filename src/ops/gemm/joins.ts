@@ -1,7 +1,7 @@
 import joinGelu from "../../../shaders/gemm/lib/join_gelu.wgsl" with { type: "text" };
 import joinNone from "../../../shaders/gemm/lib/join_none.wgsl" with { type: "text" };
 import { ACTIVATIONS, type Snippet, snippet } from "../../tensor/mod.ts";
-import type { Gemm } from "./gemm.ts";
+import type { Gemm } from "./problem.ts";
 
 const JOIN = {
   none: snippet("gemm/lib/join_none", joinNone),

@@ -7,9 +7,9 @@ import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
 import { snippet } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
 import { eightsOf } from "./eights.ts";
-import type { Gemm } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { paramsOf } from "./operands.ts";
+import type { Gemm } from "./problem.ts";
 import { withParts } from "./split.ts";
 
 /** Names of matrices, by their sizes M, N and K. */

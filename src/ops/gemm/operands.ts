@@ -16,7 +16,7 @@ import unpackInt4 from "../../../shaders/gemm/operands/unpack_int4.wgsl" with { 
 import unpackInt8 from "../../../shaders/gemm/operands/unpack_int8.wgsl" with { type: "text" };
 import { bytesOf, isPacked } from "../../core/dtype.ts";
 import { type Snippet, snippet, type Tensor } from "../../tensor/mod.ts";
-import type { Gemm, Second } from "./gemm.ts";
+import type { Gemm, Second } from "./problem.ts";
 
 const X = {
   any: snippet("gemm/operands/x_any", xAny),

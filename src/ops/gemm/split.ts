@@ -3,8 +3,8 @@ import type { Traits } from "../../gpu/traits.ts";
 import type { Candidate } from "../../graph/node.ts";
 import { ELEMENT_MAIN, snippet } from "../../tensor/mod.ts";
 import { costOf, DISPATCH, type Guess, type Work } from "../cost.ts";
-import type { Gemm } from "./gemm.ts";
 import { inputsOf, weightBytes } from "./operands.ts";
+import type { Gemm } from "./problem.ts";
 
 const CODE = [snippet("gemm/sum", text, [ELEMENT_MAIN])];
 /** Numbers of parts that are offered, if the sum is long enough. */

@@ -1,9 +1,9 @@
 import text from "../../../shaders/gemm/tiled.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
-import type { Gemm } from "./gemm.ts";
 import { joinOf } from "./joins.ts";
 import { operandsOf, paramsOf } from "./operands.ts";
+import type { Gemm } from "./problem.ts";
 import { withParts } from "./split.ts";
 
 const BODY = snippet("gemm/tiled", text);

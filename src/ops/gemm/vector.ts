@@ -1,8 +1,8 @@
 import text from "../../../shaders/gemm/gemv.wgsl" with { type: "text" };
 import { snippet } from "../../tensor/mod.ts";
 import { costOf, type Form } from "../cost.ts";
-import type { Gemm } from "./gemm.ts";
 import { operandsOf, paramsOf, weightBytes } from "./operands.ts";
+import type { Gemm } from "./problem.ts";
 
 const BODY = snippet("gemm/gemv", text);
 /** Rows up to which weights that are read once are what a product waits for. */

@@ -4,8 +4,8 @@ import weightsText from "../../../shaders/gemm/winograd_weights.wgsl" with { typ
 import { ELEMENT_MAIN, snippet, type Tensor } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";
 import { broadcast } from "./broadcast.ts";
-import type { Gemm } from "./gemm.ts";
 import { paramsOf, rowsPart, weightsCode, xCode } from "./operands.ts";
+import type { Gemm } from "./problem.ts";
 
 const WEIGHTS = snippet("gemm/winograd_weights", weightsText, [ELEMENT_MAIN]);
 const PIXELS = snippet("gemm/winograd_pixels", pixelsText, [ELEMENT_MAIN]);
