@@ -10,8 +10,9 @@ export type { Shape, Tuple } from "./core/shape.ts";
 export { version } from "./core/version.ts";
 export { waiting, type WaitingOptions } from "./core/waiting.ts";
 export type { Buffers, Storage } from "./gpu/buffers.ts";
-export { currentDevice, Device, type Engine, type KernelChoice } from "./gpu/device.ts";
-export type { MatrixConfig, Traits } from "./gpu/traits.ts";
+export { currentDevice, Device, type KernelChoice } from "./gpu/device.ts";
+export type { DeviceBase } from "./gpu/device_base.ts";
+export type { Engine, MatrixConfig, Traits } from "./gpu/traits.ts";
 export type { Dropped, Measured, TunedAdapter, Tunings, TuningsData } from "./gpu/tunings.ts";
 export {
   DeviceLostError,
@@ -26,6 +27,7 @@ export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/pipeli
 export {
   type DispatchRecord,
   type Profiler,
+  type TimedDevice,
   type TimedDispatch,
   type TimingRow,
   traceEvents,

@@ -3,7 +3,7 @@
  * crashes takes its process along.
  * Run: deno run -A scripts/setup/probe.ts dawn|deno
  */
-import type { Engine } from "../../src/gpu/device.ts";
+import type { Engine } from "../../src/gpu/traits.ts";
 import { openDevice } from "../../src/gpu/open.ts";
 
 const device = await openDevice({ engine: Deno.args[0] as Engine });

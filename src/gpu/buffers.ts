@@ -1,4 +1,4 @@
-import type { Device } from "./device.ts";
+import type { DeviceBase } from "./device_base.ts";
 import { OutOfMemoryError } from "./errors.ts";
 
 let nextId = 1;
@@ -41,14 +41,14 @@ export function alignUp(bytes: number, to: number): number {
 
 /** Counts and frees the GPU buffers of one device, so that leaks show. */
 export class Buffers {
-  readonly #device: Device;
+  readonly #device: DeviceBase;
   readonly #live = new Map<GPUBuffer, { label: string; size: number }>();
   readonly #collected: FinalizationRegistry<GPUBuffer>;
   #bytes = 0;
   #peak = 0;
 
   /** For the device itself, which frees all of them when it closes. */
-  constructor(device: Device) {
+  constructor(device: DeviceBase) {
     this.#device = device;
     this.#collected = new FinalizationRegistry((buffer) => this.destroy(buffer));
   }
@@ -67,7 +67,7 @@ export class Buffers {
     const inUse = this.#bytes;
     device.gpu.pushErrorScope("out-of-memory");
     const buffer = device.gpu.createBuffer({ label, size, usage });
-    device.await(
+    device.track(
       device.gpu.popErrorScope().then((error) => {
         if (error) {
           device.fail(new OutOfMemoryError(this.#lack(buffer, label, size), { wanted: size, inUse }));

@@ -1,4 +1,4 @@
-import type { Device } from "./device.ts";
+import type { DeviceBase } from "./device_base.ts";
 import { ShaderError } from "./errors.ts";
 import { SHADER_FILES, type Snippet, type SourcePart } from "./snippet.ts";
 import { unroll } from "./unroll.ts";
@@ -40,7 +40,7 @@ interface Made {
 
 /** The pipelines of one device: one for each text. */
 export class Pipelines {
-  readonly #device: Device;
+  readonly #device: DeviceBase;
   readonly #byKey = new Map<string, Pipeline>();
   readonly #byText = new Map<string, Made>();
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
@@ -53,7 +53,7 @@ export class Pipelines {
   #compileMs = 0;
 
   /** For the device itself. */
-  constructor(device: Device) {
+  constructor(device: DeviceBase) {
     this.#device = device;
   }
 
@@ -169,7 +169,7 @@ export class Pipelines {
         compute: { module, entryPoint: "main" },
       });
     } catch (error) {
-      await this.#device.losses();
+      await this.#device.lossReported();
       this.#device.assertAlive();
       throw await shaderError(spec.label, module, parts, (await invalid) ?? error);
     } finally {

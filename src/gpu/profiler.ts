@@ -1,4 +1,5 @@
-import type { Device } from "./device.ts";
+import type { Buffers } from "./buffers.ts";
+import type { DeviceBase } from "./device_base.ts";
 
 /** What one dispatch is and did. */
 export interface DispatchRecord {
@@ -40,16 +41,24 @@ export interface TimingRow {
 
 const QUERIES = 4096; // the most that a query set may hold
 
+/** A device with memory to write timestamps to. */
+export interface TimedDevice extends DeviceBase {
+  /** All GPU memory of the device. */
+  readonly buffers: Buffers;
+  /** Copies bytes of a buffer to the host. */
+  read(source: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
+}
+
 /** Times dispatches by timestamps at the edges of their passes. */
 export class Profiler {
-  readonly #device: Device;
+  readonly #device: TimedDevice;
   readonly #sets: GPUQuerySet[] = [];
   #open: DispatchRecord[] = [];
   readonly #done: TimedDispatch[] = [];
   readonly #reading: Promise<void>[] = [];
 
   /** For devices opened with `profile: true`. Throws where the adapter lacks timestamps. */
-  constructor(device: Device) {
+  constructor(device: TimedDevice) {
     this.#device = device;
     if (!device.gpu.features.has("timestamp-query")) {
       throw new Error(

@@ -66,7 +66,7 @@ export class Staging {
   /** Sends what was written; does not wait. */
   flush(): void {
     if (!this.#current) return;
-    this.#device.assertAlive(); // a closed device would never tell that a buffer is mapped
+    this.#device.assertAlive(); // a closed device would never report that a buffer is mapped
     const { slot, end } = this.#current;
     this.#current = undefined;
     slot.buffer.unmap();
@@ -103,7 +103,7 @@ export class Staging {
       slot = undefined;
     }
     slot ??= this.#add(Math.max(this.#size, bytes));
-    await this.#device.told(slot.mapping);
+    await this.#device.outcome(slot.mapping);
     return { slot, range: slot.buffer.getMappedRange(), end: 0 };
   }
 
@@ -131,6 +131,6 @@ export class Staging {
 
 function mapping(buffer: GPUBuffer): Promise<unknown> {
   const mapped = buffer.mapAsync(GPUMapMode.WRITE);
-  mapped.catch(() => {}); // whoever waits for it is told
+  mapped.catch(() => {}); // whoever waits for it gets the error
   return mapped;
 }

@@ -1,3 +1,6 @@
+/** Which implementation of WebGPU runs the commands. */
+export type Engine = "dawn" | "deno";
+
 /** A shape of subgroup matrices that an adapter multiplies: [M, K] · [K, N] → [M, N]. */
 export interface MatrixConfig {
   /** Of both operands, e.g. "f16". */
@@ -87,7 +90,7 @@ function multiprocessorsOf({ device, description }: GPUAdapterInfo): number {
 }
 
 /** Reads the traits off an open device, its adapter, and which implementation of WebGPU it is of. */
-export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo, engine: "dawn" | "deno"): Traits {
+export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo, engine: Engine): Traits {
   const { subgroupMinSize: min, subgroupMaxSize: max } = adapter;
   const software = isSoftware(adapter);
   const hasSubgroups = gpu.features.has("subgroups");

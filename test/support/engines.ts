@@ -1,4 +1,5 @@
-import type { Device, Engine } from "../../src/gpu/device.ts";
+import type { Device } from "../../src/gpu/device.ts";
+import type { Engine } from "../../src/gpu/traits.ts";
 import { openDevice } from "../../src/gpu/open.ts";
 
 const ENGINES: readonly Engine[] = ["dawn", "deno"];

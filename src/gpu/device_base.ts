@@ -1,0 +1,164 @@
+import { DeviceLostError, GPUCommandError, OutOfMemoryError } from "./errors.ts";
+import { type Engine, type Traits, traitsOf } from "./traits.ts";
+
+/**
+ * WebGPU's device, what its adapter can do, and what goes wrong on it: all that the parts of a `Device` (its buffers, pipelines
+ * and profiler) need to know of it.
+ */
+export abstract class DeviceBase {
+  /** All that the adapter allows: a WebGPU device has the least by default. */
+  readonly limits: GPUSupportedLimits;
+  /** Read off the adapter once, when the device opens. */
+  readonly traits: Traits;
+  /** Set where the device is disposed of. */
+  protected closed = false;
+  /** The work of the last submission, for the message of a loss. */
+  #running = "idle";
+  /** The first thing that went wrong since the last check. */
+  #failure: Error | undefined;
+  /** Answers of the GPU that are yet to come, and may be failures. */
+  readonly #answers = new Set<Promise<unknown>>();
+  #gpu: GPUDevice;
+
+  /** For the device itself. */
+  constructor(gpu: GPUDevice, readonly adapter: GPUAdapterInfo, readonly engine: Engine) {
+    this.limits = gpu.limits;
+    this.traits = traitsOf(gpu, adapter, engine);
+    this.#gpu = gpu;
+    this.#listen(gpu);
+  }
+
+  /** True once it was disposed of. */
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
+  /** WebGPU's own device: another one after `reopen`. */
+  get gpu(): GPUDevice {
+    return this.#gpu;
+  }
+
+  /** Takes a new device in place of one that was lost. */
+  protected connect(gpu: GPUDevice): void {
+    this.#answers.clear();
+    this.#failure = undefined;
+    this.#gpu = gpu;
+    this.#listen(gpu);
+  }
+
+  #listen(gpu: GPUDevice): void {
+    gpu.addEventListener("uncapturederror", (event) => {
+      event.preventDefault?.();
+      const { error } = event as GPUUncapturedErrorEvent;
+      // Dawn's error classes are not the global ones, so they are told apart by name.
+      const outOfMemory = error.constructor.name === "GPUOutOfMemoryError";
+      const Failure = outOfMemory ? OutOfMemoryError : GPUCommandError;
+      const kind = outOfMemory ? "out of memory" : "refused command";
+      const message = error.message.trim().replaceAll(/\s+/g, " ");
+      const failure = new Failure(`Cannot run on ${this.adapterName}: ${kind}: ${message}`);
+      // What uses a buffer that was not allocated is refused, and Dawn says so first.
+      Promise.all(this.#answers).then(() => gpu === this.#gpu && this.fail(failure));
+    });
+    gpu.lost.then((info) => {
+      if (this.closed || gpu !== this.#gpu) return;
+      const [reason] = (info.message.trim() || info.reason).split("\n"); // below, Dawn says where in its sources
+      this.#failure = new DeviceLostError(
+        `Cannot go on: the device ${this.adapterName} was lost (${reason}) while ${this.#running}; open a new one`,
+      );
+    });
+  }
+
+  /** The adapter's own name for itself, e.g. "llvmpipe-llvm-15-0-6-256-bits". */
+  get adapterName(): string {
+    const { description, device, vendor, architecture } = this.adapter;
+    const named = /[a-z]/i.test(device) ? device.replace(/-+$/, "") : description; // Deno's engine gives a number
+    return named || [vendor, architecture].filter(Boolean).join(" ") || "unnamed adapter";
+  }
+
+  /** One line for people: engine, adapter, driver, lanes, dtypes. */
+  describe(): string {
+    const { lanes, f16 } = this.traits;
+    const engine = this.engine === "dawn" ? "Dawn" : "Deno's WebGPU";
+    const driver = this.adapter.description && this.adapter.description !== this.adapterName
+      ? `, ${this.adapter.description}`
+      : "";
+    const subgroups = lanes ? `, ${lanes} lanes a subgroup` : "";
+    return `${engine} on ${this.adapterName}${driver}${subgroups}, f32${f16 ? " and f16" : ""}`;
+  }
+
+  /** The same as describe(). */
+  toString(): string {
+    return this.describe();
+  }
+
+  /** What Deno's console and REPL show. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `Device ${this.describe()}`;
+  }
+
+  /** The same for Node's. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return `Device ${this.describe()}`;
+  }
+
+  /** Takes note of what went wrong, for the next check. The first failure counts. */
+  fail(failure: Error): void {
+    if (this.#failure instanceof DeviceLostError) return;
+    this.#failure ??= failure;
+  }
+
+  /** Takes note of an answer of the GPU that may be a failure: later failures, which may follow from it, are reported after it. */
+  track(answer: Promise<unknown>): void {
+    const settled: Promise<unknown> = answer.catch(() => {}).finally(() => this.#answers.delete(settled)); // a loss is reported by `lost`
+    this.#answers.add(settled);
+  }
+
+  /** Waits until a loss is reported: Deno's engine does so after what fails by it. */
+  lossReported(): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve));
+  }
+
+  /** Throws what went wrong since the last check: a lost device, a refused command, no memory. */
+  assertAlive(): void {
+    if (this.closed) throw new DeviceLostError("Cannot use the device: it was closed; open a new one");
+    const failure = this.#failure;
+    if (!failure) return;
+    if (!(failure instanceof DeviceLostError)) this.#failure = undefined; // a refused command is reported once
+    throw failure;
+  }
+
+  /** Submits commands; `what` they do, e.g. "running CLIPTextModel", is named where the device is lost. */
+  submit(encoder: GPUCommandEncoder, what: string): void {
+    this.#running = what;
+    this.gpu.queue.submit([encoder.finish()]);
+  }
+
+  /** Waits until all submitted work is done; throws what went wrong in it. */
+  async idle(): Promise<void> {
+    this.assertAlive();
+    await this.gpu.queue.onSubmittedWorkDone();
+    await Promise.all(this.#answers);
+    this.assertAlive();
+  }
+
+  /** Waits for all that follows from a failure that was thrown, and forgets it: commands on what was not allocated fail too. */
+  async settle(): Promise<void> {
+    for (let round = 0; round < 2; round++) { // Deno's engine reports some of it after the work
+      await this.idle().catch(() => {});
+      await this.lossReported();
+    }
+  }
+
+  /** Waits for an answer of the GPU. Where it fails, throws what went wrong first, of which it is a consequence. */
+  async outcome(answer: Promise<unknown>): Promise<void> {
+    try {
+      await answer;
+      await Promise.all(this.#answers);
+      this.assertAlive();
+    } catch (error) {
+      await this.lossReported();
+      this.assertAlive();
+      throw error;
+    }
+  }
+}
