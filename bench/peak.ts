@@ -1,5 +1,5 @@
 import type { Device } from "denoise";
-import { compose } from "../src/gpu/compose.ts";
+import { compose } from "../src/gpu/shader/compose.ts";
 import matrixCode from "./peak_matrix.wgsl" with { type: "text" };
 import code from "./peak.wgsl" with { type: "text" };
 

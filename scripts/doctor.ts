@@ -5,7 +5,7 @@
 import "./plain_errors.ts";
 import { type Device, openDevice } from "denoise";
 import { Peer } from "../bench/peer.ts";
-import { tuningsPath } from "../src/gpu/tunings_file.ts";
+import { tuningsPath } from "../src/gpu/tunings/tunings_file.ts";
 import { expectWritable } from "../src/io/files/whole_file.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";

@@ -3,7 +3,7 @@
  * exit code 1, and so does a Deno that is too old.
  */
 import { dropped } from "../src/core/shown.ts";
-import { expectRuntime } from "../src/gpu/runtime.ts";
+import { expectRuntime } from "../src/gpu/open/runtime.ts";
 
 const { warn, error: showError } = console;
 console.warn = (...words) => dropped(() => warn(...words)); // to a full disk they throw

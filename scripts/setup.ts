@@ -6,7 +6,7 @@
 import "./plain_errors.ts";
 import { existsSync } from "node:fs";
 import { waiting } from "../src/core/waiting.ts";
-import { chosenDriver } from "../src/gpu/driver.ts";
+import { chosenDriver } from "../src/gpu/open/driver.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import { advice } from "./setup/advice.ts";
 import { distribution } from "./setup/distribution.ts";

@@ -5,8 +5,8 @@
  */
 import "./plain_errors.ts";
 import { openDevice } from "denoise";
-import { describeTuned, sameAdapter, type TuningsData } from "../src/gpu/tunings.ts";
-import { parseTunings, tuningsPath, writeTunings } from "../src/gpu/tunings_file.ts";
+import { describeTuned, sameAdapter, type TuningsData } from "../src/gpu/tunings/tunings.ts";
+import { parseTunings, tuningsPath, writeTunings } from "../src/gpu/tunings/tunings_file.ts";
 import { unreadable } from "../src/io/files/errors.ts";
 import { expectWritable } from "../src/io/files/whole_file.ts";
 import { readGiven } from "./command_line/arguments.ts";

@@ -9,11 +9,11 @@ export type { DType, HostArray, PackedDType, PlainDType, ValueType } from "./cor
 export type { Shape, Tuple } from "./core/shape.ts";
 export { version } from "./core/version.ts";
 export { waiting, type WaitingOptions } from "./core/waiting.ts";
-export type { Buffers, Storage } from "./gpu/buffers.ts";
+export type { Buffers, Storage } from "./gpu/memory/buffers.ts";
 export { currentDevice, Device, type KernelChoice } from "./gpu/device.ts";
 export type { DeviceBase } from "./gpu/device_base.ts";
 export type { Engine, MatrixConfig, Traits } from "./gpu/traits.ts";
-export type { Dropped, Measured, TunedAdapter, Tunings, TuningsData } from "./gpu/tunings.ts";
+export type { Dropped, Measured, TunedAdapter, Tunings, TuningsData } from "./gpu/tunings/tunings.ts";
 export {
   DeviceLostError,
   GPUCommandError,
@@ -21,9 +21,9 @@ export {
   OutOfMemoryError,
   ShaderError,
 } from "./gpu/errors.ts";
-export { type DeviceOptions, openDevice } from "./gpu/open.ts";
-export { replaceShader } from "./gpu/replace_shader.ts";
-export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/pipelines.ts";
+export { type DeviceOptions, openDevice } from "./gpu/open/open.ts";
+export { replaceShader } from "./gpu/shader/replace_shader.ts";
+export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/shader/pipelines.ts";
 export {
   type DispatchRecord,
   type Profiler,

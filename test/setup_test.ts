@@ -168,7 +168,7 @@ async function withCache(test: (cache: string) => Promise<void>) {
 
 /** VK_ADD_DRIVER_FILES, or the error, after useCachedDriver() in a process with these variables. */
 async function driversOf(variables: Record<string, string>): Promise<string> {
-  const module = import.meta.resolve("../src/gpu/driver.ts");
+  const module = import.meta.resolve("../src/gpu/open/driver.ts");
   const code = `import { useCachedDriver } from ${JSON.stringify(module)};
     useCachedDriver();
     console.log(Deno.env.get("VK_ADD_DRIVER_FILES"));`;

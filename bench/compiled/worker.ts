@@ -5,7 +5,7 @@
  */
 import { basename, join } from "node:path";
 import { openDevice } from "denoise";
-import type { Pipeline, PipelineSpec } from "../../src/gpu/pipelines.ts";
+import type { Pipeline, PipelineSpec } from "../../src/gpu/shader/pipelines.ts";
 import type { Plan } from "../../src/graph/run/plan.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import type { Compiled } from "./compile.ts";

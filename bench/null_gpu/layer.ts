@@ -2,7 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { run } from "../../scripts/setup/command.ts";
-import { type CachedDriver, driverFolder } from "../../src/gpu/driver.ts";
+import { type CachedDriver, driverFolder } from "../../src/gpu/open/driver.ts";
 
 /** GPUs by Mesa's names: Vega 10, RX 5700, RX 6800, RX 7900, RX 9070. */
 export const FAMILIES = ["vega10", "navi10", "navi21", "navi31", "gfx1201"] as const;

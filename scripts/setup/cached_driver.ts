@@ -1,7 +1,7 @@
 /** Puts a Vulkan driver into the user's cache folder, where `useCachedDriver()` finds it. */
 import { existsSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { type CachedDriver, driverFolder } from "../../src/gpu/driver.ts";
+import { type CachedDriver, driverFolder } from "../../src/gpu/open/driver.ts";
 
 /**
  * Lets `fill` unpack a driver into a new folder; once complete, that becomes the cached driver in one rename.

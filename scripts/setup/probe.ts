@@ -4,7 +4,7 @@
  * Run: deno run -A scripts/setup/probe.ts dawn|deno
  */
 import type { Engine } from "../../src/gpu/traits.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 
 const device = await openDevice({ engine: Deno.args[0] as Engine });
 console.log(device.describe());

@@ -1,10 +1,10 @@
-import { Buffers } from "./buffers.ts";
-import { settleDawn } from "./dawn.ts";
+import { Buffers } from "./memory/buffers.ts";
+import { settleDawn } from "./open/dawn.ts";
 import { DeviceBase } from "./device_base.ts";
-import { Pipelines } from "./pipelines.ts";
+import { Pipelines } from "./shader/pipelines.ts";
 import { Profiler, type TimingRow } from "./profiler.ts";
 import type { Engine } from "./traits.ts";
-import { tunedAdapter, Tunings } from "./tunings.ts";
+import { tunedAdapter, Tunings } from "./tunings/tunings.ts";
 
 /** Where the choice among several kernels for one operator comes from. */
 export interface KernelChoice {

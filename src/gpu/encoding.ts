@@ -1,6 +1,6 @@
-import type { Storage } from "./buffers.ts";
+import type { Storage } from "./memory/buffers.ts";
 import type { Device } from "./device.ts";
-import type { Pipeline } from "./pipelines.ts";
+import type { Pipeline } from "./shader/pipelines.ts";
 import type { DispatchRecord } from "./profiler.ts";
 
 /** A dispatch with everything bound, ready to be encoded any number of times. */

@@ -1,4 +1,4 @@
-import type { Buffers } from "./buffers.ts";
+import type { Buffers } from "./memory/buffers.ts";
 import type { DeviceBase } from "./device_base.ts";
 
 /** What one dispatch is and did. */

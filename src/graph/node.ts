@@ -1,8 +1,8 @@
 import { bytesOf, type DType } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
-import type { Settings } from "../gpu/compose.ts";
-import type { Snippet } from "../gpu/snippet.ts";
-import type { Storage } from "../gpu/buffers.ts";
+import type { Settings } from "../gpu/shader/compose.ts";
+import type { Snippet } from "../gpu/shader/snippet.ts";
+import type { Storage } from "../gpu/memory/buffers.ts";
 import type { Expr } from "./expr.ts";
 
 let nextId = 0;

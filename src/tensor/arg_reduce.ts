@@ -1,7 +1,7 @@
 import code from "../../shaders/arg_reduce.wgsl" with { type: "text" };
 import { contiguousStrides } from "../core/shape.ts";
-import { WORKGROUP_MAIN } from "../gpu/grid.ts";
-import { snippet } from "../gpu/snippet.ts";
+import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
+import { snippet } from "../gpu/shader/snippet.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
 import { SORT_KEY, sortKeyOf } from "./sources.ts";

@@ -2,7 +2,7 @@ import { expectOptions } from "../core/error.ts";
 import { bytesOf, dtypeOf, expectPlain, type HostArray, type PlainDType } from "../core/dtype.ts";
 import { exactArray, type NestedValues, unnested, type Values } from "../core/host_values.ts";
 import { checkShape, contiguousStrides, formatShape, type Shape, size } from "../core/shape.ts";
-import { alignUp, type Storage } from "../gpu/buffers.ts";
+import { alignUp, type Storage } from "../gpu/memory/buffers.ts";
 import { currentDevice, type Device } from "../gpu/device.ts";
 import { Leaf } from "../graph/node.ts";
 import { streamOf } from "../graph/run/stream.ts";

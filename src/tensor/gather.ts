@@ -1,8 +1,8 @@
 import code from "../../shaders/gather.wgsl" with { type: "text" };
 import { storedType, valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, formatShape, size } from "../core/shape.ts";
-import { ELEMENT_MAIN } from "../gpu/grid.ts";
-import { snippet } from "../gpu/snippet.ts";
+import { ELEMENT_MAIN } from "../gpu/shader/grid.ts";
+import { snippet } from "../gpu/shader/snippet.ts";
 import { plainType, recordKernel } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
 

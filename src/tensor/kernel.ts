@@ -1,8 +1,8 @@
 import type { PlainDType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
-import { GRID } from "../gpu/grid.ts";
-import { paramFields } from "../gpu/params.ts";
+import { GRID } from "../gpu/shader/grid.ts";
+import { paramFields } from "../gpu/shader/params.ts";
 import { expectKernelText } from "./kernel_text.ts";
 import { plainType, recordKernel } from "./record.ts";
 import type { Tensor } from "./tensor.ts";

@@ -1,6 +1,6 @@
 import { type PlainDType, storedType } from "../core/dtype.ts";
-import { boundBy } from "../gpu/compose.ts";
-import { codeOf } from "../gpu/snippet.ts";
+import { boundBy } from "../gpu/shader/compose.ts";
+import { codeOf } from "../gpu/shader/snippet.ts";
 
 /** Names that the executor declares beside a kernel's text. */
 const TAKEN =

@@ -1,7 +1,7 @@
 /** Tensors: recorded arithmetic and views on the GPU. @module */
-export type { Settings } from "../gpu/compose.ts";
-export { ELEMENT_MAIN, GRID, WORKGROUP_MAIN } from "../gpu/grid.ts";
-export { type Snippet, snippet, type SourcePart } from "../gpu/snippet.ts";
+export type { Settings } from "../gpu/shader/compose.ts";
+export { ELEMENT_MAIN, GRID, WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
+export { type Snippet, snippet, type SourcePart } from "../gpu/shader/snippet.ts";
 export type { Expr } from "../graph/expr.ts";
 export { ACTIVATIONS } from "../graph/fusion/library.ts";
 export type { Candidate, FirstPass, KernelSpec, Operand, Pass } from "../graph/node.ts";
@@ -36,9 +36,9 @@ export {
 } from "./record.ts";
 export { arange, eye, linspace, meshgrid } from "./ranges.ts";
 export { free, release, retain, Scope, scope } from "./scope.ts";
-export type { TensorArithmetic } from "./arithmetic.ts";
-export type { TensorFunctions } from "./functions.ts";
-export type { SortOptions, TensorOrder, TopkOptions } from "./order.ts";
+export type { TensorArithmetic } from "./tensor_arithmetic.ts";
+export type { TensorFunctions } from "./tensor_functions.ts";
+export type { SortOptions, TensorOrder, TopkOptions } from "./tensor_order.ts";
 export type { QuantileOptions } from "./quantile.ts";
 export type { ReduceOptions } from "./reduce.ts";
 export { type Rows, rowsAlong } from "./rows.ts";
@@ -46,4 +46,4 @@ export type { Selected } from "./sort.ts";
 export { type NestedList, Tensor, type VarianceOptions } from "./tensor.ts";
 export type { TensorBase } from "./tensor_base.ts";
 export type { TensorMoves } from "./tensor_moves.ts";
-export type { TensorViews } from "./views.ts";
+export type { TensorViews } from "./tensor_views.ts";

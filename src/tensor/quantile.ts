@@ -1,8 +1,8 @@
 import code from "../../shaders/quantile.wgsl" with { type: "text" };
 import { isFloat } from "../core/dtype.ts";
 import { contiguousStrides } from "../core/shape.ts";
-import { WORKGROUP_MAIN } from "../gpu/grid.ts";
-import { snippet } from "../gpu/snippet.ts";
+import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
+import { snippet } from "../gpu/shader/snippet.ts";
 import { stack } from "./join.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";

@@ -2,8 +2,8 @@ import code from "../../shaders/reduce.wgsl" with { type: "text" };
 import { isFloat, valueType } from "../core/dtype.ts";
 import { expectOptions } from "../core/error.ts";
 import { axisIndex, contiguousStrides, size } from "../core/shape.ts";
-import { WORKGROUP_MAIN } from "../gpu/grid.ts";
-import { snippet } from "../gpu/snippet.ts";
+import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
+import { snippet } from "../gpu/shader/snippet.ts";
 import { plainType, recordKernel } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
 

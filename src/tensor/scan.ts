@@ -1,8 +1,8 @@
 import code from "../../shaders/scan.wgsl" with { type: "text" };
 import { type PlainDType, valueType } from "../core/dtype.ts";
 import { contiguousStrides } from "../core/shape.ts";
-import { WORKGROUP_MAIN } from "../gpu/grid.ts";
-import { snippet } from "../gpu/snippet.ts";
+import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
+import { snippet } from "../gpu/shader/snippet.ts";
 import { full } from "./create.ts";
 import { cat } from "./join.ts";
 import { plainType, recordKernel } from "./record.ts";

@@ -1,8 +1,8 @@
 import code from "../../shaders/scatter.wgsl" with { type: "text" };
 import { valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, formatShape, type Shape, size } from "../core/shape.ts";
-import { ELEMENT_MAIN } from "../gpu/grid.ts";
-import { snippet } from "../gpu/snippet.ts";
+import { ELEMENT_MAIN } from "../gpu/shader/grid.ts";
+import { snippet } from "../gpu/shader/snippet.ts";
 import { full } from "./create.ts";
 import { indexType } from "./gather.ts";
 import { pad } from "./moves.ts";

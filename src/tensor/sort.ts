@@ -1,8 +1,8 @@
 import blocksCode from "../../shaders/sort_blocks.wgsl" with { type: "text" };
 import mergeCode from "../../shaders/sort_merge.wgsl" with { type: "text" };
 import { contiguousStrides } from "../core/shape.ts";
-import { ELEMENT_MAIN, WORKGROUP_MAIN } from "../gpu/grid.ts";
-import { snippet } from "../gpu/snippet.ts";
+import { ELEMENT_MAIN, WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
+import { snippet } from "../gpu/shader/snippet.ts";
 import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
 import { SORT_KEY, sortKeyOf } from "./sources.ts";

@@ -1,6 +1,6 @@
 import sortKey from "../../shaders/lib/sort_key.wgsl" with { type: "text" };
 import { isFloat, storedType } from "../core/dtype.ts";
-import { type Snippet, snippet } from "../gpu/snippet.ts";
+import { type Snippet, snippet } from "../gpu/shader/snippet.ts";
 import { plainType } from "./record.ts";
 import type { TensorBase } from "./tensor_base.ts";
 

@@ -4,7 +4,7 @@ import { channelsLastStrides, contiguousStrides, sameStrides, type Shape, size }
 import { streamOf } from "../graph/run/stream.ts";
 import { remember, shown } from "./display.ts";
 import { operatorsAbove } from "./operators.ts";
-import { TensorOrder } from "./order.ts";
+import { TensorOrder } from "./tensor_order.ts";
 import { recordPointwise } from "./record.ts";
 import { keepdimOf, reduce, type ReduceOptions } from "./reduce.ts";
 import type { Selected } from "./sort.ts";

@@ -5,7 +5,7 @@ import * as moves from "./moves.ts";
 import { recordPointwise } from "./record.ts";
 import { scatterAlong, scatterSlices } from "./scatter.ts";
 import type { Tensor } from "./tensor.ts";
-import { TensorViews } from "./views.ts";
+import { TensorViews } from "./tensor_views.ts";
 
 /** The methods of tensors that bring elements to other places. */
 export abstract class TensorMoves extends TensorViews {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import { linear } from "../../src/ops/mod.ts";
 import { named, tensor } from "../../src/tensor/mod.ts";

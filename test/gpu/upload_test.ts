@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../src/gpu/device.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { Leaf } from "../../src/graph/node.ts";
 import { type Checkpoint, openCheckpoint } from "../../src/io/formats/checkpoint.ts";
 import { toFloats } from "../../src/io/formats/numbers.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../../src/models/mod.ts";
 import { savePng } from "../../src/mod.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/mod.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
 import { matrix } from "../../src/ops/attention/matrix.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { size } from "../../src/core/shape.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import type { Traits } from "../../src/gpu/traits.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";

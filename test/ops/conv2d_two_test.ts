@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { conv2d, groupNorm, silu } from "../../src/ops/mod.ts";
 import { cat, randn, tensor, zeros } from "../../src/mod.ts";
 import { asGpu, testOnMatrixUnits } from "../support/engines.ts";

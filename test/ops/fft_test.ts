@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { fft, fftn, fftshift, ifft, ifftn, ifftshift, rfft } from "../../src/ops/mod.ts";
 import { tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";

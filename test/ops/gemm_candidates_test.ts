@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isPacked } from "../../src/core/dtype.ts";
 import type { Device } from "../../src/gpu/device.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import { recordGemm } from "../../src/ops/gemm/gemm.ts";
 import type { Gemm } from "../../src/ops/gemm/problem.ts";

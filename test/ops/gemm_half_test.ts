@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../src/gpu/device.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { linearGeglu } from "../../src/ops/linear_geglu.ts";
 import { linearThree } from "../../src/ops/linear_three.ts";
 import { geglu, linear } from "../../src/ops/mod.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { compose } from "../../src/gpu/compose.ts";
-import { openDevice } from "../../src/gpu/open.ts";
-import { snippet } from "../../src/gpu/snippet.ts";
+import { compose } from "../../src/gpu/shader/compose.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
+import { snippet } from "../../src/gpu/shader/snippet.ts";
 import type { Traits } from "../../src/gpu/traits.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import type { Gemm } from "../../src/ops/gemm/problem.ts";

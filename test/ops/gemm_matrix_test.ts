@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { linearGeglu } from "../../src/ops/linear_geglu.ts";
 import { linearThree } from "../../src/ops/linear_three.ts";
 import { conv2d, linear } from "../../src/ops/mod.ts";

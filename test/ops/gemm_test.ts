@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import { linearGeglu } from "../../src/ops/linear_geglu.ts";
 import { linearThree, type Weights3 } from "../../src/ops/linear_three.ts";

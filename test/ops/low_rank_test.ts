@@ -1,6 +1,6 @@
 import type { Shape } from "../../src/core/shape.ts";
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { type LowRank, lowRankOf, type Parameter } from "../../src/ops/low_rank.ts";
 import { conv2d, linear } from "../../src/ops/mod.ts";
 import { type Tensor, tensor } from "../../src/tensor/mod.ts";

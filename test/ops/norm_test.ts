@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import { groupsOf, selectKernel } from "../../src/ops/norm/groups.ts";
 import { groupNorm, layerNorm, rmsNorm, softmax } from "../../src/ops/mod.ts";

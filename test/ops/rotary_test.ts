@@ -1,6 +1,6 @@
 import type { Shape } from "../../src/core/shape.ts";
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { rmsNormRotary, rotary } from "../../src/ops/mod.ts";
 import { type Tensor, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";

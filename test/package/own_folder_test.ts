@@ -138,7 +138,7 @@ Deno.test("the names that bundles load decoders by are the versions in deno.json
 });
 
 Deno.test("the name that bundles load Dawn by is the version in deno.json", async () => {
-  const text = await Deno.readTextFile(join(root, "src/gpu/dawn.ts"));
+  const text = await Deno.readTextFile(join(root, "src/gpu/open/dawn.ts"));
   assert.ok(text.includes(`const DAWN = "${config.imports.webgpu}";`));
 });
 

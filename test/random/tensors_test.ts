@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { manualSeed, rand, randint, randLike, randn, randnLike, randperm } from "../../src/random/mod.ts";
 import { readTensors } from "../support/arrays.ts";
 import { fixture } from "../support/fixtures.ts";

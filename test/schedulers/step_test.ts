@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { manualSeed } from "../../src/random/mod.ts";
 import {
   DDIMScheduler,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { size } from "../../src/core/shape.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { manualSeed, randn } from "../../src/random/mod.ts";
 import { DDPMScheduler, type Schedule, type Scheduler, schedulerClasses } from "../../src/schedulers/mod.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/mod.ts";

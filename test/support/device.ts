@@ -1,5 +1,5 @@
 import type { Device } from "../../src/gpu/device.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 
 /** A device that is open while the tests of the file run that imports it. */
 export let device: Device;

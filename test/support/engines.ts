@@ -1,6 +1,6 @@
 import type { Device } from "../../src/gpu/device.ts";
 import type { Engine } from "../../src/gpu/traits.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 
 const ENGINES: readonly Engine[] = ["dawn", "deno"];
 

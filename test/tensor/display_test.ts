@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { arange, full, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 
 /** What runs writes to the console. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import * as denoise from "../../src/mod.ts";
 import { DiagonalGaussianDistribution } from "../../src/models/mod.ts";
 import { conv2d, linear } from "../../src/ops/mod.ts";

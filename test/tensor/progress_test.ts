@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { progress, tensor } from "../../src/tensor/mod.ts";
 
 Deno.test("progress() yields every item, computes each turn, and tells how far it is", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { release, retain, scope, tensor } from "../../src/tensor/mod.ts";
 
 Deno.test("retain() keeps a tensor beyond the scopes that own it, until every retain() has its release()", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { tensor } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import { Dice } from "../support/dice.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { size } from "../../src/core/shape.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import { cat, full, ones, stack, type Tensor, tensor, weightedSum, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";

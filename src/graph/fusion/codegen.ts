@@ -1,9 +1,9 @@
 import { type DType, type PlainDType, storedType, type ValueType, valueType } from "../../core/dtype.ts";
-import type { BindingUse } from "../../gpu/pipelines.ts";
-import type { Snippet } from "../../gpu/snippet.ts";
+import type { BindingUse } from "../../gpu/shader/pipelines.ts";
+import type { Snippet } from "../../gpu/shader/snippet.ts";
 import { type Expr, exprCode, exprKey, scalarTypes } from "../expr.ts";
 import { libraryOf } from "./library.ts";
-import { type Field, structBody } from "../../gpu/params.ts";
+import { type Field, structBody } from "../../gpu/shader/params.ts";
 
 /** One operand as generated code reads it: strides over the axes at hand. */
 export interface Access {

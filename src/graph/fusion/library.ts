@@ -1,6 +1,6 @@
 import activations from "../../../shaders/lib/activations.wgsl" with { type: "text" };
 import functions from "../../../shaders/lib/functions.wgsl" with { type: "text" };
-import { type Snippet, snippet } from "../../gpu/snippet.ts";
+import { type Snippet, snippet } from "../../gpu/shader/snippet.ts";
 
 /** Functions that models call, apart from the others so that their kernels compile no more than they need. */
 export const ACTIVATIONS: Snippet = snippet("lib/activations", activations);

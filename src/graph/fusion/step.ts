@@ -1,8 +1,8 @@
 import { bytesOf, type PlainDType, valueType } from "../../core/dtype.ts";
 import type { DispatchRecord } from "../../gpu/profiler.ts";
-import { compose, type Section } from "../../gpu/compose.ts";
-import type { BindingUse, PipelineSpec } from "../../gpu/pipelines.ts";
-import { keyOf, paramsText } from "../../gpu/snippet.ts";
+import { compose, type Section } from "../../gpu/shader/compose.ts";
+import type { BindingUse, PipelineSpec } from "../../gpu/shader/pipelines.ts";
+import { keyOf, paramsText } from "../../gpu/shader/snippet.ts";
 import { contiguousStrides, size } from "../../core/shape.ts";
 import { collapse, fit } from "./axes.ts";
 import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
@@ -17,7 +17,7 @@ import {
   type Pass,
   Scratch,
 } from "../node.ts";
-import { packFields, packParams } from "../../gpu/params.ts";
+import { packFields, packParams } from "../../gpu/shader/params.ts";
 
 /** One dispatch: what runs, on which nodes, with which uniforms. */
 export interface Step {

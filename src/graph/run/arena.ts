@@ -1,4 +1,4 @@
-import { alignUp } from "../../gpu/buffers.ts";
+import { alignUp } from "../../gpu/memory/buffers.ts";
 
 /** A value that needs memory from one step to another. */
 export interface Lifetime {

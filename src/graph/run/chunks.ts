@@ -1,4 +1,4 @@
-import { alignUp, Storage } from "../../gpu/buffers.ts";
+import { alignUp, Storage } from "../../gpu/memory/buffers.ts";
 import type { Step } from "../fusion/step.ts";
 import type { Leaf } from "../node.ts";
 

@@ -1,8 +1,8 @@
-import type { Storage } from "../../gpu/buffers.ts";
+import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
 import { bindGroup, type Encoding } from "../../gpu/encoding.ts";
-import { foldGrid } from "../../gpu/grid.ts";
-import type { Pipeline } from "../../gpu/pipelines.ts";
+import { foldGrid } from "../../gpu/shader/grid.ts";
+import type { Pipeline } from "../../gpu/shader/pipelines.ts";
 import type { Group } from "../fusion/fuse.ts";
 import type { Step } from "../fusion/step.ts";
 import { type Leaf, type Node, Scratch } from "../node.ts";

@@ -1,10 +1,10 @@
 import { Bar } from "../../core/bar.ts";
-import { Storage } from "../../gpu/buffers.ts";
+import { Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
 import { bindGroup, type Dispatch, type Encoding } from "../../gpu/encoding.ts";
-import { foldGrid } from "../../gpu/grid.ts";
-import type { Pipeline } from "../../gpu/pipelines.ts";
-import { Uniforms } from "../../gpu/uniforms.ts";
+import { foldGrid } from "../../gpu/shader/grid.ts";
+import type { Pipeline } from "../../gpu/shader/pipelines.ts";
+import { Uniforms } from "../../gpu/memory/uniforms.ts";
 import type { Group } from "../fusion/fuse.ts";
 import type { Step } from "../fusion/step.ts";
 import { Leaf, type Node, type WeightPager } from "../node.ts";

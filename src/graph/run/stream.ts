@@ -1,6 +1,6 @@
 import type { Device } from "../../gpu/device.ts";
 import { Encoding } from "../../gpu/encoding.ts";
-import { Uniforms } from "../../gpu/uniforms.ts";
+import { Uniforms } from "../../gpu/memory/uniforms.ts";
 import { fuse, reachable } from "../fusion/fuse.ts";
 import type { Leaf, Node, Pointwise } from "../node.ts";
 import { Output } from "./call.ts";

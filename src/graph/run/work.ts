@@ -1,4 +1,4 @@
-import type { Storage } from "../../gpu/buffers.ts";
+import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Encoding } from "../../gpu/encoding.ts";
 import { Input, Leaf, type Node } from "../node.ts";
 

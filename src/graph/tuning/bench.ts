@@ -1,12 +1,12 @@
-import type { Storage } from "../../gpu/buffers.ts";
+import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
-import type { Pipeline } from "../../gpu/pipelines.ts";
-import { Uniforms } from "../../gpu/uniforms.ts";
+import type { Pipeline } from "../../gpu/shader/pipelines.ts";
+import { Uniforms } from "../../gpu/memory/uniforms.ts";
 import type { DType, PlainDType } from "../../core/dtype.ts";
 import { bindGroup } from "../../gpu/encoding.ts";
 import { fill } from "./fill.ts";
 import { valueGroup } from "../fusion/fuse.ts";
-import { foldGrid } from "../../gpu/grid.ts";
+import { foldGrid } from "../../gpu/shader/grid.ts";
 import { type Candidate, Kernel, type KernelSpec, Leaf, type Node } from "../node.ts";
 import { type Step, stepsOfGroup } from "../fusion/step.ts";
 

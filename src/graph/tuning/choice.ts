@@ -1,9 +1,9 @@
 import { bytesOf } from "../../core/dtype.ts";
 import { hash } from "../../core/hash.ts";
 import { size } from "../../core/shape.ts";
-import { inOrder } from "../../gpu/compose.ts";
+import { inOrder } from "../../gpu/shader/compose.ts";
 import type { Device } from "../../gpu/device.ts";
-import type { Snippet } from "../../gpu/snippet.ts";
+import type { Snippet } from "../../gpu/shader/snippet.ts";
 import type { Candidate, Kernel, KernelSpec, Pass } from "../node.ts";
 
 /**

@@ -1,14 +1,14 @@
 import text from "../../../shaders/fill.wgsl" with { type: "text" };
 import type { DType } from "../../core/dtype.ts";
-import type { Storage } from "../../gpu/buffers.ts";
+import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
-import { compose } from "../../gpu/compose.ts";
-import type { PipelineSpec } from "../../gpu/pipelines.ts";
-import { snippet } from "../../gpu/snippet.ts";
+import { compose } from "../../gpu/shader/compose.ts";
+import type { PipelineSpec } from "../../gpu/shader/pipelines.ts";
+import { snippet } from "../../gpu/shader/snippet.ts";
 import { bindGroup } from "../../gpu/encoding.ts";
-import { ELEMENT_MAIN, foldGrid } from "../../gpu/grid.ts";
-import { Uniforms } from "../../gpu/uniforms.ts";
-import { packParams } from "../../gpu/params.ts";
+import { ELEMENT_MAIN, foldGrid } from "../../gpu/shader/grid.ts";
+import { Uniforms } from "../../gpu/memory/uniforms.ts";
+import { packParams } from "../../gpu/shader/params.ts";
 
 const FILL = snippet("fill", text, [ELEMENT_MAIN]);
 const KINDS = ["f32", "f16", "words", "int8", "int4", "nothing"] as const;

@@ -1,4 +1,4 @@
-import type { Storage } from "../../gpu/buffers.ts";
+import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
 import { fill } from "./fill.ts";
 import type { Trial } from "./bench.ts";

@@ -1,6 +1,6 @@
 import type { Device } from "../../gpu/device.ts";
 import { DeviceLostError, GPUCommandError, OutOfMemoryError, ShaderError } from "../../gpu/errors.ts";
-import { writeTunings } from "../../gpu/tunings_file.ts";
+import { writeTunings } from "../../gpu/tunings/tunings_file.ts";
 import { Bench, benchBytes, type Problem, problemOf, shapeOf, type Trial } from "./bench.ts";
 import { misfit, placeOf, rootMeanSquare, type Sample, sampleOf, toleranceOf } from "./check.ts";
 import { choiceId, classOf, hashOf, idOf, rightOnes } from "./choice.ts";

@@ -6,11 +6,11 @@ import storedElements from "../../../shaders/convert/lib/stored_elements.wgsl" w
 import storedKBlocks from "../../../shaders/convert/lib/stored_k_blocks.wgsl" with { type: "text" };
 import quantize from "../../../shaders/convert/quantize.wgsl" with { type: "text" };
 import { type DType, isPacked } from "../../core/dtype.ts";
-import { compose } from "../../gpu/compose.ts";
-import type { BindingUse, PipelineSpec } from "../../gpu/pipelines.ts";
-import { type Snippet, snippet } from "../../gpu/snippet.ts";
-import { ELEMENT_MAIN, WORKGROUP_MAIN } from "../../gpu/grid.ts";
-import { packParams } from "../../gpu/params.ts";
+import { compose } from "../../gpu/shader/compose.ts";
+import type { BindingUse, PipelineSpec } from "../../gpu/shader/pipelines.ts";
+import { type Snippet, snippet } from "../../gpu/shader/snippet.ts";
+import { ELEMENT_MAIN, WORKGROUP_MAIN } from "../../gpu/shader/grid.ts";
+import { packParams } from "../../gpu/shader/params.ts";
 import { blockOf, type CheckpointDType } from "../formats/stored_dtype.ts";
 
 const STORED = snippet("convert/lib/stored", stored);

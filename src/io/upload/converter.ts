@@ -1,10 +1,10 @@
 import { bytesOf, type DType, isPacked, PACKED_BLOCK } from "../../core/dtype.ts";
 import { size } from "../../core/shape.ts";
-import { alignUp } from "../../gpu/buffers.ts";
+import { alignUp } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
-import { foldGrid } from "../../gpu/grid.ts";
-import type { Pipeline } from "../../gpu/pipelines.ts";
-import { type Room, Staging } from "../../gpu/staging.ts";
+import { foldGrid } from "../../gpu/shader/grid.ts";
+import type { Pipeline } from "../../gpu/shader/pipelines.ts";
+import { type Room, Staging } from "../../gpu/memory/staging.ts";
 import type { Leaf } from "../../graph/node.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import { isNumeric, toFloats } from "../formats/numbers.ts";

@@ -1,5 +1,5 @@
 import { bytesOf, isPacked } from "../../core/dtype.ts";
-import { alignUp, Storage } from "../../gpu/buffers.ts";
+import { alignUp, Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
 import type { Leaf } from "../../graph/node.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";

@@ -1,4 +1,4 @@
-import type { Storage } from "../../gpu/buffers.ts";
+import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
 import type { Leaf, WeightPager } from "../../graph/node.ts";
 import { roomOf } from "../../graph/run/chunks.ts";

@@ -2,7 +2,7 @@ import text from "../../../shaders/gemm/matrix.wgsl" with { type: "text" };
 import main from "../../../shaders/lib/matrix_main.wgsl" with { type: "text" };
 import mainSized from "../../../shaders/lib/matrix_main_sized.wgsl" with { type: "text" };
 import units from "../../../shaders/lib/matrix_units.wgsl" with { type: "text" };
-import type { Snippet } from "../../gpu/snippet.ts";
+import type { Snippet } from "../../gpu/shader/snippet.ts";
 import type { MatrixConfig, Traits } from "../../gpu/traits.ts";
 import { snippet } from "../../tensor/mod.ts";
 import type { Form } from "../cost.ts";

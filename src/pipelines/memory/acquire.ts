@@ -1,6 +1,6 @@
 import { currentDevice, type Device } from "../../gpu/device.ts";
 import { OutOfMemoryError } from "../../gpu/errors.ts";
-import { memoryOf } from "../../gpu/memory.ts";
+import { memoryOf } from "../../gpu/memory/adapter_memory.ts";
 import { streamOf } from "../../graph/run/stream.ts";
 import { Model } from "../../models/mod.ts";
 import { BESIDES, fit, forceStream } from "./weight_modes.ts";

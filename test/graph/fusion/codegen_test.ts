@@ -8,7 +8,7 @@ import {
   type Work,
 } from "../../../src/graph/fusion/codegen.ts";
 import type { Expr } from "../../../src/graph/expr.ts";
-import { packFields } from "../../../src/gpu/params.ts";
+import { packFields } from "../../../src/gpu/shader/params.ts";
 import { Dice } from "../../support/dice.ts";
 
 const x = (index: number): Expr => ({ op: "operand", index });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 import type { Device } from "../../../src/gpu/device.ts";
 import { fuse, type Group, reachable } from "../../../src/graph/fusion/fuse.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 import { currentDevice } from "../../../src/gpu/device.ts";
 import { stepsOf } from "../../../src/graph/run/layout.ts";
 import { attention, conv2d, groupNorm, layerNorm, linear, silu } from "../../../src/ops/mod.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 import { Leaf } from "../../../src/graph/node.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { conv2d, groupNorm, matmul, silu } from "../../../src/ops/mod.ts";

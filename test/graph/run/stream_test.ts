@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 import { Leaf, type Pass } from "../../../src/graph/node.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { cat, recordChoice, scope, Tensor, tensor, weightedSum, zeros } from "../../../src/tensor/mod.ts";

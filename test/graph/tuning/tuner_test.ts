@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../../src/gpu/device.ts";
 import { DeviceLostError } from "../../../src/gpu/errors.ts";
-import { type DeviceOptions, openDevice } from "../../../src/gpu/open.ts";
-import { parseTunings, readTunings, tuningsPath, writeTunings } from "../../../src/gpu/tunings_file.ts";
+import { type DeviceOptions, openDevice } from "../../../src/gpu/open/open.ts";
+import {
+  parseTunings,
+  readTunings,
+  tuningsPath,
+  writeTunings,
+} from "../../../src/gpu/tunings/tunings_file.ts";
 import { benchBytes, type Problem, problemOf } from "../../../src/graph/tuning/bench.ts";
 import { misfit, placeOf, type Sample, sampleOf, toleranceOf } from "../../../src/graph/tuning/check.ts";
 import { choose, classOf, hashOf, idOf } from "../../../src/graph/tuning/choice.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 import { openCheckpoint } from "../../../src/io/formats/checkpoint.ts";
 import { modelKind } from "../../../src/io/names/model_kinds.ts";
 import { openSingleFile } from "../../../src/io/single_file/file.ts";

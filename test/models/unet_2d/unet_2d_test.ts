@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 import { UNet2DModel } from "../../../src/models/mod.ts";
 import { unet2DInputs } from "../../../src/models/unet_2d/inputs.ts";
 import { type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";

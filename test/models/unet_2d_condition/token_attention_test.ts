@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 import { tokenAttention } from "../../../src/models/unet_2d_condition/transformer_2d.ts";
 import { type Tensor, watched } from "../../../src/tensor/mod.ts";
 import { assertClose } from "../../support/close.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { memoryOf } from "../../../src/gpu/memory.ts";
+import { memoryOf } from "../../../src/gpu/memory/adapter_memory.ts";
 import { type Device, manualSeed, openDevice, OutOfMemoryError } from "../../../src/mod.ts";
 import {
   FluxPipeline,

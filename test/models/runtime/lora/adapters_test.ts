@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../../../src/gpu/device.ts";
-import { openDevice } from "../../../../src/gpu/open.ts";
+import { openDevice } from "../../../../src/gpu/open/open.ts";
 import { streamOf } from "../../../../src/graph/run/stream.ts";
 import { loadLora, type LoraOptions, UNet2DConditionModel } from "../../../../src/models/mod.ts";
 import { scope, tensor } from "../../../../src/tensor/mod.ts";

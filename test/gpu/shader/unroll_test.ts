@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { unroll } from "../../src/gpu/unroll.ts";
+import { unroll } from "../../../src/gpu/shader/unroll.ts";
 
 const unrolled = (text: string, ...others: string[]) =>
   unroll("k", [{ name: "a.wgsl", text }, ...others.map((text, i) => ({ name: `${i}.wgsl`, text }))])[0]!.text;

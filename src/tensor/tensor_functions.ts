@@ -1,6 +1,6 @@
 import { expectOptions } from "../core/error.ts";
 import { isFloat } from "../core/dtype.ts";
-import { TensorArithmetic } from "./arithmetic.ts";
+import { TensorArithmetic } from "./tensor_arithmetic.ts";
 import { pointwise, where } from "./pointwise.ts";
 import type { Tensor } from "./tensor.ts";
 

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { compose } from "../../src/gpu/compose.ts";
-import { replaceShader } from "../../src/gpu/replace_shader.ts";
-import { SHADER_FILES, type Snippet, snippet } from "../../src/gpu/snippet.ts";
-import "../../src/models/mod.ts";
-import { softmax } from "../../src/ops/mod.ts";
-import { kernel, tensor } from "../../src/tensor/mod.ts";
-import { testOnBothEngines } from "../support/engines.ts";
-import { shaderFiles } from "../support/shader_files.ts";
-import { traced } from "../support/traced.ts";
+import { compose } from "../../../src/gpu/shader/compose.ts";
+import { replaceShader } from "../../../src/gpu/shader/replace_shader.ts";
+import { SHADER_FILES, type Snippet, snippet } from "../../../src/gpu/shader/snippet.ts";
+import "../../../src/models/mod.ts";
+import { softmax } from "../../../src/ops/mod.ts";
+import { kernel, tensor } from "../../../src/tensor/mod.ts";
+import { testOnBothEngines } from "../../support/engines.ts";
+import { shaderFiles } from "../../support/shader_files.ts";
+import { traced } from "../../support/traced.ts";
 
 const ACTIVATIONS = "shaders/lib/activations.wgsl";
 const RELU = "select(max(x, vec4f(0.0)), x";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
-import { runChild } from "../support/child.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { runChild } from "../../support/child.ts";
 
 const open = (engine: string) => `
   import { openDevice, tensor } from "denoise";

@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import type { Device } from "./device.ts";
+import type { Device } from "../device.ts";
 
 const MEBIBYTE = 2 ** 20;
 

@@ -1,4 +1,4 @@
-import type { Engine } from "./traits.ts";
+import type { Engine } from "../traits.ts";
 
 /** An adapter with its driver, which measurements belong to, in the words of GPUAdapterInfo. */
 export interface TunedAdapter {

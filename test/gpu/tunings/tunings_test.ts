@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open.ts";
-import { type TunedAdapter, Tunings, type TuningsData } from "../../src/gpu/tunings.ts";
-import { parseTunings, readTunings, tuningsPath, writeTunings } from "../../src/gpu/tunings_file.ts";
-import { warnings, withTunings } from "../support/tunings.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { type TunedAdapter, Tunings, type TuningsData } from "../../../src/gpu/tunings/tunings.ts";
+import {
+  parseTunings,
+  readTunings,
+  tuningsPath,
+  writeTunings,
+} from "../../../src/gpu/tunings/tunings_file.ts";
+import { warnings, withTunings } from "../../support/tunings.ts";
 
 const adapter: TunedAdapter = {
   engine: "dawn",

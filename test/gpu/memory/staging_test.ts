@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../src/gpu/device.ts";
-import { openDevice } from "../../src/gpu/open.ts";
-import { Staging } from "../../src/gpu/staging.ts";
-import { testOnBothEngines } from "../support/engines.ts";
+import type { Device } from "../../../src/gpu/device.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { Staging } from "../../../src/gpu/memory/staging.ts";
+import { testOnBothEngines } from "../../support/engines.ts";
 
 const SIZE = 1024;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { promisify } from "node:util";
-import { openDevice } from "../../src/mod.ts";
+import { openDevice } from "../../../src/mod.ts";
 
 const immediate = (run: unknown, ...rest: unknown[]) =>
   setImmediate(run as (...args: unknown[]) => void, ...rest);

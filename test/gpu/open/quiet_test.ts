@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runChild } from "../support/child.ts";
+import { runChild } from "../../support/child.ts";
 
 Deno.test("opening a device writes nothing to standard error", async () => {
   const { stderr, code } = await runChild(`

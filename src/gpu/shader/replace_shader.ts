@@ -1,5 +1,5 @@
-import { nearest } from "../core/error.ts";
-import type { Device } from "./device.ts";
+import { nearest } from "../../core/error.ts";
+import type { Device } from "../device.ts";
 import { paramFields } from "./params.ts";
 import { SHADER_FILES } from "./snippet.ts";
 

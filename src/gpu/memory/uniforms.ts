@@ -1,5 +1,5 @@
 import { alignUp } from "./buffers.ts";
-import type { Device } from "./device.ts";
+import type { Device } from "../device.ts";
 
 /** Blocks of uniforms behind each other in one buffer. */
 export class Uniforms {

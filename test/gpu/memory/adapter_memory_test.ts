@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { totalmem } from "node:os";
-import { memoryOf, nvidiaMemory } from "../../src/gpu/memory.ts";
-import { openDevice } from "../../src/gpu/open.ts";
+import { memoryOf, nvidiaMemory } from "../../../src/gpu/memory/adapter_memory.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 
 const list = "NVIDIA H100 80GB HBM3, 81559\nNVIDIA GeForce RTX 4060, 8188\n";
 

@@ -1,5 +1,5 @@
-import type { DeviceBase } from "./device_base.ts";
-import { OutOfMemoryError } from "./errors.ts";
+import type { DeviceBase } from "../device_base.ts";
+import { OutOfMemoryError } from "../errors.ts";
 
 let nextId = 1;
 

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
-import { boundBy, compose, type Shader } from "../../src/gpu/compose.ts";
-import { codeOf, hostSets, keyOf, lineOf, paramsText, type Snippet, snippet } from "../../src/gpu/snippet.ts";
-import { shaderFiles } from "../support/shader_files.ts";
+import { boundBy, compose, type Shader } from "../../../src/gpu/shader/compose.ts";
+import {
+  codeOf,
+  hostSets,
+  keyOf,
+  lineOf,
+  paramsText,
+  type Snippet,
+  snippet,
+} from "../../../src/gpu/shader/snippet.ts";
+import { shaderFiles } from "../../support/shader_files.ts";
 
 const textOf = (shader: Omit<Shader, "label">) =>
   compose({ label: "k", ...shader }).map(({ text }) => text).filter((text) => text).join("\n");

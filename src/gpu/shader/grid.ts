@@ -1,6 +1,6 @@
-import elementMain from "../../shaders/lib/element_main.wgsl" with { type: "text" };
-import grid from "../../shaders/lib/grid.wgsl" with { type: "text" };
-import workgroupMain from "../../shaders/lib/workgroup_main.wgsl" with { type: "text" };
+import elementMain from "../../../shaders/lib/element_main.wgsl" with { type: "text" };
+import grid from "../../../shaders/lib/grid.wgsl" with { type: "text" };
+import workgroupMain from "../../../shaders/lib/workgroup_main.wgsl" with { type: "text" };
 import { type Snippet, snippet } from "./snippet.ts";
 
 /** A grid for a number of workgroups: a dimension is limited, so large numbers are folded into two. */

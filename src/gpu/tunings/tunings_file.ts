@@ -2,7 +2,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { hash } from "../core/hash.ts";
+import { hash } from "../../core/hash.ts";
 import known from "./known_tunings.json" with { type: "json" };
 import { describeTuned, sameAdapter, type TunedAdapter, Tunings, type TuningsData } from "./tunings.ts";
 

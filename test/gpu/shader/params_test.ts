@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { packFields, packParams, structBody } from "../../src/gpu/params.ts";
+import { packFields, packParams, structBody } from "../../../src/gpu/shader/params.ts";
 
 const WGSL = `
 struct Params {

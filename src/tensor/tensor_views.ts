@@ -8,7 +8,7 @@ import {
   size,
   type Tuple,
 } from "../core/shape.ts";
-import { TensorFunctions } from "./functions.ts";
+import { TensorFunctions } from "./tensor_functions.ts";
 import { Tensor } from "./tensor.ts";
 
 /** The methods of tensors that look at the same elements otherwise, without a copy but where reshape says so. */

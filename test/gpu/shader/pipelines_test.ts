@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../src/gpu/device.ts";
-import type { PipelineSpec } from "../../src/gpu/pipelines.ts";
-import { recordKernel, type Tensor, tensor } from "../../src/tensor/mod.ts";
-import { testOnBothEngines } from "../support/engines.ts";
+import type { Device } from "../../../src/gpu/device.ts";
+import type { PipelineSpec } from "../../../src/gpu/shader/pipelines.ts";
+import { recordKernel, type Tensor, tensor } from "../../../src/tensor/mod.ts";
+import { testOnBothEngines } from "../../support/engines.ts";
 
 const kernel = (body: string): PipelineSpec => ({
   key: body,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { expectRuntime } from "../../src/gpu/runtime.ts";
-import { runChild } from "../support/child.ts";
+import { expectRuntime } from "../../../src/gpu/open/runtime.ts";
+import { runChild } from "../../support/child.ts";
 
 Deno.test("older versions of Deno are refused by name, later ones and other runtimes are not", () => {
   for (const version of ["2.8.3", "2.5.6", "1.46.3", "0.1.0"]) {

@@ -1,5 +1,5 @@
 import { alignUp } from "./buffers.ts";
-import type { Device } from "./device.ts";
+import type { Device } from "../device.ts";
 
 /** Memory that the host writes and a submission sends on. */
 export interface Room {

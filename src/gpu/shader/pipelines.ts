@@ -1,5 +1,5 @@
-import type { DeviceBase } from "./device_base.ts";
-import { ShaderError } from "./errors.ts";
+import type { DeviceBase } from "../device_base.ts";
+import { ShaderError } from "../errors.ts";
 import { SHADER_FILES, type Snippet, type SourcePart } from "./snippet.ts";
 import { unroll } from "./unroll.ts";
 

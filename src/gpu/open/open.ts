@@ -1,14 +1,14 @@
-import { expectOptions } from "../core/error.ts";
+import { expectOptions } from "../../core/error.ts";
 import { DawnMissingError, openDawn } from "./dawn.ts";
-import { Device, type KernelChoice } from "./device.ts";
+import { Device, type KernelChoice } from "../device.ts";
 import { useCachedDriver } from "./driver.ts";
-import { NoAdapterError } from "./errors.ts";
+import { NoAdapterError } from "../errors.ts";
 import { withoutKnownWarnings } from "./quiet.ts";
 import { expectRuntime } from "./runtime.ts";
-import { type Engine, isSoftware } from "./traits.ts";
-import { tunedAdapter } from "./tunings.ts";
-import { readTunings } from "./tunings_file.ts";
-import { WANTED_FEATURES } from "./types.ts";
+import { type Engine, isSoftware } from "../traits.ts";
+import { tunedAdapter } from "../tunings/tunings.ts";
+import { readTunings } from "../tunings/tunings_file.ts";
+import { WANTED_FEATURES } from "../types.ts";
 
 /** How to open a device. */
 export interface DeviceOptions {
