@@ -35,8 +35,6 @@ export interface RunOptions {
   preview?: PreviewOptions | undefined;
 }
 
-const atWork = new WeakSet<Scheduler>();
-
 /**
  * Does a run with the parts as they are now: what is exchanged meanwhile is of the next. A scheduler remembers the steps
  * of one run, so that a second run beside it gets a copy. Where the options ask for it, the run outlives its device.
@@ -53,9 +51,8 @@ export async function ownRun<
   run: (parts: Parts, options: Options) => Promise<T>,
 ): Promise<T> {
   expectRunOptions(pipeline, options);
-  const isBeside = atWork.has(parts.scheduler);
-  const own = isBeside ? { ...parts, scheduler: parts.scheduler.clone() } : { ...parts };
-  atWork.add(own.scheduler);
+  const own = parts.scheduler.isRunning ? { ...parts, scheduler: parts.scheduler.clone() } : { ...parts };
+  own.scheduler.isRunning = true;
   try {
     if (!options?.recover) return await run(own, options);
     return await recovering(own, options, (options) => run(own, options));
@@ -67,7 +64,7 @@ export async function ownRun<
     }
     throw error;
   } finally {
-    atWork.delete(own.scheduler);
+    own.scheduler.isRunning = false;
   }
 }
 

@@ -49,6 +49,11 @@ export interface SchedulerState {
 export abstract class Scheduler<Config extends object = object> {
   /** The complete config, with diffusers' keys. Keys that the class does not know are kept. */
   readonly config: Config;
+  /**
+   * A pipeline's run steps through it: another run beside it takes a copy.
+   * @internal
+   */
+  isRunning = false;
   #timesteps: number[] | undefined;
   #sigmas: number[] = [];
   #begin: number | undefined;

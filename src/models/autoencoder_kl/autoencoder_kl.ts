@@ -41,6 +41,9 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   /** Its folder in a pipeline. */
   static readonly folder: string = "vae";
 
+  /** Red, green and blue in its latents, for previews, once they were fitted: a weight for each channel and a constant. */
+  latentColors: Promise<readonly (readonly number[])[]> | undefined;
+
   /** Pixels on the side of a latent: 8 in Stable Diffusion. */
   get scaleFactor(): number {
     return scaleFactor(this.config);

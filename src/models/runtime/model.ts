@@ -42,6 +42,8 @@ export abstract class Model<Config = unknown> implements Disposable {
   isFlexible = false;
   /** Whether pipelines bring its weights in parts, each entry point's in turn, as the GPU had no room for all. */
   comesInParts = false;
+  /** Lines that were said of it, each once. */
+  readonly notices: Set<string> = new Set();
   /** Read while `forward` is traced, not when a trace is replayed. */
   protected readonly weights: Weights;
   readonly #edits: Edits;

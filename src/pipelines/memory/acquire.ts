@@ -28,7 +28,7 @@ export async function memoryBudget({ memory }: Residents): Promise<number | unde
 export interface AcquireOptions {
   /** Ends the loading. */
   signal?: AbortSignal | undefined;
-  /** What the first of them is about to do, from which follows what room it needs; nothing of it runs. */
+  /** Calls of the first model that are to come, from which follows what room it needs; nothing of them runs. */
   work?: (() => unknown) | undefined;
   /** The entry point that the first is to run: where there is no room for all its weights, only those come. */
   only?: string | undefined;

@@ -4,17 +4,17 @@ import { BESIDES, footprintsOf, type WeightMode } from "./weight_modes.ts";
 /** A model's share of the plan, in bytes. */
 export interface PlannedPart {
   readonly name: string;
-  /** Of its weights in each format. */
+  /** Its weights in each format. */
   readonly weights: Readonly<Record<"f32" | "f16" | "int8" | "int4", number>>;
-  /** Of its work beside the weights. */
+  /** Its work beside the weights. */
   readonly activations: number;
   /** The first mode, from the most exact on, in which it fits; undefined where none does. */
   readonly mode: WeightMode | undefined;
-  /** What it takes in this mode, or in the smallest where none fits. */
+  /** The sum in this mode, or in the smallest where none fits. */
   readonly bytes: number;
 }
 
-/** What a pipeline takes of a GPU's memory, and how it is made to fit. */
+/** A pipeline's share of a GPU's memory, and the modes in which it fits. */
 export interface MemoryPlan {
   readonly parts: readonly PlannedPart[];
   /** Bytes that there are; Infinity where that is not known. */

@@ -20,8 +20,8 @@ const RIDGE = 1e-6; // keeps channels apart that say the same; a share of their 
  * a row of Z is the channels of a latent and a 1. latents [B, C, h, w], colors [B, 3 or 1, h, w] in [0, 1].
  */
 export function fitColors(latents: Planes, colors: Planes): LatentColors {
-  const rows = [...rowsOf(latents)].map((row) => [...row, 1]);
-  const targets = [...rowsOf(colors)];
+  const rows = [...channelsOf(latents)].map((row) => [...row, 1]);
+  const targets = [...channelsOf(colors)];
   const width = rows[0]!.length;
   const dot = (a: (row: number) => number, b: (row: number) => number) =>
     rows.reduce((sum, _, i) => sum + a(i) * b(i), 0);
@@ -81,7 +81,7 @@ function byteOf(value: number): number {
 }
 
 /** The channels at each place. */
-function* rowsOf({ shape: [B, C, h, w], data }: Planes): Generator<number[]> {
+function* channelsOf({ shape: [B, C, h, w], data }: Planes): Generator<number[]> {
   const area = h! * w!;
   for (let b = 0; b < B!; b++) {
     for (let i = 0; i < area; i++) {

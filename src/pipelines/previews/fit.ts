@@ -10,35 +10,23 @@ const PICTURES = 4;
 const LATENTS = 8; // on a side: 256 in all, for at most some 17 unknowns
 const SHAPES = 12; // in a picture
 
-const fits = new WeakMap<AutoencoderKL, Promise<LatentColors>>();
-
-/**
- * The colours of an autoencoder's latents: known ones, else fitted once to what it makes of some pictures.
- */
+/** The colours of an autoencoder's latents: known ones, else fitted once to its latents of some pictures. */
 export function colorsOf(vae: AutoencoderKL): Promise<LatentColors> {
   const known = knownColors(vae.config);
-  if (known) return Promise.resolve(known);
-  let fit = fits.get(vae);
-  if (!fit) fits.set(vae, fit = fitToShapes(vae));
-  return fit;
+  return vae.latentColors ??= known ? Promise.resolve(known) : fitToShapes(vae);
 }
 
-/**
- * Makes sure that the colours are known before a loop needs them, while there is room for the autoencoder.
- */
+/** Makes sure that the colours are known before a loop needs them, while there is room for the autoencoder. */
 export async function prepareColors(
   parts: Residents & { vae: AutoencoderKL },
   options: { signal?: AbortSignal | undefined },
 ): Promise<void> {
   const { vae } = parts;
-  if (knownColors(vae.config) || fits.has(vae)) return;
+  if (knownColors(vae.config) || vae.latentColors) return;
   await withModels(parts, [vae], { signal: options.signal }, () => colorsOf(vae));
 }
 
-/**
- * The colours that fit best to what the autoencoder decodes
- * of latents as the denoiser takes them. [B, C, h, w]
- */
+/** The colours that fit best to the pictures that the autoencoder decodes of the denoiser's latents. [B, C, h, w] */
 export async function fitToLatents(vae: AutoencoderKL, latents: Tensor): Promise<LatentColors> {
   const { sample } = await vae.decodeChecked(vae.unscaleLatents(latents), { onNotice: () => {} });
   const picture = sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]

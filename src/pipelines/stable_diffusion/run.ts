@@ -126,16 +126,11 @@ export function expectPlainUNet({ unet, vae }: UNetParts, inpainting: string): v
   );
 }
 
-/** Lines that were said of the schedulers that a model was drawn with. */
-const told = new WeakMap<UNet2DConditionModel, Set<string>>();
-
 /** Says once for a model why a pipeline's scheduler would draw badly with it. */
 function tellMisfits({ unet, scheduler }: UNetParts, onNotice: (line: string) => void = console.warn): void {
-  const before = told.get(unet) ?? new Set();
-  told.set(unet, before);
   for (const line of misfits(scheduler, { flow: false, latents: true })) {
-    if (before.has(line)) continue;
-    before.add(line);
+    if (unet.notices.has(line)) continue;
+    unet.notices.add(line);
     onNotice(line);
   }
 }
