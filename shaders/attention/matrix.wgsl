@@ -30,7 +30,8 @@ const VECTORS: u32 = KEYS / 4 / PARTS; // of scores a share
 const K_VECTORS: u32 = WIDTH / 4;
 const K_LOADS: u32 = (KEYS * K_VECTORS + WG - 1) / WG;
 const V_COLUMNS: u32 = COLUMNS / 4;
-const V_LOADS: u32 = (KEYS / 4 * V_COLUMNS + WG - 1) / WG;
+const V_ROWS: u32 = KEYS / 4; // neighbouring lanes store what lies side by side, or 16 of them would meet in two banks
+const V_LOADS: u32 = (V_ROWS * V_COLUMNS + WG - 1) / WG;
 const INPUTS: u32 = max(max(KEYS, SUBGROUPS * ROWS) * WIDTH_PITCH, SUBGROUPS * ROWS * KEYS_PITCH);
 const WIDTH_BLOCKS: u32 = WIDTH / K;
 const KEY_BLOCKS: u32 = KEYS / N;
@@ -252,7 +253,7 @@ fn place(z: u32, invocation: u32, ahead: ptr<function, Ahead>) {
     (*ahead).key_starts[l] = start_of_k(z, (invocation + l * WG) / K_VECTORS);
   }
   for (var l = 0u; l < V_LOADS; l++) { // unrolled
-    (*ahead).value_starts[l] = start_of_v(z, (invocation + l * WG) / V_COLUMNS * 4);
+    (*ahead).value_starts[l] = start_of_v(z, (invocation + l * WG) % V_ROWS * 4);
   }
   (*ahead).last_key = start_of_k(z, params.keys - 1);
   (*ahead).last_value = start_of_v(z, params.keys - 1);
@@ -266,7 +267,7 @@ fn fetch(first_key: u32, invocation: u32, ahead: ptr<function, Ahead>) {
   }
   for (var l = 0u; l < V_LOADS; l++) { // unrolled
     let start = (*ahead).value_starts[l] + first_key * step_of_v();
-    let column = (invocation + l * WG) % V_COLUMNS * 4;
+    let column = (invocation + l * WG) / V_ROWS * 4;
     (*ahead).values[l] = transpose(mat4x4<f16>(
       read_v(min(start, (*ahead).last_value), column),
       read_v(min(start + step_of_v(), (*ahead).last_value), column),
@@ -285,9 +286,9 @@ fn put(invocation: u32, ahead: ptr<function, Ahead>) {
   }
   for (var l = 0u; l < V_LOADS; l++) { // unrolled
     let i = invocation + l * WG;
-    if (KEYS / 4 * V_COLUMNS % WG == 0 || i < KEYS / 4 * V_COLUMNS) {
+    if (V_ROWS * V_COLUMNS % WG == 0 || i < V_ROWS * V_COLUMNS) {
       for (var c = 0u; c < 4; c++) {
-        values[(i % V_COLUMNS * 4 + c) * KEYS_PITCH + i / V_COLUMNS] = (*ahead).values[l][c];
+        values[(i / V_ROWS * 4 + c) * KEYS_PITCH + i % V_ROWS] = (*ahead).values[l][c];
       }
     }
   }

@@ -2,9 +2,10 @@
 // there by way of registers: what is loaded ahead has the time of a step to arrive. A kernel has TILE_M rows of x and TILE_N
 // columns of w in a tile, of SETS sets of weights one behind the other, and WG lanes; its column_of(place) tells which
 // column of y is at a place of a set. x, w and Params: see gemm/operands/: rows_*, columns_*, x8_* and w8_*.
-// Host sets: TILE_K, BUFFERS, TAPPED, PADDED, RAGGED.
+// Host sets: TILE_K, BUFFERS, TURNED, TAPPED, PADDED, RAGGED.
 const TILE_K: u32 = 32; // channels that lie in workgroup memory at a time
 const BUFFERS: u32 = 1; // 2: tiles take turns in two places, so that what comes next is stored while others still multiply
+const TURNED: bool = false; // true: in odd rows the second half of an eight is stored first, so that 16 lanes meet all banks
 const TAPPED: bool = true; // false where there is one tap
 const PADDED: bool = true; // false where no row is in the padding
 const RAGGED: bool = true; // false where k is a multiple of TILE_K
@@ -113,14 +114,16 @@ fn put_tiles(ahead: ptr<function, Ahead>, buffer: u32, lane: u32) {
     let at = (buffer * TILE_M + place.x) * STRIDE + place.y * 2;
     let within = (!PADDED || ahead.start_x[i] >= 0) && (!RAGGED || ahead.k + place.y * 8 < params.k);
     let values = select(vec4u(), ahead.x[i], within);
-    tile_x[at] = bitcast<vec4h>(values.xy);
-    tile_x[at + 1] = bitcast<vec4h>(values.zw);
+    let turned = TURNED && place.x % 2 == 1;
+    tile_x[at + u32(turned)] = bitcast<vec4h>(select(values.xy, values.zw, turned));
+    tile_x[at + u32(!turned)] = bitcast<vec4h>(select(values.zw, values.xy, turned));
   }
   for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) { // unrolled
     let place = place_w(i, lane);
     let at = (buffer * TILE_N + place.x) * STRIDE + place.y * 2;
     let values = halves(ahead.w[i]);
-    tile_w[at] = bitcast<vec4h>(values.xy);
-    tile_w[at + 1] = bitcast<vec4h>(values.zw);
+    let turned = TURNED && place.x % 2 == 1;
+    tile_w[at + u32(turned)] = bitcast<vec4h>(select(values.xy, values.zw, turned));
+    tile_w[at + u32(!turned)] = bitcast<vec4h>(select(values.zw, values.xy, turned));
   }
 }
