@@ -29,16 +29,13 @@ const REACH: f32 = (LIFT + SLACK) / UNIT;
 const VECTORS: u32 = KEYS / 4 / PARTS; // of scores a share
 const K_VECTORS: u32 = WIDTH / 4;
 const K_LOADS: u32 = (KEYS * K_VECTORS + WG - 1) / WG;
-const V_COLUMNS: u32 = COLUMNS / 4;
-const V_ROWS: u32 = KEYS / 4; // neighbouring lanes store what lies side by side, or 16 of them would meet in two banks
-const V_LOADS: u32 = (V_ROWS * V_COLUMNS + WG - 1) / WG;
+const V_LOADS: u32 = (VALUE_BLOCKS + WG - 1) / WG;
 const INPUTS: u32 = max(max(KEYS, SUBGROUPS * ROWS) * WIDTH_PITCH, SUBGROUPS * ROWS * KEYS_PITCH);
 const WIDTH_BLOCKS: u32 = WIDTH / K;
 const KEY_BLOCKS: u32 = KEYS / N;
 const COLUMN_BLOCKS: u32 = COLUMNS / N;
 
 var<workgroup> inputs: array<vec4<f16>, INPUTS>; // queries or keys by row, then powers by subgroup and row
-var<workgroup> values: array<vec4<f16>, COLUMNS * KEYS_PITCH>; // by column
 var<workgroup> scores: array<vec4f, SUBGROUPS * ROWS * SCORES_PITCH>; // by subgroup and row; at times of outputs
 var<workgroup> factors: array<f32, SUBGROUPS * ROWS>; // by which outputs are multiplied; in the end what divides them
 var<workgroup> moved: u32; // the last tile in which the base of a row with outputs has moved
@@ -117,7 +114,7 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
             powers[b] = subgroupMatrixLoad<Left, row_major>(&inputs, at, KEYS_PITCH);
           }
           for (var n = 0u; n < COLUMN_BLOCKS; n++) { // unrolled
-            let weighed = subgroupMatrixLoad<Right, col_major>(&values, n * N * KEYS_PITCH + k * K / 4, KEYS_PITCH);
+            let weighed = values_at(k * K, n * N);
             for (var b = 0u; b < BLOCKS; b++) { // unrolled
               let at = b * COLUMN_BLOCKS + n;
               sums[at] = subgroupMatrixMultiplyAccumulate(powers[b], weighed, sums[at]);
@@ -238,10 +235,10 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
   }
 }
 
-/// Keys and values of an invocation, read ahead of their use; values as four columns over four keys.
+/// Keys and values of an invocation, read ahead of their use.
 struct Ahead {
   keys: array<vec4<f16>, K_LOADS>,
-  values: array<mat4x4<f16>, V_LOADS>,
+  values: array<Values, V_LOADS>,
   key_starts: array<u32, K_LOADS>, // of the first tile's rows
   value_starts: array<u32, V_LOADS>,
   last_key: u32, // where the last row begins
@@ -253,7 +250,7 @@ fn place(z: u32, invocation: u32, ahead: ptr<function, Ahead>) {
     (*ahead).key_starts[l] = start_of_k(z, (invocation + l * WG) / K_VECTORS);
   }
   for (var l = 0u; l < V_LOADS; l++) { // unrolled
-    (*ahead).value_starts[l] = start_of_v(z, (invocation + l * WG) % V_ROWS * 4);
+    (*ahead).value_starts[l] = start_of_v(z, key_of_block(invocation + l * WG));
   }
   (*ahead).last_key = start_of_k(z, params.keys - 1);
   (*ahead).last_value = start_of_v(z, params.keys - 1);
@@ -267,13 +264,8 @@ fn fetch(first_key: u32, invocation: u32, ahead: ptr<function, Ahead>) {
   }
   for (var l = 0u; l < V_LOADS; l++) { // unrolled
     let start = (*ahead).value_starts[l] + first_key * step_of_v();
-    let column = (invocation + l * WG) / V_ROWS * 4;
-    (*ahead).values[l] = transpose(mat4x4<f16>(
-      read_v(min(start, (*ahead).last_value), column),
-      read_v(min(start + step_of_v(), (*ahead).last_value), column),
-      read_v(min(start + 2 * step_of_v(), (*ahead).last_value), column),
-      read_v(min(start + 3 * step_of_v(), (*ahead).last_value), column),
-    ));
+    (*ahead).values[l] = read_values(invocation + l * WG, start, (*ahead).last_value);
+
   }
 }
 
@@ -286,10 +278,8 @@ fn put(invocation: u32, ahead: ptr<function, Ahead>) {
   }
   for (var l = 0u; l < V_LOADS; l++) { // unrolled
     let i = invocation + l * WG;
-    if (V_ROWS * V_COLUMNS % WG == 0 || i < V_ROWS * V_COLUMNS) {
-      for (var c = 0u; c < 4; c++) {
-        values[(i / V_ROWS * 4 + c) * KEYS_PITCH + i % V_ROWS] = (*ahead).values[l][c];
-      }
+    if (VALUE_BLOCKS % WG == 0 || i < VALUE_BLOCKS) {
+      put_values(i, (*ahead).values[l]);
     }
   }
 }

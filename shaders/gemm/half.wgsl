@@ -56,7 +56,7 @@ fn main(
     let stop = min(step + FLUSH, end);
     for (; step < stop; step++) {
       workgroupBarrier();
-      put_tiles(&ahead, 0, lane);
+      put_tiles(&ahead, lane);
       workgroupBarrier();
       load_next(&ahead, z, lane);
       for (var i = 0u; i < EIGHTS; i++) {

@@ -41,7 +41,7 @@ fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
   let steps = steps_of_sum();
   let first = part * steps / params.parts;
   begin(&ahead, z, first_row, first_col, first, lane);
-  put_tiles(&ahead, 0, lane);
+  put_tiles(&ahead, lane);
   var sums: array<Sums, ROWS * COLS>;
   for (var i = 0u; i < ROWS * COLS; i++) { // unrolled
     sums[i] = Sums(0); // see lib/matrix_units.wgsl
@@ -49,12 +49,9 @@ fn run(tile: u32, lane: u32, subgroup: u32, subgroup_lane: u32) {
   for (var step = first; step < (part + 1) * steps / params.parts; step++) {
     workgroupBarrier();
     load_next(&ahead, z, lane);
-    let buffer = (step - first) % BUFFERS;
-    multiply(&sums, buffer, subgroup);
-    if (BUFFERS == 1) {
-      workgroupBarrier();
-    }
-    put_tiles(&ahead, (buffer + 1) % BUFFERS, lane);
+    multiply(&sums, subgroup);
+    workgroupBarrier();
+    put_tiles(&ahead, lane);
   }
   store_sums(&sums, z_part, first_row, first_col, subgroup, subgroup_lane);
 }
@@ -65,9 +62,9 @@ fn column_of(place: u32) -> u32 {
 }
 
 /// Adds the product of both tiles to a subgroup's sums. Of two sets half of its matrices are of each.
-fn multiply(sums: ptr<function, array<Sums, ROWS * COLS>>, buffer: u32, subgroup: u32) {
-  let row = buffer * TILE_M + subgroup / ACROSS * ROWS * M;
-  let column = buffer * TILE_N + subgroup % ACROSS * COLS * N / SETS;
+fn multiply(sums: ptr<function, array<Sums, ROWS * COLS>>, subgroup: u32) {
+  let row = subgroup / ACROSS * ROWS * M;
+  let column = subgroup % ACROSS * COLS * N / SETS;
   for (var k = 0u; k < TILE_K; k += K) {
     var left: array<Left, ROWS>;
     for (var i = 0u; i < ROWS; i++) { // unrolled

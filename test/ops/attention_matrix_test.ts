@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open/open.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
-import { matrix } from "../../src/ops/attention/matrix.ts";
+import { matrix, VALUES } from "../../src/ops/attention/matrix.ts";
 import { attended, byForm, checkForm, f16Bound, type FormCase } from "../support/attention.ts";
 import { testOnMatrixUnits } from "../support/engines.ts";
 import { type Tensor, tensor } from "../../src/tensor/mod.ts";
@@ -45,6 +45,19 @@ for (const { tile, ...sizes } of CASES) {
     await checkForm(matrix, { ...sizes, dtype: "f16" }, tile && resized);
   });
 }
+
+testOnMatrixUnits(
+  "attention() on matrix units takes values as they lie, with loops written out",
+  async () => {
+    using device = await openDevice();
+    Object.assign(device.traits, { unrolls: false });
+    const { byColumn, byKey } = VALUES;
+    const turned = (c: Candidate) => ({ ...c, code: c.code.map((part) => part === byColumn ? byKey : part) });
+    for (const { tile: _, ...sizes } of [CASES[2]!, CASES[5]!, CASES[9]!]) {
+      await checkForm(matrix, { ...sizes, dtype: "f16" }, turned);
+    }
+  },
+);
 
 testOnMatrixUnits(
   "attention() on matrix units keeps f32 sums, and rows that see no key are NaN",

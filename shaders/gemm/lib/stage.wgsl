@@ -2,10 +2,8 @@
 // there by way of registers: what is loaded ahead has the time of a step to arrive. A kernel has TILE_M rows of x and TILE_N
 // columns of w in a tile, of SETS sets of weights one behind the other, and WG lanes; its column_of(place) tells which
 // column of y is at a place of a set. x, w and Params: see gemm/operands/: rows_*, columns_*, x8_* and w8_*.
-// Host sets: TILE_K, BUFFERS, TURNED, TAPPED, PADDED, RAGGED.
+// Host sets: TILE_K, TAPPED, PADDED, RAGGED.
 const TILE_K: u32 = 32; // channels that lie in workgroup memory at a time
-const BUFFERS: u32 = 1; // 2: tiles take turns in two places, so that what comes next is stored while others still multiply
-const TURNED: bool = false; // true: in odd rows the second half of an eight is stored first, so that 16 lanes meet all banks
 const TAPPED: bool = true; // false where there is one tap
 const PADDED: bool = true; // false where no row is in the padding
 const RAGGED: bool = true; // false where k is a multiple of TILE_K
@@ -14,8 +12,8 @@ const EIGHTS: u32 = TILE_K / 8; // of a row of a tile
 const STRIDE: u32 = EIGHTS * 2 + 2; // of a row in workgroup memory, in vec4h; the gap turns neighbours to other banks
 const OWN: u32 = TILE_N / SETS; // columns of y in a tile
 
-var<workgroup> tile_x: array<vec4h, BUFFERS * TILE_M * STRIDE>; // [buffer][row][channel]
-var<workgroup> tile_w: array<vec4h, BUFFERS * TILE_N * STRIDE>; // [buffer][column][channel], all of the first set in front
+var<workgroup> tile_x: array<vec4h, TILE_M * STRIDE>; // [row][channel]
+var<workgroup> tile_w: array<vec4h, TILE_N * STRIDE>; // [column][channel], all of the first set in front
 
 /// What a lane loads ahead: every WG-th eight of both tiles.
 struct Ahead {
@@ -107,23 +105,21 @@ fn load_tiles(ahead: ptr<function, Ahead>, z: u32, lane: u32) {
   }
 }
 
-/// Brings into a buffer of workgroup memory what was loaded; zeros for rows in the padding and channels beyond the last.
-fn put_tiles(ahead: ptr<function, Ahead>, buffer: u32, lane: u32) {
+/// Brings into workgroup memory what was loaded; zeros for rows in the padding and channels beyond the last.
+fn put_tiles(ahead: ptr<function, Ahead>, lane: u32) {
   for (var i = 0u; i < TILE_M * EIGHTS / WG; i++) { // unrolled
     let place = place_x(i, lane);
-    let at = (buffer * TILE_M + place.x) * STRIDE + place.y * 2;
+    let at = place.x * STRIDE + place.y * 2;
     let within = (!PADDED || ahead.start_x[i] >= 0) && (!RAGGED || ahead.k + place.y * 8 < params.k);
     let values = select(vec4u(), ahead.x[i], within);
-    let turned = TURNED && place.x % 2 == 1;
-    tile_x[at + u32(turned)] = bitcast<vec4h>(select(values.xy, values.zw, turned));
-    tile_x[at + u32(!turned)] = bitcast<vec4h>(select(values.zw, values.xy, turned));
+    tile_x[at] = bitcast<vec4h>(values.xy);
+    tile_x[at + 1] = bitcast<vec4h>(values.zw);
   }
   for (var i = 0u; i < TILE_N * EIGHTS / WG; i++) { // unrolled
     let place = place_w(i, lane);
-    let at = (buffer * TILE_N + place.x) * STRIDE + place.y * 2;
+    let at = place.x * STRIDE + place.y * 2;
     let values = halves(ahead.w[i]);
-    let turned = TURNED && place.x % 2 == 1;
-    tile_w[at + u32(turned)] = bitcast<vec4h>(select(values.xy, values.zw, turned));
-    tile_w[at + u32(!turned)] = bitcast<vec4h>(select(values.zw, values.xy, turned));
+    tile_w[at] = bitcast<vec4h>(values.xy);
+    tile_w[at + 1] = bitcast<vec4h>(values.zw);
   }
 }

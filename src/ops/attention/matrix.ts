@@ -1,10 +1,17 @@
+import byColumn from "../../../shaders/attention/lib/values_by_column.wgsl" with { type: "text" };
+import byKey from "../../../shaders/attention/lib/values_by_key.wgsl" with { type: "text" };
 import text from "../../../shaders/attention/matrix.wgsl" with { type: "text" };
-import { snippet } from "../../tensor/mod.ts";
+import { type Snippet, snippet } from "../../tensor/mod.ts";
 import { costOf, type Form, type Guess } from "../cost.ts";
 import { MAIN, UNITS, unitsOf } from "../gemm/matrix.ts";
 import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
 const BODY = snippet("attention/matrix", text, [PARAMS, UNITS]);
+/** How values lie in workgroup memory: as units load them in runs, or for those that take either way as they come. */
+export const VALUES: Readonly<Record<"byColumn" | "byKey", Snippet>> = {
+  byColumn: snippet("attention/lib/values_by_column", byColumn),
+  byKey: snippet("attention/lib/values_by_key", byKey),
+};
 
 /** How a workgroup divides its work: queries of a subgroup, keys of a tile, subgroups; and the speed reached on an H200. */
 const TILES = [
@@ -36,7 +43,8 @@ export const matrix: Form<Attention> = (traits, a) => {
     const all = rows * subgroups;
     const scores = keys + 4 * parts; // rows of scores lie apart so that neighbouring lanes read other banks
     const inputs = Math.max(Math.max(keys, all) * pitch(whole), all * pitch(keys));
-    const bytes = 2 * (inputs + wide * pitch(keys)) + 4 * all * (scores + 1) + 16;
+    const values = units.roomy ? keys * pitch(wide) : wide * pitch(keys);
+    const bytes = 2 * (inputs + values) + 4 * all * (scores + 1) + 16;
     const fits = rows % M === 0 && keys % N === 0 && keys % K === 0 && bytes <= traits.workgroupMemory &&
       subgroups * lanes <= traits.invocations &&
       (traits.software ||
@@ -46,7 +54,12 @@ export const matrix: Form<Attention> = (traits, a) => {
     return [{
       candidate: {
         name: `attention_matrix_${rows}x${keys}`,
-        code: [...code, BODY, MAIN[traits.sizedSubgroups ? "sized" : "fixed"]],
+        code: [
+          ...code,
+          VALUES[units.roomy ? "byKey" : "byColumn"],
+          BODY,
+          MAIN[traits.sizedSubgroups ? "sized" : "fixed"],
+        ],
         set: {
           ...set,
           M,

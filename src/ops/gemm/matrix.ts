@@ -83,7 +83,6 @@ export const matrix: Form<Gemm> = (traits, g) => {
         ROWS: own[0] / M,
         COLS: own[1] / N,
         PATCH: patch,
-        TURNED: String(units.roomy),
       },
       params: paramsOf(g),
       width: 4,
