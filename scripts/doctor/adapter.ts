@@ -3,7 +3,7 @@ import { cpus, release, totalmem } from "node:os";
 import project from "../../deno.json" with { type: "json" };
 import { memoryOf } from "../../src/gpu/memory/adapter_memory.ts";
 import { type TunedAdapter, tunedAdapter } from "../../src/gpu/tunings/tunings.ts";
-import { WANTED_FEATURES } from "../../src/gpu/types.ts";
+import { WANTED_FEATURES } from "../../src/gpu/traits.ts";
 
 /** The machine, the adapter and its driver, and what they can do. */
 export interface AdapterReport {

@@ -1,3 +1,12 @@
+/** Features asked for wherever an adapter has them: `traitsOf` reads what came of it. */
+export const WANTED_FEATURES = [
+  "shader-f16",
+  "subgroups",
+  "timestamp-query",
+  "chromium-experimental-subgroup-matrix",
+  "subgroup-size-control",
+] as GPUFeatureName[];
+
 /** Which implementation of WebGPU runs the commands. */
 export type Engine = "dawn" | "deno";
 
@@ -13,6 +22,11 @@ export interface MatrixConfig {
   readonly N: number;
   /** What is summed over. */
   readonly K: number;
+}
+
+/** With "chromium-experimental-subgroup-matrix" Dawn tells more than the types that Deno ships for WebGPU say. */
+interface DawnAdapterInfo extends GPUAdapterInfo {
+  readonly subgroupMatrixConfigs?: readonly MatrixConfig[];
 }
 
 /** What an adapter can do, by which kernels are chosen: `selectKernel` of each operator reads it. */
@@ -103,7 +117,9 @@ export function traitsOf(gpu: GPUDevice, adapter: GPUAdapterInfo, engine: Engine
     f16: gpu.features.has("shader-f16"),
     f16Words: gpu.features.has("shader-f16") && engine === "dawn",
     matrices: hasMatrices
-      ? [...adapter.subgroupMatrixConfigs ?? []].map(({ componentType, resultComponentType, M, N, K }) => ({
+      ? [...(adapter as DawnAdapterInfo).subgroupMatrixConfigs ?? []].map((
+        { componentType, resultComponentType, M, N, K },
+      ) => ({
         componentType,
         resultComponentType,
         M,

@@ -3,8 +3,7 @@ import { contiguousStrides } from "../core/shape.ts";
 import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
 import { snippet } from "../gpu/shader/snippet.ts";
 import { recordKernel } from "./record.ts";
-import { rowsAlong } from "./rows.ts";
-import { SORT_KEY, sortKeyOf } from "./sources.ts";
+import { rowsAlong, SORT_KEY, sortKeyOf } from "./rows.ts";
 import type { Tensor } from "./tensor.ts";
 
 const ARG_REDUCE = snippet("arg_reduce", code, [WORKGROUP_MAIN, SORT_KEY]);

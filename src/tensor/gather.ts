@@ -3,8 +3,9 @@ import { storedType, valueType } from "../core/dtype.ts";
 import { axisIndex, contiguousStrides, formatShape, size } from "../core/shape.ts";
 import { ELEMENT_MAIN } from "../gpu/shader/grid.ts";
 import { snippet } from "../gpu/shader/snippet.ts";
-import { plainType, recordKernel } from "./record.ts";
+import { recordKernel } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
+import { plainType } from "./tensor_base.ts";
 
 const GATHER = snippet("gather", code, [ELEMENT_MAIN]);
 

@@ -2,8 +2,9 @@ import { promote, valueType } from "../core/dtype.ts";
 import { axisIndex, formatShape, sameNumbers } from "../core/shape.ts";
 import { castExpr, type Expr } from "../graph/expr.ts";
 import { Pointwise } from "../graph/node.ts";
-import { deviceOf, plainType, recordPointwise } from "./record.ts";
+import { recordPointwise } from "./record.ts";
 import { Tensor } from "./tensor.ts";
+import { deviceOf, plainType } from "./tensor_base.ts";
 
 const MOST = 6; // tensors joined in one dispatch: an adapter may bind as few as 8 buffers
 

@@ -4,8 +4,9 @@ import { contiguousStrides, formatShape, type Shape } from "../core/shape.ts";
 import { GRID } from "../gpu/shader/grid.ts";
 import { paramFields } from "../gpu/shader/params.ts";
 import { expectKernelText } from "./kernel_text.ts";
-import { plainType, recordKernel } from "./record.ts";
+import { recordKernel } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
+import { plainType } from "./tensor_base.ts";
 
 /** Options of `kernel`. */
 export interface CustomKernel {

@@ -20,14 +20,14 @@ export {
 } from "./create.ts";
 export { type CustomKernel, kernel } from "./kernel.ts";
 export { cat, partsOf, stack, type Term, weightedSum } from "./join.ts";
-export { currentPath, isWanted, labelled, named, watched, type Watcher } from "./named.ts";
+export { isWanted, named, watched, type Watcher } from "./named.ts";
+export { currentPath, labelled } from "./path.ts";
 export type { PadOptions } from "./moves.ts";
 export { pointwise, type Value, where } from "./pointwise.ts";
 export { type Operators, provideOperators } from "./operators.ts";
 export { progress, type ProgressOptions } from "./progress.ts";
 export {
   type ChoiceOptions,
-  deviceOf,
   type KernelOptions,
   type PointwiseOptions,
   recordChoice,
@@ -44,6 +44,6 @@ export type { ReduceOptions } from "./reduce.ts";
 export { type Rows, rowsAlong } from "./rows.ts";
 export type { Selected } from "./sort.ts";
 export { type NestedList, Tensor, type VarianceOptions } from "./tensor.ts";
-export type { TensorBase } from "./tensor_base.ts";
+export { deviceOf, type TensorBase } from "./tensor_base.ts";
 export type { TensorMoves } from "./tensor_moves.ts";
 export type { TensorViews } from "./tensor_views.ts";

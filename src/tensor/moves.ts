@@ -3,9 +3,10 @@ import { axisIndex, broadcast, expectList, formatShape, type Shape, size } from 
 import { full, tensor } from "./create.ts";
 import { cat } from "./join.ts";
 import { pointwise, where } from "./pointwise.ts";
-import { plainType, recordPointwise } from "./record.ts";
+import { recordPointwise } from "./record.ts";
 import { arange } from "./ranges.ts";
 import { Tensor } from "./tensor.ts";
+import { plainType } from "./tensor_base.ts";
 
 // Functions that move elements; the methods of tensors say what they do.
 

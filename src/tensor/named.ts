@@ -1,23 +1,17 @@
+import { currentPath, labelled, pathLength } from "./path.ts";
 import type { Tensor } from "./tensor.ts";
-
-const stack: string[] = [];
 
 /** Sees the named parts of a model while it is recorded, and may replace what they give. */
 export interface Watcher {
-  /** Whether the part of a path is asked for; it may be one that is not computed otherwise. */
+  /** True where the part of a path is asked for; it may be one that is not computed otherwise. */
   wants(path: string): boolean;
   /** Takes a part's result, and what it was computed from, and gives what stands for it. */
   visit(path: string, output: Tensor, inputs: readonly Tensor[]): Tensor;
 }
 
 let watcher: Watcher | undefined;
-/** Names on the stack that are not of the watched model. */
+/** Names of the path that are not of the watched model. */
 let outside = 0;
-
-/** The dotted path of the modules being recorded, e.g. "down_blocks.1.attentions.0". */
-export function currentPath(): string {
-  return stack.join(".");
-}
 
 /**
  * Runs a part of a model under its name: dispatches, profiles, taps and edits carry the dotted path. Several results go
@@ -27,38 +21,24 @@ export function currentPath(): string {
 export function named<T>(name: string, run: () => T, inputs: readonly Tensor[] = []): T {
   return labelled(name, () => {
     const result = run();
-    return watcher ? visit(watcher, watchedPath(), result, inputs) as T : result;
+    return watcher ? visit(watcher, currentPath(outside), result, inputs) as T : result;
   });
 }
 
-/** Runs work under a name that dispatches and profiles carry, but that is no part of the model. */
-export function labelled<T>(name: string, run: () => T): T {
-  stack.push(name);
-  try {
-    return run();
-  } finally {
-    stack.pop();
-  }
-}
-
-/** Whether a watcher asks for the part of this name, which may be one that is not computed otherwise. */
+/** True where a watcher asks for the part of this name, which may be one that is not computed otherwise. */
 export function isWanted(name: string): boolean {
-  return watcher !== undefined && labelled(name, () => watcher!.wants(watchedPath()));
+  return watcher !== undefined && labelled(name, () => watcher!.wants(currentPath(outside)));
 }
 
 /** Runs a model whose parts `by` sees, by their paths within it. */
 export function watched<T>(by: Watcher | undefined, run: () => T): T {
   const before = { watcher, outside };
-  [watcher, outside] = [by, stack.length];
+  [watcher, outside] = [by, pathLength()];
   try {
     return run();
   } finally {
     ({ watcher, outside } = before);
   }
-}
-
-function watchedPath(): string {
-  return stack.slice(outside).join(".");
 }
 
 function visit(by: Watcher, path: string, result: unknown, inputs: readonly Tensor[]): unknown {

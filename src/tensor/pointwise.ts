@@ -1,9 +1,9 @@
 import { isFloat, promote, type Typed, type ValueType, valueType } from "../core/dtype.ts";
 import { castExpr, type Expr } from "../graph/expr.ts";
 import { type Operation, specOf } from "../graph/operations.ts";
-import { plainType, recordPointwise } from "./record.ts";
+import { recordPointwise } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
-import type { TensorBase } from "./tensor_base.ts";
+import { plainType, type TensorBase } from "./tensor_base.ts";
 
 /** What pointwise operations take: a tensor, or a constant in its place. */
 export type Value = TensorBase | number | boolean;

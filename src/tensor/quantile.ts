@@ -5,8 +5,7 @@ import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
 import { snippet } from "../gpu/shader/snippet.ts";
 import { stack } from "./join.ts";
 import { recordKernel } from "./record.ts";
-import { rowsAlong } from "./rows.ts";
-import { SORT_KEY, sortKeyOf } from "./sources.ts";
+import { rowsAlong, SORT_KEY, sortKeyOf } from "./rows.ts";
 import type { Tensor } from "./tensor.ts";
 
 const QUANTILE = snippet("quantile", code, [WORKGROUP_MAIN, SORT_KEY]);

@@ -1,12 +1,11 @@
-import { type DType, expectPlain, isPacked, type PlainDType, valueType } from "../core/dtype.ts";
+import { type DType, expectPlain, type PlainDType, valueType } from "../core/dtype.ts";
 import { broadcast, checkShape, contiguousStrides, type Shape, size, usualStrides } from "../core/shape.ts";
-import { currentDevice, type Device } from "../gpu/device.ts";
 import { castExpr, type Expr, exprType } from "../graph/expr.ts";
 import { type Candidate, Kernel, type KernelSpec, type Operand, Pointwise } from "../graph/node.ts";
 import { streamOf } from "../graph/run/stream.ts";
-import { currentPath } from "./named.ts";
+import { currentPath } from "./path.ts";
 import { Tensor } from "./tensor.ts";
-import type { TensorBase } from "./tensor_base.ts";
+import { deviceOf, plainType, type TensorBase } from "./tensor_base.ts";
 
 /** Strides of `view` where it is broadcast to `shape`: 0 along axes that repeat. */
 function broadcastStrides(view: TensorBase, shape: Shape): number[] {
@@ -100,21 +99,6 @@ export function recordPointwise(
 /** f16 where all operands that hold fractions are, else f32. */
 function floatType(dtypes: readonly PlainDType[]): PlainDType {
   return dtypes.includes("f16") && !dtypes.includes("f32") ? "f16" : "f32";
-}
-
-/** The tensor's type. Throws where only products read it. */
-export function plainType(t: TensorBase): PlainDType {
-  if (isPacked(t.dtype)) throw new TypeError(`Cannot compute with ${t}: only products read ${t.dtype}`);
-  return t.dtype;
-}
-
-/** The device that all tensors are on. Throws where they are on several. */
-export function deviceOf(tensors: readonly TensorBase[]): Device {
-  const device = tensors[0]?.device ?? currentDevice();
-  if (tensors.some((t) => t.device !== device)) {
-    throw new Error("Cannot combine tensors of two devices: expected one; read the data and upload it again");
-  }
-  return device;
 }
 
 /** Options of `recordKernel`: a kernel's needs, and its output as a tensor. */

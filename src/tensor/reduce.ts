@@ -4,8 +4,9 @@ import { expectOptions } from "../core/error.ts";
 import { axisIndex, contiguousStrides, size } from "../core/shape.ts";
 import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
 import { snippet } from "../gpu/shader/snippet.ts";
-import { plainType, recordKernel } from "./record.ts";
+import { recordKernel } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
+import { plainType } from "./tensor_base.ts";
 
 const REDUCE = snippet("reduce", code, [WORKGROUP_MAIN]);
 

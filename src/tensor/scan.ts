@@ -5,9 +5,10 @@ import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
 import { snippet } from "../gpu/shader/snippet.ts";
 import { full } from "./create.ts";
 import { cat } from "./join.ts";
-import { plainType, recordKernel } from "./record.ts";
+import { recordKernel } from "./record.ts";
 import { rowsAlong } from "./rows.ts";
 import type { Tensor } from "./tensor.ts";
+import { plainType } from "./tensor_base.ts";
 
 const SCAN = snippet("scan", code, [WORKGROUP_MAIN]);
 

@@ -6,8 +6,9 @@ import { snippet } from "../gpu/shader/snippet.ts";
 import { full } from "./create.ts";
 import { indexType } from "./gather.ts";
 import { pad } from "./moves.ts";
-import { plainType, recordKernel } from "./record.ts";
+import { recordKernel } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
+import { plainType } from "./tensor_base.ts";
 
 const SCATTER = snippet("scatter", code, [ELEMENT_MAIN]);
 

@@ -2,9 +2,9 @@ import { isFloat } from "../core/dtype.ts";
 import { axisIndex, size } from "../core/shape.ts";
 import { full } from "./create.ts";
 import { where } from "./pointwise.ts";
-import { plainType } from "./record.ts";
 import { reduce } from "./reduce.ts";
 import type { Tensor } from "./tensor.ts";
+import { plainType } from "./tensor_base.ts";
 
 // Reductions that are made of others; the methods of tensors say what they do.
 

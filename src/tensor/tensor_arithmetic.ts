@@ -1,9 +1,8 @@
 import { expectOptions } from "../core/error.ts";
 import { isFloat } from "../core/dtype.ts";
 import { pointwise, type Value, where } from "./pointwise.ts";
-import { plainType } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
-import { TensorBase } from "./tensor_base.ts";
+import { plainType, TensorBase } from "./tensor_base.ts";
 
 /**
  * The pointwise methods of several values: arithmetic, comparisons, choices. They broadcast and meet in torch's types; a whole

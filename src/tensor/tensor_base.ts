@@ -1,6 +1,6 @@
-import type { DType } from "../core/dtype.ts";
+import { type DType, isPacked, type PlainDType } from "../core/dtype.ts";
 import { formatShape, type Shape, size } from "../core/shape.ts";
-import type { Device } from "../gpu/device.ts";
+import { currentDevice, type Device } from "../gpu/device.ts";
 import { shown } from "./display.ts";
 import { Leaf, type Node, type View } from "../graph/node.ts";
 
@@ -62,4 +62,19 @@ export abstract class TensorBase implements View {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return shown(this);
   }
+}
+
+/** The tensor's type. Throws where only products read it. */
+export function plainType(t: TensorBase): PlainDType {
+  if (isPacked(t.dtype)) throw new TypeError(`Cannot compute with ${t}: only products read ${t.dtype}`);
+  return t.dtype;
+}
+
+/** The device that all tensors are on. Throws where they are on several. */
+export function deviceOf(tensors: readonly TensorBase[]): Device {
+  const device = tensors[0]?.device ?? currentDevice();
+  if (tensors.some((t) => t.device !== device)) {
+    throw new Error("Cannot combine tensors of two devices: expected one; read the data and upload it again");
+  }
+  return device;
 }

@@ -108,7 +108,7 @@ Deno.test("attention() for GPUs with subgroups keeps queries: edges, types, colu
 for (const width of [256, 512]) {
   Deno.test(`attention() for software adapters is right at ${width / 32} lanes`, async () => {
     const code = `
-      import { openDevice } from "./src/gpu/open.ts";
+      import { openDevice } from "./src/gpu/open/open.ts";
       import { broadcast } from "./src/ops/attention/broadcast.ts";
       import { checkForm } from "./test/support/attention.ts";
       using device = await openDevice({ engine: "dawn" });

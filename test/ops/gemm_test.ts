@@ -18,7 +18,7 @@ for (const [name, run] of Object.entries(GEMM_CASES)) testOnBothEngines(name, ()
 for (const [width, lanes] of [[512, 16], [1024, 32]]) {
   Deno.test(`products are right on an adapter with ${lanes} lanes in a subgroup`, async () => {
     const code = `
-      import { openDevice } from "./src/gpu/open.ts";
+      import { openDevice } from "./src/gpu/open/open.ts";
       import { GEMM_CASES } from "./test/support/gemm_cases.ts";
       using device = await openDevice({ engine: "dawn" });
       console.log(device.traits.software ? device.traits.lanes : "a GPU");

@@ -5,10 +5,9 @@ import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "../errors.ts";
 import { withoutKnownWarnings } from "./quiet.ts";
 import { expectRuntime } from "./runtime.ts";
-import { type Engine, isSoftware } from "../traits.ts";
+import { type Engine, isSoftware, WANTED_FEATURES } from "../traits.ts";
 import { tunedAdapter } from "../tunings/tunings.ts";
 import { readTunings } from "../tunings/tunings_file.ts";
-import { WANTED_FEATURES } from "../types.ts";
 
 /** How to open a device. */
 export interface DeviceOptions {

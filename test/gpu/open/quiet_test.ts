@@ -13,7 +13,7 @@ Deno.test("what else native code writes meanwhile still comes, and the result to
   ignore: Deno.build.os !== "linux",
 }, async () => {
   const { stdout, stderr } = await runChild(`
-    import { withoutKnownWarnings } from "./src/gpu/quiet.ts";
+    import { withoutKnownWarnings } from "./src/gpu/open/quiet.ts";
     const libc = Deno.dlopen("libc.so.6", { write: { parameters: ["i32", "buffer", "usize"], result: "isize" } });
     const write = (text) => {
       const bytes = new TextEncoder().encode(text);
