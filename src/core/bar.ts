@@ -1,6 +1,6 @@
 import { columns, isTerminal, writeShown } from "./shown.ts";
 
-/** What a bar counts, and where it is drawn. */
+/** Options of a bar: its label and unit, and the place where it is drawn. */
 export interface BarOptions {
   /** Words in front of the bar. */
   label?: string | undefined;

@@ -82,7 +82,7 @@ export function valueType(dtype: PlainDType): ValueType {
   return dtype === "f16" ? "f32" : dtype;
 }
 
-/** What takes part in finding the type of a result. */
+/** A tensor or a number, of which the type of a result is found. */
 export interface Typed {
   readonly dtype: PlainDType;
   /** Number of axes; -1 for a plain number. */

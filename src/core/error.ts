@@ -58,7 +58,7 @@ function isPlain(value: unknown): boolean {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** What a value is, for messages: a list, an object with its keys or of a class, else the value. */
+/** Name of a value's kind, for messages: a list, an object with its keys or of a class, else the value. */
 export function nameOfKind(value: unknown): string {
   if (Array.isArray(value)) return "a list";
   if (typeof value === "function") return "a function";

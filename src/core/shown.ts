@@ -7,7 +7,7 @@ interface Terminal {
   on?(event: "error", listener: () => void): unknown;
 }
 
-/** Of Node and Deno; a browser has none. */
+/** Standard error of Node and Deno; a browser has none. */
 const stderr: Terminal | undefined = (globalThis as { process?: { stderr?: Terminal } }).process?.stderr;
 
 let listening = false;
@@ -31,7 +31,7 @@ export function dropped(show: () => unknown): void {
   }
 }
 
-/** Whether a line there can be written anew. */
+/** True if standard error is a terminal, in which a line can be written anew. */
 export function isTerminal(): boolean {
   return !!stderr?.isTTY;
 }
@@ -41,5 +41,5 @@ export function columns(): number {
   return stderr?.columns || 80; // some say 0
 }
 
-/** How consoles write a value: what they give to a method of their own name, which says how an object looks. */
+/** The function with which consoles write a value; they pass it to an object's own method of showing itself. */
 export type Inspect = (value: unknown, options: object) => string;

@@ -3,7 +3,7 @@ import { columns, isTerminal, writeShown } from "./shown.ts";
 const TURN_MS = 500; // a terminal is redrawn so often
 const LINE_TURNS = 20; // a log gets a line every so many turns
 
-/** Where `waiting` writes. */
+/** Options of `waiting`: the place where it writes. */
 export interface WaitingOptions {
   /** Takes the lines; by default standard error, redrawn in a terminal; false shows nothing. */
   write?: ((text: string) => void) | false | undefined;

@@ -6,7 +6,7 @@ import { Profiler, type TimingRow } from "./profiler.ts";
 import type { Engine } from "./traits.ts";
 import { tunedAdapter, Tunings } from "./tunings/tunings.ts";
 
-/** Where the choice among several kernels for one operator comes from. */
+/** The user's say in the choice among several kernels of one operator. */
 export interface KernelChoice {
   /** See `tune` of DeviceOptions. */
   readonly tune: "off" | "cached" | "now";
@@ -18,9 +18,9 @@ export interface KernelChoice {
 export class Device extends DeviceBase implements Disposable {
   /** All GPU memory of the device goes through here, so that `usage()` counts it whole. */
   readonly buffers: Buffers;
-  /** Where the choice among several kernels comes from. */
+  /** The user's say in the choice among several kernels. */
   readonly choice: KernelChoice;
-  /** What was measured of kernels on this adapter. */
+  /** Measurements of kernels on this adapter. */
   readonly tunings: Tunings;
   /** Compiled shaders, kept until the device closes. */
   readonly pipelines: Pipelines;
@@ -34,7 +34,7 @@ export class Device extends DeviceBase implements Disposable {
   memoryCeiling: number | undefined;
   /** Text of the traced graphs: set by the layer that has them. */
   describeGraphs: () => string = () => "";
-  /** What layers above keep for it, by class. */
+  /** Objects that layers above keep for this device, by class. */
   readonly #attached = new Map<unknown, unknown>();
   readonly #request: () => Promise<GPUDevice>;
 

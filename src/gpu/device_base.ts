@@ -91,7 +91,7 @@ export abstract class DeviceBase {
     return this.describe();
   }
 
-  /** What Deno's console and REPL show. */
+  /** The text that Deno's console and REPL show. */
   [Symbol.for("Deno.customInspect")](): string {
     return `Device ${this.describe()}`;
   }

@@ -28,7 +28,7 @@ export class Encoding {
     this.#device = device;
   }
 
-  /** Whether there are commands that were not submitted yet. */
+  /** True while there are commands that were not submitted yet. */
   get isOpen(): boolean {
     return this.#encoder !== undefined;
   }

@@ -1,7 +1,7 @@
 import type { Buffers } from "./memory/buffers.ts";
 import type { DeviceBase } from "./device_base.ts";
 
-/** What one dispatch is and did. */
+/** One dispatch: its kernel, its place in the model, and its time, bytes and operations. */
 export interface DispatchRecord {
   /** Kernel name. */
   readonly kernel: string;
@@ -29,7 +29,7 @@ export interface TimingRow {
   readonly path: string;
   /** Dispatches, over all steps since the last reset. */
   readonly calls: number;
-  /** Of all calls together. */
+  /** Time of all calls together, in ms. */
   readonly ms: number;
   /** 10⁹ operations a second. */
   readonly gflops: number;

@@ -12,15 +12,15 @@ export type Engine = "dawn" | "deno";
 
 /** A shape of subgroup matrices that an adapter multiplies: [M, K] · [K, N] → [M, N]. */
 export interface MatrixConfig {
-  /** Of both operands, e.g. "f16". */
+  /** Type of both operands, e.g. "f16". */
   readonly componentType: string;
-  /** Of the sums, e.g. "f32". */
+  /** Type of the sums, e.g. "f32". */
   readonly resultComponentType: string;
   /** Rows of the left operand and of the sums. */
   readonly M: number;
   /** Columns of the right operand and of the sums. */
   readonly N: number;
-  /** What is summed over. */
+  /** Number of products that are summed. */
   readonly K: number;
 }
 
@@ -29,7 +29,7 @@ interface DawnAdapterInfo extends GPUAdapterInfo {
   readonly subgroupMatrixConfigs?: readonly MatrixConfig[];
 }
 
-/** What an adapter can do, by which kernels are chosen: `selectKernel` of each operator reads it. */
+/** Abilities of an adapter, by which kernels are chosen: `selectKernel` of each operator reads them. */
 export interface Traits {
   /** True for drivers that run on the CPU (lavapipe, SwiftShader). */
   readonly software: boolean;
@@ -37,7 +37,7 @@ export interface Traits {
   readonly lanes: number;
   /** The smallest and the largest subgroup that a shader may get; undefined where shaders have none. */
   readonly subgroups: { readonly min: number; readonly max: number } | undefined;
-  /** Whether a shader may ask for one of these sizes (`@subgroup_size`). */
+  /** True if a shader may ask for one of these sizes (`@subgroup_size`). */
   readonly sizedSubgroups: boolean;
   /** True where shaders may compute in f16. */
   readonly f16: boolean;
@@ -51,15 +51,15 @@ export interface Traits {
   readonly invocations: number;
   /** Processors that run workgroups side by side; a guess where the GPU is not known. */
   readonly multiprocessors: number;
-  /** Whether the driver writes loops of known length out by itself: Mesa does, NVIDIA's keeps arrays that they index in memory. */
+  /** True if the driver itself unrolls loops of known length: Mesa does; NVIDIA's keeps arrays that they index in memory. */
   readonly unrolls: boolean;
-  /** Whether products gain by fewer dispatches, as of one x or of two pictures side by side: a software adapter does not. */
+  /** True if products gain by fewer dispatches, as of one x or of two pictures side by side: a software adapter does not. */
   readonly joins: boolean;
 }
 
-/** Of a GPU that is not known: between those of a laptop and the largest. */
+/** For a GPU that is not known: between those of a laptop and the largest. */
 const USUAL_MULTIPROCESSORS = 64;
-/** Of GPUs by a part of their names, longer names first, by their makers' data sheets. */
+/** By a part of the GPU's name, longer names first; from their makers' data sheets. */
 const MULTIPROCESSORS: readonly (readonly [name: RegExp, count: number])[] = [
   [/\bh[12]00\b/i, 132],
   [/\ba100\b/i, 108],
@@ -91,7 +91,7 @@ const MULTIPROCESSORS: readonly (readonly [name: RegExp, count: number])[] = [
   [/\brx 6800\b/i, 60],
 ];
 
-/** Whether an adapter is a driver that runs on the CPU. */
+/** True if an adapter is a driver that runs on the CPU. */
 export function isSoftware(adapter: GPUAdapterInfo): boolean {
   const name = `${adapter.vendor} ${adapter.architecture} ${adapter.device} ${adapter.description}`;
   return adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name);

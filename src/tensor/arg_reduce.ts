@@ -8,7 +8,7 @@ import type { Tensor } from "./tensor.ts";
 
 const ARG_REDUCE = snippet("arg_reduce", code, [WORKGROUP_MAIN, SORT_KEY]);
 
-/** Where the first largest or smallest element is: along an axis, or in row-major order of all. NaN counts as either. */
+/** Indices of the first largest or smallest elements: along an axis, or one in row-major order of all. NaN counts as either. */
 export function argReduce(
   kind: "argmax" | "argmin",
   x: Tensor,

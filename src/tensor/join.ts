@@ -63,7 +63,7 @@ export function partsOf(x: Tensor, axis: number): Tensor[] | undefined {
   );
 }
 
-/** Whether an expression adds up so many operands in order, as that of `cat` does. */
+/** True if an expression adds up so many operands in order, as that of `cat` does. */
 function isSum(expr: Expr, operands: number): boolean {
   if (operands === 1) return expr.op === "operand" && expr.index === 0;
   if (expr.op !== "add") return false;

@@ -17,17 +17,17 @@ export interface CustomKernel {
    * hands every result to `store(batch, row, column, value)`.
    */
   wgsl: string;
-  /** What it reads, each dense in row-major order. */
+  /** Tensors that it reads, each dense in row-major order. */
   inputs: readonly Tensor[];
-  /** Of the result. */
+  /** Shape of the result. */
   shape: Shape;
-  /** Of the result in memory; "f32" by default. `store` takes f16 as f32. */
+  /** Type of the result in memory; "f32" by default. `store` takes f16 as f32. */
   dtype?: PlainDType | undefined;
   /** Values of its `struct Params`, whose members are u32, i32 or f32. */
   params?: Readonly<Record<string, number>> | undefined;
   /** Values for its lines `alias NAME = …;` and `const NAME: type = …;`. Each set is compiled by itself. */
   set?: Readonly<Record<string, string | number>> | undefined;
-  /** How many workgroups run. */
+  /** Number of workgroups that run. */
   workgroups: number;
   /** Adjacent columns that one call of `store` takes: 4 for values in a vec4; 1 by default. */
   width?: 1 | 4 | undefined;

@@ -60,7 +60,7 @@ export function expectKernelText(
 
 const SHORT = { f: "f32", h: "f16", i: "i32", u: "u32" } as const;
 
-/** What an array's elements are made of; undefined where that is a type of the kernel's own. */
+/** The type of an array's elements; undefined where that is a type of the kernel's own. */
 function elementOf(
   type: string,
   code: string,

@@ -44,11 +44,11 @@ export function roll(
   }, x);
 }
 
-/** What lies beyond the edges. */
+/** Options of pad(): the values beyond the edges. */
 export interface PadOptions {
   /** One value, the elements mirrored at the edge, the edge's element, or the elements from the other end. */
   mode?: "constant" | "reflect" | "replicate" | "circular" | undefined;
-  /** Of mode "constant". */
+  /** The value beyond the edges with mode "constant". */
   value?: number | undefined;
 }
 

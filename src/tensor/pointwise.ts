@@ -5,7 +5,7 @@ import { recordPointwise } from "./record.ts";
 import type { Tensor } from "./tensor.ts";
 import { plainType, type TensorBase } from "./tensor_base.ts";
 
-/** What pointwise operations take: a tensor, or a constant in its place. */
+/** An argument of a pointwise operation: a tensor, or a constant in its place. */
 export type Value = TensorBase | number | boolean;
 
 /**

@@ -3,7 +3,7 @@ import { Bar, type BarOptions } from "../core/bar.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { streamOf } from "../graph/run/stream.ts";
 
-/** Where a loop tells how far it is, and what ends it. */
+/** Options of progress(): the bar's text, its place, and a signal that ends the loop. */
 export interface ProgressOptions extends Pick<BarOptions, "label" | "write"> {
   /** Ends the loop with the signal's reason. */
   signal?: AbortSignal | undefined;

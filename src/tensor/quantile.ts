@@ -14,7 +14,7 @@ const QUANTILE = snippet("quantile", code, [WORKGROUP_MAIN, SORT_KEY]);
 export interface QuantileOptions {
   /** Keeps the reduced axis with size 1. */
   keepdim?: boolean | undefined;
-  /** What stands for a quantile that lies between two elements; "linear" by default. */
+  /** The value of a quantile that lies between two elements; "linear" by default. */
   interpolation?: "linear" | "lower" | "higher" | "nearest" | "midpoint" | undefined;
 }
 

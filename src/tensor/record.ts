@@ -43,13 +43,13 @@ function denseStrides(shape: Shape, operands: readonly (readonly number[])[]): n
 export interface PointwiseOptions {
   /** Values of the expression's scalars. */
   scalars?: readonly number[] | undefined;
-  /** Of the result; by default the expression's, f16 where all floats among the tensors are. */
+  /** Type of the result; by default the expression's, f16 where all floats among the tensors are. */
   dtype?: DType | undefined;
   /** Memory order of the result; by default that of the operands. */
   strides?: readonly number[] | undefined;
   /** Windows of the operands along one axis, see `Operand`; the shape is then the caller's. */
   windows?: readonly (Operand["window"] | undefined)[] | undefined;
-  /** Of the result; by default the tensors' shapes, broadcast. */
+  /** Shape of the result; by default the tensors' shapes, broadcast. */
   shape?: Shape | undefined;
 }
 
@@ -117,11 +117,11 @@ export interface KernelOptions extends Omit<ChoiceOptions, "candidates" | "shape
 
 /** Options of `recordChoice`. */
 export interface ChoiceOptions extends Pick<KernelSpec, "axes" | "candidates" | "shapeClass"> {
-  /** What its `var<storage, read>` are in order; at least one where several devices are open. */
+  /** The tensors of its `var<storage, read>`, in order; at least one where several devices are open. */
   inputs: readonly TensorBase[];
-  /** Of the output as a tensor; `axes` are the kernel's own coordinates for the same elements. */
+  /** Shape of the output as a tensor; `axes` are the kernel's own coordinates for the same elements. */
   shape: Shape;
-  /** Of the output in memory; `store` takes it as shaders compute with it: f16 as f32. */
+  /** Type of the output in memory; `store` takes it as shaders compute with it: f16 as f32. */
   dtype: DType;
   /** Memory order of the output; by default row-major, for 4-D channels-last. */
   layout?: readonly number[] | undefined;

@@ -16,7 +16,7 @@ export interface ReduceOptions {
   keepdim?: boolean | undefined;
 }
 
-/** Whether reduced axes are kept; refuses options of other names. */
+/** The option `keepdim` (reduced axes stay, with size 1); refuses options of other names. */
 export function keepdimOf(options: ReduceOptions = {}): boolean | undefined {
   expectOptions("reduce", options, ["keepdim"]);
   return options.keepdim;

@@ -26,7 +26,7 @@ export function sorted(x: Tensor, axis: number, descending: boolean, count?: num
   return { values: back(rows.gather(1, order)), indices: back(order) };
 }
 
-/** Where the elements along an axis come from when they are sorted. */
+/** Indices of the elements along an axis in sorted order: `x.gather(axis, indices)` is sorted. */
 export function sortedIndices(x: Tensor, axis: number, descending: boolean): Tensor {
   const { rows, back } = rowsAlong(x, axis);
   return back(orderOf(rows, descending));

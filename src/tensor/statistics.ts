@@ -21,7 +21,7 @@ function floating(x: Tensor): Tensor {
   return isFloat(plainType(x)) ? x : x.to("f32");
 }
 
-/** Whether any, or every, element is not 0. */
+/** True where any, or every, element is not 0. */
 export function truth(kind: "any" | "all", x: Tensor, axes: Axes, keepdim?: boolean): Tensor {
   const ones = x.to("bool").to("i32");
   if (reducedSize(x, axes) === 0) { // nothing to look at

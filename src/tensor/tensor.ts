@@ -12,7 +12,7 @@ import { logsumexp, norm, truth, variance } from "./statistics.ts";
 
 /** Options of var() and std(). */
 export interface VarianceOptions extends ReduceOptions {
-  /** What is taken from the number of elements: 1 (the default) estimates from a sample. */
+  /** Taken from the number of elements: 1 (the default) estimates from a sample. */
   correction?: number | undefined;
 }
 
@@ -74,12 +74,12 @@ export class Tensor extends TensorOrder {
     return this.max(axes, options);
   }
 
-  /** Whether any element is not 0, over some axes or over all. */
+  /** True where any element is not 0, over some axes or over all. */
   any(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
     return truth("any", this, axes, keepdimOf(options));
   }
 
-  /** Whether every element is not 0, over some axes or over all. */
+  /** True where every element is not 0, over some axes or over all. */
   all(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
     return truth("all", this, axes, keepdimOf(options));
   }
@@ -204,7 +204,7 @@ export class Tensor extends TensorOrder {
     console.log(shown(this));
   }
 
-  /** What a notebook shows: the tensor is read for it. */
+  /** The text that a notebook shows; the tensor is read for it. */
   async [Symbol.for("Jupyter.display")](): Promise<{ "text/plain": string }> {
     await this.data();
     return { "text/plain": shown(this) };

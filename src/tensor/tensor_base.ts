@@ -53,7 +53,7 @@ export abstract class TensorBase implements View {
     );
   }
 
-  /** What Deno's console and REPL show: shape, type, and the values once they were read. */
+  /** The text that Deno's console and REPL show: shape, type, and the values once they were read. */
   [Symbol.for("Deno.customInspect")](): string {
     return shown(this);
   }

@@ -146,7 +146,7 @@ export abstract class TensorFunctions extends TensorArithmetic {
     return pointwise("trunc", this);
   }
 
-  /** What trunc() drops. */
+  /** The fraction that trunc() drops. */
   frac(): Tensor {
     return this.sub(this.trunc());
   }

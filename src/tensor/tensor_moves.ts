@@ -103,12 +103,12 @@ export abstract class TensorMoves extends TensorViews {
     return scatterSlices(this, axis, index, value, false);
   }
 
-  /** What `x[.., start:end:step] = src` makes of it in torch: `src` in place of what slice() gives. */
+  /** A copy with `src` in place of what slice() gives; in torch `x[.., start:end:step] = src`. */
   sliceScatter(this: Tensor, src: Tensor, axis = 0, start = 0, end?: number, step = 1): Tensor {
     return moves.sliceScatter(this, src, axis, start, end, step);
   }
 
-  /** What `x[.., index] = src` makes of it in torch: `src` in place of what select() gives. */
+  /** A copy with `src` in place of what select() gives; in torch `x[.., index] = src`. */
   selectScatter(this: Tensor, src: Tensor, axis: number, index: number): Tensor {
     return moves.selectScatter(this, src, axis, index);
   }

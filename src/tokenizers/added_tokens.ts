@@ -2,7 +2,7 @@ import { z } from "zod";
 
 /** A token that is found in a text as it stands, before the text is taken apart. */
 export interface AddedToken {
-  /** What stands in the text. */
+  /** Its text. */
   content: string;
   /** Takes the spaces before it with it. */
   lstrip: boolean;
@@ -43,7 +43,7 @@ export const numberedToken: z.ZodType<NumberedToken> = described.extend({ id: z.
 /** The schema of TokenEntry. */
 export const tokenEntry: z.ZodType<TokenEntry> = z.union([z.string(), describedToken]);
 
-/** What all files of a tokenizer say of tokens beside its vocabulary. */
+/** Tokens beside the vocabulary, put together from all files of a tokenizer. */
 export interface TokenListing {
   /** Tokens by their roles, "eos_token" or one of a model's own, in the order in which transformers adds them. */
   readonly roles: ReadonlyMap<string, TokenEntry>;

@@ -1,19 +1,19 @@
 import type { AddedToken } from "./added_tokens.ts";
 
-/** What added tokens are added to. */
+/** A model's own vocabulary, to which tokens are added. */
 export interface ModelVocabulary {
-  /** How many tokens it has. */
+  /** Number of its tokens. */
   readonly size: number;
   /** The id of a token of it. */
   idOf(token: string): number | undefined;
-  /** What its model does to a text before it takes it apart. */
+  /** The text as its model changes it before it takes it apart. */
   normalize(text: string): string;
 }
 
 /** A piece of a text: an added token, or normalized text between added tokens. */
 export type Piece = { readonly id: number } | {
   readonly text: string;
-  /** Whether nothing of the text stands before it. */
+  /** True if nothing of the text stands before it. */
   readonly first: boolean;
 };
 
@@ -37,7 +37,7 @@ export class AddedVocabulary {
   readonly #vocabulary: ModelVocabulary;
   readonly #splitsSpecial: boolean;
   readonly #ids = new Map<string, number>();
-  /** Of each id the last description. */
+  /** Tokens by id; the last description of an id counts. */
   readonly #tokens = new Map<number, AddedToken>();
   readonly #exact: Search;
   readonly #normalized: Search;
@@ -130,7 +130,7 @@ export class AddedVocabulary {
   }
 }
 
-/** Whether a word goes on before or behind a part of a text. */
+/** True if a word goes on before or behind a part of a text. */
 function isWithinWord(text: string, start: number, end: number): boolean {
   return ENDS_AS_WORD.test(text.slice(Math.max(0, start - 2), start)) || // a character has up to two units
     BEGINS_AS_WORD.test(text.slice(end, end + 2));

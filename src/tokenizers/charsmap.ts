@@ -45,7 +45,7 @@ export class Charsmap extends Normalizer {
     return result;
   }
 
-  /** What the shortest beginning of these bytes that the table has becomes. */
+  /** The replacement of the shortest beginning of these bytes that is in the table. */
   #replacement(bytes: Uint8Array): string | undefined {
     let at = offsetOf(this.#trie[0]!);
     for (const byte of bytes) {

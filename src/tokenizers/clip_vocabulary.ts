@@ -6,7 +6,7 @@ import { parseConfig, readJson } from "../io/config.ts";
 import { damaged, quote } from "../io/files/errors.ts";
 import { type NumberedToken, numberedToken } from "./added_tokens.ts";
 
-/** What a byte-pair encoding is made of. */
+/** Tables of a byte-pair encoding. */
 export interface ClipVocabulary {
   /** Ids by token; "</w>" ends a word. */
   readonly vocab: Readonly<Record<string, number>>;

@@ -1,7 +1,7 @@
 import type { Tokenizer } from "@huggingface/tokenizers";
 import type { AddedVocabulary } from "./added_vocabulary.ts";
 
-/** What a codec is made of. */
+/** Parts of a codec. */
 export interface CodecParts {
   /** The library's tokenizer, which knows of no added tokens. */
   readonly tokenizer: Tokenizer;

@@ -17,15 +17,15 @@ export interface Piece {
   readonly type: number;
 }
 
-/** What a spiece.model says (Kudo & Richardson 2018). */
+/** A spiece.model (Kudo & Richardson 2018), decoded. */
 export interface SentencePieceModel {
   /** In the order of their ids. */
   readonly pieces: readonly Piece[];
   /** The piece that stands for what has none. */
   readonly unkId: number;
-  /** Whether what has no piece falls into pieces of one byte each, "<0x00>" to "<0xFF>". */
+  /** True if characters without a piece fall into pieces of one byte each, "<0x00>" to "<0xFF>". */
   readonly byteFallback: boolean;
-  /** How texts are normalized; see charsmap.ts. */
+  /** Table by which texts are normalized; see charsmap.ts. */
   readonly charsmap?: Uint8Array<ArrayBuffer> | undefined;
 }
 

@@ -14,7 +14,7 @@ export interface T5TokenizerConfig extends TextTokenizerConfig {
   extra_ids: number;
 }
 
-/** What a file of T5TokenizerConfig says. */
+/** Keys that a file of T5TokenizerConfig may have. */
 export type T5File = TextTokenizerFile & Pick<T5TokenizerConfig, "extra_ids">;
 
 /** Checks a tokenizer_config.json. */

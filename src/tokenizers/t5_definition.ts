@@ -14,11 +14,11 @@ export interface Step {
 export interface T5Definition {
   /** Tokens that are found in a text as they stand. */
   added_tokens: NumberedToken[];
-  /** What texts go through first. */
+  /** The first step, from text to text. */
   normalizer: Step | null;
-  /** How words are found. */
+  /** Cuts a text into words. */
   pre_tokenizer: Step | null;
-  /** How a text is made of tokens. */
+  /** Makes a text of tokens. */
   decoder: Step | null;
   /** Pieces with the logarithms of their probabilities; see unigram.ts. */
   model: { vocab: [string, number][]; unk_id: number; byte_fallback: boolean };

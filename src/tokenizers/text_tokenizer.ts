@@ -7,7 +7,7 @@ import type { TextTokenizerConfig } from "./text_tokenizer_config.ts";
 export interface EncodeOptions {
   /** Tokens in a row, those in front and behind included; by default as many as the model reads. */
   maxLength?: number | undefined;
-  /** How far rows are filled up: to maxLength (as by default), to the longest row, or not at all. */
+  /** Length to which rows are filled: maxLength (the default), the longest row, or their own. */
   padding?: "max_length" | "longest" | false | undefined;
   /** Cuts rows that are longer than maxLength, as by default. */
   truncation?: boolean | undefined;
@@ -19,7 +19,7 @@ export interface Encoding {
   inputIds: number[][];
   /** 1 for tokens, 0 for what rows are filled up with. [B, N] */
   attentionMask: number[][];
-  /** What was cut off of each text, "" where nothing was. [B] */
+  /** The part of each text that was cut off, "" where nothing was. [B] */
   truncated: string[];
 }
 

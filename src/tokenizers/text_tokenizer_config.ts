@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { TokenEntry } from "./added_tokens.ts";
 import { type Shape, type TokenKeys, tokenKeys } from "./token_listing.ts";
 
-/** What the config of every tokenizer has: the keys of tokenizer_config.json that decide what it gives. */
+/** Config of every tokenizer: the keys of tokenizer_config.json that decide its result. */
 export interface TextTokenizerConfig {
   /** Stands behind every text. */
   eos_token: TokenEntry;
@@ -10,15 +10,18 @@ export interface TextTokenizerConfig {
   pad_token: TokenEntry;
   /** Tokens that the model reads at most. */
   model_max_length: number;
-  /** Where rows are filled up. */
+  /** The end at which rows are filled up. */
   padding_side: "right" | "left";
-  /** Where rows are cut. */
+  /** The end at which rows are cut. */
   truncation_side: "right" | "left";
   /** Takes special tokens in a text apart like other text. */
   split_special_tokens: boolean;
 }
 
-/** What a file of TextTokenizerConfig says; special_tokens_map.json and a class's own tokens complete it. */
+/**
+ * Keys that a file of TextTokenizerConfig may have; special_tokens_map.json and a class's own tokens complete
+ * it.
+ */
 export type TextTokenizerFile = TokenKeys & Omit<TextTokenizerConfig, "eos_token" | "pad_token">;
 
 /**

@@ -57,7 +57,7 @@ export const tokenKeys: Shape<TokenKeys> = {
 /** The schema of special_tokens_map.json. */
 export const tokenMap: z.ZodType<TokenKeys> = z.looseObject(tokenKeys);
 
-/** What a tokenizer's files say of tokens. */
+/** A tokenizer's files, as far as they describe tokens. */
 export interface TokenFiles<Config extends TokenKeys = TokenKeys> {
   /** tokenizer_config.json. */
   readonly config: Config;
@@ -67,7 +67,7 @@ export interface TokenFiles<Config extends TokenKeys = TokenKeys> {
   readonly added: Readonly<Record<string, number>>;
 }
 
-/** What a class of tokenizers has where its files name nothing else. */
+/** Tokens of a class of tokenizers, for files that name no others. */
 export interface TokenDefaults {
   /** Texts of tokens by their roles. */
   readonly roles: Readonly<Record<string, string>>;
@@ -119,7 +119,7 @@ export function tokenListing(
   return { roles, extras, listed: ids };
 }
 
-/** What special_tokens_map.json describes is special, whatever else it says. */
+/** Marks every token that special_tokens_map.json describes as special, whatever else it says. */
 function allSpecial(map: TokenKeys): TokenKeys {
   const marked = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(marked);

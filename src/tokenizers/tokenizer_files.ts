@@ -9,7 +9,7 @@ import { findSingleFileTokenizer } from "../io/single_file/contents.ts";
 import { isSingleFile, type SingleFileOptions } from "../io/single_file/options.ts";
 import { type TokenKeys, tokenMap } from "./token_listing.ts";
 
-/** Where a tokenizer's files lie, and how to fetch them. */
+/** Options by which a tokenizer's files are found and fetched. */
 export interface TokenizerSource extends SingleFileOptions {
   /** Folder of the files; where the repository has no such folder, its root is searched. */
   subfolder?: string | undefined;
@@ -28,7 +28,7 @@ export interface TokenizerSource extends SingleFileOptions {
 /** A tokenizer's files on this machine, as they stand there. */
 export interface TokenizerFiles {
   readonly folder: string;
-  /** What the folder has of them. */
+  /** Names of its files that the folder has. */
   readonly names: ReadonlySet<string>;
   /** tokenizer_config.json. */
   readonly config: Record<string, unknown>;

@@ -1,12 +1,12 @@
 import { Model } from "@huggingface/tokenizers";
 
-/** What a unigram model is made of. */
+/** Vocabulary of a unigram model. */
 export interface UnigramVocabulary {
   /** Pieces with the logarithms of their probabilities, by their ids. */
   readonly vocab: readonly (readonly [string, number])[];
   /** The piece that stands for what has none. */
   readonly unk_id: number;
-  /** Whether what has no piece falls into pieces of one byte each, "<0x00>" to "<0xFF>". */
+  /** True if characters without a piece fall into pieces of one byte each, "<0x00>" to "<0xFF>". */
   readonly byte_fallback: boolean;
 }
 

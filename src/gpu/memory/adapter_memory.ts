@@ -17,7 +17,7 @@ export async function memoryOf({ adapter, traits, adapterName }: Device): Promis
   return state === "granted" ? nvidiaMemory(await askNvidia(), adapterName) : undefined;
 }
 
-/** What nvidia-smi lists: a GPU a line, with its name and MiB. Nothing where there is no such program. */
+/** Output of nvidia-smi: a GPU a line, with its name and MiB. Empty where there is no such program. */
 async function askNvidia(): Promise<string> {
   const args = ["--query-gpu=name,memory.total", "--format=csv,noheader,nounits"];
   try {

@@ -119,7 +119,7 @@ export class Buffers {
     for (const buffer of [...this.#live.keys()]) this.destroy(buffer);
   }
 
-  /** What is to be said where the GPU has no room for a buffer. */
+  /** The message for a GPU that has no room for a buffer. */
   #lack(buffer: GPUBuffer, label: string, size: number): string {
     const parts = new Map<string, number>();
     for (const [other, live] of this.#live) {

@@ -5,7 +5,7 @@ import type { Device } from "../device.ts";
 export interface Room {
   /** Zeros or what was sent before. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Where it begins in the buffer that is sent. */
+  /** Its first byte in the buffer that is sent. */
   readonly offset: number;
 }
 
@@ -35,7 +35,7 @@ export class Staging {
   #copies: ((encoder: GPUCommandEncoder, buffer: GPUBuffer) => void)[] = [];
   #dispatches: ((pass: GPUComputePassEncoder, landing: GPUBuffer) => void)[] = [];
 
-  /** Of buffers of `size` bytes, or more where one room is larger. */
+  /** A ring of buffers of `size` bytes, or more where one room is larger. */
   constructor(device: Device, label: string, size: number) {
     this.#device = device;
     this.#label = label;

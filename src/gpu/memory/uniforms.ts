@@ -8,7 +8,7 @@ export class Uniforms {
   readonly #least: number;
   #buffer: GPUBuffer | undefined;
 
-  /** Of a buffer of at least `least` bytes, made when blocks are written. */
+  /** A buffer of at least `least` bytes, made when blocks are written. */
   constructor(device: Device, label: string, least = 16) {
     this.#device = device;
     this.#label = label;

@@ -5,7 +5,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** What `driver.json` says of the cached driver; paths are relative to its folder. */
+/** The file `driver.json` of the cached driver; paths are relative to its folder. */
 export interface CachedDriver {
   /** Shared libraries that the system lacks, each after those that it needs. */
   libraries: string[];

@@ -9,7 +9,7 @@ import { type Engine, isSoftware, WANTED_FEATURES } from "../traits.ts";
 import { tunedAdapter } from "../tunings/tunings.ts";
 import { readTunings } from "../tunings/tunings_file.ts";
 
-/** How to open a device. */
+/** Options of openDevice(). */
 export interface DeviceOptions {
   /** "auto" (default) tries Dawn, then Deno's own WebGPU. */
   engine?: "auto" | Engine | undefined;

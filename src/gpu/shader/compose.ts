@@ -7,20 +7,20 @@ export type Settings = Readonly<Record<string, string | number>>;
 
 /** Snippets, and the bindings that their variables take. */
 export interface Section {
-  /** What they need comes by itself. */
+  /** Snippets; those that they need are added. */
   readonly code: readonly Snippet[];
   /** For its variables: the first `var<storage, read>` takes the first "read", and so on. */
   readonly bindings: readonly BindingUse[];
 }
 
-/** What a shader is made of. */
+/** Parts of a shader. */
 export interface Shader {
   /** As errors call it. */
   readonly label: string;
-  /** What computes. */
+  /** The part that computes. */
   readonly kernel: Section;
   readonly set?: Settings | undefined;
-  /** What stores the results, where that is generated: it declares what the kernel's section has as "write". */
+  /** The part that stores the results, where that is generated: it declares what the kernel's section has as "write". */
   readonly store?: Section | undefined;
 }
 
@@ -100,7 +100,7 @@ export interface Bound {
   readonly use: BindingUse;
   /** As its text says, e.g. "array<vec4f>". */
   readonly type: string;
-  /** Where its declaration begins with `var`. */
+  /** Index of the `var` that begins its declaration. */
   readonly at: number;
   /** Its `@binding`, where the text has it: a number, or NaN for an expression. */
   readonly binding?: number | undefined;
@@ -182,7 +182,7 @@ const DECLARED: Readonly<Record<BindingUse, string>> = {
   uniform: "`var<uniform>`",
 };
 
-/** What a text uses that must be enabled in front of it. */
+/** Extensions that must be enabled at the top of a text, by a pattern of their use. */
 const EXTENSIONS: readonly (readonly [name: string, use: RegExp])[] = [
   ["f16", /\bf16\b|\b(?:vec[234]|mat[234]x[234])h\b|\b\d[\d.]*(?:e[+-]?\d+)?h\b/],
   ["subgroups", /\b(?:(?<!@)subgroup(?!_?[mM]atrix)[A-Z_]|num_subgroups\b|quad(?:Broadcast|Swap[XYD]))/],

@@ -3,16 +3,16 @@ import { ShaderError } from "../errors.ts";
 import { SHADER_FILES, type Snippet, type SourcePart } from "./snippet.ts";
 import { unroll } from "./unroll.ts";
 
-/** How a shader uses a binding; bindings are numbered by their place in a list. */
+/** Use of a binding in a shader; bindings are numbered by their place in a list. */
 export type BindingUse = "read" | "write" | "uniform";
 
-/** What a compute pipeline is made of. */
+/** Parts of a compute pipeline. */
 export interface PipelineSpec {
   /** All that text and bindings depend on, so that equal specs are not composed twice. */
   readonly key: string;
   /** Kernel name, for labels, profiles and errors. */
   readonly label: string;
-  /** Of group 0. */
+  /** Bindings of group 0. */
   readonly bindings: readonly BindingUse[];
   /** Writes the text, with `texts` in place of snippets' own; called where no pipeline was asked for by the key yet. */
   readonly source: (texts?: ReadonlyMap<Snippet, string>) => readonly SourcePart[];
@@ -46,7 +46,7 @@ export class Pipelines {
   readonly #layouts = new Map<string, GPUBindGroupLayout>();
   #texts = new Map<Snippet, string>();
   #replacing: Promise<unknown> = Promise.resolve();
-  /** How many texts were replaced so far: results of an earlier count may be others now. */
+  /** Number of texts replaced so far: results of an earlier count may be others now. */
   replacements = 0;
   #pending = 0;
   #since = 0;

@@ -14,7 +14,7 @@ export interface Snippet extends SourcePart {
   readonly sets?: ReadonlySet<string> | undefined;
   /** Equal for equal texts with equal needs; computed by `keyOf` where it is not told. */
   readonly key?: string | undefined;
-  /** What `paramsText` finds in it; looked for where it is not told. */
+  /** Its `struct Params`; found by `paramsText` where it is not given. */
   readonly params?: string | undefined;
 }
 
@@ -31,7 +31,7 @@ export function snippet(path: string, text: string, needs: readonly Snippet[] = 
   return file;
 }
 
-/** What the head of a file says that the host sets: `// Host sets: X, WG.` */
+/** Names that the host sets, by the line `// Host sets: X, WG.` in the head of a file. */
 export function hostSets(text: string): ReadonlySet<string> {
   const names = /^\/\/ Host sets: (\w+(?:, \w+)*)\.$/m.exec(text)?.[1];
   return new Set(names?.split(", "));

@@ -51,7 +51,7 @@ function written(label: string, text: string, constants: Constants): string {
   return text.slice(0, found.index) + indent + whole + written(label, text.slice(end + 1), constants);
 }
 
-/** Where the block ends that begins in front of a place. */
+/** End of the block that begins before `start`. */
 function closingBrace(code: string, start: number): number {
   let depth = 1;
   for (let at = start; at < code.length; at++) {

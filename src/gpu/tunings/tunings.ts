@@ -16,7 +16,7 @@ export interface TunedAdapter {
 
 /** Times of one kernel's candidates on one shape. */
 export interface Measured {
-  /** What was measured, for people: the kernel's axes and dtypes. */
+  /** The kernel's axes and dtypes, for people to read. */
   readonly shape: string;
   /** Milliseconds by the candidate's id, the fastest first. */
   readonly ms: Readonly<Record<string, number>>;
@@ -26,17 +26,17 @@ export interface Measured {
 export interface Dropped {
   /** Hash of its texts: a corrected one is tried again. */
   readonly code: string;
-  /** What was expected, and what it gave. */
+  /** The expected result and the one it gave. */
   readonly why: string;
 }
 
-/** What a file of tunings says: what was measured on one adapter with one driver. */
+/** A file of tunings: measurements on one adapter with one driver. */
 export interface TuningsData {
   /** Tells such files from others. */
   readonly format: "denoise tunings";
-  /** Of the form of these files. */
+  /** Version of the file's form. */
   readonly version: 1;
-  /** What was measured on. */
+  /** The adapter and driver of the measurements. */
   readonly adapter: TunedAdapter;
   /** By kernel and class of shapes. */
   readonly kernels: Readonly<Record<string, readonly Measured[]>>;
@@ -50,7 +50,7 @@ export function tunedAdapter(engine: Engine, info: GPUAdapterInfo): TunedAdapter
   return { engine, vendor, architecture, device, description };
 }
 
-/** Whether two adapters are the same, with the same driver. */
+/** True if two adapters are the same, with the same driver. */
 export function sameAdapter(a: TunedAdapter, b: TunedAdapter): boolean {
   return (Object.keys(a) as (keyof TunedAdapter)[]).every((key) => a[key] === b[key]);
 }

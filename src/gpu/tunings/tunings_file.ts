@@ -1,4 +1,4 @@
-/** Where measurements of kernels are kept between runs: a file for each adapter and driver, in the user's cache folder. */
+/** Keeps measurements of kernels between runs: a file for each adapter and driver, in the user's cache folder. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -36,14 +36,14 @@ export function tuningsPath(adapter: TunedAdapter): string {
   return join(tuningsFolder(), `${name}-${hash(Object.values(adapter).join("\n"))}.json`);
 }
 
-/** What was measured on an adapter, and what ships with Denoise. A file that cannot be read as such is told of, and not used. */
+/** Measurements on an adapter, and those that ship with Denoise. A file that cannot be read is reported, and not used. */
 export function readTunings(adapter: TunedAdapter): Tunings {
   const tunings = new Tunings(adapter, knownTunings(adapter));
   const own = readOwn(adapter);
   return own ? tunings.merge(own) : tunings;
 }
 
-/** What ships with Denoise of such adapters, whatever their driver. */
+/** Measurements that ship with Denoise for such adapters, whatever their driver. */
 function knownTunings(adapter: TunedAdapter): Tunings {
   const same = (other: TunedAdapter) => sameAdapter({ ...other, description: adapter.description }, adapter);
   const tunings = new Tunings(adapter);
