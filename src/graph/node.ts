@@ -15,7 +15,7 @@ export abstract class Node {
   storage: Storage | undefined;
   /** True once a flush computed around this node without storing it: a later use then stores it. */
   passed = false;
-  /** How many retain the value beyond the scopes that own it, see tensor/scope.ts. */
+  /** Number of those that retain the value beyond the scopes that own it, see tensor/scope.ts. */
   retained = 0;
   /** True once a scope that owned the value ended while it was retained: the last release frees it. */
   orphaned = false;
@@ -145,7 +145,7 @@ export interface Pass {
 
 /** A pass in front of the last, whose result stays within the kernel: no work is fused into its `store`. */
 export interface FirstPass extends Pass {
-  /** Of the result. */
+  /** Type of the result. */
   readonly dtype: DType;
   /** The result, dense: batches (outer, inner), rows, columns. */
   readonly axes: readonly [number, number, number, number];
@@ -172,7 +172,7 @@ export interface Candidate extends Pass {
   readonly before?: readonly FirstPass[] | undefined;
 }
 
-/** What a kernel needs to run once. */
+/** A kernel's dispatch: passes, inputs, params, and the shape of its output. */
 export interface KernelSpec {
   /** The operator, e.g. "gemm". */
   readonly name: string;
@@ -180,11 +180,11 @@ export interface KernelSpec {
   readonly candidates: readonly Candidate[];
   /** Equal for shapes and dtypes for which the same candidate is taken to be the fastest; "" where there is no choice. */
   readonly shapeClass: string;
-  /** What the passes read; each is bound whole, so that `params` carry offsets. */
+  /** Inputs of the passes; each is bound whole, so that `params` carry offsets. */
   readonly inputs: readonly View[];
   /** The output in the kernel's own coordinates: batches (outer, inner), rows, columns, and their strides. */
   readonly axes: readonly [number, number, number, number];
-  /** Of the output along `axes`, in elements. */
+  /** Strides of the output along `axes`, in elements. */
   readonly strides: readonly [number, number, number, number];
   /** Arithmetic operations in one run, for the profiler; what is fused is added to it. */
   readonly flops: number;

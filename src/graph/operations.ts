@@ -88,7 +88,7 @@ export type Operation =
   | keyof typeof TESTS
   | keyof typeof CASTS;
 
-/** What an operation takes and gives. */
+/** WGSL of an operation, and the type of its result. */
 export interface OperationSpec {
   /** WGSL by the type of the arguments. */
   readonly code: ReadonlyMap<ValueType, string>;
@@ -115,7 +115,7 @@ const all = new Map<string, OperationSpec>([
   ...specs(CASTS, (name) => name as ValueType),
 ]);
 
-/** What an operation takes and gives, by its name. */
+/** WGSL of an operation, and the type of its result, by its name. */
 export function specOf(op: Operation): OperationSpec {
   return all.get(op)!;
 }

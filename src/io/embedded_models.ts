@@ -12,7 +12,7 @@ import { isFile } from "./hub/cache.ts";
 import { downloadBlob } from "./hub/download.ts";
 import type { Progress } from "./hub/resolve_repo.ts";
 
-/** Where an embedded model comes from. */
+/** Source of an embedded model. */
 export interface EmbeddedModelOptions {
   /** A folder or an address that has the models' folders; by default the package's own models/. */
   from?: string | undefined;

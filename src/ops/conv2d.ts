@@ -150,7 +150,7 @@ function geometryOf(x: Tensor, weight: Tensor, options: Conv2dOptions): { shape:
   return { shape: [B, O, outH, outW], conv };
 }
 
-/** What a LoRA adds to the convolution of x with a weight. */
+/** The convolution that a LoRA adds to that of x with a weight. */
 function addedProduct(x: Tensor, weight: Tensor, options: Conv2dOptions): Tensor | undefined {
   const lowRank = lowRankOf(weight);
   if (!lowRank) return undefined;

@@ -13,7 +13,7 @@ export interface Guess {
   readonly cost: number;
 }
 
-/** What a kernel takes for a problem. */
+/** Work of a kernel on a problem. */
 export interface Work {
   /** Workgroups that the grid has. */
   readonly workgroups: number;
@@ -31,7 +31,7 @@ export interface Work {
 const BYTE = 20;
 /** The same where the processors are those of the host, to which memory is near. */
 const HOST_BYTE = 1;
-/** What one more dispatch costs: about 3 µs, in multiply-adds of a processor. */
+/** Cost of one more dispatch: about 3 µs, in multiply-adds of a processor. */
 export const DISPATCH = 2 ** 19;
 
 /**

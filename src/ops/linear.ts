@@ -23,7 +23,7 @@ export function affine(action: string, w: Affine): Affine {
 
 /** Options of `linear`. */
 export interface LinearOptions {
-  /** Of the result; by default that of x. */
+  /** Type of the result; by default that of x. */
   dtype?: DType | undefined;
 }
 
@@ -73,7 +73,7 @@ function batchesOf([B, ...rest]: Shape): [batches: number, rows: number] {
   return rest.length > 1 && (m % TILE === 0 || m >= ENOUGH) ? [B!, m] : [1, size([B!, ...rest].slice(0, -1))];
 }
 
-/** What a LoRA adds to the product of a weight with rows x [B, m, K]. → [B, m, N] */
+/** The product that a LoRA adds to that of a weight with rows x [B, m, K]. → [B, m, N] */
 function addedProduct(x: Tensor, weight: Tensor, dtype: DType): Tensor | undefined {
   const lowRank = lowRankOf(weight);
   if (!lowRank) return undefined;

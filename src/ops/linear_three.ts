@@ -36,7 +36,9 @@ export function linearThree(x: Tensor, weights: Weights3, biases?: Weights3): Te
   return weights.map((_, i) => sum.slice(0, i, i + 1).reshape([...x.shape.slice(0, -1), N]));
 }
 
-/** Whether the weights are read alike, on an adapter that gains by it: a software adapter does not. */
+/**
+ * True if the weights are read alike, on an adapter that gains by one product: a software adapter does not.
+ */
 function isOneProduct(x: Tensor, weights: Weights3): boolean {
   if (!x.device.traits.joins || weights.some(lowRankOf)) return false;
   const [{ shape, strides, offset, dtype }] = weights;

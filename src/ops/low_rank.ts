@@ -18,7 +18,7 @@ export interface LowRank {
 export class Parameter extends Leaf {
   /** Added by `linear` and `conv2d`, from the next trace on. */
   lowRank: LowRank | undefined;
-  /** Whether products with it were recorded: whether a `lowRank` would be added anywhere. */
+  /** True once a product with it was recorded: only then would a `lowRank` be added anywhere. */
   multiplied = false;
 }
 
@@ -27,7 +27,7 @@ export function noteProducts(...weights: readonly Tensor[]): void {
   for (const { node } of weights) if (node instanceof Parameter) node.multiplied = true;
 }
 
-/** What is added to the products with a weight; of a slice, what belongs to its rows and columns. */
+/** The low-rank matrices added to products with a weight; of a slice, the part for its rows and columns. */
 export function lowRankOf(weight: Tensor): LowRank | undefined {
   const { node, shape: [rows, columns], strides, offset } = weight;
   if (!(node instanceof Parameter && node.lowRank)) return undefined;

@@ -16,7 +16,7 @@ const MOST_HELD = 16; // where a lane's loads stay in registers
 export interface RotaryPart {
   /** [B, H, L, D] */
   x: Tensor;
-  /** Of the norm [D]. */
+  /** Weight of the norm [D]. */
   weight: Tensor;
 }
 

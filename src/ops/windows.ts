@@ -11,7 +11,7 @@ export type Padding =
   | "same"
   | "valid";
 
-/** How windows lie on one axis of a picture. */
+/** Windows along one axis of a picture. */
 export interface Window {
   readonly kernel: number;
   readonly stride: number;
@@ -44,7 +44,7 @@ export function windowsOf(
   return [axis(0), axis(1)];
 }
 
-/** How many windows an axis of n pixels has; below 1 where it is too small. */
+/** Number of windows on an axis of n pixels; below 1 where it is too small. */
 export function windowCount(n: number, { kernel, stride, dilation, before, after }: Window): number {
   return Math.floor((n + before + after - dilation * (kernel - 1) - 1) / stride) + 1;
 }

@@ -6,7 +6,7 @@ import { type Tensor, tensor, type TensorBase } from "../tensor/mod.ts";
 import type { TorchGenerator } from "./generator.ts";
 import { randomSeed } from "./manual_seed.ts";
 
-/** Where random numbers come from. */
+/** Source of random numbers. */
 export interface RandomOptions {
   /**
    * One stream for the whole tensor, or a list with one stream for each row of the first axis, so that an
@@ -15,7 +15,7 @@ export interface RandomOptions {
   generator?: TorchGenerator | readonly TorchGenerator[] | undefined;
 }
 
-/** Where random fractions come from, and their dtype. */
+/** Source of random fractions, and their dtype. */
 export interface RandomFloatOptions extends RandomOptions {
   /** f16 draws a stream of its own, as in torch; it is not the f32 one rounded. */
   dtype?: "f32" | "f16" | undefined;

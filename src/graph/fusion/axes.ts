@@ -6,7 +6,7 @@ export interface Axes {
   readonly sizes: number[];
   /** Strides of each view over these axes. */
   readonly strides: number[][];
-  /** Where each axis of the shape went, or -1 (size 1, or merged into another). */
+  /** New axis of each axis of the shape, or -1 (size 1, or merged into another). */
   readonly place: number[];
 }
 

@@ -49,7 +49,7 @@ function widthOf({ sizes, operands, out }: Work): 1 | 4 {
   return 4;
 }
 
-/** How an operand is read at width 4: one vector, one value for all four, or four values. */
+/** Way in which an operand is read at width 4: one vector, one value for all four, or four values. */
 function modeOf({ offset, strides }: Access, width: 1 | 4): "scalar" | "vector" | "splat" | "gather" {
   if (width === 1) return "scalar";
   const inner = strides.length - 1;
@@ -144,7 +144,7 @@ function declarations(work: Work, width: 1 | 4, fields: Field[]): string {
   return lines.join("\n");
 }
 
-/** What the code depends on beside the uniform's values. */
+/** Key of the code: all that it depends on beside the uniform's values. */
 function workKey(work: Work, width: 1 | 4): string {
   const operands = work.operands.map((operand) => {
     if (!operand) return work.own;

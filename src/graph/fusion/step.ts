@@ -102,7 +102,7 @@ function kernelSteps(group: Group, kernel: Kernel, candidate: Candidate): Step[]
   ];
 }
 
-/** What a pass stores: the expression of a group, along the pass's own axes. */
+/** A result of a pass: the expression of a group, along the pass's own axes. */
 interface Stored extends Pick<KernelSpec, "axes" | "strides"> {
   readonly group: Group;
 }

@@ -11,7 +11,7 @@ export interface Lifetime {
   readonly reads: readonly Lifetime[];
 }
 
-/** Where a value lies: a buffer by its number, and a byte in it. */
+/** Place of a value: a buffer by its number, and a byte in it. */
 export interface Place {
   readonly arena: number;
   readonly offset: number;

@@ -5,13 +5,13 @@ import { type Node, Scratch } from "../node.ts";
 import { choose } from "../tuning/choice.ts";
 import { type Step, stepsOfGroup } from "../fusion/step.ts";
 
-/** Where the results of steps lie: in which buffer, from which byte on, and how large the buffers are. */
+/** Memory of the results of steps: each one's buffer and first byte, and the sizes of the buffers. */
 export interface Layout {
   readonly places: Map<Node, Place>;
   readonly sizes: number[];
 }
 
-/** What computes `outputs`, fused, in order. */
+/** The groups that compute `outputs`, fused, in order. */
 export function groupsOf(device: Device, outputs: readonly Node[]): Group[] {
   return fuse(reachable(outputs), new Set(outputs), device.limits.maxStorageBuffersPerShaderStage);
 }

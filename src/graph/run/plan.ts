@@ -25,7 +25,7 @@ import type { Fetch } from "./work.ts";
 
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
-/** What is ready to be encoded. */
+/** Dispatches that are ready to be encoded. */
 interface Bound {
   /** One for each step. */
   readonly dispatches: readonly Dispatch[];
@@ -43,7 +43,7 @@ export class Plan {
   readonly #device: Device;
   readonly #groups: readonly Group[];
   #steps: Step[] = [];
-  /** Of the steps; empty while kernels are still to be measured. */
+  /** For each step; empty while kernels are still to be measured. */
   #pipelines: Pipeline[] = [];
   /** For each step, the inputs that it depends on. */
   #depends: ReadonlySet<number>[] = [];
@@ -55,9 +55,9 @@ export class Plan {
   #constant: ReadonlySet<number> = new Set();
   /** Storages of the inputs' values in the last run, by their ids. */
   #last: readonly number[] | undefined;
-  /** Of shaders, when it last ran: what others computed is not kept. */
+  /** Number of replaced shaders at the last run: results of other texts are not kept. */
   #replacements = 0;
-  /** What the last run was encoded into: it may not be submitted yet. */
+  /** The encoding of the last run, which may not be submitted yet. */
   #encoding: Encoding | undefined;
   readonly #arenas: GPUBuffer[] = [];
   #places = new Map<Node, Place>();
@@ -70,7 +70,7 @@ export class Plan {
   /** Takes over `made`: the values that the traced function made itself. */
   constructor(
     device: Device,
-    /** What was traced, e.g. "UNet2DModel". */
+    /** Name of what was traced, e.g. "UNet2DModel". */
     readonly label: string,
     readonly inputs: readonly Leaf[],
     readonly outputs: readonly Node[],
@@ -126,7 +126,7 @@ export class Plan {
     return this.#bytes ??= workspaceOf(this.#device, this.#steps, this.inputs, this.outputs);
   }
 
-  /** What a run has to wait for: measurements of kernels, then pipelines that are still compiling. */
+  /** Must end before a run: measurements of kernels, then pipelines that are still compiling. */
   get preparing(): Promise<void>[] {
     if (this.#untuned.length > 0) {
       return [this.#tuning ??= this.#tune().finally(() => this.#tuning = undefined)];

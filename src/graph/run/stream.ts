@@ -27,7 +27,7 @@ export class Stream {
   readonly #device: Device;
   readonly #tracing = new Tracing();
   readonly #plans = new Set<Plan>();
-  /** Of groups that run by themselves. */
+  /** Uniforms of groups that run by themselves. */
   readonly #uniforms: Uniforms;
   /** Values to be stored at the next flush. */
   readonly #pending = new Set<Node>();

@@ -15,7 +15,7 @@ export class Tracing {
   readonly #traces: Trace[] = [];
   #dryRuns = 0;
 
-  /** Whether one is open. */
+  /** True while a trace or a dry run is open. */
   get isOpen(): boolean {
     return this.#dryRuns > 0 || this.#traces.length > 0;
   }

@@ -9,7 +9,7 @@ export type Fetch = () => Promise<void>;
 export interface Work {
   /** Id of the first node that it stores: work is encoded in the order in which it was recorded. */
   readonly id: number;
-  /** What it waits for before it can be encoded: pipelines, measurements of kernels. */
+  /** Must end before it can be encoded: pipelines, measurements of kernels. */
   readonly preparing: readonly Promise<void>[];
   /** Contents of the uniforms that are written for this run alone. */
   readonly uniforms: readonly Uint8Array<ArrayBuffer>[];
@@ -20,7 +20,7 @@ export interface Work {
   encode(encoding: Encoding, uniforms: Iterator<GPUBufferBinding>): Iterable<Fetch>;
 }
 
-/** Where a value lies that was computed or given before. Throws where there is none. */
+/** Memory of a value that was computed or given before. Throws where there is none. */
 export function liveStorage(node: Node): Storage {
   if (!node.storage && node instanceof Input) {
     throw new Error(

@@ -12,9 +12,9 @@ import { type Step, stepsOfGroup } from "../fusion/step.ts";
 
 /** A kernel on one shape, without the values that it was recorded with. */
 export interface Problem extends Omit<KernelSpec, "inputs"> {
-  /** What it reads: types and numbers of elements. */
+  /** Types and numbers of elements of its inputs. */
   readonly reads: readonly { readonly dtype: DType; readonly count: number }[];
-  /** Of the output. */
+  /** Type of the output. */
   readonly dtype: PlainDType;
   /** Elements of the output. */
   readonly count: number;
@@ -22,7 +22,7 @@ export interface Problem extends Omit<KernelSpec, "inputs"> {
   readonly path: string;
 }
 
-/** What is to be measured of a kernel. */
+/** The problem that a kernel solves, without its values. */
 export function problemOf({ spec, dtype, count, path }: Kernel): Problem {
   const { inputs, ...rest } = spec;
   const reads = inputs.map(({ node }) => ({ dtype: node.dtype, count: node.count }));
@@ -62,7 +62,7 @@ export class Bench implements Disposable {
     this.#kernel = new Kernel(dtype, count, path, { ...problem, inputs });
   }
 
-  /** What the candidates compute. */
+  /** Memory of the candidates' results. */
   get output(): Storage {
     return this.#kernel.storage!;
   }

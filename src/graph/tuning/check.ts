@@ -65,7 +65,7 @@ export interface Misfit {
   readonly element: number;
   readonly expected: number;
   readonly got: number;
-  /** How far off it may have been. */
+  /** Largest difference that is still right. */
   readonly bound: number;
 }
 

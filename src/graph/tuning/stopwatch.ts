@@ -3,7 +3,7 @@ import type { Device } from "../../gpu/device.ts";
 import { fill } from "./fill.ts";
 import type { Trial } from "./bench.ts";
 
-/** How long candidates are timed. */
+/** Limits of measuring candidates. */
 export interface Patience {
   /** Turns of each, at most. */
   readonly rounds: number;

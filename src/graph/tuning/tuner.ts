@@ -9,7 +9,7 @@ import type { Group } from "../fusion/fuse.ts";
 import type { Candidate, KernelSpec } from "../node.ts";
 import { type Patience, runOnce, timeInTurns } from "./stopwatch.ts";
 
-/** What came of measuring one kernel. */
+/** Result of measuring one kernel. */
 export interface Outcome {
   readonly problem: Problem;
   /** Milliseconds by candidate, the fastest first. */
@@ -22,7 +22,7 @@ export interface Outcome {
   readonly lost?: DeviceLostError | undefined;
 }
 
-/** How kernels are measured. */
+/** Options of measuring kernels. */
 export interface TuneOptions {
   /** Is told of each kernel once it was measured. */
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
@@ -30,7 +30,7 @@ export interface TuneOptions {
   readonly onNotice?: ((line: string) => void) | undefined;
   /** Bytes that a kernel may take while it is measured; no limit by default. */
   readonly memory?: number | undefined;
-  /** Whether the outcome is kept in the user's cache; true by default. */
+  /** Keeps the outcome in the user's cache; true by default. */
   readonly keep?: boolean | undefined;
 }
 
@@ -51,7 +51,7 @@ export function unmeasured(device: Device, groups: readonly Group[]): Problem[] 
   return [...problems.values()];
 }
 
-/** Whether all candidates of a kernel that are not known to be wrong were measured in its class of shapes. */
+/** True if all candidates of a kernel that are not known to be wrong were measured in its class of shapes. */
 export function isMeasured(
   device: Device,
   spec: Pick<KernelSpec, "name" | "shapeClass" | "candidates">,
@@ -136,7 +136,7 @@ function plainOf({ candidates }: Problem): Candidate | undefined {
   return candidates.length === 1 ? candidates[0] : candidates.find((candidate) => candidate.plain);
 }
 
-/** What an error says against a candidate. One that says nothing of it, such as of a lost device, is thrown again. */
+/** The fault of a candidate, from an error. Errors that are not the candidate's, such as of a lost device, are thrown again. */
 function faultOf(error: unknown): string {
   const isFault = error instanceof ShaderError || error instanceof GPUCommandError;
   if (!isFault || error instanceof OutOfMemoryError) throw error;
@@ -215,7 +215,7 @@ class Tryout {
     this.onNotice(`${candidate.name} is not used on ${this.device.adapterName}: ${why}`);
   }
 
-  /** How a candidate's result differs from the plain one's, if it does. */
+  /** Difference between a candidate's result and the plain one's, in words, if there is one. */
   async #wrong(trial: Trial, expected: Sample): Promise<string | undefined> {
     const { problem } = this;
     try {
@@ -230,7 +230,7 @@ class Tryout {
     }
   }
 
-  /** What a trial computes; elements that it leaves out are no numbers. */
+  /** Result of a trial; elements that it leaves out are no numbers. */
   async #result(trial: Trial): Promise<Sample> {
     await fill(this.device, this.bench.output, "nothing", 0);
     runOnce(this.device, trial);

@@ -8,7 +8,7 @@ export interface FileKind {
   readonly isPicture?: boolean;
   /** The file is text. */
   readonly isText?: boolean;
-  /** What helps, whatever kind was expected. */
+  /** Advice, whatever kind was expected. */
   readonly advice?: string;
 }
 

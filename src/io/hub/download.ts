@@ -23,7 +23,7 @@ export interface Download {
 
 /** Options of a download. */
 export interface DownloadOptions extends RetryOptions {
-  /** How long the server may be silent, in ms. */
+  /** Longest silence of the server, in ms. */
   timeout: number;
   /** Called with the bytes that have arrived. */
   onBytes: (loaded: number) => void;

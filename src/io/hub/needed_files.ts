@@ -2,7 +2,10 @@ import { basename } from "node:path/posix";
 
 /** Which component is wanted. */
 export interface Wanted extends WeightOptions {
-  /** Of a pipeline only its model_index.json is needed; its components are asked for one by one. */
+  /**
+   * The kind of component. Of a pipeline only its model_index.json is needed; its components are asked for
+   * one by one.
+   */
   kind: "model" | "scheduler" | "tokenizer" | "pipeline";
   /** The component's folder. Where it is absent the root is taken, as for google/ddpm-cat-256. */
   subfolder?: string | undefined;

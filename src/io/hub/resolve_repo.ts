@@ -182,7 +182,7 @@ async function askHub(hub: HubRepo, cache: RepoCache, revision: string, how: { p
   return answer;
 }
 
-/** Where files come from and where they go. */
+/** Source and target of files. */
 interface Fetch {
   hub: HubRepo;
   cache: RepoCache;

@@ -3,9 +3,9 @@ export const CHECK_NETWORK = "check the network and HF_ENDPOINT";
 
 /** A failure after which another try may succeed: no network, a busy server, a connection that was cut. */
 export class PassingError extends Error {
-  /** How long the server asks to wait, in ms. */
+  /** Time that the server asks to wait, in ms. */
   readonly wait: number | undefined;
-  /** What the user can do. */
+  /** Advice to the user. */
   readonly advice: string;
   /** "always": another try will not help. "unreached": the same, unless the server has answered before. */
   readonly lasts: "always" | "unreached" | undefined;
@@ -22,9 +22,9 @@ export class PassingError extends Error {
   }
 }
 
-/** How often to try, and with which pauses. */
+/** Number of tries, and the pauses between them. */
 export interface RetryOptions {
-  /** How many tries in a row may fail. */
+  /** Tries in a row that may fail. */
   tries: number;
   /** Pause after the first failure, doubled after each, in ms. */
   pause: number;

@@ -18,7 +18,7 @@ export interface HubSettings {
   token?: string | undefined;
   /** No requests are made. */
   offline: boolean;
-  /** How long a server may be silent while it sends a file, in ms. */
+  /** Longest silence of a server while it sends a file, in ms. */
   timeout: number;
   /** The same for listings and metadata. */
   etagTimeout: number;

@@ -12,9 +12,9 @@ export type Fit = "default" | "crop" | "fill";
 
 const fits: readonly Fit[] = ["default", "crop", "fill"];
 
-/** How a picture is resized. */
+/** Options of resizing a picture. */
 export interface ResizeOptions {
-  /** What to do where the new size has another aspect ratio; by default "default", which stretches. */
+  /** Fit of a picture into a size of another aspect ratio; by default "default", which stretches. */
   fit?: Fit | undefined;
   /** PIL's filter; by default "lanczos", as in diffusers. */
   resample?: ResamplingFilter | undefined;

@@ -3,7 +3,7 @@ import { parseConfig } from "../config.ts";
 import { parseJson } from "../files/json.ts";
 import { unwrapped } from "../names/lora.ts";
 
-/** Where alpha comes from: a tensor, the metadata of the file, or the rank, so that the factor is 1. */
+/** Source of alpha: a tensor, the metadata of the file, or the rank, so that the factor is 1. */
 export type AlphaSource = "tensor" | "metadata" | "rank";
 
 /** The strength of a pair at scale 1. */

@@ -8,7 +8,7 @@ export interface Placement extends LayerRows {
   readonly pair: LoraPair;
 }
 
-/** Where the pairs of a file go. */
+/** Layers that the pairs of a file go to. */
 export interface Match {
   /** By model. */
   readonly placed: ReadonlyMap<LoraPart, readonly Placement[]>;

@@ -46,7 +46,7 @@ export function clipView(tensors: Stored, prefix: string): Map<string, StoredTen
   );
 }
 
-/** How an OpenCLIP is used. */
+/** The parts of an OpenCLIP that are read. */
 export interface OpenClipUse {
   /** The projection of whole texts is read too, as by SDXL. */
   readonly projection: boolean;

@@ -67,7 +67,7 @@ export interface LayerRows {
   readonly layer: string;
   /** The first of its rows in the file's matrix. */
   readonly first: number;
-  /** How many there are. */
+  /** Number of rows. */
   readonly rows: number;
   /** The file has the two halves of these rows in the other order. */
   readonly swapped: boolean;

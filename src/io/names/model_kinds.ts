@@ -2,7 +2,7 @@
 export interface ModelKind {
   /** The class that loads it, or its usual name. */
   readonly name: string;
-  /** What to do with it, where it is no model. */
+  /** Advice where it is no model. */
   readonly use?: string;
   /** Classes that can load a part of it. */
   readonly holds?: readonly string[];

@@ -61,7 +61,7 @@ export async function readSingleFileIndex(
   };
 }
 
-/** What a file has in place of a pipeline, for an error. */
+/** Words for a file that is no pipeline, for an error. */
 function gotIn(file: SingleFile): string {
   const kind = modelKind(file.tensors.keys());
   const name = classesIn(file) || kind?.name || "neither";
@@ -191,7 +191,7 @@ async function schedulerOf(file: SingleFile, options: OpenOptions): Promise<Reco
   return { ...scheduler, prediction_type: type, ...zeroSnr };
 }
 
-/** Where to find a tokenizer, as files have none; CLIP's vocabulary alone does not tell the pad token. */
+/** Finds a tokenizer, as files have none; CLIP's vocabulary alone does not tell the pad token. */
 export async function findSingleFileTokenizer(
   pathOrUrl: string,
   folder: string,

@@ -82,7 +82,7 @@ function at(path: string): Pick<SingleFile, "path" | "open"> {
   return { path, open: (view) => openCheckpoint(path, view) };
 }
 
-/** What a model predicts; a guess where nothing but its family tells. */
+/** The prediction type of a model; a guess where nothing but its family tells. */
 export interface Prediction {
   readonly type: "epsilon" | "v_prediction";
   readonly isGuess: boolean;

@@ -10,7 +10,7 @@ export interface SingleFileOptions {
    * and VAE of a FLUX transformer; by default `config`, or the repository of the family.
    */
   base?: string | undefined;
-  /** What the model predicts; files of SD 2 do not tell. */
+  /** The model's prediction type, which files of SD 2 do not tell. */
   predictionType?: "epsilon" | "v_prediction" | undefined;
   /** Called with a line about what the file lacks or what is guessed; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;

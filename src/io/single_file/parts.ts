@@ -20,7 +20,7 @@ export interface Part {
   readonly mayHaveConfig: boolean;
 }
 
-/** How a kind of model is found and read. */
+/** A kind of model: the mark by which it is found in a single file, its config and its tensors. */
 interface Kind {
   /** Its folder in diffusers' layout. */
   readonly folder: string;

@@ -63,7 +63,7 @@ export interface Cells {
 
 const ROWS = 16; // that a picture takes, unless it is wider than the terminal
 
-/** How large a picture is shown. A cell is taken to be twice as high as wide. */
+/** Size of a picture in cells. A cell is taken to be twice as high as wide. */
 export function cellsFor({ width, height }: { width: number; height: number }, terminal: Cells): Cells {
   const most = Math.max(1, Math.min(ROWS, terminal.rows - 2)); // a line for the bar, and one that stays free
   const columns = Math.max(1, Math.min(terminal.columns, Math.round(2 * most * width / height)));

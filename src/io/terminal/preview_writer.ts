@@ -4,7 +4,7 @@ import { writePng } from "../images/png.ts";
 import { terminalPictures } from "./pictures.ts";
 import type { PictureProtocol } from "./protocol.ts";
 
-/** Where previews go. With neither they go to the terminal, if it is known to show pictures. */
+/** Targets of previews. With neither they go to the terminal, if it is known to show pictures. */
 export interface PreviewTargets {
   /** The path of a PNG, which each preview overwrites. */
   file?: string | undefined;

@@ -49,7 +49,7 @@ export interface Palette {
 /** Colours that are equal in their high five bits. */
 interface Bin {
   readonly key: number;
-  /** How many pixels have them. */
+  /** Number of pixels that have them. */
   count: number;
   /** Sums of their red, green and blue. */
   readonly sums: [number, number, number];

@@ -22,11 +22,11 @@ const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsag
 /** A leaf, or another place that gets a tensor's values. */
 export type Target = Pick<Leaf, "dtype" | "count" | "storage">;
 
-/** What was found in a tensor's values. */
+/** Findings about a tensor's values. */
 export interface Note {
   /** NOT_FINITE, TOO_LARGE, both or none. */
   readonly flags: number;
-  /** Of a packed tensor: the root mean square of the error, divided by that of the values. */
+  /** Error of a packed tensor: the root mean square of its differences, divided by that of its values. */
   readonly error: number;
 }
 
@@ -40,7 +40,7 @@ interface Transfer {
   readonly order: Order;
 }
 
-/** How the pieces of a tensor are sent. */
+/** The way in which the pieces of a tensor are sent. */
 interface Route {
   /** Bytes that an element takes in a piece. */
   readonly width: number;
@@ -59,7 +59,7 @@ export class Converter {
   readonly #device: Device;
   readonly #staging: Staging;
   readonly #notes: GPUBuffer;
-  /** What the host found, by tensor. */
+  /** Findings of the host, by tensor. */
   readonly #flags: Uint32Array;
   /** A piece that the host converts. */
   #scratch = new Uint8Array();
@@ -222,7 +222,7 @@ export class Converter {
     });
   }
 
-  /** What was found, by the index of the tensor. */
+  /** Findings by the index of the tensor. */
   async notes(): Promise<Note[]> {
     const words = await this.#device.read(this.#notes, 0, this.#notes.size);
     const [flags, sums] = [new Uint32Array(words), new Float32Array(words)];

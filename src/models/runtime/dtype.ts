@@ -15,15 +15,15 @@ export function dtypeFor(model: string, device: Device, asked: "f32" | "f16" | u
   throw new Error(`Cannot load ${model} as f16: ${device.adapterName} lacks shader-f16; load it as f32`);
 }
 
-/** How a model's weights are to lie in GPU memory. */
+/** Format of a model's weights in GPU memory. */
 export interface WeightFormat {
-  /** Of weights and activations. */
+  /** Type of weights and activations. */
   readonly dtype: DType;
-  /** Of matrices that products read, where they are to take less than `dtype`. */
+  /** Type of matrices that products read, where they are to take less than `dtype`. */
   readonly quantize?: PackedDType | undefined;
-  /** Where the large ones stay on the disk. */
+  /** Given where the large weights stay on the disk. */
   readonly stream?: StreamOptions | undefined;
-  /** Whether shaders can read f16 beside f32. */
+  /** True if shaders can read f16 beside f32. */
   readonly readsHalves?: boolean | undefined;
 }
 

@@ -17,7 +17,10 @@ export type EditFunction = (
 
 /** Options of `Model.edit`. */
 export interface EditOptions {
-  /** What the edit reads beside the model's own tensors; `Edit.set` changes it without a new trace. */
+  /**
+   * Tensors and numbers that the edit reads beside the model's own; `Edit.set` changes them without a new
+   * trace.
+   */
   values?: EditValues | undefined;
 }
 
@@ -39,7 +42,7 @@ export class Edit implements Disposable {
     this.#remove = remove;
   }
 
-  /** What it reads now. */
+  /** Its values now. */
   get values(): Readonly<Record<string, Tensor>> {
     return this.#values;
   }
@@ -85,10 +88,10 @@ export class Edits {
   readonly #label: string;
   readonly #forget: () => void;
   readonly #edits: Edit[] = [];
-  /** Of all traces so far. */
+  /** Paths in all traces so far. */
   readonly #paths = new Set<string>();
 
-  /** Of a model that has none yet; `forget` makes it forget its traces. */
+  /** For a model without edits so far; `forget` drops its traces. */
   constructor(label: string, forget: () => void) {
     this.#label = label;
     this.#forget = forget;
@@ -195,7 +198,7 @@ export class Edits {
   }
 }
 
-/** What is being edited. */
+/** Path of the part that is being edited. */
 let edited: string | undefined;
 
 /** Runs the function of an edit, in which no parts are seen. */

@@ -25,7 +25,7 @@ export interface LoadOptions extends SourceOptions {
   defer?: boolean | undefined;
 }
 
-/** What a model is made of. */
+/** Parts that a model is made of. */
 export interface ModelParts<Config> {
   /** Keys as in config.json, defaults filled in. */
   readonly config: Config;
@@ -42,7 +42,7 @@ export interface ModelParts<Config> {
   readonly fill: FillWeights;
 }
 
-/** What loading does with a model, once it is made of its parts. */
+/** Steps of loading a model, once it is made of its parts. */
 interface Loadable extends Disposable {
   /** Traces every entry point: then it is known which weights are read. */
   prepare(): void;
@@ -51,11 +51,11 @@ interface Loadable extends Disposable {
   bytesAs(format: Partial<WeightFormat>): number;
 }
 
-/** What a class of models brings to `loadModel`. */
+/** A class of models, as `loadModel` needs it. */
 export interface ModelClass<M extends Loadable = Loadable> extends ConfigOwner {
   /** Each takes parts with a config of its own schema. */
   new (parts: never): M;
-  /** What the keys of some files begin with, e.g. "text_model."; the model's own do without. */
+  /** Beginning of the keys of some files, e.g. "text_model."; the model's own do without. */
   readonly prefix?: string | undefined;
   /** The folder in which pipelines keep it, by which it is found in a single file. */
   readonly folder?: string | undefined;
@@ -137,7 +137,7 @@ function namesOf(type: { name: string }): string[] {
   return type.name ? [type.name, ...namesOf(Object.getPrototypeOf(type))] : [];
 }
 
-/** What the files hold; they are closed again, as their weights may be wanted much later. */
+/** Tensors of the files, which are closed again, as their weights may be wanted much later. */
 async function tensorsOf(source: ModelSource): Promise<TensorInfo[]> {
   using checkpoint = await source.open();
   return [...checkpoint.tensors.values()];

@@ -11,9 +11,9 @@ import type { SourceOptions } from "./model_source.ts";
 
 /** The models that a LoRA may change, under the names of a pipeline's parts. */
 export interface LoraModels {
-  /** Of Stable Diffusion. */
+  /** Denoiser of Stable Diffusion. */
   unet?: Model | undefined;
-  /** Of FLUX. */
+  /** Denoiser of FLUX. */
   transformer?: Model | undefined;
   /** The first text encoder. */
   textEncoder?: Model | undefined;
@@ -31,14 +31,14 @@ export interface LoraOptions extends
   weightName?: string | undefined;
   /** By which its scale is changed; "default_0" and so on by default. */
   adapterName?: string | undefined;
-  /** How strong it is; 1 by default. */
+  /** Strength of the LoRA; 1 by default. */
   scale?: number | undefined;
 }
 
 const OPTIONS =
   "weightName subfolder revision token localFilesOnly signal adapterName scale onProgress onNotice";
 
-/** What a LoRA's file holds and what became of it. */
+/** Contents of a LoRA's file, and what became of them. */
 export interface LoadReport {
   /** By which its scale is changed. */
   readonly adapterName: string;
@@ -51,7 +51,7 @@ export interface LoadReport {
   readonly ranks: readonly number[];
   /** The different alphas; a product is multiplied by alpha / rank. */
   readonly alphas: readonly number[];
-  /** Where the alphas are from: tensors, the file's header, or the ranks, where the file does not tell. */
+  /** Sources of the alphas: tensors, the file's header, or the ranks, where the file does not tell. */
   readonly alphaSources: readonly AlphaSource[];
   /** Layers that it changes, e.g. "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q". */
   readonly matched: readonly string[];

@@ -14,7 +14,7 @@ import { type Tensors, Traces } from "./traces.ts";
 import type { WeightFormat } from "./dtype.ts";
 import type { Weights } from "./weights.ts";
 
-/** What `forward` of every model may be told. */
+/** Options of every model's `forward`. */
 export interface TapOptions<Path extends string = string> {
   /**
    * Parts whose results are wanted too, by their module paths, e.g. "mid_block", "up_blocks.1.attentions.0" or
@@ -38,9 +38,9 @@ export abstract class Model<Config = unknown> implements Disposable {
   readonly device: Device;
   /** The LoRAs of this model, see `loadLora`. They stay when the weights leave memory. */
   readonly adapters: Adapters;
-  /** Whether pipelines may store its weights otherwise where memory is short: nobody asked how they are to be stored. */
+  /** True if pipelines may store its weights otherwise where memory is short: nobody asked how they are to be stored. */
   isFlexible = false;
-  /** Whether pipelines bring its weights in parts, each entry point's in turn, as the GPU had no room for all. */
+  /** True if pipelines load its weights in parts, each entry point's in turn, as the GPU had no room for all. */
   comesInParts = false;
   /** Lines that were said of it, each once. */
   readonly notices: Set<string> = new Set();
@@ -97,7 +97,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     ) as InstanceType<Class>;
   }
 
-  /** What Deno's console and REPL show: what the model is, without its weights. */
+  /** The text that Deno's console and REPL show: the model's class and config, without its weights. */
   [Symbol.for("Deno.customInspect")](inspect: Inspect, options: object): string {
     const { config, dtype, quantize, device } = this;
     return `${this.constructor.name} ${inspect({ config, dtype, quantize, device }, options)}`;
@@ -123,7 +123,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     return this.#edits.add(path, fn, options);
   }
 
-  /** Whether the weights are in memory, or a part of them. */
+  /** True while the weights are in memory, or a part of them. */
   get loaded(): boolean {
     return this.#residency.loaded;
   }
@@ -133,12 +133,12 @@ export abstract class Model<Config = unknown> implements Disposable {
     return this.weights.quantize;
   }
 
-  /** Whether somebody needs weights that were acquired. */
+  /** True while somebody needs weights that were acquired. */
   get needed(): boolean {
     return this.#residency.needed;
   }
 
-  /** Whether some weights stay on the disk and come whenever they are read. */
+  /** True if some weights stay on the disk and are read from there whenever they are needed. */
   get isStreamed(): boolean {
     return this.weights.divided().streamed.length > 0;
   }

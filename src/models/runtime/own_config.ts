@@ -4,14 +4,14 @@ import { quote } from "../../io/files/errors.ts";
 import type { Library } from "../../io/hub/needed_files.ts";
 import type { ModelSource } from "../../io/single_file/contents.ts";
 
-/** What a class of models says of its configs. */
+/** A class of models, as far as its configs go. */
 export interface ConfigOwner {
   readonly name: string;
   /** Checks a config.json and fills in its defaults; diffusers' have the class's name among their keys. */
   readonly schema: ConfigSchema<unknown>;
   /** Whose names its files of weights have; diffusers' by default. */
   readonly library?: Library | undefined;
-  /** Of transformers' models: the model_type of its configs, then of those of whole models that it is a part of. */
+  /** For transformers' models: the model_type of its configs, then of those of whole models that it is a part of. */
   readonly modelTypes?: readonly string[] | undefined;
   /** The key that holds it in the config of a whole model, e.g. "text_config". */
   readonly configKey?: string | undefined;

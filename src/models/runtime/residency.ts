@@ -18,7 +18,7 @@ export interface LoadPartOptions {
 /** Brings weights that are not in memory there; what it returns frees them. */
 export type FillWeights = (absent: Division, signal?: AbortSignal) => Promise<Disposable>;
 
-/** What a model's residency works with. */
+/** Parts that a model's residency works with. */
 export interface ResidencyParts {
   readonly device: Device;
   /** The model, as errors call it. */
@@ -34,7 +34,7 @@ export interface ResidencyParts {
 /** Weights that came together: all that were absent then, or those of them that one entry point reads. */
 interface Load {
   readonly only: string | undefined;
-  /** What frees them. */
+  /** Frees them. */
   readonly owned: Disposable;
 }
 
@@ -53,29 +53,29 @@ const ABSENT: State = { name: "absent", loads: [] };
 export class Residency {
   readonly #parts: ResidencyParts;
   #state: State = ABSENT;
-  /** How many need the weights of an entry point, or all. */
+  /** Number of those who need the weights of an entry point, or all (undefined). */
   readonly #leases = new Map<string | undefined, number>();
   /** Ends when all loads that were asked for so far have. */
   #queue: Promise<void> = Promise.resolve();
   /** Calls of `unload`: a load that was asked for before one leaves nothing in memory. */
   #unloads = 0;
 
-  /** Of weights that are not in memory yet. */
+  /** Begins with no weights in memory. */
   constructor(parts: ResidencyParts) {
     this.#parts = parts;
   }
 
-  /** Whether any weights are in memory. */
+  /** True while any weights are in memory. */
   get loaded(): boolean {
     return this.#state.loads.length > 0;
   }
 
-  /** Whether somebody holds a lease. */
+  /** True while somebody holds a lease. */
   get needed(): boolean {
     return [...this.#leases.values()].some((count) => count > 0);
   }
 
-  /** Whether all weights are in memory, or those of an entry point. */
+  /** True if all weights are in memory, or those of an entry point. */
   has(entry?: string): boolean {
     const { name, loads } = this.#state;
     return name === "whole" || loads.some(({ only }) => only === entry);
@@ -168,7 +168,7 @@ export class Residency {
   }
 }
 
-/** What weights are filled for, and whom to tell. */
+/** Options of filling weights. */
 export interface FillOptions extends UploadOptions {
   readonly device: Device;
   readonly onNotice: (line: string) => void;

@@ -13,7 +13,7 @@ export type Tensors = Record<string, Tensor>;
 
 /** A call of a pure function of tensors. */
 export interface TracedCall {
-  /** What the trace depends on beside the inputs' shapes and the taps; an entry point's name, at its beginning. */
+  /** All that the trace depends on beside the inputs' shapes and the taps; it begins with the entry point's name. */
   readonly key: string;
   readonly inputs: Tensors;
   readonly fn: (inputs: Tensors) => Tensors;
@@ -27,13 +27,13 @@ export type Results = [name: string, Tensor][];
 /** Inputs by name, those of adapters and edits among them, as a trace takes them. */
 type Values = readonly (readonly [name: string, Tensor])[];
 
-/** Where the results lie in the plan's outputs. */
+/** A plan, and the places of the results among its outputs. */
 interface Trace {
   readonly plan: Plan;
   readonly outputs: readonly { name: string; shape: Shape; strides: readonly number[] }[];
 }
 
-/** What becomes of calls: they run, are measured, are checked against what the adapter can do, or take their memory. */
+/** Effect of a call: it runs, is measured, is checked against what the adapter can do, or takes its memory. */
 type Mode = "run" | "measure" | "expect" | "reserve";
 
 /** The traces of a model's functions, by what they depend on. */
@@ -49,7 +49,7 @@ export class Traces {
   /** Bytes of the largest call that was measured. */
   #measured = 0;
 
-  /** Of a model that is called `label`, with these scales of LoRAs and edits. */
+  /** For a model that is called `label`, with these scales of LoRAs and edits. */
   constructor(device: Device, label: string, scales: Scales, edits: Edits) {
     this.#device = device;
     this.#label = label;
@@ -57,7 +57,7 @@ export class Traces {
     this.#edits = edits;
   }
 
-  /** Whether calls run, and are not only measured or prepared for. */
+  /** True if calls run, and are not only measured or prepared for. */
   get isRunning(): boolean {
     return this.#mode === "run";
   }

@@ -6,7 +6,7 @@ import type { Checkpoint, TensorInfo } from "../../io/formats/checkpoint.ts";
 import { Converter } from "../../io/upload/converter.ts";
 import { expectNoOverflow, type Filling } from "../../io/upload/upload.ts";
 
-/** How weights that are too large for memory are brought from the disk. */
+/** Options of weights that are too large for memory and are read from the disk. */
 export interface StreamOptions {
   /** Bytes of weights that stay in memory; none by default but the small ones. */
   keep?: number | undefined;

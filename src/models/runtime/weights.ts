@@ -24,7 +24,7 @@ interface Weight extends Filling {
 
 /** A model's weights: a checkpoint nested by the dots of its keys, which knows the tensors that were read. */
 export class Weights {
-  /** How far each tensor in fewer bits is from its file's, once they were loaded; see `Model.packingErrors`. */
+  /** Error of each tensor in fewer bits beside its file's, once they were loaded; see `Model.packingErrors`. */
   errors: ReadonlyMap<string, number> | undefined;
   readonly #device: Device;
   readonly #where: string;
@@ -181,7 +181,7 @@ export class Weights {
     return [...keys].map((key) => this.#weights.get(key)!);
   }
 
-  /** What an entry point reads, or all of them together. */
+  /** Keys that an entry point reads, or all of them together. */
   #keys(only: string | undefined): ReadonlySet<string> {
     const keys = only === undefined ? this.#read : this.#reads.get(only);
     if (keys) return keys;
@@ -216,7 +216,7 @@ export class Weights {
   }
 }
 
-/** What old files hold beside weights: the numbers from 0 up. */
+/** Counts from 0 up, which old files hold beside weights. */
 const COUNTS = /(^|\.)position_ids$/;
 
 function insert(root: Branch, path: string[], tensor: Tensor): void {

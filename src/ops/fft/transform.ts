@@ -59,7 +59,7 @@ export function fitted(rows: Tensor, n: number): Tensor {
   return n === rows.shape[1] ? rows : rows.pad([0, n - rows.shape[1]!]);
 }
 
-/** What a transform of `count` elements is multiplied by. */
+/** Factor of a transform of `count` elements. */
 export function scaleOf(count: number, sign: Sign, norm: FftNorm = "backward"): number {
   const scales = {
     backward: sign === 1 ? 1 / count : 1,

@@ -42,7 +42,7 @@ export interface Groups {
   readonly width: number;
 }
 
-/** What a norm of x [B, C, ...] by groups is of. */
+/** The picture x [B, C, ...] by groups of channels, ready to be read. */
 export function groupsOf(x: Tensor, groups: number): Groups {
   const [B, C, ...sides] = x.shape as readonly [number, number, ...number[]];
   const width = C / groups;
@@ -149,7 +149,7 @@ function normInParts(traits: Traits, g: Groups, eps: number): Candidate | undefi
   };
 }
 
-/** What norm/lib/group_params.wgsl declares, of a picture in one part. */
+/** Values of norm/lib/group_params.wgsl, for a picture in one part. */
 export function paramsOf({ picture, images, groups, pixels, width }: Groups): Record<string, number> {
   return { images, groups, pixels, width, ...picture.params, parts: 1, part: pixels, eps: 0 };
 }

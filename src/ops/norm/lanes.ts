@@ -10,9 +10,12 @@ const SEVERAL = snippet("lib/lanes_subgroups", lanesSubgroups, [GRID]);
 
 /** Lanes that reduce together, a workgroup of them. */
 export interface Lanes {
-  /** How they reduce: `workgroup_sums` and `workgroup_max`, and where the kernel's `run` is called. */
+  /**
+   * Snippet with their reductions, `workgroup_sums` and `workgroup_max`, and the entry that calls the
+   * kernel's `run`.
+   */
   readonly part: Snippet;
-  /** How many, `WG`. */
+  /** Number of lanes, `WG`. */
   readonly count: number;
 }
 

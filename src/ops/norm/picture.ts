@@ -11,7 +11,7 @@ const TWO = snippet("norm/lib/picture_two", two);
 export interface Picture {
   /** [B, C, pixels, 1], channels last: one, or two whose channels lie side by side. */
   readonly inputs: readonly Tensor[];
-  /** How they are read, `width` values of a group at a time. */
+  /** Snippets that read its pixels, `width` values of a group at a time. */
   readonly code: readonly Snippet[];
   readonly width: 1 | 2 | 4;
   readonly set: Readonly<Record<"X", string>>;

@@ -28,7 +28,7 @@ export interface Rows {
   readonly dtype: DType;
   readonly count: number;
   readonly columns: number;
-  /** Where they begin and how far they lie apart, in elements. */
+  /** Offset of the first row and distances between rows, in elements. */
   readonly places: readonly number[];
   /** The kernel's own, beside `rows` and `columns`. */
   readonly params: Readonly<Record<string, number>>;

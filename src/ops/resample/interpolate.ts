@@ -8,7 +8,7 @@ import { expectFloat, valuesOf } from "../values.ts";
 
 const RESAMPLE = snippet("resample", code, [ELEMENT_MAIN]);
 
-/** How pixels between pixels are found: by torch's names, which differ with the number of axes. */
+/** Modes of interpolation, by torch's names, which differ with the number of axes. */
 export type InterpolateMode =
   | "nearest"
   | "nearest-exact"
@@ -21,7 +21,7 @@ export type InterpolateMode =
 
 /** Options of `interpolate`: the new size, or a factor. */
 export interface InterpolateOptions {
-  /** Of the axes behind the channels, in pixels; one number for all. */
+  /** Size of the axes behind the channels, in pixels; one number for all. */
   size?: number | readonly number[] | undefined;
   /** On the same axes; sizes are rounded down. */
   scaleFactor?: number | readonly number[] | undefined;

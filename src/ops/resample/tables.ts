@@ -1,15 +1,15 @@
 const f = Math.fround;
 
-/** How an axis of n elements becomes one of m: element i is Σ weights[i · taps + t] · x[first + t] for t < count. */
+/** Table by which an axis of n elements becomes one of m: element i is Σ weights[i · taps + t] · x[first + t] for t < count. */
 export interface ResampleTable {
-  /** Of the longest sum. */
+  /** Terms of the longest sum. */
   readonly taps: number;
-  /** Of each element, first and count. */
+  /** First and count of each element. */
   readonly ranges: Uint32Array<ArrayBuffer>;
   readonly weights: Float32Array<ArrayBuffer>;
 }
 
-/** How lengths are computed and which elements count, as in torch. */
+/** Rule by which lengths are computed and elements are weighed, as in torch. */
 export interface ResampleRule {
   readonly kind: "nearest" | "nearest-exact" | "linear" | "cubic" | "lanczos" | "area";
   readonly alignCorners: boolean;

@@ -24,7 +24,7 @@ export interface FluxPromptOptions extends PooledPromptEmbedsOptions {
    * What is not to be drawn: one text for all, or one for each prompt. It counts where trueCfgScale is over 1.
    */
   negativePrompt?: string | readonly string[] | undefined;
-  /** What is not to be drawn, for T5; the negative prompt itself by default. */
+  /** Things not to be drawn, for T5; the negative prompt itself by default. */
   negativePrompt2?: string | readonly string[] | undefined;
   /** Pictures of each prompt; 1 by default. */
   numImagesPerPrompt?: number | undefined;

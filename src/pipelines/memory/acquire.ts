@@ -24,7 +24,7 @@ export async function memoryBudget({ memory }: Residents): Promise<number | unde
   return known && Math.floor(known * SHARE);
 }
 
-/** How models are acquired. */
+/** Options of acquiring models. */
 export interface AcquireOptions {
   /** Ends the loading. */
   signal?: AbortSignal | undefined;

@@ -21,7 +21,7 @@ import { expectCount } from "../run_options.ts";
 export interface PromptOptions extends PromptEmbedsOptions {
   /** One text, or one for each picture of a batch. */
   prompt?: string | readonly string[] | undefined;
-  /** What is not to be drawn: one text for all, or one for each prompt; "" by default. */
+  /** Things not to be drawn: one text for all, or one for each prompt; "" by default. */
   negativePrompt?: string | readonly string[] | undefined;
   /** Pictures of each prompt; 1 by default. */
   numImagesPerPrompt?: number | undefined;
@@ -54,7 +54,7 @@ export interface PromptEncoder {
   ) => TextEmbeddings;
   /** The UNet is told of whole texts, too. */
   readonly isPooled: boolean;
-  /** Where no negative prompt is given, its embeddings are zeros instead of those of "". */
+  /** Embeds a missing negative prompt as zeros instead of as "". */
   readonly zerosForEmpty: boolean;
 }
 

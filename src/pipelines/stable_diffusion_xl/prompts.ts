@@ -15,7 +15,7 @@ export interface StableDiffusionXLPromptOptions extends PromptOptions, PooledPro
    * For the second text encoder: one text for all, or one for each prompt; what the first is told by default.
    */
   prompt2?: string | readonly string[] | undefined;
-  /** What is not to be drawn, for the second text encoder; what the first is told by default. */
+  /** Things not to be drawn, for the second text encoder; the first one's by default. */
   negativePrompt2?: string | readonly string[] | undefined;
 }
 

@@ -42,17 +42,17 @@ export class Adapters {
   readonly #scales: Scales;
   readonly #forget: () => void;
   #adapters: ReadonlyMap<string, Adapter> = new Map();
-  /** What the products of each layer are given; nothing while the weights are not in memory. */
+  /** Matrices that the products of each layer are given; none while the weights are not in memory. */
   #joined: ReadonlyMap<string, Joined> = new Map();
   readonly #baked = new BakedAdapters((layer) => this.#weight(layer));
-  /** Whether the weights are in memory, and the adapters with them. */
+  /** True while the weights are in memory, and the adapters with them. */
   #loaded = false;
   /** Names of those that are being read. */
   readonly #attaching = new Set<string>();
   /** Changes go one after the other. */
   #changed: Promise<unknown> = Promise.resolve();
 
-  /** Of a model that has none yet, of whose traces `scales` are an input, and which `forget` makes forget them. */
+  /** For a model without adapters so far: its traces take `scales` as an input, and `forget` drops them. */
   constructor(weights: Weights, dtype: DType, scales: Scales, forget: () => void) {
     this.#device = scales.device;
     this.#weights = weights;
@@ -253,14 +253,14 @@ export class Adapters {
     if (before) this.#free([before]);
   }
 
-  /** What the products of each rank are multiplied by. */
+  /** Factor of the product of each rank. */
   #factorsOf({ factors }: Joined): number[] {
     return factors.flatMap(({ name, rank, factor }) =>
       Array<number>(rank).fill(factor * this.#adapters.get(name)!.scale)
     );
   }
 
-  /** What of adapters is in memory, which they forget. */
+  /** Takes from adapters their matrices in memory. */
   #take(adapters: Iterable<Adapter>): Matrices[] {
     return [...adapters].flatMap((adapter) => {
       const { matrices } = adapter;

@@ -12,7 +12,7 @@ export interface Merge extends Pick<Joined, "down" | "up" | "release"> {
   readonly scale: Tensor;
 }
 
-/** What takes memory, and can be freed. */
+/** Memory that can be freed. */
 interface Owned {
   readonly bytes: number;
   release(): void;
@@ -27,7 +27,7 @@ export class BakedAdapters {
   readonly #merges: Merge[] = [];
   readonly #adapters = new Map<string, Owned>();
 
-  /** Of a model whose layers have these weights. */
+  /** For a model whose layers have these weights. */
   constructor(weightOf: (layer: string) => Tensor) {
     this.#weightOf = weightOf;
   }

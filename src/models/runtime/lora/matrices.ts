@@ -9,13 +9,13 @@ import { upload, type UploadOptions } from "../../../io/upload/upload.ts";
 import { cat, retain, Tensor } from "../../../tensor/mod.ts";
 import { expectUnchanged } from "../model_source.ts";
 
-/** What one adapter adds to one layer. */
+/** Both matrices of one adapter for one layer. */
 export interface Pair {
   /** [R, K], of a convolution [R, C, kh, kw]. */
   readonly down: Tensor;
   /** [N, R], of a convolution [N, R, 1, 1]; not computed yet where its halves change places. */
   readonly up: Tensor;
-  /** Of the product at scale 1. */
+  /** Factor of the product at scale 1. */
   readonly factor: number;
 }
 
@@ -27,10 +27,10 @@ export interface Matrices {
   release(): void;
 }
 
-/** How matrices are read. */
+/** Options of reading matrices. */
 export interface ReadOptions extends UploadOptions {
   readonly dtype: DType;
-  /** Of the weights of the layers. */
+  /** Shapes of the layers' weights. */
   readonly shapes: ReadonlyMap<string, Shape>;
 }
 

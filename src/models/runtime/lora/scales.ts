@@ -14,7 +14,7 @@ export class Scales {
   /** The input of the trace at hand. */
   #traced: Tensor | undefined;
 
-  /** Of no layers yet. */
+  /** Starts without layers. */
   constructor(readonly device: Device) {}
 
   /** Other factors for the calls to come. Returns what frees those before, once no work reads them. */
