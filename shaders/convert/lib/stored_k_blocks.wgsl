@@ -1,6 +1,6 @@
 // GGUF's K types: blocks of 256 elements in groups of 16 or 32, whose scales and least values are small integers
 // themselves, with one d and one dmin in f16 a block: d scale q - dmin least. Products are exact in f32, so the difference
-// is the one rounding, with or without a fused multiply-add. The layouts are told in src/io/formats/gguf/k_blocks.ts.
+// is the one rounding, with or without a fused multiply-add. The layouts are those of src/io/formats/gguf/blocks.ts.
 // kind: 0 Q2_K, 1 Q3_K, 2 Q4_K, 3 Q5_K, 4 Q6_K. With convert/lib/stored.wgsl.
 const BLOCK_BYTES = array<u32, 5>(84u, 110u, 144u, 176u, 210u);
 
