@@ -59,13 +59,11 @@ for (const document of documents) {
 }
 
 Deno.test("comments name files that exist", () => {
-  const missing = paths.filter((path) => /^(src|shaders|scripts|bench|test)\/.*\.(ts|wgsl)$/.test(path))
-    .flatMap(
-      (path) => {
-        const comments = Deno.readTextFileSync(join(root, path)).match(/(^|\s)\/\/ .*|^\s*(\/\*)?\* .*/gm) ??
-          [];
-        return missingIn(comments.join("\n")).map((name) => `${name} in ${path}`);
-      },
-    );
+  const sources = paths.filter((path) => /^(src|shaders|scripts|bench|test)\/.*\.(ts|wgsl)$/.test(path));
+  const missing = sources.flatMap((path) => {
+    const text = Deno.readTextFileSync(join(root, path));
+    const comments = text.match(/(^|\s)\/\/ .*|^\s*(\/\*)?\* .*/gm) ?? [];
+    return missingIn(comments.join("\n")).map((name) => `${name} in ${path}`);
+  });
   assert.deepEqual(missing, []);
 });
