@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../../src/models/mod.ts";
 import { savePng } from "../../src/mod.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/mod.ts";
 import { tensor, zeros } from "../../src/tensor/mod.ts";
+import "../support/device.ts";
 
 // deno-lint-ignore no-explicit-any
 type Loose = any; // as in programs whose types nobody checks
@@ -11,7 +11,6 @@ type Loose = any; // as in programs whose types nobody checks
 const repo = "models/emoji-diffusion";
 
 Deno.test("what a model is given in a wrong place or kind is said in one line, before anything runs", async () => {
-  using _device = await openDevice();
   using unet: Loose = await UNet2DConditionModel.fromPretrained(repo, { subfolder: "unet" });
   using vae: Loose = await AutoencoderKL.fromPretrained(repo, { subfolder: "vae" });
   using encoder: Loose = await CLIPTextModel.fromPretrained(repo, { subfolder: "text_encoder" });
@@ -92,7 +91,6 @@ Deno.test("what is loaded and saved has to have a name", async () => {
   await assert.rejects(load.fromPretrained(repo, "unet"), {
     message: `Cannot load ${repo}: expected options in an object, as in { subfolder: … }, got "unet"`,
   });
-  using _device = await openDevice();
   await assert.rejects((savePng as Loose)(zeros([1, 3, 2, 2]), "a.png"), {
     message: 'Cannot save a picture: expected a path and a tensor, got a Tensor and "a.png"',
   });
@@ -102,7 +100,6 @@ Deno.test("what is loaded and saved has to have a name", async () => {
 });
 
 Deno.test("a model shows what it is", async () => {
-  using _device = await openDevice();
   using vae = await AutoencoderKL.fromPretrained(repo, { subfolder: "vae" });
   assert.match(
     Deno.inspect(vae),

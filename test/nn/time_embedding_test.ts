@@ -9,6 +9,7 @@ import { ones, tensor } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import type { Parameter } from "../../src/ops/low_rank.ts";
 import { linear } from "../../src/ops/mod.ts";
+import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
 import { asGpu } from "../support/engines.ts";
 import { Nd } from "../support/nd.ts";
@@ -16,7 +17,6 @@ import { parameter } from "../support/parameter.ts";
 import { traced } from "../support/traced.ts";
 
 Deno.test("gaussianFourierProjection() keeps its digits at angles of thousands", async () => {
-  using _device = await openDevice();
   const logT = [-4.5, 0, 0.1, 6.9].map(Math.fround);
   const frequencies = [-80.3, -16, 0, 0.37, 5, 71.9].map(Math.fround);
   const f = Math.fround;
@@ -29,8 +29,7 @@ Deno.test("gaussianFourierProjection() keeps its digits at angles of thousands",
   assertClose(await y.data(), expected, 1e-6, "features");
 });
 
-Deno.test("timestepEmbeddingMLP() names the weight that is of another model", async () => {
-  using _device = await openDevice();
+Deno.test("timestepEmbeddingMLP() names the weight that is of another model", () => {
   const layer = (rows: number, columns: number) => ({
     weight: tensor(new Float32Array(rows * columns), [rows, columns]),
     bias: tensor(new Float32Array(rows)),

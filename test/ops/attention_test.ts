@@ -14,6 +14,7 @@ import { Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { attended, attendedRow, byForm, checkForm } from "../support/attention.ts";
 import { runChild } from "../support/child.ts";
 import { assertClose } from "../support/close.ts";
+import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { Nd } from "../support/nd.ts";
@@ -63,7 +64,6 @@ testOnBothEngines(
 );
 
 Deno.test("attention() over several blocks of queries sees the right rows of mask and causal order", async () => {
-  using _device = await openDevice();
   const dice = new Dice(73);
   const [L, S, D] = [3000, 3500, 4]; // 10.5 million scores: two blocks
   const [q, k, v] = [L, S, S].map((n) => Nd.random(dice, [1, 1, n, D])) as [Nd, Nd, Nd];
@@ -126,8 +126,7 @@ for (const width of [256, 512]) {
   });
 }
 
-Deno.test("attention() reads four values at once where an axis of 1 has an odd stride", async () => {
-  using _device = await openDevice();
+Deno.test("attention() reads four values at once where an axis of 1 has an odd stride", () => {
   const x = zeros([3, 5, 8]);
   const odd = new Tensor(x.device, x.node, [1, 3, 5, 8], [1, 40, 8, 1], 0);
   const names = (v: Tensor) =>
@@ -194,8 +193,7 @@ Deno.test("attention() takes matrix units, then queries that stay, then tiles, t
   assert.equal(first({ ...gpu, workgroupMemory: 16384 }, 512, "f32"), "blocks");
 });
 
-Deno.test("attention() refuses keys that are not of the queries' batch, heads or width", async () => {
-  using _device = await openDevice();
+Deno.test("attention() refuses keys that are not of the queries' batch, heads or width", () => {
   const q = zeros([1, 2, 3, 4]);
   for (const k of [zeros([1, 3, 3, 4]), zeros([2, 2, 3, 4]), zeros([1, 2, 3, 5]), zeros([2, 3, 4])]) {
     assert.throws(() => attention(q, k, k), /^RangeError: Cannot attend with /);

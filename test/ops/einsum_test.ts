@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { einsum, matmul } from "../../src/ops/mod.ts";
 import { tensor, zeros } from "../../src/tensor/mod.ts";
+import "../support/device.ts";
 
-Deno.test("einsum() reads its equation as torch, and says what is wrong with it", async () => {
-  using _device = await openDevice();
+Deno.test("einsum() reads its equation as torch, and says what is wrong with it", () => {
   const [a, b] = [zeros([2, 3]), zeros([3, 4])];
   const wrong: [string, RegExp][] = [
     ["ij,jk->ii", /expected each label of the result once, got i$/],
@@ -27,7 +26,6 @@ Deno.test("einsum() reads its equation as torch, and says what is wrong with it"
 });
 
 Deno.test("products of whole numbers are exact, and refused with fractions", async () => {
-  using _device = await openDevice();
   const x = tensor([1, 2, 3, 4], [2, 2], { dtype: "i32" });
   const large = tensor([30001, -1], [2], { dtype: "i32" });
   assert.equal(await matmul(large, large).item(), 30001 * 30001 + 1);

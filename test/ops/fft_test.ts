@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { fft, fftn, fftshift, ifft, ifftn, ifftshift, rfft } from "../../src/ops/mod.ts";
 import { tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
+import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 
@@ -28,7 +28,6 @@ testOnBothEngines(
 );
 
 Deno.test("a filter of frequencies, as in FreeU: low ones scaled around the middle", async () => {
-  using _device = await openDevice();
   const x = tensor(new Dice(130).numbers(2 * 3 * 8 * 6), [2, 3, 8, 6]);
   const axes = [-2, -1];
   const scale = 0.5;
@@ -45,8 +44,7 @@ Deno.test("a filter of frequencies, as in FreeU: low ones scaled around the midd
   assertRelativelyClose(await got.data(), await want.data(), 1e-5, "mean");
 });
 
-Deno.test("transforms refuse what torch refuses, in one line", async () => {
-  using _device = await openDevice();
+Deno.test("transforms refuse what torch refuses, in one line", () => {
   const x = zeros([2, 3]);
   assert.throws(
     () => fft(zeros([2, 0])),

@@ -7,6 +7,7 @@ import { conv2d, geglu, linear, matmul, silu } from "../../src/ops/mod.ts";
 import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
 import { runChild } from "../support/child.ts";
+import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
 import { asGpu, testOnBothEngines } from "../support/engines.ts";
 import { GEMM_CASES, product } from "../support/gemm_cases.ts";
@@ -33,7 +34,6 @@ for (const [width, lanes] of [[512, 16], [1024, 32]]) {
 }
 
 Deno.test("products without rows, columns or terms have the right shape and only the bias", async () => {
-  using _device = await openDevice();
   const bias = tensor([1, 2, 3]);
   const cases: [Tensor, number[], number[]][] = [
     [matmul(zeros([2, 0]), zeros([0, 3])), [2, 3], [0, 0, 0, 0, 0, 0]],
@@ -127,8 +127,7 @@ testOnBothEngines("linearThree() is three products in one dispatch on GPUs", asy
   );
 });
 
-Deno.test("operands that do not fit are refused with both shapes", async () => {
-  using _device = await openDevice();
+Deno.test("operands that do not fit are refused with both shapes", () => {
   const refusals: [() => unknown, RegExp][] = [
     [
       () => matmul(zeros([2, 3]), zeros([4, 5])),

@@ -5,6 +5,7 @@ import { type LowRank, lowRankOf, type Parameter } from "../../src/ops/low_rank.
 import { conv2d, linear } from "../../src/ops/mod.ts";
 import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
+import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { type HostPair, merged, randomPair } from "../support/lora_files.ts";
@@ -80,7 +81,6 @@ testOnBothEngines("conv2d() adds products of convolutions with its stride and pa
 });
 
 Deno.test("slices of a weight take the rows and columns of its adapter that are theirs", async () => {
-  using _device = await openDevice();
   const dice = new Dice(8);
   const { weight, whole } = adapted([10, 12], 4, dice);
   const x = tensor(dice.numbers(2 * 12), [2, 12]);
@@ -120,8 +120,7 @@ Deno.test("adapters in f16 stay near those in f32", async () => {
   assertRelativelyClose(got, await linear(tensor(x, [5, 24]), { weight: whole }).data(), 3e-3, "y");
 });
 
-Deno.test("a weight tells whether products with it were recorded, and its low rank can be taken off", async () => {
-  using _device = await openDevice();
+Deno.test("a weight tells whether products with it were recorded, and its low rank can be taken off", () => {
   const dice = new Dice(5);
   const { weight } = adapted([3, 4], 2, dice);
   const node = weight.node as Parameter;

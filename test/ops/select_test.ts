@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { gather } from "../../src/ops/mod.ts";
 import { tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
+import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { Nd } from "../support/nd.ts";
@@ -25,7 +25,6 @@ testOnBothEngines("quantile() equals sorting and interpolating", async () => {
 });
 
 Deno.test("quantile() of a view, of infinities and signed zeros", async () => {
-  using _device = await openDevice();
   const x = tensor([5, 1, 3, -2, 4, 0], [2, 3]).permute([1, 0]); // rows 5 -2, 1 4, 3 0
   assert.deepEqual([...await x.quantile(0.5, 1).data()], [1.5, 2.5, 1.5]);
   const edges = tensor([-Infinity, 0, -0, Infinity, 1]);
@@ -50,7 +49,6 @@ testOnBothEngines("gather() takes rows by numbers in lists and in tensors of any
 });
 
 Deno.test("gather() refuses numbers outside the table, and gives no rows for none", async () => {
-  using _device = await openDevice();
   const table = zeros([4, 3]);
   assert.throws(
     () => gather(table, [1, 4]),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDevice, zeros } from "../../src/mod.ts";
+import { zeros } from "../../src/mod.ts";
 import {
   type AnyPipeline,
   type AnyRunOptions,
@@ -10,17 +10,12 @@ import {
   StableDiffusionInpaintPipeline,
   StableDiffusionPipeline,
 } from "../../src/pipelines/mod.ts";
+import "../support/device.ts";
 import { refusalOf, TestFolder } from "../support/files.ts";
 import { fixture } from "../support/fixtures.ts";
 
 const models = `${import.meta.dirname}/../../models`;
 const quiet = { onNotice: () => {} };
-
-let device: Disposable;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("DiffusionPipeline loads the class that model_index.json names", async () => {
   const folders = [

@@ -1,20 +1,19 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice } from "../../src/mod.ts";
+import { manualSeed } from "../../src/mod.ts";
 import {
   DiffusionPipeline,
   StableDiffusionImg2ImgPipeline,
   StableDiffusionPipeline,
 } from "../../src/pipelines/mod.ts";
+import "../support/device.ts";
 import { TestFolder } from "../support/files.ts";
 import { Dice } from "../support/dice.ts";
 import { emoji, flower } from "../support/emoji.ts";
 import { randomPair, tensorFile } from "../support/lora_files.ts";
 
-let device: Disposable;
 let pipeline: StableDiffusionPipeline;
 let folder: TestFolder;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   pipeline = await load();
   folder = new TestFolder();
   for (const [name, seed] of [["style", 1], ["flowers", 2]] as const) {
@@ -25,7 +24,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => {
   folder[Symbol.dispose]();
   pipeline[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 async function load(): Promise<StableDiffusionPipeline> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, randn } from "../../src/mod.ts";
+import { manualSeed, randn } from "../../src/mod.ts";
 import { CLIPTextModel } from "../../src/models/mod.ts";
 import {
   DDPMPipeline,
@@ -15,6 +15,7 @@ import type { LoadOptions } from "../../src/models/runtime/load.ts";
 import type { PipelineOptions } from "../../src/pipelines/model_index.ts";
 import { DDIMScheduler, TCDScheduler } from "../../src/schedulers/mod.ts";
 import { CLIPTokenizer } from "../../src/tokenizers/mod.ts";
+import { device } from "../support/device.ts";
 
 const root = `${import.meta.dirname}/../..`;
 const emoji = `${root}/models/emoji-diffusion`;
@@ -26,13 +27,11 @@ LOAD_OPTIONS satisfies Record<keyof LoadOptions | keyof PipelineOptions, true>;
 // deno-lint-ignore no-explicit-any
 const any = (options: object): any => options;
 
-let device: Disposable;
 let sd: StableDiffusionPipeline;
 let xl: StableDiffusionXLPipeline;
 let flux: FluxPipeline;
 let unconditional: DDPMPipeline;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   sd = await StableDiffusionPipeline.fromPretrained(emoji);
   xl = await StableDiffusionXLPipeline.fromPretrained(`${root}/test/fixtures/stable_diffusion_xl/pipeline`);
   flux = await FluxPipeline.fromPretrained(`${root}/test/fixtures/flux/pipeline`);

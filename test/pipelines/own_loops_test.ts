@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, type Tensor, zeros } from "../../src/mod.ts";
+import { manualSeed, type Tensor, zeros } from "../../src/mod.ts";
 import {
   DDPMPipeline,
   FluxPipeline,
@@ -7,6 +7,7 @@ import {
   type StableDiffusionRunOptions,
   StableDiffusionXLPipeline,
 } from "../../src/pipelines/mod.ts";
+import { device } from "../support/device.ts";
 import { fixture } from "../support/fixtures.ts";
 import { assertRefused } from "../support/refused.ts";
 import { assertTensor, onHost } from "../support/tensors.ts";
@@ -15,12 +16,10 @@ const bound = 1e-5;
 const models = `${import.meta.dirname}/../../models`;
 const small = { height: 32, width: 32, numInferenceSteps: 2, outputType: "latent", progress: false } as const;
 
-let device: Disposable;
 let sd: StableDiffusionPipeline;
 let xl: StableDiffusionXLPipeline;
 let flux: FluxPipeline;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   sd = await StableDiffusionPipeline.fromPretrained(`${models}/emoji-diffusion`, { dtype: "f32" });
   xl = await StableDiffusionXLPipeline.fromPretrained(fixture("stable_diffusion_xl/pipeline"), {
     dtype: "f32",

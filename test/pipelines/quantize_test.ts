@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
-import { type Device, manualSeed, openDevice } from "../../src/mod.ts";
+import { manualSeed } from "../../src/mod.ts";
 import { StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
+import "../support/device.ts";
 import { emoji } from "../support/emoji.ts";
-
-let device: Device;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("a picture drawn in int8 is near that of f32, and one in int4 less so", async () => {
   const whole = await draw();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, type Tensor, zeros } from "../../src/mod.ts";
+import { manualSeed, type Tensor, zeros } from "../../src/mod.ts";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel, UNet2DModel } from "../../src/models/mod.ts";
 import {
   DiffusionPipeline,
@@ -10,24 +10,22 @@ import {
   StableDiffusionXLPipeline,
 } from "../../src/pipelines/mod.ts";
 import { DDIMScheduler } from "../../src/schedulers/mod.ts";
+import "../support/device.ts";
 
 const root = `${import.meta.dirname}/../..`;
 const emoji = `${root}/models/emoji-diffusion`;
 const tiny = `${root}/test/fixtures/stable_diffusion_xl/pipeline`;
 const told = { prompt: "a nice flower", numInferenceSteps: 2, progress: false } as const;
 
-let device: Disposable;
 let sd: StableDiffusionPipeline;
 let xl: StableDiffusionXLPipeline;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   sd = await StableDiffusionPipeline.fromPretrained(emoji);
   xl = await StableDiffusionXLPipeline.fromPretrained(tiny);
 });
 Deno.test.afterAll(() => {
   sd[Symbol.dispose]();
   xl[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 /** By what is wrong: what meets it, and the line that says so. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, randn, type Tensor } from "../../src/mod.ts";
+import { manualSeed, randn, type Tensor } from "../../src/mod.ts";
 import { FLOAT8 } from "../../src/io/formats/numbers.ts";
 import {
   AutoencoderKL,
@@ -8,6 +8,7 @@ import {
   UNet2DConditionModel,
 } from "../../src/models/mod.ts";
 import { DiffusionPipeline, FluxPipeline, StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
+import "../support/device.ts";
 import { TestFolder } from "../support/files.ts";
 import { difference } from "../support/arrays.ts";
 import { behind, toBflFlux, toLdmUnet, toLdmVae } from "../support/authors_layout.ts";
@@ -22,15 +23,12 @@ const flux = fixture("flux/pipeline");
 const UNET = "diffusion_pytorch_model.safetensors";
 const petals = { ...flower, height: 64, width: 48, maxSequenceLength: 16 } as const;
 
-let device: Disposable;
 let folder: TestFolder;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
+Deno.test.beforeAll(() => {
   folder = new TestFolder();
 });
 Deno.test.afterAll(() => {
   folder[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 Deno.test("a single file in CompVis's layout draws bit for bit what its folder draws", async () => {

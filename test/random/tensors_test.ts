@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open/open.ts";
 import { manualSeed, rand, randint, randLike, randn, randnLike, randperm } from "../../src/random/mod.ts";
 import { readTensors } from "../support/arrays.ts";
+import "../support/device.ts";
 import { fixture } from "../support/fixtures.ts";
 import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 
 const reference = await readTensors(fixture("random/expected/cpu.safetensors"));
 
 Deno.test("randn() fills latents as torch does from one generator and from a list", async () => {
-  using _device = await openDevice();
   const shape = [2, 4, 8, 8];
   const one = randn(shape, { generator: manualSeed(0) });
   assert.deepEqual(one.shape, shape);
@@ -18,7 +18,6 @@ Deno.test("randn() fills latents as torch does from one generator and from a lis
 });
 
 Deno.test("rand(), randint() and randperm() make tensors of the values that their generator draws", async () => {
-  using _device = await openDevice();
   const half = rand([3, 11], { generator: manualSeed(42), dtype: "f16" });
   assert.equal(half.dtype, "f16");
   assert.deepEqual([...await half.data()], [...manualSeed(42).rand(33, "f16")]);
@@ -32,12 +31,10 @@ Deno.test("rand(), randint() and randperm() make tensors of the values that thei
 });
 
 Deno.test("randn() without a generator differs from call to call", async () => {
-  using _device = await openDevice();
   assert.notDeepEqual(await randn([16]).data(), await randn([16]).data());
 });
 
-Deno.test("randn() wants as many generators as there are images", async () => {
-  using _device = await openDevice();
+Deno.test("randn() wants as many generators as there are images", () => {
   assert.throws(() => randn([3, 2], { generator: [manualSeed(0), manualSeed(1)] }), {
     name: "RangeError",
     message: "Cannot draw a tensor [3, 2]: expected one generator or 3, got 2",

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { manualSeed } from "../../src/random/mod.ts";
 import {
   EulerDiscreteScheduler,
@@ -14,6 +13,7 @@ import {
 } from "../../src/schedulers/mod.ts";
 import { tensor } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
+import "../support/device.ts";
 
 const sample = () => tensor([1, -2, 3, -4], [1, 1, 2, 2]);
 const output = () => tensor([0.5, 0.25, -0.5, 1], [1, 1, 2, 2]);
@@ -26,8 +26,7 @@ Deno.test("schedulers over noise levels say what is missing before setTimesteps(
   assert.throws(() => scheduler.sigmas, { message });
 });
 
-Deno.test("a step is refused twice, and with another timestep, before the model's input is scaled", async () => {
-  using _device = await openDevice();
+Deno.test("a step is refused twice, and with another timestep, before the model's input is scaled", () => {
   const scheduler = new EulerDiscreteScheduler();
   scheduler.setTimesteps(3);
   assert.deepEqual(scheduler.timesteps, [999, 499.5, 0]);
@@ -36,8 +35,7 @@ Deno.test("a step is refused twice, and with another timestep, before the model'
   assert.throws(() => scheduler.step(output(), 0, sample()), /timestep 0: expected 499\.5, the next one/);
 });
 
-Deno.test("a step of two model calls cannot begin at its second", async () => {
-  using _device = await openDevice();
+Deno.test("a step of two model calls cannot begin at its second", () => {
   for (const scheduler of [new HeunDiscreteScheduler(), new KDPM2DiscreteScheduler()]) {
     scheduler.setTimesteps(4);
     scheduler.setBeginIndex(3);
@@ -68,7 +66,6 @@ Deno.test("lists are refused where the config spreads sigmas, where they rise, a
 });
 
 Deno.test("LMSDiscreteScheduler steps in order 16, of more derivatives than an adapter binds buffers", async () => {
-  using _device = await openDevice();
   const lms = new LMSDiscreteScheduler();
   lms.setTimesteps(20);
   let x = sample().mul(lms.initNoiseSigma);
@@ -79,7 +76,6 @@ Deno.test("LMSDiscreteScheduler steps in order 16, of more derivatives than an a
 });
 
 Deno.test("LMSDiscreteScheduler begins with Euler's step wherever a loop begins", async () => {
-  using _device = await openDevice();
   const [lms, euler] = [new LMSDiscreteScheduler(), new EulerDiscreteScheduler()];
   const samples = await Promise.all([lms, euler].map((scheduler) => {
     scheduler.setTimesteps(10);
@@ -107,8 +103,7 @@ Deno.test("distilled models are refused more steps than their distillation had",
   assert.throws(() => wide.setTimesteps(4), /expected 1 to 1000 original_inference_steps .*, got 2000/);
 });
 
-Deno.test("TCDScheduler refuses an eta beyond 1, and ε from pure noise", async () => {
-  using _device = await openDevice();
+Deno.test("TCDScheduler refuses an eta beyond 1, and ε from pure noise", () => {
   const scheduler = new TCDScheduler({ rescale_betas_zero_snr: true });
   scheduler.setTimesteps(4);
   assert.throws(() => scheduler.step(output(), 999, sample(), { eta: 2 }), /expected eta from 0 to 1, got 2/);
@@ -143,7 +138,6 @@ Deno.test("FlowMatchEulerDiscreteScheduler refuses lists that do not match, and 
 });
 
 Deno.test("ancestral noise levels stay numbers where torch's rounding makes them NaN", async () => {
-  using _device = await openDevice();
   const scheduler = new KDPM2AncestralDiscreteScheduler({ beta_schedule: "squaredcos_cap_v2" });
   scheduler.setTimesteps(4);
   const generator = manualSeed(7);

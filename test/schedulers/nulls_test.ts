@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, tensor } from "../../src/mod.ts";
+import { manualSeed, tensor } from "../../src/mod.ts";
 import { type Scheduler, schedulerClasses } from "../../src/schedulers/mod.ts";
+import "../support/device.ts";
 import { fixture } from "../support/fixtures.ts";
 
 type Config = Record<string, unknown>;
@@ -32,7 +33,6 @@ for (const [name, kinds] of Object.entries(classes)) {
   const changed = Object.entries(kinds).filter(([, { else: samples }]) => Object.keys(samples).length > 0);
   if (changed.length === 0) continue;
   Deno.test(`${name} computes what diffusers does where null is false, or no limit`, async () => {
-    using _device = await openDevice();
     for (const [kind, { else: samples }] of changed) {
       for (const [key, want] of Object.entries(samples)) {
         const got = await sampled(from({ ...configs[kind], [key]: null }), kind === "dynamic");

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import {
   DDIMScheduler,
   DEISMultistepScheduler,
@@ -11,6 +10,7 @@ import {
 } from "../../src/schedulers/mod.ts";
 import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
+import "../support/device.ts";
 
 const solvers = [
   () => new PNDMScheduler({ skip_prk_steps: true }),
@@ -22,8 +22,7 @@ const solvers = [
 const sample = () => tensor([0.5, -1, 2, 0.25], [1, 1, 2, 2]);
 const output = () => tensor([0.1, 0.4, -0.3, 1], [1, 1, 2, 2]);
 
-Deno.test("step() of a scheduler that remembers steps refuses a step twice, out of turn, too early and too late", async () => {
-  using _device = await openDevice();
+Deno.test("step() of a scheduler that remembers steps refuses a step twice, out of turn, too early and too late", () => {
   for (const make of solvers) {
     const scheduler = make();
     const step = (t: number) => scheduler.step(output(), t, sample());
@@ -53,7 +52,6 @@ Deno.test("step() of a scheduler that remembers steps refuses a step twice, out 
 });
 
 Deno.test("step() that failed may be taken again", async () => {
-  using _device = await openDevice();
   for (const make of solvers) {
     const [interrupted, whole] = [make(), make()];
     for (const scheduler of [interrupted, whole]) scheduler.setTimesteps(5);
@@ -64,7 +62,6 @@ Deno.test("step() that failed may be taken again", async () => {
 });
 
 Deno.test("setTimesteps() forgets the steps of a loop before", async () => {
-  using _device = await openDevice();
   for (const make of solvers) {
     const scheduler = make();
     scheduler.setTimesteps(5);
@@ -76,8 +73,7 @@ Deno.test("setTimesteps() forgets the steps of a loop before", async () => {
   }
 });
 
-Deno.test("clone() has the config, and its own steps", async () => {
-  using _device = await openDevice();
+Deno.test("clone() has the config, and its own steps", () => {
   const scheduler = new DPMSolverMultistepScheduler({ solver_order: 3, use_karras_sigmas: true });
   scheduler.setTimesteps(4);
   const copy = scheduler.clone();
@@ -115,7 +111,6 @@ Deno.test("setBeginIndex() takes an index of timesteps, and not one within Runge
 });
 
 Deno.test("a loop of a solver may begin in the middle without having said so", async () => {
-  using _device = await openDevice();
   const [told, untold] = [new UniPCMultistepScheduler(), new UniPCMultistepScheduler()];
   for (const scheduler of [told, untold]) scheduler.setTimesteps(6);
   told.setBeginIndex(2);
@@ -124,7 +119,6 @@ Deno.test("a loop of a solver may begin in the middle without having said so", a
 });
 
 Deno.test("solvers tell x̂_0 by the model's output alone", async () => {
-  using _device = await openDevice();
   for (const make of solvers) {
     const scheduler = make();
     scheduler.setTimesteps(5);
@@ -167,7 +161,6 @@ Deno.test("solvers refuse what their configs rule out", () => {
 });
 
 Deno.test("UniPC refuses a last step of which nothing is left but infinities", async () => {
-  using _device = await openDevice();
   const scheduler = new UniPCMultistepScheduler({ lower_order_final: false });
   scheduler.setTimesteps(3);
   await assert.rejects(run(scheduler), {
@@ -177,7 +170,6 @@ Deno.test("UniPC refuses a last step of which nothing is left but infinities", a
 });
 
 Deno.test("UniPC may have another scheduler predict", async () => {
-  using _device = await openDevice();
   const other = new DPMSolverMultistepScheduler({ solver_order: 1 });
   const scheduler = new UniPCMultistepScheduler({ solver_p: other, disable_corrector: [0, 1, 2, 3, 4] });
   scheduler.setTimesteps(4);

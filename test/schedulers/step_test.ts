@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { manualSeed } from "../../src/random/mod.ts";
 import {
   DDIMScheduler,
@@ -12,6 +11,7 @@ import {
 import { schedulerClasses } from "../../src/schedulers/mod.ts";
 import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
+import "../support/device.ts";
 
 const BOUND = 1e-5; // relative to the largest value
 const shape = [2, 1, 2, 2];
@@ -35,7 +35,6 @@ async function run(
 }
 
 Deno.test("DDPMScheduler adds noise of a learned variance", async () => {
-  using _device = await openDevice();
   const scheduler = new DDPMScheduler({ variance_type: "learned" });
   scheduler.setTimesteps(4);
   const positive = (t: number) => {
@@ -56,7 +55,6 @@ Deno.test("DDPMScheduler adds noise of a learned variance", async () => {
 });
 
 Deno.test("DDPMScheduler adds noise of a variance learned between bounds", async () => {
-  using _device = await openDevice();
   const scheduler = new DDPMScheduler({ variance_type: "learned_range" });
   scheduler.setTimesteps(4);
   const want = [
@@ -78,7 +76,6 @@ Deno.test("DDPMScheduler adds noise of a variance learned between bounds", async
 });
 
 Deno.test("DDPMScheduler visits custom timesteps", async () => {
-  using _device = await openDevice();
   const scheduler = new DDPMScheduler();
   scheduler.setTimesteps({ timesteps: [901, 400, 123, 7] });
   const want = [
@@ -95,7 +92,6 @@ Deno.test("DDPMScheduler visits custom timesteps", async () => {
 });
 
 Deno.test("DDPMScheduler draws each image's noise from its own generator of a list", async () => {
-  using _device = await openDevice();
   const scheduler = new DDPMScheduler();
   scheduler.setTimesteps(4);
   const want = [
@@ -117,7 +113,6 @@ Deno.test("DDPMScheduler draws each image's noise from its own generator of a li
 });
 
 Deno.test("DDPMScheduler follows diffusers with laplace betas", async () => {
-  using _device = await openDevice();
   const scheduler = new DDPMScheduler({ beta_schedule: "laplace" });
   scheduler.setTimesteps(4);
   const want = [
@@ -134,7 +129,6 @@ Deno.test("DDPMScheduler follows diffusers with laplace betas", async () => {
 });
 
 Deno.test("DDIMScheduler adds the noise that it is given", async () => {
-  using _device = await openDevice();
   const scheduler = new DDIMScheduler();
   scheduler.setTimesteps(4);
   const want = [
@@ -160,7 +154,6 @@ Deno.test("DDIMScheduler adds the noise that it is given", async () => {
 });
 
 Deno.test("addNoise() and getVelocity() take a timestep for each image", async () => {
-  using _device = await openDevice();
   const scheduler = new DDPMScheduler();
   const [sample, noise] = [tensor(start, shape), fakeModel(3)];
   const velocity = [
@@ -197,8 +190,7 @@ Deno.test("addNoise() and getVelocity() take a timestep for each image", async (
   );
 });
 
-Deno.test("step() refuses a timestep that setTimesteps() did not choose", async () => {
-  using _device = await openDevice();
+Deno.test("step() refuses a timestep that setTimesteps() did not choose", () => {
   for (const scheduler of [new DDPMScheduler(), new DDIMScheduler()]) {
     assert.throws(
       () => scheduler.step(fakeModel(0), 0, tensor(start, shape)),
@@ -213,7 +205,6 @@ Deno.test("step() refuses a timestep that setTimesteps() did not choose", async 
 });
 
 Deno.test("step() from pure noise by ε wants bounds, within which a sign is left of the image", async () => {
-  using _device = await openDevice();
   const config = { rescale_betas_zero_snr: true, timestep_spacing: "trailing" } as const;
   const [unbounded, bounded] = [
     new DDPMScheduler({ ...config, clip_sample: false }),
@@ -231,8 +222,7 @@ Deno.test("step() from pure noise by ε wants bounds, within which a sign is lef
   assert.deepEqual([...await predOriginalSample.data()], [-1, -1, -1, -1, -1, 1, 1, 1]);
 });
 
-Deno.test("step() refuses what does not belong together: shapes, outputs of models, options of another class", async () => {
-  using _device = await openDevice();
+Deno.test("step() refuses what does not belong together: shapes, outputs of models, options of another class", () => {
   const x = zeros([1, 1, 2, 2]);
   for (const Class of Object.values(schedulerClasses)) {
     const scheduler = Class.fromConfig({});

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { size } from "../../src/core/shape.ts";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { manualSeed, randn } from "../../src/random/mod.ts";
 import { DDPMScheduler, type Schedule, type Scheduler, schedulerClasses } from "../../src/schedulers/mod.ts";
 import { scope, type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { assertRelativelyClose } from "../support/close.ts";
+import "../support/device.ts";
 import { fixture } from "../support/fixtures.ts";
 import { camelCased, fakeModel, forEachLoop, type SamplingLoop } from "../support/sampling_loops.ts";
 
@@ -20,7 +20,6 @@ const upload = (name: string) => tensor([...common.get(name)!.data], shape);
 
 for (const [name, Class] of Object.entries(schedulerClasses)) {
   Deno.test(`${name} follows diffusers' sampling loops`, async () => {
-    using _device = await openDevice();
     const count = await forEachLoop(`schedulers/${name}`, async (loop, want) => {
       const scheduler = Class.fromConfig(loop.config);
       setTimesteps(scheduler, loop);
@@ -44,7 +43,6 @@ for (const [name, Class] of Object.entries(schedulerClasses)) {
 
 for (const set of ["noise_levels", "solvers"]) {
   Deno.test(`sliceByStrength() and addNoise() begin where image to image of diffusers does: ${set}`, async () => {
-    using _device = await openDevice();
     const count = await forEachLoop(`schedulers/image_to_image/${set}`, async (loop, want) => {
       const scheduler = schedulerClasses[loop.class]!.fromConfig(loop.config);
       scheduler.setTimesteps(loop.num_inference_steps);
@@ -123,7 +121,6 @@ function describe({ id, class: name, config }: SamplingLoop): string {
 }
 
 Deno.test("DDPMScheduler and randn() repeat a sampling loop of a real UNet step by step", async () => {
-  using _device = await openDevice();
   const arrays = await readTensors(fixture("ddpm/expected/sampling.safetensors"));
   const [outputs, samples] = ["model_outputs", "prev_samples"].map((name) => arrays.get(name)!) as [
     HostTensor,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import { openDevice } from "../../src/gpu/open/open.ts";
 import { arange, full, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
+import "../support/device.ts";
 
 /** What runs writes to the console. */
 async function printed(run: () => Promise<void>): Promise<string> {
@@ -17,7 +18,6 @@ async function printed(run: () => Promise<void>): Promise<string> {
 }
 
 Deno.test("consoles show shape and type of a tensor, and its values once they were read", async () => {
-  using _device = await openDevice();
   const y = tensor([[1.5, -2], [3, 1 / 3]]).mul(2);
   for (const show of [Deno.inspect, inspect]) assert.equal(show(y), "tensor [2, 2] f32");
   await y.data();
@@ -30,7 +30,6 @@ Deno.test("consoles show shape and type of a tensor, and its values once they we
 });
 
 Deno.test("print() reads a tensor and writes it, of large ones the edges", async () => {
-  using _device = await openDevice();
   const cases: [Tensor, string][] = [
     [tensor([1, 2]).gt(1), "tensor [2] bool\n[false,  true]"],
     [tensor(5).mul(2), "tensor [] f32\n10"],
@@ -56,7 +55,6 @@ Deno.test("print() reads a tensor and writes it, of large ones the edges", async
 });
 
 Deno.test("tolist() nests as the axes are", async () => {
-  using _device = await openDevice();
   assert.deepEqual(await arange(6).reshape([2, 3]).tolist(), [[0, 1, 2], [3, 4, 5]]);
   assert.deepEqual(await arange(4).reshape([2, 2]).T.gt(1).tolist(), [[false, true], [false, true]]);
   assert.equal(await tensor(2.5).tolist(), 2.5);

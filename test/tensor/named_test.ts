@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import {
   currentPath,
   isWanted,
@@ -10,6 +9,7 @@ import {
   watched,
   type Watcher,
 } from "../../src/tensor/mod.ts";
+import "../support/device.ts";
 
 Deno.test("named() joins the names of nested parts, and forgets them after a failure", () => {
   assert.equal(named("down_blocks", () => named("0", currentPath)), "down_blocks.0");
@@ -34,7 +34,6 @@ function watcher(change: Record<string, (x: Tensor) => Tensor> = {}) {
 }
 
 Deno.test("watched() shows every named part by its path in the model, with what it was computed from", async () => {
-  using _device = await openDevice();
   const { seen, watcher: by } = watcher();
   const result = named("loop", () =>
     watched(by, () =>
@@ -51,7 +50,6 @@ Deno.test("watched() shows every named part by its path in the model, with what 
 });
 
 Deno.test("watched() shows several results by their numbers, as diffusers' tuples, and the last by the path", async () => {
-  using _device = await openDevice();
   const { seen, watcher: by } = watcher({ block: (x) => x.add(10), "block.0": (x) => x.neg() });
   const [a, b] = watched(by, () => named("block", () => [tensor([1]), tensor([2]).add(1)]));
   assert.deepEqual(seen.map(([path]) => path), ["block.0", "block.1", "block"]);

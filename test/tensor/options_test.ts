@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import * as denoise from "../../src/mod.ts";
 import { DiagonalGaussianDistribution } from "../../src/models/mod.ts";
 import { conv2d, linear } from "../../src/ops/mod.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
+import "../support/device.ts";
 
 // deno-lint-ignore no-explicit-any
 type Loose = any; // as in programs whose types nobody checks
@@ -11,7 +11,6 @@ const loose: Loose = { ...denoise, conv2d, linear };
 const { manualSeed, tensor, zeros } = denoise;
 
 Deno.test("an option that is not known, or that stands where torch has it, is refused and not left out", async () => {
-  using _device = await openDevice();
   const x: Loose = tensor([[1, 2, 3], [4, 5, 6]]);
   const picture = zeros([1, 1, 4, 4]);
   const moments: Loose = new DiagonalGaussianDistribution(zeros([1, 8, 2, 2]));
@@ -100,8 +99,7 @@ Deno.test("an option that is not known, or that stands where torch has it, is re
   assert.deepEqual(await x.sum(1, { keepdim: undefined }).tolist(), [6, 15]); // as if it were left out
 });
 
-Deno.test("a tensor is no number: operators are refused, texts are not", async () => {
-  using _device = await openDevice();
+Deno.test("a tensor is no number: operators are refused, texts are not", () => {
   const x = tensor([1, 2]) as unknown as number;
   const message =
     "Cannot take tensor [2] f32 as a number: expected methods in place of operators, as in x.mul(2) or x.gt(0), or a " +
@@ -114,7 +112,6 @@ Deno.test("a tensor is no number: operators are refused, texts are not", async (
 });
 
 Deno.test("progress() says what it wants to go through, and scopes what they keep", async () => {
-  using _device = await openDevice();
   const loop = async () => {
     for await (const _ of loose.progress(5)) break;
   };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open/open.ts";
 import { progress, tensor } from "../../src/tensor/mod.ts";
+import "../support/device.ts";
 
 Deno.test("progress() yields every item, computes each turn, and tells how far it is", async () => {
   using device = await openDevice();
@@ -21,12 +22,10 @@ Deno.test("progress() yields every item, computes each turn, and tells how far i
 });
 
 Deno.test("progress() of no items ends at once", async () => {
-  using _device = await openDevice();
   for await (const _ of progress([], { write: false })) assert.fail("there is no item");
 });
 
 Deno.test("progress() ends with the reason of its signal, and leaves the device usable", async () => {
-  using _device = await openDevice();
   const controller = new AbortController();
   let turns = 0;
   const loop = async () => {

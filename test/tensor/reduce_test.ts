@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
+import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { Nd } from "../support/nd.ts";
@@ -43,7 +43,6 @@ testOnBothEngines("sum, mean, min and max reduce any axes of random views", asyn
 });
 
 Deno.test("reductions take one axis, negative axes, or all of them", async () => {
-  using _device = await openDevice();
   const x = tensor([1, 2, 3, 4, 5, 6], [2, 3]);
   assert.deepEqual([...await x.sum(-1).data()], [6, 15]);
   assert.deepEqual([...await x.mean(0).data()], [2.5, 3.5, 4.5]);
@@ -54,13 +53,11 @@ Deno.test("reductions take one axis, negative axes, or all of them", async () =>
 });
 
 Deno.test("a sum of 100,001 values keeps six digits", async () => {
-  using _device = await openDevice();
   const values = new Dice(31).numbers(100_001, 1).map((v) => v + 1);
   assertClose([await tensor(values).mean().item()], [sum([...values]) / values.length], 1e-6, "mean");
 });
 
 Deno.test("an empty sum is 0, an empty mean NaN; an empty smallest or largest element is refused", async () => {
-  using _device = await openDevice();
   assert.deepEqual([...await zeros([2, 0]).sum(1).data()], [0, 0]);
   assert.equal(await zeros([0]).sum().item(), 0);
   assert.equal((await zeros([0, 3]).sum(1).data()).length, 0);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open/open.ts";
 import "../../src/ops/mod.ts";
 import { arange, cat, linspace, tensor, zeros } from "../../src/tensor/mod.ts";
+import "../support/device.ts";
 
 /** As scripts without a type checker call methods. */
 type Loose = Record<
@@ -10,7 +11,6 @@ type Loose = Record<
 >;
 
 Deno.test("tensor() takes nested lists, numbers, booleans and options in the place of a shape", async () => {
-  using _device = await openDevice();
   const nested = tensor([[1, 2], [3, 4]], { dtype: "i32" });
   assert.deepEqual([nested.dtype, ...nested.shape, ...await nested.data()], ["i32", 2, 2, 1, 2, 3, 4]);
   assert.deepEqual([tensor(true).dtype, await tensor(true).item()], ["bool", 1]);
@@ -29,8 +29,7 @@ Deno.test("f16 is refused in one line where shaders lack it", async () => {
   assert.throws(() => tensor(Float16Array.of(1)).add(1), refusal);
 });
 
-Deno.test("what operations cannot take is refused where it is given", async () => {
-  using _device = await openDevice();
+Deno.test("what operations cannot take is refused where it is given", () => {
   const x = tensor([[1, 2, 3], [4, 5, 6]]);
   const i = arange(6).reshape([2, 3]);
   const cases: [() => unknown, RegExp][] = [

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { release, retain, scope, tensor } from "../../src/tensor/mod.ts";
+import "../support/device.ts";
 
 Deno.test("retain() keeps a tensor beyond the scopes that own it, until every retain() has its release()", async () => {
-  using _device = await openDevice();
   const old = tensor([1, 2], [2]);
   const made = inScope();
   assert.deepEqual([...await old.data()], [1, 2]);
@@ -22,7 +21,6 @@ Deno.test("retain() keeps a tensor beyond the scopes that own it, until every re
 });
 
 Deno.test("release() leaves a tensor that no scope has ended for, and one that nothing retains", async () => {
-  using _device = await openDevice();
   const free = retain(tensor([1], [1]));
   release(free);
   release(free);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
 import { tensor } from "../../src/tensor/mod.ts";
 import { assertClose } from "../support/close.ts";
+import "../support/device.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 
@@ -25,7 +25,6 @@ testOnBothEngines("sort() keeps the order of equal elements over several merges"
 });
 
 Deno.test("a running sum of 100,001 values keeps six digits", async () => {
-  using _device = await openDevice();
   const values = new Dice(121).numbers(100_001, 1).map((v) => v + 1);
   const want = new Float64Array(values.length);
   let sum = 0;
@@ -35,7 +34,6 @@ Deno.test("a running sum of 100,001 values keeps six digits", async () => {
 });
 
 Deno.test("max() and min() along an axis tell where, of equal ones the first, NaN before all", async () => {
-  using _device = await openDevice();
   const x = tensor([3, 7, 7, 1, NaN, 2, NaN, -1, 5, 5, 0, 0], [3, 4]);
   const most = x.max(1, { indices: true });
   assert.deepEqual([...await most.values.data()], [7, NaN, 5]);
@@ -46,8 +44,7 @@ Deno.test("max() and min() along an axis tell where, of equal ones the first, Na
   assert.deepEqual([...await least.indices.data()], [3, 0, 2]);
 });
 
-Deno.test("topk() and argmax() refuse what torch refuses", async () => {
-  using _device = await openDevice();
+Deno.test("topk() and argmax() refuse what torch refuses", () => {
   const x = tensor([1, 2, 3]);
   assert.throws(
     () => x.topk(4),

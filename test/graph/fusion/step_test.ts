@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../src/gpu/open/open.ts";
 import { currentDevice } from "../../../src/gpu/device.ts";
 import { stepsOf } from "../../../src/graph/run/layout.ts";
 import { attention, conv2d, groupNorm, layerNorm, linear, silu } from "../../../src/ops/mod.ts";
 import { recordKernel } from "../../../src/tensor/record.ts";
 import { type Tensor, zeros } from "../../../src/tensor/mod.ts";
+import "../../support/device.ts";
 
 /** The extensions that the shaders of a value's dispatches enable. */
 function enabledBy({ node }: Tensor): Set<string> {
@@ -13,8 +13,7 @@ function enabledBy({ node }: Tensor): Set<string> {
   return new Set(texts.flatMap((text) => [...text.matchAll(/^enable (\w+);/gm)].map(([, name]) => name!)));
 }
 
-Deno.test("shaders enable f16 only where a tensor is f16: adapters without it run all else", async () => {
-  using _device = await openDevice();
+Deno.test("shaders enable f16 only where a tensor is f16: adapters without it run all else", () => {
   const network = (dtype: "f32" | "f16") => {
     const x = zeros([1, 4, 3, 3], { dtype });
     const weight = zeros([8, 4, 3, 3], { dtype });
@@ -28,7 +27,6 @@ Deno.test("shaders enable f16 only where a tensor is f16: adapters without it ru
 });
 
 Deno.test("a setting that no line of a kernel's text has is refused by name", async () => {
-  using _device = await openDevice();
   const y = recordKernel("doubled", {
     inputs: [zeros([4])],
     shape: [4],

@@ -1,19 +1,16 @@
 import assert from "node:assert/strict";
-import { type Device, openDevice } from "../../../src/mod.ts";
 import { Leaf, type WeightPager } from "../../../src/graph/node.ts";
 import type { Step } from "../../../src/graph/fusion/step.ts";
 import { chunksOf, roomOf } from "../../../src/graph/run/chunks.ts";
+import { device } from "../../support/device.ts";
 
 const SLOT = 4096;
 
-let device: Device;
 let pager: WeightPager;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
+Deno.test.beforeAll(() => {
   const slot = (i: number) => device.buffers.create(`slot ${i}`, SLOT, GPUBufferUsage.STORAGE);
   pager = { slots: [slot(0), slot(1)], fill: () => Promise.resolve(), check: () => Promise.resolve() };
 });
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("chunksOf() cuts steps where the next weights do not fit, and lets chunks take turns in two slots", () => {
   const [a, b, c, d] = [400, 400, 400, 100].map(weight) as [Leaf, Leaf, Leaf, Leaf];

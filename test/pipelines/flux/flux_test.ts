@@ -1,14 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  type Device,
-  type Image,
-  manualSeed,
-  openDevice,
-  rand,
-  randn,
-  scope,
-  zeros,
-} from "../../../src/mod.ts";
+import { type Image, manualSeed, rand, randn, scope, zeros } from "../../../src/mod.ts";
 import {
   FluxImg2ImgPipeline,
   FluxPipeline,
@@ -17,6 +8,7 @@ import {
   unpackLatents,
 } from "../../../src/pipelines/mod.ts";
 import { embedPrompts } from "../../../src/pipelines/flux/prompts.ts";
+import { device } from "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { assertRefused } from "../../support/refused.ts";
 import { assertTensor, onHost } from "../../support/tensors.ts";
@@ -31,17 +23,14 @@ const small = {
   progress: false,
 } as const;
 
-let device: Device;
 let pipeline: FluxPipeline;
 let img2img: FluxImg2ImgPipeline;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   pipeline = await FluxPipeline.fromPretrained(fixture("flux/pipeline"), { dtype: "f32" });
   img2img = new FluxImg2ImgPipeline(pipeline.parts);
 });
 Deno.test.afterAll(() => {
   pipeline[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 Deno.test("packLatents() makes tokens of 2×2 latents, and unpackLatents() the latents again", async () => {

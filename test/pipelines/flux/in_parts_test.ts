@@ -1,15 +1,10 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, OutOfMemoryError } from "../../../src/mod.ts";
+import { manualSeed, OutOfMemoryError } from "../../../src/mod.ts";
 import { FluxPipeline } from "../../../src/pipelines/mod.ts";
 import { acquireModels } from "../../../src/pipelines/memory/acquire.ts";
 import { BESIDES } from "../../../src/pipelines/memory/weight_modes.ts";
+import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
-
-let device: Disposable;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 for (const lora of [undefined, "kohya"]) { // which changes layers of either part
   const what = lora ? "FLUX with a LoRA" : "FLUX";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, type Tensor, tensor } from "../../../src/mod.ts";
+import { manualSeed, type Tensor, tensor } from "../../../src/mod.ts";
 import { FluxTransformer2DModel } from "../../../src/models/mod.ts";
 import {
   FluxImg2ImgPipeline,
@@ -11,6 +11,7 @@ import { schedulerClasses } from "../../../src/schedulers/mod.ts";
 import { camelCased, readJson } from "../../conformance/json.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
+import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
 
 /** What meta.json says of a run of diffusers. */
@@ -32,18 +33,15 @@ const loading = { dtype: "f32", onNotice: () => {} } as const;
 const runs = await readJson<Record<string, Run>>(fixture("flux_runs/meta.json"));
 const expected = await readTensors(fixture("flux_runs/expected.safetensors"));
 
-let device: Disposable;
 let pipeline: FluxPipeline;
 let schnell: FluxTransformer2DModel;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   pipeline = await FluxPipeline.fromPretrained(fixture("flux/pipeline"), loading);
   schnell = await FluxTransformer2DModel.fromPretrained(fixture("flux/transformer_schnell"), loading);
 });
 Deno.test.afterAll(() => {
   schnell[Symbol.dispose]();
   pipeline[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 for (const [name, run] of Object.entries(runs)) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { loadImage, manualSeed, openDevice, tensor, zeros } from "../../../src/mod.ts";
+import { loadImage, manualSeed, tensor, zeros } from "../../../src/mod.ts";
 import { UNet2DConditionModel } from "../../../src/models/mod.ts";
 import {
   FluxImg2ImgPipeline,
@@ -14,6 +14,7 @@ import { schedulerClasses } from "../../../src/schedulers/mod.ts";
 import { camelCased, readJson } from "../../conformance/json.ts";
 import { readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
+import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { assertRefused } from "../../support/refused.ts";
 
@@ -40,18 +41,15 @@ const classes = {
   StableDiffusionXLInpaintPipeline,
 } as unknown as Record<string, new (parts: unknown) => StableDiffusionXLInpaintPipeline>;
 
-let device: Disposable;
 let xl: StableDiffusionXLPipeline;
 let flux: FluxPipeline;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   xl = await StableDiffusionXLPipeline.fromPretrained(fixture("stable_diffusion_xl/pipeline"), loading);
   flux = await FluxPipeline.fromPretrained(fixture("flux/pipeline"), loading);
 });
 Deno.test.afterAll(() => {
   xl[Symbol.dispose]();
   flux[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 const image = () => loadImage(fixture("changed_sizes/image.png")); // 45 x 37

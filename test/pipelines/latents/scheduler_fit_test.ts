@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, tensor } from "../../../src/mod.ts";
+import { manualSeed, tensor } from "../../../src/mod.ts";
 import { FluxImg2ImgPipeline, FluxPipeline, StableDiffusionPipeline } from "../../../src/pipelines/mod.ts";
 import {
   DDIMScheduler,
@@ -9,20 +9,18 @@ import {
   type Scheduler,
   schedulerNamed,
 } from "../../../src/schedulers/mod.ts";
+import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
 
 const emoji = `${import.meta.dirname}/../../../models/emoji-diffusion`;
 const tiny = { height: 32, width: 32, prompt: "a cat", outputType: "latent", progress: false } as const;
 
-let device: Disposable;
 let flux: FluxPipeline;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   flux = await FluxPipeline.fromPretrained(fixture("flux/pipeline"));
 });
 Deno.test.afterAll(() => {
   flux[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 const withScheduler = (scheduler: Scheduler) => ({ ...flux.parts, scheduler });

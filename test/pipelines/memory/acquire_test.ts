@@ -1,20 +1,15 @@
 import assert from "node:assert/strict";
 import { memoryOf } from "../../../src/gpu/memory/adapter_memory.ts";
-import { type Device, manualSeed, openDevice, OutOfMemoryError } from "../../../src/mod.ts";
+import { manualSeed, OutOfMemoryError } from "../../../src/mod.ts";
 import {
   FluxPipeline,
   StableDiffusionImg2ImgPipeline,
   StableDiffusionPipeline,
 } from "../../../src/pipelines/mod.ts";
 import { acquireModels, memoryBudget, modelsOf } from "../../../src/pipelines/memory/acquire.ts";
+import { device } from "../../support/device.ts";
 import { emoji, flower } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
-
-let device: Device;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("a pipeline opens without weights, brings each model when it works, and keeps all where nothing is short", async () => {
   using pipeline = await open();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Device, manualSeed, openDevice, rand, scope, type Tensor, tensor } from "../../../src/mod.ts";
+import { manualSeed, rand, scope, type Tensor, tensor } from "../../../src/mod.ts";
 import {
   DDPMPipeline,
   StableDiffusionImg2ImgPipeline,
@@ -9,18 +9,17 @@ import {
   StableDiffusionXLInpaintPipeline,
   StableDiffusionXLPipeline,
 } from "../../../src/pipelines/mod.ts";
+import { device } from "../../support/device.ts";
 
 const root = `${import.meta.dirname}/../../..`;
 const settled = 3; // pictures after which nothing new is needed
 const told = { prompt: "a nice flower", numInferenceSteps: 2, progress: false } as const;
 
-let device: Device;
 let pipeline: StableDiffusionPipeline;
 let xl: StableDiffusionXLPipeline;
 let image: Tensor;
 let mask: Tensor;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   pipeline = await StableDiffusionPipeline.fromPretrained(`${root}/models/emoji-diffusion`);
   xl = await StableDiffusionXLPipeline.fromPretrained(`${root}/test/fixtures/stable_diffusion_xl/pipeline`);
   image = rand([1, 3, 32, 32], { generator: manualSeed(1) });
@@ -30,7 +29,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => {
   pipeline[Symbol.dispose]();
   xl[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 const runs: Record<

@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
-import { type Device, manualSeed, openDevice } from "../../../src/mod.ts";
+import { manualSeed } from "../../../src/mod.ts";
 import { FluxPipeline, StableDiffusionPipeline } from "../../../src/pipelines/mod.ts";
 import { describePlan, planMemory } from "../../../src/pipelines/memory/plan.ts";
 import { BESIDES } from "../../../src/pipelines/memory/weight_modes.ts";
 import { stagesOf } from "../../../src/pipelines/memory/stages.ts";
+import { device } from "../../support/device.ts";
 import { emoji, flower } from "../../support/emoji.ts";
 import { writeFluxDev } from "../../support/flux_dev.ts";
 import { fluxDevShapes } from "../../support/flux_dev_shapes.ts";
-
-let device: Device;
-Deno.test.beforeAll(async () => {
-  device = await openDevice();
-});
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 Deno.test("the shapes of FLUX.1-dev are true: it has as many weights as its files", () => {
   const count = (part: string) =>

@@ -1,6 +1,6 @@
 import type { Shape, Tuple } from "../../../src/core/shape.ts";
 import assert from "node:assert/strict";
-import { type Image, manualSeed, openDevice, randn, tensor } from "../../../src/mod.ts";
+import { type Image, manualSeed, randn, tensor } from "../../../src/mod.ts";
 import { AutoencoderKL } from "../../../src/models/mod.ts";
 import {
   DDPMPipeline,
@@ -16,19 +16,17 @@ import { colorsOf, fitToLatents } from "../../../src/pipelines/previews/fit.ts";
 import { knownColors } from "../../../src/pipelines/previews/known.ts";
 import { schedulerClasses } from "../../../src/schedulers/mod.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
+import "../../support/device.ts";
 
 const root = `${import.meta.dirname}/../../..`;
 const small = { prompt: "a nice flower", height: 32, width: 32, progress: false } as const;
 
-let device: Disposable;
 let pipeline: StableDiffusionPipeline;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   pipeline = await StableDiffusionPipeline.fromPretrained(`${root}/models/emoji-diffusion`, { dtype: "f32" });
 });
 Deno.test.afterAll(() => {
   pipeline[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 for (const C of [1, 3, 4, 6, 16]) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cat, loadPng, manualSeed, ones, openDevice, rand, randn, zeros } from "../../../src/mod.ts";
+import { cat, loadPng, manualSeed, ones, rand, randn, zeros } from "../../../src/mod.ts";
 import {
   DiffusionPipeline,
   type LatentLoopOptions,
@@ -12,6 +12,7 @@ import {
 } from "../../../src/pipelines/mod.ts";
 import { schedulerClasses } from "../../../src/schedulers/mod.ts";
 import { readTensors } from "../../support/arrays.ts";
+import "../../support/device.ts";
 import { assertRefused } from "../../support/refused.ts";
 import { assertTensor, onHost } from "../../support/tensors.ts";
 
@@ -20,12 +21,10 @@ const bound = 1e-3; // a whole loop in f32
 const prompt = "a nice flower";
 const small = { prompt, height: 32, width: 32, numInferenceSteps: 2, progress: false } as const;
 
-let device: Disposable;
 let pipeline: StableDiffusionPipeline;
 let img2img: StableDiffusionImg2ImgPipeline;
 let inpaint: StableDiffusionInpaintPipeline;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   const loaded = await DiffusionPipeline.fromPretrained(`${models}/emoji-diffusion`, { dtype: "f32" });
   assert.ok(loaded instanceof StableDiffusionPipeline);
   pipeline = loaded;
@@ -34,7 +33,6 @@ Deno.test.beforeAll(async () => {
 });
 Deno.test.afterAll(() => {
   pipeline[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 for (const [name, className] of [["pndm", "PNDMScheduler"], ["unipc", "UniPCMultistepScheduler"]] as const) {

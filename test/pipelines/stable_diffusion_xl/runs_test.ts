@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, type Tensor, tensor } from "../../../src/mod.ts";
+import { manualSeed, type Tensor, tensor } from "../../../src/mod.ts";
 import { UNet2DConditionModel } from "../../../src/models/mod.ts";
 import {
   type LatentOutput,
@@ -15,6 +15,7 @@ import {
 import { schedulerClasses } from "../../../src/schedulers/mod.ts";
 import { type HostTensor, readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
+import "../../support/device.ts";
 import { assertRefused } from "../../support/refused.ts";
 
 const folder = `${import.meta.dirname}/../../fixtures/stable_diffusion_xl`;
@@ -46,12 +47,10 @@ const classes = {
   new (parts: StableDiffusionXLParts) => { run(options: Record<string, unknown>): Promise<LatentOutput> }
 >;
 
-let device: Disposable;
 let pipeline: StableDiffusionXLPipeline;
 let expected: Map<string, HostTensor>;
 const unets = new Map<string, UNet2DConditionModel>();
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   expected = await readTensors(`${folder}/expected.safetensors`);
   pipeline = await StableDiffusionXLPipeline.fromPretrained(`${folder}/pipeline`, { dtype: "f32" });
   unets.set("unet", pipeline.parts.unet);
@@ -62,7 +61,6 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => {
   pipeline[Symbol.dispose]();
   for (const unet of unets.values()) unet[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 for (const [name, run] of Object.entries(runs)) {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../../../src/gpu/device.ts";
 import { openDevice } from "../../../../src/gpu/open/open.ts";
 import { streamOf } from "../../../../src/graph/run/stream.ts";
 import { loadLora, type LoraOptions, UNet2DConditionModel } from "../../../../src/models/mod.ts";
 import { scope, tensor } from "../../../../src/tensor/mod.ts";
+import { device } from "../../../support/device.ts";
 import { TestFolder } from "../../../support/files.ts";
 import { difference } from "../../../support/arrays.ts";
 import { assertRelativelyClose } from "../../../support/close.ts";
@@ -21,13 +21,10 @@ import { LoraUNet } from "../../../support/lora_unet.ts";
 
 const bound = 1e-4; // one run of a network in f32 on a GPU
 
-let device: Device;
 let small: LoraUNet;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   small = await LoraUNet.of("base");
 });
-Deno.test.afterAll(() => device[Symbol.dispose]());
 
 type Pairs = ReadonlyMap<string, HostPair>;
 

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../../../src/gpu/open/open.ts";
 import {
   CLIPTextModel,
   FluxTransformer2DModel,
@@ -7,6 +6,7 @@ import {
   type LoadReport,
 } from "../../../../src/models/mod.ts";
 import { inputsOf } from "../../../conformance/flux_transformer.ts";
+import "../../../support/device.ts";
 import { TestFolder } from "../../../support/files.ts";
 import { type HostTensor, readTensors } from "../../../support/arrays.ts";
 import { assertRelativelyClose } from "../../../support/close.ts";
@@ -19,17 +19,14 @@ const bound = 1e-4; // one run of a network in f32 on a GPU
 type Inputs = ReturnType<typeof inputsOf>;
 type Tensors = Record<string, HostArray>;
 
-let device: Disposable;
 let transformer: FluxTransformer2DModel;
 let inputs: Inputs;
 Deno.test.beforeAll(async () => {
-  device = await openDevice();
   transformer = await load(fixture("flux/pipeline/transformer"));
   inputs = inputsOf(await readTensors(fixture("flux/expected/transformer.safetensors")), true);
 });
 Deno.test.afterAll(() => {
   transformer[Symbol.dispose]();
-  device[Symbol.dispose]();
 });
 
 function load(folder: string): Promise<FluxTransformer2DModel> {
