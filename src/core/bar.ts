@@ -14,7 +14,7 @@ export interface BarOptions {
   beat?: (() => string) | undefined;
 }
 
-const TURN_MS = 50; // a terminal is redrawn at most this often
+const REDRAW_MS = 50; // a terminal is redrawn at most this often
 const LINE_MS = 5000; // a log gets a line at most this often
 const BEAT_MS = 1000;
 const BEAT_LINE_MS = 10_000; // where nothing is done
@@ -27,7 +27,7 @@ export class Bar {
   readonly #terminal: boolean;
   readonly #start = performance.now();
   readonly #timer: ReturnType<typeof setInterval> | undefined;
-  /** When the first of the total was done, which may have waited for kernels to compile. */
+  /** The first update, which may have waited for kernels to compile. */
   #begun: { readonly done: number; readonly at: number } | undefined;
   #done = 0;
   #drawn = -Infinity;
@@ -48,7 +48,7 @@ export class Bar {
     const now = performance.now();
     if (done > 0) this.#begun ??= { done, at: now };
     if (now - this.#start < (this.#options.silentMs ?? 0)) return;
-    const due = now - this.#drawn > (this.#terminal ? TURN_MS : LINE_MS);
+    const due = now - this.#drawn > (this.#terminal ? REDRAW_MS : LINE_MS);
     if (due || done === this.#total) this.#draw();
   }
 
@@ -63,7 +63,7 @@ export class Bar {
     if (quiet > (this.#terminal ? BEAT_MS / 2 : BEAT_LINE_MS)) this.#draw();
   }
 
-  /** Done in a second, since the first was; of steps that one tells nothing, as it compiles. */
+  /** Steps or bytes a second since the first step, which does not count, as it compiles; undefined while that is all. */
   #rate(): number | undefined {
     const { done, at } = this.#begun ?? { done: 0, at: this.#start };
     const now = performance.now();

@@ -93,7 +93,7 @@ const ORDER: readonly PlainDType[] = ["bool", "u32", "i32", "f16", "f32"];
 const kindOf = (dtype: PlainDType) => dtype === "bool" ? 0 : isFloat(dtype) ? 2 : 1;
 
 /**
- * The type in which operands of several types meet, as torch finds it: bool, then integers, then floats; a tensor
+ * The type of the result of operands of several types, as torch finds it: bool, then integers, then floats; a tensor
  * without axes decides only where it is of a higher one of these kinds than the others, and a number likewise
  * against all tensors (https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc).
  */

@@ -70,8 +70,8 @@ export function nameOfKind(value: unknown): string {
 }
 
 /**
- * How many letters are missing, too many, other ones or in turned order (stpes); or `limit` once it is sure to reach
- * that.
+ * The number of letters that are missing, surplus, wrong or swapped (stpes) between two words (Damerau 1964);
+ * `limit` once it is sure to reach that.
  */
 function editDistance(a: string, b: string, limit: number): number {
   if (Math.abs(a.length - b.length) >= limit) return limit;
@@ -81,10 +81,10 @@ function editDistance(a: string, b: string, limit: number): number {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const other = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const turned = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      next.push(Math.min(other, row[j]! + 1, next[j - 1]! + 1, turned ? before[j - 2]! + 1 : Infinity));
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      next.push(Math.min(other, row[j]! + 1, next[j - 1]! + 1, swapped ? before[j - 2]! + 1 : Infinity));
     }
-    if (Math.min(...row, ...next) >= limit) return limit; // a turn goes two rows back
+    if (Math.min(...row, ...next) >= limit) return limit; // a swap goes two rows back
     [before, row] = [row, next];
   }
   return row[b.length]!;

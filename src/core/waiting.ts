@@ -1,7 +1,7 @@
 import { columns, isTerminal, writeShown } from "./shown.ts";
 
-const TURN_MS = 500; // a terminal is redrawn so often
-const LINE_TURNS = 20; // a log gets a line every so many turns
+const REDRAW_MS = 500; // a terminal is redrawn so often
+const LINE_REDRAWS = 20; // a log gets a line every so many redraws
 
 /** Options of `waiting`: the place where it writes. */
 export interface WaitingOptions {
@@ -10,7 +10,7 @@ export interface WaitingOptions {
 }
 
 /**
- * Waits for what nobody knows the progress of, and shows what it is and the seconds so far: twice a second in a
+ * Waits for work whose progress is not known, and shows its name and the seconds so far: twice a second in a
  * terminal, a line now and then elsewhere. Short work shows nothing. `words` may change meanwhile.
  *
  * @example
@@ -27,18 +27,18 @@ export async function waiting<T>(
   const put = write ?? writeShown;
   const terminal = write === undefined && isTerminal();
   const start = performance.now();
-  let turns = 0;
+  let redraws = 0;
   const timer = setInterval(() => {
     const text = typeof words === "string" ? words : words();
     const line = `${text}, ${Math.round((performance.now() - start) / 1000)} s`;
     if (terminal) put(`\r\x1b[2K${line.slice(0, columns() - 1)}`);
-    else if (turns % LINE_TURNS === 1) put(`${line}\n`); // after a second first
-    turns++;
-  }, TURN_MS);
+    else if (redraws % LINE_REDRAWS === 1) put(`${line}\n`); // after a second first
+    redraws++;
+  }, REDRAW_MS);
   try {
     return await work;
   } finally {
     clearInterval(timer);
-    if (terminal && turns > 0) put("\n");
+    if (terminal && redraws > 0) put("\n");
   }
 }

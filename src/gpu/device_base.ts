@@ -2,8 +2,8 @@ import { DeviceLostError, GPUCommandError, OutOfMemoryError } from "./errors.ts"
 import { type Engine, type Traits, traitsOf } from "./traits.ts";
 
 /**
- * WebGPU's device, what its adapter can do, and what goes wrong on it: all that the parts of a `Device` (its buffers, pipelines
- * and profiler) need to know of it.
+ * WebGPU's device with its adapter's capabilities and its failures: all that the parts of a `Device` (buffers, pipelines,
+ * profiler) need to know of it.
  */
 export abstract class DeviceBase {
   /** All that the adapter allows: a WebGPU device has the least by default. */
@@ -56,7 +56,7 @@ export abstract class DeviceBase {
       const kind = outOfMemory ? "out of memory" : "refused command";
       const message = error.message.trim().replaceAll(/\s+/g, " ");
       const failure = new Failure(`Cannot run on ${this.adapterName}: ${kind}: ${message}`);
-      // What uses a buffer that was not allocated is refused, and Dawn says so first.
+      // Commands that use a buffer that was not allocated are refused, and Dawn reports that first.
       Promise.all(this.#answers).then(() => gpu === this.#gpu && this.fail(failure));
     });
     gpu.lost.then((info) => {
@@ -96,7 +96,7 @@ export abstract class DeviceBase {
     return `Device ${this.describe()}`;
   }
 
-  /** The same for Node's. */
+  /** The text that Node's console shows, the same. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return `Device ${this.describe()}`;
   }
@@ -107,7 +107,10 @@ export abstract class DeviceBase {
     this.#failure ??= failure;
   }
 
-  /** Takes note of an answer of the GPU that may be a failure: later failures, which may follow from it, are reported after it. */
+  /**
+   * Takes note of an answer of the GPU that may be a failure: later failures, which may follow from it, are
+   * reported after it.
+   */
   track(answer: Promise<unknown>): void {
     const settled: Promise<unknown> = answer.catch(() => {}).finally(() => this.#answers.delete(settled)); // a loss is reported by `lost`
     this.#answers.add(settled);
@@ -141,7 +144,10 @@ export abstract class DeviceBase {
     this.assertAlive();
   }
 
-  /** Waits for all that follows from a failure that was thrown, and forgets it: commands on what was not allocated fail too. */
+  /**
+   * Waits for all that follows from a failure that was thrown, and forgets it: commands on what was not
+   * allocated fail too.
+   */
   async settle(): Promise<void> {
     for (let round = 0; round < 2; round++) { // Deno's engine reports some of it after the work
       await this.idle().catch(() => {});

@@ -51,9 +51,15 @@ export interface Traits {
   readonly invocations: number;
   /** Processors that run workgroups side by side; a guess where the GPU is not known. */
   readonly multiprocessors: number;
-  /** True if the driver itself unrolls loops of known length: Mesa does; NVIDIA's keeps arrays that they index in memory. */
+  /**
+   * True if the driver itself unrolls loops of known length: Mesa does; NVIDIA's keeps arrays that they index
+   * in memory.
+   */
   readonly unrolls: boolean;
-  /** True if products gain by fewer dispatches, as of one x or of two pictures side by side: a software adapter does not. */
+  /**
+   * True if products gain by fewer dispatches, as of one x or of two pictures side by side: a software
+   * adapter does not.
+   */
   readonly joins: boolean;
 }
 
@@ -97,7 +103,7 @@ export function isSoftware(adapter: GPUAdapterInfo): boolean {
   return adapter.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name);
 }
 
-/** By the adapter's name, in which Dawn has `-` for spaces. */
+/** Multiprocessors by the adapter's name, in which Dawn has `-` for spaces. */
 function multiprocessorsOf({ device, description }: GPUAdapterInfo): number {
   const name = `${device} ${description}`.replaceAll("-", " ");
   return MULTIPROCESSORS.find(([pattern]) => pattern.test(name))?.[1] ?? USUAL_MULTIPROCESSORS;

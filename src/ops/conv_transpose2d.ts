@@ -19,8 +19,8 @@ export interface ConvTranspose2dOptions {
 }
 
 /**
- * What the gradient of a convolution computes, as torch.nn.functional.conv_transpose2d: a convolution of x, with
- * zeros between its pixels, by the turned kernel. x [B, C, H, W], weight [C, O / groups, kh, kw] → [B, O, H', W'].
+ * Transposed convolution, as torch.nn.functional.conv_transpose2d: a convolution of x, with zeros between its pixels,
+ * by the flipped kernel. x [B, C, H, W], weight [C, O / groups, kh, kw] → [B, O, H', W'].
  */
 export function convTranspose2d(
   x: Tensor,
@@ -36,10 +36,10 @@ export function convTranspose2d(
   }
   const [[dy, dx], [py, px], [ey, ex]] = [pairOf(dilation), pairOf(padding), pairOf(outputPadding)];
   const [top, left] = [dy * (kh - 1) - py, dx * (kw - 1) - px];
-  const turned = weight.flip([2, 3]).reshape([groups, C / groups, out, kh, kw])
+  const flipped = weight.flip([2, 3]).reshape([groups, C / groups, out, kh, kw])
     .permute([0, 2, 1, 3, 4]).reshape([groups * out, C / groups, kh, kw]);
   const [sy, sx] = pairOf(stride);
-  return conv2d(spread(spread(x, 2, sy), 3, sx), { weight: turned, bias }, {
+  return conv2d(spread(spread(x, 2, sy), 3, sx), { weight: flipped, bias }, {
     padding: [left, left + ex, top, top + ey],
     dilation,
     groups,

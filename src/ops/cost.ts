@@ -35,8 +35,9 @@ const HOST_BYTE = 1;
 export const DISPATCH = 2 ** 19;
 
 /**
- * Expected time of a dispatch, in a unit that all forms of an operator share: multiply-adds of the busiest processor, which
- * is half idle with half as many workgroups as it runs side by side, as one waits for memory while others compute.
+ * Expected time of a dispatch, in a unit that all forms of an operator share: multiply-adds of the busiest
+ * processor, which is half idle with half as many workgroups as it runs side by side, as one waits for memory
+ * while others compute.
  */
 export function costOf(
   traits: Traits,
@@ -57,8 +58,8 @@ export function guessesOf<Problem>(
 }
 
 /**
- * A size by steps of √2, for names of shape classes: of problems with equal names one candidate is taken to be the
- * fastest.
+ * A size by steps of √2, for names of shape classes: problems with equal names share the candidate that was measured to
+ * be the fastest.
  */
 export function sizeStep(size: number): number {
   return Math.round(2 * Math.log2(Math.max(1, size)));

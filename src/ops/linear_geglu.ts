@@ -6,8 +6,8 @@ import { type Affine, linear } from "./linear.ts";
 import { lowRankOf, noteProducts } from "./low_rank.ts";
 
 /**
- * hidden · GELU(gate) (Shazeer 2020, https://arxiv.org/abs/2002.05202), the halves of x · weightᵀ + bias: geglu(linear(x))
- * without the product in memory. x [.., K], weight [2 N, K] → [.., N].
+ * hidden · GELU(gate) (Shazeer 2020, https://arxiv.org/abs/2002.05202), the halves of x · weightᵀ + bias:
+ * geglu(linear(x)) without the product in memory. x [.., K], weight [2 N, K] → [.., N].
  */
 export function linearGeglu(x: Tensor, { weight, bias }: Affine & { bias: Tensor }): Tensor {
   const K = x.shape.at(-1)!;
@@ -15,7 +15,7 @@ export function linearGeglu(x: Tensor, { weight, bias }: Affine & { bias: Tensor
   if (weight.rank !== 2 || weight.shape[1] !== K || !Number.isInteger(N)) {
     throw new RangeError(`Cannot apply ${weight} to ${x}: expected a weight [2 N, ${K}]`);
   }
-  // What a LoRA adds comes before the gate; on a software adapter two products are faster (1.2 to 1.8 times).
+  // A LoRA adds its product before the gate; on a software adapter two products are faster (1.2 to 1.8 times).
   if (lowRankOf(weight) || !x.device.traits.joins || weight.strides[1] !== 1 || K === 0) {
     const half = (i: number): Affine => ({
       weight: weight.slice(0, i * N, (i + 1) * N),

@@ -2,7 +2,7 @@ import { Leaf } from "../graph/node.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
 /**
- * What LoRA adds to the products with a weight: y = W x + up · (scale ⊙ (down · x)) (Hu et al. 2021,
+ * The product that LoRA adds to those with a weight: y = W x + up · (scale ⊙ (down · x)) (Hu et al. 2021,
  * https://arxiv.org/abs/2106.09685). Several LoRAs of a weight are joined along their ranks.
  */
 export interface LowRank {

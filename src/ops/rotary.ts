@@ -12,7 +12,7 @@ const READ = { vec4: snippet("lib/rotary_vec4", readVec4), any: snippet("lib/rot
 const MOST_ROWS = 4; // that a workgroup takes,
 const MOST_HELD = 16; // where a lane's loads stay in registers
 
-/** Heads to be normalised and turned. */
+/** Heads to be normalised and rotated. */
 export interface RotaryPart {
   /** [B, H, L, D] */
   x: Tensor;
@@ -21,7 +21,7 @@ export interface RotaryPart {
 }
 
 /**
- * Turns pairs of values by angles that tell positions (Su et al. 2021, https://arxiv.org/abs/2104.09864):
+ * Rotates pairs of values by angles that encode positions (Su et al. 2021, https://arxiv.org/abs/2104.09864):
  * (x₂ᵢ, x₂ᵢ₊₁) → (x₂ᵢ cos − x₂ᵢ₊₁ sin, x₂ᵢ₊₁ cos + x₂ᵢ sin). x [B, H, L, D], cos and sin [L, D / 2]
  * → [B, H, L, D], stored as [B, L, H, D].
  */

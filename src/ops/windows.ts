@@ -54,7 +54,7 @@ export function pairOf(value: Pair): readonly [number, number] {
   return typeof value === "number" ? [value, value] : value;
 }
 
-/** Zeros in front and behind of one axis, of whose size a window takes `lost`. */
+/** Zeros in front of one axis and behind it; without any, its windows are fewer than its pixels by `lost`. */
 function sides(padding: Padding, axis: 0 | 1, lost: number): [number, number] {
   if (padding === "valid") return [0, 0];
   if (padding === "same") return [Math.floor(lost / 2), Math.ceil(lost / 2)];

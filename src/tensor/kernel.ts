@@ -38,7 +38,7 @@ export interface CustomKernel {
 const OPTIONS = ["name", "wgsl", "inputs", "shape", "dtype", "params", "set", "workgroups", "width", "flops"];
 
 /**
- * Records one run of a compute shader of one's own, which is then fused, planned, replayed and profiled like those that
+ * Records one run of your own compute shader, which is then fused, planned, replayed and profiled like those that
  * are built in; see docs/custom_kernels.md. Its text is compiled when it first runs.
  *
  * ```ts

@@ -12,12 +12,12 @@ import { plainType } from "./tensor_base.ts";
 
 /** Axes in the other direction. */
 export function flip(x: Tensor, axes: number | readonly number[]): Tensor {
-  const turned = [axes].flat().map((axis) => axisIndex(axis, x.rank));
-  if (new Set(turned).size < turned.length) {
-    throw new RangeError(`Cannot flip ${x} along ${formatShape(turned)}: expected each axis once`);
+  const reversed = [axes].flat().map((axis) => axisIndex(axis, x.rank));
+  if (new Set(reversed).size < reversed.length) {
+    throw new RangeError(`Cannot flip ${x} along ${formatShape(reversed)}: expected each axis once`);
   }
   let { strides, offset } = x;
-  for (const axis of turned.filter((axis) => x.shape[axis]! > 1)) {
+  for (const axis of reversed.filter((axis) => x.shape[axis]! > 1)) {
     offset += (x.shape[axis]! - 1) * strides[axis]!;
     strides = strides.with(axis, -strides[axis]!);
   }

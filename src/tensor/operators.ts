@@ -1,6 +1,6 @@
 import type { Tensor } from "./tensor.ts";
 
-/** Operators that stand above tensors and are methods of theirs all the same. */
+/** Operators of src/ops that are methods of tensors, too: that layer provides them, as it stands above this one. */
 export interface Operators {
   /** Matrix product over the last two axes. */
   matmul(a: Tensor, b: Tensor): Tensor;

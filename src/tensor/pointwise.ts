@@ -9,8 +9,8 @@ import { plainType, type TensorBase } from "./tensor_base.ts";
 export type Value = TensorBase | number | boolean;
 
 /**
- * An operation of tensors and constants, broadcast as in numpy, in the type in which they meet (`promote`): a whole
- * number leaves integers what they are, another makes them f32, and no number changes the type of floats.
+ * An operation of tensors and constants, broadcast as in numpy, in the type that `promote` gives: a whole number
+ * leaves integers what they are, another makes them f32, and no number changes the type of floats.
  */
 export function pointwise(op: Operation, ...values: readonly Value[]): Tensor {
   const type = promote(values.map((value) => typed(op, value)).slice(op === "select" ? 1 : 0));
@@ -35,7 +35,7 @@ export function pointwise(op: Operation, ...values: readonly Value[]): Tensor {
   return recordPointwise({ op, args }, tensors, { scalars, dtype });
 }
 
-/** The type of a value and its weight in finding that of a result. Throws for what is neither tensor nor constant. */
+/** A value's type, and the rank by which it counts in `promote`. Throws for what is neither tensor nor constant. */
 function typed(op: Operation, value: Value): Typed {
   if (typeof value === "object" && value !== null && "node" in value) {
     return { dtype: plainType(value), rank: value.rank };
@@ -51,7 +51,7 @@ function isWhole(value: number): boolean {
   return Number.isInteger(value) && Math.abs(value) < 2 ** 31;
 }
 
-/** The type as which an operation takes arguments that meet in `type`. */
+/** The type to which an operation's arguments are cast when they are promoted to `type`. */
 function takenType(op: Operation, type: ValueType, values: readonly Value[]): ValueType {
   const { code, result } = specOf(op);
   if (code.has(type)) return type;

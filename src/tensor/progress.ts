@@ -10,8 +10,8 @@ export interface ProgressOptions extends Pick<BarOptions, "label" | "write"> {
 }
 
 /**
- * Yields the items and shows a bar, as tqdm does. Each turn submits the step just recorded and waits for the
- * one before it, so the bar is true and the GPU is never idle.
+ * Yields the items and shows a bar, as tqdm does. Each iteration submits the step just recorded and
+ * waits for the one before it, so the bar is true and the GPU is never idle.
  */
 export async function* progress<T>(
   items: readonly T[],
@@ -42,7 +42,7 @@ export async function* progress<T>(
       await before;
       bar.update(done++); // the step just submitted is not done yet
       before = device.idle();
-      before.catch(() => {}); // told by the next turn
+      before.catch(() => {}); // thrown by the next iteration
     }
     await before;
     bar.update(done);

@@ -1,5 +1,6 @@
 import code from "../../shaders/quantile.wgsl" with { type: "text" };
 import { isFloat } from "../core/dtype.ts";
+import { roundHalfEven } from "../core/math.ts";
 import { contiguousStrides } from "../core/shape.ts";
 import { WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
 import { snippet } from "../gpu/shader/snippet.ts";
@@ -61,7 +62,7 @@ function rowQuantile(
     midpoint: exact,
     lower: Math.floor(exact),
     higher: Math.ceil(exact),
-    nearest: roundEven(exact),
+    nearest: roundHalfEven(exact),
   }[interpolation];
   const below = Math.floor(rank);
   const mixes = interpolation === "linear" || interpolation === "midpoint";
@@ -84,9 +85,4 @@ function rowQuantile(
     width: 1,
     workgroups: rows,
   });
-}
-
-function roundEven(x: number): number {
-  const low = Math.floor(x);
-  return x - low === 0.5 ? low + low % 2 : Math.round(x);
 }

@@ -54,8 +54,8 @@ export interface PointwiseOptions {
 }
 
 /**
- * Records an expression over tensors that numpy's rules broadcast to one shape. It takes them as what they are: f16 as
- * f32, integers and bools as such; its parts are of the types that their operations take (graph/operations.ts).
+ * Records an expression over tensors that numpy's rules broadcast to one shape. f16 is read as f32, integers
+ * and bools as such; parts of the expression have the types that their operations take (graph/operations.ts).
  */
 export function recordPointwise(
   expr: Expr,

@@ -13,8 +13,8 @@ import { plainType } from "./tensor_base.ts";
 const SCATTER = snippet("scatter", code, [ELEMENT_MAIN]);
 
 /**
- * x with elements of `src` in the places along an axis that `index` names, of several for one place the last, or added up;
- * both may be smaller than x along the other axes.
+ * x with elements of `src` in the places along an axis that `index` names, of several for one place the last,
+ * or added up; both may be smaller than x along the other axes.
  */
 export function scatterAlong(
   x: Tensor,
@@ -40,7 +40,7 @@ export function scatterAlong(
     );
   }
   if (size(index.shape) === 0 || x.size === 0) return x;
-  // What the index lacks along the other axes is put nowhere.
+  // Places that the index lacks along the other axes get numbers out of range, which are put nowhere.
   const missing = x.shape.flatMap((n, i) => [i === at ? 0 : n - index.shape[i]!, 0]).reverse();
   const ids = pad(index, missing, { value: idType === "u32" ? 0xffffffff : -1 });
   const part = index.shape.reduce((part, n, i) => part.slice(i, 0, n), values);

@@ -30,7 +30,7 @@ export class Scope implements Disposable {
     return tensor;
   }
 
-  /** Frees all that was made in the scope but neither kept nor retained, after the work that is recorded. */
+  /** Frees the tensors that were made in the scope and neither kept nor retained, after the work that is recorded. */
   [Symbol.dispose](): void {
     this.#stream.watchers.splice(this.#stream.watchers.indexOf(this.#watch), 1);
     this.#stream.afterSubmit(() => {
@@ -59,7 +59,7 @@ export function free(...tensors: readonly (Tensor | undefined)[]): void {
 
 /**
  * Lets a tensor outlive its scopes until release():
- * for what an object remembers from one step of a loop to the next.
+ * for tensors that an object keeps from one step of a loop to the next.
  */
 export function retain(tensor: Tensor): Tensor {
   tensor.node.retained++;

@@ -58,7 +58,7 @@ export abstract class TensorBase implements View {
     return shown(this);
   }
 
-  /** The same for Node's. */
+  /** The text that Node's console shows, the same. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return shown(this);
   }

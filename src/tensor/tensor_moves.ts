@@ -25,15 +25,15 @@ export abstract class TensorMoves extends TensorViews {
   }
 
   /**
-   * Elements added at the ends of axes as torch's F.pad: `sizes` are before and after the last axis, then those of the one
-   * before it, and so on; negative ones cut off. Where it mirrors, less than an axis has; where it repeats the other end,
-   * at most as much.
+   * Elements added at the ends of axes as torch's F.pad: `sizes` are before and after the last axis, then
+   * those of the one before it, and so on; negative ones cut off. Where it mirrors, less than an axis has;
+   * where it repeats the other end, at most as much.
    */
   pad(this: Tensor, sizes: readonly number[], options?: moves.PadOptions): Tensor {
     return moves.pad(this, sizes, options);
   }
 
-  /** The tensor beside itself, so many times along each axis; more numbers than axes add axes in front. */
+  /** The tensor beside itself, `repeats` times along each axis; more repeats than axes add axes in front. */
   repeat(this: Tensor, repeats: readonly number[]): Tensor {
     return moves.repeat(this, repeats);
   }
@@ -44,7 +44,7 @@ export abstract class TensorMoves extends TensorViews {
     return moves.repeat(this, [...Array(Math.max(0, this.rank - repeats.length)).fill(1), ...repeats]);
   }
 
-  /** Each element so many times in a row along an axis, or along the flattened tensor. */
+  /** Each element `times` times in a row along an axis, or along the flattened tensor. */
   repeatInterleave(this: Tensor, times: number, axis?: number): Tensor {
     return moves.repeatInterleave(this, times, axis);
   }
@@ -113,7 +113,7 @@ export abstract class TensorMoves extends TensorViews {
     return moves.selectScatter(this, src, axis, index);
   }
 
-  /** `src` in place of what diagonal() gives. */
+  /** The tensor with `src` in place of diagonal(). */
   diagonalScatter(this: Tensor, src: Tensor, offset = 0, axis1 = 0, axis2 = 1): Tensor {
     return moves.diagonalScatter(this, src, offset, axis1, axis2);
   }

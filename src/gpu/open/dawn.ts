@@ -62,7 +62,7 @@ const polls = new Map<ReturnType<typeof setTimeout>, () => void>();
 let calm = false;
 
 /**
- * While it waits for the GPU, Dawn asks whether work is done in a loop of setImmediate, each turn with a new
+ * While it waits for the GPU, Dawn asks whether work is done in a loop of setImmediate, each time with a new
  * native function. In Deno this keeps a core busy, and freeing some hundred thousand of them at a garbage
  * collection stops the program for seconds (measured: 4 s in every 7 steps of 70 ms). So these callbacks, and
  * no others, are called once a millisecond. Dawn asks for no handle of them.
@@ -87,7 +87,7 @@ function calmPolling(): void {
 }
 
 /**
- * Whether a function is one that an addon made without a name: no other native function without a name and
+ * True for a function that an addon made without a name: no other native function without a name and
  * arguments has a prototype; not bound ones, not those that settle promises, not proxies.
  */
 function isDawns(run: unknown): boolean {
@@ -96,7 +96,7 @@ function isDawns(run: unknown): boolean {
 }
 
 /**
- * Asks until Dawn has told what it still has to tell, such as the end of a compilation: the process aborts
+ * Polls until Dawn has settled its promises, such as the end of a compilation: the process aborts
  * where a promise of Dawn's is unsettled when its JavaScript ends, as at the end of a test file.
  */
 export function settleDawn(): void {

@@ -18,17 +18,18 @@ export interface DeviceOptions {
   /** Times every dispatch: see `device.profiler`. Each gets a pass of its own, which costs a little. */
   profile?: boolean | undefined;
   /**
-   * Which of several kernels for an operator runs. "cached" (default): the one that was the fastest when they were measured on
-   * this adapter, else the best guess. "now": the same, and kernels of a model that were not measured yet are measured before
-   * its first run, and the times kept. "off": the best guess.
+   * Which of several kernels for an operator runs. "cached" (default): the one that was the fastest when they
+   * were measured on this adapter, else the best guess. "now": the same, and kernels of a model that were not
+   * measured yet are measured before its first run, and the times kept. "off": the best guess.
    */
   tune?: KernelChoice["tune"] | undefined;
   /** Part of the names of kernels that are taken wherever they are right, e.g. "matrix"; for tests and comparisons. */
   candidate?: string | undefined;
   /**
-   * Whether every access of a shader to memory is checked (Dawn only). On a GPU that makes inner loops up to four times as
-   * long, so it is off by default there: the bounds of Denoise's own shaders are tested; take true for shaders of your own. On
-   * software adapters it is on: shaders compile faster with it there, and a stray access would end the process.
+   * True to check every access of a shader to memory (Dawn only). On a GPU that makes inner loops up to four
+   * times as long, so it is off by default there: the bounds of Denoise's own shaders are tested; take true
+   * for shaders of your own. On software adapters it is on: shaders compile faster with it there, and a stray
+   * access would end the process.
    */
   robust?: boolean | undefined;
 }

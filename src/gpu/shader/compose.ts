@@ -1,4 +1,4 @@
-/** Makes the text of a shader from snippets: what needs what, settings, bindings, extensions. */
+/** Makes the text of a shader from snippets: their order, settings, bindings, extensions. */
 import type { BindingUse } from "./pipelines.ts";
 import { codeOf, hostSets, lineOf, type Snippet, type SourcePart } from "./snippet.ts";
 
@@ -25,8 +25,8 @@ export interface Shader {
 }
 
 /**
- * The parts of a shader's text, in order. Their lines are those of the snippets, so that errors name them. `texts` stand in
- * place of snippets' own.
+ * The parts of a shader's text, in order. Their lines are those of the snippets, so that errors name them.
+ * `texts` stand in place of snippets' own.
  */
 export function compose(
   { label, kernel, set = {}, store = { code: [], bindings: [] } }: Shader,
@@ -41,7 +41,10 @@ export function compose(
   return withDirectives(label, numbered(label, parts, kernel.bindings, store.bindings));
 }
 
-/** Snippets and those that they need, each once and behind what it needs, with the texts that stand in place of theirs. */
+/**
+ * Snippets and those that they need, each once and behind what it needs, with the texts that stand in place
+ * of theirs.
+ */
 export function inOrder(
   label: string,
   code: readonly Snippet[],

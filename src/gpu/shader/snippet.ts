@@ -10,9 +10,9 @@ export interface SourcePart {
 export interface Snippet extends SourcePart {
   /** Stand in front of it, each once however many need it. */
   readonly needs?: readonly Snippet[] | undefined;
-  /** Its lines that may be set; where it is not told, as in a user's text, all `alias` and `const` lines. */
+  /** Its lines that may be set; where they are not given, as in a user's text, all `alias` and `const` lines. */
   readonly sets?: ReadonlySet<string> | undefined;
-  /** Equal for equal texts with equal needs; computed by `keyOf` where it is not told. */
+  /** Equal for equal texts with equal needs; computed by `keyOf` where it is not given. */
   readonly key?: string | undefined;
   /** Its `struct Params`; found by `paramsText` where it is not given. */
   readonly params?: string | undefined;

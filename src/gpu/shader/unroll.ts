@@ -1,17 +1,17 @@
-/** Writes loops out: WGSL has no word that makes a driver do it, and some keep arrays in memory that a loop indexes. */
+/** Unrolls loops: WGSL has no word that makes a driver do it, and some keep arrays that a loop indexes in memory. */
 import { codeOf, type SourcePart } from "./snippet.ts";
 
-/** Iterations that are written out at most. */
+/** The most iterations that are unrolled. */
 const MOST = 256;
 
 const MARKED =
   /^[ \t]*for \(var (\w+) = (\w+); \1 < ([^;]+); \1(\+\+| \+= ([^;{]+))\) \{ \/\/ unrolled\b.*$/m;
 
 /**
- * Writes out loops of the form `for (var i = 0u; i < ROWS * 2; i++) { // unrolled`, with i a constant in each copy of the
- * body. Bounds and steps are numbers and constants of the shader. A loop's lines stay where they are, as its further copies
- * stand in the line of its closing brace, so that errors name the same lines. Throws where a bound is no constant, and where
- * a body leaves the loop.
+ * Writes out loops of the form `for (var i = 0u; i < ROWS * 2; i++) { // unrolled`, with i a constant in each
+ * copy of the body. Bounds and steps are numbers and constants of the shader. A loop's lines stay where they
+ * are, as its further copies stand in the line of its closing brace, so that errors name the same lines.
+ * Throws where a bound is no constant, and where a body leaves the loop.
  */
 export function unroll(label: string, parts: readonly SourcePart[]): SourcePart[] {
   if (!parts.some(({ text }) => MARKED.test(text))) return [...parts];

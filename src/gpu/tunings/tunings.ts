@@ -61,8 +61,8 @@ export function describeTuned({ engine, vendor, device, description }: TunedAdap
 }
 
 /**
- * What was measured of kernels on one adapter: how long the candidates of each took, and which are wrong. Candidates go by
- * ids, their names and constants (`idOf` in graph/tuning/choice.ts).
+ * Measurements of kernels on one adapter: the times of each kernel's candidates, and which of these are
+ * wrong. Candidates go by ids, their names and constants (`idOf` in graph/tuning/choice.ts).
  */
 export class Tunings {
   readonly #kernels = new Map<string, Measured[]>();
@@ -100,8 +100,8 @@ export class Tunings {
   }
 
   /**
-   * Takes note of what another file says. Where both measured a kernel, its decision counts; where both dropped a candidate,
-   * the one at hand, as the file may speak of an older text.
+   * Takes over the measurements of another file. Where both measured a kernel, its decision counts; where
+   * both dropped a candidate, the one at hand, as the file may speak of an older text.
    */
   merge({ kernels, dropped }: Pick<TuningsData, "kernels" | "dropped">): this {
     const own = this.data;

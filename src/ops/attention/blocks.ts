@@ -6,7 +6,7 @@ import type { Layout } from "../gemm/problem.ts";
 import { softmaxRows } from "../norm/softmax.ts";
 import type { AttentionOptions } from "./operands.ts";
 
-/** By which probabilities are multiplied before f16 holds them: those from 2^-24 on then keep all their digits. */
+/** Factor on probabilities while f16 holds them: those from 2^-24 on then keep all their digits. */
 const LIFT = 1024;
 const MOST_SCORES = 8 << 20; // scores in memory at once: 32 MiB of f32
 
@@ -39,8 +39,8 @@ function maskOf(mask: Tensor, first: number, last: number): Tensor {
 }
 
 /**
- * How much each query takes of each key: softmax(scale · q kᵀ + mask), in f32. `first` is the number of the first query.
- * q [B, H, L, D], k [B, H, S, D] → [B, H, L, S], dense.
+ * The share that each query takes of each key: softmax(scale · q kᵀ + mask), in f32. `first` is the number of
+ * the first query. q [B, H, L, D], k [B, H, S, D] → [B, H, L, S], dense.
  */
 export function attentionProbs(q: Tensor, k: Tensor, options: AttentionOptions, first = 0): Tensor {
   const [B, H, L, D] = q.shape as Shape<4>;
@@ -66,7 +66,10 @@ export function attentionProbs(q: Tensor, k: Tensor, options: AttentionOptions, 
   return softmaxRows(scores, options.causal ? { shift: first } : undefined);
 }
 
-/** The values as each query takes them. probs [B, H, L, S], v [B, H, S, D] → [B, H, L, D], stored as [B, L, H, D]. */
+/**
+ * The sum of values by each query's shares. probs [B, H, L, S], v [B, H, S, D] → [B, H, L, D], stored as [B,
+ * L, H, D].
+ */
 export function mixValues(probs: Tensor, v: Tensor, dtype: DType): Tensor {
   const [B, H, L, S] = probs.shape as Shape<4>;
   const width = v.shape[3]!;
@@ -89,7 +92,7 @@ export function mixValues(probs: Tensor, v: Tensor, dtype: DType): Tensor {
   });
 }
 
-/** The tensor, its last axis side by side in memory. */
+/** The tensor with its last axis contiguous in memory. */
 export function unitColumns(x: Tensor): Tensor {
   return x.strides[3] === 1 ? x : x.contiguous();
 }

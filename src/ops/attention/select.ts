@@ -21,7 +21,10 @@ export function selectKernel(traits: Traits, a: Attention, asked?: string): Cand
   return guesses.map(({ candidate }) => candidate);
 }
 
-/** Of both products and the softmax between, whose scores go through memory: it weighs the less the wider heads are. Two more dispatches. */
+/**
+ * The cost of both products and the softmax between, two dispatches more. Scores go through memory, which
+ * weighs the less the wider heads are.
+ */
 function costOfBlocks(traits: Traits, a: Attention): number {
   const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);
   const onMatrices = traits.matrices.length > 0 && a.q.dtype === "f16" && a.v.dtype === "f16";
@@ -31,7 +34,7 @@ function costOfBlocks(traits: Traits, a: Attention): number {
   return 2 * DISPATCH + costOf(traits, { workgroups, multiplyAdds, rate, resident: 1 });
 }
 
-/** Names attentions for which one candidate is taken to be the fastest. */
+/** A name for attentions alike enough to share the candidate that was measured to be the fastest. */
 export function shapeClassOf(a: Attention): string {
   const { batch: [B, H], queries, keys, width, columns } = sizesOf(a);
   const kind = [a.causal && "causal", a.mask && "mask"].filter(Boolean).join("-") || "plain";

@@ -31,12 +31,12 @@ function largestFactor(n: number): number {
 /** x · W, all real and imaginary rows in one product with [cos | sin]. */
 function direct({ real, imag }: PerhapsReal, sign: Sign): Complex {
   const [R, n] = real.shape as Shape<2>;
-  const turns = roots(n, sign);
+  const table = roots(n, sign);
   const matrix = new Float32Array(2 * n * n);
   for (let j = 0; j < n; j++) {
     for (let k = 0; k < n; k++) {
-      matrix[2 * n * j + k] = turns[2 * (j * k % n)]!;
-      matrix[2 * n * j + n + k] = turns[2 * (j * k % n) + 1]!;
+      matrix[2 * n * j + k] = table[2 * (j * k % n)]!;
+      matrix[2 * n * j + n + k] = table[2 * (j * k % n) + 1]!;
     }
   }
   const product = matmul(imag ? cat([real, imag]) : real, tensor(matrix, [n, 2 * n]));
@@ -46,21 +46,21 @@ function direct({ real, imag }: PerhapsReal, sign: Sign): Complex {
   return { real: part(0, 0).sub(part(1, 1)), imag: part(0, 1).add(part(1, 0)) };
 }
 
-/** Element j1·b + j2 in, k1 + a·k2 out: transforms of length a, turns of e^(±2πi·k1·j2/n), transforms of length b. */
+/** Element j1·b + j2 in, k1 + a·k2 out: transforms of length a, factors e^(±2πi·k1·j2/n), transforms of length b. */
 function split(x: PerhapsReal, a: number, b: number, sign: Sign): Complex {
   const R = x.real.shape[0]!;
   const columns = mapParts(x, (part) => part.reshape([R, a, b]).permute([0, 2, 1]).reshape([R * b, a]));
   const inner = dftRows(columns, sign); // [R · j2, k1]
-  const turns = roots(a * b, sign);
+  const table = roots(a * b, sign);
   const twiddles = Float32Array.from({ length: 2 * a * b }, (_, i) => {
     const place = i >> 1;
-    return turns[2 * (place % a) * Math.floor(place / a) + (i & 1)]!; // [j2, k1, real or imaginary]
+    return table[2 * (place % a) * Math.floor(place / a) + (i & 1)]!; // [j2, k1, real or imaginary]
   });
-  const turned = complexProduct(
+  const twiddled = complexProduct(
     mapParts(inner, (part) => part.reshape([R, b, a])),
     complexTable(twiddles, [b, a]),
   );
-  const rows = mapParts(turned, (part) => part.permute([0, 2, 1]).reshape([R * a, b]));
+  const rows = mapParts(twiddled, (part) => part.permute([0, 2, 1]).reshape([R * a, b]));
   const outer = dftRows(rows, sign); // [R · k1, k2]
   return mapParts(outer, (part) => part.reshape([R, a, b]).permute([0, 2, 1]).reshape([R, a * b])) as Complex;
 }
@@ -85,7 +85,7 @@ function asConvolution(x: PerhapsReal, sign: Sign): Complex {
   return complexProduct(sums, waves);
 }
 
-/** e^(±2πi·k/n) for k < n, real and imaginary in turn. */
+/** e^(±2πi·k/n) for k < n, real and imaginary parts alternating. */
 function roots(n: number, sign: Sign): Float64Array {
   const result = new Float64Array(2 * n);
   for (let k = 0; k < n; k++) {
@@ -100,7 +100,7 @@ function exactZero(x: number): number {
   return Math.abs(x) < 1e-15 ? 0 : x;
 }
 
-/** Real and imaginary numbers in turn, as tensors. */
+/** Alternating real and imaginary parts as two tensors. */
 function complexTable(pairs: Float32Array, shape: Shape): Complex {
   const part = (offset: 0 | 1) =>
     tensor(Float32Array.from({ length: pairs.length / 2 }, (_, i) => pairs[2 * i + offset]!), shape);

@@ -3,7 +3,7 @@ import { cat, rowsAlong, Tensor, tensor } from "../../tensor/mod.ts";
 import { type Complex, mapParts } from "./complex.ts";
 import { dftRows } from "./dft.ts";
 import { fft, type FftnOptions, type FftOptions } from "./fft.ts";
-import { checkLengths, fitted, lastAxes, partsOf, scaleOf, transform } from "./transform.ts";
+import { checkLengths, complexParts, fitted, lastAxes, scaleOf, transform } from "./transform.ts";
 
 /** The first half of the Fourier transform of real numbers, as torch.fft.rfft; the other half mirrors it. */
 export function rfft(x: Tensor, { n, axis = -1, norm }: FftOptions = {}): Complex {
@@ -20,7 +20,7 @@ export function rfft(x: Tensor, { n, axis = -1, norm }: FftOptions = {}): Comple
  * frequencies.
  */
 export function irfft(x: Tensor | Complex, { n, axis = -1, norm }: FftOptions = {}): Tensor {
-  const parts = partsOf(x);
+  const parts = complexParts(x);
   const length = n ?? 2 * (parts.real.shape[axisIndex(axis, parts.real.rank)]! - 1);
   checkLengths(parts.real, [length]);
   const { back } = rowsAlong(parts.real, axis);

@@ -3,7 +3,7 @@ import { rowsAlong, Tensor } from "../../tensor/mod.ts";
 import { type Complex, mapParts, type PerhapsReal } from "./complex.ts";
 import { dftRows, type Sign } from "./dft.ts";
 
-/** By what a transform is scaled: "backward" the inverse by 1 / N, "forward" the other, "ortho" both by 1 / √N. */
+/** The scaling of transforms: "backward" the inverse by 1 / N, "forward" the other, "ortho" both by 1 / √N. */
 export type FftNorm = "backward" | "forward" | "ortho";
 
 /** The transform along axes, one after the other. */
@@ -14,7 +14,7 @@ export function transform(
   sign: Sign,
   norm: FftNorm | undefined,
 ): Complex {
-  let parts = partsOf(x);
+  let parts = complexParts(x);
   const { real } = parts;
   const order = axes.map((axis) => axisIndex(axis, real.rank));
   const lengths = s ?? order.map((axis) => real.shape[axis]!);
@@ -41,8 +41,8 @@ export function lastAxes(x: Tensor | Complex, s: readonly number[] | undefined):
   return [...Array(rank).keys()].slice(s ? rank - s.length : 0);
 }
 
-/** In f32. */
-export function partsOf(x: Tensor | Complex): PerhapsReal {
+/** Both parts in f32. */
+export function complexParts(x: Tensor | Complex): PerhapsReal {
   return mapParts(x instanceof Tensor ? { real: x } : x, (part) => part.cast("f32"));
 }
 

@@ -55,12 +55,12 @@ export function eightsOf(
   };
 }
 
-/** Of the channels of a tap of the kernel. */
+/** The number of pieces into which the channels of a tap are cut. */
 function piecesOf({ second }: Gemm): number {
   return second ? second.pieces[0] + second.pieces[1] : 1;
 }
 
-/** Whether a convolution reads beyond its picture. */
+/** True where a convolution reads beyond its picture. */
 function isPadded(conv: ConvRows, taps: number): boolean {
   const { kernel_w: width, upsample, pad_top, pad_left } = conv;
   const lastY = (conv.out_h - 1) * conv.stride_y + (taps / width - 1) * conv.dilation_y - pad_top;

@@ -8,7 +8,7 @@ const JOIN = {
   gelu: snippet("gemm/lib/join_gelu", joinGelu, [ACTIVATIONS]),
 };
 
-/** What forms for GPUs do with their sums: nothing, or the gate of two products. */
+/** The snippet that takes the sums of forms for GPUs: as they are, or as the gate of two products. */
 export function joinOf({ gate }: Gemm): { code: Snippet; set: Record<string, string | number> } {
   return {
     code: JOIN[gate ? "gelu" : "none"],

@@ -44,7 +44,7 @@ const ROWS = {
 /** The snippet that finds rows of x. */
 export const rowsPart = ({ conv, second }: Gemm): Snippet => ROWS[second ? "two" : conv ? "conv" : "linear"];
 
-/** What a product's kernels read, in order. */
+/** The tensors that a product's kernels read, in order. */
 export function inputsOf({ x, second, w, others = [], gate }: Gemm): Tensor[] {
   return [x, ...(second ? [second.x] : []), w, ...others, ...(gate ? [gate.bias] : [])];
 }
@@ -57,7 +57,10 @@ export interface OperandCode {
   readonly set: Readonly<Record<string, string>>;
 }
 
-/** The snippets through which the forms in f32 read both operands (row_start, fetch_x, fetch_w, …), and what to set in them. */
+/**
+ * The snippets through which the forms in f32 read both operands (row_start, fetch_x, fetch_w, …), and what
+ * to set in them.
+ */
 export function operandsOf(g: Gemm): OperandCode {
   const [pixels, weights] = [xCode(g), weightsCode(g)];
   return {
@@ -66,13 +69,13 @@ export function operandsOf(g: Gemm): OperandCode {
   };
 }
 
-/** How an operand x is read, behind its rows, and what to set in the text. */
+/** The snippet that reads the operand x, to stand behind that of its rows, and its settings. */
 export function xCode({ x, k, xLayout: { z0, z1, row }, conv, second }: Gemm): OperandCode {
   const whole = multiplesOf(4, k, x.offset, z0, z1, row, conv?.x_image ?? 0);
   return { code: [X[second ? "two" : whole ? "vec4" : "any"]], set: { X: x.dtype } };
 }
 
-/** How an operand w is read, and what to set in the text. Throws where a packed one is cut within a group of 32. */
+/** The snippets that read the operand w, and their settings. Throws where a packed one is cut within a group of 32. */
 export function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row } }: Gemm): OperandCode {
   const set = { W: w.dtype };
   if (isPacked(w.dtype)) {
@@ -88,7 +91,7 @@ export function weightsCode({ x, w, others, n, k, order, wLayout: { z0, z1, row 
   return { code: [W[order][whole ? "vec4" : "any"]], set };
 }
 
-/** Whether all numbers are multiples of one. */
+/** True where all numbers are multiples of `unit`. */
 export function multiplesOf(unit: number, ...numbers: number[]): boolean {
   return numbers.every((number) => number % unit === 0);
 }
@@ -122,7 +125,7 @@ export function paramsOf(
   };
 }
 
-/** What `secondParams` gives where there is one picture: nothing of it is read. */
+/** The same members as those of `secondParams`, for one picture: shaders read none of them. */
 const ONE_PICTURE = { pieces: 1, pieces_x: 1, seam: 0, x1_offset: 0, x1_z0: 0, x1_row: 0 };
 
 function secondParams(x: Tensor, second: Second): Record<string, number> {
@@ -137,7 +140,7 @@ function secondParams(x: Tensor, second: Second): Record<string, number> {
   };
 }
 
-/** Where the second picture's memory begins in a space of indices with the first: behind it. */
+/** The index at which a second picture begins, where one space of indices spans both: behind the first. */
 export function seamOf(x: Tensor): number {
   return Math.ceil(x.node.count / 8) * 8;
 }

@@ -2,14 +2,14 @@ import type { DType } from "../../core/dtype.ts";
 import type { Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
-/** Where an operand's elements lie: strides of both batch axes and of its rows, in elements. */
+/** Strides of an operand's batch axes and of its rows, in elements. */
 export interface Layout {
   readonly z0: number;
   readonly z1: number;
   readonly row: number;
 }
 
-/** How rows of x belong to pixels of a convolution; see gemm/operands/rows_conv.wgsl. */
+/** The geometry of a convolution, by which rows of x are found for its pixels; see gemm/operands/rows_conv.wgsl. */
 export interface ConvRows {
   readonly x_image: number;
   readonly in_h: number;
@@ -51,7 +51,7 @@ export interface Gemm {
   /** Which axis of w is contiguous: "nk" for weights, "kn" for the second operand of matmul. */
   readonly order: "nk" | "kn";
   readonly conv?: ConvRows | undefined;
-  /** Of a convolution of two pictures side by side, whose `taps` then are the pieces of all taps of the kernel. */
+  /** The second of two pictures that are convolved as one; `taps` then counts the pieces of all taps of the kernel. */
   readonly second?: Second | undefined;
   /**
    * Makes (y + bias) · gelu(gate + bias) of two products at once, in the form for GPUs: the gates' weights begin `step`

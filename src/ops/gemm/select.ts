@@ -17,7 +17,7 @@ export function selectKernel(traits: Traits, g: Gemm): Candidate[] {
   return guessesOf(FORMS, traits, g).map(({ candidate }) => candidate);
 }
 
-/** Names products for which one candidate is taken to be the fastest. */
+/** A name for products alike enough to share the candidate that was measured to be the fastest. */
 export function shapeClassOf(
   { x, w, batch, m, n, k, taps = 1, order, conv, second, gate, others }: Gemm,
 ): string {

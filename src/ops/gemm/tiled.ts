@@ -23,7 +23,7 @@ export const tiled: Form<Gemm> = (traits, g) => {
   const { code, set } = operandsOf(g);
   const join = joinOf(g);
   const steps = taps * Math.ceil(k / 32);
-  // Of two sets of weights a lane of the largest tile would hold more sums than it has registers.
+  // With two sets of weights a lane of the largest tile would hold more sums than it has registers.
   const fits = ({ TILE }: typeof TILES[number]) =>
     TILE * 128 * (gate ? 3 : 2) <= traits.workgroupMemory && 2 * TILE <= traits.invocations &&
     !(gate && TILE === 128);

@@ -10,15 +10,18 @@ import type { Gemm } from "./problem.ts";
 const WEIGHTS = snippet("gemm/winograd_weights", weightsText, [ELEMENT_MAIN]);
 const PIXELS = snippet("gemm/winograd_pixels", pixelsText, [ELEMENT_MAIN]);
 const SUMS = snippet("gemm/winograd_sums", sumsText, [ELEMENT_MAIN]);
-/** What passes read and make, as all that a form asks of an operand. */
+/** A stand-in for tensors that passes hand on: all that a form asks of an operand. */
 const NUMBERS = { dtype: "f32", offset: 0 } as Tensor;
 /** Numbers of what passes read: the kernel's inputs, then the results of passes in front. */
 const [X, W, U, V, M] = [0, 1, 2, 3, 4];
 /** Numbers for each pair of channels, or each channel of a tile of 2 × 2 pixels. */
 const POINTS = 16;
-/** What a number of U, V and M costs, in multiply-adds: as measured, and more, as caches may be busy otherwise. */
+/** The cost of each number of U, V and M, in multiply-adds: measured, and some more, as caches may be busy otherwise. */
 const COST = { u: 20, v: 25, m: 12 };
-/** How much slower than measured it is taken to be, as it takes memory and its last bits are others. */
+/**
+ * Factor on the expected time, so that it is taken only for a clear gain: it takes memory, and its last bits
+ * are others.
+ */
 const MARGIN = 1.2;
 /** Bytes of the largest of them: what every adapter binds at once, and more would be missing elsewhere. */
 const MOST = 2 ** 27;

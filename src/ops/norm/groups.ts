@@ -50,9 +50,9 @@ export function groupsOf(x: Tensor, groups: number): Groups {
 }
 
 /**
- * The kernels that are right for a group norm on an adapter, the best guess first: groups that fit into the registers of a
- * workgroup are read once, and larger ones go through many workgroups. A software adapter has neither so many registers nor
- * processors that would wait.
+ * The kernels that are right for a group norm on an adapter, the best guess first: groups that fit into the
+ * registers of a workgroup are read once, and larger ones go through many workgroups. A software adapter has
+ * neither so many registers nor processors that would wait.
  */
 export function selectKernel(traits: Traits, g: Groups, eps: number): Candidate[] {
   const again = normRead(traits, g, eps);
@@ -62,7 +62,10 @@ export function selectKernel(traits: Traits, g: Groups, eps: number): Candidate[
   );
 }
 
-/** Values of a lane that stay in registers. Of AMD's before RDNA, whose subgroups are of 64, each of 1024 lanes has but 64. */
+/**
+ * Values of a lane that stay in registers. Of AMD's before RDNA, whose subgroups are of 64, each of 1024
+ * lanes has but 64.
+ */
 const mostHeld = ({ lanes }: Traits) => lanes === 64 ? 40 : 44;
 const EACH_HELD = 16; // that many where more lanes would take them
 
@@ -77,7 +80,7 @@ function normHeld(traits: Traits, g: Groups, eps: number): Candidate | undefined
     choices.find((lanes) => fits(lanes, mostHeld(traits)));
   return lanes && {
     name: "group_norm",
-    code: [...g.picture.code, lanes.part, putOf(g), HELD],
+    code: [...g.picture.code, lanes.part, putPart(g), HELD],
     set: { ...g.picture.set, WG: lanes.count, ACROSS: across, STEPS: stepsOf(lanes) },
     params: { ...paramsOf(g), eps },
     width: storeWidth(g),
@@ -91,7 +94,7 @@ function normRead(traits: Traits, g: Groups, eps: number): Candidate {
   return {
     name: "group_norm_read",
     plain: true,
-    code: [...g.picture.code, ...part, putOf(g), READ],
+    code: [...g.picture.code, ...part, putPart(g), READ],
     set,
     params: { ...paramsOf(g), eps },
     width: storeWidth(g),
@@ -99,7 +102,7 @@ function normRead(traits: Traits, g: Groups, eps: number): Candidate {
   };
 }
 
-/** `group_moments`, by one workgroup for each group and image, and what it is told. */
+/** The snippets of `group_moments`, for one workgroup for each group and image, and their settings. */
 export function momentsOf(traits: Traits, g: Groups): { part: Snippet[]; set: Candidate["set"] } {
   const across = g.width / g.picture.width;
   const lanes = lanesFor(traits, across * g.pixels);
@@ -134,7 +137,7 @@ function normInParts(traits: Traits, g: Groups, eps: number): Candidate | undefi
   return {
     ...shared,
     name: "group_norm_parts",
-    code: [...g.picture.code, LANES, putOf(g), PARTS.norm],
+    code: [...g.picture.code, LANES, putPart(g), PARTS.norm],
     width: storeWidth(g),
     reads: [...sources, sources.length],
     before: [{
@@ -154,10 +157,10 @@ export function paramsOf({ picture, images, groups, pixels, width }: Groups): Re
   return { images, groups, pixels, width, ...picture.params, parts: 1, part: pixels, eps: 0 };
 }
 
-const putOf = ({ picture }: Groups) => PUT[picture.width === 2 ? "pairs" : "whole"];
+const putPart = ({ picture }: Groups) => PUT[picture.width === 2 ? "pairs" : "whole"];
 const storeWidth = ({ picture }: Groups) => picture.width === 4 ? 4 : 1;
 
-/** Names pictures for which one candidate is taken to be the fastest. */
+/** A name for pictures alike enough to share the candidate that was measured to be the fastest. */
 export function shapeClassOf({ picture, dtype, images, groups, pixels, width }: Groups): string {
   return [picture.inputs.length, dtype, sizeStep(images * groups), sizeStep(pixels), width].join("/");
 }

@@ -19,8 +19,11 @@ export interface Lanes {
   readonly count: number;
 }
 
-/** Loads of a lane up to which one subgroup takes a row by itself: all are under way at once, and nothing waits at a barrier. */
-const ALONE = 12;
+/**
+ * Loads of a lane up to which one subgroup takes a row by itself: all are under way at once, and nothing
+ * waits at a barrier.
+ */
+const ONE_SUBGROUP = 12;
 const EACH = 4; // loads of a lane where several subgroups share them
 const MOST = 256; // lanes of a workgroup of which a processor runs several
 
@@ -31,7 +34,7 @@ export function lanesFor(traits: Traits, loads: number): Lanes {
     return lanes === 8 || lanes === 16 ? { part: ONE, count: lanes } : { part: ANY, count: 8 };
   }
   const least = subgroups?.min ?? 32;
-  if (subgroups && loads <= ALONE * least) return { part: ONE, count: least };
+  if (subgroups && loads <= ONE_SUBGROUP * least) return { part: ONE, count: least };
   const count = Math.max(32, 2 ** Math.ceil(Math.log2(Math.max(1, loads / EACH))));
   return { part: subgroups ? SEVERAL : ANY, count: Math.min(count, MOST, invocations) };
 }

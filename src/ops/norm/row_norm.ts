@@ -2,7 +2,7 @@ import { contiguousStrides, size } from "../../core/shape.ts";
 import { collapse } from "../../graph/fusion/axes.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
 import type { Affine } from "../linear.ts";
-import { type Rows, selectKernel, shapeClassOf } from "./rows.ts";
+import { type RowProblem, selectKernel, shapeClassOf } from "./rows.ts";
 import { expectFloat } from "../values.ts";
 
 /** Options of `layerNorm` and `rmsNorm`. */
@@ -53,7 +53,7 @@ function normalizeInOrder(x: Tensor, center: boolean, eps: number): Tensor {
   const columns = x.shape.at(-1)!;
   const count = size(x.shape.slice(0, -1));
   const batches = x.rank > 2 && count > 0 ? x.shape[0]! : 1; // what is fused may differ from one to the next
-  const shape: Rows = {
+  const problem: RowProblem = {
     kernel: center ? "layer_norm" : "rms_norm",
     dtype: x.dtype,
     count,
@@ -69,9 +69,9 @@ function normalizeInOrder(x: Tensor, center: boolean, eps: number): Tensor {
       eps,
     },
   };
-  return recordChoice(shape.kernel, {
-    candidates: selectKernel(x.device.traits, shape),
-    shapeClass: shapeClassOf(shape),
+  return recordChoice(problem.kernel, {
+    candidates: selectKernel(x.device.traits, problem),
+    shapeClass: shapeClassOf(problem),
     inputs: [rows],
     shape: x.shape,
     layout: contiguousStrides(x.shape),

@@ -22,22 +22,25 @@ const BODIES = {
   softmax: snippet("norm/softmax", softmax),
 } as const;
 
-/** Rows as a kernel reads them. */
-export interface Rows {
+/** A norm or a softmax of rows, as its kernels take it. */
+export interface RowProblem {
   readonly kernel: keyof typeof BODIES;
   readonly dtype: DType;
   readonly count: number;
   readonly columns: number;
   /** Offset of the first row and distances between rows, in elements. */
   readonly places: readonly number[];
-  /** The kernel's own, beside `rows` and `columns`. */
+  /** Members of the kernel's `struct Params` beside `rows` and `columns`. */
   readonly params: Readonly<Record<string, number>>;
 }
 
-/** The kernels that are right for rows on an adapter, the best guess first: rows that fit into registers are read once. */
+/**
+ * The kernels that are right for rows on an adapter, the best guess first: rows that fit into registers are
+ * read once.
+ */
 export function selectKernel(
   traits: Traits,
-  { kernel, dtype, count, columns, places, params }: Rows,
+  { kernel, dtype, count, columns, places, params }: RowProblem,
 ): Candidate[] {
   const values = valuesOf(columns, ...places);
   const loads = Math.ceil(columns / values.width);
@@ -55,7 +58,7 @@ export function selectKernel(
   return steps <= MOST_HELD ? [form(kernel, HELD, { STEPS: steps }), readAgain] : [readAgain];
 }
 
-/** Names rows for which one candidate is taken to be the fastest. */
-export function shapeClassOf({ dtype, count, columns }: Rows): string {
+/** A name for rows alike enough to share the candidate that was measured to be the fastest. */
+export function shapeClassOf({ dtype, count, columns }: RowProblem): string {
   return [dtype, sizeStep(count), sizeStep(columns)].join("/");
 }

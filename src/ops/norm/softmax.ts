@@ -1,6 +1,6 @@
 import { axisIndex } from "../../core/shape.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
-import { type Rows, selectKernel, shapeClassOf } from "./rows.ts";
+import { type RowProblem, selectKernel, shapeClassOf } from "./rows.ts";
 import { expectFloat } from "../values.ts";
 
 /** eˣ / Σ eˣ along an axis. */
@@ -23,7 +23,7 @@ export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
   const columns = x.shape.at(-1)!;
   const dense = x.contiguous().reshape([-1, columns]);
   const rows = dense.shape[0]!;
-  const shape: Rows = {
+  const problem: RowProblem = {
     kernel: "softmax",
     dtype: x.dtype,
     count: rows,
@@ -32,8 +32,8 @@ export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
     params: { causal: causal ? 1 : 0, period: x.shape.at(-2) ?? 1, shift: causal?.shift ?? 0 },
   };
   const y = recordChoice("softmax", {
-    candidates: selectKernel(x.device.traits, shape),
-    shapeClass: shapeClassOf(shape),
+    candidates: selectKernel(x.device.traits, problem),
+    shapeClass: shapeClassOf(problem),
     inputs: [dense],
     shape: dense.shape,
     dtype: x.dtype,

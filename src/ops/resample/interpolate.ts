@@ -23,7 +23,7 @@ export type InterpolateMode =
 export interface InterpolateOptions {
   /** Size of the axes behind the channels, in pixels; one number for all. */
   size?: number | readonly number[] | undefined;
-  /** On the same axes; sizes are rounded down. */
+  /** Factors on the same axes; sizes are rounded down. */
   scaleFactor?: number | readonly number[] | undefined;
   /** "nearest" by default; "linear", "bilinear" and "trilinear" are for one, two and three axes. */
   mode?: InterpolateMode | undefined;
@@ -122,8 +122,8 @@ function resampled(x: Tensor, to: readonly number[], rules: readonly ResampleRul
   const toLast = [0, ...to.map((_, axis) => axis + 2), 1];
   let y = x.permute(toLast).contiguous();
   const order = [...to.keys()].sort((a, b) => to[a]! / x.shape[a + 2]! - to[b]! / x.shape[b + 2]!);
-  order.forEach((axis, turn) => {
-    const last = turn === order.length - 1;
+  order.forEach((axis, i) => {
+    const last = i === order.length - 1;
     y = resampleAxis(y, axis + 1, to[axis]!, rules[axis]!, last ? x.dtype : "f32");
   });
   return y.permute([0, rank - 1, ...to.map((_, axis) => axis + 1)]);
