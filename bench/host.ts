@@ -10,7 +10,7 @@ import { EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler } from "denoise
 import { readArguments } from "../scripts/command_line/arguments.ts";
 import * as option from "../scripts/command_line/options.ts";
 import { streamOf } from "../src/graph/run/stream.ts";
-import { imageIds, textIds } from "../src/pipelines/flux/latents.ts";
+import { imageIds, textIds } from "../src/models/flux_transformer_2d/pos_embed.ts";
 import { PIPELINES, traceModel } from "./compiled/models.ts";
 import { PROMPT_TOKENS, SD15_UNET } from "./models.ts";
 import { median } from "./turns.ts";

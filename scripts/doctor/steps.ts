@@ -7,7 +7,7 @@ import { unetParameters } from "../../bench/parameters.ts";
 import type { Peer } from "../../bench/peer.ts";
 import { median, timeOnce } from "../../bench/turns.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
-import { imageIds, textIds } from "../../src/pipelines/flux/latents.ts";
+import { imageIds, textIds } from "../../src/models/flux_transformer_2d/pos_embed.ts";
 import { modulationWidth } from "../../src/models/flux_transformer_2d/modulation.ts";
 import { usualDType } from "./cases.ts";
 import { inventModel } from "./invented.ts";

@@ -6,7 +6,6 @@ export {
   type AnyRunOptions,
   DiffusionPipeline,
 } from "./diffusion_pipeline.ts";
-export { packLatents, unpackLatents } from "./flux/latents.ts";
 export {
   FluxBase,
   FluxImg2ImgPipeline,
@@ -16,11 +15,11 @@ export {
 } from "./flux/pipelines.ts";
 export type { FluxParts } from "./flux/parts.ts";
 export type { FluxEncodeOptions, FluxPromptOptions } from "./flux/prompts.ts";
-export type { FluxOptions, FluxOutput } from "./flux/run.ts";
+export { type FluxOptions, type FluxOutput, packLatents, unpackLatents } from "./flux/run.ts";
 export { guidanceEmbedding, guide } from "./latents/guidance.ts";
 export { type ChangedSizeOptions, maskOf, pictureOf } from "./latents/init_image.ts";
 export type { LatentLoopOptions, LatentOutput } from "./latents/loop.ts";
-export type { SizeOptions, StartNoiseOptions } from "./latents/size.ts";
+export type { SizeOptions, StartNoiseOptions } from "./size.ts";
 export type { Residents } from "./memory/acquire.ts";
 export type { PipelineOptions } from "./model_index.ts";
 export { Pipeline } from "./pipeline.ts";

@@ -5,6 +5,16 @@ import type { FluxTransformer2DConfig } from "./config.ts";
 /** Positions of tokens, one row each with a number for every axis of the config's axes_dims_rope. */
 export type Positions = readonly (readonly number[])[];
 
+/** Positions in the picture of the tokens of latents [h, w], 2×2 of them each: rows [0, y, x]. → [h/2 · w/2, 3] */
+export function imageIds([h, w]: readonly [h: number, w: number]): Positions {
+  return Array.from({ length: (h / 2) * (w / 2) }, (_, i) => [0, Math.floor(i / (w / 2)), i % (w / 2)]);
+}
+
+/** Positions of a prompt's tokens, which have none in the picture: rows [0, 0, 0]. → [N, 3] */
+export function textIds(N: number): Positions {
+  return Array.from({ length: N }, () => [0, 0, 0]);
+}
+
 const THETA = 10000;
 
 /**

@@ -1,6 +1,6 @@
 import type { FluxModulation, FluxTransformer2DModel, Positions } from "../../models/mod.ts";
 import { cat, free, type Tensor } from "../../tensor/mod.ts";
-import { imageIds, textIds } from "./latents.ts";
+import { imageIds, textIds } from "../../models/flux_transformer_2d/pos_embed.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
 
 /** Settings that all steps of a loop have in common. */

@@ -2,7 +2,7 @@ import { randn } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
 import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from "../latents/init_image.ts";
-import type { SizeOptions } from "../latents/size.ts";
+import type { SizeOptions } from "../size.ts";
 import { acquireModels } from "../memory/acquire.ts";
 import type { PipelineOptions } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";

@@ -7,7 +7,7 @@ import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
 import { type AcquireOptions, type Residents, withModels } from "../memory/acquire.ts";
-import { latentSide } from "./size.ts";
+import { latentSide } from "../size.ts";
 
 /**
  * The size that a picture is brought to before it is changed; by default it keeps its own. There diffusers'

@@ -3,8 +3,8 @@ import { UNet2DConditionModel, UNet2DModel } from "../../models/mod.ts";
 import { modulationWidth } from "../../models/flux_transformer_2d/modulation.ts";
 import { emptyOptions } from "../../models/unet_2d_condition/inputs.ts";
 import { zeros } from "../../tensor/mod.ts";
-import { imageIds, textIds } from "../flux/latents.ts";
-import { latentSide } from "../latents/size.ts";
+import { imageIds, textIds } from "../../models/flux_transformer_2d/pos_embed.ts";
+import { latentSide } from "../size.ts";
 
 /** The pictures to plan memory for. */
 export interface DrawingSize {

@@ -2,7 +2,7 @@ import type { Tensor } from "../../tensor/mod.ts";
 import { type ChangedSizeOptions, noisedLatents, readOriginal } from "../latents/init_image.ts";
 import { beginInpainting, readMask, seesMask } from "../latents/inpainting.ts";
 import type { LatentOutput } from "../latents/loop.ts";
-import { latentSize, type SizeOptions, startNoise, type StartNoiseOptions } from "../latents/size.ts";
+import { latentSize, type SizeOptions, startNoise, type StartNoiseOptions } from "../size.ts";
 import type { PipelineOptions } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 import { Pipeline } from "../pipeline.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randn } from "../../../src/mod.ts";
 import { FluxTransformer2DModel, loadLora, UNet2DModel } from "../../../src/models/mod.ts";
-import { imageIds, textIds } from "../../../src/pipelines/flux/latents.ts";
+import { imageIds, textIds } from "../../../src/models/flux_transformer_2d/pos_embed.ts";
 import { manualSeed } from "../../../src/random/mod.ts";
 import { testOnBothEngines } from "../../support/engines.ts";
 import { fixture } from "../../support/fixtures.ts";

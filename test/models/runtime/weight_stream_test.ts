@@ -7,7 +7,7 @@ import {
   UNet2DModel,
 } from "../../../src/models/mod.ts";
 import { PIECE } from "../../../src/io/upload/converter.ts";
-import { imageIds, textIds } from "../../../src/pipelines/flux/latents.ts";
+import { imageIds, textIds } from "../../../src/models/flux_transformer_2d/pos_embed.ts";
 import { manualSeed } from "../../../src/random/mod.ts";
 import { testOnBothEngines } from "../../support/engines.ts";
 import { fixture } from "../../support/fixtures.ts";

@@ -1,8 +1,8 @@
-import { formatShape, sameNumbers } from "../../core/shape.ts";
-import type { AutoencoderKL, UNet2DConditionModel } from "../../models/mod.ts";
-import { randn, type RandomOptions } from "../../random/mod.ts";
-import type { Scheduler } from "../../schedulers/mod.ts";
-import { scope, type Tensor } from "../../tensor/mod.ts";
+import { formatShape, sameNumbers } from "../core/shape.ts";
+import type { AutoencoderKL, UNet2DConditionModel } from "../models/mod.ts";
+import { randn, type RandomOptions } from "../random/mod.ts";
+import type { Scheduler } from "../schedulers/mod.ts";
+import { scope, type Tensor } from "../tensor/mod.ts";
 
 /** The size of the pictures that are drawn. */
 export interface SizeOptions {
