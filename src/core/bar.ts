@@ -10,7 +10,7 @@ export interface BarOptions {
   write?: ((text: string) => void) | false | undefined;
   /** Nothing is drawn before so many ms have passed, so that short work stays silent. */
   silentMs?: number | undefined;
-  /** Redraws the bar every second, also where nothing is done, with what it says behind it. */
+  /** Text behind the bar, which is then redrawn every second, even where nothing is done. */
   beat?: (() => string) | undefined;
 }
 

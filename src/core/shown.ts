@@ -22,7 +22,7 @@ export function writeShown(text: string): void {
   dropped(() => stderr?.write(text));
 }
 
-/** Does what only shows something; that it cannot be shown ends nothing. */
+/** Runs work that only shows something, and drops its errors. */
 export function dropped(show: () => unknown): void {
   try {
     show();

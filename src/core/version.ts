@@ -1,4 +1,4 @@
 import project from "../../deno.json" with { type: "json" };
 
-/** Denoise's version, which pictures' files say. */
+/** Denoise's version, which is written into files of pictures. */
 export const version: string = project.version;

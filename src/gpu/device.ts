@@ -121,7 +121,7 @@ export class Device extends DeviceBase implements Disposable {
   }
 }
 
-/** Those that are open, in the order in which they opened. */
+/** Open devices, in the order in which they opened. */
 const opened: Device[] = [];
 
 /** The device that tensors are made on: of those that are open, the one opened last. */

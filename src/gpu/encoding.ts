@@ -11,14 +11,17 @@ export interface Dispatch {
   readonly record: DispatchRecord;
 }
 
-/** Takes commands and submits them, again and again. Dispatches share a compute pass; copies, and profiling, end it. */
+/**
+ * Encodes dispatches and copies, and submits them, again and again. Dispatches share a compute pass, which
+ * copies and profiling end.
+ */
 export class Encoding {
   readonly #device: Device;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: Pipeline | undefined;
   readonly #releases: (() => void)[] = [];
-  /** The models, and the kernels beside them, that run in the commands at hand. */
+  /** Names of the models and single kernels in the commands that are not submitted yet. */
   readonly #work = new Set<string>();
   #last = "";
   /** Dispatches encoded so far. */
@@ -94,8 +97,8 @@ export class Encoding {
 }
 
 /**
- * Binds storages and uniforms for a pipeline, in the order of its bindings of each kind. Offsets are part of it, as dynamic ones
- * cost every dispatch a fifth of its time on the host.
+ * Binds storages and uniforms for a pipeline, in the order of its bindings of each kind. Offsets are fixed
+ * in it, as dynamic ones take a fifth of a dispatch's time on the host.
  */
 export function bindGroup(
   device: Device,

@@ -10,7 +10,7 @@ import { remember } from "./display.ts";
 import { Tensor } from "./tensor.ts";
 import type { TensorBase } from "./tensor_base.ts";
 
-/** Options of what makes tensors. */
+/** Options of functions that make tensors. */
 export interface CreateOptions {
   /** Element type. */
   dtype?: PlainDType | undefined;

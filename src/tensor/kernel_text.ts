@@ -6,7 +6,7 @@ import { codeOf } from "../gpu/shader/snippet.ts";
 const TAKEN =
   /^(?:@group.*\s)?(?:fn|struct|alias|const|override|var\s*<[^>]*>)\s+(y|work|Work|store|x\d+_data|workgroup_number)\b/m;
 
-/** Throws where a kernel's text cannot fit its inputs, as far as that can be told without a compiler. */
+/** Throws where a kernel's text cannot fit its inputs, as far as that shows without a compiler. */
 export function expectKernelText(
   name: string,
   wgsl: string,

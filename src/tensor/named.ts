@@ -1,11 +1,11 @@
 import { currentPath, labelled, pathLength } from "./path.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** Sees the named parts of a model while it is recorded, and may replace what they give. */
+/** Sees the named parts of a model while it is recorded, and may replace their results. */
 export interface Watcher {
   /** True where the part of a path is asked for; it may be one that is not computed otherwise. */
   wants(path: string): boolean;
-  /** Takes a part's result, and what it was computed from, and gives what stands for it. */
+  /** Takes a part's result and inputs, and returns the result to go on with. */
   visit(path: string, output: Tensor, inputs: readonly Tensor[]): Tensor;
 }
 
@@ -15,8 +15,8 @@ let outside = 0;
 
 /**
  * Runs a part of a model under its name: dispatches, profiles, taps and edits carry the dotted path. Several results go
- * by their numbers, the last one by the path alone too. `inputs` are what edits are told beside the result, in the order
- * of the module's arguments in diffusers.
+ * by their numbers, the last one by the path alone too. Edits get `inputs` beside the result, in the order of the
+ * module's arguments in diffusers.
  */
 export function named<T>(name: string, run: () => T, inputs: readonly Tensor[] = []): T {
   return labelled(name, () => {

@@ -1,12 +1,15 @@
 /** The names of the modules being recorded, the outermost first. */
 const names: string[] = [];
 
-/** How many names that are. */
+/** Number of these names. */
 export function pathLength(): number {
   return names.length;
 }
 
-/** The dotted path of the modules being recorded, e.g. "down_blocks.1.attentions.0"; without the first `outside` names. */
+/**
+ * The dotted path of the modules being recorded, e.g. "down_blocks.1.attentions.0"; without the first
+ * `outside` names.
+ */
 export function currentPath(outside = 0): string {
   return (outside > 0 ? names.slice(outside) : names).join(".");
 }

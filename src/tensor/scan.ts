@@ -23,7 +23,10 @@ export function scan(kind: "sum" | "product", x: Tensor, axis: number): Tensor {
 const WG = 64; // of scan.wgsl
 const MOST = 16; // columns that an invocation takes
 
-/** Blocks first; what a block begins with is the scan of the blocks' last values in front of it. x [R, N] → [R, N]. */
+/**
+ * Scans blocks, then adds to each (or multiplies by) the scan of the last values of the blocks in front of
+ * it. x [R, N] → [R, N].
+ */
 function scanRows(kind: "sum" | "product", x: Tensor): Tensor {
   const [rows, columns] = [x.shape[0]!, x.shape[1]!];
   const run = Math.min(MOST, Math.max(1, Math.ceil(columns / WG)));

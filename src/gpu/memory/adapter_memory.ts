@@ -4,10 +4,10 @@ import type { Device } from "../device.ts";
 const MEBIBYTE = 2 ** 20;
 
 /**
- * Bytes of memory that an adapter computes in, where that can be known. WebGPU does not tell it, and npm's
- * `webgpu` 0.6.2 keeps Dawn's list of memory heaps to itself. A software adapter and Apple's GPUs compute in
- * the system's memory; of NVIDIA's GPUs their driver's `nvidia-smi` tells it, where the process may run it.
- * Of others nothing is known.
+ * Bytes of memory that an adapter computes in, where that can be known. WebGPU has no such number, and npm's
+ * `webgpu` 0.6.2 leaves out Dawn's list of memory heaps. Software adapters and Apple's GPUs compute in the
+ * system's memory; for NVIDIA's GPUs the driver's `nvidia-smi` lists it, where the process may run that. For
+ * others it is undefined.
  */
 export async function memoryOf({ adapter, traits, adapterName }: Device): Promise<number | undefined> {
   const vendor = `${adapter.vendor} ${adapterName}`;

@@ -3,9 +3,9 @@ import { OutOfMemoryError } from "../errors.ts";
 
 let nextId = 1;
 
-/** A piece of a GPU buffer: what a tensor's elements lie in. */
+/** A piece of a GPU buffer that holds a tensor's elements. */
 export class Storage {
-  /** Never used again, so that a plan can tell whether an input is the one of its last run. */
+  /** Never used again: by it a plan knows whether an input is the one of its last run. */
   readonly id: number = nextId++;
 
   /** `bytes` of `buffer` from `offset` on; `free` runs once, at the release. */

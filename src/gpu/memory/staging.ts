@@ -1,7 +1,7 @@
 import { alignUp } from "./buffers.ts";
 import type { Device } from "../device.ts";
 
-/** Memory that the host writes and a submission sends on. */
+/** Mapped memory for the host to write, which the next flush sends. */
 export interface Room {
   /** Zeros or what was sent before. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -21,8 +21,8 @@ const ALIGNMENT = 256; // of bindings, on any adapter
 const LANDING = GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
 
 /**
- * Sends much data to the GPU: through a ring of buffers whose memory is mapped, so that the host writes it without a copy, and
- * waits only where all of them are still being sent. Copies and dispatches that use what was written go with the next flush.
+ * Uploads much data through a ring of mapped buffers: the host writes them without a copy, and waits only where all of
+ * them are still being sent. Copies and dispatches that use the data go with the next flush.
  */
 export class Staging {
   readonly #device: Device;
@@ -43,8 +43,8 @@ export class Staging {
   }
 
   /**
-   * Room for some bytes in the current buffer. A buffer without enough room left is flushed, and another one taken: so
-   * record what uses a room before you ask for the next.
+   * Room for some bytes in the current buffer. A buffer without enough room left is flushed, and another one taken:
+   * so record the commands that use a room before you ask for the next.
    */
   async room(bytes: number): Promise<Room> {
     if (this.#current && this.#current.end + bytes > this.#current.range.byteLength) this.flush();

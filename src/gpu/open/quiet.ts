@@ -1,4 +1,4 @@
-/** Keeps from the user what native code writes to standard error and no one can act on. */
+/** Hides what native code writes to standard error and no user can act on. */
 
 /** Dawn's words about a limit of software adapters that Denoise never comes near. */
 const KNOWN = /^Warning: maxDynamic\w+BuffersPerPipelineLayout artificially reduced from /;
@@ -17,8 +17,9 @@ const STDERR = 2;
 const PIECE = 4096; // bytes
 
 /**
- * Runs what writes Dawn's two warnings, without them; what else is written meanwhile comes right behind. Dawn has no
- * switch for its log, so descriptor 2 leads into memory so long. On Linux only: software adapters are there.
+ * Runs work in which Dawn writes two known warnings, and drops these; anything else that is written meanwhile
+ * follows. Dawn has no switch for its log, so descriptor 2 leads into memory meanwhile. On Linux only, where
+ * software adapters are.
  */
 export function withoutKnownWarnings<T>(work: () => T): T {
   const mayLoad = () => Deno.permissions.querySync({ name: "ffi", path: LIBC }).state === "granted";

@@ -1,4 +1,4 @@
-/** Deno's first version on which Denoise runs: 2.8 never ends a read of a tensor, and says nothing. */
+/** The oldest Deno on which Denoise runs: under 2.8 the first read of a tensor hangs, without a message. */
 const OLDEST = [2, 9] as const;
 
 /** Throws where this is a Deno that is known to fail; other runtimes are let through. */

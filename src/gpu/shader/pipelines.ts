@@ -20,7 +20,7 @@ export interface PipelineSpec {
 
 const BINDING_TYPES = { read: "read-only-storage", write: "storage", uniform: "uniform" } as const;
 
-/** A compute pipeline, perhaps still compiling. What is encoded later takes its `gpu` of then: see `Pipelines.replace`. */
+/** A compute pipeline, perhaps still compiling. Take `gpu` anew whenever you encode: `Pipelines.replace` changes it. */
 export interface Pipeline {
   /** Kernel name. */
   readonly label: string;
@@ -98,8 +98,8 @@ export class Pipelines {
   }
 
   /**
-   * Puts a text in place of a file's own, or that back where it is undefined, and compiles anew the pipelines that have it.
-   * All take the new text at once; where one does not compile, it throws and none does. Resolves to how many they are.
+   * Replaces a file's text, or restores its own where `text` is undefined, and recompiles the pipelines that have it. All
+   * change at once; where one does not compile, it throws and none changes. Resolves to their number.
    */
   async replace(file: Snippet, text: string | undefined): Promise<number> {
     const replaced = this.#replacing.then(() => this.#replace(file, text)); // one after the other
@@ -119,7 +119,7 @@ export class Pipelines {
       }).filter(({ before, now }) => now !== before);
     for (let some = others(); some.length; some = others()) { // more may be asked for meanwhile
       await Promise.all(some.map(async ({ before, now, parts, spec, pipeline }) => {
-        await pipeline.ready.catch(() => {}); // else the text until now may come last
+        await pipeline.ready.catch(() => {}); // else its first compilation might end after this one
         compiled.set(before, { now, gpu: await this.#compile(spec, parts, pipeline.layout) });
       }));
     }

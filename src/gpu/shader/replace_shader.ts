@@ -4,9 +4,9 @@ import { paramFields } from "./params.ts";
 import { SHADER_FILES } from "./snippet.ts";
 
 /**
- * Puts a text in place of a file of `shaders/` on a device; without one, puts the file's own back. Whatever calls it is
- * compiled anew, once, with the weights still loaded, and runs from the next step on: models, pipelines and tensors alike.
- * Where that fails the old text stays. Inputs, `struct Params` and the lines that the host sets remain those of the file, as
+ * Replaces a file of `shaders/` on a device; without a text, restores the file's own. Kernels that have it are recompiled
+ * once, while weights stay loaded, and run from the next step on: those of models, pipelines and tensors alike. Where one
+ * does not compile the old text stays. Inputs, `struct Params` and the lines that the host sets remain those of the file, as
  * these are what it is called with. Resolves to the number of kernels that changed; others take the text when they first run.
  *
  * ```ts

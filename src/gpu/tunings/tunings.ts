@@ -71,7 +71,7 @@ export class Tunings {
   /** Nothing measured yet; `known` ships with Denoise, and counts where nothing else does. */
   constructor(readonly adapter: TunedAdapter, readonly known?: Tunings) {}
 
-  /** The times that tell most about these candidates; undefined where none of them was measured. */
+  /** The times that cover most of these candidates; undefined where none of them was measured. */
   times(kernel: string, ids: readonly string[]): Measured["ms"] | undefined {
     const covers = ({ ms }: Measured) => ids.filter((id) => id in ms).length;
     const list = this.#kernels.get(kernel)?.toSorted((a, b) => covers(b) - covers(a)) ?? [];
@@ -84,7 +84,7 @@ export class Tunings {
     return own && own.code === code() ? own.why : this.known?.dropped(id, code);
   }
 
-  /** Takes note of times. Those that are known for the same candidates stay: what they decided once stays decided. */
+  /** Adds times. Earlier times of the same candidates stay, so that a choice once made stays. */
   add(kernel: string, measured: Measured): void {
     const ids = Object.keys(measured.ms);
     const list = this.#kernels.get(kernel) ?? [];
@@ -94,7 +94,7 @@ export class Tunings {
     this.#kernels.set(kernel, [...telling, { ...measured, ms }]);
   }
 
-  /** Takes note of a candidate that is never to be taken. */
+  /** Adds a candidate that is never to be taken. */
   drop(id: string, dropped: Dropped): void {
     this.#dropped.set(id, dropped);
   }

@@ -83,8 +83,8 @@ export function parseTunings(text: string, path: string): TuningsData {
 }
 
 /**
- * Keeps tunings beside what another process may have written since, which goes first. Returns the file's path. Whoever reads
- * it meanwhile finds the old file or the new one, whole.
+ * Writes tunings, merged with those that another process may have written since, which go first. Returns the
+ * file's path. Readers find the old file or the new one, never a part.
  */
 export function writeTunings(tunings: Tunings): string {
   const path = tuningsPath(tunings.adapter);

@@ -63,8 +63,8 @@ export function selectKernel(traits: Traits, g: Groups, eps: number): Candidate[
 }
 
 /**
- * Values of a lane that stay in registers. Of AMD's before RDNA, whose subgroups are of 64, each of 1024
- * lanes has but 64.
+ * The most values that a lane keeps in registers. AMD's GPUs before RDNA, which have subgroups of 64, give each
+ * of 1024 lanes but 64 registers.
  */
 const mostHeld = ({ lanes }: Traits) => lanes === 64 ? 40 : 44;
 const EACH_HELD = 16; // that many where more lanes would take them
