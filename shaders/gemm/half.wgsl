@@ -1,7 +1,7 @@
 // Matrix product and convolution in f16 arithmetic, for GPUs that do it faster than f32 and have no matrix units:
 // y[z, m, n] = sum over taps and k of x[z, row(m, tap), k] * w[z, n, tap, k]. Pairs of adjacent channels are multiplied and
 // summed as vec2h, 64 channels long; these sums go to sums in f32. So a sum in f16 has at most 32 terms: with 2^-11 as u, the
-// roundings of all of them leave a result off by 2.4 u of its root mean square (see test/ops/gemm_half_test.ts).
+// roundings of all of them leave a result off by 2.4 u of its root mean square (see test/ops/gemm/half_test.ts).
 // Operands: see gemm/lib/stage.wgsl, which brings tiles of them into workgroup memory; gemm/lib/join_* says what becomes of
 // the sums, which store(z, m, n, four columns) takes.
 // A lane computes ROWS rows by GROUPS groups of four columns of a tile, of two sets one group of each; both lie apart, so

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import { avgPool2d, interpolate, upsampleNearest } from "../../src/ops/mod.ts";
-import { tensor, zeros } from "../../src/tensor/mod.ts";
-import { Dice } from "../support/dice.ts";
-import { testOnBothEngines } from "../support/engines.ts";
-import { Nd } from "../support/nd.ts";
-import { assertTensor } from "../support/tensors.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { avgPool2d, interpolate, upsampleNearest } from "../../../src/ops/mod.ts";
+import { tensor, zeros } from "../../../src/tensor/mod.ts";
+import { Dice } from "../../support/dice.ts";
+import { testOnBothEngines } from "../../support/engines.ts";
+import { Nd } from "../../support/nd.ts";
+import { assertTensor } from "../../support/tensors.ts";
 
 testOnBothEngines("upsampleNearest() to odd sizes, by factors, and down", async () => {
   const dice = new Dice(80);

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import { streamOf } from "../../src/graph/run/stream.ts";
-import { groupsOf, selectKernel } from "../../src/ops/norm/groups.ts";
-import { groupNorm, layerNorm, rmsNorm, softmax } from "../../src/ops/mod.ts";
-import { currentDevice } from "../../src/gpu/device.ts";
-import { cat, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
-import { Dice } from "../support/dice.ts";
-import { ADAPTERS, asGpu, testOnBothEngines } from "../support/engines.ts";
-import { Nd, places } from "../support/nd.ts";
-import { assertTensor } from "../support/tensors.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { streamOf } from "../../../src/graph/run/stream.ts";
+import { groupsOf, selectKernel } from "../../../src/ops/norm/groups.ts";
+import { groupNorm, layerNorm, rmsNorm, softmax } from "../../../src/ops/mod.ts";
+import { currentDevice } from "../../../src/gpu/device.ts";
+import { cat, type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";
+import { Dice } from "../../support/dice.ts";
+import { ADAPTERS, asGpu, testOnBothEngines } from "../../support/engines.ts";
+import { Nd, places } from "../../support/nd.ts";
+import { assertTensor } from "../../support/tensors.ts";
 
 const BOUND = 3e-6;
 

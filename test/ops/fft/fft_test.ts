@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { fft, fftn, fftshift, ifft, ifftn, ifftshift, rfft } from "../../src/ops/mod.ts";
-import { tensor, zeros } from "../../src/tensor/mod.ts";
-import { assertRelativelyClose } from "../support/close.ts";
-import "../support/device.ts";
-import { Dice } from "../support/dice.ts";
-import { testOnBothEngines } from "../support/engines.ts";
+import { fft, fftn, fftshift, ifft, ifftn, ifftshift, rfft } from "../../../src/ops/mod.ts";
+import { tensor, zeros } from "../../../src/tensor/mod.ts";
+import { assertRelativelyClose } from "../../support/close.ts";
+import "../../support/device.ts";
+import { Dice } from "../../support/dice.ts";
+import { testOnBothEngines } from "../../support/engines.ts";
 
 testOnBothEngines(
   "fft() of long primes, long powers of two and what lies between equals its sum",

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import type { Candidate } from "../../src/graph/node.ts";
-import { attentionInBlocks } from "../../src/ops/attention/blocks.ts";
-import { matrix, VALUES } from "../../src/ops/attention/matrix.ts";
-import { attended, byForm, checkForm, f16Bound, type FormCase } from "../support/attention.ts";
-import { testOnMatrixUnits } from "../support/engines.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
-import { Dice } from "../support/dice.ts";
-import { Nd } from "../support/nd.ts";
-import { assertTensor } from "../support/tensors.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import type { Candidate } from "../../../src/graph/node.ts";
+import { attentionInBlocks } from "../../../src/ops/attention/blocks.ts";
+import { matrix, VALUES } from "../../../src/ops/attention/matrix.ts";
+import { attended, byForm, checkForm, f16Bound, type FormCase } from "../../support/attention.ts";
+import { testOnMatrixUnits } from "../../support/engines.ts";
+import { type Tensor, tensor } from "../../../src/tensor/mod.ts";
+import { Dice } from "../../support/dice.ts";
+import { Nd } from "../../support/nd.ts";
+import { assertTensor } from "../../support/tensors.ts";
 
 const CASES: (FormCase & { tile?: Readonly<Record<string, number>> })[] = [
   { L: 1, S: 1, D: 8, columns: 8 },

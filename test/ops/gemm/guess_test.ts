@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { Traits } from "../../src/gpu/traits.ts";
-import type { Gemm } from "../../src/ops/gemm/problem.ts";
-import { selectKernel } from "../../src/ops/gemm/select.ts";
-import type { Tensor } from "../../src/tensor/mod.ts";
+import type { Traits } from "../../../src/gpu/traits.ts";
+import type { Gemm } from "../../../src/ops/gemm/problem.ts";
+import { selectKernel } from "../../../src/ops/gemm/select.ts";
+import type { Tensor } from "../../../src/tensor/mod.ts";
 
 /** A GPU as RX 6800 and the like, in the part of its traits that products ask for. */
 const PLAIN: Traits = {

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import { linearGeglu } from "../../src/ops/linear_geglu.ts";
-import { linearThree } from "../../src/ops/linear_three.ts";
-import { conv2d, linear } from "../../src/ops/mod.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
-import { assertClose } from "../support/close.ts";
-import { Dice } from "../support/dice.ts";
-import { asGpu, testOnMatrixUnits } from "../support/engines.ts";
-import { F16, GEMM_CASES, product } from "../support/gemm_cases.ts";
-import { gelu } from "../support/gemm_problem.ts";
-import { Nd } from "../support/nd.ts";
-import { pack } from "../support/pack.ts";
-import { shaderFiles } from "../support/shader_files.ts";
-import { onHost } from "../support/tensors.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { linearGeglu } from "../../../src/ops/linear_geglu.ts";
+import { linearThree } from "../../../src/ops/linear_three.ts";
+import { conv2d, linear } from "../../../src/ops/mod.ts";
+import { type Tensor, tensor } from "../../../src/tensor/mod.ts";
+import { assertClose } from "../../support/close.ts";
+import { Dice } from "../../support/dice.ts";
+import { asGpu, testOnMatrixUnits } from "../../support/engines.ts";
+import { F16, GEMM_CASES, product } from "../../support/gemm_cases.ts";
+import { gelu } from "../../support/gemm_problem.ts";
+import { Nd } from "../../support/nd.ts";
+import { pack } from "../../support/pack.ts";
+import { shaderFiles } from "../../support/shader_files.ts";
+import { onHost } from "../../support/tensors.ts";
 
 for (const [name, run] of Object.entries(GEMM_CASES)) {
   testOnMatrixUnits(`on matrix units, ${name}`, async () => {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../src/gpu/device.ts";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import { linearGeglu } from "../../src/ops/linear_geglu.ts";
-import { linearThree } from "../../src/ops/linear_three.ts";
-import { geglu, linear } from "../../src/ops/mod.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
-import { assertClose } from "../support/close.ts";
-import { Dice } from "../support/dice.ts";
-import { asGpu } from "../support/engines.ts";
-import { GEMM_CASES, type Operands, product } from "../support/gemm_cases.ts";
-import { Nd } from "../support/nd.ts";
-import { pack } from "../support/pack.ts";
+import type { Device } from "../../../src/gpu/device.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { linearGeglu } from "../../../src/ops/linear_geglu.ts";
+import { linearThree } from "../../../src/ops/linear_three.ts";
+import { geglu, linear } from "../../../src/ops/mod.ts";
+import { type Tensor, tensor } from "../../../src/tensor/mod.ts";
+import { assertClose } from "../../support/close.ts";
+import { Dice } from "../../support/dice.ts";
+import { asGpu } from "../../support/engines.ts";
+import { GEMM_CASES, type Operands, product } from "../../support/gemm_cases.ts";
+import { Nd } from "../../support/nd.ts";
+import { pack } from "../../support/pack.ts";
 
 /**
  * How far products summed in f16 may be off, in root mean squares of the results. Channels go in turns to two sums in f16 of L

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import { streamOf } from "../../src/graph/run/stream.ts";
-import { linearGeglu } from "../../src/ops/linear_geglu.ts";
-import { linearThree, type Weights3 } from "../../src/ops/linear_three.ts";
-import { conv2d, geglu, linear, matmul, silu } from "../../src/ops/mod.ts";
-import { type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
-import { assertClose } from "../support/close.ts";
-import { runChild } from "../support/child.ts";
-import "../support/device.ts";
-import { Dice } from "../support/dice.ts";
-import { asGpu, testOnBothEngines } from "../support/engines.ts";
-import { GEMM_CASES, product } from "../support/gemm_cases.ts";
-import { Nd } from "../support/nd.ts";
-import { assertTensor } from "../support/tensors.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { streamOf } from "../../../src/graph/run/stream.ts";
+import { linearGeglu } from "../../../src/ops/linear_geglu.ts";
+import { linearThree, type Weights3 } from "../../../src/ops/linear_three.ts";
+import { conv2d, geglu, linear, matmul, silu } from "../../../src/ops/mod.ts";
+import { type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";
+import { assertClose } from "../../support/close.ts";
+import { runChild } from "../../support/child.ts";
+import "../../support/device.ts";
+import { Dice } from "../../support/dice.ts";
+import { asGpu, testOnBothEngines } from "../../support/engines.ts";
+import { GEMM_CASES, product } from "../../support/gemm_cases.ts";
+import { Nd } from "../../support/nd.ts";
+import { assertTensor } from "../../support/tensors.ts";
 
 for (const [name, run] of Object.entries(GEMM_CASES)) testOnBothEngines(name, () => run());
 

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import { linearThree } from "../../src/ops/linear_three.ts";
-import { conv2d, linear, matmul, silu } from "../../src/ops/mod.ts";
-import { type Tensor, tensor } from "../../src/tensor/mod.ts";
-import { assertClose, assertRelativelyClose } from "../support/close.ts";
-import { Dice } from "../support/dice.ts";
-import { asGpu } from "../support/engines.ts";
-import { convolution, F32, GEMM_CASES, product } from "../support/gemm_cases.ts";
-import { Nd } from "../support/nd.ts";
-import { pack } from "../support/pack.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { linearThree } from "../../../src/ops/linear_three.ts";
+import { conv2d, linear, matmul, silu } from "../../../src/ops/mod.ts";
+import { type Tensor, tensor } from "../../../src/tensor/mod.ts";
+import { assertClose, assertRelativelyClose } from "../../support/close.ts";
+import { Dice } from "../../support/dice.ts";
+import { asGpu } from "../../support/engines.ts";
+import { convolution, F32, GEMM_CASES, product } from "../../support/gemm_cases.ts";
+import { Nd } from "../../support/nd.ts";
+import { pack } from "../../support/pack.ts";
 
 /** The kernels that a function ran on a device where one form is taken wherever it is right. */
 async function kernelsOf(candidate: string, run: () => Promise<void>): Promise<Set<string>> {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { compose } from "../../src/gpu/shader/compose.ts";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import { snippet } from "../../src/gpu/shader/snippet.ts";
-import type { Traits } from "../../src/gpu/traits.ts";
-import type { Candidate } from "../../src/graph/node.ts";
-import type { Gemm } from "../../src/ops/gemm/problem.ts";
-import { matrix } from "../../src/ops/gemm/matrix.ts";
-import { zeros } from "../../src/tensor/mod.ts";
-import { testOnMatrixUnits } from "../support/engines.ts";
+import { compose } from "../../../src/gpu/shader/compose.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { snippet } from "../../../src/gpu/shader/snippet.ts";
+import type { Traits } from "../../../src/gpu/traits.ts";
+import type { Candidate } from "../../../src/graph/node.ts";
+import type { Gemm } from "../../../src/ops/gemm/problem.ts";
+import { matrix } from "../../../src/ops/gemm/matrix.ts";
+import { zeros } from "../../../src/tensor/mod.ts";
+import { testOnMatrixUnits } from "../../support/engines.ts";
 
 /** What adapters with matrix units say of themselves: sizes of subgroups, whether one can be asked for, memory, [M, N, K]. */
 const ADAPTERS: Record<string, [min: number, max: number, sized: boolean, kib: number, number[][]]> = {

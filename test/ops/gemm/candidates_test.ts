@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { isPacked } from "../../src/core/dtype.ts";
-import type { Device } from "../../src/gpu/device.ts";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import type { Candidate } from "../../src/graph/node.ts";
-import { recordGemm } from "../../src/ops/gemm/gemm.ts";
-import type { Gemm } from "../../src/ops/gemm/problem.ts";
-import { selectKernel } from "../../src/ops/gemm/select.ts";
-import { type GemmCase, gemmProblem, type Problem } from "../support/gemm_problem.ts";
+import { isPacked } from "../../../src/core/dtype.ts";
+import type { Device } from "../../../src/gpu/device.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import type { Candidate } from "../../../src/graph/node.ts";
+import { recordGemm } from "../../../src/ops/gemm/gemm.ts";
+import type { Gemm } from "../../../src/ops/gemm/problem.ts";
+import { selectKernel } from "../../../src/ops/gemm/select.ts";
+import { type GemmCase, gemmProblem, type Problem } from "../../support/gemm_problem.ts";
 
 /** A convolution of one image, 3 × 3 with a padding of 1 but for what is told. */
 function conv(inH: number, inW: number, options: Partial<NonNullable<GemmCase["conv"]>> = {}) {
