@@ -23,6 +23,9 @@ function conv(inH: number, inW: number, options: Partial<NonNullable<GemmCase["c
 
 /** The one table that operands of two types go through: what reads them is the same in all others. */
 const EDGES = "edges of tiles";
+const GATED = "gated products";
+/** Tables that every tile goes through; the others are about what reads operands, which a form's tiles share. */
+const FOR_EVERY_TILE = [EDGES, GATED];
 
 const CASES: Record<string, readonly GemmCase[]> = {
   [EDGES]: [
@@ -64,7 +67,7 @@ const CASES: Record<string, readonly GemmCase[]> = {
     { m: 9, n: 7, k: 288 },
     { ...conv(5, 4), n: 6, k: 72 }, // parts begin within a tap
   ],
-  "gated products": [
+  [GATED]: [
     { m: 35, n: 8, k: 40, gate: true },
     { m: 66, n: 35, k: 7, gate: true },
   ],
@@ -80,7 +83,7 @@ const PACKED: Record<string, readonly GemmCase[]> = {
     { m: 9, n: 65, k: 64 },
     { m: 65, n: 8, k: 96 },
   ],
-  "gated products": [{ m: 35, n: 9, k: 64, gate: true }],
+  [GATED]: [{ m: 35, n: 9, k: 64, gate: true }],
   convolutions: [{ ...conv(5, 6), n: 6, k: 32 }],
 };
 const TYPES = [
@@ -117,20 +120,30 @@ function winogradBound({ k }: GemmCase): number {
 /** Part of the names of candidates to check, e.g. CANDIDATE=matrix; all by default. */
 const ONLY = Deno.env.get("CANDIDATE") ?? "";
 
-/** Every kernel that is right for a case here, whatever kind of adapter it is for. */
-function candidatesOf(device: Device, gemm: Gemm): Candidate[] {
+/** Every kernel that is right for a case here, whatever kind of adapter it is for; of tiles all, or the smallest of each form. */
+function candidatesOf(device: Device, gemm: Gemm, everyTile: boolean): Candidate[] {
   const kinds = [device.traits, { ...device.traits, software: false, joins: true }];
   const all = kinds.flatMap((traits) => selectKernel(traits, gemm)).filter(({ name }) => name.includes(ONLY));
-  return [...new Map(all.map((c) => [`${c.name} ${JSON.stringify(c.set)}`, c])).values()];
+  const smallest = all.toSorted((a, b) => tileOf(b) - tileOf(a)); // of equal keys the last stays
+  const key = ({ name, set }: Candidate) => `${name} ${JSON.stringify(set)}`;
+  return [...new Map(smallest.map((c) => [everyTile ? key(c) : c.name.replace(TILE, ""), c])).values()];
 }
 
-/** Checks all candidates for a case: whole numbers are summed exactly in any type, others within their bound. */
-async function check(device: Device, c: GemmCase, run: Map<string, number>): Promise<void> {
+const TILE = /_(\d+)(x\d+)?/;
+const tileOf = ({ name }: Candidate) => Number(TILE.exec(name)?.[1] ?? 0);
+
+/** Checks candidates for a case: whole numbers are summed exactly in any type, others within their bound. */
+async function check(
+  device: Device,
+  c: GemmCase,
+  everyTile: boolean,
+  run: Map<string, number>,
+): Promise<void> {
   for (const draw of isPacked(c.w ?? "f32") ? ["real"] as const : ["whole", "real"] as const) {
     const problem = await gemmProblem(device, c, draw);
     const halves: Gemm = { ...problem.gemm, dtype: "f16" }; // for candidates whose results have to be
-    const wide = candidatesOf(device, problem.gemm);
-    const narrow = c.x === "f16" ? candidatesOf(device, halves) : [];
+    const wide = candidatesOf(device, problem.gemm, everyTile);
+    const narrow = c.x === "f16" ? candidatesOf(device, halves, everyTile) : [];
     const others = narrow.filter(({ name }) => wide.every((candidate) => candidate.name !== name));
     for (const candidate of [...wide, ...others]) {
       const gemm = wide.includes(candidate) ? problem.gemm : halves;
@@ -165,7 +178,8 @@ for (const [x, w] of TYPES) {
     );
     for (const [name, cases] of tables) {
       await t.step(name, async () => {
-        for (const c of cases) await check(device, { ...c, x, w }, run);
+        const everyTile = x === w && FOR_EVERY_TILE.includes(name);
+        for (const c of cases) await check(device, { ...c, x, w }, everyTile, run);
       });
     }
     console.log([...run].map(([name, times]) => `${name} ${times}`).join(", "));
