@@ -11,7 +11,7 @@ export { version } from "./core/version.ts";
 export { waiting, type WaitingOptions } from "./core/waiting.ts";
 export type { Buffers, Storage } from "./gpu/memory/buffers.ts";
 export { currentDevice, Device, type KernelChoice } from "./gpu/device.ts";
-export type { DeviceBase } from "./gpu/device_base.ts";
+export type { DeviceBase, HostTimes } from "./gpu/device_base.ts";
 export type { Engine, MatrixConfig, Traits } from "./gpu/traits.ts";
 export type { Dropped, Measured, TunedAdapter, Tunings, TuningsData } from "./gpu/tunings/tunings.ts";
 export {
@@ -27,6 +27,7 @@ export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/shader
 export {
   type DispatchRecord,
   type Profiler,
+  type Stretch,
   type TimedDevice,
   type TimedDispatch,
   type TimingRow,

@@ -80,7 +80,23 @@ export class Device extends DeviceBase implements Disposable {
     return this.describeGraphs();
   }
 
-  /** One row per kernel and module path, the longest first; for devices opened with `profile: true`. */
+  /**
+   * Names a stretch of work, e.g. of a loop, for the device's timings; it ends where what is returned is disposed of. What
+   * is recorded meanwhile counts, whenever it runs. Stretches within others are named "outer/inner". Without `profile: true`
+   * it does nothing.
+   *
+   * ```ts ignore
+   * using _ = device.mark("guidance");
+   * ```
+   */
+  mark(name: string): Disposable {
+    return this.profiler?.mark(name) ?? UNMARKED;
+  }
+
+  /**
+   * One row for each kernel, model, module path, shape and stretch, the longest first; for devices opened with
+   * `profile: true`.
+   */
   async timings(): Promise<TimingRow[]> {
     if (!this.profiler) throw new Error("Cannot list timings: open the device with { profile: true }");
     return await this.profiler.rows();
@@ -120,6 +136,8 @@ export class Device extends DeviceBase implements Disposable {
     opened.splice(opened.indexOf(this), 1);
   }
 }
+
+const UNMARKED: Disposable = { [Symbol.dispose]() {} };
 
 /** Open devices, in the order in which they opened. */
 const opened: Device[] = [];

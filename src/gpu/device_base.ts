@@ -1,6 +1,20 @@
 import { DeviceLostError, GPUCommandError, OutOfMemoryError } from "./errors.ts";
 import { type Engine, type Traits, traitsOf } from "./traits.ts";
 
+/** Milliseconds that the host spent on a device's work since it was opened. */
+export interface HostTimes {
+  /** To fuse what was recorded and to choose kernels. */
+  fuse: number;
+  /** Waiting for kernels that are compiled or measured. */
+  prepare: number;
+  /** To write commands. */
+  encode: number;
+  /** To hand them to the driver. */
+  submit: number;
+  /** Waiting for the GPU, or for values from it. */
+  wait: number;
+}
+
 /**
  * WebGPU's device with its adapter's capabilities and its failures: all that the parts of a `Device` (buffers, pipelines,
  * profiler) need to know of it.
@@ -10,6 +24,11 @@ export abstract class DeviceBase {
   readonly limits: GPUSupportedLimits;
   /** Read off the adapter once, when the device opens. */
   readonly traits: Traits;
+  /** Time of the host, for profiles. */
+  readonly hostTimes: HostTimes = { fuse: 0, prepare: 0, encode: 0, submit: 0, wait: 0 };
+  /** Those that wait for the GPU now, and since when the first of them does. */
+  #waiting = 0;
+  #waitsSince = 0;
   /** Set where the device is disposed of. */
   protected closed = false;
   /** The work of the last submission, for the message of a loss. */
@@ -133,15 +152,27 @@ export abstract class DeviceBase {
   /** Submits commands; `what` they do, e.g. "running CLIPTextModel", is named where the device is lost. */
   submit(encoder: GPUCommandEncoder, what: string): void {
     this.#running = what;
+    const start = performance.now();
     this.gpu.queue.submit([encoder.finish()]);
+    this.hostTimes.submit += performance.now() - start;
   }
 
   /** Waits until all submitted work is done; throws what went wrong in it. */
   async idle(): Promise<void> {
     this.assertAlive();
-    await this.gpu.queue.onSubmittedWorkDone();
+    await this.#wait(this.gpu.queue.onSubmittedWorkDone());
     await Promise.all(this.#answers);
     this.assertAlive();
+  }
+
+  /** Waits for the GPU; the time counts once, however many wait. */
+  async #wait(answer: Promise<unknown>): Promise<void> {
+    if (this.#waiting++ === 0) this.#waitsSince = performance.now();
+    try {
+      await answer;
+    } finally {
+      if (--this.#waiting === 0) this.hostTimes.wait += performance.now() - this.#waitsSince;
+    }
   }
 
   /**
@@ -158,7 +189,7 @@ export abstract class DeviceBase {
   /** Waits for an answer of the GPU. Where it fails, throws what went wrong first, of which it is a consequence. */
   async outcome(answer: Promise<unknown>): Promise<void> {
     try {
-      await answer;
+      await this.#wait(answer);
       await Promise.all(this.#answers);
       this.assertAlive();
     } catch (error) {

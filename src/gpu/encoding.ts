@@ -41,9 +41,9 @@ export class Encoding {
     const work = model ?? record.kernel;
     if (work !== this.#last) this.#work.add(this.#last = work);
     const { profiler } = this.#device;
-    if (profiler) this.#endPass();
+    if (profiler && this.#pass && !profiler.joins(record, model)) this.#endPass();
     if (!this.#pass) {
-      const timestampWrites = profiler?.begin(record);
+      const timestampWrites = profiler?.begin(record, model);
       this.#pass = this.#commands().beginComputePass({
         label: record.path || record.kernel,
         ...timestampWrites && { timestampWrites },

@@ -1,5 +1,6 @@
 import { formatShape, sameNumbers } from "../core/shape.ts";
 import { streamOf } from "../graph/run/stream.ts";
+import { currentDevice } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
@@ -83,6 +84,7 @@ export async function runSteps(
   let { sample, done: number } = recovery?.resume(scheduler) ?? { sample: start, done: 0 };
   const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
   for await (const t of progress(timesteps.slice(number), options)) {
+    using _ = currentDevice().mark("step");
     sample = step(sample, t, number);
     if (onStep) sample = replaced(sample, await onStep(number, t, sample));
     number++;

@@ -43,3 +43,73 @@ Deno.test("a profile of more dispatches than a query set holds is whole", async 
   assert.equal(await x.item(), 1);
   assert.equal((await device.profiler!.dispatches()).length, 2100);
 });
+
+Deno.test("stretches name what is recorded in them, whenever it runs, and are numbered", async () => {
+  using device = await openDevice({ profile: true });
+  const square = () => tensor(new Float32Array(16).fill(1), [16]).mul(2);
+  const outside = square();
+  {
+    using _outer = device.mark("step");
+    outside.add(1).sum();
+    using _inner = device.mark("guidance");
+    square().sum();
+  }
+  {
+    using _ = device.mark("step");
+    square().sum();
+  }
+  await streamOf(device).flush();
+  const timed = await device.profiler!.dispatches();
+  const found = timed.map(({ mark, turn }) => `${mark} ${turn}`);
+  assert.deepEqual([...new Set(found)].sort(), ["step 1", "step 2", "step/guidance 1"]);
+  assert.deepEqual(
+    device.profiler!.stretches.map(({ mark, start, end }) => [mark, end! >= start]),
+    [["step", true], ["step/guidance", true], ["step", true]],
+  );
+  const rows = await device.timings();
+  assert.deepEqual([...new Set(rows.map(({ mark }) => mark))].sort(), ["step", "step/guidance"]);
+  square().sum();
+  await streamOf(device).flush();
+  assert.equal((await device.profiler!.dispatches()).at(-1)!.mark, "");
+});
+
+Deno.test("a device without a profile takes stretches too, and does nothing", async () => {
+  using device = await openDevice();
+  using _ = device.mark("step");
+  assert.equal(await tensor([1, 2]).sum().item(), 3);
+});
+
+Deno.test("timed as passes, the same dispatches, operations and bytes are counted", async () => {
+  using device = await openDevice({ profile: true });
+  const profiler = device.profiler!;
+  const totals = [];
+  for (const mode of ["off", "dispatches", "passes"] as const) {
+    profiler.mode = mode;
+    await profiler.reset();
+    let x = tensor([1]);
+    for (let i = 0; i < 5; i++) x = x.sum();
+    await streamOf(device).flush();
+    const timed = await profiler.dispatches();
+    const sum = (key: "flops" | "bytes" | "dispatches") => timed.reduce((sum, one) => sum + one[key], 0);
+    totals.push([timed.length, sum("dispatches"), sum("flops"), sum("bytes")]);
+  }
+  const [off, dispatches, passes] = totals;
+  assert.deepEqual(off, [0, 0, 0, 0]);
+  assert.equal(dispatches![0], 5);
+  assert.equal(passes![0], 1);
+  assert.deepEqual(passes!.slice(1), dispatches!.slice(1));
+});
+
+Deno.test("the host's time on a device's work is counted by its kind", async () => {
+  using device = await openDevice();
+  const before = { ...device.hostTimes };
+  const start = performance.now();
+  assert.equal(await tensor([1, 2]).sum().item(), 3);
+  const wall = performance.now() - start;
+  const spent = Object.entries(device.hostTimes).map(([kind, ms]) =>
+    ms - before[kind as keyof typeof before]
+  );
+  assert.ok(spent.every((ms) => ms >= 0));
+  assert.ok(device.hostTimes.submit > before.submit && device.hostTimes.wait > before.wait);
+  assert.ok(spent.reduce((a, b) => a + b, 0) <= wall + 1);
+});

@@ -42,12 +42,13 @@ function record(
   kernel: string,
   inputs: readonly Node[],
   flops: number,
+  shape: readonly number[],
 ): DispatchRecord {
   const bytes = [...new Set(inputs), output].reduce(
     (sum, node) => sum + node.count * bytesOf(node.dtype),
     0,
   );
-  return { kernel, path: value.path, flops, bytes };
+  return { kernel, path: value.path, shape, flops, bytes };
 }
 
 function access(operand: Operand, strides: readonly number[], axis = -1): Access {
@@ -77,7 +78,7 @@ function pointwiseStep(group: Group): Step {
     inputs,
     uniforms: [packFields(generated.fields)],
     workgroups: generated.workgroups,
-    record: record(output, output, "pointwise", inputs, exprFlops(expr) * output.count),
+    record: record(output, output, "pointwise", inputs, exprFlops(expr) * output.count, shape),
   };
 }
 
@@ -155,7 +156,7 @@ function passStep(
     inputs,
     uniforms: [...struct ? [params] : [], packFields(generated.fields)],
     workgroups: pass.workgroups,
-    record: record(value, output, pass.name, inputs, flops + exprFlops(expr) * output.count),
+    record: record(value, output, pass.name, inputs, flops + exprFlops(expr) * output.count, axes),
   };
 }
 

@@ -59,6 +59,15 @@ export function keptResults(
   );
 }
 
+/** For each value the last step that reads it; of outputs the number of steps. */
+export function lastUses(steps: readonly Step[], outputs: readonly Node[]): Map<Node, number> {
+  const last = new Map<Node, number>(outputs.map((node) => [node, steps.length]));
+  steps.forEach((step, i) => {
+    for (const node of step.inputs) last.set(node, Math.max(last.get(node) ?? 0, i));
+  });
+  return last;
+}
+
 /**
  * Gives every result a place. Those of `kept` have buffers of their own, where nothing else is ever placed.
  */
@@ -69,10 +78,7 @@ export function layOut(
   kept: ReadonlySet<Node>,
 ): Layout {
   const end = steps.length;
-  const last = new Map<Node, number>(outputs.map((node) => [node, end]));
-  steps.forEach((step, i) => {
-    for (const node of step.inputs) last.set(node, Math.max(last.get(node) ?? 0, i));
-  });
+  const last = lastUses(steps, outputs);
   const { minStorageBufferOffsetAlignment, maxBufferSize } = device.limits;
   const limits = { alignment: Math.max(16, minStorageBufferOffsetAlignment), maxBytes: maxBufferSize };
   const result: Layout = { places: new Map(), sizes: [] };

@@ -17,6 +17,7 @@ import {
   expectBindable,
   groupsOf,
   keptResults,
+  lastUses,
   layOut,
   stepsOfGroups,
   workspaceOf,
@@ -24,6 +25,22 @@ import {
 import type { Fetch } from "./work.ts";
 
 const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+
+/** The memory of a plan. */
+export interface PlanMemory {
+  /** As the plan's. */
+  readonly label: string;
+  /** Bytes of each buffer. */
+  readonly arenas: readonly number[];
+  /** The results of its steps; from the step `first` to the step `last` each is needed. */
+  readonly values: readonly (Place & {
+    readonly kernel: string;
+    readonly path: string;
+    readonly bytes: number;
+    readonly first: number;
+    readonly last: number;
+  })[];
+}
 
 /** Dispatches that are ready to be encoded. */
 interface Bound {
@@ -259,6 +276,27 @@ export class Plan {
       );
     }
     return storage;
+  }
+
+  /** Where the results of its steps lie, and how long; of a plan that never ran nothing is placed. */
+  memory(): PlanMemory {
+    const end = this.#steps.length;
+    const last = lastUses(this.#steps, this.outputs);
+    const values = this.#steps.flatMap(({ output, record: { kernel, path } }, i) => {
+      const place = this.#places.get(output);
+      const kept = this.#depends[i]!.isSubsetOf(this.#constant);
+      return place
+        ? [{
+          kernel,
+          path,
+          ...place,
+          bytes: output.bytes,
+          first: i,
+          last: kept ? end : last.get(output) ?? i,
+        }]
+        : [];
+    });
+    return { label: this.label, arenas: this.#arenas.map(({ size }) => size), values };
   }
 
   /** A table of the steps: kernel, module path, shape in memory, arena and offset of the output. */

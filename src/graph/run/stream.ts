@@ -56,11 +56,17 @@ export class Stream {
     });
   }
 
+  /** The traced functions that were not dropped. */
+  get plans(): readonly Plan[] {
+    return [...this.#plans];
+  }
+
   /** Takes note of a new node. Its sources need no storing of their own, unless an earlier flush passed over them. */
   add(node: Node): void {
     if (this.#tracing.isOpen) return;
     this.#device.assertAlive();
     this.note(node);
+    this.#device.profiler?.note(node.id);
     for (const source of node.sources) {
       if (source.storage) continue;
       if (source.passed) this.#pending.add(source);
@@ -124,14 +130,19 @@ export class Stream {
 
   /** Waits for what pending work needs, then submits all of it. Does not wait for the GPU. */
   async flush(): Promise<void> {
+    const { hostTimes } = this.#device;
     let works: Work[];
     try {
       while (true) {
         while (this.#flight) await this.#flight.catch(() => {}); // whoever began it is told
+        const start = performance.now();
         works = this.#schedule();
         const preparing = works.flatMap((work) => work.preparing);
+        const fused = performance.now();
+        hostTimes.fuse += fused - start;
         if (preparing.length === 0) break;
         await Promise.all(preparing);
+        hostTimes.prepare += performance.now() - fused;
       }
     } catch (error) {
       this.#settle(); // else every later flush would meet the same error
@@ -168,7 +179,9 @@ export class Stream {
   /** Submits work: at once, but where weights do not stay in memory bit by bit, as they come. More may be recorded meanwhile. */
   async #run(works: readonly Work[]): Promise<void> {
     this.#device.assertAlive();
+    const { hostTimes, profiler } = this.#device;
     const start = performance.now();
+    const submitted = hostTimes.submit;
     const nodes = reachable(this.#pending);
     const uniforms = this.#uniforms.write(works.flatMap((work) => work.uniforms)).values();
     const releases = this.#releases.splice(0);
@@ -177,6 +190,7 @@ export class Stream {
     const encoding = new Encoding(this.#device);
     try {
       for (const work of works) {
+        profiler?.enter(work.id);
         for (const fetch of work.encode(encoding, uniforms)) {
           encoding.submit(); // while weights come, finalizers free what else nobody holds any more
           await fetch();
@@ -187,7 +201,9 @@ export class Stream {
       for (const release of releases) release();
     }
     for (const node of nodes) node.passed = !node.storage;
-    this.statistics = { dispatches: encoding.dispatches, encodeMs: performance.now() - start };
+    const encodeMs = performance.now() - start;
+    hostTimes.encode += encodeMs - (hostTimes.submit - submitted);
+    this.statistics = { dispatches: encoding.dispatches, encodeMs };
   }
 }
 
