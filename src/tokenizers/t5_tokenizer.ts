@@ -1,16 +1,41 @@
 import type { Tokenizer } from "@huggingface/tokenizers";
 import { join } from "node:path";
+import { z } from "zod";
 import { parseConfig, readJson } from "../io/config.ts";
 import { contentOf, rolesOf, type TokenEntry, tokensToAdd } from "./added_tokens.ts";
 import { AddedVocabulary } from "./added_vocabulary.ts";
 import { Codec } from "./codec.ts";
 import { readSentencePieceModel } from "./sentencepiece_model.ts";
-import { sentinels, type T5File, t5File, t5Roles, type T5TokenizerConfig } from "./t5_config.ts";
 import { definitionOf, literalPieces, type T5Definition, t5Definition } from "./t5_definition.ts";
 import { tokenizerOf } from "./t5_steps.ts";
-import { TextTokenizer } from "./text_tokenizer.ts";
+import {
+  TextTokenizer,
+  type TextTokenizerConfig,
+  type TextTokenizerFile,
+  textTokenizerKeys,
+} from "./text_tokenizer.ts";
 import { type TokenFiles, tokenListing } from "./token_listing.ts";
 import { tokenizerFiles, type TokenizerSource } from "./tokenizer_files.ts";
+
+/** A T5TokenizerFast's config. */
+export interface T5TokenizerConfig extends TextTokenizerConfig {
+  /** Stands for what the vocabulary lacks. */
+  unk_token: TokenEntry;
+  /** Tokens "<extra_id_0>" and so on, which a spiece.model lacks. */
+  extra_ids: number;
+}
+
+/** Keys that a file of T5TokenizerConfig may have. */
+type T5File = TextTokenizerFile & Pick<T5TokenizerConfig, "extra_ids">;
+
+/** Checks a tokenizer_config.json. */
+const t5File: z.ZodType<T5File> = z.looseObject({
+  ...textTokenizerKeys({ length: 512, least: 1 }), // of T5 in training, and of Flux
+  extra_ids: z.int().min(0).max(10_000).default(100),
+});
+
+/** T5's tokens, where its files name no others. */
+const t5Roles = { eos_token: "</s>", unk_token: "<unk>", pad_token: "<pad>" } as const;
 
 /** Turns texts into the tokens of T5 (Raffel et al. 2020), as transformers' T5TokenizerFast does. */
 export class T5TokenizerFast extends TextTokenizer<T5TokenizerConfig> {
@@ -72,4 +97,9 @@ function build(definition: T5Definition, where: string): Tokenizer {
     const what = (error as Error).message;
     throw new TypeError(`Cannot load ${where}: ${what.split("\n")[0]}; it is of another kind, or damaged`);
   }
+}
+
+/** "<extra_id_0>" and so on. */
+function sentinels({ extra_ids }: { extra_ids: number }): string[] {
+  return Array.from({ length: extra_ids }, (_, i) => `<extra_id_${i}>`);
 }
