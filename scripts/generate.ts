@@ -38,7 +38,7 @@ if (settings.plan) {
 const onProgress = loadingBar();
 using device = await phase("set-up", openEngine(given, replayed));
 const pictures = await loadPictures(settings);
-const loras = await findLoras(settings, onProgress);
+const loras = await findLoras(settings.lora ?? [], onProgress);
 const preview = settings.preview === undefined ? undefined : previewsTo(settings.preview);
 using pipeline = await phase(
   "load",

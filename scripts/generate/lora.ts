@@ -1,6 +1,5 @@
 import type { Progress } from "../../src/io/hub/resolve_repo.ts";
 import { findLora } from "../../src/io/lora/find.ts";
-import type { Settings } from "./options.ts";
 
 /** A LoRA as `--lora PATH_OR_REPO[:scale]` names it. */
 interface NamedLora {
@@ -15,13 +14,13 @@ export function readLora(text: string): NamedLora {
   throw new TypeError("expected PATH_OR_REPO or PATH_OR_REPO:0.8");
 }
 
-/** The files of the LoRAs that settings name, before a model is loaded for nothing. */
+/** The files of the LoRAs that are named, before a model is loaded for nothing. */
 export async function findLoras(
-  { lora = [] }: Pick<Settings, "lora">,
+  named: readonly string[],
   onProgress: (progress: Progress) => void,
 ): Promise<NamedLora[]> {
   const found: NamedLora[] = [];
-  for (const { path, scale } of lora.map(readLora)) {
+  for (const { path, scale } of named.map(readLora)) {
     found.push({ path: await findLora(path, { onProgress }), scale });
   }
   return found;

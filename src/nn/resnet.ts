@@ -44,8 +44,7 @@ export function resnetBlock2D(
   const normed = resample(act(named("norm1", () => groupNorm(x, w.norm1, o), [x])));
   let h = named("conv1", () => conv3x3(normed, w.conv1, o.channels), [normed]);
   if (time && o.timeScaleShift === "default") h = h.add(time);
-  const shifted = h;
-  h = named("norm2", () => groupNorm(shifted, w.norm2, o), [shifted]);
+  h = named("norm2", () => groupNorm(h, w.norm2, o), [h]);
   if (time && o.timeScaleShift === "scale_shift") {
     const [scale, shift] = time.chunk(2, 1);
     h = h.mul(scale.add(1)).add(shift);
@@ -55,8 +54,7 @@ export function resnetBlock2D(
 
   let residual = resample(x);
   if (residual.shape[1] !== o.channels) {
-    const whole = residual;
-    residual = named("conv_shortcut", () => conv1x1(whole, w.conv_shortcut!, o.channels), [whole]);
+    residual = named("conv_shortcut", () => conv1x1(residual, w.conv_shortcut!, o.channels), [residual]);
   }
   const sum = residual.add(h);
   return o.outputScale === 1 ? sum : sum.div(o.outputScale);

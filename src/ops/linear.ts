@@ -3,6 +3,7 @@ import type { DType } from "../core/dtype.ts";
 import { type Shape, size } from "../core/shape.ts";
 import { Tensor, zeros } from "../tensor/mod.ts";
 import { gemm } from "./gemm/gemm.ts";
+import type { Gemm } from "./gemm/problem.ts";
 import { lowRankOf, noteProducts } from "./low_rank.ts";
 
 /** Weights of a dense layer, a convolution or a norm. */
@@ -59,6 +60,25 @@ export function linear(x: Tensor, w: Affine, options: LinearOptions = {}): Tenso
   });
   const sum = added ? y.add(added) : y;
   return (bias ? sum.add(bias) : sum).reshape(shape);
+}
+
+/** Rows x [.., K] as one matrix, and a weight whose rows have K elements side by side, as `gemm` takes them. */
+export function denseOperands(
+  x: Tensor,
+  w: Tensor,
+): Pick<Gemm, "x" | "w" | "m" | "k" | "xLayout" | "wLayout" | "order"> {
+  const [m, k] = [size(x.shape.slice(0, -1)), x.shape.at(-1)!];
+  let rows = x.reshape([m, k]);
+  if (rows.strides[1] !== 1) rows = rows.contiguous();
+  return {
+    x: rows,
+    w,
+    m,
+    k,
+    xLayout: { z0: 0, z1: 0, row: rows.strides[0]! },
+    wLayout: { z0: 0, z1: 0, row: w.strides[0]! },
+    order: "nk",
+  };
 }
 
 const TILE = 64; // rows of the largest tile of a product

@@ -1,8 +1,7 @@
-import { size } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { gelu } from "./activations.ts";
 import { gemm } from "./gemm/gemm.ts";
-import { type Affine, linear } from "./linear.ts";
+import { type Affine, denseOperands, linear } from "./linear.ts";
 import { lowRankOf, noteProducts } from "./low_rank.ts";
 
 /**
@@ -24,20 +23,12 @@ export function linearGeglu(x: Tensor, { weight, bias }: Affine & { bias: Tensor
     return linear(x, half(0)).mul(gelu(linear(x, half(1))));
   }
   noteProducts(weight);
-  const M = size(x.shape.slice(0, -1));
-  let rows = x.reshape([M, K]);
-  if (rows.strides[1] !== 1) rows = rows.contiguous();
+  const operands = denseOperands(x, weight);
   return gemm({
-    x: rows,
-    w: weight,
+    ...operands,
     batch: [1, 1],
-    m: M,
     n: N,
-    k: K,
-    xLayout: { z0: 0, z1: 0, row: rows.strides[0]! },
-    wLayout: { z0: 0, z1: 0, row: weight.strides[0]! },
-    order: "nk",
     gate: { step: N * weight.strides[0]!, bias: bias.contiguous() },
-    shape: [M, N],
+    shape: [operands.m, N],
   }).reshape([...x.shape.slice(0, -1), N]);
 }

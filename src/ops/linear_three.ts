@@ -1,7 +1,8 @@
 import { isPacked } from "../core/dtype.ts";
-import { sameNumbers, type Shape, size } from "../core/shape.ts";
+import { sameNumbers, type Shape } from "../core/shape.ts";
 import { stack, type Tensor } from "../tensor/mod.ts";
 import { gemm } from "./gemm/gemm.ts";
+import { denseOperands } from "./linear.ts";
 import { lowRankOf, noteProducts } from "./low_rank.ts";
 
 /** Three weights [N, K] for one x. */
@@ -15,23 +16,9 @@ export function linearThree(x: Tensor, weights: Weights3, biases?: Weights3): Te
   if (!isOneProduct(x, weights)) return undefined;
   noteProducts(...weights);
   const [w, ...others] = weights;
-  const [N, K] = w.shape as Shape<2>;
-  const M = size(x.shape.slice(0, -1));
-  let rows = x.reshape([M, K]);
-  if (rows.strides[1] !== 1) rows = rows.contiguous();
-  const y = gemm({
-    x: rows,
-    w,
-    others,
-    batch: [1, 3],
-    m: M,
-    n: N,
-    k: K,
-    xLayout: { z0: 0, z1: 0, row: rows.strides[0]! },
-    wLayout: { z0: 0, z1: 0, row: w.strides[0]! },
-    order: "nk",
-    shape: [3, M, N],
-  });
+  const N = w.shape[0]!;
+  const operands = denseOperands(x, w);
+  const y = gemm({ ...operands, others, batch: [1, 3], n: N, shape: [3, operands.m, N] });
   const sum = biases ? y.add(stack(biases).unsqueeze(1)) : y;
   return weights.map((_, i) => sum.slice(0, i, i + 1).reshape([...x.shape.slice(0, -1), N]));
 }

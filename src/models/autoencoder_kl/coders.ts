@@ -80,8 +80,7 @@ export function decodeKL(
 ): Tensor {
   let x = z.cast(dtype);
   if (config.use_post_quant_conv) {
-    const input = x;
-    x = named("post_quant_conv", () => conv1x1(input, w.post_quant_conv!, config.latent_channels), [input]);
+    x = named("post_quant_conv", () => conv1x1(x, w.post_quant_conv!, config.latent_channels), [x]);
   }
   return named("decoder", () => decoder(x, w.decoder, config, bands), [x]);
 }

@@ -48,8 +48,7 @@ export function unet2D({ sample, ...inputs }: UNet2DInputs, w: UNet2DWeights, co
 
   let x = sample.cast(activationType(w));
   if (config.center_input_sample) x = x.mul(2).sub(1);
-  const input = x;
-  x = named("conv_in", () => conv3x3(input, w.conv_in, channels[0]!), [input]);
+  x = named("conv_in", () => conv3x3(x, w.conv_in, channels[0]!), [x]);
   const skips = [x];
   for (const [i, type] of config.down_block_types.entries()) {
     const sampler = samplerOf(type, config.downsample_type, i === channels.length - 1);

@@ -90,14 +90,15 @@ function basicTransformerBlock(
   context: Tensor,
   { heads, onlyCrossAttention, mask }: Transformer2DOptions,
 ): Tensor {
-  const normed = (name: "norm1" | "norm2" | "norm3") => named(name, () => layerNorm(x, w[name], 1e-5), [x]);
+  const norm = (name: "norm1" | "norm2" | "norm3", x: Tensor) =>
+    named(name, () => layerNorm(x, w[name], 1e-5), [x]);
   const attention = (name: "attn1" | "attn2", own: Tensor, to: Tensor, mask?: Tensor) =>
     named(name, () => tokenAttention(own, w[name], to, { heads, mask }), [own, to]);
-  let h = normed("norm1");
+  let h = norm("norm1", x);
   x = attention("attn1", h, onlyCrossAttention ? context : h).add(x);
-  h = normed("norm2");
+  h = norm("norm2", x);
   x = attention("attn2", h, context, mask).add(x);
-  h = normed("norm3");
+  h = norm("norm3", x);
   return named("ff", () => feedForward(h, w.ff), [h]).add(x);
 }
 

@@ -59,8 +59,7 @@ export function unet2DCondition(
 
   let x = inputs.sample.cast(dtype);
   if (config.center_input_sample) x = x.mul(2).sub(1);
-  const input = x;
-  x = named("conv_in", () => convSame(input, w.conv_in, channels[0]!, config.conv_in_kernel), [input]);
+  x = named("conv_in", () => convSame(x, w.conv_in, channels[0]!, config.conv_in_kernel), [x]);
   let skips = [x];
   for (const [i, type] of config.down_block_types.entries()) {
     const attends = type === "CrossAttnDownBlock2D";

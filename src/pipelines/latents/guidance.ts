@@ -3,6 +3,20 @@ import { timestepEmbedding } from "../../ops/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
 /**
+ * Classifier-free guidance (Ho & Salimans 2022) on a prediction whose first half is the unconditional one.
+ * With `rescale` the result's spread is brought back towards that of the conditional half (Lin et al. 2023,
+ * section 3.4). prediction [2 B, C, H, W] → [B, C, H, W].
+ */
+export function guide(prediction: Tensor, scale: number, rescale = 0): Tensor {
+  const [uncond, cond] = prediction.chunk(2);
+  const guided = uncond.lerp(cond, scale); // uncond + scale · (cond − uncond)
+  if (rescale === 0) return guided;
+  const deviation = (x: Tensor) => x.std([1, 2, 3], { keepdim: true });
+  const corrected = guided.mul(deviation(cond).div(deviation(guided)));
+  return guided.lerp(corrected, rescale);
+}
+
+/**
  * True where a model runs on the negative prompt too; one that was distilled with guidance takes its scale instead.
  */
 export function isGuided(scale: number, { config }: UNet2DConditionModel): boolean {
@@ -42,18 +56,4 @@ export function guidanceEmbedding(
   const { time_cond_proj_dim: dim } = config;
   if (dim === null) return undefined;
   return timestepEmbedding(new Array(B).fill(1000 * Math.fround(scale - 1)), { dim });
-}
-
-/**
- * Classifier-free guidance (Ho & Salimans 2022) on a prediction whose first half is the unconditional one.
- * With `rescale` the result's spread is brought back towards that of the conditional half (Lin et al. 2023,
- * section 3.4). prediction [2 B, C, H, W] → [B, C, H, W].
- */
-export function guide(prediction: Tensor, scale: number, rescale = 0): Tensor {
-  const [uncond, cond] = prediction.chunk(2);
-  const guided = uncond.lerp(cond, scale); // uncond + scale · (cond − uncond)
-  if (rescale === 0) return guided;
-  const deviation = (x: Tensor) => x.std([1, 2, 3], { keepdim: true });
-  const corrected = guided.mul(deviation(cond).div(deviation(guided)));
-  return guided.lerp(corrected, rescale);
 }
