@@ -11,7 +11,7 @@ fn fused_sigmoid(x: vec4f) -> vec4f {
   return select(1.0 / (1.0 + exp(min(-x, vec4f(88.0)))), x, fused_is_nan(x)); // exp(89) overflows f32
 }
 
-fn fused_is_infinite(x: vec4f) -> vec4<bool> {
+fn fused_is_inf(x: vec4f) -> vec4<bool> {
   return (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) == vec4u(0x7f800000u);
 }
 
@@ -21,11 +21,11 @@ fn fused_spoilt(x: vec4f) -> vec4f {
 }
 
 fn fused_silu(x: vec4f) -> vec4f {
-  return select(x * fused_sigmoid(x), fused_spoilt(x), fused_is_infinite(x) & (x < vec4f(0.0)));
+  return select(x * fused_sigmoid(x), fused_spoilt(x), fused_is_inf(x) & (x < vec4f(0.0)));
 }
 
 // tanh built on exp loses nothing near 0 only where it is the built-in; beyond |x| = 15 it is 1 in f32.
-fn fused_tangent_hyperbolic(x: vec4f) -> vec4f {
+fn fused_tanh(x: vec4f) -> vec4f {
   return select(tanh(clamp(x, vec4f(-15.0), vec4f(15.0))), x, fused_is_nan(x));
 }
 
@@ -43,11 +43,11 @@ fn fused_erf(x: vec4f) -> vec4f {
 
 // As torch's vectorised form, NaN for both infinities.
 fn fused_gelu(x: vec4f) -> vec4f {
-  return select(0.5 * x * (1.0 + fused_erf(x * 0.7071067811865476)), fused_spoilt(x), fused_is_infinite(x));
+  return select(0.5 * x * (1.0 + fused_erf(x * 0.7071067811865476)), fused_spoilt(x), fused_is_inf(x));
 }
 
 fn fused_gelu_tanh(x: vec4f) -> vec4f {
-  return 0.5 * x * (1.0 + fused_tangent_hyperbolic(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+  return 0.5 * x * (1.0 + fused_tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
 }
 
 fn fused_quick_gelu(x: vec4f) -> vec4f {
@@ -87,5 +87,5 @@ fn fused_maximum(x: vec4f, y: vec4f) -> vec4f {
 // x * tanh(fused_softplus(x)); softplus is linear in f32 beyond 20, as in torch.
 fn fused_mish(x: vec4f) -> vec4f {
   let softplus = select(log(1.0 + exp(min(x, vec4f(20.0)))), x, x > vec4f(20.0));
-  return x * fused_tangent_hyperbolic(softplus);
+  return x * fused_tanh(softplus);
 }

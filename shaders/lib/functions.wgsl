@@ -18,19 +18,19 @@ fn fused_is_negative(x: vec4f) -> vec4<bool> { // -0 too
 
 // WGSL leaves pow of a negative base undefined. Whole exponents of it give a result, others NaN; 1 to any power and any
 // number to the power of 0 are 1, even NaN.
-fn fused_power(x: vec4f, y: vec4f) -> vec4f {
-  let whole = (trunc(y) == y) | fused_is_infinite(y);
+fn fused_pow(x: vec4f, y: vec4f) -> vec4f {
+  let whole = (trunc(y) == y) | fused_is_inf(y);
   let odd = whole & (fract(abs(y) * 0.5) == vec4f(0.5));
-  let one = (y == vec4f(0.0)) | (x == vec4f(1.0)) | ((x == vec4f(-1.0)) & fused_is_infinite(y));
+  let one = (y == vec4f(0.0)) | (x == vec4f(1.0)) | ((x == vec4f(-1.0)) & fused_is_inf(y));
   let of_zero = select(vec4f(0.0), fused_infinity(), y < vec4f(0.0)); // which drivers take for 0
   let magnitude = select(pow(abs(x), y), of_zero, x == vec4f(0.0));
   var result = select(magnitude, -magnitude, fused_is_negative(x) & odd);
-  result = select(result, fused_not_a_number(), (x < vec4f(0.0)) & !whole & !fused_is_infinite(x));
+  result = select(result, fused_not_a_number(), (x < vec4f(0.0)) & !whole & !fused_is_inf(x));
   result = select(select(result, y, fused_is_nan(y)), x, fused_is_nan(x));
   return select(result, vec4f(1.0), one & !(fused_is_nan(x) & (y != vec4f(0.0))) & !(fused_is_nan(y) & (x != vec4f(1.0))));
 }
 
-fn fused_power_i32(x: vec4<i32>, y: vec4<i32>) -> vec4<i32> {
+fn fused_pow_i32(x: vec4<i32>, y: vec4<i32>) -> vec4<i32> {
   var result = vec4<i32>(1);
   var factor = x;
   var rest = select(y, y & vec4<i32>(1), y < vec4<i32>(0)); // of negative powers only those of 1 and -1 are whole
@@ -57,8 +57,8 @@ fn fused_rest_of(a: f32, b: f32) -> f32 {
 }
 
 fn fused_fmod(x: vec4f, y: vec4f) -> vec4f {
-  let undefined = fused_is_nan(x) | fused_is_nan(y) | fused_is_infinite(x) | (y == vec4f(0.0));
-  let divides = !undefined & !fused_is_infinite(y);
+  let undefined = fused_is_nan(x) | fused_is_nan(y) | fused_is_inf(x) | (y == vec4f(0.0));
+  let divides = !undefined & !fused_is_inf(y);
   var result = x;
   for (var i = 0u; i < 4u; i++) {
     if (divides[i]) { result[i] = fused_rest_of(abs(x[i]), abs(y[i])); }
@@ -83,9 +83,9 @@ fn fused_floor_divide(x: vec4f, y: vec4f) -> vec4f {
   let rest = fused_fmod(x, y);
   let below = (rest != vec4f(0.0)) & ((rest < vec4f(0.0)) != (y < vec4f(0.0)));
   let quotient = round((x - rest) / y) - select(vec4f(0.0), vec4f(1.0), below);
-  let result = select(quotient, vec4f(0.0), fused_is_nan(rest) | fused_is_infinite(y));
+  let result = select(quotient, vec4f(0.0), fused_is_nan(rest) | fused_is_inf(y));
   let far = select(vec4f(0.0), vec4f(-1.0), (x != vec4f(0.0)) & ((x < vec4f(0.0)) != (y < vec4f(0.0))));
-  return select(select(select(result, far, fused_is_infinite(y)), rest, fused_is_nan(rest)), x / y, y == vec4f(0.0));
+  return select(select(select(result, far, fused_is_inf(y)), rest, fused_is_nan(rest)), x / y, y == vec4f(0.0));
 }
 
 fn fused_floor_divide_i32(x: vec4<i32>, y: vec4<i32>) -> vec4<i32> {
@@ -109,12 +109,12 @@ fn fused_softplus(x: vec4f) -> vec4f { // linear in f32 beyond 20, as in torch
   return select(select(fused_log1p(exp(min(x, vec4f(20.0)))), x, x > vec4f(20.0)), x, fused_is_nan(x));
 }
 
-fn fused_sign_of(x: vec4f) -> vec4f {
+fn fused_sign(x: vec4f) -> vec4f {
   return select(sign(x), vec4f(0.0), fused_is_nan(x));
 }
 
 fn fused_round_even(x: vec4f) -> vec4f {
-  return select(round(x), x, fused_is_nan(x) | fused_is_infinite(x));
+  return select(round(x), x, fused_is_nan(x) | fused_is_inf(x));
 }
 
 /// x - k * pi / 2 for the nearest whole k, in three steps of which k times the first two is exact for |k| < 2^13.
@@ -123,7 +123,7 @@ fn fused_quadrant(x: vec4f, k: vec4f) -> vec4f {
 }
 
 /// sin(x + quarter * pi / 2) by polynomials on [-pi / 4, pi / 4].
-fn fused_sine_of(x: vec4f, quarter: i32) -> vec4f {
+fn fused_sin_from(x: vec4f, quarter: i32) -> vec4f {
   let k = round(x * 0.6366197723675814);
   let r = fused_quadrant(x, k);
   let q = r * r;
@@ -132,22 +132,22 @@ fn fused_sine_of(x: vec4f, quarter: i32) -> vec4f {
   let turn = (vec4<i32>(k) + vec4<i32>(quarter)) & vec4<i32>(3);
   let value = select(s, c, (turn & vec4<i32>(1)) == vec4<i32>(1));
   let result = select(value, -value, turn >= vec4<i32>(2));
-  return select(result, fused_not_a_number(), fused_is_infinite(x) | fused_is_nan(x));
+  return select(result, fused_not_a_number(), fused_is_inf(x) | fused_is_nan(x));
 }
 
-fn fused_sine(x: vec4f) -> vec4f {
-  return fused_sine_of(x, 0);
+fn fused_sin(x: vec4f) -> vec4f {
+  return fused_sin_from(x, 0);
 }
 
-fn fused_cosine(x: vec4f) -> vec4f {
-  return fused_sine_of(x, 1);
+fn fused_cos(x: vec4f) -> vec4f {
+  return fused_sin_from(x, 1);
 }
 
 /// The angle of (x, y), for a quotient of at most 1 by a polynomial on [0, tan(pi / 8)].
-fn fused_angle_of(y: vec4f, x: vec4f) -> vec4f {
+fn fused_atan2(y: vec4f, x: vec4f) -> vec4f {
   let a = abs(x);
   let b = abs(y);
-  let same = fused_is_infinite(x) & fused_is_infinite(y);
+  let same = fused_is_inf(x) & fused_is_inf(y);
   let quotient = min(a, b) / max(a, b);
   let t = select(select(quotient, vec4f(0.0), max(a, b) == vec4f(0.0)), vec4f(1.0), same);
   let far = t > vec4f(0.4142135623730950);
