@@ -55,31 +55,31 @@ export function unet2DCondition(
   const act = activation(config.act_fn);
   const temb = act(conditioning(inputs, w, dtype, config));
   const times = unetTimeProjections(temb, w, config.mid_block_type !== null);
-  const attend = attentionTo(inputs, dtype, config);
+  const transformersAt = transformersOf(inputs, dtype, config);
 
   let x = inputs.sample.cast(dtype);
   if (config.center_input_sample) x = x.mul(2).sub(1);
   x = named("conv_in", () => convSame(x, w.conv_in, channels[0]!, config.conv_in_kernel), [x]);
   let skips = [x];
   for (const [i, type] of config.down_block_types.entries()) {
-    const attends = type === "CrossAttnDownBlock2D";
+    const hasAttention = type === "CrossAttnDownBlock2D";
     const adapted = (x: Tensor) => addResidual(x, inputs, `downIntrablockAdditionalResiduals.${i}`);
     const options = {
       layers: valueOf(layers_per_block, i),
       resnet: { ...resnetStyle(config), channels: channels[i]! },
-      attention: attends ? attend(i, valueOf(transformers, i), crossOnly(i)) : null,
-      ...(attends ? { adapted } : {}), // where nothing attends, it comes behind the sampler
+      attention: hasAttention ? transformersAt(i, valueOf(transformers, i), crossOnly(i)) : null,
+      ...(hasAttention ? { adapted } : {}), // without attention it comes behind the sampler
       sampler: i === levels - 1 ? null : "conv",
       padding: config.downsample_padding,
     } as const;
     const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options), [x]);
-    x = attends ? outputs.at(-1)! : adapted(outputs.at(-1)!);
+    x = hasAttention ? outputs.at(-1)! : adapted(outputs.at(-1)!);
     skips.push(...outputs.with(-1, x));
   }
   skips = skips.map((skip, i) => addResidual(skip, inputs, `downBlockAdditionalResiduals.${i}`));
 
   if (config.mid_block_type) {
-    const options = midBlockOptions(attend, config);
+    const options = midBlockOptions(transformersAt, config);
     x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options), [x]);
   }
   x = addResidual(x, inputs, `downIntrablockAdditionalResiduals.${levels}`);
@@ -94,7 +94,7 @@ export function unet2DCondition(
       layers,
       resnet: { ...resnetStyle(config), channels: channels[level]! },
       attention: type === "CrossAttnUpBlock2D"
-        ? attend(level, valueOf(transformersUp, i), crossOnly(level))
+        ? transformersAt(level, valueOf(transformersUp, i), crossOnly(level))
         : null,
       sampler: i === levels - 1 ? null : "conv",
       size,
@@ -108,18 +108,19 @@ export function unet2DCondition(
   return named("conv_out", () => convSame(active, w.conv_out, out_channels, conv_out_kernel), [active]);
 }
 
-/** Attention of a block of some level; `transformers` blocks of it follow each residual block. */
-type Attend = (
+/** The transformers of a block at some level of the UNet; `transformers` blocks of one follow each residual block. */
+type TransformersAt = (
   level: number,
   transformers: number | readonly number[],
   onlyCrossAttention: boolean,
 ) => NonNullable<UNetBlockOptions<Transformer2D>["attention"]>;
 
-function attentionTo(
+/** The UNet's transformers, which attend to the prompts. */
+function transformersOf(
   { encoderHiddenStates, encoderAttentionMask }: UNet2DConditionInputs,
   dtype: DType,
   config: UNet2DConditionConfig,
-): Attend {
+): TransformersAt {
   const context = encoderHiddenStates.cast(dtype);
   const [B, S] = encoderHiddenStates.shape as Shape<2>;
   const mask = encoderAttentionMask?.sub(1).mul(10000).reshape([B, 1, 1, S]); // -10000 hides a token
@@ -143,7 +144,7 @@ function reversed<T>(values: T | T[]): T | T[] {
 
 /** The middle block divides by its own scale, and always attends to itself too. */
 function midBlockOptions(
-  attend: Attend,
+  transformersAt: TransformersAt,
   config: UNet2DConditionConfig,
 ): Omit<UNetBlockOptions<Transformer2D>, "sampler"> {
   const last = config.block_out_channels.length - 1;
@@ -156,7 +157,7 @@ function midBlockOptions(
   return {
     layers: 2,
     resnet,
-    attention: attend(last, valueOf(config.transformer_layers_per_block, last), false),
+    attention: transformersAt(last, valueOf(config.transformer_layers_per_block, last), false),
   };
 }
 
