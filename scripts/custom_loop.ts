@@ -1,6 +1,6 @@
 /**
- * What only a loop of one's own can do: a picture that begins as one prompt and ends as another, with
- * guidance that fades as the noise does. A start for experiments.
+ * A loop that no pipeline has, as a start for experiments: a picture begins as one prompt and ends as another,
+ * with guidance that fades as the noise does.
  * Run: deno run -A scripts/custom_loop.ts "a nice flower" "the sun" --seed 0
  */
 import "./plain_errors.ts";

@@ -52,7 +52,7 @@ console.log(`Off by ${await deviation(pictureOf(painted))} in the mean square, i
 const now = pictureOf(await preview(latents!, parts.vae));
 console.log(`The colours that previews take for it now: ${await deviation(now)}`);
 
-/** Of previews side by side from the pictures, at the size of the previews. */
+/** Deviation of previews from the pictures, both side by side in `row`, at the size of the previews. */
 async function deviation(row: Tensor): Promise<string> {
   const [B, C, H, W] = images.shape as Shape<4>;
   const [h, w] = [H / parts.vae.scaleFactor, W / parts.vae.scaleFactor];

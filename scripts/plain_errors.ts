@@ -16,7 +16,7 @@ function end(event: Event, error: unknown): void {
   Deno.exit(1);
 }
 
-/** What an error says; in one line where it is parseArgs', which takes several. */
+/** The message of an error; parseArgs' takes several lines, which become one. */
 function plainMessage(error: Error & { code?: unknown }): string {
   return String(error.code).startsWith("ERR_PARSE_ARGS")
     ? error.message.replaceAll("\n", " ")

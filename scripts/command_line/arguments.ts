@@ -64,7 +64,7 @@ function end(text: string): never {
   Deno.exit(0);
 }
 
-/** What a value of an option is, read from one text for each time that it was given. */
+/** The value of an option, read from one text for each time that it was given. */
 export function valueOf(name: string, texts: readonly string[], option: Option<unknown>): unknown {
   const values = texts.map((text) => {
     try {
@@ -107,7 +107,7 @@ function expectName(raw: string, name: string, options: Options): string {
   throw new TypeError(`Cannot take ${raw}: no such option; ${advice}`);
 }
 
-/** Of names that other programs use for an option, what they are here. */
+/** Names of options here, by their names in other programs. */
 const ELSEWHERE: Record<string, string> = {
   "num-inference-steps": "steps",
   "guidance-scale": "guidance",
@@ -174,7 +174,7 @@ function refuseSurplus(text: string, places: readonly string[]): never {
 const HEAD = 26; // columns of an option with its value
 const WIDTH = 110;
 
-/** What `--help` prints. */
+/** The text of `--help`. */
 export function helpOf(usage: string, about: string, options: Options): string {
   const rows = Object.entries({ ...options, help: HELP, version: VERSION }).map(([name, option]) => {
     const head = `  --${name}${option.takes ? option.bare ? ` [${option.takes}]` : ` ${option.takes}` : ""}`;

@@ -1,4 +1,4 @@
-/** What the options of scripts take; `readArguments` reads them. */
+/** Kinds of options for scripts; `readArguments` reads them. */
 import { join } from "node:path";
 import { meant } from "../../src/core/error.ts";
 
@@ -10,13 +10,13 @@ export interface Option<T> {
   readonly help: string;
   /** Reads what is written behind it. Throws an error whose message begins with what was expected. */
   readonly read: (text: string) => T;
-  /** What holds where it is not given. */
+  /** The value where it is not given. */
   readonly value: T;
-  /** What `--help` says of that; the value itself where nothing is said. */
+  /** That value in words, for `--help`; the value itself by default. */
   readonly shown?: string;
-  /** Whether it may be given several times; then its value is a list. */
+  /** True if it may be given several times; then its value is a list. */
   readonly several?: boolean;
-  /** Whether it may stand without a value, which then reads as "". */
+  /** True if it may stand without a value, which then reads as "". */
   readonly bare?: boolean;
 }
 

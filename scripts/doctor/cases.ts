@@ -17,7 +17,7 @@ export interface Case {
 export interface CaseOptions {
   readonly quick: boolean;
   readonly dtype?: "f32" | "f16" | undefined;
-  /** Whether they are the small ones for software adapters. */
+  /** True for the small cases, for software adapters. */
   readonly software?: boolean | undefined;
 }
 

@@ -14,7 +14,7 @@ export interface CandidateRow {
   readonly id: string;
   /** Undefined where it was not tried. */
   readonly right?: boolean | undefined;
-  /** What it computed wrongly, or why it did not run. */
+  /** Its wrong result, or the reason why it did not run. */
   readonly why?: string | undefined;
   readonly ms?: number | undefined;
   /** 10¹² operations a second, and their part of what the adapter does at most. */
@@ -41,7 +41,7 @@ export interface KernelRow {
   readonly torchMs?: number | undefined;
 }
 
-/** What a case records: of several kernels the one with the most arithmetic. */
+/** The kernel that a case records: of several the one with the most arithmetic. */
 function kernelOf(device: Device, { record }: Case): Kernel {
   const kernels = new Set<Kernel>();
   const open: Node[] = [streamOf(device).dryRun(record).node];
@@ -114,7 +114,7 @@ export function withShares(rows: readonly KernelRow[], speeds: Speeds | undefine
 const MATRICES = [{ componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 }];
 const LANES = { subgroups: { min: 32, max: 32 }, lanes: 32 };
 const GPU = { software: false, joins: true };
-/** What other adapters have, and models on them. */
+/** Traits of other adapters, and types of models on them. */
 const OTHERS: readonly { traits: Partial<Traits>; dtype?: "f16" }[] = [
   { traits: { f16: true }, dtype: "f16" },
   { traits: LANES },

@@ -1,7 +1,7 @@
 import type { Device } from "denoise";
 import { measureMatrixPeak, measurePeak } from "../../bench/peak.ts";
 
-/** What the adapter does at most, measured; what it lacks is undefined. */
+/** The adapter's largest speeds, measured; undefined for abilities that it lacks. */
 export interface Speeds {
   /** 10¹² operations a second of arithmetic alone. */
   readonly f32: number;

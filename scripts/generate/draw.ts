@@ -16,7 +16,7 @@ import {
 import { schedulerNamed } from "denoise/schedulers";
 import type { Settings } from "./options.ts";
 
-/** What one run does otherwise than the next with the same settings. */
+/** Options by which one run differs from the next with the same settings. */
 export type How = Pick<RunOptions, "progress" | "preview"> & { numInferenceSteps: number };
 
 /** Draws a picture for each seed. → [B, 3, H, W] */
@@ -37,8 +37,8 @@ export async function loadPictures({ image, mask, size }: Settings): Promise<Pic
 }
 
 /**
- * How a pipeline draws with some settings: from a picture if one is given, from the prompt where it takes one, else from
- * noise alone.
+ * The function that draws with some settings: from a picture if one is given, from the prompt if the pipeline
+ * takes one, else from noise alone.
  */
 export function drawing(pipeline: AnyPipeline, settings: Settings, { image, mask }: Pictures): Draw {
   const { parts } = pipeline;

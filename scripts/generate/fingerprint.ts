@@ -1,4 +1,4 @@
-/** Whether files are the same as once, told without reading all of what may be many gigabytes. */
+/** Fingerprints, which tell that files are the same as before without reading all of many gigabytes. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { neededFiles } from "../../src/io/hub/needed_files.ts";
@@ -11,7 +11,7 @@ const SAMPLES = 256; // of larger ones: as many pieces, spread evenly from the f
 const PIECE = 2 ** 12; // bytes
 const SHOWN = 16; // digits
 
-/** Of the configs, weights and tokenizers of a model's folder, or of the one file that it is. */
+/** Fingerprint of the configs, weights and tokenizers in a model's folder, or of a model's one file. */
 export async function fingerprintOfModel(
   model: string,
   options: { base?: string | undefined; config?: string | undefined; variant?: string | undefined },
@@ -32,7 +32,7 @@ export async function fingerprintOfModel(
   return createHash("sha256").update(all.join("\n")).digest("hex").slice(0, SHOWN);
 }
 
-/** Of one file; of a folder or a repository's name, which is not on this machine, only the name. */
+/** Fingerprint of one file; only the name for a folder, or a repository that is not on this machine. */
 export async function fingerprintOfFile(path: string): Promise<string> {
   const hash = createHash("sha256");
   try {

@@ -62,7 +62,7 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   if (given.size && !isSingleFile(model)) expectSides(given.size, await multipleOf(model, family));
 }
 
-/** What the sides of a picture are multiples of, in pixels; a token of FLUX covers 2×2 latents. */
+/** Divisor of a picture's sides, in pixels; a token of FLUX covers 2×2 latents. */
 async function multipleOf(model: string, family: string): Promise<number> {
   const name = "vae/config.json";
   const { folder } = await resolveRepo(model, { files: () => [name] });

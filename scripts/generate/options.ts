@@ -4,16 +4,16 @@ import * as option from "../command_line/options.ts";
 import { readLora } from "./lora.ts";
 import { readPreview } from "./preview.ts";
 
-/** How the command is written. */
+/** The command in the first line of `--help`. */
 export const usage = "scripts/generate.ts [prompt]";
 
-/** What it does. */
+/** The purpose in the second. */
 export const about = "Draws pictures from words, with any pipeline that is built.";
 
 /** The model that comes with Denoise, from the folder of the repository. */
 export const EMBEDDED = "models/emoji-diffusion";
 
-/** What may be said on the command line, and what pictures' files say of how they were made. */
+/** Options of the command line, most of which a picture's file keeps too. */
 export const options = {
   prompt: option.text("what is to be drawn", "a nice flower"),
   model: {
@@ -76,8 +76,8 @@ function checked(help: string, read: (text: string) => unknown): option.Option<s
   return { ...option.text(help), read: (text) => (read(text), text) };
 }
 
-/** What pictures are drawn by. */
+/** Values of all options. */
 export type Settings = Values<typeof options>;
 
-/** What of it somebody said. */
+/** The values that were given, on the command line or in a recipe. */
 export type Given = Partial<Settings>;

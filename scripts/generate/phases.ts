@@ -8,7 +8,7 @@ export async function phase<T>(name: string, work: Promise<T>): Promise<T> {
   return result;
 }
 
-/** What each phase took so far, in one line. */
+/** Time of each phase so far, in one line. */
 export function phases(): string {
   return [...times].map(([name, ms]) => `${name} ${(ms / 1000).toFixed(1)} s`).join(", ");
 }

@@ -2,7 +2,7 @@ import { type PictureProtocol, pictureProtocols, previewWriter } from "denoise";
 import type { PreviewOptions } from "denoise/pipelines";
 import { expectWritable } from "../../src/io/files/whole_file.ts";
 
-/** What `--preview` says; all may be left out. */
+/** The values in `--preview`; all may be left out. */
 interface PreviewWish {
   readonly every: number;
   readonly file: string | undefined;
@@ -25,7 +25,10 @@ export function readPreview(text: string): PreviewWish {
   return { every: Number(every ?? 1), file, protocol };
 }
 
-/** What shows previews. Without a file, in a terminal that is not known to show pictures, nothing does, which is told. */
+/**
+ * Options of previews, from the text of `--preview`. Without a file and in a terminal that cannot show
+ * pictures there are none, and a line says so.
+ */
 export function previewsTo(text: string): PreviewOptions | undefined {
   const { every, file, protocol } = readPreview(text);
   const write = previewWriter({ file, protocol });

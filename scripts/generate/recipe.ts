@@ -27,7 +27,7 @@ const KEPT = [
   "quantize",
 ] as const;
 
-/** What else decides it, which a replay compares: by what it is called in messages. */
+/** Other things that decide it, which a replay compares, by their names in messages. */
 const COMPARED: Record<string, string> = {
   version: "Denoise's version",
   engine: "the engine",
@@ -50,7 +50,7 @@ export interface Replayed {
   readonly recipe: Recipe;
 }
 
-/** How the pictures of a run are made, but for their seeds: all that changes a pixel. */
+/** The recipe of a run's pictures: all that changes a pixel, except for the seeds. */
 export async function recipeOf(
   pipeline: AnyPipeline,
   settings: Settings,

@@ -3,7 +3,7 @@ import { expectWritable } from "../../src/io/files/whole_file.ts";
 import { about, EMBEDDED, type Given, options, type Settings, usage } from "./options.ts";
 import { readRecipe, type Replayed } from "./recipe.ts";
 
-/** What is drawn, what of it the command line says, and the recipe that is replayed. */
+/** Settings of the pictures to draw, those given on the command line, and the recipe that is replayed. */
 interface Task {
   readonly settings: Settings;
   readonly given: Given;
@@ -34,7 +34,9 @@ function expectTogether({ image, mask, strength, plan, quantize }: Settings): vo
   }
 }
 
-/** Of each picture: those after the first follow, and begin again at 0 behind the last of 64 bits. */
+/**
+ * The seed of each picture: the first one's, then the numbers that follow; after the last of 64 bits comes 0.
+ */
 export function seedsOf({ seed, count }: Settings): bigint[] {
   return Array.from({ length: count }, (_, i) => {
     const next = seed + BigInt(i);

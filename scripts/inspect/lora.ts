@@ -8,13 +8,15 @@ import type { SingleFile } from "../../src/io/single_file/file.ts";
 import { openModels } from "./open_models.ts";
 import { cellsOf, some } from "./table.ts";
 
-/** Whether keys are those of a LoRA, or of one of the kinds that are not built. */
+/** True if keys are those of a LoRA, or of one of the kinds that are not built. */
 export function isLora(keys: Iterable<string>): boolean {
   const all = [...keys];
   return modelKind(all)?.name === "a LoRA" || all.some((key) => unbuiltKind(key) ?? additionKind(key));
 }
 
-/** What a LoRA's file is; with a model, which of its layers it changes. `target` is what the user named. */
+/**
+ * Describes a LoRA's file; with a model, also the layers that it changes. `target` is the user's name for it.
+ */
 export async function describeLora(target: string, file: SingleFile, model?: string): Promise<string> {
   using checkpoint = await file.open();
   const { path } = file;

@@ -10,7 +10,7 @@ import { openModelSource } from "../../src/models/runtime/model_source.ts";
 import { readIndex } from "../../src/pipelines/model_index.ts";
 import { cellsOf, HEADINGS, some, table } from "./table.ts";
 
-/** What is in a single file. */
+/** Describes the contents of a single file. */
 export async function describeSingleFile(file: SingleFile): Promise<string> {
   const { path, family, parts, tensors } = file;
   const rows = [["part", "class", ...HEADINGS, "keys begin with"]];
@@ -37,7 +37,7 @@ function titleOf({ family, parts, tensors }: SingleFile): string {
   return `${families[family].name}, for ${pipelineOf(family, denoiser.config(tensors)["in_channels"])}`;
 }
 
-/** What a file is good for that is no pipeline. */
+/** A remark on the use of a file that is no pipeline. */
 function remarkOf({ parts, tensors }: SingleFile): string {
   if (parts.size === 1) return "one model of a pipeline: its class loads it, a pipeline wants its others too";
   if (parts.size > 0) return "no UNet and no transformer is in it";
@@ -53,13 +53,13 @@ function classOf(name: string): string {
   return isBuilt(name) ? name : `${name} (not built)`;
 }
 
-/** Whether there is a class of this name. */
+/** True if there is a class of this name. */
 function isBuilt(name: string): boolean {
   const plain = name.replace(/Fast$/, "");
   return [models, pipelines, schedulers, tokenizers].some((module) => Object.hasOwn(module, plain));
 }
 
-/** What is in a folder or repository with a model_index.json; its weights are not fetched. */
+/** Describes a folder or repository with a model_index.json; its weights are not fetched. */
 export async function describePipeline(pathOrRepo: string, variant?: string): Promise<string> {
   const { className, components } = await readIndex(pathOrRepo, {});
   const rows = [["part", "class", ...HEADINGS]];
@@ -83,7 +83,7 @@ export async function describeFolder(folder: string, names: readonly string[]): 
   return [`${folder}: a folder of models; inspect or load one of`, table(await Promise.all(rows))].join("\n");
 }
 
-/** What is in a folder or repository of one model. */
+/** Describes a folder or repository of one model. */
 export async function describeModel(pathOrRepo: string, variant?: string): Promise<string> {
   const source = await openModelSource(pathOrRepo, { headersOnly: true, variant });
   const [type] = [source.json["_class_name"] ?? source.json["architectures"] ?? source.json["model_type"]]

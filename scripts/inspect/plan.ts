@@ -4,20 +4,22 @@ import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
 import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
 import { openModels } from "./open_models.ts";
 
-/** What may be said about a pipeline that is planned for. */
+/** Options of planning a pipeline's memory. */
 export interface PlanOptions extends DrawingSize {
   /** Configs of a single file, and what it lacks. */
   readonly config?: string | undefined;
   readonly base?: string | undefined;
-  /** Of the weights, e.g. "fp16". */
+  /** Variant of the weights, e.g. "fp16". */
   readonly variant?: string | undefined;
   /** Bytes; by default nine tenths of what the adapter has. */
   readonly memory?: number | undefined;
-  /** Of weights and activations. */
+  /** Type of weights and activations. */
   readonly dtype?: "f32" | "f16" | undefined;
 }
 
-/** How much memory a pipeline takes, or why that cannot be said, and what of its files it does not use. */
+/**
+ * Describes the memory that a pipeline takes, or why it is not known, and names files that it does not use.
+ */
 export async function describeMemory(pathOrRepo: string, options: PlanOptions): Promise<string> {
   const notices: string[] = [];
   const onNotice = (line: string) => notices.push(line);
@@ -26,7 +28,7 @@ export async function describeMemory(pathOrRepo: string, options: PlanOptions): 
   return [...notices, plan].join("\n");
 }
 
-/** How much memory a pipeline takes, found by tracing it without its weights, as a small table. */
+/** A small table of the memory that a pipeline takes, found by tracing it without its weights. */
 export async function planMemoryOf(
   pathOrRepo: string,
   { memory, width, height, batch, tokens, steps, ...options }: PlanOptions & {

@@ -1,4 +1,4 @@
-/** What a person can do where set-up could not open an adapter. */
+/** Advice to a person for whom set-up could not open an adapter. */
 import type { Distribution } from "./distribution.ts";
 
 const mesa = {

@@ -1,6 +1,6 @@
 import { basename } from "node:path";
 
-/** Where and how a command runs. */
+/** Options of running a command. */
 export interface CommandOptions {
   cwd?: string;
   env?: Record<string, string>;

@@ -137,8 +137,8 @@ export interface Pass {
   /** Number of workgroups; more than a dimension holds are folded into two (see lib/grid.wgsl). */
   readonly workgroups: number;
   /**
-   * What its `var<storage, read>` are in order: numbers of the kernel's inputs, and behind them of the passes in front of
-   * this one. All inputs by default.
+   * The tensors of its `var<storage, read>`, in order, by number: first the kernel's inputs, then the results of
+   * earlier passes. All inputs by default.
    */
   readonly reads?: readonly number[] | undefined;
 }
@@ -164,8 +164,8 @@ export interface Candidate extends Pass {
    */
   readonly plain?: boolean | undefined;
   /**
-   * How many times larger its rounding errors may be than those of sums of the products themselves, where its arithmetic is
-   * another (Winograd's transforms); 1 by default.
+   * Factor of its rounding errors over those of plain sums of products, for other arithmetic (Winograd's
+   * transforms); 1 by default.
    */
   readonly errors?: number | undefined;
   /** In order. */

@@ -4,8 +4,7 @@ import { damaged } from "../io/files/errors.ts";
 import { type Field, fieldsOf } from "./protobuf.ts";
 
 /**
- * What a piece is for: UNKNOWN stands for other text,
- * CONTROL and USER_DEFINED are found in a text as they stand.
+ * Kinds of pieces: UNKNOWN stands for other text, CONTROL and USER_DEFINED are found in a text as they stand.
  */
 export const PIECE = { NORMAL: 1, UNKNOWN: 2, CONTROL: 3, USER_DEFINED: 4, UNUSED: 5, BYTE: 6 } as const;
 

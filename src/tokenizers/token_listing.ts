@@ -170,8 +170,8 @@ function ownRoles(config: TokenKeys, later: TokenKeys): [string, TokenEntry][] {
 }
 
 /**
- * Of which tokens added_tokens.json means that they are special. transformers compares texts, so that what
- * tokenizer_config.json describes at length does not count.
+ * Texts of tokens that are special if added_tokens.json lists them. transformers compares texts, so that tokens
+ * which tokenizer_config.json describes as objects do not count.
  */
 function specialTexts(config: TokenKeys, later: TokenKeys): ReadonlySet<string> {
   const { extra } = newNames(config);

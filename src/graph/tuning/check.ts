@@ -41,13 +41,13 @@ export async function sampleOf(
 }
 
 /**
- * How far a candidate's result may be from the plain one's, in root mean squares of the results.
+ * Largest difference between a right candidate's result and the plain one's, in root mean squares of the results.
  *
- * A sum of K terms that are rounded at random is off by u·√(K/2) of its root mean square, where each addition is rounded
- * by u, 2⁻²⁴ in f32. Functions of WGSL may be off by as much as a sum of 512 terms. Where the first input or the result is
- * f16, operands and results may be rounded by 2⁻¹¹, and 32 terms be summed in it: u·√(2 + 32/2); weights in fewer bits
- * are what they are. The largest of millions of errors lies within six standard deviations; two results that are both
- * rounded within eight.
+ * A sum of K terms that are rounded at random is off by u·√(K/2) of its root mean square, where each addition is
+ * rounded by u, 2⁻²⁴ in f32. Functions of WGSL may be off by as much as a sum of 512 terms. Where the first input
+ * or the result is f16, operands and results may be rounded by 2⁻¹¹, and 32 terms be summed in it: u·√(2 + 32/2);
+ * weights in fewer bits are what they are. The largest of millions of errors lies within six standard deviations;
+ * two results that are both rounded within eight.
  */
 export function toleranceOf(
   { flops, count, reads, dtype }: Pick<Problem, "flops" | "count" | "reads" | "dtype">,

@@ -4,9 +4,9 @@ import { type Box, resample as resampled, type ResamplingFilter, resamplingFilte
 import { imagesOf, imageTensor } from "./tensors.ts";
 
 /**
- * What to do where the new size has another aspect ratio, by the names of diffusers' resize modes: "default"
- * stretches the picture, "crop" keeps its ratio and cuts off both ends, "fill" keeps its ratio and fills both
- * ends with the colours of its edges.
+ * Fit of a picture into a size of another aspect ratio, by the names of diffusers' resize modes: "default"
+ * stretches the picture, "crop" keeps its ratio and cuts off both ends, "fill" keeps its ratio and fills both ends
+ * with the colours of its edges.
  */
 export type Fit = "default" | "crop" | "fill";
 

@@ -91,9 +91,9 @@ export interface Prediction {
 const STEPS_OF_SD2_BASE = "875000"; // of training of SD 2 at 512 pixels, which predicts the noise
 
 /**
- * What a file's model predicts: by the option, a key of newer files, the metadata, or the training steps of a
- * .ckpt. SD 2 predicts v at 768 pixels and the noise at 512. Where nothing tells, v is taken, as in
- * diffusers; for inpainting the noise, as no other model was published.
+ * The prediction type of a file's model: by the option, a key of newer files, the metadata, or the training steps
+ * of a .ckpt. SD 2 predicts v at 768 pixels and the noise at 512. Without any of these it is v, as in diffusers;
+ * for inpainting the noise, as no other model was published.
  */
 export function predictionOf(
   { family, tensors, metadata, parts }: Omit<SingleFile, "path" | "open">,

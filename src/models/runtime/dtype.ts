@@ -41,9 +41,9 @@ export function storedDType(
 const LEAST = 1 << 14; // elements: smaller matrices are not worth what rounding them costs
 
 /**
- * Whether fewer bits are for a tensor: a matrix of one of a model's many equal blocks, which only products read, in whole
- * blocks of a row. The layers before, behind and beside them, such as those of time, are small, and every value passes
- * them.
+ * True if a tensor may be stored in fewer bits: a matrix of one of a model's many equal layers, which only
+ * products read, and whose rows are whole blocks of packed numbers. The layers before, behind and beside them,
+ * such as those of time, stay as they are: they are small, and every value passes through them.
  */
 function isPackable(key: string, shape: readonly number[]): boolean {
   const isMatrix = shape.length === 2 && /\.\d+\..*\bweight$/.test(key) && !/embedding|bias/.test(key);

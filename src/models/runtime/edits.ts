@@ -6,8 +6,9 @@ import { release, retain, Tensor, tensor, watched, type Watcher } from "../../te
 export type EditValues = Readonly<Record<string, Tensor | number>>;
 
 /**
- * What stands for the result of a part. `inputs` are what the part was computed from, in the order of the module's
- * arguments in diffusers; `values` are those that the edit was given. It runs when the model is traced, not at every call.
+ * Returns a tensor in place of a part's result. `inputs` are the tensors that the part was computed from, in the
+ * order of the module's arguments in diffusers; `values` are those that the edit was given. It runs when the model
+ * is traced, not at every call.
  */
 export type EditFunction = (
   output: Tensor,

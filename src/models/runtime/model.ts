@@ -179,8 +179,8 @@ export abstract class Model<Config = unknown> implements Disposable {
   }
 
   /**
-   * How far each matrix in fewer bits is from the file's, by its name there: the root of the mean squared error over that
-   * of the values. Empty until the model was loaded.
+   * Error of each matrix in fewer bits, by its name in the file: the root mean square of its differences from the
+   * file's values over that of the values. Empty until the model was loaded.
    */
   get packingErrors(): ReadonlyMap<string, number> {
     return this.weights.errors ?? new Map();

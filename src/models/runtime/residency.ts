@@ -46,9 +46,9 @@ type State =
 const ABSENT: State = { name: "absent", loads: [] };
 
 /**
- * Whether a model's weights are in GPU memory: none, all, or those that some entry points read. Leases count who needs
- * them. Loads follow one another, however many are asked for at once; a part that comes takes the place of parts that
- * nobody needs, and stays beside the others.
+ * Loads and frees a model's weights in GPU memory: none, all, or those that some entry points read. Leases count
+ * who needs them. Loads run one after the other, even if several are asked for at once. Before a part is loaded,
+ * parts that nobody needs are freed; the others stay.
  */
 export class Residency {
   readonly #parts: ResidencyParts;

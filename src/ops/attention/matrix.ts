@@ -7,13 +7,13 @@ import { MAIN, UNITS, unitsOf } from "../gemm/matrix.ts";
 import { type Attention, operandsOf, PARAMS, paramsOf, sizesOf } from "./operands.ts";
 
 const BODY = snippet("attention/matrix", text, [PARAMS, UNITS]);
-/** How values lie in workgroup memory: as units load them in runs, or for those that take either way as they come. */
+/** The order of values in workgroup memory: in runs as units load them, or as they come for units that take either way. */
 export const VALUES: Readonly<Record<"byColumn" | "byKey", Snippet>> = {
   byColumn: snippet("attention/lib/values_by_column", byColumn),
   byKey: snippet("attention/lib/values_by_key", byKey),
 };
 
-/** How a workgroup divides its work: queries of a subgroup, keys of a tile, subgroups; and the speed reached on an H200. */
+/** Divisions of a workgroup's work: queries of a subgroup, keys of a tile, subgroups; with the speed reached on an H200. */
 const TILES = [
   { rows: 16, keys: 32, subgroups: 4, speed: 5 },
   { rows: 16, keys: 48, subgroups: 4, speed: 4.8 },
@@ -91,9 +91,9 @@ export const matrix: Form<Attention> = (traits, a) => {
 };
 
 /**
- * What a lane holds at once: matrices of sums, scores and queries, shares of scores, and what is read ahead. AMD's subgroups
- * of 64 lanes have operands four times. Compiled for navi31, kernels of up to 192 spill nothing, those of 216 do; on an H200
- * one of 240 takes 248 registers.
+ * Registers that a lane needs at once: for matrices of sums, scores and queries, shares of scores, and values read
+ * ahead. AMD's subgroups of 64 lanes have operands four times. Compiled for navi31, kernels of up to 192 spill
+ * nothing, those of 216 do; on an H200 one of 240 takes 248 registers.
  */
 function registersOf(
   rows: number,

@@ -21,18 +21,18 @@ export const MAIN: Readonly<Record<"fixed" | "sized", Snippet>> = {
 };
 const BODY = snippet("gemm/matrix", text, [UNITS]);
 
-/** How a workgroup divides a tile. */
+/** The division of a tile among subgroups. */
 interface Tile {
   /** In kernels' names. */
   readonly name: string;
-  /** Of sums. */
+  /** Size in sums. */
   readonly rows: number;
   readonly columns: number;
   /** Channels at a time where memory is enough. */
   readonly depth: number;
   /** Rows and columns of sums of a subgroup, for adapters whose lanes have room for many; by rule where it is not told. */
   readonly own?: readonly [number, number];
-  /** What it reaches, in times f32 arithmetic: of all tiles on one H200, one after the other. */
+  /** Its speed in times f32 arithmetic, measured on one H200, all tiles one after the other. */
   readonly speed: number;
   /** Workgroups that a processor has room for, by reading. */
   readonly resident: number;
@@ -98,16 +98,16 @@ export const matrix: Form<Gemm> = (traits, g) => {
 export interface Units {
   /** Their sizes. */
   readonly config: MatrixConfig;
-  /** Of a subgroup. */
+  /** Lanes of a subgroup. */
   readonly lanes: number;
   /**
-   * Whether a lane has room for many sums: for NVIDIA's, whose subgroups have one size and whose matrices are large, at 255
-   * registers. AMD's lanes hold operands twice, and then have none left (Mesa's compiler spills).
+   * True if a lane has room for many sums: on NVIDIA's GPUs, whose subgroups have one size and whose matrices are
+   * large, at 255 registers. AMD's lanes hold operands twice, and then have none left (Mesa's compiler spills).
    */
   readonly roomy: boolean;
 }
 
-/** Of f16 with sums in f32. */
+/** The adapter's matrix units for f16 with sums in f32. */
 export function unitsOf(traits: Traits): Units | undefined {
   const config = traits.matrices
     .filter((c) => c.componentType === "f16" && c.resultComponentType === "f32")
@@ -120,7 +120,7 @@ export function unitsOf(traits: Traits): Units | undefined {
   return { config, lanes, roomy: traits.lanes === 32 && config.M * config.N > 64 };
 }
 
-/** How a tile is computed. */
+/** Settings by which a tile is computed. */
 interface TileForm {
   /** Rows and columns of sums of a subgroup. */
   readonly own: readonly [number, number];

@@ -21,7 +21,7 @@ export interface FluxPromptOptions extends PooledPromptEmbedsOptions {
   /** For T5: one text for all, or one for each prompt; the prompt itself by default. */
   prompt2?: string | readonly string[] | undefined;
   /**
-   * What is not to be drawn: one text for all, or one for each prompt. It counts where trueCfgScale is over 1.
+   * Things not to be drawn: one text for all, or one for each prompt. It counts if trueCfgScale is over 1.
    */
   negativePrompt?: string | readonly string[] | undefined;
   /** Things not to be drawn, for T5; the negative prompt itself by default. */
