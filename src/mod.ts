@@ -4,6 +4,8 @@
  * @module
  */
 
+import "./io/upload/conversion.ts"; // so that the files of shaders/convert/ are known as those of ops are
+
 export type { BarOptions } from "./core/bar.ts";
 export type { DType, HostArray, PackedDType, PlainDType, ValueType } from "./core/dtype.ts";
 export type { Shape, Tuple } from "./core/shape.ts";

@@ -5,6 +5,8 @@ import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "../errors.ts";
 import { withoutKnownWarnings } from "./quiet.ts";
 import { expectRuntime } from "./runtime.ts";
+import { replaceShaders } from "../shader/replace_shader.ts";
+import { shadersIn } from "../shader/shaders_folder.ts";
 import { type Engine, isSoftware, WANTED_FEATURES } from "../traits.ts";
 import { tunedAdapter } from "../tunings/tunings.ts";
 import { readTunings } from "../tunings/tunings_file.ts";
@@ -32,9 +34,14 @@ export interface DeviceOptions {
    * access would end the process.
    */
   robust?: boolean | undefined;
+  /**
+   * A folder of shaders of your own that stand in front of those of `shaders/`, each under its path there, e.g.
+   * FOLDER/norm/softmax.wgsl; see `replaceShader`.
+   */
+  shaders?: string | undefined;
 }
 
-const OPTIONS = ["engine", "adapter", "profile", "tune", "candidate", "robust"] as const;
+const OPTIONS = ["engine", "adapter", "profile", "tune", "candidate", "robust", "shaders"] as const;
 const TUNINGS = ["off", "cached", "now"];
 
 /** Opens a GPU and makes it the current device. Throws NoAdapterError where none opens. */
@@ -53,18 +60,21 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     throw new TypeError(`Cannot open a GPU with tune ${tune}: expected "off", "cached" or "now"`);
   }
   const engines: Engine[] = engine !== "auto" ? [engine] : adapter ? ["dawn"] : ["dawn", "deno"];
+  const texts = options.shaders === undefined ? undefined : await shadersIn(options.shaders);
   const reasons: string[] = [];
   for (const name of engines) {
     const opened = await open(name, options).catch((error: Error) => error);
     if (!(opened instanceof Error)) {
       const request = async () => (await open(name, options)).gpu;
       const tunings = tune === "off" ? undefined : readTunings(tunedAdapter(name, opened.info));
-      return new Device(opened.gpu, opened.info, name, {
+      const device = new Device(opened.gpu, opened.info, name, {
         profile,
         choice: { tune, candidate },
         tunings,
         request,
       });
+      if (texts) await replaceShaders(device, texts).catch((error) => closed(device, error));
+      return device;
     }
     reasons.push(`${name}: ${opened.message.split("\n")[0]}`);
     if (opened instanceof DawnMissingError && engines.length > 1) {
@@ -78,6 +88,11 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
         "name a part of it, in its capitals, or none"
       : `Cannot open a GPU: expected an adapter, got none (${reasons.join("; ")}); run \`deno task setup\``,
   );
+}
+
+function closed(device: Device, error: unknown): never {
+  device[Symbol.dispose]();
+  throw error;
 }
 
 function nameOf({ device, description }: GPUAdapterInfo): string {

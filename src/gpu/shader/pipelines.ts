@@ -98,19 +98,21 @@ export class Pipelines {
   }
 
   /**
-   * Replaces a file's text, or restores its own where `text` is undefined, and recompiles the pipelines that have it. All
+   * Replaces files' texts, or restores their own where a text is undefined, and recompiles the pipelines that have them. All
    * change at once; where one does not compile, it throws and none changes. Resolves to their number.
    */
-  async replace(file: Snippet, text: string | undefined): Promise<number> {
-    const replaced = this.#replacing.then(() => this.#replace(file, text)); // one after the other
+  async replace(changes: ReadonlyMap<Snippet, string | undefined>): Promise<number> {
+    const replaced = this.#replacing.then(() => this.#replace(changes)); // one after the other
     this.#replacing = replaced.catch(() => {});
     return await replaced;
   }
 
-  async #replace(file: Snippet, text: string | undefined): Promise<number> {
+  async #replace(changes: ReadonlyMap<Snippet, string | undefined>): Promise<number> {
     const texts = new Map(this.#texts);
-    if (text === undefined) texts.delete(file);
-    else texts.set(file, text);
+    for (const [file, text] of changes) {
+      if (text === undefined) texts.delete(file);
+      else texts.set(file, text);
+    }
     const compiled = new Map<string, { now: string; gpu: GPUComputePipeline }>(); // by the text until now
     const others = () =>
       [...this.#byText].filter(([before]) => !compiled.has(before)).map(([before, made]) => {

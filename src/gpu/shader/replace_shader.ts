@@ -1,7 +1,7 @@
 import { nearest } from "../../core/error.ts";
 import type { Device } from "../device.ts";
 import { paramFields } from "./params.ts";
-import { SHADER_FILES } from "./snippet.ts";
+import { SHADER_FILES, type Snippet } from "./snippet.ts";
 
 /**
  * Replaces a file of `shaders/` on a device; without a text, restores the file's own. Kernels that have it are recompiled
@@ -19,6 +19,21 @@ import { SHADER_FILES } from "./snippet.ts";
  * ```
  */
 export async function replaceShader(device: Device, path: string, text?: string): Promise<number> {
+  return await replaceShaders(device, new Map([[path, text]]));
+}
+
+/** The same for several files at once: each is compiled with the new texts of the others. Where one fails all old texts stay. */
+export async function replaceShaders(
+  device: Device,
+  texts: ReadonlyMap<string, string | undefined>,
+): Promise<number> {
+  return await device.pipelines.replace(
+    new Map([...texts].map(([path, text]) => [expectFile(path, text), text])),
+  );
+}
+
+/** The file of a path. Throws where there is none, and where a text has other params than it. */
+function expectFile(path: string, text: string | undefined): Snippet {
   const file = SHADER_FILES.get(path);
   if (!file) {
     throw new TypeError(
@@ -37,5 +52,5 @@ export async function replaceShader(device: Device, path: string, text?: string)
       }, as it is called with them, got ${other || "nothing"}`,
     );
   }
-  return await device.pipelines.replace(file, text);
+  return file;
 }

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { compose } from "../../../src/gpu/shader/compose.ts";
-import { replaceShader } from "../../../src/gpu/shader/replace_shader.ts";
+import { currentDevice } from "../../../src/gpu/device.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { replaceShader, replaceShaders } from "../../../src/gpu/shader/replace_shader.ts";
 import { SHADER_FILES, type Snippet, snippet } from "../../../src/gpu/shader/snippet.ts";
 import "../../../src/models/mod.ts";
 import { softmax } from "../../../src/ops/mod.ts";
 import { kernel, tensor } from "../../../src/tensor/mod.ts";
 import { testOnBothEngines } from "../../support/engines.ts";
+import { TestFolder } from "../../support/files.ts";
 import { shaderFiles } from "../../support/shader_files.ts";
 import { traced } from "../../support/traced.ts";
 
@@ -145,3 +148,37 @@ testOnBothEngines(
     assert.deepEqual([...await run()], [3]);
   },
 );
+
+testOnBothEngines("openDevice() takes a folder of shaders in front of ours", async ({ engine }) => {
+  using folder = new TestFolder();
+  folder.write("lib/activations.wgsl", folded);
+  folder.write("convert/lib/stored.wgsl", SHADER_FILES.get("shaders/convert/lib/stored.wgsl")!.text);
+  folder.write("lib/.#activations.wgsl", "an editor's own");
+  folder.write("notes.md", "");
+  {
+    using _device = await openDevice({ engine, shaders: folder.path });
+    assert.deepEqual([...await tensor([-1, 2]).relu().data()], [1, 2]);
+  }
+  folder.write("activations.wgsl", folded);
+  const before = currentDevice();
+  await assert.rejects(openDevice({ engine, shaders: folder.path }), {
+    name: "TypeError",
+    message: 'Cannot replace "shaders/activations.wgsl": expected a file of shaders/, got none; nearest is ' +
+      '"shaders/lib/activations.wgsl"',
+  });
+  assert.equal(currentDevice(), before, "none is left open");
+  await assert.rejects(openDevice({ engine, shaders: `${folder.path}/none` }), {
+    message: `Cannot read shaders of ${folder.path}/none: no such folder; check the path`,
+  });
+});
+
+testOnBothEngines("texts that are replaced together may need each other", async (device) => {
+  const x = tensor([[1, 2], [3, 5]]);
+  const before = await softmax(x).data();
+  const renamed = (path: string) =>
+    [path, SHADER_FILES.get(path)!.text.replaceAll("workgroup_number", "number_of_workgroup")] as const;
+  const [grid, main] = ["shaders/lib/grid.wgsl", "shaders/lib/workgroup_main.wgsl"].map(renamed);
+  await assert.rejects(replaceShader(device, ...grid!), { name: "ShaderError" });
+  assert.equal(await replaceShaders(device, new Map([grid!, main!])), 1);
+  assert.deepEqual(await softmax(x).data(), before);
+});
