@@ -20,7 +20,7 @@ export function expectShape(weight: Tensor, shape: readonly number[]): void {
   );
 }
 
-/** 3×3 convolution that keeps the size unless told otherwise. x [B, C, H, W] → [B, channels, H', W']. */
+/** 3×3 convolution, which by default keeps the size. x [B, C, H, W] → [B, channels, H', W']. */
 export function conv3x3(x: Tensor, w: Layer, channels: number, options: Conv2dOptions = {}): Tensor {
   return conv(x, w, channels, 3, { padding: 1, ...options });
 }

@@ -50,8 +50,8 @@ const classes: Readonly<
 };
 
 /**
- * Options of a pipeline whose class only the repository names: what any of them may be told. A pipeline
- * refuses what is not for it, and says what it misses.
+ * Options of a pipeline whose class only the repository names: those of all classes. A pipeline refuses what is
+ * not for it, and says what it misses.
  */
 export type AnyRunOptions = { [K in keyof AllRunOptions]?: AllRunOptions[K] | undefined };
 
@@ -96,7 +96,7 @@ export abstract class DiffusionPipeline {
     return await classes[className]!.fromPretrained(pathOrRepo, source);
   }
 
-  /** A pipeline of the class that the keys of one file tell (.safetensors, .ckpt, .gguf). */
+  /** A pipeline from one file (.safetensors, .ckpt, .gguf), of the class that its keys tell. */
   static async fromSingleFile(path: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     return await DiffusionPipeline.fromPretrained(expectSingleFile(path), options);
   }

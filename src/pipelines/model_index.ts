@@ -11,9 +11,9 @@ import type { LoadOptions } from "../models/runtime/load.ts";
 /** Options of a pipeline's `fromPretrained`. */
 export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"> {
   /**
-   * Bytes of GPU memory that the models may take together: those that are not at work leave where it is
-   * short. By default nine tenths of what the adapter has; where that is not known, all stay as long as the
-   * GPU takes them.
+   * Bytes of GPU memory that the models may take together: those that are not at work are unloaded where it is
+   * short. By default nine tenths of what the adapter has; where that is not known, all stay as long as the GPU
+   * takes them.
    */
   memory?: number | undefined;
 }
@@ -29,7 +29,7 @@ export interface PipelineIndex {
   readonly className: string;
   /** Class of each component, e.g. { unet: "UNet2DModel" }. */
   readonly components: Readonly<Record<string, string>>;
-  /** All that the file says, e.g. flags beside the components. */
+  /** The whole file, e.g. flags besides the components. */
   readonly json: Readonly<Record<string, unknown>>;
   /** Commit of the repository; a local folder has none. */
   readonly commit?: string | undefined;

@@ -62,16 +62,15 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
   }
 
   /**
-   * Adds a LoRA: a file, a folder or a repository of the hub; `weightName` names the file where there are
-   * several. What of it is of no layer is told by `onNotice` and in the report; if that is all, it is
-   * refused.
+   * Adds a LoRA: a file, a folder or a repository of the hub; `weightName` names the file where there are several.
+   * Pairs without a layer are named by `onNotice` and in the report; if that is all, it is refused.
    */
   async loadLoraWeights(pathOrRepo: string, options: LoraOptions = {}): Promise<LoadReport> {
     try {
       return await loadLora(pathOrRepo, this.parts, options);
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
-      for (const model of modelsOf(this.parts)) if (!model.needed) model.unload(); // the next run brings them again
+      for (const model of modelsOf(this.parts)) if (!model.needed) model.unload(); // the next run loads them again
       await currentDevice().settle();
       return await loadLora(pathOrRepo, this.parts, options);
     }

@@ -9,7 +9,7 @@ export interface PromptEmbedsOptions {
   negativePromptEmbeds?: Tensor | undefined;
 }
 
-/** Embeddings in place of texts, for models that are also told of each text as a whole. */
+/** Embeddings in place of texts, for models that also take an embedding of each whole text. */
 export interface PooledPromptEmbedsOptions extends PromptEmbedsOptions {
   /** Embeddings of whole texts, beside promptEmbeds. [B, P] */
   pooledPromptEmbeds?: Tensor | undefined;
@@ -41,7 +41,7 @@ export interface PooledTextEmbeddings extends TextEmbeddings {
   readonly pooled: Tensor;
 }
 
-/** Throws where prompts are told as texts and as embeddings, or not at all. */
+/** Throws where prompts are given both as texts and as embeddings, or not at all. */
 export function expectPromptsOnce(
   options: TextOptions & PromptEmbedsOptions & { clipSkip?: number | undefined },
 ): void {

@@ -16,7 +16,7 @@ interface Copy {
   readonly data: HostArray;
 }
 
-/** All that a run needs to go on behind a step. */
+/** State by which a run continues after a step. */
 interface Saved {
   readonly done: number;
   readonly sample: Tensor;
@@ -39,7 +39,7 @@ class Rewound implements TorchGenerator {
   clone: TorchGenerator["clone"] = () => this.from.clone();
 }
 
-/** Copies on the host by which a run goes on behind its last step after the device was lost. */
+/** Copies on the host by which a run continues after its last step when the device was lost. */
 export class Recovery {
   /** The generator that the run is to draw from. */
   readonly generator: NonNullable<RandomOptions["generator"]>;
@@ -64,7 +64,7 @@ export class Recovery {
     this.#generators.forEach((generator, i) => generator.from = this.#begin[i]!.clone());
   }
 
-  /** Reads what a step leaves, while the next ones go on. */
+  /** Reads the state after a step, while the next steps run. */
   keep(done: number, sample: Tensor, scheduler: Scheduler): void {
     const state = scheduler.snapshot();
     const tensors = [sample, ...tensorsOf(state)].map(retain);
@@ -77,11 +77,11 @@ export class Recovery {
         return { done, sample: again, scheduler: withTensors(state, rest), generators };
       };
       this.#last = { done, restore };
-    }).catch(() => {}) // whoever waits for the step is told
+    }).catch(() => {}) // the await of the step reports it
       .finally(() => tensors.forEach(release));
   }
 
-  /** Goes on behind the last step that was kept; undefined where there is none. */
+  /** Restores the scheduler and generators as after the last step that was kept; undefined where there is none. */
   resume(scheduler: Scheduler): { done: number; sample: Tensor } | undefined {
     const saved = this.#last?.restore();
     if (!saved) return undefined;
@@ -92,8 +92,8 @@ export class Recovery {
 }
 
 /**
- * Does a run that goes on from its last step where the device is lost: another one is asked for, the models come into its
- * memory anew, and what came before the loop is computed again.
+ * Does a run that continues from its last step if the device is lost: another device is requested, the models are
+ * loaded into its memory, and everything before the loop is computed again.
  */
 export async function recovering<Options extends RandomOptions, T>(
   parts: { scheduler: Scheduler },

@@ -56,7 +56,7 @@ export function pipelinesWith(option: string): PipelineName[] {
   return (Object.keys(OPTIONS) as PipelineName[]).filter((name) => optionsOf(name).includes(option));
 }
 
-/** Throws where a pipeline is told what it does not take. */
+/** Throws for options that a pipeline does not take. */
 export function expectRunOptions(pipeline: PipelineName, options: object): void {
   expectOptions(`run ${pipeline}`, options, optionsOf(pipeline), (name) => {
     const others = pipelinesWith(name);

@@ -35,7 +35,7 @@ export class DEISMultistepScheduler extends SolverScheduler<DEISMultistepConfig>
     const { steps = 0, mu } = readSchedule(schedule, ["steps", "mu"]);
     const spread = this.spreadLevels(steps) ??
       (this.config.use_flow_sigmas ? this.flowLevels(steps, this.flowShift(mu)) : undefined);
-    if (spread) this.visitLevels(spread, spread.sigmas[steps - 1]!); // the last step goes nowhere
+    if (spread) this.visitLevels(spread, spread.sigmas[steps - 1]!); // the last step ends where it begins
     else this.visitLevels(this.spacedLevels(steps), this.table.sigmas[0]!);
   }
 

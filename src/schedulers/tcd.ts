@@ -86,7 +86,7 @@ export class TCDScheduler extends AlphaScheduler<LCMConfig> {
   }
 
   /**
-   * Told of other original steps, diffusers leaves the distillation's grid and chooses among all of training.
+   * Given other original steps, diffusers leaves the distillation's grid and chooses among all of training.
    */
   #known({ originalInferenceSteps, strength = 1 }: DistilledOptions): number[] {
     if (originalInferenceSteps === undefined) return distillationTimesteps(this.config, { strength });

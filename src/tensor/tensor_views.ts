@@ -137,7 +137,7 @@ export abstract class TensorViews extends TensorFunctions {
     return strides ? this.#view(full, strides) : this.contiguous().reshape(full);
   }
 
-  /** The same as reshape: tensors do not change, so that a copy is not told from a view. */
+  /** The same as reshape: tensors do not change, so a view cannot be told from a copy. */
   view(this: Tensor, shape: readonly number[]): Tensor {
     return this.reshape(shape);
   }

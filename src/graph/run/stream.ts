@@ -134,7 +134,7 @@ export class Stream {
     let works: Work[];
     try {
       while (true) {
-        while (this.#flight) await this.#flight.catch(() => {}); // whoever began it is told
+        while (this.#flight) await this.#flight.catch(() => {}); // its error goes to the caller who began it
         const start = performance.now();
         works = this.#schedule();
         const preparing = works.flatMap((work) => work.preparing);
@@ -176,7 +176,7 @@ export class Stream {
     return works.sort((a, b) => a.id - b.id);
   }
 
-  /** Submits work: at once, but where weights do not stay in memory bit by bit, as they come. More may be recorded meanwhile. */
+  /** Submits work: at once or, where weights are streamed, chunk by chunk as they are read. More may be recorded meanwhile. */
   async #run(works: readonly Work[]): Promise<void> {
     this.#device.assertAlive();
     const { hostTimes, profiler } = this.#device;

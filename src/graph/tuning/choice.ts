@@ -59,7 +59,7 @@ export function hashOf(candidate: Candidate, texts?: ReadonlyMap<Snippet, string
   );
 }
 
-/** Is told of every kernel for which there is a choice. */
+/** Called with every kernel for which there is a choice. */
 type Watcher = (kernel: Kernel) => void;
 
 class Watching {

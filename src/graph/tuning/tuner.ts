@@ -24,7 +24,7 @@ export interface Outcome {
 
 /** Options of measuring kernels. */
 export interface TuneOptions {
-  /** Is told of each kernel once it was measured. */
+  /** Called with each kernel once it was measured. */
   readonly onOutcome?: ((outcome: Outcome) => void) | undefined;
   /** Takes lines for people; they go to standard error by default. */
   readonly onNotice?: ((line: string) => void) | undefined;

@@ -1,6 +1,6 @@
 import { CHECK_NETWORK, PassingError } from "./retry.ts";
 
-/** A cause that is told by words of the error, what helps, and how long it lasts (see PassingError). */
+/** A cause, known by words of the error, with advice and how long it lasts (see PassingError). */
 interface Cause {
   readonly mark: RegExp;
   readonly advice: string;

@@ -101,7 +101,7 @@ export function bflFluxView(tensors: Stored, prefix: string): Map<string, Stored
       /^((?:double|single)_blocks\.(\d+)\.)?(.+)\.(\w+)$/.exec(key) ?? [];
     const row = block ? block.replace(number, "N") + layer! : layer!;
     const parts = valueIn(FLUX_NAMES, row);
-    if (!parts) return block && key; // of a block it is told as not read; at the root it is of other parts
+    if (!parts) return block && key; // in a block it is reported as not read; at the root it belongs to other parts
     const last = leaf === "scale" ? "weight" : leaf;
     const names = parts.map((part) => `${part.replace(".N.", `.${number}.`)}.${last}`);
     if (row === SWAPPED) return { ...swappedHalves(tensor), name: names[0]! };

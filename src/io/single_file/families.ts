@@ -1,7 +1,7 @@
 import type { Infos } from "../names/keys.ts";
 import type { Part } from "./parts.ts";
 
-/** Facts that the models of a family have in common, and that keys and shapes do not tell. */
+/** Facts common to the models of a family that do not follow from keys and shapes. */
 export interface Family {
   /** Its name in messages. */
   readonly name: string;

@@ -12,8 +12,8 @@ const CELL = 12; // pixels of a sixel picture in a row of text: as high as rows 
 
 /**
  * A function that shows pictures in the terminal, each in the place of the one before, above the line of a
- * progress bar. Undefined where standard output is no terminal, or, without `protocol`, none that is known to
- * show pictures.
+ * progress bar. Undefined where standard output is no terminal, or, without `protocol`, none that is known to show
+ * pictures.
  */
 export function terminalPictures(protocol?: PictureProtocol): ((image: Image) => void) | undefined {
   if (!Deno.stdout.isTerminal()) return undefined;
@@ -26,7 +26,7 @@ export function terminalPictures(protocol?: PictureProtocol): ((image: Image) =>
     try {
       for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
     } catch {
-      // the terminal is gone: what is only shown ends no run
+      // the terminal is gone: output for the eye ends no run
     }
   };
 }

@@ -36,7 +36,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   readonly revision: string | undefined;
   /** The one that was current when the model was made. */
   readonly device: Device;
-  /** The LoRAs of this model, see `loadLora`. They stay when the weights leave memory. */
+  /** The LoRAs of this model, see `loadLora`. They stay when the weights are unloaded. */
   readonly adapters: Adapters;
   /** True if pipelines may store its weights otherwise where memory is short: nobody asked how they are to be stored. */
   isFlexible = false;
@@ -153,17 +153,17 @@ export abstract class Model<Config = unknown> implements Disposable {
     return this.weights.bytes(format, only);
   }
 
-  /** Bytes that the weights take while they are streamed from the disk: what is small stays, the rest comes in turn. */
+  /** Bytes that the weights take while they are streamed from the disk: small ones stay, the others are read in turn. */
   get streamedBytes(): number {
     return this.weights.divided({ stream: {} }).bytes;
   }
 
-  /** Bytes that the largest call so far, run, measured or prepared for, takes in GPU memory beside the weights. */
+  /** Bytes of GPU memory, without the weights, of the largest call so far, run, measured or prepared for. */
   get workspace(): number {
     return this.#traces.workspace;
   }
 
-  /** Bytes that the largest of the calls in `work` takes beside the weights. Nothing runs, and no weights are needed. */
+  /** Bytes, without the weights, of the largest of the calls in `work`. Nothing runs, and no weights are needed. */
   measure(work: () => unknown): number {
     return this.#traces.measure(work);
   }

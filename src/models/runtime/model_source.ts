@@ -10,7 +10,7 @@ import { type Library, neededFiles, noticeOf } from "../../io/hub/needed_files.t
 import { isSingleFile, type SingleFileOptions } from "../../io/single_file/options.ts";
 import type { UploadProgress } from "../../io/upload/upload.ts";
 
-/** Options of `fromPretrained` that say where a model's files are, and who is told. */
+/** Options of `fromPretrained`: the place of a model's files, and callbacks. */
 export interface SourceOptions extends SingleFileOptions {
   /** Folder of the component in the repository; the root where it is absent, as in google/ddpm-cat-256. */
   subfolder?: string | undefined;
@@ -23,13 +23,13 @@ export interface SourceOptions extends SingleFileOptions {
    * plan for a model, which cannot be loaded.
    */
   headersOnly?: boolean | undefined;
-  /** Uses the cache and asks nobody. */
+  /** Uses the cache alone, without a connection. */
   localFilesOnly?: boolean | undefined;
   /** Instead of HF_TOKEN. */
   token?: string | undefined;
-  /** Told of downloads (with a file's name) and of the upload to the GPU. */
+  /** Called during downloads (with a file's name) and the upload to the GPU. */
   onProgress?: ((progress: Progress | UploadProgress) => void) | undefined;
-  /** Told in one line what deserves attention; console.warn by default. */
+  /** Called with a line that deserves attention; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
   /** Ends the loading. */
   signal?: AbortSignal | undefined;

@@ -24,7 +24,7 @@ interface Weight extends Filling {
 
 /** A model's weights: a checkpoint nested by the dots of its keys, which knows the tensors that were read. */
 export class Weights {
-  /** Error of each tensor in fewer bits beside its file's, once they were loaded; see `Model.packingErrors`. */
+  /** Error of each tensor in fewer bits, once they were loaded; see `Model.packingErrors`. */
   errors: ReadonlyMap<string, number> | undefined;
   readonly #device: Device;
   readonly #where: string;
@@ -105,7 +105,8 @@ export class Weights {
   }
 
   /**
-   * Which of the tensors that were read, or that one entry point reads, stay in memory, and which come from the disk.
+   * Divides the tensors that were read, or that one entry point reads, into those in memory and those streamed
+   * from the disk.
    * @internal
    */
   divided(
@@ -115,7 +116,7 @@ export class Weights {
   }
 
   /**
-   * The same of those that are still to be loaded: that are not in memory, and do not come from the disk yet.
+   * The same for those that are still to be loaded: neither in memory nor streamed yet.
    * @internal
    */
   absent(only?: string): Division {

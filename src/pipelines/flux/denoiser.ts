@@ -13,7 +13,7 @@ interface FluxLoop {
   readonly guidanceScale: number;
 }
 
-/** The transformer's inputs beside latents, for one batch of prompts. */
+/** The transformer's inputs besides latents, for one batch of prompts. */
 interface Batch {
   readonly encoderHiddenStates: Tensor;
   readonly imgIds: Positions;
@@ -21,7 +21,7 @@ interface Batch {
   readonly modulation: FluxModulation;
 }
 
-/** The transformer as a loop calls it. What time and prompts tell its blocks is computed for all steps at once. */
+/** The transformer as a loop calls it. Modulations by time and prompts are computed for all steps at once. */
 export class FluxDenoiser implements Disposable {
   readonly #transformer: FluxTransformer2DModel;
   readonly #timesteps: readonly number[];

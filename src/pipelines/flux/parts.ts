@@ -7,7 +7,7 @@ import type { Residents } from "../memory/acquire.ts";
 export interface FluxParts extends Residents {
   /** Between pictures and latents of 16 channels. */
   vae: AutoencoderKL;
-  /** CLIP, whose embedding of a whole text alone is taken. */
+  /** CLIP, of which only the embedding of a whole text is used. */
   textEncoder: CLIPTextModel;
   /** T5, whose states of all tokens the transformer attends to. */
   textEncoder2: T5EncoderModel;

@@ -23,7 +23,7 @@ import {
 
 /** The parts and the prompts of all pipelines of FLUX. */
 export abstract class FluxBase extends Pipeline<FluxParts> {
-  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
+  /** The parts of a folder, a repository or a single file; the models' weights are loaded when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[FluxParts]> {
     return [await openParts(pathOrRepo, options, PARTS)];
   }
@@ -77,7 +77,7 @@ export interface FluxImg2ImgRunOptions extends FluxOptions, ChangedSizeOptions {
 
 /** Pictures from a picture and a text by FLUX.1 (Black Forest Labs, 2024). */
 export class FluxImg2ImgPipeline extends FluxBase {
-  /** Draws the picture anew. Random numbers go to its latents first, then to the noise. */
+  /** Draws a changed picture. Random numbers go to its latents first, then to the noise. */
   async run(options: FluxImg2ImgRunOptions): Promise<FluxOutput> {
     return await ownRun("FluxImg2ImgPipeline", this.parts, options, async (parts, options) => {
       const { image, strength = 0.6 } = options;

@@ -30,7 +30,7 @@ export interface FluxPromptOptions extends PooledPromptEmbedsOptions {
   numImagesPerPrompt?: number | undefined;
   /** Tokens that T5 reads of a prompt, which are filled up to this number; 512, the most, by default. */
   maxSequenceLength?: number | undefined;
-  /** Guidance by the negative prompt, which the model then runs on too; 1, by default, leaves it out. */
+  /** Guidance by the negative prompt, for which the model runs a second time; off at 1, the default. */
   trueCfgScale?: number | undefined;
   /** Told in one line what of a prompt was cut, and which options have no effect; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
@@ -142,7 +142,7 @@ function countOf(prompts: Texts | PooledTextEmbeddings): number {
   return "clip" in prompts ? prompts.clip.length : prompts.states.shape[0]!;
 }
 
-/** Embeds lists of texts, all in one run of each encoder, and tells once what was cut of each. */
+/** Embeds lists of texts, all in one run of each encoder, and says once which words of each were cut. */
 async function encode(
   parts: FluxParts,
   texts: readonly Texts[],

@@ -35,7 +35,7 @@ export function tellUnguided(guided: boolean, options: Unguided): void {
   if (guidanceRescale) onNotice(`guidanceRescale ${guidanceRescale} ${without}`);
 }
 
-/** Options that count under guidance alone. */
+/** Options that count only with guidance. */
 interface Unguided {
   negativePrompt?: string | readonly string[] | undefined;
   negativePrompt2?: string | readonly string[] | undefined;

@@ -10,7 +10,7 @@ import { type AcquireOptions, type Residents, withModels } from "../memory/acqui
 import { latentSide } from "../size.ts";
 
 /**
- * The size that a picture is brought to before it is changed; by default it keeps its own. There diffusers'
+ * The size to which a picture is resized before it is changed; by default it keeps its own. There diffusers'
  * inpainting and FLUX would stretch it to the size that the model was trained for.
  */
 export interface ChangedSizeOptions {
@@ -74,7 +74,7 @@ function changedSide(name: string, given: number | undefined, own: number, multi
   );
 }
 
-/** The picture that a run changes, or the latents of another run that it goes on with. */
+/** The picture that a run changes, or the latents of another run that it continues. */
 export interface Original {
   /** The picture in [-1, 1], where one is given. [1 or B, 3, H, W] */
   readonly pixels?: Tensor | undefined;

@@ -17,7 +17,7 @@ interface InpaintingParts extends Residents {
   readonly scheduler: Scheduler;
 }
 
-/** The part of a picture to draw anew, and the loop that draws it. */
+/** The part of a picture to draw again, and the loop that draws it. */
 export interface InpaintingTask {
   readonly original: Original;
   /** As 0 and 1. [1 or as many as pictures are given, 1, H, W] */
@@ -30,11 +30,11 @@ export interface InpaintingTask {
   readonly from: "noise" | "noised" | "original";
 }
 
-/** The beginning of a loop that draws parts of a picture anew, and its changes of latents. */
+/** The first latents of a loop that draws parts of a picture again, and its changes of latents. */
 export interface Inpainting {
   /** Latents to begin with. [B, C, h, w] */
   readonly start: Tensor;
-  /** Input of the UNet: latents, and beside them the mask and the rest of the picture if it was taught these. */
+  /** Input of the UNet: latents, joined with the mask and the rest of the picture if it was trained with these. */
   readonly extend: (input: Tensor) => Tensor;
   /** Puts the rest of the picture back after a step, with noise as at the next, where the UNet does not see it. */
   readonly after: (latents: Tensor, step: number) => Tensor;
@@ -98,7 +98,7 @@ function prepared(
   };
 }
 
-/** True where the UNet takes latents, the mask and the latents of the rest, false where latents alone. */
+/** True if the UNet takes latents, the mask and the latents of the rest, false if only latents. */
 export function seesMask({ unet, vae }: Pick<InpaintingParts, "unet" | "vae">): boolean {
   const { in_channels } = unet.config;
   const { latent_channels: C } = vae.config;

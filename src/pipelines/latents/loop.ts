@@ -11,15 +11,15 @@ import { expectNumber } from "../run_options.ts";
 
 /** Options of a loop in latent space. */
 export interface LatentLoopOptions extends RunOptions {
-  /** Weight of the prompt against the negative one: 1 and less leaves guidance out. */
+  /** Weight of the prompt against the negative one: 1 and less switches guidance off. */
   guidanceScale?: number | undefined;
-  /** Share, 0 to 1, by which the spread of guided predictions is brought back to that of the prompt's. */
+  /** Share, 0 to 1, by which the spread of guided predictions is reduced to that of the prompt's. */
   guidanceRescale?: number | undefined;
   /** Source of all noise; without one each run draws other pictures. */
   generator?: RandomOptions["generator"] | undefined;
   /** Noise added in each step of DDIM and TCD. Other schedulers are refused, but for 0. */
   eta?: number | undefined;
-  /** "latent" leaves the decoder out: the pictures are the latents. */
+  /** "latent" skips the decoder: the pictures are the latents. */
   outputType?: "latent" | undefined;
 }
 

@@ -28,9 +28,9 @@ export async function memoryBudget({ memory }: Residents): Promise<number | unde
 export interface AcquireOptions {
   /** Ends the loading. */
   signal?: AbortSignal | undefined;
-  /** Calls of the first model that are to come, from which follows what room it needs; nothing of them runs. */
+  /** The first model's later calls, which tell the memory that it needs; none of them runs here. */
   work?: (() => unknown) | undefined;
-  /** The entry point that the first is to run: where there is no room for all its weights, only those come. */
+  /** The entry point that the first is to run: where there is no room for all its weights, only those of it are loaded. */
   only?: string | undefined;
   /** Makes `work` do the same in less memory; false where it cannot. Called where the GPU has no room for it. */
   smaller?: (() => boolean) | undefined;
@@ -98,7 +98,7 @@ export async function withModels<T>(
   return result;
 }
 
-/** Waits until what was recorded is done, so that what fails in it is told here, and not taken for a fault of other work. */
+/** Waits until the recorded work is done, so that its errors are thrown here, and not taken for those of other work. */
 async function settled(device: Device): Promise<void> {
   await streamOf(device).flush();
   await device.idle();

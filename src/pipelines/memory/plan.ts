@@ -23,7 +23,7 @@ export interface MemoryPlan {
   readonly together: number;
   /** Bytes of the largest part. */
   readonly largest: number;
-  /** All stay in memory; each leaves it before the next comes; or they do not fit. */
+  /** All stay in memory; each is unloaded before the next is loaded; or they do not fit. */
   readonly runs: "resident" | "in turn" | "not";
 }
 

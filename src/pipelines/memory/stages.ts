@@ -25,7 +25,7 @@ export interface Stage {
   /** The model's folder, e.g. "text_encoder". */
   readonly name: string;
   readonly model: Model;
-  /** Bytes that its work takes beside its weights. */
+  /** Bytes of its work, without its weights. */
   readonly activations: number;
 }
 
@@ -76,7 +76,7 @@ function denoising(unet: Model, vae: AutoencoderKL | undefined, size: DrawingSiz
   return { name: "unet", model: unet, activations };
 }
 
-/** A step of FLUX, and what all its steps are told beforehand. */
+/** A step of FLUX, and the modulations computed before for all steps. */
 function flowing(transformer: FluxTransformer2DModel, vae: AutoencoderKL, size: DrawingSize): Stage {
   const { batch = 1, tokens = 512, steps = 28 } = size;
   const { in_channels, joint_attention_dim } = transformer.config;

@@ -2,8 +2,8 @@ import type { PackedDType } from "../../core/dtype.ts";
 import { AutoencoderKL, FluxTransformer2DModel, type Model } from "../../models/mod.ts";
 
 /**
- * A way to keep a model's weights: as they are loaded; the same in parts, which take turns in a run; in fewer bits, whole
- * or in parts; or on the disk, from where they come whenever they are read.
+ * A way to keep a model's weights: as they are loaded; the same in parts, which take turns in a run; in fewer
+ * bits, whole or in parts; or on the disk, from where they are read at every use.
  */
 export type WeightMode =
   | "whole"
@@ -62,7 +62,7 @@ function quantizeOf(mode: WeightMode): PackedDType | undefined {
   return mode.startsWith("int8") ? "int8" : mode.startsWith("int4") ? "int4" : undefined;
 }
 
-/** Bytes beside a model's weights. */
+/** Bytes of a model without its weights. */
 function othersOf(model: Model, activations: number): number {
   return model.adapters.bytes + activations + BESIDES;
 }
@@ -89,7 +89,7 @@ export function forceStream(model: Model, memory: number): void {
   model.store({ stream: kept(model, model.workspace, model.isStreamed ? 0 : memory) });
 }
 
-/** Bytes of weights that stay in memory where the others come from the disk, so that the model fits in `memory`. */
+/** Bytes of weights that stay in memory while the others are streamed, so that the model fits in `memory`. */
 function kept(model: Model, activations: number, memory: number): { keep: number } {
   return { keep: Math.max(0, memory - model.streamedBytes - othersOf(model, activations)) };
 }

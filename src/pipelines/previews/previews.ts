@@ -42,7 +42,7 @@ export function previewPixels(x: Tensor): Promise<Image> {
 async function painted(x: Tensor, colors: Promise<LatentColors>): Promise<Image> {
   retain(x);
   try {
-    const map = await colors; // behind the scope that is open now, which would own a copy made in it
+    const map = await colors; // first: the scope that is open now, which would own a copy made in it, has ended then
     return paint({ shape: x.shape, data: await x.cast("f32").data() }, map);
   } finally {
     release(x);
@@ -75,7 +75,7 @@ export class Previews {
     if ((step + 1) % every !== 0) return;
     this.#underWay++;
     const picture = this.#picture(sample());
-    picture.catch(() => {}); // told below, in its turn
+    picture.catch(() => {}); // awaited below, in its turn
     this.#last = this.#last.then(() => this.#show(step, picture, write));
   }
 

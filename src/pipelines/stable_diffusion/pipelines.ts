@@ -13,7 +13,7 @@ import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions, type UNet
 
 /** The parts and the prompts of all pipelines of Stable Diffusion. */
 export abstract class StableDiffusionBase extends Pipeline<StableDiffusionParts> {
-  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
+  /** The parts of a folder, a repository or a single file; the models' weights are loaded when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionParts]> {
     return [await openParts(pathOrRepo, options, PARTS)];
   }
@@ -72,7 +72,7 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
 
 /** Pictures from a picture and a text (Meng et al. 2021, https://arxiv.org/abs/2108.01073). */
 export class StableDiffusionImg2ImgPipeline extends StableDiffusionBase {
-  /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
+  /** Draws a changed picture. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionImg2ImgRunOptions): Promise<LatentOutput> {
     return await ownRun(
       "StableDiffusionImg2ImgPipeline",

@@ -52,7 +52,7 @@ export interface PromptEncoder {
     texts: readonly [readonly string[], readonly string[]],
     clipSkip: number,
   ) => TextEmbeddings;
-  /** The UNet is told of whole texts, too. */
+  /** The UNet takes embeddings of whole texts, too. */
   readonly isPooled: boolean;
   /** Embeds a missing negative prompt as zeros instead of as "". */
   readonly zerosForEmpty: boolean;

@@ -30,7 +30,7 @@ interface UNetParts extends Residents {
 
 /** A run whose prompts are embedded and whose timesteps are set. */
 export interface UNetRun {
-  /** Embeddings of the prompts, under guidance behind those of the negative ones. */
+  /** Embeddings of the prompts, with guidance after those of the negative ones. */
   readonly embeddings: TextEmbeddings;
   /** Pictures. */
   readonly B: number;
@@ -60,7 +60,7 @@ export async function beginRun(
   return { embeddings: inOneBatch(embedded), B, guided, options: { ...options, guidanceScale } };
 }
 
-/** Throws unless the UNet takes what its family tells it beside the tokens' states. */
+/** Throws unless the UNet takes the conditions that its family has besides the tokens' states. */
 function expectAddition(
   { config: { addition_embed_type: type } }: UNet2DConditionModel,
   isXL: boolean,
@@ -115,7 +115,7 @@ export async function draw(
   return await decodeLatents(parts, latents, options);
 }
 
-/** Throws unless the UNet takes latents alone; models for inpainting are for the pipeline of that name. */
+/** Throws unless the UNet takes only latents; models for inpainting are for the pipeline of that name. */
 export function expectPlainUNet({ unet, vae }: UNetParts, inpainting: string): void {
   const { in_channels } = unet.config;
   const { latent_channels } = vae.config;

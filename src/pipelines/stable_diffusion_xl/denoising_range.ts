@@ -3,7 +3,7 @@ import { roundHalfEven } from "../../core/math.ts";
 
 /**
  * Which part of denoising a run does, where several models share it (eDiff-I, Balaji et al. 2022,
- * https://arxiv.org/abs/2211.01324): all runs are told the same numInferenceSteps.
+ * https://arxiv.org/abs/2211.01324): all runs take the same numInferenceSteps.
  */
 export interface DenoisingRangeOptions {
   /**
@@ -13,7 +13,7 @@ export interface DenoisingRangeOptions {
   denoisingEnd?: number | undefined;
 }
 
-/** The part of denoising that a run does which goes on with the latents of another. */
+/** The part of denoising left to a run that continues the latents of another. */
 export interface DenoisingStartOptions extends DenoisingRangeOptions {
   /**
    * So much of denoising is done:

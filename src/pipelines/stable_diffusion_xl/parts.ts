@@ -30,7 +30,7 @@ export interface StableDiffusionXLParts extends Residents {
   scheduler: Scheduler;
   /** Prompts without a negative one are set against zeros instead of the embedding of ""; true by default. */
   forceZerosForEmptyPrompt?: boolean | undefined;
-  /** The model is told an aesthetic score instead of the target size, as the refiner is; false by default. */
+  /** The model takes an aesthetic score instead of the target size, as the refiner does; false by default. */
   requiresAestheticsScore?: boolean | undefined;
 }
 

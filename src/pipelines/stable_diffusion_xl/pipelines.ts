@@ -20,7 +20,7 @@ import { type AestheticOptions, changeTimeIdRows, type MicroConditionOptions, ti
 
 /** The parts and the prompts of all pipelines of Stable Diffusion XL. */
 export abstract class StableDiffusionXLBase extends Pipeline<StableDiffusionXLParts> {
-  /** The parts of a folder, a repository or a single file; the models' weights come when they are needed. */
+  /** The parts of a folder, a repository or a single file; the models' weights are loaded when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionXLParts]> {
     return [await openPartsXL(pathOrRepo, options)];
   }
@@ -99,7 +99,7 @@ export interface StableDiffusionXLImg2ImgRunOptions
 
 /** Pictures from a picture and a text, with the base model of Stable Diffusion XL or with its refiner. */
 export class StableDiffusionXLImg2ImgPipeline extends StableDiffusionXLBase {
-  /** Draws the picture anew. Random numbers go to its latents first, then to the noise, as in diffusers. */
+  /** Draws a changed picture. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
     return await ownRun("StableDiffusionXLImg2ImgPipeline", this.parts, options, async (parts, options) => {
       const { vae, scheduler } = parts;

@@ -12,7 +12,7 @@ import type { StableDiffusionXLParts } from "./parts.ts";
 /** Prompts for two text encoders. */
 export interface StableDiffusionXLPromptOptions extends PromptOptions, PooledPromptEmbedsOptions {
   /**
-   * For the second text encoder: one text for all, or one for each prompt; what the first is told by default.
+   * For the second text encoder: one text for all, or one for each prompt; by default that of the first.
    */
   prompt2?: string | readonly string[] | undefined;
   /** Things not to be drawn, for the second text encoder; the first one's by default. */
@@ -30,13 +30,13 @@ export interface EncodeOptionsXL
 export interface StableDiffusionXLOptions extends LatentLoopOptions, StableDiffusionXLPromptOptions {
   /** 50 by default. */
   numInferenceSteps?: number | undefined;
-  /** Weight of the prompt against the negative one: 1 and less leaves guidance out. 5 by default. */
+  /** Weight of the prompt against the negative one: 1 and less switches guidance off. 5 by default. */
   guidanceScale?: number | undefined;
 }
 
 /**
  * Two of CLIP's encoders, whose states before the last layer stand side by side, without the norm at the end. The
- * refiner has but the second, which is told the first prompt.
+ * refiner has only the second, which gets the first prompt.
  */
 export function clipEncoders(
   parts: StableDiffusionXLParts,

@@ -64,7 +64,7 @@ export function changeTimeIdRows(
   return repeated([...ids, ...target], [...negative, ...negativeTarget], rows);
 }
 
-/** Throws where the model is told what only the other kind of it takes. */
+/** Throws where an option is for the other kind of model, base or refiner. */
 function expectKind(options: MicroConditionOptions & AestheticOptions, scored: boolean): void {
   const others = scored
     ? ["targetSize", "negativeTargetSize"] as const

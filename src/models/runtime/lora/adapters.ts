@@ -32,8 +32,8 @@ export interface AttachOptions {
 }
 
 /**
- * The LoRAs of one model, and how strong each is. Weights stay as they are: low-rank products are added to theirs, two for
- * a layer however many adapters it has. The matrices come into memory and leave it with the model's weights.
+ * The LoRAs of one model, and how strong each is. Weights stay as they are: low-rank products are added to theirs,
+ * two for a layer however many adapters it has. The matrices are loaded and freed with the model's weights.
  */
 export class Adapters {
   readonly #device: Device;
@@ -146,7 +146,7 @@ export class Adapters {
   }
 
   /**
-   * Gives the adapters' memory back, after the work that is recorded, until the weights come again.
+   * Frees the adapters' memory, after the work that is recorded, until the weights are loaded again.
    * @internal
    */
   unload(): void {
@@ -159,7 +159,8 @@ export class Adapters {
   }
 
   /**
-   * Reads an adapter's matrices of a file and adds them to the products of their layers, now or when the weights come.
+   * Reads an adapter's matrices of a file and adds them to the products of their layers, now or when the weights
+   * are loaded.
    * @internal
    */
   async attach(
@@ -177,7 +178,7 @@ export class Adapters {
     };
     this.#attaching.add(name);
     try {
-      const matrices = await read(signal); // what is wrong with the file is told now
+      const matrices = await read(signal); // errors of the file are thrown now
       const adapter: Adapter = { scale, bytes: bytesOfMatrices(placements, this.#dtype), read, matrices };
       await this.#change(async () => {
         try {

@@ -52,7 +52,7 @@ export class BakedAdapters {
     for (const [name, adapter] of adapters) this.#adapters.set(name, adapter);
   }
 
-  /** Adds everything to those weights that were loaded anew. */
+  /** Adds everything to those weights that were loaded again. */
   async again(loaded: readonly Node[]): Promise<void> {
     const anew = new Set(loaded);
     for (const merge of this.#merges) {

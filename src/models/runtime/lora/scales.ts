@@ -17,7 +17,7 @@ export class Scales {
   /** Starts without layers. */
   constructor(readonly device: Device) {}
 
-  /** Other factors for the calls to come. Returns what frees those before, once no work reads them. */
+  /** Sets the factors of later calls. Returns the memory of those before, to free once no work reads it. */
   set(values: readonly number[]): { release(): void } | undefined {
     const before = this.#values?.node.storage;
     this.#values = values.length ? uploadFactors(this.device, values) : undefined;
