@@ -27,7 +27,7 @@ const arrays = {
   bool: Uint32Array,
 } as const;
 
-/** Elements of a packed type that lie together: two groups of 32, then both scales in one word. */
+/** Elements in a block of a packed type: two groups of 32, followed by both scales in one word. */
 export const PACKED_BLOCK = 64;
 
 const packedBytes: Record<PackedDType, number> = { int8: 64 + 4, int4: 32 + 4 }; // of a block

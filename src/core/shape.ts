@@ -65,7 +65,7 @@ export function axisIndex(axis: number, rank: number): number {
   return index;
 }
 
-/** Throws unless numbers come in a list, where Python takes them one by one as well. */
+/** Throws unless numbers are given as a list; Python also takes them one by one. */
 export function expectList(numbers: readonly number[], call: string): void {
   if (Array.isArray(numbers)) return;
   throw new TypeError(`Cannot ${call} by ${numbers}: expected a list of numbers, as in ${call}([2, 3])`);

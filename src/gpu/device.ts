@@ -26,7 +26,7 @@ export class Device extends DeviceBase implements Disposable {
   readonly pipelines: Pipelines;
   /** Times every dispatch where the device was opened with `profile: true`. */
   readonly profiler: Profiler | undefined;
-  /** Runs at close, before the GPU goes: layers above leave their cleaning here. */
+  /** Callbacks that run at close, before the GPU is freed: layers above add their cleaning here. */
   readonly closing: (() => void)[] = [];
   /** Runs before a lost GPU is replaced: layers above forget here what they had on it. */
   readonly losing: (() => void)[] = [];

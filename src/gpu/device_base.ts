@@ -35,7 +35,7 @@ export abstract class DeviceBase {
   #running = "idle";
   /** The first thing that went wrong since the last check. */
   #failure: Error | undefined;
-  /** Answers of the GPU that are yet to come, and may be failures. */
+  /** Pending answers of the GPU, which may be failures. */
   readonly #answers = new Set<Promise<unknown>>();
   #gpu: GPUDevice;
 

@@ -22,7 +22,7 @@ export class OutOfMemoryError extends GPUCommandError {
   override name = "OutOfMemoryError";
   /** Bytes of the buffer that there was no room for; 0 where it was something else. */
   readonly wanted: number;
-  /** Bytes that the device's buffers took beside it. */
+  /** Bytes of the device's other buffers. */
   readonly inUse: number;
 
   /** `wanted` and `inUse` in bytes. */

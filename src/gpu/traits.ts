@@ -1,4 +1,4 @@
-/** Features asked for wherever an adapter has them: `traitsOf` reads what came of it. */
+/** Features that are requested wherever an adapter has them; `traitsOf` reads the result. */
 export const WANTED_FEATURES = [
   "shader-f16",
   "subgroups",
@@ -24,7 +24,7 @@ export interface MatrixConfig {
   readonly K: number;
 }
 
-/** With "chromium-experimental-subgroup-matrix" Dawn tells more than the types that Deno ships for WebGPU say. */
+/** Properties that Dawn adds with "chromium-experimental-subgroup-matrix", and that Deno's types for WebGPU lack. */
 interface DawnAdapterInfo extends GPUAdapterInfo {
   readonly subgroupMatrixConfigs?: readonly MatrixConfig[];
 }

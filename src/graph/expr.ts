@@ -28,7 +28,7 @@ export function exprType(expr: Expr, types: readonly ValueType[]): ValueType {
   return result === "same" ? type : result;
 }
 
-/** The expression brought to a type. */
+/** The expression, cast to a type. */
 export function castExpr(expr: Expr, from: ValueType, to: ValueType): Expr {
   return from === to ? expr : { op: to, args: [expr] };
 }
@@ -85,7 +85,7 @@ export function exprCode(expr: Expr, width: 1 | 4, types: readonly ValueType[]):
   return { code: write(expr), functions };
 }
 
-/** The expression with its operands replaced and its scalars numbered anew. */
+/** The expression with its operands replaced and its scalars renumbered. */
 export function substitute(
   expr: Expr,
   operand: (index: number) => Expr,

@@ -68,7 +68,7 @@ export interface Operand extends View {
   readonly window?: { readonly axis: number; readonly start: number; readonly length: number } | undefined;
 }
 
-/** Brings weights that are too large for memory from where they lie, whenever they are read. */
+/** Reads weights that are too large for memory from the disk, at every use. */
 export interface WeightPager {
   /** Two buffers that are filled by turns: the weights in one are read while the other is filled. */
   readonly slots: readonly GPUBuffer[];
@@ -80,7 +80,7 @@ export interface WeightPager {
 
 /** A value that is given: a weight, an upload, an input of a traced model. */
 export class Leaf extends Node {
-  /** For a weight that does not stay in memory: brings its values. */
+  /** For a streamed weight: reads its values. */
   pager: WeightPager | undefined;
   /** None: recordings begin here. */
   readonly sources: readonly Node[] = [];
@@ -95,7 +95,7 @@ export class Leaf extends Node {
   retire(): void {}
 }
 
-/** An input of a trace. It has values within the calls only, which bring them. */
+/** An input of a trace. It has values only during a call, which supplies them. */
 export class Input extends Leaf {}
 
 /** An expression evaluated at each place of `shape`; stored dense with `strides`. */

@@ -22,7 +22,7 @@ export class Parameter extends Leaf {
   multiplied = false;
 }
 
-/** Notes that products with these weights are recorded, for those who add low-rank products to them. */
+/** Notes that products with these weights are recorded: only such weights can take a LoRA. */
 export function noteProducts(...weights: readonly Tensor[]): void {
   for (const { node } of weights) if (node instanceof Parameter) node.multiplied = true;
 }

@@ -2,7 +2,7 @@ import { type PlainDType, storedType } from "../core/dtype.ts";
 import { boundBy } from "../gpu/shader/compose.ts";
 import { codeOf } from "../gpu/shader/snippet.ts";
 
-/** Names that the executor declares beside a kernel's text. */
+/** Names that the executor adds to a kernel's text. */
 const TAKEN =
   /^(?:@group.*\s)?(?:fn|struct|alias|const|override|var\s*<[^>]*>)\s+(y|work|Work|store|x\d+_data|workgroup_number)\b/m;
 

@@ -127,7 +127,7 @@ function around(shape: Shape, axis: number): [number, number, number] {
   return [size(shape.slice(0, axis)), shape[axis]!, size(shape.slice(axis + 1))];
 }
 
-/** The tensor beside itself, `repeats` times along each axis; more repeats than axes add axes in front. */
+/** Copies of the tensor side by side, `repeats` times along each axis; more repeats than axes add axes in front. */
 export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
   expectList(repeats, "repeat");
   const added = repeats.length - x.rank;

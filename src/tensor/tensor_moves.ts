@@ -7,7 +7,7 @@ import { scatterAlong, scatterSlices } from "./scatter.ts";
 import type { Tensor } from "./tensor.ts";
 import { TensorViews } from "./tensor_views.ts";
 
-/** The methods of tensors that bring elements to other places. */
+/** The methods of tensors that move elements to other places. */
 export abstract class TensorMoves extends TensorViews {
   /** A copy in memory of its own. */
   clone(): Tensor {
@@ -33,7 +33,7 @@ export abstract class TensorMoves extends TensorViews {
     return moves.pad(this, sizes, options);
   }
 
-  /** The tensor beside itself, `repeats` times along each axis; more repeats than axes add axes in front. */
+  /** Copies of the tensor side by side, `repeats` times along each axis; more repeats than axes add axes in front. */
   repeat(this: Tensor, repeats: readonly number[]): Tensor {
     return moves.repeat(this, repeats);
   }

@@ -15,7 +15,7 @@ export class Uniforms {
     this.#least = least;
   }
 
-  /** Writes blocks over those of before; returns where each lies. */
+  /** Writes blocks over the earlier ones; returns the place of each. */
   write(blocks: readonly Uint8Array<ArrayBuffer>[]): GPUBufferBinding[] {
     if (blocks.length === 0) return [];
     const { buffers, gpu, limits } = this.#device;

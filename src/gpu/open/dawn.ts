@@ -1,4 +1,4 @@
-/** Dawn, Chromium's WebGPU, as npm's `webgpu` brings it. */
+/** Dawn, Chromium's WebGPU, from npm's `webgpu`. */
 import { promisify } from "node:util";
 
 /** Toggles: features that are off by default, and precise timestamps. */

@@ -1,6 +1,6 @@
 /** Hides what native code writes to standard error and no user can act on. */
 
-/** Dawn's words about a limit of software adapters that Denoise never comes near. */
+/** Dawn's warning about a limit of software adapters that Denoise never reaches. */
 const KNOWN = /^Warning: maxDynamic\w+BuffersPerPipelineLayout artificially reduced from /;
 
 const SYMBOLS = {

@@ -20,7 +20,7 @@ export interface PipelineSpec {
 
 const BINDING_TYPES = { read: "read-only-storage", write: "storage", uniform: "uniform" } as const;
 
-/** A compute pipeline, perhaps still compiling. Take `gpu` anew whenever you encode: `Pipelines.replace` changes it. */
+/** A compute pipeline, perhaps still compiling. Read `gpu` at every encoding: `Pipelines.replace` changes it. */
 export interface Pipeline {
   /** Kernel name. */
   readonly label: string;
@@ -62,7 +62,7 @@ export class Pipelines {
     return { count: this.#byText.size, compileMs: this.#compileMs };
   }
 
-  /** Texts that stand in place of snippets' own. */
+  /** Texts that replace those of snippets. */
   get texts(): ReadonlyMap<Snippet, string> {
     return this.#texts;
   }

@@ -6,7 +6,7 @@ export interface SourcePart {
   readonly text: string;
 }
 
-/** A text of WGSL, and what must stand in the same shader. */
+/** A text of WGSL, and the snippets that it needs in the same shader. */
 export interface Snippet extends SourcePart {
   /** Stand in front of it, each once however many need it. */
   readonly needs?: readonly Snippet[] | undefined;

@@ -98,7 +98,7 @@ export function writeTunings(tunings: Tunings): string {
   } catch (cause) {
     try {
       Deno.removeSync(passing);
-    } catch { /* it may never have come to be */ }
+    } catch { /* it may not exist */ }
     throw new Error(`Cannot keep tunings in ${path}: ${(cause as Error).message.split("\n")[0]}`, { cause });
   }
   return path;

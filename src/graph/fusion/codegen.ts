@@ -30,7 +30,7 @@ export interface Work {
 export interface Generated {
   readonly key: string;
   readonly fields: Field[];
-  /** Uses of its bindings beside the output: operands, uniform. */
+  /** Uses of its bindings except for the output: operands, uniform. */
   readonly bindings: BindingUse[];
   /** Writes the code. */
   snippet(): Snippet;
@@ -144,7 +144,7 @@ function declarations(work: Work, width: 1 | 4, fields: Field[]): string {
   return lines.join("\n");
 }
 
-/** Key of the code: all that it depends on beside the uniform's values. */
+/** Key of the code: all that it depends on, except for the uniform's values. */
 function workKey(work: Work, width: 1 | 4): string {
   const operands = work.operands.map((operand) => {
     if (!operand) return work.own;

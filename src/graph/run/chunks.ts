@@ -2,7 +2,7 @@ import { alignUp, Storage } from "../../gpu/memory/buffers.ts";
 import type { Step } from "../fusion/step.ts";
 import type { Leaf } from "../node.ts";
 
-/** Steps that run together, with the weights that are brought for them and where these then lie. */
+/** Steps that run together, with the weights that are read for them, and their places in the slot. */
 export interface Chunk {
   readonly steps: number[];
   readonly places: Map<Leaf, Storage>;
@@ -15,7 +15,7 @@ export function roomOf(leaf: Leaf): number {
   return alignUp(Math.max(16, leaf.bytes), ALIGNMENT);
 }
 
-/** The weights among a step's inputs that are brought when it runs. */
+/** The weights among a step's inputs that are streamed. */
 export function pagedWeights({ inputs }: Step): Leaf[] {
   return [...new Set(inputs as readonly Leaf[])].filter((leaf) => leaf.pager && !leaf.storage);
 }

@@ -118,7 +118,7 @@ export class Plan {
     }
   }
 
-  /** Measures kernels that were not measured yet, then chooses anew. */
+  /** Measures kernels that were not measured yet, then chooses again. */
   async #tune(): Promise<void> {
     const problems = this.#untuned.filter((problem) => !isMeasured(this.#device, problem)); // another plan may have
     const bar = new Bar(problems.length, { label: `measuring kernels of ${this.label}`, silentMs: 1000 });
@@ -138,7 +138,7 @@ export class Plan {
     return this.#steps;
   }
 
-  /** Bytes that a first run takes beside weights. */
+  /** Bytes of a first run, without the weights. */
   get bytes(): number {
     return this.#bytes ??= workspaceOf(this.#device, this.#steps, this.inputs, this.outputs);
   }
@@ -194,7 +194,7 @@ export class Plan {
     this.#last = undefined; // until this run is encoded whole
     if (!isKnown) this.#constant = same;
     if (binds) {
-      const isUsed = this.#encoding === encoding && encoding.isOpen; // else old and new need not fit beside each other
+      const isUsed = this.#encoding === encoding && encoding.isOpen; // else old and new results need not fit in memory together
       this.#bind(isUsed ? (release) => encoding.afterSubmit(release) : (release) => release());
     }
     this.#encoding = encoding;

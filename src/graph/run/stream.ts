@@ -13,7 +13,7 @@ import type { Work } from "./work.ts";
 /** Figures of the last flush that submitted something. */
 export interface StepStatistics {
   readonly dispatches: number;
-  /** Time to encode and submit; where weights were brought, it is part of it. */
+  /** Time to encode and submit, and to read streamed weights. */
   readonly encodeMs: number;
 }
 
@@ -35,7 +35,7 @@ export class Stream {
   readonly #wanted = new Set<Node>();
   /** Frees what the pending work may use. */
   #releases: (() => void)[] = [];
-  /** The flush that goes on while weights come. */
+  /** The flush that is under way while streamed weights are read. */
   #flight: Promise<void> | undefined;
   /** Told of every new node, e.g. a scope. */
   readonly watchers: ((node: Node) => void)[] = [];
@@ -113,7 +113,7 @@ export class Stream {
     return this.#tracing.dryRun(record);
   }
 
-  /** Bytes that a run of what `record` records takes beside its weights. Throws where it must run, and the adapter cannot. */
+  /** Bytes, without the weights, for a run of what `record` records. Throws where it must run, and the adapter cannot. */
   measure(inputs: readonly Leaf[], record: () => readonly Node[], mustRun = false): number {
     using made = new DisposableStack();
     const outputs = this.#tracing.trace(made, record);
@@ -154,7 +154,7 @@ export class Stream {
       await this.#flight;
     } finally {
       this.#flight = undefined;
-      if (this.#pending.size === 0) this.#settle(); // releases that came meanwhile
+      if (this.#pending.size === 0) this.#settle(); // releases that were asked for meanwhile
     }
   }
 
@@ -192,7 +192,7 @@ export class Stream {
       for (const work of works) {
         profiler?.enter(work.id);
         for (const fetch of work.encode(encoding, uniforms)) {
-          encoding.submit(); // while weights come, finalizers free what else nobody holds any more
+          encoding.submit(); // while streamed weights are read, finalizers free other values that nobody holds
           await fetch();
         }
       }

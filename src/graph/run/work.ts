@@ -11,11 +11,12 @@ export interface Work {
   readonly id: number;
   /** Must end before it can be encoded: pipelines, measurements of kernels. */
   readonly preparing: readonly Promise<void>[];
-  /** Contents of the uniforms that are written for this run alone. */
+  /** Contents of the uniforms that are written for this run only. */
   readonly uniforms: readonly Uint8Array<ArrayBuffer>[];
   /**
-   * Encodes it and stores the results in its nodes. Where it reads weights that do not stay in memory, it yields what brings
-   * them, to be awaited once all that is encoded so far is submitted. `uniforms` gives where its uniforms lie, in order.
+   * Encodes it and stores the results in its nodes. Where it reads streamed weights, it yields a function that
+   * reads them from the disk, to be awaited once everything encoded so far is submitted. `uniforms` has the places
+   * of its uniforms, in order.
    */
   encode(encoding: Encoding, uniforms: Iterator<GPUBufferBinding>): Iterable<Fetch>;
 }

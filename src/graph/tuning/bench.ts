@@ -34,7 +34,7 @@ export function shapeOf({ axes, reads, dtype }: Problem): string {
   return `${axes.join("×")} from ${reads.map((read) => read.dtype).join(", ")} to ${dtype}`;
 }
 
-/** Bytes that a bench takes for a problem, beside what single candidates need. */
+/** Bytes of a bench for a problem, without those that single candidates need. */
 export function benchBytes({ reads, dtype, count }: Problem): number {
   const sizes = [...reads, { dtype, count }].map(({ dtype, count }) => new Leaf(dtype, count, "").bytes);
   return sizes.reduce((sum, bytes) => sum + bytes, 0);
@@ -75,7 +75,7 @@ export class Bench implements Disposable {
       for (const [i, { storage, dtype }] of bench.#kernel.sources.entries()) {
         await fill(device, storage!, dtype, i + 1);
       }
-      await device.idle(); // tells where there is no memory
+      await device.idle(); // throws where there is no memory
       return bench;
     } catch (error) {
       bench[Symbol.dispose]();

@@ -230,7 +230,7 @@ class Tryout {
     }
   }
 
-  /** Result of a trial; elements that it leaves out are no numbers. */
+  /** Result of a trial; elements that it leaves out are NaN. */
   async #result(trial: Trial): Promise<Sample> {
     await fill(this.device, this.bench.output, "nothing", 0);
     runOnce(this.device, trial);

@@ -30,7 +30,7 @@ const MOST = 256; // lanes of a workgroup of which a processor runs several
 /** The lanes for values that take so many loads. */
 export function lanesFor(traits: Traits, loads: number): Lanes {
   const { software, lanes, subgroups, invocations } = traits;
-  if (software) { // one subgroup: a barrier costs more than it brings. Mesa's can say 32 lanes where it runs 16
+  if (software) { // one subgroup: a barrier costs more than it gains. Mesa's can say 32 lanes where it runs 16
     return lanes === 8 || lanes === 16 ? { part: ONE, count: lanes } : { part: ANY, count: 8 };
   }
   const least = subgroups?.min ?? 32;

@@ -30,7 +30,7 @@ export interface RowProblem {
   readonly columns: number;
   /** Offset of the first row and distances between rows, in elements. */
   readonly places: readonly number[];
-  /** Members of the kernel's `struct Params` beside `rows` and `columns`. */
+  /** Members of the kernel's `struct Params` besides `rows` and `columns`. */
   readonly params: Readonly<Record<string, number>>;
 }
 

@@ -31,7 +31,7 @@ export interface InterpolateOptions {
   alignCorners?: boolean | undefined;
   /** Positions follow the sizes, rounded as they are, instead of `scaleFactor`. */
   recomputeScaleFactor?: boolean | undefined;
-  /** Averages over what a smaller picture leaves out, as PIL does. For bilinear and bicubic; lanczos wants it. */
+  /** Averages over all pixels when a picture gets smaller, as PIL does. For bilinear and bicubic; required for lanczos. */
   antialias?: boolean | undefined;
 }
 
