@@ -2,12 +2,12 @@
  * Imported by scripts, in front of all else: an error that nobody caught ends the script with its message alone and
  * exit code 1, and so does a Deno that is too old.
  */
-import { dropped } from "../src/core/shown.ts";
+import { ignoringErrors } from "../src/core/shown.ts";
 import { expectRuntime } from "../src/gpu/open/runtime.ts";
 
 const { warn, error: showError } = console;
-console.warn = (...words) => dropped(() => warn(...words)); // to a full disk they throw
-console.error = (...words) => dropped(() => showError(...words));
+console.warn = (...words) => ignoringErrors(() => warn(...words)); // to a full disk they throw
+console.error = (...words) => ignoringErrors(() => showError(...words));
 
 function end(event: Event, error: unknown): void {
   event.preventDefault();

@@ -1,6 +1,6 @@
 /** One way in which all scripts read their arguments. */
 import { parseArgs } from "node:util";
-import { meant } from "../../src/core/error.ts";
+import { probablyMeant } from "../../src/core/error.ts";
 import { version } from "../../src/core/version.ts";
 import type { Option, Values } from "./options.ts";
 
@@ -135,7 +135,7 @@ function nearestOption(name: string, options: Options): string | undefined {
   const kebab = name.replaceAll(/([a-z])([A-Z])/g, "$1-$2").replaceAll("_", "-").toLowerCase();
   const elsewhere = ELSEWHERE[kebab];
   if (elsewhere !== undefined && Object.hasOwn(options, elsewhere)) return elsewhere;
-  return meant(name, Object.keys(options));
+  return probablyMeant(name, Object.keys(options));
 }
 
 function expectValue(

@@ -1,6 +1,6 @@
 /** Kinds of options for scripts; `readArguments` reads them. */
 import { join } from "node:path";
-import { meant } from "../../src/core/error.ts";
+import { probablyMeant } from "../../src/core/error.ts";
 
 /** An option of a script. */
 export interface Option<T> {
@@ -147,7 +147,7 @@ export function choice<const Word extends string>(
 ): Option<Word | undefined> {
   const read = (text: string) => {
     const word = words.find((word) => word === text.toLowerCase());
-    const near = meant(text, words);
+    const near = probablyMeant(text, words);
     return word ?? fail(`expected ${words.join(" or ")}${near ? `; did you mean ${near}?` : ""}`);
   };
   return { help, value, takes: words.join("|"), read };

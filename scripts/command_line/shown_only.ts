@@ -1,5 +1,5 @@
 /** Imported by scripts that save pictures: what they print beside is lost where it cannot be written, and no picture. */
-import { dropped } from "../../src/core/shown.ts";
+import { ignoringErrors } from "../../src/core/shown.ts";
 
 const { log } = console;
-console.log = (...words) => dropped(() => log(...words));
+console.log = (...words) => ignoringErrors(() => log(...words));

@@ -15,7 +15,7 @@ export function nearest(name: string, candidates: Iterable<string>, most = Infin
  * The candidate that was probably meant: the same in another spelling, one that begins so, or is the beginning or the end
  * of the name (addedCond of added_cond_kwargs, dtype of torch_dtype), or nearly the same.
  */
-export function meant(name: string, candidates: readonly string[]): string | undefined {
+export function probablyMeant(name: string, candidates: readonly string[]): string | undefined {
   const plain = (text: string) => text.replaceAll(/[-_ ]/g, "").toLowerCase();
   const wanted = plain(name);
   const byPlain = new Map(candidates.map((candidate) => [plain(candidate), candidate]));
@@ -46,7 +46,7 @@ export function expectOptions(
   const odd = Object.entries(options).find(([name, value]) => value !== undefined && !known.includes(name));
   if (!odd) return;
   const [name] = odd;
-  const near = meant(name, known);
+  const near = probablyMeant(name, known);
   const advice = elsewhere(name) ?? (near ? `did you mean ${near}?` : `expected some of ${known.join(", ")}`);
   throw new TypeError(`Cannot ${action} with ${name}: no such option; ${advice}`);
 }

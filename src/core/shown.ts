@@ -19,11 +19,11 @@ let listening = false;
 export function writeShown(text: string): void {
   if (!listening) stderr?.on?.("error", () => {});
   listening = true;
-  dropped(() => stderr?.write(text));
+  ignoringErrors(() => stderr?.write(text));
 }
 
 /** Runs work that only shows something, and drops its errors. */
-export function dropped(show: () => unknown): void {
+export function ignoringErrors(show: () => unknown): void {
   try {
     show();
   } catch {

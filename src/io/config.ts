@@ -58,7 +58,7 @@ export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, wher
 export type ConfigSchema<Config> = z.ZodType<Config> & Pick<z.ZodObject, "shape">;
 
 /** A schema with a check of several keys together, which calls `expect` with what a key should be. */
-export function refined<S extends z.ZodObject>(
+export function withCheck<S extends z.ZodObject>(
   keys: S,
   check: (config: z.output<S>, expect: (key: keyof S["shape"] & string, expected: string) => void) => void,
 ): S {
@@ -71,7 +71,7 @@ export function refined<S extends z.ZodObject>(
 export const positive: z.ZodInt = z.int().positive();
 
 /** A key that nothing here reads: of training, of generation, or about the file. */
-export const unread: z.ZodOptional<z.ZodUnknown> = z.unknown().optional();
+export const ignoredKey: z.ZodOptional<z.ZodUnknown> = z.unknown().optional();
 
 /** A boolean with a default; null is false, as in Python. */
 export function flag(otherwise: boolean): z.ZodType<boolean> {

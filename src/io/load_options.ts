@@ -1,4 +1,4 @@
-import { expectOptions, meant } from "../core/error.ts";
+import { expectOptions, probablyMeant } from "../core/error.ts";
 import { isSingleFile } from "./single_file/options.ts";
 
 /** Names of the options of every `fromPretrained`: pipelines pass theirs on to each component. */
@@ -47,7 +47,7 @@ export function expectLoadOptions(pathOrRepo: string, options: object): void {
 function expectWord(pathOrRepo: string, name: string, words: readonly string[], options: object): void {
   const word = options[name as keyof typeof options] as unknown;
   if (word === undefined || words.includes(word as string)) return;
-  const near = meant(String(word), words);
+  const near = probablyMeant(String(word), words);
   const advice = near ? `; did you mean ${near}?` : "";
   throw new TypeError(
     `Cannot load ${pathOrRepo} with ${name} ${word}: expected ${words.join(" or ")}${advice}`,

@@ -4,7 +4,7 @@ import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { describePlan, planMemory } from "./memory/plan.ts";
 import { memoryBudget, modelsOf, type Residents } from "./memory/acquire.ts";
 import { stagesOf } from "./memory/stages.ts";
-import { fit, footprintsOf } from "./memory/weight_modes.ts";
+import { footprintsOf, storeToFit } from "./memory/weight_modes.ts";
 import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./model_index.ts";
 
 /** The class of a part, a model's or a tokenizer's, and the names under which model_index.json may list it. */
@@ -72,7 +72,7 @@ async function openModel(
   const quantize = type as unknown === AutoencoderKL ? undefined : options.quantize; // convolutions gain nothing by it
   const model = await loadModel(type, pathOrRepo, { ...options, quantize, defer: true });
   model.isFlexible = !options.quantize && !options.stream && !options.headersOnly;
-  fit(model, model.workspace, memory);
+  storeToFit(model, model.workspace, memory);
   return model;
 }
 

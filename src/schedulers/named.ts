@@ -2,7 +2,7 @@ import { nearest } from "../core/error.ts";
 import * as classes from "./classes.ts";
 import type { SchedulerSource } from "./config.ts";
 import { FlowScheduler } from "./flow_match.ts";
-import { plain, type Sampler, samplers, spreadNames } from "./names.ts";
+import { plainName, type Sampler, samplers, spreadNames } from "./names.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** A scheduler's class, where it does not matter which. */
@@ -45,11 +45,11 @@ export interface NamedScheduler {
  */
 export function schedulerNamed(name: string): NamedScheduler {
   if (Object.hasOwn(schedulerClasses, name)) return named(name, { names: [], className: name });
-  const wanted = plain(name);
+  const wanted = plainName(name);
   for (const sampler of samplers) {
-    for (const front of sampler.names.map(plain)) {
+    for (const front of sampler.names.map(plainName)) {
       if (wanted === front) return named(name, sampler);
-      const spread = spreadNames.find(({ names }) => names.some((end) => wanted === front + plain(end)));
+      const spread = spreadNames.find(({ names }) => names.some((end) => wanted === front + plainName(end)));
       if (spread) return named(name, sampler, spread.config);
     }
   }
@@ -123,5 +123,5 @@ function nearestName(wanted: string): string {
 }
 
 function byPlain(name: string): readonly [string, string] {
-  return [plain(name), name];
+  return [plainName(name), name];
 }

@@ -92,7 +92,7 @@ export const spreadNames: readonly SpreadName[] = [
 ];
 
 /** A name without what its writers differ in: "DPM++ 2M Karras", "dpmpp_2m-karras" and "k_dpmpp_2m_karras". */
-export function plain(name: string): string {
+export function plainName(name: string): string {
   return name.trim().toLowerCase().replace(/^(sample|k)[_\s-]+/, "").replaceAll("+", "p")
     .replace(/[_\s-]gpu$/, "").replace(/[^a-z0-9]/g, "").replace(/scheduler$/, "").replace(/^kdpm2/, "dpm2");
 }

@@ -22,7 +22,7 @@ function floating(x: Tensor): Tensor {
 }
 
 /** True where any, or every, element is not 0. */
-export function truth(kind: "any" | "all", x: Tensor, axes: Axes, keepdim?: boolean): Tensor {
+export function anyOrAll(kind: "any" | "all", x: Tensor, axes: Axes, keepdim?: boolean): Tensor {
   const ones = x.to("bool").to("i32");
   if (reducedSize(x, axes) === 0) { // nothing to look at
     const { shape } = reduce("sum", ones, axes, keepdim);

@@ -8,7 +8,7 @@ import { TensorOrder } from "./tensor_order.ts";
 import { recordPointwise } from "./record.ts";
 import { keepdimOf, reduce, type ReduceOptions } from "./reduce.ts";
 import type { Selected } from "./sort.ts";
-import { logsumexp, norm, truth, variance } from "./statistics.ts";
+import { anyOrAll, logsumexp, norm, variance } from "./statistics.ts";
 
 /** Options of var() and std(). */
 export interface VarianceOptions extends ReduceOptions {
@@ -76,12 +76,12 @@ export class Tensor extends TensorOrder {
 
   /** True where any element is not 0, over some axes or over all. */
   any(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return truth("any", this, axes, keepdimOf(options));
+    return anyOrAll("any", this, axes, keepdimOf(options));
   }
 
   /** True where every element is not 0, over some axes or over all. */
   all(axes?: number | readonly number[], options?: ReduceOptions): Tensor {
-    return truth("all", this, axes, keepdimOf(options));
+    return anyOrAll("all", this, axes, keepdimOf(options));
   }
 
   /** The mean squared distance from the mean over some axes, or over all: Σ (x − mean)² / (n − correction). */

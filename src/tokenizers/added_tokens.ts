@@ -76,17 +76,17 @@ export function tokensToAdd({ roles, extras, listed }: TokenListing): AddedToken
   const known = new Set(byId.map(contentOf));
   const unlisted = new Map<string, TokenEntry>();
   for (const token of [...roles.values(), ...extras]) {
-    const key = typeof token === "string" ? token : JSON.stringify(complete(token));
+    const key = typeof token === "string" ? token : JSON.stringify(completeToken(token));
     if (!known.has(contentOf(token)) && !unlisted.has(key)) unlisted.set(key, token);
   }
   const named = new Set([...roles.values()].map(contentOf));
   return [...byId, ...unlisted.values()].map((token) =>
-    named.has(contentOf(token)) ? complete(token, true) : complete(token)
+    named.has(contentOf(token)) ? completeToken(token, true) : completeToken(token)
   );
 }
 
 /** A token with everything said. A text alone is a special token, unless it is said not to be. */
-export function complete(
+export function completeToken(
   token: TokenEntry,
   special = typeof token === "string" || token.special,
 ): AddedToken {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { complete, type DescribedToken, type NumberedToken, numberedToken } from "./added_tokens.ts";
+import { completeToken, type DescribedToken, type NumberedToken, numberedToken } from "./added_tokens.ts";
 import { PIECE, type SentencePieceModel } from "./sentencepiece_model.ts";
 
 /** A step of a tokenizer. */
@@ -79,5 +79,5 @@ export function definitionOf(spiece: SentencePieceModel, sentinels: readonly str
 /** Pieces of a spiece.model that are found in a text as they stand. */
 export function literalPieces({ pieces }: SentencePieceModel): DescribedToken[] {
   return pieces.filter(({ type }) => type === PIECE.CONTROL || type === PIECE.USER_DEFINED)
-    .map(({ text, type }) => ({ ...complete(text), special: type === PIECE.CONTROL }));
+    .map(({ text, type }) => ({ ...completeToken(text), special: type === PIECE.CONTROL }));
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import {
-  complete,
+  completeToken,
   contentOf,
   type DescribedToken,
   describedToken,
@@ -113,7 +113,7 @@ export function tokenListing(
   }
   const special = specialTexts(config, later);
   for (const [content, id] of Object.entries(added)) {
-    ids.set(id, complete(content, special.has(content)));
+    ids.set(id, completeToken(content, special.has(content)));
   }
   for (const { id, ...token } of listed) ids.set(id, token);
   return { roles, extras, listed: ids };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { expectOptions, meant, nearest } from "../../src/core/error.ts";
+import { expectOptions, nearest, probablyMeant } from "../../src/core/error.ts";
 import { Dice } from "../support/dice.ts";
 
 Deno.test("nearest() finds the name with the fewest edits", () => {
@@ -37,7 +37,7 @@ function distance(a: string, b: string): number {
   );
 }
 
-Deno.test("meant() finds other spellings, beginnings, ends and slips, and nothing that is far", () => {
+Deno.test("probablyMeant() finds other spellings, beginnings, ends and slips, and nothing that is far", () => {
   const names = ["guidanceScale", "numInferenceSteps", "generator", "dtype", "height"];
   const expected: Record<string, string | undefined> = {
     guidance_scale: "guidanceScale",
@@ -53,8 +53,8 @@ Deno.test("meant() finds other spellings, beginnings, ends and slips, and nothin
     x: undefined,
     "": undefined,
   };
-  for (const [name, found] of Object.entries(expected)) assert.equal(meant(name, names), found, name);
-  assert.equal(meant("a", []), undefined);
+  for (const [name, found] of Object.entries(expected)) assert.equal(probablyMeant(name, names), found, name);
+  assert.equal(probablyMeant("a", []), undefined);
 });
 
 Deno.test("expectOptions() refuses what is not known, and takes undefined for nothing", () => {

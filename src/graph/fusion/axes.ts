@@ -49,7 +49,7 @@ export function collapse(
  * Strides of views over given target axes (of `targetSizes`, with `targetStrides` in memory), where the axes
  * of `shape`, laid out by `layout`, can be grouped into them; undefined where they cannot.
  */
-export function fit(
+export function fitStrides(
   shape: Shape,
   layout: readonly number[],
   views: readonly (readonly number[])[],

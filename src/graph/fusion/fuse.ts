@@ -1,5 +1,5 @@
 import { sameNumbers, sameStrides, type Shape } from "../../core/shape.ts";
-import { fit, reorder } from "./axes.ts";
+import { fitStrides, reorder } from "./axes.ts";
 import { type Expr, exprFlops, substitute } from "../expr.ts";
 import { Kernel, Leaf, type Node, type Operand, Pointwise } from "../node.ts";
 
@@ -150,5 +150,11 @@ function canEnd(kernel: Kernel, group: Group, maxBuffers: number): boolean {
   if (group.output.count !== kernel.count || reads + others.length + 1 > maxBuffers) return false;
   if (others.some((operand) => operand.window)) return false;
   if (!own.every((operand) => readsWhole(operand, group.strides))) return false;
-  return !!fit(group.shape, group.strides, others.map((operand) => operand.strides), spec.axes, spec.strides);
+  return !!fitStrides(
+    group.shape,
+    group.strides,
+    others.map((operand) => operand.strides),
+    spec.axes,
+    spec.strides,
+  );
 }

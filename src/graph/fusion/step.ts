@@ -4,7 +4,7 @@ import { compose, type Section } from "../../gpu/shader/compose.ts";
 import type { BindingUse, PipelineSpec } from "../../gpu/shader/pipelines.ts";
 import { keyOf, paramsText } from "../../gpu/shader/snippet.ts";
 import { contiguousStrides, size } from "../../core/shape.ts";
-import { collapse, fit } from "./axes.ts";
+import { collapse, fitStrides } from "./axes.ts";
 import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
 import { exprFlops } from "../expr.ts";
 import { type Group, valueGroup } from "./fuse.ts";
@@ -118,7 +118,7 @@ function passStep(
 ): Step {
   const { operands, expr, scalars, output } = group;
   const others = operands.filter((operand) => operand.node !== value);
-  const views = fit(
+  const views = fitStrides(
     group.shape,
     group.strides,
     others.map((operand) => operand.strides),

@@ -60,7 +60,7 @@ export function toleranceOf(
 }
 
 /** The worst place of a result, if it is too far from the plain one. */
-export interface Misfit {
+export interface Mismatch {
   /** Number of the element. */
   readonly element: number;
   readonly expected: number;
@@ -80,9 +80,9 @@ export function rootMeanSquare({ pieces }: Sample): number {
 }
 
 /** Compares a result with the plain one; `tolerance` in root mean squares of the latter. What is no number fits nothing. */
-export function misfit(plain: Sample, result: Sample, tolerance: number): Misfit | undefined {
+export function mismatch(plain: Sample, result: Sample, tolerance: number): Mismatch | undefined {
   const bound = tolerance * rootMeanSquare(plain);
-  let worst: Misfit | undefined;
+  let worst: Mismatch | undefined;
   let most = bound;
   plain.pieces.forEach((piece, p) => {
     const other = result.pieces[p]!;

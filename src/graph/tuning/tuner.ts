@@ -2,7 +2,7 @@ import type { Device } from "../../gpu/device.ts";
 import { DeviceLostError, GPUCommandError, OutOfMemoryError, ShaderError } from "../../gpu/errors.ts";
 import { writeTunings } from "../../gpu/tunings/tunings_file.ts";
 import { Bench, benchBytes, type Problem, problemOf, shapeOf, type Trial } from "./bench.ts";
-import { misfit, placeOf, rootMeanSquare, type Sample, sampleOf, toleranceOf } from "./check.ts";
+import { mismatch, placeOf, rootMeanSquare, type Sample, sampleOf, toleranceOf } from "./check.ts";
 import { choiceId, classOf, hashOf, idOf, rightOnes } from "./choice.ts";
 import { fill } from "./fill.ts";
 import type { Group } from "../fusion/fuse.ts";
@@ -219,7 +219,7 @@ class Tryout {
   async #wrong(trial: Trial, expected: Sample): Promise<string | undefined> {
     const { problem } = this;
     try {
-      const found = misfit(expected, await this.#result(trial), toleranceOf(problem, trial.candidate));
+      const found = mismatch(expected, await this.#result(trial), toleranceOf(problem, trial.candidate));
       if (!found) return undefined;
       const { element, expected: wanted, got, bound } = found;
       const at = placeOf(element, problem).join(", ");

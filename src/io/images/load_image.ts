@@ -5,10 +5,10 @@ import type { Tensor } from "../../tensor/mod.ts";
 import { HEAD, kindOf } from "../files/file_kinds.ts";
 import { type Image, type ImageMode, imageModes, inMode } from "./image.ts";
 import { decodeJpeg } from "./jpeg.ts";
-import { type Metadata, orientationOf, turned } from "./orientation.ts";
+import { type Metadata, orientationOf, upright } from "./orientation.ts";
 import { fetchPicture, notPicture, readPicture } from "./picture_file.ts";
 import { decodePng } from "./png.ts";
-import { expectOneOf, expectResize, fitted, readSize, type ResizeOptions } from "./resize.ts";
+import { expectOneOf, expectResize, readSize, resizedImage, type ResizeOptions } from "./resize.ts";
 import { imageTensor } from "./tensors.ts";
 import { decodeWebp } from "./webp.ts";
 
@@ -48,7 +48,7 @@ export async function loadImage(
   expectResize(resize);
   const to = size === undefined ? undefined : readSize(size);
   const image = inMode(await readImage(source), mode === "L" ? "RGB" : mode);
-  const resized = inMode(fitted(image, to ?? image, resize), mode); // luma last, as in diffusers
+  const resized = inMode(resizedImage(image, to ?? image, resize), mode); // luma last, as in diffusers
   expectRoom(resized, source);
   return imageTensor(resized);
 }
@@ -104,7 +104,7 @@ export async function decodePicture(bytes: Uint8Array, path: string): Promise<Im
   const decoder = decoderOf(bytes);
   if (!decoder) throw notPicture(bytes, path, "a PNG, JPEG or WebP");
   const { image, ...metadata } = await decoder(bytes, path);
-  return turned(image, orientationOf(metadata));
+  return upright(image, orientationOf(metadata));
 }
 
 function decoderOf(head: Uint8Array): typeof decoders[string] | undefined {

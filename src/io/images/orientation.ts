@@ -49,7 +49,7 @@ function inXml(xmp: Uint8Array): number | undefined {
 }
 
 /** Turns and mirrors a picture so that it is upright. */
-export function turned(image: Image, orientation: number): Image {
+export function upright(image: Image, orientation: number): Image {
   if (orientation === 1) return image;
   const { width: W, height: H, channels, data } = image;
   const [width, height] = orientation < 5 ? [W, H] : [H, W];

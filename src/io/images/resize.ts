@@ -43,7 +43,7 @@ export function expectOneOf(option: string, value: string, known: readonly strin
 }
 
 /** A picture at another size, as diffusers' VaeImageProcessor makes it. */
-export function fitted(
+export function resizedImage(
   image: Image,
   to: Size,
   { fit = "default", resample = "lanczos" }: ResizeOptions = {},
@@ -98,5 +98,8 @@ export async function resizeImage(
   const to = readSize(size);
   expectResize(options);
   const [first, ...rest] = await imagesOf(x, "Cannot resize");
-  return imageTensor(fitted(first, to, options), ...rest.map((image) => fitted(image, to, options)));
+  return imageTensor(
+    resizedImage(first, to, options),
+    ...rest.map((image) => resizedImage(image, to, options)),
+  );
 }

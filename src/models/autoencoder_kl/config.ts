@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ConfigSchema, flag, positive, refined } from "../../io/config.ts";
+import { type ConfigSchema, flag, positive, withCheck } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 
 /** An AutoencoderKL's config: the keys of its config.json, of which older files lack some. */
@@ -78,7 +78,7 @@ const keys = z.looseObject({
 });
 
 /** Checks an AutoencoderKL's config and fills in its defaults. */
-export const autoencoderKLConfig: ConfigSchema<AutoencoderKLConfig> = refined(keys, (config, expect) => {
+export const autoencoderKLConfig: ConfigSchema<AutoencoderKLConfig> = withCheck(keys, (config, expect) => {
   const { block_out_channels: channels, norm_num_groups: groups, latent_channels: latents } = config;
 
   for (const key of ["down_block_types", "up_block_types"] as const) {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, type ConfigSchema, positive, refined, unread } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, ignoredKey, positive, withCheck } from "../../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
 
 /** A CLIP text model's config: the keys of its config.json, of which older files lack some. */
@@ -39,21 +39,21 @@ const keys = z.looseObject({
   hidden_act: z.enum(hiddenActNames).default("quick_gelu"),
   layer_norm_eps: z.number().nonnegative().default(1e-5),
   eos_token_id: z.int().default(49407),
-  architectures: unread,
+  architectures: ignoredKey,
   model_type: absentIfNull(z.enum(["clip_text_model", "clip"]).default("clip_text_model")),
-  transformers_version: unread,
-  torch_dtype: unread,
-  dtype: unread,
-  dropout: unread,
-  attention_dropout: unread,
-  initializer_factor: unread,
-  initializer_range: unread,
-  bos_token_id: unread,
-  pad_token_id: unread,
+  transformers_version: ignoredKey,
+  torch_dtype: ignoredKey,
+  dtype: ignoredKey,
+  dropout: ignoredKey,
+  attention_dropout: ignoredKey,
+  initializer_factor: ignoredKey,
+  initializer_range: ignoredKey,
+  bos_token_id: ignoredKey,
+  pad_token_id: ignoredKey,
 });
 
 /** Checks a CLIP text model's config and fills in transformers' defaults. */
-export const clipTextConfig: ConfigSchema<CLIPTextConfig> = refined(keys, (config, expect) => {
+export const clipTextConfig: ConfigSchema<CLIPTextConfig> = withCheck(keys, (config, expect) => {
   if (config.hidden_size % config.num_attention_heads === 0) return;
   expect("num_attention_heads", `a divisor of hidden_size, which is ${config.hidden_size}`);
 });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ConfigSchema, flag, positive, refined } from "../../io/config.ts";
+import { type ConfigSchema, flag, positive, withCheck } from "../../io/config.ts";
 
 /** A FluxTransformer2DModel's config: the keys of its config.json, of which files lack some. */
 export interface FluxTransformer2DConfig {
@@ -46,7 +46,7 @@ const keys = z.looseObject({
 });
 
 /** Checks a FluxTransformer2DModel's config and fills in its defaults. */
-export const fluxTransformer2DConfig: ConfigSchema<FluxTransformer2DConfig> = refined(
+export const fluxTransformer2DConfig: ConfigSchema<FluxTransformer2DConfig> = withCheck(
   keys,
   ({ axes_dims_rope: axes, attention_head_dim }, expect) => {
     const sum = axes.reduce((a, b) => a + b, 0);

@@ -30,7 +30,7 @@ export interface Division {
 }
 
 /** Divides a model's weights: the small ones stay, and of the others as many as `keep` allows. */
-export function divide(fillings: readonly Filling[], stream?: StreamOptions): Division {
+export function divideWeights(fillings: readonly Filling[], stream?: StreamOptions): Division {
   const total = (some: readonly Filling[]) => some.reduce((sum, { leaf }) => sum + leaf.bytes, 0);
   if (!stream) return { resident: [...fillings], streamed: [], slot: 0, bytes: total(fillings) };
   const { keep = 0, chunk = CHUNK } = stream;

@@ -10,7 +10,7 @@ import { expectShape } from "../../nn/layers.ts";
 import { Parameter } from "../../ops/low_rank.ts";
 import { Tensor } from "../../tensor/mod.ts";
 import { storedDType, type WeightFormat } from "./dtype.ts";
-import { divide, type Division, type StreamOptions } from "./weight_stream.ts";
+import { divideWeights, type Division, type StreamOptions } from "./weight_stream.ts";
 
 /** A branch of a checkpoint: its keys up to the next dot. */
 interface Branch {
@@ -112,7 +112,7 @@ export class Weights {
   divided(
     { only, stream = this.#format.stream }: { only?: string | undefined; stream?: StreamOptions } = {},
   ): Division {
-    return divide(this.#fillings(this.#keys(only)), stream);
+    return divideWeights(this.#fillings(this.#keys(only)), stream);
   }
 
   /**

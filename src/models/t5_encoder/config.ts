@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, type ConfigSchema, positive, refined, unread } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, ignoredKey, positive, withCheck } from "../../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
 
 /** A T5 encoder's config: the keys of its config.json, of which older files lack some. */
@@ -48,28 +48,28 @@ const keys = z.looseObject({
   is_gated_act: z.boolean().nullish().transform((gated) => gated === null ? false : gated),
   model_type: absentIfNull(z.literal("t5").default("t5")),
   is_decoder: z.literal(false).default(false),
-  architectures: unread,
-  transformers_version: unread,
-  torch_dtype: unread,
-  dtype: unread,
-  dropout_rate: unread,
-  classifier_dropout: unread,
-  initializer_factor: unread,
-  is_encoder_decoder: unread,
-  num_decoder_layers: unread,
-  decoder_start_token_id: unread,
-  pad_token_id: unread,
-  eos_token_id: unread,
-  use_cache: unread,
-  output_past: unread,
-  n_positions: unread,
-  tie_word_embeddings: unread,
-  scale_decoder_outputs: unread,
-  task_specific_params: unread,
+  architectures: ignoredKey,
+  transformers_version: ignoredKey,
+  torch_dtype: ignoredKey,
+  dtype: ignoredKey,
+  dropout_rate: ignoredKey,
+  classifier_dropout: ignoredKey,
+  initializer_factor: ignoredKey,
+  is_encoder_decoder: ignoredKey,
+  num_decoder_layers: ignoredKey,
+  decoder_start_token_id: ignoredKey,
+  pad_token_id: ignoredKey,
+  eos_token_id: ignoredKey,
+  use_cache: ignoredKey,
+  output_past: ignoredKey,
+  n_positions: ignoredKey,
+  tie_word_embeddings: ignoredKey,
+  scale_decoder_outputs: ignoredKey,
+  task_specific_params: ignoredKey,
 });
 
 /** Checks a T5 encoder's config and fills in transformers' defaults. */
-export const t5EncoderConfig: ConfigSchema<T5EncoderConfig> = refined(keys, (config, expect) => {
+export const t5EncoderConfig: ConfigSchema<T5EncoderConfig> = withCheck(keys, (config, expect) => {
   const exact = Math.floor(Math.floor(config.relative_attention_num_buckets / 2) / 2);
   if (config.relative_attention_max_distance > exact) return;
   expect(

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, type ConfigSchema, flag, positive, refined } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, flag, positive, withCheck } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 
 /** A UNet2DModel's config: the keys of its config.json, of which older files lack some. */
@@ -111,7 +111,7 @@ const keys = z.looseObject({
 });
 
 /** Checks a UNet2DModel's config and fills in its defaults. */
-export const unet2DConfig: ConfigSchema<UNet2DConfig> = refined(keys, (config, expect) => {
+export const unet2DConfig: ConfigSchema<UNet2DConfig> = withCheck(keys, (config, expect) => {
   const { block_out_channels: channels, attention_head_dim: headDim } = config;
 
   for (const key of ["down_block_types", "up_block_types"] as const) {

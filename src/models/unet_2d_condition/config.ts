@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { absentIfNull, type ConfigSchema, flag, positive, refined } from "../../io/config.ts";
+import { absentIfNull, type ConfigSchema, flag, positive, withCheck } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 import { blockType } from "../unet_2d/config.ts";
 
@@ -167,43 +167,46 @@ const perBlock = [
 ] as const;
 
 /** Checks a UNet2DConditionModel's config and fills in its defaults. */
-export const unet2DConditionConfig: ConfigSchema<UNet2DConditionConfig> = refined(keys, (config, expect) => {
-  const { block_out_channels: channels, transformer_layers_per_block: transformers } = config;
+export const unet2DConditionConfig: ConfigSchema<UNet2DConditionConfig> = withCheck(
+  keys,
+  (config, expect) => {
+    const { block_out_channels: channels, transformer_layers_per_block: transformers } = config;
 
-  for (const key of perBlock) {
-    const value = config[key];
-    if (Array.isArray(value) && value.length !== channels.length) {
-      expect(key, `${channels.length} values, as many as block_out_channels`);
-    }
-  }
-  const uneven = channels.find((n) => n % config.norm_num_groups !== 0);
-  if (uneven) expect("norm_num_groups", `a divisor of ${uneven}, which is in block_out_channels`);
-  const heads = config.num_attention_heads ? "num_attention_heads" : "attention_head_dim";
-  const crowded = channels.find((n, i) => n < valueOf(config[heads]!, i));
-  if (crowded) expect(heads, `at most ${crowded} heads, one a channel`);
-  const reverse = "reverse_transformer_layers_per_block";
-  if (Array.isArray(transformers) && transformers.some(Array.isArray) && !config[reverse]) {
-    expect(reverse, "a list, as transformer_layers_per_block has lists in it");
-  }
-  channels.forEach((_, i) => {
-    const down = valueOf(config.layers_per_block, i);
-    const up = valueOf(config.layers_per_block, channels.length - 1 - i) + 1;
-    for (const [key, layers] of [["transformer_layers_per_block", down], [reverse, up]] as const) {
-      const list = valueOf(config[key], i);
-      if (Array.isArray(list) && list.length !== layers) {
-        expect(key, `lists of one number for each residual block: ${layers} in list ${i}`);
+    for (const key of perBlock) {
+      const value = config[key];
+      if (Array.isArray(value) && value.length !== channels.length) {
+        expect(key, `${channels.length} values, as many as block_out_channels`);
       }
     }
-  });
-  if (config.addition_embed_type && config.addition_time_embed_dim === null) {
-    expect("addition_time_embed_dim", 'a number, as addition_embed_type is "text_time"');
-  }
-  const projects = config.addition_embed_type ?? config.class_embed_type;
-  const projection = "projection_class_embeddings_input_dim";
-  if (config[projection] === null && /text_time|projection/.test(projects ?? "")) {
-    expect(projection, `a number, as the model has "${projects}"`);
-  }
-});
+    const uneven = channels.find((n) => n % config.norm_num_groups !== 0);
+    if (uneven) expect("norm_num_groups", `a divisor of ${uneven}, which is in block_out_channels`);
+    const heads = config.num_attention_heads ? "num_attention_heads" : "attention_head_dim";
+    const crowded = channels.find((n, i) => n < valueOf(config[heads]!, i));
+    if (crowded) expect(heads, `at most ${crowded} heads, one a channel`);
+    const reverse = "reverse_transformer_layers_per_block";
+    if (Array.isArray(transformers) && transformers.some(Array.isArray) && !config[reverse]) {
+      expect(reverse, "a list, as transformer_layers_per_block has lists in it");
+    }
+    channels.forEach((_, i) => {
+      const down = valueOf(config.layers_per_block, i);
+      const up = valueOf(config.layers_per_block, channels.length - 1 - i) + 1;
+      for (const [key, layers] of [["transformer_layers_per_block", down], [reverse, up]] as const) {
+        const list = valueOf(config[key], i);
+        if (Array.isArray(list) && list.length !== layers) {
+          expect(key, `lists of one number for each residual block: ${layers} in list ${i}`);
+        }
+      }
+    });
+    if (config.addition_embed_type && config.addition_time_embed_dim === null) {
+      expect("addition_time_embed_dim", 'a number, as addition_embed_type is "text_time"');
+    }
+    const projects = config.addition_embed_type ?? config.class_embed_type;
+    const projection = "projection_class_embeddings_input_dim";
+    if (config[projection] === null && /text_time|projection/.test(projects ?? "")) {
+      expect(projection, `a number, as the model has "${projects}"`);
+    }
+  },
+);
 
 /** Width T of the embedding of time. */
 export function timeWidth(config: UNet2DConditionConfig): number {

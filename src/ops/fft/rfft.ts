@@ -3,7 +3,7 @@ import { cat, rowsAlong, Tensor, tensor } from "../../tensor/mod.ts";
 import { type Complex, mapParts } from "./complex.ts";
 import { dftRows } from "./dft.ts";
 import { fft, type FftnOptions, type FftOptions } from "./fft.ts";
-import { checkLengths, complexParts, fitted, lastAxes, scaleOf, transform } from "./transform.ts";
+import { checkLengths, complexParts, cutOrPad, lastAxes, scaleOf, transform } from "./transform.ts";
 
 /** The first half of the Fourier transform of real numbers, as torch.fft.rfft; the other half mirrors it. */
 export function rfft(x: Tensor, { n, axis = -1, norm }: FftOptions = {}): Complex {
@@ -24,7 +24,7 @@ export function irfft(x: Tensor | Complex, { n, axis = -1, norm }: FftOptions = 
   const length = n ?? 2 * (parts.real.shape[axisIndex(axis, parts.real.rank)]! - 1);
   checkLengths(parts.real, [length]);
   const { back } = rowsAlong(parts.real, axis);
-  const half = mapParts(parts, (part) => fitted(rowsAlong(part, axis).rows, Math.floor(length / 2) + 1));
+  const half = mapParts(parts, (part) => cutOrPad(rowsAlong(part, axis).rows, Math.floor(length / 2) + 1));
   const mirrored = mapParts(half, (part) => part.slice(1, 1, Math.ceil(length / 2)).flip(1));
   const whole = {
     real: cat([half.real, mirrored.real], 1),

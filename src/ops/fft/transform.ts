@@ -28,7 +28,7 @@ export function transform(
   checkLengths(real, lengths);
   order.forEach((axis, i) => {
     const { back } = rowsAlong(parts.real, axis);
-    const rows = mapParts(parts, (part) => fitted(rowsAlong(part, axis).rows, lengths[i]!));
+    const rows = mapParts(parts, (part) => cutOrPad(rowsAlong(part, axis).rows, lengths[i]!));
     parts = mapParts(dftRows(rows, sign), back);
   });
   const scale = scaleOf(lengths.reduce((product, n) => product * n, 1), sign, norm);
@@ -55,7 +55,7 @@ export function checkLengths(x: Tensor, lengths: readonly number[]): void {
 }
 
 /** Rows cut, or filled up with zeros. */
-export function fitted(rows: Tensor, n: number): Tensor {
+export function cutOrPad(rows: Tensor, n: number): Tensor {
   return n === rows.shape[1] ? rows : rows.pad([0, n - rows.shape[1]!]);
 }
 

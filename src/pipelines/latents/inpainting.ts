@@ -1,5 +1,5 @@
 import { formatShape, type Shape } from "../../core/shape.ts";
-import { fitted } from "../../io/images/resize.ts";
+import { resizedImage } from "../../io/images/resize.ts";
 import { inMode } from "../../io/images/image.ts";
 import { imagesOf } from "../../io/images/tensors.ts";
 import type { AutoencoderKL, UNet2DConditionModel } from "../../models/mod.ts";
@@ -132,7 +132,7 @@ export async function readMask(
   const masks = await imagesOf(mask, "Cannot inpaint by a mask");
   const values = new Float32Array(count * size.width * size.height);
   masks.forEach((image, i) => {
-    const luma = inMode(fitted(image, size), "L").data;
+    const luma = inMode(resizedImage(image, size), "L").data;
     values.set(Float32Array.from(luma, (byte) => byte < 127.5 ? 0 : 1), i * luma.length);
   });
   return tensor(values, [count, 1, size.height, size.width]);

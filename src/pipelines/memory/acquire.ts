@@ -3,7 +3,7 @@ import { OutOfMemoryError } from "../../gpu/errors.ts";
 import { memoryOf } from "../../gpu/memory/adapter_memory.ts";
 import { streamOf } from "../../graph/run/stream.ts";
 import { Model } from "../../models/mod.ts";
-import { BESIDES, fit, forceStream } from "./weight_modes.ts";
+import { forceStream, SMALL_BUFFERS, storeToFit } from "./weight_modes.ts";
 
 /** The parts of a pipeline, models among them. */
 export interface Residents {
@@ -60,8 +60,8 @@ export async function acquireModels(
     const known = Math.min(parts.memory ?? Infinity, device.memoryCeiling ?? Infinity);
     const idle = modelsOf(parts).filter((model) => model.loaded && !model.needed && !wanted.includes(model));
     makeRoom(wanted, idle, known, options);
-    fit(first, first.workspace, parts.memory ?? Infinity);
-    const only = first.comesInParts || sizeOf(first) + BESIDES > known ? options.only : undefined;
+    storeToFit(first, first.workspace, parts.memory ?? Infinity);
+    const only = first.comesInParts || sizeOf(first) + SMALL_BUFFERS > known ? options.only : undefined;
     using acquired = new DisposableStack();
     try {
       for (const model of wanted) {
@@ -126,7 +126,7 @@ async function reserve(model: Model, work: (() => unknown) | undefined, isUnknow
   const { device } = model;
   if (work) model.reserve(work);
   const room = isUnknown && !device.traits.software
-    ? device.buffers.create("what is small", BESIDES, GPUBufferUsage.STORAGE)
+    ? device.buffers.create("what is small", SMALL_BUFFERS, GPUBufferUsage.STORAGE)
     : undefined;
   try {
     await device.idle();

@@ -1,5 +1,5 @@
 import type { Stage } from "./stages.ts";
-import { BESIDES, footprintsOf, type WeightMode } from "./weight_modes.ts";
+import { footprintsOf, SMALL_BUFFERS, type WeightMode } from "./weight_modes.ts";
 
 /** A model's share of the plan, in bytes. */
 export interface PlannedPart {
@@ -80,7 +80,7 @@ export function describePlan(plan: MemoryPlan, title: string): string {
       .join("  ").trimEnd();
   const there = memory === Infinity ? "in unknown memory" : `in ${amount(memory)}`;
   const taken = `taken: weights as they lie, activations, ${
-    megabytes(BESIDES)
+    megabytes(SMALL_BUFFERS)
   } MB for staging and what is small`;
   return [`${title} ${there}:`, ...rows.map(line), taken, describeVerdict(plan)].join("\n");
 }

@@ -21,7 +21,7 @@ export interface Footprint {
 }
 
 /** Bytes of what is small: staging, uniforms, latents. */
-export const BESIDES = 64 << 20;
+export const SMALL_BUFFERS = 64 << 20;
 
 const MODES: readonly WeightMode[] = ["whole", "int8", "int4", "streamed"];
 const FLUX_MODES: readonly WeightMode[] = [
@@ -64,14 +64,14 @@ function quantizeOf(mode: WeightMode): PackedDType | undefined {
 
 /** Bytes of a model without its weights. */
 function othersOf(model: Model, activations: number): number {
-  return model.adapters.bytes + activations + BESIDES;
+  return model.adapters.bytes + activations + SMALL_BUFFERS;
 }
 
 /**
  * Stores a model, if it may be, in the first mode in which it fits in `memory` with its work; where it fits in none, in
  * the smallest that is exact.
  */
-export function fit(model: Model, activations: number, memory: number): void {
+export function storeToFit(model: Model, activations: number, memory: number): void {
   if (!model.isFlexible) return;
   const footprints = footprintsOf(model, activations);
   const exact = footprints.filter(({ mode }) => quantizeOf(mode) === undefined);

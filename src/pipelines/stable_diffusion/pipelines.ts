@@ -8,7 +8,7 @@ import { openParts } from "../open_parts.ts";
 import { Pipeline } from "../pipeline.ts";
 import { ownRun } from "../run.ts";
 import { PARTS, type StableDiffusionParts } from "./parts.ts";
-import { apart, clipEncoder, embedPrompts, type EncodeOptions } from "./prompts.ts";
+import { clipEncoder, embedPrompts, type EncodeOptions, ownEmbeddings } from "./prompts.ts";
 import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions, type UNetRun } from "./run.ts";
 
 /** The parts and the prompts of all pipelines of Stable Diffusion. */
@@ -27,7 +27,7 @@ export abstract class StableDiffusionBase extends Pipeline<StableDiffusionParts>
   ): Promise<{ promptEmbeds: Tensor; negativePromptEmbeds: Tensor }> {
     const encoder = clipEncoder(this.parts, options);
     const { uncond, cond } = await embedPrompts(this.parts, options, true, encoder);
-    return { promptEmbeds: apart(cond).states, negativePromptEmbeds: apart(uncond!).states };
+    return { promptEmbeds: ownEmbeddings(cond).states, negativePromptEmbeds: ownEmbeddings(uncond!).states };
   }
 
   /** Draws pictures. */

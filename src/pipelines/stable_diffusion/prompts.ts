@@ -149,7 +149,7 @@ export function inOneBatch({ uncond, cond }: Conditioning): TextEmbeddings {
 }
 
 /** Embeddings in memory of their own, in place of those given. */
-export function apart(embeddings: TextEmbeddings): TextEmbeddings {
+export function ownEmbeddings(embeddings: TextEmbeddings): TextEmbeddings {
   using made = scope(...tensorsOf(embeddings));
   return mapped(embeddings, (x) => made.keep(x.clone()));
 }

@@ -7,7 +7,7 @@ import type { PipelineOptions } from "../model_index.ts";
 import { Pipeline } from "../pipeline.ts";
 import type { PooledPromptEmbeds } from "../prompts.ts";
 import { ownRun } from "../run.ts";
-import { apart, embedPrompts } from "../stable_diffusion/prompts.ts";
+import { embedPrompts, ownEmbeddings } from "../stable_diffusion/prompts.ts";
 import { beginRun, draw, expectPlainUNet, type UNetRun } from "../stable_diffusion/run.ts";
 import {
   type DenoisingRangeOptions,
@@ -32,7 +32,7 @@ export abstract class StableDiffusionXLBase extends Pipeline<StableDiffusionXLPa
   async encodePrompt(options: EncodeOptionsXL): Promise<Required<PooledPromptEmbeds>> {
     const encoder = clipEncoders(this.parts, options);
     const embedded = await embedPrompts(this.parts, options, true, encoder);
-    const [uncond, cond] = [apart(embedded.uncond!), apart(embedded.cond)];
+    const [uncond, cond] = [ownEmbeddings(embedded.uncond!), ownEmbeddings(embedded.cond)];
     return {
       promptEmbeds: cond.states,
       negativePromptEmbeds: uncond.states,

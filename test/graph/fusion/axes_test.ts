@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { contiguousStrides, size } from "../../../src/core/shape.ts";
-import { collapse, fit, reorder } from "../../../src/graph/fusion/axes.ts";
+import { collapse, fitStrides, reorder } from "../../../src/graph/fusion/axes.ts";
 import { Dice } from "../../support/dice.ts";
 import { addresses } from "../../support/nd.ts";
 
@@ -58,7 +58,7 @@ Deno.test("collapse() makes one axis of a channels-last picture and its equals",
   assert.deepEqual(collapse([1, 1], [[1, 1]], new Set()), { sizes: [1], strides: [[1]], place: [-1, -1] });
 });
 
-Deno.test("fit() addresses the same elements of random views over a kernel's axes", () => {
+Deno.test("fitStrides() addresses the same elements of random views over a kernel's axes", () => {
   const dice = new Dice(4);
   let fitted = 0;
   for (let round = 0; round < 2000; round++) {
@@ -78,7 +78,7 @@ Deno.test("fit() addresses the same elements of random views over a kernel's axe
       number[],
       number[],
     ];
-    const result = fit(shape, layout, [view, layout], targetSizes, targetStrides);
+    const result = fitStrides(shape, layout, [view, layout], targetSizes, targetStrides);
     const expected = joined(shape, layout, view);
     if (result) {
       fitted++;
@@ -96,10 +96,10 @@ Deno.test("fit() addresses the same elements of random views over a kernel's axe
   assert.ok(fitted > 500, `only ${fitted} views fitted`);
 });
 
-Deno.test("fit() refuses axes that split one of the shape's, and other sizes", () => {
-  assert.equal(fit([6], [1], [], [2, 3], [3, 1]), undefined);
-  assert.equal(fit([2, 3], [3, 1], [], [2, 2], [2, 1]), undefined);
-  assert.deepEqual(fit([1, 1], [1, 1], [[0, 0]], [1, 1, 1, 1], [1, 1, 1, 1]), [[0, 0, 0, 0]]);
+Deno.test("fitStrides() refuses axes that split one of the shape's, and other sizes", () => {
+  assert.equal(fitStrides([6], [1], [], [2, 3], [3, 1]), undefined);
+  assert.equal(fitStrides([2, 3], [3, 1], [], [2, 2], [2, 1]), undefined);
+  assert.deepEqual(fitStrides([1, 1], [1, 1], [[0, 0]], [1, 1, 1, 1], [1, 1, 1, 1]), [[0, 0, 0, 0]]);
 });
 
 Deno.test("reorder() reads random views in another shape of the same memory, wherever strides can", () => {

@@ -9,7 +9,7 @@ import {
   writeTunings,
 } from "../../../src/gpu/tunings/tunings_file.ts";
 import { benchBytes, type Problem, problemOf } from "../../../src/graph/tuning/bench.ts";
-import { misfit, placeOf, type Sample, sampleOf, toleranceOf } from "../../../src/graph/tuning/check.ts";
+import { mismatch, placeOf, type Sample, sampleOf, toleranceOf } from "../../../src/graph/tuning/check.ts";
 import { choose, classOf, hashOf, idOf } from "../../../src/graph/tuning/choice.ts";
 import type { Candidate, Kernel } from "../../../src/graph/node.ts";
 import { isMeasured, tune } from "../../../src/graph/tuning/tuner.ts";
@@ -184,18 +184,18 @@ Deno.test("toleranceOf() grows with the root of the terms, and with f16", () => 
   near(toleranceOf({ flops: 0, count: 1, reads: [], dtype: "f32" }, { errors: 3 }), 3 * 8 * 2 ** -24 * 16);
 });
 
-Deno.test("misfit() finds the worst place, and takes what is no number for the worst", () => {
+Deno.test("mismatch() finds the worst place, and takes what is no number for the worst", () => {
   const sample = (...pieces: number[][]): Sample => ({ starts: [0, 100], pieces });
   const plain = sample([3, -3, 3], [-3, 3]); // 3 in root mean square
-  assert.equal(misfit(plain, sample([3.2, -3, 3], [-3, 3]), 0.1), undefined);
-  assert.deepEqual(misfit(plain, sample([3.4, -3, 3], [-3, 2]), 0.1), {
+  assert.equal(mismatch(plain, sample([3.2, -3, 3], [-3, 3]), 0.1), undefined);
+  assert.deepEqual(mismatch(plain, sample([3.4, -3, 3], [-3, 2]), 0.1), {
     element: 101,
     expected: 3,
     got: 2,
     bound: 0.1 * 3,
   });
-  assert.equal(misfit(plain, sample([9, -3, NaN], [-3, NaN]), 0.1)?.element, 2);
-  assert.equal(misfit(plain, sample([3, -3, Infinity], [-3, 3]), 0.1)?.element, 2);
+  assert.equal(mismatch(plain, sample([9, -3, NaN], [-3, NaN]), 0.1)?.element, 2);
+  assert.equal(mismatch(plain, sample([3, -3, Infinity], [-3, 3]), 0.1)?.element, 2);
 });
 
 Deno.test("sampleOf() reads all over a large result, to its very last element", async () => {

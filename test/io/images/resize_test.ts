@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { expectResize, type Fit, fitted, readSize } from "../../../src/io/images/resize.ts";
+import { expectResize, type Fit, readSize, resizedImage } from "../../../src/io/images/resize.ts";
 import { type Image, type ImageMode, inMode } from "../../../src/io/images/image.ts";
 import { resample, type ResamplingFilter } from "../../../src/io/images/resample.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -20,7 +20,7 @@ const source: Image = { width: 23, height: 17, channels: 4, data: expected.get("
 
 for (const { name, width, height, mode, resample, fit } of cases) {
   Deno.test(`${name} has Pillow's bytes`, () => {
-    const image = fitted(inMode(source, mode), { width, height }, { fit, resample });
+    const image = resizedImage(inMode(source, mode), { width, height }, { fit, resample });
     const { shape, bytes } = expected.get(name)!;
     assert.deepEqual([image.height, image.width, image.channels], shape);
     assert.deepEqual(image.data, bytes.slice());

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { manualSeed, OutOfMemoryError } from "../../../src/mod.ts";
 import { FluxPipeline } from "../../../src/pipelines/mod.ts";
 import { acquireModels } from "../../../src/pipelines/memory/acquire.ts";
-import { BESIDES } from "../../../src/pipelines/memory/weight_modes.ts";
+import { SMALL_BUFFERS } from "../../../src/pipelines/memory/weight_modes.ts";
 import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
 
@@ -16,7 +16,7 @@ for (const lora of [undefined, "kohya"]) { // which changes layers of either par
     const { transformer } = parts;
     const entries = watchLoads(pipeline);
     transformer.unload();
-    parts.memory = transformer.bytes + transformer.adapters.bytes + transformer.workspace + BESIDES - 1;
+    parts.memory = transformer.bytes + transformer.adapters.bytes + transformer.workspace + SMALL_BUFFERS - 1;
     for (let time = 0; time < 2; time++) assert.deepEqual(await draw(pipeline), want, `run ${time}`);
     assert.deepEqual(entries, ["condition", "step", "condition", "step"]);
     parts.memory += 1; // there is just room for all

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { manualSeed } from "../../../src/mod.ts";
 import { FluxPipeline, StableDiffusionPipeline } from "../../../src/pipelines/mod.ts";
 import { describePlan, planMemory } from "../../../src/pipelines/memory/plan.ts";
-import { BESIDES } from "../../../src/pipelines/memory/weight_modes.ts";
+import { SMALL_BUFFERS } from "../../../src/pipelines/memory/weight_modes.ts";
 import { stagesOf } from "../../../src/pipelines/memory/stages.ts";
 import { device } from "../../support/device.ts";
 import { emoji, flower } from "../../support/emoji.ts";
@@ -47,7 +47,7 @@ Deno.test("the plan for the real FLUX.1-dev says what runs in 80, 24, 16, 8 and 
       number,
     ];
     assert.equal(condition + step, transformer!.weights.f16);
-    assert.equal(plans[1]!.parts[2]!.bytes, step + transformer!.activations + BESIDES);
+    assert.equal(plans[1]!.parts[2]!.bytes, step + transformer!.activations + SMALL_BUFFERS);
     for (const { activations } of plans[0]!.parts) assert.ok(activations > 1e6 && activations < 10e9);
 
     const text = describePlan(plans[1]!, "FLUX.1-dev");

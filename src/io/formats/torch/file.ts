@@ -2,7 +2,7 @@ import { type BinaryFile, READ_LIMIT } from "../../files/binary_file.ts";
 import { damaged, quote } from "../../files/errors.ts";
 import type { Contents } from "../stored_tensor.ts";
 import { kind, UnfinishedPickle, unpickle } from "./pickle.ts";
-import { notesBeside, place, stateDict, torchRules, type TorchStorage } from "./tensor.ts";
+import { locateTensor, notesBeside, stateDict, torchRules, type TorchStorage } from "./tensor.ts";
 import { readZip } from "./zip.ts";
 
 /** Reads a file of torch.save since torch 1.6: a zip of a pickle and its storages. No tensor is read. */
@@ -134,7 +134,7 @@ function contents(
   locate: (storage: TorchStorage) => number,
 ): Contents {
   const placed = [...stateDict(value, file.path)].map(([name, tensor]) =>
-    place(file, name, tensor, locate(tensor.storage))
+    locateTensor(file, name, tensor, locate(tensor.storage))
   );
   return { tensors: new Map(placed.map((tensor) => [tensor.name, tensor])), metadata: notesBeside(value) };
 }

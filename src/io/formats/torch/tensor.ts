@@ -183,7 +183,12 @@ export function notesBeside(value: unknown): Map<string, string> {
 }
 
 /** Checks that a tensor's elements lie in its storage, whose first byte is at `start` in the file. */
-export function place(file: BinaryFile, name: string, tensor: TorchTensor, start: number): StoredTensor {
+export function locateTensor(
+  file: BinaryFile,
+  name: string,
+  tensor: TorchTensor,
+  start: number,
+): StoredTensor {
   const { storage, dtype, shape, strides } = tensor;
   const bytes = tensorBytes(shape, dtype);
   if (bytes === undefined) {
