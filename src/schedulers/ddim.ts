@@ -25,7 +25,7 @@ const schema = z.looseObject({
 export interface DDIMStepOptions extends StepOptions {
   /** Noise of a step as a share of DDPM's: 0 for none, 1 for as much. */
   eta?: number | undefined;
-  /** Take ε anew from the clipped x̂_0, as GLIDE does. */
+  /** Take ε again from the clipped x̂_0, as GLIDE does. */
   useClippedModelOutput?: boolean | undefined;
   /** The noise to add, instead of a generator. */
   varianceNoise?: Tensor | undefined;

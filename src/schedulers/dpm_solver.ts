@@ -11,7 +11,7 @@ import { applyWeights, type SolverConfig, solverConfig, SolverScheduler } from "
 import { readSchedule, type Schedule } from "./timesteps.ts";
 
 /**
- * The keys that both DPM-Solvers have beside those of all solvers.
+ * The keys that both DPM-Solvers have besides those of all solvers.
  */
 export interface DPMSolverConfig extends SolverConfig {
   /** The smallest log SNR to visit; near −∞ the cosine schedule is unstable. */

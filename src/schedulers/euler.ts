@@ -137,7 +137,7 @@ export interface ChurnOptions extends StepOptions {
   sNoise?: number | undefined;
 }
 
-/** The names of these options beside the generator. */
+/** The names of these options besides the generator. */
 export const CHURN_OPTIONS = ["sChurn", "sTmin", "sTmax", "sNoise"] satisfies (keyof ChurnOptions)[];
 
 /** The sample raised from σ to σ̂ by new noise (Algorithm 2, lines 4 to 6), one of so many steps. */

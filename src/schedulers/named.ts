@@ -80,7 +80,7 @@ export function isFlow(scheduler: Scheduler): boolean {
   return scheduler instanceof FlowScheduler || (scheduler.config as Config)["use_flow_sigmas"] === true;
 }
 
-/** The keys by which another class of scheduler says what `own` says of its flow. */
+/** The keys of another class of scheduler for the flow that `own` describes. */
 function flowConfig(className: string, own: Scheduler): Config {
   if (own instanceof FlowScheduler) {
     if (!knows(className, "use_flow_sigmas")) return {};

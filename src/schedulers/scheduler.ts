@@ -50,7 +50,7 @@ export abstract class Scheduler<Config extends object = object> {
   /** The complete config, with diffusers' keys. Keys that the class does not know are kept. */
   readonly config: Config;
   /**
-   * A pipeline's run steps through it: another run beside it takes a copy.
+   * A pipeline's run steps through it: a second run at the same time takes a copy.
    * @internal
    */
   isRunning = false;
@@ -214,7 +214,7 @@ export abstract class Scheduler<Config extends object = object> {
     return this.#begin;
   }
 
-  /** Throws where what a step was given does not fit together; `known` are options beside the generator. */
+  /** Throws where the arguments of a step do not fit together; `known` are options besides the generator. */
   protected expectStep(
     modelOutput: Tensor,
     sample: Tensor,

@@ -45,7 +45,7 @@ export interface Levels {
 export interface SigmaTable {
   /** ᾱ_t. */
   alphasCumprod: Float32Array;
-  /** σ_t = √((1 − ᾱ_t) / ᾱ_t), the noise beside an image of unit scale; rising. */
+  /** σ_t = √((1 − ᾱ_t) / ᾱ_t), the noise relative to an image of unit scale; rising. */
   sigmas: Float32Array;
   /** log σ_t. */
   logSigmas: Float32Array;
@@ -124,13 +124,13 @@ export interface NoiseLevel {
   sigma: number;
   /** λ = log α − log σ, half the log SNR. */
   lambda: number;
-  /** Noise beside an image of unit scale, σ / α; of a flow σ itself. */
+  /** Noise relative to an image of unit scale, σ / α; of a flow σ itself. */
   ratio: number;
 }
 
 /**
- * The level of a σ beside an image of unit scale, or of a flow's.
- * Rounded as in torch, since differences of λ cancel.
+ * The level of a σ relative to an image of unit scale, or of a flow's σ. Rounded as in torch, since differences of
+ * λ cancel.
  */
 export function noiseLevel(ratio: number, flow: boolean): NoiseLevel {
   const alpha = flow ? f32(1 - ratio) : f32(1 / f32(Math.sqrt(f32(f32(ratio * ratio) + 1))));

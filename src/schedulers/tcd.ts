@@ -95,7 +95,7 @@ export class TCDScheduler extends AlphaScheduler<LCMConfig> {
   }
 }
 
-/** x̂_0 and ε̂ from x_t and what the model said. Unlike LCM, TCD clips nothing. */
+/** x̂_0 and ε̂ from x_t and the model's output. Unlike LCM, TCD clips nothing. */
 const predict: Record<
   PredictionType,
   (x: Tensor, output: Tensor, a: number) => [x0: Tensor, epsilon: Tensor]

@@ -29,7 +29,7 @@ export interface TimestepConfig {
   steps_offset: number;
 }
 
-/** The schema of TimestepConfig, beside num_train_timesteps. */
+/** The schema of TimestepConfig, without num_train_timesteps. */
 export const timestepConfig = {
   timestep_spacing: z.enum(["linspace", "leading", "trailing"]).default("linspace"),
   steps_offset: z.int().min(0).default(0),

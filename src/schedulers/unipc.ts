@@ -63,7 +63,7 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
       this.config;
     const spread = sigmas ? undefined : this.spreadLevels(steps);
     if (spread && use_flow_sigmas && use_karras_sigmas) {
-      spread.sigmas = spread.sigmas.map((sigma) => sigma / (sigma + 1)); // from beside an image of unit scale
+      spread.sigmas = spread.sigmas.map((sigma) => sigma / (sigma + 1)); // of a flow, from σ relative to an image of unit scale
       spread.timesteps = spread.sigmas.map((sigma) => sigma * num_train_timesteps);
     }
     const levels = spread ?? (use_flow_sigmas || sigmas ? this.#flow(steps, sigmas, mu) : undefined);
@@ -72,7 +72,7 @@ export class UniPCMultistepScheduler extends SolverScheduler<UniPCMultistepConfi
     solver_p?.setTimesteps(this.timesteps.length);
   }
 
-  /** Corrects the step before by what the model says at its end (UniC), then takes the next one (UniP). */
+  /** Corrects the last step by the model's output at its end (UniC), then takes the next one (UniP). */
   step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
     this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);

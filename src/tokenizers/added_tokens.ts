@@ -43,7 +43,7 @@ export const numberedToken: z.ZodType<NumberedToken> = described.extend({ id: z.
 /** The schema of TokenEntry. */
 export const tokenEntry: z.ZodType<TokenEntry> = z.union([z.string(), describedToken]);
 
-/** Tokens beside the vocabulary, put together from all files of a tokenizer. */
+/** Tokens added to the vocabulary, put together from all files of a tokenizer. */
 export interface TokenListing {
   /** Tokens by their roles, "eos_token" or one of a model's own, in the order in which transformers adds them. */
   readonly roles: ReadonlyMap<string, TokenEntry>;
@@ -85,7 +85,7 @@ export function tokensToAdd({ roles, extras, listed }: TokenListing): AddedToken
   );
 }
 
-/** A token with everything said. A text alone is a special token, unless it is said not to be. */
+/** A token with all its properties. A plain text is a special token, unless `special` says otherwise. */
 export function completeToken(
   token: TokenEntry,
   special = typeof token === "string" || token.special,

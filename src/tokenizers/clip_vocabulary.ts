@@ -12,7 +12,7 @@ export interface ClipVocabulary {
   readonly vocab: Readonly<Record<string, number>>;
   /** Pairs of tokens that become one, those of the most common words first. */
   readonly merges: readonly (readonly [string, string])[];
-  /** Tokens that a tokenizer.json lists beside its vocabulary. */
+  /** Tokens that a tokenizer.json adds to its vocabulary. */
   readonly addedTokens: readonly NumberedToken[];
 }
 

@@ -5,7 +5,7 @@ import type { AddedVocabulary } from "./added_vocabulary.ts";
 export interface CodecParts {
   /** The library's tokenizer, which knows of no added tokens. */
   readonly tokenizer: Tokenizer;
-  /** The tokens beside its vocabulary. */
+  /** The tokens added to its vocabulary. */
   readonly added: AddedVocabulary;
   /** Texts of the tokens that stand in front of every text. */
   readonly front: readonly string[];

@@ -61,7 +61,7 @@ export const tokenMap: z.ZodType<TokenKeys> = z.looseObject(tokenKeys);
 export interface TokenFiles<Config extends TokenKeys = TokenKeys> {
   /** tokenizer_config.json. */
   readonly config: Config;
-  /** special_tokens_map.json, which versions of transformers before 5 wrote beside it. */
+  /** special_tokens_map.json, which versions of transformers before 5 also wrote. */
   readonly map: TokenKeys;
   /** added_tokens.json of versions before 4.34: ids by texts. */
   readonly added: Readonly<Record<string, number>>;
@@ -87,10 +87,10 @@ const ROLES = [
 ] as const;
 
 /**
- * Puts together what a tokenizer's files say of tokens beside its vocabulary, as transformers 5 does.
+ * Puts together the tokens that a tokenizer's files list besides its vocabulary, as transformers 5 does.
  * `added_tokens_decoder` of tokenizer_config.json stands for the other files. Where it is absent,
- * special_tokens_map.json overrides the config, and added_tokens.json and tokenizer.json (`listed`) name ids.
- * What transformers itself fails at, tokens described where it wants texts, is read like other descriptions.
+ * special_tokens_map.json overrides the config, and added_tokens.json and tokenizer.json (`listed`) name ids. What
+ * transformers itself fails at, tokens described where it wants texts, is read like other descriptions.
  */
 export function tokenListing(
   { config, map, added }: TokenFiles,

@@ -150,7 +150,7 @@ async function readContents(file: BinaryFile): Promise<Contents> {
   if (kind === "a safetensors file") return await readSafetensors(file);
   if (kind === "a zip file") return await readTorchZip(file);
   if (kind === "a GGUF file") return await readGguf(file);
-  if (!kind && file.path.endsWith(".safetensors")) return await readSafetensors(file); // which says what is damaged
+  if (!kind && file.path.endsWith(".safetensors")) return await readSafetensors(file); // whose error says what is damaged
   if (kind === "a pickle of Python" || (!kind && (head[0] === 0x80 || head[0] === 0x4c))) {
     return await readTorchLegacy(file);
   }
@@ -165,7 +165,7 @@ async function readContents(file: BinaryFile): Promise<Contents> {
 /** Names of the scale of "x.weight": by ComfyUI, and by most others. */
 const SCALES = [".scale_weight", ".weight_scale"];
 
-/** Other tensors beside scaled weights: scales of activations, and a mark that there are scales. */
+/** Further tensors of scaled weights: scales of activations, and a mark that there are scales. */
 const COMPANIONS = /(^|\.)(scale_input|input_scale|comfy_quant|scaled_fp8)$/;
 
 /**

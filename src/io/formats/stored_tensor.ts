@@ -38,7 +38,7 @@ export interface StoredTensor extends TensorInfo {
 export interface Contents {
   /** Tensors by name. */
   readonly tensors: Map<string, StoredTensor>;
-  /** Strings beside the tensors. */
+  /** Strings that a file has besides tensors. */
   readonly metadata: Map<string, string>;
 }
 

@@ -179,7 +179,7 @@ async function replaceFile(path: string, make: (path: string) => Promise<void>):
     await make(temporary);
     await Deno.rename(temporary, path);
   } catch (error) {
-    await Deno.remove(temporary).catch(() => {}); // it may never have come to be
+    await Deno.remove(temporary).catch(() => {}); // it may not exist
     throw diskError(error, path);
   }
 }

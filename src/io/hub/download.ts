@@ -119,7 +119,7 @@ async function fill(partial: PartialFile, file: Download, options: DownloadOptio
       lasts: "always",
     });
   }
-  if (start > 0 && response.status !== 206) await partial.restart(); // the whole file comes, asked or not
+  if (start > 0 && response.status !== 206) await partial.restart(); // the server sends the whole file all the same
   for await (const bytes of bodyOf(response, watchdog)) {
     await partial.append(bytes);
     options.onBytes(partial.size);

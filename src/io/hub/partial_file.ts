@@ -88,7 +88,7 @@ export class PartialFile implements Disposable {
     await this.#file.sync();
     try {
       await Deno.rename(this.#path, this.#blob);
-    } catch (error) { // whoever shared the file may have been first
+    } catch (error) { // another process may have been first
       if (!(error instanceof Deno.errors.NotFound && await isFile(this.#blob, this.size))) throw error;
     }
   }

@@ -104,7 +104,7 @@ export class HubRepo {
       const [, start, size] = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "") ??
         [];
       if (response.status !== 206 || Number(start) !== offset) {
-        await response.body?.cancel(); // all of it would come, gigabytes
+        await response.body?.cancel(); // else gigabytes would be sent
         throw new Error(
           `Cannot read ${file} of ${this.name} in part: expected status 206 and bytes from ${offset}, ` +
             `got ${response.status}; download it whole`,

@@ -143,7 +143,7 @@ async function openFolder(folder: string, options: ResolveOptions): Promise<Reso
   );
 }
 
-/** Files beside a missing one; all files where its folder is missing too. */
+/** Files in the folder of a missing one; all files where that is missing too. */
 function beside(missing: string, names: readonly string[]): string[] {
   const folder = dirname(missing) === "." ? "" : `${dirname(missing)}/`;
   const there = names.filter((name) => name.startsWith(folder)).map((name) => name.slice(folder.length));

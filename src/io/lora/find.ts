@@ -50,7 +50,7 @@ export function chooseLora(
   for (const ending of [".safetensors", ".bin"]) {
     const usual = here.find((name) => name.endsWith(`${USUAL}${ending}`));
     if (usual) return usual;
-    // Training leaves these beside a LoRA.
+    // Training leaves these in the folder of a LoRA.
     const files = here.filter((name) =>
       name.endsWith(ending) && !/scheduler|optimizer|checkpoint/.test(name)
     );

@@ -28,7 +28,7 @@ export function unbuiltKind(key: string): string | undefined {
   return OTHERS.find(([, pattern]) => pattern.test(key))?.[0];
 }
 
-/** Additions of ComfyUI and LyCORIS beside pairs. None is built, but pairs are of use without them. */
+/** Additions of ComfyUI and LyCORIS to pairs. None is built, but pairs are useful without them. */
 const ADDITIONS: readonly [kind: string, key: RegExp][] = [
   ["differences of whole weights (.diff)", /\.diff$/],
   ["differences of biases (.diff_b)", /\.diff_b$/],

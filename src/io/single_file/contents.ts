@@ -46,7 +46,7 @@ export async function readSingleFileIndex(
         `or the transformer of FLUX.1, got ${gotIn(file)}`,
     );
   }
-  const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // its notices come when it is loaded
+  const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // its notices are for when it is loaded
   const denoiser = file.parts.get("unet") ?? file.parts.get("transformer")!;
   return {
     json: {
@@ -140,7 +140,7 @@ function commonOf(
   return { ...configs[folder], ...isHalf && folder === "unet" && { sample_size: 64 } };
 }
 
-/** The config.json beside a file, as folders have it. */
+/** The config.json in a file's folder. */
 async function configBeside(path: string) {
   const configPath = join(path, "..", "config.json");
   if (!(await Deno.stat(configPath).then(({ isFile }) => isFile, () => false))) return undefined;

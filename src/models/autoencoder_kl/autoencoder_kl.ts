@@ -169,7 +169,7 @@ export class AutoencoderKL extends Model<AutoencoderKLConfig> {
   }
 }
 
-/** A trace's key: all that it depends on beside the shape. */
+/** A trace's key: all that it depends on, except for the shape. */
 function keyOf(verb: Verb, { dtype, bands }: CoderRun): string {
   return `${verb} in ${dtype}, ${bands} bands`;
 }

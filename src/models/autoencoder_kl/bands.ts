@@ -55,7 +55,7 @@ export function bandsOf(x: Tensor, load: CoderLoad, config: AutoencoderKLConfig,
 function outerBytes({ verb, B, W, bytes }: CoderLoad, rows: number, config: AutoencoderKLConfig): number {
   const channels = config.block_out_channels;
   const levels = channels.map((own, i) => {
-    const source = (verb === "encode" ? channels[i - 1] : channels[i + 1]) ?? own; // of what comes in
+    const source = (verb === "encode" ? channels[i - 1] : channels[i + 1]) ?? own; // channels of the input
     return B * Math.max(own, source) * (rows * scaleFactor(config) / 2 ** i) * Math.ceil(W / 2 ** i) * bytes;
   });
   return Math.max(...levels);

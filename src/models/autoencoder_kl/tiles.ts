@@ -55,7 +55,7 @@ function cut(x: Tensor, axis: number, side: number): Tensor[] {
   return pieces;
 }
 
-/** A tile whose first `overlap` rows or columns come slowly in over the last ones of the tile before. */
+/** A tile whose first `overlap` rows or columns are blended with the last ones of the tile before. */
 function fadeIn(before: Tensor, tile: Tensor, axis: number, overlap: number): Tensor {
   const length = Math.min(overlap, tile.shape[axis]!);
   const weights = Array.from({ length }, (_, i) => i / length);

@@ -32,7 +32,7 @@ export interface FluxFeedForward {
 
 /** Options of all blocks. */
 export interface FluxBlockOptions extends FluxAttentionOptions {
-  /** dtype of what goes into products; the residual streams are f32. */
+  /** dtype of the operands of products; the residual streams are f32. */
   dtype: DType;
 }
 

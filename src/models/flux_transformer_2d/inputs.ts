@@ -7,7 +7,7 @@ import type { FluxTransformer2DConfig } from "./config.ts";
 import { type FluxConditioning, modulationWidth } from "./modulation.ts";
 import { expectPositions, type PositionCache, type Positions } from "./pos_embed.ts";
 
-/** Conditions of a FLUX model beside time and the prompt's tokens. */
+/** Conditions of a FLUX model besides time and the prompt's tokens. */
 export interface FluxConditions {
   /** Pooled embeddings of the prompts [B, pooled_projection_dim]. */
   pooledProjections: Tensor;

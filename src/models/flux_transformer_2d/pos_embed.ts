@@ -46,7 +46,7 @@ export function fluxPosEmbed(
   return { cos, sin };
 }
 
-/** The tables of the positions that were asked for last: in a loop they stay, and are neither made nor sent again. */
+/** The tables of the last positions: in a loop these stay the same, so their tables are neither made nor sent again. */
 export class PositionCache {
   #ids: Positions = [];
   #tables: { cos: Tensor; sin: Tensor } | undefined;

@@ -19,8 +19,7 @@ export type EditFunction = (
 /** Options of `Model.edit`. */
 export interface EditOptions {
   /**
-   * Tensors and numbers that the edit reads beside the model's own; `Edit.set` changes them without a new
-   * trace.
+   * Tensors and numbers that the edit reads besides the model's own; `Edit.set` changes them without a new trace.
    */
   values?: EditValues | undefined;
 }
@@ -48,7 +47,7 @@ export class Edit implements Disposable {
     return this.#values;
   }
 
-  /** Changes values for the calls to come. Only other shapes or types cost a new trace. */
+  /** Changes values for later calls. Only other shapes or types cost a new trace. */
   set(values: EditValues): void {
     const odd = Object.keys(values).find((name) => !Object.hasOwn(this.#values, name));
     if (odd !== undefined) {

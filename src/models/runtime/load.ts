@@ -19,9 +19,9 @@ export interface LoadOptions extends SourceOptions {
   dtype?: "f32" | "f16" | undefined;
   /** Stores matrices in so few bits, with a scale for each 32 weights; by default they keep `dtype`. */
   quantize?: "int8" | "int4" | undefined;
-  /** Leaves the weights on the disk and brings them block by block whenever they are read: the same results, slower. */
+  /** Leaves the weights on the disk and reads them block by block at every use: the same results, slower. */
   stream?: boolean | StreamOptions | undefined;
-  /** Reads and checks the config and the headers only; `model.load()` then brings the weights. */
+  /** Reads and checks the config and the headers only; `model.load()` then loads the weights. */
   defer?: boolean | undefined;
 }
 
@@ -77,7 +77,7 @@ export async function loadModel<M extends Loadable>(
   return await buildModel(type, await openModelSource(pathOrRepo, source, type.library), options);
 }
 
-/** Makes a model of a source: checks its config, traces it, then brings the weights that it reads into memory. */
+/** Makes a model of a source: checks its config, traces it, then loads the weights that it reads. */
 export async function buildModel<M extends Loadable>(
   type: ModelClass<M>,
   source: ModelSource,
@@ -119,7 +119,7 @@ export async function buildModel<M extends Loadable>(
   }
 }
 
-/** Does some work; where a key is missing that it reads, because the keys are another model's, says whose they are. */
+/** Does some work; if a key is missing because the keys are those of another model, the error names that model. */
 function explained<T>(type: { name: string }, where: string, keys: readonly string[], work: () => T): T {
   try {
     return work();

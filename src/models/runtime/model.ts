@@ -23,7 +23,7 @@ export interface TapOptions<Path extends string = string> {
   taps?: readonly Path[] | undefined;
 }
 
-/** The parts' results that were asked for, in f32. */
+/** The tapped parts' results, in f32. */
 export type Taps<Path extends string> = Readonly<Record<Path, Tensor>>;
 
 /** A network with its config and weights. Its `forward` is traced once per shape and replayed. */
@@ -42,7 +42,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   isFlexible = false;
   /** True if pipelines load its weights in parts, each entry point's in turn, as the GPU had no room for all. */
   comesInParts = false;
-  /** Lines that were said of it, each once. */
+  /** Notices about it, each once. */
   readonly notices: Set<string> = new Set();
   /** Read while `forward` is traced, not when a trace is replayed. */
   protected readonly weights: Weights;
@@ -173,7 +173,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     this.#traces.dryRun("expect", work);
   }
 
-  /** Takes the memory that the calls in `work` need beside the weights. Nothing runs; the calls that follow use it. */
+  /** Takes the memory that the calls in `work` need, without the weights. Nothing runs; later calls use it. */
   reserve(work: () => unknown): void {
     this.#traces.dryRun("reserve", work);
   }
@@ -199,19 +199,19 @@ export abstract class Model<Config = unknown> implements Disposable {
     return await this.#residency.acquire(options);
   }
 
-  /** Gives the memory of weights and activations back, after the work already recorded. `load()` brings them back. */
+  /** Frees the memory of weights and activations, after the work already recorded. `load()` loads them again. */
   unload(): void {
     this.#residency.unload();
   }
 
-  /** Stores the weights in another way from the next load on; they leave the memory. */
+  /** Stores the weights in another way from the next load on; until then they are unloaded. */
   store(format: Pick<WeightFormat, "quantize" | "stream">): void {
     this.unload();
     this.weights.reformat(format);
     this.prepare();
   }
 
-  /** Forgets all traces, or those of one key, so that the next call is recorded anew. */
+  /** Forgets all traces, or those of one key, so that the next call is recorded again. */
   retrace(key?: string): void {
     this.#traces.forget(key);
   }
@@ -220,8 +220,8 @@ export abstract class Model<Config = unknown> implements Disposable {
   abstract prepare(): void;
 
   /**
-   * Runs a pure function of tensors on this model's device, replaying its trace when the same signature comes again.
-   * Results come back as f32. `key` names what else the trace depends on.
+   * Runs a pure function of tensors on this model's device, replaying its trace when the same signature comes
+   * again. Results are f32. `key` names everything else that the trace depends on.
    */
   protected traced<Out extends Tensors>(key: string, inputs: Tensors, fn: (inputs: Tensors) => Out): Out {
     return this.tapped(key, inputs, fn, []).results;

@@ -36,8 +36,8 @@ export interface SourceOptions extends SingleFileOptions {
 }
 
 /**
- * Finds a model in a folder or in a single file, or brings its files from the hub; `library` is the one whose names
- * its files of weights have.
+ * Finds a model in a folder or in a single file, or downloads its files from the hub; `library` is the one whose
+ * names its files of weights have.
  */
 export async function openModelSource(
   pathOrRepo: string,
@@ -69,7 +69,7 @@ export async function openModelSource(
   return { json: await readJson(configPath) as Record<string, unknown>, configPath, where, commit, open };
 }
 
-/** Throws where models lie in other folders than the one that was asked for. */
+/** Throws where models are in other folders than the given one. */
 function expectNoOtherFolder(listing: readonly string[], pathOrRepo: string, subfolder?: string): void {
   const folders = listing.flatMap((name) => /^([^/]+)\/config\.json$/.exec(name)?.[1] ?? []);
   if (folders.length === 0) return;
@@ -95,7 +95,7 @@ export function expectUnchanged(
   );
 }
 
-/** A model whose files lie on this machine, or are brought. */
+/** A model whose files are on this machine, or are downloaded. */
 async function openHere(pathOrRepo: string, wanted: ResolveOptions) {
   const { folder, files, commit } = await resolveRepo(pathOrRepo, wanted);
   const weights = files.find((file) => isIndex(file) || !file.endsWith(".json"))!;

@@ -9,7 +9,7 @@ import type { Weights } from "./weights.ts";
 
 /** Which weights are wanted in memory. */
 export interface LoadPartOptions {
-  /** The entry point whose weights alone are wanted, e.g. "step" of FLUX. */
+  /** The entry point whose weights are wanted, and no others, e.g. "step" of FLUX. */
   only?: string | undefined;
   /** Ends the loading. */
   signal?: AbortSignal | undefined;
@@ -25,13 +25,13 @@ export interface ResidencyParts {
   readonly label: string;
   readonly weights: Weights;
   readonly fill: FillWeights;
-  /** These come and leave with the weights. */
+  /** Loaded and freed with the weights. */
   readonly adapters: Adapters;
-  /** Forgets what was traced with weights that leave. */
+  /** Forgets the traces that use freed weights. */
   readonly forget: () => void;
 }
 
-/** Weights that came together: all that were absent then, or those of them that one entry point reads. */
+/** Weights that were loaded together: all that were absent then, or those of them that one entry point reads. */
 interface Load {
   readonly only: string | undefined;
   /** Frees them. */
@@ -107,7 +107,7 @@ export class Residency {
     return lease.move();
   }
 
-  /** The same without a lease: whoever asks at the same time finds each other's weights still there. */
+  /** The same without a lease: of several such calls at the same time none frees the weights of another. */
   async load(options?: LoadPartOptions): Promise<void> {
     const lease = await this.acquire(options);
     this.#queue.then(() => lease[Symbol.dispose]());

@@ -13,7 +13,7 @@ export type Tensors = Record<string, Tensor>;
 
 /** A call of a pure function of tensors. */
 export interface TracedCall {
-  /** All that the trace depends on beside the inputs' shapes and the taps; it begins with the entry point's name. */
+  /** All that the trace depends on, except for the inputs' shapes and the taps; it begins with the entry point's name. */
   readonly key: string;
   readonly inputs: Tensors;
   readonly fn: (inputs: Tensors) => Tensors;
@@ -62,12 +62,12 @@ export class Traces {
     return this.#mode === "run";
   }
 
-  /** Bytes that the largest call so far takes beside the weights. */
+  /** Bytes of the largest call so far, without the weights. */
   get workspace(): number {
     return this.#workspace;
   }
 
-  /** Bytes that the largest of the calls in `work` takes beside the weights. Nothing runs. */
+  /** Bytes of the largest of the calls in `work`, without the weights. Nothing runs. */
   measure(work: () => unknown): number {
     this.#measured = 0;
     this.dryRun("measure", work);
@@ -160,7 +160,7 @@ export class Traces {
     return { plan, outputs: results.map(([name, { shape, strides }]) => ({ name, shape, strides })) };
   }
 
-  /** A trace to come: its inputs, what records it, and its results once it is recorded. */
+  /** A trace that is about to be recorded: its inputs, the function to record, and its results afterwards. */
   #recording({ fn, taps }: TracedCall, values: Values): {
     leaves: Leaf[];
     results: Results;

@@ -10,7 +10,7 @@ import { expectNoOverflow, type Filling } from "../../io/upload/upload.ts";
 export interface StreamOptions {
   /** Bytes of weights that stay in memory; none by default but the small ones. */
   keep?: number | undefined;
-  /** Bytes that come at once, for which there is room twice; 64 MiB by default, or the largest weight. */
+  /** Bytes of each of the two buffers that weights are read into; 64 MiB by default, or the largest weight. */
   chunk?: number | undefined;
 }
 
@@ -19,7 +19,7 @@ const SMALL = 256; // matrices of which more than so many make a chunk stay in m
 const SLOTS = 2;
 const USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
-/** Which weights stay in memory and which are brought in turn, and what both take. */
+/** The weights that stay in memory, those that are streamed, and the bytes of both. */
 export interface Division {
   readonly resident: Filling[];
   readonly streamed: Filling[];

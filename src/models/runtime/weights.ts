@@ -217,14 +217,14 @@ export class Weights {
   }
 }
 
-/** Counts from 0 up, which old files hold beside weights. */
+/** Tensors 0, 1, 2, …, which old files hold besides weights. */
 const COUNTS = /(^|\.)position_ids$/;
 
 function insert(root: Branch, path: string[], tensor: Tensor): void {
   let branch = root;
   for (const key of path.slice(0, -1)) {
     const next = branch[key];
-    if (next instanceof Tensor) return; // a key that goes on below a tensor is of no model
+    if (next instanceof Tensor) return; // no model has a key below a tensor
     branch = branch[key] = next ?? Object.create(null);
   }
   branch[path.at(-1)!] = tensor;

@@ -66,7 +66,7 @@ export interface UNet2DConditionConfig {
   addition_embed_type: "text_time" | null;
   /** Features of each of the picture's sizes. */
   addition_time_embed_dim: number | null;
-  /** Width of the vectors that the model reads beside the prompt. */
+  /** Width of the vectors that the model reads besides the prompt. */
   projection_class_embeddings_input_dim: number | null;
   /**
    * Classes as numbers that are treated like timesteps, or as vectors;

@@ -41,7 +41,7 @@ export interface ResidualOptions {
 
 type ResidualList = "downBlockAdditionalResiduals" | "downIntrablockAdditionalResiduals";
 
-/** Conditions of SDXL beside the prompt. */
+/** Conditions of SDXL besides the prompt. */
 export interface AddedCond {
   /** Pooled embeddings of the prompts [B, P]. */
   textEmbeds: Tensor;

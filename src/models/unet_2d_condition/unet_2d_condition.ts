@@ -38,8 +38,8 @@ export interface UNet2DConditionWeights extends ConditioningWeights {
 
 /**
  * Predicts the noise in a sample that a prompt describes: the UNet of latent diffusion (Rombach et al. 2022,
- * https://arxiv.org/abs/2112.10752), diffusers' UNet2DConditionModel. sample [B, C, H, W]
- * → [B, out_channels, H, W].
+ * https://arxiv.org/abs/2112.10752), diffusers' UNet2DConditionModel. sample [B, C, H, W] → [B, out_channels, H,
+ * W].
  */
 export function unet2DCondition(
   inputs: UNet2DConditionInputs,
@@ -68,7 +68,7 @@ export function unet2DCondition(
       layers: valueOf(layers_per_block, i),
       resnet: { ...resnetStyle(config), channels: channels[i]! },
       attention: hasAttention ? transformersAt(i, valueOf(transformers, i), crossOnly(i)) : null,
-      ...(hasAttention ? { adapted } : {}), // without attention it comes behind the sampler
+      ...(hasAttention ? { adapted } : {}), // without attention it comes after the sampler
       sampler: i === levels - 1 ? null : "conv",
       padding: config.downsample_padding,
     } as const;

@@ -64,7 +64,7 @@ export interface DDIMRunOptions extends DDPMRunOptions {
   numInferenceSteps?: number | undefined;
   /** Noise added in each step: 0 none, 1 as much as DDPM. */
   eta?: number | undefined;
-  /** Takes ε anew from the clipped x̂_0, as GLIDE does; off by default. */
+  /** Takes ε again from the clipped x̂_0, as GLIDE does; off by default. */
   useClippedModelOutput?: boolean | undefined;
 }
 

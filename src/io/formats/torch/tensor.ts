@@ -80,7 +80,7 @@ export interface TorchRules extends PickleRules {
   persistent(id: unknown): TorchStorage;
 }
 
-/** Classes that training saves beside weights: states of Lightning's callbacks, configs, numpy's numbers. */
+/** Classes that training saves besides weights: states of Lightning's callbacks, configs, numpy's numbers. */
 const LEFT_BY_TRAINING =
   /^(_codecs\.encode|argparse\.Namespace|collections\.defaultdict|(numpy|omegaconf|pytorch_lightning|lightning)\..+)$/;
 
@@ -175,7 +175,7 @@ export function stateDict(value: unknown, path: string): Map<string, TorchTensor
   return tensors;
 }
 
-/** Numbers and strings that a training checkpoint has beside its state dict, such as "global_step". */
+/** Numbers and strings that a training checkpoint has besides its state dict, such as "global_step". */
 export function notesBeside(value: unknown): Map<string, string> {
   if (!(value instanceof Map && value.get("state_dict") instanceof Map)) return new Map();
   const notes = [...value].filter(([, entry]) => typeof entry === "number" || typeof entry === "string");

@@ -29,7 +29,7 @@ export class Scales {
     return (this.#traced ?? this.#values!).slice(0, first, end);
   }
 
-  /** The inputs that a trace needs beside the model's own. */
+  /** The inputs that a trace needs besides the model's own. */
   get inputs(): Record<string, Tensor> {
     return this.#values ? { [INPUT]: this.#values } : {};
   }
