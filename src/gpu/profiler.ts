@@ -71,7 +71,7 @@ export interface Stretch {
   end: number | undefined;
 }
 
-/** What is timed of a pass. */
+/** A pass that is timed. */
 type Timed = { -readonly [Key in keyof Omit<TimedDispatch, "start" | "ms">]: TimedDispatch[Key] };
 
 /** Times dispatches by timestamps at the edges of their passes. */
@@ -136,7 +136,7 @@ export class Profiler {
     if (stretch) this.#noted.set(id, stretch);
   }
 
-  /** What is encoded next was recorded with the node of this number. */
+  /** Commands encoded from now on belong to the node of this number. */
   enter(id: number): void {
     this.#current = this.#noted.get(id);
     for (const other of this.#noted.keys()) {

@@ -278,7 +278,7 @@ export class Plan {
     return storage;
   }
 
-  /** Where the results of its steps lie, and how long; of a plan that never ran nothing is placed. */
+  /** The places and lifetimes of its steps' results; none before the first run. */
   memory(): PlanMemory {
     const end = this.#steps.length;
     const last = lastUses(this.#steps, this.outputs);
