@@ -8,7 +8,7 @@ export type Tuple<T, N extends number, Found extends T[] = []> = number extends 
   : Tuple<T, N, [...Found, T]>;
 
 /** Most axes a tensor may have: pointwise kernels unroll their index arithmetic over them. */
-export const MAX_RANK = 6;
+const MAX_RANK = 6;
 
 /** Number of elements. */
 export function size(shape: Shape): number {

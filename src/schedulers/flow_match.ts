@@ -23,7 +23,7 @@ export interface FlowConfig {
 }
 
 /** The schema of FlowConfig. */
-export const flowConfig: { [Key in keyof FlowConfig]: z.ZodType<FlowConfig[Key]> } = {
+const flowConfig: { [Key in keyof FlowConfig]: z.ZodType<FlowConfig[Key]> } = {
   num_train_timesteps: z.int().positive().default(1000),
   shift: z.number().positive().default(1),
   use_dynamic_shifting: flag(false),

@@ -24,7 +24,7 @@ const TuningsFile: z.ZodType<TuningsData> = z.strictObject({
 });
 
 /** The folder of all files of tunings: DENOISE_TUNINGS, else one in the user's cache; it need not exist. */
-export function tuningsFolder(): string {
+function tuningsFolder(): string {
   const named = Deno.env.get("DENOISE_TUNINGS");
   return named || join(Deno.env.get("XDG_CACHE_HOME") || join(homedir(), ".cache"), "denoise", "tunings");
 }

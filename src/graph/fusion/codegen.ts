@@ -167,7 +167,7 @@ function stored(work: Work, width: 1 | 4): { value: string; library: readonly Sn
 }
 
 /** Invocations in a workgroup of a pointwise kernel. */
-export const POINTWISE_WG = 64;
+const POINTWISE_WG = 64;
 
 /** A whole kernel that evaluates `work` at every place, and the number of workgroups that it needs. */
 export function pointwiseKernel(work: Work): Generated & { workgroups: number } {

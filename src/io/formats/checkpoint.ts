@@ -172,7 +172,7 @@ const COMPANIONS = /(^|\.)(scale_input|input_scale|comfy_quant|scaled_fp8)$/;
  * Attaches the scales beside weights of eight bits to these weights: one number, or one a row, by which the
  * elements are multiplied. The scales are removed from `tensors`.
  */
-export function attachScales(tensors: Map<string, StoredTensor>, path: string): void {
+function attachScales(tensors: Map<string, StoredTensor>, path: string): void {
   let found = false;
   for (const [name, scale] of [...tensors]) {
     const suffix = SCALES.find((suffix) => name.endsWith(suffix));

@@ -93,7 +93,7 @@ export function noticeOf(name: string, variant: string | undefined): string | un
 }
 
 /** The name that weights have where nothing says otherwise. */
-export function usualName(library: Library = "diffusers"): string {
+function usualName(library: Library = "diffusers"): string {
   return namesOf(library)[library === "diffusers" ? 1 : 0]!;
 }
 

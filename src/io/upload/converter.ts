@@ -259,7 +259,7 @@ function asFloats(bytes: Uint8Array<ArrayBuffer>, { name, dtype }: TensorInfo): 
  * The pieces [first element, count] of a tensor whose elements take `width` bytes each: whole blocks and
  * words, and whole output channels of a convolution.
  */
-export function* pieces(
+function* pieces(
   { shape, dtype }: TensorInfo,
   to: DType,
   { inputs, taps }: Order,

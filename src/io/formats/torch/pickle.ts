@@ -17,7 +17,7 @@ export interface PickleRules {
 }
 
 /** Stands for an object whose contents are skipped, for its class, and for everything made with them. */
-export class Inert {}
+class Inert {}
 
 /** Thrown where a pickle goes on beyond the bytes at hand. */
 export class UnfinishedPickle extends SyntaxError {}

@@ -36,7 +36,7 @@ export class TorchStorage {
 }
 
 /** A tensor as torch rebuilds it: a view of a storage. */
-export class TorchTensor {
+class TorchTensor {
   /** Made from the arguments of torch's rebuilding functions. */
   constructor(
     /** Has its elements. */
