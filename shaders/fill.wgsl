@@ -1,9 +1,9 @@
-// y[i] = a value that follows from i and a seed alone, the same on every adapter: what kernels are measured and checked on.
+// y[i] = a value that follows from i and a seed alone, the same on every adapter: inputs for measuring and checking kernels.
 // y [words]: one word of memory each, which an f32 fills, or two f16, or a piece of a packed block (see
 // gemm/operands/unpack_*.wgsl). Floats lie within params.scale of 0. An invocation writes a word.
 // With lib/element_main.wgsl.
 // Host sets: KIND.
-const KIND: u32 = 0; // 0 f32, 1 f16, 2 words of 0 and 1, 3 int8, 4 int4, 5 no number in f32 and in f16
+const KIND: u32 = 0; // 0 f32, 1 f16, 2 words of 0 and 1, 3 int8, 4 int4, 5 NaN in f32 and in f16
 
 struct Params {
   words: u32,

@@ -1,5 +1,5 @@
 // Elements along the middle one of three axes by their numbers: y[o, i, k] = x[o, ids[o, i, k], k]. Negative numbers count
-// from the end; what is out of range takes the nearest. x: [outer, n, inner] and y: [outer, m, inner], dense; ids: strides of
+// from the end; a number out of range takes the nearest element. x: [outer, n, inner] and y: [outer, m, inner], dense; ids: strides of
 // 0 repeat them. One invocation per LANES values of y.
 // With lib/element_main.wgsl.
 // Host sets: X, T, Id, LANES.

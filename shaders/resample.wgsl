@@ -1,5 +1,5 @@
 // One axis at another length: y[outer, i, :] = sum over t of weights[i, t] * x[outer, first + t, :], in f32, with first and
-// the number of terms in ranges[i]: what is not among them, perhaps NaN, is not read.
+// the number of terms in ranges[i]: no other element is read, as it may be NaN.
 // x: [outer, length, inner], weights: [to, taps], y: [outer, to, inner], all dense. One invocation per value(s).
 // With lib/element_main.wgsl, lib/values_*.wgsl.
 struct Params {

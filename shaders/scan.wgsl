@@ -1,5 +1,5 @@
 // Running sums or products within each block of a row: y[row, block, i] = x[row, block, 0] + … + x[row, block, i].
-// x: [rows, columns], y: [rows, blocks, WG * run]; places of y beyond the columns stay open. One workgroup a block, each
+// x: [rows, columns], y: [rows, blocks, WG * run]; places of y beyond the columns are not written. One workgroup a block, each
 // invocation takes `run` columns one after the other. With lib/workgroup_main.wgsl.
 // Host sets: X, T.
 alias X = f32;

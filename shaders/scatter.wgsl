@@ -1,6 +1,6 @@
 // Elements put in or added along the middle one of three axes: y[o, r, k] is x[o, r, k] until an ids[o, m, k] is r; then it
 // is src[o, m, k], of several the last, or with ADD their sum on top. x, y: [outer, n, inner]; ids, src: [outer, m, inner],
-// all dense. Numbers out of range fit nowhere. One invocation per element of y, which looks through all m.
+// all dense. Numbers out of range are left out. One invocation per element of y, which looks through all m.
 // With lib/element_main.wgsl.
 // Host sets: X, T, Id, ADD.
 alias X = f32; // of x and src in memory

@@ -1,4 +1,4 @@
-// Looks through a tensor that lies in a model's memory as its file has it: the notes of convert/lib/stored.wgsl alone.
+// Looks through a tensor that is in memory in the type of its file, only to make the notes of convert/lib/stored.wgsl.
 // One invocation per element.
 // With lib/element_main.wgsl, convert/lib/stored.wgsl and convert/lib/stored_elements.wgsl.
 fn run(place: u32) {

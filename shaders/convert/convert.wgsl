@@ -1,4 +1,4 @@
-// Brings a piece of a stored tensor into a model's memory as W. One invocation per element.
+// Writes a piece of a stored tensor into a model's memory as W. One invocation per element.
 // With lib/element_main.wgsl, convert/lib/stored.wgsl and one of convert/lib/stored_*.wgsl.
 // Host sets: W.
 alias W = f32;

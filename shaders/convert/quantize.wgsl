@@ -1,4 +1,4 @@
-// Brings a piece of a stored tensor into a model's memory as whole numbers of BITS bits with a scale for each group of 32
+// Writes a piece of a stored tensor into a model's memory as whole numbers of BITS bits with a scale for each group of 32
 // elements, rounded to nearest. One invocation per block of two groups: their words, lowest bits first, then both scales
 // as f16 in one word.
 // 8 bits: a group's scale s is its largest magnitude, and q of -127 to 127 stands for q / 127 * s.

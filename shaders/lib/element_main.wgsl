@@ -1,4 +1,4 @@
-// The entry of a kernel that is `run(place)`, one invocation each; places behind the last are surplus. With lib/grid.wgsl.
+// The entry of a kernel `run(place)` with one invocation for each place; places beyond the last do nothing. With lib/grid.wgsl.
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) id: vec3u,

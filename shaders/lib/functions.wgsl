@@ -1,4 +1,4 @@
-// Functions of numbers on four values at once, as torch defines them, where WGSL has none or promises too little. With
+// Functions of numbers on four values at once, as torch defines them, where WGSL lacks them or promises too little. With
 // lib/activations.wgsl.
 
 // NaN and infinity come through memory: WGSL refuses constants that are not finite.

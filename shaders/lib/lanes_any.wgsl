@@ -1,5 +1,5 @@
-// A workgroup of WG lanes, a power of two, whose values become one by halves in workgroup memory; for any adapter.
-// A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/workgroup_main.wgsl.
+// A workgroup of WG lanes, a power of two, whose values are reduced by halves in workgroup memory; for any adapter.
+// A kernel that uses it is `run(number, lane)`, for the workgroup of that number. With lib/workgroup_main.wgsl.
 // Host sets: WG.
 const WG: u32 = 64;
 var<workgroup> partial: array<vec2f, WG>;

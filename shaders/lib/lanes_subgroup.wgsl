@@ -1,5 +1,5 @@
 // A workgroup of WG lanes in one subgroup, which reduces without workgroup memory and barriers: WG is at most the adapter's
-// smallest subgroup. A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/workgroup_main.wgsl.
+// smallest subgroup. A kernel that uses it is `run(number, lane)`, for the workgroup of that number. With lib/workgroup_main.wgsl.
 // Host sets: WG.
 const WG: u32 = 8;
 

@@ -1,6 +1,6 @@
-// A workgroup of WG lanes, a power of two, in several subgroups: each makes one value of its own, and all of them join these
-// by a second reduction, so that two barriers do. Nothing is assumed of which lanes a subgroup has.
-// A kernel behind it is `run(number, lane)`, for the workgroup of that number. With lib/grid.wgsl.
+// A workgroup of WG lanes, a power of two, in several subgroups: each reduces its own values, and all of them reduce these
+// results again, so that two barriers are enough. Nothing is assumed of which lanes a subgroup has.
+// A kernel that uses it is `run(number, lane)`, for the workgroup of that number. With lib/grid.wgsl.
 // Host sets: WG.
 const WG: u32 = 64;
 var<workgroup> partial: array<vec2f, WG>; // the values of subgroups, each at the lane that is its first

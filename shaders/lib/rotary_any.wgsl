@@ -1,4 +1,4 @@
-// How rotary.wgsl reads, value by value: any even D, any strides and offsets.
+// Reads for rotary.wgsl, value by value: any even D, any strides and offsets.
 
 /// Columns c to c + 3 of the row that begins at start; zero beyond the last.
 fn load(part: u32, start: u32, c: u32) -> vec4f {

@@ -1,4 +1,4 @@
-// How rotary.wgsl reads, four values at a time: D and every stride and offset are multiples of 4.
+// Reads for rotary.wgsl, four values at a time: D and every stride and offset are multiples of 4.
 
 /// Columns c to c + 3 of the row that begins at start.
 fn load(part: u32, start: u32, c: u32) -> vec4f {

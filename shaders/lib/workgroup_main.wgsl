@@ -1,4 +1,4 @@
-// The entry of a kernel that is `run(number, lane)`, for the workgroup of that number, of WG invocations. With lib/grid.wgsl.
+// The entry of a kernel `run(number, lane)`, for the workgroup of that number, of WG invocations. With lib/grid.wgsl.
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) id: vec3u,

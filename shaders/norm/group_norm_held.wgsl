@@ -1,7 +1,7 @@
 // Group normalisation without its affine part, where a group's values fit into the registers of a workgroup, which reads
 // them once: y = (x - mean) / sqrt(var + eps), statistics per group of channels. x: see picture_*; y: [B, pixels, C].
 // One workgroup per (group, image); ACROSS lanes lie side by side over a group's channels, and rows of them walk the pixels;
-// lanes that are left over store nothing. The mean is corrected by what its rounding left over.
+// lanes that are left over store nothing. The mean is corrected by its rounding error.
 // With lib/: values_*, lanes_*; norm/lib/: group_params, picture_*, put_*.
 // Host sets: ACROSS, STEPS.
 const ACROSS: u32 = 1;

@@ -1,4 +1,4 @@
-// The first half of group normalisation where groups are large: mean, what it lacks, and variance of each group of channels
+// The first half of group normalisation where groups are large: mean, its rounding error, and variance of each group of channels
 // over one part of the pixels. x: see picture_*; y: [B, groups, parts, 3]. One workgroup per (slice, part), where a slice
 // is as many groups as make loads whole runs of memory, so that few groups still keep all of a GPU at work. Values are read
 // once: they are summed as distances from the mean of the first of them, which is within sqrt(pixels / these) deviations of

@@ -1,4 +1,4 @@
-// What group normalisation needs of a part of a picture: y[.., 0] = mean, y[.., 1] = variance of a group of channels.
+// Statistics of group normalisation for a part of a picture: y[.., 0] = mean, y[.., 1] = variance of a group of channels.
 // x: see picture_*; y: [B, groups, 2]. One workgroup per (group, image); see group_moments.wgsl for its lanes.
 // With lib/: values_*, lanes_*; norm/lib/: group_params, group_moments, picture_*.
 

@@ -1,6 +1,6 @@
 // Layer normalisation without its affine part: y = (x - mean) / sqrt(var + eps) over each row; with center = 0 it is
 // root-mean-square normalisation, y = x / sqrt(mean(x^2) + eps). x: `period` rows lie x_inner apart, and such runs x_outer
-// apart; y: [batches, y_rows, columns]. The mean is corrected by what its rounding left over. One workgroup per row.
+// apart; y: [batches, y_rows, columns]. The mean is corrected by its rounding error. One workgroup per row.
 // With lib/grid.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, norm/lib/row_*.wgsl.
 struct Params {
   rows: u32,

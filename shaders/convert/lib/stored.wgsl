@@ -1,5 +1,5 @@
 // Reads a piece of a stored tensor from [O, I, T] (T taps of a convolution innermost) to [O, T, I] (channels last); T = 1
-// keeps the order. One of stored_*.wgsl behind it knows the types: its bits_of(i) gives element i of the piece as the
+// keeps the order. One of stored_*.wgsl beside it knows the types: its bits_of(i) gives element i of the piece as the
 // bits of an f32, where NaN and infinity stay recognisable by their exponent.
 // words: the file's bytes; notes: three words a tensor, of which the first has bit 0 where a value is NaN or infinite and
 // bit 1 where one is beyond `largest`; scales: what elements are multiplied by, one for each `scaled` of them.
@@ -10,7 +10,7 @@ struct Params {
   inputs: u32, // I
   taps: u32, // T
   tensor: u32, // number of the tensor
-  largest: f32, // of the numbers that the tensor is brought to
+  largest: f32, // of the numbers in the tensor's new type
   scaled: u32, // elements that share a scale; 0: there is none
 }
 

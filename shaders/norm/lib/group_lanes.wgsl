@@ -1,6 +1,6 @@
 // A workgroup's lanes over a slice of a picture, some pixels of a few adjacent groups of channels: ACROSS lanes lie side by
 // side over the channels, so that they load what lies side by side, PER of them in each group; ROWS times as many walk the
-// pixels, and lanes that are left over do nothing. A kernel behind it is `run(number, lane)`, for the workgroup of that
+// pixels, and lanes that are left over do nothing. A kernel that uses it is `run(number, lane)`, for the workgroup of that
 // number. With lib/workgroup_main.wgsl.
 // Host sets: WG, ACROSS, PER.
 const WG: u32 = 256;

@@ -1,12 +1,12 @@
 // Mean and variance of a group of channels over all pixels, by all lanes of a workgroup: ACROSS of them lie side by side over
 // the group's channels, and rows of such lanes walk the pixels; lanes that are left over do nothing.
-// Two walks: E[x^2] - mean^2 cancels in f32 when |mean| is large. The second also corrects the mean by what its rounding
-// left over. With lib/values_*.wgsl, lib/lanes_*.wgsl, norm/lib/picture_*.wgsl; the kernel's Params have width and pixels.
+// Two walks: E[x^2] - mean^2 cancels in f32 when |mean| is large. The second also corrects the mean by its
+// rounding error. With lib/values_*.wgsl, lib/lanes_*.wgsl, norm/lib/picture_*.wgsl; the kernel's Params have width and pixels.
 // Host sets: ACROSS.
 const ACROSS: u32 = 1;
 struct Moments {
   mean: f32,
-  rest: f32, // what the mean's rounding left over: the mean is mean + rest
+  rest: f32, // the mean's rounding error: the exact mean is mean + rest
   variance: f32,
 }
 

@@ -1,4 +1,4 @@
-// What kernels that go over groups of channels are told: the picture, and of what follows as much as each of them reads.
+// Params of kernels that go over groups of channels: the picture, then values of which each kernel reads only some.
 struct Params {
   images: u32,
   groups: u32,
