@@ -1,5 +1,5 @@
 import { totalmem } from "node:os";
-import type { Device } from "../device.ts";
+import type { DeviceBase } from "../device_base.ts";
 
 const MEBIBYTE = 2 ** 20;
 
@@ -9,7 +9,7 @@ const MEBIBYTE = 2 ** 20;
  * system's memory; for NVIDIA's GPUs the driver's `nvidia-smi` lists it, where the process may run that. For
  * others it is undefined.
  */
-export async function memoryOf({ adapter, traits, adapterName }: Device): Promise<number | undefined> {
+export async function memoryOf({ adapter, traits, adapterName }: DeviceBase): Promise<number | undefined> {
   const vendor = `${adapter.vendor} ${adapterName}`;
   if (traits.software || /apple/i.test(vendor)) return totalmem();
   if (!/nvidia/i.test(vendor)) return undefined;

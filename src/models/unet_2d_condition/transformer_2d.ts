@@ -95,9 +95,9 @@ function basicTransformerBlock(
   const attention = (name: "attn1" | "attn2", own: Tensor, to: Tensor, mask?: Tensor) =>
     named(name, () => tokenAttention(own, w[name], to, { heads, mask }), [own, to]);
   let h = norm("norm1", x);
-  x = attention("attn1", h, onlyCrossAttention ? context : h).add(x);
+  x = attention("attn1", h, onlyCrossAttention ? context : h).add(x); // to each other
   h = norm("norm2", x);
-  x = attention("attn2", h, context, mask).add(x);
+  x = attention("attn2", h, context, mask).add(x); // to the prompt
   h = norm("norm3", x);
   return named("ff", () => feedForward(h, w.ff), [h]).add(x);
 }
