@@ -30,7 +30,7 @@ interface Tile {
   readonly columns: number;
   /** Channels at a time where memory is enough. */
   readonly depth: number;
-  /** Rows and columns of sums of a subgroup, for adapters whose lanes have room for many; by rule where it is not told. */
+  /** Rows and columns of sums of a subgroup, for adapters whose lanes have room for many; by rule where there are none. */
   readonly own?: readonly [number, number];
   /** Its speed in times f32 arithmetic, measured on one H200, all tiles one after the other. */
   readonly speed: number;
@@ -136,24 +136,24 @@ interface TileForm {
  * the same GPU has 64.
  */
 function formOf(
-  { rows, columns, depth: deepest, own: told }: Tile,
+  { rows, columns, depth: deepest, own: fixed }: Tile,
   { config: { M, N }, lanes, roomy }: Units,
   traits: Traits,
   sets: 1 | 2,
 ): TileForm | undefined {
   const { invocations, workgroupMemory, subgroups: { max } = { max: lanes } } = traits;
-  if (told && !roomy) return undefined;
-  const least = rows > 64 && !told ? 8 : 4;
-  const own = (told ? [told] : OWN).find(([down, across]) => {
+  if (fixed && !roomy) return undefined;
+  const least = rows > 64 && !fixed ? 8 : 4;
+  const own = (fixed ? [fixed] : OWN).find(([down, across]) => {
     const subgroups = rows / down * (columns / across);
     const width = subgroups * lanes;
-    return (told || down * across / lanes <= SUMS) && subgroups >= least && subgroups <= 16 &&
+    return (fixed || down * across / lanes <= SUMS) && subgroups >= least && subgroups <= 16 &&
       down % M === 0 && across % (2 * N) === 0 && width % max === 0 &&
       width <= invocations;
   });
   if (!own) return undefined;
   const subgroups = rows / own[0] * (columns / own[1]);
-  return [deepest, ...told ? [] : [32]].flatMap((depth) => [2, 1].map((patch) => ({ own, depth, patch })))
+  return [deepest, ...fixed ? [] : [32]].flatMap((depth) => [2, 1].map((patch) => ({ own, depth, patch })))
     .find(({ depth, patch }) =>
       patch >= sets && columns * depth / 8 % (subgroups * lanes) === 0 &&
       (rows + columns) * (depth + 8) * 2 + subgroups * patch * M * N * 4 <= workgroupMemory
