@@ -108,26 +108,27 @@ export class Pipelines {
   }
 
   async #replace(changes: ReadonlyMap<Snippet, string | undefined>): Promise<number> {
+    const { gpu } = this.#device;
     const texts = new Map(this.#texts);
     for (const [file, text] of changes) {
       if (text === undefined) texts.delete(file);
       else texts.set(file, text);
     }
-    const compiled = new Map<string, { now: string; gpu: GPUComputePipeline }>(); // by the text until now
+    const compiled = new Map<string, { made: Made; now: string; gpu: GPUComputePipeline }>(); // by the text until now
     const others = () =>
       [...this.#byText].filter(([before]) => !compiled.has(before)).map(([before, made]) => {
         const parts = this.#partsOf(made.spec, texts);
-        return { before, now: textOf(made.spec, parts), parts, ...made };
+        return { before, now: textOf(made.spec, parts), parts, made };
       }).filter(({ before, now }) => now !== before);
     for (let some = others(); some.length; some = others()) { // more may be asked for meanwhile
-      await Promise.all(some.map(async ({ before, now, parts, spec, pipeline }) => {
+      await Promise.all(some.map(async ({ before, now, parts, made }) => {
+        const { spec, pipeline } = made;
         await pipeline.ready.catch(() => {}); // else its first compilation might end after this one
-        compiled.set(before, { now, gpu: await this.#compile(spec, parts, pipeline.layout) });
+        compiled.set(before, { made, now, gpu: await this.#compile(spec, parts, pipeline.layout) });
       }));
     }
-    for (const [before, { now, gpu }] of compiled) {
-      const made = this.#byText.get(before);
-      if (!made) continue; // its GPU was lost meanwhile
+    if (gpu !== this.#device.gpu) return await this.#replace(changes); // it was lost meanwhile, with all of these
+    for (const [before, { made, now, gpu }] of compiled) {
       this.#byText.delete(before);
       this.#byText.set(now, made);
       made.pipeline.gpu = gpu;

@@ -92,6 +92,19 @@ testOnBothEngines(
   },
 );
 
+testOnBothEngines(
+  "a GPU that takes the place of a lost one has the text that was under way",
+  async (device) => {
+    const values = () => tensor([-1, 2]).relu().data();
+    await values();
+    const replaced = replaceShader(device, ACTIVATIONS, folded);
+    await device.reopen();
+    assert.deepEqual([...await values()], [0, 2]);
+    assert.equal(await replaced, 1);
+    assert.deepEqual([...await values()], [1, 2]);
+  },
+);
+
 testOnBothEngines("files that are given equal texts remain two", async (device) => {
   const body = (value: number) =>
     `var<storage, read_write> y: array<u32>;
