@@ -5,7 +5,7 @@ import { codeOf, type SourcePart } from "./snippet.ts";
 const MOST = 256;
 
 const MARKED =
-  /^[ \t]*for \(var (\w+) = (\w+); \1 < ([^;]+); \1(\+\+| \+= ([^;{]+))\) \{ \/\/ unrolled\b.*$/m;
+  /^[ \t]*for \(var (\w+) = (\w+); \1 < ([^;]+); \1(\+\+| \+= ([^;{]+))\) \{ \/\/ unrolled\b.*$/gm;
 
 /**
  * Writes out loops of the form `for (var i = 0u; i < ROWS * 2; i++) { // unrolled`, with i a constant in each
@@ -14,17 +14,17 @@ const MARKED =
  * Throws where a bound is no constant, and where a body leaves the loop.
  */
 export function unroll(label: string, parts: readonly SourcePart[]): SourcePart[] {
-  if (!parts.some(({ text }) => MARKED.test(text))) return [...parts];
+  if (!parts.some(({ text }) => text.includes("// unrolled"))) return [...parts];
   const constants = new Constants(label, parts.map(({ text }) => codeOf(text)).join("\n"));
   return parts.map(({ name, text }) => ({ name, text: written(label, text, constants) }));
 }
 
 function written(label: string, text: string, constants: Constants): string {
-  const found = MARKED.exec(text);
-  if (!found) return text;
-  const [head, name, from, bound, step, by] = found;
   const code = codeOf(text);
-  const start = found.index + head.lastIndexOf(") {") + 3;
+  const found = text.matchAll(MARKED).find(({ 0: head, index }) => code[index + head.indexOf("for")] === "f");
+  if (!found) return text; // but perhaps in a comment
+  const [head, name, from, bound, step, by] = found;
+  const start = found.index + head.indexOf(") { // unrolled") + 3;
   const end = closingBrace(code, start);
   if (/\b(?:break|continue)\b/.test(code.slice(start, end))) {
     throw new Error(
@@ -44,7 +44,8 @@ function written(label: string, text: string, constants: Constants): string {
       );
     }
   }
-  const [first, ...others] = values.map((i) => `const ${name} = ${i}u;`);
+  const type = /^\d+i?$/.test(from!) ? "i" : "u"; // as WGSL takes a `var i = 0`
+  const [first, ...others] = values.map((i) => `const ${name} = ${i}${type};`);
   const copies = others.map((value) => ` { ${value}${line}}`).join("");
   const indent = head.slice(0, head.indexOf("for"));
   const whole = first === undefined ? body.replaceAll(/[^\n]/g, "") : `{ ${first}${body}}${copies}`;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { unroll } from "../../../src/gpu/shader/unroll.ts";
+import { shaderFiles } from "../../support/shader_files.ts";
 
 const unrolled = (text: string, ...others: string[]) =>
   unroll("k", [{ name: "a.wgsl", text }, ...others.map((text, i) => ({ name: `${i}.wgsl`, text }))])[0]!.text;
@@ -62,4 +63,25 @@ Deno.test("unroll() refuses bounds that are no constants, bodies that leave the 
       `${head} no break or continue in an unrolled loop, got one in for (var i = 0u; i < 4; i++) { // unrolled`,
   });
   assert.throws(loop("var i = 0u; i < 4; i += 0"), /expected at most 256 turns/);
+});
+
+Deno.test("unroll() keeps a counter's type, whatever the comment says, and leaves loops in comments", () => {
+  const loop = (from: string) =>
+    `for (var i = ${from}; i < 2; i++) { // unrolled (as ROWS > 1) {\n  f(i);\n}`;
+  const written = (type: string) =>
+    `{ const i = 0${type}; // unrolled (as ROWS > 1) {\n  f(i);\n} { const i = 1${type}; f(i); }`;
+  for (const [from, type] of [["0u", "u"], ["0", "i"], ["0i", "i"]] as const) {
+    assert.equal(unrolled(loop(from)), written(type));
+  }
+  const comment = `/*\n${loop("0u")}\n*/\n`;
+  assert.equal(unrolled(comment + loop("0u")), comment + written("u"));
+});
+
+Deno.test("all loops of shaders/ that say so are of the form that unroll() writes out", () => {
+  const form = /^ *for \(var (\w+) = \d+u; \1 < [^;]+; \1(?:\+\+| \+= [^;{]+)\) \{ \/\/ unrolled\b/;
+  const marked = shaderFiles().flatMap(({ text }) =>
+    text.split("\n").filter((line) => line.includes("// unrolled"))
+  );
+  assert.ok(marked.length > 40);
+  for (const line of marked) assert.match(line, form);
 });
