@@ -199,9 +199,10 @@ export class Adapters {
    * @internal
    */
   release(): void {
-    const matrices = this.#take(this.#adapters.values());
+    const gone = [...this.#adapters.values()];
     this.#adapters = new Map();
-    this.#free([...this.#setJoined(new Map()), ...matrices, this.#baked]);
+    this.#free([...this.#setJoined(new Map()), ...this.#take(gone), this.#baked]);
+    this.#changed.then(() => this.#free(this.#take(gone))); // those that were being read
   }
 
   /** Reads those that are not in memory, all or none. */

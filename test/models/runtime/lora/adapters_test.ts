@@ -328,6 +328,20 @@ Deno.test("a disposed model gives the memory of its adapters back", async () => 
   assert.ok(left < 65536 + 4096, `${left} bytes are left`); // scales are left to the garbage collector
 });
 
+Deno.test("a model that is disposed while its adapters are read gives their memory back", async () => {
+  const { bytes } = device.buffers.usage();
+  const unet = await small.load({ defer: true });
+  let onProgress = () => {};
+  for (const seed of [4, 5]) {
+    await hangUp(unet, small.pairs(small.layers(), 32, seed), { onProgress: () => onProgress() });
+  }
+  onProgress = () => unet[Symbol.dispose]();
+  await assert.rejects(unet.load(), { message: /it was disposed; load it again$/ });
+  await streamOf(device).flush();
+  const left = device.buffers.usage().bytes - bytes;
+  assert.ok(left < 65536 + 4096, `${left} bytes are left`);
+});
+
 Deno.test("loadLora() tells what is wrong with its arguments, and leaves the model as it was", async () => {
   using unet = await small.load();
   const plain = await data(unet);
