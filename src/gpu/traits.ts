@@ -83,9 +83,13 @@ const MULTIPROCESSORS: readonly (readonly [name: RegExp, count: number])[] = [
   [/\brtx 4070\b/i, 46],
   [/\brtx 4060 ti\b/i, 34],
   [/\brtx 4060\b/i, 24],
+  [/\brtx 3090 ti\b/i, 84],
   [/\brtx 3090\b/i, 82],
+  [/\brtx 3080 ti\b/i, 80],
   [/\brtx 3080\b/i, 68],
+  [/\brtx 3070 ti\b/i, 48],
   [/\brtx 3070\b/i, 46],
+  [/\brtx 3060 ti\b/i, 38],
   [/\brtx 3060\b/i, 28],
   [/\brx 7900 xtx\b/i, 96],
   [/\brx 7900 xt\b/i, 84],
@@ -106,7 +110,10 @@ export function isSoftware(adapter: GPUAdapterInfo): boolean {
 /** Multiprocessors by the adapter's name, in which Dawn has `-` for spaces. */
 function multiprocessorsOf({ device, description }: GPUAdapterInfo): number {
   const name = `${device} ${description}`.replaceAll("-", " ");
-  return MULTIPROCESSORS.find(([pattern]) => pattern.test(name))?.[1] ?? USUAL_MULTIPROCESSORS;
+  const known = /laptop|mobile|max-q/i.test(name)
+    ? undefined
+    : MULTIPROCESSORS.find(([pattern]) => pattern.test(name));
+  return known?.[1] ?? USUAL_MULTIPROCESSORS;
 }
 
 /** Reads the traits off an open device, its adapter, and which implementation of WebGPU it is of. */
