@@ -1,7 +1,7 @@
 import { type Device, embeddedModel } from "denoise";
 import { Bar } from "../../src/core/bar.ts";
 import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
-import { choiceId, watchChoices } from "../../src/graph/tuning/choice.ts";
+import { choiceId, watchKernels } from "../../src/graph/tuning/choice.ts";
 import { isMeasured, type Outcome, tune } from "../../src/graph/tuning/tuner.ts";
 import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
 import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
@@ -22,7 +22,10 @@ export async function problemsOfModels(device: Device, options: MeasureOptions):
     await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)));
   const problems = new Map<string, Problem>();
   for (const model of models) {
-    for (const [id, problem] of await problemsOf(device, model, options)) problems.set(id, problem);
+    const chosen = (await kernelsOf(device, model, options)).filter(({ candidates }) =>
+      candidates.length > 1
+    );
+    for (const problem of chosen.toReversed()) problems.set(choiceId(problem), problem); // the first of each class
   }
   return [...problems.values()];
 }
@@ -43,21 +46,18 @@ export async function measureProblems(device: Device, problems: readonly Problem
   }
 }
 
-/** The kernels of a model's, or of a pipeline's work for which there is a choice, one of each class of shapes. */
-async function problemsOf(
+/** The kernels of a model's, or of a pipeline's work in order; weights are not read. */
+export async function kernelsOf(
   device: Device,
   model: string,
-  { size, batch, dtype, quantize }: MeasureOptions,
-): Promise<Map<string, Problem>> {
-  const problems = new Map<string, Problem>();
-  using _watch = watchChoices(device, (kernel) => {
-    const id = choiceId(kernel.spec);
-    if (!problems.has(id)) problems.set(id, problemOf(kernel));
-  });
+  { size, batch, dtype, quantize }: Omit<MeasureOptions, "model">,
+): Promise<Problem[]> {
+  const problems: Problem[] = [];
+  using _watch = watchKernels(device, (kernel) => problems.push(problemOf(kernel)));
   using stack = new DisposableStack();
   const parts = await openModels(model, { dtype, quantize }, stack); // which traces them at their usual sizes
   const drawing: DrawingSize = { width: size?.width, height: size?.height, batch };
-  problems.clear();
+  problems.length = 0;
   for (const part of Object.values(parts)) part.retrace();
   for (const name of ["textEncoder", "textEncoder2"]) parts[name]?.prepare();
   stagesOf(parts, drawing);

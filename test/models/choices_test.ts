@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openDevice } from "../../src/gpu/open/open.ts";
-import { classOf, idOf, watchChoices } from "../../src/graph/tuning/choice.ts";
+import { classOf, idOf, watchKernels } from "../../src/graph/tuning/choice.ts";
 import type { KernelSpec } from "../../src/graph/node.ts";
 import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel, UNet2DModel } from "../../src/models/mod.ts";
 import { asGpu } from "../support/engines.ts";
@@ -13,7 +13,9 @@ for (const gpu of [false, true]) {
     using device = await openDevice();
     if (gpu) asGpu(device);
     const specs: KernelSpec[] = [];
-    using _watch = watchChoices(device, ({ spec }) => specs.push(spec));
+    using _watch = watchKernels(device, ({ spec }) => {
+      if (spec.candidates.length > 1) specs.push(spec);
+    });
     const source = { headersOnly: true };
     using _unet = await UNet2DModel.fromPretrained(`${models}/emoji-ddpm`, { ...source, subfolder: "unet" });
     const sd = `${models}/emoji-diffusion`;

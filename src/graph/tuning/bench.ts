@@ -44,6 +44,8 @@ export function benchBytes({ reads, dtype, count }: Problem): number {
 export interface Trial {
   readonly candidate: Candidate;
   encode(pass: GPUComputePassEncoder): void;
+  /** The same memory with the shaders as they are now, whatever replaces them later. */
+  frozen(): Trial;
 }
 
 /** One problem in memory, with seeded inputs, on which candidates take turns. Disposing it frees all memory. */
@@ -95,8 +97,13 @@ export class Bench implements Disposable {
     await Promise.all(pipelines.map(({ ready }) => ready));
     const places = new Map<Node, Storage>([[this.#kernel, this.output]]);
     for (const { output } of steps.slice(0, -1)) places.set(output, this.#allocate(output));
-    const encoders = steps.map((step, i) => this.#encoder(step, pipelines[i]!, places));
-    return { candidate, encode: (pass) => encoders.forEach((encode) => encode(pass)) };
+    const dispatches = steps.map((step, i) => this.#dispatch(step, pipelines[i]!, places));
+    const trialOf = (compiled: readonly Pick<Pipeline, "gpu">[]): Trial => ({
+      candidate,
+      encode: (pass) => dispatches.forEach((dispatch, i) => dispatch(pass, compiled[i]!.gpu!)),
+      frozen: () => trialOf(compiled.map(({ gpu }) => ({ gpu }))),
+    });
+    return trialOf(pipelines);
   }
 
   #stepsOf(candidate: Candidate): Step[] {
@@ -105,7 +112,7 @@ export class Bench implements Disposable {
     return stepsOfGroup(group, () => candidate);
   }
 
-  #encoder(step: Step, pipeline: Pipeline, places: ReadonlyMap<Node, Storage>) {
+  #dispatch(step: Step, pipeline: Pipeline, places: ReadonlyMap<Node, Storage>) {
     const uniforms = new Uniforms(this.#device, "tuning uniforms");
     this.#uniforms.push(uniforms);
     const blocks = uniforms.write(step.uniforms);
@@ -113,8 +120,8 @@ export class Bench implements Disposable {
     const uses = step.pipeline.bindings;
     const group = bindGroup(this.#device, pipeline, uses, storages, places.get(step.output)!, blocks);
     const grid = foldGrid(step.workgroups, this.#device.limits.maxComputeWorkgroupsPerDimension);
-    return (pass: GPUComputePassEncoder) => {
-      pass.setPipeline(pipeline.gpu!);
+    return (pass: GPUComputePassEncoder, gpu: GPUComputePipeline) => {
+      pass.setPipeline(gpu);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(...grid);
     };

@@ -1,7 +1,9 @@
 import { bytesOf, viewBytes } from "../../core/dtype.ts";
 import type { Device } from "../../gpu/device.ts";
-import type { Bench, Problem } from "./bench.ts";
+import type { Bench, Problem, Trial } from "./bench.ts";
+import { fill } from "./fill.ts";
 import type { Candidate } from "../node.ts";
+import { runOnce } from "./stopwatch.ts";
 
 const MOST = 2 ** 22; // elements that are compared
 const PIECE = 2 ** 15; // elements that lie together
@@ -12,6 +14,19 @@ export interface Sample {
   /** The first element of each piece. */
   readonly starts: readonly number[];
   readonly pieces: readonly ArrayLike<number>[];
+}
+
+/** Runs a trial and reads its result; elements that it leaves out are NaN. */
+export async function resultOf(
+  device: Device,
+  bench: Pick<Bench, "output">,
+  problem: Pick<Problem, "dtype" | "count">,
+  trial: Trial,
+): Promise<Sample> {
+  await fill(device, bench.output, "nothing", 0);
+  runOnce(device, trial);
+  await device.idle();
+  return await sampleOf(device, bench, problem);
 }
 
 /** Reads elements of what a bench computed last. */
@@ -95,6 +110,14 @@ export function mismatch(plain: Sample, result: Sample, tolerance: number): Mism
     }
   });
   return worst;
+}
+
+/** The same in words. */
+export function describeMismatch(problem: Problem, { element, expected, got, bound }: Mismatch): string {
+  const at = placeOf(element, problem).join(", ");
+  return `expected ${expected.toPrecision(6)} ± ${bound.toPrecision(2)} at [${at}], got ${
+    got.toPrecision(6)
+  }`;
 }
 
 /** The place of an element of a result along a kernel's axes. */

@@ -11,9 +11,9 @@ import type { Candidate, Kernel, KernelSpec, Pass } from "../node.ts";
  * was measured on this adapter for such shapes, else the best guess.
  */
 export function choose(device: Device, kernel: Kernel): Candidate {
+  device.attached(Watching).watcher?.(kernel);
   const { candidates } = kernel.spec;
   if (candidates.length === 1) return candidates[0]!;
-  device.attached(Watching).watcher?.(kernel);
   const right = rightOnes(device, kernel.spec);
   const { candidate: asked } = device.choice;
   const named = right.find(({ name }) => asked && name.includes(asked));
@@ -59,15 +59,15 @@ export function hashOf(candidate: Candidate, texts?: ReadonlyMap<Snippet, string
   );
 }
 
-/** Called with every kernel for which there is a choice. */
+/** Called with every kernel. */
 type Watcher = (kernel: Kernel) => void;
 
 class Watching {
   watcher: Watcher | undefined;
 }
 
-/** Tells `watch` of every kernel of a device for which a candidate is chosen among several, until it is disposed. */
-export function watchChoices(device: Device, watch: Watcher): Disposable {
+/** Tells `watch` of every kernel of a device when its candidate is chosen, those that have but one among them, until it is disposed. */
+export function watchKernels(device: Device, watch: Watcher): Disposable {
   const watching = device.attached(Watching);
   watching.watcher = watch;
   return { [Symbol.dispose]: () => watching.watcher = undefined };

@@ -19,14 +19,14 @@ const WARM_MS = 150;
 const COLD_BYTES = 2 ** 27; // more than caches hold
 
 /**
- * Times trials in turns, A B C A B C …, and returns the median of each in ms. A GPU's caches are emptied in front of each
+ * Times trials in turns, A B C A B C …, and returns the times of each in ms. A GPU's caches are emptied in front of each
  * run, as weights of a model are never in them.
  */
 export async function timeInTurns(
   device: Device,
   trials: readonly Trial[],
   { rounds, least, mostMs }: Patience,
-): Promise<number[]> {
+): Promise<number[][]> {
   if (!device.traits.software) await warm(device, trials);
   const times: number[][] = trials.map(() => []);
   using watch = new Stopwatch(device);
@@ -38,7 +38,7 @@ export async function timeInTurns(
       if (round < least || median(times[i]!) <= HOPELESS * best) times[i]!.push(await watch.time(trial));
     }
   }
-  return times.map(median);
+  return times;
 }
 
 /** Keeps a GPU at work until its clocks are those of a model that runs: one that idled takes up to four times as long. */
@@ -51,7 +51,7 @@ async function warm(device: Device, trials: readonly Trial[]): Promise<void> {
 }
 
 /** The middle value; Infinity where there is none. */
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Infinity;
 }
 

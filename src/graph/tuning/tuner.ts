@@ -2,12 +2,11 @@ import type { Device } from "../../gpu/device.ts";
 import { DeviceLostError, GPUCommandError, OutOfMemoryError, ShaderError } from "../../gpu/errors.ts";
 import { writeTunings } from "../../gpu/tunings/tunings_file.ts";
 import { Bench, benchBytes, type Problem, problemOf, shapeOf, type Trial } from "./bench.ts";
-import { mismatch, placeOf, rootMeanSquare, type Sample, sampleOf, toleranceOf } from "./check.ts";
+import { describeMismatch, mismatch, resultOf, rootMeanSquare, type Sample, toleranceOf } from "./check.ts";
 import { choiceId, classOf, hashOf, idOf, rightOnes } from "./choice.ts";
-import { fill } from "./fill.ts";
 import type { Group } from "../fusion/fuse.ts";
 import type { Candidate, KernelSpec } from "../node.ts";
-import { type Patience, runOnce, timeInTurns } from "./stopwatch.ts";
+import { median, type Patience, timeInTurns } from "./stopwatch.ts";
 
 /** Result of measuring one kernel. */
 export interface Outcome {
@@ -179,7 +178,9 @@ class Tryout {
     }
     const patience: Patience = device.traits.software ? PATIENCE.software : PATIENCE.gpu;
     const times = await timeInTurns(device, trials, patience);
-    const ms = trials.map(({ candidate }, i) => [idOf(candidate), Number(times[i]!.toPrecision(4))] as const);
+    const ms = trials.map(({ candidate }, i) =>
+      [idOf(candidate), Number(median(times[i]!).toPrecision(4))] as const
+    );
     return { problem, ms: Object.fromEntries(ms.sort(([, a], [, b]) => a - b)), dropped: this.#dropped };
   }
 
@@ -220,21 +221,14 @@ class Tryout {
     const { problem } = this;
     try {
       const found = mismatch(expected, await this.#result(trial), toleranceOf(problem, trial.candidate));
-      if (!found) return undefined;
-      const { element, expected: wanted, got, bound } = found;
-      const at = placeOf(element, problem).join(", ");
-      return `it computes ${problem.name} ${shapeOf(problem)} wrongly: expected ${wanted.toPrecision(6)} ` +
-        `± ${bound.toPrecision(2)} at [${at}], got ${got.toPrecision(6)}`;
+      return found &&
+        `it computes ${problem.name} ${shapeOf(problem)} wrongly: ${describeMismatch(problem, found)}`;
     } catch (error) {
       return faultOf(error);
     }
   }
 
-  /** Result of a trial; elements that it leaves out are NaN. */
-  async #result(trial: Trial): Promise<Sample> {
-    await fill(this.device, this.bench.output, "nothing", 0);
-    runOnce(this.device, trial);
-    await this.device.idle();
-    return await sampleOf(this.device, this.bench, this.problem);
+  #result(trial: Trial): Promise<Sample> {
+    return resultOf(this.device, this.bench, this.problem, trial);
   }
 }

@@ -1,0 +1,65 @@
+/** The lines that the workbench prints. */
+import { shapeOf } from "../../src/graph/tuning/bench.ts";
+import { median } from "../../src/graph/tuning/stopwatch.ts";
+import { table } from "../inspect/table.ts";
+import type { Change, Row } from "./workbench.ts";
+
+const HEADINGS = [
+  ["axes and types", "kernel", "uses", "off plain", "off before", "before, ms", "now, ms", "change"],
+];
+
+/** What a change of shaders did to each shape. */
+export function describeChange({ files, compiled, compileMs, rows }: Change): string {
+  const anew = `${compiled} ${compiled === 1 ? "kernel" : "kernels"} compiled anew in ${
+    compileMs.toFixed(0)
+  } ms`;
+  const head = `${files.join(", ")}: ${anew}`;
+  if (rows.length === 0) return `${head}; no part of what is worked on`;
+  const wrong = rows.flatMap(({ work, wrong }) =>
+    wrong === undefined ? [] : `WRONG ${work.candidate.name} ${shapeOf(work.problem)}: ${wrong}`
+  );
+  return [
+    head,
+    table([...HEADINGS, ...rows.map(cellsOf)]),
+    ...wrong,
+    ...wrong.length ? ["the version before stays the one to compare with"] : [],
+  ].join("\n");
+}
+
+function cellsOf({ work, fromPlain, fromBefore, wrong, before, now }: Row): string[] {
+  const { problem, candidate, uses } = work;
+  return [
+    shapeOf(problem),
+    candidate.name,
+    `${uses}`,
+    fromPlain.toPrecision(2),
+    fromBefore.toPrecision(2),
+    ...wrong === undefined ? [timeOf(before), timeOf(now), changeOf(before, now)] : ["", "", "WRONG"],
+  ];
+}
+
+/** Median of times, and half of what the middle half of them spans, in percent. */
+function timeOf(times: readonly number[]): string {
+  return `${median(times).toPrecision(3)} ± ${(100 * spreadOf(times) / median(times)).toFixed(0)} %`;
+}
+
+/**
+ * How much longer the median is than before, where the turns agree about it: each is a pair side by side, and of turns that
+ * are alike one in 400 would disagree so with chance (three standard deviations of a coin).
+ */
+export function changeOf(before: readonly number[], now: readonly number[]): string {
+  const turns = Math.min(before.length, now.length);
+  const faster = now.slice(0, turns).filter((ms, i) => ms < before[i]!).length;
+  if (Math.abs(2 * faster - turns) < 3 * Math.sqrt(turns)) {
+    return `none to tell, faster in ${faster} of ${turns} turns`;
+  }
+  const percent = 100 * (median(now) / median(before) - 1);
+  return `${Math.abs(percent).toFixed(0)} % ${percent < 0 ? "faster" : "slower"}`;
+}
+
+/** Half of what the middle half of some times spans. */
+function spreadOf(times: readonly number[]): number {
+  const sorted = times.toSorted((a, b) => a - b);
+  const at = (part: number) => sorted[Math.round(part * (sorted.length - 1))]!;
+  return (at(0.75) - at(0.25)) / 2;
+}
