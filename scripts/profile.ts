@@ -1,100 +1,101 @@
 /**
- * Times every dispatch of a model's step: which kernels of which modules take how long, and how fast they
- * run.
- * Run: deno task profile models/emoji-ddpm --steps 3 --trace trace.json
+ * Times a model's step, or a pipeline's whole run: what binds it, which kernels of which modules take how
+ * long, how fast they run beside what the adapter can do, and where its memory goes. `--help` lists the
+ * options.
+ * Run: deno task profile models/emoji-diffusion --steps 5 --json now.json
  */
 import "./plain_errors.ts";
-import { openDevice, randn, type TimingRow, traceEvents } from "denoise";
-import { UNet2DModel } from "denoise/models";
-import { readIndex } from "../src/pipelines/model_index.ts";
+import { openDevice, traceEvents } from "denoise";
+import { expectWritable } from "../src/io/files/whole_file.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { expectWritable } from "../src/io/files/whole_file.ts";
+import { fastest, measureSpeeds, type Speeds } from "./doctor/speeds.ts";
+import { buildProfile } from "./profile/build.ts";
+import { compareProfiles } from "./profile/compare.ts";
+import { readProfile } from "./profile/form.ts";
+import { measure } from "./profile/measure.ts";
+import { openModel, openPipeline } from "./profile/subject.ts";
+import { describeChanges, describeProfile } from "./profile/text.ts";
 
 const options = readArguments(
   "scripts/profile.ts [model]",
-  "Times every dispatch of a UNet2DModel's step, by kernel and by module.",
+  "Times a model's step, or a pipeline's run, by kernel and by module.",
   {
-    model: option.model("of a UNet2DModel, e.g. google/ddpm-celebahq-256", "emoji-ddpm"),
-    steps: option.count("steps that are timed, behind one that compiles", 3),
-    size: option.size("of the sample; default: what the model was trained for"),
-    rows: option.count("lines of the table by module", 30),
+    model: option.model("any model or pipeline: a folder, a repository or one file", "emoji-ddpm"),
+    part: option.text("of a pipeline, e.g. vae; default: its UNet or transformer"),
+    pipeline: option.flag("a whole run: texts, steps and VAE"),
+    prompt: option.text("with --pipeline: what is drawn", "a nice flower"),
+    steps: option.count("that are timed, in each of three ways, behind those that compile", 5),
+    runs: option.count("of so many steps each", 1),
+    size: option.size("of the picture in pixels; default: what the model was trained for"),
+    dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
+    quantize: option.choice("stores matrices in fewer bits", ["int8", "int4"]),
+    base: option.model("for one file: what it lacks"),
+    config: option.model("for one file: whose configs it has"),
+    variant: option.text("of the weights of a folder or repository, e.g. fp16"),
     engine: option.choice("of WebGPU", ["auto", "dawn", "deno"], "auto"),
+    candidate: option.text(
+      "part of the names of kernels that are taken wherever they are right, e.g. matrix",
+    ),
+    only: option.text("the modules whose path begins so, or the kernels whose name has it"),
+    depth: option.count("of the table of modules: names of their paths", 2),
+    rows: option.count("lines of the table by module and kernel", 30),
+    json: option.output("all of it, to compare with or to draw from", /\.json$/, "profile.json"),
     trace: option.output("every dispatch, for Perfetto", /./, "trace.json"),
+    compare: option.file("an earlier --json: exits with 1 where a kernel got slower"),
+    tolerance: option.number("part of its time that a kernel may take longer than in --compare", {
+      value: 0.1,
+    }),
   },
 );
-if (options.trace !== undefined) expectWritable(options.trace, `take --trace ${options.trace}`);
-
-const { components } = await readIndex(options.model, {}).catch(() => ({
-  components: {} as Record<string, string>,
-}));
-const found = components["unet"] ?? components["transformer"];
-if (found !== undefined && found !== "UNet2DModel") {
-  throw new TypeError(
-    `Cannot profile ${options.model}: expected a UNet2DModel, got ${found}, whose steps are not timed yet`,
-  );
+for (const name of ["json", "trace"] as const) {
+  if (options[name] !== undefined) expectWritable(options[name], `take --${name} ${options[name]}`);
 }
+if (options.pipeline && options.part !== undefined) {
+  throw new TypeError("Cannot take --part with --pipeline: expected one of them, a part or the whole");
+}
+const { model, dtype, quantize, base, config, variant, size, steps, runs } = options;
+const before = options.compare === undefined ? undefined : await readProfile(options.compare);
 
-using device = await openDevice({ engine: options.engine, profile: true });
-using unet = await UNet2DModel.fromPretrained(options.model, { subfolder: "unet" });
-const [H, W] = options.size ? [options.size.height, options.size.width] : unet.sampleSize;
-const sample = randn([1, unet.config.in_channels, H, W]);
-
-const start = performance.now();
-await unet.forward(sample, 0).sample.data(); // compiles: the drivers of some adapters do so at the first dispatch
-const firstMs = performance.now() - start;
-await device.profiler!.reset();
-
-const { steps } = options;
-for (let i = 1; i <= steps; i++) await unet.forward(sample, i).sample.data();
-
-const rows = await device.timings();
-const total = rows.reduce((sum, row) => sum + row.ms, 0);
-console.log(`${device.describe()}\n`);
-table("kernel", [...Map.groupBy(rows, (row) => row.kernel)].map(([kernel, list]) => [kernel, merge(list)]));
-console.log();
-table(
-  "module and kernel",
-  rows.slice(0, options.rows).map((row) => [`${row.path} ${row.kernel}`, row]),
-);
-const { count, compileMs } = device.pipelines.statistics;
-const dispatches = rows.reduce((sum, { calls }) => sum + calls, 0);
-console.log(
-  `\n${(total / steps).toFixed(2)} ms a step on the GPU, ${(dispatches / steps).toFixed(1)} dispatches`,
-);
-console.log(
-  `${count} pipelines: ${compileMs.toFixed(0)} ms to create, ${firstMs.toFixed(0)} ms for the first step`,
+const speeds = await adapterSpeeds();
+using device = await openDevice({ engine: options.engine, profile: true, candidate: options.candidate });
+const source = { dtype, quantize, base, config, variant, size };
+using subject = options.pipeline
+  ? await openPipeline(model, { ...source, prompt: options.prompt })
+  : await openModel(device, model, { ...source, part: options.part });
+const measured = await measure(device, subject, { steps, runs });
+const profile = buildProfile(
+  device,
+  {
+    model,
+    className: subject.className,
+    work: subject.work,
+    dtype: subject.models[0]!.dtype,
+    steps,
+    runs,
+    pipeline: options.pipeline,
+  },
+  speeds,
+  measured,
 );
 
+console.log(describeProfile(profile, options));
+if (options.json) {
+  await Deno.writeTextFile(options.json, JSON.stringify(profile));
+  console.log(`\n${options.json}: the same, for --compare`);
+}
 if (options.trace) {
-  await Deno.writeTextFile(options.trace, JSON.stringify(traceEvents(await device.profiler!.dispatches())));
-  console.log(`${options.trace}: open it in Perfetto (ui.perfetto.dev)`);
+  await Deno.writeTextFile(options.trace, JSON.stringify(traceEvents(measured.samples)));
+  console.log(`\n${options.trace}: open it in Perfetto (ui.perfetto.dev)`);
+}
+if (before) {
+  const changes = compareProfiles(before, profile, options.tolerance);
+  console.log(`\n${describeChanges(changes, options.tolerance)}`);
+  if (changes.some(({ verdict }) => verdict === "slower")) Deno.exitCode = 1;
 }
 
-/** Rows of one kernel as one; rates are weighted by time. */
-function merge(list: TimingRow[]): TimingRow {
-  const sum = (value: (row: TimingRow) => number) => list.reduce((total, row) => total + value(row), 0);
-  const ms = sum((row) => row.ms);
-  const mean = (key: "gflops" | "gbytes") => ms ? sum((row) => row[key] * row.ms) / ms : 0;
-  return {
-    ...list[0]!,
-    calls: sum((row) => row.calls),
-    ms,
-    gflops: mean("gflops"),
-    gbytes: mean("gbytes"),
-    share: sum((row) => row.share),
-  };
-}
-
-function table(title: string, lines: [string, TimingRow][]): void {
-  const width = Math.max(title.length, ...lines.map(([name]) => name.length));
-  console.log(`${title.padEnd(width)}  calls       ms  GFLOP/s    GB/s  share`);
-  for (const [name, { calls, ms, gflops, gbytes, share }] of lines.sort(([, a], [, b]) => b.ms - a.ms)) {
-    const cells = [ms.toFixed(2).padStart(8), gflops.toFixed(2).padStart(8), gbytes.toFixed(2).padStart(7)];
-    console.log(
-      `${name.padEnd(width)}  ${String(calls).padStart(5)} ${cells.join(" ")} ${
-        (100 * share).toFixed(1).padStart(5)
-      }%`,
-    );
-  }
+/** On a device of its own, so that its memory does not count. */
+async function adapterSpeeds(): Promise<Speeds> {
+  using device = await openDevice({ engine: options.engine });
+  return fastest(await measureSpeeds(device), await measureSpeeds(device));
 }

@@ -11,7 +11,8 @@ import {
 } from "denoise/models";
 import { readIndex } from "../../src/pipelines/model_index.ts";
 
-const classes = {
+/** The models that are built, by their classes' names. */
+export const modelClasses = {
   AutoencoderKL,
   CLIPTextModel,
   CLIPTextModelWithProjection,
@@ -33,8 +34,8 @@ export async function openModels(
   const parts: Record<string, Model> = {};
   const { components } = await readIndex(pathOrRepo, source);
   for (const [subfolder, name] of Object.entries(components)) {
-    if (!Object.hasOwn(classes, name)) continue;
-    const type = classes[name as keyof typeof classes];
+    if (!Object.hasOwn(modelClasses, name)) continue;
+    const type = modelClasses[name as keyof typeof modelClasses];
     const model: Model = await type.fromPretrained(pathOrRepo, { ...source, subfolder });
     parts[subfolder.replace(/_(\w)/g, (_, letter) => letter.toUpperCase())] = stack.use(model);
   }

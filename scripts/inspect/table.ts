@@ -4,7 +4,9 @@ import type { TensorInfo } from "denoise/models";
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
   return rows.map((row) =>
-    row.map((cell, i) => /^[\d.]+( \w+)?$/.test(cell) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))
+    row.map((cell, i) =>
+      /^-?[\d.]+( \w+|%)?$/.test(cell) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)
+    )
       .join("  ").trimEnd()
   ).join("\n");
 }

@@ -1,0 +1,103 @@
+import { randn, type Tensor, zeros } from "denoise";
+import {
+  AutoencoderKL,
+  CLIPTextModel,
+  FluxTransformer2DModel,
+  type Model,
+  T5EncoderModel,
+  UNet2DConditionModel,
+  UNet2DModel,
+} from "denoise/models";
+import { modulationWidth } from "../../src/models/flux_transformer_2d/modulation.ts";
+import { imageIds, textIds } from "../../src/models/flux_transformer_2d/pos_embed.ts";
+import { emptyOptions } from "../../src/models/unet_2d_condition/inputs.ts";
+import type { Size } from "../command_line/options.ts";
+
+/** A model's work in a pipeline: as a loop does it, of what changes from step to step each turn has another value. */
+export interface Call {
+  /** What is called, with the shapes of its inputs. */
+  readonly text: string;
+  /** Records it. */
+  readonly record: (turn: number) => Tensor;
+}
+
+const CLIP_TOKENS = 77;
+const T5_TOKENS = 512;
+const PIXELS = 8; // of a side, to one latent
+const FLUX_SIDE = 1024; // pixels that FLUX draws where nothing else is said
+
+/** The call that pipelines make of a model, on noise, for a picture of some pixels; of both halves where it is guided. */
+export function usualCall(model: Model, size: Size | undefined): Call {
+  if (model instanceof UNet2DModel) {
+    const [h, w] = size ? [size.height, size.width] : model.sampleSize;
+    const shape = [1, model.config.in_channels, h, w];
+    const samples = twice(() => randn(shape));
+    return {
+      text: `forward [${shape.join(", ")}]`,
+      record: (turn) => model.forward(samples[turn % 2]!, 500 - turn % 500).sample,
+    };
+  }
+  if (model instanceof UNet2DConditionModel) {
+    const [h, w] = latents(size, model.sampleSize, PIXELS);
+    const shape = [2, model.config.in_channels, h, w];
+    const samples = twice(() => randn(shape));
+    const texts = randn([2, CLIP_TOKENS, model.config.cross_attention_dim]);
+    const options = emptyOptions(2, model.config);
+    return {
+      text: `forward [${shape.join(", ")}], ${CLIP_TOKENS} tokens`,
+      record: (turn) => model.forward(samples[turn % 2]!, 500 - turn % 500, texts, options).sample,
+    };
+  }
+  if (model instanceof FluxTransformer2DModel) return fluxCall(model, size);
+  if (model instanceof AutoencoderKL) {
+    const { latent_channels, sample_size } = model.config;
+    const usual = Math.ceil([sample_size].flat()[0]! / model.scaleFactor);
+    const shape = [1, latent_channels, ...latents(size, [usual, usual], model.scaleFactor)];
+    const samples = twice(() => randn(shape));
+    return {
+      text: `decode [${shape.join(", ")}]`,
+      record: (turn) => model.decode(samples[turn % 2]!).sample,
+    };
+  }
+  if (model instanceof CLIPTextModel || model instanceof T5EncoderModel) {
+    const count = model instanceof T5EncoderModel
+      ? T5_TOKENS
+      : Math.min(CLIP_TOKENS, model.config.max_position_embeddings);
+    const ids = (turn: number) =>
+      Array.from({ length: count }, (_, i) => (i + turn) % model.config.vocab_size);
+    return {
+      text: `forward [1, ${count}] tokens`,
+      record: (turn) => model.forward([ids(turn)]).lastHiddenState,
+    };
+  }
+  throw new TypeError(
+    `Cannot profile ${(model as Model).constructor.name}: nothing says what it is called with`,
+  );
+}
+
+function fluxCall(model: FluxTransformer2DModel, size: Size | undefined): Call {
+  const { in_channels, joint_attention_dim } = model.config;
+  const side = FLUX_SIDE / PIXELS;
+  const [h, w] = latents(size, [side, side], PIXELS);
+  const shape = [1, h * w / 4, in_channels]; // a token covers 2×2 latents
+  const samples = twice(() => randn(shape));
+  const modulations = twice(() => zeros([1, modulationWidth(model.config)]));
+  const encoderHiddenStates = randn([1, T5_TOKENS, joint_attention_dim]);
+  const [imgIds, txtIds] = [imageIds([h, w]), textIds(T5_TOKENS)];
+  return {
+    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens`,
+    record: (turn) => {
+      const options = { encoderHiddenStates, imgIds, txtIds, modulation: modulations[turn % 2]! };
+      return model.forward(samples[turn % 2]!, options).sample;
+    },
+  };
+}
+
+/** Sides of the latents of a picture of some pixels; `usual` where nothing is said. */
+function latents(size: Size | undefined, usual: readonly [number, number], pixels: number): [number, number] {
+  return size ? [Math.ceil(size.height / pixels), Math.ceil(size.width / pixels)] : [...usual];
+}
+
+function twice<T>(make: () => T): [T, T] {
+  return [make(), make()];
+}

@@ -1,0 +1,71 @@
+import type { Profile } from "./form.ts";
+import { type Spread, spreadOf } from "./form.ts";
+
+/** A kernel at a size, before and now. */
+export interface Change {
+  readonly name: string;
+  /** ms of a step, or outside steps of a run; undefined where it did not run. */
+  readonly before: Spread | undefined;
+  readonly now: Spread | undefined;
+  /** Slower or faster by more than the tolerance, and by more than the quartiles of both vary. */
+  readonly verdict: "slower" | "faster" | "same" | "new" | "gone";
+}
+
+/** What changed from one profile to another of the same work, the largest change first. Throws where they are not comparable. */
+export function compareProfiles(before: Profile, now: Profile, tolerance: number): Change[] {
+  expectAlike(before, now);
+  const [old, recent] = [timesOf(before), timesOf(now)];
+  const changes = [...new Set([...old.keys(), ...recent.keys()])].map((name) => {
+    const [a, b] = [old.get(name), recent.get(name)];
+    return { name, before: a, now: b, verdict: verdictOf(a, b, tolerance) };
+  });
+  const size = ({ before, now }: Change) => Math.abs((now?.median ?? 0) - (before?.median ?? 0));
+  return changes.sort((a, b) => size(b) - size(a));
+}
+
+function verdictOf(
+  before: Spread | undefined,
+  now: Spread | undefined,
+  tolerance: number,
+): Change["verdict"] {
+  if (!before) return "new";
+  if (!now) return "gone";
+  if (now.median > before.median * (1 + tolerance) && now.low > before.high) return "slower";
+  if (before.median > now.median * (1 + tolerance) && before.low > now.high) return "faster";
+  return "same";
+}
+
+/** Times by kernel and size: of each step, or outside steps of each run. */
+function timesOf({ rows, dispatches }: Profile): Map<string, Spread> {
+  const names = rows.map(({ kernel, model, shape, flops, mark }) => {
+    const where = [model, mark].filter(Boolean).join(" ");
+    return `${kernel} [${shape.join(", ")}]${flops ? ` ${(flops / 1e6).toPrecision(3)} MFLOP` : ""}` +
+      (where && `, ${where}`);
+  });
+  const times = new Map<string, Map<string, number>>();
+  for (const [row, occurrence, , ms] of dispatches) {
+    const name = names[row]!;
+    let own = times.get(name);
+    if (!own) times.set(name, own = new Map());
+    own.set(occurrence, (own.get(occurrence) ?? 0) + ms);
+  }
+  return new Map([...times].map(([name, own]) => [name, spreadOf([...own.values()])]));
+}
+
+function expectAlike(before: Profile, now: Profile): void {
+  const facts = ({ adapter, subject }: Profile) => ({
+    adapter: adapter.name,
+    engine: adapter.engine,
+    class: subject.className,
+    work: subject.work,
+    dtype: subject.dtype,
+  });
+  const [a, b] = [facts(before), facts(now)];
+  const odd = (Object.keys(a) as (keyof typeof a)[]).find((name) => a[name] !== b[name]);
+  if (!odd) return;
+  throw new TypeError(
+    `Cannot compare profiles: expected the same ${odd}, "${a[odd]}", got "${
+      b[odd]
+    }"; profile the same work there`,
+  );
+}

@@ -1,0 +1,138 @@
+import { z } from "zod";
+import { readJson } from "../../src/io/config.ts";
+
+/** Milliseconds of the occurrences of something: their median, and the quartiles on both sides of it. */
+const spread = z.object({ median: z.number(), low: z.number(), high: z.number() });
+
+/** What an adapter does at most. */
+const ROOFS = ["f32", "f16", "matrix", "memory"] as const;
+
+/** A kernel's dispatches of one module, size and stretch. */
+const row = z.object({
+  kernel: z.string(),
+  /** Class of the model; "" for what a loop computes itself. */
+  model: z.string(),
+  /** Of the module in the model. */
+  path: z.string(),
+  /** Stretch in which it was recorded: "step", or "" for what a run does outside its steps. */
+  mark: z.string(),
+  /** Of the result, as the kernel sees it. */
+  shape: z.array(z.number()),
+  /** Operations and bytes of one dispatch. */
+  flops: z.number(),
+  bytes: z.number(),
+  /** Dispatches of one step, or outside steps of one run. */
+  calls: z.number(),
+  /** Of all of these together. */
+  ms: spread,
+  /** Dispatches and their time, of all steps and runs. */
+  count: z.number(),
+  totalMs: z.number(),
+  /** Part of the time of all rows, 0 to 1. */
+  share: z.number(),
+  gflops: z.number(),
+  gbytes: z.number(),
+  /** What of the adapter would be the last to be done with it: its arithmetic or its memory. */
+  roof: z.enum(ROOFS),
+  /** Part of that which is reached, 0 to 1; more where caches spare memory. */
+  ofPeak: z.number(),
+});
+
+/** What `--json` writes, and `--compare` reads: all that tables, charts and traces are drawn from. */
+export const profileForm = z.object({
+  format: z.literal("denoise-profile"),
+  version: z.literal(1),
+  denoise: z.string(),
+  adapter: z.object({ name: z.string(), engine: z.string(), text: z.string() }),
+  subject: z.object({
+    model: z.string(),
+    className: z.string(),
+    /** What a run does, with shapes. */
+    work: z.string(),
+    dtype: z.string(),
+    steps: z.number(),
+    runs: z.number(),
+    pipeline: z.boolean(),
+  }),
+  /** Measured on this adapter: GFLOP/s, and of memory GB/s. */
+  peaks: z.object({
+    f32: z.number(),
+    f16: z.number().optional(),
+    matrix: z.number().optional(),
+    memory: z.number(),
+  }),
+  pipelines: z.object({ count: z.number(), compileMs: z.number(), warmUpMs: z.number() }),
+  /** Of steps without timestamps, by the clock. */
+  step: spread,
+  /** Runs by the clock: without timestamps, with them at passes, with a pass for each dispatch. */
+  runMs: z.object({ plain: spread, passes: spread, dispatches: spread }),
+  /** Of one run on the GPU, at passes as they are, and where each dispatch has one. */
+  gpuMs: z.object({ passes: spread, dispatches: spread }),
+  /** Of one run on the GPU between dispatches that have passes of their own. */
+  gapMs: z.number(),
+  /** Of the host in one run. */
+  hostMs: z.object({
+    record: z.number(),
+    fuse: z.number(),
+    prepare: z.number(),
+    encode: z.number(),
+    submit: z.number(),
+    wait: z.number(),
+  }),
+  rows: z.array(row),
+  /** Every dispatch in order: number of its row, its step or run, start and length in ms. */
+  dispatches: z.array(z.tuple([z.number(), z.string(), z.number(), z.number()])),
+  memory: z.object({
+    /** Most bytes that the device had at once. */
+    peak: z.number(),
+    plans: z.array(z.object({
+      /** Class of the model. */
+      label: z.string(),
+      /** Bytes of each buffer of activations. */
+      arenas: z.array(z.number()),
+      /** Modules down to the innermost: bytes of weights, and the most activations that are needed at once within. */
+      modules: z.array(z.object({ path: z.string(), weights: z.number(), peak: z.number() })),
+      /** Where each result lies, and from which dispatch to which it is needed. */
+      values: z.array(z.object({
+        kernel: z.string(),
+        path: z.string(),
+        arena: z.number(),
+        offset: z.number(),
+        bytes: z.number(),
+        first: z.number(),
+        last: z.number(),
+      })),
+    })),
+  }),
+});
+
+/** A profile, as files have it. */
+export type Profile = z.infer<typeof profileForm>;
+
+/** A row of a profile. */
+export type ProfileRow = Profile["rows"][number];
+
+/** Median and quartiles. */
+export type Spread = z.infer<typeof spread>;
+
+/** Reads a profile that `--json` wrote. */
+export async function readProfile(path: string): Promise<Profile> {
+  const parsed = profileForm.safeParse(await readJson(path));
+  if (parsed.success) return parsed.data;
+  const { path: at, message } = parsed.error.issues[0]!;
+  throw new TypeError(
+    `Cannot read ${path}: expected a profile that --json of this version wrote, got another at ` +
+      `"${at.join(".")}" (${message})`,
+  );
+}
+
+/** Median and quartiles of some values, between two values where there is none at the place. */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (part: number) => {
+    const place = part * (sorted.length - 1);
+    const [below, above] = [sorted[Math.floor(place)] ?? 0, sorted[Math.ceil(place)] ?? 0];
+    return below + (above - below) * (place % 1);
+  };
+  return { median: at(0.5), low: at(0.25), high: at(0.75) };
+}

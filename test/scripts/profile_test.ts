@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { openDevice } from "denoise";
+import { buildProfile } from "../../scripts/profile/build.ts";
+import { compareProfiles } from "../../scripts/profile/compare.ts";
+import { type Profile, profileForm, spreadOf } from "../../scripts/profile/form.ts";
+import { measure } from "../../scripts/profile/measure.ts";
+import { openModel, openPipeline, type Subject } from "../../scripts/profile/subject.ts";
+import { describeChanges, describeProfile } from "../../scripts/profile/text.ts";
+import { inFolder, runScript } from "../support/script.ts";
+
+const root = join(import.meta.dirname!, "../..");
+const emoji = join(root, "models/emoji-diffusion");
+const flux = join(root, "test/fixtures/flux/pipeline");
+const shown = { only: undefined, depth: 2, rows: 30 };
+const speeds = { f32: 0.03, f16: 0.03, copy: 6, upload: 1, readback: 1 };
+const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
+
+async function profileOf(
+  open: (device: Awaited<ReturnType<typeof openDevice>>) => Promise<Subject>,
+  { pipeline = false, steps = 2, runs = 1 } = {},
+): Promise<Profile> {
+  using device = await openDevice({ profile: true });
+  using subject = await open(device);
+  const measured = await measure(device, subject, { steps, runs });
+  const { className, work, models } = subject;
+  const facts = { model: "a model", className, work, dtype: models[0]!.dtype, steps, runs, pipeline };
+  return buildProfile(device, facts, speeds, measured);
+}
+
+/** What must hold in every profile. */
+function expectWhole(profile: Profile): void {
+  assert.deepEqual(profileForm.parse(JSON.parse(JSON.stringify(profile))), profile);
+  const { rows, dispatches, memory, gpuMs, subject } = profile;
+  const allMs = sum(dispatches.map(([, , , ms]) => ms));
+  assert.ok(allMs > 0);
+  assert.ok(Math.abs(sum(rows.map(({ totalMs }) => totalMs)) - allMs) < 1e-6 * allMs);
+  assert.ok(Math.abs(sum(rows.map(({ share }) => share)) - 1) < 1e-6);
+  if (subject.runs === 1) assert.ok(Math.abs(gpuMs.dispatches.median - allMs) < 1e-6 * allMs);
+  assert.equal(sum(rows.map(({ count }) => count)), dispatches.length);
+  for (const [i, row] of rows.entries()) {
+    assert.equal(dispatches.filter(([number]) => number === i).length, row.count);
+    assert.ok(row.ms.low <= row.ms.median && row.ms.median <= row.ms.high);
+    assert.ok(
+      Math.abs(row.gflops * row.totalMs * 1e6 - row.flops * row.count) <= 1e-6 * row.flops * row.count,
+    );
+  }
+  for (const { arenas, values, modules } of memory.plans) {
+    assert.ok(values.every(({ arena, offset, bytes }) => offset + bytes <= arenas[arena]!));
+    assert.ok(Math.max(...modules.map(({ peak }) => peak)) <= sum(arenas));
+  }
+}
+
+for (
+  const [part, className] of [["unet", "UNet2DConditionModel"], ["vae", "AutoencoderKL"], [
+    "text_encoder",
+    "CLIPTextModel",
+  ]] as const
+) {
+  Deno.test(`a profile of ${className} adds up`, async () => {
+    const profile = await profileOf((device) => openModel(device, emoji, { part, size: undefined }));
+    expectWhole(profile);
+    assert.equal(profile.subject.className, className);
+    assert.ok(profile.rows.every(({ mark }) => mark === "step"));
+    const [plan] = profile.memory.plans;
+    assert.equal(plan!.label, className);
+    assert.ok(sum(plan!.modules.map(({ weights }) => weights)) > 1e5);
+    const text = describeProfile(profile, shown);
+    assert.match(
+      text,
+      /\nhost +record [\d.]+, fuse [\d.]+, encode [\d.]+, submit [\d.]+, prepare [\d.]+, wait /,
+    );
+    assert.match(text, /(GPU-bound|CPU-bound|bound by neither alone)/);
+    assert.throws(
+      () => describeProfile(profile, { ...shown, only: "no_such_block" }),
+      /^TypeError: Cannot show only no_such_block: /,
+    );
+  });
+}
+
+Deno.test("a profile of a whole pipeline has its texts, its steps and its VAE", async () => {
+  const size = { width: 32, height: 32 };
+  const profile = await profileOf(() => openPipeline(flux, { size, prompt: "a flower" }), {
+    pipeline: true,
+    runs: 2,
+  });
+  expectWhole(profile);
+  const models = new Map(profile.rows.map(({ model, mark }) => [model, mark]));
+  assert.ok(profile.rows.some(({ model, mark }) => model === "FluxTransformer2DModel" && mark === "step"));
+  for (const model of ["CLIPTextModel", "T5EncoderModel", "AutoencoderKL"]) {
+    assert.equal(models.get(model), "");
+  }
+  const steps = profile.dispatches.map(([, occurrence]) => occurrence);
+  assert.equal(new Set(steps).size, 2 * (2 + 1)); // of each run its steps, and what is outside
+  const text = describeProfile(profile, { ...shown, only: "AutoencoderKL.decoder" });
+  assert.match(text, /\n {2}decoder +\d+/);
+  assert.doesNotMatch(text, /FluxTransformer2DModel\.\S+ gemm/);
+});
+
+Deno.test("quartiles lie between the values where there is none at the place", () => {
+  assert.deepEqual(spreadOf([3, 1, 2]), { median: 2, low: 1.5, high: 2.5 });
+  assert.deepEqual(spreadOf([4]), { median: 4, low: 4, high: 4 });
+});
+
+Deno.test("of two profiles a kernel is slower only beyond the tolerance and its own spread", async () => {
+  const now = await profileOf(
+    (device) => openModel(device, emoji, { part: "text_encoder", size: undefined }),
+    {
+      steps: 4,
+    },
+  );
+  const withTimes = (time: (row: number, i: number) => number): Profile => ({
+    ...now,
+    dispatches: now.dispatches.map(([row, occurrence, start], i) => [row, occurrence, start, time(row, i)]),
+  });
+  const [kernel] = now.rows.map(({ kernel }) => kernel);
+  const slowed = (row: number, by: number) => now.rows[row]!.kernel === kernel ? by : 1;
+  const verdicts = (before: Profile, after: Profile) => {
+    const changes = compareProfiles(before, after, 0.1);
+    return new Set(
+      changes.flatMap(({ name, verdict }) => verdict === "same" ? [] : `${name.split(" ")[0]} ${verdict}`),
+    );
+  };
+  const same = withTimes(() => 1);
+  assert.deepEqual(verdicts(same, same), new Set());
+  assert.deepEqual(verdicts(same, withTimes((row) => slowed(row, 1.2))), new Set([`${kernel} slower`]));
+  assert.deepEqual(verdicts(withTimes((row) => slowed(row, 1.2)), same), new Set([`${kernel} faster`]));
+  assert.deepEqual(verdicts(same, withTimes((row) => slowed(row, 1.05))), new Set()); // within the tolerance
+  const occurrences = [...new Set(now.dispatches.map(([, occurrence]) => occurrence))];
+  const ofStep = (i: number) => [1, 1.5, 2.5, 3][occurrences.indexOf(now.dispatches[i]![1])]!; // quartiles 1.375, 2.625
+  const spreading = withTimes((_, i) => ofStep(i));
+  assert.deepEqual(verdicts(spreading, withTimes((row) => 2 * slowed(row, 1.2))), new Set()); // within the spread
+  const changes = compareProfiles(same, withTimes((row) => slowed(row, 2)), 0.1);
+  assert.match(describeChanges(changes, 0.1), /\n\d+ of \d+ kernels slower by more than 10\.0% /);
+  assert.throws(
+    () => compareProfiles({ ...now, adapter: { ...now.adapter, name: "another" } }, now, 0.1),
+    /Cannot compare profiles: expected the same adapter, "another", got /,
+  );
+});
+
+Deno.test("profile.ts --compare ends with 1 where a kernel got slower", () =>
+  inFolder(async (folder) => {
+    const run = (...args: string[]) =>
+      runScript(folder, "profile.ts", emoji, "--part", "text_encoder", "--steps", "4", ...args);
+    const first = await run("--json", "before.json");
+    assert.equal(first.code, 0, first.stderr);
+    const before = profileForm.parse(JSON.parse(await Deno.readTextFile(join(folder, "before.json"))));
+    const scaleTimes = (by: number) =>
+      Deno.writeTextFile(
+        join(folder, "before.json"),
+        JSON.stringify({
+          ...before,
+          dispatches: before.dispatches.map((
+            [row, occurrence, start, ms],
+          ) => [row, occurrence, start, ms * by]),
+        }),
+      );
+    await scaleTimes(1000);
+    const faster = await run("--compare", "before.json");
+    assert.equal(faster.code, 0, faster.stderr);
+    assert.match(faster.stdout, /faster/);
+    await scaleTimes(0.001);
+    const slower = await run("--compare", "before.json", "--only", "encoder.layers.0");
+    assert.equal(slower.code, 1, slower.stderr);
+    assert.match(slower.stdout, /\n[1-9]\d* of \d+ kernels slower/);
+    await Deno.writeTextFile(join(folder, "before.json"), "{}");
+    const odd = await run("--compare", "before.json");
+    assert.match(
+      odd.stderr,
+      /^Cannot read before.json: expected a profile that --json of this version wrote/,
+    );
+  }));
