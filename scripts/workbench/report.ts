@@ -32,10 +32,14 @@ function cellsOf({ work, fromPlain, fromBefore, wrong, before, now }: Row): stri
     shapeOf(problem),
     candidate.name,
     `${uses}`,
-    fromPlain.toPrecision(2),
-    fromBefore.toPrecision(2),
+    offOf(fromPlain),
+    offOf(fromBefore),
     ...wrong === undefined ? [timeOf(before), timeOf(now), changeOf(before, now)] : ["", "", "WRONG"],
   ];
+}
+
+function offOf(difference: number): string {
+  return difference ? difference.toExponential(1) : "0";
 }
 
 /** Median of times, and half of what the middle half of them spans, in percent. */
