@@ -89,7 +89,7 @@ if (options.trace) {
   console.log(`\n${options.trace}: open it in Perfetto (ui.perfetto.dev)`);
 }
 if (before) {
-  const changes = compareProfiles(before, profile, options.tolerance);
+  const changes = compareProfiles(before, profile, options.tolerance, options.only);
   console.log(`\n${describeChanges(changes, options.tolerance)}`);
   if (changes.some(({ verdict }) => verdict === "slower")) Deno.exitCode = 1;
 }

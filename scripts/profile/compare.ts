@@ -1,5 +1,4 @@
-import type { Profile } from "./form.ts";
-import { type Spread, spreadOf } from "./form.ts";
+import { isWanted, type Profile, type Spread, spreadOf } from "./form.ts";
 
 /** A kernel at a size, before and now. */
 export interface Change {
@@ -12,9 +11,9 @@ export interface Change {
 }
 
 /** What changed from one profile to another of the same work, the largest change first. Throws where they are not comparable. */
-export function compareProfiles(before: Profile, now: Profile, tolerance: number): Change[] {
+export function compareProfiles(before: Profile, now: Profile, tolerance: number, only?: string): Change[] {
   expectAlike(before, now);
-  const [old, recent] = [timesOf(before), timesOf(now)];
+  const [old, recent] = [timesOf(before, only), timesOf(now, only)];
   const changes = [...new Set([...old.keys(), ...recent.keys()])].map((name) => {
     const [a, b] = [old.get(name), recent.get(name)];
     return { name, before: a, now: b, verdict: verdictOf(a, b, tolerance) };
@@ -35,8 +34,8 @@ function verdictOf(
   return "same";
 }
 
-/** Times by kernel and size: of each step, or outside steps of each run. */
-function timesOf({ rows, dispatches }: Profile): Map<string, Spread> {
+/** Times by kernel and size, of `only` some rows: of each step, or outside steps of each run. */
+function timesOf({ rows, dispatches }: Profile, only: string | undefined): Map<string, Spread> {
   const names = rows.map(({ kernel, model, shape, flops, mark }) => {
     const where = [model, mark].filter(Boolean).join(" ");
     return `${kernel} [${shape.join(", ")}]${flops ? ` ${(flops / 1e6).toPrecision(3)} MFLOP` : ""}` +
@@ -44,6 +43,7 @@ function timesOf({ rows, dispatches }: Profile): Map<string, Spread> {
   });
   const times = new Map<string, Map<string, number>>();
   for (const [row, occurrence, , ms] of dispatches) {
+    if (!isWanted(rows[row]!, only)) continue;
     const name = names[row]!;
     let own = times.get(name);
     if (!own) times.set(name, own = new Map());

@@ -52,7 +52,7 @@ export async function openModel(
   };
 }
 
-/** A whole pipeline, with `count` runs for each that is asked for. */
+/** A whole pipeline: texts, steps and VAE. */
 export async function openPipeline(
   target: string,
   { size, prompt, ...options }: PipelineOptions & { size: Size | undefined; prompt: string },

@@ -1,6 +1,6 @@
 import { table } from "../inspect/table.ts";
 import type { Change } from "./compare.ts";
-import type { Profile, ProfileRow, Spread } from "./form.ts";
+import { fullPath, isWanted, type Profile, type ProfileRow, type Spread } from "./form.ts";
 
 /** Which rows of the tables are shown. */
 export interface Shown {
@@ -34,16 +34,6 @@ export function describeProfile(profile: Profile, { only, depth, rows: most }: S
     ),
     memoryTable(profile),
   ].join("\n\n");
-}
-
-/** Path of a row, with its model in front. */
-function fullPath({ model, path }: ProfileRow): string {
-  return [model, path].filter(Boolean).join(".") || "(loop)";
-}
-
-function isWanted(row: ProfileRow, only: string | undefined): boolean {
-  if (only === undefined) return true;
-  return row.path.startsWith(only) || fullPath(row).startsWith(only) || row.kernel.includes(only);
 }
 
 function summary(profile: Profile): string {

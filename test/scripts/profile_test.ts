@@ -130,6 +130,9 @@ Deno.test("of two profiles a kernel is slower only beyond the tolerance and its 
   const ofStep = (i: number) => [1, 1.5, 2.5, 3][occurrences.indexOf(now.dispatches[i]![1])]!; // quartiles 1.375, 2.625
   const spreading = withTimes((_, i) => ofStep(i));
   assert.deepEqual(verdicts(spreading, withTimes((row) => 2 * slowed(row, 1.2))), new Set()); // within the spread
+  assert.deepEqual(compareProfiles(same, same, 0.1, "layer_norm").map(({ name }) => name.split(" ")[0]), [
+    "layer_norm",
+  ]);
   const changes = compareProfiles(same, withTimes((row) => slowed(row, 2)), 0.1);
   assert.match(describeChanges(changes, 0.1), /\n\d+ of \d+ kernels slower by more than 10\.0% /);
   assert.throws(
