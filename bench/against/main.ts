@@ -32,8 +32,13 @@ console.log(
   `${now.adapter}; ${commit} beside what is here, milliseconds, × is the time here over the time there`,
 );
 
+const both = now.cases.filter((name) => before.cases.includes(name));
+const names = both.filter((name) => name.includes(only ?? ""));
+if (names.length === 0) {
+  throw new Error(`Cannot measure --only ${only}: expected a part of a case's name, of ${both.join("; ")}`);
+}
 const slower: string[] = [];
-for (const name of now.cases.filter((name) => before.cases.includes(name) && name.includes(only ?? ""))) {
+for (const name of names) {
   const turns: [number, number][] = [];
   const ratio = () => median(turns.map(([a, b]) => b / a))!;
   const takeTurns = async () => {
