@@ -31,7 +31,8 @@ function costOfBlocks(traits: Traits, a: Attention): number {
   const rate = traits.software ? 2 : onMatrices ? Math.min(4, (width + columns) / 256) : 0.5;
   const workgroups = Math.ceil(queries / 64) * B * H;
   const multiplyAdds = 64 * keys * (width + columns);
-  return 2 * DISPATCH + costOf(traits, { workgroups, multiplyAdds, rate, resident: 1 });
+  return (traits.software ? 0 : 2 * DISPATCH) +
+    costOf(traits, { workgroups, multiplyAdds, rate, resident: 1 });
 }
 
 /** A name for attentions alike enough to share the candidate that was measured to be the fastest. */
