@@ -5,6 +5,8 @@ export {
   type TileOptions,
 } from "./autoencoder_kl/autoencoder_kl.ts";
 export type { AutoencoderKLConfig } from "./autoencoder_kl/config.ts";
+export { AutoencoderTiny } from "./autoencoder_tiny/autoencoder_tiny.ts";
+export type { AutoencoderTinyConfig } from "./autoencoder_tiny/config.ts";
 export { DiagonalGaussianDistribution } from "./autoencoder_kl/distribution.ts";
 export {
   CLIPTextModel,

@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { randn } from "../../../src/mod.ts";
+import { AutoencoderTiny } from "../../../src/models/mod.ts";
+import { reach } from "../../../src/models/autoencoder_tiny/coders.ts";
+import { autoencoderTinyConfig } from "../../../src/models/autoencoder_tiny/config.ts";
+import { parseConfig } from "../../../src/io/config.ts";
+import { readTensors } from "../../support/arrays.ts";
+import { assertRelativelyClose } from "../../support/close.ts";
+import { fixture } from "../../support/fixtures.ts";
+import { assertTensor, upload } from "../../support/tensors.ts";
+import { device } from "../../support/device.ts";
+
+const folder = (name: string) => fixture(join("autoencoder_tiny", name));
+const bound = 1e-5; // f32
+
+for (const name of ["base", "shallow"]) {
+  Deno.test(`AutoencoderTiny follows diffusers both ways: ${name}`, async () => {
+    using vae = await AutoencoderTiny.fromPretrained(folder(name), { dtype: "f32" });
+    const want = await readTensors(join(folder(name), "expected.safetensors"));
+    const encoderPaths = ["encoder", "encoder.layers.2"] as const;
+    const decoderPaths = name === "base" ? ["decoder", "decoder.layers.2"] as const : ["decoder"] as const;
+    const { latents, taps: encoded } = vae.encode(upload(want.get("image")!), { taps: encoderPaths });
+    const { sample, taps: decoded } = vae.decode(upload(want.get("z")!), { taps: decoderPaths });
+    await assertTensor(latents, want.get("latents")!, bound, "latents");
+    await assertTensor(sample, want.get("sample")!, bound, "sample");
+    for (const [path, tap] of Object.entries({ ...encoded, ...decoded })) {
+      if (path !== "decoder") await assertTensor(tap, want.get(`tap.${path}`)!, bound, path);
+    }
+  });
+}
+
+Deno.test("AutoencoderTiny in bands computes what it computes at once", async () => {
+  using vae = await AutoencoderTiny.fromPretrained(folder("base"), { dtype: "f32" });
+  const image = randn([1, 3, 420, 16]);
+  const z = randn([1, 4, 100, 2]);
+  const whole = [await vae.encode(image).latents.data(), await vae.decode(z).sample.data()];
+  const row = 4 * 16 * 4; // bytes of a row of pixels of an activation: channels, width, f32
+  for (const [verb, rows, unit] of [["encode", 1, 8], ["decode", 8, 1]] as const) {
+    const halo = Math.ceil(reach(verb, vae.config) / unit) * unit;
+    const binds = (2 * halo + 3 * unit) * rows * row; // three latents' rows a band
+    const code = (taps: string[]) =>
+      verb === "encode" ? vae.encode(image, { taps }).latents : vae.decode(z, { taps }).sample;
+    const limit = limited(vae, binds);
+    assert.throws(() => code([`${verb}r`]), /Cannot tap AutoencoderTiny at \[.*\]: the adapter binds less/);
+    const banded = code([]);
+    limit[Symbol.dispose](); // such an adapter does not take the whole picture in one tensor
+    assertRelativelyClose(await banded.data(), whole[verb === "encode" ? 0 : 1]!, 1e-6, verb);
+  }
+  using _limit = limited(vae, row * 8);
+  assert.throws(
+    () => vae.decode(z),
+    /^RangeError: Cannot decode \[1, 4, 100, 2\]: expected activations of at most/,
+  );
+});
+
+/** Makes a device say that it binds no more, until what is returned is disposed. */
+function limited(vae: AutoencoderTiny, bytes: number): Disposable {
+  const { limits } = vae.device;
+  const own = Object.getOwnPropertyDescriptor(vae.device, "limits");
+  const smaller = new Proxy(limits, {
+    get: (target, key) => key === "maxStorageBufferBindingSize" ? bytes : Reflect.get(target, key, target),
+  });
+  Object.defineProperty(vae.device, "limits", { value: smaller, configurable: true, writable: true });
+  return {
+    [Symbol.dispose]: () => {
+      if (own) Object.defineProperty(vae.device, "limits", own);
+      else delete (vae.device as { limits?: unknown }).limits;
+    },
+  };
+}
+
+Deno.test("AutoencoderTiny in f16 stays near f32", async () => {
+  using vae = await AutoencoderTiny.fromPretrained(folder("base"), { dtype: "f16" });
+  const want = await readTensors(join(folder("base"), "expected.safetensors"));
+  await assertTensor(vae.decode(upload(want.get("z")!)).sample, want.get("sample")!, 1e-2, "sample");
+});
+
+Deno.test("AutoencoderTiny refuses configs that no layer of it fits, by key", () => {
+  const wrong: [object, RegExp][] = [
+    [{ encoder_block_out_channels: [4, 8, 8, 8] }, /encoder_block_out_channels.*one number throughout/],
+    [{ num_decoder_blocks: [1, 2] }, /decoder_block_out_channels.*2 numbers/],
+    [{ upsample_fn: "bilinear" }, /upsample_fn/],
+    [{ upsampling_scaling_factor: 3 }, /upsampling_scaling_factor/],
+  ];
+  for (const [config, message] of wrong) {
+    assert.throws(() => parseConfig(autoencoderTinyConfig, config, "config.json"), message);
+  }
+});
+
+Deno.test("AutoencoderTiny refuses inputs of other shapes", async () => {
+  using vae = await AutoencoderTiny.fromPretrained(folder("base"), { dtype: "f32" });
+  assert.equal(vae.device, device);
+  assert.throws(
+    () => vae.decode(randn([1, 3, 4, 4])),
+    /Cannot decode latents: expected shape \[B, 4, h, w\], got/,
+  );
+  assert.throws(
+    () => vae.encode(randn([1, 4, 16, 16])),
+    /Cannot encode a picture: expected shape \[B, 3, H, W\]/,
+  );
+});
