@@ -1,7 +1,8 @@
-import type { Device } from "denoise";
+import type { Device, Pipeline } from "denoise";
 import { version } from "../../src/core/version.ts";
 import type { Speeds } from "../doctor/speeds.ts";
 import { type Profile, type ProfileRow, spreadOf } from "./form.ts";
+import { kernelsOf } from "./kernels.ts";
 import type { Measured, Sample } from "./measure.ts";
 import { plansOf } from "./memory.ts";
 
@@ -20,7 +21,8 @@ export function buildProfile(
     ...speeds.matrix !== undefined && { matrix: 1000 * speeds.matrix },
     memory: speeds.copy,
   };
-  const { rows, numbers } = rowsOf(samples, peaks);
+  const pipelines = [...new Set(samples.map(({ pipeline }) => pipeline))];
+  const { rows, numbers } = rowsOf(samples, peaks, pipelines);
   const first = samples[0]?.start ?? 0;
   const host = Object.entries(measured.host).map(([kind, ms]) => [kind, ms / runMs.length]);
   return {
@@ -44,6 +46,7 @@ export function buildProfile(
     gapMs: gapsOf(samples) / subject.runs,
     hostMs: Object.fromEntries(host) as Profile["hostMs"],
     rows,
+    kernels: kernelsOf(device, pipelines),
     dispatches: samples.map(({ occurrence, start, ms }, i) => [numbers[i]!, occurrence, start - first, ms]),
     memory: { peak: device.buffers.usage().peak, plans: plansOf(device) },
   };
@@ -56,14 +59,16 @@ const total = (samples: readonly Sample[]) => samples.reduce((sum, { ms }) => su
 function rowsOf(
   samples: readonly Sample[],
   peaks: Profile["peaks"],
+  pipelines: readonly Pipeline[],
 ): { rows: ProfileRow[]; numbers: number[] } {
-  const keyOf = ({ kernel, model, path, mark, shape, flops, bytes }: Sample) =>
-    [kernel, model, path, mark, shape, flops, bytes].join(" ");
+  const texts = new Map(pipelines.map((pipeline, i) => [pipeline, i]));
+  const keyOf = ({ kernel, model, path, mark, shape, flops, bytes, pipeline, workgroups }: Sample) =>
+    [kernel, model, path, mark, shape, flops, bytes, texts.get(pipeline), workgroups].join(" ");
   const keys = samples.map(keyOf);
   const lists = [...Map.groupBy(samples, keyOf)].sort(([, a], [, b]) => total(b) - total(a));
   const allMs = total(samples);
   const rows = lists.map(([, list]): ProfileRow => {
-    const { kernel, model, path, mark, shape, flops, bytes } = list[0]!;
+    const { kernel, model, path, mark, shape, flops, bytes, pipeline, workgroups } = list[0]!;
     const occurrences = [...Map.groupBy(list, ({ occurrence }) => occurrence).values()];
     const totalMs = total(list);
     const rate = (amount: number) => totalMs > 0 ? list.length * amount / totalMs / 1e6 : 0;
@@ -75,6 +80,8 @@ function rowsOf(
       path,
       mark,
       shape: [...shape],
+      text: texts.get(pipeline)!,
+      workgroups: [...workgroups],
       flops,
       bytes,
       calls: list.length / occurrences.length,

@@ -18,6 +18,10 @@ const row = z.object({
   mark: z.string(),
   /** Of the result, as the kernel sees it. */
   shape: z.array(z.number()),
+  /** Index of its text in `kernels`. */
+  text: z.number(),
+  /** Workgroups along x and y. */
+  workgroups: z.tuple([z.number(), z.number()]),
   /** Operations and bytes of one dispatch. */
   flops: z.number(),
   bytes: z.number(),
@@ -36,6 +40,30 @@ const row = z.object({
   roof: z.enum(ROOFS),
   /** Part of that which is reached, 0 to 1; more where caches spare memory. */
   ofPeak: z.number(),
+});
+
+/** A kernel's text as it was compiled. */
+const kernel = z.object({
+  name: z.string(),
+  /** The text is that of all parts, with a line's end behind each. */
+  parts: z.array(z.object({
+    /** A file, e.g. "shaders/lib/grid.wgsl", or what wrote it. */
+    name: z.string(),
+    text: z.string(),
+    /** Why it is there: the operator chose it, another part needs it, or the host wrote it for this kernel. */
+    reason: z.enum(["listed", "needed", "written"]),
+    /** Names of its `const` and `alias` lines that the host set. */
+    set: z.array(z.string()),
+  })),
+  /** Variables that are bound, by their numbers. */
+  bindings: z.array(z.object({
+    binding: z.number(),
+    name: z.string(),
+    use: z.enum(["read", "write", "uniform"]),
+    type: z.string(),
+  })),
+  /** Invocations of a workgroup along x, y and z. */
+  workgroup: z.tuple([z.number(), z.number(), z.number()]),
 });
 
 /** What `--json` writes, and `--compare` reads: all that tables, charts and traces are drawn from. */
@@ -80,6 +108,8 @@ export const profileForm = z.object({
     wait: z.number(),
   }),
   rows: z.array(row),
+  /** Texts of the rows' kernels: one kernel may have several, with other settings or fused work. */
+  kernels: z.array(kernel),
   /** Every dispatch in order: number of its row, its step or run, start and length in ms. */
   dispatches: z.array(z.tuple([z.number(), z.string(), z.number(), z.number()])),
   memory: z.object({

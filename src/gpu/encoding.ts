@@ -37,13 +37,14 @@ export class Encoding {
   }
 
   /** Encodes a dispatch of a model, or of a kernel by itself. */
-  dispatch({ pipeline, group, workgroups, record }: Dispatch, model?: string): void {
+  dispatch(dispatch: Dispatch, model?: string): void {
+    const { pipeline, group, workgroups, record } = dispatch;
     const work = model ?? record.kernel;
     if (work !== this.#last) this.#work.add(this.#last = work);
     const { profiler } = this.#device;
     if (profiler && this.#pass && !profiler.joins(record, model)) this.#endPass();
     if (!this.#pass) {
-      const timestampWrites = profiler?.begin(record, model);
+      const timestampWrites = profiler?.begin(record, dispatch, model);
       this.#pass = this.#commands().beginComputePass({
         label: record.path || record.kernel,
         ...timestampWrites && { timestampWrites },

@@ -1,5 +1,6 @@
 import type { Buffers } from "./memory/buffers.ts";
 import type { DeviceBase } from "./device_base.ts";
+import type { Pipeline } from "./shader/pipelines.ts";
 
 /** One dispatch: its kernel, its place in the model, its size, bytes and operations. */
 export interface DispatchRecord {
@@ -25,6 +26,10 @@ export interface TimedDispatch extends DispatchRecord {
   readonly turn: number;
   /** 1, or how many dispatches the pass has. */
   readonly dispatches: number;
+  /** What ran; of a pass of several dispatches the first. */
+  readonly pipeline: Pipeline;
+  /** Workgroups along x and y, likewise. */
+  readonly workgroups: readonly [number, number];
   /** Start in ms on the GPU's clock. */
   readonly start: number;
   /** From the start to the end of the dispatch's own pass. */
@@ -162,12 +167,17 @@ export class Profiler {
   }
 
   /** Timestamps for a new pass, which begins with this dispatch. */
-  begin(record: DispatchRecord, model = ""): GPUComputePassTimestampWrites | undefined {
+  begin(
+    record: DispatchRecord,
+    { pipeline, workgroups }: Pick<TimedDispatch, "pipeline" | "workgroups">,
+    model = "",
+  ): GPUComputePassTimestampWrites | undefined {
     if (this.mode === "off") return undefined;
     const { mark = "", turn = 0 } = this.#current ?? {};
     const { kernel, path, shape, flops, bytes } = record;
     const whole = this.mode === "passes" ? { kernel: "pass", path: "", shape: [] } : { kernel, path, shape };
-    const query = this.#open.push({ ...whole, flops, bytes, model, mark, turn, dispatches: 1 }) * 2 - 2;
+    const open = { ...whole, flops, bytes, model, mark, turn, dispatches: 1, pipeline, workgroups };
+    const query = this.#open.push(open) * 2 - 2;
     const set = Math.floor(query / QUERIES);
     this.#sets[set] ??= this.#device.gpu.createQuerySet({
       label: "timestamps",

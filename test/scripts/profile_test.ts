@@ -45,6 +45,16 @@ function expectWhole(profile: Profile): void {
       Math.abs(row.gflops * row.totalMs * 1e6 - row.flops * row.count) <= 1e-6 * row.flops * row.count,
     );
   }
+  for (const { kernel, text } of rows) assert.equal(profile.kernels[text]!.name, kernel);
+  for (const { parts, bindings, workgroup } of profile.kernels) {
+    assert.deepEqual(bindings.map(({ binding }) => binding), [...bindings.keys()]);
+    assert.equal(bindings.filter(({ use }) => use === "write").length, 1);
+    assert.ok(workgroup[0] >= 1);
+    assert.ok(parts.some(({ reason }) => reason === "written"));
+    for (const { set, text } of parts) {
+      for (const name of set) assert.match(text, new RegExp(`^(const|alias) ${name}\\b.*;`, "m"));
+    }
+  }
   for (const { arenas, values, modules } of memory.plans) {
     assert.ok(values.every(({ arena, offset, bytes }) => offset + bytes <= arenas[arena]!));
     assert.ok(Math.max(...modules.map(({ peak }) => peak)) <= sum(arenas));

@@ -37,8 +37,13 @@ export function compose(
   const parts = [
     ...setLines(label, own, set).map((part) => ({ ...part, isKernel: true })),
     ...others.map(({ name, text }) => ({ name, text, isKernel: false })),
-  ];
+  ].map((part) => ({ ...part, reason: reasonOf(part.name, kernel, store) }));
   return withDirectives(label, numbered(label, parts, kernel.bindings, store.bindings));
+}
+
+function reasonOf(name: string, kernel: Section, store: Section): NonNullable<SourcePart["reason"]> {
+  const lists = ({ code }: Section) => code.some((snippet) => snippet.name === name);
+  return lists(store) ? "written" : lists(kernel) ? "listed" : "needed";
 }
 
 /**
@@ -88,13 +93,14 @@ function setLines(label: string, code: readonly Snippet[], set: Settings): Sourc
           `\`const ${name}: type = …;\` in ${code.map((snippet) => snippet.name).join(" or ")}, got none`,
     );
   }
-  return code.map((snippet) => ({
-    name: snippet.name,
-    text: Object.entries(set).filter(([name]) => takes(snippet, name)).reduce(
-      (text, [name, value]) => text.replace(lineOf(name), `$1${value};`),
-      snippet.text,
-    ),
-  }));
+  return code.map((snippet) => {
+    const own = Object.entries(set).filter(([name]) => takes(snippet, name));
+    return {
+      name: snippet.name,
+      text: own.reduce((text, [name, value]) => text.replace(lineOf(name), `$1${value};`), snippet.text),
+      set: own.map(([name]) => name),
+    };
+  });
 }
 
 /** A variable that is bound. */
@@ -163,7 +169,8 @@ function numbered(
       }, got ${declared(use).join(", ") || "none"}`,
     );
   };
-  const result = parts.map(({ name, text, isKernel }, i) => {
+  const result = parts.map(({ isKernel, ...part }, i) => {
+    const { text } = part;
     let [code, from] = ["", 0];
     for (const { use, at, binding } of all[i]!) {
       if (binding !== undefined) continue;
@@ -172,7 +179,7 @@ function numbered(
       code += `${text.slice(from, at)}@group(0) @binding(${number}) `;
       from = at;
     }
-    return { name, text: code + text.slice(from) };
+    return { ...part, text: code + text.slice(from) };
   });
   const left = kernel.findIndex((_, i) => !taken.has(i));
   if (left >= 0 && !isExplicit) refuse(kernel[left]!);
@@ -199,16 +206,18 @@ const DIRECTIVE = /^[ \t]*(?:enable|requires|diagnostic)\b[^;]*;/gm;
 /** Puts a part in front that enables what the others use, and has the directives that stand in them. */
 function withDirectives(label: string, parts: readonly SourcePart[]): SourcePart[] {
   const found = new Set<string>();
-  const rest = parts.map(({ name, text }) => {
+  const rest = parts.map((part) => {
+    const { text } = part;
     let [code, from] = ["", 0];
     for (const { 0: directive, index } of codeOf(text).matchAll(DIRECTIVE)) {
       found.add(directive.trim());
       code += text.slice(from, index) + directive.replaceAll(/[^\n]/g, " ");
       from = index + directive.length;
     }
-    return { name, text: code + text.slice(from) };
+    return { ...part, text: code + text.slice(from) };
   });
   const code = rest.map(({ text }) => codeOf(text)).join("\n");
   const enables = EXTENSIONS.flatMap(([name, use]) => use.test(code) ? `enable ${name};` : []);
-  return [{ name: `directives of ${label}`, text: [...new Set([...enables, ...found])].join(" ") }, ...rest];
+  const directives = [...new Set([...enables, ...found])].join(" ");
+  return [{ name: `directives of ${label}`, text: directives, reason: "written" }, ...rest];
 }

@@ -84,6 +84,13 @@ export class Pipelines {
     return pipeline;
   }
 
+  /** The text of a pipeline as it is compiled now, part by part: written once more, for whoever looks at it. */
+  partsOf(pipeline: Pipeline): readonly SourcePart[] {
+    const made = this.#byText.values().find((made) => made.pipeline === pipeline);
+    if (!made) throw new Error(`Cannot show ${pipeline.label}: its device was lost since; run it again`);
+    return this.#partsOf(made.spec, this.#texts);
+  }
+
   /** The parts of a spec's text, with some texts in place of files' own. */
   #partsOf(spec: PipelineSpec, texts: ReadonlyMap<Snippet, string>): readonly SourcePart[] {
     const parts = spec.source(texts);

@@ -4,6 +4,13 @@ export interface SourcePart {
   readonly name: string;
   /** WGSL; parts share one module, so that names must differ between them. */
   readonly text: string;
+  /**
+   * Reason why it is in a shader: the host lists it, another part needs it, or the host wrote it for this shader. Of parts of
+   * a composed shader.
+   */
+  readonly reason?: "listed" | "needed" | "written" | undefined;
+  /** Names of its lines that the host set. */
+  readonly set?: readonly string[] | undefined;
 }
 
 /** A text of WGSL, and the snippets that it needs in the same shader. */

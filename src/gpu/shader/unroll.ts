@@ -16,7 +16,7 @@ const MARKED =
 export function unroll(label: string, parts: readonly SourcePart[]): SourcePart[] {
   if (!parts.some(({ text }) => text.includes("// unrolled"))) return [...parts];
   const constants = new Constants(label, parts.map(({ text }) => codeOf(text)).join("\n"));
-  return parts.map(({ name, text }) => ({ name, text: written(label, text, constants) }));
+  return parts.map((part) => ({ ...part, text: written(label, part.text, constants) }));
 }
 
 function written(label: string, text: string, constants: Constants): string {
@@ -63,7 +63,7 @@ function closingBrace(code: string, start: number): number {
 }
 
 /** The whole numbers that a shader's constants are. */
-class Constants {
+export class Constants {
   readonly #label: string;
   readonly #texts: ReadonlyMap<string, string>;
   readonly #values = new Map<string, number>();
@@ -80,7 +80,7 @@ class Constants {
     let at = 0;
     const refuse = (): never => {
       throw new Error(
-        `Cannot compose ${this.#label}: expected a whole number for an unrolled loop, got ${expression.trim()}`,
+        `Cannot compose ${this.#label}: expected a whole number of constants, got ${expression.trim()}`,
       );
     };
     const sum = (): number => {

@@ -56,7 +56,7 @@ Deno.test("unroll() refuses bounds that are no constants, bodies that leave the 
   const loop = (head: string, body = "f();") => () => unrolled(`for (${head}) { // unrolled\n${body}\n}`);
   const head = "Cannot compose k: expected";
   assert.throws(loop("var i = 0u; i < params.k; i++"), {
-    message: `${head} a whole number for an unrolled loop, got params.k`,
+    message: `${head} a whole number of constants, got params.k`,
   });
   assert.throws(loop("var i = 0u; i < 4; i++", "break;"), {
     message:
