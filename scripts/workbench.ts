@@ -11,7 +11,7 @@ import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { kernelsOf } from "./tune/measure.ts";
 import { describeChange } from "./workbench/report.ts";
-import { kernelsOfShape } from "./workbench/shapes.ts";
+import { kernelsOfShape } from "./kernel/shapes.ts";
 import { Workbench, worksOf } from "./workbench/workbench.ts";
 
 const options = readArguments(

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { type Family, nullGpu } from "../null_gpu/layer.ts";
-import type { Loop } from "./hot_loop.ts";
+import { type Family, nullGpu } from "../../scripts/null_gpu/layer.ts";
+import type { Loop } from "../../scripts/null_gpu/hot_loop.ts";
 
 /** What one pipeline was compiled to, and what the models use it for. */
 export interface Compiled {

@@ -4,7 +4,7 @@
  */
 import "../../scripts/plain_errors.ts";
 import { basename } from "node:path";
-import { hotLoop } from "./hot_loop.ts";
+import { hotLoop } from "../../scripts/null_gpu/hot_loop.ts";
 
 if (Deno.args.length === 0) {
   throw new TypeError(

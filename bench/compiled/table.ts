@@ -1,6 +1,6 @@
 /** The static table: what the inner loops of kernels do, from their machine code. */
 import type { Compilation, Compiled } from "./compile.ts";
-import { KINDS } from "./hot_loop.ts";
+import { KINDS } from "../../scripts/null_gpu/hot_loop.ts";
 
 /** Kernels below this part of a GPU's multiply-adds are left out. */
 const LEAST = 0.002;

@@ -9,7 +9,7 @@ import type { Pipeline, PipelineSpec } from "../../src/gpu/shader/pipelines.ts";
 import type { Plan } from "../../src/graph/run/plan.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import type { Compiled } from "./compile.ts";
-import { hotLoop } from "./hot_loop.ts";
+import { hotLoop } from "../../scripts/null_gpu/hot_loop.ts";
 import { PIPELINES, traceModel } from "./models.ts";
 
 const [stats, folder] = [Deno.env.get("NULL_GPU_STATS")!, Deno.env.get("NULL_GPU_CODE")!];

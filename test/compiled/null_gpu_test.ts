@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { FAMILIES, nullGpu } from "../../bench/null_gpu/layer.ts";
+import { FAMILIES, nullGpu } from "../../scripts/null_gpu/layer.ts";
 import { missingNullGpu } from "../support/null_gpu.ts";
 
 const PROGRAM = `

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { shadersIn } from "../../src/gpu/shader/shaders_folder.ts";
 import { SHADER_FILES } from "../../src/gpu/shader/snippet.ts";
 import { changeOf, describeChange } from "../../scripts/workbench/report.ts";
-import { kernelsOfShape } from "../../scripts/workbench/shapes.ts";
+import { kernelsOfShape } from "../../scripts/kernel/shapes.ts";
 import { Workbench, worksOf } from "../../scripts/workbench/workbench.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { TestFolder } from "../support/files.ts";

@@ -1,4 +1,4 @@
-import { nullGpu, NullGpuMissing } from "../../bench/null_gpu/layer.ts";
+import { nullGpu, NullGpuMissing } from "../../scripts/null_gpu/layer.ts";
 
 /** Why nothing compiles for GPUs here, told once; undefined where it does. */
 export const missingNullGpu: string | undefined = await nullGpu("navi31").then(() => undefined, (error) => {

@@ -78,7 +78,7 @@ export class Pipelines {
   get(spec: PipelineSpec): Pipeline {
     let pipeline = this.#byKey.get(spec.key);
     if (!pipeline) {
-      pipeline = this.#ofText(spec, this.#partsOf(spec, this.#texts));
+      pipeline = this.#ofText(spec, this.sourceOf(spec));
       this.#byKey.set(spec.key, pipeline);
     }
     return pipeline;
@@ -88,13 +88,24 @@ export class Pipelines {
   partsOf(pipeline: Pipeline): readonly SourcePart[] {
     const made = this.#byText.values().find((made) => made.pipeline === pipeline);
     if (!made) throw new Error(`Cannot show ${pipeline.label}: its device was lost since; run it again`);
-    return this.#partsOf(made.spec, this.#texts);
+    return this.sourceOf(made.spec);
   }
 
-  /** The parts of a spec's text, with some texts in place of files' own. */
-  #partsOf(spec: PipelineSpec, texts: ReadonlyMap<Snippet, string>): readonly SourcePart[] {
+  /** The text of a spec in its parts, as it is compiled; with `texts` in place of those that stand in for files' own now. */
+  sourceOf(
+    spec: PipelineSpec,
+    texts: ReadonlyMap<Snippet, string> = this.#texts,
+  ): readonly SourcePart[] {
     const parts = spec.source(texts);
     return this.#device.traits.unrolls ? parts : unroll(spec.label, parts);
+  }
+
+  /** Compiles a spec whether or not there is a pipeline of its text, and keeps nothing. Throws a ShaderError where it does not compile. */
+  async compile(
+    spec: PipelineSpec,
+    texts: ReadonlyMap<Snippet, string> = this.#texts,
+  ): Promise<GPUComputePipeline> {
+    return await this.#compile(spec, this.sourceOf(spec, texts), this.#layout(spec.bindings));
   }
 
   #ofText(spec: PipelineSpec, parts: readonly SourcePart[]): Pipeline {
@@ -124,7 +135,7 @@ export class Pipelines {
     const compiled = new Map<string, { made: Made; now: string; gpu: GPUComputePipeline }>(); // by the text until now
     const others = () =>
       [...this.#byText].filter(([before]) => !compiled.has(before)).map(([before, made]) => {
-        const parts = this.#partsOf(made.spec, texts);
+        const parts = this.sourceOf(made.spec, texts);
         return { before, now: textOf(made.spec, parts), parts, made };
       }).filter(({ before, now }) => now !== before);
     for (let some = others(); some.length; some = others()) { // more may be asked for meanwhile

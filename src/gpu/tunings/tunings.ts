@@ -78,6 +78,11 @@ export class Tunings {
     return list[0] && covers(list[0]) > 0 ? list[0].ms : this.known?.times(kernel, ids);
   }
 
+  /** True if the times of these candidates, if any, are those that ship with Denoise. */
+  isKnown(kernel: string, ids: readonly string[]): boolean {
+    return !this.#kernels.get(kernel)?.some(({ ms }) => ids.some((id) => id in ms));
+  }
+
   /** Why a candidate is not to be taken, if it is not. */
   dropped(id: string, code: () => string): string | undefined {
     const own = this.#dropped.get(id);

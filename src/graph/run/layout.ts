@@ -2,7 +2,7 @@ import type { Device } from "../../gpu/device.ts";
 import { type Lifetime, type Place, planArenas } from "./arena.ts";
 import { fuse, type Group, reachable } from "../fusion/fuse.ts";
 import { type Node, Scratch } from "../node.ts";
-import { choose } from "../tuning/choice.ts";
+import { chooseFor } from "../tuning/choice.ts";
 import { type Step, stepsOfGroup } from "../fusion/step.ts";
 
 /** Memory of the results of steps: each one's buffer and first byte, and the sizes of the buffers. */
@@ -23,7 +23,7 @@ export function stepsOf(device: Device, outputs: readonly Node[]): Step[] {
 
 /** The dispatches of groups, by the candidates that are chosen now. */
 export function stepsOfGroups(device: Device, groups: readonly Group[]): Step[] {
-  return groups.flatMap((group) => stepsOfGroup(group, (kernel) => choose(device, kernel)));
+  return groups.flatMap((group) => stepsOfGroup(group, chooseFor(device, group)));
 }
 
 /**

@@ -5,28 +5,66 @@ import { Uniforms } from "../../gpu/memory/uniforms.ts";
 import type { DType, PlainDType } from "../../core/dtype.ts";
 import { bindGroup } from "../../gpu/encoding.ts";
 import { fill } from "./fill.ts";
-import { valueGroup } from "../fusion/fuse.ts";
+import { type Group, valueGroup } from "../fusion/fuse.ts";
+import { exprKey } from "../expr.ts";
 import { foldGrid } from "../../gpu/shader/grid.ts";
-import { type Candidate, Kernel, type KernelSpec, Leaf, type Node } from "../node.ts";
+import { type Candidate, Kernel, type KernelSpec, Leaf, type Node, type Operand } from "../node.ts";
 import { type Step, stepsOfGroup } from "../fusion/step.ts";
+
+/** A value that a kernel reads: its type and number of elements. */
+export interface Read {
+  readonly dtype: DType;
+  readonly count: number;
+}
 
 /** A kernel on one shape, without the values that it was recorded with. */
 export interface Problem extends Omit<KernelSpec, "inputs"> {
-  /** Types and numbers of elements of its inputs. */
-  readonly reads: readonly { readonly dtype: DType; readonly count: number }[];
+  /** Its inputs. */
+  readonly reads: readonly Read[];
   /** Type of the output. */
   readonly dtype: PlainDType;
   /** Elements of the output. */
   readonly count: number;
   /** Module path of the first kernel of this kind. */
   readonly path: string;
+  /** The pointwise work that runs in its `store`; without it the kernel's own value is stored. */
+  readonly fused?: Fused | undefined;
 }
 
-/** The problem that a kernel solves, without its values. */
-export function problemOf({ spec, dtype, count, path }: Kernel): Problem {
-  const { inputs, ...rest } = spec;
+/** Pointwise work on a kernel's value. */
+export interface Fused extends Pick<Group, "expr" | "scalars" | "shape" | "strides"> {
+  /** Type of the kernel's own value. */
+  readonly own: PlainDType;
+  /** Operands of the expression; undefined for the kernel's own value. */
+  readonly operands: readonly (FusedOperand | undefined)[];
+}
+
+/** A value that is read in a kernel's `store`, and how. */
+export type FusedOperand = Read & Omit<Operand, "node">;
+
+/** The problem that a kernel solves, without its values; with a group also what is fused into it there. */
+export function problemOf(kernel: Kernel, group?: Group): Problem {
+  const { spec: { inputs, ...rest }, dtype, count, path } = kernel;
   const reads = inputs.map(({ node }) => ({ dtype: node.dtype, count: node.count }));
-  return { ...rest, reads, dtype: dtype as PlainDType, count, path };
+  const problem = { ...rest, reads, dtype: dtype as PlainDType, count, path };
+  if (!group || group.output === kernel) return problem;
+  const { output, expr, scalars, shape, strides, operands } = group;
+  const fused: Fused = {
+    own: dtype as PlainDType,
+    expr,
+    scalars,
+    shape,
+    strides,
+    operands: operands.map(({ node, ...view }) =>
+      node === kernel ? undefined : { ...view, dtype: node.dtype, count: node.count }
+    ),
+  };
+  return { ...problem, dtype: output.dtype as PlainDType, fused };
+}
+
+/** All values that a problem's dispatches read: the kernel's inputs, then what only its `store` reads. */
+export function readsOf({ reads, fused }: Problem): Read[] {
+  return [...reads, ...(fused?.operands ?? []).filter((operand) => operand !== undefined)];
 }
 
 /** Words for a problem's shape: the kernel's axes and types. */
@@ -34,10 +72,37 @@ export function shapeOf({ axes, reads, dtype }: Problem): string {
   return `${axes.join("×")} from ${reads.map((read) => read.dtype).join(", ")} to ${dtype}`;
 }
 
+/** The pointwise work that is fused into a problem's kernel, e.g. "add(v, x1)"; "" where there is none. */
+export function fusedText({ fused }: Problem): string {
+  if (!fused) return "";
+  return exprKey(fused.expr).replaceAll(/\bx(\d+)\b/g, (name, i) => fused.operands[i] ? name : "v");
+}
+
 /** Bytes of a bench for a problem, without those that single candidates need. */
-export function benchBytes({ reads, dtype, count }: Problem): number {
-  const sizes = [...reads, { dtype, count }].map(({ dtype, count }) => new Leaf(dtype, count, "").bytes);
+export function benchBytes(problem: Problem): number {
+  const sizes = [...readsOf(problem), problem].map(({ dtype, count }) => new Leaf(dtype, count, "").bytes);
   return sizes.reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** A problem as a recording: leaves in place of what it reads, in the order of `readsOf`, and the group that computes it. */
+export function recordingOf(problem: Problem): { inputs: Leaf[]; group: Group } {
+  const { fused, dtype, count, path, axes, strides, reads } = problem;
+  const inputs = readsOf(problem).map(({ dtype, count }, i) => new Leaf(dtype, count, `tuning input ${i}`));
+  const views = inputs.slice(0, reads.length).map((node) => ({
+    node,
+    shape: [node.count],
+    strides: [1],
+    offset: 0,
+  }));
+  const kernel = new Kernel(fused?.own ?? dtype, count, path, { ...problem, inputs: views });
+  if (!fused) return { inputs, group: { ...valueGroup(kernel, axes, strides), kernel } };
+  const others = inputs.slice(reads.length).values();
+  const operands = fused.operands.map((operand): Operand =>
+    operand
+      ? { ...operand, node: others.next().value! }
+      : { node: kernel, shape: fused.shape, strides: fused.strides, offset: 0 }
+  );
+  return { inputs, group: { ...fused, kernel, operands, output: new Leaf(dtype, count, "tuning result") } };
 }
 
 /** A candidate with its memory: may be encoded any number of times. */
@@ -48,35 +113,33 @@ export interface Trial {
   frozen(): Trial;
 }
 
-/** One problem in memory, with seeded inputs, on which candidates take turns. Disposing it frees all memory. */
+/** One problem in memory, with seeded or given inputs, on which candidates take turns. Disposing it frees its memory. */
 export class Bench implements Disposable {
   readonly #device: Device;
-  readonly #kernel: Kernel;
+  readonly #group: Group;
   readonly #storages: Storage[] = [];
   readonly #uniforms: Uniforms[] = [];
-  private constructor(device: Device, problem: Problem) {
+
+  private constructor(device: Device, group: Group) {
     this.#device = device;
-    const { reads, dtype, count, path } = problem;
-    const inputs = reads.map((read, i) => {
-      const node = new Leaf(read.dtype, read.count, `tuning input ${i}`);
-      return { node, shape: [read.count], strides: [1], offset: 0 };
-    });
-    this.#kernel = new Kernel(dtype, count, path, { ...problem, inputs });
+    this.#group = group;
   }
 
   /** Memory of the candidates' results. */
   get output(): Storage {
-    return this.#kernel.storage!;
+    return this.#group.output.storage!;
   }
 
-  /** Takes memory and fills the inputs. */
-  static async open(device: Device, problem: Problem): Promise<Bench> {
-    const bench = new Bench(device, problem);
+  /** Takes memory and fills the inputs; those that are `given`, in the order of `readsOf`, stay their owner's. */
+  static async open(device: Device, problem: Problem, given: readonly Storage[] = []): Promise<Bench> {
+    const { inputs, group } = recordingOf(problem);
+    const bench = new Bench(device, group);
     try {
-      for (const node of [...bench.#kernel.sources, bench.#kernel]) node.storage = bench.#allocate(node);
-      for (const [i, { storage, dtype }] of bench.#kernel.sources.entries()) {
-        await fill(device, storage!, dtype, i + 1);
+      for (const [i, node] of inputs.entries()) {
+        node.storage = given[i] ?? bench.#allocate(node);
+        if (!given[i]) await fill(device, node.storage, node.dtype, i + 1);
       }
+      group.output.storage = bench.#allocate(group.output);
       await device.idle(); // throws where there is no memory
       return bench;
     } catch (error) {
@@ -95,7 +158,7 @@ export class Bench implements Disposable {
     const steps = this.#stepsOf(candidate);
     const pipelines = steps.map((step) => this.#device.pipelines.get(step.pipeline));
     await Promise.all(pipelines.map(({ ready }) => ready));
-    const places = new Map<Node, Storage>([[this.#kernel, this.output]]);
+    const places = new Map<Node, Storage>([[this.#group.output, this.output]]);
     for (const { output } of steps.slice(0, -1)) places.set(output, this.#allocate(output));
     const dispatches = steps.map((step, i) => this.#dispatch(step, pipelines[i]!, places));
     const trialOf = (compiled: readonly Pick<Pipeline, "gpu">[]): Trial => ({
@@ -107,9 +170,7 @@ export class Bench implements Disposable {
   }
 
   #stepsOf(candidate: Candidate): Step[] {
-    const { axes, strides } = this.#kernel.spec;
-    const group = { ...valueGroup(this.#kernel, axes, strides), kernel: this.#kernel };
-    return stepsOfGroup(group, () => candidate);
+    return stepsOfGroup(this.#group, () => candidate);
   }
 
   #dispatch(step: Step, pipeline: Pipeline, places: ReadonlyMap<Node, Storage>) {

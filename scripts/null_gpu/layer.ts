@@ -1,7 +1,7 @@
 /** Finds what a null GPU takes, and builds the layer above it (`null_gpu.c`) where that is not done yet. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { run } from "../../scripts/setup/command.ts";
+import { run } from "../setup/command.ts";
 import { type CachedDriver, driverFolder } from "../../src/gpu/open/driver.ts";
 
 /** GPUs by Mesa's names: Vega 10, RX 5700, RX 6800, RX 7900, RX 9070. */

@@ -11,7 +11,7 @@
  *                     that tells the GPU and the lanes of a subgroup, e.g. "==== navi31, 64 lanes"
  *   NULL_GPU_GIB      memory of the GPU, beyond which allocations fail; 24 by default
  *   NULL_GPU_LOSE_AT  the submission at which the device is lost
- * See layer.ts, which builds it, and main.ts, which runs a command above it.
+ * See layer.ts, which builds it, and ../as_gpu.ts, which runs a command above it.
  */
 #define VK_NO_PROTOTYPES
 #include <pthread.h>

@@ -1,11 +1,11 @@
 /**
  * Runs a command as if an AMD GPU were here: everything is validated, compiled for it and encoded, nothing is computed.
- * NULL_GPU_STATS=FILE and NULL_GPU_CODE=FOLDER keep what the compiler made of each pipeline; see null_gpu.c, and
- * ../compiled/mix.ts, which counts what is in FOLDER.
+ * NULL_GPU_STATS=FILE and NULL_GPU_CODE=FOLDER keep what the compiler made of each pipeline; see null_gpu/null_gpu.c, and
+ * `deno task mix`, which counts what is in FOLDER.
  * Run: deno task as-gpu navi31 deno run -A scripts/stable_diffusion.ts
  */
-import "../../scripts/plain_errors.ts";
-import { FAMILIES, type Family, nullGpu } from "./layer.ts";
+import "./plain_errors.ts";
+import { FAMILIES, type Family, nullGpu } from "./null_gpu/layer.ts";
 
 const [family, command, ...args] = Deno.args;
 if (!FAMILIES.includes(family as Family) || command === undefined) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { hotLoop } from "../../bench/compiled/hot_loop.ts";
+import { hotLoop } from "../../../scripts/null_gpu/hot_loop.ts";
 
 /** A product's loop as RADV prints it: tiles come in, each lane's loads in a loop of its own, then 4 turns multiply. */
 const PRODUCT = `==== navi31, 64 lanes

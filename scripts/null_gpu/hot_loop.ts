@@ -21,7 +21,7 @@ export interface Loop {
  * all loops, else the one that has most of them. A loop with a constant number of turns is a part of the one around it:
  * tiles of a product are loaded in the loop around the one that multiplies them. What only some turns do, such as finding
  * the rows of a convolution's next tap, is left out of the counts, unless half of the multiply-adds are in it. Undefined where
- * no loop multiplies. The text is what the layer of a null GPU writes, see ../null_gpu.
+ * no loop multiplies. The text is what the layer of a null GPU writes, see layer.ts.
  *
  * Cycles are those in which a SIMD can begin nothing else of the kind: a 16×16×16 matrix product takes 32, a vector
  * instruction lanes over the width of the unit, four times that where it is a root, an exponential or an integer product,
