@@ -1,4 +1,5 @@
-import { isWanted, type Profile, type Spread, spreadOf } from "./form.ts";
+import { isWanted } from "./figures.ts";
+import { type Profile, type Spread, spreadOf } from "./form.ts";
 
 /** A kernel at a size, before and now. */
 export interface Change {

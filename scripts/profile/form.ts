@@ -156,17 +156,6 @@ export async function readProfile(path: string): Promise<Profile> {
   );
 }
 
-/** Path of a row, with its model in front. */
-export function fullPath({ model, path }: ProfileRow): string {
-  return [model, path].filter(Boolean).join(".") || "(loop)";
-}
-
-/** True for a row of a module whose path begins with `only`, or of a kernel whose name has it. */
-export function isWanted(row: ProfileRow, only: string | undefined): boolean {
-  if (only === undefined) return true;
-  return row.path.startsWith(only) || fullPath(row).startsWith(only) || row.kernel.includes(only);
-}
-
 /** Median and quartiles of some values, between two values where there is none at the place. */
 export function spreadOf(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b);

@@ -1,6 +1,7 @@
 import { table } from "../inspect/table.ts";
 import type { Change } from "./compare.ts";
-import { fullPath, isWanted, type Profile, type ProfileRow, type Spread } from "./form.ts";
+import { figuresOf, fullPath, isWanted, msOf, shapeText, sumOf, unitsOf } from "./figures.ts";
+import type { Profile, ProfileRow, Spread } from "./form.ts";
 
 /** Which rows of the tables are shown. */
 export interface Shown {
@@ -18,36 +19,30 @@ export function describeProfile(profile: Profile, { only, depth, rows: most }: S
   if (rows.length === 0) {
     throw new TypeError(`Cannot show only ${only}: no module's path begins so, and no kernel's name has it`);
   }
-  const unit = profile.subject.pipeline ? profile.subject.runs : profile.subject.runs * profile.subject.steps;
+  const units = unitsOf(profile);
   const lines = (name: (row: ProfileRow) => string) =>
     [...Map.groupBy(rows, name)].sort(([, a], [, b]) => msOf(b) - msOf(a));
-  const shape = ({ shape }: ProfileRow) => shape.filter((n, i) => n > 1 || i >= 2).join("×");
   return [
     summary(profile),
-    `Below: ms of ${profile.subject.pipeline ? "a run" : "a step"}, with a pass for each dispatch.`,
-    timesTable("kernel", lines(({ kernel }) => kernel), unit),
-    timesTable("module", tree(rows, depth), unit),
+    `Below: ms of ${figuresOf(profile).unit}, with a pass for each dispatch.`,
+    timesTable("kernel", lines(({ kernel }) => kernel), units),
+    timesTable("module", tree(rows, depth), units),
     timesTable(
       "module and kernel, with its result",
-      lines((row) => `${fullPath(row)} ${row.kernel} ${shape(row)}`).slice(0, most),
-      unit,
+      lines((row) => `${fullPath(row)} ${row.kernel} ${shapeText(row)}`).slice(0, most),
+      units,
     ),
     memoryTable(profile),
   ].join("\n\n");
 }
 
 function summary(profile: Profile): string {
-  const { subject, step, runMs, gpuMs, hostMs, peaks, pipelines, gapMs, adapter } = profile;
-  const each = subject.pipeline ? 1 : subject.steps;
-  const unit = subject.pipeline ? "a run" : "a step";
-  const wall = runMs.plain.median / each;
-  const gpu = gpuMs.passes.median / each;
-  const { wait, prepare, ...work } = hostMs;
-  const busy = Object.values(work).reduce((a, b) => a + b, 0) / each;
-  const cost = (other: Spread) => {
-    const more = other.median / runMs.plain.median - 1;
-    return more > 0 ? `${percent(more)} more` : "nothing to be seen";
-  };
+  const { subject, step, peaks, pipelines, adapter } = profile;
+  const { unit, wall, gpu, host, gap, passesCost, dispatchesCost, ...bound } = figuresOf(profile);
+  const more = (cost: number) => cost > 0 ? `${percent(cost)} more` : "nothing to be seen";
+  const rates = Object.entries(peaks).map(([roof, rate]) =>
+    `${roof} ${rate!.toFixed(0)} ${roof === "memory" ? "GB/s" : "GFLOP/s"}`
+  );
   return [
     adapter.text,
     `${subject.className} of ${subject.model}: ${subject.work}, ${subject.dtype}; ` +
@@ -56,35 +51,17 @@ function summary(profile: Profile): string {
     `step      ${step.median.toFixed(2)} ms (half of them from ${step.low.toFixed(2)} to ${
       step.high.toFixed(2)
     })`,
-    `${unit.padEnd(9)} ${wall.toFixed(2)} ms, ${gpu.toFixed(2)} of them on the GPU: ${
-      boundBy(wall, gpu, busy)
-    }`,
-    `host      ${
-      Object.entries({ ...work, prepare, wait }).map(([kind, ms]) => `${kind} ${(ms / each).toFixed(2)}`)
-        .join(", ")
-    } ms ${unit}`,
-    `profiling ${cost(runMs.passes)} for timestamps at passes, ${
-      cost(runMs.dispatches)
-    } with a pass for each dispatch; ` +
-    `${(gapMs / each).toFixed(2)} ms ${unit} between these`,
-    `peaks     ${
-      Object.entries(peaks).map(([roof, rate]) =>
-        `${roof} ${rate!.toFixed(0)} ${roof === "memory" ? "GB/s" : "GFLOP/s"}`
-      )
-        .join(", ")
-    }`,
+    `${unit.padEnd(9)} ${wall.toFixed(2)} ms, ${gpu.toFixed(2)} of them on the GPU: ${bound.bound} ` +
+    `(GPU ${percent(bound.gpuPart)}, host at work ${percent(bound.hostPart)} of the time)`,
+    `host      ${host.map(([kind, ms]) => `${kind} ${ms.toFixed(2)}`).join(", ")} ms ${unit}`,
+    `profiling ${more(passesCost)} for timestamps at passes, ${
+      more(dispatchesCost)
+    } with a pass for each dispatch; ${gap.toFixed(2)} ms ${unit} between these`,
+    `peaks     ${rates.join(", ")}`,
     `warm-up   ${pipelines.warmUpMs.toFixed(0)} ms; ${pipelines.count} pipelines took ${
       pipelines.compileMs.toFixed(0)
     } ms to create`,
   ].join("\n");
-}
-
-/** Whether the GPU or the host keeps a step from being shorter. */
-function boundBy(wall: number, gpu: number, host: number): string {
-  const parts = `GPU ${percent(gpu / wall)}, host at work ${percent(host / wall)} of the time`;
-  if (gpu >= 0.9 * wall) return `GPU-bound (${parts})`;
-  if (host >= 0.5 * wall) return `CPU-bound (${parts})`;
-  return `bound by neither alone: the GPU waits between submissions (${parts})`;
 }
 
 const HEADINGS = ["calls", "ms", "GFLOP/s", "GB/s", "share", "±", "FLOP/B", "of peak", "binds"];
@@ -92,27 +69,22 @@ const HEADINGS = ["calls", "ms", "GFLOP/s", "GB/s", "share", "±", "FLOP/B", "of
 function timesTable(
   title: string,
   lines: readonly (readonly [string, readonly ProfileRow[]])[],
-  unit: number,
+  units: number,
 ): string {
-  return table([[title, ...HEADINGS], ...lines.map(([name, rows]) => [name, ...cells(rows, unit)])]);
+  return table([[title, ...HEADINGS], ...lines.map(([name, rows]) => [name, ...cells(rows, units)])]);
 }
 
-/** Rows as one, for one of `unit` steps or runs. */
-function cells(rows: readonly ProfileRow[], unit: number): string[] {
-  const sum = (value: (row: ProfileRow) => number) => rows.reduce((total, row) => total + value(row), 0);
-  const mean = (value: (row: ProfileRow) => number) =>
-    sum((row) => value(row) * row.totalMs) / (msOf(rows) || 1);
-  const [gflops, gbytes] = [mean((row) => row.gflops), mean((row) => row.gbytes)];
-  const [roof] = [...Map.groupBy(rows, (row) => row.roof)].sort(([, a], [, b]) => msOf(b) - msOf(a))[0]!;
+function cells(rows: readonly ProfileRow[], units: number): string[] {
+  const { calls, ms, gflops, gbytes, share, variation, intensity, ofPeak, roof } = sumOf(rows, units);
   return [
-    String(Math.round(sum((row) => row.count) / unit * 10) / 10),
-    (msOf(rows) / unit).toFixed(2),
+    String(Math.round(calls * 10) / 10),
+    ms.toFixed(2),
     gflops.toFixed(2),
     gbytes.toFixed(2),
-    percent(sum((row) => row.share)),
-    percent(sum(({ ms }) => (ms.high - ms.low) / 2) / (sum(({ ms }) => ms.median) || 1)),
-    gbytes ? (gflops / gbytes).toFixed(1) : "",
-    percent(mean((row) => row.ofPeak)),
+    percent(share),
+    percent(variation),
+    intensity?.toFixed(1) ?? "",
+    percent(ofPeak),
     roof,
   ];
 }
@@ -144,7 +116,6 @@ function memoryTable({ memory: { plans, peak } }: Profile): string {
   return `${table([headings, ...rows])}\n${megabytes(peak)} at most on the device`;
 }
 
-const msOf = (rows: readonly ProfileRow[]) => rows.reduce((sum, { totalMs }) => sum + totalMs, 0);
 const percent = (part: number) => `${(100 * part).toFixed(1)}%`;
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
