@@ -16,7 +16,17 @@ export {
 export type { FluxParts } from "./flux/parts.ts";
 export type { FluxEncodeOptions, FluxPromptOptions } from "./flux/prompts.ts";
 export { type FluxOptions, type FluxOutput, packLatents, unpackLatents } from "./flux/run.ts";
-export { guidanceEmbedding, guide } from "./latents/guidance.ts";
+export { guidanceEmbedding, guide, rescaled } from "./latents/guidance.ts";
+export {
+  apg,
+  type ApgOptions,
+  cfgZeroStar,
+  type CfgZeroStarOptions,
+  dynamicThresholding,
+  type DynamicThresholdingOptions,
+  type Guidance,
+  type Guide,
+} from "./latents/guiders.ts";
 export { type ChangedSizeOptions, maskOf, pictureOf } from "./latents/init_image.ts";
 export type { LatentLoopOptions, LatentOutput } from "./latents/loop.ts";
 export type { SizeOptions, StartNoiseOptions } from "./size.ts";

@@ -7,7 +7,8 @@ const pooledEmbeds = [...embeds, "pooledPromptEmbeds", "negativePooledPromptEmbe
 const run = ["progress", "signal", "onStep", "preview", "recover", "numInferenceSteps", "generator"] as const;
 const prompts = ["prompt", "negativePrompt", "numImagesPerPrompt", "onNotice"] as const;
 const prompts2 = [...prompts, "prompt2", "negativePrompt2", ...pooledEmbeds] as const;
-const guidance = ["guidanceScale", "guidanceRescale", "clipSkip", "eta", "outputType"] as const;
+const guiding = ["guidance", "guidanceInterval", "guidanceRescale"] as const;
+const guidance = ["guidanceScale", ...guiding, "clipSkip", "eta", "outputType"] as const;
 const sizes = ["originalSize", "cropsCoordsTopLeft", "targetSize"] as const;
 const negativeSizes = ["negativeOriginalSize", "negativeCropsCoordsTopLeft", "negativeTargetSize"] as const;
 const refining = ["aestheticScore", "negativeAestheticScore", "denoisingStart", "denoisingEnd"] as const;
@@ -16,7 +17,7 @@ const fromNoise = ["height", "width", "latents"] as const;
 const fromImage = ["height", "width", "image", "strength"] as const;
 const diffusion = [...run, ...prompts, ...embeds, ...guidance] as const;
 const diffusionXL = [...run, ...prompts2, ...guidance, ...sizes, ...negativeSizes] as const;
-const ownGuidance = ["guidanceScale", "trueCfgScale"] as const;
+const ownGuidance = ["guidanceScale", "trueCfgScale", ...guiding] as const;
 const flux = [
   ...run,
   ...prompts2,

@@ -7,6 +7,7 @@ import {
   type SolverConfig,
 } from "../../schedulers/mod.ts";
 import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
+import { tellUnguided } from "../latents/guidance.ts";
 import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
 import { latentSide } from "../size.ts";
 import { withModels } from "../memory/acquire.ts";
@@ -19,8 +20,13 @@ import type { FluxParts } from "./parts.ts";
 import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
 
 /** Options of every FLUX pipeline, with diffusers' defaults. */
-export interface FluxOptions
-  extends RunOptions, FluxPromptOptions, Pick<LatentLoopOptions, "generator" | "outputType"> {
+export interface FluxOptions extends
+  RunOptions,
+  FluxPromptOptions,
+  Pick<
+    LatentLoopOptions,
+    "generator" | "outputType" | "guidance" | "guidanceInterval" | "guidanceRescale"
+  > {
   /** Steps of the scheduler; 28 by default. */
   numInferenceSteps?: number | undefined;
   /** The noise levels themselves, falling from 1, instead of numInferenceSteps. */
@@ -86,6 +92,8 @@ export async function beginRun(
   }
   setTimesteps(scheduler, sigmasOf(options), size[0] * size[1] / 4);
   const { embeddings, guided } = await embedPrompts(parts, options);
+  const { guidance, guidanceInterval, guidanceRescale, onNotice } = options;
+  tellUnguided(guided, { guidance, guidanceInterval, guidanceRescale, onNotice });
   const rows = embeddings.reduce((sum, { pooled }) => sum + pooled.shape[0]!, 0);
   return {
     size,

@@ -1,6 +1,7 @@
 import type { UNet2DConditionModel } from "../../models/mod.ts";
 import { timestepEmbedding } from "../../ops/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
+import type { Guidance } from "./guiders.ts";
 
 /**
  * Classifier-free guidance (Ho & Salimans 2022) on a prediction whose first half is the unconditional one.
@@ -11,9 +12,14 @@ export function guide(prediction: Tensor, scale: number, rescale = 0): Tensor {
   const [uncond, cond] = prediction.chunk(2);
   const guided = uncond.lerp(cond, scale); // uncond + scale · (cond − uncond)
   if (rescale === 0) return guided;
-  const deviation = (x: Tensor) => x.std([1, 2, 3], { keepdim: true });
+  return rescaled(guided, cond, rescale);
+}
+
+/** A guided prediction whose spread is brought back by a share, 0 to 1, to that of the prompt's. [B, ...] */
+export function rescaled(guided: Tensor, cond: Tensor, share: number): Tensor {
+  const deviation = (x: Tensor) => x.std(x.shape.slice(1).map((_, i) => i + 1), { keepdim: true });
   const corrected = guided.mul(deviation(cond).div(deviation(guided)));
-  return guided.lerp(corrected, rescale);
+  return guided.lerp(corrected, share);
 }
 
 /**
@@ -23,16 +29,18 @@ export function isGuided(scale: number, { config }: UNet2DConditionModel): boole
   return scale > 1 && config.time_cond_proj_dim === null;
 }
 
-/** Tells where a negative prompt has no effect, and where rescaling has none. */
+/** Tells where a negative prompt and the options of guidance have no effect. */
 export function tellUnguided(guided: boolean, options: Unguided): void {
-  const { negativePrompt, negativePrompt2, negativePromptEmbeds, guidanceRescale, onNotice = console.warn } =
-    options;
+  const { negativePrompt, negativePrompt2, negativePromptEmbeds, onNotice = console.warn } = options;
   if (guided) return;
   const without = "has no effect: the model runs without guidance, by its kind or by a guidanceScale up to 1";
   if ([negativePrompt, negativePrompt2, negativePromptEmbeds].flat().some(Boolean)) {
     onNotice(`The negative prompt ${without}`);
   }
-  if (guidanceRescale) onNotice(`guidanceRescale ${guidanceRescale} ${without}`);
+  for (const name of ["guidance", "guidanceInterval", "guidanceRescale"] as const) {
+    const value = options[name];
+    if (value) onNotice(`${name}${typeof value === "number" ? ` ${value}` : ""} ${without}`);
+  }
 }
 
 /** Options that count only with guidance. */
@@ -40,6 +48,8 @@ interface Unguided {
   negativePrompt?: string | readonly string[] | undefined;
   negativePrompt2?: string | readonly string[] | undefined;
   negativePromptEmbeds?: Tensor | undefined;
+  guidance?: Guidance | undefined;
+  guidanceInterval?: readonly number[] | undefined;
   guidanceRescale?: number | undefined;
   onNotice?: ((line: string) => void) | undefined;
 }

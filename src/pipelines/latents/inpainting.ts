@@ -88,7 +88,7 @@ function prepared(
   return {
     start: made.keep(starts[from]()),
     owned,
-    extend: (input) => sees ? cat([input, added!], 1) : input,
+    extend: (input) => sees ? cat([input, added!.slice(0, 0, input.shape[0])], 1) : input, // half of it without guidance
     after: (drawn, step) => {
       if (sees) return drawn;
       const next = timesteps[step + 1];

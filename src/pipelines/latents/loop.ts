@@ -3,7 +3,8 @@ import type { AutoencoderKL, DecodeCheckedOptions } from "../../models/mod.ts";
 import type { RandomOptions } from "../../random/mod.ts";
 import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../../schedulers/mod.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
-import { guide } from "./guidance.ts";
+import { guide, rescaled } from "./guidance.ts";
+import type { Guidance, Guide } from "./guiders.ts";
 import { type PipelineOutput, type RunOptions, runSteps } from "../run.ts";
 import { preview, Previews } from "../previews/previews.ts";
 import { acquireModels, type Residents } from "../memory/acquire.ts";
@@ -15,6 +16,13 @@ export interface LatentLoopOptions extends RunOptions {
   guidanceScale?: number | undefined;
   /** Share, 0 to 1, by which the spread of guided predictions is reduced to that of the prompt's. */
   guidanceRescale?: number | undefined;
+  /** Combines the two predictions of a step otherwise than plain guidance does, e.g. `apg({ eta: 0 })`. */
+  guidance?: Guidance | undefined;
+  /**
+   * Parts of the steps, 0 to 1, between which there is guidance; [0, 1] by default. Outside a UNet runs on the
+   * prompt alone, in half the time.
+   */
+  guidanceInterval?: readonly [start: number, stop: number] | undefined;
   /** Source of all noise; without one each run draws other pictures. */
   generator?: RandomOptions["generator"] | undefined;
   /** Noise added in each step of DDIM and TCD. Other schedulers are refused, but for 0. */
@@ -38,6 +46,8 @@ export interface LatentLoop {
   readonly guided: boolean;
   /** The model; under guidance its input holds the latents twice, the unconditional half first. */
   readonly predict: (input: Tensor, t: number) => Tensor;
+  /** The model on the prompt alone, for steps without guidance; without it `predict` serves them too. */
+  readonly predictCond?: ((input: Tensor, t: number) => Tensor) | undefined;
   /** Changes the latents after each step, counted from 0. */
   readonly after?: ((latents: Tensor, step: number) => Tensor) | undefined;
   /** Latents as [B, C, h, w], for previews, where the loop has them in another form. */
@@ -48,26 +58,72 @@ export interface LatentLoop {
 export async function denoise(
   start: Tensor,
   timesteps: readonly number[],
-  { scheduler, vae, guided, predict, after, unpack = (latents) => latents }: LatentLoop,
+  loop: LatentLoop,
   options: LatentLoopOptions & { guidanceScale: number },
 ): Promise<Tensor> {
-  const { guidanceScale, guidanceRescale, generator, eta } = options;
+  const { scheduler, vae, after, unpack = (latents) => latents } = loop;
+  const { generator, eta } = options;
   if (eta !== undefined) expectEta(eta, scheduler);
   const stepOptions: StepOptions & { eta?: number | undefined } = {
     generator,
     eta: takesEta(scheduler) ? eta : undefined,
   };
   const previews = new Previews(options.preview, (x0) => preview(x0, vae));
+  using predictor = new Predictor(loop, timesteps.length, options);
   return await runSteps(start, timesteps, scheduler, options, (latents, t, number) => {
     using step = scope(latents);
-    const input = scheduler.scaleModelInput(guided ? cat([latents, latents]) : latents, t);
-    const prediction = predict(input, t);
-    const noisePred = guided ? guide(prediction, guidanceScale, guidanceRescale) : prediction;
+    const noisePred = predictor.predict(latents, t, number);
     const output = scheduler.step(noisePred, t, latents, stepOptions);
     previews.offer(number, () => unpack(output.predOriginalSample));
     const next = after ? after(output.prevSample, number) : output.prevSample;
     return step.keep(next);
   }, previews);
+}
+
+/** Predicts by a model, and guides it, at each step of a run. */
+class Predictor implements Disposable {
+  readonly #loop: LatentLoop;
+  readonly #options: LatentLoopOptions & { guidanceScale: number };
+  readonly #guide: Guide | undefined;
+  /** Numbers of the first step with guidance, and of the first behind them. */
+  readonly #interval: readonly [first: number, end: number];
+
+  constructor(loop: LatentLoop, steps: number, options: LatentLoopOptions & { guidanceScale: number }) {
+    const { guidance, guidanceInterval: [start, stop] = [0, 1] } = options;
+    if (!(0 <= start && start <= stop && stop <= 1)) {
+      throw new RangeError(
+        `Cannot guide in the interval [${start}, ${stop}]: expected two parts of the steps from 0 to 1, in order`,
+      );
+    }
+    if (guidance?.remembers && options.recover) {
+      throw new TypeError(
+        "Cannot recover a run whose guidance remembers the steps before: leave out recover, or its momentum",
+      );
+    }
+    this.#loop = loop;
+    this.#options = options;
+    this.#guide = guidance?.begin();
+    this.#interval = [Math.trunc(start * steps), Math.trunc(stop * steps)]; // as diffusers' guiders count
+  }
+
+  /** The prediction for latents at timestep `t`, that of the step of this number. */
+  predict(latents: Tensor, t: number, step: number): Tensor {
+    const { scheduler, guided, predict, predictCond } = this.#loop;
+    const { guidanceScale, guidanceRescale = 0 } = this.#options;
+    const guides = guided && this.#interval[0] <= step && step < this.#interval[1];
+    if (!guided) return predict(scheduler.scaleModelInput(latents, t), t);
+    if (!guides && predictCond) return predictCond(scheduler.scaleModelInput(latents, t), t);
+    const both = predict(scheduler.scaleModelInput(cat([latents, latents]), t), t);
+    const [uncond, cond] = both.chunk(2);
+    if (!guides) return cond;
+    if (!this.#guide) return guide(both, guidanceScale, guidanceRescale);
+    const combined = this.#guide.combine(cond, uncond, guidanceScale, step);
+    return guidanceRescale === 0 ? combined : rescaled(combined, cond, guidanceRescale);
+  }
+
+  [Symbol.dispose](): void {
+    this.#guide?.[Symbol.dispose]();
+  }
 }
 
 function takesEta(scheduler: Scheduler): boolean {

@@ -102,9 +102,14 @@ export async function draw(
   const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
   const predict = (input: Tensor, t: number) =>
     unet.forward(extend(input), t, states, { addedCond, timestepCond }).sample;
+  const predictCond = (input: Tensor, t: number) =>
+    unet.forward(extend(input), t, states.slice(0, B), {
+      addedCond: pooled && { textEmbeds: pooled.slice(0, B), timeIds: timeIds.slice(B) },
+      timestepCond,
+    }).sample;
   if (options.preview) await prepareColors(parts, options);
   const work = () => predict(guided ? cat([start, start]) : start, timesteps[0]!);
-  const loop = { scheduler, vae, guided, predict, after };
+  const loop = { scheduler, vae, guided, predict, predictCond, after };
   const latents = await withModels(
     parts,
     [unet],
