@@ -30,7 +30,7 @@ let submissions = 0;
 const submit = device.submit.bind(device);
 device.submit = (...commands) => {
   submissions++;
-  submit(...commands);
+  return submit(...commands);
 };
 if (only?.includes("sd") ?? true) await stableDiffusion();
 if (only?.includes("flux") ?? true) await flux();

@@ -85,7 +85,7 @@ if (options.json) {
   console.log(`\n${options.json}: the same, for --compare`);
 }
 if (options.trace) {
-  await Deno.writeTextFile(options.trace, JSON.stringify(traceEvents(measured.samples)));
+  await Deno.writeTextFile(options.trace, JSON.stringify(traceEvents(measured.dispatches.at(-1)!.recording)));
   console.log(`\n${options.trace}: open it in Perfetto (ui.perfetto.dev)`);
 }
 if (before) {

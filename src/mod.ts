@@ -26,15 +26,20 @@ export {
 export { type DeviceOptions, openDevice } from "./gpu/open/open.ts";
 export { replaceShader } from "./gpu/shader/replace_shader.ts";
 export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/shader/pipelines.ts";
-export {
-  type DispatchRecord,
-  type Profiler,
-  type Stretch,
-  type TimedDevice,
-  type TimedDispatch,
-  type TimingRow,
-  traceEvents,
-} from "./gpu/profiler.ts";
+export type { Profiler, TimedDevice } from "./gpu/profiling/profiler.ts";
+export type {
+  ClockOffset,
+  DispatchDetails,
+  DispatchedWork,
+  DispatchRecord,
+  HostSpan,
+  InputRecord,
+  Recording,
+  Stretch,
+  TimedDispatch,
+  TimingRow,
+} from "./gpu/profiling/records.ts";
+export { traceEvents } from "./gpu/profiling/trace.ts";
 export type { ARITHMETIC, CASTS, FUNCTIONS, Operation, TESTS } from "./graph/operations.ts";
 export type { Leaf, Node, View, WeightPager } from "./graph/node.ts";
 export type { Progress } from "./io/hub/resolve_repo.ts";

@@ -1,9 +1,18 @@
 import type { Device, Pipeline } from "denoise";
 import { version } from "../../src/core/version.ts";
 import type { Speeds } from "../doctor/speeds.ts";
-import { type Profile, type ProfileRow, spreadOf } from "./form.ts";
+import { HOST_KINDS, type Profile, type ProfileRow, spreadOf } from "./form.ts";
 import { kernelsOf } from "./kernels.ts";
-import type { Measured, Sample } from "./measure.ts";
+import {
+  gpuMs,
+  hostMs,
+  type Measured,
+  occurrenceOf,
+  type Sample,
+  samplesOf,
+  stepMs,
+  wallMs,
+} from "./measure.ts";
 import { plansOf } from "./memory.ts";
 
 /** A profile of what was measured. */
@@ -13,7 +22,8 @@ export function buildProfile(
   speeds: Speeds,
   measured: Measured,
 ): Profile {
-  const { samples, runMs } = measured;
+  const { plain, passes, dispatches } = measured;
+  const samples = samplesOf(dispatches);
   const { count, compileMs } = device.pipelines.statistics;
   const peaks: Profile["peaks"] = {
     f32: 1000 * speeds.f32,
@@ -23,36 +33,59 @@ export function buildProfile(
   };
   const pipelines = [...new Set(samples.map(({ pipeline }) => pipeline))];
   const { rows, numbers } = rowsOf(samples, peaks, pipelines);
-  const first = samples[0]?.start ?? 0;
-  const host = Object.entries(measured.host).map(([kind, ms]) => [kind, ms / runMs.length]);
+  const first = dispatches[0]!.start;
+  const meanMs = (kind: typeof HOST_KINDS[number]) =>
+    plain.reduce((sum, run) => sum + hostMs(run, kind), 0) / plain.length;
   return {
     format: "denoise-profile",
-    version: 1,
+    version: 2,
     denoise: version,
     adapter: { name: device.adapterName, engine: device.engine, text: device.describe() },
     subject,
     peaks,
     pipelines: { count, compileMs, warmUpMs: measured.warmUpMs },
-    step: spreadOf(measured.stepMs),
+    step: spreadOf(plain.flatMap(stepMs)),
     runMs: {
-      plain: spreadOf(runMs),
-      passes: spreadOf(measured.passesRunMs),
-      dispatches: spreadOf(measured.dispatchesRunMs),
+      plain: spreadOf(plain.map(wallMs)),
+      passes: spreadOf(passes.map(wallMs)),
+      dispatches: spreadOf(dispatches.map(wallMs)),
     },
-    gpuMs: {
-      passes: spreadOf(measured.passesGpuMs),
-      dispatches: spreadOf([...Map.groupBy(samples, runOf).values()].map(total)),
-    },
+    gpuMs: { passes: spreadOf(passes.map(gpuMs)), dispatches: spreadOf(dispatches.map(gpuMs)) },
     gapMs: gapsOf(samples) / subject.runs,
-    hostMs: Object.fromEntries(host) as Profile["hostMs"],
+    hostMs: Object.fromEntries(HOST_KINDS.map((kind) => [kind, meanMs(kind)])) as Profile["hostMs"],
     rows,
     kernels: kernelsOf(device, pipelines),
-    dispatches: samples.map(({ occurrence, start, ms }, i) => [numbers[i]!, occurrence, start - first, ms]),
-    memory: { peak: device.buffers.usage().peak, plans: plansOf(device) },
+    dispatches: samples.map((
+      { occurrence, start, ms, live },
+      i,
+    ) => [numbers[i]!, occurrence, start - first, ms, live]),
+    host: dispatches.flatMap(({ host }, run) =>
+      host.map(({ kind, turn, start, end }): Profile["host"][number] => [
+        kind,
+        occurrenceOf(run, turn),
+        start - first,
+        end - start,
+      ])
+    ),
+    stretches: dispatches.flatMap(({ recording, end: done }, run) =>
+      recording.stretches.map(({ mark, turn, start, end = done }): Profile["stretches"][number] => [
+        mark,
+        occurrenceOf(run, turn),
+        start - first,
+        end - start,
+      ])
+    ),
+    clockSlackMs: Math.max(...dispatches.map(({ recording }) => recording.clock?.slack ?? 0)),
+    memory: {
+      peak: device.buffers.usage().peak,
+      device: dispatches.flatMap(({ recording }) =>
+        recording.memory.map(([at, bytes]): [number, number] => [at - first, bytes])
+      ),
+      plans: plansOf(device),
+    },
   };
 }
 
-const runOf = ({ occurrence }: Sample) => occurrence.split(".")[0]!;
 const total = (samples: readonly Sample[]) => samples.reduce((sum, { ms }) => sum + ms, 0);
 
 /** Rows, the longest first, and the number of each sample's row. */
@@ -62,13 +95,14 @@ function rowsOf(
   pipelines: readonly Pipeline[],
 ): { rows: ProfileRow[]; numbers: number[] } {
   const texts = new Map(pipelines.map((pipeline, i) => [pipeline, i]));
-  const keyOf = ({ kernel, model, path, mark, shape, flops, bytes, pipeline, workgroups }: Sample) =>
-    [kernel, model, path, mark, shape, flops, bytes, texts.get(pipeline), workgroups].join(" ");
+  const keyOf = ({ kernel, model, path, mark, shape, flops, bytes, fused, pipeline, workgroups }: Sample) =>
+    [kernel, model, path, mark, shape, flops, bytes, fused, texts.get(pipeline), workgroups].join(" ");
   const keys = samples.map(keyOf);
   const lists = [...Map.groupBy(samples, keyOf)].sort(([, a], [, b]) => total(b) - total(a));
   const allMs = total(samples);
   const rows = lists.map(([, list]): ProfileRow => {
-    const { kernel, model, path, mark, shape, flops, bytes, pipeline, workgroups } = list[0]!;
+    const first = list[0]!;
+    const { kernel, model, path, mark, shape, dtype, inputs, fused, flops, bytes } = first;
     const occurrences = [...Map.groupBy(list, ({ occurrence }) => occurrence).values()];
     const totalMs = total(list);
     const rate = (amount: number) => totalMs > 0 ? list.length * amount / totalMs / 1e6 : 0;
@@ -80,8 +114,11 @@ function rowsOf(
       path,
       mark,
       shape: [...shape],
-      text: texts.get(pipeline)!,
-      workgroups: [...workgroups],
+      text: texts.get(first.pipeline)!,
+      workgroups: [...first.workgroups],
+      dtype,
+      inputs: inputs.map((input) => ({ ...input, shape: [...input.shape] })),
+      fused,
       flops,
       bytes,
       calls: list.length / occurrences.length,

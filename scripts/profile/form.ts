@@ -7,6 +7,10 @@ const spread = z.object({ median: z.number(), low: z.number(), high: z.number() 
 /** What an adapter does at most. */
 const ROOFS = ["f32", "f16", "matrix", "memory"] as const;
 
+/** What the host does. */
+export const HOST_KINDS = ["record", "fuse", "prepare", "encode", "submit", "wait"] as const;
+type HostNumbers = Record<typeof HOST_KINDS[number], z.ZodNumber>;
+
 /** A kernel's dispatches of one module, size and stretch. */
 const row = z.object({
   kernel: z.string(),
@@ -16,12 +20,23 @@ const row = z.object({
   path: z.string(),
   /** Stretch in which it was recorded: "step", or "" for what a run does outside its steps. */
   mark: z.string(),
-  /** Of the result, as the kernel sees it. */
+  /** Of the result, as the kernel sees it, and its type in memory. */
   shape: z.array(z.number()),
+  dtype: z.string(),
   /** Index of its text in `kernels`. */
   text: z.number(),
   /** Workgroups along x and y. */
   workgroups: z.tuple([z.number(), z.number()]),
+  /** Tensors that are read, by the kernel itself, then by what is fused into it: those have a name in `fused`. */
+  inputs: z.array(z.object({
+    /** Key of a weight; "" of what was computed before. */
+    name: z.string(),
+    shape: z.array(z.number()),
+    dtype: z.string(),
+    as: z.string().optional(),
+  })),
+  /** Pointwise operations in the same dispatch, as a formula of the kernel's value `v`; "" where there are none. */
+  fused: z.string(),
   /** Operations and bytes of one dispatch. */
   flops: z.number(),
   bytes: z.number(),
@@ -69,7 +84,7 @@ const kernel = z.object({
 /** What `--json` writes, and `--compare` reads: all that tables, charts and traces are drawn from. */
 export const profileForm = z.object({
   format: z.literal("denoise-profile"),
-  version: z.literal(1),
+  version: z.literal(2),
   denoise: z.string(),
   adapter: z.object({ name: z.string(), engine: z.string(), text: z.string() }),
   subject: z.object({
@@ -98,23 +113,30 @@ export const profileForm = z.object({
   gpuMs: z.object({ passes: spread, dispatches: spread }),
   /** Of one run on the GPU between dispatches that have passes of their own. */
   gapMs: z.number(),
-  /** Of the host in one run. */
-  hostMs: z.object({
-    record: z.number(),
-    fuse: z.number(),
-    prepare: z.number(),
-    encode: z.number(),
-    submit: z.number(),
-    wait: z.number(),
-  }),
+  /** Of the host in one run without timestamps; `record` is the model's own code, and all that is in none of the others. */
+  hostMs: z.object(Object.fromEntries(HOST_KINDS.map((kind) => [kind, z.number()])) as HostNumbers),
   rows: z.array(row),
   /** Texts of the rows' kernels: one kernel may have several, with other settings or fused work. */
   kernels: z.array(kernel),
-  /** Every dispatch in order: number of its row, its step or run, start and length in ms. */
-  dispatches: z.array(z.tuple([z.number(), z.string(), z.number(), z.number()])),
+  /**
+   * Every dispatch in order: number of its row, its step or run, start and length in ms, and bytes of its model's results
+   * that are needed while it runs. Times here and below are on one clock, from the first run with a pass for each dispatch on.
+   */
+  dispatches: z.array(z.tuple([z.number(), z.string(), z.number(), z.number(), z.number()])),
+  /** What the host did in the same runs, without gaps: its kind, the step or run, start and length in ms. */
+  host: z.array(z.tuple([z.enum(HOST_KINDS), z.string(), z.number(), z.number()])),
+  /** Steps of the same runs, and other stretches that were named: name, the step or run, start and length in ms by the host. */
+  stretches: z.array(z.tuple([z.string(), z.string(), z.number(), z.number()])),
+  /**
+   * Most ms by which dispatches may have begun later than they say: they are placed as early as can be with each run's work
+   * behind its submission.
+   */
+  clockSlackMs: z.number(),
   memory: z.object({
     /** Most bytes that the device had at once. */
     peak: z.number(),
+    /** Bytes that it had in the runs with a pass for each dispatch, from a time on. */
+    device: z.array(z.tuple([z.number(), z.number()])),
     plans: z.array(z.object({
       /** Class of the model. */
       label: z.string(),
@@ -141,6 +163,9 @@ export type Profile = z.infer<typeof profileForm>;
 
 /** A row of a profile. */
 export type ProfileRow = Profile["rows"][number];
+
+/** A kind of the host's work. */
+export type HostKind = typeof HOST_KINDS[number];
 
 /** Median and quartiles. */
 export type Spread = z.infer<typeof spread>;

@@ -1,4 +1,6 @@
-import type { Device, HostTimes, TimedDispatch } from "denoise";
+import type { Device, Recording, TimedDispatch } from "denoise";
+import type { HostKind } from "./form.ts";
+import { type HostStretch, hostStretches } from "./host.ts";
 import type { Subject } from "./subject.ts";
 
 /** A dispatch of a profiled run. */
@@ -7,21 +9,25 @@ export interface Sample extends TimedDispatch {
   readonly occurrence: string;
 }
 
-/** The times of a subject, in ms. */
+/** A run, timed. */
+export interface TimedRun {
+  /** When it began and ended, by performance.now(). */
+  readonly start: number;
+  readonly end: number;
+  readonly recording: Recording;
+  readonly host: readonly HostStretch[];
+}
+
+/** The times of a subject. */
 export interface Measured {
-  /** The first steps, which compile and plan. */
+  /** The first steps, which compile and plan, in ms. */
   readonly warmUpMs: number;
-  /** Runs without timestamps: whole, and the time from the beginning of each step to that of the next. */
-  readonly runMs: readonly number[];
-  readonly stepMs: readonly number[];
-  /** Of the host, in all of these runs; `record` is what is in none of the others: to record, and whatever else it does. */
-  readonly host: HostTimes & { readonly record: number };
-  /** Runs with timestamps at passes as they are: by the clock, and on the GPU. */
-  readonly passesRunMs: readonly number[];
-  readonly passesGpuMs: readonly number[];
+  /** Runs without timestamps. */
+  readonly plain: readonly TimedRun[];
+  /** Runs with timestamps at passes as they are. */
+  readonly passes: readonly TimedRun[];
   /** Runs with a pass for each dispatch. */
-  readonly dispatchesRunMs: readonly number[];
-  readonly samples: readonly Sample[];
+  readonly dispatches: readonly TimedRun[];
 }
 
 const WARM_UP = 3; // steps: the first compiles, the second finds which inputs stay, the third takes the memory for that
@@ -33,65 +39,63 @@ export async function measure(
   { steps, runs }: { steps: number; runs: number },
 ): Promise<Measured> {
   const profiler = device.profiler!;
-  profiler.mode = "off";
-  const warmUpMs = await timed(() => subject.run(WARM_UP));
-
-  await profiler.reset();
-  const before = { ...device.hostTimes };
-  const [runMs, stepMs]: [number[], number[]] = [[], []];
-  for (let run = 0; run < runs; run++) {
-    const ms = await timed(() => subject.run(steps));
-    runMs.push(ms);
-    const starts = profiler.stretches.filter(({ mark }) => mark === "step").map(({ start }) => start);
-    const times = starts.slice(1).map((start, i) => start - starts[i]!);
-    stepMs.push(...times.length > 1 ? times.slice(1) : [ms / starts.length]); // the second does not wait for the first
+  const timedRuns = async (mode: typeof profiler.mode, steps: number, runs: number) => {
+    profiler.mode = mode;
+    const found: TimedRun[] = [];
+    for (let run = 0; run < runs; run++) {
+      await profiler.reset();
+      const start = performance.now();
+      await subject.run(steps);
+      const end = performance.now();
+      const recording = await profiler.recording();
+      found.push({ start, end, recording, host: hostStretches(recording, start, end) });
+    }
     await profiler.reset();
-  }
-  const host = hostSince(before, device.hostTimes, runMs.reduce((a, b) => a + b, 0));
-
-  profiler.mode = "passes";
-  const passes = await timedRuns(device, subject, steps, runs);
-  profiler.mode = "dispatches";
-  const dispatches = await timedRuns(device, subject, steps, runs);
+    return found;
+  };
+  const [warmUp] = await timedRuns("off", WARM_UP, 1);
   return {
-    warmUpMs,
-    runMs,
-    stepMs,
-    host,
-    passesRunMs: passes.ms,
-    passesGpuMs: passes.samples.map((list) => list.reduce((sum, { ms }) => sum + ms, 0)),
-    dispatchesRunMs: dispatches.ms,
-    samples: dispatches.samples.flat(),
+    warmUpMs: wallMs(warmUp!),
+    plain: await timedRuns("off", steps, runs),
+    passes: await timedRuns("passes", steps, runs),
+    dispatches: await timedRuns("dispatches", steps, runs),
   };
 }
 
-async function timedRuns(device: Device, subject: Subject, steps: number, runs: number) {
-  const profiler = device.profiler!;
-  const [ms, samples]: [number[], Sample[][]] = [[], []];
-  for (let run = 0; run < runs; run++) {
-    await profiler.reset();
-    ms.push(await timed(() => subject.run(steps)));
-    const list = await profiler.dispatches();
-    samples.push(list.map((dispatch) => ({ ...dispatch, occurrence: `${run}.${dispatch.turn}` })));
-  }
-  await profiler.reset();
-  return { ms, samples };
+/** Length of a run in ms. */
+export function wallMs({ start, end }: TimedRun): number {
+  return end - start;
 }
 
-async function timed(work: () => Promise<void>): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
+/** Time of a run on the GPU in ms. */
+export function gpuMs({ recording }: TimedRun): number {
+  return recording.dispatches.reduce((sum, { ms }) => sum + ms, 0);
 }
 
-function hostSince(before: HostTimes, after: HostTimes, wallMs: number): Measured["host"] {
-  const { fuse, prepare, encode, submit, wait } = after;
-  const spent = {
-    fuse: fuse - before.fuse,
-    prepare: prepare - before.prepare,
-    encode: encode - before.encode,
-    submit: submit - before.submit,
-    wait: wait - before.wait,
-  };
-  return { record: Math.max(0, Object.values(spent).reduce((rest, ms) => rest - ms, wallMs)), ...spent };
+/** Time from the beginning of each of a run's steps to that of the next, in ms. */
+export function stepMs(run: TimedRun): number[] {
+  const starts = run.recording.stretches.filter(({ mark }) => mark === "step").map(({ start }) => start);
+  const times = starts.slice(1).map((start, i) => start - starts[i]!);
+  return times.length > 1 ? times.slice(1) : [wallMs(run) / starts.length]; // the second does not wait for the first
+}
+
+/** Time of the host in a run by its kind, in ms. */
+export function hostMs({ host }: TimedRun, kind: HostKind): number {
+  return host.reduce((sum, span) => span.kind === kind ? sum + span.end - span.start : sum, 0);
+}
+
+/** The dispatches of runs. */
+export function samplesOf(runs: readonly TimedRun[]): Sample[] {
+  return runs.flatMap(({ recording }, run) =>
+    recording.dispatches.map((dispatch) => ({
+      ...dispatch,
+      start: dispatch.start + recording.clock!.offset,
+      occurrence: occurrenceOf(run, dispatch.turn),
+    }))
+  );
+}
+
+/** Name of a step of a run, or with turn 0 of what the run does outside its steps. */
+export function occurrenceOf(run: number, turn: number): string {
+  return `${run}.${turn}`;
 }

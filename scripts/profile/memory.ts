@@ -1,5 +1,6 @@
 import type { Device } from "denoise";
 import { Input, Leaf } from "../../src/graph/node.ts";
+import { liveBytes } from "../../src/graph/run/layout.ts";
 import type { Plan } from "../../src/graph/run/plan.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import type { Profile } from "./form.ts";
@@ -38,13 +39,4 @@ function weightsOf({ steps }: Plan): Map<string, number> {
     bytes.set(path, (bytes.get(path) ?? 0) + leaf.bytes);
   }
   return bytes;
-}
-
-/** Bytes of results that are needed while each step runs. */
-function liveBytes(steps: number, values: readonly Readonly<PlanForm["values"][number]>[]): number[] {
-  const live: number[] = new Array(steps).fill(0);
-  for (const { bytes, first, last } of values) {
-    for (let i = first; i <= Math.min(last, steps - 1); i++) live[i]! += bytes;
-  }
-  return live;
 }

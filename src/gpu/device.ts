@@ -1,8 +1,9 @@
 import { Buffers } from "./memory/buffers.ts";
 import { settleDawn } from "./open/dawn.ts";
-import { DeviceBase } from "./device_base.ts";
+import { DeviceBase, type HostTimes } from "./device_base.ts";
 import { Pipelines } from "./shader/pipelines.ts";
-import { Profiler, type TimingRow } from "./profiler.ts";
+import { Profiler } from "./profiling/profiler.ts";
+import type { TimingRow } from "./profiling/records.ts";
 import type { Engine } from "./traits.ts";
 import { tunedAdapter, Tunings } from "./tunings/tunings.ts";
 
@@ -91,6 +92,12 @@ export class Device extends DeviceBase implements Disposable {
    */
   mark(name: string): Disposable {
     return this.profiler?.mark(name) ?? UNMARKED;
+  }
+
+  /** Counts time of the host, for profiles too. */
+  override spend(kind: keyof HostTimes, start: number, end: number, within?: number): void {
+    super.spend(kind, start, end, within);
+    this.profiler?.spent({ kind, start, end });
   }
 
   /**

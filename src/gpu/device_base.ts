@@ -149,29 +149,45 @@ export abstract class DeviceBase {
     throw failure;
   }
 
-  /** Submits commands; `what` they do, e.g. "running CLIPTextModel", is named where the device is lost. */
-  submit(encoder: GPUCommandEncoder, what: string): void {
-    this.#running = what;
-    const start = performance.now();
-    this.gpu.queue.submit([encoder.finish()]);
-    this.hostTimes.submit += performance.now() - start;
+  /** Counts time of the host, as performance.now() has it, less the ms `within` that count as something else. */
+  spend(kind: keyof HostTimes, start: number, end: number, within = 0): void {
+    this.hostTimes[kind] += end - start - within;
   }
 
-  /** Waits until all submitted work is done; throws what went wrong in it. */
-  async idle(): Promise<void> {
+  /**
+   * Submits commands; `what` they do, e.g. "running CLIPTextModel", is named where the device is lost. Returns when they
+   * were handed over, by performance.now().
+   */
+  submit(encoder: GPUCommandEncoder, what: string): number {
+    this.#running = what;
+    const start = performance.now();
+    const commands = encoder.finish();
+    const submitted = performance.now();
+    this.gpu.queue.submit([commands]);
+    this.spend("submit", start, performance.now());
+    return submitted;
+  }
+
+  /** Ends when all work submitted so far is done; throws what went wrong in it. Its time counts as no wait. */
+  async finished(): Promise<void> {
     this.assertAlive();
-    await this.#wait(this.gpu.queue.onSubmittedWorkDone());
+    await this.gpu.queue.onSubmittedWorkDone();
     await Promise.all(this.#answers);
     this.assertAlive();
   }
 
-  /** Waits for the GPU; the time counts once, however many wait. */
-  async #wait(answer: Promise<unknown>): Promise<void> {
+  /** Waits until all submitted work is done; throws what went wrong in it. */
+  async idle(): Promise<void> {
+    await this.waitFor(this.finished());
+  }
+
+  /** Waits for the GPU, while the host does nothing else: the time counts once, however many wait. */
+  async waitFor(answer: Promise<unknown>): Promise<void> {
     if (this.#waiting++ === 0) this.#waitsSince = performance.now();
     try {
       await answer;
     } finally {
-      if (--this.#waiting === 0) this.hostTimes.wait += performance.now() - this.#waitsSince;
+      if (--this.#waiting === 0) this.spend("wait", this.#waitsSince, performance.now());
     }
   }
 
@@ -189,7 +205,7 @@ export abstract class DeviceBase {
   /** Waits for an answer of the GPU. Where it fails, throws what went wrong first, of which it is a consequence. */
   async outcome(answer: Promise<unknown>): Promise<void> {
     try {
-      await this.#wait(answer);
+      await this.waitFor(answer);
       await Promise.all(this.#answers);
       this.assertAlive();
     } catch (error) {

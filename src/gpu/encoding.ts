@@ -1,13 +1,11 @@
 import type { Storage } from "./memory/buffers.ts";
 import type { Device } from "./device.ts";
 import type { Pipeline } from "./shader/pipelines.ts";
-import type { DispatchRecord } from "./profiler.ts";
+import type { DispatchedWork, DispatchRecord } from "./profiling/records.ts";
 
 /** A dispatch with everything bound, ready to be encoded any number of times. */
-export interface Dispatch {
-  readonly pipeline: Pipeline;
+export interface Dispatch extends DispatchedWork {
   readonly group: GPUBindGroup;
-  readonly workgroups: readonly [number, number];
   readonly record: DispatchRecord;
 }
 
@@ -77,8 +75,11 @@ export class Encoding {
     if (this.#encoder) {
       this.#endPass();
       const readTimes = this.#device.profiler?.resolve(this.#encoder);
-      this.#device.submit(this.#encoder, `running ${[...this.#work].join(", ") || "copies"}`);
-      readTimes?.();
+      const submitted = this.#device.submit(
+        this.#encoder,
+        `running ${[...this.#work].join(", ") || "copies"}`,
+      );
+      readTimes?.(submitted);
       this.#encoder = undefined;
       this.#work.clear();
       this.#last = "";

@@ -101,3 +101,21 @@ export function substitute(
 export function exprFlops(expr: Expr): number {
   return "args" in expr ? expr.args.reduce((sum, arg) => sum + exprFlops(arg), 1) : 0;
 }
+
+const SIGNS: Readonly<Record<string, string>> = { add: "+", sub: "-", mul: "*", div: "/" };
+
+/** The expression as a formula, for people; scalars are named c0, c1, …. */
+export function exprText(expr: Expr, operands: readonly string[]): string {
+  if (expr.op === "operand") return operands[expr.index]!;
+  if (expr.op === "scalar") return `c${expr.index}`;
+  const { op, args } = expr as Applied;
+  const texts = args.map((arg) => exprText(arg, operands));
+  const sign = SIGNS[op];
+  if (!sign) return `${op}(${texts.join(", ")})`;
+  const inner = texts.map((text, i) => {
+    const own = SIGNS[(args[i] as Applied).op];
+    const isProduct = own === "*" || own === "/";
+    return !own || isProduct && sign !== "/" || sign === "+" || sign === "-" && i === 0 ? text : `(${text})`;
+  });
+  return inner.join(` ${sign} `);
+}

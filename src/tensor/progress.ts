@@ -39,12 +39,12 @@ export async function* progress<T>(
       signal?.throwIfAborted();
       yield item;
       await stream.flush();
-      await before;
+      await device.waitFor(before);
       bar.update(done++); // the step just submitted is not done yet
-      before = device.idle();
+      before = device.finished();
       before.catch(() => {}); // thrown by the next iteration
     }
-    await before;
+    await device.waitFor(before);
     bar.update(done);
   } finally {
     bar.end();

@@ -55,6 +55,31 @@ function expectWhole(profile: Profile): void {
       for (const name of set) assert.match(text, new RegExp(`^(const|alias) ${name}\\b.*;`, "m"));
     }
   }
+  const { host, stretches, runMs, hostMs, clockSlackMs } = profile;
+  if (subject.runs === 1) { // the host's time is told whole, once, in order
+    const end = host.reduce((at, [, , start, ms]) => {
+      assert.ok(Math.abs(start - at) < 1e-6 && ms > 0);
+      return start + ms;
+    }, 0);
+    assert.ok(Math.abs(end - runMs.dispatches.median) < 1e-6 * end);
+  }
+  assert.ok(Math.abs(sum(Object.values(hostMs)) / runMs.plain.median - 1) < (subject.runs === 1 ? 1e-6 : 1));
+  const steps = stretches.filter(([name]) => name === "step").map(([, occurrence]) => occurrence);
+  assert.equal(steps.length, subject.steps * subject.runs);
+  for (const step of steps) {
+    const work = host.filter(([, occurrence]) => occurrence === step);
+    const [first] = work;
+    for (const [, occurrence, start] of dispatches) if (occurrence === step) assert.ok(start >= first![2]);
+    for (const kind of ["record", "encode", "submit"]) {
+      assert.ok(work.some(([found]) => found === kind), kind);
+    }
+  }
+  assert.ok(clockSlackMs >= 0 && clockSlackMs < runMs.dispatches.high);
+  const arenaBytes = Math.max(...memory.plans.map(({ arenas }) => sum(arenas)));
+  assert.ok(
+    dispatches.every(([, , , , live]) => live <= arenaBytes) && dispatches.some(([, , , , live]) => live > 0),
+  );
+  assert.ok(memory.device.every(([, bytes]) => bytes <= memory.peak));
   for (const { arenas, values, modules } of memory.plans) {
     assert.ok(values.every(({ arena, offset, bytes }) => offset + bytes <= arenas[arena]!));
     assert.ok(Math.max(...modules.map(({ peak }) => peak)) <= sum(arenas));
@@ -121,7 +146,10 @@ Deno.test("of two profiles a kernel is slower only beyond the tolerance and its 
   );
   const withTimes = (time: (row: number, i: number) => number): Profile => ({
     ...now,
-    dispatches: now.dispatches.map(([row, occurrence, start], i) => [row, occurrence, start, time(row, i)]),
+    dispatches: now.dispatches.map((
+      [row, occurrence, start, , live],
+      i,
+    ) => [row, occurrence, start, time(row, i), live]),
   });
   const [kernel] = now.rows.map(({ kernel }) => kernel);
   const slowed = (row: number, by: number) => now.rows[row]!.kernel === kernel ? by : 1;
@@ -164,8 +192,8 @@ Deno.test("profile.ts --compare ends with 1 where a kernel got slower", () =>
         JSON.stringify({
           ...before,
           dispatches: before.dispatches.map((
-            [row, occurrence, start, ms],
-          ) => [row, occurrence, start, ms * by]),
+            [row, occurrence, start, ms, live],
+          ) => [row, occurrence, start, ms * by, live]),
         }),
       );
     await scaleTimes(1000);

@@ -46,6 +46,8 @@ export class Buffers {
   readonly #collected: FinalizationRegistry<GPUBuffer>;
   #bytes = 0;
   #peak = 0;
+  /** Told of the bytes in use where they change. */
+  onChange: ((bytes: number) => void) | undefined;
 
   /** For the device itself, which frees all of them when it closes. */
   constructor(device: DeviceBase) {
@@ -77,6 +79,7 @@ export class Buffers {
     this.#live.set(buffer, { label, size });
     this.#bytes += size;
     this.#peak = Math.max(this.#peak, this.#bytes);
+    this.onChange?.(this.#bytes);
     return buffer;
   }
 
@@ -105,6 +108,7 @@ export class Buffers {
     if (!known) return;
     this.#live.delete(buffer);
     this.#bytes -= known.size;
+    this.onChange?.(this.#bytes);
     buffer.destroy();
   }
 

@@ -1,21 +1,23 @@
 import { bytesOf, type PlainDType, valueType } from "../../core/dtype.ts";
-import type { DispatchRecord } from "../../gpu/profiler.ts";
+import type { DispatchDetails, DispatchRecord } from "../../gpu/profiling/records.ts";
 import { compose, type Section } from "../../gpu/shader/compose.ts";
 import type { BindingUse, PipelineSpec } from "../../gpu/shader/pipelines.ts";
 import { keyOf, paramsText } from "../../gpu/shader/snippet.ts";
 import { contiguousStrides, size } from "../../core/shape.ts";
 import { collapse, fitStrides } from "./axes.ts";
 import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
-import { exprFlops } from "../expr.ts";
+import { exprFlops, exprText } from "../expr.ts";
 import { type Group, valueGroup } from "./fuse.ts";
 import {
   type Candidate,
   type Kernel,
   type KernelSpec,
+  Leaf,
   type Node,
   type Operand,
   type Pass,
   Scratch,
+  type View,
 } from "../node.ts";
 import { packFields, packParams } from "../../gpu/shader/params.ts";
 
@@ -29,6 +31,8 @@ export interface Step {
   readonly uniforms: readonly Uint8Array<ArrayBuffer>[];
   readonly workgroups: number;
   readonly record: DispatchRecord;
+  /** For profiles; made where they ask for it, as a step that runs by itself is made anew each time. */
+  readonly details: () => DispatchDetails;
 }
 
 /** The dispatches that compute a group of fused nodes, the one that stores its output last. */
@@ -49,6 +53,25 @@ function record(
     0,
   );
   return { kernel, path: value.path, shape, flops, bytes };
+}
+
+/** Tensors that a kernel reads itself, and a group's expression that is fused into it. */
+function detailsOf(reads: readonly View[], { expr, operands, output }: Group, value?: Node): DispatchDetails {
+  const named = ({ node, shape }: View) => ({
+    name: node instanceof Leaf ? node.label : "",
+    shape: [...shape],
+    dtype: node.dtype,
+  });
+  const names = operands.map(({ node }, i) => node === value ? "v" : `x${i}`);
+  const fused = operands.map((operand, i) => ({
+    ...named({ ...operand, shape: operand.shape.map((n, axis) => operand.strides[axis] === 0 ? 1 : n) }),
+    as: names[i]!,
+  }));
+  return {
+    dtype: output.dtype,
+    inputs: [...reads.map(named), ...fused.filter(({ as }) => as !== "v")],
+    fused: expr.op === "operand" && names[expr.index] === "v" ? "" : exprText(expr, names),
+  };
 }
 
 function access(operand: Operand, strides: readonly number[], axis = -1): Access {
@@ -79,21 +102,22 @@ function pointwiseStep(group: Group): Step {
     uniforms: [packFields(generated.fields)],
     workgroups: generated.workgroups,
     record: record(output, output, "pointwise", inputs, exprFlops(expr) * output.count, shape),
+    details: () => detailsOf([], group),
   };
 }
 
 function kernelSteps(group: Group, kernel: Kernel, candidate: Candidate): Step[] {
   const { spec, path } = kernel;
   const { before = [] } = candidate;
-  const nodes = spec.inputs.map((view) => view.node);
-  const readsOf = ({ reads }: Pass) => (reads ?? [...spec.inputs.keys()]).map((i) => nodes[i]!);
+  const views: View[] = [...spec.inputs];
+  const readsOf = ({ reads }: Pass) => (reads ?? [...spec.inputs.keys()]).map((i) => views[i]!);
   let flops = spec.flops;
   const first = before.map((pass) => {
     const result = new Scratch(pass.dtype, size(pass.axes), path);
     const strides = contiguousStrides(pass.axes) as unknown as KernelSpec["strides"];
     const stored = { group: valueGroup(result, pass.axes, strides), axes: pass.axes, strides };
     const step = passStep(pass, readsOf(pass), result, stored, pass.flops ?? 0);
-    nodes.push(result);
+    views.push({ node: result, shape: pass.axes, strides, offset: 0 });
     flops -= pass.flops ?? 0;
     return step;
   });
@@ -111,7 +135,7 @@ interface Stored extends Pick<KernelSpec, "axes" | "strides"> {
 /** One dispatch of a kernel, which ends in an expression of its `value`. */
 function passStep(
   pass: Pass,
-  reads: readonly Node[],
+  reads: readonly View[],
   value: Node,
   { group, axes, strides }: Stored,
   flops: number,
@@ -143,7 +167,7 @@ function passStep(
     "write",
     ...struct ? ["uniform" as const] : [],
   ];
-  const inputs = [...reads, ...others.map((view) => view.node)];
+  const inputs = [...reads, ...others].map((view) => view.node);
   return {
     pipeline: pipelineOf(
       pass.name,
@@ -157,6 +181,7 @@ function passStep(
     uniforms: [...struct ? [params] : [], packFields(generated.fields)],
     workgroups: pass.workgroups,
     record: record(value, output, pass.name, inputs, flops + exprFlops(expr) * output.count, axes),
+    details: () => detailsOf(reads, group, value),
   };
 }
 

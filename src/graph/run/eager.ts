@@ -56,7 +56,7 @@ export class EagerGroup implements Work {
 
   #dispatch(
     encoding: Encoding,
-    { output, inputs, record, pipeline: { bindings }, ...step }: Step,
+    { output, inputs, record, details, pipeline: { bindings }, ...step }: Step,
     pipeline: Pipeline,
     brought: ReadonlyMap<Node, Storage>,
     uniforms: Iterator<GPUBufferBinding>,
@@ -67,7 +67,7 @@ export class EagerGroup implements Work {
     const blocks = step.uniforms.map(() => uniforms.next().value!);
     const group = bindGroup(device, pipeline, bindings, reads, storage, blocks);
     const workgroups = foldGrid(step.workgroups, device.limits.maxComputeWorkgroupsPerDimension);
-    if (output.count > 0) encoding.dispatch({ pipeline, group, workgroups, record });
+    if (output.count > 0) encoding.dispatch({ pipeline, group, workgroups, record, details });
     output.store(storage);
   }
 }

@@ -68,6 +68,18 @@ export function lastUses(steps: readonly Step[], outputs: readonly Node[]): Map<
   return last;
 }
 
+/** Bytes of results that are needed while each of so many steps runs, from the first to the last that needs them. */
+export function liveBytes(
+  steps: number,
+  values: readonly { readonly bytes: number; readonly first: number; readonly last: number }[],
+): number[] {
+  const live: number[] = new Array(steps).fill(0);
+  for (const { bytes, first, last } of values) {
+    for (let i = first; i <= Math.min(last, steps - 1); i++) live[i]! += bytes;
+  }
+  return live;
+}
+
 /**
  * Gives every result a place. Those of `kept` have buffers of their own, where nothing else is ever placed.
  */

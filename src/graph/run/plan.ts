@@ -19,6 +19,7 @@ import {
   keptResults,
   lastUses,
   layOut,
+  liveBytes,
   stepsOfGroups,
   workspaceOf,
 } from "./layout.ts";
@@ -251,14 +252,15 @@ export class Plan {
     const blocks = uniforms.write(this.#steps.flatMap((step) => step.uniforms)).values();
     const chunks = chunksOf(this.#steps);
     const brought = chunks.flatMap((chunk) => chunk.steps.map(() => chunk.places));
+    const live = device.profiler && liveBytes(this.#steps.length, this.memory().values);
     const dispatches = this.#steps.map((step, i): Dispatch => {
-      const { record, pipeline: { bindings } } = step;
+      const { record, details, pipeline: { bindings } } = step;
       const pipeline = this.#pipelines[i]!;
       const reads = step.inputs.map((node) => brought[i]!.get(node as Leaf) ?? this.#storage(node));
       const own = step.uniforms.map(() => blocks.next().value!);
       const group = bindGroup(device, pipeline, bindings, reads, this.#storage(step.output), own);
       const workgroups = foldGrid(step.workgroups, device.limits.maxComputeWorkgroupsPerDimension);
-      return { pipeline, group, workgroups, record };
+      return { pipeline, group, workgroups, record, details, live: live?.[i] };
     });
     this.#bound = { dispatches, chunks, uniforms, changing: this.#changing(this.#constant) };
   }

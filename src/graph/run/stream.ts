@@ -130,7 +130,6 @@ export class Stream {
 
   /** Waits for what pending work needs, then submits all of it. Does not wait for the GPU. */
   async flush(): Promise<void> {
-    const { hostTimes } = this.#device;
     let works: Work[];
     try {
       while (true) {
@@ -139,10 +138,10 @@ export class Stream {
         works = this.#schedule();
         const preparing = works.flatMap((work) => work.preparing);
         const fused = performance.now();
-        hostTimes.fuse += fused - start;
+        this.#device.spend("fuse", start, fused);
         if (preparing.length === 0) break;
         await Promise.all(preparing);
-        hostTimes.prepare += performance.now() - fused;
+        this.#device.spend("prepare", fused, performance.now());
       }
     } catch (error) {
       this.#settle(); // else every later flush would meet the same error
@@ -201,9 +200,9 @@ export class Stream {
       for (const release of releases) release();
     }
     for (const node of nodes) node.passed = !node.storage;
-    const encodeMs = performance.now() - start;
-    hostTimes.encode += encodeMs - (hostTimes.submit - submitted);
-    this.statistics = { dispatches: encoding.dispatches, encodeMs };
+    const end = performance.now();
+    this.#device.spend("encode", start, end, hostTimes.submit - submitted);
+    this.statistics = { dispatches: encoding.dispatches, encodeMs: end - start };
   }
 }
 

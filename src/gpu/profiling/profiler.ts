@@ -1,60 +1,21 @@
-import type { Buffers } from "./memory/buffers.ts";
-import type { DeviceBase } from "./device_base.ts";
-import type { Pipeline } from "./shader/pipelines.ts";
+import type { Buffers } from "../memory/buffers.ts";
+import type { DeviceBase } from "../device_base.ts";
+import { Clock } from "./clock.ts";
+import type {
+  DispatchedWork,
+  DispatchRecord,
+  HostSpan,
+  Recording,
+  Stretch,
+  TimedDispatch,
+  TimingRow,
+} from "./records.ts";
 
-/** One dispatch: its kernel, its place in the model, its size, bytes and operations. */
-export interface DispatchRecord {
-  /** Kernel name. */
-  readonly kernel: string;
-  /** Module path in the model, e.g. "down_blocks.1.attentions.0". */
-  readonly path: string;
-  /** Shape of the result as the kernel sees it: of most kernels outer batch, inner batch, rows, columns. */
-  readonly shape: readonly number[];
-  /** Arithmetic operations, as the kernel's author counts them from its sizes. */
-  readonly flops: number;
-  /** Bytes that must move at least: inputs read once, output written once. */
-  readonly bytes: number;
-}
-
-/** A dispatch, or a pass of several, with its time on the GPU. */
-export interface TimedDispatch extends DispatchRecord {
-  /** Class of the model that it is of; "" outside models. */
-  readonly model: string;
-  /** Name of the stretch in which it was recorded, see `device.mark`; "" outside stretches. */
-  readonly mark: string;
-  /** Number of that stretch, from 1 for the device's first; those within others have that of the outermost; 0 outside. */
-  readonly turn: number;
-  /** 1, or how many dispatches the pass has. */
-  readonly dispatches: number;
-  /** What ran; of a pass of several dispatches the first. */
-  readonly pipeline: Pipeline;
-  /** Workgroups along x and y, likewise. */
-  readonly workgroups: readonly [number, number];
-  /** Start in ms on the GPU's clock. */
-  readonly start: number;
-  /** From the start to the end of the dispatch's own pass. */
-  readonly ms: number;
-}
-
-/** A row of `timings()`: all dispatches of one kernel, module, shape and stretch. */
-export interface TimingRow extends DispatchRecord, Pick<TimedDispatch, "model" | "mark"> {
-  /** Dispatches, over all steps since the last reset. */
-  readonly calls: number;
-  /** Time of all calls together, in ms. */
-  readonly ms: number;
-  /** Operations of all calls together. */
-  readonly flops: number;
-  /** Bytes of all calls together. */
-  readonly bytes: number;
-  /** 10⁹ operations a second. */
-  readonly gflops: number;
-  /** 10⁹ bytes a second, at least: what a kernel reads again is not counted. */
-  readonly gbytes: number;
-  /** Part of the total time, 0 to 1. */
-  readonly share: number;
-}
+/** What is known of a pass of several dispatches. */
+const PASS = { kernel: "pass", path: "", shape: [], dtype: "", inputs: [], fused: "", live: 0 } as const;
 
 const QUERIES = 4096; // the most that a query set may hold
+const STAMPS = 16; // bytes of the two of a pass
 
 /** A device with memory to write timestamps to. */
 export interface TimedDevice extends DeviceBase {
@@ -64,20 +25,17 @@ export interface TimedDevice extends DeviceBase {
   read(source: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer>;
 }
 
-/** A stretch of a loop by the host's clock. */
-export interface Stretch {
-  /** As in TimedDispatch. */
-  readonly mark: string;
-  /** As in TimedDispatch. */
-  readonly turn: number;
-  /** When it began, as performance.now() has it. */
-  readonly start: number;
-  /** When it ended; undefined while it goes on. */
-  end: number | undefined;
-}
-
 /** A pass that is timed. */
 type Timed = { -readonly [Key in keyof Omit<TimedDispatch, "start" | "ms">]: TimedDispatch[Key] };
+
+/** Timestamps of a submission, not read yet. */
+interface Unread {
+  readonly records: readonly Timed[];
+  readonly resolved: GPUBuffer;
+  /** When it was submitted, and when the host heard that it was done, by performance.now(). */
+  readonly submitted: number;
+  done: number;
+}
 
 /** Times dispatches by timestamps at the edges of their passes. */
 export class Profiler {
@@ -90,8 +48,12 @@ export class Profiler {
   readonly #sets: GPUQuerySet[] = [];
   #open: Timed[] = [];
   readonly #done: TimedDispatch[] = [];
-  readonly #reading: Promise<void>[] = [];
+  /** Submissions whose timestamps are read when somebody asks for them, so that no run waits for that. */
+  #unread: Unread[] = [];
   readonly #stretches: Stretch[] = [];
+  readonly #host: HostSpan[] = [];
+  readonly #memory: [at: number, bytes: number][] = [];
+  #clock = new Clock();
   /** Those that go on, the outermost first. */
   readonly #marked: Stretch[] = [];
   #turns = 0;
@@ -103,6 +65,7 @@ export class Profiler {
   /** For devices opened with `profile: true`. Throws where the adapter lacks timestamps. */
   constructor(device: TimedDevice) {
     this.#device = device;
+    device.buffers.onChange = (bytes) => this.#memory.push([performance.now(), bytes]);
     if (!device.gpu.features.has("timestamp-query")) {
       throw new Error(
         `Cannot profile on ${device.adapterName}: it lacks timestamp-query; profile on another adapter`,
@@ -112,7 +75,7 @@ export class Profiler {
 
   /** Forgets the queries of a GPU that was lost. */
   forget(): void {
-    this.#sets.length = this.#open.length = this.#reading.length = 0;
+    this.#sets.length = this.#open.length = this.#unread.length = 0;
   }
 
   /** Begins a stretch, see `device.mark`. */
@@ -150,9 +113,9 @@ export class Profiler {
     }
   }
 
-  /** Stretches since the last reset, in the order in which they began. */
-  get stretches(): readonly Stretch[] {
-    return this.#stretches;
+  /** Takes note of what the host did. */
+  spent(span: HostSpan): void {
+    this.#host.push(span);
   }
 
   /** True if a dispatch goes into the pass of the one before it. */
@@ -169,15 +132,18 @@ export class Profiler {
   /** Timestamps for a new pass, which begins with this dispatch. */
   begin(
     record: DispatchRecord,
-    { pipeline, workgroups }: Pick<TimedDispatch, "pipeline" | "workgroups">,
+    { pipeline, workgroups, details, live = 0 }: DispatchedWork,
     model = "",
   ): GPUComputePassTimestampWrites | undefined {
     if (this.mode === "off") return undefined;
     const { mark = "", turn = 0 } = this.#current ?? {};
-    const { kernel, path, shape, flops, bytes } = record;
-    const whole = this.mode === "passes" ? { kernel: "pass", path: "", shape: [] } : { kernel, path, shape };
-    const open = { ...whole, flops, bytes, model, mark, turn, dispatches: 1, pipeline, workgroups };
-    const query = this.#open.push(open) * 2 - 2;
+    const what = this.mode === "passes" ? { ...PASS, flops: record.flops, bytes: record.bytes } : {
+      ...record,
+      ...details(),
+      live,
+    };
+    const query = this.#open.push({ ...what, model, mark, turn, dispatches: 1, pipeline, workgroups }) * 2 -
+      2;
     const set = Math.floor(query / QUERIES);
     this.#sets[set] ??= this.#device.gpu.createQuerySet({
       label: "timestamps",
@@ -188,43 +154,59 @@ export class Profiler {
     return { querySet: this.#sets[set], beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 };
   }
 
-  /** Resolves the timestamps of a submission; call it after the last pass, before `finish()`. */
-  resolve(encoder: GPUCommandEncoder): () => void {
+  /**
+   * Resolves the timestamps of a submission; call it after the last pass, before `finish()`, and what it returns with the
+   * time of the submission, by performance.now().
+   */
+  resolve(encoder: GPUCommandEncoder): (submitted: number) => void {
     const records = this.#open;
     this.#open = [];
     if (records.length === 0) return () => {};
-    const { buffers } = this.#device;
-    const bytes = records.length * 16;
+    const { buffers, gpu } = this.#device;
     const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
-    const resolved = buffers.create("timestamps", bytes, usage);
+    const resolved = buffers.create("timestamps", records.length * STAMPS, usage);
     for (let first = 0; first < records.length * 2; first += QUERIES) {
       const count = Math.min(QUERIES, records.length * 2 - first);
       encoder.resolveQuerySet(this.#sets[first / QUERIES]!, 0, count, resolved, first * 8);
     }
-    return () => {
-      this.#reading.push(this.#read(records, resolved, bytes));
+    return (submitted) => {
+      const unread = { records, resolved, submitted, done: Infinity };
+      this.#unread.push(unread);
+      gpu.queue.onSubmittedWorkDone().then(() => unread.done = performance.now()).catch(() => {});
     };
   }
 
-  async #read(records: readonly Timed[], resolved: GPUBuffer, bytes: number): Promise<void> {
-    const stamps = new BigUint64Array(await this.#device.read(resolved, 0, bytes));
+  async #read({ records, resolved, ...times }: Unread): Promise<void> {
+    const stamps = new BigUint64Array(await this.#device.read(resolved, 0, records.length * STAMPS));
     this.#device.buffers.destroy(resolved);
+    const ms = Array.from(stamps, (ns) => Number(ns) / 1e6);
     records.forEach((record, i) => {
-      const start = Number(stamps[2 * i]) / 1e6;
-      this.#done.push({ ...record, start, ms: Math.max(0, Number(stamps[2 * i + 1]) / 1e6 - start) });
+      const [start, end] = [ms[2 * i]!, ms[2 * i + 1]!];
+      this.#done.push({ ...record, start, ms: Math.max(0, end - start) });
     });
+    this.#clock.take(ms, times);
   }
 
   /** Every dispatch timed so far, in order. */
   async dispatches(): Promise<readonly TimedDispatch[]> {
-    await Promise.all(this.#reading.splice(0));
+    await this.#device.finished(); // so that it is known when the last of them was done
+    for (const unread of this.#unread.splice(0)) await this.#read(unread);
     return this.#done;
   }
 
-  /** Forgets what was timed so far. */
+  /** All that was noted since the last reset. */
+  async recording(): Promise<Recording> {
+    const [host, memory] = [[...this.#host], [...this.#memory]]; // to read timestamps is not part of it
+    const dispatches = [...await this.dispatches()];
+    return { dispatches, stretches: [...this.#stretches], host, memory, clock: this.#clock.offset() };
+  }
+
+  /** Forgets what was noted so far. */
   async reset(): Promise<void> {
     await this.dispatches();
-    this.#done.length = this.#stretches.length = 0;
+    this.#done.length = this.#stretches.length = this.#host.length = 0;
+    this.#memory.splice(0, Infinity, [performance.now(), this.#device.buffers.usage().bytes]);
+    this.#clock = new Clock();
   }
 
   /** One row for each kernel, model, module path, shape and stretch, the longest first. */
@@ -256,29 +238,4 @@ export class Profiler {
 
 function rowKey({ kernel, model, path, shape, mark }: TimedDispatch): string {
   return [kernel, model, path, shape.join("x"), mark].join(" ");
-}
-
-/** Dispatches as a trace that Perfetto and Chrome open, on the GPU's own clock. */
-export function traceEvents(dispatches: readonly TimedDispatch[]): { traceEvents: object[] } {
-  const first = dispatches[0]?.start ?? 0;
-  return {
-    traceEvents: dispatches.map(({ kernel, path, start, ms, flops, bytes, model, mark, turn, shape }) => ({
-      name: path ? `${path} ${kernel}` : kernel,
-      cat: kernel,
-      ph: "X",
-      ts: (start - first) * 1000, // µs
-      dur: ms * 1000,
-      pid: 1,
-      tid: 1,
-      args: {
-        kernel,
-        path,
-        ...model && { model },
-        ...mark && { mark, turn },
-        shape: shape.join("x"),
-        gflops: ms ? flops / ms / 1e6 : 0,
-        gbytes: ms ? bytes / ms / 1e6 : 0,
-      },
-    })),
-  };
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { openDevice } from "../../src/gpu/open/open.ts";
-import { streamOf } from "../../src/graph/run/stream.ts";
-import { linear } from "../../src/ops/mod.ts";
-import { named, tensor } from "../../src/tensor/mod.ts";
+import { openDevice } from "../../../src/gpu/open/open.ts";
+import { streamOf } from "../../../src/graph/run/stream.ts";
+import { linear } from "../../../src/ops/mod.ts";
+import { named, tensor } from "../../../src/tensor/mod.ts";
 
 Deno.test("a profile has a time for every dispatch, and its rows add up", async () => {
   using device = await openDevice({ profile: true });
@@ -63,7 +63,7 @@ Deno.test("stretches name what is recorded in them, whenever it runs, and are nu
   const found = timed.map(({ mark, turn }) => `${mark} ${turn}`);
   assert.deepEqual([...new Set(found)].sort(), ["step 1", "step 2", "step/guidance 1"]);
   assert.deepEqual(
-    device.profiler!.stretches.map(({ mark, start, end }) => [mark, end! >= start]),
+    (await device.profiler!.recording()).stretches.map(({ mark, start, end }) => [mark, end! >= start]),
     [["step", true], ["step/guidance", true], ["step", true]],
   );
   const rows = await device.timings();
@@ -112,4 +112,34 @@ Deno.test("the host's time on a device's work is counted by its kind", async () 
   assert.ok(spent.every((ms) => ms >= 0));
   assert.ok(device.hostTimes.submit > before.submit && device.hostTimes.wait > before.wait);
   assert.ok(spent.reduce((a, b) => a + b, 0) <= wall + 1);
+});
+
+Deno.test("a recording has the host's spans, and the GPU's work between its submission and its end", async () => {
+  using device = await openDevice({ profile: true });
+  const weight = tensor(new Float32Array(64 * 64).fill(0.01), [64, 64]);
+  const x = tensor(new Float32Array(64 * 64).fill(1), [64, 64]);
+  const run = () => named("mid_block", () => linear(x, { weight }).relu().mul(2).add(x)).data();
+  await run();
+  await device.profiler!.reset();
+  const start = performance.now();
+  await run();
+  const end = performance.now();
+  const { dispatches, host, clock, memory } = await device.profiler!.recording();
+  assert.deepEqual(new Set(host.map(({ kind }) => kind)), new Set(["fuse", "encode", "submit", "wait"]));
+  assert.ok(host.every((span) => start <= span.start && span.start <= span.end && span.end <= end));
+  const { offset, slack } = clock!;
+  assert.ok(slack >= 0 && slack < end - start, `slack ${slack}`);
+  const submitted = host.find(({ kind }) => kind === "submit")!.start;
+  for (const { start, ms } of dispatches) {
+    assert.ok(start + offset >= submitted && start + ms + offset <= end);
+  }
+  assert.ok(memory.length > 1 && memory.every(([, bytes]) => bytes > 3 * 64 * 64 * 4));
+  const [product] = dispatches;
+  assert.equal(product!.path, "mid_block");
+  assert.equal(product!.dtype, "f32");
+  assert.equal(product!.fused.replaceAll(/[xc]\d/g, (name) => name[0]!), "relu(v) * c + x");
+  const [fused] = product!.inputs.filter((input) => input.as);
+  assert.ok(product!.fused.includes(fused!.as!));
+  assert.deepEqual(fused!.shape.slice(-2), [64, 64]);
+  assert.equal(product!.inputs.length, 3); // x, the weight, and x again
 });
