@@ -15,6 +15,9 @@ export {
   type CLIPTextProjectionOutput,
 } from "./clip_text/clip_text.ts";
 export type { CLIPTextConfig } from "./clip_text/config.ts";
+export { Flux2Transformer2DModel } from "./flux2_transformer_2d/flux2_transformer_2d.ts";
+export type { Flux2Transformer2DConfig } from "./flux2_transformer_2d/config.ts";
+export type { Flux2Transformer2DOptions } from "./flux2_transformer_2d/inputs.ts";
 export { FluxTransformer2DModel } from "./flux_transformer_2d/flux_transformer_2d.ts";
 export type { FluxTransformer2DConfig } from "./flux_transformer_2d/config.ts";
 export type { FluxConditions, FluxTransformer2DOptions } from "./flux_transformer_2d/inputs.ts";

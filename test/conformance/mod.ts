@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { bad } from "./bad.ts";
 import { ddpm } from "./ddpm.ts";
 import { flux } from "./flux.ts";
+import { flux2 } from "./flux2.ts";
 import { ops } from "./ops.ts";
 import { random } from "./random.ts";
 import { schedulers } from "./schedulers.ts";
@@ -22,6 +23,7 @@ export const families: Readonly<Record<string, Family>> = {
   bad,
   sd,
   flux,
+  flux2,
 };
 
 /** The families that a set has. */

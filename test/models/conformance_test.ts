@@ -7,7 +7,16 @@ import { fixture } from "../support/fixtures.ts";
 const set = fixture("");
 
 Deno.test("the fixtures are a set of every family that is built", () => {
-  assert.deepEqual(familiesOf(set), ["random", "ops", "tensor", "schedulers", "ddpm", "bad", "flux"]);
+  assert.deepEqual(familiesOf(set), [
+    "random",
+    "ops",
+    "tensor",
+    "schedulers",
+    "ddpm",
+    "bad",
+    "flux",
+    "flux2",
+  ]);
 });
 
 for (const family of familiesOf(set).filter((family) => family !== "tensor")) { // see test/tensor/conformance_test.ts

@@ -59,6 +59,7 @@ const MARKS: readonly Mark[] = [
   [/^decoder\.up_blocks\./, undefined, model("the decoder of an AutoencoderKL")],
   [/^encoder\.down_blocks\./, undefined, model("the encoder of an AutoencoderKL")],
   [/^encoder\.down\.0\./, /^decoder\.up\.0\./, model("AutoencoderKL")],
+  [/(^|\.)single_stream_modulation\.lin(ear)?\./, undefined, model("Flux2Transformer2DModel")],
   [/^single_transformer_blocks\.0\./, /^x_embedder\./, model("FluxTransformer2DModel")],
   [/^transformer_blocks\.0\.attn\.add_q_proj\./, /^pos_embed\./, model("SD3Transformer2DModel")],
   [/^transformer_blocks\.0\.attn1\./, /^pos_embed\./, model("a diffusion transformer")],

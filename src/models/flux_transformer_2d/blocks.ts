@@ -1,7 +1,7 @@
 import type { DType } from "../../core/dtype.ts";
 import type { Tuple } from "../../core/shape.ts";
 import { dense, expectShape, type Layer } from "../../nn/layers.ts";
-import { geluTanh, layerNorm, linear } from "../../ops/mod.ts";
+import { type Affine, geluTanh, layerNorm, linear } from "../../ops/mod.ts";
 import { type Expr, named, recordPointwise, type Tensor } from "../../tensor/mod.ts";
 import {
   type FluxAttention,
@@ -96,24 +96,30 @@ export function fluxSingleTransformerBlock(
   const [normed, gate] = named("norm", () => adaLayerNormZeroSingle(x, modulation, o.dtype), [x, modulation]);
   const hidden = named("proj_mlp", () => geluTanh(dense(normed, w.proj_mlp, WIDENING * D)), [normed]);
   const mixed = named("attn", () => fluxAttention(normed, w.attn, o), [normed]);
-  return gated(x, gate, named("proj_out", () => projectBoth(mixed, hidden, w.proj_out), [mixed, hidden]));
+  return gated(
+    x,
+    gate,
+    named("proj_out", () => {
+      expectShape(w.proj_out.bias, [D]);
+      return projectBoth(mixed, hidden, w.proj_out);
+    }, [mixed, hidden]),
+  );
 }
 
 /**
  * A dense layer over both side by side, as the sum of two products, so that nothing is joined.
- * [B, N, D] and [B, N, 4 D] → [B, N, D]
+ * [B, N, D] and [B, N, inner] → [B, N, D]
  */
-function projectBoth(mixed: Tensor, hidden: Tensor, { weight, bias }: Layer): Tensor {
+export function projectBoth(mixed: Tensor, hidden: Tensor, { weight, bias }: Affine): Tensor {
   const [D, inner] = [mixed.shape[2], hidden.shape[2]] as [number, number];
   expectShape(weight, [D, D + inner]);
-  expectShape(bias, [D]);
   const first = linear(mixed, { weight: weight.slice(1, 0, D) }, { dtype: "f32" }); // half a sum is not rounded to f16
   return linear(hidden, { weight: weight.slice(1, D), bias }).add(first);
 }
 
 /** Layer norm of each token, without weights. x [B, N, D] */
-function plainNorm(x: Tensor): Tensor {
-  return layerNorm(x, null, { eps: 1e-6 });
+export function plainNorm(x: Tensor, eps = 1e-6): Tensor {
+  return layerNorm(x, null, { eps });
 }
 
 const MODULATED: Expr = {
@@ -134,7 +140,7 @@ const MODULATED: Expr = {
  * y · (1 + scale) + shift: a norm's affine part, made of time and text (Peebles & Xie 2022,
  * https://arxiv.org/abs/2212.09748). y [B, N, D], scale and shift [B, D] → [B, N, D] in `dtype`.
  */
-function modulate(y: Tensor, scale: Tensor, shift: Tensor, dtype: DType): Tensor {
+export function modulate(y: Tensor, scale: Tensor, shift: Tensor, dtype: DType): Tensor {
   return recordPointwise(MODULATED, [y, scale.unsqueeze(1), shift.unsqueeze(1)], { scalars: [1], dtype });
 }
 
@@ -151,12 +157,12 @@ function adaLayerNormZeroSingle(x: Tensor, modulation: Tensor, dtype: DType): [T
 }
 
 /** diffusers' AdaLayerNormContinuous: the norm at the end of the model. modulation [B, 2 D] */
-export function adaLayerNormContinuous(x: Tensor, modulation: Tensor, dtype: DType): Tensor {
+export function adaLayerNormContinuous(x: Tensor, modulation: Tensor, dtype: DType, eps?: number): Tensor {
   const [scale, shift] = modulation.chunk(2, 1);
-  return modulate(plainNorm(x), scale, shift, dtype);
+  return modulate(plainNorm(x, eps), scale, shift, dtype);
 }
 
 /** x + gate · y: a branch joins its residual stream, which stays f32. x and y [B, N, D], gate [B, D]. */
-function gated(x: Tensor, gate: Tensor, y: Tensor): Tensor {
+export function gated(x: Tensor, gate: Tensor, y: Tensor): Tensor {
   return x.add(gate.unsqueeze(1).mul(y));
 }

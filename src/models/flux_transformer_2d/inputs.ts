@@ -118,10 +118,8 @@ export function conditioningInputs(
   return inputs;
 }
 
-const FEATURES = 256;
-
-/** Sinusoidal features of timesteps or guidance scales, which the model takes times 1000. → [values, 256] */
-export function features(values: readonly number[]): Tensor {
+/** Sinusoidal features of timesteps or guidance scales, which the model takes times 1000. → [values, dim] */
+export function features(values: readonly number[], dim = 256): Tensor {
   const thousandfold = values.map((value) => Math.fround(Math.fround(value) * 1000));
-  return timestepEmbedding(thousandfold, { dim: FEATURES, flipSinToCos: true, downscaleFreqShift: 0 });
+  return timestepEmbedding(thousandfold, { dim, flipSinToCos: true, downscaleFreqShift: 0 });
 }

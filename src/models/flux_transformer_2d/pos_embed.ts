@@ -1,6 +1,5 @@
 import { nameOfKind } from "../../core/error.ts";
 import { release, retain, type Tensor, tensor } from "../../tensor/mod.ts";
-import type { FluxTransformer2DConfig } from "./config.ts";
 
 /** Positions of tokens, one row each with a number for every axis of the config's axes_dims_rope. */
 export type Positions = readonly (readonly number[])[];
@@ -15,7 +14,15 @@ export function textIds(N: number): Positions {
   return Array.from({ length: N }, () => [0, 0, 0]);
 }
 
-const THETA = 10000;
+/** The keys of a config that say how positions become angles. */
+export interface RotaryConfig {
+  /** Width of a head. */
+  attention_head_dim: number;
+  /** Number of a head's values that rotate by each axis of a position. */
+  axes_dims_rope: number[];
+  /** Base θ of the angles' frequencies; 10000 in FLUX.1, whose config has no such key. */
+  rope_theta?: number | undefined;
+}
 
 /**
  * Cosines and sines of the angles by which rotary embeddings rotate heads: each axis of a token's position has
@@ -26,9 +33,10 @@ const THETA = 10000;
 export function fluxPosEmbed(
   ids: Positions,
   axesDims: readonly number[],
+  theta = 10000,
 ): { cos: Float32Array<ArrayBuffer>; sin: Float32Array<ArrayBuffer> } {
   const frequencies = axesDims.map((dims) =>
-    Array.from({ length: dims / 2 }, (_, i) => 1 / THETA ** (2 * i / dims))
+    Array.from({ length: dims / 2 }, (_, i) => 1 / theta ** (2 * i / dims))
   );
   const pairs = frequencies.reduce((sum, list) => sum + list.length, 0);
   const cos = new Float32Array(ids.length * pairs);
@@ -52,10 +60,10 @@ export class PositionCache {
   #tables: { cos: Tensor; sin: Tensor } | undefined;
 
   /** → [tokens, attention_head_dim / 2] twice */
-  of(ids: Positions, config: FluxTransformer2DConfig): { cos: Tensor; sin: Tensor } {
+  of(ids: Positions, config: RotaryConfig): { cos: Tensor; sin: Tensor } {
     if (this.#tables && samePositions(ids, this.#ids)) return this.#tables;
     this.clear();
-    const { cos, sin } = fluxPosEmbed(ids, config.axes_dims_rope);
+    const { cos, sin } = fluxPosEmbed(ids, config.axes_dims_rope, config.rope_theta);
     const shape = [ids.length, config.attention_head_dim / 2];
     this.#ids = ids.map((id) => [...id]);
     return this.#tables = { cos: retain(tensor(cos, shape)), sin: retain(tensor(sin, shape)) };
@@ -79,7 +87,7 @@ export function expectPositions(
   name: string,
   ids: Positions,
   count: number,
-  config: FluxTransformer2DConfig,
+  config: RotaryConfig,
 ): void {
   const axes = config.axes_dims_rope.length;
   if (!Array.isArray(ids)) {

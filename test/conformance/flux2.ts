@@ -1,0 +1,19 @@
+import { existsSync } from "node:fs";
+import { flux2Transformer, isTapFile } from "./flux2_transformer.ts";
+import { notBuilt } from "./not_built.ts";
+import type { Verdict } from "./verdict.ts";
+
+type Verdicts = AsyncGenerator<Verdict, void, void>;
+
+/** The parts of FLUX.2, by the file of expected values that each begins with. */
+const PARTS: Readonly<Record<string, (folder: string, model: string) => Verdicts>> = {
+  "transformer.safetensors": flux2Transformer,
+};
+
+/** The parts of FLUX.2. */
+export async function* flux2(folder: string): Verdicts {
+  for (const [file, part] of Object.entries(PARTS)) {
+    if (existsSync(`${folder}/expected/${file}`)) yield* part(folder, "flux2");
+  }
+  yield* notBuilt(folder, (file) => file in PARTS || isTapFile(file));
+}
