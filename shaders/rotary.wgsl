@@ -1,8 +1,9 @@
 // Rotary position embedding of heads (Su et al. 2021) in interleaved pairs; with NORM = 1 behind a root-mean-square norm:
 //   y[2i] = v[2i] cos - v[2i + 1] sin,  y[2i + 1] = v[2i + 1] cos + v[2i] sin,  v = x / sqrt(mean(x^2) + eps) * weight.
 // Tokens may lie in two parts, each with its strides and its weight: tokens below `first` in x0, the others in x1. So texts
-// and pictures are joined on the way. x0, x1: [B, H, tokens, D], weights [D], cosines and sines [tokens, D / 2],
-// y: [B * H, tokens, D]. A workgroup takes ROWS heads one behind the other, whose values its lanes hold side by side.
+// and pictures are joined on the way. x0, x1: [B, H, tokens, D], weights [D], cosines and sines [tokens, D / 2] for all
+// batches or [B, tokens, D / 2], y: [B * H, tokens, D]. A workgroup takes ROWS heads one behind the other, whose values its
+// lanes hold side by side.
 // With lib/rotary_*.wgsl, lib/lanes_*.wgsl.
 // Host sets: X, W, A, NORM, STEPS, ROWS.
 alias X = f32; // of x0 and x1 in memory: elements, or vectors of four
@@ -25,6 +26,7 @@ struct Params {
   x1_batch: u32,
   x1_head: u32,
   x1_token: u32,
+  table: u32, // tokens from one batch's cosines to the next, 0 where all share them
   eps: f32,
 }
 
@@ -96,7 +98,7 @@ fn run(number: u32, lane: u32) {
       if (c < params.width && first + row < rows) {
         var v = held[row * STEPS + i];
         if (NORM == 1u) { v *= scale * load_weight(select(1u, 0u, place.token < params.first), c); }
-        let pairs = (place.token * params.width + c) / 2u;
+        let pairs = ((place.batch * params.table + place.token) * params.width + c) / 2u;
         let y = v * load_pairs(0u, pairs) + vec4f(-v.y, v.x, -v.w, v.z) * load_pairs(1u, pairs);
         store(place.batch * params.heads + place.head, place.token, c, y);
       }

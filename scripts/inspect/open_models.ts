@@ -8,6 +8,7 @@ import {
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
+  ZImageTransformer2DModel,
 } from "denoise/models";
 import { readIndex } from "../../src/pipelines/model_index.ts";
 
@@ -20,6 +21,7 @@ export const modelClasses = {
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
+  ZImageTransformer2DModel,
 };
 
 /**

@@ -7,6 +7,7 @@ import {
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
+  ZImageTransformer2DModel,
 } from "denoise/models";
 import { modulationWidth } from "../../src/models/flux_transformer_2d/modulation.ts";
 import { imageIds, textIds } from "../../src/models/flux_transformer_2d/pos_embed.ts";
@@ -24,7 +25,8 @@ export interface Call {
 const CLIP_TOKENS = 77;
 const T5_TOKENS = 512;
 const PIXELS = 8; // of a side, to one latent
-const FLUX_SIDE = 1024; // pixels that FLUX draws where nothing else is said
+const QWEN_TOKENS = 64; // of a prompt of usual length
+const USUAL_SIDE = 1024; // pixels that FLUX and Z-Image draw where nothing else is said
 
 /** The call that pipelines make of a model, on noise, for a picture of some pixels; of both halves where it is guided. */
 export function usualCall(model: Model, size: Size | undefined): Call {
@@ -49,6 +51,7 @@ export function usualCall(model: Model, size: Size | undefined): Call {
     };
   }
   if (model instanceof FluxTransformer2DModel) return fluxCall(model, size);
+  if (model instanceof ZImageTransformer2DModel) return zImageCall(model, size);
   if (model instanceof AutoencoderKL) {
     const { latent_channels, sample_size } = model.config;
     const usual = Math.ceil([sample_size].flat()[0]! / model.scaleFactor);
@@ -77,7 +80,7 @@ export function usualCall(model: Model, size: Size | undefined): Call {
 
 function fluxCall(model: FluxTransformer2DModel, size: Size | undefined): Call {
   const { in_channels, joint_attention_dim } = model.config;
-  const side = FLUX_SIDE / PIXELS;
+  const side = USUAL_SIDE / PIXELS;
   const [h, w] = latents(size, [side, side], PIXELS);
   const shape = [1, h * w / 4, in_channels]; // a token covers 2×2 latents
   const samples = twice(() => randn(shape));
@@ -90,6 +93,19 @@ function fluxCall(model: FluxTransformer2DModel, size: Size | undefined): Call {
       const options = { encoderHiddenStates, imgIds, txtIds, modulation: modulations[turn % 2]! };
       return model.forward(samples[turn % 2]!, options).sample;
     },
+  };
+}
+
+function zImageCall(model: ZImageTransformer2DModel, size: Size | undefined): Call {
+  const { in_channels, cap_feat_dim } = model.config;
+  const side = USUAL_SIDE / (2 * PIXELS); // a token covers 2×2 latents
+  const [h, w] = latents(size, [side, side], 2 * PIXELS);
+  const shape = [1, in_channels, 2 * h, 2 * w];
+  const samples = twice(() => randn(shape));
+  const captions = randn([1, QWEN_TOKENS, cap_feat_dim]);
+  return {
+    text: `forward [${shape.join(", ")}], ${QWEN_TOKENS} tokens`,
+    record: (turn) => model.forward(samples[turn % 2]!, turn % 10 / 10, captions).sample,
   };
 }
 

@@ -47,3 +47,6 @@ export type { ClassLabels } from "./unet_2d/inputs.ts";
 export type { WeightFormat } from "./runtime/dtype.ts";
 export type { StreamOptions } from "./runtime/weight_stream.ts";
 export type { Weights } from "./runtime/weights.ts";
+export { ZImageTransformer2DModel } from "./z_image_transformer_2d/z_image_transformer_2d.ts";
+export type { ZImageTransformer2DConfig } from "./z_image_transformer_2d/config.ts";
+export type { ZImageTransformer2DOptions } from "./z_image_transformer_2d/inputs.ts";

@@ -22,8 +22,8 @@ export interface RotaryPart {
 
 /**
  * Rotates pairs of values by angles that encode positions (Su et al. 2021, https://arxiv.org/abs/2104.09864):
- * (x₂ᵢ, x₂ᵢ₊₁) → (x₂ᵢ cos − x₂ᵢ₊₁ sin, x₂ᵢ₊₁ cos + x₂ᵢ sin). x [B, H, L, D], cos and sin [L, D / 2]
- * → [B, H, L, D], stored as [B, L, H, D].
+ * (x₂ᵢ, x₂ᵢ₊₁) → (x₂ᵢ cos − x₂ᵢ₊₁ sin, x₂ᵢ₊₁ cos + x₂ᵢ sin). x [B, H, L, D], cos and sin [L, D / 2] for all rows or
+ * [B, L, D / 2] → [B, H, L, D], stored as [B, L, H, D].
  */
 export function rotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
   return rotate([{ x, weight: cos }], cos, sin, { norm: false, eps: 0 }); // a weight that is not read
@@ -64,8 +64,9 @@ function rotate(
     );
   }
   for (const table of [cos, sin]) {
-    if (sameNumbers(table.shape, [L, D / 2]) && table.dtype === "f32") continue;
-    throw new RangeError(`Cannot rotate ${one.x} by ${table}: expected f32 [${L}, ${D / 2}]`);
+    const shape = table.rank === 3 ? [B, L, D / 2] : [L, D / 2];
+    if (sameNumbers(table.shape, shape) && table.rank === cos.rank && table.dtype === "f32") continue;
+    throw new RangeError(`Cannot rotate ${one.x} by ${table}: expected f32 [${shape.join(", ")}]`);
   }
   const [x0, x1] = [one.x, two.x].map((x) => x.strides[3] === 1 ? x : x.contiguous()) as [Tensor, Tensor];
   const weights = [one, two].map(({ weight }) => weight.contiguous());
@@ -105,6 +106,7 @@ function rotate(
       x1_batch: x1.strides[0]!,
       x1_head: x1.strides[1]!,
       x1_token: x1.strides[2]!,
+      table: cos.rank === 3 ? L : 0,
       eps,
     },
     axes: [B, H, L, D],

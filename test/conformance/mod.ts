@@ -9,6 +9,7 @@ import { schedulers } from "./schedulers.ts";
 import { sd } from "./sd.ts";
 import { tensorOperations } from "./tensor.ts";
 import type { Family, Verdict } from "./verdict.ts";
+import { zimage } from "./zimage.ts";
 
 export { type Precision, runIn } from "./precision.ts";
 export type { Verdict } from "./verdict.ts";
@@ -24,6 +25,7 @@ export const families: Readonly<Record<string, Family>> = {
   sd,
   flux,
   flux2,
+  zimage,
 };
 
 /** The families that a set has. */

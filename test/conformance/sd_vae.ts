@@ -30,7 +30,8 @@ async function* forwards(
   const { mean, logvar } = latentDist;
   const { sample, taps } = autoencoder.decode(z!, { taps: wanted.filter((path) => !encodes(path)) });
   const drawn = latentDist.sample({ generator: manualSeed(3) });
-  const results = { mean, logvar, decoded: sample, sample_generator_seed3: drawn };
+  const latents = autoencoder.scaleLatents(z!);
+  const results = { mean, logvar, decoded: sample, sample_generator_seed3: drawn, latents };
   const parts = Object.entries({ ...encoded.taps, ...taps }).map(([path, x]) => [`tap.${path}`, x] as const);
   const got = new Map([...Object.entries(results), ...parts]);
   for (const [name, want] of tensors) {

@@ -16,6 +16,7 @@ Deno.test("the fixtures are a set of every family that is built", () => {
     "bad",
     "flux",
     "flux2",
+    "zimage",
   ]);
 });
 

@@ -72,6 +72,20 @@ testOnBothEngines("rotary() reads slices that begin anywhere, and heads whose va
   await assertTensor(rotary(apart.upload().permute([0, 1, 3, 2]), ...tables(angles)), want, BOUND, "apart");
 });
 
+testOnBothEngines("rotary() turns each row of a batch by angles of its own", async () => {
+  const dice = new Dice(94);
+  for (const [B, H, L, D] of [[2, 3, 5, 8], [3, 1, 4, 6]] as const) {
+    const angles = Nd.random(dice, [B, L, D / 2], 5);
+    const x = Nd.random(dice, [B, H, L, D]);
+    const rows = Array.from({ length: B }, (_, b) => {
+      const own = Nd.from([L, D / 2], ([l, i]) => angles.at([b, l!, i!]));
+      return turned(Nd.from([1, H, L, D], ([, h, l, d]) => x.at([b, h!, l!, d!])), own);
+    });
+    const want = Nd.from(x.shape, ([b, h, l, d]) => rows[b!]!.at([0, h!, l!, d!]));
+    await assertTensor(rotary(x.upload(), ...tables(angles)), want, BOUND, `${D}`);
+  }
+});
+
 for (const [adapter, pretend] of Object.entries(ADAPTERS)) {
   Deno.test(`rmsNormRotary() joins two parts, each with a weight of its own: ${adapter}`, async () => {
     using device = await openDevice();
@@ -133,6 +147,10 @@ Deno.test("rotary() tells what does not fit", async () => {
   refuses(
     "Cannot rotate tensor [1, 2, 6, 8] f32 by tensor [5, 4] f32: expected f32 [6, 4]",
     () => rotary(zeros([1, 2, 6, 8]), table, table),
+  );
+  refuses(
+    "Cannot rotate tensor [1, 2, 5, 8] f32 by tensor [2, 5, 4] f32: expected f32 [1, 5, 4]",
+    () => rotary(zeros([1, 2, 5, 8]), zeros([2, 5, 4]), zeros([2, 5, 4])),
   );
   const [x, weight] = [zeros([1, 2, 3, 8]), zeros([8])];
   refuses(

@@ -61,6 +61,7 @@ const MARKS: readonly Mark[] = [
   [/^encoder\.down\.0\./, /^decoder\.up\.0\./, model("AutoencoderKL")],
   [/(^|\.)single_stream_modulation\.lin(ear)?\./, undefined, model("Flux2Transformer2DModel")],
   [/^single_transformer_blocks\.0\./, /^x_embedder\./, model("FluxTransformer2DModel")],
+  [/^(all_)?x_embedder\./, /^context_refiner\.0\./, model("ZImageTransformer2DModel")],
   [/^transformer_blocks\.0\.attn\.add_q_proj\./, /^pos_embed\./, model("SD3Transformer2DModel")],
   [/^transformer_blocks\.0\.attn1\./, /^pos_embed\./, model("a diffusion transformer")],
   [/^(double|single)_blocks\.0\./, /^img_in\./, model("FluxTransformer2DModel")],

@@ -46,6 +46,6 @@ const LEAST = 1 << 14; // elements: smaller matrices are not worth what rounding
  * such as those of time, stay as they are: they are small, and every value passes through them.
  */
 function isPackable(key: string, shape: readonly number[]): boolean {
-  const isMatrix = shape.length === 2 && /\.\d+\..*\bweight$/.test(key) && !/embedding|bias/.test(key);
+  const isMatrix = shape.length === 2 && /\.\d+\..+\.weight$/.test(key) && !/embedding|bias/.test(key);
   return isMatrix && shape[1]! % PACKED_BLOCK === 0 && size(shape) >= LEAST;
 }

@@ -1,0 +1,21 @@
+import { existsSync } from "node:fs";
+import { notBuilt } from "./not_built.ts";
+import { vae } from "./sd_vae.ts";
+import type { Verdict } from "./verdict.ts";
+import { zImageTransformer } from "./zimage_transformer.ts";
+
+type Verdicts = AsyncGenerator<Verdict, void, void>;
+
+/** The parts of Z-Image, by the file of expected values that each begins with. */
+const PARTS: Readonly<Record<string, (folder: string, model: string) => Verdicts>> = {
+  "vae.safetensors": vae,
+  "transformer.safetensors": zImageTransformer,
+};
+
+/** The parts of Z-Image. */
+export async function* zimage(folder: string): Verdicts {
+  for (const [file, part] of Object.entries(PARTS)) {
+    if (existsSync(`${folder}/expected/${file}`)) yield* part(folder, "zimage");
+  }
+  yield* notBuilt(folder, (file) => file in PARTS);
+}
