@@ -39,7 +39,7 @@ export type {
   TimedDispatch,
   TimingRow,
 } from "./gpu/profiling/records.ts";
-export { traceEvents } from "./gpu/profiling/trace.ts";
+export { type TraceEvent, traceEvents } from "./gpu/profiling/trace.ts";
 export type { ARITHMETIC, CASTS, FUNCTIONS, Operation, TESTS } from "./graph/operations.ts";
 export type { Leaf, Node, View, WeightPager } from "./graph/node.ts";
 export type { Progress } from "./io/hub/resolve_repo.ts";
