@@ -21,7 +21,7 @@ export type ClassLabels = number | readonly number[] | Tensor;
 /** Keys that the configs of all UNets have. */
 type CommonConfig = Pick<
   UNet2DConfig,
-  "sample_size" | "in_channels" | "block_out_channels" | "flip_sin_to_cos" | "freq_shift" | "num_class_embeds"
+  "in_channels" | "block_out_channels" | "flip_sin_to_cos" | "freq_shift" | "num_class_embeds"
 >;
 
 /** Checks the arguments of `forward`, and makes tensors of its numbers. */
@@ -58,7 +58,9 @@ export function expectSample(sample: Tensor, { in_channels }: CommonConfig): num
 }
 
 /** Sides of the samples that a UNet was trained on, or the least that it can halve where its config has none. */
-export function sampleSizeOf({ sample_size, block_out_channels }: CommonConfig): [H: number, W: number] {
+export function sampleSizeOf(
+  { sample_size, block_out_channels }: Pick<UNet2DConfig, "sample_size" | "block_out_channels">,
+): [H: number, W: number] {
   const size = sample_size ?? 2 ** block_out_channels.length;
   return typeof size === "number" ? [size, size] : size;
 }

@@ -3,7 +3,7 @@ import { activation } from "../../nn/activations.ts";
 import { dense, embedding, type Layer, project, type Projection } from "../../nn/layers.ts";
 import { type TimestepEmbedding, timestepEmbeddingMLP } from "../../nn/time_embedding.ts";
 import { cat, named, type Tensor } from "../../tensor/mod.ts";
-import { timeWidth, type UNet2DConditionConfig } from "./config.ts";
+import { type EncoderConfig, timeWidth } from "./config.ts";
 import type { UNet2DConditionInputs } from "./inputs.ts";
 
 /** Weights of the embedding of time, class and sizes. */
@@ -18,7 +18,7 @@ export function conditioning(
   { time, timestepCond, classes, textEmbeds, timeIds }: UNet2DConditionInputs,
   w: ConditioningWeights,
   dtype: DType,
-  config: UNet2DConditionConfig,
+  config: EncoderConfig,
 ): Tensor {
   const width = timeWidth(config);
   const act = activation(config.act_fn);
@@ -47,7 +47,7 @@ function classVectors(
   classes: Tensor,
   w: ConditioningWeights,
   dtype: DType,
-  config: UNet2DConditionConfig,
+  config: EncoderConfig,
 ): Tensor {
   const width = timeWidth(config);
   if (config.class_embed_type === null) {

@@ -87,6 +87,18 @@ export interface UNet2DConditionConfig {
   conv_out_kernel: number;
 }
 
+/** The keys that a ControlNetModel has too. */
+export type EncoderConfig = Omit<
+  UNet2DConditionConfig,
+  | "_class_name"
+  | "sample_size"
+  | "out_channels"
+  | "up_block_types"
+  | "reverse_transformer_layers_per_block"
+  | "conv_out_kernel"
+  | "dropout"
+>;
+
 const odd = positive.refine((n) => n % 2 === 1, "an odd number");
 
 /** One value for all blocks, or a list of one each. */
@@ -95,12 +107,9 @@ const each = <T extends z.ZodType>(value: T) => z.union([value, z.array(value)])
 const downBlockType = blockType.pipe(z.enum(["CrossAttnDownBlock2D", "DownBlock2D"]));
 const upBlockType = blockType.pipe(z.enum(["CrossAttnUpBlock2D", "UpBlock2D"]));
 
-/** The keys, with diffusers' defaults for those that a file lacks. */
-const keys = z.looseObject({
-  _class_name: z.literal("UNet2DConditionModel").optional(),
-  sample_size: z.union([positive, z.tuple([positive, positive])]).nullable().default(null),
+/** The keys that a ControlNetModel has too, with diffusers' defaults for those that a file lacks. */
+export const encoderKeys = {
   in_channels: positive.default(4),
-  out_channels: positive.default(4),
   center_input_sample: flag(false),
   flip_sin_to_cos: flag(true),
   freq_shift: z.number().default(0),
@@ -108,20 +117,16 @@ const keys = z.looseObject({
     .default(["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"]),
   mid_block_type: z.enum(["UNetMidBlock2DCrossAttn", "UNetMidBlock2D"]).nullable()
     .default("UNetMidBlock2DCrossAttn"),
-  up_block_types: z.array(upBlockType).min(1)
-    .default(["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]),
   only_cross_attention: each(z.boolean()).default(false),
   block_out_channels: z.array(positive).min(1).default([320, 640, 1280, 1280]),
   layers_per_block: each(positive).default(2),
   downsample_padding: z.int().nonnegative().default(1),
   mid_block_scale_factor: z.number().positive().default(1),
-  dropout: z.number().default(0),
   act_fn: z.string().toLowerCase().pipe(z.enum(actFnNames)).default("silu"),
   norm_num_groups: positive.default(32),
   norm_eps: z.number().nonnegative().default(1e-5),
   cross_attention_dim: positive.default(1280),
   transformer_layers_per_block: z.union([positive, z.array(each(positive))]).default(1),
-  reverse_transformer_layers_per_block: z.array(each(positive)).nullable().default(null),
   attention_head_dim: each(positive).default(8),
   num_attention_heads: each(positive).nullable().default(null),
   use_linear_projection: flag(false),
@@ -136,7 +141,6 @@ const keys = z.looseObject({
   time_embedding_dim: positive.nullable().default(null),
   time_cond_proj_dim: positive.nullable().default(null),
   conv_in_kernel: odd.default(3),
-  conv_out_kernel: odd.default(3),
   // Of models that draw otherwise than Stable Diffusion; with any other value they would draw wrongly.
   encoder_hid_dim: z.null().default(null),
   encoder_hid_dim_type: z.null().default(null),
@@ -152,64 +156,101 @@ const keys = z.looseObject({
   resnet_out_scale_factor: absentIfNull(z.number().default(1)),
   mid_block_only_cross_attention: z.boolean().nullable().default(null),
   addition_embed_type_num_heads: absentIfNull(z.number().default(64)),
+};
+
+/** The keys, with diffusers' defaults for those that a file lacks. */
+const keys = z.looseObject({
+  ...encoderKeys,
+  _class_name: z.literal("UNet2DConditionModel").optional(),
+  sample_size: z.union([positive, z.tuple([positive, positive])]).nullable().default(null),
+  out_channels: positive.default(4),
+  up_block_types: z.array(upBlockType).min(1)
+    .default(["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]),
+  reverse_transformer_layers_per_block: z.array(each(positive)).nullable().default(null),
+  conv_out_kernel: odd.default(3),
+  dropout: z.number().default(0),
 });
 
 /** Keys that may have a value for each block. */
 const perBlock = [
   "down_block_types",
-  "up_block_types",
   "only_cross_attention",
   "layers_per_block",
   "transformer_layers_per_block",
-  "reverse_transformer_layers_per_block",
   "attention_head_dim",
   "num_attention_heads",
 ] as const;
+
+/** Checks what the keys of a ControlNetModel's config, too, have to do with each other. */
+export function checkEncoder(config: EncoderConfig, expect: Expect<keyof EncoderConfig>): void {
+  const { block_out_channels: channels } = config;
+  for (const key of perBlock) expectPerBlock(key, config[key], channels, expect);
+  const uneven = channels.find((n) => n % config.norm_num_groups !== 0);
+  if (uneven) expect("norm_num_groups", `a divisor of ${uneven}, which is in block_out_channels`);
+  const heads = config.num_attention_heads ? "num_attention_heads" : "attention_head_dim";
+  const crowded = channels.find((n, i) => n < valueOf(config[heads]!, i));
+  if (crowded) expect(heads, `at most ${crowded} heads, one a channel`);
+  channels.forEach((_, i) => {
+    const layers = valueOf(config.layers_per_block, i);
+    expectPerLayer("transformer_layers_per_block", config.transformer_layers_per_block, i, layers, expect);
+  });
+  if (config.addition_embed_type && config.addition_time_embed_dim === null) {
+    expect("addition_time_embed_dim", 'a number, as addition_embed_type is "text_time"');
+  }
+  const projects = config.addition_embed_type ?? config.class_embed_type;
+  const projection = "projection_class_embeddings_input_dim";
+  if (config[projection] === null && /text_time|projection/.test(projects ?? "")) {
+    expect(projection, `a number, as the model has "${projects}"`);
+  }
+}
+
+/** Throws that a key does not have what is expected. */
+type Expect<Key extends string> = (key: Key, expected: string) => void;
+
+function expectPerBlock<Key extends string>(
+  key: Key,
+  value: unknown,
+  channels: readonly number[],
+  expect: Expect<Key>,
+): void {
+  if (!Array.isArray(value) || value.length === channels.length) return;
+  expect(key, `${channels.length} values, as many as block_out_channels`);
+}
+
+function expectPerLayer<Key extends string>(
+  key: Key,
+  values: number | readonly (number | number[])[] | null,
+  block: number,
+  layers: number,
+  expect: Expect<Key>,
+): void {
+  const list = valueOf<number | number[] | null>(values, block);
+  if (!Array.isArray(list) || list.length === layers) return;
+  expect(key, `lists of one number for each residual block: ${layers} in list ${block}`);
+}
 
 /** Checks a UNet2DConditionModel's config and fills in its defaults. */
 export const unet2DConditionConfig: ConfigSchema<UNet2DConditionConfig> = withCheck(
   keys,
   (config, expect) => {
     const { block_out_channels: channels, transformer_layers_per_block: transformers } = config;
-
-    for (const key of perBlock) {
-      const value = config[key];
-      if (Array.isArray(value) && value.length !== channels.length) {
-        expect(key, `${channels.length} values, as many as block_out_channels`);
-      }
-    }
-    const uneven = channels.find((n) => n % config.norm_num_groups !== 0);
-    if (uneven) expect("norm_num_groups", `a divisor of ${uneven}, which is in block_out_channels`);
-    const heads = config.num_attention_heads ? "num_attention_heads" : "attention_head_dim";
-    const crowded = channels.find((n, i) => n < valueOf(config[heads]!, i));
-    if (crowded) expect(heads, `at most ${crowded} heads, one a channel`);
     const reverse = "reverse_transformer_layers_per_block";
+    checkEncoder(config, expect);
+    for (const key of ["up_block_types", reverse] as const) {
+      expectPerBlock(key, config[key], channels, expect);
+    }
     if (Array.isArray(transformers) && transformers.some(Array.isArray) && !config[reverse]) {
       expect(reverse, "a list, as transformer_layers_per_block has lists in it");
     }
     channels.forEach((_, i) => {
-      const down = valueOf(config.layers_per_block, i);
-      const up = valueOf(config.layers_per_block, channels.length - 1 - i) + 1;
-      for (const [key, layers] of [["transformer_layers_per_block", down], [reverse, up]] as const) {
-        const list = valueOf(config[key], i);
-        if (Array.isArray(list) && list.length !== layers) {
-          expect(key, `lists of one number for each residual block: ${layers} in list ${i}`);
-        }
-      }
+      const layers = valueOf(config.layers_per_block, channels.length - 1 - i) + 1;
+      expectPerLayer(reverse, config[reverse], i, layers, expect);
     });
-    if (config.addition_embed_type && config.addition_time_embed_dim === null) {
-      expect("addition_time_embed_dim", 'a number, as addition_embed_type is "text_time"');
-    }
-    const projects = config.addition_embed_type ?? config.class_embed_type;
-    const projection = "projection_class_embeddings_input_dim";
-    if (config[projection] === null && /text_time|projection/.test(projects ?? "")) {
-      expect(projection, `a number, as the model has "${projects}"`);
-    }
   },
 );
 
 /** Width T of the embedding of time. */
-export function timeWidth(config: UNet2DConditionConfig): number {
+export function timeWidth(config: EncoderConfig): number {
   return config.time_embedding_dim ?? 4 * config.block_out_channels[0]!;
 }
 

@@ -4,7 +4,7 @@ import { type Tensor, zeros } from "../../tensor/mod.ts";
 import { expectInput, onePerRow } from "../inputs.ts";
 import type { TapOptions } from "../runtime/model.ts";
 import { classInput, type ClassLabels, expectSample, timestepFeatures } from "../unet_2d/inputs.ts";
-import { timeWidth, type UNet2DConditionConfig, valueOf } from "./config.ts";
+import { type EncoderConfig, timeWidth, valueOf } from "./config.ts";
 
 /** Tensors that a UNet2DConditionModel reads. */
 export type UNet2DConditionInputs = {
@@ -81,9 +81,21 @@ export function unet2DConditionInputs(
   t: number | readonly number[],
   encoderHiddenStates: Tensor,
   options: UNet2DConditionOptions,
-  config: UNet2DConditionConfig,
+  config: EncoderConfig,
 ): UNet2DConditionInputs {
   expectOptions("denoise", options, OPTIONS);
+  const inputs = encoderInputs(sample, t, encoderHiddenStates, options, config);
+  return { ...inputs, ...residualInputs(options, config) };
+}
+
+/** Those arguments that a ControlNetModel has, too. */
+export function encoderInputs(
+  sample: Tensor,
+  t: number | readonly number[],
+  encoderHiddenStates: Tensor,
+  options: Omit<UNet2DConditionOptions, keyof ResidualOptions>,
+  config: EncoderConfig,
+): UNet2DConditionInputs {
   const B = expectSample(sample, config);
   const time = timestepFeatures(onePerRow("timestep", t, B), config);
   expectInput("use encoderHiddenStates", encoderHiddenStates, [B, "tokens", config.cross_attention_dim]);
@@ -104,13 +116,13 @@ export function unet2DConditionInputs(
   const classes = classInput(classLabels, B, config, timestepFeatures);
   if (classes) inputs.classes = classes;
   if (classes && classLabels === classes) expectInput("use classLabels", classes, [B, vectorWidth(config)]);
-  return { ...inputs, ...addedInputs(options.addedCond, B, config), ...residualInputs(options, config) };
+  return { ...inputs, ...addedInputs(options.addedCond, B, config) };
 }
 
 const TIME_IDS = 6; // of SDXL; its refiner has 5
 
 /** Zeros of the shapes that the config asks for, with which a trace reads every weight. */
-export function emptyOptions(B: number, config: UNet2DConditionConfig): UNet2DConditionOptions {
+export function emptyOptions(B: number, config: EncoderConfig): UNet2DConditionOptions {
   const { class_embed_type, num_class_embeds, time_cond_proj_dim, addition_time_embed_dim } = config;
   const projected = config.projection_class_embeddings_input_dim ?? 0;
   const options: UNet2DConditionOptions = {};
@@ -131,7 +143,7 @@ export function emptyOptions(B: number, config: UNet2DConditionConfig): UNet2DCo
 function addedInputs(
   added: AddedCond | undefined,
   B: number,
-  config: UNet2DConditionConfig,
+  config: EncoderConfig,
 ): Pick<UNet2DConditionInputs, "textEmbeds" | "timeIds"> {
   const { addition_embed_type, addition_time_embed_dim, projection_class_embeddings_input_dim } = config;
   if (addition_embed_type === null) {
@@ -170,7 +182,7 @@ function addedInputs(
 }
 
 /** Width V of classes that are given as vectors. */
-function vectorWidth(config: UNet2DConditionConfig): number {
+function vectorWidth(config: EncoderConfig): number {
   const projected = config.projection_class_embeddings_input_dim;
   return config.class_embed_type === "identity" ? timeWidth(config) : projected!;
 }
@@ -181,7 +193,7 @@ function idsPerRow(timeIds: AddedCond["timeIds"], B: number): (readonly number[]
   return single ? new Array(B).fill(timeIds) : [...timeIds as readonly (readonly number[])[]];
 }
 
-function residualInputs(options: ResidualOptions, config: UNet2DConditionConfig): Record<string, Tensor> {
+function residualInputs(options: ResidualOptions, config: EncoderConfig): Record<string, Tensor> {
   const inputs: Record<string, Tensor> = {};
   const add = (name: ResidualList, expected: () => number[]) => {
     const residuals = options[name];
@@ -205,7 +217,10 @@ function residualInputs(options: ResidualOptions, config: UNet2DConditionConfig)
   return inputs;
 }
 
-/** Adds a residual to the features that it is for, where the call has it. */
+/**
+ * Adds a residual to the features that it is for, where the call has it: one for each pixel, or one for all, as
+ * ControlNets with global_pool_conditions make it [B, C, 1, 1].
+ */
 export function addResidual(
   x: Tensor,
   inputs: UNet2DConditionInputs,
@@ -213,7 +228,10 @@ export function addResidual(
 ): Tensor {
   const residual = inputs[name];
   if (!residual) return x;
-  if (sameNumbers(residual.shape, x.shape)) return x.add(residual.cast(x.dtype));
+  const pooled = [...x.shape.slice(0, 2), 1, 1];
+  if (sameNumbers(residual.shape, x.shape) || sameNumbers(residual.shape, pooled)) {
+    return x.add(residual.cast(x.dtype));
+  }
   throw new RangeError(
     `Cannot use ${name}: expected shape ${formatShape(x.shape)}, got ${formatShape(residual.shape)}`,
   );

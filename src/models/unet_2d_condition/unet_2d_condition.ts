@@ -1,22 +1,21 @@
 import type { ConfigSchema } from "../../io/config.ts";
-import type { DType } from "../../core/dtype.ts";
-import type { Shape } from "../../core/shape.ts";
 import { activation } from "../../nn/activations.ts";
-import { conv, groupNorm, type Layer } from "../../nn/layers.ts";
-import {
-  downBlock2D,
-  midBlock2D,
-  resnetStyle,
-  type UNetBlock2D,
-  type UNetBlockOptions,
-  unetTimeProjections,
-  upBlock2D,
-} from "../../nn/unet_2d_blocks.ts";
+import { groupNorm, type Layer } from "../../nn/layers.ts";
+import { resnetStyle, type UNetBlock2D, unetTimeProjections, upBlock2D } from "../../nn/unet_2d_blocks.ts";
 import { named, type Tensor, zeros } from "../../tensor/mod.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import { sampleSizeOf } from "../unet_2d/inputs.ts";
-import { conditioning, type ConditioningWeights } from "./conditioning.ts";
+import { conditioning } from "./conditioning.ts";
 import { type UNet2DConditionConfig, unet2DConditionConfig, valueOf } from "./config.ts";
+import {
+  activationType,
+  convIn,
+  convSame,
+  downBlocks,
+  type EncoderWeights,
+  middleBlock,
+  transformersOf,
+} from "./encoder.ts";
 import {
   addResidual,
   emptyOptions,
@@ -24,13 +23,10 @@ import {
   unet2DConditionInputs,
   type UNet2DConditionOptions,
 } from "./inputs.ts";
-import { type Transformer2D, transformer2D } from "./transformer_2d.ts";
+import type { Transformer2D } from "./transformer_2d.ts";
 
 /** Weights of a UNet2DConditionModel. */
-export interface UNet2DConditionWeights extends ConditioningWeights {
-  conv_in: Layer;
-  down_blocks: UNetBlock2D<Transformer2D>[];
-  mid_block?: UNetBlock2D<Transformer2D> | undefined;
+export interface UNet2DConditionWeights extends EncoderWeights {
   up_blocks: UNetBlock2D<Transformer2D>[];
   conv_norm_out: Layer;
   conv_out: Layer;
@@ -49,39 +45,17 @@ export function unet2DCondition(
   const { block_out_channels: channels, layers_per_block, transformer_layers_per_block: transformers } =
     config;
   const transformersUp = config.reverse_transformer_layers_per_block ?? reversed(transformers);
-  const crossOnly = (level: number) => valueOf(config.only_cross_attention, level);
   const levels = channels.length;
-  const dtype = w.conv_in.bias.dtype; // of activations: matrices may be stored smaller, biases never are
-  const act = activation(config.act_fn);
-  const temb = act(conditioning(inputs, w, dtype, config));
+  const dtype = activationType(w);
+  const temb = activation(config.act_fn)(conditioning(inputs, w, dtype, config));
   const times = unetTimeProjections(temb, w, config.mid_block_type !== null);
   const transformersAt = transformersOf(inputs, dtype, config);
 
   let x = inputs.sample.cast(dtype);
   if (config.center_input_sample) x = x.mul(2).sub(1);
-  x = named("conv_in", () => convSame(x, w.conv_in, channels[0]!, config.conv_in_kernel), [x]);
-  let skips = [x];
-  for (const [i, type] of config.down_block_types.entries()) {
-    const hasAttention = type === "CrossAttnDownBlock2D";
-    const adapted = (x: Tensor) => addResidual(x, inputs, `downIntrablockAdditionalResiduals.${i}`);
-    const options = {
-      layers: valueOf(layers_per_block, i),
-      resnet: { ...resnetStyle(config), channels: channels[i]! },
-      attention: hasAttention ? transformersAt(i, valueOf(transformers, i), crossOnly(i)) : null,
-      ...(hasAttention ? { adapted } : {}), // without attention it comes after the sampler
-      sampler: i === levels - 1 ? null : "conv",
-      padding: config.downsample_padding,
-    } as const;
-    const outputs = named(`down_blocks.${i}`, () => downBlock2D(x, w.down_blocks[i]!, times, options), [x]);
-    x = hasAttention ? outputs.at(-1)! : adapted(outputs.at(-1)!);
-    skips.push(...outputs.with(-1, x));
-  }
-  skips = skips.map((skip, i) => addResidual(skip, inputs, `downBlockAdditionalResiduals.${i}`));
-
-  if (config.mid_block_type) {
-    const options = midBlockOptions(transformersAt, config);
-    x = named("mid_block", () => midBlock2D(x, w.mid_block!, times, options), [x]);
-  }
+  const down = downBlocks(convIn(x, w, config), w, times, { inputs, transformersAt, config });
+  const skips = down.map((skip, i) => addResidual(skip, inputs, `downBlockAdditionalResiduals.${i}`));
+  x = middleBlock(down.at(-1)!, w, times, { transformersAt, config });
   x = addResidual(x, inputs, `downIntrablockAdditionalResiduals.${levels}`);
   x = addResidual(x, inputs, "midBlockAdditionalResidual");
 
@@ -94,7 +68,7 @@ export function unet2DCondition(
       layers,
       resnet: { ...resnetStyle(config), channels: channels[level]! },
       attention: type === "CrossAttnUpBlock2D"
-        ? transformersAt(level, valueOf(transformersUp, i), crossOnly(level))
+        ? transformersAt(level, valueOf(transformersUp, i), valueOf(config.only_cross_attention, level))
         : null,
       sampler: i === levels - 1 ? null : "conv",
       size,
@@ -103,67 +77,14 @@ export function unet2DCondition(
   }
 
   x = named("conv_norm_out", () => groupNorm(x, w.conv_norm_out, resnetStyle(config)), [x]);
-  const active = act(x);
+  const active = activation(config.act_fn)(x);
   const { out_channels, conv_out_kernel } = config;
   return named("conv_out", () => convSame(active, w.conv_out, out_channels, conv_out_kernel), [active]);
-}
-
-/** The transformers of a block at some level of the UNet; `transformers` blocks of one follow each residual block. */
-type TransformersAt = (
-  level: number,
-  transformers: number | readonly number[],
-  onlyCrossAttention: boolean,
-) => NonNullable<UNetBlockOptions<Transformer2D>["attention"]>;
-
-/** The UNet's transformers, which attend to the prompts. */
-function transformersOf(
-  { encoderHiddenStates, encoderAttentionMask }: UNet2DConditionInputs,
-  dtype: DType,
-  config: UNet2DConditionConfig,
-): TransformersAt {
-  const context = encoderHiddenStates.cast(dtype);
-  const [B, S] = encoderHiddenStates.shape as Shape<2>;
-  const mask = encoderAttentionMask?.sub(1).mul(10000).reshape([B, 1, 1, S]); // -10000 hides a token
-  return (level, transformers, onlyCrossAttention) => {
-    const options = {
-      heads: valueOf(config.num_attention_heads ?? config.attention_head_dim, level),
-      onlyCrossAttention,
-      groups: config.norm_num_groups,
-      linearProjection: config.use_linear_projection,
-      mask,
-    };
-    return (x, w, layer) =>
-      transformer2D(x, w, context, { ...options, layers: valueOf(transformers, layer) });
-  };
 }
 
 /** Values of the blocks on the way down in the order of those on the way up. */
 function reversed<T>(values: T | T[]): T | T[] {
   return Array.isArray(values) ? values.toReversed() : values;
-}
-
-/** The middle block divides by its own scale, and always attends to itself too. */
-function midBlockOptions(
-  transformersAt: TransformersAt,
-  config: UNet2DConditionConfig,
-): Omit<UNetBlockOptions<Transformer2D>, "sampler"> {
-  const last = config.block_out_channels.length - 1;
-  const resnet = {
-    ...resnetStyle(config),
-    channels: config.block_out_channels[last]!,
-    outputScale: config.mid_block_scale_factor,
-  };
-  if (config.mid_block_type === "UNetMidBlock2D") return { layers: 1, resnet, attention: null };
-  return {
-    layers: 2,
-    resnet,
-    attention: transformersAt(last, valueOf(config.transformer_layers_per_block, last), false),
-  };
-}
-
-/** Convolution by an odd kernel that keeps the size. */
-function convSame(x: Tensor, w: Layer, channels: number, kernel: number): Tensor {
-  return conv(x, w, channels, kernel, { padding: (kernel - 1) / 2 });
 }
 
 const PROMPT_TOKENS = 77; // of CLIP
