@@ -5,14 +5,13 @@
  */
 import "./plain_errors.ts";
 import { join } from "node:path";
-import { DeviceLostError, embeddedModel, openDevice } from "denoise";
+import { DeviceLostError, openDevice } from "denoise";
 import { shadersIn } from "../src/gpu/shader/shaders_folder.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { kernelsOf } from "./tune/measure.ts";
+import { problemsOf, worksOf } from "./kernel/works.ts";
 import { describeChange } from "./workbench/report.ts";
-import { kernelsOfShape } from "./kernel/shapes.ts";
-import { Workbench, worksOf } from "./workbench/workbench.ts";
+import { flopsLimit, Workbench } from "./workbench/workbench.ts";
 
 const options = readArguments(
   "scripts/workbench.ts <kernel>",
@@ -29,16 +28,16 @@ const options = readArguments(
     adapter: option.text("part of the name of the adapter, where there are several"),
   },
 );
-const { shape, model, size, dtype, shaders, engine, adapter } = options;
-if (shape !== undefined && model !== undefined) {
-  throw new TypeError("Cannot take --shape with --model: a model has its own; leave one of both out");
-}
+const { shaders, engine, adapter } = options;
 const folder = shaders ?? join(import.meta.dirname!, "../shaders");
 let tried = await shadersIn(folder); // tells at once where there is none
 
 using device = await openDevice({ engine, adapter });
 console.log(device.describe());
-const { works, others } = worksOf(device, await problems(), options.kernel!, options.rows);
+const { works, others } = worksOf(device, await problemsOf(device, options), options.kernel!, {
+  most: options.rows,
+  flops: flopsLimit(device),
+});
 using workbench = await Workbench.open(device, works);
 const shapes = `${works.length} ${works.length === 1 ? "shape" : "shapes"}`;
 console.log(`${options.kernel} at ${shapes}${others ? `, ${others} more left out` : ""}; it is made of`);
@@ -78,22 +77,4 @@ function inFolder(message: string): string {
     (text, path) => text.replaceAll(path, join(folder, path.slice("shaders/".length))),
     message,
   );
-}
-
-async function problems() {
-  if (shape === undefined) {
-    const models = model === undefined
-      ? await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)))
-      : [model];
-    const all = [];
-    for (const one of models) all.push(...await kernelsOf(device, one, { size, dtype }));
-    return all;
-  }
-  const dims = shape.split(/[x×]/).map(Number);
-  if (!dims.every((n) => Number.isInteger(n) && n > 0)) {
-    throw new TypeError(
-      `Cannot take --shape ${shape}: expected whole numbers with x between them, e.g. 64x77`,
-    );
-  }
-  return kernelsOfShape(dims, dtype ?? "f32");
 }

@@ -1,7 +1,17 @@
-/** Kernels that the workbench runs: those of a model, or of operators on a given shape. */
-import { type Tensor, zeros } from "denoise";
-import { attention, conv2d, groupNorm, layerNorm, linear, softmax } from "denoise/ops";
+/** The kernels that operators record for a given shape. */
+import { type Device, type Tensor, zeros } from "denoise";
+import {
+  attention,
+  conv2d,
+  groupNorm,
+  interpolate,
+  layerNorm,
+  linear,
+  softmax,
+  upsampleNearest,
+} from "denoise/ops";
 import { Kernel, type Node } from "../../src/graph/node.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
 import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
 
 type Record = (dims: readonly number[], dtype: "f32" | "f16") => Tensor;
@@ -15,6 +25,11 @@ const OPERATORS: readonly { readonly axes: string; readonly records: readonly Re
     records: [
       (dims, dtype) => softmax(zeros(dims, { dtype })),
       (dims, dtype) => layerNorm(zeros(dims, { dtype }), null),
+      (dims, dtype) => zeros(dims, { dtype }).sum(-1),
+      (dims, dtype) => zeros(dims, { dtype }).argmax(-1),
+      (dims, dtype) => zeros(dims, { dtype }).cumsum(-1),
+      (dims, dtype) => zeros(dims, { dtype }).sort(-1).values,
+      (dims, dtype) => zeros(dims, { dtype }).quantile(0.5, -1),
     ],
   },
   {
@@ -27,6 +42,9 @@ const OPERATORS: readonly { readonly axes: string; readonly records: readonly Re
       ([B, C, H, W], dtype) => groupNorm(image(B!, C!, H!, W!, dtype), {}, { groups: C! % 32 ? 1 : 32 }),
       ([B, C, H, W], dtype) =>
         conv2d(image(B!, C!, H!, W!, dtype), { weight: zerosOf(dtype)(C!, C!, 3, 3) }, { padding: 1 }),
+      ([B, C, H, W], dtype) => upsampleNearest(image(B!, C!, H!, W!, dtype), {}),
+      ([B, C, H, W], dtype) =>
+        interpolate(image(B!, C!, H!, W!, dtype), { scaleFactor: 2, mode: "bilinear" }),
     ],
   },
   {
@@ -38,20 +56,24 @@ const OPERATORS: readonly { readonly axes: string; readonly records: readonly Re
   },
 ];
 
-/** The kernels that operators record for a shape; nothing runs. */
-export function kernelsOfShape(dims: readonly number[], dtype: "f32" | "f16"): Problem[] {
+/** A shape for each row of the table. */
+export const EXAMPLES: readonly string[] = ["64x77", "64x320x320", "1x32x16x16", "1x8x64x77x40"];
+
+/** The kernels that operators record for a shape such as "64x320x320"; nothing runs. */
+export function kernelsOfShape(device: Device, shape: string, dtype: "f32" | "f16"): Problem[] {
+  const dims = shape.split(/[x×]/).map(Number);
   const found = OPERATORS.find(({ axes }) => axes.split("x").length === dims.length);
-  if (!found) {
+  if (!found || !dims.every((n) => Number.isInteger(n) && n > 0)) {
     const all = OPERATORS.map(({ axes }) => axes).join(", ");
-    throw new TypeError(`Cannot take --shape ${dims.join("x")}: expected ${all}`);
+    throw new TypeError(`Cannot take --shape ${shape}: expected whole numbers as ${all}`);
   }
-  const problems: Problem[] = [];
+  const kernels = new Set<Kernel>();
   const visit = (node: Node) => {
-    if (node instanceof Kernel) problems.push(problemOf(node));
+    if (node instanceof Kernel) kernels.add(node);
     node.sources.forEach(visit);
   };
-  for (const record of found.records) visit(record(dims, dtype).node);
-  return problems;
+  for (const record of found.records) visit(streamOf(device).dryRun(() => record(dims, dtype)).node);
+  return [...kernels].map((kernel) => problemOf(kernel));
 }
 
 function image(B: number, C: number, H: number, W: number, dtype: "f32" | "f16"): Tensor {

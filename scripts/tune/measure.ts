@@ -1,5 +1,7 @@
 import { type Device, embeddedModel } from "denoise";
 import { Bar } from "../../src/core/bar.ts";
+import type { Group } from "../../src/graph/fusion/fuse.ts";
+import type { Kernel } from "../../src/graph/node.ts";
 import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
 import { choiceId, watchKernels } from "../../src/graph/tuning/choice.ts";
 import { isMeasured, type Outcome, tune } from "../../src/graph/tuning/tuner.ts";
@@ -22,9 +24,8 @@ export async function problemsOfModels(device: Device, options: MeasureOptions):
     await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)));
   const problems = new Map<string, Problem>();
   for (const model of models) {
-    const chosen = (await kernelsOf(device, model, options)).filter(({ candidates }) =>
-      candidates.length > 1
-    );
+    const kernels = (await kernelsOf(device, model, options)).map(({ kernel }) => problemOf(kernel));
+    const chosen = kernels.filter(({ candidates }) => candidates.length > 1);
     for (const problem of chosen.toReversed()) problems.set(choiceId(problem), problem); // the first of each class
   }
   return [...problems.values()];
@@ -46,20 +47,26 @@ export async function measureProblems(device: Device, problems: readonly Problem
   }
 }
 
+/** A kernel, and the group with which it runs: what is fused into it. */
+export interface GroupedKernel {
+  readonly kernel: Kernel;
+  readonly group: Group;
+}
+
 /** The kernels of a model's, or of a pipeline's work in order; weights are not read. */
 export async function kernelsOf(
   device: Device,
   model: string,
   { size, batch, dtype, quantize }: Omit<MeasureOptions, "model">,
-): Promise<Problem[]> {
-  const problems: Problem[] = [];
-  using _watch = watchKernels(device, (kernel) => problems.push(problemOf(kernel)));
+): Promise<GroupedKernel[]> {
+  const kernels: GroupedKernel[] = [];
+  using _watch = watchKernels(device, (kernel, group) => kernels.push({ kernel, group }));
   using stack = new DisposableStack();
   const parts = await openModels(model, { dtype, quantize }, stack); // which traces them at their usual sizes
   const drawing: DrawingSize = { width: size?.width, height: size?.height, batch };
-  problems.length = 0;
+  kernels.length = 0;
   for (const part of Object.values(parts)) part.retrace();
   for (const name of ["textEncoder", "textEncoder2"]) parts[name]?.prepare();
   stagesOf(parts, drawing);
-  return problems;
+  return kernels;
 }

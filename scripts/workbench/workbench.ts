@@ -1,9 +1,7 @@
 import type { Device } from "denoise";
-import { inOrder } from "../../src/gpu/shader/compose.ts";
 import { replaceShaders } from "../../src/gpu/shader/replace_shader.ts";
 import { SHADER_FILES } from "../../src/gpu/shader/snippet.ts";
-import type { Candidate } from "../../src/graph/node.ts";
-import { Bench, type Problem, shapeOf, type Trial } from "../../src/graph/tuning/bench.ts";
+import { Bench, type Trial } from "../../src/graph/tuning/bench.ts";
 import {
   describeMismatch,
   mismatch,
@@ -12,8 +10,8 @@ import {
   type Sample,
   toleranceOf,
 } from "../../src/graph/tuning/check.ts";
-import { rightOnes } from "../../src/graph/tuning/choice.ts";
 import { timeInTurns } from "../../src/graph/tuning/stopwatch.ts";
+import { filesOf, type Work } from "../kernel/works.ts";
 
 /** Limits of one answer: those of a software adapter keep it within a second. */
 const LIMITS = {
@@ -21,12 +19,9 @@ const LIMITS = {
   gpu: { flops: Infinity, rounds: 41, least: 9, mostMs: 1200 },
 };
 
-/** A kernel that is worked on, at one shape, with its candidate. */
-export interface Work {
-  readonly problem: Problem;
-  readonly candidate: Candidate;
-  /** How often the model runs it. */
-  readonly uses: number;
+/** Arithmetic operations of a shape at most, that an answer is there soon. */
+export function flopsLimit(device: Device): number {
+  return LIMITS[device.traits.software ? "software" : "gpu"].flops;
 }
 
 /** Results of a version of the shaders on one shape. Differences are the largest of any element, in root mean squares of the result. */
@@ -134,7 +129,7 @@ export class Workbench implements Disposable {
         now: [],
       };
     }
-    const { mostMs, ...patience } = LIMITS[device.traits.software ? "software" : "gpu"];
+    const { mostMs, flops: _, ...patience } = LIMITS[device.traits.software ? "software" : "gpu"];
     const [old, now] = await timeInTurns(device, [before.trial, trial], {
       ...patience,
       mostMs: mostMs / rows,
@@ -167,45 +162,4 @@ async function openBay(device: Device, work: Work): Promise<Bay> {
 function difference(one: Sample, other: Sample): number {
   const worst = mismatch(one, other, 0);
   return worst ? Math.abs(worst.got - worst.expected) / rootMeanSquare(one) : 0;
-}
-
-/** Files of `shaders/` that a candidate is made of. */
-function filesOf(candidate: Candidate): Set<string> {
-  const passes = [...candidate.before ?? [], candidate];
-  return new Set(passes.flatMap(({ name, code }) => inOrder(name, code).map((snippet) => snippet.name)));
-}
-
-/**
- * Of kernels those that a name means, the `most` that take the most operations: a part of a candidate's name, or a file of
- * `shaders/`. Of several candidates the device's first is taken. Throws where none is meant.
- */
-export function worksOf(
-  device: Device,
-  problems: readonly Problem[],
-  name: string,
-  most: number,
-): { works: Work[]; others: number } {
-  const limit = LIMITS[device.traits.software ? "software" : "gpu"].flops;
-  const path = `shaders/${name.replace(/^(\.\/)?shaders\//, "").replace(/\.wgsl$/, "")}.wgsl`;
-  const meant = (candidate: Candidate) => candidate.name.includes(name) || filesOf(candidate).has(path);
-  const shapes = Map.groupBy(problems, (problem) => `${problem.name} ${shapeOf(problem)}`);
-  const works = [...shapes.values()].flatMap(([problem, ...more]) => {
-    const candidate = rightOnes(device, problem!).find(meant);
-    return candidate ? [{ problem: problem!, candidate, uses: 1 + more.length }] : [];
-  });
-  if (works.length === 0) {
-    const names = new Set(
-      problems.flatMap(({ candidates }) => candidates.map((candidate) => candidate.name)),
-    );
-    throw new TypeError(
-      `Cannot work on ${name}: expected a file of shaders/ or part of a kernel's name among ${
-        [...names].toSorted().join(", ") || "none"
-      }; --model or --shape names others`,
-    );
-  }
-  const cost = ({ problem, uses }: Work) => problem.flops * uses;
-  const small = works.filter(({ problem }) => problem.flops <= limit);
-  const least = works.toSorted((a, b) => a.problem.flops - b.problem.flops).slice(0, 1);
-  const taken = (small.length ? small : least).toSorted((a, b) => cost(b) - cost(a)).slice(0, most);
-  return { works: taken, others: works.length - taken.length };
 }

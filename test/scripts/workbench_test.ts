@@ -4,7 +4,8 @@ import { shadersIn } from "../../src/gpu/shader/shaders_folder.ts";
 import { SHADER_FILES } from "../../src/gpu/shader/snippet.ts";
 import { changeOf, describeChange } from "../../scripts/workbench/report.ts";
 import { kernelsOfShape } from "../../scripts/kernel/shapes.ts";
-import { Workbench, worksOf } from "../../scripts/workbench/workbench.ts";
+import { worksOf } from "../../scripts/kernel/works.ts";
+import { Workbench } from "../../scripts/workbench/workbench.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { TestFolder } from "../support/files.ts";
 
@@ -17,7 +18,7 @@ testOnBothEngines(
   "a workbench tells of each save, and keeps the version before a broken one",
   async (device) => {
     using folder = new TestFolder();
-    const { works } = worksOf(device, kernelsOfShape([6, 77], "f32"), "norm/softmax", 4);
+    const { works } = worksOf(device, kernelsOfShape(device, "6x77", "f32"), "norm/softmax", { most: 4 });
     assert.deepEqual(works.map(({ problem, uses }) => [problem.name, uses]), [["softmax", 1]]);
     using workbench = await Workbench.open(device, works);
     assert.ok(workbench.files.includes(SOFTMAX));
@@ -59,11 +60,11 @@ testOnBothEngines(
 );
 
 testOnBothEngines("a save of a snippet reaches all kernels that have it, and no others", async (device) => {
-  const problems = [...kernelsOfShape([6, 77], "f32"), ...kernelsOfShape([1, 8, 4, 4], "f32")];
-  const { works } = worksOf(device, problems, "norm", 9);
+  const problems = [...kernelsOfShape(device, "6x77", "f32"), ...kernelsOfShape(device, "1x8x4x4", "f32")];
+  const { works } = worksOf(device, problems, "norm", { most: 9 });
   const names = works.map(({ problem }) => problem.name);
   assert.deepEqual(names.toSorted(), ["group_norm", "layer_norm"]);
-  const both = [...works, ...worksOf(device, problems, "softmax", 1).works];
+  const both = [...works, ...worksOf(device, problems, "softmax", { most: 1 }).works];
   using workbench = await Workbench.open(device, both);
   const grid = await workbench.change(new Map([[GRID, `${textOf(GRID)}\n// edited`]]));
   assert.deepEqual(grid!.rows.map(({ fromPlain }) => fromPlain), [0, 0, 0].slice(0, grid!.rows.length));
@@ -88,12 +89,12 @@ testOnBothEngines("a save of a snippet reaches all kernels that have it, and no 
 
 testOnBothEngines("what means no kernel, or is no shape, is refused", (device) => {
   assert.throws(
-    () => worksOf(device, kernelsOfShape([6, 77], "f32"), "group_norm", 1),
-    /^TypeError: Cannot work on group_norm: expected a file of shaders\/ or part of a kernel's name among layer_norm.*softmax/,
+    () => worksOf(device, kernelsOfShape(device, "6x77", "f32"), "group_norm", { most: 1 }),
+    /^TypeError: Cannot work on group_norm: expected a file of shaders\/ or part of a kernel's name among .*layer_norm.*softmax/,
   );
   assert.throws(
-    () => kernelsOfShape([6], "f32"),
-    /^TypeError: Cannot take --shape 6: expected ROWSxCOLUMNS, MxKxN, /,
+    () => kernelsOfShape(device, "6", "f32"),
+    /^TypeError: Cannot take --shape 6: expected whole numbers as ROWSxCOLUMNS, MxKxN, /,
   );
   return Promise.resolve();
 });

@@ -20,15 +20,27 @@ export function packFields(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
 export function paramFields(wgsl: string): readonly (readonly [name: string, type: Field[1]])[] {
   const known = members.get(wgsl);
   if (known) return known;
-  const body = /struct\s+Params\s*\{([^}]*)\}/.exec(wgsl)?.[1] ?? "";
-  const code = body.replaceAll(/\/\/.*$/gm, "");
-  const fields = code.split(",").map((member) => member.trim()).filter(Boolean).map((member) => {
-    const [, name, type] = /^(\w+)\s*:\s*(u32|i32|f32)$/.exec(member) ?? [];
-    if (name) return [name, type as Field[1]] as const;
-    throw new TypeError(`Cannot use struct Params: expected members of u32, i32 or f32, got "${member}"`);
-  });
+  const fields = structFields(wgsl, "Params");
   members.set(wgsl, fields);
   return fields;
+}
+
+/** Members of a struct of 4-byte numbers in a WGSL text, in order; none where there is no such struct. */
+export function structFields(wgsl: string, struct: string): (readonly [name: string, type: Field[1]])[] {
+  const body = new RegExp(`struct\\s+${struct}\\s*\\{([^}]*)\\}`).exec(wgsl)?.[1] ?? "";
+  const code = body.replaceAll(/\/\/.*$/gm, "");
+  return code.split(",").map((member) => member.trim()).filter(Boolean).map((member) => {
+    const [, name, type] = /^(\w+)\s*:\s*(u32|i32|f32)$/.exec(member) ?? [];
+    if (name) return [name, type as Field[1]] as const;
+    throw new TypeError(`Cannot use struct ${struct}: expected members of u32, i32 or f32, got "${member}"`);
+  });
+}
+
+/** A struct's members with their values, from its bytes as `packFields` writes them. */
+export function unpackFields(wgsl: string, struct: string, bytes: Uint8Array<ArrayBuffer>): Field[] {
+  const data = new DataView(bytes.buffer, bytes.byteOffset);
+  const read = { u32: "getUint32", i32: "getInt32", f32: "getFloat32" } as const;
+  return structFields(wgsl, struct).map(([name, type], i) => [name, type, data[read[type]](4 * i, true)]);
 }
 
 const members = new Map<string, readonly (readonly [string, Field[1]])[]>();

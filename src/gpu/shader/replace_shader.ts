@@ -27,9 +27,12 @@ export async function replaceShaders(
   device: Device,
   texts: ReadonlyMap<string, string | undefined>,
 ): Promise<number> {
-  return await device.pipelines.replace(
-    new Map([...texts].map(([path, text]) => [expectFile(path, text), text])),
-  );
+  return await device.pipelines.replace(byFile(texts));
+}
+
+/** Texts by the files that they replace. Throws where there is no such file, and where a text has other params than it. */
+export function byFile<T extends string | undefined>(texts: ReadonlyMap<string, T>): Map<Snippet, T> {
+  return new Map([...texts].map(([path, text]) => [expectFile(path, text), text]));
 }
 
 /** The file of a path. Throws where there is none, and where a text has other params than it. */
