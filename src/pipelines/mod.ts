@@ -27,6 +27,7 @@ export {
   type Guidance,
   type Guide,
 } from "./latents/guiders.ts";
+export type { FlowStepsOptions } from "./latents/flow.ts";
 export { type ChangedSizeOptions, maskOf, pictureOf } from "./latents/init_image.ts";
 export type { LatentLoopOptions, LatentOutput } from "./latents/loop.ts";
 export type { SizeOptions, StartNoiseOptions } from "./size.ts";

@@ -1,6 +1,6 @@
 import { randn } from "../../random/mod.ts";
-import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
+import { sliceFlowByStrength } from "../latents/flow.ts";
 import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from "../latents/init_image.ts";
 import type { SizeOptions } from "../size.ts";
 import { acquireModels } from "../memory/acquire.ts";
@@ -83,7 +83,7 @@ export class FluxImg2ImgPipeline extends FluxBase {
       const { image, strength = 0.6 } = options;
       const [H, W] = changedSize(image, options, 2 * parts.vae.scaleFactor);
       const run = await beginRun(parts, options, latentSize(parts, H, W), 7);
-      const timesteps = sliceByStrength(parts.scheduler, strength, run.steps);
+      const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const start = await startLatents(parts, run, () => noisedLatents(parts, image, timesteps[0]!, run));
       return await draw(parts, run, start, timesteps);
     });
@@ -110,14 +110,4 @@ async function noisedLatents(
   const shape = [B, vae.config.latent_channels, ...size];
   const original = drawLatents(vae, pixels, { generator: generators }).expand(shape);
   return made.keep(scheduler.addNoise(original, randn(shape, { generator }), t));
-}
-
-/** The timesteps that are left; as in diffusers their number is rounded up, in Stable Diffusion down. */
-function sliceByStrength(scheduler: Scheduler, strength: number, steps: number): number[] {
-  if (!(strength > 0 && strength <= 1)) {
-    throw new RangeError(`Cannot slice by strength: expected more than 0 and at most 1, got ${strength}`);
-  }
-  const start = Math.floor(steps - steps * strength) * scheduler.order;
-  scheduler.setBeginIndex(start);
-  return scheduler.timesteps.slice(start);
 }

@@ -1,20 +1,14 @@
-import { linspace } from "../../core/math.ts";
 import { formatShape, sameNumbers, type Shape } from "../../core/shape.ts";
-import {
-  FlowMatchEulerDiscreteScheduler,
-  isFlow,
-  type Scheduler,
-  type SolverConfig,
-} from "../../schedulers/mod.ts";
 import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import { tellUnguided } from "../latents/guidance.ts";
+import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
 import { latentSide } from "../size.ts";
 import { withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
 import type { PipelineOutput, RunOptions } from "../run.ts";
-import { expectCount, expectNumber } from "../run_options.ts";
+import { expectNumber } from "../run_options.ts";
 import { FluxDenoiser } from "./denoiser.ts";
 import type { FluxParts } from "./parts.ts";
 import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
@@ -23,14 +17,13 @@ import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
 export interface FluxOptions extends
   RunOptions,
   FluxPromptOptions,
+  FlowStepsOptions,
   Pick<
     LatentLoopOptions,
     "generator" | "outputType" | "guidance" | "guidanceInterval" | "guidanceRescale"
   > {
   /** Steps of the scheduler; 28 by default. */
   numInferenceSteps?: number | undefined;
-  /** The noise levels themselves, falling from 1, instead of numInferenceSteps. */
-  sigmas?: readonly number[] | undefined;
   /** Weight of the prompt, as the model was taught; models that were not take no other than 0. */
   guidanceScale?: number | undefined;
   /** Noise to begin with, packed as in `FluxOutput`. [B, h/2 · w/2, 4 C] */
@@ -90,7 +83,7 @@ export async function beginRun(
       `Cannot draw with a transformer of ${config.in_channels} channels: expected ${width}, those of 2×2 latents`,
     );
   }
-  setTimesteps(scheduler, sigmasOf(options), size[0] * size[1] / 4);
+  setFlowTimesteps(scheduler, sigmasOf(options, 28), () => muFor(scheduler, size[0] * size[1] / 4));
   const { embeddings, guided } = await embedPrompts(parts, options);
   const { guidance, guidanceInterval, guidanceRescale, onNotice } = options;
   tellUnguided(guided, { guidance, guidanceInterval, guidanceRescale, onNotice });
@@ -103,33 +96,6 @@ export async function beginRun(
     steps: Math.ceil(scheduler.timesteps.length / scheduler.order),
     options: { ...options, guidanceScale },
   };
-}
-
-/** The noise levels before the scheduler shifts them: those that are given, else from 1 to 1 / N. */
-function sigmasOf({ sigmas, numInferenceSteps }: FluxOptions): readonly number[] {
-  if (sigmas && numInferenceSteps !== undefined && numInferenceSteps !== sigmas.length) {
-    throw new TypeError(
-      `Cannot draw in ${numInferenceSteps} steps: expected as many as sigmas, ${sigmas.length}; leave it out`,
-    );
-  }
-  const steps = numInferenceSteps ?? 28;
-  if (!sigmas) expectCount("numInferenceSteps", steps);
-  return sigmas ?? linspace(1, 1 / steps, steps);
-}
-
-/** Sets noise levels, which the scheduler shifts: where its config says so by mu, which grows with the picture. */
-function setTimesteps(scheduler: Scheduler, sigmas: readonly number[], imageSeqLen: number): void {
-  if (!isFlow(scheduler)) {
-    throw new TypeError(
-      `Cannot draw with ${scheduler.constructor.name}: expected a scheduler for flows, got one for noise; take ` +
-        "FlowMatchEulerDiscreteScheduler, or set use_flow_sigmas where the class knows it",
-    );
-  }
-  const { use_flow_sigmas, use_dynamic_shifting } = scheduler.config as Partial<SolverConfig>;
-  const mu = use_dynamic_shifting
-    ? FlowMatchEulerDiscreteScheduler.fromConfig(scheduler.config).muFor(imageSeqLen)
-    : undefined;
-  scheduler.setTimesteps(use_flow_sigmas ? { steps: sigmas.length, mu } : { sigmas, mu });
 }
 
 /** Latents to begin the loop with: a copy of given ones, if they fit, else what `draw` makes, packed. */
