@@ -1,5 +1,16 @@
 import { expectSingleFile } from "../io/single_file/options.ts";
 import type { Tensor } from "../tensor/mod.ts";
+import {
+  StableDiffusionControlNetImg2ImgPipeline,
+  StableDiffusionControlNetInpaintPipeline,
+  type StableDiffusionControlNetInpaintRunOptions,
+  StableDiffusionControlNetPipeline,
+} from "./controlnet/stable_diffusion.ts";
+import {
+  StableDiffusionXLControlNetImg2ImgPipeline,
+  StableDiffusionXLControlNetInpaintPipeline,
+  StableDiffusionXLControlNetPipeline,
+} from "./controlnet/stable_diffusion_xl.ts";
 import type { FluxParts } from "./flux/parts.ts";
 import {
   FluxImg2ImgPipeline,
@@ -45,6 +56,12 @@ const classes: Readonly<
   StableDiffusionXLPipeline,
   StableDiffusionXLImg2ImgPipeline,
   StableDiffusionXLInpaintPipeline,
+  StableDiffusionControlNetPipeline,
+  StableDiffusionControlNetImg2ImgPipeline,
+  StableDiffusionControlNetInpaintPipeline,
+  StableDiffusionXLControlNetPipeline,
+  StableDiffusionXLControlNetImg2ImgPipeline,
+  StableDiffusionXLControlNetInpaintPipeline,
   FluxPipeline,
   FluxImg2ImgPipeline,
 };
@@ -62,6 +79,7 @@ export type AllRunOptions =
   & StableDiffusionInpaintRunOptions
   & StableDiffusionXLRunOptions
   & StableDiffusionXLInpaintRunOptions
+  & StableDiffusionControlNetInpaintRunOptions
   & FluxRunOptions
   & FluxImg2ImgRunOptions;
 
@@ -86,7 +104,9 @@ export interface AnyPipeline extends Pipeline<AnyParts>, Disposable {
 export abstract class DiffusionPipeline {
   /** A pipeline of the class that the folder or repository asks for. */
   static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
-    const { className, commit } = await readIndex(pathOrRepo, options);
+    const { className: told, commit } = await readIndex(pathOrRepo, options);
+    const controlled = told.replace(/^StableDiffusion(XL)?(?!XL|ControlNet)/, "$&ControlNet");
+    const className = options.controlnet !== undefined ? controlled : told;
     if (!Object.hasOwn(classes, className)) {
       throw new TypeError(
         `Cannot load ${pathOrRepo}: expected one of ${Object.keys(classes).join(", ")}, got ${className}`,

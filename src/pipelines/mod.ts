@@ -7,6 +7,27 @@ export {
   DiffusionPipeline,
 } from "./diffusion_pipeline.ts";
 export {
+  type ControlImageOptions,
+  StableDiffusionControlNetBase,
+  StableDiffusionControlNetImg2ImgPipeline,
+  type StableDiffusionControlNetImg2ImgRunOptions,
+  StableDiffusionControlNetInpaintPipeline,
+  type StableDiffusionControlNetInpaintRunOptions,
+  type StableDiffusionControlNetParts,
+  StableDiffusionControlNetPipeline,
+  type StableDiffusionControlNetRunOptions,
+} from "./controlnet/stable_diffusion.ts";
+export {
+  StableDiffusionXLControlNetBase,
+  StableDiffusionXLControlNetImg2ImgPipeline,
+  type StableDiffusionXLControlNetImg2ImgRunOptions,
+  StableDiffusionXLControlNetInpaintPipeline,
+  type StableDiffusionXLControlNetInpaintRunOptions,
+  type StableDiffusionXLControlNetParts,
+  StableDiffusionXLControlNetPipeline,
+  type StableDiffusionXLControlNetRunOptions,
+} from "./controlnet/stable_diffusion_xl.ts";
+export {
   FluxBase,
   FluxImg2ImgPipeline,
   type FluxImg2ImgRunOptions,
@@ -16,6 +37,7 @@ export {
 export type { FluxParts } from "./flux/parts.ts";
 export type { FluxEncodeOptions, FluxPromptOptions } from "./flux/prompts.ts";
 export { type FluxOptions, type FluxOutput, packLatents, unpackLatents } from "./flux/run.ts";
+export type { ControlImages, ControlOptions, ControlParts } from "./latents/control.ts";
 export { guidanceEmbedding, guide, rescaled } from "./latents/guidance.ts";
 export {
   apg,

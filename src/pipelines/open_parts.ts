@@ -63,12 +63,12 @@ interface TokenizerClass {
  * `acquireModels` brings in turn, else in fewer bits, else streamed from the disk. What the options ask for is done
  * as they say.
  */
-async function openModel(
-  type: ModelClass<Model>,
+export async function openModel<M extends Model>(
+  type: ModelClass<M>,
   pathOrRepo: string,
   options: LoadOptions,
   memory = Infinity,
-): Promise<Model> {
+): Promise<M> {
   const quantize = type as unknown === AutoencoderKL ? undefined : options.quantize; // convolutions gain nothing by it
   const model = await loadModel(type, pathOrRepo, { ...options, quantize, defer: true });
   model.isFlexible = !options.quantize && !options.stream && !options.headersOnly;

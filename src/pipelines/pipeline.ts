@@ -12,6 +12,8 @@ import { modelsOf, type Residents, withModels } from "./memory/acquire.ts";
 interface PipelineClass<P> {
   new (...made: never[]): P;
   open(pathOrRepo: string, options: PipelineOptions): Promise<readonly unknown[]>;
+  /** True for those that take `controlnet` among the options. */
+  isControlled?: boolean;
 }
 
 /**
@@ -35,6 +37,12 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
     pathOrRepo: string,
     options: PipelineOptions = {},
   ): Promise<P> {
+    if (options.controlnet !== undefined && !this.isControlled) {
+      throw new TypeError(
+        `Cannot load ${this.name} with controlnet: expected a pipeline that is controlled, e.g. ` +
+          "StableDiffusionControlNetPipeline",
+      );
+    }
     return new this(...await this.open(pathOrRepo, options) as never[]);
   }
 

@@ -17,6 +17,14 @@ const fromNoise = ["height", "width", "latents"] as const;
 const fromImage = ["height", "width", "image", "strength"] as const;
 const diffusion = [...run, ...prompts, ...embeds, ...guidance] as const;
 const diffusionXL = [...run, ...prompts2, ...guidance, ...sizes, ...negativeSizes] as const;
+const control = [
+  "controlnetConditioningScale",
+  "controlGuidanceStart",
+  "controlGuidanceEnd",
+  "guessMode",
+] as const;
+const fromControl = ["height", "width", "latents", "image", ...control] as const;
+const controlled = ["controlImage", ...control] as const;
 const ownGuidance = ["guidanceScale", "trueCfgScale", ...guiding] as const;
 const flux = [
   ...run,
@@ -35,9 +43,21 @@ const OPTIONS = {
   StableDiffusionPipeline: [...diffusion, ...fromNoise],
   StableDiffusionImg2ImgPipeline: [...diffusion, ...fromImage],
   StableDiffusionInpaintPipeline: [...diffusion, ...fromImage, "mask"],
+  StableDiffusionControlNetPipeline: [...diffusion, ...fromControl],
+  StableDiffusionControlNetImg2ImgPipeline: [...diffusion, ...fromImage, ...controlled],
+  StableDiffusionControlNetInpaintPipeline: [...diffusion, ...fromImage, "mask", ...controlled],
   StableDiffusionXLPipeline: [...diffusionXL, ...fromNoise, "denoisingEnd"],
   StableDiffusionXLImg2ImgPipeline: [...diffusionXL, ...fromImage, ...refining],
   StableDiffusionXLInpaintPipeline: [...diffusionXL, ...fromImage, ...refining, "mask"],
+  StableDiffusionXLControlNetPipeline: [...diffusionXL, ...fromControl, "denoisingEnd"],
+  StableDiffusionXLControlNetImg2ImgPipeline: [...diffusionXL, ...fromImage, ...refining, ...controlled],
+  StableDiffusionXLControlNetInpaintPipeline: [
+    ...diffusionXL,
+    ...fromImage,
+    ...refining,
+    "mask",
+    ...controlled,
+  ],
   FluxPipeline: [...flux, "height", "width"],
   FluxImg2ImgPipeline: [...flux, ...fromImage],
 } as const;
@@ -70,8 +90,10 @@ export function expectRunOptions(pipeline: PipelineName, options: object): void 
   }
   for (const name of TENSORS) {
     const value = given[name];
-    if (value === undefined || value instanceof Tensor) continue;
-    const advice = name === "image" || name === "mask" ? "; read a file by loadImage" : "";
+    const several = name === "controlImage" || name === "image" && optionsOf(pipeline).includes("guessMode");
+    const values = several ? [value].flat() : [value];
+    if (values.every((value) => value === undefined || value instanceof Tensor)) continue;
+    const advice = /image|mask/i.test(name) ? "; read a file by loadImage" : "";
     throw new TypeError(
       `Cannot run ${pipeline}: expected ${name} to be a tensor, got ${typeof value}${advice}`,
     );
@@ -93,7 +115,7 @@ function isGenerator(value: unknown): boolean {
   return typeof value === "object" && value !== null && "randn" in value;
 }
 
-const TENSORS = ["image", "mask", "latents", ...pooledEmbeds] as const;
+const TENSORS = ["image", "mask", "controlImage", "latents", ...pooledEmbeds] as const;
 
 /** Options whose values are checked for all pipelines. */
 type AnyGiven = { [name in (typeof TENSORS)[number] | "outputType" | "generator" | "onStep"]?: unknown };

@@ -45,9 +45,9 @@ export interface LatentLoop {
   /** The model runs on the negative prompt too. */
   readonly guided: boolean;
   /** The model; under guidance its input holds the latents twice, the unconditional half first. */
-  readonly predict: (input: Tensor, t: number) => Tensor;
+  readonly predict: (input: Tensor, t: number, step: number) => Tensor;
   /** The model on the prompt alone, for steps without guidance; without it `predict` serves them too. */
-  readonly predictCond?: ((input: Tensor, t: number) => Tensor) | undefined;
+  readonly predictCond?: ((input: Tensor, t: number, step: number) => Tensor) | undefined;
   /** Changes the latents after each step, counted from 0. */
   readonly after?: ((latents: Tensor, step: number) => Tensor) | undefined;
   /** Latents as [B, C, h, w], for previews, where the loop has them in another form. */
@@ -111,9 +111,9 @@ class Predictor implements Disposable {
     const { scheduler, guided, predict, predictCond } = this.#loop;
     const { guidanceScale, guidanceRescale = 0 } = this.#options;
     const guides = guided && this.#interval[0] <= step && step < this.#interval[1];
-    if (!guided) return predict(scheduler.scaleModelInput(latents, t), t);
-    if (!guides && predictCond) return predictCond(scheduler.scaleModelInput(latents, t), t);
-    const both = predict(scheduler.scaleModelInput(cat([latents, latents]), t), t);
+    if (!guided) return predict(scheduler.scaleModelInput(latents, t), t, step);
+    if (!guides && predictCond) return predictCond(scheduler.scaleModelInput(latents, t), t, step);
+    const both = predict(scheduler.scaleModelInput(cat([latents, latents]), t), t, step);
     const [uncond, cond] = both.chunk(2);
     if (!guides) return cond;
     if (!this.#guide) return guide(both, guidanceScale, guidanceRescale);

@@ -171,7 +171,7 @@ function nameOf(model: Model): string {
 
 /** The models among the parts of a pipeline. */
 export function modelsOf(parts: object): Model[] {
-  return Object.values(parts).filter((part) => part instanceof Model);
+  return Object.values(parts).flat().filter((part) => part instanceof Model);
 }
 
 /** Weights, adapters, and the activations of the largest call so far. */

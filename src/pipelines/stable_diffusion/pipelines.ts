@@ -9,10 +9,18 @@ import { Pipeline } from "../pipeline.ts";
 import { ownRun } from "../run.ts";
 import { PARTS, type StableDiffusionParts } from "./parts.ts";
 import { clipEncoder, embedPrompts, type EncodeOptions, ownEmbeddings } from "./prompts.ts";
-import { beginRun, draw, expectPlainUNet, type StableDiffusionOptions, type UNetRun } from "./run.ts";
+import {
+  beginRun,
+  type ControlTask,
+  draw,
+  expectPlainUNet,
+  type StableDiffusionOptions,
+  type UNetRun,
+} from "./run.ts";
 
 /** The parts and the prompts of all pipelines of Stable Diffusion. */
-export abstract class StableDiffusionBase extends Pipeline<StableDiffusionParts> {
+export abstract class StableDiffusionBase<Parts extends StableDiffusionParts = StableDiffusionParts>
+  extends Pipeline<Parts> {
   /** The parts of a folder, a repository or a single file; the models' weights are loaded when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionParts]> {
     return [await openParts(pathOrRepo, options, PARTS)];
@@ -41,6 +49,22 @@ function begin(parts: StableDiffusionParts, options: StableDiffusionOptions): Pr
 /** Options of `StableDiffusionPipeline.run`. */
 export interface StableDiffusionRunOptions extends StableDiffusionOptions, SizeOptions, StartNoiseOptions {}
 
+/** Draws pictures of prompts. */
+export async function fromNoise(
+  parts: StableDiffusionParts,
+  options: StableDiffusionRunOptions,
+  controlling?: ControlTask,
+): Promise<LatentOutput> {
+  const { unet, scheduler } = parts;
+  expectPlainUNet(parts, "StableDiffusionInpaintPipeline");
+  const size = latentSize(parts, options);
+  const begun = await begin(parts, options);
+  const { timesteps } = scheduler;
+  const control = await controlling?.(begun, timesteps, size);
+  const start = startNoise(scheduler, [begun.B, unet.config.in_channels, ...size], options);
+  return await draw(parts, begun, { start, timesteps, control });
+}
+
 /**
  * Pictures from texts in the latent space of an autoencoder (Rombach et al. 2022,
  * https://arxiv.org/abs/2112.10752).
@@ -48,14 +72,7 @@ export interface StableDiffusionRunOptions extends StableDiffusionOptions, SizeO
 export class StableDiffusionPipeline extends StableDiffusionBase {
   /** Draws pictures of prompts. */
   async run(options: StableDiffusionRunOptions): Promise<LatentOutput> {
-    return await ownRun("StableDiffusionPipeline", this.parts, options, async (parts, options) => {
-      const { unet, scheduler } = parts;
-      expectPlainUNet(parts, "StableDiffusionInpaintPipeline");
-      const [h, w] = latentSize(parts, options);
-      const begun = await begin(parts, options);
-      const start = startNoise(scheduler, [begun.B, unet.config.in_channels, h, w], options);
-      return await draw(parts, begun, { start, timesteps: scheduler.timesteps });
-    });
+    return await ownRun("StableDiffusionPipeline", this.parts, options, fromNoise);
   }
 }
 
@@ -70,27 +87,30 @@ export interface StableDiffusionImg2ImgRunOptions extends StableDiffusionOptions
   strength?: number | undefined;
 }
 
+/** Draws a changed picture. Random numbers go to its latents first, then to the noise, as in diffusers. */
+export async function fromImage(
+  parts: StableDiffusionParts,
+  options: StableDiffusionImg2ImgRunOptions,
+  controlling?: ControlTask,
+): Promise<LatentOutput> {
+  const { vae, scheduler } = parts;
+  const { image, strength = 0.8 } = options;
+  expectPlainUNet(parts, "StableDiffusionInpaintPipeline");
+  const begun = await begin(parts, options);
+  const { B } = begun;
+  const timesteps = scheduler.sliceByStrength(strength);
+
+  const original = await readOriginal(image, B, vae, options);
+  const control = await controlling?.(begun, timesteps, original.size);
+  const start = await noisedLatents(parts, original, B, timesteps[0], options);
+  return await draw(parts, begun, { start, timesteps, control });
+}
+
 /** Pictures from a picture and a text (Meng et al. 2021, https://arxiv.org/abs/2108.01073). */
 export class StableDiffusionImg2ImgPipeline extends StableDiffusionBase {
   /** Draws a changed picture. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionImg2ImgRunOptions): Promise<LatentOutput> {
-    return await ownRun(
-      "StableDiffusionImg2ImgPipeline",
-      this.parts,
-      options,
-      async (parts, options) => {
-        const { vae, scheduler } = parts;
-        const { image, strength = 0.8 } = options;
-        expectPlainUNet(parts, "StableDiffusionInpaintPipeline");
-        const begun = await begin(parts, options);
-        const { B } = begun;
-        const timesteps = scheduler.sliceByStrength(strength);
-
-        const original = await readOriginal(image, B, vae, options);
-        const start = await noisedLatents(parts, original, B, timesteps[0], options);
-        return await draw(parts, begun, { start, timesteps });
-      },
-    );
+    return await ownRun("StableDiffusionImg2ImgPipeline", this.parts, options, fromImage);
   }
 }
 
@@ -103,6 +123,28 @@ export interface StableDiffusionInpaintRunOptions extends StableDiffusionImg2Img
   mask: Tensor;
 }
 
+/** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
+export async function withinMask(
+  parts: StableDiffusionParts,
+  options: StableDiffusionInpaintRunOptions,
+  controlling?: ControlTask,
+): Promise<LatentOutput> {
+  const { vae, scheduler } = parts;
+  const { strength = 1 } = options;
+  seesMask(parts);
+  const begun = await begin(parts, options);
+  const { B, guided } = begun;
+  const timesteps = scheduler.sliceByStrength(strength);
+
+  const original = await readOriginal(options.image, B, vae, options);
+  const control = await controlling?.(begun, timesteps, original.size);
+  const mask = await readMask(options.mask, original, vae.scaleFactor);
+  const from = strength === 1 ? "noise" : "noised";
+  const task = { original, mask, B, guided, timesteps, from } as const;
+  const inpainting = await beginInpainting(parts, task, options);
+  return await draw(parts, begun, { ...inpainting, timesteps, control });
+}
+
 /**
  * Draws parts of a picture anew (Lugmayr et al. 2022, https://arxiv.org/abs/2201.09865): with models of nine
  * input channels, which see the mask and the rest, or with any model, the rest being put back after each
@@ -111,25 +153,6 @@ export interface StableDiffusionInpaintRunOptions extends StableDiffusionImg2Img
 export class StableDiffusionInpaintPipeline extends StableDiffusionBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(options: StableDiffusionInpaintRunOptions): Promise<LatentOutput> {
-    return await ownRun(
-      "StableDiffusionInpaintPipeline",
-      this.parts,
-      options,
-      async (parts, options) => {
-        const { vae, scheduler } = parts;
-        const { strength = 1 } = options;
-        seesMask(parts);
-        const begun = await begin(parts, options);
-        const { B, guided } = begun;
-        const timesteps = scheduler.sliceByStrength(strength);
-
-        const original = await readOriginal(options.image, B, vae, options);
-        const mask = await readMask(options.mask, original, vae.scaleFactor);
-        const from = strength === 1 ? "noise" : "noised";
-        const task = { original, mask, B, guided, timesteps, from } as const;
-        const inpainting = await beginInpainting(parts, task, options);
-        return await draw(parts, begun, { ...inpainting, timesteps });
-      },
-    );
+    return await ownRun("StableDiffusionInpaintPipeline", this.parts, options, withinMask);
   }
 }

@@ -1,6 +1,7 @@
 import type { AutoencoderKL, UNet2DConditionModel } from "../../models/mod.ts";
 import { misfits, type Scheduler } from "../../schedulers/mod.ts";
 import { cat, free, type Tensor } from "../../tensor/mod.ts";
+import type { Control } from "../latents/control.ts";
 import { guidanceEmbedding, isGuided, tellUnguided } from "../latents/guidance.ts";
 import {
   decodeLatents,
@@ -78,6 +79,13 @@ function expectAddition(
   );
 }
 
+/** Opens the ControlNets of a run whose timesteps and size are known. */
+export type ControlTask = (
+  run: UNetRun,
+  timesteps: readonly number[],
+  size: readonly [h: number, w: number],
+) => Promise<Control>;
+
 /** The loop that a task draws by. */
 export interface Drawing extends Pick<LatentLoop, "after"> {
   /** Latents with noise. [B, C, h, w] */
@@ -87,6 +95,8 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   timeIds?: readonly (readonly number[])[] | undefined;
   /** Makes the UNet's input of latents, where it takes more than these. */
   extend?: ((input: Tensor) => Tensor) | undefined;
+  /** The ControlNets that add to the UNet. */
+  control?: Control | undefined;
   /** Tensors to free when the loop is over. */
   owned?: readonly Tensor[] | undefined;
 }
@@ -95,28 +105,33 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
 export async function draw(
   parts: UNetParts,
   { embeddings: { states, pooled }, B, guided, options }: UNetRun,
-  { start, timesteps, timeIds = [], extend = (input) => input, after, owned = [] }: Drawing,
+  { start, timesteps, timeIds = [], extend = (input) => input, after, control, owned = [] }: Drawing,
 ): Promise<LatentOutput> {
   const { unet, vae, scheduler } = parts;
-  const addedCond = pooled && { textEmbeds: pooled, timeIds };
   const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
-  const predict = (input: Tensor, t: number) =>
-    unet.forward(extend(input), t, states, { addedCond, timestepCond }).sample;
-  const predictCond = (input: Tensor, t: number) =>
-    unet.forward(extend(input), t, states.slice(0, B), {
-      addedCond: pooled && { textEmbeds: pooled.slice(0, B), timeIds: timeIds.slice(B) },
-      timestepCond,
-    }).sample;
+  const half = (x: Tensor) => x.slice(0, guided ? B : 0); // the prompts'
+  const both = { states, addedCond: pooled && { textEmbeds: pooled, timeIds } };
+  const alone = {
+    states: half(states),
+    addedCond: pooled && { textEmbeds: half(pooled), timeIds: timeIds.slice(guided ? B : 0) },
+  };
+  const predictor =
+    (how: "residuals" | "shapes", conditions: typeof both) => (input: Tensor, t: number, step: number) => {
+      const residuals = control?.[how]({ input, t, step, ...conditions });
+      const { states, addedCond } = conditions;
+      return unet.forward(extend(input), t, states, { addedCond, timestepCond, ...residuals }).sample;
+    };
   if (options.preview) await prepareColors(parts, options);
-  const work = () => predict(guided ? cat([start, start]) : start, timesteps[0]!);
+  const work = () => predictor("shapes", both)(guided ? cat([start, start]) : start, timesteps[0]!, 0);
+  const [predict, predictCond] = [predictor("residuals", both), predictor("residuals", alone)];
   const loop = { scheduler, vae, guided, predict, predictCond, after };
   const latents = await withModels(
     parts,
-    [unet],
+    [unet, ...control?.models ?? []],
     { ...options, work },
     () => denoise(start, timesteps, loop, options),
   );
-  free(states, pooled, timestepCond, ...owned);
+  free(states, pooled, timestepCond, ...owned, ...control?.owned ?? []);
   return await decodeLatents(parts, latents, options);
 }
 

@@ -8,7 +8,7 @@ import { Pipeline } from "../pipeline.ts";
 import type { PooledPromptEmbeds } from "../prompts.ts";
 import { ownRun } from "../run.ts";
 import { embedPrompts, ownEmbeddings } from "../stable_diffusion/prompts.ts";
-import { beginRun, draw, expectPlainUNet, type UNetRun } from "../stable_diffusion/run.ts";
+import { beginRun, type ControlTask, draw, expectPlainUNet, type UNetRun } from "../stable_diffusion/run.ts";
 import {
   type DenoisingRangeOptions,
   type DenoisingStartOptions,
@@ -19,7 +19,8 @@ import { clipEncoders, type EncodeOptionsXL, type StableDiffusionXLOptions } fro
 import { type AestheticOptions, changeTimeIdRows, type MicroConditionOptions, timeIdRows } from "./sizes.ts";
 
 /** The parts and the prompts of all pipelines of Stable Diffusion XL. */
-export abstract class StableDiffusionXLBase extends Pipeline<StableDiffusionXLParts> {
+export abstract class StableDiffusionXLBase<Parts extends StableDiffusionXLParts = StableDiffusionXLParts>
+  extends Pipeline<Parts> {
   /** The parts of a folder, a repository or a single file; the models' weights are loaded when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[StableDiffusionXLParts]> {
     return [await openPartsXL(pathOrRepo, options)];
@@ -62,21 +63,28 @@ export interface StableDiffusionXLRunOptions
     DenoisingRangeOptions,
     StartNoiseOptions {}
 
+/** Draws pictures of prompts. */
+export async function fromNoise(
+  parts: StableDiffusionXLParts,
+  options: StableDiffusionXLRunOptions,
+  controlling?: ControlTask,
+): Promise<LatentOutput> {
+  const { unet, vae, scheduler } = parts;
+  expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
+  const [h, w] = latentSize(parts, options);
+  const begun = await begin(parts, options);
+  const timeIds = timeIdRows(options, [h * vae.scaleFactor, w * vae.scaleFactor], begun);
+  const timesteps = timestepsWithin(scheduler, options);
+  const control = await controlling?.(begun, timesteps, [h, w]);
+  const start = startNoise(scheduler, [begun.B, unet.config.in_channels, h, w], options);
+  return await draw(parts, begun, { start, timesteps, timeIds, control });
+}
+
 /** Pictures from texts by Stable Diffusion XL (Podell et al. 2023, https://arxiv.org/abs/2307.01952). */
 export class StableDiffusionXLPipeline extends StableDiffusionXLBase {
   /** Draws pictures of prompts. */
   async run(options: StableDiffusionXLRunOptions): Promise<LatentOutput> {
-    return await ownRun("StableDiffusionXLPipeline", this.parts, options, async (parts, options) => {
-      const { unet, vae, scheduler } = parts;
-      expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
-      const [h, w] = latentSize(parts, options);
-      const begun = await begin(parts, options);
-      const size = [h * vae.scaleFactor, w * vae.scaleFactor] as const;
-      const timeIds = timeIdRows(options, size, begun);
-      const timesteps = timestepsWithin(scheduler, options);
-      const start = startNoise(scheduler, [begun.B, unet.config.in_channels, h, w], options);
-      return await draw(parts, begun, { start, timesteps, timeIds });
-    });
+    return await ownRun("StableDiffusionXLPipeline", this.parts, options, fromNoise);
   }
 }
 
@@ -97,24 +105,32 @@ export interface StableDiffusionXLImg2ImgRunOptions
   strength?: number | undefined;
 }
 
+/** Draws a changed picture. Random numbers go to its latents first, then to the noise, as in diffusers. */
+export async function fromImage(
+  parts: StableDiffusionXLParts,
+  options: StableDiffusionXLImg2ImgRunOptions,
+  controlling?: ControlTask,
+): Promise<LatentOutput> {
+  const { vae, scheduler } = parts;
+  const { image, strength = 0.3, denoisingStart } = options;
+  expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
+  const begun = await begin(parts, options);
+  const { B } = begun;
+  const timesteps = timestepsWithin(scheduler, options, strength);
+
+  const original = await readOriginal(image, B, vae, options);
+  const control = await controlling?.(begun, timesteps, original.size);
+  const timeIds = changedTimeIds(parts, options, original.size, begun);
+  const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
+  const start = await noisedLatents(parts, original, B, t, options);
+  return await draw(parts, begun, { start, timesteps, timeIds, control });
+}
+
 /** Pictures from a picture and a text, with the base model of Stable Diffusion XL or with its refiner. */
 export class StableDiffusionXLImg2ImgPipeline extends StableDiffusionXLBase {
   /** Draws a changed picture. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: StableDiffusionXLImg2ImgRunOptions): Promise<LatentOutput> {
-    return await ownRun("StableDiffusionXLImg2ImgPipeline", this.parts, options, async (parts, options) => {
-      const { vae, scheduler } = parts;
-      const { image, strength = 0.3, denoisingStart } = options;
-      expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
-      const begun = await begin(parts, options);
-      const { B } = begun;
-      const timesteps = timestepsWithin(scheduler, options, strength);
-
-      const original = await readOriginal(image, B, vae, options);
-      const timeIds = changedTimeIds(parts, options, original.size, begun);
-      const t = denoisingStart === undefined ? timesteps[0] : undefined; // else it has its noise
-      const start = await noisedLatents(parts, original, B, t, options);
-      return await draw(parts, begun, { start, timesteps, timeIds });
-    });
+    return await ownRun("StableDiffusionXLImg2ImgPipeline", this.parts, options, fromImage);
   }
 }
 
@@ -129,6 +145,30 @@ export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg
   mask: Tensor;
 }
 
+/** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
+export async function withinMask(
+  parts: StableDiffusionXLParts,
+  options: StableDiffusionXLInpaintRunOptions,
+  controlling?: ControlTask,
+): Promise<LatentOutput> {
+  const { vae, scheduler } = parts;
+  const { strength = 0.9999, denoisingStart } = options;
+  seesMask(parts);
+  const begun = await begin(parts, options, 7.5);
+  const { B, guided } = begun;
+  const timesteps = timestepsWithin(scheduler, options, strength);
+
+  const original = await readOriginal(options.image, B, vae, options);
+  const control = await controlling?.(begun, timesteps, original.size);
+  const mask = await readMask(options.mask, original, vae.scaleFactor);
+  const timeIds = changedTimeIds(parts, options, original.size, begun);
+
+  const from = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
+  const task = { original, mask, B, guided, timesteps, from } as const;
+  const inpainting = await beginInpainting(parts, task, options);
+  return await draw(parts, begun, { ...inpainting, timesteps, timeIds, control });
+}
+
 /**
  * Draws parts of a picture anew with Stable Diffusion XL: with models of nine input channels, which see the
  * mask and the rest, or with any model, the rest being put back after each step.
@@ -136,23 +176,7 @@ export interface StableDiffusionXLInpaintRunOptions extends StableDiffusionXLImg
 export class StableDiffusionXLInpaintPipeline extends StableDiffusionXLBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(options: StableDiffusionXLInpaintRunOptions): Promise<LatentOutput> {
-    return await ownRun("StableDiffusionXLInpaintPipeline", this.parts, options, async (parts, options) => {
-      const { vae, scheduler } = parts;
-      const { strength = 0.9999, denoisingStart } = options;
-      seesMask(parts);
-      const begun = await begin(parts, options, 7.5);
-      const { B, guided } = begun;
-      const timesteps = timestepsWithin(scheduler, options, strength);
-
-      const original = await readOriginal(options.image, B, vae, options);
-      const mask = await readMask(options.mask, original, vae.scaleFactor);
-      const timeIds = changedTimeIds(parts, options, original.size, begun);
-
-      const from = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
-      const task = { original, mask, B, guided, timesteps, from } as const;
-      const inpainting = await beginInpainting(parts, task, options);
-      return await draw(parts, begun, { ...inpainting, timesteps, timeIds });
-    });
+    return await ownRun("StableDiffusionXLInpaintPipeline", this.parts, options, withinMask);
   }
 }
 

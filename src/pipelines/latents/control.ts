@@ -1,0 +1,223 @@
+import { formatShape } from "../../core/shape.ts";
+import { resizeImage } from "../../io/images/resize.ts";
+import type { AddedCond, ControlNetModel } from "../../models/mod.ts";
+import { cat, scope, type Tensor, zerosLike } from "../../tensor/mod.ts";
+import type { Residents } from "../memory/acquire.ts";
+import { expectNumber } from "../run_options.ts";
+import { fractionsOf } from "./init_image.ts";
+
+/** Options of pipelines whose pictures others control; of several ControlNets each may have its own. */
+export interface ControlOptions {
+  /** Factor of what a ControlNet adds; 1 by default, and 0.8 for img2img. */
+  controlnetConditioningScale?: number | readonly number[] | undefined;
+  /** Part of the steps from which on a ControlNet counts; 0 by default. */
+  controlGuidanceStart?: number | readonly number[] | undefined;
+  /** Part of the steps up to which a ControlNet counts; 1 by default. */
+  controlGuidanceEnd?: number | readonly number[] | undefined;
+  /** ControlNets count for the prompt's half alone, and more the deeper they reach: for prompts that say nothing. */
+  guessMode?: boolean | undefined;
+}
+
+/** A pipeline's ControlNets. */
+export interface ControlParts extends Residents {
+  /** Several see a picture each, and their residuals are added. */
+  controlnet: ControlNetModel | readonly ControlNetModel[];
+}
+
+/** The pictures that control: one, or one for each ControlNet. Each is for all rows, or has one for each. */
+export type ControlImages = Tensor | readonly Tensor[];
+
+/** What a step of the UNet reads, as its ControlNets do. */
+interface StepInput {
+  /** The latents, twice under guidance. [rows, C, h, w] */
+  readonly input: Tensor;
+  readonly t: number;
+  /** Counted from 0. */
+  readonly step: number;
+  /** [rows, tokens, D] */
+  readonly states: Tensor;
+  readonly addedCond?: AddedCond | undefined;
+}
+
+/** What ControlNets add to a UNet. */
+interface Residuals {
+  readonly downBlockAdditionalResiduals?: readonly Tensor[] | undefined;
+  readonly midBlockAdditionalResidual?: Tensor | undefined;
+}
+
+/** A ControlNet at work in a run. */
+interface Net {
+  readonly model: ControlNetModel;
+  /** For all rows, or one for each picture that is drawn. [1 or B, C, H, W] */
+  readonly picture: Tensor;
+  /** The same for both halves of the rows under guidance. [1 or 2 B, C, H, W] */
+  readonly pictures: Tensor;
+  readonly scale: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The ControlNets of one run. */
+export class Control {
+  readonly #nets: readonly Net[];
+  readonly #guesses: boolean;
+  /** Pictures that are drawn. */
+  readonly #B: number;
+  readonly #steps: number;
+
+  /** Made by `beginControl`. */
+  constructor(nets: readonly Net[], { guesses, B, steps }: { guesses: boolean; B: number; steps: number }) {
+    this.#nets = nets;
+    this.#guesses = guesses;
+    this.#B = B;
+    this.#steps = steps;
+  }
+
+  /** The models, which must be in memory for `residuals`. */
+  get models(): ControlNetModel[] {
+    return this.#nets.map(({ model }) => model);
+  }
+
+  /** Tensors to free behind the loop. */
+  get owned(): Tensor[] {
+    return this.#nets.flatMap(({ picture, pictures }) => [picture, pictures]);
+  }
+
+  /** The sum of what all ControlNets add in a step. */
+  residuals(step: StepInput): Residuals {
+    return this.#sum(step, (_model, forward) => forward());
+  }
+
+  /** The same without values, for calls that are only measured. */
+  shapes(step: StepInput): Residuals {
+    return this.#sum(step, (model, forward) => {
+      let residuals: Tensor[] = [];
+      model.measure(() => (residuals = forward()));
+      return residuals;
+    });
+  }
+
+  #sum(
+    { input, t, step, states, addedCond }: StepInput,
+    run: (model: ControlNetModel, forward: () => Tensor[]) => Tensor[],
+  ): Residuals {
+    const [rows, B] = [input.shape[0]!, this.#B];
+    const isHalf = this.#guesses && rows > B; // guesses are for the prompt's half
+    const half = (x: Tensor) => isHalf ? x.slice(0, B) : x;
+    const added = addedCond && {
+      textEmbeds: half(addedCond.textEmbeds),
+      timeIds: isHalf ? (addedCond.timeIds as number[][]).slice(B) : addedCond.timeIds,
+    };
+    let sum: Tensor[] | undefined;
+    for (const { model, picture, pictures, scale, start, end } of this.#nets) {
+      if (step / this.#steps < start || (step + 1) / this.#steps > end) continue;
+      const cond = rows > B && !isHalf ? pictures : picture;
+      const residuals = run(model, () => {
+        const options = { conditioningScale: scale, guessMode: this.#guesses, addedCond: added };
+        const output = model.forward(half(input), t, half(states), cond, options);
+        return [...output.downBlockResSamples, output.midBlockResSample];
+      });
+      sum = sum ? sum.map((x, i) => x.add(residuals[i]!)) : residuals;
+    }
+    if (!sum) return {};
+    const whole = isHalf ? sum.map((x) => cat([zerosLike(x), x])) : sum;
+    return {
+      downBlockAdditionalResiduals: whole.slice(0, -1),
+      midBlockAdditionalResidual: whole.at(-1),
+    };
+  }
+}
+
+/** Checks the pictures in [0, 1] and the options of a run of B pictures of H × W pixels in so many steps. */
+export async function beginControl(
+  { controlnet }: ControlParts,
+  images: ControlImages,
+  options: ControlOptions,
+  { B, guided, steps, size: [H, W] }: {
+    B: number;
+    guided: boolean;
+    steps: number;
+    size: readonly [H: number, W: number];
+  },
+): Promise<Control> {
+  const models = [controlnet].flat();
+  const pictures = expectImages(images, models.length);
+  const each = (name: keyof ControlOptions, usual: number) =>
+    eachOf(name, options[name], usual, models.length);
+  const scales = each("controlnetConditioningScale", 1);
+  const [starts, ends] = [each("controlGuidanceStart", 0), each("controlGuidanceEnd", 1)];
+  const nets: Net[] = [];
+  for (const [i, model] of models.entries()) {
+    const [start, end] = [starts[i]!, ends[i]!];
+    if (!(0 <= start && start < end && end <= 1)) {
+      throw new RangeError(
+        `Cannot control from ${start} to ${end}: expected parts of the steps from 0 to 1, the first one less; ` +
+          "see controlGuidanceStart and controlGuidanceEnd",
+      );
+    }
+    const picture = await readPicture(pictures[i]!, B, [H, W], model);
+    using made = scope(picture);
+    const twice = guided && picture.shape[0] !== 1 ? cat([picture, picture]) : picture;
+    nets.push({
+      model,
+      picture: made.keep(picture),
+      pictures: made.keep(twice),
+      scale: scales[i]!,
+      start,
+      end,
+    });
+  }
+  const guesses = options.guessMode === true || models[0]!.config.global_pool_conditions;
+  return new Control(nets, { guesses, B, steps });
+}
+
+/** The first of the pictures that control, whose size is drawn where nothing else is said. */
+export function firstImage(images: ControlImages): Tensor {
+  return [images].flat()[0] as Tensor;
+}
+
+function expectImages(images: ControlImages, count: number): readonly Tensor[] {
+  const list = [images].flat() as Tensor[];
+  if (list.length === count) return list;
+  throw new RangeError(
+    `Cannot control by ${list.length} pictures: expected ${count}, one for each ControlNet; ` +
+      "pictures of one ControlNet are rows of one tensor",
+  );
+}
+
+/** A value for each ControlNet. */
+function eachOf(
+  name: keyof ControlOptions,
+  given: ControlOptions[keyof ControlOptions],
+  usual: number,
+  count: number,
+): number[] {
+  const value = (given ?? usual) as number | readonly number[];
+  const values = typeof value === "number" ? new Array<number>(count).fill(value) : [...value];
+  if (values.length !== count) {
+    throw new RangeError(
+      `Cannot control with ${values.length} values of ${name}: expected one, or ${count}, one for each ControlNet`,
+    );
+  }
+  for (const value of values) expectNumber(name, value);
+  return values;
+}
+
+/** A picture resized by Lanczos to the size that is drawn, as diffusers does with pictures of PIL. A copy. */
+async function readPicture(
+  image: Tensor,
+  B: number,
+  [H, W]: readonly [H: number, W: number],
+  { config: { conditioning_channels: C } }: ControlNetModel,
+): Promise<Tensor> {
+  const { shape } = image;
+  if (shape.length !== 4 || (shape[0] !== 1 && shape[0] !== B) || shape[1] !== C) {
+    throw new RangeError(
+      `Cannot control by a picture: expected [${B === 1 ? 1 : `1 or ${B}`}, ${C}, H, W], got ${
+        formatShape(shape)
+      }`,
+    );
+  }
+  await fractionsOf("a picture that controls", image);
+  return shape[2] === H && shape[3] === W ? image.clone() : await resizeImage(image, [H, W]);
+}
