@@ -6,6 +6,7 @@ import {
   type LoraModels,
   type Model,
   UNet2DConditionModel,
+  ZImageTransformer2DModel,
 } from "../../src/models/mod.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
@@ -14,6 +15,7 @@ import { readJson } from "./json.ts";
 import { loading } from "./precision.ts";
 import { inputsOf as unetInputs } from "./sd_unet.ts";
 import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
+import { inputsOf as zImageInputs } from "./zimage_transformer.ts";
 
 const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU
 
@@ -62,6 +64,18 @@ export async function* lorasOfFlux(folder: string, model: string): Verdicts {
   );
   yield* loras(folder, model, { transformer }, {
     out: () => transformer.forward(hiddenStates, { ...tokens, ...conditions, timestep }).sample,
+  });
+}
+
+/** The LoRAs of a Z-Image, on its transformer. */
+export async function* lorasOfZImage(folder: string, model: string): Verdicts {
+  if (!existsSync(`${folder}/lora`)) return;
+  const path = `${folder}/pipeline/transformer`;
+  using transformer = await ZImageTransformer2DModel.fromPretrained(path, loading());
+  const tensors = await readTensors(`${folder}/expected/transformer.safetensors`);
+  const { x, t, capFeats, capLengths } = zImageInputs(tensors, "batch", [0, 1]);
+  yield* loras(folder, model, { transformer }, {
+    out: () => transformer.forward(x.unsqueeze(2), t, capFeats, { capLengths }).sample,
   });
 }
 

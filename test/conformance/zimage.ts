@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { isLoraFile, lorasOfZImage } from "./lora.ts";
 import { notBuilt } from "./not_built.ts";
 import { vae } from "./sd_vae.ts";
 import type { Verdict } from "./verdict.ts";
@@ -12,10 +13,11 @@ const PARTS: Readonly<Record<string, (folder: string, model: string) => Verdicts
   "transformer.safetensors": zImageTransformer,
 };
 
-/** The parts of Z-Image. */
+/** The parts of Z-Image and its LoRAs. */
 export async function* zimage(folder: string): Verdicts {
   for (const [file, part] of Object.entries(PARTS)) {
     if (existsSync(`${folder}/expected/${file}`)) yield* part(folder, "zimage");
   }
-  yield* notBuilt(folder, (file) => file in PARTS);
+  yield* lorasOfZImage(folder, "zimage");
+  yield* notBuilt(folder, (file) => file in PARTS || isLoraFile(file));
 }

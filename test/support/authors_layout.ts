@@ -206,6 +206,26 @@ export function toBflFlux(tensors: Raws, prefix = ""): Map<string, RawTensor> {
   return result;
 }
 
+/** Z-Image's transformer as its authors have it, with the norm that no model reads. */
+export function toZImage(tensors: Raws, prefix = ""): Map<string, RawTensor> {
+  const result = renamedBy(tensors, prefix, (key) => {
+    if (/attention\.to_[qkv]\./.test(key)) return undefined;
+    return replaceFirst(key, [
+      [/^all_(x_embedder|final_layer)\.2-1\./, "$1."],
+      [/attention\.norm_([qk])\./, "attention.$1_norm."],
+      [/attention\.to_out\.0\./, "attention.out."],
+    ]);
+  });
+  for (const key of tensors.keys()) {
+    const [, attention] = /^(.*\.attention)\.to_q\.weight$/.exec(key) ?? [];
+    if (!attention) continue;
+    const parts = ["q", "k", "v"].map((x) => tensors.get(`${attention}.to_${x}.weight`)!);
+    result.set(`${prefix}${attention}.qkv.weight`, stacked(parts));
+  }
+  result.set(`${prefix}norm_final.weight`, { dtype: "F32", shape: [1], bytes: new Uint8Array(4) });
+  return result;
+}
+
 /** The same tensors behind a prefix. */
 export function behind(tensors: Raws, prefix: string): Map<string, RawTensor> {
   return renamedBy(tensors, prefix, (key) => key);

@@ -112,6 +112,20 @@ export function fluxShapes({ guidance, inputs = 64 }: { guidance: boolean; input
   };
 }
 
+/** Z-Image and Z-Image-Turbo, which have the same shapes. */
+export function zImageShapes(): Shapes {
+  return {
+    "x_embedder.weight": [3840, 64],
+    "cap_embedder.1.weight": [3840, 2560],
+    "cap_pad_token": [1, 3840],
+    "noise_refiner.0.attention.q_norm.weight": [128],
+    "noise_refiner.0.attention.qkv.weight": [11520, 3840],
+    "noise_refiner.1.attention.qkv.weight": [11520, 3840],
+    "layers.29.attention.qkv.weight": [11520, 3840],
+    "final_layer.linear.weight": [64, 3840],
+  };
+}
+
 /** T5-XXL's encoder. */
 export function t5Shapes(): Shapes {
   return {

@@ -76,6 +76,18 @@ export function asMatrix(tensor: StoredTensor): StoredTensor {
   return { ...tensor, shape: cut(shape), places };
 }
 
+/** A vector as a matrix of one row, as GGUF files lack axes of 1. [N] → [1, N] */
+export function asRow(tensor: StoredTensor): StoredTensor {
+  const { shape } = tensor;
+  if (shape.length !== 1) return tensor;
+  const places = tensor.places.map((place) => ({
+    ...place,
+    shape: [1, ...place.shape],
+    strides: [place.shape[0]!, ...place.strides],
+  }));
+  return { ...tensor, shape: [1, ...shape], places };
+}
+
 /** The tensor with one axis. */
 function flat(tensor: StoredTensor): StoredTensor {
   const shape = [size(tensor.shape)];

@@ -1,6 +1,6 @@
 import { formatShape, sameNumbers, type Shape } from "../../core/shape.ts";
 import { quote } from "../files/errors.ts";
-import { type LayerRows, loraKeyMap, type LoraPart, splitName } from "../names/lora.ts";
+import { flatName, type LayerRows, loraKeyMap, type LoraPart, splitName } from "../names/lora.ts";
 import type { LoraFile, LoraPair } from "./file.ts";
 
 /** A layer, and the pair whose rows are added to it. */
@@ -19,10 +19,22 @@ export interface Match {
 /** The shapes of the weights of each model's layers. */
 export type Layers = ReadonlyMap<LoraPart, ReadonlyMap<string, Shape>>;
 
-/** Finds the layers of the given models that the pairs of a file are for. Throws where shapes do not fit. */
+/** A pair, and the layers of one model that it is for. */
+interface Target {
+  readonly pair: LoraPair;
+  readonly part: LoraPart;
+  readonly layers: readonly LayerRows[];
+  /** The file has the model's own name for the layer. */
+  readonly isOwn: boolean;
+}
+
+/**
+ * Finds the layers of the given models that the pairs of a file are for. A file that has a layer under the model's own name
+ * and under another, say in a fused matrix, has it twice: then the own name counts. Throws where shapes do not fit.
+ */
 export function matchLora(file: LoraFile, models: Layers): Match {
   const keyMaps = new Map([...models].map(([part, layers]) => [part, loraKeyMap(layers)]));
-  const placed = new Map<LoraPart, Placement[]>();
+  const targets: Target[] = [];
   const unmatched: string[] = [];
   for (const pair of file.pairs) {
     const { parts, layer } = splitName(pair.name);
@@ -31,9 +43,17 @@ export function matchLora(file: LoraFile, models: Layers): Match {
       unmatched.push(pair.name);
       continue;
     }
-    const targets = keyMaps.get(part)!.get(layer)!;
-    checkShapes(pair, targets, models.get(part)!, file.path);
-    placed.set(part, [...placed.get(part) ?? [], ...targets.map((target) => ({ ...target, pair }))]);
+    const layers = keyMaps.get(part)!.get(layer)!;
+    checkShapes(pair, layers, models.get(part)!, file.path);
+    targets.push({ pair, part, layers, isOwn: flatName(layers[0]!.layer) === layer });
+  }
+  const idOf = ({ part }: Target, { layer }: LayerRows) => `${part} ${layer}`;
+  const own = new Set(targets.filter(({ isOwn }) => isOwn).map((one) => idOf(one, one.layers[0]!)));
+  const placed = new Map<LoraPart, Placement[]>();
+  for (const one of targets) {
+    const { pair, part, layers, isOwn } = one;
+    if (!isOwn && layers.some((rows) => own.has(idOf(one, rows)))) continue;
+    placed.set(part, [...placed.get(part) ?? [], ...layers.map((rows) => ({ ...rows, pair }))]);
   }
   return { placed, unmatched };
 }

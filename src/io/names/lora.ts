@@ -1,6 +1,7 @@
 import type { Shape } from "../../core/shape.ts";
 import { FLUX_NAMES, SWAPPED, XLABS_NAMES } from "./flux.ts";
 import { ldmLayerNames } from "./ldm_unet.ts";
+import { Z_IMAGE_NAMES } from "./z_image.ts";
 
 /** Names in LoRA files: a prefix for one of the pipeline's models, then one of its layers. */
 
@@ -89,14 +90,14 @@ const OLD_ENDS: readonly [end: RegExp, old: string][] = [
  */
 export function loraKeyMap(layers: ReadonlyMap<string, Shape>): LoraKeyMap {
   const map = new Map<string, readonly LayerRows[]>();
-  const add = (name: string, members: readonly string[]) => {
+  const add = (name: string, members: readonly string[], swapped = false) => {
     const flat = flatName(name);
     if (map.has(flat)) return;
     let first = 0;
     const rowsOf = (layer: string): LayerRows => {
       const rows = layers.get(layer)![0]!;
       first += rows;
-      return { layer, first: first - rows, rows, swapped: name === SWAPPED };
+      return { layer, first: first - rows, rows, swapped };
     };
     map.set(flat, members.map(rowsOf));
   };
@@ -109,13 +110,21 @@ export function loraKeyMap(layers: ReadonlyMap<string, Shape>): LoraKeyMap {
     }
   }
   for (const [layer, name] of ldmLayerNames(layers)) add(name, [layer]);
-  for (const [name, members] of fluxNames(layers)) add(name, members);
+  for (const [name, members] of authorsNames(layers, FLUX_TABLES)) add(name, members, name === SWAPPED);
+  for (const [name, members] of authorsNames(layers, [Z_IMAGE_NAMES])) add(name, members);
   return map;
 }
 
-/** The rows of FLUX's tables whose layers the model has, once for each of its blocks. */
-function* fluxNames(layers: ReadonlyMap<string, Shape>): Generator<[name: string, members: string[]]> {
-  for (const [name, members] of Object.entries({ ...FLUX_NAMES, ...XLABS_NAMES })) {
+type Names = Readonly<Record<string, readonly string[]>>;
+
+const FLUX_TABLES: readonly Names[] = [FLUX_NAMES, XLABS_NAMES];
+
+/** The rows of tables of names whose layers the model has, once for each of its blocks. */
+function* authorsNames(
+  layers: ReadonlyMap<string, Shape>,
+  tables: readonly Names[],
+): Generator<[name: string, members: string[]]> {
+  for (const [name, members] of tables.flatMap((table) => Object.entries(table))) {
     const last = name.includes(".N.") ? Infinity : 0;
     for (let n = 0; n <= last; n++) {
       const numbered = members.map((member) => member.replace(".N.", `.${n}.`));

@@ -97,7 +97,9 @@ const NOT_BUILT: readonly (readonly [mark: RegExp, name: string])[] = [
   [/(^|\.)txt_in\.individual_token_refiner\./, "HunyuanVideo"],
   [/(^|\.)head\.modulation$/, "Wan"],
   [/(^|\.)patchify_proj\./, "LTX-Video"],
-  [/(^|\.)cap_embedder\.0\./, "Lumina or Z-Image"],
+  [/(^|\.)siglip_embedder\.0\./, "Z-Image-Omni"],
+  [/^control_layers\.0\./, "a Z-Image ControlNet"],
+  [/(^|\.)layers\.0\.adaLN_modulation\.1\./, "Lumina"],
   [/(^|\.)double_layers\.0\.attn\.w2q\./, "AuraFlow"],
 ];
 

@@ -30,8 +30,17 @@ export interface Elsewhere {
   readonly subfolder: string;
 }
 
-const CLIP = "openai/clip-vit-large-patch14"; // whose vocabulary all of them have
+const CLIP = "openai/clip-vit-large-patch14";
 const T5 = "google/t5-v1_1-xxl";
+const QWEN3 = "Qwen/Qwen3-4B";
+
+/** Tokenizers by the text encoders beside them: their classes, and repositories of vocabularies that all of them have. */
+const TOKENIZERS: Readonly<Record<string, readonly [className: string, repo: string]>> = {
+  CLIPTextModel: ["CLIPTokenizer", CLIP],
+  CLIPTextModelWithProjection: ["CLIPTokenizer", CLIP],
+  T5EncoderModel: ["T5TokenizerFast", T5],
+  Qwen3Model: ["Qwen2Tokenizer", QWEN3],
+};
 
 /** The model_index.json of the pipeline in a file. */
 export async function readSingleFileIndex(
@@ -43,7 +52,7 @@ export async function readSingleFileIndex(
   if (!file.family || !family) {
     throw new TypeError(
       `Cannot load a pipeline from ${file.path}: expected the UNet of Stable Diffusion 1, 2 or XL, ` +
-        `or the transformer of FLUX.1, got ${gotIn(file)}`,
+        `or the transformer of FLUX.1 or Z-Image, got ${gotIn(file)}`,
     );
   }
   const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // its notices are for when it is loaded
@@ -78,7 +87,7 @@ function componentsOf({ models }: Family, scheduler: unknown): Record<string, [s
   const encoders = Object.entries(models).filter(([folder]) => folder.startsWith("text_encoder"));
   const tokenizers = encoders.map(([folder, model]) => [
     folder.replace("text_encoder", "tokenizer"),
-    model === "T5EncoderModel" ? "T5TokenizerFast" : "CLIPTokenizer",
+    TOKENIZERS[model]![0],
   ]);
   const classes = { ...models, ...Object.fromEntries(tokenizers), scheduler };
   return Object.fromEntries(Object.entries(classes).map(([name, type]) => [name, ["", type]]));
@@ -152,7 +161,7 @@ function unknownKeys({ path, tensors }: SingleFile, folder: string): Error {
   const got = kind?.name ?? [...tensors.keys()].slice(0, 2).map((key) => `"${key}"`).join(", ");
   const advice = kind?.use ?? "if these are diffusers' names, give the folder or repository of its config";
   return new TypeError(
-    `Cannot load ${folder} from ${path}: expected the keys of Stable Diffusion 1, 2 or XL, or of FLUX.1, got ` +
+    `Cannot load ${folder} from ${path}: expected the keys of Stable Diffusion 1, 2 or XL, of FLUX.1 or of Z-Image, got ` +
       `${got}; ${advice}`,
   );
 }
@@ -202,7 +211,7 @@ export async function findSingleFileTokenizer(
   const file = await openSingleFile(pathOrUrl, options);
   const family = familyDetails(file);
   const model = family?.models[folder.replace("tokenizer", "text_encoder")];
-  const base = model === "T5EncoderModel" ? T5 : CLIP;
+  const [, base] = TOKENIZERS[model ?? "CLIPTextModel"]!;
   const padToken = family?.zeroPadded.includes(folder) ? "!" : undefined;
   return { ...elsewhere(file, folder, { ...options, base }), subfolder: "", padToken };
 }

@@ -115,6 +115,14 @@ export const families = {
     models: fluxModels,
     zeroPadded: [],
   },
+  zImage: {
+    name: "Z-Image",
+    repo: "Tongyi-MAI/Z-Image-Turbo",
+    configs: fluxConfigs,
+    scheduler: { ...flow, shift: 3, use_dynamic_shifting: false },
+    models: { transformer: "ZImageTransformer2DModel", vae, text_encoder: "Qwen3Model" },
+    zeroPadded: [],
+  },
 } as const satisfies Record<string, Family>;
 
 /** Name of a family. */
@@ -123,6 +131,7 @@ export type FamilyName = keyof typeof families;
 /** The family of a file: by its text encoders, else by the width of the embeddings that its UNet takes. */
 export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): FamilyName | undefined {
   const transformer = parts.get("transformer");
+  if (transformer?.className === "ZImageTransformer2DModel") return "zImage";
   if (transformer) {
     return transformer.config(tensors)["guidance_embeds"] ? "fluxDev" : "fluxSchnell";
   }
@@ -149,6 +158,7 @@ export function pipelineOf(family: FamilyName, channels: unknown): string {
   if (family === "fluxDev" || family === "fluxSchnell") {
     return { 384: "FluxFillPipeline", 128: "FluxControlPipeline" }[channels as number] ?? "FluxPipeline";
   }
+  if (family === "zImage") return "ZImagePipeline";
   if (family === "sdxlRefiner") return "StableDiffusionXLImg2ImgPipeline";
   if (family === "sdxl") {
     return channels === 9 ? "StableDiffusionXLInpaintPipeline" : "StableDiffusionXLPipeline";

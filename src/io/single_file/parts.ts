@@ -5,6 +5,7 @@ import type { Infos, Stored } from "../names/keys.ts";
 import { ldmUnetConfig, ldmUnetView } from "../names/ldm_unet.ts";
 import { ldmVaeConfig, ldmVaeView } from "../names/ldm_vae.ts";
 import { t5Config, t5View } from "../names/t5.ts";
+import { zImageConfig, zImageView } from "../names/z_image.ts";
 
 /** A model in a single file. */
 export interface Part {
@@ -54,6 +55,14 @@ const kinds: readonly Kind[] = [
     mark: /^double_blocks\.0\.img_attn\.norm\.query_norm\.scale$/,
     config: bflFluxConfig,
     view: bflFluxView,
+  },
+  {
+    folder: "transformer",
+    className: "ZImageTransformer2DModel",
+    prefixes: ["model.diffusion_model.", ""],
+    mark: /^noise_refiner\.0\.attention\.qkv\.weight$/,
+    config: zImageConfig,
+    view: zImageView,
   },
   {
     folder: "vae",

@@ -154,6 +154,56 @@ Deno.test("only Black Forest Labs' name of the last modulation has its halves sw
   assert.equal(swapped("lora_transformer_norm_out_linear"), false);
 });
 
+/** A Z-Image of one block, with sizes that are not Z-Image's. */
+const Z_IMAGE: Layers = new Map([
+  ["all_x_embedder.2-1", [12, 64]],
+  ["all_final_layer.2-1.adaLN_modulation.1", [12, 8]],
+  ["layers.0.adaLN_modulation.0", [48, 8]],
+  ["layers.0.attention.to_q", [12, 12]],
+  ["layers.0.attention.to_k", [12, 12]],
+  ["layers.0.attention.to_v", [12, 12]],
+  ["layers.0.attention.to_out.0", [12, 12]],
+  ["cap_embedder.1", [12, 5]],
+]);
+
+const OF_Z_IMAGE: [name: string, layers: string[]][] = [
+  ["lora_unet_layers_0_attention_qkv", ["to_q", "to_k", "to_v"].map((part) => `layers.0.attention.${part}`)],
+  ["lora_unet_layers_0_attention_out", ["layers.0.attention.to_out.0"]],
+  ["lora_unet_layers_0_adaLN_modulation_0", ["layers.0.adaLN_modulation.0"]],
+  ["diffusion_model.layers.0.attention.to.k", ["layers.0.attention.to_k"]],
+  ["diffusion_model.final_layer.adaLN_modulation.1", ["all_final_layer.2-1.adaLN_modulation.1"]],
+  ["diffusion_model.x_embedder", ["all_x_embedder.2-1"]],
+  ["transformer.all_x_embedder.2-1", ["all_x_embedder.2-1"]],
+  ["base_model.model.cap_embedder.1", ["cap_embedder.1"]],
+];
+
+for (const [name, layers] of OF_Z_IMAGE) {
+  Deno.test(`${name} is ${layers.join(", ")} of Z-Image`, () => {
+    const targets = loraKeyMap(Z_IMAGE).get(splitName(name).layer)!;
+    assert.deepEqual(
+      targets.map(({ layer, swapped }) => [layer, swapped]),
+      layers.map((layer) => [layer, false]),
+    );
+  });
+}
+
+Deno.test("a layer that a file has under two names gets its own name's pair alone", () => {
+  const file = fileOf([
+    pairOf("layers.0.attention.qkv", [2, 12], [36, 2]),
+    ...["q", "k", "v"].map((part) => pairOf(`layers.0.attention.to.${part}`, [2, 12], [12, 2])),
+    pairOf("layers.0.attention.out", [2, 12], [12, 2]),
+    pairOf("layers.0.attention.to_out.0", [2, 12], [12, 2]),
+  ]);
+  const { placed, unmatched } = matchLora(file, new Map([["image", Z_IMAGE]]));
+  assert.deepEqual(unmatched, []);
+  assert.deepEqual(placed.get("image")!.map(({ layer, pair }) => [layer, pair.name]), [
+    ["layers.0.attention.to_q", "layers.0.attention.to.q"],
+    ["layers.0.attention.to_k", "layers.0.attention.to.k"],
+    ["layers.0.attention.to_v", "layers.0.attention.to.v"],
+    ["layers.0.attention.to_out.0", "layers.0.attention.to_out.0"],
+  ]);
+});
+
 const TEXT: Layers = new Map([
   ["encoder.layers.0.self_attn.q_proj", [4, 4]],
   ["encoder.layers.0.self_attn.out_proj", [4, 4]],

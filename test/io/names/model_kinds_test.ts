@@ -19,6 +19,8 @@ const files: [path: string, name: string][] = [
   [`${folder}/emoji-ddpm/unet/${STEM}`, "UNet2DModel"],
   [fixture(`flux/pipeline/transformer/${STEM}.index.json`), "FluxTransformer2DModel"],
   [fixture("flux/pipeline/text_encoder_2/model.safetensors.index.json"), "T5EncoderModel"],
+  [fixture(`zimage/pipeline/transformer/${STEM}.index.json`), "ZImageTransformer2DModel"],
+  [fixture("zimage/lora/kohya.safetensors"), "a LoRA"],
   [fixture("flux/lora/kohya.safetensors"), "a LoRA"],
   [fixture("flux/lora/diffusers.safetensors"), "a LoRA"],
   [fixture("flux/lora/xlabs.safetensors"), "a LoRA"],

@@ -12,6 +12,7 @@ import {
   t5Shapes,
   unetShapes,
   vaeShapes,
+  zImageShapes,
 } from "../../support/real_headers.ts";
 
 const unet = (shape: Omit<Parameters<typeof unetShapes>[0], "middle">, middle = 1) =>
@@ -99,6 +100,14 @@ const files: [string, Shapes, FamilyName, string, string[]][] = [
   ["ComfyUI's FLUX with all parts", comfyFlux, "fluxDev", "FluxPipeline", [
     ...["transformer", "vae", "text_encoder", "text_encoder_2"],
   ]],
+  ["Z-Image", zImageShapes(), "zImage", "ZImagePipeline", ["transformer"]],
+  [
+    "Z-Image with its VAE",
+    { ...prefixed("model.diffusion_model.", zImageShapes()), ...prefixed("vae.", vaeShapes(16)) },
+    "zImage",
+    "ZImagePipeline",
+    ["transformer", "vae"],
+  ],
 ];
 
 for (const [what, shapes, family, pipeline, folders] of files) {
@@ -205,6 +214,19 @@ const configs: [string, Shapes, string, Record<string, unknown>][] = [
     in_channels: 384,
     out_channels: 64,
   }],
+  ["Z-Image's transformer", zImageShapes(), "transformer", {
+    all_patch_size: [2],
+    all_f_patch_size: [1],
+    in_channels: 16,
+    dim: 3840,
+    n_layers: 30,
+    n_refiner_layers: 2,
+    n_heads: 30,
+    qk_norm: true,
+    cap_feat_dim: 2560,
+    axes_dims: [32, 48, 48],
+    axes_lens: [1536, 512, 512],
+  }],
   ["T5-XXL", t5Shapes(), "text_encoder_2", {
     vocab_size: 32128,
     d_model: 4096,
@@ -231,6 +253,9 @@ for (
     ["distilled_guidance_layer.in_proj.bias", "Chroma"],
     ["model.diffusion_model.single_stream_modulation.lin.weight", "FLUX.2"],
     ["edm_mean", "Playground v2.5"],
+    ["layers.0.adaLN_modulation.1.weight", "Lumina"],
+    ["model.diffusion_model.siglip_embedder.0.weight", "Z-Image-Omni"],
+    ["control_layers.0.attention.qkv.weight", "a Z-Image ControlNet"],
     ["control_model.time_embed.0.weight", "a ControlNet"],
     ["model.diffusion_model.label_emb.weight", "the Stable Diffusion x4 upscaler"],
   ]

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { openCheckpoint, type TensorInfo } from "../../../src/io/formats/checkpoint.ts";
 import { findParts } from "../../../src/io/single_file/parts.ts";
-import { behind, toBflFlux, toLdmUnet, toLdmVae, toOpenClip } from "../../support/authors_layout.ts";
+import {
+  behind,
+  toBflFlux,
+  toLdmUnet,
+  toLdmVae,
+  toOpenClip,
+  toZImage,
+} from "../../support/authors_layout.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { type RawTensor, readRaw, safetensorsOf } from "../../support/raw_tensors.ts";
 import { TestFolder } from "../../support/files.ts";
@@ -59,6 +66,25 @@ const files: [string, string, string, (model: Raws) => Raws][] = [
     "transformer",
     fixture("flux/transformer_bf16/diffusion_pytorch_model.safetensors"),
     (m) => toBflFlux(m, "model.diffusion_model."),
+  ],
+  [
+    "Z-Image in bf16",
+    "transformer",
+    fixture("zimage/pipeline/transformer/diffusion_pytorch_model.safetensors.index.json"),
+    (m) => toZImage(m),
+  ],
+  [
+    "ComfyUI's Z-Image with vectors for its learned tokens",
+    "transformer",
+    fixture("zimage/pipeline/transformer/diffusion_pytorch_model.safetensors.index.json"),
+    (m) => {
+      const all = toZImage(m, "model.diffusion_model.");
+      for (const key of ["x_pad_token", "cap_pad_token"]) {
+        const one = all.get(`model.diffusion_model.${key}`)!;
+        all.set(`model.diffusion_model.${key}`, { ...one, shape: one.shape.slice(1) });
+      }
+      return all;
+    },
   ],
 ];
 
