@@ -94,7 +94,8 @@ export function fluxSingleTransformerBlock(
 ): Tensor {
   const D = x.shape[2]!;
   const [normed, gate] = named("norm", () => adaLayerNormZeroSingle(x, modulation, o.dtype), [x, modulation]);
-  const hidden = named("proj_mlp", () => geluTanh(dense(normed, w.proj_mlp, WIDENING * D)), [normed]);
+  const wide = named("proj_mlp", () => dense(normed, w.proj_mlp, WIDENING * D), [normed]);
+  const hidden = named("act_mlp", () => geluTanh(wide), [wide]);
   const mixed = named("attn", () => fluxAttention(normed, w.attn, o), [normed]);
   return gated(
     x,

@@ -1,0 +1,148 @@
+import type { Tensor } from "denoise";
+import {
+  AutoencoderKL,
+  CLIPTextModel,
+  CLIPTextModelWithProjection,
+  FluxTransformer2DModel,
+  type Model,
+  T5EncoderModel,
+  UNet2DConditionModel,
+  UNet2DModel,
+} from "denoise/models";
+import type { RecordedInputs } from "./inputs.ts";
+
+/** A call's results by diffusers' names, and the features at some paths. */
+export interface Called {
+  readonly results: Readonly<Record<string, Tensor>>;
+  readonly taps: Readonly<Record<string, Tensor>>;
+}
+
+/** Calls a model as it was called when its features were recorded. Throws where it cannot be called so. */
+export type RecordedCall = (taps: readonly string[]) => Called;
+
+/** The call of a recording. `method` is that of torch: forward, encode or decode. */
+export function recordedCall(model: Model, method: string, inputs: RecordedInputs): RecordedCall {
+  const call = callOf(model, method, inputs);
+  inputs.expectAllUsed();
+  return call;
+}
+
+function callOf(model: Model, method: string, inputs: RecordedInputs): RecordedCall {
+  if (model instanceof AutoencoderKL && method === "decode") {
+    const z = inputs.tensor("z");
+    return (paths) => {
+      const { sample, taps } = model.decode(z, { taps: paths });
+      return { results: { sample }, taps };
+    };
+  }
+  if (model instanceof AutoencoderKL && method === "encode") {
+    const x = inputs.tensor("x");
+    return (paths) => {
+      const { latentDist: { mean, logvar }, taps } = model.encode(x, { taps: paths });
+      return { results: { "latent_dist.mean": mean, "latent_dist.logvar": logvar }, taps };
+    };
+  }
+  if (method === "forward") {
+    if (model instanceof UNet2DModel) return unet2DCall(model, inputs);
+    if (model instanceof UNet2DConditionModel) return unet2DConditionCall(model, inputs);
+    if (model instanceof FluxTransformer2DModel) return fluxCall(model, inputs);
+    if (model instanceof CLIPTextModel) return clipCall(model, inputs);
+    if (model instanceof T5EncoderModel) return t5Call(model, inputs);
+  }
+  throw new TypeError(
+    `Cannot call ${method} of ${model.constructor.name}: expected ` +
+      `${model instanceof AutoencoderKL ? "encode or decode" : "a call that is built"}; record another`,
+  );
+}
+
+function unet2DCall(model: UNet2DModel, inputs: RecordedInputs): RecordedCall {
+  const [sample, t] = [inputs.tensor("sample"), inputs.numbers("timestep")];
+  const classLabels = labelsOf(inputs);
+  return (paths) => {
+    const { sample: y, taps } = model.forward(sample, t, { ...classLabels, taps: paths });
+    return { results: { sample: y }, taps };
+  };
+}
+
+function unet2DConditionCall(model: UNet2DConditionModel, inputs: RecordedInputs): RecordedCall {
+  const [sample, t] = [inputs.tensor("sample"), inputs.numbers("timestep")];
+  const texts = inputs.tensor("encoder_hidden_states");
+  const [down, adapted] = ["down_block_additional_residuals", "down_intrablock_additional_residuals"];
+  const options = {
+    ...labelsOf(inputs),
+    ...inputs.has("timestep_cond") && { timestepCond: inputs.tensor("timestep_cond") },
+    ...inputs.has("encoder_attention_mask") &&
+      { encoderAttentionMask: inputs.tensor("encoder_attention_mask") },
+    ...inputs.has("added_cond_kwargs.text_embeds") && {
+      addedCond: {
+        textEmbeds: inputs.tensor("added_cond_kwargs.text_embeds"),
+        timeIds: inputs.rows("added_cond_kwargs.time_ids"),
+      },
+    },
+    ...inputs.has(`${down}.0`) && { downBlockAdditionalResiduals: inputs.list(down) },
+    ...inputs.has("mid_block_additional_residual") &&
+      { midBlockAdditionalResidual: inputs.tensor("mid_block_additional_residual") },
+    ...inputs.has(`${adapted}.0`) && { downIntrablockAdditionalResiduals: inputs.list(adapted) },
+  };
+  return (paths) => {
+    const { sample: y, taps } = model.forward(sample, t, texts, { ...options, taps: paths });
+    return { results: { sample: y }, taps };
+  };
+}
+
+/** Class labels, where there are some: ids, or vectors [B, V]. */
+function labelsOf(inputs: RecordedInputs): { classLabels?: readonly number[] | Tensor } {
+  if (!inputs.has("class_labels")) return {};
+  const labels = inputs.tensor("class_labels");
+  return { classLabels: labels.shape.length > 1 ? labels : inputs.numbers("class_labels") as number[] };
+}
+
+function fluxCall(model: FluxTransformer2DModel, inputs: RecordedInputs): RecordedCall {
+  const x = inputs.tensor("hidden_states");
+  const options = {
+    encoderHiddenStates: inputs.tensor("encoder_hidden_states"),
+    pooledProjections: inputs.tensor("pooled_projections"),
+    timestep: inputs.numbers("timestep"),
+    imgIds: inputs.rows("img_ids"),
+    txtIds: inputs.rows("txt_ids"),
+    ...inputs.has("guidance") && { guidance: inputs.numbers("guidance") },
+  };
+  return (paths) => {
+    const { sample, taps } = model.forward(x, { ...options, taps: paths });
+    return { results: { sample }, taps };
+  };
+}
+
+function clipCall(model: CLIPTextModel, inputs: RecordedInputs): RecordedCall {
+  const ids = inputs.rows("input_ids");
+  return (paths) => {
+    const output = model instanceof CLIPTextModelWithProjection
+      ? model.forward(ids, { taps: paths })
+      : { textEmbeds: undefined, ...model.forward(ids, { taps: paths }) };
+    const { lastHiddenState, pooledOutput, textEmbeds, hiddenStates, taps } = output;
+    const results = {
+      last_hidden_state: lastHiddenState,
+      pooler_output: pooledOutput,
+      ...textEmbeds && { text_embeds: textEmbeds },
+      ...statesOf(hiddenStates),
+    };
+    return { results, taps };
+  };
+}
+
+function t5Call(model: T5EncoderModel, inputs: RecordedInputs): RecordedCall {
+  const ids = inputs.rows("input_ids");
+  const attentionMask = inputs.has("attention_mask") ? inputs.rows("attention_mask") : undefined;
+  return (paths) => {
+    const { lastHiddenState, hiddenStates, taps } = model.forward(ids, {
+      attentionMask,
+      outputHiddenStates: true,
+      taps: paths,
+    });
+    return { results: { last_hidden_state: lastHiddenState, ...statesOf(hiddenStates!) }, taps };
+  };
+}
+
+function statesOf(states: readonly Tensor[]): Record<string, Tensor> {
+  return Object.fromEntries(states.map((state, i) => [`hidden_states.${i}`, state]));
+}
