@@ -1,7 +1,9 @@
 import {
   AutoencoderKL,
+  AutoencoderKLFlux2,
   CLIPTextModel,
   CLIPTextModelWithProjection,
+  Flux2Transformer2DModel,
   FluxTransformer2DModel,
   type LoadOptions,
   type Model,
@@ -15,8 +17,10 @@ import { readIndex } from "../../src/pipelines/model_index.ts";
 /** The models that are built, by their classes' names. */
 export const modelClasses = {
   AutoencoderKL,
+  AutoencoderKLFlux2,
   CLIPTextModel,
   CLIPTextModelWithProjection,
+  Flux2Transformer2DModel,
   FluxTransformer2DModel,
   T5EncoderModel,
   UNet2DConditionModel,

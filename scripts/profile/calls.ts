@@ -1,7 +1,8 @@
 import { randn, type Tensor, zeros } from "denoise";
 import {
-  AutoencoderKL,
+  AutoencoderKLBase,
   CLIPTextModel,
+  Flux2Transformer2DModel,
   FluxTransformer2DModel,
   type Model,
   T5EncoderModel,
@@ -9,6 +10,7 @@ import {
   UNet2DModel,
   ZImageTransformer2DModel,
 } from "denoise/models";
+import { flux2ImageIds, flux2TextIds } from "../../src/models/flux2_transformer_2d/positions.ts";
 import { modulationWidth } from "../../src/models/flux_transformer_2d/modulation.ts";
 import { imageIds, textIds } from "../../src/models/flux_transformer_2d/pos_embed.ts";
 import { emptyOptions } from "../../src/models/unet_2d_condition/inputs.ts";
@@ -23,7 +25,7 @@ export interface Call {
 }
 
 const CLIP_TOKENS = 77;
-const T5_TOKENS = 512;
+const T5_TOKENS = 512; // and those of FLUX.2's prompts
 const PIXELS = 8; // of a side, to one latent
 const QWEN_TOKENS = 64; // of a prompt of usual length
 const USUAL_SIDE = 1024; // pixels that FLUX and Z-Image draw where nothing else is said
@@ -51,8 +53,9 @@ export function usualCall(model: Model, size: Size | undefined): Call {
     };
   }
   if (model instanceof FluxTransformer2DModel) return fluxCall(model, size);
+  if (model instanceof Flux2Transformer2DModel) return flux2Call(model, size);
   if (model instanceof ZImageTransformer2DModel) return zImageCall(model, size);
-  if (model instanceof AutoencoderKL) {
+  if (model instanceof AutoencoderKLBase) {
     const { latent_channels, sample_size } = model.config;
     const usual = Math.ceil([sample_size].flat()[0]! / model.scaleFactor);
     const shape = [1, latent_channels, ...latents(size, [usual, usual], model.scaleFactor)];
@@ -91,6 +94,25 @@ function fluxCall(model: FluxTransformer2DModel, size: Size | undefined): Call {
     text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens`,
     record: (turn) => {
       const options = { encoderHiddenStates, imgIds, txtIds, modulation: modulations[turn % 2]! };
+      return model.forward(samples[turn % 2]!, options).sample;
+    },
+  };
+}
+
+function flux2Call(model: Flux2Transformer2DModel, size: Size | undefined): Call {
+  const { in_channels, joint_attention_dim, guidance_embeds } = model.config;
+  const side = USUAL_SIDE / (2 * PIXELS); // a token covers 2×2 latents
+  const [h, w] = latents(size, [side, side], 2 * PIXELS);
+  const shape = [1, h * w, in_channels];
+  const samples = twice(() => randn(shape));
+  const encoderHiddenStates = randn([1, T5_TOKENS, joint_attention_dim]);
+  const [imgIds, txtIds] = [flux2ImageIds([h, w]), flux2TextIds(T5_TOKENS)];
+  const guidance = guidance_embeds ? 4 : undefined;
+  return {
+    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens`,
+    record: (turn) => {
+      const timestep = turn % 10 / 10;
+      const options = { encoderHiddenStates, imgIds, txtIds, timestep, guidance };
       return model.forward(samples[turn % 2]!, options).sample;
     },
   };

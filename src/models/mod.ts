@@ -1,10 +1,14 @@
 /** Models: networks with their configs and weights. @module */
+export { AutoencoderKL } from "./autoencoder_kl/autoencoder_kl.ts";
 export {
-  AutoencoderKL,
+  AutoencoderKLBase,
   type DecodeCheckedOptions,
   type TileOptions,
-} from "./autoencoder_kl/autoencoder_kl.ts";
-export type { AutoencoderKLConfig } from "./autoencoder_kl/config.ts";
+  type Verb,
+} from "./autoencoder_kl/autoencoder_kl_base.ts";
+export type { AutoencoderKLConfig, KLConfig } from "./autoencoder_kl/config.ts";
+export { AutoencoderKLFlux2 } from "./autoencoder_kl_flux2/autoencoder_kl_flux2.ts";
+export type { AutoencoderKLFlux2Config } from "./autoencoder_kl_flux2/config.ts";
 export { AutoencoderTiny } from "./autoencoder_tiny/autoencoder_tiny.ts";
 export type { AutoencoderTinyConfig } from "./autoencoder_tiny/config.ts";
 export { DiagonalGaussianDistribution } from "./autoencoder_kl/distribution.ts";

@@ -1,5 +1,5 @@
 import { loadModel, type LoadOptions, type ModelClass } from "../models/runtime/load.ts";
-import { AutoencoderKL, Model } from "../models/mod.ts";
+import { AutoencoderKLBase, Model } from "../models/mod.ts";
 import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { describePlan, planMemory } from "./memory/plan.ts";
 import { memoryBudget, modelsOf, type Residents } from "./memory/acquire.ts";
@@ -69,7 +69,7 @@ export async function openModel<M extends Model>(
   options: LoadOptions,
   memory = Infinity,
 ): Promise<M> {
-  const quantize = type as unknown === AutoencoderKL ? undefined : options.quantize; // convolutions gain nothing by it
+  const quantize = type.prototype instanceof AutoencoderKLBase ? undefined : options.quantize; // convolutions gain nothing by it
   const model = await loadModel(type, pathOrRepo, { ...options, quantize, defer: true });
   model.isFlexible = !options.quantize && !options.stream && !options.headersOnly;
   storeToFit(model, model.workspace, memory);

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { flux2Transformer, isTapFile } from "./flux2_transformer.ts";
+import { flux2Vae, smallDecoder } from "./flux2_vae.ts";
 import { notBuilt } from "./not_built.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -8,6 +9,8 @@ type Verdicts = AsyncGenerator<Verdict, void, void>;
 /** The parts of FLUX.2, by the file of expected values that each begins with. */
 const PARTS: Readonly<Record<string, (folder: string, model: string) => Verdicts>> = {
   "transformer.safetensors": flux2Transformer,
+  "vae.safetensors": flux2Vae,
+  "vae_small_decoder.safetensors": smallDecoder,
 };
 
 /** The parts of FLUX.2. */

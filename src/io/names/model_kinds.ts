@@ -55,6 +55,7 @@ const MARKS: readonly Mark[] = [
   }],
   [/^encoder\.block\.0\.layer\.0\.SelfAttention\./, undefined, model("T5EncoderModel")],
   [/^(encoder|decoder)\.layers\.\d+\.conv\.\d\./, undefined, model("AutoencoderTiny")],
+  [/^bn\.running_mean$/, /^encoder\.down/, model("AutoencoderKLFlux2")],
   [/^encoder\.down_blocks\./, /^decoder\.up_blocks\./, model("AutoencoderKL")],
   [/^decoder\.up_blocks\./, undefined, model("the decoder of an AutoencoderKL")],
   [/^encoder\.down_blocks\./, undefined, model("the encoder of an AutoencoderKL")],

@@ -11,7 +11,7 @@ import {
 import { groupStatistics } from "../../ops/norm/group_statistics.ts";
 import type { GroupNormOptions } from "../../ops/mod.ts";
 import { cat, isWanted, named, stack, type Tensor } from "../../tensor/mod.ts";
-import { type AutoencoderKLConfig, scaleFactor, smallestTile } from "./config.ts";
+import { channelsOf, type KLConfig, scaleFactor, smallestTile } from "./config.ts";
 
 /**
  * A picture in bands of whole rows, from top to bottom, where one tensor would be larger than an adapter
@@ -35,7 +35,7 @@ const NEIGHBOURS = 2; // rows of latents that a band may hold of its neighbours:
  * The fewest bands of rows with which no activation is larger than `limit` bytes, which the adapter binds at
  * once. Throws, and proposes tiles, where even the most are too few.
  */
-export function bandsOf(x: Tensor, load: CoderLoad, config: AutoencoderKLConfig, limit: number): number {
+export function bandsOf(x: Tensor, load: CoderLoad, config: KLConfig, limit: number): number {
   const f = scaleFactor(config);
   if (outerBytes(load, load.H / f, config) <= limit) return 1;
   const shared = Math.floor(load.H / f); // rows of latents; pixels left over go to the last band
@@ -52,8 +52,8 @@ export function bandsOf(x: Tensor, load: CoderLoad, config: AutoencoderKLConfig,
 }
 
 /** Bytes of the largest activation over so many rows of latents: the first or the last of a block. */
-function outerBytes({ verb, B, W, bytes }: CoderLoad, rows: number, config: AutoencoderKLConfig): number {
-  const channels = config.block_out_channels;
+function outerBytes({ verb, B, W, bytes }: CoderLoad, rows: number, config: KLConfig): number {
+  const channels = channelsOf(verb, config);
   const levels = channels.map((own, i) => {
     const source = (verb === "encode" ? channels[i - 1] : channels[i + 1]) ?? own; // channels of the input
     return B * Math.max(own, source) * (rows * scaleFactor(config) / 2 ** i) * Math.ceil(W / 2 ** i) * bytes;
@@ -62,9 +62,9 @@ function outerBytes({ verb, B, W, bytes }: CoderLoad, rows: number, config: Auto
 }
 
 /** Bytes of an activation of the middle block, which is always whole: its pixels all see each other. */
-function middleBytes({ B, H, W, bytes }: CoderLoad, config: AutoencoderKLConfig): number {
+function middleBytes({ verb, B, H, W, bytes }: CoderLoad, config: KLConfig): number {
   const f = scaleFactor(config);
-  return B * config.block_out_channels.at(-1)! * Math.ceil(H / f) * Math.ceil(W / f) * bytes;
+  return B * channelsOf(verb, config).at(-1)! * Math.ceil(H / f) * Math.ceil(W / f) * bytes;
 }
 
 /** Cuts a picture into `count` bands of `rows`, the last one with what is left over. x [B, C, H, W]. */

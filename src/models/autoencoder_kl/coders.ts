@@ -15,7 +15,7 @@ import {
   resnetBands,
   upsampleBands,
 } from "./bands.ts";
-import { type AutoencoderKLConfig, scaleFactor } from "./config.ts";
+import { channelsOf, type KLConfig, scaleFactor } from "./config.ts";
 
 /** Weights of an encoder or a decoder. */
 export interface Coder {
@@ -58,7 +58,7 @@ export interface CoderRun {
 export function encodeKL(
   image: Tensor,
   w: AutoencoderKLWeights,
-  config: AutoencoderKLConfig,
+  config: KLConfig,
   { dtype, bands }: CoderRun,
 ): Tensor {
   const f = scaleFactor(config);
@@ -75,7 +75,7 @@ export function encodeKL(
 export function decodeKL(
   z: Tensor,
   w: AutoencoderKLWeights,
-  config: AutoencoderKLConfig,
+  config: KLConfig,
   { dtype, bands }: CoderRun,
 ): Tensor {
   let x = z.cast(dtype);
@@ -85,8 +85,9 @@ export function decodeKL(
   return named("decoder", () => decoder(x, w.decoder, config, bands), [x]);
 }
 
-function encoder(x: Bands, w: Coder, config: AutoencoderKLConfig): Tensor {
-  const { block_out_channels: channels, layers_per_block: layers } = config;
+function encoder(x: Bands, w: Coder, config: KLConfig): Tensor {
+  const channels = channelsOf("encode", config);
+  const layers = config.layers_per_block;
   x = namedBands("conv_in", x, (x) => convBands(x, w.conv_in, channels[0]!));
   for (const i of channels.keys()) {
     const options = {
@@ -96,14 +97,19 @@ function encoder(x: Bands, w: Coder, config: AutoencoderKLConfig): Tensor {
     };
     x = namedBands(`down_blocks.${i}`, x, (x) => downEncoderBlock2D(x, w.down_blocks[i]!, options));
   }
-  const whole = middle(joinBands(x), w, config);
+  const whole = middle(joinBands(x), w, channels.at(-1)!, config);
   return joinBands(output([whole], w, 2 * config.latent_channels, config));
 }
 
-function decoder(z: Tensor, w: Coder, config: AutoencoderKLConfig, bands: number): Tensor {
-  const channels = config.block_out_channels.toReversed();
+function decoder(z: Tensor, w: Coder, config: KLConfig, bands: number): Tensor {
+  const channels = channelsOf("decode", config).toReversed();
   const layers = config.layers_per_block + 1;
-  const whole = middle(named("conv_in", () => conv3x3(z, w.conv_in, channels[0]!), [z]), w, config);
+  const whole = middle(
+    named("conv_in", () => conv3x3(z, w.conv_in, channels[0]!), [z]),
+    w,
+    channels[0]!,
+    config,
+  );
   let x = cutBands(whole, bands, Math.ceil(z.shape[2]! / bands));
   for (const i of channels.keys()) {
     const options = {
@@ -117,8 +123,8 @@ function decoder(z: Tensor, w: Coder, config: AutoencoderKLConfig, bands: number
 }
 
 /** The smallest picture, where all pixels may see each other. x [B, C, H, W] → [B, C, H, W]. */
-function middle(x: Tensor, { mid_block: w }: Coder, config: AutoencoderKLConfig): Tensor {
-  const options = resnetOptions(config.block_out_channels.at(-1)!, config);
+function middle(x: Tensor, { mid_block: w }: Coder, channels: number, config: KLConfig): Tensor {
+  const options = resnetOptions(channels, config);
   return named("mid_block", () => {
     let h = named("resnets.0", () => resnetBlock2D(x, w.resnets[0]!, null, options), [x]);
     if (config.mid_block_add_attention) {
@@ -130,7 +136,7 @@ function middle(x: Tensor, { mid_block: w }: Coder, config: AutoencoderKLConfig)
   }, [x]);
 }
 
-function output(x: Bands, w: Coder, channels: number, config: AutoencoderKLConfig): Bands {
+function output(x: Bands, w: Coder, channels: number, config: KLConfig): Bands {
   const options = resnetOptions(channels, config);
   const normed = namedBands("conv_norm_out", x, (x) => normBands(x, w.conv_norm_out, options));
   const active = normed.map(silu); // whatever act_fn is
@@ -140,7 +146,7 @@ function output(x: Bands, w: Coder, channels: number, config: AutoencoderKLConfi
 const EPS = 1e-6; // of all norms, added to variances
 
 /** Options of a residual block of so many channels. */
-function resnetOptions(channels: number, { norm_num_groups, act_fn }: AutoencoderKLConfig): ResnetOptions {
+function resnetOptions(channels: number, { norm_num_groups, act_fn }: KLConfig): ResnetOptions {
   return {
     channels,
     groups: norm_num_groups,

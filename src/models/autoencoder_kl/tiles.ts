@@ -1,5 +1,5 @@
 import { cat, type Tensor, tensor } from "../../tensor/mod.ts";
-import { type AutoencoderKLConfig, scaleFactor, smallestTile } from "./config.ts";
+import { type KLConfig, scaleFactor, smallestTile } from "./config.ts";
 
 /** Sides of a tile before and after it is encoded or decoded; multiples of 4. */
 export interface TileSides {
@@ -12,7 +12,7 @@ export function tileSides(
   verb: "encode" | "decode",
   x: Tensor,
   tile: number,
-  config: AutoencoderKLConfig,
+  config: KLConfig,
 ): TileSides | undefined {
   const least = smallestTile(config);
   if (!(tile > 0) || tile % least !== 0) {

@@ -218,7 +218,7 @@ export class Weights {
 }
 
 /** Tensors 0, 1, 2, …, which old files hold besides weights. */
-const COUNTS = /(^|\.)position_ids$/;
+const COUNTS = /(^|\.)(position_ids|num_batches_tracked)$/;
 
 function insert(root: Branch, path: string[], tensor: Tensor): void {
   let branch = root;

@@ -2,7 +2,7 @@ import { formatShape, type Shape } from "../../core/shape.ts";
 import { type Image, inMode } from "../../io/images/image.ts";
 import { resizeImage } from "../../io/images/resize.ts";
 import { imageTensor } from "../../io/images/tensors.ts";
-import type { AutoencoderKL } from "../../models/mod.ts";
+import type { AutoencoderKLBase } from "../../models/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
@@ -35,7 +35,7 @@ export interface InitImage {
 export async function readInitImage(
   image: Tensor,
   B: number,
-  vae: AutoencoderKL,
+  vae: AutoencoderKLBase,
   [H, W]: readonly [H: number, W: number],
 ): Promise<InitImage> {
   const { shape } = image;
@@ -88,7 +88,7 @@ export interface Original {
 export async function readOriginal(
   image: Tensor,
   B: number,
-  vae: AutoencoderKL,
+  vae: AutoencoderKLBase,
   options: ChangedSizeOptions,
 ): Promise<Original> {
   const { in_channels, latent_channels } = vae.config;
@@ -111,7 +111,7 @@ export async function readOriginal(
  * picture's latents first, then to the noise. [B, C, h, w]
  */
 export async function noisedLatents(
-  parts: Residents & { readonly vae: AutoencoderKL; readonly scheduler: Scheduler },
+  parts: Residents & { readonly vae: AutoencoderKLBase; readonly scheduler: Scheduler },
   { pixels, latents }: Original,
   B: number,
   t: number | undefined,
@@ -140,7 +140,7 @@ export async function fractionsOf(what: string, x: Tensor): Promise<Float32Array
  * picture is drawn so often, each time with other noise.
  */
 export function drawLatents(
-  vae: AutoencoderKL,
+  vae: AutoencoderKLBase,
   pixels: Tensor,
   { generator, rows = pixels.shape[0] }: RandomOptions & { rows?: number | undefined },
 ): Tensor {

@@ -1,5 +1,5 @@
 import { smallestTile } from "../../models/autoencoder_kl/config.ts";
-import type { AutoencoderKL, DecodeCheckedOptions } from "../../models/mod.ts";
+import type { AutoencoderKLBase, DecodeCheckedOptions } from "../../models/mod.ts";
 import type { RandomOptions } from "../../random/mod.ts";
 import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../../schedulers/mod.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
@@ -41,7 +41,7 @@ export interface LatentOutput extends PipelineOutput {
 export interface LatentLoop {
   readonly scheduler: Scheduler;
   /** Decodes the latents: for previews. */
-  readonly vae: AutoencoderKL;
+  readonly vae: AutoencoderKLBase;
   /** The model runs on the negative prompt too. */
   readonly guided: boolean;
   /** The model; under guidance its input holds the latents twice, the unconditional half first. */
@@ -140,7 +140,7 @@ function expectEta(eta: number, scheduler: Scheduler): void {
 
 /** The pictures of latents, in [0, 1], unless only the latents are wanted. */
 export async function decodeLatents(
-  parts: Residents & { vae: AutoencoderKL },
+  parts: Residents & { vae: AutoencoderKLBase },
   latents: Tensor,
   options: DecodeCheckedOptions & Pick<LatentLoopOptions, "outputType" | "signal">,
 ): Promise<LatentOutput> {
@@ -163,7 +163,7 @@ class DecodeTiles {
   readonly #onNotice: (line: string) => void;
 
   constructor(
-    vae: AutoencoderKL,
+    vae: AutoencoderKLBase,
     { shape }: Tensor,
     { tile, onNotice = console.warn }: DecodeCheckedOptions,
   ) {

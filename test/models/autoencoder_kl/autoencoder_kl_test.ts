@@ -64,7 +64,7 @@ Deno.test("AutoencoderKL.decodeChecked() decodes again in f32, and says so, only
   await half.decodeChecked(z, { onNotice });
   assert.deepEqual(notices, []);
   const { sample } = await half.decodeChecked(z.mul(1e5), { onNotice }); // f16 ends at 65504
-  assert.deepEqual(notices, ["AutoencoderKL: f16 overflowed; decoding once more in f32"]);
+  assert.deepEqual(notices, ["OpenAutoencoderKL: f16 overflowed; decoding once more in f32"]);
   const want = await full.decode(z.mul(1e5)).sample.data();
   assertRelativelyClose(await sample.data(), want, bound, "decoded again");
 });
