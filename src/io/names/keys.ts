@@ -38,17 +38,18 @@ export function valueIn<T>(table: Readonly<Record<string, T>>, key: string): T |
  * The tensors whose keys begin with `prefix`, under other names: `rename` gives a key's new name, a tensor or
  * several, or undefined for those that no model reads.
  */
-export function renamed(
-  tensors: Stored,
+export function renamed<T extends TensorInfo>(
+  tensors: ReadonlyMap<string, T>,
   prefix: string,
-  rename: (key: string, tensor: StoredTensor) => StoredTensor[] | StoredTensor | string | undefined,
-): Map<string, StoredTensor> {
-  const views = new Map<string, StoredTensor>();
+  rename: (key: string, tensor: T) => T[] | T | string | undefined,
+): Map<string, T> {
+  const views = new Map<string, T>();
   for (const [key, tensor] of tensors) {
     if (!key.startsWith(prefix)) continue;
     const found = rename(key.slice(prefix.length), tensor);
     if (found === undefined) continue;
-    for (const view of typeof found === "string" ? [{ ...tensor, name: found }] : [found].flat()) {
+    const list = typeof found === "string" ? [{ ...tensor, name: found }] : [found].flat() as T[];
+    for (const view of list) {
       views.set(view.name, view);
     }
   }

@@ -1,5 +1,5 @@
-import type { StoredTensor } from "../formats/stored_tensor.ts";
-import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
+import type { TensorInfo } from "../formats/stored_tensor.ts";
+import { countOf, type Infos, renamed, shapeOf } from "./keys.ts";
 
 /**
  * The UNet of latent diffusion under the names of its own code (CompVis/latent-diffusion, openaimodel.py),
@@ -99,39 +99,55 @@ function layersOf(tensors: Infos, prefix: string): number {
   return blocks - 1;
 }
 
-/** A UNet2DConditionModel's config, from keys and shapes. */
-export function ldmUnetConfig(tensors: Infos, prefix: string): Record<string, unknown> {
-  const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
-  const layers = layersOf(tensors, prefix);
-  const levels = Math.ceil((countOf(tensors, `${prefix}input_blocks.`) - 1) / (layers + 1));
-  const depth = (block: string) => countOf(tensors, `${prefix}${block}.1.transformer_blocks.`);
-  const down = Array.from({ length: levels }, (_, i) => `input_blocks.${1 + i * (layers + 1)}`);
-  const up = Array.from({ length: levels }, (_, i) => `output_blocks.${i * (layers + 1)}`);
-  const channels = down.map((block) => shape(`${block}.0.in_layers.2.weight`)[0]);
-  const attending = [...down, "middle_block"].find((block) => depth(block) > 0);
-  const linear = attending !== undefined && shape(`${attending}.1.proj_in.weight`).length === 2;
-  const depths = down.map((block, i) => depth(block) || (i === levels - 1 ? depth("middle_block") : 1));
+/**
+ * Config keys of the blocks on a UNet's way down and of their transformers, from the shapes of tensors under
+ * diffusers' names.
+ */
+export function transformersOfUnet(
+  tensors: Infos,
+  blocks: readonly string[],
+  what: string,
+): Record<string, unknown> {
+  const shape = (key: string) => shapeOf(tensors, key, what);
+  const depth = (block: string) => countOf(tensors, `${block}.attentions.0.transformer_blocks.`);
+  const channels = blocks.map((block) => shape(`${block}.resnets.0.conv1.weight`)[0]);
+  const attending = [...blocks, "mid_block"].find((block) => depth(block) > 0);
+  const first = `${attending}.attentions.0`;
+  const linear = attending !== undefined && shape(`${first}.proj_in.weight`).length === 2;
+  const depths = blocks.map((block, i) => depth(block) || (i === blocks.length - 1 ? depth("mid_block") : 1));
   return {
-    _class_name: "UNet2DConditionModel",
-    in_channels: shape("input_blocks.0.0.weight")[1],
-    out_channels: shape("out.2.weight")[0],
     block_out_channels: channels,
-    down_block_types: down.map((block) => depth(block) ? "CrossAttnDownBlock2D" : "DownBlock2D"),
-    up_block_types: up.map((block) => depth(block) ? "CrossAttnUpBlock2D" : "UpBlock2D"),
-    layers_per_block: layers,
+    down_block_types: blocks.map((block) => depth(block) ? "CrossAttnDownBlock2D" : "DownBlock2D"),
     transformer_layers_per_block: depths.every((n) => n === depths[0]) ? depths[0] : depths,
     ...attending && {
-      cross_attention_dim: shape(`${attending}.1.transformer_blocks.0.attn2.to_k.weight`)[1],
+      cross_attention_dim: shape(`${first}.transformer_blocks.0.attn2.to_k.weight`)[1],
     },
     attention_head_dim: linear ? channels.map((n) => n! / HEAD_WIDTH) : HEADS,
     use_linear_projection: linear,
-    ...labels(tensors, prefix),
+  };
+}
+
+/** A UNet2DConditionModel's config, from keys and shapes. */
+export function ldmUnetConfig(tensors: Infos, prefix: string): Record<string, unknown> {
+  const own = ldmUnetView(tensors, prefix);
+  const shape = (key: string) => shapeOf(own, key, WHAT);
+  const blocks = (way: string) =>
+    Array.from({ length: countOf(own, `${way}_blocks.`) }, (_, i) => `${way}_blocks.${i}`);
+  const attends = (block: string) => countOf(own, `${block}.attentions.0.transformer_blocks.`) > 0;
+  return {
+    _class_name: "UNet2DConditionModel",
+    in_channels: shape("conv_in.weight")[1],
+    out_channels: shape("conv_out.weight")[0],
+    up_block_types: blocks("up").map((block) => attends(block) ? "CrossAttnUpBlock2D" : "UpBlock2D"),
+    layers_per_block: layersOf(tensors, prefix),
+    ...transformersOfUnet(own, blocks("down"), WHAT),
+    ...labels(own),
   };
 }
 
 /** Config keys of SDXL, whose "label" is the embedding of sizes together with the pooled prompt. */
-function labels(tensors: Infos, prefix: string): Record<string, unknown> {
-  const label = tensors.get(`${prefix}label_emb.0.0.weight`);
+export function labels(tensors: Infos): Record<string, unknown> {
+  const label = tensors.get("add_embedding.linear_1.weight");
   if (!label) return {};
   return {
     addition_embed_type: "text_time",
@@ -141,7 +157,10 @@ function labels(tensors: Infos, prefix: string): Record<string, unknown> {
 }
 
 /** The tensors of a UNet under diffusers' names. */
-export function ldmUnetView(tensors: Stored, prefix: string): Map<string, StoredTensor> {
+export function ldmUnetView<T extends TensorInfo>(
+  tensors: ReadonlyMap<string, T>,
+  prefix: string,
+): Map<string, T> {
   const layers = layersOf(tensors, prefix);
   const blocks = Math.max(
     countOf(tensors, `${prefix}input_blocks.`),

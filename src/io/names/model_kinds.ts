@@ -90,7 +90,6 @@ const NOT_BUILT: readonly (readonly [mark: RegExp, name: string])[] = [
   [/(^|\.)single_stream_modulation\.lin\./, "FLUX.2"],
   [/(^|\.)early_stream_modulations\./, "FLUX.3"],
   [/^edm_mean$/, "Playground v2.5"],
-  [/^control_model\.|^input_hint_block\.|^controlnet_cond_embedding\./, "a ControlNet"],
   [/^controlnet_blocks\.|^controlnet_x_embedder\./, "a FLUX ControlNet"],
   [/(^|\.)motion_modules\./, "AnimateDiff"],
   [/(^|\.)label_emb\.weight$/, "the Stable Diffusion x4 upscaler"],

@@ -1,6 +1,7 @@
 import type { StoredTensor } from "../formats/stored_tensor.ts";
 import { bflFluxConfig, bflFluxView } from "../names/flux.ts";
 import { clipConfig, clipView, openClipConfig, openClipView } from "../names/clip.ts";
+import { controlNetConfig, controlNetView } from "../names/controlnet.ts";
 import type { Infos, Stored } from "../names/keys.ts";
 import { ldmUnetConfig, ldmUnetView } from "../names/ldm_unet.ts";
 import { ldmVaeConfig, ldmVaeView } from "../names/ldm_vae.ts";
@@ -41,10 +42,18 @@ const WITHOUT = { projection: false };
 
 const kinds: readonly Kind[] = [
   {
+    folder: "controlnet",
+    className: "ControlNetModel",
+    prefixes: ["control_model.", ""],
+    mark: /^(input_hint_block\.0|controlnet_cond_embedding\.conv_in)\.weight$/,
+    config: controlNetConfig,
+    view: controlNetView,
+  },
+  {
     folder: "unet",
     className: "UNet2DConditionModel",
     prefixes: ["model.diffusion_model.", ""],
-    mark: /^input_blocks\.0\.0\.weight$/,
+    mark: /^out\.2\.weight$/,
     config: ldmUnetConfig,
     view: ldmUnetView,
   },

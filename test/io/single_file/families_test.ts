@@ -256,7 +256,6 @@ for (
     ["layers.0.adaLN_modulation.1.weight", "Lumina"],
     ["model.diffusion_model.siglip_embedder.0.weight", "Z-Image-Omni"],
     ["control_layers.0.attention.qkv.weight", "a Z-Image ControlNet"],
-    ["control_model.time_embed.0.weight", "a ControlNet"],
     ["model.diffusion_model.label_emb.weight", "the Stable Diffusion x4 upscaler"],
   ]
 ) {
