@@ -1,0 +1,156 @@
+import { fullPath, sumOf, unitsOf } from "../../figures.ts";
+import type { Profile } from "../../form.ts";
+import { element } from "../dom.ts";
+import { bytesText, flopText, msText, peakText, percentText, rateText } from "../format.ts";
+import { isEntry, linesOf } from "../layout/wgsl.ts";
+import type { State } from "../state.ts";
+
+type Kernel = Profile["kernels"][number];
+type Part = Kernel["parts"][number];
+
+const LISTED = 40; // modules
+
+/** A panel with all about the selected rows: their figures, modules, and the WGSL of their kernels. */
+export function mountDetails(panel: HTMLElement, profile: Profile, state: State): void {
+  const close = () => state.select("", []);
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape" && state.selected.size > 0) close();
+  });
+  let shown: ReadonlySet<number> = new Set();
+  state.watch(() => {
+    panel.hidden = state.selected.size === 0;
+    if (state.selected === shown) return;
+    shown = state.selected;
+    if (panel.hidden) return panel.replaceChildren();
+    const rows = [...shown];
+    const texts = [...new Set(rows.map((i) => profile.rows[i]!.text))];
+    panel.replaceChildren(
+      element(
+        "header",
+        {},
+        element("h2", {}, state.title),
+        element("button", { type: "button", "aria-label": "close", click: close }, "✕"),
+      ),
+      figures(profile, rows),
+      modules(profile, rows),
+      ...texts.map((text, i) =>
+        kernelOf(profile.kernels[text]!, texts.length > 1 ? ` ${i + 1} of ${texts.length}` : "")
+      ),
+    );
+    panel.scrollTop = 0;
+  });
+}
+
+function figures(profile: Profile, indices: readonly number[]): HTMLElement {
+  const rows = indices.map((i) => profile.rows[i]!);
+  const sum = sumOf(rows, unitsOf(profile));
+  const alike = <Value>(value: (row: typeof rows[number]) => Value, text: (value: Value) => string) => {
+    const all = [...new Set(rows.map((row) => text(value(row))))];
+    return all.length > 3 ? `${all.slice(0, 3).join(" or ")} …` : all.join(" or ");
+  };
+  const lines: [string, string][] = [
+    ["time", `${msText(sum.ms)}, ${percentText(sum.share)}, ± ${percentText(sum.variation)}`],
+    ["calls", String(Math.round(sum.calls * 10) / 10)],
+    ["reached", `${rateText(sum.gflops)} GFLOP/s, ${rateText(sum.gbytes)} GB/s: ${peakText(sum)}`],
+    ["above peak", msText(sum.abovePeakMs)],
+    ["a dispatch", alike(({ flops, bytes }) => `${flopText(flops)}, ${bytesText(bytes)}`, (text) => text)],
+    ["result", alike(({ shape, dtype }) => `${dtype} [${shape.join(", ")}]`, (text) => text)],
+    ["workgroups", alike(({ workgroups }) => workgroups.join(" × "), (text) => text)],
+    ["fused", alike(({ fused }) => fused, (text) => text) || "nothing"],
+    [
+      "inputs",
+      alike(
+        ({ inputs }) =>
+          inputs.map(({ name, dtype, shape }) => `${name || "·"} ${dtype} [${shape.join(", ")}]`).join("; "),
+        (text) => text,
+      ),
+    ],
+  ];
+  return element(
+    "dl",
+    { class: "figures" },
+    ...lines.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+  );
+}
+
+function modules(profile: Profile, indices: readonly number[]): HTMLElement {
+  const units = unitsOf(profile);
+  const rows = indices.map((i) => profile.rows[i]!).sort((a, b) => b.totalMs - a.totalMs);
+  const rest = rows.length - LISTED;
+  return element(
+    "details",
+    { open: rows.length <= 8 },
+    element("summary", {}, `${rows.length} ${rows.length === 1 ? "module" : "modules"}`),
+    element(
+      "ul",
+      { class: "modules" },
+      ...rows.slice(0, LISTED).map((row) =>
+        element(
+          "li",
+          {},
+          fullPath(row),
+          " ",
+          element("span", { class: "number" }, msText(row.totalMs / units)),
+        )
+      ),
+      ...rest > 0 ? [element("li", {}, `and ${rest} more`)] : [],
+    ),
+  );
+}
+
+const REASONS: Readonly<Record<Part["reason"], string>> = {
+  listed: "chosen",
+  needed: "needed by others",
+  written: "written by the host",
+};
+
+/** A kernel's text, its entry and what the host wrote open. */
+function kernelOf({ name, parts, bindings, workgroup }: Kernel, place: string): HTMLElement {
+  return element(
+    "section",
+    { class: "wgsl" },
+    element("h3", {}, `${name}, as compiled${place}`),
+    element(
+      "p",
+      { class: "faint" },
+      `workgroup of ${workgroup.join(" × ")}; what the host set or wrote is marked`,
+    ),
+    element(
+      "ul",
+      { class: "bindings" },
+      ...bindings.map(({ binding, name, use, type }) =>
+        element("li", {}, `${binding} ${name}: ${type}, ${use}`)
+      ),
+    ),
+    ...parts.filter(({ text }) => text.trim()).map(partOf),
+  );
+}
+
+function partOf(part: Part): HTMLElement {
+  const lines = linesOf(part);
+  const isOpen = part.reason === "written" || isEntry(part) || part.set.length > 0;
+  return element(
+    "details",
+    { open: isOpen },
+    element(
+      "summary",
+      {},
+      part.name,
+      " ",
+      element("span", { class: "badge" }, REASONS[part.reason]),
+      ...part.set.map((name) => element("span", { class: "badge set" }, name)),
+    ),
+    element(
+      "pre",
+      {},
+      ...lines.map(({ tokens, isSet }) =>
+        element(
+          "span",
+          { class: isSet ? "line set" : "line" },
+          ...tokens.map(({ kind, text }) => kind === "plain" ? text : element("span", { class: kind }, text)),
+          "\n",
+        )
+      ),
+    ),
+  );
+}

@@ -1,0 +1,181 @@
+/** A page in headless Chromium, by the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/). */
+
+const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/** Path of a Chromium on this machine; undefined where there is none. */
+export function findChromium(): string | undefined {
+  const folders = (Deno.env.get("PATH") ?? "").split(":");
+  return NAMES.flatMap((name) => folders.map((folder) => `${folder}/${name}`)).find((path) => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** What a page looks like. */
+export interface Look {
+  readonly width: number;
+  readonly height: number;
+  readonly scheme?: "light" | "dark";
+}
+
+/** An open page; close it before its file goes away. */
+export class BrowserPage implements AsyncDisposable {
+  readonly #process: Deno.ChildProcess;
+  readonly #socket: WebSocket;
+  readonly #profile: string;
+  readonly #answers = new Map<number, (answer: { result?: unknown; error?: { message: string } }) => void>();
+  #session: string | undefined;
+  #count = 0;
+  /** Messages that the page wrote to its console, and its errors. */
+  readonly messages: string[] = [];
+  /** Addresses that it asked for. */
+  readonly requests: string[] = [];
+
+  private constructor(process: Deno.ChildProcess, socket: WebSocket, profile: string) {
+    this.#process = process;
+    this.#socket = socket;
+    this.#profile = profile;
+    socket.addEventListener("message", ({ data }) => this.#receive(JSON.parse(data)));
+  }
+
+  /** Opens a file. */
+  static async open(chromium: string, file: string, look: Look): Promise<BrowserPage> {
+    const profile = await Deno.makeTempDir();
+    const process = new Deno.Command(chromium, {
+      args: [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--remote-debugging-port=0",
+        `--user-data-dir=${profile}`,
+        "about:blank",
+      ],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const socket = new WebSocket(await addressIn(profile));
+    await new Promise((open) => socket.addEventListener("open", open, { once: true }));
+    const page = new BrowserPage(process, socket, profile);
+    const { targetInfos } = await page.#send("Target.getTargets");
+    const { targetId } = targetInfos.find(({ type }: { type: string }) => type === "page");
+    page.#session = (await page.#send("Target.attachToTarget", { targetId, flatten: true })).sessionId;
+    for (const domain of ["Page", "Runtime", "Log", "Network"]) await page.#send(`${domain}.enable`);
+    await page.show(look);
+    await page.#send("Page.navigate", { url: `file://${file}` });
+    await page.until("document.readyState === 'complete'");
+    return page;
+  }
+
+  /** Sets the window's size and the colour scheme that the user wants. */
+  async show({ width, height, scheme = "light" }: Look): Promise<void> {
+    const metrics = { width, height, deviceScaleFactor: 1, mobile: width < 600 };
+    await this.#send("Emulation.setDeviceMetricsOverride", metrics);
+    await this.#send("Emulation.setEmulatedMedia", {
+      features: [{ name: "prefers-color-scheme", value: scheme }],
+    });
+  }
+
+  /** Value of an expression in the page. */
+  async value<Value>(expression: string): Promise<Value> {
+    const options = { expression, returnByValue: true, awaitPromise: true };
+    const { result, exceptionDetails } = await this.#send("Runtime.evaluate", options);
+    if (exceptionDetails) {
+      throw new Error(`Cannot evaluate ${expression}: ${exceptionDetails.exception?.description}`);
+    }
+    return result.value;
+  }
+
+  /** Waits until an expression is true in the page. */
+  async until(expression: string): Promise<void> {
+    for (let i = 0; i < 200; i++) {
+      if (await this.value(`Boolean(${expression})`)) return;
+      await new Promise((done) => setTimeout(done, 25));
+    }
+    throw new Error(`Cannot go on: expected ${expression} in the page within 5 s`);
+  }
+
+  /** Clicks in the middle of the first element of a selector, or at a place within it. */
+  async click(selector: string, at?: { readonly x: number; readonly y: number }): Promise<void> {
+    const element = `document.querySelector(${JSON.stringify(selector)})`;
+    await this.value(`${element}.scrollIntoView({ block: "center" })`);
+    const box = await this.value<DOMRect>(`${element}.getBoundingClientRect().toJSON()`);
+    const place = { x: box.x + (at?.x ?? box.width / 2), y: box.y + (at?.y ?? box.height / 2) };
+    const event = { ...place, button: "left", clickCount: 1 };
+    await this.#send("Input.dispatchMouseEvent", { type: "mouseMoved", ...place });
+    await this.#send("Input.dispatchMouseEvent", { type: "mousePressed", ...event });
+    await this.#send("Input.dispatchMouseEvent", { type: "mouseReleased", ...event });
+  }
+
+  /** Presses a key, e.g. "Enter", "ArrowDown" or "+". */
+  async press(key: string): Promise<void> {
+    const event = { key, ...key.length === 1 && { text: key }, ...key === "Enter" && { text: "\r" } };
+    await this.#send("Input.dispatchKeyEvent", { type: "keyDown", ...event });
+    await this.#send("Input.dispatchKeyEvent", { type: "keyUp", key });
+  }
+
+  /** Types into what has the focus. */
+  async type(text: string): Promise<void> {
+    await this.#send("Input.insertText", { text });
+  }
+
+  /** A PNG of what is in the window, or of the whole page. */
+  async picture(isWhole = false): Promise<Uint8Array> {
+    const { data } = await this.#send("Page.captureScreenshot", { captureBeyondViewport: isWhole });
+    return Uint8Array.fromBase64(data);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#send("Browser.close");
+    await this.#process.status;
+    this.#socket.close();
+    for (let i = 0;; i++) { // its own processes may still write there
+      try {
+        return await Deno.remove(this.#profile, { recursive: true });
+      } catch (error) {
+        if (i === 40) throw error;
+        await new Promise((done) => setTimeout(done, 50));
+      }
+    }
+  }
+
+  // deno-lint-ignore no-explicit-any -- the protocol has hundreds of methods
+  #send(method: string, params: object = {}): Promise<any> {
+    const id = ++this.#count;
+    const session = this.#session === undefined ? {} : { sessionId: this.#session };
+    this.#socket.send(JSON.stringify({ id, method, params, ...session }));
+    return new Promise((resolve, reject) => {
+      this.#answers.set(id, ({ result, error }) => {
+        if (error) reject(new Error(`Cannot do ${method}: ${error.message}`));
+        else resolve(result);
+      });
+    });
+  }
+
+  // deno-lint-ignore no-explicit-any -- as above
+  #receive({ id, method, params, ...answer }: any): void {
+    if (id !== undefined) this.#answers.get(id)?.(answer);
+    this.#answers.delete(id);
+    if (method === "Network.requestWillBeSent") this.requests.push(params.request.url);
+    if (method === "Log.entryAdded") this.messages.push(params.entry.text);
+    if (method === "Runtime.exceptionThrown") {
+      const { text, exception } = params.exceptionDetails;
+      this.messages.push(exception?.description ?? text);
+    }
+  }
+}
+
+/** Address at which a browser is spoken to: it writes it to its folder. */
+async function addressIn(profile: string): Promise<string> {
+  for (let i = 0; i < 400; i++) {
+    const text = await Deno.readTextFile(`${profile}/DevToolsActivePort`).catch(() => "");
+    const [port, path] = text.split("\n");
+    if (path) return `ws://127.0.0.1:${port}${path}`;
+    await new Promise((done) => setTimeout(done, 25));
+  }
+  throw new Error("Cannot open Chromium: expected its address within 10 s, got none");
+}
