@@ -17,7 +17,7 @@ import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { expectWritable } from "../src/io/files/whole_file.ts";
 
-const { folder: set, only, json, engine, dtype, candidate } = readArguments(
+const { folder: set, only, json, engine, dtype, candidate, check } = readArguments(
   "scripts/conformance.ts <folder>",
   "Runs every case of a folder of numbers made by torch and diffusers, laid out as test/fixtures.",
   {
@@ -29,6 +29,7 @@ const { folder: set, only, json, engine, dtype, candidate } = readArguments(
     candidate: option.text(
       "part of the names of kernels that are taken wherever they are right, e.g. matrix",
     ),
+    check: option.choice("of every result: a case with NaN or infinity says where it comes from", ["finite"]),
   },
 );
 if (json !== undefined) expectWritable(json, `take --json ${json}`);
@@ -41,7 +42,7 @@ if (chosen.length === 0) {
   );
 }
 
-using device = await openDevice({ engine, candidate, profile: candidate !== undefined });
+using device = await openDevice({ engine, candidate, check, profile: candidate !== undefined });
 runIn(dtype as Precision);
 console.log(`${device.engine}, ${device.adapterName}, ${dtype}`);
 console.log(`${"verdict".padEnd(8)} ${"error".padStart(8)} ${"bound".padStart(8)}  case`);

@@ -41,6 +41,13 @@ export type {
 } from "./gpu/profiling/records.ts";
 export { type TraceEvent, traceEvents } from "./gpu/profiling/trace.ts";
 export type { ARITHMETIC, CASTS, FUNCTIONS, Operation, TESTS } from "./graph/operations.ts";
+export {
+  type CheckedInput,
+  type NonFiniteCause,
+  NonFiniteError,
+  type NonFiniteReport,
+  type ValueRange,
+} from "./graph/check/error.ts";
 export type { Leaf, Node, View, WeightPager } from "./graph/node.ts";
 export type { Progress } from "./io/hub/resolve_repo.ts";
 export { type Fit, resizeImage, type ResizeOptions } from "./io/images/resize.ts";

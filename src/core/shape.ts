@@ -86,6 +86,20 @@ export function checkShape(shape: Shape): void {
   }
 }
 
+/**
+ * Coordinates of the element at a place in memory, where the axes lie there by `strides`; along axes that repeat an element
+ * (stride 0) the first.
+ */
+export function placeOf(element: number, shape: Shape, strides: readonly number[]): number[] {
+  const place = shape.map(() => 0);
+  const order = shape.map((_, axis) => axis).filter((axis) => shape[axis]! > 1 && strides[axis]! > 0);
+  for (const axis of order.sort((a, b) => strides[b]! - strides[a]!)) {
+    place[axis] = Math.floor(element / strides[axis]!);
+    element %= strides[axis]!;
+  }
+  return place;
+}
+
 /** True where both list the same numbers. */
 export function sameNumbers(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((n, i) => n === b[i]);

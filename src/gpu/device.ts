@@ -23,6 +23,8 @@ export class Device extends DeviceBase implements Disposable {
   readonly choice: KernelChoice;
   /** Measurements of kernels on this adapter. */
   readonly tunings: Tunings;
+  /** What is checked of all results, see `check` of DeviceOptions. */
+  readonly check: "finite" | undefined;
   /** Compiled shaders, kept until the device closes. */
   readonly pipelines: Pipelines;
   /** Times every dispatch where the device was opened with `profile: true`. */
@@ -49,6 +51,7 @@ export class Device extends DeviceBase implements Disposable {
     engine: Engine,
     options: {
       profile: boolean;
+      check?: "finite" | undefined;
       choice: KernelChoice;
       tunings?: Tunings | undefined;
       request: () => Promise<GPUDevice>;
@@ -57,6 +60,7 @@ export class Device extends DeviceBase implements Disposable {
     super(gpu, adapter, engine);
     this.#request = options.request;
     this.choice = options.choice;
+    this.check = options.check;
     this.tunings = options.tunings ?? new Tunings(tunedAdapter(engine, adapter));
     this.buffers = new Buffers(this);
     this.pipelines = new Pipelines(this);

@@ -19,14 +19,17 @@ export class Encoding {
   #pass: GPUComputePassEncoder | undefined;
   #pipeline: Pipeline | undefined;
   readonly #releases: (() => void)[] = [];
+  readonly #keeps: boolean;
   /** Names of the models and single kernels in the commands that are not submitted yet. */
   readonly #work = new Set<string>();
   #last = "";
   /** Dispatches encoded so far. */
   dispatches = 0;
 
-  constructor(device: Device) {
+  /** With `keeps` nothing is freed at submissions, but when `free` is called. */
+  constructor(device: Device, keeps = false) {
     this.#device = device;
+    this.#keeps = keeps;
   }
 
   /** True while there are commands that were not submitted yet. */
@@ -84,6 +87,11 @@ export class Encoding {
       this.#work.clear();
       this.#last = "";
     }
+    if (!this.#keeps) this.free();
+  }
+
+  /** Frees what was to be freed after a submission. */
+  free(): void {
     for (const release of this.#releases.splice(0)) release();
   }
 

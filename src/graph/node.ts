@@ -188,6 +188,8 @@ export interface KernelSpec {
   readonly strides: readonly [number, number, number, number];
   /** Arithmetic operations in one run, for the profiler; what is fused is added to it. */
   readonly flops: number;
+  /** The output as a tensor, for messages; its own coordinates where that is not known. */
+  readonly tensor?: { readonly shape: Shape; readonly strides: readonly number[] } | undefined;
 }
 
 /** The output of a kernel. */

@@ -147,7 +147,8 @@ export function recordChoice(name: string, options: ChoiceOptions): Tensor {
   checkShape(shape);
   const layout = options.layout ?? usualStrides(shape);
   const strides = options.strides ?? contiguousStrides(axes) as unknown as KernelSpec["strides"];
-  const spec: KernelSpec = { name, candidates, shapeClass, inputs, axes, strides, flops };
+  const tensor = { shape, strides: layout };
+  const spec: KernelSpec = { name, candidates, shapeClass, inputs, axes, strides, flops, tensor };
   const node = new Kernel(dtype, size(shape), currentPath(), spec);
   const device = deviceOf(inputs);
   streamOf(device).add(node);

@@ -5,6 +5,7 @@ import {
   channelsLastStrides,
   checkShape,
   contiguousStrides,
+  placeOf,
   reshapeStrides,
   sameStrides,
   size,
@@ -19,6 +20,13 @@ Deno.test("contiguousStrides() and channelsLastStrides() walk memory in order", 
   assert.deepEqual(channelsLastStrides([2, 3]), [3, 1]);
   const walked = addresses([2, 4, 5, 3], [60, 15, 3, 1]);
   assert.deepEqual(walked, [...walked.keys()]);
+});
+
+Deno.test("placeOf() finds an element's place along axes in any order of memory", () => {
+  assert.deepEqual(placeOf(1 * 60 + 2 * 20 + 3 * 5 + 4, [2, 3, 4, 5], [60, 20, 5, 1]), [1, 2, 3, 4]);
+  assert.deepEqual(placeOf(3 + 4 * 4, [1, 1, 4, 5], [20, 20, 1, 4]), [0, 0, 3, 4]);
+  assert.deepEqual(placeOf(5, [2, 6, 3], [0, 1, 0]), [0, 5, 0]);
+  assert.deepEqual(placeOf(0, [], []), []);
 });
 
 Deno.test("broadcast() follows numpy", () => {

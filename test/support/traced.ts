@@ -1,6 +1,6 @@
 import type { Device } from "../../src/gpu/device.ts";
 import { Call } from "../../src/graph/run/call.ts";
-import { Leaf } from "../../src/graph/node.ts";
+import { Input } from "../../src/graph/node.ts";
 import type { Plan } from "../../src/graph/run/plan.ts";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import { Tensor } from "../../src/tensor/mod.ts";
@@ -12,7 +12,7 @@ export function traced(
   fn: (...inputs: Tensor[]) => Tensor[],
 ): { plan: Plan; run: (...inputs: Tensor[]) => Tensor[] } {
   const stream = streamOf(device);
-  const leaves = examples.map((x, i) => new Leaf(x.dtype, x.size, `input ${i}`));
+  const leaves = examples.map((x, i) => new Input(x.dtype, x.size, `input ${i}`));
   let results: Tensor[] = [];
   const plan = stream.trace("traced", leaves, () => {
     const inputs = examples.map((x, i) => new Tensor(device, leaves[i]!, x.shape, x.strides, 0));

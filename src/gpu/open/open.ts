@@ -20,6 +20,12 @@ export interface DeviceOptions {
   /** Times every dispatch: see `device.profiler`. Each gets a pass of its own, which costs a little. */
   profile?: boolean | undefined;
   /**
+   * "finite" counts NaN and infinity in the result of every dispatch. Where there is one, what waits for results throws a
+   * NonFiniteError: it names the first such dispatch, its inputs, and where the number comes from. A step takes up to twice
+   * as long.
+   */
+  check?: "finite" | undefined;
+  /**
    * Which of several kernels for an operator runs. "cached" (default): the one that was the fastest when they
    * were measured on this adapter, else the best guess. "now": the same, and kernels of a model that were not
    * measured yet are measured before its first run, and the times kept. "off": the best guess.
@@ -41,7 +47,16 @@ export interface DeviceOptions {
   shaders?: string | undefined;
 }
 
-const OPTIONS = ["engine", "adapter", "profile", "tune", "candidate", "robust", "shaders"] as const;
+const OPTIONS = [
+  "engine",
+  "adapter",
+  "profile",
+  "check",
+  "tune",
+  "candidate",
+  "robust",
+  "shaders",
+] as const;
 const TUNINGS = ["off", "cached", "now"];
 
 /** Opens a GPU and makes it the current device. Throws NoAdapterError where none opens. */
@@ -49,12 +64,15 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   expectOptions("open a device", options, OPTIONS);
   expectRuntime();
   useCachedDriver();
-  const { engine = "auto", adapter, profile = false, tune = "cached", candidate } = options;
+  const { engine = "auto", adapter, profile = false, check, tune = "cached", candidate } = options;
   expectEngine(engine);
   if (engine === "deno" && adapter) {
     throw new TypeError(
       `Cannot open a GPU with adapter ${adapter} and engine deno: only Dawn takes one by its name; leave one of both out`,
     );
+  }
+  if (check !== undefined && check !== "finite") {
+    throw new TypeError(`Cannot open a GPU with check ${check}: expected "finite", or nothing`);
   }
   if (!TUNINGS.includes(tune)) {
     throw new TypeError(`Cannot open a GPU with tune ${tune}: expected "off", "cached" or "now"`);
@@ -69,6 +87,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
       const tunings = tune === "off" ? undefined : readTunings(tunedAdapter(name, opened.info));
       const device = new Device(opened.gpu, opened.info, name, {
         profile,
+        check,
         choice: { tune, candidate },
         tunings,
         request,

@@ -16,6 +16,8 @@ export interface Group {
   readonly scalars: readonly number[];
   readonly shape: Shape;
   readonly strides: readonly number[];
+  /** All nodes that it computes, the kernel and those that are fused among them. */
+  readonly nodes: readonly Node[];
 }
 
 /**
@@ -54,7 +56,7 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
     for (const kernel of kernels.sort((a, b) => b.id - a.id)) {
       if (!free(kernel) || !canEnd(kernel, group, maxBuffers)) continue;
       groups.delete(kernel);
-      groups.set(node, { ...group, kernel });
+      groups.set(node, { ...group, kernel, nodes: [kernel, ...group.nodes] });
       break;
     }
   }
@@ -83,12 +85,12 @@ function kernelGroup(kernel: Kernel): Group {
 /** The group that stores a node's own value. */
 export function valueGroup(output: Node, shape: Shape, strides: readonly number[]): Group {
   const operand: Operand = { node: output, shape, strides, offset: 0 };
-  return { output, expr: VALUE, operands: [operand], scalars: [], shape, strides };
+  return { output, expr: VALUE, operands: [operand], scalars: [], shape, strides, nodes: [output] };
 }
 
 function pointwiseGroup(node: Pointwise): Group {
   const { expr, operands, scalars, shape, strides } = node;
-  return { output: node, expr, operands, scalars, shape, strides };
+  return { output: node, expr, operands, scalars, shape, strides, nodes: [node] };
 }
 
 /** True where an operand is read once from end to end, in the order of `strides`. */
@@ -138,7 +140,7 @@ function inline(group: Group, operand: Operand, source: Group): Group {
     (index) => group.operands[index] === operand ? inner() : add(group.operands[index]!),
     (index) => index,
   );
-  return { ...group, expr, operands, scalars };
+  return { ...group, expr, operands, scalars, nodes: [...source.nodes, ...group.nodes] };
 }
 
 /** True where the group's expression can run in the kernel's `store`. */

@@ -33,11 +33,31 @@ export interface Step {
   readonly record: DispatchRecord;
   /** For profiles; made where they ask for it, as a step that runs by itself is made anew each time. */
   readonly details: () => DispatchDetails;
+  readonly origin: Origin;
+}
+
+/** What a step was made of; a group's nodes forget their inputs once they are computed, this does not. */
+export interface Origin {
+  readonly group: Group;
+  /** Of groups with a kernel: how it is computed. */
+  readonly chosen?: Chosen | undefined;
+}
+
+/** A kernel's inputs and coordinates, and the candidate that computes it. */
+export interface Chosen {
+  readonly spec: KernelSpec;
+  readonly candidate: Candidate;
 }
 
 /** The dispatches that compute a group of fused nodes, the one that stores its output last. */
 export function stepsOfGroup(group: Group, choose: (kernel: Kernel) => Candidate): Step[] {
-  return group.kernel ? kernelSteps(group, group.kernel, choose(group.kernel)) : [pointwiseStep(group)];
+  const { kernel } = group;
+  return stepsOfOrigin({ group, chosen: kernel && { spec: kernel.spec, candidate: choose(kernel) } });
+}
+
+/** The same, by the candidate that was chosen before. */
+export function stepsOfOrigin(origin: Origin): Step[] {
+  return origin.chosen ? kernelSteps(origin, origin.chosen) : [pointwiseStep(origin)];
 }
 
 function record(
@@ -80,7 +100,8 @@ function access(operand: Operand, strides: readonly number[], axis = -1): Access
   return { dtype, offset, strides, ...window && { window: { ...window, axis } } };
 }
 
-function pointwiseStep(group: Group): Step {
+function pointwiseStep(origin: Origin): Step {
+  const { group } = origin;
   const { operands, shape, strides, expr, scalars, output } = group;
   const apart = new Set(operands.flatMap(({ window }) => window ? [window.axis] : []));
   const axes = collapse(shape, [strides, ...operands.map((operand) => operand.strides)], apart);
@@ -103,11 +124,14 @@ function pointwiseStep(group: Group): Step {
     workgroups: generated.workgroups,
     record: record(output, output, "pointwise", inputs, exprFlops(expr) * output.count, shape),
     details: () => detailsOf([], group),
+    origin,
   };
 }
 
-function kernelSteps(group: Group, kernel: Kernel, candidate: Candidate): Step[] {
-  const { spec, path } = kernel;
+function kernelSteps(origin: Origin, { spec, candidate }: Chosen): Step[] {
+  const { group } = origin;
+  const kernel = group.kernel!;
+  const { path } = kernel;
   const { before = [] } = candidate;
   const views: View[] = [...spec.inputs];
   const readsOf = ({ reads }: Pass) => (reads ?? [...spec.inputs.keys()]).map((i) => views[i]!);
@@ -116,14 +140,21 @@ function kernelSteps(group: Group, kernel: Kernel, candidate: Candidate): Step[]
     const result = new Scratch(pass.dtype, size(pass.axes), path);
     const strides = contiguousStrides(pass.axes) as unknown as KernelSpec["strides"];
     const stored = { group: valueGroup(result, pass.axes, strides), axes: pass.axes, strides };
-    const step = passStep(pass, readsOf(pass), result, stored, pass.flops ?? 0);
+    const step = passStep(origin, pass, readsOf(pass), result, stored, pass.flops ?? 0);
     views.push({ node: result, shape: pass.axes, strides, offset: 0 });
     flops -= pass.flops ?? 0;
     return step;
   });
   return [
     ...first,
-    passStep(candidate, readsOf(candidate), kernel, { group, axes: spec.axes, strides: spec.strides }, flops),
+    passStep(
+      origin,
+      candidate,
+      readsOf(candidate),
+      kernel,
+      { group, axes: spec.axes, strides: spec.strides },
+      flops,
+    ),
   ];
 }
 
@@ -134,6 +165,7 @@ interface Stored extends Pick<KernelSpec, "axes" | "strides"> {
 
 /** One dispatch of a kernel, which ends in an expression of its `value`. */
 function passStep(
+  origin: Origin,
   pass: Pass,
   reads: readonly View[],
   value: Node,
@@ -182,6 +214,7 @@ function passStep(
     workgroups: pass.workgroups,
     record: record(value, output, pass.name, inputs, flops + exprFlops(expr) * output.count, axes),
     details: () => detailsOf(reads, group, value),
+    origin,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { DType } from "../../core/dtype.ts";
 import type { Encoding } from "../../gpu/encoding.ts";
+import type { Counts, Ran } from "../check/counts.ts";
 import { Node } from "../node.ts";
 import type { Plan } from "./plan.ts";
 import { type Fetch, liveStorage, type Work } from "./work.ts";
@@ -20,6 +21,18 @@ export class Call implements Work {
 
   get preparing(): readonly Promise<void>[] {
     return this.plan.preparing;
+  }
+
+  get ran(): readonly Ran[] {
+    return this.plan.ran;
+  }
+
+  get counts(): Counts | undefined {
+    return this.plan.counts;
+  }
+
+  again(encoding: Encoding, last: number): Iterable<Fetch> {
+    return this.plan.again(encoding, last);
   }
 
   *encode(encoding: Encoding): Generator<Fetch, void> {

@@ -7,6 +7,7 @@ import type { Group } from "../fusion/fuse.ts";
 import type { Step } from "../fusion/step.ts";
 import { type Leaf, type Node, Scratch } from "../node.ts";
 import { pagedWeights } from "./chunks.ts";
+import type { Ran } from "../check/counts.ts";
 import { stepsOfGroups } from "./layout.ts";
 import { type Fetch, liveStorage, type Work } from "./work.ts";
 
@@ -16,6 +17,9 @@ export class EagerGroup implements Work {
   readonly #steps: readonly Step[];
   readonly #pipelines: readonly Pipeline[];
   readonly id: number;
+  readonly ran: Ran[] = [];
+  /** Its results have memory of their own, so that they can be counted later. */
+  readonly counts = undefined;
 
   constructor(device: Device, group: Group) {
     this.#device = device;
@@ -44,6 +48,11 @@ export class EagerGroup implements Work {
     }
   }
 
+  /** Nothing: its results stay in memory. */
+  again(): Iterable<Fetch> {
+    return [];
+  }
+
   /** Brings weights to buffers of their own, which go with the next submission. */
   async #bring(weights: readonly Leaf[], places: Map<Node, Storage>, encoding: Encoding): Promise<void> {
     for (const leaf of weights) {
@@ -56,11 +65,12 @@ export class EagerGroup implements Work {
 
   #dispatch(
     encoding: Encoding,
-    { output, inputs, record, details, pipeline: { bindings }, ...step }: Step,
+    step: Step,
     pipeline: Pipeline,
     brought: ReadonlyMap<Node, Storage>,
     uniforms: Iterator<GPUBufferBinding>,
   ): void {
+    const { output, inputs, record, details, pipeline: { bindings } } = step;
     const device = this.#device;
     const storage = device.buffers.allocate(record.kernel, output.bytes);
     const reads = inputs.map((node) => brought.get(node) ?? liveStorage(node));
@@ -68,6 +78,7 @@ export class EagerGroup implements Work {
     const group = bindGroup(device, pipeline, bindings, reads, storage, blocks);
     const workgroups = foldGrid(step.workgroups, device.limits.maxComputeWorkgroupsPerDimension);
     if (output.count > 0) encoding.dispatch({ pipeline, group, workgroups, record, details });
+    if (device.check) this.ran.push({ step, reads, output: storage });
     output.store(storage);
   }
 }

@@ -8,6 +8,7 @@ import { Uniforms } from "../../gpu/memory/uniforms.ts";
 import type { Group } from "../fusion/fuse.ts";
 import type { Step } from "../fusion/step.ts";
 import { Leaf, type Node, type WeightPager } from "../node.ts";
+import { Counts, type Ran } from "../check/counts.ts";
 import type { Problem } from "../tuning/bench.ts";
 import { isMeasured, tune, unmeasured } from "../tuning/tuner.ts";
 import type { Place } from "./arena.ts";
@@ -51,6 +52,9 @@ interface Bound {
   readonly uniforms: Uniforms;
   /** For each step, whether it runs although the inputs that were constant so far stayed the same. */
   readonly changing: readonly boolean[];
+  /** On devices that check: its dispatches with their memory, and what counts in their results. */
+  readonly ran: readonly Ran[];
+  readonly counts: Counts | undefined;
 }
 
 /**
@@ -81,6 +85,8 @@ export class Plan {
   #places = new Map<Node, Place>();
   #memory = new Map<Node, Storage>();
   #bound: Bound | undefined;
+  /** For each step, whether it was encoded in the last run. */
+  #due: readonly boolean[] = [];
   #bytes: number | undefined;
   /** Frees the inputs, and values that the traced function made. */
   readonly #owned: DisposableStack;
@@ -167,8 +173,15 @@ export class Plan {
    */
   *encode(encoding: Encoding, values: readonly Storage[]): Generator<Fetch, Storage[]> {
     const ids = values.map(({ id }) => id);
-    const due = this.#begin(encoding, values, ids);
-    const { dispatches, chunks } = this.#bound!;
+    const due = this.#due = this.#begin(encoding, values, ids);
+    for (const pager of yield* this.#dispatch(encoding, due)) yield () => pager.check();
+    this.#last = ids;
+    return this.outputs.map((node) => this.#copyOf(node, encoding));
+  }
+
+  /** Encodes the steps that are due, and counts where the device checks. Returns those that brought weights. */
+  *#dispatch(encoding: Encoding, due: readonly boolean[]): Generator<Fetch, Set<WeightPager>> {
+    const { dispatches, chunks, counts } = this.#bound!;
     const pagers = new Set<WeightPager>();
     for (const { steps, places } of chunks) {
       const now = steps.filter((i) => due[i]);
@@ -177,11 +190,28 @@ export class Plan {
         pagers.add(leaf.pager!);
         yield () => leaf.pager!.fill(leaf, place);
       }
-      for (const i of now) encoding.dispatch(dispatches[i]!, this.label);
+      for (const i of now) {
+        encoding.dispatch(dispatches[i]!, this.label);
+        const count = counts?.dispatches[i];
+        if (count) encoding.dispatch(count, this.label);
+      }
     }
-    for (const pager of pagers) yield () => pager.check();
-    this.#last = ids;
-    return this.outputs.map((node) => this.#copyOf(node, encoding));
+    return pagers;
+  }
+
+  /** Its dispatches, see `Work.ran`. */
+  get ran(): readonly Ran[] {
+    return this.#bound?.ran ?? [];
+  }
+
+  /** What the last run counted, see `Work.counts`. */
+  get counts(): Counts | undefined {
+    return this.#bound?.counts;
+  }
+
+  /** Runs again what ran in the last run, up to the step `last`: its inputs and what it kept are still there. */
+  *again(encoding: Encoding, last: number): Generator<Fetch, void> {
+    yield* this.#dispatch(encoding, this.#due.map((is, i) => is && i <= last));
   }
 
   /** Brings the inputs in; returns for each step whether it is to run. */
@@ -246,23 +276,27 @@ export class Plan {
     const device = this.#device;
     const before = this.#bound;
     this.#bound = undefined;
-    if (before) release(() => before.uniforms.release());
+    if (before) release(() => free(before));
     this.#place(release);
     const uniforms = new Uniforms(device, `${this.label} uniforms`);
     const blocks = uniforms.write(this.#steps.flatMap((step) => step.uniforms)).values();
     const chunks = chunksOf(this.#steps);
     const brought = chunks.flatMap((chunk) => chunk.steps.map(() => chunk.places));
     const live = device.profiler && liveBytes(this.#steps.length, this.memory().values);
+    const ran: Ran[] = [];
     const dispatches = this.#steps.map((step, i): Dispatch => {
       const { record, details, pipeline: { bindings } } = step;
       const pipeline = this.#pipelines[i]!;
       const reads = step.inputs.map((node) => brought[i]!.get(node as Leaf) ?? this.#storage(node));
       const own = step.uniforms.map(() => blocks.next().value!);
-      const group = bindGroup(device, pipeline, bindings, reads, this.#storage(step.output), own);
+      const output = this.#storage(step.output);
+      const group = bindGroup(device, pipeline, bindings, reads, output, own);
+      if (device.check) ran.push({ step, reads, output });
       const workgroups = foldGrid(step.workgroups, device.limits.maxComputeWorkgroupsPerDimension);
       return { pipeline, group, workgroups, record, details, live: live?.[i] };
     });
-    this.#bound = { dispatches, chunks, uniforms, changing: this.#changing(this.#constant) };
+    const counts = device.check && new Counts(device, this.label, ran);
+    this.#bound = { dispatches, chunks, uniforms, changing: this.#changing(this.#constant), ran, counts };
   }
 
   #storage(node: Node): Storage {
@@ -318,9 +352,14 @@ export class Plan {
   /** Frees arenas, inputs, uniforms, and values that the traced function made. */
   release(): void {
     for (const arena of this.#arenas.splice(0)) this.#device.buffers.destroy(arena);
-    this.#bound?.uniforms.release();
+    if (this.#bound) free(this.#bound);
     this.#owned.dispose();
     this.#bound = undefined;
     this.#last = undefined;
   }
+}
+
+function free({ uniforms, counts }: Bound): void {
+  uniforms.release();
+  counts?.release();
 }

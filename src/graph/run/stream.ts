@@ -3,7 +3,8 @@ import { Encoding } from "../../gpu/encoding.ts";
 import { Uniforms } from "../../gpu/memory/uniforms.ts";
 import { fuse, reachable } from "../fusion/fuse.ts";
 import type { Leaf, Node, Pointwise } from "../node.ts";
-import { Output } from "./call.ts";
+import { type Checked, FiniteCheck } from "../check/finite.ts";
+import { Call, Output } from "./call.ts";
 import { EagerGroup } from "./eager.ts";
 import { expectBindable, stepsOf, workspaceOf } from "./layout.ts";
 import { Plan } from "./plan.ts";
@@ -37,6 +38,7 @@ export class Stream {
   #releases: (() => void)[] = [];
   /** The flush that is under way while streamed weights are read. */
   #flight: Promise<void> | undefined;
+  readonly #check: FiniteCheck | undefined;
   /** Told of every new node, e.g. a scope. */
   readonly watchers: ((node: Node) => void)[] = [];
   statistics: StepStatistics = { dispatches: 0, encodeMs: 0 };
@@ -44,6 +46,7 @@ export class Stream {
   constructor(device: Device) {
     this.#device = device;
     this.#uniforms = new Uniforms(device, "loop uniforms", UNIFORM_BYTES);
+    this.#check = device.check && new FiniteCheck(device);
     device.describeGraphs = () => [...this.#plans].map((plan) => plan.dump()).join("\n\n");
     device.losing.push(() => {
       this.#uniforms.forget();
@@ -137,6 +140,7 @@ export class Stream {
         const start = performance.now();
         works = this.#schedule();
         const preparing = works.flatMap((work) => work.preparing);
+        if (this.#check) preparing.push(...this.#check.preparing);
         const fused = performance.now();
         this.#device.spend("fuse", start, fused);
         if (preparing.length === 0) break;
@@ -186,7 +190,9 @@ export class Stream {
     const releases = this.#releases.splice(0);
     this.#pending.clear();
     this.#wanted.clear();
-    const encoding = new Encoding(this.#device);
+    const check = this.#check;
+    const encoding = new Encoding(this.#device, check !== undefined);
+    const unchecked: Checked[] = [];
     try {
       for (const work of works) {
         profiler?.enter(work.id);
@@ -194,9 +200,14 @@ export class Stream {
           encoding.submit(); // while streamed weights are read, finalizers free other values that nobody holds
           await fetch();
         }
+        if (!check) continue;
+        unchecked.push({ work });
+        const isWhole = work instanceof Call || work === works.at(-1); // a later call may overwrite what this one has
+        if (isWhole) await check.verify(unchecked.splice(0), encoding);
       }
     } finally {
       encoding.submit(); // after a failure too: what was encoded counts as computed
+      encoding.free();
       for (const release of releases) release();
     }
     for (const node of nodes) node.passed = !node.storage;

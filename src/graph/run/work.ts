@@ -1,5 +1,6 @@
 import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Encoding } from "../../gpu/encoding.ts";
+import type { Counts, Ran } from "../check/counts.ts";
 import { Input, Leaf, type Node } from "../node.ts";
 
 /** Brings weights to where the commands that are encoded next read them. */
@@ -19,6 +20,12 @@ export interface Work {
    * of its uniforms, in order.
    */
   encode(encoding: Encoding, uniforms: Iterator<GPUBufferBinding>): Iterable<Fetch>;
+  /** On devices that check: its dispatches in order, those among them that its last run left out. */
+  readonly ran: readonly Ran[];
+  /** On devices that check: what its last run counted in their results, where they overwrite each other's. */
+  readonly counts: Counts | undefined;
+  /** Runs again what ran of these up to one of them, so that what this one read and stored is in memory. */
+  again(encoding: Encoding, last: number): Iterable<Fetch>;
 }
 
 /** Memory of a value that was computed or given before. Throws where there is none. */

@@ -102,7 +102,8 @@ export function recordingOf(problem: Problem): { inputs: Leaf[]; group: Group } 
       ? { ...operand, node: others.next().value! }
       : { node: kernel, shape: fused.shape, strides: fused.strides, offset: 0 }
   );
-  return { inputs, group: { ...fused, kernel, operands, output: new Leaf(dtype, count, "tuning result") } };
+  const output = new Leaf(dtype, count, "tuning result");
+  return { inputs, group: { ...fused, kernel, operands, output, nodes: [kernel, output] } };
 }
 
 /** A candidate with its memory: may be encoded any number of times. */

@@ -1,4 +1,5 @@
 import { bytesOf, viewBytes } from "../../core/dtype.ts";
+import { placeOf } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
 import type { Bench, Problem, Trial } from "./bench.ts";
 import { fill } from "./fill.ts";
@@ -114,21 +115,8 @@ export function mismatch(plain: Sample, result: Sample, tolerance: number): Mism
 
 /** The same in words. */
 export function describeMismatch(problem: Problem, { element, expected, got, bound }: Mismatch): string {
-  const at = placeOf(element, problem).join(", ");
+  const at = placeOf(element, problem.axes, problem.strides).join(", ");
   return `expected ${expected.toPrecision(6)} ± ${bound.toPrecision(2)} at [${at}], got ${
     got.toPrecision(6)
   }`;
-}
-
-/** The place of an element of a result along a kernel's axes. */
-export function placeOf(element: number, { axes, strides }: Pick<Problem, "axes" | "strides">): number[] {
-  const place = axes.map(() => 0);
-  const order = axes.map((_, axis) => axis).filter((axis) => axes[axis]! > 1).sort((a, b) =>
-    strides[b]! - strides[a]!
-  );
-  for (const axis of order) {
-    place[axis] = Math.floor(element / strides[axis]!);
-    element %= strides[axis]!;
-  }
-  return place;
 }

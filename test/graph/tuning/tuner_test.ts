@@ -9,7 +9,7 @@ import {
   writeTunings,
 } from "../../../src/gpu/tunings/tunings_file.ts";
 import { benchBytes, type Problem, problemOf } from "../../../src/graph/tuning/bench.ts";
-import { mismatch, placeOf, type Sample, sampleOf, toleranceOf } from "../../../src/graph/tuning/check.ts";
+import { mismatch, type Sample, sampleOf, toleranceOf } from "../../../src/graph/tuning/check.ts";
 import { choose, classOf, hashOf, idOf } from "../../../src/graph/tuning/choice.ts";
 import type { Candidate, Kernel } from "../../../src/graph/node.ts";
 import { isMeasured, tune } from "../../../src/graph/tuning/tuner.ts";
@@ -213,16 +213,6 @@ Deno.test("sampleOf() reads all over a large result, to its very last element", 
   assert.equal(starts.at(-1)! + pieces.at(-1)!.length, count);
   const gaps = starts.slice(1).map((start, i) => start - starts[i]!);
   assert.ok(Math.max(...gaps) < 1.1 * Math.min(...gaps));
-});
-
-Deno.test("placeOf() finds an element's place along a kernel's axes in any order of memory", () => {
-  assert.deepEqual(placeOf(1 * 60 + 2 * 20 + 3 * 5 + 4, { axes: [2, 3, 4, 5], strides: [60, 20, 5, 1] }), [
-    1,
-    2,
-    3,
-    4,
-  ]);
-  assert.deepEqual(placeOf(3 + 4 * 4, { axes: [1, 1, 4, 5], strides: [20, 20, 1, 4] }), [0, 0, 3, 4]);
 });
 
 Deno.test("a kernel whose plain candidate computes no numbers is not measured, and says so", () =>
