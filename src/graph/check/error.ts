@@ -70,7 +70,9 @@ export interface NonFiniteReport {
   readonly value: number;
   /** The numbers of the result. */
   readonly result: ValueRange;
+  /** What the dispatch reads, in the order of its bindings. */
   readonly inputs: readonly CheckedInput[];
+  /** Where the number comes from. */
   readonly cause: NonFiniteCause;
   /** Name of the stretch in which it was recorded, see `device.mark`; "" outside stretches. */
   readonly mark: string;
