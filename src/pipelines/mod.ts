@@ -42,6 +42,7 @@ export { guidanceEmbedding, guide, rescaled } from "./latents/guidance.ts";
 export {
   apg,
   type ApgOptions,
+  cfgNormalization,
   cfgZeroStar,
   type CfgZeroStarOptions,
   dynamicThresholding,

@@ -1,9 +1,8 @@
 import { randn } from "../../random/mod.ts";
-import { scope, type Tensor } from "../../tensor/mod.ts";
+import type { Tensor } from "../../tensor/mod.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
-import { changedSize, type ChangedSizeOptions, drawLatents, readInitImage } from "../latents/init_image.ts";
+import { type ChangedSizeOptions, noisedLatents, originalSize, readOriginal } from "../latents/init_image.ts";
 import type { SizeOptions } from "../size.ts";
-import { acquireModels } from "../memory/acquire.ts";
 import type { PipelineOptions } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 import { Pipeline } from "../pipeline.ts";
@@ -11,15 +10,7 @@ import { type PooledPromptEmbeds, spreadTexts } from "../prompts.ts";
 import { ownRun } from "../run.ts";
 import { type FluxParts, PARTS } from "./parts.ts";
 import { embedPrompts, type FluxEncodeOptions } from "./prompts.ts";
-import {
-  beginRun,
-  draw,
-  type FluxOptions,
-  type FluxOutput,
-  type FluxRun,
-  latentSize,
-  startLatents,
-} from "./run.ts";
+import { beginRun, draw, type FluxOptions, type FluxOutput, latentSize, startLatents } from "./run.ts";
 
 /** The parts and the prompts of all pipelines of FLUX. */
 export abstract class FluxBase extends Pipeline<FluxParts> {
@@ -81,33 +72,15 @@ export class FluxImg2ImgPipeline extends FluxBase {
   async run(options: FluxImg2ImgRunOptions): Promise<FluxOutput> {
     return await ownRun("FluxImg2ImgPipeline", this.parts, options, async (parts, options) => {
       const { image, strength = 0.6 } = options;
-      const [H, W] = changedSize(image, options, 2 * parts.vae.scaleFactor);
-      const run = await beginRun(parts, options, latentSize(parts, H, W), 7);
+      const { vae } = parts;
+      const multiple = 2 * vae.scaleFactor;
+      const run = await beginRun(parts, options, originalSize(image, vae, options, multiple), 7);
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
-      const start = await startLatents(parts, run, () => noisedLatents(parts, image, timesteps[0]!, run));
+      const start = await startLatents(parts, run, async () => {
+        const original = await readOriginal(image, run.B, vae, options, multiple);
+        return await noisedLatents(parts, original, run.B, timesteps[0], options, "picture");
+      });
       return await draw(parts, run, start, timesteps);
     });
   }
-}
-
-/**
- * Latents of a picture with noise as at a timestep. Where there is a list of generators, only as many as there are
- * pictures draw latents. [B, C, h, w]
- */
-async function noisedLatents(
-  parts: FluxParts,
-  image: Tensor,
-  t: number,
-  { B, size, options }: FluxRun,
-): Promise<Tensor> {
-  const { vae, scheduler } = parts;
-  const { generator } = options;
-  const [h, w] = size;
-  const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
-  using _vae = await acquireModels(parts, [vae], options);
-  const generators = Array.isArray(generator) ? generator.slice(0, pixels.shape[0]) : generator;
-  using made = scope(pixels);
-  const shape = [B, vae.config.latent_channels, ...size];
-  const original = drawLatents(vae, pixels, { generator: generators }).expand(shape);
-  return made.keep(scheduler.addNoise(original, randn(shape, { generator }), t));
 }

@@ -29,11 +29,12 @@ export function isGuided(scale: number, { config }: UNet2DConditionModel): boole
   return scale > 1 && config.time_cond_proj_dim === null;
 }
 
-/** Tells where a negative prompt and the options of guidance have no effect. */
-export function tellUnguided(guided: boolean, options: Unguided): void {
+/** Tells where a negative prompt and the options of guidance have no effect, as they have at a scale `upTo`. */
+export function tellUnguided(guided: boolean, options: Unguided, upTo = 1): void {
   const { negativePrompt, negativePrompt2, negativePromptEmbeds, onNotice = console.warn } = options;
   if (guided) return;
-  const without = "has no effect: the model runs without guidance, by its kind or by a guidanceScale up to 1";
+  const without = "has no effect: the model runs without guidance, by its kind or by a guidanceScale up to " +
+    upTo;
   if ([negativePrompt, negativePrompt2, negativePromptEmbeds].flat().some(Boolean)) {
     onNotice(`The negative prompt ${without}`);
   }

@@ -90,6 +90,30 @@ export function cfgZeroStar(options: CfgZeroStarOptions = {}): Guidance {
   });
 }
 
+/**
+ * Guidance, plain or another kind, whose result is cut to at most `most` times the Euclidean norm of the prompt's prediction,
+ * each row by itself: `cfg_normalization` of Z-Image and Lumina 2.
+ */
+export function cfgNormalization(most = 1, inner?: Guidance): Guidance {
+  if (!(most > 0)) {
+    throw new RangeError(`Cannot guide by a norm of at most ${most} times: expected a number above 0`);
+  }
+  return {
+    remembers: inner?.remembers ?? false,
+    begin() {
+      const guide = inner?.begin();
+      return {
+        combine(cond, uncond, scale, step) {
+          const guided = guide ? guide.combine(cond, uncond, scale, step) : uncond.lerp(cond, scale);
+          const fitted = rowNorm(cond).mul(most).div(rowNorm(guided).clamp(1e-12)).clamp(undefined, 1);
+          return guided.mul(fitted);
+        },
+        [Symbol.dispose]: () => guide?.[Symbol.dispose](),
+      };
+    },
+  };
+}
+
 /** Options of `dynamicThresholding`. */
 export interface DynamicThresholdingOptions {
   /** The weight of the prompt whose spread of values the result has; 7 by default. */

@@ -1,4 +1,4 @@
-import { formatShape, type Shape } from "../../core/shape.ts";
+import { formatShape } from "../../core/shape.ts";
 import { type Image, inMode } from "../../io/images/image.ts";
 import { resizeImage } from "../../io/images/resize.ts";
 import { imageTensor } from "../../io/images/tensors.ts";
@@ -84,31 +84,53 @@ export interface Original {
   readonly latents: (options: RandomOptions & { rows?: number | undefined }) => Tensor;
 }
 
+/** True for latents as the denoiser takes them, false for a picture. */
+function isLatents(image: Tensor, { config }: AutoencoderKLBase): boolean {
+  const { in_channels, latent_channels } = config;
+  return image?.rank === 4 && image.shape[1] === latent_channels && latent_channels !== in_channels;
+}
+
+/** Sides of the latents of a picture to change, or of latents; `multiple` has to divide the sides of the picture. */
+export function originalSize(
+  image: Tensor,
+  vae: AutoencoderKLBase,
+  options: ChangedSizeOptions,
+  multiple: number = vae.scaleFactor,
+): [h: number, w: number] {
+  const f = vae.scaleFactor;
+  if (!isLatents(image, vae)) {
+    const [H, W] = changedSize(image, options, multiple);
+    return [H / f, W / f];
+  }
+  const [H, W] = image.shape.slice(2).map((side) => f * side) as [number, number];
+  const { height = H, width = W } = options;
+  if (height === H && width === W && H % multiple === 0 && W % multiple === 0) return [H / f, W / f];
+  const wanted = height === H && width === W ? `multiples of ${multiple}` : "that height and width";
+  throw new RangeError(
+    `Cannot change latents of a picture of ${H} x ${W}: expected ${wanted}, got ${height} x ${width}`,
+  );
+}
+
 /** Checks a picture in [0, 1], or latents as the denoiser takes them, for a run that makes B pictures. */
 export async function readOriginal(
   image: Tensor,
   B: number,
   vae: AutoencoderKLBase,
   options: ChangedSizeOptions,
+  multiple: number = vae.scaleFactor,
 ): Promise<Original> {
-  const { in_channels, latent_channels } = vae.config;
-  const [count, channels, h, w] = (image?.shape ?? []) as Shape<4>;
-  const isLatents = channels === latent_channels && channels !== in_channels && image.rank === 4;
-  if (isLatents && (count === 1 || count === B)) {
-    const [H, W] = [h * vae.scaleFactor, w * vae.scaleFactor];
-    const { height = H, width = W } = options;
-    if (height === H && width === W) return { size: [h, w], latents: () => image };
-    throw new RangeError(
-      `Cannot change latents of a picture of ${H} x ${W}: expected that height and width, got ${height} x ${width}`,
-    );
-  }
-  const { pixels, size } = await readInitImage(image, B, vae, changedSize(image, options, vae.scaleFactor));
+  const size = originalSize(image, vae, options, multiple);
+  const [count] = image.shape;
+  if (isLatents(image, vae) && (count === 1 || count === B)) return { size, latents: () => image };
+  const [h, w] = size;
+  const { pixels } = await readInitImage(image, B, vae, [h * vae.scaleFactor, w * vae.scaleFactor]);
   return { pixels, size, latents: (options) => drawLatents(vae, pixels, options) };
 }
 
 /**
  * Latents of the original to begin a loop with, with noise as at timestep `t` if there is one. Random numbers go to the
- * picture's latents first, then to the noise. [B, C, h, w]
+ * picture's latents first, then to the noise. Of a list of generators each draws latents for its row, or as many as there are
+ * pictures draw one for each. [B, C, h, w]
  */
 export async function noisedLatents(
   parts: Residents & { readonly vae: AutoencoderKLBase; readonly scheduler: Scheduler },
@@ -116,11 +138,15 @@ export async function noisedLatents(
   B: number,
   t: number | undefined,
   options: RandomOptions & AcquireOptions,
+  each: "row" | "picture" = "row",
 ): Promise<Tensor> {
   const { generator } = options;
+  const isList = Array.isArray(generator);
   return await withModels(parts, [parts.vae], options, () => {
     using made = scope(...(pixels ? [pixels] : []));
-    const original = latents({ generator, rows: Array.isArray(generator) ? B : undefined });
+    const original = each === "row"
+      ? latents({ generator, rows: isList ? B : undefined })
+      : latents({ generator: isList ? generator.slice(0, pixels?.shape[0]) : generator });
     const shape = [B, ...original.shape.slice(1)];
     if (t === undefined) return made.keep(original.expand(shape).clone()); // the loop frees what it begins with
     return made.keep(parts.scheduler.addNoise(original.expand(shape), randn(shape, { generator }), t));

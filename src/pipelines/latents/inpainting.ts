@@ -13,7 +13,6 @@ import { drawLatents, fractionsOf, type Original } from "./init_image.ts";
 /** The parts that draw in a picture. */
 interface InpaintingParts extends Residents {
   readonly vae: AutoencoderKLBase;
-  readonly unet: UNet2DConditionModel;
   readonly scheduler: Scheduler;
 }
 
@@ -28,13 +27,15 @@ export interface InpaintingTask {
   readonly timesteps: readonly number[];
   /** The loop begins with noise alone, the original with noise, or the original, which has its noise already. */
   readonly from: "noise" | "noised" | "original";
+  /** The denoiser takes latents, the mask and the latents of the rest. */
+  readonly sees: boolean;
 }
 
 /** The first latents of a loop that draws parts of a picture again, and its changes of latents. */
 export interface Inpainting {
   /** Latents to begin with. [B, C, h, w] */
   readonly start: Tensor;
-  /** Input of the UNet: latents, joined with the mask and the rest of the picture if it was trained with these. */
+  /** Input of the denoiser: latents, joined with the mask and the rest of the picture if it was trained with these. */
   readonly extend: (input: Tensor) => Tensor;
   /** Puts the rest of the picture back after a step, with noise as at the next, where the UNet does not see it. */
   readonly after: (latents: Tensor, step: number) => Tensor;
@@ -56,11 +57,10 @@ export function beginInpainting(
 
 function prepared(
   parts: InpaintingParts,
-  { original: { pixels, size, latents }, mask, B, guided, timesteps, from }: InpaintingTask,
+  { original: { pixels, size, latents }, mask, B, guided, timesteps, from, sees }: InpaintingTask,
   { generator }: RandomOptions,
 ): Inpainting {
   const { vae, scheduler } = parts;
-  const sees = seesMask(parts);
   using made = scope(mask, ...(pixels ? [pixels] : []));
   const shape = [B, vae.config.latent_channels, ...size];
   const rows = (x: Tensor) => x.expand([B, ...x.shape.slice(1)]);
@@ -99,7 +99,9 @@ function prepared(
 }
 
 /** True if the UNet takes latents, the mask and the latents of the rest, false if only latents. */
-export function seesMask({ unet, vae }: Pick<InpaintingParts, "unet" | "vae">): boolean {
+export function seesMask(
+  { unet, vae }: { readonly unet: UNet2DConditionModel; readonly vae: AutoencoderKLBase },
+): boolean {
   const { in_channels } = unet.config;
   const { latent_channels: C } = vae.config;
   if (in_channels === C || in_channels === 2 * C + 1) return in_channels !== C;

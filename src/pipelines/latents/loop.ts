@@ -48,6 +48,8 @@ export interface LatentLoop {
   readonly predict: (input: Tensor, t: number, step: number) => Tensor;
   /** The model on the prompt alone, for steps without guidance; without it `predict` serves them too. */
   readonly predictCond?: ((input: Tensor, t: number, step: number) => Tensor) | undefined;
+  /** False at timesteps without guidance; by default all have it. */
+  readonly guides?: ((t: number) => boolean) | undefined;
   /** Changes the latents after each step, counted from 0. */
   readonly after?: ((latents: Tensor, step: number) => Tensor) | undefined;
   /** Latents as [B, C, h, w], for previews, where the loop has them in another form. */
@@ -108,9 +110,9 @@ class Predictor implements Disposable {
 
   /** The prediction for latents at timestep `t`, that of the step of this number. */
   predict(latents: Tensor, t: number, step: number): Tensor {
-    const { scheduler, guided, predict, predictCond } = this.#loop;
+    const { scheduler, guided, predict, predictCond, guides: guidesAt } = this.#loop;
     const { guidanceScale, guidanceRescale = 0 } = this.#options;
-    const guides = guided && this.#interval[0] <= step && step < this.#interval[1];
+    const guides = this.#interval[0] <= step && step < this.#interval[1] && (guidesAt?.(t) ?? true);
     if (!guided) return predict(scheduler.scaleModelInput(latents, t), t, step);
     if (!guides && predictCond) return predictCond(scheduler.scaleModelInput(latents, t), t, step);
     const both = predict(scheduler.scaleModelInput(cat([latents, latents]), t), t, step);

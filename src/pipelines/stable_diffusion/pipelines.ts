@@ -131,7 +131,7 @@ export async function withinMask(
 ): Promise<LatentOutput> {
   const { vae, scheduler } = parts;
   const { strength = 1 } = options;
-  seesMask(parts);
+  const sees = seesMask(parts);
   const begun = await begin(parts, options);
   const { B, guided } = begun;
   const timesteps = scheduler.sliceByStrength(strength);
@@ -140,7 +140,7 @@ export async function withinMask(
   const control = await controlling?.(begun, timesteps, original.size);
   const mask = await readMask(options.mask, original, vae.scaleFactor);
   const from = strength === 1 ? "noise" : "noised";
-  const task = { original, mask, B, guided, timesteps, from } as const;
+  const task = { original, mask, B, guided, timesteps, from, sees } as const;
   const inpainting = await beginInpainting(parts, task, options);
   return await draw(parts, begun, { ...inpainting, timesteps, control });
 }

@@ -153,7 +153,7 @@ export async function withinMask(
 ): Promise<LatentOutput> {
   const { vae, scheduler } = parts;
   const { strength = 0.9999, denoisingStart } = options;
-  seesMask(parts);
+  const sees = seesMask(parts);
   const begun = await begin(parts, options, 7.5);
   const { B, guided } = begun;
   const timesteps = timestepsWithin(scheduler, options, strength);
@@ -164,7 +164,7 @@ export async function withinMask(
   const timeIds = changedTimeIds(parts, options, original.size, begun);
 
   const from = denoisingStart !== undefined ? "original" : strength === 1 ? "noise" : "noised";
-  const task = { original, mask, B, guided, timesteps, from } as const;
+  const task = { original, mask, B, guided, timesteps, from, sees } as const;
   const inpainting = await beginInpainting(parts, task, options);
   return await draw(parts, begun, { ...inpainting, timesteps, timeIds, control });
 }

@@ -3,6 +3,7 @@ import { manualSeed, type Tensor, zeros } from "../../../src/mod.ts";
 import type { AutoencoderKL } from "../../../src/models/mod.ts";
 import {
   apg,
+  cfgNormalization,
   cfgZeroStar,
   dynamicThresholding,
   type Guidance,
@@ -10,7 +11,7 @@ import {
 } from "../../../src/pipelines/mod.ts";
 import { denoise, type LatentLoop, type LatentLoopOptions } from "../../../src/pipelines/latents/loop.ts";
 import type { Scheduler } from "../../../src/schedulers/mod.ts";
-import { cat } from "../../../src/tensor/mod.ts";
+import { cat, tensor } from "../../../src/tensor/mod.ts";
 import { readTensors } from "../../support/arrays.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { assertTensor, onHost, upload } from "../../support/tensors.ts";
@@ -130,4 +131,25 @@ Deno.test("guidance is refused where it cannot be", async () => {
     /expected predictions \[B, C, h, w\], got \[1, 8, 4\]/,
   );
   assert.ok(device);
+});
+
+Deno.test("cfgNormalization() cuts each row to so many lengths of the prompt's prediction, whatever guides inside", async () => {
+  const rows = (...values: number[][]) => tensor(values.flat(), [values.length, 2, 1, 1]);
+  const [cond, uncond] = [rows([3, 4], [0, 1]), rows([0, 0], [0, 0.9])];
+  const result = async (most: number | undefined, inner?: Guidance) => {
+    using guide = cfgNormalization(most, inner).begin();
+    return [...await guide.combine(cond, uncond, 3, 0).data()].map((x) => Math.round(1e5 * Number(x)) / 1e5);
+  };
+  assert.deepEqual(await result(undefined), [3, 4, 0, 1]); // [9, 12] and [0, 1.2] are too long
+  assert.deepEqual(await result(2), [6, 8, 0, 1.2]);
+  assert.deepEqual(await result(9), [9, 12, 0, 1.2]);
+  const zero: Guidance = {
+    remembers: true,
+    begin: () => ({ combine: (cond) => cond.mul(0), [Symbol.dispose]: () => {} }),
+  };
+  assert.deepEqual(await result(1, zero), [0, 0, 0, 0]);
+  assert.equal(cfgNormalization(1, zero).remembers, true);
+  assert.throws(() => cfgNormalization(0), {
+    message: "Cannot guide by a norm of at most 0 times: expected a number above 0",
+  });
 });
