@@ -6,7 +6,7 @@
  */
 import "./plain_errors.ts";
 import { openDevice, traceEvents } from "denoise";
-import { expectWritable } from "../src/io/files/whole_file.ts";
+import { expectWritable, writeWholeFile } from "../src/io/files/whole_file.ts";
 import { defaultsOf, readGiven } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { fastest, measureSpeeds, type Speeds } from "./doctor/speeds.ts";
@@ -67,17 +67,21 @@ const changes = before && compareProfiles(before, profile, tolerance, only);
 
 console.log(describeProfile(profile, options));
 if (options.json) {
-  await Deno.writeTextFile(options.json, JSON.stringify(profile));
+  await write(options.json, JSON.stringify(profile));
   console.log(`\n${options.json}: the same, for --compare`);
 }
 if (options.html) {
-  const compared = before && changes && { before, changes, tolerance };
-  await Deno.writeTextFile(options.html, await htmlOf({ profile, ...compared && { compared } }));
+  const compared = before && { before, tolerance, only };
+  await write(options.html, await htmlOf({ profile, ...compared && { compared } }));
   console.log(`\n${options.html}: open it in a browser`);
 }
 if (before && changes) {
   console.log(`\n${describeChanges(changes, tolerance)}`);
   if (changes.some(({ verdict }) => verdict === "slower")) Deno.exitCode = 1;
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await writeWholeFile(path, new TextEncoder().encode(text));
 }
 
 /** With --from nothing is measured: throws where an option says how. */
@@ -102,7 +106,7 @@ async function measured(): Promise<Profile> {
     : await openModel(device, model, { ...source, part: options.part });
   const found = await measure(device, subject, { steps, runs });
   if (options.trace) {
-    await Deno.writeTextFile(options.trace, JSON.stringify(traceEvents(found.dispatches.at(-1)!.recording)));
+    await write(options.trace, JSON.stringify(traceEvents(found.dispatches.at(-1)!.recording)));
     console.log(`${options.trace}: open it in Perfetto (ui.perfetto.dev)`);
   }
   return buildProfile(

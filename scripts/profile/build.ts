@@ -1,7 +1,8 @@
 import type { Device, Pipeline } from "denoise";
 import { version } from "../../src/core/version.ts";
 import type { Speeds } from "../doctor/speeds.ts";
-import { HOST_KINDS, type Profile, type ProfileRow, spreadOf } from "./form.ts";
+import { spreadOf } from "./figures.ts";
+import { HOST_KINDS, type Profile, type ProfileRow } from "./form.ts";
 import { kernelsOf } from "./kernels.ts";
 import {
   gpuMs,

@@ -1,7 +1,8 @@
-import { isWanted } from "./figures.ts";
-import { type Profile, type Spread, spreadOf } from "./form.ts";
+/** What changed between two profiles. Runs in browsers, too. */
+import { isWanted, spreadOf } from "./figures.ts";
+import type { Profile, ProfileRow, Spread } from "./form.ts";
 
-/** A kernel at a size, before and now. */
+/** A kernel at a size, or other rows as one, before and now. */
 export interface Change {
   readonly name: string;
   /** ms of a step, or outside steps of a run; undefined where it did not run. */
@@ -11,10 +12,19 @@ export interface Change {
   readonly verdict: "slower" | "faster" | "same" | "new" | "gone";
 }
 
-/** What changed from one profile to another of the same work, the largest change first. Throws where they are not comparable. */
-export function compareProfiles(before: Profile, now: Profile, tolerance: number, only?: string): Change[] {
+/**
+ * What changed from one profile to another of the same work, the largest change first; rows of one name by `nameOf` count
+ * together. Throws where the profiles are not comparable.
+ */
+export function compareProfiles(
+  before: Profile,
+  now: Profile,
+  tolerance: number,
+  only?: string,
+  nameOf: (row: ProfileRow) => string = kernelAtSize,
+): Change[] {
   expectAlike(before, now);
-  const [old, recent] = [timesOf(before, only), timesOf(now, only)];
+  const [old, recent] = [timesOf(before, only, nameOf), timesOf(now, only, nameOf)];
   const changes = [...new Set([...old.keys(), ...recent.keys()])].map((name) => {
     const [a, b] = [old.get(name), recent.get(name)];
     return { name, before: a, now: b, verdict: verdictOf(a, b, tolerance) };
@@ -35,13 +45,20 @@ function verdictOf(
   return "same";
 }
 
-/** Times by kernel and size, of `only` some rows: of each step, or outside steps of each run. */
-function timesOf({ rows, dispatches }: Profile, only: string | undefined): Map<string, Spread> {
-  const names = rows.map(({ kernel, model, shape, flops, mark }) => {
-    const where = [model, mark].filter(Boolean).join(" ");
-    return `${kernel} [${shape.join(", ")}]${flops ? ` ${(flops / 1e6).toPrecision(3)} MFLOP` : ""}` +
-      (where && `, ${where}`);
-  });
+/** Name of a kernel at a size, with where it runs. */
+export function kernelAtSize({ kernel, model, shape, flops, mark }: ProfileRow): string {
+  const where = [model, mark].filter(Boolean).join(" ");
+  return `${kernel} [${shape.join(", ")}]${flops ? ` ${(flops / 1e6).toPrecision(3)} MFLOP` : ""}` +
+    (where && `, ${where}`);
+}
+
+/** Times by name, of `only` some rows: of each step, or outside steps of each run. */
+function timesOf(
+  { rows, dispatches }: Profile,
+  only: string | undefined,
+  nameOf: (row: ProfileRow) => string,
+): Map<string, Spread> {
+  const names = rows.map(nameOf);
   const times = new Map<string, Map<string, number>>();
   for (const [row, occurrence, , ms] of dispatches) {
     if (!isWanted(rows[row]!, only)) continue;

@@ -111,3 +111,14 @@ export function sumOf(rows: readonly ProfileRow[], units: number): RowSum {
 export function msOf(rows: readonly ProfileRow[]): number {
   return rows.reduce((sum, { totalMs }) => sum + totalMs, 0);
 }
+
+/** Median and quartiles of some values, between two values where there is none at the place. */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (part: number) => {
+    const place = part * (sorted.length - 1);
+    const [below, above] = [sorted[Math.floor(place)] ?? 0, sorted[Math.ceil(place)] ?? 0];
+    return below + (above - below) * (place % 1);
+  };
+  return { median: at(0.5), low: at(0.25), high: at(0.75) };
+}

@@ -180,14 +180,3 @@ export async function readProfile(path: string): Promise<Profile> {
       `"${at.join(".")}" (${message})`,
   );
 }
-
-/** Median and quartiles of some values, between two values where there is none at the place. */
-export function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (part: number) => {
-    const place = part * (sorted.length - 1);
-    const [below, above] = [sorted[Math.floor(place)] ?? 0, sorted[Math.ceil(place)] ?? 0];
-    return below + (above - below) * (place % 1);
-  };
-  return { median: at(0.5), low: at(0.25), high: at(0.75) };
-}

@@ -3,7 +3,7 @@ import { flameOf } from "../../scripts/profile/page/layout/flame.ts";
 import { memoryMapOf, moduleMemory } from "../../scripts/profile/page/layout/memory.ts";
 import { namesOf } from "../../scripts/profile/page/layout/names.ts";
 import { decadesAround, pointsOf, roofsOf } from "../../scripts/profile/page/layout/roofline.ts";
-import { medianStep, slicesOf } from "../../scripts/profile/page/layout/timeline.ts";
+import { lanesOf, medianStep, slicesOf, spansOf } from "../../scripts/profile/page/layout/timeline.ts";
 import { isEntry, linesOf } from "../../scripts/profile/page/layout/wgsl.ts";
 import { madeProfile } from "../support/profiles.ts";
 
@@ -85,6 +85,22 @@ Deno.test("slices of the timeline nest as modules do, and end with their last di
   }
   assert.deepEqual(medianStep(slices), [0, 6]); // of 6 and 8 ms
   assert.deepEqual(medianStep([]), [0, 1]);
+});
+
+Deno.test("stretches within others lie below them, and the host's work below all", () => {
+  const spans = spansOf({
+    host: [["encode", "0.1", 0, 1], ["wait", "0.1", 1, 2]],
+    stretches: [["step", "0.1", 0, 3], ["step/guidance", "0.1", 1, 1]],
+  });
+  assert.deepEqual(
+    lanesOf(spans).map((lane) => lane.map(({ name, start, end }) => `${name} ${start}-${end}`)),
+    [
+      ["step 0-3"],
+      ["guidance 1-2"],
+      ["encode 0-1", "wait 1-3"],
+    ],
+  );
+  assert.deepEqual(lanesOf([{ depth: 2 }]), [[], [], [{ depth: 2 }]]);
 });
 
 Deno.test("the flame graph has each module as wide as its time, the longest first", () => {

@@ -89,3 +89,8 @@ export function onWidth(watched: HTMLElement, use: (width: number) => void): voi
     })
   ).observe(watched);
 }
+
+/** A name that may break in front of the names in it, not of numbers. */
+export function breakable(name: string): (Node | string)[] {
+  return name.split(/(?<=\.)(?!\d)/).flatMap((piece, i) => i ? [element("wbr"), piece] : [piece]);
+}

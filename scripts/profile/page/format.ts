@@ -32,3 +32,9 @@ export function rateText(rate: number): string {
 export function peakText({ ofPeak, roof }: { readonly ofPeak: number; readonly roof: string }): string {
   return `${percentText(ofPeak)} of ${roof}`;
 }
+
+/** A change in percents with its sign. */
+export function changeText(before: number, now: number): string {
+  const change = now / before - 1;
+  return `${change > 0 ? "+" : "−"}${percentText(Math.abs(change))}`;
+}

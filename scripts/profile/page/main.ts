@@ -1,6 +1,6 @@
 /** The page of a profile: it reads what the file brings and fills its sections. */
 import { kernelColours } from "./colours.ts";
-import { byId, element } from "./dom.ts";
+import { byId, element, showTip } from "./dom.ts";
 import type { Report } from "./report.ts";
 import { State } from "./state.ts";
 import { mountChanges } from "./views/changes.ts";
@@ -19,7 +19,7 @@ const colourOf = kernelColours([profile, ...compared ? [compared.before] : []]);
 
 document.title = `${profile.subject.className} — profile`;
 mountOverview(byId("overview"), report, state, colourOf);
-if (compared) mountChanges(sectionOf("changes"), compared);
+if (compared) mountChanges(sectionOf("changes"), report, compared, state);
 else byId("changes").remove();
 mountRoofline(sectionOf("roofline"), report, state, colourOf);
 mountTimeline(sectionOf("timeline"), profile, state, colourOf);
@@ -27,6 +27,8 @@ mountFlame(sectionOf("flame"), profile, state, colourOf);
 mountTable(sectionOf("table"), profile, state);
 mountMemory(sectionOf("memory"), profile, state, colourOf);
 mountDetails(byId("details"), profile, state);
+state.watch(() => showTip());
+addEventListener("scroll", () => showTip(), { passive: true });
 byId("filter").addEventListener("input", ({ target }) => state.filter((target as HTMLInputElement).value));
 byId("links").append(
   ...[...document.querySelectorAll("section[id] > h2")].map((heading) =>

@@ -66,6 +66,38 @@ function stepNames(occurrences: readonly (readonly [string, string])[]): Map<str
   return names;
 }
 
+/** What the host does for a while, or a stretch of its loop that was named. */
+export interface Span {
+  readonly name: string;
+  /** True of work. */
+  readonly isWork: boolean;
+  /** 0 for outermost stretches, then those within them; the last is that of work. */
+  readonly depth: number;
+  /** In ms. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The host's stretches and its work. */
+export function spansOf({ host, stretches }: Pick<Profile, "host" | "stretches">): Span[] {
+  const named = stretches.map(([mark, , start, ms]): Span => {
+    const names = mark.split("/");
+    return { name: names.at(-1)!, isWork: false, depth: names.length - 1, start, end: start + ms };
+  });
+  const depth = lanesOf(named).length;
+  return [
+    ...named,
+    ...host.map(([name, , start, ms]): Span => ({ name, isWork: true, depth, start, end: start + ms })),
+  ];
+}
+
+/** Boxes by their depth. */
+export function lanesOf<Box extends { readonly depth: number }>(boxes: readonly Box[]): Box[][] {
+  const lanes: Box[][] = [];
+  for (const box of boxes) (lanes[box.depth] ??= []).push(box);
+  return Array.from(lanes, (lane) => lane ?? []);
+}
+
 /** Start and end of the step whose length is the median, in ms; of everything where there are no steps. */
 export function medianStep(slices: readonly Slice[]): [number, number] {
   const tops = slices.filter(({ depth }) => depth === 0);

@@ -1,52 +1,70 @@
-import type { Spread } from "../../form.ts";
-import { choiceOf, element } from "../dom.ts";
-import { percentText } from "../format.ts";
+import { type Change, compareProfiles, kernelAtSize } from "../../compare.ts";
+import type { ProfileRow, Spread } from "../../form.ts";
+import { breakable, choiceOf, element } from "../dom.ts";
+import { changeText, percentText } from "../format.ts";
+import { GROUPS } from "../layout/groups.ts";
 import type { Report } from "../report.ts";
-import { changeText } from "./overview.ts";
+import type { State } from "../state.ts";
 
-/** What changed since an earlier profile, kernel by kernel. */
+const WAYS: typeof GROUPS = [["kernel and size", kernelAtSize], ...GROUPS];
+const VERDICTS = ["slower", "faster", "new", "gone", "same"] as const;
+const FIRST = 40; // lines that are there at once
+
+/** What changed since an earlier profile, by kernel or by module. */
 export function mountChanges(
   place: HTMLElement,
-  { changes, tolerance }: NonNullable<Report["compared"]>,
+  { profile }: Report,
+  { before, tolerance, only }: NonNullable<Report["compared"]>,
+  state: State,
 ): void {
-  const kinds = ["slower", "faster", "new", "gone", "same"] as const;
-  const counts = Map.groupBy(changes, ({ verdict }) => verdict);
-  const present = kinds.filter((kind) => counts.has(kind));
-  const most = Math.max(
-    ...changes.map(({ before, now }) => Math.max(before?.median ?? 0, now?.median ?? 0)),
-    1e-9,
-  );
+  let [nameOf, verdict, isWhole]: [(row: ProfileRow) => string, string | undefined, boolean] = [
+    kernelAtSize,
+    undefined,
+    false,
+  ];
+  const counts = element("p");
   const body = element("tbody");
-  const show = (kind: typeof kinds[number] | undefined) => {
-    const shown = changes.filter(({ verdict }) => kind === undefined ? verdict !== "same" : verdict === kind);
-    body.replaceChildren(...shown.map(({ name, before, now, verdict }) =>
-      element(
-        "tr",
-        {},
-        element("td", {}, name),
-        element("td", {}, spreadText(before)),
-        element("td", {}, spreadText(now)),
-        element("td", {}, before && now ? changeText(before.median, now.median) : ""),
-        element("td", { class: verdict }, verdict),
-        element("td", { class: "pair" }, spreadBar(before, most, "before"), spreadBar(now, most, "now")),
-      )
-    ));
+  const more = element("button", {
+    type: "button",
+    click: () => {
+      isWhole = true;
+      draw();
+    },
+  });
+  const draw = () => {
+    const changes = compareProfiles(before, profile, tolerance, only, nameOf);
+    const kinds = Map.groupBy(changes, (change) => change.verdict);
+    counts.replaceChildren(
+      ...VERDICTS.filter((kind) => kinds.has(kind)).flatMap((kind) => [
+        element("span", { class: kind }, `${kinds.get(kind)!.length} ${kind}`),
+        " · ",
+      ]),
+      `by more than ${percentText(tolerance)} and than they vary`,
+    );
+    const wanted = changes.filter((change) => verdict === undefined || change.verdict === verdict);
+    const shown = isWhole ? wanted : wanted.slice(0, FIRST);
+    const most = Math.max(...wanted.flatMap(({ before, now }) => [before?.high ?? 0, now?.high ?? 0]), 1e-9);
+    const select = ({ name }: Change) =>
+      state.select(name, profile.rows.keys().filter((i) => nameOf(profile.rows[i]!) === name));
+    body.replaceChildren(...shown.map((change) => lineOf(change, most, () => select(change))));
+    more.textContent = `show all ${wanted.length}`;
+    more.hidden = shown.length === wanted.length;
   };
-  const headings = ["kernel [result], where", "ms before", "ms now", "change", "verdict", ""];
+  const headings = ["name", "ms before", "ms now", "change", "verdict", ""];
   place.append(
     element(
       "p",
-      {},
-      ...present.flatMap((
-        kind,
-      ) => [element("span", { class: kind }, `${counts.get(kind)!.length} ${kind}`), " · "]),
-      `by more than ${percentText(tolerance)} and than they vary`,
+      { class: "choices" },
+      choiceOf("by", WAYS.map(([name]) => name), (i) => {
+        nameOf = WAYS[i]![1];
+        draw();
+      }),
+      choiceOf("show", ["all", ...VERDICTS], (i) => {
+        verdict = i === 0 ? undefined : VERDICTS[i - 1];
+        draw();
+      }),
     ),
-    element(
-      "p",
-      {},
-      choiceOf("show", ["all that changed", ...present], (i) => show(i === 0 ? undefined : present[i - 1])),
-    ),
+    counts,
     element(
       "div",
       { class: "scroll" },
@@ -57,22 +75,33 @@ export function mountChanges(
         body,
       ),
     ),
+    element("p", {}, more),
   );
-  show(undefined);
+  draw();
 }
 
-function spreadText(spread: Spread | undefined): string {
-  return spread ? spread.median.toFixed(3) : "";
+function lineOf({ name, before, now, verdict }: Change, most: number, select: () => void): HTMLElement {
+  return element(
+    "tr",
+    { click: select },
+    element("td", {}, ...breakable(name)),
+    element("td", {}, before?.median.toFixed(3) ?? ""),
+    element("td", {}, now?.median.toFixed(3) ?? ""),
+    element("td", { class: verdict }, before && now ? changeText(before.median, now.median) : ""),
+    element("td", { class: verdict }, verdict),
+    element("td", { class: "pair" }, spreadBar(before, most, "before"), spreadBar(now, most, "now")),
+  );
 }
 
 /** The median as a bar, the quartiles as a line over it. */
 function spreadBar(spread: Spread | undefined, most: number, name: string): HTMLElement {
-  const at = (ms: number) => `${100 * ms / most}%`;
   if (!spread) return element("span", { class: "spread" });
+  const { median, low, high } = spread;
+  const at = (ms: number) => `${100 * ms / most}%`;
   return element(
     "span",
-    { class: `spread ${name}` },
-    element("i", { style: `width: ${at(spread.median)}` }),
-    element("b", { style: `left: ${at(spread.low)}; width: ${at(spread.high - spread.low)}` }),
+    { class: `spread ${name}`, title: `${name}: quartiles ${low.toFixed(3)} and ${high.toFixed(3)} ms` },
+    element("i", { style: `width: ${at(median)}` }),
+    element("b", { style: `left: ${at(low)}; width: ${at(high - low)}` }),
   );
 }

@@ -1,5 +1,5 @@
-import { fullPath, sumOf, unitsOf } from "../../figures.ts";
-import type { Profile } from "../../form.ts";
+import { fullPath, msOf, sumOf, unitsOf } from "../../figures.ts";
+import type { Profile, ProfileRow } from "../../form.ts";
 import { element } from "../dom.ts";
 import { bytesText, flopText, msText, peakText, percentText, rateText } from "../format.ts";
 import { isEntry, linesOf } from "../layout/wgsl.ts";
@@ -23,7 +23,9 @@ export function mountDetails(panel: HTMLElement, profile: Profile, state: State)
     shown = state.selected;
     if (panel.hidden) return panel.replaceChildren();
     const rows = [...shown];
-    const texts = [...new Set(rows.map((i) => profile.rows[i]!.text))];
+    const texts = [...Map.groupBy(rows, (i) => profile.rows[i]!.text)]
+      .map(([text, own]) => ({ text, ms: msOf(own.map((i) => profile.rows[i]!)) / unitsOf(profile) }))
+      .sort((a, b) => b.ms - a.ms);
     panel.replaceChildren(
       element(
         "header",
@@ -33,9 +35,10 @@ export function mountDetails(panel: HTMLElement, profile: Profile, state: State)
       ),
       figures(profile, rows),
       modules(profile, rows),
-      ...texts.map((text, i) =>
-        kernelOf(profile.kernels[text]!, texts.length > 1 ? ` ${i + 1} of ${texts.length}` : "")
-      ),
+      ...texts.map(({ text, ms }, i) => {
+        const place = texts.length > 1 ? `, ${i + 1} of ${texts.length} texts: ${msText(ms)}` : "";
+        return kernelOf(profile.kernels[text]!, place, i === 0);
+      }),
     );
     panel.scrollTop = 0;
   });
@@ -44,8 +47,8 @@ export function mountDetails(panel: HTMLElement, profile: Profile, state: State)
 function figures(profile: Profile, indices: readonly number[]): HTMLElement {
   const rows = indices.map((i) => profile.rows[i]!);
   const sum = sumOf(rows, unitsOf(profile));
-  const alike = <Value>(value: (row: typeof rows[number]) => Value, text: (value: Value) => string) => {
-    const all = [...new Set(rows.map((row) => text(value(row))))];
+  const alike = (text: (row: ProfileRow) => string) => {
+    const all = [...new Set(rows.map(text))];
     return all.length > 3 ? `${all.slice(0, 3).join(" or ")} …` : all.join(" or ");
   };
   const lines: [string, string][] = [
@@ -53,24 +56,21 @@ function figures(profile: Profile, indices: readonly number[]): HTMLElement {
     ["calls", String(Math.round(sum.calls * 10) / 10)],
     ["reached", `${rateText(sum.gflops)} GFLOP/s, ${rateText(sum.gbytes)} GB/s: ${peakText(sum)}`],
     ["above peak", msText(sum.abovePeakMs)],
-    ["a dispatch", alike(({ flops, bytes }) => `${flopText(flops)}, ${bytesText(bytes)}`, (text) => text)],
-    ["result", alike(({ shape, dtype }) => `${dtype} [${shape.join(", ")}]`, (text) => text)],
-    ["workgroups", alike(({ workgroups }) => workgroups.join(" × "), (text) => text)],
-    ["fused", alike(({ fused }) => fused, (text) => text) || "nothing"],
-    [
-      "inputs",
-      alike(
-        ({ inputs }) =>
-          inputs.map(({ name, dtype, shape }) => `${name || "·"} ${dtype} [${shape.join(", ")}]`).join("; "),
-        (text) => text,
-      ),
-    ],
+    ["a dispatch", alike(({ flops, bytes }) => `${flopText(flops)}, ${bytesText(bytes)}`)],
+    ["result", alike(({ shape, dtype }) => `${dtype} [${shape.join(", ")}]`)],
+    ["workgroups", alike(({ workgroups }) => workgroups.join(" × "))],
+    ["fused", alike(({ fused }) => fused) || "nothing"],
+    ["inputs", alike(({ inputs }) => inputs.map(inputText).join("; "))],
   ];
   return element(
     "dl",
     { class: "figures" },
     ...lines.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
   );
+}
+
+function inputText({ name, as, dtype, shape }: ProfileRow["inputs"][number]): string {
+  return `${as ? `${as} = ` : ""}${name && `${name} `}${dtype} [${shape.join(", ")}]`;
 }
 
 function modules(profile: Profile, indices: readonly number[]): HTMLElement {
@@ -104,12 +104,12 @@ const REASONS: Readonly<Record<Part["reason"], string>> = {
   written: "written by the host",
 };
 
-/** A kernel's text, its entry and what the host wrote open. */
-function kernelOf({ name, parts, bindings, workgroup }: Kernel, place: string): HTMLElement {
+/** A kernel's text as compiled, its entry and what the host wrote open. */
+function kernelOf({ name, parts, bindings, workgroup }: Kernel, place: string, isOpen: boolean): HTMLElement {
   return element(
-    "section",
-    { class: "wgsl" },
-    element("h3", {}, `${name}, as compiled${place}`),
+    "details",
+    { class: "wgsl", open: isOpen },
+    element("summary", {}, element("h3", {}, `${name}, as compiled${place}`)),
     element(
       "p",
       { class: "faint" },

@@ -2,7 +2,7 @@ import { figuresOf, fullPath, unitsOf } from "../../figures.ts";
 import type { Profile } from "../../form.ts";
 import { HOST_COLOURS, inkOn } from "../colours.ts";
 import { element, showTip } from "../dom.ts";
-import { bytesText, msText, peakText, percentText } from "../format.ts";
+import { bytesText, changeText, msText, peakText, percentText } from "../format.ts";
 import { type Point, pointsOf } from "../layout/roofline.ts";
 import type { Report } from "../report.ts";
 import type { State } from "../state.ts";
@@ -127,12 +127,6 @@ function comparedBars(profile: Profile, before: Profile): HTMLElement {
     part("before", old.wall, "var(--faint)"),
     part("now", now.wall, "var(--accent)"),
   );
-}
-
-/** A change in percents with its sign. */
-export function changeText(before: number, now: number): string {
-  const change = now / before - 1;
-  return `${change > 0 ? "+" : "−"}${percentText(Math.abs(change))}`;
 }
 
 /** A line where kernels reach more than the peak of arithmetic: it was measured while the machine did something else. */

@@ -32,6 +32,7 @@ export function mountRoofline(
   const points = all.filter(({ intensity, gflops }) => intensity > 0 && gflops > 0);
   const old = compared ? pointsOf(compared.before, unitsOf(compared.before)) : [];
   const before = new Map(old.filter(({ gflops }) => gflops > 0).map((point) => [point.key, point]));
+  const now = new Map(points.map((point) => [point.key, point]));
   const shown = [...points, ...before.values()];
   const chart = svg("svg", { role: "img", "aria-label": "roofline: GFLOP/s over FLOP a byte" });
   const others = all.filter((point) => !points.includes(point));
@@ -70,23 +71,19 @@ export function mountRoofline(
     chart.replaceChildren(
       axes(frame),
       ...roofs.map((roof) => roofLine(roof, frame)),
+      ...before.values().flatMap((point) =>
+        earlier(point, now.get(point.key), frame, colourOf(point.kernel))
+      ),
       ...points.map((point) => {
         const isLit = point.rows.some((row) => state.isLit(row));
-        const earlier = before.get(point.key);
-        const colour = colourOf(point.kernel);
-        return svg(
-          "g",
-          { class: isLit ? "point" : "point dim" },
-          ...earlier ? moved(earlier, point, frame, colour) : [],
-          svg("circle", {
-            ...placeOf(point, frame),
-            class: "dot",
-            fill: colour,
-            mousemove: (event: MouseEvent) => showTip(tipOf(point, earlier), event),
-            mouseleave: () => showTip(),
-            click: () => state.select(`${point.kernel} ${point.shape}`, point.rows),
-          }),
-        );
+        return svg("circle", {
+          ...placeOf(point, frame),
+          class: isLit ? "dot" : "dot dim",
+          fill: colourOf(point.kernel),
+          mousemove: (event: MouseEvent) => showTip(tipOf(point, before.get(point.key)), event),
+          mouseleave: () => showTip(),
+          click: () => state.select(`${point.kernel} ${point.shape}`, point.rows),
+        });
       }),
       ...roofs.map((roof) => roofLabel(roof, frame)),
     );
@@ -142,11 +139,11 @@ function placeOf(point: Point, { x, y, radius }: Frame) {
   return { cx: x(point.intensity), cy: y(point.gflops), r: radius(point) };
 }
 
-/** A ring at a point's place before, and a line from there. */
-function moved(before: Point, now: Point, frame: Frame, colour: string): SVGElement[] {
-  const [from, to] = [placeOf(before, frame), placeOf(now, frame)];
+/** A ring where a point was before, and a line to where it is now, if it still is. */
+function earlier(before: Point, now: Point | undefined, frame: Frame, colour: string): SVGElement[] {
+  const [from, to] = [placeOf(before, frame), now && placeOf(now, frame)];
   return [
-    svg("line", { class: "moved", x1: from.cx, y1: from.cy, x2: to.cx, y2: to.cy }),
+    ...to ? [svg("line", { class: "moved", x1: from.cx, y1: from.cy, x2: to.cx, y2: to.cy })] : [],
     svg("circle", { ...from, class: "ring", stroke: colour }),
   ];
 }

@@ -1,8 +1,8 @@
-import { fullPath, type RowSum, shapeText, sumOf, unitsOf } from "../../figures.ts";
+import { type RowSum, sumOf, unitsOf } from "../../figures.ts";
 import type { Profile, ProfileRow } from "../../form.ts";
-import { choiceOf, element } from "../dom.ts";
+import { breakable, choiceOf, element } from "../dom.ts";
 import { percentText } from "../format.ts";
-import { namesOf } from "../layout/names.ts";
+import { GROUPS } from "../layout/groups.ts";
 import type { State } from "../state.ts";
 
 /** A line: some rows as one. */
@@ -38,14 +38,6 @@ const COLUMNS: readonly Column[] = [
     value: ({ abovePeakMs }) => abovePeakMs,
     text: ({ abovePeakMs }) => abovePeakMs.toFixed(abovePeakMs < 1 ? 3 : 2),
   },
-];
-
-const GROUPS: readonly (readonly [string, (row: ProfileRow) => string])[] = [
-  ["module and kernel", (row) => `${fullPath(row)} ${row.kernel} ${shapeText(row)}`],
-  ["kernel", ({ kernel }) => kernel],
-  ["kernel and shape", (row) => `${row.kernel} ${shapeText(row)}`],
-  ["module", fullPath],
-  ["block", (row) => namesOf(fullPath(row)).slice(0, 2).join(".")],
 ];
 
 const FIRST = 60; // lines that are there at once
@@ -98,7 +90,7 @@ export function mountTable(place: HTMLElement, profile: Profile, state: State): 
         click: () => state.select(line.name, line.rows),
         style: `--part: ${100 * line.ms / (most || 1)}%`,
       },
-      nameCell(line.name),
+      element("td", {}, ...breakable(line.name)),
       ...COLUMNS.slice(1).map(({ value, text }) =>
         element("td", {}, text ? text(line) : String(value(line)))
       ),
@@ -132,12 +124,6 @@ function linesOf(
     name,
     rows: indices,
   }));
-}
-
-/** A name that may break in front of the names in it, not of numbers. */
-function nameCell(name: string): HTMLElement {
-  const pieces = name.split(/(?<=\.)(?!\d)/);
-  return element("td", {}, ...pieces.flatMap((piece, i) => i ? [element("wbr"), piece] : [piece]));
 }
 
 function compare(a: string | number, b: string | number): number {

@@ -3,18 +3,11 @@ import { type Canvas, Chart, drawLabel } from "../chart.ts";
 import { HOST_COLOURS, inkOn, themeColour } from "../colours.ts";
 import { element } from "../dom.ts";
 import { msText, peakText, rateText } from "../format.ts";
-import { medianStep, type Slice, slicesOf, spanOf } from "../layout/timeline.ts";
+import { lanesOf, medianStep, type Slice, slicesOf, type Span, spanOf, spansOf } from "../layout/timeline.ts";
 import type { State } from "../state.ts";
 
 const LANE = 18; // px
 const AXIS = 18;
-
-/** What the host does for a while. */
-interface Span {
-  readonly kind: string;
-  readonly start: number;
-  readonly end: number;
-}
 
 type Item = Slice | Span;
 
@@ -26,13 +19,12 @@ export function mountTimeline(
   colourOf: (kernel: string) => string,
 ): void {
   const slices = slicesOf(profile);
-  const spans = profile.host.map(([kind, , start, ms]): Span => ({ kind, start, end: start + ms }));
-  const depth = Math.max(0, ...new Set(slices.map((slice) => slice.depth))) + 1;
-  const lanes = Array.from({ length: depth }, (_, i) => slices.filter((slice) => slice.depth === i));
-  const hostY = AXIS + LANE * depth + 14;
+  const spans = spansOf(profile);
+  const [lanes, hostLanes] = [lanesOf(slices), lanesOf(spans)];
+  const hostY = AXIS + LANE * lanes.length + 14;
   const chart = new Chart<Item>({
     label: "timeline of the GPU and the host; plus and minus zoom, arrows move, 0 shows all",
-    height: hostY + LANE + 6,
+    height: hostY + LANE * hostLanes.length + 6,
     extent: spanOf([...slices, ...spans]),
     view: medianStep(slices),
     draw: (canvas) => {
@@ -42,24 +34,18 @@ export function mountTimeline(
       }
       canvas.context.fillStyle = themeColour("faint");
       canvas.context.fillText("host", 4, hostY - 3);
-      drawLane(
-        canvas,
-        spans,
-        hostY,
-        ({ kind }) => ({ name: kind, colour: HOST_COLOURS[kind]!, isDim: kind === "wait" }),
-      );
+      for (const [i, lane] of hostLanes.entries()) drawLane(canvas, lane, hostY + LANE * i, hostPaint);
     },
     find: (x, y, reach) => {
-      const lane = y >= hostY ? spans : lanes[Math.floor((y - AXIS) / LANE)] ?? [];
-      return lane.find(({ start, end }) =>
-        start - reach <= x && x <= end + reach && (start <= x && x <= end)
-      ) ??
-        lane.find(({ start, end }) => start - reach <= x && x <= end + reach);
+      const lane = y < hostY
+        ? lanes[Math.floor((y - AXIS) / LANE)]
+        : hostLanes[Math.floor((y - hostY) / LANE)];
+      const near = (lane ?? []).filter(({ start, end }) => start - reach <= x && x <= end + reach);
+      return near.find(({ start, end }) => start <= x && x <= end) ?? near[0];
     },
     tip: (item) => tipOf(item, profile),
     choose: (item) => {
-      if ("kind" in item) return;
-      if (item.row === undefined) chart.show([item.start, item.end]);
+      if ("isWork" in item || item.row === undefined) chart.show([item.start, item.end]);
       else state.select(`${item.path} ${item.name}`, [item.row]);
     },
   });
@@ -69,7 +55,8 @@ export function mountTimeline(
       "p",
       { class: "faint" },
       "With a pass for each dispatch. Ctrl or shift with the wheel zooms, a drag moves, a click on a module fills the width " +
-        "with it; keys + − ← → 0 do the same.",
+        "with it; keys + − ← → 0 do the same. The GPU's clock is not the host's: dispatches stand as early as can be, and " +
+        `may be up to ${msText(profile.clockSlackMs)} later.`,
     ),
   );
   state.watch(() => chart.draw());
@@ -88,6 +75,11 @@ function paintOf(slice: Slice, state: State, colourOf: (kernel: string) => strin
     return { name, colour: themeColour(depth % 2 ? "module-odd" : "module-even"), isDim: false };
   }
   return { name, colour: colourOf(name), isDim: !state.isLit(row) };
+}
+
+function hostPaint({ name, isWork }: Span): Paint {
+  const colour = isWork ? HOST_COLOURS[name]! : themeColour("module-even");
+  return { name, colour, isDim: isWork && name === "wait" };
 }
 
 /** Boxes of a lane from left to right; those narrower than a pixel are drawn once for each pixel. */
@@ -129,7 +121,7 @@ function drawAxis({ context, x, width, height }: Canvas): void {
 
 function tipOf(item: Item, { rows }: Profile) {
   const time = ["time", msText(item.end - item.start)] as const;
-  if ("kind" in item) return { title: `host: ${item.kind}`, lines: [time] };
+  if ("isWork" in item) return { title: `host: ${item.name}`, lines: [time] };
   const row = item.row === undefined ? undefined : rows[item.row]!;
   return {
     title: item.name,
