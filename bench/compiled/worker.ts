@@ -50,12 +50,12 @@ for (const [pipeline, parts] of Object.entries(PIPELINES)) {
     using _model = await traceModel(part);
     for (const [i, { steps }] of plans.splice(0).entries()) {
       const work = [pipeline, part.name, part.works?.[i]].filter(Boolean).join(" ");
-      for (const { pipeline: spec, record } of steps) {
+      for (const { pipeline: spec, details } of steps) {
         const known = specs.get(spec.key) ?? { spec, uses: {} };
         specs.set(spec.key, known);
         const use = known.uses[work] ??= { dispatches: 0, flops: 0 };
         use.dispatches++;
-        use.flops += record.flops;
+        use.flops += details().flops;
       }
     }
   }

@@ -43,7 +43,7 @@ export class Encoding {
     const work = model ?? record.kernel;
     if (work !== this.#last) this.#work.add(this.#last = work);
     const { profiler } = this.#device;
-    if (profiler && this.#pass && !profiler.joins(record, model)) this.#endPass();
+    if (profiler && this.#pass && !profiler.joins(dispatch, model)) this.#endPass();
     if (!this.#pass) {
       const timestampWrites = profiler?.begin(record, dispatch, model);
       this.#pass = this.#commands().beginComputePass({

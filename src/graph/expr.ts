@@ -1,5 +1,5 @@
 import type { ValueType } from "../core/dtype.ts";
-import { type Operation, specOf } from "./operations.ts";
+import { isCast, type Operation, specOf } from "./operations.ts";
 
 /**
  * A pointwise expression: what to compute from the elements of its operands at one place. Each part has one type, and
@@ -97,9 +97,15 @@ export function substitute(
   return { op, args: args.map((arg) => substitute(arg, operand, scalar)) };
 }
 
-/** Arithmetic operations in one evaluation of the expression. */
+/** Operations that the expression names. */
+export function exprSize(expr: Expr): number {
+  return "args" in expr ? expr.args.reduce((sum, arg) => sum + exprSize(arg), 1) : 0;
+}
+
+/** Arithmetic operations in one evaluation of the expression: one for each that it names, but for casts. */
 export function exprFlops(expr: Expr): number {
-  return "args" in expr ? expr.args.reduce((sum, arg) => sum + exprFlops(arg), 1) : 0;
+  if (!("args" in expr)) return 0;
+  return expr.args.reduce((sum, arg) => sum + exprFlops(arg), isCast(expr.op) ? 0 : 1);
 }
 
 const SIGNS: Readonly<Record<string, string>> = { add: "+", sub: "-", mul: "*", div: "/" };

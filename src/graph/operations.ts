@@ -115,6 +115,11 @@ const all = new Map<string, OperationSpec>([
   ...specs(CASTS, (name) => name as ValueType),
 ]);
 
+/** True for an operation that only changes the type. */
+export function isCast(op: Operation): boolean {
+  return Object.hasOwn(CASTS, op) || op === "bool";
+}
+
 /** WGSL of an operation, and the type of its result, by its name. */
 export function specOf(op: Operation): OperationSpec {
   return all.get(op)!;

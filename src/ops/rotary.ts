@@ -5,7 +5,10 @@ import { sameNumbers, type Shape } from "../core/shape.ts";
 import { recordKernel, snippet, type Tensor } from "../tensor/mod.ts";
 import { lanesFor } from "./norm/lanes.ts";
 import type { RowNormOptions } from "./norm/row_norm.ts";
+import { RMS_FLOPS } from "./norm/flops.ts";
 
+/** Operations for each element: two products and a sum for each half of a pair. */
+const ROTARY_FLOPS = 3;
 const ROTARY = snippet("rotary", code);
 const READ = { vec4: snippet("lib/rotary_vec4", readVec4), any: snippet("lib/rotary_any", readAny) };
 
@@ -111,6 +114,6 @@ function rotate(
     },
     axes: [B, H, L, D],
     workgroups: Math.ceil(B * H * L / rows),
-    flops: (norm ? 8 : 4) * B * H * L * D,
+    flops: (ROTARY_FLOPS + (norm ? RMS_FLOPS + 1 : 0)) * B * H * L * D,
   });
 }

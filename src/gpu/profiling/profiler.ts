@@ -119,12 +119,13 @@ export class Profiler {
   }
 
   /** True if a dispatch goes into the pass of the one before it. */
-  joins(record: DispatchRecord, model = ""): boolean {
+  joins({ details }: DispatchedWork, model = ""): boolean {
     if (this.mode !== "passes") return this.mode === "off";
     const last = this.#open.at(-1);
     if (last?.model !== model || last.turn !== (this.#current?.turn ?? 0)) return false;
-    last.flops += record.flops;
-    last.bytes += record.bytes;
+    const { flops, bytes } = details();
+    last.flops += flops;
+    last.bytes += bytes;
     last.dispatches++;
     return true;
   }
@@ -137,11 +138,10 @@ export class Profiler {
   ): GPUComputePassTimestampWrites | undefined {
     if (this.mode === "off") return undefined;
     const { mark = "", turn = 0 } = this.#current ?? {};
-    const what = this.mode === "passes" ? { ...PASS, flops: record.flops, bytes: record.bytes } : {
-      ...record,
-      ...details(),
-      live,
-    };
+    const known = details();
+    const what = this.mode === "passes"
+      ? { ...PASS, flops: known.flops, bytes: known.bytes }
+      : { ...record, ...known, live };
     const query = this.#open.push({ ...what, model, mark, turn, dispatches: 1, pipeline, workgroups }) * 2 -
       2;
     const set = Math.floor(query / QUERIES);

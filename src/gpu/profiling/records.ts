@@ -1,7 +1,7 @@
 import type { HostTimes } from "../device_base.ts";
 import type { Pipeline } from "../shader/pipelines.ts";
 
-/** One dispatch: its kernel, its place in the model, its size, bytes and operations. */
+/** One dispatch: its kernel, its place in the model, its size. */
 export interface DispatchRecord {
   /** Kernel name. */
   readonly kernel: string;
@@ -9,10 +9,6 @@ export interface DispatchRecord {
   readonly path: string;
   /** Shape of the result as the kernel sees it: of most kernels outer batch, inner batch, rows, columns. */
   readonly shape: readonly number[];
-  /** Arithmetic operations, as the kernel's author counts them from its sizes. */
-  readonly flops: number;
-  /** Bytes that must move at least: inputs read once, output written once. */
-  readonly bytes: number;
 }
 
 /** A tensor that a dispatch reads. */
@@ -27,8 +23,15 @@ export interface InputRecord {
   readonly as?: string | undefined;
 }
 
-/** What else is known of a dispatch, beside its size. */
+/** What else is known of a dispatch. */
 export interface DispatchDetails {
+  /**
+   * Arithmetic operations, as formulas have them, whatever the kernel does: of products and convolutions two for each
+   * multiplication, of attention those of its two products, of pointwise expressions one for each name but casts.
+   */
+  readonly flops: number;
+  /** Bytes that must move at least: what is read of each input once, the result written once. */
+  readonly bytes: number;
   /** Type of the result in memory. */
   readonly dtype: string;
   /** What is read: by the kernel itself, then by what is fused into it. */

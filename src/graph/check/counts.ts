@@ -73,8 +73,14 @@ export class Counts {
         pipeline,
         group: bindGroup(device, pipeline, BINDINGS, [output], counts, [blocks[i]!]),
         workgroups: foldGrid(Math.ceil(bytes / GROUP_BYTES), device.limits.maxComputeWorkgroupsPerDimension),
-        record: { kernel: "count_not_finite", path, shape: [count], flops: 0, bytes },
-        details: () => ({ dtype: "u32", inputs: [{ name: "", shape: [count], dtype }], fused: "" }),
+        record: { kernel: "count_not_finite", path, shape: [count] },
+        details: () => ({
+          flops: 0,
+          bytes,
+          dtype: "u32",
+          inputs: [{ name: "", shape: [count], dtype }],
+          fused: "",
+        }),
       };
     };
     this.dispatches = ran.map(counter);

@@ -1,6 +1,6 @@
 import { sameNumbers, sameStrides, type Shape } from "../../core/shape.ts";
 import { fitStrides, reorder } from "./axes.ts";
-import { type Expr, exprFlops, substitute } from "../expr.ts";
+import { type Expr, exprSize, substitute } from "../expr.ts";
 import { Kernel, Leaf, type Node, type Operand, Pointwise } from "../node.ts";
 
 const MOST_OPERATIONS = 48; // of one expression: WGSL compilers limit how deep parentheses nest
@@ -41,7 +41,7 @@ export function fuse(nodes: readonly Node[], kept: ReadonlySet<Node>, maxBuffers
       if (!(source instanceof Pointwise) || !free(source)) continue;
       const aligned = align(groups.get(source)!, operand);
       const merged = aligned && inline(group, operand, aligned);
-      if (!merged || merged.operands.length + 1 > maxBuffers || exprFlops(merged.expr) > MOST_OPERATIONS) {
+      if (!merged || merged.operands.length + 1 > maxBuffers || exprSize(merged.expr) > MOST_OPERATIONS) {
         continue;
       }
       groups.delete(source);

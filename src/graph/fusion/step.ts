@@ -1,4 +1,4 @@
-import { bytesOf, type PlainDType, valueType } from "../../core/dtype.ts";
+import { type PlainDType, valueType } from "../../core/dtype.ts";
 import type { DispatchDetails, DispatchRecord } from "../../gpu/profiling/records.ts";
 import { compose, type Section } from "../../gpu/shader/compose.ts";
 import type { BindingUse, PipelineSpec } from "../../gpu/shader/pipelines.ts";
@@ -6,13 +6,12 @@ import { keyOf, paramsText } from "../../gpu/shader/snippet.ts";
 import { contiguousStrides, size } from "../../core/shape.ts";
 import { collapse, fitStrides } from "./axes.ts";
 import { type Access, type Generated, pointwiseKernel, storeFunction, type Work } from "./codegen.ts";
-import { exprFlops, exprText } from "../expr.ts";
+import { detailsOf, once } from "./details.ts";
 import { type Group, valueGroup } from "./fuse.ts";
 import {
   type Candidate,
   type Kernel,
   type KernelSpec,
-  Leaf,
   type Node,
   type Operand,
   type Pass,
@@ -60,40 +59,6 @@ export function stepsOfOrigin(origin: Origin): Step[] {
   return origin.chosen ? kernelSteps(origin, origin.chosen) : [pointwiseStep(origin)];
 }
 
-function record(
-  value: Node,
-  output: Node,
-  kernel: string,
-  inputs: readonly Node[],
-  flops: number,
-  shape: readonly number[],
-): DispatchRecord {
-  const bytes = [...new Set(inputs), output].reduce(
-    (sum, node) => sum + node.count * bytesOf(node.dtype),
-    0,
-  );
-  return { kernel, path: value.path, shape, flops, bytes };
-}
-
-/** Tensors that a kernel reads itself, and a group's expression that is fused into it. */
-function detailsOf(reads: readonly View[], { expr, operands, output }: Group, value?: Node): DispatchDetails {
-  const named = ({ node, shape }: View) => ({
-    name: node instanceof Leaf ? node.label : "",
-    shape: [...shape],
-    dtype: node.dtype,
-  });
-  const names = operands.map(({ node }, i) => node === value ? "v" : `x${i}`);
-  const fused = operands.map((operand, i) => ({
-    ...named({ ...operand, shape: operand.shape.map((n, axis) => operand.strides[axis] === 0 ? 1 : n) }),
-    as: names[i]!,
-  }));
-  return {
-    dtype: output.dtype,
-    inputs: [...reads.map(named), ...fused.filter(({ as }) => as !== "v")],
-    fused: expr.op === "operand" && names[expr.index] === "v" ? "" : exprText(expr, names),
-  };
-}
-
 function access(operand: Operand, strides: readonly number[], axis = -1): Access {
   const { offset, window } = operand;
   const dtype = operand.node.dtype as PlainDType;
@@ -122,8 +87,8 @@ function pointwiseStep(origin: Origin): Step {
     inputs,
     uniforms: [packFields(generated.fields)],
     workgroups: generated.workgroups,
-    record: record(output, output, "pointwise", inputs, exprFlops(expr) * output.count, shape),
-    details: () => detailsOf([], group),
+    record: { kernel: "pointwise", path: output.path, shape },
+    details: once(() => detailsOf(group)),
     origin,
   };
 }
@@ -174,7 +139,7 @@ function passStep(
 ): Step {
   const { operands, expr, scalars, output } = group;
   const others = operands.filter((operand) => operand.node !== value);
-  const views = fitStrides(
+  const strideSets = fitStrides(
     group.shape,
     group.strides,
     others.map((operand) => operand.strides),
@@ -185,7 +150,7 @@ function passStep(
     expr,
     scalars,
     operands: operands.map((operand) =>
-      operand.node === value ? undefined : access(operand, views![others.indexOf(operand)]!)
+      operand.node === value ? undefined : access(operand, strideSets![others.indexOf(operand)]!)
     ),
     own: valueType(value.dtype as PlainDType),
     sizes: axes,
@@ -199,7 +164,7 @@ function passStep(
     "write",
     ...struct ? ["uniform" as const] : [],
   ];
-  const inputs = [...reads, ...others].map((view) => view.node);
+  const views = [...reads, ...others];
   return {
     pipeline: pipelineOf(
       pass.name,
@@ -209,11 +174,11 @@ function passStep(
       generated,
     ),
     output,
-    inputs,
+    inputs: views.map(({ node }) => node),
     uniforms: [...struct ? [params] : [], packFields(generated.fields)],
     workgroups: pass.workgroups,
-    record: record(value, output, pass.name, inputs, flops + exprFlops(expr) * output.count, axes),
-    details: () => detailsOf(reads, group, value),
+    record: { kernel: pass.name, path: value.path, shape: axes },
+    details: once(() => detailsOf(group, { value, flops, reads })),
     origin,
   };
 }

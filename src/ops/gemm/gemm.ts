@@ -4,6 +4,9 @@ import { inputsOf } from "./operands.ts";
 import type { Gemm } from "./problem.ts";
 import { selectKernel, shapeClassOf } from "./select.ts";
 
+/** Operations of a gate on two products: a bias to each, gelu, their product. */
+const GATE = 4;
+
 /** Records a matrix product or, with `conv`, a convolution as one. */
 export function gemm(g: Gemm): Tensor {
   return recordGemm(selectKernel(g.x.device.traits, g), g);
@@ -21,6 +24,6 @@ export function recordGemm(candidates: readonly Candidate[], g: Gemm): Tensor {
     layout: g.layout,
     strides: g.strides,
     axes: [z0, z1, m, n],
-    flops: (gate ? 4 : 2) * z0 * z1 * m * n * k * taps,
+    flops: (gate ? 2 : 1) * 2 * z0 * z1 * m * n * k * taps + (gate ? GATE * m * n : 0),
   });
 }

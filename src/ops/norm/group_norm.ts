@@ -3,6 +3,7 @@ import { recordChoice, type Tensor } from "../../tensor/mod.ts";
 import type { Affine } from "../linear.ts";
 import { groupsOf, selectKernel, shapeClassOf } from "./groups.ts";
 import { expectFloat } from "../values.ts";
+import { NORM_FLOPS } from "./flops.ts";
 
 /** Options of `groupNorm`. */
 export interface GroupNormOptions {
@@ -32,7 +33,7 @@ export function groupNorm(x: Tensor, w: Partial<Affine>, { groups, eps = 1e-5 }:
     shape: [B, C, pixels, 1],
     dtype: x.dtype,
     axes: [B, 1, pixels, C],
-    flops: 8 * x.size,
+    flops: NORM_FLOPS * x.size,
   });
   if (w.weight) y = y.mul(w.weight.reshape([C, 1, 1]));
   if (w.bias) y = y.add(w.bias.reshape([C, 1, 1]));

@@ -2,6 +2,7 @@ import code from "../../../shaders/norm/group_statistics.wgsl" with { type: "tex
 import { recordKernel, snippet, type Tensor } from "../../tensor/mod.ts";
 import { groupsOf, momentsOf, PARAMS, paramsOf } from "./groups.ts";
 import { expectFloat } from "../values.ts";
+import { MOMENTS_FLOPS } from "./flops.ts";
 
 const GROUP_STATISTICS = snippet("norm/group_statistics", code, [PARAMS]);
 
@@ -20,6 +21,6 @@ export function groupStatistics(x: Tensor, groups: number): Tensor {
     axes: [g.images, 1, groups, 2],
     width: 1,
     workgroups: g.images * groups,
-    flops: 6 * x.size,
+    flops: MOMENTS_FLOPS * x.size,
   });
 }

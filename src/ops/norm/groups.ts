@@ -15,6 +15,7 @@ import { type Snippet, snippet, type Tensor, WORKGROUP_MAIN } from "../../tensor
 import { sizeStep } from "../cost.ts";
 import { choicesOfLanes, type Lanes, lanesFor } from "./lanes.ts";
 import { type Picture, pictureOf } from "./picture.ts";
+import { MOMENTS_FLOPS } from "./flops.ts";
 
 /** The members of `struct Params`. */
 export const PARAMS: Snippet = snippet("norm/lib/group_params", groupParams);
@@ -147,7 +148,7 @@ function normInParts(traits: Traits, g: Groups, eps: number): Candidate | undefi
       width: 1,
       dtype: "f32",
       axes: [g.images, g.groups, parts, 3],
-      flops: 6 * g.images * g.groups * g.width * g.pixels,
+      flops: MOMENTS_FLOPS * g.images * g.groups * g.width * g.pixels,
     }],
   };
 }

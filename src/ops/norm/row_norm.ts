@@ -4,6 +4,7 @@ import { recordChoice, type Tensor } from "../../tensor/mod.ts";
 import type { Affine } from "../linear.ts";
 import { type RowProblem, selectKernel, shapeClassOf } from "./rows.ts";
 import { expectFloat } from "../values.ts";
+import { NORM_FLOPS, RMS_FLOPS } from "./flops.ts";
 
 /** Options of `layerNorm` and `rmsNorm`. */
 export interface RowNormOptions {
@@ -77,7 +78,7 @@ function normalizeInOrder(x: Tensor, center: boolean, eps: number): Tensor {
     layout: contiguousStrides(x.shape),
     dtype: x.dtype,
     axes: [batches, 1, count / batches, columns],
-    flops: 8 * x.size,
+    flops: (center ? NORM_FLOPS : RMS_FLOPS) * x.size,
   });
 }
 

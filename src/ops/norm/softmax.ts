@@ -2,6 +2,7 @@ import { axisIndex } from "../../core/shape.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
 import { type RowProblem, selectKernel, shapeClassOf } from "./rows.ts";
 import { expectFloat } from "../values.ts";
+import { SOFTMAX_FLOPS } from "./flops.ts";
 
 /** eˣ / Σ eˣ along an axis. */
 export function softmax(x: Tensor, axis = -1): Tensor {
@@ -38,7 +39,7 @@ export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
     shape: dense.shape,
     dtype: x.dtype,
     axes: [1, 1, rows, columns],
-    flops: 6 * x.size,
+    flops: SOFTMAX_FLOPS * x.size,
   });
   return y.reshape(x.shape);
 }
