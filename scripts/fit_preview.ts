@@ -6,6 +6,7 @@
 import "./plain_errors.ts";
 import type { Shape } from "../src/core/shape.ts";
 import { manualSeed, openDevice, type Tensor } from "denoise";
+import type { AutoencoderKLConfig } from "denoise/models";
 import { DiffusionPipeline, pictureOf, preview, StableDiffusionPipeline } from "denoise/pipelines";
 import { DPMSolverMultistepScheduler } from "denoise/schedulers";
 import { paint } from "../src/pipelines/previews/colors.ts";
@@ -40,7 +41,7 @@ const { latents, images } = await pipeline.run({
   generator: manualSeed(0),
 });
 
-const { scaling_factor, latent_channels, block_out_channels } = parts.vae.config;
+const { scaling_factor, latent_channels, block_out_channels } = parts.vae.config as AutoencoderKLConfig;
 const colors = await fitToLatents(parts.vae, latents!);
 console.log({
   config: { scaling_factor, latent_channels, block_out_channels },

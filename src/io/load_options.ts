@@ -17,6 +17,7 @@ export const LOAD_OPTIONS = {
   onNotice: true,
   signal: true,
   memory: true,
+  vae: true,
   controlnet: true,
   config: true,
   base: true,

@@ -1,11 +1,13 @@
 /** Models: networks with their configs and weights. @module */
 export { AutoencoderKL } from "./autoencoder_kl/autoencoder_kl.ts";
+export { AutoencoderKLBase } from "./autoencoder_kl/autoencoder_kl_base.ts";
 export {
-  AutoencoderKLBase,
+  Autoencoder,
+  type AutoencoderConfig,
   type DecodeCheckedOptions,
+  type LatentsOptions,
   type TileOptions,
-  type Verb,
-} from "./autoencoder_kl/autoencoder_kl_base.ts";
+} from "./autoencoder.ts";
 export type { AutoencoderKLConfig, KLConfig } from "./autoencoder_kl/config.ts";
 export { AutoencoderKLFlux2 } from "./autoencoder_kl_flux2/autoencoder_kl_flux2.ts";
 export type { AutoencoderKLFlux2Config } from "./autoencoder_kl_flux2/config.ts";

@@ -6,7 +6,7 @@ import { resolveRepo } from "../io/hub/resolve_repo.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
-import type { ControlNetModel } from "../models/mod.ts";
+import type { Autoencoder, ControlNetModel } from "../models/mod.ts";
 import type { LoadOptions } from "../models/runtime/load.ts";
 
 /** Options of a pipeline's `fromPretrained`. */
@@ -17,6 +17,8 @@ export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"
    * takes them.
    */
   memory?: number | undefined;
+  /** Another autoencoder than the pipeline's own, as a model or by its folder, repository or file, e.g. "madebyollin/taesd". */
+  vae?: Autoencoder | string | undefined;
   /** ControlNets, as models or by their folders, repositories or files, for pipelines that they control. */
   controlnet?: ControlNetModel | string | readonly (ControlNetModel | string)[] | undefined;
 }

@@ -1,5 +1,10 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { parseConfig, readJson } from "../io/config.ts";
+import { resolveRepo } from "../io/hub/resolve_repo.ts";
+import { isSingleFile } from "../io/single_file/options.ts";
 import { loadModel, type LoadOptions, type ModelClass } from "../models/runtime/load.ts";
-import { AutoencoderKLBase, Model } from "../models/mod.ts";
+import { Autoencoder, AutoencoderTiny, Model } from "../models/mod.ts";
 import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { describePlan, planMemory } from "./memory/plan.ts";
 import { memoryBudget, modelsOf, type Residents } from "./memory/acquire.ts";
@@ -34,17 +39,28 @@ export async function openParts<const Classes extends Readonly<Record<string, Pa
     subfolder: name.replaceAll(/[A-Z\d]/g, (c) => `_${c.toLowerCase()}`), // textEncoder2: text_encoder_2
   }));
   // what is last, the denoiser and the autoencoder, says best that this is another kind of pipeline
-  for (const { subfolder, names } of table.toReversed()) expectComponent(components, subfolder, names);
+  if (options.vae !== undefined && !("vae" in classes)) {
+    throw new TypeError(`Cannot load ${pathOrRepo} with vae: its pipeline has no autoencoder`);
+  }
+  for (const { name, subfolder, names } of table.toReversed()) {
+    if (name !== "vae" || options.vae === undefined) expectComponent(components, subfolder, names);
+  }
   const schedulerName = expectComponent(components, "scheduler", Object.keys(schedulerClasses));
 
   const memory = await memoryBudget(options);
-  const source = { ...options, revision: commit ?? options.revision };
+  const { vae, ...own } = options;
+  const source = { ...own, revision: commit ?? options.revision };
   const scheduler = await schedulerClasses[schedulerName]!.fromPretrained(pathOrRepo, {
     ...source,
     subfolder: "scheduler",
   });
   const parts: Record<string, unknown> = { scheduler, memory };
-  for (const { name, type, subfolder } of table) {
+  for (const { name, type: usual, subfolder } of table) {
+    if (name === "vae" && vae !== undefined) {
+      parts[name] = vae instanceof Autoencoder ? vae : await openAutoencoder(vae, usual, own, memory);
+      continue;
+    }
+    const type = components[subfolder] === "AutoencoderTiny" ? AutoencoderTiny : usual;
     const options = { ...source, subfolder };
     parts[name] = type.prototype instanceof Model
       ? await openModel(type as unknown as ModelClass<Model>, pathOrRepo, options, memory)
@@ -58,6 +74,26 @@ interface TokenizerClass {
   fromPretrained(pathOrRepo: string, options: LoadOptions): Promise<unknown>;
 }
 
+/** An autoencoder of its own folder, repository or file, of the class that its config names. */
+async function openAutoencoder(
+  pathOrRepo: string,
+  usual: PartClass[0],
+  { revision: _, base: _base, config: _config, ...options }: PipelineOptions,
+  memory: number | undefined,
+): Promise<Model> {
+  const type = !isSingleFile(pathOrRepo) && await isTiny(pathOrRepo, options) ? AutoencoderTiny : usual;
+  return await openModel(type as unknown as ModelClass<Model>, pathOrRepo, options, memory);
+}
+
+async function isTiny(pathOrRepo: string, options: LoadOptions): Promise<boolean> {
+  const name = "config.json";
+  const { folder } = await resolveRepo(pathOrRepo, { ...options, files: () => [name] });
+  const path = join(folder, name);
+  return parseConfig(named, await readJson(path), path)._class_name === "AutoencoderTiny";
+}
+
+const named = z.looseObject({ _class_name: z.string().optional() });
+
 /**
  * Opens a model, without its weights, so that it fits in `memory` bytes by itself: whole, else in parts that
  * `acquireModels` brings in turn, else in fewer bits, else streamed from the disk. What the options ask for is done
@@ -69,7 +105,7 @@ export async function openModel<M extends Model>(
   options: LoadOptions,
   memory = Infinity,
 ): Promise<M> {
-  const quantize = type.prototype instanceof AutoencoderKLBase ? undefined : options.quantize; // convolutions gain nothing by it
+  const quantize = type.prototype instanceof Autoencoder ? undefined : options.quantize; // convolutions gain nothing by it
   const model = await loadModel(type, pathOrRepo, { ...options, quantize, defer: true });
   model.isFlexible = !options.quantize && !options.stream && !options.headersOnly;
   storeToFit(model, model.workspace, memory);

@@ -1,5 +1,5 @@
 import { formatShape, sameNumbers } from "../core/shape.ts";
-import type { AutoencoderKLBase, UNet2DConditionModel } from "../models/mod.ts";
+import type { Autoencoder, UNet2DConditionModel } from "../models/mod.ts";
 import { randn, type RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import { scope, type Tensor } from "../tensor/mod.ts";
@@ -14,7 +14,7 @@ export interface SizeOptions {
 
 /** Height and width of the latents of a picture. */
 export function latentSize(
-  { unet, vae }: { unet: UNet2DConditionModel; vae: AutoencoderKLBase },
+  { unet, vae }: { unet: UNet2DConditionModel; vae: Autoencoder },
   { height, width }: SizeOptions,
 ): [number, number] {
   const { sample_size } = unet.config;

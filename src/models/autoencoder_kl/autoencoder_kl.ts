@@ -20,7 +20,7 @@ export class AutoencoderKL extends AutoencoderKLBase<AutoencoderKLConfig> {
   }
 
   /** Latents as the denoiser takes them, with variance 1. z [B, L, h, w]. */
-  scaleLatents(z: Tensor): Tensor {
+  override scaleLatents(z: Tensor): Tensor {
     const { scaling_factor, shift_factor } = this.config;
     const channels = this.#channelStatistics();
     if (channels) return z.sub(channels.mean).mul(scaling_factor).div(channels.std);
@@ -28,7 +28,7 @@ export class AutoencoderKL extends AutoencoderKLBase<AutoencoderKLConfig> {
   }
 
   /** Latents as `decode` takes them, from those of the denoiser. latents [B, L, h, w]. */
-  unscaleLatents(latents: Tensor): Tensor {
+  override unscaleLatents(latents: Tensor): Tensor {
     const { scaling_factor, shift_factor } = this.config;
     const channels = this.#channelStatistics();
     if (channels) return latents.mul(channels.std).div(scaling_factor).add(channels.mean);

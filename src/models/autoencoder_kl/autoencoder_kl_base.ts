@@ -1,60 +1,51 @@
 import { bytesOf, type DType } from "../../core/dtype.ts";
 import { expectOptions } from "../../core/error.ts";
 import type { Shape } from "../../core/shape.ts";
+import { randn } from "../../random/mod.ts";
 import { type Tensor, zeros } from "../../tensor/mod.ts";
 import { expectInput } from "../inputs.ts";
-import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
+import {
+  Autoencoder,
+  type DecodeCheckedOptions,
+  type LatentsOptions,
+  type TileOptions,
+} from "../autoencoder.ts";
+import type { TapOptions, Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 import { bandsOf } from "./bands.ts";
 import { type AutoencoderKLWeights, type CoderRun, decodeKL, encodeKL } from "./coders.ts";
-import { type KLConfig, scaleFactor } from "./config.ts";
+import { type KLConfig, scaleFactor, smallestTile } from "./config.ts";
 import { DiagonalGaussianDistribution } from "./distribution.ts";
 import { tiled, tileSides } from "./tiles.ts";
-
-/** Options of `AutoencoderKLBase.encode` and `decode`. */
-export interface TileOptions {
-  /**
-   * Works in tiles of this side in pixels, where the picture is larger: for pictures beyond memory. Tiles
-   * overlap by a quarter and fade into each other as with diffusers' enable_tiling, whose tile is the
-   * config's sample_size. The result is near to that without tiles, no more: where only the adapter's limits
-   * on a tensor are in the way, pictures are taken in bands, without any seam, by default.
-   */
-  tile?: number | undefined;
-}
-
-/** Options of `AutoencoderKLBase.decodeChecked`. */
-export interface DecodeCheckedOptions extends TileOptions {
-  /** Called with one line where f16 was not enough; console.warn by default. */
-  onNotice?: ((line: string) => void) | undefined;
-}
 
 /** What an autoencoder does. */
 export type Verb = "encode" | "decode";
 
-/**
- * An autoencoder of latent diffusion (Rombach et al. 2022, https://arxiv.org/abs/2112.10752), which brings pictures
- * into latent space and back: all that pipelines need of one, whatever its class.
- */
-export abstract class AutoencoderKLBase<Config extends KLConfig = KLConfig> extends Model<Config> {
-  /** Its folder in a pipeline. */
-  static readonly folder: string = "vae";
-
-  /** Red, green and blue in its latents, for previews, once they were fitted: a weight for each channel and a constant. */
-  latentColors: Promise<readonly (readonly number[])[]> | undefined;
-
+/** An autoencoder whose latents are distributions: AutoencoderKL and its relatives. */
+export abstract class AutoencoderKLBase<Config extends KLConfig = KLConfig> extends Autoencoder<Config> {
   /** Pixels on the side of a latent: 8 in Stable Diffusion. */
-  get scaleFactor(): number {
+  override get scaleFactor(): number {
     return scaleFactor(this.config);
+  }
+
+  /** Pixels of the least tile whose quarter is a whole latent. */
+  override get smallestTile(): number {
+    return smallestTile(this.config);
   }
 
   /** Type of activations while it encodes or decodes. */
   abstract activationTypeOf(verb: Verb): DType;
 
-  /** Latents as the denoiser takes them, with variance 1. z [B, L, h, w]. */
-  abstract scaleLatents(z: Tensor): Tensor;
+  /** The likeliest latents of pictures in [-1, 1]. image [B, C, H, W] → [B, L, H / f, W / f]. */
+  override mode(image: Tensor): Tensor {
+    return this.encode(image).latentDist.mode();
+  }
 
-  /** Latents as `decode` takes them, from those of the denoiser. latents [B, L, h, w]. */
-  abstract unscaleLatents(latents: Tensor): Tensor;
+  /** Latents drawn for pictures in [-1, 1]. image [B, C, H, W] → [B or rows, L, H / f, W / f]. */
+  override draw(image: Tensor, { generator, rows = image.shape[0] }: LatentsOptions = {}): Tensor {
+    const { mean, std } = this.encode(image).latentDist;
+    return mean.add(std.mul(randn([rows!, ...mean.shape.slice(1)], { generator })));
+  }
 
   /** The latents of a picture in [-1, 1], as a distribution. image [B, C, H, W] → latents [B, L, H / f, W / f]. */
   encode<const Path extends string = never>(
@@ -68,7 +59,7 @@ export abstract class AutoencoderKLBase<Config extends KLConfig = KLConfig> exte
   }
 
   /** The picture of latents, in [-1, 1] but for overshoots. z [B, L, h, w] → [B, C, f h, f w]. */
-  decode<const Path extends string = never>(
+  override decode<const Path extends string = never>(
     z: Tensor,
     options: TileOptions & TapOptions<Path> = {},
   ): { sample: Tensor; taps: Taps<Path> } {
@@ -77,7 +68,7 @@ export abstract class AutoencoderKLBase<Config extends KLConfig = KLConfig> exte
   }
 
   /** Like `decode`, but waits for the result in f16, and decodes once more in f32 where it overflowed. */
-  async decodeChecked(
+  override async decodeChecked(
     z: Tensor,
     { tile, onNotice = console.warn }: DecodeCheckedOptions = {},
   ): Promise<{ sample: Tensor }> {

@@ -27,12 +27,12 @@ export class AutoencoderKLFlux2 extends AutoencoderKLBase<AutoencoderKLFlux2Conf
   }
 
   /** Latents as the denoiser takes them, with variance 1. z [B, L, h, w], h and w even. */
-  scaleLatents(z: Tensor): Tensor {
+  override scaleLatents(z: Tensor): Tensor {
     return this.#rescaled("scale", z);
   }
 
   /** Latents as `decode` takes them, from those of the denoiser. latents [B, L, h, w], h and w even. */
-  unscaleLatents(latents: Tensor): Tensor {
+  override unscaleLatents(latents: Tensor): Tensor {
     return this.#rescaled("unscale", latents);
   }
 

@@ -4,7 +4,13 @@ import { expectOptions } from "../../core/error.ts";
 import { formatShape } from "../../core/shape.ts";
 import { cat, type Tensor, zeros } from "../../tensor/mod.ts";
 import { expectInput } from "../inputs.ts";
-import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
+import {
+  Autoencoder,
+  type DecodeCheckedOptions,
+  type LatentsOptions,
+  type TileOptions,
+} from "../autoencoder.ts";
+import type { TapOptions, Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 import { type AutoencoderTinyWeights, decodeTiny, encodeTiny, reach } from "./coders.ts";
 import { type AutoencoderTinyConfig, autoencoderTinyConfig, tinyScaleFactor } from "./config.ts";
@@ -18,15 +24,42 @@ const USUAL_SIDE = 512; // pixels, where nobody says a size
  * TAESDXL, TAEF1, TAEF2 (https://github.com/madebyollin/taesd), diffusers' AutoencoderTiny. Its pictures are a
  * little softer, in a fraction of the time and memory.
  */
-export class AutoencoderTiny extends Model<AutoencoderTinyConfig> {
+export class AutoencoderTiny extends Autoencoder<AutoencoderTinyConfig> {
   /** Checks a config.json and fills in its defaults. */
   static readonly schema: ConfigSchema<AutoencoderTinyConfig> = autoencoderTinyConfig;
-  /** Its folder in a pipeline. */
-  static readonly folder: string = "vae";
 
   /** Pixels on the side of a latent: 8 in TAESD. */
-  get scaleFactor(): number {
+  override get scaleFactor(): number {
     return tinyScaleFactor(this.config);
+  }
+
+  /** None: it works in bands where it has to, whose results are the same. */
+  override get smallestTile(): undefined {
+    return undefined;
+  }
+
+  /** Latents as the denoiser takes them. z [B, L, h, w]. */
+  override scaleLatents(z: Tensor): Tensor {
+    const { scaling_factor, shift_factor } = this.config;
+    return (shift_factor ? z.sub(shift_factor) : z).mul(scaling_factor);
+  }
+
+  /** Latents as `decode` takes them, from those of the denoiser. latents [B, L, h, w]. */
+  override unscaleLatents(latents: Tensor): Tensor {
+    const { scaling_factor, shift_factor } = this.config;
+    const z = latents.div(scaling_factor);
+    return shift_factor ? z.add(shift_factor) : z;
+  }
+
+  /** The latents of pictures in [-1, 1]. image [B, C, H, W] → [B, L, H / f, W / f]. */
+  override mode(image: Tensor): Tensor {
+    return this.encode(image).latents;
+  }
+
+  /** The same, as there is nothing to draw. image [B, C, H, W] → [B or rows, L, H / f, W / f]. */
+  override draw(image: Tensor, { rows = image.shape[0] }: LatentsOptions = {}): Tensor {
+    const { latents } = this.encode(image);
+    return latents.expand([rows!, ...latents.shape.slice(1)]);
   }
 
   /** The latents of a picture in [-1, 1], without any chance. image [B, C, H, W] → latents [B, L, H / f, W / f]. */
@@ -41,14 +74,24 @@ export class AutoencoderTiny extends Model<AutoencoderTinyConfig> {
   }
 
   /** The picture of latents, in [-1, 1] but for overshoots. z [B, L, h, w] → [B, C, f h, f w]. */
-  decode<const Path extends string = never>(
+  override decode<const Path extends string = never>(
     z: Tensor,
-    options: TapOptions<Path> = {},
+    options: TileOptions & TapOptions<Path> = {},
   ): { sample: Tensor; taps: Taps<Path> } {
-    expectOptions("decode latents", options, ["taps"]);
+    expectOptions("decode latents", options, ["tile", "taps"]);
+    if (options.tile !== undefined) {
+      throw new TypeError(
+        "Cannot decode in tiles: AutoencoderTiny works in bands by itself, without seams; leave out tile",
+      );
+    }
     expectInput("decode latents", z, ["B", this.config.latent_channels, "h", "w"]);
     const { y, taps } = this.#code("decode", z, options.taps);
     return { sample: y, taps };
+  }
+
+  /** Like `decode`: its authors' examples run it in f16. */
+  override decodeChecked(z: Tensor, { tile }: DecodeCheckedOptions = {}): Promise<{ sample: Tensor }> {
+    return Promise.resolve(this.decode(z, { tile }));
   }
 
   /** Traces both ways at a usual size. */

@@ -1,4 +1,10 @@
-import { AutoencoderKL, CLIPTextModel, FluxTransformer2DModel, T5EncoderModel } from "../../models/mod.ts";
+import {
+  type Autoencoder,
+  AutoencoderKL,
+  CLIPTextModel,
+  FluxTransformer2DModel,
+  T5EncoderModel,
+} from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer, T5TokenizerFast } from "../../tokenizers/mod.ts";
 import type { Residents } from "../memory/acquire.ts";
@@ -6,7 +12,7 @@ import type { Residents } from "../memory/acquire.ts";
 /** The parts of FLUX; pipelines may share them. */
 export interface FluxParts extends Residents {
   /** Between pictures and latents of 16 channels. */
-  vae: AutoencoderKL;
+  vae: Autoencoder;
   /** CLIP, of which only the embedding of a whole text is used. */
   textEncoder: CLIPTextModel;
   /** T5, whose states of all tokens the transformer attends to. */
@@ -28,5 +34,5 @@ export const PARTS = {
   textEncoder: [CLIPTextModel, "CLIPTextModel"],
   textEncoder2: [T5EncoderModel, "T5EncoderModel"],
   transformer: [FluxTransformer2DModel, "FluxTransformer2DModel"],
-  vae: [AutoencoderKL, "AutoencoderKL"],
+  vae: [AutoencoderKL, "AutoencoderKL", "AutoencoderTiny"],
 } as const;

@@ -2,7 +2,7 @@ import { formatShape } from "../../core/shape.ts";
 import { type Image, inMode } from "../../io/images/image.ts";
 import { resizeImage } from "../../io/images/resize.ts";
 import { imageTensor } from "../../io/images/tensors.ts";
-import type { AutoencoderKLBase } from "../../models/mod.ts";
+import type { Autoencoder, LatentsOptions } from "../../models/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { scope, type Tensor } from "../../tensor/mod.ts";
@@ -35,7 +35,7 @@ export interface InitImage {
 export async function readInitImage(
   image: Tensor,
   B: number,
-  vae: AutoencoderKLBase,
+  vae: Autoencoder,
   [H, W]: readonly [H: number, W: number],
 ): Promise<InitImage> {
   const { shape } = image;
@@ -85,7 +85,7 @@ export interface Original {
 }
 
 /** True for latents as the denoiser takes them, false for a picture. */
-function isLatents(image: Tensor, { config }: AutoencoderKLBase): boolean {
+function isLatents(image: Tensor, { config }: Autoencoder): boolean {
   const { in_channels, latent_channels } = config;
   return image?.rank === 4 && image.shape[1] === latent_channels && latent_channels !== in_channels;
 }
@@ -93,7 +93,7 @@ function isLatents(image: Tensor, { config }: AutoencoderKLBase): boolean {
 /** Sides of the latents of a picture to change, or of latents; `multiple` has to divide the sides of the picture. */
 export function originalSize(
   image: Tensor,
-  vae: AutoencoderKLBase,
+  vae: Autoencoder,
   options: ChangedSizeOptions,
   multiple: number = vae.scaleFactor,
 ): [h: number, w: number] {
@@ -115,7 +115,7 @@ export function originalSize(
 export async function readOriginal(
   image: Tensor,
   B: number,
-  vae: AutoencoderKLBase,
+  vae: Autoencoder,
   options: ChangedSizeOptions,
   multiple: number = vae.scaleFactor,
 ): Promise<Original> {
@@ -133,7 +133,7 @@ export async function readOriginal(
  * pictures draw one for each. [B, C, h, w]
  */
 export async function noisedLatents(
-  parts: Residents & { readonly vae: AutoencoderKLBase; readonly scheduler: Scheduler },
+  parts: Residents & { readonly vae: Autoencoder; readonly scheduler: Scheduler },
   { pixels, latents }: Original,
   B: number,
   t: number | undefined,
@@ -161,18 +161,9 @@ export async function fractionsOf(what: string, x: Tensor): Promise<Float32Array
   throw new RangeError(`Cannot change ${what}: expected values from 0 to 1, got ${wrong}`);
 }
 
-/**
- * Latents drawn from what the autoencoder makes of pictures, as the denoiser takes them. With `rows` one
- * picture is drawn so often, each time with other noise.
- */
-export function drawLatents(
-  vae: AutoencoderKLBase,
-  pixels: Tensor,
-  { generator, rows = pixels.shape[0] }: RandomOptions & { rows?: number | undefined },
-): Tensor {
-  const { mean, std } = vae.encode(pixels).latentDist;
-  const noise = randn([rows!, ...mean.shape.slice(1)], { generator });
-  return vae.scaleLatents(mean.add(std.mul(noise)));
+/** Latents drawn for pictures in [-1, 1], as the denoiser takes them. */
+export function drawLatents(vae: Autoencoder, pixels: Tensor, options: LatentsOptions): Tensor {
+  return vae.scaleLatents(vae.draw(pixels, options));
 }
 
 /** The pixels of a file as pipelines take pictures: in [0, 1], without alpha. → [1, 3, H, W]. */

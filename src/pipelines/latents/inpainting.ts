@@ -2,7 +2,7 @@ import { formatShape, type Shape } from "../../core/shape.ts";
 import { resizedImage } from "../../io/images/resize.ts";
 import { inMode } from "../../io/images/image.ts";
 import { imagesOf } from "../../io/images/tensors.ts";
-import type { AutoencoderKLBase, UNet2DConditionModel } from "../../models/mod.ts";
+import type { Autoencoder, UNet2DConditionModel } from "../../models/mod.ts";
 import { upsampleNearest } from "../../ops/mod.ts";
 import { randn, type RandomOptions } from "../../random/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
@@ -12,7 +12,7 @@ import { drawLatents, fractionsOf, type Original } from "./init_image.ts";
 
 /** The parts that draw in a picture. */
 interface InpaintingParts extends Residents {
-  readonly vae: AutoencoderKLBase;
+  readonly vae: Autoencoder;
   readonly scheduler: Scheduler;
 }
 
@@ -100,7 +100,7 @@ function prepared(
 
 /** True if the UNet takes latents, the mask and the latents of the rest, false if only latents. */
 export function seesMask(
-  { unet, vae }: { readonly unet: UNet2DConditionModel; readonly vae: AutoencoderKLBase },
+  { unet, vae }: { readonly unet: UNet2DConditionModel; readonly vae: Autoencoder },
 ): boolean {
   const { in_channels } = unet.config;
   const { latent_channels: C } = vae.config;

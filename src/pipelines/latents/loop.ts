@@ -1,5 +1,4 @@
-import { smallestTile } from "../../models/autoencoder_kl/config.ts";
-import type { AutoencoderKLBase, DecodeCheckedOptions } from "../../models/mod.ts";
+import type { Autoencoder, DecodeCheckedOptions } from "../../models/mod.ts";
 import type { RandomOptions } from "../../random/mod.ts";
 import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../../schedulers/mod.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
@@ -41,7 +40,7 @@ export interface LatentOutput extends PipelineOutput {
 export interface LatentLoop {
   readonly scheduler: Scheduler;
   /** Decodes the latents: for previews. */
-  readonly vae: AutoencoderKLBase;
+  readonly vae: Autoencoder;
   /** The model runs on the negative prompt too. */
   readonly guided: boolean;
   /** The model; under guidance its input holds the latents twice, the unconditional half first. */
@@ -142,7 +141,7 @@ function expectEta(eta: number, scheduler: Scheduler): void {
 
 /** The pictures of latents, in [0, 1], unless only the latents are wanted. */
 export async function decodeLatents(
-  parts: Residents & { vae: AutoencoderKLBase },
+  parts: Residents & { vae: Autoencoder },
   latents: Tensor,
   options: DecodeCheckedOptions & Pick<LatentLoopOptions, "outputType" | "signal">,
 ): Promise<LatentOutput> {
@@ -160,23 +159,24 @@ export async function decodeLatents(
 /** In which tiles latents are decoded: in none, until there turns out to be no room for the whole. */
 class DecodeTiles {
   tile: number | undefined;
-  readonly #least: number;
+  readonly #least: number | undefined;
   readonly #side: number;
   readonly #onNotice: (line: string) => void;
 
   constructor(
-    vae: AutoencoderKLBase,
+    vae: Autoencoder,
     { shape }: Tensor,
     { tile, onNotice = console.warn }: DecodeCheckedOptions,
   ) {
     this.tile = tile;
-    this.#least = smallestTile(vae.config);
+    this.#least = vae.smallestTile;
     this.#side = vae.scaleFactor * Math.max(...shape.slice(2));
     this.#onNotice = onNotice;
   }
 
   /** Half the side; false where tiles become too small to see what is around them. */
   shrink(): boolean {
+    if (this.#least === undefined) return false;
     const side = Math.floor(Math.min(this.tile ?? Infinity, this.#side) / 2 / this.#least) * this.#least;
     if (side < 4 * this.#least) return false;
     this.tile = side;

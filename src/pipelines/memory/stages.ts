@@ -1,4 +1,4 @@
-import type { AutoencoderKLBase, FluxTransformer2DModel, Model } from "../../models/mod.ts";
+import type { Autoencoder, FluxTransformer2DModel, Model } from "../../models/mod.ts";
 import { UNet2DConditionModel, UNet2DModel } from "../../models/mod.ts";
 import { modulationWidth } from "../../models/flux_transformer_2d/modulation.ts";
 import { emptyOptions } from "../../models/unet_2d_condition/inputs.ts";
@@ -42,9 +42,9 @@ export function stagesOf(parts: PartsByName, size: DrawingSize = {}): Stage[] {
   const stages: (Stage | undefined)[] = [
     embedding("text_encoder", textEncoder, transformer ? batch : 2 * batch),
     embedding("text_encoder_2", textEncoder2, transformer ? batch : 2 * batch),
-    unet && denoising(unet, vae as AutoencoderKLBase | undefined, size),
-    transformer && flowing(transformer as FluxTransformer2DModel, vae as AutoencoderKLBase, size),
-    vae && decoding(vae as AutoencoderKLBase, latentsOf(parts, size)),
+    unet && denoising(unet, vae as Autoencoder | undefined, size),
+    transformer && flowing(transformer as FluxTransformer2DModel, vae as Autoencoder, size),
+    vae && decoding(vae as Autoencoder, latentsOf(parts, size)),
   ];
   return stages.filter((stage) => stage !== undefined);
 }
@@ -55,7 +55,7 @@ function embedding(name: string, model: Model | undefined, rows: number): Stage 
 }
 
 /** A UNet's step, of both halves where it is guided by a prompt. */
-function denoising(unet: Model, vae: AutoencoderKLBase | undefined, size: DrawingSize): Stage {
+function denoising(unet: Model, vae: Autoencoder | undefined, size: DrawingSize): Stage {
   const { batch = 1 } = size;
   if (unet instanceof UNet2DModel) {
     const sample = zeros([batch, unet.config.in_channels, ...unet.sampleSize]);
@@ -77,7 +77,7 @@ function denoising(unet: Model, vae: AutoencoderKLBase | undefined, size: Drawin
 }
 
 /** A step of FLUX, and the modulations computed before for all steps. */
-function flowing(transformer: FluxTransformer2DModel, vae: AutoencoderKLBase, size: DrawingSize): Stage {
+function flowing(transformer: FluxTransformer2DModel, vae: Autoencoder, size: DrawingSize): Stage {
   const { batch = 1, tokens = 512, steps = 28 } = size;
   const { in_channels, joint_attention_dim } = transformer.config;
   const [h, w] = sides({ vae }, size);
@@ -94,19 +94,19 @@ function flowing(transformer: FluxTransformer2DModel, vae: AutoencoderKLBase, si
   return { name: "transformer", model: transformer, activations: activations + told };
 }
 
-function decoding(vae: AutoencoderKLBase, latents: readonly number[]): Stage {
+function decoding(vae: Autoencoder, latents: readonly number[]): Stage {
   return { name: "vae", model: vae, activations: vae.measure(() => vae.decode(zeros(latents))) };
 }
 
 /** Shape of the latents of the pictures. */
 function latentsOf(parts: PartsByName, size: DrawingSize): number[] {
-  const { vae } = parts as { vae: AutoencoderKLBase };
+  const { vae } = parts as { vae: Autoencoder };
   return [size.batch ?? 1, vae.config.latent_channels, ...sides(parts, size)];
 }
 
 /** Sides of the latents. */
 function sides(parts: PartsByName, { width, height }: DrawingSize): [h: number, w: number] {
-  const { unet, vae } = parts as { unet?: UNet2DConditionModel; vae?: AutoencoderKLBase };
+  const { unet, vae } = parts as { unet?: UNet2DConditionModel; vae?: Autoencoder };
   const [H, W] = unet?.sampleSize ?? [FLUX_SIDE, FLUX_SIDE];
   const side = (name: string, pixels: number | undefined, usual: number) =>
     pixels === undefined || !vae ? usual : latentSide(name, pixels, vae.scaleFactor);

@@ -1,5 +1,5 @@
 import type { PackedDType } from "../../core/dtype.ts";
-import { AutoencoderKLBase, FluxTransformer2DModel, type Model } from "../../models/mod.ts";
+import { Autoencoder, FluxTransformer2DModel, type Model } from "../../models/mod.ts";
 
 /**
  * A way to keep a model's weights: as they are loaded; the same in parts, which take turns in a run; in fewer
@@ -42,7 +42,7 @@ const VAE_MODES: readonly WeightMode[] = ["whole", "streamed"]; // convolutions 
  * weights.
  */
 export function footprintsOf(model: Model, activations: number): Footprint[] {
-  const modes = model instanceof AutoencoderKLBase
+  const modes = model instanceof Autoencoder
     ? VAE_MODES
     : model instanceof FluxTransformer2DModel
     ? FLUX_MODES

@@ -1,5 +1,5 @@
 import type { Tuple } from "../../core/shape.ts";
-import type { AutoencoderKLBase } from "../../models/mod.ts";
+import type { Autoencoder } from "../../models/mod.ts";
 import { manualSeed, type TorchGenerator } from "../../random/mod.ts";
 import { cat, type Tensor, tensor } from "../../tensor/mod.ts";
 import { fitColors, type LatentColors, type Planes } from "./colors.ts";
@@ -11,14 +11,14 @@ const LATENTS = 8; // on a side: 256 in all, for at most some 17 unknowns
 const SHAPES = 12; // in a picture
 
 /** The colours of an autoencoder's latents: known ones, else fitted once to its latents of some pictures. */
-export function colorsOf(vae: AutoencoderKLBase): Promise<LatentColors> {
+export function colorsOf(vae: Autoencoder): Promise<LatentColors> {
   const known = knownColors(vae.config);
   return vae.latentColors ??= known ? Promise.resolve(known) : fitToShapes(vae);
 }
 
 /** Makes sure that the colours are known before a loop needs them, while there is room for the autoencoder. */
 export async function prepareColors(
-  parts: Residents & { vae: AutoencoderKLBase },
+  parts: Residents & { vae: Autoencoder },
   options: { signal?: AbortSignal | undefined },
 ): Promise<void> {
   const { vae } = parts;
@@ -27,7 +27,7 @@ export async function prepareColors(
 }
 
 /** The colours that fit best to the pictures that the autoencoder decodes of the denoiser's latents. [B, C, h, w] */
-export async function fitToLatents(vae: AutoencoderKLBase, latents: Tensor): Promise<LatentColors> {
+export async function fitToLatents(vae: Autoencoder, latents: Tensor): Promise<LatentColors> {
   const { sample } = await vae.decodeChecked(vae.unscaleLatents(latents), { onNotice: () => {} });
   const picture = sample.div(2).add(0.5).clamp(0, 1); // [-1, 1] to [0, 1]
   return fitColors(await onHost(latents), averages(await onHost(picture), vae.scaleFactor));
@@ -37,15 +37,14 @@ export async function fitToLatents(vae: AutoencoderKLBase, latents: Tensor): Pro
  * Random latents would decode to no picture;
  * those that the autoencoder makes of plain shapes are like those that it was trained with.
  */
-async function fitToShapes(vae: AutoencoderKLBase): Promise<LatentColors> {
+async function fitToShapes(vae: Autoencoder): Promise<LatentColors> {
   const wasLoaded = vae.loaded;
   await vae.load();
   try {
     const side = LATENTS * vae.scaleFactor;
     const generator = manualSeed(0); // of its own: the run's noise stays as it is
     const pictures = Array.from({ length: PICTURES }, () => shapes(generator, vae.config.in_channels, side));
-    const { latentDist } = vae.encode(cat(pictures));
-    return await fitToLatents(vae, vae.scaleLatents(latentDist.mode()));
+    return await fitToLatents(vae, vae.scaleLatents(vae.mode(cat(pictures))));
   } finally {
     if (!wasLoaded) vae.unload();
   }

@@ -1,4 +1,4 @@
-import type { AutoencoderKLConfig, KLConfig } from "../../models/autoencoder_kl/config.ts";
+import type { AutoencoderConfig, AutoencoderKLConfig } from "../../models/mod.ts";
 import type { LatentColors } from "./colors.ts";
 
 /** An autoencoder whose latents' colours are known. */
@@ -21,9 +21,9 @@ const known: readonly Known[] = [
 ];
 
 /** The colours of an autoencoder's latents as the denoiser takes them, where they were fitted before. */
-export function knownColors(config: KLConfig): LatentColors | undefined {
+export function knownColors(config: AutoencoderConfig): LatentColors | undefined {
   const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
   return known.find((entry) =>
-    Object.entries(entry.config).every(([key, value]) => same(value, config[key as keyof KLConfig]))
+    Object.entries(entry.config).every(([key, value]) => same(value, config[key as keyof AutoencoderConfig]))
   )?.colors;
 }

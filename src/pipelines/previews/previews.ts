@@ -1,7 +1,7 @@
 import { expectOptions } from "../../core/error.ts";
 import { formatShape } from "../../core/shape.ts";
 import type { Image } from "../../io/images/image.ts";
-import type { AutoencoderKLBase } from "../../models/mod.ts";
+import type { Autoencoder } from "../../models/mod.ts";
 import { release, retain, type Tensor } from "../../tensor/mod.ts";
 import { expectCount } from "../run_options.ts";
 import { type LatentColors, paint } from "./colors.ts";
@@ -22,7 +22,7 @@ export interface PreviewOptions {
  * instead of the decoder. Those of a batch stand side by side. A loop may go on without waiting for it.
  * latents [B, C, h, w]
  */
-export async function preview(latents: Tensor, vae: AutoencoderKLBase): Promise<Image> {
+export async function preview(latents: Tensor, vae: Autoencoder): Promise<Image> {
   const { latent_channels: C } = vae.config;
   if (latents.rank === 4 && latents.shape[1] === C) return await painted(latents, colorsOf(vae));
   throw new RangeError(

@@ -1,4 +1,4 @@
-import { AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../../models/mod.ts";
+import { type Autoencoder, AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer } from "../../tokenizers/mod.ts";
 import type { Residents } from "../memory/acquire.ts";
@@ -6,7 +6,7 @@ import type { Residents } from "../memory/acquire.ts";
 /** The parts of Stable Diffusion; pipelines may share them. */
 export interface StableDiffusionParts extends Residents {
   /** Between pictures and latents. */
-  vae: AutoencoderKL;
+  vae: Autoencoder;
   /** Makes embeddings of tokens. */
   textEncoder: CLIPTextModel;
   /** Cuts prompts into tokens. */
@@ -22,5 +22,5 @@ export const PARTS = {
   tokenizer: [CLIPTokenizer, "CLIPTokenizer", "CLIPTokenizerFast"],
   textEncoder: [CLIPTextModel, "CLIPTextModel"],
   unet: [UNet2DConditionModel, "UNet2DConditionModel"],
-  vae: [AutoencoderKL, "AutoencoderKL"],
+  vae: [AutoencoderKL, "AutoencoderKL", "AutoencoderTiny"],
 } as const;

@@ -1,4 +1,4 @@
-import type { AutoencoderKL, UNet2DConditionModel } from "../../models/mod.ts";
+import type { Autoencoder, UNet2DConditionModel } from "../../models/mod.ts";
 import { misfits, type Scheduler } from "../../schedulers/mod.ts";
 import { cat, free, type Tensor } from "../../tensor/mod.ts";
 import type { Control } from "../latents/control.ts";
@@ -24,7 +24,7 @@ export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions
 
 /** The parts that draw, of Stable Diffusion of any kind. */
 interface UNetParts extends Residents {
-  readonly vae: AutoencoderKL;
+  readonly vae: Autoencoder;
   readonly unet: UNet2DConditionModel;
   readonly scheduler: Scheduler;
 }

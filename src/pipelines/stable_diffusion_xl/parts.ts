@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseConfig } from "../../io/config.ts";
 import {
+  type Autoencoder,
   AutoencoderKL,
   CLIPTextModel,
   CLIPTextModelWithProjection,
@@ -15,7 +16,7 @@ import { openParts } from "../open_parts.ts";
 /** The parts of Stable Diffusion XL; pipelines may share them. */
 export interface StableDiffusionXLParts extends Residents {
   /** Brings latents to pictures and back. */
-  vae: AutoencoderKL;
+  vae: Autoencoder;
   /** The smaller text encoder; the refiner has none. */
   textEncoder?: CLIPTextModel | undefined;
   /** The larger text encoder, which embeds whole texts too. */
@@ -39,7 +40,7 @@ const REFINER = {
   tokenizer2: TOKENIZER,
   textEncoder2: [CLIPTextModelWithProjection, "CLIPTextModelWithProjection"],
   unet: [UNet2DConditionModel, "UNet2DConditionModel"],
-  vae: [AutoencoderKL, "AutoencoderKL"],
+  vae: [AutoencoderKL, "AutoencoderKL", "AutoencoderTiny"],
 } as const;
 const BASE = { ...REFINER, tokenizer: TOKENIZER, textEncoder: [CLIPTextModel, "CLIPTextModel"] } as const;
 

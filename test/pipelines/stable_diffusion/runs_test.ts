@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { AutoencoderKL } from "../../../src/models/mod.ts";
 import { cat, loadPng, manualSeed, ones, rand, randn, zeros } from "../../../src/mod.ts";
 import {
   DiffusionPipeline,
@@ -122,7 +123,7 @@ Deno.test("inpainting keeps the latents outside of the mask", async () => {
   const image = rand([1, 3, 32, 32], { generator: manualSeed(5) });
   const mask = cat([zeros([1, 1, 32, 16]), ones([1, 1, 32, 16])], 3); // the right half
   const { vae } = pipeline.parts;
-  const { latentDist } = vae.encode(image.mul(2).sub(1));
+  const { latentDist } = (vae as AutoencoderKL).encode(image.mul(2).sub(1));
   const original = vae.scaleLatents(latentDist.sample({ generator: manualSeed(0) }));
   for (const strength of [1, 0.5]) {
     const { latents } = await inpaint.run({ ...small, image, mask, strength, generator: manualSeed(0) });
