@@ -1,6 +1,6 @@
 /** Models: networks with their configs and weights. @module */
 export { AutoencoderKL } from "./autoencoder_kl/autoencoder_kl.ts";
-export { AutoencoderKLBase } from "./autoencoder_kl/autoencoder_kl_base.ts";
+export { AutoencoderKLBase, type Verb } from "./autoencoder_kl/autoencoder_kl_base.ts";
 export {
   Autoencoder,
   type AutoencoderConfig,
