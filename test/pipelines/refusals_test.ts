@@ -52,7 +52,7 @@ const cases: Record<string, [work: () => Promise<unknown>, line: RegExp]> = {
   ],
   "an unconditional model as StableDiffusionPipeline": [
     () => StableDiffusionPipeline.fromPretrained(`${root}/models/emoji-ddpm`),
-    /^Cannot load the pipeline's vae: expected AutoencoderKL, got none; /,
+    /^Cannot load the pipeline's vae: expected AutoencoderKL or AutoencoderTiny, got none; /,
   ],
   "Stable Diffusion as StableDiffusionXLPipeline": [
     () => StableDiffusionXLPipeline.fromPretrained(emoji),
