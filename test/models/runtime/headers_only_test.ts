@@ -13,9 +13,9 @@ Deno.test("a model is planned for from headers alone, by requests for ranges of 
   await onHub(server, cache, async () => {
     for (
       const [type, subfolder, bytes] of [
-        [UNet2DModel, "unet", 848_000],
-        [FluxTransformer2DModel, "transformer", 500_000],
-        [T5EncoderModel, "text_encoder_2", 50_000],
+        [UNet2DModel, "unet", 254_000],
+        [FluxTransformer2DModel, "transformer", 150_000],
+        [T5EncoderModel, "text_encoder_2", 20_000],
       ] as const
     ) {
       using model = await type.fromPretrained(repo, { subfolder, dtype: "f32", headersOnly: true });

@@ -12,7 +12,7 @@ import { manualSeed } from "../../../src/random/mod.ts";
 import { testOnBothEngines } from "../../support/engines.ts";
 import { fixture } from "../../support/fixtures.ts";
 
-const stream = { chunk: 96 << 10 };
+const stream = { chunk: 24 << 10 };
 const noise = (...shape: number[]) => randn(shape, { generator: manualSeed(shape.length) });
 
 testOnBothEngines("a streamed UNet gives the same bits as one in memory, again and again", async (device) => {
@@ -47,13 +47,14 @@ testOnBothEngines("a streamed model never takes the memory of all its weights", 
     most = Math.max(most, own());
   }
   assert.ok(most < bytes + 2 * workspace && most < whole + workspace, `${most}`);
+  const held = own();
   streamed.unload();
-  assert.ok(own() + PIECE < bytes, `${own() + PIECE}`);
+  assert.ok(own() <= held - bytes, `${own()} of ${held}`);
 });
 
 testOnBothEngines("a streamed model runs in a loop of steps as one in memory does", async () => {
   const results: Float32Array[] = [];
-  for (const options of [{}, { stream }, { stream: { ...stream, keep: 400_000 } }]) {
+  for (const options of [{}, { stream }, { stream: { ...stream, keep: 120_000 } }]) {
     using model = await unet(options);
     let x = noise(1, 3, 32, 32);
     for await (const t of progress([900, 600, 300, 0], { write: false })) {
@@ -76,8 +77,8 @@ testOnBothEngines(
         dtype: "f32",
         ...options,
       });
-      const conditions = { pooledProjections: noise(1, 24), guidance: 3.5 };
-      const given = { encoderHiddenStates: noise(1, 5, 32), imgIds: imageIds([4, 6]), txtIds: textIds(5) };
+      const conditions = { pooledProjections: noise(1, 12), guidance: 3.5 };
+      const given = { encoderHiddenStates: noise(1, 5, 16), imgIds: imageIds([4, 6]), txtIds: textIds(5) };
       const x = noise(1, 6, 64);
       const modulations = model.condition([1, 0.5], conditions);
       const told = modulations.at(1);
@@ -99,7 +100,7 @@ testOnBothEngines(
       dtype: "f32",
       defer: true,
     });
-    const told = () => model.condition([1], { pooledProjections: noise(1, 24), guidance: 3.5 }).at(0).data();
+    const told = () => model.condition([1], { pooledProjections: noise(1, 12), guidance: 3.5 }).at(0).data();
     await assert.rejects(async () => await told(), /^Error: Cannot .*in memory; await its load\(\) first$/);
   },
 );

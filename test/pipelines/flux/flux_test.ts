@@ -116,10 +116,10 @@ Deno.test("negative embeddings of another length run beside the prompt's as thos
   const other = await pipeline.run({ ...run, ...await given(24), generator: manualSeed(0) });
   const want = await onHost(texts.latents);
   assert.deepEqual(other.latents.shape, want.shape);
-  const worst = Math.max(
-    ...[...await other.latents.data()].map((value, i) => Math.abs(value - want.data[i]!)),
-  );
-  assert.ok(worst > 0 && worst < 1, `off by ${worst}`); // more fillers read, little else
+  const mean = (values: ArrayLike<number>) =>
+    Array.from(values, Math.abs).reduce((a, b) => a + b) / values.length;
+  const off = mean((await other.latents.data()).map((value, i) => value - want.data[i]!)) / mean(want.data);
+  assert.ok(off > 0 && off < 0.2, `off by ${off}`); // more fillers read, little else
 });
 
 Deno.test("sigmas of one's own are visited, shifted as the scheduler's config says", async () => {
@@ -232,7 +232,7 @@ Deno.test("previews have a pixel for each latent, and outputType latent leaves t
   assert.equal(images, latents);
 });
 
-const embeds = () => ({ promptEmbeds: zeros([1, 16, 32]), pooledPromptEmbeds: zeros([1, 24]) });
+const embeds = () => ({ promptEmbeds: zeros([1, 16, 16]), pooledPromptEmbeds: zeros([1, 12]) });
 const without = { prompt: undefined };
 const bad: Record<string, [options: () => Partial<FluxRunOptions>, line: RegExp]> = {
   "a height that 16 does not divide": [
@@ -266,8 +266,8 @@ const bad: Record<string, [options: () => Partial<FluxRunOptions>, line: RegExp]
     /^Cannot draw: expected pooledPromptEmbeds beside promptEmbeds, got none$/,
   ],
   "embeddings of another width": [
-    () => ({ ...without, ...embeds(), promptEmbeds: zeros([1, 16, 31]) }),
-    /^Cannot draw: expected embeddings \[B, N, 32\] and \[B, 24\], got \[1, 16, 31\] and \[1, 24\]$/,
+    () => ({ ...without, ...embeds(), promptEmbeds: zeros([1, 16, 15]) }),
+    /^Cannot draw: expected embeddings \[B, N, 16\] and \[B, 12\], got \[1, 16, 15\] and \[1, 12\]$/,
   ],
   "negative embeddings beside a negative prompt": [
     () => ({
