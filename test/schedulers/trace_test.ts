@@ -36,7 +36,7 @@ for (const [name, Class] of Object.entries(schedulerClasses)) {
       setTimesteps(scheduler, loop);
       await checkNoise(scheduler, loop, want);
     });
-    const least = name.startsWith("DD") ? 81 : name === "FlowMatchHeunDiscreteScheduler" ? 2 : 6;
+    const least = name.startsWith("DD") ? 61 : name === "FlowMatchHeunDiscreteScheduler" ? 2 : 6;
     assert.ok(count >= least, `${count} loops`);
   });
 }
