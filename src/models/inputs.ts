@@ -72,3 +72,16 @@ export function tokenIds(
   }
   return { ids, B, N };
 }
+
+/** Added to scores that do not count: the lowest f32, as in transformers; a row of nothing else stays finite. */
+export const MASKED = -3.4028234663852886e38;
+
+/** Checks a mask of texts [B, N]: 1 for tokens that count, 0 for those that fill rows up; returns it as one list. */
+export function expectMask(rows: readonly (readonly number[])[], B: number, N: number): number[] {
+  const fits = rows.length === B && rows.every((row) => row.length === N);
+  const values = rows.flat();
+  const wrong = values.find((value) => value !== 0 && value !== 1);
+  if (fits && wrong === undefined) return values;
+  const got = fits ? `${wrong}` : `${rows.length} rows of ${rows[0]?.length ?? 0}`;
+  throw new RangeError(`Cannot mask texts: expected ${B} rows of ${N} ones and zeros, got ${got}`);
+}

@@ -31,6 +31,8 @@ export type { FluxTransformer2DConfig } from "./flux_transformer_2d/config.ts";
 export type { FluxConditions, FluxTransformer2DOptions } from "./flux_transformer_2d/inputs.ts";
 export type { Positions } from "./flux_transformer_2d/pos_embed.ts";
 export { FluxModulation } from "./flux_transformer_2d/modulation.ts";
+export { Qwen3Model, type Qwen3Options, type Qwen3Output } from "./qwen3/qwen3.ts";
+export type { Qwen3Config, RopeParameters } from "./qwen3/config.ts";
 export type { HiddenActName } from "../nn/activations.ts";
 export type { BlockDType, CheckpointDType, ElementDType, TensorInfo } from "../io/formats/checkpoint.ts";
 export type { SingleFileOptions } from "../io/single_file/options.ts";

@@ -30,7 +30,7 @@ export { type Affine, linear, type LinearOptions } from "./linear.ts";
 export { bmm, matmul } from "./matmul.ts";
 export { irfft, irfft2, irfftn, rfft, rfft2, rfftfreq, rfftn } from "./fft/rfft.ts";
 export { layerNorm, rmsNorm, type RowNormOptions } from "./norm/row_norm.ts";
-export { rmsNormRotary, rotary, type RotaryPart } from "./rotary.ts";
+export { rmsNormRotary, rotary, type RotaryOptions, type RotaryPart } from "./rotary.ts";
 export { softmax } from "./norm/softmax.ts";
 export { timestepEmbedding, type TimestepEmbeddingOptions } from "./timestep_embedding.ts";
 export type { FftNorm } from "./fft/transform.ts";

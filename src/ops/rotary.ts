@@ -23,13 +23,22 @@ export interface RotaryPart {
   weight: Tensor;
 }
 
+/** Options of `rotary`. */
+export interface RotaryOptions {
+  /**
+   * Which values of a head are pair i: "interleaved", 2 i and 2 i + 1, as in FLUX (the default), or "halves",
+   * i and i + D / 2, as in Qwen and Llama.
+   */
+  pairs?: "interleaved" | "halves" | undefined;
+}
+
 /**
  * Rotates pairs of values by angles that encode positions (Su et al. 2021, https://arxiv.org/abs/2104.09864):
- * (x₂ᵢ, x₂ᵢ₊₁) → (x₂ᵢ cos − x₂ᵢ₊₁ sin, x₂ᵢ₊₁ cos + x₂ᵢ sin). x [B, H, L, D], cos and sin [L, D / 2] for all rows or
- * [B, L, D / 2] → [B, H, L, D], stored as [B, L, H, D].
+ * (a, b) → (a cos − b sin, b cos + a sin). x [B, H, L, D], cos and sin [L, D / 2] for all rows or [B, L, D / 2]
+ * → [B, H, L, D], stored as [B, L, H, D].
  */
-export function rotary(x: Tensor, cos: Tensor, sin: Tensor): Tensor {
-  return rotate([{ x, weight: cos }], cos, sin, { norm: false, eps: 0 }); // a weight that is not read
+export function rotary(x: Tensor, cos: Tensor, sin: Tensor, { pairs }: RotaryOptions = {}): Tensor {
+  return rotate([{ x, weight: cos }], cos, sin, { norm: false, eps: 0, pairs }); // a weight that is not read
 }
 
 /**
@@ -40,20 +49,20 @@ export function rmsNormRotary(
   parts: readonly [RotaryPart, RotaryPart?],
   cos: Tensor,
   sin: Tensor,
-  { eps = 1e-6 }: RowNormOptions = {},
+  { eps = 1e-6, pairs }: RowNormOptions & RotaryOptions = {},
 ): Tensor {
   for (const { x, weight } of parts.filter((part) => part !== undefined)) {
     if (sameNumbers(weight.shape, x.shape.slice(-1))) continue;
     throw new RangeError(`Cannot normalise ${x} with ${weight}: expected a weight [${x.shape.at(-1)}]`);
   }
-  return rotate(parts, cos, sin, { norm: true, eps });
+  return rotate(parts, cos, sin, { norm: true, eps, pairs });
 }
 
 function rotate(
   [one, two = one]: readonly [RotaryPart, RotaryPart?],
   cos: Tensor,
   sin: Tensor,
-  { norm, eps }: { norm: boolean; eps: number },
+  { norm, eps, pairs = "interleaved" }: { norm: boolean; eps: number } & RotaryOptions,
 ): Tensor {
   const [B, H, , D] = one.x.shape as Shape<4>;
   const joined = two !== one;
@@ -74,7 +83,8 @@ function rotate(
   const [x0, x1] = [one.x, two.x].map((x) => x.strides[3] === 1 ? x : x.contiguous()) as [Tensor, Tensor];
   const weights = [one, two].map(({ weight }) => weight.contiguous());
   const numbers = [x0, x1].flatMap(({ offset, strides }) => [offset, ...strides.slice(0, 3)]);
-  const whole = [D, ...numbers].every((n) => n % 4 === 0);
+  const halves = pairs === "halves";
+  const whole = [halves ? D / 2 : D, ...numbers].every((n) => n % 4 === 0);
   const strides = [L * H * D, D, H * D, 1] as const; // [B, L, H, D]
   const lanes = lanesFor(x1.device.traits, Math.ceil(D / 4));
   const steps = Math.ceil(D / 4 / lanes.count);
@@ -91,6 +101,7 @@ function rotate(
       W: whole ? `vec4<${weights[0]!.dtype}>` : weights[0]!.dtype,
       A: whole ? "vec2f" : "f32",
       NORM: norm ? 1 : 0,
+      HALVES: halves ? 1 : 0,
       WG: lanes.count,
       STEPS: steps,
       ROWS: rows,

@@ -1,7 +1,7 @@
 import type { Shape } from "../../src/core/shape.ts";
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/gpu/open/open.ts";
-import { rmsNormRotary, rotary } from "../../src/ops/mod.ts";
+import { rmsNormRotary, rotary, type RotaryOptions } from "../../src/ops/mod.ts";
 import { type Tensor, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";
 import { ADAPTERS, testOnBothEngines } from "../support/engines.ts";
@@ -10,12 +10,18 @@ import { assertTensor } from "../support/tensors.ts";
 
 const BOUND = 1e-6;
 
+type Pairs = NonNullable<RotaryOptions["pairs"]>;
+
 /** Pairs of x [B, H, L, D] turned by angles [L, D / 2]. */
-const turned = (x: Nd, angles: Nd) =>
+const turned = (x: Nd, angles: Nd, pairs: Pairs = "interleaved") =>
   Nd.from(x.shape, ([b, h, l, d]) => {
-    const angle = angles.at([l!, d! >> 1]);
-    const [own, other] = [x.at([b!, h!, l!, d!]), x.at([b!, h!, l!, d! ^ 1])];
-    return own * Math.cos(angle) + (d! % 2 ? other : -other) * Math.sin(angle);
+    const half = x.shape[3]! / 2;
+    const inHalves = pairs === "halves";
+    const angle = angles.at([l!, inHalves ? d! % half : d! >> 1]);
+    const own = x.at([b!, h!, l!, d!]);
+    const other = x.at([b!, h!, l!, inHalves ? (d! + half) % (2 * half) : d! ^ 1]);
+    const isSecond = inHalves ? d! >= half : d! % 2 === 1;
+    return own * Math.cos(angle) + (isSecond ? other : -other) * Math.sin(angle);
   });
 
 /** Rows of x [B, H, L, D] over their root mean square, times a weight [D]. */
@@ -58,6 +64,16 @@ testOnBothEngines(
     }
   },
 );
+
+testOnBothEngines("rotary() turns pairs of values half a head apart, of any even width", async () => {
+  const dice = new Dice(94);
+  for (const [B, H, L, D] of [[2, 3, 5, 8], [1, 2, 7, 6], [1, 1, 1, 2], [2, 2, 3, 4], [2, 5, 9, 16]]) {
+    const angles = Nd.random(dice, [L!, D! / 2], 50);
+    const { tensor, nd } = heads(Nd.random(dice, [B!, L!, H! * D!]), H!);
+    const y = rotary(tensor, ...tables(angles), { pairs: "halves" });
+    await assertTensor(y, turned(nd, angles, "halves"), BOUND, `width ${D}`);
+  }
+});
 
 testOnBothEngines("rotary() reads slices that begin anywhere, and heads whose values lie apart", async () => {
   const dice = new Dice(91);
@@ -116,6 +132,12 @@ for (const [adapter, pretend] of Object.entries(ADAPTERS)) {
         eps: 0.01,
       });
       await assertTensor(alone, turned(two, later), BOUND, `one part, ${D}`);
+      const halves = rmsNormRotary(
+        [{ x: text.tensor, weight: weights[0]!.upload() }, { x: image.tensor, weight: weights[1]!.upload() }],
+        ...tables(angles),
+        { eps: 0.01, pairs: "halves" },
+      );
+      await assertTensor(halves, turned(both, angles, "halves"), BOUND, `in halves, ${D}`);
     }
   });
 }

@@ -21,10 +21,11 @@ export function attendedRow(
   mask?: Nd,
 ): number[] {
   const [S, D] = k.shape.slice(2) as [number, number];
+  const own = Math.floor(h! * k.shape[1]! / q.shape[1]!); // head of keys and values
   const scores = Array.from({ length: S }, (_, j) => {
     if (causal && j > i!) return -Infinity;
     let sum = 0;
-    for (let d = 0; d < D; d++) sum += q.at([b!, h!, i!, d]) * k.at([b!, h!, j, d]);
+    for (let d = 0; d < D; d++) sum += q.at([b!, h!, i!, d]) * k.at([b!, own, j, d]);
     return sum * (scale ?? 1 / Math.sqrt(D)) + (mask?.at([b!, h!, i!, j]) ?? 0);
   });
   const peak = Math.max(...scores);
@@ -32,7 +33,7 @@ export function attendedRow(
   const total = powers.reduce((a, b) => a + b, 0);
   return Array.from(
     { length: v.shape[3]! },
-    (_, d) => powers.reduce((sum, power, j) => sum + power * v.at([b!, h!, j, d]), 0) / total,
+    (_, d) => powers.reduce((sum, power, j) => sum + power * v.at([b!, own, j, d]), 0) / total,
   );
 }
 
@@ -52,6 +53,8 @@ export interface FormCase {
   causal?: boolean;
   scale?: number;
   mask?: number[];
+  /** Heads of queries that share one of keys and values; 1 by default. */
+  group?: number;
   /** "f32" by default. */
   dtype?: "f16" | "f32";
 }
@@ -77,13 +80,14 @@ export function byForm(
 /** Checks a form on heads that lie side by side in memory, with and without large scores. */
 export async function checkForm(
   form: Form<Attention>,
-  { D, columns, L = 70, S = 150, causal = false, scale = D ** -0.5, mask, dtype = "f32" }: FormCase,
+  { D, columns, L = 70, S = 150, causal = false, scale = D ** -0.5, mask, group = 1, dtype = "f32" }:
+    FormCase,
   change?: (c: Candidate) => Candidate,
 ): Promise<void> {
   const dice = new Dice(74);
-  const [B, H] = [2, 2];
-  const packed = [[L, D], [S, D], [S, columns]].map(([n, width]) =>
-    Nd.random(dice, [B, n!, H, width!]).map((x) => dtype === "f16" ? Math.f16round(x) : x)
+  const [B, H] = [2, 2 * group];
+  const packed = [[L, H, D], [S, 2, D], [S, 2, columns]].map((sizes) =>
+    Nd.random(dice, [B, ...sizes]).map((x) => dtype === "f16" ? Math.f16round(x) : x)
   );
   const [q, k, v] = packed.map((nd) => nd.permute([0, 2, 1, 3])) as [Nd, Nd, Nd];
   const tensors = packed.map((nd) => nd.upload().to(dtype).permute([0, 2, 1, 3])) as Tuple<Tensor, 3>;

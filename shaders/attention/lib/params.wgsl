@@ -1,8 +1,9 @@
-// What attention kernels are told. q [z0, z1, queries, width], k [z0, z1, keys, width], v [z0, z1, keys, columns] have a
-// stride for each of their first three axes, so that [B, L, H, D] serves as [B, H, L, D].
+// What attention kernels are told. q [z0, z1, queries, width], k [z0, z1 / group, keys, width] and v [z0, z1 / group, keys,
+// columns] have a stride for each of their first three axes, so that [B, L, H, D] serves as [B, H, L, D].
 struct Params {
   z: u32, // pairs of picture and head
   z1: u32, // heads: z = picture * z1 + head
+  group: u32, // heads that share keys and values
   queries: u32,
   keys: u32,
   width: u32, // of a head's queries and keys

@@ -28,12 +28,12 @@ fn start_of_q(z: u32, query: u32) -> u32 {
 }
 
 fn start_of_k(z: u32, key: u32) -> u32 {
-  let start = params.k_offset + z / params.z1 * params.k_z0 + z % params.z1 * params.k_z1;
+  let start = params.k_offset + z / params.z1 * params.k_z0 + z % params.z1 / params.group * params.k_z1;
   return (start + key * params.k_row) / 4;
 }
 
 fn start_of_v(z: u32, key: u32) -> u32 {
-  let start = params.v_offset + z / params.z1 * params.v_z0 + z % params.z1 * params.v_z1;
+  let start = params.v_offset + z / params.z1 * params.v_z0 + z % params.z1 / params.group * params.v_z1;
   return (start + key * params.v_row) / 4;
 }
 

@@ -105,6 +105,15 @@ export class Weights {
   }
 
   /**
+   * Takes all tensors as not read, before other traces tell which ones are. None of them may be in memory.
+   * @internal
+   */
+  forgetReads(): void {
+    this.#read.clear();
+    this.#reads.clear();
+  }
+
+  /**
    * Divides the tensors that were read, or that one entry point reads, into those in memory and those streamed
    * from the disk.
    * @internal

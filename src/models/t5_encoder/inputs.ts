@@ -1,6 +1,6 @@
 import type { HostTable } from "../../io/upload/host_table.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
-import { tokenIds } from "../inputs.ts";
+import { expectMask, MASKED, tokenIds } from "../inputs.ts";
 import type { T5EncoderConfig } from "./config.ts";
 
 /** Tensors that a T5 encoder reads. */
@@ -63,16 +63,7 @@ export function positionBuckets(
   return pairs;
 }
 
-const MASKED = -3.4028234663852886e38; // the lowest f32, as in transformers: a row of nothing else stays finite
-
 function maskOf(rows: readonly (readonly number[])[], B: number, N: number): Tensor | undefined {
-  const fits = rows.length === B && rows.every((row) => row.length === N);
-  const values = rows.flat();
-  const wrong = values.find((value) => value !== 0 && value !== 1);
-  if (!fits || wrong !== undefined) {
-    const got = fits ? `${wrong}` : `${rows.length} rows of ${rows[0]?.length ?? 0}`;
-    throw new RangeError(`Cannot mask texts: expected ${B} rows of ${N} ones and zeros, got ${got}`);
-  }
-  if (!values.includes(0)) return undefined;
-  return tensor(values.map((value) => value ? 0 : MASKED), [B, 1, 1, N]);
+  const values = expectMask(rows, B, N);
+  return values.includes(0) ? tensor(values.map((value) => value ? 0 : MASKED), [B, 1, 1, N]) : undefined;
 }

@@ -7,16 +7,18 @@ import { selectKernel, shapeClassOf } from "./select.ts";
 
 /**
  * softmax(scale · q kᵀ + mask) v for each head (Vaswani et al. 2017). q [B, H, L, D], k and v [B, H, S, D] →
- * [B, H, L, D], stored as [B, L, H, D]. One dispatch, the scores of a long sequence never in memory.
+ * [B, H, L, D], stored as [B, L, H, D]. One dispatch, the scores of a long sequence never in memory. Of fewer heads of keys
+ * and values, [B, H / G, S, D], each serves G heads of queries that follow one another (Ainslie et al. 2023).
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   expectOptions("attend", options, ["scale", "causal", "mask"]);
   const [B, H, , D] = q.shape;
   const S = k.shape[2]!;
-  const fits = (t: Tensor) => t.rank === 4 && t.shape[0] === B && t.shape[1] === H && t.shape[2] === S;
-  if (!fits(k) || !fits(v) || k.shape[3] !== D) {
+  const heads = k.shape[1]!;
+  const fits = (t: Tensor) => t.rank === 4 && t.shape[0] === B && t.shape[1] === heads && t.shape[2] === S;
+  if (!fits(k) || !fits(v) || k.shape[3] !== D || H! % heads !== 0) {
     throw new RangeError(
-      `Cannot attend with ${q} to ${k} and ${v}: expected [B, H, L, D] and twice [B, H, S, D]`,
+      `Cannot attend with ${q} to ${k} and ${v}: expected [B, H, L, D] and twice [B, H, S, D], or a divisor of H`,
     );
   }
   const { scale = 1 / Math.sqrt(D!), causal = false } = options;

@@ -12,7 +12,7 @@ const MOST_SCORES = 8 << 20; // scores in memory at once: 32 MiB of f32
 
 /**
  * Attention as a product, a softmax and a product, in blocks of queries, so that the scores of a long sequence are never
- * in memory at once. q [B, H, L, D], k and v [B, H, S, D] → [B, H, L, D], stored as [B, L, H, D].
+ * in memory at once. q [B, H, L, D], k and v [B, H, S, D], or fewer heads as in `attention` → [B, H, L, D], stored as [B, L, H, D].
  */
 export function attentionInBlocks(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const [B, H, L] = q.shape as Shape<4>;
@@ -40,12 +40,12 @@ function maskOf(mask: Tensor, first: number, last: number): Tensor {
 
 /**
  * The share that each query takes of each key: softmax(scale · q kᵀ + mask), in f32. `first` is the number of
- * the first query. q [B, H, L, D], k [B, H, S, D] → [B, H, L, S], dense.
+ * the first query. q [B, H, L, D], k [B, H or fewer, S, D] → [B, H, L, S], dense.
  */
 export function attentionProbs(q: Tensor, k: Tensor, options: AttentionOptions, first = 0): Tensor {
   const [B, H, L, D] = q.shape as Shape<4>;
   const S = k.shape[2]!;
-  const [x, keys] = [unitColumns(q), unitColumns(k)];
+  const [x, keys] = [unitColumns(q), unitColumns(forEachHead(k, H))];
   const dense = [H * L * S, L * S, S, 1] as const;
   let scores = gemm({
     x,
@@ -67,13 +67,13 @@ export function attentionProbs(q: Tensor, k: Tensor, options: AttentionOptions, 
 }
 
 /**
- * The sum of values by each query's shares. probs [B, H, L, S], v [B, H, S, D] → [B, H, L, D], stored as [B,
- * L, H, D].
+ * The sum of values by each query's shares. probs [B, H, L, S], v [B, H or fewer, S, D] → [B, H, L, D], stored as
+ * [B, L, H, D].
  */
 export function mixValues(probs: Tensor, v: Tensor, dtype: DType): Tensor {
   const [B, H, L, S] = probs.shape as Shape<4>;
   const width = v.shape[3]!;
-  const [x, values] = [unitColumns(probs), unitColumns(v)];
+  const [x, values] = [unitColumns(probs), unitColumns(forEachHead(v, H))];
   const out = [L * H * width, width, H * width, 1] as const; // [B, L, H, D], as the layer behind wants it
   return gemm({
     x,
@@ -90,6 +90,13 @@ export function mixValues(probs: Tensor, v: Tensor, dtype: DType): Tensor {
     strides: out,
     dtype,
   });
+}
+
+/** Keys or values with a head for each head of queries, copied where several share one. → [B, H, S, D] */
+function forEachHead(x: Tensor, H: number): Tensor {
+  const [B, heads, S, D] = x.shape as Shape<4>;
+  if (heads === H) return x;
+  return x.unsqueeze(2).expand([B, heads, H / heads, S, D]).reshape([B, H, S, D]);
 }
 
 /** The tensor with its last axis contiguous in memory. */

@@ -20,9 +20,9 @@ export interface AttentionOptions {
 export interface Attention {
   /** [B, H, L, D], channels side by side in memory. */
   readonly q: Tensor;
-  /** [B, H, S, D], channels side by side in memory. */
+  /** [B, H / group, S, D], channels side by side in memory. */
   readonly k: Tensor;
-  /** [B, H, S, columns], columns side by side in memory. */
+  /** [B, H / group, S, columns], columns side by side in memory. */
   readonly v: Tensor;
   /** [B, H, L, S], axes that it repeats with stride 0. */
   readonly mask?: Tensor | undefined;
@@ -81,6 +81,7 @@ export function paramsOf(a: Attention): Record<string, number> {
   return {
     z: B * H,
     z1: H,
+    group: H / k.shape[1]!,
     queries,
     keys,
     width,

@@ -63,6 +63,25 @@ testOnBothEngines(
   },
 );
 
+testOnBothEngines("attention() with heads of queries that share keys and values", async () => {
+  const dice = new Dice(75);
+  const [B, H, L, S, D] = [2, 6, 5, 7, 8];
+  const q = Nd.random(dice, [B, L, H * D]);
+  const rows = q.reshape([B, L, H, D]).permute([0, 2, 1, 3]);
+  for (const heads of [1, 2, 3]) {
+    const [k, v] = [Nd.random(dice, [B, heads, S, D]), Nd.random(dice, [B, heads, S, 3])];
+    const given = [q.upload().reshape([B, L, H, D]).permute([0, 2, 1, 3]), k.upload(), v.upload()] as const;
+    const want = attended(rows, k, v);
+    await assertTensor(attention(...given), want, BOUND, `${heads} heads of keys`);
+    await assertTensor(attentionInBlocks(...given, {}), want, BOUND, `${heads} heads of keys, in blocks`);
+  }
+  assert.throws(() => attention(zeros([1, 6, 2, 4]), zeros([1, 4, 2, 4]), zeros([1, 4, 2, 4])), {
+    name: "RangeError",
+    message:
+      /^Cannot attend with tensor \[1, 6, 2, 4\] .*: expected \[B, H, L, D\] and twice \[B, H, S, D\], or a divisor of H$/,
+  });
+});
+
 Deno.test("attention() over several blocks of queries sees the right rows of mask and causal order", async () => {
   const dice = new Dice(73);
   const [L, S, D] = [3000, 3500, 4]; // 10.5 million scores: two blocks
@@ -86,6 +105,7 @@ testOnBothEngines("attention() for GPUs is right with each number of queries a t
   if (device.engine === "deno") return; // each is a pipeline of its own, which costs seconds there
   await checkForm(tiled, { D: 20, columns: 8, mask: [150] }, tile(32));
   await checkForm(tiled, { D: 12, columns: 8 }, tile(16));
+  await checkForm(tiled, { D: 8, columns: 8, causal: true, mask: [2, 1, 1, 150], group: 3 });
   const rows = [160, 161, 512, 641].map((columns) => {
     const [q, v] = [zeros([1, 1, 4, 8]), zeros([1, 1, 4, columns])];
     return tiled(device.traits, { q, k: q, v, scale: 1, causal: false })[0]?.candidate.set["ROWS"];
@@ -102,6 +122,7 @@ Deno.test("attention() for GPUs with subgroups keeps queries: edges, types, colu
   await checkForm(kept, { D: 12, columns: 40, L: 65, S: 33, causal: true, scale: -0.4 });
   if (!device.traits.f16) return;
   await checkForm(kept, { D: 13, columns: 9, L: 63, S: 65, dtype: "f16" });
+  await checkForm(kept, { D: 8, columns: 8, L: 63, S: 65, causal: true, mask: [2, 1, 1, 65], group: 4 });
   await checkForm(kept, { D: 16, columns: 40, L: 7, S: 63, mask: [7, 1], dtype: "f16" });
 });
 
@@ -117,6 +138,7 @@ for (const width of [256, 512]) {
       console.log(fits ? lanes : "no such adapter");
       if (fits) await checkForm(broadcast, { D: 8, columns: 12, causal: true });
       if (fits) await checkForm(broadcast, { D: 5, columns: 3 });
+      if (fits) await checkForm(broadcast, { D: 8, columns: 12, causal: true, group: 2 });
       console.log("right");`;
     const { code: exit, stdout, stderr } = await runChild(code, {
       env: { LP_NATIVE_VECTOR_WIDTH: String(width) },

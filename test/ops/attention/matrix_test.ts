@@ -21,18 +21,20 @@ const CASES: (FormCase & { tile?: Readonly<Record<string, number>> })[] = [
   { L: 7, S: 17, D: 8, columns: 8, causal: true, scale: -0.4 },
   { L: 7, S: 17, D: 8, columns: 8, scale: 0 },
   { L: 65, S: 130, D: 24, columns: 16, causal: true, mask: [2, 2, 65, 130] },
+  { L: 33, S: 33, D: 16, columns: 16, causal: true, mask: [2, 1, 1, 33], group: 4 },
   // Several matrices of queries a subgroup, several lanes a row, several rows a lane.
   { L: 65, S: 63, D: 16, columns: 24, tile: { BLOCKS: 2, KEYS_PITCH: 6, PARTS: 2, SCORES_PITCH: 6 } },
   { L: 65, S: 63, D: 16, columns: 24, mask: [65, 1], tile: { PARTS: 4, SCORES_PITCH: 8 } },
 ];
 
 for (const { tile, ...sizes } of CASES) {
-  const { L, S, D, columns, causal, mask, scale } = sizes;
+  const { L, S, D, columns, causal, mask, scale, group } = sizes;
   const what = [
     `${L} queries, ${S} keys, width ${D}, ${columns} columns`,
     causal && "causal",
     scale !== undefined && `scale ${scale}`,
     mask && "mask",
+    group && `${group} heads share keys`,
   ];
   const name = `${what.filter(Boolean).join(", ")}${tile ? `, ${JSON.stringify(tile)}` : ""}`;
   testOnMatrixUnits(`attention() on matrix units: ${name}`, async () => {
