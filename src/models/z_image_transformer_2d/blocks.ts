@@ -1,8 +1,8 @@
 import type { DType } from "../../core/dtype.ts";
-import type { Tuple } from "../../core/shape.ts";
+import type { Shape, Tuple } from "../../core/shape.ts";
 import { dense, expectShape, type Layer, project, type Projection } from "../../nn/layers.ts";
 import { layerNorm, rmsNorm, silu } from "../../ops/mod.ts";
-import { named, type Tensor } from "../../tensor/mod.ts";
+import { type Expr, named, recordPointwise, type Tensor } from "../../tensor/mod.ts";
 import { type ZImageAttention, zImageAttention, type ZImageAttentionOptions } from "./attention.ts";
 
 /** Weights of a block of tokens that attend to each other. */
@@ -53,20 +53,23 @@ export function zImageTransformerBlock(
   const norm = (name: "attention_norm1" | "attention_norm2" | "ffn_norm1" | "ffn_norm2", x: Tensor) =>
     named(name, () => normed(x, w[name], o.eps), [x]);
 
-  const h = scaled(norm("attention_norm1", x), scaleMsa).cast(o.dtype);
+  const h = scaled(norm("attention_norm1", x), scaleMsa, o.dtype);
   const attended = named("attention", () => zImageAttention(h, w.attention, o), [h]);
   const sum = x.add(gated(norm("attention_norm2", attended), gateMsa));
 
-  const g = scaled(norm("ffn_norm1", sum), scaleMlp).cast(o.dtype);
+  const g = scaled(norm("ffn_norm1", sum), scaleMlp, o.dtype);
   const fed = named("feed_forward", () => feedForward(g, w.feed_forward), [g]);
   return sum.add(gated(norm("ffn_norm2", fed), gateMlp));
 }
 
 /** Scale and gate of attention, then those of the feed-forward layer. time [B, T] → four times [B, 1, D] */
 function modulationOf(time: Tensor, w: Layer, x: Tensor): Readonly<Tuple<Tensor, 4>> {
-  const D = x.shape[2]!;
+  const [B, , D] = x.shape as Shape<3>;
   const rows = named("adaLN_modulation", () => named("0", () => dense(time, w, 4 * D), [time]), [time]);
-  return rows.unsqueeze(1).chunk(4, 2);
+  const pairs = rows.reshape([B, 2, 2, D]); // of scale and gate
+  const [scaleMsa, scaleMlp] = pairs.slice(2, 0, 1).reshape([B, 2, D]).chunk(2, 1);
+  const [gateMsa, gateMlp] = pairs.slice(2, 1).tanh().reshape([B, 2, D]).chunk(2, 1); // once for all tokens
+  return [scaleMsa, gateMsa, scaleMlp, gateMlp];
 }
 
 /** Root mean square normalisation of each token. x [B, N, D] */
@@ -75,12 +78,21 @@ export function normed(x: Tensor, w: Projection, eps: number): Tensor {
   return rmsNorm(x, w, { eps });
 }
 
-function scaled(x: Tensor, scale: Tensor | undefined): Tensor {
-  return scale ? x.mul(scale.add(1)) : x;
+const SCALED: Expr = {
+  op: "mul",
+  args: [
+    { op: "operand", index: 0 },
+    { op: "add", args: [{ op: "operand", index: 1 }, { op: "scalar", index: 0 }] },
+  ],
+};
+
+/** y · (1 + scale), where there is a scale. y [B, L, D], scale [B, 1, D] → [B, L, D] in `dtype` */
+function scaled(y: Tensor, scale: Tensor | undefined, dtype: DType): Tensor {
+  return scale ? recordPointwise(SCALED, [y, scale], { scalars: [1], dtype }) : y.cast(dtype);
 }
 
-function gated(x: Tensor, gate: Tensor | undefined): Tensor {
-  return gate ? x.mul(gate.tanh()) : x;
+function gated(y: Tensor, gate: Tensor | undefined): Tensor {
+  return gate ? y.mul(gate) : y;
 }
 
 /**
@@ -113,6 +125,6 @@ export function zImageFinalLayer(
   };
   const scale = named("adaLN_modulation", modulation, [time]).unsqueeze(1);
   const plain = named("norm_final", () => layerNorm(x, null, { eps: 1e-6 }), [x]);
-  const h = scaled(plain, scale).cast(dtype);
+  const h = scaled(plain, scale, dtype);
   return named("linear", () => dense(h, w.linear, width), [h]);
 }

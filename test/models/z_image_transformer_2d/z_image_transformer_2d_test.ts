@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { openDevice } from "../../../src/gpu/open/open.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import {
   type LoadOptions,
@@ -8,6 +9,7 @@ import {
 import { scope, zeros } from "../../../src/tensor/mod.ts";
 import type { HostTensor } from "../../support/arrays.ts";
 import { device } from "../../support/device.ts";
+import { asGpu } from "../../support/engines.ts";
 import { TestFolder } from "../../support/files.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { type ModelCase, readCases } from "../../support/model_cases.ts";
@@ -104,6 +106,18 @@ Deno.test("ZImageTransformer2DModel runs the blocks of the caption once in a loo
     .split("\n").filter((line) => /@ (cap_embedder|context_refiner)/.test(line)).length;
   assert.ok(ofCaption > 20, `${ofCaption} dispatches of the caption`);
   assert.ok(first.dispatches - later.dispatches >= ofCaption, `${first.dispatches} then ${later.dispatches}`);
+});
+
+Deno.test("ZImageTransformer2DModel takes 14 dispatches a block on a GPU, 12 where there is no time", async () => {
+  using gpu = await openDevice();
+  asGpu(gpu);
+  using _model = await load(caseOf("three_layers"));
+  const graph = gpu.dump().split("\n\n").find((text) => text.includes("@ layers.2"))!;
+  const count = (path: string) =>
+    graph.split("\n").filter((line) => line.includes(`@ ${path}`) && !/= pointwise\((cos|sin)\)/.test(line))
+      .length;
+  assert.equal(count("layers.1"), 14, graph);
+  assert.equal(count("context_refiner.1"), 12, graph);
 });
 
 Deno.test("ZImageTransformer2DModel.forward() tells what is wrong with its arguments", async () => {
