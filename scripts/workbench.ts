@@ -1,6 +1,7 @@
 /**
  * Watches shaders: on each save compiles what has them, and tells how a kernel's results and times changed at the shapes that
- * a model has. Weights are not read; inputs are seeded numbers.
+ * a model has, on seeded values or on those that the model gives it. With --step the model's whole step is compared, too, with
+ * --as what an AMD GPU's compiler makes of the kernel.
  * Run: deno task workbench norm/softmax
  */
 import "./plain_errors.ts";
@@ -9,7 +10,11 @@ import { DeviceLostError, openDevice } from "denoise";
 import { shadersIn } from "../src/gpu/shader/shaders_folder.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { problemsOf, worksOf } from "./kernel/works.ts";
+import { KernelCompiler } from "./kernel/compiler.ts";
+import { expectOneOrigin, problemsOf, UnknownKernel, type Work, worksOf } from "./kernel/works.ts";
+import { FAMILIES, isOnNullGpu } from "./null_gpu/layer.ts";
+import { LoadedModel } from "./workbench/loaded_model.ts";
+import { describeMachines } from "./workbench/machines.ts";
 import { describeChange } from "./workbench/report.ts";
 import { flopsLimit, Workbench } from "./workbench/workbench.ts";
 
@@ -19,34 +24,54 @@ const options = readArguments(
   {
     kernel: option.text("a file of shaders/, e.g. norm/softmax, or part of a kernel's name, e.g. gemm_tiled"),
     model: option.model("whose shapes are taken; default: the embedded UNets'"),
+    part: option.text("with --inputs or --step: of a pipeline, e.g. vae; default: its UNet or transformer"),
     shape: option.text("instead of a model's, e.g. 64x77 for rows and columns, 64x320x320 for a product"),
     size: option.size("of the pictures; default: what the model was trained for"),
     dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
     shaders: option.file("a folder of yours that stands in front of shaders/; default: shaders/ itself"),
     rows: option.count("shapes at most, those with the most work", 4),
+    inputs: option.choice("seeded numbers, or those that the loaded --model gives its kernels", [
+      "seeded",
+      "recorded",
+    ], "seeded"),
+    step: option.flag("times the loaded --model's whole step before and after each save, and compares it"),
+    as: option.choice("an AMD GPU that is not here: tells what its compiler makes of its kernel", FAMILIES),
     engine: option.choice("of WebGPU", ["auto", "dawn", "deno"], "auto"),
     adapter: option.text("part of the name of the adapter, where there are several"),
   },
 );
-const { shaders, engine, adapter } = options;
+const { kernel, model, part, shape, size, dtype, shaders, rows, inputs, step, as, engine, adapter } = options;
+expectOneOrigin({ model, shape });
+const loads = inputs === "recorded" || step;
+if (loads && model === undefined) {
+  throw new TypeError(
+    `Cannot take --${step ? "step" : "inputs recorded"} without --model: expected a model to load`,
+  );
+}
+if (part !== undefined && !loads) {
+  throw new TypeError("Cannot take --part without --inputs recorded or --step: without them all parts count");
+}
+if (isOnNullGpu()) {
+  throw new Error("Cannot work on a null GPU, as it computes nothing: leave as-gpu out, and take --as");
+}
 const folder = shaders ?? join(import.meta.dirname!, "../shaders");
 let tried = await shadersIn(folder); // tells at once where there is none
 
+await using compiler = as &&
+  await KernelCompiler.open(as, { model, shape, size, dtype, kernel: kernel!, rows });
+let compiled = await compiler?.compile();
 using device = await openDevice({ engine, adapter });
 console.log(device.describe());
-const { works, others } = worksOf(device, await problemsOf(device, options), options.kernel!, {
-  most: options.rows,
-  flops: flopsLimit(device),
-});
-using workbench = await Workbench.open(device, works);
-const shapes = `${works.length} ${works.length === 1 ? "shape" : "shapes"}`;
-console.log(`${options.kernel} at ${shapes}${others ? `, ${others} more left out` : ""}; it is made of`);
-console.log(`  ${workbench.files.join(" ")}`);
-console.log(
-  `registers and occupancy: unknown here; \`deno task compiled --candidate ${
-    works[0]!.candidate.name
-  }\` tells them for AMD's`,
-);
+using loaded = loads ? await LoadedModel.open(device, model!, { part, size, dtype }) : undefined;
+const works = await findWorks();
+using workbench = works.length || loaded
+  ? await Workbench.open(device, works, {
+    model: step ? loaded : undefined,
+    inputsOf: inputs === "recorded" ? ({ problem }) => loaded!.inputsOf(problem) : undefined,
+  })
+  : undefined;
+if (workbench) console.log(`it is made of\n  ${workbench.files.join(" ")}`);
+if (compiled) console.log(describeMachines(compiled));
 
 await apply();
 using watcher = Deno.watchFs(folder);
@@ -60,11 +85,30 @@ for await (const { kind } of watcher) {
   if (!same) await apply();
 }
 
+/** The kernels to work on, and a line about them; none where only the GPU of --as has such. */
+async function findWorks(): Promise<Work[]> {
+  try {
+    const problems = loaded?.problems ?? await problemsOf(device, { model, shape, size, dtype });
+    const { works, others } = worksOf(device, problems, kernel!, { most: rows, flops: flopsLimit(device) });
+    const shapes = `${works.length} ${works.length === 1 ? "shape" : "shapes"}`;
+    console.log(`${kernel} at ${shapes}${others ? `, ${others} more left out` : ""}`);
+    return works;
+  } catch (error) {
+    if (!(error instanceof UnknownKernel && as)) throw error;
+    console.log(`${kernel} is of no use on this adapter: it is compiled as ${as} has it, and does not run`);
+    return [];
+  }
+}
+
 /** Puts the folder's texts in front of ours, and tells of it. */
 async function apply(): Promise<void> {
   try {
-    const change = await workbench.change(tried);
+    const change = await workbench?.change(tried);
     if (change) console.log(`\n${describeChange(change)}`);
+    if (!compiler || (workbench && !change)) return;
+    const now = await compiler.compile(tried);
+    console.log(`\n${describeMachines(now, compiled)}`);
+    if (change?.stands ?? true) compiled = now;
   } catch (error) {
     if (error instanceof DeviceLostError) throw error;
     console.log(`\n${inFolder((error as Error).message)}\nthe version before stays`);

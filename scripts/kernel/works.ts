@@ -28,10 +28,8 @@ export interface Origin {
 
 /** The kernels of an origin, in order; those of models with what is fused into them. Weights are not read. */
 export async function problemsOf(device: Device, origin: Origin): Promise<Problem[]> {
+  expectOneOrigin(origin);
   const { model, shape, size, dtype = usualDType(device) } = origin;
-  if (shape !== undefined && model !== undefined) {
-    throw new TypeError("Cannot take --shape with --model: a model has its own; leave one of both out");
-  }
   if (shape !== undefined) return kernelsOfShape(device, shape, dtype);
   const models = model === undefined
     ? await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)))
@@ -44,6 +42,12 @@ export async function problemsOf(device: Device, origin: Origin): Promise<Proble
   return problems;
 }
 
+/** Throws where both a model and a shape are given. */
+export function expectOneOrigin({ model, shape }: Origin): void {
+  if (shape === undefined || model === undefined) return;
+  throw new TypeError("Cannot take --shape with --model: a model has its own; leave one of both out");
+}
+
 /** How many works are taken, and of which size. */
 export interface Limit {
   /** Works at most. */
@@ -54,8 +58,8 @@ export interface Limit {
 
 /**
  * Of kernels those that a name means, the `most` that take the most operations: an operator, a part of a candidate's name, or
- * a file of `shaders/`. Of several candidates the one that the device chooses is taken, else its first. Throws where none is
- * meant.
+ * a file of `shaders/`. Of several candidates the one that the device chooses is taken, else its first. Throws UnknownKernel
+ * where none is meant.
  */
 export function worksOf(
   device: Device,
@@ -95,9 +99,14 @@ function meantOf(device: Device, problem: Problem, name: string): Candidate | un
   return [decide(device, problem).candidate, ...rightOnes(device, problem)].find(meant);
 }
 
-function unknown(problems: readonly Problem[], name: string): TypeError {
+/** No kernel at the shapes at hand is meant by a name. */
+export class UnknownKernel extends TypeError {
+  override name = "UnknownKernel";
+}
+
+function unknown(problems: readonly Problem[], name: string): UnknownKernel {
   const names = new Set(problems.flatMap(({ candidates }) => candidates.map((candidate) => candidate.name)));
-  return new TypeError(
+  return new UnknownKernel(
     `Cannot work on ${name}: expected a file of shaders/ or part of a kernel's name among ${
       [...names].toSorted().join(", ") || "none"
     }; --model or --shape names others`,

@@ -33,8 +33,13 @@ export async function nullGpu(family: Family): Promise<Record<string, string>> {
     RADV_DEBUG: Deno.env.get("RADV_DEBUG") ?? "nocache", // what comes from a cache has no statistics
     VK_DRIVER_FILES: driver,
     VK_LAYER_PATH: folder,
-    VK_INSTANCE_LAYERS: "VK_LAYER_null_gpu",
+    VK_INSTANCE_LAYERS: LAYER.layer.name,
   };
+}
+
+/** True in a program that was started above a null GPU. */
+export function isOnNullGpu(): boolean {
+  return Deno.env.get("VK_INSTANCE_LAYERS")?.includes(LAYER.layer.name) ?? false;
 }
 
 /** RADV's manifest, of the system or in the user's cache. */

@@ -35,6 +35,8 @@ export class MachineFiles {
   readonly #folder: string;
   readonly #family: Family;
   readonly #driver: string;
+  /** Pipelines that were told of. */
+  #told = 0;
 
   /** For files of NULL_GPU_STATS and NULL_GPU_CODE. */
   constructor(files: { stats: string; folder: string; family: Family; driver: string }) {
@@ -44,11 +46,20 @@ export class MachineFiles {
     this.#driver = files.driver;
   }
 
-  /** What the pipeline that was compiled last was compiled to; `invocations` of a workgroup tell its occupancy. */
-  async last(invocations: number): Promise<Machine> {
+  /**
+   * What the one pipeline that was compiled since the last call was compiled to; `invocations` of a workgroup tell its
+   * occupancy. Throws where there is not exactly one, as no name tells several apart.
+   */
+  async next(invocations: number): Promise<Machine> {
     const lines = (await Deno.readTextFile(this.#stats)).trim().split("\n");
-    const statistics = JSON.parse(lines.at(-1)!) as Record<string, number>;
-    const file = join(this.#folder, `${String(lines.length - 1).padStart(3, "0")}.txt`);
+    const number = this.#told++;
+    if (lines.length !== this.#told) {
+      throw new Error(
+        `Cannot tell pipelines apart: expected ${this.#told} on ${this.#family}, got ${lines.length}`,
+      );
+    }
+    const statistics = JSON.parse(lines[number]!) as Record<string, number>;
+    const file = join(this.#folder, `${String(number).padStart(3, "0")}.txt`);
     const text = await Deno.readTextFile(file);
     const of = (name: string) => statistics[name] ?? 0;
     const assembly = text.slice(text.lastIndexOf("==== Assembly"));

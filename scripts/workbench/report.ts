@@ -1,42 +1,57 @@
 /** The lines that the workbench prints. */
-import { shapeOf } from "../../src/graph/tuning/bench.ts";
+import { fusedText, shapeOf } from "../../src/graph/tuning/bench.ts";
 import { median } from "../../src/graph/tuning/stopwatch.ts";
 import { table } from "../inspect/table.ts";
-import type { Change, Row } from "./workbench.ts";
+import type { Change, Row, StepRow } from "./workbench.ts";
 
-const HEADINGS = [
-  ["axes and types", "kernel", "uses", "off plain", "off before", "before, ms", "now, ms", "change"],
-];
+const HEADINGS = ["axes and types", "stores", "kernel", "uses", "off plain", "off before"];
+const TIMES = ["before, ms", "now, ms", "change"];
 
-/** What a change of shaders did to each shape. */
-export function describeChange({ files, compiled, compileMs, rows }: Change): string {
+/** What a change of shaders did to each shape, and to the model's step. */
+export function describeChange({ files, compiled, compileMs, rows, step, stands }: Change): string {
+  if (files.length === 0) return "the version that stands is back";
   const anew = `${compiled} ${compiled === 1 ? "kernel" : "kernels"} compiled anew in ${
     compileMs.toFixed(0)
   } ms`;
   const head = `${files.join(", ")}: ${anew}`;
-  if (rows.length === 0) return `${head}; no part of what is worked on`;
   const wrong = rows.flatMap(({ work, wrong }) =>
     wrong === undefined ? [] : `WRONG ${work.candidate.name} ${shapeOf(work.problem)}: ${wrong}`
   );
+  if (step?.wrong !== undefined) wrong.push(`WRONG ${step.work}: ${step.wrong}`);
+  const none = rows.length === 0 && !step;
   return [
-    head,
-    table([...HEADINGS, ...rows.map(cellsOf)]),
+    none ? `${head}; no part of what is worked on` : head,
+    ...rows.length ? [table([[...HEADINGS, ...TIMES], ...rows.map(cellsOf)])] : [],
+    ...step ? [table([["step", "off before", ...TIMES], stepCellsOf(step)])] : [],
     ...wrong,
-    ...wrong.length ? ["the version before stays the one to compare with"] : [],
+    ...stands ? [] : ["the version before stays"],
   ].join("\n");
 }
 
-function cellsOf({ work, fromPlain, fromBefore, wrong, before, now }: Row): string[] {
+function cellsOf({ work, fromPlain, fromBefore, ...row }: Row): string[] {
   const { problem, candidate, uses } = work;
+  const stores = fusedText(problem) || "v";
   return [
     shapeOf(problem),
+    stores.length > MOST ? `${stores.slice(0, MOST - 1)}…` : stores,
     candidate.name,
     `${uses}`,
     offOf(fromPlain),
     offOf(fromBefore),
-    ...wrong === undefined ? [timeOf(before), timeOf(now), changeOf(before, now)] : ["", "", "WRONG"],
+    ...timesOf(row),
   ];
 }
+
+function stepCellsOf({ work, fromBefore, ...row }: StepRow): string[] {
+  return [work, offOf(fromBefore), ...timesOf(row)];
+}
+
+function timesOf({ wrong, before, now }: Pick<Row, "wrong" | "before" | "now">): string[] {
+  if (wrong !== undefined) return ["", "", "WRONG"];
+  return now.length ? [timeOf(before), timeOf(now), changeOf(before, now)] : ["", "", "not timed"];
+}
+
+const MOST = 32; // characters of what is stored
 
 function offOf(difference: number): string {
   return difference ? difference.toExponential(1) : "0";

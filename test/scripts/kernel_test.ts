@@ -153,8 +153,8 @@ for (const family of FAMILIES) {
     ignore: missingNullGpu !== undefined,
     async fn() {
       const wanted = { kernel: "", rows: 40 };
-      for (const shape of EXAMPLES) {
-        await using compiler = await KernelCompiler.open(family, { ...wanted, shape });
+      for (const origin of [...EXAMPLES.map((shape) => ({ shape })), { model }]) {
+        await using compiler = await KernelCompiler.open(family, { ...wanted, ...origin });
         const kernels = await compiler.compile();
         assert.ok(kernels.length > 0);
         for (const { passes } of kernels) {

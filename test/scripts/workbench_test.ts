@@ -5,11 +5,23 @@ import { SHADER_FILES } from "../../src/gpu/shader/snippet.ts";
 import { changeOf, describeChange } from "../../scripts/workbench/report.ts";
 import { kernelsOfShape } from "../../scripts/kernel/shapes.ts";
 import { worksOf } from "../../scripts/kernel/works.ts";
-import { Workbench } from "../../scripts/workbench/workbench.ts";
+import { LoadedModel } from "../../scripts/workbench/loaded_model.ts";
+import { flopsLimit, Workbench } from "../../scripts/workbench/workbench.ts";
+import { Leaf } from "../../src/graph/node.ts";
+import { Bench, readsOf } from "../../src/graph/tuning/bench.ts";
+import { resultOf, type Sample } from "../../src/graph/tuning/check.ts";
+import { choose } from "../../src/graph/tuning/choice.ts";
+import { softmax as softmaxOf } from "../../src/ops/mod.ts";
+import { tensor } from "../../src/tensor/mod.ts";
+import { openDevice } from "../../src/gpu/open/open.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { TestFolder } from "../support/files.ts";
+import { missingNullGpu } from "../support/null_gpu.ts";
+import { inFolder, runScript, runScriptWith } from "../support/script.ts";
 
 const SOFTMAX = "shaders/norm/softmax.wgsl";
+const GROUPS = "shaders/norm/group_norm.wgsl";
+const model = join(import.meta.dirname!, "../../models/emoji-ddpm");
 const GRID = "shaders/lib/grid.wgsl";
 const textOf = (path: string) => SHADER_FILES.get(path)!.text;
 const softmax = textOf(SOFTMAX);
@@ -26,6 +38,8 @@ testOnBothEngines(
       folder.write(name, text);
       return await workbench.change(await shadersIn(folder.path));
     };
+    const deviceSoftmax = async () =>
+      [...await softmaxOf(tensor([0, Math.log(3)], [1, 2])).data()].map((value) => Number(value.toFixed(6)));
     assert.equal(await save(softmax), undefined, "no other text");
 
     const edited = await save(softmax.replaceAll("exp(", "exp2(1.4426950408889634 * "));
@@ -38,7 +52,7 @@ testOnBothEngines(
     assert.ok(row!.before.length >= 3 && row!.now.every((ms) => ms > 0));
     assert.match(
       describeChange(edited!),
-      /compiled anew in \d+ ms\naxes and types .*\n1×1×6×77 from f32 to f32 /,
+      /compiled anew in \d+ ms\naxes and types .*\n1×1×6×77 from f32 to f32 +v +softmax/,
     );
 
     await assert.rejects(save(softmax.replaceAll("exp(", "nothing(")), {
@@ -49,8 +63,14 @@ testOnBothEngines(
     assert.match(wrong!.rows[0]!.wrong!, /^expected .* ± .* at \[0, 0, \d+, \d+\], got /);
     assert.match(
       describeChange(wrong!),
-      /WRONG softmax.*\nthe version before stays the one to compare with$/,
+      / WRONG\nWRONG softmax.*: expected .*\nthe version before stays$/,
     );
+    assert.equal(wrong!.stands, false);
+    assert.deepEqual([wrong!.rows[0]!.before, wrong!.rows[0]!.now], [[], []]);
+    assert.deepEqual(await deviceSoftmax(), [0.25, 0.75], "the device has the one before, too");
+    const right = await save(softmax.replaceAll("exp(", "exp2(1.4426950408889634 * "));
+    assert.deepEqual([right!.files, right!.rows, right!.stands], [[], [], true]);
+    assert.equal(describeChange(right!), "the version that stands is back");
 
     const back = await save(softmax);
     assert.equal(back!.rows[0]!.fromPlain, 0);
@@ -87,10 +107,94 @@ testOnBothEngines("a save of a snippet reaches all kernels that have it, and no 
   assert.match(describeChange({ ...none!, rows: [] }), /; no part of what is worked on$/);
 });
 
+testOnBothEngines(
+  "recorded inputs are those that a kernel gets in the model",
+  async (device) => {
+    using loaded = await LoadedModel.open(device, model, {});
+    const expected = await loaded.result();
+    const problems = loaded.problems;
+    const last = problems.findLast(({ path }) => path === "conv_out")!;
+    const memory = device.buffers.usage().bytes;
+    {
+      using inputs = await loaded.inputsOf(last);
+      assert.deepEqual(
+        inputs.storages.map(({ bytes }) => bytes),
+        readsOf(last).map((read) => new Leaf(read.dtype, read.count, "").bytes),
+      );
+      using bench = await Bench.open(device, last, inputs.storages);
+      const candidate = choose(device, { spec: { ...last, inputs: [] } });
+      const got = await resultOf(device, bench, last, await bench.ready(candidate));
+      const values = (sample: Sample) => [...sample.pieces[0] as Float32Array].sort(); // in another order of axes
+      assert.deepEqual(values(got), values(expected), "its result is the model's");
+    }
+    assert.equal(device.buffers.usage().bytes, memory, "what was recorded is freed");
+  },
+);
+
+Deno.test("a planted error is found on recorded inputs, and the model's step tells what a right edit did", async () => {
+  using device = await openDevice();
+  using loaded = await LoadedModel.open(device, model, {});
+  const expected = await loaded.result();
+  const { works } = worksOf(device, loaded.problems, "group_norm", { most: 2, flops: flopsLimit(device) });
+  using workbench = await Workbench.open(device, works, {
+    model: loaded,
+    inputsOf: ({ problem }) => loaded.inputsOf(problem),
+  });
+  const save = (text: string) => workbench.change(new Map([[GROUPS, text]]));
+  const groups = textOf(GROUPS);
+  const edited = await save(groups.replace("* scale);", "* scale * 1.0000002);"));
+  assert.deepEqual([edited!.rows.length, edited!.stands], [2, true]);
+  for (const { fromPlain, now } of edited!.rows) {
+    assert.ok(
+      fromPlain > 0 && fromPlain < 1e-5 && now.length > 3,
+    );
+  }
+  const { step } = edited!;
+  assert.ok(step!.fromBefore > 0 && step!.fromBefore < 1e-4, `${step!.fromBefore}`);
+  assert.ok(step!.before.length >= 3 && step!.now.length === step!.before.length);
+  assert.match(
+    describeChange(edited!),
+    /\nstep +off before .*\nUNet2DModel forward \[1, 3, 32, 32\] +\d.*(turns|faster|slower)$/,
+  );
+
+  const wrong = await save(groups.replace("* scale);", "* scale * 1.001);"));
+  assert.equal(wrong!.stands, false);
+  assert.equal(wrong!.step, undefined, "a model is not run with what is wrong");
+  assert.match(wrong!.rows[0]!.wrong!, /^expected .* ± .* at \[0, 0, \d+, \d+\], got /);
+  const back = await save(groups);
+  const ratio = back!.step!.fromBefore / step!.fromBefore;
+  assert.ok(Math.abs(ratio - 1) < 1e-3, `${ratio}: the one before stood`);
+  assert.deepEqual(await loaded.result(), expected);
+});
+
+testOnBothEngines(
+  "a step whose result is no number is wrong, though its kernels are right at their shapes",
+  async (device) => {
+    const { works } = worksOf(device, kernelsOfShape(device, "6x77", "f32"), "softmax", { most: 1 });
+    const results = [[1, 2], [1, NaN], [1, 3]].map((piece) => ({ starts: [0], pieces: [piece] }));
+    const model = {
+      work: "a model",
+      time: () => Promise.resolve(1),
+      result: () => Promise.resolve(results.shift()!),
+    };
+    using workbench = await Workbench.open(device, works, { model });
+    const change = (note: string) => workbench.change(new Map([[SOFTMAX, `${softmax}\n// ${note}`]]));
+    const broken = await change("broken");
+    assert.equal(broken!.stands, false);
+    assert.match(
+      describeChange(broken!),
+      / WRONG\nWRONG a model: element 1 of its result is NaN, before 2\nthe version before stays$/,
+    );
+    const whole = await change("whole");
+    assert.deepEqual([whole!.stands, whole!.step!.now], [true, whole!.step!.before.map(() => 1)]);
+    assert.ok(Math.abs(whole!.step!.fromBefore - 1 / Math.sqrt(2.5)) < 1e-9);
+  },
+);
+
 testOnBothEngines("what means no kernel, or is no shape, is refused", (device) => {
   assert.throws(
     () => worksOf(device, kernelsOfShape(device, "6x77", "f32"), "group_norm", { most: 1 }),
-    /^TypeError: Cannot work on group_norm: expected a file of shaders\/ or part of a kernel's name among .*layer_norm.*softmax/,
+    /^UnknownKernel: Cannot work on group_norm: expected a file of shaders\/ or part of a kernel's name among .*layer_norm.*softmax/,
   );
   assert.throws(
     () => kernelsOfShape(device, "6", "f32"),
@@ -109,11 +213,15 @@ Deno.test("a change of time is told where turns agree about it", () => {
   );
 });
 
-Deno.test("workbench.ts watches a folder, answers each save, and names the file of an error", async () => {
-  using folder = new TestFolder();
+/** Runs the script in front of a folder; `until` waits for what it prints next. */
+async function watching(
+  folder: TestFolder,
+  args: readonly string[],
+  work: (until: (pattern: RegExp) => Promise<void>) => Promise<void>,
+): Promise<void> {
   const root = join(import.meta.dirname!, "../..");
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "scripts/workbench.ts", "softmax", "--shape", "6x77", "--shaders", folder.path],
+    args: ["run", "-A", "scripts/workbench.ts", ...args, "--shaders", folder.path],
     cwd: root,
     env: { NO_COLOR: "1" },
     stdout: "piped",
@@ -130,6 +238,17 @@ Deno.test("workbench.ts watches a folder, answers each save, and names the file 
     text = "";
   };
   try {
+    await work(until);
+  } finally {
+    child.kill();
+    await output.cancel();
+    await child.status;
+  }
+}
+
+Deno.test("workbench.ts watches a folder, answers each save, and names the file of an error", async () => {
+  using folder = new TestFolder();
+  await watching(folder, ["softmax", "--shape", "6x77"], async (until) => {
     await until(/watching .*; Ctrl\+C ends/);
     folder.write("norm/softmax.wgsl", `${softmax}\n// edited`);
     await until(/softmax\.wgsl: \d kernels? compiled anew in \d+ ms\n.*\n1×1×6×77 .*\n/);
@@ -137,9 +256,48 @@ Deno.test("workbench.ts watches a folder, answers each save, and names the file 
     await until(
       new RegExp(`Cannot compile ${folder.path}/norm/softmax.wgsl:\\d+.*\nthe version before stays\n`),
     );
-  } finally {
-    child.kill();
-    await output.cancel();
-    await child.status;
-  }
+  });
 });
+
+Deno.test({
+  name:
+    "workbench.ts --as tells what each save changes for a GPU that is not here, even of a kernel that only it runs",
+  ignore: missingNullGpu !== undefined,
+  async fn() {
+    using folder = new TestFolder();
+    const path = "shaders/gemm/lib/stage.wgsl";
+    const args = ["gemm/matrix", "--shape", "512x512x512", "--dtype", "f16", "--as", "navi31"];
+    await watching(folder, args, async (until) => {
+      await until(
+        /^gemm\/matrix is of no use on this adapter: .*\n[^]*as navi31 .*occupancy.*\n.* gemm_matrix_\S+ +\d+ +0 +\d+ +\d+ of 16, LDS +\d+ +\d+ %\nwatching/m,
+      );
+      folder.write("gemm/lib/stage.wgsl", textOf(path).replace("EIGHTS * 2 + 2", "EIGHTS * 2 + 6"));
+      await until(/gemm_matrix_\S+ .* → .*\n$/m);
+      folder.write("gemm/matrix.wgsl", "fn main() {");
+      await until(/Cannot .*\nthe version before stays\n/);
+    });
+  },
+});
+
+Deno.test("workbench.ts refuses what it would ignore", () =>
+  inFolder(async (folder) => {
+    const refused = async (message: RegExp, ...args: string[]) => {
+      const { code, stderr } = await runScript(folder, "workbench.ts", "softmax", ...args);
+      assert.equal(code, 1);
+      assert.match(stderr, message);
+    };
+    await refused(/^Cannot take --step without --model: expected a model to load\n$/, "--step");
+    await refused(/^Cannot take --inputs recorded without --model/, "--inputs", "recorded", "--shape", "6x7");
+    await refused(/^Cannot take --shape with --model: /, "--step", "--shape", "6x7", "--model", model);
+    await refused(/^Cannot take --part without --inputs recorded or --step/, "--part", "vae");
+    const { stderr } = await runScriptWith(
+      { VK_INSTANCE_LAYERS: "VK_LAYER_null_gpu" },
+      folder,
+      "workbench.ts",
+      "softmax",
+    );
+    assert.match(
+      stderr,
+      /^Cannot work on a null GPU, as it computes nothing: leave as-gpu out, and take --as\n$/,
+    );
+  }));

@@ -36,6 +36,8 @@ export interface Pipeline {
 interface Made {
   readonly spec: PipelineSpec;
   readonly pipeline: Pipeline;
+  /** Its last text before it was replaced, compiled: to be taken again without a compilation. */
+  before?: { readonly text: string; readonly gpu: GPUComputePipeline } | undefined;
 }
 
 /** The pipelines of one device: one for each text. */
@@ -116,8 +118,9 @@ export class Pipelines {
   }
 
   /**
-   * Replaces files' texts, or restores their own where a text is undefined, and recompiles the pipelines that have them. All
-   * change at once; where one does not compile, it throws and none changes. Resolves to their number.
+   * Replaces files' texts, or restores their own where a text is undefined, and recompiles the pipelines that have them, but
+   * for those whose last text before comes back. All change at once; where one does not compile, it throws and none changes.
+   * Resolves to the number of those that changed.
    */
   async replace(changes: ReadonlyMap<Snippet, string | undefined>): Promise<number> {
     const replaced = this.#replacing.then(() => this.#replace(changes)); // one after the other
@@ -142,13 +145,15 @@ export class Pipelines {
       await Promise.all(some.map(async ({ before, now, parts, made }) => {
         const { spec, pipeline } = made;
         await pipeline.ready.catch(() => {}); // else its first compilation might end after this one
-        compiled.set(before, { made, now, gpu: await this.#compile(spec, parts, pipeline.layout) });
+        const known = made.before?.text === now ? made.before.gpu : undefined;
+        compiled.set(before, { made, now, gpu: known ?? await this.#compile(spec, parts, pipeline.layout) });
       }));
     }
     if (gpu !== this.#device.gpu) return await this.#replace(changes); // it was lost meanwhile, with all of these
     for (const [before, { made, now, gpu }] of compiled) {
       this.#byText.delete(before);
       this.#byText.set(now, made);
+      made.before = made.pipeline.gpu && { text: before, gpu: made.pipeline.gpu };
       made.pipeline.gpu = gpu;
       made.pipeline.ready = Promise.resolve();
     }
