@@ -43,6 +43,32 @@ testOnBothEngines(
   },
 );
 
+testOnBothEngines(
+  "a text that stood before the last one comes back without a compilation",
+  async (device) => {
+    const x = tensor([-1, 2]);
+    const values = async () => [...await x.relu().data()];
+    assert.deepEqual(await values(), [0, 2]);
+    const { gpu } = device;
+    const create = gpu.createShaderModule.bind(gpu);
+    let compiled = 0;
+    gpu.createShaderModule = (descriptor) => (compiled++, create(descriptor));
+    assert.equal(await replaceShader(device, ACTIVATIONS, folded), 1);
+    assert.equal(compiled, 1);
+    for (let turn = 0; turn < 2; turn++) {
+      assert.equal(await replaceShader(device, ACTIVATIONS), 1);
+      assert.deepEqual(await values(), [0, 2]);
+      assert.equal(await replaceShader(device, ACTIVATIONS, folded), 1);
+      assert.deepEqual(await values(), [1, 2]);
+    }
+    assert.equal(compiled, 1);
+    await replaceShader(device, ACTIVATIONS, `${folded}// another`);
+    await replaceShader(device, ACTIVATIONS);
+    assert.equal(compiled, 3, "only the last one before is kept");
+    assert.deepEqual(await values(), [0, 2]);
+  },
+);
+
 testOnBothEngines("replaceShader() reaches kernels and the snippets that they need", async (device) => {
   const x = tensor([[1, 2], [3, 5]]);
   const before = await softmax(x).data();
