@@ -105,9 +105,10 @@ async function apply(): Promise<void> {
   try {
     const change = await workbench?.change(tried);
     if (change) console.log(`\n${describeChange(change)}`);
-    if (!compiler || (workbench && !change)) return;
-    const now = await compiler.compile(tried);
-    console.log(`\n${describeMachines(now, compiled)}`);
+    const now = await compiler?.compile(tried);
+    const machines = now && describeMachines(now, compiled);
+    if (machines !== undefined) console.log(`\n${machines}`);
+    else if (now && change) console.log(`as ${as}: the same code`);
     if (change?.stands ?? true) compiled = now;
   } catch (error) {
     if (error instanceof DeviceLostError) throw error;

@@ -3,11 +3,11 @@ import type { Machine } from "../null_gpu/machine.ts";
 import { table } from "../inspect/table.ts";
 import type { KernelDescription } from "../kernel/description.ts";
 
-/** A line for each pass; with `before` for those alone of which something changed, as "before → now". */
+/** A line for each pass; with `before` for those alone whose code changed, with "before → now"; undefined where none did. */
 export function describeMachines(
   now: readonly KernelDescription[],
   before: readonly KernelDescription[] = now,
-): string {
+): string | undefined {
   const rows = now.flatMap(({ shape, passes }, k) =>
     passes.flatMap(({ name, machine }, p) => {
       const old = before[k]!.passes[p]!.machine!;
@@ -17,7 +17,7 @@ export function describeMachines(
   );
   const { family } = now[0]!.passes[0]!.machine!;
   const heads = ["VGPRs", "spilled", "LDS, bytes", "occupancy", "code, bytes", "multiply-adds"];
-  return rows.length ? table([[`as ${family}`, "kernel", ...heads], ...rows]) : `as ${family}: the same code`;
+  return rows.length ? table([[`as ${family}`, "kernel", ...heads], ...rows]) : undefined;
 }
 
 function cellsOf(before: Machine, now: Machine): string[] {

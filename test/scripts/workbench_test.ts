@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { shadersIn } from "../../src/gpu/shader/shaders_folder.ts";
+import { ignoringErrors } from "../../src/core/shown.ts";
 import { SHADER_FILES } from "../../src/gpu/shader/snippet.ts";
 import { changeOf, describeChange } from "../../scripts/workbench/report.ts";
 import { kernelsOfShape } from "../../scripts/kernel/shapes.ts";
@@ -228,6 +229,7 @@ async function watching(
     stderr: "inherit",
   }).spawn();
   let text = "";
+  const timer = setTimeout(() => child.kill(), 20_000); // else a line that never comes would hang the tests
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const until = async (pattern: RegExp) => {
     while (!pattern.test(text)) {
@@ -240,7 +242,8 @@ async function watching(
   try {
     await work(until);
   } finally {
-    child.kill();
+    clearTimeout(timer);
+    ignoringErrors(() => child.kill()); // it may have ended
     await output.cancel();
     await child.status;
   }
@@ -248,6 +251,7 @@ async function watching(
 
 Deno.test("workbench.ts watches a folder, answers each save, and names the file of an error", async () => {
   using folder = new TestFolder();
+  folder.write("norm/softmax.wgsl", softmax);
   await watching(folder, ["softmax", "--shape", "6x77"], async (until) => {
     await until(/watching .*; Ctrl\+C ends/);
     folder.write("norm/softmax.wgsl", `${softmax}\n// edited`);
@@ -267,6 +271,7 @@ Deno.test({
     using folder = new TestFolder();
     const path = "shaders/gemm/lib/stage.wgsl";
     const args = ["gemm/matrix", "--shape", "512x512x512", "--dtype", "f16", "--as", "navi31"];
+    folder.write("gemm/lib/stage.wgsl", textOf(path));
     await watching(folder, args, async (until) => {
       await until(
         /^gemm\/matrix is of no use on this adapter: .*\n[^]*as navi31 .*occupancy.*\n.* gemm_matrix_\S+ +\d+ +0 +\d+ +\d+ of 16, LDS +\d+ +\d+ %\nwatching/m,
