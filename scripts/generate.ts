@@ -25,7 +25,7 @@ const BATCH = 8; // pictures that a GPU draws at once; a software adapter gains 
 const { settings, given, replayed } = await readTask(Deno.args);
 const model = settings.model === EMBEDDED ? join(import.meta.dirname!, "..", EMBEDDED) : settings.model;
 const { dtype, memory, quantize, base, config, variant, steps } = settings;
-await expectFitting(model, settings, given);
+const className = await expectFitting(model, settings, given);
 
 if (settings.plan) {
   const batch = Math.min(settings.count, BATCH);
@@ -37,7 +37,7 @@ if (settings.plan) {
 
 const onProgress = loadingBar();
 using device = await phase("set-up", openEngine(given, replayed));
-const pictures = await loadPictures(settings);
+const pictures = await loadPictures(settings, { asTheyAre: /^Flux2/.test(className) });
 const loras = await findLoras(settings.lora ?? [], onProgress);
 const preview = settings.preview === undefined ? undefined : previewsTo(settings.preview);
 using pipeline = await phase(

@@ -2,6 +2,8 @@ import { loadImage, manualSeed, OutOfMemoryError, type Tensor } from "denoise";
 import {
   type AnyParts,
   type AnyPipeline,
+  type Flux2Parts,
+  Flux2Pipeline,
   FluxImg2ImgPipeline,
   FluxPipeline,
   type RunOptions,
@@ -22,25 +24,30 @@ export type How = Pick<RunOptions, "progress" | "preview"> & { numInferenceSteps
 /** Draws a picture for each seed. → [B, 3, H, W] */
 export type Draw = (seeds: readonly bigint[], how: How) => Promise<Tensor>;
 
-/** A picture that is changed, and what of it. */
+/** A picture that is changed, and what of it, or pictures that the prompt is about. */
 export interface Pictures {
-  readonly image: Tensor | undefined;
+  readonly images: readonly Tensor[];
   readonly mask: Tensor | undefined;
 }
 
-/** Reads the pictures that settings name, in the size that is drawn where one is said. */
-export async function loadPictures({ image, mask, size }: Settings): Promise<Pictures> {
-  const sides = size && [size.height, size.width] as const;
-  const load = async (path: string | undefined) =>
-    path === undefined ? undefined : await loadImage(path, { size: sides });
-  return { image: await load(image), mask: await load(mask) };
+/** Reads the pictures that settings name: to be changed, in the size that is drawn where one is said. */
+export async function loadPictures(
+  { image = [], mask, size }: Settings,
+  { asTheyAre }: { asTheyAre: boolean },
+): Promise<Pictures> {
+  const sides = size && !asTheyAre ? [size.height, size.width] as const : undefined;
+  const load = (path: string) => loadImage(path, { size: sides });
+  return {
+    images: await Promise.all(image.map(load)),
+    mask: mask === undefined ? undefined : await load(mask),
+  };
 }
 
 /**
  * The function that draws with some settings: from a picture if one is given, from the prompt if the pipeline
  * takes one, else from noise alone.
  */
-export function drawing(pipeline: AnyPipeline, settings: Settings, { image, mask }: Pictures): Draw {
+export function drawing(pipeline: AnyPipeline, settings: Settings, { images, mask }: Pictures): Draw {
   const { parts } = pipeline;
   const generator = (seeds: readonly bigint[]) => seeds.map((seed) => manualSeed(seed));
   if (!("vae" in parts)) {
@@ -50,9 +57,10 @@ export function drawing(pipeline: AnyPipeline, settings: Settings, { image, mask
   if (settings.scheduler !== undefined) {
     parts.scheduler = schedulerNamed(settings.scheduler).from(parts.scheduler);
   }
-  const chosen = pipelineFor(parts, image, mask);
+  const chosen = takesReferences(pipeline) ? pipeline : pipelineFor(parts as ChangingParts, images[0], mask);
+  const image = takesReferences(pipeline) && images.length > 0 ? images : images[0];
   return async (seeds, how) => {
-    const { images } = await chosen.run({
+    const { images: drawn } = await chosen.run({
       ...how,
       numImagesPerPrompt: seeds.length,
       generator: generator(seeds),
@@ -66,7 +74,7 @@ export function drawing(pipeline: AnyPipeline, settings: Settings, { image, mask
       strength: settings.strength,
       mask,
     });
-    return images;
+    return drawn;
   };
 }
 
@@ -89,9 +97,17 @@ export async function* inBatches(
   }
 }
 
+/** True where pictures are what a prompt is about, in any number. */
+function takesReferences(pipeline: AnyPipeline): boolean {
+  return pipeline instanceof Flux2Pipeline;
+}
+
+/** The parts of families that change one picture. */
+type ChangingParts = Exclude<AnyParts, UnconditionalParts | Flux2Parts>;
+
 /** The pipeline of a family that takes a picture and a mask, a picture, or words alone. */
 function pipelineFor(
-  parts: Exclude<AnyParts, UnconditionalParts>,
+  parts: ChangingParts,
   image: Tensor | undefined,
   mask: Tensor | undefined,
 ): AnyPipeline {

@@ -25,9 +25,9 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
 
 /**
  * Throws where the command line says what the model cannot be told, before it is loaded, and downloaded: all that the
- * names of its parts decide, and the sides that its autoencoder divides.
+ * names of its parts decide, and the sides that its autoencoder divides. → the class of its pipeline
  */
-export async function expectFitting(model: string, settings: Settings, given: Given): Promise<void> {
+export async function expectFitting(model: string, settings: Settings, given: Given): Promise<string> {
   const { base, config } = settings;
   for (const name of ["base", "config"] as const) {
     if (given[name] === undefined || isSingleFile(model)) continue;
@@ -41,12 +41,17 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
     );
   }
   const { className } = await readIndex(model, { base, config });
-  const family = /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux)(Img2Img|Inpaint)?Pipeline$/.exec(
-    className,
-  )?.[1];
-  if (!family) return; // refused by whoever loads it
+  const family =
+    /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux2Klein|Flux2|Flux)(Img2Img|Inpaint)?Pipeline$/.exec(
+      className,
+    )?.[1];
+  if (!family) return className; // refused by whoever loads it
   const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
-  const pipeline = /^DD/.test(family) ? `${family}Pipeline` : `${family}${task}Pipeline`;
+  const hasTasks = !/^(DD|Flux2)/.test(family); // FLUX.2 takes pictures beside words
+  const pipeline = hasTasks ? `${family}${task}Pipeline` : `${family}Pipeline`;
+  if (hasTasks && settings.image !== undefined && settings.image.length > 1) {
+    throw new TypeError(`Cannot take several --image with ${pipeline}: it changes one picture`);
+  }
   if (family === "Flux" && task === "Inpaint") {
     throw new TypeError("Cannot take --mask with FLUX: its inpainting is not built");
   }
@@ -60,6 +65,7 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
     throw new TypeError(`Cannot take ${what} with ${pipeline}: ${why}`);
   }
   if (given.size && !isSingleFile(model)) expectSides(given.size, await multipleOf(model, family));
+  return className;
 }
 
 /** Divisor of a picture's sides, in pixels; a token of FLUX covers 2×2 latents. */
@@ -68,7 +74,7 @@ async function multipleOf(model: string, family: string): Promise<number> {
   const { folder } = await resolveRepo(model, { files: () => [name] });
   const path = join(folder, name);
   const { block_out_channels } = parseConfig(vaeConfig, await readJson(path), path);
-  return 2 ** (block_out_channels.length - 1) * (family === "Flux" ? 2 : 1);
+  return 2 ** (block_out_channels.length - 1) * (/^Flux/.test(family) ? 2 : 1);
 }
 
 const vaeConfig = z.looseObject({ block_out_channels: z.array(z.number()).default([64]) });

@@ -44,7 +44,10 @@ export const options = {
     takes: "NAME",
   },
   size: option.size("in pixels; default: what the model was trained for, or the size of --image"),
-  image: option.file("a picture to change instead of drawing from noise: a PNG, JPEG or WebP"),
+  image: option.list(option.file(
+    "a picture to change instead of drawing from noise: a PNG, JPEG or WebP; FLUX.2: one that the prompt is about, " +
+      "or several",
+  )),
   strength: option.number("how much of it is replaced: near 0 little, 1 all; default: the pipeline's", {
     over: 0,
     most: 1,

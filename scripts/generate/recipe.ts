@@ -64,7 +64,7 @@ export async function recipeOf(
   const [, first] = models[0]!;
   const each = (paths: readonly string[] = []) => Promise.all(paths.map(fingerprintOfFile));
   const loras = await each(await Promise.all(lora?.map((text) => findLora(readLora(text).path)) ?? []));
-  const [imageContent] = await each(image === undefined ? [] : [image]);
+  const contents = await each(image);
   const [maskContent] = await each(mask === undefined ? [] : [mask]);
   return {
     prompt: "vae" in parts ? prompt : undefined,
@@ -77,7 +77,7 @@ export async function recipeOf(
     revision: first.revision,
     weights: first.revision === undefined ? await fingerprintOfModel(model, settings) : undefined,
     loraWeights: loras.length > 0 ? loras : undefined,
-    imageContent,
+    imageContent: contents.length > 1 ? contents : contents[0],
     maskContent,
   };
 }

@@ -49,7 +49,7 @@ export function expectRoom({ parts }: AnyPipeline, { memory, quantize, size }: S
 const FAR = 4; // times more pixels
 
 /** Tells where a picture is far from the size for which its model was trained. */
-export function tellSize({ parts }: AnyPipeline, { size }: Settings, { image }: Pictures): void {
+export function tellSize({ parts }: AnyPipeline, { size }: Settings, { images: [image] }: Pictures): void {
   if (!("vae" in parts)) return;
   const f = parts.vae.scaleFactor;
   const [H, W] = "unet" in parts

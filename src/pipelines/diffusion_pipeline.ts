@@ -18,6 +18,8 @@ import {
   FluxPipeline,
   type FluxRunOptions,
 } from "./flux/pipelines.ts";
+import { Flux2Pipeline, type Flux2RunOptions } from "./flux2/dev.ts";
+import type { Flux2Parts } from "./flux2/parts.ts";
 import { type PipelineOptions, readIndex } from "./model_index.ts";
 import type { Pipeline } from "./pipeline.ts";
 import type { PipelineOutput } from "./run.ts";
@@ -64,6 +66,7 @@ const classes: Readonly<
   StableDiffusionXLControlNetInpaintPipeline,
   FluxPipeline,
   FluxImg2ImgPipeline,
+  Flux2Pipeline,
 };
 
 /**
@@ -72,19 +75,29 @@ const classes: Readonly<
  */
 export type AnyRunOptions = { [K in keyof AllRunOptions]?: AllRunOptions[K] | undefined };
 
-/** Options of all pipelines at once. */
+/** Options of all pipelines at once; some take several pictures as `image`. */
 export type AllRunOptions =
-  & DDIMRunOptions
-  & StableDiffusionRunOptions
-  & StableDiffusionInpaintRunOptions
-  & StableDiffusionXLRunOptions
-  & StableDiffusionXLInpaintRunOptions
-  & StableDiffusionControlNetInpaintRunOptions
-  & FluxRunOptions
-  & FluxImg2ImgRunOptions;
+  & Pick<Flux2RunOptions, "image">
+  & Omit<
+    & DDIMRunOptions
+    & StableDiffusionRunOptions
+    & StableDiffusionInpaintRunOptions
+    & StableDiffusionXLRunOptions
+    & StableDiffusionXLInpaintRunOptions
+    & StableDiffusionControlNetInpaintRunOptions
+    & FluxRunOptions
+    & FluxImg2ImgRunOptions
+    & Flux2RunOptions,
+    "image"
+  >;
 
 /** The parts of any pipeline. */
-export type AnyParts = UnconditionalParts | StableDiffusionParts | StableDiffusionXLParts | FluxParts;
+export type AnyParts =
+  | UnconditionalParts
+  | StableDiffusionParts
+  | StableDiffusionXLParts
+  | FluxParts
+  | Flux2Parts;
 
 /** A pipeline of one of the classes that are built; `instanceof` says of which. */
 export interface AnyPipeline extends Pipeline<AnyParts>, Disposable {

@@ -36,8 +36,11 @@ export {
 } from "./flux/pipelines.ts";
 export type { FluxParts } from "./flux/parts.ts";
 export type { FluxEncodeOptions, FluxPromptOptions } from "./flux/prompts.ts";
-export { type FluxOptions, type FluxOutput, packLatents, unpackLatents } from "./flux/run.ts";
+export type { FluxOptions, FluxOutput } from "./flux/run.ts";
 export type { ControlImages, ControlOptions, ControlParts } from "./latents/control.ts";
+export { Flux2Pipeline, type Flux2RunOptions } from "./flux2/dev.ts";
+export type { Flux2Parts } from "./flux2/parts.ts";
+export { empiricalMu, type Flux2Options, type Flux2Output } from "./flux2/run.ts";
 export { guidanceEmbedding, guide, rescaled } from "./latents/guidance.ts";
 export {
   apg,
@@ -52,6 +55,7 @@ export {
 } from "./latents/guiders.ts";
 export type { FlowStepsOptions } from "./latents/flow.ts";
 export { type ChangedSizeOptions, maskOf, pictureOf } from "./latents/init_image.ts";
+export { packLatents, unpackLatents } from "./latents/packing.ts";
 export type { LatentLoopOptions, LatentOutput } from "./latents/loop.ts";
 export type { SizeOptions, StartNoiseOptions } from "./size.ts";
 export type { Residents } from "./memory/acquire.ts";

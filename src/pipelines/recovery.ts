@@ -108,10 +108,15 @@ export async function recovering<Options extends RandomOptions, T>(
       `Cannot recover with the LoRA "${baked[0]}": it was baked; draw without the option recover`,
     );
   }
-  const given = Object.entries(options).flatMap(([key, value]) =>
-    value instanceof Tensor ? [[key, value]] : []
+  const given = Object.entries(options).filter(([, value]) => tensorsIn(value).length > 0);
+  const copies = await Promise.all(
+    given.map(async ([key, value]) => [key, await Promise.all(tensorsIn(value).map(copyOf))] as const),
   );
-  const copies = await Promise.all(given.map(async ([key, x]) => [key, await copyOf(x as Tensor)] as const));
+  const sentAgain = () =>
+    Object.fromEntries(copies.map(([key, own], i) => {
+      const tensors = own.map(sent);
+      return [key, Array.isArray(given[i]![1]) ? tensors : tensors[0]];
+    }));
   const recovery = new Recovery(options.generator);
   let again = { ...options, generator: recovery.generator, recovery };
   for (let tries = 1;; tries++) {
@@ -125,9 +130,14 @@ export async function recovering<Options extends RandomOptions, T>(
       onNotice(`${error.message.split(";")[0]}; a new one goes on behind step ${recovery.done}`);
       for (const model of models) model.unload();
       recovery.rewind();
-      again = { ...again, ...Object.fromEntries(copies.map(([key, copy]) => [key, sent(copy)])) };
+      again = { ...again, ...sentAgain() };
     }
   }
+}
+
+/** The tensors of an option: one, or those of a list. */
+function tensorsIn(value: unknown): Tensor[] {
+  return [value].flat().filter((one) => one instanceof Tensor);
 }
 
 async function copyOf(x: Tensor): Promise<Copy> {

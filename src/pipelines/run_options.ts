@@ -36,6 +36,19 @@ const flux = [
   "outputType",
 ] as const;
 
+const flux2 = [
+  ...run,
+  "prompt",
+  "promptEmbeds",
+  "numImagesPerPrompt",
+  "onNotice",
+  "guidanceScale",
+  "sigmas",
+  "outputType",
+  ...fromNoise,
+  "image",
+] as const;
+
 /** The options that the `run` of each pipeline takes. */
 const OPTIONS = {
   DDPMPipeline: [...run, "batchSize"],
@@ -60,6 +73,15 @@ const OPTIONS = {
   ],
   FluxPipeline: [...flux, "height", "width"],
   FluxImg2ImgPipeline: [...flux, ...fromImage],
+  Flux2Pipeline: flux2,
+  Flux2KleinPipeline: [
+    ...flux2,
+    ...guiding,
+    "negativePrompt",
+    "negativePromptEmbeds",
+    "maxSequenceLength",
+    "textEncoderOutLayers",
+  ],
 } as const;
 
 /** A pipeline that is built. */
@@ -90,12 +112,14 @@ export function expectRunOptions(pipeline: PipelineName, options: object): void 
   }
   for (const name of TENSORS) {
     const value = given[name];
-    const several = name === "controlImage" || name === "image" && optionsOf(pipeline).includes("guessMode");
+    const several = name === "controlImage" ||
+      name === "image" && (optionsOf(pipeline).includes("guessMode") || pipeline.startsWith("Flux2"));
     const values = several ? [value].flat() : [value];
-    if (values.every((value) => value === undefined || value instanceof Tensor)) continue;
+    const odd = values.find((value) => value !== undefined && !(value instanceof Tensor));
+    if (odd === undefined) continue;
     const advice = /image|mask/i.test(name) ? "; read a file by loadImage" : "";
     throw new TypeError(
-      `Cannot run ${pipeline}: expected ${name} to be a tensor, got ${typeof value}${advice}`,
+      `Cannot run ${pipeline}: expected ${name} to be a tensor, got ${typeof odd}${advice}`,
     );
   }
   for (const generator of [given.generator ?? []].flat()) {

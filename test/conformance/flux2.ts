@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { flux2Pipelines, flux2References, flux2Schedule, largeReference } from "./flux2_pipelines.ts";
 import { flux2Transformer, isTapFile } from "./flux2_transformer.ts";
 import { flux2Vae, smallDecoder } from "./flux2_vae.ts";
 import { notBuilt } from "./not_built.ts";
@@ -11,6 +12,10 @@ const PARTS: Readonly<Record<string, (folder: string, model: string) => Verdicts
   "transformer.safetensors": flux2Transformer,
   "vae.safetensors": flux2Vae,
   "vae_small_decoder.safetensors": smallDecoder,
+  "schedule.safetensors": flux2Schedule,
+  "edit_reference_tokens.safetensors": flux2References,
+  "ref_large.safetensors": largeReference,
+  "pipeline_dev.safetensors": flux2Pipelines,
 };
 
 /** The parts of FLUX.2. */

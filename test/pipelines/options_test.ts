@@ -65,11 +65,11 @@ const refused: Record<string, [work: () => Promise<unknown>, line: RegExp]> = {
   ],
   "run({ trueCfgScale }) of Stable Diffusion": [
     () => sd.run({ ...told, ...any({ trueCfgScale: 2 }) }),
-    /: no such option; it is one of FluxPipeline, FluxImg2ImgPipeline$/,
+    /: no such option; it is one of FluxPipeline, FluxImg2ImgPipeline\b/,
   ],
   "run({ maxSequenceLength }) of SDXL": [
     () => xl.run({ ...told, ...any({ maxSequenceLength: 77 }) }),
-    /: no such option; it is one of FluxPipeline, FluxImg2ImgPipeline$/,
+    /: no such option; it is one of FluxPipeline, FluxImg2ImgPipeline\b/,
   ],
   "run({ outputType: 'pil' })": [
     () => sd.run({ ...told, ...any({ outputType: "pil" }) }),

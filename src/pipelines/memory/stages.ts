@@ -1,5 +1,6 @@
 import type { Autoencoder, FluxTransformer2DModel, Model } from "../../models/mod.ts";
-import { UNet2DConditionModel, UNet2DModel } from "../../models/mod.ts";
+import { Flux2Transformer2DModel, UNet2DConditionModel, UNet2DModel } from "../../models/mod.ts";
+import { flux2ImageIds, flux2TextIds } from "../../models/flux2_transformer_2d/positions.ts";
 import { modulationWidth } from "../../models/flux_transformer_2d/modulation.ts";
 import { emptyOptions } from "../../models/unet_2d_condition/inputs.ts";
 import { zeros } from "../../tensor/mod.ts";
@@ -43,7 +44,7 @@ export function stagesOf(parts: PartsByName, size: DrawingSize = {}): Stage[] {
     embedding("text_encoder", textEncoder, transformer ? batch : 2 * batch),
     embedding("text_encoder_2", textEncoder2, transformer ? batch : 2 * batch),
     unet && denoising(unet, vae as Autoencoder | undefined, size),
-    transformer && flowing(transformer as FluxTransformer2DModel, vae as Autoencoder, size),
+    transformer && flowing(transformer, vae as Autoencoder, size, parts["isDistilled"] === false),
     vae && decoding(vae as Autoencoder, latentsOf(parts, size)),
   ];
   return stages.filter((stage) => stage !== undefined);
@@ -76,8 +77,38 @@ function denoising(unet: Model, vae: Autoencoder | undefined, size: DrawingSize)
   return { name: "unet", model: unet, activations };
 }
 
-/** A step of FLUX, and the modulations computed before for all steps. */
-function flowing(transformer: FluxTransformer2DModel, vae: Autoencoder, size: DrawingSize): Stage {
+/** A step of a flow's transformer; of FLUX.2 with both halves where it is guided by a prompt. */
+function flowing(model: Model, vae: Autoencoder, size: DrawingSize, guided: boolean): Stage {
+  const own = model instanceof Flux2Transformer2DModel
+    ? flux2Step(model, vae, size, guided)
+    : fluxStep(model as FluxTransformer2DModel, vae, size);
+  return { name: "transformer", model, activations: own };
+}
+
+/** Bytes of a step of FLUX.2, whose tokens are 2×2 latents. */
+function flux2Step(
+  transformer: Flux2Transformer2DModel,
+  vae: Autoencoder,
+  size: DrawingSize,
+  guided: boolean,
+): number {
+  const { batch = 1, tokens = 512 } = size;
+  const rows = guided ? 2 * batch : batch;
+  const { in_channels, joint_attention_dim, guidance_embeds } = transformer.config;
+  const [h, w] = sides({ vae }, size).map((side) => Math.ceil(side / 2)) as [number, number];
+  return transformer.measure(() =>
+    transformer.forward(zeros([rows, h * w, in_channels]), {
+      encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
+      imgIds: flux2ImageIds([h, w]),
+      txtIds: flux2TextIds(tokens),
+      timestep: 1,
+      guidance: guidance_embeds ? 1 : undefined,
+    })
+  );
+}
+
+/** Bytes of a step of FLUX.1, and of the modulations computed before for all steps. */
+function fluxStep(transformer: FluxTransformer2DModel, vae: Autoencoder, size: DrawingSize): number {
   const { batch = 1, tokens = 512, steps = 28 } = size;
   const { in_channels, joint_attention_dim } = transformer.config;
   const [h, w] = sides({ vae }, size);
@@ -91,7 +122,7 @@ function flowing(transformer: FluxTransformer2DModel, vae: Autoencoder, size: Dr
     })
   );
   const told = steps * batch * width * 4; // f32
-  return { name: "transformer", model: transformer, activations: activations + told };
+  return activations + told;
 }
 
 function decoding(vae: Autoencoder, latents: readonly number[]): Stage {

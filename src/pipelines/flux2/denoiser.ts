@@ -1,0 +1,75 @@
+import type { Flux2Transformer2DModel, Positions } from "../../models/mod.ts";
+import { flux2ImageIds, flux2TextIds } from "../../models/flux2_transformer_2d/positions.ts";
+import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
+import type { References } from "./references.ts";
+
+/** Embeddings of the prompts, and under guidance of the negative ones. [B, N, D] each */
+export interface Flux2Embeddings {
+  readonly cond: Tensor;
+  readonly uncond?: Tensor | undefined;
+}
+
+/** What all steps of a loop have in common. */
+interface Flux2Loop {
+  /** Tokens on the sides of the picture. */
+  readonly size: readonly [h: number, w: number];
+  /** For models that were taught it. */
+  readonly guidanceScale: number;
+  readonly references?: References | undefined;
+}
+
+/** The transformer as a loop calls it. */
+export class Flux2Denoiser implements Disposable {
+  readonly #transformer: Flux2Transformer2DModel;
+  /** Embeddings of each run of the model: of both halves in one, unless they are of different lengths. */
+  readonly #both: readonly Tensor[];
+  readonly #cond: Tensor;
+  readonly #imgIds: Positions;
+  readonly #references: Tensor | undefined;
+  readonly #guidance: number | undefined;
+
+  /** Takes over the embeddings and references. */
+  constructor(
+    transformer: Flux2Transformer2DModel,
+    { cond, uncond }: Flux2Embeddings,
+    { size, guidanceScale, references }: Flux2Loop,
+  ) {
+    using made = scope(cond, ...(uncond ? [uncond] : []));
+    const isOneBatch = uncond !== undefined && uncond.shape[1] === cond.shape[1];
+    const both = !uncond ? [cond] : isOneBatch ? [cat([uncond, cond])] : [uncond, cond];
+    this.#transformer = transformer;
+    this.#both = both.map((states) => made.keep(states));
+    this.#cond = isOneBatch ? both[0]!.chunk(2)[1] : cond; // a view
+    this.#imgIds = [...flux2ImageIds(size), ...references?.ids ?? []];
+    this.#references = references?.tokens;
+    this.#guidance = transformer.config.guidance_embeds ? guidanceScale : undefined;
+  }
+
+  /** The velocity at a timestep, of both halves under guidance. [R, L, 4 C] → [R, L, 4 C] */
+  predict = (input: Tensor, t: number): Tensor => {
+    const inputs = input.chunk(this.#both.length);
+    return cat(this.#both.map((states, i) => this.#run(inputs[i]!, t, states)));
+  };
+
+  /** The same for the prompts alone. [B, L, 4 C] → [B, L, 4 C] */
+  predictCond = (input: Tensor, t: number): Tensor => this.#run(input, t, this.#cond);
+
+  #run(x: Tensor, t: number, encoderHiddenStates: Tensor): Tensor {
+    const [rows, L] = x.shape as [number, number];
+    const references = this.#references;
+    const tokens = references ? cat([x, references.expand([rows, ...references.shape.slice(1)])], 1) : x;
+    const { sample } = this.#transformer.forward(tokens, {
+      encoderHiddenStates,
+      imgIds: this.#imgIds,
+      txtIds: flux2TextIds(encoderHiddenStates.shape[1]!),
+      timestep: t / 1000,
+      guidance: this.#guidance,
+    });
+    return references ? sample.slice(1, 0, L) : sample;
+  }
+
+  /** Gives the memory back. */
+  [Symbol.dispose](): void {
+    free(...this.#both, this.#references);
+  }
+}

@@ -1,0 +1,162 @@
+import { existsSync } from "node:fs";
+import { loadImage, type Tensor } from "../../src/mod.ts";
+import { AutoencoderKLFlux2, Flux2Transformer2DModel } from "../../src/models/mod.ts";
+import { empiricalMu, Flux2Pipeline, type Flux2RunOptions } from "../../src/pipelines/mod.ts";
+import { encodeReferences, readReference } from "../../src/pipelines/flux2/references.ts";
+import { FlowMatchEulerDiscreteScheduler } from "../../src/schedulers/mod.ts";
+import { linspace } from "../../src/core/math.ts";
+import { manualSeed } from "../../src/random/mod.ts";
+import { type HostTensor, readTensors } from "../support/arrays.ts";
+import { upload } from "../support/tensors.ts";
+import { drawing } from "./drawing.ts";
+import { camelCased, readJson } from "./json.ts";
+import { loading } from "./precision.ts";
+import { attempt, compare, compareTensor, EXACT, type Verdict } from "./verdict.ts";
+
+type Verdicts = AsyncGenerator<Verdict, void, void>;
+
+/** What a set says of a run. */
+interface Run {
+  pipeline_class: string;
+  generator_seed: number | number[];
+  args: Record<string, unknown>;
+  image?: string[];
+}
+
+/** Noise levels for a size and a number of steps. */
+interface Levels {
+  id: number;
+  steps: number;
+  image_seq_len: number;
+  mu: number;
+}
+
+interface Meta {
+  schedule: Levels[];
+  pipelines: Record<string, Run>;
+  reference_resize: { cropped_hw: [number, number] };
+}
+
+const SIGMAS = { rel: 1e-6 };
+const MODULE = { rel: 1e-4 }; // one run of a network in f32 on a GPU
+
+const metaOf = (folder: string) => readJson<Meta>(`${folder}/expected/meta.json`);
+const schedulerOf = (folder: string) =>
+  FlowMatchEulerDiscreteScheduler.fromPretrained(`${folder}/pipeline`, { subfolder: "scheduler" });
+
+/** The shift, timesteps and noise levels for sizes and numbers of steps. */
+export async function* flux2Schedule(folder: string, model: string): Verdicts {
+  const tensors = await readTensors(`${folder}/expected/schedule.safetensors`);
+  const { schedule } = await metaOf(folder);
+  const scheduler = await schedulerOf(folder);
+  for (const { id, steps, image_seq_len, mu } of schedule) {
+    const name = `${model}/schedule/${id}`;
+    const own = empiricalMu(image_seq_len, steps);
+    yield compare(`${name}/mu`, [own], [mu], { rel: 1e-12 });
+    scheduler.setTimesteps({ sigmas: linspace(1, 1 / steps, steps), mu: own });
+    for (const [key, got] of [["timesteps", scheduler.timesteps], ["sigmas", scheduler.sigmas]] as const) {
+      yield compare(`${name}/${key}`, got, tensors.get(`${id}/${key}`)!.data, SIGMAS);
+    }
+  }
+}
+
+/** The tokens of the pictures that the runs refer to. */
+export async function* flux2References(folder: string, model: string): Verdicts {
+  const tensors = await readTensors(`${folder}/expected/edit_reference_tokens.safetensors`);
+  using vae = await AutoencoderKLFlux2.fromPretrained(`${folder}/pipeline/vae`, loading());
+  const pictures: Tensor[] = [];
+  for (let k = 0; existsSync(referencePath(folder, k)); k++) {
+    pictures.push(await readReference(await loadImage(referencePath(folder, k)), 2 * vae.scaleFactor));
+  }
+  const { tokens, ids } = encodeReferences(vae, pictures);
+  const id = `${model}/edit_reference_tokens`;
+  yield await attempt(
+    `${id}/image_latents`,
+    () => compareTensor(`${id}/image_latents`, tokens, tensors.get("image_latents")!, MODULE),
+  );
+  yield compare(`${id}/image_latent_ids`, ids.flat(), tensors.get("image_latent_ids")!.data, EXACT);
+}
+
+const referencePath = (folder: string, k: number) => `${folder}/expected/ref_${k}.png`;
+
+/** A reference above 1024², resized and cut. */
+export async function* largeReference(folder: string, model: string): Verdicts {
+  const tensors = await readTensors(`${folder}/expected/ref_large.safetensors`);
+  const { reference_resize: { cropped_hw: [H, W] } } = await metaOf(folder);
+  const image = await loadImage(`${folder}/expected/ref_large.png`);
+  const picture = await readReference(image, 16);
+  const id = `${model}/ref_large`;
+  yield compare(`${id}/size`, picture.shape, [1, 3, H, W], EXACT);
+  const bytes = (await picture.add(1).mul(127.5).round().permute([0, 2, 3, 1]).data()) as Float32Array;
+  const at = (
+    row: number,
+    column: number,
+  ) => [...bytes.subarray((row * W + column) * 3, (row * W + column) * 3 + 3)];
+  const grid = (rows: number, columns: number, down: number, right: number) =>
+    Array.from(
+      { length: rows },
+      (_, i) => Array.from({ length: columns }, (_, j) => at(down * i, right * j)),
+    );
+  const cases = {
+    sample_u8: (shape: readonly number[]) => grid(shape[0]!, shape[1]!, 29, 31),
+    first_rows_u8: (shape: readonly number[]) => grid(shape[0]!, shape[1]!, 1, 1),
+  };
+  for (const [name, pixels] of Object.entries(cases)) {
+    const want = tensors.get(name)!;
+    yield compare(`${id}/${name}`, pixels(want.shape).flat(2), want.data, EXACT);
+  }
+  const means = await picture.mean([2, 3]).data();
+  yield compare(`${id}/mean_per_channel`, means, tensors.get("mean_per_channel")!.data, { abs: 1e-4 });
+}
+
+const DEV = "Flux2Pipeline";
+
+/** The recorded runs: every step, and the picture. */
+export async function* flux2Pipelines(folder: string, model: string): Verdicts {
+  const { pipelines } = await metaOf(folder);
+  for (const [name, run] of Object.entries(pipelines)) {
+    const path = `${folder}/expected/${name}.safetensors`;
+    if (!existsSync(path)) continue;
+    const id = `${model}/${name}`;
+    const tensors = await readTensors(path);
+    try {
+      if (run.pipeline_class === DEV) yield* dev(folder, id, run, tensors);
+    } catch (error) {
+      yield { id, status: "failed", note: (error as Error).message };
+    }
+  }
+}
+
+/** A run of FLUX.2-dev, from embedded prompts. */
+async function* dev(folder: string, id: string, run: Run, tensors: Map<string, HostTensor>): Verdicts {
+  using transformer = await Flux2Transformer2DModel.fromPretrained(`${folder}/transformer_dev`, loading());
+  using vae = await AutoencoderKLFlux2.fromPretrained(`${folder}/pipeline/vae`, loading());
+  const pipeline = new Flux2Pipeline({ transformer, vae, scheduler: await schedulerOf(folder) });
+  const options: Flux2RunOptions = {
+    ...await optionsOf(folder, run),
+    promptEmbeds: upload(tensors.get("prompt_embeds")!),
+  };
+  yield* drawing(id, tensors, (onStep) => pipeline.run({ ...options, onStep }));
+  yield* levels(pipeline, id, tensors);
+}
+
+/** The timesteps and noise levels of the last run. */
+function* levels(
+  { scheduler }: { scheduler: Flux2Pipeline["scheduler"] },
+  id: string,
+  tensors: Map<string, HostTensor>,
+): Generator<Verdict> {
+  const { timesteps, sigmas } = scheduler as FlowMatchEulerDiscreteScheduler;
+  for (const [name, got] of Object.entries({ timesteps, sigmas })) {
+    const want = tensors.get(name);
+    if (want) yield compare(`${id}/${name}`, got, want.data, SIGMAS);
+  }
+}
+
+async function optionsOf(folder: string, { args, generator_seed, image }: Run) {
+  const generator = Array.isArray(generator_seed)
+    ? generator_seed.map((seed) => manualSeed(seed))
+    : manualSeed(generator_seed);
+  const pictures = await Promise.all((image ?? []).map((name) => loadImage(`${folder}/expected/${name}`)));
+  return { ...camelCased(args), generator, progress: false, ...(image ? { image: pictures } : {}) } as const;
+}
