@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { flameOf } from "../../scripts/profile/page/layout/flame.ts";
+import { groupingsOf } from "../../scripts/profile/page/layout/groups.ts";
 import { memoryMapOf, moduleMemory } from "../../scripts/profile/page/layout/memory.ts";
 import { namesOf } from "../../scripts/profile/page/layout/names.ts";
 import { decadesAround, pointsOf, roofsOf } from "../../scripts/profile/page/layout/roofline.ts";
@@ -32,6 +33,19 @@ Deno.test("numbers of a path stay with the name in front of them", () => {
   ]);
   assert.deepEqual(namesOf("net.0.2"), ["net.0.2"]);
   assert.deepEqual(namesOf("(loop)"), ["(loop)"]);
+});
+
+Deno.test("groups name the model where there are several", () => {
+  const namesBy = (of: typeof profile) => groupingsOf(of).map(([, nameOf]) => nameOf(of.rows[0]!));
+  assert.deepEqual(namesBy(profile), ["down.0.conv a 2×3", "a", "a 2×3", "down.0.conv", "down.0"]);
+  const two = madeProfile([rows[0]!, { ...rows[0]!, model: "VAE" }], [[0, "0.1", 0, 1], [1, "0.1", 1, 1]]);
+  assert.deepEqual(namesBy(two), [
+    "Model.down.0.conv a 2×3",
+    "a",
+    "a 2×3",
+    "Model.down.0.conv",
+    "Model.down.0",
+  ]);
 });
 
 Deno.test("a point of the roofline joins a kernel's rows of one size, wherever they are", () => {

@@ -98,7 +98,7 @@ browserTest("the table sorts by any column, groups and filters", async (page) =>
   assert.deepEqual((await page.value<string[]>(texts(COLUMN(3)))).map(Number), [0.5, 1, 2, 3]);
   assert.equal(await page.value(`document.querySelector("#table th:nth-child(3)").ariaSort`), "ascending");
   await page.click("#table th:nth-child(1) button");
-  assert.match((await page.value<string[]>(texts(COLUMN(1))))[0]!, /^Model\.<\/script><img/);
+  assert.match((await page.value<string[]>(texts(COLUMN(1))))[0]!, /^<\/script><img/);
   await choose(page, "#table select", "kernel");
   assert.deepEqual(await page.value(texts(COLUMN(1))), ["a", "b", "copy"]);
   await page.click("#filter");
@@ -116,7 +116,7 @@ browserTest("the table is used by keys alone, and Escape closes what it opened",
   await page.until(`!document.querySelector("#details").hidden`);
   assert.match(
     await page.value(`document.querySelector("#details h2").textContent`),
-    /^Model\.down\.0\.conv a /,
+    /^down\.0\.conv a /,
   );
   assert.equal(await page.value(`document.querySelectorAll("#table tr[aria-selected=true]").length`), 1);
   await page.press("Escape");
@@ -223,10 +223,10 @@ browserTest("with an earlier profile the report has what changed, and its points
   assert.equal(await page.value(`document.querySelectorAll(".ring").length`), 2);
   await choose(page, "#changes select", "module");
   const modules = await page.value<string[]>(texts("#changes tbody td:first-child"));
-  assert.equal(modules[0], "Model.down.0.conv");
-  assert.deepEqual(new Set(modules.slice(1)), new Set(["Model.down.0.norm", `Model.${HOSTILE}`, "Model.up"]));
+  assert.equal(modules[0], "down.0.conv");
+  assert.deepEqual(new Set(modules.slice(1)), new Set(["down.0.norm", HOSTILE, "up"]));
   await page.click("#changes tbody tr");
-  assert.equal(await page.value(`document.querySelector("#details h2").textContent`), "Model.down.0.conv");
+  assert.equal(await page.value(`document.querySelector("#details h2").textContent`), "down.0.conv");
 }, { profile: slower, compared });
 
 Deno.test(

@@ -2,11 +2,10 @@ import { type Change, compareProfiles, kernelAtSize } from "../../compare.ts";
 import type { ProfileRow, Spread } from "../../form.ts";
 import { breakable, choiceOf, element } from "../dom.ts";
 import { changeText, percentText } from "../format.ts";
-import { GROUPS } from "../layout/groups.ts";
+import { type Grouping, groupingsOf } from "../layout/groups.ts";
 import type { Report } from "../report.ts";
 import type { State } from "../state.ts";
 
-const WAYS: typeof GROUPS = [["kernel and size", kernelAtSize], ...GROUPS];
 const VERDICTS = ["slower", "faster", "new", "gone", "same"] as const;
 const FIRST = 40; // lines that are there at once
 
@@ -22,6 +21,7 @@ export function mountChanges(
     undefined,
     false,
   ];
+  const groupings: Grouping[] = [["kernel and size", kernelAtSize], ...groupingsOf(profile)];
   const counts = element("p");
   const body = element("tbody");
   const more = element("button", {
@@ -55,8 +55,8 @@ export function mountChanges(
     element(
       "p",
       { class: "choices" },
-      choiceOf("by", WAYS.map(([name]) => name), (i) => {
-        nameOf = WAYS[i]![1];
+      choiceOf("by", groupings.map(([name]) => name), (i) => {
+        nameOf = groupings[i]![1];
         draw();
       }),
       choiceOf("show", ["all", ...VERDICTS], (i) => {

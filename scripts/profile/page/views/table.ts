@@ -2,7 +2,7 @@ import { type RowSum, sumOf, unitsOf } from "../../figures.ts";
 import type { Profile, ProfileRow } from "../../form.ts";
 import { breakable, choiceOf, element } from "../dom.ts";
 import { percentText } from "../format.ts";
-import { GROUPS } from "../layout/groups.ts";
+import { groupingsOf } from "../layout/groups.ts";
 import type { State } from "../state.ts";
 
 /** A line: some rows as one. */
@@ -45,6 +45,7 @@ const FIRST = 60; // lines that are there at once
 /** All rows, grouped, sorted and filtered. */
 export function mountTable(place: HTMLElement, profile: Profile, state: State): void {
   const units = unitsOf(profile);
+  const groupings = groupingsOf(profile);
   let [group, column, isRising, isWhole] = [0, 2, false, false];
   const head = element("thead");
   const body = element("tbody", { keydown: moveByKeys });
@@ -56,7 +57,7 @@ export function mountTable(place: HTMLElement, profile: Profile, state: State): 
     },
   });
   const draw = () => {
-    const lines = linesOf(profile.rows, state.wanted, GROUPS[group]![1], units);
+    const lines = linesOf(profile.rows, state.wanted, groupings[group]![1], units);
     const { value } = COLUMNS[column]!;
     lines.sort((a, b) => (isRising ? 1 : -1) * compare(value(a), value(b)));
     const most = Math.max(...lines.map(({ ms }) => ms));
@@ -100,7 +101,7 @@ export function mountTable(place: HTMLElement, profile: Profile, state: State): 
     element(
       "p",
       {},
-      choiceOf("by", GROUPS.map(([name]) => name), (i) => {
+      choiceOf("by", groupings.map(([name]) => name), (i) => {
         group = i;
         draw();
       }),
