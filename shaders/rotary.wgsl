@@ -117,7 +117,7 @@ fn run(number: u32, lane: u32) {
       if (c < params.width && first + row < rows) {
         let part = select(1u, 0u, place.token < params.first);
         var v = held[row * STEPS + i];
-if (NORM == 1u) { v *= scale * load_weight(part, c); }
+        if (NORM == 1u) { v *= scale * load_weight(part, c); }
         let turns = place.batch * params.table + place.token; // row of the tables
         var y: vec4f;
         if (HALVES == 1u) {
