@@ -3,7 +3,7 @@ import { z } from "zod";
 import { parseConfig } from "../io/config.ts";
 import { contentOf, rolesOf, type TokenEntry, tokenEntry, tokensToAdd } from "./added_tokens.ts";
 import { AddedVocabulary } from "./added_vocabulary.ts";
-import { type ClipVocabulary, readVocabulary } from "./clip_vocabulary.ts";
+import { type BpeVocabulary, readVocabulary } from "./bpe_vocabulary.ts";
 import { Codec } from "./codec.ts";
 import {
   TextTokenizer,
@@ -39,7 +39,7 @@ const clipRoles = {
 /** Turns texts into the tokens of CLIP (Radford et al. 2021), as transformers' CLIPTokenizer does. */
 export class CLIPTokenizer extends TextTokenizer<ClipConfig> {
   /** For fromPretrained(), which has read the parts. */
-  constructor(vocabulary: ClipVocabulary, files: TokenFiles<TextTokenizerFile>) {
+  constructor(vocabulary: BpeVocabulary, files: TokenFiles<TextTokenizerFile>) {
     const listing = tokenListing(files, vocabulary.addedTokens, { roles: clipRoles });
     const config: ClipConfig = { ...files.config, ...rolesOf(listing, clipRoles) };
     const tokenizer = new Tokenizer(clipDefinition(vocabulary, config.unk_token), {});
@@ -93,7 +93,7 @@ const parts = String.raw`${contractions}|\p{L}+|\p{N}+|[^\p{L}\p{N}]+`;
  * CLIP's tokenizer.json, which most repositories of Stable Diffusion lack; transformers makes the same in
  * memory. Without added tokens, and without those around a text: see codec.ts.
  */
-function clipDefinition({ vocab, merges }: ClipVocabulary, unknown: TokenEntry): object {
+function clipDefinition({ vocab, merges }: BpeVocabulary, unknown: TokenEntry): object {
   const split = (Regex: string) => ({ type: "Split", pattern: { Regex }, behavior: "Removed", invert: true });
   return {
     added_tokens: [],

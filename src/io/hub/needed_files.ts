@@ -19,6 +19,8 @@ const tokenizerFiles = [
   "vocab.json",
   "merges.txt",
   "spiece.model",
+  "chat_template.jinja",
+  "chat_template.json",
 ];
 
 /**

@@ -7,7 +7,7 @@ import { damaged, quote } from "../io/files/errors.ts";
 import { type NumberedToken, numberedToken } from "./added_tokens.ts";
 
 /** Tables of a byte-pair encoding. */
-export interface ClipVocabulary {
+export interface BpeVocabulary {
   /** Ids by token; "</w>" ends a word. */
   readonly vocab: Readonly<Record<string, number>>;
   /** Pairs of tokens that become one, those of the most common words first. */
@@ -29,7 +29,7 @@ const tokenizerJson = z.looseObject({
 });
 
 /** Reads tokenizer.json, or else vocab.json with merges.txt. */
-export async function readVocabulary(folder: string, names: ReadonlySet<string>): Promise<ClipVocabulary> {
+export async function readVocabulary(folder: string, names: ReadonlySet<string>): Promise<BpeVocabulary> {
   if (names.has("tokenizer.json")) {
     const path = join(folder, "tokenizer.json");
     const { model: { vocab, merges }, added_tokens } = parseConfig(tokenizerJson, await readJson(path), path);
@@ -47,7 +47,7 @@ export async function readVocabulary(folder: string, names: ReadonlySet<string>)
 }
 
 /** Throws unless all that merging uses and gives has an id. */
-function checked(vocabulary: ClipVocabulary, path: string): ClipVocabulary {
+function checked(vocabulary: BpeVocabulary, path: string): BpeVocabulary {
   const has = (token: string) => Object.hasOwn(vocabulary.vocab, token);
   const stranger = vocabulary.merges.find(([a, b]) => !has(a) || !has(b) || !has(a + b));
   if (!stranger) return vocabulary;
