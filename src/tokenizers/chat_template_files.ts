@@ -5,9 +5,11 @@ import { BinaryFile } from "../io/files/binary_file.ts";
 import { damaged } from "../io/files/errors.ts";
 import type { TokenizerFiles } from "./tokenizer_files.ts";
 
-/** The text of a chat template, and the file that messages about it name. */
+/** A chat template as its file has it. */
 export interface TemplateText {
+  /** The template. */
   readonly text: string;
+  /** The file that messages about it name. */
   readonly where: string;
 }
 
