@@ -42,10 +42,14 @@ export function idsInput(name: string, ids: readonly number[], count: number): T
   return tensor(ids, [ids.length], { dtype: "i32" });
 }
 
-/** Checks texts as rows of ids [B, N], for a table of `vocabulary` rows; returns them as one list. */
+/**
+ * Checks texts as rows of ids [B, N], for a table of `vocabulary` rows, or for those that `isKnown`; returns them as
+ * one list.
+ */
 export function tokenIds(
   rows: readonly (readonly number[])[],
   vocabulary: number,
+  isKnown: (id: number) => boolean = (id) => Number.isInteger(id) && id >= 0 && id < vocabulary,
 ): { ids: number[]; B: number; N: number } {
   if (!Array.isArray(rows) || !rows.every(Array.isArray)) {
     const advice = Object.hasOwn(Object(rows), "inputIds") ? "; take its inputIds" : "";
@@ -63,7 +67,7 @@ export function tokenIds(
     throw new RangeError(`Cannot encode texts: expected ids in rows of one length, got ${got}; pad the rows`);
   }
   const ids = rows.flat();
-  const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabulary);
+  const wrong = ids.find((id) => !isKnown(id));
   if (wrong !== undefined) {
     throw new RangeError(
       `Cannot encode token ${wrong}: expected a whole number from 0 to ${vocabulary - 1}; ` +

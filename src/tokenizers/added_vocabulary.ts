@@ -39,6 +39,9 @@ export class AddedVocabulary {
   readonly #ids = new Map<string, number>();
   /** Tokens by id; the last description of an id counts. */
   readonly #tokens = new Map<number, AddedToken>();
+  /** The first id that is nobody's. */
+  readonly free: number;
+  readonly #own: readonly AddedToken[];
   readonly #exact: Search;
   readonly #normalized: Search;
 
@@ -46,15 +49,25 @@ export class AddedVocabulary {
   constructor(
     vocabulary: ModelVocabulary,
     tokens: readonly AddedToken[],
-    { splitsSpecial = false }: { splitsSpecial?: boolean } = {},
+    { splitsSpecial = false, further = new Map() }: {
+      splitsSpecial?: boolean;
+      /** Tokens behind these, with ids of their own. */
+      further?: ReadonlyMap<number, AddedToken>;
+    } = {},
   ) {
     this.#vocabulary = vocabulary;
     this.#splitsSpecial = splitsSpecial;
+    this.#own = tokens;
     const added = tokens.filter(({ content }) => content !== "");
     let free = vocabulary.size;
     for (const token of added) {
       const id = this.idOf(token.content) ?? free;
       free = Math.max(free, id + 1);
+      this.#ids.set(token.content, id);
+      this.#tokens.set(id, token);
+    }
+    this.free = free;
+    for (const [id, token] of further) {
       this.#ids.set(token.content, id);
       this.#tokens.set(id, token);
     }
@@ -64,6 +77,11 @@ export class AddedVocabulary {
       last.filter(({ normalized }) => normalized),
       (content) => vocabulary.normalize(content),
     );
+  }
+
+  /** The same vocabulary with further tokens in place of those that it was given so. */
+  with(further: ReadonlyMap<number, AddedToken>): AddedVocabulary {
+    return new AddedVocabulary(this.#vocabulary, this.#own, { splitsSpecial: this.#splitsSpecial, further });
   }
 
   /** The tokens by their ids. */

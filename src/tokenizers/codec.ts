@@ -1,4 +1,5 @@
 import type { Tokenizer } from "@huggingface/tokenizers";
+import type { AddedToken } from "./added_tokens.ts";
 import type { AddedVocabulary } from "./added_vocabulary.ts";
 
 /** Parts of a codec. */
@@ -33,6 +34,16 @@ export class Codec {
   /** The id of a token, of either vocabulary. */
   idOf(token: string): number | undefined {
     return this.#parts.added.idOf(token);
+  }
+
+  /** The first id that is nobody's, before tokens are added by `with`. */
+  get free(): number {
+    return this.#parts.added.free;
+  }
+
+  /** The same with further added tokens, by their ids. */
+  with(further: ReadonlyMap<number, AddedToken>): Codec {
+    return new Codec({ ...this.#parts, added: this.#parts.added.with(further) });
   }
 
   /** The ids of a text, without those around every text. */

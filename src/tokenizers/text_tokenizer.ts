@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { expectOptions } from "../core/error.ts";
-import { contentOf, type TokenEntry } from "./added_tokens.ts";
+import { type AddedToken, completeToken, contentOf, type TokenEntry } from "./added_tokens.ts";
 import type { Codec } from "./codec.ts";
 import { type Shape, type TokenKeys, tokenKeys } from "./token_listing.ts";
 
@@ -66,7 +66,11 @@ export interface Encoding {
 export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
   /** The keys of tokenizer_config.json, defaults filled in. */
   readonly config: Config;
-  readonly #codec: Codec;
+  #codec: Codec;
+  /** Tokens that were added to it here, by their ids. */
+  readonly #further = new Map<number, AddedToken>();
+  /** Ids that a token stands for, by the first of them. */
+  readonly #runs = new Map<number, readonly number[]>();
 
   /** For a tokenizer of a class: what reads and writes its ids, and its config. */
   constructor(codec: Codec, config: Config) {
@@ -82,6 +86,40 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
   /** The id that rows are filled up with. */
   get padTokenId(): number {
     return this.#codec.idOf(contentOf(this.config.pad_token))!;
+  }
+
+  /**
+   * Adds a token, which stands for `count` ids in a row, e.g. the embeddings of a textual inversion; texts find it in
+   * any case of letters, as transformers' add_tokens. Returns the ids, which are new ones.
+   */
+  addToken(token: string, count = 1): readonly number[] {
+    if (token === "" || this.#codec.idOf(token) !== undefined) {
+      throw new RangeError(
+        `Cannot add the token ${JSON.stringify(token)}: expected a new one, got one that the tokenizer knows`,
+      );
+    }
+    const first = Math.max(this.#codec.free, ...[...this.#further.keys()].map((id) => id + 1));
+    const ids = Array.from({ length: count }, (_, i) => first + i);
+    for (const [i, id] of ids.entries()) {
+      const content = i === 0 ? token : `${token}_${i}`; // diffusers' names
+      this.#further.set(
+        id,
+        completeToken({ content, lstrip: false, rstrip: false, single_word: false, special: false }),
+      );
+    }
+    this.#runs.set(first, ids);
+    this.#codec = this.#codec.with(this.#further);
+    return ids;
+  }
+
+  /** Takes a token out that `addToken` added; returns its ids. */
+  removeToken(token: string): readonly number[] {
+    const ids = this.#runs.get(this.#codec.idOf(token) ?? -1);
+    if (!ids) throw new RangeError(`Cannot remove the token ${JSON.stringify(token)}: it was not added`);
+    for (const id of ids) this.#further.delete(id);
+    this.#runs.delete(ids[0]!);
+    this.#codec = this.#codec.with(this.#further);
+    return ids;
   }
 
   /** Texts as rows of ids, cut and filled up to one length unless `options` say otherwise. */
@@ -120,7 +158,10 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
 
   #tokens(text: string): number[] {
     const { front, back } = this.#codec;
-    if (typeof text === "string") return [...front, ...this.#codec.encode(text.toWellFormed()), ...back];
+    if (typeof text === "string") {
+      const ids = this.#codec.encode(text.toWellFormed()).flatMap((id) => this.#runs.get(id) ?? id);
+      return [...front, ...ids, ...back];
+    }
     throw new TypeError(`Cannot tokenize ${text}: expected a text or a list of texts, got ${typeof text}`);
   }
 

@@ -5,7 +5,17 @@ import { type ResolveOptions, resolveRepo } from "../hub/resolve_repo.ts";
 import { processEnv } from "../hub/settings.ts";
 import { isSingleFile } from "../single_file/options.ts";
 
-/** Options of finding a LoRA's file. */
+/** A kind of file that is added to models. */
+export interface AdditionKind {
+  /** With its article, as errors name it, e.g. "a LoRA". */
+  readonly name: string;
+  /** The usual name of such a file, without its ending. */
+  readonly usual: string;
+}
+
+const LORA: AdditionKind = { name: "a LoRA", usual: "pytorch_lora_weights" };
+
+/** Options of finding the file of a LoRA, or of another addition. */
 export interface LoraFileOptions extends Omit<ResolveOptions, "files"> {
   /** The file's name, where the folder or repository has several. */
   weightName?: string | undefined;
@@ -13,13 +23,15 @@ export interface LoraFileOptions extends Omit<ResolveOptions, "files"> {
   subfolder?: string | undefined;
 }
 
-const USUAL = "pytorch_lora_weights";
-
 /**
- * The path of a LoRA's file. `pathOrRepo` names the file itself (a path, owner/name/file or an address), or a
+ * The path of the file of a LoRA, or of another kind. `pathOrRepo` names the file itself (a path, owner/name/file or an address), or a
  * folder or repository that has it. Files of the hub are downloaded.
  */
-export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}): Promise<string> {
+export async function findLora(
+  pathOrRepo: string,
+  options: LoraFileOptions = {},
+  kind: AdditionKind = LORA,
+): Promise<string> {
   const place = await fileOnHub(pathOrRepo, options.env ?? processEnv);
   if (isSingleFile(pathOrRepo) && !place) {
     if (await isFile(pathOrRepo)) return pathOrRepo;
@@ -33,7 +45,7 @@ export async function findLora(pathOrRepo: string, options: LoraFileOptions = {}
       path !== undefined && isSingleFile(path) ? path : chooseLora(listing, pathOrRepo, {
         ...options,
         subfolder: path ?? options.subfolder,
-      }),
+      }, kind),
     ],
   });
   return join(folder, files[0]!);
@@ -44,11 +56,12 @@ export function chooseLora(
   listing: readonly string[],
   pathOrRepo: string,
   { weightName, subfolder }: LoraFileOptions = {},
+  { name: what, usual: usualName }: AdditionKind = LORA,
 ): string {
   if (weightName !== undefined) return subfolder ? `${subfolder}/${weightName}` : weightName;
   const here = listing.filter((name) => dirname(name) === (subfolder ?? "."));
-  for (const ending of [".safetensors", ".bin"]) {
-    const usual = here.find((name) => name.endsWith(`${USUAL}${ending}`));
+  for (const ending of [".safetensors", ".bin", ".pt"]) {
+    const usual = here.find((name) => name.endsWith(`${usualName}${ending}`));
     if (usual) return usual;
     // Training leaves these in the folder of a LoRA.
     const files = here.filter((name) =>
@@ -57,17 +70,17 @@ export function chooseLora(
     if (files.length === 1) return files[0]!;
     if (files.length > 1) {
       throw new Error(
-        `Cannot choose a LoRA of ${pathOrRepo}: expected one file, got ${files.sort().join(", ")}; ` +
+        `Cannot choose ${what} of ${pathOrRepo}: expected one file, got ${files.sort().join(", ")}; ` +
           `name one, e.g. ${pathOrRepo}/${basename(files[0]!)}`,
       );
     }
   }
   const isModel = here.some((name) => /^(model_index|config)\.json$/.test(name));
   if (isModel) {
-    throw new Error(`Cannot find a LoRA in ${pathOrRepo}: expected a .safetensors file, got a model`);
+    throw new Error(`Cannot find ${what} in ${pathOrRepo}: expected a .safetensors file, got a model`);
   }
   throw new Error(
-    `Cannot find a LoRA in ${pathOrRepo}: expected a .safetensors file, got ${here.join(", ") || "none"}; ` +
+    `Cannot find ${what} in ${pathOrRepo}: expected a .safetensors file, got ${here.join(", ") || "none"}; ` +
       `name it, e.g. ${pathOrRepo}/style.safetensors`,
   );
 }

@@ -30,6 +30,14 @@ export class HostTable {
     this.info = info;
   }
 
+  /** Rows of tokens that were added to the vocabulary, by their ids. */
+  readonly added: Map<number, Float32Array> = new Map();
+
+  /** True for ids that have a row. */
+  has(id: number): boolean {
+    return Number.isInteger(id) && id >= 0 && id < this.info.shape[0]! || this.added.has(id);
+  }
+
   /** True while the rows are in memory. */
   get filled(): boolean {
     return this.#bytes !== undefined;
@@ -59,6 +67,11 @@ export class HostTable {
     const length = bytesFor(dtype, D!);
     const rows = new Float32Array(ids.length * D!);
     for (const [i, id] of ids.entries()) {
+      const added = this.added.get(id);
+      if (added) {
+        rows.set(added, i * D!);
+        continue;
+      }
       const row = toFloats(this.#bytes.slice(id * length, (id + 1) * length), dtype);
       const scale = this.#scale?.[this.#scale.length === 1 ? 0 : id];
       rows.set(scale === undefined ? row : row.map((x) => x * scale), i * D!);

@@ -108,6 +108,26 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
     }).y;
   }
 
+  /** Gives a token that was added to the tokenizer its embedding, e.g. one of a textual inversion [D]. */
+  addToken(id: number, embedding: Float32Array): void {
+    const { vocab_size, hidden_size } = this.config;
+    if (embedding.length !== hidden_size) {
+      throw new RangeError(
+        `Cannot add token ${id}: expected an embedding of ${hidden_size} numbers, got ${embedding.length}; ` +
+          "it is for another text encoder",
+      );
+    }
+    if (!(Number.isSafeInteger(id) && id >= vocab_size)) {
+      throw new RangeError(`Cannot add token ${id}: expected a whole number from ${vocab_size}`);
+    }
+    this.#table.added.set(id, embedding);
+  }
+
+  /** Forgets an embedding that `addToken` gave. */
+  removeToken(id: number): void {
+    this.#table.added.delete(id);
+  }
+
   /** Traces one text of the greatest length. */
   prepare(): void {
     const { max_position_embeddings: N, hidden_size } = this.config;

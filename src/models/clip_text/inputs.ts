@@ -17,7 +17,7 @@ export function clipTextInputs(
   table: HostTable,
   config: CLIPTextConfig,
 ): CLIPTextInputs {
-  const { ids, B, N } = tokenIds(inputIds, config.vocab_size);
+  const { ids, B, N } = tokenIds(inputIds, config.vocab_size, (id) => table.has(id));
   if (N > config.max_position_embeddings) {
     throw new RangeError(
       `Cannot encode ${N} tokens: expected at most ${config.max_position_embeddings}; truncate the rows`,

@@ -7,6 +7,11 @@ import type { PipelineOptions } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 import { Pipeline } from "../pipeline.ts";
 import { ownRun } from "../run.ts";
+import {
+  loadTextualInversion,
+  type TextualInversionOptions,
+  unloadTextualInversion,
+} from "../textual_inversion.ts";
 import { PARTS, type StableDiffusionParts } from "./parts.ts";
 import { clipEncoder, embedPrompts, type EncodeOptions, ownEmbeddings } from "./prompts.ts";
 import {
@@ -36,6 +41,19 @@ export abstract class StableDiffusionBase<Parts extends StableDiffusionParts = S
     const encoder = clipEncoder(this.parts, options);
     const { uncond, cond } = await embedPrompts(this.parts, options, true, encoder);
     return { promptEmbeds: ownEmbeddings(cond).states, negativePromptEmbeds: ownEmbeddings(uncond!).states };
+  }
+
+  /**
+   * Adds a textual inversion, whose token may then stand in prompts: a file, a folder or a repository of the hub, e.g.
+   * "sd-concepts-library/cat-toy"; `weightName` names the file where there are several. Returns the token.
+   */
+  async loadTextualInversion(pathOrRepo: string, options: TextualInversionOptions = {}): Promise<string> {
+    return await loadTextualInversion(pathOrRepo, options, [this.parts]);
+  }
+
+  /** Takes a token out that `loadTextualInversion` added. */
+  unloadTextualInversion(token: string): void {
+    unloadTextualInversion(token, [this.parts]);
   }
 
   /** Draws pictures. */

@@ -7,6 +7,11 @@ import type { PipelineOptions } from "../model_index.ts";
 import { Pipeline } from "../pipeline.ts";
 import type { PooledPromptEmbeds } from "../prompts.ts";
 import { ownRun } from "../run.ts";
+import {
+  loadTextualInversion,
+  type TextualInversionOptions,
+  unloadTextualInversion,
+} from "../textual_inversion.ts";
 import { embedPrompts, ownEmbeddings } from "../stable_diffusion/prompts.ts";
 import { beginRun, type ControlTask, draw, expectPlainUNet, type UNetRun } from "../stable_diffusion/run.ts";
 import {
@@ -15,7 +20,7 @@ import {
   timestepsWithin,
 } from "./denoising_range.ts";
 import { openPartsXL, type StableDiffusionXLParts } from "./parts.ts";
-import { clipEncoders, type EncodeOptionsXL, type StableDiffusionXLOptions } from "./prompts.ts";
+import { clipEncoders, type EncodeOptionsXL, type StableDiffusionXLOptions, textPartsOf } from "./prompts.ts";
 import { type AestheticOptions, changeTimeIdRows, type MicroConditionOptions, timeIdRows } from "./sizes.ts";
 
 /** The parts and the prompts of all pipelines of Stable Diffusion XL. */
@@ -40,6 +45,19 @@ export abstract class StableDiffusionXLBase<Parts extends StableDiffusionXLParts
       pooledPromptEmbeds: cond.pooled!,
       negativePooledPromptEmbeds: uncond.pooled!,
     };
+  }
+
+  /**
+   * Adds a textual inversion, whose token may then stand in prompts: a file, a folder or a repository of the hub, e.g.
+   * "sd-concepts-library/cat-toy"; `weightName` names the file where there are several. Returns the token.
+   */
+  async loadTextualInversion(pathOrRepo: string, options: TextualInversionOptions = {}): Promise<string> {
+    return await loadTextualInversion(pathOrRepo, options, textPartsOf(this.parts));
+  }
+
+  /** Takes a token out that `loadTextualInversion` added. */
+  unloadTextualInversion(token: string): void {
+    unloadTextualInversion(token, textPartsOf(this.parts));
   }
 
   /** Draws pictures. */

@@ -7,6 +7,7 @@ import {
   type PromptOptions,
   stateBefore,
 } from "../stable_diffusion/prompts.ts";
+import type { TextPart } from "../textual_inversion.ts";
 import type { StableDiffusionXLParts } from "./parts.ts";
 
 /** Prompts for two text encoders. */
@@ -42,9 +43,8 @@ export function clipEncoders(
   parts: StableDiffusionXLParts,
   { onNotice = console.warn }: PromptOptions,
 ): PromptEncoder {
-  const { tokenizer, textEncoder, tokenizer2, textEncoder2, forceZerosForEmptyPrompt = true } = parts;
-  const second = { tokenizer: tokenizer2, textEncoder: textEncoder2 };
-  const encoders = tokenizer && textEncoder ? [{ tokenizer, textEncoder }, second] : [second];
+  const { textEncoder, textEncoder2, forceZerosForEmptyPrompt = true } = parts;
+  const encoders = textPartsOf(parts);
   const tellCut = cutTeller(onNotice);
   return {
     models: [textEncoder, textEncoder2],
@@ -63,4 +63,12 @@ export function clipEncoders(
     isPooled: true,
     zerosForEmpty: forceZerosForEmptyPrompt,
   };
+}
+
+/** The text encoders with their tokenizers; the refiner has only the second. */
+export function textPartsOf(
+  { tokenizer, textEncoder, tokenizer2, textEncoder2 }: StableDiffusionXLParts,
+): TextPart[] {
+  const second = { tokenizer: tokenizer2, textEncoder: textEncoder2 };
+  return tokenizer && textEncoder ? [{ tokenizer, textEncoder }, second] : [second];
 }

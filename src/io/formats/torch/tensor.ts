@@ -162,22 +162,36 @@ function rebuild(storage: unknown, dtype: unknown, view: unknown[], path: string
   return new TorchTensor(storage, dtype, offset, shape, strides);
 }
 
-/** The tensors of a state dict, which a training checkpoint has under "state_dict". */
+/**
+ * The tensors of a state dict, which a training checkpoint has under "state_dict". Those of dicts in it have the names
+ * of both, joined by a dot, as in files of IP-Adapters and of textual inversion.
+ */
 export function stateDict(value: unknown, path: string): Map<string, TorchTensor> {
   const inner = value instanceof Map ? value.get("state_dict") : undefined;
   const dict = inner instanceof Map ? inner : value;
   if (!(dict instanceof Map)) throw damaged(path, "a dict of tensors in its pickle", kind(dict));
-  const tensors = new Map<string, TorchTensor>();
-  for (const [name, entry] of dict) {
-    if (typeof name === "string" && entry instanceof TorchTensor) tensors.set(name, entry);
-  }
+  const tensors = new Map(tensorsIn(dict, "", 0));
   if (tensors.size === 0) throw damaged(path, "a dict of tensors in its pickle", "a dict without tensors");
   return tensors;
 }
 
-/** Numbers and strings that a training checkpoint has besides its state dict, such as "global_step". */
+const DEEPEST = 3; // dicts within dicts
+
+function* tensorsIn(
+  dict: Map<unknown, unknown>,
+  prefix: string,
+  depth: number,
+): Generator<[name: string, tensor: TorchTensor]> {
+  for (const [name, entry] of dict) {
+    if (typeof name !== "string") continue;
+    if (entry instanceof TorchTensor) yield [prefix + name, entry];
+    else if (entry instanceof Map && depth < DEEPEST) yield* tensorsIn(entry, `${prefix}${name}.`, depth + 1);
+  }
+}
+
+/** Numbers and strings that a file has besides dicts of tensors, such as "global_step" or "name". */
 export function notesBeside(value: unknown): Map<string, string> {
-  if (!(value instanceof Map && value.get("state_dict") instanceof Map)) return new Map();
+  if (!(value instanceof Map)) return new Map();
   const notes = [...value].filter(([, entry]) => typeof entry === "number" || typeof entry === "string");
   return new Map(notes.map(([name, entry]) => [`${name}`, `${entry}`]));
 }
