@@ -25,6 +25,7 @@ const options = readArguments(
       "an operator, e.g. gemm, part of a kernel's name, or a file of shaders/, e.g. norm/softmax",
     ),
     model: option.model("whose shapes are taken; default: the embedded UNets'"),
+    part: option.text("of a pipeline the one model that counts, e.g. vae; default: all"),
     shape: option.text("instead of a model's, e.g. 64x77 for rows and columns, 64x320x320 for a product"),
     size: option.size("of the pictures; default: what the model was trained for"),
     dtype: option.choice("of weights and values; default: f16 on a GPU that computes in it", ["f32", "f16"]),
@@ -37,7 +38,7 @@ const options = readArguments(
     adapter: option.text("part of the name of the adapter, where there are several"),
   },
 );
-const { kernel, model, shape, size, dtype, rows, as, engine, adapter, code, json } = options;
+const { kernel, model, part, shape, size, dtype, rows, as, engine, adapter, code, json } = options;
 for (const name of ["code", "json"] as const) {
   if (options[name] !== undefined) expectWritable(options[name], `take --${name} ${options[name]}`);
 }
@@ -53,7 +54,7 @@ if (kernel === undefined && (as ?? json ?? (options.dump || undefined)) !== unde
   throw new TypeError("Cannot list kernels with --as, --dump or --json: they show one; name it, e.g. gemm");
 }
 
-const origin: Origin = { model, shape, size, dtype };
+const origin: Origin = { model, part, shape, size, dtype };
 if (kernel === undefined) await list();
 else await show(as === undefined ? await here(kernel) : await there(kernel));
 

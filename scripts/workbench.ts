@@ -24,7 +24,9 @@ const options = readArguments(
   {
     kernel: option.text("a file of shaders/, e.g. norm/softmax, or part of a kernel's name, e.g. gemm_tiled"),
     model: option.model("whose shapes are taken; default: the embedded UNets'"),
-    part: option.text("with --inputs or --step: of a pipeline, e.g. vae; default: its UNet or transformer"),
+    part: option.text(
+      "of a pipeline the one model that counts, e.g. vae; default: all, with --inputs or --step its UNet or transformer",
+    ),
     shape: option.text("instead of a model's, e.g. 64x77 for rows and columns, 64x320x320 for a product"),
     size: option.size("of the pictures; default: what the model was trained for"),
     dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
@@ -41,15 +43,12 @@ const options = readArguments(
   },
 );
 const { kernel, model, part, shape, size, dtype, shaders, rows, inputs, step, as, engine, adapter } = options;
-expectOneOrigin({ model, shape });
+expectOneOrigin({ model, part, shape });
 const loads = inputs === "recorded" || step;
 if (loads && model === undefined) {
   throw new TypeError(
     `Cannot take --${step ? "step" : "inputs recorded"} without --model: expected a model to load`,
   );
-}
-if (part !== undefined && !loads) {
-  throw new TypeError("Cannot take --part without --inputs recorded or --step: without them all parts count");
 }
 if (isOnNullGpu()) {
   throw new Error("Cannot work on a null GPU, as it computes nothing: leave as-gpu out, and take --as");
@@ -58,7 +57,7 @@ const folder = shaders ?? join(import.meta.dirname!, "../shaders");
 let tried = await shadersIn(folder); // tells at once where there is none
 
 await using compiler = as &&
-  await KernelCompiler.open(as, { model, shape, size, dtype, kernel: kernel!, rows });
+  await KernelCompiler.open(as, { model, part, shape, size, dtype, kernel: kernel!, rows });
 let compiled = await compiler?.compile();
 using device = await openDevice({ engine, adapter });
 console.log(device.describe());
@@ -88,7 +87,7 @@ for await (const { kind } of watcher) {
 /** The kernels to work on, and a line about them; none where only the GPU of --as has such. */
 async function findWorks(): Promise<Work[]> {
   try {
-    const problems = loaded?.problems ?? await problemsOf(device, { model, shape, size, dtype });
+    const problems = loaded?.problems ?? await problemsOf(device, { model, part, shape, size, dtype });
     const { works, others } = worksOf(device, problems, kernel!, { most: rows, flops: flopsLimit(device) });
     const shapes = `${works.length} ${works.length === 1 ? "shape" : "shapes"}`;
     console.log(`${kernel} at ${shapes}${others ? `, ${others} more left out` : ""}`);

@@ -57,7 +57,7 @@ async function findModel(
 }
 
 /** The classes of a pipeline's parts by their folders; undefined of one model. */
-async function componentsOf(
+export async function componentsOf(
   target: string,
   options: LoadOptions,
 ): Promise<Readonly<Record<string, string>> | undefined> {

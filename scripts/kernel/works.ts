@@ -3,10 +3,12 @@ import { type Device, embeddedModel } from "denoise";
 import { inOrder } from "../../src/gpu/shader/compose.ts";
 import type { Candidate } from "../../src/graph/node.ts";
 import { fusedText, type Problem, problemOf, shapeOf } from "../../src/graph/tuning/bench.ts";
-import { decide, rightOnes } from "../../src/graph/tuning/choice.ts";
+import { decide, rightOnes, watchKernels } from "../../src/graph/tuning/choice.ts";
 import type { Size } from "../command_line/options.ts";
 import { usualDType } from "../doctor/cases.ts";
-import { kernelsOf } from "../tune/measure.ts";
+import { componentsOf, openOneModel } from "../inspect/find_model.ts";
+import { usualCall } from "../profile/calls.ts";
+import { type GroupedKernel, kernelsOf } from "../tune/measure.ts";
 import { kernelsOfShape } from "./shapes.ts";
 
 /** A kernel that is looked at or worked on, at one shape, with its candidate. */
@@ -19,7 +21,10 @@ export interface Work {
 
 /** Where kernels come from: a model's work, or an operator on a shape; by default the embedded models' work. */
 export interface Origin {
+  /** A pipeline, or one model. */
   readonly model?: string | undefined;
+  /** Of a pipeline the one model that counts, e.g. "vae"; all by default. */
+  readonly part?: string | undefined;
   readonly shape?: string | undefined;
   /** Of the pictures that the model makes. */
   readonly size?: Size | undefined;
@@ -29,23 +34,44 @@ export interface Origin {
 /** The kernels of an origin, in order; those of models with what is fused into them. Weights are not read. */
 export async function problemsOf(device: Device, origin: Origin): Promise<Problem[]> {
   expectOneOrigin(origin);
-  const { model, shape, size, dtype = usualDType(device) } = origin;
+  const { model, part, shape, size, dtype = usualDType(device) } = origin;
   if (shape !== undefined) return kernelsOfShape(device, shape, dtype);
   const models = model === undefined
     ? await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)))
     : [model];
   const problems: Problem[] = [];
   for (const one of models) {
-    const kernels = await kernelsOf(device, one, { size, dtype });
+    const isWhole = part === undefined && await componentsOf(one, {}) !== undefined;
+    const kernels = isWhole
+      ? await kernelsOf(device, one, { size, dtype })
+      : await kernelsOfCall(device, one, { part, size, dtype });
     problems.push(...kernels.map(({ kernel, group }) => problemOf(kernel, group)));
   }
   return problems;
 }
 
-/** Throws where both a model and a shape are given. */
-export function expectOneOrigin({ model, shape }: Origin): void {
+/** Throws where both a model and a shape are given, or a part of no model. */
+export function expectOneOrigin({ model, part, shape }: Origin): void {
+  if (model === undefined && part !== undefined) {
+    throw new TypeError(
+      `Cannot take --part ${part} without --model: expected a pipeline that has it, got none`,
+    );
+  }
   if (shape === undefined || model === undefined) return;
   throw new TypeError("Cannot take --shape with --model: a model has its own; leave one of both out");
+}
+
+/** The kernels of the call that pipelines make of one model. */
+async function kernelsOfCall(
+  device: Device,
+  target: string,
+  { part, size, dtype }: Pick<Origin, "part" | "size" | "dtype">,
+): Promise<GroupedKernel[]> {
+  using model = await openOneModel("show kernels of", target, { part }, { dtype, headersOnly: true });
+  const kernels: GroupedKernel[] = [];
+  using _watch = watchKernels(device, (kernel, group) => kernels.push({ kernel, group }));
+  model.measure(() => usualCall(model, size).record(0));
+  return kernels;
 }
 
 /** How many works are taken, and of which size. */

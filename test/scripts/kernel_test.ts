@@ -106,6 +106,19 @@ testOnBothEngines("a kernel of a model is described with what is fused into it",
   assert.match(describeKernel(fused), /which stores silu\(add\(mul\(v,x1\),x2\)\); \d+ times?, first in /);
 });
 
+testOnBothEngines(
+  "of a pipeline one part may be taken, and one model is taken as it is called",
+  async (device) => {
+    const paths = async (model: string, part?: string) =>
+      (await problemsOf(device, { model, part })).map(({ path }) => path);
+    const whole = await paths(join(model, "../emoji-diffusion"));
+    const vae = await paths(join(model, "../emoji-diffusion"), "vae");
+    assert.ok(vae.length > 10 && vae.every((path) => /^(decoder|post_quant_conv)/.test(path)), vae.join());
+    assert.ok(whole.length > vae.length + 50);
+    assert.deepEqual(await paths(join(model, "unet")), await paths(model));
+  },
+);
+
 Deno.test("kernel.ts lists, shows and dumps kernels, and refuses what it would ignore", () =>
   inFolder(async (folder) => {
     const list = await runScript(folder, "kernel.ts", "--shape", "6x77");

@@ -294,7 +294,7 @@ Deno.test("workbench.ts refuses what it would ignore", () =>
     await refused(/^Cannot take --step without --model: expected a model to load\n$/, "--step");
     await refused(/^Cannot take --inputs recorded without --model/, "--inputs", "recorded", "--shape", "6x7");
     await refused(/^Cannot take --shape with --model: /, "--step", "--shape", "6x7", "--model", model);
-    await refused(/^Cannot take --part without --inputs recorded or --step/, "--part", "vae");
+    await refused(/^Cannot take --part vae without --model/, "--part", "vae");
     const { stderr } = await runScriptWith(
       { VK_INSTANCE_LAYERS: "VK_LAYER_null_gpu" },
       folder,
