@@ -8,7 +8,7 @@ export interface Change {
   /** ms of a step, or outside steps of a run; undefined where it did not run. */
   readonly before: Spread | undefined;
   readonly now: Spread | undefined;
-  /** Slower or faster by more than the tolerance, and by more than the quartiles of both vary. */
+  /** Slower or faster by more than the tolerance, and in each step than in any of the other profile. */
   readonly verdict: "slower" | "faster" | "same" | "new" | "gone";
 }
 
@@ -27,22 +27,35 @@ export function compareProfiles(
   const [old, recent] = [timesOf(before, only, nameOf), timesOf(now, only, nameOf)];
   const changes = [...new Set([...old.keys(), ...recent.keys()])].map((name) => {
     const [a, b] = [old.get(name), recent.get(name)];
-    return { name, before: a, now: b, verdict: verdictOf(a, b, tolerance) };
+    return { name, before: a && spreadOf(a), now: b && spreadOf(b), verdict: verdictOf(a, b, tolerance) };
   });
   const size = ({ before, now }: Change) => Math.abs((now?.median ?? 0) - (before?.median ?? 0));
   return changes.sort((a, b) => size(b) - size(a));
 }
 
 function verdictOf(
-  before: Spread | undefined,
-  now: Spread | undefined,
+  before: readonly number[] | undefined,
+  now: readonly number[] | undefined,
   tolerance: number,
 ): Change["verdict"] {
   if (!before) return "new";
   if (!now) return "gone";
-  if (now.median > before.median * (1 + tolerance) && now.low > before.high) return "slower";
-  if (before.median > now.median * (1 + tolerance) && before.low > now.high) return "faster";
-  return "same";
+  if (isAbove(now, before, tolerance)) return "slower";
+  return isAbove(before, now, tolerance) ? "faster" : "same";
+}
+
+/** True if all of some times are above all others, and their median above the others' by more than the tolerance. */
+function isAbove(times: readonly number[], others: readonly number[], tolerance: number): boolean {
+  if (spreadOf(times).median <= spreadOf(others).median * (1 + tolerance)) return false;
+  return Math.min(...times) > Math.max(...others);
+}
+
+/** The changes, of the slower kernels those that were so when they were measured again, too: others were slowed by the machine. */
+export function confirmChanges(changes: readonly Change[], again: readonly Change[]): Change[] {
+  const slower = new Set(again.flatMap(({ name, verdict }) => verdict === "slower" ? [name] : []));
+  return changes.map((change) =>
+    change.verdict === "slower" && !slower.has(change.name) ? { ...change, verdict: "same" } : change
+  );
 }
 
 /** Name of a kernel at a size, with where it runs. */
@@ -52,12 +65,12 @@ export function kernelAtSize({ kernel, model, shape, flops, mark }: ProfileRow):
     (where && `, ${where}`);
 }
 
-/** Times by name, of `only` some rows: of each step, or outside steps of each run. */
+/** Times in ms by name, of `only` some rows: of each step, or outside steps of each run. */
 function timesOf(
   { rows, dispatches }: Profile,
   only: string | undefined,
   nameOf: (row: ProfileRow) => string,
-): Map<string, Spread> {
+): Map<string, number[]> {
   const names = rows.map(nameOf);
   const times = new Map<string, Map<string, number>>();
   for (const [row, occurrence, , ms] of dispatches) {
@@ -67,7 +80,7 @@ function timesOf(
     if (!own) times.set(name, own = new Map());
     own.set(occurrence, (own.get(occurrence) ?? 0) + ms);
   }
-  return new Map([...times].map(([name, own]) => [name, spreadOf([...own.values()])]));
+  return new Map([...times].map(([name, own]) => [name, [...own.values()]]));
 }
 
 function expectAlike(before: Profile, now: Profile): void {

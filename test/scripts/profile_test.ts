@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { openDevice } from "denoise";
+import { openDevice, replaceShader } from "denoise";
 import { buildProfile } from "../../scripts/profile/build.ts";
-import { compareProfiles } from "../../scripts/profile/compare.ts";
+import { compareProfiles, confirmChanges } from "../../scripts/profile/compare.ts";
 import { spreadOf } from "../../scripts/profile/figures.ts";
 import { type Profile, profileForm } from "../../scripts/profile/form.ts";
 import { measure } from "../../scripts/profile/measure.ts";
@@ -205,6 +205,41 @@ Deno.test("of two profiles a kernel is slower only beyond the tolerance and its 
     () => compareProfiles({ ...now, adapter: { ...now.adapter, name: "another" } }, now, 0.1),
     /Cannot compare profiles: expected the same adapter, "another", got /,
   );
+});
+
+Deno.test("a kernel with more to do is found slower, and confirmed; others are not", async () => {
+  using device = await openDevice({ profile: true });
+  using subject = await openModel(device, emoji, { part: "text_encoder", size: undefined });
+  const profile = async () => {
+    const measured = await measure(device, subject, { steps: 10, runs: 1 });
+    const { className, work, models } = subject;
+    const facts = {
+      model: "a model",
+      className,
+      work,
+      dtype: models[0]!.dtype,
+      steps: 10,
+      runs: 1,
+      pipeline: false,
+    };
+    return buildProfile(device, facts, speeds, measured);
+  };
+  const before = await profile();
+  const path = "shaders/norm/layer_norm.wgsl";
+  const text = await Deno.readTextFile(join(root, path));
+  const line = "      let d = row_values(i, first + c) - mean;\n";
+  const slow = "      for (var k = 0u; k < 20000u; k++) { rests += sin(squares + f32(k)) * 1e-30; }\n";
+  assert.ok(text.includes(line));
+  assert.equal(await replaceShader(device, path, text.replace(line, line + slow)), 1);
+  const changes = compareProfiles(before, await profile(), 0.1);
+  const confirmed = confirmChanges(changes, compareProfiles(before, await profile(), 0.1));
+  const slower = confirmed.filter(({ verdict }) => verdict === "slower").map(({ name }) =>
+    name.split(" ")[0]
+  );
+  assert.ok(slower.length > 0 && slower.every((kernel) => kernel === "layer_norm"), slower.join());
+  await replaceShader(device, path);
+  const restored = confirmChanges(confirmed, compareProfiles(before, await profile(), 0.1));
+  assert.deepEqual(restored.filter(({ verdict }) => verdict === "slower"), []);
 });
 
 Deno.test("profile.ts --compare ends with 1 where a kernel got slower", () =>
