@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { flux2Pipelines, flux2References, flux2Schedule, largeReference } from "./flux2_pipelines.ts";
 import { flux2Transformer, isTapFile } from "./flux2_transformer.ts";
 import { flux2Vae, smallDecoder } from "./flux2_vae.ts";
+import { isLoraFile, lorasOfFlux2 } from "./lora.ts";
 import { notBuilt } from "./not_built.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -23,5 +24,6 @@ export async function* flux2(folder: string): Verdicts {
   for (const [file, part] of Object.entries(PARTS)) {
     if (existsSync(`${folder}/expected/${file}`)) yield* part(folder, "flux2");
   }
-  yield* notBuilt(folder, (file) => file in PARTS || isTapFile(file));
+  yield* lorasOfFlux2(folder, "flux2");
+  yield* notBuilt(folder, (file) => file in PARTS || isTapFile(file) || isLoraFile(file));
 }

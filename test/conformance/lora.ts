@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import {
   CLIPTextModel,
+  Flux2Transformer2DModel,
   FluxTransformer2DModel,
   loadLora,
   type LoraModels,
@@ -10,6 +11,7 @@ import {
 } from "../../src/models/mod.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
+import { callOf } from "./flux2_transformer.ts";
 import { inputsOf as fluxInputs } from "./flux_transformer.ts";
 import { readJson } from "./json.ts";
 import { loading } from "./precision.ts";
@@ -64,6 +66,17 @@ export async function* lorasOfFlux(folder: string, model: string): Verdicts {
   );
   yield* loras(folder, model, { transformer }, {
     out: () => transformer.forward(hiddenStates, { ...tokens, ...conditions, timestep }).sample,
+  });
+}
+
+/** The LoRAs of a FLUX.2, on its transformer. */
+export async function* lorasOfFlux2(folder: string, model: string): Verdicts {
+  if (!existsSync(`${folder}/lora`)) return;
+  const path = `${folder}/pipeline/transformer`;
+  using transformer = await Flux2Transformer2DModel.fromPretrained(path, loading());
+  const { hiddenStates, options } = callOf(await readTensors(`${folder}/expected/transformer.safetensors`));
+  yield* loras(folder, model, { transformer }, {
+    out: () => transformer.forward(hiddenStates, options).sample,
   });
 }
 

@@ -204,7 +204,7 @@ Deno.test("fromSingleFile() refuses what is no single file, and a file that lack
   });
   await assert.rejects(DiffusionPipeline.fromSingleFile(vae), {
     message: `Cannot load a pipeline from ${vae}: expected the UNet of Stable Diffusion 1, 2 or XL, or the ` +
-      "transformer of FLUX.1 or Z-Image, got AutoencoderKL; name the folder or repository of its whole pipeline",
+      "transformer of FLUX.1, FLUX.2 or Z-Image, got AutoencoderKL; name the folder or repository of its whole pipeline",
   });
 });
 

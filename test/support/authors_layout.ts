@@ -195,15 +195,82 @@ export function toBflFlux(tensors: Raws, prefix = ""): Map<string, RawTensor> {
       const parts = layers.map((layer) => tensors.get(`single_transformer_blocks.${i}.${layer}.${leaf}`)!);
       result.set(`${prefix}single_blocks.${i}.linear1.${leaf}`, stacked(parts));
     }
-    const { dtype, shape: [rows, ...row], bytes } = tensors.get(`norm_out.linear.${leaf}`)!;
-    const half = { dtype, shape: [rows! / 2, ...row] };
-    const halves = [bytes.slice(bytes.length / 2), bytes.slice(0, bytes.length / 2)];
-    result.set(
-      `${prefix}final_layer.adaLN_modulation.1.${leaf}`,
-      stacked(halves.map((bytes) => ({ ...half, bytes }))),
-    );
+    const modulation = `${prefix}final_layer.adaLN_modulation.1.${leaf}`;
+    result.set(modulation, swapped(tensors.get(`norm_out.linear.${leaf}`)!));
   }
   return result;
+}
+
+/** Black Forest Labs' FLUX.2 transformer; norms are called as ComfyUI has them where `norm` says "weight". */
+export function toBflFlux2(
+  tensors: Raws,
+  prefix = "",
+  norm: "scale" | "weight" = "scale",
+): Map<string, RawTensor> {
+  const result = renamedBy(tensors, prefix, (key) => {
+    if (/attn\.(to_|add_)[qkv](_proj)?\.|^norm_out/.test(key)) return undefined;
+    return replaceFirst(key, [
+      [
+        /^transformer_blocks\.(\d+)\.attn\.norm_q\.weight/,
+        `double_blocks.$1.img_attn.norm.query_norm.${norm}`,
+      ],
+      [/^transformer_blocks\.(\d+)\.attn\.norm_k\.weight/, `double_blocks.$1.img_attn.norm.key_norm.${norm}`],
+      [
+        /^transformer_blocks\.(\d+)\.attn\.norm_added_q\.weight/,
+        `double_blocks.$1.txt_attn.norm.query_norm.${norm}`,
+      ],
+      [
+        /^transformer_blocks\.(\d+)\.attn\.norm_added_k\.weight/,
+        `double_blocks.$1.txt_attn.norm.key_norm.${norm}`,
+      ],
+      [/^transformer_blocks\.(\d+)\.attn\.to_out\.0/, "double_blocks.$1.img_attn.proj"],
+      [/^transformer_blocks\.(\d+)\.attn\.to_add_out/, "double_blocks.$1.txt_attn.proj"],
+      [/^transformer_blocks\.(\d+)\.ff\.linear_in/, "double_blocks.$1.img_mlp.0"],
+      [/^transformer_blocks\.(\d+)\.ff\.linear_out/, "double_blocks.$1.img_mlp.2"],
+      [/^transformer_blocks\.(\d+)\.ff_context\.linear_in/, "double_blocks.$1.txt_mlp.0"],
+      [/^transformer_blocks\.(\d+)\.ff_context\.linear_out/, "double_blocks.$1.txt_mlp.2"],
+      [/^single_transformer_blocks\.(\d+)\.attn\.norm_q\.weight/, `single_blocks.$1.norm.query_norm.${norm}`],
+      [/^single_transformer_blocks\.(\d+)\.attn\.norm_k\.weight/, `single_blocks.$1.norm.key_norm.${norm}`],
+      [/^single_transformer_blocks\.(\d+)\.attn\.to_qkv_mlp_proj/, "single_blocks.$1.linear1"],
+      [/^single_transformer_blocks\.(\d+)\.attn\.to_out/, "single_blocks.$1.linear2"],
+      [/^x_embedder/, "img_in"],
+      [/^context_embedder/, "txt_in"],
+      [/^time_guidance_embed\.timestep_embedder\.linear_1/, "time_in.in_layer"],
+      [/^time_guidance_embed\.timestep_embedder\.linear_2/, "time_in.out_layer"],
+      [/^time_guidance_embed\.guidance_embedder\.linear_1/, "guidance_in.in_layer"],
+      [/^time_guidance_embed\.guidance_embedder\.linear_2/, "guidance_in.out_layer"],
+      [/^(\w+_stream_modulation(_\w+)?)\.linear/, "$1.lin"],
+      [/^proj_out/, "final_layer.linear"],
+    ]);
+  });
+  for (let i = 0; tensors.has(`transformer_blocks.${i}.attn.to_q.weight`); i++) {
+    const fused = { img: ["to_q", "to_k", "to_v"], txt: ["add_q_proj", "add_k_proj", "add_v_proj"] };
+    for (const [stream, layers] of Object.entries(fused)) {
+      const parts = layers.map((layer) => tensors.get(`transformer_blocks.${i}.attn.${layer}.weight`)!);
+      result.set(`${prefix}double_blocks.${i}.${stream}_attn.qkv.weight`, stacked(parts));
+    }
+  }
+  result.set(
+    `${prefix}final_layer.adaLN_modulation.1.weight`,
+    swapped(tensors.get("norm_out.linear.weight")!),
+  );
+  return result;
+}
+
+/** Black Forest Labs' FLUX.2 autoencoder of `levels` levels, which has its outer convolutions in the coders. */
+export function toBflVae(tensors: Raws, levels: number, prefix = ""): Map<string, RawTensor> {
+  return renamedBy(
+    toLdmVae(tensors, levels, ""),
+    prefix,
+    (key) => key.replace(/^quant_conv/, "encoder.quant_conv").replace(/^post_quant/, "decoder.post_quant"),
+  );
+}
+
+/** The two halves of a tensor's rows, exchanged. */
+function swapped({ dtype, shape: [rows, ...row], bytes }: RawTensor): RawTensor {
+  const half = { dtype, shape: [rows! / 2, ...row] };
+  const halves = [bytes.slice(bytes.length / 2), bytes.slice(0, bytes.length / 2)];
+  return stacked(halves.map((bytes) => ({ ...half, bytes })));
 }
 
 /** Z-Image's transformer as its authors have it, with the norm that no model reads. */

@@ -112,6 +112,41 @@ export function fluxShapes({ guidance, inputs = 64 }: { guidance: boolean; input
   };
 }
 
+/** FLUX.2: klein-4B, klein-9B, or dev, which alone has an embedding of guidance. */
+export function flux2Shapes(model: "klein4B" | "klein9B" | "dev"): Shapes {
+  const [heads, doubles, singles, text] = ({
+    klein4B: [24, 5, 20, 7680],
+    klein9B: [32, 8, 24, 12288],
+    dev: [48, 8, 48, 15360],
+  } as const)[model];
+  const width = 128 * heads;
+  return {
+    "img_in.weight": [width, 128],
+    "txt_in.weight": [width, text],
+    "time_in.in_layer.weight": [width, 256],
+    "single_stream_modulation.lin.weight": [3 * width, width],
+    "double_blocks.0.img_attn.norm.query_norm.scale": [128],
+    "double_blocks.0.img_mlp.2.weight": [width, 3 * width],
+    [`double_blocks.${doubles - 1}.img_mlp.2.weight`]: [width, 3 * width],
+    [`single_blocks.${singles - 1}.linear2.weight`]: [width, 4 * width],
+    "final_layer.linear.weight": [128, width],
+    ...model === "dev" && { "guidance_in.in_layer.weight": [width, 256] },
+  };
+}
+
+/** FLUX.2's autoencoder, with its own decoder or a small one. */
+export function flux2VaeShapes(decoder: readonly number[] = [128, 256, 512, 512]): Shapes {
+  return {
+    ...vaeShapes(32),
+    "bn.running_mean": [128],
+    "encoder.quant_conv.weight": [64, 64, 1, 1],
+    "decoder.post_quant_conv.weight": [32, 32, 1, 1],
+    ...Object.fromEntries(
+      decoder.map((width, i) => [`decoder.up.${i}.block.0.conv2.weight`, [width, width, 3, 3]]),
+    ),
+  };
+}
+
 /** Z-Image and Z-Image-Turbo, which have the same shapes. */
 export function zImageShapes(): Shapes {
   return {

@@ -95,12 +95,21 @@ export function bflFluxConfig(tensors: Infos, prefix: string): Record<string, un
 
 /** The tensors of a FLUX transformer under diffusers' names. */
 export function bflFluxView(tensors: Stored, prefix: string): Map<string, StoredTensor> {
+  return bflView(tensors, prefix, FLUX_NAMES);
+}
+
+/** The same by the table of one of Black Forest Labs' models. */
+export function bflView(
+  tensors: Stored,
+  prefix: string,
+  table: Readonly<Record<string, readonly string[]>>,
+): Map<string, StoredTensor> {
   const width = shapeOf(tensors, `${prefix}img_in.weight`, WHAT)[0]!;
   return renamed(tensors, prefix, (key, tensor) => {
     const [, block, number = "", layer, leaf] =
       /^((?:double|single)_blocks\.(\d+)\.)?(.+)\.(\w+)$/.exec(key) ?? [];
     const row = block ? block.replace(number, "N") + layer! : layer!;
-    const parts = valueIn(FLUX_NAMES, row);
+    const parts = valueIn(table, row);
     if (!parts) return block && key; // in a block it is reported as not read; at the root it belongs to other parts
     const last = leaf === "scale" ? "weight" : leaf;
     const names = parts.map((part) => `${part.replace(".N.", `.${number}.`)}.${last}`);

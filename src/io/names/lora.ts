@@ -1,5 +1,6 @@
 import type { Shape } from "../../core/shape.ts";
 import { FLUX_NAMES, SWAPPED, XLABS_NAMES } from "./flux.ts";
+import { FLUX2_NAMES } from "./flux2.ts";
 import { ldmLayerNames } from "./ldm_unet.ts";
 import { Z_IMAGE_NAMES } from "./z_image.ts";
 
@@ -117,7 +118,7 @@ export function loraKeyMap(layers: ReadonlyMap<string, Shape>): LoraKeyMap {
 
 type Names = Readonly<Record<string, readonly string[]>>;
 
-const FLUX_TABLES: readonly Names[] = [FLUX_NAMES, XLABS_NAMES];
+const FLUX_TABLES: readonly Names[] = [FLUX_NAMES, XLABS_NAMES, FLUX2_NAMES];
 
 /** The rows of tables of names whose layers the model has, once for each of its blocks. */
 function* authorsNames(

@@ -87,7 +87,6 @@ export function modelKind(keys: Iterable<string>): ModelKind | undefined {
 const NOT_BUILT: readonly (readonly [mark: RegExp, name: string])[] = [
   [/(^|\.)joint_blocks\.0\.context_block\./, "Stable Diffusion 3"],
   [/(^|\.)distilled_guidance_layer\./, "Chroma"],
-  [/(^|\.)single_stream_modulation\.lin\./, "FLUX.2"],
   [/(^|\.)early_stream_modulations\./, "FLUX.3"],
   [/^edm_mean$/, "Playground v2.5"],
   [/^controlnet_blocks\.|^controlnet_x_embedder\./, "a FLUX ControlNet"],

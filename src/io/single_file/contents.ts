@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { readJson } from "../config.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { resolveRepo } from "../hub/resolve_repo.ts";
@@ -52,15 +52,17 @@ export async function readSingleFileIndex(
   if (!file.family || !family) {
     throw new TypeError(
       `Cannot load a pipeline from ${file.path}: expected the UNet of Stable Diffusion 1, 2 or XL, ` +
-        `or the transformer of FLUX.1 or Z-Image, got ${gotIn(file)}`,
+        `or the transformer of FLUX.1, FLUX.2 or Z-Image, got ${gotIn(file)}`,
     );
   }
   const scheduler = await schedulerOf(file, { ...options, onNotice: () => {} }); // its notices are for when it is loaded
+  // Tensors of klein and of its base model, which was not distilled, are alike: only the file's name tells.
   const denoiser = file.parts.get("unet") ?? file.parts.get("transformer")!;
   return {
     json: {
       _class_name: pipelineOf(file.family, denoiser.config(file.tensors)["in_channels"]),
       ...componentsOf(family, scheduler["_class_name"]),
+      ...file.family.startsWith("flux2Klein") && { is_distilled: !/base/i.test(basename(file.path)) },
       ...file.family === "sdxlRefiner" && {
         requires_aesthetics_score: true,
         force_zeros_for_empty_prompt: false,
@@ -143,7 +145,12 @@ function commonOf(
   options: SingleFileOptions,
 ): Record<string, unknown> {
   const { parts, tensors } = file;
-  const alone = parts.get("vae")?.config(tensors)["latent_channels"] === 16 ? families.fluxDev : families.sd1;
+  const vae = parts.get("vae");
+  const alone = vae?.className === "AutoencoderKLFlux2"
+    ? families.flux2Dev
+    : vae?.config(tensors)["latent_channels"] === 16
+    ? families.fluxDev
+    : families.sd1;
   const { configs }: Family = familyDetails(file) ?? alone;
   const isHalf = file.family === "sd2" && predictionOf(file, options).type === "epsilon"; // trained on 512 pixels
   return { ...configs[folder], ...isHalf && folder === "unet" && { sample_size: 64 } };

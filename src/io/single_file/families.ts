@@ -45,6 +45,8 @@ const flow = {
   max_shift: 1.15,
 };
 
+const flux2Models = { transformer: "Flux2Transformer2DModel", vae: "AutoencoderKLFlux2" };
+
 const fluxConfigs = { vae: { sample_size: 1024, scaling_factor: 0.3611, shift_factor: 0.1159 } };
 
 const unet = "UNet2DConditionModel";
@@ -115,6 +117,30 @@ export const families = {
     models: fluxModels,
     zeroPadded: [],
   },
+  flux2Dev: {
+    name: "FLUX.2-dev",
+    repo: "black-forest-labs/FLUX.2-dev",
+    configs: {},
+    scheduler: { ...flow, shift: 3, use_dynamic_shifting: true },
+    models: flux2Models,
+    zeroPadded: [],
+  },
+  flux2Klein4B: {
+    name: "FLUX.2-klein-4B",
+    repo: "black-forest-labs/FLUX.2-klein-4B",
+    configs: {},
+    scheduler: { ...flow, shift: 3, use_dynamic_shifting: true },
+    models: { ...flux2Models, text_encoder: "Qwen3Model" },
+    zeroPadded: [],
+  },
+  flux2Klein9B: {
+    name: "FLUX.2-klein-9B",
+    repo: "black-forest-labs/FLUX.2-klein-9B",
+    configs: {},
+    scheduler: { ...flow, shift: 3, use_dynamic_shifting: true },
+    models: { ...flux2Models, text_encoder: "Qwen3Model" },
+    zeroPadded: [],
+  },
   zImage: {
     name: "Z-Image",
     repo: "Tongyi-MAI/Z-Image-Turbo",
@@ -132,6 +158,7 @@ export type FamilyName = keyof typeof families;
 export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): FamilyName | undefined {
   const transformer = parts.get("transformer");
   if (transformer?.className === "ZImageTransformer2DModel") return "zImage";
+  if (transformer?.className === "Flux2Transformer2DModel") return flux2Family(transformer.config(tensors));
   if (transformer) {
     return transformer.config(tensors)["guidance_embeds"] ? "fluxDev" : "fluxSchnell";
   }
@@ -153,11 +180,21 @@ export function familyOf(tensors: Infos, parts: ReadonlyMap<string, Part>): Fami
   return cross_attention_dim === 1024 ? "sd2" : "sd1";
 }
 
+const KLEIN_4B = 7680; // width of its prompts: three states of Qwen3-4B
+
+/** The family of a FLUX.2 by its transformer's config. */
+function flux2Family({ guidance_embeds, joint_attention_dim }: Record<string, unknown>): FamilyName {
+  if (guidance_embeds) return "flux2Dev";
+  return joint_attention_dim === KLEIN_4B ? "flux2Klein4B" : "flux2Klein9B";
+}
+
 /** The class of the pipeline; the UNet's input channels beyond those of latents tell which. */
 export function pipelineOf(family: FamilyName, channels: unknown): string {
   if (family === "fluxDev" || family === "fluxSchnell") {
     return { 384: "FluxFillPipeline", 128: "FluxControlPipeline" }[channels as number] ?? "FluxPipeline";
   }
+  if (family === "flux2Dev") return "Flux2Pipeline";
+  if (family === "flux2Klein4B" || family === "flux2Klein9B") return "Flux2KleinPipeline";
   if (family === "zImage") return "ZImagePipeline";
   if (family === "sdxlRefiner") return "StableDiffusionXLImg2ImgPipeline";
   if (family === "sdxl") {

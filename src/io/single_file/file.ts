@@ -54,7 +54,7 @@ export async function openSingleFile(pathOrUrl: string, options: FetchOptions = 
   const other = notBuiltModel(tensors);
   if (other) {
     throw new TypeError(
-      `Cannot load ${place.path}: expected Stable Diffusion 1, 2 or XL, FLUX.1 or Z-Image, got ${other}, which is not built`,
+      `Cannot load ${place.path}: expected Stable Diffusion 1, 2 or XL, FLUX.1, FLUX.2 or Z-Image, got ${other}, which is not built`,
     );
   }
   const parts = findParts(tensors);

@@ -1,5 +1,6 @@
 import type { StoredTensor } from "../formats/stored_tensor.ts";
 import { bflFluxConfig, bflFluxView } from "../names/flux.ts";
+import { bflFlux2Config, bflFlux2View, bflVaeConfig, bflVaeView } from "../names/flux2.ts";
 import { clipConfig, clipView, openClipConfig, openClipView } from "../names/clip.ts";
 import { controlNetConfig, controlNetView } from "../names/controlnet.ts";
 import type { Infos, Stored } from "../names/keys.ts";
@@ -59,6 +60,14 @@ const kinds: readonly Kind[] = [
   },
   {
     folder: "transformer",
+    className: "Flux2Transformer2DModel",
+    prefixes: ["model.diffusion_model.", ""],
+    mark: /^single_stream_modulation\.lin\.weight$/,
+    config: bflFlux2Config,
+    view: bflFlux2View,
+  },
+  {
+    folder: "transformer",
     className: "FluxTransformer2DModel",
     prefixes: ["model.diffusion_model.", ""],
     mark: /^double_blocks\.0\.img_attn\.norm\.query_norm\.scale$/,
@@ -72,6 +81,14 @@ const kinds: readonly Kind[] = [
     mark: /^noise_refiner\.0\.attention\.qkv\.weight$/,
     config: zImageConfig,
     view: zImageView,
+  },
+  {
+    folder: "vae",
+    className: "AutoencoderKLFlux2",
+    prefixes: ["first_stage_model.", "vae.", ""],
+    mark: /^bn\.running_mean$/,
+    config: bflVaeConfig,
+    view: bflVaeView,
   },
   {
     folder: "vae",

@@ -4,6 +4,8 @@ import { families, type FamilyName, familyOf, pipelineOf } from "../../../src/io
 import { findParts } from "../../../src/io/single_file/parts.ts";
 import {
   clipShapes,
+  flux2Shapes,
+  flux2VaeShapes,
   fluxShapes,
   infosOf,
   openClipShapes,
@@ -100,6 +102,15 @@ const files: [string, Shapes, FamilyName, string, string[]][] = [
   ["ComfyUI's FLUX with all parts", comfyFlux, "fluxDev", "FluxPipeline", [
     ...["transformer", "vae", "text_encoder", "text_encoder_2"],
   ]],
+  ["FLUX.2-dev", flux2Shapes("dev"), "flux2Dev", "Flux2Pipeline", ["transformer"]],
+  ["FLUX.2-klein-4B", flux2Shapes("klein4B"), "flux2Klein4B", "Flux2KleinPipeline", ["transformer"]],
+  [
+    "ComfyUI's FLUX.2-klein-9B with its VAE",
+    { ...prefixed("model.diffusion_model.", flux2Shapes("klein9B")), ...prefixed("vae.", flux2VaeShapes()) },
+    "flux2Klein9B",
+    "Flux2KleinPipeline",
+    ["transformer", "vae"],
+  ],
   ["Z-Image", zImageShapes(), "zImage", "ZImagePipeline", ["transformer"]],
   [
     "Z-Image with its VAE",
@@ -214,6 +225,38 @@ const configs: [string, Shapes, string, Record<string, unknown>][] = [
     in_channels: 384,
     out_channels: 64,
   }],
+  ["FLUX.2-dev's transformer", flux2Shapes("dev"), "transformer", {
+    in_channels: 128,
+    out_channels: null,
+    num_layers: 8,
+    num_single_layers: 48,
+    attention_head_dim: 128,
+    num_attention_heads: 48,
+    joint_attention_dim: 15360,
+    timestep_guidance_channels: 256,
+    mlp_ratio: 3,
+    guidance_embeds: true,
+    axes_dims_rope: [32, 32, 32, 32],
+  }],
+  ["FLUX.2-klein-4B's transformer", flux2Shapes("klein4B"), "transformer", {
+    num_layers: 5,
+    num_single_layers: 20,
+    num_attention_heads: 24,
+    joint_attention_dim: 7680,
+    guidance_embeds: false,
+  }],
+  ["FLUX.2's VAE", flux2VaeShapes(), "vae", {
+    _class_name: "AutoencoderKLFlux2",
+    latent_channels: 32,
+    block_out_channels: [128, 256, 512, 512],
+    decoder_block_out_channels: null,
+    layers_per_block: 2,
+    use_quant_conv: true,
+    use_post_quant_conv: true,
+  }],
+  ["FLUX.2's VAE with a small decoder", flux2VaeShapes([96, 192, 384, 384]), "vae", {
+    decoder_block_out_channels: [96, 192, 384, 384],
+  }],
   ["Z-Image's transformer", zImageShapes(), "transformer", {
     all_patch_size: [2],
     all_f_patch_size: [1],
@@ -251,7 +294,6 @@ for (
   const [key, name] of [
     ["model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias", "Stable Diffusion 3"],
     ["distilled_guidance_layer.in_proj.bias", "Chroma"],
-    ["model.diffusion_model.single_stream_modulation.lin.weight", "FLUX.2"],
     ["edm_mean", "Playground v2.5"],
     ["layers.0.adaLN_modulation.1.weight", "Lumina"],
     ["model.diffusion_model.siglip_embedder.0.weight", "Z-Image-Omni"],

@@ -4,6 +4,8 @@ import { findParts } from "../../../src/io/single_file/parts.ts";
 import {
   behind,
   toBflFlux,
+  toBflFlux2,
+  toBflVae,
   toLdmUnet,
   toLdmVae,
   toOpenClip,
@@ -66,6 +68,30 @@ const files: [string, string, string, (model: Raws) => Raws][] = [
     "transformer",
     fixture("flux/transformer_bf16/diffusion_pytorch_model.safetensors"),
     (m) => toBflFlux(m, "model.diffusion_model."),
+  ],
+  [
+    "BFL's FLUX.2 klein",
+    "transformer",
+    fixture("flux2/pipeline/transformer/diffusion_pytorch_model.safetensors.index.json"),
+    (m) => toBflFlux2(m),
+  ],
+  [
+    "ComfyUI's FLUX.2-dev",
+    "transformer",
+    fixture("flux2/transformer_dev/diffusion_pytorch_model.safetensors"),
+    (m) => toBflFlux2(m, "model.diffusion_model.", "weight"),
+  ],
+  [
+    "BFL's autoencoder of FLUX.2",
+    "vae",
+    fixture("flux2/pipeline/vae/diffusion_pytorch_model.safetensors"),
+    (m) => toBflVae(m, levelsOf(m)),
+  ],
+  [
+    "FLUX.2's autoencoder with a small decoder, its outer convolutions beside the coders",
+    "vae",
+    fixture("flux2/vae_small_decoder/diffusion_pytorch_model.safetensors"),
+    (m) => toLdmVae(m, levelsOf(m), "vae."),
   ],
   [
     "Z-Image in bf16",
