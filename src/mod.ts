@@ -26,6 +26,7 @@ export {
 export { type DeviceOptions, openDevice } from "./gpu/open/open.ts";
 export { replaceShader } from "./gpu/shader/replace_shader.ts";
 export type { BindingUse, Pipeline, Pipelines, PipelineSpec } from "./gpu/shader/pipelines.ts";
+export type { Marks } from "./gpu/profiling/marks.ts";
 export type { Profiler, TimedDevice } from "./gpu/profiling/profiler.ts";
 export type {
   ClockOffset,

@@ -60,6 +60,10 @@ export const options = {
   ),
   quantize: option.choice("stores matrices in fewer bits", ["int8", "int4"]),
   engine: option.choice("of WebGPU; default: Dawn, else Deno's", ["dawn", "deno"]),
+  check: option.choice(
+    "looks for NaN and infinity in every result: where there is one, says which layer made it, of what; up to twice the time",
+    ["finite"],
+  ),
   plan: option.flag("prints what the models take of the memory, from the headers of their files, and ends"),
   preview: {
     ...checked(

@@ -9,11 +9,12 @@ import type { Replayed } from "./recipe.ts";
 /** Opens the engine that is asked for, or that of a replayed picture; where that does not open, any. */
 export async function openEngine(given: Given, replayed: Replayed | undefined): Promise<Device> {
   const engine: Engine | undefined = given.engine ?? replayed?.settings.engine;
+  const { check } = given;
   try {
-    return await openDevice({ engine });
+    return await openDevice({ engine, check });
   } catch (error) {
     if (given.engine || !replayed || !(error instanceof NoAdapterError)) throw error;
-    return await openDevice();
+    return await openDevice({ check });
   }
 }
 

@@ -2,6 +2,7 @@ import { Buffers } from "./memory/buffers.ts";
 import { settleDawn } from "./open/dawn.ts";
 import { DeviceBase, type HostTimes } from "./device_base.ts";
 import { Pipelines } from "./shader/pipelines.ts";
+import { Marks } from "./profiling/marks.ts";
 import { Profiler } from "./profiling/profiler.ts";
 import type { TimingRow } from "./profiling/records.ts";
 import type { Engine } from "./traits.ts";
@@ -27,6 +28,8 @@ export class Device extends DeviceBase implements Disposable {
   readonly check: "finite" | undefined;
   /** Compiled shaders, kept until the device closes. */
   readonly pipelines: Pipelines;
+  /** Names of stretches of work, where the device was opened with `profile` or `check`. */
+  readonly marks: Marks | undefined;
   /** Times every dispatch where the device was opened with `profile: true`. */
   readonly profiler: Profiler | undefined;
   /** Callbacks that run at close, before the GPU is freed: layers above add their cleaning here. */
@@ -64,7 +67,8 @@ export class Device extends DeviceBase implements Disposable {
     this.tunings = options.tunings ?? new Tunings(tunedAdapter(engine, adapter));
     this.buffers = new Buffers(this);
     this.pipelines = new Pipelines(this);
-    this.profiler = options.profile ? new Profiler(this) : undefined;
+    this.marks = options.profile || options.check ? new Marks() : undefined;
+    this.profiler = options.profile ? new Profiler(this, this.marks!) : undefined;
     opened.push(this);
   }
 
@@ -86,16 +90,16 @@ export class Device extends DeviceBase implements Disposable {
   }
 
   /**
-   * Names a stretch of work, e.g. of a loop, for the device's timings; it ends where what is returned is disposed of. What
+   * Names a stretch of work, e.g. of a loop, for the device's timings and errors of its check; it ends where what is returned is disposed of. What
    * is recorded meanwhile counts, whenever it runs. Stretches within others are named "outer/inner". Without `profile: true`
-   * it does nothing.
+   * and `check` it does nothing.
    *
    * ```ts ignore
    * using _ = device.mark("guidance");
    * ```
    */
   mark(name: string): Disposable {
-    return this.profiler?.mark(name) ?? UNMARKED;
+    return this.marks?.begin(name) ?? UNMARKED;
   }
 
   /** Counts time of the host, for profiles too. */

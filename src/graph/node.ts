@@ -62,6 +62,9 @@ export interface View {
   readonly offset: number;
 }
 
+/** A tensor's axes, and how they lie in memory. */
+export type Axes = Pick<View, "shape" | "strides">;
+
 /** A view that a pointwise node reads, broadcast to the node's shape. */
 export interface Operand extends View {
   /** Outside these places of one axis the operand reads as 0: how `cat` and padding are made. */
@@ -86,7 +89,14 @@ export class Leaf extends Node {
   readonly sources: readonly Node[] = [];
 
   /** Without a storage a leaf is filled later, by an upload or by the run of a plan. */
-  constructor(dtype: DType, count: number, readonly label: string, storage?: Storage) {
+  constructor(
+    dtype: DType,
+    count: number,
+    readonly label: string,
+    storage?: Storage,
+    /** The value as a tensor, for messages, where it is one. */
+    readonly tensor?: Axes,
+  ) {
     super(dtype, count, "");
     this.storage = storage;
   }
@@ -189,7 +199,7 @@ export interface KernelSpec {
   /** Arithmetic operations in one run, for the profiler; what is fused is added to it. */
   readonly flops: number;
   /** The output as a tensor, for messages; its own coordinates where that is not known. */
-  readonly tensor?: { readonly shape: Shape; readonly strides: readonly number[] } | undefined;
+  readonly tensor?: Axes | undefined;
 }
 
 /** The output of a kernel. */

@@ -39,9 +39,10 @@ export function tensor(
   const type = expectPlain(options.dtype ?? dtype);
   const array = exactArray(type, values);
   const device = currentDevice();
-  const node = new Leaf(type, array.length, "", upload(device, array));
+  const strides = contiguousStrides(sizes);
+  const node = new Leaf(type, array.length, "", upload(device, array), { shape: sizes, strides });
   streamOf(device).note(node);
-  const result = new Tensor(device, node, sizes, contiguousStrides(sizes), 0);
+  const result = new Tensor(device, node, sizes, strides, 0);
   remember(result, array);
   return result;
 }

@@ -1,6 +1,7 @@
 import type { Buffers } from "../memory/buffers.ts";
 import type { DeviceBase } from "../device_base.ts";
 import { Clock } from "./clock.ts";
+import type { Marks } from "./marks.ts";
 import type {
   DispatchedWork,
   DispatchRecord,
@@ -54,17 +55,13 @@ export class Profiler {
   readonly #host: HostSpan[] = [];
   readonly #memory: [at: number, bytes: number][] = [];
   #clock = new Clock();
-  /** Those that go on, the outermost first. */
-  readonly #marked: Stretch[] = [];
-  #turns = 0;
-  /** The stretches in which nodes were recorded that did not run yet, by the nodes' numbers. */
-  readonly #noted = new Map<number, Stretch>();
-  /** The stretch of what is encoded now. */
-  #current: Stretch | undefined;
+  readonly #marks: Marks;
 
   /** For devices opened with `profile: true`. Throws where the adapter lacks timestamps. */
-  constructor(device: TimedDevice) {
+  constructor(device: TimedDevice, marks: Marks) {
     this.#device = device;
+    this.#marks = marks;
+    marks.onBegin = (stretch) => this.#stretches.push(stretch);
     device.buffers.onChange = (bytes) => this.#memory.push([performance.now(), bytes]);
     if (!device.gpu.features.has("timestamp-query")) {
       throw new Error(
@@ -78,41 +75,6 @@ export class Profiler {
     this.#sets.length = this.#open.length = this.#unread.length = 0;
   }
 
-  /** Begins a stretch, see `device.mark`. */
-  mark(name: string): Disposable {
-    const outer = this.#marked.at(-1);
-    const stretch: Stretch = {
-      mark: outer ? `${outer.mark}/${name}` : name,
-      turn: outer?.turn ?? ++this.#turns,
-      start: performance.now(),
-      end: undefined,
-    };
-    this.#marked.push(stretch);
-    this.#stretches.push(stretch);
-    return {
-      [Symbol.dispose]: () => {
-        stretch.end ??= performance.now();
-        const i = this.#marked.indexOf(stretch);
-        if (i >= 0) this.#marked.splice(i, 1);
-      },
-    };
-  }
-
-  /** Takes note of the stretch in which a node is recorded; numbers grow. */
-  note(id: number): void {
-    const stretch = this.#marked.at(-1);
-    if (stretch) this.#noted.set(id, stretch);
-  }
-
-  /** Commands encoded from now on belong to the node of this number. */
-  enter(id: number): void {
-    this.#current = this.#noted.get(id);
-    for (const other of this.#noted.keys()) {
-      if (other > id) break;
-      this.#noted.delete(other); // work is encoded in order
-    }
-  }
-
   /** Takes note of what the host did. */
   spent(span: HostSpan): void {
     this.#host.push(span);
@@ -122,7 +84,7 @@ export class Profiler {
   joins({ details }: DispatchedWork, model = ""): boolean {
     if (this.mode !== "passes") return this.mode === "off";
     const last = this.#open.at(-1);
-    if (last?.model !== model || last.turn !== (this.#current?.turn ?? 0)) return false;
+    if (last?.model !== model || last.turn !== (this.#marks.current?.turn ?? 0)) return false;
     const { flops, bytes } = details();
     last.flops += flops;
     last.bytes += bytes;
@@ -137,7 +99,7 @@ export class Profiler {
     model = "",
   ): GPUComputePassTimestampWrites | undefined {
     if (this.mode === "off") return undefined;
-    const { mark = "", turn = 0 } = this.#current ?? {};
+    const { mark = "", turn = 0 } = this.#marks.current ?? {};
     const known = details();
     const what = this.mode === "passes"
       ? { ...PASS, flops: known.flops, bytes: known.bytes }

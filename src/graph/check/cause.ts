@@ -32,7 +32,7 @@ export function causeOfKernel(
       advice: 'look at the ranges of its inputs, or load the model with { dtype: "f32" }',
     };
   }
-  if (isNaN && bad.every(isHiding)) {
+  if (isNaN && bad.every(mayHide)) {
     return {
       kind: "made here",
       text: `${
@@ -51,10 +51,17 @@ export function causeOfKernel(
 /** True where all that is not finite is -infinity, by which masks hide places. */
 const isHiding = (range: ValueRange) => range.negativeInf > 0 && range.nan + range.inf === 0;
 
+/** True for a tensor that may be a mask, or be made with one. */
+function mayHide(input: CheckedInput): boolean {
+  const { kind, source } = input;
+  return isHiding(input) &&
+    (kind === "tensor" || kind === "result" || kind === "input" && /mask/i.test(source));
+}
+
 /** True for a result that only has -infinity, where inputs have it, too. */
 export function passesOn(result: ValueRange, inputs: readonly CheckedInput[]): boolean {
   const bad = inputs.filter((input) => !isFinite(input));
-  return isHiding(result) && bad.length > 0 && bad.every(isHiding);
+  return isHiding(result) && bad.length > 0 && bad.every(mayHide);
 }
 
 const ADVICE: Readonly<Record<CheckedInput["kind"], string>> = {

@@ -1,8 +1,8 @@
-import { contiguousStrides, formatShape, placeOf, type Shape, size } from "../../core/shape.ts";
+import { contiguousStrides, formatShape, placeOf, size } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
 import { boundBy } from "../../gpu/shader/compose.ts";
 import type { Step } from "../fusion/step.ts";
-import { Input, Kernel, Leaf, type Node, Pointwise, Scratch, type View } from "../node.ts";
+import { type Axes, Input, Kernel, Leaf, type Node, Pointwise, Scratch, type View } from "../node.ts";
 import { Call, Output } from "../run/call.ts";
 import type { Work } from "../run/work.ts";
 import { isFinite, nameOf } from "./cause.ts";
@@ -16,7 +16,8 @@ export type Result = Pick<NonFiniteReport, "dtype" | "shape" | "index" | "value"
 /** The result of a step. */
 export function resultOf({ output, record }: Step, values: ArrayLike<number>): Result {
   const result = rangeOf(values);
-  const { shape, strides } = axesOf(output, record.shape);
+  const { shape, strides } = ownAxes(output) ??
+    { shape: record.shape, strides: contiguousStrides(record.shape) };
   return {
     dtype: output.dtype,
     shape,
@@ -26,13 +27,11 @@ export function resultOf({ output, record }: Step, values: ArrayLike<number>): R
   };
 }
 
-/** A value's own axes, and how they lie in memory. */
-function axesOf(node: Node, own: Shape): Pick<View, "shape" | "strides"> {
+/** A value's own axes, where they are known. */
+function ownAxes(node: Node): Axes | undefined {
   if (node instanceof Pointwise) return node;
-  if (node instanceof Kernel) {
-    return node.spec.tensor ?? { shape: node.spec.axes, strides: node.spec.strides };
-  }
-  return { shape: own, strides: contiguousStrides(own) };
+  if (node instanceof Kernel) return node.spec.tensor;
+  return node instanceof Leaf ? node.tensor : undefined;
 }
 
 /** The tensors that a dispatch reads. */
@@ -45,20 +44,20 @@ export async function describeInputs(
   const names = variablesOf(device, step);
   const views = viewsOf(step);
   const before = new Map(ran.slice(0, index).map(({ step }) => [step.output, step]));
-  const inputs = new Map<string, CheckedInput>();
+  const inputs: CheckedInput[] = [];
   for (const [i, node] of step.inputs.entries()) {
     const range = rangeOf(await readValues(device, reads[i]!, node));
-    const { shape, strides, offset } = unrepeated(views[i]!);
-    inputs.set(names[i]!, {
+    const { shape, strides } = ownAxes(node) ?? unrepeated(views[i]!);
+    inputs.push({
       name: names[i]!,
       ...sourceOf(node, before.get(node)),
       dtype: node.dtype,
       shape,
       ...range,
-      index: range.first < 0 ? undefined : placeOf(range.first - offset, shape, strides),
+      index: range.first < 0 ? undefined : placeOf(range.first, shape, strides),
     });
   }
-  return [...inputs.values()];
+  return inputs;
 }
 
 /** Views by which a step reads its inputs: first those of its kernel, then operands of what is fused. */
@@ -68,11 +67,11 @@ function viewsOf({ origin: { group, chosen }, inputs, output }: Step): View[] {
 }
 
 /** A view without the axes along which it repeats, if it repeats at all: of a bias its one axis. */
-function unrepeated(view: View): View {
+function unrepeated(view: View): Axes {
   const { shape, strides } = view;
   if (!shape.some((n, axis) => n > 1 && strides[axis] === 0)) return view;
   const real = (numbers: readonly number[]) => numbers.filter((_, axis) => strides[axis] !== 0);
-  return { ...view, shape: real(shape), strides: real(strides) };
+  return { shape: real(shape), strides: real(strides) };
 }
 
 function whole(node: Node): View {
@@ -131,7 +130,7 @@ function textOf(report: NonFiniteReport): string {
     `Cannot go on: expected finite numbers from ${where} (${kernel}), got ${numberText(value)} at ` +
     `[${index.join(", ")}] of its result ${dtype} ${formatShape(shape)}: ${cause.text}; ${cause.advice}`,
     `${cause.kind}; dispatch ${report.dispatch} of ${report.dispatches}` +
-    (mark ? `, in "${mark}", stretch ${turn}` : "") +
+    (mark ? `, in "${mark}" (stretch ${turn} of the device)` : "") +
     `; of ${size(shape)} numbers ${counts.filter(Boolean).join(", ")}, the others ${span(result)}`,
   ];
   if (report.fused) lines.push(`computes ${report.fused}, in ${report.paths.join(", ") || "no module"}`);

@@ -27,7 +27,7 @@ export interface CheckedInput extends ValueRange {
   readonly source: string;
   /** Element type. */
   readonly dtype: DType;
-  /** As the dispatch reads it, without axes along which it is broadcast. */
+  /** Its own shape, or where that is not known the shape as which the dispatch reads it. */
   readonly shape: Shape;
   /** The first element that is not finite: one coordinate for each axis of `shape`. */
   readonly index: readonly number[] | undefined;

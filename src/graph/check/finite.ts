@@ -1,5 +1,6 @@
 import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
+import type { Stretch } from "../../gpu/profiling/records.ts";
 import type { Encoding } from "../../gpu/encoding.ts";
 import type { Node } from "../node.ts";
 import { pagedWeights } from "../run/chunks.ts";
@@ -13,6 +14,8 @@ import { readValues } from "./values.ts";
 /** Work that ran and was not checked yet. */
 export interface Checked {
   readonly work: Work;
+  /** In which it was recorded. */
+  readonly stretch: Stretch | undefined;
 }
 
 /**
@@ -62,7 +65,7 @@ export class FiniteCheck {
   }
 
   /** Throws what is to say of a result, unless it only passes on -infinity, by which masks hide places. */
-  async #refuse({ work, index }: Checked & { index: number }, encoding: Encoding): Promise<void> {
+  async #refuse({ work, stretch, index }: Checked & { index: number }, encoding: Encoding): Promise<void> {
     const { ran } = work;
     const { step, output } = ran[index]!;
     await this.#again(work, index, encoding);
@@ -81,7 +84,8 @@ export class FiniteCheck {
         (again) => causeOf(again, origin.group, result.result.first, inputs, byKernel),
       )
       : byKernel();
-    throw errorOf(work, index, { ...result, inputs, cause, mark: "", turn: 0 });
+    const { mark = "", turn = 0 } = stretch ?? {};
+    throw errorOf(work, index, { ...result, inputs, cause, mark, turn });
   }
 
   /** Calls `find` with what computes parts of a dispatch again, of the values that it was computed of. */

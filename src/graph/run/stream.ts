@@ -69,7 +69,7 @@ export class Stream {
     if (this.#tracing.isOpen) return;
     this.#device.assertAlive();
     this.note(node);
-    this.#device.profiler?.note(node.id);
+    this.#device.marks?.note(node.id);
     for (const source of node.sources) {
       if (source.storage) continue;
       if (source.passed) this.#pending.add(source);
@@ -182,7 +182,7 @@ export class Stream {
   /** Submits work: at once or, where weights are streamed, chunk by chunk as they are read. More may be recorded meanwhile. */
   async #run(works: readonly Work[]): Promise<void> {
     this.#device.assertAlive();
-    const { hostTimes, profiler } = this.#device;
+    const { hostTimes, marks } = this.#device;
     const start = performance.now();
     const submitted = hostTimes.submit;
     const nodes = reachable(this.#pending);
@@ -195,13 +195,13 @@ export class Stream {
     const unchecked: Checked[] = [];
     try {
       for (const work of works) {
-        profiler?.enter(work.id);
+        marks?.enter(work.id);
         for (const fetch of work.encode(encoding, uniforms)) {
           encoding.submit(); // while streamed weights are read, finalizers free other values that nobody holds
           await fetch();
         }
         if (!check) continue;
-        unchecked.push({ work });
+        unchecked.push({ work, stretch: marks?.current });
         const isWhole = work instanceof Call || work === works.at(-1); // a later call may overwrite what this one has
         if (isWhole) await check.verify(unchecked.splice(0), encoding);
       }

@@ -166,7 +166,9 @@ export class Traces {
     results: Results;
     record: () => Node[];
   } {
-    const leaves = values.map(([name, x]) => new Input(x.dtype, x.size, name));
+    const leaves = values.map(([name, { shape, dtype, size }]) =>
+      new Input(dtype, size, name, undefined, { shape, strides: usualStrides(shape) })
+    );
     const inputs = Object.fromEntries(values.map(([name, x], i) => {
       return [name, new Tensor(this.#device, leaves[i]!, x.shape, usualStrides(x.shape), 0)];
     }));

@@ -179,8 +179,11 @@ export class Weights {
   #plant(): void {
     const root: Branch = Object.create(null);
     for (const [key, info] of this.#infos) {
-      const leaf = new Parameter(storedDType(key, info, this.#format), size(info.shape), key);
-      const tensor = new Tensor(this.#device, leaf, info.shape, usualStrides(info.shape), 0);
+      const { shape } = info;
+      const strides = usualStrides(shape);
+      const dtype = storedDType(key, info, this.#format);
+      const leaf = new Parameter(dtype, size(shape), key, undefined, { shape, strides });
+      const tensor = new Tensor(this.#device, leaf, shape, strides, 0);
       this.#weights.set(key, { info, leaf, tensor });
       insert(root, key.split("."), tensor);
     }
