@@ -4,7 +4,7 @@ export { ELEMENT_MAIN, GRID, WORKGROUP_MAIN } from "../gpu/shader/grid.ts";
 export { type Snippet, snippet, type SourcePart } from "../gpu/shader/snippet.ts";
 export type { Expr } from "../graph/expr.ts";
 export { ACTIVATIONS } from "../graph/fusion/library.ts";
-export type { Candidate, FirstPass, KernelSpec, Operand, Pass } from "../graph/node.ts";
+export type { Axes, Candidate, FirstPass, KernelSpec, Operand, Pass } from "../graph/node.ts";
 export type { NestedValues, Values } from "../core/host_values.ts";
 export {
   type CreateOptions,
