@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open/open.ts";
 import type { Device } from "../../../src/gpu/device.ts";
-import { NonFiniteError, type NonFiniteReport } from "../../../src/graph/check/error.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { conv2d, groupNorm, matmul, silu, softmax } from "../../../src/ops/mod.ts";
 import { named, progress, scope, type Tensor, tensor } from "../../../src/tensor/mod.ts";
 import { Dice } from "../../support/dice.ts";
+import { refused } from "../../support/planted.ts";
 import { traced } from "../../support/traced.ts";
 
 const ENGINES = ["dawn", "deno"] as const;
@@ -18,13 +18,6 @@ function testChecked(name: string, run: (device: Device) => Promise<void>): void
       await run(device);
     });
   }
-}
-
-/** What the check says of work. Fails where it says nothing. */
-async function refused(work: () => Promise<unknown>): Promise<NonFiniteReport & { message: string }> {
-  const error = await work().then(() => undefined, (error) => error);
-  assert.ok(error instanceof NonFiniteError, `expected a NonFiniteError, got ${error}`);
-  return { ...error.report, message: error.message };
 }
 
 const dice = new Dice(120);

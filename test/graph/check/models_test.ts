@@ -3,13 +3,12 @@ import { join } from "node:path";
 import { placeOf } from "../../../src/core/shape.ts";
 import type { Device } from "../../../src/gpu/device.ts";
 import { type DeviceOptions, openDevice } from "../../../src/gpu/open/open.ts";
-import { NonFiniteError, type NonFiniteReport } from "../../../src/graph/check/error.ts";
 import { AutoencoderKL, Model } from "../../../src/models/mod.ts";
-import type { Weights } from "../../../src/models/runtime/weights.ts";
 import { DiffusionPipeline } from "../../../src/pipelines/mod.ts";
 import type { Tensor } from "../../../src/tensor/mod.ts";
 import { Dice } from "../../support/dice.ts";
 import { asGpu } from "../../support/engines.ts";
+import { planted, refused, weightsOf } from "../../support/planted.ts";
 
 const root = join(import.meta.dirname!, "../../..");
 /** Set the variable to 10000 for all weights, which takes three minutes. */
@@ -54,36 +53,6 @@ async function opened(
     },
     [Symbol.dispose]: () => own.dispose(),
   };
-}
-
-/** Weights of a model that are in memory, by their keys. */
-function weightsOf(model: Model): [key: string, weight: Tensor][] {
-  const { weights } = model as unknown as { weights: Weights };
-  return [...weights.tensors].filter(([, { node }]) => node.storage);
-}
-
-/** Writes a number over an element of a weight while `run` lasts. */
-async function planted<T>(weight: Tensor, element: number, value: number, run: () => Promise<T>): Promise<T> {
-  const { device, dtype, node: { storage } } = weight;
-  const { buffer, offset } = storage!;
-  const perWord = dtype === "f16" ? 2 : 1;
-  const at = offset + Math.floor(element / perWord) * 4;
-  const before = await device.read(buffer, at, 4);
-  const word = before.slice(0);
-  if (dtype === "f16") new Float16Array(word)[element % 2] = value;
-  else new Float32Array(word)[0] = value;
-  device.gpu.queue.writeBuffer(buffer, at, word);
-  try {
-    return await run();
-  } finally {
-    device.gpu.queue.writeBuffer(buffer, at, before);
-  }
-}
-
-async function refused(run: () => Promise<unknown>, what: string): Promise<NonFiniteReport> {
-  const error = await run().then(() => undefined, (error) => error);
-  assert.ok(error instanceof NonFiniteError, `${what}: expected a NonFiniteError, got ${error}`);
-  return error.report;
 }
 
 for (const folder of Object.keys(FAMILIES) as (keyof typeof FAMILIES)[]) {
