@@ -28,11 +28,11 @@ export interface Figures {
   readonly unit: string;
   /** By the clock, without timestamps, in ms. */
   readonly wall: number;
-  /** On the GPU, with passes as they are, in ms. */
+  /** On the GPU, by its part of runs with passes as they are, in ms. */
   readonly gpu: number;
   /** Of the host by kind, in ms, in the order in which they are shown. */
   readonly host: readonly (readonly [kind: string, ms: number])[];
-  /** Parts of `wall` for which the GPU and the host are at work. */
+  /** Parts of the time for which the GPU and the host are at work: of runs with timestamps at passes, and without any. */
   readonly gpuPart: number;
   readonly hostPart: number;
   readonly bound: "GPU-bound" | "CPU-bound" | "bound by neither alone";
@@ -47,15 +47,14 @@ export interface Figures {
 export function figuresOf({ subject, runMs, gpuMs, hostMs, gapMs }: Profile): Figures {
   const each = subject.pipeline ? 1 : subject.steps;
   const wall = runMs.plain.median / each;
-  const gpu = gpuMs.passes.median / each;
+  const gpuPart = gpuMs.passes.median / runMs.passes.median; // of the same runs, as a machine may be busy in others
   const { wait, prepare, ...work } = hostMs;
-  const gpuPart = gpu / wall;
   const hostPart = Object.values(work).reduce((a, b) => a + b, 0) / each / wall;
   const cost = ({ median }: Spread) => Math.max(0, median / runMs.plain.median - 1);
   return {
     unit: subject.pipeline ? "a run" : "a step",
     wall,
-    gpu,
+    gpu: gpuPart * wall,
     host: Object.entries({ ...work, prepare, wait }).map(([kind, ms]) => [kind, ms / each]),
     gpuPart,
     hostPart,

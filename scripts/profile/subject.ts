@@ -13,6 +13,8 @@ export interface Subject extends Disposable {
   /** What a run does. */
   readonly work: string;
   readonly models: readonly Model[];
+  /** True where runs of other numbers of steps have other kernels, as a scheduler's steps may differ. */
+  readonly isLoop: boolean;
   /** Runs so many steps, one after the other as `progress` lets them follow; each is a stretch "step". */
   run(steps: number): Promise<void>;
 }
@@ -30,6 +32,7 @@ export async function openModel(
     className: model.constructor.name,
     work: text,
     models: [model],
+    isLoop: false,
     async run(steps) {
       for await (const _ of progress(Array(steps).fill(0), { write: false })) {
         using _mark = device.mark("step");
@@ -52,6 +55,7 @@ export async function openPipeline(
     className: pipeline.constructor.name,
     work: "prompt" in words ? `draws ${JSON.stringify(prompt)}` : "draws",
     models: modelsOf(pipeline.parts),
+    isLoop: true,
     async run(steps) {
       using _made = scope();
       const generator = manualSeed(0);

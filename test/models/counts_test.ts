@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openDevice } from "../../src/gpu/open/open.ts";
-import { stepsOfGroup } from "../../src/graph/fusion/step.ts";
-import { groupsOf } from "../../src/graph/run/layout.ts";
-import { streamOf } from "../../src/graph/run/stream.ts";
-import { choose } from "../../src/graph/tuning/choice.ts";
 import {
   AutoencoderKL,
   CLIPTextModel,
@@ -16,7 +12,7 @@ import {
 } from "../../src/models/mod.ts";
 import { randn } from "../../src/random/mod.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
-import { groupBytes, groupFlops, kernelFlops } from "../support/counted.ts";
+import { expectCounts } from "../support/counted.ts";
 import { fixture } from "../support/fixtures.ts";
 
 const root = join(import.meta.dirname!, "../..");
@@ -77,20 +73,7 @@ for (const [name, { repo, subfolder, total, modules }] of Object.entries(torch.m
     const [model, call] = await calls[name]!(join(root, repo), subfolder);
     using _model = model;
     await call().data();
-    const products = new Map<string, number>();
-    const ran = streamOf(device).plans.filter((plan) => plan.memory().values.length > 0); // loading traces others
-    for (const plan of ran) {
-      for (const group of groupsOf(device, plan.outputs)) {
-        const candidate = group.kernel && choose(device, group.kernel);
-        const details = stepsOfGroup(group, () => candidate!).map(({ details }) => details());
-        const what = `${group.kernel?.spec.name ?? "pointwise"} of ${group.output.path}`;
-        assert.equal(details.reduce((sum, { flops }) => sum + flops, 0), groupFlops(group), what);
-        assert.deepEqual(details.map(({ bytes }) => bytes), groupBytes(group, candidate), what);
-        if (!group.kernel) continue;
-        const { path } = group.kernel;
-        products.set(path, (products.get(path) ?? 0) + kernelFlops(group.kernel).products);
-      }
-    }
+    const products = expectCounts(device);
     const sumOf = (module: string) =>
       [...products].reduce((sum, [path, n]) => `${path}.`.startsWith(`${module}.`) ? sum + n : sum, 0);
     const found = Object.entries(modules).filter(([module]) => sumOf(module) > 0); // others are recorded in the one around

@@ -1,6 +1,12 @@
+import assert from "node:assert/strict";
+import type { Device } from "../../src/gpu/device.ts";
 import type { Expr } from "../../src/graph/expr.ts";
 import type { Group } from "../../src/graph/fusion/fuse.ts";
+import { stepsOfGroup } from "../../src/graph/fusion/step.ts";
 import type { Candidate, Kernel, Node, Operand, Pass, View } from "../../src/graph/node.ts";
+import { groupsOf } from "../../src/graph/run/layout.ts";
+import { streamOf } from "../../src/graph/run/stream.ts";
+import { choose } from "../../src/graph/tuning/choice.ts";
 
 // Operations and bytes of dispatches, counted from the shapes of what is read and written by the formulas of torch's
 // FlopCounterMode and of papers. Uses none of the counts that operators and steps make.
@@ -110,4 +116,25 @@ function readBytes(views: readonly Operand[]): number {
     (sum, [{ dtype }, marked]) => sum + marked.reduce((a, b) => a + b, 0) * BYTES[dtype]!,
     0,
   );
+}
+
+/**
+ * Asserts that the operations and bytes of every dispatch of the models that ran equal these counts. Returns the operations of
+ * products, convolutions and attention by module.
+ */
+export function expectCounts(device: Device): Map<string, number> {
+  const products = new Map<string, number>();
+  const ran = streamOf(device).plans.filter((plan) => plan.memory().values.length > 0); // loading traces others
+  assert.ok(ran.length > 0);
+  for (const group of ran.flatMap((plan) => groupsOf(device, plan.outputs))) {
+    const candidate = group.kernel && choose(device, group.kernel);
+    const details = stepsOfGroup(group, () => candidate!).map(({ details }) => details());
+    const what = `${group.kernel?.spec.name ?? "pointwise"} of ${group.output.path}`;
+    assert.equal(details.reduce((sum, { flops }) => sum + flops, 0), groupFlops(group), what);
+    assert.deepEqual(details.map(({ bytes }) => bytes), groupBytes(group, candidate), what);
+    if (!group.kernel) continue;
+    const { path } = group.kernel;
+    products.set(path, (products.get(path) ?? 0) + kernelFlops(group.kernel).products);
+  }
+  return products;
 }
