@@ -1,16 +1,19 @@
 /**
  * Says what a folder, a repository, a single file or a LoRA is: family, parts, types, sizes, keys that are
- * not used and the memory that it takes. Tensors are not read, and those of a repository not fetched.
+ * not used and the memory that it takes. Tensors are not read, and those of a repository not fetched. With
+ * --graph it draws what a model runs.
  * `--help` lists the options.
  * Run: deno run -A scripts/inspect.ts PATH_OR_REPO
  */
 import "./plain_errors.ts";
+import { expectWritable } from "../src/io/files/whole_file.ts";
 import { resolveRepo } from "../src/io/hub/resolve_repo.ts";
 import { findLora } from "../src/io/lora/find.ts";
 import { openSingleFile } from "../src/io/single_file/file.ts";
 import { isSingleFile } from "../src/io/single_file/options.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
+import { GRAPH_FILE, writeGraphs } from "./inspect/graph/write.ts";
 import { describeLora, isLora } from "./inspect/lora.ts";
 import { describeFolder, describeModel, describePipeline, describeSingleFile } from "./inspect/models.ts";
 import { describeMemory } from "./inspect/plan.ts";
@@ -25,12 +28,25 @@ const options = readArguments(
     config: option.model("for one file: whose configs it has"),
     base: option.model("for one file: what it lacks"),
     variant: option.text("of the weights of a folder or repository, e.g. fp16"),
+    graph: option.output(
+      "what a model runs at its usual size, or target, a .json of device.dump(); .html, .dot, .json or .txt",
+      GRAPH_FILE,
+      "graph.html",
+    ),
+    part: option.text("of a pipeline, for --graph; default: its UNet or transformer"),
+    dtype: option.choice("for --graph; default: f16 on a GPU that computes in it", ["f32", "f16"]),
   },
 );
 
-const { target, config, base, model, memory, variant } = options;
+const { target, config, base, model, memory, variant, graph, part, dtype } = options;
 
-for await (const text of describe(target!)) console.log(text);
+if (graph === undefined) {
+  for await (const text of describe(target!)) console.log(text);
+} else {
+  expectOnly("of which --graph draws what it runs", "graph", "part", "dtype", "config", "base", "variant");
+  expectWritable(graph, `take --graph ${graph}`);
+  console.log(await writeGraphs(target!, graph, { part, dtype, config, base, variant }));
+}
 
 /** Throws where an option is given that says nothing about what `what` is. */
 function expectOnly(what: string, ...names: readonly (keyof typeof options)[]): void {

@@ -12,7 +12,7 @@ export type { Shape, Tuple } from "./core/shape.ts";
 export { version } from "./core/version.ts";
 export { waiting, type WaitingOptions } from "./core/waiting.ts";
 export type { Buffers, Storage } from "./gpu/memory/buffers.ts";
-export { currentDevice, Device, type KernelChoice } from "./gpu/device.ts";
+export { currentDevice, Device, type DumpForm, type KernelChoice } from "./gpu/device.ts";
 export type { DeviceBase, HostTimes } from "./gpu/device_base.ts";
 export type { Engine, MatrixConfig, Traits } from "./gpu/traits.ts";
 export type { Dropped, Measured, TunedAdapter, Tunings, TuningsData } from "./gpu/tunings/tunings.ts";
@@ -49,6 +49,8 @@ export {
   type NonFiniteReport,
   type ValueRange,
 } from "./graph/check/error.ts";
+export type { GraphDump } from "./graph/dump/describe.ts";
+export type { Graph, GraphLeaf, GraphStep } from "./graph/dump/graph.ts";
 export type { Leaf, Node, View, WeightPager } from "./graph/node.ts";
 export type { Progress } from "./io/hub/resolve_repo.ts";
 export { type Fit, resizeImage, type ResizeOptions } from "./io/images/resize.ts";

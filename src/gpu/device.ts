@@ -16,6 +16,9 @@ export interface KernelChoice {
   readonly candidate: string | undefined;
 }
 
+/** A form of `Device.dump`. */
+export type DumpForm = "text" | "json" | "dot";
+
 /** An open GPU: its buffers, pipelines and state. Closing it frees everything that was made on it. */
 export class Device extends DeviceBase implements Disposable {
   /** All GPU memory of the device goes through here, so that `usage()` counts it whole. */
@@ -38,8 +41,8 @@ export class Device extends DeviceBase implements Disposable {
   readonly losing: (() => void)[] = [];
   /** Bytes of memory that it turned out to have when an allocation failed. */
   memoryCeiling: number | undefined;
-  /** Text of the traced graphs: set by the layer that has them. */
-  describeGraphs: () => string = () => "";
+  /** The traced graphs in a form: set by the layer that has them. */
+  describeGraphs: (form: DumpForm) => string = () => "";
   /** Objects that layers above keep for this device, by class. */
   readonly #attached = new Map<unknown, unknown>();
   readonly #request: () => Promise<GPUDevice>;
@@ -83,10 +86,11 @@ export class Device extends DeviceBase implements Disposable {
   }
 
   /**
-   * The traced graphs as text: their dispatches, fused nodes, kernels, inputs, and where each output lies.
+   * The traced graphs: their dispatches with kernels, inputs, what is fused into them, and where each result lies. As
+   * "text" a line each; as "json" data of the form `GraphDump`; as "dot" for Graphviz, a cluster for each module.
    */
-  dump(): string {
-    return this.describeGraphs();
+  dump(form: DumpForm = "text"): string {
+    return this.describeGraphs(form);
   }
 
   /**

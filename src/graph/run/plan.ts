@@ -7,6 +7,7 @@ import type { Pipeline } from "../../gpu/shader/pipelines.ts";
 import { Uniforms } from "../../gpu/memory/uniforms.ts";
 import type { Group } from "../fusion/fuse.ts";
 import type { Step } from "../fusion/step.ts";
+import { type Graph, graphOf } from "../dump/graph.ts";
 import { Leaf, type Node, type WeightPager } from "../node.ts";
 import { Counts, type Ran } from "../check/counts.ts";
 import type { Problem } from "../tuning/bench.ts";
@@ -335,18 +336,21 @@ export class Plan {
     return { label: this.label, arenas: this.#arenas.map(({ size }) => size), values };
   }
 
-  /** A table of the steps: kernel, module path, shape in memory, arena and offset of the output. */
-  dump(): string {
-    const rows = this.#steps.map((step, i) => {
-      const { kernel, path } = step.record;
-      const place = this.#places.get(step.output);
-      const where = place ? `arena ${place.arena} + ${place.offset}` : "unplaced";
-      const inputs = step.inputs.map((node) => node instanceof Leaf ? node.label : `%${node.id}`).join(", ");
-      const kept = this.#depends[i]!.isSubsetOf(this.#constant) ? " kept" : "";
-      return `%${step.output.id} = ${step.pipeline.label}(${inputs}) ${step.output.dtype}[${step.output.count}] ` +
-        `${where}${kept} @ ${path || kernel}`;
+  /** Its steps as data; before the first run results lie where they will. */
+  graph(): Graph {
+    const kept = keptResults(this.#steps, this.#depends, this.outputs, this.#constant);
+    const { places, sizes } = this.#bound
+      ? { places: this.#places, sizes: this.#arenas.map(({ size }) => size) }
+      : layOut(this.#device, this.#steps, this.outputs, kept);
+    return graphOf({
+      label: this.label,
+      steps: this.#steps,
+      inputs: this.inputs,
+      outputs: this.outputs,
+      places,
+      sizes,
+      kept: this.#depends.map((inputs) => inputs.isSubsetOf(this.#constant)),
     });
-    return [`${this.label}: ${this.#steps.length} dispatches`, ...rows].join("\n");
   }
 
   /** Frees arenas, inputs, uniforms, and values that the traced function made. */

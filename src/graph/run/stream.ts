@@ -1,6 +1,7 @@
 import type { Device } from "../../gpu/device.ts";
 import { Encoding } from "../../gpu/encoding.ts";
 import { Uniforms } from "../../gpu/memory/uniforms.ts";
+import { describeGraphs } from "../dump/describe.ts";
 import { fuse, reachable } from "../fusion/fuse.ts";
 import type { Leaf, Node, Pointwise } from "../node.ts";
 import { type Checked, FiniteCheck } from "../check/finite.ts";
@@ -47,7 +48,7 @@ export class Stream {
     this.#device = device;
     this.#uniforms = new Uniforms(device, "loop uniforms", UNIFORM_BYTES);
     this.#check = device.check && new FiniteCheck(device);
-    device.describeGraphs = () => [...this.#plans].map((plan) => plan.dump()).join("\n\n");
+    device.describeGraphs = (form) => describeGraphs([...this.#plans].map((plan) => plan.graph()), form);
     device.losing.push(() => {
       this.#uniforms.forget();
       this.#plans.clear();

@@ -1,3 +1,4 @@
+import { graphText } from "../../../src/graph/dump/text.ts";
 import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open/open.ts";
 import { Leaf } from "../../../src/graph/node.ts";
@@ -102,7 +103,7 @@ Deno.test("what only a kernel's last pass reads is made in every run and kept in
     assert.deepEqual(await y!.data(), await conv(x).data());
   }
   assert.deepEqual(counts, [plan.size, plan.size - 1, plan.size - 1]); // the weights' order in memory is kept
-  const steps = [...plan.dump().matchAll(/= (\w+)\(.*?( kept)? @/g)].map(([, name, kept = ""]) =>
+  const steps = [...graphText(plan.graph()).matchAll(/= (\w+)\(.*?( kept)? @/g)].map(([, name, kept = ""]) =>
     name + kept
   );
   const product = device.traits.software // Winograd's form is offered there alone

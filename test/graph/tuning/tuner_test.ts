@@ -1,3 +1,4 @@
+import { graphText } from "../../../src/graph/dump/text.ts";
 import assert from "node:assert/strict";
 import type { Device } from "../../../src/gpu/device.ts";
 import { DeviceLostError } from "../../../src/gpu/errors.ts";
@@ -131,7 +132,7 @@ Deno.test("tune: now measures once, when a trace first runs; the same file gives
       const inputs = [tensor(x).reshape([40, 72]), tensor(q).reshape([1, 2, 48, 40])];
       const { plan, run } = traced(device, inputs, (x, q) => [linear(x!, w), attention(q!, q!, q!)]);
       const results = await Promise.all(run(...inputs).map((y) => y.data()));
-      const names = [...plan.dump().matchAll(/= (\w+)\(/g)].map(([, name]) => name!);
+      const names = [...graphText(plan.graph()).matchAll(/= (\w+)\(/g)].map(([, name]) => name!);
       return { bits: results.map((data) => [...new Uint32Array(data.buffer)]), names };
     };
     const measured = await run({ tune: "now" });
