@@ -105,8 +105,8 @@ export function graphOf({ label, steps, inputs, outputs, places, sizes, kept }: 
 }
 
 function stepOf(step: Step, { arena, offset }: Place, isKept: boolean): GraphStep {
-  const { kernel, path, shape, flops, bytes } = step.record;
-  const { inputs, fused } = step.details();
+  const { kernel, path, shape } = step.record;
+  const { inputs, fused, flops, bytes } = step.details();
   return {
     id: step.output.id,
     kernel,
