@@ -58,6 +58,7 @@ export async function diffModel(
   { only = "", tolerance }: DiffOptions,
 ): Promise<Diff> {
   const { facts } = recording;
+  const config = configChanges(model.config, facts.config);
   const { pairs, onlyHere, onlyThere } = matchPaths(model, recording, only);
   const depths = depthsOf(facts.sources);
   const features: Compared[] = [];
@@ -65,7 +66,7 @@ export async function diffModel(
     if (!isSameOrder(got.shape, info.shape)) {
       throw new TypeError(
         `Cannot compare ${path}: expected the recorded shape [${info.shape.join(", ")}], ` +
-          `got [${got.shape.join(", ")}]; record the same model, or leave it out with --only`,
+          `got [${got.shape.join(", ")}]; record the same model`,
       );
     }
     const difference = differenceOf(await got.data(), await recording.read(info), info.shape);
@@ -76,7 +77,7 @@ export async function diffModel(
   const results: Compared[] = [];
   for (const [i, group] of groupsOf(pairs, recording).entries()) {
     using _made = scope();
-    const called = call(group.map(({ here }) => here));
+    const called = explained(config, () => call(group.map(({ here }) => here)));
     for (const { here, there } of group) {
       features.push(await compare(there, there, recording.features.get(there)!, called.taps[here]!));
     }
@@ -89,7 +90,7 @@ export async function diffModel(
   return {
     className: facts.class,
     call: facts.call,
-    config: configChanges(model.config, facts.config),
+    config,
     features,
     results,
     first: firstWrong(features, results, facts.sources),
@@ -142,6 +143,17 @@ function sourcesOf(name: string, features: readonly Compared[], sources: Sources
     else left.push(...sources[source] ?? []);
   }
   return [...found];
+}
+
+/** Makes a call; where its inputs are not taken, the error says in what the configs differ. */
+function explained<T>(config: Diff["config"], call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    if (config.length === 0) throw cause;
+    const keys = config.map(({ key }) => key).join(", ");
+    throw new TypeError(`${(cause as Error).message}; the recorded config has another ${keys}`, { cause });
+  }
 }
 
 /** Keys that both configs have, with other values. */

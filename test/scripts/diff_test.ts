@@ -36,7 +36,7 @@ for (
     ["unet", emoji, "UNet2DConditionModel", 5],
     ["vae", emoji, "AutoencoderKL", 12],
     ["clip", emoji, "CLIPTextModel", 11],
-    ["ddpm", ddpm, "UNet2DModel", 15],
+    ["ddpm", ddpm, "UNet2DModel", 14],
     ["flux", flux, "FluxTransformer2DModel", 12],
     ["t5", flux, "T5EncoderModel", 25],
   ] as const
@@ -166,8 +166,8 @@ for (
     }, /expected no input "inputs_embeds", which nothing here takes/],
     [
       "with another shape",
-      (h) => h["features/encoder.final_layer_norm"]!.shape = [2, 14, 16],
-      /expected the recorded shape \[2, 14, 16\], got \[2, 7, 32\]/,
+      (h) => h["features/encoder.final_layer_norm"]!.shape = [2, 14, 8],
+      /expected the recorded shape \[2, 14, 8\], got \[2, 7, 16\]/,
     ],
     [
       "without a feature",
