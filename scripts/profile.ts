@@ -74,8 +74,8 @@ if (options.json) {
   console.log(`\n${options.json}: the same, for --compare`);
 }
 if (options.html) {
-  const compared = before && { before, tolerance, only };
-  await write(options.html, await htmlOf({ profile, ...compared && { compared } }));
+  const compared = before && { compared: { before, tolerance } };
+  await write(options.html, await htmlOf({ profile, only, ...compared }));
   console.log(`\n${options.html}: open it in a browser`);
 }
 if (before && changes) {

@@ -200,6 +200,26 @@ browserTest(
   },
 );
 
+browserTest(
+  "the timeline zooms by ctrl and the wheel, and moves by drags; the wheel alone scrolls the page",
+  async (page) => {
+    const pixels = () => page.value<string>(`document.querySelector("#timeline canvas").toDataURL()`);
+    const changes = (before: string) =>
+      page.until(`document.querySelector("#timeline canvas").toDataURL() !== ${JSON.stringify(before)}`);
+    const first = await pixels();
+    await page.wheel("#timeline canvas", { x: 100, y: 40 }, true);
+    await changes(first);
+    const zoomed = await pixels();
+    await page.drag("#timeline canvas", { x: 600, y: 40 }, -50);
+    await changes(zoomed);
+    assert.ok(await page.value(`document.querySelector("#details").hidden`));
+    const [moved, top] = [await pixels(), await page.value<number>("scrollY")];
+    await page.wheel("#timeline canvas", { x: 100, y: 40 }, false);
+    await page.until(`scrollY !== ${top}`);
+    assert.equal(await pixels(), moved);
+  },
+);
+
 browserTest("a result in the memory map leads to its kernel", async (page) => {
   const width = await page.value<number>(`document.querySelector("#memory canvas").clientWidth`);
   await page.click("#memory canvas", { x: width * 2.5 / 3, y: 18 + 300 * 130 / 160 }); // of arena 1, in dispatch 2
@@ -228,6 +248,11 @@ browserTest("with an earlier profile the report has what changed, and its points
   await page.click("#changes tbody tr");
   assert.equal(await page.value(`document.querySelector("#details h2").textContent`), "down.0.conv");
 }, { profile: slower, compared });
+
+browserTest("a report begins with what --only leaves", async (page) => {
+  assert.equal(await page.value(`document.querySelector("#filter").value`), "down.0");
+  assert.deepEqual(await page.value(texts(COLUMN(3))), ["2.00", "1.00"]);
+}, { profile, only: "down.0" });
 
 Deno.test(
   "a report fits a phone",

@@ -21,6 +21,12 @@ export interface Look {
   readonly scheme?: "light" | "dark";
 }
 
+/** A place in pixels. */
+export interface Place {
+  readonly x: number;
+  readonly y: number;
+}
+
 /** An open page; close it before its file goes away. */
 export class BrowserPage implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
@@ -96,19 +102,45 @@ export class BrowserPage implements AsyncDisposable {
       if (await this.value(`Boolean(${expression})`)) return;
       await new Promise((done) => setTimeout(done, 25));
     }
-    throw new Error(`Cannot go on: expected ${expression} in the page within 5 s`);
+    throw new Error(`Cannot go on: expected ${expression.slice(0, 200)} in the page within 5 s`);
   }
 
   /** Clicks in the middle of the first element of a selector, or at a place within it. */
-  async click(selector: string, at?: { readonly x: number; readonly y: number }): Promise<void> {
+  async click(selector: string, at?: Place): Promise<void> {
+    await this.drag(selector, at, 0);
+  }
+
+  /** Drags to the right by some pixels, from the middle of an element or from a place within it. */
+  async drag(selector: string, at: Place | undefined, by: number): Promise<void> {
+    const { x, y } = await this.#placeIn(selector, at);
+    const event = { y, button: "left", clickCount: 1 };
+    await this.#send("Input.dispatchMouseEvent", { type: "mouseMoved", x, y });
+    await this.#send("Input.dispatchMouseEvent", { type: "mousePressed", x, ...event });
+    if (by) {
+      await this.#send("Input.dispatchMouseEvent", { type: "mouseMoved", x: x + by, buttons: 1, ...event });
+    }
+    await this.#send("Input.dispatchMouseEvent", { type: "mouseReleased", x: x + by, ...event });
+  }
+
+  /** Turns the wheel up over an element or a place within it, perhaps with ctrl. */
+  async wheel(selector: string, at: Place | undefined, withCtrl: boolean): Promise<void> {
+    const place = await this.#placeIn(selector, at);
+    const modifiers = withCtrl ? 2 : 0;
+    await this.#send("Input.dispatchMouseEvent", {
+      type: "mouseWheel",
+      ...place,
+      deltaX: 0,
+      deltaY: -120,
+      modifiers,
+    });
+  }
+
+  /** A place of the window, where an element is brought to. */
+  async #placeIn(selector: string, at?: Place): Promise<Place> {
     const element = `document.querySelector(${JSON.stringify(selector)})`;
     await this.value(`${element}.scrollIntoView({ block: "center" })`);
     const box = await this.value<DOMRect>(`${element}.getBoundingClientRect().toJSON()`);
-    const place = { x: box.x + (at?.x ?? box.width / 2), y: box.y + (at?.y ?? box.height / 2) };
-    const event = { ...place, button: "left", clickCount: 1 };
-    await this.#send("Input.dispatchMouseEvent", { type: "mouseMoved", ...place });
-    await this.#send("Input.dispatchMouseEvent", { type: "mousePressed", ...event });
-    await this.#send("Input.dispatchMouseEvent", { type: "mouseReleased", ...event });
+    return { x: box.x + (at?.x ?? box.width / 2), y: box.y + (at?.y ?? box.height / 2) };
   }
 
   /** Presses a key, e.g. "Enter", "ArrowDown" or "+". */

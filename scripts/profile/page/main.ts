@@ -29,7 +29,10 @@ mountMemory(sectionOf("memory"), profile, state, colourOf);
 mountDetails(byId("details"), profile, state);
 state.watch(() => showTip());
 addEventListener("scroll", () => showTip(), { passive: true });
-byId("filter").addEventListener("input", ({ target }) => state.filter((target as HTMLInputElement).value));
+const filter = byId("filter") as HTMLInputElement;
+filter.addEventListener("input", () => state.filter(filter.value));
+filter.value = report.only ?? "";
+if (filter.value) state.filter(filter.value);
 byId("links").append(
   ...[...document.querySelectorAll("section[id] > h2")].map((heading) =>
     element("a", { href: `#${heading.parentElement!.id}` }, heading.textContent!)

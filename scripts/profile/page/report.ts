@@ -3,10 +3,11 @@ import type { Profile } from "../form.ts";
 /** What a page shows. */
 export interface Report {
   readonly profile: Profile;
-  /** An earlier profile of the same work, and how the two are compared, see `compareProfiles`. */
+  /** What the page is filtered by at first. */
+  readonly only?: string | undefined;
+  /** An earlier profile of the same work, and the tolerance of `compareProfiles`. */
   readonly compared?: {
     readonly before: Profile;
     readonly tolerance: number;
-    readonly only?: string | undefined;
   };
 }

@@ -12,8 +12,8 @@ const FIRST = 40; // lines that are there at once
 /** What changed since an earlier profile, by kernel or by module. */
 export function mountChanges(
   place: HTMLElement,
-  { profile }: Report,
-  { before, tolerance, only }: NonNullable<Report["compared"]>,
+  { profile, only }: Report,
+  { before, tolerance }: NonNullable<Report["compared"]>,
   state: State,
 ): void {
   let [nameOf, verdict, isWhole]: [(row: ProfileRow) => string, string | undefined, boolean] = [
