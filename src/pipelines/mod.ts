@@ -57,6 +57,12 @@ export type { FlowStepsOptions } from "./latents/flow.ts";
 export { type ChangedSizeOptions, maskOf, pictureOf } from "./latents/init_image.ts";
 export { packLatents, unpackLatents } from "./latents/packing.ts";
 export type { LatentLoopOptions, LatentOutput } from "./latents/loop.ts";
+export type {
+  IPAdapterImageOptions,
+  IPAdapterOptions,
+  IPAdapterParts,
+  IPAdapterScale,
+} from "./ip_adapter.ts";
 export type { TextualInversionOptions } from "./textual_inversion.ts";
 export type { SizeOptions, StartNoiseOptions } from "./size.ts";
 export type { Residents } from "./memory/acquire.ts";

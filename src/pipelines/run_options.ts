@@ -15,8 +15,9 @@ const refining = ["aestheticScore", "negativeAestheticScore", "denoisingStart", 
 
 const fromNoise = ["height", "width", "latents"] as const;
 const fromImage = ["height", "width", "image", "strength"] as const;
-const diffusion = [...run, ...prompts, ...embeds, ...guidance] as const;
-const diffusionXL = [...run, ...prompts2, ...guidance, ...sizes, ...negativeSizes] as const;
+const pictures = ["ipAdapterImage", "ipAdapterImageEmbeds"] as const;
+const diffusion = [...run, ...prompts, ...embeds, ...guidance, ...pictures] as const;
+const diffusionXL = [...run, ...prompts2, ...guidance, ...pictures, ...sizes, ...negativeSizes] as const;
 const control = [
   "controlnetConditioningScale",
   "controlGuidanceStart",
@@ -24,7 +25,7 @@ const control = [
   "guessMode",
 ] as const;
 const fromControl = ["height", "width", "latents", "image", ...control] as const;
-const controlled = ["controlImage", ...control] as const;
+const controlled = ["controlImage", "ipAdapterImage", "ipAdapterImageEmbeds", ...control] as const;
 const ownGuidance = ["guidanceScale", "trueCfgScale", ...guiding] as const;
 const flux = [
   ...run,

@@ -3,6 +3,7 @@ import { bflFluxConfig, bflFluxView } from "../names/flux.ts";
 import { bflFlux2Config, bflFlux2View, bflVaeConfig, bflVaeView } from "../names/flux2.ts";
 import { clipConfig, clipView, openClipConfig, openClipView } from "../names/clip.ts";
 import { controlNetConfig, controlNetView } from "../names/controlnet.ts";
+import { ipAdapterConfig, ipAdapterView } from "../names/ip_adapter.ts";
 import type { Infos, Stored } from "../names/keys.ts";
 import { ldmUnetConfig, ldmUnetView } from "../names/ldm_unet.ts";
 import { ldmVaeConfig, ldmVaeView } from "../names/ldm_vae.ts";
@@ -42,6 +43,14 @@ const WITH_PROJECTION = { projection: true };
 const WITHOUT = { projection: false };
 
 const kinds: readonly Kind[] = [
+  {
+    folder: "ip_adapter",
+    className: "IPAdapter",
+    prefixes: [""],
+    mark: /^ip_adapter\.1\.to_k_ip\.weight$/,
+    config: ipAdapterConfig,
+    view: ipAdapterView,
+  },
   {
     folder: "controlnet",
     className: "ControlNetModel",

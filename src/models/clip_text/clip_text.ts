@@ -53,6 +53,7 @@ export function clipText(
     intermediate: config.intermediate_size,
     act: config.hidden_act,
     eps,
+    causal: true,
   };
   for (let i = 0; i < config.num_hidden_layers; i++) {
     const x = states[i]!;

@@ -19,12 +19,14 @@ export interface CLIPEncoderLayerOptions {
   intermediate: number;
   act: HiddenActName;
   eps: number;
+  /** Tokens see none of those behind them, as in texts. */
+  causal: boolean;
 }
 
-/** Attention of each token to itself and those before it, then two dense layers. x [B, N, D] → [B, N, D]. */
+/** Attention of tokens to each other, then two dense layers. x [B, N, D] → [B, N, D]. */
 export function clipEncoderLayer(x: Tensor, w: CLIPEncoderLayer, o: CLIPEncoderLayerOptions): Tensor {
   const h = named("layer_norm1", () => layerNorm(x, w.layer_norm1, o.eps), [x]);
-  x = x.add(named("self_attn", () => causalAttention(h, w.self_attn, o.heads), [h]));
+  x = x.add(named("self_attn", () => selfAttention(h, w.self_attn, o), [h]));
   const normed = named("layer_norm2", () => layerNorm(x, w.layer_norm2, o.eps), [x]);
   const mlp = () => {
     const hidden = named("fc1", () => dense(normed, w.mlp.fc1, o.intermediate), [normed]);
@@ -34,11 +36,15 @@ export function clipEncoderLayer(x: Tensor, w: CLIPEncoderLayer, o: CLIPEncoderL
   return x.add(named("mlp", mlp, [normed]));
 }
 
-function causalAttention(x: Tensor, w: CLIPEncoderLayer["self_attn"], heads: number): Tensor {
+function selfAttention(
+  x: Tensor,
+  w: CLIPEncoderLayer["self_attn"],
+  { heads, causal }: CLIPEncoderLayerOptions,
+): Tensor {
   const [B, N, D] = x.shape as Shape<3>;
   const split = (t: Tensor) => t.reshape([B, N, heads, D / heads]).permute([0, 2, 1, 3]); // [B, heads, N, D / heads]
   const part = (name: "q_proj" | "k_proj" | "v_proj") => split(named(name, () => dense(x, w[name], D), [x]));
-  const mixed = attend(part("q_proj"), part("k_proj"), part("v_proj"), { causal: true });
+  const mixed = attend(part("q_proj"), part("k_proj"), part("v_proj"), { causal });
   const tokens = mixed.permute([0, 2, 1, 3]).reshape([B, N, D]);
   return named("out_proj", () => dense(tokens, w.out_proj, D), [tokens]);
 }

@@ -20,11 +20,10 @@ import {
   transformersOf,
 } from "../unet_2d_condition/encoder.ts";
 import {
+  type ConditionOptions,
   emptyOptions,
   encoderInputs,
-  type ResidualOptions,
   type UNet2DConditionInputs,
-  type UNet2DConditionOptions,
 } from "../unet_2d_condition/inputs.ts";
 import { type ControlNetConfig, controlNetConfig, controlScaleFactor } from "./config.ts";
 
@@ -91,7 +90,7 @@ function embedPicture(
 }
 
 /** Options of `ControlNetModel.forward`. */
-export interface ControlNetOptions extends Omit<UNet2DConditionOptions, keyof ResidualOptions> {
+export interface ControlNetOptions extends ConditionOptions {
   /** Factor of all residuals; 1 by default. */
   conditioningScale?: number | undefined;
   /** Residuals grow from a tenth in front to all in the middle: for guidance without a prompt. */

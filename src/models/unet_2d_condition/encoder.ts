@@ -9,9 +9,10 @@ import {
   type UNetBlock2D,
   type UNetBlockOptions,
 } from "../../nn/unet_2d_blocks.ts";
-import { named, type Tensor } from "../../tensor/mod.ts";
+import { currentPath, named, pathLength, type Tensor } from "../../tensor/mod.ts";
 import type { ConditioningWeights } from "./conditioning.ts";
 import { type EncoderConfig, valueOf } from "./config.ts";
+import { imagesAt } from "./image_attention.ts";
 import { addResidual, type UNet2DConditionInputs } from "./inputs.ts";
 import { type Transformer2D, transformer2D } from "./transformer_2d.ts";
 
@@ -93,10 +94,13 @@ export type TransformersAt = (
 
 /** The UNet's transformers, which attend to the prompts. */
 export function transformersOf(
-  { encoderHiddenStates, encoderAttentionMask }: UNet2DConditionInputs,
+  inputs: UNet2DConditionInputs,
   dtype: DType,
   config: EncoderConfig,
 ): TransformersAt {
+  const { encoderHiddenStates, encoderAttentionMask } = inputs;
+  const outside = pathLength();
+  const images = () => imagesAt(currentPath(outside), inputs, dtype);
   const context = encoderHiddenStates.cast(dtype);
   const [B, S] = encoderHiddenStates.shape as Shape<2>;
   const mask = encoderAttentionMask?.sub(1).mul(10000).reshape([B, 1, 1, S]); // -10000 hides a token
@@ -107,6 +111,7 @@ export function transformersOf(
       groups: config.norm_num_groups,
       linearProjection: config.use_linear_projection,
       mask,
+      images,
     };
     return (x, w, layer) =>
       transformer2D(x, w, context, { ...options, layers: valueOf(transformers, layer) });

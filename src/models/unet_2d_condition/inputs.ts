@@ -4,7 +4,8 @@ import { type Tensor, zeros } from "../../tensor/mod.ts";
 import { expectInput, onePerRow } from "../inputs.ts";
 import type { TapOptions } from "../runtime/model.ts";
 import { classInput, type ClassLabels, expectSample, timestepFeatures } from "../unet_2d/inputs.ts";
-import { type EncoderConfig, timeWidth, valueOf } from "./config.ts";
+import { type EncoderConfig, timeWidth, type UNet2DConditionConfig, valueOf } from "./config.ts";
+import { type ImageAttention, type ImageInput, imageInputs } from "./image_attention.ts";
 
 /** Tensors that a UNet2DConditionModel reads. */
 export type UNet2DConditionInputs = {
@@ -26,6 +27,8 @@ export type UNet2DConditionInputs = {
   classes?: Tensor;
   /** See `ResidualOptions`, whose lists are one input for each tensor. */
   [residual: `${ResidualList}.${number}`]: Tensor;
+  /** See `ImageAttention`. */
+  [image: ImageInput]: Tensor;
   midBlockAdditionalResidual?: Tensor;
 };
 
@@ -52,8 +55,8 @@ export interface AddedCond {
   timeIds: readonly number[] | readonly (readonly number[])[];
 }
 
-/** Options of `UNet2DConditionModel.forward`. */
-export interface UNet2DConditionOptions extends ResidualOptions {
+/** Options of `forward` that a ControlNetModel has, too. */
+export interface ConditionOptions {
   /** For models with addition_embed_type "text_time", which are those of SDXL. */
   addedCond?: AddedCond | undefined;
   /** Features of the guidance scale [B, time_cond_proj_dim], for models distilled with guidance (LCM). */
@@ -64,7 +67,14 @@ export interface UNet2DConditionOptions extends ResidualOptions {
   encoderAttentionMask?: Tensor | undefined;
 }
 
+/** Options of `UNet2DConditionModel.forward`. */
+export interface UNet2DConditionOptions extends ConditionOptions, ResidualOptions {
+  /** What layers of attention to the prompt see of pictures, by IP-Adapters. */
+  imageAttention?: ImageAttention | undefined;
+}
+
 const OPTIONS = [
+  "imageAttention",
   "addedCond",
   "timestepCond",
   "classLabels",
@@ -81,11 +91,12 @@ export function unet2DConditionInputs(
   t: number | readonly number[],
   encoderHiddenStates: Tensor,
   options: UNet2DConditionOptions,
-  config: EncoderConfig,
+  config: UNet2DConditionConfig,
 ): UNet2DConditionInputs {
   expectOptions("denoise", options, OPTIONS);
   const inputs = encoderInputs(sample, t, encoderHiddenStates, options, config);
-  return { ...inputs, ...residualInputs(options, config) };
+  const images = imageInputs(options.imageAttention ?? [], sample.shape[0]!, config);
+  return { ...inputs, ...residualInputs(options, config), ...images };
 }
 
 /** Those arguments that a ControlNetModel has, too. */
@@ -93,7 +104,7 @@ export function encoderInputs(
   sample: Tensor,
   t: number | readonly number[],
   encoderHiddenStates: Tensor,
-  options: Omit<UNet2DConditionOptions, keyof ResidualOptions>,
+  options: ConditionOptions,
   config: EncoderConfig,
 ): UNet2DConditionInputs {
   const B = expectSample(sample, config);

@@ -10,9 +10,11 @@ import {
   project,
   type Projection,
 } from "../../nn/layers.ts";
+import { attention } from "../../ops/mod.ts";
 import { linearGeglu } from "../../ops/linear_geglu.ts";
 import { linearThree } from "../../ops/linear_three.ts";
 import { labelled, named, type Tensor } from "../../tensor/mod.ts";
+import type { ImageKeyValues } from "../ip_adapter/ip_adapter.ts";
 
 /** Weights of a transformer over the pixels of a picture. */
 export interface Transformer2D {
@@ -58,6 +60,8 @@ export interface Transformer2DOptions {
   onlyCrossAttention: boolean;
   /** Added to the scores of the attention to the prompt [B, 1, 1, S]. */
   mask?: Tensor | undefined;
+  /** What the attention to the prompt that is being recorded sees of pictures. */
+  images?: (() => readonly ImageKeyValues[]) | undefined;
 }
 
 /** Pixels attend to each other and to the prompt's `context` [B, S, K]. x [B, C, H, W] → [B, C, H, W]. */
@@ -88,36 +92,43 @@ function basicTransformerBlock(
   x: Tensor,
   w: BasicTransformerBlock,
   context: Tensor,
-  { heads, onlyCrossAttention, mask }: Transformer2DOptions,
+  { heads, onlyCrossAttention, mask, images }: Transformer2DOptions,
 ): Tensor {
   const norm = (name: "norm1" | "norm2" | "norm3", x: Tensor) =>
     named(name, () => layerNorm(x, w[name], 1e-5), [x]);
-  const attention = (name: "attn1" | "attn2", own: Tensor, to: Tensor, mask?: Tensor) =>
-    named(name, () => tokenAttention(own, w[name], to, { heads, mask }), [own, to]);
+  const attention = (name: "attn1" | "attn2", own: Tensor, to: Tensor, beside: Beside = {}) =>
+    named(name, () => tokenAttention(own, w[name], to, { heads, ...beside }), [own, to]);
   let h = norm("norm1", x);
   x = attention("attn1", h, onlyCrossAttention ? context : h).add(x); // to each other
   h = norm("norm2", x);
-  x = attention("attn2", h, context, mask).add(x); // to the prompt
+  x = attention("attn2", h, context, { mask, images }).add(x); // to the prompt
   h = norm("norm3", x);
   return named("ff", () => feedForward(h, w.ff), [h]).add(x);
 }
+
+/** Options of attention to the prompt alone. */
+type Beside = Pick<Transformer2DOptions, "mask" | "images">;
 
 /** Tokens x [B, N, D] attend to `context` [B, S, K], which may be themselves. → [B, N, D] */
 export function tokenAttention(
   x: Tensor,
   w: TokenAttention,
   context: Tensor,
-  { heads, mask }: Pick<Transformer2DOptions, "heads" | "mask">,
+  { heads, mask, images }: Pick<Transformer2DOptions, "heads"> & Beside,
 ): Tensor {
   const [B, N, D] = x.shape as Shape<3>;
   const joined = context === x ? selfProjections(x, w) : undefined;
+  const split = (t: Tensor) => t.reshape([B, -1, heads, D / heads]).permute([0, 2, 1, 3]);
   const projected = (name: "to_q" | "to_k" | "to_v", i: number, from: Tensor) =>
-    named(name, () => joined?.[i] ?? project(from, w[name], D), [from])
-      .reshape([B, -1, heads, D / heads]).permute([0, 2, 1, 3]);
+    split(named(name, () => joined?.[i] ?? project(from, w[name], D), [from]));
   const q = projected("to_q", 0, x);
   const k = projected("to_k", 1, context);
   const v = projected("to_v", 2, context);
-  const mixed = attend(q, k, v, { mask }).permute([0, 2, 1, 3]).reshape([B, N, D]);
+  let seen = attend(q, k, v, { mask });
+  for (const { key, value } of images?.() ?? []) {
+    seen = seen.add(labelled("image_attention", () => attention(q, split(key), split(value))));
+  }
+  const mixed = seen.permute([0, 2, 1, 3]).reshape([B, N, D]);
   return named("to_out.0", () => dense(mixed, w.to_out[0], D), [mixed]);
 }
 

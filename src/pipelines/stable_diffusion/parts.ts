@@ -1,10 +1,10 @@
 import { type Autoencoder, AutoencoderKL, CLIPTextModel, UNet2DConditionModel } from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer } from "../../tokenizers/mod.ts";
-import type { Residents } from "../memory/acquire.ts";
+import type { IPAdapterParts } from "../ip_adapter.ts";
 
 /** The parts of Stable Diffusion; pipelines may share them. */
-export interface StableDiffusionParts extends Residents {
+export interface StableDiffusionParts extends IPAdapterParts {
   /** Between pictures and latents. */
   vae: Autoencoder;
   /** Makes embeddings of tokens. */

@@ -10,20 +10,21 @@ import {
   type LatentLoopOptions,
   type LatentOutput,
 } from "../latents/loop.ts";
-import { type Residents, withModels } from "../memory/acquire.ts";
+import { type IPAdapterImageOptions, type IPAdapterParts, lookAtImages } from "../ip_adapter.ts";
+import { withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
 import type { PooledPromptEmbedsOptions, TextEmbeddings, TextOptions } from "../prompts.ts";
 import { expectNumber } from "../run_options.ts";
 import { embedPrompts, inOneBatch, type PromptEncoder, type PromptOptions } from "./prompts.ts";
 
 /** Options of every Stable Diffusion pipeline, with diffusers' defaults. */
-export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions {
+export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions, IPAdapterImageOptions {
   /** Steps of the scheduler; 50 by default. */
   numInferenceSteps?: number | undefined;
 }
 
 /** The parts that draw, of Stable Diffusion of any kind. */
-interface UNetParts extends Residents {
+interface UNetParts extends IPAdapterParts {
   readonly vae: Autoencoder;
   readonly unet: UNet2DConditionModel;
   readonly scheduler: Scheduler;
@@ -38,7 +39,7 @@ export interface UNetRun {
   /** The model runs on the negative prompts too. */
   readonly guided: boolean;
   /** The options with their defaults. */
-  readonly options: LatentLoopOptions & { guidanceScale: number };
+  readonly options: LatentLoopOptions & IPAdapterImageOptions & { guidanceScale: number };
 }
 
 /** Checks the options, sets the timesteps and embeds the prompts. */
@@ -109,17 +110,23 @@ export async function draw(
 ): Promise<LatentOutput> {
   const { unet, vae, scheduler } = parts;
   const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
+  const images = await lookAtImages(parts, options, { B, guided });
   const half = (x: Tensor) => x.slice(0, guided ? B : 0); // the prompts'
-  const both = { states, addedCond: pooled && { textEmbeds: pooled, timeIds } };
+  const both = {
+    states,
+    addedCond: pooled && { textEmbeds: pooled, timeIds },
+    imageAttention: images?.both,
+  };
   const alone = {
     states: half(states),
     addedCond: pooled && { textEmbeds: half(pooled), timeIds: timeIds.slice(guided ? B : 0) },
+    imageAttention: images?.alone,
   };
   const predictor =
     (how: "residuals" | "shapes", conditions: typeof both) => (input: Tensor, t: number, step: number) => {
       const residuals = control?.[how]({ input, t, step, ...conditions });
-      const { states, addedCond } = conditions;
-      return unet.forward(extend(input), t, states, { addedCond, timestepCond, ...residuals }).sample;
+      const { states, ...others } = conditions;
+      return unet.forward(extend(input), t, states, { ...others, timestepCond, ...residuals }).sample;
     };
   if (options.preview) await prepareColors(parts, options);
   const work = () => predictor("shapes", both)(guided ? cat([start, start]) : start, timesteps[0]!, 0);
@@ -131,7 +138,7 @@ export async function draw(
     { ...options, work },
     () => denoise(start, timesteps, loop, options),
   );
-  free(states, pooled, timestepCond, ...owned, ...control?.owned ?? []);
+  free(states, pooled, timestepCond, ...owned, ...control?.owned ?? [], ...images?.owned ?? []);
   return await decodeLatents(parts, latents, options);
 }
 

@@ -9,12 +9,12 @@ import {
 } from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import { CLIPTokenizer } from "../../tokenizers/mod.ts";
-import type { Residents } from "../memory/acquire.ts";
+import type { IPAdapterParts } from "../ip_adapter.ts";
 import { type PipelineIndex, type PipelineOptions, readIndex } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 
 /** The parts of Stable Diffusion XL; pipelines may share them. */
-export interface StableDiffusionXLParts extends Residents {
+export interface StableDiffusionXLParts extends IPAdapterParts {
   /** Brings latents to pictures and back. */
   vae: Autoencoder;
   /** The smaller text encoder; the refiner has none. */

@@ -3,6 +3,13 @@ import { type ChangedSizeOptions, noisedLatents, readOriginal } from "../latents
 import { beginInpainting, readMask, seesMask } from "../latents/inpainting.ts";
 import type { LatentOutput } from "../latents/loop.ts";
 import { latentSize, type SizeOptions, startNoise, type StartNoiseOptions } from "../size.ts";
+import {
+  type IPAdapterOptions,
+  type IPAdapterScale,
+  loadIpAdapter,
+  setIpAdapterScale,
+  unloadIpAdapter,
+} from "../ip_adapter.ts";
 import type { PipelineOptions } from "../model_index.ts";
 import { Pipeline } from "../pipeline.ts";
 import type { PooledPromptEmbeds } from "../prompts.ts";
@@ -58,6 +65,25 @@ export abstract class StableDiffusionXLBase<Parts extends StableDiffusionXLParts
   /** Takes a token out that `loadTextualInversion` added. */
   unloadTextualInversion(token: string): void {
     unloadTextualInversion(token, textPartsOf(this.parts));
+  }
+
+  /**
+   * Adds an IP-Adapter, by which pictures stand beside the prompt: a file, a folder or a repository of the hub, e.g.
+   * `loadIpAdapter("h94/IP-Adapter", { subfolder: "models", weightName: "ip-adapter_sd15.safetensors" })`; `run` then
+   * takes `ipAdapterImage`.
+   */
+  async loadIpAdapter(pathOrRepo: string, options: IPAdapterOptions = {}): Promise<void> {
+    await loadIpAdapter(this.parts, pathOrRepo, options);
+  }
+
+  /** Sets how strongly pictures count: one scale for all IP-Adapters, or one each; by module path where it is a record. */
+  setIpAdapterScale(scale: IPAdapterScale | readonly IPAdapterScale[]): void {
+    setIpAdapterScale(this.parts, scale);
+  }
+
+  /** Takes all IP-Adapters off, and frees them. */
+  unloadIpAdapter(): void {
+    unloadIpAdapter(this.parts);
   }
 
   /** Draws pictures. */

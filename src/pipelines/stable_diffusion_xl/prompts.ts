@@ -1,4 +1,5 @@
 import { cat, type Tensor } from "../../tensor/mod.ts";
+import type { IPAdapterImageOptions } from "../ip_adapter.ts";
 import type { LatentLoopOptions } from "../latents/loop.ts";
 import type { PooledPromptEmbedsOptions } from "../prompts.ts";
 import {
@@ -28,7 +29,8 @@ export interface EncodeOptionsXL
 }
 
 /** Options of every pipeline of Stable Diffusion XL, with diffusers' defaults. */
-export interface StableDiffusionXLOptions extends LatentLoopOptions, StableDiffusionXLPromptOptions {
+export interface StableDiffusionXLOptions
+  extends LatentLoopOptions, StableDiffusionXLPromptOptions, IPAdapterImageOptions {
   /** 50 by default. */
   numInferenceSteps?: number | undefined;
   /** Weight of the prompt against the negative one: 1 and less switches guidance off. 5 by default. */
