@@ -55,7 +55,7 @@ export type { T5EncoderConfig } from "./t5_encoder/config.ts";
 export { UNet2DConditionModel } from "./unet_2d_condition/unet_2d_condition.ts";
 export type { EncoderConfig, UNet2DConditionConfig } from "./unet_2d_condition/config.ts";
 export type { AddedCond, ConditionOptions, UNet2DConditionOptions } from "./unet_2d_condition/inputs.ts";
-export type { ImageAttention } from "./unet_2d_condition/image_attention.ts";
+export type { ImageAttention, ImageInput } from "./unet_2d_condition/image_attention.ts";
 export type { ResidualOptions } from "./unet_2d_condition/inputs.ts";
 export type { UNet2DConfig } from "./unet_2d/config.ts";
 export { UNet2DModel, type UNet2DOptions } from "./unet_2d/unet_2d.ts";

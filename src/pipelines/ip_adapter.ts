@@ -20,6 +20,7 @@ export type IPAdapterScale = number | Readonly<Record<string, number>>;
 
 /** The parts of a pipeline that look at pictures for the prompt. */
 export interface IPAdapterParts extends Residents {
+  /** Whose attention to the prompt sees the pictures, too. */
   readonly unet: UNet2DConditionModel;
   /** Sees the pictures. */
   imageEncoder?: CLIPVisionModelWithProjection | undefined;
