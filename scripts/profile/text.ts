@@ -131,8 +131,13 @@ export function describeChanges(changes: readonly Change[], tolerance: number): 
     verdict,
   ]);
   const slower = told.filter(({ verdict }) => verdict === "slower").length;
+  const varies = (spread?: Spread) => spread && spread.high - spread.low > tolerance * spread.median;
+  const unsure = changes.filter(({ before, now }) => varies(before) || varies(now)).length;
   return [
     ...rows.length ? [table([["kernel [result], where", "ms before", "ms now", "change", ""], ...rows])] : [],
     `${slower} of ${changes.length} kernels slower by more than ${percent(tolerance)} and than they vary`,
+    ...unsure
+      ? [`${unsure} of them vary by more than that from step to step: smaller changes of these are not seen`]
+      : [],
   ].join("\n");
 }

@@ -212,6 +212,9 @@ Deno.test("of two profiles a kernel is slower only beyond the tolerance and its 
   ]);
   const changes = compareProfiles(same, withTimes((row) => slowed(row, 2)), 0.1);
   assert.match(describeChanges(changes, 0.1), /\n\d+ of \d+ kernels slower by more than 10\.0% /);
+  assert.doesNotMatch(describeChanges(changes, 0.1), /vary by more/);
+  const unsure = describeChanges(compareProfiles(same, spreading, 0.1), 0.1);
+  assert.match(unsure, /\n(\d+) of them vary by more than that from step to step/);
   assert.throws(
     () => compareProfiles({ ...now, adapter: { ...now.adapter, name: "another" } }, now, 0.1),
     /Cannot compare profiles: expected the same adapter, "another", got /,
