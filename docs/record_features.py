@@ -171,7 +171,7 @@ def usual_inputs(model, call, seed, size):
             sizes = torch.tensor([[64.0, 48.0, 0.0, 8.0, 56.0, 64.0][:count]] * 2).to(dtype)
             inputs["added_cond_kwargs"] = {"text_embeds": noise(2, width - count * each), "time_ids": sizes}
         return inputs
-    if name == "AutoencoderKL":
+    if name in ("AutoencoderKL", "AutoencoderKLFlux2"):
         factor = 2 ** (len(config.block_out_channels) - 1)
         h, w = side(config.sample_size)
         if call == "encode":
@@ -196,6 +196,20 @@ def usual_inputs(model, call, seed, size):
             "txt_ids": torch.zeros(tokens, 3),
         }
         return inputs | ({"guidance": torch.tensor([3.5])} if config.guidance_embeds else {})
+    if name == "Flux2Transformer2DModel":
+        h, w, tokens = (size or 32) // 2, (size or 32) // 2, 64
+        places = torch.cartesian_prod(*[torch.arange(n, dtype=torch.float32) for n in (1, h, w, 1)])
+        inputs = {
+            "hidden_states": noise(1, h * w, config.in_channels),
+            "encoder_hidden_states": noise(1, tokens, config.joint_attention_dim),
+            "timestep": torch.tensor([0.501]).to(dtype),
+            "img_ids": places,
+            "txt_ids": torch.stack([torch.zeros(tokens)] * 3 + [torch.arange(tokens)], 1),
+        }
+        return inputs | ({"guidance": torch.tensor([3.5])} if config.guidance_embeds else {})
+    if name == "ZImageTransformer2DModel":
+        x = noise(config.in_channels, 1, size or 16, size or 16)
+        return {"x": [x], "t": torch.tensor([0.501]).to(dtype), "cap_feats": [noise(64, config.cap_feat_dim)]}  # no padding to 32
     raise SystemExit(f"Cannot call {name}: expected --inputs, as nothing here says what it takes")
 
 

@@ -1,13 +1,16 @@
 import type { Tensor } from "denoise";
 import {
   AutoencoderKL,
+  AutoencoderKLFlux2,
   CLIPTextModel,
   CLIPTextModelWithProjection,
+  Flux2Transformer2DModel,
   FluxTransformer2DModel,
   type Model,
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
+  ZImageTransformer2DModel,
 } from "denoise/models";
 import type { RecordedInputs } from "./inputs.ts";
 
@@ -28,14 +31,15 @@ export function recordedCall(model: Model, method: string, inputs: RecordedInput
 }
 
 function callOf(model: Model, method: string, inputs: RecordedInputs): RecordedCall {
-  if (model instanceof AutoencoderKL && method === "decode") {
+  const isAutoencoder = model instanceof AutoencoderKL || model instanceof AutoencoderKLFlux2;
+  if (isAutoencoder && method === "decode") {
     const z = inputs.tensor("z");
     return (paths) => {
       const { sample, taps } = model.decode(z, { taps: paths });
       return { results: { sample }, taps };
     };
   }
-  if (model instanceof AutoencoderKL && method === "encode") {
+  if (isAutoencoder && method === "encode") {
     const x = inputs.tensor("x");
     return (paths) => {
       const { latentDist: { mean, logvar }, taps } = model.encode(x, { taps: paths });
@@ -46,12 +50,14 @@ function callOf(model: Model, method: string, inputs: RecordedInputs): RecordedC
     if (model instanceof UNet2DModel) return unet2DCall(model, inputs);
     if (model instanceof UNet2DConditionModel) return unet2DConditionCall(model, inputs);
     if (model instanceof FluxTransformer2DModel) return fluxCall(model, inputs);
+    if (model instanceof Flux2Transformer2DModel) return flux2Call(model, inputs);
+    if (model instanceof ZImageTransformer2DModel) return zImageCall(model, inputs);
     if (model instanceof CLIPTextModel) return clipCall(model, inputs);
     if (model instanceof T5EncoderModel) return t5Call(model, inputs);
   }
   throw new TypeError(
     `Cannot call ${method} of ${model.constructor.name}: expected ` +
-      `${model instanceof AutoencoderKL ? "encode or decode" : "a call that is built"}; record another`,
+      `${isAutoencoder ? "encode or decode" : "a call that is built"}; record another`,
   );
 }
 
@@ -99,17 +105,39 @@ function labelsOf(inputs: RecordedInputs): { classLabels?: readonly number[] | T
 
 function fluxCall(model: FluxTransformer2DModel, inputs: RecordedInputs): RecordedCall {
   const x = inputs.tensor("hidden_states");
-  const options = {
+  const options = { ...fluxOptions(inputs), pooledProjections: inputs.tensor("pooled_projections") };
+  return (paths) => {
+    const { sample, taps } = model.forward(x, { ...options, taps: paths });
+    return { results: { sample }, taps };
+  };
+}
+
+function flux2Call(model: Flux2Transformer2DModel, inputs: RecordedInputs): RecordedCall {
+  const x = inputs.tensor("hidden_states");
+  const options = fluxOptions(inputs);
+  return (paths) => {
+    const { sample, taps } = model.forward(x, { ...options, taps: paths });
+    return { results: { sample }, taps };
+  };
+}
+
+function fluxOptions(inputs: RecordedInputs) {
+  return {
     encoderHiddenStates: inputs.tensor("encoder_hidden_states"),
-    pooledProjections: inputs.tensor("pooled_projections"),
     timestep: inputs.numbers("timestep"),
     imgIds: inputs.rows("img_ids"),
     txtIds: inputs.rows("txt_ids"),
     ...inputs.has("guidance") && { guidance: inputs.numbers("guidance") },
   };
+}
+
+/** Of one picture and caption, which diffusers takes in lists. */
+function zImageCall(model: ZImageTransformer2DModel, inputs: RecordedInputs): RecordedCall {
+  const [x, t] = [inputs.tensor("x.0").unsqueeze(0), inputs.numbers("t")];
+  const captions = inputs.tensor("cap_feats.0").unsqueeze(0);
   return (paths) => {
-    const { sample, taps } = model.forward(x, { ...options, taps: paths });
-    return { results: { sample }, taps };
+    const { sample, taps } = model.forward(x, t, captions, { taps: paths });
+    return { results: { "sample.0": sample }, taps };
   };
 }
 

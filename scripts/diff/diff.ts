@@ -1,6 +1,6 @@
 import { scope, type Tensor } from "denoise";
 import type { Model, TensorInfo } from "denoise/models";
-import { size } from "../../src/core/shape.ts";
+import { formatShape, type Shape, size } from "../../src/core/shape.ts";
 import type { RecordedCall } from "./calls.ts";
 import { type Difference, differenceOf, isSameOrder } from "./difference.ts";
 import { matchPaths, type PathPair } from "./paths.ts";
@@ -27,6 +27,8 @@ export interface Diff {
   readonly results: readonly Compared[];
   /** The first feature, or else the first result, that is not right. */
   readonly first: Wrong | undefined;
+  /** Features that have other shapes here, as what nothing reads need not be computed: they are not compared. */
+  readonly unlike: readonly { readonly path: string; readonly here: Shape; readonly there: Shape }[];
   /** Paths that only one of them has. */
   readonly onlyHere: readonly string[];
   readonly onlyThere: readonly string[];
@@ -63,27 +65,26 @@ export async function diffModel(
   const depths = depthsOf(facts.sources);
   const features: Compared[] = [];
   const compare = async (path: string, name: string, info: TensorInfo, got: Tensor): Promise<Compared> => {
-    if (!isSameOrder(got.shape, info.shape)) {
-      throw new TypeError(
-        `Cannot compare ${path}: expected the recorded shape [${info.shape.join(", ")}], ` +
-          `got [${got.shape.join(", ")}]; record the same model`,
-      );
-    }
     const difference = differenceOf(await got.data(), await recording.read(info), info.shape);
     const types = [model.dtype, info.dtype];
     const within = tolerance ?? toleranceOf(types, depths.get(name) ?? 1, difference.spread);
     return { path, shape: info.shape, tolerance: within, isRight: difference.error <= within, ...difference };
   };
   const results: Compared[] = [];
+  const unlike: Diff["unlike"][number][] = [];
   for (const [i, group] of groupsOf(pairs, recording).entries()) {
     using _made = scope();
     const called = explained(config, () => call(group.map(({ here }) => here)));
     for (const { here, there } of group) {
-      features.push(await compare(there, there, recording.features.get(there)!, called.taps[here]!));
+      const [got, info] = [called.taps[here]!, recording.features.get(there)!];
+      if (isSameOrder(got.shape, info.shape)) features.push(await compare(there, there, info, got));
+      else unlike.push({ path: there, here: got.shape, there: info.shape });
     }
     for (const [name, info] of i === 0 ? recording.results : []) {
       const result = called.results[name];
-      if (result) results.push(await compare(name, `results/${name}`, info, result));
+      if (!result) continue;
+      if (!isSameOrder(result.shape, info.shape)) throw otherShape(name, result.shape, info.shape);
+      results.push(await compare(name, `results/${name}`, info, result));
     }
     model.retrace();
   }
@@ -94,9 +95,17 @@ export async function diffModel(
     features,
     results,
     first: firstWrong(features, results, facts.sources),
+    unlike,
     onlyHere,
     onlyThere,
   };
+}
+
+function otherShape(name: string, here: Shape, there: Shape): TypeError {
+  return new TypeError(
+    `Cannot compare the result ${name}: expected the recorded shape ${formatShape(there)}, ` +
+      `got ${formatShape(here)}; record the same model`,
+  );
 }
 
 function firstWrong(

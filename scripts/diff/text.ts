@@ -1,3 +1,4 @@
+import { formatShape } from "../../src/core/shape.ts";
 import { some, table } from "../inspect/table.ts";
 import type { Compared, Diff, Wrong } from "./diff.ts";
 import { FIRST_DECADE } from "./difference.ts";
@@ -7,7 +8,7 @@ export function describeDiff(
   diff: Diff,
   { model, dtype, against }: { model: string; dtype: string; against: string },
 ): string {
-  const { className, call, config, features, results, first, onlyHere, onlyThere } = diff;
+  const { className, call, config, features, results, first, unlike, onlyHere, onlyThere } = diff;
   const all = [...features, ...results];
   const rows = (list: readonly Compared[]) =>
     list.map(({ path, shape, error, rms, tolerance, isRight }) => [
@@ -31,6 +32,9 @@ export function describeDiff(
       ? ["", table([["result", "shape", "error", "tolerance", "rms", ""], ...rows(results)])]
       : [],
     "",
+    ...unlike.map(({ path, here, there }) =>
+      `not compared: ${path} is ${formatShape(here)} here, ${formatShape(there)} there`
+    ),
     ...only("there", onlyThere),
     ...only("here", onlyHere),
     `${all.filter(({ isRight }) => isRight).length} of ${all.length} are right`,

@@ -16,6 +16,8 @@ const root = join(import.meta.dirname!, "../..");
 const emoji = join(root, "models/emoji-diffusion");
 const ddpm = join(root, "test/fixtures/ddpm/pipeline");
 const flux = join(root, "test/fixtures/flux/pipeline");
+const flux2 = join(root, "test/fixtures/flux2/pipeline");
+const zImage = join(root, "test/fixtures/zimage/pipeline");
 const recorded = (name: string) => join(root, `test/fixtures/features/${name}.safetensors`);
 
 async function diffOf(
@@ -39,6 +41,8 @@ for (
     ["ddpm", ddpm, "UNet2DModel", 14],
     ["flux", flux, "FluxTransformer2DModel", 12],
     ["t5", flux, "T5EncoderModel", 25],
+    ["flux2", flux2, "Flux2Transformer2DModel", 8],
+    ["zimage", zImage, "ZImageTransformer2DModel", 12],
   ] as const
 ) {
   for (const dtype of ["f32", "f16"] as const) {
@@ -166,7 +170,7 @@ for (
     }, /expected no input "inputs_embeds", which nothing here takes/],
     [
       "with another shape",
-      (h) => h["features/encoder.final_layer_norm"]!.shape = [2, 14, 8],
+      (h) => h["results/last_hidden_state"]!.shape = [2, 14, 8],
       /expected the recorded shape \[2, 14, 8\], got \[2, 7, 16\]/,
     ],
     [
