@@ -11,6 +11,7 @@ import {
   familiesOf,
   type Precision,
   runIn,
+  strangersOf,
   type Verdict,
 } from "../test/conformance/mod.ts";
 import { readArguments } from "./command_line/arguments.ts";
@@ -48,7 +49,7 @@ console.log(`${device.engine}, ${device.adapterName}, ${dtype}`);
 console.log(`${"verdict".padEnd(8)} ${"error".padStart(8)} ${"bound".padStart(8)}  case`);
 
 const results: (Verdict & { family: string })[] = [];
-for (const family of chosen) {
+for (const family of [...chosen, ...only ? [] : strangersOf(set!)]) {
   for await (const verdict of conform(set!, family)) {
     results.push({ family, ...verdict });
     console.log(line(family, verdict));

@@ -4,12 +4,14 @@ import { flux2Transformer, isTapFile } from "./flux2_transformer.ts";
 import { flux2Vae, smallDecoder } from "./flux2_vae.ts";
 import { isLoraFile, lorasOfFlux2 } from "./lora.ts";
 import { notBuilt } from "./not_built.ts";
+import { QWEN2_CASES, qwen2Tokenizer, qwen3Encoder } from "./qwen3_text.ts";
 import type { Verdict } from "./verdict.ts";
 
 type Verdicts = AsyncGenerator<Verdict, void, void>;
 
 /** The parts of FLUX.2, by the file of expected values that each begins with. */
 const PARTS: Readonly<Record<string, (folder: string, model: string) => Verdicts>> = {
+  "text_encoder.safetensors": qwen3Encoder,
   "transformer.safetensors": flux2Transformer,
   "vae.safetensors": flux2Vae,
   "vae_small_decoder.safetensors": smallDecoder,
@@ -21,9 +23,12 @@ const PARTS: Readonly<Record<string, (folder: string, model: string) => Verdicts
 
 /** The parts of FLUX.2. */
 export async function* flux2(folder: string): Verdicts {
+  if (existsSync(`${folder}/${QWEN2_CASES}`)) yield* qwen2Tokenizer(folder, "flux2");
   for (const [file, part] of Object.entries(PARTS)) {
     if (existsSync(`${folder}/expected/${file}`)) yield* part(folder, "flux2");
   }
   yield* lorasOfFlux2(folder, "flux2");
-  yield* notBuilt(folder, (file) => file in PARTS || isTapFile(file) || isLoraFile(file));
+  const isBuilt = (file: string) =>
+    file in PARTS || file === QWEN2_CASES || isTapFile(file) || isLoraFile(file);
+  yield* notBuilt(folder, isBuilt);
 }

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { bad } from "./bad.ts";
 import { ddpm } from "./ddpm.ts";
 import { flux } from "./flux.ts";
@@ -33,8 +33,23 @@ export function familiesOf(set: string): string[] {
   return Object.keys(families).filter((family) => existsSync(`${set}/${family}`));
 }
 
+/** Folders of a set with numbers that no family here knows. */
+export function strangersOf(set: string): string[] {
+  const foldersIn = (path: string) =>
+    readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  const hasNumbers = (folder: string) =>
+    foldersIn(`${set}/${folder}`).some((name) =>
+      name === "expected" || existsSync(`${set}/${folder}/${name}/expected`)
+    );
+  return foldersIn(set).filter((folder) => !(folder in families) && hasNumbers(folder)).sort();
+}
+
 /** Runs every case of one family of a set. A family that breaks off counts as one more case, which failed. */
 export async function* conform(set: string, family: string): AsyncGenerator<Verdict, void, void> {
+  if (!(family in families)) {
+    yield { id: "(all)", status: "skipped", note: "the family is not known" };
+    return;
+  }
   try {
     yield* families[family]!(`${set}/${family}`);
   } catch (error) {

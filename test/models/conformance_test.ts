@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { openDevice } from "../../src/mod.ts";
-import { conform, familiesOf, type Verdict } from "../conformance/mod.ts";
+import { conform, familiesOf, strangersOf, type Verdict } from "../conformance/mod.ts";
 import { compare, EXACT, refused, within, worst } from "../conformance/verdict.ts";
+import { TestFolder } from "../support/files.ts";
 import { fixture } from "../support/fixtures.ts";
 
 const set = fixture("");
@@ -39,6 +40,20 @@ Deno.test("schedulers stay within their bounds on Deno's own WebGPU too", async 
 Deno.test("conform() counts a family that breaks off as a failure", async () => {
   const verdicts = await Array.fromAsync(conform(fixture("generator"), "ops"));
   assert.deepEqual(verdicts.map(({ id, status }) => [id, status]), [["(the rest)", "failed"]]);
+});
+
+Deno.test("families that are not known are named as skipped", async () => {
+  assert.deepEqual(strangersOf(set), []);
+  using folder = new TestFolder();
+  for (
+    const path of ["flux/expected/a", "flux9/expected/a", "sd9/large/expected/a", "report/a", "notes/b/c"]
+  ) {
+    folder.write(path, "");
+  }
+  assert.deepEqual(strangersOf(folder.path), ["flux9", "sd9"]);
+  assert.deepEqual(await Array.fromAsync(conform(folder.path, "flux9")), [
+    { id: "(all)", status: "skipped", note: "the family is not known" },
+  ]);
 });
 
 Deno.test("compare() fails beyond the bound, on NaN and on another length", () => {
