@@ -74,8 +74,8 @@ if (options.json) {
   console.log(`\n${options.json}: the same, for --compare`);
 }
 if (options.html) {
-  const compared = before && { compared: { before, tolerance } };
-  await write(options.html, await htmlOf({ profile, only, ...compared }));
+  const both = before && changes && { compared: { before, changes, tolerance } };
+  await write(options.html, await htmlOf({ profile, only, ...both }));
   console.log(`\n${options.html}: open it in a browser`);
 }
 if (before && changes) {

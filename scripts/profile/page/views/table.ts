@@ -20,9 +20,9 @@ interface Column {
 
 const COLUMNS: readonly Column[] = [
   { heading: "name", value: ({ name }) => name },
-  { heading: "calls", value: ({ calls }) => calls, text: ({ calls }) => String(Math.round(calls * 10) / 10) },
   { heading: "ms", value: ({ ms }) => ms, text: ({ ms }) => ms.toFixed(ms < 1 ? 3 : 2) },
   { heading: "share", value: ({ share }) => share, text: ({ share }) => percentText(share) },
+  { heading: "calls", value: ({ calls }) => calls, text: ({ calls }) => String(Math.round(calls * 10) / 10) },
   { heading: "±", value: ({ variation }) => variation, text: ({ variation }) => percentText(variation) },
   { heading: "GFLOP/s", value: ({ gflops }) => gflops, text: ({ gflops }) => gflops.toFixed(2) },
   { heading: "GB/s", value: ({ gbytes }) => gbytes, text: ({ gbytes }) => gbytes.toFixed(2) },
@@ -46,7 +46,7 @@ const FIRST = 60; // lines that are there at once
 export function mountTable(place: HTMLElement, profile: Profile, state: State): void {
   const units = unitsOf(profile);
   const groupings = groupingsOf(profile);
-  let [group, column, isRising, isWhole] = [0, 2, false, false];
+  let [group, column, isRising, isWhole] = [0, 1, false, false];
   const head = element("thead");
   const body = element("tbody", { keydown: moveByKeys });
   const more = element("button", {
