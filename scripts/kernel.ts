@@ -29,6 +29,7 @@ const options = readArguments(
     shape: option.text("instead of a model's, e.g. 64x77 for rows and columns, 64x320x320 for a product"),
     size: option.size("of the pictures; default: what the model was trained for"),
     dtype: option.choice("of weights and values; default: f16 on a GPU that computes in it", ["f32", "f16"]),
+    quantize: option.choice("as if the model's matrices were stored in fewer bits", ["int8", "int4"]),
     rows: option.count("shapes at most, those with the most work", 1),
     dump: option.flag("prints the text as compiled, below comments that say the rest"),
     as: option.choice("an AMD GPU that is not here: its kernel, and what its compiler makes of it", FAMILIES),
@@ -38,7 +39,7 @@ const options = readArguments(
     adapter: option.text("part of the name of the adapter, where there are several"),
   },
 );
-const { kernel, model, part, shape, size, dtype, rows, as, engine, adapter, code, json } = options;
+const { kernel, model, part, shape, size, dtype, quantize, rows, as, engine, adapter, code, json } = options;
 for (const name of ["code", "json"] as const) {
   if (options[name] !== undefined) expectWritable(options[name], `take --${name} ${options[name]}`);
 }
@@ -54,7 +55,7 @@ if (kernel === undefined && (as ?? json ?? (options.dump || undefined)) !== unde
   throw new TypeError("Cannot list kernels with --as, --dump or --json: they show one; name it, e.g. gemm");
 }
 
-const origin: Origin = { model, part, shape, size, dtype };
+const origin: Origin = { model, part, shape, size, dtype, quantize };
 if (kernel === undefined) await list();
 else await show(as === undefined ? await here(kernel) : await there(kernel));
 

@@ -8,11 +8,20 @@ import "./plain_errors.ts";
 import { join } from "node:path";
 import { DeviceLostError, openDevice } from "denoise";
 import { shadersIn } from "../src/gpu/shader/shaders_folder.ts";
+import { expectWritable } from "../src/io/files/whole_file.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { KernelCompiler } from "./kernel/compiler.ts";
-import { expectOneOrigin, problemsOf, UnknownKernel, type Work, worksOf } from "./kernel/works.ts";
+import {
+  expectOneOrigin,
+  type Origin,
+  problemsOf,
+  UnknownKernel,
+  type Work,
+  worksOf,
+} from "./kernel/works.ts";
 import { FAMILIES, isOnNullGpu } from "./null_gpu/layer.ts";
+import { InputsFile, writeInputs } from "./workbench/inputs_file.ts";
 import { LoadedModel } from "./workbench/loaded_model.ts";
 import { describeMachines } from "./workbench/machines.ts";
 import { describeChange } from "./workbench/report.ts";
@@ -30,25 +39,39 @@ const options = readArguments(
     shape: option.text("instead of a model's, e.g. 64x77 for rows and columns, 64x320x320 for a product"),
     size: option.size("of the pictures; default: what the model was trained for"),
     dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
+    quantize: option.choice("stores the model's matrices in fewer bits", ["int8", "int4"]),
     shaders: option.file("a folder of yours that stands in front of shaders/; default: shaders/ itself"),
     rows: option.count("shapes at most, those with the most work", 4),
-    inputs: option.choice("seeded numbers, or those that the loaded --model gives its kernels", [
+    inputs: option.text(
+      "seeded: numbers that follow from a seed; recorded: those that the loaded --model gives its kernels; or a file of --record",
       "seeded",
-      "recorded",
-    ], "seeded"),
+    ),
+    record: option.output(
+      "those that the loaded --model gives its kernels, for --inputs",
+      /\.safetensors$/,
+      "inputs.safetensors",
+    ),
     step: option.flag("times the loaded --model's whole step before and after each save, and compares it"),
     as: option.choice("an AMD GPU that is not here: tells what its compiler makes of its kernel", FAMILIES),
     engine: option.choice("of WebGPU", ["auto", "dawn", "deno"], "auto"),
     adapter: option.text("part of the name of the adapter, where there are several"),
   },
 );
-const { kernel, model, part, shape, size, dtype, shaders, rows, inputs, step, as, engine, adapter } = options;
-expectOneOrigin({ model, part, shape });
-const loads = inputs === "recorded" || step;
-if (loads && model === undefined) {
-  throw new TypeError(
-    `Cannot take --${step ? "step" : "inputs recorded"} without --model: expected a model to load`,
-  );
+const { kernel, shaders, rows, inputs, record, step, as } = options;
+const { model, part, shape, size, dtype, quantize } = options;
+const origin: Origin = { model, part, shape, size, dtype, quantize };
+expectOneOrigin(origin);
+const needsModel = step ? "step" : record ? "record" : inputs === "recorded" ? "inputs recorded" : undefined;
+if (needsModel && model === undefined) {
+  throw new TypeError(`Cannot take --${needsModel} without --model: expected a model to load`);
+}
+if (record !== undefined) {
+  if (inputs !== "seeded" && inputs !== "recorded") {
+    throw new TypeError(
+      `Cannot take --record with --inputs ${inputs}: it has what was recorded; leave one out`,
+    );
+  }
+  expectWritable(record, `take --record ${record}`);
 }
 if (isOnNullGpu()) {
   throw new Error("Cannot work on a null GPU, as it computes nothing: leave as-gpu out, and take --as");
@@ -57,16 +80,24 @@ const folder = shaders ?? join(import.meta.dirname!, "../shaders");
 let tried = await shadersIn(folder); // tells at once where there is none
 
 await using compiler = as &&
-  await KernelCompiler.open(as, { model, part, shape, size, dtype, kernel: kernel!, rows });
+  await KernelCompiler.open(as, { ...origin, kernel: kernel!, rows });
 let compiled = await compiler?.compile();
-using device = await openDevice({ engine, adapter });
+using device = await openDevice({ engine: options.engine, adapter: options.adapter });
 console.log(device.describe());
-using loaded = loads ? await LoadedModel.open(device, model!, { part, size, dtype }) : undefined;
+using file = inputs === "seeded" || inputs === "recorded" ? undefined : await InputsFile.open(device, inputs);
+using loaded = needsModel ? await LoadedModel.open(device, model!, origin) : undefined;
 const works = await findWorks();
+const recorded = ({ problem }: Work) => loaded!.inputsOf(problem);
+if (record !== undefined) {
+  await writeInputs(device, record, works, recorded);
+  console.log(`${record}: the values that the kernels get, for --inputs`);
+}
 using workbench = works.length || loaded
   ? await Workbench.open(device, works, {
     model: step ? loaded : undefined,
-    inputsOf: inputs === "recorded" ? ({ problem }) => loaded!.inputsOf(problem) : undefined,
+    inputsOf: record ?? (inputs === "recorded" || undefined)
+      ? recorded
+      : file && ((work) => file.inputsOf(work)),
   })
   : undefined;
 if (workbench) console.log(`it is made of\n  ${workbench.files.join(" ")}`);
@@ -87,7 +118,7 @@ for await (const { kind } of watcher) {
 /** The kernels to work on, and a line about them; none where only the GPU of --as has such. */
 async function findWorks(): Promise<Work[]> {
   try {
-    const problems = loaded?.problems ?? await problemsOf(device, { model, part, shape, size, dtype });
+    const problems = loaded?.problems ?? await problemsOf(device, origin);
     const { works, others } = worksOf(device, problems, kernel!, { most: rows, flops: flopsLimit(device) });
     const shapes = `${works.length} ${works.length === 1 ? "shape" : "shapes"}`;
     console.log(`${kernel} at ${shapes}${others ? `, ${others} more left out` : ""}`);

@@ -29,12 +29,14 @@ export interface Origin {
   /** Of the pictures that the model makes. */
   readonly size?: Size | undefined;
   readonly dtype?: "f32" | "f16" | undefined;
+  /** As if the model's matrices were stored in fewer bits. */
+  readonly quantize?: "int8" | "int4" | undefined;
 }
 
 /** The kernels of an origin, in order; those of models with what is fused into them. Weights are not read. */
 export async function problemsOf(device: Device, origin: Origin): Promise<Problem[]> {
   expectOneOrigin(origin);
-  const { model, part, shape, size, dtype = usualDType(device) } = origin;
+  const { model, part, shape, size, dtype = usualDType(device), quantize } = origin;
   if (shape !== undefined) return kernelsOfShape(device, shape, dtype);
   const models = model === undefined
     ? await Promise.all((["emoji-ddpm", "emoji-diffusion"] as const).map((name) => embeddedModel(name)))
@@ -43,15 +45,20 @@ export async function problemsOf(device: Device, origin: Origin): Promise<Proble
   for (const one of models) {
     const isWhole = part === undefined && await componentsOf(one, {}) !== undefined;
     const kernels = isWhole
-      ? await kernelsOf(device, one, { size, dtype })
-      : await kernelsOfCall(device, one, { part, size, dtype });
+      ? await kernelsOf(device, one, { size, dtype, quantize })
+      : await kernelsOfCall(device, one, { part, size, dtype, quantize });
     problems.push(...kernels.map(({ kernel, group }) => problemOf(kernel, group)));
   }
   return problems;
 }
 
-/** Throws where both a model and a shape are given, or a part of no model. */
-export function expectOneOrigin({ model, part, shape }: Origin): void {
+/** Throws where both a model and a shape are given, or a model's options without it. */
+export function expectOneOrigin({ model, part, shape, quantize }: Origin): void {
+  if (shape !== undefined && quantize !== undefined) {
+    throw new TypeError(
+      `Cannot take --quantize ${quantize} with --shape: expected a model, which has weights`,
+    );
+  }
   if (model === undefined && part !== undefined) {
     throw new TypeError(
       `Cannot take --part ${part} without --model: expected a pipeline that has it, got none`,
@@ -65,9 +72,12 @@ export function expectOneOrigin({ model, part, shape }: Origin): void {
 async function kernelsOfCall(
   device: Device,
   target: string,
-  { part, size, dtype }: Pick<Origin, "part" | "size" | "dtype">,
+  { part, size, ...weights }: Pick<Origin, "part" | "size" | "dtype" | "quantize">,
 ): Promise<GroupedKernel[]> {
-  using model = await openOneModel("show kernels of", target, { part }, { dtype, headersOnly: true });
+  using model = await openOneModel("show kernels of", target, { part }, {
+    ...weights,
+    headersOnly: true,
+  });
   const kernels: GroupedKernel[] = [];
   using _watch = watchKernels(device, (kernel, group) => kernels.push({ kernel, group }));
   model.measure(() => usualCall(model, size).record(0));

@@ -8,7 +8,7 @@ import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
 import type { Sample } from "../../src/graph/tuning/check.ts";
 import { watchKernels } from "../../src/graph/tuning/choice.ts";
 import type { Size } from "../command_line/options.ts";
-import { keyOf } from "../kernel/works.ts";
+import { keyOf, type Origin } from "../kernel/works.ts";
 import { type Call as UsualCall, usualCall } from "../profile/calls.ts";
 import { openModel, type Subject } from "../profile/subject.ts";
 import type { GroupedKernel } from "../tune/measure.ts";
@@ -41,13 +41,9 @@ export class LoadedModel implements Disposable {
   static async open(
     device: Device,
     target: string,
-    { part, size, dtype }: {
-      part?: string | undefined;
-      size?: Size | undefined;
-      dtype?: "f32" | "f16" | undefined;
-    },
+    { part, size, dtype, quantize }: Omit<Origin, "model" | "shape">,
   ): Promise<LoadedModel> {
-    const subject = await openModel(device, target, { part, size, dtype });
+    const subject = await openModel(device, target, { part, size, dtype, quantize });
     try {
       const loaded = new LoadedModel(device, subject, size);
       loaded.#trace();
