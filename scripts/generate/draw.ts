@@ -14,6 +14,9 @@ import {
   StableDiffusionXLInpaintPipeline,
   StableDiffusionXLPipeline,
   type UnconditionalParts,
+  ZImageImg2ImgPipeline,
+  ZImageInpaintPipeline,
+  ZImagePipeline,
 } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
 import type { Settings } from "./options.ts";
@@ -111,6 +114,10 @@ function pipelineFor(
   image: Tensor | undefined,
   mask: Tensor | undefined,
 ): AnyPipeline {
+  if ("transformer" in parts && !("textEncoder2" in parts)) {
+    if (mask) return new ZImageInpaintPipeline(parts);
+    return image ? new ZImageImg2ImgPipeline(parts) : new ZImagePipeline(parts);
+  }
   if ("transformer" in parts) return image ? new FluxImg2ImgPipeline(parts) : new FluxPipeline(parts);
   if ("textEncoder2" in parts) {
     if (mask) return new StableDiffusionXLInpaintPipeline(parts);

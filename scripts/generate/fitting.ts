@@ -42,9 +42,10 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   }
   const { className } = await readIndex(model, { base, config });
   const family =
-    /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux2Klein|Flux2|Flux)(Img2Img|Inpaint)?Pipeline$/.exec(
-      className,
-    )?.[1];
+    /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux2Klein|Flux2|Flux|ZImage)(Img2Img|Inpaint)?Pipeline$/
+      .exec(
+        className,
+      )?.[1];
   if (!family) return className; // refused by whoever loads it
   const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
   const hasTasks = !/^(DD|Flux2)/.test(family); // FLUX.2 takes pictures beside words
@@ -68,13 +69,13 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   return className;
 }
 
-/** Divisor of a picture's sides, in pixels; a token of FLUX covers 2×2 latents. */
+/** Divisor of a picture's sides, in pixels; a token of FLUX and Z-Image covers 2×2 latents. */
 async function multipleOf(model: string, family: string): Promise<number> {
   const name = "vae/config.json";
   const { folder } = await resolveRepo(model, { files: () => [name] });
   const path = join(folder, name);
   const { block_out_channels } = parseConfig(vaeConfig, await readJson(path), path);
-  return 2 ** (block_out_channels.length - 1) * (/^Flux/.test(family) ? 2 : 1);
+  return 2 ** (block_out_channels.length - 1) * (/^(Flux|ZImage)/.test(family) ? 2 : 1);
 }
 
 const vaeConfig = z.looseObject({ block_out_channels: z.array(z.number()).default([64]) });

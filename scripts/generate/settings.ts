@@ -14,11 +14,22 @@ interface Task {
 export async function readTask(args: string[]): Promise<Task> {
   const given: Given = readGiven(usage, about, options, args);
   const replayed = given.replay === undefined ? undefined : await readRecipe(given.replay);
-  const said: Settings = { ...defaultsOf(options), ...replayed?.settings, ...given };
-  const settings = said.model === EMBEDDED ? { ...said, guidance: said.guidance ?? 4.5 } : said; // its best
+  const defaults = defaultsOf(options);
+  const { model } = { ...defaults, ...replayed?.settings, ...given };
+  const settings: Settings = { ...defaults, ...usualOf(model), ...replayed?.settings, ...given };
   expectTogether(settings);
   if (!settings.plan) expectWritable(settings.out, `take --out ${settings.out}`);
   return { settings, given, replayed };
+}
+
+/** Settings that models were made for, by their names. */
+const USUAL: readonly [name: RegExp, settings: Given][] = [
+  [new RegExp(`^${EMBEDDED}$`), { guidance: 4.5 }],
+  [/z-?_?image-?_?turbo/i, { steps: 8, guidance: 0 }], // distilled: a model of the same config is not
+];
+
+function usualOf(model: string): Given {
+  return USUAL.find(([name]) => name.test(model))?.[1] ?? {};
 }
 
 /** Throws where options are said without those that they belong to. */

@@ -2,6 +2,7 @@ import { openDevice } from "denoise";
 import { describePlan, planMemory } from "../../src/pipelines/memory/plan.ts";
 import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
 import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
+import { limitText } from "../../src/pipelines/text_states.ts";
 import { openModels } from "./open_models.ts";
 
 /** Options of planning a pipeline's memory. */
@@ -38,6 +39,7 @@ export async function planMemoryOf(
   using device = await openDevice();
   using stack = new DisposableStack();
   const models = await openModels(pathOrRepo, options, stack);
+  limitText(models);
   const plan = planMemory(
     stagesOf(models, { width, height, batch, tokens, steps }),
     await memoryBudget({ memory }),

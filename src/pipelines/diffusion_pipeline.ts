@@ -45,6 +45,14 @@ import {
   DDPMPipeline,
   type UnconditionalParts,
 } from "./unconditional/pipelines.ts";
+import type { ZImageParts } from "./z_image/parts.ts";
+import {
+  ZImageImg2ImgPipeline,
+  ZImageInpaintPipeline,
+  type ZImageInpaintRunOptions,
+  ZImagePipeline,
+  type ZImageRunOptions,
+} from "./z_image/pipelines.ts";
 
 /** The pipelines that are built. A new one has a row in run_options.ts, too. */
 const classes: Readonly<
@@ -67,6 +75,9 @@ const classes: Readonly<
   FluxPipeline,
   FluxImg2ImgPipeline,
   Flux2Pipeline,
+  ZImagePipeline,
+  ZImageImg2ImgPipeline,
+  ZImageInpaintPipeline,
 };
 
 /**
@@ -87,7 +98,9 @@ export type AllRunOptions =
     & StableDiffusionControlNetInpaintRunOptions
     & FluxRunOptions
     & FluxImg2ImgRunOptions
-    & Flux2RunOptions,
+    & Flux2RunOptions
+    & ZImageRunOptions
+    & ZImageInpaintRunOptions,
     "image"
   >;
 
@@ -97,7 +110,8 @@ export type AnyParts =
   | StableDiffusionParts
   | StableDiffusionXLParts
   | FluxParts
-  | Flux2Parts;
+  | Flux2Parts
+  | ZImageParts;
 
 /** A pipeline of one of the classes that are built; `instanceof` says of which. */
 export interface AnyPipeline extends Pipeline<AnyParts>, Disposable {

@@ -108,3 +108,16 @@ export {
   type UnconditionalParts,
   UnconditionalPipeline,
 } from "./unconditional/pipelines.ts";
+export type { ZImageParts } from "./z_image/parts.ts";
+export {
+  ZImageBase,
+  ZImageImg2ImgPipeline,
+  type ZImageImg2ImgRunOptions,
+  ZImageInpaintPipeline,
+  type ZImageInpaintRunOptions,
+  ZImagePipeline,
+  type ZImagePromptEmbeds,
+  type ZImageRunOptions,
+} from "./z_image/pipelines.ts";
+export type { ZImageEncodeOptions, ZImagePromptOptions } from "./z_image/prompts.ts";
+export type { ZImageOptions } from "./z_image/run.ts";

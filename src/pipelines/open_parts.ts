@@ -9,6 +9,7 @@ import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
 import { describePlan, planMemory } from "./memory/plan.ts";
 import { memoryBudget, modelsOf, type Residents } from "./memory/acquire.ts";
 import { stagesOf } from "./memory/stages.ts";
+import { limitText } from "./text_states.ts";
 import { footprintsOf, storeToFit } from "./memory/weight_modes.ts";
 import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./model_index.ts";
 
@@ -66,6 +67,8 @@ export async function openParts<const Classes extends Readonly<Record<string, Pa
       ? await openModel(type as unknown as ModelClass<Model>, pathOrRepo, options, memory)
       : await (type as unknown as TokenizerClass).fromPretrained(pathOrRepo, options);
   }
+  const limited = limitText(parts);
+  if (limited) storeToFit(limited, limited.workspace, memory ?? Infinity);
   tellPlan(parts, pathOrRepo, options);
   return parts as OpenedParts<Classes>;
 }

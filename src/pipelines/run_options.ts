@@ -49,6 +49,20 @@ const flux2 = [
   ...fromNoise,
   "image",
 ] as const;
+const zImage = [
+  ...run,
+  ...prompts,
+  ...embeds,
+  ...guiding,
+  "guidanceScale",
+  "promptLengths",
+  "negativePromptLengths",
+  "maxSequenceLength",
+  "cfgNormalization",
+  "cfgTruncation",
+  "sigmas",
+  "outputType",
+] as const;
 
 /** The options that the `run` of each pipeline takes. */
 const OPTIONS = {
@@ -83,6 +97,9 @@ const OPTIONS = {
     "maxSequenceLength",
     "textEncoderOutLayers",
   ],
+  ZImagePipeline: [...zImage, ...fromNoise],
+  ZImageImg2ImgPipeline: [...zImage, ...fromImage],
+  ZImageInpaintPipeline: [...zImage, ...fromImage, "mask"],
 } as const;
 
 /** A pipeline that is built. */

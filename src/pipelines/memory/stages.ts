@@ -1,5 +1,10 @@
 import type { Autoencoder, FluxTransformer2DModel, Model } from "../../models/mod.ts";
-import { Flux2Transformer2DModel, UNet2DConditionModel, UNet2DModel } from "../../models/mod.ts";
+import {
+  Flux2Transformer2DModel,
+  UNet2DConditionModel,
+  UNet2DModel,
+  ZImageTransformer2DModel,
+} from "../../models/mod.ts";
 import { flux2ImageIds, flux2TextIds } from "../../models/flux2_transformer_2d/positions.ts";
 import { modulationWidth } from "../../models/flux_transformer_2d/modulation.ts";
 import { emptyOptions } from "../../models/unet_2d_condition/inputs.ts";
@@ -15,7 +20,7 @@ export interface DrawingSize {
   height?: number | undefined;
   /** Pictures at once; 1 by default. */
   batch?: number | undefined;
-  /** Length of the prompt for T5; 512 by default. */
+  /** Length of the prompt for T5 or Qwen; 512 by default. */
   tokens?: number | undefined;
   /** 28 by default. */
   steps?: number | undefined;
@@ -40,9 +45,10 @@ const FLUX_SIDE = 128; // latents of a picture of 1024²
 export function stagesOf(parts: PartsByName, size: DrawingSize = {}): Stage[] {
   const { batch = 1 } = size;
   const { textEncoder, textEncoder2, unet, transformer, vae } = parts as Record<string, Model | undefined>;
+  const rows = !transformer || transformer instanceof ZImageTransformer2DModel ? 2 * batch : batch; // with negative prompts
   const stages: (Stage | undefined)[] = [
-    embedding("text_encoder", textEncoder, transformer ? batch : 2 * batch),
-    embedding("text_encoder_2", textEncoder2, transformer ? batch : 2 * batch),
+    embedding("text_encoder", textEncoder, rows),
+    embedding("text_encoder_2", textEncoder2, rows),
     unet && denoising(unet, vae as Autoencoder | undefined, size),
     transformer && flowing(transformer, vae as Autoencoder, size, parts["isDistilled"] === false),
     vae && decoding(vae as Autoencoder, latentsOf(parts, size)),
@@ -81,6 +87,8 @@ function denoising(unet: Model, vae: Autoencoder | undefined, size: DrawingSize)
 function flowing(model: Model, vae: Autoencoder, size: DrawingSize, guided: boolean): Stage {
   const own = model instanceof Flux2Transformer2DModel
     ? flux2Step(model, vae, size, guided)
+    : model instanceof ZImageTransformer2DModel
+    ? zImageStep(model, vae, size)
     : fluxStep(model as FluxTransformer2DModel, vae, size);
   return { name: "transformer", model, activations: own };
 }
@@ -121,8 +129,18 @@ function fluxStep(transformer: FluxTransformer2DModel, vae: Autoencoder, size: D
       modulation: zeros([batch, width]),
     })
   );
-  const told = steps * batch * width * 4; // f32
-  return activations + told;
+  return activations + steps * batch * width * 4; // f32
+}
+
+/** Bytes of a step of Z-Image with both halves, as it is guided by a prompt where nothing else is said. */
+function zImageStep(transformer: ZImageTransformer2DModel, vae: Autoencoder, size: DrawingSize): number {
+  const { batch = 1, tokens = 512 } = size;
+  const rows = 2 * batch;
+  const { in_channels, cap_feat_dim } = transformer.config;
+  const [h, w] = sides({ vae }, size);
+  return transformer.measure(() =>
+    transformer.forward(zeros([rows, in_channels, h, w]), 0, zeros([rows, tokens, cap_feat_dim]))
+  );
 }
 
 function decoding(vae: Autoencoder, latents: readonly number[]): Stage {

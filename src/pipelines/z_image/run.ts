@@ -1,0 +1,139 @@
+import { free, type Tensor } from "../../tensor/mod.ts";
+import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
+import { tellUnguided } from "../latents/guidance.ts";
+import { cfgNormalization } from "../latents/guiders.ts";
+import {
+  decodeLatents,
+  denoise,
+  type LatentLoop,
+  type LatentLoopOptions,
+  type LatentOutput,
+} from "../latents/loop.ts";
+import { withModels } from "../memory/acquire.ts";
+import { prepareColors } from "../previews/fit.ts";
+import { expectNumber } from "../run_options.ts";
+import { latentSide } from "../size.ts";
+import type { ZImageParts } from "./parts.ts";
+import { type Captions, embedPrompts, rowsOf, type ZImagePromptOptions } from "./prompts.ts";
+
+/** Options of every Z-Image pipeline, with diffusers' defaults. */
+export interface ZImageOptions extends Omit<LatentLoopOptions, "eta">, FlowStepsOptions, ZImagePromptOptions {
+  /** Steps of the scheduler; 50 by default. Z-Image-Turbo takes 8. */
+  numInferenceSteps?: number | undefined;
+  /**
+   * Weight g of the prompt against the negative one, cond + g · (cond − uncond): one less than other pipelines call so. 5 by
+   * default; 0 switches guidance off, as Z-Image-Turbo wants it.
+   */
+  guidanceScale?: number | undefined;
+  /** The longest that a guided prediction may be, in lengths of the prompt's own; true is 1. Off by default. */
+  cfgNormalization?: boolean | number | undefined;
+  /** Time, from 0 at noise to 1 at the picture, behind which there is no guidance; 1 by default, which is never. */
+  cfgTruncation?: number | undefined;
+}
+
+/** A run whose prompts are embedded and whose timesteps are set. */
+export interface ZImageRun {
+  /** Sides of the latents. */
+  readonly size: readonly [h: number, w: number];
+  /** Pictures. */
+  readonly B: number;
+  /** Embeddings of the prompts, with guidance behind those of the negative ones. */
+  readonly captions: Captions;
+  /** The model runs on the negative prompts too. */
+  readonly guided: boolean;
+  /** Noise levels of all steps; fewer than this are visited where a picture is changed. */
+  readonly steps: number;
+  /** The options with their defaults. */
+  readonly options: ZImageOptions & { guidanceScale: number };
+}
+
+const SIDE = 128; // latents of a picture of 1024²
+
+/** Sides of the latents of a picture. A token covers 2×2 latents, so 16 has to divide pixels. */
+export function latentSize({ vae }: ZImageParts, height?: number, width?: number): [h: number, w: number] {
+  const usual = SIDE * vae.scaleFactor;
+  const side = (name: string, pixels = usual) => 2 * latentSide(name, pixels, 2 * vae.scaleFactor);
+  return [side("height", height), side("width", width)];
+}
+
+/** Checks the options, sets the timesteps for pictures of a size and embeds the prompts. */
+export async function beginRun(
+  parts: ZImageParts,
+  options: ZImageOptions,
+  size: readonly [h: number, w: number],
+): Promise<ZImageRun> {
+  const { transformer: { config }, vae, scheduler } = parts;
+  const { guidanceScale = 5, cfgNormalization = 0, cfgTruncation = 1 } = options;
+  expectNumber("guidanceScale", guidanceScale);
+  expectNumber("cfgNormalization", Number(cfgNormalization));
+  expectNumber("cfgTruncation", cfgTruncation);
+  if (config.in_channels !== vae.config.latent_channels) {
+    throw new RangeError(
+      `Cannot draw with a transformer of ${config.in_channels} channels: expected ${vae.config.latent_channels}, ` +
+        "those of the VAE",
+    );
+  }
+  const guided = guidanceScale > 0;
+  tellUnguided(guided, options, 0);
+  setFlowTimesteps(scheduler, sigmasOf(options, 50), () => muFor(scheduler, size[0] * size[1] / 4));
+  const captions = await embedPrompts(parts, options, guided);
+  const rows = captions.lengths.length;
+  return {
+    size,
+    B: guided ? rows / 2 : rows,
+    captions,
+    guided,
+    steps: Math.ceil(scheduler.timesteps.length / scheduler.order),
+    options: { ...options, guidanceScale },
+  };
+}
+
+/** The loop that a task draws by. */
+export interface Drawing extends Pick<LatentLoop, "after"> {
+  /** Latents with noise. [B, C, h, w] */
+  readonly start: Tensor;
+  readonly timesteps: readonly number[];
+  /** Tensors to free when the loop is over. */
+  readonly owned?: readonly Tensor[] | undefined;
+}
+
+/** Draws pictures from latents with noise. */
+export async function draw(
+  parts: ZImageParts,
+  { B, captions, guided, options }: ZImageRun,
+  { start, timesteps, after, owned = [] }: Drawing,
+): Promise<LatentOutput> {
+  const { transformer, vae, scheduler } = parts;
+  const { guidanceScale, cfgNormalization: most = 0, cfgTruncation = 1, guidance } = options;
+  const velocity = ({ states, lengths }: Captions) => (input: Tensor, t: number) =>
+    transformer.forward(input, timeOf(t), states, { capLengths: lengths }).sample.neg(); // it predicts the way to the picture
+  const loop = {
+    scheduler,
+    vae,
+    guided,
+    predict: velocity(captions),
+    predictCond: velocity(guided ? rowsOf(captions, B, 2 * B) : captions),
+    guides: (t: number) => timeOf(t) <= cfgTruncation || cfgTruncation > 1,
+    after,
+  };
+  if (options.preview) await prepareColors(parts, options);
+  const work = () => loop.predict(guided ? start.repeat([2, 1, 1, 1]) : start, timesteps[0]!);
+  const latents = await withModels(
+    parts,
+    [transformer],
+    { ...options, work },
+    () =>
+      denoise(start, timesteps, loop, {
+        ...options,
+        guidanceScale: guidanceScale + 1,
+        guidance: Number(most) > 0 ? cfgNormalization(Number(most), guidance) : guidance,
+      }),
+  );
+  free(captions.states, ...owned);
+  return await decodeLatents(parts, latents, options);
+}
+
+/** Time as the transformer takes it, in f32 as in diffusers: from 0 at noise to 1 at the picture. */
+function timeOf(t: number): number {
+  return Math.fround(Math.fround(1000 - Math.fround(t)) / 1000);
+}
