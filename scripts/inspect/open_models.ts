@@ -1,8 +1,11 @@
 import {
   AutoencoderKL,
   AutoencoderKLFlux2,
+  AutoencoderTiny,
   CLIPTextModel,
   CLIPTextModelWithProjection,
+  CLIPVisionModelWithProjection,
+  ControlNetModel,
   Flux2Transformer2DModel,
   FluxTransformer2DModel,
   type LoadOptions,
@@ -19,8 +22,11 @@ import { readIndex } from "../../src/pipelines/model_index.ts";
 export const modelClasses = {
   AutoencoderKL,
   AutoencoderKLFlux2,
+  AutoencoderTiny,
   CLIPTextModel,
   CLIPTextModelWithProjection,
+  CLIPVisionModelWithProjection,
+  ControlNetModel,
   Flux2Transformer2DModel,
   FluxTransformer2DModel,
   Qwen3ForCausalLM: Qwen3Model,

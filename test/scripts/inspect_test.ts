@@ -130,13 +130,13 @@ Deno.test("inspect.ts says what a file under diffusers' names is, and of what no
     await inspect(odd),
     /: tensors such as "a"\n[^]*\nthese are the keys of no model that is known\n$/,
   );
-  const tiny = folder.write(
-    "taesd.safetensors",
-    safetensorsOf(new Map([["decoder.layers.3.conv.0.weight", one]])),
+  const adapter = folder.write(
+    "t2i.safetensors",
+    safetensorsOf(new Map([["adapter.body.0.in_conv.weight", one]])),
   );
   assert.match(
-    await inspect(tiny),
-    /: AutoencoderTiny\n[^]*\nnot built: nothing here loads AutoencoderTiny\n$/,
+    await inspect(adapter),
+    /: T2IAdapter\n[^]*\nnot built: nothing here loads T2IAdapter\n$/,
   );
 });
 

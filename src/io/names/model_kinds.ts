@@ -24,9 +24,12 @@ const MARKS: readonly Mark[] = [
   [
     /^(emb_params|string_to_param\.|string_to_token\.|<.*>$|clip_[lg]$)/,
     undefined,
-    model("a textual inversion"),
+    { name: "a textual inversion", use: "load it onto a pipeline: loadTextualInversion()" },
   ],
-  [/^(image_proj|ip_adapter)\./, undefined, model("an IP-Adapter")],
+  [/^(image_proj|ip_adapter)\./, undefined, {
+    name: "an IP-Adapter",
+    use: "load it onto a pipeline: loadIpAdapter()",
+  }],
   [
     /^(controlnet_cond_embedding|controlnet_down_blocks|control_model|input_hint_block)\./,
     undefined,
