@@ -297,3 +297,27 @@ export function toZImage(tensors: Raws, prefix = ""): Map<string, RawTensor> {
 export function behind(tensors: Raws, prefix: string): Map<string, RawTensor> {
   return renamedBy(tensors, prefix, (key) => key);
 }
+
+const LLAMA: Record<string, string> = {
+  input_layernorm: "attn_norm",
+  "self_attn.q_proj": "attn_q",
+  "self_attn.k_proj": "attn_k",
+  "self_attn.v_proj": "attn_v",
+  "self_attn.o_proj": "attn_output",
+  "self_attn.q_norm": "attn_q_norm",
+  "self_attn.k_norm": "attn_k_norm",
+  post_attention_layernorm: "ffn_norm",
+  "mlp.gate_proj": "ffn_gate",
+  "mlp.up_proj": "ffn_up",
+  "mlp.down_proj": "ffn_down",
+};
+
+/** A Qwen3 under the names that llama.cpp has in GGUF files. */
+export function toLlamaQwen3(model: Map<string, RawTensor>): Map<string, RawTensor> {
+  return new Map([...model].map(([key, tensor]) => {
+    const name = key.replace(/^model\./, "")
+      .replace(/^embed_tokens\./, "token_embd.").replace(/^norm\./, "output_norm.")
+      .replace(/^layers\.(\d+)\.(.*)\.(\w+)$/, (_, i, part, kind) => `blk.${i}.${LLAMA[part]}.${kind}`);
+    return [name, tensor];
+  }));
+}

@@ -172,6 +172,18 @@ export function t5Shapes(): Shapes {
   };
 }
 
+/** Qwen3-4B, the text encoder of FLUX.2 klein-4B and Z-Image, under transformers' names. */
+export function qwen3Shapes(): Shapes {
+  const layer = (i: number) =>
+    prefixed(`model.layers.${i}.`, {
+      "self_attn.q_proj.weight": [4096, 2560],
+      "self_attn.k_proj.weight": [1024, 2560],
+      "self_attn.q_norm.weight": [128],
+      "mlp.gate_proj.weight": [9728, 2560],
+    });
+  return { "model.embed_tokens.weight": [151936, 2560], ...layer(0), ...layer(35) };
+}
+
 /** Shapes behind a prefix. */
 export function prefixed(prefix: string, shapes: Shapes): Shapes {
   return Object.fromEntries(Object.entries(shapes).map(([key, shape]) => [prefix + key, shape]));

@@ -57,6 +57,7 @@ const MARKS: readonly Mark[] = [
     holds: ["T5EncoderModel"],
   }],
   [/^encoder\.block\.0\.layer\.0\.SelfAttention\./, undefined, model("T5EncoderModel")],
+  [/^(model\.)?layers\.0\.self_attn\.q_norm\./, undefined, model("Qwen3Model")],
   [/^(encoder|decoder)\.layers\.\d+\.conv\.\d\./, undefined, model("AutoencoderTiny")],
   [/^bn\.running_mean$/, /^encoder\.down/, model("AutoencoderKLFlux2")],
   [/^encoder\.down_blocks\./, /^decoder\.up_blocks\./, model("AutoencoderKL")],

@@ -7,6 +7,7 @@ import { ipAdapterConfig, ipAdapterView } from "../names/ip_adapter.ts";
 import type { Infos, Stored } from "../names/keys.ts";
 import { ldmUnetConfig, ldmUnetView } from "../names/ldm_unet.ts";
 import { ldmVaeConfig, ldmVaeView } from "../names/ldm_vae.ts";
+import { qwen3Config, qwen3View } from "../names/qwen3.ts";
 import { t5Config, t5View } from "../names/t5.ts";
 import { zImageConfig, zImageView } from "../names/z_image.ts";
 
@@ -145,6 +146,15 @@ const kinds: readonly Kind[] = [
     plain: true,
     config: t5Config,
     view: t5View,
+  },
+  {
+    folder: "text_encoder",
+    className: "Qwen3Model",
+    prefixes: ["text_encoders.qwen3_4b.transformer.", "text_encoders.qwen3_8b.transformer.", ""],
+    mark: /^((model\.)?layers\.0\.self_attn\.q_norm|blk\.0\.attn_q_norm)\.weight$/,
+    plain: true,
+    config: qwen3Config,
+    view: qwen3View,
   },
 ];
 

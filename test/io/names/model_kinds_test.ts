@@ -19,6 +19,7 @@ const files: [path: string, name: string][] = [
   [`${folder}/emoji-ddpm/unet/${STEM}`, "UNet2DModel"],
   [fixture(`flux/pipeline/transformer/${STEM}.index.json`), "FluxTransformer2DModel"],
   [fixture("flux/pipeline/text_encoder_2/model.safetensors.index.json"), "T5EncoderModel"],
+  [fixture("zimage/pipeline/text_encoder/model.safetensors.index.json"), "Qwen3Model"],
   [fixture(`zimage/pipeline/transformer/${STEM}.index.json`), "ZImageTransformer2DModel"],
   [fixture("zimage/lora/kohya.safetensors"), "a LoRA"],
   [fixture("flux/lora/kohya.safetensors"), "a LoRA"],

@@ -10,6 +10,7 @@ import {
   infosOf,
   openClipShapes,
   prefixed,
+  qwen3Shapes,
   type Shapes,
   t5Shapes,
   unetShapes,
@@ -270,6 +271,25 @@ const configs: [string, Shapes, string, Record<string, unknown>][] = [
     axes_dims: [32, 48, 48],
     axes_lens: [1536, 512, 512],
   }],
+  ...([["Qwen3-4B", ""], ["Qwen3-4B among others", "text_encoders.qwen3_4b.transformer."]] as const).map((
+    [what, prefix],
+  ): [string, Shapes, string, Record<string, unknown>] => [
+    what,
+    prefixed(prefix, qwen3Shapes()),
+    "text_encoder",
+    {
+      vocab_size: 151936,
+      hidden_size: 2560,
+      intermediate_size: 9728,
+      num_hidden_layers: 36,
+      num_attention_heads: 32,
+      num_key_value_heads: 8,
+      head_dim: 128,
+      attention_bias: false,
+      max_position_embeddings: 40960,
+      rope_theta: 1_000_000,
+    },
+  ]),
   ["T5-XXL", t5Shapes(), "text_encoder_2", {
     vocab_size: 32128,
     d_model: 4096,

@@ -8,6 +8,7 @@ import {
   toBflVae,
   toLdmUnet,
   toLdmVae,
+  toLlamaQwen3,
   toOpenClip,
   toZImage,
 } from "../../support/authors_layout.ts";
@@ -57,6 +58,18 @@ const files: [string, string, string, (model: Raws) => Raws][] = [
     weights("clip_text/weights/bf16"),
     (m) => toOpenClip(m, "cond_stage_model.model.", { spare: true }),
   ],
+  ["Qwen3 alone", "text_encoder", weights("qwen3/weights/bias"), (m) => m],
+  [
+    "Qwen3 among others, with its head",
+    "text_encoder",
+    weights("qwen3/weights/base"),
+    (m) =>
+      behind(
+        new Map([...m, ["lm_head.weight", m.get("model.embed_tokens.weight")!]]),
+        "text_encoders.qwen3_4b.transformer.",
+      ),
+  ],
+  ["Qwen3 under llama.cpp's names", "text_encoder", weights("qwen3/weights/bias"), (m) => toLlamaQwen3(m)],
   [
     "BFL's FLUX",
     "transformer",
@@ -136,9 +149,9 @@ for (const [what, folder, path, toAuthors] of files) {
   });
 }
 
-/** Files may put "text_model." in front of a text model's keys or not. */
+/** Files may put "text_model." or "model." in front of a text model's keys or not. */
 function plain(key: string): string {
-  return key.replace(/^text_model\./, "");
+  return key.replace(/^(text_model|model)\./, "");
 }
 
 async function partOf(path: string, folder: string) {

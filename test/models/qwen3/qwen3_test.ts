@@ -3,9 +3,13 @@ import { Qwen3Model } from "../../../src/models/mod.ts";
 import type { LoadOptions, ModelClass } from "../../../src/models/runtime/load.ts";
 import { cat, type Tensor } from "../../../src/tensor/mod.ts";
 import type { HostTensor } from "../../support/arrays.ts";
+import { toLlamaQwen3 } from "../../support/authors_layout.ts";
+import { TestFolder } from "../../support/files.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { ggufFile } from "../../support/gguf.ts";
 import { loadCase, type ModelCase, readCases } from "../../support/model_cases.ts";
 import { OpenQwen3 } from "../../support/open_qwen3.ts";
+import { readRaw } from "../../support/raw_tensors.ts";
 import { assertTensor } from "../../support/tensors.ts";
 import "../../support/device.ts";
 
@@ -201,4 +205,17 @@ Deno.test("Qwen3Model takes the tables of transformers 4 and 5, whole and sharde
     assert.deepEqual(notices, []);
     assert.equal(model.forward([[1, 2, 3]]).hiddenStates.length, 1);
   }
+});
+
+Deno.test("Qwen3Model reads GGUF files under llama.cpp's names, with a config from their shapes", async () => {
+  using folder = new TestFolder();
+  const source = fixture("flux2/pipeline/text_encoder");
+  const raws = toLlamaQwen3(await readRaw(`${source}/model.safetensors.index.json`));
+  const tensors = [...raws].map(([name, { shape, bytes }]) => ({ name, shape, type: 0, data: bytes }));
+  const path = folder.write("qwen3.gguf", ggufFile({ tensors }));
+  using whole = await Qwen3Model.fromPretrained(source, { dtype: "f32" });
+  using read = await Qwen3Model.fromSingleFile(path, { dtype: "f32" });
+  const ids = [[5, 6, 7, 1]];
+  const [want, got] = [whole, read].map((model) => model.forward(ids).hiddenStates[0]!);
+  assert.deepEqual(await got!.data(), await want!.data());
 });
