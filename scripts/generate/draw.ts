@@ -2,6 +2,7 @@ import { loadImage, manualSeed, OutOfMemoryError, type Tensor } from "denoise";
 import {
   type AnyParts,
   type AnyPipeline,
+  Flux2KleinPipeline,
   type Flux2Parts,
   Flux2Pipeline,
   FluxImg2ImgPipeline,
@@ -102,7 +103,7 @@ export async function* inBatches(
 
 /** True where pictures are what a prompt is about, in any number. */
 function takesReferences(pipeline: AnyPipeline): boolean {
-  return pipeline instanceof Flux2Pipeline;
+  return pipeline instanceof Flux2KleinPipeline || pipeline instanceof Flux2Pipeline;
 }
 
 /** The parts of families that change one picture. */

@@ -19,6 +19,8 @@ import {
   type FluxRunOptions,
 } from "./flux/pipelines.ts";
 import { Flux2Pipeline, type Flux2RunOptions } from "./flux2/dev.ts";
+import { Flux2KleinPipeline, type Flux2KleinRunOptions } from "./flux2/klein.ts";
+import type { Flux2KleinParts } from "./flux2/klein_parts.ts";
 import type { Flux2Parts } from "./flux2/parts.ts";
 import { type PipelineOptions, readIndex } from "./model_index.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -75,6 +77,7 @@ const classes: Readonly<
   FluxPipeline,
   FluxImg2ImgPipeline,
   Flux2Pipeline,
+  Flux2KleinPipeline,
   ZImagePipeline,
   ZImageImg2ImgPipeline,
   ZImageInpaintPipeline,
@@ -99,6 +102,7 @@ export type AllRunOptions =
     & FluxRunOptions
     & FluxImg2ImgRunOptions
     & Flux2RunOptions
+    & Flux2KleinRunOptions
     & ZImageRunOptions
     & ZImageInpaintRunOptions,
     "image"
@@ -111,6 +115,7 @@ export type AnyParts =
   | StableDiffusionXLParts
   | FluxParts
   | Flux2Parts
+  | Flux2KleinParts
   | ZImageParts;
 
 /** A pipeline of one of the classes that are built; `instanceof` says of which. */

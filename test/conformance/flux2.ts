@@ -1,5 +1,11 @@
 import { existsSync } from "node:fs";
-import { flux2Pipelines, flux2References, flux2Schedule, largeReference } from "./flux2_pipelines.ts";
+import {
+  flux2Pipelines,
+  flux2References,
+  flux2Schedule,
+  isRunFile,
+  largeReference,
+} from "./flux2_pipelines.ts";
 import { flux2Transformer, isTapFile } from "./flux2_transformer.ts";
 import { flux2Vae, smallDecoder } from "./flux2_vae.ts";
 import { isLoraFile, lorasOfFlux2 } from "./lora.ts";
@@ -18,7 +24,6 @@ const PARTS: Readonly<Record<string, (folder: string, model: string) => Verdicts
   "schedule.safetensors": flux2Schedule,
   "edit_reference_tokens.safetensors": flux2References,
   "ref_large.safetensors": largeReference,
-  "pipeline_dev.safetensors": flux2Pipelines,
 };
 
 /** The parts of FLUX.2. */
@@ -28,7 +33,8 @@ export async function* flux2(folder: string): Verdicts {
     if (existsSync(`${folder}/expected/${file}`)) yield* part(folder, "flux2");
   }
   yield* lorasOfFlux2(folder, "flux2");
+  yield* flux2Pipelines(folder, "flux2");
   const isBuilt = (file: string) =>
-    file in PARTS || file === QWEN2_CASES || isTapFile(file) || isLoraFile(file);
+    file in PARTS || file === QWEN2_CASES || isTapFile(file) || isLoraFile(file) || isRunFile(file);
   yield* notBuilt(folder, isBuilt);
 }

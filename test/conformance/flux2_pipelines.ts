@@ -1,11 +1,18 @@
 import { existsSync } from "node:fs";
 import { loadImage, type Tensor } from "../../src/mod.ts";
 import { AutoencoderKLFlux2, Flux2Transformer2DModel } from "../../src/models/mod.ts";
-import { empiricalMu, Flux2Pipeline, type Flux2RunOptions } from "../../src/pipelines/mod.ts";
+import {
+  empiricalMu,
+  Flux2KleinPipeline,
+  type Flux2KleinRunOptions,
+  Flux2Pipeline,
+  type Flux2RunOptions,
+} from "../../src/pipelines/mod.ts";
+import { flux2ImageIds } from "../../src/models/flux2_transformer_2d/positions.ts";
 import { encodeReferences, readReference } from "../../src/pipelines/flux2/references.ts";
 import { FlowMatchEulerDiscreteScheduler } from "../../src/schedulers/mod.ts";
 import { linspace } from "../../src/core/math.ts";
-import { manualSeed } from "../../src/random/mod.ts";
+import { manualSeed, randn } from "../../src/random/mod.ts";
 import { type HostTensor, readTensors } from "../support/arrays.ts";
 import { upload } from "../support/tensors.ts";
 import { drawing } from "./drawing.ts";
@@ -21,6 +28,8 @@ interface Run {
   generator_seed: number | number[];
   args: Record<string, unknown>;
   image?: string[];
+  /** The model_index.json that says whether the model is distilled, where it is not the pipeline's own. */
+  model_index?: string;
 }
 
 /** Noise levels for a size and a number of steps. */
@@ -109,11 +118,17 @@ export async function* largeReference(folder: string, model: string): Verdicts {
   yield compare(`${id}/mean_per_channel`, means, tensors.get("mean_per_channel")!.data, { abs: 1e-4 });
 }
 
+/** True for a file of expected values of a run. */
+export function isRunFile(file: string): boolean {
+  return /^(pipeline|edit_\dref)\w*\.safetensors$/.test(file);
+}
+
 const DEV = "Flux2Pipeline";
 
-/** The recorded runs: every step, and the picture. */
+/** The recorded runs: what some begin with, every step, and the picture. */
 export async function* flux2Pipelines(folder: string, model: string): Verdicts {
   const { pipelines } = await metaOf(folder);
+  using klein = await Flux2KleinPipeline.fromPretrained(`${folder}/pipeline`, loading());
   for (const [name, run] of Object.entries(pipelines)) {
     const path = `${folder}/expected/${name}.safetensors`;
     if (!existsSync(path)) continue;
@@ -121,10 +136,61 @@ export async function* flux2Pipelines(folder: string, model: string): Verdicts {
     const tensors = await readTensors(path);
     try {
       if (run.pipeline_class === DEV) yield* dev(folder, id, run, tensors);
+      else yield* kleinRun(folder, id, await asIndexed(folder, run, klein), run, tensors);
     } catch (error) {
       yield { id, status: "failed", note: (error as Error).message };
     }
   }
+}
+
+/** The pipeline as the model_index.json of a run has it. */
+async function asIndexed(folder: string, { model_index }: Run, { parts }: Flux2KleinPipeline) {
+  const [file] = /^\S+\.json/.exec(model_index ?? "") ?? ["pipeline/model_index.json"];
+  const { is_distilled = false } = await readJson<{ is_distilled?: boolean }>(`${folder}/${file}`);
+  return new Flux2KleinPipeline({ ...parts, isDistilled: is_distilled });
+}
+
+/** A run of klein or of its base model. */
+async function* kleinRun(
+  folder: string,
+  id: string,
+  pipeline: Flux2KleinPipeline,
+  run: Run,
+  tensors: Map<string, HostTensor>,
+): Verdicts {
+  const options: Flux2KleinRunOptions = await optionsOf(folder, run);
+  const { prompt, maxSequenceLength } = options;
+  const embeds = tensors.get("prompt_embeds");
+  if (embeds) {
+    const { promptEmbeds } = await pipeline.encodePrompt({ prompt, maxSequenceLength });
+    yield await attempt(
+      `${id}/prompt_embeds`,
+      () => compareTensor(`${id}/prompt_embeds`, promptEmbeds!, embeds, MODULE),
+    );
+  }
+  const ids = tensors.get("latent_ids");
+  if (ids) {
+    const [H, W] = [options.height!, options.width!].map((side) =>
+      side / (2 * pipeline.parts.vae.scaleFactor)
+    );
+    yield compare(`${id}/latent_ids`, flux2ImageIds([H!, W!]).flat(), ids.data, EXACT);
+  }
+  const noise = tensors.get("initial_noise");
+  const packed = tensors.get("initial_packed");
+  if (noise && packed) {
+    const drawn = randn(noise.shape, { generator: manualSeed(run.generator_seed as number) });
+    yield await attempt(
+      `${id}/initial_noise`,
+      () => compareTensor(`${id}/initial_noise`, drawn, noise, { abs: 5e-7 }),
+    );
+    const tokens = drawn.reshape([...noise.shape.slice(0, 2), -1]).permute([0, 2, 1]);
+    yield await attempt(
+      `${id}/initial_packed`,
+      () => compareTensor(`${id}/initial_packed`, tokens, packed, { abs: 5e-7 }),
+    );
+  }
+  yield* drawing(id, tensors, (onStep) => pipeline.run({ ...options, onNotice: () => {}, onStep }));
+  yield* levels(pipeline, id, tensors);
 }
 
 /** A run of FLUX.2-dev, from embedded prompts. */
