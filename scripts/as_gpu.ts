@@ -5,9 +5,17 @@
  * Run: deno task as-gpu navi31 deno run -A scripts/stable_diffusion.ts
  */
 import "./plain_errors.ts";
+import { readArguments } from "./command_line/arguments.ts";
 import { FAMILIES, type Family, nullGpu } from "./null_gpu/layer.ts";
 
 const [family, command, ...args] = Deno.args;
+if (family?.startsWith("-")) {
+  readArguments(
+    "scripts/as_gpu.ts <family> <command …>",
+    `Runs a command as if an AMD GPU were here: ${FAMILIES.join(", ")}.`,
+    {},
+  );
+}
 if (!FAMILIES.includes(family as Family) || command === undefined) {
   throw new TypeError(
     `Cannot run as a GPU: expected ${FAMILIES.join(", ")} and a command, got ${
