@@ -7,11 +7,16 @@ import {
   T5EncoderModel,
   UNet2DConditionModel,
 } from "../../src/models/mod.ts";
-import { DiffusionPipeline, FluxPipeline, StableDiffusionPipeline } from "../../src/pipelines/mod.ts";
+import {
+  DiffusionPipeline,
+  FluxPipeline,
+  StableDiffusionPipeline,
+  ZImagePipeline,
+} from "../../src/pipelines/mod.ts";
 import "../support/device.ts";
 import { TestFolder } from "../support/files.ts";
 import { difference } from "../support/arrays.ts";
-import { behind, toBflFlux, toLdmUnet, toLdmVae } from "../support/authors_layout.ts";
+import { behind, toBflFlux, toLdmUnet, toLdmVae, toZImage } from "../support/authors_layout.ts";
 import { emoji, flower } from "../support/emoji.ts";
 import { fixture } from "../support/fixtures.ts";
 import { ggufFile, quantizeQ8 } from "../support/gguf.ts";
@@ -20,6 +25,7 @@ import { type RawTensor, readRaw, safetensorsOf } from "../support/raw_tensors.t
 type Raws = Map<string, RawTensor>;
 
 const flux = fixture("flux/pipeline");
+const zImage = fixture("zimage/pipeline");
 const UNET = "diffusion_pytorch_model.safetensors";
 const petals = { ...flower, height: 64, width: 48, maxSequenceLength: 16 } as const;
 
@@ -81,6 +87,51 @@ Deno.test("a single file of ComfyUI with all parts of FLUX draws bit for bit wha
   const want = await drawnFlux(await FluxPipeline.fromPretrained(flux, { dtype: "f32" }));
   const got = await drawnFlux(await FluxPipeline.fromSingleFile(path, { dtype: "f32", config: flux }));
   assert.deepEqual(got, want);
+});
+
+Deno.test("a single file of ComfyUI with all parts of Z-Image draws bit for bit what its folder draws", async () => {
+  const path = folder.write(
+    "z-image.safetensors",
+    safetensorsOf(
+      new Map([
+        ...toZImage(await readRaw(`${zImage}/transformer/${UNET}.index.json`), "model.diffusion_model."),
+        ...toLdmVae(await readRaw(`${zImage}/vae/${UNET}`), 4, "vae."),
+        ...behind(
+          await readRaw(`${zImage}/text_encoder/model.safetensors.index.json`),
+          "text_encoders.qwen3_4b.transformer.",
+        ),
+      ]),
+    ),
+  );
+  const want = await drawnZImage(await ZImagePipeline.fromPretrained(zImage, { dtype: "f32" }));
+  const single = await DiffusionPipeline.fromPretrained(path, { dtype: "f32", config: zImage });
+  assert.deepEqual(await drawnZImage(single as ZImagePipeline), want);
+});
+
+Deno.test("a transformer of Z-Image alone takes its other parts from base, in GGUF and in scaled fp8 too", async () => {
+  const tensors = toZImage(widened(await readRaw(`${zImage}/transformer/${UNET}.index.json`)));
+  const { fp8, plain } = inFloat8(tensors);
+  const notices: string[] = [];
+  const draw = async (name: string, bytes: Uint8Array) => {
+    const path = folder.write(name, bytes);
+    const onNotice = (line: string) => notices.push(line.replace(path, name));
+    return await drawnZImage(
+      await ZImagePipeline.fromSingleFile(path, { dtype: "f32", config: zImage, base: zImage, onNotice }),
+    );
+  };
+  const want = await draw("z.safetensors", safetensorsOf(tensors));
+  assert.deepEqual(
+    notices,
+    ["text_encoder", "vae"].map((part) =>
+      `z.safetensors has no ${part}: taking it from ${zImage}; the option base names another place`
+    ),
+  );
+  const psnr = (got: Float32Array) => 10 * Math.log10(1 / mean(got.map((x, i) => (x - want[i]!) ** 2)));
+  const gguf = psnr(await draw("z-Q8_0.gguf", quantized(tensors)));
+  assert.ok(gguf > 35 && gguf < 90, `PSNR ${gguf} dB`);
+  const got = await draw("z-fp8.safetensors", safetensorsOf(fp8));
+  assert.deepEqual(got, await draw("z-decoded.safetensors", safetensorsOf(plain)));
+  assert.ok(psnr(got) < 60, `PSNR ${psnr(got)} dB: nothing was rounded`);
 });
 
 Deno.test("a GGUF transformer in Q8_0 draws nearly what f32 draws, its other parts from base", async () => {
@@ -149,19 +200,7 @@ Deno.test("a GGUF UNet gives nearly what the UNet gives", async () => {
 });
 
 Deno.test("a transformer in scaled fp8 gives what its numbers give in f32", async () => {
-  const [fp8, plain] = [new Map(), new Map()] as [Raws, Raws];
-  for (const [name, tensor] of toBflFlux(await readTransformer())) {
-    if (tensor.shape.length !== 2 || !name.endsWith(".weight")) {
-      fp8.set(name, tensor);
-      plain.set(name, tensor);
-      continue;
-    }
-    const [codes, scale, values] = toFloat8(new Float32Array(tensor.bytes.slice().buffer));
-    fp8.set(name, { dtype: "F8_E4M3", shape: tensor.shape, bytes: codes });
-    fp8.set(name.replace(/weight$/, "scale_weight"), { dtype: "F32", shape: [], bytes: scale });
-    plain.set(name, { dtype: "F32", shape: tensor.shape, bytes: new Uint8Array(values.buffer) });
-  }
-  fp8.set("scaled_fp8", { dtype: "F8_E4M3", shape: [2], bytes: new Uint8Array(2) });
+  const { fp8, plain } = inFloat8(toBflFlux(await readTransformer()));
   const options = { dtype: "f32", config: flux } as const;
   const load = (name: string, tensors: Raws) =>
     FluxTransformer2DModel.fromSingleFile(folder.write(name, safetensorsOf(tensors)), options);
@@ -236,6 +275,13 @@ async function drawnFlux(pipeline: FluxPipeline): Promise<Float32Array> {
   return await images.data() as Float32Array;
 }
 
+async function drawnZImage(pipeline: ZImagePipeline): Promise<Float32Array> {
+  using drawing = pipeline;
+  assert.ok(drawing instanceof ZImagePipeline);
+  const { images } = await drawing.run({ ...petals, guidanceScale: 2, generator: manualSeed(0) });
+  return await images.data() as Float32Array;
+}
+
 /** What a transformer makes of noise. */
 async function transformed(model: FluxTransformer2DModel): Promise<unknown> {
   const { in_channels, joint_attention_dim, pooled_projection_dim } = model.config;
@@ -248,6 +294,34 @@ async function transformed(model: FluxTransformer2DModel): Promise<unknown> {
     txtIds: [[0, 0, 0], [0, 0, 0], [0, 0, 0]],
   });
   return await sample.data();
+}
+
+/** Matrices in F32 as scaled fp8, and as the numbers that these stand for. */
+function inFloat8(tensors: Raws): { fp8: Raws; plain: Raws } {
+  const [fp8, plain] = [new Map(), new Map()] as [Raws, Raws];
+  for (const [name, tensor] of tensors) {
+    if (tensor.shape.length !== 2 || !name.endsWith(".weight")) {
+      fp8.set(name, tensor);
+      plain.set(name, tensor);
+      continue;
+    }
+    const [codes, scale, values] = toFloat8(new Float32Array(tensor.bytes.slice().buffer));
+    fp8.set(name, { dtype: "F8_E4M3", shape: tensor.shape, bytes: codes });
+    fp8.set(name.replace(/weight$/, "scale_weight"), { dtype: "F32", shape: [], bytes: scale });
+    plain.set(name, { dtype: "F32", shape: tensor.shape, bytes: new Uint8Array(values.buffer) });
+  }
+  fp8.set("scaled_fp8", { dtype: "F8_E4M3", shape: [2], bytes: new Uint8Array(2) });
+  return { fp8, plain };
+}
+
+/** Tensors in BF16 as F32. */
+function widened(tensors: Raws): Raws {
+  return new Map([...tensors].map(([name, { dtype, shape, bytes }]) => {
+    assert.equal(dtype, "BF16");
+    const halves = new Uint16Array(bytes.slice().buffer);
+    const words = Uint32Array.from(halves, (half) => half << 16);
+    return [name, { dtype: "F32", shape, bytes: new Uint8Array(words.buffer) }];
+  }));
 }
 
 /** The nearest codes of E4M3 with one scale for all, the scale, and the numbers that they stand for. */

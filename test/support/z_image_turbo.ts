@@ -4,11 +4,9 @@ import { headerOf } from "./flux_dev.ts";
 import { fluxDevShapes, type Shapes } from "./flux_dev_shapes.ts";
 import { qwen3Config, qwen3Shapes } from "./qwen3_shapes.ts";
 
-const D = 3840;
-
 /** Of Tongyi-MAI/Z-Image-Turbo, as its files are on the hub. */
 export const zImageTurboShapes: Readonly<Record<string, () => Shapes>> = {
-  transformer,
+  transformer: () => zImageShapes(zImageTurboConfig),
   text_encoder: () => qwen3Shapes(qwen3Config),
   vae: fluxDevShapes["vae"]!,
 };
@@ -21,7 +19,7 @@ export const zImageTurboConfig = {
   axes_dims: [32, 48, 48],
   axes_lens: [1536, 512, 512],
   cap_feat_dim: 2560,
-  dim: D,
+  dim: 3840,
   in_channels: 16,
   n_heads: 30,
   n_kv_heads: 30,
@@ -82,27 +80,31 @@ function linear(key: string, out: number, into: number): Shapes {
   return { [`${key}.weight`]: [out, into], [`${key}.bias`]: [out] };
 }
 
-/** Two blocks over the picture, two over the caption, thirty over both. */
-function transformer(): Shapes {
+/** Shapes of a ZImageTransformer2DModel with tokens of 2×2 latents. */
+export function zImageShapes(config: typeof zImageTurboConfig): Shapes {
+  const { dim: D, cap_feat_dim, in_channels, n_layers, n_refiner_layers } = config;
+  const T = Math.min(D, 256);
+  const blocks = (list: string, count: number, isTimed: boolean) =>
+    Array.from({ length: count }, (_, i) => block(`${list}.${i}`, config, isTimed));
   return Object.assign(
-    { x_pad_token: [1, D], cap_pad_token: [1, D], "cap_embedder.0.weight": [2560] },
-    linear("all_x_embedder.2-1", D, 64),
-    linear("all_final_layer.2-1.linear", 64, D),
-    linear("all_final_layer.2-1.adaLN_modulation.1", D, 256),
+    { x_pad_token: [1, D], cap_pad_token: [1, D], "cap_embedder.0.weight": [cap_feat_dim] },
+    linear("all_x_embedder.2-1", D, 4 * in_channels),
+    linear("all_final_layer.2-1.linear", 4 * in_channels, D),
+    linear("all_final_layer.2-1.adaLN_modulation.1", D, T),
     linear("t_embedder.mlp.0", 1024, 256),
-    linear("t_embedder.mlp.2", 256, 1024),
-    linear("cap_embedder.1", D, 2560),
-    ...[0, 1].map((i) => block(`noise_refiner.${i}`, true)),
-    ...[0, 1].map((i) => block(`context_refiner.${i}`, false)),
-    ...Array.from({ length: 30 }, (_, i) => block(`layers.${i}`, true)),
+    linear("t_embedder.mlp.2", T, 1024),
+    linear("cap_embedder.1", D, cap_feat_dim),
+    ...blocks("noise_refiner", n_refiner_layers, true),
+    ...blocks("context_refiner", n_refiner_layers, false),
+    ...blocks("layers", n_layers, true),
   );
 }
 
-function block(path: string, isTimed: boolean): Shapes {
-  const hidden = 10240;
+function block(path: string, { dim: D, n_heads }: typeof zImageTurboConfig, isTimed: boolean): Shapes {
+  const hidden = Math.trunc(D / 3 * 8);
   const shapes: Shapes = {
-    [`${path}.attention.norm_q.weight`]: [128],
-    [`${path}.attention.norm_k.weight`]: [128],
+    [`${path}.attention.norm_q.weight`]: [D / n_heads],
+    [`${path}.attention.norm_k.weight`]: [D / n_heads],
     [`${path}.feed_forward.w1.weight`]: [hidden, D],
     [`${path}.feed_forward.w2.weight`]: [D, hidden],
     [`${path}.feed_forward.w3.weight`]: [hidden, D],
@@ -113,5 +115,5 @@ function block(path: string, isTimed: boolean): Shapes {
   for (const norm of ["attention_norm1", "attention_norm2", "ffn_norm1", "ffn_norm2"]) {
     shapes[`${path}.${norm}.weight`] = [D];
   }
-  return isTimed ? { ...shapes, ...linear(`${path}.adaLN_modulation.0`, 4 * D, 256) } : shapes;
+  return isTimed ? { ...shapes, ...linear(`${path}.adaLN_modulation.0`, 4 * D, Math.min(D, 256)) } : shapes;
 }
