@@ -100,3 +100,26 @@ export function childOf(
 }
 
 export { commit, HubServer, repo };
+
+/** Does something whose process has this hub in place of the real one. */
+export async function onHub<T>(
+  { endpoint, cache, token = "" }: { endpoint: string; cache: Cache; token?: string },
+  work: () => Promise<T>,
+): Promise<T> {
+  const variables = {
+    HF_ENDPOINT: endpoint,
+    HF_HUB_CACHE: cache.path,
+    HF_TOKEN: token,
+    HF_TOKEN_PATH: `${cache.path}/none`,
+    HF_HUB_OFFLINE: "",
+  };
+  const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
+  try {
+    for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
+    return await work();
+  } finally {
+    for (const [name, value] of before) {
+      value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
+    }
+  }
+}

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { manualSeed, openDevice, type Tensor } from "../../../src/mod.ts";
 import { DiffusionPipeline, FluxPipeline } from "../../../src/pipelines/mod.ts";
 import { safetensors, TestFolder } from "../../support/files.ts";
-import { Cache } from "../../io/hub/hub_fixture.ts";
+import { Cache, onHub } from "../../io/hub/hub_fixture.ts";
 import { HubServer, noise, refuse } from "../../io/hub/hub_server.ts";
 import { readTensors } from "../../support/arrays.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -89,23 +89,8 @@ class Hub implements AsyncDisposable {
   }
 
   /** Does something with this hub in place of the real one. */
-  async as<T>(token: string, work: () => Promise<T>): Promise<T> {
-    const variables = {
-      HF_ENDPOINT: this.flux.endpoint,
-      HF_HUB_CACHE: this.cache.path,
-      HF_TOKEN: token,
-      HF_TOKEN_PATH: `${this.cache.path}/none`,
-      HF_HUB_OFFLINE: "",
-    };
-    const before = Object.keys(variables).map((name) => [name, Deno.env.get(name)] as const);
-    try {
-      for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
-      return await work();
-    } finally {
-      for (const [name, value] of before) {
-        value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
-      }
-    }
+  as<T>(token: string, work: () => Promise<T>): Promise<T> {
+    return onHub({ endpoint: this.flux.endpoint, cache: this.cache, token }, work);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
