@@ -183,6 +183,8 @@ def usual_inputs(model, call, seed, size):
         return {"input_ids": texts, "output_hidden_states": True}
     if name == "T5EncoderModel":
         return {"input_ids": ids(size or 77, 2)}
+    if name == "Qwen3Model":
+        return {"input_ids": ids(size or 77), "output_hidden_states": True}
     if name == "FluxTransformer2DModel":
         h, w, tokens = (size or 32) // 2, (size or 32) // 2, 64
         rows = torch.arange(h).repeat_interleave(w)

@@ -7,6 +7,7 @@ import {
   Flux2Transformer2DModel,
   FluxTransformer2DModel,
   type Model,
+  Qwen3Model,
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
@@ -54,6 +55,7 @@ function callOf(model: Model, method: string, inputs: RecordedInputs): RecordedC
     if (model instanceof ZImageTransformer2DModel) return zImageCall(model, inputs);
     if (model instanceof CLIPTextModel) return clipCall(model, inputs);
     if (model instanceof T5EncoderModel) return t5Call(model, inputs);
+    if (model instanceof Qwen3Model) return qwen3Call(model, inputs);
   }
   throw new TypeError(
     `Cannot call ${method} of ${model.constructor.name}: expected ` +
@@ -155,6 +157,16 @@ function clipCall(model: CLIPTextModel, inputs: RecordedInputs): RecordedCall {
       ...statesOf(hiddenStates),
     };
     return { results, taps };
+  };
+}
+
+function qwen3Call(model: Qwen3Model, inputs: RecordedInputs): RecordedCall {
+  const ids = inputs.rows("input_ids");
+  const attentionMask = inputs.has("attention_mask") ? inputs.rows("attention_mask") : undefined;
+  const all = Array.from({ length: model.config.num_hidden_layers + 1 }, (_, k) => k);
+  return (paths) => {
+    const { hiddenStates, taps } = model.forward(ids, { attentionMask, hiddenStates: all, taps: paths });
+    return { results: { last_hidden_state: hiddenStates.at(-1)!, ...statesOf(hiddenStates) }, taps };
   };
 }
 

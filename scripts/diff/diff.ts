@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { scope, type Tensor } from "denoise";
 import type { Model, TensorInfo } from "denoise/models";
 import { formatShape, type Shape, size } from "../../src/core/shape.ts";
@@ -165,11 +166,12 @@ function explained<T>(config: Diff["config"], call: () => T): T {
   }
 }
 
-/** Keys that both configs have, with other values. */
+/** Keys that both configs have, with other values; an absent one is null, as in Python. */
 function configChanges(here: unknown, there: Readonly<Record<string, unknown>>): Diff["config"] {
+  const plain = (value: unknown) => JSON.parse(JSON.stringify(value ?? null));
   return Object.entries(here as Record<string, unknown>)
     .filter(([key, value]) =>
-      Object.hasOwn(there, key) && JSON.stringify(value) !== JSON.stringify(there[key])
+      Object.hasOwn(there, key) && !isDeepStrictEqual(plain(value), plain(there[key]))
     )
     .map(([key, value]) => ({ key, here: value, there: there[key] }));
 }

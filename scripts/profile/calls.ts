@@ -5,6 +5,7 @@ import {
   Flux2Transformer2DModel,
   FluxTransformer2DModel,
   type Model,
+  Qwen3Model,
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
@@ -74,6 +75,14 @@ export function usualCall(model: Model, size: Size | undefined): Call {
     return {
       text: `forward [1, ${count}] tokens`,
       record: (turn) => model.forward([ids(turn)]).lastHiddenState,
+    };
+  }
+  if (model instanceof Qwen3Model) {
+    const ids = (turn: number) =>
+      Array.from({ length: T5_TOKENS }, (_, i) => (i + turn) % model.config.vocab_size);
+    return {
+      text: `forward [1, ${T5_TOKENS}] tokens`,
+      record: (turn) => model.forward([ids(turn)]).hiddenStates.at(-1)!,
     };
   }
   throw new TypeError(

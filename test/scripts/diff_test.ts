@@ -42,6 +42,7 @@ for (
     ["flux", flux, "FluxTransformer2DModel", 12],
     ["t5", flux, "T5EncoderModel", 25],
     ["flux2", flux2, "Flux2Transformer2DModel", 8],
+    ["qwen3", zImage, "Qwen3Model", 10],
     ["zimage", zImage, "ZImageTransformer2DModel", 12],
   ] as const
 ) {

@@ -2,7 +2,8 @@ import type { DType } from "../../core/dtype.ts";
 import type { Shape } from "../../core/shape.ts";
 import { activation, type HiddenActName } from "../../nn/activations.ts";
 import { attend } from "../../nn/attention.ts";
-import { expectShape, project, type Projection } from "../../nn/layers.ts";
+import { gatedFeedForward } from "../../nn/gated_feed_forward.ts";
+import { expectShape, type Projection } from "../../nn/layers.ts";
 import { type Affine, linear, rmsNorm, rmsNormRotary } from "../../ops/mod.ts";
 import { named, type Tensor } from "../../tensor/mod.ts";
 
@@ -94,22 +95,12 @@ function biased(
   return linear(x, w, options);
 }
 
-/**
- * Factor on gate · value while f16 holds it, a power of two, so that up to 65504 · 128 fits and nothing is clipped. What is
- * lost is below 128 · 2^-25 of 1, far less than the rounding of values that count.
- */
-const LOWERED = 1 / 128;
-
-/** SwiGLU (Shazeer 2020): down(act(gate) · up). x [B, N, D] → [B, N, D] f32 */
+/** x [B, N, D] → [B, N, D] f32 */
 function feedForward(x: Tensor, w: Qwen3DecoderLayer["mlp"], o: Qwen3DecoderLayerOptions): Tensor {
-  const inner = (name: "gate_proj" | "up_proj") =>
-    named(name, () => project(x, w[name], o.intermediate), [x]);
-  const gate = activation(o.act)(inner("gate_proj").cast("f32"));
-  const product = gate.mul(inner("up_proj").cast("f32"));
-  const half = o.dtype === "f16";
-  const h = half ? product.mul(LOWERED).cast("f16") : product;
-  return named("down_proj", () => {
-    const y = project(h, w.down_proj, x.shape[2]!, F32);
-    return half ? y.div(LOWERED) : y;
-  }, [h]);
+  const { gate_proj, up_proj, down_proj } = w;
+  return gatedFeedForward(x, {
+    gate: ["gate_proj", gate_proj],
+    value: ["up_proj", up_proj],
+    out: ["down_proj", down_proj],
+  }, { hidden: o.intermediate, act: activation(o.act) });
 }

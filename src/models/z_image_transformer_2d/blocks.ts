@@ -1,6 +1,7 @@
 import type { DType } from "../../core/dtype.ts";
 import type { Shape, Tuple } from "../../core/shape.ts";
-import { dense, expectShape, type Layer, project, type Projection } from "../../nn/layers.ts";
+import { gatedFeedForward } from "../../nn/gated_feed_forward.ts";
+import { dense, expectShape, type Layer, type Projection } from "../../nn/layers.ts";
 import { layerNorm, rmsNorm, silu } from "../../ops/mod.ts";
 import { type Expr, named, recordPointwise, type Tensor } from "../../tensor/mod.ts";
 import { type ZImageAttention, zImageAttention, type ZImageAttentionOptions } from "./attention.ts";
@@ -95,20 +96,10 @@ function gated(y: Tensor, gate: Tensor | undefined): Tensor {
   return gate ? y.mul(gate) : y;
 }
 
-/**
- * Factor on the values between the layers, which leaves again behind them: their products reach beyond 65504, the largest
- * f16. So f16 holds them while both factors are below 4096; what it rounds to whole multiples of 2^-24 are then those
- * below 2^-6, by at most 2^-17.
- */
-const LOWERED = 2 ** -8;
-
-/** w2(SiLU(w1 x) · w3 x) (Shazeer 2020, https://arxiv.org/abs/2002.05202). x [B, N, D] → [B, N, D] f32 */
-function feedForward(x: Tensor, w: ZImageFeedForward): Tensor {
-  const D = x.shape.at(-1)!;
-  const hidden = Math.trunc(D / 3 * 8); // rounded as in Python
-  const gate = silu(named("w1", () => project(x, w.w1, hidden), [x])).mul(LOWERED);
-  const h = gate.mul(named("w3", () => project(x, w.w3, hidden), [x]));
-  return named("w2", () => project(h, w.w2, D, { dtype: "f32" }).mul(1 / LOWERED), [h]);
+/** x [B, N, D] → [B, N, D] f32 */
+function feedForward(x: Tensor, { w1, w2, w3 }: ZImageFeedForward): Tensor {
+  const hidden = Math.trunc(x.shape.at(-1)! / 3 * 8); // rounded as in Python
+  return gatedFeedForward(x, { gate: ["w1", w1], value: ["w3", w3], out: ["w2", w2] }, { hidden });
 }
 
 /** The layer behind the last block: a norm without weights, scaled by time [B, T]. x [B, L, D] → [B, L, width] */
