@@ -126,8 +126,9 @@ Deno.test("a LoRA that leaves f32 is named in the layer that it changes", async 
   const [layer, shape] = layers.find(([layer]) => /mid_block.*attn1.to_q/.test(layer))!;
   const { down, up } = randomPair(shape, 4, new Dice(123));
   const large = { shape: up.shape, data: new Float32Array(up.data.length).fill(3e38) };
-  for (const [name, matrix] of [["good", up], ["bad", large]] as const) {
-    const pair = { [`unet.${layer}.lora_A.weight`]: down, [`unet.${layer}.lora_B.weight`]: matrix };
+  const wide = { shape: down.shape, data: Float32Array.from(down.data, (x) => 1e6 * x) }; // the product itself leaves f32
+  for (const [name, first, second] of [["good", down, up], ["bad", wide, large]] as const) {
+    const pair = { [`unet.${layer}.lora_A.weight`]: first, [`unet.${layer}.lora_B.weight`]: second };
     await pipeline.loadLoraWeights(folder.write(`${name}.safetensors`, tensorFile(pair)), {
       adapterName: name,
     });
