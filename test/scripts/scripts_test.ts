@@ -111,6 +111,18 @@ Deno.test("flux_lora.ts draws with a LoRA, and generate.ts repeats its picture f
     assert.deepEqual(await compare(drawn, join(folder, "denoise.png")), { largest: 0, share: 0 });
   }));
 
+Deno.test("z_image.ts draws by its own loop what generate.ts draws from its file", () =>
+  inFolder(async (folder) => {
+    const small = ["--size", "64x48", "--steps", "4", "--seed", "3"];
+    const args = ["a nice flower", "--model", join(root, "test/fixtures/zimage/pipeline"), ...small];
+    const { code, stderr } = await runScript(folder, "z_image.ts", ...args);
+    assert.equal(code, 0, stderr);
+    const again = await runScript(folder, "generate.ts", "--replay", "z_image.png");
+    assert.equal(again.code, 0, again.stderr);
+    const { largest, share } = await compare(join(folder, "z_image.png"), join(folder, "denoise.png"));
+    assert.ok(largest <= 1 && share < 0.001, `differs by ${largest} on ${100 * share} %`); // 1 - t / 1000 is not rounded
+  }));
+
 Deno.test("generate.ts adds several LoRAs, each as strong as it is told, and keeps them in the file", () =>
   inFolder(async (folder) => {
     const args = ["--model", flux, "--size", "64x48", "--steps", "2", "--max-sequence-length", "32"];

@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { readTask } from "../../scripts/generate/settings.ts";
+
+const out = ["--out", `${Deno.makeTempDirSync()}/a.png`];
+
+for (
+  const [model, steps, guidance] of [
+    ["Tongyi-MAI/Z-Image-Turbo", 8, 0],
+    ["models/z_image_turbo_bf16.safetensors", 8, 0],
+    ["Tongyi-MAI/Z-Image", 25, undefined],
+    ["models/emoji-diffusion", 25, 4.5],
+    ["CompVis/stable-diffusion-v1-4", 25, undefined],
+  ] as const
+) {
+  Deno.test(`generate.ts draws with ${model} as it was made for, unless it is told otherwise`, async () => {
+    const { settings } = await readTask(["--model", model, ...out]);
+    assert.deepEqual([settings.steps, settings.guidance], [steps, guidance]);
+    const told = await readTask(["--model", model, "--steps", "5", "--guidance", "3", ...out]);
+    assert.deepEqual([told.settings.steps, told.settings.guidance], [5, 3]);
+  });
+}
