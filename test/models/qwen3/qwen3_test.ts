@@ -219,3 +219,16 @@ Deno.test("Qwen3Model reads GGUF files under llama.cpp's names, with a config fr
   const [want, got] = [whole, read].map((model) => model.forward(ids).hiddenStates[0]!);
   assert.deepEqual(await got!.data(), await want!.data());
 });
+
+Deno.test("a streamed Qwen3 gives the same bits, and only the layers that are wanted are read", async () => {
+  const ids = [[5, 6, 7, 1]];
+  const results: ArrayLike<number>[] = [];
+  for (const stream of [undefined, { chunk: 8 << 10 }]) {
+    using model = await load(caseOf("base"), { stream, defer: true });
+    model.limitTo([1]);
+    await model.load();
+    assert.equal(model.isStreamed, stream !== undefined);
+    results.push(await model.forward(ids).hiddenStates[0]!.data());
+  }
+  assert.deepEqual(results[1], results[0]);
+});
