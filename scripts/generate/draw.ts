@@ -102,7 +102,7 @@ export async function* inBatches(
 }
 
 /** True where pictures are what a prompt is about, in any number. */
-function takesReferences(pipeline: AnyPipeline): boolean {
+export function takesReferences(pipeline: AnyPipeline): boolean {
   return pipeline instanceof Flux2KleinPipeline || pipeline instanceof Flux2Pipeline;
 }
 

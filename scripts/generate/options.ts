@@ -31,14 +31,14 @@ export const options = {
     takes: "PATH_OR_REPO[:SCALE]",
   }),
   negative: option.text("what is not to be drawn"),
-  steps: option.count("of the scheduler; Z-Image-Turbo: 8", 25),
+  steps: option.count("of the scheduler; FLUX.2 klein: 4, Z-Image-Turbo: 8", 25),
   guidance: option.number(
     "how closely the picture follows the prompt; up to 1 guidance is left out, except of FLUX, and of Z-Image at 0; " +
       "default: the pipeline's, 4.5 with the embedded model, 0 with Z-Image-Turbo",
   ),
   "true-cfg": option.number("FLUX: guidance by --negative beside its own; over 1, in twice the time"),
   "max-sequence-length": option.count(
-    "FLUX and Z-Image: tokens of the prompt that are read, at most 512 of T5",
+    "FLUX, FLUX.2 and Z-Image: tokens of the prompt that are read, at most 512 of T5",
   ),
   seed: option.seed("of the noise; further pictures of --count take the seeds after it"),
   scheduler: {

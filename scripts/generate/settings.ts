@@ -25,6 +25,7 @@ export async function readTask(args: string[]): Promise<Task> {
 /** Settings that models were made for, by their names. */
 const USUAL: readonly [name: RegExp, settings: Given][] = [
   [new RegExp(`^${EMBEDDED}$`), { guidance: 4.5 }],
+  [/flux[.-]?2-?_?klein(?!.*base)/i, { steps: 4 }], // distilled
   [/z-?_?image-?_?turbo/i, { steps: 8, guidance: 0 }], // distilled: a model of the same config is not
 ];
 

@@ -2,7 +2,7 @@ import { type Device, type Engine, NoAdapterError, openDevice, waiting } from "d
 import type { AnyPipeline } from "denoise/pipelines";
 import { describeVerdict, planMemory } from "../../src/pipelines/memory/plan.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
-import type { Draw, Pictures } from "./draw.ts";
+import { type Draw, type Pictures, takesReferences } from "./draw.ts";
 import type { Given, Settings } from "./options.ts";
 import type { Replayed } from "./recipe.ts";
 
@@ -50,8 +50,10 @@ export function expectRoom({ parts }: AnyPipeline, { memory, quantize, size }: S
 const FAR = 4; // times more pixels
 
 /** Tells where a picture is far from the size for which its model was trained. */
-export function tellSize({ parts }: AnyPipeline, { size }: Settings, { images: [image] }: Pictures): void {
+export function tellSize(pipeline: AnyPipeline, { size }: Settings, { images }: Pictures): void {
+  const { parts } = pipeline;
   if (!("vae" in parts)) return;
+  const [image] = takesReferences(pipeline) ? [] : images; // large references are made smaller
   const f = parts.vae.scaleFactor;
   const [H, W] = "unet" in parts
     ? parts.unet.sampleSize.map((side) => f * side) as [number, number]

@@ -1,11 +1,11 @@
-import { AutoencoderKLFlux2, Flux2Transformer2DModel } from "../../models/mod.ts";
+import { type Autoencoder, AutoencoderKLFlux2, Flux2Transformer2DModel } from "../../models/mod.ts";
 import type { Scheduler } from "../../schedulers/mod.ts";
 import type { Residents } from "../memory/acquire.ts";
 
 /** The parts that all of FLUX.2's pipelines have; pipelines may share them. */
 export interface Flux2Parts extends Residents {
   /** Between pictures and latents of 32 channels. */
-  vae: AutoencoderKLFlux2;
+  vae: Autoencoder;
   /** Predicts the velocity from noise to the picture. */
   transformer: Flux2Transformer2DModel;
   /** May be exchanged between runs. */
@@ -15,5 +15,5 @@ export interface Flux2Parts extends Residents {
 /** Their classes. */
 export const PARTS = {
   transformer: [Flux2Transformer2DModel, "Flux2Transformer2DModel"],
-  vae: [AutoencoderKLFlux2, "AutoencoderKLFlux2"],
+  vae: [AutoencoderKLFlux2, "AutoencoderKLFlux2", "AutoencoderTiny"],
 } as const;

@@ -1,6 +1,6 @@
 import { formatShape } from "../../core/shape.ts";
 import { resizeImage } from "../../io/images/resize.ts";
-import type { AutoencoderKLFlux2, Positions } from "../../models/mod.ts";
+import type { Autoencoder, Positions } from "../../models/mod.ts";
 import { referenceIds } from "../../models/flux2_transformer_2d/positions.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
 import { fractionsOf } from "../latents/init_image.ts";
@@ -52,11 +52,9 @@ export async function readReference(image: Tensor, multiple: number): Promise<Te
 }
 
 /** The tokens of references: the likeliest latents, without any chance. */
-export function encodeReferences(vae: AutoencoderKLFlux2, pictures: readonly Tensor[]): References {
+export function encodeReferences(vae: Autoencoder, pictures: readonly Tensor[]): References {
   using made = scope();
-  const tokens = pictures.map((picture) =>
-    packLatents(vae.scaleLatents(vae.encode(picture).latentDist.mode()))
-  );
+  const tokens = pictures.map((picture) => packLatents(vae.scaleLatents(vae.mode(picture))));
   const side = 2 * vae.scaleFactor; // pixels of a token
   const sizes = pictures.map(({ shape: [, , H, W] }) => [H! / side, W! / side] as const);
   return { tokens: made.keep(cat(tokens, 1)), ids: referenceIds(sizes) };
