@@ -99,11 +99,9 @@ export function flux2SingleTransformerBlock(
     const widths = [3 * D, o.mlp, o.mlp] as const;
     const [qkv, ...halves] = projectParts("to_qkv_mlp_proj", input, w.attn.to_qkv_mlp_proj, widths);
     const mixed = fluxSelfAttention(qkv.chunk(3, 2), w.attn, o);
-    const hidden = named("mlp_act_fn", () => swiglu(halves), halves);
-    return named("to_out", () => projectBoth(mixed, hidden, { weight: w.attn.to_out.weight }), [
-      mixed,
-      hidden,
-    ]);
+    const { hidden, factor } = swiglu("mlp_act_fn", halves);
+    const both = () => projectBoth(mixed, hidden, { weight: w.attn.to_out.weight }, factor);
+    return named("to_out", both, [mixed, hidden]);
   };
   return gated(x, gate, named("attn", attended, [input]));
 }
@@ -111,13 +109,30 @@ export function flux2SingleTransformerBlock(
 /** Two dense layers with a gate between them. x [B, N, D] → [B, N, D]. */
 function feedForward(x: Tensor, w: Flux2FeedForward, { mlp }: Flux2BlockOptions): Tensor {
   const halves = projectParts("linear_in", x, w.linear_in, [mlp, mlp]);
-  const hidden = named("act_fn", () => swiglu(halves), halves);
-  return named("linear_out", () => project(hidden, w.linear_out, x.shape.at(-1)!), [hidden]);
+  const { hidden, factor } = swiglu("act_fn", halves);
+  const out = () => project(hidden, w.linear_out, x.shape.at(-1)!, { dtype: "f32" }).mul(factor);
+  return named("linear_out", out, [hidden]);
 }
 
-/** SiLU(gate) · values (Shazeer 2020, https://arxiv.org/abs/2002.05202), the halves of a product. */
-function swiglu([gate, values]: readonly [Tensor, Tensor]): Tensor {
-  return silu(gate).mul(values);
+/**
+ * Factor on the values between the layers, which leaves again behind them: their products reach beyond 65504, the largest
+ * f16. So f16 holds them while both factors are below 4096; what it rounds to whole multiples of 2^-24 are then those
+ * below 2^-6, by at most 2^-17.
+ */
+const LOWERED = 2 ** -8;
+
+/**
+ * SiLU(gate) · values (Shazeer 2020, https://arxiv.org/abs/2002.05202), the halves of a product, over `factor`; as it is
+ * where the part is asked for.
+ */
+function swiglu(
+  name: string,
+  [gate, values]: readonly [Tensor, Tensor],
+): { hidden: Tensor; factor: number } {
+  if (isWanted(name)) {
+    return { hidden: named(name, () => silu(gate).mul(values), [gate, values]), factor: 1 };
+  }
+  return { hidden: labelled(name, () => silu(gate).mul(LOWERED).mul(values)), factor: 1 / LOWERED };
 }
 
 /**

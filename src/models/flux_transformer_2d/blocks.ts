@@ -108,14 +108,20 @@ export function fluxSingleTransformerBlock(
 }
 
 /**
- * A dense layer over both side by side, as the sum of two products, so that nothing is joined.
+ * A dense layer over both side by side, as the sum of two products, so that nothing is joined; the second is times `factor`.
  * [B, N, D] and [B, N, inner] → [B, N, D]
  */
-export function projectBoth(mixed: Tensor, hidden: Tensor, { weight, bias }: Affine): Tensor {
+export function projectBoth(
+  mixed: Tensor,
+  hidden: Tensor,
+  { weight, bias }: Affine,
+  factor = 1,
+): Tensor {
   const [D, inner] = [mixed.shape[2], hidden.shape[2]] as [number, number];
   expectShape(weight, [D, D + inner]);
   const first = linear(mixed, { weight: weight.slice(1, 0, D) }, { dtype: "f32" }); // half a sum is not rounded to f16
-  return linear(hidden, { weight: weight.slice(1, D), bias }).add(first);
+  const second = linear(hidden, { weight: weight.slice(1, D), bias });
+  return (factor === 1 ? second : second.mul(factor)).add(first);
 }
 
 /** Layer norm of each token, without weights. x [B, N, D] */
