@@ -9,6 +9,7 @@ import {
 } from "../../src/models/mod.ts";
 import {
   DiffusionPipeline,
+  Flux2KleinPipeline,
   FluxPipeline,
   StableDiffusionPipeline,
   ZImagePipeline,
@@ -16,7 +17,15 @@ import {
 import "../support/device.ts";
 import { TestFolder } from "../support/files.ts";
 import { difference } from "../support/arrays.ts";
-import { behind, toBflFlux, toLdmUnet, toLdmVae, toZImage } from "../support/authors_layout.ts";
+import {
+  behind,
+  toBflFlux,
+  toBflFlux2,
+  toBflVae,
+  toLdmUnet,
+  toLdmVae,
+  toZImage,
+} from "../support/authors_layout.ts";
 import { emoji, flower } from "../support/emoji.ts";
 import { fixture } from "../support/fixtures.ts";
 import { ggufFile, quantizeQ8 } from "../support/gguf.ts";
@@ -25,6 +34,7 @@ import { type RawTensor, readRaw, safetensorsOf } from "../support/raw_tensors.t
 type Raws = Map<string, RawTensor>;
 
 const flux = fixture("flux/pipeline");
+const klein = fixture("flux2/pipeline");
 const zImage = fixture("zimage/pipeline");
 const UNET = "diffusion_pytorch_model.safetensors";
 const petals = { ...flower, height: 64, width: 48, maxSequenceLength: 16 } as const;
@@ -87,6 +97,61 @@ Deno.test("a single file of ComfyUI with all parts of FLUX draws bit for bit wha
   const want = await drawnFlux(await FluxPipeline.fromPretrained(flux, { dtype: "f32" }));
   const got = await drawnFlux(await FluxPipeline.fromSingleFile(path, { dtype: "f32", config: flux }));
   assert.deepEqual(got, want);
+});
+
+Deno.test("a single file of ComfyUI with all parts of FLUX.2 klein draws bit for bit what its folder draws", async () => {
+  const tensors = new Map([
+    ...toBflFlux2(await readRaw(`${klein}/transformer/${UNET}.index.json`), "model.diffusion_model."),
+    ...toBflVae(await readRaw(`${klein}/vae/${UNET}`), 4, "vae."),
+    ...behind(
+      await readRaw(`${klein}/text_encoder/model.safetensors.index.json`),
+      "text_encoders.qwen3_4b.transformer.",
+    ),
+  ]);
+  const want = await drawnKlein(await Flux2KleinPipeline.fromPretrained(klein, { dtype: "f32" }));
+  for (
+    const [name, isDistilled] of [["flux2-klein.safetensors", true], ["flux2-klein-base.safetensors", false]]
+  ) {
+    const path = folder.write(name as string, safetensorsOf(tensors));
+    const notices: string[] = [];
+    const onNotice = (line: string) => notices.push(line.replace(path, name as string));
+    const single = await DiffusionPipeline.fromPretrained(path, { dtype: "f32", config: klein, onNotice });
+    assert.ok(single instanceof Flux2KleinPipeline);
+    assert.equal(single.parts.isDistilled, isDistilled);
+    assert.deepEqual(notices, [
+      isDistilled
+        ? `${name} is taken for klein, which runs without guidance: there is no "base" in its name`
+        : `${name} is taken for klein's base model, which takes guidance: there is a "base" in its name`,
+    ]);
+    if (isDistilled) assert.deepEqual(await drawnKlein(single), want);
+    else single[Symbol.dispose]();
+  }
+});
+
+Deno.test("a transformer of FLUX.2 alone takes its other parts from base, in GGUF and in scaled fp8 too", async () => {
+  const tensors = toBflFlux2(await readRaw(`${klein}/transformer/${UNET}.index.json`));
+  const { fp8, plain } = inFloat8(tensors);
+  const notices: string[] = [];
+  const draw = async (name: string, bytes: Uint8Array) => {
+    const path = folder.write(name, bytes);
+    const onNotice = (line: string) => notices.push(line.replace(path, name));
+    return await drawnKlein(
+      await Flux2KleinPipeline.fromSingleFile(path, { dtype: "f32", config: klein, base: klein, onNotice }),
+    );
+  };
+  const want = await draw("k.safetensors", safetensorsOf(tensors));
+  assert.deepEqual(
+    notices.slice(0, 2),
+    ["text_encoder", "vae"].map((part) =>
+      `k.safetensors has no ${part}: taking it from ${klein}; the option base names another place`
+    ),
+  );
+  const psnr = (got: Float32Array) => 10 * Math.log10(1 / mean(got.map((x, i) => (x - want[i]!) ** 2)));
+  const gguf = psnr(await draw("k-Q8_0.gguf", quantized(tensors)));
+  assert.ok(gguf > 35 && gguf < 90, `PSNR ${gguf} dB`);
+  const got = await draw("k-fp8.safetensors", safetensorsOf(fp8));
+  assert.deepEqual(got, await draw("k-decoded.safetensors", safetensorsOf(plain)));
+  assert.ok(psnr(got) < 60, `PSNR ${psnr(got)} dB: nothing was rounded`);
 });
 
 Deno.test("a single file of ComfyUI with all parts of Z-Image draws bit for bit what its folder draws", async () => {
@@ -272,6 +337,20 @@ Deno.test("a model's folder, and a folder of pipelines, are told from a pipeline
 async function drawnFlux(pipeline: FluxPipeline): Promise<Float32Array> {
   using drawing = pipeline;
   const { images } = await drawing.run({ ...petals, generator: manualSeed(0) });
+  return await images.data() as Float32Array;
+}
+
+async function drawnKlein(pipeline: Flux2KleinPipeline): Promise<Float32Array> {
+  using drawing = pipeline;
+  const { images } = await drawing.run({
+    prompt: "a nice flower",
+    height: 48,
+    width: 64,
+    maxSequenceLength: 24,
+    numInferenceSteps: 2,
+    generator: manualSeed(0),
+    progress: false,
+  });
   return await images.data() as Float32Array;
 }
 
