@@ -9,9 +9,10 @@ import { loadingBar, savePng } from "denoise";
 import { DiffusionPipeline } from "denoise/pipelines";
 import { Bar } from "../src/core/bar.ts";
 import { numbered } from "../src/io/images/save_png.ts";
+import { addTo } from "./generate/additions.ts";
 import { drawing, inBatches, loadPictures } from "./generate/draw.ts";
 import { expectFitting } from "./generate/fitting.ts";
-import { findLoras } from "./generate/lora.ts";
+import { findLoras, readLora } from "./generate/lora.ts";
 import { EMBEDDED } from "./generate/options.ts";
 import { previewsTo } from "./generate/preview.ts";
 import { recipeOf, tellDifferences } from "./generate/recipe.ts";
@@ -24,7 +25,7 @@ const BATCH = 8; // pictures that a GPU draws at once; a software adapter gains 
 
 const { settings, given, replayed } = await readTask(Deno.args);
 const model = settings.model === EMBEDDED ? join(import.meta.dirname!, "..", EMBEDDED) : settings.model;
-const { dtype, memory, quantize, base, config, variant, steps } = settings;
+const { dtype, memory, quantize, base, config, variant, vae, steps } = settings;
 const className = await expectFitting(model, settings, given);
 
 if (settings.plan) {
@@ -42,11 +43,15 @@ const loras = await findLoras(settings.lora ?? [], onProgress);
 const preview = settings.preview === undefined ? undefined : previewsTo(settings.preview);
 using pipeline = await phase(
   "load",
-  DiffusionPipeline.fromPretrained(model, { dtype, memory, quantize, base, config, variant, onProgress }),
+  DiffusionPipeline.fromPretrained(model, {
+    ...{ dtype, memory, quantize, base, config, variant, vae, onProgress },
+    controlnet: settings.controlnet?.map((text) => readLora(text).path),
+  }),
 );
 for (const { path, scale } of loras) {
   await phase("lora", pipeline.loadLoraWeights(path, { scale, onProgress }));
 }
+await phase("add", addTo(pipeline, settings, onProgress));
 expectRoom(pipeline, settings);
 tellSize(pipeline, settings, pictures);
 const draw = drawing(pipeline, settings, pictures);

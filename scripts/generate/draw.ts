@@ -8,9 +8,17 @@ import {
   FluxImg2ImgPipeline,
   FluxPipeline,
   type RunOptions,
+  StableDiffusionControlNetImg2ImgPipeline,
+  StableDiffusionControlNetInpaintPipeline,
+  type StableDiffusionControlNetParts,
+  StableDiffusionControlNetPipeline,
   StableDiffusionImg2ImgPipeline,
   StableDiffusionInpaintPipeline,
   StableDiffusionPipeline,
+  StableDiffusionXLControlNetImg2ImgPipeline,
+  StableDiffusionXLControlNetInpaintPipeline,
+  type StableDiffusionXLControlNetParts,
+  StableDiffusionXLControlNetPipeline,
   StableDiffusionXLImg2ImgPipeline,
   StableDiffusionXLInpaintPipeline,
   StableDiffusionXLPipeline,
@@ -20,6 +28,7 @@ import {
   ZImagePipeline,
 } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
+import { readLora } from "./lora.ts";
 import type { Settings } from "./options.ts";
 
 /** Options by which one run differs from the next with the same settings. */
@@ -32,11 +41,15 @@ export type Draw = (seeds: readonly bigint[], how: How) => Promise<Tensor>;
 export interface Pictures {
   readonly images: readonly Tensor[];
   readonly mask: Tensor | undefined;
+  /** One for each ControlNet. */
+  readonly control: readonly Tensor[];
+  /** One for each IP-Adapter. */
+  readonly ip: readonly Tensor[];
 }
 
 /** Reads the pictures that settings name: to be changed, in the size that is drawn where one is said. */
 export async function loadPictures(
-  { image = [], mask, size }: Settings,
+  { image = [], mask, control = [], "ip-image": ip = [], size }: Settings,
   { asTheyAre }: { asTheyAre: boolean },
 ): Promise<Pictures> {
   const sides = size && !asTheyAre ? [size.height, size.width] as const : undefined;
@@ -44,6 +57,8 @@ export async function loadPictures(
   return {
     images: await Promise.all(image.map(load)),
     mask: mask === undefined ? undefined : await load(mask),
+    control: await Promise.all(control.map(load)),
+    ip: await Promise.all(ip.map((path) => loadImage(path))),
   };
 }
 
@@ -51,7 +66,8 @@ export async function loadPictures(
  * The function that draws with some settings: from a picture if one is given, from the prompt if the pipeline
  * takes one, else from noise alone.
  */
-export function drawing(pipeline: AnyPipeline, settings: Settings, { images, mask }: Pictures): Draw {
+export function drawing(pipeline: AnyPipeline, settings: Settings, pictures: Pictures): Draw {
+  const { images, mask, control, ip } = pictures;
   const { parts } = pipeline;
   const generator = (seeds: readonly bigint[]) => seeds.map((seed) => manualSeed(seed));
   if (!("vae" in parts)) {
@@ -62,7 +78,13 @@ export function drawing(pipeline: AnyPipeline, settings: Settings, { images, mas
     parts.scheduler = schedulerNamed(settings.scheduler).from(parts.scheduler);
   }
   const chosen = takesReferences(pipeline) ? pipeline : pipelineFor(parts as ChangingParts, images[0], mask);
-  const image = takesReferences(pipeline) && images.length > 0 ? images : images[0];
+  const changed = takesReferences(pipeline) && images.length > 0 ? images : images[0];
+  const isControlled = "controlnet" in parts;
+  const controlling = isControlled && {
+    ...changed ? { controlImage: control } : {},
+    controlnetConditioningScale: settings.controlnet?.map((text) => readLora(text).scale),
+  };
+  const image = isControlled && !changed ? control : changed;
   return async (seeds, how) => {
     const { images: drawn } = await chosen.run({
       ...how,
@@ -77,6 +99,8 @@ export function drawing(pipeline: AnyPipeline, settings: Settings, { images, mas
       image,
       strength: settings.strength,
       mask,
+      ...controlling,
+      ...ip.length > 0 ? { ipAdapterImage: ip } : {},
     });
     return drawn;
   };
@@ -120,10 +144,31 @@ function pipelineFor(
     return image ? new ZImageImg2ImgPipeline(parts) : new ZImagePipeline(parts);
   }
   if ("transformer" in parts) return image ? new FluxImg2ImgPipeline(parts) : new FluxPipeline(parts);
+  if ("controlnet" in parts) return controlledFor(parts as ControlledParts, image, mask);
   if ("textEncoder2" in parts) {
     if (mask) return new StableDiffusionXLInpaintPipeline(parts);
     return image ? new StableDiffusionXLImg2ImgPipeline(parts) : new StableDiffusionXLPipeline(parts);
   }
   if (mask) return new StableDiffusionInpaintPipeline(parts);
   return image ? new StableDiffusionImg2ImgPipeline(parts) : new StableDiffusionPipeline(parts);
+}
+
+type ControlledParts = StableDiffusionControlNetParts | StableDiffusionXLControlNetParts;
+
+/** The same with ControlNets. */
+function controlledFor(
+  parts: ControlledParts,
+  image: Tensor | undefined,
+  mask: Tensor | undefined,
+): AnyPipeline {
+  if ("textEncoder2" in parts) {
+    if (mask) return new StableDiffusionXLControlNetInpaintPipeline(parts);
+    return image
+      ? new StableDiffusionXLControlNetImg2ImgPipeline(parts)
+      : new StableDiffusionXLControlNetPipeline(parts);
+  }
+  if (mask) return new StableDiffusionControlNetInpaintPipeline(parts);
+  return image
+    ? new StableDiffusionControlNetImg2ImgPipeline(parts)
+    : new StableDiffusionControlNetPipeline(parts);
 }

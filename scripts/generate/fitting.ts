@@ -20,6 +20,8 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   mask: "mask",
   scheduler: "prompt", // what is drawn from noise alone keeps its own
   lora: "prompt",
+  embedding: "ipAdapterImage", // as Stable Diffusion and XL
+  "ip-adapter": "ipAdapterImage",
   prompt: "prompt",
 };
 
@@ -49,7 +51,17 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   if (!family) return className; // refused by whoever loads it
   const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
   const hasTasks = !/^(DD|Flux2)/.test(family); // FLUX.2 takes pictures beside words
-  const pipeline = hasTasks ? `${family}${task}Pipeline` : `${family}Pipeline`;
+  const isControlled = settings.controlnet !== undefined && settings.controlnet.length > 0;
+  if (isControlled && !/^StableDiffusion/.test(family)) {
+    throw new TypeError(`Cannot take --controlnet with ${className}: it is for Stable Diffusion and XL`);
+  }
+  if (settings.vae !== undefined && /^(DD|Flux2)/.test(family)) {
+    throw new TypeError(
+      `Cannot take --vae with ${className}: it draws with its own autoencoder, or without one`,
+    );
+  }
+  const kind = isControlled ? "ControlNet" : "";
+  const pipeline = hasTasks ? `${family}${kind}${task}Pipeline` : `${family}Pipeline`;
   if (hasTasks && settings.image !== undefined && settings.image.length > 1) {
     throw new TypeError(`Cannot take several --image with ${pipeline}: it changes one picture`);
   }

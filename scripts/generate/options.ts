@@ -1,6 +1,7 @@
 import { schedulerNamed } from "denoise/schedulers";
 import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
+import { readEmbedding } from "./additions.ts";
 import { readLora } from "./lora.ts";
 import { readPreview } from "./preview.ts";
 
@@ -30,6 +31,26 @@ export const options = {
     ...checked("a style to add, e.g. style.safetensors:0.8", readLora),
     takes: "PATH_OR_REPO[:SCALE]",
   }),
+  embedding: option.list({
+    ...checked("a textual inversion, whose token may stand in the prompt, e.g. cat.bin=<cat>", readEmbedding),
+    takes: "PATH_OR_REPO[=TOKEN]",
+  }),
+  vae: option.model("another autoencoder, e.g. madebyollin/taesd"),
+  controlnet: option.list({
+    ...checked(
+      "a ControlNet, for which --control has a picture, e.g. lllyasviel/sd-controlnet-canny:0.8",
+      readLora,
+    ),
+    takes: "PATH_OR_REPO[:SCALE]",
+  }),
+  control: option.list(
+    option.file("the picture that controls, such as edges or a pose: one for each --controlnet"),
+  ),
+  "ip-adapter": option.list({
+    ...checked("lets pictures stand beside the prompt, e.g. ip-adapter_sd15.safetensors:0.6", readLora),
+    takes: "FILE_OR_REPO[:SCALE]",
+  }),
+  "ip-image": option.list(option.file("the picture that it sees: one for each --ip-adapter")),
   negative: option.text("what is not to be drawn"),
   steps: option.count("of the scheduler; FLUX.2 klein: 4, Z-Image-Turbo: 8", 25),
   guidance: option.number(

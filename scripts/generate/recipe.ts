@@ -16,6 +16,12 @@ const KEPT = [
   "config",
   "variant",
   "lora",
+  "embedding",
+  "vae",
+  "controlnet",
+  "control",
+  "ip-adapter",
+  "ip-image",
   "scheduler",
   "steps",
   "guidance",
@@ -41,6 +47,8 @@ const COMPARED: Record<string, string> = {
   loraWeights: "the LoRA's weights",
   imageContent: "the picture that is changed",
   maskContent: "the mask",
+  controlContent: "the pictures that control",
+  ipContent: "the pictures beside the prompt",
 };
 
 /** The settings in a picture's file, and all that it says. */
@@ -60,7 +68,7 @@ export async function recipeOf(
   const models = Object.entries(parts).filter((part): part is [string, Model] => part[1] instanceof Model);
   const packed = models.flatMap(([name, { quantize }]) => quantize ? [`${name} ${quantize}`] : []);
   const { scheduler } = parts;
-  const { prompt, memory, lora, image, mask } = settings;
+  const { prompt, memory, lora, image, mask, control, "ip-image": ip } = settings;
   const [, first] = models[0]!;
   const each = (paths: readonly string[] = []) => Promise.all(paths.map(fingerprintOfFile));
   const loras = await each(await Promise.all(lora?.map((text) => findLora(readLora(text).path)) ?? []));
@@ -79,6 +87,8 @@ export async function recipeOf(
     loraWeights: loras.length > 0 ? loras : undefined,
     imageContent: contents.length > 1 ? contents : contents[0],
     maskContent,
+    controlContent: control && await each(control),
+    ipContent: ip && await each(ip),
   };
 }
 

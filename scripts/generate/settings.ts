@@ -34,7 +34,15 @@ function usualOf(model: string): Given {
 }
 
 /** Throws where options are said without those that they belong to. */
-function expectTogether({ image, mask, strength, plan, quantize }: Settings): void {
+function expectTogether(settings: Settings): void {
+  const { image, mask, strength, plan, quantize } = settings;
+  for (const [name, picture] of [["controlnet", "control"], ["ip-adapter", "ip-image"]] as const) {
+    const [names, pictures] = [settings[name]?.length ?? 0, settings[picture]?.length ?? 0];
+    if (names === pictures) continue;
+    throw new TypeError(
+      `Cannot take ${names} --${name} with ${pictures} --${picture}: expected one picture for each`,
+    );
+  }
   if (mask !== undefined && image === undefined) {
     throw new TypeError("Cannot take --mask alone: expected --image too, the picture that it belongs to");
   }

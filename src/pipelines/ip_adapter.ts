@@ -1,5 +1,7 @@
 import { dirname } from "node:path/posix";
 import { expectOptions } from "../core/error.ts";
+import { fileOnHub } from "../io/hub/address.ts";
+import { processEnv } from "../io/hub/settings.ts";
 import { findLora } from "../io/lora/find.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import {
@@ -67,13 +69,15 @@ export async function loadIpAdapter(
   try {
     expectFitting(adapter, parts.unet, path);
     if (!parts.imageEncoder) {
-      const isFile = isSingleFile(pathOrRepo);
+      const place = await fileOnHub(pathOrRepo, processEnv); // owner/name/folder/file
+      const isFile = isSingleFile(pathOrRepo) && !place;
+      const own = place?.path ? dirname(place.path).replace(/^\.$/, "") : subfolder;
       const folder = isFile || imageEncoderFolder.includes("/")
         ? imageEncoderFolder
-        : [subfolder, imageEncoderFolder].filter(Boolean).join("/");
+        : [own, imageEncoderFolder].filter(Boolean).join("/");
       parts.imageEncoder = imageEncoder ?? await CLIPVisionModelWithProjection.fromPretrained(
-        isFile ? dirname(path) : pathOrRepo,
-        { ...source, dtype, subfolder: folder, defer: true },
+        isFile ? dirname(path) : place?.repo ?? pathOrRepo,
+        { ...source, revision: place?.revision ?? source.revision, dtype, subfolder: folder, defer: true },
       );
     }
     expectSeen(adapter, parts.imageEncoder, path);

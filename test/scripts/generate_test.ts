@@ -189,6 +189,14 @@ Deno.test("generate.ts refuses what the arguments alone decide before it loads a
         ["--size", "65x50"],
         /^Cannot take --size 65x50: expected multiples of 4 with this model; 64x52 would do\n$/,
       ],
+      [
+        ["--controlnet", "a/b"],
+        /^Cannot take 1 --controlnet with 0 --control: expected one picture for each\n$/,
+      ],
+      [
+        ["--ip-image", "a.png"],
+        /^Cannot take 0 --ip-adapter with 1 --ip-image: expected one picture for each\n$/,
+      ],
       [["--mask", "a.png"], /^Cannot take --mask alone: expected --image too, /],
       [["--strength", "0.5"], /^Cannot take --strength alone: expected --image too, /],
       [

@@ -44,7 +44,7 @@ export abstract class StableDiffusionControlNetBase
 
 /** Opens a run's ControlNets for pictures of the size that is drawn. */
 export function controlling(
-  parts: ControlParts & { vae: { scaleFactor: number } },
+  parts: ControlParts & Pick<StableDiffusionParts, "unet" | "vae">,
   images: ControlImages,
   options: ControlOptions,
 ): ControlTask {

@@ -1,6 +1,6 @@
 import { formatShape } from "../../core/shape.ts";
 import { resizeImage } from "../../io/images/resize.ts";
-import type { AddedCond, ControlNetModel } from "../../models/mod.ts";
+import type { AddedCond, ControlNetModel, UNet2DConditionModel } from "../../models/mod.ts";
 import { cat, scope, type Tensor, zerosLike } from "../../tensor/mod.ts";
 import type { Residents } from "../memory/acquire.ts";
 import { expectNumber } from "../run_options.ts";
@@ -130,7 +130,7 @@ export class Control {
 
 /** Checks the pictures in [0, 1] and the options of a run of B pictures of H × W pixels in so many steps. */
 export async function beginControl(
-  { controlnet }: ControlParts,
+  { controlnet, unet }: ControlParts & { readonly unet: UNet2DConditionModel },
   images: ControlImages,
   options: ControlOptions,
   { B, guided, steps, size: [H, W] }: {
@@ -141,6 +141,7 @@ export async function beginControl(
   },
 ): Promise<Control> {
   const models = [controlnet].flat();
+  for (const model of models) expectOfUNet(model, unet);
   const pictures = expectImages(images, models.length);
   const each = (name: keyof ControlOptions, usual: number) =>
     eachOf(name, options[name], usual, models.length);
@@ -174,6 +175,17 @@ export async function beginControl(
 /** The first of the pictures that control, whose size is drawn where nothing else is said. */
 export function firstImage(images: ControlImages): Tensor {
   return [images].flat()[0] as Tensor;
+}
+
+/** Throws unless a ControlNet was made for models of this kind. */
+function expectOfUNet({ config }: ControlNetModel, unet: UNet2DConditionModel): void {
+  for (const key of ["block_out_channels", "cross_attention_dim", "addition_embed_type"] as const) {
+    const [got, expected] = [JSON.stringify(config[key]), JSON.stringify(unet.config[key])];
+    if (got === expected) continue;
+    throw new TypeError(
+      `Cannot control by this ControlNet: expected ${key} ${expected}, as the UNet has, got ${got}; it is for another model`,
+    );
+  }
 }
 
 function expectImages(images: ControlImages, count: number): readonly Tensor[] {

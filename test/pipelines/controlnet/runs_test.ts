@@ -125,6 +125,18 @@ Deno.test("ControlNets are loaded with a pipeline, by name or as models", async 
   );
 });
 
+Deno.test("a ControlNet of another model is refused by what it differs in", async () => {
+  const pipeline = pipelineOf({
+    pipeline: "StableDiffusionControlNetPipeline",
+    controlnets: ["controlnet_xl"],
+  }) as StableDiffusionControlNetPipeline;
+  const image = await loadImage(`${folder}/control.png`);
+  await assert.rejects(
+    pipeline.run({ ...embeds(false, true), image, numInferenceSteps: 1, progress: false }),
+    /Cannot control by this ControlNet: expected addition_embed_type null, as the UNet has, got "text_time"; it is for/,
+  );
+});
+
 Deno.test("control that does not fit is refused before anything is drawn", async () => {
   const pipeline = pipelineOf({
     pipeline: "StableDiffusionControlNetPipeline",
