@@ -6,9 +6,13 @@ import {
   CLIPTextModelWithProjection,
   FluxTransformer2DModel,
   type Model,
+  Qwen3Model,
   T5EncoderModel,
   UNet2DConditionModel,
+  ZImageTransformer2DModel,
 } from "denoise/models";
+import { qwen3Config, qwen3Shapes } from "../../test/support/qwen3_shapes.ts";
+import { zImageShapes, zImageTurboConfig } from "../../test/support/z_image_turbo.ts";
 import { fluxParameters } from "../flux_parameters.ts";
 import { SD15_UNET, SD15_VAE } from "../models.ts";
 import { autoencoderParameters, type Parameter, unetParameters } from "../parameters.ts";
@@ -144,6 +148,20 @@ export const PIPELINES: Readonly<Record<string, () => Part[]>> = {
       works: ["step", "condition"],
     },
     vae(FLUX_VAE),
+  ],
+  "Z-Image 1024²": () => [ // its VAE is FLUX.1's
+    {
+      name: "text_encoder",
+      type: Qwen3Model,
+      config: qwen3Config,
+      entries: Object.entries(qwen3Shapes(qwen3Config)),
+    },
+    {
+      name: "transformer",
+      type: ZImageTransformer2DModel,
+      config: zImageTurboConfig,
+      entries: Object.entries(zImageShapes(zImageTurboConfig)),
+    },
   ],
 };
 

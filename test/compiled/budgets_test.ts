@@ -6,7 +6,7 @@ import { missingNullGpu } from "../support/null_gpu.ts";
 for (const family of COMPILED_FOR) {
   Deno.test({
     name:
-      `all kernels of SD 1.5, SDXL and FLUX.1 compile for a ${family} without spills, within their budgets`,
+      `all kernels of SD 1.5, SDXL, FLUX.1 and Z-Image compile for a ${family} without spills, within their budgets`,
     ignore: missingNullGpu !== undefined,
     async fn() {
       const compilation = await compileFor(family);
