@@ -32,7 +32,8 @@ export async function inventModel<M extends Model>(
     return owned.move();
   };
   const parsed = type.schema.parse(config);
-  const parts: ModelParts<unknown> = { config: parsed, weights, dtype, fill: fillRandomly };
+  const open = () => Promise.reject(new Error("Cannot read invented weights: they are in no file"));
+  const parts: ModelParts<unknown> = { config: parsed, weights, dtype, fill: fillRandomly, open };
   const model = new type(parts as never);
   try {
     model.prepare();

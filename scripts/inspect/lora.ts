@@ -1,7 +1,8 @@
 import { openDevice } from "denoise";
 import { loadLora, type LoadReport } from "denoise/models";
+import { kindOfChange } from "../../src/io/lora/changes.ts";
 import { readLora } from "../../src/io/lora/file.ts";
-import { additionKind, unbuiltKind } from "../../src/io/lora/kinds.ts";
+import { unbuiltKind } from "../../src/io/lora/kinds.ts";
 import { splitName } from "../../src/io/names/lora.ts";
 import { modelKind } from "../../src/io/names/model_kinds.ts";
 import type { SingleFile } from "../../src/io/single_file/file.ts";
@@ -11,7 +12,7 @@ import { cellsOf, some } from "./table.ts";
 /** True if keys are those of a LoRA, or of one of the kinds that are not built. */
 export function isLora(keys: Iterable<string>): boolean {
   const all = [...keys];
-  return modelKind(all)?.name === "a LoRA" || all.some((key) => unbuiltKind(key) ?? additionKind(key));
+  return modelKind(all)?.name === "a LoRA" || all.some(unbuiltKind);
 }
 
 /**
@@ -21,19 +22,24 @@ export async function describeLora(target: string, file: SingleFile, model?: str
   using checkpoint = await file.open();
   const { path } = file;
   const [types, , parameters, size] = cellsOf(checkpoint.tensors.values());
-  const { format, pairs, others, additions } = await readLora(checkpoint, path);
-  const alphas = pairs.map(({ alpha, source }) => `${alpha} (by ${source})`);
-  const parts = Map.groupBy(pairs, ({ name }) => splitName(name).parts.join(" or "));
+  const { format, pairs, changes, others } = await readLora(checkpoint, path);
+  const layers = [...pairs, ...changes];
+  const ranked = layers.filter(({ rank }) => rank > 0);
+  const alphas = ranked.map(({ alpha, source }) => `${alpha} (by ${source})`);
+  const parts = Map.groupBy(layers, ({ name }) => splitName(name).parts.join(" or "));
+  const kinds = Map.groupBy(changes, kindOfChange);
   const lines = [
     `${path}: a LoRA in the format of ${format}`,
-    `${pairs.length} layers, ${parameters} parameters in ${types}, ${size}`,
-    `rank ${distinct(pairs.map(({ rank }) => rank))}, alpha ${distinct(alphas)}`,
+    `${new Set(layers.map(({ name }) => name)).size} layers, ${parameters} parameters in ${types}, ${size}`,
+    ...ranked.length ? [`rank ${distinct(ranked.map(({ rank }) => rank))}, alpha ${distinct(alphas)}`] : [],
     ...[...parts].map(([part, list]) =>
       `for ${NAMES[part] ?? "a model"}: ${list.length} layers, e.g. "${list[0]!.name}"`
     ),
   ];
   if (others.length) lines.push(`not used: ${some(others)}`);
-  for (const [kind, keys] of additions) lines.push(`not built: ${kind}: ${some(keys)}`);
+  for (const [kind, list] of kinds) {
+    lines.push(`merged into weights: ${kind}: ${list.length}, e.g. "${list[0]!.name}"`);
+  }
   if (model) lines.push(...describeMatch(await matched(target, model), model));
   return lines.join("\n");
 }

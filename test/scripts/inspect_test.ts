@@ -189,7 +189,7 @@ Deno.test("inspect.ts plans for a local folder of variants, and says what a fold
   );
 });
 
-Deno.test("inspect.ts says of a LoRA what is not built of it, and of a text that it is none", async () => {
+Deno.test("inspect.ts says of a LoRA what is merged into weights, and of a text that it is none", async () => {
   using folder = new TestFolder();
   const matrix = (rows: number, columns: number) => ({
     dtype: "F32",
@@ -209,7 +209,7 @@ Deno.test("inspect.ts says of a LoRA what is not built of it, and of a text that
   for (const target of [lora, join(folder.path, "style")]) {
     assert.match(
       await inspect(target),
-      /1 layers, [^]*not built: differences of biases \(\.diff_b\): "lora_unet_x/,
+      /1 layers, [^]*rank 2, alpha 2 \(by rank\)[^]*merged into weights: difference: 1, e\.g\. "lora_unet_x"/,
     );
   }
   const readme = folder.write("README.md", "# Styles\n");

@@ -3,6 +3,7 @@ import type { LoadOptions } from "../../src/models/runtime/load.ts";
 import { type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { type HostTensor, readTensors } from "./arrays.ts";
 import { Dice } from "./dice.ts";
+import { TestFolder } from "./files.ts";
 import { fixture } from "./fixtures.ts";
 import { type HostArray, type HostPair, merged, randomPair, tensorFile } from "./lora_files.ts";
 
@@ -10,6 +11,9 @@ const set = "unet_2d_condition";
 const { cases } = JSON.parse(await Deno.readTextFile(fixture(`${set}/meta.json`))) as {
   cases: { name: string; t: number; weights: string; config: object; time_ids: number[][] | null }[];
 };
+const folders = new TestFolder();
+globalThis.addEventListener("unload", () => folders[Symbol.dispose]());
+let models = 0;
 const expected = await readTensors(fixture(`${set}/expected.safetensors`));
 
 /**
@@ -54,14 +58,19 @@ export class LoraUNet {
         tensors[`${layer}.weight`] = merged(tensors[`${layer}.weight`]!, pair, factor);
       }
     }
-    const folder = await Deno.makeTempDir();
-    try {
-      await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(this.#example.config));
-      await Deno.writeFile(`${folder}/diffusion_pytorch_model.safetensors`, tensorFile(tensors));
-      return await UNet2DConditionModel.fromPretrained(folder, { dtype: "f32", ...options });
-    } finally {
-      if (!options.defer) await Deno.remove(folder, { recursive: true });
-    }
+    return await this.with(tensors, options);
+  }
+
+  /** The model with these weights, which may be read again from its files. */
+  async with(
+    tensors: Readonly<Record<string, HostArray>>,
+    options: LoadOptions = {},
+  ): Promise<UNet2DConditionModel> {
+    const folder = `${folders.path}/${models++}`;
+    await Deno.mkdir(folder);
+    await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(this.#example.config));
+    await Deno.writeFile(`${folder}/diffusion_pytorch_model.safetensors`, tensorFile(tensors));
+    return await UNet2DConditionModel.fromPretrained(folder, { dtype: "f32", ...options });
   }
 
   /** What the model makes of the case's inputs. */

@@ -26,8 +26,12 @@ export interface AlphaOf {
 /** The config that peft writes of an adapter. */
 const peftConfig = z.looseObject({
   lora_alpha: z.number().nullish(),
-  /** Alphas of layers whose names end so. */
+  /** The same of LoHa and LoKr. */
+  alpha: z.number().nullish(),
+  r: z.number().nullish(),
+  /** Alphas and ranks of layers whose names end so. */
   alpha_pattern: z.record(z.string(), z.number()).nullish(),
+  rank_pattern: z.record(z.string(), z.number()).nullish(),
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
 });
@@ -58,19 +62,36 @@ export class AlphaNotes {
 
   /** The alpha of a pair; `own` is the value of its tensor. */
   of({ name: wrapped, rank, wide }: AlphaOf, own: number | undefined): Alpha {
-    const name = unwrapped(wrapped);
-    const [, component = "", layer = name] = /^(unet|transformer|text_encoder(?:_2)?)\.(.*)$/.exec(name) ??
-      [];
-    const config = this.#peft.get(component) ?? this.#peft.get("");
-    const pattern = Object.entries(config?.alpha_pattern ?? {})
-      .find(([end]) => layer === end || layer.endsWith(`.${end}`))?.[1];
-    const noted = pattern ?? config?.lora_alpha ?? (wide ? this.#kohya.wideAlpha : undefined) ??
-      this.#kohya.alpha;
+    const { config, layer } = this.#configOf(wrapped);
+    const noted = patternOf(config?.alpha_pattern, layer) ?? config?.lora_alpha ?? config?.alpha ??
+      (wide ? this.#kohya.wideAlpha : undefined) ?? this.#kohya.alpha;
     const alpha = own ?? noted ?? rank;
     const source = own !== undefined ? "tensor" : noted !== undefined ? "metadata" : "rank";
     const divisor = config?.use_rslora && source === "metadata" ? Math.sqrt(rank) : rank;
     return { alpha, source, factor: alpha / divisor };
   }
+
+  /** The strength of matrices that have no rank: that of peft's config, as if they had its r; else 1. */
+  ofWhole(name: string): Alpha {
+    const { config, layer } = this.#configOf(name);
+    const rank = patternOf(config?.rank_pattern, layer) ?? config?.r;
+    if (!config?.alpha || !rank) return { alpha: 1, source: "rank", factor: 1 };
+    const alpha = patternOf(config.alpha_pattern, layer) ?? config.alpha;
+    return { alpha, source: "metadata", factor: alpha / rank };
+  }
+
+  /** peft's config for a layer, and the layer's name there. */
+  #configOf(wrapped: string): { config: z.output<typeof peftConfig> | undefined; layer: string } {
+    const name = unwrapped(wrapped);
+    const [, component = "", layer = name] = /^(unet|transformer|text_encoder(?:_2)?)\.(.*)$/.exec(name) ??
+      [];
+    return { config: this.#peft.get(component) ?? this.#peft.get(""), layer };
+  }
+}
+
+/** The value for the end of a layer's name. */
+function patternOf(patterns: Readonly<Record<string, number>> | null | undefined, layer: string) {
+  return Object.entries(patterns ?? {}).find(([end]) => layer === end || layer.endsWith(`.${end}`))?.[1];
 }
 
 /** peft's configs by component, as `unet.lora_alpha`; of a component that was saved alone, by "". */

@@ -3,7 +3,8 @@ import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import { isNumeric, toFloats } from "../formats/numbers.ts";
 import { quote } from "../files/errors.ts";
 import { type Alpha, AlphaNotes } from "./alpha.ts";
-import { additionKind, formatOf, unbuiltKind } from "./kinds.ts";
+import { changesOf, type Found, type LoraChange, type Role } from "./changes.ts";
+import { formatOf, unbuiltKind } from "./kinds.ts";
 
 /** Two matrices whose product is added to a layer's weight. */
 export interface LoraPair extends Alpha {
@@ -23,10 +24,10 @@ export interface LoraFile {
   /** The program whose names it uses: "kohya", "peft", "xlabs", … */
   readonly format: string;
   readonly pairs: readonly LoraPair[];
-  /** Keys that belong to no pair and no addition. */
+  /** Changes that are merged into weights. */
+  readonly changes: readonly LoraChange[];
+  /** Keys that belong to neither. */
   readonly others: readonly string[];
-  /** Keys of additions that are not built, by kind. */
-  readonly additions: ReadonlyMap<string, readonly string[]>;
 }
 
 /** `….lora_down.weight`, `….lora_A.default.weight`, `…to_q_lora.up.weight`, `….qkv_lora1.down.weight`, … */
@@ -34,12 +35,19 @@ const HALF = /^(.*)[._]lora(\d?)(?:_linear_layer)?[._](down|up|A|B)(?:\.[^.]+)?\
 /** `….alpha`, also behind the name of a half. */
 const ALPHA = /^(.*?)(?:[._]lora(\d?)(?:_\w+)?)?\.alpha$/;
 
-/** The tensors of one layer. */
-interface Found {
-  down?: TensorInfo | undefined;
-  up?: TensorInfo | undefined;
-  alpha?: TensorInfo | undefined;
-}
+/** Tensors of other kinds, which may have the name of a half or of an adapter behind theirs. */
+const OTHER =
+  /^(.*)\.(hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|lora_mid|dora_scale|lora_magnitude_vector|diff(?:_b)?|[wb]_norm|set_weight|(?:lora_(?:B|up)|modules_to_save)(?=(?:\.[^.]+)?\.bias$)|modules_to_save)(?:\.[^.]+)??(?:\.weight|\.bias)?$/;
+
+/** The roles of tensors that files name otherwise. */
+const ROLES: Readonly<Record<string, Role>> = {
+  "w_norm": "diff",
+  "b_norm": "diff_b",
+  "lora_B.bias": "up_bias",
+  "lora_up.bias": "up_bias",
+  "modules_to_save.weight": "set_weight",
+  "modules_to_save.bias": "set_bias",
+};
 
 /** Reads names, shapes and alphas of a LoRA file, but no matrices. `path` names it in errors. */
 export async function readLora(checkpoint: Checkpoint, path: string): Promise<LoraFile> {
@@ -47,35 +55,39 @@ export async function readLora(checkpoint: Checkpoint, path: string): Promise<Lo
   const keys = [...tensors.keys()];
   const notes = new AlphaNotes(metadata, path);
   const unbuilt = keys.find(unbuiltKind);
-  if (unbuilt !== undefined || notes.dora) {
-    const kind = unbuilt === undefined ? "DoRA" : unbuiltKind(unbuilt);
-    const shown = unbuilt === undefined ? "use_dora in its header" : quote(unbuilt);
-    throw new Error(`Cannot load ${path}: expected a LoRA, got ${kind} (${shown}), which is not built`);
+  if (unbuilt !== undefined) {
+    throw new Error(
+      `Cannot load ${path}: expected a LoRA, got ${unbuiltKind(unbuilt)} (${
+        quote(unbuilt)
+      }), which is not built`,
+    );
   }
   const { layers, others } = sort(tensors);
   const pairs: LoraPair[] = [];
+  const changes: LoraChange[] = [];
   for (const [name, found] of layers) {
-    if (!found.down && !found.up) others.push(found.alpha!.name);
-    else pairs.push(await pairOf(name, found, { checkpoint, notes, path }));
+    if (Object.keys(found).join() === "alpha") {
+      others.push(found.alpha!.name);
+      continue;
+    }
+    const alpha = found.alpha && await readAlpha(checkpoint, found.alpha, path);
+    const own = changesOf(found, { name, alpha, notes, path });
+    changes.push(...own);
+    const isMerged = own.some(({ tensors }) => tensors === found);
+    if ((found.down || found.up) && !isMerged) pairs.push(pairOf(name, found, { alpha, notes, path }));
   }
-  const additions = Map.groupBy(others.filter(additionKind), (key) => additionKind(key)!);
-  const [first] = additions;
-  if (first && pairs.length === 0) {
-    const [kind, [key]] = first;
-    throw new Error(`Cannot load ${path}: expected a LoRA, got ${kind} (${quote(key)}), which is not built`);
+  if (notes.dora && !changes.some(({ tensors }) => tensors.lora_magnitude_vector)) {
+    throw new Error(
+      `Cannot load ${path}: expected the magnitudes of DoRA, as its header has use_dora, got none; ` +
+        "the file is incomplete, save it again",
+    );
   }
-  return {
-    path,
-    format: formatOf(keys),
-    pairs,
-    others: others.filter((key) => !additionKind(key)),
-    additions,
-  };
+  return { path, format: formatOf(keys), pairs, changes, others };
 }
 
-/** Tensors of LoRAs by layer, and all other keys. */
+/** Tensors of adapters by layer, and all other keys. */
 function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, Found>; others: string[] } {
-  const layers = new Map<string, Found>();
+  const layers = new Map<string, { [role in Role]?: TensorInfo }>();
   const others: string[] = [];
   const layer = (front: string, number = "") => {
     const name = front + number;
@@ -85,18 +97,25 @@ function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, F
   for (const [key, info] of tensors) {
     const [, front, number, half] = HALF.exec(key) ?? [];
     const [, owner, ownNumber] = ALPHA.exec(key) ?? [];
+    const [, name, role = ""] = OTHER.exec(key) ?? [];
     if (half) layer(front!, number)[half === "down" || half === "A" ? "down" : "up"] = info;
     else if (owner !== undefined) layer(owner, ownNumber).alpha = info;
+    else if (name !== undefined) layer(name)[roleOf(role, key)] = info;
     else others.push(key);
   }
   return { layers, others };
 }
 
-async function pairOf(
+function roleOf(role: string, key: string): Role {
+  const [end] = /(?:weight|bias)$/.exec(key) ?? ["weight"];
+  return ROLES[role] ?? ROLES[`${role}.${end}`] ?? role as Role;
+}
+
+function pairOf(
   name: string,
-  { down, up, alpha }: Found,
-  { checkpoint, notes, path }: { checkpoint: Checkpoint; notes: AlphaNotes; path: string },
-): Promise<LoraPair> {
+  { down, up }: Found,
+  { alpha, notes, path }: { alpha: number | undefined; notes: AlphaNotes; path: string },
+): LoraPair {
   if (!down || !up) {
     const [here, missing] = down ? [down, "up"] : [up!, "down"];
     throw new Error(
@@ -114,9 +133,8 @@ async function pairOf(
         `${formatShape(down.shape)} and ${formatShape(up.shape)}; the file is damaged`,
     );
   }
-  const own = alpha && await readAlpha(checkpoint, alpha, path);
   const wide = down.shape.length === 4 && down.shape[2]! * down.shape[3]! > 1;
-  return { name, down, up, rank, ...notes.of({ name, rank, wide }, own) };
+  return { name, down, up, rank, ...notes.of({ name, rank, wide }, alpha) };
 }
 
 async function readAlpha(checkpoint: Checkpoint, info: TensorInfo, path: string): Promise<number> {

@@ -1,8 +1,5 @@
-/** Adapters that are not built, as they are no products of two matrices, and patterns of their keys. */
+/** Adapters that are not built, and patterns of their keys. */
 const OTHERS: readonly [kind: string, key: RegExp][] = [
-  ["DoRA", /\.dora_scale$|\.lora_magnitude_vector\b|\.magnitude$/],
-  ["LoHa", /\.hada_[wt]\d/],
-  ["LoKr", /\.lokr_[wt]\d/],
   ["BOFT", /\.boft_/],
   ["OFT or BOFT", /\.oft_blocks$/], // LyCORIS has the same name for both
   ["OFT", /\.oft_/],
@@ -10,11 +7,8 @@ const OTHERS: readonly [kind: string, key: RegExp][] = [
   ["IA3", /\.on_input$|\.ia3_l\b/],
   ["VeRA", /\.p?vera_lambda_/],
   ["AdaLoRA", /\.lora_E\b/],
-  ["LoCon with a third, middle tensor", /\.lora_mid\.weight$/],
-  ["LoRA with biases", /\.lora_(?:B|up)(?:\.[^.]+)?\.bias$/],
   ["LoRA of tables of tokens", /\.lora_embedding_[AB]\b/],
   ["FLUX control LoRA", /\.query_norm\.scale$/],
-  ["weights in place of the model's", /\.set_weight$/],
   ["LoRA for layers of another shape", /\.reshape_weight$/],
   ["tokens of its own", /\.trainable_tokens_/],
   [
@@ -28,23 +22,11 @@ export function unbuiltKind(key: string): string | undefined {
   return OTHERS.find(([, pattern]) => pattern.test(key))?.[0];
 }
 
-/** Additions of ComfyUI and LyCORIS to pairs. None is built, but pairs are useful without them. */
-const ADDITIONS: readonly [kind: string, key: RegExp][] = [
-  ["differences of whole weights (.diff)", /\.diff$/],
-  ["differences of biases (.diff_b)", /\.diff_b$/],
-  ["differences of norms (.w_norm, .b_norm)", /\.[wb]_norm$/],
-  ["whole layers beside a LoRA (modules_to_save)", /\.modules_to_save\./],
-];
-
-/** The kind of addition that a key belongs to. */
-export function additionKind(key: string): string | undefined {
-  return ADDITIONS.find(([, pattern]) => pattern.test(key))?.[0];
-}
-
 /** The program that wrote a file: the first row whose pattern one of the keys matches. */
 const FORMATS: readonly [format: string, key: RegExp][] = [
   ["xlabs", /\.processor\.(?:qkv|proj)_lora\d?\./],
   ["OneTrainer", /^lora_transformer_/],
+  ["LyCORIS", /^lycoris_/],
   ["kohya", /^lora_(?:unet|te\d?)_/],
   ["ComfyUI", /^(?:model\.)?diffusion_model\.|^text_encoders\./],
   ["fal", /^base_model\.model\.(?:double|single)_blocks\./],

@@ -1,6 +1,7 @@
-import { formatShape, sameNumbers, type Shape } from "../../core/shape.ts";
+import { formatShape, sameNumbers, type Shape, size } from "../../core/shape.ts";
 import { quote } from "../files/errors.ts";
 import { flatName, type LayerRows, loraKeyMap, type LoraPart, splitName } from "../names/lora.ts";
+import type { LoraChange } from "./changes.ts";
 import type { LoraFile, LoraPair } from "./file.ts";
 
 /** A layer, and the pair whose rows are added to it. */
@@ -8,20 +9,37 @@ export interface Placement extends LayerRows {
   readonly pair: LoraPair;
 }
 
-/** Layers that the pairs of a file go to. */
+/** A change, and the layers that its rows are for: several where the file has a fused matrix. */
+export interface ChangePlacement {
+  readonly change: LoraChange;
+  readonly layers: readonly LayerRows[];
+}
+
+/** What a file adds to one model. */
+export interface Placed {
+  readonly pairs: readonly Placement[];
+  readonly changes: readonly ChangePlacement[];
+}
+
+/** Layers that the pairs and changes of a file go to. */
 export interface Match {
   /** By model. */
-  readonly placed: ReadonlyMap<LoraPart, readonly Placement[]>;
-  /** Names of pairs that no layer of a model has. */
+  readonly placed: ReadonlyMap<LoraPart, Placed>;
+  /** Names of those that no layer of a model has. */
   readonly unmatched: readonly string[];
 }
 
-/** The shapes of the weights of each model's layers. */
-export type Layers = ReadonlyMap<LoraPart, ReadonlyMap<string, Shape>>;
+/** A model's layers. */
+export interface Layers {
+  /** Shapes of the weights of those that multiply, to which products can be added. */
+  readonly products: ReadonlyMap<string, Shape>;
+  /** Shapes of all weights and biases, by key. */
+  readonly tensors: ReadonlyMap<string, Shape>;
+}
 
-/** A pair, and the layers of one model that it is for. */
+/** A pair or a change, and the layers of one model that it is for. */
 interface Target {
-  readonly pair: LoraPair;
+  readonly item: LoraPair | LoraChange;
   readonly part: LoraPart;
   readonly layers: readonly LayerRows[];
   /** The file has the model's own name for the layer. */
@@ -29,33 +47,86 @@ interface Target {
 }
 
 /**
- * Finds the layers of the given models that the pairs of a file are for. A file that has a layer under the model's own name
- * and under another, say in a fused matrix, has it twice: then the own name counts. Throws where shapes do not fit.
+ * Finds the layers of the given models that the pairs and changes of a file are for. A file that has a layer under the
+ * model's own name and under another, say in a fused matrix, has it twice: then the own name counts. Throws where shapes
+ * do not fit.
  */
-export function matchLora(file: LoraFile, models: Layers): Match {
-  const keyMaps = new Map([...models].map(([part, layers]) => [part, loraKeyMap(layers)]));
+export function matchLora(file: LoraFile, models: ReadonlyMap<LoraPart, Layers>): Match {
+  const keyMaps = new Map([...models].map(([part, layers]) => [part, loraKeyMap(allLayers(layers))]));
   const targets: Target[] = [];
   const unmatched: string[] = [];
-  for (const pair of file.pairs) {
-    const { parts, layer } = splitName(pair.name);
-    const part = parts.find((part) => keyMaps.get(part)?.has(layer));
+  for (const item of [...file.pairs, ...file.changes]) {
+    const { parts, layer } = splitName(item.name);
+    const part = parts.find((part) => {
+      const layers = keyMaps.get(part)?.get(layer);
+      return layers?.every((rows) => shapeFor(item, rows.layer, models.get(part)!));
+    });
     if (!part) {
-      unmatched.push(pair.name);
+      unmatched.push("target" in item && item.target === "bias" ? `${item.name} (bias)` : item.name);
       continue;
     }
     const layers = keyMaps.get(part)!.get(layer)!;
-    checkShapes(pair, layers, models.get(part)!, file.path);
-    targets.push({ pair, part, layers, isOwn: flatName(layers[0]!.layer) === layer });
+    if ("down" in item) checkShapes(item, layers, models.get(part)!.products, file.path);
+    else checkSizes(item, layers, models.get(part)!, file.path);
+    targets.push({ item, part, layers, isOwn: flatName(layers[0]!.layer) === layer });
   }
-  const idOf = ({ part }: Target, { layer }: LayerRows) => `${part} ${layer}`;
+  const idOf = ({ part, item }: Target, { layer }: LayerRows) =>
+    `${part} ${layer} ${"target" in item ? item.target : "weight"}`;
   const own = new Set(targets.filter(({ isOwn }) => isOwn).map((one) => idOf(one, one.layers[0]!)));
-  const placed = new Map<LoraPart, Placement[]>();
-  for (const one of targets) {
-    const { pair, part, layers, isOwn } = one;
-    if (!isOwn && layers.some((rows) => own.has(idOf(one, rows)))) continue;
-    placed.set(part, [...placed.get(part) ?? [], ...layers.map((rows) => ({ ...rows, pair }))]);
+  const used = targets.filter((one) => one.isOwn || !one.layers.some((rows) => own.has(idOf(one, rows))));
+  const placed = Map.groupBy(used, ({ part }) => part);
+  return {
+    placed: new Map([...placed].map(([part, targets]) => [part, placedOf(targets)])),
+    unmatched: [...new Set(unmatched)],
+  };
+}
+
+function placedOf(targets: readonly Target[]): Placed {
+  return {
+    pairs: targets.flatMap(({ item, layers }) =>
+      "down" in item ? layers.map((rows) => ({ ...rows, pair: item })) : []
+    ),
+    changes: targets.flatMap(({ item, layers }) => "down" in item ? [] : [{ change: item, layers }]),
+  };
+}
+
+/** Shapes of the weights of all layers, of those that have only a bias of the bias. */
+function allLayers({ tensors }: Layers): ReadonlyMap<string, Shape> {
+  const layers = new Map<string, Shape>();
+  for (const [key, shape] of tensors) {
+    const [, layer, end] = /^(.*)\.(weight|bias)$/.exec(key) ?? [];
+    if (layer && (end === "weight" || !layers.has(layer))) layers.set(layer, shape);
   }
-  return { placed, unmatched };
+  return layers;
+}
+
+/** The shape of the tensor that is changed, if the layer has it. */
+function shapeFor(
+  item: LoraPair | LoraChange,
+  layer: string,
+  { products, tensors }: Layers,
+): Shape | undefined {
+  return "down" in item ? products.get(layer) : tensors.get(`${layer}.${item.target}`);
+}
+
+/** A change has as many rows as all its layers together, and as many columns as each. */
+function checkSizes(
+  change: LoraChange,
+  targets: readonly LayerRows[],
+  layers: Layers,
+  path: string,
+): void {
+  const rows = targets.reduce((sum, target) => sum + target.rows, 0);
+  for (const { layer } of targets) {
+    const shape = shapeFor(change, layer, layers)!;
+    const columns = size(shape.slice(1));
+    if (change.rows === rows && change.columns === columns) continue;
+    throw new RangeError(
+      `Cannot load ${path}: expected the ${change.kind} ${quote(change.name)} to be of ` +
+        `[${rows}, ${columns}] for ${change.target} of the layer ${quote(layer)}, got ` +
+        `[${change.rows}, ${change.columns}]; it was made for another model`,
+    );
+  }
 }
 
 /** A dense layer may stand in a file as a convolution of one pixel, and the other way round. */

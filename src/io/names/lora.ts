@@ -15,6 +15,7 @@ const ANY: readonly LoraPart[] = ["image", "textEncoder", "textEncoder2"];
 const FRONTS: readonly [front: string, parts: readonly LoraPart[]][] = [
   ["lora_unet_", ["image"]],
   ["lora_transformer_", ["image"]],
+  ["lycoris_", ANY],
   ["lora_te_", ["textEncoder"]],
   ["lora_te1_", ["textEncoder"]],
   ["lora_te2_", ["textEncoder2"]],

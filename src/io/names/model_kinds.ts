@@ -17,7 +17,7 @@ const model = (name: string): ModelKind => ({ name });
 /** The first row that fits counts. */
 const MARKS: readonly Mark[] = [
   [
-    /[._]lora\d?(_linear_layer)?[._](up|down|A|B)\b|lora_(up|down|mid)\b|\.(hada_|lokr_|oft_|boft_|ia3_)/,
+    /[._]lora\d?(_linear_layer)?[._](up|down|A|B)\b|lora_(up|down|mid)\b|\.(hada_|lokr_|oft_|boft_|ia3_)|\.(diff|diff_b|[wb]_norm|set_weight)$/,
     undefined,
     lora,
   ],

@@ -30,9 +30,12 @@ export interface Note {
   readonly error: number;
 }
 
+/** Reads the values of tensors: an open checkpoint, or values that were made. */
+export type TensorSource = Pick<Checkpoint, "read" | "fill" | "scaleOf">;
+
 /** A tensor that is being sent. */
 interface Transfer {
-  readonly checkpoint: Checkpoint;
+  readonly checkpoint: TensorSource;
   readonly info: TensorInfo;
   readonly leaf: Target;
   /** Its index among the converter's tensors. */
@@ -76,7 +79,7 @@ export class Converter {
 
   /** Reads the tensor with index `number` piece by piece. The next flush submits what is left of its commands. */
   async send(
-    checkpoint: Checkpoint,
+    checkpoint: TensorSource,
     info: TensorInfo,
     leaf: Target,
     { number, signal, onBytes }: {

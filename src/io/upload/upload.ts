@@ -3,7 +3,7 @@ import { alignUp, Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
 import type { Leaf } from "../../graph/node.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
-import { Converter } from "./converter.ts";
+import { Converter, type TensorSource } from "./converter.ts";
 import { NOT_FINITE, TOO_LARGE } from "./host_convert.ts";
 
 /** A stored tensor, and the leaf that gets its values. */
@@ -57,31 +57,41 @@ export async function upload(
     for (const { leaf } of fillings) leaf.storage?.release();
     device.gpu.queue.submit([]); // freed memory returns at a submit
   };
-  using working = new DisposableStack();
   try {
     allocate(device, label, fillings.map(({ leaf }) => leaf), slabs);
-    const total = fillings.reduce((sum, { info }) => sum + info.bytes, 0);
-    const bytes = fillings.reduce((sum, { info, leaf }) => sum + Math.max(info.bytes, 4 * leaf.count), 0);
-    const converter = new Converter(device, label, { tensors: fillings.length, bytes });
-    working.defer(() => converter.release());
-    let loaded = 0;
-    for (const [number, { info, leaf }] of fillings.entries()) {
-      const onBytes = (bytes: number) => onProgress?.({ loaded: loaded += bytes, total });
-      await converter.send(checkpoint, info, leaf, { number, signal, onBytes });
-    }
-    converter.flush();
-    const notes = await converter.notes();
-    const named = (flag: number) =>
-      fillings.filter((_, i) => notes[i]!.flags & flag).map(({ info }) => info.name);
-    expectNoOverflow(label, named(TOO_LARGE));
-    const packed = fillings.flatMap(({ info, leaf }, i): [string, number][] =>
-      isPacked(leaf.dtype) ? [[info.name, notes[i]!.error]] : []
-    );
-    return { release, notFinite: named(NOT_FINITE), errors: new Map(packed) };
+    return { release, ...await refill(device, checkpoint, fillings, { label, signal, onProgress }) };
   } catch (error) {
     release();
     throw error;
   }
+}
+
+/** The same for leaves that have their places in memory: their values are replaced. */
+export async function refill(
+  device: Device,
+  checkpoint: TensorSource,
+  fillings: readonly Filling[],
+  { label, signal, onProgress }: UploadOptions,
+): Promise<Omit<Uploaded, "release">> {
+  using working = new DisposableStack();
+  const total = fillings.reduce((sum, { info }) => sum + info.bytes, 0);
+  const bytes = fillings.reduce((sum, { info, leaf }) => sum + Math.max(info.bytes, 4 * leaf.count), 0);
+  const converter = new Converter(device, label, { tensors: fillings.length, bytes });
+  working.defer(() => converter.release());
+  let loaded = 0;
+  for (const [number, { info, leaf }] of fillings.entries()) {
+    const onBytes = (bytes: number) => onProgress?.({ loaded: loaded += bytes, total });
+    await converter.send(checkpoint, info, leaf, { number, signal, onBytes });
+  }
+  converter.flush();
+  const notes = await converter.notes();
+  const named = (flag: number) =>
+    fillings.filter((_, i) => notes[i]!.flags & flag).map(({ info }) => info.name);
+  expectNoOverflow(label, named(TOO_LARGE));
+  const packed = fillings.flatMap(({ info, leaf }, i): [string, number][] =>
+    isPacked(leaf.dtype) ? [[info.name, notes[i]!.error]] : []
+  );
+  return { notFinite: named(NOT_FINITE), errors: new Map(packed) };
 }
 
 /** Throws where tensors have values beyond the range of f16. */

@@ -1,6 +1,6 @@
 import type { DType } from "../../core/dtype.ts";
 import { currentDevice } from "../../gpu/device.ts";
-import type { TensorInfo } from "../../io/formats/checkpoint.ts";
+import type { Checkpoint, TensorInfo } from "../../io/formats/checkpoint.ts";
 import { expectLoadOptions } from "../../io/load_options.ts";
 import { modelKind } from "../../io/names/model_kinds.ts";
 import { isSingleFile } from "../../io/single_file/options.ts";
@@ -40,6 +40,11 @@ export interface ModelParts<Config> {
    * @internal
    */
   readonly fill: FillWeights;
+  /**
+   * Opens the files of the weights again, for those that adapters are merged into.
+   * @internal
+   */
+  readonly open: () => Promise<Checkpoint>;
 }
 
 /** Steps of loading a model, once it is made of its parts. */
@@ -96,7 +101,14 @@ export async function buildModel<M extends Loadable>(
     if (!headersOnly) return fillFromFiles(source, weights, absent, telling);
     throw new Error(`Cannot load ${type.name}: only its headers were opened; open it without headersOnly`);
   };
-  const parts: ModelParts<unknown> = { config, weights, dtype, revision: commit, fill };
+  const parts: ModelParts<unknown> = {
+    config,
+    weights,
+    dtype,
+    revision: commit,
+    fill,
+    open: () => source.open(),
+  };
   const keys = [...weights.tensors.keys()];
   const model = explained(type, where, keys, () => new type(parts as never));
   try {

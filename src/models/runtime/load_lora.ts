@@ -1,9 +1,10 @@
 import { expectOptions } from "../../core/error.ts";
 import { openCheckpoint } from "../../io/formats/checkpoint.ts";
 import type { AlphaSource } from "../../io/lora/alpha.ts";
+import { type AdapterKind, kindOfChange } from "../../io/lora/changes.ts";
 import { readLora } from "../../io/lora/file.ts";
 import { findLora } from "../../io/lora/find.ts";
-import { matchLora } from "../../io/lora/match.ts";
+import { matchLora, type Placed } from "../../io/lora/match.ts";
 import type { LoraPart } from "../../io/names/lora.ts";
 import { modelKind } from "../../io/names/model_kinds.ts";
 import type { Model } from "./model.ts";
@@ -47,6 +48,8 @@ export interface LoadReport {
    * "kohya", "peft", "diffusers", "xlabs", "OneTrainer", "ComfyUI", "BFL" or "fal".
    */
   readonly format: string;
+  /** Kinds of adapters that it holds: "LoRA", "LoHa", "DoRA", … All but LoRAs are merged into the weights. */
+  readonly kinds: readonly AdapterKind[];
   /** The different ranks of its layers, smallest first. */
   readonly ranks: readonly number[];
   /** The different alphas; a product is multiplied by alpha / rank. */
@@ -61,7 +64,8 @@ export interface LoadReport {
 
 /**
  * Adds a LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) to models: a file, a folder or a repository
- * of the hub, as diffusers, peft, kohya, xlabs, OneTrainer, ComfyUI, Black Forest Labs or fal write it.
+ * of the hub, as diffusers, peft, kohya, LyCORIS, xlabs, OneTrainer, ComfyUI, Black Forest Labs or fal write it.
+ * DoRA, LoHa, LoKr, LoCon with a middle tensor and whole weights, norms and biases are merged into the weights.
  *
  * ```ts ignore
  * await loadLora("owner/style", { unet, textEncoder }, { adapterName: "style", scale: 0.8 });
@@ -80,41 +84,49 @@ export async function loadLora(
   const path = await findLora(pathOrRepo, { ...options, onNotice });
   using checkpoint = await openCheckpoint(path);
   const file = await readLora(checkpoint, path);
-  const layers = [...parts].map(([part, { model }]) => [part, model.adapters.layers] as const);
+  const layers = [...parts].map(([part, { model }]) => [part, model.adapters.targets] as const);
   const { placed, unmatched } = matchLora(file, new Map(layers));
   const unused = [...unmatched, ...file.others];
   if (placed.size === 0) throw nothingMatched(path, unused, [...parts.values()].map(({ name }) => name));
   const adapterName = nameFor([...parts.values()].map(({ model }) => model), options.adapterName);
   const attached: Model[] = [];
   try {
-    for (const [part, placements] of placed) {
+    for (const [part, own] of placed) {
       const { model } = parts.get(part)!;
-      await model.adapters.attach(adapterName, placements, () => openCheckpoint(path), { ...options, scale });
+      await model.adapters.attach(adapterName, own, () => openCheckpoint(path), { ...options, scale });
       attached.push(model);
     }
   } catch (error) {
     for (const model of attached) await model.adapters.remove(adapterName);
     throw error;
   }
-  for (const [kind, keys] of file.additions) {
-    onNotice(`${path}: not used, as ${kind} are not built: ${some(keys)}`);
-  }
   if (unmatched.length) onNotice(`${path}: not used, as no layer has these names: ${some(unmatched)}`);
   if (file.others.length) {
     onNotice(`${path}: not used, as they are of no kind that is known: ${some(file.others)}`);
   }
-  const used = [...placed.values()].flat().map(({ pair }) => pair);
+  const used = [...placed.values()].flatMap(({ pairs, changes }) => [
+    ...pairs.map(({ pair }) => ({ ...pair, called: "LoRA" as const })),
+    ...changes.map(({ change }) => ({ ...change, called: kindOfChange(change) })),
+  ]);
+  const ranked = used.filter(({ rank }) => rank > 0);
   return {
     adapterName,
     format: file.format,
-    ranks: distinct(used.map(({ rank }) => rank)),
-    alphas: distinct(used.map(({ alpha }) => alpha)),
-    alphaSources: [...new Set(used.map(({ source }) => source))],
-    matched: [...placed].flatMap(([part, placements]) =>
-      placements.map(({ layer }) => `${parts.get(part)!.name}.${layer}`)
+    kinds: [...new Set(used.map(({ called }) => called))],
+    ranks: distinct(ranked.map(({ rank }) => rank)),
+    alphas: distinct(ranked.map(({ alpha }) => alpha)),
+    alphaSources: [...new Set(ranked.map(({ source }) => source))],
+    matched: [...placed].flatMap(([part, own]) =>
+      layersOf(own).map((layer) => `${parts.get(part)!.name}.${layer}`)
     ),
-    unmatched: [...unused, ...[...file.additions.values()].flat()],
+    unmatched: unused,
   };
+}
+
+/** Names of the layers that something is added to, each once. */
+function layersOf({ pairs, changes }: Placed): string[] {
+  const all = [...pairs, ...changes.flatMap(({ layers }) => layers)];
+  return [...new Set(all.map(({ layer }) => layer))];
 }
 
 /** The models with diffusers' names for them. */

@@ -51,7 +51,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   readonly #residency: Residency;
 
   /** For buildModel(), which then traces the model and fills the weights that it read. */
-  constructor({ config, weights, dtype, revision, fill }: ModelParts<Config>) {
+  constructor({ config, weights, dtype, revision, fill, open }: ModelParts<Config>) {
     this.config = config;
     this.weights = weights;
     this.dtype = dtype;
@@ -59,7 +59,7 @@ export abstract class Model<Config = unknown> implements Disposable {
     this.device = currentDevice();
     const forget = () => this.retrace();
     const scales = new Scales(this.device);
-    this.adapters = new Adapters(weights, dtype, scales, forget);
+    this.adapters = new Adapters(weights, dtype, { scales, forget, open });
     this.#edits = new Edits(this.constructor.name, forget);
     this.#traces = new Traces(this.device, this.constructor.name, scales, this.#edits);
     this.#residency = new Residency({
@@ -261,6 +261,7 @@ export abstract class Model<Config = unknown> implements Disposable {
   /** Throws unless the weights are in memory, those of an entry point at least. */
   protected expectLoaded(entry?: string): void {
     this.#residency.expect(entry);
+    this.adapters.expectMerged(this.constructor.name);
   }
 
   /** Gives back the memory of weights and activations for good, after the work already recorded. */

@@ -103,6 +103,7 @@ export class Residency {
     });
     this.#queue = load.catch(() => {});
     await load;
+    await this.#parts.adapters.settled();
     this.#expectUndisposed();
     return lease.move();
   }

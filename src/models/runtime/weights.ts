@@ -1,6 +1,6 @@
 import { bytesOf, type PackedDType } from "../../core/dtype.ts";
 import { nearest } from "../../core/error.ts";
-import { size, usualStrides } from "../../core/shape.ts";
+import { type Shape, size, usualStrides } from "../../core/shape.ts";
 import type { Device } from "../../gpu/device.ts";
 import type { Leaf } from "../../graph/node.ts";
 import type { TensorInfo } from "../../io/formats/checkpoint.ts";
@@ -83,6 +83,16 @@ export class Weights {
   /** The weight of a key. */
   tensor(key: string): Tensor | undefined {
     return this.#weights.get(key)?.tensor;
+  }
+
+  /** The tensor of a key, with the leaf to fill. */
+  filling(key: string): Filling | undefined {
+    return this.#weights.get(key);
+  }
+
+  /** Shapes of the tensors that were read, by their keys. */
+  get shapes(): ReadonlyMap<string, Shape> {
+    return new Map([...this.#read].map((key) => [key, this.#weights.get(key)!.tensor.shape]));
   }
 
   /** The tensors that were read, with the leaves to fill. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { openCheckpoint } from "../../../src/io/formats/checkpoint.ts";
+import { kindOfChange } from "../../../src/io/lora/changes.ts";
 import { type LoraFile, readLora } from "../../../src/io/lora/file.ts";
 import { type HostArray, scalar, tensorFile } from "../../support/lora_files.ts";
 import { badFile, TestFolder } from "../../support/files.ts";
@@ -128,21 +129,13 @@ Deno.test("readLora() takes alphas from what peft notes, by component, by patter
 });
 
 const UNBUILT: [kind: string, key: string][] = [
-  ["DoRA", "lora_unet_x.dora_scale"],
-  ["DoRA", "unet.x.lora_magnitude_vector.weight"],
-  ["LoHa", "lora_unet_x.hada_w1_a"],
-  ["LoKr", "lora_unet_x.lokr_w1"],
   ["OFT or BOFT", "lora_unet_x.oft_blocks"],
   ["OFT", "lora_unet_x.oft_diag"],
   ["OFT", "base_model.model.x.oft_R.weight"],
   ["BOFT", "lora_unet_x.boft_R"],
   ["GLoRA", "lora_unet_x.a1.weight"],
   ["IA3", "lora_unet_x.on_input"],
-  ["LoCon with a third, middle tensor", "lora_unet_x.lora_mid.weight"],
-  ["LoRA with biases", "transformer.x.lora_B.bias"],
-  ["LoRA with biases", "transformer.x.lora_B.default.bias"],
   ["LoRA of tables of tokens", "text_encoder.x.lora_embedding_A"],
-  ["weights in place of the model's", "lora_unet_x.set_weight"],
   ["LoRA for layers of another shape", "diffusion_model.img_in.reshape_weight"],
   ["GLoRA", "base_model.model.x.glora_Ad"],
   ["VeRA", "base_model.model.x.vera_lambda_b"],
@@ -171,34 +164,98 @@ Deno.test("readLora() finds what peft notes of a layer behind wrappers of its na
   assert.deepEqual(file.pairs.map(({ alpha, factor }) => [alpha, factor]), [[8, 2]]);
 });
 
-Deno.test("readLora() refuses DoRA that only the header tells", async () => {
+Deno.test("readLora() refuses DoRA of which only the header tells", async () => {
   const metadata = { lora_adapter_metadata: '{"unet.use_dora": true}' };
   await assert.rejects(read({ "unet.x.lora_A.weight": down, "unet.x.lora_B.weight": up }, metadata), {
     message:
-      "Cannot load lora.safetensors: expected a LoRA, got DoRA (use_dora in its header), which is not built",
+      "Cannot load lora.safetensors: expected the magnitudes of DoRA, as its header has use_dora, got none; " +
+      "the file is incomplete, save it again",
   });
 });
 
-const ADDITIONS: [kind: string, key: string][] = [
-  ["differences of whole weights (.diff)", "lora_unet_x.diff"],
-  ["differences of biases (.diff_b)", "diffusion_model.double_blocks.0.img_mod.lin.diff_b"],
-  ["differences of norms (.w_norm, .b_norm)", "lora_unet_norm1.w_norm"],
-  ["differences of norms (.w_norm, .b_norm)", "lora_unet_norm1.b_norm"],
+const pair = { "x.lora_down.weight": down, "x.lora_up.weight": up };
+const loha = {
+  "x.hada_w1_a": zeros(5, 2),
+  "x.hada_w1_b": zeros(2, 6),
+  "x.hada_w2_a": zeros(5, 2),
+  "x.hada_w2_b": zeros(2, 6),
+};
+
+const CHANGES: [kind: string, target: string, size: number[], tensors: Record<string, HostArray>][] = [
+  ["DoRA", "weight", [5, 6], { ...pair, "x.dora_scale": zeros(5, 1) }],
+  ["DoRA", "weight", [5, 6], { ...pair, "x.dora_scale": zeros(1, 6) }],
+  ["DoRA", "weight", [5, 6], { ...pair, "x.lora_magnitude_vector": zeros(5) }],
+  ["DoRA", "weight", [5, 6], { ...pair, "x.lora_magnitude_vector.default.weight": zeros(5) }],
+  ["LoCon", "weight", [5, 54], {
+    "x.lora_down.weight": zeros(2, 6, 1, 1),
+    "x.lora_up.weight": zeros(5, 2, 1, 1),
+    "x.lora_mid.weight": zeros(2, 2, 3, 3),
+  }],
+  ["LoHa", "weight", [5, 6], loha],
+  [
+    "LoHa",
+    "weight",
+    [5, 6],
+    Object.fromEntries(Object.entries(loha).map(([key, x]) => [`${key}.default`, x])),
+  ],
+  ["LoHa", "weight", [5, 54], {
+    "x.hada_w1_a": zeros(2, 5),
+    "x.hada_w1_b": zeros(2, 6),
+    "x.hada_t1": zeros(2, 2, 3, 3),
+    "x.hada_w2_a": zeros(2, 5),
+    "x.hada_w2_b": zeros(2, 6),
+    "x.hada_t2": zeros(2, 2, 3, 3),
+  }],
+  ["LoKr", "weight", [10, 12], { "x.lokr_w1": zeros(2, 3), "x.lokr_w2": zeros(5, 4) }],
+  ["LoKr", "weight", [10, 108], { "x.lokr_w1": zeros(2, 3), "x.lokr_w2": zeros(5, 4, 3, 3) }],
+  ["LoKr", "weight", [10, 12], {
+    "x.lokr_w1_a": zeros(2, 1),
+    "x.lokr_w1_b": zeros(1, 3),
+    "x.lokr_w2_a": zeros(5, 2),
+    "x.lokr_w2_b": zeros(2, 4),
+  }],
+  ["difference", "weight", [5, 6], { "x.diff": zeros(5, 6) }],
+  ["difference", "bias", [5, 1], { "x.diff_b": zeros(5) }],
+  ["difference", "weight", [5, 1], { "x.w_norm": zeros(5) }],
+  ["difference", "bias", [5, 1], { "x.b_norm": zeros(5) }],
+  ["difference", "bias", [5, 1], { "x.lora_B.default.bias": zeros(5) }],
+  ["whole weight", "weight", [5, 6], { "x.set_weight": zeros(5, 6) }],
+  ["whole weight", "bias", [5, 1], { "x.modules_to_save.default.bias": zeros(5) }],
 ];
 
-for (const [kind, key] of ADDITIONS) {
-  Deno.test(`readLora() tells ${kind} from pairs, and refuses a file of nothing else, as in ${key}`, async () => {
-    const file = await read({
-      "lora_unet_x.lora_down.weight": down,
-      "lora_unet_x.lora_up.weight": up,
-      [key]: zeros(4),
-    });
-    assert.deepEqual([file.pairs.length, file.others, [...file.additions]], [1, [], [[kind, [key]]]]);
-    await assert.rejects(read({ [key]: zeros(4) }), {
-      message: `Cannot load lora.safetensors: expected a LoRA, got ${kind} ("${key}"), which is not built`,
-    });
+for (const [kind, target, size, tensors] of CHANGES) {
+  Deno.test(`readLora() reads ${Object.keys(tensors).at(-1)} as a ${kind} of a ${target}`, async () => {
+    const file = await read(tensors);
+    assert.deepEqual([file.pairs, file.others, file.changes.length], [[], [], 1]);
+    const [change] = file.changes;
+    assert.deepEqual([kindOfChange(change!), change!.name, change!.target], [kind, "x", target]);
+    assert.deepEqual([change!.rows, change!.columns], size);
   });
 }
+
+Deno.test("readLora() takes the strength of LoHa and LoKr from alpha and their rank", async () => {
+  const factors = async (tensors: Record<string, HostArray>, note?: object) => {
+    const metadata = note && { lora_adapter_metadata: JSON.stringify(note) };
+    return (await read(tensors, metadata)).changes.map(({ factor }) => factor);
+  };
+  assert.deepEqual(await factors({ ...loha, "x.alpha": scalar(1) }), [0.5]);
+  assert.deepEqual(await factors(loha), [1]);
+  assert.deepEqual(await factors(loha, { r: 2, alpha: 3 }), [1.5]);
+  const whole = { "x.lokr_w1": zeros(2, 3), "x.lokr_w2": zeros(5, 4) };
+  assert.deepEqual(await factors({ ...whole, "x.alpha": scalar(4) }), [1]); // LyCORIS ignores it
+  assert.deepEqual(await factors(whole, { r: 2, alpha: 3 }), [1.5]); // and peft does not
+  const half = { "x.lokr_w1": zeros(2, 3), "x.lokr_w2_a": zeros(5, 2), "x.lokr_w2_b": zeros(2, 4) };
+  assert.deepEqual(await factors({ ...half, "x.alpha": scalar(1) }), [0.5]);
+});
+
+Deno.test("readLora() reads pairs, and differences of biases beside them", async () => {
+  const file = await read({ ...pair, "x.diff_b": zeros(5), "norm.w_norm": zeros(3) });
+  assert.deepEqual(file.pairs.map(({ name }) => name), ["x"]);
+  assert.deepEqual(file.changes.map(({ name, target }) => [name, target]), [["x", "bias"], [
+    "norm",
+    "weight",
+  ]]);
+});
 
 const DAMAGED: [what: string, tensors: Record<string, HostArray>, message: RegExp][] = [
   [
@@ -226,6 +283,36 @@ const DAMAGED: [what: string, tensors: Record<string, HostArray>, message: RegEx
     "a rank of none",
     { "x.lora_A.weight": zeros(0, 6), "x.lora_B.weight": zeros(5, 0) },
     /got \[0, 6\] and \[5, 0\]/,
+  ],
+  [
+    "a LoHa without a half",
+    { "x.hada_w1_a": zeros(5, 2), "x.hada_w1_b": zeros(2, 6), "x.hada_w2_a": zeros(5, 2) },
+    /expected both halves of "x", got "x\.hada_w2_a" without its hada_w2_b; the file is incomplete/,
+  ],
+  [
+    "a LoHa of two sizes",
+    { ...loha, "x.hada_w2_b": zeros(2, 7) },
+    /expected shapes of one LoHa in "x", got hada_w1_a \[5, 2\], .*hada_w2_b \[2, 7\]; the file is damaged/,
+  ],
+  [
+    "a LoKr of two ranks",
+    { "x.lokr_w1": zeros(2, 3), "x.lokr_w2_a": zeros(5, 2), "x.lokr_w2_b": zeros(3, 4) },
+    /expected shapes of one LoKr in "x"/,
+  ],
+  [
+    "a LoKr without its second factor",
+    { "x.lokr_w1": zeros(2, 3) },
+    /expected both halves of "x", got "x\.lokr_w1" without its lokr_w2_a and lokr_w2_b/,
+  ],
+  [
+    "magnitudes of another size",
+    { ...pair, "x.dora_scale": zeros(4, 1) },
+    /expected "x\.dora_scale" of one number a row or column of its \[5, 6\], got \[4, 1\]; the file is damaged/,
+  ],
+  [
+    "magnitudes alone",
+    { "x.dora_scale": zeros(4, 1) },
+    /expected a LoRA, LoHa or LoKr beside "x\.dora_scale", got none; the file is incomplete/,
   ],
   [
     "an alpha that is no number",
@@ -266,9 +353,7 @@ Deno.test("readLora() names what is of no pair", async () => {
   const file = await read({
     "lora_unet_x.lora_down.weight": down,
     "lora_unet_x.lora_up.weight": up,
-    "lora_unet_norm.diff": zeros(3),
     "lora_unet_lost.alpha": scalar(1),
   });
   assert.deepEqual(file.others, ["lora_unet_lost.alpha"]);
-  assert.deepEqual([...file.additions], [["differences of whole weights (.diff)", ["lora_unet_norm.diff"]]]);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { loraKeyMap } from "../../../src/io/names/lora.ts";
 import type { LoraFile, LoraPair } from "../../../src/io/lora/file.ts";
+import type { LoraChange } from "../../../src/io/lora/changes.ts";
 import { matchLora } from "../../../src/io/lora/match.ts";
 import { flatName, type LoraPart, splitName } from "../../../src/io/names/lora.ts";
 
@@ -194,9 +195,9 @@ Deno.test("a layer that a file has under two names gets its own name's pair alon
     pairOf("layers.0.attention.out", [2, 12], [12, 2]),
     pairOf("layers.0.attention.to_out.0", [2, 12], [12, 2]),
   ]);
-  const { placed, unmatched } = matchLora(file, new Map([["image", Z_IMAGE]]));
+  const { placed, unmatched } = matchLora(file, modelsOf(["image", Z_IMAGE]));
   assert.deepEqual(unmatched, []);
-  assert.deepEqual(placed.get("image")!.map(({ layer, pair }) => [layer, pair.name]), [
+  assert.deepEqual(placed.get("image")!.pairs.map(({ layer, pair }) => [layer, pair.name]), [
     ["layers.0.attention.to_q", "layers.0.attention.to.q"],
     ["layers.0.attention.to_k", "layers.0.attention.to.k"],
     ["layers.0.attention.to_v", "layers.0.attention.to.v"],
@@ -245,13 +246,10 @@ for (const [name, part, layer] of TEXTS) {
     const [rows, K] = TEXT.get(layer)! as [number, number];
     const { placed, unmatched } = matchLora(
       fileOf([pairOf(name, [2, K], [rows, 2])]),
-      new Map([
-        ["textEncoder", TEXT],
-        ["textEncoder2", TEXT],
-      ]),
+      modelsOf(["textEncoder", TEXT], ["textEncoder2", TEXT]),
     );
     assert.deepEqual(unmatched, []);
-    assert.deepEqual([...placed].map(([part, [first]]) => [part, first!.layer]), [[part, layer]]);
+    assert.deepEqual([...placed].map(([part, { pairs: [first] }]) => [part, first!.layer]), [[part, layer]]);
   });
 }
 
@@ -259,7 +257,7 @@ Deno.test("a name without a component is looked for in the image model, then in 
   const name = "base_model.model.text_model.encoder.layers.0.mlp.fc1";
   const { placed } = matchLora(
     fileOf([pairOf(name, [2, 4], [8, 2])]),
-    new Map([["image", FLUX], ["textEncoder", TEXT]]),
+    modelsOf(["image", FLUX], ["textEncoder", TEXT]),
   );
   assert.deepEqual([...placed.keys()], ["textEncoder"]);
 });
@@ -268,7 +266,7 @@ Deno.test("matchLora() names what no model has, and nothing is placed by guessin
   const pairs = ["lora_unet_double_blocks_7_img_mod_lin", "lora_te2_x", "unet.proj_outer"].map((name) =>
     pairOf(name, [2, 12], [12, 2])
   );
-  const { placed, unmatched } = matchLora(fileOf(pairs), new Map([["image", FLUX]]));
+  const { placed, unmatched } = matchLora(fileOf(pairs), modelsOf(["image", FLUX]));
   assert.equal(placed.size, 0);
   assert.deepEqual(unmatched, pairs.map(({ name }) => name));
 });
@@ -276,7 +274,7 @@ Deno.test("matchLora() names what no model has, and nothing is placed by guessin
 Deno.test("matchLora() refuses matrices of another model's sizes", () => {
   const name = "lora_unet_double_blocks_0_img_attn_qkv";
   const match = (down: number[], up: number[]) =>
-    matchLora(fileOf([pairOf(name, down, up)]), new Map([["image", FLUX]]));
+    matchLora(fileOf([pairOf(name, down, up)]), modelsOf(["image", FLUX]));
   assert.throws(() => match([2, 12], [24, 2]), {
     name: "RangeError",
     message:
@@ -285,7 +283,7 @@ Deno.test("matchLora() refuses matrices of another model's sizes", () => {
   });
   assert.throws(() => match([2, 13], [36, 2]), /got \[2, 13\] and \[36, 2\]; it was made for another model$/);
   assert.throws(() => match([2, 12, 3, 3], [36, 2, 1, 1]), /it was made for another model$/);
-  assert.equal(match([2, 12, 1, 1], [36, 2, 1, 1]).placed.get("image")!.length, 3); // a dense layer as a convolution
+  assert.equal(match([2, 12, 1, 1], [36, 2, 1, 1]).placed.get("image")!.pairs.length, 3); // a dense layer as a convolution
 });
 
 Deno.test("flatName() writes names as kohya does and leaves processors out", () => {
@@ -300,9 +298,56 @@ function pairOf(name: string, down: number[], up: number[]): LoraPair {
   return { name, down: info("down", down), up: info("up", up), rank, alpha: rank, source: "rank", factor: 1 };
 }
 
-function fileOf(pairs: LoraPair[]): LoraFile {
-  return { path: "lora.safetensors", format: "kohya", pairs, others: [], additions: new Map() };
+function fileOf(pairs: LoraPair[], changes: LoraChange[] = []): LoraFile {
+  return { path: "lora.safetensors", format: "kohya", pairs, changes, others: [] };
 }
+
+/** Models whose layers all multiply, with a bias each. */
+function modelsOf(...models: [LoraPart, Layers][]) {
+  return new Map(models.map(([part, layers]) => {
+    const tensors = [...layers].flatMap(([layer, shape]): [string, number[]][] => [
+      [`${layer}.weight`, shape],
+      [`${layer}.bias`, [shape[0]!]],
+    ]);
+    return [part, { products: layers, tensors: new Map(tensors) }];
+  }));
+}
+
+/** A difference of a weight or of a bias. */
+function changeOf(name: string, target: "weight" | "bias", rows: number, columns: number): LoraChange {
+  const strength = { rank: 0, alpha: 1, source: "rank", factor: 1 } as const;
+  return { ...strength, name, target, kind: "difference", tensors: {}, rows, columns };
+}
+
+Deno.test("matchLora() finds weights and biases of changes, also of fused layers", () => {
+  const qkv = "diffusion_model.double_blocks.0.img_attn.qkv";
+  const file = fileOf([], [
+    changeOf(qkv, "weight", 36, 12),
+    changeOf(qkv, "bias", 36, 1),
+    changeOf("lora_unet_double_blocks_0_img_attn_proj", "bias", 12, 1),
+    changeOf("lora_unet_lost", "bias", 12, 1),
+  ]);
+  const { placed, unmatched } = matchLora(file, modelsOf(["image", FLUX]));
+  assert.deepEqual(unmatched, ["lora_unet_lost (bias)"]);
+  const changes = placed.get("image")!.changes.map((
+    { change, layers },
+  ) => [change.target, ...layers.map(({ layer, first, rows }) => [layer, first, rows])]);
+  const attention = ["to_q", "to_k", "to_v"].map((
+    part,
+    i,
+  ) => [`transformer_blocks.0.attn.${part}`, 12 * i, 12]);
+  assert.deepEqual(changes, [["weight", ...attention], ["bias", ...attention], ["bias", [
+    "transformer_blocks.0.attn.to_out.0",
+    0,
+    12,
+  ]]]);
+  assert.throws(() => matchLora(fileOf([], [changeOf(qkv, "weight", 36, 13)]), modelsOf(["image", FLUX])), {
+    name: "RangeError",
+    message:
+      `Cannot load lora.safetensors: expected the difference "${qkv}" to be of [36, 12] for weight of the ` +
+      'layer "transformer_blocks.0.attn.to_q", got [36, 13]; it was made for another model',
+  });
+});
 
 Deno.test("kohya's names of all 304 layers of FLUX.1 in its blocks are matched, at its real sizes", () => {
   const D = 3072;
@@ -345,9 +390,9 @@ Deno.test("kohya's names of all 304 layers of FLUX.1 in its blocks are matched, 
     pair(`${theirs}_modulation_lin`, 3 * D, D);
   }
   assert.equal(pairs.length, 304);
-  const { placed, unmatched } = matchLora(fileOf(pairs), new Map([["image", layers]]));
+  const { placed, unmatched } = matchLora(fileOf(pairs), modelsOf(["image", layers]));
   assert.deepEqual(unmatched, []);
-  assert.deepEqual(new Set(placed.get("image")!.map(({ layer }) => layer)), new Set(layers.keys()));
+  assert.deepEqual(new Set(placed.get("image")!.pairs.map(({ layer }) => layer)), new Set(layers.keys()));
 });
 
 const layer = "transformer_blocks.0.attn.to_q";

@@ -1,23 +1,26 @@
 import type { DType } from "../../../core/dtype.ts";
 import { nearest } from "../../../core/error.ts";
-import type { Shape } from "../../../core/shape.ts";
+import { type Shape, size } from "../../../core/shape.ts";
 import type { Device } from "../../../gpu/device.ts";
 import type { Node } from "../../../graph/node.ts";
 import { streamOf } from "../../../graph/run/stream.ts";
 import type { Checkpoint } from "../../../io/formats/checkpoint.ts";
-import type { Placement } from "../../../io/lora/match.ts";
+import type { ChangePlacement, Layers, Placed } from "../../../io/lora/match.ts";
 import type { UploadProgress } from "../../../io/upload/upload.ts";
 import { Parameter } from "../../../ops/low_rank.ts";
 import type { Tensor } from "../../../tensor/mod.ts";
 import type { Weights } from "../weights.ts";
-import { BakedAdapters } from "./bake.ts";
 import { bytesOfMatrices, type Joined, joinMatrices, type Matrices, readMatrices } from "./matrices.ts";
-import { type Scales, uploadFactors } from "./scales.ts";
+import { type Applied, expectFinite, MergedWeights } from "./merged.ts";
+import type { Scales } from "./scales.ts";
 
 /** An adapter, in memory or not. */
 interface Adapter {
   scale: number;
-  /** Bytes that its matrices take in memory. */
+  readonly placed: Placed;
+  /** Opens its file. */
+  readonly open: () => Promise<Checkpoint>;
+  /** Bytes that the matrices of its products take in memory. */
   readonly bytes: number;
   readonly read: (signal?: AbortSignal) => Promise<Matrices>;
   /** Undefined while they are not in memory. */
@@ -31,9 +34,19 @@ export interface AttachOptions {
   onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
+/** Parts of a model that its adapters work with. */
+interface AdaptersParts {
+  readonly scales: Scales;
+  /** Drops all traces. */
+  readonly forget: () => void;
+  /** Opens the files of the weights. */
+  readonly open: () => Promise<Checkpoint>;
+}
+
 /**
- * The LoRAs of one model, and how strong each is. Weights stay as they are: low-rank products are added to theirs,
- * two for a layer however many adapters it has. The matrices are loaded and freed with the model's weights.
+ * The LoRAs of one model, and how strong each is. Low-rank products are added to those of a layer, two however many
+ * adapters it has; their matrices are loaded and freed with the model's weights. All other kinds (LoHa, LoKr, DoRA,
+ * whole weights, …) are merged into the weights in the order in which they were loaded, before any product is added.
  */
 export class Adapters {
   readonly #device: Device;
@@ -44,7 +57,11 @@ export class Adapters {
   #adapters: ReadonlyMap<string, Adapter> = new Map();
   /** Matrices that the products of each layer are given; none while the weights are not in memory. */
   #joined: ReadonlyMap<string, Joined> = new Map();
-  readonly #baked = new BakedAdapters((layer) => this.#weight(layer));
+  readonly #merged: MergedWeights;
+  /** Those that are part of the weights for good, in their order. */
+  #baked: ReadonlyMap<string, Adapter> = new Map();
+  /** Number of changes of weights that are not finished. */
+  #merging = 0;
   /** True while the weights are in memory, and the adapters with them. */
   #loaded = false;
   /** Names of those that are being read. */
@@ -53,8 +70,9 @@ export class Adapters {
   #changed: Promise<unknown> = Promise.resolve();
 
   /** For a model without adapters so far: its traces take `scales` as an input, and `forget` drops them. */
-  constructor(weights: Weights, dtype: DType, scales: Scales, forget: () => void) {
+  constructor(weights: Weights, dtype: DType, { scales, forget, open }: AdaptersParts) {
     this.#device = scales.device;
+    this.#merged = new MergedWeights(this.#device, weights, open);
     this.#weights = weights;
     this.#dtype = dtype;
     this.#scales = scales;
@@ -68,13 +86,13 @@ export class Adapters {
 
   /** The names of those that were baked into the weights. */
   get baked(): string[] {
-    return this.#baked.names;
+    return [...this.#baked.keys()];
   }
 
   /** Bytes that all of them take in memory, with what joins several of a layer. */
   get bytes(): number {
     const own = [...this.#adapters.values()].reduce((sum, { bytes }) => sum + bytes, 0);
-    return (this.#adapters.size > 1 ? 2 : 1) * own + this.#baked.bytes;
+    return (this.#adapters.size > 1 ? 2 : 1) * own;
   }
 
   /** All names that are taken. */
@@ -82,7 +100,7 @@ export class Adapters {
     return [...this.#adapters.keys(), ...this.#attaching, ...this.baked];
   }
 
-  /** Shapes of the weights that adapters may change: those of dense layers and convolutions. */
+  /** Shapes of the weights that products can be added to: those of dense layers and convolutions. */
   get layers(): ReadonlyMap<string, Shape> {
     const found = [...this.#weights.tensors].filter(([key, { node }]) =>
       key.endsWith(".weight") && node instanceof Parameter && node.multiplied
@@ -90,14 +108,26 @@ export class Adapters {
     return new Map(found.map(([key, { shape }]) => [key.slice(0, -".weight".length), shape]));
   }
 
-  /** Sets the scales of the named adapters; all others are switched off. */
-  set(scales: Readonly<Record<string, number>>): void {
+  /**
+   * What the file of an adapter may change.
+   * @internal
+   */
+  get targets(): Layers {
+    return { products: this.layers, tensors: this.#weights.shapes };
+  }
+
+  /**
+   * Sets the scales of the named adapters; all others are switched off. Low-rank products have them in the calls from
+   * here on; where weights are changed, calls are possible once the promise has resolved.
+   */
+  set(scales: Readonly<Record<string, number>>): Promise<void> {
     for (const [name, scale] of Object.entries(scales)) {
       this.#find(name);
       expectScale(scale);
     }
     for (const [name, adapter] of this.#adapters) adapter.scale = scales[name] ?? 0;
     this.#sendScales();
+    return this.#isMerging ? this.#change(() => this.#merge()) : Promise.resolve();
   }
 
   /** Takes adapters off, all where none is named. After the last one the model computes what it did without. */
@@ -120,29 +150,48 @@ export class Adapters {
           "Cannot bake adapters: expected weights in memory, got none; await the model's load() first",
         );
       }
-      const merges = [...this.#joined].map(([layer, joined]) => {
-        return { ...joined, layer, scale: uploadFactors(this.#device, this.#factorsOf(joined)) };
-      });
-      const owned = [...this.#adapters].map(([name, { bytes, matrices }]) =>
-        [name, { bytes, release: () => matrices!.release() }] as const
+      const all = [...this.#adapters].map(([name, one]) =>
+        [name, { ...one, matrices: undefined, bytes: 0, placed: wholly(one.placed) }] as const
       );
-      await this.#baked.add(merges, owned);
-      this.#take(this.#adapters.values()); // theirs from now on, as is what was joined
+      const baked = new Map([...this.#baked, ...all]);
+      await this.#merge([...baked.values()]);
+      this.#baked = baked;
+      const gone = this.#take(this.#adapters.values());
       this.#adapters = new Map();
-      this.#setJoined(new Map());
+      this.#free([...this.#setJoined(new Map()), ...gone]);
     });
   }
 
   /**
-   * Loads all adapters, and adds what was baked to weights that were loaded.
+   * Loads all adapters, and changes those weights that were loaded.
    * @internal
    */
   load(weights: readonly Node[], signal?: AbortSignal): Promise<void> {
     return this.#change(async () => {
       if (!this.#loaded) await this.#readAll(signal);
       this.#loaded = true;
-      await this.#baked.again(weights);
+      this.#merged.forget(new Set(weights));
+      await this.#merge(undefined, signal);
     });
+  }
+
+  /**
+   * Throws while weights are being changed.
+   * @internal
+   */
+  expectMerged(model: string): void {
+    if (this.#merging === 0) return;
+    throw new Error(
+      `Cannot run ${model}: adapters are being merged into its weights; await what sets, loads or removes them`,
+    );
+  }
+
+  /**
+   * Ends when all changes that were asked for have.
+   * @internal
+   */
+  settled(): Promise<unknown> {
+    return this.#changed;
   }
 
   /**
@@ -153,6 +202,7 @@ export class Adapters {
     void this.#change(() => {
       if (this.#loaded) this.#free(this.#setJoined(new Map()));
       this.#loaded = false;
+      this.#merged.forget();
       this.#free(this.#take(this.#adapters.values()));
       return Promise.resolve();
     });
@@ -165,21 +215,24 @@ export class Adapters {
    */
   async attach(
     name: string,
-    placements: readonly Placement[],
+    placed: Placed,
     open: () => Promise<Checkpoint>,
     { scale, signal, onProgress }: AttachOptions,
   ): Promise<void> {
     expectScale(scale);
+    const { pairs: placements, changes } = placed;
     const shapes = new Map(placements.map(({ layer }) => [layer, this.#weight(layer).shape]));
     const options = { label: `LoRA ${name}`, dtype: this.#dtype, shapes, onProgress };
     const read = async (signal?: AbortSignal) => {
       using checkpoint = await open();
+      await expectFinite(this.#device, changes, checkpoint, { label: options.label, signal });
       return await readMatrices(this.#device, placements, checkpoint, { ...options, signal });
     };
     this.#attaching.add(name);
     try {
       const matrices = await read(signal); // errors of the file are thrown now
-      const adapter: Adapter = { scale, bytes: bytesOfMatrices(placements, this.#dtype), read, matrices };
+      const bytes = bytesOfMatrices(placements, this.#dtype);
+      const adapter: Adapter = { scale, placed, open, bytes, read, matrices };
       await this.#change(async () => {
         try {
           await this.#replace(new Map([...this.#adapters, [name, adapter]]));
@@ -201,7 +254,7 @@ export class Adapters {
   release(): void {
     const gone = [...this.#adapters.values()];
     this.#adapters = new Map();
-    this.#free([...this.#setJoined(new Map()), ...this.#take(gone), this.#baked]);
+    this.#free([...this.#setJoined(new Map()), ...this.#take(gone)]);
     this.#changed.then(() => this.#free(this.#take(gone))); // those that were being read
   }
 
@@ -220,9 +273,42 @@ export class Adapters {
   /** Takes other adapters in place of those that there are. */
   async #replace(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
     const gone = [...this.#adapters].filter(([name]) => !adapters.has(name)).map(([, adapter]) => adapter);
-    if (this.#loaded) await this.#join(adapters);
+    if (this.#loaded) {
+      await this.#merge([...this.#baked.values(), ...adapters.values()]);
+      try {
+        await this.#join(adapters);
+      } catch (error) {
+        await this.#merge();
+        throw error;
+      }
+    }
     this.#adapters = adapters;
     this.#free(this.#take(gone));
+  }
+
+  /** True if adapters change weights. */
+  get #isMerging(): boolean {
+    return this.#loaded && [...this.#adapters.values()].some(({ placed }) => placed.changes.length > 0);
+  }
+
+  /** Gives weights in memory the changes of these adapters, by default of all; if it fails, those of before. */
+  async #merge(adapters?: readonly Adapter[], signal?: AbortSignal): Promise<void> {
+    const all = [...this.#baked.values(), ...this.#adapters.values()];
+    const begin = () => {
+      if (started) return;
+      started = true;
+      this.#merging++;
+      this.#forget();
+    };
+    let started = false;
+    try {
+      await this.#merged.become(changesOf(adapters ?? all), begin, signal);
+    } catch (error) {
+      if (started && adapters) await this.#merged.become(changesOf(all), begin);
+      throw error;
+    } finally {
+      if (started) this.#merging--;
+    }
   }
 
   /** Adds the products of adapters, all of which are in memory, in place of those that there are. */
@@ -302,6 +388,24 @@ export class Adapters {
   #parameter(layer: string): Parameter {
     return this.#weight(layer).node as Parameter;
   }
+}
+
+/** All that adapters change in weights, as strong as they are. */
+function changesOf(adapters: readonly Adapter[]): Applied[] {
+  return adapters.flatMap(({ placed: { changes }, scale, open }) =>
+    scale === 0 ? [] : changes.map((placement) => ({ placement, scale, open }))
+  );
+}
+
+/** What a file adds to a model, its products as changes of weights. */
+function wholly({ pairs, changes }: Placed): Placed {
+  const products = [...Map.groupBy(pairs, ({ pair }) => pair)].map(([pair, layers]): ChangePlacement => {
+    const { down, up } = pair;
+    const tensors = { down, up };
+    const [rows = 0, columns] = [up.shape[0], size(down.shape.slice(1))];
+    return { change: { ...pair, kind: "LoRA", target: "weight", tensors, rows, columns }, layers };
+  });
+  return { pairs: [], changes: [...changes, ...products] };
 }
 
 function expectScale(scale: number): void {
