@@ -85,7 +85,10 @@ export class Weights {
     return this.#weights.get(key)?.tensor;
   }
 
-  /** The tensor of a key, with the leaf to fill. */
+  /**
+   * The tensor of a key, with the leaf to fill.
+   * @internal
+   */
   filling(key: string): Filling | undefined {
     return this.#weights.get(key);
   }
