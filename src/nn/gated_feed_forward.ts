@@ -18,7 +18,7 @@ export interface GatedFeedForwardOptions {
  * f16. So f16 holds them while both factors are below 4096; what it rounds to whole multiples of 2^-24 are then those
  * below 2^-6, by at most 2^-17.
  */
-const LOWERED = 2 ** -8;
+export const LOWERED: number = 2 ** -8;
 
 /** out(act(gate x) · value x) (Shazeer 2020, https://arxiv.org/abs/2002.05202). x [B, N, D] → [B, N, D] f32 */
 export function gatedFeedForward(

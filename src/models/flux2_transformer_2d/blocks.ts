@@ -1,5 +1,6 @@
 import type { DType } from "../../core/dtype.ts";
 import type { Tuple } from "../../core/shape.ts";
+import { LOWERED } from "../../nn/gated_feed_forward.ts";
 import { expectShape, project, type Projection } from "../../nn/layers.ts";
 import { linear, silu } from "../../ops/mod.ts";
 import { isWanted, labelled, named, type Tensor } from "../../tensor/mod.ts";
@@ -115,15 +116,8 @@ function feedForward(x: Tensor, w: Flux2FeedForward, { mlp }: Flux2BlockOptions)
 }
 
 /**
- * Factor on the values between the layers, which leaves again behind them: their products reach beyond 65504, the largest
- * f16. So f16 holds them while both factors are below 4096; what it rounds to whole multiples of 2^-24 are then those
- * below 2^-6, by at most 2^-17.
- */
-const LOWERED = 2 ** -8;
-
-/**
- * SiLU(gate) · values (Shazeer 2020, https://arxiv.org/abs/2002.05202), the halves of a product, over `factor`; as it is
- * where the part is asked for.
+ * SiLU(gate) · values (Shazeer 2020, https://arxiv.org/abs/2002.05202), the halves of a product, over `factor`, as f16 does
+ * not hold all of them; as they are where the part is asked for.
  */
 function swiglu(
   name: string,
