@@ -1,5 +1,6 @@
 import { formatShape } from "../../core/shape.ts";
 import { type Expr, exprText } from "../expr.ts";
+import { operandNames } from "../fusion/details.ts";
 import type { Group } from "../fusion/fuse.ts";
 import type { CheckedInput, NonFiniteCause, ValueRange } from "./error.ts";
 import type { Recomputation } from "./recomputation.ts";
@@ -8,11 +9,6 @@ import { largestOf, numberText } from "./values.ts";
 /** True where a tensor has no NaN and no infinity. */
 export function isFinite({ nan, inf, negativeInf }: CheckedInput): boolean {
   return nan + inf + negativeInf === 0;
-}
-
-/** Names by which formulas call operands: v is the kernel's own value. */
-export function operandNames({ operands, kernel }: Group): string[] {
-  return operands.map(({ node }, i) => node === kernel ? "v" : `x${i}`);
 }
 
 /** Cause by the inputs alone: those that are not finite, or the kernel itself. */
@@ -58,10 +54,14 @@ function mayHide(input: CheckedInput): boolean {
     (kind === "tensor" || kind === "result" || kind === "input" && /mask/i.test(source));
 }
 
-/** True for a result that only has -infinity, where inputs have it, too. */
-export function passesOn(result: ValueRange, inputs: readonly CheckedInput[]): boolean {
+/** True for a result that only has -infinity, where inputs or numbers of the expression have it, too. */
+export function passesOn(
+  result: ValueRange,
+  inputs: readonly CheckedInput[],
+  scalars: readonly number[],
+): boolean {
   const bad = inputs.filter((input) => !isFinite(input));
-  return isHiding(result) && bad.length > 0 && bad.every(mayHide);
+  return isHiding(result) && (bad.length > 0 || scalars.includes(-Infinity)) && bad.every(mayHide);
 }
 
 const ADVICE: Readonly<Record<CheckedInput["kind"], string>> = {
@@ -99,7 +99,7 @@ export async function causeOf(
   if (Number.isFinite(await again.at(expr, element))) return overflow(largestOf(await again.range(expr)));
   const culprit = await descend(again, expr, element);
   if (culprit.op === "operand") {
-    const name = operandNames(group)[culprit.index]!;
+    const name = operandNames(group.operands, group.kernel)[culprit.index]!;
     if (name === "v") return byKernel();
     return causeOfKernel("", inputs.filter((input) => input.name === name), false);
   }

@@ -72,10 +72,10 @@ export class FiniteCheck {
     const values = await readValues(this.#device, output, step.output);
     const result = resultOf(step, values);
     const inputs = await describeInputs(this.#device, ran, index);
-    if (passesOn(result.result, inputs)) return;
     const { origin, record: { kernel } } = step;
-    const byKernel = () => causeOfKernel(kernel, inputs, Number.isNaN(result.value));
     const isLast = step.output === origin.group.output; // else it is a first pass, in which nothing is fused
+    if (passesOn(result.result, inputs, isLast ? origin.group.scalars : [])) return;
+    const byKernel = () => causeOfKernel(kernel, inputs, Number.isNaN(result.value));
     const cause = isLast
       ? await this.#cause(
         work,

@@ -106,7 +106,7 @@ function loads(work: Work, width: 1 | 4, coords: readonly string[]): string {
   }).join("\n");
 }
 
-/** Uniform fields of the operands and scalars. */
+/** Uniform fields of the operands and of the scalars that the expression has: parts of one may be computed alone. */
 function workFields(work: Work): Field[] {
   const fields: Field[] = [];
   work.operands.forEach((operand, i) => {
@@ -121,8 +121,8 @@ function workFields(work: Work): Field[] {
   });
   const types = scalarTypes(work.expr);
   work.scalars.forEach((value, i) => {
-    const type = types[i] ?? "f32";
-    fields.push([`c${i}`, type === "bool" ? "u32" : type, value]);
+    const type = types[i];
+    if (type) fields.push([`c${i}`, type === "bool" ? "u32" : type, value]);
   });
   return fields;
 }

@@ -5,6 +5,11 @@ import { exprFlops, exprText } from "../expr.ts";
 import { Leaf, type Node, type Operand, type View } from "../node.ts";
 import type { Group } from "./fuse.ts";
 
+/** Names by which formulas call operands: v is the kernel's own value, if there is one. */
+export function operandNames(operands: readonly Operand[], value: Node | undefined): string[] {
+  return operands.map(({ node }, i) => node === value ? "v" : `x${i}`);
+}
+
 /**
  * Details of a dispatch of a group: of a kernel, which makes `value` in some operations and reads some tensors, and of the
  * expression that is fused into it.
@@ -15,7 +20,7 @@ export function detailsOf(
 ): DispatchDetails {
   const { expr, operands, output } = group;
   const { value, flops = 0, reads = [] } = kernel ?? {};
-  const names = operands.map(({ node }, i) => node === value ? "v" : `x${i}`);
+  const names = operandNames(operands, value);
   const others = operands.filter(({ node }) => node !== value);
   const named = ({ node, shape }: View) => ({
     name: node instanceof Leaf ? node.label : "",

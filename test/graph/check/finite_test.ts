@@ -119,6 +119,35 @@ testChecked("infinity by which a mask hides places may be passed on", async () =
   assert.match(hidden.cause.text, /has -inf, of which it makes 0 \/ 0/);
 });
 
+testChecked("a number by which a script masks places may be -infinity", async (device) => {
+  const [x, shown] = [tensor([[1, 2, 3], [4, 5, 6]]), tensor([[0, 1, 0], [0, 0, 1]])];
+  for (const dtype of ["f32", ...device.traits.f16 ? ["f16" as const] : []] as const) {
+    const y = await softmax(x.to(dtype).maskedFill(shown.gt(0), -Infinity), 1).data();
+    assert.deepEqual([y[1], y[5]], [0, 0], dtype);
+    assert.ok(y[0]! > 0, dtype);
+  }
+  const hidden = await refused(() => softmax(x.maskedFill(x.gt(3), -Infinity), 1).data());
+  assert.match(hidden.cause.text, /has -inf, of which it makes 0 \/ 0/);
+  const nan = await refused(() => x.sub(1).mul(-Infinity).data());
+  assert.deepEqual([nan.index, nan.value], [[0, 0], NaN]);
+  await refused(() => x.maskedFill(shown.gt(0), Infinity).data());
+  await refused(() => x.maskedFill(shown.gt(0), NaN).data());
+  const log = await refused(() => x.add(shown.log()).data());
+  assert.equal(log.cause.text, "log(0) is -inf");
+});
+
+testChecked("work after an error that was caught computes what it did before", async () => {
+  await refused(() => tensor([1, Infinity]).exp().mul(3).data());
+  assert.ok(Math.abs((await tensor([1, 2]).exp().data())[1]! - Math.E ** 2) < 1e-5);
+  await refused(() => tensor([1, 0]).add(2).sub(2).log().mul(5).add(4).data());
+  const log = await refused(() => tensor([1, 0]).log().data());
+  assert.equal(log.cause.text, "log(0) is -inf");
+  assert.equal((await tensor([1, 2]).log().data())[0], 0);
+  await refused(() => matmul(tensor([[1, 2]]), tensor([[1], [-1]])).add(1).log().mul(2).data());
+  const own = await refused(() => matmul(tensor([[1, 2]]), tensor([[2], [-1]])).log().data());
+  assert.equal(own.cause.text, "log(0) is -inf");
+});
+
 /** A picture's two layers, as a model has them: [1, 8, 6, 5] → [1, 8, 6, 5]. */
 function layers(weights: { one: Tensor; two: Tensor; norm: Tensor }) {
   return (x: Tensor, scale: Tensor): Tensor[] => {
