@@ -58,8 +58,11 @@ export class Adapters {
   /** Matrices that the products of each layer are given; none while the weights are not in memory. */
   #joined: ReadonlyMap<string, Joined> = new Map();
   readonly #merged: MergedWeights;
-  /** Those that are part of the weights for good, in their order. */
-  #baked: ReadonlyMap<string, Adapter> = new Map();
+  /** Names of adapters that are part of the weights for good, and all that they change there, in order. */
+  #baked: { readonly names: readonly string[]; readonly changes: readonly Applied[] } = {
+    names: [],
+    changes: [],
+  };
   /** Number of changes of weights that are not finished. */
   #merging = 0;
   /** True while the weights are in memory, and the adapters with them. */
@@ -86,7 +89,7 @@ export class Adapters {
 
   /** The names of those that were baked into the weights. */
   get baked(): string[] {
-    return [...this.#baked.keys()];
+    return [...this.#baked.names];
   }
 
   /** Bytes that all of them take in memory, with what joins several of a layer. */
@@ -150,12 +153,11 @@ export class Adapters {
           "Cannot bake adapters: expected weights in memory, got none; await the model's load() first",
         );
       }
-      const all = [...this.#adapters].map(([name, one]) =>
-        [name, { ...one, matrices: undefined, bytes: 0, placed: wholly(one.placed) }] as const
-      );
-      const baked = new Map([...this.#baked, ...all]);
-      await this.#merge([...baked.values()]);
-      this.#baked = baked;
+      const all = [...this.#adapters.values()];
+      const products = changesOf(all.map((one) => ({ ...one, placed: merging(one.placed.pairs) })));
+      const changes = [...this.#baked.changes, ...changesOf(all), ...products]; // as calls have them: products last
+      await this.#merge(changes);
+      this.#baked = { names: [...this.#baked.names, ...this.#adapters.keys()], changes };
       const gone = this.#take(this.#adapters.values());
       this.#adapters = new Map();
       this.#free([...this.#setJoined(new Map()), ...gone]);
@@ -274,7 +276,7 @@ export class Adapters {
   async #replace(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
     const gone = [...this.#adapters].filter(([name]) => !adapters.has(name)).map(([, adapter]) => adapter);
     if (this.#loaded) {
-      await this.#merge([...this.#baked.values(), ...adapters.values()]);
+      await this.#merge([...this.#baked.changes, ...changesOf([...adapters.values()])]);
       try {
         await this.#join(adapters);
       } catch (error) {
@@ -291,9 +293,9 @@ export class Adapters {
     return this.#loaded && [...this.#adapters.values()].some(({ placed }) => placed.changes.length > 0);
   }
 
-  /** Gives weights in memory the changes of these adapters, by default of all; if it fails, those of before. */
-  async #merge(adapters?: readonly Adapter[], signal?: AbortSignal): Promise<void> {
-    const all = [...this.#baked.values(), ...this.#adapters.values()];
+  /** Gives weights in memory these changes, by default those of all adapters; if it fails, those of before. */
+  async #merge(changes?: readonly Applied[], signal?: AbortSignal): Promise<void> {
+    const all = [...this.#baked.changes, ...changesOf([...this.#adapters.values()])];
     const begin = () => {
       if (started) return;
       started = true;
@@ -302,9 +304,9 @@ export class Adapters {
     };
     let started = false;
     try {
-      await this.#merged.become(changesOf(adapters ?? all), begin, signal);
+      await this.#merged.become(changes ?? all, begin, signal);
     } catch (error) {
-      if (started && adapters) await this.#merged.become(changesOf(all), begin);
+      if (started && changes) await this.#merged.become(all, begin);
       throw error;
     } finally {
       if (started) this.#merging--;
@@ -397,15 +399,17 @@ function changesOf(adapters: readonly Adapter[]): Applied[] {
   );
 }
 
-/** What a file adds to a model, its products as changes of weights. */
-function wholly({ pairs, changes }: Placed): Placed {
-  const products = [...Map.groupBy(pairs, ({ pair }) => pair)].map(([pair, layers]): ChangePlacement => {
+/** Products as changes of weights. */
+function merging(pairs: Placed["pairs"]): Placed {
+  const changes = [...Map.groupBy(pairs, ({ pair }) => pair)].map(([pair, layers]): ChangePlacement => {
     const { down, up } = pair;
-    const tensors = { down, up };
     const [rows = 0, columns] = [up.shape[0], size(down.shape.slice(1))];
-    return { change: { ...pair, kind: "LoRA", target: "weight", tensors, rows, columns }, layers };
+    return {
+      change: { ...pair, kind: "LoRA", target: "weight", tensors: { down, up }, rows, columns },
+      layers,
+    };
   });
-  return { pairs: [], changes: [...changes, ...products] };
+  return { pairs: [], changes };
 }
 
 function expectScale(scale: number): void {
