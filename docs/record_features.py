@@ -162,7 +162,7 @@ def usual_inputs(model, call, seed, size):
             inputs["class_labels"] = noise(2, projected or 4 * config.block_out_channels[0])
         if name == "UNet2DModel":
             return inputs
-        inputs["encoder_hidden_states"] = noise(2, 77, config.cross_attention_dim)
+        inputs["encoder_hidden_states"] = noise(2, 13, config.cross_attention_dim)
         if config.time_cond_proj_dim:
             inputs["timestep_cond"] = noise(2, config.time_cond_proj_dim)
         if config.addition_embed_type == "text_time":
@@ -186,7 +186,7 @@ def usual_inputs(model, call, seed, size):
     if name == "Qwen3Model":
         return {"input_ids": ids(size or 77), "output_hidden_states": True}
     if name == "FluxTransformer2DModel":
-        h, w, tokens = (size or 32) // 2, (size or 32) // 2, 64
+        h, w, tokens = (size or 32) // 2, (size or 32) // 2, 16
         rows = torch.arange(h).repeat_interleave(w)
         columns = torch.arange(w).repeat(h)
         inputs = {
@@ -199,7 +199,7 @@ def usual_inputs(model, call, seed, size):
         }
         return inputs | ({"guidance": torch.tensor([3.5])} if config.guidance_embeds else {})
     if name == "Flux2Transformer2DModel":
-        h, w, tokens = (size or 32) // 2, (size or 32) // 2, 64
+        h, w, tokens = (size or 32) // 2, (size or 32) // 2, 16
         places = torch.cartesian_prod(*[torch.arange(n, dtype=torch.float32) for n in (1, h, w, 1)])
         inputs = {
             "hidden_states": noise(1, h * w, config.in_channels),
@@ -211,7 +211,7 @@ def usual_inputs(model, call, seed, size):
         return inputs | ({"guidance": torch.tensor([3.5])} if config.guidance_embeds else {})
     if name == "ZImageTransformer2DModel":
         x = noise(config.in_channels, 1, size or 16, size or 16)
-        return {"x": [x], "t": torch.tensor([0.501]).to(dtype), "cap_feats": [noise(64, config.cap_feat_dim)]}  # no padding to 32
+        return {"x": [x], "t": torch.tensor([0.501]).to(dtype), "cap_feats": [noise(32, config.cap_feat_dim)]}  # no padding to 32
     raise SystemExit(f"Cannot call {name}: expected --inputs, as nothing here says what it takes")
 
 

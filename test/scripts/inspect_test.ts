@@ -82,7 +82,7 @@ Deno.test("inspect.ts says what a LoRA is, and whether it fits a model", async (
   const path = fixture("flux/lora/kohya.safetensors");
   const text = await inspect(path, "--model", fixture("flux/pipeline"));
   assert.equal(line(text, path), `${path}: a LoRA in the format of kohya`);
-  assert.equal(line(text, "rank"), "rank 6, alpha 3 (by tensor)");
+  assert.equal(line(text, "rank"), "rank 3, alpha 2 (by tensor)");
   assert.match(line(text, "fits"), /^fits .*: \d+ layers, e\.g\. "transformer\./);
 });
 

@@ -211,7 +211,8 @@ Deno.test("Qwen3Model reads GGUF files under llama.cpp's names, with a config fr
   using folder = new TestFolder();
   const source = fixture("flux2/pipeline/text_encoder");
   const raws = toLlamaQwen3(await readRaw(`${source}/model.safetensors.index.json`));
-  const tensors = [...raws].map(([name, { shape, bytes }]) => ({ name, shape, type: 0, data: bytes }));
+  const type = 30; // BF16
+  const tensors = [...raws].map(([name, { shape, bytes }]) => ({ name, shape, type, data: bytes }));
   const path = folder.write("qwen3.gguf", ggufFile({ tensors }));
   using whole = await Qwen3Model.fromPretrained(source, { dtype: "f32" });
   using read = await Qwen3Model.fromSingleFile(path, { dtype: "f32" });

@@ -13,7 +13,7 @@ Deno.test("a model is planned for from headers alone, by requests for ranges of 
   await onHub(server, cache, async () => {
     for (
       const [type, subfolder, bytes] of [
-        [UNet2DModel, "unet", 254_000],
+        [UNet2DModel, "unet", 140_000],
         [FluxTransformer2DModel, "transformer", 150_000],
         [T5EncoderModel, "text_encoder_2", 20_000],
       ] as const

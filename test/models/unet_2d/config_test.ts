@@ -37,7 +37,7 @@ const files = {
   unet_unknown_block: `down_block_types[1] to be one of ${blockNames}, got "QuantumBlock2D"`,
   unet_negative_channels: "block_out_channels[1] to be more than 0, got -8",
   unet_zero_groups: "norm_num_groups to be more than 0, got 0",
-  unet_groups_not_dividing: "norm_num_groups to be a divisor of 4, which is in block_out_channels, got 3",
+  unet_groups_not_dividing: "norm_num_groups to be a divisor of 2, which is in block_out_channels, got 3",
   unet_unknown_act: 'act_fn to be one of "swish", "silu", "mish", "gelu", "relu", got "sparkle"',
   unet_wrong_class: '_class_name to be "UNet2DModel", got "UNet9DModel"',
   unet_block_list_length: 'up_block_types to be 2 names, as many as block_out_channels, got ["UpBlock2D"]',
@@ -73,11 +73,11 @@ const changes: [object, string][] = [
   [{ norm_num_groups: null }, "norm_num_groups to be a number, got null"],
   [
     { attn_norm_num_groups: 3 },
-    "attn_norm_num_groups to be a divisor of 4, which is in block_out_channels, got 3",
+    "attn_norm_num_groups to be a divisor of 2, which is in block_out_channels, got 3",
   ],
   [
     { attention_head_dim: 16 },
-    "attention_head_dim to be at most 4, the channels of a block with attention, got 16",
+    "attention_head_dim to be at most 2, the channels of a block with attention, got 16",
   ],
   [
     { time_embedding_type: "learned" },

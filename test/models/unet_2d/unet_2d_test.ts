@@ -133,7 +133,7 @@ Deno.test("unet2DInputs() wants the class labels that the config speaks of, with
 
 const refusals = {
   unet_wrong_shape:
-    /^Cannot use "conv_in.weight": expected shape \[4, 3, 3, 3\], got \[8, 3, 1, 1\]; the config and/,
+    /^Cannot use "conv_in.weight": expected shape \[2, 3, 3, 3\], got \[8, 3, 1, 1\]; the config and/,
   unet_missing_tensor: /^Cannot load ".+" from .+: no such key; nearest is ".+"$/,
 };
 for (const [folder, message] of Object.entries(refusals)) {

@@ -205,15 +205,23 @@ function rowOf({ shape: [, ...shape], data, ...rest }: HostTensor, row: number):
   return { ...rest, shape, data: data.subarray(row * size, (row + 1) * size) };
 }
 
-const TIME = "t_embedder.mlp.0.weight";
-
-/** Loads the model of a case from a folder as on the hub, with the weight that the fixtures leave out. */
+/** Loads the model of a case from a folder as on the hub, with the weights that the fixtures leave out. */
 async function load(example: Case, options: LoadOptions = {}): Promise<ZImageTransformer2DModel> {
   const folder = new TestFolder();
   globalThis.addEventListener("unload", () => folder[Symbol.dispose]()); // weights may come again
   const tensors = await readRaw(fixture(`${set}/weights/${example.weights}.safetensors`));
-  const values = Float32Array.from({ length: 1024 * 256 }, (_, i) => ((7919 * i) % 2039 - 1019) / 16384);
-  tensors.set(TIME, { dtype: "F32", shape: [1024, 256], bytes: new Uint8Array(values.buffer) });
+  const width = tensors.get("t_embedder.mlp.2.bias")!.shape[0]!;
+  for (const [layer, rows, columns] of [[0, 1024, 256], [2, width, 1024]] as const) {
+    const values = Float32Array.from(
+      { length: rows * columns },
+      (_, i) => ((7919 * i) % 2039 - 1019) / 16384,
+    );
+    tensors.set(`t_embedder.mlp.${layer}.weight`, {
+      dtype: "F32",
+      shape: [rows, columns],
+      bytes: new Uint8Array(values.buffer),
+    });
+  }
   folder.write("diffusion_pytorch_model.safetensors", safetensorsOf(tensors));
   folder.write("config.json", JSON.stringify(example.config));
   return await ZImageTransformer2DModel.fromPretrained(folder.path, { dtype: "f32", ...options });
