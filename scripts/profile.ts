@@ -14,7 +14,9 @@ import { buildProfile } from "./profile/build.ts";
 import { type Change, compareProfiles, confirmChanges } from "./profile/compare.ts";
 import { type Profile, readProfile } from "./profile/form.ts";
 import { htmlOf } from "./profile/html.ts";
-import { measure } from "./profile/measure.ts";
+import { countLines } from "./profile/lines/count.ts";
+import { describeLines, textsToCount } from "./profile/lines/text.ts";
+import { measure, pipelinesOf } from "./profile/measure.ts";
 import { openModel, openPipeline } from "./profile/subject.ts";
 import { describeChanges, describeProfile } from "./profile/text.ts";
 
@@ -39,6 +41,7 @@ const OPTIONS = {
     "part of the names of kernels that are taken wherever they are right, e.g. matrix",
   ),
   only: option.text("the modules whose path begins so, or the kernels whose name has it"),
+  lines: option.flag("where in the WGSL the work is: of the kernels of --only, else of the longest"),
   depth: option.count("of the table of modules: names of their paths", 2),
   rows: option.count("lines of the table by module and kernel", 30),
   from: option.file("an earlier --json that is shown in place of a measurement"),
@@ -69,6 +72,7 @@ const { tolerance, only } = options;
 const changes = before && await compared(before, profile);
 
 console.log(describeProfile(profile, options));
+for (const text of describeLines(profile)) console.log(`\n${text}`);
 if (options.json) {
   await write(options.json, JSON.stringify(profile));
   console.log(`\n${options.json}: the same, for --compare`);
@@ -122,7 +126,7 @@ async function measured(trace?: string): Promise<Profile> {
     await write(trace, JSON.stringify(traceEvents(found.dispatches.at(-1)!.recording)));
     console.log(`${trace}: open it in Perfetto (ui.perfetto.dev)`);
   }
-  return buildProfile(
+  const profile = buildProfile(
     device,
     {
       model,
@@ -136,6 +140,13 @@ async function measured(trace?: string): Promise<Profile> {
     speeds,
     found,
   );
+  if (options.lines) {
+    const chosen = textsToCount(profile, options.only);
+    const pipelines = chosen.map((text) => pipelinesOf(found)[text]!);
+    const counted = await countLines(device, subject, pipelines, steps);
+    for (const [i, text] of chosen.entries()) profile.kernels[text]!.lines = counted[i];
+  }
+  return profile;
 }
 
 /** On a device of its own, so that its memory does not count. */

@@ -9,6 +9,7 @@ import {
   hostMs,
   type Measured,
   occurrenceOf,
+  pipelinesOf,
   type Sample,
   samplesOf,
   stepMs,
@@ -32,7 +33,7 @@ export function buildProfile(
     ...speeds.matrix !== undefined && { matrix: 1000 * speeds.matrix },
     memory: speeds.copy,
   };
-  const pipelines = [...new Set(samples.map(({ pipeline }) => pipeline))];
+  const pipelines = pipelinesOf(measured);
   const { rows, numbers } = rowsOf(samples, peaks, pipelines);
   const first = dispatches[0]!.start;
   const meanMs = (kind: typeof HOST_KINDS[number]) =>

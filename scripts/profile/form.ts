@@ -57,6 +57,35 @@ const row = z.object({
   ofPeak: z.number(),
 });
 
+/** Where in a kernel's text its work is: all its dispatches in one step of a model, or one run of a pipeline. */
+const lines = z.object({
+  calls: z.number(),
+  /** Of these dispatches together, as rows have them. */
+  flops: z.number(),
+  bytes: z.number(),
+  /** The lines that ran. */
+  counts: z.array(z.object({
+    /** Index in `parts`, and the line's number in it, from 1. */
+    part: z.number(),
+    line: z.number(),
+    /** Invocations that began its statement. */
+    executions: z.number(),
+    /** Of all of them together: operations on numbers with a fraction, other operations, bytes of storage buffers and of workgroup memory. */
+    flops: z.number(),
+    others: z.number(),
+    loaded: z.number(),
+    stored: z.number(),
+    shared: z.number(),
+    /** Invocations that met a barrier; calls of functions between lanes, and of matrix units. */
+    barriers: z.number(),
+    subgroups: z.number(),
+    /** True where a type is not known: it does as much at least. */
+    atLeast: z.boolean(),
+  })),
+  /** Why it could not be counted; then there are no counts. */
+  refused: z.string().optional(),
+});
+
 /** A kernel's text as it was compiled. */
 const kernel = z.object({
   name: z.string(),
@@ -79,6 +108,8 @@ const kernel = z.object({
   })),
   /** Invocations of a workgroup along x, y and z. */
   workgroup: z.tuple([z.number(), z.number(), z.number()]),
+  /** With --lines, of the kernels that it counts. */
+  lines: lines.optional(),
 });
 
 /** What `--json` writes, and `--compare` reads: all that tables, charts and traces are drawn from. */
@@ -163,6 +194,9 @@ export type Profile = z.infer<typeof profileForm>;
 
 /** A row of a profile. */
 export type ProfileRow = Profile["rows"][number];
+
+/** Where in a kernel's text its work is. */
+export type KernelLines = z.infer<typeof lines>;
 
 /** A kind of the host's work. */
 export type HostKind = typeof HOST_KINDS[number];

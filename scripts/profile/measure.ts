@@ -1,4 +1,4 @@
-import type { Device, Recording, TimedDispatch } from "denoise";
+import type { Device, Pipeline, Recording, TimedDispatch } from "denoise";
 import type { HostKind } from "./form.ts";
 import { type HostStretch, hostStretches } from "./host.ts";
 import type { Subject } from "./subject.ts";
@@ -94,6 +94,12 @@ export function samplesOf(runs: readonly TimedRun[]): Sample[] {
       occurrence: occurrenceOf(run, dispatch.turn),
     }))
   );
+}
+
+/** What ran with a pass for each dispatch, in the order in which each ran first. */
+export function pipelinesOf({ dispatches }: Measured): Pipeline[] {
+  const all = dispatches.flatMap(({ recording }) => recording.dispatches.map(({ pipeline }) => pipeline));
+  return [...new Set(all)];
 }
 
 /** Name of a step of a run, or with turn 0 of what the run does outside its steps. */

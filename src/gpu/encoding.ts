@@ -53,6 +53,7 @@ export class Encoding {
     }
     if (this.#pipeline !== pipeline) {
       this.#pass.setPipeline(pipeline.gpu!);
+      if (pipeline.counters) this.#pass.setBindGroup(1, pipeline.counters);
       this.#pipeline = pipeline;
     }
     this.#pass.setBindGroup(0, group);

@@ -28,6 +28,8 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout;
   /** Undefined while it compiles. */
   gpu?: GPUComputePipeline | undefined;
+  /** Bound as group 1 where the pipeline runs a text that counts: see `Pipelines.runCounting`. */
+  counters?: GPUBindGroup | undefined;
   /** Settles when `gpu` is there. */
   ready: Promise<void>;
 }
@@ -88,9 +90,40 @@ export class Pipelines {
 
   /** The text of a pipeline as it is compiled now, part by part: written once more, for whoever looks at it. */
   partsOf(pipeline: Pipeline): readonly SourcePart[] {
+    return this.sourceOf(this.#specOf(pipeline));
+  }
+
+  /** The same before loops are unrolled: line by line equal but for those. */
+  loopsOf(pipeline: Pipeline): readonly SourcePart[] {
+    return this.#specOf(pipeline).source(this.#texts);
+  }
+
+  #specOf(pipeline: Pipeline): PipelineSpec {
     const made = this.#byText.values().find((made) => made.pipeline === pipeline);
     if (!made) throw new Error(`Cannot show ${pipeline.label}: its device was lost since; run it again`);
-    return this.sourceOf(made.spec);
+    return made.spec;
+  }
+
+  /**
+   * Runs a text in place of a pipeline's own, one that counts what it does in a storage buffer, binding 0 of group 1, until the
+   * result is disposed of. Throws where it does not compile, and where no storage buffer is left.
+   */
+  async runCounting(pipeline: Pipeline, text: string, counts: GPUBuffer): Promise<Disposable> {
+    const { gpu, limits: { maxStorageBuffersPerShaderStage: most } } = this.#device;
+    const used = this.#specOf(pipeline).bindings.filter((use) => use !== "uniform").length;
+    if (used >= most) {
+      throw new Error(
+        `Cannot count in ${pipeline.label}: expected a storage buffer that is free, got all ${most} in use`,
+      );
+    }
+    const layout = this.#layout(["write"]);
+    const entries = [{ binding: 0, resource: { buffer: counts } }];
+    const counters = gpu.createBindGroup({ label: "counters", layout, entries });
+    const parts = [{ name: `${pipeline.label} with counters`, text }];
+    const compiled = await this.#compile(pipeline.label, parts, [pipeline.layout, layout]);
+    const own = pipeline.gpu;
+    Object.assign(pipeline, { gpu: compiled, counters });
+    return { [Symbol.dispose]: () => void Object.assign(pipeline, { gpu: own, counters: undefined }) };
   }
 
   /** The text of a spec in its parts, as it is compiled; with `texts` in place of those that stand in for files' own now. */
@@ -107,7 +140,7 @@ export class Pipelines {
     spec: PipelineSpec,
     texts: ReadonlyMap<Snippet, string> = this.#texts,
   ): Promise<GPUComputePipeline> {
-    return await this.#compile(spec, this.sourceOf(spec, texts), this.#layout(spec.bindings));
+    return await this.#compile(spec.label, this.sourceOf(spec, texts), [this.#layout(spec.bindings)]);
   }
 
   #ofText(spec: PipelineSpec, parts: readonly SourcePart[]): Pipeline {
@@ -146,7 +179,11 @@ export class Pipelines {
         const { spec, pipeline } = made;
         await pipeline.ready.catch(() => {}); // else its first compilation might end after this one
         const known = made.before?.text === now ? made.before.gpu : undefined;
-        compiled.set(before, { made, now, gpu: known ?? await this.#compile(spec, parts, pipeline.layout) });
+        compiled.set(before, {
+          made,
+          now,
+          gpu: known ?? await this.#compile(spec.label, parts, [pipeline.layout]),
+        });
       }));
     }
     if (gpu !== this.#device.gpu) return await this.#replace(changes); // it was lost meanwhile, with all of these
@@ -167,7 +204,7 @@ export class Pipelines {
     const pipeline: Pipeline = {
       label: spec.label,
       layout,
-      ready: this.#compile(spec, parts, layout).then((gpu) => {
+      ready: this.#compile(spec.label, parts, [layout]).then((gpu) => {
         pipeline.gpu = gpu;
       }),
     };
@@ -176,28 +213,28 @@ export class Pipelines {
   }
 
   async #compile(
-    spec: PipelineSpec,
+    label: string,
     parts: readonly SourcePart[],
-    layout: GPUBindGroupLayout,
+    bindGroupLayouts: GPUBindGroupLayout[],
   ): Promise<GPUComputePipeline> {
     const { gpu } = this.#device;
     if (this.#pending++ === 0) this.#since = performance.now();
     gpu.pushErrorScope("validation");
     const module = gpu.createShaderModule({
-      label: spec.label,
+      label,
       code: parts.map((part) => part.text).join("\n"),
     });
     const invalid = gpu.popErrorScope();
     try {
       return await gpu.createComputePipelineAsync({
-        label: spec.label,
-        layout: gpu.createPipelineLayout({ label: spec.label, bindGroupLayouts: [layout] }),
+        label,
+        layout: gpu.createPipelineLayout({ label, bindGroupLayouts }),
         compute: { module, entryPoint: "main" },
       });
     } catch (error) {
       await this.#device.lossReported();
       this.#device.assertAlive();
-      throw await shaderError(spec.label, module, parts, (await invalid) ?? error);
+      throw await shaderError(label, module, parts, (await invalid) ?? error);
     } finally {
       if (--this.#pending === 0) this.#compileMs += performance.now() - this.#since;
     }
