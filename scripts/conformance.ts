@@ -16,7 +16,7 @@ import {
 } from "../test/conformance/mod.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
-import { expectWritable } from "../src/io/files/whole_file.ts";
+import { expectWritable, writeWholeFile } from "../src/io/files/whole_file.ts";
 
 const { folder: set, only, json, engine, dtype, candidate, check } = readArguments(
   "scripts/conformance.ts <folder>",
@@ -65,7 +65,7 @@ const [dispatches, applied] = [calls(""), candidate === undefined ? undefined : 
 if (json) {
   const how = { engine: device.engine, adapter: device.adapterName, dtype, candidate, applied };
   const report = { ...how, passed, failed, skipped, results };
-  await Deno.writeTextFile(json, JSON.stringify(report, null, 2));
+  await writeWholeFile(json, JSON.stringify(report, null, 2));
 }
 console.log(`\n${passed} passed, ${failed} failed, ${skipped} skipped`);
 if (candidate !== undefined) {

@@ -5,7 +5,7 @@
  */
 import "./plain_errors.ts";
 import { openDevice } from "denoise";
-import { expectWritable } from "../src/io/files/whole_file.ts";
+import { expectWritable, writeWholeFile } from "../src/io/files/whole_file.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { recordedCall } from "./diff/calls.ts";
@@ -58,7 +58,7 @@ const diff = await diffModel(model, recording, recordedCall(model, call, inputs)
 
 console.log(`${device.describe()}\n${describeDiff(diff, { model: target, dtype: model.dtype, against })}`);
 if (json !== undefined) {
-  await Deno.writeTextFile(json, JSON.stringify({ format: "denoise-diff", version: 1, ...diff }));
+  await writeWholeFile(json, JSON.stringify({ format: "denoise-diff", version: 1, ...diff }));
   console.log(`\n${json}: all numbers`);
 }
 if (diff.first) Deno.exitCode = 1;

@@ -6,7 +6,7 @@ import "./plain_errors.ts";
 import { type Device, openDevice } from "denoise";
 import { Peer } from "../bench/peer.ts";
 import { tuningsPath } from "../src/gpu/tunings/tunings_file.ts";
-import { expectWritable } from "../src/io/files/whole_file.ts";
+import { expectWritable, writeWholeFile } from "../src/io/files/whole_file.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { describeAdapter } from "./doctor/adapter.ts";
@@ -33,7 +33,7 @@ if (json !== undefined) expectWritable(json, `take --json ${json}`);
 const start = performance.now();
 const report = await examine();
 console.log(page(report));
-if (json !== undefined) await Deno.writeTextFile(json, `${JSON.stringify(report, null, 2)}\n`);
+if (json !== undefined) await writeWholeFile(json, `${JSON.stringify(report, null, 2)}\n`);
 if (
   report.failures.length ||
   report.kernels.some(({ candidates }) => candidates.some(({ right }) => right === false))

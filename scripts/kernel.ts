@@ -7,7 +7,7 @@
 import "./plain_errors.ts";
 import { openDevice } from "denoise";
 import { SHADER_FILES } from "../src/gpu/shader/snippet.ts";
-import { expectWritable } from "../src/io/files/whole_file.ts";
+import { expectWritable, writeWholeFile } from "../src/io/files/whole_file.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { KernelCompiler } from "./kernel/compiler.ts";
@@ -61,8 +61,8 @@ else await show(as === undefined ? await here(kernel) : await there(kernel));
 
 async function show(kernels: readonly KernelDescription[]): Promise<void> {
   console.log(kernels.map(options.dump ? dumpKernel : describeKernel).join("\n\n"));
-  if (code !== undefined) await Deno.writeTextFile(code, kernels.map(codeOf).join("\n"));
-  if (json !== undefined) await Deno.writeTextFile(json, JSON.stringify(kernels));
+  if (code !== undefined) await writeWholeFile(code, kernels.map(codeOf).join("\n"));
+  if (json !== undefined) await writeWholeFile(json, JSON.stringify(kernels));
 }
 
 /** Kernels of the adapter at hand. */

@@ -51,6 +51,7 @@ const OPTIONS = {
   compare: option.file("an earlier --json: exits with 1 where a kernel got slower"),
   tolerance: option.number("part of its time that a kernel may take longer than in --compare", {
     value: 0.1,
+    over: 0,
   }),
 };
 const given = readGiven(
@@ -74,21 +75,17 @@ const changes = before && await compared(before, profile);
 console.log(describeProfile(profile, options));
 for (const text of describeLines(profile)) console.log(`\n${text}`);
 if (options.json) {
-  await write(options.json, JSON.stringify(profile));
+  await writeWholeFile(options.json, JSON.stringify(profile));
   console.log(`\n${options.json}: the same, for --compare`);
 }
 if (options.html) {
   const both = before && changes && { compared: { before, changes, tolerance } };
-  await write(options.html, await htmlOf({ profile, only, ...both }));
+  await writeWholeFile(options.html, await htmlOf({ profile, only, ...both }));
   console.log(`\n${options.html}: open it in a browser`);
 }
 if (before && changes) {
   console.log(`\n${describeChanges(changes, tolerance)}`);
   if (changes.some(({ verdict }) => verdict === "slower")) Deno.exitCode = 1;
-}
-
-async function write(path: string, text: string): Promise<void> {
-  await writeWholeFile(path, new TextEncoder().encode(text));
 }
 
 /** What changed; kernels that look slower are measured again, as a busy machine slows some for a while. */
@@ -123,7 +120,7 @@ async function measured(trace?: string): Promise<Profile> {
     : await openModel(device, model, { ...source, part: options.part });
   const found = await measure(device, subject, { steps, runs });
   if (trace) {
-    await write(trace, JSON.stringify(traceEvents(found.dispatches.at(-1)!.recording)));
+    await writeWholeFile(trace, JSON.stringify(traceEvents(found.dispatches.at(-1)!.recording)));
     console.log(`${trace}: open it in Perfetto (ui.perfetto.dev)`);
   }
   const profile = buildProfile(

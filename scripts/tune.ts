@@ -8,7 +8,7 @@ import { openDevice } from "denoise";
 import { describeTuned, sameAdapter, type TuningsData } from "../src/gpu/tunings/tunings.ts";
 import { parseTunings, tuningsPath, writeTunings } from "../src/gpu/tunings/tunings_file.ts";
 import { unreadable } from "../src/io/files/errors.ts";
-import { expectWritable } from "../src/io/files/whole_file.ts";
+import { expectWritable, writeWholeFile } from "../src/io/files/whole_file.ts";
 import { readGiven } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { measureProblems, problemsOfModels } from "./tune/measure.ts";
@@ -52,7 +52,7 @@ if (moved) {
   if (again) await forget();
   if (data) console.log(writeTunings(tunings.merge(data)));
   if (exported !== undefined) {
-    await Deno.writeTextFile(exported, `${JSON.stringify(tunings.data, null, 2)}\n`);
+    await writeWholeFile(exported, `${JSON.stringify(tunings.data, null, 2)}\n`);
     console.log(exported);
   }
 } else {

@@ -47,7 +47,8 @@ function verdictOf(
 /** True if all of some times are above all others, and their median above the others' by more than the tolerance. */
 function isAbove(times: readonly number[], others: readonly number[], tolerance: number): boolean {
   if (spreadOf(times).median <= spreadOf(others).median * (1 + tolerance)) return false;
-  return Math.min(...times) > Math.max(...others);
+  const most = others.reduce((a, b) => Math.max(a, b));
+  return times.every((time) => time > most);
 }
 
 /** The changes, of the slower kernels those that were so when they were measured again, too: others were slowed by the machine. */
@@ -95,8 +96,7 @@ function expectAlike(before: Profile, now: Profile): void {
   const odd = (Object.keys(a) as (keyof typeof a)[]).find((name) => a[name] !== b[name]);
   if (!odd) return;
   throw new TypeError(
-    `Cannot compare profiles: expected the same ${odd}, "${a[odd]}", got "${
-      b[odd]
-    }"; profile the same work there`,
+    `Cannot compare profiles: expected the same ${odd}, ${JSON.stringify(a[odd])}, got ` +
+      `${JSON.stringify(b[odd])}; profile the same work there`,
   );
 }

@@ -11,6 +11,9 @@ const ROOFS = ["f32", "f16", "matrix", "memory"] as const;
 export const HOST_KINDS = ["record", "fuse", "prepare", "encode", "submit", "wait"] as const;
 type HostNumbers = Record<typeof HOST_KINDS[number], z.ZodNumber>;
 
+/** A place in another list. */
+const index = z.int().min(0);
+
 /** A kernel's dispatches of one module, size and stretch. */
 const row = z.object({
   kernel: z.string(),
@@ -24,7 +27,7 @@ const row = z.object({
   shape: z.array(z.number()),
   dtype: z.string(),
   /** Index of its text in `kernels`. */
-  text: z.number(),
+  text: index,
   /** Workgroups along x and y. */
   workgroups: z.tuple([z.number(), z.number()]),
   /** Tensors that are read, by the kernel itself, then by what is fused into it: those have a name in `fused`. */
@@ -124,8 +127,8 @@ export const profileForm = z.object({
     /** What a run does, with shapes. */
     work: z.string(),
     dtype: z.string(),
-    steps: z.number(),
-    runs: z.number(),
+    steps: z.int().min(1),
+    runs: z.int().min(1),
     pipeline: z.boolean(),
   }),
   /** Measured on this adapter: GFLOP/s, and of memory GB/s. */
@@ -146,14 +149,14 @@ export const profileForm = z.object({
   gapMs: z.number(),
   /** Of the host in one run without timestamps; `record` is the model's own code, and all that is in none of the others. */
   hostMs: z.object(Object.fromEntries(HOST_KINDS.map((kind) => [kind, z.number()])) as HostNumbers),
-  rows: z.array(row),
+  rows: z.array(row).min(1),
   /** Texts of the rows' kernels: one kernel may have several, with other settings or fused work. */
   kernels: z.array(kernel),
   /**
    * Every dispatch in order: number of its row, its step or run, start and length in ms, and bytes of its model's results
    * that are needed while it runs. Times here and below are on one clock, from the first run with a pass for each dispatch on.
    */
-  dispatches: z.array(z.tuple([z.number(), z.string(), z.number(), z.number(), z.number()])),
+  dispatches: z.array(z.tuple([index, z.string(), z.number(), z.number(), z.number()])).min(1),
   /** What the host did in the same runs, without gaps: its kind, the step or run, start and length in ms. */
   host: z.array(z.tuple([z.enum(HOST_KINDS), z.string(), z.number(), z.number()])),
   /** Steps of the same runs, and other stretches that were named: name, the step or run, start and length in ms by the host. */
@@ -179,14 +182,30 @@ export const profileForm = z.object({
       values: z.array(z.object({
         kernel: z.string(),
         path: z.string(),
-        arena: z.number(),
+        arena: index,
         offset: z.number(),
         bytes: z.number(),
-        first: z.number(),
-        last: z.number(),
+        first: index,
+        last: index,
       })),
     })),
   }),
+});
+
+/** A profile as a file has it, where each number of something in another list is one that is there. */
+const profileFile = profileForm.superRefine(({ rows, kernels, dispatches, memory }, context) => {
+  const expectIn = (list: readonly unknown[], name: string, place: number, ...path: (string | number)[]) => {
+    if (place < list.length) return;
+    const message = `expected one of ${list.length} ${name}, got number ${place}`;
+    context.addIssue({ code: "custom", path, message });
+  };
+  rows.forEach(({ text }, i) => expectIn(kernels, "kernels", text, "rows", i, "text"));
+  dispatches.forEach(([row], i) => expectIn(rows, "rows", row, "dispatches", i, 0));
+  memory.plans.forEach(({ arenas, values }, plan) =>
+    values.forEach(({ arena }, i) =>
+      expectIn(arenas, "arenas", arena, "memory", "plans", plan, "values", i, "arena")
+    )
+  );
 });
 
 /** A profile, as files have it. */
@@ -206,7 +225,7 @@ export type Spread = z.infer<typeof spread>;
 
 /** Reads a profile that `--json` wrote. */
 export async function readProfile(path: string): Promise<Profile> {
-  const parsed = profileForm.safeParse(await readJson(path));
+  const parsed = profileFile.safeParse(await readJson(path));
   if (parsed.success) return parsed.data;
   const { path: at, message } = parsed.error.issues[0]!;
   throw new TypeError(

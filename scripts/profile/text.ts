@@ -22,7 +22,7 @@ export function describeProfile(profile: Profile, { only, depth, rows: most }: S
   const units = unitsOf(profile);
   const lines = (name: (row: ProfileRow) => string) =>
     [...Map.groupBy(rows, name)].sort(([, a], [, b]) => msOf(b) - msOf(a));
-  return [
+  return printable([
     summary(profile),
     `Below: ms of ${figuresOf(profile).unit}, with a pass for each dispatch.`,
     timesTable("kernel", lines(({ kernel }) => kernel), units),
@@ -33,7 +33,7 @@ export function describeProfile(profile: Profile, { only, depth, rows: most }: S
       units,
     ),
     memoryTable(profile),
-  ].join("\n\n");
+  ].join("\n\n"));
 }
 
 function summary(profile: Profile): string {
@@ -46,7 +46,7 @@ function summary(profile: Profile): string {
   return [
     adapter.text,
     `${subject.className} of ${subject.model}: ${subject.work}, ${subject.dtype}; ` +
-    `${subject.steps} steps, ${subject.runs === 1 ? "1 run" : `${subject.runs} runs`}`,
+    `${counted(subject.steps, "step")}, ${counted(subject.runs, "run")}`,
     "",
     `step      ${step.median.toFixed(2)} ms (half of them from ${step.low.toFixed(2)} to ${
       step.high.toFixed(2)
@@ -101,21 +101,24 @@ function tree(rows: readonly ProfileRow[], depth: number, level = 0): [string, r
 
 function memoryTable({ memory: { plans, peak } }: Profile): string {
   const rows = plans.map(({ label, arenas, modules, values }) => {
-    const most = modules.toSorted((a, b) => b.peak - a.peak)[0]!;
+    const most = modules.toSorted((a, b) => b.peak - a.peak)[0];
     const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
     return [
       label,
       megabytes(sum(modules.map(({ weights }) => weights))),
       megabytes(sum(arenas)),
       megabytes(sum(values.map(({ bytes }) => bytes))),
-      megabytes(most.peak),
-      most.path,
+      megabytes(most?.peak ?? 0),
+      most?.path ?? "",
     ];
   });
   const headings = ["memory", "weights", "arenas", "all results", "at once", "most in"];
   return `${table([headings, ...rows])}\n${megabytes(peak)} at most on the device`;
 }
 
+/** Text of a file without what would steer the terminal. */
+const printable = (text: string) => text.replaceAll(/[^\P{Cc}\n]/gu, "\uFFFD");
+const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
 const percent = (part: number) => `${(100 * part).toFixed(1)}%`;
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 
@@ -133,11 +136,11 @@ export function describeChanges(changes: readonly Change[], tolerance: number): 
   const slower = told.filter(({ verdict }) => verdict === "slower").length;
   const varies = (spread?: Spread) => spread && spread.high - spread.low > tolerance * spread.median;
   const unsure = changes.filter(({ before, now }) => varies(before) || varies(now)).length;
-  return [
+  return printable([
     ...rows.length ? [table([["kernel [result], where", "ms before", "ms now", "change", ""], ...rows])] : [],
     `${slower} of ${changes.length} kernels slower by more than ${percent(tolerance)} and than they vary`,
     ...unsure
       ? [`${unsure} of them vary by more than that from step to step: smaller changes of these are not seen`]
       : [],
-  ].join("\n");
+  ].join("\n"));
 }

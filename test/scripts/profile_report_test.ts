@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { compareProfiles } from "../../scripts/profile/compare.ts";
-import type { Profile } from "../../scripts/profile/form.ts";
+import { type Profile, readProfile } from "../../scripts/profile/form.ts";
 import { bundle, htmlOf } from "../../scripts/profile/html.ts";
 import type { Report } from "../../scripts/profile/page/report.ts";
+import { describeProfile } from "../../scripts/profile/text.ts";
 import { BrowserPage, findChromium } from "../support/browser.ts";
+import { TestFolder } from "../support/files.ts";
 import { madeProfile } from "../support/profiles.ts";
 import { inFolder, runScript } from "../support/script.ts";
 
@@ -276,6 +278,51 @@ Deno.test("profile.ts --html writes a report, of an earlier profile too, and ref
     assert.equal(await Deno.readTextFile(join(folder, "report.html")), await htmlOf({ profile }));
     const refused = await run("--steps", "3");
     assert.match(refused.stderr, /^Cannot take --steps with --from: before\.json was measured before; /);
+    const below = await run("--compare", "before.json", "--tolerance", "-1");
+    assert.match(below.stderr, /^Cannot take --tolerance -1: expected a number above 0/);
     const odd = await run("--html", "report.pdf");
     assert.match(odd.stderr, /^Cannot take --html report\.pdf: expected a name such as profile\.html/);
   }));
+
+Deno.test("a profile whose numbers name nothing is refused, and none steers the terminal", async () => {
+  using folder = new TestFolder();
+  const refused = async (change: (profile: Profile) => void, at: RegExp) => {
+    const odd = structuredClone(profile);
+    change(odd);
+    const path = folder.write("odd.json", JSON.stringify(odd));
+    await assert.rejects(readProfile(path), ({ message }: Error) => {
+      assert.match(message, /^Cannot read .*odd\.json: expected a profile that --json of this version wrote/);
+      assert.match(message, at);
+      return true;
+    });
+  };
+  for (const row of [999999, -1, 1.5]) {
+    await refused(({ dispatches }) => dispatches[1]![0] = row, /at "dispatches\.1\.0"/);
+    await refused(({ rows }) => rows[0]!.text = row, /at "rows\.0\.text"/);
+    await refused(({ memory }) => memory.plans[0]!.values[0]!.arena = row, /at "memory\.plans\.0\.values\.0/);
+  }
+  await refused((odd) => odd.rows = [], /at "rows"/);
+  await refused((odd) => odd.dispatches = [], /at "dispatches"/);
+  await refused(({ subject }) => subject.steps = 0, /at "subject\.steps"/);
+  const path = folder.write("good.json", JSON.stringify(profile));
+  assert.deepEqual(await readProfile(path), profile);
+
+  const hostile = { ...profile, subject: { ...profile.subject, model: "a\x1b[2Jb", steps: 1 } };
+  const text = describeProfile(hostile, { only: undefined, depth: 2, rows: 30 });
+  assert.ok(text.includes("a\uFFFD[2Jb") && !text.includes("\x1b"));
+  assert.match(text, /; 1 step, /);
+});
+
+Deno.test("as many times of a kernel as a long run has are compared", () => {
+  const dispatches = Array.from(
+    { length: 200_000 },
+    (_, i): Profile["dispatches"][number] => [0, `step ${i}`, i, 1 + i % 7 / 100, 0],
+  );
+  const long = { ...profile, dispatches };
+  assert.deepEqual(compareProfiles(long, long, 0.1).map(({ verdict }) => verdict), ["same"]);
+  const slow = {
+    ...long,
+    dispatches: dispatches.map(([row, turn, start, ms, live]) => [row, turn, start, 2 * ms, live]),
+  };
+  assert.deepEqual(compareProfiles(long, slow as Profile, 0.1).map(({ verdict }) => verdict), ["slower"]);
+});

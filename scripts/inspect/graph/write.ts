@@ -3,6 +3,7 @@ import type { LoadOptions } from "denoise/models";
 import type { GraphDump } from "../../../src/graph/dump/describe.ts";
 import { graphDot } from "../../../src/graph/dump/dot.ts";
 import { graphText } from "../../../src/graph/dump/text.ts";
+import { writeWholeFile } from "../../../src/io/files/whole_file.ts";
 import { openOneModel } from "../find_model.ts";
 import { graphForm, readGraphs } from "./form.ts";
 import { graphPage } from "./page.ts";
@@ -23,7 +24,7 @@ export async function writeGraphs(
     ? await readGraphs(target)
     : await tracedGraphs(target, part, options);
   const form = GRAPH_FILE.exec(file)![1]!;
-  await Deno.writeTextFile(file, await inForm(dump, form, target));
+  await writeWholeFile(file, await inForm(dump, form, target));
   const parts = dump.graphs.map(({ label, steps }) => `${label} with ${steps.length} dispatches`);
   return `${file}: ${parts.join(", ")}`;
 }

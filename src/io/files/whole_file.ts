@@ -1,10 +1,10 @@
 import { basename, dirname, join } from "node:path";
 
 /** Writes a file whole or not at all: under a temporary name, synced to the disk, then renamed. */
-export async function writeWholeFile(path: string, bytes: Uint8Array): Promise<void> {
+export async function writeWholeFile(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = temporaryFor(path);
   try {
-    await writeAndSync(temporary, bytes);
+    await writeAndSync(temporary, typeof content === "string" ? new TextEncoder().encode(content) : content);
     await Deno.rename(temporary, path);
   } catch (cause) {
     await Deno.remove(temporary).catch(() => {}); // it may not exist: the first error counts

@@ -39,7 +39,7 @@ function planOf(
 ): HTMLElement[] {
   const map = memoryMapOf(plan);
   const { rects } = map;
-  const most = Math.max(...map.live, 1);
+  const most = map.live.reduce((a, b) => Math.max(a, b), 1);
   const toY = (byte: number) => TOP + MAP * byte / map.bytes;
   const chart = new Chart<MemoryRect>({
     label: "results in memory over the dispatches; plus and minus zoom, arrows move, 0 shows all",
