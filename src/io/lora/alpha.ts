@@ -34,7 +34,20 @@ const peftConfig = z.looseObject({
   rank_pattern: z.record(z.string(), z.number()).nullish(),
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
+  /** Of OFT. */
+  use_cayley_neumann: z.boolean().nullish(),
+  num_cayley_neumann_terms: z.int().min(1).max(64).nullish(),
+  block_share: z.boolean().nullish(),
+  coft: z.boolean().nullish(),
 });
+
+/** How peft makes a rotation R of a skew matrix Q. */
+export interface PeftRotation {
+  /** R = I + 2 Q + 2 Q² + … + Qⁿ⁻¹ with so many terms; else (I − Q)(I + Q)⁻¹. */
+  readonly terms: number | undefined;
+  /** One block is for all. */
+  readonly isShared: boolean;
+}
 
 const COMPONENTS = ["unet", "transformer", "text_encoder", "text_encoder_2"];
 
@@ -78,6 +91,18 @@ export class AlphaNotes {
     if (!config?.alpha || !rank) return { alpha: 1, source: "rank", factor: 1 };
     const alpha = patternOf(config.alpha_pattern, layer) ?? config.alpha;
     return { alpha, source: "metadata", factor: alpha / rank };
+  }
+
+  /** The options of peft's OFT, by default as peft has them. */
+  rotationOf(name: string, where: string): PeftRotation {
+    const { config } = this.#configOf(name);
+    if (config?.coft) {
+      throw new Error(
+        `Cannot load ${where}: expected OFT, got one with the constraint coft, which is not built`,
+      );
+    }
+    const terms = config?.use_cayley_neumann === false ? undefined : config?.num_cayley_neumann_terms ?? 5;
+    return { terms, isShared: config?.block_share ?? false };
   }
 
   /** peft's config for a layer, and the layer's name there. */

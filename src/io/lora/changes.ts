@@ -1,7 +1,7 @@
 import { formatShape, size } from "../../core/shape.ts";
 import type { TensorInfo } from "../formats/checkpoint.ts";
 import { quote } from "../files/errors.ts";
-import type { Alpha, AlphaNotes } from "./alpha.ts";
+import type { Alpha, AlphaNotes, PeftRotation } from "./alpha.ts";
 
 /** The names of a layer's tensors in files of adapters, without what programs put around them. */
 export type Role =
@@ -28,13 +28,16 @@ export type Role =
   | "diff_b"
   | "set_weight"
   | "set_bias"
+  | "oft_blocks"
+  | "rescale"
+  | "oft_R"
   | "alpha";
 
 /** The tensors of one layer. */
 export type Found = { readonly [role in Role]?: TensorInfo | undefined };
 
 /** Ways in which a weight is changed. */
-export type ChangeKind = "LoRA" | "LoCon" | "LoHa" | "LoKr" | "difference" | "whole weight";
+export type ChangeKind = "LoRA" | "LoCon" | "LoHa" | "LoKr" | "OFT" | "BOFT" | "difference" | "whole weight";
 
 /** Kinds of adapters, as people call them. */
 export type AdapterKind = ChangeKind | "DoRA";
@@ -51,9 +54,11 @@ export interface LoraChange extends Pick<Alpha, "alpha" | "source" | "factor"> {
   /** Its tensors, by their names without the layer's. */
   readonly tensors: Found;
   readonly rank: number;
-  /** The size of the changed weight. */
-  readonly rows: number;
-  readonly columns: number;
+  /** The size of the changed weight; undefined where any fits. */
+  readonly rows: number | undefined;
+  readonly columns: number | undefined;
+  /** How peft makes rotations of what the file holds, by its config. */
+  readonly rotation?: PeftRotation | undefined;
 }
 
 /** The kind of adapter that a change is of: DoRA is one of the others with magnitudes. */
@@ -72,7 +77,9 @@ interface Source {
 
 /** The changes that a layer's tensors make; throws where some are missing, or do not fit each other. */
 export function changesOf(found: Found, source: Source): LoraChange[] {
-  return [productOf(found, source), ...ownValues(found, source)].filter((change) => change !== undefined);
+  return [productOf(found, source), rotationOf(found, source), ...ownValues(found, source)].filter((change) =>
+    change !== undefined
+  );
 }
 
 /** A matrix of products, with the magnitudes of DoRA or without. */
@@ -97,6 +104,64 @@ function productOf(found: Found, source: Source): LoraChange | undefined {
     );
   }
   return { ...strength, name, kind, target: "weight", tensors: found, rank, rows, columns };
+}
+
+const LARGEST = 1024; // rows of a block: a matrix as large is inverted in a second
+
+/**
+ * Rotations of blocks of outputs by LyCORIS and kohya (https://arxiv.org/abs/2306.07280), in several stages by BOFT
+ * (https://arxiv.org/abs/2311.06243), or of inputs by peft.
+ */
+function rotationOf(found: Found, { name, alpha = 0, notes, path }: Source): LoraChange | undefined {
+  const { oft_blocks, rescale, oft_R } = found;
+  if (oft_R) {
+    const [blocks = 0, count = 0] = oft_R.shape;
+    const b = (1 + Math.sqrt(1 + 8 * count)) / 2; // of b (b − 1) / 2 numbers above the diagonal
+    if (!(blocks > 0 && count > 0 && Number.isInteger(b) && b <= LARGEST)) {
+      throw damaged(path, name, "OFT", found);
+    }
+    const rotation = notes.rotationOf(name, path);
+    const columns = rotation.isShared ? undefined : blocks * b;
+    return {
+      ...strengthOf(0),
+      name,
+      kind: "OFT",
+      target: "weight",
+      tensors: found,
+      rank: 0,
+      rows: undefined,
+      columns,
+      rotation,
+    };
+  }
+  if (!oft_blocks) {
+    if (rescale) throw incomplete(path, rescale, "oft_blocks");
+    return undefined;
+  }
+  const [n = 0, b = 0, c] = oft_blocks.shape.slice(-3);
+  const [stages, kind] = oft_blocks.shape.length === 4
+    ? [oft_blocks.shape[0]!, "BOFT" as const]
+    : [1, "OFT" as const];
+  const rows = n * b;
+  const isWhole = kind === "OFT" || stages > 0 && b % 2 === 0 && rows % (2 ** stages * (b / 2)) === 0;
+  const fits = b === c && b <= LARGEST && rows > 0 && isWhole && oft_blocks.shape.length <= 4 &&
+    (!rescale || size(rescale.shape) === rows);
+  if (!fits) throw damaged(path, name, kind, found);
+  return {
+    ...strengthOf(alpha),
+    name,
+    kind,
+    target: "weight",
+    tensors: found,
+    rank: 0,
+    rows,
+    columns: undefined,
+  };
+}
+
+/** Of rotations alpha is a bound of their size, by LyCORIS' count. */
+function strengthOf(alpha: number): Alpha {
+  return { alpha, source: "tensor", factor: 1 };
 }
 
 /** LyCORIS has a norm for each output or, with two axes, for each input channel; peft for each output. */

@@ -37,7 +37,7 @@ const ALPHA = /^(.*?)(?:[._]lora(\d?)(?:_\w+)?)?\.alpha$/;
 
 /** Tensors of other kinds, which may have the name of a half or of an adapter behind theirs. */
 const OTHER =
-  /^(.*)\.(hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|lora_mid|dora_scale|lora_magnitude_vector|diff(?:_b)?|[wb]_norm|set_weight|(?:lora_(?:B|up)|modules_to_save)(?=(?:\.[^.]+)?\.bias$)|modules_to_save)(?:\.[^.]+)??(?:\.weight|\.bias)?$/;
+  /^(.*)\.(hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|lora_mid|dora_scale|lora_magnitude_vector|diff(?:_b)?|[wb]_norm|set_weight|oft_blocks|rescale|oft_R|(?:lora_(?:B|up)|modules_to_save)(?=(?:\.[^.]+)?\.bias$)|modules_to_save)(?:\.[^.]+)??(?:\.weight|\.bias)?$/;
 
 /** The roles of tensors that files name otherwise. */
 const ROLES: Readonly<Record<string, Role>> = {

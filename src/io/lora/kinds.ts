@@ -1,8 +1,7 @@
 /** Adapters that are not built, and patterns of their keys. */
 const OTHERS: readonly [kind: string, key: RegExp][] = [
   ["BOFT", /\.boft_/],
-  ["OFT or BOFT", /\.oft_blocks$/], // LyCORIS has the same name for both
-  ["OFT", /\.oft_/],
+  ["OFT", /\.oft_(?!blocks$|R\b)/],
   ["GLoRA", /\.[ab][12]\.weight$|\.glora_/],
   ["IA3", /\.on_input$|\.ia3_l\b/],
   ["VeRA", /\.p?vera_lambda_/],

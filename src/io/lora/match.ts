@@ -120,11 +120,11 @@ function checkSizes(
   for (const { layer } of targets) {
     const shape = shapeFor(change, layer, layers)!;
     const columns = size(shape.slice(1));
-    if (change.rows === rows && change.columns === columns) continue;
+    if ((change.rows ?? rows) === rows && (change.columns ?? columns) === columns) continue;
     throw new RangeError(
       `Cannot load ${path}: expected the ${change.kind} ${quote(change.name)} to be of ` +
         `[${rows}, ${columns}] for ${change.target} of the layer ${quote(layer)}, got ` +
-        `[${change.rows}, ${change.columns}]; it was made for another model`,
+        `[${change.rows ?? rows}, ${change.columns ?? columns}]; it was made for another model`,
     );
   }
 }

@@ -65,7 +65,7 @@ export interface LoadReport {
 /**
  * Adds a LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) to models: a file, a folder or a repository
  * of the hub, as diffusers, peft, kohya, LyCORIS, xlabs, OneTrainer, ComfyUI, Black Forest Labs or fal write it.
- * DoRA, LoHa, LoKr, LoCon with a middle tensor and whole weights, norms and biases are merged into the weights.
+ * DoRA, LoHa, LoKr, OFT, BOFT, LoCon with a middle tensor and whole weights, norms and biases are merged into the weights.
  *
  * ```ts ignore
  * await loadLora("owner/style", { unet, textEncoder }, { adapterName: "style", scale: 0.8 });

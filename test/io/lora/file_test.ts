@@ -129,9 +129,7 @@ Deno.test("readLora() takes alphas from what peft notes, by component, by patter
 });
 
 const UNBUILT: [kind: string, key: string][] = [
-  ["OFT or BOFT", "lora_unet_x.oft_blocks"],
   ["OFT", "lora_unet_x.oft_diag"],
-  ["OFT", "base_model.model.x.oft_R.weight"],
   ["BOFT", "lora_unet_x.boft_R"],
   ["GLoRA", "lora_unet_x.a1.weight"],
   ["IA3", "lora_unet_x.on_input"],
@@ -181,7 +179,12 @@ const loha = {
   "x.hada_w2_b": zeros(2, 6),
 };
 
-const CHANGES: [kind: string, target: string, size: number[], tensors: Record<string, HostArray>][] = [
+const CHANGES: [
+  kind: string,
+  target: string,
+  size: (number | undefined)[],
+  tensors: Record<string, HostArray>,
+][] = [
   ["DoRA", "weight", [5, 6], { ...pair, "x.dora_scale": zeros(5, 1) }],
   ["DoRA", "weight", [5, 6], { ...pair, "x.dora_scale": zeros(1, 6) }],
   ["DoRA", "weight", [5, 6], { ...pair, "x.lora_magnitude_vector": zeros(5) }],
@@ -214,6 +217,9 @@ const CHANGES: [kind: string, target: string, size: number[], tensors: Record<st
     "x.lokr_w2_a": zeros(5, 2),
     "x.lokr_w2_b": zeros(2, 4),
   }],
+  ["OFT", "weight", [6, undefined], { "x.oft_blocks": zeros(3, 2, 2), "x.rescale": zeros(6, 1) }],
+  ["BOFT", "weight", [8, undefined], { "x.oft_blocks": zeros(3, 4, 2, 2) }],
+  ["OFT", "weight", [undefined, 12], { "x.oft_R.weight": zeros(4, 3) }],
   ["difference", "weight", [5, 6], { "x.diff": zeros(5, 6) }],
   ["difference", "bias", [5, 1], { "x.diff_b": zeros(5) }],
   ["difference", "weight", [5, 1], { "x.w_norm": zeros(5) }],
@@ -309,6 +315,13 @@ const DAMAGED: [what: string, tensors: Record<string, HostArray>, message: RegEx
     { ...pair, "x.dora_scale": zeros(4, 1) },
     /expected "x\.dora_scale" of one number a row or column of its \[5, 6\], got \[4, 1\]; the file is damaged/,
   ],
+  ["blocks that are not square", { "x.oft_blocks": zeros(3, 2, 3) }, /expected shapes of one OFT in "x"/],
+  [
+    "a butterfly of too many stages",
+    { "x.oft_blocks": zeros(4, 4, 2, 2) },
+    /expected shapes of one BOFT in "x"/,
+  ],
+  ["blocks of no triangle", { "x.oft_R.weight": zeros(4, 4) }, /expected shapes of one OFT in "x"/],
   [
     "magnitudes alone",
     { "x.dora_scale": zeros(4, 1) },

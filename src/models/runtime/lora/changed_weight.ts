@@ -3,7 +3,7 @@ import { einsum } from "../../../ops/mod.ts";
 import type { Tensor } from "../../../tensor/mod.ts";
 
 /** The tensors of a change in f32, by their roles. */
-export type ChangeTensors = { readonly [role in Role]?: Tensor };
+export type ChangeTensors = { readonly [role in Role | "rotations"]?: Tensor };
 
 const EPS = 2 ** -23; // that LyCORIS adds to norms
 
@@ -17,6 +17,7 @@ export function changedWeight(
   tensors: ChangeTensors,
   scale: number,
 ): Tensor {
+  if (kind === "OFT" || kind === "BOFT") return rotated(weight, kind, tensors);
   const [N, K] = weight.shape as [number, number];
   const value = DELTAS[kind](tensors).reshape([N, K]);
   if (kind === "whole weight") return value; // at every scale, as in peft and ComfyUI
@@ -42,13 +43,37 @@ function scaledTo(sum: Tensor, magnitudes: Tensor): Tensor {
   return byInput.mul(magnitudes.reshape([1, -1, 1]).div(norms.add(EPS))).reshape([N, K]);
 }
 
+/** Blocks of rows, or by peft of columns, multiplied by their rotations [blocks, b, b], of BOFT [stages, blocks, b, b]. */
+function rotated(weight: Tensor, kind: "OFT" | "BOFT", { rotations, rescale, oft_R }: ChangeTensors): Tensor {
+  const [N, K] = weight.shape as [number, number];
+  const R = rotations!;
+  const b = R.shape.at(-1)!;
+  if (oft_R) return einsum("nrc,rkc->nrk", weight.reshape([N, -1, b]), R).reshape([N, K]);
+  const rows = kind === "OFT" ? einsum("knm,knc->kmc", R, weight.reshape([-1, b, K])) : butterfly(weight, R);
+  const result = rows.reshape([N, K]);
+  return rescale ? result.mul(rescale.reshape([N, 1])) : result;
+}
+
+/** Stage i turns blocks of rows that are 2ⁱ b / 2 apart. */
+function butterfly(weight: Tensor, R: Tensor): Tensor {
+  const [b, K] = [R.shape.at(-1)!, weight.shape[1]!];
+  let rows = weight;
+  for (let i = 0; i < R.shape[0]!; i++) {
+    const apart = 2 ** i * b / 2;
+    const blocks = rows.reshape([-1, 2, apart, K]).permute([0, 2, 1, 3]).reshape([-1, b, K]);
+    const turned = einsum("bij,bjc->bic", R.select(0, i), blocks);
+    rows = turned.reshape([-1, apart, 2, K]).permute([0, 2, 1, 3]).reshape([-1, K]);
+  }
+  return rows;
+}
+
 /** Euclidean lengths of the rows. [N, 1] */
 function lengths(rows: Tensor): Tensor {
   return rows.square().sum(1, { keepdim: true }).sqrt();
 }
 
 /** What each kind adds, or puts in place, in the order of a file: its elements are those of the weight. */
-const DELTAS: Record<ChangeKind, (t: ChangeTensors) => Tensor> = {
+const DELTAS: Record<Exclude<ChangeKind, "OFT" | "BOFT">, (t: ChangeTensors) => Tensor> = {
   "difference": (t) => (t.diff ?? t.diff_b ?? t.up_bias)!,
   "whole weight": (t) => (t.set_weight ?? t.set_bias)!,
   LoRA: ({ down, up }) => rowsOf(up!).matmul(rowsOf(down!)),

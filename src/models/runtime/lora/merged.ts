@@ -7,11 +7,12 @@ import type { Checkpoint, TensorInfo } from "../../../io/formats/checkpoint.ts";
 import type { LoraChange, Role } from "../../../io/lora/changes.ts";
 import type { ChangePlacement } from "../../../io/lora/match.ts";
 import { type Filling, refill, upload, type UploadOptions } from "../../../io/upload/upload.ts";
-import { cat, Scope, Tensor } from "../../../tensor/mod.ts";
+import { cat, Scope, Tensor, tensor } from "../../../tensor/mod.ts";
 import { expectUnchanged } from "../model_source.ts";
 import type { Weights } from "../weights.ts";
 import { changedWeight, type ChangeTensors } from "./changed_weight.ts";
 import { FloatSource } from "./float_source.ts";
+import { rotationsOf } from "./rotations.ts";
 
 /** A change of weights as strong as it is to be, and the file that it is read from. */
 export interface Applied {
@@ -118,8 +119,17 @@ export class MergedWeights {
       const { release } = await upload(this.#device, file, leaves.fillings, this.#options);
       uploaded.defer(release);
     }
+    const rotations = new Map<Applied, Tensor>();
+    uploaded.defer(() => rotations.forEach(({ node }) => node.storage?.release()));
+    for (const one of groups.flatMap(({ applied }) => applied)) {
+      const { placement: { change }, scale, open } = one;
+      if (change.kind !== "OFT" && change.kind !== "BOFT") continue;
+      const [{ shape }] = originals.filter(([key]) => key === keysOf(one)[0]).map(([, x]) => x) as [Tensor];
+      const { values, shape: own } = await rotationsOf(change, fileOf(open), size(shape.slice(1)), scale);
+      rotations.set(one, tensor(values, own));
+    }
     const reading = ({ open }: Applied) => (info: TensorInfo) => adapters.get(fileOf(open))!.tensor(info);
-    await this.#put(this.#compute(new Map(originals), groups, reading));
+    await this.#put(this.#compute(new Map(originals), groups, reading, rotations));
     for (const { applied, keys } of groups) {
       for (const key of keys) {
         if (this.#isInMemory(key)) this.#changes.set(key, applied.filter((one) => keysOf(one).includes(key)));
@@ -132,10 +142,11 @@ export class MergedWeights {
     weights: Map<string, Tensor>,
     groups: readonly Group[],
     reading: (one: Applied) => (info: TensorInfo) => Tensor,
+    rotations: ReadonlyMap<Applied, Tensor>,
   ): { leaf: Leaf; info: TensorInfo; value: Tensor }[] {
     using made = new Scope(streamOf(this.#device), []);
     for (const { applied } of groups) {
-      for (const one of applied) apply(weights, one.placement, one.scale, reading(one));
+      for (const one of applied) apply(weights, one, reading(one), rotations.get(one));
     }
     return [...weights].filter(([key]) => this.#isInMemory(key)).map(([key, changed]) => {
       const { leaf, info } = this.#filling(key);
@@ -236,12 +247,15 @@ class Leaves {
 /** Applies one change to the weights of its layers as they are now. */
 function apply(
   now: Map<string, Tensor>,
-  { change, layers }: ChangePlacement,
-  scale: number,
+  { placement: { change, layers }, scale }: Applied,
   read: (info: TensorInfo) => Tensor,
+  rotations: Tensor | undefined,
 ): void {
   const roles = Object.entries(change.tensors).filter(([role, info]) => info && role !== "alpha");
-  const tensors: ChangeTensors = Object.fromEntries(roles.map(([role, info]) => [role as Role, read(info!)]));
+  const tensors: ChangeTensors = {
+    ...Object.fromEntries(roles.map(([role, info]) => [role as Role, read(info!)])),
+    ...rotations && { rotations },
+  };
   const keys = layers.map(({ layer }) => `${layer}.${change.target}`);
   const shapes = keys.map((key): Shape => now.get(key)!.shape);
   const parts = keys.map((key, i) => {
