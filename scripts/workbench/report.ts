@@ -62,18 +62,29 @@ function timeOf(times: readonly number[]): string {
   return `${median(times).toPrecision(3)} ± ${(100 * spreadOf(times) / median(times)).toFixed(0)} %`;
 }
 
+const LEAST_TURNS = 3; // that say anything
+
 /**
- * How much longer the median is than before, where the turns agree about it: each is a pair side by side, and of turns that
- * are alike one in 400 would disagree so with chance (three standard deviations of a coin).
+ * How much longer the median is than before, where chance would hardly make it so: where the turns, each a pair side by side,
+ * agree about it (of turns that are alike one in 400 would, three standard deviations of a coin), or where all times of one
+ * version are above all of the other, by a greater factor than is between those of either (of 3 turns that are alike one in
+ * 140 would, of 4 one in 1900).
  */
 export function changeOf(before: readonly number[], now: readonly number[]): string {
   const turns = Math.min(before.length, now.length);
-  const faster = now.slice(0, turns).filter((ms, i) => ms < before[i]!).length;
-  if (Math.abs(2 * faster - turns) < 3 * Math.sqrt(turns)) {
-    return `none to tell, faster in ${faster} of ${turns} turns`;
-  }
+  const [old, recent] = [before.slice(0, turns), now.slice(0, turns)];
+  const faster = recent.filter((ms, i) => ms < old[i]!).length;
+  const agree = Math.abs(2 * faster - turns) >= 3 * Math.sqrt(turns);
+  const apart = turns >= LEAST_TURNS && (isFarAbove(recent, old) || isFarAbove(old, recent));
+  if (!agree && !apart) return `none to tell, faster in ${faster} of ${turns} turns`;
   const percent = 100 * (median(now) / median(before) - 1);
   return `${Math.abs(percent).toFixed(0)} % ${percent < 0 ? "faster" : "slower"}`;
+}
+
+/** True if the factor from the largest of others to the smallest time is above those that either spans. */
+function isFarAbove(times: readonly number[], others: readonly number[]): boolean {
+  const factor = Math.min(...times) / Math.max(...others);
+  return factor > Math.max(1, ...[times, others].map((list) => Math.max(...list) / Math.min(...list)));
 }
 
 /** Half of what the middle half of some times spans. */

@@ -18,7 +18,7 @@ const LIMITS = {
   software: { flops: 2e8, rounds: 41, least: 5, mostMs: 400, stepMs: 1500 },
   gpu: { flops: Infinity, rounds: 41, least: 9, mostMs: 1200, stepMs: 3000 },
 };
-const LEAST_STEPS = 3; // of each version
+const LEAST_STEPS = 4; // of each version
 
 function limitsOf(device: Device) {
   return LIMITS[device.traits.software ? "software" : "gpu"];

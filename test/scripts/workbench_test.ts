@@ -245,6 +245,26 @@ testOnBothEngines("what means no kernel, or is no shape, is refused", (device) =
   return Promise.resolve();
 });
 
+testOnBothEngines("a much slower kernel is called slower, and its slower step, too", async (device) => {
+  const { works } = worksOf(device, kernelsOfShape(device, "64x77", "f32"), "norm/softmax", { most: 1 });
+  let turn = 0;
+  const model = {
+    work: "a model",
+    time: () => Promise.resolve(turn++ % 4 < 2 ? 10 + turn % 3 : 500 + turn % 3), // of each version twice
+    result: () => Promise.resolve({ starts: [0], pieces: [[1]] }),
+  };
+  using workbench = await Workbench.open(device, works, { model });
+  const line = "if (c < seen) { sum += ";
+  assert.ok(softmax.includes(line));
+  const slow = "for (var k = 0u; k < 3000u; k++) { sum += Value(sin(peak + f32(k)) * 1e-30); }";
+  const text = softmax.replace(line, `${slow} ${line}`);
+  const change = await workbench.change(new Map([[SOFTMAX, text]]));
+  const { before, now, wrong } = change!.rows[0]!;
+  assert.equal(wrong, undefined);
+  assert.match(changeOf(before, now), / % slower$/, `${before} ${now}`);
+  assert.match(describeChange(change!), /\na model .* % slower$/);
+});
+
 Deno.test("a change of time is told where turns agree about it", () => {
   const times = (ms: number) => Array.from({ length: 12 }, (_, i) => ms + i % 3);
   assert.equal(changeOf(times(10), times(8)), "18 % faster");
@@ -253,6 +273,12 @@ Deno.test("a change of time is told where turns agree about it", () => {
     changeOf(times(10), [11, 9, ...times(10).slice(2)]),
     /^none to tell, faster in \d+ of 12 turns$/,
   );
+  const few = [1, 1.2, 1.1];
+  assert.equal(changeOf(few, few.map((ms) => 57 * ms)), "5600 % slower", "few turns, but far apart");
+  assert.equal(changeOf(few.map((ms) => 57 * ms), [...few, 1, 1.1]), "98 % faster");
+  assert.match(changeOf(few, [1.3, 1.5, 1.4]), /^none to tell/, "apart by less than they span");
+  assert.match(changeOf(few, [57, 58, 1.15]), /^none to tell/, "one is among those before");
+  assert.match(changeOf([1, 1], [57, 57]), /^none to tell/, "two turns tell nothing");
 });
 
 /** Runs the script in front of a folder; `until` waits for what it prints next. */
