@@ -118,6 +118,8 @@ async function measured(trace?: string): Promise<Profile> {
   using subject = options.pipeline
     ? await openPipeline(model, { ...source, prompt: options.prompt })
     : await openModel(device, model, { ...source, part: options.part });
+  const usual = size ? "" : "; --size takes another picture's";
+  console.error(`profiling ${subject.className}: ${subject.work}${usual}`);
   const found = await measure(device, subject, { steps, runs });
   if (trace) {
     await writeWholeFile(trace, JSON.stringify(traceEvents(found.dispatches.at(-1)!.recording)));

@@ -30,6 +30,18 @@ export async function openOneModel(
   return await type.fromPretrained(target, { ...options, ...subfolder && { subfolder } });
 }
 
+/** Tokens of a text as the CLIP of a pipeline reads it; undefined where no such text encoder is at hand. */
+export async function textTokens(target: string, options: LoadOptions): Promise<number | undefined> {
+  const components = await componentsOf(target, options) ?? {};
+  const subfolder = Object.keys(components).find((name) => /^CLIPText/.test(components[name]!));
+  if (subfolder === undefined) return undefined;
+  const { base, config, token, localFilesOnly } = options;
+  const source = { base, config, token, localFilesOnly, subfolder, headersOnly: true };
+  const found = await openModelSource(target, source).catch(() => undefined); // a folder may hold the UNet alone
+  const tokens = found?.json["max_position_embeddings"];
+  return typeof tokens === "number" ? tokens : undefined;
+}
+
 /** The class of a model, and where in `target` it lies. */
 async function findModel(
   verb: string,

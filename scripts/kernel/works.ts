@@ -6,7 +6,7 @@ import { fusedText, type Problem, problemOf, shapeOf } from "../../src/graph/tun
 import { decide, rightOnes, watchKernels } from "../../src/graph/tuning/choice.ts";
 import type { Size } from "../command_line/options.ts";
 import { usualDType } from "../doctor/cases.ts";
-import { componentsOf, openOneModel } from "../inspect/find_model.ts";
+import { componentsOf, openOneModel, textTokens } from "../inspect/find_model.ts";
 import { usualCall } from "../profile/calls.ts";
 import { type GroupedKernel, kernelsOf } from "../tune/measure.ts";
 import { kernelsOfShape } from "./shapes.ts";
@@ -80,7 +80,8 @@ async function kernelsOfCall(
   });
   const kernels: GroupedKernel[] = [];
   using _watch = watchKernels(device, (kernel, group) => kernels.push({ kernel, group }));
-  model.measure(() => usualCall(model, size).record(0));
+  const tokens = await textTokens(target, {});
+  model.measure(() => usualCall(model, size, tokens).record(0));
   return kernels;
 }
 

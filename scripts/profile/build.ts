@@ -12,7 +12,7 @@ import {
   pipelinesOf,
   type Sample,
   samplesOf,
-  stepMs,
+  stepTimes,
   wallMs,
 } from "./measure.ts";
 import { plansOf } from "./memory.ts";
@@ -46,7 +46,7 @@ export function buildProfile(
     subject,
     peaks,
     pipelines: { count, compileMs, warmUpMs: measured.warmUpMs },
-    step: spreadOf(plain.flatMap(stepMs)),
+    step: spreadOf(stepTimes(measured)),
     runMs: {
       plain: spreadOf(plain.map(wallMs)),
       passes: spreadOf(passes.map(wallMs)),
@@ -100,13 +100,15 @@ function rowsOf(
   const keyOf = ({ kernel, model, path, mark, shape, flops, bytes, fused, pipeline, workgroups }: Sample) =>
     [kernel, model, path, mark, shape, flops, bytes, fused, texts.get(pipeline), workgroups].join(" ");
   const keys = samples.map(keyOf);
-  const lists = [...Map.groupBy(samples, keyOf)].sort(([, a], [, b]) => total(b) - total(a));
-  const allMs = total(samples);
-  const rows = lists.map(([, list]): ProfileRow => {
+  const lists = [...Map.groupBy(samples, keyOf)].map(([key, list]) => {
+    const occurrences = [...Map.groupBy(list, ({ occurrence }) => occurrence).values()].map(total);
+    const ms = spreadOf(occurrences);
+    return { key, list, ms, occurrences: occurrences.length, totalMs: ms.median * occurrences.length };
+  }).sort((a, b) => b.totalMs - a.totalMs);
+  const allMs = lists.reduce((sum, { totalMs }) => sum + totalMs, 0);
+  const rows = lists.map(({ list, ms, occurrences, totalMs }): ProfileRow => {
     const first = list[0]!;
     const { kernel, model, path, mark, shape, dtype, inputs, fused, flops, bytes } = first;
-    const occurrences = [...Map.groupBy(list, ({ occurrence }) => occurrence).values()];
-    const totalMs = total(list);
     const rate = (amount: number) => totalMs > 0 ? list.length * amount / totalMs / 1e6 : 0;
     const roof = roofOf(kernel, flops, bytes, peaks);
     const reached = roof === "memory" ? rate(bytes) : rate(flops);
@@ -123,8 +125,8 @@ function rowsOf(
       fused,
       flops,
       bytes,
-      calls: list.length / occurrences.length,
-      ms: spreadOf(occurrences.map(total)),
+      calls: list.length / occurrences,
+      ms,
       count: list.length,
       totalMs,
       share: allMs > 0 ? totalMs / allMs : 0,
@@ -134,7 +136,7 @@ function rowsOf(
       ofPeak: reached / peaks[roof]!,
     };
   });
-  const places = new Map(lists.map(([key], i) => [key, i]));
+  const places = new Map(lists.map(({ key }, i) => [key, i]));
   return { rows, numbers: keys.map((key) => places.get(key)!) };
 }
 

@@ -31,8 +31,11 @@ const PIXELS = 8; // of a side, to one latent
 const QWEN_TOKENS = 64; // of a prompt of usual length
 const USUAL_SIDE = 1024; // pixels that FLUX and Z-Image draw where nothing else is said
 
-/** The call that pipelines make of a model, on noise, for a picture of some pixels; of both halves where it is guided. */
-export function usualCall(model: Model, size: Size | undefined): Call {
+/**
+ * The call that pipelines make of a model, on noise, for a picture of some pixels; of both halves where it is guided. `tokens` of
+ * a text are those of the pipeline's tokenizer, where it is known and a UNet reads texts.
+ */
+export function usualCall(model: Model, size: Size | undefined, tokens = CLIP_TOKENS): Call {
   if (model instanceof UNet2DModel) {
     const [h, w] = size ? [size.height, size.width] : model.sampleSize;
     const shape = [1, model.config.in_channels, h, w];
@@ -46,10 +49,10 @@ export function usualCall(model: Model, size: Size | undefined): Call {
     const [h, w] = latents(size, model.sampleSize, PIXELS);
     const shape = [2, model.config.in_channels, h, w];
     const samples = twice(() => randn(shape));
-    const texts = randn([2, CLIP_TOKENS, model.config.cross_attention_dim]);
+    const texts = randn([2, tokens, model.config.cross_attention_dim]);
     const options = emptyOptions(2, model.config);
     return {
-      text: `forward [${shape.join(", ")}], ${CLIP_TOKENS} tokens`,
+      text: `forward [${shape.join(", ")}], ${tokens} tokens`,
       record: (turn) => model.forward(samples[turn % 2]!, 500 - turn % 500, texts, options).sample,
     };
   }
@@ -100,7 +103,7 @@ function fluxCall(model: FluxTransformer2DModel, size: Size | undefined): Call {
   const encoderHiddenStates = randn([1, T5_TOKENS, joint_attention_dim]);
   const [imgIds, txtIds] = [imageIds([h, w]), textIds(T5_TOKENS)];
   return {
-    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens`,
+    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens, ${w * PIXELS}×${h * PIXELS} pixels`,
     record: (turn) => {
       const options = { encoderHiddenStates, imgIds, txtIds, modulation: modulations[turn % 2]! };
       return model.forward(samples[turn % 2]!, options).sample;
@@ -118,7 +121,7 @@ function flux2Call(model: Flux2Transformer2DModel, size: Size | undefined): Call
   const [imgIds, txtIds] = [flux2ImageIds([h, w]), flux2TextIds(T5_TOKENS)];
   const guidance = guidance_embeds ? 4 : undefined;
   return {
-    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens`,
+    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens, ${2 * PIXELS * w}×${2 * PIXELS * h} pixels`,
     record: (turn) => {
       const timestep = turn % 10 / 10;
       const options = { encoderHiddenStates, imgIds, txtIds, timestep, guidance };
@@ -135,7 +138,7 @@ function zImageCall(model: ZImageTransformer2DModel, size: Size | undefined): Ca
   const samples = twice(() => randn(shape));
   const captions = randn([1, QWEN_TOKENS, cap_feat_dim]);
   return {
-    text: `forward [${shape.join(", ")}], ${QWEN_TOKENS} tokens`,
+    text: `forward [${shape.join(", ")}], ${QWEN_TOKENS} tokens, ${2 * PIXELS * w}×${2 * PIXELS * h} pixels`,
     record: (turn) => model.forward(samples[turn % 2]!, turn % 10 / 10, captions).sample,
   };
 }

@@ -26,7 +26,7 @@ export function unitsOf({ subject: { pipeline, runs, steps } }: Profile): number
 export interface Figures {
   /** "a step" or "a run". */
   readonly unit: string;
-  /** By the clock, without timestamps, in ms. */
+  /** By the clock, without timestamps, in ms: the median. */
   readonly wall: number;
   /** On the GPU, by its part of runs with passes as they are, in ms. */
   readonly gpu: number;
@@ -44,18 +44,20 @@ export interface Figures {
 }
 
 /** The times of a step or run, and whether the GPU or the host keeps it from being shorter. */
-export function figuresOf({ subject, runMs, gpuMs, hostMs, gapMs }: Profile): Figures {
+export function figuresOf({ subject, step, runMs, gpuMs, hostMs, gapMs }: Profile): Figures {
   const each = subject.pipeline ? 1 : subject.steps;
-  const wall = runMs.plain.median / each;
+  const wall = subject.pipeline ? runMs.plain.median : step.median;
   const gpuPart = gpuMs.passes.median / runMs.passes.median; // of the same runs, as a machine may be busy in others
   const { wait, prepare, ...work } = hostMs;
-  const hostPart = Object.values(work).reduce((a, b) => a + b, 0) / each / wall;
+  const sum = (times: object) => Object.values(times).reduce((a: number, b: number) => a + b, 0);
+  const all = sum(hostMs); // of a run; a step's are as its parts
+  const hostPart = sum(work) / all;
   const cost = ({ median }: Spread) => Math.max(0, median / runMs.plain.median - 1);
   return {
     unit: subject.pipeline ? "a run" : "a step",
     wall,
     gpu: gpuPart * wall,
-    host: Object.entries({ ...work, prepare, wait }).map(([kind, ms]) => [kind, ms / each]),
+    host: Object.entries({ ...work, prepare, wait }).map(([kind, ms]) => [kind, wall * ms / all]),
     gpuPart,
     hostPart,
     bound: gpuPart >= 0.9 ? "GPU-bound" : hostPart >= 0.5 ? "CPU-bound" : "bound by neither alone",

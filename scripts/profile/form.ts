@@ -47,7 +47,7 @@ const row = z.object({
   calls: z.number(),
   /** Of all of these together. */
   ms: spread,
-  /** Dispatches and their time, of all steps and runs. */
+  /** Dispatches of all steps and runs, and their time if each step or run took the median: one that was disturbed weighs nothing. */
   count: z.number(),
   totalMs: z.number(),
   /** Part of the time of all rows, 0 to 1. */
@@ -139,7 +139,7 @@ export const profileForm = z.object({
     memory: z.number(),
   }),
   pipelines: z.object({ count: z.number(), compileMs: z.number(), warmUpMs: z.number() }),
-  /** Of steps without timestamps, by the clock. */
+  /** Of steps by the clock: without timestamps from one step to the next, or of runs of one or two steps as `stepTimes` has them. */
   step: spread,
   /** Runs by the clock: without timestamps, with them at passes, with a pass for each dispatch. */
   runMs: z.object({ plain: spread, passes: spread, dispatches: spread }),

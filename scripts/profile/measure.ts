@@ -1,4 +1,4 @@
-import type { Device, Pipeline, Recording, TimedDispatch } from "denoise";
+import type { Device, Pipeline, Recording, Stretch, TimedDispatch } from "denoise";
 import type { HostKind } from "./form.ts";
 import { type HostStretch, hostStretches } from "./host.ts";
 import type { Subject } from "./subject.ts";
@@ -73,11 +73,31 @@ export function gpuMs({ recording }: TimedRun): number {
   return recording.dispatches.reduce((sum, { ms }) => sum + ms, 0);
 }
 
-/** Time from the beginning of each of a run's steps to that of the next, in ms. */
-export function stepMs(run: TimedRun): number[] {
-  const starts = run.recording.stretches.filter(({ mark }) => mark === "step").map(({ start }) => start);
-  const times = starts.slice(1).map((start, i) => start - starts[i]!);
-  return times.length > 1 ? times.slice(1) : [wallMs(run) / starts.length]; // the second does not wait for the first
+/**
+ * Times of steps in ms, without what a run does in front of its steps and behind them: from the beginning of one to that of the
+ * next. The first is left out, as the second does not wait for it; where no other is left, those of runs with timestamps count,
+ * each from when the host begins it and the GPU is free for it to the end of its last dispatch.
+ */
+export function stepTimes({ plain, passes }: Pick<Measured, "plain" | "passes">): number[] {
+  const times = plain.flatMap(({ recording }) => {
+    const starts = stepsOf(recording).map(({ start }) => start);
+    return starts.slice(2).map((start, i) => start - starts[i + 1]!);
+  });
+  return times.length > 0 ? times : passes.flatMap(stampedSteps);
+}
+
+function stampedSteps({ recording }: TimedRun): number[] {
+  const { dispatches, clock } = recording;
+  const ends = dispatches.map(({ start, ms }) => start + ms + clock!.offset);
+  return stepsOf(recording).flatMap(({ start, turn }) => {
+    const first = dispatches.findIndex((dispatch) => dispatch.turn === turn);
+    const last = dispatches.findLastIndex((dispatch) => dispatch.turn === turn);
+    return first < 0 ? [] : [ends[last]! - Math.max(start, ends[first - 1] ?? start)];
+  });
+}
+
+function stepsOf({ stretches }: Recording): readonly Stretch[] {
+  return stretches.filter(({ mark }) => mark === "step");
 }
 
 /** Time of the host in a run by its kind, in ms. */

@@ -3,7 +3,7 @@ import type { LoadOptions, Model } from "denoise/models";
 import { DiffusionPipeline, type PipelineOptions } from "denoise/pipelines";
 import { modelsOf } from "../../src/pipelines/memory/acquire.ts";
 import type { Size } from "../command_line/options.ts";
-import { openOneModel } from "../inspect/find_model.ts";
+import { openOneModel, textTokens } from "../inspect/find_model.ts";
 import { usualCall } from "./calls.ts";
 
 /** What is profiled: one model's usual call, or whole runs of a pipeline. */
@@ -26,7 +26,7 @@ export async function openModel(
   { part, size, ...options }: LoadOptions & { part: string | undefined; size: Size | undefined },
 ): Promise<Subject> {
   const model = await openOneModel("profile", target, { part }, options);
-  const { text, record } = usualCall(model, size);
+  const { text, record } = usualCall(model, size, await textTokens(target, options));
   let turn = 0;
   return {
     className: model.constructor.name,
@@ -50,10 +50,11 @@ export async function openPipeline(
   { size, prompt, ...options }: PipelineOptions & { size: Size | undefined; prompt: string },
 ): Promise<Subject> {
   const pipeline = await DiffusionPipeline.fromPretrained(target, options);
-  const words = "vae" in pipeline.parts ? { prompt, ...size } : {};
+  const words = "vae" in pipeline.parts ? { prompt, ...size } : { prompt: undefined };
+  const drawn = size && words.prompt !== undefined ? [`${size.width}×${size.height}`] : [];
   return {
     className: pipeline.constructor.name,
-    work: "prompt" in words ? `draws ${JSON.stringify(prompt)}` : "draws",
+    work: ["draws", ...words.prompt === undefined ? [] : [JSON.stringify(prompt)], ...drawn].join(" "),
     models: modelsOf(pipeline.parts),
     isLoop: true,
     async run(steps) {

@@ -24,7 +24,8 @@ export function describeProfile(profile: Profile, { only, depth, rows: most }: S
     [...Map.groupBy(rows, name)].sort(([, a], [, b]) => msOf(b) - msOf(a));
   return printable([
     summary(profile),
-    `Below: ms of ${figuresOf(profile).unit}, with a pass for each dispatch.`,
+    `Below: ms of ${figuresOf(profile).unit}, with a pass for each dispatch: medians of each row, ` +
+    "± half of what the middle half of its times spans.",
     timesTable("kernel", lines(({ kernel }) => kernel), units),
     timesTable("module", tree(rows, depth), units),
     timesTable(
@@ -43,16 +44,19 @@ function summary(profile: Profile): string {
   const rates = Object.entries(peaks).map(([roof, rate]) =>
     `${roof} ${rate!.toFixed(0)} ${roof === "memory" ? "GB/s" : "GFLOP/s"}`
   );
+  const stepText = `${step.median.toFixed(2)} ms (the median; half of them from ${step.low.toFixed(2)} to ${
+    step.high.toFixed(2)
+  })`;
+  const onGpu = `${gpu.toFixed(2)} of them on the GPU: ${bound.bound} ` +
+    `(GPU ${percent(bound.gpuPart)}, host at work ${percent(bound.hostPart)} of the time)`;
   return [
     adapter.text,
     `${subject.className} of ${subject.model}: ${subject.work}, ${subject.dtype}; ` +
     `${counted(subject.steps, "step")}, ${counted(subject.runs, "run")}`,
     "",
-    `step      ${step.median.toFixed(2)} ms (half of them from ${step.low.toFixed(2)} to ${
-      step.high.toFixed(2)
-    })`,
-    `${unit.padEnd(9)} ${wall.toFixed(2)} ms, ${gpu.toFixed(2)} of them on the GPU: ${bound.bound} ` +
-    `(GPU ${percent(bound.gpuPart)}, host at work ${percent(bound.hostPart)} of the time)`,
+    ...subject.pipeline
+      ? [`step      ${stepText}`, `a run     ${wall.toFixed(2)} ms (the median), ${onGpu}`]
+      : [`step      ${stepText}, ${onGpu}`],
     `host      ${host.map(([kind, ms]) => `${kind} ${ms.toFixed(2)}`).join(", ")} ms ${unit}`,
     `profiling ${more(passesCost)} for timestamps at passes, ${
       more(dispatchesCost)

@@ -7,7 +7,7 @@ import { streamOf } from "../../src/graph/run/stream.ts";
 import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
 import type { Sample } from "../../src/graph/tuning/check.ts";
 import { watchKernels } from "../../src/graph/tuning/choice.ts";
-import type { Size } from "../command_line/options.ts";
+import { textTokens } from "../inspect/find_model.ts";
 import { keyOf, type Origin } from "../kernel/works.ts";
 import { type Call as UsualCall, usualCall } from "../profile/calls.ts";
 import { openModel, type Subject } from "../profile/subject.ts";
@@ -31,10 +31,10 @@ export class LoadedModel implements Disposable {
   #calls: readonly PlanCall[] = [];
   #turn = 1;
 
-  private constructor(device: Device, subject: Subject, size: Size | undefined) {
+  private constructor(device: Device, subject: Subject, call: UsualCall) {
     this.#device = device;
     this.#subject = subject;
-    this.#call = usualCall(subject.models[0]!, size);
+    this.#call = call;
   }
 
   /** Loads a model, or a part of a pipeline: by default its UNet or transformer. */
@@ -45,7 +45,8 @@ export class LoadedModel implements Disposable {
   ): Promise<LoadedModel> {
     const subject = await openModel(device, target, { part, size, dtype, quantize });
     try {
-      const loaded = new LoadedModel(device, subject, size);
+      const call = usualCall(subject.models[0]!, size, await textTokens(target, {}));
+      const loaded = new LoadedModel(device, subject, call);
       loaded.#trace();
       return loaded;
     } catch (error) {

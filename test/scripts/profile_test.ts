@@ -5,7 +5,7 @@ import { buildProfile } from "../../scripts/profile/build.ts";
 import { type Change, compareProfiles, confirmChanges } from "../../scripts/profile/compare.ts";
 import { spreadOf } from "../../scripts/profile/figures.ts";
 import { type Profile, profileForm } from "../../scripts/profile/form.ts";
-import { measure } from "../../scripts/profile/measure.ts";
+import { measure, stepTimes } from "../../scripts/profile/measure.ts";
 import { openModel, openPipeline, type Subject } from "../../scripts/profile/subject.ts";
 import { describeChanges, describeProfile } from "../../scripts/profile/text.ts";
 import { inFolder, runScript } from "../support/script.ts";
@@ -35,7 +35,12 @@ function expectWhole(profile: Profile): void {
   const { rows, dispatches, memory, gpuMs, subject } = profile;
   const allMs = sum(dispatches.map(([, , , ms]) => ms));
   assert.ok(allMs > 0);
-  assert.ok(Math.abs(sum(rows.map(({ totalMs }) => totalMs)) - allMs) < 1e-6 * allMs);
+  for (const [i, { ms, totalMs, calls, count }] of rows.entries()) {
+    const own = Map.groupBy(dispatches.filter(([row]) => row === i), ([, occurrence]) => occurrence);
+    const times = [...own.values()].map((list) => sum(list.map(([, , , ms]) => ms)));
+    assert.deepEqual(ms, spreadOf(times));
+    assert.ok(Math.abs(totalMs - ms.median * count / calls) <= 1e-9 * totalMs);
+  }
   assert.ok(Math.abs(sum(rows.map(({ share }) => share)) - 1) < 1e-6);
   if (subject.runs === 1) assert.ok(Math.abs(gpuMs.dispatches.median - allMs) < 1e-6 * allMs);
   assert.equal(sum(rows.map(({ count }) => count)), dispatches.length);
@@ -142,6 +147,42 @@ Deno.test("a profile of a whole pipeline has its texts, its steps and its VAE", 
   const text = describeProfile(profile, { ...shown, only: "AutoencoderKL.decoder" });
   assert.match(text, /\n {2}decoder +\d+/);
   assert.doesNotMatch(text, /FluxTransformer2DModel\.\S+ gemm/);
+});
+
+Deno.test("a step of a short run is told without texts and VAE, and rows rank by medians", async () => {
+  const dispatch = (turn: number, start: number, ms: number) => ({ turn, start, ms });
+  const recording = (steps: number) => ({
+    clock: { offset: 100, slack: 0 },
+    stretches: Array.from({ length: steps }, (_, i) => ({ mark: "step", turn: i + 1, start: 105 + i })),
+    dispatches: [
+      dispatch(0, 1, 10), // texts, until 111
+      ...Array.from(
+        { length: steps },
+        (_, i) => [dispatch(i + 1, 12 + 20 * i, 5), dispatch(i + 1, 20 + 20 * i, 8)],
+      )
+        .flat(),
+      dispatch(0, 200, 500), // VAE
+    ],
+  });
+  const timed = (steps: number) => [{ start: 0, end: 1000, host: [], recording: recording(steps) as never }];
+  const times = (steps: number) => stepTimes({ plain: timed(steps), passes: timed(steps) });
+  assert.deepEqual(times(1), [17]); // from the texts' end to its own
+  assert.deepEqual(times(2), [17, 20]);
+  assert.deepEqual(times(4), [1, 1]); // by the host, the first left out
+  const { step, runMs } = await profileOf(() => openPipeline(emoji, { size: undefined, prompt: "the sun" }), {
+    pipeline: true,
+    steps: 1,
+  });
+  assert.ok(
+    step.median > 0 && step.median < 0.9 * runMs.passes.median,
+    `${step.median} of ${runMs.passes.median}`,
+  );
+});
+
+Deno.test("a UNet is profiled with the tokens of its pipeline's texts", async () => {
+  using device = await openDevice();
+  using subject = await openModel(device, emoji, { part: undefined, size: undefined });
+  assert.match(subject.work, /, 32 tokens$/);
 });
 
 Deno.test("what GPU and host do in a run adds up to its time within 3 %", async () => {

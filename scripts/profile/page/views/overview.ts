@@ -205,7 +205,9 @@ function figures(profile: Profile): HTMLElement {
   const lines: [string, string][] = [
     [
       "step",
-      `${step.median.toFixed(2)} ms (half of them from ${step.low.toFixed(2)} to ${step.high.toFixed(2)})`,
+      `${step.median.toFixed(2)} ms (median; half of them from ${step.low.toFixed(2)} to ${
+        step.high.toFixed(2)
+      })`,
     ],
     [unit, `${wall.toFixed(2)} ms, ${gpu.toFixed(2)} of them on the GPU`],
     ["host", `${host.map(([kind, ms]) => `${kind} ${ms.toFixed(2)}`).join(", ")} ms`],
