@@ -46,7 +46,7 @@ export type { SourceOptions } from "./runtime/model_source.ts";
 export type { LoadPartOptions } from "./runtime/residency.ts";
 export type { AlphaSource } from "../io/lora/alpha.ts";
 export type { AdapterKind, ChangeKind } from "../io/lora/changes.ts";
-export type { Adapters } from "./runtime/lora/adapters.ts";
+export type { Adapters, AdapterScale } from "./runtime/lora/adapters.ts";
 export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./runtime/load_lora.ts";
 export type { Edit, EditFunction, EditOptions, EditValues } from "./runtime/edits.ts";
 export { Model, type TapOptions, type Taps } from "./runtime/model.ts";

@@ -3,7 +3,7 @@ import { expectSingleFile } from "../io/single_file/options.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { LoadReport, LoraModels, LoraOptions } from "../models/runtime/load_lora.ts";
-import { loadLora, type Model } from "../models/mod.ts";
+import { type AdapterScale, loadLora, type Model } from "../models/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import type { PipelineOptions } from "./model_index.ts";
 import { modelsOf, type Residents, withModels } from "./memory/acquire.ts";
@@ -65,7 +65,7 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
   }
 
   /** The scales of all LoRAs by their names. */
-  get adapters(): Record<string, number> {
+  get adapters(): Record<string, AdapterScale> {
     return Object.assign({}, ...this.#models.map(({ adapters }) => adapters.scales));
   }
 

@@ -14,9 +14,15 @@ import { bytesOfMatrices, type Joined, joinMatrices, type Matrices, readMatrices
 import { type Applied, expectFinite, MergedWeights } from "./merged.ts";
 import type { Scales } from "./scales.ts";
 
+/**
+ * Strength of an adapter: one number, or one for each part of the model whose layers' names begin so, such as
+ * `{ "down_blocks.1": 0.5, "mid_block": 0 }`. Of several that fit a layer the longest counts; layers without one have 1.
+ */
+export type AdapterScale = number | Readonly<Record<string, number>>;
+
 /** An adapter, in memory or not. */
 interface Adapter {
-  scale: number;
+  scale: AdapterScale;
   readonly placed: Placed;
   /** Opens its file. */
   readonly open: () => Promise<Checkpoint>;
@@ -83,7 +89,7 @@ export class Adapters {
   }
 
   /** The scales of the adapters by their names, in the order in which they were loaded. */
-  get scales(): Record<string, number> {
+  get scales(): Record<string, AdapterScale> {
     return Object.fromEntries([...this.#adapters].map(([name, { scale }]) => [name, scale]));
   }
 
@@ -123,10 +129,11 @@ export class Adapters {
    * Sets the scales of the named adapters; all others are switched off. Low-rank products have them in the calls from
    * here on; where weights are changed, calls are possible once the promise has resolved.
    */
-  set(scales: Readonly<Record<string, number>>): Promise<void> {
+  set(scales: Readonly<Record<string, AdapterScale>>): Promise<void> {
     for (const [name, scale] of Object.entries(scales)) {
-      this.#find(name);
-      expectScale(scale);
+      const { placed } = this.#find(name);
+      if (typeof scale === "number") expectScale(scale);
+      else expectParts(name, scale, placed);
     }
     for (const [name, adapter] of this.#adapters) adapter.scale = scales[name] ?? 0;
     this.#sendScales();
@@ -339,14 +346,16 @@ export class Adapters {
 
   /** Sends the factors of all ranks to the GPU. */
   #sendScales(): void {
-    const before = this.#scales.set([...this.#joined.values()].flatMap((joined) => this.#factorsOf(joined)));
+    const before = this.#scales.set(
+      [...this.#joined].flatMap(([layer, joined]) => this.#factorsOf(layer, joined)),
+    );
     if (before) this.#free([before]);
   }
 
   /** Factor of the product of each rank. */
-  #factorsOf({ factors }: Joined): number[] {
+  #factorsOf(layer: string, { factors }: Joined): number[] {
     return factors.flatMap(({ name, rank, factor }) =>
-      Array<number>(rank).fill(factor * this.#adapters.get(name)!.scale)
+      Array<number>(rank).fill(factor * scaleOf(this.#adapters.get(name)!.scale, layer))
     );
   }
 
@@ -395,8 +404,8 @@ export class Adapters {
 /** All that adapters change in weights, as strong as they are. */
 function changesOf(adapters: readonly Adapter[]): Applied[] {
   return adapters.flatMap(({ placed: { changes }, scale, open }) =>
-    scale === 0 ? [] : changes.map((placement) => ({ placement, scale, open }))
-  );
+    changes.map((placement) => ({ placement, scale: scaleOf(scale, placement.layers[0]!.layer), open }))
+  ).filter(({ scale }) => scale !== 0);
 }
 
 /** Products as changes of weights. */
@@ -410,6 +419,34 @@ function merging(pairs: Placed["pairs"]): Placed {
     };
   });
   return { pairs: [], changes };
+}
+
+/** The scale for a layer. */
+function scaleOf(scale: AdapterScale, layer: string): number {
+  if (typeof scale === "number") return scale;
+  const parts = Object.keys(scale).filter((part) => isIn(layer, part));
+  return parts.length > 0 ? scale[parts.reduce((a, b) => a.length >= b.length ? a : b)]! : 1;
+}
+
+function isIn(layer: string, part: string): boolean {
+  return layer === part || layer.startsWith(`${part}.`);
+}
+
+function expectParts(
+  name: string,
+  scales: Readonly<Record<string, number>>,
+  { pairs, changes }: Placed,
+): void {
+  const layers = [...pairs, ...changes.flatMap(({ layers }) => layers)].map(({ layer }) => layer);
+  for (const [part, scale] of Object.entries(scales)) {
+    expectScale(scale);
+    if (layers.some((layer) => isIn(layer, part))) continue;
+    throw new Error(
+      `Cannot set adapter "${name}" in "${part}": it changes no layer whose name begins so, but e.g. "${
+        layers[0]
+      }"`,
+    );
+  }
 }
 
 function expectScale(scale: number): void {

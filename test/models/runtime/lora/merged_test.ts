@@ -287,3 +287,31 @@ Deno.test("norms, biases and matrices of CLIP are changed", async () => {
   await textEncoder.adapters.remove();
   assert.deepEqual(await run(), plain);
 });
+
+Deno.test("an adapter may have a scale for each part of a model, merged or not", async () => {
+  const layers = ["conv_in", "mid_block.resnets.0.conv1", "mid_block.resnets.1.conv1"];
+  const pairs = small.pairs(layers, 2, 7);
+  const products = Object.fromEntries([...pairs].flatMap(([layer, { down, up }]) => [
+    [`unet.${layer}.lora_A.weight`, down],
+    [`unet.${layer}.lora_B.weight`, up],
+  ]));
+  const weight = (layer: string) => small.weights.get(`${layer}.weight`)!;
+  const diff = random(weight(layers[2]!).shape, 9);
+  using unet = await small.load();
+  await hangUp({ unet }, { ...products, [`unet.${layers[2]}.diff`]: diff }, "style");
+  await unet.adapters.set({ style: { "mid_block": 0.25, "mid_block.resnets.1": -0.5 } });
+  const [first, middle, last] = layers.map((layer, i) =>
+    merged(weight(layer), pairs.get(layer)!, [1, 0.25, -0.5][i]!)
+  );
+  const want = await wanted({
+    [`${layers[0]}.weight`]: first!,
+    [`${layers[1]}.weight`]: middle!,
+    [`${layers[2]}.weight`]: sum(last!, diff, -0.5),
+  });
+  assertRelativelyClose(await data(unet), want, bound, "out");
+  assert.throws(() => unet.adapters.set({ style: { "up_block": 1 } }), {
+    message:
+      'Cannot set adapter "style" in "up_block": it changes no layer whose name begins so, but e.g. "conv_in"',
+  });
+  assert.throws(() => unet.adapters.set({ style: { "conv_in": NaN } }), /expected a finite number/);
+});
