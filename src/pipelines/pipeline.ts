@@ -86,9 +86,10 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
 
   /**
    * Sets how strong the named LoRAs are, 1 where no scales are given;
-   * all others are switched off. Costs no new trace.
+   * all others are switched off. Costs no new trace, but where adapters are merged into weights: these are changed
+   * when the promise resolves, and runs wait for it.
    */
-  setAdapters(names: string | readonly string[], scales: number | readonly number[] = 1): void {
+  setAdapters(names: string | readonly string[], scales: number | readonly number[] = 1): Promise<void> {
     const wanted = [names].flat();
     const values = typeof scales === "number" ? wanted.map(() => scales) : scales;
     if (values.length !== wanted.length) {
@@ -97,12 +98,13 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
       );
     }
     this.#expectNames(wanted);
-    for (const { adapters } of this.#models) {
+    const changes = this.#models.map(({ adapters }) => {
       const own = wanted.flatMap((name, i) =>
         adapters.names.includes(name) ? [[name, values[i]!] as const] : []
       );
-      adapters.set(Object.fromEntries(own));
-    }
+      return adapters.set(Object.fromEntries(own));
+    });
+    return Promise.all(changes).then(() => {});
   }
 
   /**
