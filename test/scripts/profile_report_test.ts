@@ -146,6 +146,31 @@ browserTest("a kernel's WGSL is there as compiled, with what the host set marked
   );
 });
 
+const count = { part: 1, executions: 64, stored: 0, shared: 0, barriers: 0, subgroups: 0, atLeast: false };
+const lines = {
+  calls: 1,
+  flops: 2,
+  bytes: 3,
+  counts: [
+    { ...count, line: 1, flops: 30, others: 0, loaded: 10 },
+    { ...count, line: 4, flops: 60, others: 10, loaded: 0 },
+  ],
+};
+
+browserTest(
+  "lines of WGSL that were counted say how often they run, and their share of the work",
+  async (page) => {
+    await page.value(`document.querySelector(".dot").dispatchEvent(new MouseEvent("click"))`);
+    const gutters = "#details .wgsl:last-child details:last-child .gutter";
+    assert.deepEqual(await page.value(texts(gutters)), ["×64", "", "", "×64"]);
+    const parts =
+      `[...document.querySelectorAll("${gutters}")].map((one) => one.style.getPropertyValue("--part"))`;
+    assert.deepEqual(await page.value(parts), ["100%", "", "", "70%"]);
+    assert.equal(await page.value(`document.querySelectorAll("#details .gutter").length`), 4);
+  },
+  { profile: { ...profile, kernels: profile.kernels.map((kernel, i) => i ? kernel : { ...kernel, lines }) } },
+);
+
 browserTest(
   "a click in the flame graph fills the width with a module, and one above leads back",
   async (page) => {

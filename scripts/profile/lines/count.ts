@@ -25,7 +25,11 @@ export async function countLines(
     try {
       counting.set(pipeline, await beginCounting(device, pipeline, counters));
     } catch (error) {
-      counting.set(pipeline, (error as Error).message);
+      const { message } = error as Error;
+      counting.set(
+        pipeline,
+        message.startsWith("Cannot ") ? message : `Cannot count in ${pipeline.label}: ${message}`,
+      );
     }
   }
   const profiler = device.profiler!;

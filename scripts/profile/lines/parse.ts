@@ -12,7 +12,7 @@ import { type Token, tokensOf } from "./tokens.ts";
 
 /** Names behind which `<` opens a template; elsewhere it is less than. */
 const TEMPLATES =
-  /^(?:vec[234]|mat[234]x[234]|array|ptr|atomic|bitcast|subgroup_matrix_\w+|subgroupMatrixLoad)$/;
+  /^(?:vec[234]|mat[234]x[234]|array|ptr|atomic|bitcast|subgroup_matrix_\w+|subgroupMatrix\w+)$/;
 
 /** Operators by how tightly they bind, the loosest first. */
 const LEVELS = ["||", "&&", "|", "^", "&", "== !=", "< > <= >=", "<< >>", "+ -", "* / %"]

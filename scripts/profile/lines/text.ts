@@ -1,7 +1,7 @@
 import { table } from "../../inspect/table.ts";
 import { figuresOf, isWanted, msOf } from "../figures.ts";
 import type { KernelLines, Profile } from "../form.ts";
-import { type LineWork, noWork, WORK_KINDS } from "./work.ts";
+import { type LineWork, memoryShare, operationsShare, totalOf, WORK_KINDS } from "./work.ts";
 
 type Kernel = Profile["kernels"][number];
 type Count = KernelLines["counts"][number];
@@ -65,23 +65,6 @@ function describeKernel(
     ]),
   ].join("\n");
 }
-
-/** Counts of all lines together. */
-function totalOf(counts: readonly Count[]): LineWork {
-  const total = noWork();
-  for (const count of counts) for (const kind of WORK_KINDS) total[kind] += count[kind];
-  return total;
-}
-
-function operationsShare(count: LineWork, total: LineWork): number {
-  return part(count.flops + count.others, total.flops + total.others);
-}
-
-function memoryShare(count: LineWork, total: LineWork): number {
-  return part(count.loaded + count.stored, total.loaded + total.stored);
-}
-
-const part = (some: number, all: number) => all ? some / all : 0;
 
 /** A heading and a row for each line; kinds of work that the kernel does not do are left out. */
 function linesTable(

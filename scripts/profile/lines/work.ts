@@ -1,4 +1,4 @@
-/** What a kernel does, counted. */
+/** What a kernel does, counted. Runs in browsers, too. */
 export interface LineWork {
   /** Operations on numbers with a fraction: one a component, two of a fused multiply-add. */
   flops: number;
@@ -21,3 +21,22 @@ export const WORK_KINDS = ["flops", "others", "loaded", "stored", "shared", "bar
 export function noWork(): LineWork {
   return { flops: 0, others: 0, loaded: 0, stored: 0, shared: 0, barriers: 0, subgroups: 0 };
 }
+
+/** Counts of all lines together. */
+export function totalOf(counts: readonly LineWork[]): LineWork {
+  const total = noWork();
+  for (const count of counts) for (const kind of WORK_KINDS) total[kind] += count[kind];
+  return total;
+}
+
+/** Part of all operations, 0 to 1. */
+export function operationsShare(count: LineWork, total: LineWork): number {
+  return part(count.flops + count.others, total.flops + total.others);
+}
+
+/** Part of all bytes of storage buffers, 0 to 1. */
+export function memoryShare(count: LineWork, total: LineWork): number {
+  return part(count.loaded + count.stored, total.loaded + total.stored);
+}
+
+const part = (some: number, all: number) => all ? some / all : 0;

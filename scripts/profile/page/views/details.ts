@@ -1,11 +1,13 @@
 import { fullPath, msOf, sumOf, unitsOf } from "../../figures.ts";
 import type { Profile, ProfileRow } from "../../form.ts";
+import { type LineWork, memoryShare, operationsShare, totalOf } from "../../lines/work.ts";
 import { element } from "../dom.ts";
 import { bytesText, flopText, msText, peakText, percentText, rateText } from "../format.ts";
 import { isEntry, linesOf } from "../layout/wgsl.ts";
 import type { State } from "../state.ts";
 
 type Kernel = Profile["kernels"][number];
+type LineCount = NonNullable<Kernel["lines"]>["counts"][number];
 type Part = Kernel["parts"][number];
 
 const LISTED = 40; // modules
@@ -105,7 +107,13 @@ const REASONS: Readonly<Record<Part["reason"], string>> = {
 };
 
 /** A kernel's text as compiled, its entry and what the host wrote open. */
-function kernelOf({ name, parts, bindings, workgroup }: Kernel, place: string, isOpen: boolean): HTMLElement {
+function kernelOf(
+  { name, parts, bindings, workgroup, lines: counted }: Kernel,
+  place: string,
+  isOpen: boolean,
+): HTMLElement {
+  const counts = counted?.counts ?? [];
+  const total = totalOf(counts);
   return element(
     "details",
     { class: "wgsl", open: isOpen },
@@ -122,11 +130,14 @@ function kernelOf({ name, parts, bindings, workgroup }: Kernel, place: string, i
         element("li", {}, `${binding} ${name}: ${type}, ${use}`)
       ),
     ),
-    ...parts.filter(({ text }) => text.trim()).map(partOf),
+    ...parts.flatMap((part, i) =>
+      part.text.trim() ? [partOf(part, counts.filter((count) => count.part === i), total)] : []
+    ),
   );
 }
 
-function partOf(part: Part): HTMLElement {
+/** A part's text; where its lines were counted, with how often each ran and the larger of its shares of the kernel's work. */
+function partOf(part: Part, counts: readonly LineCount[], total: LineWork): HTMLElement {
   const lines = linesOf(part);
   const isOpen = part.reason === "written" || isEntry(part) || part.set.length > 0;
   return element(
@@ -143,14 +154,31 @@ function partOf(part: Part): HTMLElement {
     element(
       "pre",
       {},
-      ...lines.map(({ tokens, isSet }) =>
+      ...lines.map(({ tokens, isSet }, i) =>
         element(
           "span",
           { class: isSet ? "line set" : "line" },
+          ...counts.length ? [gutterOf(counts.find(({ line }) => line === i + 1), total)] : [],
           ...tokens.map(({ kind, text }) => kind === "plain" ? text : element("span", { class: kind }, text)),
           "\n",
         )
       ),
     ),
+  );
+}
+
+function gutterOf(count: LineCount | undefined, total: LineWork): HTMLElement {
+  if (!count) return element("span", { class: "gutter" });
+  const shares = [operationsShare(count, total), memoryShare(count, total)] as const;
+  const percent = 100 * Math.max(...shares);
+  return element(
+    "span",
+    {
+      class: "gutter",
+      style: `--part: ${percent}%`,
+      title: `${count.flops} FLOP, ${count.others} other operations (${percentText(shares[0])}); ` +
+        `${count.loaded} B loaded, ${count.stored} B stored (${percentText(shares[1])})`,
+    },
+    `×${count.executions}`,
   );
 }
