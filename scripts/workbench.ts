@@ -25,6 +25,7 @@ import { InputsFile, writeInputs } from "./workbench/inputs_file.ts";
 import { LoadedModel } from "./workbench/loaded_model.ts";
 import { describeMachines } from "./workbench/machines.ts";
 import { describeChange } from "./workbench/report.ts";
+import { savesIn } from "./workbench/saves.ts";
 import { flopsLimit, Workbench } from "./workbench/workbench.ts";
 
 const options = readArguments(
@@ -77,7 +78,7 @@ if (isOnNullGpu()) {
   throw new Error("Cannot work on a null GPU, as it computes nothing: leave as-gpu out, and take --as");
 }
 const folder = shaders ?? join(import.meta.dirname!, "../shaders");
-let tried = await shadersIn(folder); // tells at once where there is none
+let tried: ReadonlyMap<string, string> = await shadersIn(folder); // tells at once where there is none
 
 await using compiler = as &&
   await KernelCompiler.open(as, { ...origin, kernel: kernel!, rows });
@@ -104,16 +105,8 @@ if (workbench) console.log(`it is made of\n  ${workbench.files.join(" ")}`);
 if (compiled) console.log(describeMachines(compiled));
 
 await apply();
-using watcher = Deno.watchFs(folder);
 console.log(`watching ${folder}; Ctrl+C ends`);
-for await (const { kind } of watcher) {
-  if (kind === "access") continue; // such as ours
-  await new Promise((resolve) => setTimeout(resolve, 30)); // a save is several events
-  const texts = await shadersIn(folder).catch(() => tried); // in the middle of a save
-  const same = texts.size === tried.size && [...texts].every(([path, text]) => tried.get(path) === text);
-  tried = texts;
-  if (!same) await apply();
-}
+for await (tried of savesIn(folder, tried, stays)) await apply();
 
 /** The kernels to work on, and a line about them; none where only the GPU of --as has such. */
 async function findWorks(): Promise<Work[]> {
@@ -142,8 +135,13 @@ async function apply(): Promise<void> {
     if (change?.stands ?? true) compiled = now;
   } catch (error) {
     if (error instanceof DeviceLostError) throw error;
-    console.log(`\n${inFolder((error as Error).message)}\nthe version before stays`);
+    stays(inFolder((error as Error).message));
   }
+}
+
+/** Tells why a version is not taken. */
+function stays(message: string): void {
+  console.log(`\n${message}\nthe version before stays`);
 }
 
 /** A message with the paths of the folder's own files. */

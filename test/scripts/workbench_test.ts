@@ -330,6 +330,37 @@ Deno.test("workbench.ts watches a folder, answers each save, and names the file 
   });
 });
 
+Deno.test("workbench.ts tells of a folder that is gone, and watches it where it is made again", async () => {
+  using folder = new TestFolder();
+  folder.write("norm/softmax.wgsl", softmax);
+  const answer = /softmax\.wgsl: \d kernels? compiled anew in \d+ ms\n.*\n1×1×6×77 .*\n/;
+  await watching(folder, ["softmax", "--shape", "6x77"], async (until) => {
+    await until(/watching .*; Ctrl\+C ends/);
+    for (const turn of [1, 2]) { // removed, then moved away
+      if (turn === 1) Deno.removeSync(folder.path, { recursive: true });
+      else Deno.renameSync(folder.path, `${folder.path}.away`);
+      await until(/Cannot read shaders of .*: no such folder; check the path\nthe version before stays\n/);
+      folder.write("norm/softmax.wgsl", `${softmax}\n// made again ${turn}`);
+      await until(answer);
+      folder.write("norm/softmax.wgsl", `${softmax}\n// edited again ${turn}`);
+      await until(answer);
+    }
+    Deno.removeSync(`${folder.path}.away`, { recursive: true });
+    Deno.symlinkSync("nowhere", join(folder.path, "norm/gone.wgsl"));
+    await until(
+      /Cannot read shaders of .*: expected a file .*gone\.wgsl, got a link to none; mend it\nthe version/,
+    );
+    Deno.removeSync(join(folder.path, "norm/gone.wgsl"));
+    Deno.mkdirSync(join(folder.path, "norm/group_norm.wgsl"));
+    await until(
+      /Cannot read shaders of .*: expected a file .*group_norm\.wgsl, got a folder; rename it\nthe version/,
+    );
+    Deno.removeSync(join(folder.path, "norm/group_norm.wgsl"));
+    folder.write("norm/softmax.wgsl", `${softmax}\n// at last`);
+    await until(answer);
+  });
+});
+
 Deno.test({
   name:
     "workbench.ts --as tells what each save changes for a GPU that is not here, even of a kernel that only it runs",

@@ -10,10 +10,9 @@ export async function shadersIn(folder: string): Promise<Map<string, string>> {
     for await (const { name, isDirectory } of Deno.readDir(inner)) {
       const path = join(inner, name);
       if (name.startsWith(".")) continue; // of editors
-      if (isDirectory) await read(path);
-      else if (name.endsWith(".wgsl")) {
-        texts.set(`shaders/${relative(folder, path).replaceAll(sep, "/")}`, await Deno.readTextFile(path));
-      }
+      if (name.endsWith(".wgsl")) {
+        texts.set(`shaders/${relative(folder, path).replaceAll(sep, "/")}`, await textOf(path));
+      } else if (isDirectory) await read(path);
     }
   };
   try {
@@ -24,4 +23,18 @@ export async function shadersIn(folder: string): Promise<Map<string, string>> {
     throw new Error(`Cannot read shaders of ${folder}: ${why}`, { cause });
   }
   return texts;
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.IsADirectory) {
+      throw new Error(`expected a file ${path}, got a folder; rename it`, { cause });
+    }
+    if (cause instanceof Deno.errors.NotFound) {
+      throw new Error(`expected a file ${path}, got a link to none; mend it`, { cause });
+    }
+    throw cause;
+  }
 }
