@@ -13,12 +13,21 @@ import { readSchedule, type Schedule } from "./timesteps.ts";
 /**
  * The keys that both DPM-Solvers have besides those of all solvers.
  */
-export interface DPMSolverConfig extends SolverConfig {
+export interface DPMSolverConfig extends SolverConfig, ClippedConfig {}
+
+/** The keys of DPM-Solver that SA-Solver has too. */
+export interface ClippedConfig {
   /** The smallest log SNR to visit; near −∞ the cosine schedule is unstable. */
   lambda_min_clipped: number;
   /** A model that learned its variance returns it as further channels, which are left out. */
   variance_type: "learned" | "learned_range" | null;
 }
+
+/** The schema of ClippedConfig. */
+export const clippedConfig = {
+  lambda_min_clipped: z.union([z.literal(-Infinity), z.number()]).default(-Infinity),
+  variance_type: z.enum(["learned", "learned_range"]).nullable().default(null).catch(null),
+};
 
 /** The keys of a DPMSolverMultistep scheduler_config.json. */
 export interface DPMSolverMultistepConfig extends DPMSolverConfig, DPMSolverMethod {
@@ -36,8 +45,7 @@ export interface DPMSolverSinglestepConfig extends DPMSolverConfig, DPMSolverMet
 
 const dpmSolverConfig = {
   ...solverConfig,
-  lambda_min_clipped: z.union([z.literal(-Infinity), z.number()]).default(-Infinity),
-  variance_type: z.enum(["learned", "learned_range"]).nullable().default(null).catch(null),
+  ...clippedConfig,
   solver_type: choice(["midpoint", "heun"], { logrho: "midpoint", bh1: "midpoint", bh2: "midpoint" }),
 };
 
@@ -188,12 +196,16 @@ export class DPMSolverSinglestepScheduler extends SolverScheduler<DPMSolverSingl
 }
 
 /** A model that learned its variance returns it as further channels: [B, 2C, …] → [B, C, …]. */
-function withoutVariance(modelOutput: Tensor, sample: Tensor, { variance_type }: DPMSolverConfig): Tensor {
+export function withoutVariance(
+  modelOutput: Tensor,
+  sample: Tensor,
+  { variance_type }: ClippedConfig,
+): Tensor {
   return variance_type ? modelOutput.slice(1, 0, sample.shape[1]) : modelOutput;
 }
 
 /** The noise of a step of the SDE; the ODE has none. */
-function noiseOf(
+export function noiseOf(
   algorithm: DPMSolverMethod["algorithm_type"],
   sample: Tensor,
   { generator, varianceNoise }: DPMSolverStepOptions,
@@ -202,7 +214,10 @@ function noiseOf(
 }
 
 /** The first timestep whose λ = log √ᾱ − log √(1−ᾱ) is clipped. */
-function clippedEnd(config: DPMSolverConfig, alphasCumprod: Float32Array): number {
+export function clippedEnd(
+  config: ClippedConfig & { num_train_timesteps: number },
+  alphasCumprod: Float32Array,
+): number {
   const log = (x: Float32Array) => x.map(Math.sqrt).map(Math.log);
   const [signal, noise] = [log(alphasCumprod), log(alphasCumprod.map((bar) => 1 - bar))];
   const lambdas = signal.map((x, i) => x - noise[i]!);

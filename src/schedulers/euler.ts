@@ -147,7 +147,7 @@ export function addChurn(
   steps: number,
   { sChurn = 0, sTmin = 0, sTmax = Infinity, sNoise = 1, generator }: ChurnOptions,
 ): { sample: Tensor; sigma: number } {
-  const gamma = sigma >= sTmin && sigma <= sTmax ? Math.min(sChurn / steps, Math.SQRT2 - 1) : 0;
+  const gamma = sigma >= f32(sTmin) && sigma <= f32(sTmax) ? Math.min(sChurn / steps, Math.SQRT2 - 1) : 0;
   if (!(gamma > 0)) return { sample, sigma };
   const sigmaHat = f32(sigma * f32(gamma + 1));
   const deviation = Math.sqrt(f32(f32(sigmaHat ** 2) - f32(sigma ** 2))); // rounded as in torch, as it cancels

@@ -75,8 +75,8 @@ export abstract class FlowScheduler<Config extends FlowConfig> extends Scheduler
   }
 }
 
-/** The keys of a FlowMatchEuler scheduler_config.json. */
-export interface FlowMatchEulerConfig extends FlowConfig, SigmaConfig {
+/** The keys that choose the noise levels of FlowMatchEuler and FlowMatchLCM. */
+export interface FlowLevelsConfig extends FlowConfig, SigmaConfig {
   /** mu for base_image_seq_len tokens. */
   base_shift: number;
   /** mu for max_image_seq_len tokens. */
@@ -89,11 +89,10 @@ export interface FlowMatchEulerConfig extends FlowConfig, SigmaConfig {
   invert_sigmas: boolean;
   /** Stretches the σ of the steps so that the last is this one, as LTX-Video does. */
   shift_terminal: number | null;
-  /** Adds new noise at each step instead of going on along the velocity. */
-  stochastic_sampling: boolean;
 }
 
-const eulerSchema = z.looseObject({
+/** The schema of FlowLevelsConfig. */
+export const flowLevelsConfig = {
   ...flowConfig,
   base_shift: z.number().nullish().transform((shift) => shift ?? 0.5),
   max_shift: z.number().nullish().transform((shift) => shift ?? 1.15),
@@ -102,16 +101,10 @@ const eulerSchema = z.looseObject({
   invert_sigmas: flag(false),
   shift_terminal: z.number().min(0).lt(1).nullable().default(null),
   ...sigmaConfig,
-  stochastic_sampling: flag(false),
-});
+};
 
-/** Euler's method along the velocity of a flow (Esser et al. 2024, https://arxiv.org/abs/2403.03206). */
-export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEulerConfig> {
-  /** A scheduler with diffusers' defaults where `config` names nothing else. */
-  constructor(config: Partial<FlowMatchEulerConfig> = {}) {
-    super(eulerSchema, config);
-  }
-
+/** A scheduler along a flow with the noise levels of Esser et al. 2024. */
+export abstract class FlowLevelsScheduler<Config extends FlowLevelsConfig> extends FlowScheduler<Config> {
   /** The mu of dynamic shifting for an image of so many tokens: on a line through the config's two points. */
   muFor(imageSeqLen: number): number {
     const { base_shift, max_shift, base_image_seq_len, max_image_seq_len } = this.config;
@@ -135,20 +128,6 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
     const sigmas = falling.map(f32).map((sigma) => inverted ? f32(1 - sigma) : sigma);
     const own = inverted ? undefined : given.timesteps;
     this.visit((own ?? sigmas.map((sigma) => sigma * T)).map(f32), [...sigmas, inverted ? 1 : 0]);
-  }
-
-  /** One step along the velocity, x_σ → x_σ': from x̂_0 back up to σ', or up with new noise. */
-  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
-    this.expectStep(modelOutput, sample, options);
-    const { generator } = options;
-    const index = this.enter(t);
-    const [sigma, next] = this.sigmas.slice(index) as [number, number];
-    const x0 = weightedSum([1, sample], [-sigma, modelOutput]);
-    const prevSample = this.config.stochastic_sampling
-      ? weightedSum([1 - next, x0], [next, randn(sample.shape, { generator })])
-      : weightedSum([1, x0], [next, modelOutput]);
-    this.advance();
-    return { prevSample, predOriginalSample: x0 };
   }
 
   /** The schedule; unlike with other classes it may have timesteps and sigmas together. */
@@ -185,6 +164,36 @@ export class FlowMatchEulerDiscreteScheduler extends FlowScheduler<FlowMatchEule
     throw new RangeError(
       "Cannot stretch sigmas to shift_terminal: expected the last below 1; use more steps",
     );
+  }
+}
+
+/** The keys of a FlowMatchEuler scheduler_config.json. */
+export interface FlowMatchEulerConfig extends FlowLevelsConfig {
+  /** Adds new noise at each step instead of going on along the velocity. */
+  stochastic_sampling: boolean;
+}
+
+const eulerSchema = z.looseObject({ ...flowLevelsConfig, stochastic_sampling: flag(false) });
+
+/** Euler's method along the velocity of a flow (Esser et al. 2024, https://arxiv.org/abs/2403.03206). */
+export class FlowMatchEulerDiscreteScheduler extends FlowLevelsScheduler<FlowMatchEulerConfig> {
+  /** A scheduler with diffusers' defaults where `config` names nothing else. */
+  constructor(config: Partial<FlowMatchEulerConfig> = {}) {
+    super(eulerSchema, config);
+  }
+
+  /** One step along the velocity, x_σ → x_σ': from x̂_0 back up to σ', or up with new noise. */
+  step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
+    this.expectStep(modelOutput, sample, options);
+    const { generator } = options;
+    const index = this.enter(t);
+    const [sigma, next] = this.sigmas.slice(index) as [number, number];
+    const x0 = weightedSum([1, sample], [-sigma, modelOutput]);
+    const prevSample = this.config.stochastic_sampling
+      ? weightedSum([1 - next, x0], [next, randn(sample.shape, { generator })])
+      : weightedSum([1, x0], [next, modelOutput]);
+    this.advance();
+    return { prevSample, predOriginalSample: x0 };
   }
 }
 

@@ -71,7 +71,12 @@ export const samplers: readonly Sampler[] = [
   { names: ["PNDM"], className: "PNDMScheduler" },
   { names: ["DEIS"], className: "DEISMultistepScheduler", config: { solver_order: 3 } },
   { names: ["DEIS multistep"], className: "DEISMultistepScheduler" },
-  { names: ["LCM"], className: "LCMScheduler" },
+  {
+    names: ["SA Solver"],
+    className: "SASolverScheduler",
+    config: { predictor_order: 3, corrector_order: 4 },
+  },
+  { names: ["LCM"], className: "LCMScheduler", flowClassName: "FlowMatchLCMScheduler" },
   { names: ["TCD"], className: "TCDScheduler" },
   {
     names: ["Flow match Euler", "Flow match Euler discrete"],

@@ -28,7 +28,7 @@ const schema = z.looseObject({
 /**
  * Adams-Bashforth weights of the outputs, the newest first, by how many there are (Liu et al. 2022, eq. 9).
  */
-const multistep = [
+export const multistep = [
   [1],
   [3 / 2, -1 / 2],
   [23 / 12, -16 / 12, 5 / 12],

@@ -34,44 +34,53 @@ import {
   type TimestepSpacing,
 } from "./timesteps.ts";
 
-/** The keys that the solvers of the diffusion ODE share. */
-export interface SolverConfig extends BetaConfig, TimestepConfig, SigmaConfig, ThresholdConfig {
+/** The keys of a solver's noise levels and of what its model predicts. */
+export interface SolverLevelsConfig extends BetaConfig, TimestepConfig, SigmaConfig, ThresholdConfig {
   /** The course of β; the solvers know these three. */
   beta_schedule: "linear" | "scaled_linear" | "squaredcos_cap_v2";
   /** The kind of the model's output; of a flow x_σ = (1 − σ) x_0 + σ ε the velocity ε − x_0. */
   prediction_type: PredictionType | "flow_prediction";
-  /** The highest order of a step: how many model outputs it uses. */
-  solver_order: number;
   /** Falls back to lower orders in the last steps. */
   lower_order_final: boolean;
   /** The model was trained on a flow: α = 1 − σ. */
   use_flow_sigmas: boolean;
   /** Moves the noise levels of a flow towards 1. */
   flow_shift: number;
+}
+
+/** The keys that the solvers of the diffusion ODE share. */
+export interface SolverConfig extends SolverLevelsConfig {
+  /** The highest order of a step: how many model outputs it uses. */
+  solver_order: number;
   /** Takes the shift from each picture's size, which setTimesteps() takes as `mu`. */
   use_dynamic_shifting: boolean;
   /** σ where the last step ends. */
   final_sigmas_type: FinalSigmas;
 }
 
-/** The schema of SolverConfig. */
-export const solverConfig = {
+/** The schema of SolverLevelsConfig. */
+export const solverLevelsConfig = {
   ...betaConfig,
   rescale_betas_zero_snr: flag(false),
   prediction_type: z.enum([...predictionType.unwrap().options, "flow_prediction"]).default("epsilon"),
   ...timestepConfig,
   ...thresholdConfig,
   ...sigmaConfig,
-  solver_order: z.int().min(1).max(3).default(2),
   lower_order_final: flag(true),
   use_flow_sigmas: flag(false),
   flow_shift: z.number().positive().default(1),
+};
+
+/** The schema of SolverConfig. */
+export const solverConfig = {
+  ...solverLevelsConfig,
+  solver_order: z.int().min(1).max(3).default(2),
   use_dynamic_shifting: flag(false),
   final_sigmas_type: z.enum(["zero", "sigma_min"]).default("zero"),
 };
 
 /** A scheduler that solves the diffusion ODE or SDE from one noise level to the next. */
-export abstract class SolverScheduler<Config extends SolverConfig> extends Scheduler<Config> {
+export abstract class SolverScheduler<Config extends SolverLevelsConfig> extends Scheduler<Config> {
   /** ᾱ and σ at each timestep of training. */
   protected readonly table: SigmaTable;
   #levels: NoiseLevel[] = [];
@@ -161,7 +170,8 @@ export abstract class SolverScheduler<Config extends SolverConfig> extends Sched
   /** The shift of the config, or e^mu where the size of the picture decides. */
   protected flowShift(mu: number | undefined): number {
     if (mu === undefined) return this.config.flow_shift;
-    if (this.config.use_dynamic_shifting) return Math.exp(mu);
+    const { use_dynamic_shifting } = this.config as Partial<SolverConfig>;
+    if (use_dynamic_shifting) return Math.exp(mu);
     throw new TypeError(
       "Cannot set timesteps with mu: expected use_dynamic_shifting in the config, got false",
     );

@@ -4,7 +4,11 @@ import {
   DDIMScheduler,
   type DDIMStepOptions,
   DDPMScheduler,
+  EDMEulerScheduler,
   EulerDiscreteScheduler,
+  FlowMatchLCMScheduler,
+  IPNDMScheduler,
+  SASolverScheduler,
   type Scheduler,
   type StepOptions,
 } from "../../src/schedulers/mod.ts";
@@ -279,4 +283,38 @@ Deno.test("a scheduler shows its config and no tables", () => {
   const text = Deno.inspect(new EulerDiscreteScheduler());
   assert.match(text, /^EulerDiscreteScheduler \{\n {2}num_train_timesteps: 1000,\n/);
   assert.doesNotMatch(text, /Float32Array|Symbol/);
+});
+
+Deno.test("SASolverScheduler adds noise as its tau_func says: with 0 none", async () => {
+  const sampled = async (tau: number, seed: number) => {
+    const scheduler = new SASolverScheduler({ tau_func: () => tau });
+    scheduler.setTimesteps(6);
+    return Array.from(await run(scheduler, { generator: manualSeed(seed) }));
+  };
+  assert.deepEqual(await sampled(0, 1), await sampled(0, 2));
+  assert.notDeepEqual(await sampled(0.5, 1), await sampled(0.5, 2));
+});
+
+Deno.test("schedulers refuse configs and steps that they cannot follow", () => {
+  const refused: [() => unknown, RegExp][] = [
+    [
+      () => new SASolverScheduler({ algorithm_type: "noise_prediction", prediction_type: "flow_prediction" }),
+      /expected algorithm_type to be "data_prediction", as prediction_type is "flow_prediction"/,
+    ],
+    [
+      () => new SASolverScheduler({ tau_func: 1 } as never),
+      /tau_func to be a function of the timestep, or null/,
+    ],
+    [() => new SASolverScheduler({ predictor_order: 5 }), /predictor_order/],
+    [
+      () => new FlowMatchLCMScheduler({ scale_factors: [0.5] } as never),
+      /expected scale_factors to be null, got/,
+    ],
+    [() => new EDMEulerScheduler().setTimesteps(1001), /expected 1 to 1000 steps/],
+    [
+      () => new IPNDMScheduler({ trained_betas: [1, 0.5, 0] }).setTimesteps(3),
+      /expected 2 steps, as trained_betas has/,
+    ],
+  ];
+  for (const [make, message] of refused) assert.throws(make, { message });
 });

@@ -34,7 +34,7 @@ for (const [name, Class] of Object.entries(schedulerClasses)) {
       const start = upload("sample0").mul(scheduler.initNoiseSigma);
       await checkSteps(scheduler, scheduler.timesteps, start, loop, want);
       setTimesteps(scheduler, loop);
-      await checkNoise(scheduler, loop, want);
+      if (want("add_noise") as HostTensor | undefined) await checkNoise(scheduler, loop, want); // IPNDM's cannot
     });
     const least = name.startsWith("DD") ? 61 : name === "FlowMatchHeunDiscreteScheduler" ? 2 : 6;
     assert.ok(count >= least, `${count} loops`);
