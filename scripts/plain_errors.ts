@@ -1,6 +1,6 @@
 /**
  * Imported by scripts, in front of all else: an error that nobody caught ends the script with its message alone and
- * exit code 1, and so does a Deno that is too old.
+ * exit code 1, or the one that the script set before, and so does a Deno that is too old.
  */
 import { ignoringErrors } from "../src/core/shown.ts";
 import { expectRuntime } from "../src/gpu/open/runtime.ts";
@@ -13,7 +13,7 @@ function end(event: Event, error: unknown): void {
   event.preventDefault();
   while (error instanceof SuppressedError) error = error.suppressed; // the first, not what giving back then met
   console.error(error instanceof Error ? plainMessage(error) : error);
-  Deno.exit(1);
+  Deno.exit(Deno.exitCode || 1);
 }
 
 /** The message of an error; parseArgs' takes several lines, which become one. */

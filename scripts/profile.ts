@@ -11,7 +11,7 @@ import { defaultsOf, readGiven } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { fastest, measureSpeeds, type Speeds } from "./doctor/speeds.ts";
 import { buildProfile } from "./profile/build.ts";
-import { type Change, compareProfiles, confirmChanges } from "./profile/compare.ts";
+import { type Change, compareProfiles, measuredAgain } from "./profile/compare.ts";
 import { type Profile, readProfile } from "./profile/form.ts";
 import { htmlOf } from "./profile/html.ts";
 import { countLines } from "./profile/lines/count.ts";
@@ -22,6 +22,9 @@ import { describeChanges, describeProfile } from "./profile/text.ts";
 
 /** How often kernels that look slower in --compare are measured again. */
 const AGAIN = 2;
+
+/** Exit codes: where a kernel got slower, and of an error. */
+const [SLOWER, FAILED] = [1, 2];
 
 const OPTIONS = {
   model: option.model("any model or pipeline: a folder, a repository or one file", "emoji-ddpm"),
@@ -54,6 +57,7 @@ const OPTIONS = {
     over: 0,
   }),
 };
+Deno.exitCode = FAILED; // of an error, until all is done
 const given = readGiven(
   "scripts/profile.ts [model]",
   "Times a model's step, or a pipeline's run, by kernel and by module.",
@@ -68,9 +72,9 @@ if (options.pipeline && options.part !== undefined) {
   throw new TypeError("Cannot take --part with --pipeline: expected one of them, a part or the whole");
 }
 const before = options.compare === undefined ? undefined : await readProfile(options.compare);
-const profile = options.from === undefined ? await measured(options.trace) : await readProfile(options.from);
+let profile = options.from === undefined ? await measured(options.trace) : await readProfile(options.from);
 const { tolerance, only } = options;
-const changes = before && await compared(before, profile);
+const changes = before && await compared(before);
 
 console.log(describeProfile(profile, options));
 for (const text of describeLines(profile)) console.log(`\n${text}`);
@@ -85,17 +89,17 @@ if (options.html) {
 }
 if (before && changes) {
   console.log(`\n${describeChanges(changes, tolerance)}`);
-  if (changes.some(({ verdict }) => verdict === "slower")) Deno.exitCode = 1;
 }
+Deno.exitCode = changes?.some(({ verdict }) => verdict === "slower") ? SLOWER : 0;
 
-/** What changed; kernels that look slower are measured again, as a busy machine slows some for a while. */
-async function compared(before: Profile, now: Profile): Promise<Change[]> {
-  let changes = compareProfiles(before, now, tolerance, only);
-  for (let turn = 0; turn < AGAIN && options.from === undefined; turn++) {
-    if (!changes.some(({ verdict }) => verdict === "slower")) break;
-    changes = confirmChanges(changes, compareProfiles(before, await measured(), tolerance, only));
+/** What changed; where kernels look slower all is measured again, as a busy machine slows some for a while. */
+async function compared(before: Profile): Promise<Change[]> {
+  for (let turn = 0;; turn++) {
+    const changes = compareProfiles(before, profile, tolerance, only);
+    const isSlower = changes.some(({ verdict }) => verdict === "slower");
+    if (turn === AGAIN || options.from !== undefined || !isSlower) return changes;
+    profile = measuredAgain(profile, await measured());
   }
-  return changes;
 }
 
 /** With --from nothing is measured: throws where an option says how. */

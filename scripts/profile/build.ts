@@ -78,6 +78,7 @@ export function buildProfile(
       ])
     ),
     clockSlackMs: Math.max(...dispatches.map(({ recording }) => recording.clock?.slack ?? 0)),
+    again: [],
     memory: {
       peak: device.buffers.usage().peak,
       device: dispatches.flatMap(({ recording }) =>

@@ -1,5 +1,5 @@
 /** What changed between two profiles. Runs in browsers, too. */
-import { isWanted, spreadOf } from "./figures.ts";
+import { fullPath, isWanted, spreadOf } from "./figures.ts";
 import type { Profile, ProfileRow, Spread } from "./form.ts";
 
 /** A kernel at a size, or other rows as one, before and now. */
@@ -8,8 +8,13 @@ export interface Change {
   /** ms of a step, or outside steps of a run; undefined where it did not run. */
   readonly before: Spread | undefined;
   readonly now: Spread | undefined;
-  /** Slower or faster by more than the tolerance, and in each step than in any of the other profile. */
-  readonly verdict: "slower" | "faster" | "same" | "new" | "gone";
+  /** Module in which it takes longest, and how many others there are. */
+  readonly where: string;
+  /**
+   * Slower or faster by more than the tolerance, and in each step than in any of the other profile; unconfirmed if it was slower
+   * at first, but not whenever it was measured again.
+   */
+  readonly verdict: "slower" | "unconfirmed" | "faster" | "same" | "new" | "gone";
 }
 
 /**
@@ -27,7 +32,13 @@ export function compareProfiles(
   const [old, recent] = [timesOf(before, only, nameOf), timesOf(now, only, nameOf)];
   const changes = [...new Set([...old.keys(), ...recent.keys()])].map((name) => {
     const [a, b] = [old.get(name), recent.get(name)];
-    return { name, before: a && spreadOf(a), now: b && spreadOf(b), verdict: verdictOf(a, b, tolerance) };
+    const found = verdictOf(a, b, tolerance);
+    const holds = nameOf !== kernelAtSize || now.again.every((times) => {
+      return verdictOf(a, times[name], tolerance) === "slower";
+    });
+    const verdict = found === "slower" && !holds ? "unconfirmed" : found;
+    const where = whereOf((b ? now : before).rows.filter((row) => nameOf(row) === name));
+    return { name, before: a && spreadOf(a), now: b && spreadOf(b), where, verdict };
   });
   const size = ({ before, now }: Change) => Math.abs((now?.median ?? 0) - (before?.median ?? 0));
   return changes.sort((a, b) => size(b) - size(a));
@@ -51,12 +62,17 @@ function isAbove(times: readonly number[], others: readonly number[], tolerance:
   return times.every((time) => time > most);
 }
 
-/** The changes, of the slower kernels those that were so when they were measured again, too: others were slowed by the machine. */
-export function confirmChanges(changes: readonly Change[], again: readonly Change[]): Change[] {
-  const slower = new Set(again.flatMap(({ name, verdict }) => verdict === "slower" ? [name] : []));
-  return changes.map((change) =>
-    change.verdict === "slower" && !slower.has(change.name) ? { ...change, verdict: "same" } : change
-  );
+/** A profile with times of the same work that was measured again: what is called slower must be so in all of them. */
+export function measuredAgain(profile: Profile, again: Profile): Profile {
+  return {
+    ...profile,
+    again: [...profile.again, Object.fromEntries(timesOf(again, undefined, kernelAtSize))],
+  };
+}
+
+function whereOf([longest, ...others]: readonly ProfileRow[]): string {
+  const path = longest!.path || fullPath(longest!);
+  return others.length > 0 ? `${path} and ${others.length} more` : path;
 }
 
 /** Name of a kernel at a size, with where it runs. */

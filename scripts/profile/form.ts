@@ -166,6 +166,8 @@ export const profileForm = z.object({
    * behind its submission.
    */
   clockSlackMs: z.number(),
+  /** For `--compare` measured again: ms of each step or run of kernels by name and size; a kernel is slower if it was so each time. */
+  again: z.array(z.record(z.string(), z.array(z.number()))),
   memory: z.object({
     /** Most bytes that the device had at once. */
     peak: z.number(),

@@ -130,19 +130,27 @@ const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 export function describeChanges(changes: readonly Change[], tolerance: number): string {
   const told = changes.filter(({ verdict }) => verdict !== "same");
   const cell = (spread: Spread | undefined) => spread?.median.toFixed(3) ?? "";
-  const rows = told.map(({ name, before, now, verdict }) => [
+  const rows = told.map(({ name, before, now, where, verdict }) => [
     name,
+    where,
     cell(before),
     cell(now),
     before && now ? percent(now.median / before.median - 1) : "",
-    verdict,
+    verdict === "unconfirmed" ? "not confirmed" : verdict,
   ]);
+  const faster = told.filter(({ verdict }) => verdict === "faster").length;
+  const again = told.filter(({ verdict }) => verdict === "unconfirmed").length;
   const slower = told.filter(({ verdict }) => verdict === "slower").length;
   const varies = (spread?: Spread) => spread && spread.high - spread.low > tolerance * spread.median;
   const unsure = changes.filter(({ before, now }) => varies(before) || varies(now)).length;
   return printable([
-    ...rows.length ? [table([["kernel [result], where", "ms before", "ms now", "change", ""], ...rows])] : [],
-    `${slower} of ${changes.length} kernels slower by more than ${percent(tolerance)} and than they vary`,
+    ...rows.length
+      ? [table([["kernel [result], model", "most in", "ms before", "ms now", "change", ""], ...rows])]
+      : [],
+    `${slower} of ${changes.length} kernels slower by more than ${
+      percent(tolerance)
+    } and than they vary, ${faster} faster` +
+    (again ? `; ${again} looked slower, but not each time that they were measured again` : ""),
     ...unsure
       ? [`${unsure} of them vary by more than that from step to step: smaller changes of these are not seen`]
       : [],

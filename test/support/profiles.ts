@@ -81,6 +81,7 @@ export function madeProfile(rows: readonly RowFacts[], dispatches: readonly Disp
     host: [["encode", "0.1", 0, 1], ["wait", "0.1", 1, Math.max(0, allMs - 1)]],
     stretches: [],
     clockSlackMs: 0,
+    again: [],
     memory: {
       peak: 1e6,
       device: [],

@@ -6,7 +6,7 @@ import { type Grouping, groupingsOf } from "../layout/groups.ts";
 import type { Report } from "../report.ts";
 import type { State } from "../state.ts";
 
-const VERDICTS = ["slower", "faster", "new", "gone", "same"] as const;
+const VERDICTS = ["slower", "unconfirmed", "faster", "new", "gone", "same"] as const;
 const FIRST = 40; // lines that are there at once
 
 /** What changed since an earlier profile, by kernel or by module. */
