@@ -20,7 +20,7 @@ export interface EDMDPMSolverMultistepConfig extends EDMConfig, ThresholdConfig,
   solver_order: number;
   /** Falls back to lower orders in the last steps. */
   lower_order_final: boolean;
-  /** Takes the last step in order 1. */
+  /** Takes the last step in order 1; it is so with false as well, which changes nothing. */
   euler_at_final: boolean;
 }
 
@@ -34,7 +34,7 @@ const schema = z.looseObject({
   euler_at_final: flag(false),
 });
 
-/** DPM-Solver++ (Lu et al. 2022, https://arxiv.org/abs/2211.01095) for EDM, over the outputs of the last steps. */
+/** DPM-Solver++ (Lu et al. 2022, https://arxiv.org/abs/2211.01095) for EDM, over the last outputs. */
 export class EDMDPMSolverMultistepScheduler extends EDMScheduler<EDMDPMSolverMultistepConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<EDMDPMSolverMultistepConfig> = {}) {
@@ -63,7 +63,7 @@ export class EDMDPMSolverMultistepScheduler extends EDMScheduler<EDMDPMSolverMul
     return { alpha: 1, sigma, lambda: -f32(Math.log(sigma)), ratio: sigma };
   }
 
-  /** The order of a step. The last is of order 1: it ends at 0, or has no length where σ stays at its smallest. */
+  /** The order of a step; 1 of the last, which ends at 0, or has no length as it begins at the smallest σ. */
   #order(index: number, outputs: number): number {
     const { solver_order, lower_order_final } = this.config;
     const left = this.timesteps.length - index;

@@ -9,7 +9,10 @@ export type EDMEulerConfig = EDMConfig;
 
 const schema = z.looseObject(edmConfig);
 
-/** Euler's method for EDM (Karras et al. 2022, Algorithm 2 without its correction, https://arxiv.org/abs/2206.00364). */
+/**
+ * Euler's method for EDM
+ * (Karras et al. 2022, Algorithm 2 without its correction, https://arxiv.org/abs/2206.00364).
+ */
 export class EDMEulerScheduler extends EDMScheduler<EDMEulerConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<EDMEulerConfig> = {}) {

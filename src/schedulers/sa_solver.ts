@@ -42,7 +42,10 @@ const schema = z.looseObject({
   { path: ["algorithm_type"], error: '"data_prediction", as prediction_type is "flow_prediction"' },
 );
 
-/** SA-Solver (Xue et al. 2023, https://arxiv.org/abs/2309.05019): stochastic Adams-Bashforth steps, corrected by Adams-Moulton. */
+/**
+ * SA-Solver (Xue et al. 2023, https://arxiv.org/abs/2309.05019):
+ * stochastic steps of Adams-Bashforth, corrected by Adams-Moulton.
+ */
 export class SASolverScheduler extends SolverScheduler<SASolverConfig> {
   /** A scheduler with diffusers' defaults where `config` names nothing else. */
   constructor(config: Partial<SASolverConfig> = {}) {
@@ -85,7 +88,7 @@ export class SASolverScheduler extends SolverScheduler<SASolverConfig> {
     return this.output(prevSample, mean, index, sample);
   }
 
-  /** The step before once more, from where it began and with its noise, now that the output at its end is known. */
+  /** The step before once more, with its start and noise, now that the output at its end is known. */
   #correct(index: number, lastSample: Tensor, outputs: readonly Tensor[], lastNoise: Tensor): Tensor {
     const order = Math.min(this.config.corrector_order, outputs.length, this.#most(index) + 2);
     const method = { toOriginal: this.#toOriginal, tau: this.#tau(this.timesteps[index - 1]!) };
@@ -112,7 +115,7 @@ export class SASolverScheduler extends SolverScheduler<SASolverConfig> {
     return tau_func ? tau_func(t) : t >= 200 && t <= 800 ? 1 : 0;
   }
 
-  /** α and σ as at timestep t of training, even where the config spreads σ itself; of a flow those of the step. */
+  /** α and σ as at timestep t of training, even where the config spreads σ; of a flow those of the step. */
   protected override noiseWeights(t: number): NoiseWeights {
     if (this.config.use_flow_sigmas) return super.noiseWeights(t);
     const bar = this.table.alphasCumprod[t]!;

@@ -12,9 +12,9 @@ export interface SAMethod {
 }
 
 /**
- * A step from level `s` to `t` along the polynomial through the outputs at `nodes`, the newest first: the predictor
- * has `s` as its first node, the corrector `t` (Xue et al. 2023, eqs. 14 and 17, https://arxiv.org/abs/2309.05019). All λ
- * are taken from λ_t, which leaves out the exponentials that eq. 14 multiplies and divides by.
+ * A step from level `s` to `t` along the polynomial through the outputs at `nodes`, the newest first: the
+ * predictor has `s` as its first node, the corrector `t` (Xue et al. 2023, https://arxiv.org/abs/2309.05019).
+ * All λ are taken from λ_t on, so that no large exponentials are multiplied and divided by.
  */
 export function saWeights(
   { toOriginal, tau }: SAMethod,
