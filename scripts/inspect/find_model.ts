@@ -30,16 +30,32 @@ export async function openOneModel(
   return await type.fromPretrained(target, { ...options, ...subfolder && { subfolder } });
 }
 
-/** Tokens of a text as the CLIP of a pipeline reads it; undefined where no such text encoder is at hand. */
-export async function textTokens(target: string, options: LoadOptions): Promise<number | undefined> {
+/** What the call of a model depends on in the pipeline that it is a part of; undefined where that is not at hand. */
+export interface PipelineFacts {
+  /** Tokens of a text as its CLIP reads it. */
+  readonly tokens?: number | undefined;
+  /** Pixels on the side of a latent of its VAE. */
+  readonly pixels?: number | undefined;
+}
+
+/** The facts of a model's pipeline, from its configs. */
+export async function pipelineFacts(target: string, options: LoadOptions): Promise<PipelineFacts> {
   const components = await componentsOf(target, options) ?? {};
-  const subfolder = Object.keys(components).find((name) => /^CLIPText/.test(components[name]!));
-  if (subfolder === undefined) return undefined;
   const { base, config, token, localFilesOnly } = options;
-  const source = { base, config, token, localFilesOnly, subfolder, headersOnly: true };
-  const found = await openModelSource(target, source).catch(() => undefined); // a folder may hold the UNet alone
-  const tokens = found?.json["max_position_embeddings"];
-  return typeof tokens === "number" ? tokens : undefined;
+  const configOf = async (name: RegExp) => {
+    const subfolder = Object.keys(components).find((part) => name.test(components[part]!));
+    if (subfolder === undefined) return {};
+    const source = { base, config, token, localFilesOnly, subfolder, headersOnly: true };
+    const found = await openModelSource(target, source).catch(() => undefined); // a folder may hold the UNet alone
+    return found?.json ?? {};
+  };
+  const { max_position_embeddings: tokens } = await configOf(/^CLIPText/);
+  const { block_out_channels, num_encoder_blocks } = await configOf(/^Autoencoder/);
+  const levels = block_out_channels ?? num_encoder_blocks; // the latter of tiny ones; each but the first halves
+  return {
+    tokens: typeof tokens === "number" ? tokens : undefined,
+    pixels: Array.isArray(levels) ? 2 ** (levels.length - 1) : undefined,
+  };
 }
 
 /** The class of a model, and where in `target` it lies. */

@@ -63,12 +63,18 @@ export const EXAMPLES: readonly string[] = ["64x77", "64x320x320", "1x32x16x16",
 export function kernelsOfShape(device: Device, shape: string, dtype: "f32" | "f16"): Problem[] {
   const dims = shape.split(/[x×]/).map(Number);
   const found = OPERATORS.find(({ axes }) => axes.split("x").length === dims.length);
-  if (!found || !dims.every((n) => Number.isInteger(n) && n > 0)) {
+  if (!found || !/^\d[\dx×]*$/.test(shape) || !dims.every((n) => Number.isSafeInteger(n) && n > 0)) {
     const all = OPERATORS.map(({ axes }) => axes).join(", ");
     throw new TypeError(`Cannot take --shape ${shape}: expected whole numbers as ${all}`);
   }
   const kernels = new Set<Kernel>();
+  const most = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
   const visit = (node: Node) => {
+    if (node.bytes > most) {
+      throw new RangeError(
+        `Cannot take --shape ${shape}: expected tensors of at most ${most} bytes, as the GPU takes them, got ${node.bytes}`,
+      );
+    }
     if (node instanceof Kernel) kernels.add(node);
     node.sources.forEach(visit);
   };

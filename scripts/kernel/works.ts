@@ -6,7 +6,7 @@ import { fusedText, type Problem, problemOf, shapeOf } from "../../src/graph/tun
 import { decide, rightOnes, watchKernels } from "../../src/graph/tuning/choice.ts";
 import type { Size } from "../command_line/options.ts";
 import { usualDType } from "../doctor/cases.ts";
-import { componentsOf, openOneModel, textTokens } from "../inspect/find_model.ts";
+import { componentsOf, openOneModel, pipelineFacts } from "../inspect/find_model.ts";
 import { usualCall } from "../profile/calls.ts";
 import { type GroupedKernel, kernelsOf } from "../tune/measure.ts";
 import { kernelsOfShape } from "./shapes.ts";
@@ -80,8 +80,8 @@ async function kernelsOfCall(
   });
   const kernels: GroupedKernel[] = [];
   using _watch = watchKernels(device, (kernel, group) => kernels.push({ kernel, group }));
-  const tokens = await textTokens(target, {});
-  model.measure(() => usualCall(model, size, tokens).record(0));
+  const facts = await pipelineFacts(target, {});
+  model.measure(() => usualCall(model, size, facts).record(0));
   return kernels;
 }
 
@@ -104,6 +104,7 @@ export function worksOf(
   name: string,
   { most, flops = Infinity }: Limit,
 ): { works: Work[]; others: number } {
+  if (name.trim() === "") throw unknown(problems, JSON.stringify(name)); // which is part of all names
   const works = [...Map.groupBy(problems, keyOf).values()].flatMap(([problem, ...more]) => {
     const candidate = meantOf(device, problem!, name);
     return candidate ? [{ problem: problem!, candidate, uses: 1 + more.length }] : [];

@@ -15,7 +15,9 @@ import { flux2ImageIds, flux2TextIds } from "../../src/models/flux2_transformer_
 import { modulationWidth } from "../../src/models/flux_transformer_2d/modulation.ts";
 import { imageIds, textIds } from "../../src/models/flux_transformer_2d/pos_embed.ts";
 import { emptyOptions } from "../../src/models/unet_2d_condition/inputs.ts";
+import { latentSide } from "../../src/pipelines/size.ts";
 import type { Size } from "../command_line/options.ts";
+import type { PipelineFacts } from "../inspect/find_model.ts";
 
 /** A model's work in a pipeline: as a loop does it, of what changes from step to step each turn has another value. */
 export interface Call {
@@ -32,10 +34,12 @@ const QWEN_TOKENS = 64; // of a prompt of usual length
 const USUAL_SIDE = 1024; // pixels that FLUX and Z-Image draw where nothing else is said
 
 /**
- * The call that pipelines make of a model, on noise, for a picture of some pixels; of both halves where it is guided. `tokens` of
- * a text are those of the pipeline's tokenizer, where it is known and a UNet reads texts.
+ * The call that pipelines make of a model, on noise, for a picture of some pixels; of both halves where it is guided. `facts`
+ * are those of the pipeline, of which Stable Diffusion's take the place where they are not known. Throws a RangeError where
+ * the latents have no such size.
  */
-export function usualCall(model: Model, size: Size | undefined, tokens = CLIP_TOKENS): Call {
+export function usualCall(model: Model, size: Size | undefined, facts: PipelineFacts = {}): Call {
+  const { tokens = CLIP_TOKENS, pixels = PIXELS } = facts;
   if (model instanceof UNet2DModel) {
     const [h, w] = size ? [size.height, size.width] : model.sampleSize;
     const shape = [1, model.config.in_channels, h, w];
@@ -46,7 +50,7 @@ export function usualCall(model: Model, size: Size | undefined, tokens = CLIP_TO
     };
   }
   if (model instanceof UNet2DConditionModel) {
-    const [h, w] = latents(size, model.sampleSize, PIXELS);
+    const [h, w] = latents(size, model.sampleSize, pixels);
     const shape = [2, model.config.in_channels, h, w];
     const samples = twice(() => randn(shape));
     const texts = randn([2, tokens, model.config.cross_attention_dim]);
@@ -56,9 +60,9 @@ export function usualCall(model: Model, size: Size | undefined, tokens = CLIP_TO
       record: (turn) => model.forward(samples[turn % 2]!, 500 - turn % 500, texts, options).sample,
     };
   }
-  if (model instanceof FluxTransformer2DModel) return fluxCall(model, size);
-  if (model instanceof Flux2Transformer2DModel) return flux2Call(model, size);
-  if (model instanceof ZImageTransformer2DModel) return zImageCall(model, size);
+  if (model instanceof FluxTransformer2DModel) return fluxCall(model, size, pixels);
+  if (model instanceof Flux2Transformer2DModel) return flux2Call(model, size, pixels);
+  if (model instanceof ZImageTransformer2DModel) return zImageCall(model, size, pixels);
   if (model instanceof AutoencoderKLBase) {
     const { latent_channels, sample_size } = model.config;
     const usual = Math.ceil([sample_size].flat()[0]! / model.scaleFactor);
@@ -93,17 +97,16 @@ export function usualCall(model: Model, size: Size | undefined, tokens = CLIP_TO
   );
 }
 
-function fluxCall(model: FluxTransformer2DModel, size: Size | undefined): Call {
+function fluxCall(model: FluxTransformer2DModel, size: Size | undefined, pixels: number): Call {
   const { in_channels, joint_attention_dim } = model.config;
-  const side = USUAL_SIDE / PIXELS;
-  const [h, w] = latents(size, [side, side], PIXELS);
-  const shape = [1, h * w / 4, in_channels]; // a token covers 2×2 latents
+  const [h, w] = tokensOf(size, pixels);
+  const shape = [1, h * w, in_channels];
   const samples = twice(() => randn(shape));
   const modulations = twice(() => zeros([1, modulationWidth(model.config)]));
   const encoderHiddenStates = randn([1, T5_TOKENS, joint_attention_dim]);
-  const [imgIds, txtIds] = [imageIds([h, w]), textIds(T5_TOKENS)];
+  const [imgIds, txtIds] = [imageIds([2 * h, 2 * w]), textIds(T5_TOKENS)];
   return {
-    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens, ${w * PIXELS}×${h * PIXELS} pixels`,
+    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens, ${2 * pixels * w}×${2 * pixels * h} pixels`,
     record: (turn) => {
       const options = { encoderHiddenStates, imgIds, txtIds, modulation: modulations[turn % 2]! };
       return model.forward(samples[turn % 2]!, options).sample;
@@ -111,17 +114,16 @@ function fluxCall(model: FluxTransformer2DModel, size: Size | undefined): Call {
   };
 }
 
-function flux2Call(model: Flux2Transformer2DModel, size: Size | undefined): Call {
+function flux2Call(model: Flux2Transformer2DModel, size: Size | undefined, pixels: number): Call {
   const { in_channels, joint_attention_dim, guidance_embeds } = model.config;
-  const side = USUAL_SIDE / (2 * PIXELS); // a token covers 2×2 latents
-  const [h, w] = latents(size, [side, side], 2 * PIXELS);
+  const [h, w] = tokensOf(size, pixels);
   const shape = [1, h * w, in_channels];
   const samples = twice(() => randn(shape));
   const encoderHiddenStates = randn([1, T5_TOKENS, joint_attention_dim]);
   const [imgIds, txtIds] = [flux2ImageIds([h, w]), flux2TextIds(T5_TOKENS)];
   const guidance = guidance_embeds ? 4 : undefined;
   return {
-    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens, ${2 * PIXELS * w}×${2 * PIXELS * h} pixels`,
+    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens, ${2 * pixels * w}×${2 * pixels * h} pixels`,
     record: (turn) => {
       const timestep = turn % 10 / 10;
       const options = { encoderHiddenStates, imgIds, txtIds, timestep, guidance };
@@ -130,22 +132,28 @@ function flux2Call(model: Flux2Transformer2DModel, size: Size | undefined): Call
   };
 }
 
-function zImageCall(model: ZImageTransformer2DModel, size: Size | undefined): Call {
+function zImageCall(model: ZImageTransformer2DModel, size: Size | undefined, pixels: number): Call {
   const { in_channels, cap_feat_dim } = model.config;
-  const side = USUAL_SIDE / (2 * PIXELS); // a token covers 2×2 latents
-  const [h, w] = latents(size, [side, side], 2 * PIXELS);
+  const [h, w] = tokensOf(size, pixels);
   const shape = [1, in_channels, 2 * h, 2 * w];
   const samples = twice(() => randn(shape));
   const captions = randn([1, QWEN_TOKENS, cap_feat_dim]);
   return {
-    text: `forward [${shape.join(", ")}], ${QWEN_TOKENS} tokens, ${2 * PIXELS * w}×${2 * PIXELS * h} pixels`,
+    text: `forward [${shape.join(", ")}], ${QWEN_TOKENS} tokens, ${2 * pixels * w}×${2 * pixels * h} pixels`,
     record: (turn) => model.forward(samples[turn % 2]!, turn % 10 / 10, captions).sample,
   };
 }
 
+/** Tokens along the sides of a picture, each of 2×2 latents; by default as many as of 1024×1024 pixels with a usual VAE. */
+function tokensOf(size: Size | undefined, pixels: number): [h: number, w: number] {
+  const usual = USUAL_SIDE / (2 * PIXELS);
+  return latents(size, [usual, usual], 2 * pixels);
+}
+
 /** Sides of the latents of a picture of some pixels; `usual` where nothing is said. */
 function latents(size: Size | undefined, usual: readonly [number, number], pixels: number): [number, number] {
-  return size ? [Math.ceil(size.height / pixels), Math.ceil(size.width / pixels)] : [...usual];
+  if (!size) return [...usual];
+  return [latentSide("height", size.height, pixels), latentSide("width", size.width, pixels)];
 }
 
 function twice<T>(make: () => T): [T, T] {

@@ -3,7 +3,7 @@ import type { LoadOptions, Model } from "denoise/models";
 import { DiffusionPipeline, type PipelineOptions } from "denoise/pipelines";
 import { modelsOf } from "../../src/pipelines/memory/acquire.ts";
 import type { Size } from "../command_line/options.ts";
-import { openOneModel, textTokens } from "../inspect/find_model.ts";
+import { openOneModel, pipelineFacts } from "../inspect/find_model.ts";
 import { usualCall } from "./calls.ts";
 
 /** What is profiled: one model's usual call, or whole runs of a pipeline. */
@@ -26,7 +26,7 @@ export async function openModel(
   { part, size, ...options }: LoadOptions & { part: string | undefined; size: Size | undefined },
 ): Promise<Subject> {
   const model = await openOneModel("profile", target, { part }, options);
-  const { text, record } = usualCall(model, size, await textTokens(target, options));
+  const { text, record } = usualCall(model, size, await pipelineFacts(target, options));
   let turn = 0;
   return {
     className: model.constructor.name,

@@ -7,7 +7,7 @@ import { streamOf } from "../../src/graph/run/stream.ts";
 import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
 import type { Sample } from "../../src/graph/tuning/check.ts";
 import { watchKernels } from "../../src/graph/tuning/choice.ts";
-import { textTokens } from "../inspect/find_model.ts";
+import { pipelineFacts } from "../inspect/find_model.ts";
 import { keyOf, type Origin } from "../kernel/works.ts";
 import { type Call as UsualCall, usualCall } from "../profile/calls.ts";
 import { openModel, type Subject } from "../profile/subject.ts";
@@ -45,7 +45,7 @@ export class LoadedModel implements Disposable {
   ): Promise<LoadedModel> {
     const subject = await openModel(device, target, { part, size, dtype, quantize });
     try {
-      const call = usualCall(subject.models[0]!, size, await textTokens(target, {}));
+      const call = usualCall(subject.models[0]!, size, await pipelineFacts(target, {}));
       const loaded = new LoadedModel(device, subject, call);
       loaded.#trace();
       return loaded;

@@ -157,6 +157,38 @@ Deno.test("kernel.ts lists, shows and dumps kernels, and refuses what it would i
       "deno",
     );
     await refused(/^Cannot list kernels with --as, --dump or --json: /, "--dump");
+    await refused(/^Cannot work on "": expected /, "", "--shape", "6x77");
+    await refused(
+      /^Cannot take --shape 1e9x1e9x1e9: expected whole numbers/,
+      "gemm",
+      "--shape",
+      "1e9x1e9x1e9",
+    );
+    await refused(
+      /^Cannot take --shape 60000x60000x60000: expected tensors of at most \d+ bytes/,
+      "gemm",
+      "--shape",
+      "60000x60000x60000",
+    );
+    const emoji = ["attention", "--model", join(model, "../emoji-diffusion")];
+    const size = await runScript(folder, "kernel.ts", ...emoji, "--part", "unet", "--size", "64");
+    assert.match(size.stdout, /^attention 2×\d+×256×/m, size.stderr);
+    await refused(
+      /^Cannot draw with height 7: expected a multiple of 4/,
+      ...emoji,
+      "--part",
+      "unet",
+      "--size",
+      "7",
+    );
+    await refused(
+      /^Cannot draw with height 62: expected a multiple of 4/,
+      ...emoji,
+      "--part",
+      "vae",
+      "--size",
+      "62",
+    );
     await refused(/^Cannot take --as gpu: expected vega10 or /, "softmax", "--as", "gpu");
   }));
 
