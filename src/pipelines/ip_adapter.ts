@@ -15,6 +15,7 @@ import {
 } from "../models/mod.ts";
 import { imageAttentionPaths } from "../models/unet_2d_condition/image_attention.ts";
 import { cat, scope, type Tensor, zerosLike } from "../tensor/mod.ts";
+import { fractionsOf } from "./latents/init_image.ts";
 import { type AcquireOptions, type Residents, withModels } from "./memory/acquire.ts";
 
 /** How strongly pictures count: everywhere the same, or by the beginnings of module paths, e.g. { "up_blocks.1": 1 }. */
@@ -61,28 +62,33 @@ export async function loadIpAdapter(
 ): Promise<void> {
   expectOptions("load an IP-Adapter", options, OPTIONS.split(" "));
   const { weightName, imageEncoderFolder = "image_encoder", imageEncoder, scale = 1, ...source } = options;
-  expectScale(scale);
+  expectScale(scale, parts.unet);
   const path = await findLora(pathOrRepo, { ...source, weightName }, KIND);
   const { subfolder, revision: _, ...reading } = source;
   const dtype = parts.unet.dtype === "f16" ? "f16" : "f32";
   const adapter = await IPAdapter.fromSingleFile(path, { ...reading, dtype, defer: true });
+  let opened: CLIPVisionModelWithProjection | undefined;
   try {
     expectFitting(adapter, parts.unet, path);
-    if (!parts.imageEncoder) {
+    let encoder = imageEncoder ?? parts.imageEncoder;
+    if (!encoder || options.imageEncoderFolder !== undefined) {
       const place = await fileOnHub(pathOrRepo, processEnv); // owner/name/folder/file
       const isFile = isSingleFile(pathOrRepo) && !place;
       const own = place?.path ? dirname(place.path).replace(/^\.$/, "") : subfolder;
       const folder = isFile || imageEncoderFolder.includes("/")
         ? imageEncoderFolder
         : [own, imageEncoderFolder].filter(Boolean).join("/");
-      parts.imageEncoder = imageEncoder ?? await CLIPVisionModelWithProjection.fromPretrained(
+      encoder = opened = await CLIPVisionModelWithProjection.fromPretrained(
         isFile ? dirname(path) : place?.repo ?? pathOrRepo,
         { ...source, revision: place?.revision ?? source.revision, dtype, subfolder: folder, defer: true },
       );
     }
-    expectSeen(adapter, parts.imageEncoder, path);
+    for (const one of [...parts.ipAdapters ?? [], adapter]) expectSeen(one, encoder, path);
+    if (opened && parts.imageEncoder) parts.imageEncoder[Symbol.dispose]();
+    parts.imageEncoder = encoder;
   } catch (error) {
     adapter[Symbol.dispose]();
+    opened?.[Symbol.dispose]();
     throw error;
   }
   parts.ipAdapters = [...parts.ipAdapters ?? [], adapter];
@@ -101,11 +107,11 @@ export function setIpAdapterScale(
       `Cannot set ${scales.length} scales of IP-Adapters: expected ${count}, one for each that is loaded`,
     );
   }
-  scales.forEach(expectScale);
+  for (const scale of scales) expectScale(scale, parts.unet);
   parts.ipAdapterScales = scales;
 }
 
-/** Takes all IP-Adapters off, and frees them and the vision model. */
+/** Takes all IP-Adapters off, and frees them; the vision model is freed with them. */
 export function unloadIpAdapter(parts: IPAdapterParts): void {
   for (const model of [...parts.ipAdapters ?? [], parts.imageEncoder]) model?.[Symbol.dispose]();
   parts.ipAdapters = parts.ipAdapterScales = parts.imageEncoder = undefined;
@@ -155,10 +161,16 @@ export async function lookAtImages(
         `${given?.length ?? "none"}; unloadIpAdapter takes them off`,
     );
   }
+  if (options.ipAdapterImage && options.ipAdapterImageEmbeds) {
+    throw new TypeError("Cannot see ipAdapterImage and ipAdapterImageEmbeds: expected one of them");
+  }
   const images = given as readonly Tensor[];
   const pixels: Tensor[] = [];
   if (!options.ipAdapterImageEmbeds) {
-    for (const image of images) pixels.push(await clipPixels(image, imageEncoder!.config.image_size));
+    for (const image of images) {
+      await fractionsOf("a picture that is seen", image);
+      pixels.push(await clipPixels(image, imageEncoder!.config.image_size));
+    }
   }
   const paths = imageAttentionPaths(unet.config);
   return await withModels(parts, [imageEncoder, ...ipAdapters], options, () => {
@@ -216,16 +228,31 @@ function expectEmbeds(embeds: Tensor, guided: boolean): Tensor {
 
 function scaleAt(path: string, scale: IPAdapterScale): number {
   if (typeof scale === "number") return scale;
-  const found = Object.entries(scale).filter(([front]) => path === front || path.startsWith(`${front}.`));
+  const found = Object.entries(scale).filter(([front]) => isUnder(path, front));
   return found.sort(([a], [b]) => b.length - a.length)[0]?.[1] ?? 0;
 }
 
-function expectScale(scale: IPAdapterScale): void {
-  const values = typeof scale === "number" ? [scale] : Object.values(scale);
-  const odd = values.find((value) => !Number.isFinite(value));
-  if (odd !== undefined) {
-    throw new RangeError(`Cannot set the scale of an IP-Adapter to ${odd}: expected a number`);
+function expectScale(scale: IPAdapterScale, unet: UNet2DConditionModel): void {
+  const isRecord = typeof scale === "object" && scale !== null && !Array.isArray(scale);
+  const values: unknown[] = isRecord ? Object.values(scale) : [scale];
+  const odd = values.findIndex((value) => !Number.isFinite(value));
+  if (odd >= 0) {
+    throw new RangeError(`Cannot set the scale of an IP-Adapter to ${values[odd]}: expected a number`);
   }
+  if (!isRecord) return;
+  const paths = imageAttentionPaths(unet.config);
+  const unknown = Object.keys(scale).find((front) => !paths.some((path) => isUnder(path, front)));
+  if (unknown === undefined && values.length > 0) return;
+  throw new RangeError(
+    `Cannot set the scale of an IP-Adapter at ${
+      JSON.stringify(unknown ?? "")
+    }: expected the beginning of a path such as ` +
+      paths[0],
+  );
+}
+
+function isUnder(path: string, front: string): boolean {
+  return path === front || path.startsWith(`${front}.`);
 }
 
 /** Throws unless an adapter's layers are those of the UNet. */

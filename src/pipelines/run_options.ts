@@ -130,7 +130,7 @@ export function expectRunOptions(pipeline: PipelineName, options: object): void 
   }
   for (const name of TENSORS) {
     const value = given[name];
-    const several = name === "controlImage" ||
+    const several = name === "controlImage" || name.startsWith("ipAdapter") ||
       name === "image" && (optionsOf(pipeline).includes("guessMode") || pipeline.startsWith("Flux2"));
     const values = several ? [value].flat() : [value];
     const odd = values.find((value) => value !== undefined && !(value instanceof Tensor));
@@ -157,7 +157,15 @@ function isGenerator(value: unknown): boolean {
   return typeof value === "object" && value !== null && "randn" in value;
 }
 
-const TENSORS = ["image", "mask", "controlImage", "latents", ...pooledEmbeds] as const;
+const TENSORS = [
+  "image",
+  "mask",
+  "controlImage",
+  "ipAdapterImage",
+  "ipAdapterImageEmbeds",
+  "latents",
+  ...pooledEmbeds,
+] as const;
 
 /** Options whose values are checked for all pipelines. */
 type AnyGiven = { [name in (typeof TENSORS)[number] | "outputType" | "generator" | "onStep"]?: unknown };

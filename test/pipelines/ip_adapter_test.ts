@@ -149,6 +149,31 @@ Deno.test("IP-Adapters that do not fit are refused in one line", async () => {
     () => pipeline.setIpAdapterScale(NaN),
     /the scale of an IP-Adapter to NaN: expected a number/,
   );
+  assert.throws(
+    () => pipeline.setIpAdapterScale({ "up_blocks.9": 1 }),
+    /the scale of an IP-Adapter at "up_blocks.9": expected the beginning of a path such as down_blocks.0/,
+  );
+  await assert.rejects(
+    // deno-lint-ignore no-explicit-any
+    pipeline.run({ ...options(), ipAdapterImage: "x.png" as any }),
+    /expected ipAdapterImage to be a tensor/,
+  );
+  await assert.rejects(
+    pipeline.run({ ...options(), ipAdapterImage: image.mul(255) }),
+    /Cannot change a picture that is seen: expected values from 0 to 1/,
+  );
+  using wrong = await CLIPVisionModelWithProjection.fromPretrained(folder, {
+    subfolder: "image_encoder",
+    dtype: "f32",
+  });
+  (wrong.config as { hidden_size: number }).hidden_size = 77;
+  using fresh = await open(false);
+  const plus = { weightName: "plus.safetensors" };
+  await assert.rejects(
+    fresh.loadIpAdapter(folder, { ...plus, imageEncoder: wrong }),
+    /expected a vision model of 16 numbers, got one of 77; name the adapter's own as imageEncoderFolder/,
+  );
+  await fresh.loadIpAdapter(folder, { ...plus, imageEncoderFolder: "image_encoder" }); // nothing of it stayed
   const emoji = `${import.meta.dirname}/../../models/emoji-diffusion`;
   using other = await StableDiffusionPipeline.fromPretrained(emoji, { dtype: "f32" });
   await assert.rejects(

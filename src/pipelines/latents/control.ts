@@ -140,7 +140,10 @@ export async function beginControl(
     size: readonly [H: number, W: number];
   },
 ): Promise<Control> {
-  const models = [controlnet].flat();
+  const models = [controlnet ?? []].flat();
+  if (models.length === 0) {
+    throw new TypeError("Cannot control: expected a ControlNet among the parts, got none");
+  }
   for (const model of models) expectOfUNet(model, unet);
   const pictures = expectImages(images, models.length);
   const each = (name: keyof ControlOptions, usual: number) =>
@@ -189,7 +192,7 @@ function expectOfUNet({ config }: ControlNetModel, unet: UNet2DConditionModel): 
 }
 
 function expectImages(images: ControlImages, count: number): readonly Tensor[] {
-  const list = [images].flat() as Tensor[];
+  const list = [images ?? []].flat() as Tensor[];
   if (list.length === count) return list;
   throw new RangeError(
     `Cannot control by ${list.length} pictures: expected ${count}, one for each ControlNet; ` +
