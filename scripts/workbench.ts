@@ -7,6 +7,7 @@
 import "./plain_errors.ts";
 import { join } from "node:path";
 import { DeviceLostError, openDevice } from "denoise";
+import { byFile } from "../src/gpu/shader/replace_shader.ts";
 import { shadersIn } from "../src/gpu/shader/shaders_folder.ts";
 import { expectWritable } from "../src/io/files/whole_file.ts";
 import { readArguments } from "./command_line/arguments.ts";
@@ -125,10 +126,11 @@ async function findWorks(): Promise<Work[]> {
 
 /** Puts the folder's texts in front of ours, and tells of it. */
 async function apply(): Promise<void> {
+  const texts = replacing(tried);
   try {
-    const change = await workbench?.change(tried);
+    const change = await workbench?.change(texts);
     if (change) console.log(`\n${describeChange(change)}`);
-    const now = await compiler?.compile(tried);
+    const now = await compiler?.compile(texts);
     const machines = now && describeMachines(now, compiled);
     if (machines !== undefined) console.log(`\n${machines}`);
     else if (now && change) console.log(`as ${as}: the same code`);
@@ -142,6 +144,18 @@ async function apply(): Promise<void> {
 /** Tells why a version is not taken. */
 function stays(message: string): void {
   console.log(`\n${message}\nthe version before stays`);
+}
+
+/** The texts that can stand in front of ours; of others, such as a file of another name, a line tells. */
+function replacing(texts: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...texts].filter((file) => {
+    try {
+      return byFile(new Map([file])).size > 0;
+    } catch (error) {
+      console.log(`\n${inFolder((error as Error).message)}\nthe folder's other files go on without it`);
+      return false;
+    }
+  }));
 }
 
 /** A message with the paths of the folder's own files. */
