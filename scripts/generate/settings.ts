@@ -49,6 +49,12 @@ function expectTogether(settings: Settings): void {
   if (strength !== undefined && image === undefined) {
     throw new TypeError("Cannot take --strength alone: expected --image too, the picture that it changes");
   }
+  for (const name of ["vae", "controlnet", "ip-adapter"] as const) {
+    if (!plan || settings[name] === undefined) continue;
+    throw new TypeError(
+      `Cannot take --${name} with --plan: it counts the pipeline's own models; leave it out`,
+    );
+  }
   if (plan && quantize !== undefined) {
     throw new TypeError("Cannot take --quantize with --plan: the plan shows every way; leave it out");
   }
