@@ -1,7 +1,7 @@
 /**
- * Shows a kernel as it runs at a shape: which candidates there are and why one is chosen, what the host set, bindings, params
- * and workgroups; with --dump its whole text, with --as what the compiler of an AMD GPU that is not here makes of it. Without a
- * name it lists all kernels. Nothing runs, and weights are not read.
+ * Shows a kernel as it runs at a shape: which candidates there are and why one is chosen, what the host set,
+ * bindings, params and workgroups; with --dump its whole text, with --as what the compiler of an AMD GPU that
+ * is not here makes of it. Without a name it lists all kernels. Nothing runs, and weights are not read.
  * Run: deno task kernel norm/softmax --shape 512x1024 --as navi31
  */
 import "./plain_errors.ts";
@@ -80,7 +80,10 @@ async function there(name: string): Promise<readonly KernelDescription[]> {
   return await compiler.compile();
 }
 
-/** All kernels: those of a model or at a shape, by default of the embedded models and of operators at some shape. */
+/**
+ * All kernels: those of a model or at a shape, by default of the embedded models and of operators at some
+ * shape.
+ */
 async function list(): Promise<void> {
   using device = await openDevice({ engine, adapter });
   console.log(device.describe());

@@ -1,7 +1,7 @@
 /**
- * Watches shaders: on each save compiles what has them, and tells how a kernel's results and times changed at the shapes that
- * a model has, on seeded values or on those that the model gives it. With --step the model's whole step is compared, too, with
- * --as what an AMD GPU's compiler makes of the kernel.
+ * Watches shaders: on each save compiles what has them, and tells how a kernel's results and times changed at
+ * the shapes that a model has, on seeded values or on those that the model gives it. With --step the model's
+ * whole step is compared, too, with --as what an AMD GPU's compiler makes of the kernel.
  * Run: deno task workbench norm/softmax
  */
 import "./plain_errors.ts";

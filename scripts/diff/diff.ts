@@ -28,7 +28,9 @@ export interface Diff {
   readonly results: readonly Compared[];
   /** The first feature, or else the first result, that is not right. */
   readonly first: Wrong | undefined;
-  /** Features that have other shapes here, as what nothing reads need not be computed: they are not compared. */
+  /**
+   * Features that have other shapes here, as what nothing reads need not be computed: they are not compared.
+   */
   readonly unlike: readonly { readonly path: string; readonly here: Shape; readonly there: Shape }[];
   /** Paths that only one of them has. */
   readonly onlyHere: readonly string[];
@@ -53,7 +55,10 @@ export interface DiffOptions {
   readonly tolerance?: number | undefined;
 }
 
-/** Calls a model as in a recording, and compares all features that both have. Large ones are made in several calls. */
+/**
+ * Calls a model as in a recording, and compares all features that both have. Large ones are made in several
+ * calls.
+ */
 export async function diffModel(
   model: Model,
   recording: Recording,
@@ -167,8 +172,8 @@ function explained<T>(config: Diff["config"], call: () => T): T {
 }
 
 /**
- * Keys that both configs have, with other values; an absent one is null, as in Python. `dtype` is not told: transformers keeps
- * in it in which type the model is loaded.
+ * Keys that both configs have, with other values; an absent one is null, as in Python. `dtype` is not told:
+ * transformers keeps in it in which type the model is loaded.
  */
 function configChanges(here: unknown, there: Readonly<Record<string, unknown>>): Diff["config"] {
   const plain = (value: unknown) => JSON.parse(JSON.stringify(value ?? null));

@@ -10,7 +10,10 @@ export interface Difference {
   readonly spread: number;
   /** The element that is furthest off. */
   readonly worst: { readonly index: readonly number[]; readonly here: number; readonly there: number };
-  /** Number of elements by the decade of their error, which counts as `error` does: below 1e-8, 1e-8 to 1e-7, … from 1 on. */
+  /**
+   * Number of elements by the decade of their error, which counts as `error` does: below 1e-8, 1e-8 to 1e-7,
+   * … from 1 on.
+   */
   readonly decades: readonly number[];
 }
 
@@ -57,7 +60,10 @@ function indexOf(at: number, shape: readonly number[]): number[] {
   return shape.map((n, axis) => Math.floor(at / size(shape.slice(axis + 1))) % n);
 }
 
-/** True if two shapes are the same but for adjacent axes that are one in the other, which have the same order in memory. */
+/**
+ * True if two shapes are the same but for adjacent axes that are one in the other, which have the same order
+ * in memory.
+ */
 export function isSameOrder(a: readonly number[], b: readonly number[]): boolean {
   const ends = (shape: readonly number[]) => new Set(shape.map((_, axis) => size(shape.slice(axis))));
   const [p, q] = [ends(a), ends(b)];

@@ -8,8 +8,8 @@ export interface PathPair {
 }
 
 /**
- * The parts that a model and a recording both have, in the recording's order, of those whose paths begin with `only`. Of a
- * module with several results there a part that has one here is the first.
+ * The parts that a model and a recording both have, in the recording's order, of those whose paths begin with
+ * `only`. Of a module with several results there a part that has one here is the first.
  */
 export function matchPaths(
   model: Model,

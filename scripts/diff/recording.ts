@@ -24,8 +24,8 @@ const form = z.object({
   /** Paths of all features, as their modules end. */
   order: z.array(z.string()),
   /**
-   * For each path, and each results/NAME, the features that it is computed from, without others between them; modules that
-   * were not written are in it too. What others are computed from comes first.
+   * For each path, and each results/NAME, the features that it is computed from, without others between them;
+   * modules that were not written are in it too. What others are computed from comes first.
    */
   sources: z.record(z.string(), z.array(z.string())),
 });

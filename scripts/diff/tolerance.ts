@@ -14,9 +14,10 @@ const DEVIATIONS = 6;
 const MARGIN = 4;
 
 /**
- * The error of a feature, over its largest value, up to which it is right: roundings add up like steps of a random walk
- * through the `depth` modules that stand one behind the other up to it. `spread` is the root mean square of its values over
- * the largest of them; `types` are those of the model here and of the feature there, of which the coarser one counts.
+ * The error of a feature, over its largest value, up to which it is right: roundings add up like steps of a
+ * random walk through the `depth` modules that stand one behind the other up to it. `spread` is the root mean
+ * square of its values over the largest of them; `types` are those of the model here and of the feature
+ * there, of which the coarser one counts.
  */
 export function toleranceOf(types: readonly string[], depth: number, spread: number): number {
   const roundoff = Math.max(...types.map((type) => ROUNDOFFS[type] ?? F32_ROUNDOFF));

@@ -1,4 +1,7 @@
-/** Kernels as the compiler of an AMD GPU that is not here makes them: a process above a null GPU, which stays open. */
+/**
+ * Kernels as the compiler of an AMD GPU that is not here makes them: a process above a null GPU, which stays
+ * open.
+ */
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";

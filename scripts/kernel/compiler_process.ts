@@ -1,6 +1,6 @@
 /**
- * Compiles kernels on the device at hand, a null GPU: a line of texts in, a line of kernels out. Started by compiler.ts, with
- * the GPU's family and which kernels are wanted.
+ * Compiles kernels on the device at hand, a null GPU: a line of texts in, a line of kernels out. Started by
+ * compiler.ts, with the GPU's family and which kernels are wanted.
  */
 import "../plain_errors.ts";
 import process from "node:process";

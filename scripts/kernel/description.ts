@@ -1,4 +1,7 @@
-/** All that a kernel is at a shape: the form in which `--json` has it, and in which it goes from one process to another. */
+/**
+ * All that a kernel is at a shape: the form in which `--json` has it, and in which it goes from one process
+ * to another.
+ */
 import type { Device } from "denoise";
 import { foldGrid } from "../../src/gpu/shader/grid.ts";
 import { interfaceOf } from "../../src/gpu/shader/compiled.ts";
@@ -17,7 +20,9 @@ export interface KernelDescription {
   readonly operator: string;
   /** Its axes and types. */
   readonly shape: string;
-  /** What its `store` computes of its value v and further operands, e.g. "add(v,x1)"; "" where it stores v. */
+  /**
+   * What its `store` computes of its value v and further operands, e.g. "add(v,x1)"; "" where it stores v.
+   */
   readonly fused: string;
   /** Module path of the first one in the model, and how often the model runs it. */
   readonly path: string;

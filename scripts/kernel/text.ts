@@ -38,7 +38,10 @@ export function dumpKernel(kernel: KernelDescription): string {
   }).join("\n\n");
 }
 
-/** E.g. "gemm 1×1×64×320 from f32, f32 to f32, which stores add(v,x1); 12 times, first in conv_in; 13.1 MFLOP, 0.6 MB". */
+/**
+ * E.g. "gemm 1×1×64×320 from f32, f32 to f32, which stores add(v,x1); 12 times, first in conv_in; 13.1 MFLOP,
+ * 0.6 MB".
+ */
 function headOf({ operator, shape, fused, uses, path, flops, bytes }: KernelDescription): string {
   const stores = fused ? `, which stores ${fused}` : "";
   const where = path ? `; ${uses} ${uses === 1 ? "time" : "times"}, first in ${path}` : "";
@@ -123,7 +126,10 @@ export function codeOf({ passes }: KernelDescription): string {
   ).join("\n");
 }
 
-/** One line for each operator: its kernels, and at how many shapes it was met; then files that no kernel of these has. */
+/**
+ * One line for each operator: its kernels, and at how many shapes it was met; then files that no kernel of
+ * these has.
+ */
 export function describeList(device: Device, problems: readonly Problem[], files: readonly string[]): string {
   const rows = [...Map.groupBy(problems, ({ name }) => name)].map(([operator, list]) => {
     const chosen = new Set(list.map((problem) => decide(device, problem).candidate.name));

@@ -19,7 +19,9 @@ export interface Work {
   readonly uses: number;
 }
 
-/** Where kernels come from: a model's work, or an operator on a shape; by default the embedded models' work. */
+/**
+ * Where kernels come from: a model's work, or an operator on a shape; by default the embedded models' work.
+ */
 export interface Origin {
   /** A pipeline, or one model. */
   readonly model?: string | undefined;
@@ -94,9 +96,9 @@ export interface Limit {
 }
 
 /**
- * Of kernels those that a name means, the `most` that take the most operations: an operator, a part of a candidate's name, or
- * a file of `shaders/`. Of several candidates the one that the device chooses is taken, else its first. Throws UnknownKernel
- * where none is meant.
+ * Of kernels those that a name means, the `most` that take the most operations: an operator, a part of a
+ * candidate's name, or a file of `shaders/`. Of several candidates the one that the device chooses is taken,
+ * else its first. Throws UnknownKernel where none is meant.
  */
 export function worksOf(
   device: Device,

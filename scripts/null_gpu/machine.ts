@@ -23,7 +23,9 @@ export interface Machine {
   /** Bytes of code, and instructions. */
   readonly codeBytes: number;
   readonly instructions: number;
-  /** What its hottest loop does; undefined where none multiplies, or where the driver cannot print the code. */
+  /**
+   * What its hottest loop does; undefined where none multiplies, or where the driver cannot print the code.
+   */
   readonly loop?: Loop | undefined;
   /** The machine code; where the driver cannot print that, its last form before it. */
   readonly code: string;
@@ -47,8 +49,8 @@ export class MachineFiles {
   }
 
   /**
-   * What the one pipeline that was compiled since the last call was compiled to; `invocations` of a workgroup tell its
-   * occupancy. Throws where there is not exactly one, as no name tells several apart.
+   * What the one pipeline that was compiled since the last call was compiled to; `invocations` of a workgroup
+   * tell its occupancy. Throws where there is not exactly one, as no name tells several apart.
    */
   async next(invocations: number): Promise<Machine> {
     const lines = (await Deno.readTextFile(this.#stats)).trim().split("\n");

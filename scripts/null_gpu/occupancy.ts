@@ -25,7 +25,9 @@ export interface Taken {
 /** A SIMD's means. */
 interface Simd {
   readonly subgroups: number;
-  /** Vector registers for subgroups of 64 lanes; twice as many for 32. They are given out in 64 equal parts. */
+  /**
+   * Vector registers for subgroups of 64 lanes; twice as many for 32. They are given out in 64 equal parts.
+   */
   readonly vgprs: number;
   /** Scalar registers, where subgroups share them. */
   readonly sgprs?: number;
@@ -36,8 +38,8 @@ interface Simd {
 const RDNA2: Simd = { subgroups: 16, vgprs: 512, lds: 32768 };
 
 /**
- * As Mesa 25.0.7's null device has them (AMD's documents of the instruction sets say the same, but for gfx1201, whose GPUs have
- * 768 vector registers where Mesa counts 512).
+ * As Mesa 25.0.7's null device has them (AMD's documents of the instruction sets say the same, but for
+ * gfx1201, whose GPUs have 768 vector registers where Mesa counts 512).
  */
 const SIMDS: Readonly<Record<Family, Simd>> = {
   vega10: { subgroups: 10, vgprs: 256, sgprs: 800, lds: 16384 },

@@ -19,7 +19,10 @@ import { latentSide } from "../../src/pipelines/size.ts";
 import type { Size } from "../command_line/options.ts";
 import type { PipelineFacts } from "../inspect/find_model.ts";
 
-/** A model's work in a pipeline: as a loop does it, of what changes from step to step each turn has another value. */
+/**
+ * A model's work in a pipeline: as a loop does it, of what changes from step to step each turn has another
+ * value.
+ */
 export interface Call {
   /** What is called, with the shapes of its inputs. */
   readonly text: string;
@@ -34,9 +37,9 @@ const QWEN_TOKENS = 64; // of a prompt of usual length
 const USUAL_SIDE = 1024; // pixels that FLUX and Z-Image draw where nothing else is said
 
 /**
- * The call that pipelines make of a model, on noise, for a picture of some pixels; of both halves where it is guided. `facts`
- * are those of the pipeline, of which Stable Diffusion's take the place where they are not known. Throws a RangeError where
- * the latents have no such size.
+ * The call that pipelines make of a model, on noise, for a picture of some pixels; of both halves where it is
+ * guided. `facts` are those of the pipeline, of which Stable Diffusion's take the place where they are not
+ * known. Throws a RangeError where the latents have no such size.
  */
 export function usualCall(model: Model, size: Size | undefined, facts: PipelineFacts = {}): Call {
   const { tokens = CLIP_TOKENS, pixels = PIXELS } = facts;
@@ -144,7 +147,10 @@ function zImageCall(model: ZImageTransformer2DModel, size: Size | undefined, pix
   };
 }
 
-/** Tokens along the sides of a picture, each of 2×2 latents; by default as many as of 1024×1024 pixels with a usual VAE. */
+/**
+ * Tokens along the sides of a picture, each of 2×2 latents; by default as many as of 1024×1024 pixels with a
+ * usual VAE.
+ */
 function tokensOf(size: Size | undefined, pixels: number): [h: number, w: number] {
   const usual = USUAL_SIDE / (2 * PIXELS);
   return latents(size, [usual, usual], 2 * pixels);

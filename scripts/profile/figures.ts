@@ -32,11 +32,17 @@ export interface Figures {
   readonly gpu: number;
   /** Of the host by kind, in ms, in the order in which they are shown. */
   readonly host: readonly (readonly [kind: string, ms: number])[];
-  /** Parts of the time for which the GPU and the host are at work: of runs with timestamps at passes, and without any. */
+  /**
+   * Parts of the time for which the GPU and the host are at work: of runs with timestamps at passes, and
+   * without any.
+   */
   readonly gpuPart: number;
   readonly hostPart: number;
   readonly bound: "GPU-bound" | "CPU-bound" | "bound by neither alone";
-  /** How much longer it takes with timestamps at passes, and with a pass for each dispatch, as a part; 0 where not longer. */
+  /**
+   * How much longer it takes with timestamps at passes, and with a pass for each dispatch, as a part; 0 where
+   * not longer.
+   */
   readonly passesCost: number;
   readonly dispatchesCost: number;
   /** Between dispatches that have passes of their own, in ms. */

@@ -11,8 +11,9 @@ export interface HostStretch {
 }
 
 /**
- * The host's time in a run from `start` to `end`, by performance.now(), without gaps: of spans within others the one that
- * began last counts, and what is in none is `record`. A step goes on until the next begins, the last until its work is done.
+ * The host's time in a run from `start` to `end`, by performance.now(), without gaps: of spans within others
+ * the one that began last counts, and what is in none is `record`. A step goes on until the next begins, the
+ * last until its work is done.
  */
 export function hostStretches(recording: Recording, start: number, end: number): HostStretch[] {
   const steps = stepsOf(recording, end);

@@ -26,8 +26,8 @@ function scriptOf(tag: string, code: string): string {
 }
 
 /**
- * A file and the files that it imports as one script without types, each behind those that it needs and in a function of its
- * own. Imports are of names in braces; packages are left out, as the page has d3 as a global.
+ * A file and the files that it imports as one script without types, each behind those that it needs and in a
+ * function of its own. Imports are of names in braces; packages are left out, as the page has d3 as a global.
  */
 export async function bundle(entry: string): Promise<string> {
   const root = dirname(entry);

@@ -20,8 +20,8 @@ interface PlanCall {
 }
 
 /**
- * A model with its weights, at the call that pipelines make of it: which kernels it runs, the values that they get, and its
- * result with the shaders as they are.
+ * A model with its weights, at the call that pipelines make of it: which kernels it runs, the values that
+ * they get, and its result with the shaders as they are.
  */
 export class LoadedModel implements Disposable {
   readonly #device: Device;
@@ -87,9 +87,9 @@ export class LoadedModel implements Disposable {
   }
 
   /**
-   * The values that a kernel gets in the call, in the order of `readsOf`; of several that are equal, the first one's. They come
-   * from a run of the same plan that hands them out beside its results: what a kernel reads lies in memory anyway, so that
-   * nothing is computed otherwise.
+   * The values that a kernel gets in the call, in the order of `readsOf`; of several that are equal, the
+   * first one's. They come from a run of the same plan that hands them out beside its results: what a kernel
+   * reads lies in memory anyway, so that nothing is computed otherwise.
    */
   async inputsOf(problem: Problem): Promise<RecordedInputs> {
     const wanted = keyOf(problem);
@@ -132,7 +132,10 @@ export class LoadedModel implements Disposable {
     }
   }
 
-  /** One more call, with other values than the one before: milliseconds by the clock until the GPU is done with it. */
+  /**
+   * One more call, with other values than the one before: milliseconds by the clock until the GPU is done
+   * with it.
+   */
   async time(): Promise<number> {
     using _made = scope();
     const start = performance.now();

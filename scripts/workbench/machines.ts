@@ -3,7 +3,10 @@ import type { Machine } from "../null_gpu/machine.ts";
 import { table } from "../inspect/table.ts";
 import type { KernelDescription } from "../kernel/description.ts";
 
-/** A line for each pass; with `before` for those alone whose code changed, with "before → now"; undefined where none did. */
+/**
+ * A line for each pass; with `before` for those alone whose code changed, with "before → now"; undefined
+ * where none did.
+ */
 export function describeMachines(
   now: readonly KernelDescription[],
   before: readonly KernelDescription[] = now,

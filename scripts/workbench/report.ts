@@ -65,10 +65,10 @@ function timeOf(times: readonly number[]): string {
 const LEAST_TURNS = 3; // that say anything
 
 /**
- * How much longer the median is than before, where chance would hardly make it so: where the turns, each a pair side by side,
- * agree about it (of turns that are alike one in 400 would, three standard deviations of a coin), or where all times of one
- * version are above all of the other, by a greater factor than is between those of either (of 3 turns that are alike one in
- * 140 would, of 4 one in 1900).
+ * How much longer the median is than before, where chance would hardly make it so: where the turns, each a
+ * pair side by side, agree about it (of turns that are alike one in 400 would, three standard deviations of a
+ * coin), or where all times of one version are above all of the other, by a greater factor than is between
+ * those of either (of 3 turns that are alike one in 140 would, of 4 one in 1900).
  */
 export function changeOf(before: readonly number[], now: readonly number[]): string {
   const turns = Math.min(before.length, now.length);

@@ -8,8 +8,9 @@ const AGAIN_MS = 200; // what cannot be read in the middle of a save can be then
 type Texts = ReadonlyMap<string, string>;
 
 /**
- * Texts of a folder of shaders whenever they are others than before, at first than `known`; the folder may be removed and
- * made again meanwhile. What cannot be read is told to `onTrouble`, once, and the texts before stay.
+ * Texts of a folder of shaders whenever they are others than before, at first than `known`; the folder may be
+ * removed and made again meanwhile. What cannot be read is told to `onTrouble`, once, and the texts before
+ * stay.
  */
 export async function* savesIn(
   folder: string,

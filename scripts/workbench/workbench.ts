@@ -29,7 +29,10 @@ export function flopsLimit(device: Device): number {
   return limitsOf(device).flops;
 }
 
-/** Results of a version of the shaders on one shape. Differences are the largest of any element, in root mean squares of the result. */
+/**
+ * Results of a version of the shaders on one shape. Differences are the largest of any element, in root mean
+ * squares of the result.
+ */
 export interface Row {
   readonly work: Work;
   /** Difference from the plain form with the shaders as they are shipped. */
@@ -105,9 +108,9 @@ export interface StepModel {
 type Texts = ReadonlyMap<string, string>;
 
 /**
- * Kernels with their inputs in memory, whose shaders are changed while it is open: each change is compiled, compared with the
- * plain form and with the version before, and timed with the latter in turns. A version that does not compile, or computes
- * something wrongly, gives way to the one before.
+ * Kernels with their inputs in memory, whose shaders are changed while it is open: each change is compiled,
+ * compared with the plain form and with the version before, and timed with the latter in turns. A version
+ * that does not compile, or computes something wrongly, gives way to the one before.
  */
 export class Workbench implements Disposable {
   readonly #device: Device;
@@ -147,8 +150,8 @@ export class Workbench implements Disposable {
   }
 
   /**
-   * Puts a folder's texts in front of ours; undefined where no text is another than before. Where one does not compile it throws,
-   * and all that was before stays.
+   * Puts a folder's texts in front of ours; undefined where no text is another than before. Where one does
+   * not compile it throws, and all that was before stays.
    */
   async change(folder: ReadonlyMap<string, string>): Promise<Change | undefined> {
     const texts = textsWith(folder);
@@ -214,7 +217,10 @@ export class Workbench implements Disposable {
     return { work: bay.work, fromPlain, fromBefore, before: before!, now: now! };
   }
 
-  /** Runs the model's call with both versions in turns; the first run of each turn computes anew what stays between calls. */
+  /**
+   * Runs the model's call with both versions in turns; the first run of each turn computes anew what stays
+   * between calls.
+   */
   async #step(files: readonly string[], texts: Texts): Promise<StepRow | undefined> {
     const [model, expected] = [this.#model, this.#stepResult];
     if (!model || !expected) return undefined;

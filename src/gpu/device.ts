@@ -48,8 +48,8 @@ export class Device extends DeviceBase implements Disposable {
   readonly #request: () => Promise<GPUDevice>;
 
   /**
-   * For openDevice(), which asks the adapter for all its limits and for the features that are used; `request` asks for
-   * another such device.
+   * For openDevice(), which asks the adapter for all its limits and for the features that are used; `request`
+   * asks for another such device.
    */
   constructor(
     gpu: GPUDevice,
@@ -75,7 +75,9 @@ export class Device extends DeviceBase implements Disposable {
     opened.push(this);
   }
 
-  /** Takes a new device of the same adapter in place of one that was lost, with all that was in its memory. */
+  /**
+   * Takes a new device of the same adapter in place of one that was lost, with all that was in its memory.
+   */
   async reopen(): Promise<void> {
     const gpu = await this.#request();
     for (const forget of this.losing) forget();
@@ -86,17 +88,18 @@ export class Device extends DeviceBase implements Disposable {
   }
 
   /**
-   * The traced graphs: their dispatches with kernels, inputs, what is fused into them, and where each result lies. As
-   * "text" a line each; as "json" data of the form `GraphDump`; as "dot" for Graphviz, a cluster for each module.
+   * The traced graphs: their dispatches with kernels, inputs, what is fused into them, and where each result
+   * lies. As "text" a line each; as "json" data of the form `GraphDump`; as "dot" for Graphviz, a cluster for
+   * each module.
    */
   dump(form: DumpForm = "text"): string {
     return this.describeGraphs(form);
   }
 
   /**
-   * Names a stretch of work, e.g. of a loop, for the device's timings and errors of its check; it ends where what is returned is disposed of. What
-   * is recorded meanwhile counts, whenever it runs. Stretches within others are named "outer/inner". Without `profile: true`
-   * and `check` it does nothing.
+   * Names a stretch of work, e.g. of a loop, for the device's timings and errors of its check; it ends where
+   * what is returned is disposed of. What is recorded meanwhile counts, whenever it runs. Stretches within
+   * others are named "outer/inner". Without `profile: true` and `check` it does nothing.
    *
    * ```ts ignore
    * using _ = device.mark("guidance");
@@ -113,8 +116,8 @@ export class Device extends DeviceBase implements Disposable {
   }
 
   /**
-   * One row for each kernel, model, module path, shape and stretch, the longest first; for devices opened with
-   * `profile: true`.
+   * One row for each kernel, model, module path, shape and stretch, the longest first; for devices opened
+   * with `profile: true`.
    */
   async timings(): Promise<TimingRow[]> {
     if (!this.profiler) throw new Error("Cannot list timings: open the device with { profile: true }");

@@ -16,8 +16,8 @@ export interface HostTimes {
 }
 
 /**
- * WebGPU's device with its adapter's capabilities and its failures: all that the parts of a `Device` (buffers, pipelines,
- * profiler) need to know of it.
+ * WebGPU's device with its adapter's capabilities and its failures: all that the parts of a `Device`
+ * (buffers, pipelines, profiler) need to know of it.
  */
 export abstract class DeviceBase {
   /** All that the adapter allows: a WebGPU device has the least by default. */
@@ -149,14 +149,16 @@ export abstract class DeviceBase {
     throw failure;
   }
 
-  /** Counts time of the host, as performance.now() has it, less the ms `within` that count as something else. */
+  /**
+   * Counts time of the host, as performance.now() has it, less the ms `within` that count as something else.
+   */
   spend(kind: keyof HostTimes, start: number, end: number, within = 0): void {
     this.hostTimes[kind] += end - start - within;
   }
 
   /**
-   * Submits commands; `what` they do, e.g. "running CLIPTextModel", is named where the device is lost. Returns when they
-   * were handed over, by performance.now().
+   * Submits commands; `what` they do, e.g. "running CLIPTextModel", is named where the device is lost.
+   * Returns when they were handed over, by performance.now().
    */
   submit(encoder: GPUCommandEncoder, what: string): number {
     this.#running = what;
@@ -168,7 +170,9 @@ export abstract class DeviceBase {
     return submitted;
   }
 
-  /** Ends when all work submitted so far is done; throws what went wrong in it. Its time counts as no wait. */
+  /**
+   * Ends when all work submitted so far is done; throws what went wrong in it. Its time counts as no wait.
+   */
   async finished(): Promise<void> {
     this.assertAlive();
     await this.gpu.queue.onSubmittedWorkDone();
@@ -202,7 +206,10 @@ export abstract class DeviceBase {
     }
   }
 
-  /** Waits for an answer of the GPU. Where it fails, throws what went wrong first, of which it is a consequence. */
+  /**
+   * Waits for an answer of the GPU. Where it fails, throws what went wrong first, of which it is a
+   * consequence.
+   */
   async outcome(answer: Promise<unknown>): Promise<void> {
     try {
       await this.waitFor(answer);

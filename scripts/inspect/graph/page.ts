@@ -8,8 +8,8 @@ import client from "./page_client.js" with { type: "text" };
 const MOST_FOLDED = 3; // pictures of modules as boxes, beside that of all dispatches
 
 /**
- * Graphs as one page that needs no network: pictures by Graphviz, which zoom and pan, with modules folded at several depths,
- * a search, and all that is known of the dispatch that is clicked.
+ * Graphs as one page that needs no network: pictures by Graphviz, which zoom and pan, with modules folded at
+ * several depths, a search, and all that is known of the dispatch that is clicked.
  */
 export async function graphPage(dump: GraphDump, title: string): Promise<string> {
   const viz = await instance();

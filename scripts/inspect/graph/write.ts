@@ -12,8 +12,8 @@ import { graphPage } from "./page.ts";
 export const GRAPH_FILE = /\.(html|dot|json|txt)$/;
 
 /**
- * Writes the graphs of a model's calls at their usual sizes, or those in a .json that `device.dump("json")` gave, in the
- * form that the file's name says. Weights are not read. Returns a line about them.
+ * Writes the graphs of a model's calls at their usual sizes, or those in a .json that `device.dump("json")`
+ * gave, in the form that the file's name says. Weights are not read. Returns a line about them.
  */
 export async function writeGraphs(
   target: string,

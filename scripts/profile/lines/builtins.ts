@@ -41,7 +41,10 @@ function operations(float: boolean, count: number): { flops: number; others: num
   return float ? { flops: count, others: 0 } : { flops: 0, others: count };
 }
 
-/** Functions of each component by itself, or whose result is of the type of their arguments for another reason. */
+/**
+ * Functions of each component by itself, or whose result is of the type of their arguments for another
+ * reason.
+ */
 const ALIKE = new Set(
   ("abs acos acosh asin asinh atan atan2 atanh ceil clamp cos cosh countLeadingZeros countOneBits countTrailingZeros cross " +
     "degrees exp exp2 extractBits faceForward firstLeadingBit firstTrailingBit floor fma fract insertBits inverseSqrt ldexp " +

@@ -39,7 +39,10 @@ interface Item {
   atLeast: boolean;
 }
 
-/** Reads a text and writes counters into it, in `group`. Throws where it cannot be read. `lanes` of a subgroup share matrices. */
+/**
+ * Reads a text and writes counters into it, in `group`. Throws where it cannot be read. `lanes` of a subgroup
+ * share matrices.
+ */
 export function countText(text: string, group: number, lanes: number): CountedText {
   const writer = new Writer(text, lanes);
   return {
@@ -87,7 +90,10 @@ function linesOf(items: readonly Item[], sums: readonly number[]): LineCount[] {
   return [...lines.values()].sort((a, b) => a.line - b.line);
 }
 
-/** Walks through all functions, and writes a counter wherever something runs another number of times than what is before it. */
+/**
+ * Walks through all functions, and writes a counter wherever something runs another number of times than what
+ * is before it.
+ */
 class Writer {
   readonly items: Item[] = [];
   counters = 0;
@@ -265,8 +271,9 @@ class Writer {
 }
 
 /**
- * True where what follows a statement may run less often than it: it may return, or leave or repeat the loop around it.
- * `breaks` and `continues` say whether such a statement would do that here, and not within a loop or switch further in.
+ * True where what follows a statement may run less often than it: it may return, or leave or repeat the loop
+ * around it. `breaks` and `continues` say whether such a statement would do that here, and not within a loop
+ * or switch further in.
  */
 function leaves(statement: Statement, breaks = true, continues = true): boolean {
   const any = ({ body }: Block, b = breaks, c = continues) => body.some((inner) => leaves(inner, b, c));

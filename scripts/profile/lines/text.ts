@@ -11,8 +11,8 @@ const UNITS: Partial<Record<keyof LineWork, string>> = { loaded: "B", stored: "B
 const BAR = 10; // characters of all work
 
 /**
- * The texts whose lines are counted, by their numbers: of each kernel that `only` names that with most time, else the one with
- * most time of all.
+ * The texts whose lines are counted, by their numbers: of each kernel that `only` names that with most time,
+ * else the one with most time of all.
  */
 export function textsToCount({ rows }: Profile, only: string | undefined): number[] {
   const wanted = rows.filter((row) => isWanted(row, only));

@@ -6,7 +6,10 @@ export interface Report {
   readonly profile: Profile;
   /** What the page is filtered by at first. */
   readonly only?: string | undefined;
-  /** An earlier profile of the same work, what changed by kernel and size, and the tolerance of `compareProfiles`. */
+  /**
+   * An earlier profile of the same work, what changed by kernel and size, and the tolerance of
+   * `compareProfiles`.
+   */
   readonly compared?: {
     readonly before: Profile;
     readonly changes: readonly Change[];

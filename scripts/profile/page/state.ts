@@ -1,7 +1,9 @@
 import { fullPath, shapeText } from "../figures.ts";
 import type { Profile, ProfileRow } from "../form.ts";
 
-/** What all views of a page show together: the rows that the filter lets through, and those that are selected. */
+/**
+ * What all views of a page show together: the rows that the filter lets through, and those that are selected.
+ */
 export class State {
   /** For each row whether the filter lets it through. */
   wanted: readonly boolean[];
@@ -34,7 +36,10 @@ export class State {
     this.#changed();
   }
 
-  /** True for rows that stand out now: the selected ones that the filter lets through, or all of these where none is selected. */
+  /**
+   * True for rows that stand out now: the selected ones that the filter lets through, or all of these where
+   * none is selected.
+   */
   isLit(row: number): boolean {
     return this.wanted[row]! && (this.selected.size === 0 || this.selected.has(row));
   }

@@ -41,8 +41,8 @@ interface Unread {
 /** Times dispatches by timestamps at the edges of their passes. */
 export class Profiler {
   /**
-   * What gets timestamps: each dispatch, in a pass of its own; passes of several dispatches, which run as they do without a
-   * profiler (one row for each, of the kernel "pass"); or nothing.
+   * What gets timestamps: each dispatch, in a pass of its own; passes of several dispatches, which run as
+   * they do without a profiler (one row for each, of the kernel "pass"); or nothing.
    */
   mode: "dispatches" | "passes" | "off" = "dispatches";
   readonly #device: TimedDevice;
@@ -117,8 +117,8 @@ export class Profiler {
   }
 
   /**
-   * Resolves the timestamps of a submission; call it after the last pass, before `finish()`, and what it returns with the
-   * time of the submission, by performance.now().
+   * Resolves the timestamps of a submission; call it after the last pass, before `finish()`, and what it
+   * returns with the time of the submission, by performance.now().
    */
   resolve(encoder: GPUCommandEncoder): (submitted: number) => void {
     const records = this.#open;

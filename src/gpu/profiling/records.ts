@@ -26,8 +26,9 @@ export interface InputRecord {
 /** What else is known of a dispatch. */
 export interface DispatchDetails {
   /**
-   * Arithmetic operations, as formulas have them, whatever the kernel does: of products and convolutions two for each
-   * multiplication, of attention those of its two products, of pointwise expressions one for each name but casts.
+   * Arithmetic operations, as formulas have them, whatever the kernel does: of products and convolutions two
+   * for each multiplication, of attention those of its two products, of pointwise expressions one for each
+   * name but casts.
    */
   readonly flops: number;
   /** Bytes that must move at least: what is read of each input once, the result written once. */
@@ -37,8 +38,8 @@ export interface DispatchDetails {
   /** What is read: by the kernel itself, then by what is fused into it. */
   readonly inputs: readonly InputRecord[];
   /**
-   * Pointwise operations that run in the same dispatch, as a formula: `v` is the kernel's own value, `x1` an input,
-   * `c0` a number, named as in the WGSL. "" where the kernel stores its value as it is.
+   * Pointwise operations that run in the same dispatch, as a formula: `v` is the kernel's own value, `x1` an
+   * input, `c0` a number, named as in the WGSL. "" where the kernel stores its value as it is.
    */
   readonly fused: string;
 }
@@ -51,7 +52,10 @@ export interface DispatchedWork {
   readonly workgroups: readonly [number, number];
   /** Made where it is asked for. */
   readonly details: () => DispatchDetails;
-  /** Bytes of its plan's results that are needed while it runs; undefined outside plans, or without a profiler. */
+  /**
+   * Bytes of its plan's results that are needed while it runs; undefined outside plans, or without a
+   * profiler.
+   */
   readonly live?: number | undefined;
 }
 
@@ -61,7 +65,10 @@ export interface TimedDispatch extends DispatchRecord, DispatchDetails {
   readonly model: string;
   /** Name of the stretch in which it was recorded, see `device.mark`; "" outside stretches. */
   readonly mark: string;
-  /** Number of that stretch, from 1 for the device's first; those within others have that of the outermost; 0 outside. */
+  /**
+   * Number of that stretch, from 1 for the device's first; those within others have that of the outermost; 0
+   * outside.
+   */
   readonly turn: number;
   /** 1, or how many dispatches the pass has. */
   readonly dispatches: number;
@@ -107,7 +114,10 @@ export interface Stretch {
   end: number | undefined;
 }
 
-/** Time of the host on a device's work. Spans may lie within others: the one that began last is what the host did. */
+/**
+ * Time of the host on a device's work. Spans may lie within others: the one that began last is what the host
+ * did.
+ */
 export interface HostSpan {
   /** As device.hostTimes has it. */
   readonly kind: keyof HostTimes;
@@ -119,7 +129,10 @@ export interface HostSpan {
 
 /** The GPU's clock beside the host's. */
 export interface ClockOffset {
-  /** To be added to a time of the GPU's, in ms, to get one of `performance.now()`: the least with which no work begins before it is submitted. */
+  /**
+   * To be added to a time of the GPU's, in ms, to get one of `performance.now()`: the least with which no
+   * work begins before it is submitted.
+   */
   readonly offset: number;
   /** Most ms that may be added to that: with more, work would end after the host heard that it had. */
   readonly slack: number;

@@ -34,10 +34,10 @@ const WORK = { pid: 2, tid: 3 };
 const WAITS = { pid: 2, tid: 4 };
 
 /**
- * A recording as a trace for Perfetto. On the GPU's track stretches hold models, those their modules, and these their
- * dispatches; a dispatch that begins before the one in front of it ended is shown from there on, and has its own time in its
- * `ms`. The host's tracks have stretches, work and waits. Counters have the device's memory, and what of it a model's results
- * need. GPU and host are on one clock, see ClockOffset.
+ * A recording as a trace for Perfetto. On the GPU's track stretches hold models, those their modules, and
+ * these their dispatches; a dispatch that begins before the one in front of it ended is shown from there on,
+ * and has its own time in its `ms`. The host's tracks have stretches, work and waits. Counters have the
+ * device's memory, and what of it a model's results need. GPU and host are on one clock, see ClockOffset.
  */
 export function traceEvents(recording: Recording): { traceEvents: TraceEvent[] } {
   const { dispatches, host, stretches, memory, clock } = recording;
@@ -155,7 +155,10 @@ function inputText({ name, shape, dtype, as }: InputRecord): string {
   return [as && `${as} =`, name, dtype, `[${shape.join(", ")}]`].filter(Boolean).join(" ");
 }
 
-/** Slices of one track, those within others below them: where one would outlast what it began in, it ends with that. */
+/**
+ * Slices of one track, those within others below them: where one would outlast what it began in, it ends with
+ * that.
+ */
 function nested(slices: readonly Slice[]): Slice[] {
   const roots: Slice[] = [];
   const open: { end: number; within: Slice[] }[] = [];

@@ -24,7 +24,9 @@ export interface Ran {
   readonly output: Storage;
 }
 
-/** The kernels that count, for both types of fractions; they begin to compile when they are first asked for. */
+/**
+ * The kernels that count, for both types of fractions; they begin to compile when they are first asked for.
+ */
 export function countingPipelines(device: Device): Pipeline[] {
   return (device.traits.f16 ? ["f32", "f16"] as const : ["f32"] as const).map((dtype) =>
     pipelineFor(device, dtype)
@@ -86,7 +88,10 @@ export class Counts {
     this.dispatches = ran.map(counter);
   }
 
-  /** Results with such numbers, by their indices, once all that is submitted is done. Then counts begin at 0 again. */
+  /**
+   * Results with such numbers, by their indices, once all that is submitted is done. Then counts begin at 0
+   * again.
+   */
   async found(): Promise<number[]> {
     const bytes = 4 * this.dispatches.length;
     const counts = new Uint32Array(await this.#device.read(this.#buffer, 0, bytes));

@@ -21,9 +21,14 @@ export interface ValueRange {
 export interface CheckedInput extends ValueRange {
   /** Variable of the shader that reads it, e.g. "x", "w"; operands of what is fused are x0, x1, …. */
   readonly name: string;
-  /** A weight of a model; an input of a model's call; a tensor of the script; a result of an earlier dispatch. */
+  /**
+   * A weight of a model; an input of a model's call; a tensor of the script; a result of an earlier dispatch.
+   */
   readonly kind: "weight" | "input" | "tensor" | "result";
-  /** A weight's key, an input's name, of results the module path or kernel that made it; "" for tensors of the script. */
+  /**
+   * A weight's key, an input's name, of results the module path or kernel that made it; "" for tensors of the
+   * script.
+   */
   readonly source: string;
   /** Element type. */
   readonly dtype: DType;
@@ -36,8 +41,8 @@ export interface CheckedInput extends ValueRange {
 /** Origin of a number that is not finite. */
 export interface NonFiniteCause {
   /**
-   * "f16 overflow": all is finite, but the result is beyond 65504, the largest f16. "made here": of finite inputs, as 0 / 0
-   * or beyond the largest f32. "came in": an input has it.
+   * "f16 overflow": all is finite, but the result is beyond 65504, the largest f16. "made here": of finite
+   * inputs, as 0 / 0 or beyond the largest f32. "came in": an input has it.
    */
   readonly kind: "f16 overflow" | "made here" | "came in";
   /** The same in words, e.g. "0 / 0". */

@@ -19,8 +19,9 @@ export interface Checked {
 }
 
 /**
- * Checks that what a device computes is finite. Dispatches that count follow the others; their counts are read once for
- * each run of a model. Where one is not 0, the run is repeated up to that dispatch, and its inputs are looked at.
+ * Checks that what a device computes is finite. Dispatches that count follow the others; their counts are
+ * read once for each run of a model. Where one is not 0, the run is repeated up to that dispatch, and its
+ * inputs are looked at.
  */
 export class FiniteCheck {
   readonly #device: Device;
@@ -36,8 +37,8 @@ export class FiniteCheck {
   }
 
   /**
-   * Submits what was encoded and waits for it. Throws a NonFiniteError where a result is not finite. Of the works only the
-   * last may be a call of a plan, as another would overwrite its inputs.
+   * Submits what was encoded and waits for it. Throws a NonFiniteError where a result is not finite. Of the
+   * works only the last may be a call of a plan, as another would overwrite its inputs.
    */
   async verify(works: readonly Checked[], encoding: Encoding): Promise<void> {
     const eager = works.filter(({ work }) => !work.counts);

@@ -12,8 +12,8 @@ import { rangeOf, readValues } from "./values.ts";
 import type { ValueRange } from "./error.ts";
 
 /**
- * A dispatch computed again in parts, each in f32 and in memory of its own: the kernel's value by itself, and each part of
- * the expression that is fused into it. Disposing it frees the memory.
+ * A dispatch computed again in parts, each in f32 and in memory of its own: the kernel's value by itself, and
+ * each part of the expression that is fused into it. Disposing it frees the memory.
  */
 export class Recomputation implements Disposable {
   readonly #device: Device;

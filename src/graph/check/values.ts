@@ -13,7 +13,10 @@ export async function readValues(
   return isPacked(dtype) ? unpacked(dtype, data, count) : viewBytes(dtype, data, count);
 }
 
-/** Elements of a packed type, see shaders/convert/quantize.wgsl: words of two groups of 32, then both scales in f16. */
+/**
+ * Elements of a packed type, see shaders/convert/quantize.wgsl: words of two groups of 32, then both scales
+ * in f16.
+ */
 function unpacked(dtype: PackedDType, data: ArrayBuffer, count: number): Float32Array {
   const bits = dtype === "int8" ? 8 : 4;
   const block = PACKED_BLOCK * bits / 8; // bytes in front of the scales

@@ -4,8 +4,9 @@ import { type Module, modulesOf, partsOf } from "./modules.ts";
 import { withNames } from "./text.ts";
 
 /**
- * Graphs for Graphviz (https://graphviz.org/doc/info/lang.html): a box for each dispatch, which shows what is fused into it,
- * in a cluster for each module. With a `depth`, modules so deep in others are one box each, from 1 on.
+ * Graphs for Graphviz (https://graphviz.org/doc/info/lang.html): a box for each dispatch, which shows what is
+ * fused into it, in a cluster for each module. With a `depth`, modules so deep in others are one box each,
+ * from 1 on.
  */
 export function graphDot(graphs: readonly Graph[], depth = Infinity): string {
   return [

@@ -31,8 +31,8 @@ export interface GraphStep {
   /** Elements of the result in memory. */
   readonly count: number;
   /**
-   * Pointwise operations that run in the same dispatch, as a formula: `v` is the kernel's own value, `x1` an input,
-   * `c0` a number. "" where the kernel stores its value as it is.
+   * Pointwise operations that run in the same dispatch, as a formula: `v` is the kernel's own value, `x1` an
+   * input, `c0` a number. "" where the kernel stores its value as it is.
    */
   readonly fused: string;
   /** What is read: by the kernel itself, then, under a name, by what is fused into it. */

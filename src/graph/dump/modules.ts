@@ -10,7 +10,10 @@ export interface Module {
   readonly parts: Module[];
 }
 
-/** Names of the modules on a path, a number with the name in front: "resnets.0.conv1" is of "resnets.0" and "conv1". */
+/**
+ * Names of the modules on a path, a number with the name in front: "resnets.0.conv1" is of "resnets.0" and
+ * "conv1".
+ */
 export function partsOf(path: string): string[] {
   return path.match(/[^.]+(\.\d+(?=\.|$))*/g) ?? [];
 }

@@ -1,6 +1,9 @@
 import type { Graph } from "./graph.ts";
 
-/** A graph as a table: a dispatch a line, with its kernel, inputs, result, place, module and what is fused into it. */
+/**
+ * A graph as a table: a dispatch a line, with its kernel, inputs, result, place, module and what is fused
+ * into it.
+ */
 export function graphText({ label, steps, leaves }: Graph): string {
   const names = new Map(leaves.map(({ id, name }) => [id, name]));
   const nameOf = (id: number) => names.get(id) ?? `%${id}`;

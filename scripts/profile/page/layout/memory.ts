@@ -3,7 +3,10 @@ import { namesOf } from "./names.ts";
 
 type Plan = Profile["memory"]["plans"][number];
 
-/** A result in memory: from the dispatch x0 to before x1, and from byte y0 to before y1 of all arenas, one behind the other. */
+/**
+ * A result in memory: from the dispatch x0 to before x1, and from byte y0 to before y1 of all arenas, one
+ * behind the other.
+ */
 export interface MemoryRect {
   readonly value: Plan["values"][number];
   readonly x0: number;

@@ -58,8 +58,8 @@ export interface Roof {
 }
 
 /**
- * The peaks of an adapter as lines of a chart from `least` to `most` FLOP a byte and from `lowest` GFLOP/s on: memory up to
- * the highest, arithmetic from there.
+ * The peaks of an adapter as lines of a chart from `least` to `most` FLOP a byte and from `lowest` GFLOP/s
+ * on: memory up to the highest, arithmetic from there.
  */
 export function roofsOf(
   { memory, ...arithmetic }: Profile["peaks"],

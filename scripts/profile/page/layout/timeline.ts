@@ -19,8 +19,8 @@ export interface Slice {
 type Open = { -readonly [Key in keyof Slice]: Slice[Key] };
 
 /**
- * Steps with their modules and dispatches, each in front of what is within it. Dispatches that follow one another in a module
- * are within one slice of it.
+ * Steps with their modules and dispatches, each in front of what is within it. Dispatches that follow one
+ * another in a module are within one slice of it.
  */
 export function slicesOf({ rows, dispatches }: Profile): Slice[] {
   const steps = stepNames(dispatches.map(([row, occurrence]) => [occurrence, rows[row]!.mark]));

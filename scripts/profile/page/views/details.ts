@@ -136,7 +136,10 @@ function kernelOf(
   );
 }
 
-/** A part's text; where its lines were counted, with how often each ran and the larger of its shares of the kernel's work. */
+/**
+ * A part's text; where its lines were counted, with how often each ran and the larger of its shares of the
+ * kernel's work.
+ */
 function partOf(part: Part, counts: readonly LineCount[], total: LineWork): HTMLElement {
   const lines = linesOf(part);
   const isOpen = part.reason === "written" || isEntry(part) || part.set.length > 0;

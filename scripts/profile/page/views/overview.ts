@@ -129,7 +129,10 @@ function comparedBars(profile: Profile, before: Profile): HTMLElement {
   );
 }
 
-/** A line where kernels reach more than the peak of arithmetic: it was measured while the machine did something else. */
+/**
+ * A line where kernels reach more than the peak of arithmetic: it was measured while the machine did
+ * something else.
+ */
 function doubt({ rows }: Profile): HTMLElement[] {
   const above = rows.filter(({ roof, ofPeak }) => roof !== "memory" && ofPeak > 1.1);
   if (above.length === 0) return [];
