@@ -5,7 +5,10 @@ import {
   Flux2KleinPipeline,
   type Flux2Parts,
   Flux2Pipeline,
+  FluxFillPipeline,
   FluxImg2ImgPipeline,
+  FluxInpaintPipeline,
+  FluxKontextPipeline,
   FluxPipeline,
   type RunOptions,
   StableDiffusionControlNetImg2ImgPipeline,
@@ -77,7 +80,7 @@ export function drawing(pipeline: AnyPipeline, settings: Settings, pictures: Pic
   if (settings.scheduler !== undefined) {
     parts.scheduler = schedulerNamed(settings.scheduler).from(parts.scheduler);
   }
-  const chosen = takesReferences(pipeline) ? pipeline : pipelineFor(parts as ChangingParts, images[0], mask);
+  const chosen = hasOneTask(pipeline) ? pipeline : pipelineFor(parts as ChangingParts, images[0], mask);
   const changed = takesReferences(pipeline) && images.length > 0 ? images : images[0];
   const isControlled = "controlnet" in parts;
   const controlling = isControlled && {
@@ -130,6 +133,12 @@ export function takesReferences(pipeline: AnyPipeline): boolean {
   return pipeline instanceof Flux2KleinPipeline || pipeline instanceof Flux2Pipeline;
 }
 
+/** True for a pipeline whose model was made for its task alone. */
+function hasOneTask(pipeline: AnyPipeline): boolean {
+  return takesReferences(pipeline) || pipeline instanceof FluxFillPipeline ||
+    pipeline instanceof FluxKontextPipeline;
+}
+
 /** The parts of families that change one picture. */
 type ChangingParts = Exclude<AnyParts, UnconditionalParts | Flux2Parts>;
 
@@ -143,7 +152,10 @@ function pipelineFor(
     if (mask) return new ZImageInpaintPipeline(parts);
     return image ? new ZImageImg2ImgPipeline(parts) : new ZImagePipeline(parts);
   }
-  if ("transformer" in parts) return image ? new FluxImg2ImgPipeline(parts) : new FluxPipeline(parts);
+  if ("transformer" in parts) {
+    if (mask) return new FluxInpaintPipeline(parts);
+    return image ? new FluxImg2ImgPipeline(parts) : new FluxPipeline(parts);
+  }
   if ("controlnet" in parts) return controlledFor(parts as ControlledParts, image, mask);
   if ("textEncoder2" in parts) {
     if (mask) return new StableDiffusionXLInpaintPipeline(parts);

@@ -48,6 +48,11 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
       .exec(
         className,
       )?.[1];
+  if (className === "FluxControlPipeline") {
+    throw new TypeError(
+      `Cannot draw with ${className}: this script has no option for its picture; call it from TypeScript`,
+    );
+  }
   if (!family) return className; // refused by whoever loads it
   const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
   const hasTasks = !/^(DD|Flux2)/.test(family); // FLUX.2 takes pictures beside words
@@ -64,9 +69,6 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   const pipeline = hasTasks ? `${family}${kind}${task}Pipeline` : `${family}Pipeline`;
   if (hasTasks && settings.image !== undefined && settings.image.length > 1) {
     throw new TypeError(`Cannot take several --image with ${pipeline}: it changes one picture`);
-  }
-  if (family === "Flux" && task === "Inpaint") {
-    throw new TypeError("Cannot take --mask with FLUX: its inpainting is not built");
   }
   for (const [name, option] of Object.entries(IN_RUN)) {
     const others = pipelinesWith(option!);

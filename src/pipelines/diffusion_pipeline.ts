@@ -11,6 +11,9 @@ import {
   StableDiffusionXLControlNetInpaintPipeline,
   StableDiffusionXLControlNetPipeline,
 } from "./controlnet/stable_diffusion_xl.ts";
+import { FluxControlPipeline } from "./flux/control.ts";
+import { FluxFillPipeline, type FluxFillRunOptions, FluxInpaintPipeline } from "./flux/inpainting.ts";
+import { FluxKontextPipeline, type FluxKontextRunOptions } from "./flux/kontext.ts";
 import type { FluxParts } from "./flux/parts.ts";
 import {
   FluxImg2ImgPipeline,
@@ -76,6 +79,10 @@ const classes: Readonly<
   StableDiffusionXLControlNetInpaintPipeline,
   FluxPipeline,
   FluxImg2ImgPipeline,
+  FluxInpaintPipeline,
+  FluxFillPipeline,
+  FluxKontextPipeline,
+  FluxControlPipeline,
   Flux2Pipeline,
   Flux2KleinPipeline,
   ZImagePipeline,
@@ -101,6 +108,8 @@ export type AllRunOptions =
     & StableDiffusionControlNetInpaintRunOptions
     & FluxRunOptions
     & FluxImg2ImgRunOptions
+    & FluxFillRunOptions
+    & FluxKontextRunOptions
     & Flux2RunOptions
     & Flux2KleinRunOptions
     & ZImageRunOptions

@@ -27,6 +27,14 @@ export {
   StableDiffusionXLControlNetPipeline,
   type StableDiffusionXLControlNetRunOptions,
 } from "./controlnet/stable_diffusion_xl.ts";
+export { FluxControlPipeline, type FluxControlRunOptions } from "./flux/control.ts";
+export {
+  FluxFillPipeline,
+  type FluxFillRunOptions,
+  FluxInpaintPipeline,
+  type FluxInpaintRunOptions,
+} from "./flux/inpainting.ts";
+export { FluxKontextPipeline, type FluxKontextRunOptions } from "./flux/kontext.ts";
 export {
   FluxBase,
   FluxImg2ImgPipeline,

@@ -33,7 +33,6 @@ const flux = [
   ...ownGuidance,
   "maxSequenceLength",
   "sigmas",
-  "latents",
   "outputType",
 ] as const;
 
@@ -86,8 +85,12 @@ const OPTIONS = {
     "mask",
     ...controlled,
   ],
-  FluxPipeline: [...flux, "height", "width"],
-  FluxImg2ImgPipeline: [...flux, ...fromImage],
+  FluxPipeline: [...flux, ...fromNoise],
+  FluxImg2ImgPipeline: [...flux, "latents", ...fromImage],
+  FluxInpaintPipeline: [...flux, ...fromImage, "mask"],
+  FluxFillPipeline: [...flux, "latents", ...fromImage, "mask"],
+  FluxKontextPipeline: [...flux, ...fromNoise, "image", "maxArea", "autoResize"],
+  FluxControlPipeline: [...flux, ...fromNoise, "controlImage"],
   Flux2Pipeline: flux2,
   Flux2KleinPipeline: [
     ...flux2,
@@ -130,8 +133,9 @@ export function expectRunOptions(pipeline: PipelineName, options: object): void 
   }
   for (const name of TENSORS) {
     const value = given[name];
-    const several = name === "controlImage" || name.startsWith("ipAdapter") ||
-      name === "image" && (optionsOf(pipeline).includes("guessMode") || pipeline.startsWith("Flux2"));
+    const isControlled = optionsOf(pipeline).includes("guessMode");
+    const several = name.startsWith("ipAdapter") || name === "controlImage" && isControlled ||
+      name === "image" && (isControlled || pipeline.startsWith("Flux2"));
     const values = several ? [value].flat() : [value];
     const odd = values.find((value) => value !== undefined && !(value instanceof Tensor));
     if (odd === undefined) continue;

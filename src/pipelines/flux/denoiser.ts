@@ -11,6 +11,12 @@ interface FluxLoop {
   readonly timesteps: readonly number[];
   /** For models that were taught it. */
   readonly guidanceScale: number;
+  /** Joined to the channels of each token: what a model for Fill or Control sees besides latents. [R, L, W] */
+  readonly beside?: Tensor | undefined;
+  /** Tokens of a picture that the prompt is about, which stand behind the latents' own. [R, M, 4 C] */
+  readonly behind?: Tensor | undefined;
+  /** Their positions. [M, 3] */
+  readonly behindIds?: Positions | undefined;
 }
 
 /** The transformer's inputs besides latents, for one batch of prompts. */
@@ -27,19 +33,23 @@ export class FluxDenoiser implements Disposable {
   readonly #timesteps: readonly number[];
   readonly #batches: readonly Batch[];
   readonly #embeddings: readonly PooledTextEmbeddings[];
+  readonly #beside: Tensor | undefined;
+  readonly #behind: Tensor | undefined;
 
   /** Takes over the embeddings. The weights that `condition` reads must be in memory. */
   constructor(
     transformer: FluxTransformer2DModel,
     embeddings: readonly PooledTextEmbeddings[],
-    { size, timesteps, guidanceScale }: FluxLoop,
+    { size, timesteps, guidanceScale, beside, behind, behindIds = [] }: FluxLoop,
   ) {
-    const imgIds = imageIds(size);
+    const imgIds = [...imageIds(size), ...behindIds];
     const guidance = transformer.config.guidance_embeds ? guidanceScale : undefined;
     const times = timesteps.map((t) => t / 1000);
     this.#transformer = transformer;
     this.#timesteps = timesteps;
     this.#embeddings = embeddings;
+    this.#beside = beside;
+    this.#behind = behind;
     this.#batches = embeddings.map(({ states, pooled }) => ({
       encoderHiddenStates: states,
       imgIds,
@@ -55,10 +65,17 @@ export class FluxDenoiser implements Disposable {
     const step = this.#timesteps.indexOf(t);
     const inputs = input.chunk(this.#batches.length);
     const outputs = this.#batches.map(({ modulation, ...batch }, i) =>
-      this.#transformer.forward(inputs[i]!, { ...batch, modulation: modulation.at(step) }).sample
+      this.#transformer.forward(this.#seen(inputs[i]!), { ...batch, modulation: modulation.at(step) }).sample
     );
-    return cat(outputs);
+    const L = input.shape[1]!;
+    return cat(this.#behind ? outputs.map((output) => output.slice(1, 0, L)) : outputs);
   };
+
+  /** Latents with all else that the model sees. [R, L, 4 C] → [R, L + M, 4 C + W] */
+  #seen(latents: Tensor): Tensor {
+    const tokens = this.#beside ? cat([latents, this.#beside], 2) : latents;
+    return this.#behind ? cat([tokens, this.#behind], 1) : tokens;
+  }
 
   /** Gives the memory back. */
   [Symbol.dispose](): void {

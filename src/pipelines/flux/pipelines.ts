@@ -50,10 +50,10 @@ export class FluxPipeline extends FluxBase {
   async run(options: FluxRunOptions): Promise<FluxOutput> {
     return await ownRun("FluxPipeline", this.parts, options, async (parts, options) => {
       const { height, width, generator } = options;
-      const run = await beginRun(parts, options, latentSize(parts, height, width), 3.5);
+      const run = await beginRun(parts, options, latentSize(parts, height, width), { usualScale: 3.5 });
       const shape = [run.B, parts.vae.config.latent_channels, ...run.size];
       const start = await startLatents(parts, run, () => randn(shape, { generator }));
-      return await draw(parts, run, start, parts.scheduler.timesteps);
+      return await draw(parts, run, { start, timesteps: parts.scheduler.timesteps });
     });
   }
 }
@@ -74,13 +74,14 @@ export class FluxImg2ImgPipeline extends FluxBase {
       const { image, strength = 0.6 } = options;
       const { vae } = parts;
       const multiple = 2 * vae.scaleFactor;
-      const run = await beginRun(parts, options, originalSize(image, vae, options, multiple), 7);
+      const size = originalSize(image, vae, options, multiple);
+      const run = await beginRun(parts, options, size, { usualScale: 7 });
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const start = await startLatents(parts, run, async () => {
         const original = await readOriginal(image, run.B, vae, options, multiple);
         return await noisedLatents(parts, original, run.B, timesteps[0], options, "picture");
       });
-      return await draw(parts, run, start, timesteps);
+      return await draw(parts, run, { start, timesteps });
     });
   }
 }

@@ -1,9 +1,10 @@
 import { formatShape, sameNumbers } from "../../core/shape.ts";
 import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
+import type { Positions } from "../../models/mod.ts";
 import { tellUnguided } from "../latents/guidance.ts";
 import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { packLatents, unpackLatents } from "../latents/packing.ts";
-import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
+import { decodeLatents, denoise, type LatentLoop, type LatentLoopOptions } from "../latents/loop.ts";
 import { latentSide } from "../size.ts";
 import { withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
@@ -53,6 +54,11 @@ export interface FluxRun {
   readonly options: FluxOptions & { guidanceScale: number };
 }
 
+/** Channels of a token that FLUX.1 Fill sees besides latents: those of the rest of the picture, and the mask's pixels. */
+export function fillChannels({ vae }: FluxParts): number {
+  return 4 * (vae.config.latent_channels + vae.scaleFactor ** 2);
+}
+
 /** Sides of the latents of a picture. A token covers 2×2 latents, so 16 has to divide pixels. */
 export function latentSize({ vae }: FluxParts, height?: number, width?: number): [h: number, w: number] {
   const [side, sample] = [2 * vae.scaleFactor, 128 * vae.scaleFactor];
@@ -62,12 +68,15 @@ export function latentSize({ vae }: FluxParts, height?: number, width?: number):
   ];
 }
 
-/** Checks the options, sets the timesteps for pictures of a size and embeds the prompts. */
+/**
+ * Checks the options, sets the timesteps for pictures of a size and embeds the prompts. `beside` are the channels that the
+ * transformer reads besides those of a token's latents.
+ */
 export async function beginRun(
   parts: FluxParts,
   options: FluxOptions,
   size: readonly [h: number, w: number],
-  usualScale: number,
+  { usualScale, beside = 0 }: { readonly usualScale: number; readonly beside?: number | undefined },
 ): Promise<FluxRun> {
   const { transformer: { config }, vae, scheduler } = parts;
   const { guidanceScale = usualScale, trueCfgScale = 1 } = options;
@@ -79,9 +88,15 @@ export async function beginRun(
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("trueCfgScale", trueCfgScale);
   const width = 4 * vae.config.latent_channels;
-  if (config.in_channels !== width) {
+  if (config.in_channels !== width + beside) {
     throw new RangeError(
-      `Cannot draw with a transformer of ${config.in_channels} channels: expected ${width}, those of 2×2 latents`,
+      `Cannot draw with a transformer of ${config.in_channels} channels: expected ${
+        width + beside
+      }, those of 2×2 ` +
+        `latents${beside ? " and what stands beside them" : ""}; one of ${
+          width + fillChannels(parts)
+        } is for ` +
+        `FluxFillPipeline, of ${2 * width} for FluxControlPipeline, of ${width} for the others`,
     );
   }
   setFlowTimesteps(scheduler, sigmasOf(options, 28), () => muFor(scheduler, size[0] * size[1] / 4));
@@ -101,11 +116,11 @@ export async function beginRun(
 
 /** Latents to begin the loop with: a copy of given ones, if they fit, else what `draw` makes, packed. */
 export async function startLatents(
-  { transformer }: FluxParts,
+  { vae }: FluxParts,
   { B, size: [h, w], options: { latents } }: FluxRun,
   draw: () => Tensor | Promise<Tensor>,
 ): Promise<Tensor> {
-  const shape = [B, h * w / 4, transformer.config.in_channels];
+  const shape = [B, h * w / 4, 4 * vae.config.latent_channels];
   if (latents && !sameNumbers(latents.shape, shape)) {
     throw new RangeError(
       `Cannot draw: expected latents ${formatShape(shape)}, as packLatents makes them, got ${
@@ -119,17 +134,35 @@ export async function startLatents(
   return made.keep(packLatents(drawn));
 }
 
+/** The loop that a task draws by. */
+export interface Drawing extends Pick<LatentLoop, "after"> {
+  /** Packed latents with noise. [B, L, 4 C] */
+  readonly start: Tensor;
+  readonly timesteps: readonly number[];
+  /** Joined to the channels of each token. [B, L, W] */
+  readonly beside?: Tensor | undefined;
+  /** Tokens that stand behind those of the latents. [B, M, 4 C] */
+  readonly behind?: Tensor | undefined;
+  /** Their positions. [M, 3] */
+  readonly behindIds?: Positions | undefined;
+  /** Tensors to free when the loop is over, besides these. */
+  readonly owned?: readonly Tensor[] | undefined;
+}
+
 /** Draws pictures from packed latents with noise. */
 export async function draw(
   parts: FluxParts,
-  { size, embeddings, guided, options }: FluxRun,
-  start: Tensor,
-  timesteps: readonly number[],
+  { size, B, embeddings, guided, options }: FluxRun,
+  { start, timesteps, after, beside, behind, behindIds, owned = [] }: Drawing,
 ): Promise<FluxOutput> {
   const { transformer, vae, scheduler } = parts;
   const { guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
-  const condition = () => new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale });
+  const times = embeddings[0]!.pooled.shape[0]! / B; // both halves of a guided step in one batch
+  const rows = (x?: Tensor) => x && times > 1 ? x.repeat([times, 1, 1]) : x;
+  const seen = { beside: rows(beside), behind: rows(behind), behindIds };
+  const condition = () =>
+    new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale, ...seen });
   const firstStep = ({ predict }: FluxDenoiser) =>
     predict(guided ? cat([start, start]) : start, timesteps[0]!);
   if (options.preview) await prepareColors(parts, options);
@@ -138,7 +171,7 @@ export async function draw(
     const conditioning = { signal, onNotice, work: () => firstStep(condition()), only: "condition" };
     using denoiser = await withModels(parts, [transformer], conditioning, condition);
     const stepping = { signal, onNotice, work: () => firstStep(denoiser), only: "step" };
-    const loop = { scheduler, vae, guided, predict: denoiser.predict, unpack };
+    const loop = { scheduler, vae, guided, predict: denoiser.predict, unpack, after };
     latents = await withModels(
       parts,
       [transformer],
@@ -146,6 +179,7 @@ export async function draw(
       () => denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale }),
     );
   }
+  free(beside, behind, seen.beside, seen.behind, ...owned);
   if (options.outputType === "latent") return { images: latents, latents };
   const unpacked = unpack(latents);
   const { images } = await decodeLatents(parts, unpacked, options);

@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { manualSeed, type Tensor, tensor } from "../../../src/mod.ts";
+import { FluxTransformer2DModel } from "../../../src/models/mod.ts";
+import {
+  FluxControlPipeline,
+  FluxFillPipeline,
+  type FluxFillRunOptions,
+  FluxInpaintPipeline,
+  FluxKontextPipeline,
+  FluxPipeline,
+} from "../../../src/pipelines/mod.ts";
+import { kontextSize } from "../../../src/pipelines/flux/kontext.ts";
+import { camelCased, readJson } from "../../conformance/json.ts";
+import { readTensors } from "../../support/arrays.ts";
+import { assertRelativelyClose } from "../../support/close.ts";
+import "../../support/device.ts";
+import { fixture } from "../../support/fixtures.ts";
+import { upload } from "../../support/tensors.ts";
+
+/** What meta.json says of a run of diffusers. */
+interface Run {
+  pipeline: keyof typeof GIVEN;
+  /** Folder of test/fixtures. */
+  transformer: string;
+  /** One stream, or one for each picture. */
+  seeds: number | number[];
+  args: Record<string, unknown>;
+}
+
+type AllOptions = Parameters<FluxFillPipeline["run"]>[0] & Parameters<FluxControlPipeline["run"]>[0];
+
+const bound = 1e-3; // a whole loop in f32
+const loading = { dtype: "f32", onNotice: () => {} } as const;
+/** Pictures that each takes, and what expected.safetensors calls them. */
+const GIVEN = {
+  FluxInpaintPipeline: { image: "image", mask: "mask" },
+  FluxFillPipeline: { image: "image", mask: "mask" },
+  FluxKontextPipeline: { image: "image" },
+  FluxControlPipeline: { controlImage: "image" },
+};
+const classes = { FluxInpaintPipeline, FluxFillPipeline, FluxKontextPipeline, FluxControlPipeline };
+
+const runs = await readJson<Record<string, Run>>(fixture("flux_tools/meta.json"));
+const expected = await readTensors(fixture("flux_tools/expected.safetensors"));
+
+let pipeline: FluxPipeline;
+const transformers = new Map<string, FluxTransformer2DModel>();
+Deno.test.beforeAll(async () => {
+  pipeline = await FluxPipeline.fromPretrained(fixture("flux/pipeline"), loading);
+  for (const path of ["flux_tools/transformer_fill", "flux_tools/transformer_control"]) {
+    transformers.set(path, await FluxTransformer2DModel.fromPretrained(fixture(path), loading));
+  }
+});
+Deno.test.afterAll(() => {
+  for (const model of transformers.values()) model[Symbol.dispose]();
+  pipeline[Symbol.dispose]();
+});
+
+for (const [name, run] of Object.entries(runs)) {
+  Deno.test(`${run.pipeline} draws diffusers' latents of the run "${name}"`, async () => {
+    const { latents, timesteps } = await draw(name, run);
+    assertRelativelyClose(timesteps, expected.get(`${name}/timesteps`)!.data, 1e-6, "timesteps");
+    const want = expected.get(`${name}/latents`)!;
+    assert.deepEqual(latents.shape, want.shape);
+    assertRelativelyClose(await latents.data(), want.data, bound, "latents");
+  });
+}
+
+async function draw(
+  run: string,
+  { pipeline: name, transformer, seeds, args }: Run,
+): Promise<{ latents: Tensor; timesteps: readonly number[] }> {
+  const one = new classes[name](partsWith(transformer));
+  const { AutoResize: autoResize, ...others } = camelCased(args); // _auto_resize
+  const given: Record<string, string> = run === "kontext_words" ? {} : GIVEN[name];
+  const options: Record<string, unknown> = {
+    ...others,
+    ...autoResize === undefined ? {} : { autoResize },
+    ...Object.fromEntries(Object.entries(given).map(([name, key]) => [name, upload(expected.get(key)!)])),
+    generator: Array.isArray(seeds) ? seeds.map((seed) => manualSeed(seed)) : manualSeed(seeds),
+    outputType: "latent",
+    progress: false,
+    onNotice: () => {},
+  };
+  const { images: latents } = await one.run(options as unknown as AllOptions);
+  return { latents, timesteps: one.scheduler.timesteps };
+}
+
+function partsWith(transformer: string) {
+  const { parts } = pipeline;
+  return { ...parts, transformer: transformers.get(transformer) ?? parts.transformer };
+}
+
+Deno.test("FluxFillPipeline decodes a picture as large as the one that is given", async () => {
+  const fill = new FluxFillPipeline(partsWith("flux_tools/transformer_fill"));
+  const { images } = await fill.run({
+    prompt: "a nice flower",
+    image: upload(expected.get("image")!),
+    mask: upload(expected.get("mask")!),
+    numInferenceSteps: 1,
+    maxSequenceLength: 8,
+    progress: false,
+  });
+  assert.deepEqual(images.shape, [1, 3, 48, 64]);
+});
+
+Deno.test("kontextSize() is the trained size of the likest ratio, as height and width", () => {
+  assert.deepEqual(kontextSize([500, 500]), [1024, 1024]);
+  assert.deepEqual(kontextSize([100, 1000]), [672, 1568]);
+  assert.deepEqual(kontextSize([1000, 100]), [1568, 672]);
+  assert.deepEqual(kontextSize([768, 1024]), [880, 1184]);
+});
+
+Deno.test("FLUX pipelines refuse a transformer of another task, naming the pipeline for it", async () => {
+  const options = {
+    prompt: "a",
+    image: upload(expected.get("image")!),
+    mask: upload(expected.get("mask")!),
+    maxSequenceLength: 8,
+  };
+  await assert.rejects(
+    new FluxFillPipeline(pipeline.parts).run(options),
+    /^RangeError: Cannot draw with a transformer of 64 channels: expected 384, .*of 128 for FluxControlPipeline/,
+  );
+  await assert.rejects(
+    new FluxPipeline(partsWith("flux_tools/transformer_fill")).run({ prompt: "a", height: 32, width: 32 }),
+    /^RangeError: Cannot draw with a transformer of 384 channels: expected 64, .*one of 384 is for FluxFillPipeline/,
+  );
+});
+
+Deno.test("FluxFillPipeline and FluxInpaintPipeline refuse what they cannot fill", async () => {
+  const image = upload(expected.get("image")!);
+  const mask = upload(expected.get("mask")!);
+  const fill = new FluxFillPipeline(partsWith("flux_tools/transformer_fill"));
+  const latents = tensor(new Float32Array(16 * 6 * 8), [1, 16, 6, 8]);
+  await assert.rejects(
+    fill.run({ prompt: "a", image: latents, mask, maxSequenceLength: 8 }),
+    /^TypeError: Cannot fill latents: expected a picture as image/,
+  );
+  await assert.rejects(
+    fill.run({ prompt: "a", image, maxSequenceLength: 8 } as unknown as FluxFillRunOptions),
+    /^TypeError: Cannot inpaint: expected mask, got none$/,
+  );
+  const given = { prompt: "a", image, mask, latents };
+  await assert.rejects(
+    new FluxInpaintPipeline(pipeline.parts).run(given),
+    /^TypeError: Cannot run FluxInpaintPipeline with latents/,
+  );
+});
+
+Deno.test("FluxControlPipeline and FluxKontextPipeline say what is wrong with a picture or an area", async () => {
+  const control = new FluxControlPipeline(partsWith("flux_tools/transformer_control"));
+  const image = upload(expected.get("image")!);
+  const list = { prompt: "a", controlImage: [image] as unknown as Tensor };
+  await assert.rejects(control.run(list), /expected controlImage to be a tensor/);
+  const kontext = new FluxKontextPipeline(pipeline.parts);
+  await assert.rejects(kontext.run({ prompt: "a", image, maxArea: 0.5 }), /Cannot run with maxArea 0.5/);
+});
+
+Deno.test("FluxKontextPipeline tells of a size that maxArea changes", async () => {
+  const notices: string[] = [];
+  const { images } = await new FluxKontextPipeline(pipeline.parts).run({
+    prompt: "a",
+    height: 64,
+    width: 64,
+    maxArea: 32 * 32,
+    numInferenceSteps: 1,
+    maxSequenceLength: 8,
+    progress: false,
+    onNotice: (line) => notices.push(line),
+  });
+  assert.deepEqual(images.shape, [1, 3, 32, 32]);
+  assert.deepEqual(notices, ["The picture is drawn in 32x32 instead of 64x64, as maxArea is 1024"]);
+});
