@@ -51,5 +51,5 @@ async function encode(content: string) {
   using encoder = await Qwen3Model.fromPretrained(repo, { ...from("text_encoder"), defer: true });
   encoder.limitTo([-2]);
   await encoder.load();
-  return encoder.forward(inputIds).hiddenStates[0]!;
+  return encoder.forward(inputIds, { hiddenStates: [-2] }).hiddenStates[0]!;
 }

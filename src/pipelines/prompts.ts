@@ -1,3 +1,4 @@
+import { nameOfKind } from "../core/error.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
@@ -52,7 +53,7 @@ export function expectPromptsOnce(
   if (negativePromptEmbeds && (negativePrompt ?? negativePrompt2) !== undefined) {
     throw new TypeError("Cannot draw: expected a negative prompt or negativePromptEmbeds, got both");
   }
-  if (!promptEmbeds && prompt === undefined) {
+  if (!promptEmbeds && (prompt ?? undefined) === undefined) {
     throw new TypeError("Cannot draw: expected a prompt or promptEmbeds, got neither");
   }
   if (promptEmbeds && options.clipSkip) {
@@ -102,6 +103,8 @@ export function pairPrompts(
 ): { prompts: string[]; negatives: string[] } {
   const prompts = [prompt].flat();
   const given = [negativePrompt].flat();
+  expectTexts("prompt", prompts);
+  expectTexts("negativePrompt", given);
   if (prompts.length === 0) throw new RangeError("Cannot draw: expected a prompt, got an empty list");
   const negatives = given.length === 1 ? prompts.map(() => given[0]!) : given;
   if (negatives.length === prompts.length) return { prompts, negatives };
@@ -110,9 +113,18 @@ export function pairPrompts(
   );
 }
 
+/** Throws where something else is given in place of texts. */
+export function expectTexts(name: string, texts: readonly unknown[]): void {
+  const at = texts.findIndex((text) => typeof text !== "string");
+  if (at < 0) return;
+  const got = nameOfKind(texts[at]);
+  throw new TypeError(`Cannot draw: expected ${name} as a text or a list of texts, got ${got}`);
+}
+
 /** One text for all, or one for each of `count` prompts. */
 export function spreadTexts(text: string | readonly string[], count: number, name = "prompt2"): string[] {
   const given = [text].flat();
+  expectTexts(name, given);
   const texts = given.length === 1 ? new Array(count).fill(given[0]) : given;
   if (texts.length === count) return texts;
   throw new RangeError(

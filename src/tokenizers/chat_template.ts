@@ -29,12 +29,16 @@ export class ChatTemplate {
   readonly #program: Program;
   readonly #where: string;
 
-  /** Parses a template as transformers does, without the line breaks behind blocks; `where` names it in messages. */
+  /**
+   * Parses a template as transformers does, without the line breaks behind blocks, and every line ended by "\n"; `where`
+   * names it in messages.
+   */
   constructor(text: string, where: string) {
     this.#where = where;
+    const lines = text.replaceAll(/\r\n?/g, "\n");
     this.#program = this.#explained(
       "parse",
-      () => parse(tokenize(text, { lstrip_blocks: true, trim_blocks: true })),
+      () => parse(tokenize(lines, { lstrip_blocks: true, trim_blocks: true })),
     );
   }
 

@@ -48,7 +48,9 @@ function templatesIn(json: unknown, where: string): Map<string, TemplateText> {
 async function readText(path: string): Promise<string> {
   using file = await BinaryFile.open(path);
   if (file.size > MOST_BYTES) {
-    throw damaged(path, `a template of at most ${MOST_BYTES} bytes`, `${file.size}`);
+    throw new RangeError(
+      `Cannot load ${path}: expected a template of at most ${MOST_BYTES} bytes, got ${file.size}; it is none of a model's`,
+    );
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(await file.read(0, file.size));

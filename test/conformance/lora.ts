@@ -86,7 +86,8 @@ export async function* lorasOfZImage(folder: string, model: string): Verdicts {
   const path = `${folder}/pipeline/transformer`;
   using transformer = await ZImageTransformer2DModel.fromPretrained(path, loading());
   const tensors = await readTensors(`${folder}/expected/transformer.safetensors`);
-  const { x, t, capFeats, capLengths } = zImageInputs(tensors, "batch", [0, 1]);
+  const rows = [...tensors.get("batch/t")!.data.keys()];
+  const { x, t, capFeats, capLengths } = zImageInputs(tensors, "batch", rows);
   yield* loras(folder, model, { transformer }, {
     out: () => transformer.forward(x.unsqueeze(2), t, capFeats, { capLengths }).sample,
   });

@@ -150,6 +150,18 @@ for (const [what, template] of Object.entries(hostile)) {
   });
 }
 
+Deno.test("a template's lines may end as on other systems", async () => {
+  const text = "{% if true %}\n<|im_start|>\n{% endif %}\n{{ messages[0].content }}\nend";
+  const rendered = async (template: string) => {
+    using folder = new TestFolder();
+    await copy(["tokenizer.json", "tokenizer_config.json"], folder);
+    folder.write("chat_template.jinja", template);
+    return (await Qwen2Tokenizer.fromPretrained(folder.path)).applyChatTemplate(user);
+  };
+  const want = await rendered(text);
+  for (const end of ["\r\n", "\r"]) assert.equal(await rendered(text.replaceAll("\n", end)), want);
+});
+
 Deno.test("applyChatTemplate() tells what is missing in one line", async () => {
   using folder = new TestFolder();
   await copy(["tokenizer.json"], folder);
@@ -170,6 +182,11 @@ Deno.test("applyChatTemplate() tells what is missing in one line", async () => {
   folder.write("chat_template.jinja", new Uint8Array([0xff, 0xfe, 0x00]));
   await assert.rejects(Qwen2Tokenizer.fromPretrained(folder.path), {
     message: /^Cannot load \S+chat_template.jinja: expected a template in UTF-8, got other bytes/,
+  });
+  folder.write("chat_template.jinja", " ".repeat((1 << 20) + 1));
+  await assert.rejects(Qwen2Tokenizer.fromPretrained(folder.path), {
+    name: "RangeError",
+    message: /chat_template.jinja: expected a template of at most 1048576 bytes, got 1048577; it is none of/,
   });
 });
 

@@ -90,8 +90,12 @@ export class Qwen3Model extends Model<Qwen3Config> {
     this.config.vocab_size,
     this.config.hidden_size,
   ]);
-  /** Numbers of the states that are wanted where a call does not say so: only their layers are loaded. */
-  #states: readonly number[] = [this.config.num_hidden_layers];
+  /** Numbers of the states that `limitTo` was given. */
+  #states: readonly number[] | undefined;
+  /** Number of the last state that the layers which are loaded can give. */
+  #deepest: number = this.config.num_hidden_layers;
+  /** Ends when all that was given to `inTurn` so far has. */
+  #turn: Promise<void> = Promise.resolve();
 
   /** States of texts, given as rows of ids [B, N]. */
   forward<const Path extends string = never>(
@@ -100,7 +104,9 @@ export class Qwen3Model extends Model<Qwen3Config> {
   ): Qwen3Output & { taps: Taps<Path> } {
     expectOptions("encode texts", options, ["attentionMask", "hiddenStates", "taps"]);
     const { attentionMask, hiddenStates, taps } = options;
-    const wanted = hiddenStates ? this.#within(statesOf(hiddenStates, this.config)) : this.#states;
+    const wanted = this.#within(
+      hiddenStates ? statesOf(hiddenStates, this.config) : this.#states ?? [this.config.num_hidden_layers],
+    );
     this.expectLoaded(); // the table's rows are wanted before anything is traced
     const inputs = qwen3Inputs(inputIds, attentionMask, this.#table, this.config);
     const run = this.tapped(`forward ${wanted.join(" ")}`, inputs, this.#run(wanted), taps);
@@ -108,23 +114,44 @@ export class Qwen3Model extends Model<Qwen3Config> {
   }
 
   /**
-   * Loads from the next load on only the layers that these hidden states need, e.g. 9, 18 and 27 of FLUX.2 klein's 36;
-   * until then its weights are unloaded. A model that is opened with `defer` loads no others at all.
+   * Takes these hidden states for those that are usually wanted, e.g. 9, 18 and 27 of FLUX.2 klein's 36, and loads only the
+   * layers that they need. Layers that are loaded or that somebody acquired stay, as others may read their states; where
+   * more are needed, the weights are unloaded until the next load.
    */
   limitTo(hiddenStates: readonly number[]): void {
-    const states = statesOf(hiddenStates, this.config);
-    if (String(states) === String(this.#states)) return;
-    this.#states = states;
-    this.unload();
-    this.weights.forgetReads();
-    this.prepare();
+    this.#states = statesOf(hiddenStates, this.config);
+    this.#reach(this.#states);
+  }
+
+  /**
+   * Does work that loads the model and runs it for these hidden states, once other such work is done: what several runs of
+   * pipelines want of one model, side by side, is then there for each. What `limitTo` was given can be had as before.
+   */
+  async inTurn<T>(hiddenStates: readonly number[], work: () => Promise<T>): Promise<T> {
+    const states = [...statesOf(hiddenStates, this.config), ...this.#states ?? []];
+    const turn = this.#turn.then(() => {
+      this.#reach(states);
+      return work();
+    });
+    this.#turn = turn.then(() => {}, () => {});
+    return await turn;
   }
 
   /** Traces one text of the length that pipelines use. */
   prepare(): void {
     const N = 512;
     const inputs = { tokens: zeros([1, N, this.config.hidden_size]), ...positionsOf(N, this.config) };
-    this.dryRun("forward", inputs, this.#run(this.#states));
+    this.dryRun("forward", inputs, this.#run([...new Set([...this.#states ?? [], this.#deepest])]));
+  }
+
+  /** Lets some states be had from the next load on: no more where nothing is loaded, else also those that can be had now. */
+  #reach(states: readonly number[]): void {
+    const deepest = Math.max(...states, this.loaded || this.needed ? this.#deepest : 0);
+    if (deepest === this.#deepest) return;
+    this.#deepest = deepest;
+    this.unload();
+    this.weights.forgetReads();
+    this.prepare();
   }
 
   #run = (wanted: readonly number[]) => (inputs: Tensors): Tensors => {
@@ -134,11 +161,10 @@ export class Qwen3Model extends Model<Qwen3Config> {
 
   /** Throws where states need layers that are not loaded. */
   #within(wanted: readonly number[]): readonly number[] {
-    const most = Math.max(...this.#states);
-    const beyond = wanted.find((k) => k > most);
+    const beyond = wanted.find((k) => k > this.#deepest);
     if (beyond === undefined) return wanted;
     throw new RangeError(
-      `Cannot give hidden state ${beyond}: expected at most ${most}, to which the model is limited; ` +
+      `Cannot give hidden state ${beyond}: expected at most ${this.#deepest}, to which the model is limited; ` +
         "call its limitTo() with all that are wanted",
     );
   }

@@ -2,6 +2,7 @@ import { formatShape } from "../../core/shape.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
 import { withModels } from "../memory/acquire.ts";
 import {
+  expectTexts,
   pairOf,
   type PooledPromptEmbedsOptions,
   type PooledTextEmbeddings,
@@ -106,6 +107,7 @@ function positiveOf(
     );
   }
   const clip = [prompt].flat();
+  expectTexts("prompt", clip);
   if (clip.length === 0) throw new RangeError("Cannot draw: expected a prompt, got an empty list");
   return { clip, t5: spreadTexts(prompt2 || clip, clip.length) };
 }

@@ -22,7 +22,7 @@ export interface Flux2KleinPromptOptions extends PromptEmbedsOptions {
   numImagesPerPrompt?: number | undefined;
   /**
    * Tokens that are read of a prompt, those of the chat's template among them; shorter prompts are filled up to this
-   * number, which the picture depends on. 512 by default.
+   * number, which the picture depends on. Any number, as in diffusers; 512 by default.
    */
   maxSequenceLength?: number | undefined;
   /** Layers of the text encoder whose states are put side by side; 9, 18 and 27 by default, as the models were trained. */
@@ -101,10 +101,15 @@ async function encode(
     if (cut === "") continue;
     onNotice(`The prompt is longer than ${maxSequenceLength} tokens; this is left out: ${shortened(cut)}`);
   }
-  textEncoder.limitTo(textEncoderOutLayers);
   const parts = { tokenizer, textEncoder, transformer, ...others };
-  return await withModels(parts, [textEncoder], { signal, onNotice }, () => {
+  const embed = () => {
     using made = scope();
-    return made.keep(cat(textEncoder.forward(inputIds, { attentionMask }).hiddenStates, 2));
-  });
+    const { hiddenStates } = textEncoder.forward(inputIds, {
+      attentionMask,
+      hiddenStates: textEncoderOutLayers,
+    });
+    return made.keep(cat(hiddenStates, 2));
+  };
+  const load = () => withModels(parts, [textEncoder], { signal, onNotice }, embed);
+  return await textEncoder.inTurn(textEncoderOutLayers, load);
 }

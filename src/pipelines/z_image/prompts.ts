@@ -126,10 +126,13 @@ async function encode(
   const rows = inputIds.map((
     ids,
   ) => [...ids, ...new Array<number>(N - ids.length).fill(tokenizer.padTokenId)]);
-  const states = await withModels(parts, [textEncoder], { signal, onNotice }, () => {
+  const hiddenStates = [Z_IMAGE_STATE];
+  const embed = () => {
     using made = scope();
-    return made.keep(textEncoder.forward(rows, { hiddenStates: [Z_IMAGE_STATE] }).hiddenStates[0]!);
-  });
+    return made.keep(textEncoder.forward(rows, { hiddenStates }).hiddenStates[0]!);
+  };
+  const load = () => withModels(parts, [textEncoder], { signal, onNotice }, embed);
+  const states = await textEncoder.inTurn(hiddenStates, load);
   return { states, lengths: inputIds.map((ids) => ids.length) };
 }
 

@@ -5,6 +5,7 @@ import {
   DiffusionPipeline,
   Flux2KleinPipeline,
   type Flux2KleinRunOptions,
+  ZImagePipeline,
 } from "../../../src/pipelines/mod.ts";
 import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -52,6 +53,53 @@ Deno.test("of klein's text encoder only the layers are loaded whose states are r
   assert.throws(() => textEncoder.forward([[1]], { hiddenStates: [28] }), {
     message: /^Cannot give hidden state 28: expected at most 27, /,
   });
+});
+
+Deno.test("runs side by side embed prompts by their own layers, deeper ones among them", async () => {
+  using source = await Qwen3Model.fromPretrained(fixture("flux2/pipeline/text_encoder"), {
+    dtype: "f32",
+    defer: true,
+  });
+  const shared = new Flux2KleinPipeline({ ...klein.parts, textEncoder: source });
+  const embed = async (textEncoderOutLayers?: number[]) => {
+    const options = { prompt, maxSequenceLength: 24, textEncoderOutLayers };
+    return await (await shared.encodePrompt(options)).promptEmbeds!.data();
+  };
+  const wanted = [[4, 11, 28], [3, 2, 1], undefined];
+  const alone: ArrayLike<number>[] = [];
+  for (const layers of wanted) alone.push(await embed(layers));
+  source.unload();
+  assert.deepEqual(await Promise.all(wanted.map(embed)), alone);
+  assert.notDeepEqual(alone[1], alone[2]);
+});
+
+Deno.test("a Qwen3 that klein and Z-Image share gives each what it gives it alone", async () => {
+  using textEncoder = await Qwen3Model.fromPretrained(fixture("flux2/pipeline/text_encoder"), {
+    dtype: "f32",
+    defer: true,
+  });
+  const zImage = await ZImagePipeline.fromPretrained(fixture("zimage/pipeline"), { dtype: "f32" });
+  using _parts = zImage;
+  const { tokenizer } = klein.parts;
+  const asZImage = new ZImagePipeline({ ...zImage.parts, textEncoder, tokenizer });
+  const asKlein = new Flux2KleinPipeline({ ...klein.parts, textEncoder });
+  textEncoder.limitTo([2]);
+  const options = { prompt, maxSequenceLength: 24 };
+  const embeds = [
+    () => asZImage.encodePrompt(options),
+    () => asKlein.encodePrompt({ ...options, textEncoderOutLayers: [1, 2, 3] }),
+  ].map((encode) => async () => await (await encode()).promptEmbeds!.data());
+  const alone: ArrayLike<number>[] = [];
+  for (const embed of embeds.toReversed()) alone.unshift(await embed());
+  assert.equal(textEncoder.loaded, true);
+  for (const [i, embed] of embeds.entries()) assert.deepEqual(await embed(), alone[i]);
+  textEncoder.unload();
+  assert.deepEqual(await Promise.all(embeds.map((embed) => embed())), alone);
+  const [own] = textEncoder.forward([[1, 2, 3]]).hiddenStates; // what it was limited to, whoever ran meanwhile
+  assert.deepEqual(
+    await own!.data(),
+    await textEncoder.forward([[1, 2, 3]], { hiddenStates: [2] }).hiddenStates[0]!.data(),
+  );
 });
 
 Deno.test("a picture of a batch is the one that its prompt and its generator draw alone", async () => {
@@ -111,6 +159,8 @@ Deno.test("what has no effect is told, and so is a prompt that is cut", async ()
   assert.match((await told({ negativePrompt: "snow" }))[0]!, /^The negative prompt has no effect: /);
   const [cut] = await told({ prompt: "a red flower on a green hill under a blue sky ".repeat(3) });
   assert.match(cut!, /^The prompt is longer than 24 tokens; this is left out: /);
+  const { promptEmbeds } = await klein.encodePrompt({ prompt, maxSequenceLength: 520, onNotice: noNotice });
+  assert.equal(promptEmbeds!.shape[1], 520);
 });
 
 Deno.test("other layers of the text encoder may be read, as wide as the transformer takes them", async () => {
@@ -130,6 +180,8 @@ Deno.test("what klein cannot draw is refused in one line", async () => {
   const refused = (options: object, message: RegExp) =>
     assertRefused(klein.run({ ...small, ...options } as Flux2KleinRunOptions), message);
   await refused({}, /^Cannot draw: expected a prompt or promptEmbeds, got neither$/);
+  await refused({ prompt: 5 }, /^Cannot draw: expected prompt as a text or a list of texts, got 5$/);
+  await refused({ prompt: null }, /^Cannot draw: expected a prompt or promptEmbeds, got neither$/);
   await refused({ prompt: [] }, /^Cannot draw: expected a prompt, got an empty list$/);
   await refused(
     { prompt, textEncoderOutLayers: [9, 18] },
