@@ -74,7 +74,6 @@ export interface UNet2DConditionOptions extends ConditionOptions, ResidualOption
 }
 
 const OPTIONS = [
-  "imageAttention",
   "addedCond",
   "timestepCond",
   "classLabels",
@@ -82,6 +81,7 @@ const OPTIONS = [
   "downBlockAdditionalResiduals",
   "midBlockAdditionalResidual",
   "downIntrablockAdditionalResiduals",
+  "imageAttention",
   "taps",
 ] satisfies (keyof (UNet2DConditionOptions & TapOptions))[];
 
