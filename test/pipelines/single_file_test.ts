@@ -384,7 +384,7 @@ function inFloat8(tensors: Raws): { fp8: Raws; plain: Raws } {
       plain.set(name, tensor);
       continue;
     }
-    const [codes, scale, values] = toFloat8(new Float32Array(tensor.bytes.slice().buffer));
+    const [codes, scale, values] = toFloat8(floatsOf(tensor));
     fp8.set(name, { dtype: "F8_E4M3", shape: tensor.shape, bytes: codes });
     fp8.set(name.replace(/weight$/, "scale_weight"), { dtype: "F32", shape: [], bytes: scale });
     plain.set(name, { dtype: "F32", shape: tensor.shape, bytes: new Uint8Array(values.buffer) });
@@ -449,9 +449,8 @@ function readTransformer(): Promise<Raws> {
 function quantized(tensors: Raws): Uint8Array {
   return ggufFile({
     tensors: [...tensors].map(([name, { dtype, shape, bytes }]) => {
-      const { buffer } = bytes.slice();
       const packs = shape.length === 2 && shape[1]! % 32 === 0;
-      const values = Float32Array.from(dtype === "F16" ? new Float16Array(buffer) : new Float32Array(buffer));
+      const values = floatsOf({ dtype, shape, bytes });
       return {
         name,
         shape,
@@ -460,6 +459,12 @@ function quantized(tensors: Raws): Uint8Array {
       };
     }),
   });
+}
+
+/** The numbers of a tensor in F16 or F32. */
+function floatsOf({ dtype, bytes }: RawTensor): Float32Array<ArrayBuffer> {
+  const { buffer } = bytes.slice();
+  return Float32Array.from(dtype === "F16" ? new Float16Array(buffer) : new Float32Array(buffer));
 }
 
 async function assertEqual(got: Tensor, want: Tensor): Promise<void> {
