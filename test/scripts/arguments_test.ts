@@ -160,7 +160,7 @@ for (const { name } of scripts) {
       const version = await runScript(folder, name, "--version");
       assert.match(version.stdout, /^Denoise \d+\.\d+\.\d+, Deno \d+\.\d+\.\d+\n$/);
       const odd = await runScript(folder, name, "--nothing");
-      assert.equal(odd.code, 1);
+      assert.equal(odd.code, name === "profile.ts" ? 2 : 1); // whose 1 is that a kernel got slower
       assert.equal(odd.stderr, "Cannot take --nothing: no such option; --help lists the options\n");
     }));
 }
