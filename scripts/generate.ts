@@ -51,7 +51,9 @@ using pipeline = await phase(
 for (const { path, scale } of loras) {
   await phase("lora", pipeline.loadLoraWeights(path, { scale, onProgress }));
 }
-await phase("add", addTo(pipeline, settings, onProgress));
+if (settings.embedding ?? settings["ip-adapter"]) {
+  await phase("add", addTo(pipeline, settings, onProgress));
+}
 expectRoom(pipeline, settings);
 tellSize(pipeline, settings, pictures);
 const draw = drawing(pipeline, settings, pictures);
