@@ -14,7 +14,7 @@ import { KernelCompiler } from "./kernel/compiler.ts";
 import { describeWork, type KernelDescription } from "./kernel/description.ts";
 import { codeOf, describeKernel, describeList, dumpKernel } from "./kernel/text.ts";
 import { EXAMPLES } from "./kernel/shapes.ts";
-import { type Origin, problemsOf, worksOf } from "./kernel/works.ts";
+import { expectName, type Origin, problemsOf, worksOf } from "./kernel/works.ts";
 import { FAMILIES } from "./null_gpu/layer.ts";
 
 const options = readArguments(
@@ -51,6 +51,7 @@ if (as !== undefined && (engine !== "auto" || adapter !== undefined)) {
     "Cannot take --engine or --adapter with --as: that GPU is opened by Dawn; leave them out",
   );
 }
+expectName(kernel);
 if (kernel === undefined && (as ?? json ?? (options.dump || undefined)) !== undefined) {
   throw new TypeError("Cannot list kernels with --as, --dump or --json: they show one; name it, e.g. gemm");
 }

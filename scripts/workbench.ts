@@ -14,6 +14,7 @@ import { readArguments } from "./command_line/arguments.ts";
 import * as option from "./command_line/options.ts";
 import { KernelCompiler } from "./kernel/compiler.ts";
 import {
+  expectName,
   expectOneOrigin,
   type Origin,
   problemsOf,
@@ -63,6 +64,7 @@ const { kernel, shaders, rows, inputs, record, step, as } = options;
 const { model, part, shape, size, dtype, quantize } = options;
 const origin: Origin = { model, part, shape, size, dtype, quantize };
 expectOneOrigin(origin);
+expectName(kernel);
 const needsModel = step ? "step" : record ? "record" : inputs === "recorded" ? "inputs recorded" : undefined;
 if (needsModel && model === undefined) {
   throw new TypeError(`Cannot take --${needsModel} without --model: expected a model to load`);

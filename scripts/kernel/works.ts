@@ -106,7 +106,6 @@ export function worksOf(
   name: string,
   { most, flops = Infinity }: Limit,
 ): { works: Work[]; others: number } {
-  if (name.trim() === "") throw unknown(problems, JSON.stringify(name)); // which is part of all names
   const works = [...Map.groupBy(problems, keyOf).values()].flatMap(([problem, ...more]) => {
     const candidate = meantOf(device, problem!, name);
     return candidate ? [{ problem: problem!, candidate, uses: 1 + more.length }] : [];
@@ -137,6 +136,16 @@ function meantOf(device: Device, problem: Problem, name: string): Candidate | un
   const meant = (candidate: Candidate) =>
     problem.name === name || candidate.name.includes(name) || filesOf(candidate).has(path);
   return [decide(device, problem).candidate, ...rightOnes(device, problem)].find(meant);
+}
+
+/** Refuses a name that is part of all names. */
+export function expectName(name: string | undefined): void {
+  if (name?.trim() !== "") return;
+  throw new TypeError(
+    `Cannot work on ${
+      JSON.stringify(name)
+    }: expected a file of shaders/ or part of a kernel's name, e.g. gemm`,
+  );
 }
 
 /** No kernel at the shapes at hand is meant by a name. */
