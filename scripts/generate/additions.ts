@@ -23,7 +23,6 @@ export async function addTo(
   { embedding = [], "ip-adapter": adapters = [] }: Settings,
   onProgress: NonNullable<LoadOptions["onProgress"]>,
 ): Promise<void> {
-  if (embedding.length + adapters.length === 0) return;
   if (!(pipeline instanceof StableDiffusionBase || pipeline instanceof StableDiffusionXLBase)) {
     const [what] = embedding.length > 0 ? ["--embedding"] : ["--ip-adapter"];
     throw new TypeError(

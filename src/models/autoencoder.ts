@@ -71,3 +71,20 @@ export abstract class Autoencoder<Config extends AutoencoderConfig = Autoencoder
   /** Latents as `decode` takes them, from those of the denoiser. latents [B, L, h, w]. */
   abstract unscaleLatents(latents: Tensor): Tensor;
 }
+
+/** A factor and a shift by which an autoencoder's latents get variance 1, as in most configs. */
+interface LatentScale {
+  scaling_factor: number;
+  shift_factor: number | null;
+}
+
+/** Latents as the denoiser takes them. z [B, L, h, w]. */
+export function scaledLatents(z: Tensor, { scaling_factor, shift_factor }: LatentScale): Tensor {
+  return (shift_factor ? z.sub(shift_factor) : z).mul(scaling_factor);
+}
+
+/** The way back. latents [B, L, h, w]. */
+export function unscaledLatents(latents: Tensor, { scaling_factor, shift_factor }: LatentScale): Tensor {
+  const z = latents.div(scaling_factor);
+  return shift_factor ? z.add(shift_factor) : z;
+}

@@ -71,14 +71,12 @@ export const XLABS_NAMES: Readonly<Record<string, readonly string[]>> = {
 
 const WHAT = "the transformer";
 
-/** A FluxTransformer2DModel's config, from keys and shapes; rope's axes are those of all FLUX models. */
-export function bflFluxConfig(tensors: Infos, prefix: string): Record<string, unknown> {
+/** Config keys that FLUX.1 and FLUX.2 share, from keys and shapes; `head` is the width of a head. */
+export function bflConfig(tensors: Infos, prefix: string, head: number): Record<string, unknown> {
   const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
   const [width, in_channels] = shape("img_in.weight") as Shape<2>;
-  const head = shape("double_blocks.0.img_attn.norm.query_norm.scale")[0]!;
   const [outputs] = shape("final_layer.linear.weight");
   return {
-    _class_name: "FluxTransformer2DModel",
     patch_size: 1,
     in_channels,
     out_channels: outputs === in_channels ? null : outputs,
@@ -87,8 +85,18 @@ export function bflFluxConfig(tensors: Infos, prefix: string): Record<string, un
     attention_head_dim: head,
     num_attention_heads: width / head,
     joint_attention_dim: shape("txt_in.weight")[1],
-    pooled_projection_dim: shape("vector_in.in_layer.weight")[1],
     guidance_embeds: tensors.has(`${prefix}guidance_in.in_layer.weight`),
+  };
+}
+
+/** A FluxTransformer2DModel's config, from keys and shapes; rope's axes are those of all FLUX models. */
+export function bflFluxConfig(tensors: Infos, prefix: string): Record<string, unknown> {
+  const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
+  const head = shape("double_blocks.0.img_attn.norm.query_norm.scale")[0]!;
+  return {
+    _class_name: "FluxTransformer2DModel",
+    ...bflConfig(tensors, prefix, head),
+    pooled_projection_dim: shape("vector_in.in_layer.weight")[1],
     axes_dims_rope: [16, 56, 56],
   };
 }

@@ -1,7 +1,6 @@
-import type { Shape } from "../../core/shape.ts";
 import type { StoredTensor } from "../formats/stored_tensor.ts";
-import { bflView } from "./flux.ts";
-import { countOf, type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
+import { bflConfig, bflView } from "./flux.ts";
+import { type Infos, renamed, shapeOf, type Stored } from "./keys.ts";
 import { ldmVaeConfig, ldmVaeView } from "./ldm_vae.ts";
 
 /**
@@ -47,23 +46,13 @@ const WHAT = "the transformer";
 /** A Flux2Transformer2DModel's config, from keys and shapes; rope's axes share a head, as in all FLUX.2 models. */
 export function bflFlux2Config(tensors: Infos, prefix: string): Record<string, unknown> {
   const shape = (key: string) => shapeOf(tensors, prefix + key, WHAT);
-  const [width, in_channels] = shape("img_in.weight") as Shape<2>;
   const norm = "double_blocks.0.img_attn.norm.query_norm";
   const head = shape(tensors.has(`${prefix}${norm}.weight`) ? `${norm}.weight` : `${norm}.scale`)[0]!;
-  const [outputs] = shape("final_layer.linear.weight");
   return {
     _class_name: "Flux2Transformer2DModel",
-    patch_size: 1,
-    in_channels,
-    out_channels: outputs === in_channels ? null : outputs,
-    num_layers: countOf(tensors, `${prefix}double_blocks.`),
-    num_single_layers: countOf(tensors, `${prefix}single_blocks.`),
-    attention_head_dim: head,
-    num_attention_heads: width / head,
-    joint_attention_dim: shape("txt_in.weight")[1],
+    ...bflConfig(tensors, prefix, head),
     timestep_guidance_channels: shape("time_in.in_layer.weight")[1],
-    mlp_ratio: shape("double_blocks.0.img_mlp.2.weight")[1]! / width,
-    guidance_embeds: tensors.has(`${prefix}guidance_in.in_layer.weight`),
+    mlp_ratio: shape("double_blocks.0.img_mlp.2.weight")[1]! / shape("img_in.weight")[0]!,
     axes_dims_rope: new Array(4).fill(head / 4),
   };
 }

@@ -1,6 +1,7 @@
 import type { DType } from "../../core/dtype.ts";
 import type { ConfigSchema } from "../../io/config.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
+import { scaledLatents, unscaledLatents } from "../autoencoder.ts";
 import { AutoencoderKLBase } from "./autoencoder_kl_base.ts";
 import { type AutoencoderKLConfig, autoencoderKLConfig } from "./config.ts";
 
@@ -21,19 +22,16 @@ export class AutoencoderKL extends AutoencoderKLBase<AutoencoderKLConfig> {
 
   /** Latents as the denoiser takes them, with variance 1. z [B, L, h, w]. */
   override scaleLatents(z: Tensor): Tensor {
-    const { scaling_factor, shift_factor } = this.config;
     const channels = this.#channelStatistics();
-    if (channels) return z.sub(channels.mean).mul(scaling_factor).div(channels.std);
-    return (shift_factor ? z.sub(shift_factor) : z).mul(scaling_factor);
+    if (!channels) return scaledLatents(z, this.config);
+    return z.sub(channels.mean).mul(this.config.scaling_factor).div(channels.std);
   }
 
   /** Latents as `decode` takes them, from those of the denoiser. latents [B, L, h, w]. */
   override unscaleLatents(latents: Tensor): Tensor {
-    const { scaling_factor, shift_factor } = this.config;
     const channels = this.#channelStatistics();
-    if (channels) return latents.mul(channels.std).div(scaling_factor).add(channels.mean);
-    const z = latents.div(scaling_factor);
-    return shift_factor ? z.add(shift_factor) : z;
+    if (!channels) return unscaledLatents(latents, this.config);
+    return latents.mul(channels.std).div(this.config.scaling_factor).add(channels.mean);
   }
 
   /** [1, L, 1, 1] each, where the config has them. */

@@ -8,7 +8,9 @@ import {
   Autoencoder,
   type DecodeCheckedOptions,
   type LatentsOptions,
+  scaledLatents,
   type TileOptions,
+  unscaledLatents,
 } from "../autoencoder.ts";
 import type { TapOptions, Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
@@ -40,15 +42,12 @@ export class AutoencoderTiny extends Autoencoder<AutoencoderTinyConfig> {
 
   /** Latents as the denoiser takes them. z [B, L, h, w]. */
   override scaleLatents(z: Tensor): Tensor {
-    const { scaling_factor, shift_factor } = this.config;
-    return (shift_factor ? z.sub(shift_factor) : z).mul(scaling_factor);
+    return scaledLatents(z, this.config);
   }
 
   /** Latents as `decode` takes them, from those of the denoiser. latents [B, L, h, w]. */
   override unscaleLatents(latents: Tensor): Tensor {
-    const { scaling_factor, shift_factor } = this.config;
-    const z = latents.div(scaling_factor);
-    return shift_factor ? z.add(shift_factor) : z;
+    return unscaledLatents(latents, this.config);
   }
 
   /** The latents of pictures in [-1, 1]. image [B, C, H, W] → [B, L, H / f, W / f]. */

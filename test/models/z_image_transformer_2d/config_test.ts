@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { zImageTurboConfig } from "../../support/z_image_turbo.ts";
 import { parseConfig, unknownKeys } from "../../../src/io/config.ts";
 import { zImageTransformer2DConfig } from "../../../src/models/z_image_transformer_2d/config.ts";
 
@@ -27,23 +28,7 @@ Deno.test("zImageTransformer2DConfig fills in diffusers' defaults", () => {
 });
 
 Deno.test("zImageTransformer2DConfig takes that of Z-Image-Turbo", () => {
-  const turbo = {
-    all_f_patch_size: [1],
-    all_patch_size: [2],
-    axes_dims: [32, 48, 48],
-    axes_lens: [1536, 512, 512],
-    cap_feat_dim: 2560,
-    dim: 3840,
-    in_channels: 16,
-    n_heads: 30,
-    n_kv_heads: 30,
-    n_layers: 30,
-    n_refiner_layers: 2,
-    norm_eps: 1e-5,
-    qk_norm: true,
-    rope_theta: 256.0,
-    t_scale: 1000.0,
-  };
+  const { _class_name, ...turbo } = zImageTurboConfig;
   const { siglip_feat_dim, ...parsed } = parse(turbo);
   assert.deepEqual(parsed, turbo);
   assert.equal(siglip_feat_dim, null);
