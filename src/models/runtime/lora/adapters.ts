@@ -1,37 +1,19 @@
 import type { DType } from "../../../core/dtype.ts";
 import { nearest } from "../../../core/error.ts";
-import { type Shape, size } from "../../../core/shape.ts";
+import type { Shape } from "../../../core/shape.ts";
 import type { Device } from "../../../gpu/device.ts";
 import type { Node } from "../../../graph/node.ts";
 import { streamOf } from "../../../graph/run/stream.ts";
 import type { Checkpoint } from "../../../io/formats/checkpoint.ts";
-import type { ChangePlacement, Layers, Placed } from "../../../io/lora/match.ts";
+import type { Layers, Placed } from "../../../io/lora/match.ts";
 import type { UploadProgress } from "../../../io/upload/upload.ts";
-import { Parameter } from "../../../ops/low_rank.ts";
-import type { Tensor } from "../../../tensor/mod.ts";
 import type { Weights } from "../weights.ts";
-import { bytesOfMatrices, type Joined, joinMatrices, type Matrices, readMatrices } from "./matrices.ts";
-import { type Applied, expectFinite, MergedWeights } from "./merged.ts";
+import { Adapter } from "./adapter.ts";
+import { type AdapterScale, expectScale } from "./adapter_scale.ts";
+import type { Applied } from "./merge_groups.ts";
+import { MergedWeights } from "./merged.ts";
+import { Products, type Releasable } from "./products.ts";
 import type { Scales } from "./scales.ts";
-
-/**
- * Strength of an adapter: one number, or one for each part of the model whose layers' names begin so, such as
- * `{ "down_blocks.1": 0.5, "mid_block": 0 }`. Of several that fit a layer the longest counts; layers without one have 1.
- */
-export type AdapterScale = number | Readonly<Record<string, number>>;
-
-/** An adapter, in memory or not. */
-interface Adapter {
-  scale: AdapterScale;
-  readonly placed: Placed;
-  /** Opens its file. */
-  readonly open: () => Promise<Checkpoint>;
-  /** Bytes that the matrices of its products take in memory. */
-  readonly bytes: number;
-  readonly read: (signal?: AbortSignal) => Promise<Matrices>;
-  /** Undefined while they are not in memory. */
-  matrices: Matrices | undefined;
-}
 
 /** Options of `Adapters.attach`. */
 export interface AttachOptions {
@@ -58,11 +40,10 @@ export class Adapters {
   readonly #device: Device;
   readonly #weights: Weights;
   readonly #dtype: DType;
-  readonly #scales: Scales;
   readonly #forget: () => void;
   #adapters: ReadonlyMap<string, Adapter> = new Map();
-  /** Matrices that the products of each layer are given; none while the weights are not in memory. */
-  #joined: ReadonlyMap<string, Joined> = new Map();
+  /** Of all adapters; none while the weights are not in memory. */
+  readonly #products: Products;
   readonly #merged: MergedWeights;
   /** Names of adapters that are part of the weights for good, and all that they change there, in order. */
   #baked: { readonly names: readonly string[]; readonly changes: readonly Applied[] } = {
@@ -81,10 +62,10 @@ export class Adapters {
   /** For a model without adapters so far: its traces take `scales` as an input, and `forget` drops them. */
   constructor(weights: Weights, dtype: DType, { scales, forget, open }: AdaptersParts) {
     this.#device = scales.device;
+    this.#products = new Products(weights, scales, forget);
     this.#merged = new MergedWeights(this.#device, weights, open);
     this.#weights = weights;
     this.#dtype = dtype;
-    this.#scales = scales;
     this.#forget = forget;
   }
 
@@ -111,10 +92,7 @@ export class Adapters {
 
   /** Shapes of the weights that products can be added to: those of dense layers and convolutions. */
   get layers(): ReadonlyMap<string, Shape> {
-    const found = [...this.#weights.tensors].filter(([key, { node }]) =>
-      key.endsWith(".weight") && node instanceof Parameter && node.multiplied
-    );
-    return new Map(found.map(([key, { shape }]) => [key.slice(0, -".weight".length), shape]));
+    return this.#products.layers;
   }
 
   /**
@@ -131,12 +109,10 @@ export class Adapters {
    */
   set(scales: Readonly<Record<string, AdapterScale>>): Promise<void> {
     for (const [name, scale] of Object.entries(scales)) {
-      const { placed } = this.#find(name);
-      if (typeof scale === "number") expectScale(scale);
-      else expectParts(name, scale, placed);
+      expectScale(name, scale, this.#find(name).placed);
     }
     for (const [name, adapter] of this.#adapters) adapter.scale = scales[name] ?? 0;
-    this.#sendScales();
+    this.#free(this.#products.send());
     return this.#isMerging ? this.#change(() => this.#merge()) : Promise.resolve();
   }
 
@@ -161,13 +137,12 @@ export class Adapters {
         );
       }
       const all = [...this.#adapters.values()];
-      const products = changesOf(all.map((one) => ({ ...one, placed: merging(one.placed.pairs) })));
-      const changes = [...this.#baked.changes, ...changesOf(all), ...products]; // as calls have them: products last
+      const products = all.flatMap((one) => one.productsAsChanges()); // last, as calls have them
+      const changes = [...this.#changesOf(all), ...products];
       await this.#merge(changes);
       this.#baked = { names: [...this.#baked.names, ...this.#adapters.keys()], changes };
-      const gone = this.#take(this.#adapters.values());
       this.#adapters = new Map();
-      this.#free([...this.#setJoined(new Map()), ...gone]);
+      this.#free([...this.#products.clear(), ...take(all)]);
     });
   }
 
@@ -209,10 +184,10 @@ export class Adapters {
    */
   unload(): void {
     void this.#change(() => {
-      if (this.#loaded) this.#free(this.#setJoined(new Map()));
+      if (this.#loaded) this.#free(this.#products.clear());
       this.#loaded = false;
       this.#merged.forget();
-      this.#free(this.#take(this.#adapters.values()));
+      this.#free(take([...this.#adapters.values()]));
       return Promise.resolve();
     });
   }
@@ -228,28 +203,25 @@ export class Adapters {
     open: () => Promise<Checkpoint>,
     { scale, signal, onProgress }: AttachOptions,
   ): Promise<void> {
-    expectScale(scale);
-    const { pairs: placements, changes } = placed;
-    const shapes = new Map(placements.map(({ layer }) => [layer, this.#weight(layer).shape]));
-    const options = { label: `LoRA ${name}`, dtype: this.#dtype, shapes, onProgress };
-    const read = async (signal?: AbortSignal) => {
-      using checkpoint = await open();
-      await expectFinite(this.#device, changes, checkpoint, { label: options.label, signal });
-      return await readMatrices(this.#device, placements, checkpoint, { ...options, signal });
-    };
+    expectScale(name, scale, placed);
+    const shapes = new Map(
+      placed.pairs.map(({ layer }) => [layer, this.#weights.tensor(`${layer}.weight`)!.shape]),
+    );
+    const adapter = new Adapter(this.#device, {
+      ...{ name, scale, placed, open, shapes, onProgress },
+      dtype: this.#dtype,
+    });
     this.#attaching.add(name);
     try {
-      const matrices = await read(signal); // errors of the file are thrown now
-      const bytes = bytesOfMatrices(placements, this.#dtype);
-      const adapter: Adapter = { scale, placed, open, bytes, read, matrices };
+      await adapter.read(signal); // errors of the file are thrown now
       await this.#change(async () => {
         try {
           await this.#replace(new Map([...this.#adapters, [name, adapter]]));
         } catch (error) {
-          matrices.release();
+          this.#free(take([adapter]));
           throw error;
         }
-        if (!this.#loaded) this.#free(this.#take([adapter]));
+        if (!this.#loaded) this.#free(take([adapter]));
       });
     } finally {
       this.#attaching.delete(name);
@@ -263,18 +235,18 @@ export class Adapters {
   release(): void {
     const gone = [...this.#adapters.values()];
     this.#adapters = new Map();
-    this.#free([...this.#setJoined(new Map()), ...this.#take(gone)]);
-    this.#changed.then(() => this.#free(this.#take(gone))); // those that were being read
+    this.#free([...this.#products.clear(), ...take(gone)]);
+    this.#changed.then(() => this.#free(take(gone))); // those that were being read
   }
 
   /** Reads those that are not in memory, all or none. */
   async #readAll(signal?: AbortSignal): Promise<void> {
     const absent = [...this.#adapters.values()].filter(({ matrices }) => !matrices);
     try {
-      for (const adapter of absent) adapter.matrices = await adapter.read(signal);
-      if (absent.length > 0) await this.#join(this.#adapters); // else the traces stay
+      for (const adapter of absent) await adapter.read(signal);
+      if (absent.length > 0) this.#free(await this.#products.become(this.#adapters)); // else the traces stay
     } catch (error) {
-      this.#free(this.#take(absent));
+      this.#free(take(absent));
       throw error;
     }
   }
@@ -283,16 +255,16 @@ export class Adapters {
   async #replace(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
     const gone = [...this.#adapters].filter(([name]) => !adapters.has(name)).map(([, adapter]) => adapter);
     if (this.#loaded) {
-      await this.#merge([...this.#baked.changes, ...changesOf([...adapters.values()])]);
+      await this.#merge(this.#changesOf(adapters.values()));
       try {
-        await this.#join(adapters);
+        this.#free(await this.#products.become(adapters));
       } catch (error) {
         await this.#merge();
         throw error;
       }
     }
     this.#adapters = adapters;
-    this.#free(this.#take(gone));
+    this.#free(take(gone));
   }
 
   /** True if adapters change weights. */
@@ -302,7 +274,7 @@ export class Adapters {
 
   /** Gives weights in memory these changes, by default those of all adapters; if it fails, those of before. */
   async #merge(changes?: readonly Applied[], signal?: AbortSignal): Promise<void> {
-    const all = [...this.#baked.changes, ...changesOf([...this.#adapters.values()])];
+    const all = this.#changesOf(this.#adapters.values());
     const begin = () => {
       if (started) return;
       started = true;
@@ -320,56 +292,13 @@ export class Adapters {
     }
   }
 
-  /** Adds the products of adapters, all of which are in memory, in place of those that there are. */
-  async #join(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
-    const matrices = [...adapters].map(([name, { matrices }]) => [name, matrices!] as const);
-    const joined = await joinMatrices(this.#device, matrices, this.#joined);
-    this.#adapters = adapters;
-    this.#free(this.#setJoined(joined));
-  }
-
-  /** Changes what the products of each layer are given; returns what is not used any more. */
-  #setJoined(joined: ReadonlyMap<string, Joined>): Joined[] {
-    this.#forget();
-    for (const layer of this.#joined.keys()) this.#parameter(layer).lowRank = undefined;
-    const used = new Set(joined.values());
-    const unused = [...this.#joined.values()].filter((one) => !used.has(one));
-    this.#joined = joined;
-    let end = 0;
-    for (const [layer, { down, up }] of joined) {
-      const [first, next] = [end, end += down.shape[0]!];
-      this.#parameter(layer).lowRank = { down, up, scale: () => this.#scales.slice(first, next) };
-    }
-    this.#sendScales();
-    return unused;
-  }
-
-  /** Sends the factors of all ranks to the GPU. */
-  #sendScales(): void {
-    const before = this.#scales.set(
-      [...this.#joined].flatMap(([layer, joined]) => this.#factorsOf(layer, joined)),
-    );
-    if (before) this.#free([before]);
-  }
-
-  /** Factor of the product of each rank. */
-  #factorsOf(layer: string, { factors }: Joined): number[] {
-    return factors.flatMap(({ name, rank, factor }) =>
-      Array<number>(rank).fill(factor * scaleOf(this.#adapters.get(name)!.scale, layer))
-    );
-  }
-
-  /** Takes from adapters their matrices in memory. */
-  #take(adapters: Iterable<Adapter>): Matrices[] {
-    return [...adapters].flatMap((adapter) => {
-      const { matrices } = adapter;
-      adapter.matrices = undefined;
-      return matrices ? [matrices] : [];
-    });
+  /** All that adapters change in weights, those that were baked among them. */
+  #changesOf(adapters: Iterable<Adapter>): Applied[] {
+    return [...this.#baked.changes, ...[...adapters].flatMap((one) => one.changes())];
   }
 
   /** After the work that is recorded. */
-  #free(things: readonly { release(): void }[]): void {
+  #free(things: readonly Releasable[]): void {
     streamOf(this.#device).afterSubmit(() => things.forEach((thing) => thing.release()));
   }
 
@@ -391,65 +320,9 @@ export class Adapters {
     const near = nearest(name, this.#adapters.keys());
     throw new Error(`Cannot find adapter "${name}": ${near ? `nearest is "${near}"` : "there is none"}`);
   }
-
-  #weight(layer: string): Tensor {
-    return this.#weights.tensor(`${layer}.weight`)!;
-  }
-
-  #parameter(layer: string): Parameter {
-    return this.#weight(layer).node as Parameter;
-  }
 }
 
-/** All that adapters change in weights, as strong as they are. */
-function changesOf(adapters: readonly Adapter[]): Applied[] {
-  return adapters.flatMap(({ placed: { changes }, scale, open }) =>
-    changes.map((placement) => ({ placement, scale: scaleOf(scale, placement.layers[0]!.layer), open }))
-  ).filter(({ scale }) => scale !== 0);
-}
-
-/** Products as changes of weights. */
-function merging(pairs: Placed["pairs"]): Placed {
-  const changes = [...Map.groupBy(pairs, ({ pair }) => pair)].map(([pair, layers]): ChangePlacement => {
-    const { down, up } = pair;
-    const [rows = 0, columns] = [up.shape[0], size(down.shape.slice(1))];
-    return {
-      change: { ...pair, kind: "LoRA", target: "weight", tensors: { down, up }, rows, columns },
-      layers,
-    };
-  });
-  return { pairs: [], changes };
-}
-
-/** The scale for a layer. */
-function scaleOf(scale: AdapterScale, layer: string): number {
-  if (typeof scale === "number") return scale;
-  const parts = Object.keys(scale).filter((part) => isIn(layer, part));
-  return parts.length > 0 ? scale[parts.reduce((a, b) => a.length >= b.length ? a : b)]! : 1;
-}
-
-function isIn(layer: string, part: string): boolean {
-  return layer === part || layer.startsWith(`${part}.`);
-}
-
-function expectParts(
-  name: string,
-  scales: Readonly<Record<string, number>>,
-  { pairs, changes }: Placed,
-): void {
-  const layers = [...pairs, ...changes.flatMap(({ layers }) => layers)].map(({ layer }) => layer);
-  for (const [part, scale] of Object.entries(scales)) {
-    expectScale(scale);
-    if (layers.some((layer) => isIn(layer, part))) continue;
-    throw new Error(
-      `Cannot set adapter "${name}" in "${part}": it changes no layer whose name begins so, but e.g. "${
-        layers[0]
-      }"`,
-    );
-  }
-}
-
-function expectScale(scale: number): void {
-  if (Number.isFinite(scale)) return;
-  throw new RangeError(`Cannot set an adapter's scale to ${scale}: expected a finite number`);
+/** Takes from adapters their matrices in memory. */
+function take(adapters: readonly Adapter[]): Releasable[] {
+  return adapters.flatMap((one) => one.take());
 }

@@ -1,0 +1,97 @@
+import type { DType } from "../../../core/dtype.ts";
+import { type Shape, size } from "../../../core/shape.ts";
+import type { Device } from "../../../gpu/device.ts";
+import type { Checkpoint } from "../../../io/formats/checkpoint.ts";
+import type { ChangePlacement, Placed } from "../../../io/lora/match.ts";
+import type { UploadProgress } from "../../../io/upload/upload.ts";
+import { type AdapterScale, scaleOf } from "./adapter_scale.ts";
+import { bytesOfMatrices, type Matrices, readMatrices } from "./matrices.ts";
+import { expectFinite } from "./merged.ts";
+import type { Applied } from "./merge_groups.ts";
+
+/** What an adapter is. */
+interface AdapterParts {
+  readonly name: string;
+  readonly scale: AdapterScale;
+  readonly placed: Placed;
+  readonly open: () => Promise<Checkpoint>;
+  /** Type of its matrices in memory. */
+  readonly dtype: DType;
+  /** Shapes of the weights of layers with products. */
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** Told whenever it is read. */
+  readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
+}
+
+/** A LoRA of one model, in memory or not: what it adds to which layers, and how strong it is. */
+export class Adapter {
+  /** Its strength in the calls from here on. */
+  scale: AdapterScale;
+  /** The matrices of its products; undefined while they are not in memory. */
+  matrices: Matrices | undefined;
+  /** What its file adds to the model. */
+  readonly placed: Placed;
+  /** Opens its file. */
+  readonly open: () => Promise<Checkpoint>;
+  readonly #device: Device;
+  readonly #parts: AdapterParts;
+
+  /** Not in memory yet. */
+  constructor(device: Device, parts: AdapterParts) {
+    this.scale = parts.scale;
+    this.placed = parts.placed;
+    this.open = parts.open;
+    this.#device = device;
+    this.#parts = parts;
+  }
+
+  /** Bytes that its matrices take in memory. */
+  get bytes(): number {
+    return bytesOfMatrices(this.placed.pairs, this.#parts.dtype);
+  }
+
+  /** Reads its matrices into memory; errors of the file, also in other tensors, are thrown. */
+  async read(signal?: AbortSignal): Promise<void> {
+    const { name, placed, dtype, shapes, onProgress } = this.#parts;
+    const options = { label: `LoRA ${name}`, dtype, shapes, onProgress, signal };
+    using checkpoint = await this.open();
+    await expectFinite(this.#device, placed.changes, checkpoint, { label: options.label, signal });
+    this.matrices = await readMatrices(this.#device, placed.pairs, checkpoint, options);
+  }
+
+  /** All that it changes in weights, as strong as it is. */
+  changes(): Applied[] {
+    return this.#applied(this.placed.changes);
+  }
+
+  /** Its low-rank products as such changes. */
+  productsAsChanges(): Applied[] {
+    const changes = [...Map.groupBy(this.placed.pairs, ({ pair }) => pair)].map(
+      ([pair, layers]): ChangePlacement => {
+        const { down, up } = pair;
+        const [rows = 0, columns] = [up.shape[0], size(down.shape.slice(1))];
+        return {
+          change: { ...pair, kind: "LoRA", target: "weight", tensors: { down, up }, rows, columns },
+          layers,
+        };
+      },
+    );
+    return this.#applied(changes);
+  }
+
+  /** Gives its matrices away, to be released: it is not in memory any more. */
+  take(): Matrices[] {
+    const { matrices } = this;
+    this.matrices = undefined;
+    return matrices ? [matrices] : [];
+  }
+
+  #applied(changes: readonly ChangePlacement[]): Applied[] {
+    const { scale, open } = this;
+    return changes.map((placement) => ({
+      placement,
+      scale: scaleOf(scale, placement.layers[0]!.layer),
+      open,
+    })).filter(({ scale }) => scale !== 0);
+  }
+}
