@@ -11,7 +11,11 @@ import {
   StableDiffusionXLControlNetInpaintPipeline,
   StableDiffusionXLControlNetPipeline,
 } from "./controlnet/stable_diffusion_xl.ts";
-import { FluxControlPipeline } from "./flux/control.ts";
+import {
+  FluxControlImg2ImgPipeline,
+  FluxControlInpaintPipeline,
+  FluxControlPipeline,
+} from "./flux/control.ts";
 import { FluxFillPipeline, type FluxFillRunOptions, FluxInpaintPipeline } from "./flux/inpainting.ts";
 import { FluxKontextPipeline, type FluxKontextRunOptions } from "./flux/kontext.ts";
 import type { FluxParts } from "./flux/parts.ts";
@@ -83,6 +87,8 @@ const classes: Readonly<
   FluxFillPipeline,
   FluxKontextPipeline,
   FluxControlPipeline,
+  FluxControlImg2ImgPipeline,
+  FluxControlInpaintPipeline,
   Flux2Pipeline,
   Flux2KleinPipeline,
   ZImagePipeline,

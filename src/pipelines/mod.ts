@@ -27,7 +27,15 @@ export {
   StableDiffusionXLControlNetPipeline,
   type StableDiffusionXLControlNetRunOptions,
 } from "./controlnet/stable_diffusion_xl.ts";
-export { FluxControlPipeline, type FluxControlRunOptions } from "./flux/control.ts";
+export {
+  type FluxControlImageOption,
+  FluxControlImg2ImgPipeline,
+  type FluxControlImg2ImgRunOptions,
+  FluxControlInpaintPipeline,
+  type FluxControlInpaintRunOptions,
+  FluxControlPipeline,
+  type FluxControlRunOptions,
+} from "./flux/control.ts";
 export {
   FluxFillPipeline,
   type FluxFillRunOptions,

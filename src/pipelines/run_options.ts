@@ -91,6 +91,8 @@ const OPTIONS = {
   FluxFillPipeline: [...flux, "latents", ...fromImage, "mask"],
   FluxKontextPipeline: [...flux, ...fromNoise, "image", "maxArea", "autoResize"],
   FluxControlPipeline: [...flux, ...fromNoise, "controlImage"],
+  FluxControlImg2ImgPipeline: [...flux, "latents", ...fromImage, "controlImage"],
+  FluxControlInpaintPipeline: [...flux, ...fromImage, "mask", "controlImage"],
   Flux2Pipeline: flux2,
   Flux2KleinPipeline: [
     ...flux2,

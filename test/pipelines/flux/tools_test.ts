@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
-import { manualSeed, type Tensor, tensor } from "../../../src/mod.ts";
+import { manualSeed, type Tensor, tensor, zeros } from "../../../src/mod.ts";
 import { FluxTransformer2DModel } from "../../../src/models/mod.ts";
 import {
+  FluxControlImg2ImgPipeline,
+  FluxControlInpaintPipeline,
+  type FluxControlInpaintRunOptions,
   FluxControlPipeline,
+  type FluxControlRunOptions,
   FluxFillPipeline,
   type FluxFillRunOptions,
   FluxInpaintPipeline,
@@ -27,7 +31,7 @@ interface Run {
   args: Record<string, unknown>;
 }
 
-type AllOptions = Parameters<FluxFillPipeline["run"]>[0] & Parameters<FluxControlPipeline["run"]>[0];
+type AllOptions = FluxFillRunOptions & FluxControlInpaintRunOptions;
 
 const bound = 1e-3; // a whole loop in f32
 const loading = { dtype: "f32", onNotice: () => {} } as const;
@@ -37,8 +41,17 @@ const GIVEN = {
   FluxFillPipeline: { image: "image", mask: "mask" },
   FluxKontextPipeline: { image: "image" },
   FluxControlPipeline: { controlImage: "image" },
+  FluxControlImg2ImgPipeline: { image: "image", controlImage: "upside down" },
+  FluxControlInpaintPipeline: { image: "image", mask: "mask", controlImage: "upside down" },
 };
-const classes = { FluxInpaintPipeline, FluxFillPipeline, FluxKontextPipeline, FluxControlPipeline };
+const classes = {
+  FluxInpaintPipeline,
+  FluxFillPipeline,
+  FluxKontextPipeline,
+  FluxControlPipeline,
+  FluxControlImg2ImgPipeline,
+  FluxControlInpaintPipeline,
+};
 
 const runs = await readJson<Record<string, Run>>(fixture("flux_tools/meta.json"));
 const expected = await readTensors(fixture("flux_tools/expected.safetensors"));
@@ -76,7 +89,7 @@ async function draw(
   const options: Record<string, unknown> = {
     ...others,
     ...autoResize === undefined ? {} : { autoResize },
-    ...Object.fromEntries(Object.entries(given).map(([name, key]) => [name, upload(expected.get(key)!)])),
+    ...Object.fromEntries(Object.entries(given).map(([name, key]) => [name, pictureOf(key)])),
     generator: Array.isArray(seeds) ? seeds.map((seed) => manualSeed(seed)) : manualSeed(seeds),
     outputType: "latent",
     progress: false,
@@ -84,6 +97,10 @@ async function draw(
   };
   const { images: latents } = await one.run(options as unknown as AllOptions);
   return { latents, timesteps: one.scheduler.timesteps };
+}
+
+function pictureOf(key: string): Tensor {
+  return key === "upside down" ? upload(expected.get("image")!).flip(2) : upload(expected.get(key)!);
 }
 
 function partsWith(transformer: string) {
@@ -153,6 +170,21 @@ Deno.test("FluxControlPipeline and FluxKontextPipeline say what is wrong with a 
   const image = upload(expected.get("image")!);
   const list = { prompt: "a", controlImage: [image] as unknown as Tensor };
   await assert.rejects(control.run(list), /expected controlImage to be a tensor/);
+  await assert.rejects(
+    control.run({ prompt: "a" } as unknown as FluxControlRunOptions),
+    /^TypeError: Cannot control: expected controlImage, the depth or edges to follow, got none$/,
+  );
+  const changing = new FluxControlImg2ImgPipeline(partsWith("flux_tools/transformer_control"));
+  const given = { prompt: "a", image, maxSequenceLength: 8 };
+  const [latents, batch] = [[1, 16, 8, 8], [3, 3, 48, 64]].map((shape) => zeros(shape)) as [Tensor, Tensor];
+  await assert.rejects(
+    changing.run({ ...given, controlImage: latents }),
+    /^RangeError: Cannot change latents of a picture of 64 x 64: expected that height and width, got 48 x 64$/,
+  );
+  await assert.rejects(
+    changing.run({ ...given, controlImage: batch }),
+    /expected \[1, 3, H, W\], got \[3, 3, 48, 64\]/,
+  );
   const kontext = new FluxKontextPipeline(pipeline.parts);
   await assert.rejects(kontext.run({ prompt: "a", image, maxArea: 0.5 }), /Cannot run with maxArea 0.5/);
 });
