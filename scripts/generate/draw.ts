@@ -26,6 +26,9 @@ import {
   StableDiffusionXLInpaintPipeline,
   StableDiffusionXLPipeline,
   type UnconditionalParts,
+  ZImageControlNetInpaintPipeline,
+  type ZImageControlNetParts,
+  ZImageControlNetPipeline,
   ZImageImg2ImgPipeline,
   ZImageInpaintPipeline,
   ZImagePipeline,
@@ -83,11 +86,12 @@ export function drawing(pipeline: AnyPipeline, settings: Settings, pictures: Pic
   const chosen = hasOneTask(pipeline) ? pipeline : pipelineFor(parts as ChangingParts, images[0], mask);
   const changed = takesReferences(pipeline) && images.length > 0 ? images : images[0];
   const isControlled = "controlnet" in parts;
-  const controlling = isControlled && {
-    ...changed ? { controlImage: control } : {},
-    controlnetConditioningScale: settings.controlnet?.map((text) => readLora(text).scale),
-  };
-  const image = isControlled && !changed ? control : changed;
+  const scales = settings.controlnet?.map((text) => readLora(text).scale);
+  const controlling = isControlled &&
+    ("transformer" in parts
+      ? { controlImage: control[0], controlnetConditioningScale: scales?.[0] }
+      : { ...changed ? { controlImage: control } : {}, controlnetConditioningScale: scales });
+  const image = isControlled && !("transformer" in parts) && !changed ? control : changed;
   return async (seeds, how) => {
     const { images: drawn } = await chosen.run({
       ...how,
@@ -148,6 +152,10 @@ function pipelineFor(
   image: Tensor | undefined,
   mask: Tensor | undefined,
 ): AnyPipeline {
+  if ("transformer" in parts && "controlnet" in parts) {
+    const controlled = parts as ZImageControlNetParts;
+    return mask ? new ZImageControlNetInpaintPipeline(controlled) : new ZImageControlNetPipeline(controlled);
+  }
   if ("transformer" in parts && !("textEncoder2" in parts)) {
     if (mask) return new ZImageInpaintPipeline(parts);
     return image ? new ZImageImg2ImgPipeline(parts) : new ZImagePipeline(parts);

@@ -57,8 +57,15 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
   const hasTasks = !/^(DD|Flux2)/.test(family); // FLUX.2 takes pictures beside words
   const isControlled = settings.controlnet !== undefined && settings.controlnet.length > 0;
-  if (isControlled && !/^StableDiffusion/.test(family)) {
-    throw new TypeError(`Cannot take --controlnet with ${className}: it is for Stable Diffusion and XL`);
+  if (isControlled && !/^(StableDiffusion|ZImage)/.test(family)) {
+    throw new TypeError(
+      `Cannot take --controlnet with ${className}: it is for Stable Diffusion, XL and Z-Image`,
+    );
+  }
+  if (isControlled && family === "ZImage" && task === "Img2Img") {
+    throw new TypeError(
+      "Cannot take --controlnet with --image of Z-Image: it draws from noise, or within a --mask",
+    );
   }
   if (settings.vae !== undefined && /^(DD|Flux2)/.test(family)) {
     throw new TypeError(

@@ -14,6 +14,7 @@ import {
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
+  ZImageControlNetModel,
   ZImageTransformer2DModel,
 } from "denoise/models";
 import { readIndex } from "../../src/pipelines/model_index.ts";
@@ -34,6 +35,7 @@ export const modelClasses = {
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
+  ZImageControlNetModel,
   ZImageTransformer2DModel,
 };
 

@@ -65,6 +65,11 @@ export type { ClassLabels } from "./unet_2d/inputs.ts";
 export type { WeightFormat } from "./runtime/dtype.ts";
 export type { StreamOptions } from "./runtime/weight_stream.ts";
 export type { Weights } from "./runtime/weights.ts";
+export type { ZImageControlNetConfig } from "./z_image_controlnet/config.ts";
+export {
+  ZImageControlNetModel,
+  type ZImageControlNetOptions,
+} from "./z_image_controlnet/z_image_controlnet.ts";
 export { ZImageTransformer2DModel } from "./z_image_transformer_2d/z_image_transformer_2d.ts";
 export type { ZImageTransformer2DConfig } from "./z_image_transformer_2d/config.ts";
 export type { ZImageTransformer2DOptions } from "./z_image_transformer_2d/inputs.ts";

@@ -54,6 +54,7 @@ import {
   DDPMPipeline,
   type UnconditionalParts,
 } from "./unconditional/pipelines.ts";
+import { ZImageControlNetInpaintPipeline, ZImageControlNetPipeline } from "./z_image/controlnet.ts";
 import type { ZImageParts } from "./z_image/parts.ts";
 import {
   ZImageImg2ImgPipeline,
@@ -94,6 +95,8 @@ const classes: Readonly<
   ZImagePipeline,
   ZImageImg2ImgPipeline,
   ZImageInpaintPipeline,
+  ZImageControlNetPipeline,
+  ZImageControlNetInpaintPipeline,
 };
 
 /**
@@ -152,7 +155,7 @@ export abstract class DiffusionPipeline {
   /** A pipeline of the class that the folder or repository asks for. */
   static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     const { className: told, commit } = await readIndex(pathOrRepo, options);
-    const controlled = told.replace(/^StableDiffusion(XL)?(?!XL|ControlNet)/, "$&ControlNet");
+    const controlled = told.replace(/^(StableDiffusion(XL)?(?!XL)|ZImage)(?!ControlNet)/, "$&ControlNet");
     const className = options.controlnet !== undefined ? controlled : told;
     if (!Object.hasOwn(classes, className)) {
       throw new TypeError(

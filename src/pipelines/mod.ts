@@ -85,7 +85,7 @@ export type {
 export type { TextualInversionOptions } from "./textual_inversion.ts";
 export type { SizeOptions, StartNoiseOptions } from "./size.ts";
 export type { Residents } from "./memory/acquire.ts";
-export type { PipelineOptions } from "./model_index.ts";
+export type { AnyControlNet, PipelineOptions } from "./model_index.ts";
 export { Pipeline } from "./pipeline.ts";
 export { preview, type PreviewOptions, previewPixels, Previews } from "./previews/previews.ts";
 export type { PooledPromptEmbeds, PooledPromptEmbedsOptions, PromptEmbedsOptions } from "./prompts.ts";
@@ -127,6 +127,14 @@ export {
   type UnconditionalParts,
   UnconditionalPipeline,
 } from "./unconditional/pipelines.ts";
+export {
+  ZImageControlNetBase,
+  ZImageControlNetInpaintPipeline,
+  type ZImageControlNetInpaintRunOptions,
+  type ZImageControlNetParts,
+  ZImageControlNetPipeline,
+  type ZImageControlNetRunOptions,
+} from "./z_image/controlnet.ts";
 export type { ZImageParts } from "./z_image/parts.ts";
 export {
   ZImageBase,

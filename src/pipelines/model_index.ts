@@ -6,7 +6,7 @@ import { resolveRepo } from "../io/hub/resolve_repo.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
-import type { Autoencoder, ControlNetModel } from "../models/mod.ts";
+import type { Autoencoder, ControlNetModel, ZImageControlNetModel } from "../models/mod.ts";
 import type { LoadOptions } from "../models/runtime/load.ts";
 
 /** Options of a pipeline's `fromPretrained`. */
@@ -20,8 +20,11 @@ export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"
   /** Another autoencoder than the pipeline's own, as a model or by its folder, repository or file, e.g. "madebyollin/taesd". */
   vae?: Autoencoder | string | undefined;
   /** ControlNets, as models or by their folders, repositories or files, for pipelines that they control. */
-  controlnet?: ControlNetModel | string | readonly (ControlNetModel | string)[] | undefined;
+  controlnet?: AnyControlNet | string | readonly (AnyControlNet | string)[] | undefined;
 }
+
+/** A ControlNet of any family. */
+export type AnyControlNet = ControlNetModel | ZImageControlNetModel;
 
 /** A component of a repository: the library and the class that model_index.json names. */
 const component = z.tuple([z.string().nullable(), z.string().nullable()]);

@@ -105,6 +105,15 @@ const OPTIONS = {
   ZImagePipeline: [...zImage, ...fromNoise],
   ZImageImg2ImgPipeline: [...zImage, ...fromImage],
   ZImageInpaintPipeline: [...zImage, ...fromImage, "mask"],
+  ZImageControlNetPipeline: [...zImage, ...fromNoise, "controlImage", "controlnetConditioningScale"],
+  ZImageControlNetInpaintPipeline: [
+    ...zImage,
+    ...fromNoise,
+    "controlImage",
+    "controlnetConditioningScale",
+    "image",
+    "mask",
+  ],
 } as const;
 
 /** A pipeline that is built. */

@@ -35,6 +35,7 @@ const MARKS: readonly Mark[] = [
     undefined,
     model("ControlNetModel"),
   ],
+  [/^control_all_x_embedder\./, undefined, model("ZImageControlNetModel")],
   [/^adapter\.body\./, undefined, model("T2IAdapter")],
   [
     /^(model\.diffusion_model|first_stage_model|cond_stage_model|conditioner)\./,
@@ -101,7 +102,6 @@ const NOT_BUILT: readonly (readonly [mark: RegExp, name: string])[] = [
   [/(^|\.)head\.modulation$/, "Wan"],
   [/(^|\.)patchify_proj\./, "LTX-Video"],
   [/(^|\.)siglip_embedder\.0\./, "Z-Image-Omni"],
-  [/^control_layers\.0\./, "a Z-Image ControlNet"],
   [/(^|\.)layers\.0\.adaLN_modulation\.1\./, "Lumina"],
   [/(^|\.)double_layers\.0\.attn\.w2q\./, "AuraFlow"],
 ];

@@ -6,6 +6,7 @@ import { modelKind } from "../names/model_kinds.ts";
 import { families, type Family, pipelineOf } from "./families.ts";
 import { familyDetails, type FetchOptions, openSingleFile, predictionOf, type SingleFile } from "./file.ts";
 import type { SingleFileOptions } from "./options.ts";
+import type { Part } from "./parts.ts";
 
 /** Options of opening single files. */
 export type OpenOptions = FetchOptions & SingleFileOptions;
@@ -134,8 +135,15 @@ export async function findSingleFileModel(
     : undefined;
   if (beside) return { ...beside, ...where };
   if (!part) throw unknownKeys(file, folder);
-  const json = { ...part.config(tensors), ...commonOf(file, folder, options) };
+  const json = { ...part.config(tensors), ...await valuesOf(file, part), ...commonOf(file, folder, options) };
   return { json, configPath: `the config of ${path}`, ...where };
+}
+
+/** Config keys that values of a file decide. */
+async function valuesOf(file: SingleFile, { values }: Part): Promise<Record<string, unknown>> {
+  if (!values) return {};
+  using checkpoint = await file.open();
+  return await values(checkpoint);
 }
 
 /** Config keys that a whole family has in common; for a VAE alone its channels tell the family. */

@@ -1,3 +1,4 @@
+import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { StoredTensor } from "../formats/stored_tensor.ts";
 import { bflFluxConfig, bflFluxView } from "../names/flux.ts";
 import { bflFlux2Config, bflFlux2View, bflVaeConfig, bflVaeView } from "../names/flux2.ts";
@@ -10,6 +11,11 @@ import { ldmVaeConfig, ldmVaeView } from "../names/ldm_vae.ts";
 import { qwen3Config, qwen3View } from "../names/qwen3.ts";
 import { t5Config, t5View } from "../names/t5.ts";
 import { zImageConfig, zImageView } from "../names/z_image.ts";
+import {
+  zImageControlNetConfig,
+  zImageControlNetValues,
+  zImageControlNetView,
+} from "../names/z_image_controlnet.ts";
 
 /** A model in a single file. */
 export interface Part {
@@ -19,6 +25,8 @@ export interface Part {
   readonly prefix: string;
   /** Its config, from keys and shapes. */
   config(tensors: Infos): Record<string, unknown>;
+  /** Keys of its config that values decide, beside shapes. */
+  readonly values?: ((checkpoint: Checkpoint) => Promise<Record<string, unknown>>) | undefined;
   /** Its tensors under diffusers' names. */
   view(tensors: Stored): Map<string, StoredTensor>;
   /** Its names may be diffusers' already, so that a config.json may be beside the file. */
@@ -37,6 +45,7 @@ interface Kind {
   /** Its names are those of transformers. */
   readonly plain?: boolean | undefined;
   config(tensors: Infos, prefix: string): Record<string, unknown>;
+  values?(checkpoint: Checkpoint, prefix: string): Promise<Record<string, unknown>>;
   view(tensors: Stored, prefix: string): Map<string, StoredTensor>;
 }
 
@@ -59,6 +68,15 @@ const kinds: readonly Kind[] = [
     mark: /^(input_hint_block\.0|controlnet_cond_embedding\.conv_in)\.weight$/,
     config: controlNetConfig,
     view: controlNetView,
+  },
+  {
+    folder: "controlnet",
+    className: "ZImageControlNetModel",
+    prefixes: [""],
+    mark: /^control_all_x_embedder\.2-1\.weight$/,
+    config: zImageControlNetConfig,
+    values: zImageControlNetValues,
+    view: zImageControlNetView,
   },
   {
     folder: "unet",
@@ -162,7 +180,7 @@ const kinds: readonly Kind[] = [
 export function findParts(tensors: Infos): Map<string, Part> {
   const keys = [...tensors.keys()];
   const parts = new Map<string, Part>();
-  for (const { folder, className, prefixes, mark, plain = false, config, view } of kinds) {
+  for (const { folder, className, prefixes, mark, plain = false, config, values, view } of kinds) {
     const prefix = prefixes.find((prefix) =>
       keys.some((key) => key.startsWith(prefix) && mark.test(key.slice(prefix.length)))
     );
@@ -172,6 +190,7 @@ export function findParts(tensors: Infos): Map<string, Part> {
       prefix,
       mayHaveConfig: plain && prefix === "",
       config: (tensors) => config(tensors, prefix),
+      values: values && ((checkpoint) => values(checkpoint, prefix)),
       view: (tensors) => view(tensors, prefix),
     });
   }

@@ -81,7 +81,12 @@ export const zImageTransformer2DConfig: ConfigSchema<ZImageTransformer2DConfig> 
 export type PatchSize = readonly [side: number, frames: number];
 
 /** Sizes of tokens that the model has layers for, in the order of the config. */
-export function patchSizes({ all_patch_size, all_f_patch_size }: ZImageTransformer2DConfig): PatchSize[] {
+export function patchSizes(
+  { all_patch_size, all_f_patch_size }: Pick<
+    ZImageTransformer2DConfig,
+    "all_patch_size" | "all_f_patch_size"
+  >,
+): PatchSize[] {
   return all_patch_size.map((side, i) => [side, all_f_patch_size[i]!]);
 }
 
@@ -91,13 +96,13 @@ export function patchKey([side, frames]: PatchSize): string {
 }
 
 /** Width of a head. */
-export function headWidth({ dim, n_heads }: ZImageTransformer2DConfig): number {
+export function headWidth({ dim, n_heads }: Pick<ZImageTransformer2DConfig, "dim" | "n_heads">): number {
   return Math.floor(dim / n_heads);
 }
 
 const ADALN_WIDTH = 256;
 
 /** Width of the embedding of time. */
-export function timeWidth({ dim }: ZImageTransformer2DConfig): number {
+export function timeWidth({ dim }: Pick<ZImageTransformer2DConfig, "dim">): number {
   return Math.min(dim, ADALN_WIDTH);
 }

@@ -4,7 +4,7 @@ import { timestepEmbedding } from "../../ops/mod.ts";
 import { Tensor } from "../../tensor/mod.ts";
 import { expectInput, onePerRow } from "../inputs.ts";
 import { patchKey, type PatchSize, patchSizes, type ZImageTransformer2DConfig } from "./config.ts";
-import { expectPositions, type LayoutCache, type ZImageLayout } from "./layout.ts";
+import { expectPositions, type LayoutCache, padded, type ZImageLayout } from "./layout.ts";
 import { framesOf, gridOf } from "./patches.ts";
 
 /** Options of `ZImageTransformer2DModel.forward`. */
@@ -15,6 +15,8 @@ export interface ZImageTransformer2DOptions {
   patchSize?: number | undefined;
   /** Frames of a token, for models with several sizes; that of all_f_patch_size beside patchSize by default. */
   fPatchSize?: number | undefined;
+  /** What a ControlNet adds behind blocks, by their numbers; see ZImageControlNetModel. [B, L, dim] each */
+  controlnetBlockSamples?: Readonly<Record<number, Tensor>> | undefined;
 }
 
 /** Tensors that a ZImageTransformer2DModel reads. */
@@ -27,8 +29,8 @@ export type ZImageTransformer2DInputs = ZImageLayout & {
   capFeats: Tensor;
 };
 
-const OPTIONS = ["capLengths", "patchSize", "fPatchSize", "taps"];
-const NOT_BUILT = ["controlnetBlockSamples", "siglipFeats", "imageNoiseMask", "jointAttentionKwargs"];
+const OPTIONS = ["capLengths", "patchSize", "fPatchSize", "controlnetBlockSamples", "taps"];
+const NOT_BUILT = ["siglipFeats", "imageNoiseMask", "jointAttentionKwargs"];
 
 /** Checks the arguments of `forward`, and makes tensors of its numbers. */
 export function zImageTransformer2DInputs(
@@ -43,7 +45,7 @@ export function zImageTransformer2DInputs(
     "denoise",
     options,
     OPTIONS,
-    (name) => NOT_BUILT.includes(name) ? "control nets and Omni are not built" : undefined,
+    (name) => NOT_BUILT.includes(name) ? "Omni is not built" : undefined,
   );
   const patch = patchOf(options, config);
   expectLatents(x, patch, config);
@@ -55,6 +57,34 @@ export function zImageTransformer2DInputs(
   expectPositions(counts, config);
   const time = features(onePerRow("t", t, B), config);
   return { inputs: { x, time, capFeats, ...layouts.of(counts, config) }, patch };
+}
+
+/** What a ControlNet adds behind blocks, by the numbers of these, as inputs of a trace. */
+export function blockSamples(
+  samples: Readonly<Record<number, Tensor>>,
+  { x, capPads }: ZImageTransformer2DInputs,
+  patch: PatchSize,
+  { dim, n_layers }: ZImageTransformer2DConfig,
+): Record<string, Tensor> {
+  const tokens = padded(gridOf(x, patch).reduce((a, b) => a * b)) + capPads.shape[1]!;
+  return Object.fromEntries(
+    Object.entries(samples).map(([layer, sample]) => {
+      if (!(Number(layer) < n_layers)) {
+        throw new RangeError(
+          `Cannot use controlnetBlockSamples: expected numbers of blocks from 0 to ${
+            n_layers - 1
+          }, got ${layer}`,
+        );
+      }
+      expectInput(`use controlnetBlockSamples[${layer}]`, sample, [x.shape[0]!, tokens, dim]);
+      return [sampleName(Number(layer)), sample];
+    }),
+  );
+}
+
+/** Name of the input that is added behind a block. */
+export function sampleName(layer: number): string {
+  return `controlnet_block_samples.${layer}`;
 }
 
 /** The size of tokens that the options ask for. */

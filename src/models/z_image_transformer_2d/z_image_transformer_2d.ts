@@ -16,20 +16,27 @@ import {
   type ZImageTransformer2DConfig,
   zImageTransformer2DConfig,
 } from "./config.ts";
-import { captionTokens, imageTokens, timeEmbedding, type ZImageEmbedders } from "./embedders.ts";
 import {
+  blockSamples,
   features,
+  sampleName,
   type ZImageTransformer2DInputs,
   zImageTransformer2DInputs,
   type ZImageTransformer2DOptions,
 } from "./inputs.ts";
 import { LayoutCache, padded } from "./layout.ts";
 import { gridOf, unpatchify } from "./patches.ts";
+import {
+  blockOptions,
+  zImageEmbed,
+  type ZImageEmbedded,
+  zImageRefine,
+  type ZImageRefined,
+  type ZImageRefiners,
+} from "./refiners.ts";
 
 /** Weights of a ZImageTransformer2DModel. */
-export interface ZImageTransformer2DWeights extends ZImageEmbedders {
-  noise_refiner: ZImageTransformerBlock[];
-  context_refiner: ZImageTransformerBlock[];
+export interface ZImageTransformer2DWeights extends ZImageRefiners {
   layers: ZImageTransformerBlock[];
   /** By the size of tokens, e.g. "2-1". */
   all_final_layer: Record<string, ZImageFinalLayer>;
@@ -38,52 +45,34 @@ export interface ZImageTransformer2DWeights extends ZImageEmbedders {
 /**
  * Predicts the velocity of latents from noise to the picture that a caption describes, by the transformer of Z-Image
  * (Cai et al. 2025, https://arxiv.org/abs/2511.22699): first blocks over the picture and blocks over the caption, then
- * blocks over both. The result has the shape of the latents.
+ * blocks over both, behind which a ControlNet may add. The result has the shape of the latents.
  */
 export function zImageTransformer2D(
-  { x, time, capFeats, capPads, mask, cos, sin }: ZImageTransformer2DInputs,
+  inputs: ZImageTransformer2DInputs,
   patch: PatchSize,
   w: ZImageTransformer2DWeights,
   config: ZImageTransformer2DConfig,
 ): Tensor {
+  const { x } = inputs;
   const key = patchKey(patch);
-  const dtype = w.all_x_embedder[key]!.bias.dtype; // of activations: matrices may be stored smaller, biases never are
-  const { in_channels, norm_eps: eps, n_layers, n_refiner_layers, n_heads: heads, qk_norm: qkNorm } = config;
-  const options = { heads, headWidth: headWidth(config), qkNorm, eps, dtype };
-  const count = gridOf(x, patch).reduce((a, b) => a * b);
-  const L = padded(count);
-  const temb = timeEmbedding(time, w, config);
-
-  let image = imageTokens(x, patch, L, w, config);
-  const ofImage = { ...options, cos: tokensOf(cos, 0, L), sin: tokensOf(sin, 0, L) };
-  for (let i = 0; i < n_refiner_layers; i++) {
-    const block = () => zImageTransformerBlock(image, w.noise_refiner[i]!, temb, ofImage);
-    image = named(`noise_refiner.${i}`, block, [image]);
-  }
-
-  let caption = captionTokens(capFeats, capPads, w, config);
-  const ofCaption = { ...options, cos: tokensOf(cos, L), sin: tokensOf(sin, L), mask: mask?.slice(3, L) };
-  for (let i = 0; i < n_refiner_layers; i++) {
-    const block = () => zImageTransformerBlock(caption, w.context_refiner[i]!, undefined, ofCaption);
-    caption = named(`context_refiner.${i}`, block, [caption]);
-  }
+  const { in_channels, n_layers } = config;
+  const embedded = zImageEmbed(inputs, patch, w, config);
+  const { temb } = embedded;
+  const { image, caption } = zImageRefine({ ...inputs, ...embedded }, patch, w, config);
 
   let joint = cat([image, caption], 1);
-  const ofBoth = { ...options, cos, sin, mask };
+  const options = blockOptions(inputs, patch, w, config);
   for (let i = 0; i < n_layers; i++) {
-    const block = () => zImageTransformerBlock(joint, w.layers[i]!, temb, ofBoth);
+    const block = () => zImageTransformerBlock(joint, w.layers[i]!, temb, options);
     joint = named(`layers.${i}`, block, [joint]);
+    const sample = (inputs as Tensors)[sampleName(i)];
+    if (sample) joint = joint.add(sample);
   }
 
-  const last = joint.slice(1, 0, count);
+  const last = joint.slice(1, 0, gridOf(x, patch).reduce((a, b) => a * b));
   const width = patch[0] ** 2 * patch[1] * in_channels;
-  const final = () => zImageFinalLayer(last, w.all_final_layer[key]!, temb, { width, dtype });
+  const final = () => zImageFinalLayer(last, w.all_final_layer[key]!, temb, { width, dtype: options.dtype });
   return unpatchify(named(`all_final_layer.${key}`, final, [last, temb]), x.shape, patch);
-}
-
-/** Rows of some tokens of a table [tokens, D / 2] or [B, tokens, D / 2]. */
-function tokensOf(table: Tensor, first: number, last?: number): Tensor {
-  return table.slice(-2, first, last);
 }
 
 const SIDE = 128; // latents of a picture of 1024²
@@ -110,9 +99,54 @@ export class ZImageTransformer2DModel extends Model<ZImageTransformer2DConfig> {
     capFeats: Tensor,
     options: ZImageTransformer2DOptions & TapOptions<Path> = {},
   ): { sample: Tensor; taps: Taps<Path> } {
-    const { inputs, patch } = zImageTransformer2DInputs(x, t, capFeats, options, this.#layouts, this.config);
+    const { inputs, patch } = this.inputs(x, t, capFeats, options, this.#layouts);
     const run = this.tapped(patchKey(patch), inputs, (inputs) => this.#run(inputs, patch), options.taps);
     return { ...run.results, taps: run.taps };
+  }
+
+  /**
+   * Checks arguments of `forward`, as its ControlNet takes them too.
+   * @internal
+   */
+  inputs(
+    x: Tensor,
+    t: number | readonly number[],
+    capFeats: Tensor,
+    options: ZImageTransformer2DOptions,
+    layouts: LayoutCache,
+  ): { inputs: ZImageTransformer2DInputs; patch: PatchSize } {
+    const { inputs, patch } = zImageTransformer2DInputs(x, t, capFeats, options, layouts, this.config);
+    const samples = blockSamples(options.controlnetBlockSamples ?? {}, inputs, patch, this.config);
+    return { inputs: { ...inputs, ...samples }, patch };
+  }
+
+  /**
+   * Tokens in front of all blocks, for its ControlNet, which shares these layers.
+   * @internal
+   */
+  embed({ x, time }: ZImageTransformer2DInputs, patch: PatchSize): ZImageEmbedded {
+    return this.traced(`embed ${patchKey(patch)}`, { x, time }, (inputs) => {
+      return zImageEmbed(inputs as ZImageTransformer2DInputs, patch, this.#tree, this.config);
+    });
+  }
+
+  /**
+   * Tokens behind the blocks over picture and caption alone, for its ControlNet, which adds `samples` behind blocks
+   * of noise_refiner, by their numbers.
+   * @internal
+   */
+  refine(
+    { x: _x, time: _time, ...inputs }: ZImageTransformer2DInputs,
+    embedded: ZImageEmbedded,
+    samples: Readonly<Record<number, Tensor>>,
+    patch: PatchSize,
+  ): ZImageRefined {
+    const added = Object.entries(samples).map(([block, sample]) => [sampleName(Number(block)), sample]);
+    const all = { ...inputs, ...embedded, ...Object.fromEntries(added) };
+    return this.traced(`refine ${patchKey(patch)}`, all, (traced) => {
+      const given = traced as typeof inputs & ZImageEmbedded;
+      return zImageRefine(given, patch, this.#tree, this.config, (block) => traced[sampleName(block)]);
+    });
   }
 
   /** Traces a picture of 1024² with a short caption, for each size of tokens. */
@@ -140,7 +174,12 @@ export class ZImageTransformer2DModel extends Model<ZImageTransformer2DConfig> {
   }
 
   #run(inputs: Tensors, patch: PatchSize): { sample: Tensor } {
-    const w = this.weights.tree as ZImageTransformer2DWeights;
-    return { sample: zImageTransformer2D(inputs as ZImageTransformer2DInputs, patch, w, this.config) };
+    return {
+      sample: zImageTransformer2D(inputs as ZImageTransformer2DInputs, patch, this.#tree, this.config),
+    };
+  }
+
+  get #tree(): ZImageTransformer2DWeights {
+    return this.weights.tree as ZImageTransformer2DWeights;
   }
 }

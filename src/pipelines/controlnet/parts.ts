@@ -1,6 +1,8 @@
+import { nameOfKind } from "../../core/error.ts";
 import { resolveRepo } from "../../io/hub/resolve_repo.ts";
 import { isSingleFile } from "../../io/single_file/options.ts";
-import { ControlNetModel } from "../../models/mod.ts";
+import { ControlNetModel, type Model } from "../../models/mod.ts";
+import type { ModelClass } from "../../models/runtime/load.ts";
 import type { ControlParts } from "../latents/control.ts";
 import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "../model_index.ts";
 import { openModel } from "../open_parts.ts";
@@ -14,26 +16,46 @@ export async function openControlNets(
   options: PipelineOptions,
   memory: number | undefined,
 ): Promise<ControlParts["controlnet"]> {
-  const { controlnet: given, ...source } = options;
-  if (given === undefined) return await openOwn(pathOrRepo, source, memory);
-  const nets: ControlNetModel[] = [];
-  for (const net of [given].flat()) {
-    nets.push(net instanceof ControlNetModel ? net : await openNet(expectName(net), source, memory));
-  }
-  return Array.isArray(given) ? nets : nets[0]!;
+  const nets = await openNets(ControlNetModel, pathOrRepo, options, memory);
+  const isList = Array.isArray(options.controlnet) || nets.length > 1;
+  return isList ? nets : nets[0]!;
 }
 
-async function openOwn(pathOrRepo: string, options: PipelineOptions, memory: number | undefined) {
+/** The same of any class of ControlNets. */
+export async function openNets<M extends Model>(
+  type: ModelClass<M>,
+  pathOrRepo: string,
+  options: PipelineOptions,
+  memory: number | undefined,
+): Promise<M[]> {
+  const { controlnet: given, ...source } = options;
+  if (given === undefined) return await openOwn(type, pathOrRepo, source, memory);
+  const nets: M[] = [];
+  for (const net of [given].flat()) {
+    nets.push(net instanceof type ? net : await openNet(type, expectName(net, type.name), source, memory));
+  }
+  return nets;
+}
+
+async function openOwn<M extends Model>(
+  type: ModelClass<M>,
+  pathOrRepo: string,
+  options: PipelineOptions,
+  memory: number | undefined,
+): Promise<M[]> {
   const index = await readIndex(pathOrRepo, options);
   const source = { ...options, revision: index.commit ?? options.revision };
-  const folders = await foldersOf(index, pathOrRepo, source);
-  const nets: ControlNetModel[] = [];
-  for (const subfolder of folders) nets.push(await openNet(pathOrRepo, { ...source, subfolder }, memory));
-  return nets.length === 1 ? nets[0]! : nets;
+  const folders = await foldersOf(type.name, index, pathOrRepo, source);
+  const nets: M[] = [];
+  for (const subfolder of folders) {
+    nets.push(await openNet(type, pathOrRepo, { ...source, subfolder }, memory));
+  }
+  return nets;
 }
 
 /** The folders of a pipeline's ControlNets: "controlnet", and of several "controlnet_1" and so on. */
 async function foldersOf(
+  className: string,
   { components }: PipelineIndex,
   pathOrRepo: string,
   options: PipelineOptions,
@@ -43,8 +65,8 @@ async function foldersOf(
       `Cannot control what ${pathOrRepo} draws: expected controlnet as an option, a model or its repository, got none`,
     );
   }
-  const kind = expectComponent(components, "controlnet", ["ControlNetModel", "MultiControlNetModel"]);
-  if (kind === "ControlNetModel") return ["controlnet"];
+  const kind = expectComponent(components, "controlnet", [className, `Multi${className}`]);
+  if (kind === className) return ["controlnet"];
   let names: readonly string[] = [];
   await resolveRepo(pathOrRepo, { ...options, files: (all) => (names = all, ["model_index.json"]) });
   const folders = names.flatMap((name) => /^(controlnet(?:_\d+)?)\/config\.json$/.exec(name)?.[1] ?? []);
@@ -52,19 +74,22 @@ async function foldersOf(
   return folders.sort((a, b) => numberOf(a) - numberOf(b));
 }
 
-async function openNet(
+async function openNet<M extends Model>(
+  type: ModelClass<M>,
   pathOrRepo: string,
   { base: _base, config: _config, revision, ...options }: PipelineOptions & { subfolder?: string },
   memory: number | undefined,
-): Promise<ControlNetModel> {
+): Promise<M> {
   const own = options.subfolder === undefined ? undefined : revision; // another repository has other revisions
   const source = isSingleFile(pathOrRepo) ? options : { ...options, revision: own };
-  return await openModel(ControlNetModel, pathOrRepo, source, memory);
+  return await openModel(type, pathOrRepo, source, memory);
 }
 
-function expectName(net: unknown): string {
+function expectName(net: unknown, className: string): string {
   if (typeof net === "string") return net;
   throw new TypeError(
-    `Cannot control by ${typeof net}: expected controlnet as a ControlNetModel, a folder, a repository or a file`,
+    `Cannot control by ${
+      nameOfKind(net)
+    }: expected controlnet as a ${className}, a folder, a repository or a file`,
   );
 }

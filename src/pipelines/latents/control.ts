@@ -159,7 +159,7 @@ export async function beginControl(
           "see controlGuidanceStart and controlGuidanceEnd",
       );
     }
-    const picture = await readPicture(pictures[i]!, B, [H, W], model);
+    const picture = await readControlImage(pictures[i]!, B, [H, W], model.config.conditioning_channels);
     using made = scope(picture);
     const twice = guided && picture.shape[0] !== 1 ? cat([picture, picture]) : picture;
     nets.push({
@@ -218,12 +218,12 @@ function eachOf(
   return values;
 }
 
-/** A picture resized by Lanczos to the size that is drawn, as diffusers does with pictures of PIL. A copy. */
-async function readPicture(
+/** A picture that controls, resized by Lanczos to the size that is drawn, as diffusers does with pictures of PIL. A copy. */
+export async function readControlImage(
   image: Tensor,
   B: number,
   [H, W]: readonly [H: number, W: number],
-  { config: { conditioning_channels: C } }: ControlNetModel,
+  C: number,
 ): Promise<Tensor> {
   const { shape } = image;
   if (shape.length !== 4 || (shape[0] !== 1 && shape[0] !== B) || shape[1] !== C) {

@@ -31,7 +31,7 @@ export interface ZImagePromptEmbeds {
 }
 
 /** The parts and the prompts of all pipelines of Z-Image. */
-export abstract class ZImageBase extends Pipeline<ZImageParts> {
+export abstract class ZImageBase<Parts extends ZImageParts = ZImageParts> extends Pipeline<Parts> {
   /** The parts of a folder, a repository or a single file; the models' weights are loaded when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[ZImageParts]> {
     return [await openParts(pathOrRepo, options, PARTS)];

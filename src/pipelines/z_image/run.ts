@@ -1,4 +1,5 @@
 import { free, type Tensor } from "../../tensor/mod.ts";
+import type { ZImageControlNetModel } from "../../models/mod.ts";
 import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { tellUnguided } from "../latents/guidance.ts";
 import { cfgNormalization } from "../latents/guiders.ts";
@@ -88,11 +89,24 @@ export async function beginRun(
   };
 }
 
+/** A ControlNet at work in a run. */
+export interface ZImageControl {
+  readonly net: ZImageControlNetModel;
+  /** What controls, for each picture. [B, control_in_dim, h, w] */
+  readonly context: Tensor;
+  /** The same for each row, with guidance twice. [B or 2 B, control_in_dim, h, w] */
+  readonly contexts: Tensor;
+  /** Factor of all that it adds. */
+  readonly scale: number;
+}
+
 /** The loop that a task draws by. */
 export interface Drawing extends Pick<LatentLoop, "after"> {
   /** Latents with noise. [B, C, h, w] */
   readonly start: Tensor;
   readonly timesteps: readonly number[];
+  /** The ControlNet that adds to the transformer. */
+  readonly control?: ZImageControl | undefined;
   /** Tensors to free when the loop is over. */
   readonly owned?: readonly Tensor[] | undefined;
 }
@@ -101,12 +115,16 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
 export async function draw(
   parts: ZImageParts,
   { B, captions, guided, options }: ZImageRun,
-  { start, timesteps, after, owned = [] }: Drawing,
+  { start, timesteps, after, control, owned = [] }: Drawing,
 ): Promise<LatentOutput> {
   const { transformer, vae, scheduler } = parts;
   const { guidanceScale, cfgNormalization: most = 0, cfgTruncation = 1, guidance } = options;
-  const velocity = ({ states, lengths }: Captions) => (input: Tensor, t: number) =>
-    transformer.forward(input, timeOf(t), states, { capLengths: lengths }).sample.neg(); // it predicts the way to the picture
+  const velocity = ({ states, lengths }: Captions, isMeasured = false) => (input: Tensor, t: number) => {
+    const controlnetBlockSamples = control &&
+      samplesOf(control, input, timeOf(t), { states, lengths }, isMeasured);
+    const options = { capLengths: lengths, controlnetBlockSamples };
+    return transformer.forward(input, timeOf(t), states, options).sample.neg(); // it predicts the way to the picture
+  };
   const loop = {
     scheduler,
     vae,
@@ -117,10 +135,10 @@ export async function draw(
     after,
   };
   if (options.preview) await prepareColors(parts, options);
-  const work = () => loop.predict(guided ? start.repeat([2, 1, 1, 1]) : start, timesteps[0]!);
+  const work = () => velocity(captions, true)(guided ? start.repeat([2, 1, 1, 1]) : start, timesteps[0]!);
   const latents = await withModels(
     parts,
-    [transformer],
+    [transformer, control?.net],
     { ...options, work },
     () =>
       denoise(start, timesteps, loop, {
@@ -129,8 +147,27 @@ export async function draw(
         guidance: Number(most) > 0 ? cfgNormalization(Number(most), guidance) : guidance,
       }),
   );
-  free(captions.states, ...owned);
+  free(captions.states, ...owned, ...control ? [control.context, control.contexts] : []);
   return await decodeLatents(parts, latents, options);
+}
+
+/** What a ControlNet adds in a step, without values where calls are only measured. */
+function samplesOf(
+  { net, context, contexts, scale }: ZImageControl,
+  input: Tensor,
+  time: number,
+  { states, lengths }: Captions,
+  isMeasured: boolean,
+): Readonly<Record<number, Tensor>> {
+  const forward = () =>
+    net.forward(input, time, states, input.shape[0] === contexts.shape[0] ? contexts : context, {
+      capLengths: lengths,
+      conditioningScale: scale,
+    }).controlnetBlockSamples;
+  if (!isMeasured) return forward();
+  let samples: Readonly<Record<number, Tensor>> = {};
+  net.measure(() => (samples = forward()));
+  return samples;
 }
 
 /** Time as the transformer takes it, in f32 as in diffusers: from 0 at noise to 1 at the picture. */

@@ -317,7 +317,6 @@ for (
     ["edm_mean", "Playground v2.5"],
     ["layers.0.adaLN_modulation.1.weight", "Lumina"],
     ["model.diffusion_model.siglip_embedder.0.weight", "Z-Image-Omni"],
-    ["control_layers.0.attention.qkv.weight", "a Z-Image ControlNet"],
     ["model.diffusion_model.label_emb.weight", "the Stable Diffusion x4 upscaler"],
   ]
 ) {

@@ -161,7 +161,7 @@ Deno.test("ZImageTransformer2DModel.forward() tells what is wrong with its argum
     zeros([2, 129, 5]),
   );
   refuses("Cannot denoise with tokens of size 4-any: expected 2-1, as the config has", { patchSize: 4 });
-  refuses("Cannot denoise with siglipFeats: no such option; control nets and Omni are not built", {
+  refuses("Cannot denoise with siglipFeats: no such option; Omni is not built", {
     siglipFeats: [],
   });
 });

@@ -1,0 +1,156 @@
+import { ZImageControlNetModel } from "../../models/mod.ts";
+import { upsampleNearest } from "../../ops/mod.ts";
+import { cat, scope, type Tensor, zeros } from "../../tensor/mod.ts";
+import { openNets } from "../controlnet/parts.ts";
+import { readControlImage } from "../latents/control.ts";
+import { changedSize, type ChangedSizeOptions } from "../latents/init_image.ts";
+import { readMask } from "../latents/inpainting.ts";
+import type { LatentOutput } from "../latents/loop.ts";
+import { withModels } from "../memory/acquire.ts";
+import type { PipelineOptions } from "../model_index.ts";
+import { openParts } from "../open_parts.ts";
+import { ownRun } from "../run.ts";
+import { expectNumber } from "../run_options.ts";
+import { startNoise, type StartNoiseOptions } from "../size.ts";
+import { PARTS, type ZImageParts } from "./parts.ts";
+import { ZImageBase } from "./pipelines.ts";
+import { beginRun, draw, type ZImageControl, type ZImageOptions, type ZImageRun } from "./run.ts";
+
+/** The parts of Z-Image with a ControlNet. */
+export interface ZImageControlNetParts extends ZImageParts {
+  /** It shares layers of the transformer. */
+  controlnet: ZImageControlNetModel;
+}
+
+/** What both pipelines of Z-Image with a ControlNet have in common. */
+export abstract class ZImageControlNetBase extends ZImageBase<ZImageControlNetParts> {
+  /** They take `controlnet` among the options of `fromPretrained`. */
+  static readonly isControlled = true;
+
+  /** The parts of a pipeline, and the ControlNet of the options or its own. */
+  static override async open(pathOrRepo: string, options: PipelineOptions): Promise<[ZImageControlNetParts]> {
+    const count = [options.controlnet].flat().length;
+    if (count !== 1) {
+      throw new RangeError(`Cannot control by ${count} ControlNets: expected one, as Z-Image takes one`);
+    }
+    const parts = await openParts(pathOrRepo, options, PARTS);
+    const [controlnet] = await openNets(ZImageControlNetModel, pathOrRepo, options, parts.memory);
+    return [{ ...parts, controlnet: controlnet! }];
+  }
+}
+
+/** Options of `ZImageControlNetPipeline.run`. */
+export interface ZImageControlNetRunOptions extends ZImageOptions, ChangedSizeOptions, StartNoiseOptions {
+  /** The picture that controls, in [0, 1]; its size is drawn where no other is given. [1 or B, 3, H, W] */
+  controlImage: Tensor;
+  /** Factor of what the ControlNet adds; 0.75 by default. */
+  controlnetConditioningScale?: number | undefined;
+}
+
+/** Pictures from texts by Z-Image, controlled by a picture such as edges or a pose. */
+export class ZImageControlNetPipeline extends ZImageControlNetBase {
+  /** Draws pictures of prompts. */
+  async run(options: ZImageControlNetRunOptions): Promise<LatentOutput> {
+    return await ownRun("ZImageControlNetPipeline", this.parts, options, async (parts, options) => {
+      expectOne("controlImage", options.controlImage);
+      return await drawControlled(parts, options, options.controlImage, (_run, control, C) => {
+        const { shape: [B, own, h, w] } = control;
+        return Promise.resolve(own === C ? [control] : [control, zeros([B!, C - own!, h!, w!])]);
+      });
+    });
+  }
+}
+
+/** Options of `ZImageControlNetInpaintPipeline.run`. */
+export interface ZImageControlNetInpaintRunOptions extends ZImageControlNetRunOptions {
+  /** The picture to change, in [0, 1]; its size is drawn where no other is given. [1 or B, 3, H, W] */
+  image: Tensor;
+  /**
+   * The picture is drawn anew where this is 0.5 or more. It is resized to the picture; of colours the luma counts.
+   * [1 or as many as pictures are given, 1 or 3, H, W]
+   */
+  mask: Tensor;
+}
+
+/** Parts of a picture drawn anew by Z-Image: its ControlNet, of version 2, sees the rest beside what controls. */
+export class ZImageControlNetInpaintPipeline extends ZImageControlNetBase {
+  /** Draws a picture of which the mask shows what is new; the rest comes out alike, but not to the pixel. */
+  async run(options: ZImageControlNetInpaintRunOptions): Promise<LatentOutput> {
+    return await ownRun("ZImageControlNetInpaintPipeline", this.parts, options, async (parts, options) => {
+      const { vae } = parts;
+      const { image, mask } = options;
+      expectOne("controlImage", options.controlImage);
+      expectOne("image", image);
+      return await drawControlled(parts, options, image, async ({ B, size }, control, C) => {
+        if (C !== 2 * control.shape[1]! + 1) {
+          throw new TypeError(
+            `Cannot inpaint by this ControlNet: expected control_in_dim ${
+              2 * control.shape[1]! + 1
+            }, as of version 2, got ${C}`,
+          );
+        }
+        const pixels = await readPixels(image, B, size, parts);
+        const drawn = await readMask(mask, { pixels, size, latents: () => pixels }, vae.scaleFactor);
+        using made = scope(pixels, drawn);
+        const kept = drawn.neg().add(1);
+        const rest = vae.scaleLatents(vae.mode(pixels.mul(kept)));
+        return [control, made.keep(upsampleNearest(kept, { size })), made.keep(rest)];
+      });
+    });
+  }
+}
+
+/**
+ * Draws pictures of the size of `sized`; `contextOf` gives the channels of what controls [1 or B, c, h, w], of the
+ * latents of the picture that controls, so that they are C together.
+ */
+async function drawControlled(
+  parts: ZImageControlNetParts,
+  options: ZImageControlNetRunOptions,
+  sized: Tensor,
+  contextOf: (run: ZImageRun, control: Tensor, C: number) => Promise<Tensor[]>,
+): Promise<LatentOutput> {
+  const { transformer, controlnet, vae, scheduler } = parts;
+  const { controlImage, controlnetConditioningScale: scale = 0.75 } = options;
+  expectNumber("controlnetConditioningScale", scale);
+  const net = ZImageControlNetModel.fromTransformer(controlnet, transformer);
+  const { control_in_dim: C } = net.config;
+  const { latent_channels } = vae.config;
+  if (C < latent_channels) {
+    throw new TypeError(
+      `Cannot control by this ControlNet: expected control_in_dim of at least ${latent_channels}, the latents' channels, got ${C}`,
+    );
+  }
+  const f = vae.scaleFactor;
+  const [H, W] = changedSize(sized, options, 2 * f);
+  const run = await beginRun(parts, options, [H / f, W / f]);
+  const { B, guided, size } = run;
+  const pixels = await readPixels(controlImage, B, size, parts);
+  const control: ZImageControl = await withModels(parts, [vae], options, async () => {
+    using made = scope(pixels);
+    const latents = vae.scaleLatents(vae.mode(pixels));
+    const channels = await contextOf(run, latents, C);
+    const context = cat(channels.map((x) => x.expand([B, ...x.shape.slice(1)])), 1);
+    const contexts = guided ? cat([context, context]) : context;
+    return { net, context: made.keep(context), contexts: made.keep(contexts), scale };
+  });
+  const start = startNoise(scheduler, [B, latent_channels, ...size], options);
+  return await draw(parts, run, { start, timesteps: scheduler.timesteps, control });
+}
+
+/** A picture in [-1, 1], in the size that is drawn. [1 or B, 3, H, W] */
+async function readPixels(
+  image: Tensor,
+  B: number,
+  [h, w]: readonly [h: number, w: number],
+  { vae }: ZImageParts,
+): Promise<Tensor> {
+  const f = vae.scaleFactor;
+  const picture = await readControlImage(image, B, [f * h, f * w], vae.config.in_channels);
+  using made = scope(picture);
+  return made.keep(picture.mul(2).sub(1));
+}
+
+function expectOne(name: string, image: Tensor | undefined): void {
+  if (!image) throw new TypeError(`Cannot control: expected ${name}, got none`);
+}
