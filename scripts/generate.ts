@@ -10,18 +10,17 @@ import { DiffusionPipeline } from "denoise/pipelines";
 import { Bar } from "../src/core/bar.ts";
 import { numbered } from "../src/io/images/save_png.ts";
 import { addTo } from "./generate/additions.ts";
-import { drawing, inBatches, loadPictures } from "./generate/draw.ts";
+import { BATCH, drawing, inBatches, loadPictures, picturesAtOnce, seedsOf } from "./generate/draw.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { findLoras, readLora } from "./generate/lora.ts";
-import { EMBEDDED } from "./generate/options.ts";
 import { previewsTo } from "./generate/preview.ts";
-import { recipeOf, tellDifferences } from "./generate/recipe.ts";
-import { readTask, seedsOf } from "./generate/settings.ts";
+import { contentsOf, recipeOf } from "./generate/recipe.ts";
+import { tellDifferences } from "./generate/replay.ts";
+import { readTask } from "./generate/settings.ts";
 import { phase, phases } from "./generate/phases.ts";
+import { EMBEDDED } from "./generate/usual.ts";
 import { expectRoom, openEngine, tellSize, warmUp } from "./generate/start.ts";
 import { planMemoryOf } from "./inspect/plan.ts";
-
-const BATCH = 8; // pictures that a GPU draws at once; a software adapter gains nothing by it
 
 const { settings, given, replayed } = await readTask(Deno.args);
 const model = settings.model === EMBEDDED ? join(import.meta.dirname!, "..", EMBEDDED) : settings.model;
@@ -58,13 +57,13 @@ expectRoom(pipeline, settings);
 tellSize(pipeline, settings, pictures);
 const draw = drawing(pipeline, settings, pictures);
 const seeds = seedsOf(settings);
-const recipe = await recipeOf(pipeline, settings, model);
+const recipe = recipeOf(pipeline, settings, await contentsOf(pipeline, settings, model));
 if (replayed) tellDifferences(replayed, recipe, device);
 await phase("compile", warmUp(device, draw, settings));
 
 const paths: string[] = [];
 const bar = seeds.length > BATCH ? new Bar(seeds.length, { label: "pictures", beat: () => "" }) : undefined;
-const batches = inBatches(seeds, device.traits.software ? 1 : BATCH, (some) => {
+const batches = inBatches(seeds, picturesAtOnce(device), (some) => {
   const label = seeds.length === 1 ? "sample" : `sample ${paths.length + 1}/${seeds.length}`;
   return phase(
     "sample",

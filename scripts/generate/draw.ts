@@ -1,4 +1,4 @@
-import { loadImage, manualSeed, OutOfMemoryError, type Tensor } from "denoise";
+import { type Device, loadImage, manualSeed, OutOfMemoryError, type Tensor } from "denoise";
 import {
   type AnyParts,
   type AnyPipeline,
@@ -38,10 +38,45 @@ import { readLora } from "./lora.ts";
 import type { Settings } from "./options.ts";
 
 /** Options by which one run differs from the next with the same settings. */
-export type How = Pick<RunOptions, "progress" | "preview"> & { numInferenceSteps: number };
+export type How = Pick<RunOptions, "progress" | "preview" | "signal" | "onStep"> & {
+  numInferenceSteps: number;
+  /** Told in one line what of a prompt was cut; console.warn by default. */
+  onNotice?: (line: string) => void;
+};
+
+/** Settings that a run takes. */
+type RunSettings = {
+  readonly [Name in RunSetting]?: Settings[Name] | undefined;
+};
+type RunSetting =
+  | "prompt"
+  | "negative"
+  | "guidance"
+  | "true-cfg"
+  | "max-sequence-length"
+  | "size"
+  | "scheduler"
+  | "strength"
+  | "controlnet";
+
+/** Pictures that a GPU draws at once. */
+export const BATCH = 8;
+
+/** Pictures that are drawn at once on a device: a software adapter gains nothing by several. */
+export function picturesAtOnce(device: Device): number {
+  return device.traits.software ? 1 : BATCH;
+}
 
 /** Draws a picture for each seed. → [B, 3, H, W] */
 export type Draw = (seeds: readonly bigint[], how: How) => Promise<Tensor>;
+
+/** Pictures that a run begins with. */
+interface Task {
+  /** True if there is one to change. */
+  readonly image: boolean;
+  /** True if only a part of it is changed. */
+  readonly mask: boolean;
+}
 
 /** A picture that is changed, and what of it, or pictures that the prompt is about. */
 export interface Pictures {
@@ -72,18 +107,18 @@ export async function loadPictures(
  * The function that draws with some settings: from a picture if one is given, from the prompt if the pipeline
  * takes one, else from noise alone.
  */
-export function drawing(pipeline: AnyPipeline, settings: Settings, pictures: Pictures): Draw {
+export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: Pictures): Draw {
   const { images, mask, control, ip } = pictures;
   const { parts } = pipeline;
   const generator = (seeds: readonly bigint[]) => seeds.map((seed) => manualSeed(seed));
   if (!("vae" in parts)) {
-    return async (seeds, how) =>
+    return async (seeds, { onNotice: _, ...how }) =>
       (await pipeline.run({ ...how, batchSize: seeds.length, generator: generator(seeds) })).images;
   }
   if (settings.scheduler !== undefined) {
     parts.scheduler = schedulerNamed(settings.scheduler).from(parts.scheduler);
   }
-  const chosen = hasOneTask(pipeline) ? pipeline : pipelineFor(parts as ChangingParts, images[0], mask);
+  const chosen = pipelineOf(pipeline, { image: images.length > 0, mask: mask !== undefined });
   const changed = takesReferences(pipeline) && images.length > 0 ? images : images[0];
   const isControlled = "controlnet" in parts;
   const scales = settings.controlnet?.map((text) => readLora(text).scale);
@@ -111,6 +146,22 @@ export function drawing(pipeline: AnyPipeline, settings: Settings, pictures: Pic
     });
     return drawn;
   };
+}
+
+/** The pipeline of the same parts for a task: from a picture, within a mask, or from words or noise alone. */
+export function pipelineOf(pipeline: AnyPipeline, task: Task): AnyPipeline {
+  if (!("vae" in pipeline.parts) || hasOneTask(pipeline)) return pipeline;
+  return pipelineFor(pipeline.parts as ChangingParts, task);
+}
+
+/**
+ * The seed of each picture: the first one's, then the numbers that follow; after the last of 64 bits comes 0.
+ */
+export function seedsOf({ seed, count }: Pick<Settings, "seed" | "count">): bigint[] {
+  return Array.from({ length: count }, (_, i) => {
+    const next = seed + BigInt(i);
+    return next < 2n ** 64n ? next : next - 2n ** 64n;
+  });
 }
 
 /** Draws in batches of at most so many, in fewer where memory does not suffice; gives each picture with its seed. */
@@ -147,11 +198,7 @@ function hasOneTask(pipeline: AnyPipeline): boolean {
 type ChangingParts = Exclude<AnyParts, UnconditionalParts | Flux2Parts>;
 
 /** The pipeline of a family that takes a picture and a mask, a picture, or words alone. */
-function pipelineFor(
-  parts: ChangingParts,
-  image: Tensor | undefined,
-  mask: Tensor | undefined,
-): AnyPipeline {
+function pipelineFor(parts: ChangingParts, { image, mask }: Task): AnyPipeline {
   if ("transformer" in parts && "controlnet" in parts) {
     const controlled = parts as ZImageControlNetParts;
     return mask ? new ZImageControlNetInpaintPipeline(controlled) : new ZImageControlNetPipeline(controlled);
@@ -164,7 +211,7 @@ function pipelineFor(
     if (mask) return new FluxInpaintPipeline(parts);
     return image ? new FluxImg2ImgPipeline(parts) : new FluxPipeline(parts);
   }
-  if ("controlnet" in parts) return controlledFor(parts as ControlledParts, image, mask);
+  if ("controlnet" in parts) return controlledFor(parts as ControlledParts, { image, mask });
   if ("textEncoder2" in parts) {
     if (mask) return new StableDiffusionXLInpaintPipeline(parts);
     return image ? new StableDiffusionXLImg2ImgPipeline(parts) : new StableDiffusionXLPipeline(parts);
@@ -176,11 +223,7 @@ function pipelineFor(
 type ControlledParts = StableDiffusionControlNetParts | StableDiffusionXLControlNetParts;
 
 /** The same with ControlNets. */
-function controlledFor(
-  parts: ControlledParts,
-  image: Tensor | undefined,
-  mask: Tensor | undefined,
-): AnyPipeline {
+function controlledFor(parts: ControlledParts, { image, mask }: Task): AnyPipeline {
   if ("textEncoder2" in parts) {
     if (mask) return new StableDiffusionXLControlNetInpaintPipeline(parts);
     return image

@@ -34,24 +34,40 @@ export async function fingerprintOfModel(
 
 /** Fingerprint of one file; only the name for a folder, or a repository that is not on this machine. */
 export async function fingerprintOfFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
   try {
     using file = await Deno.open(path);
     const { size } = await file.stat();
-    hash.update(`${size}\n`);
-    const [count, length] = size <= WHOLE ? [1, size] : [SAMPLES, PIECE];
-    for (let i = 0; i < count; i++) {
-      const piece = new Uint8Array(length);
-      await file.seek(Math.floor(i * (size - length) / Math.max(1, count - 1)), Deno.SeekMode.Start);
-      for (let done = 0; done < length;) {
+    return await fingerprintOf(size, async (start, piece) => {
+      await file.seek(start, Deno.SeekMode.Start);
+      for (let done = 0; done < piece.length;) {
         const read = await file.read(piece.subarray(done));
         if (read === null) break;
         done += read;
       }
-      hash.update(piece);
-    }
+    });
   } catch {
     return path;
+  }
+}
+
+/** Fingerprint of bytes: that of a file which holds them. */
+export async function fingerprintOfBytes(bytes: Uint8Array): Promise<string> {
+  return await fingerprintOf(bytes.length, (start, piece) => {
+    piece.set(bytes.subarray(start, start + piece.length));
+  });
+}
+
+async function fingerprintOf(
+  size: number,
+  read: (start: number, piece: Uint8Array) => void | Promise<void>,
+): Promise<string> {
+  const hash = createHash("sha256");
+  hash.update(`${size}\n`);
+  const [count, length] = size <= WHOLE ? [1, size] : [SAMPLES, PIECE];
+  for (let i = 0; i < count; i++) {
+    const piece = new Uint8Array(length);
+    await read(Math.floor(i * (size - length) / Math.max(1, count - 1)), piece);
+    hash.update(piece);
   }
   return hash.digest("hex").slice(0, SHOWN);
 }

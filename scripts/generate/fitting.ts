@@ -77,17 +77,36 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   if (hasTasks && settings.image !== undefined && settings.image.length > 1) {
     throw new TypeError(`Cannot take several --image with ${pipeline}: it changes one picture`);
   }
-  for (const [name, option] of Object.entries(IN_RUN)) {
-    const others = pipelinesWith(option!);
-    if (given[name as keyof Given] === undefined || (others as string[]).includes(pipeline)) continue;
-    const what = name === "prompt" ? "a prompt" : `--${name}`;
-    const why = /^DD/.test(family)
-      ? "it draws from noise alone, at the size of its model"
-      : `it is for ${others.join(", ")}`;
-    throw new TypeError(`Cannot take ${what} with ${pipeline}: ${why}`);
+  const odd = refusalOf(pipeline, given);
+  if (odd) {
+    const what = odd.name === "prompt" ? "a prompt" : `--${odd.name}`;
+    throw new TypeError(`Cannot take ${what} with ${pipeline}: ${odd.why}`);
   }
-  if (given.size && !isSingleFile(model)) expectSides(given.size, await multipleOf(model, family));
+  if (given.size && !isSingleFile(model)) {
+    const { width, height } = given.size;
+    const wrong = wrongSides(given.size, await multipleOf(model, family));
+    if (wrong) throw new RangeError(`Cannot take --size ${width}x${height}: ${wrong}`);
+  }
   return className;
+}
+
+/** The first setting that a pipeline does not take, and the reason. */
+export function refusalOf(
+  pipeline: string,
+  given: Readonly<Record<string, unknown>>,
+): { name: string; why: string } | undefined {
+  for (const [name, option] of Object.entries(IN_RUN)) {
+    const others: string[] = pipelinesWith(option!);
+    if (given[name] === undefined || others.includes(pipeline)) continue;
+    const fromNoise = /^DD/.test(pipeline);
+    return {
+      name,
+      why: fromNoise
+        ? "it draws from noise alone, at the size of its model"
+        : `it is for ${others.join(", ")}`,
+    };
+  }
+  return undefined;
 }
 
 /** Divisor of a picture's sides, in pixels; a token of FLUX and Z-Image covers 2×2 latents. */
@@ -101,11 +120,9 @@ async function multipleOf(model: string, family: string): Promise<number> {
 
 const vaeConfig = z.looseObject({ block_out_channels: z.array(z.number()).default([64]) });
 
-function expectSides({ width, height }: Size, multiple: number): void {
-  if (width % multiple === 0 && height % multiple === 0) return;
+/** A sentence on sides that a model cannot draw; undefined where it can. */
+export function wrongSides({ width, height }: Size, multiple: number): string | undefined {
+  if (width % multiple === 0 && height % multiple === 0) return undefined;
   const near = (side: number) => Math.max(1, Math.round(side / multiple)) * multiple;
-  throw new RangeError(
-    `Cannot take --size ${width}x${height}: expected multiples of ${multiple} with this model; ` +
-      `${near(width)}x${near(height)} would do`,
-  );
+  return `expected multiples of ${multiple} with this model; ${near(width)}x${near(height)} would do`;
 }

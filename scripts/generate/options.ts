@@ -4,15 +4,13 @@ import * as option from "../command_line/options.ts";
 import { readEmbedding } from "./additions.ts";
 import { readLora } from "./lora.ts";
 import { readPreview } from "./preview.ts";
+import { EMBEDDED, STEPS } from "./usual.ts";
 
 /** The command in the first line of `--help`. */
 export const usage = "scripts/generate.ts [prompt]";
 
 /** The purpose in the second. */
 export const about = "Draws pictures from words, with any pipeline that is built.";
-
-/** The model that comes with Denoise, from the folder of the repository. */
-export const EMBEDDED = "models/emoji-diffusion";
 
 /** Options of the command line, most of which a picture's file keeps too. */
 export const options = {
@@ -52,7 +50,7 @@ export const options = {
   }),
   "ip-image": option.list(option.file("the picture that it sees: one for each --ip-adapter")),
   negative: option.text("what is not to be drawn"),
-  steps: option.count("of the scheduler; FLUX.2 klein: 4, Z-Image-Turbo: 8", 25),
+  steps: option.count("of the scheduler; FLUX.2 klein: 4, Z-Image-Turbo: 8", STEPS),
   guidance: option.number(
     "how closely the picture follows the prompt; up to 1 guidance is left out, except of FLUX, and of Z-Image at 0; " +
       "default: the pipeline's, 4.5 with the embedded model, 0 with Z-Image-Turbo",

@@ -1,15 +1,13 @@
-import { type Device, loadPng, type Recipe, version } from "denoise";
+import type { Recipe } from "denoise";
 import type { AnyPipeline } from "denoise/pipelines";
 import { Model } from "denoise/models";
-import { writeJson } from "../../src/io/files/json.ts";
 import { findLora } from "../../src/io/lora/find.ts";
-import { valueOf } from "../command_line/arguments.ts";
 import { fingerprintOfFile, fingerprintOfModel } from "./fingerprint.ts";
 import { readLora } from "./lora.ts";
-import { type Given, options, type Settings } from "./options.ts";
+import type { Settings } from "./options.ts";
 
 /** Options that decide how a picture looks. */
-const KEPT = [
+export const KEPT = [
   "negative",
   "model",
   "base",
@@ -33,47 +31,68 @@ const KEPT = [
   "quantize",
 ] as const;
 
-/** Other things that decide it, which a replay compares, by their names in messages. */
-const COMPARED: Record<string, string> = {
-  version: "Denoise's version",
-  engine: "the engine",
-  adapter: "the adapter",
-  dtype: "the dtype",
-  storage: "what is stored in fewer bits",
-  schedulerClass: "the scheduler",
-  schedulerConfig: "the scheduler's config",
-  revision: "the model's revision",
-  weights: "the model's weights",
-  loraWeights: "the LoRA's weights",
-  imageContent: "the picture that is changed",
-  maskContent: "the mask",
-  controlContent: "the pictures that control",
-  ipContent: "the pictures beside the prompt",
+/** Settings that a recipe keeps. */
+type Kept = {
+  readonly [Name in typeof KEPT[number] | "prompt" | "memory"]?: Settings[Name] | undefined;
 };
 
-/** The settings in a picture's file, and all that it says. */
-export interface Replayed {
-  readonly path: string;
-  readonly settings: Given;
-  readonly recipe: Recipe;
+/** Fingerprints of files that decide how a picture looks, by their names in a recipe. */
+export interface Contents {
+  /** Of the model's files, where no revision names them. */
+  readonly weights?: string | undefined;
+  /** One for each LoRA. */
+  readonly loraWeights?: readonly string[] | undefined;
+  /** Of the picture that is changed, or of each where there are several. */
+  readonly imageContent?: string | readonly string[] | undefined;
+  readonly maskContent?: string | undefined;
+  readonly controlContent?: readonly string[] | undefined;
+  readonly ipContent?: readonly string[] | undefined;
 }
 
-/** The recipe of a run's pictures: all that changes a pixel, except for the seeds. */
-export async function recipeOf(
+/** The contents of the files that settings name. */
+export async function contentsOf(
   pipeline: AnyPipeline,
   settings: Settings,
   model: string,
-): Promise<Recipe> {
-  const { parts } = pipeline;
-  const models = Object.entries(parts).filter((part): part is [string, Model] => part[1] instanceof Model);
-  const packed = models.flatMap(([name, { quantize }]) => quantize ? [`${name} ${quantize}`] : []);
-  const { scheduler } = parts;
-  const { prompt, memory, lora, image, mask, control, "ip-image": ip } = settings;
-  const [, first] = models[0]!;
+): Promise<Contents> {
+  const { lora, image, mask, control, "ip-image": ip } = settings;
   const each = (paths: readonly string[] = []) => Promise.all(paths.map(fingerprintOfFile));
   const loras = await each(await Promise.all(lora?.map((text) => findLora(readLora(text).path)) ?? []));
-  const contents = await each(image);
   const [maskContent] = await each(mask === undefined ? [] : [mask]);
+  return {
+    weights: await weightsOf(pipeline, model, settings),
+    loraWeights: loras.length > 0 ? loras : undefined,
+    imageContent: oneOrSeveral(await each(image)),
+    maskContent,
+    controlContent: control && await each(control),
+    ipContent: ip && await each(ip),
+  };
+}
+
+/** The fingerprint of a pipeline's files, where no revision names them. */
+export async function weightsOf(
+  pipeline: AnyPipeline,
+  model: string,
+  options: Parameters<typeof fingerprintOfModel>[1],
+): Promise<string | undefined> {
+  const [[, first]] = modelsOf(pipeline);
+  return first.revision === undefined ? await fingerprintOfModel(model, options) : undefined;
+}
+
+/** One alone stands by itself in a recipe. */
+export function oneOrSeveral(fingerprints: readonly string[]): string | readonly string[] | undefined {
+  return fingerprints.length > 1 ? fingerprints : fingerprints[0];
+}
+
+/** The recipe of a run's pictures: all that changes a pixel, except for the seeds. */
+export function recipeOf(pipeline: AnyPipeline, settings: Kept, contents: Contents): Recipe {
+  const { parts } = pipeline;
+  const models = modelsOf(pipeline);
+  const packed = models.flatMap(([name, { quantize }]) => quantize ? [`${name} ${quantize}`] : []);
+  const { scheduler } = parts;
+  const { prompt, memory } = settings;
+  const [[, first]] = models;
+  const { weights, loraWeights, imageContent, maskContent, controlContent, ipContent } = contents;
   return {
     prompt: "vae" in parts ? prompt : undefined,
     ...Object.fromEntries(KEPT.map((name) => [name, settings[name]])),
@@ -83,62 +102,17 @@ export async function recipeOf(
     schedulerClass: scheduler.constructor.name,
     schedulerConfig: { ...scheduler.config },
     revision: first.revision,
-    weights: first.revision === undefined ? await fingerprintOfModel(model, settings) : undefined,
-    loraWeights: loras.length > 0 ? loras : undefined,
-    imageContent: contents.length > 1 ? contents : contents[0],
+    weights,
+    loraWeights,
+    imageContent,
     maskContent,
-    controlContent: control && await each(control),
-    ipContent: ip && await each(ip),
+    controlContent,
+    ipContent,
   };
 }
 
-/** Tells in one line what is otherwise now than when a picture was drawn, so that another may come of it. */
-export function tellDifferences({ path, recipe: then }: Replayed, recipe: Recipe, device: Device): void {
-  const now: Recipe = { ...recipe, version, engine: device.engine, adapter: device.adapterName };
-  const words = Object.entries(COMPARED).flatMap(([name, what]) => {
-    const [before, after] = [then[name], now[name]];
-    if (before === undefined && then["schedulerClass"] === undefined) return []; // other scripts write less
-    if (writeJson(before) === writeJson(after)) return [];
-    const short = [before, after].every((value) => typeof value !== "object" && `${value}`.length <= 40);
-    return [short ? `${what} (${after ?? "none"}, was ${before ?? "none"})` : what];
-  });
-  if (words.length > 0) console.warn(`Not all is as when ${path} was drawn: ${words.join(", ")}`);
-}
-
-/** The settings with which a picture was made. */
-export async function readRecipe(path: string): Promise<Replayed> {
-  const { recipe, text } = await loadPng(path).catch((error: Error) => {
-    throw new Error(
-      `Cannot replay ${path}: ${error.message.replace(/^Cannot load .*?: /, "").split(";")[0]}` +
-        "; name a PNG that Denoise made",
-      { cause: error },
-    );
-  });
-  if (!recipe) {
-    const others = Object.entries({
-      workflow: "ComfyUI",
-      "invokeai_metadata": "InvokeAI",
-      parameters: "A1111",
-    });
-    const other = others.find(([keyword]) => keyword in text)?.[1];
-    const got = other ? `one of ${other} or its like` : "one without its settings";
-    throw new Error(`Cannot replay ${path}: expected a picture that Denoise made, got ${got}`);
-  }
-  const kept = [...KEPT, "prompt", "memory", "size", "dtype", "engine", "seed"] as const;
-  const settings = kept.flatMap((name) => {
-    const value = recipe[name];
-    if (value === undefined) return [];
-    const texts = (Array.isArray(value) ? value : [value]).map(String);
-    return [[name, settingOf(path, name, texts)]];
-  });
-  return { path, recipe, settings: Object.fromEntries(settings) };
-}
-
-function settingOf(path: string, name: keyof typeof options, texts: string[]): unknown {
-  try {
-    return valueOf(name, texts, options[name]);
-  } catch (error) {
-    const message = (error as Error).message.replace(/^Cannot take --\S+ /, "");
-    throw new TypeError(`Cannot replay ${path}: its setting ${name} is wrong: ${message}`);
-  }
+/** The models of a pipeline by the names of its parts. */
+function modelsOf({ parts }: AnyPipeline): [[string, Model], ...[string, Model][]] {
+  const models = Object.entries(parts).filter((part): part is [string, Model] => part[1] instanceof Model);
+  return models as [[string, Model], ...[string, Model][]];
 }

@@ -1,7 +1,8 @@
 import { defaultsOf, readGiven } from "../command_line/arguments.ts";
 import { expectWritable } from "../../src/io/files/whole_file.ts";
-import { about, EMBEDDED, type Given, options, type Settings, usage } from "./options.ts";
-import { readRecipe, type Replayed } from "./recipe.ts";
+import { about, type Given, options, type Settings, usage } from "./options.ts";
+import { readRecipe, type Replayed } from "./replay.ts";
+import { usualOf } from "./usual.ts";
 
 /** Settings of the pictures to draw, those given on the command line, and the recipe that is replayed. */
 interface Task {
@@ -20,17 +21,6 @@ export async function readTask(args: string[]): Promise<Task> {
   expectTogether(settings);
   if (!settings.plan) expectWritable(settings.out, `take --out ${settings.out}`);
   return { settings, given, replayed };
-}
-
-/** Settings that models were made for, by their names. */
-const USUAL: readonly [name: RegExp, settings: Given][] = [
-  [new RegExp(`^${EMBEDDED}$`), { guidance: 4.5 }],
-  [/flux[.-]?2-?_?klein(?!.*base)/i, { steps: 4 }], // distilled
-  [/z-?_?image-?_?turbo/i, { steps: 8, guidance: 0 }], // distilled: a model of the same config is not
-];
-
-function usualOf(model: string): Given {
-  return USUAL.find(([name]) => name.test(model))?.[1] ?? {};
 }
 
 /** Throws where options are said without those that they belong to. */
@@ -58,14 +48,4 @@ function expectTogether(settings: Settings): void {
   if (plan && quantize !== undefined) {
     throw new TypeError("Cannot take --quantize with --plan: the plan shows every way; leave it out");
   }
-}
-
-/**
- * The seed of each picture: the first one's, then the numbers that follow; after the last of 64 bits comes 0.
- */
-export function seedsOf({ seed, count }: Settings): bigint[] {
-  return Array.from({ length: count }, (_, i) => {
-    const next = seed + BigInt(i);
-    return next < 2n ** 64n ? next : next - 2n ** 64n;
-  });
 }

@@ -1,10 +1,11 @@
 import { type Device, type Engine, NoAdapterError, openDevice, waiting } from "denoise";
-import type { AnyPipeline } from "denoise/pipelines";
+import type { AnyParts, AnyPipeline } from "denoise/pipelines";
 import { describeVerdict, planMemory } from "../../src/pipelines/memory/plan.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
+import type { Size } from "../command_line/options.ts";
 import { type Draw, type Pictures, takesReferences } from "./draw.ts";
 import type { Given, Settings } from "./options.ts";
-import type { Replayed } from "./recipe.ts";
+import type { Replayed } from "./replay.ts";
 
 /** Opens the engine that is asked for, or that of a replayed picture; where that does not open, any. */
 export async function openEngine(given: Given, replayed: Replayed | undefined): Promise<Device> {
@@ -47,6 +48,13 @@ export function expectRoom({ parts }: AnyPipeline, { memory, quantize, size }: S
   );
 }
 
+/** The size for which a pipeline's model was trained. */
+export function usualSize(parts: AnyParts): Size {
+  const f = "vae" in parts ? parts.vae.scaleFactor : 1;
+  const [h, w] = "unet" in parts ? parts.unet.sampleSize : [128, 128]; // transformers for 1024 x 1024
+  return { width: f * w, height: f * h };
+}
+
 const FAR = 4; // times more pixels
 
 /** Tells where a picture is far from the size for which its model was trained. */
@@ -54,10 +62,7 @@ export function tellSize(pipeline: AnyPipeline, { size }: Settings, { images }: 
   const { parts } = pipeline;
   if (!("vae" in parts)) return;
   const [image] = takesReferences(pipeline) ? [] : images; // large references are made smaller
-  const f = parts.vae.scaleFactor;
-  const [H, W] = "unet" in parts
-    ? parts.unet.sampleSize.map((side) => f * side) as [number, number]
-    : [128 * f, 128 * f];
+  const { width: W, height: H } = usualSize(parts);
   const [height = H, width = W] = size ? [size.height, size.width] : image?.shape.slice(2) ?? [];
   const ratio = height * width / (H * W);
   if (ratio < FAR && ratio > 1 / FAR) return;

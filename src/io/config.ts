@@ -45,13 +45,16 @@ function refusalIn(value: unknown): string | undefined {
 export function parseConfig<S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const [issue, ...others] = result.error.issues as [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
+  throw new TypeError(`Cannot load ${where}: ${problemOf(result.error, value)}; correct the config`);
+}
+
+/** The first problem that zod found in a value: `expected width to be a number, got "7"`. */
+export function problemOf({ issues }: Pick<z.ZodError, "issues">, value: unknown): string {
+  const [issue, ...others] = issues as [z.core.$ZodIssue, ...z.core.$ZodIssue[]];
   const { path, expected } = describe(issue);
   const subject = path.length > 0 ? `${format(path)} to be ${expected}` : expected;
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
-  throw new TypeError(
-    `Cannot load ${where}: expected ${subject}, got ${quote(follow(value, path))}${more}; correct the config`,
-  );
+  return `expected ${subject}, got ${quote(follow(value, path))}${more}`;
 }
 
 /** A schema of a config; its shape has the keys that it knows. */

@@ -23,10 +23,10 @@ export interface RunOptions {
   /** Ends the run between two steps. */
   signal?: AbortSignal | undefined;
   /**
-   * Called after each step with its number, its timestep and the sample so far. A tensor that it returns, or promises,
-   * takes the sample's place; of a sample that it keeps it makes a copy, e.g. by `sample.clone()`.
+   * Called after each step with its number, its timestep, the sample so far and the number of all steps. A tensor that it
+   * returns, or promises, takes the sample's place; of a sample that it keeps it makes a copy, e.g. by `sample.clone()`.
    */
-  onStep?: ((step: number, timestep: number, sample: Tensor) => unknown) | undefined;
+  onStep?: ((step: number, timestep: number, sample: Tensor, steps: number) => unknown) | undefined;
   /**
    * Keeps each step on the host too, and where the device is lost asks for a new one and goes on from there; false by
    * default, as it costs a reading back of the sample, and of what the scheduler remembers, at every step.
@@ -86,7 +86,7 @@ export async function runSteps(
   for await (const t of progress(timesteps.slice(number), options)) {
     using _ = currentDevice().mark("step");
     sample = step(sample, t, number);
-    if (onStep) sample = replaced(sample, await onStep(number, t, sample));
+    if (onStep) sample = replaced(sample, await onStep(number, t, sample, timesteps.length));
     number++;
     recovery?.keep(number, sample, scheduler);
     if (number === timesteps.length) await previews.end();

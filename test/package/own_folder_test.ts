@@ -97,6 +97,7 @@ Deno.test("a published package holds no tests and no models; `deno add` brings i
     "LICENSE",
     "README.md",
     "deno.json",
+    "scripts",
     "shaders",
     "src",
   ]);

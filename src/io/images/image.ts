@@ -24,11 +24,16 @@ export function isSide(length: number): boolean {
   return Number.isInteger(length) && length >= 1 && length <= maxSide;
 }
 
-/** Refuses a file whose header names sides that are too long, or 0. */
-export function expectSides({ width, height }: Size, path: string): void {
-  if (isSide(width) && isSide(height)) return;
+/** The most pixels that a picture may have. */
+export const maxPixels: number = maxSide ** 2;
+
+/** Refuses a file whose header names sides that are too long, or 0, or more pixels than are allowed. */
+export function expectSides({ width, height }: Size, path: string, most: number = maxPixels): void {
+  const isWithin = isSide(width) && isSide(height);
+  if (isWithin && width * height <= most) return;
+  const expected = isWithin ? `at most ${most} pixels` : `sides of 1 to ${maxSide} pixels`;
   throw new RangeError(
-    `Cannot load ${path}: expected sides of 1 to ${maxSide} pixels, got ${width} x ${height}; make it smaller`,
+    `Cannot load ${path}: expected ${expected}, got ${width} x ${height}; make it smaller`,
   );
 }
 

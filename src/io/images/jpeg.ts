@@ -1,7 +1,7 @@
 import { decodeLatin1 } from "../files/latin1.ts";
 import { damaged, quote } from "../files/errors.ts";
 import { decodeWith, imageOf } from "./codecs.ts";
-import { expectSides, type Image, type Size } from "./image.ts";
+import { expectSides, type Image, maxPixels, type Size } from "./image.ts";
 import type { Metadata } from "./orientation.ts";
 
 /** Second bytes of markers (ITU-T T.81, table B.1). */
@@ -11,8 +11,12 @@ const [SCAN, END, APP1] = [0xda, 0xd9, 0xe1];
 const isFrame = (marker: number) => marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker);
 
 /** Decodes a JPEG with the pixels of PIL's libjpeg-turbo; one in CMYK within 1 of 255. */
-export async function decodeJpeg(bytes: Uint8Array, path: string): Promise<{ image: Image } & Metadata> {
-  const { components, ...metadata } = readHeader(bytes, path);
+export async function decodeJpeg(
+  bytes: Uint8Array,
+  path: string,
+  most: number = maxPixels,
+): Promise<{ image: Image } & Metadata> {
+  const { components, ...metadata } = readHeader(bytes, path, most);
   const image = components === 4
     ? await decodeFourInks(bytes, path)
     : await decodeWith("a JPEG", bytes, path);
@@ -31,7 +35,7 @@ async function decodeFourInks(bytes: Uint8Array, path: string): Promise<Image> {
 }
 
 /** Reads the segments before the pixels, and checks everything about the pixels before they are decoded. */
-function readHeader(bytes: Uint8Array, path: string): Metadata & { components: number } {
+function readHeader(bytes: Uint8Array, path: string, most: number): Metadata & { components: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let components: number | undefined;
   let [exif, xmp]: (Uint8Array | undefined)[] = [];
@@ -46,7 +50,7 @@ function readHeader(bytes: Uint8Array, path: string): Metadata & { components: n
     const data = bytes.subarray(at + 4, at + 2 + length);
     if (isFrame(marker) && data.length >= 6) {
       const size = { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
-      expectSides(size, path);
+      expectSides(size, path, most);
       expectBytes(bytes.length, size, path);
       components = data[5]!;
     }

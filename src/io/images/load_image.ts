@@ -3,7 +3,7 @@ import { expectOptions } from "../../core/error.ts";
 import { currentDevice } from "../../gpu/device.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { HEAD, kindOf } from "../files/file_kinds.ts";
-import { type Image, type ImageMode, imageModes, inMode } from "./image.ts";
+import { type Image, type ImageMode, imageModes, inMode, maxPixels } from "./image.ts";
 import { decodeJpeg } from "./jpeg.ts";
 import { type Metadata, orientationOf, upright } from "./orientation.ts";
 import { fetchPicture, notPicture, readPicture } from "./picture_file.ts";
@@ -85,9 +85,12 @@ async function readImage(source: ImageSource): Promise<Image> {
 type Decoded = { image: Image } & Metadata;
 
 /** By the kind of file, as `kindOf` names it. */
-const decoders: Record<string, (bytes: Uint8Array, path: string) => Decoded | Promise<Decoded>> = {
-  "a PNG": (bytes, path) => {
-    const image = decodePng(bytes, path);
+const decoders: Record<
+  string,
+  (bytes: Uint8Array, path: string, most: number) => Decoded | Promise<Decoded>
+> = {
+  "a PNG": (bytes, path, most) => {
+    const image = decodePng(bytes, path, most);
     return { image, exif: image.exif, xmp: image.xmp };
   },
   "a JPEG": decodeJpeg,
@@ -99,11 +102,18 @@ function expectPicture(head: Uint8Array, path: string): void {
   if (!decoderOf(head)) throw notPicture(head, path, "a PNG, JPEG or WebP");
 }
 
-/** Decodes a file and turns the picture upright. The bytes decide the format, not the file's name. */
-export async function decodePicture(bytes: Uint8Array, path: string): Promise<Image> {
+/**
+ * Decodes a file and turns the picture upright. The bytes decide the format, not the file's name. One of more than `most`
+ * pixels is refused by its header.
+ */
+export async function decodePicture(
+  bytes: Uint8Array,
+  path: string,
+  most: number = maxPixels,
+): Promise<Image> {
   const decoder = decoderOf(bytes);
   if (!decoder) throw notPicture(bytes, path, "a PNG, JPEG or WebP");
-  const { image, ...metadata } = await decoder(bytes, path);
+  const { image, ...metadata } = await decoder(bytes, path, most);
   return upright(image, orientationOf(metadata));
 }
 

@@ -3,7 +3,7 @@ import { inflateSync } from "node:zlib";
 import type { Tuple } from "../../core/shape.ts";
 // @ts-types="@types/pngjs"
 import { type ParserOptions, PNG } from "pngjs";
-import { expectSides, type Image, isSide, maxSide } from "./image.ts";
+import { expectSides, type Image, isSide, maxPixels, maxSide } from "./image.ts";
 import type { Metadata } from "./orientation.ts";
 import { notPicture, readPicture } from "./picture_file.ts";
 import { joinChunk, PNG_SIGNATURE, type PngChunk, readTexts, splitChunks, textChunk } from "./png_text.ts";
@@ -57,9 +57,9 @@ export async function readPng(path: string): Promise<PngFile> {
  * Decodes a PNG; everything about the pixels is checked before. 16 bits are converted as PIL does it: of
  * colours and alpha the upper eight bits count, and gray above 255 of 65535 is white.
  */
-export function decodePng(bytes: Uint8Array, path: string): PngFile & Metadata {
+export function decodePng(bytes: Uint8Array, path: string, most: number = maxPixels): PngFile & Metadata {
   const chunks = splitChunks(bytes, path);
-  const header = readHeader(chunks[0]!.type === "IHDR" ? chunks[0]!.data : new Uint8Array(), path);
+  const header = readHeader(chunks[0]!.type === "IHDR" ? chunks[0]!.data : new Uint8Array(), path, most);
   const compressed = Buffer.concat(chunks.filter(({ type }) => type === "IDAT").map(({ data }) => data));
   checkPixels(compressed, rawLength(header), path);
   try {
@@ -97,11 +97,11 @@ const layouts = new Map([
   [6, { channels: 4, depths: [8, 16] }],
 ]);
 
-function readHeader(data: Uint8Array, path: string): Header {
+function readHeader(data: Uint8Array, path: string, most: number): Header {
   if (data.length !== 13) throw damaged(path, "a PNG that begins with IHDR", "another chunk");
   const view = new DataView(data.buffer, data.byteOffset);
   const [width, height] = [view.getUint32(0), view.getUint32(4)];
-  expectSides({ width, height }, path);
+  expectSides({ width, height }, path, most);
   const [bits, colorType, compression, filter, interlace] = [...data.subarray(8)] as Tuple<number, 5>;
   const layout = layouts.get(colorType);
   if (!layout?.depths.includes(bits) || compression !== 0 || filter !== 0 || interlace > 1) {

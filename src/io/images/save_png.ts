@@ -1,6 +1,7 @@
 import { extname, join, parse } from "node:path";
 import { nameOfKind } from "../../core/error.ts";
 import { version } from "../../core/version.ts";
+import type { Device } from "../../gpu/device.ts";
 import { Tensor } from "../../tensor/mod.ts";
 import { gridOf } from "./image.ts";
 import { imagesOf } from "./tensors.ts";
@@ -39,18 +40,26 @@ export async function savePng(path: string, x: Tensor, options: SavePngOptions =
   const columns = columnsOf(path, grid, x.rank === 4 ? x.shape[0]! : 1);
   expectWritable(path);
   const images = await imagesOf(x, `Cannot save ${path}`);
-  const made: Recipe = { ...recipe, version, engine: x.device.engine, adapter: x.device.adapterName };
-  const text = {
+  const text = recipeTexts(recipe, x.device);
+  const pictures = columns === undefined ? images : [gridOf(images, columns)];
+  const paths = pictures.length === 1 ? [path] : images.map((_, i) => numbered(path, i + 1));
+  for (const [i, picture] of pictures.entries()) await writePng(paths[i]!, picture, text);
+  return paths;
+}
+
+/** The texts of a PNG that hold a recipe, with Denoise's version, the engine and the adapter. */
+export function recipeTexts(
+  recipe: Recipe,
+  { engine, adapterName }: Pick<Device, "engine" | "adapterName">,
+): Record<string, string> {
+  const made: Recipe = { ...recipe, version, engine, adapter: adapterName };
+  return {
     [KEYWORD]: writeJson(made),
     parameters: Object.entries(made).filter(([, value]) =>
       value !== undefined && (typeof value !== "object" || Array.isArray(value))
     )
       .map(([key, value]) => `${key}: ${value}`).join(", "),
   };
-  const pictures = columns === undefined ? images : [gridOf(images, columns)];
-  const paths = pictures.length === 1 ? [path] : images.map((_, i) => numbered(path, i + 1));
-  for (const [i, picture] of pictures.entries()) await writePng(paths[i]!, picture, text);
-  return paths;
 }
 
 /** The path of one picture of a batch, counted from 1: a.png and 2 give a-2.png. */

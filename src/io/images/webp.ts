@@ -1,7 +1,7 @@
 import { decodeLatin1, encodeLatin1 } from "../files/latin1.ts";
 import { damaged } from "../files/errors.ts";
 import { decodeWith } from "./codecs.ts";
-import { expectSides, type Image, paste, type Size } from "./image.ts";
+import { expectSides, type Image, maxPixels, paste, type Size } from "./image.ts";
 import type { Metadata } from "./orientation.ts";
 
 const ALPHA = 0x10; // a flag of VP8X
@@ -18,12 +18,18 @@ interface Chunk {
  * Decodes a WebP (https://developers.google.com/speed/webp/docs/riff_container) with the pixels of PIL's
  * libwebp; of an animation, the first frame.
  */
-export async function decodeWebp(bytes: Uint8Array, path: string): Promise<{ image: Image } & Metadata> {
+export async function decodeWebp(
+  bytes: Uint8Array,
+  path: string,
+  most: number = maxPixels,
+): Promise<{ image: Image } & Metadata> {
   const size = 8 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
   if (size > bytes.length) throw damaged(path, `a WebP of ${size} bytes`, `${bytes.length}`);
   const chunks = splitChunks(bytes.subarray(12, size), path);
   const find = (type: string) => chunks.find((chunk) => chunk.type === type)?.data;
   const canvas = find("VP8X") ? canvasOf(find("VP8X")!, path) : undefined;
+  const sides = canvas ?? sidesOf(chunks);
+  if (sides) expectSides(sides, path, most);
   const frame = find("ANMF");
   const image = frame && canvas
     ? await decodeFrame(frame, canvas, path)
@@ -46,9 +52,21 @@ function splitChunks(riff: Uint8Array, path: string): Chunk[] {
 
 function canvasOf(data: Uint8Array, path: string): Size {
   if (data.length < 10) throw damaged(path, "10 bytes in the VP8X of a WebP", `${data.length}`);
-  const size = { width: 1 + number24(data, 4), height: 1 + number24(data, 7) };
-  expectSides(size, path);
-  return size;
+  return { width: 1 + number24(data, 4), height: 1 + number24(data, 7) };
+}
+
+/** Sides of a picture without a canvas, as the header of its lossy or lossless pixels has them; 14 bits each. */
+function sidesOf(chunks: readonly Chunk[]): Size | undefined {
+  for (const { type, data } of chunks) {
+    if (type === "VP8 " && data.length >= 10) {
+      return { width: number24(data, 6) & 0x3fff, height: number16(data, 8) & 0x3fff };
+    }
+    if (type === "VP8L" && data.length >= 5) {
+      const [low, high] = [number16(data, 1), number16(data, 3)];
+      return { width: 1 + (low & 0x3fff), height: 1 + (low >> 14 | (high & 0xfff) << 2) };
+    }
+  }
+  return undefined;
 }
 
 /** Decodes the first frame, as a file of its own, and pastes it onto a transparent canvas. */
@@ -82,6 +100,10 @@ function fileOf(frame: Uint8Array): Uint8Array {
   file.set(header);
   file.set(frame.subarray(FRAME), header.length);
   return file;
+}
+
+function number16(data: Uint8Array, at: number): number {
+  return data[at]! | data[at + 1]! << 8;
 }
 
 function number24(data: Uint8Array, at: number): number {

@@ -34,7 +34,8 @@ export function previewWriter(
   };
 }
 
-function enlarged(picture: Image): Image {
+/** A preview large enough to be looked at: its longer side has 256 pixels at least. */
+export function enlarged(picture: Image): Image {
   const factor = Math.max(1, Math.ceil(SIDE / Math.max(picture.width, picture.height)));
   return resample(picture, { width: factor * picture.width, height: factor * picture.height }, "bilinear");
 }

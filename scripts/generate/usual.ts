@@ -1,0 +1,23 @@
+/** The model that comes with Denoise, from the folder of the repository. */
+export const EMBEDDED = "models/emoji-diffusion";
+
+/** Steps where nothing else is said or usual. */
+export const STEPS = 25;
+
+/** Settings that a model was made for. */
+interface Usual {
+  readonly steps?: number;
+  readonly guidance?: number;
+}
+
+/** Such settings by the names of models. */
+const USUAL: readonly [name: RegExp, settings: Usual][] = [
+  [new RegExp(`^${EMBEDDED}$`), { guidance: 4.5 }],
+  [/flux[.-]?2-?_?klein(?!.*base)/i, { steps: 4 }], // distilled
+  [/z-?_?image-?_?turbo/i, { steps: 8, guidance: 0 }], // distilled: a model of the same config is not
+];
+
+/** The settings that a model was made for, by its name. */
+export function usualOf(model: string): Usual {
+  return USUAL.find(([name]) => name.test(model))?.[1] ?? {};
+}

@@ -1,0 +1,224 @@
+import { type Device, DeviceLostError, type DeviceOptions, openDevice, type Recipe, scope } from "denoise";
+import { encodePng } from "../../src/io/images/png.ts";
+import { recipeTexts } from "../../src/io/images/save_png.ts";
+import { imagesOf, imageTensor } from "../../src/io/images/tensors.ts";
+import { enlarged } from "../../src/io/terminal/preview_writer.ts";
+import { drawing, inBatches, picturesAtOnce } from "../generate/draw.ts";
+import { recipeOf } from "../generate/recipe.ts";
+import { type ModelOptions, Models, type Offer } from "./models.ts";
+import { Queue } from "./queue.ts";
+import { RefusalError } from "./refusal.ts";
+import { type DrawRequest, readRequest } from "./request.ts";
+import { LIMITS, type Limits, type Task, taskOf } from "./task.ts";
+
+/** Options of opening a drawer. */
+export interface DrawerOptions extends ModelOptions, Pick<DeviceOptions, "engine" | "adapter"> {
+  /** The models that are offered; a request that names none takes the first. */
+  readonly models: readonly [Offer, ...Offer[]];
+  /** The LoRAs that are offered. */
+  readonly loras?: readonly Offer[] | undefined;
+  /** The most that a request may ask for. */
+  readonly limits?: Partial<Limits> | undefined;
+}
+
+/** How far a request is. */
+export type DrawProgress =
+  | {
+    readonly phase: "waiting";
+    /** Requests in front of it. */
+    readonly ahead: number;
+  }
+  | {
+    /** Models and LoRAs come, and the prompt is read. */
+    readonly phase: "loading";
+  }
+  | {
+    readonly phase: "drawing";
+    /** The step that is computed, from 1. */
+    readonly step: number;
+    /** Steps of the pictures that are drawn now. */
+    readonly steps: number;
+    /** Pictures that are done. */
+    readonly drawn: number;
+    /** All pictures. */
+    readonly count: number;
+  };
+
+/** Options of drawing a request. */
+export interface DrawOptions {
+  /** Ends it: while it waits at once, else between two steps. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told how far it is. */
+  readonly onProgress?: ((progress: DrawProgress) => void) | undefined;
+  /** Takes small pictures of what is drawn, as PNG; those that are drawn at once stand side by side. */
+  readonly onPreview?: ((png: Uint8Array, step: number) => void | Promise<void>) | undefined;
+}
+
+/** A picture of a request. */
+export interface DrawnPicture {
+  /** Its file, with the recipe in it. */
+  readonly png: Uint8Array;
+  /** In pixels. */
+  readonly width: number;
+  /** In pixels. */
+  readonly height: number;
+  /** All that decided its pixels, its seed among them. */
+  readonly recipe: Recipe;
+}
+
+/** What became of a request. */
+export interface Drawing {
+  /** One for each seed. */
+  readonly pictures: readonly DrawnPicture[];
+  /** Lines on what was done otherwise than asked, e.g. on words of a prompt that were cut. */
+  readonly notices: readonly string[];
+}
+
+/**
+ * Draws requests on one device, one after the other. The same request gives the same bytes on the same adapter, whatever was
+ * drawn before, so that it may be sent again without harm.
+ *
+ * ```ts ignore
+ * await using drawer = await Drawer.open({ models: [{ name: "sd", path: "CompVis/stable-diffusion-v1-4" }] });
+ * const { pictures } = await drawer.draw({ prompt: "a nice flower", seed: 1n });
+ * await Deno.writeFile("flower.png", pictures[0]!.png);
+ * ```
+ */
+export class Drawer implements AsyncDisposable {
+  /** The device. */
+  readonly device: Device;
+  /** The most that a request may ask for. */
+  readonly limits: Limits;
+  readonly #models: Models;
+  readonly #queue: Queue;
+  readonly #kept: Pick<ModelOptions, "memory" | "quantize">;
+
+  private constructor(device: Device, models: Models, options: DrawerOptions) {
+    this.device = device;
+    this.#models = models;
+    this.limits = { ...LIMITS, ...options.limits };
+    this.#queue = new Queue(this.limits.waiting);
+    this.#kept = { memory: options.memory, quantize: options.quantize };
+  }
+
+  /** Opens a device and the models on it; their weights come with the first request that needs them. */
+  static async open(options: DrawerOptions): Promise<Drawer> {
+    const { models, loras = [], limits: _, engine, adapter, ...loading } = options;
+    using opened = new DisposableStack();
+    const device = opened.use(await openDevice({ engine, adapter }));
+    const all = opened.use(await Models.open(device, models, loras, loading));
+    opened.move();
+    return new Drawer(device, all, options);
+  }
+
+  /** Names of the models that are offered. */
+  get models(): readonly string[] {
+    return this.#models.names;
+  }
+
+  /** Names of the LoRAs that are offered. */
+  get loras(): readonly string[] {
+    return this.#models.loras;
+  }
+
+  /** Requests that wait. */
+  get waiting(): number {
+    return this.#queue.waiting;
+  }
+
+  /** True while a request is drawn. */
+  get busy(): boolean {
+    return this.#queue.busy;
+  }
+
+  /**
+   * Draws a request, which is checked first, whoever wrote it. Throws a RefusalError where it is not drawn for a reason that
+   * its sender may know: before it waits for whatever is wrong with it, for what fits in no way in memory, and where too many
+   * wait. If the device is lost, another is opened, and the request drawn once more.
+   */
+  async draw(request: DrawRequest, options: DrawOptions = {}): Promise<Drawing> {
+    const { signal, onProgress = () => {} } = options;
+    const task = await this.#taskOf(request);
+    signal?.throwIfAborted();
+    const onAhead = (ahead: number) => onProgress({ phase: "waiting", ahead });
+    return await this.#queue.run(() => this.#withinTime(task, options), { signal, onAhead });
+  }
+
+  /** Throws a RefusalError for a request that would be refused, and draws nothing. */
+  async expect(request: DrawRequest): Promise<void> {
+    await this.#taskOf(request);
+  }
+
+  /** Refuses the requests that wait and all that come, finishes the one that is drawn, and closes the device. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#queue.close();
+    this.#models[Symbol.dispose]();
+    this.device[Symbol.dispose]();
+  }
+
+  async #taskOf(request: DrawRequest): Promise<Task> {
+    return await taskOf(readRequest(request), this.#models, this.limits, picturesAtOnce(this.device));
+  }
+
+  async #withinTime(task: Task, options: DrawOptions): Promise<Drawing> {
+    const { seconds } = this.limits;
+    const timeout = AbortSignal.timeout(1000 * seconds);
+    const signal = AbortSignal.any([timeout, ...options.signal ? [options.signal] : []]);
+    try {
+      return await this.#drawn(task, { ...options, signal });
+    } catch (error) {
+      if (error !== timeout.reason) throw error;
+      throw new RefusalError("timeout", `Cannot draw: expected to be done within ${seconds} s, and was not`);
+    }
+  }
+
+  async #drawn(task: Task, options: DrawOptions): Promise<Drawing> {
+    try {
+      return await this.#attempt(task, options);
+    } catch (error) {
+      if (!(error instanceof DeviceLostError)) throw error;
+      await this.device.reopen();
+      this.#models.forget();
+      return await this.#attempt(task, options);
+    }
+  }
+
+  async #attempt(task: Task, { signal, onProgress = () => {}, onPreview }: DrawOptions): Promise<Drawing> {
+    const { model, settings, seeds, images, mask, contents, batch } = task;
+    signal?.throwIfAborted();
+    onProgress({ phase: "loading" });
+    const pipeline = await this.#models.ready(model.name, task);
+    using _made = scope();
+    const draw = drawing(pipeline, settings, {
+      images: images.map((image) => imageTensor(image)),
+      mask: mask && imageTensor(mask),
+      control: [],
+      ip: [],
+    });
+    const notices = new Set<string>();
+    const pictures: DrawnPicture[] = [];
+    const how = {
+      numInferenceSteps: settings.steps,
+      progress: false,
+      signal,
+      onNotice: (line: string) => notices.add(line),
+      onStep: (step: number, _timestep: number, _sample: unknown, steps: number) => {
+        const [drawn, count] = [pictures.length, seeds.length];
+        onProgress({ phase: "drawing", step: step + 1, steps, drawn, count });
+      },
+      preview: onPreview && {
+        write: (picture: Parameters<typeof encodePng>[0], step: number) =>
+          onPreview(encodePng(enlarged(picture)), step),
+      },
+    } as const;
+    for await (const [seed, picture] of inBatches(seeds, batch, (some) => draw(some, how))) {
+      const [image] = await imagesOf(picture, "Cannot draw");
+      const { width, height } = image;
+      const kept = recipeOf(pipeline, { ...settings, model: model.name, ...this.#kept }, contents); // stored as it ran
+      const recipe: Recipe = { ...kept, size: `${width}x${height}`, seed };
+      pictures.push({ png: encodePng(image, recipeTexts(recipe, this.device)), width, height, recipe });
+      signal?.throwIfAborted();
+    }
+    return { pictures, notices: [...notices] };
+  }
+}

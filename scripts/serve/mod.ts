@@ -1,0 +1,14 @@
+/** A queue of requests on one device, and servers over it. @module */
+export {
+  Drawer,
+  type DrawerOptions,
+  type Drawing,
+  type DrawnPicture,
+  type DrawOptions,
+  type DrawProgress,
+} from "./drawer.ts";
+export type { Size } from "../command_line/options.ts";
+export type { ModelOptions, Offer } from "./models.ts";
+export { RefusalError, type RefusalKind } from "./refusal.ts";
+export { type DrawRequest, readRequest } from "./request.ts";
+export { LIMITS, type Limits } from "./task.ts";

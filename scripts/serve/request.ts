@@ -1,0 +1,133 @@
+import { Buffer } from "node:buffer";
+import { z } from "zod";
+import { expectOptions } from "../../src/core/error.ts";
+import { positive, problemOf } from "../../src/io/config.ts";
+import type { Size } from "../command_line/options.ts";
+import { readLora } from "../generate/lora.ts";
+import { RefusalError } from "./refusal.ts";
+
+/**
+ * What is to be drawn: settings under their names in a recipe, as generate.ts writes it into a picture's file. What is left
+ * out is as in generate.ts, or as the model was made for it. Nothing in it is a path or an address.
+ */
+export interface DrawRequest {
+  /** What is to be drawn. */
+  readonly prompt?: string | undefined;
+  /** What is not to be drawn. */
+  readonly negative?: string | undefined;
+  /** The name of a model that is offered; by default the first. */
+  readonly model?: string | undefined;
+  /** Names of LoRAs that are offered, with or without a scale: "style", "style:0.8". */
+  readonly lora?: readonly string[] | undefined;
+  /** A class or a name as in docs/schedulers.md. */
+  readonly scheduler?: string | undefined;
+  /** Steps of the scheduler. */
+  readonly steps?: number | undefined;
+  /** How closely the picture follows the prompt. */
+  readonly guidance?: number | undefined;
+  /** FLUX: guidance by the negative prompt. */
+  readonly "true-cfg"?: number | undefined;
+  /** Tokens of the prompt that are read, for models with long ones. */
+  readonly "max-sequence-length"?: number | undefined;
+  /** Of the noise of the first picture; the others take those after it. 0 by default. */
+  readonly seed?: bigint | undefined;
+  /** Pictures; 1 by default. */
+  readonly count?: number | undefined;
+  /** In pixels; by default that of the first of `image`, or the size for which the model was trained. */
+  readonly size?: Size | undefined;
+  /** The bytes of pictures: one that is changed or, where the model takes them so, those that the prompt is about. */
+  readonly image?: readonly Uint8Array[] | undefined;
+  /** How much of it is replaced, above 0 to 1. */
+  readonly strength?: number | undefined;
+  /** The bytes of a picture that is white where `image` is drawn anew. */
+  readonly mask?: Uint8Array | undefined;
+}
+
+const MOST_TEXT = 20_000; // characters: prompts are cut after hundreds of words anyway
+const MOST_PARTS = 16; // LoRAs, pictures
+
+const text = z.string().max(MOST_TEXT);
+const seed = z.union([z.int(), z.bigint(), z.string().regex(/^[+-]?\d{1,20}$/, "a whole number")])
+  .transform((value) => BigInt(typeof value === "string" ? value.replace("+", "") : value))
+  .refine((value) => value >= -(2n ** 63n) && value < 2n ** 64n, "a whole number from -2^63 to 2^64 - 1");
+const SIDES = /^(\d{1,5})(?:[xX×](\d{1,5}))?$/;
+const size = z.union([
+  z.string().regex(SIDES, "WIDTHxHEIGHT in pixels, e.g. 512x512").transform((value) => {
+    const [, width, height = width] = SIDES.exec(value)!;
+    return { width: Number(width), height: Number(height) };
+  }),
+  z.object({ width: z.int(), height: z.int() }),
+]).refine(({ width, height }) => width > 0 && height > 0, "sides above 0");
+const picture = z.union([
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes"),
+  z.base64("a picture in base64").min(1).transform((value) => new Uint8Array(Buffer.from(value, "base64"))),
+]);
+const loras = z.array(z.string().max(200).refine(isNamed, "NAME or NAME:0.8")).max(MOST_PARTS);
+
+/**
+ * A request in JSON: pictures in base64, seeds as numbers or, beyond 2^53, as texts; and as `readRequest` gives it, so that
+ * it may be read again.
+ */
+const keys = {
+  prompt: text,
+  negative: text,
+  model: z.string().max(200),
+  lora: loras,
+  scheduler: z.string().max(100),
+  steps: positive,
+  guidance: z.number(),
+  "true-cfg": z.number(),
+  "max-sequence-length": positive,
+  seed,
+  count: positive,
+  size,
+  image: z.union([picture.transform((one) => [one]), z.array(picture).min(1).max(MOST_PARTS)]),
+  strength: z.number().gt(0).lte(1),
+  mask: picture,
+};
+
+/** The schema of a request, for those who write it down, e.g. as JSON Schema. */
+export const requestSchema: z.ZodType<DrawRequest> & Pick<z.ZodObject, "shape"> = z.object(keys).partial();
+
+/** Names of all settings of a request. */
+export const requestKeys: readonly string[] = Object.keys(keys);
+
+/** Checks a request, whoever wrote it. Throws a RefusalError of one sentence for what is wrong. */
+export function readRequest(value: unknown): DrawRequest {
+  try {
+    expectOptions("draw", value as object, requestKeys);
+  } catch (error) {
+    throw new RefusalError("invalid", (error as Error).message);
+  }
+  const { success, data, error } = requestSchema.safeParse(value);
+  if (!success) {
+    const param = String(error.issues[0]?.path[0] ?? "");
+    throw new RefusalError("invalid", `Cannot draw: ${problemOf(error, shortened(value))}`, param);
+  }
+  if (data.image === undefined) {
+    for (const name of ["mask", "strength"] as const) {
+      if (data[name] === undefined) continue;
+      const message = `Cannot take ${name} alone: expected image too, the picture that it belongs to`;
+      throw new RefusalError("invalid", message, name);
+    }
+  }
+  return data;
+}
+
+function isNamed(text: string): boolean {
+  try {
+    return readLora(text) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** The same for messages: without the bytes of pictures, and with numbers that JSON has. */
+function shortened(value: unknown): unknown {
+  if (typeof value === "bigint") return String(value);
+  if (value instanceof Uint8Array) return "bytes";
+  if (typeof value === "string") return value.slice(0, 100);
+  if (Array.isArray(value)) return value.slice(0, MOST_PARTS + 1).map(shortened);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shortened(inner)]));
+}

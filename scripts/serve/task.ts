@@ -1,0 +1,167 @@
+import { schedulerNamed } from "denoise/schedulers";
+import type { Image } from "../../src/io/images/image.ts";
+import type { Size } from "../command_line/options.ts";
+import { pipelineOf, seedsOf, takesReferences } from "../generate/draw.ts";
+import { fingerprintOfBytes } from "../generate/fingerprint.ts";
+import { refusalOf, wrongSides } from "../generate/fitting.ts";
+import { readLora } from "../generate/lora.ts";
+import { type Contents, oneOrSeveral } from "../generate/recipe.ts";
+import { usualSize } from "../generate/start.ts";
+import { STEPS, usualOf } from "../generate/usual.ts";
+import type { Models, OfferedModel } from "./models.ts";
+import { readPicture } from "./pictures.ts";
+import { RefusalError } from "./refusal.ts";
+import type { DrawRequest } from "./request.ts";
+
+/** The most that one request may ask for. */
+export interface Limits {
+  /** Pixels of a picture. */
+  readonly pixels: number;
+  /** Steps of the scheduler. */
+  readonly steps: number;
+  /** Pictures. */
+  readonly count: number;
+  /** Seconds from its turn to its last picture. */
+  readonly seconds: number;
+  /** Requests that wait. */
+  readonly waiting: number;
+}
+
+/** Limits where an operator says nothing else. */
+export const LIMITS: Limits = { pixels: 2 ** 21, steps: 150, count: 10, seconds: 1800, waiting: 64 };
+
+/** A request that can be drawn: checked against its model, with all that it left out. */
+export interface Task {
+  readonly model: OfferedModel;
+  /** Without its pictures. */
+  readonly settings: Omit<DrawRequest, "image" | "mask"> & { readonly steps: number };
+  /** Names of LoRAs, with their scales. */
+  readonly loras: readonly string[];
+  /** One for each picture. */
+  readonly seeds: readonly bigint[];
+  readonly images: readonly Image[];
+  readonly mask: Image | undefined;
+  readonly contents: Contents;
+  /** Pictures at once. */
+  readonly batch: number;
+  /** Pixels of all of these. */
+  readonly pixels: number;
+  /** Bytes that the model takes together with this. */
+  readonly bytes: number;
+}
+
+/** Checks a request against what is offered and allowed; nothing waits for it. Throws a RefusalError of one sentence. */
+export async function taskOf(
+  request: DrawRequest,
+  models: Models,
+  limits: Limits,
+  atOnce: number,
+): Promise<Task> {
+  const model = models.find(request.model);
+  const { image = [], mask, ...given } = request;
+  const usual = usualOf(model.name);
+  const settings = {
+    ...given,
+    steps: given.steps ?? usual.steps ?? STEPS,
+    guidance: given.guidance ?? usual.guidance,
+  };
+  const { steps, count = 1, seed = 0n, lora = [] } = settings;
+  expectAtMost("steps", steps, limits.steps);
+  expectAtMost("count", count, limits.count);
+  expectTaken(request, model);
+  const fingerprints = lora.map((name) => models.fingerprintOf(name));
+  expectOnce(lora);
+  if (settings.scheduler !== undefined) expectScheduler(settings.scheduler, model);
+
+  const { pipeline } = model;
+  const asTheyAre = takesReferences(pipeline);
+  const size = settings.size && sizeFor(settings.size, model, limits);
+  const resized = asTheyAre ? undefined : size;
+  const images: Image[] = [];
+  for (const bytes of image) images.push(await readPicture("image", bytes, resized));
+  const drawn = size ?? sizeFor(ownSize(model, asTheyAre ? undefined : images[0]), model, limits);
+  const work = { ...drawn, steps };
+  model.room.expect(work);
+  const batch = model.room.batchOf(work, Math.min(count, atOnce));
+  const plan = model.room.plan({ ...work, batch });
+  return {
+    model,
+    settings,
+    loras: lora,
+    seeds: seedsOf({ seed, count }),
+    images,
+    mask: mask && await readPicture("mask", mask, resized),
+    contents: {
+      weights: model.weights,
+      loraWeights: fingerprints.length > 0 ? fingerprints : undefined,
+      imageContent: oneOrSeveral(await Promise.all(image.map(fingerprintOfBytes))),
+      maskContent: mask && await fingerprintOfBytes(mask),
+    },
+    batch,
+    pixels: batch * drawn.width * drawn.height,
+    bytes: plan.runs === "resident" ? plan.together : plan.largest,
+  };
+}
+
+function expectAtMost(name: string, value: number, most: number): void {
+  if (value <= most) return;
+  throw new RefusalError("invalid", `Cannot draw: expected ${name} of at most ${most}, got ${value}`, name);
+}
+
+/** Refuses settings that the model's pipeline does not take. */
+function expectTaken(request: DrawRequest, { name: modelName, pipeline }: OfferedModel): void {
+  const task = { image: request.image !== undefined, mask: request.mask !== undefined };
+  const odd = refusalOf(pipelineOf(pipeline, task).constructor.name, { ...request });
+  if (odd) {
+    throw new RefusalError("invalid", `Cannot take ${odd.name} with ${modelName}: ${odd.why}`, odd.name);
+  }
+  if ((request.image?.length ?? 0) > 1 && !takesReferences(pipeline)) {
+    const message = `Cannot take several pictures with ${modelName}: it changes one`;
+    throw new RefusalError("invalid", message, "image");
+  }
+}
+
+function expectOnce(loras: readonly string[]): void {
+  const names = loras.map((text) => readLora(text).path);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return;
+  throw new RefusalError(
+    "invalid",
+    `Cannot take the LoRA ${twice} twice: say it once, with its scale`,
+    "lora",
+  );
+}
+
+function expectScheduler(name: string, { scheduler }: OfferedModel): void {
+  try {
+    schedulerNamed(name).from(scheduler);
+  } catch (error) {
+    throw new RefusalError("invalid", (error as Error).message, "scheduler");
+  }
+}
+
+/** The size of a picture to change, less what the model cannot draw, else that which the model was trained for. */
+function ownSize(model: OfferedModel, image: Image | undefined): Size {
+  if (!image) return usualSize(model.pipeline.parts);
+  const multiple = multipleOf(model);
+  const [width, height] = [image.width, image.height].map((side) => side - side % multiple);
+  if (width! > 0 && height! > 0) return { width: width!, height: height! };
+  const message = `Cannot change a picture of ${image.width}x${image.height}: expected sides of at least ` +
+    `${multiple} pixels; make it larger`;
+  throw new RefusalError("invalid", message, "image");
+}
+
+/** Divisor of a picture's sides, in pixels; a token of transformers covers 2 x 2 latents. */
+function multipleOf({ pipeline: { parts } }: OfferedModel): number {
+  return "vae" in parts ? parts.vae.scaleFactor * ("transformer" in parts ? 2 : 1) : 1;
+}
+
+/** A size that the model can draw, within the limits. */
+function sizeFor(size: Size, model: OfferedModel, { pixels }: Limits): Size {
+  const { width, height } = size;
+  const wrong = width * height > pixels
+    ? `expected at most ${pixels} pixels, got ${width * height}`
+    : wrongSides(size, multipleOf(model));
+  if (wrong === undefined) return size;
+  throw new RefusalError("invalid", `Cannot take size ${width}x${height}: ${wrong}`, "size");
+}
