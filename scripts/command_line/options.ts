@@ -99,7 +99,9 @@ export function seed(help = "of the noise"): Option<bigint> {
 
 /** Width and height in pixels. */
 export interface Size {
+  /** Columns. */
   readonly width: number;
+  /** Rows. */
   readonly height: number;
 }
 
