@@ -11,6 +11,7 @@ import { Bar } from "../src/core/bar.ts";
 import { numbered } from "../src/io/images/save_png.ts";
 import { addTo } from "./generate/additions.ts";
 import { BATCH, drawing, inBatches, loadPictures, picturesAtOnce, seedsOf } from "./generate/draw.ts";
+import { drawingSizeOf, readSides, sidesOf } from "./generate/drawing_size.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { findLoras, readLora } from "./generate/lora.ts";
 import { previewsTo } from "./generate/preview.ts";
@@ -28,16 +29,20 @@ const { dtype, memory, quantize, base, config, variant, vae, steps } = settings;
 const className = await expectFitting(model, settings, given);
 
 if (settings.plan) {
+  const [controlnet, ipAdapters] = [settings.controlnet, settings["ip-adapter"]].map((names) =>
+    names?.map((name) => readLora(name).path)
+  );
   const batch = Math.min(settings.count, BATCH);
+  const size = drawingSizeOf(className, settings, batch, await readSides(settings));
   console.log(
-    await planMemoryOf(model, { memory, dtype, base, config, variant, ...settings.size, batch, steps }),
+    await planMemoryOf(model, { memory, dtype, base, config, variant, vae, controlnet, ipAdapters, ...size }),
   );
   Deno.exit(0);
 }
 
 const onProgress = loadingBar();
 using device = await phase("set-up", openEngine(given, replayed));
-const pictures = await loadPictures(settings, { asTheyAre: /^Flux2/.test(className) });
+const pictures = await loadPictures(settings, { asTheyAre: /^Flux(2|Kontext)/.test(className) });
 const loras = await findLoras(settings.lora ?? [], onProgress);
 const preview = settings.preview === undefined ? undefined : previewsTo(settings.preview);
 using pipeline = await phase(
@@ -53,7 +58,7 @@ for (const { path, scale } of loras) {
 if (settings.embedding ?? settings["ip-adapter"]) {
   await phase("add", addTo(pipeline, settings, onProgress));
 }
-expectRoom(pipeline, settings);
+expectRoom(pipeline, settings, drawingSizeOf(className, settings, 1, sidesOf(pictures)));
 tellSize(pipeline, settings, pictures);
 const draw = drawing(pipeline, settings, pictures);
 const seeds = seedsOf(settings);
@@ -71,9 +76,9 @@ const batches = inBatches(seeds, picturesAtOnce(device), (some) => {
   );
 });
 for await (const [seed, picture] of batches) {
-  const size = `${picture.shape[3]}x${picture.shape[2]}`;
+  const sides = `${picture.shape[3]}x${picture.shape[2]}`;
   const path = seeds.length === 1 ? settings.out : numbered(settings.out, paths.length + 1);
-  await phase("save", savePng(path, picture, { ...recipe, size, seed }));
+  await phase("save", savePng(path, picture, { ...recipe, size: sides, seed }));
   paths.push(path);
   if (bar) bar.update(paths.length);
   else console.log(path);

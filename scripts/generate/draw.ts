@@ -5,6 +5,9 @@ import {
   Flux2KleinPipeline,
   type Flux2Parts,
   Flux2Pipeline,
+  FluxControlImg2ImgPipeline,
+  FluxControlInpaintPipeline,
+  FluxControlPipeline,
   FluxFillPipeline,
   FluxImg2ImgPipeline,
   FluxInpaintPipeline,
@@ -76,13 +79,15 @@ interface Task {
   readonly image: boolean;
   /** True if only a part of it is changed. */
   readonly mask: boolean;
+  /** True if one controls. */
+  readonly control?: boolean;
 }
 
 /** A picture that is changed, and what of it, or pictures that the prompt is about. */
 export interface Pictures {
   readonly images: readonly Tensor[];
   readonly mask: Tensor | undefined;
-  /** One for each ControlNet. */
+  /** One for each ControlNet, or one for FLUX.1 Depth or Canny. */
   readonly control: readonly Tensor[];
   /** One for each IP-Adapter. */
   readonly ip: readonly Tensor[];
@@ -118,15 +123,16 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
   if (settings.scheduler !== undefined) {
     parts.scheduler = schedulerNamed(settings.scheduler).from(parts.scheduler);
   }
-  const chosen = pipelineOf(pipeline, { image: images.length > 0, mask: mask !== undefined });
+  const task = { image: images.length > 0, mask: mask !== undefined, control: control.length > 0 };
+  const chosen = pipelineOf(pipeline, task);
   const changed = takesReferences(pipeline) && images.length > 0 ? images : images[0];
   const isControlled = "controlnet" in parts;
   const scales = settings.controlnet?.map((text) => readLora(text).scale);
-  const controlling = isControlled &&
-    ("transformer" in parts
-      ? { controlImage: control[0], controlnetConditioningScale: scales?.[0] }
-      : { ...changed ? { controlImage: control } : {}, controlnetConditioningScale: scales });
-  const image = isControlled && !("transformer" in parts) && !changed ? control : changed;
+  const seesLatents = "transformer" in parts; // of the picture: Z-Image's ControlNet, FLUX.1 Depth and Canny
+  const controlling = seesLatents
+    ? { controlImage: control[0], controlnetConditioningScale: scales?.[0] }
+    : isControlled && { ...changed ? { controlImage: control } : {}, controlnetConditioningScale: scales };
+  const image = isControlled && !seesLatents && !changed ? control : changed;
   return async (seeds, how) => {
     const { images: drawn } = await chosen.run({
       ...how,
@@ -198,7 +204,7 @@ function hasOneTask(pipeline: AnyPipeline): boolean {
 type ChangingParts = Exclude<AnyParts, UnconditionalParts | Flux2Parts>;
 
 /** The pipeline of a family that takes a picture and a mask, a picture, or words alone. */
-function pipelineFor(parts: ChangingParts, { image, mask }: Task): AnyPipeline {
+function pipelineFor(parts: ChangingParts, { image, mask, control }: Task): AnyPipeline {
   if ("transformer" in parts && "controlnet" in parts) {
     const controlled = parts as ZImageControlNetParts;
     return mask ? new ZImageControlNetInpaintPipeline(controlled) : new ZImageControlNetPipeline(controlled);
@@ -206,6 +212,10 @@ function pipelineFor(parts: ChangingParts, { image, mask }: Task): AnyPipeline {
   if ("transformer" in parts && !("textEncoder2" in parts)) {
     if (mask) return new ZImageInpaintPipeline(parts);
     return image ? new ZImageImg2ImgPipeline(parts) : new ZImagePipeline(parts);
+  }
+  if ("transformer" in parts && control) {
+    if (mask) return new FluxControlInpaintPipeline(parts);
+    return image ? new FluxControlImg2ImgPipeline(parts) : new FluxControlPipeline(parts);
   }
   if ("transformer" in parts) {
     if (mask) return new FluxInpaintPipeline(parts);

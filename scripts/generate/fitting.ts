@@ -25,6 +25,9 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   prompt: "prompt",
 };
 
+const FAMILY =
+  /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux2Klein|Flux2|FluxControl|FluxFill|FluxKontext|Flux|ZImage)(Img2Img|Inpaint)?Pipeline$/;
+
 /**
  * Throws where the command line says what the model cannot be told, before it is loaded, and downloaded: all that the
  * names of its parts decide, and the sides that its autoencoder divides. → the class of its pipeline
@@ -43,30 +46,25 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
     );
   }
   const { className } = await readIndex(model, { base, config });
-  const family =
-    /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux2Klein|Flux2|Flux|ZImage)(Img2Img|Inpaint)?Pipeline$/
-      .exec(
-        className,
-      )?.[1];
-  if (className === "FluxControlPipeline") {
-    throw new TypeError(
-      `Cannot draw with ${className}: this script has no option for its picture; call it from TypeScript`,
-    );
-  }
+  const family = FAMILY.exec(className)?.[1];
   if (!family) return className; // refused by whoever loads it
   const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
-  const hasTasks = !/^(DD|Flux2)/.test(family); // FLUX.2 takes pictures beside words
+  const hasTasks = !/^(DD|Flux2|FluxFill|FluxKontext)/.test(family); // FLUX.2 takes pictures beside words
   const isControlled = settings.controlnet !== undefined && settings.controlnet.length > 0;
   if (isControlled && !/^(StableDiffusion|ZImage)/.test(family)) {
     throw new TypeError(
       `Cannot take --controlnet with ${className}: it is for Stable Diffusion, XL and Z-Image`,
     );
   }
+  if (family === "ZImage" && settings.controlnet !== undefined && settings.controlnet.length > 1) {
+    throw new TypeError("Cannot take several --controlnet with Z-Image: it takes one");
+  }
   if (isControlled && family === "ZImage" && task === "Img2Img") {
     throw new TypeError(
       "Cannot take --controlnet with --image of Z-Image: it draws from noise, or within a --mask",
     );
   }
+  if (!isControlled) expectControl(className, family, settings);
   if (settings.vae !== undefined && /^(DD|Flux2)/.test(family)) {
     throw new TypeError(
       `Cannot take --vae with ${className}: it draws with its own autoencoder, or without one`,
@@ -74,7 +72,7 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   }
   const kind = isControlled ? "ControlNet" : "";
   const pipeline = hasTasks ? `${family}${kind}${task}Pipeline` : `${family}Pipeline`;
-  if (hasTasks && settings.image !== undefined && settings.image.length > 1) {
+  if (!family.startsWith("Flux2") && settings.image !== undefined && settings.image.length > 1) {
     throw new TypeError(`Cannot take several --image with ${pipeline}: it changes one picture`);
   }
   const odd = refusalOf(pipeline, given);
@@ -107,6 +105,23 @@ export function refusalOf(
     };
   }
   return undefined;
+}
+
+/** Throws unless `--control` is given to what follows a picture without ControlNets: FLUX.1 Depth and Canny, and LoRAs of them. */
+function expectControl(className: string, family: string, { control = [], lora, plan }: Settings): void {
+  const count = control.length;
+  if (family === "FluxControl" && (count === 1 || plan && count === 0)) return;
+  if (family === "FluxControl") {
+    throw new TypeError(
+      `Cannot draw with ${className}: expected one --control, the depth or edges to follow, got ${
+        count || "none"
+      }`,
+    );
+  }
+  if (count === 0 || family === "Flux" && lora && count === 1) return;
+  throw new TypeError(
+    `Cannot take --control with ${className}: it belongs to --controlnet, or to FLUX.1 Depth or Canny, as model or --lora`,
+  );
 }
 
 /** Divisor of a picture's sides, in pixels; a token of FLUX and Z-Image covers 2×2 latents. */

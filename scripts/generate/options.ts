@@ -42,7 +42,9 @@ export const options = {
     takes: "PATH_OR_REPO[:SCALE]",
   }),
   control: option.list(
-    option.file("the picture that controls, such as edges or a pose: one for each --controlnet"),
+    option.file(
+      "the picture that controls, such as edges or a pose: one for each --controlnet; one for FLUX.1 Depth or Canny",
+    ),
   ),
   "ip-adapter": option.list({
     ...checked("lets pictures stand beside the prompt, e.g. ip-adapter_sd15.safetensors:0.6", readLora),
@@ -85,7 +87,9 @@ export const options = {
     "looks for NaN and infinity in every result: where there is one, says which layer made it, of what; up to twice the time",
     ["finite"],
   ),
-  plan: option.flag("prints what the models take of the memory, from the headers of their files, and ends"),
+  plan: option.flag(
+    "prints what the models take of the memory with these options, from the headers of their files, and ends",
+  ),
   preview: {
     ...checked(
       "small pictures of the steps: in terminals that show pictures, or in FILE.png; N takes each Nth step, kitty, " +

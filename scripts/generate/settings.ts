@@ -28,7 +28,7 @@ function expectTogether(settings: Settings): void {
   const { image, mask, strength, plan, quantize } = settings;
   for (const [name, picture] of [["controlnet", "control"], ["ip-adapter", "ip-image"]] as const) {
     const [names, pictures] = [settings[name]?.length ?? 0, settings[picture]?.length ?? 0];
-    if (names === pictures) continue;
+    if (names === pictures || name === "controlnet" && names === 0) continue; // FLUX.1 Depth and Canny follow one, too
     throw new TypeError(
       `Cannot take ${names} --${name} with ${pictures} --${picture}: expected one picture for each`,
     );
@@ -38,12 +38,6 @@ function expectTogether(settings: Settings): void {
   }
   if (strength !== undefined && image === undefined) {
     throw new TypeError("Cannot take --strength alone: expected --image too, the picture that it changes");
-  }
-  for (const name of ["vae", "controlnet", "ip-adapter"] as const) {
-    if (!plan || settings[name] === undefined) continue;
-    throw new TypeError(
-      `Cannot take --${name} with --plan: it counts the pipeline's own models; leave it out`,
-    );
   }
   if (plan && quantize !== undefined) {
     throw new TypeError("Cannot take --quantize with --plan: the plan shows every way; leave it out");

@@ -1,6 +1,7 @@
 import { type Device, type Engine, NoAdapterError, openDevice, waiting } from "denoise";
-import type { AnyParts, AnyPipeline } from "denoise/pipelines";
+import { type AnyParts, type AnyPipeline, FluxKontextPipeline } from "denoise/pipelines";
 import { describeVerdict, planMemory } from "../../src/pipelines/memory/plan.ts";
+import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
 import type { Size } from "../command_line/options.ts";
 import { type Draw, type Pictures, takesReferences } from "./draw.ts";
@@ -39,7 +40,11 @@ export async function warmUp(
 }
 
 /** Throws where the models fit in no way in the memory that was said, as `--plan` says of it. */
-export function expectRoom({ parts }: AnyPipeline, { memory, quantize, size }: Settings): void {
+export function expectRoom(
+  { parts }: AnyPipeline,
+  { memory, quantize }: Settings,
+  size: DrawingSize,
+): void {
   if (memory === undefined || quantize) return;
   const plan = planMemory(stagesOf({ ...parts }, size), memory);
   if (plan.runs !== "not") return;
@@ -61,6 +66,7 @@ const FAR = 4; // times more pixels
 export function tellSize(pipeline: AnyPipeline, { size }: Settings, { images }: Pictures): void {
   const { parts } = pipeline;
   if (!("vae" in parts)) return;
+  if (pipeline instanceof FluxKontextPipeline) return; // it keeps to its number of pixels
   const [image] = takesReferences(pipeline) ? [] : images; // large references are made smaller
   const { width: W, height: H } = usualSize(parts);
   const [height = H, width = W] = size ? [size.height, size.width] : image?.shape.slice(2) ?? [];

@@ -1,7 +1,12 @@
 import { openDevice } from "denoise";
+import { ControlNetModel, type Model, ZImageControlNetModel, ZImageTransformer2DModel } from "denoise/models";
+import type { ModelClass } from "../../src/models/runtime/load.ts";
 import { describePlan, planMemory } from "../../src/pipelines/memory/plan.ts";
 import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
-import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
+import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
+import { stagesOf } from "../../src/pipelines/memory/stages.ts";
+import { openNets } from "../../src/pipelines/controlnet/parts.ts";
+import { type IPAdapterParts, loadIpAdapter, unloadIpAdapter } from "../../src/pipelines/ip_adapter.ts";
 import { limitText } from "../../src/pipelines/text_states.ts";
 import { openModels } from "./open_models.ts";
 
@@ -16,6 +21,12 @@ export interface PlanOptions extends DrawingSize {
   readonly memory?: number | undefined;
   /** Type of weights and activations. */
   readonly dtype?: "f32" | "f16" | undefined;
+  /** Another autoencoder than the pipeline's own. */
+  readonly vae?: string | undefined;
+  /** ControlNets beside the UNet. */
+  readonly controlnet?: readonly string[] | undefined;
+  /** IP-Adapters, whose own files are downloaded: they are small beside their vision model. */
+  readonly ipAdapters?: readonly string[] | undefined;
 }
 
 /**
@@ -32,17 +43,26 @@ export async function describeMemory(pathOrRepo: string, options: PlanOptions): 
 /** A small table of the memory that a pipeline takes, found by tracing it without its weights. */
 export async function planMemoryOf(
   pathOrRepo: string,
-  { memory, width, height, batch, tokens, steps, ...options }: PlanOptions & {
-    onNotice?: (line: string) => void;
-  },
+  options: PlanOptions & { onNotice?: (line: string) => void },
 ): Promise<string> {
+  const { memory, config, base, variant, dtype, vae, controlnet, ipAdapters = [], onNotice, ...drawing } =
+    options;
   using device = await openDevice();
   using stack = new DisposableStack();
-  const models = await openModels(pathOrRepo, options, stack);
-  limitText(models);
-  const plan = planMemory(
-    stagesOf(models, { width, height, batch, tokens, steps }),
-    await memoryBudget({ memory }),
-  );
+  const source = { config, base, variant, dtype, onNotice };
+  const parts: Record<string, unknown> = await openModels(pathOrRepo, { ...source, vae }, stack);
+  limitText(parts);
+  if (controlnet) {
+    const isZImage = parts["transformer"] instanceof ZImageTransformer2DModel;
+    const type: ModelClass<Model> = isZImage ? ZImageControlNetModel : ControlNetModel;
+    const nets = await openNets(type, pathOrRepo, { dtype, onNotice, controlnet, headersOnly: true });
+    for (const model of nets) stack.use(model);
+    parts["controlnet"] = nets;
+  }
+  for (const path of ipAdapters) {
+    await loadIpAdapter(parts as unknown as IPAdapterParts, path, { headersOnly: true, onNotice });
+  }
+  stack.defer(() => unloadIpAdapter(parts as unknown as IPAdapterParts));
+  const plan = planMemory(stagesOf(parts, drawing), await memoryBudget({ memory }));
   return describePlan(plan, `${pathOrRepo} on ${device.adapterName}`);
 }

@@ -1,6 +1,7 @@
 import type { AnyPipeline } from "denoise/pipelines";
 import { describeVerdict, type MemoryPlan, planMemory } from "../../src/pipelines/memory/plan.ts";
-import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
+import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
+import { stagesOf } from "../../src/pipelines/memory/stages.ts";
 import { RefusalError } from "./refusal.ts";
 
 const KEPT = 256; // plans, each of a model, a size, a batch and steps: tracing takes up to a second

@@ -6,7 +6,8 @@ import { type Problem, problemOf } from "../../src/graph/tuning/bench.ts";
 import { choiceId, watchKernels } from "../../src/graph/tuning/choice.ts";
 import { isMeasured, type Outcome, tune } from "../../src/graph/tuning/tuner.ts";
 import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
-import { type DrawingSize, stagesOf } from "../../src/pipelines/memory/stages.ts";
+import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
+import { stagesOf } from "../../src/pipelines/memory/stages.ts";
 import { openModels } from "../inspect/open_models.ts";
 
 /** At which models' sizes kernels are measured. */

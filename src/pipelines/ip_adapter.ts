@@ -37,7 +37,14 @@ export interface IPAdapterParts extends Residents {
 export interface IPAdapterOptions extends
   Pick<
     LoadOptions,
-    "subfolder" | "revision" | "token" | "localFilesOnly" | "signal" | "onProgress" | "onNotice"
+    | "subfolder"
+    | "revision"
+    | "token"
+    | "localFilesOnly"
+    | "headersOnly"
+    | "signal"
+    | "onProgress"
+    | "onNotice"
   > {
   /** The file, where the folder or repository has several, e.g. "ip-adapter-plus_sd15.safetensors". */
   weightName?: string | undefined;
@@ -50,7 +57,7 @@ export interface IPAdapterOptions extends
 }
 
 const OPTIONS =
-  "weightName imageEncoderFolder imageEncoder scale subfolder revision token localFilesOnly signal " +
+  "weightName imageEncoderFolder imageEncoder scale subfolder revision token localFilesOnly headersOnly signal " +
   "onProgress onNotice";
 const KIND = { name: "an IP-Adapter", usual: "ip-adapter" };
 

@@ -77,12 +77,12 @@ interface TokenizerClass {
   fromPretrained(pathOrRepo: string, options: LoadOptions): Promise<unknown>;
 }
 
-/** An autoencoder of its own folder, repository or file, of the class that its config names. */
-async function openAutoencoder(
+/** An autoencoder of its own folder, repository or file, of the class that its config names, else of the usual one. */
+export async function openAutoencoder(
   pathOrRepo: string,
   usual: PartClass[0],
   { revision: _, base: _base, config: _config, ...options }: PipelineOptions,
-  memory: number | undefined,
+  memory?: number,
 ): Promise<Model> {
   const type = !isSingleFile(pathOrRepo) && await isTiny(pathOrRepo, options) ? AutoencoderTiny : usual;
   return await openModel(type as unknown as ModelClass<Model>, pathOrRepo, options, memory);

@@ -68,8 +68,8 @@ function nameOf(source: ImageSource): string {
   return typeof source === "string" || source instanceof URL ? String(source) : "the picture";
 }
 
-/** The pixels of a picture, turned upright. */
-async function readImage(source: ImageSource): Promise<Image> {
+/** The pixels of a picture, turned upright, on the host. */
+export async function readImage(source: ImageSource): Promise<Image> {
   if (source instanceof Uint8Array) return await decodePicture(source, nameOf(source));
   if (source instanceof ArrayBuffer) return await decodePicture(new Uint8Array(source), nameOf(source));
   const url = source instanceof URL

@@ -26,7 +26,7 @@ export async function openNets<M extends Model>(
   type: ModelClass<M>,
   pathOrRepo: string,
   options: PipelineOptions,
-  memory: number | undefined,
+  memory?: number,
 ): Promise<M[]> {
   const { controlnet: given, ...source } = options;
   if (given === undefined) return await openOwn(type, pathOrRepo, source, memory);

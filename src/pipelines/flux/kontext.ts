@@ -10,6 +10,7 @@ import type { SizeOptions } from "../size.ts";
 import type { FluxParts } from "./parts.ts";
 import { FluxBase } from "./pipelines.ts";
 import { beginRun, draw, type FluxOptions, type FluxOutput, latentSize, startLatents } from "./run.ts";
+import { KONTEXT_AREA, kontextSize, sidesOfArea } from "./sizes.ts";
 
 /**
  * Options of `FluxKontextPipeline.run`; guidanceScale is 3.5 by default. Of height and width, 1024 pixels by default, only the
@@ -45,43 +46,20 @@ export class FluxKontextPipeline extends FluxBase {
   }
 }
 
-/** Width and height of pictures that Kontext was trained with, in this order; and the same the other way round. */
-const SIZES = [
-  [672, 1568],
-  [688, 1504],
-  [720, 1456],
-  [752, 1392],
-  [800, 1328],
-  [832, 1248],
-  [880, 1184],
-  [944, 1104],
-  [1024, 1024],
-] as const;
-
-/** The size of SIZES whose ratio is likest to that of a picture, the narrower of two. */
-export function kontextSize([H, W]: readonly [H: number, W: number]): [H: number, W: number] {
-  const sizes = [...SIZES, ...SIZES.toReversed().slice(1).map(([w, h]) => [h, w] as const)]; // from narrow to wide
-  const far = sizes.map(([w, h]) => Math.abs(W / H - w / h));
-  const [w, h] = sizes[far.indexOf(Math.min(...far))]!;
-  return [h, w];
-}
-
 /** Sides of the latents of a picture with the ratio and the area that the options say; tells where these are not its sides. */
 function drawnSize(
   parts: FluxParts,
-  { height, width, maxArea = 1024 ** 2, onNotice = console.warn }: FluxKontextRunOptions,
+  { height, width, maxArea = KONTEXT_AREA, onNotice = console.warn }: FluxKontextRunOptions,
 ): [h: number, w: number] {
   expectCount("maxArea", maxArea);
   const f = parts.vae.scaleFactor;
   const [H, W] = latentSize(parts, height, width).map((side) => f * side) as [number, number];
-  const fitting = (ratio: number) =>
-    Math.max(1, Math.floor(Math.round(Math.sqrt(maxArea * ratio)) / (2 * f)));
-  const [h, w] = [2 * fitting(H / W), 2 * fitting(W / H)];
-  const isOther = f * h !== H || f * w !== W;
+  const [drawnH, drawnW] = sidesOfArea([H, W], maxArea, 2 * f);
+  const isOther = drawnH !== H || drawnW !== W;
   if (isOther && (height ?? width) !== undefined) {
-    onNotice(`The picture is drawn in ${f * w}x${f * h} instead of ${W}x${H}, as maxArea is ${maxArea}`);
+    onNotice(`The picture is drawn in ${drawnW}x${drawnH} instead of ${W}x${H}, as maxArea is ${maxArea}`);
   }
-  return [h, w];
+  return [drawnH / f, drawnW / f];
 }
 
 /** Tokens of the picture that the prompt is about, which stand at the same places but one picture farther. */

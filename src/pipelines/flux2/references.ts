@@ -5,6 +5,7 @@ import { referenceIds } from "../../models/flux2_transformer_2d/positions.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
 import { fractionsOf } from "../latents/init_image.ts";
 import { packLatents } from "../latents/packing.ts";
+import { referenceSize } from "./sizes.ts";
 
 /** Tokens of pictures that a prompt is about, which stand behind those of the picture that is drawn. */
 export interface References {
@@ -14,7 +15,6 @@ export interface References {
   readonly ids: Positions;
 }
 
-const AREA = 1024 * 1024; // pixels of a reference, at most
 const LEAST = 64; // pixels on a side
 const SLIMMEST = 8; // times as long as wide
 
@@ -39,9 +39,9 @@ export async function readReference(image: Tensor, multiple: number): Promise<Te
     );
   }
   await fractionsOf("a picture that is referred to", image);
-  const scale = Math.sqrt(AREA / (W * H));
-  const isLarge = W * H > AREA;
-  const fitting = isLarge ? await resizeImage(image, [Math.trunc(H * scale), Math.trunc(W * scale)]) : image;
+  const size = referenceSize([H, W]);
+  const isLarge = size[0] !== H || size[1] !== W;
+  const fitting = isLarge ? await resizeImage(image, size) : image;
   using made = scope(...(isLarge ? [fitting] : []));
   const cut = fitting.shape.slice(2).reduce((x, side, i) => {
     const kept = side - side % multiple;

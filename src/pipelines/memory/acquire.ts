@@ -60,7 +60,8 @@ export async function acquireModels(
     const known = Math.min(parts.memory ?? Infinity, device.memoryCeiling ?? Infinity);
     const idle = modelsOf(parts).filter((model) => model.loaded && !model.needed && !wanted.includes(model));
     makeRoom(wanted, idle, known, options);
-    storeToFit(first, first.workspace, parts.memory ?? Infinity);
+    const beside = wanted.slice(1).reduce((sum, model) => sum + sizeOf(model), 0);
+    storeToFit(first, first.workspace, (parts.memory ?? Infinity) - beside);
     const only = first.comesInParts || sizeOf(first) + SMALL_BUFFERS > known ? options.only : undefined;
     using acquired = new DisposableStack();
     try {

@@ -1,4 +1,4 @@
-import type { Stage } from "./stages.ts";
+import type { Stage } from "./stage.ts";
 import { footprintsOf, SMALL_BUFFERS, type WeightMode } from "./weight_modes.ts";
 
 /** A model's share of the plan, in bytes. */
@@ -21,7 +21,7 @@ export interface MemoryPlan {
   readonly memory: number;
   /** Bytes of all parts together. */
   readonly together: number;
-  /** Bytes of the largest part. */
+  /** Bytes of the largest part, with those that are in memory beside it. */
   readonly largest: number;
   /** All stay in memory; each is unloaded before the next is loaded; or they do not fit. */
   readonly runs: "resident" | "in turn" | "not";
@@ -29,9 +29,10 @@ export interface MemoryPlan {
 
 /** Plans for a pipeline's models; each is taken whole where it fits, else in the first mode that does. */
 export function planMemory(stages: readonly Stage[], memory = Infinity): MemoryPlan {
-  const parts = stages.map((stage) => planPart(stage, memory));
-  const together = parts.reduce((sum, { bytes }) => sum + bytes, 0);
-  const largest = Math.max(...parts.map(({ bytes }) => bytes));
+  const pieces = stages.map((stage) => planPiece(stage, memory));
+  const parts = pieces.flat();
+  const together = bytesOf(parts);
+  const largest = Math.max(...pieces.map(bytesOf));
   const fits = parts.every(({ mode }) => mode);
   const beside = together <= memory && parts.every(({ mode }) => !mode?.endsWith("in parts")); // these need all room
   return {
@@ -41,6 +42,19 @@ export function planMemory(stages: readonly Stage[], memory = Infinity): MemoryP
     largest,
     runs: !fits ? "not" : beside ? "resident" : "in turn",
   };
+}
+
+/** A model and those beside it, which are taken as they fit alone, as they are opened; the model in what room they leave. */
+function planPiece({ beside = [], ...stage }: Stage, memory: number): PlannedPart[] {
+  const others = beside.map((stage) => {
+    const part = planPart(stage, memory);
+    return { ...part, bytes: part.bytes - SMALL_BUFFERS }; // what is small is counted with the model
+  });
+  return [planPart(stage, memory - bytesOf(others)), ...others];
+}
+
+function bytesOf(parts: readonly PlannedPart[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 function planPart({ name, model, activations }: Stage, memory: number): PlannedPart {

@@ -1,57 +1,35 @@
-import type { Autoencoder, FluxTransformer2DModel, Model } from "../../models/mod.ts";
 import {
+  type Autoencoder,
   Flux2Transformer2DModel,
-  UNet2DConditionModel,
-  UNet2DModel,
+  type FluxTransformer2DModel,
+  type Model,
+  type UNet2DConditionModel,
+  ZImageControlNetModel,
   ZImageTransformer2DModel,
 } from "../../models/mod.ts";
-import { flux2ImageIds, flux2TextIds } from "../../models/flux2_transformer_2d/positions.ts";
+import { flux2ImageIds, flux2TextIds, referenceIds } from "../../models/flux2_transformer_2d/positions.ts";
 import { modulationWidth } from "../../models/flux_transformer_2d/modulation.ts";
-import { emptyOptions } from "../../models/unet_2d_condition/inputs.ts";
-import { zeros } from "../../tensor/mod.ts";
+import { type Tensor, zeros } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "../../models/flux_transformer_2d/pos_embed.ts";
+import { sidesOfArea } from "../flux/sizes.ts";
 import { latentSide } from "../size.ts";
+import type { DrawingSize, PartsByName, Stage } from "./stage.ts";
+import { unetStages } from "./unet_stages.ts";
 
-/** The pictures to plan memory for. */
-export interface DrawingSize {
-  /** In pixels; by default that which the model was trained for. */
-  width?: number | undefined;
-  /** In pixels; by default that which the model was trained for. */
-  height?: number | undefined;
-  /** Pictures at once; 1 by default. */
-  batch?: number | undefined;
-  /** Length of the prompt for T5 or Qwen; 512 by default. */
-  tokens?: number | undefined;
-  /** 28 by default. */
-  steps?: number | undefined;
-}
-
-/** A model at its work in a pipeline. */
-export interface Stage {
-  /** The model's folder, e.g. "text_encoder". */
-  readonly name: string;
-  readonly model: Model;
-  /** Bytes of its work, without its weights. */
-  readonly activations: number;
-}
-
-/** The parts of any pipeline. */
-type PartsByName = Readonly<Record<string, unknown>>;
-
-const CLIP_TOKENS = 77;
 const FLUX_SIDE = 128; // latents of a picture of 1024²
 
 /** The models of a pipeline in the order of their work, each with what it takes to draw such pictures. */
 export function stagesOf(parts: PartsByName, size: DrawingSize = {}): Stage[] {
   const { batch = 1 } = size;
   const { textEncoder, textEncoder2, unet, transformer, vae } = parts as Record<string, Model | undefined>;
-  const rows = !transformer || transformer instanceof ZImageTransformer2DModel ? 2 * batch : batch; // with negative prompts
+  const isGuided = !transformer || transformer instanceof ZImageTransformer2DModel || size.isGuided;
+  const rows = isGuided ? 2 * batch : batch; // with negative prompts
   const stages: (Stage | undefined)[] = [
     embedding("text_encoder", textEncoder, rows),
     embedding("text_encoder_2", textEncoder2, rows),
-    unet && denoising(unet, vae as Autoencoder | undefined, size),
-    transformer && flowing(transformer, vae as Autoencoder, size, parts["isDistilled"] === false),
-    vae && decoding(vae as Autoencoder, latentsOf(parts, size)),
+    ...unet ? unetStages(parts, size, sides(parts, size)) : [],
+    transformer && flowing(transformer, parts, size),
+    vae && coding(vae as Autoencoder, size, sides(parts, size)),
   ];
   return stages.filter((stage) => stage !== undefined);
 }
@@ -61,36 +39,16 @@ function embedding(name: string, model: Model | undefined, rows: number): Stage 
   return model && { name, model, activations: rows * model.workspace };
 }
 
-/** A UNet's step, of both halves where it is guided by a prompt. */
-function denoising(unet: Model, vae: Autoencoder | undefined, size: DrawingSize): Stage {
-  const { batch = 1 } = size;
-  if (unet instanceof UNet2DModel) {
-    const sample = zeros([batch, unet.config.in_channels, ...unet.sampleSize]);
-    return { name: "unet", model: unet, activations: unet.measure(() => unet.forward(sample, 0)) };
-  }
-  if (!(unet instanceof UNet2DConditionModel)) throw new TypeError("Cannot plan for a UNet of another class");
-  const { in_channels, cross_attention_dim } = unet.config;
-  const rows = 2 * batch;
-  const [h, w] = sides({ unet, vae }, size);
-  const activations = unet.measure(() =>
-    unet.forward(
-      zeros([rows, in_channels, h, w]),
-      0,
-      zeros([rows, CLIP_TOKENS, cross_attention_dim]),
-      emptyOptions(rows, unet.config),
-    )
-  );
-  return { name: "unet", model: unet, activations };
-}
-
 /** A step of a flow's transformer; of FLUX.2 with both halves where it is guided by a prompt. */
-function flowing(model: Model, vae: Autoencoder, size: DrawingSize, guided: boolean): Stage {
-  const own = model instanceof Flux2Transformer2DModel
-    ? flux2Step(model, vae, size, guided)
-    : model instanceof ZImageTransformer2DModel
-    ? zImageStep(model, vae, size)
+function flowing(model: Model, parts: PartsByName, size: DrawingSize): Stage {
+  const { vae, controlnet } = parts as { vae: Autoencoder; controlnet?: unknown };
+  if (model instanceof ZImageTransformer2DModel) {
+    return zImageStage(model, vae, size, [controlnet].flat()[0] as ZImageControlNetModel | undefined);
+  }
+  const activations = model instanceof Flux2Transformer2DModel
+    ? flux2Step(model, vae, size, parts["isDistilled"] === false)
     : fluxStep(model as FluxTransformer2DModel, vae, size);
-  return { name: "transformer", model, activations: own };
+  return { name: "transformer", model, activations };
 }
 
 /** Bytes of a step of FLUX.2, whose tokens are 2×2 latents. */
@@ -104,10 +62,11 @@ function flux2Step(
   const rows = guided ? 2 * batch : batch;
   const { in_channels, joint_attention_dim, guidance_embeds } = transformer.config;
   const [h, w] = sides({ vae }, size).map((side) => Math.ceil(side / 2)) as [number, number];
+  const imgIds = [...flux2ImageIds([h, w]), ...referenceIds(seenTokens(vae, size))];
   return transformer.measure(() =>
-    transformer.forward(zeros([rows, h * w, in_channels]), {
+    transformer.forward(zeros([rows, imgIds.length, in_channels]), {
       encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
-      imgIds: flux2ImageIds([h, w]),
+      imgIds,
       txtIds: flux2TextIds(tokens),
       timestep: 1,
       guidance: guidance_embeds ? 1 : undefined,
@@ -117,47 +76,87 @@ function flux2Step(
 
 /** Bytes of a step of FLUX.1, and of the modulations computed before for all steps. */
 function fluxStep(transformer: FluxTransformer2DModel, vae: Autoencoder, size: DrawingSize): number {
-  const { batch = 1, tokens = 512, steps = 28 } = size;
+  const { batch = 1, tokens = 512, steps = 28, isGuided } = size;
+  const rows = isGuided ? 2 * batch : batch;
   const { in_channels, joint_attention_dim } = transformer.config;
-  const [h, w] = sides({ vae }, size);
+  const seen = seenTokens(vae, size).map(([h, w]) => [2 * h, 2 * w] as const); // a token covers 2×2 latents
+  const imgIds = [sides({ vae }, size), ...seen].flatMap(imageIds);
   const width = modulationWidth(transformer.config);
   const activations = transformer.measure(() =>
-    transformer.forward(zeros([batch, h * w / 4, in_channels]), { // a token covers 2×2 latents
-      encoderHiddenStates: zeros([batch, tokens, joint_attention_dim]),
-      imgIds: imageIds([h, w]),
+    transformer.forward(zeros([rows, imgIds.length, in_channels]), {
+      encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
+      imgIds,
       txtIds: textIds(tokens),
-      modulation: zeros([batch, width]),
+      modulation: zeros([rows, width]),
     })
   );
-  return activations + steps * batch * width * 4; // f32
+  return activations + steps * rows * width * 4; // f32
 }
 
-/** Bytes of a step of Z-Image with both halves, as it is guided by a prompt where nothing else is said. */
-function zImageStep(transformer: ZImageTransformer2DModel, vae: Autoencoder, size: DrawingSize): number {
+/** A step of Z-Image with both halves, as it is guided by a prompt where nothing else is said, and its ControlNet's. */
+function zImageStage(
+  model: ZImageTransformer2DModel,
+  vae: Autoencoder,
+  size: DrawingSize,
+  net: ZImageControlNetModel | undefined,
+): Stage {
   const { batch = 1, tokens = 512 } = size;
   const rows = 2 * batch;
-  const { in_channels, cap_feat_dim } = transformer.config;
-  const [h, w] = sides({ vae }, size);
-  return transformer.measure(() =>
-    transformer.forward(zeros([rows, in_channels, h, w]), 0, zeros([rows, tokens, cap_feat_dim]))
-  );
+  const { in_channels, cap_feat_dim } = model.config;
+  const latents = sides({ vae }, size);
+  const input = () =>
+    [zeros([rows, in_channels, ...latents]), 0, zeros([rows, tokens, cap_feat_dim])] as const;
+  if (!net) {
+    return { name: "transformer", model, activations: model.measure(() => model.forward(...input())) };
+  }
+  ZImageControlNetModel.fromTransformer(net, model);
+  const context = zeros([rows, net.config.control_in_dim, ...latents]);
+  let added: Record<number, Tensor> = {};
+  const control = () => net.measure(() => added = net.forward(...input(), context).controlnetBlockSamples);
+  const shared = model.measure(control); // layers of the transformer that the ControlNet calls
+  let own = 0;
+  const step = model.measure(() => {
+    own = control();
+    model.forward(...input(), { controlnetBlockSamples: added });
+  });
+  const beside = [{ name: "controlnet", model: net, activations: own }];
+  return { name: "transformer", model, activations: shared + step, beside };
 }
 
-function decoding(vae: Autoencoder, latents: readonly number[]): Stage {
-  return { name: "vae", model: vae, activations: vae.measure(() => vae.decode(zeros(latents))) };
+/** Decodes the pictures, and encodes those that are given, one by one. Each size has arenas of its own, which stay. */
+function coding(
+  vae: Autoencoder,
+  { batch = 1, encodes, seen }: DrawingSize,
+  drawn: readonly [h: number, w: number],
+): Stage {
+  const { in_channels, latent_channels } = vae.config;
+  const f = vae.scaleFactor;
+  const pictures = seenTokens(vae, { seen }).map(([h, w]) => [2 * h, 2 * w] as const);
+  const encoded = new Map((encodes ? [drawn, ...pictures] : pictures).map((size) => [String(size), size]));
+  const encode = ([h, w]: readonly [h: number, w: number]) =>
+    vae.measure(() => vae.mode(zeros([1, in_channels, f * h, f * w])));
+  const decode = vae.measure(() => vae.decode(zeros([batch, latent_channels, ...drawn])));
+  const activations = encoded.values().reduce((sum, size) => sum + encode(size), decode);
+  return { name: "vae", model: vae, activations };
 }
 
-/** Shape of the latents of the pictures. */
-function latentsOf(parts: PartsByName, size: DrawingSize): number[] {
-  const { vae } = parts as { vae: Autoencoder };
-  return [size.batch ?? 1, vae.config.latent_channels, ...sides(parts, size)];
+/** Sides in tokens of the pictures that stand behind the latents; what the model cannot see of them is cut. */
+function seenTokens(vae: Autoencoder, { seen = [] }: DrawingSize): (readonly [h: number, w: number])[] {
+  const side = (pixels: number) => Math.floor(pixels / (2 * vae.scaleFactor));
+  return seen.map(([H, W]) => [side(H), side(W)] as const);
 }
 
 /** Sides of the latents. */
-function sides(parts: PartsByName, { width, height }: DrawingSize): [h: number, w: number] {
+function sides(parts: PartsByName, { width, height, from, area }: DrawingSize): [h: number, w: number] {
   const { unet, vae } = parts as { unet?: UNet2DConditionModel; vae?: Autoencoder };
-  const [H, W] = unet?.sampleSize ?? [FLUX_SIDE, FLUX_SIDE];
+  const usual = unet?.sampleSize ?? [FLUX_SIDE, FLUX_SIDE];
+  if (!vae) return usual;
+  const f = vae.scaleFactor;
+  const multiple = unet ? 1 : 2; // a token covers 2×2 latents
+  const [h, w] = from ? from.map((side) => multiple * Math.floor(side / (f * multiple))) : usual;
   const side = (name: string, pixels: number | undefined, usual: number) =>
-    pixels === undefined || !vae ? usual : latentSide(name, pixels, vae.scaleFactor);
-  return [side("height", height, H), side("width", width, W)];
+    pixels === undefined ? usual : latentSide(name, pixels, f);
+  const own: [number, number] = [side("height", height, h!), side("width", width, w!)];
+  if (area === undefined) return own;
+  return sidesOfArea([f * own[0], f * own[1]], area, 2 * f).map((side) => side / f) as [number, number];
 }

@@ -13,7 +13,7 @@ import {
   FluxKontextPipeline,
   FluxPipeline,
 } from "../../../src/pipelines/mod.ts";
-import { kontextSize } from "../../../src/pipelines/flux/kontext.ts";
+import { kontextSize } from "../../../src/pipelines/flux/sizes.ts";
 import { camelCased, readJson } from "../../conformance/json.ts";
 import { readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";

@@ -1,0 +1,59 @@
+import type { Tensor } from "denoise";
+import { readImage } from "../../src/io/images/load_image.ts";
+import { KONTEXT_AREA, kontextSize } from "../../src/pipelines/flux/sizes.ts";
+import { referenceSize } from "../../src/pipelines/flux2/sizes.ts";
+import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
+import type { Pictures } from "./draw.ts";
+import type { Settings } from "./options.ts";
+
+/** Height and width in pixels. */
+type Sides = readonly [H: number, W: number];
+
+/** Pictures that are changed or seen, and those that control. */
+interface Named {
+  readonly images: readonly Sides[];
+  readonly control: readonly Sides[];
+}
+
+/** All that decides the memory of drawing `batch` pictures with some settings, besides the models. */
+export function drawingSizeOf(
+  className: string,
+  settings: Settings,
+  batch: number,
+  { images, control }: Named,
+): DrawingSize {
+  const { size, steps, negative, "true-cfg": trueCfg = 1 } = settings;
+  const isKontext = className === "FluxKontextPipeline";
+  const usual = {
+    ...size,
+    batch,
+    steps,
+    tokens: settings["max-sequence-length"],
+    isGuided: negative !== undefined && trueCfg > 1,
+  };
+  if (isKontext) {
+    const seen = images.length > 0 ? images : [[1, 1] as const]; // it is made for a picture: a square, if none is named
+    return { ...usual, area: KONTEXT_AREA, seen: seen.map(kontextSize) };
+  }
+  if (className.startsWith("Flux2")) {
+    const seen = images.map(referenceSize);
+    return { ...usual, from: seen[0], seen };
+  }
+  const isBeside = control.length > 0 && /^(Flux|ZImage)/.test(className); // a UNet's ControlNets see its pixels
+  return { ...usual, from: images[0] ?? control[0], encodes: images.length > 0 || isBeside };
+}
+
+/** Sides of the pictures that settings name, read from their files. */
+export async function readSides({ image = [], control = [] }: Settings): Promise<Named> {
+  const read = async (path: string): Promise<Sides> => {
+    const { width, height } = await readImage(path);
+    return [height, width];
+  };
+  return { images: await Promise.all(image.map(read)), control: await Promise.all(control.map(read)) };
+}
+
+/** Sides of pictures that were loaded. */
+export function sidesOf({ images, control }: Pictures): Named {
+  const sides = ({ shape }: Tensor): Sides => [shape[2]!, shape[3]!];
+  return { images: images.map(sides), control: control.map(sides) };
+}

@@ -1,0 +1,39 @@
+import type { Model } from "../../models/mod.ts";
+
+/** The pictures to plan memory for. */
+export interface DrawingSize {
+  /** In pixels; by default that which the model was trained for. */
+  width?: number | undefined;
+  /** In pixels; by default that which the model was trained for. */
+  height?: number | undefined;
+  /** A picture whose sides are drawn where no others are said, less what the model cannot draw. */
+  from?: readonly [H: number, W: number] | undefined;
+  /** Pixels that are drawn whatever the sides, of which only the ratio counts, as by FLUX.1 Kontext. */
+  area?: number | undefined;
+  /** Pictures at once; 1 by default. */
+  batch?: number | undefined;
+  /** Length of the prompt for T5 or Qwen; 512 by default. */
+  tokens?: number | undefined;
+  /** 28 by default. */
+  steps?: number | undefined;
+  /** FLUX.1: the negative prompt counts, too, by a trueCfgScale over 1. */
+  isGuided?: boolean | undefined;
+  /** A picture of the size that is drawn is encoded: it is changed, or controls FLUX.1 Depth or Canny. */
+  encodes?: boolean | undefined;
+  /** Pictures whose tokens stand behind those of the latents, in the sizes in which Kontext and FLUX.2 encode them. */
+  seen?: readonly (readonly [H: number, W: number])[] | undefined;
+}
+
+/** A model at its work in a pipeline. */
+export interface Stage {
+  /** The model's folder, e.g. "text_encoder". */
+  readonly name: string;
+  readonly model: Model;
+  /** Bytes of its work, without its weights. */
+  readonly activations: number;
+  /** Models that work with it, and are in memory at the same time: ControlNets beside a UNet. */
+  readonly beside?: readonly Stage[] | undefined;
+}
+
+/** The parts of any pipeline. */
+export type PartsByName = Readonly<Record<string, unknown>>;
