@@ -12,10 +12,23 @@ import { safetensors, TestFolder } from "../../support/files.ts";
 import { assertTensor, upload } from "../../support/tensors.ts";
 import "../../support/device.ts";
 
+/** Shapes by names that are split at their dots: those of a part stand below its name. */
+interface Part {
+  [name: string]: Part | number[];
+}
+
 const real = JSON.parse(await Deno.readTextFile(fixture("controlnet/shapes.json"))) as Record<
   string,
-  { config: Record<string, unknown>; shapes: Record<string, number[]> }
+  { config: Record<string, unknown>; shapes: Part }
 >;
+
+/** The shapes of a part by their whole names. */
+function shapesOf(part: Part, path = ""): Record<string, number[]> {
+  const entries = Object.entries(part).map(([name, entry]) =>
+    Array.isArray(entry) ? { [path + name]: entry } : shapesOf(entry, `${path}${name}.`)
+  );
+  return Object.assign({}, ...entries);
+}
 
 /** The picture's features of a ControlNet with four widths, under the names of cldm.py. */
 const HINTS: readonly (readonly [diffusers: string, own: string])[] = [
@@ -54,7 +67,8 @@ const infosOf = (shapes: Iterable<readonly [string, number[]]>) =>
     ) => [name, { name, shape, dtype: "f32" } as unknown as TensorInfo]),
   );
 
-for (const [name, { config, shapes }] of Object.entries(real)) {
+for (const [name, { config, shapes: parts }] of Object.entries(real)) {
+  const shapes = shapesOf(parts);
   Deno.test(`a ControlNet's config follows from its shapes, under both kinds of names: ${name}`, () => {
     const want = parseConfig(schema, config, name);
     const names = ownNames(Object.keys(shapes));
