@@ -13,7 +13,7 @@ import { addTo } from "./generate/additions.ts";
 import { BATCH, drawing, inBatches, loadPictures, picturesAtOnce, seedsOf } from "./generate/draw.ts";
 import { drawingSizeOf, readSides, sidesOf } from "./generate/drawing_size.ts";
 import { expectFitting } from "./generate/fitting.ts";
-import { findLoras, readLora } from "./generate/lora.ts";
+import { findLoras, readScaled, schedulesOf, strengthsOf } from "./generate/lora.ts";
 import { previewsTo } from "./generate/preview.ts";
 import { contentsOf, recipeOf } from "./generate/recipe.ts";
 import { tellDifferences } from "./generate/replay.ts";
@@ -30,7 +30,7 @@ const className = await expectFitting(model, settings, given);
 
 if (settings.plan) {
   const [controlnet, ipAdapters] = [settings.controlnet, settings["ip-adapter"]].map((names) =>
-    names?.map((name) => readLora(name).path)
+    names?.map((name) => readScaled(name).path)
   );
   const batch = Math.min(settings.count, BATCH);
   const size = drawingSizeOf(className, settings, batch, await readSides(settings));
@@ -49,12 +49,16 @@ using pipeline = await phase(
   "load",
   DiffusionPipeline.fromPretrained(model, {
     ...{ dtype, memory, quantize, base, config, variant, vae, onProgress },
-    controlnet: settings.controlnet?.map((text) => readLora(text).path),
+    controlnet: settings.controlnet?.map((text) => readScaled(text).path),
   }),
 );
-for (const { path, scale } of loras) {
-  await phase("lora", pipeline.loadLoraWeights(path, { scale, onProgress }));
+const adapters: string[] = [];
+for (const lora of loras) {
+  const scale = strengthsOf(lora, pipeline.parts);
+  const report = await phase("lora", pipeline.loadLoraWeights(lora.path, { scale, onProgress }));
+  adapters.push(report.adapterName);
 }
+const adapterScales = schedulesOf(loras, adapters, pipeline);
 if (settings.embedding ?? settings["ip-adapter"]) {
   await phase("add", addTo(pipeline, settings, onProgress));
 }
@@ -72,7 +76,7 @@ const batches = inBatches(seeds, picturesAtOnce(device), (some) => {
   const label = seeds.length === 1 ? "sample" : `sample ${paths.length + 1}/${seeds.length}`;
   return phase(
     "sample",
-    draw(some, { numInferenceSteps: steps, progress: bar ? false : { label }, preview }),
+    draw(some, { numInferenceSteps: steps, progress: bar ? false : { label }, preview, adapterScales }),
   );
 });
 for await (const [seed, picture] of batches) {

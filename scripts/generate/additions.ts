@@ -1,7 +1,7 @@
 import type { AnyPipeline } from "denoise/pipelines";
 import { StableDiffusionBase, StableDiffusionXLBase } from "denoise/pipelines";
 import type { LoadOptions } from "denoise/models";
-import { readLora } from "./lora.ts";
+import { readScaled } from "./lora.ts";
 import type { Settings } from "./options.ts";
 
 /** A textual inversion as `--embedding PATH_OR_REPO[=TOKEN]` names it. */
@@ -32,7 +32,7 @@ export async function addTo(
   for (const { path, token } of embedding.map(readEmbedding)) {
     await pipeline.loadTextualInversion(path, { token, onProgress });
   }
-  for (const { path, scale } of adapters.map(readLora)) {
+  for (const { path, scale } of adapters.map(readScaled)) {
     await pipeline.loadIpAdapter(path, { scale, onProgress });
   }
 }

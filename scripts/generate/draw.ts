@@ -37,11 +37,11 @@ import {
   ZImagePipeline,
 } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
-import { readLora } from "./lora.ts";
+import { readScaled } from "./lora.ts";
 import type { Settings } from "./options.ts";
 
 /** Options by which one run differs from the next with the same settings. */
-export type How = Pick<RunOptions, "progress" | "preview" | "signal" | "onStep"> & {
+export type How = Pick<RunOptions, "progress" | "preview" | "signal" | "onStep" | "adapterScales"> & {
   numInferenceSteps: number;
   /** Told in one line what of a prompt was cut; console.warn by default. */
   onNotice?: (line: string) => void;
@@ -127,7 +127,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
   const chosen = pipelineOf(pipeline, task);
   const changed = takesReferences(pipeline) && images.length > 0 ? images : images[0];
   const isControlled = "controlnet" in parts;
-  const scales = settings.controlnet?.map((text) => readLora(text).scale);
+  const scales = settings.controlnet?.map((text) => readScaled(text).scale);
   const seesLatents = "transformer" in parts; // of the picture: Z-Image's ControlNet, FLUX.1 Depth and Canny
   const controlling = seesLatents
     ? { controlImage: control[0], controlnetConditioningScale: scales?.[0] }

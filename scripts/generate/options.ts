@@ -2,7 +2,7 @@ import { schedulerNamed } from "denoise/schedulers";
 import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
 import { readEmbedding } from "./additions.ts";
-import { readLora } from "./lora.ts";
+import { readLora, readScaled } from "./lora.ts";
 import { readPreview } from "./preview.ts";
 import { EMBEDDED, STEPS } from "./usual.ts";
 
@@ -26,8 +26,12 @@ export const options = {
   variant: option.text("weights of another precision or training, e.g. fp16; default: the plain ones"),
   config: option.model("for one file: whose configs it has; default: what its tensors tell"),
   lora: option.list({
-    ...checked("a style to add, e.g. style.safetensors:0.8", readLora),
-    takes: "PATH_OR_REPO[:SCALE]",
+    ...checked(
+      "a style to add, e.g. style.safetensors:0.8; blocks= are strengths of blocks by the lists of LoRA Block Weight, e.g. " +
+        "OUTALL or 17 numbers; from= and to= parts of the steps between which it counts, e.g. style.safetensors:0.8:to=0.5",
+      readLora,
+    ),
+    takes: "PATH_OR_REPO[:SCALE][:blocks=LIST][:from=N][:to=N]",
   }),
   embedding: option.list({
     ...checked("a textual inversion, whose token may stand in the prompt, e.g. cat.bin=<cat>", readEmbedding),
@@ -37,7 +41,7 @@ export const options = {
   controlnet: option.list({
     ...checked(
       "a ControlNet, for which --control has a picture, e.g. lllyasviel/sd-controlnet-canny:0.8",
-      readLora,
+      readScaled,
     ),
     takes: "PATH_OR_REPO[:SCALE]",
   }),
@@ -47,7 +51,7 @@ export const options = {
     ),
   ),
   "ip-adapter": option.list({
-    ...checked("lets pictures stand beside the prompt, e.g. ip-adapter_sd15.safetensors:0.6", readLora),
+    ...checked("lets pictures stand beside the prompt, e.g. ip-adapter_sd15.safetensors:0.6", readScaled),
     takes: "FILE_OR_REPO[:SCALE]",
   }),
   "ip-image": option.list(option.file("the picture that it sees: one for each --ip-adapter")),

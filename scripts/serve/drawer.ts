@@ -4,6 +4,7 @@ import { recipeTexts } from "../../src/io/images/save_png.ts";
 import { imagesOf, imageTensor } from "../../src/io/images/tensors.ts";
 import { enlarged } from "../../src/io/terminal/preview_writer.ts";
 import { drawing, inBatches, picturesAtOnce } from "../generate/draw.ts";
+import { readLora, schedulesOf } from "../generate/lora.ts";
 import { recipeOf } from "../generate/recipe.ts";
 import { type ModelOptions, Models, type Offer } from "./models.ts";
 import { Queue } from "./queue.ts";
@@ -195,10 +196,12 @@ export class Drawer implements AsyncDisposable {
       control: [],
       ip: [],
     });
+    const loras = task.loras.map(readLora);
     const notices = new Set<string>();
     const pictures: DrawnPicture[] = [];
     const how = {
       numInferenceSteps: settings.steps,
+      adapterScales: schedulesOf(loras, loras.map(({ path }) => path), pipeline),
       progress: false,
       signal,
       onNotice: (line: string) => notices.add(line),

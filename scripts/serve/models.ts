@@ -4,7 +4,7 @@ import { nearest } from "../../src/core/error.ts";
 import { findLora } from "../../src/io/lora/find.ts";
 import { memoryBudget, modelsOf } from "../../src/pipelines/memory/acquire.ts";
 import { fingerprintOfFile } from "../generate/fingerprint.ts";
-import { readLora } from "../generate/lora.ts";
+import { readLora, strengthsOf } from "../generate/lora.ts";
 import { weightsOf } from "../generate/recipe.ts";
 import { RefusalError } from "./refusal.ts";
 import { Room } from "./room.ts";
@@ -199,7 +199,15 @@ export class Models implements Disposable {
       for (const name of names) await this.#load(model, name).catch((error) => this.#unworn(model, error));
       model.loras = names;
     }
-    if (names.length > 0) await pipeline.setAdapters(names, wanted.map(({ scale }) => scale));
+    if (names.length === 0) return;
+    const strengths = wanted.map((lora) => {
+      try {
+        return strengthsOf(lora, pipeline.parts);
+      } catch (error) {
+        throw new RefusalError("invalid", (error as Error).message, "lora");
+      }
+    });
+    await pipeline.setAdapters(names, strengths);
   }
 
   async #load(model: Model, name: string): Promise<void> {

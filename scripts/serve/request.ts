@@ -17,7 +17,7 @@ export interface DrawRequest {
   readonly negative?: string | undefined;
   /** The name of a model that is offered; by default the first. */
   readonly model?: string | undefined;
-  /** Names of LoRAs that are offered, with or without a scale: "style", "style:0.8". */
+  /** Names of LoRAs that are offered, with or without a scale, blocks and parts of the steps: "style", "style:0.8:to=0.5". */
   readonly lora?: readonly string[] | undefined;
   /** A class or a name as in docs/schedulers.md. */
   readonly scheduler?: string | undefined;
@@ -62,7 +62,7 @@ const picture = z.union([
   z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes"),
   z.base64("a picture in base64").min(1).transform((value) => new Uint8Array(Buffer.from(value, "base64"))),
 ]);
-const loras = z.array(z.string().max(200).refine(isNamed, "NAME or NAME:0.8")).max(MOST_PARTS);
+const loras = z.array(z.string().max(1000).refine(isNamed, "NAME or NAME:0.8")).max(MOST_PARTS);
 
 /**
  * A request in JSON: pictures in base64, seeds as numbers or, beyond 2^53, as texts; and as `readRequest` gives it, so that

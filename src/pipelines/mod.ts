@@ -89,6 +89,7 @@ export type { AnyControlNet, PipelineOptions } from "./model_index.ts";
 export { Pipeline } from "./pipeline.ts";
 export { preview, type PreviewOptions, previewPixels, Previews } from "./previews/previews.ts";
 export type { PooledPromptEmbeds, PooledPromptEmbedsOptions, PromptEmbedsOptions } from "./prompts.ts";
+export { scaleBetween, type ScaleSchedule } from "./adapter_scales.ts";
 export type { PipelineOutput, RunOptions } from "./run.ts";
 export type { StableDiffusionParts } from "./stable_diffusion/parts.ts";
 export {

@@ -3,7 +3,13 @@ import { expectSingleFile } from "../io/single_file/options.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { LoadReport, LoraModels, LoraOptions } from "../models/runtime/load_lora.ts";
-import { type AdapterScale, loadLora, type Model } from "../models/mod.ts";
+import { loadLora, type Model } from "../models/mod.ts";
+import {
+  type ComponentScales,
+  componentsOf,
+  expectComponents,
+  inComponent,
+} from "../models/runtime/lora/component_scales.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import type { PipelineOptions } from "./model_index.ts";
 import { modelsOf, type Residents, withModels } from "./memory/acquire.ts";
@@ -64,9 +70,19 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
     this.parts.scheduler = scheduler;
   }
 
-  /** The scales of all LoRAs by their names. */
-  get adapters(): Record<string, AdapterScale> {
-    return Object.assign({}, ...this.#models.map(({ adapters }) => adapters.scales));
+  /** The scales of all LoRAs by their names, where they are not one number for all parts those of each. */
+  get adapters(): Record<string, number | ComponentScales> {
+    const all = componentsOf<Model>(this.parts).flatMap(([component, { adapters }]) =>
+      Object.entries(adapters.scales).map(([name, scale]) => ({ name, component, scale }))
+    );
+    return Object.fromEntries([...Map.groupBy(all, ({ name }) => name)].map(([name, own]) => {
+      const [{ scale: first }] = own as [typeof own[number]];
+      const isOne = typeof first === "number" && own.every(({ scale }) => scale === first);
+      return [
+        name,
+        isOne ? first : Object.fromEntries(own.map(({ component, scale }) => [component, scale])),
+      ];
+    }));
   }
 
   /**
@@ -85,22 +101,30 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
   }
 
   /**
-   * Sets how strong the named LoRAs are, 1 where no scales are given;
+   * Sets how strong the named LoRAs are, 1 where no scales are given, all alike or each its own, and
+   * apart for the pipeline's parts and their blocks, as `{ unet: { down: 0.5, up: { block_1: [1, 0.4, 0] } } }`;
    * all others are switched off. Costs no new trace, but where adapters are merged into weights: these are changed
    * when the promise resolves, and runs wait for it.
    */
-  setAdapters(names: string | readonly string[], scales: number | readonly number[] = 1): Promise<void> {
+  setAdapters(
+    names: string | readonly string[],
+    scales: number | ComponentScales | readonly (number | ComponentScales)[] = 1,
+  ): Promise<void> {
     const wanted = [names].flat();
-    const values = typeof scales === "number" ? wanted.map(() => scales) : scales;
+    const values = Array.isArray(scales)
+      ? scales as readonly (number | ComponentScales)[]
+      : wanted.map(() => scales as number | ComponentScales);
     if (values.length !== wanted.length) {
       throw new RangeError(
         `Cannot set adapters: expected ${wanted.length} scales, one for each name, got ${values.length}`,
       );
     }
     this.#expectNames(wanted);
-    const changes = this.#models.map(({ adapters }) => {
+    const components = componentsOf<Model>(this.parts);
+    for (const scale of values) expectComponents(scale, components.map(([component]) => component));
+    const changes = components.map(([component, { adapters }]) => {
       const own = wanted.flatMap((name, i) =>
-        adapters.names.includes(name) ? [[name, values[i]!] as const] : []
+        adapters.names.includes(name) ? [[name, inComponent(values[i]!, component)] as const] : []
       );
       return adapters.set(Object.fromEntries(own));
     });
@@ -137,8 +161,7 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
   }
 
   get #models(): Model[] {
-    const { unet, transformer, textEncoder, textEncoder2 } = this.parts;
-    return [unet, transformer, textEncoder, textEncoder2].filter((model) => model !== undefined);
+    return componentsOf<Model>(this.parts).map(([, model]) => model);
   }
 
   #expectNames(names: readonly string[]): void {

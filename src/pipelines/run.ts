@@ -2,9 +2,11 @@ import { formatShape, sameNumbers } from "../core/shape.ts";
 import { streamOf } from "../graph/run/stream.ts";
 import { currentDevice } from "../gpu/device.ts";
 import { OutOfMemoryError } from "../gpu/errors.ts";
+import type { LoraModels } from "../models/mod.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
 import { progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
+import { type ScaleSchedule, ScheduledScales } from "./adapter_scales.ts";
 import type { PreviewOptions, Previews } from "./previews/previews.ts";
 import { recovering, type Recovery } from "./recovery.ts";
 import { modelsOf } from "./memory/acquire.ts";
@@ -34,6 +36,18 @@ export interface RunOptions {
   recover?: boolean | undefined;
   /** Shows small pictures of what is being drawn. */
   preview?: PreviewOptions | undefined;
+  /**
+   * Strengths of LoRAs of the denoiser in each step, by name, e.g. `{ style: scaleBetween(0.8, 0.2, 1) }` or
+   * `{ style: (step, steps) => 1 - step / steps }`; others have those that were set, and so has all of them what is computed
+   * before the steps, e.g. text encoders. Each change of a LoRA that is merged into weights takes about as long as loading it.
+   */
+  adapterScales?: Readonly<Record<string, ScaleSchedule>> | undefined;
+}
+
+/** What a run has beside the options that it was given. */
+interface RunState {
+  recovery?: Recovery | undefined;
+  scaling?: ScheduledScales | undefined;
 }
 
 /**
@@ -42,7 +56,7 @@ export interface RunOptions {
  * Options that the pipeline does not take are refused.
  */
 export async function ownRun<
-  Parts extends { scheduler: Scheduler },
+  Parts extends LoraModels & { scheduler: Scheduler },
   Options extends RunOptions & RandomOptions,
   T,
 >(
@@ -52,6 +66,9 @@ export async function ownRun<
   run: (parts: Parts, options: Options) => Promise<T>,
 ): Promise<T> {
   expectRunOptions(pipeline, options);
+  const { adapterScales } = options ?? {};
+  const scaling = adapterScales && new ScheduledScales(parts, adapterScales);
+  if (scaling) options = { ...options, scaling };
   const own = parts.scheduler.isRunning ? { ...parts, scheduler: parts.scheduler.clone() } : { ...parts };
   own.scheduler.isRunning = true;
   try {
@@ -66,6 +83,7 @@ export async function ownRun<
     throw error;
   } finally {
     own.scheduler.isRunning = false;
+    await scaling?.end();
   }
 }
 
@@ -77,7 +95,7 @@ export async function runSteps(
   start: Tensor,
   timesteps: readonly number[],
   scheduler: Scheduler,
-  { progress: bar, signal, onStep, recovery }: RunOptions & { recovery?: Recovery | undefined },
+  { progress: bar, signal, onStep, recovery, scaling }: RunOptions & RunState,
   step: (sample: Tensor, timestep: number, number: number) => Tensor,
   previews: Previews,
 ): Promise<Tensor> {
@@ -85,7 +103,8 @@ export async function runSteps(
   const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
   for await (const t of progress(timesteps.slice(number), options)) {
     using _ = currentDevice().mark("step");
-    sample = step(sample, t, number);
+    const run = () => step(sample, t, number);
+    sample = scaling ? await scaling.during(number, timesteps.length, run) : run();
     if (onStep) sample = replaced(sample, await onStep(number, t, sample, timesteps.length));
     number++;
     recovery?.keep(number, sample, scheduler);

@@ -73,6 +73,10 @@ Deno.test("generate.ts tells wrong options in one line", () =>
       ["--out", "flower.jpg"],
       ["--lora", "style.safetensors:strong"],
       ["--lora", "nowhere.safetensors"],
+      ["--lora", "style.safetensors:blocks=1,2,x"],
+      ["--lora", "style.safetensors:from=0.5:to=0.5"],
+      ["--lora", "style.safetensors:1:to=late"],
+      ["--lora", "style.safetensors:to=0.5:to=0.6"],
       ["--max-sequence-length", "0"],
     ];
     for (const args of wrong) {
@@ -140,6 +144,29 @@ Deno.test("generate.ts adds several LoRAs, each as strong as it is told, and kee
     const made = JSON.parse((await readPng(join(folder, "both.png"))).text["denoise"]!);
     assert.deepEqual(made.lora, [`${lora("kohya")}:0.5`, lora("xlabs")]);
     assert.equal(made["max-sequence-length"], 32);
+  }));
+
+Deno.test("generate.ts adds a LoRA in some of the steps and blocks, and repeats its picture", () =>
+  inFolder(async (folder) => {
+    const args = ["--model", flux, "--size", "64x48", "--steps", "2", "--max-sequence-length", "32"];
+    const draw = async (out: string, ...given: string[]) => {
+      const { code, stderr } = await runScript(folder, "generate.ts", ...given, "--out", out);
+      assert.equal(code, 0, stderr);
+      return join(folder, out);
+    };
+    const styled = (how: string) => ["--lora", `${lora("kohya")}${how}`];
+    const none = await draw("none.png", ...args);
+    const whole = await draw("whole.png", ...args, ...styled(":0.5"));
+    const late = await draw("late.png", ...args, ...styled(":0.5:from=0.5"));
+    for (const other of [none, whole]) assert.ok((await compare(late, other)).share > 0.1);
+    const always = await draw("always.png", ...args, ...styled(":0.5:from=0:to=1"));
+    assert.deepEqual(await compare(always, whole), { largest: 0, share: 0 });
+    const off = await draw("off.png", ...args, ...styled(":blocks=0,0,0,0,0,0,0,0")); // CLIP, T5, IN, 2 and 2 blocks, OUT
+    assert.deepEqual(await compare(off, none), { largest: 0, share: 0 });
+    const some = await draw("some.png", ...args, ...styled(":0.5:blocks=1,1,0,1")); // of the blocks alone
+    for (const other of [none, whole]) assert.ok((await compare(some, other)).share > 0.1);
+    const again = await draw("again.png", "--replay", "late.png");
+    assert.deepEqual(await compare(again, late), { largest: 0, share: 0 });
   }));
 
 Deno.test("custom_loop.ts draws a picture", () =>

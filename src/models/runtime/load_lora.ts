@@ -7,6 +7,13 @@ import { findLora } from "../../io/lora/find.ts";
 import { matchLora, type Placed } from "../../io/lora/match.ts";
 import type { LoraPart } from "../../io/names/lora.ts";
 import { modelKind } from "../../io/names/model_kinds.ts";
+import {
+  type Component,
+  type ComponentScales,
+  componentsOf,
+  expectComponents,
+  inComponent,
+} from "./lora/component_scales.ts";
 import type { Model } from "./model.ts";
 import type { SourceOptions } from "./model_source.ts";
 
@@ -32,8 +39,8 @@ export interface LoraOptions extends
   weightName?: string | undefined;
   /** By which its scale is changed; "default_0" and so on by default. */
   adapterName?: string | undefined;
-  /** Strength of the LoRA; 1 by default. */
-  scale?: number | undefined;
+  /** Strength of the LoRA, or its strengths in the models; 1 by default. */
+  scale?: number | ComponentScales | undefined;
 }
 
 const OPTIONS =
@@ -81,6 +88,7 @@ export async function loadLora(
   expectOptions(`load ${pathOrRepo}`, options, OPTIONS.split(" "));
   const { onNotice = console.warn, scale = 1 } = options;
   const parts = partsOf(models);
+  expectComponents(scale, [...parts.values()].map(({ component }) => component));
   const path = await findLora(pathOrRepo, { ...options, onNotice });
   using checkpoint = await openCheckpoint(path);
   const file = await readLora(checkpoint, path);
@@ -91,9 +99,13 @@ export async function loadLora(
   const adapterName = nameFor([...parts.values()].map(({ model }) => model), options.adapterName);
   const attached: Model[] = [];
   try {
-    for (const [part, own] of placed) {
-      const { model } = parts.get(part)!;
-      await model.adapters.attach(adapterName, own, () => openCheckpoint(path), { ...options, scale });
+    for (const [part, layers] of placed) {
+      const { component, model } = parts.get(part)!;
+      const own = inComponent(scale, component);
+      await model.adapters.attach(adapterName, layers, () => openCheckpoint(path), {
+        ...options,
+        scale: own,
+      });
       attached.push(model);
     }
   } catch (error) {
@@ -129,17 +141,30 @@ function layersOf({ pairs, changes }: Placed): string[] {
   return [...new Set(all.map(({ layer }) => layer))];
 }
 
-/** The models with diffusers' names for them. */
-function partsOf(models: LoraModels): Map<LoraPart, { name: string; model: Model }> {
-  const { unet, transformer, textEncoder, textEncoder2 } = models;
-  const all: [LoraPart, string, Model | undefined][] = [
-    ["image", unet ? "unet" : "transformer", unet ?? transformer],
-    ["textEncoder", "text_encoder", textEncoder],
-    ["textEncoder2", "text_encoder_2", textEncoder2],
-  ];
-  const given = all.flatMap(([part, name, model]) => model ? [[part, { name, model }] as const] : []);
+/** diffusers' names for the models, and which of a pipeline's each is. */
+const COMPONENTS: Readonly<Record<Component, readonly [name: string, part: LoraPart]>> = {
+  unet: ["unet", "image"],
+  transformer: ["transformer", "image"],
+  textEncoder: ["text_encoder", "textEncoder"],
+  textEncoder2: ["text_encoder_2", "textEncoder2"],
+};
+
+/** A model that a LoRA may change. */
+interface Target {
+  readonly component: Component;
+  /** In diffusers. */
+  readonly name: string;
+  readonly model: Model;
+}
+
+/** The models; of a UNet and a transformer the UNet. */
+function partsOf(models: LoraModels): Map<LoraPart, Target> {
+  const given = componentsOf<Model>(models).map(([component, model]): [LoraPart, Target] => {
+    const [name, part] = COMPONENTS[component];
+    return [part, { component, name, model }];
+  });
   if (given.length === 0) throw new Error("Cannot load a LoRA: expected a model to hang it on, got none");
-  return new Map(given);
+  return new Map(given.toReversed());
 }
 
 /** The name that is asked for, unless it is taken, else the next free one. */

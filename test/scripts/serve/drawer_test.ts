@@ -56,7 +56,9 @@ Deno.test("the same request gives the same bytes, whatever was drawn between", a
   const plain = await pngOf(flux);
   const styled = await pngOf({ ...flux, lora: ["style:0.5"] });
   assert.notDeepEqual(styled, plain);
-  assert.notDeepEqual(await pngOf({ ...flux, lora: ["style"] }), styled);
+  for (const lora of ["style", "style:0.5:to=0.5", "style:0.5:blocks=1,1,0,1"]) {
+    assert.notDeepEqual(await pngOf({ ...flux, lora: [lora] }), styled, lora);
+  }
   assert.notDeepEqual(await pngOf({ ...flower, scheduler: "DPM++ 2M Karras" }), want);
   assert.notDeepEqual(await pngOf({ ...flower, size: undefined }), want);
   assert.deepEqual(await pngOf(flower), want);
@@ -191,6 +193,12 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       "invalid",
       "lora",
       /made for another model$/,
+    ],
+    "blocks that a model does not have": [
+      { lora: ["style:blocks=OUTALL"], model: "flux" },
+      "invalid",
+      "lora",
+      /^Cannot use 17 block weights for this FLUX: expected 4 or 8$/,
     ],
     "a LoRA twice": [
       { lora: ["style", "style:2"], model: "flux" },

@@ -4,7 +4,7 @@ import type { Device } from "../../../gpu/device.ts";
 import type { Checkpoint } from "../../../io/formats/checkpoint.ts";
 import type { ChangePlacement, Placed } from "../../../io/lora/match.ts";
 import type { UploadProgress } from "../../../io/upload/upload.ts";
-import { type AdapterScale, scaleOf } from "./adapter_scale.ts";
+import { type AdapterScale, byPath, type LayerNames, scaleOf, type ScalesByPath } from "./adapter_scale.ts";
 import { bytesOfMatrices, type Matrices, readMatrices } from "./matrices.ts";
 import { expectFinite } from "./merged.ts";
 import type { Applied } from "./merge_groups.ts";
@@ -19,14 +19,14 @@ interface AdapterParts {
   readonly dtype: DType;
   /** Shapes of the weights of layers with products. */
   readonly shapes: ReadonlyMap<string, Shape>;
+  /** Those of the model. */
+  readonly layers: LayerNames;
   /** Told whenever it is read. */
   readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
 /** A LoRA of one model, in memory or not: what it adds to which layers, and how strong it is. */
 export class Adapter {
-  /** Its strength in the calls from here on. */
-  scale: AdapterScale;
   /** The matrices of its products; undefined while they are not in memory. */
   matrices: Matrices | undefined;
   /** What its file adds to the model. */
@@ -35,14 +35,38 @@ export class Adapter {
   readonly open: () => Promise<Checkpoint>;
   readonly #device: Device;
   readonly #parts: AdapterParts;
+  #scale: AdapterScale;
+  #byPath: ScalesByPath;
 
   /** Not in memory yet. */
   constructor(device: Device, parts: AdapterParts) {
-    this.scale = parts.scale;
     this.placed = parts.placed;
     this.open = parts.open;
     this.#device = device;
     this.#parts = parts;
+    this.#scale = parts.scale;
+    this.#byPath = byPath(parts.name, parts.scale, parts.layers);
+  }
+
+  /** Its strength in the calls from here on. */
+  get scale(): AdapterScale {
+    return this.#scale;
+  }
+
+  /** Checks a strength, and returns what sets it. */
+  rescaling(scale: AdapterScale): () => void {
+    const paths = byPath(this.#parts.name, scale, this.#parts.layers);
+    return () => void ([this.#scale, this.#byPath] = [scale, paths]);
+  }
+
+  /** Its strength in a layer. */
+  scaleOf(layer: string): number {
+    return scaleOf(this.#byPath, layer);
+  }
+
+  /** True if it changes weights. */
+  get isMerged(): boolean {
+    return this.placed.changes.length > 0;
   }
 
   /** Bytes that its matrices take in memory. */
@@ -87,10 +111,10 @@ export class Adapter {
   }
 
   #applied(changes: readonly ChangePlacement[]): Applied[] {
-    const { scale, open } = this;
+    const { open } = this;
     return changes.map((placement) => ({
       placement,
-      scale: scaleOf(scale, placement.layers[0]!.layer),
+      scale: this.scaleOf(placement.layers[0]!.layer),
       open,
     })).filter(({ scale }) => scale !== 0);
   }

@@ -9,7 +9,7 @@ import type { Layers, Placed } from "../../../io/lora/match.ts";
 import type { UploadProgress } from "../../../io/upload/upload.ts";
 import type { Weights } from "../weights.ts";
 import { Adapter } from "./adapter.ts";
-import { type AdapterScale, expectScale } from "./adapter_scale.ts";
+import { type AdapterScale, LayerNames } from "./adapter_scale.ts";
 import type { Applied } from "./merge_groups.ts";
 import { MergedWeights } from "./merged.ts";
 import { Products, type Releasable } from "./products.ts";
@@ -17,7 +17,7 @@ import type { Scales } from "./scales.ts";
 
 /** Options of `Adapters.attach`. */
 export interface AttachOptions {
-  scale: number;
+  scale: AdapterScale;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
@@ -56,6 +56,8 @@ export class Adapters {
   #loaded = false;
   /** Names of those that are being read. */
   readonly #attaching = new Set<string>();
+  /** Made for the first adapter. */
+  #layerNames: LayerNames | undefined;
   /** Changes go one after the other. */
   #changed: Promise<unknown> = Promise.resolve();
 
@@ -108,12 +110,19 @@ export class Adapters {
    * here on; where weights are changed, calls are possible once the promise has resolved.
    */
   set(scales: Readonly<Record<string, AdapterScale>>): Promise<void> {
-    for (const [name, scale] of Object.entries(scales)) {
-      expectScale(name, scale, this.#find(name).placed);
-    }
-    for (const [name, adapter] of this.#adapters) adapter.scale = scales[name] ?? 0;
+    for (const name of Object.keys(scales)) this.#find(name);
+    const others = [...this.#adapters].filter(([name, { scale }]) => scale !== (scales[name] ?? 0));
+    if (others.length === 0) return Promise.resolve();
+    const rescalings = others.map(([name, adapter]) => adapter.rescaling(scales[name] ?? 0));
+    for (const rescale of rescalings) rescale();
     this.#free(this.#products.send());
-    return this.#isMerging ? this.#change(() => this.#merge()) : Promise.resolve();
+    const isMerging = this.#loaded && others.some(([, { isMerged }]) => isMerged);
+    return isMerging ? this.#change(() => this.#merge()) : Promise.resolve();
+  }
+
+  /** True if an adapter is merged into weights, so that `set` takes about as long as loading it. */
+  isMerged(name: string): boolean {
+    return this.#find(name).isMerged;
   }
 
   /** Takes adapters off, all where none is named. After the last one the model computes what it did without. */
@@ -203,13 +212,13 @@ export class Adapters {
     open: () => Promise<Checkpoint>,
     { scale, signal, onProgress }: AttachOptions,
   ): Promise<void> {
-    expectScale(name, scale, placed);
     const shapes = new Map(
       placed.pairs.map(({ layer }) => [layer, this.#weights.tensor(`${layer}.weight`)!.shape]),
     );
     const adapter = new Adapter(this.#device, {
       ...{ name, scale, placed, open, shapes, onProgress },
       dtype: this.#dtype,
+      layers: this.#layerNames ??= new LayerNames(this.#weights.tensors.keys()),
     });
     this.#attaching.add(name);
     try {
@@ -265,11 +274,6 @@ export class Adapters {
     }
     this.#adapters = adapters;
     this.#free(take(gone));
-  }
-
-  /** True if adapters change weights. */
-  get #isMerging(): boolean {
-    return this.#loaded && [...this.#adapters.values()].some(({ placed }) => placed.changes.length > 0);
   }
 
   /** Gives weights in memory these changes, by default those of all adapters; if it fails, those of before. */

@@ -2,7 +2,6 @@ import type { Shape } from "../../../core/shape.ts";
 import { Parameter } from "../../../ops/low_rank.ts";
 import type { Weights } from "../weights.ts";
 import type { Adapter } from "./adapter.ts";
-import { scaleOf } from "./adapter_scale.ts";
 import { type Joined, joinMatrices } from "./matrices.ts";
 import type { Scales } from "./scales.ts";
 
@@ -51,8 +50,7 @@ export class Products {
   /** Sends the scales that the adapters have now, for the calls from here on; returns what is to be freed likewise. */
   send(): Releasable[] {
     const factors = [...this.#joined].flatMap(([layer, joined]) => this.#factorsOf(layer, joined));
-    const before = this.#scales.set(factors);
-    return before ? [before] : [];
+    return this.#scales.set(factors);
   }
 
   #set(adapters: ReadonlyMap<string, Adapter>, joined: ReadonlyMap<string, Joined>): Releasable[] {
@@ -72,7 +70,7 @@ export class Products {
   /** Factor of the product of each rank. */
   #factorsOf(layer: string, { factors }: Joined): number[] {
     return factors.flatMap(({ name, rank, factor }) =>
-      Array<number>(rank).fill(factor * scaleOf(this.#adapters.get(name)!.scale, layer))
+      Array<number>(rank).fill(factor * this.#adapters.get(name)!.scaleOf(layer))
     );
   }
 

@@ -5,33 +5,54 @@ import { Tensor } from "../../../tensor/mod.ts";
 
 const INPUT = "adapter scales"; // of a traced function
 
+/** Factors on the host and on the GPU. */
+interface Sent {
+  readonly values: readonly number[];
+  readonly tensor: Tensor;
+}
+
 /**
  * The factors of all ranks of all layers, one after the other. They are an input of the traced model: to change them costs
  * no new trace, and only results that depend on them are computed again.
  */
 export class Scales {
-  #values: Tensor | undefined;
+  #sent: Sent | undefined;
+  /** Those that were set before them. */
+  #before: Sent | undefined;
   /** The input of the trace at hand. */
   #traced: Tensor | undefined;
 
   /** Starts without layers. */
   constructor(readonly device: Device) {}
 
-  /** Sets the factors of later calls. Returns the memory of those before, to free once no work reads it. */
-  set(values: readonly number[]): { release(): void } | undefined {
-    const before = this.#values?.node.storage;
-    this.#values = values.length ? uploadFactors(this.device, values) : undefined;
-    return before;
+  /**
+   * Sets the factors of later calls. Those before are kept: to go back and forth sends nothing, and to a plan they are the
+   * same values again. Returns memory to free once no work reads it.
+   */
+  set(values: readonly number[]): { release(): void }[] {
+    const [sent, before] = [this.#sent, this.#before];
+    if (values.length === 0) {
+      this.#sent = this.#before = undefined;
+      return storagesOf(sent, before);
+    }
+    if (isSame(sent, values)) return [];
+    this.#before = sent;
+    if (isSame(before, values)) {
+      this.#sent = before;
+      return [];
+    }
+    this.#sent = { values, tensor: uploadFactors(this.device, values) };
+    return storagesOf(before);
   }
 
   /** Those of one layer, as the trace at hand reads them. [R] */
   slice(first: number, end: number): Tensor {
-    return (this.#traced ?? this.#values!).slice(0, first, end);
+    return (this.#traced ?? this.#sent!.tensor).slice(0, first, end);
   }
 
   /** The inputs that a trace needs besides the model's own. */
   get inputs(): Record<string, Tensor> {
-    return this.#values ? { [INPUT]: this.#values } : {};
+    return this.#sent ? { [INPUT]: this.#sent.tensor } : {};
   }
 
   /** Traces with the factors among the inputs. */
@@ -44,6 +65,14 @@ export class Scales {
       this.#traced = outer;
     }
   }
+}
+
+function isSame(sent: Sent | undefined, values: readonly number[]): boolean {
+  return sent?.values.length === values.length && values.every((value, i) => value === sent.values[i]);
+}
+
+function storagesOf(...all: (Sent | undefined)[]): { release(): void }[] {
+  return all.flatMap((sent) => sent?.tensor.node.storage ?? []);
 }
 
 /** Factors [R] on the GPU, which no scope owns. */

@@ -311,7 +311,7 @@ Deno.test("an adapter may have a scale for each part of a model, merged or not",
   assertRelativelyClose(await data(unet), want, bound, "out");
   assert.throws(() => unet.adapters.set({ style: { "up_block": 1 } }), {
     message:
-      'Cannot set adapter "style" in "up_block": it changes no layer whose name begins so, but e.g. "conv_in"',
+      'Cannot set adapter "style" in "up_block": the model has no layer whose name begins so; nearest is "up_blocks"',
   });
   assert.throws(() => unet.adapters.set({ style: { "conv_in": NaN } }), /expected a finite number/);
 });
