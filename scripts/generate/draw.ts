@@ -54,6 +54,7 @@ type RunSettings = {
 type RunSetting =
   | "prompt"
   | "negative"
+  | "prompt-syntax"
   | "guidance"
   | "true-cfg"
   | "max-sequence-length"
@@ -140,6 +141,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       generator: generator(seeds),
       prompt: settings.prompt,
       negativePrompt: settings.negative,
+      promptSyntax: settings["prompt-syntax"],
       guidanceScale: settings.guidance,
       trueCfgScale: settings["true-cfg"],
       maxSequenceLength: settings["max-sequence-length"],

@@ -11,6 +11,7 @@ import type { Given, Settings } from "./options.ts";
 /** The option of `run` that each option becomes, whose pipelines take it. */
 const IN_RUN: Partial<Record<keyof Given, string>> = {
   negative: "negativePrompt",
+  "prompt-syntax": "promptSyntax",
   guidance: "guidanceScale",
   "true-cfg": "trueCfgScale",
   "max-sequence-length": "maxSequenceLength",

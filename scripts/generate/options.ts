@@ -56,6 +56,10 @@ export const options = {
   }),
   "ip-image": option.list(option.file("the picture that it sees: one for each --ip-adapter")),
   negative: option.text("what is not to be drawn"),
+  "prompt-syntax": option.choice(
+    'of weights in the prompts: "(red:1.3) apple" as in A1111, "(red)1.3 apple" as in compel; default: plain words',
+    ["a1111", "compel"],
+  ),
   steps: option.count("of the scheduler; FLUX.2 klein: 4, Z-Image-Turbo: 8", STEPS),
   guidance: option.number(
     "how closely the picture follows the prompt; up to 1 guidance is left out, except of FLUX, and of Z-Image at 0; " +

@@ -9,6 +9,7 @@ import type { Settings } from "./options.ts";
 /** Options that decide how a picture looks. */
 export const KEPT = [
   "negative",
+  "prompt-syntax",
   "model",
   "base",
   "config",

@@ -1,5 +1,6 @@
 import { defaultsOf, readGiven } from "../command_line/arguments.ts";
 import { expectWritable } from "../../src/io/files/whole_file.ts";
+import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import { about, type Given, options, type Settings, usage } from "./options.ts";
 import { readRecipe, type Replayed } from "./replay.ts";
 import { usualOf } from "./usual.ts";
@@ -25,13 +26,16 @@ export async function readTask(args: string[]): Promise<Task> {
 
 /** Throws where options are said without those that they belong to. */
 function expectTogether(settings: Settings): void {
-  const { image, mask, strength, plan, quantize } = settings;
+  const { prompt, negative, "prompt-syntax": syntax, image, mask, strength, plan, quantize } = settings;
   for (const [name, picture] of [["controlnet", "control"], ["ip-adapter", "ip-image"]] as const) {
     const [names, pictures] = [settings[name]?.length ?? 0, settings[picture]?.length ?? 0];
     if (names === pictures || name === "controlnet" && names === 0) continue; // FLUX.1 Depth and Canny follow one, too
     throw new TypeError(
       `Cannot take ${names} --${name} with ${pictures} --${picture}: expected one picture for each`,
     );
+  }
+  for (const text of [prompt, negative]) {
+    if (syntax !== undefined && text !== undefined) expectReadable(text, syntax);
   }
   if (mask !== undefined && image === undefined) {
     throw new TypeError("Cannot take --mask alone: expected --image too, the picture that it belongs to");

@@ -17,6 +17,7 @@ export { DiagonalGaussianDistribution } from "./autoencoder_kl/distribution.ts";
 export {
   CLIPTextModel,
   CLIPTextModelWithProjection,
+  type CLIPTextOptions,
   type CLIPTextOutput,
   type CLIPTextProjectionOutput,
 } from "./clip_text/clip_text.ts";

@@ -88,8 +88,18 @@ export type { Residents } from "./memory/acquire.ts";
 export type { AnyControlNet, PipelineOptions } from "./model_index.ts";
 export { Pipeline } from "./pipeline.ts";
 export { preview, type PreviewOptions, previewPixels, Previews } from "./previews/previews.ts";
-export type { PooledPromptEmbeds, PooledPromptEmbedsOptions, PromptEmbedsOptions } from "./prompts.ts";
 export { scaleBetween, type ScaleSchedule } from "./adapter_scales.ts";
+export {
+  type PromptSyntax,
+  weightedPrompt,
+  type WeightedPromptOptions,
+} from "./prompt_weights/weighted_prompt.ts";
+export type {
+  PooledPromptEmbeds,
+  PooledPromptEmbedsOptions,
+  PromptEmbedsOptions,
+  TextEmbeddings,
+} from "./prompts.ts";
 export type { PipelineOutput, RunOptions } from "./run.ts";
 export type { StableDiffusionParts } from "./stable_diffusion/parts.ts";
 export {

@@ -36,6 +36,12 @@ export class Codec {
     return this.#parts.added.idOf(token);
   }
 
+  /** The token of an id; the unknown one, or "", where nobody has it. */
+  tokenOf(id: number): string {
+    const { tokenizer: { model }, added } = this.#parts;
+    return added.tokens.get(id)?.content ?? model!.vocab[id] ?? model!.unk_token ?? "";
+  }
+
   /** The first id that is nobody's, before tokens are added by `with`. */
   get free(): number {
     return this.#parts.added.free;
@@ -55,7 +61,7 @@ export class Codec {
   decode(ids: readonly number[], skipSpecialTokens: boolean): string {
     const { tokenizer: { model, decoder }, added } = this.#parts;
     const tokens = ids.filter((id) => !(skipSpecialTokens && added.tokens.get(id)?.special))
-      .map((id) => added.tokens.get(id)?.content ?? model!.vocab[id] ?? model!.unk_token ?? "");
+      .map((id) => this.tokenOf(id));
     const text = decoder ? decoder.decode(tokens) : tokens.join(" ");
     const suffix = model!.end_of_word_suffix;
     return (suffix ? text.replaceAll(suffix, " ") : text).trim();

@@ -156,13 +156,28 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
     return this.#codec.decode(ids, options.skipSpecialTokens ?? false);
   }
 
-  #tokens(text: string): number[] {
-    const { front, back } = this.#codec;
+  /** The ids of a text without those around it, a list for each token: those of `addToken` have several. */
+  pieces(text: string): (readonly number[])[] {
     if (typeof text === "string") {
-      const ids = this.#codec.encode(text.toWellFormed()).flatMap((id) => this.#runs.get(id) ?? id);
-      return [...front, ...ids, ...back];
+      return this.#codec.encode(text.toWellFormed()).map((id) => this.#runs.get(id) ?? [id]);
     }
     throw new TypeError(`Cannot tokenize ${text}: expected a text or a list of texts, got ${typeof text}`);
+  }
+
+  /** Ids with those around every text, filled up to the length that the model reads. */
+  filledRow(ids: readonly number[]): number[] {
+    const { front, back } = this.#codec;
+    return this.#fill([...front, ...ids, ...back], this.modelMaxLength, this.padTokenId);
+  }
+
+  /** The tokens of ids, as the vocabulary has them: "cat</w>". */
+  convertIdsToTokens(ids: readonly number[]): string[] {
+    return ids.map((id) => this.#codec.tokenOf(id));
+  }
+
+  #tokens(text: string): number[] {
+    const { front, back } = this.#codec;
+    return [...front, ...this.pieces(text).flat(), ...back];
   }
 
   /** A row of at most `length` ids, which keeps what stands around the text, and the ids that it lost. */

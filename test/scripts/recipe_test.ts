@@ -15,6 +15,16 @@ const drawn: Record<string, string[]> = {
   "a scheduler by its short name, a negative prompt and guidance": [
     ...["a red apple", "--scheduler", "DPM++ 2M Karras", "--negative", "blue", "--guidance", "3", ...small],
   ],
+  "weights in a prompt of several chunks": [
+    ...[
+      "a (red:1.4) apple, [leaf], BREAK a cat",
+      "--prompt-syntax",
+      "a1111",
+      "--negative",
+      "(blue)",
+      ...small,
+    ],
+  ],
   "int8": ["--quantize", "int8", ...small],
   "f16": ["--dtype", "f16", ...small],
   "little memory": ["--memory", "100M", ...small],

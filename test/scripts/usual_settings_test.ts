@@ -19,3 +19,13 @@ for (
     assert.deepEqual([told.settings.steps, told.settings.guidance], [5, 3]);
   });
 }
+
+Deno.test("generate.ts refuses what it cannot read in a prompt's syntax before anything is loaded", async () => {
+  const told = ["a cat", "--negative", "a [dog|hat]", "--prompt-syntax", "a1111", ...out];
+  await assert.rejects(
+    readTask(told),
+    /^TypeError: Cannot read the prompt "a \[dog\|hat\]": prompt editing, /,
+  );
+  const { settings } = await readTask(["a [dog|hat]", "--prompt-syntax", "compel", ...out]);
+  assert.equal(settings["prompt-syntax"], "compel");
+});

@@ -278,3 +278,15 @@ async function withFiles<T>(
     await Deno.remove(folder, { recursive: true });
   }
 }
+
+Deno.test("pieces(), filledRow() and convertIdsToTokens() make rows of one's own", async () => {
+  const tokenizer = await CLIPTokenizer.fromPretrained(files);
+  const added = tokenizer.addToken("<two>", 2);
+  assert.deepEqual(tokenizer.pieces("a <two>b"), [[a], [...added], [b]]);
+  const row = tokenizer.filledRow([a, b]);
+  assert.deepEqual(row, tokenizer.encode("a b").inputIds[0]);
+  assert.deepEqual(tokenizer.convertIdsToTokens([start, a, ...added, 10 ** 6]), [
+    ...["<|startoftext|>", "a</w>", "<two>", "<two>_1"],
+    "<|endoftext|>", // the unknown one
+  ]);
+});

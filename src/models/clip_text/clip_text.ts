@@ -19,6 +19,12 @@ export interface CLIPTextWeights {
   text_projection?: Projection | undefined;
 }
 
+/** Options of a CLIP text model's `forward`. */
+export interface CLIPTextOptions<Path extends string> extends TapOptions<Path> {
+  /** 1 for tokens that others see, 0 for those that none sees. [B, N] */
+  attentionMask?: readonly (readonly number[])[] | undefined;
+}
+
 /** A CLIP text model's results. */
 export interface CLIPTextOutput {
   /** Every token's state behind the last layer and its norm. [B, N, D] */
@@ -37,7 +43,7 @@ export interface CLIPTextProjectionOutput extends CLIPTextOutput {
 
 /** The states of texts behind each layer of CLIP's text transformer (Radford et al. 2021). */
 export function clipText(
-  { tokens, pooled }: CLIPTextInputs,
+  { tokens, pooled, mask }: CLIPTextInputs,
   w: CLIPTextWeights,
   config: CLIPTextConfig,
 ): Tensors {
@@ -54,6 +60,7 @@ export function clipText(
     act: config.hidden_act,
     eps,
     causal: true,
+    mask,
   };
   for (let i = 0; i < config.num_hidden_layers; i++) {
     const x = states[i]!;
@@ -94,7 +101,7 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   /** The states of texts, given as rows of ids [B, N]. */
   forward<const Path extends string = never>(
     inputIds: readonly (readonly number[])[],
-    options: TapOptions<Path> = {},
+    options: CLIPTextOptions<Path> = {},
   ): CLIPTextOutput & { taps: Taps<Path> } {
     const { results, taps } = this.encode(inputIds, options);
     return { ...collect(results), taps };
@@ -139,16 +146,16 @@ export class CLIPTextModel extends Model<CLIPTextConfig> {
   /** All results by name. */
   protected encode<Path extends string>(
     inputIds: readonly (readonly number[])[],
-    options: TapOptions<Path>,
+    options: CLIPTextOptions<Path>,
   ): { results: Tensors; taps: Taps<Path> } {
     expectOptions(
       "encode texts",
       options,
-      ["taps"],
+      ["attentionMask", "taps"],
       (name) => name === "outputHiddenStates" ? "all hiddenStates are given anyway" : undefined,
     );
     this.expectLoaded(); // the table's rows are wanted before anything is traced
-    const inputs = clipTextInputs(inputIds, this.#table, this.config);
+    const inputs = clipTextInputs(inputIds, options.attentionMask, this.#table, this.config);
     return this.tapped("forward", inputs, this.#run, options.taps);
   }
 
@@ -168,7 +175,7 @@ export class CLIPTextModelWithProjection extends CLIPTextModel {
   /** The states and embeddings of texts, given as rows of ids [B, N]. */
   override forward<const Path extends string = never>(
     inputIds: readonly (readonly number[])[],
-    options: TapOptions<Path> = {},
+    options: CLIPTextOptions<Path> = {},
   ): CLIPTextProjectionOutput & { taps: Taps<Path> } {
     const { results, taps } = this.encode(inputIds, options);
     return { ...collect(results), textEmbeds: results["textEmbeds"]!, taps };

@@ -21,6 +21,8 @@ export interface CLIPEncoderLayerOptions {
   eps: number;
   /** Tokens see none of those behind them, as in texts. */
   causal: boolean;
+  /** Added to the scores of each key [B, 1, 1, N]. */
+  mask?: Tensor | undefined;
 }
 
 /** Attention of tokens to each other, then two dense layers. x [B, N, D] → [B, N, D]. */
@@ -39,12 +41,12 @@ export function clipEncoderLayer(x: Tensor, w: CLIPEncoderLayer, o: CLIPEncoderL
 function selfAttention(
   x: Tensor,
   w: CLIPEncoderLayer["self_attn"],
-  { heads, causal }: CLIPEncoderLayerOptions,
+  { heads, causal, mask }: CLIPEncoderLayerOptions,
 ): Tensor {
   const [B, N, D] = x.shape as Shape<3>;
   const split = (t: Tensor) => t.reshape([B, N, heads, D / heads]).permute([0, 2, 1, 3]); // [B, heads, N, D / heads]
   const part = (name: "q_proj" | "k_proj" | "v_proj") => split(named(name, () => dense(x, w[name], D), [x]));
-  const mixed = attend(part("q_proj"), part("k_proj"), part("v_proj"), { causal });
+  const mixed = attend(part("q_proj"), part("k_proj"), part("v_proj"), { causal, mask });
   const tokens = mixed.permute([0, 2, 1, 3]).reshape([B, N, D]);
   return named("out_proj", () => dense(tokens, w.out_proj, D), [tokens]);
 }

@@ -1,7 +1,7 @@
 import type { HostTable } from "../../io/upload/host_table.ts";
 import { type Tensor, tensor } from "../../tensor/mod.ts";
 import type { CLIPTextConfig } from "./config.ts";
-import { tokenIds } from "../inputs.ts";
+import { expectMask, MASKED, tokenIds } from "../inputs.ts";
 
 /** Tensors that a CLIP text model reads. */
 export type CLIPTextInputs = {
@@ -9,11 +9,14 @@ export type CLIPTextInputs = {
   tokens: Tensor;
   /** Number of the state, of all B · N, that stands for each text [B]. */
   pooled: Tensor;
+  /** Added to the scores of each key [B, 1, 1, N]; absent where every token counts. */
+  mask?: Tensor;
 };
 
-/** Checks ids [B, N], and gathers their rows on the host. */
+/** Checks ids [B, N] and a mask [B, N] of ones and zeros, and gathers the ids' rows on the host. */
 export function clipTextInputs(
   inputIds: readonly (readonly number[])[],
+  attentionMask: readonly (readonly number[])[] | undefined,
   table: HostTable,
   config: CLIPTextConfig,
 ): CLIPTextInputs {
@@ -24,9 +27,12 @@ export function clipTextInputs(
     );
   }
   const last = inputIds.map((row, b) => b * N + endOf(row, config));
+  const counts = attentionMask && expectMask(attentionMask, B, N);
+  const mask = counts?.includes(0) && tensor(counts.map((count) => count ? 0 : MASKED), [B, 1, 1, N]);
   return {
     tokens: tensor(table.rows(ids), [B, N, config.hidden_size]),
     pooled: tensor(last, [B], { dtype: "i32" }),
+    ...mask && { mask },
   };
 }
 

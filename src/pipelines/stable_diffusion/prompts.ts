@@ -2,6 +2,7 @@ import type { CLIPTextModel, Model, UNet2DConditionModel } from "../../models/mo
 import { cat, scope, type Tensor, zeros } from "../../tensor/mod.ts";
 import type { CLIPTokenizer } from "../../tokenizers/mod.ts";
 import { acquireModels, type Residents } from "../memory/acquire.ts";
+import { embedWeighted, type PromptSyntax, rowReader } from "../prompt_weights/weighted_prompt.ts";
 import {
   expectEmbeds,
   expectPromptsOnce,
@@ -27,6 +28,11 @@ export interface PromptOptions extends PromptEmbedsOptions {
   numImagesPerPrompt?: number | undefined;
   /** Layers of the text encoder that are left out at its end. */
   clipSkip?: number | undefined;
+  /**
+   * Reads weights of words in the prompts, as AUTOMATIC1111's web interface or compel does, and prompts of any length in
+   * chunks; by default prompts are plain, and cut where they are longer than the text encoder reads.
+   */
+  promptSyntax?: PromptSyntax | undefined;
   /** Told in one line what of a prompt was cut; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
 }
@@ -52,6 +58,8 @@ export interface PromptEncoder {
     texts: readonly [readonly string[], readonly string[]],
     clipSkip: number,
   ) => TextEmbeddings;
+  /** Embeds texts of any length: those of a batch are filled up to one, but not the negative ones beside it. */
+  readonly takesLong: boolean;
   /** The UNet takes embeddings of whole texts, too. */
   readonly isPooled: boolean;
   /** Embeds a missing negative prompt as zeros instead of as "". */
@@ -61,18 +69,22 @@ export interface PromptEncoder {
 /** CLIP's one encoder, whose last state is normed, also where layers are left out. */
 export function clipEncoder(
   { tokenizer, textEncoder }: { tokenizer: CLIPTokenizer; textEncoder: CLIPTextModel },
-  { onNotice = console.warn }: PromptOptions,
+  { onNotice = console.warn, promptSyntax }: PromptOptions,
 ): PromptEncoder {
   const tellCut = cutTeller(onNotice);
   return {
     models: [textEncoder],
     encode: ([texts], clipSkip) => {
+      const read = rowReader(textEncoder, ({ lastHiddenState, hiddenStates }) => {
+        if (clipSkip === 0) return lastHiddenState;
+        return textEncoder.finalLayerNorm(stateBefore(hiddenStates, clipSkip, 1));
+      });
+      if (promptSyntax !== undefined) return embedWeighted([{ texts, tokenizer, read }], promptSyntax);
       const { inputIds, truncated } = tokenizer.encode(texts);
       tellCut(truncated, tokenizer);
-      const { lastHiddenState, hiddenStates } = textEncoder.forward(inputIds);
-      if (clipSkip === 0) return { states: lastHiddenState };
-      return { states: textEncoder.finalLayerNorm(stateBefore(hiddenStates, clipSkip, 1)) };
+      return { states: read(inputIds).states };
     },
+    takesLong: promptSyntax !== undefined,
     isPooled: false,
     zerosForEmpty: false,
   };
@@ -86,8 +98,9 @@ export async function embedPrompts(
   parts: Residents & { unet: UNet2DConditionModel },
   options: PromptOptions & PooledPromptEmbedsOptions & TextOptions & { signal?: AbortSignal | undefined },
   isGuided: boolean,
-  { models, encode, isPooled, zerosForEmpty }: PromptEncoder,
+  encoder: PromptEncoder,
 ): Promise<Conditioning> {
+  const { models, encode, takesLong, isPooled, zerosForEmpty } = encoder;
   expectPromptsOnce(options);
   const { numImagesPerPrompt = 1, clipSkip = 0, prompt, negativePrompt, negativePrompt2 } = options;
   expectCount("numImagesPerPrompt", numImagesPerPrompt);
@@ -103,17 +116,21 @@ export async function embedPrompts(
   );
   const isZero = zerosForEmpty && negativePrompt === undefined && negativePrompt2 === undefined;
   const encodesNegatives = isGuided && !given.uncond && !isZero;
-  using _encoders = !given.cond || encodesNegatives ? await acquireModels(parts, models, options) : undefined;
+  using encoders = !given.cond || encodesNegatives ? await acquireModels(parts, models, options) : undefined;
 
   using made = scope();
   let { cond, uncond } = given;
-  if (!cond && encodesNegatives && !isPooled && clipSkip === 0) { // both halves in one batch
+  if (!cond && encodesNegatives && !takesLong && !isPooled && clipSkip === 0) { // both halves in one batch
     const both = encode([[...negatives, ...prompts], []], 0);
     [uncond, cond] = both.states.chunk(2).map((states) => ({ states }));
   }
   cond ??= encode([prompts, second.prompts], clipSkip);
   if (encodesNegatives) uncond ??= encode([negatives, second.negatives], 0);
   else if (isGuided) uncond ??= mapped(cond, (x) => zeros(x.shape));
+  if (isGuided && takesLong && encoders) {
+    uncond = lengthened(uncond!, cond, () => encode([[""], [""]], 0));
+    cond = lengthened(cond, uncond, () => encode([[""], [""]], clipSkip));
+  }
   if (isGuided) expectSameTokens(uncond!.states, cond.states);
   const own = (x: TextEmbeddings, copies: boolean) =>
     mapped(x, (x) => {
@@ -124,6 +141,20 @@ export async function embedPrompts(
     uncond: isGuided ? own(uncond!, uncond === given.uncond) : undefined,
     cond: own(cond, cond === given.cond),
   };
+}
+
+/** Embeddings filled up to as many tokens as others have, by chunks of an empty text; both tools do so. */
+function lengthened(
+  embeddings: TextEmbeddings,
+  { states: { shape: [, most] } }: TextEmbeddings,
+  embedEmpty: () => TextEmbeddings,
+): TextEmbeddings {
+  const { states, pooled } = embeddings;
+  const [B, N] = states.shape as [number, number, number];
+  if (N >= most!) return embeddings;
+  const empty = embedEmpty().states; // [1, L, D]
+  const chunks = Math.floor((most! - N) / empty.shape[1]!);
+  return { states: cat([states, empty.repeat([B, chunks, 1])], 1), pooled };
 }
 
 function givenEmbeddings(options: PooledPromptEmbedsOptions, isPooled: boolean): Partial<Conditioning> {

@@ -1,6 +1,7 @@
-import { cat, type Tensor } from "../../tensor/mod.ts";
+import { cat } from "../../tensor/mod.ts";
 import type { IPAdapterImageOptions } from "../ip_adapter.ts";
 import type { LatentLoopOptions } from "../latents/loop.ts";
+import { embedWeighted, rowReader } from "../prompt_weights/weighted_prompt.ts";
 import type { PooledPromptEmbedsOptions } from "../prompts.ts";
 import {
   cutTeller,
@@ -43,7 +44,7 @@ export interface StableDiffusionXLOptions
  */
 export function clipEncoders(
   parts: StableDiffusionXLParts,
-  { onNotice = console.warn }: PromptOptions,
+  { onNotice = console.warn, promptSyntax }: PromptOptions,
 ): PromptEncoder {
   const { textEncoder, textEncoder2, forceZerosForEmptyPrompt = true } = parts;
   const encoders = textPartsOf(parts);
@@ -51,17 +52,20 @@ export function clipEncoders(
   return {
     models: [textEncoder, textEncoder2],
     encode: (texts, clipSkip) => {
-      const outputs = encoders.map(({ tokenizer, textEncoder }, i) => {
-        const { inputIds, truncated } = tokenizer.encode(texts[i]!);
+      const readers = encoders.map(({ tokenizer, textEncoder }, i) => ({
+        tokenizer,
+        texts: texts[i]!,
+        read: rowReader(textEncoder, ({ hiddenStates }) => stateBefore(hiddenStates, clipSkip, 2)),
+      }));
+      if (promptSyntax !== undefined) return embedWeighted(readers, promptSyntax);
+      const outputs = readers.map(({ tokenizer, texts, read }) => {
+        const { inputIds, truncated } = tokenizer.encode(texts);
         tellCut(truncated, tokenizer);
-        return textEncoder.forward(inputIds);
+        return read(inputIds);
       });
-      const pooled = outputs.flatMap((output) => "textEmbeds" in output ? [output.textEmbeds as Tensor] : []);
-      return {
-        states: cat(outputs.map(({ hiddenStates }) => stateBefore(hiddenStates, clipSkip, 2)), 2),
-        pooled: pooled.at(-1)!,
-      };
+      return { states: cat(outputs.map(({ states }) => states), 2), pooled: outputs.at(-1)!.pooled! };
     },
+    takesLong: promptSyntax !== undefined,
     isPooled: true,
     zerosForEmpty: forceZerosForEmptyPrompt,
   };

@@ -59,6 +59,23 @@ Deno.test("CLIPTextModel.forward() tells what is wrong with its ids", async () =
   }
 });
 
+Deno.test("CLIPTextModel.forward() takes a mask of tokens that no others see", async () => {
+  const { ids: [row], ...made } = cases[0]!;
+  using model = await load(made, { dtype: "f32" });
+  const [hidden, seen] = [2, 4]; // a token that is masked, and one behind it
+  const other = row!.with(hidden, row![hidden]! + 1);
+  const states = async (ids: number[], attentionMask?: number[][]) =>
+    await model.forward([ids], { attentionMask }).lastHiddenState.select(1, seen).tolist();
+  const mask = [row!.map((_, i) => i === hidden ? 0 : 1)];
+  assert.notDeepEqual(await states(row!), await states(other));
+  assert.deepEqual(await states(row!, mask), await states(other, mask));
+  assert.notDeepEqual(await states(row!, mask), await states(row!));
+  assert.deepEqual(await states(row!, [row!.map(() => 1)]), await states(row!));
+  assert.throws(() => model.forward([row!], { attentionMask: [[1, 0]] }), {
+    message: "Cannot mask texts: expected 1 rows of 9 ones and zeros, got 1 rows of 2",
+  });
+});
+
 Deno.test("CLIPTextModel cannot run once it was disposed", async () => {
   const model = await load(cases[0]!, { dtype: "f32" });
   model[Symbol.dispose]();

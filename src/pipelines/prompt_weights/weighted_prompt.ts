@@ -1,0 +1,97 @@
+import { expectOptions } from "../../core/error.ts";
+import type { CLIPTextModel, CLIPTextOutput } from "../../models/mod.ts";
+import { cat, scope, type Tensor } from "../../tensor/mod.ts";
+import type { CLIPTokenizer } from "../../tokenizers/mod.ts";
+import { expectTexts, type TextEmbeddings } from "../prompts.ts";
+import { parseA1111 } from "./a1111.ts";
+import { parseCompel } from "./compel.ts";
+import { planA1111 } from "./a1111_states.ts";
+import { planCompel } from "./compel_states.ts";
+import { pick, type Planner, type RowEncoder, Rows } from "./rows.ts";
+
+/** Syntaxes of prompts in which words have weights: that of AUTOMATIC1111's web interface, and that of compel. */
+export type PromptSyntax = "a1111" | "compel";
+
+const PLANNERS: Readonly<Record<PromptSyntax, Planner>> = { a1111: planA1111, compel: planCompel };
+
+/** An encoder and the prompts that it is to embed. */
+export interface Weighing extends RowEncoder {
+  readonly texts: readonly string[];
+}
+
+/**
+ * Embeds prompts with weights, each by all encoders, whose states stand side by side; prompts of fewer chunks than others
+ * are filled up. The last encoder's pooled embeddings count. states [B, chunks · L, D], pooled [B, P]
+ */
+export function embedWeighted(encoders: readonly Weighing[], syntax: PromptSyntax): TextEmbeddings {
+  const plan = plannerOf(syntax);
+  using made = scope();
+  const planned = encoders.map(({ texts, tokenizer }) => {
+    const rows = new Rows();
+    return { rows, prompts: texts.map((text) => plan(text, tokenizer, rows)) };
+  });
+  const chunks = Math.max(...planned.flatMap(({ prompts }) => prompts.map((prompt) => prompt.chunks)));
+  const embedded = planned.map(({ rows, prompts }, i) => {
+    const { states, pooled } = rows.read(encoders[i]!);
+    const [, L, D] = states.shape as [number, number, number];
+    return {
+      states: cat(prompts.map((prompt) => prompt.states(states, chunks).reshape([1, chunks * L, D]))),
+      pooled: pooled && pick(pooled, prompts.map((prompt) => prompt.pooled)),
+    };
+  });
+  const { pooled } = embedded.at(-1)!;
+  return {
+    states: made.keep(cat(embedded.map(({ states }) => states), 2)),
+    pooled: pooled && made.keep(pooled),
+  };
+}
+
+/** Throws where a prompt cannot be read in a syntax. */
+export function expectReadable(prompt: string, syntax: PromptSyntax): void {
+  ({ a1111: parseA1111, compel: parseCompel })[syntax](prompt);
+}
+
+function plannerOf(syntax: PromptSyntax): Planner {
+  if (Object.hasOwn(PLANNERS, syntax)) return PLANNERS[syntax];
+  const names = Object.keys(PLANNERS).map((name) => JSON.stringify(name)).join(" or ");
+  throw new TypeError(`Cannot read prompts in the syntax ${JSON.stringify(syntax)}: expected ${names}`);
+}
+
+/** Options of `weightedPrompt`. */
+export interface WeightedPromptOptions {
+  /** The syntax of the prompts. */
+  syntax: PromptSyntax;
+  /** Cuts prompts into tokens. */
+  tokenizer: CLIPTokenizer;
+  /** Embeds them; its weights are in memory. */
+  textEncoder: CLIPTextModel;
+  /** The states that the model reads: by default the last; of SDXL `({ hiddenStates }) => hiddenStates.at(-2)!`. */
+  read?: ((output: CLIPTextOutput) => Tensor) | undefined;
+}
+
+/**
+ * Embeds prompts in which words have weights, by one of CLIP's text encoders, for loops of your own; a pipeline's
+ * `encodePrompt({ prompt, promptSyntax })` does the same for all of its encoders. Long prompts come in chunks of as many
+ * tokens as the encoder reads. states [B, N, D], pooled [B, P] of an encoder with a projection
+ */
+export function weightedPrompt(
+  prompt: string | readonly string[],
+  options: WeightedPromptOptions,
+): TextEmbeddings {
+  expectOptions("embed prompts", options, ["syntax", "tokenizer", "textEncoder", "read"]);
+  const { syntax, tokenizer, textEncoder, read = ({ lastHiddenState }) => lastHiddenState } = options;
+  const texts = [prompt].flat();
+  expectTexts("prompt", texts);
+  return embedWeighted([{ texts, tokenizer, read: rowReader(textEncoder, read) }], syntax);
+}
+
+/** A text encoder as a function of rows of ids, which gives the states that a model reads. */
+export function rowReader(
+  textEncoder: CLIPTextModel,
+  read: (output: CLIPTextOutput) => Tensor,
+): RowEncoder["read"] {
+  return (inputIds, attentionMask) => {
+    const output = textEncoder.forward(inputIds, { attentionMask });
+    return { states: read(output), pooled: "textEmbeds" in output ? output.textEmbeds as Tensor : undefined };
+  };
+}
