@@ -37,6 +37,7 @@ class Rewound implements TorchGenerator {
   randint: TorchGenerator["randint"] = (low, high, count) => this.from.randint(low, high, count);
   randperm: TorchGenerator["randperm"] = (n) => this.from.randperm(n);
   clone: TorchGenerator["clone"] = () => this.from.clone();
+  withSeed: TorchGenerator["withSeed"] = (seed) => this.from.withSeed(seed);
 }
 
 /** Copies on the host by which a run continues after its last step when the device was lost. */

@@ -81,6 +81,11 @@ export class TorchCpuGenerator implements TorchGenerator {
     return copy;
   }
 
+  /** A generator that begins with another seed. */
+  withSeed(seed: bigint): TorchCpuGenerator {
+    return new TorchCpuGenerator(seed);
+  }
+
   /** 24 random bits for f32 and f16, 53 for f64. */
   #uniform(dtype: FloatType): number {
     return dtype === "f64" ? this.#bits.uint53() * 2 ** -53 : (this.#bits.uint32() & 0xffffff) * 2 ** -24;

@@ -51,6 +51,11 @@ export class TorchCudaGenerator implements TorchGenerator {
     return copy;
   }
 
+  /** A generator that begins with another seed. */
+  withSeed(seed: bigint): TorchCudaGenerator {
+    return new TorchCudaGenerator(seed);
+  }
+
   /** Value i + j · threads is the j-th that thread i makes. */
   #draw<T extends FloatType>(
     count: number,

@@ -25,6 +25,8 @@ export interface TorchGenerator {
   randperm(n: number): number[];
   /** A second generator that goes on from the same place. */
   clone(): TorchGenerator;
+  /** A generator of the same kind that begins with another seed, of 64 bits. */
+  withSeed(seed: bigint): TorchGenerator;
 }
 
 /** An empty host array for `count` values of `dtype`. */

@@ -1,4 +1,5 @@
 /** torch's random numbers: generators and the tensors they fill. @module */
+export { type BrownianNoiseOptions, BrownianTreeNoiseSampler } from "./brownian_noise.ts";
 export type { FloatArrays, FloatType, TorchGenerator } from "./generator.ts";
 export { manualSeed, type SeedOptions } from "./manual_seed.ts";
 export {

@@ -57,10 +57,15 @@ export interface AncestralStep {
   up: number;
 }
 
-/** k-diffusion's get_ancestral_step. Rounded at each operation as in torch, since the differences cancel. */
-export function getAncestralStep(sigma: number, next: number): AncestralStep {
+/**
+ * k-diffusion's get_ancestral_step: `eta` times the noise that the reverse SDE adds. Rounded at each operation as in torch,
+ * since the differences cancel.
+ */
+export function getAncestralStep(sigma: number, next: number, eta = 1): AncestralStep {
+  if (eta === 0) return { down: next, up: 0 };
   const [square, nextSquare] = [f32(sigma ** 2), f32(next ** 2)];
-  const up = sqrtf(f32(f32(nextSquare * f32(square - nextSquare)) / square));
+  const up = f32(eta * sqrtf(f32(f32(nextSquare * f32(square - nextSquare)) / square)));
   const rest = f32(nextSquare - f32(up ** 2));
-  return { down: rest >= 0 ? sqrtf(rest) : next ** 2 / sigma, up }; // else exactly, where torch gets NaN
+  if (rest >= 0) return { down: sqrtf(rest), up };
+  return eta > 1 ? { down: 0, up: next } : { down: next ** 2 / sigma, up }; // exactly, where torch gets NaN
 }

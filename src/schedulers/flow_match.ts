@@ -5,7 +5,7 @@ import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { addChurn, CHURN_OPTIONS, type ChurnOptions } from "./euler.ts";
 import { type NoiseWeights, Scheduler, type StepOptions, type StepOutput } from "./scheduler.ts";
-import { type SigmaConfig, sigmaConfig, spreadSigmas } from "./sigmas.ts";
+import { shiftedSigma, type SigmaConfig, sigmaConfig, spreadSigmas } from "./sigmas.ts";
 import { checkedCount, checkedFalling, readSchedule, repeatAfterFirst, type Schedule } from "./timesteps.ts";
 
 const f32 = Math.fround;
@@ -50,8 +50,7 @@ export abstract class FlowScheduler<Config extends FlowConfig> extends Scheduler
 
   /** σ moved by the config's shift. */
   protected shifted(sigma: number): number {
-    const { shift } = this.config;
-    return shift * sigma / (1 + (shift - 1) * sigma);
+    return shiftedSigma(sigma, this.config.shift);
   }
 
   /** A noise level that a caller chose, moved as the config says: by its shift, or dynamically by mu. */
@@ -73,6 +72,12 @@ export abstract class FlowScheduler<Config extends FlowConfig> extends Scheduler
     const [max, min] = [1, 1 / T].map((sigma) => f32(ofTraining(sigma))) as [number, number];
     return linspace(max * T, min * T, count).map((t) => t / T);
   }
+}
+
+/** True for a scheduler along a flow, whose model predicts the velocity ε − x_0. */
+export function isFlow(scheduler: Scheduler): boolean {
+  const { use_flow_sigmas } = scheduler.config as { use_flow_sigmas?: boolean };
+  return scheduler instanceof FlowScheduler || use_flow_sigmas === true;
 }
 
 /** The keys that choose the noise levels of FlowMatchEuler and FlowMatchLCM. */

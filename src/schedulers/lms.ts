@@ -53,7 +53,7 @@ export class LMSDiscreteScheduler extends SigmaScheduler<LMSConfig> {
 }
 
 /** The integral, from the first node to `end`, of the polynomial that is 1 at node k and 0 at the others. */
-function lagrangeIntegral(nodes: readonly number[], k: number, end: number): number {
+export function lagrangeIntegral(nodes: readonly number[], k: number, end: number): number {
   const start = nodes[0]!;
   let polynomial = [1]; // coefficients of powers of σ − start
   for (const [i, node] of nodes.entries()) {

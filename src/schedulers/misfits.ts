@@ -1,8 +1,8 @@
 import { DDIMScheduler } from "./ddim.ts";
 import { DDPMScheduler } from "./ddpm.ts";
+import { isFlow } from "./flow_match.ts";
 import { HeunDiscreteScheduler } from "./heun.ts";
 import { LCMScheduler } from "./lcm.ts";
-import { isFlow } from "./named.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** The use that a scheduler is meant for. */

@@ -8,17 +8,17 @@ export type { DPMSolverMethod, StepWeights } from "./dpm_weights.ts";
 export { type EDMConfig, EDMScheduler } from "./edm_scheduler.ts";
 export type { ChurnOptions } from "./euler.ts";
 export type { AncestralStep } from "./euler_ancestral.ts";
-export { type FlowConfig, type FlowLevelsConfig, FlowLevelsScheduler, FlowScheduler } from "./flow_match.ts";
+export {
+  type FlowConfig,
+  type FlowLevelsConfig,
+  FlowLevelsScheduler,
+  FlowScheduler,
+  isFlow,
+} from "./flow_match.ts";
 export type { DistilledConfig, DistilledOptions } from "./lcm.ts";
 export { misfits, type SchedulerUse } from "./misfits.ts";
 export type { PredictionType, ThresholdConfig } from "./model_output.ts";
-export {
-  isFlow,
-  type NamedScheduler,
-  type SchedulerClass,
-  schedulerClasses,
-  schedulerNamed,
-} from "./named.ts";
+export { type NamedScheduler, type SchedulerClass, schedulerClasses, schedulerNamed } from "./named.ts";
 export {
   type NoiseWeights,
   Scheduler,
@@ -26,7 +26,20 @@ export {
   type StepOptions,
   type StepOutput,
 } from "./scheduler.ts";
-export { SigmaScheduler, type VarianceExplodingConfig } from "./sigma_scheduler.ts";
+export {
+  SigmaScheduler,
+  type SigmaSchedulerConfig,
+  type VarianceExplodingConfig,
+} from "./sigma_scheduler.ts";
+export { type Call, PlannedScheduler, type StepNoise } from "./planned_scheduler.ts";
+export {
+  SIGMA_SCHEDULES,
+  sigmaSchedule,
+  type SigmaScheduleName,
+  type SigmaScheduleOptions,
+} from "./sigma_schedules.ts";
+export type { Evaluation, SamplerSettings, Step } from "./k_diffusion/plan.ts";
+export { type SamplerName, SAMPLERS } from "./k_diffusion/samplers.ts";
 export type { FinalSigmas, Levels, NoiseLevel, SigmaConfig, SigmaTable } from "./sigmas.ts";
 export { type SolverConfig, type SolverLevelsConfig, SolverScheduler } from "./solver_scheduler.ts";
 export type { Schedule, TimestepConfig, TimestepSpacing } from "./timesteps.ts";

@@ -1,8 +1,8 @@
 import { nearest } from "../core/error.ts";
 import * as classes from "./classes.ts";
 import type { SchedulerSource } from "./config.ts";
-import { FlowScheduler } from "./flow_match.ts";
-import { plainName, type Sampler, samplers, spreadNames } from "./names.ts";
+import { FlowScheduler, isFlow } from "./flow_match.ts";
+import { plainName, type Sampler, samplers, type SpreadName, spreadNames } from "./names.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** A scheduler's class, where it does not matter which. */
@@ -50,7 +50,7 @@ export function schedulerNamed(name: string): NamedScheduler {
     for (const front of sampler.names.map(plainName)) {
       if (wanted === front) return named(name, sampler);
       const spread = spreadNames.find(({ names }) => names.some((end) => wanted === front + plainName(end)));
-      if (spread) return named(name, sampler, spread.config);
+      if (spread) return named(name, sampler, spread);
     }
   }
   throw new TypeError(
@@ -59,25 +59,50 @@ export function schedulerNamed(name: string): NamedScheduler {
   );
 }
 
-function named(name: string, sampler: Sampler, spread: Config = {}): NamedScheduler {
-  const config = { ...sampler.config, ...spread };
-  expectKeys(name, sampler.className, spread);
+function named(name: string, sampler: Sampler, spread?: SpreadName): NamedScheduler {
+  const { className, config } = withSpread(name, sampler, spread);
   return {
-    className: sampler.className,
+    className,
     config,
     from(own) {
       const flow = isFlow(own);
-      const className = flow ? sampler.flowClassName ?? sampler.className : sampler.className;
-      expectKeys(name, className, spread);
-      const overrides = { ...alone(spread), ...flow ? flowConfig(className, own) : {}, ...config };
+      const { className, config } = withSpread(name, flow ? ofFlow(sampler) : sampler, spread);
+      const overrides = { ...alone(config), ...flow ? flowConfig(className, own) : {}, ...config };
       return schedulerClasses[className]!.fromConfig(own.config, overrides);
     },
   };
 }
 
-/** True for a scheduler along a flow, whose model predicts the velocity ε − x_0. */
-export function isFlow(scheduler: Scheduler): boolean {
-  return scheduler instanceof FlowScheduler || (scheduler.config as Config)["use_flow_sigmas"] === true;
+/** A sampler by its class for models of flows: that of its own, or KDiffusionScheduler where the other is for noise alone. */
+function ofFlow(sampler: Sampler): Sampler {
+  const { className, flowClassName, kDiffusion } = sampler;
+  if (flowClassName) return { ...sampler, className: flowClassName };
+  if (!kDiffusion || knows(className, "use_flow_sigmas")) return sampler;
+  return { ...sampler, className: "KDiffusionScheduler", config: { sampler: kDiffusion } };
+}
+
+/** A class and its keys for a sampler with a spread: KDiffusionScheduler where the class that is meant does not know it. */
+function withSpread(
+  name: string,
+  { className, config = {}, kDiffusion }: Sampler,
+  spread: SpreadName | undefined,
+): { className: string; config: Config } {
+  if (!spread) return { className, config };
+  const knowsSpread = spread.config && Object.keys(spread.config).every((key) => knows(className, key));
+  if (knowsSpread && className !== "KDiffusionScheduler") {
+    return { className, config: { ...config, ...spread.config } };
+  }
+  if (kDiffusion) {
+    return {
+      className: "KDiffusionScheduler",
+      config: { sampler: kDiffusion, sigma_schedule: spread.schedule },
+    };
+  }
+  const wanted = spread.config ? Object.keys(spread.config)[0] : `the schedule "${spread.schedule}"`;
+  throw new TypeError(
+    `Cannot take the scheduler "${name}": expected a class that knows ${wanted}, got ${className}; ` +
+      "leave the end of the name out",
+  );
 }
 
 /** The keys of another class of scheduler for the flow that `own` describes. */
@@ -90,19 +115,10 @@ function flowConfig(className: string, own: Scheduler): Config {
 }
 
 /** A spread with those that it replaces turned off. */
-function alone(spread: Config): Config {
+function alone(config: Config): Config {
   const spreads = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"];
-  if (!spreads.some((key) => key in spread)) return {};
+  if (!spreads.some((key) => key in config)) return {};
   return Object.fromEntries(spreads.map((key) => [key, false]));
-}
-
-function expectKeys(name: string, className: string, config: Config): void {
-  const missing = Object.keys(config).find((key) => !knows(className, key));
-  if (!missing) return;
-  throw new TypeError(
-    `Cannot take the scheduler "${name}": expected a class that knows ${missing}, got ${className}; ` +
-      "leave the end of the name out",
-  );
 }
 
 function knows(className: string, key: string): boolean {

@@ -66,7 +66,7 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
   }
 
   /** Steps that the user asked for. */
-  protected override get stepCount(): number {
+  override get stepCount(): number {
     return this.#steps;
   }
 

@@ -153,9 +153,17 @@ export abstract class Scheduler<Config extends object = object> {
         `Cannot slice by strength ${strength}: none of ${steps} steps is left; set more steps or more strength`,
       );
     }
-    const start = (steps - left) * this.order;
+    const start = this.indexOfStep(steps - left);
     this.setBeginIndex(start);
     return this.timesteps.slice(start);
+  }
+
+  /**
+   * Index of the timestep at which a step begins, counted from 0.
+   * @internal
+   */
+  indexOfStep(step: number): number {
+    return step * this.order;
   }
 
   /** The sample as the model wants it at timestep t. */
@@ -204,8 +212,11 @@ export abstract class Scheduler<Config extends object = object> {
     return this.#sigmas;
   }
 
-  /** Steps that the user asked for; a method of order 2 visits nearly twice as many timesteps. */
-  protected get stepCount(): number {
+  /**
+   * Steps that the user asked for; a method of order 2 visits nearly twice as many timesteps.
+   * @internal
+   */
+  get stepCount(): number {
     return Math.ceil(this.timesteps.length / this.order);
   }
 
@@ -244,6 +255,11 @@ export abstract class Scheduler<Config extends object = object> {
   protected advance(remembered: readonly Tensor[] = []): void {
     this.#next = this.#due + 1;
     this.#remember(this.#next < this.timesteps.length ? remembered : []);
+  }
+
+  /** True until the first step of a loop has ended. */
+  protected get isFirstStep(): boolean {
+    return this.#next === undefined;
   }
 
   /** The tensors that the step before gave to advance(). */

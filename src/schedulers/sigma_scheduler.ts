@@ -18,7 +18,13 @@ import { checkedFalling, spacedTimesteps, type TimestepConfig, timestepConfig } 
 const f32 = Math.fround;
 
 /** The keys that the schedulers over σ share. */
-export interface VarianceExplodingConfig extends Omit<BetaConfig, "rescale_betas_zero_snr">, TimestepConfig {
+export interface SigmaSchedulerConfig extends Omit<BetaConfig, "rescale_betas_zero_snr">, TimestepConfig {
+  /** The kind of the model's output; of a flow, which KDiffusionScheduler knows, the velocity ε − x_0. */
+  prediction_type: PredictionType | "flow_prediction";
+}
+
+/** The keys of those whose model was trained on x = x_0 + σ ε only. */
+export interface VarianceExplodingConfig extends SigmaSchedulerConfig {
   /** The kind of the model's output. */
   prediction_type: PredictionType;
 }
@@ -30,7 +36,7 @@ export const varianceExplodingConfig = { ...betaConfig, prediction_type: predict
  * A scheduler for x = x_0 + σ ε (Karras et al. 2022, https://arxiv.org/abs/2206.00364), whose model was
  * trained on x / √(σ² + 1) at whole timesteps.
  */
-export abstract class SigmaScheduler<Config extends VarianceExplodingConfig> extends Scheduler<Config> {
+export abstract class SigmaScheduler<Config extends SigmaSchedulerConfig> extends Scheduler<Config> {
   /** ᾱ and σ at each timestep of training. */
   protected readonly table: SigmaTable;
 
@@ -76,6 +82,7 @@ export abstract class SigmaScheduler<Config extends VarianceExplodingConfig> ext
   protected predictOriginal(modelOutput: Tensor, sigma: number, sample: Tensor): Tensor {
     switch (this.config.prediction_type) {
       case "epsilon":
+      case "flow_prediction":
         return weightedSum([1, sample], [-sigma, modelOutput]);
       case "sample":
         return modelOutput;
@@ -89,7 +96,7 @@ export abstract class SigmaScheduler<Config extends VarianceExplodingConfig> ext
 
   /** `count` timesteps as the config spaces them; unlike those of other schedulers they need not be whole. */
   protected spacedTimesteps(count: number): number[] {
-    return spacedTimesteps(this.config, count, { whole: false });
+    return spacedTimesteps(this.config, count, { round: f32 });
   }
 
   /** Timesteps that a caller chose, in f32; where the config spreads σ itself they would go unused. */

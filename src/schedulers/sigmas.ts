@@ -2,6 +2,7 @@ import { z } from "zod";
 import { sqrtf } from "../core/float32.ts";
 import { alphasCumprod, type BetaConfig } from "./betas.ts";
 import { betaQuantile, linspace } from "../core/math.ts";
+import { checkedCount } from "./timesteps.ts";
 
 const f32 = Math.fround;
 
@@ -109,6 +110,17 @@ export function sigmaToTimestep(
   const [low, high] = [logSigmas[i], logSigmas[i + 1]] as [number, number];
   const w = Math.min(Math.max(round(round(low - logSigma) / f32(low - high)), 0), 1);
   return round(1 - w) * i + w * (i + 1);
+}
+
+/** `count` levels of a flow, shifted towards 1, without the clean end. */
+export function flowSigmas(count: number, shift: number, T: number): number[] {
+  return linspace(1, 1 / T, checkedCount(count, T) + 1).map((alpha) => 1 - alpha)
+    .map((sigma) => shiftedSigma(sigma, shift)).reverse().slice(0, -1);
+}
+
+/** A level of a flow moved towards noise: s σ / (1 + (s − 1) σ) (Esser et al. 2024, eq. 23). */
+export function shiftedSigma(sigma: number, shift: number): number {
+  return shift * sigma / (1 + (shift - 1) * sigma);
 }
 
 /** σ where the last step ends. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { interpolate, linspace, roundHalfEven } from "../core/math.ts";
+import { interpolate, roundHalfEven } from "../core/math.ts";
 import { flag } from "../io/config.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { type BetaConfig, betaConfig } from "./betas.ts";
@@ -15,6 +15,7 @@ import { type NoiseWeights, Scheduler, type StepOutput, stepOutput } from "./sch
 import {
   chosenSpreads,
   type FinalSigmas,
+  flowSigmas,
   type Levels,
   type NoiseLevel,
   noiseLevel,
@@ -136,8 +137,7 @@ export abstract class SolverScheduler<Config extends SolverLevelsConfig> extends
   /** `count` levels of a flow, shifted towards 1, without the clean end; t = σ · num_train_timesteps. */
   protected flowLevels(count: number, shift: number): Levels {
     const T = this.config.num_train_timesteps;
-    const sigmas = linspace(1, 1 / T, checkedCount(count, T) + 1).map((alpha) => 1 - alpha)
-      .map((sigma) => shift * sigma / (1 + (shift - 1) * sigma)).reverse().slice(0, -1);
+    const sigmas = flowSigmas(count, shift, T);
     return { sigmas, timesteps: sigmas.map((sigma) => sigma * T) };
   }
 

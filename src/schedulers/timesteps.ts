@@ -63,20 +63,20 @@ interface SpacingOptions {
   end?: number | undefined;
   /** Leaves out the 0 at the end of "linspace" and "leading": the last step of a solver goes there. */
   stopBeforeZero?: boolean;
-  /** False takes "linspace" in f32 as it comes, between whole timesteps. */
-  whole?: boolean;
+  /** Rounds those of "linspace", to whole ones by default. */
+  round?: (t: number) => number;
 }
 
 /** `count` timesteps from the noisiest down, as the config spaces them over those of training. */
 export function spacedTimesteps(
   { num_train_timesteps: T, timestep_spacing, steps_offset }: TimestepConfig,
   count: number,
-  { end = T, stopBeforeZero = false, whole = true }: SpacingOptions = {},
+  { end = T, stopBeforeZero = false, round = roundHalfEven }: SpacingOptions = {},
 ): number[] {
   checkedCount(count, stopBeforeZero && timestep_spacing === "leading" ? T - 1 : T);
   const points = stopBeforeZero ? count + 1 : count;
   const timesteps = {
-    linspace: () => linspace(0, end - 1, points).map(whole ? roundHalfEven : Math.fround).reverse(),
+    linspace: () => linspace(0, end - 1, points).map(round).reverse(),
     leading: () => {
       const stride = Math.floor(end / points);
       return Array.from({ length: points }, (_, i) => (points - 1 - i) * stride + steps_offset);

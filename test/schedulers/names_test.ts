@@ -5,9 +5,12 @@ import {
   EulerDiscreteScheduler,
   FlowMatchEulerDiscreteScheduler,
   FlowMatchHeunDiscreteScheduler,
+  KDiffusionScheduler,
   PNDMScheduler,
+  SAMPLERS,
   schedulerClasses,
   schedulerNamed,
+  SIGMA_SCHEDULES,
 } from "../../src/schedulers/mod.ts";
 
 const page = await Deno.readTextFile(join(import.meta.dirname!, "../../docs/schedulers.md"));
@@ -35,14 +38,16 @@ Deno.test("docs/schedulers.md names every class, and samplers that can be had", 
   }
 });
 
-Deno.test("docs/schedulers.md names schedules that schedulers of all kinds take", () => {
-  const schedules = rows.filter((cells) => cells.length === 3 && cells[2]!.includes(": ")).map((cells) =>
-    cells[2]
-  );
-  assert.equal(schedules.length, 7);
-  for (const schedule of schedules) {
+/** Rows of schedules: the third cell is a `sigma_schedule`, the fourth the config of diffusers' classes. */
+const schedules = rows.filter((cells) => SIGMA_SCHEDULES.some((name) => cells[2]!.trim() === `\`${name}\``));
+
+Deno.test("docs/schedulers.md names all schedules, and which of them schedulers of all kinds take", () => {
+  assert.equal(schedules.length, SIGMA_SCHEDULES.length);
+  const known = schedules.filter((cells) => cells[3]!.includes(": ")).map((cells) => cells[3]!);
+  assert.equal(known.length, 7);
+  for (const schedule of known) {
     for (const name of ["EulerDiscreteScheduler", "DPMSolverMultistepScheduler"]) {
-      const scheduler = schedulerClasses[name]!.fromConfig(configIn(schedule!));
+      const scheduler = schedulerClasses[name]!.fromConfig(configIn(schedule));
       scheduler.setTimesteps(20);
       assert.equal(scheduler.timesteps.length, 20, `${name} with ${schedule}`);
     }
@@ -75,16 +80,33 @@ Deno.test("schedulerNamed() takes every name of docs/schedulers.md for what stan
 });
 
 Deno.test("schedulerNamed() takes a schedule of docs/schedulers.md behind a sampler", () => {
-  const schedules = rows.filter((cells) => cells.length === 3 && cells[2]!.includes(": "));
   for (const cells of schedules) {
+    const sigma_schedule = cells[2]!.match(/`(\w+)`/)![1];
+    const known = configIn(cells[3]!);
     for (const name of namesIn(cells)) {
       for (const written of [`DPM++ 2M ${name}`, `dpmpp_2m_${name.toLowerCase()}`]) {
         const { className, config } = schedulerNamed(written);
-        assert.equal(className, "DPMSolverMultistepScheduler", written);
-        assert.deepEqual(config, configIn(cells[2]!), written);
+        const isKnown = Object.keys(known).length > 0;
+        assert.equal(className, isKnown ? "DPMSolverMultistepScheduler" : "KDiffusionScheduler", written);
+        assert.deepEqual(config, isKnown ? known : { sampler: "dpmpp_2m", sigma_schedule }, written);
       }
+      const { className, config } = schedulerNamed(`er_sde ${name}`);
+      assert.deepEqual([className, config], ["KDiffusionScheduler", { sampler: "er_sde", sigma_schedule }]);
     }
   }
+});
+
+Deno.test("schedulerNamed() takes each sampler of KDiffusionScheduler, with a schedule that its own class does not know", () => {
+  for (const sampler of SAMPLERS) {
+    const { className, config } = schedulerNamed(`${sampler} kl_optimal`);
+    assert.deepEqual([className, config], ["KDiffusionScheduler", { sampler, sigma_schedule: "kl_optimal" }]);
+    const scheduler = schedulerNamed(`${sampler} kl_optimal`).from(new PNDMScheduler());
+    scheduler.setTimesteps(8);
+    assert.ok(scheduler.timesteps.length >= 8, sampler);
+  }
+  const { className, config } = schedulerNamed("Euler a Karras");
+  assert.deepEqual(config, { sampler: "euler_ancestral", sigma_schedule: "karras" });
+  assert.equal(className, "KDiffusionScheduler");
 });
 
 Deno.test("schedulerNamed() takes names as they are written elsewhere", () => {
@@ -117,12 +139,16 @@ Deno.test("schedulerNamed() refuses what is no scheduler, and a schedule that it
     ],
     ["eulre", /did you mean "Euler"\?/],
     ["EulerDiscreteSchedule", /did you mean "EulerDiscreteScheduler"\?/],
-    ["ipndm", /did you mean "PNDM"\?/],
+    ["ipnd", /did you mean "ipndm"\?/],
     ["toString", /did you mean/],
     ["", /did you mean/],
     [
-      "Euler a Karras",
-      /expected a class that knows use_karras_sigmas, got EulerAncestralDiscreteScheduler; leave/,
+      "LCM Karras",
+      /expected a class that knows use_karras_sigmas, got LCMScheduler; leave/,
+    ],
+    [
+      "TCD KL Optimal",
+      /expected a class that knows the schedule "kl_optimal", got TCDScheduler; leave the end of the name out$/,
     ],
   ];
   for (const [name, message] of refused) {
@@ -152,8 +178,14 @@ Deno.test("a named scheduler for a model of a flow goes along the flow", () => {
   const back = schedulerNamed("euler").from(solver); // of the same flow
   assert.ok(back instanceof FlowMatchEulerDiscreteScheduler);
   assert.equal(back.config.shift, 3);
+
+  const simple = schedulerNamed("euler simple").from(own);
+  assert.ok(simple instanceof KDiffusionScheduler);
+  simple.setTimesteps(4);
+  assert.deepEqual(simple.sigmas, [1, Math.fround(0.9), 0.75, 0.5, 0]); // 3 σ / (1 + 2 σ) of 1, ¾, ½, ¼
+  assert.ok(schedulerNamed("euler_ancestral").from(own) instanceof KDiffusionScheduler);
   assert.throws(
-    () => schedulerNamed("euler simple").from(own),
-    /expected a class that knows timestep_spacing, got FlowMatchEulerDiscreteScheduler/,
+    () => schedulerNamed("lcm simple").from(own),
+    /expected a class that knows timestep_spacing, got FlowMatchLCMScheduler/,
   );
 });

@@ -109,7 +109,7 @@ export async function beginRun(
     B: guided ? rows / 2 : rows,
     embeddings,
     guided,
-    steps: Math.ceil(scheduler.timesteps.length / scheduler.order),
+    steps: scheduler.stepCount,
     options: { ...options, guidanceScale },
   };
 }

@@ -59,7 +59,7 @@ export function sliceFlowByStrength(scheduler: Scheduler, strength: number, step
   if (!(strength > 0 && strength <= 1)) {
     throw new RangeError(`Cannot slice by strength: expected more than 0 and at most 1, got ${strength}`);
   }
-  const start = Math.floor(steps - steps * strength) * scheduler.order;
+  const start = scheduler.indexOfStep(Math.floor(steps - steps * strength));
   scheduler.setBeginIndex(start);
   return scheduler.timesteps.slice(start);
 }

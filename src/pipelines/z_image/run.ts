@@ -84,7 +84,7 @@ export async function beginRun(
     B: guided ? rows / 2 : rows,
     captions,
     guided,
-    steps: Math.ceil(scheduler.timesteps.length / scheduler.order),
+    steps: scheduler.stepCount,
     options: { ...options, guidanceScale },
   };
 }
