@@ -66,9 +66,9 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
     );
   }
   if (!isControlled) expectControl(className, family, settings);
-  if (settings.vae !== undefined && /^(DD|Flux2)/.test(family)) {
+  if (settings.vae !== undefined && /^DD/.test(family)) {
     throw new TypeError(
-      `Cannot take --vae with ${className}: it draws with its own autoencoder, or without one`,
+      `Cannot take --vae with ${className}: it draws without one`,
     );
   }
   const kind = isControlled ? "ControlNet" : "";

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { parseConfig, readJson } from "../io/config.ts";
 import { resolveRepo } from "../io/hub/resolve_repo.ts";
+import { openSingleFile } from "../io/single_file/file.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import { loadModel, type LoadOptions, type ModelClass } from "../models/runtime/load.ts";
 import { Autoencoder, AutoencoderTiny, Model } from "../models/mod.ts";
@@ -77,18 +78,22 @@ interface TokenizerClass {
   fromPretrained(pathOrRepo: string, options: LoadOptions): Promise<unknown>;
 }
 
-/** An autoencoder of its own folder, repository or file, of the class that its config names, else of the usual one. */
+/** An autoencoder of its own folder, repository or file, tiny where its config or its keys say so, else of the usual class. */
 export async function openAutoencoder(
   pathOrRepo: string,
   usual: PartClass[0],
   { revision: _, base: _base, config: _config, ...options }: PipelineOptions,
   memory?: number,
 ): Promise<Model> {
-  const type = !isSingleFile(pathOrRepo) && await isTiny(pathOrRepo, options) ? AutoencoderTiny : usual;
+  const type = await isTiny(pathOrRepo, options) ? AutoencoderTiny : usual;
   return await openModel(type as unknown as ModelClass<Model>, pathOrRepo, options, memory);
 }
 
 async function isTiny(pathOrRepo: string, options: LoadOptions): Promise<boolean> {
+  if (isSingleFile(pathOrRepo)) {
+    const { parts } = await openSingleFile(pathOrRepo, options);
+    return parts.get("vae")?.className === "AutoencoderTiny";
+  }
   const name = "config.json";
   const { folder } = await resolveRepo(pathOrRepo, { ...options, files: () => [name] });
   const path = join(folder, name);

@@ -154,6 +154,7 @@ function commonOf(
 ): Record<string, unknown> {
   const { parts, tensors } = file;
   const vae = parts.get("vae");
+  if (vae?.className === "AutoencoderTiny") return {}; // its latents are the denoiser's
   const alone = vae?.className === "AutoencoderKLFlux2"
     ? families.flux2Dev
     : vae?.config(tensors)["latent_channels"] === 16

@@ -1,5 +1,6 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { StoredTensor } from "../formats/stored_tensor.ts";
+import { tinyConfig, tinyView } from "../names/autoencoder_tiny.ts";
 import { bflFluxConfig, bflFluxView } from "../names/flux.ts";
 import { bflFlux2Config, bflFlux2View, bflVaeConfig, bflVaeView } from "../names/flux2.ts";
 import { clipConfig, clipView, openClipConfig, openClipView } from "../names/clip.ts";
@@ -42,7 +43,7 @@ interface Kind {
   readonly prefixes: readonly string[];
   /** A key, without the prefix, that only this kind has. */
   readonly mark: RegExp;
-  /** Its names are those of transformers. */
+  /** Its names are those of diffusers or transformers. */
   readonly plain?: boolean | undefined;
   config(tensors: Infos, prefix: string): Record<string, unknown>;
   values?(checkpoint: Checkpoint, prefix: string): Promise<Record<string, unknown>>;
@@ -109,6 +110,15 @@ const kinds: readonly Kind[] = [
     mark: /^noise_refiner\.0\.attention\.qkv\.weight$/,
     config: zImageConfig,
     view: zImageView,
+  },
+  {
+    folder: "vae",
+    className: "AutoencoderTiny",
+    prefixes: [""],
+    mark: /^decoder\.layers\.\d+\.conv\.0\.weight$/,
+    plain: true,
+    config: tinyConfig,
+    view: tinyView,
   },
   {
     folder: "vae",

@@ -14,7 +14,7 @@ import {
 } from "../autoencoder.ts";
 import type { TapOptions, Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
-import { type AutoencoderTinyWeights, decodeTiny, encodeTiny, reach } from "./coders.ts";
+import { type AutoencoderTinyWeights, decodeTiny, encodeTiny, reach, seesAll } from "./coders.ts";
 import { type AutoencoderTinyConfig, autoencoderTinyConfig, tinyScaleFactor } from "./config.ts";
 
 type Verb = "encode" | "decode";
@@ -23,8 +23,8 @@ const USUAL_SIDE = 512; // pixels, where nobody says a size
 
 /**
  * An autoencoder of 1 to 3 million weights that was distilled from a large one, whose latents it shares: TAESD,
- * TAESDXL, TAEF1, TAEF2 (https://github.com/madebyollin/taesd), diffusers' AutoencoderTiny. Its pictures are a
- * little softer, in a fraction of the time and memory.
+ * TAESDXL, TAEF1 (https://github.com/madebyollin/taesd), diffusers' AutoencoderTiny; and TAEF2, for FLUX.2, whose blocks
+ * have layers that diffusers' class lacks. Its pictures are a little softer, in a fraction of the time and memory.
  */
 export class AutoencoderTiny extends Autoencoder<AutoencoderTinyConfig> {
   /** Checks a config.json and fills in its defaults. */
@@ -115,6 +115,14 @@ export class AutoencoderTiny extends Autoencoder<AutoencoderTinyConfig> {
     if (rows >= H) {
       const { results, taps } = this.tapped(verb, { x }, this.#coder(verb), paths);
       return { y: results.y, taps };
+    }
+    if (seesAll((this.weights.tree as AutoencoderTinyWeights)[`${verb}r`])) {
+      throw new RangeError(
+        `Cannot ${verb} ${
+          formatShape(x.shape)
+        }: the adapter binds less than a layer of it at once, and this ` +
+          "autoencoder sees the whole picture; take a smaller picture, or fewer at once",
+      );
     }
     if (paths?.length) {
       throw new TypeError(

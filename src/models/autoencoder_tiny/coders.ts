@@ -1,12 +1,22 @@
 import { activation } from "../../nn/activations.ts";
-import { conv3x3, expectShape, type Layer, type Projection } from "../../nn/layers.ts";
+import { conv3x3, expectShape, groupNorm, type Layer, type Projection } from "../../nn/layers.ts";
 import { conv2d, type Conv2dOptions, relu } from "../../ops/mod.ts";
 import { named, type Tensor } from "../../tensor/mod.ts";
 import type { AutoencoderTinyConfig } from "./config.ts";
 
-/** Weights of a block: three convolutions, with activations, which have none, between them. */
+/**
+ * Weights of a block: three convolutions, with activations, which have none, between them. Those of TAEF2's smallest
+ * pictures have in front a layer that sees the whole picture, by its group norm.
+ */
 interface TinyBlock {
   conv: { 0: Layer; 2: Layer; 4: Layer };
+  pool?: Pool;
+}
+
+interface Pool {
+  0: Projection;
+  1: Layer;
+  3: Projection;
 }
 
 /** Weights of an AutoencoderTiny; each coder is one sequence of layers. */
@@ -78,11 +88,33 @@ function blocks(count: number, { act_fn }: AutoencoderTinyConfig): SequenceLayer
   const block = (x: Tensor, w: unknown) => {
     const { conv } = w as TinyBlock;
     const channels = x.shape[1]!;
+    if (hasPool(w)) x = x.add(pooled(x, w.pool));
     const first = act(conv3x3(x, conv[0], channels));
     const second = act(conv3x3(first, conv[2], channels));
     return relu(conv3x3(second, conv[4], channels).add(x));
   };
   return Array.from({ length: count }, () => block);
+}
+
+const POOL = { width: 4, groups: 4 }; // of a pool: channels to one of the block, and groups of its norm
+
+/** What a block adds of the whole picture: 1×1 convolutions with a group norm between them. x [B, C, h, w] */
+function pooled(x: Tensor, pool: Pool): Tensor {
+  const channels = x.shape[1]!;
+  const width = POOL.width * channels;
+  expectShape(pool[0].weight, [width, channels, 1, 1]);
+  expectShape(pool[3].weight, [channels, width, 1, 1]);
+  const wide = conv2d(x, { weight: pool[0].weight });
+  return conv2d(relu(groupNorm(wide, pool[1], { groups: POOL.groups })), { weight: pool[3].weight });
+}
+
+/** Whether a coder has layers that see the whole picture, so that bands of it would not do. */
+export function seesAll({ layers }: { layers: readonly unknown[] }): boolean {
+  return Object.values(layers).some(hasPool);
+}
+
+function hasPool(w: unknown): w is { pool: Pool } {
+  return "pool" in (w as TinyBlock);
 }
 
 /** 3×3 convolution without a bias. */

@@ -7,6 +7,7 @@ import { autoencoderTinyConfig } from "../../../src/models/autoencoder_tiny/conf
 import { parseConfig } from "../../../src/io/config.ts";
 import { readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
+import { TestFolder } from "../../support/files.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { assertTensor, upload } from "../../support/tensors.ts";
 import { device } from "../../support/device.ts";
@@ -14,12 +15,21 @@ import { device } from "../../support/device.ts";
 const folder = (name: string) => fixture(join("autoencoder_tiny", name));
 const bound = 1e-5; // f32
 
-for (const name of ["base", "shallow"]) {
+/** TAEF2 is a file without a config. */
+const open = (name: string) =>
+  name === "taef2"
+    ? AutoencoderTiny.fromPretrained(join(folder(name), "taef2.safetensors"), {
+      dtype: "f32",
+      subfolder: "vae",
+    })
+    : AutoencoderTiny.fromPretrained(folder(name), { dtype: "f32" });
+
+for (const name of ["base", "shallow", "taef2"]) {
   Deno.test(`AutoencoderTiny follows diffusers both ways: ${name}`, async () => {
-    using vae = await AutoencoderTiny.fromPretrained(folder(name), { dtype: "f32" });
+    using vae = await open(name);
     const want = await readTensors(join(folder(name), "expected.safetensors"));
     const encoderPaths = ["encoder", "encoder.layers.2"] as const;
-    const decoderPaths = name === "base" ? ["decoder", "decoder.layers.2"] as const : ["decoder"] as const;
+    const decoderPaths = name !== "shallow" ? ["decoder", "decoder.layers.2"] as const : ["decoder"] as const;
     const { latents, taps: encoded } = vae.encode(upload(want.get("image")!), { taps: encoderPaths });
     const { sample, taps: decoded } = vae.decode(upload(want.get("z")!), { taps: decoderPaths });
     await assertTensor(latents, want.get("latents")!, bound, "latents");
@@ -52,6 +62,36 @@ Deno.test("AutoencoderTiny in bands computes what it computes at once", async ()
     () => vae.decode(z),
     /^RangeError: Cannot decode \[1, 4, 100, 2\]: expected activations of at most/,
   );
+});
+
+Deno.test("an autoencoder that sees the whole picture refuses to work in bands", async () => {
+  using vae = await open("taef2");
+  using _limit = limited(vae, 100_000);
+  assert.throws(
+    () => vae.decode(randn([1, 8, 100, 2])),
+    /^RangeError: Cannot decode \[1, 8, 100, 2\]: the adapter binds less .* sees the whole picture; take a smaller/,
+  );
+});
+
+Deno.test("the config of a tiny autoencoder without one follows from its keys", async () => {
+  using vae = await open("taef2");
+  const { latent_channels, num_encoder_blocks, num_decoder_blocks, encoder_block_out_channels } = vae.config;
+  assert.deepEqual({ latent_channels, num_encoder_blocks, num_decoder_blocks, encoder_block_out_channels }, {
+    latent_channels: 8,
+    num_encoder_blocks: [1, 3, 3, 3],
+    num_decoder_blocks: [3, 3, 3, 1],
+    encoder_block_out_channels: [4, 4, 4, 4],
+  });
+  using folder = new TestFolder(); // of other numbers of blocks, under names without a config
+  const shallow = await Deno.readFile(
+    join(fixture("autoencoder_tiny/shallow"), "diffusion_pytorch_model.safetensors"),
+  );
+  using other = await AutoencoderTiny.fromPretrained(folder.write("tiny.safetensors", shallow), {
+    subfolder: "vae",
+  });
+  assert.deepEqual(other.config.num_encoder_blocks, [2, 1]);
+  assert.deepEqual(other.config.num_decoder_blocks, [0, 2]);
+  assert.deepEqual([other.config.latent_channels, other.scaleFactor], [16, 2]);
 });
 
 /** Makes a device say that it binds no more, until what is returned is disposed. */
