@@ -13,7 +13,7 @@ import { addTo } from "./generate/additions.ts";
 import { BATCH, drawing, inBatches, loadPictures, picturesAtOnce, seedsOf } from "./generate/draw.ts";
 import { drawingSizeOf, readSides, sidesOf } from "./generate/drawing_size.ts";
 import { expectFitting } from "./generate/fitting.ts";
-import { findLoras, readScaled, schedulesOf, strengthsOf } from "./generate/lora.ts";
+import { findLoras, pathsOf, schedulesOf, strengthsOf } from "./generate/lora.ts";
 import { previewsTo } from "./generate/preview.ts";
 import { contentsOf, recipeOf } from "./generate/recipe.ts";
 import { tellDifferences } from "./generate/replay.ts";
@@ -29,13 +29,12 @@ const { dtype, memory, quantize, base, config, variant, vae, steps } = settings;
 const className = await expectFitting(model, settings, given);
 
 if (settings.plan) {
-  const [controlnet, ipAdapters] = [settings.controlnet, settings["ip-adapter"]].map((names) =>
-    names?.map((name) => readScaled(name).path)
-  );
+  const { controlnet: nets, "t2i-adapter": t2i, "ip-adapter": ip } = settings;
+  const beside = { controlnet: pathsOf(nets), adapter: pathsOf(t2i), ipAdapters: pathsOf(ip) };
   const batch = Math.min(settings.count, BATCH);
   const size = drawingSizeOf(className, settings, batch, await readSides(settings));
   console.log(
-    await planMemoryOf(model, { memory, dtype, base, config, variant, vae, controlnet, ipAdapters, ...size }),
+    await planMemoryOf(model, { memory, dtype, base, config, variant, vae, ...beside, ...size }),
   );
   Deno.exit(0);
 }
@@ -49,7 +48,8 @@ using pipeline = await phase(
   "load",
   DiffusionPipeline.fromPretrained(model, {
     ...{ dtype, memory, quantize, base, config, variant, vae, onProgress },
-    controlnet: settings.controlnet?.map((text) => readScaled(text).path),
+    controlnet: pathsOf(settings.controlnet),
+    adapter: pathsOf(settings["t2i-adapter"]),
   }),
 );
 const adapters: string[] = [];

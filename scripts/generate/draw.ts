@@ -14,6 +14,8 @@ import {
   FluxKontextPipeline,
   FluxPipeline,
   type RunOptions,
+  type StableDiffusionAdapterParts,
+  StableDiffusionAdapterPipeline,
   StableDiffusionControlNetImg2ImgPipeline,
   StableDiffusionControlNetInpaintPipeline,
   type StableDiffusionControlNetParts,
@@ -21,6 +23,8 @@ import {
   StableDiffusionImg2ImgPipeline,
   StableDiffusionInpaintPipeline,
   StableDiffusionPipeline,
+  type StableDiffusionXLAdapterParts,
+  StableDiffusionXLAdapterPipeline,
   StableDiffusionXLControlNetImg2ImgPipeline,
   StableDiffusionXLControlNetInpaintPipeline,
   type StableDiffusionXLControlNetParts,
@@ -61,7 +65,8 @@ type RunSetting =
   | "size"
   | "scheduler"
   | "strength"
-  | "controlnet";
+  | "controlnet"
+  | "t2i-adapter";
 
 /** Pictures that a GPU draws at once. */
 export const BATCH = 8;
@@ -134,6 +139,10 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
     ? { controlImage: control[0], controlnetConditioningScale: scales?.[0] }
     : isControlled && { ...changed ? { controlImage: control } : {}, controlnetConditioningScale: scales };
   const image = isControlled && !seesLatents && !changed ? control : changed;
+  const adapting = "adapter" in parts && {
+    image: control,
+    adapterConditioningScale: settings["t2i-adapter"]?.map((text) => readScaled(text).scale),
+  };
   return async (seeds, how) => {
     const { images: drawn } = await chosen.run({
       ...how,
@@ -150,6 +159,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       strength: settings.strength,
       mask,
       ...controlling,
+      ...adapting,
       ...ip.length > 0 ? { ipAdapterImage: ip } : {},
     });
     return drawn;
@@ -223,6 +233,7 @@ function pipelineFor(parts: ChangingParts, { image, mask, control }: Task): AnyP
     if (mask) return new FluxInpaintPipeline(parts);
     return image ? new FluxImg2ImgPipeline(parts) : new FluxPipeline(parts);
   }
+  if ("adapter" in parts) return adaptedFor(parts as AdaptedParts);
   if ("controlnet" in parts) return controlledFor(parts as ControlledParts, { image, mask });
   if ("textEncoder2" in parts) {
     if (mask) return new StableDiffusionXLInpaintPipeline(parts);
@@ -230,6 +241,15 @@ function pipelineFor(parts: ChangingParts, { image, mask, control }: Task): AnyP
   }
   if (mask) return new StableDiffusionInpaintPipeline(parts);
   return image ? new StableDiffusionImg2ImgPipeline(parts) : new StableDiffusionPipeline(parts);
+}
+
+type AdaptedParts = StableDiffusionAdapterParts | StableDiffusionXLAdapterParts;
+
+/** The pipeline with T2I-Adapters. */
+function adaptedFor(parts: AdaptedParts): AnyPipeline {
+  return "textEncoder2" in parts
+    ? new StableDiffusionXLAdapterPipeline(parts)
+    : new StableDiffusionAdapterPipeline(parts);
 }
 
 type ControlledParts = StableDiffusionControlNetParts | StableDiffusionXLControlNetParts;

@@ -60,18 +60,25 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   if (family === "ZImage" && settings.controlnet !== undefined && settings.controlnet.length > 1) {
     throw new TypeError("Cannot take several --controlnet with Z-Image: it takes one");
   }
+  const isAdapted = settings["t2i-adapter"] !== undefined && settings["t2i-adapter"].length > 0;
+  if (isAdapted && !/^StableDiffusion/.test(family)) {
+    throw new TypeError(`Cannot take --t2i-adapter with ${className}: it is for Stable Diffusion and XL`);
+  }
+  if (isAdapted && task !== "") {
+    throw new TypeError("Cannot take --t2i-adapter with --image: it draws from noise");
+  }
   if (isControlled && family === "ZImage" && task === "Img2Img") {
     throw new TypeError(
       "Cannot take --controlnet with --image of Z-Image: it draws from noise, or within a --mask",
     );
   }
-  if (!isControlled) expectControl(className, family, settings);
+  if (!isControlled && !isAdapted) expectControl(className, family, settings);
   if (settings.vae !== undefined && /^DD/.test(family)) {
     throw new TypeError(
       `Cannot take --vae with ${className}: it draws without one`,
     );
   }
-  const kind = isControlled ? "ControlNet" : "";
+  const kind = isControlled ? "ControlNet" : isAdapted ? "Adapter" : "";
   const pipeline = hasTasks ? `${family}${kind}${task}Pipeline` : `${family}Pipeline`;
   if (!family.startsWith("Flux2") && settings.image !== undefined && settings.image.length > 1) {
     throw new TypeError(`Cannot take several --image with ${pipeline}: it changes one picture`);
@@ -121,7 +128,7 @@ function expectControl(className: string, family: string, { control = [], lora, 
   }
   if (count === 0 || family === "Flux" && lora && count === 1) return;
   throw new TypeError(
-    `Cannot take --control with ${className}: it belongs to --controlnet, or to FLUX.1 Depth or Canny, as model or --lora`,
+    `Cannot take --control with ${className}: it belongs to --controlnet or --t2i-adapter, or to FLUX.1 Depth or Canny, as model or --lora`,
   );
 }
 

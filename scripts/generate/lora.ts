@@ -24,6 +24,11 @@ export function readScaled(text: string): Scaled {
   throw new TypeError("expected PATH_OR_REPO or PATH_OR_REPO:0.8");
 }
 
+/** The paths of such texts. */
+export function pathsOf(texts: readonly string[] | undefined): string[] | undefined {
+  return texts?.map((text) => readScaled(text).path);
+}
+
 /** Reads the name of a LoRA and what follows it. */
 export function readLora(text: string): NamedLora {
   const [front, ...others] = text.split(/:(?=(?:blocks|from|to)=)/);

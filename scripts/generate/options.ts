@@ -45,9 +45,17 @@ export const options = {
     ),
     takes: "PATH_OR_REPO[:SCALE]",
   }),
+  "t2i-adapter": option.list({
+    ...checked(
+      "a T2I-Adapter, likewise, e.g. TencentARC/t2i-adapter-sketch-sdxl-1.0:0.8",
+      readScaled,
+    ),
+    takes: "PATH_OR_REPO[:SCALE]",
+  }),
   control: option.list(
     option.file(
-      "the picture that controls, such as edges or a pose: one for each --controlnet; one for FLUX.1 Depth or Canny",
+      "the picture that controls, such as edges or a pose: one for each --controlnet or --t2i-adapter; one for FLUX.1 " +
+        "Depth or Canny",
     ),
   ),
   "ip-adapter": option.list({

@@ -18,6 +18,7 @@ export const KEPT = [
   "embedding",
   "vae",
   "controlnet",
+  "t2i-adapter",
   "control",
   "ip-adapter",
   "ip-image",

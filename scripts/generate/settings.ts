@@ -27,7 +27,12 @@ export async function readTask(args: string[]): Promise<Task> {
 /** Throws where options are said without those that they belong to. */
 function expectTogether(settings: Settings): void {
   const { prompt, negative, "prompt-syntax": syntax, image, mask, strength, plan, quantize } = settings;
-  for (const [name, picture] of [["controlnet", "control"], ["ip-adapter", "ip-image"]] as const) {
+  const { controlnet, "t2i-adapter": adapters } = settings;
+  if (controlnet && adapters) {
+    throw new TypeError("Cannot take --t2i-adapter with --controlnet: expected one kind of control");
+  }
+  const net = adapters ? "t2i-adapter" : "controlnet";
+  for (const [name, picture] of [[net, "control"], ["ip-adapter", "ip-image"]] as const) {
     const [names, pictures] = [settings[name]?.length ?? 0, settings[picture]?.length ?? 0];
     if (names === pictures || name === "controlnet" && names === 0) continue; // FLUX.1 Depth and Canny follow one, too
     throw new TypeError(

@@ -1,11 +1,10 @@
 import { openDevice } from "denoise";
-import { ControlNetModel, type Model, ZImageControlNetModel, ZImageTransformer2DModel } from "denoise/models";
-import type { ModelClass } from "../../src/models/runtime/load.ts";
+import { type Model, ZImageTransformer2DModel } from "denoise/models";
 import { describePlan, planMemory } from "../../src/pipelines/memory/plan.ts";
 import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
-import { openNets } from "../../src/pipelines/controlnet/parts.ts";
+import { ADAPTERS, CONTROLNETS, openNets, Z_IMAGE_CONTROLNET } from "../../src/pipelines/open_nets.ts";
 import { type IPAdapterParts, loadIpAdapter, unloadIpAdapter } from "../../src/pipelines/ip_adapter.ts";
 import { limitText } from "../../src/pipelines/text_states.ts";
 import { openModels } from "./open_models.ts";
@@ -25,6 +24,8 @@ export interface PlanOptions extends DrawingSize {
   readonly vae?: string | undefined;
   /** ControlNets beside the UNet. */
   readonly controlnet?: readonly string[] | undefined;
+  /** T2I-Adapters of the UNet. */
+  readonly adapter?: readonly string[] | undefined;
   /** IP-Adapters, whose own files are downloaded: they are small beside their vision model. */
   readonly ipAdapters?: readonly string[] | undefined;
 }
@@ -45,19 +46,21 @@ export async function planMemoryOf(
   pathOrRepo: string,
   options: PlanOptions & { onNotice?: (line: string) => void },
 ): Promise<string> {
-  const { memory, config, base, variant, dtype, vae, controlnet, ipAdapters = [], onNotice, ...drawing } =
+  const { memory, config, base, variant, dtype, vae, controlnet, adapter, ipAdapters = [], ...others } =
     options;
+  const { onNotice, ...drawing } = others;
   using device = await openDevice();
   using stack = new DisposableStack();
   const source = { config, base, variant, dtype, onNotice };
   const parts: Record<string, unknown> = await openModels(pathOrRepo, { ...source, vae }, stack);
   limitText(parts);
-  if (controlnet) {
-    const isZImage = parts["transformer"] instanceof ZImageTransformer2DModel;
-    const type: ModelClass<Model> = isZImage ? ZImageControlNetModel : ControlNetModel;
-    const nets = await openNets(type, pathOrRepo, { dtype, onNotice, controlnet, headersOnly: true });
-    for (const model of nets) stack.use(model);
-    parts["controlnet"] = nets;
+  const beside = { dtype, onNotice, controlnet, adapter, headersOnly: true };
+  const isZImage = parts["transformer"] instanceof ZImageTransformer2DModel;
+  for (const nets of [isZImage ? Z_IMAGE_CONTROLNET : CONTROLNETS, ADAPTERS]) {
+    if (!options[nets.option]) continue;
+    const models: Model[] = [await openNets<Model>(nets, pathOrRepo, beside)].flat();
+    for (const model of models) stack.use(model);
+    parts[nets.option] = models;
   }
   for (const path of ipAdapters) {
     await loadIpAdapter(parts as unknown as IPAdapterParts, path, { headersOnly: true, onNotice });

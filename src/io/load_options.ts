@@ -19,6 +19,7 @@ export const LOAD_OPTIONS = {
   memory: true,
   vae: true,
   controlnet: true,
+  adapter: true,
   config: true,
   base: true,
   predictionType: true,

@@ -55,6 +55,8 @@ export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./
 export type { Edit, EditFunction, EditOptions, EditValues } from "./runtime/edits.ts";
 export { Model, type TapOptions, type Taps } from "./runtime/model.ts";
 export type { Tensors } from "./runtime/traces.ts";
+export { T2IAdapter } from "./t2i_adapter/t2i_adapter.ts";
+export type { T2IAdapterConfig } from "./t2i_adapter/config.ts";
 export { T5EncoderModel, type T5EncoderOptions, type T5EncoderOutput } from "./t5_encoder/t5_encoder.ts";
 export type { T5EncoderConfig } from "./t5_encoder/config.ts";
 export { UNet2DConditionModel } from "./unet_2d_condition/unet_2d_condition.ts";

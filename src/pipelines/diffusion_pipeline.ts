@@ -49,6 +49,11 @@ import {
   type StableDiffusionXLRunOptions,
 } from "./stable_diffusion_xl/pipelines.ts";
 import {
+  StableDiffusionAdapterPipeline,
+  type StableDiffusionAdapterRunOptions,
+  StableDiffusionXLAdapterPipeline,
+} from "./t2i_adapter/pipelines.ts";
+import {
   DDIMPipeline,
   type DDIMRunOptions,
   DDPMPipeline,
@@ -82,6 +87,8 @@ const classes: Readonly<
   StableDiffusionXLControlNetPipeline,
   StableDiffusionXLControlNetImg2ImgPipeline,
   StableDiffusionXLControlNetInpaintPipeline,
+  StableDiffusionAdapterPipeline,
+  StableDiffusionXLAdapterPipeline,
   FluxPipeline,
   FluxImg2ImgPipeline,
   FluxInpaintPipeline,
@@ -115,6 +122,7 @@ export type AllRunOptions =
     & StableDiffusionXLRunOptions
     & StableDiffusionXLInpaintRunOptions
     & StableDiffusionControlNetInpaintRunOptions
+    & StableDiffusionAdapterRunOptions
     & FluxRunOptions
     & FluxImg2ImgRunOptions
     & FluxFillRunOptions
@@ -155,8 +163,13 @@ export abstract class DiffusionPipeline {
   /** A pipeline of the class that the folder or repository asks for. */
   static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     const { className: told, commit } = await readIndex(pathOrRepo, options);
+    const adapted = told.replace(/^StableDiffusion(XL)?(?!XL|ControlNet|Adapter)/, "$&Adapter");
     const controlled = told.replace(/^(StableDiffusion(XL)?(?!XL)|ZImage)(?!ControlNet)/, "$&ControlNet");
-    const className = options.controlnet !== undefined ? controlled : told;
+    const className = options.controlnet !== undefined
+      ? controlled
+      : options.adapter !== undefined
+      ? adapted
+      : told;
     if (!Object.hasOwn(classes, className)) {
       throw new TypeError(
         `Cannot load ${pathOrRepo}: expected one of ${Object.keys(classes).join(", ")}, got ${className}`,

@@ -138,6 +138,16 @@ export {
   type UnconditionalParts,
   UnconditionalPipeline,
 } from "./unconditional/pipelines.ts";
+export type { AdapterOptions, AdapterParts } from "./t2i_adapter/adapters.ts";
+export {
+  type AdapterImageOptions,
+  type StableDiffusionAdapterParts,
+  StableDiffusionAdapterPipeline,
+  type StableDiffusionAdapterRunOptions,
+  type StableDiffusionXLAdapterParts,
+  StableDiffusionXLAdapterPipeline,
+  type StableDiffusionXLAdapterRunOptions,
+} from "./t2i_adapter/pipelines.ts";
 export {
   ZImageControlNetBase,
   ZImageControlNetInpaintPipeline,

@@ -6,7 +6,7 @@ import { resolveRepo } from "../io/hub/resolve_repo.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
-import type { Autoencoder, ControlNetModel, ZImageControlNetModel } from "../models/mod.ts";
+import type { Autoencoder, ControlNetModel, T2IAdapter, ZImageControlNetModel } from "../models/mod.ts";
 import type { LoadOptions } from "../models/runtime/load.ts";
 
 /** Options of a pipeline's `fromPretrained`. */
@@ -21,6 +21,8 @@ export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"
   vae?: Autoencoder | string | undefined;
   /** ControlNets, as models or by their folders, repositories or files, for pipelines that they control. */
   controlnet?: AnyControlNet | string | readonly (AnyControlNet | string)[] | undefined;
+  /** T2I-Adapters, as models or by their folders or repositories, for pipelines that they control. */
+  adapter?: T2IAdapter | string | readonly (T2IAdapter | string)[] | undefined;
 }
 
 /** A ControlNet of any family. */

@@ -18,8 +18,8 @@ import { modelsOf, type Residents, withModels } from "./memory/acquire.ts";
 interface PipelineClass<P> {
   new (...made: never[]): P;
   open(pathOrRepo: string, options: PipelineOptions): Promise<readonly unknown[]>;
-  /** True for those that take `controlnet` among the options. */
-  isControlled?: boolean;
+  /** The option that names what controls them, of those that are controlled. */
+  nets?: "controlnet" | "adapter";
 }
 
 /**
@@ -43,10 +43,11 @@ export class Pipeline<Parts extends LoraModels & Residents & { scheduler: Schedu
     pathOrRepo: string,
     options: PipelineOptions = {},
   ): Promise<P> {
-    if (options.controlnet !== undefined && !this.isControlled) {
+    for (const [name, example] of [["controlnet", "ControlNet"], ["adapter", "Adapter"]] as const) {
+      if (options[name] === undefined || this.nets === name) continue;
       throw new TypeError(
-        `Cannot load ${this.name} with controlnet: expected a pipeline that is controlled, e.g. ` +
-          "StableDiffusionControlNetPipeline",
+        `Cannot load ${this.name} with ${name}: expected a pipeline that is controlled, e.g. ` +
+          `StableDiffusion${example}Pipeline`,
       );
     }
     return new this(...await this.open(pathOrRepo, options) as never[]);

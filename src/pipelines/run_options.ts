@@ -27,6 +27,14 @@ const control = [
 ] as const;
 const fromControl = ["height", "width", "latents", "image", ...control] as const;
 const controlled = ["controlImage", "ipAdapterImage", "ipAdapterImageEmbeds", ...control] as const;
+const fromAdapter = [
+  "height",
+  "width",
+  "latents",
+  "image",
+  "adapterConditioningScale",
+  "adapterConditioningFactor",
+] as const;
 const ownGuidance = ["guidanceScale", "trueCfgScale", ...guiding] as const;
 const flux = [
   ...run,
@@ -86,6 +94,8 @@ const OPTIONS = {
     "mask",
     ...controlled,
   ],
+  StableDiffusionAdapterPipeline: [...diffusion, ...fromAdapter],
+  StableDiffusionXLAdapterPipeline: [...diffusionXL, ...fromAdapter, "denoisingEnd"],
   FluxPipeline: [...flux, ...fromNoise],
   FluxImg2ImgPipeline: [...flux, "latents", ...fromImage],
   FluxInpaintPipeline: [...flux, ...fromImage, "mask"],
@@ -145,7 +155,9 @@ export function expectRunOptions(pipeline: PipelineName, options: object): void 
   }
   for (const name of TENSORS) {
     const value = given[name];
-    const isControlled = optionsOf(pipeline).includes("guessMode");
+    const isControlled = ["guessMode", "adapterConditioningScale"].some((option) =>
+      optionsOf(pipeline).includes(option)
+    );
     const several = name.startsWith("ipAdapter") || name === "controlImage" && isControlled ||
       name === "image" && (isControlled || pipeline.startsWith("Flux2"));
     const values = several ? [value].flat() : [value];

@@ -90,11 +90,11 @@ Deno.test("generate.ts says what --control belongs to, and what FLUX.1's tools d
       ],
       [
         control,
-        "Cannot take --control with StableDiffusionPipeline: it belongs to --controlnet, or to FLUX.1 Depth or Canny, as model or --lora",
+        "Cannot take --control with StableDiffusionPipeline: it belongs to --controlnet or --t2i-adapter, or to FLUX.1 Depth or Canny, as model or --lora",
       ],
       [
         ["--model", fixture("flux/pipeline"), ...control],
-        "Cannot take --control with FluxPipeline: it belongs to --controlnet, or to FLUX.1 Depth or Canny, as model or --lora",
+        "Cannot take --control with FluxPipeline: it belongs to --controlnet or --t2i-adapter, or to FLUX.1 Depth or Canny, as model or --lora",
       ],
       [
         ["--model", "kontext", "--image", "a.png", "--strength", "0.5"],

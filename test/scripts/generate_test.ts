@@ -193,6 +193,18 @@ Deno.test("generate.ts refuses what the arguments alone decide before it loads a
         /^Cannot take 1 --controlnet with 0 --control: expected one picture for each\n$/,
       ],
       [
+        ["--t2i-adapter", "a/b"],
+        /^Cannot take 1 --t2i-adapter with 0 --control: expected one picture for each\n$/,
+      ],
+      [
+        ["--t2i-adapter", "a/b", "--controlnet", "a/b", "--control", "a.png"],
+        /^Cannot take --t2i-adapter with --controlnet: expected one kind of control\n$/,
+      ],
+      [
+        ["--t2i-adapter", "a/b", "--control", "a.png", "--image", "a.png"],
+        /^Cannot take --t2i-adapter with --image: it draws from noise\n$/,
+      ],
+      [
         ["--ip-image", "a.png"],
         /^Cannot take 0 --ip-adapter with 1 --ip-image: expected one picture for each\n$/,
       ],

@@ -9,6 +9,7 @@ import { changedSize } from "../latents/init_image.ts";
 import type { LatentOutput } from "../latents/loop.ts";
 import type { PipelineOptions } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
+import { CONTROLNETS, openNets } from "../open_nets.ts";
 import { ownRun } from "../run.ts";
 import { PARTS, type StableDiffusionParts } from "../stable_diffusion/parts.ts";
 import {
@@ -21,7 +22,6 @@ import {
   withinMask,
 } from "../stable_diffusion/pipelines.ts";
 import type { ControlTask } from "../stable_diffusion/run.ts";
-import { openControlNets } from "./parts.ts";
 
 /** The parts of Stable Diffusion with ControlNets. */
 export interface StableDiffusionControlNetParts extends StableDiffusionParts, ControlParts {}
@@ -29,8 +29,8 @@ export interface StableDiffusionControlNetParts extends StableDiffusionParts, Co
 /** What all pipelines of Stable Diffusion with ControlNets have in common. */
 export abstract class StableDiffusionControlNetBase
   extends StableDiffusionBase<StableDiffusionControlNetParts> {
-  /** They take `controlnet` among the options of `fromPretrained`. */
-  static readonly isControlled = true;
+  /** The option of `fromPretrained` that names what controls them. */
+  static readonly nets = "controlnet";
 
   /** The parts of a pipeline, and the ControlNets of the options or its own. */
   static override async open(
@@ -38,7 +38,7 @@ export abstract class StableDiffusionControlNetBase
     options: PipelineOptions,
   ): Promise<[StableDiffusionControlNetParts]> {
     const parts = await openParts(pathOrRepo, options, PARTS);
-    return [{ ...parts, controlnet: await openControlNets(pathOrRepo, options, parts.memory) }];
+    return [{ ...parts, controlnet: await openNets(CONTROLNETS, pathOrRepo, options, parts.memory) }];
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ControlImages, ControlOptions, ControlParts } from "../latents/control.ts";
 import type { LatentOutput } from "../latents/loop.ts";
 import type { PipelineOptions } from "../model_index.ts";
+import { CONTROLNETS, openNets } from "../open_nets.ts";
 import { ownRun } from "../run.ts";
 import { openPartsXL, type StableDiffusionXLParts } from "../stable_diffusion_xl/parts.ts";
 import {
@@ -12,7 +13,6 @@ import {
   type StableDiffusionXLRunOptions,
   withinMask,
 } from "../stable_diffusion_xl/pipelines.ts";
-import { openControlNets } from "./parts.ts";
 import { type ControlImageOptions, controlledSize, controlling, given } from "./stable_diffusion.ts";
 
 /** The parts of Stable Diffusion XL with ControlNets. */
@@ -21,8 +21,8 @@ export interface StableDiffusionXLControlNetParts extends StableDiffusionXLParts
 /** What all pipelines of Stable Diffusion XL with ControlNets have in common. */
 export abstract class StableDiffusionXLControlNetBase
   extends StableDiffusionXLBase<StableDiffusionXLControlNetParts> {
-  /** They take `controlnet` among the options of `fromPretrained`. */
-  static readonly isControlled = true;
+  /** The option of `fromPretrained` that names what controls them. */
+  static readonly nets = "controlnet";
 
   /** The parts of a pipeline, and the ControlNets of the options or its own. */
   static override async open(
@@ -30,7 +30,7 @@ export abstract class StableDiffusionXLControlNetBase
     options: PipelineOptions,
   ): Promise<[StableDiffusionXLControlNetParts]> {
     const parts = await openPartsXL(pathOrRepo, options);
-    return [{ ...parts, controlnet: await openControlNets(pathOrRepo, options, parts.memory) }];
+    return [{ ...parts, controlnet: await openNets(CONTROLNETS, pathOrRepo, options, parts.memory) }];
   }
 }
 

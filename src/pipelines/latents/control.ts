@@ -1,6 +1,6 @@
 import { formatShape } from "../../core/shape.ts";
 import { resizeImage } from "../../io/images/resize.ts";
-import type { AddedCond, ControlNetModel, UNet2DConditionModel } from "../../models/mod.ts";
+import type { AddedCond, ControlNetModel, Model, UNet2DConditionModel } from "../../models/mod.ts";
 import { cat, scope, type Tensor, zerosLike } from "../../tensor/mod.ts";
 import type { Residents } from "../memory/acquire.ts";
 import { expectNumber } from "../run_options.ts";
@@ -28,7 +28,7 @@ export interface ControlParts extends Residents {
 export type ControlImages = Tensor | readonly Tensor[];
 
 /** What a step of the UNet reads, as its ControlNets do. */
-interface StepInput {
+export interface StepInput {
   /** The latents, twice under guidance. [rows, C, h, w] */
   readonly input: Tensor;
   readonly t: number;
@@ -39,10 +39,23 @@ interface StepInput {
   readonly addedCond?: AddedCond | undefined;
 }
 
-/** What ControlNets add to a UNet. */
-interface Residuals {
+/** What ControlNets or T2I-Adapters add to a UNet. */
+export interface Residuals {
   readonly downBlockAdditionalResiduals?: readonly Tensor[] | undefined;
   readonly midBlockAdditionalResidual?: Tensor | undefined;
+  readonly downIntrablockAdditionalResiduals?: readonly Tensor[] | undefined;
+}
+
+/** What adds to the UNet in each step of a run. */
+export interface Controller {
+  /** The models that must be in memory for `residuals`. */
+  readonly models: readonly Model[];
+  /** Tensors to free behind the loop. */
+  readonly owned: readonly Tensor[];
+  /** What is added in a step. */
+  residuals(step: StepInput): Residuals;
+  /** The same without values, for calls that are only measured. */
+  shapes(step: StepInput): Residuals;
 }
 
 /** A ControlNet at work in a run. */
@@ -58,7 +71,7 @@ interface Net {
 }
 
 /** The ControlNets of one run. */
-export class Control {
+export class Control implements Controller {
   readonly #nets: readonly Net[];
   readonly #guesses: boolean;
   /** Pictures that are drawn. */
@@ -146,7 +159,7 @@ export async function beginControl(
   }
   for (const model of models) expectOfUNet(model, unet);
   const pictures = expectImages(images, models.length);
-  const each = (name: keyof ControlOptions, usual: number) =>
+  const each = (name: Exclude<keyof ControlOptions, "guessMode">, usual: number) =>
     eachOf(name, options[name], usual, models.length);
   const scales = each("controlnetConditioningScale", 1);
   const [starts, ends] = [each("controlGuidanceStart", 0), each("controlGuidanceEnd", 1)];
@@ -200,18 +213,18 @@ function expectImages(images: ControlImages, count: number): readonly Tensor[] {
   );
 }
 
-/** A value for each ControlNet. */
-function eachOf(
-  name: keyof ControlOptions,
-  given: ControlOptions[keyof ControlOptions],
+/** A value of an option for each of several nets. */
+export function eachOf(
+  name: string,
+  given: number | readonly number[] | undefined,
   usual: number,
   count: number,
 ): number[] {
-  const value = (given ?? usual) as number | readonly number[];
+  const value = given ?? usual;
   const values = typeof value === "number" ? new Array<number>(count).fill(value) : [...value];
   if (values.length !== count) {
     throw new RangeError(
-      `Cannot control with ${values.length} values of ${name}: expected one, or ${count}, one for each ControlNet`,
+      `Cannot control with ${values.length} values of ${name}: expected one, or ${count}, one for each net`,
     );
   }
   for (const value of values) expectNumber(name, value);

@@ -1,9 +1,11 @@
 import {
+  type Autoencoder,
   type CLIPVisionModelWithProjection,
   type ControlNetModel,
   type ImageKeyValues,
   type IPAdapter,
   type Model,
+  type T2IAdapter,
   UNet2DConditionModel,
   UNet2DModel,
 } from "../../models/mod.ts";
@@ -14,7 +16,9 @@ import type { DrawingSize, PartsByName, Stage } from "./stage.ts";
 /** The parts beside a UNet that a plan counts. */
 interface UNetParts {
   readonly unet: Model;
+  readonly vae?: Autoencoder | undefined;
   readonly controlnet?: ControlNetModel | readonly ControlNetModel[] | undefined;
+  readonly adapter?: T2IAdapter | readonly T2IAdapter[] | undefined;
   readonly imageEncoder?: CLIPVisionModelWithProjection | undefined;
   readonly ipAdapters?: readonly IPAdapter[] | undefined;
 }
@@ -23,14 +27,16 @@ const CLIP_TOKENS = 77;
 
 /**
  * A UNet's step on latents [h, w], of both halves where it is guided by a prompt, with its ControlNets beside it; in front
- * of it IP-Adapters look at their pictures.
+ * of it T2I-Adapters and IP-Adapters look at their pictures.
  */
 export function unetStages(
   parts: PartsByName,
   { batch = 1 }: DrawingSize,
   [h, w]: readonly [h: number, w: number],
 ): Stage[] {
-  const { unet, controlnet = [], imageEncoder, ipAdapters = [] } = parts as Partial<UNetParts>;
+  const { unet, controlnet = [], adapter = [], vae, imageEncoder, ipAdapters = [] } = parts as Partial<
+    UNetParts
+  >;
   if (unet instanceof UNet2DModel) {
     const sample = zeros([batch, unet.config.in_channels, ...unet.sampleSize]);
     return [{ name: "unet", model: unet, activations: unet.measure(() => unet.forward(sample, 0)) }];
@@ -38,6 +44,8 @@ export function unetStages(
   if (!(unet instanceof UNet2DConditionModel)) throw new TypeError("Cannot plan for a UNet of another class");
   const rows = 2 * batch;
   const nets = [controlnet].flat();
+  const seers = [adapter].flat();
+  const features = seers.map((adapter) => featuresOf(adapter, rows, [h, w], vae!.scaleFactor));
   const adapters = imageEncoder ? ipAdapters : [];
   let control: Measured<Tensor[]>[] = [];
   let images: Measured<ImageKeyValues[]>[] = [];
@@ -49,6 +57,7 @@ export function unetStages(
       ...emptyOptions(rows, unet.config),
       downBlockAdditionalResiduals: residuals?.slice(0, -1),
       midBlockAdditionalResidual: residuals?.at(-1),
+      downIntrablockAdditionalResiduals: features[0]?.result,
       imageAttention: images.map(({ result }) => result),
     });
   });
@@ -59,6 +68,7 @@ export function unetStages(
       activations: measured[i]!.activations,
     }));
   return [
+    ...stages("adapter", seers, features),
     ...imageEncoder
       ? [{
         name: "image_encoder",
@@ -101,6 +111,19 @@ function controlStep(
     result = [...added.downBlockResSamples, added.midBlockResSample];
   });
   return { result, activations };
+}
+
+/** A T2I-Adapter's features of a picture, for so many rows. */
+function featuresOf(
+  adapter: T2IAdapter,
+  rows: number,
+  [h, w]: readonly [h: number, w: number],
+  f: number,
+): Measured<Tensor[]> {
+  let features: Tensor[] = [];
+  const picture = zeros([1, adapter.config.in_channels, f * h, f * w]);
+  const activations = adapter.measure(() => (features = adapter.forward(picture).features));
+  return { result: features.map(({ shape }) => zeros([rows, ...shape.slice(1)])), activations };
 }
 
 /** An IP-Adapter's keys and values of a picture for so many rows. */

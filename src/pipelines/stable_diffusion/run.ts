@@ -1,7 +1,7 @@
 import type { Autoencoder, UNet2DConditionModel } from "../../models/mod.ts";
 import { misfits, type Scheduler } from "../../schedulers/mod.ts";
 import { cat, free, type Tensor } from "../../tensor/mod.ts";
-import type { Control } from "../latents/control.ts";
+import type { Controller } from "../latents/control.ts";
 import { guidanceEmbedding, isGuided, tellUnguided } from "../latents/guidance.ts";
 import {
   decodeLatents,
@@ -80,12 +80,12 @@ function expectAddition(
   );
 }
 
-/** Opens the ControlNets of a run whose timesteps and size are known. */
+/** Opens the ControlNets or T2I-Adapters of a run whose timesteps and size are known. */
 export type ControlTask = (
   run: UNetRun,
   timesteps: readonly number[],
   size: readonly [h: number, w: number],
-) => Promise<Control>;
+) => Promise<Controller>;
 
 /** The loop that a task draws by. */
 export interface Drawing extends Pick<LatentLoop, "after"> {
@@ -96,8 +96,8 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   timeIds?: readonly (readonly number[])[] | undefined;
   /** Makes the UNet's input of latents, where it takes more than these. */
   extend?: ((input: Tensor) => Tensor) | undefined;
-  /** The ControlNets that add to the UNet. */
-  control?: Control | undefined;
+  /** The ControlNets or T2I-Adapters that add to the UNet. */
+  control?: Controller | undefined;
   /** Tensors to free when the loop is over. */
   owned?: readonly Tensor[] | undefined;
 }

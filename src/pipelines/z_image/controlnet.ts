@@ -1,13 +1,13 @@
 import { ZImageControlNetModel } from "../../models/mod.ts";
 import { upsampleNearest } from "../../ops/mod.ts";
 import { cat, scope, type Tensor, zeros } from "../../tensor/mod.ts";
-import { openNets } from "../controlnet/parts.ts";
 import { readControlImage } from "../latents/control.ts";
 import { changedSize, type ChangedSizeOptions } from "../latents/init_image.ts";
 import { readMask } from "../latents/inpainting.ts";
 import type { LatentOutput } from "../latents/loop.ts";
 import { withModels } from "../memory/acquire.ts";
 import type { PipelineOptions } from "../model_index.ts";
+import { openNets, Z_IMAGE_CONTROLNET } from "../open_nets.ts";
 import { openParts } from "../open_parts.ts";
 import { ownRun } from "../run.ts";
 import { expectNumber } from "../run_options.ts";
@@ -24,8 +24,8 @@ export interface ZImageControlNetParts extends ZImageParts {
 
 /** What both pipelines of Z-Image with a ControlNet have in common. */
 export abstract class ZImageControlNetBase extends ZImageBase<ZImageControlNetParts> {
-  /** They take `controlnet` among the options of `fromPretrained`. */
-  static readonly isControlled = true;
+  /** The option of `fromPretrained` that names what controls them. */
+  static readonly nets = "controlnet";
 
   /** The parts of a pipeline, and the ControlNet of the options or its own. */
   static override async open(pathOrRepo: string, options: PipelineOptions): Promise<[ZImageControlNetParts]> {
@@ -34,8 +34,8 @@ export abstract class ZImageControlNetBase extends ZImageBase<ZImageControlNetPa
       throw new RangeError(`Cannot control by ${count} ControlNets: expected one, as Z-Image takes one`);
     }
     const parts = await openParts(pathOrRepo, options, PARTS);
-    const [controlnet] = await openNets(ZImageControlNetModel, pathOrRepo, options, parts.memory);
-    return [{ ...parts, controlnet: controlnet! }];
+    const opened = await openNets(Z_IMAGE_CONTROLNET, pathOrRepo, options, parts.memory);
+    return [{ ...parts, controlnet: [opened].flat()[0]! }];
   }
 }
 
