@@ -4,7 +4,7 @@ import { type Shape, size } from "../core/shape.ts";
 import { Tensor, zeros } from "../tensor/mod.ts";
 import { gemm } from "./gemm/gemm.ts";
 import type { Gemm } from "./gemm/problem.ts";
-import { lowRankOf, noteProducts } from "./low_rank.ts";
+import { lowRankOf, noteProducts, wholeLowRank } from "./low_rank.ts";
 
 /** Weights of a dense layer, a convolution or a norm. */
 export interface Affine {
@@ -91,6 +91,18 @@ const ENOUGH = 256; // rows of which a tile that is not full is a small part
 function batchesOf([B, ...rest]: Shape): [batches: number, rows: number] {
   const m = size(rest.slice(0, -1));
   return rest.length > 1 && (m % TILE === 0 || m >= ENOUGH) ? [B!, m] : [1, size([B!, ...rest].slice(0, -1))];
+}
+
+/**
+ * The product that a LoRA adds for inputs that its layer does not read, behind those that it does: a Control LoRA's
+ * (https://huggingface.co/black-forest-labs/FLUX.1-Canny-dev-lora). x [.., K' − K] → [.., N]
+ */
+export function linearBehind(x: Tensor, { weight }: Affine): Tensor | undefined {
+  const lowRank = wholeLowRank(weight);
+  const [columns, more] = [weight.shape[1]!, x.shape.at(-1)!];
+  if (!lowRank || lowRank.down.shape[1] !== columns + more) return undefined;
+  const hidden = linear(x, { weight: lowRank.down.slice(1, columns) }).mul(lowRank.scale());
+  return linear(hidden.cast(x.dtype), { weight: lowRank.up });
 }
 
 /** The product that a LoRA adds to that of a weight with rows x [B, m, K]. → [B, m, N] */

@@ -27,6 +27,11 @@ export function noteProducts(...weights: readonly Tensor[]): void {
   for (const { node } of weights) if (node instanceof Parameter) node.multiplied = true;
 }
 
+/** The low-rank matrices of a weight, whose `down` may have more columns than it: see `linearBehind`. */
+export function wholeLowRank({ node }: Tensor): LowRank | undefined {
+  return node instanceof Parameter ? node.lowRank : undefined;
+}
+
 /** The low-rank matrices added to products with a weight; of a slice, the part for its rows and columns. */
 export function lowRankOf(weight: Tensor): LowRank | undefined {
   const { node, shape: [rows, columns], strides, offset } = weight;

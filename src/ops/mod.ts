@@ -26,7 +26,7 @@ export {
 export { gather } from "./gather.ts";
 export { interpolate, type InterpolateMode, type InterpolateOptions } from "./resample/interpolate.ts";
 export { groupNorm, type GroupNormOptions } from "./norm/group_norm.ts";
-export { type Affine, linear, type LinearOptions } from "./linear.ts";
+export { type Affine, linear, linearBehind, type LinearOptions } from "./linear.ts";
 export { bmm, matmul } from "./matmul.ts";
 export { irfft, irfft2, irfftn, rfft, rfft2, rfftfreq, rfftn } from "./fft/rfft.ts";
 export { layerNorm, rmsNorm, type RowNormOptions } from "./norm/row_norm.ts";

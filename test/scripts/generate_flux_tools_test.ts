@@ -68,6 +68,24 @@ Deno.test("generate.ts lets FLUX.1 Canny follow --control, changes and inpaints 
     assert.notDeepEqual(c!.data, d!.data);
   }));
 
+Deno.test("generate.ts follows --control by a Control LoRA on FLUX.1", () =>
+  inFolder(async (folder) => {
+    await picture(join(folder, "edges.png"), 64, 48);
+    const given = ["a", "--model", fixture("flux/pipeline"), ...short, "--control", "edges.png"];
+    const run = (lora: string) =>
+      runScript(folder, "generate.ts", ...given, "--lora", fixture(`flux_tools/lora_${lora}.safetensors`));
+    const { code, stderr } = await run("control_bfl");
+    assert.equal(code, 0, stderr);
+    const { recipe } = await loadPng(join(folder, "denoise.png"));
+    assert.deepEqual([recipe!["size"], recipe!["control"]], ["64x48", ["edges.png"]]);
+    const plain = await run("plain");
+    assert.equal(plain.code, 1);
+    assert.match(
+      plain.stderr,
+      /^Cannot draw with a transformer of 64 channels: expected 128, .*of 128 for FluxControlPipeline/m,
+    );
+  }));
+
 Deno.test("generate.ts says what --control belongs to, and what FLUX.1's tools do not take", () =>
   inFolder(async (folder) => {
     const at = (name: string) => join(folder, name);

@@ -39,6 +39,9 @@ const ALPHA = /^(.*?)(?:[._]lora(\d?)(?:_\w+)?)?\.alpha$/;
 const OTHER =
   /^(.*)\.(hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|lora_mid|dora_scale|lora_magnitude_vector|diff(?:_b)?|[wb]_norm|set_weight|oft_blocks|rescale|oft_R|(?:lora_(?:B|up)|modules_to_save)(?=(?:\.[^.]+)?\.bias$)|modules_to_save)(?:\.[^.]+)??(?:\.weight|\.bias)?$/;
 
+/** Whole weights of norms of queries and keys, which Control LoRAs of FLUX.1 hold beside their pairs. */
+const NORM = /^(.*\.(?:norm(?:_added)?_[qk](?=\.weight$)|norm\.(?:query|key)_norm(?=\.scale$)))\.\w+$/;
+
 /** The roles of tensors that files name otherwise. */
 const ROLES: Readonly<Record<string, Role>> = {
   "w_norm": "diff",
@@ -89,6 +92,7 @@ export async function readLora(checkpoint: Checkpoint, path: string): Promise<Lo
 function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, Found>; others: string[] } {
   const layers = new Map<string, { [role in Role]?: TensorInfo }>();
   const others: string[] = [];
+  const norms = new Map<string, TensorInfo>();
   const layer = (front: string, number = "") => {
     const name = front + number;
     if (!layers.has(name)) layers.set(name, {});
@@ -98,10 +102,17 @@ function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, F
     const [, front, number, half] = HALF.exec(key) ?? [];
     const [, owner, ownNumber] = ALPHA.exec(key) ?? [];
     const [, name, role = ""] = OTHER.exec(key) ?? [];
+    const [, norm] = NORM.exec(key) ?? [];
     if (half) layer(front!, number)[half === "down" || half === "A" ? "down" : "up"] = info;
     else if (owner !== undefined) layer(owner, ownNumber).alpha = info;
     else if (name !== undefined) layer(name)[roleOf(role, key)] = info;
+    else if (norm !== undefined) norms.set(norm, info);
     else others.push(key);
+  }
+  const isLora = layers.values().some(({ down, up }) => down ?? up); // else a model, which has such norms, too
+  for (const [name, info] of norms) {
+    if (isLora) layer(name).set_weight = info;
+    else others.push(info.name);
   }
   return { layers, others };
 }

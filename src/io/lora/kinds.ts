@@ -7,7 +7,6 @@ const OTHERS: readonly [kind: string, key: RegExp][] = [
   ["VeRA", /\.p?vera_lambda_/],
   ["AdaLoRA", /\.lora_E\b/],
   ["LoRA of tables of tokens", /\.lora_embedding_[AB]\b/],
-  ["FLUX control LoRA", /\.query_norm\.scale$/],
   ["LoRA for layers of another shape", /\.reshape_weight$/],
   ["tokens of its own", /\.trainable_tokens_/],
   [

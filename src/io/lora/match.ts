@@ -35,6 +35,8 @@ export interface Layers {
   readonly products: ReadonlyMap<string, Shape>;
   /** Shapes of all weights and biases, by key. */
   readonly tensors: ReadonlyMap<string, Shape>;
+  /** Dense layers of whose input a LoRA may read another number of channels than the layer itself does. */
+  readonly widens: readonly string[];
 }
 
 /** A pair or a change, and the layers of one model that it is for. */
@@ -66,7 +68,7 @@ export function matchLora(file: LoraFile, models: ReadonlyMap<LoraPart, Layers>)
       continue;
     }
     const layers = keyMaps.get(part)!.get(layer)!;
-    if ("down" in item) checkShapes(item, layers, models.get(part)!.products, file.path);
+    if ("down" in item) checkShapes(item, layers, models.get(part)!, file.path);
     else checkSizes(item, layers, models.get(part)!, file.path);
     targets.push({ item, part, layers, isOwn: flatName(layers[0]!.layer) === layer });
   }
@@ -129,11 +131,14 @@ function checkSizes(
   }
 }
 
-/** A dense layer may stand in a file as a convolution of one pixel, and the other way round. */
+/**
+ * A dense layer may stand in a file as a convolution of one pixel, and the other way round; where the model says so, a
+ * LoRA's down may have other columns than it.
+ */
 function checkShapes(
   { down, up, rank }: LoraPair,
   targets: readonly LayerRows[],
-  layers: ReadonlyMap<string, Shape>,
+  { products, widens }: Layers,
   path: string,
 ): void {
   const rows = targets.reduce((sum, target) => sum + target.rows, 0);
@@ -142,8 +147,10 @@ function checkShapes(
     return rest.slice(1).every((n) => n === 1) ? rest.slice(0, 1) : rest;
   };
   for (const { layer } of targets) {
-    const shape = layers.get(layer)!;
-    if (sameNumbers(inner(down.shape), inner(shape)) && up.shape[0] === rows) continue;
+    const shape = products.get(layer)!;
+    const [own, columns] = [inner(shape), inner(down.shape)];
+    const fits = sameNumbers(columns, own) || widens.includes(layer) && columns.length === 1;
+    if (fits && up.shape[0] === rows) continue;
     throw new RangeError(
       `Cannot load ${path}: expected ${quote(down.name)} ${
         formatShape([rank, ...shape.slice(1)])

@@ -1,5 +1,6 @@
 import type { ConfigSchema } from "../../io/config.ts";
 import { dense, type Layer } from "../../nn/layers.ts";
+import { linearBehind } from "../../ops/mod.ts";
 import { cat, named, scope, type Tensor, zeros } from "../../tensor/mod.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
@@ -61,11 +62,12 @@ export function fluxTransformer2D(
   const options = { heads: config.num_attention_heads, cos: inputs.cos, sin: inputs.sin, dtype };
 
   // The residual streams are f32: they outgrow f16, which diffusers cuts off at ±65504.
-  const embed = (name: "x_embedder" | "context_embedder", x: Tensor) =>
-    named(name, () => dense(x.cast(dtype), w[name], D).cast("f32"), [x]);
+  const { encoderHiddenStates: texts, hiddenStates: latents } = inputs;
   let streams: [Tensor, Tensor] = [
-    embed("context_embedder", inputs.encoderHiddenStates),
-    embed("x_embedder", inputs.hiddenStates),
+    named("context_embedder", () => dense(texts.cast(dtype), w.context_embedder, D).cast("f32"), [texts]),
+    named("x_embedder", () => embedLatents(latents.cast(dtype), w.x_embedder, D, config).cast("f32"), [
+      latents,
+    ]),
   ];
   for (let i = 0; i < config.num_layers; i++) {
     const path = `transformer_blocks.${i}`;
@@ -93,6 +95,14 @@ export function fluxTransformer2D(
   return named("proj_out", () => dense(normed, w.proj_out, width), [normed]);
 }
 
+/** Tokens of latents; what stands behind the channels that the model knows is for a Control LoRA alone. x [B, L, K] → [B, L, D] */
+function embedLatents(x: Tensor, w: Layer, D: number, { in_channels }: FluxTransformer2DConfig): Tensor {
+  if (x.shape[2] === in_channels) return dense(x, w, D);
+  const own = dense(x.slice(2, 0, in_channels), w, D);
+  const added = linearBehind(x.slice(2, in_channels), w); // none while the LoRAs are not in memory
+  return added ? own.add(added) : own;
+}
+
 /** A block of the single stream, which in diffusers takes and gives text and picture apart. x [B, N + L, D] */
 function namedParts(path: string, N: number, x: Tensor, run: () => Tensor): Tensor {
   const apart = (both: Tensor) => [both.slice(1, 0, N), both.slice(1, N)];
@@ -112,10 +122,18 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
   /** Its folder in a pipeline. */
   static readonly folder: string = "transformer";
 
+  /** A Control LoRA makes it read the latents of a picture beside its own. */
+  static override readonly widens: readonly string[] = ["x_embedder"];
+
   readonly #positions = new PositionCache();
 
+  /** Channels of a token: those of the config, or more by a Control LoRA. */
+  get inChannels(): number {
+    return Math.max(this.config.in_channels, this.adapters.widthOf("x_embedder"));
+  }
+
   /**
-   * The model's output for packed latents [B, L, in_channels] and the prompts' tokens, of which there may be
+   * The model's output for packed latents [B, L, inChannels] and the prompts' tokens, of which there may be
    * any number. Time, guidance and the pooled prompt come with the call, or as `modulation` from `condition`,
    * which computes it for all steps of a loop at once; the results are the same. `condition` and the steps that
    * use its results read different weights: `load({ only: "condition" })` and `load({ only: "step" })` bring
@@ -125,7 +143,7 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
     hiddenStates: Tensor,
     options: FluxTransformer2DOptions & TapOptions<Path>,
   ): { sample: Tensor; taps: Taps<Path> } {
-    const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this.config);
+    const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this);
     const key = inputs.modulation ? "step" : "forward";
     const run = this.tapped(key, inputs, this.#run, options.taps);
     return { ...run.results, taps: run.taps };
@@ -153,10 +171,10 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
 
   /** Traces a picture of 1024² with the result of `condition`, and `condition` for one step. */
   prepare(): void {
-    const { in_channels, joint_attention_dim, attention_head_dim, pooled_projection_dim } = this.config;
+    const { joint_attention_dim, attention_head_dim, pooled_projection_dim } = this.config;
     const tables = zeros([TEXT_TOKENS + IMAGE_TOKENS, attention_head_dim / 2]);
     this.dryRun("step", {
-      hiddenStates: zeros([1, IMAGE_TOKENS, in_channels]),
+      hiddenStates: zeros([1, IMAGE_TOKENS, this.inChannels]),
       encoderHiddenStates: zeros([1, TEXT_TOKENS, joint_attention_dim]),
       cos: tables,
       sin: tables,

@@ -69,7 +69,7 @@ export function fluxTransformer2DInputs(
   hiddenStates: Tensor,
   options: FluxTransformer2DOptions,
   tables: PositionCache,
-  config: FluxTransformer2DConfig,
+  { config, inChannels }: { readonly config: FluxTransformer2DConfig; readonly inChannels: number },
 ): FluxTransformer2DInputs {
   expectOptions(
     "denoise",
@@ -77,7 +77,7 @@ export function fluxTransformer2DInputs(
     OPTIONS,
     (name) => NOT_BUILT.includes(name) ? "control nets and image prompts are not built" : undefined,
   );
-  expectInput("use hiddenStates", hiddenStates, ["B", "L", config.in_channels]);
+  expectInput("use hiddenStates", hiddenStates, ["B", "L", inChannels]);
   const [B, L] = hiddenStates.shape as Shape<2>;
   const { encoderHiddenStates, imgIds, txtIds } = options;
   expectInput("use encoderHiddenStates", encoderHiddenStates, [B, "N", config.joint_attention_dim]);

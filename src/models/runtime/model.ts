@@ -28,6 +28,9 @@ export type Taps<Path extends string> = Readonly<Record<Path, Tensor>>;
 
 /** A network with its config and weights. Its `forward` is traced once per shape and replayed. */
 export abstract class Model<Config = unknown> implements Disposable {
+  /** Dense layers of whose input a LoRA may read other channels than the layer itself does: see `widthOf` of `adapters`. */
+  static readonly widens: readonly string[] = [];
+
   /** Keys as in config.json, defaults filled in. */
   readonly config: Config;
   /** Type of weights and activations; results are f32 all the same. */
@@ -59,7 +62,8 @@ export abstract class Model<Config = unknown> implements Disposable {
     this.device = currentDevice();
     const forget = () => this.retrace();
     const scales = new Scales(this.device);
-    this.adapters = new Adapters(weights, dtype, { scales, forget, open });
+    const { widens } = this.constructor as typeof Model;
+    this.adapters = new Adapters(weights, dtype, { scales, forget, open, widens });
     this.#edits = new Edits(this.constructor.name, forget);
     this.#traces = new Traces(this.device, this.constructor.name, scales, this.#edits);
     this.#residency = new Residency({

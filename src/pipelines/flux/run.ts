@@ -78,7 +78,7 @@ export async function beginRun(
   size: readonly [h: number, w: number],
   { usualScale, beside = 0 }: { readonly usualScale: number; readonly beside?: number | undefined },
 ): Promise<FluxRun> {
-  const { transformer: { config }, vae, scheduler } = parts;
+  const { transformer: { config, inChannels }, vae, scheduler } = parts;
   const { guidanceScale = usualScale, trueCfgScale = 1 } = options;
   if (options.guidanceScale && !config.guidance_embeds) {
     throw new TypeError(
@@ -88,11 +88,9 @@ export async function beginRun(
   expectNumber("guidanceScale", guidanceScale);
   expectNumber("trueCfgScale", trueCfgScale);
   const width = 4 * vae.config.latent_channels;
-  if (config.in_channels !== width + beside) {
+  if (inChannels !== width + beside) {
     throw new RangeError(
-      `Cannot draw with a transformer of ${config.in_channels} channels: expected ${
-        width + beside
-      }, those of 2×2 ` +
+      `Cannot draw with a transformer of ${inChannels} channels: expected ${width + beside}, those of 2×2 ` +
         `latents${beside ? " and what stands beside them" : ""}; one of ${
           width + fillChannels(parts)
         } is for ` +

@@ -78,12 +78,12 @@ function flux2Step(
 function fluxStep(transformer: FluxTransformer2DModel, vae: Autoencoder, size: DrawingSize): number {
   const { batch = 1, tokens = 512, steps = 28, isGuided } = size;
   const rows = isGuided ? 2 * batch : batch;
-  const { in_channels, joint_attention_dim } = transformer.config;
+  const { joint_attention_dim } = transformer.config;
   const seen = seenTokens(vae, size).map(([h, w]) => [2 * h, 2 * w] as const); // a token covers 2×2 latents
   const imgIds = [sides({ vae }, size), ...seen].flatMap(imageIds);
   const width = modulationWidth(transformer.config);
   const activations = transformer.measure(() =>
-    transformer.forward(zeros([rows, imgIds.length, in_channels]), {
+    transformer.forward(zeros([rows, imgIds.length, transformer.inChannels]), {
       encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
       imgIds,
       txtIds: textIds(tokens),

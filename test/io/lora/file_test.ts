@@ -139,7 +139,6 @@ const UNBUILT: [kind: string, key: string][] = [
   ["VeRA", "base_model.model.x.vera_lambda_b"],
   ["another adapter of peft", "base_model.model.x.hra_u"],
   ["another adapter of peft", "base_model.model.x.fourierft_spectrum"],
-  ["FLUX control LoRA", "double_blocks.0.img_attn.norm.query_norm.scale"],
 ];
 
 for (const [kind, key] of UNBUILT) {
@@ -152,6 +151,20 @@ for (const [kind, key] of UNBUILT) {
     );
   });
 }
+
+Deno.test("readLora() reads the norms of a Control LoRA as whole weights, and leaves those of a model alone", async () => {
+  const norms = {
+    "double_blocks.0.img_attn.norm.query_norm.scale": zeros(4),
+    "transformer.transformer_blocks.0.attn.norm_added_k.weight": zeros(4),
+  };
+  const file = await read({ ...norms, "img_in.lora_A.weight": down, "img_in.lora_B.weight": up });
+  assert.deepEqual(file.changes.map(({ kind, name, target }) => [kind, name, target]), [
+    ["whole weight", "double_blocks.0.img_attn.norm.query_norm", "weight"],
+    ["whole weight", "transformer.transformer_blocks.0.attn.norm_added_k", "weight"],
+  ]);
+  const model = await read({ ...norms, "img_in.weight": down });
+  assert.deepEqual([model.changes, model.others.length], [[], 3]);
+});
 
 Deno.test("readLora() finds what peft notes of a layer behind wrappers of its name", async () => {
   const name = "base_model.model.transformer.a.to_q";

@@ -309,7 +309,7 @@ function modelsOf(...models: [LoraPart, Layers][]) {
       [`${layer}.weight`, shape],
       [`${layer}.bias`, [shape[0]!]],
     ]);
-    return [part, { products: layers, tensors: new Map(tensors) }];
+    return [part, { products: layers, tensors: new Map(tensors), widens: [] }];
   }));
 }
 

@@ -24,8 +24,10 @@ import { upload } from "../../support/tensors.ts";
 /** What meta.json says of a run of diffusers. */
 interface Run {
   pipeline: keyof typeof GIVEN;
-  /** Folder of test/fixtures. */
-  transformer: string;
+  /** Folder of test/fixtures; the plain one where LoRAs are said. */
+  transformer?: string;
+  /** LoRAs and their scales. */
+  adapters?: Record<string, number>;
   /** One stream, or one for each picture. */
   seeds: number | number[];
   args: Record<string, unknown>;
@@ -72,7 +74,8 @@ Deno.test.afterAll(() => {
 for (const [name, run] of Object.entries(runs)) {
   Deno.test(`${run.pipeline} draws diffusers' latents of the run "${name}"`, async () => {
     const { latents, timesteps } = await draw(name, run);
-    assertRelativelyClose(timesteps, expected.get(`${name}/timesteps`)!.data, 1e-6, "timesteps");
+    const times = expected.get(`${name}/timesteps`);
+    if (times) assertRelativelyClose(timesteps, times.data, 1e-6, "timesteps");
     const want = expected.get(`${name}/latents`)!;
     assert.deepEqual(latents.shape, want.shape);
     assertRelativelyClose(await latents.data(), want.data, bound, "latents");
@@ -81,9 +84,12 @@ for (const [name, run] of Object.entries(runs)) {
 
 async function draw(
   run: string,
-  { pipeline: name, transformer, seeds, args }: Run,
+  { pipeline: name, transformer = "flux/pipeline/transformer", adapters = {}, seeds, args }: Run,
 ): Promise<{ latents: Tensor; timesteps: readonly number[] }> {
   const one = new classes[name](partsWith(transformer));
+  for (const [adapterName, scale] of Object.entries(adapters)) {
+    await one.loadLoraWeights(fixture(`flux_tools/lora_${adapterName}.safetensors`), { adapterName, scale });
+  }
   const { AutoResize: autoResize, ...others } = camelCased(args); // _auto_resize
   const given: Record<string, string> = run === "kontext_words" ? {} : GIVEN[name];
   const options: Record<string, unknown> = {
@@ -96,6 +102,7 @@ async function draw(
     onNotice: () => {},
   };
   const { images: latents } = await one.run(options as unknown as AllOptions);
+  for (const adapterName of Object.keys(adapters)) await one.unloadLora(adapterName);
   return { latents, timesteps: one.scheduler.timesteps };
 }
 
@@ -107,6 +114,65 @@ function partsWith(transformer: string) {
   const { parts } = pipeline;
   return { ...parts, transformer: transformers.get(transformer) ?? parts.transformer };
 }
+
+Deno.test("a Control LoRA by Black Forest Labs' names is the same, whatever is loaded before it, and leaves nothing behind", async () => {
+  const { parts } = pipeline;
+  const control = new FluxControlPipeline(parts);
+  const given = { prompt: "a", numInferenceSteps: 2, maxSequenceLength: 8, progress: false } as const;
+  const drawn = async (one: FluxPipeline | FluxControlPipeline) => {
+    const images = one instanceof FluxControlPipeline ? { controlImage: pictureOf("image") } : {};
+    const options = {
+      ...given,
+      ...images,
+      width: 64,
+      height: 48,
+      outputType: "latent",
+      generator: manualSeed(0),
+    };
+    const { latents } = await one.run(options as unknown as FluxControlRunOptions);
+    return await latents.data();
+  };
+  const load = (name: string) =>
+    control.loadLoraWeights(fixture(`flux_tools/lora_${name}.safetensors`), { adapterName: name });
+  const plain = await drawn(new FluxPipeline(parts));
+  const { format, kinds, unmatched } = await load("control_bfl");
+  assert.deepEqual([format, [...kinds].sort(), unmatched], [
+    "BFL",
+    ["LoRA", "difference", "whole weight"],
+    [],
+  ]);
+  assert.equal(parts.transformer.inChannels, 128);
+  await assert.rejects(
+    new FluxPipeline(parts).run({ ...given, width: 32, height: 32 }),
+    /^RangeError: Cannot draw with a transformer of 128 channels: expected 64, /,
+  );
+  await assert.rejects(
+    parts.transformer.adapters.bake(),
+    /^Error: Cannot bake adapter "control_bfl": it reads other channels than "x_embedder" does; leave it as it is$/,
+  );
+  const both = await drawn(control);
+  await load("plain");
+  await control.unloadLora("control_bfl");
+  assert.equal(parts.transformer.inChannels, 64);
+  await load("control"); // behind one that reads the latents alone
+  await control.setAdapters(["control"]);
+  assertRelativelyClose(await drawn(control), both, 1e-5, "by diffusers' names");
+  await control.unloadLora("control", "plain");
+  assert.equal(parts.transformer.inChannels, 64);
+  assert.deepEqual(await drawn(new FluxPipeline(parts)), plain);
+});
+
+Deno.test("a LoRA for latents alone is loaded beside the picture that FLUX.1 Canny sees", async () => {
+  const parts = partsWith("flux_tools/transformer_control");
+  const control = new FluxControlPipeline(parts);
+  await control.loadLoraWeights(fixture("flux_tools/lora_plain.safetensors"), { onNotice: () => {} });
+  const { images } = await control.run({
+    ...{ prompt: "a", controlImage: pictureOf("image"), numInferenceSteps: 1, maxSequenceLength: 8 },
+    progress: false,
+  });
+  assert.ok((await images.data()).every(Number.isFinite));
+  await control.unloadLora();
+});
 
 Deno.test("FluxFillPipeline decodes a picture as large as the one that is given", async () => {
   const fill = new FluxFillPipeline(partsWith("flux_tools/transformer_fill"));

@@ -17,10 +17,12 @@ interface AdapterParts {
   readonly open: () => Promise<Checkpoint>;
   /** Type of its matrices in memory. */
   readonly dtype: DType;
-  /** Shapes of the weights of layers with products. */
+  /** Shapes of the weights of layers with products, with as many columns as its matrices have. */
   readonly shapes: ReadonlyMap<string, Shape>;
   /** Those of the model. */
   readonly layers: LayerNames;
+  /** Columns of those layers whose weights have others. */
+  readonly widths: ReadonlyMap<string, number>;
   /** Told whenever it is read. */
   readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
@@ -33,6 +35,8 @@ export class Adapter {
   readonly placed: Placed;
   /** Opens its file. */
   readonly open: () => Promise<Checkpoint>;
+  /** Channels that it reads of layers' inputs, where these are not as many as the layers read. */
+  readonly widths: ReadonlyMap<string, number>;
   readonly #device: Device;
   readonly #parts: AdapterParts;
   #scale: AdapterScale;
@@ -42,6 +46,7 @@ export class Adapter {
   constructor(device: Device, parts: AdapterParts) {
     this.placed = parts.placed;
     this.open = parts.open;
+    this.widths = parts.widths;
     this.#device = device;
     this.#parts = parts;
     this.#scale = parts.scale;

@@ -29,6 +29,8 @@ interface AdaptersParts {
   readonly forget: () => void;
   /** Opens the files of the weights. */
   readonly open: () => Promise<Checkpoint>;
+  /** Layers of whose input an adapter may read other channels than the layer itself does. */
+  readonly widens: readonly string[];
 }
 
 /**
@@ -41,6 +43,7 @@ export class Adapters {
   readonly #weights: Weights;
   readonly #dtype: DType;
   readonly #forget: () => void;
+  readonly #widens: readonly string[];
   #adapters: ReadonlyMap<string, Adapter> = new Map();
   /** Of all adapters; none while the weights are not in memory. */
   readonly #products: Products;
@@ -62,13 +65,14 @@ export class Adapters {
   #changed: Promise<unknown> = Promise.resolve();
 
   /** For a model without adapters so far: its traces take `scales` as an input, and `forget` drops them. */
-  constructor(weights: Weights, dtype: DType, { scales, forget, open }: AdaptersParts) {
+  constructor(weights: Weights, dtype: DType, { scales, forget, open, widens }: AdaptersParts) {
     this.#device = scales.device;
     this.#products = new Products(weights, scales, forget);
     this.#merged = new MergedWeights(this.#device, weights, open);
     this.#weights = weights;
     this.#dtype = dtype;
     this.#forget = forget;
+    this.#widens = widens;
   }
 
   /** The scales of the adapters by their names, in the order in which they were loaded. */
@@ -102,7 +106,15 @@ export class Adapters {
    * @internal
    */
   get targets(): Layers {
-    return { products: this.layers, tensors: this.#weights.shapes };
+    return { products: this.layers, tensors: this.#weights.shapes, widens: this.#widens };
+  }
+
+  /** Channels that adapters read of a layer's input, as strong as they may be: the most; 0 where none says otherwise. */
+  widthOf(layer: string): number {
+    return [...this.#adapters.values()].reduce(
+      (most, { widths }) => Math.max(most, widths.get(layer) ?? 0),
+      0,
+    );
   }
 
   /**
@@ -146,6 +158,13 @@ export class Adapters {
         );
       }
       const all = [...this.#adapters.values()];
+      for (const [name, { widths }] of this.#adapters) {
+        const [layer] = widths.keys();
+        if (layer === undefined) continue;
+        throw new Error(
+          `Cannot bake adapter "${name}": it reads other channels than "${layer}" does; leave it as it is`,
+        );
+      }
       const products = all.flatMap((one) => one.productsAsChanges()); // last, as calls have them
       const changes = [...this.#changesOf(all), ...products];
       await this.#merge(changes);
@@ -215,8 +234,15 @@ export class Adapters {
     const shapes = new Map(
       placed.pairs.map(({ layer }) => [layer, this.#weights.tensor(`${layer}.weight`)!.shape]),
     );
+    const widths = new Map<string, number>();
+    for (const { layer, pair: { down: { shape: [, width] } } } of placed.pairs) {
+      const [rows, columns] = shapes.get(layer)!;
+      if (!this.#widens.includes(layer) || width === columns) continue;
+      widths.set(layer, width!);
+      shapes.set(layer, [rows!, width!]);
+    }
     const adapter = new Adapter(this.#device, {
-      ...{ name, scale, placed, open, shapes, onProgress },
+      ...{ name, scale, placed, open, shapes, onProgress, widths },
       dtype: this.#dtype,
       layers: this.#layerNames ??= new LayerNames(this.#weights.tensors.keys()),
     });

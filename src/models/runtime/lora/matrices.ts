@@ -6,7 +6,7 @@ import { streamOf } from "../../../graph/run/stream.ts";
 import type { Checkpoint, TensorInfo } from "../../../io/formats/checkpoint.ts";
 import type { Placement } from "../../../io/lora/match.ts";
 import { upload, type UploadOptions } from "../../../io/upload/upload.ts";
-import { cat, retain, Tensor } from "../../../tensor/mod.ts";
+import { cat, retain, Tensor, zeros } from "../../../tensor/mod.ts";
 import { expectUnchanged } from "../model_source.ts";
 
 /** Both matrices of one adapter for one layer. */
@@ -89,11 +89,15 @@ export interface Joined {
   release(): void;
 }
 
-/** Joins the pairs that adapters have for each layer; what `before` has of the same pairs is taken over. */
+/**
+ * Joins the pairs that adapters have for each layer, of which `shapes` tells the weight's; what `before` has of the same
+ * pairs is taken over.
+ */
 export async function joinMatrices(
   device: Device,
   adapters: Iterable<readonly [name: string, Matrices]>,
   before: ReadonlyMap<string, Joined>,
+  shapes: (layer: string) => Shape,
 ): Promise<ReadonlyMap<string, Joined>> {
   const all = [...adapters].flatMap(([name, { pairs }]) =>
     [...pairs].map(([layer, pair]) => ({ layer, name, pair }))
@@ -102,15 +106,16 @@ export async function joinMatrices(
   for (const [layer, own] of Map.groupBy(all, ({ layer }) => layer)) {
     const known = before.get(layer);
     const same = known?.pairs.length === own.length && own.every(({ pair }, i) => pair === known.pairs[i]);
-    joined.set(layer, same ? known : join(own));
+    joined.set(layer, same ? known : join(own, shapes(layer)[1]!));
   }
   await streamOf(device).flush(); // what was joined is stored
   return joined;
 }
 
-function join(own: readonly { name: string; pair: Pair }[]): Joined {
+function join(own: readonly { name: string; pair: Pair }[], columns: number): Joined {
   const pairs = own.map(({ pair }) => pair);
-  const down = joinAlong(0, pairs.map((pair) => pair.down));
+  const width = Math.max(columns, ...pairs.map(({ down }) => down.shape[1]!));
+  const down = joinAlong(0, pairs.map((pair) => widened(pair.down, width)));
   const up = joinAlong(1, pairs.map((pair) => pair.up));
   const made = [down, up].filter(({ node }) => node.sources.length > 0).map(retain);
   return {
@@ -120,6 +125,12 @@ function join(own: readonly { name: string; pair: Pair }[]): Joined {
     factors: own.map(({ name, pair: { down, factor } }) => ({ name, rank: down.shape[0]!, factor })),
     release: () => made.forEach(({ node }) => node.storage?.release()),
   };
+}
+
+/** A matrix with zeros behind its columns, where it has fewer. */
+function widened(down: Tensor, width: number): Tensor {
+  const [rows, columns] = down.shape as [number, number];
+  return columns === width ? down : cat([down, zeros([rows, width - columns]).cast(down.dtype)], 1);
 }
 
 /** Weights of convolutions stay channels-last, as `conv2d` takes them. */

@@ -38,7 +38,12 @@ export class Products {
   /** Adds the products of these adapters, all in memory, and no others; returns what is to be freed after the recorded work. */
   async become(adapters: ReadonlyMap<string, Adapter>): Promise<Releasable[]> {
     const matrices = [...adapters].map(([name, { matrices }]) => [name, matrices!] as const);
-    const joined = await joinMatrices(this.#scales.device, matrices, this.#joined);
+    const joined = await joinMatrices(
+      this.#scales.device,
+      matrices,
+      this.#joined,
+      (layer) => this.#weights.tensor(`${layer}.weight`)!.shape,
+    );
     return this.#set(adapters, joined);
   }
 
