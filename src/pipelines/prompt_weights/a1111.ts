@@ -4,6 +4,8 @@ export type WeightedText = { readonly text: string; readonly weight: number } | 
 const UP = 1.1; // of "(words)"
 const DOWN = 1 / 1.1; // of "[words]"
 const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)`;
+const BREAK = /\s*(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])\s*/u; // a word of its own, in any script
+const AND = /(?<![\p{L}\p{N}_])AND(?![\p{L}\p{N}_])/u;
 const MARKS = /\\[\\()[\]]?|[()[\]]|:([+-]?[.\d]+)\)|[^\\()[\]:]+|:/g;
 
 /**
@@ -28,7 +30,7 @@ export function parseA1111(prompt: string): WeightedText[] {
     else if (mark === ")" && round.length > 0) multiply(round.pop()!, UP);
     else if (mark === "]" && square.length > 0) multiply(square.pop()!, DOWN);
     else {
-      for (const [i, text] of mark.split(/\s*\bBREAK\b\s*/).entries()) {
+      for (const [i, text] of mark.split(BREAK).entries()) {
         if (i > 0) pieces.push({ text: "BREAK", weight: -1, ends: true });
         pieces.push({ text, weight: 1 });
       }
@@ -67,7 +69,7 @@ function expectOne(prompt: string): void {
       }: ${what} is not built; write one prompt for all steps`,
     );
   };
-  if (/\bAND\b/.test(prompt)) refuse("AND, which joins several prompts,");
+  if (AND.test(prompt)) refuse("AND, which joins several prompts,");
   const edited = editIn(prompt);
   if (edited) refuse(`prompt editing, ${edited},`);
 }

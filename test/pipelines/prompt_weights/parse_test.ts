@@ -48,7 +48,7 @@ Deno.test("A1111's brackets, colons, backslashes and BREAK where nothing fits th
     ["(a:-.5)(b:+2.)", [["a", -0.5], ["b", 2]]],
     ["[a:b]", [["a:b", 1 / 1.1]]],
     ["a|b", [["a|b", 1]]],
-    ["aBREAK", [["aBREAK", 1]]],
+    ["aBREAK éBREAK", [["aBREAK éBREAK", 1]]],
     ["a BREAK  b", [["a", 1], ["BREAK", -1], ["b", 1]]],
     ["BREAKBREAK BREAK", [["BREAKBREAK", 1], ["BREAK", -1], ["", 1]]],
     ["(a BREAK b:2)", [["a", 2], ["BREAK", -2], ["b", 2]]], // a word, as there
