@@ -142,12 +142,21 @@ export function pipelinesWith(option: string): PipelineName[] {
   return (Object.keys(OPTIONS) as PipelineName[]).filter((name) => optionsOf(name).includes(option));
 }
 
-/** Throws for options that a pipeline does not take. */
-export function expectRunOptions(pipeline: PipelineName, options: object): void {
-  expectOptions(`run ${pipeline}`, options, optionsOf(pipeline), (name) => {
+/** Throws for options of `encodePrompt` that a pipeline's `run` does not take. */
+export function expectEncodeOptions(pipeline: PipelineName, options: object): void {
+  expectNames(`encode prompts for ${pipeline}`, pipeline, options);
+}
+
+function expectNames(action: string, pipeline: PipelineName, options: object): void {
+  expectOptions(action, options, optionsOf(pipeline), (name) => {
     const others = pipelinesWith(name);
     return others.length > 0 ? `it is one of ${others.join(", ")}` : undefined;
   });
+}
+
+/** Throws for options that a pipeline does not take. */
+export function expectRunOptions(pipeline: PipelineName, options: object): void {
+  expectNames(`run ${pipeline}`, pipeline, options);
   const given = options as AnyGiven;
   if (given.outputType !== undefined && given.outputType !== "latent") {
     const advice = 'leave it out for pictures, which come as a tensor, or say "latent"';

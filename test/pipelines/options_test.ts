@@ -75,6 +75,18 @@ const refused: Record<string, [work: () => Promise<unknown>, line: RegExp]> = {
     () => sd.run({ ...told, ...any({ outputType: "pil" }) }),
     /^Cannot run StableDiffusionPipeline with outputType "pil": leave it out for pictures, /,
   ],
+  "run({ promptSyntax }) of FLUX": [
+    () => flux.run({ ...told, ...any({ promptSyntax: "a1111" }) }),
+    /^Cannot run FluxPipeline with promptSyntax: no such option; it is one of StableDiffusionPipeline, /,
+  ],
+  "encodePrompt({ promptSyntax }) of FLUX": [
+    () => flux.encodePrompt({ prompt: "a", ...any({ promptSyntax: "a1111" }) }),
+    /^Cannot encode prompts for FluxPipeline with promptSyntax: no such option; it is one of StableDiffusionPipe/,
+  ],
+  "encodePrompt({ clip_skip }) of Stable Diffusion": [
+    () => sd.encodePrompt({ prompt: "a", ...any({ clip_skip: 1 }) }),
+    /^Cannot encode prompts for StableDiffusionPipeline with clip_skip: no such option; did you mean clipSkip\?$/,
+  ],
   "run({ generator: 5 })": [
     () => sd.run({ ...told, ...any({ generator: 5 }) }),
     /^Cannot run StableDiffusionPipeline: expected a generator, e\.g\. manualSeed\(0\), or a list of them, got 5$/,

@@ -8,6 +8,7 @@ import { openParts } from "../open_parts.ts";
 import { Pipeline } from "../pipeline.ts";
 import { type PooledPromptEmbeds, spreadTexts } from "../prompts.ts";
 import { ownRun } from "../run.ts";
+import { expectEncodeOptions } from "../run_options.ts";
 import { type FluxParts, PARTS } from "./parts.ts";
 import { embedPrompts, type FluxEncodeOptions } from "./prompts.ts";
 import { beginRun, draw, type FluxOptions, type FluxOutput, latentSize, startLatents } from "./run.ts";
@@ -24,6 +25,7 @@ export abstract class FluxBase extends Pipeline<FluxParts> {
    * `run({ ...await pipeline.encodePrompt({ prompt }) })`. Negative prompts are embedded where there are any.
    */
   async encodePrompt(options: FluxEncodeOptions): Promise<PooledPromptEmbeds> {
+    expectEncodeOptions("FluxPipeline", options);
     const { prompt, prompt2, negativePrompt, negativePrompt2, ...others } = options;
     const embed = async (prompt: FluxEncodeOptions["prompt"], prompt2: FluxEncodeOptions["prompt2"]) => {
       const { embeddings } = await embedPrompts(this.parts, { ...others, prompt, prompt2 });

@@ -4,6 +4,7 @@ import type { PipelineOptions } from "../model_index.ts";
 import { Pipeline } from "../pipeline.ts";
 import type { PromptEmbedsOptions } from "../prompts.ts";
 import { ownRun } from "../run.ts";
+import { expectEncodeOptions } from "../run_options.ts";
 import { type Flux2KleinParts, openKleinParts } from "./klein_parts.ts";
 import { embedPrompts, type Flux2KleinEncodeOptions, type Flux2KleinPromptOptions } from "./prompts.ts";
 import { type Flux2Options, type Flux2Output, runFlux2, SCALE, STEPS } from "./run.ts";
@@ -39,6 +40,7 @@ export class Flux2KleinPipeline extends Pipeline<Flux2KleinParts> {
    * `run({ ...await pipeline.encodePrompt({ prompt }) })`. Negative prompts are embedded unless the model is distilled.
    */
   async encodePrompt(options: Flux2KleinEncodeOptions): Promise<PromptEmbedsOptions> {
+    expectEncodeOptions("Flux2KleinPipeline", options);
     const { cond, uncond } = await embedPrompts(this.parts, options, !this.parts.isDistilled);
     return { promptEmbeds: cond, negativePromptEmbeds: uncond };
   }

@@ -14,6 +14,7 @@ import type { PipelineOptions } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 import { Pipeline } from "../pipeline.ts";
 import { ownRun } from "../run.ts";
+import { expectEncodeOptions } from "../run_options.ts";
 import {
   loadTextualInversion,
   type TextualInversionOptions,
@@ -45,6 +46,7 @@ export abstract class StableDiffusionBase<Parts extends StableDiffusionParts = S
   async encodePrompt(
     options: EncodeOptions,
   ): Promise<{ promptEmbeds: Tensor; negativePromptEmbeds: Tensor }> {
+    expectEncodeOptions("StableDiffusionPipeline", options);
     const encoder = clipEncoder(this.parts, options);
     const { uncond, cond } = await embedPrompts(this.parts, options, true, encoder);
     return { promptEmbeds: ownEmbeddings(cond).states, negativePromptEmbeds: ownEmbeddings(uncond!).states };

@@ -14,6 +14,7 @@ import type { PipelineOptions } from "../model_index.ts";
 import { Pipeline } from "../pipeline.ts";
 import type { PooledPromptEmbeds } from "../prompts.ts";
 import { ownRun } from "../run.ts";
+import { expectEncodeOptions } from "../run_options.ts";
 import {
   loadTextualInversion,
   type TextualInversionOptions,
@@ -43,6 +44,7 @@ export abstract class StableDiffusionXLBase<Parts extends StableDiffusionXLParts
    * `run({ ...await pipeline.encodePrompt({ prompt }) })`.
    */
   async encodePrompt(options: EncodeOptionsXL): Promise<Required<PooledPromptEmbeds>> {
+    expectEncodeOptions("StableDiffusionXLPipeline", options);
     const encoder = clipEncoders(this.parts, options);
     const embedded = await embedPrompts(this.parts, options, true, encoder);
     const [uncond, cond] = [ownEmbeddings(embedded.uncond!), ownEmbeddings(embedded.cond)];

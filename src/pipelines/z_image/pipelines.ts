@@ -13,6 +13,7 @@ import type { PipelineOptions } from "../model_index.ts";
 import { openParts } from "../open_parts.ts";
 import { Pipeline } from "../pipeline.ts";
 import { ownRun } from "../run.ts";
+import { expectEncodeOptions } from "../run_options.ts";
 import { type SizeOptions, startNoise, type StartNoiseOptions } from "../size.ts";
 import { PARTS, type ZImageParts } from "./parts.ts";
 import { type Captions, embedPrompts, rowsOf, type ZImageEncodeOptions } from "./prompts.ts";
@@ -42,6 +43,7 @@ export abstract class ZImageBase<Parts extends ZImageParts = ZImageParts> extend
    * `run({ ...await pipeline.encodePrompt({ prompt }) })`.
    */
   async encodePrompt(options: ZImageEncodeOptions): Promise<ZImagePromptEmbeds> {
+    expectEncodeOptions("ZImagePipeline", options);
     const both = await embedPrompts(this.parts, options, true);
     const B = both.lengths.length / 2;
     using made = scope(both.states);
