@@ -6,7 +6,7 @@ import { openSingleFile } from "../io/single_file/file.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import { loadModel, type LoadOptions, type ModelClass } from "../models/runtime/load.ts";
 import { Autoencoder, AutoencoderTiny, Model } from "../models/mod.ts";
-import { type Scheduler, schedulerClasses } from "../schedulers/mod.ts";
+import { type Scheduler, schedulerClasses, whyUnbuilt } from "../schedulers/mod.ts";
 import { describePlan, planMemory } from "./memory/plan.ts";
 import { memoryBudget, modelsOf, type Residents } from "./memory/acquire.ts";
 import { stagesOf } from "./memory/stages.ts";
@@ -46,6 +46,12 @@ export async function openParts<const Classes extends Readonly<Record<string, Pa
   }
   for (const { name, subfolder, names } of table.toReversed()) {
     if (name !== "vae" || options.vae === undefined) expectComponent(components, subfolder, names);
+  }
+  const unbuilt = whyUnbuilt(components["scheduler"] ?? "");
+  if (unbuilt) {
+    throw new TypeError(
+      `Cannot load the pipeline's scheduler: ${components["scheduler"]} is not built, as ${unbuilt}`,
+    );
   }
   const schedulerName = expectComponent(components, "scheduler", Object.keys(schedulerClasses));
 

@@ -83,6 +83,18 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
     }
   }
 
+  /** ε̂ from what the model predicted at ᾱ, before x̂_0 is kept within bounds. */
+  protected predictNoise(modelOutput: Tensor, a: number, sample: Tensor): Tensor {
+    switch (this.config.prediction_type) {
+      case "epsilon":
+        return modelOutput;
+      case "sample":
+        return noiseIn(sample, modelOutput, a);
+      case "v_prediction":
+        return weightedSum([Math.sqrt(a), modelOutput], [Math.sqrt(1 - a), sample]);
+    }
+  }
+
   /**
    * In pure noise ε tells nothing of x_0: x̂_0 is infinite, and only its sign outlives clipping.
    */
@@ -100,4 +112,9 @@ export abstract class AlphaScheduler<Config extends AlphaConfig> extends Schedul
     if (thresholding) return threshold(x0, this.config);
     return clip_sample ? x0.clamp(-clip_sample_range, clip_sample_range) : x0;
   }
+}
+
+/** ε in x_t = √ᾱ x_0 + √(1−ᾱ) ε. */
+export function noiseIn(sample: Tensor, x0: Tensor, a: number): Tensor {
+  return weightedSum([1, sample], [-Math.sqrt(a), x0]).div(Math.sqrt(1 - a));
 }

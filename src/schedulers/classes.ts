@@ -1,5 +1,7 @@
 // A line for each scheduler: `schedulerClasses`, the package's exports and the conformance runner follow from it.
+export { type CMStochasticIterativeConfig, CMStochasticIterativeScheduler } from "./consistency.ts";
 export { type DDIMConfig, DDIMScheduler, type DDIMStepOptions } from "./ddim.ts";
+export { type DDIMInverseConfig, DDIMInverseScheduler } from "./ddim_inverse.ts";
 export { type DDPMConfig, DDPMScheduler } from "./ddpm.ts";
 export { type DEISMultistepConfig, DEISMultistepScheduler } from "./deis.ts";
 export { type DPMSolverMultistepConfig, DPMSolverMultistepScheduler } from "./dpm_solver.ts";

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
-import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
+import { type AlphaConfig, alphaConfig, AlphaScheduler, noiseIn } from "./alpha_scheduler.ts";
 import type { StepOptions, StepOutput } from "./scheduler.ts";
 import { readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
@@ -66,7 +66,7 @@ export class DDIMScheduler extends AlphaScheduler<DDIMConfig> {
     const x0 = this.predictOriginal(modelOutput, a, sample);
     const epsilon = useClippedModelOutput
       ? noiseIn(sample, x0, a)
-      : this.#predictNoise(modelOutput, a, sample);
+      : this.predictNoise(modelOutput, a, sample);
     const terms: Term[] = [
       [Math.sqrt(aPrev), x0],
       [direction(aPrev, sigma), epsilon],
@@ -79,22 +79,6 @@ export class DDIMScheduler extends AlphaScheduler<DDIMConfig> {
   get #finalAlpha(): number {
     return this.config.set_alpha_to_one ? 1 : this.alphasCumprod[0]!;
   }
-
-  #predictNoise(modelOutput: Tensor, a: number, sample: Tensor): Tensor {
-    switch (this.config.prediction_type) {
-      case "epsilon":
-        return modelOutput;
-      case "sample":
-        return noiseIn(sample, modelOutput, a);
-      case "v_prediction":
-        return weightedSum([Math.sqrt(a), modelOutput], [Math.sqrt(1 - a), sample]);
-    }
-  }
-}
-
-/** ε in x_t = √ᾱ x_0 + √(1−ᾱ) ε. */
-function noiseIn(sample: Tensor, x0: Tensor, a: number): Tensor {
-  return weightedSum([1, sample], [-Math.sqrt(a), x0]).div(Math.sqrt(1 - a));
 }
 
 /** σ of eq. 16. It and the direction are rounded at each step as in torch, since their differences cancel. */

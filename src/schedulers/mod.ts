@@ -42,6 +42,7 @@ export type { Evaluation, SamplerSettings, Step } from "./k_diffusion/plan.ts";
 export { type SamplerName, SAMPLERS } from "./k_diffusion/samplers.ts";
 export type { FinalSigmas, Levels, NoiseLevel, SigmaConfig, SigmaTable } from "./sigmas.ts";
 export { type SolverConfig, type SolverLevelsConfig, SolverScheduler } from "./solver_scheduler.ts";
+export { UNBUILT, whyUnbuilt } from "./unbuilt.ts";
 export type { Schedule, TimestepConfig, TimestepSpacing } from "./timesteps.ts";
 export type { Progress } from "../io/hub/resolve_repo.ts";
 export type { SingleFileOptions } from "../io/single_file/options.ts";

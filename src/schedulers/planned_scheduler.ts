@@ -87,6 +87,13 @@ export abstract class PlannedScheduler<Config extends SigmaSchedulerConfig> exte
     return Math.fround(this.#plan.evaluations[index]!.sigma);
   }
 
+  /** Index of a timestep: of equal ones that of the call that is due, else of one that begins a step. */
+  protected override indexForTimestep(t: number): number {
+    const index = super.indexForTimestep(t);
+    if (!this.isFirstStep || this.#plan.stages[index] === 0) return index;
+    return this.#plan.starts.find((start) => this.timesteps[start] === t) ?? index;
+  }
+
   /** The steps over such σ of a loop that begins with one of them. */
   protected abstract stepsOf(sigmas: readonly number[], begin: number): Step[];
 

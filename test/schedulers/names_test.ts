@@ -11,6 +11,7 @@ import {
   schedulerClasses,
   schedulerNamed,
   SIGMA_SCHEDULES,
+  UNBUILT,
 } from "../../src/schedulers/mod.ts";
 
 const page = await Deno.readTextFile(join(import.meta.dirname!, "../../docs/schedulers.md"));
@@ -109,6 +110,17 @@ Deno.test("schedulerNamed() takes each sampler of KDiffusionScheduler, with a sc
   assert.equal(className, "KDiffusionScheduler");
 });
 
+Deno.test("docs/schedulers.md names the schedulers of diffusers that are refused", () => {
+  for (const name of UNBUILT) {
+    assert.ok(page.includes(`\`${name}\``), name);
+    assert.ok(!Object.hasOwn(schedulerClasses, name), name);
+    assert.throws(
+      () => schedulerNamed(name),
+      new RegExp(`^TypeError: Cannot draw with ${name}: it is not built, as `),
+    );
+  }
+});
+
 Deno.test("schedulerNamed() takes names as they are written elsewhere", () => {
   const karras = { use_karras_sigmas: true };
   const cases: [string, string, object?][] = [
@@ -139,6 +151,7 @@ Deno.test("schedulerNamed() refuses what is no scheduler, and a schedule that it
     ],
     ["eulre", /did you mean "Euler"\?/],
     ["EulerDiscreteSchedule", /did you mean "EulerDiscreteScheduler"\?/],
+    ["SCMScheduler", /^Cannot draw with SCMScheduler: it is not built, as it is for SANA-Sprint/],
     ["ipnd", /did you mean "ipndm"\?/],
     ["toString", /did you mean/],
     ["", /did you mean/],

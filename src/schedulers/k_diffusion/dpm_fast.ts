@@ -15,6 +15,9 @@ export const dpmFast: Sampler = {
   plan({ sigmas, eta, s_noise }) {
     const calls = sigmas.length - 1;
     const least = sigmas.findLast((sigma) => sigma > 0)!;
+    if (!(least < sigmas[0]!)) {
+      throw new RangeError("Cannot plan dpm_fast: expected two σ above 0 at least, got one; use more steps");
+    }
     const steps = Math.floor(calls / 3) + 1;
     const times = linspace(-log(sigmas[0]!), -log(least), steps + 1);
     const orders = calls % 3 === 0
