@@ -31,7 +31,7 @@ const className = await expectFitting(model, settings, given);
 if (settings.plan) {
   const { controlnet: nets, "t2i-adapter": t2i, "ip-adapter": ip } = settings;
   const beside = { controlnet: pathsOf(nets), adapter: pathsOf(t2i), ipAdapters: pathsOf(ip) };
-  const batch = Math.min(settings.count, BATCH);
+  const batch = settings.cache === undefined ? Math.min(settings.count, BATCH) : 1;
   const size = drawingSizeOf(className, settings, batch, await readSides(settings));
   console.log(
     await planMemoryOf(model, { memory, dtype, base, config, variant, vae, ...beside, ...size }),
@@ -72,7 +72,7 @@ await phase("compile", warmUp(device, draw, settings));
 
 const paths: string[] = [];
 const bar = seeds.length > BATCH ? new Bar(seeds.length, { label: "pictures", beat: () => "" }) : undefined;
-const batches = inBatches(seeds, picturesAtOnce(device), (some) => {
+const batches = inBatches(seeds, picturesAtOnce(device, settings), (some) => {
   const label = seeds.length === 1 ? "sample" : `sample ${paths.length + 1}/${seeds.length}`;
   return phase(
     "sample",

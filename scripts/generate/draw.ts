@@ -41,6 +41,7 @@ import {
   ZImagePipeline,
 } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
+import { readCache } from "./cache.ts";
 import { readScaled } from "./lora.ts";
 import type { Settings } from "./options.ts";
 
@@ -61,6 +62,7 @@ type RunSetting =
   | "prompt-syntax"
   | "guidance"
   | "true-cfg"
+  | "cache"
   | "max-sequence-length"
   | "size"
   | "scheduler"
@@ -71,9 +73,9 @@ type RunSetting =
 /** Pictures that a GPU draws at once. */
 export const BATCH = 8;
 
-/** Pictures that are drawn at once on a device: a software adapter gains nothing by several. */
-export function picturesAtOnce(device: Device): number {
-  return device.traits.software ? 1 : BATCH;
+/** Pictures that are drawn at once on a device: a software adapter gains nothing by several, and a cache decides for all. */
+export function picturesAtOnce(device: Device, { cache }: RunSettings = {}): number {
+  return device.traits.software || cache !== undefined ? 1 : BATCH;
 }
 
 /** Draws a picture for each seed. → [B, 3, H, W] */
@@ -153,6 +155,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       promptSyntax: settings["prompt-syntax"],
       guidanceScale: settings.guidance,
       trueCfgScale: settings["true-cfg"],
+      cache: settings.cache === undefined ? undefined : readCache(settings.cache),
       maxSequenceLength: settings["max-sequence-length"],
       ...settings.size,
       image,

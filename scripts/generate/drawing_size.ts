@@ -3,6 +3,7 @@ import { readImage } from "../../src/io/images/load_image.ts";
 import { KONTEXT_AREA, kontextSize } from "../../src/pipelines/flux/sizes.ts";
 import { referenceSize } from "../../src/pipelines/flux2/sizes.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
+import { readCache } from "./cache.ts";
 import type { Pictures } from "./draw.ts";
 import type { Settings } from "./options.ts";
 
@@ -30,6 +31,7 @@ export function drawingSizeOf(
     steps,
     tokens: settings["max-sequence-length"],
     isGuided: negative !== undefined && trueCfg > 1,
+    cache: settings.cache === undefined ? undefined : readCache(settings.cache),
   };
   if (isKontext) {
     const seen = images.length > 0 ? images : [[1, 1] as const]; // it is made for a picture: a square, if none is named

@@ -2,6 +2,7 @@ import { schedulerNamed } from "denoise/schedulers";
 import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
 import { readEmbedding } from "./additions.ts";
+import { readCache } from "./cache.ts";
 import { readLora, readScaled } from "./lora.ts";
 import { readPreview } from "./preview.ts";
 import { EMBEDDED, STEPS } from "./usual.ts";
@@ -74,6 +75,14 @@ export const options = {
       "default: the pipeline's, 4.5 with the embedded model, 0 with Z-Image-Turbo",
   ),
   "true-cfg": option.number("FLUX: guidance by --negative beside its own; over 1, in twice the time"),
+  cache: {
+    ...checked(
+      "leaves the model out where it would change little: first-block (transformers), tea (FLUX.1) or easy (any), up " +
+        "to a threshold, e.g. first-block:0.1; see docs/step_caches.md",
+      readCache,
+    ),
+    takes: "KIND[:THRESHOLD]",
+  },
   "max-sequence-length": option.count(
     "FLUX, FLUX.2 and Z-Image: tokens of the prompt that are read, at most 512 of T5",
   ),

@@ -26,6 +26,7 @@ export const KEPT = [
   "steps",
   "guidance",
   "true-cfg",
+  "cache",
   "max-sequence-length",
   "image",
   "strength",

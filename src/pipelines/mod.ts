@@ -82,6 +82,16 @@ export type {
   IPAdapterParts,
   IPAdapterScale,
 } from "./ip_adapter.ts";
+export { easyCache, type EasyCacheOptions } from "./step_caches/easy.ts";
+export { firstBlockCache, type FirstBlockCacheOptions } from "./step_caches/first_block.ts";
+export {
+  type CachedCall,
+  CachedModel,
+  type CacheState,
+  type Predicting,
+  type StepCache,
+} from "./step_caches/step_cache.ts";
+export { teaCache, type TeaCacheOptions } from "./step_caches/tea.ts";
 export type { TextualInversionOptions } from "./textual_inversion.ts";
 export type { SizeOptions, StartNoiseOptions } from "./size.ts";
 export type { Residents } from "./memory/acquire.ts";

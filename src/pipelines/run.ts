@@ -89,7 +89,8 @@ export async function ownRun<
 
 /**
  * Takes a sample, which is the loop's from then on, through its steps, or through those that a lost device left, with bar,
- * signal, callback and previews, the last of which is there before the bar ends. `step` gives the sample after it.
+ * signal, callback and previews, the last of which is there before the bar ends. `step` gives the sample after it; what
+ * `ahead` returns is awaited before each: it records at once, as `step` does.
  */
 export async function runSteps(
   start: Tensor,
@@ -98,13 +99,16 @@ export async function runSteps(
   { progress: bar, signal, onStep, recovery, scaling }: RunOptions & RunState,
   step: (sample: Tensor, timestep: number, number: number) => Tensor,
   previews: Previews,
+  ahead?: (sample: Tensor, timestep: number, number: number) => Promise<void> | undefined,
 ): Promise<Tensor> {
   let { sample, done: number } = recovery?.resume(scheduler) ?? { sample: start, done: 0 };
   const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
   for await (const t of progress(timesteps.slice(number), options)) {
     using _ = currentDevice().mark("step");
-    const run = () => step(sample, t, number);
-    sample = scaling ? await scaling.during(number, timesteps.length, run) : run();
+    const scaled = <T>(work: () => T) => scaling ? scaling.during(number, timesteps.length, work) : work();
+    if (ahead) await scaled(() => ahead(sample, t, number)); // with no scope open: others may record meanwhile
+    const next = scaled(() => step(sample, t, number));
+    sample = next instanceof Promise ? await next : next;
     if (onStep) sample = replaced(sample, await onStep(number, t, sample, timesteps.length));
     number++;
     recovery?.keep(number, sample, scheduler);

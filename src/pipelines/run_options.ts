@@ -9,7 +9,15 @@ const run = [...steps, "numInferenceSteps", "generator"] as const;
 const prompts = ["prompt", "negativePrompt", "numImagesPerPrompt", "onNotice"] as const;
 const prompts2 = [...prompts, "prompt2", "negativePrompt2", ...pooledEmbeds] as const;
 const guiding = ["guidance", "guidanceInterval", "guidanceRescale"] as const;
-const guidance = ["guidanceScale", ...guiding, "clipSkip", "promptSyntax", "eta", "outputType"] as const;
+const guidance = [
+  "guidanceScale",
+  ...guiding,
+  "cache",
+  "clipSkip",
+  "promptSyntax",
+  "eta",
+  "outputType",
+] as const;
 const sizes = ["originalSize", "cropsCoordsTopLeft", "targetSize"] as const;
 const negativeSizes = ["negativeOriginalSize", "negativeCropsCoordsTopLeft", "negativeTargetSize"] as const;
 const refining = ["aestheticScore", "negativeAestheticScore", "denoisingStart", "denoisingEnd"] as const;
@@ -40,6 +48,7 @@ const flux = [
   ...run,
   ...prompts2,
   ...ownGuidance,
+  "cache",
   "maxSequenceLength",
   "sigmas",
   "outputType",
@@ -52,6 +61,7 @@ const flux2 = [
   "numImagesPerPrompt",
   "onNotice",
   "guidanceScale",
+  "cache",
   "sigmas",
   "outputType",
   ...fromNoise,
@@ -63,6 +73,7 @@ const zImage = [
   ...embeds,
   ...guiding,
   "guidanceScale",
+  "cache",
   "promptLengths",
   "negativePromptLengths",
   "maxSequenceLength",

@@ -20,7 +20,7 @@ export {
 } from "./create.ts";
 export { type CustomKernel, kernel } from "./kernel.ts";
 export { cat, partsOf, stack, type Term, weightedSum } from "./join.ts";
-export { isWanted, named, watched, type Watcher } from "./named.ts";
+export { isWanted, named, watched, watchedToo, type Watcher } from "./named.ts";
 export { currentPath, labelled, pathLength } from "./path.ts";
 export type { PadOptions } from "./moves.ts";
 export { pointwise, type Value, where } from "./pointwise.ts";

@@ -41,6 +41,15 @@ export function watched<T>(by: Watcher | undefined, run: () => T): T {
   }
 }
 
+/** Runs a part of a watched model whose parts `by` sees too: it takes what the watcher before it returned. */
+export function watchedToo<T>(by: Watcher["visit"], run: () => T): T {
+  const outer = watcher;
+  return watched({
+    wants: (path) => outer?.wants(path) ?? false,
+    visit: (path, output, inputs) => by(path, outer ? outer.visit(path, output, inputs) : output, inputs),
+  }, run);
+}
+
 function visit(by: Watcher, path: string, result: unknown, inputs: readonly Tensor[]): unknown {
   if (isTensor(result)) return by.visit(path, result, inputs);
   if (!Array.isArray(result) || !result.every(isTensor) || result.length === 0) return result;

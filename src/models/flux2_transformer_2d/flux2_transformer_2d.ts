@@ -4,6 +4,7 @@ import { project, type Projection } from "../../nn/layers.ts";
 import { cat, named, type Tensor, zeros } from "../../tensor/mod.ts";
 import { adaLayerNormContinuous } from "../flux_transformer_2d/blocks.ts";
 import { PositionCache } from "../flux_transformer_2d/pos_embed.ts";
+import { type BlockParts, blockPaths } from "../runtime/block_parts.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 import {
@@ -102,6 +103,17 @@ export class Flux2Transformer2DModel extends Model<Flux2Transformer2DConfig> {
     const inputs = flux2Transformer2DInputs(hiddenStates, options, this.#positions, this.config);
     const run = this.tapped("forward", inputs, this.#run, options.taps);
     return { ...run.results, taps: run.taps };
+  }
+
+  /** The same call in parts, for step caches. */
+  blockParts(hiddenStates: Tensor, options: Flux2Transformer2DOptions): BlockParts {
+    const inputs = flux2Transformer2DInputs(hiddenStates, options, this.#positions, this.config);
+    const { num_layers, num_single_layers } = this.config;
+    const blocks = blockPaths({
+      transformer_blocks: num_layers,
+      single_transformer_blocks: num_single_layers,
+    });
+    return this.inBlocks("forward", inputs, this.#run, blocks);
   }
 
   /** Traces a picture of 1024² and a prompt of 512 tokens. */

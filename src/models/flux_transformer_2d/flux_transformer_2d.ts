@@ -2,6 +2,7 @@ import type { ConfigSchema } from "../../io/config.ts";
 import { dense, type Layer } from "../../nn/layers.ts";
 import { linearBehind } from "../../ops/mod.ts";
 import { cat, named, scope, type Tensor, zeros } from "../../tensor/mod.ts";
+import { type BlockParts, blockPaths } from "../runtime/block_parts.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 import {
@@ -112,6 +113,11 @@ function namedParts(path: string, N: number, x: Tensor, run: () => Tensor): Tens
   return seen.every((part, i) => part === made[i]) ? y : cat(seen, 1);
 }
 
+/** The entry point of a call: it reads the weights of modulations, or not. */
+function entryOf({ modulation }: FluxTransformer2DInputs): string {
+  return modulation ? "step" : "forward";
+}
+
 const IMAGE_TOKENS = 4096; // of a picture of 1024²
 const TEXT_TOKENS = 512;
 
@@ -144,9 +150,19 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
     options: FluxTransformer2DOptions & TapOptions<Path>,
   ): { sample: Tensor; taps: Taps<Path> } {
     const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this);
-    const key = inputs.modulation ? "step" : "forward";
-    const run = this.tapped(key, inputs, this.#run, options.taps);
+    const run = this.tapped(entryOf(inputs), inputs, this.#run, options.taps);
     return { ...run.results, taps: run.taps };
+  }
+
+  /** The same call in parts, for step caches. */
+  blockParts(hiddenStates: Tensor, options: FluxTransformer2DOptions): BlockParts {
+    const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this);
+    const { num_layers, num_single_layers } = this.config;
+    const blocks = blockPaths({
+      transformer_blocks: num_layers,
+      single_transformer_blocks: num_single_layers,
+    });
+    return this.inBlocks(entryOf(inputs), inputs, this.#run, blocks);
   }
 
   /**

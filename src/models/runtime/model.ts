@@ -9,6 +9,7 @@ import { Adapters } from "./lora/adapters.ts";
 import { Scales } from "./lora/scales.ts";
 import { type Edit, type EditFunction, type EditOptions, Edits, expectOutsideEdits } from "./edits.ts";
 import { loadModel, type LoadOptions, type ModelClass, type ModelParts } from "./load.ts";
+import { BlockParts } from "./block_parts.ts";
 import { type LoadPartOptions, Residency } from "./residency.ts";
 import { type Tensors, Traces } from "./traces.ts";
 import type { WeightFormat } from "./dtype.ts";
@@ -167,9 +168,14 @@ export abstract class Model<Config = unknown> implements Disposable {
     return this.#traces.workspace;
   }
 
-  /** Bytes, without the weights, of the largest of the calls in `work`. Nothing runs, and no weights are needed. */
+  /** Bytes, without the weights, for the calls in `work`, each with its own. Nothing runs, and no weights are needed. */
   measure(work: () => unknown): number {
     return this.#traces.measure(work);
+  }
+
+  /** Within `measure`: adds bytes that its calls leave for later ones. */
+  countBeside(bytes: number): void {
+    this.#traces.countBeside(bytes);
   }
 
   /** Throws where the adapter cannot run the calls in `work`, whatever memory there is. No weights are needed. */
@@ -243,17 +249,33 @@ export abstract class Model<Config = unknown> implements Disposable {
         `Cannot tap ${this.constructor.name}: expected a list of paths, got ${nameOfKind(taps)}`,
       );
     }
+    const [entry] = key.split("; "); // in front of the names of parts
     if (this.#traces.isRunning) {
       expectOutsideEdits(this.constructor.name);
-      this.expectLoaded(key);
+      this.expectLoaded(entry);
     }
     const wanted = [...new Set(taps)];
-    const all = this.#traces.take({ key, inputs, fn, taps: wanted }, this.#residency.has(key));
+    const all = this.#traces.take({ key, inputs, fn, taps: wanted }, this.#residency.has(entry));
     const count = all.length - wanted.length;
     return {
       results: Object.fromEntries(all.slice(0, count)) as Out,
       taps: Object.fromEntries(all.slice(count)) as Taps<Path>,
     };
+  }
+
+  /** A call of a transformer in parts, for step caches. `blocks` are the paths of those that the picture goes through. */
+  protected inBlocks(
+    key: string,
+    inputs: Tensors,
+    fn: (inputs: Tensors) => { sample: Tensor },
+    blocks: readonly string[],
+  ): BlockParts {
+    return new BlockParts(
+      this.constructor.name,
+      blocks,
+      (name, others, part) =>
+        this.traced(`${key}; ${name}`, { ...inputs, ...others }, (all) => part(all, () => fn(all).sample)),
+    );
   }
 
   /** Traces an entry point without running it, and notes which weights it reads. */

@@ -46,8 +46,8 @@ export class Traces {
   readonly #views = new DenseViews();
   #mode: Mode = "run";
   #workspace = 0;
-  /** Bytes of the largest call that was measured. */
-  #measured = 0;
+  /** Bytes of the calls that were measured, by what their traces depend on, and of what is kept beside them. */
+  readonly #measured = new Map<string, number>();
 
   /** For a model that is called `label`, with these scales of LoRAs and edits. */
   constructor(device: Device, label: string, scales: Scales, edits: Edits) {
@@ -67,12 +67,18 @@ export class Traces {
     return this.#workspace;
   }
 
-  /** Bytes of the largest of the calls in `work`, without the weights. Nothing runs. */
+  /** Bytes of all traces that the calls in `work` need, without the weights. Nothing runs. */
   measure(work: () => unknown): number {
-    this.#measured = 0;
+    this.#measured.clear();
     this.dryRun("measure", work);
-    this.#workspace = Math.max(this.#workspace, this.#measured);
-    return this.#measured;
+    const bytes = this.#measured.values().reduce((a, b) => a + b, 0);
+    this.#workspace = Math.max(this.#workspace, bytes);
+    return bytes;
+  }
+
+  /** Adds to what is measured the bytes that calls leave for later ones. */
+  countBeside(bytes: number): void {
+    this.#measured.set(`beside ${this.#measured.size}`, bytes);
   }
 
   /** Does something else with the calls in `work` than to run them. */
@@ -124,9 +130,10 @@ export class Traces {
   }
 
   #measure(call: TracedCall): Results {
-    const { leaves, results, record } = this.#recording(call, this.#valuesOf(call.inputs));
+    const values = this.#valuesOf(call.inputs);
+    const { leaves, results, record } = this.#recording(call, values);
     const bytes = streamOf(this.#device).measure(leaves, record, this.#mode === "expect");
-    this.#measured = Math.max(this.#measured, bytes);
+    this.#measured.set(idOf(call, values), bytes);
     return results;
   }
 
@@ -146,8 +153,7 @@ export class Traces {
   }
 
   #traceOf(call: TracedCall, values: Values): Trace {
-    const shapes = values.map(([name, x]) => `${name} ${formatShape(x.shape)} ${x.dtype}`);
-    const id = [call.key, ...shapes, ...call.taps.map((path) => `tap ${path}`)].join("; ");
+    const id = idOf(call, values);
     let trace = this.#traces.get(id);
     if (!trace) this.#traces.set(id, trace = this.#record(call, values));
     return trace;
@@ -183,6 +189,12 @@ export class Traces {
     };
     return { leaves, results, record };
   }
+}
+
+/** All that the trace of a call depends on. */
+function idOf({ key, taps }: TracedCall, values: Values): string {
+  const shapes = values.map(([name, x]) => `${name} ${formatShape(x.shape)} ${x.dtype}`);
+  return [key, ...shapes, ...taps.map((path) => `tap ${path}`)].join("; ");
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { ConfigSchema } from "../../io/config.ts";
 import { cat, named, type Tensor, zeros } from "../../tensor/mod.ts";
+import { type BlockParts, blockPaths } from "../runtime/block_parts.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 import {
@@ -102,6 +103,18 @@ export class ZImageTransformer2DModel extends Model<ZImageTransformer2DConfig> {
     const { inputs, patch } = this.inputs(x, t, capFeats, options, this.#layouts);
     const run = this.tapped(patchKey(patch), inputs, (inputs) => this.#run(inputs, patch), options.taps);
     return { ...run.results, taps: run.taps };
+  }
+
+  /** The same call in parts, for step caches; their blocks are those over picture and caption. */
+  blockParts(
+    x: Tensor,
+    t: number | readonly number[],
+    capFeats: Tensor,
+    options: ZImageTransformer2DOptions = {},
+  ): BlockParts {
+    const { inputs, patch } = this.inputs(x, t, capFeats, options, this.#layouts);
+    const blocks = blockPaths({ layers: this.config.n_layers });
+    return this.inBlocks(patchKey(patch), inputs, (inputs) => this.#run(inputs, patch), blocks);
   }
 
   /**

@@ -1,7 +1,14 @@
-import type { FluxModulation, FluxTransformer2DModel, Positions } from "../../models/mod.ts";
+import type {
+  FluxModulation,
+  FluxTransformer2DModel,
+  FluxTransformer2DOptions,
+  Positions,
+} from "../../models/mod.ts";
 import { cat, free, type Tensor } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "../../models/flux_transformer_2d/pos_embed.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
+import { cachingOf, type ModelCall, ModelCalls } from "../step_caches/model_calls.ts";
+import type { StepCache } from "../step_caches/step_cache.ts";
 
 /** Settings that all steps of a loop have in common. */
 interface FluxLoop {
@@ -17,7 +24,12 @@ interface FluxLoop {
   readonly behind?: Tensor | undefined;
   /** Their positions. [M, 3] */
   readonly behindIds?: Positions | undefined;
+  /** Leaves steps out. */
+  readonly cache?: StepCache | undefined;
 }
+
+/** Arguments of a call of the transformer. */
+type FluxCallArgs = [tokens: Tensor, options: FluxTransformer2DOptions];
 
 /** The transformer's inputs besides latents, for one batch of prompts. */
 interface Batch {
@@ -29,7 +41,8 @@ interface Batch {
 
 /** The transformer as a loop calls it. Modulations by time and prompts are computed for all steps at once. */
 export class FluxDenoiser implements Disposable {
-  readonly #transformer: FluxTransformer2DModel;
+  /** The velocity at a timestep, by one call for each batch of prompts. [B, L, 4 C] → [B, L, 4 C] */
+  readonly model: ModelCalls<FluxCallArgs>;
   readonly #timesteps: readonly number[];
   readonly #batches: readonly Batch[];
   readonly #embeddings: readonly PooledTextEmbeddings[];
@@ -40,12 +53,12 @@ export class FluxDenoiser implements Disposable {
   constructor(
     transformer: FluxTransformer2DModel,
     embeddings: readonly PooledTextEmbeddings[],
-    { size, timesteps, guidanceScale, beside, behind, behindIds = [] }: FluxLoop,
+    { size, timesteps, guidanceScale, beside, behind, behindIds = [], cache }: FluxLoop,
   ) {
     const imgIds = [...imageIds(size), ...behindIds];
     const guidance = transformer.config.guidance_embeds ? guidanceScale : undefined;
     const times = timesteps.map((t) => t / 1000);
-    this.#transformer = transformer;
+    this.model = new ModelCalls(transformer, this.#callsOf, cachingOf(cache, timesteps));
     this.#timesteps = timesteps;
     this.#embeddings = embeddings;
     this.#beside = beside;
@@ -58,17 +71,15 @@ export class FluxDenoiser implements Disposable {
     }));
   }
 
-  /**
-   * The velocity at a timestep, by one run of the model for each batch of prompts. [B, L, 4 C] → [B, L, 4 C]
-   */
-  predict = (input: Tensor, t: number): Tensor => {
+  #callsOf = (input: Tensor, t: number): ModelCall<FluxCallArgs>[] => {
     const step = this.#timesteps.indexOf(t);
     const inputs = input.chunk(this.#batches.length);
-    const outputs = this.#batches.map(({ modulation, ...batch }, i) =>
-      this.#transformer.forward(this.#seen(inputs[i]!), { ...batch, modulation: modulation.at(step) }).sample
-    );
     const L = input.shape[1]!;
-    return cat(this.#behind ? outputs.map((output) => output.slice(1, 0, L)) : outputs);
+    return this.#batches.map(({ modulation, ...batch }, i) => ({
+      x: inputs[i]!,
+      args: () => [this.#seen(inputs[i]!), { ...batch, modulation: modulation.at(step) }],
+      cut: this.#behind && ((output) => output.slice(1, 0, L)),
+    }));
   };
 
   /** Latents with all else that the model sees. [R, L, 4 C] → [R, L + M, 4 C + W] */
@@ -79,6 +90,7 @@ export class FluxDenoiser implements Disposable {
 
   /** Gives the memory back. */
   [Symbol.dispose](): void {
+    this.model[Symbol.dispose]();
     for (const { modulation } of this.#batches) modulation[Symbol.dispose]();
     for (const { states, pooled } of this.#embeddings) free(states, pooled);
   }

@@ -22,7 +22,7 @@ export interface FluxOptions extends
   FlowStepsOptions,
   Pick<
     LatentLoopOptions,
-    "generator" | "outputType" | "guidance" | "guidanceInterval" | "guidanceRescale"
+    "cache" | "generator" | "outputType" | "guidance" | "guidanceInterval" | "guidanceRescale"
   > {
   /** Steps of the scheduler; 28 by default. */
   numInferenceSteps?: number | undefined;
@@ -150,26 +150,27 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
 /** Draws pictures from packed latents with noise. */
 export async function draw(
   parts: FluxParts,
-  { size, B, embeddings, guided, options }: FluxRun,
+  { size, B, embeddings: given, guided, options }: FluxRun,
   { start, timesteps, after, beside, behind, behindIds, owned = [] }: Drawing,
 ): Promise<FluxOutput> {
   const { transformer, vae, scheduler } = parts;
-  const { guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
+  const { cache, guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
+  const embeddings = cache && guided ? given.flatMap(halvesOf) : given; // each with a cache of its own, as in diffusers
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
   const times = embeddings[0]!.pooled.shape[0]! / B; // both halves of a guided step in one batch
   const rows = (x?: Tensor) => x && times > 1 ? x.repeat([times, 1, 1]) : x;
-  const seen = { beside: rows(beside), behind: rows(behind), behindIds };
+  const seen = { beside: rows(beside), behind: rows(behind), behindIds, cache };
   const condition = () =>
     new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale, ...seen });
-  const firstStep = ({ predict }: FluxDenoiser) =>
-    predict(guided ? cat([start, start]) : start, timesteps[0]!);
+  const firstStep = ({ model }: FluxDenoiser) =>
+    model.rehearse(guided ? cat([start, start]) : start, timesteps[0]!, 0);
   if (options.preview) await prepareColors(parts, options);
   let latents: Tensor;
   {
     const conditioning = { signal, onNotice, work: () => firstStep(condition()), only: "condition" };
     using denoiser = await withModels(parts, [transformer], conditioning, condition);
     const stepping = { signal, onNotice, work: () => firstStep(denoiser), only: "step" };
-    const loop = { scheduler, vae, guided, predict: denoiser.predict, unpack, after };
+    const loop = { scheduler, vae, guided, model: denoiser.model, unpack, after };
     latents = await withModels(
       parts,
       [transformer],
@@ -183,4 +184,19 @@ export async function draw(
   const { images } = await decodeLatents(parts, unpacked, options);
   free(unpacked);
   return { images, latents };
+}
+
+/** The embeddings of the halves of guidance, where both are in one batch. */
+function halvesOf(
+  { states, pooled }: PooledTextEmbeddings,
+  _i: number,
+  all: readonly unknown[],
+): PooledTextEmbeddings[] {
+  if (all.length > 1) return [{ states, pooled }];
+  using made = scope(states, pooled);
+  const rows = pooled.chunk(2);
+  return states.chunk(2).map((half, i) => ({
+    states: made.keep(half.clone()),
+    pooled: made.keep(rows[i]!.clone()),
+  }));
 }

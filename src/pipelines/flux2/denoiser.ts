@@ -1,6 +1,7 @@
-import type { Flux2Transformer2DModel, Positions } from "../../models/mod.ts";
+import type { Flux2Transformer2DModel, Flux2Transformer2DOptions, Positions } from "../../models/mod.ts";
 import { flux2ImageIds, flux2TextIds } from "../../models/flux2_transformer_2d/positions.ts";
 import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
+import { type Caching, type ModelCall, ModelCalls } from "../step_caches/model_calls.ts";
 import type { References } from "./references.ts";
 
 /** Embeddings of the prompts, and under guidance of the negative ones. [B, N, D] each */
@@ -16,11 +17,18 @@ interface Flux2Loop {
   /** For models that were taught it. */
   readonly guidanceScale: number;
   readonly references?: References | undefined;
+  readonly caching?: Caching | undefined;
 }
+
+/** Arguments of a call of the transformer. */
+type Flux2CallArgs = [tokens: Tensor, options: Flux2Transformer2DOptions];
 
 /** The transformer as a loop calls it. */
 export class Flux2Denoiser implements Disposable {
-  readonly #transformer: Flux2Transformer2DModel;
+  /** The velocity at a timestep, of both halves under guidance. [R, L, 4 C] → [R, L, 4 C] */
+  readonly model: ModelCalls<Flux2CallArgs>;
+  /** The same for the prompts alone. [B, L, 4 C] → [B, L, 4 C] */
+  readonly condModel: ModelCalls<Flux2CallArgs>;
   /** Embeddings of each run of the model: of both halves in one, unless they are of different lengths. */
   readonly #both: readonly Tensor[];
   readonly #cond: Tensor;
@@ -32,44 +40,43 @@ export class Flux2Denoiser implements Disposable {
   constructor(
     transformer: Flux2Transformer2DModel,
     { cond, uncond }: Flux2Embeddings,
-    { size, guidanceScale, references }: Flux2Loop,
+    { size, guidanceScale, references, caching }: Flux2Loop,
   ) {
     using made = scope(cond, ...(uncond ? [uncond] : []));
-    const isOneBatch = uncond !== undefined && uncond.shape[1] === cond.shape[1];
+    const isOneBatch = uncond !== undefined && uncond.shape[1] === cond.shape[1] && !caching; // halves have own caches
     const both = !uncond ? [cond] : isOneBatch ? [cat([uncond, cond])] : [uncond, cond];
-    this.#transformer = transformer;
     this.#both = both.map((states) => made.keep(states));
     this.#cond = isOneBatch ? both[0]!.chunk(2)[1] : cond; // a view
     this.#imgIds = [...flux2ImageIds(size), ...references?.ids ?? []];
     this.#references = references?.tokens;
     this.#guidance = transformer.config.guidance_embeds ? guidanceScale : undefined;
+    const calls = (input: Tensor, t: number) => {
+      const inputs = input.chunk(this.#both.length);
+      return this.#both.map((states, i) => this.#call(inputs[i]!, t, states));
+    };
+    this.model = new ModelCalls(transformer, calls, caching);
+    this.condModel = new ModelCalls(transformer, (input, t) => [this.#call(input, t, this.#cond)], caching);
   }
 
-  /** The velocity at a timestep, of both halves under guidance. [R, L, 4 C] → [R, L, 4 C] */
-  predict = (input: Tensor, t: number): Tensor => {
-    const inputs = input.chunk(this.#both.length);
-    return cat(this.#both.map((states, i) => this.#run(inputs[i]!, t, states)));
-  };
-
-  /** The same for the prompts alone. [B, L, 4 C] → [B, L, 4 C] */
-  predictCond = (input: Tensor, t: number): Tensor => this.#run(input, t, this.#cond);
-
-  #run(x: Tensor, t: number, encoderHiddenStates: Tensor): Tensor {
+  #call(x: Tensor, t: number, encoderHiddenStates: Tensor): ModelCall<Flux2CallArgs> {
     const [rows, L] = x.shape as [number, number];
     const references = this.#references;
-    const tokens = references ? cat([x, references.expand([rows, ...references.shape.slice(1)])], 1) : x;
-    const { sample } = this.#transformer.forward(tokens, {
+    const tokens = () =>
+      references ? cat([x, references.expand([rows, ...references.shape.slice(1)])], 1) : x;
+    const options = {
       encoderHiddenStates,
       imgIds: this.#imgIds,
       txtIds: flux2TextIds(encoderHiddenStates.shape[1]!),
       timestep: t / 1000,
       guidance: this.#guidance,
-    });
-    return references ? sample.slice(1, 0, L) : sample;
+    };
+    return { x, args: () => [tokens(), options], cut: references && ((sample) => sample.slice(1, 0, L)) };
   }
 
   /** Gives the memory back. */
   [Symbol.dispose](): void {
+    this.model[Symbol.dispose]();
+    this.condModel[Symbol.dispose]();
     free(...this.#both, this.#references);
   }
 }

@@ -9,6 +9,7 @@ import { prepareColors } from "../previews/fit.ts";
 import type { PipelineOutput, RunOptions } from "../run.ts";
 import { expectNumber } from "../run_options.ts";
 import { latentSide, type SizeOptions } from "../size.ts";
+import { cachingOf } from "../step_caches/model_calls.ts";
 import { Flux2Denoiser, type Flux2Embeddings } from "./denoiser.ts";
 import type { Flux2Parts } from "./parts.ts";
 import { encodeReferences, readReference } from "./references.ts";
@@ -20,7 +21,11 @@ export const STEPS = 50;
 
 /** Options of every FLUX.2 pipeline, with diffusers' defaults. Sides are those of the first reference, else 1024 pixels. */
 export interface Flux2Options
-  extends RunOptions, FlowStepsOptions, SizeOptions, Pick<LatentLoopOptions, "generator" | "outputType"> {
+  extends
+    RunOptions,
+    FlowStepsOptions,
+    SizeOptions,
+    Pick<LatentLoopOptions, "cache" | "generator" | "outputType"> {
   /** Pictures that the prompt is about, in [0, 1]: one, or a list of any sizes. [1, 3, H, W] each */
   image?: Tensor | readonly Tensor[] | undefined;
   /** Noise to begin with, packed as in `Flux2Output`. [B, H / 16 · W / 16, 4 C] */
@@ -79,20 +84,15 @@ export async function runFlux2(
   free(...pictures);
   if (options.preview) await prepareColors(parts, options);
 
-  using denoiser = new Flux2Denoiser(transformer, embeddings, { size, guidanceScale, references });
+  const caching = cachingOf(options.cache, scheduler.timesteps);
+  using denoiser = new Flux2Denoiser(transformer, embeddings, { size, guidanceScale, references, caching });
   const start = startOf(parts, options, embeddings.cond.shape[0]!, size);
   const guided = embeddings.uncond !== undefined;
   const unpack = (latents: Tensor) => unpackLatents(latents, [2 * size[0], 2 * size[1]]);
   const [t] = scheduler.timesteps;
-  const work = () => denoiser.predict(guided ? cat([start, start]) : start, t!);
-  const loop = {
-    scheduler,
-    vae,
-    guided,
-    predict: denoiser.predict,
-    predictCond: denoiser.predictCond,
-    unpack,
-  };
+  const { model, condModel } = denoiser;
+  const work = () => model.rehearse(guided ? cat([start, start]) : start, t!, 0);
+  const loop = { scheduler, vae, guided, model, condModel, unpack };
   const latents = await withModels(
     parts,
     [transformer],

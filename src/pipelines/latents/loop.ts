@@ -8,6 +8,7 @@ import { type PipelineOutput, type RunOptions, runSteps } from "../run.ts";
 import { preview, Previews } from "../previews/previews.ts";
 import { acquireModels, type Residents } from "../memory/acquire.ts";
 import { expectNumber } from "../run_options.ts";
+import type { StepCache } from "../step_caches/step_cache.ts";
 
 /** Options of a loop in latent space. */
 export interface LatentLoopOptions extends RunOptions {
@@ -22,6 +23,8 @@ export interface LatentLoopOptions extends RunOptions {
    * prompt alone, in half the time.
    */
   guidanceInterval?: readonly [start: number, stop: number] | undefined;
+  /** Leaves the model out at steps where it would change little, e.g. `firstBlockCache({ threshold: 0.1 })`. */
+  cache?: StepCache | undefined;
   /** Source of all noise; without one each run draws other pictures. */
   generator?: RandomOptions["generator"] | undefined;
   /** Noise added in each step of DDIM and TCD. Other schedulers are refused, but for 0. */
@@ -36,6 +39,16 @@ export interface LatentOutput extends PipelineOutput {
   latents: Tensor;
 }
 
+/** A model as a loop calls it, see `ModelCalls`. */
+export interface LoopModel {
+  /** The prediction for an input at timestep `t`, that of the step of this number. */
+  predict(input: Tensor, t: number, step: number): Tensor;
+  /** True if `ahead` is to be awaited before each `predict`. */
+  readonly isCached?: boolean;
+  /** Lets a step cache decide about the same call. It records at once, then waits. */
+  ahead?(input: Tensor, t: number, step: number): Promise<void>;
+}
+
 /** The parts and functions that a loop calls. */
 export interface LatentLoop {
   readonly scheduler: Scheduler;
@@ -44,9 +57,9 @@ export interface LatentLoop {
   /** The model runs on the negative prompt too. */
   readonly guided: boolean;
   /** The model; under guidance its input holds the latents twice, the unconditional half first. */
-  readonly predict: (input: Tensor, t: number, step: number) => Tensor;
-  /** The model on the prompt alone, for steps without guidance; without it `predict` serves them too. */
-  readonly predictCond?: ((input: Tensor, t: number, step: number) => Tensor) | undefined;
+  readonly model: LoopModel;
+  /** The model on the prompt alone, for steps without guidance; without it `model` serves them too. */
+  readonly condModel?: LoopModel | undefined;
   /** False at timesteps without guidance; by default all have it. */
   readonly guides?: ((t: number) => boolean) | undefined;
   /** Changes the latents after each step, counted from 0. */
@@ -71,14 +84,24 @@ export async function denoise(
   };
   const previews = new Previews(options.preview, (x0) => preview(x0, vae));
   using predictor = new Predictor(loop, timesteps.length, options);
-  return await runSteps(start, timesteps, scheduler, options, (latents, t, number) => {
+  const step = (latents: Tensor, t: number, number: number) => {
     using step = scope(latents);
     const noisePred = predictor.predict(latents, t, number);
     const output = scheduler.step(noisePred, t, latents, stepOptions);
     previews.offer(number, () => unpack(output.predOriginalSample));
     const next = after ? after(output.prevSample, number) : output.prevSample;
     return step.keep(next);
-  }, previews);
+  };
+  const ahead = (latents: Tensor, t: number, number: number) => predictor.ahead(latents, t, number);
+  return await runSteps(
+    start,
+    timesteps,
+    scheduler,
+    options,
+    step,
+    previews,
+    options.cache && ahead,
+  );
 }
 
 /** Predicts by a model, and guides it, at each step of a run. */
@@ -101,25 +124,47 @@ class Predictor implements Disposable {
         "Cannot recover a run whose guidance remembers the steps before: leave out recover, or its momentum",
       );
     }
+    if (options.cache && options.recover) {
+      throw new TypeError(
+        "Cannot recover a run whose cache remembers the steps before: leave out recover, or cache",
+      );
+    }
     this.#loop = loop;
     this.#options = options;
     this.#guide = guidance?.begin();
     this.#interval = [Math.trunc(start * steps), Math.trunc(stop * steps)]; // as diffusers' guiders count
   }
 
+  /** Lets the step cache decide whether the model runs at a step. */
+  ahead(latents: Tensor, t: number, step: number): Promise<void> | undefined {
+    using _made = scope();
+    const { model, both } = this.#callAt(t, step);
+    return model.isCached ? model.ahead?.(this.#inputOf(latents, t, both), t, step) : undefined;
+  }
+
   /** The prediction for latents at timestep `t`, that of the step of this number. */
   predict(latents: Tensor, t: number, step: number): Tensor {
-    const { scheduler, guided, predict, predictCond, guides: guidesAt } = this.#loop;
     const { guidanceScale, guidanceRescale = 0 } = this.#options;
-    const guides = this.#interval[0] <= step && step < this.#interval[1] && (guidesAt?.(t) ?? true);
-    if (!guided) return predict(scheduler.scaleModelInput(latents, t), t, step);
-    if (!guides && predictCond) return predictCond(scheduler.scaleModelInput(latents, t), t, step);
-    const both = predict(scheduler.scaleModelInput(cat([latents, latents]), t), t, step);
+    const { model, both: isBoth, guides } = this.#callAt(t, step);
+    const both = model.predict(this.#inputOf(latents, t, isBoth), t, step);
+    if (!isBoth) return both;
     const [uncond, cond] = both.chunk(2);
     if (!guides) return cond;
     if (!this.#guide) return guide(both, guidanceScale, guidanceRescale);
     const combined = this.#guide.combine(cond, uncond, guidanceScale, step);
     return guidanceRescale === 0 ? combined : rescaled(combined, cond, guidanceRescale);
+  }
+
+  /** The model that a step calls, if it calls it with both halves, and if it is guided. */
+  #callAt(t: number, step: number): { model: LoopModel; both: boolean; guides: boolean } {
+    const { guided, model, condModel, guides: guidesAt } = this.#loop;
+    const guides = this.#interval[0] <= step && step < this.#interval[1] && (guidesAt?.(t) ?? true);
+    if (guided && !guides && condModel) return { model: condModel, both: false, guides };
+    return { model, both: guided, guides };
+  }
+
+  #inputOf(latents: Tensor, t: number, both: boolean): Tensor {
+    return this.#loop.scheduler.scaleModelInput(both ? cat([latents, latents]) : latents, t);
   }
 
   [Symbol.dispose](): void {

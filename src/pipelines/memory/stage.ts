@@ -1,4 +1,6 @@
 import type { Model } from "../../models/mod.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import type { Predicting, StepCache } from "../step_caches/step_cache.ts";
 
 /** The pictures to plan memory for. */
 export interface DrawingSize {
@@ -22,6 +24,20 @@ export interface DrawingSize {
   encodes?: boolean | undefined;
   /** Pictures whose tokens stand behind those of the latents, in the sizes in which Kontext and FLUX.2 encode them. */
   seen?: readonly (readonly [H: number, W: number])[] | undefined;
+  /** Leaves steps out. */
+  cache?: StepCache | undefined;
+}
+
+/** Calls a model as a step does, for `Model.measure`: once for each list of arguments, in all parts that a cache takes. */
+export function rehearse<Args extends readonly unknown[]>(
+  model: Predicting<Args>,
+  cache: StepCache | undefined,
+  ...calls: readonly Args[]
+): void {
+  for (const args of calls) {
+    if (cache) cache.begin(model, 1).rehearse(args[0] as Tensor, () => args);
+    else model.forward(...args);
+  }
 }
 
 /** A model at its work in a pipeline. */

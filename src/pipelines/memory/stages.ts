@@ -1,7 +1,9 @@
 import {
   type Autoencoder,
   Flux2Transformer2DModel,
+  type Flux2Transformer2DOptions,
   type FluxTransformer2DModel,
+  type FluxTransformer2DOptions,
   type Model,
   type UNet2DConditionModel,
   ZImageControlNetModel,
@@ -13,7 +15,7 @@ import { type Tensor, zeros } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "../../models/flux_transformer_2d/pos_embed.ts";
 import { sidesOfArea } from "../flux/sizes.ts";
 import { latentSide } from "../size.ts";
-import type { DrawingSize, PartsByName, Stage } from "./stage.ts";
+import { type DrawingSize, type PartsByName, rehearse, type Stage } from "./stage.ts";
 import { unetStages } from "./unet_stages.ts";
 
 const FLUX_SIDE = 128; // latents of a picture of 1024²
@@ -58,39 +60,43 @@ function flux2Step(
   size: DrawingSize,
   guided: boolean,
 ): number {
-  const { batch = 1, tokens = 512 } = size;
-  const rows = guided ? 2 * batch : batch;
+  const { batch = 1, tokens = 512, cache } = size;
+  const calls = guided && cache ? 2 : 1; // one for each half
+  const rows = guided && !cache ? 2 * batch : batch;
   const { in_channels, joint_attention_dim, guidance_embeds } = transformer.config;
   const [h, w] = sides({ vae }, size).map((side) => Math.ceil(side / 2)) as [number, number];
   const imgIds = [...flux2ImageIds([h, w]), ...referenceIds(seenTokens(vae, size))];
-  return transformer.measure(() =>
-    transformer.forward(zeros([rows, imgIds.length, in_channels]), {
-      encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
-      imgIds,
-      txtIds: flux2TextIds(tokens),
-      timestep: 1,
-      guidance: guidance_embeds ? 1 : undefined,
-    })
-  );
+  const options: Flux2Transformer2DOptions = {
+    encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
+    imgIds,
+    txtIds: flux2TextIds(tokens),
+    timestep: 1,
+    guidance: guidance_embeds ? 1 : undefined,
+  };
+  const call: [Tensor, typeof options] = [zeros([rows, imgIds.length, in_channels]), options];
+  return transformer.measure(() => rehearse(transformer, cache, ...[call, call].slice(0, calls)));
 }
 
 /** Bytes of a step of FLUX.1, and of the modulations computed before for all steps. */
 function fluxStep(transformer: FluxTransformer2DModel, vae: Autoencoder, size: DrawingSize): number {
-  const { batch = 1, tokens = 512, steps = 28, isGuided } = size;
-  const rows = isGuided ? 2 * batch : batch;
+  const { batch = 1, tokens = 512, steps = 28, isGuided, cache } = size;
+  const calls = isGuided && cache ? 2 : 1; // one for each half
+  const rows = isGuided && !cache ? 2 * batch : batch;
   const { joint_attention_dim } = transformer.config;
   const seen = seenTokens(vae, size).map(([h, w]) => [2 * h, 2 * w] as const); // a token covers 2×2 latents
   const imgIds = [sides({ vae }, size), ...seen].flatMap(imageIds);
   const width = modulationWidth(transformer.config);
+  const options: FluxTransformer2DOptions = {
+    encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
+    imgIds,
+    txtIds: textIds(tokens),
+    modulation: zeros([rows, width]),
+  };
+  const call: [Tensor, typeof options] = [zeros([rows, imgIds.length, transformer.inChannels]), options];
   const activations = transformer.measure(() =>
-    transformer.forward(zeros([rows, imgIds.length, transformer.inChannels]), {
-      encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
-      imgIds,
-      txtIds: textIds(tokens),
-      modulation: zeros([rows, width]),
-    })
+    rehearse(transformer, cache, ...[call, call].slice(0, calls))
   );
-  return activations + steps * rows * width * 4; // f32
+  return activations + steps * calls * rows * width * 4; // f32
 }
 
 /** A step of Z-Image with both halves, as it is guided by a prompt where nothing else is said, and its ControlNet's. */
@@ -100,27 +106,26 @@ function zImageStage(
   size: DrawingSize,
   net: ZImageControlNetModel | undefined,
 ): Stage {
-  const { batch = 1, tokens = 512 } = size;
+  const { batch = 1, tokens = 512, cache } = size;
   const rows = 2 * batch;
   const { in_channels, cap_feat_dim } = model.config;
   const latents = sides({ vae }, size);
   const input = () =>
     [zeros([rows, in_channels, ...latents]), 0, zeros([rows, tokens, cap_feat_dim])] as const;
   if (!net) {
-    return { name: "transformer", model, activations: model.measure(() => model.forward(...input())) };
+    const activations = model.measure(() => rehearse(model, cache, [...input(), {}]));
+    return { name: "transformer", model, activations };
   }
   ZImageControlNetModel.fromTransformer(net, model);
   const context = zeros([rows, net.config.control_in_dim, ...latents]);
   let added: Record<number, Tensor> = {};
-  const control = () => net.measure(() => added = net.forward(...input(), context).controlnetBlockSamples);
-  const shared = model.measure(control); // layers of the transformer that the ControlNet calls
   let own = 0;
-  const step = model.measure(() => {
-    own = control();
-    model.forward(...input(), { controlnetBlockSamples: added });
+  const activations = model.measure(() => { // with the layers that the ControlNet calls
+    own = net.measure(() => added = net.forward(...input(), context).controlnetBlockSamples);
+    rehearse(model, cache, [...input(), { controlnetBlockSamples: added }]);
   });
   const beside = [{ name: "controlnet", model: net, activations: own }];
-  return { name: "transformer", model, activations: shared + step, beside };
+  return { name: "transformer", model, activations, beside };
 }
 
 /** Decodes the pictures, and encodes those that are given, one by one. Each size has arenas of its own, which stay. */

@@ -11,7 +11,7 @@ import {
 } from "../../models/mod.ts";
 import { emptyOptions } from "../../models/unet_2d_condition/inputs.ts";
 import { type Tensor, zeros } from "../../tensor/mod.ts";
-import type { DrawingSize, PartsByName, Stage } from "./stage.ts";
+import { type DrawingSize, type PartsByName, rehearse, type Stage } from "./stage.ts";
 
 /** The parts beside a UNet that a plan counts. */
 interface UNetParts {
@@ -31,7 +31,7 @@ const CLIP_TOKENS = 77;
  */
 export function unetStages(
   parts: PartsByName,
-  { batch = 1 }: DrawingSize,
+  { batch = 1, cache }: DrawingSize,
   [h, w]: readonly [h: number, w: number],
 ): Stage[] {
   const { unet, controlnet = [], adapter = [], vae, imageEncoder, ipAdapters = [] } = parts as Partial<
@@ -53,13 +53,14 @@ export function unetStages(
     control = nets.map((net) => controlStep(net, rows, [h, w]));
     images = adapters.map((adapter) => seenBy(adapter, imageEncoder!, rows));
     const residuals = control[0]?.result; // sums of several have the same shapes
-    unet.forward(...stepOf(unet, rows, [h, w]), {
+    const options = {
       ...emptyOptions(rows, unet.config),
       downBlockAdditionalResiduals: residuals?.slice(0, -1),
       midBlockAdditionalResidual: residuals?.at(-1),
       downIntrablockAdditionalResiduals: features[0]?.result,
       imageAttention: images.map(({ result }) => result),
-    });
+    };
+    rehearse(unet, cache, [...stepOf(unet, rows, [h, w]), options]);
   });
   const stages = (name: string, models: readonly Model[], measured: readonly Measured<unknown>[]): Stage[] =>
     models.map((model, i) => ({

@@ -1,4 +1,4 @@
-import type { Autoencoder, UNet2DConditionModel } from "../../models/mod.ts";
+import type { Autoencoder, UNet2DConditionModel, UNet2DConditionOptions } from "../../models/mod.ts";
 import { misfits, type Scheduler } from "../../schedulers/mod.ts";
 import { cat, free, type Tensor } from "../../tensor/mod.ts";
 import type { Controller } from "../latents/control.ts";
@@ -15,6 +15,7 @@ import { withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
 import type { PooledPromptEmbedsOptions, TextEmbeddings, TextOptions } from "../prompts.ts";
 import { expectNumber } from "../run_options.ts";
+import { cachingOf, type ModelCall, ModelCalls } from "../step_caches/model_calls.ts";
 import { embedPrompts, inOneBatch, type PromptEncoder, type PromptOptions } from "./prompts.ts";
 
 /** Options of every Stable Diffusion pipeline, with diffusers' defaults. */
@@ -102,6 +103,9 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   owned?: readonly Tensor[] | undefined;
 }
 
+/** Arguments of a call of the UNet. */
+type UNetCallArgs = [sample: Tensor, t: number, states: Tensor, options: UNet2DConditionOptions];
+
 /** Draws pictures from latents with noise. */
 export async function draw(
   parts: UNetParts,
@@ -122,16 +126,23 @@ export async function draw(
     addedCond: pooled && { textEmbeds: half(pooled), timeIds: timeIds.slice(guided ? B : 0) },
     imageAttention: images?.alone,
   };
-  const predictor =
-    (how: "residuals" | "shapes", conditions: typeof both) => (input: Tensor, t: number, step: number) => {
-      const residuals = control?.[how]({ input, t, step, ...conditions });
-      const { states, ...others } = conditions;
-      return unet.forward(extend(input), t, states, { ...others, timestepCond, ...residuals }).sample;
-    };
+  const caching = cachingOf(options.cache, timesteps);
+  const calls = (how: "residuals" | "shapes", conditions: typeof both) => {
+    const call = (x: Tensor, t: number, step: number): ModelCall<UNetCallArgs> => ({
+      x,
+      args: () => {
+        const residuals = control?.[how]({ input: x, t, step, ...conditions });
+        const { states, ...others } = conditions;
+        return [extend(x), t, states, { ...others, timestepCond, ...residuals }];
+      },
+    });
+    return new ModelCalls(unet, (input, t, step) => [call(input, t, step)], caching);
+  };
   if (options.preview) await prepareColors(parts, options);
-  const work = () => predictor("shapes", both)(guided ? cat([start, start]) : start, timesteps[0]!, 0);
-  const [predict, predictCond] = [predictor("residuals", both), predictor("residuals", alone)];
-  const loop = { scheduler, vae, guided, predict, predictCond, after };
+  const work = () => calls("shapes", both).rehearse(guided ? cat([start, start]) : start, timesteps[0]!, 0);
+  using model = calls("residuals", both);
+  using condModel = calls("residuals", alone);
+  const loop = { scheduler, vae, guided, model, condModel, after };
   const latents = await withModels(
     parts,
     [unet, ...control?.models ?? []],

@@ -1,5 +1,5 @@
 import { free, type Tensor } from "../../tensor/mod.ts";
-import type { ZImageControlNetModel } from "../../models/mod.ts";
+import type { ZImageControlNetModel, ZImageTransformer2DOptions } from "../../models/mod.ts";
 import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { tellUnguided } from "../latents/guidance.ts";
 import { cfgNormalization } from "../latents/guiders.ts";
@@ -14,6 +14,7 @@ import { withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
 import { expectNumber } from "../run_options.ts";
 import { latentSide } from "../size.ts";
+import { cachingOf, type ModelCall, ModelCalls } from "../step_caches/model_calls.ts";
 import type { ZImageParts } from "./parts.ts";
 import { type Captions, embedPrompts, rowsOf, type ZImagePromptOptions } from "./prompts.ts";
 
@@ -89,6 +90,9 @@ export async function beginRun(
   };
 }
 
+/** Arguments of a call of the transformer. */
+type ZImageCallArgs = [x: Tensor, t: number, capFeats: Tensor, options: ZImageTransformer2DOptions];
+
 /** A ControlNet at work in a run. */
 export interface ZImageControl {
   readonly net: ZImageControlNetModel;
@@ -119,23 +123,36 @@ export async function draw(
 ): Promise<LatentOutput> {
   const { transformer, vae, scheduler } = parts;
   const { guidanceScale, cfgNormalization: most = 0, cfgTruncation = 1, guidance } = options;
-  const velocity = ({ states, lengths }: Captions, isMeasured = false) => (input: Tensor, t: number) => {
-    const controlnetBlockSamples = control &&
-      samplesOf(control, input, timeOf(t), { states, lengths }, isMeasured);
-    const options = { capLengths: lengths, controlnetBlockSamples };
-    return transformer.forward(input, timeOf(t), states, options).sample.neg(); // it predicts the way to the picture
+  const caching = cachingOf(options.cache, timesteps);
+  const velocity = (captions: Captions, isMeasured = false) => {
+    const { states, lengths: capLengths } = captions;
+    const call = (x: Tensor, t: number): ModelCall<ZImageCallArgs> => {
+      const args = (
+        controlnetBlockSamples?: Readonly<Record<number, Tensor>>,
+      ): ZImageCallArgs => [x, timeOf(t), states, { capLengths, controlnetBlockSamples }];
+      return {
+        x,
+        args: () => args(control && samplesOf(control, x, timeOf(t), captions, isMeasured)),
+        frontArgs: () => args(), // the ControlNet adds behind the first block
+        cut: (sample) => sample.neg(), // it predicts the way to the picture
+      };
+    };
+    return new ModelCalls(transformer, (input, t) => [call(input, t)], caching);
   };
+  using model = velocity(captions);
+  using condModel = velocity(guided ? rowsOf(captions, B, 2 * B) : captions);
   const loop = {
     scheduler,
     vae,
     guided,
-    predict: velocity(captions),
-    predictCond: velocity(guided ? rowsOf(captions, B, 2 * B) : captions),
+    model,
+    condModel,
     guides: (t: number) => timeOf(t) <= cfgTruncation || cfgTruncation > 1,
     after,
   };
   if (options.preview) await prepareColors(parts, options);
-  const work = () => velocity(captions, true)(guided ? start.repeat([2, 1, 1, 1]) : start, timesteps[0]!);
+  const work = () =>
+    velocity(captions, true).rehearse(guided ? start.repeat([2, 1, 1, 1]) : start, timesteps[0]!, 0);
   const latents = await withModels(
     parts,
     [transformer, control?.net],

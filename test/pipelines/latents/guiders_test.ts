@@ -46,10 +46,12 @@ async function guided(options: LatentLoopOptions): Promise<{ results: Tensor[]; 
     } as unknown as Scheduler,
     vae: undefined as unknown as AutoencoderKL,
     guided: true,
-    predict: (_, t) => cat([at(uncond!, t), at(cond!, t)]),
-    predictCond: (_, t) => {
-      alone.push(t);
-      return at(cond!, t).clone(); // the loop frees it
+    model: { predict: (_, t) => cat([at(uncond!, t), at(cond!, t)]) },
+    condModel: {
+      predict(_, t) {
+        alone.push(t);
+        return at(cond!, t).clone(); // the loop frees it
+      },
     },
   };
   await denoise(zeros([2, 4, 6, 5]), Array.from({ length: steps }, (_, i) => i), loop, {

@@ -1,0 +1,21 @@
+import { easyCache, firstBlockCache, type StepCache, teaCache } from "denoise/pipelines";
+
+/** Step caches by their names on the command line. */
+const CACHES: Readonly<Record<string, (options: { threshold?: number }) => StepCache>> = {
+  "first-block": firstBlockCache,
+  tea: teaCache,
+  easy: easyCache,
+};
+
+/** Reads `KIND[:threshold]`, e.g. `first-block:0.1`; the threshold is the kind's own where none is given. */
+export function readCache(text: string): StepCache {
+  const [, kind = "", threshold] = /^([^:]*)(?::(.*))?$/.exec(text) ?? [];
+  const isNumber = threshold === undefined || threshold.trim() !== "" && Number.isFinite(Number(threshold));
+  if (Object.hasOwn(CACHES, kind) && isNumber) {
+    return CACHES[kind]!(threshold === undefined ? {} : { threshold: Number(threshold) });
+  }
+  const names = Object.keys(CACHES);
+  throw new TypeError(
+    `expected ${names.slice(0, -1).join(", ")} or ${names.at(-1)}, or e.g. first-block:0.1`,
+  );
+}
