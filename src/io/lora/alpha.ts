@@ -1,7 +1,5 @@
-import { z } from "zod";
-import { parseConfig } from "../config.ts";
-import { parseJson } from "../files/json.ts";
 import { unwrapped } from "../names/lora.ts";
+import { patternOf, type PeftConfig, readHeaderConfigs } from "./peft_config.ts";
 
 /** Source of alpha: a tensor, the metadata of the file, or the rank, so that the factor is 1. */
 export type AlphaSource = "tensor" | "metadata" | "rank";
@@ -23,24 +21,6 @@ export interface AlphaOf {
   readonly wide: boolean;
 }
 
-/** The config that peft writes of an adapter. */
-const peftConfig = z.looseObject({
-  lora_alpha: z.number().nullish(),
-  /** The same of LoHa and LoKr. */
-  alpha: z.number().nullish(),
-  r: z.number().nullish(),
-  /** Alphas and ranks of layers whose names end so. */
-  alpha_pattern: z.record(z.string(), z.number()).nullish(),
-  rank_pattern: z.record(z.string(), z.number()).nullish(),
-  use_rslora: z.boolean().nullish(),
-  use_dora: z.boolean().nullish(),
-  /** Of OFT. */
-  use_cayley_neumann: z.boolean().nullish(),
-  num_cayley_neumann_terms: z.int().min(1).max(64).nullish(),
-  block_share: z.boolean().nullish(),
-  coft: z.boolean().nullish(),
-});
-
 /** How peft makes a rotation R of a skew matrix Q. */
 export interface PeftRotation {
   /** R = I + 2 Q + 2 Q² + … + Qⁿ⁻¹ with so many terms; else (I − Q)(I + Q)⁻¹. */
@@ -48,8 +28,6 @@ export interface PeftRotation {
   /** One block is for all. */
   readonly isShared: boolean;
 }
-
-const COMPONENTS = ["unet", "transformer", "text_encoder", "text_encoder_2"];
 
 /** Alphas in the metadata of kohya's trainer: of layers, and of convolutions with more than one tap. */
 interface KohyaAlphas {
@@ -59,12 +37,14 @@ interface KohyaAlphas {
 
 /** Alphas that the metadata of a file has, for pairs without a tensor of it. */
 export class AlphaNotes {
-  readonly #peft: ReadonlyMap<string, z.output<typeof peftConfig>>;
+  readonly #peft: ReadonlyMap<string, PeftConfig>;
   readonly #kohya: KohyaAlphas;
 
-  /** `where` is the file's path in errors. */
-  constructor(metadata: ReadonlyMap<string, string>, where: string) {
-    this.#peft = readPeft(metadata.get("lora_adapter_metadata"), where);
+  /** `config` is the one beside the file, `where` the file's path in errors. */
+  constructor(metadata: ReadonlyMap<string, string>, config: PeftConfig | undefined, where: string) {
+    this.#peft = config
+      ? new Map([["", config]])
+      : readHeaderConfigs(metadata.get("lora_adapter_metadata"), where);
     this.#kohya = readKohya(metadata);
   }
 
@@ -106,31 +86,12 @@ export class AlphaNotes {
   }
 
   /** peft's config for a layer, and the layer's name there. */
-  #configOf(wrapped: string): { config: z.output<typeof peftConfig> | undefined; layer: string } {
+  #configOf(wrapped: string): { config: PeftConfig | undefined; layer: string } {
     const name = unwrapped(wrapped);
     const [, component = "", layer = name] = /^(unet|transformer|text_encoder(?:_2)?)\.(.*)$/.exec(name) ??
       [];
     return { config: this.#peft.get(component) ?? this.#peft.get(""), layer };
   }
-}
-
-/** The value for the end of a layer's name. */
-function patternOf(patterns: Readonly<Record<string, number>> | null | undefined, layer: string) {
-  return Object.entries(patterns ?? {}).find(([end]) => layer === end || layer.endsWith(`.${end}`))?.[1];
-}
-
-/** peft's configs by component, as `unet.lora_alpha`; of a component that was saved alone, by "". */
-function readPeft(text: string | undefined, where: string): Map<string, z.output<typeof peftConfig>> {
-  if (text === undefined) return new Map();
-  const what = `the lora_adapter_metadata of ${where}`;
-  const json = Object.entries(parseJson(text, what) as Record<string, unknown>);
-  const configs = [...COMPONENTS, ""].map((component) => {
-    const front = component && `${component}.`;
-    const own = json.filter(([key]) => key.startsWith(front) && !key.slice(front.length).includes("."));
-    const entries = own.map(([key, value]) => [key.slice(front.length), value]);
-    return [component, parseConfig(peftConfig, Object.fromEntries(entries), what)] as const;
-  });
-  return new Map(configs.filter(([, config]) => Object.keys(config).length > 0));
 }
 
 /** kohya's trainer writes numbers as strings; others, such as "None" or "Dynamic", are ignored. */

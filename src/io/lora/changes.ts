@@ -77,7 +77,8 @@ interface Source {
 
 /** The changes that a layer's tensors make; throws where some are missing, or do not fit each other. */
 export function changesOf(found: Found, source: Source): LoraChange[] {
-  return [productOf(found, source), rotationOf(found, source), ...ownValues(found, source)].filter((change) =>
+  const { whole, differences } = ownValues(found, source); // what is added goes onto values in place of the model's
+  return [...whole, productOf(found, source), rotationOf(found, source), ...differences].filter((change) =>
     change !== undefined
   );
 }
@@ -177,7 +178,10 @@ function fitsMagnitudes(
 }
 
 /** Differences of weights and biases, and values in place of theirs. */
-function ownValues(found: Found, source: Source): LoraChange[] {
+function ownValues(
+  found: Found,
+  source: Source,
+): { whole: LoraChange[]; differences: LoraChange[] } {
   const { name, notes, alpha } = source;
   const whole = { name, rank: 0, alpha: 1, source: "rank", factor: 1 } as const;
   const make = (
@@ -193,13 +197,14 @@ function ownValues(found: Found, source: Source): LoraChange[] {
     return [{ ...change, rows, columns: rows && size(info.shape) / rows }];
   };
   const rank = found.down?.shape[0] ?? 1;
-  return [
-    ...make("difference", "weight", "diff"),
-    ...make("difference", "bias", "diff_b"),
-    ...make("difference", "bias", "up_bias", notes.of({ name, rank, wide: false }, alpha)),
-    ...make("whole weight", "weight", "set_weight"),
-    ...make("whole weight", "bias", "set_bias"),
-  ];
+  return {
+    whole: [...make("whole weight", "weight", "set_weight"), ...make("whole weight", "bias", "set_bias")],
+    differences: [
+      ...make("difference", "weight", "diff"),
+      ...make("difference", "bias", "diff_b"),
+      ...make("difference", "bias", "up_bias", notes.of({ name, rank, wide: false }, alpha)),
+    ],
+  };
 }
 
 function kindOf(found: Found): "LoRA" | "LoCon" | "LoHa" | "LoKr" | undefined {

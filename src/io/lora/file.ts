@@ -5,6 +5,7 @@ import { quote } from "../files/errors.ts";
 import { type Alpha, AlphaNotes } from "./alpha.ts";
 import { changesOf, type Found, type LoraChange, type Role } from "./changes.ts";
 import { formatOf, unbuiltKind } from "./kinds.ts";
+import { isPeftFile, isSavedWhole, type PeftConfig, readAdapterConfig } from "./peft_config.ts";
 
 /** Two matrices whose product is added to a layer's weight. */
 export interface LoraPair extends Alpha {
@@ -28,6 +29,8 @@ export interface LoraFile {
   readonly changes: readonly LoraChange[];
   /** Keys that belong to neither. */
   readonly others: readonly string[];
+  /** What the user should know of it, in a line each. */
+  readonly notices: readonly string[];
 }
 
 /** `….lora_down.weight`, `….lora_A.default.weight`, `…to_q_lora.up.weight`, `….qkv_lora1.down.weight`, … */
@@ -37,7 +40,7 @@ const ALPHA = /^(.*?)(?:[._]lora(\d?)(?:_\w+)?)?\.alpha$/;
 
 /** Tensors of other kinds, which may have the name of a half or of an adapter behind theirs. */
 const OTHER =
-  /^(.*)\.(hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|lora_mid|dora_scale|lora_magnitude_vector|diff(?:_b)?|[wb]_norm|set_weight|oft_blocks|rescale|oft_R|(?:lora_(?:B|up)|modules_to_save)(?=(?:\.[^.]+)?\.bias$)|modules_to_save)(?:\.[^.]+)??(?:\.weight|\.bias)?$/;
+  /^(.*)\.(hada_w[12]_[ab]|hada_t[12]|lokr_w[12](?:_[ab])?|lokr_t2|lora_mid|dora_scale|lora_magnitude_vector|diff(?:_b)?|[wb]_norm|set_weight|oft_blocks|rescale|oft_R|(?:lora_(?:B|up)|modules_to_save)(?=(?:\.[^.]+)?\.bias$)|base_layer(?=\.bias$)|modules_to_save)(?:\.[^.]+)??(?:\.weight|\.bias)?$/;
 
 /** Whole weights of norms of queries and keys, which Control LoRAs of FLUX.1 hold beside their pairs. */
 const NORM = /^(.*\.(?:norm(?:_added)?_[qk](?=\.weight$)|norm\.(?:query|key)_norm(?=\.scale$)))\.\w+$/;
@@ -48,6 +51,7 @@ const ROLES: Readonly<Record<string, Role>> = {
   "b_norm": "diff_b",
   "lora_B.bias": "up_bias",
   "lora_up.bias": "up_bias",
+  "base_layer.bias": "set_bias",
   "modules_to_save.weight": "set_weight",
   "modules_to_save.bias": "set_bias",
 };
@@ -56,7 +60,8 @@ const ROLES: Readonly<Record<string, Role>> = {
 export async function readLora(checkpoint: Checkpoint, path: string): Promise<LoraFile> {
   const { tensors, metadata } = checkpoint;
   const keys = [...tensors.keys()];
-  const notes = new AlphaNotes(metadata, path);
+  const config = await readAdapterConfig(path);
+  const notes = new AlphaNotes(metadata, config, path);
   const unbuilt = keys.find(unbuiltKind);
   if (unbuilt !== undefined) {
     throw new Error(
@@ -65,7 +70,7 @@ export async function readLora(checkpoint: Checkpoint, path: string): Promise<Lo
       }), which is not built`,
     );
   }
-  const { layers, others } = sort(tensors);
+  const { layers, others } = sort(tensors, config);
   const pairs: LoraPair[] = [];
   const changes: LoraChange[] = [];
   for (const [name, found] of layers) {
@@ -81,15 +86,23 @@ export async function readLora(checkpoint: Checkpoint, path: string): Promise<Lo
   }
   if (notes.dora && !changes.some(({ tensors }) => tensors.lora_magnitude_vector)) {
     throw new Error(
-      `Cannot load ${path}: expected the magnitudes of DoRA, as its header has use_dora, got none; ` +
+      `Cannot load ${path}: expected the magnitudes of DoRA, as its config has use_dora, got none; ` +
         "the file is incomplete, save it again",
     );
   }
-  return { path, format: formatOf(keys), pairs, changes, others };
+  const isAlone = isPeftFile(path) && !config &&
+    [...pairs, ...changes].some(({ source }) => source === "rank");
+  const notices = isAlone
+    ? [`${path}: alphas are taken for the ranks, as there is no adapter_config.json beside it`]
+    : [];
+  return { path, format: formatOf(keys), pairs, changes, others, notices };
 }
 
 /** Tensors of adapters by layer, and all other keys. */
-function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, Found>; others: string[] } {
+function sort(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  config: PeftConfig | undefined,
+): { layers: Map<string, Found>; others: string[] } {
   const layers = new Map<string, { [role in Role]?: TensorInfo }>();
   const others: string[] = [];
   const norms = new Map<string, TensorInfo>();
@@ -107,7 +120,10 @@ function sort(tensors: ReadonlyMap<string, TensorInfo>): { layers: Map<string, F
     else if (owner !== undefined) layer(owner, ownNumber).alpha = info;
     else if (name !== undefined) layer(name)[roleOf(role, key)] = info;
     else if (norm !== undefined) norms.set(norm, info);
-    else others.push(key);
+    else if (config && isSavedWhole(config, key)) {
+      const [, own, end] = /^(.*)\.(weight|bias)$/.exec(key)!;
+      layer(own!)[end === "weight" ? "set_weight" : "set_bias"] = info;
+    } else others.push(key);
   }
   const isLora = layers.values().some(({ down, up }) => down ?? up); // else a model, which has such norms, too
   for (const [name, info] of norms) {

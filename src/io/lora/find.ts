@@ -4,6 +4,7 @@ import { isFile } from "../hub/cache.ts";
 import { type ResolveOptions, resolveRepo } from "../hub/resolve_repo.ts";
 import { processEnv } from "../hub/settings.ts";
 import { isSingleFile } from "../single_file/options.ts";
+import { adapterConfigOf } from "./peft_config.ts";
 
 /** A kind of file that is added to models. */
 export interface AdditionKind {
@@ -41,12 +42,12 @@ export async function findLora(
   const { folder, files } = await resolveRepo(repo, {
     ...options,
     revision,
-    files: (listing) => [
-      path !== undefined && isSingleFile(path) ? path : chooseLora(listing, pathOrRepo, {
-        ...options,
-        subfolder: path ?? options.subfolder,
-      }, kind),
-    ],
+    files: (listing) => {
+      const chosen = path !== undefined && isSingleFile(path)
+        ? path
+        : chooseLora(listing, pathOrRepo, { ...options, subfolder: path ?? options.subfolder }, kind);
+      return [chosen, ...adapterConfigOf(listing, chosen)];
+    },
   });
   return join(folder, files[0]!);
 }
@@ -61,7 +62,8 @@ export function chooseLora(
   if (weightName !== undefined) return subfolder ? `${subfolder}/${weightName}` : weightName;
   const here = listing.filter((name) => dirname(name) === (subfolder ?? "."));
   for (const ending of [".safetensors", ".bin", ".pt"]) {
-    const usual = here.find((name) => name.endsWith(`${usualName}${ending}`));
+    const usual = here.find((name) => name.endsWith(`${usualName}${ending}`)) ??
+      here.find((name) => adapterConfigOf(here, name).length > 0 && name.endsWith(ending));
     if (usual) return usual;
     // Training leaves these in the folder of a LoRA.
     const files = here.filter((name) =>

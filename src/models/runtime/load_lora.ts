@@ -112,6 +112,7 @@ export async function loadLora(
     for (const model of attached) await model.adapters.remove(adapterName);
     throw error;
   }
+  for (const notice of file.notices) onNotice(notice);
   if (unmatched.length) onNotice(`${path}: not used, as no layer has these names: ${some(unmatched)}`);
   if (file.others.length) {
     onNotice(`${path}: not used, as they are of no kind that is known: ${some(file.others)}`);

@@ -179,7 +179,7 @@ Deno.test("readLora() refuses DoRA of which only the header tells", async () => 
   const metadata = { lora_adapter_metadata: '{"unet.use_dora": true}' };
   await assert.rejects(read({ "unet.x.lora_A.weight": down, "unet.x.lora_B.weight": up }, metadata), {
     message:
-      "Cannot load lora.safetensors: expected the magnitudes of DoRA, as its header has use_dora, got none; " +
+      "Cannot load lora.safetensors: expected the magnitudes of DoRA, as its config has use_dora, got none; " +
       "the file is incomplete, save it again",
   });
 });

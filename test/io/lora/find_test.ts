@@ -83,6 +83,25 @@ for (const [text, content] of addresses) {
   });
 }
 
+Deno.test("findLora() fetches the config beside a file of peft", async () => {
+  const files = { "adapter_config.json": "{}", "adapter_model.safetensors": "a", "extra.safetensors": "b" };
+  await using hub = new HubServer({ files });
+  for (const text of ["owner/tiny", "owner/tiny/adapter_model.safetensors"]) {
+    await using cache = await Cache.create();
+    const all: Record<string, string> = {
+      HOME: cache.path,
+      HF_HUB_CACHE: cache.path,
+      HF_ENDPOINT: hub.endpoint,
+    };
+    const path = await findLora(text, { env: (name) => all[name] });
+    assert.equal(await Deno.readTextFile(path), "a");
+    assert.equal(
+      await Deno.readTextFile(path.replace("adapter_model.safetensors", "adapter_config.json")),
+      "{}",
+    );
+  }
+});
+
 Deno.test("findLora() says which files there are, as one may name them", async () => {
   await using hub = new HubServer({ files: styles });
   await using cache = await Cache.create();

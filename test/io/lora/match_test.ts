@@ -299,7 +299,7 @@ function pairOf(name: string, down: number[], up: number[]): LoraPair {
 }
 
 function fileOf(pairs: LoraPair[], changes: LoraChange[] = []): LoraFile {
-  return { path: "lora.safetensors", format: "kohya", pairs, changes, others: [] };
+  return { path: "lora.safetensors", format: "kohya", pairs, changes, others: [], notices: [] };
 }
 
 /** Models whose layers all multiply, with a bias each. */
