@@ -168,8 +168,15 @@ export class Drawer implements AsyncDisposable {
     try {
       return await this.#drawn(task, { ...options, signal });
     } catch (error) {
-      if (error !== timeout.reason) throw error;
-      throw new RefusalError("timeout", `Cannot draw: expected to be done within ${seconds} s, and was not`);
+      if (error === timeout.reason) {
+        throw new RefusalError(
+          "timeout",
+          `Cannot draw: expected to be done within ${seconds} s, and was not`,
+        );
+      }
+      const isOfRequest = error instanceof RangeError &&
+        /^Cannot (draw|run|change) [^\n]*: expected /.test(error.message);
+      throw isOfRequest ? new RefusalError("invalid", error.message) : error;
     }
   }
 
@@ -219,7 +226,12 @@ export class Drawer implements AsyncDisposable {
       const { width, height } = image;
       const kept = recipeOf(pipeline, { ...settings, model: model.name, ...this.#kept }, contents); // stored as it ran
       const recipe: Recipe = { ...kept, size: `${width}x${height}`, seed };
-      pictures.push({ png: encodePng(image, recipeTexts(recipe, this.device)), width, height, recipe });
+      pictures.push({
+        png: new Uint8Array(encodePng(image, recipeTexts(recipe, this.device))),
+        width,
+        height,
+        recipe,
+      });
       signal?.throwIfAborted();
     }
     return { pictures, notices: [...notices] };

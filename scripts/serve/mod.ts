@@ -7,6 +7,8 @@ export {
   type DrawOptions,
   type DrawProgress,
 } from "./drawer.ts";
+export { LOOPBACK } from "./guard.ts";
+export { BODY, createHandler, type HandlerOptions } from "./handler.ts";
 export type { Size } from "../command_line/options.ts";
 export type { ModelOptions, Offer } from "./models.ts";
 export { RefusalError, type RefusalKind } from "./refusal.ts";

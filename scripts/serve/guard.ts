@@ -1,0 +1,54 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { MiddlewareHandler } from "hono";
+import { RefusalError } from "./refusal.ts";
+
+/** Names by which a server on this machine alone may be called. */
+export const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
+
+/**
+ * Refuses requests for other hosts than these, whatever address they come to: a page whose own name leads here (DNS
+ * rebinding) gets nothing. Refuses those of other sites' pages, too, which browsers send without asking.
+ */
+export function ownHost(hosts: readonly string[] | undefined): MiddlewareHandler {
+  return async ({ req }, next) => {
+    const host = req.header("host") ?? "";
+    const name = host.replace(/:\d+$/, "").toLowerCase();
+    if (hosts && !hosts.includes(name)) {
+      const message = `Cannot answer for the host ${JSON.stringify(name)}: expected ${hosts.join(" or ")}`;
+      throw new RefusalError("forbidden", message);
+    }
+    const origin = req.header("origin");
+    if (origin !== undefined && !isOf(origin, host)) {
+      throw new RefusalError(
+        "forbidden",
+        "Cannot answer a page of another site: call from a program, or from here",
+      );
+    }
+    await next();
+  };
+}
+
+function isOf(origin: string, host: string): boolean {
+  return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+}
+
+/** Refuses requests without the key, as `Authorization: Bearer KEY`; how long that takes tells nothing about the key. */
+export function withKey(key: string): MiddlewareHandler {
+  const wanted = digest(key);
+  return async ({ req }, next) => {
+    const [, given] = /^Bearer +(.+)$/i.exec(req.header("authorization") ?? "") ?? [];
+    if (given === undefined || !timingSafeEqual(digest(given), wanted)) {
+      const got = given === undefined ? "none" : "another";
+      throw new RefusalError(
+        "unauthorized",
+        `Cannot answer: expected this server's key as a bearer token, got ${got}`,
+      );
+    }
+    await next();
+  };
+}
+
+/** Of one length whatever the text. */
+function digest(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}

@@ -1,0 +1,67 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import type { Drawer } from "./drawer.ts";
+import { ownHost, withKey } from "./guard.ts";
+import { RefusalError } from "./refusal.ts";
+import { openAIRoutes } from "./routes/openai.ts";
+import { answerError } from "./routes/openai_errors.ts";
+import { PictureStore } from "./store.ts";
+
+/** Options of a handler. */
+export interface HandlerOptions {
+  /** A key that clients must send as a bearer token; without one everybody who reaches the server draws. */
+  readonly key?: string | undefined;
+  /** Names and addresses by which the server may be called, without port; any by default. `LOOPBACK` has those of this machine. */
+  readonly hosts?: readonly string[] | undefined;
+  /** Bytes of a request's body; 64 MiB by default. */
+  readonly body?: number | undefined;
+}
+
+/** Bytes of a body where an operator says nothing else. */
+export const BODY: number = 2 ** 26;
+
+/**
+ * A server's function from requests to responses, for `Deno.serve`, or to mount in a server of one's own:
+ *
+ * ```ts ignore
+ * const handler = createHandler(drawer, { key: Deno.env.get("KEY"), hosts: LOOPBACK });
+ * Deno.serve({ hostname: "127.0.0.1", port: 7860 }, handler);
+ * ```
+ */
+export function createHandler(
+  drawer: Drawer,
+  { key, hosts, body = BODY }: HandlerOptions = {},
+): (request: Request) => Promise<Response> {
+  const store = new PictureStore();
+  const app = new Hono();
+  app.onError(answerError);
+  app.notFound(({ req }) => {
+    throw new RefusalError("not found", `Cannot find ${req.method} ${req.path}`);
+  });
+  app.use(async (context, next) => {
+    await next();
+    context.header("X-Content-Type-Options", "nosniff");
+  });
+  app.use(ownHost(hosts));
+  app.get("/healthz", (context) => context.json({ status: "ok" }));
+  app.get("/pictures/:file{[0-9a-f]+\\.png}", (context) => { // its name is as good as a key
+    const png = store.get(context.req.param("file").replace(".png", ""));
+    if (!png) throw new RefusalError("not found", "Cannot find the picture: it is kept for an hour at most");
+    return context.body(png as Uint8Array<ArrayBuffer>, 200, {
+      "Content-Type": "image/png",
+      "Cache-Control": "private, max-age=3600, immutable",
+    });
+  });
+  if (key !== undefined) app.use(withKey(key));
+  app.use(bodyLimit({
+    maxSize: body,
+    onError: () => {
+      throw new RefusalError(
+        "too large",
+        `Cannot read the request: expected a body of at most ${body} bytes`,
+      );
+    },
+  }));
+  app.route("/v1", openAIRoutes(drawer, store));
+  return async (request) => await app.fetch(request);
+}

@@ -1,0 +1,61 @@
+import { basename } from "node:path";
+import { existsSync } from "node:fs";
+import * as option from "../command_line/options.ts";
+import { BODY } from "./handler.ts";
+import type { Offer } from "./models.ts";
+import { LIMITS } from "./task.ts";
+
+/** The command in the first line of `--help`. */
+export const usage = "scripts/serve.ts";
+
+/** The purpose in the second. */
+export const about =
+  "Draws what clients of OpenAI's images API ask for: POST /v1/images/generations and edits.";
+
+/** Options of the command line. */
+export const options = {
+  model: option.list<Offer>({
+    help: "a model to offer, a folder, a repository or one file; the first is drawn with where none is named",
+    takes: "[NAME=]PATH_OR_REPO",
+    value: undefined,
+    shown: "the embedded models/emoji-diffusion",
+    read: (text) => readOffer(text, "a folder, a file or a repository"),
+  }),
+  lora: option.list<Offer>({
+    help: "a LoRA to offer, which requests name with a scale, as style:0.8",
+    takes: "[NAME=]PATH_OR_REPO",
+    value: undefined,
+    read: (text) => {
+      const offer = readOffer(text, "a file or a repository");
+      if (!/[:,]/.test(offer.name)) return offer;
+      throw new TypeError("expected NAME=PATH_OR_REPO with a name that has neither : nor ,");
+    },
+  }),
+  host: option.text("the address to listen at; others than this machine's own need --key", "127.0.0.1"),
+  port: option.count("to listen at; 0 takes any that is free", 7860, 0, 65535),
+  key: {
+    ...option.text(
+      "what clients must send as a bearer token, as OpenAI's do; DENOISE_KEY in the environment, too",
+    ),
+    takes: "KEY",
+  },
+  memory: option.memory("of the GPU, for all models together; default: nine tenths"),
+  dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
+  quantize: option.choice("stores matrices in fewer bits", ["int8", "int4"]),
+  engine: option.choice("of WebGPU; default: Dawn, else Deno's", ["dawn", "deno"]),
+  adapter: option.text("part of the name of the GPU, where there are several"),
+  "max-pixels": option.count("of a picture", LIMITS.pixels),
+  "max-steps": option.count("of a request", LIMITS.steps),
+  "max-count": option.count("pictures of a request", LIMITS.count),
+  "max-seconds": option.count("from a request's turn to its last picture", LIMITS.seconds),
+  "max-waiting": option.count("requests in the queue", LIMITS.waiting, 0),
+  "max-body": { ...option.memory("of a request's body"), value: BODY, shown: "64MiB" },
+};
+
+/** Reads `NAME=PATH_OR_REPO`; without a name a repository has its own, a file or folder of this machine the last of its path. */
+function readOffer(text: string, expected: string): Offer {
+  const [, name, path] = /^(?:([^=/\\]+)=)?(.+)$/.exec(text) ?? [];
+  if (!path) throw new TypeError(`expected ${expected}, perhaps with a name: NAME=PATH_OR_REPO`);
+  const own = existsSync(path) ? basename(path).replace(/\.(safetensors|ckpt|gguf|bin|pt)$/i, "") : path;
+  return { name: name ?? own, path };
+}

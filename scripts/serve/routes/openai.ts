@@ -1,0 +1,113 @@
+import { Hono } from "hono";
+import type { Context } from "hono";
+import { streamSSE } from "hono/streaming";
+import type { Drawer, DrawnPicture } from "../drawer.ts";
+import { RefusalError } from "../refusal.ts";
+import type { PictureStore } from "../store.ts";
+import { answerError, openAIError } from "./openai_errors.ts";
+import { type ImageParams, readEditForm, readImageParams } from "./openai_params.ts";
+
+/** OpenAI's images API, as its clients call it below /v1. */
+export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
+  const created = now();
+  const modelOf = (id: string) => ({ id, object: "model", created, owned_by: "denoise" });
+  const app = new Hono();
+  app.onError(answerError);
+  app.get("/models", (context) => context.json({ object: "list", data: drawer.models.map(modelOf) }));
+  app.get("/models/:name{.+}", (context) => {
+    const name = context.req.param("name");
+    if (drawer.models.includes(name)) return context.json(modelOf(name));
+    throw new RefusalError("not found", `Cannot find the model ${name}`, "model");
+  });
+  app.post("/images/generations", async (context) => {
+    expectType(context, "application/json");
+    const body: unknown = await context.req.json().catch(() => {
+      throw new RefusalError("invalid", "Cannot draw: expected JSON, got something else");
+    });
+    return await answer(context, "image_generation", readImageParams(body));
+  });
+  app.post("/images/edits", async (context) => {
+    expectType(context, "multipart/form-data");
+    const form = await context.req.raw.formData().catch(() => {
+      throw new RefusalError("invalid", "Cannot edit: expected a form with files, got something else");
+    });
+    return await answer(context, "image_edit", await readEditForm(form));
+  });
+  return app;
+
+  async function answer(context: Context, event: string, params: ImageParams): Promise<Response> {
+    const { request, answer } = params;
+    const { signal } = context.req.raw;
+    if (!answer.stream) {
+      const { pictures } = await drawer.draw(request, { signal });
+      const data = pictures.map((picture) =>
+        answer.response_format === "url"
+          ? { url: addressOf(context, picture) }
+          : { b64_json: picture.png.toBase64() }
+      );
+      return context.json({ created: now(), data, ...about(pictures[0]!) });
+    }
+    await drawer.expect(request); // what is wrong is answered by a status, not in the stream
+    return streamSSE(context, async (stream) => {
+      const leaving = new AbortController();
+      stream.onAbort(() => leaving.abort());
+      const send = (kind: string, more: object) => {
+        const data = JSON.stringify({ type: `${event}.${kind}`, created_at: now(), ...more });
+        return stream.writeSSE({ event: `${event}.${kind}`, data });
+      };
+      const partials = partialsOf(answer.partial_images);
+      try {
+        const { pictures: [picture] } = await drawer.draw(request, {
+          signal: AbortSignal.any([leaving.signal, signal]),
+          onProgress: (progress) => progress.phase === "drawing" && partials.plan(progress.steps),
+          onPreview: answer.partial_images === 0 ? undefined : async (png, step) => {
+            const index = partials.take(step);
+            if (index === undefined) return;
+            await send("partial_image", { b64_json: png.toBase64(), partial_image_index: index, ...ABOUT });
+          },
+        });
+        await send("completed", { b64_json: picture!.png.toBase64(), ...about(picture!), usage: NOTHING });
+      } catch (error) {
+        if (leaving.signal.aborted || signal.aborted) return;
+        await stream.writeSSE({ event: "error", data: JSON.stringify(openAIError(error).body) });
+      }
+    });
+  }
+
+  function addressOf(context: Context, { png }: DrawnPicture): string {
+    return new URL(`/pictures/${store.put(png)}.png`, context.req.url).href;
+  }
+}
+
+const ABOUT = { output_format: "png", background: "opaque", quality: "auto" } as const;
+const NOTHING = { input_tokens: 0, output_tokens: 0, total_tokens: 0 } as const; // pictures here are not sold
+
+function about({ width, height }: DrawnPicture): object {
+  return { ...ABOUT, size: `${width}x${height}` };
+}
+
+function now(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+/** Refuses other types of bodies: browsers send those of forms to other sites without asking. */
+function expectType({ req }: Context, type: string): void {
+  const got = req.header("content-type") ?? "none";
+  if (got.toLowerCase().startsWith(type)) return;
+  throw new RefusalError("invalid", `Cannot draw: expected a body of type ${type}, got ${got}`);
+}
+
+/** Which steps' previews are sent: so many, evenly spread over the steps before the last. */
+function partialsOf(count: number) {
+  let due: number[] = [];
+  return {
+    plan: (steps: number) => {
+      due = Array.from({ length: count }, (_, i) => Math.floor((i + 1) * steps / (count + 1)) - 1);
+    },
+    /** The number of a step's preview; undefined where it is not sent. */
+    take: (step: number) => {
+      const index = due.indexOf(step);
+      return index < 0 ? undefined : index;
+    },
+  };
+}

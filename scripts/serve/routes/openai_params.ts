@@ -1,0 +1,122 @@
+import { randomInt } from "node:crypto";
+import { z } from "zod";
+import { expectOptions } from "../../../src/core/error.ts";
+import { problemOf } from "../../../src/io/config.ts";
+import { maskOfAlpha } from "../pictures.ts";
+import { RefusalError } from "../refusal.ts";
+import { type DrawRequest, requestKeys } from "../request.ts";
+
+/** How a request is to be answered. */
+interface Answer {
+  /** Pictures as text, or as addresses where this server has them for an hour. */
+  readonly response_format: "b64_json" | "url";
+  /** Events as they happen, in place of one answer in the end. */
+  readonly stream: boolean;
+  /** Small pictures on the way, in a stream. */
+  readonly partial_images: number;
+}
+
+/** A request of OpenAI's images API. */
+export interface ImageParams {
+  readonly request: DrawRequest;
+  readonly answer: Answer;
+}
+
+/** What OpenAI's parameters may be here: what is not said here is refused, as it would have no effect. */
+const shape = {
+  prompt: z.string(),
+  model: z.string(),
+  n: z.int(),
+  size: z.string(),
+  response_format: z.enum(["b64_json", "url"]),
+  output_format: z.enum(["png"]),
+  quality: z.enum(["auto", "standard"]),
+  background: z.enum(["auto", "opaque"]),
+  moderation: z.enum(["auto", "low"]),
+  stream: z.boolean(),
+  partial_images: z.int().min(0).max(3),
+  user: z.string(),
+};
+const schema = z.object(shape).partial();
+
+/** Our own settings that a client may say beside them, e.g. in the Python client's extra_body. */
+const OWN = requestKeys.filter((name) =>
+  !["prompt", "model", "count", "size", "image", "mask"].includes(name)
+);
+
+/** Reads a request's JSON. */
+export function readImageParams(value: unknown): ImageParams {
+  try {
+    expectOptions("draw", value as object, [...Object.keys(shape), ...OWN]);
+  } catch (error) {
+    throw new RefusalError("invalid", (error as Error).message);
+  }
+  const given = Object.entries(value as object).filter(([, value]) => value !== null); // as left out, as clients write it
+  const { data, error } = schema.safeParse(Object.fromEntries(given));
+  if (error) {
+    const param = String(error.issues[0]?.path[0] ?? "");
+    throw new RefusalError("invalid", `Cannot draw: ${problemOf(error, value)}`, param);
+  }
+  if (data.prompt === undefined) {
+    throw new RefusalError("invalid", "Cannot draw: expected a prompt, got none", "prompt");
+  }
+  const { prompt, model, n = 1, size = "auto", response_format = "b64_json" } = data;
+  const { stream = false, partial_images = 0 } = data;
+  if (stream && n > 1) {
+    throw new RefusalError("invalid", `Cannot stream ${n} pictures: expected n 1 with stream`, "n");
+  }
+  const own = Object.fromEntries(given.filter(([name]) => OWN.includes(name)));
+  return {
+    request: {
+      seed: BigInt(randomInt(2 ** 32)),
+      ...own,
+      prompt,
+      model,
+      count: n,
+      ...size === "auto" ? {} : { size: size as never }, // read with the rest of the request
+    },
+    answer: { response_format, stream, partial_images },
+  };
+}
+
+/** Parameters that are numbers, lists or flags, which a form has as texts. */
+const NUMBERS = ["n", "partial_images", "steps", "guidance", "true-cfg", "max-sequence-length", "strength"];
+const LISTS = ["lora"];
+const FLAGS = ["stream"];
+
+/** Reads the form of an edit: a picture or several, perhaps a mask, whose transparent parts are drawn anew. */
+export async function readEditForm(form: FormData): Promise<ImageParams> {
+  const images: Uint8Array[] = [];
+  let mask: Uint8Array | undefined;
+  const fields: Record<string, unknown> = {};
+  for (const [key, value] of form) {
+    const name = key.replace(/\[\]$/, "");
+    if (name === "image" || name === "mask") {
+      if (typeof value === "string") {
+        throw new RefusalError("invalid", `Cannot draw: expected ${name} to be a file, got a text`, name);
+      }
+      const bytes = new Uint8Array(await value.arrayBuffer());
+      if (name === "image") images.push(bytes);
+      else mask = bytes;
+    } else {
+      if (typeof value !== "string") {
+        throw new RefusalError("invalid", `Cannot draw: expected ${name} to be a text, got a file`, name);
+      }
+      if (LISTS.includes(name)) fields[name] = [...fields[name] as string[] ?? [], value];
+      else if (NUMBERS.includes(name)) fields[name] = value.trim() === "" ? value : numberOr(value);
+      else if (FLAGS.includes(name)) {
+        fields[name] = value === "true" ? true : value === "false" ? false : value;
+      } else fields[name] = value;
+    }
+  }
+  const [first] = images;
+  if (!first) throw new RefusalError("invalid", "Cannot edit: expected an image, got none", "image");
+  const { request, answer } = readImageParams(fields);
+  const seen = await maskOfAlpha("mask", mask) ?? mask ??
+    (images.length === 1 ? await maskOfAlpha("image", first) : undefined);
+  return { request: { ...request, image: images, mask: seen }, answer };
+}
+
+function numberOr(text: string): number | string {
+  return Number.isFinite(Number(text)) ? Number(text) : text;
+}

@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import OpenAI, { toFile } from "openai";
+import { createHandler, Drawer, type HandlerOptions, LOOPBACK } from "denoise/serve";
+import { decodePng, encodePng } from "../../../src/io/images/png.ts";
+import { emoji } from "../../support/emoji.ts";
+import { fixture } from "../../support/fixtures.ts";
+
+const EMOJI = { name: "models/emoji-diffusion", path: emoji };
+const flower = { prompt: "a nice flower", size: "32x32" } as const;
+const quick = { steps: 2, seed: 3 }; // what the client sends as extra_body
+const photo = Deno.readFileSync(fixture("pictures/files/turned_6.jpg"));
+
+let drawer: Drawer;
+Deno.test.beforeAll(async () => {
+  drawer = await Drawer.open({ models: [EMOJI, { name: "other", path: emoji }], limits: { waiting: 1 } });
+});
+Deno.test.afterAll(() => drawer[Symbol.asyncDispose]());
+
+/** A server of the test's, and OpenAI's own client for it. */
+class Served implements AsyncDisposable {
+  readonly server: Deno.HttpServer<Deno.NetAddr>;
+  readonly address: string;
+  readonly client: OpenAI;
+
+  constructor(options: HandlerOptions = {}, apiKey = "any") {
+    const handler = createHandler(drawer, { hosts: LOOPBACK, ...options });
+    this.server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handler);
+    this.address = `http://127.0.0.1:${this.server.addr.port}`;
+    this.client = new OpenAI({ baseURL: `${this.address}/v1`, apiKey, maxRetries: 0 });
+  }
+
+  /** A request without the client. */
+  async post(path: string, body: BodyInit, headers: Record<string, string> = {}) {
+    const response = await fetch(this.address + path, { method: "POST", body, headers });
+    return { status: response.status, error: (await response.json()).error };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server.shutdown();
+  }
+}
+
+const pixelsOf = (png: Uint8Array) => decodePng(png, "a picture").data;
+/** OpenAI's types do not know what else this server takes. */
+const more = <T>(params: T): T => ({ ...params, ...quick });
+
+async function drawnAs(request: Parameters<Drawer["draw"]>[0]): Promise<Uint8Array[]> {
+  const size = { width: 32, height: 32 };
+  const { pictures } = await drawer.draw({ prompt: "a nice flower", steps: 2, seed: 3n, size, ...request });
+  return pictures.map(({ png }) => png);
+}
+
+Deno.test("OpenAI's client lists the models, and finds one", async () => {
+  await using served = new Served();
+  const models = await Array.fromAsync(served.client.models.list());
+  assert.deepEqual(models.map(({ id }) => id), ["models/emoji-diffusion", "other"]);
+  assert.equal((await served.client.models.retrieve("models/emoji-diffusion")).object, "model");
+  await assert.rejects(served.client.models.retrieve("dall-e"), { status: 404, code: "model_not_found" });
+});
+
+Deno.test("OpenAI's client draws pictures, as text and by addresses", async () => {
+  await using served = new Served();
+  const want = await drawnAs({ count: 2 });
+  const text = await served.client.images.generate(
+    more({ ...flower, n: 2, model: "models/emoji-diffusion" }),
+  );
+  assert.deepEqual(text.data!.map(({ b64_json }) => Uint8Array.fromBase64(b64_json!)), want);
+  assert.equal(text.size, "32x32");
+  const addressed = await served.client.images.generate(more({ ...flower, n: 2, response_format: "url" }));
+  for (const [i, { url }] of addressed.data!.entries()) {
+    assert.match(url!, /^http:\/\/127\.0\.0\.1:\d+\/pictures\/[0-9a-f]{32}\.png$/);
+    const response = await fetch(url!);
+    assert.equal(response.headers.get("content-type"), "image/png");
+    assert.deepEqual(await response.bytes(), want[i]);
+  }
+  const gone = await fetch(`${served.address}/pictures/${"0".repeat(32)}.png`);
+  assert.equal(gone.status, 404);
+  await gone.body?.cancel();
+});
+
+Deno.test("pictures without a seed differ, and have the size that the model was trained for", async () => {
+  await using served = new Served();
+  const draw = async () => {
+    const params = { prompt: "a cat", size: "auto", steps: 1 } as const;
+    const { data: [one] } = await served.client.images.generate(params) as { data: OpenAI.Image[] };
+    return decodePng(Uint8Array.fromBase64(one!.b64_json!), "a picture");
+  };
+  const [a, b] = [await draw(), await draw()];
+  assert.deepEqual([a.width, a.height], [64, 64]);
+  assert.notDeepEqual(a.data, b.data);
+});
+
+Deno.test("OpenAI's client edits a picture: all of it, behind a mask, or where it is transparent", async () => {
+  await using served = new Served();
+  const image = await toFile(photo, "photo.jpg");
+  const edit = async (params: Partial<OpenAI.ImageEditParamsNonStreaming>) => {
+    const { data } = await served.client.images.edit(more({ ...flower, image, ...params }));
+    return Uint8Array.fromBase64(data![0]!.b64_json!);
+  };
+  const [whole] = await drawnAs({ image: [photo] });
+  assert.deepEqual(await edit({}), whole);
+
+  const left = (i: number) => i % 32 < 16;
+  const alpha = new Uint8Array(4 * 32 * 32).map((_, i) => i % 4 === 3 && left(Math.floor(i / 4)) ? 0 : 255);
+  const hole = encodePng({ width: 32, height: 32, channels: 4, data: alpha });
+  const white = new Uint8Array(32 * 32).map((_, i) => left(i) ? 255 : 0);
+  const mask = encodePng({ width: 32, height: 32, channels: 1, data: white });
+  const [inside] = await drawnAs({ image: [photo], mask });
+  assert.notDeepEqual(pixelsOf(inside!), pixelsOf(whole!));
+  assert.deepEqual(pixelsOf(await edit({ mask: await toFile(hole, "mask.png") })), pixelsOf(inside!));
+  assert.deepEqual(pixelsOf(await edit({ mask: await toFile(mask, "mask.png") })), pixelsOf(inside!));
+
+  const [within] = await drawnAs({ image: [hole], mask });
+  assert.deepEqual(pixelsOf(await edit({ image: await toFile(hole, "hole.png") })), pixelsOf(within!));
+});
+
+Deno.test("OpenAI's client takes a stream of pictures on the way, and the last", async () => {
+  await using served = new Served();
+  const params = { ...flower, stream: true, partial_images: 2, ...quick, steps: 8 } as const;
+  const events = await Array.fromAsync(await served.client.images.generate(params));
+  const kinds = events.map((event) => event.type);
+  assert.equal(kinds.at(-1), "image_generation.completed");
+  assert.ok(kinds.length > 1 && kinds.length <= 3, kinds.join());
+  for (const event of events.slice(0, -1)) {
+    assert.ok(event.type === "image_generation.partial_image");
+    assert.equal(decodePng(Uint8Array.fromBase64(event.b64_json), "a preview").width, 256);
+  }
+  const last = Uint8Array.fromBase64(events.at(-1)!.b64_json);
+  assert.deepEqual(last, (await drawnAs({ steps: 8 }))[0]);
+});
+
+const wrong: Record<string, [params: object, status: number, param: string | null, message: RegExp]> = {
+  "no prompt": [{ prompt: undefined }, 400, "prompt", /^400 Cannot draw: expected a prompt, got none$/],
+  "an unknown model": [
+    { model: "dall-e-3" },
+    404,
+    "model",
+    /^404 Cannot find the model dall-e-3: nearest is /,
+  ],
+  "too many pictures": [{ n: 11 }, 400, "n", /^400 Cannot draw: expected count of at most 10, got 11$/],
+  "half a picture": [{ n: 0.5 }, 400, "n", /^400 Cannot draw: expected n to be a whole number, got 0\.5$/],
+  "another size": [
+    { size: "large" },
+    400,
+    "size",
+    /^400 Cannot draw: expected size to be WIDTHxHEIGHT in pixels/,
+  ],
+  "sides of 30": [{ size: "30x32" }, 400, "size", /^400 Cannot take size 30x32: expected multiples of 4/],
+  "another format": [
+    { output_format: "gif" },
+    400,
+    "output_format",
+    /expected output_format to be "png", got "gif"/,
+  ],
+  "a transparent background": [
+    { background: "transparent" },
+    400,
+    "background",
+    /to be one of "auto", "opaque"/,
+  ],
+  "a style": [{ style: "vivid" }, 400, null, /^400 Cannot draw with style: no such option; /],
+  "a quality": [{ quality: "hd" }, 400, "quality", /to be one of "auto", "standard", got "hd"$/],
+  "a stream of several": [{ stream: true, n: 2 }, 400, "n", /^400 Cannot stream 2 pictures: expected n 1/],
+  "no steps, in a stream": [
+    { stream: true, steps: 0 },
+    400,
+    "steps",
+    /expected steps to be more than 0, got 0$/,
+  ],
+  "a path as a picture": [
+    { image: "/etc/passwd" },
+    400,
+    null,
+    /^400 Cannot draw with image: no such option; /,
+  ],
+};
+for (const [what, [params, status, param, message]] of Object.entries(wrong)) {
+  Deno.test(`what a client does wrong is answered in OpenAI's form: ${what}`, async () => {
+    await using served = new Served();
+    const drawn = served.client.images.generate({ ...flower, ...params });
+    await assert.rejects(drawn, (error) => {
+      assert.ok(error instanceof OpenAI.APIError, String(error));
+      assert.match(error.message, message);
+      assert.deepEqual([error.status, error.param, error.type], [status, param, "invalid_request_error"]);
+      return true;
+    });
+  });
+}
+
+Deno.test("a full queue is told as a limit, after which one may try again", async () => {
+  await using served = new Served();
+  const params = { ...flower, steps: 100 };
+  const leaving = new AbortController();
+  const draw = () => served.client.images.generate(params, { signal: leaving.signal });
+  const two = [draw(), draw()];
+  const ends = Promise.allSettled(two);
+  await until(() => drawer.waiting === 1);
+  await assert.rejects(draw(), { status: 429, type: "rate_limit_error", code: "queue_full" });
+  leaving.abort();
+  await ends;
+  await until(() => !drawer.busy);
+});
+
+Deno.test("only those with the key are answered, but for the health of the server", async () => {
+  await using served = new Served({ key: "secret" }, "secret");
+  assert.equal((await served.client.models.list()).data.length, 2);
+  for (const apiKey of ["", "secre", "secret2", "Secret"]) {
+    const other = new OpenAI({ baseURL: `${served.address}/v1`, apiKey: apiKey || "x", maxRetries: 0 });
+    await assert.rejects(other.models.list(), { status: 401, code: "invalid_api_key" });
+  }
+  const health = await fetch(`${served.address}/healthz`);
+  assert.deepEqual(await health.json(), { status: "ok" });
+  assert.equal((await served.post("/v1/images/generations", "{}")).status, 401);
+});
+
+Deno.test("other hosts' names and other sites' pages are refused", async () => {
+  const handler = createHandler(drawer, { hosts: LOOPBACK });
+  const status = async (headers: Record<string, string>) =>
+    (await handler(new Request("http://localhost/v1/models", { headers }))).status;
+  assert.equal(await status({ host: "localhost:7860" }), 200);
+  assert.equal(await status({ host: "[::1]:7860" }), 200);
+  assert.equal(await status({ host: "localhost:7860", origin: "http://localhost:7860" }), 200);
+  for (
+    const host of ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "localhost:1:2"]
+  ) {
+    assert.equal(await status({ host }), 403, host);
+  }
+  for (const origin of ["http://evil.example", "null", "http://localhost:1"]) {
+    assert.equal(await status({ host: "localhost:7860", origin }), 403, origin);
+  }
+});
+
+Deno.test("bodies are of the right type, whole, and not too large", async () => {
+  await using served = new Served({ body: 1000 });
+  const json = { "content-type": "application/json" };
+  const large = JSON.stringify({ prompt: "a".repeat(1000) });
+  const streamed = new Blob([large]).stream(); // without a length
+  for (const body of [large, streamed]) {
+    const { status, error } = await served.post("/v1/images/generations", body, json);
+    assert.equal(status, 413);
+    assert.equal(error.message, "Cannot read the request: expected a body of at most 1000 bytes");
+  }
+  const cases: [path: string, body: BodyInit, headers: Record<string, string>, message: RegExp][] = [
+    ["generations", "{", json, /^Cannot draw: expected JSON, got something else$/],
+    ["generations", "[]", json, /^Cannot draw: expected options in an object/],
+    [
+      "generations",
+      "{}",
+      { "content-type": "text/plain" },
+      /expected a body of type application\/json, got text/,
+    ],
+    ["edits", "{}", json, /expected a body of type multipart\/form-data, got application\/json$/],
+    [
+      "edits",
+      "x",
+      { "content-type": "multipart/form-data; boundary=y" },
+      /^Cannot edit: expected a form with files/,
+    ],
+    ["edits", new FormData(), {}, /^Cannot edit: expected an? /],
+  ];
+  for (const [path, body, headers, message] of cases) {
+    const { status, error } = await served.post(`/v1/images/${path}`, body, headers);
+    assert.equal(status, 400, String(message));
+    assert.match(error.message, message);
+    assert.equal(error.type, "invalid_request_error");
+  }
+  assert.equal((await served.post("/v2", "{}", json)).status, 404);
+});
+
+async function until(happened: () => boolean): Promise<void> {
+  while (!happened()) await new Promise((resolve) => setTimeout(resolve, 1));
+}

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { inFolder, runScript } from "../../support/script.ts";
+
+const root = join(import.meta.dirname!, "../../..");
+
+/** A server of its own process. */
+class Process implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  #text = "";
+  /** What it said on standard error, once it has ended. */
+  errors = "";
+
+  constructor(...args: string[]) {
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", join(root, "scripts/serve.ts"), "--port", "0", ...args],
+      env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1" },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  /** Waits for a text on standard output. */
+  async told(text: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = text.exec(this.#text);
+      if (found) return found;
+      const { value, done } = await this.#lines.read();
+      assert.ok(!done, `ended after ${this.#text}`);
+      this.#text += value;
+    }
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async ended(): Promise<number> {
+    while (!(await this.#lines.read()).done);
+    this.errors = await new Response(this.#child.stderr).text();
+    return (await this.#child.status).code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch { /* it has ended */ }
+    await this.#lines.cancel();
+    if (!this.#child.stderr.locked) await this.#child.stderr.cancel();
+    await this.#child.status;
+  }
+}
+
+Deno.test("serve.ts draws for clients until it is told to end, finishes what it draws, and refuses the rest", async () => {
+  await using server = new Process();
+  const [, address] = await server.told(/Listens at (http:\/\/127\.0\.0\.1:\d+\/v1)/);
+  const draw = (steps: number) =>
+    fetch(`${address}/images/generations`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ prompt: "a cat", size: "32x32", steps }),
+    });
+  assert.equal((await (await draw(1)).json()).data.length, 1);
+  const [drawn, waiting] = [draw(100), draw(100)];
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  server.kill("SIGTERM");
+  await server.told(/Ends once the picture is done/);
+  const statuses = await Promise.all([drawn, waiting].map(async (response) => {
+    const { status, body } = await response;
+    await body?.cancel();
+    return status;
+  }));
+  assert.deepEqual(statuses.sort(), [200, 503]);
+  assert.equal(await server.ended(), 0);
+});
+
+Deno.test("a client that leaves ends what is drawn for it, in a stream and without; nothing is logged", async () => {
+  await using server = new Process();
+  const [, address] = await server.told(/Listens at (http:\S+)/);
+  const draw = (params: object, signal?: AbortSignal) =>
+    fetch(`${address}/images/generations`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ prompt: "a cat", size: "32x32", ...params }),
+      signal: signal ?? null,
+    }).then((response) => response.json());
+  await draw({ steps: 1 });
+  for (const stream of [false, true]) {
+    await assert.rejects(draw({ steps: 150, n: stream ? 1 : 10, stream }, AbortSignal.timeout(300)));
+    const start = performance.now();
+    assert.equal((await draw({ steps: 1 })).data.length, 1);
+    assert.ok(performance.now() - start < 1500, `${performance.now() - start} ms`);
+  }
+  server.kill("SIGTERM");
+  assert.equal(await server.ended(), 0);
+  assert.equal(server.errors, "");
+});
+
+const refused: Record<string, [args: string[], line: RegExp]> = {
+  "another host without a key": [
+    ["--host", "0.0.0.0"],
+    /^Cannot listen at 0\.0\.0\.0 without --key: everybody who reaches it would draw; [^\n]*\n$/,
+  ],
+  "two models of one name": [
+    ["--model", `a=${root}/models/emoji-diffusion`, "--model", `a=${root}/models/emoji-diffusion`],
+    /^Cannot offer two models under the name a: expected a name for each\n$/,
+  ],
+  "a LoRA whose name has a colon": [
+    ["--lora", "a:1=x"],
+    /^Cannot take --lora a:1=x: expected NAME=PATH_OR_REPO[^\n]*\n$/,
+  ],
+  "a model that is not there": [["--model", "./none"], /^Cannot [^\n]*none[^\n]*\n$/],
+  "an unknown option": [["--modle", "x"], /^Cannot take --modle: no such option; did you mean --model\?\n$/],
+};
+for (const [what, [args, line]] of Object.entries(refused)) {
+  Deno.test(`serve.ts refuses in one line: ${what}`, () =>
+    inFolder(async (folder) => {
+      const { code, stderr } = await runScript(folder, "serve.ts", ...args);
+      assert.equal(code, 1);
+      assert.match(stderr, line);
+    }));
+}
+
+Deno.test("serve.ts says where another program listens", () =>
+  inFolder(async (folder) => {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const { code, stderr } = await runScript(folder, "serve.ts", "--port", String(port));
+    listener.close();
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^Cannot listen at 127\.0\.0\.1:\d+: another program does; say another --port, [^\n]*\n$/,
+    );
+  }));
