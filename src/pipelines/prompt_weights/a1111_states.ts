@@ -34,7 +34,8 @@ function lengthened(states: Tensor, chunks: number): Tensor {
 }
 
 /**
- * Tokens in chunks: where one is full and a comma is among its last 20, what stands behind that goes to the next. What a token of a textual inversion stands for stays together.
+ * Tokens in chunks: where one is full and a comma is among its last 20, what stands behind that goes to the next. What a
+ * token of a textual inversion stands for stays together.
  */
 export function chunksOf(pieces: readonly WeightedText[], tokenizer: CLIPTokenizer): Chunk[] {
   const length = chunkLength(tokenizer);

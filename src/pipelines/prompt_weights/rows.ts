@@ -1,5 +1,5 @@
 import type { CLIPTokenizer } from "../../tokenizers/mod.ts";
-import { type Tensor, tensor } from "../../tensor/mod.ts";
+import { cat, type Tensor, tensor } from "../../tensor/mod.ts";
 import type { TextEmbeddings } from "../prompts.ts";
 
 /** A text encoder and its tokenizer, as weights of words see them. */
@@ -10,8 +10,9 @@ export interface RowEncoder {
 }
 
 const MOST = 512; // rows: a chunk takes one, in compel's syntax one more for each weight under 1
+const AT_ONCE = 32; // rows that an encoder reads together, as much of them as adapters bind as one tensor
 
-/** Rows of ids of one length, each once, which an encoder reads in one run. */
+/** Rows of ids of one length, each once, which an encoder reads together. */
 export class Rows {
   readonly #rows: { readonly ids: number[]; readonly mask: number[] | undefined }[] = [];
   readonly #numbers = new Map<string, number>();
@@ -28,13 +29,22 @@ export class Rows {
   read({ read }: RowEncoder): TextEmbeddings {
     if (this.#rows.length > MOST) {
       throw new RangeError(
-        `Cannot embed prompts of ${this.#rows.length} runs of the text encoder: expected at most ${MOST}; give fewer words ` +
-          "weights under 1, or shorten them",
+        `Cannot embed prompts that take ${this.#rows.length} rows of tokens: expected at most ${MOST}; shorten them, or ` +
+          "give fewer words weights under 1",
       );
     }
-    const ids = this.#rows.map((row) => row.ids);
-    const isMasked = this.#rows.some(({ mask }) => mask);
-    return isMasked ? read(ids, this.#rows.map(({ ids, mask }) => mask ?? ids.map(() => 1))) : read(ids);
+    const parts: TextEmbeddings[] = [];
+    for (let from = 0; from < this.#rows.length; from += AT_ONCE) {
+      const rows = this.#rows.slice(from, from + AT_ONCE);
+      const ids = rows.map((row) => row.ids);
+      const isMasked = rows.some(({ mask }) => mask);
+      parts.push(isMasked ? read(ids, rows.map(({ ids, mask }) => mask ?? ids.map(() => 1))) : read(ids));
+    }
+    const pooled = parts.flatMap((part) => part.pooled ?? []);
+    return {
+      states: cat(parts.map(({ states }) => states)),
+      pooled: pooled.length > 0 ? cat(pooled) : undefined,
+    };
   }
 }
 

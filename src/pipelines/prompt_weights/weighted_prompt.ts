@@ -12,7 +12,11 @@ import { pick, type Planner, type RowEncoder, Rows } from "./rows.ts";
 /** Syntaxes of prompts in which words have weights: that of AUTOMATIC1111's web interface, and that of compel. */
 export type PromptSyntax = "a1111" | "compel";
 
-const PLANNERS: Readonly<Record<PromptSyntax, Planner>> = { a1111: planA1111, compel: planCompel };
+/** How each syntax is read, and embedded. */
+const SYNTAXES: Readonly<Record<PromptSyntax, { read: (prompt: string) => unknown; plan: Planner }>> = {
+  a1111: { read: parseA1111, plan: planA1111 },
+  compel: { read: parseCompel, plan: planCompel },
+};
 
 /** An encoder and the prompts that it is to embed. */
 export interface Weighing extends RowEncoder {
@@ -24,7 +28,7 @@ export interface Weighing extends RowEncoder {
  * are filled up. The last encoder's pooled embeddings count. states [B, chunks · L, D], pooled [B, P]
  */
 export function embedWeighted(encoders: readonly Weighing[], syntax: PromptSyntax): TextEmbeddings {
-  const plan = plannerOf(syntax);
+  const { plan } = syntaxNamed(syntax);
   using made = scope();
   const planned = encoders.map(({ texts, tokenizer }) => {
     const rows = new Rows();
@@ -48,13 +52,13 @@ export function embedWeighted(encoders: readonly Weighing[], syntax: PromptSynta
 
 /** Throws where a prompt cannot be read in a syntax. */
 export function expectReadable(prompt: string, syntax: PromptSyntax): void {
-  ({ a1111: parseA1111, compel: parseCompel })[syntax](prompt);
+  syntaxNamed(syntax).read(prompt);
 }
 
-function plannerOf(syntax: PromptSyntax): Planner {
-  if (Object.hasOwn(PLANNERS, syntax)) return PLANNERS[syntax];
-  const names = Object.keys(PLANNERS).map((name) => JSON.stringify(name)).join(" or ");
-  throw new TypeError(`Cannot read prompts in the syntax ${JSON.stringify(syntax)}: expected ${names}`);
+function syntaxNamed(name: PromptSyntax): (typeof SYNTAXES)[PromptSyntax] {
+  if (Object.hasOwn(SYNTAXES, name)) return SYNTAXES[name];
+  const names = Object.keys(SYNTAXES).map((name) => JSON.stringify(name)).join(" or ");
+  throw new TypeError(`Cannot read prompts in the syntax ${JSON.stringify(name)}: expected ${names}`);
 }
 
 /** Options of `weightedPrompt`. */
@@ -82,6 +86,7 @@ export function weightedPrompt(
   const { syntax, tokenizer, textEncoder, read = ({ lastHiddenState }) => lastHiddenState } = options;
   const texts = [prompt].flat();
   expectTexts("prompt", texts);
+  if (texts.length === 0) throw new RangeError("Cannot embed prompts: expected a prompt, got an empty list");
   return embedWeighted([{ texts, tokenizer, read: rowReader(textEncoder, read) }], syntax);
 }
 

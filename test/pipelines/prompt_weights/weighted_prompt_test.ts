@@ -140,6 +140,17 @@ Deno.test("run() draws by weighted prompts as by their embeddings, of any length
   assert.deepEqual(notices, []);
 });
 
+Deno.test("many words with weights under 1 are embedded in several runs of the text encoder", async () => {
+  const { tokenizer, textEncoder } = xl.parts;
+  const parts = { syntax: "compel", tokenizer: tokenizer!, textEncoder: textEncoder! } as const;
+  const words = Array.from({ length: 40 }, (_, i) => `w${i}`);
+  const near = weightedPrompt(words.map((word) => `(${word})0.9999999 and`).join(" "), parts).states;
+  const plain = weightedPrompt(words.map((word) => `${word} and`).join(" "), parts).states;
+  await assertTensor(near, await onHost(plain), 1e-4, "as weights of nearly 1");
+  const less = weightedPrompt(words.map((word) => `(${word})0.3 and`).join(" "), parts).states;
+  assert.ok(await less.sub(plain).abs().max().item() > 1e-2);
+});
+
 Deno.test("a syntax that nobody knows is refused, as is a prompt that cannot be read", async () => {
   const { tokenizer, textEncoder } = xl.parts;
   const parts = { tokenizer: tokenizer!, textEncoder: textEncoder! };
@@ -157,7 +168,7 @@ Deno.test("a syntax that nobody knows is refused, as is a prompt that cannot be 
       }),
     {
       message:
-        /^Cannot embed prompts of \d+ runs of the text encoder: expected at most 512; give fewer words/,
+        /^Cannot embed prompts that take \d+ rows of tokens: expected at most 512; shorten them, or give fewer words/,
     },
   );
   const draw = sd.run({ prompt: "a [cat|dog]", promptSyntax: "a1111", progress: false });
