@@ -25,6 +25,7 @@ import {
   FluxPipeline,
   type FluxRunOptions,
 } from "./flux/pipelines.ts";
+import { FluxPriorReduxPipeline } from "./flux/redux.ts";
 import { Flux2Pipeline, type Flux2RunOptions } from "./flux2/dev.ts";
 import { Flux2KleinPipeline, type Flux2KleinRunOptions } from "./flux2/klein.ts";
 import type { Flux2KleinParts } from "./flux2/klein_parts.ts";
@@ -170,6 +171,12 @@ export abstract class DiffusionPipeline {
       : options.adapter !== undefined
       ? adapted
       : told;
+    if (className === FluxPriorReduxPipeline.name) {
+      throw new TypeError(
+        `Cannot draw with ${pathOrRepo}: ${className} makes no pictures, but what a FluxPipeline takes in place of a ` +
+          "prompt; open it by its own class",
+      );
+    }
     if (!Object.hasOwn(classes, className)) {
       throw new TypeError(
         `Cannot load ${pathOrRepo}: expected one of ${Object.keys(classes).join(", ")}, got ${className}`,

@@ -50,7 +50,13 @@ export {
   FluxPipeline,
   type FluxRunOptions,
 } from "./flux/pipelines.ts";
-export type { FluxParts } from "./flux/parts.ts";
+export type { FluxParts, FluxTextParts } from "./flux/parts.ts";
+export {
+  type FluxPriorReduxOutput,
+  type FluxPriorReduxParts,
+  FluxPriorReduxPipeline,
+  type FluxPriorReduxRunOptions,
+} from "./flux/redux.ts";
 export type { FluxEncodeOptions, FluxPromptOptions } from "./flux/prompts.ts";
 export type { FluxOptions, FluxOutput } from "./flux/run.ts";
 export type { ControlImages, ControlOptions, ControlParts } from "./latents/control.ts";

@@ -6,7 +6,7 @@ export interface Wanted extends WeightOptions {
    * The kind of component. Of a pipeline only its model_index.json is needed; its components are asked for
    * one by one.
    */
-  kind: "model" | "scheduler" | "tokenizer" | "pipeline";
+  kind: "model" | "scheduler" | "tokenizer" | "image processor" | "pipeline";
   /** The component's folder. Where it is absent the root is taken, as for google/ddpm-cat-256. */
   subfolder?: string | undefined;
 }
@@ -44,6 +44,7 @@ export function neededFiles(listing: readonly string[], { kind, subfolder, ...we
     model: () => ["config.json", chooseWeights(present, weights, subfolder) ?? usualName(weights.library)],
     scheduler: () => ["scheduler_config.json"],
     tokenizer: () => chooseTokenizer(present),
+    "image processor": () => ["preprocessor_config.json"],
   }[kind]();
   return names.map((name) => folder + name);
 }

@@ -27,6 +27,11 @@ export interface FluxParts extends Residents {
   scheduler: Scheduler;
 }
 
+/** The parts that embed prompts. */
+export type FluxTextParts =
+  & Residents
+  & Pick<FluxParts, "textEncoder" | "textEncoder2" | "tokenizer" | "tokenizer2">;
+
 /** The classes of the parts, in the order in which they are opened. */
 export const PARTS = {
   tokenizer: [CLIPTokenizer, "CLIPTokenizer", "CLIPTokenizerFast"],

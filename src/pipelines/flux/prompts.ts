@@ -1,5 +1,6 @@
 import { formatShape } from "../../core/shape.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
+import type { FluxTransformer2DModel } from "../../models/mod.ts";
 import { withModels } from "../memory/acquire.ts";
 import {
   expectTexts,
@@ -10,7 +11,7 @@ import {
   spreadTexts,
 } from "../prompts.ts";
 import { expectCount } from "../run_options.ts";
-import type { FluxParts } from "./parts.ts";
+import type { FluxParts, FluxTextParts } from "./parts.ts";
 
 /**
  * Prompts as texts, or embeddings in their place, of which promptEmbeds are T5's and the pooled
@@ -58,7 +59,7 @@ interface Texts {
  * another length.
  */
 export async function embedPrompts(
-  parts: FluxParts,
+  parts: FluxTextParts & Partial<Pick<FluxParts, "transformer">>,
   options: Options,
 ): Promise<{ embeddings: PooledTextEmbeddings[]; guided: boolean }> {
   const { numImagesPerPrompt = 1, maxSequenceLength = 512 } = options;
@@ -71,7 +72,9 @@ export async function embedPrompts(
   const cond = positiveOf(options);
   const uncond = negativeOf(options, countOf(cond));
   const prompts = uncond ? [uncond, cond] : [cond];
-  for (const prompt of prompts) if ("states" in prompt) expectEmbeddings(prompt, parts);
+  for (const prompt of prompts) {
+    if ("states" in prompt && parts.transformer) expectEmbeddings(prompt, parts.transformer);
+  }
   const texts = prompts.filter((prompt) => "clip" in prompt);
   const encoded = texts.length > 0
     ? await encode(parts, texts, { ...options, maxSequenceLength })
@@ -146,7 +149,7 @@ function countOf(prompts: Texts | PooledTextEmbeddings): number {
 
 /** Embeds lists of texts, all in one run of each encoder, and says once which words of each were cut. */
 async function encode(
-  parts: FluxParts,
+  parts: FluxTextParts,
   texts: readonly Texts[],
   { maxSequenceLength, onNotice = console.warn, signal }: Options & { maxSequenceLength: number },
 ): Promise<PooledTextEmbeddings> {
@@ -189,8 +192,11 @@ function batched(embeddings: readonly PooledTextEmbeddings[]): PooledTextEmbeddi
 }
 
 /** Throws where embeddings are not those that the transformer takes. */
-function expectEmbeddings({ states, pooled }: PooledTextEmbeddings, { transformer }: FluxParts): void {
-  const { joint_attention_dim: D, pooled_projection_dim: P } = transformer.config;
+function expectEmbeddings(
+  { states, pooled }: PooledTextEmbeddings,
+  { config }: FluxTransformer2DModel,
+): void {
+  const { joint_attention_dim: D, pooled_projection_dim: P } = config;
   const [B] = states.shape;
   if (
     states.rank === 3 && states.size > 0 && states.shape[2] === D && String(pooled.shape) === String([B, P])

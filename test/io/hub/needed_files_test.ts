@@ -67,6 +67,10 @@ const cases: [what: string, wanted: Wanted, listing: string[], expected: string[
     "config.json",
     "scheduler_config.json",
   ], ["scheduler_config.json"]],
+  ["an image processor", { kind: "image processor", subfolder: "feature_extractor" }, [
+    "feature_extractor/preprocessor_config.json",
+    "model_index.json",
+  ], ["feature_extractor/preprocessor_config.json"]],
   ["a tokenizer's files", { kind: "tokenizer", subfolder: "tokenizer" }, [
     "tokenizer/merges.txt",
     "tokenizer/vocab.json",
