@@ -62,6 +62,7 @@ type RunSetting =
   | "prompt-syntax"
   | "guidance"
   | "true-cfg"
+  | "pag"
   | "cache"
   | "max-sequence-length"
   | "size"
@@ -155,6 +156,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       promptSyntax: settings["prompt-syntax"],
       guidanceScale: settings.guidance,
       trueCfgScale: settings["true-cfg"],
+      pagScale: settings.pag,
       cache: settings.cache === undefined ? undefined : readCache(settings.cache),
       maxSequenceLength: settings["max-sequence-length"],
       ...settings.size,

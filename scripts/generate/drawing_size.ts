@@ -31,6 +31,7 @@ export function drawingSizeOf(
     steps,
     tokens: settings["max-sequence-length"],
     isGuided: negative !== undefined && trueCfg > 1,
+    isPerturbed: settings.pag !== undefined,
     cache: settings.cache === undefined ? undefined : readCache(settings.cache),
   };
   if (isKontext) {

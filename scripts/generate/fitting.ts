@@ -14,6 +14,7 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   "prompt-syntax": "promptSyntax",
   guidance: "guidanceScale",
   "true-cfg": "trueCfgScale",
+  pag: "pagScale",
   cache: "cache",
   "max-sequence-length": "maxSequenceLength",
   size: "width",

@@ -74,6 +74,10 @@ export const options = {
     "how closely the picture follows the prompt; up to 1 guidance is left out, except of FLUX, and of Z-Image at 0; " +
       "default: the pipeline's, 4.5 with the embedded model, 0 with Z-Image-Turbo",
   ),
+  pag: option.number(
+    "Stable Diffusion and XL: guidance away from what a model with perturbed attention draws, e.g. 3; half as much time again",
+    { over: 0 },
+  ),
   "true-cfg": option.number("FLUX: guidance by --negative beside its own; over 1, in twice the time"),
   cache: {
     ...checked(

@@ -26,6 +26,7 @@ export const KEPT = [
   "steps",
   "guidance",
   "true-cfg",
+  "pag",
   "cache",
   "max-sequence-length",
   "image",

@@ -71,6 +71,11 @@ export interface ConditionOptions {
 export interface UNet2DConditionOptions extends ConditionOptions, ResidualOptions {
   /** What layers of attention to the prompt see of pictures, by IP-Adapters. */
   imageAttention?: ImageAttention | undefined;
+  /**
+   * Layers of self-attention in which each pixel sees itself alone, by parts of their paths, e.g. ["mid"], or regular
+   * expressions: for perturbed attention guidance.
+   */
+  perturbedAttention?: readonly string[] | undefined;
 }
 
 const OPTIONS = [
@@ -82,6 +87,7 @@ const OPTIONS = [
   "midBlockAdditionalResidual",
   "downIntrablockAdditionalResiduals",
   "imageAttention",
+  "perturbedAttention",
   "taps",
 ] satisfies (keyof (UNet2DConditionOptions & TapOptions))[];
 

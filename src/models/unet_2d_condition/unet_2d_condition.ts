@@ -3,6 +3,7 @@ import { activation } from "../../nn/activations.ts";
 import { groupNorm, type Layer } from "../../nn/layers.ts";
 import { resnetStyle, type UNetBlock2D, unetTimeProjections, upBlock2D } from "../../nn/unet_2d_blocks.ts";
 import { named, type Tensor, zeros } from "../../tensor/mod.ts";
+import { withIdentityAttention } from "../runtime/weakened.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import { sampleSizeOf } from "../unet_2d/inputs.ts";
 import { conditioning } from "./conditioning.ts";
@@ -108,7 +109,10 @@ export class UNet2DConditionModel extends Model<UNet2DConditionConfig> {
     options: UNet2DConditionOptions & TapOptions<Path> = {},
   ): { sample: Tensor; taps: Taps<Path> } {
     const inputs = unet2DConditionInputs(sample, t, encoderHiddenStates, options, this.config);
-    const run = this.tapped("forward", inputs, this.#run, options.taps);
+    const { perturbedAttention: layers = [], taps } = options;
+    const key = ["forward", ...layers.map((layer) => `identity in ${layer}`)].join("; ");
+    const weakened = withIdentityAttention(this.constructor.name, layers, this.#run);
+    const run = this.tapped(key, inputs, weakened, taps);
     return { ...run.results, taps: run.taps };
   }
 

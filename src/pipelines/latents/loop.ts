@@ -2,7 +2,7 @@ import type { Autoencoder, DecodeCheckedOptions } from "../../models/mod.ts";
 import type { RandomOptions } from "../../random/mod.ts";
 import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../../schedulers/mod.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
-import { guide, rescaled } from "./guidance.ts";
+import { rescaled } from "./guidance.ts";
 import type { Guidance, Guide } from "./guiders.ts";
 import { type PipelineOutput, type RunOptions, runSteps } from "../run.ts";
 import { preview, Previews } from "../previews/previews.ts";
@@ -49,6 +49,18 @@ export interface LoopModel {
   ahead?(input: Tensor, t: number, step: number): Promise<void>;
 }
 
+/** Guidance away from what a worse version of the model predicts. */
+export interface Weaker {
+  readonly model: LoopModel;
+  /** Its weight at a step; 0 at those at which it does not run. */
+  scaleAt(t: number, step: number): number;
+  /**
+   * The prediction to go on with, of that so far, the model's on the prompt and the worse one, at a step with guidance by a
+   * negative prompt or without. [B, ...] each
+   */
+  combine(prediction: Tensor, cond: Tensor, weak: Tensor, scale: number, guides: boolean): Tensor;
+}
+
 /** The parts and functions that a loop calls. */
 export interface LatentLoop {
   readonly scheduler: Scheduler;
@@ -60,6 +72,8 @@ export interface LatentLoop {
   readonly model: LoopModel;
   /** The model on the prompt alone, for steps without guidance; without it `model` serves them too. */
   readonly condModel?: LoopModel | undefined;
+  /** The model made worse, on the prompt alone, from which predictions are led away. */
+  readonly weaker?: Weaker | undefined;
   /** False at timesteps without guidance; by default all have it. */
   readonly guides?: ((t: number) => boolean) | undefined;
   /** Changes the latents after each step, counted from 0. */
@@ -139,20 +153,36 @@ class Predictor implements Disposable {
   ahead(latents: Tensor, t: number, step: number): Promise<void> | undefined {
     using _made = scope();
     const { model, both } = this.#callAt(t, step);
-    return model.isCached ? model.ahead?.(this.#inputOf(latents, t, both), t, step) : undefined;
+    if (!model.isCached) return undefined;
+    const waits = [model.ahead!(this.#inputOf(latents, t, both), t, step)];
+    const weaker = this.#weakerAt(t, step);
+    if (weaker) waits.push(weaker.model.ahead!(this.#inputOf(latents, t, false), t, step));
+    return Promise.all(waits).then(() => {});
   }
 
   /** The prediction for latents at timestep `t`, that of the step of this number. */
   predict(latents: Tensor, t: number, step: number): Tensor {
     const { guidanceScale, guidanceRescale = 0 } = this.#options;
-    const { model, both: isBoth, guides } = this.#callAt(t, step);
+    const { model, both: isBoth, guides: guidesHere } = this.#callAt(t, step);
     const both = model.predict(this.#inputOf(latents, t, isBoth), t, step);
-    if (!isBoth) return both;
-    const [uncond, cond] = both.chunk(2);
-    if (!guides) return cond;
-    if (!this.#guide) return guide(both, guidanceScale, guidanceRescale);
-    const combined = this.#guide.combine(cond, uncond, guidanceScale, step);
-    return guidanceRescale === 0 ? combined : rescaled(combined, cond, guidanceRescale);
+    const [uncond, cond] = isBoth ? both.chunk(2) : [both, both];
+    const guides = isBoth && guidesHere;
+    let prediction = cond;
+    if (guides) {
+      prediction = this.#guide?.combine(cond, uncond, guidanceScale, step) ??
+        uncond.lerp(cond, guidanceScale); // uncond + scale · (cond − uncond)
+    }
+    const weaker = this.#weakerAt(t, step);
+    if (weaker) {
+      const weak = weaker.model.predict(this.#inputOf(latents, t, false), t, step);
+      prediction = weaker.combine(prediction, cond, weak, weaker.scaleAt(t, step), guides);
+    }
+    return guides && guidanceRescale !== 0 ? rescaled(prediction, cond, guidanceRescale) : prediction;
+  }
+
+  #weakerAt(t: number, step: number): Weaker | undefined {
+    const { weaker } = this.#loop;
+    return weaker && weaker.scaleAt(t, step) !== 0 ? weaker : undefined;
   }
 
   /** The model that a step calls, if it calls it with both halves, and if it is guided. */

@@ -20,6 +20,8 @@ export interface DrawingSize {
   steps?: number | undefined;
   /** FLUX.1: the negative prompt counts, too, by a trueCfgScale over 1. */
   isGuided?: boolean | undefined;
+  /** The UNet runs once more, with perturbed attention on the prompt alone, by a pagScale over 0. */
+  isPerturbed?: boolean | undefined;
   /** A picture of the size that is drawn is encoded: it is changed, or controls FLUX.1 Depth or Canny. */
   encodes?: boolean | undefined;
   /** Pictures whose tokens stand behind those of the latents, in the sizes in which Kontext and FLUX.2 encode them. */

@@ -31,7 +31,7 @@ const CLIP_TOKENS = 77;
  */
 export function unetStages(
   parts: PartsByName,
-  { batch = 1, cache }: DrawingSize,
+  { batch = 1, cache, isPerturbed = false }: DrawingSize,
   [h, w]: readonly [h: number, w: number],
 ): Stage[] {
   const { unet, controlnet = [], adapter = [], vae, imageEncoder, ipAdapters = [] } = parts as Partial<
@@ -61,6 +61,9 @@ export function unetStages(
       imageAttention: images.map(({ result }) => result),
     };
     rehearse(unet, cache, [...stepOf(unet, rows, [h, w]), options]);
+    if (!isPerturbed) return;
+    const perturbed = { ...emptyOptions(batch, unet.config), perturbedAttention: ["mid"] };
+    rehearse(unet, cache, [...stepOf(unet, batch, [h, w]), perturbed]);
   });
   const stages = (name: string, models: readonly Model[], measured: readonly Measured<unknown>[]): Stage[] =>
     models.map((model, i) => ({

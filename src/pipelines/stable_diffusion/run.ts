@@ -11,6 +11,7 @@ import {
   type LatentOutput,
 } from "../latents/loop.ts";
 import { type IPAdapterImageOptions, type IPAdapterParts, lookAtImages } from "../ip_adapter.ts";
+import { type PerturbedAttentionOptions, perturbedGuidance, perturbedLayers } from "../latents/perturbed.ts";
 import { withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
 import type { PooledPromptEmbedsOptions, TextEmbeddings, TextOptions } from "../prompts.ts";
@@ -19,7 +20,8 @@ import { cachingOf, type ModelCall, ModelCalls } from "../step_caches/model_call
 import { embedPrompts, inOneBatch, type PromptEncoder, type PromptOptions } from "./prompts.ts";
 
 /** Options of every Stable Diffusion pipeline, with diffusers' defaults. */
-export interface StableDiffusionOptions extends LatentLoopOptions, PromptOptions, IPAdapterImageOptions {
+export interface StableDiffusionOptions
+  extends LatentLoopOptions, PromptOptions, IPAdapterImageOptions, PerturbedAttentionOptions {
   /** Steps of the scheduler; 50 by default. */
   numInferenceSteps?: number | undefined;
 }
@@ -40,7 +42,9 @@ export interface UNetRun {
   /** The model runs on the negative prompts too. */
   readonly guided: boolean;
   /** The options with their defaults. */
-  readonly options: LatentLoopOptions & IPAdapterImageOptions & { guidanceScale: number };
+  readonly options: LatentLoopOptions & IPAdapterImageOptions & PerturbedAttentionOptions & {
+    guidanceScale: number;
+  };
 }
 
 /** Checks the options, sets the timesteps and embeds the prompts. */
@@ -103,6 +107,11 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   owned?: readonly Tensor[] | undefined;
 }
 
+/** What a call differs by in which attention is perturbed. */
+interface Perturbed {
+  readonly perturbedAttention?: readonly string[];
+}
+
 /** Arguments of a call of the UNet. */
 type UNetCallArgs = [sample: Tensor, t: number, states: Tensor, options: UNet2DConditionOptions];
 
@@ -127,7 +136,8 @@ export async function draw(
     imageAttention: images?.alone,
   };
   const caching = cachingOf(options.cache, timesteps);
-  const calls = (how: "residuals" | "shapes", conditions: typeof both) => {
+  const perturbedAttention = perturbedLayers(options);
+  const calls = (how: "residuals" | "shapes", conditions: typeof both & Perturbed) => {
     const call = (x: Tensor, t: number, step: number): ModelCall<UNetCallArgs> => ({
       x,
       args: () => {
@@ -139,10 +149,16 @@ export async function draw(
     return new ModelCalls(unet, (input, t, step) => [call(input, t, step)], caching);
   };
   if (options.preview) await prepareColors(parts, options);
-  const work = () => calls("shapes", both).rehearse(guided ? cat([start, start]) : start, timesteps[0]!, 0);
+  const perturbed = perturbedAttention && { ...alone, perturbedAttention };
+  const work = () => {
+    calls("shapes", both).rehearse(guided ? cat([start, start]) : start, timesteps[0]!, 0);
+    if (perturbed) calls("shapes", perturbed).rehearse(start, timesteps[0]!, 0);
+  };
   using model = calls("residuals", both);
   using condModel = calls("residuals", alone);
-  const loop = { scheduler, vae, guided, model, condModel, after };
+  using weakModel = perturbed && calls("residuals", perturbed);
+  const weaker = weakModel && perturbedGuidance(weakModel, options);
+  const loop = { scheduler, vae, guided, model, condModel, weaker, after };
   const latents = await withModels(
     parts,
     [unet, ...control?.models ?? []],
