@@ -138,6 +138,7 @@ export const spreadNames: readonly SpreadName[] = [
   { names: ["Align Your Steps SD1", "AYS SD1"], schedule: "align_your_steps_sd1" },
   { names: ["Align Your Steps SDXL", "AYS SDXL"], schedule: "align_your_steps_sdxl" },
   { names: ["Align Your Steps SVD", "AYS SVD"], schedule: "align_your_steps_svd" },
+  { names: ["GITS"], schedule: "gits" },
   { names: ["Polyexponential"], schedule: "polyexponential" },
   { names: ["VP"], schedule: "vp" },
 ];

@@ -1,5 +1,6 @@
 import { betaQuantile, linspace, linspaceF32, roundHalfEven } from "../core/math.ts";
 import type { BetaConfig } from "./betas.ts";
+import { gitsSigmas, logInterpolated } from "./gits.ts";
 import { isFlow } from "./flow_match.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { shiftedSigma, type SigmaTable, sigmaTable } from "./sigmas.ts";
@@ -21,6 +22,8 @@ export interface TrainedLevels {
 export interface SigmaScheduleOptions {
   /** The exponent of "karras", 7 by default, and of "polyexponential", 1. */
   rho?: number | undefined;
+  /** The coefficient of "gits", from 0.8 to 1.5 in steps of 0.05; 1.2 by default. Larger ones step further from noise. */
+  coeff?: number | undefined;
 }
 
 type Spread = (levels: TrainedLevels, steps: number, options: SigmaScheduleOptions) => number[];
@@ -41,6 +44,7 @@ export const SIGMA_SCHEDULES = [
   "align_your_steps_sd1",
   "align_your_steps_sdxl",
   "align_your_steps_svd",
+  "gits",
 ] as const;
 
 /** A name of a schedule. */
@@ -94,6 +98,7 @@ const spreads: Readonly<Record<SigmaScheduleName, Spread>> = {
   align_your_steps_sd1: (_, n) => alignedSteps(n, "sd1"),
   align_your_steps_sdxl: (_, n) => alignedSteps(n, "sdxl"),
   align_your_steps_svd: (_, n) => alignedSteps(n, "svd"),
+  gits: (_, n, { coeff = 1.2 }) => gitsSigmas(n, coeff),
 };
 
 /**
@@ -217,15 +222,4 @@ const ALIGNED = {
 
 function alignedSteps(steps: number, model: keyof typeof ALIGNED): number[] {
   return logInterpolated(ALIGNED[model], steps + 1).slice(0, -1);
-}
-
-/** Levels read at `count` even places of a list, linear in log σ between two. */
-function logInterpolated(sigmas: readonly number[], count: number): number[] {
-  if (count === sigmas.length) return [...sigmas];
-  return linspace(0, sigmas.length - 1, count).map((at) => {
-    const low = Math.min(Math.floor(at), sigmas.length - 2);
-    return Math.exp(
-      Math.log(sigmas[low]!) + (at - low) * (Math.log(sigmas[low + 1]!) - Math.log(sigmas[low]!)),
-    );
-  });
 }

@@ -6,6 +6,7 @@ import {
   SIGMA_SCHEDULES,
   sigmaSchedule,
   type SigmaScheduleName,
+  type SigmaScheduleOptions,
 } from "../../src/schedulers/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import { fixture } from "../support/fixtures.ts";
@@ -15,7 +16,7 @@ interface Case {
   name: SigmaScheduleName;
   flow: boolean;
   steps: number;
-  rho: number | null;
+  options: SigmaScheduleOptions;
   sigmas: number[];
 }
 
@@ -26,11 +27,11 @@ for (const name of SIGMA_SCHEDULES) {
   Deno.test(`sigmaSchedule() spreads by ${name} as its defining code`, () => {
     const own = cases.filter((one) => one.name === name);
     assert.ok(own.length >= 3);
-    for (const { flow, steps, rho, sigmas } of own) {
+    for (const { flow, steps, options, sigmas } of own) {
       const scheduler = flow
         ? new FlowMatchEulerDiscreteScheduler({ shift: 3 })
         : new EulerDiscreteScheduler(sd);
-      const got = sigmaSchedule(name, steps, scheduler, rho === null ? {} : { rho });
+      const got = sigmaSchedule(name, steps, scheduler, options);
       assert.equal(got.length, sigmas.length, `${name} in ${steps} steps`);
       assertRelativelyClose(got, sigmas, 1e-6, `${name} in ${steps} steps, flow ${flow}`);
     }
@@ -38,13 +39,14 @@ for (const name of SIGMA_SCHEDULES) {
 }
 
 Deno.test("KDiffusionScheduler spreads by sigma_schedule, of noise and of a flow", () => {
-  for (const { name, flow, steps, rho, sigmas } of cases.filter(({ rho }) => rho === null)) {
+  const usual = cases.filter(({ options }) => Object.keys(options).length === 0);
+  for (const { name, flow, steps, sigmas } of usual) {
     const levels = flow
       ? { use_flow_sigmas: true, prediction_type: "flow_prediction", flow_shift: 3 } as const
       : sd;
     const scheduler = new KDiffusionScheduler({ ...levels, sampler: "dpmpp_2m", sigma_schedule: name });
     scheduler.setTimesteps(steps);
-    assertRelativelyClose(scheduler.sigmas, sigmas, 1e-6, `${name}, rho ${rho}`);
+    assertRelativelyClose(scheduler.sigmas, sigmas, 1e-6, name);
     assert.equal(scheduler.timesteps.length, sigmas.length - 1);
   }
 });
@@ -58,5 +60,10 @@ Deno.test("sigmaSchedule() gives what EulerDiscreteScheduler takes, and refuses 
     name: "TypeError",
     message: /^Cannot spread sigmas by "kl": expected one of normal, karras, /,
   });
+  assert.throws(() => sigmaSchedule("gits", 1, scheduler), /expected 2 steps at least, got 1/);
+  assert.throws(
+    () => sigmaSchedule("gits", 9, scheduler, { coeff: 2 }),
+    /coefficient of 0.80, .*, 1.50, got 2$/,
+  );
   assert.throws(() => sigmaSchedule("simple", 0, scheduler), /expected 1 to 1000 steps/);
 });
