@@ -39,6 +39,11 @@ export {
   type SigmaScheduleOptions,
 } from "./sigma_schedules.ts";
 export type { Evaluation, SamplerSettings, Step } from "./k_diffusion/plan.ts";
+export {
+  type DpmAdaptiveOptions,
+  type DpmAdaptiveResult,
+  sampleDpmAdaptive,
+} from "./k_diffusion/dpm_adaptive.ts";
 export { type SamplerName, SAMPLERS } from "./k_diffusion/samplers.ts";
 export type { FinalSigmas, Levels, NoiseLevel, SigmaConfig, SigmaTable } from "./sigmas.ts";
 export { type SolverConfig, type SolverLevelsConfig, SolverScheduler } from "./solver_scheduler.ts";
