@@ -1,5 +1,6 @@
 import { openDevice } from "denoise";
 import { loadLora, type LoadReport } from "denoise/models";
+import { quote } from "../../src/io/files/errors.ts";
 import { kindOfChange } from "../../src/io/lora/changes.ts";
 import { readLora } from "../../src/io/lora/file.ts";
 import { unbuiltKind } from "../../src/io/lora/kinds.ts";
@@ -22,26 +23,67 @@ export async function describeLora(target: string, file: SingleFile, model?: str
   using checkpoint = await file.open();
   const { path } = file;
   const [types, , parameters, size] = cellsOf(checkpoint.tensors.values());
-  const { format, pairs, changes, others } = await readLora(checkpoint, path);
+  const { format, pairs, changes, others, notices } = await readLora(checkpoint, path);
   const layers = [...pairs, ...changes];
   const ranked = layers.filter(({ rank }) => rank > 0);
   const alphas = ranked.map(({ alpha, source }) => `${alpha} (by ${source})`);
   const parts = Map.groupBy(layers, ({ name }) => splitName(name).parts.join(" or "));
-  const kinds = Map.groupBy(changes, kindOfChange);
+  const merged = Map.groupBy(changes, kindOfChange);
+  const kinds = [...pairs.length ? [["LoRA", pairs] as const] : [], ...merged];
   const lines = [
     `${path}: a LoRA in the format of ${format}`,
-    `${new Set(layers.map(({ name }) => name)).size} layers, ${parameters} parameters in ${types}, ${size}`,
+    ...trainedBy(checkpoint.metadata),
+    `${countOf(layers)} layers, ${parameters} parameters in ${types}, ${size}`,
+    `kinds: ${kinds.map(([kind, list]) => `${kind} (${countOf(list)})`).join(", ")}`,
+    `blocks: ${blocksOf(layers).join(", ")}`,
     ...ranked.length ? [`rank ${distinct(ranked.map(({ rank }) => rank))}, alpha ${distinct(alphas)}`] : [],
     ...[...parts].map(([part, list]) =>
-      `for ${NAMES[part] ?? "a model"}: ${list.length} layers, e.g. "${list[0]!.name}"`
+      `for ${NAMES[part] ?? "a model"}: ${countOf(list)} layers, e.g. "${list[0]!.name}"`
     ),
+    ...notices,
   ];
   if (others.length) lines.push(`not used: ${some(others)}`);
-  for (const [kind, list] of kinds) {
+  for (const [kind, list] of merged) {
     lines.push(`merged into weights: ${kind}: ${list.length}, e.g. "${list[0]!.name}"`);
   }
   if (model) lines.push(...describeMatch(await matched(target, model), model));
   return lines.join("\n");
+}
+
+/** Number of layers with these names. */
+function countOf(layers: readonly { name: string }[]): number {
+  return new Set(layers.map(({ name }) => name)).size;
+}
+
+/** The blocks that layers are in, by their names up to a number, as "down_blocks 0-2 (24)". */
+function blocksOf(layers: readonly { name: string }[]): string[] {
+  const named = layers.map(({ name }) => {
+    const { layer } = splitName(name);
+    const [, middle, numbered, n] = /^(?:(mid_block|middle_block)_|(\D*?)_(\d+)(?:_|$))/.exec(layer) ?? [];
+    return { name, block: middle ?? numbered ?? layer, n };
+  });
+  return [...Map.groupBy(named, ({ block }) => block)].map(([block, own]) => {
+    const numbers = [...new Set(own.flatMap(({ n }) => n === undefined ? [] : Number(n)))].sort((a, b) =>
+      a - b
+    );
+    return `${block}${numbers.length ? ` ${rangesOf(numbers).join(", ")}` : ""} (${countOf(own)})`;
+  });
+}
+
+/** Numbers in order, those that follow each other as one range. */
+function rangesOf(numbers: readonly number[]): string[] {
+  const firsts = numbers.filter((n) => !numbers.includes(n - 1));
+  const lasts = numbers.filter((n) => !numbers.includes(n + 1));
+  return firsts.map((first, i) => first === lasts[i] ? `${first}` : `${first}-${lasts[i]}`);
+}
+
+/** What kohya's trainer and LyCORIS note of themselves. */
+function trainedBy(metadata: ReadonlyMap<string, string>): string[] {
+  const notes = ["ss_network_module", "ss_network_args", "ss_base_model_version"].flatMap((key) => {
+    const value = metadata.get(key);
+    return value === undefined ? [] : quote(value);
+  });
+  return notes.length ? [`trained by ${notes.join(", ")}`] : [];
 }
 
 const NAMES: Record<string, string> = {

@@ -86,6 +86,42 @@ Deno.test("inspect.ts says what a LoRA is, and whether it fits a model", async (
   assert.match(line(text, "fits"), /^fits .*: \d+ layers, e\.g\. "transformer\./);
 });
 
+const made: [path: string, kinds: string, blocks: string, rank: string | undefined][] = [ // by kohya's names, LyCORIS, peft
+  [
+    "flux/lora/kohya.safetensors",
+    "LoRA (26)",
+    "double_blocks 0-1 (20), single_blocks 0-1 (6)",
+    "rank 3, alpha 2 (by tensor)",
+  ],
+  [
+    "adapters/dora_loha.safetensors",
+    "DoRA (5)",
+    "down_blocks 0-1 (2), mid_block (3)",
+    "rank 2, alpha 1 (by tensor)",
+  ],
+  [
+    "adapters/norms.safetensors",
+    "difference (3)",
+    "conv_norm_out (1), down_blocks 0 (1), mid_block (1)",
+    undefined,
+  ],
+  [
+    "loras/peft_saved",
+    "whole weight (6), DoRA (12)",
+    "conv_norm_out (1), conv_out (1), down_blocks 0 (3), mid_block (3), up_blocks 1 (6)",
+    "rank 1, alpha 8 (by metadata)",
+  ],
+];
+
+for (const [name, kinds, blocks, rank] of made) {
+  Deno.test(`inspect.ts says of which kinds, ranks and blocks a LoRA is: ${name}`, async () => {
+    const text = await inspect(fixture(name));
+    assert.equal(line(text, "kinds:"), `kinds: ${kinds}`);
+    assert.equal(line(text, "blocks:"), `blocks: ${blocks}`);
+    if (rank) assert.equal(line(text, "rank"), rank);
+  });
+}
+
 Deno.test("inspect.ts says what a model's folder is", async () => {
   const path = fixture("flux/pipeline/vae");
   assert.equal(line(await inspect(path), path), `${path}: AutoencoderKL`);
@@ -204,12 +240,13 @@ Deno.test("inspect.ts says of a LoRA what is merged into weights, and of a text 
         ["lora_unet_x.lora_up.weight", matrix(3, 2)],
         ["lora_unet_x.diff_b", matrix(1, 3)],
       ]),
+      { ss_network_module: "networks.lora", ss_network_args: '{"conv_dim": "2"}\n' },
     ),
   );
   for (const target of [lora, join(folder.path, "style")]) {
     assert.match(
       await inspect(target),
-      /1 layers, [^]*rank 2, alpha 2 \(by rank\)[^]*merged into weights: difference: 1, e\.g\. "lora_unet_x"/,
+      /trained by "networks\.lora", "\{[^\n]*\n1 layers, [^]*rank 2, alpha 2 \(by rank\)[^]*merged into weights: difference: 1, e\.g\. "lora_unet_x"/,
     );
   }
   const readme = folder.write("README.md", "# Styles\n");
