@@ -128,7 +128,7 @@ function zImageStage(
   return { name: "transformer", model, activations, beside };
 }
 
-/** Decodes the pictures, and encodes those that are given, one by one. Each size has arenas of its own, which stay. */
+/** Decodes the pictures, and encodes those that are given, one by one. */
 function coding(
   vae: Autoencoder,
   { batch = 1, encodes, seen }: DrawingSize,
@@ -137,11 +137,12 @@ function coding(
   const { in_channels, latent_channels } = vae.config;
   const f = vae.scaleFactor;
   const pictures = seenTokens(vae, { seen }).map(([h, w]) => [2 * h, 2 * w] as const);
-  const encoded = new Map((encodes ? [drawn, ...pictures] : pictures).map((size) => [String(size), size]));
-  const encode = ([h, w]: readonly [h: number, w: number]) =>
-    vae.measure(() => vae.mode(zeros([1, in_channels, f * h, f * w])));
-  const decode = vae.measure(() => vae.decode(zeros([batch, latent_channels, ...drawn])));
-  const activations = encoded.values().reduce((sum, size) => sum + encode(size), decode);
+  const activations = vae.measure(() => {
+    vae.decode(zeros([batch, latent_channels, ...drawn]));
+    for (const [h, w] of encodes ? [drawn, ...pictures] : pictures) {
+      vae.mode(zeros([1, in_channels, f * h, f * w]));
+    }
+  });
   return { name: "vae", model: vae, activations };
 }
 

@@ -8,6 +8,8 @@ import {
   StableDiffusionPipeline,
 } from "../../../src/pipelines/mod.ts";
 import { cat } from "../../../src/tensor/mod.ts";
+import { Cache, onHub } from "../../io/hub/hub_fixture.ts";
+import { HubServer, noise } from "../../io/hub/hub_server.ts";
 import { camelCased, readJson } from "../../conformance/json.ts";
 import { readTensors } from "../../support/arrays.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
@@ -97,6 +99,35 @@ Deno.test("FluxPriorReduxPipeline puts zeros in place of a prompt, and sums pict
   const texts = { promptEmbeds: zeros([2, 3, 16]), pooledPromptEmbeds: zeros([2, 12]) };
   const given = await prior.run({ image, ...texts });
   assert.deepEqual([given.promptEmbeds.shape, given.pooledPromptEmbeds.shape], [[1, 3 + 16, 16], [1, 12]]);
+});
+
+Deno.test("FluxPriorReduxPipeline opens its repository on the hub, and a Control LoRA is found in its own", async () => {
+  const names = ["model_index.json", "feature_extractor/preprocessor_config.json"];
+  for (const [part, stem] of [["image_encoder", "model"], ["image_embedder", "diffusion_pytorch_model"]]) {
+    names.push(`${part}/config.json`, `${part}/${stem}.safetensors`);
+  }
+  const files = Object.fromEntries(names.map((name) => [name, Deno.readFileSync(`${folder}/${name}`)]));
+  const repo = "black-forest-labs/FLUX.1-Redux-dev";
+  await using hub = new HubServer({ repo, files: { ...files, "flux1-redux-dev.safetensors": noise(99) } });
+  const lora = "black-forest-labs/FLUX.1-Canny-dev-lora";
+  const weights = Deno.readFileSync(fixture("flux_tools/lora_control_bfl.safetensors"));
+  await using loras = new HubServer({ repo: lora, files: { "flux1-canny-dev-lora.safetensors": weights } });
+  await using cache = await Cache.create();
+  const image = await picture("control");
+  const { promptEmbeds } = await onHub({ endpoint: hub.endpoint, cache, token: "" }, async () => {
+    using prior = await FluxPriorReduxPipeline.fromPretrained(repo, loading);
+    return await prior.run({ image });
+  });
+  const want = (await prior.run({ image })).promptEmbeds;
+  assert.deepEqual(await promptEmbeds.data(), await want.data());
+  assert.deepEqual(hub.requests("flux1-redux-dev"), []); // the same weights in one file
+  const { format } = await onHub(
+    { endpoint: loras.endpoint, cache, token: "" },
+    () => pipeline.loadLoraWeights(lora),
+  );
+  assert.equal(format, "BFL");
+  assert.equal(pipeline.parts.transformer.inChannels, 128);
+  await pipeline.unloadLora();
 });
 
 Deno.test("FluxPriorReduxPipeline says in one line what is wrong, and so does what is not for it", async () => {
