@@ -6,6 +6,7 @@ import "./plain_errors.ts";
 import "./command_line/shown_only.ts";
 import { join } from "node:path";
 import { loadingBar, savePng } from "denoise";
+import { AutoencoderTiny } from "denoise/models";
 import { DiffusionPipeline } from "denoise/pipelines";
 import { Bar } from "../src/core/bar.ts";
 import { numbered } from "../src/io/images/save_png.ts";
@@ -43,7 +44,11 @@ const onProgress = loadingBar();
 using device = await phase("set-up", openEngine(given, replayed));
 const pictures = await loadPictures(settings, { asTheyAre: /^Flux(2|Kontext)/.test(className) });
 const loras = await findLoras(settings.lora ?? [], onProgress);
-const preview = settings.preview === undefined ? undefined : previewsTo(settings.preview);
+const { preview: wish, "preview-vae": previewVae } = settings;
+using decoder = previewVae === undefined
+  ? undefined
+  : await phase("load", AutoencoderTiny.fromPretrained(previewVae, { dtype, onProgress }));
+const preview = wish === undefined ? undefined : previewsTo(wish, decoder);
 using pipeline = await phase(
   "load",
   DiffusionPipeline.fromPretrained(model, {

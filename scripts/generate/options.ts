@@ -128,6 +128,10 @@ export const options = {
     takes: "N,FILE.png",
     bare: true,
   },
+  "preview-vae": option.model(
+    "a small autoencoder of the same latents that decodes them, up to 512 pixels wide, e.g. madebyollin/taesd; " +
+      "default: a pixel for each latent, by colours",
+  ),
   out: option.output("the picture", /\.png$/i, "denoise.png", "denoise.png"),
   replay: option.file("draws a picture again with the settings in its PNG"),
 };

@@ -1,4 +1,5 @@
 import { type PictureProtocol, pictureProtocols, previewWriter } from "denoise";
+import type { AutoencoderTiny } from "denoise/models";
 import type { PreviewOptions } from "denoise/pipelines";
 import { expectWritable } from "../../src/io/files/whole_file.ts";
 
@@ -26,13 +27,13 @@ export function readPreview(text: string): PreviewWish {
 }
 
 /**
- * Options of previews, from the text of `--preview`. Without a file and in a terminal that cannot show
+ * Options of previews, from the text of `--preview`, which `vae` decodes if there is one. Without a file and in a terminal that cannot show
  * pictures there are none, and a line says so.
  */
-export function previewsTo(text: string): PreviewOptions | undefined {
+export function previewsTo(text: string, vae: AutoencoderTiny | undefined): PreviewOptions | undefined {
   const { every, file, protocol } = readPreview(text);
   const write = previewWriter({ file, protocol });
-  if (write) return { every, write };
+  if (write) return { every, write, vae };
   console.warn("No previews: this terminal is not known to show pictures; try --preview preview.png");
   return undefined;
 }

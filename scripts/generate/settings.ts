@@ -27,6 +27,7 @@ export async function readTask(args: string[]): Promise<Task> {
 /** Throws where options are said without those that they belong to. */
 function expectTogether(settings: Settings): void {
   const { prompt, negative, "prompt-syntax": syntax, image, mask, strength, plan, quantize } = settings;
+  const { preview, "preview-vae": previewVae } = settings;
   const { controlnet, "t2i-adapter": adapters } = settings;
   if (controlnet && adapters) {
     throw new TypeError("Cannot take --t2i-adapter with --controlnet: expected one kind of control");
@@ -41,6 +42,9 @@ function expectTogether(settings: Settings): void {
   }
   for (const text of [prompt, negative]) {
     if (syntax !== undefined && text !== undefined) expectReadable(text, syntax);
+  }
+  if (previewVae !== undefined && preview === undefined) {
+    throw new TypeError("Cannot take --preview-vae alone: expected --preview too, which it decodes");
   }
   if (mask !== undefined && image === undefined) {
     throw new TypeError("Cannot take --mask alone: expected --image too, the picture that it belongs to");

@@ -96,13 +96,13 @@ export class Recovery {
  * Does a run that continues from its last step if the device is lost: another device is requested, the models are
  * loaded into its memory, and everything before the loop is computed again.
  */
-export async function recovering<Options extends RandomOptions, T>(
+export async function recovering<Options extends RandomOptions & { preview?: object | undefined }, T>(
   parts: { scheduler: Scheduler },
   options: Options,
   run: (options: Options & { recovery: Recovery }) => Promise<T>,
 ): Promise<T> {
   const { onNotice = console.warn } = options as { onNotice?: (line: string) => void };
-  const models = modelsOf(parts);
+  const models = [...modelsOf(parts), ...modelsOf(options.preview ?? {})];
   const baked = models.flatMap(({ adapters }) => adapters.baked);
   if (baked.length) {
     throw new Error(

@@ -31,6 +31,21 @@ Deno.test("generate.ts --preview FILE keeps the last preview in a file beside th
     ]);
   }));
 
+Deno.test("generate.ts --preview-vae decodes previews, and is refused without --preview", () =>
+  inFolder(async (folder) => {
+    const tiny = ["--preview-vae", join(fixtures, "autoencoder_tiny/base")];
+    const sides = ["--size", "32x32", "--steps", "2"];
+    const run = await runScript(folder, "generate.ts", ...sides, "--preview", "p.png", ...tiny);
+    assert.equal(run.code, 0, run.stderr);
+    const { width, height } = await readPng(join(folder, "p.png"));
+    assert.deepEqual([width, height], [256, 256]); // 64 of the decoder's, enlarged
+    const alone = await runScript(folder, "generate.ts", ...tiny);
+    assert.equal(
+      alone.stderr,
+      "Cannot take --preview-vae alone: expected --preview too, which it decodes\n",
+    );
+  }));
+
 Deno.test("generate.ts --preview draws without one where standard output is no terminal, and says so", () =>
   inFolder(async (folder) => {
     const { code, stdout, stderr } = await runScript(folder, "generate.ts", "--steps", "1", "--preview");

@@ -1,11 +1,12 @@
 import type { Autoencoder, DecodeCheckedOptions } from "../../models/mod.ts";
 import type { RandomOptions } from "../../random/mod.ts";
 import { DDIMScheduler, type Scheduler, type StepOptions, TCDScheduler } from "../../schedulers/mod.ts";
-import { cat, scope, type Tensor } from "../../tensor/mod.ts";
+import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import { rescaled } from "./guidance.ts";
 import type { Guidance, Guide } from "./guiders.ts";
 import { type PipelineOutput, type RunOptions, runSteps } from "../run.ts";
-import { preview, Previews } from "../previews/previews.ts";
+import { PreviewDecoder } from "../previews/decoder.ts";
+import { preview, previewPixels, Previews } from "../previews/previews.ts";
 import { acquireModels, type Residents } from "../memory/acquire.ts";
 import { expectNumber } from "../run_options.ts";
 import type { StepCache } from "../step_caches/step_cache.ts";
@@ -82,12 +83,18 @@ export interface LatentLoop {
   readonly unpack?: ((latents: Tensor) => Tensor) | undefined;
 }
 
+interface LoopOptions extends LatentLoopOptions {
+  guidanceScale: number;
+  /** Told in one line what was done for lack of memory; console.warn by default. */
+  onNotice?: ((line: string) => void) | undefined;
+}
+
 /** Takes latents through the timesteps. Memory is that of two steps, however many there are. */
 export async function denoise(
   start: Tensor,
   timesteps: readonly number[],
   loop: LatentLoop,
-  options: LatentLoopOptions & { guidanceScale: number },
+  options: LoopOptions,
 ): Promise<Tensor> {
   const { scheduler, vae, after, unpack = (latents) => latents } = loop;
   const { generator, eta } = options;
@@ -96,7 +103,9 @@ export async function denoise(
     generator,
     eta: takesEta(scheduler) ? eta : undefined,
   };
-  const previews = new Previews(options.preview, (x0) => preview(x0, vae));
+  using decoder = await previewDecoder(start, unpack, options);
+  const picture = (x0: Tensor) => decoder ? previewPixels(decoder.decode(x0)) : preview(x0, vae);
+  const previews = new Previews(options.preview, picture);
   using predictor = new Predictor(loop, timesteps.length, options);
   const step = (latents: Tensor, t: number, number: number) => {
     using step = scope(latents);
@@ -116,6 +125,19 @@ export async function denoise(
     previews,
     options.cache && ahead,
   );
+}
+
+/** What decodes a run's previews, where they have an autoencoder of their own. */
+async function previewDecoder(
+  start: Tensor,
+  unpack: (latents: Tensor) => Tensor,
+  { preview, signal, onNotice }: LoopOptions,
+): Promise<PreviewDecoder | undefined> {
+  if (!preview?.vae) return undefined;
+  const unpacked = unpack(start);
+  const { shape } = unpacked;
+  if (unpacked.node !== start.node) free(unpacked);
+  return await PreviewDecoder.open(preview, shape, { signal, onNotice });
 }
 
 /** Predicts by a model, and guides it, at each step of a run. */

@@ -5,6 +5,13 @@ import { solve } from "../../core/math.ts";
 /** Red, green and blue: of each channel of the latents how much, then a constant. [3][C + 1] */
 export type LatentColors = readonly (readonly number[])[];
 
+/** An autoencoder whose latents' colours are known. */
+export interface KnownColors {
+  /** Keys of its config that no other shares: the scaling factor is measured on the weights. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly colors: LatentColors;
+}
+
 /** Values on the host. */
 export interface Planes {
   /** [B, C, h, w] */

@@ -1,16 +1,10 @@
-import type { AutoencoderConfig, AutoencoderKLConfig } from "../../models/mod.ts";
-import type { LatentColors } from "./colors.ts";
+import type { AutoencoderConfig } from "../../models/mod.ts";
+import type { KnownColors, LatentColors } from "./colors.ts";
+import { publishedColors } from "./published.ts";
 
-/** An autoencoder whose latents' colours are known. */
-interface Known {
-  /** Keys of its config that no other shares: the scaling factor is measured on the weights. */
-  readonly config: Partial<AutoencoderKLConfig>;
-  readonly colors: LatentColors;
-}
-
-/** Made by scripts/fit_preview.ts. */
-const known: readonly Known[] = [
-  { // models/emoji-diffusion
+const known: readonly KnownColors[] = [
+  ...publishedColors,
+  { // models/emoji-diffusion, made by scripts/fit_preview.ts
     config: { scaling_factor: 0.7472, latent_channels: 4, block_out_channels: [32, 64, 64] },
     colors: [
       [0.1627, -0.006, -0.014, -0.1229, 0.8552],

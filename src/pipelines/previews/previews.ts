@@ -1,19 +1,20 @@
 import { expectOptions } from "../../core/error.ts";
-import { formatShape } from "../../core/shape.ts";
+import { formatShape, type Shape } from "../../core/shape.ts";
 import type { Image } from "../../io/images/image.ts";
 import type { Autoencoder } from "../../models/mod.ts";
 import { release, retain, type Tensor } from "../../tensor/mod.ts";
 import { expectCount } from "../run_options.ts";
 import { type LatentColors, paint } from "./colors.ts";
+import type { PreviewDecoderOptions } from "./decoder.ts";
 import { colorsOf } from "./fit.ts";
 
 /** Small pictures that a run shows while it draws. */
-export interface PreviewOptions {
+export interface PreviewOptions extends PreviewDecoderOptions {
   /**
    * Steps from one picture to the next; 1 by default. Some are left out where painting is slower than drawing.
    */
   every?: number | undefined;
-  /** Takes the pictures of a batch, side by side, a pixel for each latent. */
+  /** Takes the pictures of a batch, side by side: a pixel for each latent, or as `vae` decodes them. */
   write: (picture: Image, step: number) => void | Promise<void>;
 }
 
@@ -30,12 +31,17 @@ export async function preview(latents: Tensor, vae: Autoencoder): Promise<Image>
   );
 }
 
-/** A small picture of a sample in [-1, 1], a pixel for each of its own. x [B, 3 or 1, H, W] */
-export function previewPixels(x: Tensor): Promise<Image> {
-  const channels = x.shape[1]!;
-  const half = (color: number) =>
-    Array.from({ length: channels }, (_, c) => c === color % channels ? 0.5 : 0);
-  return painted(x, Promise.resolve([0, 1, 2].map((color) => [...half(color), 0.5])));
+/** A picture of a sample in [-1, 1], a pixel for each of its own; those of a batch stand side by side. x [B, 3 or 1, H, W] */
+export async function previewPixels(x: Tensor): Promise<Image> {
+  const [B, , height, W] = x.shape as Shape<4>;
+  const colors = x.cast("f32").mul(127.5).add(127.5).expand([B, 3, height, W]);
+  const pixels = retain(colors.permute([2, 0, 3, 1]).contiguous()); // else a copy is made to read it, which the open scope would own
+  try {
+    const bytes = new Uint8ClampedArray(await pixels.data()); // which rounds, and makes NaN black
+    return { width: B * W, height, channels: 3, data: new Uint8Array(bytes.buffer) };
+  } finally {
+    release(pixels);
+  }
 }
 
 /** Reads a tensor, which outlives its scope so long. */
@@ -61,7 +67,7 @@ export class Previews {
 
   /** Without options it shows nothing. */
   constructor(options: PreviewOptions | undefined, picture: (sample: Tensor) => Promise<Image>) {
-    if (options) expectOptions("show previews", options, ["every", "write"]);
+    if (options) expectOptions("show previews", options, ["every", "write", "vae", "side"]);
     if (options) expectCount("preview.every", options.every ?? 1);
     this.#options = options;
     this.#picture = picture;

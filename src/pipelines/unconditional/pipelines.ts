@@ -99,6 +99,11 @@ async function sample(
   expectCount("batchSize", batchSize);
   using _unet = await unet.acquire({ signal: options.signal });
   const start = randn([batchSize, unet.config.in_channels, ...unet.sampleSize], { generator });
+  if (options.preview?.vae) {
+    throw new TypeError(
+      "Cannot show previews by an autoencoder: this model draws pixels; leave out preview.vae",
+    );
+  }
   const previews = new Previews(options.preview, previewPixels);
   const x = await runSteps(start, scheduler.timesteps, scheduler, options, (x, t, number) => {
     using inner = scope(x);

@@ -30,6 +30,25 @@ Deno.test("klein draws what it draws in diffusers with TAEF2 in place of its aut
   await assertTensor(images, want.get("image")!, 1e-3, "image");
 });
 
+Deno.test("TAEF2 decodes klein's previews, whose picture stays the same", async () => {
+  using vae = await AutoencoderTiny.fromPretrained(taef2, { dtype: "f32" });
+  using pipeline = await Flux2KleinPipeline.fromPretrained(klein, { dtype: "f32" });
+  const options = {
+    prompt: "x",
+    height: 32,
+    width: 48,
+    numInferenceSteps: 2,
+    maxSequenceLength: 8,
+    progress: false,
+  } as const;
+  const plain = await pipeline.run({ ...options, generator: manualSeed(5) });
+  const sizes: number[][] = [];
+  const write = ({ width, height }: { width: number; height: number }) => void sizes.push([width, height]);
+  const { latents } = await pipeline.run({ ...options, generator: manualSeed(5), preview: { vae, write } });
+  assert.deepEqual(sizes, [[48, 32], [48, 32]]);
+  assert.deepEqual(await latents.data(), await plain.latents.data());
+});
+
 Deno.test("klein refuses a tiny autoencoder of another family in one line", async () => {
   const pipeline = await Flux2KleinPipeline.fromPretrained(klein, {
     dtype: "f32",

@@ -1,7 +1,9 @@
 import type { Shape, Tuple } from "../../../src/core/shape.ts";
 import assert from "node:assert/strict";
+import { OutOfMemoryError } from "../../../src/gpu/errors.ts";
+import { parseConfig } from "../../../src/io/config.ts";
 import { type Image, manualSeed, randn, tensor } from "../../../src/mod.ts";
-import { AutoencoderKL } from "../../../src/models/mod.ts";
+import { AutoencoderKL, AutoencoderKLFlux2, AutoencoderTiny } from "../../../src/models/mod.ts";
 import {
   DDPMPipeline,
   pictureOf,
@@ -12,14 +14,24 @@ import {
   StableDiffusionXLPipeline,
 } from "../../../src/pipelines/mod.ts";
 import { fitColors, type LatentColors, paint } from "../../../src/pipelines/previews/colors.ts";
+import { PreviewDecoder } from "../../../src/pipelines/previews/decoder.ts";
 import { colorsOf, fitToLatents } from "../../../src/pipelines/previews/fit.ts";
 import { knownColors } from "../../../src/pipelines/previews/known.ts";
 import { schedulerClasses } from "../../../src/schedulers/mod.ts";
 import { assertRelativelyClose } from "../../support/close.ts";
 import "../../support/device.ts";
+import { fixture } from "../../support/fixtures.ts";
 
 const root = `${import.meta.dirname}/../../..`;
 const small = { prompt: "a nice flower", height: 32, width: 32, progress: false } as const;
+const tiny = fixture("autoencoder_tiny/base");
+const real = { // as the repositories have it
+  block_out_channels: [128, 256, 512, 512],
+  down_block_types: new Array(4).fill("DownEncoderBlock2D"),
+  up_block_types: new Array(4).fill("UpDecoderBlock2D"),
+  latent_channels: 4,
+};
+const flux = { latent_channels: 16, scaling_factor: 0.3611, shift_factor: 0.1159 };
 
 let pipeline: StableDiffusionPipeline;
 Deno.test.beforeAll(async () => {
@@ -137,6 +149,93 @@ Deno.test("colours are fitted before the denoiser comes, so that memory for both
   const write = () => void seen.push([unet.loaded, vae.loaded]);
   await xl.run({ ...small, numInferenceSteps: 2, preview: { write } });
   assert.deepEqual(seen, [[true, false], [true, false]]);
+});
+
+Deno.test("a small autoencoder decodes previews, at their size or smaller, and the picture stays the same", async () => {
+  using vae = await AutoencoderTiny.fromPretrained(tiny, { dtype: "f32", defer: true, onNotice: () => {} });
+  const options = { ...small, height: 64, width: 32, numInferenceSteps: 3 };
+  const plain = await pipeline.run({ ...options, generator: manualSeed(0) });
+  const shown: Image[] = [];
+  for (const side of [undefined, 64, 1]) {
+    const write = (picture: Image) => void shown.push(picture);
+    const { latents } = await pipeline.run({
+      ...options,
+      generator: manualSeed(0),
+      preview: { every: 4, vae, side, write }, // of PNDM's four calls
+    });
+    assert.equal(vae.needed, false);
+    assertRelativelyClose(await latents.data(), await plain.latents.data(), 1e-5, "latents");
+  }
+  assert.deepEqual(shown.map(({ width, height }) => [width, height]), [[64, 128], [32, 64], [8, 8]]);
+  const latents = randn([2, 4, 3, 5], { generator: manualSeed(3) });
+  using decoder = await PreviewDecoder.open({ vae }, latents.shape, {});
+  const decoded = await previewPixels(decoder!.decode(latents));
+  assert.deepEqual(decoded, await previewPixels(vae.decode(latents).sample));
+});
+
+Deno.test("previews are painted by colours where the GPU has no room for their autoencoder", async () => {
+  using vae = await AutoencoderTiny.fromPretrained(tiny, { dtype: "f32", onNotice: () => {} });
+  const { reserve } = vae;
+  vae.reserve = () => {
+    throw new OutOfMemoryError("no memory", { wanted: 1, inUse: 0 });
+  };
+  const [told, sizes]: [string[], number[][]] = [[], []];
+  const write = ({ width, height }: Image) => void sizes.push([width, height]);
+  const onNotice = (line: string) => void told.push(line);
+  await pipeline.run({ ...small, numInferenceSteps: 1, preview: { vae, write }, onNotice });
+  assert.deepEqual(sizes, [[8, 8]]);
+  assert.deepEqual(told, ["Previews are painted by colours, as the GPU has no room for their autoencoder"]);
+  vae.reserve = reserve;
+});
+
+Deno.test("an autoencoder of other latents is refused for previews, and any where there are none", async () => {
+  using vae = await AutoencoderTiny.fromPretrained(fixture("autoencoder_tiny/shallow"), { defer: true });
+  const preview = { vae, write: () => {} };
+  await assert.rejects(pipeline.run({ ...small, numInferenceSteps: 1, preview }), {
+    name: "RangeError",
+    message:
+      "Cannot show previews by AutoencoderTiny: expected one whose latents have 4 channels, as those of the " +
+      "pipeline, got 16; take the small autoencoder of its family",
+  });
+  using ddpm = await DDPMPipeline.fromPretrained(fixture("ddpm/pipeline"));
+  await assert.rejects(
+    ddpm.run({ numInferenceSteps: 1, preview }),
+    /^TypeError: Cannot show previews by an autoencoder: this model draws pixels/,
+  );
+});
+
+for (
+  const [name, Class, config, C] of [
+    ["Stable Diffusion 1 and 2", AutoencoderKL, { ...real, scaling_factor: 0.18215 }, 4],
+    ["Stable Diffusion XL", AutoencoderKL, { ...real, scaling_factor: 0.13025 }, 4],
+    ["FLUX.1 and Z-Image", AutoencoderKL, { ...real, ...flux }, 16],
+    ["FLUX.2", AutoencoderKLFlux2, {}, 32],
+    [
+      "FLUX.2 with a small decoder",
+      AutoencoderKLFlux2,
+      { decoder_block_out_channels: [96, 192, 384, 384] },
+      32,
+    ],
+    ["TAEF1", AutoencoderTiny, { latent_channels: 16 }, 16],
+    ["TAEF2", AutoencoderTiny, { latent_channels: 32 }, 32],
+  ] as const
+) {
+  Deno.test(`the colours of ${name} are known by its config`, () => {
+    const colors = knownColors(
+      parseConfig(Class.schema as typeof AutoencoderKL.schema, config, "config.json"),
+    )!;
+    assert.deepEqual(colors.map((row) => row.length), [C + 1, C + 1, C + 1]);
+    assert.ok(colors.flat().every(Number.isFinite));
+    const { data } = paint({ shape: [1, C, 1, 1], data: new Array(C).fill(0) }, colors);
+    for (const value of data) assert.ok(Math.abs(value - 127) < 20, `no latents are gray, got ${data}`);
+  });
+}
+
+Deno.test("of latents whose family is not known no colours are taken", () => {
+  for (const config of [{ latent_channels: 4 }, { latent_channels: 8 }]) { // TAESD's or TAESDXL's: fitted
+    const tiny = parseConfig(AutoencoderTiny.schema, config, "config.json");
+    assert.equal(knownColors(tiny), undefined);
+  }
 });
 
 Deno.test("a preview that cannot be written ends the run with its reason", async () => {
