@@ -4,17 +4,7 @@ import { OutOfMemoryError } from "../../gpu/errors.ts";
 import type { Autoencoder } from "../../models/mod.ts";
 import { interpolate } from "../../ops/mod.ts";
 import { scope, type Tensor, zeros } from "../../tensor/mod.ts";
-
-/** By what, and how large, previews are decoded. */
-export interface PreviewDecoderOptions {
-  /**
-   * A small autoencoder of the same latents, e.g. `await AutoencoderTiny.fromPretrained("madebyollin/taesd")`, which
-   * decodes the pictures in place of colours. Where the GPU has no room for it, they are painted by colours.
-   */
-  vae?: Autoencoder | undefined;
-  /** Pixels of the longer side of what it decodes, at most; 512 by default. Larger latents are averaged to fewer first. */
-  side?: number | undefined;
-}
+import type { PreviewOptions } from "./previews.ts";
 
 interface OpenOptions {
   signal?: AbortSignal | undefined;
@@ -40,7 +30,7 @@ export class PreviewDecoder implements Disposable {
    * name none, or where the GPU has no room for it, of which a line tells.
    */
   static async open(
-    { vae, side = SIDE }: PreviewDecoderOptions,
+    { vae, side = SIDE }: Pick<PreviewOptions, "vae" | "side">,
     shape: readonly number[],
     { signal, onNotice = console.warn }: OpenOptions,
   ): Promise<PreviewDecoder | undefined> {

@@ -5,17 +5,23 @@ import type { Autoencoder } from "../../models/mod.ts";
 import { release, retain, type Tensor } from "../../tensor/mod.ts";
 import { expectCount } from "../run_options.ts";
 import { type LatentColors, paint } from "./colors.ts";
-import type { PreviewDecoderOptions } from "./decoder.ts";
 import { colorsOf } from "./fit.ts";
 
 /** Small pictures that a run shows while it draws. */
-export interface PreviewOptions extends PreviewDecoderOptions {
+export interface PreviewOptions {
   /**
    * Steps from one picture to the next; 1 by default. Some are left out where painting is slower than drawing.
    */
   every?: number | undefined;
   /** Takes the pictures of a batch, side by side: a pixel for each latent, or as `vae` decodes them. */
   write: (picture: Image, step: number) => void | Promise<void>;
+  /**
+   * A small autoencoder of the same latents, e.g. `await AutoencoderTiny.fromPretrained("madebyollin/taesd")`, which
+   * decodes the pictures in place of colours. Where the GPU has no room for it, they are painted by colours.
+   */
+  vae?: Autoencoder | undefined;
+  /** Pixels of the longer side of what it decodes, at most; 512 by default. Larger latents are averaged to fewer first. */
+  side?: number | undefined;
 }
 
 /**
