@@ -112,10 +112,9 @@ export function gitsSigmas(steps: number, coeff: number): number[] {
       }, got ${coeff}`,
     );
   }
-  if (steps < 2) {
-    throw new RangeError(`Cannot spread sigmas by gits: expected 2 steps at least, got ${steps}`);
-  }
-  const between = table.trim().split(/\s+/)[Math.min(steps, MOST) - 2]!.match(/../g)!.map(Number);
+  const between = steps === 1
+    ? []
+    : table.trim().split(/\s+/)[Math.min(steps, MOST) - 2]!.match(/../g)!.map(Number);
   const { sigmas } = sigmaTable({
     num_train_timesteps: 1000,
     beta_start: 0.00085,
@@ -125,7 +124,7 @@ export function gitsSigmas(steps: number, coeff: number): number[] {
     rescale_betas_zero_snr: false,
   });
   const levels = [0, ...between, 100].map((hundredths) => interpolate(sigmas, 9.99 * (100 - hundredths)));
-  return logInterpolated(levels, steps + 1).slice(0, -1);
+  return logInterpolated(levels, steps + 1).slice(0, -1); // of one step the largest σ alone
 }
 
 /** Levels read at `count` even places of a list, linear in log σ between two. */

@@ -6,7 +6,8 @@ const { exp, expm1, log, max, sqrt } = Math;
 
 /**
  * DPM-Solver-fast (Lu et al. 2022, https://arxiv.org/abs/2206.00927, appendix D.2): as many calls as there are σ to visit, in
- * steps of order 3 of equal length in log σ, the last of lower order. It goes from the first σ to the last above 0.
+ * steps of order 3 of equal length in log σ, the last of lower order. It goes from the first σ to the last above 0; where that is the
+ * first it goes to the end, as Euler's method.
  */
 export const dpmFast: Sampler = {
   of: "derivative",
@@ -15,9 +16,7 @@ export const dpmFast: Sampler = {
   plan({ sigmas, eta, s_noise }) {
     const calls = sigmas.length - 1;
     const least = sigmas.findLast((sigma) => sigma > 0)!;
-    if (!(least < sigmas[0]!)) {
-      throw new RangeError("Cannot plan dpm_fast: expected two σ above 0 at least, got one; use more steps");
-    }
+    if (least === sigmas[0]) return [[{ sigma: least, sample: 1, outputs: [sigmas[1]! - least] }]];
     const steps = Math.floor(calls / 3) + 1;
     const times = linspace(-log(sigmas[0]!), -log(least), steps + 1);
     const orders = calls % 3 === 0
