@@ -122,6 +122,8 @@ def states(path, output):
 
 def named(results):
     """A call's results by their names."""
+    if isinstance(results, list):
+        return {"features": results}
     if isinstance(results, torch.Tensor):
         return {"sample": results}
     if "latent_dist" in results:
@@ -136,8 +138,8 @@ def stored(x):
 # What a model is called with where nothing is given.
 
 
-def usual_inputs(model, call, seed, size):
-    """Arguments of a model's usual call: noise, times and ids of a seed."""
+def usual_inputs(model, call, seed, size, tokens):
+    """Arguments of a model's usual call: noise, times and ids of a seed; `tokens` are those of the prompt."""
     generator = torch.Generator().manual_seed(seed)
     config, dtype = model.config, model.dtype
 
@@ -152,8 +154,8 @@ def usual_inputs(model, call, seed, size):
         return [size] * 2 if size else list(usual)
 
     name = type(model).__name__
-    if name in ("UNet2DModel", "UNet2DConditionModel"):
-        inputs = {"sample": noise(2, config.in_channels, *side(config.sample_size)), "timestep": torch.tensor(501)}
+    if name in ("UNet2DModel", "UNet2DConditionModel", "ControlNetModel"):
+        inputs = {"sample": noise(2, config.in_channels, *side(getattr(config, "sample_size", None))), "timestep": torch.tensor(501)}
         kind, classes = config.class_embed_type, config.num_class_embeds
         if kind == "timestep" or (kind is None and classes):
             inputs["class_labels"] = torch.tensor([0, (classes or 2) - 1])
@@ -162,8 +164,12 @@ def usual_inputs(model, call, seed, size):
             inputs["class_labels"] = noise(2, projected or 4 * config.block_out_channels[0])
         if name == "UNet2DModel":
             return inputs
-        inputs["encoder_hidden_states"] = noise(2, 13, config.cross_attention_dim)
-        if config.time_cond_proj_dim:
+        inputs["encoder_hidden_states"] = noise(2, tokens, config.cross_attention_dim)
+        if name == "ControlNetModel":
+            factor = 2 ** (len(config.conditioning_embedding_out_channels) - 1)
+            pixels = [factor * n for n in inputs["sample"].shape[2:]]
+            inputs["controlnet_cond"] = torch.rand(1, config.conditioning_channels, *pixels, generator=generator).to(dtype)
+        elif config.time_cond_proj_dim:
             inputs["timestep_cond"] = noise(2, config.time_cond_proj_dim)
         if config.addition_embed_type == "text_time":
             width, each = config.projection_class_embeddings_input_dim, config.addition_time_embed_dim
@@ -171,6 +177,11 @@ def usual_inputs(model, call, seed, size):
             sizes = torch.tensor([[64.0, 48.0, 0.0, 8.0, 56.0, 64.0][:count]] * 2).to(dtype)
             inputs["added_cond_kwargs"] = {"text_embeds": noise(2, width - count * each), "time_ids": sizes}
         return inputs
+    if name == "T2IAdapter":
+        n = config.downscale_factor * (size or 16)
+        return {"x": torch.rand(1, config.in_channels, n, n, generator=generator).to(dtype)}
+    if name == "CLIPVisionModelWithProjection":
+        return {"pixel_values": noise(1, config.num_channels, config.image_size, config.image_size), "output_hidden_states": True}
     if name in ("AutoencoderKL", "AutoencoderKLFlux2"):
         factor = 2 ** (len(config.block_out_channels) - 1)
         h, w = side(config.sample_size)
@@ -186,7 +197,7 @@ def usual_inputs(model, call, seed, size):
     if name == "Qwen3Model":
         return {"input_ids": ids(size or 77), "output_hidden_states": True}
     if name == "FluxTransformer2DModel":
-        h, w, tokens = (size or 32) // 2, (size or 32) // 2, 16
+        h, w = (size or 32) // 2, (size or 32) // 2
         rows = torch.arange(h).repeat_interleave(w)
         columns = torch.arange(w).repeat(h)
         inputs = {
@@ -199,7 +210,7 @@ def usual_inputs(model, call, seed, size):
         }
         return inputs | ({"guidance": torch.tensor([3.5])} if config.guidance_embeds else {})
     if name == "Flux2Transformer2DModel":
-        h, w, tokens = (size or 32) // 2, (size or 32) // 2, 16
+        h, w = (size or 32) // 2, (size or 32) // 2
         places = torch.cartesian_prod(*[torch.arange(n, dtype=torch.float32) for n in (1, h, w, 1)])
         inputs = {
             "hidden_states": noise(1, h * w, config.in_channels),
@@ -211,8 +222,18 @@ def usual_inputs(model, call, seed, size):
         return inputs | ({"guidance": torch.tensor([3.5])} if config.guidance_embeds else {})
     if name == "ZImageTransformer2DModel":
         x = noise(config.in_channels, 1, size or 16, size or 16)
-        return {"x": [x], "t": torch.tensor([0.501]).to(dtype), "cap_feats": [noise(32, config.cap_feat_dim)]}  # no padding to 32
+        return {"x": [x], "t": torch.tensor([0.501]).to(dtype), "cap_feats": [noise(tokens, config.cap_feat_dim)]}
     raise SystemExit(f"Cannot call {name}: expected --inputs, as nothing here says what it takes")
+
+
+def usual_tokens(model, target):
+    """Tokens of a prompt as the model's pipeline reads it: those of its CLIP, as many as FLUX reads, or those of a short caption."""
+    name = type(model).__name__
+    if name.startswith("Flux"):
+        return 512
+    if name.startswith("ZImage"):
+        return 64
+    return (json_of(target, "text_encoder/config.json") or {}).get("max_position_embeddings", 77)
 
 
 def given_inputs(path):
@@ -269,6 +290,7 @@ if __name__ == "__main__":
     parser.add_argument("--inputs", help="safetensors with the arguments by name; default: noise")
     parser.add_argument("--seed", type=int, default=0, help="of the default inputs")
     parser.add_argument("--size", type=int, help="of the default sample: its side, or the number of tokens")
+    parser.add_argument("--tokens", type=int, help="of the default prompt; default: as many as the pipeline reads")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float16", "bfloat16", "float64"))
     parser.add_argument("--only", default="", help="beginning of the paths that are written")
     parser.add_argument("--out", required=True, help="the file to write")
@@ -276,6 +298,7 @@ if __name__ == "__main__":
 
     model = open_model(options.model, options.part, options.dtype)
     call = options.call or ("decode" if hasattr(model, "decode") else "forward")
-    inputs = given_inputs(options.inputs) if options.inputs else usual_inputs(model, call, options.seed, options.size)
+    tokens = options.tokens or usual_tokens(model, options.model)
+    inputs = given_inputs(options.inputs) if options.inputs else usual_inputs(model, call, options.seed, options.size, tokens)
     count = record(model, options.out, call, options.only, **inputs)
     print(f"{options.out}: {count} features of {type(model).__name__}.{call}")

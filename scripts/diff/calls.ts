@@ -4,10 +4,13 @@ import {
   AutoencoderKLFlux2,
   CLIPTextModel,
   CLIPTextModelWithProjection,
+  CLIPVisionModelWithProjection,
+  ControlNetModel,
   Flux2Transformer2DModel,
   FluxTransformer2DModel,
   type Model,
   Qwen3Model,
+  T2IAdapter,
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
@@ -50,6 +53,9 @@ function callOf(model: Model, method: string, inputs: RecordedInputs): RecordedC
   if (method === "forward") {
     if (model instanceof UNet2DModel) return unet2DCall(model, inputs);
     if (model instanceof UNet2DConditionModel) return unet2DConditionCall(model, inputs);
+    if (model instanceof ControlNetModel) return controlNetCall(model, inputs);
+    if (model instanceof T2IAdapter) return t2iAdapterCall(model, inputs);
+    if (model instanceof CLIPVisionModelWithProjection) return clipVisionCall(model, inputs);
     if (model instanceof FluxTransformer2DModel) return fluxCall(model, inputs);
     if (model instanceof Flux2Transformer2DModel) return flux2Call(model, inputs);
     if (model instanceof ZImageTransformer2DModel) return zImageCall(model, inputs);
@@ -72,11 +78,9 @@ function unet2DCall(model: UNet2DModel, inputs: RecordedInputs): RecordedCall {
   };
 }
 
-function unet2DConditionCall(model: UNet2DConditionModel, inputs: RecordedInputs): RecordedCall {
-  const [sample, t] = [inputs.tensor("sample"), inputs.numbers("timestep")];
-  const texts = inputs.tensor("encoder_hidden_states");
-  const [down, adapted] = ["down_block_additional_residuals", "down_intrablock_additional_residuals"];
-  const options = {
+/** What a UNet and its ControlNets are told beside latents, time and texts. */
+function conditionsOf(inputs: RecordedInputs) {
+  return {
     ...labelsOf(inputs),
     ...inputs.has("timestep_cond") && { timestepCond: inputs.tensor("timestep_cond") },
     ...inputs.has("encoder_attention_mask") &&
@@ -87,6 +91,50 @@ function unet2DConditionCall(model: UNet2DConditionModel, inputs: RecordedInputs
         timeIds: inputs.rows("added_cond_kwargs.time_ids"),
       },
     },
+  };
+}
+
+function controlNetCall(model: ControlNetModel, inputs: RecordedInputs): RecordedCall {
+  const [sample, t] = [inputs.tensor("sample"), inputs.numbers("timestep")];
+  const [texts, cond] = [inputs.tensor("encoder_hidden_states"), inputs.tensor("controlnet_cond")];
+  const options = conditionsOf(inputs);
+  return (paths) => {
+    const { downBlockResSamples, midBlockResSample, taps } = model.forward(sample, t, texts, cond, {
+      ...options,
+      taps: paths,
+    });
+    const down = downBlockResSamples.map((x, i) => [`down_block_res_samples.${i}`, x]);
+    return { results: { ...Object.fromEntries(down), mid_block_res_sample: midBlockResSample }, taps };
+  };
+}
+
+function t2iAdapterCall(model: T2IAdapter, inputs: RecordedInputs): RecordedCall {
+  const x = inputs.tensor("x");
+  return (paths) => {
+    const { features, taps } = model.forward(x, { taps: paths });
+    return { results: Object.fromEntries(features.map((feature, i) => [`features.${i}`, feature])), taps };
+  };
+}
+
+function clipVisionCall(model: CLIPVisionModelWithProjection, inputs: RecordedInputs): RecordedCall {
+  const pixels = inputs.tensor("pixel_values");
+  return (paths) => {
+    const { imageEmbeds, lastHiddenState, hiddenStates, taps } = model.forward(pixels, { taps: paths });
+    const results = {
+      image_embeds: imageEmbeds,
+      last_hidden_state: lastHiddenState,
+      ...statesOf(hiddenStates),
+    };
+    return { results, taps };
+  };
+}
+
+function unet2DConditionCall(model: UNet2DConditionModel, inputs: RecordedInputs): RecordedCall {
+  const [sample, t] = [inputs.tensor("sample"), inputs.numbers("timestep")];
+  const texts = inputs.tensor("encoder_hidden_states");
+  const [down, adapted] = ["down_block_additional_residuals", "down_intrablock_additional_residuals"];
+  const options = {
+    ...conditionsOf(inputs),
     ...inputs.has(`${down}.0`) && { downBlockAdditionalResiduals: inputs.list(down) },
     ...inputs.has("mid_block_additional_residual") &&
       { midBlockAdditionalResidual: inputs.tensor("mid_block_additional_residual") },

@@ -1,14 +1,19 @@
 import { randn, type Tensor, zeros } from "denoise";
 import {
+  Autoencoder,
   AutoencoderKLBase,
   CLIPTextModel,
+  CLIPVisionModelWithProjection,
+  ControlNetModel,
   Flux2Transformer2DModel,
   FluxTransformer2DModel,
   type Model,
   Qwen3Model,
+  T2IAdapter,
   T5EncoderModel,
   UNet2DConditionModel,
   UNet2DModel,
+  ZImageControlNetModel,
   ZImageTransformer2DModel,
 } from "denoise/models";
 import { flux2ImageIds, flux2TextIds } from "../../src/models/flux2_transformer_2d/positions.ts";
@@ -63,12 +68,24 @@ export function usualCall(model: Model, size: Size | undefined, facts: PipelineF
       record: (turn) => model.forward(samples[turn % 2]!, 500 - turn % 500, texts, options).sample,
     };
   }
+  if (model instanceof ControlNetModel) return controlNetCall(model, size, { tokens, pixels });
+  if (model instanceof T2IAdapter) return t2iAdapterCall(model, size);
+  if (model instanceof CLIPVisionModelWithProjection) {
+    const { num_channels, image_size } = model.config;
+    const shape = [1, num_channels, image_size, image_size];
+    const pictures = twice(() => randn(shape));
+    return {
+      text: `forward [${shape.join(", ")}]`,
+      record: (turn) => model.forward(pictures[turn % 2]!).imageEmbeds,
+    };
+  }
   if (model instanceof FluxTransformer2DModel) return fluxCall(model, size, pixels);
   if (model instanceof Flux2Transformer2DModel) return flux2Call(model, size, pixels);
   if (model instanceof ZImageTransformer2DModel) return zImageCall(model, size, pixels);
-  if (model instanceof AutoencoderKLBase) {
-    const { latent_channels, sample_size } = model.config;
-    const usual = Math.ceil([sample_size].flat()[0]! / model.scaleFactor);
+  if (model instanceof Autoencoder) {
+    const { latent_channels } = model.config;
+    const side = model instanceof AutoencoderKLBase ? [model.config.sample_size].flat()[0]! : USUAL_SIDE / 2;
+    const usual = Math.ceil(side / model.scaleFactor);
     const shape = [1, latent_channels, ...latents(size, [usual, usual], model.scaleFactor)];
     const samples = twice(() => randn(shape));
     return {
@@ -95,9 +112,44 @@ export function usualCall(model: Model, size: Size | undefined, facts: PipelineF
       record: (turn) => model.forward([ids(turn)]).hiddenStates.at(-1)!,
     };
   }
+  if (model instanceof ZImageControlNetModel) {
+    throw new TypeError(
+      "Cannot profile ZImageControlNetModel alone: it shares layers of a transformer; profile a pipeline's loop",
+    );
+  }
   throw new TypeError(
     `Cannot profile ${(model as Model).constructor.name}: nothing says what it is called with`,
   );
+}
+
+function controlNetCall(
+  model: ControlNetModel,
+  size: Size | undefined,
+  { tokens, pixels }: Required<{ [Fact in keyof PipelineFacts]: number }>,
+): Call {
+  const { in_channels, cross_attention_dim, conditioning_channels } = model.config;
+  const [h, w] = latents(size, [USUAL_SIDE / 2 / PIXELS, USUAL_SIDE / 2 / PIXELS], pixels);
+  const shape = [2, in_channels, h, w];
+  const samples = twice(() => randn(shape));
+  const texts = randn([2, tokens, cross_attention_dim]);
+  const picture = zeros([1, conditioning_channels, model.scaleFactor * h, model.scaleFactor * w]);
+  const options = emptyOptions(2, model.config);
+  return {
+    text: `forward [${shape.join(", ")}], ${tokens} tokens`,
+    record: (turn) =>
+      model.forward(samples[turn % 2]!, 500 - turn % 500, texts, picture, options).midBlockResSample,
+  };
+}
+
+function t2iAdapterCall(model: T2IAdapter, size: Size | undefined): Call {
+  const { in_channels, downscale_factor: f } = model.config;
+  const [h, w] = latents(size, [USUAL_SIDE / 2 / PIXELS, USUAL_SIDE / 2 / PIXELS], f);
+  const shape = [1, in_channels, f * h, f * w];
+  const pictures = twice(() => randn(shape));
+  return {
+    text: `forward [${shape.join(", ")}]`,
+    record: (turn) => model.forward(pictures[turn % 2]!).features.at(-1)!,
+  };
 }
 
 function fluxCall(model: FluxTransformer2DModel, size: Size | undefined, pixels: number): Call {

@@ -18,6 +18,7 @@ const ddpm = join(root, "test/fixtures/ddpm/pipeline");
 const flux = join(root, "test/fixtures/flux/pipeline");
 const flux2 = join(root, "test/fixtures/flux2/pipeline");
 const zImage = join(root, "test/fixtures/zimage/pipeline");
+const controlNet = join(root, "test/fixtures/controlnet/controlnet");
 const recorded = (name: string) => join(root, `test/fixtures/features/${name}.safetensors`);
 
 async function diffOf(
@@ -43,6 +44,7 @@ for (
     ["t5", flux, "T5EncoderModel", 25],
     ["flux2", flux2, "Flux2Transformer2DModel", 8],
     ["qwen3", zImage, "Qwen3Model", 10],
+    ["controlnet", controlNet, "ControlNetModel", 5],
     ["zimage", zImage, "ZImageTransformer2DModel", 12],
   ] as const
 ) {
