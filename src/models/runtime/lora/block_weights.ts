@@ -19,7 +19,7 @@ const UNET_BLOCKS: Readonly<Record<number, readonly string[]>> = Object.fromEntr
 );
 
 /** The extension's lists with names, as BASE, the way down, the middle and the way up. */
-const PRESETS: Readonly<Record<string, string>> = {
+const PRESETS: ReadonlyMap<string, string> = new Map(Object.entries({
   NONE: "0 000000 0 000000000",
   ALL: "1 111111 1 111111111",
   INS: "1 111000 0 000000000",
@@ -29,7 +29,7 @@ const PRESETS: Readonly<Record<string, string>> = {
   OUTD: "1 000000 0 111100000",
   OUTS: "1 000000 0 000011111",
   OUTALL: "1 000000 0 111111111",
-};
+}));
 
 /** Layers of FLUX outside its blocks, by the extension's names. */
 const FLUX_ENDS: readonly [block: string, layers: readonly string[]][] = [
@@ -39,12 +39,12 @@ const FLUX_ENDS: readonly [block: string, layers: readonly string[]][] = [
 
 /** Numbers of a list of block weights, or the text of one: numbers with commas, or a name such as "OUTALL". */
 export function readBlockWeights(text: string): number[] {
-  const list = PRESETS[text.trim()]?.replaceAll(" ", "").split("") ?? text.split(",");
+  const list = PRESETS.get(text.trim())?.replaceAll(" ", "").split("") ?? text.split(",");
   const numbers = list.map((one) => one.trim() === "" ? NaN : Number(one));
   if (numbers.every(Number.isFinite)) return numbers;
   throw new TypeError(
     `Cannot read block weights "${text}": expected numbers with commas between them, or one of ${
-      Object.keys(PRESETS).join(", ")
+      [...PRESETS.keys()].join(", ")
     }`,
   );
 }

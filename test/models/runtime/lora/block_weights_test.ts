@@ -98,6 +98,7 @@ const wrong: [() => unknown, RegExp][] = [
     () => blockWeights("1,2,R", { unet }),
     /^TypeError: Cannot read block weights "1,2,R": expected numbers with commas/,
   ],
+  [() => blockWeights("constructor", { unet }), /^TypeError: Cannot read block weights "constructor"/],
   [() => blockWeights("1,,2", { unet }), /^TypeError: Cannot read block weights/],
 ];
 for (const [act, message] of wrong) {
