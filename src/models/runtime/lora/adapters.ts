@@ -55,6 +55,8 @@ export class Adapters {
   };
   /** Number of changes of weights that are not finished. */
   #merging = 0;
+  /** True after a change of weights that failed. */
+  #isStale = false;
   /** True while the weights are in memory, and the adapters with them. */
   #loaded = false;
   /** Names of those that are being read. */
@@ -124,11 +126,11 @@ export class Adapters {
   set(scales: Readonly<Record<string, AdapterScale>>): Promise<void> {
     for (const name of Object.keys(scales)) this.#find(name);
     const others = [...this.#adapters].filter(([name, { scale }]) => scale !== (scales[name] ?? 0));
-    if (others.length === 0) return Promise.resolve();
+    if (others.length === 0 && !this.#isStale) return Promise.resolve();
     const rescalings = others.map(([name, adapter]) => adapter.rescaling(scales[name] ?? 0));
     for (const rescale of rescalings) rescale();
     this.#free(this.#products.send());
-    const isMerging = this.#loaded && others.some(([, { isMerged }]) => isMerged);
+    const isMerging = this.#loaded && (this.#isStale || others.some(([, { isMerged }]) => isMerged));
     return isMerging ? this.#change(() => this.#merge()) : Promise.resolve();
   }
 
@@ -314,7 +316,9 @@ export class Adapters {
     let started = false;
     try {
       await this.#merged.become(changes ?? all, begin, signal);
+      this.#isStale = false;
     } catch (error) {
+      this.#isStale = !changes;
       if (started && changes) await this.#merged.become(all, begin);
       throw error;
     } finally {

@@ -186,6 +186,21 @@ Deno.test("what cannot be merged is refused in one line, and the model is as it 
   assert.deepEqual(await data(streamed), plain);
 });
 
+Deno.test("a scale that could not be merged is merged when it is set again", async () => {
+  using folder = new TestFolder();
+  const weight = small.weights.get("conv_in.weight")!;
+  const diff = random(weight.shape, 4);
+  const path = folder.write("full.safetensors", tensorFile({ "unet.conv_in.diff": diff }));
+  using unet = await small.load();
+  await loadLora(path, { unet }, { adapterName: "full" });
+  Deno.renameSync(path, `${path}.away`);
+  await assert.rejects(unet.adapters.set({ full: 0.5 }), /full\.safetensors/);
+  Deno.renameSync(`${path}.away`, path);
+  await unet.adapters.set({ full: 0.5 });
+  const want = await wanted({ "conv_in.weight": sum(weight, diff, 0.5) });
+  assertRelativelyClose(await data(unet), want, bound, "out");
+});
+
 Deno.test("a model does not run while its weights are being changed", async () => {
   using unet = await small.load();
   await hangUp(
