@@ -54,7 +54,7 @@ export { blockWeights, readBlockWeights } from "./runtime/lora/block_weights.ts"
 export { loadLora, type LoadReport, type LoraModels, type LoraOptions } from "./runtime/load_lora.ts";
 export type { Edit, EditFunction, EditOptions, EditValues } from "./runtime/edits.ts";
 export type { BlockParts, FirstBlock } from "./runtime/block_parts.ts";
-export { Model, type TapOptions, type Taps } from "./runtime/model.ts";
+export { Model, type SkipOptions, type TapOptions, type Taps } from "./runtime/model.ts";
 export type { Tensors } from "./runtime/traces.ts";
 export { T2IAdapter } from "./t2i_adapter/t2i_adapter.ts";
 export type { T2IAdapterConfig } from "./t2i_adapter/config.ts";

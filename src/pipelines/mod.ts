@@ -81,6 +81,7 @@ export {
 export type { FlowStepsOptions } from "./latents/flow.ts";
 export { type ChangedSizeOptions, maskOf, pictureOf } from "./latents/init_image.ts";
 export { packLatents, unpackLatents } from "./latents/packing.ts";
+export type { SkipLayerGuidanceOptions } from "./latents/skipped.ts";
 export type { PerturbedAttentionOptions } from "./latents/perturbed.ts";
 export type { LatentLoopOptions, LatentOutput } from "./latents/loop.ts";
 export type {

@@ -9,6 +9,12 @@ const run = [...steps, "numInferenceSteps", "generator"] as const;
 const prompts = ["prompt", "negativePrompt", "numImagesPerPrompt", "onNotice"] as const;
 const prompts2 = [...prompts, "prompt2", "negativePrompt2", ...pooledEmbeds] as const;
 const guiding = ["guidance", "guidanceInterval", "guidanceRescale"] as const;
+const skipping = [
+  "skipLayerGuidanceLayers",
+  "skipLayerGuidanceScale",
+  "skipLayerGuidanceStart",
+  "skipLayerGuidanceStop",
+] as const;
 const guidance = [
   "guidanceScale",
   ...guiding,
@@ -51,6 +57,7 @@ const flux = [
   ...run,
   ...prompts2,
   ...ownGuidance,
+  ...skipping,
   "cache",
   "maxSequenceLength",
   "sigmas",
@@ -64,6 +71,7 @@ const flux2 = [
   "numImagesPerPrompt",
   "onNotice",
   "guidanceScale",
+  ...skipping,
   "cache",
   "sigmas",
   "outputType",
@@ -76,6 +84,7 @@ const zImage = [
   ...embeds,
   ...guiding,
   "guidanceScale",
+  ...skipping,
   "cache",
   "promptLengths",
   "negativePromptLengths",

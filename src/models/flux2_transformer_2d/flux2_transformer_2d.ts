@@ -101,7 +101,8 @@ export class Flux2Transformer2DModel extends Model<Flux2Transformer2DConfig> {
     options: Flux2Transformer2DOptions & TapOptions<Path>,
   ): { sample: Tensor; taps: Taps<Path> } {
     const inputs = flux2Transformer2DInputs(hiddenStates, options, this.#positions, this.config);
-    const run = this.tapped("forward", inputs, this.#run, options.taps);
+    const [key, fn] = this.skipping("forward", this.#run, options);
+    const run = this.tapped(key, inputs, fn, options.taps);
     return { ...run.results, taps: run.taps };
   }
 
@@ -113,7 +114,7 @@ export class Flux2Transformer2DModel extends Model<Flux2Transformer2DConfig> {
       transformer_blocks: num_layers,
       single_transformer_blocks: num_single_layers,
     });
-    return this.inBlocks("forward", inputs, this.#run, blocks);
+    return this.inBlocks(...this.skipping("forward", this.#run, options), inputs, blocks);
   }
 
   /** Traces a picture of 1024² and a prompt of 512 tokens. */

@@ -3,11 +3,12 @@ import type { Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { features } from "../flux_transformer_2d/inputs.ts";
 import { expectPositions, type PositionCache, type Positions } from "../flux_transformer_2d/pos_embed.ts";
+import type { SkipOptions } from "../runtime/model.ts";
 import { expectInput, onePerRow } from "../inputs.ts";
 import type { Flux2Transformer2DConfig } from "./config.ts";
 
 /** Options of `Flux2Transformer2DModel.forward`. */
-export interface Flux2Transformer2DOptions {
+export interface Flux2Transformer2DOptions extends SkipOptions {
   /** Embeddings of the prompts' tokens [B, N, joint_attention_dim]. */
   encoderHiddenStates: Tensor;
   /** Positions of the latents' tokens and of those of reference pictures: (time, row, column, layer) each. [L, axes] */
@@ -41,7 +42,7 @@ const NOT_BUILT: Readonly<Record<string, string>> = {
   kvCacheMode: "keys and values of references are computed at every step, as klein was trained",
 };
 
-const OPTIONS = ["encoderHiddenStates", "imgIds", "txtIds", "timestep", "guidance", "taps"];
+const OPTIONS = ["encoderHiddenStates", "imgIds", "txtIds", "timestep", "guidance", "skipLayers", "taps"];
 
 /** Checks the arguments of `forward`, and makes tensors of its numbers. */
 export function flux2Transformer2DInputs(

@@ -150,7 +150,8 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
     options: FluxTransformer2DOptions & TapOptions<Path>,
   ): { sample: Tensor; taps: Taps<Path> } {
     const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this);
-    const run = this.tapped(entryOf(inputs), inputs, this.#run, options.taps);
+    const [key, fn] = this.skipping(entryOf(inputs), this.#run, options);
+    const run = this.tapped(key, inputs, fn, options.taps);
     return { ...run.results, taps: run.taps };
   }
 
@@ -162,7 +163,7 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
       transformer_blocks: num_layers,
       single_transformer_blocks: num_single_layers,
     });
-    return this.inBlocks(entryOf(inputs), inputs, this.#run, blocks);
+    return this.inBlocks(...this.skipping(entryOf(inputs), this.#run, options), inputs, blocks);
   }
 
   /**

@@ -2,6 +2,7 @@ import { expectOptions } from "../../core/error.ts";
 import type { Shape } from "../../core/shape.ts";
 import { timestepEmbedding } from "../../ops/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
+import type { SkipOptions } from "../runtime/model.ts";
 import { expectInput, onePerRow } from "../inputs.ts";
 import type { FluxTransformer2DConfig } from "./config.ts";
 import { type FluxConditioning, modulationWidth } from "./modulation.ts";
@@ -17,6 +18,7 @@ export interface FluxConditions {
 
 /** Options of `FluxTransformer2DModel.forward`. */
 export type FluxTransformer2DOptions =
+  & SkipOptions
   & {
     /** Embeddings of the prompts' tokens [B, N, joint_attention_dim]. */
     encoderHiddenStates: Tensor;
@@ -61,6 +63,7 @@ const OPTIONS = [
   "pooledProjections",
   "guidance",
   "timestep",
+  "skipLayers",
   "taps",
 ];
 

@@ -12,6 +12,7 @@ import { loadModel, type LoadOptions, type ModelClass, type ModelParts } from ".
 import { BlockParts } from "./block_parts.ts";
 import { type LoadPartOptions, Residency } from "./residency.ts";
 import { type Tensors, Traces } from "./traces.ts";
+import { withoutBlocks } from "./weakened.ts";
 import type { WeightFormat } from "./dtype.ts";
 import type { Weights } from "./weights.ts";
 
@@ -22,6 +23,12 @@ export interface TapOptions<Path extends string = string> {
    * "down_blocks.0.attentions.0.transformer_blocks.0.attn2.attention_probs"; the model's `paths` lists all.
    */
   taps?: readonly Path[] | undefined;
+}
+
+/** Options of every transformer's `forward`. */
+export interface SkipOptions {
+  /** Paths of blocks that give what they take, e.g. ["transformer_blocks.7"]: for skip layer guidance. */
+  skipLayers?: readonly string[] | undefined;
 }
 
 /** The tapped parts' results, in f32. */
@@ -263,11 +270,21 @@ export abstract class Model<Config = unknown> implements Disposable {
     };
   }
 
+  /** Key and function of a call of a transformer without some of its blocks. */
+  protected skipping<Out>(
+    key: string,
+    run: (inputs: Tensors) => Out,
+    { skipLayers = [] }: SkipOptions,
+  ): [key: string, run: (inputs: Tensors) => Out] {
+    const keys = [key, ...skipLayers.map((block) => `without ${block}`)];
+    return [keys.join("; "), withoutBlocks(this.constructor.name, skipLayers, run)];
+  }
+
   /** A call of a transformer in parts, for step caches. `blocks` are the paths of those that the picture goes through. */
   protected inBlocks(
     key: string,
-    inputs: Tensors,
     fn: (inputs: Tensors) => { sample: Tensor },
+    inputs: Tensors,
     blocks: readonly string[],
   ): BlockParts {
     return new BlockParts(

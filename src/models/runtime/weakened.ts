@@ -1,3 +1,4 @@
+import { sameNumbers } from "../../core/shape.ts";
 import { type Tensor, watchedToo } from "../../tensor/mod.ts";
 import type { Tensors } from "./traces.ts";
 
@@ -12,11 +13,17 @@ export function withoutBlocks<Out>(label: string, blocks: readonly string[], run
   if (blocks.length === 0) return run;
   return (inputs) => {
     const left = new Set(blocks);
+    const same = (taken: Tensor | undefined, output: Tensor) => {
+      if (taken && sameNumbers(taken.shape, output.shape)) return taken;
+      throw new RangeError(
+        `Cannot skip parts of ${label}: expected paths of blocks, which give what they take`,
+      );
+    };
     const skip = (path: string, output: Tensor, taken: readonly Tensor[]) => {
       const block = blocks.find((block) => path === block || path === `${block}.0` && taken.length > 1);
       if (block === undefined) return output;
       left.delete(block);
-      return path === block ? taken.at(-1)! : taken[0]!; // the text's tokens come first
+      return same(path === block ? taken.at(-1) : taken[0], output); // the text's tokens come first
     };
     const result = watchedToo(skip, () => run(inputs));
     for (const block of left) {

@@ -2,13 +2,14 @@ import { expectOptions, nameOfKind } from "../../core/error.ts";
 import { formatShape } from "../../core/shape.ts";
 import { timestepEmbedding } from "../../ops/mod.ts";
 import { Tensor } from "../../tensor/mod.ts";
+import type { SkipOptions } from "../runtime/model.ts";
 import { expectInput, onePerRow } from "../inputs.ts";
 import { patchKey, type PatchSize, patchSizes, type ZImageTransformer2DConfig } from "./config.ts";
 import { expectPositions, type LayoutCache, padded, type ZImageLayout } from "./layout.ts";
 import { framesOf, gridOf } from "./patches.ts";
 
 /** Options of `ZImageTransformer2DModel.forward`. */
-export interface ZImageTransformer2DOptions {
+export interface ZImageTransformer2DOptions extends SkipOptions {
   /** Tokens of each caption that count, where captions of different lengths are filled up behind; all by default. */
   capLengths?: readonly number[] | undefined;
   /** Latents on a side of a token, for models with several sizes; the first of all_patch_size by default. */
@@ -29,7 +30,7 @@ export type ZImageTransformer2DInputs = ZImageLayout & {
   capFeats: Tensor;
 };
 
-const OPTIONS = ["capLengths", "patchSize", "fPatchSize", "controlnetBlockSamples", "taps"];
+const OPTIONS = ["capLengths", "patchSize", "fPatchSize", "controlnetBlockSamples", "skipLayers", "taps"];
 const NOT_BUILT = ["siglipFeats", "imageNoiseMask", "jointAttentionKwargs"];
 
 /** Checks the arguments of `forward`, and makes tensors of its numbers. */

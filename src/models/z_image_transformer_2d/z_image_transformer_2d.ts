@@ -101,7 +101,8 @@ export class ZImageTransformer2DModel extends Model<ZImageTransformer2DConfig> {
     options: ZImageTransformer2DOptions & TapOptions<Path> = {},
   ): { sample: Tensor; taps: Taps<Path> } {
     const { inputs, patch } = this.inputs(x, t, capFeats, options, this.#layouts);
-    const run = this.tapped(patchKey(patch), inputs, (inputs) => this.#run(inputs, patch), options.taps);
+    const [key, fn] = this.skipping(patchKey(patch), (inputs) => this.#run(inputs, patch), options);
+    const run = this.tapped(key, inputs, fn, options.taps);
     return { ...run.results, taps: run.taps };
   }
 
@@ -114,7 +115,11 @@ export class ZImageTransformer2DModel extends Model<ZImageTransformer2DConfig> {
   ): BlockParts {
     const { inputs, patch } = this.inputs(x, t, capFeats, options, this.#layouts);
     const blocks = blockPaths({ layers: this.config.n_layers });
-    return this.inBlocks(patchKey(patch), inputs, (inputs) => this.#run(inputs, patch), blocks);
+    return this.inBlocks(
+      ...this.skipping(patchKey(patch), (inputs) => this.#run(inputs, patch), options),
+      inputs,
+      blocks,
+    );
   }
 
   /**

@@ -26,6 +26,8 @@ interface FluxLoop {
   readonly behindIds?: Positions | undefined;
   /** Leaves steps out. */
   readonly cache?: StepCache | undefined;
+  /** Blocks that the worse model of skip layer guidance is without. */
+  readonly skipLayers?: readonly string[] | undefined;
 }
 
 /** Arguments of a call of the transformer. */
@@ -43,6 +45,8 @@ interface Batch {
 export class FluxDenoiser implements Disposable {
   /** The velocity at a timestep, by one call for each batch of prompts. [B, L, 4 C] → [B, L, 4 C] */
   readonly model: ModelCalls<FluxCallArgs>;
+  /** The same of the last batch, by the transformer without some blocks. */
+  readonly weakModel: ModelCalls<FluxCallArgs> | undefined;
   readonly #timesteps: readonly number[];
   readonly #batches: readonly Batch[];
   readonly #embeddings: readonly PooledTextEmbeddings[];
@@ -53,12 +57,18 @@ export class FluxDenoiser implements Disposable {
   constructor(
     transformer: FluxTransformer2DModel,
     embeddings: readonly PooledTextEmbeddings[],
-    { size, timesteps, guidanceScale, beside, behind, behindIds = [], cache }: FluxLoop,
+    { size, timesteps, guidanceScale, beside, behind, behindIds = [], cache, skipLayers }: FluxLoop,
   ) {
     const imgIds = [...imageIds(size), ...behindIds];
     const guidance = transformer.config.guidance_embeds ? guidanceScale : undefined;
     const times = timesteps.map((t) => t / 1000);
-    this.model = new ModelCalls(transformer, this.#callsOf, cachingOf(cache, timesteps));
+    const caching = cachingOf(cache, timesteps);
+    this.model = new ModelCalls(transformer, this.#callsOf, caching);
+    const weakCall = (
+      input: Tensor,
+      t: number,
+    ) => [this.#callOf(input, t, this.#batches.at(-1)!, skipLayers)];
+    this.weakModel = skipLayers && new ModelCalls(transformer, weakCall, caching);
     this.#timesteps = timesteps;
     this.#embeddings = embeddings;
     this.#beside = beside;
@@ -72,15 +82,23 @@ export class FluxDenoiser implements Disposable {
   }
 
   #callsOf = (input: Tensor, t: number): ModelCall<FluxCallArgs>[] => {
-    const step = this.#timesteps.indexOf(t);
     const inputs = input.chunk(this.#batches.length);
-    const L = input.shape[1]!;
-    return this.#batches.map(({ modulation, ...batch }, i) => ({
-      x: inputs[i]!,
-      args: () => [this.#seen(inputs[i]!), { ...batch, modulation: modulation.at(step) }],
-      cut: this.#behind && ((output) => output.slice(1, 0, L)),
-    }));
+    return this.#batches.map((batch, i) => this.#callOf(inputs[i]!, t, batch));
   };
+
+  #callOf(
+    x: Tensor,
+    t: number,
+    { modulation, ...batch }: Batch,
+    skipLayers?: readonly string[],
+  ): ModelCall<FluxCallArgs> {
+    const step = this.#timesteps.indexOf(t);
+    return {
+      x,
+      args: () => [this.#seen(x), { ...batch, modulation: modulation.at(step), skipLayers }],
+      cut: this.#behind && ((output) => output.slice(1, 0, x.shape[1]!)),
+    };
+  }
 
   /** Latents with all else that the model sees. [R, L, 4 C] → [R, L + M, 4 C + W] */
   #seen(latents: Tensor): Tensor {
@@ -91,6 +109,7 @@ export class FluxDenoiser implements Disposable {
   /** Gives the memory back. */
   [Symbol.dispose](): void {
     this.model[Symbol.dispose]();
+    this.weakModel?.[Symbol.dispose]();
     for (const { modulation } of this.#batches) modulation[Symbol.dispose]();
     for (const { states, pooled } of this.#embeddings) free(states, pooled);
   }

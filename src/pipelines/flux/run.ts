@@ -3,6 +3,7 @@ import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import type { Positions } from "../../models/mod.ts";
 import { tellUnguided } from "../latents/guidance.ts";
 import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
+import { skipLayerGuidance, type SkipLayerGuidanceOptions, skippedLayers } from "../latents/skipped.ts";
 import { packLatents, unpackLatents } from "../latents/packing.ts";
 import { decodeLatents, denoise, type LatentLoop, type LatentLoopOptions } from "../latents/loop.ts";
 import { latentSide } from "../size.ts";
@@ -16,14 +17,16 @@ import type { FluxParts } from "./parts.ts";
 import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
 
 /** Options of every FLUX pipeline, with diffusers' defaults. */
-export interface FluxOptions extends
-  RunOptions,
-  FluxPromptOptions,
-  FlowStepsOptions,
-  Pick<
-    LatentLoopOptions,
-    "cache" | "generator" | "outputType" | "guidance" | "guidanceInterval" | "guidanceRescale"
-  > {
+export interface FluxOptions
+  extends
+    RunOptions,
+    FluxPromptOptions,
+    FlowStepsOptions,
+    SkipLayerGuidanceOptions,
+    Pick<
+      LatentLoopOptions,
+      "cache" | "generator" | "outputType" | "guidance" | "guidanceInterval" | "guidanceRescale"
+    > {
   /** Steps of the scheduler; 28 by default. */
   numInferenceSteps?: number | undefined;
   /** Weight of the prompt, as the model was taught; models that were not take no other than 0. */
@@ -155,22 +158,28 @@ export async function draw(
 ): Promise<FluxOutput> {
   const { transformer, vae, scheduler } = parts;
   const { cache, guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
-  const embeddings = cache && guided ? given.flatMap(halvesOf) : given; // each with a cache of its own, as in diffusers
+  const skipLayers = skippedLayers(options);
+  const isApart = guided && (cache || skipLayers); // halves have a cache each, as in diffusers; one may run without blocks
+  const embeddings = isApart ? given.flatMap(halvesOf) : given;
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
   const times = embeddings[0]!.pooled.shape[0]! / B; // both halves of a guided step in one batch
   const rows = (x?: Tensor) => x && times > 1 ? x.repeat([times, 1, 1]) : x;
-  const seen = { beside: rows(beside), behind: rows(behind), behindIds, cache };
+  const seen = { beside: rows(beside), behind: rows(behind), behindIds, cache, skipLayers };
   const condition = () =>
     new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale, ...seen });
-  const firstStep = ({ model }: FluxDenoiser) =>
+  const firstStep = ({ model, weakModel }: FluxDenoiser) => {
     model.rehearse(guided ? cat([start, start]) : start, timesteps[0]!, 0);
+    weakModel?.rehearse(start, timesteps[0]!, 0);
+  };
   if (options.preview) await prepareColors(parts, options);
   let latents: Tensor;
   {
     const conditioning = { signal, onNotice, work: () => firstStep(condition()), only: "condition" };
     using denoiser = await withModels(parts, [transformer], conditioning, condition);
     const stepping = { signal, onNotice, work: () => firstStep(denoiser), only: "step" };
-    const loop = { scheduler, vae, guided, model: denoiser.model, unpack, after };
+    const { model, weakModel } = denoiser;
+    const weaker = weakModel && skipLayerGuidance(weakModel, options, timesteps.length);
+    const loop = { scheduler, vae, guided, model, weaker, unpack, after };
     latents = await withModels(
       parts,
       [transformer],

@@ -18,6 +18,8 @@ interface Flux2Loop {
   readonly guidanceScale: number;
   readonly references?: References | undefined;
   readonly caching?: Caching | undefined;
+  /** Blocks that the worse model of skip layer guidance is without. */
+  readonly skipLayers?: readonly string[] | undefined;
 }
 
 /** Arguments of a call of the transformer. */
@@ -29,6 +31,8 @@ export class Flux2Denoiser implements Disposable {
   readonly model: ModelCalls<Flux2CallArgs>;
   /** The same for the prompts alone. [B, L, 4 C] → [B, L, 4 C] */
   readonly condModel: ModelCalls<Flux2CallArgs>;
+  /** The same by the transformer without some blocks. */
+  readonly weakModel: ModelCalls<Flux2CallArgs> | undefined;
   /** Embeddings of each run of the model: of both halves in one, unless they are of different lengths. */
   readonly #both: readonly Tensor[];
   readonly #cond: Tensor;
@@ -40,7 +44,7 @@ export class Flux2Denoiser implements Disposable {
   constructor(
     transformer: Flux2Transformer2DModel,
     { cond, uncond }: Flux2Embeddings,
-    { size, guidanceScale, references, caching }: Flux2Loop,
+    { size, guidanceScale, references, caching, skipLayers }: Flux2Loop,
   ) {
     using made = scope(cond, ...(uncond ? [uncond] : []));
     const isOneBatch = uncond !== undefined && uncond.shape[1] === cond.shape[1] && !caching; // halves have own caches
@@ -55,10 +59,18 @@ export class Flux2Denoiser implements Disposable {
       return this.#both.map((states, i) => this.#call(inputs[i]!, t, states));
     };
     this.model = new ModelCalls(transformer, calls, caching);
-    this.condModel = new ModelCalls(transformer, (input, t) => [this.#call(input, t, this.#cond)], caching);
+    const calling = (skipLayers?: readonly string[]) =>
+      new ModelCalls(transformer, (input, t) => [this.#call(input, t, this.#cond, skipLayers)], caching);
+    this.condModel = calling();
+    this.weakModel = skipLayers && calling(skipLayers);
   }
 
-  #call(x: Tensor, t: number, encoderHiddenStates: Tensor): ModelCall<Flux2CallArgs> {
+  #call(
+    x: Tensor,
+    t: number,
+    encoderHiddenStates: Tensor,
+    skipLayers?: readonly string[],
+  ): ModelCall<Flux2CallArgs> {
     const [rows, L] = x.shape as [number, number];
     const references = this.#references;
     const tokens = () =>
@@ -69,6 +81,7 @@ export class Flux2Denoiser implements Disposable {
       txtIds: flux2TextIds(encoderHiddenStates.shape[1]!),
       timestep: t / 1000,
       guidance: this.#guidance,
+      skipLayers,
     };
     return { x, args: () => [tokens(), options], cut: references && ((sample) => sample.slice(1, 0, L)) };
   }
@@ -77,6 +90,7 @@ export class Flux2Denoiser implements Disposable {
   [Symbol.dispose](): void {
     this.model[Symbol.dispose]();
     this.condModel[Symbol.dispose]();
+    this.weakModel?.[Symbol.dispose]();
     free(...this.#both, this.#references);
   }
 }

@@ -4,6 +4,7 @@ import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
 import { type FlowStepsOptions, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { decodeLatents, denoise, type LatentLoopOptions } from "../latents/loop.ts";
 import { unpackLatents } from "../latents/packing.ts";
+import { skipLayerGuidance, type SkipLayerGuidanceOptions, skippedLayers } from "../latents/skipped.ts";
 import { withModels } from "../memory/acquire.ts";
 import { prepareColors } from "../previews/fit.ts";
 import type { PipelineOutput, RunOptions } from "../run.ts";
@@ -25,6 +26,7 @@ export interface Flux2Options
     RunOptions,
     FlowStepsOptions,
     SizeOptions,
+    SkipLayerGuidanceOptions,
     Pick<LatentLoopOptions, "cache" | "generator" | "outputType"> {
   /** Pictures that the prompt is about, in [0, 1]: one, or a list of any sizes. [1, 3, H, W] each */
   image?: Tensor | readonly Tensor[] | undefined;
@@ -85,14 +87,21 @@ export async function runFlux2(
   if (options.preview) await prepareColors(parts, options);
 
   const caching = cachingOf(options.cache, scheduler.timesteps);
-  using denoiser = new Flux2Denoiser(transformer, embeddings, { size, guidanceScale, references, caching });
+  using denoiser = new Flux2Denoiser(transformer, embeddings, {
+    ...{ size, guidanceScale, references, caching },
+    skipLayers: skippedLayers(options),
+  });
   const start = startOf(parts, options, embeddings.cond.shape[0]!, size);
   const guided = embeddings.uncond !== undefined;
   const unpack = (latents: Tensor) => unpackLatents(latents, [2 * size[0], 2 * size[1]]);
   const [t] = scheduler.timesteps;
-  const { model, condModel } = denoiser;
-  const work = () => model.rehearse(guided ? cat([start, start]) : start, t!, 0);
-  const loop = { scheduler, vae, guided, model, condModel, unpack };
+  const { model, condModel, weakModel } = denoiser;
+  const work = () => {
+    model.rehearse(guided ? cat([start, start]) : start, t!, 0);
+    weakModel?.rehearse(start, t!, 0);
+  };
+  const weaker = weakModel && skipLayerGuidance(weakModel, options, scheduler.timesteps.length);
+  const loop = { scheduler, vae, guided, model, condModel, weaker, unpack };
   const latents = await withModels(
     parts,
     [transformer],

@@ -3,6 +3,7 @@ import type { ZImageControlNetModel, ZImageTransformer2DOptions } from "../../mo
 import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
 import { tellUnguided } from "../latents/guidance.ts";
 import { cfgNormalization } from "../latents/guiders.ts";
+import { skipLayerGuidance, type SkipLayerGuidanceOptions, skippedLayers } from "../latents/skipped.ts";
 import {
   decodeLatents,
   denoise,
@@ -19,7 +20,8 @@ import type { ZImageParts } from "./parts.ts";
 import { type Captions, embedPrompts, rowsOf, type ZImagePromptOptions } from "./prompts.ts";
 
 /** Options of every Z-Image pipeline, with diffusers' defaults. */
-export interface ZImageOptions extends Omit<LatentLoopOptions, "eta">, FlowStepsOptions, ZImagePromptOptions {
+export interface ZImageOptions
+  extends Omit<LatentLoopOptions, "eta">, FlowStepsOptions, ZImagePromptOptions, SkipLayerGuidanceOptions {
   /** Steps of the scheduler; 50 by default. Z-Image-Turbo takes 8. */
   numInferenceSteps?: number | undefined;
   /**
@@ -124,12 +126,15 @@ export async function draw(
   const { transformer, vae, scheduler } = parts;
   const { guidanceScale, cfgNormalization: most = 0, cfgTruncation = 1, guidance } = options;
   const caching = cachingOf(options.cache, timesteps);
-  const velocity = (captions: Captions, isMeasured = false) => {
+  const velocity = (
+    captions: Captions,
+    { isMeasured = false, skipLayers }: { isMeasured?: boolean; skipLayers?: readonly string[] } = {},
+  ) => {
     const { states, lengths: capLengths } = captions;
     const call = (x: Tensor, t: number): ModelCall<ZImageCallArgs> => {
       const args = (
         controlnetBlockSamples?: Readonly<Record<number, Tensor>>,
-      ): ZImageCallArgs => [x, timeOf(t), states, { capLengths, controlnetBlockSamples }];
+      ): ZImageCallArgs => [x, timeOf(t), states, { capLengths, controlnetBlockSamples, skipLayers }];
       return {
         x,
         args: () => args(control && samplesOf(control, x, timeOf(t), captions, isMeasured)),
@@ -140,19 +145,30 @@ export async function draw(
     return new ModelCalls(transformer, (input, t) => [call(input, t)], caching);
   };
   using model = velocity(captions);
-  using condModel = velocity(guided ? rowsOf(captions, B, 2 * B) : captions);
+  const alone = guided ? rowsOf(captions, B, 2 * B) : captions;
+  using condModel = velocity(alone);
+  const skipLayers = skippedLayers(options);
+  using weakModel = skipLayers && velocity(alone, { skipLayers });
   const loop = {
     scheduler,
     vae,
     guided,
     model,
     condModel,
+    weaker: weakModel && skipLayerGuidance(weakModel, options, timesteps.length),
     guides: (t: number) => timeOf(t) <= cfgTruncation || cfgTruncation > 1,
     after,
   };
   if (options.preview) await prepareColors(parts, options);
-  const work = () =>
-    velocity(captions, true).rehearse(guided ? start.repeat([2, 1, 1, 1]) : start, timesteps[0]!, 0);
+  const work = () => {
+    const isMeasured = true;
+    velocity(captions, { isMeasured }).rehearse(
+      guided ? start.repeat([2, 1, 1, 1]) : start,
+      timesteps[0]!,
+      0,
+    );
+    if (skipLayers) velocity(alone, { isMeasured, skipLayers }).rehearse(start, timesteps[0]!, 0);
+  };
   const latents = await withModels(
     parts,
     [transformer, control?.net],
