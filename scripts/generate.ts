@@ -11,7 +11,15 @@ import { DiffusionPipeline } from "denoise/pipelines";
 import { Bar } from "../src/core/bar.ts";
 import { numbered } from "../src/io/images/save_png.ts";
 import { addTo } from "./generate/additions.ts";
-import { BATCH, drawing, inBatches, loadPictures, picturesAtOnce, seedsOf } from "./generate/draw.ts";
+import {
+  BATCH,
+  drawing,
+  inBatches,
+  loadPictures,
+  picturesAtOnce,
+  seedsOf,
+  seesAsTheyAre,
+} from "./generate/draw.ts";
 import { drawingSizeOf, readSides, sidesOf } from "./generate/drawing_size.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { findLoras, pathsOf, schedulesOf, strengthsOf } from "./generate/lora.ts";
@@ -42,7 +50,7 @@ if (settings.plan) {
 
 const onProgress = loadingBar();
 using device = await phase("set-up", openEngine(given, replayed));
-const pictures = await loadPictures(settings, { asTheyAre: /^Flux(2|Kontext)/.test(className) });
+const pictures = await loadPictures(settings, { asTheyAre: seesAsTheyAre(className) });
 const loras = await findLoras(settings.lora ?? [], onProgress);
 const { preview: wish, "preview-vae": previewVae } = settings;
 using decoder = previewVae === undefined

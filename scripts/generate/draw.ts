@@ -206,6 +206,11 @@ export async function* inBatches(
   }
 }
 
+/** True for classes that see pictures in sizes of their own, whatever size is drawn. */
+export function seesAsTheyAre(className: string): boolean {
+  return /^Flux(2|Kontext)/.test(className);
+}
+
 /** True where pictures are what a prompt is about, in any number. */
 export function takesReferences(pipeline: AnyPipeline): boolean {
   return pipeline instanceof Flux2KleinPipeline || pipeline instanceof Flux2Pipeline;

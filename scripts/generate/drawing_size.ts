@@ -7,6 +7,13 @@ import { readCache } from "./cache.ts";
 import type { Pictures } from "./draw.ts";
 import type { Settings } from "./options.ts";
 
+/** Settings that decide it. */
+type SizeSettings = {
+  readonly [Name in "size" | "steps" | "negative" | "true-cfg" | "max-sequence-length" | "pag" | "cache"]?:
+    | Settings[Name]
+    | undefined;
+};
+
 /** Height and width in pixels. */
 type Sides = readonly [H: number, W: number];
 
@@ -19,7 +26,7 @@ interface Named {
 /** All that decides the memory of drawing `batch` pictures with some settings, besides the models. */
 export function drawingSizeOf(
   className: string,
-  settings: Settings,
+  settings: SizeSettings,
   batch: number,
   { images, control }: Named,
 ): DrawingSize {

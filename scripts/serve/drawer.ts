@@ -3,7 +3,7 @@ import { encodePng } from "../../src/io/images/png.ts";
 import { recipeTexts } from "../../src/io/images/save_png.ts";
 import { imagesOf, imageTensor } from "../../src/io/images/tensors.ts";
 import { enlarged } from "../../src/io/terminal/preview_writer.ts";
-import { drawing, inBatches, picturesAtOnce } from "../generate/draw.ts";
+import { drawing, inBatches } from "../generate/draw.ts";
 import { readLora, schedulesOf } from "../generate/lora.ts";
 import { recipeOf } from "../generate/recipe.ts";
 import { type ModelOptions, Models, type Offer } from "./models.ts";
@@ -174,7 +174,7 @@ export class Drawer implements AsyncDisposable {
   }
 
   async #taskOf(request: DrawRequest): Promise<Task> {
-    return await taskOf(readRequest(request), this.#models, this.limits, picturesAtOnce(this.device));
+    return await taskOf(readRequest(request), this.#models, this.limits, this.device);
   }
 
   async #withinTime(task: Task, options: DrawOptions): Promise<Drawing> {
@@ -190,7 +190,7 @@ export class Drawer implements AsyncDisposable {
           `Cannot draw: expected to be done within ${seconds} s, and was not`,
         );
       }
-      const isOfRequest = error instanceof RangeError &&
+      const isOfRequest = (error instanceof RangeError || error instanceof TypeError) &&
         /^Cannot (draw|run|change) [^\n]*: expected /.test(error.message);
       throw isOfRequest ? new RefusalError("invalid", error.message) : error;
     }

@@ -1,5 +1,10 @@
 import { type Device, DeviceLostError, OutOfMemoryError } from "denoise";
-import { type AnyPipeline, DiffusionPipeline, type PipelineOptions } from "denoise/pipelines";
+import {
+  type AnyPipeline,
+  DiffusionPipeline,
+  FluxControlPipeline,
+  type PipelineOptions,
+} from "denoise/pipelines";
 import { nearest } from "../../src/core/error.ts";
 import { findLora } from "../../src/io/lora/find.ts";
 import { memoryBudget, modelsOf } from "../../src/pipelines/memory/acquire.ts";
@@ -149,6 +154,12 @@ export class Models implements Disposable {
       ...this.#options,
       headersOnly: true,
     });
+    if (pipeline instanceof FluxControlPipeline) {
+      pipeline[Symbol.dispose]();
+      throw new TypeError(
+        `Cannot offer ${offer.name}: it is controlled by a picture, which requests do not have`,
+      );
+    }
     const { scheduler } = pipeline;
     const room = new Room(headers, this.#budget);
     const weights = await weightsOf(pipeline, offer.path, {});

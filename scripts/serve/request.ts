@@ -3,6 +3,7 @@ import { z } from "zod";
 import { expectOptions } from "../../src/core/error.ts";
 import { positive, problemOf } from "../../src/io/config.ts";
 import type { Size } from "../command_line/options.ts";
+import { readCache } from "../generate/cache.ts";
 import { readLora } from "../generate/lora.ts";
 import { RefusalError } from "./refusal.ts";
 
@@ -27,6 +28,12 @@ export interface DrawRequest {
   readonly guidance?: number | undefined;
   /** FLUX: guidance by the negative prompt. */
   readonly "true-cfg"?: number | undefined;
+  /** Stable Diffusion and XL: guidance away from what a model with perturbed attention draws. */
+  readonly pag?: number | undefined;
+  /** Leaves the model out where it would change little, e.g. "first-block:0.1"; see docs/step_caches.md. */
+  readonly cache?: string | undefined;
+  /** The syntax of weights in the prompts; plain words by default. */
+  readonly "prompt-syntax"?: "a1111" | "compel" | undefined;
   /** Tokens of the prompt that are read, for models with long ones. */
   readonly "max-sequence-length"?: number | undefined;
   /** Of the noise of the first picture; the others take those after it. 0 by default. */
@@ -62,7 +69,7 @@ const picture = z.union([
   z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes"),
   z.base64("a picture in base64").min(1).transform((value) => new Uint8Array(Buffer.from(value, "base64"))),
 ]);
-const loras = z.array(z.string().max(1000).refine(isNamed, "NAME or NAME:0.8")).max(MOST_PARTS);
+const loras = z.array(z.string().max(1000).refine(isRead(readLora), "NAME or NAME:0.8")).max(MOST_PARTS);
 
 /**
  * A request in JSON: pictures in base64, seeds as numbers or, beyond 2^53, as texts; and as `readRequest` gives it, so that
@@ -77,6 +84,9 @@ const keys = {
   steps: positive,
   guidance: z.number(),
   "true-cfg": z.number(),
+  pag: z.number().gt(0),
+  cache: z.string().max(100).refine(isRead(readCache), "KIND or KIND:0.1, e.g. first-block:0.1"),
+  "prompt-syntax": z.enum(["a1111", "compel"]),
   "max-sequence-length": positive,
   seed,
   count: positive,
@@ -114,12 +124,16 @@ export function readRequest(value: unknown): DrawRequest {
   return data;
 }
 
-function isNamed(text: string): boolean {
-  try {
-    return readLora(text) !== undefined;
-  } catch {
-    return false;
-  }
+/** True for texts that are read without an error. */
+function isRead(read: (text: string) => unknown): (text: string) => boolean {
+  return (text) => {
+    try {
+      read(text);
+      return true;
+    } catch {
+      return false;
+    }
+  };
 }
 
 /** The same for messages: without the bytes of pictures, and with numbers that JSON has. */

@@ -6,6 +6,13 @@ import { RefusalError } from "./refusal.ts";
 
 const KEPT = 256; // plans, each of a model, a size, a batch and steps: tracing takes up to a second
 
+/** Work to plan for. */
+export interface Work {
+  readonly size: DrawingSize;
+  /** The step cache in `size`, which has no text, as a request names it. */
+  readonly cache: string | undefined;
+}
+
 /** Memory that a model's pictures take, from its headers: nothing is loaded, and what runs is not disturbed. */
 export class Room {
   readonly #pipeline: AnyPipeline;
@@ -18,9 +25,9 @@ export class Room {
     this.#memory = memory;
   }
 
-  /** The plan for pictures of some size. */
-  plan(size: DrawingSize): MemoryPlan {
-    const key = JSON.stringify(size);
+  /** The plan for some work. */
+  plan({ size, cache }: Work): MemoryPlan {
+    const key = JSON.stringify({ ...size, cache });
     const known = this.#plans.get(key);
     if (known) return known;
     const plan = planMemory(stagesOf({ ...this.#pipeline.parts }, size), this.#memory);
@@ -30,16 +37,17 @@ export class Room {
   }
 
   /** Refuses pictures that fit in no way. */
-  expect(size: DrawingSize): void {
-    const plan = this.plan(size);
+  expect(work: Work): void {
+    const plan = this.plan(work);
     if (plan.runs !== "not") return;
     const message = `Cannot draw: ${describeVerdict(plan).replace("Does not fit: ", "")}`;
     throw new RefusalError("invalid", message, "size");
   }
 
   /** Pictures at once, at most `most`, that fit as one does: without fewer bits or the disk for their sake. */
-  batchOf(size: DrawingSize, most: number): number {
-    const modes = (batch: number) => this.plan({ ...size, batch }).parts.map(({ mode }) => mode).join();
+  batchOf({ size, cache }: Work, most: number): number {
+    const modes = (batch: number) =>
+      this.plan({ size: { ...size, batch }, cache }).parts.map(({ mode }) => mode).join();
     const wanted = modes(1);
     let batch = most;
     while (batch > 1 && modes(batch) !== wanted) batch = Math.ceil(batch / 2);

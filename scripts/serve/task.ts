@@ -1,7 +1,9 @@
+import type { Device } from "denoise";
 import { schedulerNamed } from "denoise/schedulers";
 import type { Image } from "../../src/io/images/image.ts";
 import type { Size } from "../command_line/options.ts";
-import { pipelineOf, seedsOf, takesReferences } from "../generate/draw.ts";
+import { picturesAtOnce, pipelineOf, seedsOf, seesAsTheyAre, takesReferences } from "../generate/draw.ts";
+import { drawingSizeOf } from "../generate/drawing_size.ts";
 import { fingerprintOfBytes } from "../generate/fingerprint.ts";
 import { refusalOf, wrongSides } from "../generate/fitting.ts";
 import { readLora } from "../generate/lora.ts";
@@ -54,7 +56,7 @@ export async function taskOf(
   request: DrawRequest,
   models: Models,
   limits: Limits,
-  atOnce: number,
+  device: Device,
 ): Promise<Task> {
   const model = models.find(request.model);
   const { image = [], mask, ...given } = request;
@@ -73,15 +75,24 @@ export async function taskOf(
   if (settings.scheduler !== undefined) expectScheduler(settings.scheduler, model);
 
   const { pipeline } = model;
-  const asTheyAre = takesReferences(pipeline);
+  const asTheyAre = seesAsTheyAre(pipeline.constructor.name);
   const size = settings.size && sizeFor(settings.size, model, limits);
   const resized = asTheyAre ? undefined : size;
   const pictures = await readPictures(image, mask, resized);
   const drawn = size ?? sizeFor(ownSize(model, asTheyAre ? undefined : pictures.images[0]), model, limits);
-  const work = { ...drawn, steps };
-  model.room.expect(work);
-  const batch = model.room.batchOf(work, Math.min(count, atOnce));
-  const plan = model.room.plan({ ...work, batch });
+  const workOf = (batch: number) => {
+    const seen = {
+      images: pictures.images.map(({ height, width }) => [height, width] as const),
+      control: [],
+    };
+    return {
+      size: drawingSizeOf(pipeline.constructor.name, { ...settings, size }, batch, seen),
+      cache: settings.cache,
+    };
+  };
+  model.room.expect(workOf(1));
+  const batch = model.room.batchOf(workOf(1), Math.min(count, picturesAtOnce(device, settings)));
+  const plan = model.room.plan(workOf(batch));
   return {
     model,
     settings,

@@ -80,7 +80,16 @@ export function readImageParams(value: unknown): ImageParams {
 }
 
 /** Parameters that are numbers, lists or flags, which a form has as texts. */
-const NUMBERS = ["n", "partial_images", "steps", "guidance", "true-cfg", "max-sequence-length", "strength"];
+const NUMBERS = [
+  "n",
+  "partial_images",
+  "steps",
+  "guidance",
+  "true-cfg",
+  "pag",
+  "max-sequence-length",
+  "strength",
+];
 const LISTS = ["lora"];
 const FLAGS = ["stream"];
 

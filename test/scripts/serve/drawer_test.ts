@@ -31,6 +31,21 @@ const asScript: Record<string, [DrawRequest, string[]]> = {
     "a nice flower",
     ...["--steps", "2", "--size", "32x32", "--seed", "3", "--scheduler", "euler a", "--negative", "blue"],
   ]],
+  "weights of words, perturbed attention and a step cache": [
+    {
+      ...flower,
+      prompt: "a (nice:1.4) flower",
+      "prompt-syntax": "a1111",
+      pag: 3,
+      cache: "easy:0.3",
+      steps: 4,
+    },
+    [
+      "a (nice:1.4) flower",
+      ...["--steps", "4", "--size", "32x32", "--seed", "3", "--prompt-syntax", "a1111", "--pag", "3"],
+      ...["--cache", "easy:0.3"],
+    ],
+  ],
   "a picture and a mask": [{ ...flower, image: [photo], mask: photo, strength: 0.7 }, [
     "a nice flower",
     ...["--steps", "2", "--size", "32x32", "--seed", "3", "--strength", "0.7"],
@@ -213,6 +228,7 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       "true-cfg",
       /^Cannot take true-cfg with .*Flux/,
     ],
+    "a cache of no kind": [{ cache: "much" }, "invalid", "cache", /expected cache to be KIND or KIND:0\.1, /],
     "no base64": [
       { image: ["/etc/passwd."] },
       "invalid",
