@@ -41,7 +41,7 @@ if (settings.plan) {
   const { controlnet: nets, "t2i-adapter": t2i, "ip-adapter": ip } = settings;
   const beside = { controlnet: pathsOf(nets), adapter: pathsOf(t2i), ipAdapters: pathsOf(ip) };
   const batch = settings.cache === undefined ? Math.min(settings.count, BATCH) : 1;
-  const size = drawingSizeOf(className, settings, batch, await readSides(settings));
+  const size = drawingSizeOf(className, settings, batch, await readSides(className, settings));
   console.log(
     await planMemoryOf(model, { memory, dtype, base, config, variant, vae, ...beside, ...size }),
   );

@@ -7,6 +7,8 @@ import { readCache } from "./cache.ts";
 import type { Pictures } from "./draw.ts";
 import type { Settings } from "./options.ts";
 
+const KONTEXT = "FluxKontextPipeline";
+
 /** Settings that decide it. */
 type SizeSettings = {
   readonly [Name in "size" | "steps" | "negative" | "true-cfg" | "max-sequence-length" | "pag" | "cache"]?:
@@ -31,7 +33,6 @@ export function drawingSizeOf(
   { images, control }: Named,
 ): DrawingSize {
   const { size, steps, negative, "true-cfg": trueCfg = 1 } = settings;
-  const isKontext = className === "FluxKontextPipeline";
   const usual = {
     ...size,
     batch,
@@ -41,9 +42,8 @@ export function drawingSizeOf(
     isPerturbed: settings.pag !== undefined,
     cache: settings.cache === undefined ? undefined : readCache(settings.cache),
   };
-  if (isKontext) {
-    const seen = images.length > 0 ? images : [[1, 1] as const]; // it is made for a picture: a square, if none is named
-    return { ...usual, area: KONTEXT_AREA, seen: seen.map(kontextSize) };
+  if (className === KONTEXT) {
+    return { ...usual, area: KONTEXT_AREA, seen: images.map(kontextSize) };
   }
   if (className.startsWith("Flux2")) {
     const seen = images.map(referenceSize);
@@ -53,13 +53,18 @@ export function drawingSizeOf(
   return { ...usual, from: images[0] ?? control[0], encodes: images.length > 0 || isBeside };
 }
 
-/** Sides of the pictures that settings name, read from their files. */
-export async function readSides({ image = [], control = [] }: Settings): Promise<Named> {
+/** Sides of the pictures that settings name, read from their files; Kontext, which is made for one, has one at least. */
+export async function readSides(
+  className: string,
+  { image = [], control = [] }: Settings,
+): Promise<Named> {
   const read = async (path: string): Promise<Sides> => {
     const { width, height } = await readImage(path);
     return [height, width];
   };
-  return { images: await Promise.all(image.map(read)), control: await Promise.all(control.map(read)) };
+  const images = await Promise.all(image.map(read));
+  if (className === KONTEXT && images.length === 0) images.push([1024, 1024]);
+  return { images, control: await Promise.all(control.map(read)) };
 }
 
 /** Sides of pictures that were loaded. */

@@ -117,7 +117,7 @@ export function refusalOf(
   return undefined;
 }
 
-/** Throws unless `--control` is given to what follows a picture without ControlNets: FLUX.1 Depth and Canny, and LoRAs of them. */
+/** Throws unless what follows a picture without ControlNets has one: FLUX.1 Depth and Canny, as models or LoRAs. */
 function expectControl(className: string, family: string, { control = [], lora, plan }: Settings): void {
   const count = control.length;
   if (family === "FluxControl" && (count === 1 || plan && count === 0)) return;

@@ -96,7 +96,7 @@ export function fluxTransformer2D(
   return named("proj_out", () => dense(normed, w.proj_out, width), [normed]);
 }
 
-/** Tokens of latents; what stands behind the channels that the model knows is for a Control LoRA alone. x [B, L, K] → [B, L, D] */
+/** Tokens of latents; channels behind those that the model knows are for a Control LoRA alone. x [B, L, K] → [B, L, D] */
 function embedLatents(x: Tensor, w: Layer, D: number, { in_channels }: FluxTransformer2DConfig): Tensor {
   if (x.shape[2] === in_channels) return dense(x, w, D);
   const own = dense(x.slice(2, 0, in_channels), w, D);

@@ -119,7 +119,7 @@ async function beginControlled(
   return await beginRun(parts, options, size, { usualScale, beside: 4 * parts.vae.config.latent_channels });
 }
 
-/** Latents of the picture that controls, in the size that is drawn, packed: a row for each picture that is drawn. [B, L, 4 C] */
+/** Packed latents of the picture that controls, in the size that is drawn: a row for each that is drawn. [B, L, 4 C] */
 async function controlLatents(
   parts: FluxParts,
   { B, size: [h, w] }: FluxRun,
