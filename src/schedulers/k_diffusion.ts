@@ -66,6 +66,9 @@ const schema = z.looseObject({
  * config. With churn the loop begins at the first σ̂: the noise of the first step's churn is part of what it begins with.
  */
 export class KDiffusionScheduler extends PlannedScheduler<KDiffusionConfig> {
+  /** The shift of the flow's levels. */
+  #usedShift = 1;
+
   /** A scheduler with k-diffusion's defaults where `config` names nothing else. */
   constructor(config: Partial<KDiffusionConfig> = {}) {
     super(schema, config, { knowsZeroSnr: true });
@@ -94,8 +97,8 @@ export class KDiffusionScheduler extends PlannedScheduler<KDiffusionConfig> {
       );
     }
     const { use_flow_sigmas, num_train_timesteps } = this.config;
-    const first = this.#finiteSnr(levels[0]!, mu);
-    this.visitLevels([first, ...levels.slice(1)], ({ sigma }) => ({
+    this.#usedShift = use_flow_sigmas ? this.#shift(mu) : 1;
+    this.visitLevels(levels, ({ sigma }) => ({
       timestep: use_flow_sigmas
         ? f32(sigma * num_train_timesteps)
         : sigmaToTimestep(sigma, this.table.logSigmas, f32),
@@ -129,7 +132,15 @@ export class KDiffusionScheduler extends PlannedScheduler<KDiffusionConfig> {
   protected override stepsOf(sigmas: readonly number[], begin: number): Step[] {
     const { sampler, eta, s_tmax, use_flow_sigmas: flow } = this.config;
     const { plan, eta: usual } = samplerMethods[sampler];
-    return plan({ ...this.config, sigmas, begin, flow, eta: eta ?? usual, s_tmax: s_tmax ?? Infinity });
+    const levels = sigmas.map((at) => this.#finiteSnr(at));
+    return plan({
+      ...this.config,
+      sigmas: levels,
+      begin,
+      flow,
+      eta: eta ?? usual,
+      s_tmax: s_tmax ?? Infinity,
+    });
   }
 
   /** x = x_0 + σ ε; of a flow (1 − σ) x_0 + σ ε. */
@@ -160,9 +171,9 @@ export class KDiffusionScheduler extends PlannedScheduler<KDiffusionConfig> {
   }
 
   /** A flow's first σ where it is 1, moved by a ten-thousandth of the way, as ComfyUI does for methods over log SNR. */
-  #finiteSnr(sigma: number, mu: number | undefined): number {
+  #finiteSnr(sigma: number): number {
     const { sampler, use_flow_sigmas } = this.config;
     if (!use_flow_sigmas || sigma < 1 || !samplerMethods[sampler].needsSnr) return sigma;
-    return shiftedSigma(1 - 1e-4, this.#shift(mu));
+    return f32(shiftedSigma(1 - 1e-4, this.#usedShift));
   }
 }

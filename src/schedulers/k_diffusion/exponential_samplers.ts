@@ -1,7 +1,8 @@
-import { alphaOf, eachStep, lambdaOf, noisesOf, type Run, type Sampler, sigmaOf, type Step } from "./plan.ts";
+import { alphaOf, eachStep, lambdaOf, noisesOf, type Run, type Sampler, type Step } from "./plan.ts";
 import { type AncestralStep, getAncestralStep } from "../euler_ancestral.ts";
 
-const { exp, expm1, sqrt } = Math;
+const f32 = Math.fround;
+const { exp, expm1, log, sqrt } = Math;
 
 /** The middle of a step and its end, as all that follow need them. */
 interface Stage {
@@ -16,8 +17,21 @@ interface Stage {
 /** A place in a step: a part r of its way in λ. */
 function stage({ flow }: Run, sigma: number, next: number, r: number): Stage {
   const [from, to] = [lambdaOf(sigma, flow), lambdaOf(next, flow)];
-  const at = r === 1 ? next : sigmaOf(from + (to - from) * r, flow);
+  const at = r === 1 ? next : roundedMiddle(sigma, next, r, flow);
   return { sigma: at, alpha: alphaOf(at, flow), h: (to - from) * r };
+}
+
+/**
+ * The σ a part r of the way from one to the next in λ, rounded at each operation as in torch: a Brownian motion is asked for it,
+ * whose times are rounded, too.
+ */
+function roundedMiddle(sigma: number, next: number, r: number, flow: boolean): number {
+  const [from, to] = [sigma, next].map((at) => -f32(log(flow ? f32(at / f32(1 - at)) : at))) as [
+    number,
+    number,
+  ];
+  const power = f32(exp(-f32(from + f32(r * f32(to - from)))));
+  return flow ? f32(1 / f32(1 + f32(1 / power))) : power;
 }
 
 /** h φ₁(−h), the integral of a constant x̂_0. */
