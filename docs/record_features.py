@@ -182,6 +182,10 @@ def usual_inputs(model, call, seed, size, tokens):
         return {"x": torch.rand(1, config.in_channels, n, n, generator=generator).to(dtype)}
     if name == "CLIPVisionModelWithProjection":
         return {"pixel_values": noise(1, config.num_channels, config.image_size, config.image_size), "output_hidden_states": True}
+    if name == "SiglipVisionModel":
+        return {"pixel_values": noise(1, config.num_channels, config.image_size, config.image_size)}
+    if name == "ReduxImageEncoder":
+        return {"x": noise(1, 16, config.redux_dim)}
     if name in ("AutoencoderKL", "AutoencoderKLFlux2"):
         factor = 2 ** (len(config.block_out_channels) - 1)
         h, w = side(config.sample_size)

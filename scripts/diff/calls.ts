@@ -10,6 +10,8 @@ import {
   FluxTransformer2DModel,
   type Model,
   Qwen3Model,
+  ReduxImageEncoder,
+  SiglipVisionModel,
   T2IAdapter,
   T5EncoderModel,
   UNet2DConditionModel,
@@ -56,6 +58,8 @@ function callOf(model: Model, method: string, inputs: RecordedInputs): RecordedC
     if (model instanceof ControlNetModel) return controlNetCall(model, inputs);
     if (model instanceof T2IAdapter) return t2iAdapterCall(model, inputs);
     if (model instanceof CLIPVisionModelWithProjection) return clipVisionCall(model, inputs);
+    if (model instanceof SiglipVisionModel) return siglipVisionCall(model, inputs);
+    if (model instanceof ReduxImageEncoder) return reduxCall(model, inputs);
     if (model instanceof FluxTransformer2DModel) return fluxCall(model, inputs);
     if (model instanceof Flux2Transformer2DModel) return flux2Call(model, inputs);
     if (model instanceof ZImageTransformer2DModel) return zImageCall(model, inputs);
@@ -126,6 +130,23 @@ function clipVisionCall(model: CLIPVisionModelWithProjection, inputs: RecordedIn
       ...statesOf(hiddenStates),
     };
     return { results, taps };
+  };
+}
+
+function siglipVisionCall(model: SiglipVisionModel, inputs: RecordedInputs): RecordedCall {
+  const pixels = inputs.tensor("pixel_values");
+  return (paths) => {
+    const { lastHiddenState, poolerOutput, taps } = model.forward(pixels, { taps: paths });
+    const pooled = poolerOutput && { pooler_output: poolerOutput };
+    return { results: { last_hidden_state: lastHiddenState, ...pooled }, taps };
+  };
+}
+
+function reduxCall(model: ReduxImageEncoder, inputs: RecordedInputs): RecordedCall {
+  const x = inputs.tensor("x");
+  return (paths) => {
+    const { imageEmbeds, taps } = model.forward(x, { taps: paths });
+    return { results: { image_embeds: imageEmbeds }, taps };
   };
 }
 

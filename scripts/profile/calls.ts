@@ -9,6 +9,8 @@ import {
   FluxTransformer2DModel,
   type Model,
   Qwen3Model,
+  ReduxImageEncoder,
+  SiglipVisionModel,
   T2IAdapter,
   T5EncoderModel,
   UNet2DConditionModel,
@@ -38,6 +40,7 @@ export interface Call {
 const CLIP_TOKENS = 77;
 const T5_TOKENS = 512; // and those of FLUX.2's prompts
 const PIXELS = 8; // of a side, to one latent
+const SIGLIP_TOKENS = 729; // of a picture of 384 pixels, in patches of 14
 const QWEN_TOKENS = 64; // of a prompt of usual length
 const USUAL_SIDE = 1024; // pixels that FLUX and Z-Image draw where nothing else is said
 
@@ -77,6 +80,23 @@ export function usualCall(model: Model, size: Size | undefined, facts: PipelineF
     return {
       text: `forward [${shape.join(", ")}]`,
       record: (turn) => model.forward(pictures[turn % 2]!).imageEmbeds,
+    };
+  }
+  if (model instanceof SiglipVisionModel) {
+    const { num_channels, image_size } = model.config;
+    const shape = [1, num_channels, image_size, image_size];
+    const pictures = twice(() => randn(shape));
+    return {
+      text: `forward [${shape.join(", ")}]`,
+      record: (turn) => model.forward(pictures[turn % 2]!).lastHiddenState,
+    };
+  }
+  if (model instanceof ReduxImageEncoder) {
+    const shape = [1, SIGLIP_TOKENS, model.config.redux_dim];
+    const states = twice(() => randn(shape));
+    return {
+      text: `forward [${shape.join(", ")}]`,
+      record: (turn) => model.forward(states[turn % 2]!).imageEmbeds,
     };
   }
   if (model instanceof FluxTransformer2DModel) return fluxCall(model, size, pixels);

@@ -1,9 +1,10 @@
+import { expectOptions } from "../../core/error.ts";
 import type { ConfigSchema } from "../../io/config.ts";
 import { dense, type Layer } from "../../nn/layers.ts";
 import { silu } from "../../ops/mod.ts";
 import { named, type Tensor, zeros } from "../../tensor/mod.ts";
 import { expectInput } from "../inputs.ts";
-import { Model } from "../runtime/model.ts";
+import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
 import { type ReduxImageEncoderConfig, reduxImageEncoderConfig } from "./config.ts";
 
@@ -23,9 +24,14 @@ export class ReduxImageEncoder extends Model<ReduxImageEncoderConfig> {
   static readonly folder: string = "image_embedder";
 
   /** Tokens as T5 makes them, of those of a vision model [B, N, redux_dim] → [B, N, txt_in_features] */
-  forward(x: Tensor): { imageEmbeds: Tensor } {
+  forward<const Path extends string = never>(
+    x: Tensor,
+    options: TapOptions<Path> = {},
+  ): { imageEmbeds: Tensor; taps: Taps<Path> } {
+    expectOptions("embed a picture", options, ["taps"]);
     expectInput("embed a picture", x, ["B", "N", this.config.redux_dim]);
-    return this.traced("forward", { x }, this.#run);
+    const { results, taps } = this.tapped("forward", { x }, this.#run, options.taps);
+    return { ...results, taps };
   }
 
   /** Traces one picture. */

@@ -81,20 +81,26 @@ export function siglipVision(pixels: Tensor, w: SiglipVisionWeights, config: Sig
 function poolingHead(x: Tensor, w: PoolingHead, config: SiglipVisionConfig): Tensor {
   const { hidden_size: D, num_attention_heads: heads, intermediate_size, hidden_act, layer_norm_eps } =
     config;
-  const B = x.shape[0]!;
-  const { in_proj_weight, in_proj_bias, out_proj } = w.attention;
   expectShape(w.probe, [1, 1, D]);
+  const probe = w.probe.cast(x.dtype).expand([x.shape[0]!, 1, D]);
+  const seen = named("attention", () => multiheadAttention(probe, x, w.attention, heads), [probe, x]);
+  const normed = named("layernorm", () => layerNorm(seen, w.layernorm, layer_norm_eps), [seen]);
+  const mlp = () => dense(activation(hidden_act)(dense(normed, w.mlp.fc1, intermediate_size)), w.mlp.fc2, D);
+  return seen.add(named("mlp", mlp, [normed])).squeeze(1);
+}
+
+/** torch's MultiheadAttention. q [B, L, D], x [B, N, D] → [B, L, D] */
+function multiheadAttention(q: Tensor, x: Tensor, w: PoolingHead["attention"], heads: number): Tensor {
+  const [B, L, D] = q.shape as Shape<3>;
+  const { in_proj_weight, in_proj_bias, out_proj } = w;
   expectShape(in_proj_weight, [3 * D, D]);
   expectShape(in_proj_bias, [3 * D]);
-  const probe = w.probe.cast(x.dtype).expand([B, 1, D]);
   const part = (i: number, of: Tensor) => {
     const [weight, bias] = [in_proj_weight, in_proj_bias].map((all) => all.slice(0, i * D, (i + 1) * D));
     return linear(of, { weight: weight!, bias }).reshape([B, -1, heads, D / heads]).permute([0, 2, 1, 3]);
   };
-  const mixed = attend(part(0, probe), part(1, x), part(2, x)).permute([0, 2, 1, 3]).reshape([B, 1, D]);
-  const seen = dense(mixed, out_proj, D);
-  const hidden = dense(layerNorm(seen, w.layernorm, layer_norm_eps), w.mlp.fc1, intermediate_size);
-  return seen.add(dense(activation(hidden_act)(hidden), w.mlp.fc2, D)).squeeze(1);
+  const mixed = attend(part(0, q), part(1, x), part(2, x)).permute([0, 2, 1, 3]).reshape([B, L, D]);
+  return dense(mixed, out_proj, D);
 }
 
 /** SigLIP's vision transformer, which sees pictures for FLUX.1 Redux; transformers' class of that name. */
