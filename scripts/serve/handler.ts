@@ -44,11 +44,14 @@ export function createHandler(
   });
   app.use(ownHost(hosts));
   app.get("/healthz", (context) => context.json({ status: "ok" }));
-  app.get("/pictures/:file{[0-9a-f]+\\.png}", (context) => { // its name is as good as a key
-    const png = store.get(context.req.param("file").replace(".png", ""));
-    if (!png) throw new RefusalError("not found", "Cannot find the picture: it is kept for an hour at most");
-    return context.body(png as Uint8Array<ArrayBuffer>, 200, {
-      "Content-Type": "image/png",
+  app.get("/pictures/:name", (context) => { // which is as good as a key
+    const name = context.req.param("name");
+    const picture = store.get(name);
+    if (!picture) {
+      throw new RefusalError("not found", "Cannot find the picture: it is kept for an hour at most");
+    }
+    return context.body(picture as Uint8Array<ArrayBuffer>, 200, {
+      "Content-Type": `image/${name.split(".")[1]}`,
       "Cache-Control": "private, max-age=3600, immutable",
     });
   });

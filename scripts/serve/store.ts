@@ -1,19 +1,25 @@
-import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 
 const SECONDS = 3600; // as long as addresses of OpenAI's are good
 const BYTES = 2 ** 28; // of all pictures together
 
+/** A picture that is kept. */
+interface Kept {
+  readonly bytes: Uint8Array;
+  /** In milliseconds since 1970. */
+  readonly until: number;
+}
+
 /** Pictures that are fetched by an address, for an hour, or until newer ones need their room. Nobody guesses their names. */
 export class PictureStore {
-  readonly #pictures = new Map<string, { png: Uint8Array; until: number }>();
+  readonly #pictures = new Map<string, Kept>();
   #bytes = 0;
 
-  /** Keeps a picture. Returns its name: 128 random bits. */
-  put(png: Uint8Array): string {
-    const name = Buffer.from(randomBytes(16)).toString("hex");
-    this.#pictures.set(name, { png, until: Date.now() + 1000 * SECONDS });
-    this.#bytes += png.length;
+  /** Keeps a picture. Returns its name: 128 random bits, and an ending. */
+  put(bytes: Uint8Array, ending: string): string {
+    const name = `${randomBytes(16).toString("hex")}.${ending}`;
+    this.#pictures.set(name, { bytes, until: Date.now() + 1000 * SECONDS });
+    this.#bytes += bytes.length;
     for (const [oldest, { until }] of this.#pictures) { // in the order in which they came
       if (until > Date.now() && (this.#bytes <= BYTES || oldest === name)) break;
       this.#remove(oldest);
@@ -25,11 +31,11 @@ export class PictureStore {
   get(name: string): Uint8Array | undefined {
     const found = this.#pictures.get(name);
     if (found && found.until <= Date.now()) this.#remove(name);
-    return this.#pictures.get(name)?.png;
+    return this.#pictures.get(name)?.bytes;
   }
 
   #remove(name: string): void {
-    this.#bytes -= this.#pictures.get(name)?.png.length ?? 0;
+    this.#bytes -= this.#pictures.get(name)?.bytes.length ?? 0;
     this.#pictures.delete(name);
   }
 }

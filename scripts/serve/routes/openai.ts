@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import type { Drawer, DrawnPicture } from "../drawer.ts";
+import { type Format, inFormat } from "../formats.ts";
 import { RefusalError } from "../refusal.ts";
 import type { PictureStore } from "../store.ts";
 import { answerError, openAIError } from "./openai_errors.ts";
@@ -38,14 +39,18 @@ export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
   async function answer(context: Context, event: string, params: ImageParams): Promise<Response> {
     const { request, answer } = params;
     const { signal } = context.req.raw;
+    const { output_format: format, output_compression: quality } = answer;
+    const textOf = async (png: Uint8Array) => (await inFormat(png, format, quality)).toBase64();
     if (!answer.stream) {
       const { pictures } = await drawer.draw(request, { signal });
-      const data = pictures.map((picture) =>
-        answer.response_format === "url"
-          ? { url: addressOf(context, picture) }
-          : { b64_json: picture.png.toBase64() }
+      const data = await Promise.all(
+        pictures.map(async ({ png }) =>
+          answer.response_format === "url"
+            ? { url: addressOf(context, await inFormat(png, format, quality), format) }
+            : { b64_json: await textOf(png) }
+        ),
       );
-      return context.json({ created: now(), data, ...about(pictures[0]!) });
+      return context.json({ created: now(), data, ...about(format), size: sizeOf(pictures[0]!) });
     }
     await drawer.expect(request); // what is wrong is answered by a status, not in the stream
     return streamSSE(context, async (stream) => {
@@ -63,10 +68,15 @@ export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
           onPreview: answer.partial_images === 0 ? undefined : async (png, step) => {
             const index = partials.take(step);
             if (index === undefined) return;
-            await send("partial_image", { b64_json: png.toBase64(), partial_image_index: index, ...ABOUT });
+            await send("partial_image", {
+              b64_json: await textOf(png),
+              partial_image_index: index,
+              ...about(format),
+            });
           },
         });
-        await send("completed", { b64_json: picture!.png.toBase64(), ...about(picture!), usage: NOTHING });
+        const b64_json = await textOf(picture!.png);
+        await send("completed", { b64_json, ...about(format), size: sizeOf(picture!), usage: NOTHING });
       } catch (error) {
         if (leaving.signal.aborted || signal.aborted) return;
         await stream.writeSSE({ event: "error", data: JSON.stringify(openAIError(error).body) });
@@ -74,16 +84,19 @@ export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
     });
   }
 
-  function addressOf(context: Context, { png }: DrawnPicture): string {
-    return new URL(`/pictures/${store.put(png)}.png`, context.req.url).href;
+  function addressOf(context: Context, bytes: Uint8Array, format: Format): string {
+    return new URL(`/pictures/${store.put(bytes, format)}`, context.req.url).href;
   }
 }
 
-const ABOUT = { output_format: "png", background: "opaque", quality: "auto" } as const;
 const NOTHING = { input_tokens: 0, output_tokens: 0, total_tokens: 0 } as const; // pictures here are not sold
 
-function about({ width, height }: DrawnPicture): object {
-  return { ...ABOUT, size: `${width}x${height}` };
+function about(output_format: Format): object {
+  return { output_format, background: "opaque", quality: "auto" };
+}
+
+function sizeOf({ width, height }: DrawnPicture): string {
+  return `${width}x${height}`;
 }
 
 function now(): number {

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { z } from "zod";
 import { expectOptions } from "../../../src/core/error.ts";
 import { problemOf } from "../../../src/io/config.ts";
+import { type Format, FORMATS } from "../formats.ts";
 import { maskOfAlpha } from "../pictures.ts";
 import { RefusalError } from "../refusal.ts";
 import { type DrawRequest, requestKeys } from "../request.ts";
@@ -10,6 +11,10 @@ import { type DrawRequest, requestKeys } from "../request.ts";
 interface Answer {
   /** Pictures as text, or as addresses where this server has them for an hour. */
   readonly response_format: "b64_json" | "url";
+  /** Of the pictures' files. */
+  readonly output_format: Format;
+  /** Quality of a JPEG or WebP, up to 100. */
+  readonly output_compression: number;
   /** Events as they happen, in place of one answer in the end. */
   readonly stream: boolean;
   /** Small pictures on the way, in a stream. */
@@ -29,7 +34,8 @@ const shape = {
   n: z.int(),
   size: z.string(),
   response_format: z.enum(["b64_json", "url"]),
-  output_format: z.enum(["png"]),
+  output_format: z.enum(FORMATS),
+  output_compression: z.int().min(0).max(100),
   quality: z.enum(["auto", "standard"]),
   background: z.enum(["auto", "opaque"]),
   moderation: z.enum(["auto", "low"]),
@@ -61,7 +67,7 @@ export function readImageParams(value: unknown): ImageParams {
     throw new RefusalError("invalid", "Cannot draw: expected a prompt, got none", "prompt");
   }
   const { prompt, model, n = 1, size = "auto", response_format = "b64_json" } = data;
-  const { stream = false, partial_images = 0 } = data;
+  const { output_format = "png", output_compression = 100, stream = false, partial_images = 0 } = data;
   if (stream && n > 1) {
     throw new RefusalError("invalid", `Cannot stream ${n} pictures: expected n 1 with stream`, "n");
   }
@@ -75,13 +81,14 @@ export function readImageParams(value: unknown): ImageParams {
       count: n,
       ...size === "auto" ? {} : { size: size as never }, // read with the rest of the request
     },
-    answer: { response_format, stream, partial_images },
+    answer: { response_format, output_format, output_compression, stream, partial_images },
   };
 }
 
 /** Parameters that are numbers, lists or flags, which a form has as texts. */
 const NUMBERS = [
   "n",
+  "output_compression",
   "partial_images",
   "steps",
   "guidance",

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import OpenAI, { toFile } from "openai";
 import { createHandler, Drawer, type HandlerOptions, LOOPBACK } from "denoise/serve";
+import { decodePicture } from "../../../src/io/images/load_image.ts";
 import { decodePng, encodePng } from "../../../src/io/images/png.ts";
 import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -73,6 +74,19 @@ Deno.test("OpenAI's client draws pictures, as text and by addresses", async () =
     assert.equal(response.headers.get("content-type"), "image/png");
     assert.deepEqual(await response.bytes(), want[i]);
   }
+  for (const output_format of ["jpeg", "webp"] as const) {
+    const [near] = (await served.client.images.generate(more({ ...flower, output_format }))).data!;
+    const image = await decodePicture(Uint8Array.fromBase64(near!.b64_json!), output_format);
+    const exact = pixelsOf(want[0]!);
+    const off = image.data.reduce((sum, value, i) => sum + Math.abs(value - exact[i]!), 0) / exact.length;
+    assert.ok(off < 4, `${output_format} is off by ${off} of 255`);
+  }
+  const poor = { ...flower, output_format: "jpeg", output_compression: 10, response_format: "url" } as const;
+  const [{ url }] = (await served.client.images.generate(more(poor))).data as [{ url: string }];
+  assert.match(url, /\.jpeg$/);
+  const small = await fetch(url);
+  assert.equal(small.headers.get("content-type"), "image/jpeg");
+  assert.ok((await small.bytes()).length < 1000);
   const gone = await fetch(`${served.address}/pictures/${"0".repeat(32)}.png`);
   assert.equal(gone.status, 404);
   await gone.body?.cancel();
@@ -150,7 +164,7 @@ const wrong: Record<string, [params: object, status: number, param: string | nul
     { output_format: "gif" },
     400,
     "output_format",
-    /expected output_format to be "png", got "gif"/,
+    /one of "png", "jpeg", "webp", got "gif"$/,
   ],
   "a transparent background": [
     { background: "transparent" },
