@@ -16,13 +16,8 @@ const folder = (name: string) => fixture(join("autoencoder_tiny", name));
 const bound = 1e-5; // f32
 
 /** TAEF2 is a file without a config. */
-const open = (name: string) =>
-  name === "taef2"
-    ? AutoencoderTiny.fromPretrained(join(folder(name), "taef2.safetensors"), {
-      dtype: "f32",
-      subfolder: "vae",
-    })
-    : AutoencoderTiny.fromPretrained(folder(name), { dtype: "f32" });
+const open = (name: string, dtype: "f32" | "f16" = "f32") =>
+  AutoencoderTiny.fromPretrained(join(folder(name), name === "taef2" ? "taef2.safetensors" : ""), { dtype });
 
 for (const name of ["base", "shallow", "taef2"]) {
   Deno.test(`AutoencoderTiny follows diffusers both ways: ${name}`, async () => {
@@ -110,11 +105,13 @@ function limited(vae: AutoencoderTiny, bytes: number): Disposable {
   };
 }
 
-Deno.test("AutoencoderTiny in f16 stays near f32", async () => {
-  using vae = await AutoencoderTiny.fromPretrained(folder("base"), { dtype: "f16" });
-  const want = await readTensors(join(folder("base"), "expected.safetensors"));
-  await assertTensor(vae.decode(upload(want.get("z")!)).sample, want.get("sample")!, 1e-2, "sample");
-});
+for (const name of ["base", "taef2"]) {
+  Deno.test(`AutoencoderTiny in f16 stays near f32: ${name}`, async () => {
+    using vae = await open(name, "f16");
+    const want = await readTensors(join(folder(name), "expected.safetensors"));
+    await assertTensor(vae.decode(upload(want.get("z")!)).sample, want.get("sample")!, 1e-2, "sample");
+  });
+}
 
 Deno.test("AutoencoderTiny refuses configs that no layer of it fits, by key", () => {
   const wrong: [object, RegExp][] = [
