@@ -2,7 +2,9 @@ import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { Drawer } from "./drawer.ts";
 import { ownHost, withKey } from "./guard.ts";
+import { Jobs } from "./jobs.ts";
 import { RefusalError } from "./refusal.ts";
+import { jobRoutes } from "./routes/jobs.ts";
 import { openAIRoutes } from "./routes/openai.ts";
 import { answerError } from "./routes/openai_errors.ts";
 import { PictureStore } from "./store.ts";
@@ -65,6 +67,7 @@ export function createHandler(
       );
     },
   }));
+  app.route("/v1/jobs", jobRoutes(new Jobs(drawer, store)));
   app.route("/v1", openAIRoutes(drawer, store));
   return async (request) => await app.fetch(request);
 }

@@ -15,7 +15,9 @@ export type RefusalKind =
   /** The server ends. */
   | "stopping"
   /** It took longer than it may. */
-  | "timeout";
+  | "timeout"
+  /** The server itself is to blame. */
+  | "failed";
 
 /** A request that is not drawn, for a reason that its client may know: the message is one sentence, without paths. */
 export class RefusalError extends Error {
@@ -26,4 +28,14 @@ export class RefusalError extends Error {
   constructor(readonly kind: RefusalKind, message: string, readonly param?: string) {
     super(message);
   }
+}
+
+/**
+ * What was thrown, as its client may know it: a refusal tells its reason; of any other error only the server's log tells more,
+ * as its message may name files.
+ */
+export function asRefusal(error: unknown): RefusalError {
+  if (error instanceof RefusalError) return error;
+  console.error(error);
+  return new RefusalError("failed", "Cannot answer: the server failed; its log says more");
 }

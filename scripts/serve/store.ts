@@ -22,7 +22,7 @@ export class PictureStore {
     this.#bytes += bytes.length;
     for (const [oldest, { until }] of this.#pictures) { // in the order in which they came
       if (until > Date.now() && (this.#bytes <= BYTES || oldest === name)) break;
-      this.#remove(oldest);
+      this.remove(oldest);
     }
     return name;
   }
@@ -30,11 +30,12 @@ export class PictureStore {
   /** A picture by its name; undefined where it is not there, or no longer. */
   get(name: string): Uint8Array | undefined {
     const found = this.#pictures.get(name);
-    if (found && found.until <= Date.now()) this.#remove(name);
+    if (found && found.until <= Date.now()) this.remove(name);
     return this.#pictures.get(name)?.bytes;
   }
 
-  #remove(name: string): void {
+  /** Forgets a picture. */
+  remove(name: string): void {
     this.#bytes -= this.#pictures.get(name)?.bytes.length ?? 0;
     this.#pictures.delete(name);
   }

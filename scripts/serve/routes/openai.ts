@@ -5,6 +5,7 @@ import type { Drawer, DrawnPicture } from "../drawer.ts";
 import { type Format, inFormat } from "../formats.ts";
 import { RefusalError } from "../refusal.ts";
 import type { PictureStore } from "../store.ts";
+import { expectType, readJson } from "./body.ts";
 import { answerError, openAIError } from "./openai_errors.ts";
 import { type ImageParams, readEditForm, readImageParams } from "./openai_params.ts";
 
@@ -21,11 +22,7 @@ export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
     throw new RefusalError("not found", `Cannot find the model ${name}`, "model");
   });
   app.post("/images/generations", async (context) => {
-    expectType(context, "application/json");
-    const body: unknown = await context.req.json().catch(() => {
-      throw new RefusalError("invalid", "Cannot draw: expected JSON, got something else");
-    });
-    return await answer(context, "image_generation", readImageParams(body));
+    return await answer(context, "image_generation", readImageParams(await readJson(context)));
   });
   app.post("/images/edits", async (context) => {
     expectType(context, "multipart/form-data");
@@ -101,13 +98,6 @@ function sizeOf({ width, height }: DrawnPicture): string {
 
 function now(): number {
   return Math.floor(Date.now() / 1000);
-}
-
-/** Refuses other types of bodies: browsers send those of forms to other sites without asking. */
-function expectType({ req }: Context, type: string): void {
-  const got = req.header("content-type") ?? "none";
-  if (got.toLowerCase().startsWith(type)) return;
-  throw new RefusalError("invalid", `Cannot draw: expected a body of type ${type}, got ${got}`);
 }
 
 /** Which steps' previews are sent: so many, evenly spread over the steps before the last. */

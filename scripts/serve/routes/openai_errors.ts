@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { RefusalError, type RefusalKind } from "../refusal.ts";
+import { asRefusal, type RefusalKind } from "../refusal.ts";
 
 /** An error as OpenAI's API answers it. */
 interface OpenAIError {
@@ -24,6 +24,7 @@ const KINDS: Readonly<
   "busy": [429, "rate_limit_error", "queue_full"],
   "stopping": [503, "server_error", "stopping"],
   "timeout": [504, "server_error", "timeout"],
+  "failed": [500, "server_error", null],
 };
 
 /** Our names of settings that OpenAI names otherwise. */
@@ -37,17 +38,9 @@ export function answerError(error: unknown, context: Context): Response {
   return context.json(body, status);
 }
 
-/**
- * What was thrown, in OpenAI's form: a refusal tells its reason; of any other error only the server's log tells more, as its
- * message may name files.
- */
+/** What was thrown, in OpenAI's form. */
 export function openAIError(error: unknown): { status: ContentfulStatusCode; body: OpenAIError } {
-  if (!(error instanceof RefusalError)) {
-    console.error(error);
-    const message = "Cannot answer: the server failed; its log says more";
-    return { status: 500, body: { error: { message, type: "server_error", param: null, code: null } } };
-  }
-  const { kind, message, param } = error;
+  const { kind, message, param } = asRefusal(error);
   const [status, type, code] = KINDS[kind];
   const isModel = kind === "not found" && param === "model";
   return {

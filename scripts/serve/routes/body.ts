@@ -1,0 +1,17 @@
+import type { Context } from "hono";
+import { RefusalError } from "../refusal.ts";
+
+/** Refuses other types of bodies: browsers send those of forms to other sites without asking. */
+export function expectType({ req }: Context, type: string): void {
+  const got = req.header("content-type") ?? "none";
+  if (got.toLowerCase().startsWith(type)) return;
+  throw new RefusalError("invalid", `Cannot draw: expected a body of type ${type}, got ${got}`);
+}
+
+/** A body's JSON. */
+export async function readJson(context: Context): Promise<unknown> {
+  expectType(context, "application/json");
+  return await context.req.json().catch(() => {
+    throw new RefusalError("invalid", "Cannot draw: expected JSON, got something else");
+  });
+}
