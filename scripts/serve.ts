@@ -35,7 +35,7 @@ const drawer = await Drawer.open({
 });
 const handler = createHandler(drawer, {
   key,
-  hosts: isLocal ? [...LOOPBACK, host] : undefined,
+  hosts: isLocal ? LOOPBACK : undefined,
   body: settings["max-body"],
 });
 const server = listen();

@@ -1,4 +1,12 @@
-import { type Device, DeviceLostError, type DeviceOptions, openDevice, type Recipe, scope } from "denoise";
+import {
+  type Device,
+  DeviceLostError,
+  type DeviceOptions,
+  openDevice,
+  OutOfMemoryError,
+  type Recipe,
+  scope,
+} from "denoise";
 import { encodePng } from "../../src/io/images/png.ts";
 import { recipeTexts } from "../../src/io/images/save_png.ts";
 import { imagesOf, imageTensor } from "../../src/io/images/tensors.ts";
@@ -164,6 +172,7 @@ export class Drawer implements AsyncDisposable {
   /** Throws a RefusalError for a request that would be refused, and draws nothing. */
   async expect(request: DrawRequest): Promise<void> {
     await this.#taskOf(request);
+    this.#queue.expectRoom();
   }
 
   /** Refuses the requests that wait and all that come, finishes the one that is drawn, and closes the device. */
@@ -188,6 +197,13 @@ export class Drawer implements AsyncDisposable {
         throw new RefusalError(
           "timeout",
           `Cannot draw: expected to be done within ${seconds} s, and was not`,
+        );
+      }
+      if (error instanceof OutOfMemoryError) {
+        throw new RefusalError(
+          "invalid",
+          "Cannot draw: the GPU has no memory left for it; ask for less",
+          "size",
         );
       }
       const isOfRequest = (error instanceof RangeError || error instanceof TypeError) &&

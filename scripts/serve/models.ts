@@ -46,8 +46,8 @@ interface Model extends OfferedModel {
   scheduler: AnyPipeline["scheduler"];
   /** The LoRAs on it, in the order in which they came. */
   loras: readonly string[];
-  /** The most pixels that it drew at once. */
-  largest: number;
+  /** Bytes of the largest work so far, beside the weights, by the names of its parts. */
+  largest: Readonly<Record<string, number>>;
   /** The higher, the later it was used. */
   used: number;
 }
@@ -56,8 +56,8 @@ interface Model extends OfferedModel {
 export interface ModelWork {
   /** LoRAs as requests name them, with scales. */
   readonly loras: readonly string[];
-  /** Pixels of all pictures at once. */
-  readonly pixels: number;
+  /** Bytes of the work beside the weights, by the names of the model's parts. */
+  readonly works: Readonly<Record<string, number>>;
   /** Bytes that the model takes together with this work. */
   readonly bytes: number;
 }
@@ -125,10 +125,14 @@ export class Models implements Disposable {
    * A model's pipeline, ready for some work: as if it had been opened for it alone, so that a picture never depends on what
    * was drawn before. Where there is no room beside it, the weights of models that were not used for the longest time leave.
    */
-  async ready(name: string, { loras, pixels, bytes }: ModelWork): Promise<AnyPipeline> {
+  async ready(name: string, { loras, works, bytes }: ModelWork): Promise<AnyPipeline> {
     const model = this.#models.get(name)!;
-    if (pixels < model.largest && isSqueezed(model, this.#options)) await this.#reopen(model);
-    model.largest = Math.max(model.largest, pixels);
+    const wasLarger = Object.entries(model.largest).some(([name, bytes]) => bytes > (works[name] ?? 0));
+    if (wasLarger && isSqueezed(model, this.#options)) await this.#reopen(model);
+    const all = Object.entries(works).map((
+      [name, bytes],
+    ) => [name, Math.max(bytes, model.largest[name] ?? 0)]);
+    model.largest = Object.fromEntries(all);
     model.used = ++this.#uses;
     this.#forgetSizes();
     this.#makeRoom(model, bytes);
@@ -144,7 +148,10 @@ export class Models implements Disposable {
 
   /** Frees all models. */
   [Symbol.dispose](): void {
-    for (const { pipeline } of this.#models.values()) pipeline[Symbol.dispose]();
+    for (const { pipeline, room } of this.#models.values()) {
+      pipeline[Symbol.dispose]();
+      room[Symbol.dispose]();
+    }
     this.#models.clear();
   }
 
@@ -163,14 +170,14 @@ export class Models implements Disposable {
     const { scheduler } = pipeline;
     const room = new Room(headers, this.#budget);
     const weights = await weightsOf(pipeline, offer.path, {});
-    return { ...offer, pipeline, scheduler, room, weights, loras: [], largest: 0, used: 0 };
+    return { ...offer, pipeline, scheduler, room, weights, loras: [], largest: {}, used: 0 };
   }
 
   /** Opens a model again that is stored as a larger picture needed it. */
   async #reopen(model: Model): Promise<void> {
     model.pipeline[Symbol.dispose]();
     model.pipeline = await DiffusionPipeline.fromPretrained(model.path, this.#options);
-    Object.assign(model, { scheduler: model.pipeline.scheduler, loras: [], largest: 0 });
+    Object.assign(model, { scheduler: model.pipeline.scheduler, loras: [], largest: {} });
   }
 
   /** Forgets how pictures of other sizes were drawn, as each size keeps memory for its work, where that is much by now. */

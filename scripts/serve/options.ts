@@ -38,6 +38,10 @@ export const options = {
       "what clients must send as a bearer token, as OpenAI's do; DENOISE_KEY in the environment, too",
     ),
     takes: "KEY",
+    read: (text: string) => {
+      if (text === "") throw new TypeError("expected a key");
+      return text;
+    },
   },
   memory: option.memory("of the GPU, for all models together; default: nine tenths"),
   dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),

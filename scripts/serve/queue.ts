@@ -37,10 +37,19 @@ export class Queue {
     return this.#current !== undefined;
   }
 
+  /** Throws a RefusalError where whoever comes now would be refused. */
+  expectRoom(): void {
+    if (this.#closed) throw stopping();
+    if (!this.busy || this.waiting < this.#most) return;
+    const message = `Cannot draw: expected at most ${this.#most} requests in the queue, and it is full; ` +
+      "try again later";
+    throw new RefusalError("busy", message);
+  }
+
   /** Does a piece of work when its turn has come. Throws a RefusalError where too many wait, or the queue closes. */
   async run<T>(work: () => Promise<T>, { signal, onAhead = () => {} }: TurnOptions = {}): Promise<T> {
     signal?.throwIfAborted();
-    if (this.#closed) throw stopping();
+    this.expectRoom();
     if (this.busy) await this.#turn(signal, onAhead);
     if (this.#closed) {
       this.#next();
@@ -63,11 +72,6 @@ export class Queue {
   }
 
   async #turn(signal: AbortSignal | undefined, onAhead: (count: number) => void): Promise<void> {
-    if (this.waiting >= this.#most) {
-      const message = `Cannot draw: expected at most ${this.#most} requests in the queue, and it is full; ` +
-        "try again later";
-      throw new RefusalError("busy", message);
-    }
     const { promise, resolve: begin, reject: refuse } = Promise.withResolvers<void>();
     const turn: Turn = { begin, refuse, onAhead };
     const leave = () => {

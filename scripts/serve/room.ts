@@ -14,7 +14,7 @@ export interface Work {
 }
 
 /** Memory that a model's pictures take, from its headers: nothing is loaded, and what runs is not disturbed. */
-export class Room {
+export class Room implements Disposable {
   readonly #pipeline: AnyPipeline;
   readonly #memory: number;
   readonly #plans = new Map<string, MemoryPlan>();
@@ -34,6 +34,11 @@ export class Room {
     if (this.#plans.size >= KEPT) this.#plans.clear();
     this.#plans.set(key, plan);
     return plan;
+  }
+
+  /** Closes the model's files. */
+  [Symbol.dispose](): void {
+    this.#pipeline[Symbol.dispose]();
   }
 
   /** Refuses pictures that fit in no way. */

@@ -45,8 +45,8 @@ export interface Task {
   readonly contents: Contents;
   /** Pictures at once. */
   readonly batch: number;
-  /** Pixels of all of these. */
-  readonly pixels: number;
+  /** Bytes of the work beside the weights, by the names of the model's parts. */
+  readonly works: Readonly<Record<string, number>>;
   /** Bytes that the model takes together with this. */
   readonly bytes: number;
 }
@@ -79,7 +79,7 @@ export async function taskOf(
   const size = settings.size && sizeFor(settings.size, model, limits);
   const resized = asTheyAre ? undefined : size;
   const pictures = await readPictures(image, mask, resized);
-  const drawn = size ?? sizeFor(ownSize(model, asTheyAre ? undefined : pictures.images[0]), model, limits);
+  if (!size) sizeFor(ownSize(model, asTheyAre ? undefined : pictures.images[0]), model, limits); // has its bounds, too
   const workOf = (batch: number) => {
     const seen = {
       images: pictures.images.map(({ height, width }) => [height, width] as const),
@@ -106,7 +106,7 @@ export async function taskOf(
       maskContent: mask && await fingerprintOfBytes(mask),
     },
     batch,
-    pixels: batch * drawn.width * drawn.height,
+    works: Object.fromEntries(plan.parts.map(({ name, activations }) => [name, activations])),
     bytes: plan.runs === "resident" ? plan.together : plan.largest,
   };
 }
