@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { manualSeed, openDevice, randn, scope } from "../../../src/mod.ts";
+import {
+  DeviceLostError,
+  GPUCommandError,
+  manualSeed,
+  openDevice,
+  OutOfMemoryError,
+  randn,
+  scope,
+} from "../../../src/mod.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { free } from "../../../src/tensor/mod.ts";
 import { FluxTransformer2DModel, UNet2DConditionModel } from "../../../src/models/mod.ts";
@@ -15,6 +23,7 @@ import {
 } from "../../../src/pipelines/mod.ts";
 import { device } from "../../support/device.ts";
 import { emoji } from "../../support/emoji.ts";
+import { type Fault, inject } from "../../support/faults.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { assertRefused } from "../../support/refused.ts";
 import { assertTensor, onHost } from "../../support/tensors.ts";
@@ -201,6 +210,40 @@ async function planAndStep(cache: StepCache): Promise<{ planned: number; taken: 
     await sample.data();
   }
   return { planned, taken: device.buffers.usage().peak - before };
+}
+
+for (const engine of ["dawn", "deno"] as const) {
+  Deno.test(`a cached run ends in one line where the device or memory is lost, and the next one draws (${engine})`, async () => {
+    const draw = async (fault: Fault = {}) => {
+      using device = await openDevice({ engine });
+      using pipeline = await FluxPipeline.fromPretrained(fixture("flux/pipeline"), loading);
+      using counted = inject(device, fault);
+      const options = {
+        prompt: "the sun",
+        maxSequenceLength: 24,
+        generator: manualSeed(2),
+        onNotice: () => {},
+      };
+      const cache = firstBlockCache({ threshold: 0.9 });
+      const { latents } = await pipeline.run({ ...small, ...options, numInferenceSteps: 3, cache });
+      const { allocations, submissions } = counted;
+      return { data: await latents.data(), allocations, submissions };
+    };
+    const want = await draw();
+    for (let submission = want.submissions - 8; submission < want.submissions; submission += 2) { // those of steps
+      await assert.rejects(draw({ submission }), DeviceLostError);
+    }
+    for (let allocation = want.allocations - 32; allocation < want.allocations; allocation += 8) {
+      try {
+        assert.deepEqual((await draw({ allocation })).data, want.data);
+      } catch (error) {
+        const isTold = error instanceof OutOfMemoryError ||
+          engine === "deno" && error instanceof GPUCommandError; // which the read hears of first
+        assert.ok(isTold, `allocation ${allocation}: ${error}`);
+      }
+    }
+    assert.deepEqual((await draw()).data, want.data);
+  });
 }
 
 Deno.test("caches are refused where they cannot be", async () => {
