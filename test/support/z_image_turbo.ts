@@ -100,6 +100,46 @@ export function zImageShapes(config: typeof zImageTurboConfig): Shapes {
   );
 }
 
+/** The config.json of alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union-2.1. */
+export const zImageControlNetConfig = {
+  _class_name: "ZImageControlNetModel",
+  add_control_noise_refiner: "control_noise_refiner",
+  control_in_dim: 33,
+  control_layers_places: Array.from({ length: 15 }, (_, i) => 2 * i),
+  control_refiner_layers_places: [0, 1],
+  dim: 3840,
+  n_heads: 30,
+  n_kv_heads: 30,
+  n_refiner_layers: 2,
+};
+
+/** Shapes of a ZImageControlNetModel of version 2.1. */
+export function zImageControlNetShapes(config: typeof zImageControlNetConfig): Shapes {
+  const { dim: D, control_in_dim, control_layers_places, n_refiner_layers } = config;
+  const blocks = (list: string, count: number) =>
+    Array.from({ length: count }, (_, i) => ({
+      ...block(`${list}.${i}`, {
+        ...zImageTurboConfig,
+        ...config,
+        _class_name: zImageTurboConfig._class_name,
+      }, true),
+      ...i === 0 && linear(`${list}.0.before_proj`, D, D),
+      ...linear(`${list}.${i}.after_proj`, D, D),
+    }));
+  return Object.assign(
+    linear("control_all_x_embedder.2-1", D, 4 * control_in_dim),
+    ...blocks("control_layers", control_layers_places.length),
+    ...blocks("control_noise_refiner", n_refiner_layers),
+  );
+}
+
+/** Writes the ControlNet as a single file, whose weights, in bf16, are holes: all 0. */
+export async function writeZImageControlNet(path: string): Promise<void> {
+  const { header, size } = headerOf(zImageControlNetShapes(zImageControlNetConfig));
+  await Deno.writeFile(path, header);
+  await Deno.truncate(path, size);
+}
+
 function block(path: string, { dim: D, n_heads }: typeof zImageTurboConfig, isTimed: boolean): Shapes {
   const hidden = Math.trunc(D / 3 * 8);
   const shapes: Shapes = {

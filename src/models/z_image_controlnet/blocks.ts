@@ -45,13 +45,13 @@ export function controlTokens(
 
 /**
  * Blocks one behind the other: the first begins with what controls, projected, and the tokens `x` beside it; each
- * gives a projection to be added to the transformer's tokens. control, x [B, L, D] f32 → the last block's result, and
+ * gives a projection, times a factor [1], to be added to the transformer's tokens. control, x [B, L, D] f32 → the last block's result, and
  * what is added [B, L, D] f32 each
  */
 export function controlBlocks(
   list: "control_layers" | "control_noise_refiner",
   count: number,
-  { control, x, temb }: { control: Tensor; x: Tensor; temb: Tensor },
+  { control, x, temb, scale }: Record<"control" | "x" | "temb" | "scale", Tensor>,
   w: ZImageControlNetWeights,
   options: ZImageBlockOptions,
 ): { control: Tensor; added: Tensor[] } {
@@ -66,7 +66,7 @@ export function controlBlocks(
       const block = w[list][i]!;
       const input = i === 0 ? linear("before_proj", c, block.before_proj!).add(x) : c;
       c = zImageTransformerBlock(input, block, temb, options);
-      return linear("after_proj", c, block.after_proj);
+      return linear("after_proj", c, block.after_proj).mul(scale); // at once, so that it is not kept twice
     }, [c, x]));
   return { control: c, added };
 }

@@ -163,8 +163,8 @@ export class ZImageControlNetModel extends Model<ZImageControlNetConfig> {
       return { control };
     }
     const count = kind === "control_layers" ? control_layers_places.length : n_refiner_layers;
-    const refined = controlBlocks(kind, count, { control, x: tokens, temb }, w, options);
-    return { control: refined.control, ...scaledAt(control_refiner_layers_places, refined.added, scale) };
+    const refined = controlBlocks(kind, count, { control, x: tokens, temb, scale }, w, options);
+    return { control: refined.control, ...at(control_refiner_layers_places, refined.added) };
   }
 
   /** What is added to the transformer's blocks over picture and caption, by the numbers of these. */
@@ -174,10 +174,10 @@ export class ZImageControlNetModel extends Model<ZImageControlNetConfig> {
       & Record<"control" | "image" | "caption", Tensor>;
     const { control_layers_places: places } = this.config;
     const x = cat([image, caption], 1);
-    const both = { control: cat([control, caption], 1), x, temb };
+    const both = { control: cat([control, caption], 1), x, temb, scale };
     const options = this.#blockOptions(inputs as Inputs, patch);
     const { added } = controlBlocks("control_layers", places.length, both, this.#tree, options);
-    return scaledAt(places, added, scale);
+    return at(places, added);
   }
 
   #blockOptions({ cos, sin, mask }: Inputs, patch: PatchSize): ZImageBlockOptions {
@@ -191,7 +191,7 @@ export class ZImageControlNetModel extends Model<ZImageControlNetConfig> {
   }
 }
 
-/** Results of blocks times a factor [1], by the numbers of the transformer's blocks. */
-function scaledAt(places: readonly number[], added: readonly Tensor[], scale: Tensor): Tensors {
-  return Object.fromEntries(places.map((place, i) => [place, added[i]!.mul(scale)]));
+/** Results of blocks by the numbers of the transformer's blocks. */
+function at(places: readonly number[], added: readonly Tensor[]): Tensors {
+  return Object.fromEntries(places.map((place, i) => [place, added[i]!]));
 }
