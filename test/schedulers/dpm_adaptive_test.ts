@@ -64,3 +64,17 @@ Deno.test("sampleDpmAdaptive() leaves its argument and refuses odd ranges and or
   });
   await assert.rejects(sampleDpmAdaptive(denoise, x, { ...range, order: 4 as 3 }), /order 2 or 3, got 4/);
 });
+
+Deno.test("sampleDpmAdaptive() ends where no step would ever do", async () => {
+  const x = start();
+  await assert.rejects(
+    sampleDpmAdaptive((x) => x.mul(NaN), x, range),
+    /^RangeError: Cannot sample by dpm_adaptive: expected finite predictions, got an error of NaN at σ 14\.6/,
+  );
+  await assert.rejects(
+    sampleDpmAdaptive(denoise, x, { ...range, hInit: 0 }),
+    /a step of 0 in log σ .* leads nowhere/,
+  );
+  await assert.rejects(sampleDpmAdaptive(denoise, x, { ...range, hInit: NaN }), /a step of NaN in log σ/);
+  await assert.rejects(sampleDpmAdaptive(denoise, x, { ...range, atol: 0 }), /rtol from 0 and atol above 0/);
+});

@@ -130,21 +130,24 @@ export function patternOf(
 }
 
 const LONGEST = 200; // characters of a pattern
-const REPEATS = 4; // that may match any number of characters
+const REPEATS = 4; // of a part that may come more or less often: `*`, `+`, `?`, `{1,2}`
+const CHOICES = 5; // these and groups, as each may hold several alternatives
 
 /** A pattern of Python as a regular expression; those that might take forever are refused. */
 function expressionOf(pattern: string): RegExp {
   const plain = pattern.replaceAll(/\\./g, "_");
-  const repeats = plain.match(/[*+]|\{\d*,\d*\}/g)?.length ?? 0;
+  const repeats = plain.match(/[*+]|(?<!\()\?|\{\d*,\d*\}/g)?.length ?? 0;
+  const groups = plain.match(/\(/g)?.length ?? 0;
+  const isShort = pattern.length <= LONGEST && repeats <= REPEATS && repeats + groups <= CHOICES;
   try {
-    if (pattern.length <= LONGEST && repeats <= REPEATS && !/\)[*+{]/.test(plain)) {
+    if (isShort && !/\)[*+{]/.test(plain)) {
       return new RegExp(`^(?:.*\\.)?(?:${pattern})$`);
     }
   } catch { /* below */ }
   throw new SyntaxError(
     `Cannot read the pattern ${
       quote(pattern)
-    } of peft's config: expected a short regular expression without ` +
-      "repeated groups",
+    } of peft's config: expected a short regular expression with few repeats ` +
+      "and groups, and no repeated groups",
   );
 }

@@ -70,7 +70,7 @@ export function blockSamples(
   const tokens = padded(gridOf(x, patch).reduce((a, b) => a * b)) + capPads.shape[1]!;
   return Object.fromEntries(
     Object.entries(samples).map(([layer, sample]) => {
-      if (!(Number(layer) < n_layers)) {
+      if (!/^\d+$/.test(layer) || Number(layer) >= n_layers) {
         throw new RangeError(
           `Cannot use controlnetBlockSamples: expected numbers of blocks from 0 to ${
             n_layers - 1

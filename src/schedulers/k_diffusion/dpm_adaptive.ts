@@ -78,6 +78,11 @@ export async function sampleDpmAdaptive(
   if (order !== 2 && order !== 3) {
     throw new RangeError(`Cannot sample by dpm_adaptive: expected order 2 or 3, got ${order}`);
   }
+  if (!(rtol >= 0 && atol > 0)) {
+    throw new RangeError(
+      `Cannot sample by dpm_adaptive: expected rtol from 0 and atol above 0, got ${rtol} and ${atol}`,
+    );
+  }
   const controller = new StepSizeController(options, eta > 0 ? 1.5 : order);
   const end = -log(sigmaMin);
   const result = { accepted: 0, rejected: 0, calls: 0 };
@@ -86,6 +91,12 @@ export async function sampleDpmAdaptive(
   while (time < end - 1e-5) {
     using step = scope(...owned);
     const [sigma, next] = [exp(-time), exp(-Math.min(end, time + controller.h))];
+    if (!(next < sigma)) {
+      throw new RangeError(
+        `Cannot sample by dpm_adaptive: a step of ${controller.h} in log σ from ${sigma} leads nowhere; take a larger ` +
+          "hInit, rtol or atol",
+      );
+    }
     const to = Math.max(sigmaMin, getAncestralStep(sigma, next, eta).down);
     const high = stepOfOrder(order, sigma, to);
     const low = stepOfOrder(order - 1, sigma, to, order === 3 ? 1 / 3 : undefined);
@@ -103,6 +114,11 @@ export async function sampleDpmAdaptive(
     const squares = rough.sub(at).div(allowed).square();
     const [error] = await squares.mean().sqrt().data() as ArrayLike<number> as [number];
 
+    if (!Number.isFinite(error)) {
+      throw new RangeError(
+        `Cannot sample by dpm_adaptive: expected finite predictions, got an error of ${error} at σ ${sigma}`,
+      );
+    }
     result.calls += order;
     if (controller.accepts(error)) {
       const up = eta > 0 ? sqrt(Math.max(next ** 2 - to ** 2, 0)) * sNoise : 0;

@@ -44,6 +44,8 @@ const refused: [config: object | string, message: RegExp][] = [
   [{ alpha_pattern: { "(a+)+": 1 } }, /^SyntaxError: Cannot read the pattern "\(a\+\)\+" of peft's config/],
   [{ alpha_pattern: { "(": 1 } }, /^SyntaxError: Cannot read the pattern/],
   [{ alpha_pattern: { ".*.*.*.*.*": 1 } }, /^SyntaxError: Cannot read the pattern/],
+  [{ alpha_pattern: { [`${".?".repeat(40)}!`]: 1 } }, /^SyntaxError: Cannot read the pattern/],
+  [{ alpha_pattern: { [`${"(.|..)".repeat(25)}!`]: 1 } }, /^SyntaxError: Cannot read the pattern/],
   [{ alpha_pattern: { [`a${"b".repeat(200)}`]: 1 } }, /^SyntaxError: Cannot read the pattern/],
   [{ lora_alpha: "8" }, /adapter_config\.json/],
   ["[1]", /adapter_config\.json/],
@@ -73,6 +75,7 @@ Deno.test("patternOf() matches a whole name or its end behind a dot, as peft doe
   assert.equal(of({ "a|b": 1 }, "x.b"), 1);
   assert.equal(of({ "down_blocks\\.\\d+\\..*to_q": 2, to_q: 3 }, "down_blocks.10.x.to_q"), 2);
   assert.equal(of({ "down_blocks\\.\\d+\\..*to_q": 2, to_q: 3 }, "up_blocks.1.x.to_q"), 3);
+  assert.equal(of({ "(?:down|up)_blocks\\.\\d+\\..*to_(q|k)": 2 }, "up_blocks.1.x.to_k"), 2);
   assert.equal(patternOf(null, "x"), undefined);
 });
 

@@ -134,6 +134,10 @@ Deno.test("ZImageControlNetModel refuses what does not fit", async () => {
     /Cannot use controlnetBlockSamples: expected numbers of blocks from 0 to 1, got 2/,
   );
   assert.throws(
+    () => transformer.forward(x, 0, caps, { controlnetBlockSamples: { [-1]: zeros([2, 96, 24]) } }),
+    /expected numbers of blocks from 0 to 1, got -1/,
+  );
+  assert.throws(
     () => transformer.forward(x, 0, caps, { controlnetBlockSamples: { 1: zeros([2, 64, 24]) } }),
     /Cannot use controlnetBlockSamples\[1\]: expected shape \[2, 96, 24\], got \[2, 64, 24\]/,
   );
