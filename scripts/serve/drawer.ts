@@ -18,7 +18,7 @@ import { type ModelOptions, Models, type Offer } from "./models.ts";
 import { Queue } from "./queue.ts";
 import { RefusalError } from "./refusal.ts";
 import { type DrawRequest, readRequest } from "./request.ts";
-import { LIMITS, type Limits, type Task, taskOf } from "./task.ts";
+import { LIMITS, type Limits, takesSetting, type Task, taskOf } from "./task.ts";
 
 /** Options of opening a drawer. */
 export interface DrawerOptions extends ModelOptions, Pick<DeviceOptions, "engine" | "adapter"> {
@@ -173,6 +173,11 @@ export class Drawer implements AsyncDisposable {
   async expect(request: DrawRequest): Promise<void> {
     await this.#taskOf(request);
     this.#queue.expectRoom();
+  }
+
+  /** True if the model of a request takes a setting. */
+  takes(name: keyof DrawRequest, request: DrawRequest): boolean {
+    return takesSetting(name, request, this.#models.find(request.model));
   }
 
   /** Refuses the requests that wait and all that come, finishes the one that is drawn, and closes the device. */

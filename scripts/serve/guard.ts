@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { RefusalError } from "./refusal.ts";
@@ -32,11 +33,14 @@ function isOf(origin: string, host: string): boolean {
   return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
 }
 
-/** Refuses requests without the key, as `Authorization: Bearer KEY`; how long that takes tells nothing about the key. */
+/**
+ * Refuses requests without the key, as a bearer token or, as A1111's clients send it, as the password of any user; how long
+ * that takes tells nothing about the key.
+ */
 export function withKey(key: string): MiddlewareHandler {
   const wanted = digest(key);
   return async ({ req }, next) => {
-    const [, given] = /^Bearer +(.+)$/i.exec(req.header("authorization") ?? "") ?? [];
+    const given = keyIn(req.header("authorization") ?? "");
     if (given === undefined || !timingSafeEqual(digest(given), wanted)) {
       const got = given === undefined ? "none" : "another";
       throw new RefusalError(
@@ -46,6 +50,14 @@ export function withKey(key: string): MiddlewareHandler {
     }
     await next();
   };
+}
+
+/** The key in a header; undefined where there is none. */
+function keyIn(header: string): string | undefined {
+  const [, scheme, rest] = /^(Bearer|Basic) +(.+)$/i.exec(header) ?? [];
+  if (rest === undefined || scheme!.toLowerCase() === "bearer") return rest;
+  const [, password] = /^[^:]*:(.*)$/s.exec(Buffer.from(rest, "base64").toString()) ?? [];
+  return password;
 }
 
 /** Of one length whatever the text. */

@@ -7,6 +7,8 @@ import { RefusalError } from "./refusal.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { openAIRoutes } from "./routes/openai.ts";
 import { answerError } from "./routes/openai_errors.ts";
+import { sdapiRoutes } from "./routes/sdapi.ts";
+import { answerSdapiError } from "./routes/sdapi_errors.ts";
 import { PictureStore } from "./store.ts";
 
 /** Options of a handler. */
@@ -36,7 +38,9 @@ export function createHandler(
 ): (request: Request) => Promise<Response> {
   const store = new PictureStore();
   const app = new Hono();
-  app.onError(answerError);
+  app.onError((error, context) =>
+    context.req.path.startsWith("/sdapi/") ? answerSdapiError(error, context) : answerError(error, context)
+  );
   app.notFound(({ req }) => {
     throw new RefusalError("not found", `Cannot find ${req.method} ${req.path}`);
   });
@@ -68,6 +72,7 @@ export function createHandler(
     },
   }));
   app.route("/v1/jobs", jobRoutes(new Jobs(drawer, store)));
+  app.route("/sdapi/v1", sdapiRoutes(drawer));
   app.route("/v1", openAIRoutes(drawer, store));
   return async (request) => await app.fetch(request);
 }

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { expectOptions } from "../../src/core/error.ts";
 import { positive, problemOf } from "../../src/io/config.ts";
+import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import type { Size } from "../command_line/options.ts";
 import { readCache } from "../generate/cache.ts";
 import { readLora } from "../generate/lora.ts";
@@ -121,7 +122,19 @@ export function readRequest(value: unknown): DrawRequest {
       throw new RefusalError("invalid", message, name);
     }
   }
+  for (const name of ["prompt", "negative"] as const) expectWeights(name, data);
   return data;
+}
+
+/** Refuses a prompt that cannot be read in its syntax. */
+function expectWeights(name: "prompt" | "negative", data: DrawRequest): void {
+  const { [name]: prompt, "prompt-syntax": syntax } = data;
+  if (prompt === undefined || syntax === undefined) return;
+  try {
+    expectReadable(prompt, syntax);
+  } catch (error) {
+    throw new RefusalError("invalid", (error as Error).message, name);
+  }
 }
 
 /** True for texts that are read without an error. */

@@ -116,10 +116,20 @@ function expectAtMost(name: string, value: number, most: number): void {
   throw new RefusalError("invalid", `Cannot draw: expected ${name} of at most ${most}, got ${value}`, name);
 }
 
+/** True if a model takes a setting in such a request. */
+export function takesSetting(name: keyof DrawRequest, request: DrawRequest, model: OfferedModel): boolean {
+  return refusalOf(classFor(request, model), { [name]: true }) === undefined;
+}
+
+/** The class of the pipeline that draws a request. */
+function classFor({ image, mask }: DrawRequest, { pipeline }: OfferedModel): string {
+  return pipelineOf(pipeline, { image: image !== undefined, mask: mask !== undefined }).constructor.name;
+}
+
 /** Refuses settings that the model's pipeline does not take. */
-function expectTaken(request: DrawRequest, { name: modelName, pipeline }: OfferedModel): void {
-  const task = { image: request.image !== undefined, mask: request.mask !== undefined };
-  const odd = refusalOf(pipelineOf(pipeline, task).constructor.name, { ...request });
+function expectTaken(request: DrawRequest, model: OfferedModel): void {
+  const { name: modelName, pipeline } = model;
+  const odd = refusalOf(classFor(request, model), { ...request });
   if (odd) {
     throw new RefusalError("invalid", `Cannot take ${odd.name} with ${modelName}: ${odd.why}`, odd.name);
   }

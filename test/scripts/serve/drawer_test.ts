@@ -229,6 +229,18 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       /^Cannot take true-cfg with .*Flux/,
     ],
     "a cache of no kind": [{ cache: "much" }, "invalid", "cache", /expected cache to be KIND or KIND:0\.1, /],
+    "a prompt that its syntax does not read": [
+      { negative: "a AND b", "prompt-syntax": "a1111" },
+      "invalid",
+      "negative",
+      /^Cannot read the prompt "a AND b": AND, .* is not built; write one prompt for all steps$/,
+    ],
+    "a setting that requests do not have": [
+      { "t2i-adapter": ["x"] },
+      "invalid",
+      undefined,
+      /t2i-adapter: no such option/,
+    ],
     "no base64": [
       { image: ["/etc/passwd."] },
       "invalid",

@@ -1,0 +1,162 @@
+import { Hono } from "hono";
+import type { Context } from "hono";
+import { z } from "zod";
+import { samplers, spreadNames } from "../../../src/schedulers/names.ts";
+import type { Drawer, Drawing, DrawProgress } from "../drawer.ts";
+import { RefusalError } from "../refusal.ts";
+import { readJson } from "./body.ts";
+import { answerSdapiError } from "./sdapi_errors.ts";
+import { infotextOf, pngInfoOf, withInfotext } from "./sdapi_infotext.ts";
+import { bytesOf, parsed, readSdapi, type SdapiParams } from "./sdapi_params.ts";
+
+/** A request that waits or is drawn. */
+interface UnderWay {
+  readonly stop: AbortController;
+  /** In milliseconds since 1970. */
+  readonly begun: number;
+  progress?: DrawProgress;
+  preview?: Uint8Array;
+}
+
+const optionsSchema = z.looseObject({
+  sd_model_checkpoint: z.string(),
+  CLIP_stop_at_last_layers: z.literal(1),
+})
+  .partial();
+const pngInfoSchema = z.looseObject({ image: z.string() });
+
+/** A1111's API, as its clients call it below /sdapi/v1. */
+export function sdapiRoutes(drawer: Drawer): Hono {
+  const underWay = new Set<UnderWay>();
+  let model = drawer.models[0]!; // drawn with where a request names none
+  const app = new Hono();
+  app.onError(answerSdapiError);
+  app.post("/txt2img", (context) => draw("txt2img", context));
+  app.post("/img2img", (context) => draw("img2img", context));
+  app.get("/progress", (context) => {
+    const wantsPicture = context.req.query("skip_current_image") !== "true";
+    return context.json(progressOf(running(), wantsPicture));
+  });
+  app.post("/interrupt", (context) => {
+    running()?.stop.abort();
+    return context.json({});
+  });
+  app.post("/png-info", async (context) => {
+    const { image } = parsed(pngInfoSchema, await readJson(context));
+    return context.json(pngInfoOf(bytesOf("image", image.replace(/^data:image\/[\w.+-]+;base64,/, ""))));
+  });
+  app.get("/options", (context) => context.json({ sd_model_checkpoint: model, CLIP_stop_at_last_layers: 1 }));
+  app.post("/options", async (context) => {
+    const { sd_model_checkpoint } = parsed(optionsSchema, await readJson(context));
+    if (sd_model_checkpoint !== undefined) model = known(sd_model_checkpoint);
+    return context.json(null);
+  });
+  const tables: Record<string, () => unknown> = {
+    "sd-models": () =>
+      drawer.models.map((name) => ({
+        ...{ title: name, model_name: name, hash: null, sha256: null, filename: name, config: null },
+      })),
+    "loras": () => drawer.loras.map((name) => ({ name, alias: name, path: name, metadata: {} })),
+    "samplers": () => samplers.map(({ names: [name, ...aliases] }) => ({ name, aliases, options: {} })),
+    "schedulers": () =>
+      [{ names: ["Automatic"] }, ...spreadNames].map(({ names: [label, ...aliases] }) => ({
+        ...{ name: label!.toLowerCase().replaceAll(" ", "_"), label, aliases },
+        ...{ default_rho: -1, need_inner_model: false },
+      })),
+    "scripts": () => ({ txt2img: [], img2img: [] }), // there are none
+    "embeddings": () => ({ loaded: {}, skipped: {} }),
+    "cmd-flags": () => ({ api: true }),
+  };
+  for (const name of ["upscalers", "latent-upscale-modes", "sd-vae", "hypernetworks", "face-restorers"]) {
+    tables[name] = () => [];
+  }
+  for (const [name, table] of Object.entries(tables)) {
+    app.get(`/${name}`, (context) => context.json(table() as object));
+  }
+  app.post("/refresh-checkpoints", (context) => context.json(null)); // they do not change
+  app.post("/refresh-loras", (context) => context.json(null));
+  return app;
+
+  async function draw(kind: "txt2img" | "img2img", context: Context): Promise<Response> {
+    const params = await readSdapi(kind, await readJson(context), { model, drawer });
+    if (params.keep !== undefined) model = known(params.keep);
+    const own: UnderWay = { stop: new AbortController(), begun: Date.now() };
+    underWay.add(own);
+    try {
+      const drawing = await drawer.draw(params.request, {
+        signal: AbortSignal.any([own.stop.signal, context.req.raw.signal]),
+        onProgress: (progress) => own.progress = progress,
+        onPreview: (png) => void (own.preview = png),
+      });
+      return context.json(answerOf(params, drawing));
+    } catch (error) {
+      if (error !== own.stop.signal.reason) throw error;
+      return context.json(answerOf(params, { pictures: [], notices: [] })); // interrupted
+    } finally {
+      underWay.delete(own);
+    }
+  }
+
+  function running(): UnderWay | undefined {
+    return [...underWay].find(({ progress }) => progress && progress.phase !== "waiting");
+  }
+
+  function known(name: string): string {
+    if (drawer.models.includes(name)) return name;
+    throw new RefusalError("not found", `Cannot find the model ${name}`, "sd_model_checkpoint");
+  }
+}
+
+/** What was drawn, as A1111 tells it. */
+function answerOf(params: SdapiParams, { pictures, notices }: Drawing): object {
+  const { prompt, negative, sampler, request, send, echo } = params;
+  const infotexts = pictures.map((picture) => infotextOf(picture, params));
+  const [first] = pictures;
+  const info = {
+    ...{ prompt, negative_prompt: negative },
+    all_prompts: pictures.map(() => prompt),
+    all_negative_prompts: pictures.map(() => negative),
+    seed: Number(request.seed),
+    all_seeds: pictures.map(({ recipe }) => Number(recipe["seed"])),
+    ...{ subseed: -1, all_subseeds: pictures.map(() => -1), subseed_strength: 0 },
+    ...{ width: first?.width, height: first?.height },
+    sampler_name: sampler ?? first?.recipe["schedulerClass"],
+    cfg_scale: first?.recipe["guidance"],
+    steps: first?.recipe["steps"],
+    batch_size: pictures.length,
+    restore_faces: false,
+    sd_model_name: request.model,
+    sd_model_hash: null,
+    denoising_strength: request.strength ?? null,
+    extra_generation_params: notices.length > 0 ? { notices } : {},
+    index_of_first_image: 0,
+    infotexts,
+    ...{ styles: [], clip_skip: 1, is_using_inpainting_conditioning: false },
+  };
+  return {
+    images: send ? pictures.map(({ png }, i) => withInfotext(png, infotexts[i]!).toBase64()) : [],
+    parameters: echo,
+    info: JSON.stringify(info),
+  };
+}
+
+/** How far the request is that is drawn, as A1111 tells it; all zeros where none is. */
+function progressOf(own: UnderWay | undefined, wantsPicture: boolean): object {
+  const progress = own?.progress;
+  const { step, steps, drawn, count } = progress?.phase === "drawing"
+    ? progress
+    : { step: 0, steps: 0, drawn: 0, count: own ? 1 : 0 };
+  const part = own ? Math.min(1, 0.01 + (drawn + step / Math.max(1, steps)) / count) : 0;
+  const seconds = own ? (Date.now() - own.begun) / 1000 : 0;
+  return {
+    progress: part,
+    eta_relative: own ? seconds / part - seconds : 0,
+    state: {
+      ...{ skipped: false, interrupted: own?.stop.signal.aborted ?? false, stopping_generation: false },
+      ...{ job: own ? "scripts_txt2img" : "", job_count: count, job_no: drawn, job_timestamp: "0" },
+      ...{ sampling_step: step, sampling_steps: steps },
+    },
+    current_image: wantsPicture ? own?.preview?.toBase64() ?? null : null,
+    textinfo: null,
+  };
+}

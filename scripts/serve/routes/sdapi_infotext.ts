@@ -1,0 +1,87 @@
+import { Buffer } from "node:buffer";
+import { version } from "denoise";
+import { decodePng } from "../../../src/io/images/png.ts";
+import { joinChunk, PNG_SIGNATURE, splitChunks, textChunk } from "../../../src/io/images/png_text.ts";
+import type { DrawnPicture } from "../drawer.ts";
+import { RefusalError } from "../refusal.ts";
+import type { SdapiParams } from "./sdapi_params.ts";
+
+const KEYWORD = "parameters"; // of the PNG text that A1111 writes and reads
+
+/** A picture's settings as A1111 writes them under it: the prompts as they came, and a line of names with values. */
+export function infotextOf({ recipe, width, height }: DrawnPicture, params: SdapiParams): string {
+  const { prompt, negative, sampler, schedule, request } = params;
+  const settings = {
+    "Steps": recipe["steps"],
+    "Sampler": sampler ?? recipe["schedulerClass"],
+    "Schedule type": schedule,
+    "CFG scale": recipe["guidance"],
+    "Seed": recipe["seed"],
+    "Size": `${width}x${height}`,
+    "Model": recipe["model"],
+    "Denoising strength": request.strength,
+    "Version": `Denoise ${version}`,
+  };
+  const line = Object.entries(settings).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}: ${quoted(String(value))}`]
+  );
+  return [prompt, ...negative === "" ? [] : [`Negative prompt: ${negative}`], line.join(", ")].join("\n");
+}
+
+/** A picture's file with an infotext in place of its parameters, beside its recipe. */
+export function withInfotext(png: Uint8Array, infotext: string): Uint8Array {
+  const chunks = splitChunks(png, "the picture").map((chunk) =>
+    isParameters(chunk) ? textChunk(KEYWORD, infotext.replaceAll("\0", "")) : chunk
+  );
+  return Buffer.concat([Uint8Array.from(PNG_SIGNATURE), ...chunks.map(joinChunk)]);
+}
+
+/** A PNG's texts as A1111 tells them: its infotext, what stands in that, and all other texts. */
+export function pngInfoOf(png: Uint8Array): { info: string; items: object; parameters: object } {
+  try {
+    const { [KEYWORD]: info = "", ...items } = decodePng(png, "image").text;
+    return { info, items, parameters: readInfotext(info) };
+  } catch (error) {
+    throw new RefusalError("invalid", (error as Error).message, "image");
+  }
+}
+
+const SETTING = /\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;
+const FEW = 3; // settings that make a line one of settings, as A1111 counts
+
+/** Reads an infotext, also one that A1111 wrote. */
+export function readInfotext(info: string): Record<string, string> {
+  const lines = info.trim().split("\n");
+  const last = [...lines.at(-1)!.matchAll(SETTING)];
+  const isSettings = last.length >= FEW;
+  const words = isSettings ? lines.slice(0, -1) : lines;
+  const at = words.findIndex((line) => line.trim().startsWith("Negative prompt:"));
+  const text = (some: readonly string[]) => some.map((line) => line.trim()).join("\n");
+  const settings = isSettings ? last.map(([, name, value]) => [name!, unquoted(value!.trim())] as const) : [];
+  const sizes = settings.flatMap(([name, value]) => {
+    const [, width, height] = /^(\d+)x(\d+)$/.exec(value) ?? [];
+    return width === undefined ? [[name, value]] : [[`${name}-1`, width], [`${name}-2`, height!]];
+  });
+  return {
+    "Prompt": text(at < 0 ? words : words.slice(0, at)),
+    "Negative prompt": at < 0 ? "" : text(words.slice(at)).slice("Negative prompt:".length).trim(),
+    ...Object.fromEntries(sizes),
+  };
+}
+
+function isParameters({ type, data }: { type: string; data: Uint8Array }): boolean {
+  return /^(tEXt|zTXt|iTXt)$/.test(type) && new TextDecoder("latin1").decode(data).startsWith(`${KEYWORD}\0`);
+}
+
+function quoted(text: string): string {
+  return /[,:\n]/.test(text) ? JSON.stringify(text) : text;
+}
+
+function unquoted(text: string): string {
+  if (!text.startsWith('"')) return text;
+  try {
+    return String(JSON.parse(text));
+  } catch {
+    return text;
+  }
+}

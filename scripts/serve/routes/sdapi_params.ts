@@ -1,0 +1,203 @@
+import { randomInt } from "node:crypto";
+import { z } from "zod";
+import { problemOf } from "../../../src/io/config.ts";
+import type { Drawer } from "../drawer.ts";
+import { invertedMask } from "../pictures.ts";
+import { RefusalError } from "../refusal.ts";
+import type { DrawRequest } from "../request.ts";
+
+/** A request of A1111's API. */
+export interface SdapiParams {
+  /** Without the names of LoRAs and with the client's settings alone. */
+  readonly request: DrawRequest;
+  /** As it came. */
+  readonly prompt: string;
+  /** As it came. */
+  readonly negative: string;
+  /** The sampler's name; undefined for the model's own. */
+  readonly sampler: string | undefined;
+  /** The spread of the steps, where one was named. */
+  readonly schedule: string | undefined;
+  /** True if the answer has the pictures. */
+  readonly send: boolean;
+  /** The parameters that were read, by their own names, without pictures. */
+  readonly echo: object;
+  /** A model that is to be drawn with from now on. */
+  readonly keep: string | undefined;
+}
+
+/** What has one value here: others are refused, as they would have no effect. */
+const off = {
+  enable_hr: z.literal(false),
+  restore_faces: z.literal(false),
+  tiling: z.literal(false),
+  subseed_strength: z.literal(0),
+  seed_resize_from_h: z.int().max(0),
+  seed_resize_from_w: z.int().max(0),
+  s_churn: z.literal(0),
+  s_tmin: z.literal(0),
+  s_noise: z.literal(1),
+  script_name: z.literal(""),
+  resize_mode: z.literal(0),
+  inpainting_fill: z.union([z.literal(0), z.literal(1)]),
+  initial_noise_multiplier: z.literal(1),
+  alwayson_scripts: z.record(z.string(), z.object({ args: z.array(z.unknown()).max(0) }).partial()),
+};
+/** Settings of A1111's that decide pixels. */
+const override = z.looseObject({
+  sd_model_checkpoint: z.string(),
+  CLIP_stop_at_last_layers: z.literal(1),
+  eta_noise_seed_delta: z.literal(0),
+  sd_vae: z.enum(["Automatic", "None"]),
+}).partial();
+const picture = z.string().transform((text) => text.replace(/^data:image\/[\w.+-]+;base64,/, ""));
+const shape = {
+  prompt: z.string(),
+  negative_prompt: z.string(),
+  seed: z.int(),
+  steps: z.int(),
+  cfg_scale: z.number(),
+  width: z.int(),
+  height: z.int(),
+  batch_size: z.int().min(1),
+  n_iter: z.int().min(1),
+  sampler_name: z.string(),
+  sampler_index: z.string(),
+  scheduler: z.string(),
+  override_settings: override,
+  override_settings_restore_afterwards: z.boolean(),
+  send_images: z.boolean(),
+  ...off,
+};
+/** A request of txt2img; other names are not looked at, as in A1111. */
+export const txt2imgSchema = z.looseObject(shape).partial();
+/** A request of img2img. */
+export const img2imgSchema = z.looseObject({
+  ...shape,
+  init_images: z.array(picture).min(1),
+  denoising_strength: z.number(),
+  mask: picture,
+  inpainting_mask_invert: z.union([z.literal(0), z.literal(1)]),
+  include_init_images: z.boolean(),
+}).partial();
+
+/** The spread that a sampler has where "Automatic" is asked for, if not its own. */
+const AUTOMATIC: Readonly<Record<string, string>> = {
+  "DPM++ 2M": "Karras",
+  "DPM++ SDE": "Karras",
+  "DPM++ 2M SDE": "Exponential",
+  "DPM++ 2M SDE Heun": "Exponential",
+  "DPM++ 2S a": "Karras",
+  "DPM++ 3M SDE": "Exponential",
+  "DPM2": "Karras",
+  "DPM2 a": "Karras",
+};
+
+/** Reads a request of txt2img or img2img. */
+export async function readSdapi(
+  kind: "txt2img" | "img2img",
+  value: unknown,
+  { model: usual, drawer }: { model: string; drawer: Drawer },
+): Promise<SdapiParams> {
+  const data = parsed(kind === "txt2img" ? txt2imgSchema : img2imgSchema, value) as z.infer<
+    typeof img2imgSchema
+  >;
+  const { prompt = "", negative_prompt: negative = "", seed = -1, width, height } = data;
+  const { batch_size = 1, n_iter = 1, override_settings = {}, send_images = true } = data;
+  const { sampler, schedule, scheduler } = schedulerOf(data);
+  const model = override_settings.sd_model_checkpoint ?? usual;
+  const { text, loras } = splitLoras(prompt);
+  const plain: DrawRequest = {
+    prompt: text,
+    negative: negative === "" ? undefined : negative,
+    model,
+    lora: loras.length > 0 ? loras : undefined,
+    scheduler,
+    steps: data.steps,
+    guidance: data.cfg_scale,
+    size: width === undefined && height === undefined
+      ? undefined
+      : { width: width ?? height!, height: height ?? width! },
+    seed: BigInt(seed < 0 ? randomInt(2 ** 32) : seed),
+    count: batch_size * n_iter,
+    ...kind === "img2img" ? await picturesOf(data) : {},
+  };
+  const { init_images: _images, mask: _mask, ...echo } = data;
+  return {
+    request: {
+      ...plain,
+      ...drawer.takes("prompt-syntax", plain) ? { "prompt-syntax": "a1111" } : {},
+      ...plain.image && drawer.takes("strength", plain) ? { strength: data.denoising_strength ?? 0.75 } : {},
+    },
+    ...{ prompt, negative, sampler, schedule, send: send_images },
+    echo: data.include_init_images ? data : echo,
+    keep: data.override_settings_restore_afterwards === false
+      ? override_settings.sd_model_checkpoint
+      : undefined,
+  };
+}
+
+/** Reads JSON by a schema; null is as left out. Throws a RefusalError of one sentence. */
+export function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+  const given = typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== null))
+    : value;
+  const { data, error } = schema.safeParse(given);
+  if (!error) return data;
+  const param = String(error.issues[0]?.path[0] ?? "");
+  throw new RefusalError("invalid", `Cannot draw: ${problemOf(error, given)}`, param);
+}
+
+/** The scheduler by A1111's names for a sampler and a spread of the steps. */
+function schedulerOf({ sampler_name, sampler_index, scheduler = "" }: z.infer<typeof txt2imgSchema>) {
+  const named = sampler_name || sampler_index || undefined;
+  const spread = /^(automatic)?$/i.test(scheduler) ? undefined : scheduler;
+  const sampler = named ?? (spread === undefined ? undefined : "Euler");
+  if (sampler === undefined) return { sampler, schedule: undefined, scheduler: undefined };
+  const schedule = spread ?? AUTOMATIC[sampler];
+  return {
+    sampler,
+    schedule: schedule ?? "Automatic",
+    scheduler: schedule === undefined ? sampler : `${sampler} ${schedule}`,
+  };
+}
+
+/** A prompt's words, and the LoRAs that it names as `<lora:name:0.8>`. */
+function splitLoras(prompt: string): { text: string; loras: string[] } {
+  const loras: string[] = [];
+  const text = prompt.replace(/<(\w+):([^>]+)>/g, (tag, kind: string, rest: string) => {
+    const [name, scale = "1", ...others] = rest.split(":");
+    if (kind !== "lora" || others.length > 0 || !Number.isFinite(Number(scale))) {
+      throw new RefusalError(
+        "invalid",
+        `Cannot take ${tag.slice(0, 100)} in a prompt: expected <lora:NAME> or <lora:NAME:0.8>`,
+        "prompt",
+      );
+    }
+    loras.push(`${name}:${scale}`);
+    return "";
+  });
+  return { text: loras.length > 0 ? text.trim() : text, loras };
+}
+
+/** The picture that is changed, and the mask that is white where it is drawn anew. */
+async function picturesOf(
+  { init_images, mask, inpainting_mask_invert }: z.infer<typeof img2imgSchema>,
+): Promise<Pick<DrawRequest, "image" | "mask">> {
+  if (!init_images) {
+    throw new RefusalError("not found", "Cannot draw: expected init_images, got none", "init_images");
+  }
+  const image = init_images.map((text) => bytesOf("init_images", text));
+  if (mask === undefined) return { image };
+  const bytes = bytesOf("mask", mask);
+  return { image, mask: inpainting_mask_invert ? await invertedMask(bytes) : bytes };
+}
+
+/** A picture's bytes from base64. */
+export function bytesOf(name: string, base64: string): Uint8Array {
+  try {
+    return Uint8Array.fromBase64(base64);
+  } catch {
+    throw new RefusalError("invalid", `Cannot draw: expected ${name} to be pictures in base64`, name);
+  }
+}

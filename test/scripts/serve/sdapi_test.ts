@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { Drawer, type DrawRequest } from "denoise/serve";
+import { decodePng, encodePng } from "../../../src/io/images/png.ts";
+import { samplers } from "../../../src/schedulers/names.ts";
+import { emoji } from "../../support/emoji.ts";
+import { fixture } from "../../support/fixtures.ts";
+import { Served } from "../../support/served.ts";
+import sent from "./webuiapi_0_9_17.json" with { type: "json" }; // what PyPI's client sends
+
+const EMOJI = { name: "emoji", path: emoji };
+const FLUX = { name: "flux", path: fixture("flux/pipeline") };
+const LORA = { name: "style", path: fixture("flux/lora/kohya.safetensors") };
+const photo = Deno.readFileSync(fixture("pictures/files/turned_6.jpg"));
+const size = { width: 32, height: 32 };
+
+let drawer: Drawer;
+let served: Served;
+Deno.test.beforeAll(async () => {
+  drawer = await Drawer.open({ models: [EMOJI, FLUX], loras: [LORA] });
+  served = new Served(drawer);
+});
+Deno.test.afterAll(async () => {
+  await served[Symbol.asyncDispose]();
+  await drawer[Symbol.asyncDispose]();
+});
+
+const post = (path: string, body: unknown) => served.call("POST", `/sdapi/v1/${path}`, body);
+const get = async (path: string) => (await served.call("GET", `/sdapi/v1/${path}`)).json;
+
+async function drawn(path: "txt2img" | "img2img", params: object) {
+  const { status, json } = await post(path, { ...sent[path], ...params });
+  assert.equal(status, 200, JSON.stringify(json));
+  const files: Uint8Array[] = json.images.map((text: string) => Uint8Array.fromBase64(text));
+  return { files, pixels: files.map(pixelsOf), info: JSON.parse(json.info), parameters: json.parameters };
+}
+
+const pixelsOf = (png: Uint8Array) => decodePng(png, "a picture").data;
+async function pixelsAs(request: DrawRequest): Promise<Uint8Array[]> {
+  const usual = { scheduler: "Euler a", guidance: 7, size, seed: 3n };
+  const { pictures } = await drawer.draw({ ...usual, ...request });
+  return pictures.map(({ png }) => pixelsOf(png));
+}
+
+Deno.test("txt2img of an unchanged client draws what a request in our words draws, batch after batch", async () => {
+  const params = { prompt: "a (nice:1.4) flower", negative_prompt: "blue", batch_size: 2, n_iter: 2 };
+  const { pixels, info, parameters } = await drawn("txt2img", params);
+  const request = { prompt: params.prompt, negative: "blue", "prompt-syntax": "a1111", steps: 2 } as const;
+  assert.deepEqual(pixels, await pixelsAs({ ...request, count: 4 }));
+  assert.deepEqual(info.all_seeds, [3, 4, 5, 6]);
+  assert.equal(info.infotexts.length, 4);
+  assert.deepEqual([parameters.prompt, parameters.hr_scale], [params.prompt, 2]);
+});
+
+Deno.test("pictures have an infotext as A1111 writes it, beside their recipe, and png-info reads it", async () => {
+  const params = { prompt: "a nice flower,\nwild", negative_prompt: "blue", sampler_name: "DPM++ 2M" };
+  const { files: [png], info } = await drawn("txt2img", params);
+  const { text } = decodePng(png!, "a picture");
+  const want =
+    "a nice flower,\nwild\nNegative prompt: blue\nSteps: 2, Sampler: DPM++ 2M, Schedule type: Karras, " +
+    "CFG scale: 7, Seed: 3, Size: 32x32, Model: emoji, Version: Denoise ";
+  assert.equal(text["parameters"]!.slice(0, want.length), want);
+  assert.equal(info.infotexts[0], text["parameters"]);
+  assert.equal(JSON.parse(text["denoise"]!).scheduler, "DPM++ 2M Karras");
+  const { json } = await post("png-info", { image: `data:image/png;base64,${png!.toBase64()}` });
+  assert.equal(json.info, text["parameters"]);
+  assert.deepEqual(Object.keys(json.items), ["denoise"]);
+  const { Version: _, ...read } = json.parameters;
+  assert.deepEqual(read, {
+    ...{ Prompt: "a nice flower,\nwild", "Negative prompt": "blue", Steps: "2", Sampler: "DPM++ 2M" },
+    ...{
+      "Schedule type": "Karras",
+      "CFG scale": "7",
+      Seed: "3",
+      "Size-1": "32",
+      "Size-2": "32",
+      Model: "emoji",
+    },
+  });
+  assert.equal((await post("png-info", { image: photo.toBase64() })).status, 422);
+});
+
+Deno.test("img2img changes a picture by denoising_strength, and within a mask that is white there, or black", async () => {
+  const init_images = [`data:image/jpeg;base64,${photo.toBase64()}`];
+  const request = { prompt: "a cat", "prompt-syntax": "a1111", steps: 4, image: [photo] } as const;
+  const whole = await drawn("img2img", { init_images });
+  assert.deepEqual(whole.pixels, await pixelsAs({ ...request, strength: 0.75 }));
+  assert.equal(whole.parameters.init_images, undefined);
+  const weak = await drawn("img2img", { init_images, denoising_strength: 0.4 });
+  assert.deepEqual(weak.pixels, await pixelsAs({ ...request, strength: 0.4 }));
+  assert.match(weak.info.infotexts[0], /Denoising strength: 0\.4/);
+
+  const gray = (inside: number) =>
+    encodePng({
+      ...size,
+      channels: 1,
+      data: new Uint8Array(1024).map((_, i) => i % 32 < 16 ? inside : 255 - inside),
+    });
+  const masked = await drawn("img2img", { init_images, mask: gray(255).toBase64() });
+  assert.deepEqual(masked.pixels, await pixelsAs({ ...request, strength: 0.75, mask: gray(255) }));
+  const outside = await drawn("img2img", {
+    ...{ init_images, mask: gray(0).toBase64(), inpainting_mask_invert: 1 },
+  });
+  assert.deepEqual(outside.pixels, masked.pixels);
+});
+
+Deno.test("LoRAs are named in the prompt, and a model without weighted prompts draws it as plain words", async () => {
+  const params = {
+    steps: 1,
+    prompt: "a cat <lora:style:0.5>",
+    override_settings: { sd_model_checkpoint: "flux" },
+  };
+  const euler = { ...params, sampler_name: "Euler" };
+  const { pixels, info } = await drawn("txt2img", euler);
+  const request = { prompt: "a cat", model: "flux", steps: 1, scheduler: "Euler" };
+  assert.deepEqual(pixels, await pixelsAs({ ...request, lora: ["style:0.5"] }));
+  assert.notDeepEqual(pixels, await pixelsAs(request));
+  assert.match(info.infotexts[0], /^a cat <lora:style:0.5>\n/);
+  assert.equal((await get("options")).sd_model_checkpoint, "emoji");
+});
+
+Deno.test("Open WebUI finds the models, sets one, and draws", async () => {
+  const options = await get("options");
+  assert.deepEqual((await get("sd-models")).map(({ title }: { title: string }) => title), ["emoji", "flux"]);
+  assert.equal((await post("options", { ...options, sd_model_checkpoint: "flux" })).status, 200);
+  assert.equal((await get("options")).sd_model_checkpoint, "flux");
+  assert.equal((await post("options", options)).status, 200);
+  const params = { prompt: "a cat", batch_size: 1, ...size, steps: 2, cfg_scale: 3, scheduler: "Karras" };
+  const { status, json } = await post("txt2img", {
+    ...params,
+    sampler_name: "Euler",
+    negative_prompt: "blue",
+  });
+  assert.deepEqual([status, json.images.length], [200, 1]);
+  const { json: plain } = await post("txt2img", { prompt: "a cat", ...size, steps: 1 });
+  assert.match(JSON.parse(plain.info).infotexts[0], /Sampler: PNDMScheduler, /); // the model's own
+  const openai = { model: "emoji", prompt: "a cat", n: 1, size: "32x32", response_format: "b64_json" };
+  const answer = await served.call("POST", "/v1/images/generations", openai, { authorization: "Bearer any" });
+  assert.ok(answer.json.data[0].b64_json);
+});
+
+Deno.test("samplers, schedulers and what there is none of are listed", async () => {
+  const names = (await get("samplers")).map(({ name }: { name: string }) => name);
+  assert.deepEqual(names, samplers.map(({ names: [name] }) => name));
+  const labels = (await get("schedulers")).map(({ label }: { label: string }) => label);
+  for (const label of ["Automatic", "Karras", "Exponential", "SGM Uniform", "Beta"]) {
+    assert.ok(labels.includes(label));
+  }
+  assert.deepEqual(await get("loras"), [{ name: "style", alias: "style", path: "style", metadata: {} }]);
+  assert.deepEqual(await get("upscalers"), []);
+  assert.deepEqual(await get("scripts"), { txt2img: [], img2img: [] });
+});
+
+Deno.test("progress tells the picture that is drawn, with a preview, and interrupt ends it", async () => {
+  const idle = await get("progress");
+  assert.deepEqual([idle.progress, idle.state.job_count, idle.current_image], [0, 0, null]);
+  const drawing = drawn("txt2img", { steps: 100 });
+  let now = idle;
+  while (!(now.state.sampling_step > 1 && now.current_image)) now = await get("progress");
+  assert.ok(now.progress > 0 && now.progress < 1 && now.eta_relative > 0);
+  assert.equal(now.state.sampling_steps, 100);
+  assert.equal(decodePng(Uint8Array.fromBase64(now.current_image), "a preview").width, 256);
+  assert.equal((await get("progress?skip_current_image=true")).current_image, null);
+  const start = performance.now();
+  assert.deepEqual((await post("interrupt", undefined)).json, {});
+  assert.deepEqual((await drawing).files, []);
+  assert.ok(performance.now() - start < 1500);
+  assert.equal((await get("progress")).progress, 0);
+});
+
+const refused: Record<string, [params: object, status: number, message: RegExp]> = {
+  "a second pass": [{ enable_hr: true }, 422, /^Cannot draw: expected enable_hr to be false, got true$/],
+  "faces to restore": [{ restore_faces: true }, 422, /restore_faces to be false/],
+  "a variation's seed": [{ subseed_strength: 0.3 }, 422, /subseed_strength to be 0/],
+  "a script": [{ script_name: "X/Y/Z plot" }, 422, /script_name to be ""/],
+  "an extension": [{ alwayson_scripts: { ControlNet: { args: [{}] } } }, 422, /alwayson_scripts.*ControlNet/],
+  "layers of CLIP": [
+    { override_settings: { CLIP_stop_at_last_layers: 2 } },
+    422,
+    /CLIP_stop_at_last_layers to be 1, got 2$/,
+  ],
+  "an unknown model": [
+    { override_settings: { sd_model_checkpoint: "x" } },
+    404,
+    /^Cannot find the model x: /,
+  ],
+  "an unknown sampler": [{ sampler_name: "Eular" }, 422, /^Cannot find the scheduler "Eular": .*Euler/],
+  "an unknown LoRA": [{ prompt: "<lora:stile:1>" }, 404, /lora stile: nearest is style$/],
+  "another network": [
+    { prompt: "<hypernet:x:1>" },
+    422,
+    /^Cannot take <hypernet:x:1> in a prompt: expected /,
+  ],
+  "several prompts": [{ prompt: "a AND b" }, 422, /AND, which joins several prompts, is not built/],
+  "too many pictures": [{ batch_size: 6, n_iter: 2 }, 422, /count of at most 10, got 12$/],
+};
+for (const [what, [params, status, message]] of Object.entries(refused)) {
+  Deno.test(`A1111's API refuses in its own form: ${what}`, async () => {
+    const answer = await post("txt2img", { ...sent.txt2img, ...params });
+    assert.equal(answer.status, status, JSON.stringify(answer.json));
+    assert.match(answer.json.detail, message);
+    assert.equal(answer.json.error, "HTTPException");
+  });
+}
+
+Deno.test("img2img refuses what is no picture, and none", async () => {
+  for (const init_images of [["/etc/passwd"], ["http://localhost/x.png"], ["AAAA"]]) {
+    assert.equal((await post("img2img", { ...sent.img2img, init_images })).status, 422);
+  }
+  assert.equal((await post("img2img", { prompt: "a cat" })).status, 404);
+});
+
+Deno.test("A1111's clients send the key as a password", async () => {
+  await using locked = new Served(drawer, { key: "a:b" });
+  const status = async (pair: string) => {
+    const authorization = `Basic ${btoa(pair)}`;
+    const { status, headers } = await locked.call("GET", "/sdapi/v1/options", undefined, { authorization });
+    assert.equal(headers.has("www-authenticate"), status === 401);
+    return status;
+  };
+  assert.equal(await status("any:a:b"), 200);
+  for (const pair of ["any:a", "a:b", "any", ""]) assert.equal(await status(pair), 401);
+});
