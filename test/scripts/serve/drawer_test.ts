@@ -326,6 +326,12 @@ Deno.test("a request outlives the loss of its device, once", async () => {
     using _ = inject(drawer.device, { submission: 3 });
     assert.deepEqual(await pngOf(flower), want);
   }
+  const styled = { ...flower, model: "flux", "max-sequence-length": 32, lora: ["style:0.5"] };
+  const withLora = await pngOf(styled);
+  {
+    using _ = inject(drawer.device, { submission: 3 });
+    assert.deepEqual(await pngOf(styled), withLora);
+  }
   const { device } = drawer;
   const again = drawer.draw({ ...flower, steps: 30 }, {
     onProgress: (progress) => progress.phase === "drawing" && progress.step === 2 && device.gpu.destroy(),
