@@ -25,7 +25,7 @@ export class ScheduledScales {
   /** Their scales when the run began. */
   readonly #before: Readonly<Record<string, AdapterScale>>;
 
-  /** For a run of these parts; names of LoRAs that none of its denoiser has are refused. */
+  /** For a run of these parts; names that no LoRA of its denoiser has are refused. */
   constructor({ unet, transformer }: LoraModels, schedules: Readonly<Record<string, ScaleSchedule>>) {
     this.#model = (unet ?? transformer)!;
     this.#schedules = Object.entries(schedules);

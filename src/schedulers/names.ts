@@ -3,7 +3,7 @@ import type { SigmaScheduleName } from "./sigma_schedules.ts";
 
 /** A sampler by the names that it has elsewhere. */
 export interface Sampler {
-  /** A1111's, ComfyUI's, k-diffusion's, InvokeAI's; how they are written does not matter to `plain`. */
+  /** A1111's, ComfyUI's, k-diffusion's, InvokeAI's; how they are written does not matter to `plainName`. */
   readonly names: readonly string[];
   /** Its class, a key of `schedulerClasses`. */
   readonly className: string;

@@ -108,7 +108,7 @@ function pooled(x: Tensor, pool: Pool): Tensor {
   return conv2d(relu(groupNorm(wide, pool[1], { groups: POOL.groups })), { weight: pool[3].weight });
 }
 
-/** Whether a coder has layers that see the whole picture, so that bands of it would not do. */
+/** True for a coder with layers that see the whole picture, so that bands of it would not do. */
 export function seesAll({ layers }: { layers: readonly unknown[] }): boolean {
   return Object.values(layers).some(hasPool);
 }

@@ -19,9 +19,9 @@ import type { SourceOptions } from "./model_source.ts";
 
 /** The models that a LoRA may change, under the names of a pipeline's parts. */
 export interface LoraModels {
-  /** Denoiser of Stable Diffusion. */
+  /** Denoiser of Stable Diffusion 1, 2 and XL. */
   unet?: Model | undefined;
-  /** Denoiser of FLUX. */
+  /** Denoiser of FLUX.1, FLUX.2 and Z-Image. */
   transformer?: Model | undefined;
   /** The first text encoder. */
   textEncoder?: Model | undefined;

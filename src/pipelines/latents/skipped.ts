@@ -16,14 +16,21 @@ export interface SkipLayerGuidanceOptions {
   skipLayerGuidanceStop?: number | undefined;
 }
 
-/** The blocks that are skipped, or undefined where the options ask for none. */
-export function skippedLayers(options: SkipLayerGuidanceOptions): readonly string[] | undefined {
-  const {
+/** The options with their defaults. */
+function settingsOf(
+  {
     skipLayerGuidanceLayers: layers = [],
     skipLayerGuidanceScale: scale = 2.8,
     skipLayerGuidanceStart: start = 0.01,
     skipLayerGuidanceStop: stop = 0.2,
-  } = options;
+  }: SkipLayerGuidanceOptions,
+) {
+  return { layers, scale, start, stop };
+}
+
+/** The blocks that are skipped, or undefined where the options ask for none. */
+export function skippedLayers(options: SkipLayerGuidanceOptions): readonly string[] | undefined {
+  const { layers, scale, start, stop } = settingsOf(options);
   expectNumber("skipLayerGuidanceScale", scale);
   if (!(0 <= start && start < 1 && start <= stop && stop <= 1)) {
     throw new RangeError(
@@ -45,11 +52,7 @@ export function skipLayerGuidance(
   options: SkipLayerGuidanceOptions,
   steps: number,
 ): Weaker {
-  const {
-    skipLayerGuidanceScale: scale = 2.8,
-    skipLayerGuidanceStart: start = 0.01,
-    skipLayerGuidanceStop: stop = 0.2,
-  } = options;
+  const { scale, start, stop } = settingsOf(options);
   const [before, end] = [Math.trunc(start * steps), Math.trunc(stop * steps)]; // as diffusers counts: neither is guided
   return {
     model,

@@ -1,4 +1,14 @@
-import { alphaOf, eachStep, lambdaOf, noisesOf, renoising, type Sampler, sigmaOf } from "./plan.ts";
+import {
+  alphaOf,
+  eachStep,
+  lambdaOf,
+  noisesOf,
+  phi1,
+  phi2,
+  renoising,
+  type Sampler,
+  sigmaOf,
+} from "./plan.ts";
 
 const { exp, expm1, log, sqrt } = Math;
 
@@ -110,27 +120,22 @@ function addTo(sum: number[], weights: readonly number[], factor: number): void 
   weights.forEach((weight, k) => sum[k] = (sum[k] ?? 0) + weight * factor);
 }
 
-/** (e^−x − 1) / x + 1. */
-function phi2(x: number): number {
-  return expm1(-x) / x + 1;
-}
-
 /** Second order in λ, from RES (Zhang et al. 2023, https://arxiv.org/abs/2308.02157; ComfyUI's res_multistep). */
 export const resMultistep: Sampler = {
   of: "denoised",
   eta: 0,
   calls: 1,
   plan: eachStep((run, { i, past, sigma, next }) => {
-    const { sigmas, eta } = run;
-    const { down, up } = renoising({ ...run, flow: false }, sigma, next);
+    const noisy = { ...run, flow: false }; // ComfyUI's does not know flows
+    const { down, up } = renoising(noisy, sigma, next);
     const end = { sigma, sample: down / sigma, noises: noisesOf(up) };
     if (down === 0 || past === 0) return [{ ...end, outputs: [1 - down / sigma] }];
-    const before = sigmas[i - 1]!;
-    const { down: downBefore } = renoising({ ...run, flow: false, eta }, before, sigma);
+    const before = run.sigmas[i - 1]!;
+    const { down: downBefore } = renoising(noisy, before, sigma);
     const h = log(sigma / down);
     const c = log(downBefore / before) / h;
-    const [first, second] = [-expm1(-h), phi2(h)]; // h φ₁(−h) and h φ₂(−h)
-    return [{ ...end, outputs: [first - second / c, second / c] }];
+    const slope = phi2(h) / c;
+    return [{ ...end, outputs: [phi1(h) - slope, slope] }];
   }),
 };
 

@@ -1,8 +1,18 @@
-import { alphaOf, eachStep, lambdaOf, noisesOf, type Run, type Sampler, type Step } from "./plan.ts";
+import {
+  alphaOf,
+  eachStep,
+  lambdaOf,
+  noisesOf,
+  phi1,
+  phi2,
+  type Run,
+  type Sampler,
+  type Step,
+} from "./plan.ts";
 import { type AncestralStep, getAncestralStep } from "../euler_ancestral.ts";
 
 const f32 = Math.fround;
-const { exp, expm1, log, sqrt } = Math;
+const { exp, log, sqrt } = Math;
 
 /** The middle of a step and its end, as all that follow need them. */
 interface Stage {
@@ -32,16 +42,6 @@ function roundedMiddle(sigma: number, next: number, r: number, flow: boolean): n
   ];
   const power = f32(exp(-f32(from + f32(r * f32(to - from)))));
   return flow ? f32(1 / f32(1 + f32(1 / power))) : power;
-}
-
-/** h φ₁(−h), the integral of a constant x̂_0. */
-function first(h: number): number {
-  return -expm1(-h);
-}
-
-/** h φ₂(−h), that of one that grows from 0 to 1. */
-function second(h: number): number {
-  return expm1(-h) / h + 1;
 }
 
 /** k-diffusion's get_ancestral_step over σ / α. That of a flow begins at ten thousands, of which f32 leaves nothing. */
@@ -79,7 +79,7 @@ export const dpmppSde: Sampler = {
 
 /** What SEEDS' noise is multiplied by from one place of a step to a later one, and what comes new. */
 function carried(noises: readonly number[], h: number, eta: number): number[] {
-  return [sqrt(first(2 * h * eta)), ...noises.map((weight) => weight * exp(-h * eta))];
+  return [sqrt(phi1(2 * h * eta)), ...noises.map((weight) => weight * exp(-h * eta))];
 }
 
 /** One place of a step of SEEDS: the weights of x̂_0, the newest first, and of the noises so far, relative to σ. */
@@ -103,16 +103,16 @@ function seeds2(r: number, eta: number, form: "phi_1" | "phi_2"): Sampler {
       if (next === 0) return [{ sigma, sample: 0, outputs: [1] }];
       const [mid, end] = [stage(run, sigma, next, r), stage(run, sigma, next, 1)];
       const [toMid, toEnd] = [mid, end].map(({ h }) => h * (1 + run.eta)) as [number, number];
-      const late = form === "phi_1" ? first(toEnd) / (2 * r) : second(toEnd) / r;
+      const late = form === "phi_1" ? phi1(toEnd) / (2 * r) : phi2(toEnd) / r;
       const noises = carried([], mid.h, run.eta);
       return [
-        place(run, sigma, sigma, mid, [first(toMid)], noises),
+        place(run, sigma, sigma, mid, [phi1(toMid)], noises),
         place(
           run,
           sigma,
           mid.sigma,
           end,
-          [late, first(toEnd) - late],
+          [late, phi1(toEnd) - late],
           carried(noises, end.h - mid.h, run.eta),
         ),
       ];
@@ -140,11 +140,11 @@ export const seedsThree: Sampler = {
     const one = carried([], a.h, run.eta);
     const two = carried(one, b.h - a.h, run.eta);
     const three = carried(two, end.h - b.h, run.eta);
-    const [late, last] = [2 * second(toB), second(toEnd) * 1.5];
+    const [late, last] = [2 * phi2(toB), phi2(toEnd) * 1.5];
     return [
-      place(run, sigma, sigma, a, [first(toA)], one),
-      place(run, sigma, a.sigma, b, [late, first(toB) - late], two),
-      place(run, sigma, b.sigma, end, [last, 0, first(toEnd) - last], three),
+      place(run, sigma, sigma, a, [phi1(toA)], one),
+      place(run, sigma, a.sigma, b, [late, phi1(toB) - late], two),
+      place(run, sigma, b.sigma, end, [last, 0, phi1(toEnd) - last], three),
     ];
   }),
 };

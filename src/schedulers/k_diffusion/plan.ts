@@ -1,6 +1,6 @@
 import { getAncestralStep } from "../euler_ancestral.ts";
 
-const { exp, log, sqrt } = Math;
+const { exp, expm1, log, sqrt } = Math;
 
 /** One call of the model in a step, and the sample after it. */
 export interface Evaluation {
@@ -106,6 +106,16 @@ export function lambdaOf(sigma: number, flow: boolean): number {
 /** The σ of a λ. */
 export function sigmaOf(lambda: number, flow: boolean): number {
   return flow ? 1 / (1 + exp(lambda)) : exp(-lambda);
+}
+
+/** h φ₁(−h) = 1 − e^−h, the integral over a way of length h in λ of a constant x̂_0. */
+export function phi1(h: number): number {
+  return -expm1(-h);
+}
+
+/** h φ₂(−h) = (e^−h − 1) / h + 1, that of one that grows from 0 to 1. */
+export function phi2(h: number): number {
+  return expm1(-h) / h + 1;
 }
 
 /** Weight of the image at σ. */

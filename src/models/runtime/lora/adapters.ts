@@ -12,8 +12,8 @@ import { Adapter } from "./adapter.ts";
 import { type AdapterScale, LayerNames } from "./adapter_scale.ts";
 import type { Applied } from "./merge_groups.ts";
 import { MergedWeights } from "./merged.ts";
-import { Products, type Releasable } from "./products.ts";
-import type { Scales } from "./scales.ts";
+import { Products } from "./products.ts";
+import type { Releasable, Scales } from "./scales.ts";
 
 /** Options of `Adapters.attach`. */
 export interface AttachOptions {

@@ -231,16 +231,17 @@ class Leaves {
 /** Applies one change to the weights of its layers as they are now. */
 function apply(
   now: Map<string, Tensor>,
-  { placement: { change, layers }, scale }: Applied,
+  one: Applied,
   read: (info: TensorInfo) => Tensor,
   rotations: Tensor | undefined,
 ): void {
+  const { placement: { change, layers }, scale } = one;
   const roles = Object.entries(change.tensors).filter(([role, info]) => info && role !== "alpha");
   const tensors: ChangeTensors = {
     ...Object.fromEntries(roles.map(([role, info]) => [role as Role, read(info!)])),
     ...rotations && { rotations },
   };
-  const keys = layers.map(({ layer }) => `${layer}.${change.target}`);
+  const keys = keysOf(one);
   const shapes = keys.map((key): Shape => now.get(key)!.shape);
   const parts = keys.map((key, i) => {
     const rows = now.get(key)!.reshape([shapes[i]![0]!, -1]);

@@ -3,12 +3,7 @@ import { Parameter } from "../../../ops/low_rank.ts";
 import type { Weights } from "../weights.ts";
 import type { Adapter } from "./adapter.ts";
 import { type Joined, joinMatrices } from "./matrices.ts";
-import type { Scales } from "./scales.ts";
-
-/** Something in GPU memory. */
-export interface Releasable {
-  release(): void;
-}
+import type { Releasable, Scales } from "./scales.ts";
 
 /** The low-rank products that adapters add to those of a model's layers: two for a layer, however many adapters it has. */
 export class Products {

@@ -3,6 +3,11 @@ import type { Device } from "../../../gpu/device.ts";
 import { Leaf } from "../../../graph/node.ts";
 import { Tensor } from "../../../tensor/mod.ts";
 
+/** Something in GPU memory. */
+export interface Releasable {
+  release(): void;
+}
+
 const INPUT = "adapter scales"; // of a traced function
 
 /** Factors on the host and on the GPU. */
@@ -29,7 +34,7 @@ export class Scales {
    * Sets the factors of later calls. Those before are kept: to go back and forth sends nothing, and to a plan they are the
    * same values again. Returns memory to free once no work reads it.
    */
-  set(values: readonly number[]): { release(): void }[] {
+  set(values: readonly number[]): Releasable[] {
     const [sent, before] = [this.#sent, this.#before];
     if (values.length === 0) {
       this.#sent = this.#before = undefined;
@@ -71,7 +76,7 @@ function isSame(sent: Sent | undefined, values: readonly number[]): boolean {
   return sent?.values.length === values.length && values.every((value, i) => value === sent.values[i]);
 }
 
-function storagesOf(...all: (Sent | undefined)[]): { release(): void }[] {
+function storagesOf(...all: (Sent | undefined)[]): Releasable[] {
   return all.flatMap((sent) => sent?.tensor.node.storage ?? []);
 }
 
