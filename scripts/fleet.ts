@@ -1,0 +1,40 @@
+/**
+ * Shows who of a fleet works on what, how fast, and what failed. `--help` lists the options; docs/fleet.md has the rest.
+ * Run: deno task fleet --queue redis://localhost
+ */
+import "./plain_errors.ts";
+import "./command_line/shown_only.ts";
+import { readArguments } from "./command_line/arguments.ts";
+import { connect } from "./fleet/connect.ts";
+import { fleetOptions } from "./fleet/options.ts";
+import { Overview } from "./fleet/overview.ts";
+import { Queues } from "./fleet/queues.ts";
+import { Roster } from "./fleet/roster.ts";
+
+const settings = readArguments("scripts/fleet.ts", "Shows who of a fleet works on what.", fleetOptions);
+const { queue, once, failed, retry, forget, model } = settings;
+if (queue === undefined) throw new TypeError("Cannot show a fleet: expected --queue redis://HOST, got none");
+if (retry && forget) throw new TypeError("Cannot take --retry and --forget: expected one of them");
+
+const client = await connect(queue);
+const queues = new Queues(client);
+const models = model === undefined ? await queues.models() : [model];
+if (failed) await showFailed();
+if (retry) await forEach("are drawn once more", (model) => queues.retry(model));
+if (forget) await forEach("are forgotten", (model) => queues.forget(model));
+if (!failed && !retry && !forget) {
+  const overview = new Overview(queues, new Roster(client), model);
+  for (const line of await overview.lines()) console.log(line);
+  if (!once) await overview.follow();
+}
+Deno.exit(0);
+
+async function showFailed(): Promise<void> {
+  for (const model of models) {
+    for await (const letter of queues.failed(model)) console.log(JSON.stringify(letter));
+  }
+}
+
+async function forEach(what: string, deed: (model: string) => Promise<number>): Promise<void> {
+  for (const model of models) console.log(`${model}: ${await deed(model)} ${what}`);
+}

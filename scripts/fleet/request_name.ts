@@ -1,0 +1,46 @@
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { type DrawRequest, readRequest } from "denoise/serve";
+
+/** A request as plain JSON in one form: two that ask for the same are the same text. */
+export interface CanonicalRequest extends Record<string, unknown> {
+  /** The model's name; queues have theirs by it. */
+  readonly model: string;
+  /** Pictures. */
+  readonly count: number;
+}
+
+/**
+ * The one form of a request, whoever wrote it: all defaults that every worker has alike are said, seeds are texts, sizes
+ * WIDTHxHEIGHT, pictures base64. `model` is for one that names none. Throws a RefusalError for what is wrong.
+ */
+export function canonicalRequest(value: unknown, model: string): CanonicalRequest {
+  const { seed = 0n, size, image, mask, ...given }: DrawRequest = readRequest(value);
+  const all: CanonicalRequest = {
+    ...given,
+    model: given.model ?? model,
+    count: given.count ?? 1,
+    seed: String(seed),
+    size: size && `${size.width}x${size.height}`,
+    image: image?.map(base64),
+    mask: mask && base64(mask),
+  };
+  const keys = Object.keys(all).filter((key) => all[key] !== undefined).sort();
+  return Object.fromEntries(keys.map((key) => [key, all[key]])) as CanonicalRequest;
+}
+
+/** The name of a request: SHA-256 of its one form, of which 160 bits are shown. The same request has the same name everywhere. */
+export function nameOf(request: CanonicalRequest): string {
+  return createHash("sha256").update(JSON.stringify(request)).digest("hex").slice(0, 40);
+}
+
+/** Names of the files of its pictures: `NAME.png`, or `NAME-1.png` and so on where there are several. */
+export function filesOf(request: CanonicalRequest): readonly string[] {
+  const name = nameOf(request);
+  if (request.count === 1) return [`${name}.png`];
+  return Array.from({ length: request.count }, (_, i) => `${name}-${i + 1}.png`);
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64");
+}

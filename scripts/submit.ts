@@ -1,0 +1,45 @@
+/**
+ * Sends requests to a queue, from which workers draw them; without a queue draws them itself. `--help` lists the options,
+ * docs/fleet.md has the rest. Prints the names of the pictures' files, a line for each request.
+ * Run: deno task submit prompts.jsonl --queue redis://localhost --wait
+ */
+import "./plain_errors.ts";
+import "./command_line/shown_only.ts";
+import { readArguments } from "./command_line/arguments.ts";
+import { connect } from "./fleet/connect.ts";
+import { openDrawer, usualModel } from "./fleet/open_drawer.ts";
+import { submitOptions } from "./fleet/options.ts";
+import { Queues } from "./fleet/queues.ts";
+import { requestsIn } from "./fleet/requests_file.ts";
+import { openResults } from "./fleet/results.ts";
+import { Roster } from "./fleet/roster.ts";
+import { drawHere, type Failure, send, waitFor } from "./fleet/submit.ts";
+
+const about = "Draws a file of requests, here or by the workers of a queue.";
+const settings = readArguments("scripts/submit.ts <requests>", about, submitOptions);
+const path = settings.requests!;
+const model = usualModel(settings.model);
+
+const failures = await (settings.queue === undefined ? here() : byWorkers(settings.queue));
+for (const { name, reason } of failures) console.error(`${name}: ${reason}`);
+Deno.exit(failures.length > 0 ? 1 : 0);
+
+async function here(): Promise<readonly Failure[]> {
+  const requests = await Array.fromAsync(requestsIn(path, model)); // first, as models take longer to open
+  const results = await openResults(settings.out);
+  await using drawer = await openDrawer(settings);
+  return await drawHere(requests, drawer, results);
+}
+
+async function byWorkers(queue: string): Promise<readonly Failure[]> {
+  const client = await connect(queue);
+  await using queues = new Queues(client);
+  const { tickets, added, failed } = await send(path, model, queues, settings.priority);
+  const others = tickets.length - added - failed;
+  const words = [`${added} requests added`, others > 0 && `${others} were in the queue`];
+  if (failed > 0) {
+    words.push(`${failed} failed before: deno task fleet --failed tells why, --retry draws them`);
+  }
+  console.error(words.filter(Boolean).join("; "));
+  return settings.wait ? await waitFor(tickets, queues, new Roster(client)) : [];
+}

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { connect, expectQueueUrl } from "../../../scripts/fleet/connect.ts";
+import { freePort, queueProgram, QueueServer } from "../../support/queue_server.ts";
+import { refusalOf } from "../../support/files.ts";
+import { inFolder, runScript } from "../../support/script.ts";
+
+const ignore = !queueProgram;
+
+Deno.test("addresses that are none are refused, and passwords are not shown", () => {
+  for (const good of ["redis://h", "rediss://u:p@h:1/0", "redis://[::1]:6379/15"]) expectQueueUrl(good);
+  for (const bad of ["", "h:6379", "http://u:secret@h", "redis://u:secret@h/x", "redis://", "secret@h"]) {
+    assert.throws(() => expectQueueUrl(bad), (error: Error) => {
+      assert.match(error.message, /^Cannot take --queue: expected redis:\/\/[^\n]*$/);
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    });
+  }
+});
+
+Deno.test("where no server listens, that is said at once; where one is silent, within seconds", async () => {
+  const closed = await refusalOf(connect(`redis://u:secret@127.0.0.1:${freePort()}`));
+  assert.match(
+    closed,
+    /^Cannot reach the queue at redis:\/\/127\.0\.0\.1:\d+: no server listens there; start [^\n]*$/,
+  );
+  const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const start = performance.now();
+  const { port } = silent.addr as Deno.NetAddr;
+  assert.match(await refusalOf(connect(`redis://127.0.0.1:${port}`)), /: no answer within 5 s$/);
+  assert.ok(performance.now() - start < 6000);
+  silent.close();
+});
+
+Deno.test(
+  { name: "user and password are in the address, and are not shown where they are wrong", ignore },
+  async () => {
+    await using server = await QueueServer.start("--requirepass", "secret");
+    const client = await connect(server.url({ login: ":secret", database: 3 }));
+    assert.equal(await client.ping(), "PONG");
+    await client.acl("SETUSER", "painter", "on", ">brush", "~*", "+@all");
+    client.disconnect();
+    (await connect(server.url({ login: "painter:brush" }))).disconnect();
+    for (const login of ["", ":hidden", "painter:hidden"]) {
+      const line = await refusalOf(connect(server.url({ login }), { patient: true })); // not tried again: it stays wrong
+      assert.match(line, /: it wants another user or password; say them as redis:\/\/USER:PASSWORD@HOST$/);
+      assert.doesNotMatch(line, /hidden/);
+    }
+    const far = await refusalOf(connect(server.url({ login: ":secret", database: 99 })));
+    assert.match(far, /DB index is out of range$/);
+  },
+);
+
+Deno.test(
+  { name: "a patient client waits for its server, and what it sent for one that comes back", ignore },
+  async () => {
+    const lines: string[] = [];
+    const onNotice = (line: string) => void lines.push(line);
+    await using server = await QueueServer.start();
+    await server.kill();
+    const connecting = connect(server.url(), { patient: true, onNotice });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await server.start();
+    const client = await connecting;
+    await client.set("kept", "yes");
+    await server.kill();
+    const read = client.get("kept");
+    await server.start();
+    assert.equal(await read, "yes");
+    client.disconnect();
+    assert.match(lines[0]!, /^Cannot reach the queue at [^\n]*; tries again$/);
+    assert.match(lines[1]!, /^The queue at redis:\/\/[^\n]* does not answer; tries again$/);
+    assert.match(lines[2]!, /^The queue at redis:\/\/[^\n]* answers again$/);
+    assert.equal(lines.length, 3);
+  },
+);
+
+const refused: Record<string, [script: string, args: string[], line: RegExp]> = {
+  "a worker without a queue": ["worker.ts", [], /^Cannot work: expected --queue redis:\/\/HOST, got none\n$/],
+  "a fleet without a queue": ["fleet.ts", [], /^Cannot show a fleet: expected --queue [^\n]*\n$/],
+  "an address that is none": [
+    "fleet.ts",
+    ["--queue", "http://u:secret@h"],
+    /^Cannot take --queue: [^\n]* http:\/\/h\/\n$/,
+  ],
+  "a file that is not there": [
+    "submit.ts",
+    ["none.jsonl"],
+    /^Cannot load none\.jsonl: no such file; [^\n]*\n$/,
+  ],
+  "a folder where a file is": [
+    "submit.ts",
+    ["good.jsonl", "--out", "good.jsonl"],
+    /^Cannot take --out good\.jsonl: [^\n]*\n$/,
+  ],
+  "a line that is no request": [
+    "submit.ts",
+    ["bad.jsonl"],
+    /^Cannot take line 2 of bad\.jsonl: Cannot draw with stesp: [^\n]*\n$/,
+  ],
+  "a priority of 0": ["submit.ts", ["bad.jsonl", "--priority", "0"], /^Cannot take --priority 0: [^\n]*\n$/],
+  "both at once": [
+    "fleet.ts",
+    ["--queue", "redis://h", "--retry", "--forget"],
+    /^Cannot take --retry and [^\n]*\n$/,
+  ],
+};
+for (const [what, [script, args, line]] of Object.entries(refused)) {
+  Deno.test(`the fleet's scripts refuse in one line: ${what}`, () =>
+    inFolder(async (folder) => {
+      await Deno.writeTextFile(
+        `${folder}/bad.jsonl`,
+        '{"prompt": "a cat"}\n{"prompt": "a cat", "stesp": 3}\n',
+      );
+      await Deno.writeTextFile(`${folder}/good.jsonl`, '{"prompt": "a cat"}\n');
+      const { code, stderr } = await runScript(folder, script, ...args);
+      assert.equal(code, 1);
+      assert.match(stderr, line);
+    }));
+}

@@ -1,0 +1,226 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { canonicalRequest, filesOf, nameOf } from "../../../scripts/fleet/request_name.ts";
+import { queueProgram, QueueServer } from "../../support/queue_server.ts";
+import { inFolder, runScript } from "../../support/script.ts";
+import { WorkerProcess } from "../../support/fleet_worker.ts";
+
+const ignore = !queueProgram;
+const EMOJI = "models/emoji-diffusion";
+const LEASE = ["--lease", "3"];
+
+/** A request that is drawn in a fifth of a second, as a line of a file. */
+const flower = (seed: number, more: object = {}) => ({
+  prompt: "a nice flower",
+  seed,
+  steps: 2,
+  size: "32x32",
+  ...more,
+});
+const fileOf = (request: object) => filesOf(canonicalRequest(request, EMOJI))[0]!;
+
+/** Writes a file of requests. */
+async function write(folder: string, requests: readonly object[], name = "prompts.jsonl"): Promise<string> {
+  const path = join(folder, name);
+  await Deno.writeTextFile(path, requests.map((request) => `${JSON.stringify(request)}\n`).join(""));
+  return path;
+}
+
+function picturesIn(folder: string): Map<string, Uint8Array> {
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  return new Map(names.map((name) => [name, Deno.readFileSync(join(folder, name))]));
+}
+
+/** Runs fleet.ts. */
+async function fleet(folder: string, url: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await runScript(folder, "fleet.ts", "--queue", url, ...args);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+Deno.test("without a queue submit.ts draws here: each request once, its file by its name, and the wrong ones are told", () =>
+  inFolder(async (folder) => {
+    const requests = [
+      flower(1),
+      flower(2),
+      flower(1),
+      flower(3, { steps: 1000 }),
+      flower(4, { model: "other" }),
+    ];
+    const path = await write(folder, requests);
+    const { code, stdout, stderr } = await runScript(folder, "submit.ts", path, "--out", "pictures");
+    assert.equal(code, 1);
+    assert.deepEqual(stdout.trim().split("\n"), requests.map(fileOf));
+    assert.match(
+      stderr,
+      new RegExp(`^${fileOf(requests[3]!).slice(0, -4)}: Cannot draw: expected steps of at most 150`, "m"),
+    );
+    assert.match(
+      stderr,
+      new RegExp(`^${fileOf(requests[4]!).slice(0, -4)}: Cannot find the model other: `, "m"),
+    );
+    const first = picturesIn(join(folder, "pictures"));
+    assert.deepEqual([...first.keys()], [fileOf(requests[0]!), fileOf(requests[1]!)].sort());
+
+    const times = () =>
+      [...first.keys()].map((name) => Deno.statSync(join(folder, "pictures", name)).mtime!.getTime());
+    const before = times();
+    await write(folder, [flower(1), flower(2)]);
+    assert.equal((await runScript(folder, "submit.ts", path, "--out", "pictures")).code, 0);
+    assert.deepEqual(times(), before);
+  }));
+
+Deno.test({
+  name:
+    "60 requests over 2 workers: one is killed, the queue's server loses its power; each picture is there once, as a single " +
+    "process draws it",
+  ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      const requests = Array.from({ length: 60 }, (_, i) => flower(i));
+      const path = await write(folder, requests);
+      await using server = await QueueServer.start("--appendfsync", "always");
+      const out = join(folder, "fleet");
+      const args = ["--queue", server.url(), "--out", out, ...LEASE];
+      await using killed = new WorkerProcess(args);
+      await using other = new WorkerProcess(args);
+      const done = runScript(folder, "submit.ts", path, "--queue", server.url(), "--wait");
+      await killed.told(/(drawn[^]*){5}/);
+      killed.kill("SIGKILL");
+      await other.told(/(drawn[^]*){10}/);
+      await server.kill();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await server.start();
+      const { code, stdout, stderr } = await done;
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /^60 requests added$/m);
+      assert.equal(stdout, requests.map((request) => `${fileOf(request)}\n`).join(""));
+      other.kill("SIGTERM");
+      assert.equal(await other.ended(), 0, other.text);
+      assert.match(other.text, /does not answer; tries again\n[^]*answers again/);
+
+      const alone = await runScript(folder, "submit.ts", path, "--out", "alone");
+      assert.equal(alone.code, 0, alone.stderr);
+      const pictures = picturesIn(out);
+      assert.equal(pictures.size, 60);
+      assert.deepEqual(pictures, picturesIn(join(folder, "alone")));
+      assert.match(await fleet(folder, server.url(), "--once"), /^models\/emoji-diffusion +0 +0 +0 +0 +60 /m);
+    }),
+});
+
+Deno.test({
+  name:
+    "poison ends in the dead letters with its reason; it is drawn once more, or thrown away, where that is said",
+  ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      await using server = await QueueServer.start();
+      const url = server.url();
+      const [good, bad] = [flower(1), flower(2, { steps: 4 })];
+      const path = await write(folder, [bad, good]);
+      const name = nameOf(canonicalRequest(bad, EMOJI));
+      const args = ["--queue", url, "--out", join(folder, "out")];
+      {
+        await using _worker = new WorkerProcess([...args, "--max-steps", "3"]);
+        const { code, stderr } = await runScript(folder, "submit.ts", path, "--queue", url, "--wait");
+        assert.equal(code, 1);
+        assert.match(
+          stderr,
+          new RegExp(`^${name}: Cannot draw: expected steps of at most 3, got 4$`, "m"),
+        );
+        assert.match(await fleet(folder, url, "--once"), /^models\/emoji-diffusion +0 +0 +0 +1 +1 /m);
+      }
+      const letter = JSON.parse(await fleet(folder, url, "--failed"));
+      assert.deepEqual(letter, {
+        name,
+        model: EMOJI,
+        reason: "Cannot draw: expected steps of at most 3, got 4",
+        request: canonicalRequest(bad, EMOJI),
+      });
+      const again = await runScript(folder, "submit.ts", path, "--queue", url);
+      assert.match(again.stderr, /^1 requests added; 1 failed before: deno task fleet --failed [^\n]*$/m);
+
+      await using worker = new WorkerProcess([...args, "--max-steps", "4"]);
+      await worker.told(/was there/);
+      assert.equal(await fleet(folder, url, "--retry"), `${EMOJI}: 1 are drawn once more\n`);
+      await worker.told(new RegExp(`${name} drawn`));
+      assert.equal(await fleet(folder, url, "--failed"), "");
+      assert.deepEqual(
+        [...picturesIn(join(folder, "out")).keys()].sort(),
+        [fileOf(good), fileOf(bad)].sort(),
+      );
+
+      await write(folder, [flower(3, { steps: 5 })]);
+      assert.equal((await runScript(folder, "submit.ts", path, "--queue", url, "--wait")).code, 1);
+      assert.equal(await fleet(folder, url, "--forget"), `${EMOJI}: 1 are forgotten\n`);
+      assert.equal(await fleet(folder, url, "--failed"), "");
+    }),
+});
+
+Deno.test({
+  name:
+    "a worker that is told to stop finishes its request; told again it gives it back, and another draws it",
+  ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      await using server = await QueueServer.start();
+      const args = ["--queue", server.url(), "--out", join(folder, "out")];
+      const slow = flower(1, { steps: 80 });
+      const path = await write(folder, [slow, flower(2)]);
+      await using first = new WorkerProcess(args);
+      await first.told(/Draws by/);
+      await runScript(folder, "submit.ts", path, "--queue", server.url());
+      while (!/[0-9a-f]{12} +\d+ s/.test(await fleet(folder, server.url(), "--once")));
+      first.kill("SIGTERM");
+      await first.told(/Ends once the request is done/);
+      first.kill("SIGTERM");
+      assert.equal(await first.ended(), 0, first.text);
+      assert.match(first.text, new RegExp(`${fileOf(slow).slice(0, -4)} given back`));
+      assert.deepEqual([...picturesIn(join(folder, "out")).keys()], []);
+
+      await using second = new WorkerProcess(args);
+      await second.told(/Draws by/);
+      while (!/[0-9a-f]{12} +\d+ s/.test(await fleet(folder, server.url(), "--once")));
+      second.kill("SIGTERM");
+      assert.equal(await second.ended(), 0, second.text);
+      assert.deepEqual([...picturesIn(join(folder, "out")).keys()], [fileOf(slow)]); // it came first, and was finished
+    }),
+});
+
+Deno.test({
+  name:
+    "requests of a higher priority come first, and a worker draws all of the model that it has loaded before another's",
+  ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      await using server = await QueueServer.start();
+      const url = server.url();
+      const [a, b] = ["a", "b"].map((name) => `${name}=${join(import.meta.dirname!, "../../..", EMOJI)}`);
+      const of = (model: string, seeds: number[]) => seeds.map((seed) => flower(seed, { model }));
+      const files: [requests: object[], priority: string][] = [
+        [[...of("a", [1, 2]), ...of("b", [1, 2])], "100"],
+        [of("a", [3]), "50"],
+        [of("b", [3]), "1"],
+      ];
+      for (const [requests, priority] of files) {
+        const path = await write(folder, requests);
+        const { code, stderr } = await runScript(
+          folder,
+          "submit.ts",
+          path,
+          "--queue",
+          url,
+          "--priority",
+          priority,
+        );
+        assert.equal(code, 0, stderr);
+      }
+      await using worker = new WorkerProcess([
+        ...["--queue", url, "--out", join(folder, "out"), "--model", a!, "--model", b!],
+      ]);
+      await worker.told(/(drawn[^]*){6}/);
+      const drawn = [...worker.text.matchAll(/^(\w+) drawn/gm)].map(([, name]) => `${name}.png`);
+      const want = [...of("a", [3, 1, 2]), ...of("b", [3, 1, 2])];
+      assert.deepEqual(drawn, want.map(fileOf));
+    }),
+});

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { UnrecoverableError } from "bullmq";
+import type { Redis } from "ioredis";
+import { connect } from "../../../scripts/fleet/connect.ts";
+import { Source } from "../../../scripts/fleet/lease.ts";
+import { Queues, STALLED, STALLS, ticketOf } from "../../../scripts/fleet/queues.ts";
+import { canonicalRequest } from "../../../scripts/fleet/request_name.ts";
+import { Roster } from "../../../scripts/fleet/roster.ts";
+import { queueProgram, QueueServer } from "../../support/queue_server.ts";
+
+const request = (seed: number) => canonicalRequest({ prompt: "a cat", seed }, "sd");
+
+/** A test with a server of its own. */
+function queueTest(name: string, use: (client: Redis, queues: Queues) => Promise<void>): void {
+  const fn = async () => {
+    await using server = await QueueServer.start();
+    const client = await connect(server.url());
+    {
+      await using queues = new Queues(client);
+      await use(client, queues);
+    }
+    client.disconnect();
+  };
+  Deno.test({ name, ignore: !queueProgram, fn });
+}
+
+async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+queueTest("a request is in its queue once, until it is done", async (client, queues) => {
+  assert.deepEqual(await queues.add([request(1), request(2), request(1)], 5), [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assert.deepEqual(await queues.add([request(2), request(3)], 5), ["pending", undefined]);
+  assert.deepEqual(await queues.models(), ["sd"]);
+  const tickets = [1, 2, 3].map((seed) => ticketOf(request(seed)));
+  assert.deepEqual((await queues.counts(["sd"])).get("sd"), { waiting: 3, active: 0, delayed: 0, failed: 0 });
+  await using source = new Source(client, "sd", 10);
+  const held = (await source.take())!;
+  assert.equal(held.job.id, tickets[0]!.name);
+  assert.deepEqual(held.job.data, request(1));
+  await held.job.moveToCompleted(null, held.token, false);
+  assert.deepEqual(await queues.outcomes(tickets), ["done", "pending", "pending"]);
+  assert.equal((await queues.done("sd", 5)).count, 1);
+  assert.deepEqual(await queues.add([request(1)], 5), [undefined]); // its picture tells whether it is drawn again
+});
+
+queueTest(
+  "a lease that is renewed lasts; one that is not lets another worker have the request",
+  async (client, queues) => {
+    await queues.add([request(1)], 5);
+    await using first = new Source(client, "sd", 0.3);
+    const held = (await first.take())!;
+    {
+      using _lease = first.hold(held);
+      await using second = new Source(client, "sd", 0.3);
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      assert.equal(await second.take(), undefined);
+    }
+    await using third = new Source(client, "sd", 0.3);
+    const again = await until(() => third.take());
+    assert.equal(again.job.id, held.job.id);
+    await assert.rejects(
+      held.job.moveToCompleted(null, held.token, false),
+      (error: Error & { code?: unknown }) => {
+        assert.equal(typeof error.code, "number"); // by which a worker knows that it lost the lease
+        return true;
+      },
+    );
+  },
+);
+
+queueTest(
+  "a request at which workers end again and again is a dead letter, and lives again after a retry",
+  async (client, queues) => {
+    await queues.add([request(1)], 5);
+    await using source = new Source(client, "sd", 0.2);
+    for (let ended = 0; ended < STALLS; ended++) {
+      const { job } = await until(() => source.take());
+      assert.equal(job.deferredFailure, undefined);
+    }
+    const { job, token } = await until(() => source.take());
+    assert.ok(job.deferredFailure);
+    await job.moveToFailed(new UnrecoverableError(job.deferredFailure), token);
+    assert.deepEqual(await queues.outcomes([ticketOf(request(1))]), [{ reason: STALLED }]);
+    const [letter] = await Array.fromAsync(queues.failed("sd"));
+    assert.equal(letter!.reason, STALLED);
+
+    assert.equal(await queues.retry("sd"), 1);
+    assert.deepEqual(await queues.outcomes([ticketOf(request(1))]), ["pending"]);
+    const again = await until(() => source.take());
+    assert.equal(again.job.deferredFailure, undefined);
+    assert.equal(again.job.attemptsMade, 0);
+  },
+);
+
+queueTest("workers are known while they tell of themselves", async (client) => {
+  const roster = new Roster(client);
+  const state = {
+    ...{ id: "here:1", device: "none", models: ["sd"], model: undefined, request: undefined },
+    ...{ seconds: 0, done: 0, failed: 0 },
+  };
+  {
+    await using _telling = roster.beat(() => state);
+    const { model: _, request: __, ...told } = state;
+    assert.deepEqual(await until(async () => (await roster.workers())[0]), told);
+  }
+  assert.deepEqual(await roster.workers(), []);
+  await roster.tell({ ...state, id: "gone:2" });
+  await client.del("denoise:worker:gone:2"); // as its time does
+  assert.deepEqual(await roster.workers(), []);
+  assert.deepEqual(await client.smembers("denoise:workers"), []);
+});

@@ -1,0 +1,84 @@
+/** A Valkey or Redis server of its own process, with its own folder, which keeps what it holds in a file. */
+
+const NAMES = ["valkey-server", "redis-server"];
+
+/** The program; undefined where none is installed. */
+export const queueProgram = NAMES.find((name) => {
+  try {
+    return new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync()
+      .success;
+  } catch {
+    return false;
+  }
+});
+
+if (!queueProgram) {
+  console.log("Left out: tests of the queue, as neither valkey-server nor redis-server is installed");
+}
+
+/** One that runs, can be killed, and starts again with its file. */
+export class QueueServer implements AsyncDisposable {
+  readonly #folder = Deno.makeTempDirSync({ prefix: "denoise-queue-" });
+  readonly #port = freePort();
+  readonly #options: readonly string[];
+  #process: Deno.ChildProcess | undefined;
+
+  private constructor(options: readonly string[]) {
+    this.#options = options;
+  }
+
+  /** Starts one, with options of its command line. */
+  static async start(...options: string[]): Promise<QueueServer> {
+    const server = new QueueServer(options);
+    await server.start();
+    return server;
+  }
+
+  /** The address, of one of its databases. */
+  url({ database = 0, login = "" } = {}): string {
+    return `redis://${login && `${login}@`}127.0.0.1:${this.#port}/${database}`;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Starts, with what its file holds. */
+  async start(): Promise<void> {
+    const place = ["--port", String(this.#port), "--bind", "127.0.0.1", "--dir", this.#folder];
+    const file = ["--appendonly", "yes", "--save", ""];
+    this.#process = new Deno.Command(queueProgram!, {
+      args: [...place, ...file, ...this.#options],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    for (;;) {
+      try {
+        const connection = await Deno.connect({ hostname: "127.0.0.1", port: this.#port });
+        connection.close();
+        return;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+
+  /** Ends it at once, as a machine that loses its power does. */
+  async kill(): Promise<void> {
+    this.#process?.kill("SIGKILL");
+    await this.#process?.status;
+    this.#process = undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
+/** A port where nobody listens. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
