@@ -10,8 +10,9 @@ const CACHES: Readonly<Record<string, (options: { threshold?: number }) => StepC
 /** Reads `KIND[:threshold]`, e.g. `first-block:0.1`; the threshold is the kind's own where none is given. */
 export function readCache(text: string): StepCache {
   const [, kind = "", threshold] = /^([^:]*)(?::(.*))?$/.exec(text) ?? [];
-  const isNumber = threshold === undefined || threshold.trim() !== "" && Number.isFinite(Number(threshold));
-  if (Object.hasOwn(CACHES, kind) && isNumber) {
+  const isThreshold = threshold === undefined ||
+    threshold.trim() !== "" && Number.isFinite(Number(threshold)) && Number(threshold) >= 0;
+  if (Object.hasOwn(CACHES, kind) && isThreshold) {
     return CACHES[kind]!(threshold === undefined ? {} : { threshold: Number(threshold) });
   }
   const names = Object.keys(CACHES);

@@ -11,9 +11,13 @@ const SAMPLES = 256; // of larger ones: as many pieces, spread evenly from the f
 const PIECE = 2 ** 12; // bytes
 const SHOWN = 16; // digits
 
-/** Fingerprint of the configs, weights and tokenizers in a model's folder, or of a model's one file. */
+/**
+ * Fingerprint of the configs, weights and tokenizers of some folders of a model, those that are drawn with, or of a model's
+ * one file.
+ */
 export async function fingerprintOfModel(
   model: string,
+  folders: ReadonlySet<string>,
   options: { base?: string | undefined; config?: string | undefined; variant?: string | undefined },
 ): Promise<string> {
   if (isSingleFile(model)) return await fingerprintOfFile(model);
@@ -21,8 +25,8 @@ export async function fingerprintOfModel(
   const { components } = await readIndex(model, { base, config });
   const all: string[] = [];
   for (const [subfolder, name] of Object.entries(components)) {
-    const kind = /Scheduler/.test(name) ? undefined : /Tokenizer/.test(name) ? "tokenizer" : "model";
-    if (!kind) continue; // its config is in the recipe
+    if (!folders.has(subfolder) || /Scheduler/.test(name)) continue; // a scheduler's config is in the recipe
+    const kind = /Tokenizer/.test(name) ? "tokenizer" : "model";
     const library = /^(CLIP|T5)/.test(name) ? "transformers" : "diffusers";
     const { folder, files } = await resolveRepo(model, {
       files: (listing) => neededFiles(listing, { kind, subfolder, variant, library }),

@@ -2,6 +2,7 @@ import type { Recipe } from "denoise";
 import type { AnyPipeline } from "denoise/pipelines";
 import { Model } from "denoise/models";
 import { findLora } from "../../src/io/lora/find.ts";
+import { folderOf } from "../../src/pipelines/open_parts.ts";
 import { fingerprintOfFile, fingerprintOfModel } from "./fingerprint.ts";
 import { readLora } from "./lora.ts";
 import type { Settings } from "./options.ts";
@@ -73,14 +74,17 @@ export async function contentsOf(
   };
 }
 
-/** The fingerprint of a pipeline's files, where no revision names them. */
+/** The fingerprint of a pipeline's files, where no revision names them; another autoencoder is none of them. */
 export async function weightsOf(
   pipeline: AnyPipeline,
   model: string,
-  options: Parameters<typeof fingerprintOfModel>[1],
+  { vae, ...options }: Parameters<typeof fingerprintOfModel>[2] & { vae?: string | undefined },
 ): Promise<string | undefined> {
   const [[, first]] = modelsOf(pipeline);
-  return first.revision === undefined ? await fingerprintOfModel(model, options) : undefined;
+  if (first.revision !== undefined) return undefined;
+  const folders = new Set(Object.keys(pipeline.parts).map(folderOf));
+  if (vae !== undefined) folders.delete("vae");
+  return await fingerprintOfModel(model, folders, options);
 }
 
 /** One alone stands by itself in a recipe. */

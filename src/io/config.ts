@@ -70,8 +70,8 @@ export function withCheck<S extends z.ZodObject>(
   );
 }
 
-/** A whole number above 0. */
-export const positive: z.ZodInt = z.int().positive();
+/** A whole number above 0; sizes that no model has would take the memory of the host before weights could tell. */
+export const positive: z.ZodInt = z.int().positive().max(2 ** 24);
 
 /** A key that nothing here reads: of training, of generation, or about the file. */
 export const ignoredKey: z.ZodOptional<z.ZodUnknown> = z.unknown().optional();

@@ -38,7 +38,7 @@ export async function openParts<const Classes extends Readonly<Record<string, Pa
     name,
     type,
     names,
-    subfolder: name.replaceAll(/[A-Z\d]/g, (c) => `_${c.toLowerCase()}`), // textEncoder2: text_encoder_2
+    subfolder: folderOf(name),
   }));
   // what is last, the denoiser and the autoencoder, says best that this is another kind of pipeline
   if (options.vae !== undefined && !("vae" in classes)) {
@@ -78,6 +78,11 @@ export async function openParts<const Classes extends Readonly<Record<string, Pa
   if (limited) storeToFit(limited, limited.workspace, memory ?? Infinity);
   tellPlan(parts, pathOrRepo, options);
   return parts as OpenedParts<Classes>;
+}
+
+/** The folder of a part, which is its name in model_index.json, too: text_encoder_2 for textEncoder2. */
+export function folderOf(part: string): string {
+  return part.replaceAll(/[A-Z\d]/g, (c) => `_${c.toLowerCase()}`);
 }
 
 interface TokenizerClass {

@@ -94,8 +94,9 @@ export abstract class TextTokenizer<Config extends TextTokenizerConfig> {
    */
   addToken(token: string, count = 1): readonly number[] {
     if (token === "" || this.#codec.idOf(token) !== undefined) {
+      const got = token === "" ? "no letters" : "one that the tokenizer knows";
       throw new RangeError(
-        `Cannot add the token ${JSON.stringify(token)}: expected a new one, got one that the tokenizer knows`,
+        `Cannot add the token ${JSON.stringify(token)}: expected a new one, got ${got}; name another`,
       );
     }
     const first = Math.max(this.#codec.free, ...[...this.#further.keys()].map((id) => id + 1));

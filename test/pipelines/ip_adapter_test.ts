@@ -14,7 +14,9 @@ import {
 import { UniPCMultistepScheduler } from "../../src/schedulers/mod.ts";
 import { cat } from "../../src/tensor/mod.ts";
 import { readTensors } from "../support/arrays.ts";
+import { TestFolder } from "../support/files.ts";
 import { fixture } from "../support/fixtures.ts";
+import { readRaw, safetensorsOf } from "../support/raw_tensors.ts";
 import { assertTensor, onHost, upload } from "../support/tensors.ts";
 import { device } from "../support/device.ts";
 
@@ -134,6 +136,20 @@ Deno.test("IP-Adapters that do not fit are refused in one line", async () => {
   await assert.rejects(
     pipeline.loadIpAdapter(`${base}/controlnet/diffusion_pytorch_model.safetensors`),
     /ControlNetModel/,
+  );
+  using files = new TestFolder();
+  const tensors = await readRaw(`${folder}/plus.safetensors`);
+  const without = (name: string, lost: RegExp) =>
+    files.write(name, safetensorsOf(new Map([...tensors].filter(([key]) => !lost.test(key)))));
+  for (const lost of [/^ip_adapter\.1\.to_k_ip/, /^ip_adapter/]) {
+    await assert.rejects(
+      pipeline.loadIpAdapter(without("lost.safetensors", lost)),
+      /Cannot load an IP-Adapter from a single file: expected "ip_adapter\.1\.to_k_ip\.weight" in it, got no such key/,
+    );
+  }
+  await assert.rejects(
+    pipeline.loadIpAdapter(without("lost.safetensors", /^image_proj/)),
+    /Cannot load an IP-Adapter from a single file: expected "image_proj\.latents" in it, got no such key/,
   );
   await pipeline.loadIpAdapter(folder, { weightName: "plus.safetensors" });
   await assert.rejects(

@@ -97,7 +97,7 @@ Deno.test("what is no textual inversion of the model is refused, and nothing of 
     ],
     [nan, /expected numbers in "<x>", got NaN or infinity/],
     [two, /expected the vectors of one token, got <x>, <y>/],
-    [cube, /expected a textual inversion, vectors of one token, got/],
+    [cube, /expected a textual inversion, vectors of one token, got F32 \[1, 1, 2\] in "<x>"/],
     [`${folder}/both.safetensors`, /it was made for another model/],
     [
       `${emoji}/unet/diffusion_pytorch_model.safetensors`,
@@ -105,6 +105,7 @@ Deno.test("what is no textual inversion of the model is refused, and nothing of 
     ],
     [`${folder}/learned_embeds.bin`, /Cannot add the token "<one>": expected a new one/],
     [`${folder}/bare.safetensors`, /Cannot add the token "flower<\/w>": expected a new one/, "flower</w>"],
+    [`${folder}/bare.safetensors`, /Cannot add the token "": expected a new one, got no letters/, ""],
     [`${folder}/none.bin`, /no such file/],
   ];
   for (const [path, message, token] of wrong) {

@@ -224,6 +224,7 @@ Deno.test("generate.ts refuses what the arguments alone decide before it loads a
         /^Cannot take 0 --ip-adapter with 1 --ip-image: expected one picture for each\n$/,
       ],
       [["--mask", "a.png"], /^Cannot take --mask alone: expected --image too, /],
+      [["--cache", "easy:-1"], /^Cannot take --cache easy:-1: expected first-block, tea or easy, or e\.g\. /],
       [["--strength", "0.5"], /^Cannot take --strength alone: expected --image too, /],
       [
         ["--true-cfg", "2"],

@@ -100,6 +100,27 @@ Deno.test("--replay says what is not as it was, and draws all the same", () =>
     );
   }));
 
+Deno.test("a model's folder draws with what nothing here reads in it, and with another autoencoder in place of its own", () =>
+  inFolder(async (folder) => {
+    const model = join(folder, "model");
+    Deno.mkdirSync(model);
+    copy(join(root, "test/fixtures/stable_diffusion_xl/pipeline"), model);
+    const index = join(model, "model_index.json");
+    const parts = JSON.parse(Deno.readTextFileSync(index));
+    Object.assign(parts, {
+      feature_extractor: ["transformers", "CLIPImageProcessor"], // its folder has no weights
+      safety_checker: ["stable_diffusion", "StableDiffusionSafetyChecker"], // it has no folder
+    });
+    Deno.writeTextFileSync(index, JSON.stringify(parts));
+    Deno.mkdirSync(join(model, "feature_extractor"));
+    Deno.writeTextFileSync(join(model, "feature_extractor/preprocessor_config.json"), "{}");
+    await draw(folder, "--model", "model", "--steps", "2", "--size", "16x16", "--out", "a.png");
+    const { stderr } = await draw(folder, "--replay", "a.png", "--out", "b.png");
+    assert.doesNotMatch(stderr, /Not all is as/);
+    Deno.renameSync(join(model, "vae"), join(folder, "other"));
+    await draw(folder, ...["--model", "model", "--vae", "other", "--steps", "2"]);
+  }));
+
 Deno.test("--replay of what is no picture of Denoise's says what it is", () =>
   inFolder(async (folder) => {
     const pixel = { width: 1, height: 1, channels: 1, data: new Uint8Array(1) } as const;

@@ -38,9 +38,12 @@ export async function readTextualInversion(path: string): Promise<TextualInversi
     const { shape } = info;
     const isRows = shape.length === 1 || shape.length === 2 && shape[0]! <= MOST;
     if (!isRows || size(shape) === 0 || !isNumeric(info.dtype)) {
-      const kind = modelKind([...checkpoint.tensors.keys()])?.name ?? `${key} ${formatShape(shape)}`;
+      const kind = modelKind([...checkpoint.tensors.keys()])?.name;
+      const got = kind === undefined || kind === "a textual inversion"
+        ? `${info.dtype} ${formatShape(shape)} in "${key}"`
+        : kind;
       throw new TypeError(
-        `Cannot load ${path}: expected a textual inversion, vectors of one token, got ${kind}`,
+        `Cannot load ${path}: expected a textual inversion, vectors of one token, got ${got}`,
       );
     }
     const width = shape.at(-1)!;

@@ -14,7 +14,7 @@ export function ipAdapterConfig(tensors: Infos): Record<string, unknown> {
       `Cannot load an IP-Adapter: expected one that sees pictures by CLIP, got a FaceID ("${isFace}"), which is not built`,
     );
   }
-  const layers = Math.ceil(countOf(tensors, "ip_adapter.") / 2); // odd numbers
+  const layers = Math.max(1, Math.ceil(countOf(tensors, "ip_adapter.") / 2)); // odd numbers
   const attention_dims = Array.from(
     { length: layers },
     (_, i) => shape(`ip_adapter.${2 * i + 1}.to_k_ip.weight`)[0],

@@ -58,7 +58,7 @@ const kinds: readonly Kind[] = [
     folder: "ip_adapter",
     className: "IPAdapter",
     prefixes: [""],
-    mark: /^ip_adapter\.1\.to_k_ip\.weight$/,
+    mark: /^(?:ip_adapter|image_proj)\./, // what else it must have, its config says
     config: ipAdapterConfig,
     view: ipAdapterView,
   },

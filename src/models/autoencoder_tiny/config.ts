@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type ConfigSchema, positive, withCheck } from "../../io/config.ts";
+import { type ConfigSchema, ignoredKey, positive, withCheck } from "../../io/config.ts";
 import { actFnNames } from "../../nn/activations.ts";
 
 /** An AutoencoderTiny's config: the keys of its config.json, of which files may lack some. */
@@ -60,6 +60,8 @@ const keys = z.looseObject({
   latent_shift: z.number().default(0.5),
   scaling_factor: z.number().positive().default(1),
   shift_factor: z.number().default(0),
+  block_out_channels: ignoredKey, // the decoder's, which diffusers writes twice
+  force_upcast: ignoredKey, // a test of diffusers' pipelines; nothing of it is in the model
 });
 
 /** Checks an AutoencoderTiny's config and fills in its defaults. */

@@ -35,6 +35,11 @@ for (const name of ["base", "shallow", "taef2"]) {
   });
 }
 
+Deno.test("AutoencoderTiny knows all keys of the configs that diffusers writes", async () => {
+  const onNotice = (line: string) => assert.fail(line);
+  using _vae = await AutoencoderTiny.fromPretrained(folder("base"), { onNotice });
+});
+
 Deno.test("AutoencoderTiny in bands computes what it computes at once", async () => {
   using vae = await AutoencoderTiny.fromPretrained(folder("base"), { dtype: "f32" });
   const image = randn([1, 3, 420, 16]);

@@ -71,6 +71,7 @@ const changes: [object, string][] = [
     'class_embed_type to be one of "timestep", "identity", got "projection"',
   ],
   [{ norm_num_groups: null }, "norm_num_groups to be a number, got null"],
+  [{ block_out_channels: [4e9, 8] }, "block_out_channels[0] to be at most 16777216, got 4000000000"],
   [
     { attn_norm_num_groups: 3 },
     "attn_norm_num_groups to be a divisor of 2, which is in block_out_channels, got 3",
