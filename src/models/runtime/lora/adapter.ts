@@ -9,20 +9,41 @@ import { bytesOfMatrices, type Matrices, readMatrices } from "./matrices.ts";
 import { expectFinite } from "./merged.ts";
 import type { Applied } from "./merge_groups.ts";
 
+/** Shapes of the layers that low-rank products are added to. */
+interface ProductShapes {
+  /** Shapes of their weights, with as many columns as the adapter's matrices have. */
+  readonly shapes: ReadonlyMap<string, Shape>;
+  /** Columns of those layers whose weights have others. */
+  readonly widths: ReadonlyMap<string, number>;
+}
+
+/** The shapes for an adapter's products; layers of `widens` may have other columns than their weights. */
+export function shapesOf(
+  { pairs }: Placed,
+  shapeOf: (layer: string) => Shape,
+  widens: readonly string[],
+): ProductShapes {
+  const shapes = new Map(pairs.map(({ layer }) => [layer, shapeOf(layer)]));
+  const widths = new Map<string, number>();
+  for (const { layer, pair: { down: { shape: [, width] } } } of pairs) {
+    const [rows, columns] = shapes.get(layer)!;
+    if (!widens.includes(layer) || width === columns) continue;
+    widths.set(layer, width!);
+    shapes.set(layer, [rows!, width!]);
+  }
+  return { shapes, widths };
+}
+
 /** What an adapter is. */
-interface AdapterParts {
+interface AdapterParts extends ProductShapes {
   readonly name: string;
   readonly scale: AdapterScale;
   readonly placed: Placed;
   readonly open: () => Promise<Checkpoint>;
   /** Type of its matrices in memory. */
   readonly dtype: DType;
-  /** Shapes of the weights of layers with products, with as many columns as its matrices have. */
-  readonly shapes: ReadonlyMap<string, Shape>;
   /** Those of the model. */
   readonly layers: LayerNames;
-  /** Columns of those layers whose weights have others. */
-  readonly widths: ReadonlyMap<string, number>;
   /** Told whenever it is read. */
   readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
 }

@@ -8,10 +8,10 @@ import type { Checkpoint } from "../../../io/formats/checkpoint.ts";
 import type { Layers, Placed } from "../../../io/lora/match.ts";
 import type { UploadProgress } from "../../../io/upload/upload.ts";
 import type { Weights } from "../weights.ts";
-import { Adapter } from "./adapter.ts";
+import { Adapter, shapesOf } from "./adapter.ts";
 import { type AdapterScale, LayerNames } from "./adapter_scale.ts";
 import type { Applied } from "./merge_groups.ts";
-import { MergedWeights } from "./merged.ts";
+import { Merging } from "./merging.ts";
 import { Products } from "./products.ts";
 import type { Releasable, Scales } from "./scales.ts";
 
@@ -42,21 +42,16 @@ export class Adapters {
   readonly #device: Device;
   readonly #weights: Weights;
   readonly #dtype: DType;
-  readonly #forget: () => void;
   readonly #widens: readonly string[];
   #adapters: ReadonlyMap<string, Adapter> = new Map();
   /** Of all adapters; none while the weights are not in memory. */
   readonly #products: Products;
-  readonly #merged: MergedWeights;
+  readonly #merging: Merging;
   /** Names of adapters that are part of the weights for good, and all that they change there, in order. */
   #baked: { readonly names: readonly string[]; readonly changes: readonly Applied[] } = {
     names: [],
     changes: [],
   };
-  /** Number of changes of weights that are not finished. */
-  #merging = 0;
-  /** True after a change of weights that failed. */
-  #isStale = false;
   /** True while the weights are in memory, and the adapters with them. */
   #loaded = false;
   /** Names of those that are being read. */
@@ -70,10 +65,9 @@ export class Adapters {
   constructor(weights: Weights, dtype: DType, { scales, forget, open, widens }: AdaptersParts) {
     this.#device = scales.device;
     this.#products = new Products(weights, scales, forget);
-    this.#merged = new MergedWeights(this.#device, weights, open);
+    this.#merging = new Merging({ device: this.#device, weights, open, forget });
     this.#weights = weights;
     this.#dtype = dtype;
-    this.#forget = forget;
     this.#widens = widens;
   }
 
@@ -126,12 +120,13 @@ export class Adapters {
   set(scales: Readonly<Record<string, AdapterScale>>): Promise<void> {
     for (const name of Object.keys(scales)) this.#find(name);
     const others = [...this.#adapters].filter(([name, { scale }]) => scale !== (scales[name] ?? 0));
-    if (others.length === 0 && !this.#isStale) return Promise.resolve();
+    if (others.length === 0 && !this.#merging.isStale) return Promise.resolve();
     const rescalings = others.map(([name, adapter]) => adapter.rescaling(scales[name] ?? 0));
     for (const rescale of rescalings) rescale();
     this.#free(this.#products.send());
-    const isMerging = this.#loaded && (this.#isStale || others.some(([, { isMerged }]) => isMerged));
-    return isMerging ? this.#change(() => this.#merge()) : Promise.resolve();
+    const isMerging = this.#loaded &&
+      (this.#merging.isStale || others.some(([, { isMerged }]) => isMerged));
+    return isMerging ? this.#change(() => this.#merging.become(this.#applied)) : Promise.resolve();
   }
 
   /** True if an adapter is merged into weights, so that `set` takes about as long as loading it. */
@@ -168,8 +163,8 @@ export class Adapters {
         );
       }
       const products = all.flatMap((one) => one.productsAsChanges()); // last, as calls have them
-      const changes = [...this.#changesOf(all), ...products];
-      await this.#merge(changes);
+      const changes = [...this.#applied, ...products];
+      await this.#merging.become(changes, { before: this.#applied });
       this.#baked = { names: [...this.#baked.names, ...this.#adapters.keys()], changes };
       this.#adapters = new Map();
       this.#free([...this.#products.clear(), ...take(all)]);
@@ -184,8 +179,8 @@ export class Adapters {
     return this.#change(async () => {
       if (!this.#loaded) await this.#readAll(signal);
       this.#loaded = true;
-      this.#merged.forget(new Set(weights));
-      await this.#merge(undefined, signal);
+      this.#merging.forget(new Set(weights));
+      await this.#merging.become(this.#applied, { signal });
     });
   }
 
@@ -194,10 +189,7 @@ export class Adapters {
    * @internal
    */
   expectMerged(model: string): void {
-    if (this.#merging === 0) return;
-    throw new Error(
-      `Cannot run ${model}: adapters are being merged into its weights; await what sets, loads or removes them`,
-    );
+    this.#merging.expectDone(model);
   }
 
   /**
@@ -216,7 +208,7 @@ export class Adapters {
     void this.#change(() => {
       if (this.#loaded) this.#free(this.#products.clear());
       this.#loaded = false;
-      this.#merged.forget();
+      this.#merging.forget();
       this.#free(take([...this.#adapters.values()]));
       return Promise.resolve();
     });
@@ -233,18 +225,9 @@ export class Adapters {
     open: () => Promise<Checkpoint>,
     { scale, signal, onProgress }: AttachOptions,
   ): Promise<void> {
-    const shapes = new Map(
-      placed.pairs.map(({ layer }) => [layer, this.#weights.tensor(`${layer}.weight`)!.shape]),
-    );
-    const widths = new Map<string, number>();
-    for (const { layer, pair: { down: { shape: [, width] } } } of placed.pairs) {
-      const [rows, columns] = shapes.get(layer)!;
-      if (!this.#widens.includes(layer) || width === columns) continue;
-      widths.set(layer, width!);
-      shapes.set(layer, [rows!, width!]);
-    }
     const adapter = new Adapter(this.#device, {
-      ...{ name, scale, placed, open, shapes, onProgress, widths },
+      ...{ name, scale, placed, open, onProgress },
+      ...shapesOf(placed, (layer) => this.#weights.tensor(`${layer}.weight`)!.shape, this.#widens),
       dtype: this.#dtype,
       layers: this.#layerNames ??= new LayerNames(this.#weights.tensors.keys()),
     });
@@ -292,11 +275,11 @@ export class Adapters {
   async #replace(adapters: ReadonlyMap<string, Adapter>): Promise<void> {
     const gone = [...this.#adapters].filter(([name]) => !adapters.has(name)).map(([, adapter]) => adapter);
     if (this.#loaded) {
-      await this.#merge(this.#changesOf(adapters.values()));
+      await this.#merging.become(this.#changesOf(adapters.values()), { before: this.#applied });
       try {
         this.#free(await this.#products.become(adapters));
       } catch (error) {
-        await this.#merge();
+        await this.#merging.become(this.#applied);
         throw error;
       }
     }
@@ -304,26 +287,9 @@ export class Adapters {
     this.#free(take(gone));
   }
 
-  /** Gives weights in memory these changes, by default those of all adapters; if it fails, those of before. */
-  async #merge(changes?: readonly Applied[], signal?: AbortSignal): Promise<void> {
-    const all = this.#changesOf(this.#adapters.values());
-    const begin = () => {
-      if (started) return;
-      started = true;
-      this.#merging++;
-      this.#forget();
-    };
-    let started = false;
-    try {
-      await this.#merged.become(changes ?? all, begin, signal);
-      this.#isStale = false;
-    } catch (error) {
-      this.#isStale = !changes;
-      if (started && changes) await this.#merged.become(all, begin);
-      throw error;
-    } finally {
-      if (started) this.#merging--;
-    }
+  /** All that its adapters change in weights now. */
+  get #applied(): Applied[] {
+    return this.#changesOf(this.#adapters.values());
   }
 
   /** All that adapters change in weights, those that were baked among them. */
