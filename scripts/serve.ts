@@ -37,6 +37,8 @@ const handler = createHandler(drawer, {
   key,
   hosts: isLocal ? LOOPBACK : undefined,
   body: settings["max-body"],
+  log: (entry) => console.log(JSON.stringify(entry)),
+  logPrompts: settings["log-prompts"],
 });
 const server = listen();
 

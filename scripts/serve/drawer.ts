@@ -14,6 +14,7 @@ import { enlarged } from "../../src/io/terminal/preview_writer.ts";
 import { drawing, inBatches } from "../generate/draw.ts";
 import { readLora, schedulesOf } from "../generate/lora.ts";
 import { recipeOf } from "../generate/recipe.ts";
+import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
 import { type ModelOptions, Models, type Offer } from "./models.ts";
 import { Queue } from "./queue.ts";
 import { RefusalError } from "./refusal.ts";
@@ -104,6 +105,7 @@ export class Drawer implements AsyncDisposable {
   readonly #queue: Queue;
   /** Bytes of the pictures of all requests that wait or are drawn. */
   #held = 0;
+  readonly #listeners: ((event: DrawerEvent) => void)[] = [];
   readonly #kept: Pick<ModelOptions, "memory" | "quantize">;
 
   private constructor(device: Device, models: Models, options: DrawerOptions) {
@@ -134,6 +136,11 @@ export class Drawer implements AsyncDisposable {
     return this.#models.loras;
   }
 
+  /** Models whose weights are in the device's memory, or some of them. */
+  get loaded(): number {
+    return this.#models.loaded;
+  }
+
   /** Requests that wait. */
   get waiting(): number {
     return this.#queue.waiting;
@@ -150,23 +157,37 @@ export class Drawer implements AsyncDisposable {
    * wait. If the device is lost, another is opened, and the request drawn once more.
    */
   async draw(request: DrawRequest, options: DrawOptions = {}): Promise<Drawing> {
-    const { signal, onProgress = () => {} } = options;
-    const task = await this.#taskOf(request);
-    signal?.throwIfAborted();
-    const onAhead = (ahead: number) => onProgress({ phase: "waiting", ahead });
-    const { bytes } = task.pictures;
-    if (this.#held > 0 && this.#held + bytes > HELD) {
-      throw new RefusalError(
-        "busy",
-        "Cannot draw: the pictures of requests in the queue fill it; try again later",
-      );
-    }
-    this.#held += bytes;
+    const { signal, onProgress } = options;
+    const begun = performance.now();
+    let turn: number | undefined;
+    let task: Task | undefined;
+    let [steps, pictures] = [0, 0];
+    const told = (progress: DrawProgress) => {
+      if (progress.phase === "loading") turn ??= performance.now();
+      if (progress.phase === "drawing") [steps, pictures] = [steps + 1, progress.drawn];
+      onProgress?.(progress);
+    };
+    const tell = (outcome: DrawnEvent["outcome"]) => {
+      const end = performance.now();
+      const [waited, seconds] = [(turn ?? end) - begun, end - (turn ?? end)].map((ms) => ms / 1000);
+      const numbers = { pictures, steps, waited: waited!, seconds: seconds! };
+      this.#tell({ event: "drawing", outcome, ...task && aboutOf(task), ...numbers });
+    };
     try {
-      return await this.#queue.run(() => this.#withinTime(task, options), { signal, onAhead });
-    } finally {
-      this.#held -= bytes;
+      task = await this.#taskOf(request);
+      const drawing = await this.#inTurn(task, { ...options, onProgress: told });
+      pictures = drawing.pictures.length;
+      tell("succeeded");
+      return drawing;
+    } catch (error) {
+      tell(outcomeOf(error, signal));
+      throw error;
     }
+  }
+
+  /** Tells a listener what happens from now on. */
+  listen(listener: (event: DrawerEvent) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Throws a RefusalError for a request that would be refused, and draws nothing. */
@@ -189,6 +210,29 @@ export class Drawer implements AsyncDisposable {
 
   async #taskOf(request: DrawRequest): Promise<Task> {
     return await taskOf(readRequest(request), this.#models, this.limits, this.device);
+  }
+
+  async #inTurn(task: Task, options: DrawOptions): Promise<Drawing> {
+    const { signal, onProgress = () => {} } = options;
+    signal?.throwIfAborted();
+    const onAhead = (ahead: number) => onProgress({ phase: "waiting", ahead });
+    const { bytes } = task.pictures;
+    if (this.#held > 0 && this.#held + bytes > HELD) {
+      throw new RefusalError(
+        "busy",
+        "Cannot draw: the pictures of requests in the queue fill it; try again later",
+      );
+    }
+    this.#held += bytes;
+    try {
+      return await this.#queue.run(() => this.#withinTime(task, options), { signal, onAhead });
+    } finally {
+      this.#held -= bytes;
+    }
+  }
+
+  #tell(event: DrawerEvent): void {
+    for (const listener of this.#listeners) listener(event);
   }
 
   async #withinTime(task: Task, options: DrawOptions): Promise<Drawing> {
@@ -222,6 +266,7 @@ export class Drawer implements AsyncDisposable {
       return await this.#attempt(task, options);
     } catch (error) {
       if (!(error instanceof DeviceLostError)) throw error;
+      this.#tell({ event: "device lost" });
       await this.device.reopen();
       this.#models.forget();
       return await this.#attempt(task, options);
@@ -273,4 +318,9 @@ export class Drawer implements AsyncDisposable {
     }
     return { pictures, notices: [...notices] };
   }
+}
+
+/** What a log may say of a task. */
+function aboutOf({ model, settings }: Task): Pick<DrawnEvent, "model" | "settings"> {
+  return { model: model.name, settings };
 }

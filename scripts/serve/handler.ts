@@ -1,8 +1,12 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { routePath } from "hono/route";
 import type { Drawer } from "./drawer.ts";
 import { ownHost, withKey } from "./guard.ts";
 import { Jobs } from "./jobs.ts";
+import { type LogEntry, logEntry } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { openApi } from "./openapi.ts";
 import { RefusalError } from "./refusal.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { openAIRoutes } from "./routes/openai.ts";
@@ -19,6 +23,10 @@ export interface HandlerOptions {
   readonly hosts?: readonly string[] | undefined;
   /** Bytes of a request's body; 64 MiB by default. */
   readonly body?: number | undefined;
+  /** Takes the lines of a log, without prompts. */
+  readonly log?: ((entry: LogEntry) => void) | undefined;
+  /** True if these lines have the prompts, too. */
+  readonly logPrompts?: boolean | undefined;
 }
 
 /** Bytes of a body where an operator says nothing else. */
@@ -34,8 +42,19 @@ export const BODY: number = 2 ** 26;
  */
 export function createHandler(
   drawer: Drawer,
-  { key, hosts, body = BODY }: HandlerOptions = {},
+  options: HandlerOptions = {},
 ): (request: Request) => Promise<Response> {
+  const app = createApp(drawer, options);
+  return async (request) => await app.fetch(request);
+}
+
+/** The same with its routes. */
+export function createApp(
+  drawer: Drawer,
+  { key, hosts, body = BODY, log, logPrompts = false }: HandlerOptions,
+): Hono {
+  const metrics = new Metrics(drawer);
+  if (log) drawer.listen((event) => log(logEntry(event, logPrompts)));
   const store = new PictureStore();
   const app = new Hono();
   app.onError((error, context) =>
@@ -45,11 +64,17 @@ export function createHandler(
     throw new RefusalError("not found", `Cannot find ${req.method} ${req.path}`);
   });
   app.use(async (context, next) => {
+    const begun = performance.now();
     await next();
     context.header("X-Content-Type-Options", "nosniff");
+    const [{ method }, route, { status }] = [context.req, routePath(context, -1), context.res];
+    metrics.answered(method, route, status);
+    log?.(logEntry({ event: "request", method, route, status, ms: performance.now() - begun }, false));
   });
   app.use(ownHost(hosts));
   app.get("/healthz", (context) => context.json({ status: "ok" }));
+  const document = openApi();
+  app.get("/openapi.json", (context) => context.json(document));
   app.get("/pictures/:name", (context) => { // which is as good as a key
     const name = context.req.param("name");
     const picture = store.get(name);
@@ -71,8 +96,12 @@ export function createHandler(
       );
     },
   }));
+  app.get("/metrics", async (context) => {
+    const { type, text } = await metrics.text();
+    return context.body(text, 200, { "Content-Type": type });
+  });
   app.route("/v1/jobs", jobRoutes(new Jobs(drawer, store)));
   app.route("/sdapi/v1", sdapiRoutes(drawer));
   app.route("/v1", openAIRoutes(drawer, store));
-  return async (request) => await app.fetch(request);
+  return app;
 }

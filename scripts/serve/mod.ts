@@ -7,8 +7,10 @@ export {
   type DrawOptions,
   type DrawProgress,
 } from "./drawer.ts";
+export type { DrawerEvent, DrawnEvent } from "./events.ts";
 export { LOOPBACK } from "./guard.ts";
 export { BODY, createHandler, type HandlerOptions } from "./handler.ts";
+export type { LogEntry } from "./log.ts";
 export type { Size } from "../command_line/options.ts";
 export type { ModelOptions, Offer } from "./models.ts";
 export { RefusalError, type RefusalKind } from "./refusal.ts";

@@ -111,6 +111,14 @@ export class Models implements Disposable {
     return [...this.#loras.keys()];
   }
 
+  /** Models whose weights are in memory, or some of them. */
+  get loaded(): number {
+    return [...this.#models.values()].filter(({ pipeline }) =>
+      modelsOf(pipeline.parts).some(({ loaded }) => loaded)
+    )
+      .length;
+  }
+
   /** A model by its name; the first where none is said. */
   find(name: string = this.names[0]!): OfferedModel {
     return found(name, "model", this.#models);

@@ -53,6 +53,7 @@ export const options = {
   "max-count": option.count("pictures of a request", LIMITS.count),
   "max-seconds": option.count("from a request's turn to its last picture", LIMITS.seconds),
   "max-waiting": option.count("requests in the queue", LIMITS.waiting, 0),
+  "log-prompts": option.flag("the log has the prompts, too"),
   "max-body": { ...option.memory("of a request's body"), value: BODY, shown: "64MiB" },
 };
 

@@ -5,7 +5,7 @@ import { problemOf } from "../../../src/io/config.ts";
 import { type Format, FORMATS } from "../formats.ts";
 import { maskOfAlpha } from "../pictures.ts";
 import { RefusalError } from "../refusal.ts";
-import { type DrawRequest, requestKeys } from "../request.ts";
+import { type DrawRequest, requestKeys, requestSchema } from "../request.ts";
 
 /** How a request is to be answered. */
 interface Answer {
@@ -44,11 +44,22 @@ const shape = {
   user: z.string(),
 };
 const schema = z.object(shape).partial();
-
 /** Our own settings that a client may say beside them, e.g. in the Python client's extra_body. */
 const OWN = requestKeys.filter((name) =>
   !["prompt", "model", "count", "size", "image", "mask"].includes(name)
 );
+
+/** The schema of a request of images/generations. */
+export const generationSchema: z.ZodObject = z.object({
+  ...Object.fromEntries(OWN.map((name) => [name, requestSchema.shape[name]!])),
+  ...shape,
+}).partial();
+
+/** The schema of the form of images/edits. */
+export const editSchema: z.ZodObject = generationSchema.extend({
+  image: z.union([z.file(), z.array(z.file())]),
+  mask: z.file().optional(),
+});
 
 /** Reads a request's JSON. */
 export function readImageParams(value: unknown): ImageParams {

@@ -18,12 +18,14 @@ interface UnderWay {
   preview?: Uint8Array;
 }
 
-const optionsSchema = z.looseObject({
+/** Options that may be set. */
+export const optionsSchema = z.looseObject({
   sd_model_checkpoint: z.string(),
   CLIP_stop_at_last_layers: z.literal(1),
 })
   .partial();
-const pngInfoSchema = z.looseObject({ image: z.string() });
+/** A request of png-info. */
+export const pngInfoSchema = z.looseObject({ image: z.string() });
 
 /** A1111's API, as its clients call it below /sdapi/v1. */
 export function sdapiRoutes(drawer: Drawer): Hono {

@@ -1,0 +1,121 @@
+import { version } from "denoise";
+import { z } from "zod";
+import { requestSchema } from "./request.ts";
+import { editSchema, generationSchema } from "./routes/openai_params.ts";
+import { optionsSchema, pngInfoSchema } from "./routes/sdapi.ts";
+import { img2imgSchema, txt2imgSchema } from "./routes/sdapi_params.ts";
+
+/** A route as the document tells it. */
+interface Operation {
+  readonly summary: string;
+  readonly body?: z.ZodType;
+  /** Of the body; JSON by default. */
+  readonly takes?: string;
+  /** Of the answer; JSON by default. */
+  readonly gives?: string;
+  readonly status?: number;
+}
+
+const sdapi = (summary: string): Operation => ({ summary: `A1111: ${summary}` });
+
+/** All routes of the API, by method and path. */
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  "GET /healthz": { summary: "Says that the server is there" },
+  "GET /openapi.json": { summary: "This document" },
+  "GET /metrics": { summary: "Numbers for Prometheus", gives: "text/plain" },
+  "GET /pictures/{name}": { summary: "A picture, for an hour", gives: "image/*" },
+  "GET /v1/models": { summary: "The models, in OpenAI's form" },
+  "GET /v1/models/{name}": { summary: "A model" },
+  "POST /v1/images/generations": {
+    summary: "Draws, as OpenAI's API has it",
+    body: generationSchema,
+  },
+  "POST /v1/images/edits": {
+    summary: "Changes a picture, as OpenAI's API has it",
+    body: editSchema,
+    takes: "multipart/form-data",
+  },
+  "POST /v1/jobs": { summary: "Begins to draw, and answers at once", body: requestSchema, status: 202 },
+  "GET /v1/jobs/{id}": { summary: "A job" },
+  "DELETE /v1/jobs/{id}": { summary: "Cancels a job, or forgets one that has ended" },
+  "GET /v1/jobs/{id}/events": {
+    summary: "Progress, previews and the end of a job, as server-sent events",
+    gives: "text/event-stream",
+  },
+  "POST /sdapi/v1/txt2img": { ...sdapi("draws"), body: txt2imgSchema },
+  "POST /sdapi/v1/img2img": { ...sdapi("changes a picture"), body: img2imgSchema },
+  "GET /sdapi/v1/progress": sdapi("how far the picture is that is drawn"),
+  "POST /sdapi/v1/interrupt": sdapi("ends the picture that is drawn"),
+  "POST /sdapi/v1/png-info": { ...sdapi("a PNG's settings"), body: pngInfoSchema },
+  "GET /sdapi/v1/options": sdapi("the model that is drawn with"),
+  "POST /sdapi/v1/options": { ...sdapi("sets the model that is drawn with"), body: optionsSchema },
+  "GET /sdapi/v1/sd-models": sdapi("the models"),
+  "GET /sdapi/v1/loras": sdapi("the LoRAs"),
+  "GET /sdapi/v1/samplers": sdapi("the samplers"),
+  "GET /sdapi/v1/schedulers": sdapi("the schedules"),
+  "GET /sdapi/v1/cmd-flags": sdapi("flags of the command line"),
+  "GET /sdapi/v1/scripts": sdapi("scripts: none"),
+  "GET /sdapi/v1/embeddings": sdapi("embeddings: none"),
+  "GET /sdapi/v1/upscalers": sdapi("upscalers: none"),
+  "GET /sdapi/v1/latent-upscale-modes": sdapi("upscalers of latents: none"),
+  "GET /sdapi/v1/sd-vae": sdapi("other VAEs: none"),
+  "GET /sdapi/v1/hypernetworks": sdapi("hypernetworks: none"),
+  "GET /sdapi/v1/face-restorers": sdapi("restorers of faces: none"),
+  "POST /sdapi/v1/refresh-checkpoints": sdapi("does nothing: models do not change"),
+  "POST /sdapi/v1/refresh-loras": sdapi("does nothing: LoRAs do not change"),
+};
+
+/** The API as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0) describes it; bodies follow from their zod schemas. */
+export function openApi(): object {
+  const paths: Record<string, Record<string, object>> = {};
+  for (const [route, operation] of Object.entries(OPERATIONS)) {
+    const [method, path] = route.split(" ") as [string, string];
+    (paths[path] ??= {})[method.toLowerCase()] = described(path, operation);
+  }
+  return {
+    openapi: "3.1.0",
+    info: { title: "Denoise", version, description: "Draws pictures with diffusion models." },
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer" },
+        basic: { type: "http", scheme: "basic", description: "The key as the password of any user" },
+      },
+    },
+    security: [{ bearer: [] }, { basic: [] }, {}],
+  };
+}
+
+function described(path: string, operation: Operation): object {
+  const { summary, body, takes = "application/json", gives = "application/json", status = 200 } = operation;
+  const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+  return {
+    summary,
+    parameters: names.map((name) => ({ name, in: "path", required: true, schema: { type: "string" } })),
+    ...body ? { requestBody: { required: true, content: { [takes]: { schema: schemaOf(body) } } } } : {},
+    responses: {
+      [status]: { description: "Done", content: { [gives]: {} } },
+      default: { description: "One sentence on what is wrong", content: { "application/json": {} } },
+    },
+  };
+}
+
+/** JSON Schema of what is sent. */
+function schemaOf(schema: z.ZodType): object {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any", override });
+  return rest;
+}
+
+type Override = Parameters<NonNullable<NonNullable<Parameters<typeof z.toJSONSchema>[1]>["override"]>>[0];
+
+/** Leaves out what says nothing to who writes JSON: choices of bytes and bigints, and the bounds of exact numbers. */
+function override({ zodSchema, jsonSchema }: Override): void {
+  const { def } = zodSchema._zod;
+  if (def.type === "union" && jsonSchema.anyOf) {
+    jsonSchema.anyOf = jsonSchema.anyOf.filter((_, i) =>
+      !["custom", "bigint"].includes(def.options[i]!._zod.def.type)
+    );
+  }
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+}
