@@ -1,6 +1,6 @@
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { routePath } from "hono/route";
+import { readBody } from "./body.ts";
 import type { Drawer } from "./drawer.ts";
 import { ownHost, withKey } from "./guard.ts";
 import { Jobs } from "./jobs.ts";
@@ -23,6 +23,8 @@ export interface HandlerOptions {
   readonly hosts?: readonly string[] | undefined;
   /** Bytes of a request's body; 64 MiB by default. */
   readonly body?: number | undefined;
+  /** Seconds until a body must be there; 120 by default. */
+  readonly bodySeconds?: number | undefined;
   /** Takes the lines of a log, without prompts. */
   readonly log?: ((entry: LogEntry) => void) | undefined;
   /** True if these lines have the prompts, too. */
@@ -31,6 +33,7 @@ export interface HandlerOptions {
 
 /** Bytes of a body where an operator says nothing else. */
 export const BODY: number = 2 ** 26;
+const BODY_SECONDS = 120; // so many bytes at 4 Mbit/s
 
 /**
  * A server's function from requests to responses, for `Deno.serve`, or to mount in a server of one's own:
@@ -51,7 +54,7 @@ export function createHandler(
 /** The same with its routes. */
 export function createApp(
   drawer: Drawer,
-  { key, hosts, body = BODY, log, logPrompts = false }: HandlerOptions,
+  { key, hosts, body = BODY, bodySeconds = BODY_SECONDS, log, logPrompts = false }: HandlerOptions,
 ): Hono {
   const metrics = new Metrics(drawer);
   if (log) drawer.listen((event) => log(logEntry(event, logPrompts)));
@@ -87,15 +90,7 @@ export function createApp(
     });
   });
   if (key !== undefined) app.use(withKey(key));
-  app.use(bodyLimit({
-    maxSize: body,
-    onError: () => {
-      throw new RefusalError(
-        "too large",
-        `Cannot read the request: expected a body of at most ${body} bytes`,
-      );
-    },
-  }));
+  app.use(readBody({ bytes: body, seconds: bodySeconds }));
   app.get("/metrics", async (context) => {
     const { type, text } = await metrics.text();
     return context.body(text, 200, { "Content-Type": type });

@@ -4,6 +4,8 @@ export type RefusalKind =
   | "invalid"
   /** Its body is too large. */
   | "too large"
+  /** Its body does not come in time. */
+  | "too slow"
   /** It has no key, or a wrong one. */
   | "unauthorized"
   /** It comes from where none may come. */

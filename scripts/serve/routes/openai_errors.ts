@@ -18,6 +18,7 @@ const KINDS: Readonly<
 > = {
   "invalid": [400, "invalid_request_error", null],
   "too large": [413, "invalid_request_error", null],
+  "too slow": [408, "invalid_request_error", null],
   "unauthorized": [401, "invalid_request_error", "invalid_api_key"],
   "forbidden": [403, "invalid_request_error", null],
   "not found": [404, "invalid_request_error", null],

@@ -6,6 +6,7 @@ import { asRefusal, type RefusalKind } from "../refusal.ts";
 const STATUS: Readonly<Record<RefusalKind, ContentfulStatusCode>> = {
   "invalid": 422,
   "too large": 413,
+  "too slow": 408,
   "unauthorized": 401,
   "forbidden": 403,
   "not found": 404,

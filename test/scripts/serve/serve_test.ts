@@ -8,7 +8,8 @@ const root = join(import.meta.dirname!, "../../..");
 class Process implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
-  #text = "";
+  /** What it said on standard output so far. */
+  text = "";
   /** What it said on standard error, once it has ended. */
   errors = "";
 
@@ -26,11 +27,11 @@ class Process implements AsyncDisposable {
   /** Waits for a text on standard output. */
   async told(text: RegExp): Promise<RegExpExecArray> {
     for (;;) {
-      const found = text.exec(this.#text);
+      const found = text.exec(this.text);
       if (found) return found;
       const { value, done } = await this.#lines.read();
-      assert.ok(!done, `ended after ${this.#text}`);
-      this.#text += value;
+      assert.ok(!done, `ended after ${this.text}`);
+      this.text += value;
     }
   }
 
@@ -39,7 +40,7 @@ class Process implements AsyncDisposable {
   }
 
   async ended(): Promise<number> {
-    while (!(await this.#lines.read()).done);
+    for (let part; !(part = await this.#lines.read()).done;) this.text += part.value;
     this.errors = await new Response(this.#child.stderr).text();
     return (await this.#child.status).code;
   }
@@ -97,6 +98,33 @@ Deno.test("a client that leaves ends what is drawn for it, in a stream and witho
   server.kill("SIGTERM");
   assert.equal(await server.ended(), 0);
   assert.equal(server.errors, "");
+});
+
+Deno.test("a server that is told to end finishes its job, tells those who watch, and takes no more", async () => {
+  await using server = new Process();
+  const [, address] = await server.told(/Listens at (http:\S+)/);
+  const begin = async (steps: number) => {
+    const body = JSON.stringify({ prompt: "a secret cat", size: "32x32", steps });
+    const headers = { "content-type": "application/json" };
+    return (await (await fetch(`${address}/jobs`, { method: "POST", body, headers })).json()).id as string;
+  };
+  const watch = async (id: string) => await (await fetch(`${address}/jobs/${id}/events`)).text();
+  const [running, queued] = [await begin(100), await begin(100)];
+  const ends = [watch(running), watch(queued)];
+  await server.told(/"event":"request"/);
+  server.kill("SIGTERM");
+  await server.told(/Ends once the picture is done/);
+  const late = await fetch(`${address}/models`).then(async ({ status, body }) => {
+    await body?.cancel();
+    return status;
+  }, () => "refused");
+  assert.equal(late, "refused");
+  const [done, refused] = await Promise.all(ends);
+  assert.match(done!, /event: succeeded\n/);
+  assert.match(refused!, /event: failed\ndata: .*"code":"stopping"/);
+  assert.equal(await server.ended(), 0);
+  assert.equal(server.errors, "");
+  assert.doesNotMatch(server.text, /secret/);
 });
 
 const refused: Record<string, [args: string[], line: RegExp]> = {
