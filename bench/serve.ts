@@ -28,6 +28,29 @@ const asked: readonly DrawRequest[] = ["a nice flower", "a cat", "a red house"].
   }))
 );
 
+type Api = (request: DrawRequest, client: Deno.HttpClient) => Promise<Uint8Array>;
+
+/** The same request by each API. */
+const apis: readonly Api[] = [
+  async ({ seed, size, ...request }, client) => {
+    const body = { ...request, seed: Number(seed), size: `${size!.width}x${size!.height}` };
+    const { data } = await post("/v1/images/generations", body, client);
+    return Uint8Array.fromBase64(data[0].b64_json);
+  },
+  async ({ seed, size, prompt, steps, scheduler, guidance }, client) => {
+    const body = { prompt, steps, ...size, seed: Number(seed), sampler_name: scheduler, cfg_scale: guidance };
+    const { images } = await post("/sdapi/v1/txt2img", body, client);
+    return Uint8Array.fromBase64(images[0]);
+  },
+  async ({ seed, ...request }, client) => {
+    const { id } = await post("/v1/jobs", { ...request, seed: Number(seed) }, client);
+    const events = await (await fetch(`${base}/v1/jobs/${id}/events`, { client })).text();
+    const [, end] = /event: succeeded\ndata: (.*)/.exec(events) ?? [];
+    if (end === undefined) throw new Error(`Cannot draw: a job ended with ${events.slice(-300)}`);
+    return await (await fetch(JSON.parse(end).pictures[0].url, { client })).bytes();
+  },
+];
+
 const right = await drawnHere();
 const child = new Deno.Command(Deno.execPath(), {
   args: ["run", "-A", join(import.meta.dirname!, "../scripts/serve.ts"), "--port", "0"],
@@ -71,13 +94,15 @@ async function connection(number: number): Promise<void> {
   const [mine, pause] = [Math.ceil((requests - number) / connections), 60_000 * minutes / requests];
   for (let i = 0; i < mine; i++) {
     const turn = number + i * connections; // among all requests
-    await new Promise((resolve) => setTimeout(resolve, begun + turn * pause - performance.now()));
+    await new Promise((resolve) =>
+      setTimeout(resolve, Math.max(0, begun + turn * pause - performance.now()))
+    );
     const at = turn % asked.length;
     const start = performance.now();
     try {
       const png = await apis[Math.floor(turn / asked.length) % apis.length]!(asked[at]!, client);
       const { data } = decodePng(png, "an answer");
-      if (Uint8Array.from(data).toHex() !== right[at]) wrong++;
+      if (data.toHex() !== right[at]) wrong++;
       times.push((performance.now() - start) / 1000);
     } catch (error) {
       failed++;
@@ -85,29 +110,6 @@ async function connection(number: number): Promise<void> {
     }
   }
 }
-
-type Api = (request: DrawRequest, client: Deno.HttpClient) => Promise<Uint8Array>;
-
-/** The same request by each API. */
-const apis: readonly Api[] = [
-  async ({ seed, size, ...request }, client) => {
-    const body = { ...request, seed: Number(seed), size: `${size!.width}x${size!.height}` };
-    const { data } = await post("/v1/images/generations", body, client);
-    return Uint8Array.fromBase64(data[0].b64_json);
-  },
-  async ({ seed, size, prompt, steps, scheduler, guidance }, client) => {
-    const body = { prompt, steps, ...size, seed: Number(seed), sampler_name: scheduler, cfg_scale: guidance };
-    const { images } = await post("/sdapi/v1/txt2img", body, client);
-    return Uint8Array.fromBase64(images[0]);
-  },
-  async ({ seed, ...request }, client) => {
-    const { id } = await post("/v1/jobs", { ...request, seed: Number(seed) }, client);
-    const events = await (await fetch(`${base}/v1/jobs/${id}/events`, { client })).text();
-    const [, end] = /event: succeeded\ndata: (.*)/.exec(events) ?? [];
-    if (end === undefined) throw new Error(`Cannot draw: a job ended with ${events.slice(-300)}`);
-    return await (await fetch(JSON.parse(end).pictures[0].url, { client })).bytes();
-  },
-];
 
 // deno-lint-ignore no-explicit-any -- what a client expects of it
 async function post(path: string, body: object, client: Deno.HttpClient): Promise<any> {
