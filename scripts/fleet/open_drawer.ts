@@ -22,7 +22,8 @@ export async function openDrawer(settings: Settings): Promise<Drawer> {
   });
 }
 
-async function offeredModels(offers: readonly Offer[] | undefined): Promise<[Offer, ...Offer[]]> {
+/** The models that are offered: the embedded one where none is named. */
+export async function offeredModels(offers: readonly Offer[] | undefined): Promise<[Offer, ...Offer[]]> {
   const [first, ...others] = offers ?? [];
   return [first ?? { name: EMBEDDED, path: await embeddedModel("emoji-diffusion") }, ...others];
 }

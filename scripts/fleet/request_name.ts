@@ -1,6 +1,8 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { type DrawRequest, readRequest } from "denoise/serve";
+import { type DrawRequest, readRequest, RefusalError } from "denoise/serve";
+
+const MOST_COUNT = 1000; // pictures of a request, which one worker draws: each needs a name
 
 /** A request as plain JSON in one form: two that ask for the same are the same text. */
 export interface CanonicalRequest extends Record<string, unknown> {
@@ -16,6 +18,11 @@ export interface CanonicalRequest extends Record<string, unknown> {
  */
 export function canonicalRequest(value: unknown, model: string): CanonicalRequest {
   const { seed = 0n, size, image, mask, ...given }: DrawRequest = readRequest(value);
+  if (given.count !== undefined && given.count > MOST_COUNT) {
+    const message =
+      `Cannot draw: expected count of at most ${MOST_COUNT}, got ${given.count}; send several requests`;
+    throw new RefusalError("invalid", message, "count");
+  }
   const all: CanonicalRequest = {
     ...given,
     model: given.model ?? model,

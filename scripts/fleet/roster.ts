@@ -10,8 +10,8 @@ export interface WorkerState {
   readonly id: string;
   /** Its device and engine. */
   readonly device: string;
-  /** Models that it offers. */
-  readonly models: readonly string[];
+  /** Models that it offers: their names, and fingerprints of their files. */
+  readonly models: Readonly<Record<string, string>>;
   /** The model that it drew with last. */
   readonly model: string | undefined;
   /** The request that it draws. */
@@ -41,6 +41,20 @@ export class Roster {
     const gone = ids.filter((_, i) => states[i] === null);
     if (gone.length > 0) await this.#client.srem(IDS, ...gone);
     return states.flatMap((text) => text === null ? [] : [JSON.parse(text) as WorkerState]);
+  }
+
+  /** Refuses models that a worker which lives has otherwise under the same name: a request would get either's picture. */
+  async expectSame(models: WorkerState["models"]): Promise<void> {
+    for (const worker of await this.workers()) {
+      for (const [name, own] of Object.entries(models)) {
+        const other = worker.models[name] ?? own;
+        if (other === own) continue;
+        throw new Error(
+          `Cannot offer the model ${name}: expected the files that ${worker.id} has (${other}), got others (${own}); ` +
+            "offer them under another name",
+        );
+      }
+    }
   }
 
   /** Tells what a worker does. */

@@ -15,6 +15,8 @@ import { Route } from "./route.ts";
 export interface WorkOptions {
   /** Name of this worker in the fleet. */
   readonly id: string;
+  /** Fingerprints of the models' files, by their names. */
+  readonly models: Readonly<Record<string, string>>;
   /** Seconds for which a request is held without a sign of life; then another worker gets it. */
   readonly lease: number;
   /** Seconds for which it stays with a model while nobody serves the queue of another. */
@@ -163,7 +165,7 @@ export class FleetWorker {
     return {
       id: this.#options.id,
       device: this.#drawer.device.describe(),
-      models: this.#drawer.models,
+      models: this.#options.models,
       model: this.#route.current,
       request: this.#request,
       seconds: this.#request === undefined ? 0 : Math.round((performance.now() - this.#since) / 1000),

@@ -6,6 +6,7 @@ import { Source } from "../../../scripts/fleet/lease.ts";
 import { Queues, STALLED, STALLS, ticketOf } from "../../../scripts/fleet/queues.ts";
 import { canonicalRequest } from "../../../scripts/fleet/request_name.ts";
 import { Roster } from "../../../scripts/fleet/roster.ts";
+import { refusalOf } from "../../support/files.ts";
 import { queueProgram, QueueServer } from "../../support/queue_server.ts";
 
 const request = (seed: number) => canonicalRequest({ prompt: "a cat", seed }, "sd");
@@ -104,7 +105,7 @@ queueTest(
 queueTest("workers are known while they tell of themselves", async (client) => {
   const roster = new Roster(client);
   const state = {
-    ...{ id: "here:1", device: "none", models: ["sd"], model: undefined, request: undefined },
+    ...{ id: "here:1", device: "none", models: { sd: "12ab" }, model: undefined, request: undefined },
     ...{ seconds: 0, done: 0, failed: 0 },
   };
   {
@@ -114,6 +115,11 @@ queueTest("workers are known while they tell of themselves", async (client) => {
   }
   assert.deepEqual(await roster.workers(), []);
   await roster.tell({ ...state, id: "gone:2" });
+  await roster.expectSame({ sd: "12ab", xl: "34cd" });
+  assert.equal(
+    await refusalOf(roster.expectSame({ xl: "34cd", sd: "56ef" })),
+    "Cannot offer the model sd: expected the files that gone:2 has (12ab), got others (56ef); offer them under another name",
+  );
   await client.del("denoise:worker:gone:2"); // as its time does
   assert.deepEqual(await roster.workers(), []);
   assert.deepEqual(await client.smembers("denoise:workers"), []);

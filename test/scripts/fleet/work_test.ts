@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { Queue } from "bullmq";
+import { DeviceLostError } from "denoise";
+import type { Drawer, DrawOptions, DrawRequest } from "denoise/serve";
+import { RefusalError } from "denoise/serve";
+import type { Redis } from "ioredis";
+import { connect } from "../../../scripts/fleet/connect.ts";
+import { PREFIX, Queues, ticketOf } from "../../../scripts/fleet/queues.ts";
+import { canonicalRequest, filesOf } from "../../../scripts/fleet/request_name.ts";
+import type { Results } from "../../../scripts/fleet/results.ts";
+import { Roster } from "../../../scripts/fleet/roster.ts";
+import { FleetWorker } from "../../../scripts/fleet/work.ts";
+import { queueProgram, QueueServer } from "../../support/queue_server.ts";
+
+const request = (seed: number, more: object = {}) =>
+  canonicalRequest({ prompt: "a cat", seed, ...more }, "sd");
+
+/** A worker whose drawer and store are the test's, and its queue. */
+class Rig {
+  readonly pictures = new Map<string, Uint8Array>();
+  readonly lines: string[] = [];
+  readonly stop = new AbortController();
+  readonly leave = new AbortController();
+  draw = (_request: DrawRequest, _options: DrawOptions): Promise<void> => Promise.resolve();
+  put = (_file: string): void => {};
+
+  constructor(readonly client: Redis, readonly queues: Queues) {}
+
+  /** Works until `isEnd` of a line that was told. */
+  async run(isEnd: (line: string) => boolean): Promise<void> {
+    const drawer = {
+      models: ["sd"],
+      device: { describe: () => "a stub" },
+      draw: async (request: DrawRequest, options: DrawOptions) => {
+        await this.draw(request, options);
+        const pictures = Array.from({ length: request.count ?? 1 }, (_, i) => ({ png: new Uint8Array([i]) }));
+        return { pictures, notices: [] };
+      },
+    } as unknown as Drawer;
+    const results: Results = {
+      has: (file) => Promise.resolve(this.pictures.has(file)),
+      put: (file, png) => {
+        this.put(file);
+        this.pictures.set(file, png);
+        return Promise.resolve();
+      },
+    };
+    const worker = new FleetWorker(drawer, this.client, results, {
+      ...{ id: "test:1", models: { sd: "12ab" }, lease: 5, turn: 60 },
+      ...{ stop: this.stop.signal, leave: this.leave.signal },
+      onLine: (line) => {
+        this.lines.push(line);
+        if (isEnd(line)) this.stop.abort();
+      },
+    });
+    await worker.run();
+  }
+}
+
+function rigTest(name: string, use: (rig: Rig) => Promise<void>): void {
+  const fn = async () => {
+    await using server = await QueueServer.start();
+    const client = await connect(server.url());
+    {
+      await using queues = new Queues(client);
+      await use(new Rig(client, queues));
+    }
+    client.disconnect();
+  };
+  Deno.test({ name, ignore: !queueProgram, fn });
+}
+
+rigTest(
+  "each picture of a request is put under its name; those that are there are not drawn",
+  async (rig) => {
+    const drawn: unknown[] = [];
+    rig.draw = ({ seed }) => Promise.resolve(void drawn.push(seed));
+    const requests = [request(1, { count: 3 }), request(2), request(3)];
+    rig.pictures.set(filesOf(requests[1]!)[0]!, new Uint8Array([9]));
+    await rig.queues.add(requests, 100);
+    await rig.run(() => rig.lines.length === 3);
+    assert.deepEqual(drawn, [1n, 3n]);
+    assert.deepEqual([...rig.pictures.keys()].sort(), requests.flatMap(filesOf).sort());
+    assert.deepEqual([...rig.pictures.get(filesOf(requests[0]!)[2]!)!], [2]);
+    assert.match(rig.lines[1]!, / was there$/);
+    assert.deepEqual(await rig.queues.outcomes(requests.map(ticketOf)), ["done", "done", "done"]);
+    assert.deepEqual(await new Roster(rig.client).workers(), []);
+  },
+);
+
+rigTest(
+  "a request that is refused is a dead letter; one that fails for another reason is tried again later",
+  async (rig) => {
+    const errors = [new RefusalError("invalid", "Cannot draw: it is poison"), new Error("no memory")];
+    rig.draw = ({ seed }) => Promise.reject(errors[Number(seed)]);
+    await rig.queues.add([request(0), request(1)], 100);
+    await rig.run(() => rig.lines.length === 2);
+    const { delayed, failed } = (await rig.queues.counts(["sd"])).get("sd")!;
+    assert.deepEqual([delayed, failed], [1, 1]);
+    assert.deepEqual(await rig.queues.outcomes([request(0), request(1)].map(ticketOf)), [
+      { reason: "Cannot draw: it is poison" },
+      "pending",
+    ]);
+    assert.match(rig.lines[1]!, / failed, attempt 1: no memory$/);
+  },
+);
+
+rigTest("the third failure is the last", async (rig) => {
+  rig.draw = () => Promise.reject(new Error("no memory"));
+  await rig.queues.add([request(0)], 100);
+  const key = `${PREFIX}:sd:${ticketOf(request(0)).name}`;
+  await rig.client.hset(key, "atm", 2);
+  await rig.run(() => true);
+  assert.deepEqual(await rig.queues.outcomes([ticketOf(request(0))]), [{ reason: "no memory" }]);
+  assert.match(rig.lines[0]!, / failed, attempt 3: no memory$/);
+});
+
+rigTest("what others wrote into the queue is checked", async (rig) => {
+  const queue = new Queue("sd", { connection: rig.client, prefix: PREFIX });
+  const bad: unknown[] = [5, { prompt: "a cat", image: "/etc/passwd" }, { count: 1e9 }, { path: "../x" }];
+  for (const data of bad) await queue.add("draw", data, { attempts: 3 });
+  await queue.close();
+  await rig.run(() => rig.lines.length === bad.length);
+  const letters = await Array.fromAsync(rig.queues.failed("sd"));
+  assert.equal(letters.length, bad.length);
+  for (const { reason } of letters) assert.match(reason, /^Cannot [^\n]+$/);
+  assert.equal(rig.pictures.size, 0);
+});
+
+rigTest(
+  "a store that does not take a picture is asked again, and the request stays the worker's",
+  async (rig) => {
+    let tries = 0;
+    rig.put = () => {
+      if (tries++ === 0) throw new Error("the disk is full");
+    };
+    await rig.queues.add([request(1)], 100);
+    await rig.run((line) => / drawn in /.test(line));
+    assert.deepEqual(rig.lines.slice(0, -1), ["Cannot put a picture: the disk is full; tries again in 1 s"]);
+    assert.equal(rig.pictures.size, 1);
+  },
+);
+
+rigTest(
+  "a worker that lost its lease says nothing of the request, which is another's by then",
+  async (rig) => {
+    rig.draw = async () => {
+      await rig.client.set(`${PREFIX}:sd:${ticketOf(request(1)).name}:lock`, "another");
+    };
+    await rig.queues.add([request(1)], 100);
+    await rig.run(() => true);
+    assert.deepEqual(await rig.queues.outcomes([ticketOf(request(1))]), ["pending"]);
+    assert.equal(rig.pictures.size, 1);
+  },
+);
+
+rigTest(
+  "a worker whose device is lost for good ends, and its request is tried again by another",
+  async (rig) => {
+    rig.draw = () => Promise.reject(new DeviceLostError("Cannot draw: the device is lost"));
+    await rig.queues.add([request(1)], 100);
+    await assert.rejects(rig.run(() => false), DeviceLostError);
+    assert.equal((await rig.queues.counts(["sd"])).get("sd")!.delayed, 1);
+  },
+);
+
+rigTest("a worker that leaves gives its request back, in front of those that wait", async (rig) => {
+  rig.draw = (_, { signal }) =>
+    new Promise((_, reject) => {
+      signal!.addEventListener("abort", () => reject(signal!.reason));
+      rig.stop.abort();
+      rig.leave.abort();
+    });
+  await rig.queues.add([request(1), request(2)], 100);
+  await rig.run(() => false);
+  assert.match(rig.lines[0]!, / given back$/);
+  const again = new Rig(rig.client, rig.queues);
+  await again.run(() => true);
+  assert.deepEqual([...again.pictures.keys()], filesOf(request(1)));
+});
