@@ -6,12 +6,11 @@ import "./plain_errors.ts";
 import "./command_line/shown_only.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import { connect } from "./fleet/connect.ts";
-import { offeredModels, openDrawer } from "./fleet/open_drawer.ts";
+import { openDrawer } from "./fleet/open_drawer.ts";
 import { workerOptions } from "./fleet/options.ts";
 import { openResults } from "./fleet/results.ts";
 import { Roster } from "./fleet/roster.ts";
 import { FleetWorker } from "./fleet/work.ts";
-import { fingerprintOfModel } from "./generate/fingerprint.ts";
 
 const settings = readArguments("scripts/worker.ts", "Draws what waits in a queue.", workerOptions);
 const { queue, out, lease, turn } = settings;
@@ -26,10 +25,7 @@ let isReady = false;
 const results = await openResults(out);
 const client = await connect(queue, { patient: true });
 const drawer = await openDrawer(settings);
-const models: Record<string, string> = {};
-for (const { name, path } of await offeredModels(settings.model)) {
-  models[name] = await fingerprintOfModel(path, {});
-}
+const models = Object.fromEntries(drawer.models.map((name) => [name, drawer.versionOf(name)]));
 await new Roster(client).expectSame(models);
 const worker = new FleetWorker(drawer, client, results, {
   id: `${Deno.hostname()}:${Deno.pid}`,

@@ -22,6 +22,7 @@ export async function measureFaults(folder: string, plan: Plan): Promise<void> {
   await write(path, requests);
   await using server = await QueueServer.start("--appendfsync", "always");
   const [out, alone] = [`${folder}/fleet`, `${folder}/alone`];
+  await Deno.mkdir(out);
   const start = performance.now();
   const lives: Life[] = [];
   const begin = (): Life => {

@@ -22,8 +22,7 @@ export async function openDrawer(settings: Settings): Promise<Drawer> {
   });
 }
 
-/** The models that are offered: the embedded one where none is named. */
-export async function offeredModels(offers: readonly Offer[] | undefined): Promise<[Offer, ...Offer[]]> {
+async function offeredModels(offers: readonly Offer[] | undefined): Promise<[Offer, ...Offer[]]> {
   const [first, ...others] = offers ?? [];
   return [first ?? { name: EMBEDDED, path: await embeddedModel("emoji-diffusion") }, ...others];
 }

@@ -10,7 +10,7 @@ export interface WorkerState {
   readonly id: string;
   /** Its device and engine. */
   readonly device: string;
-  /** Models that it offers: their names, and fingerprints of their files. */
+  /** Models that it offers: their names, and what tells their files from others. */
   readonly models: Readonly<Record<string, string>>;
   /** The model that it drew with last. */
   readonly model: string | undefined;

@@ -15,7 +15,7 @@ import { Route } from "./route.ts";
 export interface WorkOptions {
   /** Name of this worker in the fleet. */
   readonly id: string;
-  /** Fingerprints of the models' files, by their names. */
+  /** What tells the models' files from others, by their names. */
   readonly models: Readonly<Record<string, string>>;
   /** Seconds for which a request is held without a sign of life; then another worker gets it. */
   readonly lease: number;

@@ -131,6 +131,11 @@ export class Drawer implements AsyncDisposable {
     return this.#models.names;
   }
 
+  /** What tells a model's files from others: their revision in the hub, or a fingerprint of them. */
+  versionOf(model: string): string {
+    return this.#models.versionOf(model);
+  }
+
   /** Names of the LoRAs that are offered. */
   get loras(): readonly string[] {
     return this.#models.loras;

@@ -124,6 +124,12 @@ export class Models implements Disposable {
     return found(name, "model", this.#models);
   }
 
+  /** The revision of a model's files in the hub, or their fingerprint. */
+  versionOf(name: string): string {
+    const { weights, pipeline } = this.find(name);
+    return weights ?? modelsOf(pipeline.parts)[0]!.revision!;
+  }
+
   /** Fingerprint of a LoRA, by its name with or without a scale. */
   fingerprintOf(lora: string): string {
     return found(readLora(lora).path, "lora", this.#loras).fingerprint;
