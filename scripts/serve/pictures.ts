@@ -48,13 +48,8 @@ export async function maskOfAlpha(
     : encodePng({ width, height, channels: 1, data: mask });
 }
 
-/** A mask that is white where another is black. */
-export async function invertedMask(bytes: Uint8Array): Promise<Uint8Array> {
-  const image = inMode(await decoded("mask", bytes, MOST), "RGB");
-  return encodePng({ ...image, data: image.data.map((value) => 255 - value) });
-}
-
-async function decoded(name: string, bytes: Uint8Array, most: number): Promise<Image> {
+/** Decodes a picture of at most so many pixels. Throws a RefusalError on its setting where it cannot. */
+export async function decoded(name: string, bytes: Uint8Array, most: number): Promise<Image> {
   try {
     return await decodePicture(bytes, name, most);
   } catch (error) {

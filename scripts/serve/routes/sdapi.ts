@@ -111,7 +111,7 @@ export function sdapiRoutes(drawer: Drawer): Hono {
 
 /** What was drawn, as A1111 tells it. */
 function answerOf(params: SdapiParams, { pictures, notices }: Drawing): object {
-  const { prompt, negative, sampler, request, send, echo } = params;
+  const { prompt, negative, sampler, request, send, echo, finish = (png) => png } = params;
   const infotexts = pictures.map((picture) => infotextOf(picture, params));
   const [first] = pictures;
   const info = {
@@ -136,7 +136,7 @@ function answerOf(params: SdapiParams, { pictures, notices }: Drawing): object {
     ...{ styles: [], clip_skip: 1, is_using_inpainting_conditioning: false },
   };
   return {
-    images: send ? pictures.map(({ png }, i) => withInfotext(png, infotexts[i]!).toBase64()) : [],
+    images: send ? pictures.map(({ png }, i) => withInfotext(finish(png), infotexts[i]!).toBase64()) : [],
     parameters: echo,
     info: JSON.stringify(info),
   };

@@ -28,11 +28,11 @@ export function infotextOf({ recipe, width, height }: DrawnPicture, params: Sdap
   return [prompt, ...negative === "" ? [] : [`Negative prompt: ${negative}`], line.join(", ")].join("\n");
 }
 
-/** A picture's file with an infotext in place of its parameters, beside its recipe. */
+/** A picture's file with an infotext in place of other parameters, beside its recipe where it has one. */
 export function withInfotext(png: Uint8Array, infotext: string): Uint8Array {
-  const chunks = splitChunks(png, "the picture").map((chunk) =>
-    isParameters(chunk) ? textChunk(KEYWORD, infotext.replaceAll("\0", "")) : chunk
-  );
+  const [header, ...others] = splitChunks(png, "the picture");
+  const text = textChunk(KEYWORD, infotext.replaceAll("\0", ""));
+  const chunks = [header!, text, ...others.filter((chunk) => !isParameters(chunk))];
   return Buffer.concat([Uint8Array.from(PNG_SIGNATURE), ...chunks.map(joinChunk)]);
 }
 

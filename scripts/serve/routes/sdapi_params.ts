@@ -2,9 +2,10 @@ import { randomInt } from "node:crypto";
 import { z } from "zod";
 import { problemOf } from "../../../src/io/config.ts";
 import type { Drawer } from "../drawer.ts";
-import { invertedMask } from "../pictures.ts";
 import { RefusalError } from "../refusal.ts";
 import type { DrawRequest } from "../request.ts";
+import type { Size } from "../../command_line/options.ts";
+import { type InpaintWork, inpaintWork } from "./sdapi_inpaint.ts";
 
 /** A request of A1111's API. */
 export interface SdapiParams {
@@ -22,6 +23,8 @@ export interface SdapiParams {
   readonly send: boolean;
   /** The parameters that were read, by their own names, without pictures. */
   readonly echo: object;
+  /** What becomes of what is drawn, where it is drawn within a mask. */
+  readonly finish: InpaintWork["finish"] | undefined;
   /** A model that is to be drawn with from now on. */
   readonly keep: string | undefined;
 }
@@ -77,6 +80,10 @@ export const img2imgSchema = z.looseObject({
   init_images: z.array(picture).min(1),
   denoising_strength: z.number(),
   mask: picture,
+  mask_blur: z.int().min(0),
+  mask_blur_x: z.int().min(0),
+  inpaint_full_res: z.union([z.boolean(), z.int()]),
+  inpaint_full_res_padding: z.int().min(0),
   inpainting_mask_invert: z.union([z.literal(0), z.literal(1)]),
   include_init_images: z.boolean(),
 }).partial();
@@ -107,6 +114,11 @@ export async function readSdapi(
   const { sampler, schedule, scheduler } = schedulerOf(data);
   const model = override_settings.sd_model_checkpoint ?? usual;
   const { text, loras } = splitLoras(prompt);
+  const size = width === undefined && height === undefined
+    ? undefined
+    : { width: width ?? height!, height: height ?? width! };
+  const images = kind === "img2img" ? picturesOf(data) : undefined;
+  const inpaint = images && await inpaintOf(data, images, size);
   const plain: DrawRequest = {
     prompt: text,
     negative: negative === "" ? undefined : negative,
@@ -115,12 +127,11 @@ export async function readSdapi(
     scheduler,
     steps: data.steps,
     guidance: data.cfg_scale,
-    size: width === undefined && height === undefined
-      ? undefined
-      : { width: width ?? height!, height: height ?? width! },
+    size,
     seed: BigInt(seed < 0 ? randomInt(2 ** 32) : seed),
     count: batch_size * n_iter,
-    ...kind === "img2img" ? await picturesOf(data) : {},
+    image: inpaint ? [inpaint.image] : images,
+    mask: inpaint?.mask,
   };
   const { init_images: _images, mask: _mask, ...echo } = data;
   return {
@@ -129,7 +140,7 @@ export async function readSdapi(
       ...drawer.takes("prompt-syntax", plain) ? { "prompt-syntax": "a1111" } : {},
       ...plain.image && drawer.takes("strength", plain) ? { strength: data.denoising_strength ?? 0.75 } : {},
     },
-    ...{ prompt, negative, sampler, schedule, send: send_images },
+    ...{ prompt, negative, sampler, schedule, send: send_images, finish: inpaint?.finish },
     echo: data.include_init_images ? data : echo,
     keep: data.override_settings_restore_afterwards === false
       ? override_settings.sd_model_checkpoint
@@ -180,17 +191,29 @@ function splitLoras(prompt: string): { text: string; loras: string[] } {
   return { text: loras.length > 0 ? text.trim() : text, loras };
 }
 
-/** The picture that is changed, and the mask that is white where it is drawn anew. */
-async function picturesOf(
-  { init_images, mask, inpainting_mask_invert }: z.infer<typeof img2imgSchema>,
-): Promise<Pick<DrawRequest, "image" | "mask">> {
-  if (!init_images) {
-    throw new RefusalError("not found", "Cannot draw: expected init_images, got none", "init_images");
+/** The pictures that are changed. */
+function picturesOf({ init_images }: z.infer<typeof img2imgSchema>): Uint8Array[] {
+  if (init_images) return init_images.map((text) => bytesOf("init_images", text));
+  throw new RefusalError("not found", "Cannot draw: expected init_images, got none", "init_images");
+}
+
+/** What is drawn within a mask; undefined without one. */
+async function inpaintOf(
+  data: z.infer<typeof img2imgSchema>,
+  images: readonly Uint8Array[],
+  size: Size | undefined,
+): Promise<InpaintWork | undefined> {
+  if (data.mask === undefined) return undefined;
+  if (images.length > 1) {
+    throw new RefusalError("invalid", "Cannot draw: expected one picture with a mask", "init_images");
   }
-  const image = init_images.map((text) => bytesOf("init_images", text));
-  if (mask === undefined) return { image };
-  const bytes = bytesOf("mask", mask);
-  return { image, mask: inpainting_mask_invert ? await invertedMask(bytes) : bytes };
+  return await inpaintWork(images[0]!, bytesOf("mask", data.mask), {
+    blur: data.mask_blur ?? data.mask_blur_x ?? 4,
+    onlyMasked: Boolean(data.inpaint_full_res ?? true),
+    padding: data.inpaint_full_res_padding ?? 0,
+    invert: data.inpainting_mask_invert === 1,
+    size,
+  });
 }
 
 /** A picture's bytes from base64. */

@@ -79,7 +79,7 @@ Deno.test("pictures have an infotext as A1111 writes it, beside their recipe, an
   assert.equal((await post("png-info", { image: photo.toBase64() })).status, 422);
 });
 
-Deno.test("img2img changes a picture by denoising_strength, and within a mask that is white there, or black", async () => {
+Deno.test("img2img changes a picture by denoising_strength", async () => {
   const init_images = [`data:image/jpeg;base64,${photo.toBase64()}`];
   const request = { prompt: "a cat", "prompt-syntax": "a1111", steps: 4, image: [photo] } as const;
   const whole = await drawn("img2img", { init_images });
@@ -88,20 +88,61 @@ Deno.test("img2img changes a picture by denoising_strength, and within a mask th
   const weak = await drawn("img2img", { init_images, denoising_strength: 0.4 });
   assert.deepEqual(weak.pixels, await pixelsAs({ ...request, strength: 0.4 }));
   assert.match(weak.info.infotexts[0], /Denoising strength: 0\.4/);
-
-  const gray = (inside: number) =>
-    encodePng({
-      ...size,
-      channels: 1,
-      data: new Uint8Array(1024).map((_, i) => i % 32 < 16 ? inside : 255 - inside),
-    });
-  const masked = await drawn("img2img", { init_images, mask: gray(255).toBase64() });
-  assert.deepEqual(masked.pixels, await pixelsAs({ ...request, strength: 0.75, mask: gray(255) }));
-  const outside = await drawn("img2img", {
-    ...{ init_images, mask: gray(0).toBase64(), inpainting_mask_invert: 1 },
-  });
-  assert.deepEqual(outside.pixels, masked.pixels);
 });
+
+Deno.test("within a mask a picture is drawn anew, and stays what it is elsewhere", async () => {
+  const side = 48;
+  const scene = (x: number, y: number) => [5 * x, 5 * y, 120];
+  const image = pictureOf(side, scene);
+  const isMasked = (x: number, y: number) => x >= 8 && x < 20 && y >= 24 && y < 36;
+  const mask = pictureOf(side, (x, y) => isMasked(x, y) ? [255, 255, 255] : [0, 0, 0]);
+  const params = {
+    init_images: [image.toBase64()],
+    mask: mask.toBase64(),
+    mask_blur: 0,
+    width: 48,
+    height: 48,
+  };
+  const request = { prompt: "a cat", "prompt-syntax": "a1111", steps: 4, strength: 0.75 } as const;
+  const size = { width: side, height: side };
+  const whole = { ...params, inpaint_full_res: false };
+  const [drawnWhole] = await pixelsAs({ ...request, image: [image], mask, size });
+  const { pixels: [got] } = await drawn("img2img", whole);
+  assert.deepEqual(
+    got,
+    new Uint8Array(got!.length).map((_, i) => {
+      const [x, y] = [Math.floor(i / 4) % side, Math.floor(i / 4 / side)];
+      return isMasked(x, y) ? drawnWhole![i]! : i % 4 === 3 ? 255 : scene(x, y)[i % 4]!;
+    }),
+  );
+
+  const part = { inpaint_full_res: true, inpaint_full_res_padding: 2, width: 32, height: 32 };
+  const { pixels: [only], files, info } = await drawn("img2img", { ...params, ...part });
+  const file = decodePng(files[0]!, "a picture");
+  assert.deepEqual([file.width, file.height, Object.keys(file.text)], [side, side, ["parameters"]]);
+  assert.match(info.infotexts[0], /Size: 32x32/); // that which was drawn
+  const changed = new Set<boolean>();
+  for (let i = 0; i < only!.length; i++) {
+    const [x, y] = [Math.floor(i / 4) % side, Math.floor(i / 4 / side)];
+    if (i % 4 < 3 && only![i] !== scene(x, y)[i % 4]) changed.add(isMasked(x, y));
+  }
+  assert.deepEqual([...changed], [true]);
+  assert.notDeepEqual(only, got);
+
+  const outside = pictureOf(side, (x, y) => isMasked(x, y) ? [0, 0, 0] : [255, 255, 255]).toBase64();
+  const inverted = await drawn("img2img", { ...whole, mask: outside, inpainting_mask_invert: 1 });
+  assert.deepEqual(inverted.pixels, [got]);
+  const soft = await drawn("img2img", { ...whole, mask_blur: 2 });
+  assert.notDeepEqual(soft.pixels, [got]);
+  const huge = await post("img2img", { ...sent.img2img, ...whole, mask_blur: 100_000 });
+  assert.equal(huge.status, 422);
+});
+
+/** A PNG of a square. */
+function pictureOf(side: number, color: (x: number, y: number) => number[]): Uint8Array {
+  const data = Array.from({ length: side * side }, (_, i) => color(i % side, Math.floor(i / side))).flat();
+  return encodePng({ width: side, height: side, channels: 3, data: Uint8Array.from(data) });
+}
 
 Deno.test("LoRAs are named in the prompt, and a model without weighted prompts draws it as plain words", async () => {
   const params = {
