@@ -7,6 +7,7 @@ import {
   CLIPVisionModelWithProjection,
   ControlNetModel,
   Flux2Transformer2DModel,
+  FluxControlNetModel,
   FluxTransformer2DModel,
   type Model,
   Qwen3Model,
@@ -61,6 +62,7 @@ function callOf(model: Model, method: string, inputs: RecordedInputs): RecordedC
     if (model instanceof SiglipVisionModel) return siglipVisionCall(model, inputs);
     if (model instanceof ReduxImageEncoder) return reduxCall(model, inputs);
     if (model instanceof FluxTransformer2DModel) return fluxCall(model, inputs);
+    if (model instanceof FluxControlNetModel) return fluxControlNetCall(model, inputs);
     if (model instanceof Flux2Transformer2DModel) return flux2Call(model, inputs);
     if (model instanceof ZImageTransformer2DModel) return zImageCall(model, inputs);
     if (model instanceof CLIPTextModel) return clipCall(model, inputs);
@@ -180,6 +182,28 @@ function fluxCall(model: FluxTransformer2DModel, inputs: RecordedInputs): Record
   return (paths) => {
     const { sample, taps } = model.forward(x, { ...options, taps: paths });
     return { results: { sample }, taps };
+  };
+}
+
+function fluxControlNetCall(model: FluxControlNetModel, inputs: RecordedInputs): RecordedCall {
+  const [x, cond] = [inputs.tensor("hidden_states"), inputs.tensor("controlnet_cond")];
+  const options = {
+    ...fluxOptions(inputs),
+    pooledProjections: inputs.tensor("pooled_projections"),
+    ...inputs.has("controlnet_mode") && { controlnetMode: inputs.numbers("controlnet_mode") },
+    ...inputs.has("conditioning_scale") &&
+      { conditioningScale: [inputs.numbers("conditioning_scale")].flat()[0]! },
+  };
+  return (paths) => {
+    const output = model.forward(x, cond, { ...options, taps: paths });
+    const lists = {
+      controlnet_block_samples: output.controlnetBlockSamples,
+      controlnet_single_block_samples: output.controlnetSingleBlockSamples,
+    };
+    const results = Object.entries(lists).flatMap(([name, list]) =>
+      list.map((y, i) => [`${name}.${i}`, y] as const)
+    );
+    return { results: Object.fromEntries(results), taps: output.taps };
   };
 }
 

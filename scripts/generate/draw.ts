@@ -7,6 +7,10 @@ import {
   Flux2Pipeline,
   FluxControlImg2ImgPipeline,
   FluxControlInpaintPipeline,
+  FluxControlNetImg2ImgPipeline,
+  FluxControlNetInpaintPipeline,
+  type FluxControlNetParts,
+  FluxControlNetPipeline,
   FluxControlPipeline,
   FluxFillPipeline,
   FluxImg2ImgPipeline,
@@ -42,6 +46,7 @@ import {
 } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
 import { readCache } from "./cache.ts";
+import { readMode } from "./control_mode.ts";
 import { readScaled } from "./lora.ts";
 import type { Settings } from "./options.ts";
 
@@ -69,6 +74,7 @@ type RunSetting =
   | "scheduler"
   | "strength"
   | "controlnet"
+  | "control-mode"
   | "t2i-adapter";
 
 /** Pictures that a GPU draws at once. */
@@ -137,8 +143,14 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
   const changed = takesReferences(pipeline) && images.length > 0 ? images : images[0];
   const isControlled = "controlnet" in parts;
   const scales = settings.controlnet?.map((text) => readScaled(text).scale);
-  const seesLatents = "transformer" in parts; // of the picture: Z-Image's ControlNet, FLUX.1 Depth and Canny
-  const controlling = seesLatents
+  const seesLatents = "transformer" in parts; // of the picture: Z-Image's ControlNet, and all of FLUX.1
+  const controlling = seesLatents && isControlled && "textEncoder2" in parts
+    ? {
+      controlImage: control,
+      controlnetConditioningScale: scales,
+      controlMode: settings["control-mode"]?.map(readMode),
+    }
+    : seesLatents
     ? { controlImage: control[0], controlnetConditioningScale: scales?.[0] }
     : isControlled && { ...changed ? { controlImage: control } : {}, controlnetConditioningScale: scales };
   const image = isControlled && !seesLatents && !changed ? control : changed;
@@ -227,6 +239,11 @@ type ChangingParts = Exclude<AnyParts, UnconditionalParts | Flux2Parts>;
 
 /** The pipeline of a family that takes a picture and a mask, a picture, or words alone. */
 function pipelineFor(parts: ChangingParts, { image, mask, control }: Task): AnyPipeline {
+  if ("transformer" in parts && "controlnet" in parts && "textEncoder2" in parts) {
+    const controlled = parts as FluxControlNetParts;
+    if (mask) return new FluxControlNetInpaintPipeline(controlled);
+    return image ? new FluxControlNetImg2ImgPipeline(controlled) : new FluxControlNetPipeline(controlled);
+  }
   if ("transformer" in parts && "controlnet" in parts) {
     const controlled = parts as ZImageControlNetParts;
     return mask ? new ZImageControlNetInpaintPipeline(controlled) : new ZImageControlNetPipeline(controlled);

@@ -25,6 +25,7 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   lora: "prompt",
   embedding: "ipAdapterImage", // as Stable Diffusion and XL
   "ip-adapter": "ipAdapterImage",
+  "control-mode": "controlMode",
   prompt: "prompt",
 };
 
@@ -54,9 +55,9 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
   const hasTasks = !/^(DD|Flux2|FluxFill|FluxKontext)/.test(family); // FLUX.2 takes pictures beside words
   const isControlled = settings.controlnet !== undefined && settings.controlnet.length > 0;
-  if (isControlled && !/^(StableDiffusion|ZImage)/.test(family)) {
+  if (isControlled && !/^(StableDiffusion(XL)?|Flux|ZImage)$/.test(family)) {
     throw new TypeError(
-      `Cannot take --controlnet with ${className}: it is for Stable Diffusion, XL and Z-Image`,
+      `Cannot take --controlnet with ${className}: it is for Stable Diffusion, XL, FLUX.1 and Z-Image`,
     );
   }
   if (family === "ZImage" && settings.controlnet !== undefined && settings.controlnet.length > 1) {

@@ -3,6 +3,7 @@ import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
 import { readEmbedding } from "./additions.ts";
 import { readCache } from "./cache.ts";
+import { readMode } from "./control_mode.ts";
 import { readLora, readScaled } from "./lora.ts";
 import { readPreview } from "./preview.ts";
 import { EMBEDDED, STEPS } from "./usual.ts";
@@ -59,6 +60,13 @@ export const options = {
         "Depth or Canny",
     ),
   ),
+  "control-mode": option.list({
+    ...checked(
+      "kind of the picture for a union ControlNet of FLUX.1, as its page numbers them: one for each --control; none for others",
+      readMode,
+    ),
+    takes: "N|none",
+  }),
   "ip-adapter": option.list({
     ...checked("lets pictures stand beside the prompt, e.g. ip-adapter_sd15.safetensors:0.6", readScaled),
     takes: "FILE_OR_REPO[:SCALE]",

@@ -21,6 +21,7 @@ export const KEPT = [
   "controlnet",
   "t2i-adapter",
   "control",
+  "control-mode",
   "ip-adapter",
   "ip-image",
   "scheduler",

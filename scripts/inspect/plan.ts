@@ -1,10 +1,16 @@
 import { openDevice } from "denoise";
-import { type Model, ZImageTransformer2DModel } from "denoise/models";
+import { FluxTransformer2DModel, type Model, ZImageTransformer2DModel } from "denoise/models";
 import { describePlan, planMemory } from "../../src/pipelines/memory/plan.ts";
 import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
-import { ADAPTERS, CONTROLNETS, openNets, Z_IMAGE_CONTROLNET } from "../../src/pipelines/open_nets.ts";
+import {
+  ADAPTERS,
+  CONTROLNETS,
+  FLUX_CONTROLNETS,
+  openNets,
+  Z_IMAGE_CONTROLNET,
+} from "../../src/pipelines/open_nets.ts";
 import { type IPAdapterParts, loadIpAdapter, unloadIpAdapter } from "../../src/pipelines/ip_adapter.ts";
 import { limitText } from "../../src/pipelines/text_states.ts";
 import { openModels } from "./open_models.ts";
@@ -22,7 +28,7 @@ export interface PlanOptions extends DrawingSize {
   readonly dtype?: "f32" | "f16" | undefined;
   /** Another autoencoder than the pipeline's own. */
   readonly vae?: string | undefined;
-  /** ControlNets beside the UNet. */
+  /** ControlNets beside the UNet or the transformer. */
   readonly controlnet?: readonly string[] | undefined;
   /** T2I-Adapters of the UNet. */
   readonly adapter?: readonly string[] | undefined;
@@ -55,8 +61,13 @@ export async function planMemoryOf(
   const parts: Record<string, unknown> = await openModels(pathOrRepo, { ...source, vae }, stack);
   limitText(parts);
   const beside = { dtype, onNotice, controlnet, adapter, headersOnly: true };
-  const isZImage = parts["transformer"] instanceof ZImageTransformer2DModel;
-  for (const nets of [isZImage ? Z_IMAGE_CONTROLNET : CONTROLNETS, ADAPTERS]) {
+  const { transformer } = parts;
+  const controlnets = transformer instanceof ZImageTransformer2DModel
+    ? Z_IMAGE_CONTROLNET
+    : transformer instanceof FluxTransformer2DModel
+    ? FLUX_CONTROLNETS
+    : CONTROLNETS;
+  for (const nets of [controlnets, ADAPTERS]) {
     if (!options[nets.option]) continue;
     const models: Model[] = [await openNets<Model>(nets, pathOrRepo, beside)].flat();
     for (const model of models) stack.use(model);

@@ -6,6 +6,7 @@ import {
   CLIPVisionModelWithProjection,
   ControlNetModel,
   Flux2Transformer2DModel,
+  FluxControlNetModel,
   FluxTransformer2DModel,
   type Model,
   Qwen3Model,
@@ -100,6 +101,7 @@ export function usualCall(model: Model, size: Size | undefined, facts: PipelineF
     };
   }
   if (model instanceof FluxTransformer2DModel) return fluxCall(model, size, pixels);
+  if (model instanceof FluxControlNetModel) return fluxControlNetCall(model, size, pixels);
   if (model instanceof Flux2Transformer2DModel) return flux2Call(model, size, pixels);
   if (model instanceof ZImageTransformer2DModel) return zImageCall(model, size, pixels);
   if (model instanceof Autoencoder) {
@@ -185,6 +187,29 @@ function fluxCall(model: FluxTransformer2DModel, size: Size | undefined, pixels:
     record: (turn) => {
       const options = { encoderHiddenStates, imgIds, txtIds, modulation: modulations[turn % 2]! };
       return model.forward(samples[turn % 2]!, options).sample;
+    },
+  };
+}
+
+function fluxControlNetCall(model: FluxControlNetModel, size: Size | undefined, pixels: number): Call {
+  const { in_channels, joint_attention_dim, pooled_projection_dim, guidance_embeds, num_mode } = model.config;
+  const [h, w] = tokensOf(size, pixels);
+  const shape = [1, h * w, in_channels];
+  const samples = twice(() => randn(shape));
+  const cond = model.seesPixels ? randn([1, 3, 2 * pixels * h, 2 * pixels * w]) : randn(shape);
+  const options = {
+    encoderHiddenStates: randn([1, T5_TOKENS, joint_attention_dim]),
+    pooledProjections: randn([1, pooled_projection_dim]),
+    imgIds: imageIds([2 * h, 2 * w]),
+    txtIds: textIds(T5_TOKENS),
+    guidance: guidance_embeds ? 3.5 : undefined,
+    controlnetMode: num_mode === undefined ? undefined : 0,
+  };
+  return {
+    text: `forward [${shape.join(", ")}], ${T5_TOKENS} tokens, ${2 * pixels * w}×${2 * pixels * h} pixels`,
+    record: (turn) => {
+      const output = model.forward(samples[turn % 2]!, cond, { ...options, timestep: turn % 10 / 10 });
+      return [...output.controlnetBlockSamples, ...output.controlnetSingleBlockSamples].at(-1)!;
     },
   };
 }

@@ -33,6 +33,13 @@ export { type ImageKeyValues, IPAdapter } from "./ip_adapter/ip_adapter.ts";
 export type { ControlNetConfig } from "./controlnet/config.ts";
 export { ControlNetModel, type ControlNetOptions, type ControlNetOutput } from "./controlnet/controlnet.ts";
 export { FluxTransformer2DModel } from "./flux_transformer_2d/flux_transformer_2d.ts";
+export type { FluxControlNetConfig } from "./flux_controlnet/config.ts";
+export {
+  FluxControlNetModel,
+  type FluxControlNetOptions,
+  type FluxControlNetOutput,
+} from "./flux_controlnet/flux_controlnet.ts";
+export type { FluxControlSamples } from "./flux_transformer_2d/control.ts";
 export type { FluxTransformer2DConfig } from "./flux_transformer_2d/config.ts";
 export type { FluxConditions, FluxTransformer2DOptions } from "./flux_transformer_2d/inputs.ts";
 export type { Positions } from "./flux_transformer_2d/pos_embed.ts";

@@ -16,6 +16,12 @@ import {
   FluxControlInpaintPipeline,
   FluxControlPipeline,
 } from "./flux/control.ts";
+import {
+  FluxControlNetImg2ImgPipeline,
+  FluxControlNetInpaintPipeline,
+  type FluxControlNetInpaintRunOptions,
+  FluxControlNetPipeline,
+} from "./flux/controlnet.ts";
 import { FluxFillPipeline, type FluxFillRunOptions, FluxInpaintPipeline } from "./flux/inpainting.ts";
 import { FluxKontextPipeline, type FluxKontextRunOptions } from "./flux/kontext.ts";
 import type { FluxParts } from "./flux/parts.ts";
@@ -98,6 +104,9 @@ const classes: Readonly<
   FluxControlPipeline,
   FluxControlImg2ImgPipeline,
   FluxControlInpaintPipeline,
+  FluxControlNetPipeline,
+  FluxControlNetImg2ImgPipeline,
+  FluxControlNetInpaintPipeline,
   Flux2Pipeline,
   Flux2KleinPipeline,
   ZImagePipeline,
@@ -128,6 +137,7 @@ export type AllRunOptions =
     & FluxImg2ImgRunOptions
     & FluxFillRunOptions
     & FluxKontextRunOptions
+    & Pick<FluxControlNetInpaintRunOptions, "controlMode">
     & Flux2RunOptions
     & Flux2KleinRunOptions
     & ZImageRunOptions
@@ -165,7 +175,10 @@ export abstract class DiffusionPipeline {
   static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     const { className: told, commit } = await readIndex(pathOrRepo, options);
     const adapted = told.replace(/^StableDiffusion(XL)?(?!XL|ControlNet|Adapter)/, "$&Adapter");
-    const controlled = told.replace(/^(StableDiffusion(XL)?(?!XL)|ZImage)(?!ControlNet)/, "$&ControlNet");
+    const controlled = told.replace(
+      /^(StableDiffusion(XL)?(?!XL)|Flux|ZImage)(?!ControlNet|2|Control|Fill|Kontext|Prior)/,
+      "$&ControlNet",
+    );
     const className = options.controlnet !== undefined
       ? controlled
       : options.adapter !== undefined

@@ -37,6 +37,17 @@ export {
   type FluxControlRunOptions,
 } from "./flux/control.ts";
 export {
+  FluxControlNetBase,
+  FluxControlNetImg2ImgPipeline,
+  type FluxControlNetImg2ImgRunOptions,
+  FluxControlNetInpaintPipeline,
+  type FluxControlNetInpaintRunOptions,
+  type FluxControlNetParts,
+  FluxControlNetPipeline,
+  type FluxControlNetRunOptions,
+} from "./flux/controlnet.ts";
+export type { FluxControlNetControlOptions } from "./flux/control_nets.ts";
+export {
   FluxFillPipeline,
   type FluxFillRunOptions,
   FluxInpaintPipeline,

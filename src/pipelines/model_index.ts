@@ -6,7 +6,13 @@ import { resolveRepo } from "../io/hub/resolve_repo.ts";
 import { expectLoadOptions } from "../io/load_options.ts";
 import { readSingleFileIndex } from "../io/single_file/contents.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
-import type { Autoencoder, ControlNetModel, T2IAdapter, ZImageControlNetModel } from "../models/mod.ts";
+import type {
+  Autoencoder,
+  ControlNetModel,
+  FluxControlNetModel,
+  T2IAdapter,
+  ZImageControlNetModel,
+} from "../models/mod.ts";
 import type { LoadOptions } from "../models/runtime/load.ts";
 
 /** Options of a pipeline's `fromPretrained`. */
@@ -26,7 +32,7 @@ export interface PipelineOptions extends Omit<LoadOptions, "subfolder" | "defer"
 }
 
 /** A ControlNet of any family. */
-export type AnyControlNet = ControlNetModel | ZImageControlNetModel;
+export type AnyControlNet = ControlNetModel | FluxControlNetModel | ZImageControlNetModel;
 
 /** A component of a repository: the library and the class that model_index.json names. */
 const component = z.tuple([z.string().nullable(), z.string().nullable()]);

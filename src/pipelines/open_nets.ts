@@ -1,7 +1,13 @@
 import { nameOfKind } from "../core/error.ts";
 import { resolveRepo } from "../io/hub/resolve_repo.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
-import { ControlNetModel, type Model, T2IAdapter, ZImageControlNetModel } from "../models/mod.ts";
+import {
+  ControlNetModel,
+  FluxControlNetModel,
+  type Model,
+  T2IAdapter,
+  ZImageControlNetModel,
+} from "../models/mod.ts";
 import type { ModelClass } from "../models/runtime/load.ts";
 import { expectComponent, type PipelineIndex, type PipelineOptions, readIndex } from "./model_index.ts";
 import { openModel } from "./open_parts.ts";
@@ -19,6 +25,13 @@ export const CONTROLNETS = {
   option: "controlnet",
   type: ControlNetModel,
   several: "MultiControlNetModel",
+} as const;
+
+/** ControlNets of FLUX.1. */
+export const FLUX_CONTROLNETS = {
+  option: "controlnet",
+  type: FluxControlNetModel,
+  several: "FluxMultiControlNetModel",
 } as const;
 
 /** The ControlNet of Z-Image. */

@@ -42,6 +42,13 @@ const control = [
   "controlGuidanceEnd",
   "guessMode",
 ] as const;
+const fluxControl = [
+  "controlImage",
+  "controlMode",
+  "controlnetConditioningScale",
+  "controlGuidanceStart",
+  "controlGuidanceEnd",
+] as const;
 const fromControl = ["height", "width", "latents", "image", ...control] as const;
 const controlled = ["controlImage", "ipAdapterImage", "ipAdapterImageEmbeds", ...control] as const;
 const fromAdapter = [
@@ -127,6 +134,9 @@ const OPTIONS = {
   FluxControlPipeline: [...flux, ...fromNoise, "controlImage"],
   FluxControlImg2ImgPipeline: [...flux, "latents", ...fromImage, "controlImage"],
   FluxControlInpaintPipeline: [...flux, ...fromImage, "mask", "controlImage"],
+  FluxControlNetPipeline: [...flux, ...fromNoise, ...fluxControl],
+  FluxControlNetImg2ImgPipeline: [...flux, "latents", ...fromImage, ...fluxControl],
+  FluxControlNetInpaintPipeline: [...flux, ...fromImage, "mask", ...fluxControl],
   Flux2Pipeline: flux2,
   Flux2KleinPipeline: [
     ...flux2,
@@ -187,7 +197,7 @@ export function expectRunOptions(pipeline: PipelineName, options: object): void 
   }
   for (const name of TENSORS) {
     const value = given[name];
-    const isControlled = ["guessMode", "adapterConditioningScale"].some((option) =>
+    const isControlled = ["guessMode", "adapterConditioningScale", "controlMode"].some((option) =>
       optionsOf(pipeline).includes(option)
     );
     const several = name.startsWith("ipAdapter") || name === "controlImage" && isControlled ||

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadPng } from "../../src/mod.ts";
 import { writePng } from "../../src/io/images/png.ts";
 import { fixture } from "../support/fixtures.ts";
+import { fluxControlNetFolder } from "../support/flux_controlnet.ts";
 import { inFolder, runScript } from "../support/script.ts";
 
 /** Makes a pipeline's folder of folders of test/fixtures. */
@@ -86,6 +87,52 @@ Deno.test("generate.ts follows --control by a Control LoRA on FLUX.1", () =>
     );
   }));
 
+Deno.test("generate.ts controls FLUX.1 by ControlNets, also where it changes a picture, plans it and replays it", () =>
+  inFolder(async (folder) => {
+    const at = (name: string) => join(folder, name);
+    using union = await fluxControlNetFolder("union");
+    using plain = await fluxControlNetFolder("plain");
+    await flux(at("flux"), "FluxPipeline");
+    await picture(at("edges.png"), 64, 48);
+    await picture(at("photo.png"), 48, 32);
+    const script = async (...args: string[]) => {
+      const { code, stdout, stderr } = await runScript(folder, "generate.ts", ...args);
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+    const one = [
+      "a sign",
+      "--model",
+      "flux",
+      ...short,
+      "--controlnet",
+      `${union.path}:0.7`,
+      "--control",
+      "edges.png",
+    ];
+    await script(...one, "--control-mode", "1", "--out", "a.png");
+    await script("--replay", "a.png", "--out", "b.png");
+    const two = [...one, "--controlnet", plain.path, "--control", "photo.png"];
+    const modes = ["--control-mode", "2", "--control-mode", "none"];
+    await script(...two, ...modes, "--image", "photo.png", "--out", "c.png");
+    const [a, b, c] = await Promise.all(["a", "b", "c"].map((name) => loadPng(at(`${name}.png`))));
+    assert.deepEqual(a!.data, b!.data);
+    assert.deepEqual([a, c].map((picture) => picture!.recipe!["size"]), ["64x48", "48x32"]);
+    assert.deepEqual(a!.recipe!["control-mode"], ["1"]);
+    const plan = await script(...two, "--plan");
+    assert.match(plan, /^controlnet .*\ncontrolnet_1 /m);
+    const without = await runScript(folder, "generate.ts", ...one);
+    assert.match(
+      without.stderr,
+      /^Cannot control with controlMode left out: expected a whole number from 0 to 2/m,
+    );
+    const odd = await runScript(folder, "generate.ts", ...one, "--control-mode", "x");
+    assert.match(
+      odd.stderr,
+      /^Cannot take --control-mode x: expected a whole number from 0, or none, got x/m,
+    );
+  }));
+
 Deno.test("generate.ts says what --control belongs to, and what FLUX.1's tools do not take", () =>
   inFolder(async (folder) => {
     const at = (name: string) => join(folder, name);
@@ -104,7 +151,7 @@ Deno.test("generate.ts says what --control belongs to, and what FLUX.1's tools d
       ],
       [
         ["--model", "canny", ...control, "--controlnet", "a/b"],
-        "Cannot take --controlnet with FluxControlPipeline: it is for Stable Diffusion, XL and Z-Image",
+        "Cannot take --controlnet with FluxControlPipeline: it is for Stable Diffusion, XL, FLUX.1 and Z-Image",
       ],
       [
         control,

@@ -30,6 +30,7 @@ const MARKS: readonly Mark[] = [
     name: "an IP-Adapter",
     use: "load it onto a pipeline: loadIpAdapter()",
   }],
+  [/^controlnet_blocks\./, /^controlnet_x_embedder\./, model("FluxControlNetModel")],
   [
     /^(controlnet_cond_embedding|controlnet_down_blocks|control_model|input_hint_block)\./,
     undefined,
@@ -94,7 +95,6 @@ const NOT_BUILT: readonly (readonly [mark: RegExp, name: string])[] = [
   [/(^|\.)distilled_guidance_layer\./, "Chroma"],
   [/(^|\.)early_stream_modulations\./, "FLUX.3"],
   [/^edm_mean$/, "Playground v2.5"],
-  [/^controlnet_blocks\.|^controlnet_x_embedder\./, "a FLUX ControlNet"],
   [/(^|\.)motion_modules\./, "AnimateDiff"],
   [/(^|\.)label_emb\.weight$/, "the Stable Diffusion x4 upscaler"],
   [/^clip_txt_mapper\.|^down_blocks\.1\.0\.channelwise\./, "Stable Cascade"],

@@ -2,9 +2,9 @@ import type { ConfigSchema } from "../../io/config.ts";
 import { expectOptions } from "../../core/error.ts";
 import { formatShape } from "../../core/shape.ts";
 import { activation } from "../../nn/activations.ts";
-import { conv1x1, conv3x3, type Layer } from "../../nn/layers.ts";
+import { type ConditioningEmbedding, conditioningEmbedding } from "../../nn/conditioning_embedding.ts";
+import { conv1x1, type Layer } from "../../nn/layers.ts";
 import { unetTimeProjections } from "../../nn/unet_2d_blocks.ts";
-import { silu } from "../../ops/mod.ts";
 import { named, type Tensor, tensor, zeros } from "../../tensor/mod.ts";
 import { expectInput } from "../inputs.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
@@ -29,7 +29,7 @@ import { type ControlNetConfig, controlNetConfig, controlScaleFactor } from "./c
 
 /** Weights of a ControlNetModel. */
 export interface ControlNetWeights extends EncoderWeights {
-  controlnet_cond_embedding: { conv_in: Layer; blocks: readonly Layer[]; conv_out: Layer };
+  controlnet_cond_embedding: ConditioningEmbedding;
   controlnet_down_blocks: readonly Layer[];
   controlnet_mid_block: Layer;
 }
@@ -79,14 +79,9 @@ function embedPicture(
   { controlnet_cond_embedding: w }: ControlNetWeights,
   config: ControlNetConfig,
 ) {
-  const channels = config.conditioning_embedding_out_channels;
-  if (config.controlnet_conditioning_channel_order === "bgr") x = x.flip(1);
-  x = silu(conv3x3(x, w.conv_in, channels[0]!));
-  for (let i = 0; i < channels.length - 1; i++) {
-    x = silu(conv3x3(x, w.blocks[2 * i]!, channels[i]!));
-    x = silu(conv3x3(x, w.blocks[2 * i + 1]!, channels[i + 1]!, { stride: 2 }));
-  }
-  return conv3x3(x, w.conv_out, config.block_out_channels[0]!);
+  const picture = config.controlnet_conditioning_channel_order === "bgr" ? x.flip(1) : x;
+  const [width] = config.block_out_channels;
+  return conditioningEmbedding(picture, w, config.conditioning_embedding_out_channels, width!);
 }
 
 /** Options of `ControlNetModel.forward`. */

@@ -29,12 +29,10 @@ export interface FluxTransformer2DConfig {
   axes_dims_rope: number[];
 }
 
-/** The keys, with diffusers' defaults for those that a file lacks. */
-const keys = z.looseObject({
-  _class_name: z.literal("FluxTransformer2DModel").optional(),
+/** The keys that a transformer and its ControlNets share, with diffusers' defaults for those that a file lacks. */
+export const sharedKeys = {
   patch_size: positive.default(1),
   in_channels: positive.default(64),
-  out_channels: positive.nullable().default(null),
   num_layers: z.int().nonnegative().default(19),
   num_single_layers: z.int().nonnegative().default(38),
   attention_head_dim: positive.default(128),
@@ -43,19 +41,36 @@ const keys = z.looseObject({
   pooled_projection_dim: positive.default(768),
   guidance_embeds: flag(false),
   axes_dims_rope: z.array(positive.refine((n) => n % 2 === 0, "an even number")).min(1).default([16, 56, 56]),
+};
+
+const keys = z.looseObject({
+  ...sharedKeys,
+  _class_name: z.literal("FluxTransformer2DModel").optional(),
+  out_channels: positive.nullable().default(null),
 });
 
 /** Checks a FluxTransformer2DModel's config and fills in its defaults. */
-export const fluxTransformer2DConfig: ConfigSchema<FluxTransformer2DConfig> = withCheck(
-  keys,
-  ({ axes_dims_rope: axes, attention_head_dim }, expect) => {
-    const sum = axes.reduce((a, b) => a + b, 0);
-    if (sum === attention_head_dim) return;
-    expect("attention_head_dim", `${sum}, the sum of axes_dims_rope`);
-  },
-);
+export const fluxTransformer2DConfig: ConfigSchema<FluxTransformer2DConfig> = withCheck(keys, checkAxes);
+
+/** Expects that the axes of positions share all values of a head. */
+export function checkAxes(
+  { axes_dims_rope, attention_head_dim }: Pick<
+    FluxTransformer2DConfig,
+    "axes_dims_rope" | "attention_head_dim"
+  >,
+  expect: (key: "attention_head_dim", expected: string) => void,
+): void {
+  const sum = axes_dims_rope.reduce((a, b) => a + b, 0);
+  if (sum !== attention_head_dim) expect("attention_head_dim", `${sum}, the sum of axes_dims_rope`);
+}
+
+/** Numbers and widths of blocks. */
+export type FluxBlockCounts = Pick<
+  FluxTransformer2DConfig,
+  "num_layers" | "num_single_layers" | "attention_head_dim" | "num_attention_heads"
+>;
 
 /** Width D of both streams. */
-export function innerDim({ num_attention_heads, attention_head_dim }: FluxTransformer2DConfig): number {
+export function innerDim({ num_attention_heads, attention_head_dim }: FluxBlockCounts): number {
   return num_attention_heads * attention_head_dim;
 }

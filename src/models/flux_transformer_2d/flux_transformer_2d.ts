@@ -1,18 +1,14 @@
 import type { ConfigSchema } from "../../io/config.ts";
 import { dense, type Layer } from "../../nn/layers.ts";
 import { linearBehind } from "../../ops/mod.ts";
-import { cat, named, scope, type Tensor, zeros } from "../../tensor/mod.ts";
+import { named, scope, type Tensor, zeros } from "../../tensor/mod.ts";
 import { type BlockParts, blockPaths } from "../runtime/block_parts.ts";
 import { Model, type TapOptions, type Taps } from "../runtime/model.ts";
 import type { Tensors } from "../runtime/traces.ts";
-import {
-  adaLayerNormContinuous,
-  type FluxSingleTransformerBlock,
-  fluxSingleTransformerBlock,
-  type FluxTransformerBlock,
-  fluxTransformerBlock,
-} from "./blocks.ts";
+import { adaLayerNormContinuous } from "./blocks.ts";
+import { type FluxBlocks, fluxBlocks } from "./block_lists.ts";
 import { type FluxTransformer2DConfig, fluxTransformer2DConfig, innerDim } from "./config.ts";
+import { addedBy } from "./control.ts";
 import {
   conditioningInputs,
   features,
@@ -26,6 +22,7 @@ import {
   FluxModulation,
   type FluxModulationWeights,
   joinColumns,
+  modulationLayers,
   modulations,
   modulationWidth,
   splitModulation,
@@ -33,11 +30,9 @@ import {
 import { PositionCache } from "./pos_embed.ts";
 
 /** Weights that a FluxTransformer2DModel's tokens go through. */
-export interface FluxTokenWeights {
+export interface FluxTokenWeights extends FluxBlocks {
   x_embedder: Layer;
   context_embedder: Layer;
-  transformer_blocks: FluxTransformerBlock[];
-  single_transformer_blocks: FluxSingleTransformerBlock[];
   proj_out: Layer;
 }
 
@@ -53,44 +48,26 @@ export function fluxTransformer2D(
   inputs: FluxTransformer2DInputs,
   w: FluxTransformer2DWeights,
   config: FluxTransformer2DConfig,
+  repeats = false,
 ): Tensor {
   const D = innerDim(config);
   const dtype = w.x_embedder.bias.dtype; // of activations: matrices may be stored smaller, biases never are
   const modulation = inputs.modulation
     ? splitModulation(inputs.modulation, config)
-    : new Map(modulations(inputs as FluxConditioning, w, config));
-  const modulationOf = (path: string) => modulation.get(path)!;
+    : new Map(modulations(inputs as FluxConditioning, w, modulationLayers(config), D));
   const options = { heads: config.num_attention_heads, cos: inputs.cos, sin: inputs.sin, dtype };
 
   // The residual streams are f32: they outgrow f16, which diffusers cuts off at ±65504.
   const { encoderHiddenStates: texts, hiddenStates: latents } = inputs;
-  let streams: [Tensor, Tensor] = [
+  const streams: [Tensor, Tensor] = [
     named("context_embedder", () => dense(texts.cast(dtype), w.context_embedder, D).cast("f32"), [texts]),
     named("x_embedder", () => embedLatents(latents.cast(dtype), w.x_embedder, D, config).cast("f32"), [
       latents,
     ]),
   ];
-  for (let i = 0; i < config.num_layers; i++) {
-    const path = `transformer_blocks.${i}`;
-    const norms = {
-      norm1: modulationOf(`${path}.norm1`),
-      norm1_context: modulationOf(`${path}.norm1_context`),
-    };
-    const block = () => fluxTransformerBlock(streams, w.transformer_blocks[i]!, norms, options);
-    streams = named(path, block, streams);
-  }
-
-  const N = inputs.encoderHiddenStates.shape[1]!;
-  let x = cat(streams, 1);
-  for (let i = 0; i < config.num_single_layers; i++) {
-    const path = `single_transformer_blocks.${i}`;
-    const norm = modulationOf(`${path}.norm`);
-    const block = () => fluxSingleTransformerBlock(x, w.single_transformer_blocks[i]!, norm, options);
-    x = namedParts(path, N, x, block);
-  }
-
-  const image = x.slice(1, N);
-  const norm = modulationOf("norm_out");
+  const added = addedBy(inputs as Tensors, config, repeats);
+  const image = fluxBlocks(streams, w, { modulation, config, options }, added);
+  const norm = modulation.get("norm_out")!;
   const normed = named("norm_out", () => adaLayerNormContinuous(image, norm, dtype), [image, norm]);
   const width = (config.out_channels ?? config.in_channels) * config.patch_size ** 2;
   return named("proj_out", () => dense(normed, w.proj_out, width), [normed]);
@@ -104,18 +81,12 @@ function embedLatents(x: Tensor, w: Layer, D: number, { in_channels }: FluxTrans
   return added ? own.add(added) : own;
 }
 
-/** A block of the single stream, which in diffusers takes and gives text and picture apart. x [B, N + L, D] */
-function namedParts(path: string, N: number, x: Tensor, run: () => Tensor): Tensor {
-  const apart = (both: Tensor) => [both.slice(1, 0, N), both.slice(1, N)];
-  let y = x;
-  let made: Tensor[] = [];
-  const seen = named(path, () => made = apart(y = run()), apart(x));
-  return seen.every((part, i) => part === made[i]) ? y : cat(seen, 1);
-}
-
-/** The entry point of a call: it reads the weights of modulations, or not. */
-function entryOf({ modulation }: FluxTransformer2DInputs): string {
-  return modulation ? "step" : "forward";
+/** The entry point of a call, which reads the weights of modulations or not, and how a ControlNet adds to it. */
+function keyOf(
+  { modulation }: FluxTransformer2DInputs,
+  { controlnetBlocksRepeat }: FluxTransformer2DOptions,
+): string {
+  return `${modulation ? "step" : "forward"}${controlnetBlocksRepeat ? "; repeat" : ""}`;
 }
 
 const IMAGE_TOKENS = 4096; // of a picture of 1024²
@@ -150,7 +121,7 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
     options: FluxTransformer2DOptions & TapOptions<Path>,
   ): { sample: Tensor; taps: Taps<Path> } {
     const inputs = fluxTransformer2DInputs(hiddenStates, options, this.#positions, this);
-    const [key, fn] = this.skipping(entryOf(inputs), this.#run, options);
+    const [key, fn] = this.skipping(keyOf(inputs, options), this.#runOf(options), options);
     const run = this.tapped(key, inputs, fn, options.taps);
     return { ...run.results, taps: run.taps };
   }
@@ -163,7 +134,11 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
       transformer_blocks: num_layers,
       single_transformer_blocks: num_single_layers,
     });
-    return this.inBlocks(...this.skipping(entryOf(inputs), this.#run, options), inputs, blocks);
+    return this.inBlocks(
+      ...this.skipping(keyOf(inputs, options), this.#runOf(options), options),
+      inputs,
+      blocks,
+    );
   }
 
   /**
@@ -196,7 +171,7 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
       cos: tables,
       sin: tables,
       modulation: zeros([1, modulationWidth(this.config)]),
-    }, this.#run);
+    }, this.#runOf({}));
     const pooledProjections = zeros([1, pooled_projection_dim]);
     const guidance = this.config.guidance_embeds ? 1 : undefined;
     const conditions = { pooledProjections, guidance };
@@ -212,15 +187,23 @@ export class FluxTransformer2DModel extends Model<FluxTransformer2DConfig> {
 
   #condition = (inputs: Tensors): { modulation: Tensor } => {
     const w = this.weights.tree as FluxModulationWeights;
-    const layers = modulations(inputs as FluxConditioning, w, this.config);
+    const layers = modulations(
+      inputs as FluxConditioning,
+      w,
+      modulationLayers(this.config),
+      innerDim(this.config),
+    );
     return { modulation: joinColumns(layers.map(([, rows]) => rows)) };
   };
 
-  #run = (inputs: Tensors): { sample: Tensor } => ({
-    sample: fluxTransformer2D(
-      inputs as FluxTransformer2DInputs,
-      this.weights.tree as FluxTransformer2DWeights,
-      this.config,
-    ),
-  });
+  #runOf({ controlnetBlocksRepeat }: Pick<FluxTransformer2DOptions, "controlnetBlocksRepeat">) {
+    return (inputs: Tensors): { sample: Tensor } => ({
+      sample: fluxTransformer2D(
+        inputs as FluxTransformer2DInputs,
+        this.weights.tree as FluxTransformer2DWeights,
+        this.config,
+        controlnetBlocksRepeat,
+      ),
+    });
+  }
 }

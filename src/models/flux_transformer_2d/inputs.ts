@@ -5,6 +5,7 @@ import type { Tensor } from "../../tensor/mod.ts";
 import type { SkipOptions } from "../runtime/model.ts";
 import { expectInput, onePerRow } from "../inputs.ts";
 import type { FluxTransformer2DConfig } from "./config.ts";
+import { controlInputs, type FluxControlSamples } from "./control.ts";
 import { type FluxConditioning, modulationWidth } from "./modulation.ts";
 import { expectPositions, type PositionCache, type Positions } from "./pos_embed.ts";
 
@@ -19,6 +20,7 @@ export interface FluxConditions {
 /** Options of `FluxTransformer2DModel.forward`. */
 export type FluxTransformer2DOptions =
   & SkipOptions
+  & FluxControlSamples
   & {
     /** Embeddings of the prompts' tokens [B, N, joint_attention_dim]. */
     encoderHiddenStates: Tensor;
@@ -48,12 +50,7 @@ export type FluxTransformer2DInputs =
   }
   & Partial<FluxConditioning>;
 
-const NOT_BUILT = [
-  "controlnetBlockSamples",
-  "controlnetSingleBlockSamples",
-  "ipAdapterImageEmbeds",
-  "jointAttentionKwargs",
-];
+const NOT_BUILT = ["ipAdapterImageEmbeds", "jointAttentionKwargs"];
 
 const OPTIONS = [
   "encoderHiddenStates",
@@ -63,6 +60,9 @@ const OPTIONS = [
   "pooledProjections",
   "guidance",
   "timestep",
+  "controlnetBlockSamples",
+  "controlnetSingleBlockSamples",
+  "controlnetBlocksRepeat",
   "skipLayers",
   "taps",
 ];
@@ -78,7 +78,7 @@ export function fluxTransformer2DInputs(
     "denoise",
     options,
     OPTIONS,
-    (name) => NOT_BUILT.includes(name) ? "control nets and image prompts are not built" : undefined,
+    (name) => NOT_BUILT.includes(name) ? "image prompts are not built" : undefined,
   );
   expectInput("use hiddenStates", hiddenStates, ["B", "L", inChannels]);
   const [B, L] = hiddenStates.shape as Shape<2>;
@@ -87,7 +87,12 @@ export function fluxTransformer2DInputs(
   const N = encoderHiddenStates.shape[1]!;
   expectPositions("imgIds", imgIds, L, config);
   expectPositions("txtIds", txtIds, N, config);
-  const inputs = { hiddenStates, encoderHiddenStates, ...tables.of([...txtIds, ...imgIds], config) };
+  const inputs = {
+    hiddenStates,
+    encoderHiddenStates,
+    ...tables.of([...txtIds, ...imgIds], config),
+    ...controlInputs(options, [B, L], config),
+  };
   if ("modulation" in options && options.modulation) {
     expectInput("use modulation", options.modulation, [B, modulationWidth(config)]);
     return { ...inputs, modulation: options.modulation };
@@ -106,7 +111,7 @@ export function conditioningInputs(
   time: Tensor,
   { pooledProjections, guidance }: FluxConditions,
   B: number,
-  config: FluxTransformer2DConfig,
+  config: Pick<FluxTransformer2DConfig, "pooled_projection_dim" | "guidance_embeds">,
 ): FluxConditioning {
   expectInput("use pooledProjections", pooledProjections, [B, config.pooled_projection_dim]);
   const inputs: FluxConditioning = { time, pooled: pooledProjections.unsqueeze(0) };

@@ -2,13 +2,17 @@ import { dense, type Layer } from "../../nn/layers.ts";
 import { type TimestepEmbedding, timestepEmbeddingMLP } from "../../nn/time_embedding.ts";
 import { silu } from "../../ops/mod.ts";
 import { cat, free, named, type Tensor } from "../../tensor/mod.ts";
-import { type FluxTransformer2DConfig, innerDim } from "./config.ts";
+import { type FluxBlockCounts, innerDim } from "./config.ts";
 
-/** Weights that make the modulation: `condition` reads them, and a `forward` with its results does not. */
-export interface FluxModulationWeights {
+/** Weights that make the modulation of blocks. */
+export interface FluxBlockModulationWeights {
   time_text_embed: FluxTimeTextEmbed;
   transformer_blocks: { norm1: { linear: Layer }; norm1_context: { linear: Layer } }[];
   single_transformer_blocks: { norm: { linear: Layer } }[];
+}
+
+/** The same for a whole transformer: `condition` reads them, and a `forward` with its results does not. */
+export interface FluxModulationWeights extends FluxBlockModulationWeights {
   norm_out: { linear: Layer };
 }
 
@@ -28,19 +32,25 @@ export type FluxConditioning = {
 };
 
 /** One layer that makes shifts, scales and gates of the embedding. */
-interface ModulationLayer {
+interface ModulationLayer<W> {
   /** Its norm's path in the model. */
   readonly path: string;
   /** Width of its result. */
   readonly width: number;
-  readonly linear: (w: FluxModulationWeights) => Layer;
+  readonly linear: (w: W) => Layer;
 }
 
-/** In the order in which their results lie side by side. */
-function modulationLayers(config: FluxTransformer2DConfig): ModulationLayer[] {
+/** Those of a transformer, in the order in which their results lie side by side. */
+export function modulationLayers(config: FluxBlockCounts): ModulationLayer<FluxModulationWeights>[] {
+  const path = "norm_out";
+  return [...blockLayers(config), { path, width: 2 * innerDim(config), linear: (w) => w.norm_out.linear }];
+}
+
+/** Those of its blocks, which are all that a ControlNet has. */
+export function blockLayers(config: FluxBlockCounts): ModulationLayer<FluxBlockModulationWeights>[] {
   const D = innerDim(config);
-  const layers: ModulationLayer[] = [];
-  const add = (path: string, width: number, linear: ModulationLayer["linear"]) =>
+  const layers: ModulationLayer<FluxBlockModulationWeights>[] = [];
+  const add = (path: string, width: number, linear: (w: FluxBlockModulationWeights) => Layer) =>
     layers.push({ path, width, linear });
   for (let i = 0; i < config.num_layers; i++) {
     add(`transformer_blocks.${i}.norm1`, 6 * D, (w) => w.transformer_blocks[i]!.norm1.linear);
@@ -49,31 +59,30 @@ function modulationLayers(config: FluxTransformer2DConfig): ModulationLayer[] {
   for (let i = 0; i < config.num_single_layers; i++) {
     add(`single_transformer_blocks.${i}.norm`, 3 * D, (w) => w.single_transformer_blocks[i]!.norm.linear);
   }
-  add("norm_out", 2 * D, (w) => w.norm_out.linear);
   return layers;
 }
 
 /** Values of a step's modulation: 1,056,768 in FLUX.1. */
-export function modulationWidth(config: FluxTransformer2DConfig): number {
+export function modulationWidth(config: FluxBlockCounts): number {
   return modulationLayers(config).reduce((sum, { width }) => sum + width, 0);
 }
 
 /** Shifts, scales and gates that the norms of the model take, by their paths; rows [R, width] each. */
-export type Modulation = ReadonlyMap<string, Tensor>;
+export type FluxNormModulations = ReadonlyMap<string, Tensor>;
 
 /**
  * The modulation in f32, for several steps at once, as each weight is then read once. time [S, 1 or B, 256],
  * guidance [1, B, 256], pooled [1, B, P] → rows [S · B, width] of each layer in turn.
  */
-export function* modulations(
+export function* modulations<W extends FluxBlockModulationWeights>(
   inputs: FluxConditioning,
-  w: FluxModulationWeights,
-  config: FluxTransformer2DConfig,
+  w: W,
+  layers: readonly ModulationLayer<W>[],
+  D: number,
 ): Generator<[path: string, rows: Tensor], void, void> {
-  const D = innerDim(config);
   const embed = () => timeTextEmbed(inputs, w.time_text_embed, D).reshape([-1, D]);
   const temb = silu(named("time_text_embed", embed));
-  for (const { path, width, linear } of modulationLayers(config)) {
+  for (const { path, width, linear } of layers) {
     yield [path, named(`${path}.linear`, () => dense(temb, linear(w), width), [temb])];
   }
 }
@@ -112,7 +121,7 @@ export function joinColumns(parts: Iterable<Tensor>): Tensor {
 }
 
 /** The modulation of one step from all of its values side by side [B, total]. */
-export function splitModulation(joined: Tensor, config: FluxTransformer2DConfig): Modulation {
+export function splitModulation(joined: Tensor, config: FluxBlockCounts): FluxNormModulations {
   const layers = modulationLayers(config);
   const parts = joined.split(layers.map(({ width }) => width), 1);
   return new Map(layers.map(({ path }, i) => [path, parts[i]!]));

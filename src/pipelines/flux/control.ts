@@ -120,9 +120,9 @@ async function beginControlled(
 }
 
 /** Packed latents of the picture that controls, in the size that is drawn: a row for each that is drawn. [B, L, 4 C] */
-async function controlLatents(
+export async function controlLatents(
   parts: FluxParts,
-  { B, size: [h, w] }: FluxRun,
+  { B, size: [h, w] }: Pick<FluxRun, "B" | "size">,
   { controlImage, generator, ...options }: FluxOptions & FluxControlImageOption,
 ): Promise<Tensor> {
   const { vae } = parts;

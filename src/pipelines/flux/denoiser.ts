@@ -1,4 +1,5 @@
 import type {
+  FluxControlSamples,
   FluxModulation,
   FluxTransformer2DModel,
   FluxTransformer2DOptions,
@@ -7,6 +8,7 @@ import type {
 import { cat, free, type Tensor } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "../../models/flux_transformer_2d/pos_embed.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
+import type { FluxControl } from "./control_nets.ts";
 import { cachingOf, type ModelCall, ModelCalls } from "../step_caches/model_calls.ts";
 import type { StepCache } from "../step_caches/step_cache.ts";
 
@@ -24,6 +26,8 @@ interface FluxLoop {
   readonly behind?: Tensor | undefined;
   /** Their positions. [M, 3] */
   readonly behindIds?: Positions | undefined;
+  /** ControlNets that add to the transformer. */
+  readonly control?: FluxControl | undefined;
   /** Leaves steps out. */
   readonly cache?: StepCache | undefined;
   /** Blocks that the worse model of skip layer guidance is without. */
@@ -39,6 +43,7 @@ interface Batch {
   readonly imgIds: Positions;
   readonly txtIds: Positions;
   readonly modulation: FluxModulation;
+  readonly pooled: Tensor;
 }
 
 /** The transformer as a loop calls it. Modulations by time and prompts are computed for all steps at once. */
@@ -48,6 +53,9 @@ export class FluxDenoiser implements Disposable {
   /** The same of the last batch, by the transformer without some blocks. */
   readonly weakModel: ModelCalls<FluxCallArgs> | undefined;
   readonly #timesteps: readonly number[];
+  readonly #guidanceScale: number;
+  readonly #control: FluxControl | undefined;
+  #isMeasured = false;
   readonly #batches: readonly Batch[];
   readonly #embeddings: readonly PooledTextEmbeddings[];
   readonly #beside: Tensor | undefined;
@@ -57,19 +65,21 @@ export class FluxDenoiser implements Disposable {
   constructor(
     transformer: FluxTransformer2DModel,
     embeddings: readonly PooledTextEmbeddings[],
-    { size, timesteps, guidanceScale, beside, behind, behindIds = [], cache, skipLayers }: FluxLoop,
+    { size, timesteps, guidanceScale, beside, behind, behindIds = [], cache, skipLayers, control }: FluxLoop,
   ) {
     const imgIds = [...imageIds(size), ...behindIds];
     const guidance = transformer.config.guidance_embeds ? guidanceScale : undefined;
     const times = timesteps.map((t) => t / 1000);
     const caching = cachingOf(cache, timesteps);
     this.model = new ModelCalls(transformer, this.#callsOf, caching);
-    const weakCall = (
-      input: Tensor,
-      t: number,
-    ) => [this.#callOf(input, t, this.#batches.at(-1)!, skipLayers)];
+    const weakCall = (x: Tensor, t: number) => {
+      const samples = this.#samplesOf(x, t);
+      return [this.#callOf(x, t, this.#batches.at(-1)!, samples, skipLayers)];
+    };
     this.weakModel = skipLayers && new ModelCalls(transformer, weakCall, caching);
     this.#timesteps = timesteps;
+    this.#guidanceScale = guidanceScale;
+    this.#control = control;
     this.#embeddings = embeddings;
     this.#beside = beside;
     this.#behind = behind;
@@ -77,25 +87,56 @@ export class FluxDenoiser implements Disposable {
       encoderHiddenStates: states,
       imgIds,
       txtIds: textIds(states.shape[1]!),
+      pooled,
       modulation: transformer.condition(times, { pooledProjections: pooled, guidance }),
     }));
   }
 
   #callsOf = (input: Tensor, t: number): ModelCall<FluxCallArgs>[] => {
     const inputs = input.chunk(this.#batches.length);
-    return this.#batches.map((batch, i) => this.#callOf(inputs[i]!, t, batch));
+    const samples = this.#samplesOf(inputs.at(-1)!, t);
+    return this.#batches.map((batch, i) => this.#callOf(inputs[i]!, t, batch, samples));
   };
+
+  /** What ControlNets add in a step, where it is asked for: they see the prompt, and not the negative one. */
+  #samplesOf(hiddenStates: Tensor, t: number): (() => FluxControlSamples) | undefined {
+    const control = this.#control;
+    if (!control) return undefined;
+    const { pooled, modulation: _, ...batch } = this.#batches.at(-1)!;
+    const [step, guidance] = [this.#timesteps.indexOf(t), this.#guidanceScale];
+    const input = { ...batch, hiddenStates, pooledProjections: pooled, timestep: t / 1000, step, guidance };
+    let samples: FluxControlSamples | undefined;
+    return () => samples ??= control.samples(input, this.#isMeasured);
+  }
+
+  /** The calls of the first step, with all that a cache may make, for `Model.measure` and `reserve`. */
+  rehearse(start: Tensor, guided: boolean): void {
+    this.#isMeasured = true;
+    const [t] = this.#timesteps as [number];
+    try {
+      this.model.rehearse(guided ? cat([start, start]) : start, t, 0);
+      this.weakModel?.rehearse(start, t, 0);
+    } finally {
+      this.#isMeasured = false;
+    }
+  }
 
   #callOf(
     x: Tensor,
     t: number,
-    { modulation, ...batch }: Batch,
+    { modulation, pooled: _, ...batch }: Batch,
+    samples: (() => FluxControlSamples) | undefined,
     skipLayers?: readonly string[],
   ): ModelCall<FluxCallArgs> {
     const step = this.#timesteps.indexOf(t);
+    const args = (added?: FluxControlSamples): FluxCallArgs => [
+      this.#seen(x),
+      { ...batch, ...added, modulation: modulation.at(step), skipLayers },
+    ];
     return {
       x,
-      args: () => [this.#seen(x), { ...batch, modulation: modulation.at(step), skipLayers }],
+      args: () => args(samples?.()),
+      frontArgs: samples && (() => args()), // they add behind the first block
       cut: this.#behind && ((output) => output.slice(1, 0, x.shape[1]!)),
     };
   }

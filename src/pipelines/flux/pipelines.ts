@@ -14,7 +14,7 @@ import { embedPrompts, type FluxEncodeOptions } from "./prompts.ts";
 import { beginRun, draw, type FluxOptions, type FluxOutput, latentSize, startLatents } from "./run.ts";
 
 /** The parts and the prompts of all pipelines of FLUX. */
-export abstract class FluxBase extends Pipeline<FluxParts> {
+export abstract class FluxBase<Parts extends FluxParts = FluxParts> extends Pipeline<Parts> {
   /** The parts of a folder, a repository or a single file; the models' weights are loaded when they are needed. */
   static async open(pathOrRepo: string, options: PipelineOptions): Promise<[FluxParts]> {
     return [await openParts(pathOrRepo, options, PARTS)];

@@ -1,5 +1,5 @@
 import { formatShape, sameNumbers } from "../../core/shape.ts";
-import { cat, free, scope, type Tensor } from "../../tensor/mod.ts";
+import { free, scope, type Tensor } from "../../tensor/mod.ts";
 import type { Positions } from "../../models/mod.ts";
 import { tellUnguided } from "../latents/guidance.ts";
 import { type FlowStepsOptions, muFor, setFlowTimesteps, sigmasOf } from "../latents/flow.ts";
@@ -12,6 +12,7 @@ import { prepareColors } from "../previews/fit.ts";
 import type { PooledTextEmbeddings } from "../prompts.ts";
 import type { PipelineOutput, RunOptions } from "../run.ts";
 import { expectNumber } from "../run_options.ts";
+import type { FluxControl } from "./control_nets.ts";
 import { FluxDenoiser } from "./denoiser.ts";
 import type { FluxParts } from "./parts.ts";
 import { embedPrompts, type FluxPromptOptions } from "./prompts.ts";
@@ -146,6 +147,8 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   readonly behind?: Tensor | undefined;
   /** Their positions. [M, 3] */
   readonly behindIds?: Positions | undefined;
+  /** ControlNets that add to the transformer. */
+  readonly control?: FluxControl | undefined;
   /** Tensors to free when the loop is over, besides these. */
   readonly owned?: readonly Tensor[] | undefined;
 }
@@ -154,23 +157,21 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
 export async function draw(
   parts: FluxParts,
   { size, B, embeddings: given, guided, options }: FluxRun,
-  { start, timesteps, after, beside, behind, behindIds, owned = [] }: Drawing,
+  { start, timesteps, after, beside, behind, behindIds, control, owned = [] }: Drawing,
 ): Promise<FluxOutput> {
   const { transformer, vae, scheduler } = parts;
   const { cache, guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
   const skipLayers = skippedLayers(options);
-  const isApart = guided && (cache || skipLayers); // halves have a cache each, as in diffusers; one may run without blocks
+  // halves have a cache each, as in diffusers; one may run without blocks; ControlNets see the prompt's alone
+  const isApart = guided && (cache || skipLayers || control);
   const embeddings = isApart ? given.flatMap(halvesOf) : given;
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
   const times = embeddings[0]!.pooled.shape[0]! / B; // both halves of a guided step in one batch
   const rows = (x?: Tensor) => x && times > 1 ? x.repeat([times, 1, 1]) : x;
-  const seen = { beside: rows(beside), behind: rows(behind), behindIds, cache, skipLayers };
+  const seen = { beside: rows(beside), behind: rows(behind), behindIds, cache, skipLayers, control };
   const condition = () =>
     new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale, ...seen });
-  const firstStep = ({ model, weakModel }: FluxDenoiser) => {
-    model.rehearse(guided ? cat([start, start]) : start, timesteps[0]!, 0);
-    weakModel?.rehearse(start, timesteps[0]!, 0);
-  };
+  const firstStep = (denoiser: FluxDenoiser) => denoiser.rehearse(start, guided);
   if (options.preview) await prepareColors(parts, options);
   let latents: Tensor;
   {
@@ -182,12 +183,12 @@ export async function draw(
     const loop = { scheduler, vae, guided, model, weaker, unpack, after };
     latents = await withModels(
       parts,
-      [transformer],
+      [transformer, ...control?.models ?? []],
       stepping,
       () => denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale }),
     );
   }
-  free(beside, behind, seen.beside, seen.behind, ...owned);
+  free(beside, behind, seen.beside, seen.behind, ...control?.owned ?? [], ...owned);
   if (options.outputType === "latent") return { images: latents, latents };
   const unpacked = unpack(latents);
   const { images } = await decodeLatents(parts, unpacked, options);

@@ -2,6 +2,8 @@ import {
   type Autoencoder,
   Flux2Transformer2DModel,
   type Flux2Transformer2DOptions,
+  type FluxControlNetModel,
+  type FluxControlNetOutput,
   type FluxTransformer2DModel,
   type FluxTransformer2DOptions,
   type Model,
@@ -43,13 +45,15 @@ function embedding(name: string, model: Model | undefined, rows: number): Stage 
 
 /** A step of a flow's transformer; of FLUX.2 with both halves where it is guided by a prompt. */
 function flowing(model: Model, parts: PartsByName, size: DrawingSize): Stage {
-  const { vae, controlnet } = parts as { vae: Autoencoder; controlnet?: unknown };
+  const { vae, controlnet = [] } = parts as { vae: Autoencoder; controlnet?: unknown };
+  const nets = [controlnet].flat();
   if (model instanceof ZImageTransformer2DModel) {
-    return zImageStage(model, vae, size, [controlnet].flat()[0] as ZImageControlNetModel | undefined);
+    return zImageStage(model, vae, size, nets[0] as ZImageControlNetModel | undefined);
   }
-  const activations = model instanceof Flux2Transformer2DModel
-    ? flux2Step(model, vae, size, parts["isDistilled"] === false)
-    : fluxStep(model as FluxTransformer2DModel, vae, size);
+  if (!(model instanceof Flux2Transformer2DModel)) {
+    return fluxStage(model as FluxTransformer2DModel, vae, size, nets as FluxControlNetModel[]);
+  }
+  const activations = flux2Step(model, vae, size, parts["isDistilled"] === false);
   return { name: "transformer", model, activations };
 }
 
@@ -77,14 +81,21 @@ function flux2Step(
   return transformer.measure(() => rehearse(transformer, cache, ...[call, call].slice(0, calls)));
 }
 
-/** Bytes of a step of FLUX.1, and of the modulations computed before for all steps. */
-function fluxStep(transformer: FluxTransformer2DModel, vae: Autoencoder, size: DrawingSize): number {
+/** A step of FLUX.1 with its ControlNets, and the modulations computed before for all steps. */
+function fluxStage(
+  transformer: FluxTransformer2DModel,
+  vae: Autoencoder,
+  size: DrawingSize,
+  nets: readonly FluxControlNetModel[],
+): Stage {
   const { batch = 1, tokens = 512, steps = 28, isGuided, cache } = size;
-  const calls = isGuided && cache ? 2 : 1; // one for each half
-  const rows = isGuided && !cache ? 2 * batch : batch;
+  const isApart = cache || nets.length > 0;
+  const calls = isGuided && isApart ? 2 : 1; // one for each half
+  const rows = isGuided && !isApart ? 2 * batch : batch;
   const { joint_attention_dim } = transformer.config;
   const seen = seenTokens(vae, size).map(([h, w]) => [2 * h, 2 * w] as const); // a token covers 2×2 latents
-  const imgIds = [sides({ vae }, size), ...seen].flatMap(imageIds);
+  const drawn = sides({ vae }, size);
+  const imgIds = [drawn, ...seen].flatMap(imageIds);
   const width = modulationWidth(transformer.config);
   const options: FluxTransformer2DOptions = {
     encoderHiddenStates: zeros([rows, tokens, joint_attention_dim]),
@@ -92,11 +103,63 @@ function fluxStep(transformer: FluxTransformer2DModel, vae: Autoencoder, size: D
     txtIds: textIds(tokens),
     modulation: zeros([rows, width]),
   };
-  const call: [Tensor, typeof options] = [zeros([rows, imgIds.length, transformer.inChannels]), options];
-  const activations = transformer.measure(() =>
-    rehearse(transformer, cache, ...[call, call].slice(0, calls))
-  );
-  return activations + steps * calls * rows * width * 4; // f32
+  const latents = zeros([rows, imgIds.length, transformer.inChannels]);
+  let control: { added: FluxControlNetOutput; bytes: number }[] = [];
+  const activations = transformer.measure(() => {
+    control = nets.map((net) =>
+      fluxControlStep(net, latents, options, drawn.map((side) => side * vae.scaleFactor))
+    );
+    const call: [Tensor, typeof options] = [latents, {
+      ...options,
+      ...mostOf(control.map(({ added }) => added)),
+    }];
+    rehearse(transformer, cache, ...[call, call].slice(0, calls));
+  });
+  return {
+    name: "transformer",
+    model: transformer,
+    activations: activations + steps * calls * rows * width * 4, // f32
+    beside: nets.map((model, i) => ({
+      name: i === 0 ? "controlnet" : `controlnet_${i}`,
+      model,
+      activations: control[i]!.bytes,
+    })),
+  };
+}
+
+/** What a ControlNet of FLUX.1 adds in a step, without numbers, and the bytes of its work. */
+function fluxControlStep(
+  net: FluxControlNetModel,
+  latents: Tensor,
+  { encoderHiddenStates, imgIds, txtIds }: FluxTransformer2DOptions,
+  pixels: readonly number[],
+): { added: FluxControlNetOutput; bytes: number } {
+  const { guidance_embeds, pooled_projection_dim, num_mode } = net.config;
+  const rows = latents.shape[0]!;
+  const cond = net.seesPixels ? zeros([rows, 3, ...pixels]) : latents;
+  let added: FluxControlNetOutput;
+  const bytes = net.measure(() => {
+    added = net.forward(latents, cond, {
+      encoderHiddenStates,
+      imgIds,
+      txtIds,
+      pooledProjections: zeros([rows, pooled_projection_dim]),
+      timestep: 1,
+      guidance: guidance_embeds ? 1 : undefined,
+      controlnetMode: num_mode === undefined ? undefined : 0,
+    });
+  });
+  return { added: added!, bytes };
+}
+
+/** The longest of the lists that ControlNets add, as their sums are. */
+function mostOf(outputs: readonly FluxControlNetOutput[]): Partial<FluxControlNetOutput> {
+  const longest = (name: keyof FluxControlNetOutput) =>
+    outputs.reduce<Tensor[]>((most, { [name]: list }) => list.length > most.length ? list : most, []);
+  return {
+    controlnetBlockSamples: longest("controlnetBlockSamples"),
+    controlnetSingleBlockSamples: longest("controlnetSingleBlockSamples"),
+  };
 }
 
 /** A step of Z-Image with both halves, as it is guided by a prompt where nothing else is said, and its ControlNet's. */

@@ -43,6 +43,10 @@ const keys: [keys: string[], name: string | undefined][] = [
   [["encoder.block.0.layer.0.SelfAttention.q.weight", "decoder.final_layer_norm.weight"], "a whole T5"],
   [["decoder.up_blocks.0.resnets.0.conv1.weight"], "the decoder of an AutoencoderKL"],
   [["controlnet_cond_embedding.conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"], "ControlNetModel"],
+  [
+    ["input_hint_block.conv_in.weight", "controlnet_blocks.0.weight", "controlnet_x_embedder.weight"],
+    "FluxControlNetModel",
+  ],
   [["control_all_x_embedder.2-1.weight", "control_layers.0.after_proj.bias"], "ZImageControlNetModel"],
   [["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"], "an IP-Adapter"],
   [["emb_params"], "a textual inversion"],

@@ -4,12 +4,14 @@ import { streamOf } from "../../../src/graph/run/stream.ts";
 import {
   AutoencoderKL,
   ControlNetModel,
+  FluxControlNetModel,
   FluxTransformer2DModel,
   UNet2DConditionModel,
   ZImageControlNetModel,
 } from "../../../src/models/mod.ts";
 import {
   FluxControlImg2ImgPipeline,
+  FluxControlNetPipeline,
   FluxFillPipeline,
   FluxKontextPipeline,
   FluxPipeline,
@@ -25,6 +27,7 @@ import type { DrawingSize, Stage } from "../../../src/pipelines/memory/stage.ts"
 import { stagesOf } from "../../../src/pipelines/memory/stages.ts";
 import { UniPCMultistepScheduler } from "../../../src/schedulers/mod.ts";
 import { emoji } from "../../support/emoji.ts";
+import { fluxControlNetFolder } from "../../support/flux_controlnet.ts";
 import { controlNetFolder } from "../../support/z_image_controlnet.ts";
 import { fixture } from "../../support/fixtures.ts";
 
@@ -119,6 +122,35 @@ for (const [name, { run, drawing, transformer }] of Object.entries(RUNS)) {
     assert.equal(activationsOf(stages, "vae"), sum(takenBy(device, "AutoencoderKL")));
   });
 }
+
+Deno.test("a plan for FLUX.1 with ControlNets counts the activations that a guided run takes", async () => {
+  using device = await openDevice();
+  using opened = await FluxPipeline.fromPretrained(fixture("flux/pipeline"), loading);
+  const controlnet: FluxControlNetModel[] = [];
+  for (const name of ["union", "hint"]) {
+    using files = await fluxControlNetFolder(name);
+    controlnet.push(await FluxControlNetModel.fromPretrained(files.path, loading));
+  }
+  const parts = { ...opened.parts, controlnet };
+  const stages = stagesOf({ ...parts }, { ...size, isGuided: true, encodes: true });
+  const { images } = await new FluxControlNetPipeline(parts).run({
+    prompt: "a",
+    negativePrompt: "b",
+    trueCfgScale: 2,
+    controlImage: [image(), image()],
+    controlMode: 1,
+    ...running,
+  });
+  await images.data();
+  const modulations = 2 * 2 * 4 * modulationWidth(parts.transformer.config);
+  const step = Math.max(...takenBy(device, "FluxTransformer2DModel"));
+  assert.equal(activationsOf(stages, "transformer"), step + modulations);
+  assert.deepEqual(
+    takenBy(device, "FluxControlNetModel").sort(),
+    ["controlnet", "controlnet_1"].map((name) => activationsOf(stages, name)).sort(),
+  );
+  for (const net of controlnet) net[Symbol.dispose]();
+});
 
 const folder = fixture("controlnet");
 
