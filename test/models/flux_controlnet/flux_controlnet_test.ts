@@ -119,6 +119,6 @@ Deno.test("a config whose features do not fit is refused", () => {
   const config = { ...controlled.nets["hint"], patch_size: 1 };
   assert.throws(
     () => fluxControlNetConfig.parse(config),
-    /in_channels.*expected 16, the features of 1 x 1 places/s,
+    /"in_channels".*"16, the features of 1 x 1 places"/s,
   );
 });

@@ -153,6 +153,8 @@ Deno.test("a FLUX.1 with a ControlNet draws in steps that a cache leaves out, an
   const skipped = await draw({
     skipLayerGuidanceLayers: ["transformer_blocks.1"],
     skipLayerGuidanceScale: 1,
+    skipLayerGuidanceStart: 0,
+    skipLayerGuidanceStop: 1,
   });
   assert.notDeepEqual(await skipped.data(), plain);
 });
