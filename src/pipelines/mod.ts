@@ -46,7 +46,7 @@ export {
   FluxControlNetPipeline,
   type FluxControlNetRunOptions,
 } from "./flux/controlnet.ts";
-export type { FluxControlNetControlOptions } from "./flux/control_nets.ts";
+export type { FluxControlNetControlOptions } from "./flux/begin_control.ts";
 export {
   FluxFillPipeline,
   type FluxFillRunOptions,

@@ -1,3 +1,4 @@
+import type { FluxControlNetModel } from "../../models/mod.ts";
 import { randn } from "../../random/mod.ts";
 import { firstImage } from "../latents/control.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
@@ -8,7 +9,7 @@ import type { PipelineOptions } from "../model_index.ts";
 import { FLUX_CONTROLNETS, openNets } from "../open_nets.ts";
 import { openParts } from "../open_parts.ts";
 import { ownRun } from "../run.ts";
-import { beginFluxControl, type FluxControlNetControlOptions, type FluxNets } from "./control_nets.ts";
+import { beginFluxControl, type FluxControlNetControlOptions } from "./begin_control.ts";
 import type { FluxInpaintRunOptions } from "./inpainting.ts";
 import { type FluxParts, PARTS } from "./parts.ts";
 import { FluxBase, type FluxImg2ImgRunOptions } from "./pipelines.ts";
@@ -17,7 +18,7 @@ import { beginRun, draw, type FluxOptions, type FluxOutput, startLatents } from 
 /** The parts of FLUX.1 with ControlNets. */
 export interface FluxControlNetParts extends FluxParts {
   /** Several see a picture each, and what they add is summed. */
-  controlnet: FluxNets;
+  controlnet: FluxControlNetModel | readonly FluxControlNetModel[];
 }
 
 /** What all pipelines of FLUX.1 with ControlNets have in common. */
