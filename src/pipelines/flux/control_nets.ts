@@ -1,4 +1,9 @@
-import type { FluxControlNetModel, FluxControlSamples, Positions } from "../../models/mod.ts";
+import type {
+  FluxControlNetModel,
+  FluxControlSamples,
+  FluxTransformer2DConfig,
+  Positions,
+} from "../../models/mod.ts";
 import { sampleBehind } from "../../models/flux_transformer_2d/control.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 
@@ -29,8 +34,11 @@ interface StepInput {
   readonly guidance: number;
 }
 
+/** Numbers of the transformer's blocks. */
+type FluxCounts = Pick<FluxTransformer2DConfig, "num_layers" | "num_single_layers">;
+
 /** What one ControlNet adds. */
-interface Added {
+export interface FluxAdded {
   readonly block: readonly Tensor[];
   readonly single: readonly Tensor[];
   readonly repeats: boolean;
@@ -40,13 +48,13 @@ interface Added {
 export class FluxControl {
   readonly #nets: readonly FluxNet[];
   readonly #steps: number;
-  readonly #counts: { readonly num_layers: number; readonly num_single_layers: number };
+  readonly #counts: FluxCounts;
 
   /** Made by `beginFluxControl`, with the numbers of the transformer's blocks. */
   constructor(
     nets: readonly FluxNet[],
     steps: number,
-    counts: { readonly num_layers: number; readonly num_single_layers: number },
+    counts: FluxCounts,
   ) {
     [this.#nets, this.#steps, this.#counts] = [nets, steps, counts];
   }
@@ -63,7 +71,7 @@ export class FluxControl {
 
   /** What all ControlNets together add in a step, without values where calls are only measured. */
   samples({ step, guidance, hiddenStates, ...input }: StepInput, isMeasured: boolean): FluxControlSamples {
-    const added: Added[] = [];
+    const added: FluxAdded[] = [];
     for (const { model, cond, mode, scale, start, end } of this.#nets) {
       if (step / this.#steps < start || (step + 1) / this.#steps > end) continue;
       const forward = () => {
@@ -79,33 +87,39 @@ export class FluxControl {
       if (isMeasured) model.measure(forward);
       else forward();
     }
-    const [first, ...others] = added;
-    if (!first) return {};
-    const isAlike = ({ block, single, repeats }: Added) =>
-      block.length === first.block.length && single.length === first.single.length &&
-      repeats === first.repeats;
-    const all = others.every(isAlike) ? added : added.map((one) => this.#spread(one));
-    return {
-      controlnetBlockSamples: sumOf(all.map(({ block }) => block)),
-      controlnetSingleBlockSamples: sumOf(all.map(({ single }) => single)),
-      controlnetBlocksRepeat: all[0]!.repeats,
-    };
+    return sumOfSamples(added, this.#counts);
   }
+}
 
-  /** One sample for each block of the transformer: models of different numbers of blocks are added so. */
-  #spread({ block, single, repeats }: Added): Added {
-    const { num_layers, num_single_layers } = this.#counts;
-    const spread = (samples: readonly Tensor[], blocks: number, repeats: boolean) =>
-      Array.from(
-        { length: samples.length && blocks },
-        (_, i) => samples[sampleBehind(i, blocks, samples.length, repeats)]!,
-      );
-    return {
-      block: spread(block, num_layers, repeats),
-      single: spread(single, num_single_layers, false),
-      repeats: false,
-    };
-  }
+/** What several ControlNets add to a transformer of so many blocks. */
+export function sumOfSamples(added: readonly FluxAdded[], counts: FluxCounts): FluxControlSamples {
+  const [first, ...others] = added;
+  if (!first) return {};
+  const isAlike = ({ block, single, repeats }: FluxAdded) =>
+    block.length === first.block.length && single.length === first.single.length && repeats === first.repeats;
+  const all = others.every(isAlike) ? added : added.map((one) => spread(one, counts));
+  return {
+    controlnetBlockSamples: sumOf(all.map(({ block }) => block)),
+    controlnetSingleBlockSamples: sumOf(all.map(({ single }) => single)),
+    controlnetBlocksRepeat: all[0]!.repeats,
+  };
+}
+
+/** One sample for each block of the transformer: models of different numbers of blocks are added so. */
+function spread(
+  { block, single, repeats }: FluxAdded,
+  { num_layers, num_single_layers }: FluxCounts,
+): FluxAdded {
+  const each = (samples: readonly Tensor[], blocks: number, repeats: boolean) =>
+    Array.from(
+      { length: samples.length && blocks },
+      (_, i) => samples[sampleBehind(i, blocks, samples.length, repeats)]!,
+    );
+  return {
+    block: each(block, num_layers, repeats),
+    single: each(single, num_single_layers, false),
+    repeats: false,
+  };
 }
 
 /** Sums of the lists that are not empty. */

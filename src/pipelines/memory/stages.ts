@@ -3,7 +3,6 @@ import {
   Flux2Transformer2DModel,
   type Flux2Transformer2DOptions,
   type FluxControlNetModel,
-  type FluxControlNetOutput,
   type FluxTransformer2DModel,
   type FluxTransformer2DOptions,
   type Model,
@@ -15,6 +14,7 @@ import { flux2ImageIds, flux2TextIds, referenceIds } from "../../models/flux2_tr
 import { modulationWidth } from "../../models/flux_transformer_2d/modulation.ts";
 import { type Tensor, zeros } from "../../tensor/mod.ts";
 import { imageIds, textIds } from "../../models/flux_transformer_2d/pos_embed.ts";
+import { type FluxAdded, sumOfSamples } from "../flux/control_nets.ts";
 import { sidesOfArea } from "../flux/sizes.ts";
 import { latentSide } from "../size.ts";
 import { type DrawingSize, type PartsByName, rehearse, type Stage } from "./stage.ts";
@@ -104,14 +104,14 @@ function fluxStage(
     modulation: zeros([rows, width]),
   };
   const latents = zeros([rows, imgIds.length, transformer.inChannels]);
-  let control: { added: FluxControlNetOutput; bytes: number }[] = [];
+  let control: { added: FluxAdded; bytes: number }[] = [];
   const activations = transformer.measure(() => {
     control = nets.map((net) =>
       fluxControlStep(net, latents, options, drawn.map((side) => side * vae.scaleFactor))
     );
     const call: [Tensor, typeof options] = [latents, {
       ...options,
-      ...mostOf(control.map(({ added }) => added)),
+      ...sumOfSamples(control.map(({ added }) => added), transformer.config),
     }];
     rehearse(transformer, cache, ...[call, call].slice(0, calls));
   });
@@ -133,13 +133,13 @@ function fluxControlStep(
   latents: Tensor,
   { encoderHiddenStates, imgIds, txtIds }: FluxTransformer2DOptions,
   pixels: readonly number[],
-): { added: FluxControlNetOutput; bytes: number } {
+): { added: FluxAdded; bytes: number } {
   const { guidance_embeds, pooled_projection_dim, num_mode } = net.config;
   const rows = latents.shape[0]!;
   const cond = net.seesPixels ? zeros([rows, 3, ...pixels]) : latents;
-  let added: FluxControlNetOutput;
+  let added: FluxAdded;
   const bytes = net.measure(() => {
-    added = net.forward(latents, cond, {
+    const output = net.forward(latents, cond, {
       encoderHiddenStates,
       imgIds,
       txtIds,
@@ -148,18 +148,10 @@ function fluxControlStep(
       guidance: guidance_embeds ? 1 : undefined,
       controlnetMode: num_mode === undefined ? undefined : 0,
     });
+    const { controlnetBlockSamples: block, controlnetSingleBlockSamples: single } = output;
+    added = { block, single, repeats: net.seesPixels };
   });
   return { added: added!, bytes };
-}
-
-/** The longest of the lists that ControlNets add, as their sums are. */
-function mostOf(outputs: readonly FluxControlNetOutput[]): Partial<FluxControlNetOutput> {
-  const longest = (name: keyof FluxControlNetOutput) =>
-    outputs.reduce<Tensor[]>((most, { [name]: list }) => list.length > most.length ? list : most, []);
-  return {
-    controlnetBlockSamples: longest("controlnetBlockSamples"),
-    controlnetSingleBlockSamples: longest("controlnetSingleBlockSamples"),
-  };
 }
 
 /** A step of Z-Image with both halves, as it is guided by a prompt where nothing else is said, and its ControlNet's. */

@@ -138,9 +138,9 @@ Deno.test("FluxTransformer2DModel.forward() tells what is wrong with its argumen
     guidance: [1, 2, 3],
   });
   refuses(
-    "Cannot denoise with controlnetBlockSamples: no such option; control nets and image prompts are not built",
+    "Cannot denoise with ipAdapterImageEmbeds: no such option; image prompts are not built",
     {
-      controlnetBlockSamples: [],
+      ipAdapterImageEmbeds: [],
     },
   );
   assert.throws(
