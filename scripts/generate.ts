@@ -11,6 +11,7 @@ import { DiffusionPipeline } from "denoise/pipelines";
 import { Bar } from "../src/core/bar.ts";
 import { numbered } from "../src/io/images/save_png.ts";
 import { addTo } from "./generate/additions.ts";
+import { counting } from "./generate/cache.ts";
 import {
   BATCH,
   drawing,
@@ -29,7 +30,7 @@ import { tellDifferences } from "./generate/replay.ts";
 import { readTask } from "./generate/settings.ts";
 import { phase, phases } from "./generate/phases.ts";
 import { EMBEDDED } from "./generate/usual.ts";
-import { expectRoom, openEngine, tellSize, warmUp } from "./generate/start.ts";
+import { expectRoom, openEngine, tellSize, tellWeights, warmUp } from "./generate/start.ts";
 import { planMemoryOf } from "./inspect/plan.ts";
 
 const { settings, given, replayed } = await readTask(Deno.args);
@@ -77,19 +78,27 @@ if (settings.embedding ?? settings["ip-adapter"]) {
 }
 expectRoom(pipeline, settings, drawingSizeOf(className, settings, 1, sidesOf(pictures)));
 tellSize(pipeline, settings, pictures);
+tellWeights(pipeline, settings);
 const draw = drawing(pipeline, settings, pictures);
 const seeds = seedsOf(settings);
 const recipe = recipeOf(pipeline, settings, await contentsOf(pipeline, settings, model));
 if (replayed) tellDifferences(replayed, recipe, device);
 await phase("compile", warmUp(device, draw, settings));
 
+const cache = settings.cache === undefined ? undefined : counting(settings.cache);
 const paths: string[] = [];
 const bar = seeds.length > BATCH ? new Bar(seeds.length, { label: "pictures", beat: () => "" }) : undefined;
 const batches = inBatches(seeds, picturesAtOnce(device, settings), (some) => {
   const label = seeds.length === 1 ? "sample" : `sample ${paths.length + 1}/${seeds.length}`;
   return phase(
     "sample",
-    draw(some, { numInferenceSteps: steps, progress: bar ? false : { label }, preview, adapterScales }),
+    draw(some, {
+      numInferenceSteps: steps,
+      progress: bar ? false : { label },
+      preview,
+      adapterScales,
+      cache,
+    }),
   );
 });
 for await (const [seed, picture] of batches) {
@@ -102,5 +111,6 @@ for await (const [seed, picture] of batches) {
 }
 bar?.end();
 if (bar) console.log(`${paths[0]} to ${paths.at(-1)}`);
+if (cache) console.log(cache.describe());
 console.log(`Drawn by ${device.describe()}`);
 console.log(phases());

@@ -1,5 +1,5 @@
 /**
- * Draws what clients ask for over HTTP, as OpenAI's images API has it. `--help` lists the options.
+ * Draws what clients ask for over HTTP, as OpenAI's images API and A1111's have it. `--help` lists the options.
  * Run: deno task serve
  */
 import "./plain_errors.ts";

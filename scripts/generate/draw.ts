@@ -36,6 +36,7 @@ import {
   StableDiffusionXLImg2ImgPipeline,
   StableDiffusionXLInpaintPipeline,
   StableDiffusionXLPipeline,
+  type StepCache,
   type UnconditionalParts,
   ZImageControlNetInpaintPipeline,
   type ZImageControlNetParts,
@@ -53,6 +54,8 @@ import type { Settings } from "./options.ts";
 /** Options by which one run differs from the next with the same settings. */
 export type How = Pick<RunOptions, "progress" | "preview" | "signal" | "onStep" | "adapterScales"> & {
   numInferenceSteps: number;
+  /** The settings' cache, where its maker counts what it leaves out; a new one by default. */
+  cache?: StepCache | undefined;
   /** Told in one line what of a prompt was cut; console.warn by default. */
   onNotice?: (line: string) => void;
 };
@@ -169,7 +172,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       guidanceScale: settings.guidance,
       trueCfgScale: settings["true-cfg"],
       pagScale: settings.pag,
-      cache: settings.cache === undefined ? undefined : readCache(settings.cache),
+      cache: how.cache ?? (settings.cache === undefined ? undefined : readCache(settings.cache)),
       maxSequenceLength: settings["max-sequence-length"],
       ...settings.size,
       image,

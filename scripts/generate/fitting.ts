@@ -112,10 +112,17 @@ export function refusalOf(
       name,
       why: fromNoise
         ? "it draws from noise alone, at the size of its model"
-        : `it is for ${others.join(", ")}`,
+        : `it is for ${whose(others, pipeline).join(", ")}`,
     };
   }
   return undefined;
+}
+
+/** The families of pipelines, once each, or the pipelines themselves where the family of `own` is among them. */
+function whose(pipelines: readonly string[], own: string): string[] {
+  const familyOf = (name: string) => name.replace(/(ControlNet|Adapter)?(Img2Img|Inpaint)?Pipeline$/, "");
+  const families = [...new Set(pipelines.map(familyOf))];
+  return families.includes(familyOf(own)) ? [...pipelines] : families;
 }
 
 /** Throws unless what follows a picture without ControlNets has one: FLUX.1 Depth and Canny, as models or LoRAs. */

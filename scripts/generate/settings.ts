@@ -41,7 +41,12 @@ function expectTogether(settings: Settings): void {
     );
   }
   for (const text of [prompt, negative]) {
-    if (syntax !== undefined && text !== undefined) expectReadable(text, syntax);
+    if (syntax === undefined || text === undefined) continue;
+    const [lora] = /<lora:[^>]*>/.exec(text) ?? [];
+    if (lora !== undefined) {
+      throw new TypeError(`Cannot read ${lora} in a prompt: say --lora FILE:SCALE, and leave it out there`);
+    }
+    expectReadable(text, syntax);
   }
   if (previewVae !== undefined && preview === undefined) {
     throw new TypeError("Cannot take --preview-vae alone: expected --preview too, which it decodes");

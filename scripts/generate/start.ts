@@ -60,6 +60,15 @@ export function usualSize(parts: AnyParts): Size {
   return { width: f * w, height: f * h };
 }
 
+/** Tells where a prompt has weights as in A1111, and nothing says that they are some. */
+export function tellWeights({ parts }: AnyPipeline, settings: Settings): void {
+  const { prompt, negative = "", "prompt-syntax": syntax } = settings;
+  if (syntax !== undefined || !("unet" in parts && "vae" in parts)) return; // others read no weights
+  const [weight] = /\([^()]+:\d*\.?\d+\)/.exec(`${prompt}\n${negative}`) ?? [];
+  if (weight === undefined) return;
+  console.warn(`${weight} is read as plain words: with --prompt-syntax a1111 it is a weight`);
+}
+
 const FAR = 4; // times more pixels
 
 /** Tells where a picture is far from the size for which its model was trained. */

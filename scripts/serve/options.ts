@@ -10,7 +10,7 @@ export const usage = "scripts/serve.ts";
 
 /** The purpose in the second. */
 export const about =
-  "Draws what clients of OpenAI's images API ask for: POST /v1/images/generations and edits.";
+  "Draws what clients of OpenAI's images API (/v1/images/…) or of A1111's (/sdapi/v1/…) ask for.";
 
 /** Options of the command line. */
 export const options = {

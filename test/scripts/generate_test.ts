@@ -225,10 +225,14 @@ Deno.test("generate.ts refuses what the arguments alone decide before it loads a
       ],
       [["--mask", "a.png"], /^Cannot take --mask alone: expected --image too, /],
       [["--cache", "easy:-1"], /^Cannot take --cache easy:-1: expected first-block, tea or easy, or e\.g\. /],
+      [
+        ["a cat <lora:style:0.8>", "--prompt-syntax", "a1111"],
+        /^Cannot read <lora:style:0\.8> in a prompt: say --lora FILE:SCALE, and leave it out there\n$/,
+      ],
       [["--strength", "0.5"], /^Cannot take --strength alone: expected --image too, /],
       [
         ["--true-cfg", "2"],
-        /^Cannot take --true-cfg with StableDiffusionPipeline: it is for FluxPipeline, FluxImg2Img/,
+        /^Cannot take --true-cfg with StableDiffusionPipeline: it is for Flux, FluxFill, FluxKontext, FluxControl\n$/,
       ],
       [
         ["--max-sequence-length", "9"],
@@ -266,6 +270,15 @@ Deno.test("generate.ts refuses what the arguments alone decide before it loads a
       /\nCannot draw with this --memory: text_encoder takes [\d.]+ MB at least; [^\n]*\n$/,
     );
     assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["folder.png"]);
+  }));
+
+Deno.test("generate.ts tells that weights are words without --prompt-syntax, and what --cache left out", () =>
+  inFolder(async (folder) => {
+    const cached = ["--cache", "easy:0.3", "--size", "32x32", "--steps", "14"];
+    const { code, stdout, stderr } = await runScript(folder, "generate.ts", "a (red:1.3) apple", ...cached);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^\(red:1\.3\) is read as plain words: with --prompt-syntax a1111 it is a weight$/m);
+    assert.match(stdout, /^--cache easy:0\.3: [1-9] of 15 calls of the model left out$/m);
   }));
 
 Deno.test("generate.ts tells a size that is far from the model's, and draws it", () =>
