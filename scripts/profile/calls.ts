@@ -75,30 +75,13 @@ export function usualCall(model: Model, size: Size | undefined, facts: PipelineF
   if (model instanceof ControlNetModel) return controlNetCall(model, size, { tokens, pixels });
   if (model instanceof T2IAdapter) return t2iAdapterCall(model, size);
   if (model instanceof CLIPVisionModelWithProjection) {
-    const { num_channels, image_size } = model.config;
-    const shape = [1, num_channels, image_size, image_size];
-    const pictures = twice(() => randn(shape));
-    return {
-      text: `forward [${shape.join(", ")}]`,
-      record: (turn) => model.forward(pictures[turn % 2]!).imageEmbeds,
-    };
+    return callOn(pictureOf(model), (x) => model.forward(x).imageEmbeds);
   }
   if (model instanceof SiglipVisionModel) {
-    const { num_channels, image_size } = model.config;
-    const shape = [1, num_channels, image_size, image_size];
-    const pictures = twice(() => randn(shape));
-    return {
-      text: `forward [${shape.join(", ")}]`,
-      record: (turn) => model.forward(pictures[turn % 2]!).lastHiddenState,
-    };
+    return callOn(pictureOf(model), (x) => model.forward(x).lastHiddenState);
   }
   if (model instanceof ReduxImageEncoder) {
-    const shape = [1, SIGLIP_TOKENS, model.config.redux_dim];
-    const states = twice(() => randn(shape));
-    return {
-      text: `forward [${shape.join(", ")}]`,
-      record: (turn) => model.forward(states[turn % 2]!).imageEmbeds,
-    };
+    return callOn([1, SIGLIP_TOKENS, model.config.redux_dim], (x) => model.forward(x).imageEmbeds);
   }
   if (model instanceof FluxTransformer2DModel) return fluxCall(model, size, pixels);
   if (model instanceof FluxControlNetModel) return fluxControlNetCall(model, size, pixels);
@@ -166,12 +149,18 @@ function controlNetCall(
 function t2iAdapterCall(model: T2IAdapter, size: Size | undefined): Call {
   const { in_channels, downscale_factor: f } = model.config;
   const [h, w] = latents(size, [USUAL_SIDE / 2 / PIXELS, USUAL_SIDE / 2 / PIXELS], f);
-  const shape = [1, in_channels, f * h, f * w];
-  const pictures = twice(() => randn(shape));
-  return {
-    text: `forward [${shape.join(", ")}]`,
-    record: (turn) => model.forward(pictures[turn % 2]!).features.at(-1)!,
-  };
+  return callOn([1, in_channels, f * h, f * w], (x) => model.forward(x).features.at(-1)!);
+}
+
+/** A call whose one input has this shape. */
+function callOn(shape: readonly number[], run: (x: Tensor) => Tensor): Call {
+  const inputs = twice(() => randn(shape));
+  return { text: `forward [${shape.join(", ")}]`, record: (turn) => run(inputs[turn % 2]!) };
+}
+
+/** Shape of the picture that a vision model sees. */
+function pictureOf({ config }: { config: { num_channels: number; image_size: number } }): number[] {
+  return [1, config.num_channels, config.image_size, config.image_size];
 }
 
 function fluxCall(model: FluxTransformer2DModel, size: Size | undefined, pixels: number): Call {

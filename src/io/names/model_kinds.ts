@@ -47,7 +47,9 @@ const MARKS: readonly Mark[] = [
     name: "a whole CLIP",
     holds: ["CLIPTextModel"],
   }],
+  [/^vision_model\.head\./, undefined, model("SiglipVisionModel")],
   [/^(vision_model\.|visual\.)/, undefined, model("the part of CLIP that sees pictures")],
+  [/^redux_up\./, undefined, model("ReduxImageEncoder")],
   [
     /^(text_model\.)?encoder\.layers\.0\.self_attn\.q_proj\./,
     /^text_projection\./,
