@@ -69,19 +69,41 @@ function named(name: string, sampler: Sampler, spread?: SpreadName): NamedSchedu
     config,
     from(own) {
       const flow = isFlow(own);
-      const { className, config } = withSpread(name, flow ? ofFlow(sampler) : sampler, spread);
+      const { className, config } = withSpread(name, flow ? ofFlow(sampler, spread) : sampler, spread);
+      if (flow && spread) expectOfFlow(name, spread, className);
       const overrides = { ...alone(config), ...flow ? flowConfig(className, own) : {}, ...config };
       return schedulerClasses[className]!.fromConfig(own.config, overrides);
     },
   };
 }
 
-/** A sampler by its class for models of flows: that of its own, or KDiffusionScheduler where the other is for noise alone. */
-function ofFlow(sampler: Sampler): Sampler {
+/**
+ * A sampler by its class for models of flows: that of its own, or KDiffusionScheduler where the other is for noise alone,
+ * or spreads the steps over levels of noise, which lie outside a flow's.
+ */
+function ofFlow(sampler: Sampler, spread?: SpreadName): Sampler {
   const { className, flowClassName, kDiffusion } = sampler;
   if (flowClassName) return { ...sampler, className: flowClassName };
-  if (!kDiffusion || knows(className, "use_flow_sigmas")) return sampler;
+  if (!kDiffusion || knows(className, "use_flow_sigmas") && !spread) return sampler;
   return { ...sampler, className: "KDiffusionScheduler", config: { sampler: kDiffusion } };
+}
+
+/** Spreads that are lists of σ of models of noise, which begin far over 1, where flows do. */
+const OF_NOISE = /^(?:align_your_steps_\w+|gits|vp)$/;
+
+/** Throws for spreads whose σ, in this class, are not a flow's: over 1 its α is below 0, and pictures are NaN. */
+function expectOfFlow(name: string, { schedule, config = {} }: SpreadName, className: string): void {
+  const refuse = (expected: string, got: string) => {
+    throw new TypeError(
+      `Cannot take the scheduler "${name}" for a model of flows: expected ${expected}, got ${got}; ` +
+        "leave the end of the name out",
+    );
+  };
+  if (OF_NOISE.test(schedule)) refuse("σ up to 1", `those of "${schedule}" for noise`);
+  const key = Object.keys(config).find((key) => SPREADS.includes(key));
+  const isSolver = className !== "KDiffusionScheduler" && knows(className, "use_flow_sigmas");
+  const brings = className === "UniPCMultistepScheduler" && key === "use_karras_sigmas"; // them to a flow's, as in diffusers
+  if (key && isSolver && !brings) refuse(`a class that knows ${key} of flows`, className);
 }
 
 /** A class and its keys for a sampler with a spread: KDiffusionScheduler where the class that is meant does not know it. */
@@ -117,11 +139,12 @@ function flowConfig(className: string, own: Scheduler): Config {
   return knows(className, "shift") ? { shift: (own.config as Config)["flow_shift"] } : {};
 }
 
+const SPREADS = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"];
+
 /** A spread with those that it replaces turned off. */
 function alone(config: Config): Config {
-  const spreads = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"];
-  if (!spreads.some((key) => key in config)) return {};
-  return Object.fromEntries(spreads.map((key) => [key, false]));
+  if (!SPREADS.some((key) => key in config)) return {};
+  return Object.fromEntries(SPREADS.map((key) => [key, false]));
 }
 
 function knows(className: string, key: string): boolean {

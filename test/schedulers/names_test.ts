@@ -8,11 +8,13 @@ import {
   KDiffusionScheduler,
   PNDMScheduler,
   SAMPLERS,
+  type Scheduler,
   schedulerClasses,
   schedulerNamed,
   SIGMA_SCHEDULES,
   UNBUILT,
 } from "../../src/schedulers/mod.ts";
+import { samplers } from "../../src/schedulers/names.ts";
 
 const page = await Deno.readTextFile(join(import.meta.dirname!, "../../docs/schedulers.md"));
 const rows = page.split("\n").filter((line) => line.startsWith("|")).map((line) =>
@@ -200,5 +202,39 @@ Deno.test("a named scheduler for a model of a flow goes along the flow", () => {
   assert.throws(
     () => schedulerNamed("lcm simple").from(own),
     /expected a class that knows timestep_spacing, got FlowMatchLCMScheduler/,
+  );
+});
+
+Deno.test("spreads behind a sampler's name stay within a flow, or are refused", () => {
+  const own = new FlowMatchEulerDiscreteScheduler({ shift: 3 });
+  const names = samplers.flatMap(({ names: [name] }) =>
+    ["Karras", "Exponential", "Beta", "KL Optimal", "GITS", "VP", "Align Your Steps SD1"].map((
+      end,
+    ) => [name!, end])
+  );
+  let taken = 0;
+  for (const [name, end] of names) {
+    let made: Scheduler;
+    try {
+      made = schedulerNamed(`${name} ${end}`).from(own);
+    } catch (error) {
+      assert.match((error as Error).message, /expected (a class that knows |σ up to 1)/);
+      continue;
+    }
+    taken++;
+    made.setTimesteps(4);
+    if (made instanceof KDiffusionScheduler) {
+      assert.ok(made.sigmas.every((at) => at >= 0 && at <= 1), `${name} ${end}`);
+    }
+  }
+  assert.ok(taken > 40, `${taken} are taken`);
+  assert.ok(schedulerNamed("DPM++ 2M Karras").from(own) instanceof KDiffusionScheduler);
+  assert.throws(
+    () => schedulerNamed("DEIS Beta").from(own),
+    /^TypeError: Cannot take the scheduler "DEIS Beta" for a model of flows: expected a class that knows use_beta_sigmas of flows, got DEISMultistepScheduler; leave/,
+  );
+  assert.throws(
+    () => schedulerNamed("Euler GITS").from(own),
+    /expected σ up to 1, got those of "gits" for noise; leave/,
   );
 });
