@@ -4,7 +4,7 @@ import type { SchedulerSource } from "./config.ts";
 import { FlowScheduler, isFlow } from "./flow_match.ts";
 import { plainName, type Sampler, samplers, type SpreadName, spreadNames } from "./names.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { whyUnbuilt } from "./unbuilt.ts";
+import { whyUnbuilt, whyUnbuiltSampler } from "./unbuilt.ts";
 
 /** A scheduler's class, where it does not matter which. */
 export interface SchedulerClass {
@@ -54,7 +54,7 @@ export function schedulerNamed(name: string): NamedScheduler {
       if (spread) return named(name, sampler, spread);
     }
   }
-  const reason = whyUnbuilt(name);
+  const reason = whyUnbuilt(name) ?? whyUnbuiltSampler(wanted);
   if (reason) throw new TypeError(`Cannot draw with ${name}: it is not built, as ${reason}`);
   throw new TypeError(
     `Cannot find the scheduler "${name}": expected a class or a name of docs/schedulers.md, got neither; ` +

@@ -38,3 +38,16 @@ export function whyUnbuilt(className: string): string | undefined {
 
 /** Names of diffusers' schedulers that are not built. */
 export const UNBUILT: readonly string[] = Object.keys(reasons);
+
+/** What the plain names of other programs' samplers hold, and why these are not built. */
+const samplerReasons: readonly (readonly [part: string, reason: string])[] = [
+  ["cfgpp", "CFG++ needs the prediction on the negative prompt apart; take the name without cfg_pp"],
+  ["restart", "its steps go back to more noise; take Heun, whose steps it repeats"],
+  ["dpmadaptive", "the error of each step decides the next; loops call sampleDpmAdaptive()"],
+  ["sasolverpece", "it calls the model twice a step; take sa_solver"],
+];
+
+/** Why a sampler of A1111 or ComfyUI is not built, by its name in the form of `plainName`. */
+export function whyUnbuiltSampler(plain: string): string | undefined {
+  return samplerReasons.find(([part]) => plain.includes(part))?.[1];
+}

@@ -154,6 +154,13 @@ Deno.test("schedulerNamed() refuses what is no scheduler, and a schedule that it
     ["eulre", /did you mean "Euler"\?/],
     ["EulerDiscreteSchedule", /did you mean "EulerDiscreteScheduler"\?/],
     ["SCMScheduler", /^Cannot draw with SCMScheduler: it is not built, as it is for SANA-Sprint/],
+    ["euler_cfg_pp", /^Cannot draw with euler_cfg_pp: it is not built, as CFG\+\+ needs the prediction on /],
+    [
+      "Restart",
+      /^Cannot draw with Restart: it is not built, as its steps go back to more noise; take Heun, /,
+    ],
+    ["DPM adaptive Karras", /it is not built, as [^\n]*; loops call sampleDpmAdaptive\(\)$/],
+    ["sa_solver_pece", /^Cannot draw with sa_solver_pece: it is not built, as [^\n]*; take sa_solver$/],
     ["ipnd", /did you mean "ipndm"\?/],
     ["toString", /did you mean/],
     ["", /did you mean/],

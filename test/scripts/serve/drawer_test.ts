@@ -213,7 +213,7 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       { lora: ["style:blocks=OUTALL"], model: "flux" },
       "invalid",
       "lora",
-      /^Cannot use 17 block weights for this FLUX: expected 4 or 8$/,
+      /^Cannot use 17 block weights for this FLUX: expected 4 or 8; lists by name, such as OUTALL, are for UNets$/,
     ],
     "a LoRA twice": [
       { lora: ["style", "style:2"], model: "flux" },

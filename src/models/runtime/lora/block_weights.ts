@@ -94,7 +94,14 @@ function ofFlux(list: readonly number[], models: LoraModels, model: Model, scale
   }
   const blocks = doubles + singles;
   const isWhole = list.length === blocks + 4;
-  if (!isWhole && list.length !== blocks) throw wrongCount(list, "this FLUX", [blocks, blocks + 4]);
+  if (!isWhole && list.length !== blocks) {
+    throw wrongCount(
+      list,
+      "this FLUX",
+      [blocks, blocks + 4],
+      "; lists by name, such as OUTALL, are for UNets",
+    );
+  }
   const [clip, t5, first] = isWhole ? list as [number, number, number] : [scale, scale, scale];
   const own = isWhole ? list.slice(3, -1) : list;
   const paths: Record<string, number> = {};
@@ -126,10 +133,15 @@ function layersOf(model: Model): string[] {
   return [...model.adapters.targets.tensors.keys()].map((key) => key.replace(/\.[^.]+$/, ""));
 }
 
-function wrongCount(list: readonly number[], what: string, counts: readonly (string | number)[]): Error {
+function wrongCount(
+  list: readonly number[],
+  what: string,
+  counts: readonly (string | number)[],
+  advice = "",
+): Error {
   return new RangeError(
     `Cannot use ${list.length} block weights for ${what}: expected ${counts.slice(0, -1).join(", ")} or ${
       counts.at(-1)
-    }`,
+    }${advice}`,
   );
 }

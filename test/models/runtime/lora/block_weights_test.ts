@@ -90,7 +90,7 @@ const wrong: [() => unknown, RegExp][] = [
   ],
   [
     () => blockWeights("ALL", { transformer: modelOf(flux) }),
-    /17 block weights for this FLUX: expected 57 or 61$/,
+    /17 block weights for this FLUX: expected 57 or 61; lists by name, such as OUTALL, are for UNets$/,
   ],
   [() => blockWeights("ALL", { transformer: modelOf(["layers.0.attn"]) }), /expected a UNet or FLUX/],
   [() => blockWeights("ALL", {}), /expected a UNet or a transformer, got none$/],
