@@ -56,6 +56,7 @@ function listen(): Deno.HttpServer {
   const onListen = ({ hostname, port }: Deno.NetAddr) => {
     const name = hostname.includes(":") ? `[${hostname}]` : hostname;
     console.log(`Draws by ${drawer.device.describe()}: ${drawer.models.join(", ")}`);
+    console.log(`Draws in a browser at http://${name}:${port}/`);
     console.log(`Listens at http://${name}:${port}/v1`);
   };
   try {

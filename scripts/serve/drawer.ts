@@ -16,6 +16,7 @@ import { readLora, schedulesOf } from "../generate/lora.ts";
 import { recipeOf } from "../generate/recipe.ts";
 import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
 import { type ModelOptions, Models, type Offer } from "./models.ts";
+import { type Offers, offersOf } from "./offers.ts";
 import { Queue } from "./queue.ts";
 import { RefusalError } from "./refusal.ts";
 import { type DrawRequest, readRequest } from "./request.ts";
@@ -144,6 +145,11 @@ export class Drawer implements AsyncDisposable {
   /** Models whose weights are in the device's memory, or some of them. */
   get loaded(): number {
     return this.#models.loaded;
+  }
+
+  /** Tells what there is to draw with, and what requests may say about it. */
+  offers(): Offers {
+    return offersOf(this.#models, this.limits);
   }
 
   /** Requests that wait. */

@@ -170,7 +170,7 @@ function ownSize(model: OfferedModel, image: Image | undefined): Size {
 }
 
 /** Divisor of a picture's sides, in pixels; a token of transformers covers 2 x 2 latents. */
-function multipleOf({ pipeline: { parts } }: OfferedModel): number {
+export function multipleOf({ pipeline: { parts } }: OfferedModel): number {
   return "vae" in parts ? parts.vae.scaleFactor * ("transformer" in parts ? 2 : 1) : 1;
 }
 

@@ -41,7 +41,7 @@ async function withPage(
   await inFolder(async (folder) => {
     const file = join(folder, "report.html");
     await Deno.writeTextFile(file, await htmlOf(report));
-    await using page = await BrowserPage.open(chromium!, file, { width: 1280, height: 900 });
+    await using page = await BrowserPage.open(chromium!, `file://${file}`, { width: 1280, height: 900 });
     await page.until(`document.querySelector(".flame button")`);
     await use(page);
     assert.deepEqual(page.messages, []);
@@ -238,7 +238,7 @@ browserTest(
     await page.wheel("#timeline canvas", { x: 100, y: 40 }, true);
     await changes(first);
     const zoomed = await pixels();
-    await page.drag("#timeline canvas", { x: 600, y: 40 }, -50);
+    await page.drag("#timeline canvas", { x: 600, y: 40 }, { x: -50, y: 0 });
     await changes(zoomed);
     assert.ok(await page.value(`document.querySelector("#details").hidden`));
     const [moved, top] = [await pixels(), await page.value<number>("scrollY")];

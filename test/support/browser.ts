@@ -47,8 +47,8 @@ export class BrowserPage implements AsyncDisposable {
     socket.addEventListener("message", ({ data }) => this.#receive(JSON.parse(data)));
   }
 
-  /** Opens a file. */
-  static async open(chromium: string, file: string, look: Look): Promise<BrowserPage> {
+  /** Opens the page of an address. */
+  static async open(chromium: string, address: string, look: Look): Promise<BrowserPage> {
     const profile = await Deno.makeTempDir();
     const process = new Deno.Command(chromium, {
       args: [
@@ -72,7 +72,7 @@ export class BrowserPage implements AsyncDisposable {
     page.#session = (await page.#send("Target.attachToTarget", { targetId, flatten: true })).sessionId;
     for (const domain of ["Page", "Runtime", "Log", "Network"]) await page.#send(`${domain}.enable`);
     await page.show(look);
-    await page.#send("Page.navigate", { url: `file://${file}` });
+    await page.#send("Page.navigate", { url: address });
     await page.until("document.readyState === 'complete'");
     return page;
   }
@@ -97,29 +97,30 @@ export class BrowserPage implements AsyncDisposable {
   }
 
   /** Waits until an expression is true in the page. */
-  async until(expression: string): Promise<void> {
-    for (let i = 0; i < 200; i++) {
+  async until(expression: string, seconds = 5): Promise<void> {
+    for (let i = 0; i < 40 * seconds; i++) {
       if (await this.value(`Boolean(${expression})`)) return;
       await new Promise((done) => setTimeout(done, 25));
     }
-    throw new Error(`Cannot go on: expected ${expression.slice(0, 200)} in the page within 5 s`);
+    throw new Error(`Cannot go on: expected ${expression.slice(0, 200)} in the page within ${seconds} s`);
   }
 
   /** Clicks in the middle of the first element of a selector, or at a place within it. */
   async click(selector: string, at?: Place): Promise<void> {
-    await this.drag(selector, at, 0);
+    await this.drag(selector, at, { x: 0, y: 0 });
   }
 
-  /** Drags to the right by some pixels, from the middle of an element or from a place within it. */
-  async drag(selector: string, at: Place | undefined, by: number): Promise<void> {
+  /** Drags by some pixels, from the middle of an element or from a place within it. */
+  async drag(selector: string, at: Place | undefined, by: Place): Promise<void> {
     const { x, y } = await this.#placeIn(selector, at);
-    const event = { y, button: "left", clickCount: 1 };
+    const event = { button: "left", clickCount: 1 };
+    const to = { x: x + by.x, y: y + by.y };
     await this.#send("Input.dispatchMouseEvent", { type: "mouseMoved", x, y });
-    await this.#send("Input.dispatchMouseEvent", { type: "mousePressed", x, ...event });
-    if (by) {
-      await this.#send("Input.dispatchMouseEvent", { type: "mouseMoved", x: x + by, buttons: 1, ...event });
+    await this.#send("Input.dispatchMouseEvent", { type: "mousePressed", x, y, ...event });
+    if (by.x || by.y) {
+      await this.#send("Input.dispatchMouseEvent", { type: "mouseMoved", ...to, buttons: 1, ...event });
     }
-    await this.#send("Input.dispatchMouseEvent", { type: "mouseReleased", x: x + by, ...event });
+    await this.#send("Input.dispatchMouseEvent", { type: "mouseReleased", ...to, ...event });
   }
 
   /** Turns the wheel up over an element or a place within it, perhaps with ctrl. */
@@ -143,9 +144,15 @@ export class BrowserPage implements AsyncDisposable {
     return { x: box.x + (at?.x ?? box.width / 2), y: box.y + (at?.y ?? box.height / 2) };
   }
 
-  /** Presses a key, e.g. "Enter", "ArrowDown" or "+". */
-  async press(key: string): Promise<void> {
-    const event = { key, ...key.length === 1 && { text: key }, ...key === "Enter" && { text: "\r" } };
+  /** Presses a key, e.g. "Enter", "ArrowDown" or "+", perhaps with others held. */
+  async press(key: string, held: { readonly ctrl?: boolean; readonly shift?: boolean } = {}): Promise<void> {
+    const modifiers = (held.ctrl ? 2 : 0) + (held.shift ? 8 : 0);
+    const event = {
+      key,
+      modifiers,
+      ...key.length === 1 && { text: key },
+      ...key === "Enter" && { text: "\r" },
+    };
     await this.#send("Input.dispatchKeyEvent", { type: "keyDown", ...event });
     await this.#send("Input.dispatchKeyEvent", { type: "keyUp", key });
   }

@@ -1,0 +1,68 @@
+import type { PageRequest } from "./request.ts";
+import type { DrawnPicture } from "./server.ts";
+
+/** A picture that this browser keeps, with the request that draws it again. */
+export interface PictureRecord extends DrawnPicture {
+  /** Its place in the order of time. */
+  readonly id: number;
+  /** In milliseconds since 1970. */
+  readonly created: number;
+  readonly request: PageRequest;
+}
+
+const STORE = "pictures";
+
+/** The pictures in this browser's IndexedDB. */
+export class Records {
+  readonly #database: IDBDatabase;
+
+  private constructor(database: IDBDatabase) {
+    this.#database = database;
+  }
+
+  static async open(): Promise<Records> {
+    const opening = indexedDB.open("denoise", 1);
+    opening.onupgradeneeded = () => {
+      opening.result.createObjectStore(STORE, { keyPath: "id", autoIncrement: true });
+    };
+    return new Records(await resultOf(opening));
+  }
+
+  /** Keeps a picture. */
+  async add(record: Omit<PictureRecord, "id">): Promise<PictureRecord> {
+    const id = await resultOf(this.#store("readwrite").add(record));
+    return { ...record, id: Number(id) };
+  }
+
+  /** The newest pictures, at most so many, of those before one. */
+  async before(id: number, most: number): Promise<PictureRecord[]> {
+    const found: PictureRecord[] = [];
+    const range = IDBKeyRange.upperBound(id, true);
+    const search = this.#store("readonly").openCursor(range, "prev");
+    return await new Promise((resolve, reject) => {
+      search.onerror = () => reject(search.error);
+      search.onsuccess = () => {
+        const cursor = search.result;
+        if (cursor) found.push(cursor.value);
+        if (cursor && found.length < most) cursor.continue();
+        else resolve(found);
+      };
+    });
+  }
+
+  /** Forgets a picture. */
+  async remove(id: number): Promise<void> {
+    await resultOf(this.#store("readwrite").delete(id));
+  }
+
+  #store(mode: IDBTransactionMode): IDBObjectStore {
+    return this.#database.transaction(STORE, mode).objectStore(STORE);
+  }
+}
+
+function resultOf<Result>(request: IDBRequest<Result>): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}

@@ -1,0 +1,154 @@
+import type { DrawProgress } from "../drawer.ts";
+import type { Offers } from "../offers.ts";
+import { jsonOf, type PageRequest } from "./request.ts";
+
+/** An answer that is an error; its message is one sentence for the user. */
+export class ServerError extends Error {
+  /** The setting that is wrong, where it is one. */
+  readonly param: string | undefined;
+
+  constructor(message: string, param?: string) {
+    super(message);
+    this.param = param;
+  }
+}
+
+/** A picture from the server. */
+export interface DrawnPicture {
+  /** Its file, with its recipe. */
+  readonly png: Blob;
+  readonly width: number;
+  readonly height: number;
+  /** Lines on what was done otherwise than asked. */
+  readonly notices: readonly string[];
+}
+
+/** What happens while a picture is drawn. */
+export interface DrawListener {
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  onProgress(progress: DrawProgress): void;
+  /** Takes the address of a small picture of what is drawn. */
+  onPreview(address: string): void;
+}
+
+/** A job as /v1/jobs tells it. */
+interface Job {
+  readonly id: string;
+  readonly pictures: readonly { readonly url: string; readonly width: number; readonly height: number }[];
+  readonly notices: readonly string[];
+  readonly error: { readonly message: string; readonly param: string | null } | null;
+}
+
+const KEY = "key"; // in the tab's storage: gone when the tab is closed
+const TRIES = 30; // of a stream that broke, one each second
+
+/** The server that this page came from. */
+export class Server {
+  readonly #askKey: (isWrong: boolean) => Promise<string>;
+
+  /** `askKey` gets a key from the user, after a wrong one where that is said. */
+  constructor(askKey: (isWrong: boolean) => Promise<string>) {
+    this.#askKey = askKey;
+  }
+
+  /** What there is to draw with. */
+  async offers(): Promise<Offers> {
+    return await (await this.#fetch("/v1/offers")).json();
+  }
+
+  /** Draws one picture. Throws a ServerError where it is refused, and the signal's reason where that ended it. */
+  async draw(request: PageRequest, listener: DrawListener): Promise<DrawnPicture> {
+    const { signal } = listener;
+    const body = await jsonOf(request);
+    const headers = { "content-type": "application/json" };
+    const { id }: Job = await (await this.#fetch("/v1/jobs", { method: "POST", headers, body })).json();
+    const end = () =>
+      void this.#fetch(`/v1/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end);
+    try {
+      const { pictures: [picture], notices } = await this.#follow(id, listener);
+      const { url, width, height } = picture!;
+      const png = await (await this.#fetch(new URL(url).pathname)).blob(); // another host where a proxy stands between
+      end(); // which lets the server forget it
+      return { png, width, height, notices };
+    } finally {
+      signal.removeEventListener("abort", end);
+    }
+  }
+
+  /** Follows a job to its end, through breaks of the connection. */
+  async #follow(id: string, { signal, onProgress, onPreview }: DrawListener): Promise<Job> {
+    let last = "0";
+    for (let broken = 0;; broken++) {
+      if (broken > 0) await new Promise((done) => setTimeout(done, 1000));
+      try {
+        const { body } = await this.#fetch(`/v1/jobs/${id}/events`, { headers: { "last-event-id": last } });
+        for await (const { event, data, id } of eventsOf(body!)) {
+          [last, broken] = [id, 0];
+          const told = JSON.parse(data);
+          if (event === "progress") onProgress(told);
+          else if (event === "preview") onPreview(`data:image/png;base64,${told.b64_json}`);
+          else if (event === "succeeded") return told;
+          else if (event === "cancelled") throw signal.reason;
+          else throw new ServerError(told.error.message, told.error.param ?? undefined);
+        }
+      } catch (error) {
+        if (error instanceof ServerError && !(error instanceof Unreachable)) throw error;
+        if (error === signal.reason && signal.aborted) throw error;
+        if (broken >= TRIES) throw new Unreachable();
+      }
+    }
+  }
+
+  async #fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    for (;;) {
+      const key = sessionStorage.getItem(KEY);
+      const headers = new Headers(init.headers);
+      if (key !== null) headers.set("authorization", `Bearer ${key}`);
+      const response = await fetch(path, { ...init, headers }).catch(() => {
+        throw new Unreachable();
+      });
+      if (response.ok) return response;
+      if (response.status !== 401) throw await errorOf(response);
+      sessionStorage.setItem(KEY, await this.#askKey(key !== null));
+    }
+  }
+}
+
+class Unreachable extends ServerError {
+  constructor() {
+    super("Cannot reach the server; is it still there?");
+  }
+}
+
+async function errorOf(response: Response): Promise<ServerError> {
+  const { error } = await response.json().catch(() => ({}));
+  const { message = `Cannot draw: the server answered ${response.status}`, param } = error ?? {};
+  return new ServerError(message, param ?? undefined);
+}
+
+/** The events of a stream; `EventSource` would send no key. */
+async function* eventsOf(
+  body: ReadableStream<Uint8Array>,
+): AsyncGenerator<{ id: string; event: string; data: string }> {
+  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
+    .getReader();
+  try {
+    let text = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const blocks = (text + value).split("\n\n");
+      text = blocks.pop()!;
+      for (const block of blocks) {
+        const field = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+        const [id, event, data] = ["id", "event", "data"].map(field);
+        if (id !== undefined && event !== undefined && data !== undefined) yield { id, event, data };
+      }
+    }
+  } finally {
+    await reader.cancel();
+  }
+}

@@ -1,0 +1,119 @@
+import type { DrawProgress } from "../drawer.ts";
+import { byId, SMALL } from "./dom.ts";
+import type { PictureRecord } from "./records.ts";
+import { factsOf, type PageRequest } from "./request.ts";
+
+/** The large picture: what is drawn now, or one that is kept. */
+export class Stage {
+  /** The picture that is shown, or was before a preview. */
+  record: PictureRecord | undefined;
+  readonly #image = byId("shown", HTMLImageElement);
+  readonly #bar = byId("bar", HTMLProgressElement);
+  readonly #step = byId("step", HTMLElement);
+  readonly #about = byId("about", HTMLElement);
+  readonly #told = byId("told", HTMLElement);
+  readonly #save = byId("save", HTMLAnchorElement);
+  #clock = { drawn: -1, start: 0 };
+
+  constructor() {
+    this.#image.addEventListener("load", () => {
+      this.#image.classList.toggle("small", this.#image.naturalWidth < SMALL);
+    });
+  }
+
+  /** Says something to those who look and to those who listen. */
+  tell(...lines: readonly string[]): void {
+    this.#told.classList.remove("unseen");
+    this.#told.textContent = lines.join(" ");
+  }
+
+  /** Says what those who look see anyway. */
+  tellListeners(line: string): void {
+    this.#told.classList.add("unseen");
+    this.#told.textContent = line;
+  }
+
+  /** Shows that a request is drawn, until `rest`. */
+  work(request: PageRequest): void {
+    this.#describe(request, request.size);
+    this.#setWorking(true);
+    this.#bar.removeAttribute("value");
+    this.#step.textContent = "";
+    this.#clock = { drawn: -1, start: 0 };
+  }
+
+  /** Shows that nothing is drawn, and again the picture that was there before, unless another has come. */
+  rest(): void {
+    if (byId("working", HTMLElement).hidden) return;
+    this.#setWorking(false);
+    if (this.record) this.show(this.record);
+    else this.clear();
+  }
+
+  /** Shows how far a picture is. */
+  progress(progress: DrawProgress): void {
+    if (progress.phase === "drawing") {
+      const { step, steps, drawn } = progress;
+      this.#bar.max = steps;
+      this.#bar.value = step;
+      if (this.#clock.drawn !== drawn) this.#clock = { drawn, start: performance.now() };
+      const left = (performance.now() - this.#clock.start) / (step - 1) * (steps - step) / 1000;
+      this.#step.textContent = `Step ${step} of ${steps}` +
+        (step > 2 && left >= 1 ? ` · about ${timeText(left)} left` : "");
+    } else {
+      this.#bar.removeAttribute("value");
+      const { ahead } = progress as { ahead?: number };
+      this.#step.textContent = ahead === undefined
+        ? "Loading the model"
+        : `Waiting for ${ahead === 1 ? "another request" : `${ahead} other requests`}`;
+    }
+  }
+
+  /** Shows a small picture of what is drawn. */
+  preview(address: string): void {
+    this.#show(address, "A preview of the picture that is drawn now");
+  }
+
+  /** Shows a picture that is kept. */
+  show(record: PictureRecord): void {
+    const { request, png, width, height } = record;
+    this.record = record;
+    this.#describe(request, `${width}x${height}`);
+    this.#setWorking(false);
+    const address = URL.createObjectURL(png);
+    this.#show(address, request.prompt || `A picture by ${request.model}`);
+    this.#save.href = address;
+    this.#save.download = `denoise-${request.seed}.png`;
+  }
+
+  /** Shows nothing. */
+  clear(): void {
+    this.record = undefined;
+    this.#show("", "");
+    this.#about.hidden = true;
+  }
+
+  #describe(request: PageRequest, size: string | undefined): void {
+    this.#about.hidden = false;
+    byId("about-prompt", HTMLElement).textContent = request.prompt ?? "";
+    byId("about-facts", HTMLElement).textContent = factsOf(request, size);
+  }
+
+  #setWorking(isWorking: boolean): void {
+    byId("working", HTMLElement).hidden = !isWorking;
+    byId("acts", HTMLElement).hidden = isWorking;
+  }
+
+  #show(address: string, alt: string): void {
+    if (this.#image.src.startsWith("blob:")) URL.revokeObjectURL(this.#image.src);
+    if (address) this.#image.src = address;
+    else this.#image.removeAttribute("src");
+    this.#image.alt = alt;
+    this.#image.hidden = address === "";
+    byId("empty", HTMLElement).hidden = address !== "";
+  }
+}
+
+function timeText(seconds: number): string {
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}

@@ -1,0 +1,54 @@
+import { stripTypeScriptTypes } from "node:module";
+import { Hono } from "hono";
+import dom from "../page/dom.ts" with { type: "text" };
+import form from "../page/form.ts" with { type: "text" };
+import gallery from "../page/gallery.ts" with { type: "text" };
+import main from "../page/main.ts" with { type: "text" };
+import maskEditor from "../page/mask_editor.ts" with { type: "text" };
+import css from "../page/page.css" with { type: "text" };
+import html from "../page/page.html" with { type: "text" };
+import pictureIn from "../page/picture_in.ts" with { type: "text" };
+import records from "../page/records.ts" with { type: "text" };
+import request from "../page/request.ts" with { type: "text" };
+import server from "../page/server.ts" with { type: "text" };
+import stage from "../page/stage.ts" with { type: "text" };
+
+const MODULES: Readonly<Record<string, string>> = {
+  ...{ "dom.ts": dom, "form.ts": form, "gallery.ts": gallery, "main.ts": main, "mask_editor.ts": maskEditor },
+  ...{ "picture_in.ts": pictureIn, "records.ts": records, "request.ts": request, "server.ts": server },
+  "stage.ts": stage,
+};
+
+/** What the page may do: run its own files, ask its own server, and show pictures that it has itself. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src blob: data:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+const HEADERS = {
+  "Cache-Control": "no-cache",
+  "Content-Security-Policy": POLICY,
+  "Referrer-Policy": "no-referrer",
+} as const;
+
+/** The page at / and its files: they need no key, as they tell nothing of the server. */
+export function pageRoutes(): Hono {
+  const app = new Hono();
+  const file = (path: string, type: string, text: string) =>
+    app.get(
+      path,
+      (context) => context.body(text, 200, { "Content-Type": `${type}; charset=utf-8`, ...HEADERS }),
+    );
+  file("/", "text/html", html);
+  file("/page/page.css", "text/css", css);
+  for (const [name, code] of Object.entries(MODULES)) {
+    file(`/page/${name}`, "text/javascript", stripTypeScriptTypes(code));
+  }
+  return app;
+}
