@@ -18,7 +18,7 @@ export async function measureQueue(folder: string): Promise<void> {
   const queues = new Queues(client);
   const requests = Array.from({ length: REQUESTS }, (_, i) => request(i));
 
-  const before = await memory(client);
+  const [before, file] = [await memory(client), await fileBytes(client)];
   const sending = performance.now();
   for (let i = 0; i < REQUESTS; i += AT_ONCE) await queues.add(requests.slice(i, i + AT_ONCE), 100);
   const sent = performance.now() - sending;
@@ -65,6 +65,7 @@ export async function measureQueue(folder: string): Promise<void> {
   console.log(
     `memory that stays: ${((await memory(client) - before) / 1e6).toFixed(1)} MB, with its log of events`,
   );
+  console.log(`its file grew by ${((await fileBytes(client) - file) / REQUESTS).toFixed(0)} B a request`);
   await queues[Symbol.asyncDispose]();
   client.disconnect();
 }
@@ -72,6 +73,11 @@ export async function measureQueue(folder: string): Promise<void> {
 /** Bytes that the server's data take. */
 async function memory(client: Redis): Promise<number> {
   return Number(/used_memory:(\d+)/.exec(await client.info("memory"))![1]);
+}
+
+/** Bytes of the file into which it writes each change. */
+async function fileBytes(client: Redis): Promise<number> {
+  return Number(/aof_current_size:(\d+)/.exec(await client.info("persistence"))![1]);
 }
 
 async function cpuSeconds(client: Redis): Promise<number> {

@@ -158,7 +158,8 @@ function expectValue(
 function give(given: Map<string, string[]>, name: string, text: string, options: Options): void {
   const before = given.get(name) ?? [];
   if (before.length > 0 && !options[name]!.several) {
-    throw new TypeError(`Cannot take --${name} twice: got "${before[0]}" and "${text}"`);
+    const got = options[name]!.secret ? "expected it once" : `got "${before[0]}" and "${text}"`;
+    throw new TypeError(`Cannot take --${name} twice: ${got}`);
   }
   given.set(name, [...before, text]);
 }

@@ -16,6 +16,8 @@ export interface Option<T> {
   readonly shown?: string;
   /** True if it may be given several times; then its value is a list. */
   readonly several?: boolean;
+  /** True if messages do not show its value. */
+  readonly secret?: boolean;
   /** True if it may stand without a value, which then reads as "". */
   readonly bare?: boolean;
 }

@@ -10,6 +10,7 @@ const queue = {
   takes: "redis://HOST",
   value: Deno.env.get("DENOISE_QUEUE") || undefined,
   shown: "none",
+  secret: true, // it may hold a password
   read: (text: string): string | undefined => {
     expectQueueUrl(text);
     return text;

@@ -38,6 +38,7 @@ export const options = {
       "what clients must send as a bearer token, as OpenAI's do; DENOISE_KEY in the environment, too",
     ),
     takes: "KEY",
+    secret: true,
     read: (text: string) => {
       if (text === "") throw new TypeError("expected a key");
       return text;

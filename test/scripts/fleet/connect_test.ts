@@ -82,6 +82,11 @@ const refused: Record<string, [script: string, args: string[], line: RegExp]> = 
     ["--queue", "http://u:secret@h"],
     /^Cannot take --queue: [^\n]* http:\/\/h\/\n$/,
   ],
+  "an address twice": [
+    "fleet.ts",
+    ["--queue", "redis://:secret@h", "--queue", "redis://:secret@h"],
+    /^Cannot take --queue twice: expected it once\n$/,
+  ],
   "a file that is not there": [
     "submit.ts",
     ["none.jsonl"],
