@@ -11,7 +11,9 @@ const KONTEXT = "FluxKontextPipeline";
 
 /** Settings that decide it. */
 type SizeSettings = {
-  readonly [Name in "size" | "steps" | "negative" | "true-cfg" | "max-sequence-length" | "pag" | "cache"]?:
+  readonly [
+    Name in "size" | "steps" | "negative" | "guidance" | "true-cfg" | "max-sequence-length" | "pag" | "cache"
+  ]?:
     | Settings[Name]
     | undefined;
 };
@@ -32,13 +34,13 @@ export function drawingSizeOf(
   batch: number,
   { images, control }: Named,
 ): DrawingSize {
-  const { size, steps, negative, "true-cfg": trueCfg = 1 } = settings;
+  const { size, steps, negative, guidance, "true-cfg": trueCfg = 1 } = settings;
   const usual = {
     ...size,
     batch,
     steps,
     tokens: settings["max-sequence-length"],
-    isGuided: negative !== undefined && trueCfg > 1,
+    isGuided: className.startsWith("ZImage") ? guidance !== 0 : negative !== undefined && trueCfg > 1,
     isPerturbed: settings.pag !== undefined,
     cache: settings.cache === undefined ? undefined : readCache(settings.cache),
   };

@@ -59,9 +59,9 @@ export function keptResults(
   );
 }
 
-/** For each value the last step that reads it; of outputs the number of steps. */
-export function lastUses(steps: readonly Step[], outputs: readonly Node[]): Map<Node, number> {
-  const last = new Map<Node, number>(outputs.map((node) => [node, steps.length]));
+/** For each value the last step that reads it. Outputs are copied behind the steps that make them. */
+export function lastUses(steps: readonly Step[]): Map<Node, number> {
+  const last = new Map<Node, number>();
   steps.forEach((step, i) => {
     for (const node of step.inputs) last.set(node, Math.max(last.get(node) ?? 0, i));
   });
@@ -86,11 +86,10 @@ export function liveBytes(
 export function layOut(
   device: Device,
   steps: readonly Step[],
-  outputs: readonly Node[],
   kept: ReadonlySet<Node>,
 ): Layout {
   const end = steps.length;
-  const last = lastUses(steps, outputs);
+  const last = lastUses(steps);
   const { minStorageBufferOffsetAlignment, maxBufferSize } = device.limits;
   const limits = { alignment: Math.max(16, minStorageBufferOffsetAlignment), maxBytes: maxBufferSize };
   const result: Layout = { places: new Map(), sizes: [] };
@@ -128,7 +127,7 @@ export function workspaceOf(
   outputs: readonly Node[],
 ): number {
   const kept = keptResults(steps, dependencies(steps, inputs), outputs, new Set());
-  const { sizes } = layOut(device, steps, outputs, kept);
+  const { sizes } = layOut(device, steps, kept);
   return [...sizes, ...[...inputs, ...outputs].map(({ bytes }) => bytes)].reduce((a, b) => a + b, 0);
 }
 

@@ -73,7 +73,10 @@ export class Plan {
   /** Kernels that are to be measured before the first run, and their measurement once it began. */
   #untuned: Problem[] = [];
   #tuning: Promise<void> | undefined;
-  readonly #inputs: Storage[];
+  /** Taken with the arenas, as plans of `prepare` may never run. */
+  #inputs: Storage[] = [];
+  /** Places among the outputs of each value that is one. */
+  readonly #placesOfOutputs: ReadonlyMap<Node, readonly number[]>;
   /** Inputs that stayed the same from one run to the next: steps that need no others keep their results. */
   #constant: ReadonlySet<number> = new Set();
   /** Storages of the inputs' values in the last run, by their ids. */
@@ -89,7 +92,7 @@ export class Plan {
   /** For each step, whether it was encoded in the last run. */
   #due: readonly boolean[] = [];
   #bytes: number | undefined;
-  /** Frees the inputs, and values that the traced function made. */
+  /** Frees values that the traced function made. */
   readonly #owned: DisposableStack;
 
   /** Takes over `made`: the values that the traced function made itself. */
@@ -104,15 +107,9 @@ export class Plan {
     this.#device = device;
     this.#groups = groupsOf(device, outputs);
     if (device.choice.tune === "now") this.#untuned = unmeasured(device, this.#groups);
-    using owned = new DisposableStack();
-    this.#inputs = inputs.map((node, i) => {
-      const buffer = device.buffers.create(`${label} input ${i}`, node.bytes, STORAGE);
-      owned.defer(() => device.buffers.destroy(buffer));
-      return new Storage(buffer, 0, node.bytes);
-    });
+    this.#placesOfOutputs = Map.groupBy(outputs.keys(), (i) => outputs[i]!);
     this.#decide();
-    owned.use(made.move());
-    this.#owned = owned.move();
+    this.#owned = made.move();
   }
 
   /** Chooses the candidates of all kernels, and begins to compile them where nothing is to be measured first. */
@@ -175,13 +172,28 @@ export class Plan {
   *encode(encoding: Encoding, values: readonly Storage[]): Generator<Fetch, Storage[]> {
     const ids = values.map(({ id }) => id);
     const due = this.#due = this.#begin(encoding, values, ids);
-    for (const pager of yield* this.#dispatch(encoding, due)) yield () => pager.check();
+    const copies: Storage[] = [];
+    using abandoned = new DisposableStack();
+    abandoned.defer(() => copies.forEach((copy) => copy.release()));
+    const pagers = yield* this.#dispatch(encoding, due, (output) => {
+      for (const i of this.#placesOfOutputs.get(output) ?? []) copies[i] = this.#copyOf(output, encoding);
+    });
+    for (const pager of pagers) yield () => pager.check();
+    this.outputs.forEach((node, i) => copies[i] ??= this.#copyOf(node, encoding)); // of steps that were left out, or of none
     this.#last = ids;
-    return this.outputs.map((node) => this.#copyOf(node, encoding));
+    abandoned.move();
+    return copies;
   }
 
-  /** Encodes the steps that are due, and counts where the device checks. Returns those that brought weights. */
-  *#dispatch(encoding: Encoding, due: readonly boolean[]): Generator<Fetch, Set<WeightPager>> {
+  /**
+   * Encodes the steps that are due, and counts where the device checks. Results go to `behind` at once, as later steps may
+   * take their places. Returns those that brought weights.
+   */
+  *#dispatch(
+    encoding: Encoding,
+    due: readonly boolean[],
+    behind?: (output: Node) => void,
+  ): Generator<Fetch, Set<WeightPager>> {
     const { dispatches, chunks, counts } = this.#bound!;
     const pagers = new Set<WeightPager>();
     for (const { steps, places } of chunks) {
@@ -195,6 +207,7 @@ export class Plan {
         encoding.dispatch(dispatches[i]!, this.label);
         const count = counts?.dispatches[i];
         if (count) encoding.dispatch(count, this.label);
+        behind?.(this.#steps[i]!.output);
       }
     }
     return pagers;
@@ -257,7 +270,7 @@ export class Plan {
     const { buffers } = this.#device;
     expectBindable(this.#device, this.#steps.map(({ output }) => output));
     const kept = keptResults(this.#steps, this.#depends, this.outputs, this.#constant);
-    const { places, sizes } = layOut(this.#device, this.#steps, this.outputs, kept);
+    const { places, sizes } = layOut(this.#device, this.#steps, kept);
     for (const arena of this.#arenas.splice(sizes.length)) release(() => buffers.destroy(arena));
     for (const [i, size] of sizes.entries()) {
       const before = this.#arenas[i];
@@ -265,11 +278,16 @@ export class Plan {
       if (before) release(() => buffers.destroy(before));
       this.#arenas[i] = buffers.create(`${this.label} arena ${i}`, size, STORAGE);
     }
+    if (this.#inputs.length === 0) this.#inputs = this.inputs.map((node, i) => this.#inputBuffer(node, i));
     this.#places = places;
     this.#memory = new Map(this.inputs.map((node, i) => [node, this.#inputs[i]!]));
     for (const [node, { arena, offset }] of places) {
       this.#memory.set(node, new Storage(this.#arenas[arena]!, offset, node.bytes));
     }
+  }
+
+  #inputBuffer({ bytes }: Leaf, i: number): Storage {
+    return new Storage(this.#device.buffers.create(`${this.label} input ${i}`, bytes, STORAGE), 0, bytes);
   }
 
   /** Plans memory and makes all bind groups; what is not used any more is released by `release`. */
@@ -318,7 +336,7 @@ export class Plan {
   /** The places and lifetimes of its steps' results; none before the first run. */
   memory(): PlanMemory {
     const end = this.#steps.length;
-    const last = lastUses(this.#steps, this.outputs);
+    const last = lastUses(this.#steps);
     const values = this.#steps.flatMap(({ output, record: { kernel, path } }, i) => {
       const place = this.#places.get(output);
       const kept = this.#depends[i]!.isSubsetOf(this.#constant);
@@ -341,7 +359,7 @@ export class Plan {
     const kept = keptResults(this.#steps, this.#depends, this.outputs, this.#constant);
     const { places, sizes } = this.#bound
       ? { places: this.#places, sizes: this.#arenas.map(({ size }) => size) }
-      : layOut(this.#device, this.#steps, this.outputs, kept);
+      : layOut(this.#device, this.#steps, kept);
     return graphOf({
       label: this.label,
       steps: this.#steps,
@@ -356,6 +374,7 @@ export class Plan {
   /** Frees arenas, inputs, uniforms, and values that the traced function made. */
   release(): void {
     for (const arena of this.#arenas.splice(0)) this.#device.buffers.destroy(arena);
+    for (const { buffer } of this.#inputs.splice(0)) this.#device.buffers.destroy(buffer);
     if (this.#bound) free(this.#bound);
     this.#owned.dispose();
     this.#bound = undefined;

@@ -3,7 +3,7 @@ import { OutOfMemoryError } from "../../gpu/errors.ts";
 import { memoryOf } from "../../gpu/memory/adapter_memory.ts";
 import { streamOf } from "../../graph/run/stream.ts";
 import { Model } from "../../models/mod.ts";
-import { forceStream, SMALL_BUFFERS, storeToFit } from "./weight_modes.ts";
+import { footprintsOf, forceStream, roomsBeside, SMALL_BUFFERS, storeToFit } from "./weight_modes.ts";
 
 /** The parts of a pipeline, models among them. */
 export interface Residents {
@@ -60,8 +60,7 @@ export async function acquireModels(
     const known = Math.min(parts.memory ?? Infinity, device.memoryCeiling ?? Infinity);
     const idle = modelsOf(parts).filter((model) => model.loaded && !model.needed && !wanted.includes(model));
     makeRoom(wanted, idle, known, options);
-    const beside = wanted.slice(1).reduce((sum, model) => sum + sizeOf(model), 0);
-    storeToFit(first, first.workspace, (parts.memory ?? Infinity) - beside);
+    storeTogether(wanted, parts.memory ?? Infinity);
     const only = first.comesInParts || sizeOf(first) + SMALL_BUFFERS > known ? options.only : undefined;
     using acquired = new DisposableStack();
     try {
@@ -120,6 +119,15 @@ function makeRoom(
     model.unload();
     taken -= sizeOf(model);
   }
+}
+
+/** Stores models that work together so that they fit, as a plan says: those beside the first, then this. */
+function storeTogether([first, ...others]: readonly Model[], memory: number): void {
+  const ways = (model: Model) => footprintsOf(model, model.workspace);
+  const rooms = roomsBeside(ways(first!), others.map(ways), memory);
+  others.forEach((model, i) => storeToFit(model, model.workspace, rooms[i]!));
+  const beside = others.reduce((sum, model) => sum + sizeOf(model), 0);
+  storeToFit(first!, first!.workspace, memory - beside);
 }
 
 /** Takes the memory of a model's work; where there is no plan, makes sure that there is some for what is small. */

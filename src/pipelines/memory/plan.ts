@@ -1,5 +1,5 @@
 import type { Stage } from "./stage.ts";
-import { footprintsOf, SMALL_BUFFERS, type WeightMode } from "./weight_modes.ts";
+import { footprintsOf, roomsBeside, SMALL_BUFFERS, type WeightMode } from "./weight_modes.ts";
 
 /** A model's share of the plan, in bytes. */
 export interface PlannedPart {
@@ -44,10 +44,12 @@ export function planMemory(stages: readonly Stage[], memory = Infinity): MemoryP
   };
 }
 
-/** A model and those beside it, which are taken as they fit alone, as they are opened; the model in what room they leave. */
+/** A model and those beside it, each in the room that is left for it; the model in what room they leave. */
 function planPiece({ beside = [], ...stage }: Stage, memory: number): PlannedPart[] {
-  const others = beside.map((stage) => {
-    const part = planPart(stage, memory);
+  const ways = ({ model, activations }: Stage) => footprintsOf(model, activations);
+  const rooms = roomsBeside(ways(stage), beside.map(ways), memory);
+  const others = beside.map((one, i) => {
+    const part = planPart(one, rooms[i]!);
     return { ...part, bytes: part.bytes - SMALL_BUFFERS }; // what is small is counted with the model
   });
   return [planPart(stage, memory - bytesOf(others)), ...others];

@@ -18,7 +18,7 @@ export interface DrawingSize {
   tokens?: number | undefined;
   /** 28 by default. */
   steps?: number | undefined;
-  /** FLUX.1: the negative prompt counts, too, by a trueCfgScale over 1. */
+  /** The negative prompt counts, too: of FLUX.1 by a trueCfgScale over 1; of Z-Image where nothing is said, or guidance is above 0. */
   isGuided?: boolean | undefined;
   /** The UNet runs once more, with perturbed attention on the prompt alone, by a pagScale over 0. */
   isPerturbed?: boolean | undefined;

@@ -26,7 +26,7 @@ const FLUX_SIDE = 128; // latents of a picture of 1024²
 export function stagesOf(parts: PartsByName, size: DrawingSize = {}): Stage[] {
   const { batch = 1 } = size;
   const { textEncoder, textEncoder2, unet, transformer, vae } = parts as Record<string, Model | undefined>;
-  const isGuided = !transformer || transformer instanceof ZImageTransformer2DModel || size.isGuided;
+  const isGuided = !transformer || (size.isGuided ?? transformer instanceof ZImageTransformer2DModel);
   const rows = isGuided ? 2 * batch : batch; // with negative prompts
   const stages: (Stage | undefined)[] = [
     embedding("text_encoder", textEncoder, rows),
@@ -154,15 +154,15 @@ function fluxControlStep(
   return { added: added!, bytes };
 }
 
-/** A step of Z-Image with both halves, as it is guided by a prompt where nothing else is said, and its ControlNet's. */
+/** A step of Z-Image, with both halves where it is guided by a prompt, and its ControlNet's. */
 function zImageStage(
   model: ZImageTransformer2DModel,
   vae: Autoencoder,
   size: DrawingSize,
   net: ZImageControlNetModel | undefined,
 ): Stage {
-  const { batch = 1, tokens = 512, cache } = size;
-  const rows = 2 * batch;
+  const { batch = 1, tokens = 512, cache, isGuided = true } = size;
+  const rows = isGuided ? 2 * batch : batch;
   const { in_channels, cap_feat_dim } = model.config;
   const latents = sides({ vae }, size);
   const input = () =>

@@ -51,6 +51,37 @@ export function footprintsOf(model: Model, activations: number): Footprint[] {
   return modes.map((mode) => ({ mode, bytes: weightBytes(model, mode) + others }));
 }
 
+/**
+ * Bytes of memory for each model that works beside a first one, by the footprints of all, so that the worst of their modes is
+ * the best that there is room for: all exact, else none below int8, else none below int4, else from the disk.
+ */
+export function roomsBeside(
+  first: readonly Footprint[],
+  beside: readonly (readonly Footprint[])[],
+  memory: number,
+): number[] {
+  let rooms: number[] = [];
+  for (const worst of [0, 1, 2, 3]) {
+    const allowed = (footprints: readonly Footprint[]) =>
+      footprints.filter(({ mode }) => rankOf(mode) <= worst);
+    const leastOf = (footprints: readonly Footprint[]) =>
+      Math.min(...allowed(footprints).map(({ bytes }) => bytes)) - SMALL_BUFFERS; // what is small is counted once
+    let rest = memory - leastOf(first);
+    rooms = beside.map((footprints, i) => {
+      const room = rest - beside.slice(i + 1).map(leastOf).reduce((a, b) => a + b, 0);
+      rest -= (allowed(footprints).find(({ bytes }) => bytes <= room)?.bytes ?? Infinity) - SMALL_BUFFERS;
+      return room;
+    });
+    if (rest >= SMALL_BUFFERS) break; // all have found room
+  }
+  return rooms;
+}
+
+/** 0 for modes that are exact and stay in memory, 1 for int8, 2 for int4, 3 for the disk. */
+function rankOf(mode: WeightMode): number {
+  return mode === "streamed" ? 3 : mode.startsWith("int4") ? 2 : mode.startsWith("int8") ? 1 : 0;
+}
+
 function weightBytes(model: Model, mode: WeightMode): number {
   if (mode === "streamed") return model.streamedBytes;
   const format = { quantize: quantizeOf(mode), stream: undefined };

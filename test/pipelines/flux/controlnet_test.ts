@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadImage, manualSeed, randn, type Tensor } from "../../../src/mod.ts";
-import { FluxControlNetModel, FluxTransformer2DModel } from "../../../src/models/mod.ts";
+import { FluxControlNetModel, FluxTransformer2DModel, loadLora } from "../../../src/models/mod.ts";
 import {
   DiffusionPipeline,
   firstBlockCache,
@@ -12,7 +12,7 @@ import {
   packLatents,
 } from "../../../src/pipelines/mod.ts";
 import { camelCased } from "../../conformance/json.ts";
-import { readTensors } from "../../support/arrays.ts";
+import { difference, readTensors } from "../../support/arrays.ts";
 import { assertPicture, assertRelativelyClose } from "../../support/close.ts";
 import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -216,4 +216,28 @@ Deno.test("what does not fit is refused before anything is drawn", async () => {
     FluxControlNetPipeline.fromPretrained(base, { controlnet: fixture("controlnet/controlnet") }),
     /Cannot load FluxControlNetModel: expected its config in .*, got that of "ControlNetModel"; it is another model/,
   );
+});
+
+Deno.test("LoRAs on the transformer and on its ControlNet draw what weights with them do", async () => {
+  using files = await fluxControlNetFolder("union");
+  using net = await FluxControlNetModel.fromPretrained(files.path, loading);
+  using folder = await deepTransformerFolder();
+  using transformer = await FluxTransformer2DModel.fromPretrained(folder.path, loading);
+  const { drawing, options } = await prepared(controlled.runs["union"]!);
+  const lora = fixture("flux/lora/diffusers.safetensors");
+  const draw = async (own: { transformer?: FluxTransformer2DModel; controlnet?: FluxControlNetModel }) => {
+    const generator = manualSeed(1);
+    const pipeline = new FluxControlNetPipeline({ ...drawing.parts, ...own });
+    return await (await pipeline.run({ ...options, generator, outputType: "latent" })).images.data();
+  };
+  const plain = await draw({});
+  await loadLora(lora, { transformer }, { scale: 0.8, onNotice: () => {} });
+  const one = await draw({ transformer });
+  await loadLora(lora, { transformer: net }, { onNotice: () => {} });
+  const both = await draw({ transformer, controlnet: net });
+  assert.ok(difference(one, plain).rel > 1e-2, "of the transformer");
+  assert.ok(difference(both, one).rel > 1e-2, "of the ControlNet");
+  await transformer.adapters.bake();
+  await net.adapters.bake();
+  assertRelativelyClose(await draw({ transformer, controlnet: net }), both, 1e-4, "baked");
 });

@@ -11,6 +11,7 @@ import { stagesOf } from "../../../src/pipelines/memory/stages.ts";
 import { UniPCMultistepScheduler } from "../../../src/schedulers/mod.ts";
 import { camelCased } from "../../conformance/json.ts";
 import { readTensors } from "../../support/arrays.ts";
+import { assertPicture } from "../../support/close.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { adapted, adapterFolder, type AdapterRun, openAdapter } from "../../support/t2i_adapter.ts";
 import { assertTensor, upload } from "../../support/tensors.ts";
@@ -68,6 +69,19 @@ for (const run of adapted.runs) {
     await assertTensor(latents, expected.get(`${run.name}/latents`)!, bound, "latents");
   });
 }
+
+Deno.test("StableDiffusionAdapterPipeline draws diffusers' picture", async () => {
+  using pipeline = await open(adapted.runs.find(({ name }) => name === "one")!);
+  const { images } = await pipeline.run({
+    ...embeds(false, true),
+    guidanceScale: 5,
+    image: await read("control"),
+    numInferenceSteps: 4,
+    generator: manualSeed(3),
+    progress: false,
+  });
+  await assertPicture(images, await loadImage(fixture("t2i_adapter/one.png")));
+});
 
 Deno.test("T2I-Adapters are loaded with a pipeline, by name or as models, and its own from its folders", async () => {
   const emoji = `${import.meta.dirname}/../../../models/emoji-diffusion`;

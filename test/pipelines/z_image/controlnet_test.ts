@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadImage, manualSeed, type Tensor } from "../../../src/mod.ts";
-import { ZImageControlNetModel } from "../../../src/models/mod.ts";
+import { loadLora, ZImageControlNetModel, ZImageTransformer2DModel } from "../../../src/models/mod.ts";
 import {
   DiffusionPipeline,
   ZImageControlNetInpaintPipeline,
@@ -9,8 +9,8 @@ import {
   ZImagePipeline,
 } from "../../../src/pipelines/mod.ts";
 import { camelCased } from "../../conformance/json.ts";
-import { readTensors } from "../../support/arrays.ts";
-import { assertRelativelyClose } from "../../support/close.ts";
+import { difference, readTensors } from "../../support/arrays.ts";
+import { assertPicture, assertRelativelyClose } from "../../support/close.ts";
 import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { controlled, type ControlledRun, controlNetFolder } from "../../support/z_image_controlnet.ts";
@@ -62,6 +62,29 @@ for (const [name, run] of Object.entries(controlled.runs)) {
     assertRelativelyClose(await latents.data(), want.data, bound, "latents");
   });
 }
+
+Deno.test("ZImageControlNetPipeline draws diffusers' picture", async () => {
+  const { drawing, options } = await prepared(controlled.runs["v1"]!);
+  const { outputType: _, ...given } = options;
+  const { images } = await drawing.run(given);
+  await assertPicture(images, await loadImage(fixture("z_image_controlnet/v1.png")));
+});
+
+Deno.test("a LoRA on Z-Image counts for the layers that its ControlNet shares, as weights with it do", async () => {
+  using transformer = await ZImageTransformer2DModel.fromPretrained(`${base}/transformer`, { dtype: "f32" });
+  const { drawing, options } = await prepared(controlled.runs["v2.0"]!);
+  const parts = { ...drawing.parts, transformer };
+  const draw = async () => {
+    const generator = manualSeed(0);
+    return await (await new ZImageControlNetPipeline(parts).run({ ...options, generator })).images.data();
+  };
+  const plain = await draw();
+  await loadLora(fixture("zimage/lora/diffusers.safetensors"), { transformer }, { onNotice: () => {} });
+  const added = await draw();
+  assert.ok(difference(added, plain).rel > 1e-3);
+  await transformer.adapters.bake();
+  assertRelativelyClose(await draw(), added, 1e-4, "baked");
+});
 
 Deno.test("a ControlNet of Z-Image is loaded with a pipeline, and draws in the size of its picture", async () => {
   using folder = await controlNetFolder("v1");
