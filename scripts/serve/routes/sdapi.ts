@@ -11,6 +11,7 @@ import { bytesOf, parsed, readSdapi, type SdapiParams } from "./sdapi_params.ts"
 
 /** A request that waits or is drawn. */
 interface UnderWay {
+  readonly kind: "txt2img" | "img2img";
   readonly stop: AbortController;
   /** In milliseconds since 1970. */
   readonly begun: number;
@@ -82,7 +83,7 @@ export function sdapiRoutes(drawer: Drawer): Hono {
   async function draw(kind: "txt2img" | "img2img", context: Context): Promise<Response> {
     const params = await readSdapi(kind, await readJson(context), { model, drawer });
     if (params.keep !== undefined) model = known(params.keep);
-    const own: UnderWay = { stop: new AbortController(), begun: Date.now() };
+    const own: UnderWay = { kind, stop: new AbortController(), begun: Date.now() };
     underWay.add(own);
     try {
       const drawing = await drawer.draw(params.request, {
@@ -90,10 +91,10 @@ export function sdapiRoutes(drawer: Drawer): Hono {
         onProgress: (progress) => own.progress = progress,
         onPreview: (png) => void (own.preview = png),
       });
-      return context.json(answerOf(params, drawing));
+      return context.json(await answerOf(params, drawing));
     } catch (error) {
       if (error !== own.stop.signal.reason) throw error;
-      return context.json(answerOf(params, { pictures: [], notices: [] })); // interrupted
+      return context.json(await answerOf(params, { pictures: [], notices: [] })); // interrupted
     } finally {
       underWay.delete(own);
     }
@@ -110,8 +111,8 @@ export function sdapiRoutes(drawer: Drawer): Hono {
 }
 
 /** What was drawn, as A1111 tells it. */
-function answerOf(params: SdapiParams, { pictures, notices }: Drawing): object {
-  const { prompt, negative, sampler, request, send, echo, finish = (png) => png } = params;
+async function answerOf(params: SdapiParams, { pictures, notices }: Drawing): Promise<object> {
+  const { prompt, negative, sampler, request, send, echo, finish } = params;
   const infotexts = pictures.map((picture) => infotextOf(picture, params));
   const [first] = pictures;
   const info = {
@@ -136,7 +137,13 @@ function answerOf(params: SdapiParams, { pictures, notices }: Drawing): object {
     ...{ styles: [], clip_skip: 1, is_using_inpainting_conditioning: false },
   };
   return {
-    images: send ? pictures.map(({ png }, i) => withInfotext(finish(png), infotexts[i]!).toBase64()) : [],
+    images: send
+      ? await Promise.all(
+        pictures.map(async ({ png }, i) =>
+          withInfotext(await finish?.(png) ?? png, infotexts[i]!).toBase64()
+        ),
+      )
+      : [],
     parameters: echo,
     info: JSON.stringify(info),
   };
@@ -155,7 +162,7 @@ function progressOf(own: UnderWay | undefined, wantsPicture: boolean): object {
     eta_relative: own ? seconds / part - seconds : 0,
     state: {
       ...{ skipped: false, interrupted: own?.stop.signal.aborted ?? false, stopping_generation: false },
-      ...{ job: own ? "scripts_txt2img" : "", job_count: count, job_no: drawn, job_timestamp: "0" },
+      ...{ job: own ? `scripts_${own.kind}` : "", job_count: count, job_no: drawn, job_timestamp: "0" },
       ...{ sampling_step: step, sampling_steps: steps },
     },
     current_image: wantsPicture ? own?.preview?.toBase64() ?? null : null,

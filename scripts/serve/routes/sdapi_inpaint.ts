@@ -30,7 +30,7 @@ export interface InpaintWork {
   readonly image: Uint8Array;
   readonly mask: Uint8Array;
   /** The picture itself wherever the mask is black, and what was drawn where it is white. → a PNG without texts */
-  readonly finish: (drawn: Uint8Array) => Uint8Array;
+  readonly finish: (drawn: Uint8Array) => Promise<Uint8Array>;
 }
 
 const MOST = 2 ** 24; // pixels
@@ -42,7 +42,8 @@ export async function inpaintWork(
   maskFile: Uint8Array,
   { blur, onlyMasked, padding, invert, size }: InpaintOptions,
 ): Promise<InpaintWork> {
-  const whole = inMode(await decoded("init_images", imageFile, MOST), "RGB");
+  const read = async () => inMode(await decoded("init_images", imageFile, MOST), "RGB");
+  const whole = await read();
   const black = inMode(await decoded("mask", maskFile, MOST), "L");
   const sharp = resizedImage(invert ? mapped(black, (value) => 255 - value) : black, whole);
   expectWork(whole, blur);
@@ -55,10 +56,12 @@ export async function inpaintWork(
     paste(from, to, -box.left, -box.top);
     return encodePng(size ? resizedImage(to, size) : to);
   };
+  const packed = encodePng(mask); // what waits is kept as files, which take less memory
   return {
     image: part(whole),
     mask: part(mask),
-    finish: (drawn) => {
+    finish: async (drawn) => {
+      const [whole, mask] = [await read(), inMode(decodePng(packed, "the mask"), "L")];
       const picture = inMode(decodePng(drawn, "the picture"), "RGB");
       if (!onlyMasked) {
         const hard = mapped(mask, (value) => Math.min(255, 2 * value)); // A1111's, which hides the edge of what was drawn

@@ -5,6 +5,7 @@ import { decodePicture } from "../../../src/io/images/load_image.ts";
 import { decodePng, encodePng } from "../../../src/io/images/png.ts";
 import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
+import { Served as PlainServed } from "../../support/served.ts";
 
 const EMOJI = { name: "models/emoji-diffusion", path: emoji };
 const flower = { prompt: "a nice flower", size: "32x32" } as const;
@@ -18,15 +19,11 @@ Deno.test.beforeAll(async () => {
 Deno.test.afterAll(() => drawer[Symbol.asyncDispose]());
 
 /** A server of the test's, and OpenAI's own client for it. */
-class Served implements AsyncDisposable {
-  readonly server: Deno.HttpServer<Deno.NetAddr>;
-  readonly address: string;
+class Served extends PlainServed {
   readonly client: OpenAI;
 
   constructor(options: HandlerOptions = {}, apiKey = "any") {
-    const handler = createHandler(drawer, { hosts: LOOPBACK, ...options });
-    this.server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, handler);
-    this.address = `http://127.0.0.1:${this.server.addr.port}`;
+    super(drawer, options);
     this.client = new OpenAI({ baseURL: `${this.address}/v1`, apiKey, maxRetries: 0 });
   }
 
@@ -34,10 +31,6 @@ class Served implements AsyncDisposable {
   async post(path: string, body: BodyInit, headers: Record<string, string> = {}) {
     const response = await fetch(this.address + path, { method: "POST", body, headers });
     return { status: response.status, error: (await response.json()).error };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.server.shutdown();
   }
 }
 

@@ -177,6 +177,14 @@ Deno.test("Open WebUI finds the models, sets one, and draws", async () => {
   const openai = { model: "emoji", prompt: "a cat", n: 1, size: "32x32", response_format: "b64_json" };
   const answer = await served.call("POST", "/v1/images/generations", openai, { authorization: "Bearer any" });
   assert.ok(answer.json.data[0].b64_json);
+  const form = new FormData();
+  for (const [name, value] of Object.entries(openai)) form.set(name, String(value));
+  form.append("image[]", new Blob([photo], { type: "image/jpeg" }), "image.jpg");
+  const edited = await fetch(`${served.address}/v1/images/edits?api-version=1`, {
+    method: "POST",
+    body: form,
+  });
+  assert.ok((await edited.json()).data[0].b64_json);
 });
 
 Deno.test("samplers, schedulers and what there is none of are listed", async () => {
