@@ -27,7 +27,6 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   "GET /v1/offers": { summary: "The models with the settings they take, the LoRAs, and the limits" },
   "GET /v1/models": { summary: "The models, in OpenAI's form" },
   "GET /v1/models/{name}": { summary: "A model" },
-  "GET /v1/offers": { summary: "Each model's settings and usual values, the LoRAs, and the limits" },
   "POST /v1/images/generations": {
     summary: "Draws, as OpenAI's API has it",
     body: generationSchema,
