@@ -148,6 +148,33 @@ Deno.test("a plan's bytes count what is made of weights alone, which nothing els
   assert.ok(Math.abs(plan.bytes - value - taken) < value / 2, `${plan.bytes - value} bytes, got ${taken}`);
 });
 
+testOnBothEngines(
+  "results of a plan give their places to later ones, also where one stands twice",
+  async (device) => {
+    const [N, count] = [64, 12];
+    const square = (value: number) => zeros([N, N]).add(value);
+    const { plan, run } = traced(device, [square(0), square(0)], (x, m) => {
+      const results: Tensor[] = [];
+      for (let i = 0, y = x!; i < count; i++) results.push(y = matmul(y, m!));
+      return [...results, results.at(-1)!];
+    });
+    const doubling = square(2 / N);
+    for (const x of [square(1), square(3), square(3)]) {
+      const results = await Promise.all(run(x, doubling).map(first));
+      const own = await first(x);
+      assert.deepEqual(
+        results,
+        Array.from({ length: count + 1 }, (_, i) => own * 2 ** Math.min(i + 1, count)),
+      );
+    }
+    const values = plan.bytes / (4 * N * N);
+    assert.ok(
+      values <= 2 + count + 1 + 3,
+      `${values} values: inputs, results, and those that later steps read`,
+    );
+  },
+);
+
 Deno.test("a plan gives all its memory back", async () => {
   using device = await openDevice();
   const stream = streamOf(device);
