@@ -1,8 +1,9 @@
 /** Fingerprints, which tell that files are the same as before without reading all of many gigabytes. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { neededFiles } from "../../src/io/hub/needed_files.ts";
+import { neededFiles, type WeightOptions } from "../../src/io/hub/needed_files.ts";
 import { resolveRepo } from "../../src/io/hub/resolve_repo.ts";
+import { findLora } from "../../src/io/lora/find.ts";
 import { isSingleFile } from "../../src/io/single_file/options.ts";
 import { readIndex } from "../../src/pipelines/model_index.ts";
 
@@ -31,9 +32,40 @@ export async function fingerprintOfModel(
     const { folder, files } = await resolveRepo(model, {
       files: (listing) => neededFiles(listing, { kind, subfolder, variant, library }),
     });
-    for (const file of files) all.push(file, await fingerprintOfFile(join(folder, file)));
+    all.push(...await namesAndContents(folder, files));
   }
-  return createHash("sha256").update(all.join("\n")).digest("hex").slice(0, SHOWN);
+  return digestOf(all);
+}
+
+/**
+ * Fingerprint of a model beside the pipeline's, which was loaded before: of its one file, or of its config and weights;
+ * only the name where these are not on this machine.
+ */
+export async function fingerprintOfPart(pathOrRepo: string, weights: WeightOptions = {}): Promise<string> {
+  try {
+    if (isSingleFile(pathOrRepo)) {
+      return await fingerprintOfFile(await findLora(pathOrRepo, { localFilesOnly: true }));
+    }
+    const { folder, files } = await resolveRepo(pathOrRepo, {
+      localFilesOnly: true,
+      files: (listing) => neededFiles(listing, { kind: "model", ...weights }),
+    });
+    return digestOf(await namesAndContents(folder, files));
+  } catch {
+    return pathOrRepo;
+  }
+}
+
+/** The names of files and the fingerprint of each. */
+async function namesAndContents(folder: string, files: readonly string[]): Promise<string[]> {
+  const pairs = await Promise.all(
+    files.map(async (file) => [file, await fingerprintOfFile(join(folder, file))]),
+  );
+  return pairs.flat();
+}
+
+function digestOf(texts: readonly string[]): string {
+  return createHash("sha256").update(texts.join("\n")).digest("hex").slice(0, SHOWN);
 }
 
 /** Fingerprint of one file; only the name for a folder, or a repository that is not on this machine. */

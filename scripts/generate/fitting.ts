@@ -91,9 +91,9 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
     const what = odd.name === "prompt" ? "a prompt" : `--${odd.name}`;
     throw new TypeError(`Cannot take ${what} with ${pipeline}: ${odd.why}`);
   }
-  if (given.size && !isSingleFile(model)) {
+  if (given.size && !isSingleFile(settings.vae ?? model)) {
     const { width, height } = given.size;
-    const wrong = wrongSides(given.size, await multipleOf(model, family));
+    const wrong = wrongSides(given.size, await multipleOf(model, family, settings.vae));
     if (wrong) throw new RangeError(`Cannot take --size ${width}x${height}: ${wrong}`);
   }
   return className;
@@ -142,10 +142,10 @@ function expectControl(className: string, family: string, { control = [], lora, 
   );
 }
 
-/** Divisor of a picture's sides, in pixels; a token of FLUX and Z-Image covers 2×2 latents. */
-async function multipleOf(model: string, family: string): Promise<number> {
-  const name = "vae/config.json";
-  const { folder } = await resolveRepo(model, { files: () => [name] });
+/** Divisor of a picture's sides, in pixels, by the autoencoder in use; a token of FLUX and Z-Image covers 2×2 latents. */
+async function multipleOf(model: string, family: string, vae: string | undefined): Promise<number> {
+  const name = vae === undefined ? "vae/config.json" : "config.json";
+  const { folder } = await resolveRepo(vae ?? model, { files: () => [name] });
   const path = join(folder, name);
   const { block_out_channels } = parseConfig(vaeConfig, await readJson(path), path);
   return 2 ** (block_out_channels.length - 1) * (/^(Flux|ZImage)/.test(family) ? 2 : 1);

@@ -1,10 +1,15 @@
+import { dirname, join } from "node:path";
 import type { Recipe } from "denoise";
 import type { AnyPipeline } from "denoise/pipelines";
 import { Model } from "denoise/models";
-import { findLora } from "../../src/io/lora/find.ts";
+import { type AdditionKind, findLora } from "../../src/io/lora/find.ts";
+import { configBeside, isPeftFile } from "../../src/io/lora/peft_config.ts";
+import { TEXTUAL_INVERSION } from "../../src/io/lora/textual_inversion.ts";
+import { IP_ADAPTER } from "../../src/pipelines/ip_adapter.ts";
 import { folderOf } from "../../src/pipelines/open_parts.ts";
-import { fingerprintOfFile, fingerprintOfModel } from "./fingerprint.ts";
-import { readLora } from "./lora.ts";
+import { readEmbedding } from "./additions.ts";
+import { fingerprintOfFile, fingerprintOfModel, fingerprintOfPart } from "./fingerprint.ts";
+import { pathsOf, readLora } from "./lora.ts";
 import type { Settings } from "./options.ts";
 
 /** Options that decide how a picture looks. */
@@ -48,6 +53,16 @@ export interface Contents {
   readonly weights?: string | undefined;
   /** One for each LoRA. */
   readonly loraWeights?: readonly string[] | undefined;
+  /** Of peft's configs, one for each LoRA that peft wrote. */
+  readonly loraConfigs?: readonly string[] | undefined;
+  /** Of the autoencoder in place of the model's own. */
+  readonly vaeWeights?: string | undefined;
+  /** One for each ControlNet, likewise of others. */
+  readonly controlnetWeights?: readonly string[] | undefined;
+  readonly t2iAdapterWeights?: readonly string[] | undefined;
+  /** Of each file, and of the vision model beside it. */
+  readonly ipAdapterWeights?: readonly string[] | undefined;
+  readonly embeddingWeights?: readonly string[] | undefined;
   /** Of the picture that is changed, or of each where there are several. */
   readonly imageContent?: string | readonly string[] | undefined;
   readonly maskContent?: string | undefined;
@@ -61,13 +76,31 @@ export async function contentsOf(
   settings: Settings,
   model: string,
 ): Promise<Contents> {
-  const { lora, image, mask, control, "ip-image": ip } = settings;
+  const { lora, image, mask, control, "ip-image": ip, vae, variant } = settings;
   const each = (paths: readonly string[] = []) => Promise.all(paths.map(fingerprintOfFile));
-  const loras = await each(await Promise.all(lora?.map((text) => findLora(readLora(text).path)) ?? []));
+  const found = (paths: readonly string[] = [], kind?: AdditionKind) =>
+    Promise.all(paths.map((path) => findLora(path, { localFilesOnly: true }, kind))); // they were loaded before
+  const parts = (paths: readonly string[] | undefined) =>
+    paths && Promise.all(paths.map((path) => fingerprintOfPart(path, { variant })));
+  const loras = await found(lora?.map((text) => readLora(text).path));
+  const adapters = await found(pathsOf(settings["ip-adapter"]), IP_ADAPTER);
+  const embeddings = await found(
+    settings.embedding?.map((text) => readEmbedding(text).path),
+    TEXTUAL_INVERSION,
+  );
   const [maskContent] = await each(mask === undefined ? [] : [mask]);
   return {
     weights: await weightsOf(pipeline, model, settings),
-    loraWeights: loras.length > 0 ? loras : undefined,
+    loraWeights: unlessNone(await each(loras)),
+    loraConfigs: unlessNone(await each(loras.filter(isPeftFile).map(configBeside))),
+    vaeWeights: (await parts(vae === undefined ? undefined : [vae]))?.[0],
+    controlnetWeights: await parts(pathsOf(settings.controlnet)),
+    t2iAdapterWeights: await parts(pathsOf(settings["t2i-adapter"])),
+    ipAdapterWeights: unlessNone([
+      ...await each(adapters),
+      ...await Promise.all(adapters.map(fingerprintOfEncoder)),
+    ]),
+    embeddingWeights: unlessNone(await each(embeddings)),
     imageContent: oneOrSeveral(await each(image)),
     maskContent,
     controlContent: control && await each(control),
@@ -88,6 +121,15 @@ export async function weightsOf(
   return await fingerprintOfModel(model, folders, options);
 }
 
+/** Of the vision model beside an IP-Adapter's file. */
+async function fingerprintOfEncoder(path: string): Promise<string> {
+  return await fingerprintOfPart(join(dirname(path), "image_encoder"), { library: "transformers" });
+}
+
+function unlessNone(fingerprints: readonly string[]): readonly string[] | undefined {
+  return fingerprints.length > 0 ? fingerprints : undefined;
+}
+
 /** One alone stands by itself in a recipe. */
 export function oneOrSeveral(fingerprints: readonly string[]): string | readonly string[] | undefined {
   return fingerprints.length > 1 ? fingerprints : fingerprints[0];
@@ -101,7 +143,6 @@ export function recipeOf(pipeline: AnyPipeline, settings: Kept, contents: Conten
   const { scheduler } = parts;
   const { prompt, memory } = settings;
   const [[, first]] = models;
-  const { weights, loraWeights, imageContent, maskContent, controlContent, ipContent } = contents;
   return {
     prompt: "vae" in parts ? prompt : undefined,
     ...Object.fromEntries(KEPT.map((name) => [name, settings[name]])),
@@ -111,12 +152,7 @@ export function recipeOf(pipeline: AnyPipeline, settings: Kept, contents: Conten
     schedulerClass: scheduler.constructor.name,
     schedulerConfig: { ...scheduler.config },
     revision: first.revision,
-    weights,
-    loraWeights,
-    imageContent,
-    maskContent,
-    controlContent,
-    ipContent,
+    ...contents,
   };
 }
 

@@ -16,10 +16,26 @@ const COMPARED: Record<string, string> = {
   revision: "the model's revision",
   weights: "the model's weights",
   loraWeights: "the LoRA's weights",
+  loraConfigs: "the LoRA's config",
+  vaeWeights: "the autoencoder's weights",
+  controlnetWeights: "the ControlNet's weights",
+  t2iAdapterWeights: "the T2I-Adapter's weights",
+  ipAdapterWeights: "the IP-Adapter's weights",
+  embeddingWeights: "the textual inversion's vectors",
   imageContent: "the picture that is changed",
   maskContent: "the mask",
   controlContent: "the pictures that control",
   ipContent: "the pictures beside the prompt",
+};
+
+/** Options of whose files older recipes do not tell, by the names that came later. */
+const LATER: Record<string, string> = {
+  loraConfigs: "lora",
+  vaeWeights: "vae",
+  controlnetWeights: "controlnet",
+  t2iAdapterWeights: "t2i-adapter",
+  ipAdapterWeights: "ip-adapter",
+  embeddingWeights: "embedding",
 };
 
 /** The settings in a picture's file, and all that it says. */
@@ -35,6 +51,7 @@ export function tellDifferences({ path, recipe: then }: Replayed, recipe: Recipe
   const words = Object.entries(COMPARED).flatMap(([name, what]) => {
     const [before, after] = [then[name], now[name]];
     if (before === undefined && then["schedulerClass"] === undefined) return []; // other scripts write less
+    if (before === undefined && then[LATER[name] ?? name] !== undefined) return []; // older versions, too
     if (writeJson(before) === writeJson(after)) return [];
     const short = [before, after].every((value) => typeof value !== "object" && `${value}`.length <= 40);
     return [short ? `${what} (${after ?? "none"}, was ${before ?? "none"})` : what];

@@ -2,7 +2,7 @@ import { dirname } from "node:path/posix";
 import { expectOptions } from "../core/error.ts";
 import { fileOnHub } from "../io/hub/address.ts";
 import { processEnv } from "../io/hub/settings.ts";
-import { findLora } from "../io/lora/find.ts";
+import { type AdditionKind, findLora } from "../io/lora/find.ts";
 import { isSingleFile } from "../io/single_file/options.ts";
 import {
   clipPixels,
@@ -59,7 +59,8 @@ export interface IPAdapterOptions extends
 const OPTIONS =
   "weightName imageEncoderFolder imageEncoder scale subfolder revision token localFilesOnly headersOnly signal " +
   "onProgress onNotice";
-const KIND = { name: "an IP-Adapter", usual: "ip-adapter" };
+/** What `--ip-adapter` and `loadIpAdapter` find in a folder. */
+export const IP_ADAPTER: AdditionKind = { name: "an IP-Adapter", usual: "ip-adapter" };
 
 /** Loads an IP-Adapter beside those that the parts have, and the vision model where they have none. */
 export async function loadIpAdapter(
@@ -70,7 +71,7 @@ export async function loadIpAdapter(
   expectOptions("load an IP-Adapter", options, OPTIONS.split(" "));
   const { weightName, imageEncoderFolder = "image_encoder", imageEncoder, scale = 1, ...source } = options;
   expectScale(scale, parts.unet);
-  const path = await findLora(pathOrRepo, { ...source, weightName }, KIND);
+  const path = await findLora(pathOrRepo, { ...source, weightName }, IP_ADAPTER);
   const { subfolder, revision: _, ...reading } = source;
   const dtype = parts.unet.dtype === "f16" ? "f16" : "f32";
   const adapter = await IPAdapter.fromSingleFile(path, { ...reading, dtype, defer: true });

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { openDevice } from "denoise";
+import { DiffusionPipeline } from "denoise/pipelines";
 import { readPng, writePng } from "../../src/io/images/png.ts";
+import { defaultsOf } from "../../scripts/command_line/arguments.ts";
+import { options } from "../../scripts/generate/options.ts";
+import { contentsOf } from "../../scripts/generate/recipe.ts";
 import { inFolder, runScript } from "../support/script.ts";
 
 const root = join(import.meta.dirname!, "../..");
@@ -90,9 +95,7 @@ Deno.test("--replay says what is not as it was, and draws all the same", () =>
     copy(emoji, join(folder, "model"));
     await draw(folder, "--model", "model", ...small, "--out", "a.png");
     const weights = join(folder, "model/vae/diffusion_pytorch_model.safetensors");
-    const bytes = Deno.readFileSync(weights);
-    bytes[bytes.length - 2]! ^= 1;
-    Deno.writeFileSync(weights, bytes);
+    changeIn(weights);
     const { stderr } = await draw(folder, "--replay", "a.png", "--dtype", "f16", "--out", "b.png");
     assert.match(
       stderr,
@@ -118,7 +121,87 @@ Deno.test("a model's folder draws with what nothing here reads in it, and with a
     const { stderr } = await draw(folder, "--replay", "a.png", "--out", "b.png");
     assert.doesNotMatch(stderr, /Not all is as/);
     Deno.renameSync(join(model, "vae"), join(folder, "other"));
-    await draw(folder, ...["--model", "model", "--vae", "other", "--steps", "2"]);
+    await draw(folder, ...["--model", "model", "--vae", "other", "--steps", "2", "--size", "16x16"]);
+    const odd = ["--model", "model", "--vae", "other", "--size", "15x16"];
+    const { stderr: line } = await runScript(folder, "generate.ts", ...odd);
+    assert.match(
+      line,
+      /^Cannot take --size 15x16: expected multiples of \d+ with this model; 16x16 would do$/m,
+    );
+  }));
+
+Deno.test("--replay says that another autoencoder is not as it was; recipes of before say nothing of them", () =>
+  inFolder(async (folder) => {
+    Deno.mkdirSync(join(folder, "vae"));
+    copy(join(emoji, "vae"), join(folder, "vae"));
+    await draw(folder, "--vae", "vae", ...small, "--out", "a.png");
+    const again = await draw(folder, "--replay", "a.png", "--out", "b.png");
+    assert.doesNotMatch(again.stderr, /Not all is as/);
+
+    const weights = join(folder, "vae/diffusion_pytorch_model.safetensors");
+    changeIn(weights);
+    const { stderr } = await draw(folder, "--replay", "a.png", "--out", "b.png");
+    assert.match(
+      stderr,
+      /^Not all is as when a\.png was drawn: the autoencoder's weights \([0-9a-f]{16}, was [0-9a-f]{16}\)$/m,
+    );
+
+    const { text, ...pixels } = await readPng(join(folder, "a.png"));
+    const { vaeWeights, ...recipe } = JSON.parse(text["denoise"]!);
+    assert.match(vaeWeights, /^[0-9a-f]{16}$/);
+    await writePng(join(folder, "old.png"), pixels, { denoise: JSON.stringify(recipe) });
+    const old = await draw(folder, "--replay", "old.png", "--out", "b.png");
+    assert.doesNotMatch(old.stderr, /Not all is as/);
+  }));
+
+Deno.test("a recipe has the contents of all that is named beside the model", () =>
+  inFolder(async (folder) => {
+    const fixtures = join(root, "test/fixtures");
+    const beside: Record<string, string> = {
+      vae: "controlnet/vae",
+      net: "controlnet/controlnet",
+      lora: "loras/peft_biases",
+      ip: "ip_adapter",
+    };
+    for (const [name, source] of Object.entries(beside)) {
+      Deno.mkdirSync(join(folder, name));
+      copy(join(fixtures, source), join(folder, name));
+    }
+    Deno.copyFileSync(join(fixtures, "t2i_adapter/full.safetensors"), join(folder, "t2i.safetensors"));
+    Deno.copyFileSync(join(fixtures, "textual_inversion/bare.safetensors"), join(folder, "cat.safetensors"));
+    const at = (name: string) => join(folder, name);
+    const settings = {
+      ...defaultsOf(options),
+      vae: at("vae"),
+      controlnet: [`${at("net")}:0.5`],
+      "t2i-adapter": [at("t2i.safetensors")],
+      lora: [`${at("lora")}:0.5`],
+      "ip-adapter": [`${at("ip/full.safetensors")}:0.5`],
+      embedding: [`${at("cat.safetensors")}=<cat>`],
+    };
+    using _device = await openDevice();
+    using pipeline = await DiffusionPipeline.fromPretrained(emoji);
+    const contents = () => contentsOf(pipeline, settings, emoji);
+    const before = await contents();
+    const changed: [file: string, key: keyof typeof before][] = [
+      ["vae/config.json", "vaeWeights"],
+      ["net/config.json", "controlnetWeights"],
+      ["t2i.safetensors", "t2iAdapterWeights"],
+      ["lora/adapter_config.json", "loraConfigs"],
+      ["lora/adapter_model.safetensors", "loraWeights"],
+      ["ip/full.safetensors", "ipAdapterWeights"],
+      ["ip/image_encoder/config.json", "ipAdapterWeights"],
+      ["cat.safetensors", "embeddingWeights"],
+    ];
+    for (const [file, key] of changed) {
+      assert.match([before[key]].flat().join(), /^[0-9a-f]{16}(,[0-9a-f]{16})*$/, key);
+      const bytes = Deno.readFileSync(at(file));
+      changeIn(at(file));
+      const after = await contents();
+      assert.notDeepEqual(after[key], before[key], file);
+      assert.deepEqual({ ...after, [key]: before[key] }, before, file);
+      Deno.writeFileSync(at(file), bytes);
+    }
   }));
 
 Deno.test("--replay of what is no picture of Denoise's says what it is", () =>
@@ -151,6 +234,13 @@ async function draw(folder: string, ...args: string[]) {
   const outcome = await runScript(folder, "generate.ts", ...args);
   assert.equal(outcome.code, 0, outcome.stderr);
   return outcome;
+}
+
+/** Changes a bit near a file's end. */
+function changeIn(path: string): void {
+  const bytes = Deno.readFileSync(path);
+  bytes[bytes.length - 2]! ^= 1;
+  Deno.writeFileSync(path, bytes);
 }
 
 function copy(from: string, to: string): void {

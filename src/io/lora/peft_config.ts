@@ -59,15 +59,20 @@ export function isPeftFile(path: string): boolean {
   return /^adapter_model\./.test(basename(path));
 }
 
+/** The path that the config beside a file of peft has. */
+export function configBeside(path: string): string {
+  return join(dirname(path), CONFIG);
+}
+
 /** The name of the config beside a file of peft, if a listing has it. */
 export function adapterConfigOf(listing: readonly string[], path: string): string[] {
-  const config = join(dirname(path), CONFIG);
+  const config = configBeside(path);
   return isPeftFile(path) && listing.includes(config) ? [config] : [];
 }
 
 /** Reads the config beside a file of peft; undefined where there is none. */
 export async function readAdapterConfig(path: string): Promise<PeftConfig | undefined> {
-  const config = join(dirname(path), CONFIG);
+  const config = configBeside(path);
   if (!isPeftFile(path) || !await isFile(config)) return undefined;
   return expectBuilt(parseConfig(schema, await readJson(config), config), config);
 }
