@@ -33,7 +33,7 @@ export class Gallery {
     this.#update();
   }
 
-  /** Forgets a picture; the focus goes to the one beside it. */
+  /** Forgets a picture; the focus goes to the one beside it, or to the prompt. */
   async remove({ id }: PictureRecord): Promise<void> {
     await this.#records.remove(id);
     const card = this.#cards.get(id);
@@ -43,7 +43,7 @@ export class Gallery {
     card.remove();
     this.#cards.delete(id);
     this.#update();
-    beside?.querySelector("button")?.focus();
+    (beside?.querySelector("button") ?? byId("prompt", HTMLElement)).focus();
   }
 
   /** Marks the picture that is shown large; none without one. */

@@ -71,7 +71,9 @@ async function start(): Promise<void> {
         stage.tell("Drawn again: the same picture, byte for byte.", ...old.notices);
         continue;
       }
-      const record = await records.add({ ...drawn, request, created: Date.now() });
+      const made = { ...drawn, request, created: Date.now() };
+      show({ ...made, id: -1 }); // even where it cannot be kept
+      const record = await records.add(made);
       gallery.add(record);
       show(record);
       if (old) stage.tell("Drawn again: other bytes, as the server has changed. Both are kept.");

@@ -20,18 +20,32 @@ export class Records {
     this.#database = database;
   }
 
+  /** Opens the database, and makes it where there is none. */
   static async open(): Promise<Records> {
     const opening = indexedDB.open("denoise", 1);
     opening.onupgradeneeded = () => {
       opening.result.createObjectStore(STORE, { keyPath: "id", autoIncrement: true });
     };
-    return new Records(await resultOf(opening));
+    return new Records(
+      await resultOf(opening).catch(() => {
+        throw new Error("Cannot keep pictures: this browser refuses its IndexedDB to this page");
+      }),
+    );
   }
 
   /** Keeps a picture. */
   async add(record: Omit<PictureRecord, "id">): Promise<PictureRecord> {
-    const id = await resultOf(this.#store("readwrite").add(record));
-    return { ...record, id: Number(id) };
+    try {
+      const transaction = this.#database.transaction(STORE, "readwrite");
+      const adding = transaction.objectStore(STORE).add(record);
+      await new Promise((resolve, reject) => { // a full disk is told at the end
+        transaction.oncomplete = resolve;
+        transaction.onabort = () => reject(transaction.error);
+      });
+      return { ...record, id: Number(adding.result) };
+    } catch {
+      throw new Error("Cannot keep the picture: this browser has no room for it; save it, and delete others");
+    }
   }
 
   /** The newest pictures, at most so many, of those before one. */

@@ -91,12 +91,12 @@ export class Server {
           if (event === "progress") onProgress(told);
           else if (event === "preview") onPreview(`data:image/png;base64,${told.b64_json}`);
           else if (event === "succeeded") return told;
-          else if (event === "cancelled") throw signal.reason;
+          else if (event === "cancelled") throw new ServerError("Another client has cancelled the picture");
           else throw new ServerError(told.error.message, told.error.param ?? undefined);
         }
       } catch (error) {
+        if (signal.aborted) throw signal.reason;
         if (error instanceof ServerError && !(error instanceof Unreachable)) throw error;
-        if (error === signal.reason && signal.aborted) throw error;
         if (broken >= TRIES) throw new Unreachable();
       }
     }

@@ -206,7 +206,7 @@ pageTest("pictures stay when the page is opened again, and draw the same bytes a
   assert.equal(await page.value(visible("#shown")), false);
 });
 
-pageTest("a picture is cancelled within a step; the next is drawn", async ({ page }) => {
+pageTest("a picture is cancelled within a step; the next is drawn", async ({ page, served }) => {
   await draw(page);
   await fill(page, { steps: 150, count: 3 });
   await page.click("#draw");
@@ -220,9 +220,37 @@ pageTest("a picture is cancelled within a step; the next is drawn", async ({ pag
   assert.equal(await page.value("document.activeElement.id"), "draw");
   assert.equal(await page.value(visible("#replay")), true); // the picture before is shown again
   while (drawer.busy) await new Promise((done) => setTimeout(done, 20));
+
+  await page.click("#draw");
+  await page.until(`${text("#step")}.startsWith("Step 5")`, 60);
+  const job = page.requests.findLast((address) => address.endsWith("/events"))!.slice(
+    served.address.length,
+    -7,
+  );
+  await served.call("DELETE", job);
+  await page.until(READY);
+  assert.equal(await page.value(text("#error")), "Another client has cancelled the picture");
   await draw(page, { steps: 2, count: "" });
   assert.equal(await page.value(CARDS), 2);
 });
+
+pageTest("a picture for which the browser has no room is shown, and can be saved", async ({ page }) => {
+  await page.value(`{
+    const { add } = IDBObjectStore.prototype;
+    IDBObjectStore.prototype.add = function (...values) {
+      const adding = add.apply(this, values);
+      adding.addEventListener("success", () => this.transaction.abort());
+      return adding;
+    };
+  }`);
+  await draw(page);
+  assert.match(
+    await page.value(text("#error")),
+    /^Cannot keep the picture: this browser has no room for it;/,
+  );
+  assert.match(await page.value(`document.querySelector("#save").href`), /^blob:/);
+  assert.deepEqual([await page.value(visible("#shown")), await page.value(CARDS)], [true, 0]);
+}, { fails: /Cannot keep the picture/ });
 
 pageTest("a page that is left ends what is drawn for it", async ({ page }) => {
   await fill(page, { ...flower, steps: 150 });
