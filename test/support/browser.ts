@@ -35,6 +35,8 @@ export class BrowserPage implements AsyncDisposable {
   readonly #answers = new Map<number, (answer: { result?: unknown; error?: { message: string } }) => void>();
   #session: string | undefined;
   #count = 0;
+  /** Called when a page is loaded. */
+  #loaded = () => {};
   /** Messages that the page wrote to its console, and its errors. */
   readonly messages: string[] = [];
   /** Addresses that it asked for. */
@@ -75,6 +77,14 @@ export class BrowserPage implements AsyncDisposable {
     await page.#send("Page.navigate", { url: address });
     await page.until("document.readyState === 'complete'");
     return page;
+  }
+
+  /** Opens the page again. */
+  async reload(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#loaded = resolve;
+    await this.#send("Page.reload");
+    await promise;
   }
 
   /** Sets the window's size and the colour scheme that the user wants. */
@@ -199,6 +209,7 @@ export class BrowserPage implements AsyncDisposable {
   #receive({ id, method, params, ...answer }: any): void {
     if (id !== undefined) this.#answers.get(id)?.(answer);
     this.#answers.delete(id);
+    if (method === "Page.loadEventFired") this.#loaded();
     if (method === "Network.requestWillBeSent") this.requests.push(params.request.url);
     if (method === "Log.entryAdded") this.messages.push(params.entry.text);
     if (method === "Runtime.exceptionThrown") {

@@ -177,7 +177,7 @@ pageTest(
 pageTest("pictures stay when the page is opened again, and draw the same bytes again", async ({ page }) => {
   await draw(page, { ...flower, scheduler: "Euler a", guidance: 3, negative: "a cat", count: 2 });
   assert.deepEqual((await kept(page)).map(({ request }) => request.seed), ["3", "4"]);
-  await page.value("location.reload()");
+  await page.reload();
   await page.until(`${READY} && ${CARDS} === 2`);
   await page.click("#cards li:last-child button");
   assert.match(await page.value(text("#about-facts")), /seed 3$/);
@@ -256,7 +256,7 @@ pageTest("a page that is left ends what is drawn for it", async ({ page }) => {
   await fill(page, { ...flower, steps: 150 });
   await page.click("#draw");
   await page.until(`${text("#step")}.startsWith("Step 3")`, 60);
-  await page.value("location.reload()");
+  await page.reload();
   await page.until(READY);
   for (let i = 0; drawer.busy; i++) {
     assert.ok(i < 100);
@@ -409,7 +409,7 @@ pageTest("a server with a key asks for it, and again after a wrong one", async (
   await page.until(READY);
   await draw(page);
   assert.equal(await page.value(CARDS), 1);
-  await page.value("location.reload()");
+  await page.reload();
   await page.until(`${READY} && !document.querySelector("#key").open`);
 }, { key: "right", fails: /status of 401/ });
 
