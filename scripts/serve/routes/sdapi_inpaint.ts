@@ -42,6 +42,7 @@ export async function inpaintWork(
   maskFile: Uint8Array,
   { blur, onlyMasked, padding, invert, size }: InpaintOptions,
 ): Promise<InpaintWork> {
+  expectSize(size);
   const read = async () => inMode(await decoded("init_images", imageFile, MOST), "RGB");
   const whole = await read();
   const black = inMode(await decoded("mask", maskFile, MOST), "L");
@@ -155,6 +156,14 @@ function mirrored(i: number, count: number): number {
   const period = 2 * (count - 1);
   const at = ((i % period) + period) % period;
   return at < count ? at : period - at;
+}
+
+/** Refuses sizes in which no part is prepared: the drawer, which knows what may be drawn, sees them later. */
+function expectSize(size: Size | undefined): void {
+  if (!size || size.width > 0 && size.height > 0 && size.width * size.height <= MOST) return;
+  const { width, height } = size;
+  const message = `Cannot take size ${width}x${height}: expected sides above 0 and at most ${MOST} pixels`;
+  throw new RefusalError("invalid", message, "size");
 }
 
 function expectWork({ width, height }: Size, blur: number): void {

@@ -136,6 +136,9 @@ Deno.test("within a mask a picture is drawn anew, and stays what it is elsewhere
   assert.notDeepEqual(soft.pixels, [got]);
   const huge = await post("img2img", { ...sent.img2img, ...whole, mask_blur: 100_000 });
   assert.equal(huge.status, 422);
+  for (const side of [1e9, 0, -32]) {
+    assert.equal((await post("img2img", { ...sent.img2img, ...whole, width: side, height: 64 })).status, 422);
+  }
 });
 
 /** A PNG of a square. */
