@@ -3,6 +3,9 @@ import { type AnyPipeline, type RunOptions, scaleBetween, type ScaleSchedule } f
 import type { Progress } from "../../src/io/hub/resolve_repo.ts";
 import { findLora } from "../../src/io/lora/find.ts";
 
+/** The largest strength: far over all that draws a picture, and far below what f16 holds. */
+export const STRONGEST = 1000;
+
 /** A file or repository with a strength, as `--controlnet PATH_OR_REPO[:SCALE]` names it. */
 interface Scaled {
   path: string;
@@ -20,6 +23,9 @@ interface NamedLora extends Scaled {
 /** Reads `PATH_OR_REPO[:scale]`; a scale is 1 where none is given. */
 export function readScaled(text: string): Scaled {
   const [, path, scale = "1"] = /^(.+?)(?::([^:/\\]*))?$/.exec(text) ?? [];
+  if (path && isNumber(scale) && Math.abs(Number(scale)) > STRONGEST) {
+    throw new RangeError(`expected a scale of at most ${STRONGEST} in size`);
+  }
   if (path && isNumber(scale)) return { path, scale: Number(scale) };
   throw new TypeError("expected PATH_OR_REPO or PATH_OR_REPO:0.8");
 }

@@ -4,7 +4,7 @@ import * as option from "../command_line/options.ts";
 import { readEmbedding } from "./additions.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
-import { readLora, readScaled } from "./lora.ts";
+import { readLora, readScaled, STRONGEST } from "./lora.ts";
 import { readPreview } from "./preview.ts";
 import { EMBEDDED, STEPS } from "./usual.ts";
 
@@ -84,7 +84,7 @@ export const options = {
   ),
   pag: option.number(
     "Stable Diffusion and XL: guidance away from what a model with perturbed attention draws, e.g. 3; half as much time again",
-    { over: 0 },
+    { over: 0, most: STRONGEST },
   ),
   "true-cfg": option.number("FLUX: guidance by --negative beside its own; over 1, in twice the time"),
   cache: {

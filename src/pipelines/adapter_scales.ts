@@ -5,7 +5,7 @@ export type ScaleSchedule = (step: number, steps: number) => AdapterScale;
 
 /**
  * A schedule of `scale` between two parts of the steps, 0 to 1, and of 0 outside: as a ControlNet counts in diffusers, in the
- * steps that lie between them as a whole.
+ * steps that lie between them as a whole. Throws in the first of so few steps that none does.
  */
 export function scaleBetween(scale: AdapterScale, from = 0, to = 1): ScaleSchedule {
   if (!(0 <= from && from < to && to <= 1)) {
@@ -13,7 +13,25 @@ export function scaleBetween(scale: AdapterScale, from = 0, to = 1): ScaleSchedu
       `Cannot scale an adapter from ${from} to ${to}: expected two parts of the steps from 0 to 1, in order`,
     );
   }
-  return (step, steps) => step / steps < from || (step + 1) / steps > to ? 0 : scale;
+  return (step, steps) => {
+    if (step === 0 && !hasStepBetween(from, to, steps)) {
+      throw new RangeError(
+        `Cannot scale an adapter from ${from} to ${to} of ${steps} steps: expected a whole step between them, got none; ` +
+          "take more steps, or parts that are further apart",
+      );
+    }
+    return isBetween(from, to, step, steps) ? scale : 0;
+  };
+}
+
+/** True where one of so many steps lies between two parts of them as a whole. */
+export function hasStepBetween(from: number, to: number, steps: number): boolean {
+  for (let step = 0; step < steps; step++) if (isBetween(from, to, step, steps)) return true;
+  return false;
+}
+
+function isBetween(from: number, to: number, step: number, steps: number): boolean {
+  return step / steps >= from && (step + 1) / steps <= to;
 }
 
 /** Scales of a denoiser's LoRAs that change from step to step of a run. */

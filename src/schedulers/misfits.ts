@@ -3,6 +3,7 @@ import { DDPMScheduler } from "./ddpm.ts";
 import { isFlow } from "./flow_match.ts";
 import { HeunDiscreteScheduler } from "./heun.ts";
 import { LCMScheduler } from "./lcm.ts";
+import { SASolverScheduler } from "./sa_solver.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** The use that a scheduler is meant for. */
@@ -42,4 +43,23 @@ export function misfits(scheduler: Scheduler, { flow, latents }: SchedulerUse): 
     );
   }
   return lines;
+}
+
+const SERVING =
+  "FlowMatchEulerDiscreteScheduler, or a solver with use_flow_sigmas, such as DPM++ 2M, UniPC or DEIS";
+
+/** Throws for schedulers that cannot follow a flow, or not by the shift for each picture's size that the config has. */
+export function expectOfFlows(scheduler: Scheduler): void {
+  const refuse = (expected: string, got: string) => {
+    const { name } = scheduler.constructor;
+    throw new TypeError(`Cannot draw with ${name}: expected ${expected}, got ${got}; take ${SERVING}`);
+  };
+  if (!isFlow(scheduler)) refuse("a scheduler for flows", "one for noise");
+  const { use_dynamic_shifting } = scheduler.config as { use_dynamic_shifting?: boolean };
+  if (use_dynamic_shifting && scheduler instanceof SASolverScheduler) {
+    refuse(
+      "one that takes a shift for each picture's size, as use_dynamic_shifting says",
+      "one of flow_shift alone",
+    );
+  }
 }

@@ -16,7 +16,7 @@ export {
   isFlow,
 } from "./flow_match.ts";
 export type { DistilledConfig, DistilledOptions } from "./lcm.ts";
-export { misfits, type SchedulerUse } from "./misfits.ts";
+export { expectOfFlows, misfits, type SchedulerUse } from "./misfits.ts";
 export type { PredictionType, ThresholdConfig } from "./model_output.ts";
 export { type NamedScheduler, type SchedulerClass, schedulerClasses, schedulerNamed } from "./named.ts";
 export {

@@ -2,6 +2,7 @@ import { nearest } from "../core/error.ts";
 import * as classes from "./classes.ts";
 import type { SchedulerSource } from "./config.ts";
 import { FlowScheduler, isFlow } from "./flow_match.ts";
+import { expectOfFlows } from "./misfits.ts";
 import { plainName, type Sampler, samplers, type SpreadName, spreadNames } from "./names.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { whyUnbuilt, whyUnbuiltSampler } from "./unbuilt.ts";
@@ -29,7 +30,7 @@ export interface NamedScheduler {
   readonly config: Readonly<Record<string, unknown>>;
   /**
    * The scheduler itself, with the rest of its config from the model's own. For a model of a flow "euler" and
-   * "heun" are the classes for flows, and the solvers get `use_flow_sigmas`.
+   * "heun" are the classes for flows, and the solvers get `use_flow_sigmas`; those that follow none are refused.
    */
   from(own: Scheduler): Scheduler;
 }
@@ -72,7 +73,9 @@ function named(name: string, sampler: Sampler, spread?: SpreadName): NamedSchedu
       const { className, config } = withSpread(name, flow ? ofFlow(sampler, spread) : sampler, spread);
       if (flow && spread) expectOfFlow(name, spread, className);
       const overrides = { ...alone(config), ...flow ? flowConfig(className, own) : {}, ...config };
-      return schedulerClasses[className]!.fromConfig(own.config, overrides);
+      const made = schedulerClasses[className]!.fromConfig(own.config, overrides);
+      if (flow) expectOfFlows(made);
+      return made;
     },
   };
 }

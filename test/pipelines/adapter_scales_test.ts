@@ -133,6 +133,13 @@ Deno.test("scales of steps and parts that cannot be are refused, and the pipelin
   assert.throws(() => scaleBetween(1, 0.5, 0.5), {
     message: "Cannot scale an adapter from 0.5 to 0.5: expected two parts of the steps from 0 to 1, in order",
   });
+  assert.throws(() => scaleBetween(1, 0.4, 0.5)(0, 4), {
+    name: "RangeError",
+    message:
+      "Cannot scale an adapter from 0.4 to 0.5 of 4 steps: expected a whole step between them, got none; " +
+      "take more steps, or parts that are further apart",
+  });
+  assert.deepEqual([0, 1, 2, 3].map((step) => scaleBetween(1, 0.4, 0.75)(step, 4)), [0, 0, 1, 0]);
   assert.throws(() => scaleBetween(1, NaN), /expected two parts of the steps/);
   assert.throws(() => pipeline.setAdapters("style", { transformer: 1 }), {
     message: 'Cannot set adapters of "transformer": expected some of unet; nearest is "unet"',

@@ -14,6 +14,7 @@ import {
   SIGMA_SCHEDULES,
   UNBUILT,
 } from "../../src/schedulers/mod.ts";
+import { setFlowTimesteps } from "../../src/pipelines/latents/flow.ts";
 import { samplers } from "../../src/schedulers/names.ts";
 
 const page = await Deno.readTextFile(join(import.meta.dirname!, "../../docs/schedulers.md"));
@@ -212,6 +213,36 @@ Deno.test("a named scheduler for a model of a flow goes along the flow", () => {
   );
 });
 
+Deno.test("samplers that follow no flow, or not one whose shift is each picture's own, are refused for it", () => {
+  const fixed = new FlowMatchEulerDiscreteScheduler({ shift: 3 });
+  const dynamic = new FlowMatchEulerDiscreteScheduler({ use_dynamic_shifting: true });
+  for (const name of ["TCD", "DPM Solver SDE", "DDIM", "PNDM"]) {
+    for (const own of [fixed, dynamic]) {
+      assert.throws(
+        () => schedulerNamed(name).from(own),
+        /^TypeError: Cannot draw with \w+: expected a scheduler for flows, got one for noise; take FlowMatchEuler.*UniPC/,
+      );
+    }
+  }
+  schedulerNamed("SA Solver").from(fixed).setTimesteps(4);
+  assert.throws(
+    () => schedulerNamed("SA Solver").from(dynamic),
+    /^TypeError: Cannot draw with SASolverScheduler: expected one that takes a shift .* got one of flow_shift alone; take Flow/,
+  );
+  for (const { names: [name] } of samplers) { // what is taken can be set as a pipeline of FLUX sets it
+    for (const own of [fixed, dynamic]) {
+      let made: Scheduler;
+      try {
+        made = schedulerNamed(name!).from(own);
+      } catch (error) {
+        assert.match((error as Error).message, /^Cannot draw with/);
+        continue;
+      }
+      setFlowTimesteps(made, [1, 0.75, 0.5, 0.25], () => 1.1);
+    }
+  }
+});
+
 Deno.test("spreads behind a sampler's name stay within a flow, or are refused", () => {
   const own = new FlowMatchEulerDiscreteScheduler({ shift: 3 });
   const names = samplers.flatMap(({ names: [name] }) =>
@@ -225,7 +256,10 @@ Deno.test("spreads behind a sampler's name stay within a flow, or are refused", 
     try {
       made = schedulerNamed(`${name} ${end}`).from(own);
     } catch (error) {
-      assert.match((error as Error).message, /expected (a class that knows |σ up to 1)/);
+      assert.match(
+        (error as Error).message,
+        /expected (a class that knows |σ up to 1|a scheduler for flows)/,
+      );
       continue;
     }
     taken++;

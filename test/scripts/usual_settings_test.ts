@@ -29,3 +29,21 @@ Deno.test("generate.ts refuses what it cannot read in a prompt's syntax before a
   const { settings } = await readTask(["a [dog|hat]", "--prompt-syntax", "compel", ...out]);
   assert.equal(settings["prompt-syntax"], "compel");
 });
+
+Deno.test("LoRAs that count in no step, and strengths beyond reason, are refused before anything is loaded", async () => {
+  const lora = "style.safetensors:0.8:from=0.4:to=0.5";
+  await assert.rejects(readTask(["--lora", lora, "--steps", "4", ...out]), {
+    name: "RangeError",
+    message:
+      `Cannot take --lora ${lora} with --steps 4: expected a whole step between its parts, got none; ` +
+      "take more steps, or parts that are further apart",
+  });
+  await readTask(["--lora", lora, "--steps", "10", ...out]);
+  await readTask(["--lora", lora, "--steps", "4", "--scheduler", "seeds_3", ...out]); // the model is called in parts of a step, too
+  for (const [name, value] of [["lora", "a.pt:1e30"], ["lora", "a.pt:-1001"], ["pag", "1e30"]] as const) {
+    await assert.rejects(
+      readTask([`--${name}`, value, ...out]),
+      /^TypeError: Cannot take --(lora|pag) [-\w.:]+: expected a (scale|number) of at most 1000( in size)?$/,
+    );
+  }
+});

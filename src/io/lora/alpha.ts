@@ -64,10 +64,16 @@ export class AlphaNotes {
     return { alpha, source, factor: alpha / divisor };
   }
 
+  /** The rank that peft's config says a layer's LoRA has; undefined where none does. */
+  rankOf(name: string): number | undefined {
+    const { config, layer } = this.#configOf(name);
+    return patternOf(config?.rank_pattern, layer) ?? config?.r ?? undefined;
+  }
+
   /** The strength of matrices that have no rank: that of peft's config, as if they had its r; else 1. */
   ofWhole(name: string): Alpha {
     const { config, layer } = this.#configOf(name);
-    const rank = patternOf(config?.rank_pattern, layer) ?? config?.r;
+    const rank = this.rankOf(name);
     if (!config?.alpha || !rank) return { alpha: 1, source: "rank", factor: 1 };
     const alpha = patternOf(config.alpha_pattern, layer) ?? config.alpha;
     return { alpha, source: "metadata", factor: alpha / rank };

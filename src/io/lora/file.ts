@@ -160,6 +160,15 @@ function pairOf(
         `${formatShape(down.shape)} and ${formatShape(up.shape)}; the file is damaged`,
     );
   }
+  const noted = notes.rankOf(name);
+  if (noted !== undefined && noted !== rank) {
+    throw new RangeError(
+      `Cannot load ${path}: expected ${
+        quote(down.name)
+      } of rank ${noted}, as its config has r or rank_pattern, got ` +
+        `${formatShape(down.shape)}; config and weights are of two LoRAs, save them again`,
+    );
+  }
   const wide = down.shape.length === 4 && down.shape[2]! * down.shape[3]! > 1;
   return { name, down, up, rank, ...notes.of({ name, rank, wide }, alpha) };
 }

@@ -100,6 +100,15 @@ function expectBuilt(config: PeftConfig, where: string): PeftConfig {
     throw new Error(`Cannot load ${where}: expected LoRA, LoHa, LoKr or OFT of peft, got ${what}${advice}`);
   };
   if (type && !TYPES.includes(type)) refuse(`${type}, which is not built`);
+  const ranks = type === "OFT" ? [] : [config.r, ...Object.values(config.rank_pattern ?? {})]; // its r is 0 beside a block size
+  const wrong = ranks.find((rank) =>
+    !(rank === undefined || rank === null || Number.isInteger(rank) && rank > 0)
+  );
+  if (wrong !== undefined) {
+    throw new RangeError(
+      `Cannot load ${where}: expected ranks (r, rank_pattern) from 1, got ${wrong}; the config is damaged`,
+    );
+  }
   const odd = UNBUILT.find((name) => isSet(config[name]));
   if (odd) refuse(`one with ${odd}, which is not built`);
   if (typeof begin === "string" && CHANGING.test(begin)) {

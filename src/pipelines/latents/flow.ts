@@ -1,7 +1,7 @@
 import { linspace } from "../../core/math.ts";
 import {
+  expectOfFlows,
   FlowMatchEulerDiscreteScheduler,
-  isFlow,
   type Scheduler,
   type SolverConfig,
 } from "../../schedulers/mod.ts";
@@ -35,12 +35,7 @@ export function sigmasOf(
  * the scheduler is not for flows.
  */
 export function setFlowTimesteps(scheduler: Scheduler, sigmas: readonly number[], mu: () => number): void {
-  if (!isFlow(scheduler)) {
-    throw new TypeError(
-      `Cannot draw with ${scheduler.constructor.name}: expected a scheduler for flows, got one for noise; take ` +
-        "FlowMatchEulerDiscreteScheduler, or set use_flow_sigmas where the class knows it",
-    );
-  }
+  expectOfFlows(scheduler);
   const { use_flow_sigmas, use_dynamic_shifting } = scheduler.config as Partial<SolverConfig>;
   const shift = { mu: use_dynamic_shifting ? mu() : undefined };
   scheduler.setTimesteps(use_flow_sigmas ? { steps: sigmas.length, ...shift } : { sigmas, ...shift });

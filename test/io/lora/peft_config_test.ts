@@ -47,6 +47,18 @@ const refused: [config: object | string, message: RegExp][] = [
   [{ alpha_pattern: { [`${".?".repeat(40)}!`]: 1 } }, /^SyntaxError: Cannot read the pattern/],
   [{ alpha_pattern: { [`${"(.|..)".repeat(25)}!`]: 1 } }, /^SyntaxError: Cannot read the pattern/],
   [{ alpha_pattern: { [`a${"b".repeat(200)}`]: 1 } }, /^SyntaxError: Cannot read the pattern/],
+  [
+    { r: 0 },
+    /^RangeError: Cannot load .*adapter_config\.json: expected ranks \(r, rank_pattern\) from 1, got 0; /,
+  ],
+  [{ r: -4 }, /got -4; /],
+  [{ r: 4.5 }, /got 4\.5; /],
+  [{ r: 4, rank_pattern: { to_k: 0 } }, /got 0; /],
+  [
+    { r: 8 },
+    /^RangeError: Cannot load .*: expected "base_model\.model\.a\.to_q\.lora_A\.weight" of rank 8, .*got \[4, 6\]; /,
+  ],
+  [{ r: 4, rank_pattern: { to_q: 2 } }, /of rank 2, .*got \[4, 6\]; /],
   [{ lora_alpha: "8" }, /adapter_config\.json/],
   ["[1]", /adapter_config\.json/],
   ["<html>", /adapter_config\.json/],
@@ -59,6 +71,7 @@ for (const [config, message] of refused) {
 
 Deno.test("options of peft that change nothing, or are off, are taken", async () => {
   for (const off of [null, false, [], {}]) {
+    await read({ r: 8, rank_pattern: { to_q: 4 } });
     await read({ use_qalora: off === null ? null : false, arrow_config: off });
   }
   for (const begin of [true, false, "gaussian", "eva", "orthogonal", "mica"]) {
