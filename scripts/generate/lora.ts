@@ -2,6 +2,8 @@ import { blockWeights, type ComponentScales, type LoraModels, readBlockWeights }
 import { type AnyPipeline, type RunOptions, scaleBetween, type ScaleSchedule } from "denoise/pipelines";
 import type { Progress } from "../../src/io/hub/resolve_repo.ts";
 import { findLora } from "../../src/io/lora/find.ts";
+import { hasStepBetween } from "../../src/pipelines/adapter_scales.ts";
+import type { Settings } from "./options.ts";
 
 /** The largest strength: far over all that draws a picture, and far below what f16 holds. */
 export const STRONGEST = 1000;
@@ -56,6 +58,24 @@ export function readLora(text: string): NamedLora {
     : [Number(from ?? 0), Number(to ?? 1)] as const;
   if (between) scaleBetween(1, ...between); // refuses them
   return { ...readScaled(front!), blocks, between };
+}
+
+/** Throws for a LoRA that counts in none of the steps, where their number is known: of the model's own scheduler, from noise. */
+export function expectCounting(
+  text: string,
+  { steps, scheduler, image }: Pick<Settings, "steps"> & {
+    readonly scheduler?: unknown;
+    readonly image?: unknown;
+  },
+): void {
+  const { between } = readLora(text);
+  if (!between || scheduler !== undefined || image !== undefined) return;
+  const calls = [steps, steps + 1, 2 * steps - 1]; // usual; PNDM's one more; Heun's two in each but the last
+  if (calls.some((count) => hasStepBetween(...between, count))) return;
+  throw new RangeError(
+    `Cannot take the LoRA ${text} in ${steps} steps: expected a whole step between its parts, got none; ` +
+      "take more steps, or parts that are further apart",
+  );
 }
 
 /** The files of the LoRAs that are named, before a model is loaded for nothing. */

@@ -92,7 +92,7 @@ export async function contentsOf(
   return {
     weights: await weightsOf(pipeline, model, settings),
     loraWeights: unlessNone(await each(loras)),
-    loraConfigs: unlessNone(await each(loras.filter(isPeftFile).map(configBeside))),
+    loraConfigs: unlessNone((await Promise.all(loras.map(fingerprintOfConfig))).flatMap((one) => one ?? [])),
     vaeWeights: (await parts(vae === undefined ? undefined : [vae]))?.[0],
     controlnetWeights: await parts(pathsOf(settings.controlnet)),
     t2iAdapterWeights: await parts(pathsOf(settings["t2i-adapter"])),
@@ -126,7 +126,13 @@ async function fingerprintOfEncoder(path: string): Promise<string> {
   return await fingerprintOfPart(join(dirname(path), "image_encoder"), { library: "transformers" });
 }
 
-function unlessNone(fingerprints: readonly string[]): readonly string[] | undefined {
+/** Of the config beside a LoRA that peft wrote. */
+export async function fingerprintOfConfig(path: string): Promise<string | undefined> {
+  return isPeftFile(path) ? await fingerprintOfFile(configBeside(path)) : undefined;
+}
+
+/** A recipe has no empty lists. */
+export function unlessNone(fingerprints: readonly string[]): readonly string[] | undefined {
   return fingerprints.length > 0 ? fingerprints : undefined;
 }
 

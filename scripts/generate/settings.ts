@@ -1,8 +1,7 @@
 import { defaultsOf, readGiven } from "../command_line/arguments.ts";
 import { expectWritable } from "../../src/io/files/whole_file.ts";
 import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
-import { hasStepBetween } from "../../src/pipelines/adapter_scales.ts";
-import { readLora } from "./lora.ts";
+import { expectCounting } from "./lora.ts";
 import { about, type Given, options, type Settings, usage } from "./options.ts";
 import { readRecipe, type Replayed } from "./replay.ts";
 import { usualOf } from "./usual.ts";
@@ -63,16 +62,4 @@ function expectTogether(settings: Settings): void {
   if (plan && quantize !== undefined) {
     throw new TypeError("Cannot take --quantize with --plan: the plan shows every way; leave it out");
   }
-}
-
-/** Throws for a LoRA that counts in none of the steps, where their number is known: of the model's own scheduler, from noise. */
-function expectCounting(text: string, { steps, scheduler, image }: Settings): void {
-  const { between } = readLora(text);
-  if (!between || scheduler !== undefined || image !== undefined) return;
-  const calls = [steps, steps + 1, 2 * steps - 1]; // usual; PNDM's one more; Heun's two in each but the last
-  if (calls.some((count) => hasStepBetween(...between, count))) return;
-  throw new RangeError(
-    `Cannot take --lora ${text} with --steps ${steps}: expected a whole step between its parts, got none; ` +
-      "take more steps, or parts that are further apart",
-  );
 }

@@ -10,7 +10,7 @@ import { findLora } from "../../src/io/lora/find.ts";
 import { memoryBudget, modelsOf } from "../../src/pipelines/memory/acquire.ts";
 import { fingerprintOfFile } from "../generate/fingerprint.ts";
 import { readLora, strengthsOf } from "../generate/lora.ts";
-import { weightsOf } from "../generate/recipe.ts";
+import { fingerprintOfConfig, weightsOf } from "../generate/recipe.ts";
 import { RefusalError } from "./refusal.ts";
 import { Room } from "./room.ts";
 
@@ -28,6 +28,8 @@ export type ModelOptions = Pick<PipelineOptions, "memory" | "dtype" | "quantize"
 /** A LoRA that is offered. */
 interface OfferedLora extends Offer {
   readonly fingerprint: string;
+  /** Of peft's config, where peft wrote it. */
+  readonly configFingerprint: string | undefined;
 }
 
 /** A model that is offered. Its pipeline is open; its weights are in memory while there is room. */
@@ -95,7 +97,12 @@ export class Models implements Disposable {
     for (const offer of loras) {
       expectNew(offer, "LoRA", models.#loras);
       const path = await findLora(offer.path, options);
-      models.#loras.set(offer.name, { ...offer, path, fingerprint: await fingerprintOfFile(path) });
+      models.#loras.set(offer.name, {
+        ...offer,
+        path,
+        fingerprint: await fingerprintOfFile(path),
+        configFingerprint: await fingerprintOfConfig(path),
+      });
     }
     opened.move();
     return models;
@@ -130,9 +137,9 @@ export class Models implements Disposable {
     return weights ?? modelsOf(pipeline.parts)[0]!.revision!;
   }
 
-  /** Fingerprint of a LoRA, by its name with or without a scale. */
-  fingerprintOf(lora: string): string {
-    return found(readLora(lora).path, "lora", this.#loras).fingerprint;
+  /** A LoRA by its name with or without a scale. */
+  loraNamed(lora: string): OfferedLora {
+    return found(readLora(lora).path, "lora", this.#loras);
   }
 
   /**

@@ -5,7 +5,7 @@ import { positive, problemOf } from "../../src/io/config.ts";
 import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import type { Size } from "../command_line/options.ts";
 import { readCache } from "../generate/cache.ts";
-import { readLora } from "../generate/lora.ts";
+import { readLora, STRONGEST } from "../generate/lora.ts";
 import { RefusalError } from "./refusal.ts";
 
 /**
@@ -85,7 +85,7 @@ const keys = {
   steps: positive,
   guidance: z.number(),
   "true-cfg": z.number(),
-  pag: z.number().gt(0),
+  pag: z.number().gt(0).lte(STRONGEST),
   cache: z.string().max(100).refine(isRead(readCache), "KIND or KIND:0.1, e.g. first-block:0.1"),
   "prompt-syntax": z.enum(["a1111", "compel"]),
   "max-sequence-length": positive,

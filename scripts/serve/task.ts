@@ -6,8 +6,8 @@ import { picturesAtOnce, pipelineOf, seedsOf, seesAsTheyAre, takesReferences } f
 import { drawingSizeOf } from "../generate/drawing_size.ts";
 import { fingerprintOfBytes } from "../generate/fingerprint.ts";
 import { refusalOf, wrongSides } from "../generate/fitting.ts";
-import { readLora } from "../generate/lora.ts";
-import { type Contents, oneOrSeveral } from "../generate/recipe.ts";
+import { expectCounting, readLora } from "../generate/lora.ts";
+import { type Contents, oneOrSeveral, unlessNone } from "../generate/recipe.ts";
 import { usualSize } from "../generate/start.ts";
 import { STEPS, usualOf } from "../generate/usual.ts";
 import type { Models, OfferedModel } from "./models.ts";
@@ -70,8 +70,9 @@ export async function taskOf(
   expectAtMost("steps", steps, limits.steps);
   expectAtMost("count", count, limits.count);
   expectTaken(request, model);
-  const fingerprints = lora.map((name) => models.fingerprintOf(name));
+  const worn = lora.map((name) => models.loraNamed(name));
   expectOnce(lora);
+  for (const name of lora) refusing("lora", () => expectCounting(name, settings));
   if (settings.scheduler !== undefined) expectScheduler(settings.scheduler, model);
 
   const { pipeline } = model;
@@ -101,7 +102,8 @@ export async function taskOf(
     pictures,
     contents: {
       weights: model.weights,
-      loraWeights: fingerprints.length > 0 ? fingerprints : undefined,
+      loraWeights: unlessNone(worn.map(({ fingerprint }) => fingerprint)),
+      loraConfigs: unlessNone(worn.flatMap(({ configFingerprint }) => configFingerprint ?? [])),
       imageContent: oneOrSeveral(await Promise.all(image.map(fingerprintOfBytes))),
       maskContent: mask && await fingerprintOfBytes(mask),
     },
@@ -151,10 +153,15 @@ function expectOnce(loras: readonly string[]): void {
 }
 
 function expectScheduler(name: string, { scheduler }: OfferedModel): void {
+  refusing("scheduler", () => void schedulerNamed(name).from(scheduler));
+}
+
+/** Refuses a request for what a check of one of its settings throws. */
+function refusing(setting: string, check: () => void): void {
   try {
-    schedulerNamed(name).from(scheduler);
+    check();
   } catch (error) {
-    throw new RefusalError("invalid", (error as Error).message, "scheduler");
+    throw new RefusalError("invalid", (error as Error).message, setting);
   }
 }
 

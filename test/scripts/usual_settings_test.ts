@@ -34,8 +34,7 @@ Deno.test("LoRAs that count in no step, and strengths beyond reason, are refused
   const lora = "style.safetensors:0.8:from=0.4:to=0.5";
   await assert.rejects(readTask(["--lora", lora, "--steps", "4", ...out]), {
     name: "RangeError",
-    message:
-      `Cannot take --lora ${lora} with --steps 4: expected a whole step between its parts, got none; ` +
+    message: `Cannot take the LoRA ${lora} in 4 steps: expected a whole step between its parts, got none; ` +
       "take more steps, or parts that are further apart",
   });
   await readTask(["--lora", lora, "--steps", "10", ...out]);

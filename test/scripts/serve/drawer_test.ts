@@ -221,6 +221,19 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       "lora",
       /style twice: say it once/,
     ],
+    "a LoRA that counts in no step": [
+      { lora: ["style:0.8:from=0.4:to=0.5"], model: "flux", steps: 4 },
+      "invalid",
+      "lora",
+      /^Cannot take the LoRA style:.* in 4 steps: expected a whole step between its parts, got none; take more/,
+    ],
+    "perturbed attention beyond reason": [{ pag: 1e30 }, "invalid", "pag", /1000/],
+    "a scheduler that follows no flow": [
+      { scheduler: "TCD", model: "flux" },
+      "invalid",
+      "scheduler",
+      /^Cannot draw with TCDScheduler: expected a scheduler for flows, .*; take Flow/,
+    ],
     "an unknown scheduler": [{ scheduler: "dpm 2mm" }, "invalid", "scheduler", /did you mean "DPM/],
     "a setting of another model": [
       { "true-cfg": 2 },
