@@ -108,10 +108,9 @@ Deno.test("a server that is told to end finishes its job, tells those who watch,
     const headers = { "content-type": "application/json" };
     return (await (await fetch(`${address}/jobs`, { method: "POST", body, headers })).json()).id as string;
   };
-  const watch = async (id: string) => await (await fetch(`${address}/jobs/${id}/events`)).text();
+  const watch = (id: string) => fetch(`${address}/jobs/${id}/events`);
   const [running, queued] = [await begin(100), await begin(100)];
-  const ends = [watch(running), watch(queued)];
-  await server.told(/"event":"request"/);
+  const streams = await Promise.all([watch(running), watch(queued)]);
   server.kill("SIGTERM");
   await server.told(/Ends once the picture is done/);
   const late = await fetch(`${address}/models`).then(async ({ status, body }) => {
@@ -119,7 +118,7 @@ Deno.test("a server that is told to end finishes its job, tells those who watch,
     return status;
   }, () => "refused");
   assert.equal(late, "refused");
-  const [done, refused] = await Promise.all(ends);
+  const [done, refused] = await Promise.all(streams.map((stream) => stream.text()));
   assert.match(done!, /event: succeeded\n/);
   assert.match(refused!, /event: failed\ndata: .*"code":"stopping"/);
   assert.equal(await server.ended(), 0);
