@@ -117,6 +117,10 @@ Deno.test("generate.ts controls FLUX.1 by ControlNets, also where it changes a p
     await script(...two, ...modes, "--image", "photo.png", "--out", "c.png");
     const [a, b, c] = await Promise.all(["a", "b", "c"].map((name) => loadPng(at(`${name}.png`))));
     assert.deepEqual(a!.data, b!.data);
+    const weights = [a, b, c].map((picture) => picture!.recipe!["controlnetWeights"] as string[]);
+    assert.match(weights[0]!.join(), /^[0-9a-f]{16}$/);
+    assert.deepEqual(weights[1], weights[0]);
+    assert.deepEqual([weights[2]!.length, weights[2]![0]], [2, weights[0]![0]]);
     assert.deepEqual([a, c].map((picture) => picture!.recipe!["size"]), ["64x48", "48x32"]);
     assert.deepEqual(a!.recipe!["control-mode"], ["1"]);
     const plan = await script(...two, "--plan");

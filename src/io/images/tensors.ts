@@ -35,8 +35,8 @@ export async function imagesOf(x: Tensor, purpose: string): Promise<[Image, ...I
   const bytes = toBytes(await pixels.cast("f32").data() as Float32Array);
   if (!bytes) {
     throw new Error(
-      `${purpose}: the picture holds NaN or infinity; check the weights, or run in f32; openDevice({ check: "finite" }), ` +
-        "of scripts --check finite, says which layer made it",
+      `${purpose}: the picture holds NaN or infinity; check the weights, or run in f32; ` +
+        'openDevice({ check: "finite" }), in scripts --check finite, says which layer made it',
     );
   }
   const channels = C as Image["channels"];
