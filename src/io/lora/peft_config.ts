@@ -100,7 +100,8 @@ function expectBuilt(config: PeftConfig, where: string): PeftConfig {
     throw new Error(`Cannot load ${where}: expected LoRA, LoHa, LoKr or OFT of peft, got ${what}${advice}`);
   };
   if (type && !TYPES.includes(type)) refuse(`${type}, which is not built`);
-  const ranks = type === "OFT" ? [] : [config.r, ...Object.values(config.rank_pattern ?? {})]; // its r is 0 beside a block size
+  const isOft = type === "OFT" || "use_cayley_neumann" in config; // its r is 0 beside a block size; headers name no type
+  const ranks = isOft ? [] : [config.r, ...Object.values(config.rank_pattern ?? {})];
   const wrong = ranks.find((rank) =>
     !(rank === undefined || rank === null || Number.isInteger(rank) && rank > 0)
   );
