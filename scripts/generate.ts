@@ -4,6 +4,7 @@
  */
 import "./plain_errors.ts";
 import "./command_line/shown_only.ts";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loadingBar, savePng } from "denoise";
 import { AutoencoderTiny } from "denoise/models";
@@ -29,12 +30,14 @@ import { contentsOf, recipeOf } from "./generate/recipe.ts";
 import { tellDifferences } from "./generate/replay.ts";
 import { readTask } from "./generate/settings.ts";
 import { phase, phases } from "./generate/phases.ts";
-import { EMBEDDED } from "./generate/usual.ts";
+import { EMBEDDED, EMBEDDED_NAME } from "./generate/usual.ts";
 import { expectRoom, openEngine, tellSize, tellWeights, warmUp } from "./generate/start.ts";
 import { planMemoryOf } from "./inspect/plan.ts";
 
 const { settings, given, replayed } = await readTask(Deno.args);
-const model = settings.model === EMBEDDED ? join(import.meta.dirname!, "..", EMBEDDED) : settings.model;
+const isEmbedded = settings.model === EMBEDDED ||
+  settings.model === EMBEDDED_NAME && !existsSync(EMBEDDED_NAME); // as a server's recipes name it
+const model = isEmbedded ? join(import.meta.dirname!, "..", EMBEDDED) : settings.model;
 const { dtype, memory, quantize, base, config, variant, vae, steps } = settings;
 const className = await expectFitting(model, settings, given);
 

@@ -7,7 +7,7 @@ import "./command_line/shown_only.ts";
 import { embeddedModel, loadingBar } from "denoise";
 import { createHandler, Drawer, LOOPBACK } from "denoise/serve";
 import { readArguments } from "./command_line/arguments.ts";
-import { EMBEDDED } from "./generate/usual.ts";
+import { EMBEDDED_NAME } from "./generate/usual.ts";
 import { about, options, usage } from "./serve/options.ts";
 
 const settings = readArguments(usage, about, options);
@@ -21,7 +21,7 @@ if (!isLocal && key === undefined) {
 }
 
 const [first, ...others] = settings.model ??
-  [{ name: EMBEDDED, path: await embeddedModel("emoji-diffusion") }];
+  [{ name: EMBEDDED_NAME, path: await embeddedModel(EMBEDDED_NAME) }];
 const drawer = await Drawer.open({
   ...{ models: [first!, ...others], loras: lora, memory, dtype, quantize, engine, adapter },
   limits: {

@@ -1,7 +1,7 @@
 import { embeddedModel, loadingBar } from "denoise";
 import { Drawer, type Offer } from "denoise/serve";
 import type { Values } from "../command_line/options.ts";
-import { EMBEDDED } from "../generate/usual.ts";
+import { EMBEDDED_NAME } from "../generate/usual.ts";
 import type { workerOptions } from "./options.ts";
 
 type Settings = Omit<Values<typeof workerOptions>, "queue" | "out" | "lease" | "turn">;
@@ -24,10 +24,10 @@ export async function openDrawer(settings: Settings): Promise<Drawer> {
 
 async function offeredModels(offers: readonly Offer[] | undefined): Promise<[Offer, ...Offer[]]> {
   const [first, ...others] = offers ?? [];
-  return [first ?? { name: EMBEDDED, path: await embeddedModel("emoji-diffusion") }, ...others];
+  return [first ?? { name: EMBEDDED_NAME, path: await embeddedModel(EMBEDDED_NAME) }, ...others];
 }
 
 /** The model of requests that name none. */
 export function usualModel(offers: readonly Offer[] | undefined): string {
-  return offers?.[0]?.name ?? EMBEDDED;
+  return offers?.[0]?.name ?? EMBEDDED_NAME;
 }

@@ -10,8 +10,9 @@ import { type CanonicalRequest, canonicalRequest } from "./request_name.ts";
  */
 export async function* requestsIn(path: string, model: string): AsyncGenerator<CanonicalRequest> {
   let number = 0;
-  for await (const line of linesOf(path)) {
+  for await (const text of linesOf(path)) {
     number++;
+    const line = number === 1 ? text.replace(/^\uFEFF/, "") : text; // a mark with which some editors begin files
     if (line.trim() === "") continue;
     const place = `line ${number} of ${path}`;
     const value = parseJson(line, place, { bigints: true });

@@ -1,6 +1,9 @@
 /** The model that comes with Denoise, from the folder of the repository. */
 export const EMBEDDED = "models/emoji-diffusion";
 
+/** The name under which a server and workers offer it, and which their recipes have. */
+export const EMBEDDED_NAME = "emoji-diffusion";
+
 /** Steps where nothing else is said or usual. */
 export const STEPS = 25;
 
@@ -12,7 +15,7 @@ interface Usual {
 
 /** Such settings by the names of models. */
 const USUAL: readonly [name: RegExp, settings: Usual][] = [
-  [new RegExp(`^${EMBEDDED}$`), { guidance: 4.5 }],
+  [new RegExp(`^(models/)?${EMBEDDED_NAME}$`), { guidance: 4.5 }],
   [/flux[.-]?2-?_?klein(?!.*base)/i, { steps: 4 }], // distilled
   [/z-?_?image-?_?turbo/i, { steps: 8, guidance: 0 }], // distilled: a model of the same config is not
 ];

@@ -1,8 +1,9 @@
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { existsSync } from "node:fs";
 import * as option from "../command_line/options.ts";
 import { BODY } from "./handler.ts";
 import type { Offer } from "./models.ts";
+import { isName } from "./request.ts";
 import { LIMITS } from "./task.ts";
 
 /** The command in the first line of `--help`. */
@@ -60,8 +61,14 @@ export const options = {
 
 /** Reads `NAME=PATH_OR_REPO`; without a name a repository has its own, a file or folder of this machine the last of its path. */
 function readOffer(text: string, expected: string): Offer {
-  const [, name, path] = /^(?:([^=/\\]+)=)?(.+)$/.exec(text) ?? [];
-  if (!path) throw new TypeError(`expected ${expected}, perhaps with a name: NAME=PATH_OR_REPO`);
-  const own = existsSync(path) ? basename(path).replace(/\.(safetensors|ckpt|gguf|bin|pt)$/i, "") : path;
-  return { name: name ?? own, path };
+  const at = existsSync(text) ? -1 : text.indexOf("="); // which a path may have, too
+  const path = text.slice(at + 1);
+  const name = at < 0 ? ownName(path) : text.slice(0, at);
+  if (!path || !name) throw new TypeError(`expected ${expected}, perhaps with a name: NAME=PATH_OR_REPO`);
+  if (!isName(name)) throw new TypeError("expected NAME=PATH_OR_REPO with a name without control characters");
+  return { name, path };
+}
+
+function ownName(path: string): string {
+  return existsSync(path) ? basename(resolve(path)).replace(/\.(safetensors|ckpt|gguf|bin|pt)$/i, "") : path;
 }

@@ -54,7 +54,9 @@ export interface DrawRequest {
 const MOST_TEXT = 20_000; // characters: prompts are cut after hundreds of words anyway
 const MOST_PARTS = 16; // LoRAs, pictures
 
-const text = z.string().max(MOST_TEXT);
+const text = z.string().max(MOST_TEXT).refine((value) => !value.includes("\0"), "a text without NUL"); // which no PNG keeps
+const name = z.string().max(200).refine(isName, "a name without control characters");
+const guidance = z.number().gte(-STRONGEST).lte(STRONGEST);
 const seed = z.union([z.int(), z.bigint(), z.string().regex(/^[+-]?\d{1,20}$/, "a whole number")])
   .transform((value) => BigInt(typeof value === "string" ? value.replace("+", "") : value))
   .refine((value) => value >= -(2n ** 63n) && value < 2n ** 64n, "a whole number from -2^63 to 2^64 - 1");
@@ -70,7 +72,9 @@ const picture = z.union([
   z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes"),
   z.base64("a picture in base64").min(1).transform((value) => new Uint8Array(Buffer.from(value, "base64"))),
 ]);
-const loras = z.array(z.string().max(1000).refine(isRead(readLora), "NAME or NAME:0.8")).max(MOST_PARTS);
+const loras = z.array(
+  z.string().max(1000).refine((value) => isName(value) && isRead(readLora)(value), "NAME or NAME:0.8"),
+).max(MOST_PARTS);
 
 /**
  * A request in JSON: pictures in base64, seeds as numbers or, beyond 2^53, as texts; and as `readRequest` gives it, so that
@@ -79,12 +83,12 @@ const loras = z.array(z.string().max(1000).refine(isRead(readLora), "NAME or NAM
 const keys = {
   prompt: text,
   negative: text,
-  model: z.string().max(200),
+  model: name,
   lora: loras,
   scheduler: z.string().max(100),
   steps: positive,
-  guidance: z.number(),
-  "true-cfg": z.number(),
+  guidance,
+  "true-cfg": guidance,
   pag: z.number().gt(0).lte(STRONGEST),
   cache: z.string().max(100).refine(isRead(readCache), "KIND or KIND:0.1, e.g. first-block:0.1"),
   "prompt-syntax": z.enum(["a1111", "compel"]),
@@ -135,6 +139,11 @@ function expectWeights(name: "prompt" | "negative", data: DrawRequest): void {
   } catch (error) {
     throw new RefusalError("invalid", (error as Error).message, name);
   }
+}
+
+/** True for what may be a name of a model or a LoRA, without control characters and halves of others: it stands in lines of logs and messages. */
+export function isName(text: string): boolean {
+  return !/[\p{Cc}\p{Cs}]/u.test(text);
 }
 
 /** True for texts that are read without an error. */

@@ -9,6 +9,7 @@ for (
     ["models/z_image_turbo_bf16.safetensors", 8, 0],
     ["Tongyi-MAI/Z-Image", 25, undefined],
     ["models/emoji-diffusion", 25, 4.5],
+    ["emoji-diffusion", 25, 4.5],
     ["CompVis/stable-diffusion-v1-4", 25, undefined],
   ] as const
 ) {

@@ -4,7 +4,7 @@ import { RefusalError } from "../refusal.ts";
 /** Refuses other types of bodies: browsers send those of forms to other sites without asking. */
 export function expectType({ req }: Context, type: string): void {
   const got = req.header("content-type") ?? "none";
-  if (got.toLowerCase().startsWith(type)) return;
+  if (got.split(";")[0]!.trim().toLowerCase() === type) return;
   throw new RefusalError("invalid", `Cannot draw: expected a body of type ${type}, got ${got}`);
 }
 

@@ -29,6 +29,9 @@ export function jobRoutes(jobs: Jobs): Hono {
     const job = found(context);
     let last = Number(context.req.header("last-event-id")) || 0;
     if (job.ended && job.after(last).length === 0) return context.body(null, 204); // which ends an EventSource
+    if (context.req.method === "HEAD") {
+      return context.body(null, 200, { "Content-Type": "text/event-stream" });
+    }
     context.header("X-Accel-Buffering", "no"); // nginx would hold events back
     return streamSSE(context, async (stream) => {
       const left = Promise.withResolvers<void>();

@@ -124,11 +124,13 @@ export async function readEditForm(form: FormData): Promise<ImageParams> {
       }
       const bytes = new Uint8Array(await value.arrayBuffer());
       if (name === "image") images.push(bytes);
+      else if (mask) throw twice(name);
       else mask = bytes;
     } else {
       if (typeof value !== "string") {
         throw new RefusalError("invalid", `Cannot draw: expected ${name} to be a text, got a file`, name);
       }
+      if (Object.hasOwn(fields, name) && !LISTS.includes(name)) throw twice(name);
       if (LISTS.includes(name)) fields[name] = [...fields[name] as string[] ?? [], value];
       else if (NUMBERS.includes(name)) fields[name] = value.trim() === "" ? value : numberOr(value);
       else if (FLAGS.includes(name)) {
@@ -142,6 +144,10 @@ export async function readEditForm(form: FormData): Promise<ImageParams> {
   const seen = await maskOfAlpha("mask", mask) ?? mask ??
     (images.length === 1 ? await maskOfAlpha("image", first) : undefined);
   return { request: { ...request, image: images, mask: seen }, answer };
+}
+
+function twice(name: string): RefusalError {
+  return new RefusalError("invalid", `Cannot draw: expected ${name} once, got it twice`, name);
 }
 
 function numberOr(text: string): number | string {

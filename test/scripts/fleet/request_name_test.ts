@@ -43,9 +43,21 @@ Deno.test("each picture of a request has a file", () => {
 Deno.test("what is no request is refused", () => {
   const line = /^Cannot [^\n]*$/;
   for (
-    const value of [null, 5, { promt: "a cat" }, { prompt: 5 }, { seed: "x" }, { image: "/etc/passwd" }, {
-      count: 1001,
-    }]
+    const value of [
+      null,
+      5,
+      { promt: "a cat" },
+      { prompt: 5 },
+      { prompt: "a\0" },
+      {
+        model: "\ud800",
+      },
+      { seed: "x" },
+      { image: "/etc/passwd" },
+      {
+        count: 1001,
+      },
+    ]
   ) {
     assert.throws(() => name(value), { name: "RefusalError", message: line }, JSON.stringify(value));
   }

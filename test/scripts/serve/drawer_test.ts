@@ -7,7 +7,7 @@ import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { inFolder, runScript } from "../../support/script.ts";
 
-const EMOJI = { name: "models/emoji-diffusion", path: emoji };
+const EMOJI = { name: "emoji-diffusion", path: emoji };
 const FLUX = { name: "flux", path: fixture("flux/pipeline") };
 const LORA = { name: "style", path: fixture("flux/lora/kohya.safetensors") };
 const size = { width: 32, height: 32 };
@@ -55,7 +55,7 @@ const asScript: Record<string, [DrawRequest, string[]]> = {
 for (const [what, [request, args]] of Object.entries(asScript)) {
   Deno.test(`a request draws the pixels of generate.ts with the same settings: ${what}`, () =>
     inFolder(async (folder) => {
-      const { code, stderr } = await runScript(folder, "generate.ts", ...args);
+      const { code, stderr } = await runScript(folder, "generate.ts", "--model", EMOJI.name, ...args);
       assert.equal(code, 0, stderr);
       const script = decodePng(Deno.readFileSync(join(folder, "denoise.png")), "the script's");
       const own = decodePng(await pngOf(request), "the drawer's");
@@ -279,6 +279,24 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       /^Cannot take several pictures with /,
     ],
     "a mask alone": [{ mask: photo }, "invalid", "mask", /^Cannot take mask alone: expected image too/],
+    "a NUL in the prompt": [
+      { prompt: "a\0b" },
+      "invalid",
+      "prompt",
+      /expected prompt to be a text without NUL, /,
+    ],
+    "a line in a model's name": [
+      { model: "a\nb" },
+      "invalid",
+      "model",
+      /to be a name without control characters, /,
+    ],
+    "too much guidance": [
+      { guidance: 1e30 },
+      "invalid",
+      "guidance",
+      /expected guidance to be at most 1000, /,
+    ],
     "a seed of 65 bits": [{ seed: "18446744073709551616" }, "invalid", "seed", /from -2\^63 to 2\^64 - 1/],
   };
 for (const [what, [request, kind, param, message]] of Object.entries(refused)) {

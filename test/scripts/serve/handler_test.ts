@@ -7,7 +7,7 @@ import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { Served as PlainServed } from "../../support/served.ts";
 
-const EMOJI = { name: "models/emoji-diffusion", path: emoji };
+const EMOJI = { name: "emoji-diffusion", path: emoji };
 const flower = { prompt: "a nice flower", size: "32x32" } as const;
 const quick = { steps: 2, seed: 3 }; // what the client sends as extra_body
 const photo = Deno.readFileSync(fixture("pictures/files/turned_6.jpg"));
@@ -47,8 +47,8 @@ async function drawnAs(request: Parameters<Drawer["draw"]>[0]): Promise<Uint8Arr
 Deno.test("OpenAI's client lists the models, and finds one", async () => {
   await using served = new Served();
   const models = await Array.fromAsync(served.client.models.list());
-  assert.deepEqual(models.map(({ id }) => id), ["models/emoji-diffusion", "other"]);
-  assert.equal((await served.client.models.retrieve("models/emoji-diffusion")).object, "model");
+  assert.deepEqual(models.map(({ id }) => id), ["emoji-diffusion", "other"]);
+  assert.equal((await served.client.models.retrieve("emoji-diffusion")).object, "model");
   await assert.rejects(served.client.models.retrieve("dall-e"), { status: 404, code: "model_not_found" });
 });
 
@@ -56,7 +56,7 @@ Deno.test("OpenAI's client draws pictures, as text and by addresses", async () =
   await using served = new Served();
   const want = await drawnAs({ count: 2 });
   const text = await served.client.images.generate(
-    more({ ...flower, n: 2, model: "models/emoji-diffusion" }),
+    more({ ...flower, n: 2, model: "emoji-diffusion" }),
   );
   assert.deepEqual(text.data!.map(({ b64_json }) => Uint8Array.fromBase64(b64_json!)), want);
   assert.equal(text.size, "32x32");
@@ -256,6 +256,19 @@ Deno.test("bodies are of the right type, whole, and not too large", async () => 
       { "content-type": "text/plain" },
       /expected a body of type application\/json, got text/,
     ],
+    [
+      "generations",
+      "{}",
+      { "content-type": "application/jsonx" },
+      /application\/json, got application\/jsonx$/,
+    ],
+    ["edits", form(["n", "1"], ["n", "2"]), {}, /^Cannot draw: expected n once, got it twice$/],
+    [
+      "edits",
+      form(["mask", new Blob(["x"])], ["mask", new Blob(["x"])]),
+      {},
+      /^Cannot draw: expected mask once, got it twice$/,
+    ],
     ["edits", "{}", json, /expected a body of type multipart\/form-data, got application\/json$/],
     [
       "edits",
@@ -273,6 +286,12 @@ Deno.test("bodies are of the right type, whole, and not too large", async () => 
   }
   assert.equal((await served.post("/v2", "{}", json)).status, 404);
 });
+
+function form(...fields: [name: string, value: string | Blob][]): FormData {
+  const form = new FormData();
+  for (const [name, value] of fields) form.append(name, value as string);
+  return form;
+}
 
 async function until(happened: () => boolean): Promise<void> {
   while (!happened()) await new Promise((resolve) => setTimeout(resolve, 1));

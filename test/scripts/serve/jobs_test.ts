@@ -103,6 +103,25 @@ Deno.test("a client that lost its stream gets what came after the event that it 
   assert.equal(over.status, 204);
 });
 
+Deno.test("HEAD of a job's events begins no stream, which nobody would read or end", async () => {
+  const id = await begun(long);
+  const intervals: ReturnType<typeof setInterval>[] = [];
+  const { setInterval: set } = globalThis;
+  globalThis.setInterval = ((handler: () => void, milliseconds: number) => {
+    const interval = set(handler, milliseconds);
+    if (milliseconds === 15_000) intervals.push(interval);
+    return interval;
+  }) as typeof set;
+  try {
+    const { status, headers } = await fetch(`${served.address}/v1/jobs/${id}/events`, { method: "HEAD" });
+    assert.deepEqual([status, headers.get("content-type")], [200, "text/event-stream"]);
+  } finally {
+    globalThis.setInterval = set;
+  }
+  assert.deepEqual(intervals, []);
+  await served.call("DELETE", `/v1/jobs/${id}`);
+});
+
 Deno.test("a job is cancelled within a step, while it is drawn or waits; others go on", async () => {
   const [drawn, waiting] = [await begun(long), await begun(long)];
   const { json: { status, progress } } = await served.call("GET", `/v1/jobs/${waiting}`);

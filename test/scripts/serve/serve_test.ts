@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import type { Offer } from "denoise/serve";
+import { options } from "../../../scripts/serve/options.ts";
 import { inFolder, runScript } from "../../support/script.ts";
 
 const root = join(import.meta.dirname!, "../../..");
@@ -126,6 +128,18 @@ Deno.test("a server that is told to end finishes its job, tells those who watch,
   assert.doesNotMatch(server.text, /secret/);
 });
 
+Deno.test("models have the names that are said, else the last part of their path, or their repository's name", () =>
+  inFolder(async (folder) => {
+    const file = join(folder, "a=b.safetensors");
+    await Deno.writeTextFile(file, "");
+    const nameOf = (text: string) => (options.model.read(text) as unknown as Offer).name; // lists read one by one
+    assert.equal(nameOf(`${root}/models/emoji-diffusion/`), "emoji-diffusion");
+    assert.equal(nameOf(file), "a=b");
+    assert.equal(nameOf(`my models/Ä: 1=${file}`), "my models/Ä: 1");
+    assert.equal(nameOf("CompVis/stable-diffusion-v1-4"), "CompVis/stable-diffusion-v1-4");
+    for (const text of ["", "a=", "=a"]) assert.throws(() => nameOf(text), /^TypeError: expected a folder, /);
+  }));
+
 const refused: Record<string, [args: string[], line: RegExp]> = {
   "another host without a key": [
     ["--host", "0.0.0.0"],
@@ -134,6 +148,14 @@ const refused: Record<string, [args: string[], line: RegExp]> = {
   "two models of one name": [
     ["--model", `a=${root}/models/emoji-diffusion`, "--model", `a=${root}/models/emoji-diffusion`],
     /^Cannot offer two models under the name a: expected a name for each\n$/,
+  ],
+  "two folders of one name": [
+    ["--model", `${root}/models/emoji-diffusion`, "--model", `${root}/models/emoji-diffusion/`],
+    /^Cannot offer two models under the name emoji-diffusion: expected a name for each\n$/,
+  ],
+  "a model whose name has a tab": [
+    ["--model", `a\tb=${root}/models/emoji-diffusion`],
+    /^Cannot take --model [^\n]*: expected NAME=PATH_OR_REPO with a name without control characters\n$/,
   ],
   "a LoRA whose name has a colon": [
     ["--lora", "a:1=x"],
