@@ -22,6 +22,18 @@ export const files = {
 };
 export const wanted = ["unet/config.json", "unet/diffusion_pytorch_model.safetensors"];
 
+/** All files of a folder by their paths within it, as a repository has them. */
+export function filesOf(folder: string, front = ""): Record<string, Uint8Array<ArrayBuffer>> {
+  return Object.assign(
+    {},
+    ...[...Deno.readDirSync(join(folder, front))].map(({ name, isDirectory }) =>
+      isDirectory
+        ? filesOf(folder, `${front}${name}/`)
+        : { [front + name]: Deno.readFileSync(join(folder, front, name)) }
+    ),
+  );
+}
+
 export class Cache implements AsyncDisposable {
   private constructor(readonly path: string) {}
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { manualSeed } from "../../../src/mod.ts";
 import { DiffusionPipeline, ZImagePipeline } from "../../../src/pipelines/mod.ts";
-import { Cache, onHub } from "../../io/hub/hub_fixture.ts";
+import { Cache, filesOf, onHub } from "../../io/hub/hub_fixture.ts";
 import { HubServer, noise } from "../../io/hub/hub_server.ts";
 import "../../support/device.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -16,11 +16,7 @@ const small = {
 } as const;
 
 Deno.test("a name, a prompt and a LoRA draw from the hub what they draw from folders", async () => {
-  const files: Record<string, Uint8Array<ArrayBuffer>> = {
-    "README.md": noise(9),
-    "assets/showcase.jpg": noise(99),
-  };
-  for (const name of namesIn(folder)) files[name] = Deno.readFileSync(`${folder}/${name}`);
+  const files = { ...filesOf(folder), "README.md": noise(9), "assets/showcase.jpg": noise(99) };
   await using hub = new HubServer({ repo: "Tongyi-MAI/Z-Image-Turbo", files });
   await using cache = await Cache.create();
   const lora = fixture("zimage/lora/kohya.safetensors");
@@ -48,11 +44,4 @@ Deno.test("a name, a prompt and a LoRA draw from the hub what they draw from fol
 async function latentsOf(pipeline: ZImagePipeline): Promise<ArrayLike<number>> {
   const { latents } = await pipeline.run({ ...small, progress: false, generator: manualSeed(0) });
   return await latents.data();
-}
-
-function* namesIn(folder: string, front = ""): Generator<string> {
-  for (const { name, isDirectory } of Deno.readDirSync(`${folder}/${front}`)) {
-    if (isDirectory) yield* namesIn(folder, `${front}${name}/`);
-    else yield front + name;
-  }
 }
