@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { canonicalRequest, filesOf, nameOf } from "../../../scripts/fleet/request_name.ts";
+import { emoji } from "../../support/emoji.ts";
 import { queueProgram, QueueServer } from "../../support/queue_server.ts";
 import { inFolder, runScript } from "../../support/script.ts";
 import { WorkerProcess } from "../../support/fleet_worker.ts";
@@ -196,7 +197,7 @@ Deno.test({
     inFolder(async (folder) => {
       await using server = await QueueServer.start();
       const url = server.url();
-      const [a, b] = ["a", "b"].map((name) => `${name}=${join(import.meta.dirname!, "../../..", EMOJI)}`);
+      const [a, b] = ["a", "b"].map((name) => `${name}=${emoji}`);
       const of = (model: string, seeds: number[]) => seeds.map((seed) => flower(seed, { model }));
       const files: [requests: object[], priority: string][] = [
         [[...of("a", [1, 2]), ...of("b", [1, 2])], "100"],

@@ -26,7 +26,7 @@ function watched(drawer: Drawer, logPrompts = false) {
       rows.map((row) => [row.slice(0, row.lastIndexOf(" ")), Number(row.split(" ").at(-1))]),
     );
   };
-  return { lines, call, numbers };
+  return { lines, call, handler, numbers };
 }
 
 Deno.test("metrics count requests, pictures, steps, what waits and what is loaded, and a lost device", async () => {
@@ -34,7 +34,14 @@ Deno.test("metrics count requests, pictures, steps, what waits and what is loade
     models: [{ name: "emoji", path: emoji }],
     limits: { waiting: 1 },
   });
-  const { call, numbers } = watched(drawer);
+  const { call, handler, numbers } = watched(drawer);
+  for (const method of ["PUT", "MADE", "UP"]) {
+    await handler(new Request("http://localhost/healthz", { method }));
+  }
+  const methods = Object.keys(await numbers()).flatMap((row) =>
+    /method="(\w+)".*status="404"/.exec(row)?.[1] ?? []
+  );
+  assert.deepEqual(methods, ["PUT", "other"]);
   assert.equal((await numbers())["denoise_models_loaded"], 0);
   const draw = (params: object = {}, signal?: AbortSignal) =>
     call("/v1/images/generations", { ...request, ...params }, signal);
