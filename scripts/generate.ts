@@ -24,7 +24,8 @@ import {
 } from "./generate/draw.ts";
 import { drawingSizeOf, readSides, sidesOf } from "./generate/drawing_size.ts";
 import { expectFitting } from "./generate/fitting.ts";
-import { findLoras, pathsOf, schedulesOf, strengthsOf } from "./generate/lora.ts";
+import { findLoras, schedulesOf, strengthsOf } from "./generate/lora.ts";
+import { pathsOf } from "./generate/named_files.ts";
 import { previewsTo } from "./generate/preview.ts";
 import { contentsOf, recipeOf } from "./generate/recipe.ts";
 import { tellDifferences } from "./generate/replay.ts";

@@ -1,21 +1,8 @@
 import type { AnyPipeline } from "denoise/pipelines";
 import { StableDiffusionBase, StableDiffusionXLBase } from "denoise/pipelines";
 import type { LoadOptions } from "denoise/models";
-import { readScaled } from "./lora.ts";
+import { readEmbedding, readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
-
-/** A textual inversion as `--embedding PATH_OR_REPO[=TOKEN]` names it. */
-interface NamedEmbedding {
-  path: string;
-  token: string | undefined;
-}
-
-/** Reads `PATH_OR_REPO[=TOKEN]`. */
-export function readEmbedding(text: string): NamedEmbedding {
-  const [, path, token] = /^([^=]+)(?:=(.+))?$/.exec(text) ?? [];
-  if (path) return { path, token };
-  throw new TypeError("expected PATH_OR_REPO or PATH_OR_REPO=TOKEN");
-}
 
 /** Adds what settings name beside the model: learned embeddings and IP-Adapters. */
 export async function addTo(

@@ -48,7 +48,7 @@ import {
 import { schedulerNamed } from "denoise/schedulers";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
-import { readScaled } from "./lora.ts";
+import { readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
 
 /** Options by which one run differs from the next with the same settings. */

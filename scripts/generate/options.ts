@@ -1,10 +1,9 @@
 import { schedulerNamed } from "denoise/schedulers";
 import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
-import { readEmbedding } from "./additions.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
-import { readLora, readScaled, STRONGEST } from "./lora.ts";
+import { readEmbedding, readLora, readScaled, STRONGEST } from "./named_files.ts";
 import { readPreview } from "./preview.ts";
 import { EMBEDDED, STEPS } from "./usual.ts";
 

@@ -7,9 +7,8 @@ import { configBeside, isPeftFile } from "../../src/io/lora/peft_config.ts";
 import { TEXTUAL_INVERSION } from "../../src/io/lora/textual_inversion.ts";
 import { IP_ADAPTER } from "../../src/pipelines/ip_adapter.ts";
 import { folderOf } from "../../src/pipelines/open_parts.ts";
-import { readEmbedding } from "./additions.ts";
 import { fingerprintOfFile, fingerprintOfModel, fingerprintOfPart } from "./fingerprint.ts";
-import { pathsOf, readLora } from "./lora.ts";
+import { pathsOf, readEmbedding, readLora } from "./named_files.ts";
 import type { Settings } from "./options.ts";
 
 /** Options that decide how a picture looks. */

@@ -5,7 +5,7 @@ import { positive, problemOf } from "../../src/io/config.ts";
 import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import type { Size } from "../command_line/options.ts";
 import { readCache } from "../generate/cache.ts";
-import { readLora, STRONGEST } from "../generate/lora.ts";
+import { readLora, STRONGEST } from "../generate/named_files.ts";
 import { RefusalError } from "./refusal.ts";
 
 /**

@@ -6,7 +6,8 @@ import { picturesAtOnce, pipelineOf, seedsOf, seesAsTheyAre, takesReferences } f
 import { drawingSizeOf } from "../generate/drawing_size.ts";
 import { fingerprintOfBytes } from "../generate/fingerprint.ts";
 import { refusalOf, wrongSides } from "../generate/fitting.ts";
-import { expectCounting, readLora } from "../generate/lora.ts";
+import { expectCounting } from "../generate/lora.ts";
+import { readLora } from "../generate/named_files.ts";
 import { type Contents, oneOrSeveral, unlessNone } from "../generate/recipe.ts";
 import { usualSize } from "../generate/start.ts";
 import { STEPS, usualOf } from "../generate/usual.ts";
