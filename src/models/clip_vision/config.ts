@@ -49,11 +49,17 @@ const keys = z.looseObject({
 });
 
 /** Checks a CLIP vision model's config and fills in transformers' defaults. */
-export const clipVisionConfig: ConfigSchema<CLIPVisionConfig> = withCheck(keys, (config, expect) => {
+export const clipVisionConfig: ConfigSchema<CLIPVisionConfig> = withCheck(keys, expectVisionSizes);
+
+/** Says what of a vision transformer's sizes does not go together. */
+export function expectVisionSizes(
+  config: Pick<CLIPVisionConfig, "hidden_size" | "num_attention_heads" | "patch_size" | "image_size">,
+  expect: (key: "num_attention_heads" | "patch_size", expected: string) => void,
+): void {
   if (config.hidden_size % config.num_attention_heads !== 0) {
     expect("num_attention_heads", `a divisor of hidden_size, which is ${config.hidden_size}`);
   }
   if (config.patch_size > config.image_size) {
     expect("patch_size", `at most image_size, which is ${config.image_size}`);
   }
-});
+}

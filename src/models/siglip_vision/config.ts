@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { absentIfNull, type ConfigSchema, flag, ignoredKey, positive, withCheck } from "../../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
+import { expectVisionSizes } from "../clip_vision/config.ts";
 
 /** A SigLIP vision model's config: the keys of its config.json, of which files may lack some. */
 export interface SiglipVisionConfig {
@@ -42,11 +43,4 @@ const keys = z.looseObject({
 });
 
 /** Checks a SigLIP vision model's config and fills in transformers' defaults. */
-export const siglipVisionConfig: ConfigSchema<SiglipVisionConfig> = withCheck(keys, (config, expect) => {
-  if (config.hidden_size % config.num_attention_heads !== 0) {
-    expect("num_attention_heads", `a divisor of hidden_size, which is ${config.hidden_size}`);
-  }
-  if (config.patch_size > config.image_size) {
-    expect("patch_size", `at most image_size, which is ${config.image_size}`);
-  }
-});
+export const siglipVisionConfig: ConfigSchema<SiglipVisionConfig> = withCheck(keys, expectVisionSizes);

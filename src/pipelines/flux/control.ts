@@ -9,11 +9,11 @@ import {
   originalSize,
   readOriginal,
 } from "../latents/init_image.ts";
-import { beginInpainting, readMask } from "../latents/inpainting.ts";
-import { packLatents, unpackLatents } from "../latents/packing.ts";
+import { readMask } from "../latents/inpainting.ts";
+import { packLatents } from "../latents/packing.ts";
 import { withModels } from "../memory/acquire.ts";
 import { ownRun } from "../run.ts";
-import type { FluxInpaintRunOptions } from "./inpainting.ts";
+import { beginPacked, type FluxInpaintRunOptions } from "./inpainting.ts";
 import type { FluxParts } from "./parts.ts";
 import { FluxBase, type FluxImg2ImgRunOptions } from "./pipelines.ts";
 import { beginRun, draw, type FluxOptions, type FluxOutput, type FluxRun, startLatents } from "./run.ts";
@@ -90,21 +90,13 @@ export class FluxControlInpaintPipeline extends FluxBase {
       expectControlImage(controlImage);
       const size = originalSize(image, vae, options, multiple);
       const run = await beginControlled(parts, options, size, 7);
-      const { B, guided } = run;
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
-      const original = await readOriginal(image, B, vae, options, multiple);
+      const original = await readOriginal(image, run.B, vae, options, multiple);
       const mask = await readMask(options.mask, original, vae.scaleFactor);
       await drawRest(parts, original, mask, options);
       const beside = await controlLatents(parts, run, options);
-      const task = { original, mask, B, guided, timesteps, from: "noised", sees: false } as const;
-      const { start, after, owned } = await beginInpainting(parts, task, options);
-      return await draw(parts, run, {
-        start: await startLatents(parts, run, () => start),
-        timesteps,
-        after: (latents, step) => packLatents(after(unpackLatents(latents, size), step)),
-        beside,
-        owned,
-      });
+      const begun = await beginPacked(parts, run, { original, mask, timesteps }, options);
+      return await draw(parts, run, { ...begun, beside });
     });
   }
 }

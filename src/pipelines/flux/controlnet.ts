@@ -3,14 +3,13 @@ import { randn } from "../../random/mod.ts";
 import { firstImage } from "../latents/control.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
 import { type ChangedSizeOptions, noisedLatents, originalSize, readOriginal } from "../latents/init_image.ts";
-import { beginInpainting, readMask } from "../latents/inpainting.ts";
-import { packLatents, unpackLatents } from "../latents/packing.ts";
+import { readMask } from "../latents/inpainting.ts";
 import type { PipelineOptions } from "../model_index.ts";
 import { FLUX_CONTROLNETS, openNets } from "../open_nets.ts";
 import { openParts } from "../open_parts.ts";
 import { ownRun } from "../run.ts";
 import { beginFluxControl, type FluxControlNetControlOptions } from "./begin_control.ts";
-import type { FluxInpaintRunOptions } from "./inpainting.ts";
+import { beginPacked, type FluxInpaintRunOptions } from "./inpainting.ts";
 import { type FluxParts, PARTS } from "./parts.ts";
 import { FluxBase, type FluxImg2ImgRunOptions } from "./pipelines.ts";
 import { beginRun, draw, type FluxOptions, type FluxOutput, startLatents } from "./run.ts";
@@ -104,20 +103,12 @@ export class FluxControlNetInpaintPipeline extends FluxControlNetBase {
       const multiple = 2 * vae.scaleFactor;
       const size = originalSize(image, vae, options, multiple);
       const run = await beginRun(parts, options, size, { usualScale });
-      const { B, guided } = run;
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
-      const original = await readOriginal(image, B, vae, options, multiple);
+      const original = await readOriginal(image, run.B, vae, options, multiple);
       const mask = await readMask(options.mask, original, vae.scaleFactor);
       const control = await beginFluxControl(parts, run, timesteps.length, options);
-      const task = { original, mask, B, guided, timesteps, from: "noised", sees: false } as const;
-      const { start, after, owned } = await beginInpainting(parts, task, options);
-      return await draw(parts, run, {
-        start: await startLatents(parts, run, () => start),
-        timesteps,
-        after: (latents, step) => packLatents(after(unpackLatents(latents, size), step)),
-        control,
-        owned,
-      });
+      const begun = await beginPacked(parts, run, { original, mask, timesteps }, options);
+      return await draw(parts, run, { ...begun, control });
     });
   }
 }

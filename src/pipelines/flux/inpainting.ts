@@ -2,12 +2,21 @@ import type { Shape } from "../../core/shape.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
 import { sliceFlowByStrength } from "../latents/flow.ts";
 import { drawLatents, noisedLatents, originalSize, readOriginal } from "../latents/init_image.ts";
-import { beginInpainting, readMask } from "../latents/inpainting.ts";
+import { beginInpainting, type InpaintingTask, readMask } from "../latents/inpainting.ts";
 import { packLatents, unpackLatents } from "../latents/packing.ts";
 import { withModels } from "../memory/acquire.ts";
 import { ownRun } from "../run.ts";
+import type { FluxParts } from "./parts.ts";
 import { FluxBase, type FluxImg2ImgRunOptions } from "./pipelines.ts";
-import { beginRun, draw, fillChannels, type FluxOutput, startLatents } from "./run.ts";
+import {
+  beginRun,
+  draw,
+  type Drawing,
+  fillChannels,
+  type FluxOutput,
+  type FluxRun,
+  startLatents,
+} from "./run.ts";
 
 /** Options of `FluxInpaintPipeline.run`; guidanceScale is 7 by default, `strength` 0.6. */
 export interface FluxInpaintRunOptions extends Omit<FluxImg2ImgRunOptions, "latents"> {
@@ -28,20 +37,30 @@ export class FluxInpaintPipeline extends FluxBase {
       const multiple = 2 * vae.scaleFactor;
       const size = originalSize(image, vae, options, multiple);
       const run = await beginRun(parts, options, size, { usualScale: 7 });
-      const { B, guided } = run;
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
-      const original = await readOriginal(image, B, vae, options, multiple);
+      const original = await readOriginal(image, run.B, vae, options, multiple);
       const mask = await readMask(options.mask, original, vae.scaleFactor);
-      const task = { original, mask, B, guided, timesteps, from: "noised", sees: false } as const;
-      const { start, after, owned } = await beginInpainting(parts, task, options);
-      return await draw(parts, run, {
-        start: await startLatents(parts, run, () => start),
-        timesteps,
-        after: (latents, step) => packLatents(after(unpackLatents(latents, size), step)),
-        owned,
-      });
+      return await draw(parts, run, await beginPacked(parts, run, { original, mask, timesteps }, options));
     });
   }
+}
+
+/** Where drawing within a mask starts, and how the rest is put back after each step, in packed latents. */
+export async function beginPacked(
+  parts: FluxParts,
+  run: FluxRun,
+  kept: Pick<InpaintingTask, "original" | "mask" | "timesteps">,
+  options: FluxInpaintRunOptions,
+): Promise<Pick<Drawing, "start" | "timesteps" | "after" | "owned">> {
+  const { B, guided, size } = run;
+  const task = { ...kept, B, guided, from: "noised", sees: false } as const;
+  const { start, after, owned } = await beginInpainting(parts, task, options);
+  return {
+    start: await startLatents(parts, run, () => start),
+    timesteps: kept.timesteps,
+    after: (latents, step) => packLatents(after(unpackLatents(latents, size), step)),
+    owned,
+  };
 }
 
 /** Options of `FluxFillPipeline.run`; guidanceScale is 30 by default, `strength` 1. */
