@@ -140,8 +140,8 @@ export class Device extends DeviceBase implements Disposable {
     encoder.copyBufferToBuffer(source, offset, staging, 0, bytes);
     this.submit(encoder, "reading back");
     try {
-      await this.outcome(staging.mapAsync(GPUMapMode.READ));
-      return staging.getMappedRange(0, bytes).slice(0);
+      const mapped = staging.mapAsync(GPUMapMode.READ);
+      return await this.outcome(mapped.then(() => staging.getMappedRange(0, bytes).slice(0)));
     } finally {
       this.buffers.destroy(staging);
     }

@@ -175,7 +175,7 @@ export abstract class DeviceBase {
    */
   async finished(): Promise<void> {
     this.assertAlive();
-    await this.gpu.queue.onSubmittedWorkDone();
+    await this.gpu.queue.onSubmittedWorkDone().catch((error) => this.explain(error));
     await Promise.all(this.#answers);
     this.assertAlive();
   }
@@ -186,10 +186,10 @@ export abstract class DeviceBase {
   }
 
   /** Waits for the GPU, while the host does nothing else: the time counts once, however many wait. */
-  async waitFor(answer: Promise<unknown>): Promise<void> {
+  async waitFor<T>(answer: Promise<T>): Promise<T> {
     if (this.#waiting++ === 0) this.#waitsSince = performance.now();
     try {
-      await answer;
+      return await answer;
     } finally {
       if (--this.#waiting === 0) this.spend("wait", this.#waitsSince, performance.now());
     }
@@ -210,15 +210,21 @@ export abstract class DeviceBase {
    * Waits for an answer of the GPU. Where it fails, throws what went wrong first, of which it is a
    * consequence.
    */
-  async outcome(answer: Promise<unknown>): Promise<void> {
+  async outcome<T>(answer: Promise<T>): Promise<T> {
     try {
-      await this.waitFor(answer);
+      const value = await this.waitFor(answer);
       await Promise.all(this.#answers);
       this.assertAlive();
+      return value;
     } catch (error) {
-      await this.lossReported();
-      this.assertAlive();
-      throw error;
+      return await this.explain(error);
     }
+  }
+
+  /** Throws the loss or other failure that WebGPU's own error follows from; if there is none, that error. */
+  async explain(error: unknown): Promise<never> {
+    await this.lossReported();
+    this.assertAlive();
+    throw error;
   }
 }

@@ -82,6 +82,24 @@ testOnBothEngines(
   },
 );
 
+Deno.test("a lost device whose adapter is gone says so where it is to be opened again", async () => {
+  using device = await openDevice({ engine: "deno" });
+  const { gpu } = navigator;
+  const { requestAdapter } = gpu;
+  device.gpu.destroy();
+  gpu.requestAdapter = () => Promise.resolve(null);
+  try {
+    await assert.rejects(
+      device.reopen(),
+      /^NoAdapterError: Cannot open .+ again: no adapter; start the program anew$/,
+    );
+  } finally {
+    gpu.requestAdapter = requestAdapter;
+  }
+  await device.reopen();
+  assert.deepEqual([...await tensor([1, 2]).add(1).data()], [2, 3]);
+});
+
 testOnBothEngines("buffers count what lives, and give it back", async (device) => {
   const before = device.buffers.usage();
   const storage = device.buffers.allocate("test", 1000);

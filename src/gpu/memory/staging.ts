@@ -12,8 +12,8 @@ export interface Room {
 /** A buffer of the ring. */
 interface Slot {
   buffer: GPUBuffer;
-  /** Settles when the host may write. */
-  mapping: Promise<unknown>;
+  /** The memory, once the host may write. */
+  mapping: Promise<ArrayBuffer>;
 }
 
 const SLOTS = 4; // while one is written, the others are sent
@@ -47,7 +47,7 @@ export class Staging {
    * so record the commands that use a room before you ask for the next.
    */
   async room(bytes: number): Promise<Room> {
-    if (this.#current && this.#current.end + bytes > this.#current.range.byteLength) this.flush();
+    if (this.#current && this.#current.end + bytes > this.#current.range.byteLength) await this.flush();
     const { range, end } = this.#current ??= await this.#next(bytes);
     this.#current.end = alignUp(end + bytes, ALIGNMENT);
     return { bytes: new Uint8Array(range, end, bytes), offset: end };
@@ -63,8 +63,16 @@ export class Staging {
     this.#dispatches.push(encode);
   }
 
-  /** Sends what was written; does not wait. */
-  flush(): void {
+  /** Sends what was written. Does not wait for the GPU, but for the news of a loss. */
+  async flush(): Promise<void> {
+    try {
+      this.#send();
+    } catch (error) { // Deno's engine throws where the device was lost, before it tells so
+      await this.#device.explain(error);
+    }
+  }
+
+  #send(): void {
     if (!this.#current) return;
     this.#device.assertAlive(); // a closed device would never report that a buffer is mapped
     const { slot, end } = this.#current;
@@ -103,8 +111,7 @@ export class Staging {
       slot = undefined;
     }
     slot ??= this.#add(Math.max(this.#size, bytes));
-    await this.#device.outcome(slot.mapping);
-    return { slot, range: slot.buffer.getMappedRange(), end: 0 };
+    return { slot, range: await this.#device.outcome(slot.mapping), end: 0 };
   }
 
   #add(size: number): Slot {
@@ -129,8 +136,8 @@ export class Staging {
   }
 }
 
-function mapping(buffer: GPUBuffer): Promise<unknown> {
-  const mapped = buffer.mapAsync(GPUMapMode.WRITE);
+function mapping(buffer: GPUBuffer): Promise<ArrayBuffer> {
+  const mapped = buffer.mapAsync(GPUMapMode.WRITE).then(() => buffer.getMappedRange());
   mapped.catch(() => {}); // whoever waits for it gets the error
   return mapped;
 }

@@ -83,7 +83,14 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   for (const name of engines) {
     const opened = await open(name, options).catch((error: Error) => error);
     if (!(opened instanceof Error)) {
-      const request = async () => (await open(name, options)).gpu;
+      const request = async () => {
+        const again = await open(name, options).catch(({ message }: Error) => {
+          throw new NoAdapterError(
+            `Cannot open ${nameOf(opened.info)} again: ${message}; start the program anew`,
+          );
+        });
+        return again.gpu;
+      };
       const tunings = tune === "off" ? undefined : readTunings(tunedAdapter(name, opened.info));
       const device = new Device(opened.gpu, opened.info, name, {
         profile,

@@ -101,8 +101,8 @@ export class Converter {
   }
 
   /** Submits what was read. */
-  flush(): void {
-    this.#staging.flush();
+  async flush(): Promise<void> {
+    await this.#staging.flush();
   }
 
   async #routeOf(transfer: Transfer): Promise<Route> {

@@ -83,7 +83,7 @@ export async function refill(
     const onBytes = (bytes: number) => onProgress?.({ loaded: loaded += bytes, total });
     await converter.send(checkpoint, info, leaf, { number, signal, onBytes });
   }
-  converter.flush();
+  await converter.flush();
   const notes = await converter.notes();
   const named = (flag: number) =>
     fillings.filter((_, i) => notes[i]!.flags & flag).map(({ info }) => info.name);

@@ -74,7 +74,7 @@ export class WeightStream implements WeightPager, Disposable {
     const { info, number } = this.#tensors.get(leaf)!;
     const { dtype, count } = leaf;
     await this.#converter.send(this.#checkpoint, info, { dtype, count, storage }, { number });
-    this.#converter.flush();
+    await this.#converter.flush();
   }
 
   /** After the first run: throws where a weight does not fit its type. */

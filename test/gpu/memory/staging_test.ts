@@ -17,7 +17,7 @@ testOnBothEngines(
       room.bytes.fill(i + 1);
       staging.copy(room, target, i % 20 * 256);
     }
-    staging.flush();
+    await staging.flush();
     const bytes = await bytesOf(device, target);
     for (let i = 0; i < 20; i++) {
       assert.deepEqual([...new Set(bytes.slice(256 * i, 256 * i + 256))], [
@@ -41,7 +41,7 @@ testOnBothEngines("a room may be larger than what is sent at once", async (devic
   assert.equal(room.bytes.length, 8 * SIZE);
   room.bytes.fill(7);
   staging.copy(room, target, 0);
-  staging.flush();
+  await staging.flush();
   assert.ok((await bytesOf(device, target)).every((byte) => byte === 7));
   staging.release();
 });
@@ -54,6 +54,29 @@ Deno.test("a staging whose device is closed while the host writes tells so, and 
   assert.equal(bytes.length, 0);
   await assert.rejects(() => staging.room(SIZE), /^DeviceLostError: Cannot use the device: it was closed/);
 });
+
+for (const engine of ["dawn", "deno"] as const) {
+  for (const writes of [1, SIZE]) { // a flush of its own, and one for want of room
+    Deno.test(`a staging whose device is lost after ${writes} bytes tells so (${engine})`, async () => {
+      using device = await openDevice({ engine });
+      const target = device.buffers.create("target", SIZE, USAGE);
+      const staging = new Staging(device, "test", SIZE);
+      staging.copy(await staging.room(SIZE), target, 0);
+      await staging.flush();
+      await staging.room(writes);
+      device.gpu.destroy();
+      await assert.rejects(
+        async () => {
+          if (writes === SIZE) await staging.room(SIZE);
+          await staging.flush();
+          await device.idle(); // Dawn tells so here
+        },
+        /^DeviceLostError: Cannot go on: the device .+ was lost \(.+\) while test; open a new one$/,
+      );
+      staging.release();
+    });
+  }
+}
 
 const USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
