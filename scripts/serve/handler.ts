@@ -1,5 +1,6 @@
 import { Hono } from "hono";
-import { routePath } from "hono/route";
+import { METHOD_NAME_ALL } from "hono/router";
+import type { RouterRoute } from "hono/types";
 import { readBody } from "./body.ts";
 import type { Drawer } from "./drawer.ts";
 import { ownHost, withKey } from "./guard.ts";
@@ -11,10 +12,9 @@ import type { Offers } from "./offers.ts";
 import { RefusalError } from "./refusal.ts";
 import { jobRoutes } from "./routes/jobs.ts";
 import { openAIRoutes } from "./routes/openai.ts";
-import { answerError } from "./routes/openai_errors.ts";
+import { answerIn } from "./routes/errors.ts";
 import { pageRoutes } from "./routes/page.ts";
 import { sdapiRoutes } from "./routes/sdapi.ts";
-import { answerSdapiError } from "./routes/sdapi_errors.ts";
 import { PictureStore } from "./store.ts";
 
 /** Options of a handler. */
@@ -36,6 +36,7 @@ export interface HandlerOptions {
 /** Bytes of a body where an operator says nothing else. */
 export const BODY: number = 2 ** 26;
 const BODY_SECONDS = 120; // so many bytes at 4 Mbit/s
+const METHODS = ["GET", "POST", "DELETE"]; // that routes have
 
 /**
  * A server's function from requests to responses, for `Deno.serve`, or to mount in a server of one's own:
@@ -62,17 +63,21 @@ export function createApp(
   if (log) drawer.listen((event) => log(logEntry(event, logPrompts)));
   const store = new PictureStore();
   const app = new Hono();
-  app.onError((error, context) =>
-    context.req.path.startsWith("/sdapi/") ? answerSdapiError(error, context) : answerError(error, context)
-  );
-  app.notFound(({ req }) => {
-    throw new RefusalError("not found", `Cannot find ${req.method} ${req.path}`);
+  app.onError(answerIn);
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    const methods = methodsAt(path);
+    if (methods.length === 0) throw new RefusalError("not found", `Cannot find ${path}: no such path`);
+    context.header("Allow", methods.join(", "));
+    if (method === "OPTIONS") return context.body(null, 204);
+    throw new RefusalError("wrong method", `Cannot ${method} ${path}: expected ${methods.join(" or ")}`);
   });
   app.use(async (context, next) => {
     const begun = performance.now();
     await next();
     context.header("X-Content-Type-Options", "nosniff");
-    const [{ method }, route, { status }] = [context.req, routePath(context, -1), context.res];
+    const [{ method, path }, { status }] = [context.req, context.res];
+    const route = routesAt(path)[0]?.path ?? "unknown"; // of any method; there are as many as routes
     metrics.answered(method, route, status);
     log?.(logEntry({ event: "request", method, route, status, ms: performance.now() - begun }, false));
   });
@@ -104,4 +109,17 @@ export function createApp(
   app.route("/sdapi/v1", sdapiRoutes(drawer));
   app.route("/v1", openAIRoutes(drawer, store));
   return app;
+
+  /** Routes of an address, by whatever method. */
+  function routesAt(path: string): readonly RouterRoute[] {
+    return METHODS.flatMap((method) => app.router.match(method, path)[0].map(([[, route]]) => route))
+      .filter(({ method }) => method !== METHOD_NAME_ALL); // those are of all addresses
+  }
+
+  /** Methods that an address takes; none where there is no such address. */
+  function methodsAt(path: string): readonly string[] {
+    const methods = new Set(routesAt(path).map(({ method }) => method));
+    if (methods.has("GET")) methods.add("HEAD"); // as Hono answers it
+    return methods.size > 0 ? [...methods, "OPTIONS"] : [];
+  }
 }

@@ -12,8 +12,12 @@ export type RefusalKind =
   | "forbidden"
   /** What it names is not there. */
   | "not found"
+  /** What it names is there for other methods. */
+  | "wrong method"
   /** As many requests wait as may. */
   | "busy"
+  /** As many follow jobs as may. */
+  | "too many"
   /** The server ends. */
   | "stopping"
   /** It took longer than it may. */

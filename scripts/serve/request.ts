@@ -56,17 +56,20 @@ const MOST_PARTS = 16; // LoRAs, pictures
 
 const text = z.string().max(MOST_TEXT).refine((value) => !value.includes("\0"), "a text without NUL"); // which no PNG keeps
 const name = z.string().max(200).refine(isName, "a name without control characters");
+/** A whole number above 0 without an upper bound of its own: whoever draws has one, and says it. */
+const count = z.number().refine(Number.isInteger, "a whole number").gt(0).meta({ type: "integer" });
 const guidance = z.number().gte(-STRONGEST).lte(STRONGEST);
 const seed = z.union([z.int(), z.bigint(), z.string().regex(/^[+-]?\d{1,20}$/, "a whole number")])
   .transform((value) => BigInt(typeof value === "string" ? value.replace("+", "") : value))
   .refine((value) => value >= -(2n ** 63n) && value < 2n ** 64n, "a whole number from -2^63 to 2^64 - 1");
-const SIDES = /^(\d{1,5})(?:[xX×](\d{1,5}))?$/;
+const side = z.number().refine(Number.isInteger, "a whole number").meta({ type: "integer" });
+const SIDES = /^(\d{1,15})(?:[xX×](\d{1,15}))?$/;
 const size = z.union([
   z.string().regex(SIDES, "WIDTHxHEIGHT in pixels, e.g. 512x512").transform((value) => {
     const [, width, height = width] = SIDES.exec(value)!;
     return { width: Number(width), height: Number(height) };
   }),
-  z.object({ width: z.int(), height: z.int() }),
+  z.object({ width: side, height: side }),
 ]).refine(({ width, height }) => width > 0 && height > 0, "sides above 0");
 const picture = z.union([
   z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes"),
@@ -86,7 +89,7 @@ const keys = {
   model: name,
   lora: loras,
   scheduler: z.string().max(100),
-  steps: positive,
+  steps: count,
   guidance,
   "true-cfg": guidance,
   pag: z.number().gt(0).lte(STRONGEST),
@@ -94,7 +97,7 @@ const keys = {
   "prompt-syntax": z.enum(["a1111", "compel"]),
   "max-sequence-length": positive,
   seed,
-  count: positive,
+  count,
   size,
   image: z.union([picture.transform((one) => [one]), z.array(picture).min(1).max(MOST_PARTS)]),
   strength: z.number().gt(0).lte(1),

@@ -39,9 +39,18 @@ Deno.test("metrics count requests, pictures, steps, what waits and what is loade
     await handler(new Request("http://localhost/healthz", { method }));
   }
   const methods = Object.keys(await numbers()).flatMap((row) =>
-    /method="(\w+)".*status="404"/.exec(row)?.[1] ?? []
+    /method="(\w+)".*status="405"/.exec(row)?.[1] ?? []
   );
   assert.deepEqual(methods, ["PUT", "other"]);
+  for (const path of ["/", "/page/main.ts", "/page/other.ts", "/pictures/a.png", "/v3/x", "/v3/y"]) {
+    await (await call(path)).body?.cancel();
+  }
+  const routes = new Set(
+    Object.keys(await numbers()).flatMap((row) => /route="([^"]+)"/.exec(row)?.[1] ?? []),
+  );
+  assert.deepEqual([...routes], [
+    ...["/healthz", "/metrics", "/", "/page/main.ts", "unknown", "/pictures/:name"],
+  ]);
   assert.equal((await numbers())["denoise_models_loaded"], 0);
   const draw = (params: object = {}, signal?: AbortSignal) =>
     call("/v1/images/generations", { ...request, ...params }, signal);
