@@ -25,11 +25,9 @@ let isReady = false;
 const results = await openResults(out);
 const client = await connect(queue, { patient: true });
 const drawer = await openDrawer(settings);
-const models = Object.fromEntries(drawer.models.map((name) => [name, drawer.versionOf(name)]));
-await new Roster(client).expectSame(models);
+await new Roster(client).expectSame(drawer.versions);
 const worker = new FleetWorker(drawer, client, results, {
-  id: `${Deno.hostname()}:${Deno.pid}`,
-  models,
+  id: `${Deno.hostname()}:${Deno.pid}-${crypto.randomUUID().slice(0, 4)}`, // containers may have both alike
   lease,
   turn,
   stop: stop.signal,

@@ -5,7 +5,7 @@ import { Queues, ticketOf } from "../../scripts/fleet/queues.ts";
 import { openResults } from "../../scripts/fleet/results.ts";
 import { FleetWorker } from "../../scripts/fleet/work.ts";
 import { QueueServer } from "../../test/support/queue_server.ts";
-import { request, sleep } from "./runs.ts";
+import { MODEL, request, sleep } from "./runs.ts";
 
 const REQUESTS = 5000;
 const AT_ONCE = 1000;
@@ -28,7 +28,8 @@ export async function measureQueue(folder: string): Promise<void> {
   const results = await openResults(folder);
   const stop = new AbortController();
   const drawer = {
-    models: ["models/emoji-diffusion"],
+    models: [MODEL],
+    versions: { model: { [MODEL]: "1" } },
     device: { describe: () => "none" },
     draw: () => Promise.resolve({ pictures: [{ png: PNG }], notices: [] }),
   } as unknown as Drawer;
@@ -39,7 +40,6 @@ export async function measureQueue(folder: string): Promise<void> {
   const worker = new FleetWorker(drawer, client, results, {
     ...{
       id: "bench:1",
-      models: {},
       lease: 30,
       turn: 300,
       stop: stop.signal,

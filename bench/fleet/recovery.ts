@@ -1,5 +1,5 @@
 import { connect } from "../../scripts/fleet/connect.ts";
-import { Roster } from "../../scripts/fleet/roster.ts";
+import { Roster, type WorkerState } from "../../scripts/fleet/roster.ts";
 import { WorkerProcess } from "../../test/support/fleet_worker.ts";
 import { QueueServer } from "../../test/support/queue_server.ts";
 import { request, sleep, submit, write } from "./runs.ts";
@@ -32,7 +32,7 @@ async function recovery(folder: string, lease: string, seed: number): Promise<nu
   await sleep(1000 * Math.random());
   first.kill("SIGKILL");
   const start = performance.now();
-  const isSecond = ({ id, request }: { id: string; request: string | undefined }) =>
+  const isSecond = ({ id, request }: Pick<WorkerState, "id" | "request">) =>
     request && id.endsWith(`:${second.pid}`);
   while (!(await roster.workers()).some(isSecond)) await sleep(50);
   client.disconnect();

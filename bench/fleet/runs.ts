@@ -1,6 +1,9 @@
 /** Requests of the embedded model, and the scripts that draw them. */
 import { join } from "node:path";
 import { type CanonicalRequest, canonicalRequest } from "../../scripts/fleet/request_name.ts";
+import { EMBEDDED_NAME } from "../../scripts/generate/usual.ts";
+
+export { EMBEDDED_NAME as MODEL };
 
 const root = join(import.meta.dirname!, "../..");
 
@@ -12,7 +15,7 @@ export interface Plan {
 
 /** A request of 4 steps at the model's own size. */
 export function request(seed: number, steps = 4): CanonicalRequest {
-  return canonicalRequest({ prompt: "a nice flower", seed, steps }, "models/emoji-diffusion");
+  return canonicalRequest({ prompt: "a nice flower", seed, steps }, EMBEDDED_NAME);
 }
 
 /** Writes a file of requests. */

@@ -1,11 +1,12 @@
-import { type Job, Queue } from "bullmq";
-import type { Redis } from "ioredis";
+import { Job, Queue } from "bullmq";
+import type { ChainableCommander, Redis } from "ioredis";
 import { type CanonicalRequest, nameOf } from "./request_name.ts";
 
 /** Keys of BullMQ in the server begin so; each model has a queue. */
 export const PREFIX = "denoise:draw";
 const MODELS = "denoise:models"; // the set of all models that ever had a queue
 const ATTEMPTS = 3; // of a request that fails for a reason which may pass
+const PAGE = 100; // dead letters that are looked at together
 const AGAIN_MS = 5000; // before the second; before the third twice as long
 
 /** Workers that may end while they draw a request before it counts as the reason. */
@@ -39,8 +40,8 @@ export interface Ticket {
 /** A request that failed for good. */
 export interface FailedRequest extends Ticket {
   readonly reason: string;
-  /** As it was sent. */
-  readonly request: CanonicalRequest;
+  /** As it was sent, whatever that was. */
+  readonly request: unknown;
 }
 
 /** The queues on a server: one for each model, so that a worker takes what it has loaded. */
@@ -93,9 +94,7 @@ export class Queues implements AsyncDisposable {
     for (const { name, model } of tickets) {
       pipeline.hmget(this.#of(model).toKey(name), "timestamp", "finishedOn", "failedReason");
     }
-    const answers = await pipeline.exec() ?? [];
-    return answers.map(([error, fields]) => {
-      if (error) throw error;
+    return (await answersOf(pipeline)).map((fields) => {
       const [added, finished, reason] = fields as (string | null)[];
       if (added === null) return "done"; // what is done leaves the queue
       return finished === null ? "pending" : { reason: reasonOf(reason ?? "") };
@@ -120,37 +119,57 @@ export class Queues implements AsyncDisposable {
     return { count: meta.count, lately: data };
   }
 
-  /** The dead letters of a model: requests that failed for good, the newest first, one page after the other. */
+  /** The dead letters of a model: requests that failed for good, the newest first. */
   async *failed(model: string): AsyncGenerator<FailedRequest> {
-    const jobs = await this.#failedJobs(model);
-    for (const { id = "", data, failedReason } of jobs) {
-      yield { name: id, model, reason: reasonOf(failedReason), request: data };
+    const queue = this.#of(model);
+    for await (const ids of this.#failedIds(model)) {
+      const pipeline = this.#client.pipeline();
+      for (const id of ids) pipeline.hmget(queue.toKey(id), "data", "failedReason");
+      for (const [i, fields] of (await answersOf(pipeline)).entries()) {
+        const [data, reason] = fields as (string | null)[];
+        yield { name: ids[i]!, model, reason: reasonOf(reason ?? ""), request: valueIn(data) };
+      }
     }
   }
 
   /** Lets the dead letters of a model be drawn once more, as if they had never failed. Returns how many. */
   async retry(model: string): Promise<number> {
-    const jobs = await this.#failedJobs(model);
-    for (const job of jobs) {
-      await this.#client.hdel(this.#of(model).toKey(job.id!), "defa", "stc"); // BullMQ's notes of workers that ended
+    const queue = this.#of(model);
+    return await this.#forEachFailed(model, async (id) => {
+      await this.#client.hdel(queue.toKey(id), "defa", "stc"); // BullMQ's notes of workers that ended
+      const job = new Job(queue, "draw", null, {}, id);
       await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: true });
-    }
-    return jobs.length;
+    });
   }
 
   /** Throws the dead letters of a model away. Returns how many. */
   async forget(model: string): Promise<number> {
-    const jobs = await this.#failedJobs(model);
-    for (const job of jobs) await job.remove();
-    return jobs.length;
+    return await this.#forEachFailed(model, (id) => this.#of(model).remove(id));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const queue of this.#queues.values()) await queue.close();
   }
 
-  async #failedJobs(model: string): Promise<Job<CanonicalRequest>[]> {
-    return await this.#of(model).getFailed();
+  /** Does something with each dead letter that there is now, many at once. Returns with how many it was done. */
+  async #forEachFailed(model: string, deed: (id: string) => Promise<unknown>): Promise<number> {
+    const pages = await Array.fromAsync(this.#failedIds(model)); // all first, as the deed shortens the list
+    let done = 0;
+    for (const ids of pages) {
+      const deeds = ids.map((id) => deed(id).then(() => done++, unlessGone));
+      await Promise.all(deeds);
+    }
+    return done;
+  }
+
+  /** Names of the dead letters of a model, the newest first, some at once. */
+  async *#failedIds(model: string): AsyncGenerator<readonly string[]> {
+    const key = this.#of(model).toKey("failed");
+    for (let at = 0;; at += PAGE) {
+      const ids = await this.#client.zrevrange(key, at, at + PAGE - 1);
+      if (ids.length > 0) yield ids;
+      if (ids.length < PAGE) return;
+    }
   }
 
   #of(model: string): Queue {
@@ -176,6 +195,28 @@ export function ticketOf(request: CanonicalRequest): Ticket {
 /** The name of a model's queue: BullMQ takes no colons. */
 export function queueName(model: string): string {
   return encodeURIComponent(model);
+}
+
+/** Lets BullMQ's own errors pass: somebody else has the request by now, or it is gone. */
+export function unlessGone(error: Error & { code?: unknown }): void {
+  if (typeof error.code !== "number") throw error;
+}
+
+/** Answers to several commands that were sent at once. */
+async function answersOf(pipeline: ChainableCommander): Promise<readonly unknown[]> {
+  return (await pipeline.exec() ?? []).map(([error, answer]) => {
+    if (error) throw error;
+    return answer;
+  });
+}
+
+/** The value of a record's text; the text itself where it is no JSON. */
+function valueIn(text: string | null | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "null");
+  } catch {
+    return text;
+  }
 }
 
 function reasonOf(reason: string): string {

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { type DrawRequest, readRequest, RefusalError } from "denoise/serve";
+import { BODY, type DrawRequest, readRequest, RefusalError } from "denoise/serve";
 
 const MOST_COUNT = 1000; // pictures of a request, which one worker draws: each needs a name
 
@@ -22,6 +22,13 @@ export function canonicalRequest(value: unknown, model: string): CanonicalReques
     const message =
       `Cannot draw: expected count of at most ${MOST_COUNT}, got ${given.count}; send several requests`;
     throw new RefusalError("invalid", message, "count");
+  }
+  const bytes = [...image ?? [], ...mask ? [mask] : []].reduce((sum, { length }) => sum + length, 0);
+  if (bytes > BODY) {
+    const message = `Cannot draw: expected pictures of at most ${BODY >> 20} MiB, got ${
+      bytes >> 20
+    } MiB; send smaller ones`;
+    throw new RefusalError("too large", message, "image");
   }
   const all: CanonicalRequest = {
     ...given,

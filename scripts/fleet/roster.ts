@@ -1,4 +1,6 @@
+import type { Versions } from "denoise/serve";
 import type { Redis } from "ioredis";
+import { z } from "zod";
 
 const IDS = "denoise:workers"; // the set of their ids
 const SECONDS = 5; // from beat to beat
@@ -10,12 +12,12 @@ export interface WorkerState {
   readonly id: string;
   /** Its device and engine. */
   readonly device: string;
-  /** Models that it offers: their names, and what tells their files from others. */
-  readonly models: Readonly<Record<string, string>>;
+  /** All that requests may name, and what tells its files from others. */
+  readonly offers: Versions;
   /** The model that it drew with last. */
-  readonly model: string | undefined;
+  readonly model?: string | undefined;
   /** The request that it draws. */
-  readonly request: string | undefined;
+  readonly request?: string | undefined;
   /** Seconds since it began with that. */
   readonly seconds: number;
   /** Requests that it finished. */
@@ -23,6 +25,17 @@ export interface WorkerState {
   /** Requests that failed on it, each attempt counted. */
   readonly failed: number;
 }
+
+const schema: z.ZodType<WorkerState> = z.object({
+  id: z.string(),
+  device: z.string(),
+  offers: z.record(z.string(), z.record(z.string(), z.string())),
+  model: z.string().optional(),
+  request: z.string().optional(),
+  seconds: z.number(),
+  done: z.number(),
+  failed: z.number(),
+});
 
 /** The workers that live: each writes every 5 s what it does, and is forgotten where it does not. No clock is compared. */
 export class Roster {
@@ -33,26 +46,28 @@ export class Roster {
     this.#client = client;
   }
 
-  /** The workers, by their ids. */
+  /** The workers, by their ids; without those of another version, which tell otherwise of themselves. */
   async workers(): Promise<readonly WorkerState[]> {
     const ids = (await this.#client.smembers(IDS)).sort();
     if (ids.length === 0) return [];
     const states = await this.#client.mget(ids.map(keyOf));
     const gone = ids.filter((_, i) => states[i] === null);
     if (gone.length > 0) await this.#client.srem(IDS, ...gone);
-    return states.flatMap((text) => text === null ? [] : [JSON.parse(text) as WorkerState]);
+    return states.flatMap((text) => stateIn(text) ?? []);
   }
 
-  /** Refuses models that a worker which lives has otherwise under the same name: a request would get either's picture. */
-  async expectSame(models: WorkerState["models"]): Promise<void> {
+  /** Refuses files that a worker which lives has otherwise under the same name: a request would get either's picture. */
+  async expectSame(offers: Versions): Promise<void> {
     for (const worker of await this.workers()) {
-      for (const [name, own] of Object.entries(models)) {
-        const other = worker.models[name] ?? own;
-        if (other === own) continue;
-        throw new Error(
-          `Cannot offer the model ${name}: expected the files that ${worker.id} has (${other}), got others (${own}); ` +
-            "offer them under another name",
-        );
+      for (const [kind, versions] of Object.entries(offers)) {
+        for (const [name, own] of Object.entries(versions)) {
+          const other = versionIn(worker, kind, name) ?? own;
+          if (other === own) continue;
+          throw new Error(
+            `Cannot offer the ${kind} ${name}: expected the files that ${worker.id} has (${other}), got others (${own}); ` +
+              "offer them under another name",
+          );
+        }
       }
     }
   }
@@ -78,6 +93,20 @@ export class Roster {
   }
 }
 
+/** The version of what a worker offers under a name; undefined where it offers none. */
+export function versionIn({ offers }: WorkerState, kind: string, name: string): string | undefined {
+  const versions = Object.hasOwn(offers, kind) ? offers[kind]! : {};
+  return Object.hasOwn(versions, name) ? versions[name] : undefined;
+}
+
 function keyOf(id: string): string {
   return `denoise:worker:${id}`;
+}
+
+function stateIn(text: string | null): WorkerState | undefined {
+  try {
+    return schema.safeParse(JSON.parse(text ?? "null")).data;
+  } catch {
+    return undefined;
+  }
 }

@@ -1,12 +1,13 @@
-import { UnrecoverableError } from "bullmq";
+import { type Job, UnrecoverableError } from "bullmq";
 import { DeviceLostError } from "denoise";
 import { type Drawer, RefusalError } from "denoise/serve";
 import type { Redis } from "ioredis";
+import { quote } from "../../src/io/files/errors.ts";
 import { drawOnce, type Way } from "./draw_once.ts";
 import { type Held, Source } from "./lease.ts";
 import { patiently, pause } from "./patience.ts";
-import { Queues, STALLED } from "./queues.ts";
-import { canonicalRequest } from "./request_name.ts";
+import { Queues, STALLED, unlessGone } from "./queues.ts";
+import { type CanonicalRequest, canonicalRequest, nameOf } from "./request_name.ts";
 import type { Results } from "./results.ts";
 import { Roster, type WorkerState } from "./roster.ts";
 import { Route } from "./route.ts";
@@ -15,8 +16,6 @@ import { Route } from "./route.ts";
 export interface WorkOptions {
   /** Name of this worker in the fleet. */
   readonly id: string;
-  /** What tells the models' files from others, by their names. */
-  readonly models: Readonly<Record<string, string>>;
   /** Seconds for which a request is held without a sign of life; then another worker gets it. */
   readonly lease: number;
   /** Seconds for which it stays with a model while nobody serves the queue of another. */
@@ -118,7 +117,7 @@ export class FleetWorker {
       const isNew = await this.#draw(held);
       await this.#settle("say that a request is done", () => job.moveToCompleted(null, token, false));
       this.#done++;
-      onLine(`${job.id} ${isNew ? `drawn in ${seconds()}` : "was there"}`);
+      onLine(`${shown(job)} ${isNew ? `drawn in ${seconds()}` : "was there"}`);
     } catch (error) {
       if (leave.aborted) return await this.#giveBack(held);
       await this.#fail(held, error as Error);
@@ -132,7 +131,7 @@ export class FleetWorker {
     if (job.deferredFailure) throw new RefusalError("invalid", STALLED);
     const { leave, onLine } = this.#options;
     const way: Way = (deed, work) => patiently(deed, work, leave, onLine);
-    const request = canonicalRequest(job.data, model); // checked again, as anybody may write into the queue
+    const request = requestIn(job, model); // checked again, as anybody may write into the queue
     return await drawOnce(this.#drawer, this.#results, request, { way, signal: leave });
   }
 
@@ -143,29 +142,26 @@ export class FleetWorker {
     await this.#settle("say that a request failed", () => job.moveToFailed(reason, token));
     this.#failed++;
     this.#options.onLine(
-      `${job.id} failed${isWrong ? "" : `, attempt ${job.attemptsMade}`}: ${error.message}`,
+      `${shown(job)} failed${isWrong ? "" : `, attempt ${job.attemptsMade}`}: ${error.message}`,
     );
   }
 
   async #giveBack({ job, token }: Held): Promise<void> {
     await this.#settle("give a request back", () => job.moveToWait(token));
-    this.#options.onLine(`${job.id} given back`);
+    this.#options.onLine(`${shown(job)} given back`);
   }
 
   /** Tells the queue what became of a request; where another worker holds it by now, that one does. */
   async #settle(deed: string, work: () => Promise<unknown>): Promise<void> {
     const { stop, onLine } = this.#options;
-    const lost = (error: Error & { code?: unknown }) => {
-      if (typeof error.code !== "number") throw error; // BullMQ's own: the lease is lost, or this was told already
-    };
-    await patiently(deed, () => work().catch(lost), stop, onLine);
+    await patiently(deed, () => work().catch(unlessGone), stop, onLine);
   }
 
   #state(): WorkerState {
     return {
       id: this.#options.id,
       device: this.#drawer.device.describe(),
-      models: this.#options.models,
+      offers: this.#drawer.versions,
       model: this.#route.current,
       request: this.#request,
       seconds: this.#request === undefined ? 0 : Math.round((performance.now() - this.#since) / 1000),
@@ -173,4 +169,27 @@ export class FleetWorker {
       failed: this.#failed,
     };
   }
+}
+
+/** The request of a record in a model's queue. Throws a RefusalError for one that `submit` would not write. */
+function requestIn({ id = "", data }: Job<unknown>, model: string): CanonicalRequest {
+  const request = canonicalRequest(data, model);
+  if (request.model !== model) {
+    throw new RefusalError(
+      "invalid",
+      `Cannot draw: expected a request for ${model} in its queue, got one for ${request.model}`,
+    );
+  }
+  if (nameOf(request) === id) return request;
+  throw new RefusalError(
+    "invalid",
+    `Cannot draw: expected the name ${nameOf(request)} of what it asks for, got ${
+      quote(id)
+    }; send it with submit`,
+  );
+}
+
+/** The name of a request for a line of the log: others may write any there. */
+function shown({ id = "" }: Job<unknown>): string {
+  return /^\w+$/.test(id) ? id : quote(id);
 }

@@ -16,7 +16,7 @@ import { schedulesOf } from "../generate/lora.ts";
 import { readLora } from "../generate/named_files.ts";
 import { recipeOf } from "../generate/recipe.ts";
 import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
-import { type ModelOptions, Models, type Offer } from "./models.ts";
+import { type ModelOptions, Models, type Offer, type Versions } from "./models.ts";
 import { type Offers, offersOf } from "./offers.ts";
 import { Queue } from "./queue.ts";
 import { RefusalError } from "./refusal.ts";
@@ -133,9 +133,9 @@ export class Drawer implements AsyncDisposable {
     return this.#models.names;
   }
 
-  /** What tells a model's files from others: their revision in the hub, or a fingerprint of them. */
-  versionOf(model: string): string {
-    return this.#models.versionOf(model);
+  /** What tells the files of all that is offered from others of the same names. */
+  get versions(): Versions {
+    return this.#models.versions;
   }
 
   /** Names of the LoRAs that are offered. */

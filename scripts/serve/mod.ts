@@ -12,7 +12,7 @@ export { LOOPBACK } from "./guard.ts";
 export { BODY, createHandler, type HandlerOptions } from "./handler.ts";
 export type { LogEntry } from "./log.ts";
 export type { Size } from "../command_line/options.ts";
-export type { ModelOptions, Offer } from "./models.ts";
+export type { ModelOptions, Offer, Versions } from "./models.ts";
 export type { ModelOffer, Offers } from "./offers.ts";
 export { RefusalError, type RefusalKind } from "./refusal.ts";
 export { type DrawRequest, readRequest } from "./request.ts";

@@ -23,6 +23,12 @@ export interface Offer {
   readonly path: string;
 }
 
+/**
+ * What tells files from others of the same name: their revision in the hub, or fingerprints of them; by the key under which
+ * requests name them (model, lora), then by their names.
+ */
+export type Versions = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
 /** Options of opening models, as in `DiffusionPipeline.fromPretrained`; `memory` is for all of them together. */
 export type ModelOptions = Pick<PipelineOptions, "memory" | "dtype" | "quantize" | "onProgress" | "onNotice">;
 
@@ -132,10 +138,12 @@ export class Models implements Disposable {
     return found(name, "model", this.#models);
   }
 
-  /** The revision of a model's files in the hub, or their fingerprint. */
-  versionOf(name: string): string {
-    const { weights, pipeline } = this.find(name);
-    return weights ?? modelsOf(pipeline.parts)[0]!.revision!;
+  /** What tells the files of models and LoRAs from others of the same names. */
+  get versions(): Versions {
+    const versionOf = ({ weights, pipeline }: Model) => weights ?? modelsOf(pipeline.parts)[0]!.revision!;
+    const fingerprintsOf = ({ fingerprint, configFingerprint }: OfferedLora) =>
+      [fingerprint, configFingerprint].filter(Boolean).join("-");
+    return { model: mapped(this.#models, versionOf), lora: mapped(this.#loras, fingerprintsOf) };
   }
 
   /** A LoRA by its name with or without a scale. */
@@ -284,6 +292,11 @@ function bytesIn({ parts }: AnyPipeline): number {
 
 function unload({ parts }: AnyPipeline): void {
   for (const model of modelsOf(parts)) model.unload();
+}
+
+/** An object of what a function makes of each. */
+function mapped<T>(all: ReadonlyMap<string, T>, version: (one: T) => string): Record<string, string> {
+  return Object.fromEntries([...all].map(([name, one]) => [name, version(one)]));
 }
 
 function expectNew({ name }: Offer, kind: string, known: ReadonlyMap<string, unknown>): void {

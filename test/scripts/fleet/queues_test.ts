@@ -105,21 +105,28 @@ queueTest(
 queueTest("workers are known while they tell of themselves", async (client) => {
   const roster = new Roster(client);
   const state = {
-    ...{ id: "here:1", device: "none", models: { sd: "12ab" }, model: undefined, request: undefined },
+    ...{ id: "here:1", device: "none", offers: { model: { sd: "12ab" }, lora: { style: "ab12" } } },
     ...{ seconds: 0, done: 0, failed: 0 },
   };
   {
     await using _telling = roster.beat(() => state);
-    const { model: _, request: __, ...told } = state;
-    assert.deepEqual(await until(async () => (await roster.workers())[0]), told);
+    assert.deepEqual(await until(async () => (await roster.workers())[0]), state);
   }
   assert.deepEqual(await roster.workers(), []);
   await roster.tell({ ...state, id: "gone:2" });
-  await roster.expectSame({ sd: "12ab", xl: "34cd" });
+  await roster.expectSame({ model: { sd: "12ab", xl: "34cd", constructor: "1" }, vae: { style: "78" } });
   assert.equal(
-    await refusalOf(roster.expectSame({ xl: "34cd", sd: "56ef" })),
+    await refusalOf(roster.expectSame({ model: { xl: "34cd", sd: "56ef" } })),
     "Cannot offer the model sd: expected the files that gone:2 has (12ab), got others (56ef); offer them under another name",
   );
+  assert.match(
+    await refusalOf(roster.expectSame({ model: { sd: "12ab" }, lora: { style: "cd34" } })),
+    /^Cannot offer the lora style: expected the files that gone:2 has \(ab12\), got others \(cd34\); /,
+  );
+  await client.sadd("denoise:workers", "other:3", "older:4"); // as others may write there
+  await client.mset("denoise:worker:other:3", "no JSON", "denoise:worker:older:4", '{"id": "older:4"}');
+  assert.deepEqual((await roster.workers()).map(({ id }) => id), ["gone:2"]);
+  await client.del("denoise:worker:other:3", "denoise:worker:older:4");
   await client.del("denoise:worker:gone:2"); // as its time does
   assert.deepEqual(await roster.workers(), []);
   assert.deepEqual(await client.smembers("denoise:workers"), []);

@@ -30,6 +30,7 @@ class Rig {
   async run(isEnd: (line: string) => boolean): Promise<void> {
     const drawer = {
       models: ["sd"],
+      versions: { model: { sd: "12ab" } },
       device: { describe: () => "a stub" },
       draw: async (request: DrawRequest, options: DrawOptions) => {
         await this.draw(request, options);
@@ -46,7 +47,7 @@ class Rig {
       },
     };
     const worker = new FleetWorker(drawer, this.client, results, {
-      ...{ id: "test:1", models: { sd: "12ab" }, lease: 5, turn: 60 },
+      ...{ id: "test:1", lease: 5, turn: 60 },
       ...{ stop: this.stop.signal, leave: this.leave.signal },
       onLine: (line) => {
         this.lines.push(line);
@@ -115,16 +116,62 @@ rigTest("the third failure is the last", async (rig) => {
   assert.match(rig.lines[0]!, / failed, attempt 3: no memory$/);
 });
 
-rigTest("what others wrote into the queue is checked", async (rig) => {
+rigTest("what others wrote into the queue ends in the dead letters, whatever it is", async (rig) => {
   const queue = new Queue("sd", { connection: rig.client, prefix: PREFIX });
-  const bad: unknown[] = [5, { prompt: "a cat", image: "/etc/passwd" }, { count: 1e9 }, { path: "../x" }];
-  for (const data of bad) await queue.add("draw", data, { attempts: 3 });
+  const good = request(1);
+  const add = (data: unknown, jobId: string) => queue.add("draw", data, { attempts: 3, jobId, priority: 9 });
+  const write = (id: string, fields: Record<string, string>) => rig.client.hset(queue.toKey(id), fields);
+  const wanted: Record<string, [RegExp, wrote: () => Promise<unknown>]> = {
+    number: [/^Cannot draw: expected options in an object/, () => add(5, "number")],
+    path: [/^Cannot draw: expected image /, () => add({ prompt: "a cat", image: "/etc/passwd" }, "path")],
+    many: [/^Cannot draw: expected count /, () => add({ count: 1e9 }, "many")],
+    newer: [/^Cannot draw with tempo: no such option; /, () => add({ ...good, tempo: 3 }, "newer")],
+    named: [
+      /^Cannot draw: expected the name [0-9a-f]{40} of what it asks for, got "named"; /,
+      () => add(good, "named"),
+    ],
+    other: [
+      /^Cannot draw: expected a request for sd in its queue, got one for xl$/,
+      () => add({ model: "xl" }, "other"),
+    ],
+    "no json": [/^Cannot draw: expected options in an object/, async () => {
+      await add(good, "no json");
+      await write("no json", { data: '{"prompt": "a c' });
+    }],
+    "no options": [/^Cannot draw: expected options in an object/, async () => {
+      await add(good, "no options");
+      await write("no options", { opts: "null", progress: "x", parent: "{" });
+    }],
+    "no record": [
+      /^Cannot draw: expected the name /,
+      () => rig.client.lpush(queue.toKey("wait"), "no record"),
+    ],
+    "a\nline": [
+      /^Cannot draw: expected the name [0-9a-f]{40} [^\n]* got "a\\nline"; /,
+      () => add({}, "a\nline"),
+    ],
+  };
+  for (const [, wrote] of Object.values(wanted)) await wrote();
+  await rig.queues.add([good], 100);
+  await rig.run((line) => line.includes(" drawn in "));
   await queue.close();
-  await rig.run(() => rig.lines.length === bad.length);
   const letters = await Array.fromAsync(rig.queues.failed("sd"));
-  assert.equal(letters.length, bad.length);
-  for (const { reason } of letters) assert.match(reason, /^Cannot [^\n]+$/);
-  assert.equal(rig.pictures.size, 0);
+  assert.deepEqual(letters.map(({ name }) => name).sort(), Object.keys(wanted).sort());
+  for (const { name, reason } of letters) assert.match(reason, wanted[name]![0]);
+  assert.equal(letters.find(({ name }) => name === "no json")!.request, '{"prompt": "a c');
+  for (const line of rig.lines) assert.match(line, /^[^\n]+$/);
+  assert.deepEqual([...rig.pictures.keys()], filesOf(good));
+  assert.equal(await rig.queues.retry("sd"), letters.length);
+  assert.deepEqual(await Array.fromAsync(rig.queues.failed("sd")), []);
+  const again = new Rig(rig.client, rig.queues);
+  await again.run(() => again.lines.length === letters.length);
+  assert.equal(await rig.queues.forget("sd"), letters.length);
+  assert.deepEqual((await rig.queues.counts(["sd"])).get("sd"), {
+    waiting: 0,
+    active: 0,
+    delayed: 0,
+    failed: 0,
+  });
 });
 
 rigTest(
