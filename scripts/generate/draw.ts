@@ -52,13 +52,15 @@ import { readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
 
 /** Options by which one run differs from the next with the same settings. */
-export type How = Pick<RunOptions, "progress" | "preview" | "signal" | "onStep" | "adapterScales"> & {
-  numInferenceSteps: number;
-  /** The settings' cache, where its maker counts what it leaves out; a new one by default. */
-  cache?: StepCache | undefined;
-  /** Told in one line what of a prompt was cut; console.warn by default. */
-  onNotice?: (line: string) => void;
-};
+export type How =
+  & Pick<RunOptions, "progress" | "preview" | "signal" | "interrupt" | "onStep" | "adapterScales">
+  & {
+    numInferenceSteps: number;
+    /** The settings' cache, where its maker counts what it leaves out; a new one by default. */
+    cache?: StepCache | undefined;
+    /** Told in one line what of a prompt was cut; console.warn by default. */
+    onNotice?: (line: string) => void;
+  };
 
 /** Settings that a run takes. */
 type RunSettings = {
@@ -202,13 +204,17 @@ export function seedsOf({ seed, count }: Pick<Settings, "seed" | "count">): bigi
   });
 }
 
-/** Draws in batches of at most so many, in fewer where memory does not suffice; gives each picture with its seed. */
+/**
+ * Draws in batches of at most so many, in fewer where memory does not suffice, until it is over; gives each picture with its
+ * seed.
+ */
 export async function* inBatches(
   seeds: readonly bigint[],
   most: number,
   draw: (seeds: readonly bigint[]) => Promise<Tensor>,
+  isOver: () => boolean = () => false,
 ): AsyncGenerator<readonly [seed: bigint, picture: Tensor]> {
-  for (let done = 0; done < seeds.length;) {
+  for (let done = 0; done < seeds.length && !isOver();) {
     const some = seeds.slice(done, done + most);
     try {
       const images = await draw(some);

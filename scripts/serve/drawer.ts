@@ -16,6 +16,7 @@ import { schedulesOf } from "../generate/lora.ts";
 import { readLora } from "../generate/named_files.ts";
 import { recipeOf } from "../generate/recipe.ts";
 import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
+import type { Interruption } from "./interruption.ts";
 import { type ModelOptions, Models, type Offer, type Versions } from "./models.ts";
 import { type Offers, offersOf } from "./offers.ts";
 import { Queue } from "./queue.ts";
@@ -62,6 +63,8 @@ const HELD = 2 ** 30; // bytes of decoded pictures of all requests together
 export interface DrawOptions {
   /** Ends it: while it waits at once, else between two steps. */
   readonly signal?: AbortSignal | undefined;
+  /** Ends pictures early, which are given as far as they are. */
+  readonly interruption?: Interruption | undefined;
   /** Told how far it is. */
   readonly onProgress?: ((progress: DrawProgress) => void) | undefined;
   /** Takes small pictures of what is drawn, as PNG; those that are drawn at once stand side by side. */
@@ -70,7 +73,7 @@ export interface DrawOptions {
 
 /** A picture of a request. */
 export interface DrawnPicture {
-  /** Its file, with the recipe in it. */
+  /** Its file, with the recipe in it, unless it was ended early, as the recipe would not give that again. */
   readonly png: Uint8Array;
   /** In pixels. */
   readonly width: number;
@@ -82,7 +85,7 @@ export interface DrawnPicture {
 
 /** What became of a request. */
 export interface Drawing {
-  /** One for each seed. */
+  /** One for each seed, or fewer where the request was interrupted. */
   readonly pictures: readonly DrawnPicture[];
   /** Lines on what was done otherwise than asked, e.g. on words of a prompt that were cut. */
   readonly notices: readonly string[];
@@ -213,6 +216,14 @@ export class Drawer implements AsyncDisposable {
     return takesSetting(name, request, this.#models.find(request.model));
   }
 
+  /** Frees the weights of all models when those who wait now have been drawn; they come again with the next request. */
+  async unload(): Promise<void> {
+    await this.#queue.run(() => {
+      this.#models.forget();
+      return Promise.resolve();
+    });
+  }
+
   /** Refuses the requests that wait and all that come, finishes the one that is drawn, and closes the device. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#queue.close();
@@ -285,7 +296,8 @@ export class Drawer implements AsyncDisposable {
     }
   }
 
-  async #attempt(task: Task, { signal, onProgress = () => {}, onPreview }: DrawOptions): Promise<Drawing> {
+  async #attempt(task: Task, options: DrawOptions): Promise<Drawing> {
+    const { signal, interruption, onProgress = () => {}, onPreview } = options;
     const { model, settings, seeds, pictures: { images, mask }, contents, batch } = task;
     signal?.throwIfAborted();
     onProgress({ phase: "loading" });
@@ -300,6 +312,7 @@ export class Drawer implements AsyncDisposable {
     const loras = task.loras.map(readLora);
     const notices = new Set<string>();
     const pictures: DrawnPicture[] = [];
+    let left = 0; // steps of the pictures that are drawn now
     const how = {
       numInferenceSteps: settings.steps,
       adapterScales: schedulesOf(loras, loras.map(({ path }) => path), pipeline),
@@ -307,6 +320,7 @@ export class Drawer implements AsyncDisposable {
       signal,
       onNotice: (line: string) => notices.add(line),
       onStep: (step: number, _timestep: number, _sample: unknown, steps: number) => {
+        left = steps - step - 1;
         const [drawn, count] = [pictures.length, seeds.length];
         onProgress({ phase: "drawing", step: step + 1, steps, drawn, count });
       },
@@ -315,13 +329,15 @@ export class Drawer implements AsyncDisposable {
           onPreview(encodePng(enlarged(picture)), step),
       },
     } as const;
-    for await (const [seed, picture] of inBatches(seeds, batch, (some) => draw(some, how))) {
+    const drawSome = (some: readonly bigint[]) => draw(some, { ...how, interrupt: interruption?.begin() });
+    const isOver = () => interruption?.isOver ?? false;
+    for await (const [seed, picture] of inBatches(seeds, batch, drawSome, isOver)) {
       const [image] = await imagesOf(picture, "Cannot draw");
       const { width, height } = image;
       const kept = recipeOf(pipeline, { ...settings, model: model.name, ...this.#kept }, contents); // stored as it ran
       const recipe: Recipe = { ...kept, size: `${width}x${height}`, seed };
       pictures.push({
-        png: new Uint8Array(encodePng(image, recipeTexts(recipe, this.device))),
+        png: new Uint8Array(encodePng(image, left > 0 ? {} : recipeTexts(recipe, this.device))),
         width,
         height,
         recipe,

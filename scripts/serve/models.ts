@@ -171,7 +171,7 @@ export class Models implements Disposable {
     return model.pipeline;
   }
 
-  /** Forgets what was in the memory of a device that was lost. */
+  /** Frees all weights, or forgets them where the device is lost that had them. */
   forget(): void {
     for (const { pipeline } of this.#models.values()) unload(pipeline);
   }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { requestSchema } from "./request.ts";
 import { editSchema, generationSchema } from "./routes/openai_params.ts";
 import { optionsSchema, pngInfoSchema } from "./routes/sdapi.ts";
+import { LISTS, REFRESHED } from "./routes/sdapi_lists.ts";
 import { img2imgSchema, txt2imgSchema } from "./routes/sdapi_params.ts";
 
 /** A route as the document tells it. */
@@ -46,24 +47,20 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   "POST /sdapi/v1/txt2img": { ...sdapi("draws"), body: txt2imgSchema },
   "POST /sdapi/v1/img2img": { ...sdapi("changes a picture"), body: img2imgSchema },
   "GET /sdapi/v1/progress": sdapi("how far the picture is that is drawn"),
-  "POST /sdapi/v1/interrupt": sdapi("ends the picture that is drawn"),
+  "POST /sdapi/v1/interrupt": sdapi("ends the pictures that are drawn, and gives them as far as they are"),
+  "POST /sdapi/v1/skip": sdapi("ends the pictures that are drawn, and goes on with the next ones"),
   "POST /sdapi/v1/png-info": { ...sdapi("a PNG's settings"), body: pngInfoSchema },
   "GET /sdapi/v1/options": sdapi("the model that is drawn with"),
   "POST /sdapi/v1/options": { ...sdapi("sets the model that is drawn with"), body: optionsSchema },
-  "GET /sdapi/v1/sd-models": sdapi("the models"),
-  "GET /sdapi/v1/loras": sdapi("the LoRAs"),
-  "GET /sdapi/v1/samplers": sdapi("the samplers"),
-  "GET /sdapi/v1/schedulers": sdapi("the schedules"),
-  "GET /sdapi/v1/cmd-flags": sdapi("flags of the command line"),
-  "GET /sdapi/v1/scripts": sdapi("scripts: none"),
-  "GET /sdapi/v1/embeddings": sdapi("embeddings: none"),
-  "GET /sdapi/v1/upscalers": sdapi("upscalers: none"),
-  "GET /sdapi/v1/latent-upscale-modes": sdapi("upscalers of latents: none"),
-  "GET /sdapi/v1/sd-vae": sdapi("other VAEs: none"),
-  "GET /sdapi/v1/hypernetworks": sdapi("hypernetworks: none"),
-  "GET /sdapi/v1/face-restorers": sdapi("restorers of faces: none"),
-  "POST /sdapi/v1/refresh-checkpoints": sdapi("does nothing: models do not change"),
-  "POST /sdapi/v1/refresh-loras": sdapi("does nothing: LoRAs do not change"),
+  "POST /sdapi/v1/unload-checkpoint": sdapi("frees the weights of all models"),
+  "POST /sdapi/v1/reload-checkpoint": sdapi("does nothing: weights come with the next request"),
+  "POST /sdapi/v1/interrogate": sdapi("is refused: no model here puts pictures into words"),
+  ...Object.fromEntries(
+    Object.entries(LISTS).map(([name, { summary }]) => [`GET /sdapi/v1/${name}`, sdapi(summary)]),
+  ),
+  ...Object.fromEntries(
+    REFRESHED.map((name) => [`POST /sdapi/v1/refresh-${name}`, sdapi(`does nothing: ${name} do not change`)]),
+  ),
 };
 
 /** The API as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0) describes it; bodies follow from their zod schemas. */

@@ -25,6 +25,11 @@ export interface RunOptions {
   /** Ends the run between two steps. */
   signal?: AbortSignal | undefined;
   /**
+   * Ends the steps early, when it is aborted: the step that comes then is the last, and what it predicts to be left without
+   * noise becomes the picture. Without one all steps are taken.
+   */
+  interrupt?: AbortSignal | undefined;
+  /**
    * Called after each step with its number, its timestep, the sample so far and the number of all steps. A tensor that it
    * returns, or promises, takes the sample's place; of a sample that it keeps it makes a copy, e.g. by `sample.clone()`.
    */
@@ -89,15 +94,16 @@ export async function ownRun<
 
 /**
  * Takes a sample, which is the loop's from then on, through its steps, or through those that a lost device left, with bar,
- * signal, callback and previews, the last of which is there before the bar ends. `step` gives the sample after it; what
- * `ahead` returns is awaited before each: it records at once, as `step` does.
+ * signal, callback and previews, the last of which is there before the bar ends. `step` gives the sample after it, or where
+ * it is told that the steps end with it, early, that without noise; what `ahead` returns is awaited before each: it records
+ * at once, as `step` does.
  */
 export async function runSteps(
   start: Tensor,
   timesteps: readonly number[],
   scheduler: Scheduler,
-  { progress: bar, signal, onStep, recovery, scaling }: RunOptions & RunState,
-  step: (sample: Tensor, timestep: number, number: number) => Tensor,
+  { progress: bar, signal, interrupt, onStep, recovery, scaling }: RunOptions & RunState,
+  step: (sample: Tensor, timestep: number, number: number, ends: boolean) => Tensor,
   previews: Previews,
   ahead?: (sample: Tensor, timestep: number, number: number) => Promise<void> | undefined,
 ): Promise<Tensor> {
@@ -107,12 +113,15 @@ export async function runSteps(
     using _ = currentDevice().mark("step");
     const scaled = <T>(work: () => T) => scaling ? scaling.during(number, timesteps.length, work) : work();
     if (ahead) await scaled(() => ahead(sample, t, number)); // with no scope open: others may record meanwhile
-    const next = scaled(() => step(sample, t, number));
+    const isLast = number === timesteps.length - 1;
+    const ends = !isLast && (interrupt?.aborted ?? false);
+    const next = scaled(() => step(sample, t, number, ends));
     sample = next instanceof Promise ? await next : next;
     if (onStep) sample = replaced(sample, await onStep(number, t, sample, timesteps.length));
     number++;
     recovery?.keep(number, sample, scheduler);
-    if (number === timesteps.length) await previews.end();
+    if (ends || isLast) await previews.end();
+    if (ends) break;
   }
   return sample;
 }

@@ -4,7 +4,7 @@ import { Tensor } from "../tensor/mod.ts";
 const embeds = ["promptEmbeds", "negativePromptEmbeds"] as const;
 const pooledEmbeds = [...embeds, "pooledPromptEmbeds", "negativePooledPromptEmbeds"] as const;
 
-const steps = ["progress", "signal", "onStep", "preview", "recover", "adapterScales"] as const;
+const steps = ["progress", "signal", "interrupt", "onStep", "preview", "recover", "adapterScales"] as const;
 const run = [...steps, "numInferenceSteps", "generator"] as const;
 const prompts = ["prompt", "negativePrompt", "numImagesPerPrompt", "onNotice"] as const;
 const prompts2 = [...prompts, "prompt2", "negativePrompt2", ...pooledEmbeds] as const;

@@ -3,10 +3,12 @@ import { manualSeed, type Tensor, zeros } from "../../src/mod.ts";
 import {
   DDPMPipeline,
   FluxPipeline,
+  preview,
   StableDiffusionPipeline,
   type StableDiffusionRunOptions,
   StableDiffusionXLPipeline,
 } from "../../src/pipelines/mod.ts";
+import type { Image } from "../../src/io/images/image.ts";
 import { device } from "../support/device.ts";
 import { fixture } from "../support/fixtures.ts";
 import { assertRefused } from "../support/refused.ts";
@@ -111,6 +113,32 @@ Deno.test("embeddings that do not fit are refused before anything is drawn", asy
     xl.run({ ...small, promptEmbeds: states }),
     /^Cannot draw: expected pooledPromptEmbeds beside promptEmbeds, got none$/,
   );
+});
+
+Deno.test("interrupt ends a run with what the model sees without noise at the step that comes", async () => {
+  const eight = { prompt: "a red apple", numInferenceSteps: 8, ...seed() };
+  const interruptedAfter = async (last: number) => {
+    const interruption = new AbortController();
+    const [shown, steps]: [Image[], number[]] = [[], []];
+    const { latents } = await sd.run({
+      ...small,
+      ...eight,
+      ...seed(),
+      interrupt: interruption.signal,
+      preview: { write: (picture) => void shown.push(picture) },
+      onStep: (step) => {
+        steps.push(step);
+        if (step === last) interruption.abort();
+      },
+    });
+    return { latents, steps, shown: shown.at(-1) };
+  };
+  const { latents, steps, shown } = await interruptedAfter(4);
+  assert.deepEqual(steps, [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual(await preview(latents, sd.parts.vae), shown);
+  const whole = await sd.run({ ...small, ...eight });
+  const late = await interruptedAfter(7); // PNDM has 9 steps, the last of which comes anyway
+  assert.deepEqual(await onHost(late.latents), await onHost(whole.latents));
 });
 
 Deno.test("onStep may return, or promise, the sample to go on with", async () => {

@@ -1,20 +1,21 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
 import { z } from "zod";
-import { samplers, spreadNames } from "../../../src/schedulers/names.ts";
 import type { Drawer, Drawing, DrawProgress } from "../drawer.ts";
+import { Interruption } from "../interruption.ts";
 import { RefusalError } from "../refusal.ts";
 import { readJson } from "./body.ts";
 import { answerSdapiError } from "./sdapi_errors.ts";
 import { infotextOf, pngInfoOf, withInfotext } from "./sdapi_infotext.ts";
+import { LISTS, REFRESHED } from "./sdapi_lists.ts";
 import { bytesOf, parsed, readSdapi, type SdapiParams } from "./sdapi_params.ts";
 
 /** A request that waits or is drawn. */
 interface UnderWay {
   readonly kind: "txt2img" | "img2img";
-  readonly stop: AbortController;
-  /** In milliseconds since 1970. */
-  readonly begun: number;
+  readonly interruption: Interruption;
+  /** When its turn came. */
+  begun?: Date;
   progress?: DrawProgress;
   preview?: Uint8Array;
 }
@@ -41,8 +42,12 @@ export function sdapiRoutes(drawer: Drawer): Hono {
     return context.json(progressOf(running(), wantsPicture));
   });
   app.post("/interrupt", (context) => {
-    running()?.stop.abort();
+    running()?.interruption.interrupt();
     return context.json({});
+  });
+  app.post("/skip", (context) => {
+    running()?.interruption.skip();
+    return context.json(null);
   });
   app.post("/png-info", async (context) => {
     const { image } = parsed(pngInfoSchema, await readJson(context));
@@ -54,54 +59,47 @@ export function sdapiRoutes(drawer: Drawer): Hono {
     if (sd_model_checkpoint !== undefined) model = known(sd_model_checkpoint);
     return context.json(null);
   });
-  const tables: Record<string, () => unknown> = {
-    "sd-models": () =>
-      drawer.models.map((name) => ({
-        ...{ title: name, model_name: name, hash: null, sha256: null, filename: name, config: null },
-      })),
-    "loras": () => drawer.loras.map((name) => ({ name, alias: name, path: name, metadata: {} })),
-    "samplers": () => samplers.map(({ names: [name, ...aliases] }) => ({ name, aliases, options: {} })),
-    "schedulers": () =>
-      [{ names: ["Automatic"] }, ...spreadNames].map(({ names: [label, ...aliases] }) => ({
-        ...{ name: label!.toLowerCase().replaceAll(" ", "_"), label, aliases },
-        ...{ default_rho: -1, need_inner_model: false },
-      })),
-    "scripts": () => ({ txt2img: [], img2img: [] }), // there are none
-    "embeddings": () => ({ loaded: {}, skipped: {} }),
-    "cmd-flags": () => ({ api: true }),
-  };
-  for (const name of ["upscalers", "latent-upscale-modes", "sd-vae", "hypernetworks", "face-restorers"]) {
-    tables[name] = () => [];
+  for (const [name, { of }] of Object.entries(LISTS)) {
+    app.get(`/${name}`, (context) => context.json(of(drawer)));
   }
-  for (const [name, table] of Object.entries(tables)) {
-    app.get(`/${name}`, (context) => context.json(table() as object));
-  }
-  app.post("/refresh-checkpoints", (context) => context.json(null)); // they do not change
-  app.post("/refresh-loras", (context) => context.json(null));
+  for (const name of REFRESHED) app.post(`/refresh-${name}`, (context) => context.json(null));
+  app.post("/unload-checkpoint", async (context) => {
+    await drawer.unload();
+    return context.json({});
+  });
+  app.post("/reload-checkpoint", (context) => context.json({})); // weights come with the next request
+  app.post("/interrogate", () => {
+    throw new RefusalError(
+      "not found",
+      "Cannot describe a picture: no model here puts pictures into words",
+      "model",
+    );
+  });
   return app;
 
   async function draw(kind: "txt2img" | "img2img", context: Context): Promise<Response> {
     const params = await readSdapi(kind, await readJson(context), { model, drawer });
     if (params.keep !== undefined) model = known(params.keep);
-    const own: UnderWay = { kind, stop: new AbortController(), begun: Date.now() };
+    const own: UnderWay = { kind, interruption: new Interruption() };
     underWay.add(own);
     try {
       const drawing = await drawer.draw(params.request, {
-        signal: AbortSignal.any([own.stop.signal, context.req.raw.signal]),
-        onProgress: (progress) => own.progress = progress,
+        signal: context.req.raw.signal,
+        interruption: own.interruption,
+        onProgress: (progress) => {
+          if (progress.phase !== "waiting") own.begun ??= new Date();
+          own.progress = progress;
+        },
         onPreview: (png) => void (own.preview = png),
       });
       return context.json(await answerOf(params, drawing));
-    } catch (error) {
-      if (error !== own.stop.signal.reason) throw error;
-      return context.json(await answerOf(params, { pictures: [], notices: [] })); // interrupted
     } finally {
       underWay.delete(own);
     }
   }
 
   function running(): UnderWay | undefined {
-    return [...underWay].find(({ progress }) => progress && progress.phase !== "waiting");
+    return [...underWay].find(({ begun }) => begun);
   }
 
   function known(name: string): string {
@@ -156,13 +154,17 @@ function progressOf(own: UnderWay | undefined, wantsPicture: boolean): object {
     ? progress
     : { step: 0, steps: 0, drawn: 0, count: own ? 1 : 0 };
   const part = own ? Math.min(1, 0.01 + (drawn + step / Math.max(1, steps)) / count) : 0;
-  const seconds = own ? (Date.now() - own.begun) / 1000 : 0;
+  const seconds = own?.begun ? (Date.now() - own.begun.getTime()) / 1000 : 0;
+  const timestamp = own?.begun?.toISOString().replace(/\D|\d{3}Z$/g, "");
   return {
     progress: part,
     eta_relative: own ? seconds / part - seconds : 0,
     state: {
-      ...{ skipped: false, interrupted: own?.stop.signal.aborted ?? false, stopping_generation: false },
-      ...{ job: own ? `scripts_${own.kind}` : "", job_count: count, job_no: drawn, job_timestamp: "0" },
+      skipped: own?.interruption.isSkipping ?? false,
+      interrupted: own?.interruption.isOver ?? false,
+      stopping_generation: false,
+      job: own ? `scripts_${own.kind}` : "",
+      ...{ job_count: count, job_no: drawn, job_timestamp: timestamp ?? "0" },
       ...{ sampling_step: step, sampling_steps: steps },
     },
     current_image: wantsPicture ? own?.preview?.toBase64() ?? null : null,

@@ -107,13 +107,13 @@ export async function denoise(
   const picture = (x0: Tensor) => decoder ? previewPixels(decoder.decode(x0)) : preview(x0, vae);
   const previews = new Previews(options.preview, picture);
   using predictor = new Predictor(loop, timesteps.length, options);
-  const step = (latents: Tensor, t: number, number: number) => {
+  const step = (latents: Tensor, t: number, number: number, ends: boolean) => {
     using step = scope(latents);
     const noisePred = predictor.predict(latents, t, number);
     const output = scheduler.step(noisePred, t, latents, stepOptions);
     previews.offer(number, () => unpack(output.predOriginalSample));
-    const next = after ? after(output.prevSample, number) : output.prevSample;
-    return step.keep(next);
+    const next = ends ? output.predOriginalSample : output.prevSample;
+    return step.keep(after ? after(next, ends ? timesteps.length - 1 : number) : next);
   };
   const ahead = (latents: Tensor, t: number, number: number) => predictor.ahead(latents, t, number);
   return await runSteps(

@@ -105,11 +105,11 @@ async function sample(
     );
   }
   const previews = new Previews(options.preview, previewPixels);
-  const x = await runSteps(start, scheduler.timesteps, scheduler, options, (x, t, number) => {
+  const x = await runSteps(start, scheduler.timesteps, scheduler, options, (x, t, number, ends) => {
     using inner = scope(x);
     const output = step(unet.forward(x, t).sample, t, x);
     previews.offer(number, () => output.predOriginalSample);
-    return inner.keep(output.prevSample);
+    return inner.keep(ends ? output.predOriginalSample : output.prevSample);
   }, previews);
   using made = scope(x);
   return { images: made.keep(x.div(2).add(0.5).clamp(0, 1)) }; // [-1, 1] to [0, 1]

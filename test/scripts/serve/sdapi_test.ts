@@ -190,6 +190,15 @@ Deno.test("Open WebUI finds the models, sets one, and draws", async () => {
   assert.ok((await edited.json()).data[0].b64_json);
 });
 
+Deno.test("weights leave when a client says so, and come again with the next request", async () => {
+  const [before] = await pixelsAs({ prompt: "a cat", steps: 1 });
+  assert.ok(drawer.loaded > 0);
+  assert.deepEqual((await post("unload-checkpoint", undefined)).json, {});
+  assert.equal(drawer.loaded, 0);
+  assert.deepEqual((await post("reload-checkpoint", undefined)).json, {});
+  assert.deepEqual(await pixelsAs({ prompt: "a cat", steps: 1 }), [before]);
+});
+
 Deno.test("samplers, schedulers and what there is none of are listed", async () => {
   const names = (await get("samplers")).map(({ name }: { name: string }) => name);
   assert.deepEqual(names, samplers.map(({ names: [name] }) => name));
@@ -198,7 +207,17 @@ Deno.test("samplers, schedulers and what there is none of are listed", async () 
     assert.ok(labels.includes(label));
   }
   assert.deepEqual(await get("loras"), [{ name: "style", alias: "style", path: "style", metadata: {} }]);
-  assert.deepEqual(await get("upscalers"), []);
+  for (
+    const name of ["prompt-styles", "sd-vae", "hypernetworks", "face-restorers", "script-info", "extensions"]
+  ) {
+    assert.deepEqual(await get(name), []);
+  }
+  assert.ok((await get("memory")).ram.used > 0);
+  for (const name of ["checkpoints", "loras", "vae", "embeddings"]) {
+    assert.equal((await post(`refresh-${name}`, undefined)).json, null);
+  }
+  const { status, json } = await post("interrogate", { image: "", model: "clip" });
+  assert.deepEqual([status, json.error], [404, "HTTPException"]);
   assert.deepEqual(await get("scripts"), { txt2img: [], img2img: [] });
 });
 
@@ -212,12 +231,39 @@ Deno.test("progress tells the picture that is drawn, with a preview, and interru
   assert.equal(now.state.sampling_steps, 100);
   assert.equal(decodePng(Uint8Array.fromBase64(now.current_image), "a preview").width, 256);
   assert.equal((await get("progress?skip_current_image=true")).current_image, null);
+  assert.match(now.state.job_timestamp, /^20\d{12}$/);
   const start = performance.now();
   assert.deepEqual((await post("interrupt", undefined)).json, {});
-  assert.deepEqual((await drawing).files, []);
+  assert.equal((await get("progress")).state.interrupted, true);
+  const { files: [png], pixels: [pixels], info } = await drawing;
   assert.ok(performance.now() - start < 1500);
+  assert.deepEqual([info.infotexts.length, info.all_seeds], [1, [3]]);
+  assert.deepEqual(Object.keys(decodePng(png!, "a picture").text), ["parameters"]);
+  assert.ok(spread(pixels!) > 10, "it is a picture so far");
   assert.equal((await get("progress")).progress, 0);
 });
+
+Deno.test("skip ends the picture that is drawn, and the next is drawn whole", async () => {
+  const [, whole] = await pixelsAs({
+    ...{ prompt: "a nice flower", "prompt-syntax": "a1111", steps: 30, count: 2 },
+  });
+  const drawing = drawn("txt2img", { steps: 30, n_iter: 2 });
+  while ((await get("progress")).state.sampling_step < 2);
+  assert.equal((await post("skip", undefined)).json, null);
+  const { pixels, files, info } = await drawing;
+  assert.deepEqual(info.all_seeds, [3, 4]);
+  assert.deepEqual(pixels[1], whole);
+  const kept = files.map((png) => "denoise" in decodePng(png, "a picture").text);
+  assert.deepEqual(kept, [false, true]);
+  assert.equal((await get("progress")).state.skipped, false);
+});
+
+/** Standard deviation of a picture's values. */
+function spread(pixels: Iterable<number>): number {
+  const values = [...pixels];
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+}
 
 const refused: Record<string, [params: object, status: number, message: RegExp]> = {
   "a second pass": [{ enable_hr: true }, 422, /^Cannot draw: expected enable_hr to be false, got true$/],

@@ -1,0 +1,59 @@
+import { samplers, spreadNames } from "../../../src/schedulers/names.ts";
+import type { Drawer } from "../drawer.ts";
+
+/** What a client may ask for, and how it is described. */
+interface List {
+  readonly summary: string;
+  readonly of: (drawer: Drawer) => object;
+}
+
+const none = (what: string): List => ({ summary: `${what}: none`, of: () => [] });
+
+/** What A1111's clients ask for at their start, by the last part of its path: what there is, and that there is nothing else. */
+export const LISTS: Readonly<Record<string, List>> = {
+  "sd-models": {
+    summary: "the models",
+    of: ({ models }) =>
+      models.map((name) => ({
+        ...{ title: name, model_name: name, hash: null, sha256: null, filename: name, config: null },
+      })),
+  },
+  "loras": {
+    summary: "the LoRAs",
+    of: ({ loras }) => loras.map((name) => ({ name, alias: name, path: name, metadata: {} })),
+  },
+  "samplers": {
+    summary: "the samplers",
+    of: () => samplers.map(({ names: [name, ...aliases] }) => ({ name, aliases, options: {} })),
+  },
+  "schedulers": {
+    summary: "the spreads of the steps",
+    of: () =>
+      [{ names: ["Automatic"] }, ...spreadNames].map(({ names: [label, ...aliases] }) => ({
+        ...{ name: label!.toLowerCase().replaceAll(" ", "_"), label, aliases },
+        ...{ default_rho: -1, need_inner_model: false },
+      })),
+  },
+  "embeddings": { summary: "embeddings: none", of: () => ({ loaded: {}, skipped: {} }) },
+  "upscalers": none("upscalers"),
+  "latent-upscale-modes": none("upscalers of latents"),
+  "realesrgan-models": none("Real-ESRGAN's models"),
+  "sd-vae": none("other VAEs"),
+  "hypernetworks": none("hypernetworks"),
+  "face-restorers": none("restorers of faces"),
+  "prompt-styles": none("styles of prompts"),
+  "scripts": { summary: "scripts: none", of: () => ({ txt2img: [], img2img: [] }) },
+  "script-info": none("arguments of scripts"),
+  "extensions": none("extensions"),
+  "cmd-flags": { summary: "flags of the command line", of: () => ({ api: true }) },
+  "memory": {
+    summary: "memory of the process",
+    of: () => ({
+      ram: { used: Deno.memoryUsage().rss }, // more would take a permission
+      cuda: { error: "WebGPU does not tell" },
+    }),
+  },
+};
+
+/** Lists that a client may have read again, which does nothing: they do not change. */
+export const REFRESHED: readonly string[] = ["checkpoints", "loras", "vae", "embeddings"];
