@@ -7,13 +7,15 @@ import "./plain_errors.ts";
 import "./command_line/shown_only.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import { connect } from "./fleet/connect.ts";
+import { Mark } from "./fleet/mark.ts";
 import { openDrawer, usualModel } from "./fleet/open_drawer.ts";
 import { submitOptions } from "./fleet/options.ts";
 import { Queues } from "./fleet/queues.ts";
 import { requestsIn } from "./fleet/requests_file.ts";
 import { openResults } from "./fleet/results.ts";
 import { Roster } from "./fleet/roster.ts";
-import { drawHere, type Failure, send, waitFor } from "./fleet/submit.ts";
+import { drawHere, type Failure, send } from "./fleet/submit.ts";
+import { waitFor } from "./fleet/wait.ts";
 
 const about = "Draws a file of requests, here or by the workers of a queue.";
 const settings = readArguments("scripts/submit.ts <requests>", about, submitOptions);
@@ -34,6 +36,7 @@ async function here(): Promise<readonly Failure[]> {
 async function byWorkers(queue: string): Promise<readonly Failure[]> {
   const client = await connect(queue);
   await using queues = new Queues(client);
+  await using mark = await Mark.set(client);
   const { tickets, added, failed } = await send(path, model, queues, settings.priority);
   const others = tickets.length - added - failed;
   const words = [`${added} requests added`, others > 0 && `${others} were in the queue`];
@@ -41,5 +44,5 @@ async function byWorkers(queue: string): Promise<readonly Failure[]> {
     words.push(`${failed} failed before: deno task fleet --failed tells why, --retry draws them`);
   }
   console.error(words.filter(Boolean).join("; "));
-  return settings.wait ? await waitFor(tickets, queues, new Roster(client)) : [];
+  return settings.wait ? await waitFor(tickets, { queues, roster: new Roster(client), mark }) : [];
 }

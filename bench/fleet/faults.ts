@@ -1,6 +1,6 @@
 import { Bar } from "../../src/core/bar.ts";
 import { filesOf } from "../../scripts/fleet/request_name.ts";
-import { WorkerProcess } from "../../test/support/fleet_worker.ts";
+import { WorkerProcess } from "../../test/support/script_process.ts";
 import { QueueServer } from "../../test/support/queue_server.ts";
 import { type Plan, request, sleep, submit, write } from "./runs.ts";
 

@@ -1,4 +1,4 @@
-import { WorkerProcess } from "../../test/support/fleet_worker.ts";
+import { WorkerProcess } from "../../test/support/script_process.ts";
 import { QueueServer } from "../../test/support/queue_server.ts";
 import { request, sleep, submit, write } from "./runs.ts";
 

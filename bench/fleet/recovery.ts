@@ -1,6 +1,6 @@
 import { connect } from "../../scripts/fleet/connect.ts";
 import { Roster, type WorkerState } from "../../scripts/fleet/roster.ts";
-import { WorkerProcess } from "../../test/support/fleet_worker.ts";
+import { WorkerProcess } from "../../test/support/script_process.ts";
 import { QueueServer } from "../../test/support/queue_server.ts";
 import { request, sleep, submit, write } from "./runs.ts";
 

@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { writeLine } from "../../src/core/shown.ts";
 
 /** Options of connecting. */
 export interface ConnectOptions {
@@ -34,7 +35,7 @@ export function shownUrl(text: string): string {
  * it. Throws in one line for a wrong password, and where no server answers within 5 s.
  */
 export async function connect(text: string, options: ConnectOptions = {}): Promise<Redis> {
-  const { patient = false, onNotice = (line) => console.error(line) } = options;
+  const { patient = false, onNotice = writeLine } = options;
   for (let times = 1;; times++) {
     try {
       return await connectOnce(text, onNotice);

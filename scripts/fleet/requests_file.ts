@@ -6,10 +6,10 @@ import { type CanonicalRequest, canonicalRequest } from "./request_name.ts";
 
 /**
  * The requests in a file of JSON lines, each in its one form; empty lines are left out. `model` is for those that name none.
- * Throws with the number of the line for what is wrong.
+ * Throws with the number of the line for what is wrong, and for a file without any.
  */
 export async function* requestsIn(path: string, model: string): AsyncGenerator<CanonicalRequest> {
-  let number = 0;
+  let [number, requests] = [0, 0];
   for await (const text of linesOf(path)) {
     number++;
     const line = number === 1 ? text.replace(/^\uFEFF/, "") : text; // a mark with which some editors begin files
@@ -21,12 +21,14 @@ export async function* requestsIn(path: string, model: string): AsyncGenerator<C
         `Cannot take ${place}: expected a request such as {"prompt": "a cat"}, got another value`,
       );
     }
+    requests++;
     try {
       yield canonicalRequest(value, model);
     } catch (error) {
       throw new TypeError(`Cannot take ${place}: ${(error as Error).message}`, { cause: error });
     }
   }
+  if (requests === 0) throw new TypeError(`Cannot take ${path}: expected a request on each line, got none`);
 }
 
 /** The same in groups, so that one exchange with a server serves many. */

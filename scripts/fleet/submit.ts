@@ -2,14 +2,13 @@ import { DeviceLostError } from "denoise";
 import type { Drawer } from "denoise/serve";
 import { Bar } from "../../src/core/bar.ts";
 import { drawOnce } from "./draw_once.ts";
+import { type Need, needsOf } from "./needs.ts";
 import { type Outcome, type Queues, type Ticket, ticketOf } from "./queues.ts";
 import { type CanonicalRequest, filesOf } from "./request_name.ts";
 import { groupsOf, requestsIn } from "./requests_file.ts";
 import type { Results } from "./results.ts";
-import type { Roster } from "./roster.ts";
 
 const AT_ONCE = 1000; // requests in one exchange with the server
-const LOOK_MS = 1000; // between two looks at what waits
 
 /** A request that was not drawn. */
 export interface Failure {
@@ -40,9 +39,15 @@ export async function drawHere(
   return failures;
 }
 
+/** A request that was sent. */
+export interface Sending extends Ticket {
+  /** The same object for all that need the same. */
+  readonly needs: readonly Need[];
+}
+
 /** Requests that were sent. */
 export interface Sent {
-  readonly tickets: readonly Ticket[];
+  readonly tickets: readonly Sending[];
   /** How many of them the queues had not. */
   readonly added: number;
   /** How many failed for good before. */
@@ -52,42 +57,21 @@ export interface Sent {
 /** Sends the requests of a file to the queues: all, or none if one is wrong. */
 export async function send(path: string, model: string, queues: Queues, priority: number): Promise<Sent> {
   for await (const _ of requestsIn(path, model)); // reads it once, before anything is sent
-  const tickets: Ticket[] = [];
+  const tickets: Sending[] = [];
   const before: (Outcome | undefined)[] = [];
+  const needs = new Map<string, readonly Need[]>();
   for await (const requests of groupsOf(path, model, AT_ONCE)) {
     before.push(...await queues.add(requests, priority));
-    tickets.push(...requests.map(ticketOf));
+    for (const request of requests) {
+      const own = needsOf(request);
+      const key = JSON.stringify(own);
+      if (!needs.has(key)) needs.set(key, own);
+      tickets.push({ ...ticketOf(request), needs: needs.get(key)! });
+    }
     print(requests);
   }
   const added = before.filter((outcome) => outcome === undefined).length;
   return { tickets, added, failed: before.filter((outcome) => typeof outcome === "object").length };
-}
-
-/** Waits until requests are done, or have failed for good. Returns those that failed. */
-export async function waitFor(
-  tickets: readonly Ticket[],
-  queues: Queues,
-  roster: Roster,
-): Promise<readonly Failure[]> {
-  let workers = 0;
-  const failures: Failure[] = [];
-  const beat = () => `${workers} workers, ${failures.length} failed`;
-  const bar = new Bar(tickets.length, { label: "Done", beat });
-  const pending = [...tickets];
-  while (pending.length > 0) {
-    const some = pending.splice(0, AT_ONCE);
-    const outcomes = await queues.outcomes(some);
-    for (const [i, ticket] of some.entries()) {
-      const outcome = outcomes[i]!;
-      if (outcome === "pending") pending.push(ticket);
-      else if (outcome !== "done") failures.push({ name: ticket.name, reason: outcome.reason });
-    }
-    workers = (await roster.workers()).length;
-    bar.update(tickets.length - pending.length);
-    if (pending.length > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-  }
-  bar.end();
-  return failures;
 }
 
 /** Prints the names of the requests' files, in their order. */

@@ -5,6 +5,7 @@ import type { Redis } from "ioredis";
 import { quote } from "../../src/io/files/errors.ts";
 import { drawOnce, type Way } from "./draw_once.ts";
 import { type Held, Source } from "./lease.ts";
+import { needsOf, offering } from "./needs.ts";
 import { patiently, pause } from "./patience.ts";
 import { Queues, STALLED, unlessGone } from "./queues.ts";
 import { type CanonicalRequest, canonicalRequest, nameOf } from "./request_name.ts";
@@ -28,6 +29,7 @@ export interface WorkOptions {
   readonly onLine: (line: string) => void;
 }
 
+const LEAVE_MS = 2000; // until a request that another must draw is taken again
 const IDLE_MS = 1000; // until queues that were empty are looked into again
 
 /** Draws what waits in the queues of a drawer's models, one request after the other, until it is told to stop. */
@@ -120,6 +122,7 @@ export class FleetWorker {
       onLine(`${shown(job)} ${isNew ? `drawn in ${seconds()}` : "was there"}`);
     } catch (error) {
       if (leave.aborted) return await this.#giveBack(held);
+      if (isNotHere(error) && await this.#leaveToOther(held)) return;
       await this.#fail(held, error as Error);
       if (error instanceof DeviceLostError) throw error;
     } finally {
@@ -144,6 +147,17 @@ export class FleetWorker {
     this.#options.onLine(
       `${shown(job)} failed${isWrong ? "" : `, attempt ${job.attemptsMade}`}: ${error.message}`,
     );
+  }
+
+  /** Leaves a request to workers that offer what it names and this one does not. False where there are none. */
+  async #leaveToOther({ job, token, model }: Held): Promise<boolean> {
+    const needs = needsOf(requestIn(job, model));
+    const workers = await this.#roster.workers();
+    const [other] = offering(needs, workers.filter(({ id }) => id !== this.#options.id));
+    if (!other) return false;
+    await this.#settle("leave a request to others", () => job.moveToDelayed(Date.now() + LEAVE_MS, token));
+    this.#options.onLine(`${shown(job)} left to ${other.id}, which offers what it names`);
+    return true;
   }
 
   async #giveBack({ job, token }: Held): Promise<void> {
@@ -187,6 +201,11 @@ function requestIn({ id = "", data }: Job<unknown>, model: string): CanonicalReq
       quote(id)
     }; send it with submit`,
   );
+}
+
+/** True where a request names what is not offered. */
+function isNotHere(error: unknown): boolean {
+  return error instanceof RefusalError && error.kind === "not found";
 }
 
 /** The name of a request for a line of the log: others may write any there. */

@@ -22,6 +22,11 @@ export function writeShown(text: string): void {
   ignoringErrors(() => stderr?.write(text));
 }
 
+/** Writes a line to standard error. A bar that stands there makes room for it, and is drawn anew below when it changes. */
+export function writeLine(line: string): void {
+  writeShown(`${isTerminal() ? "\r\x1b[2K" : ""}${line}\n`);
+}
+
 /** Runs work that only shows something, and drops its errors. */
 export function ignoringErrors(show: () => unknown): void {
   try {

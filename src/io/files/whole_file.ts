@@ -1,5 +1,7 @@
 import { basename, dirname, join } from "node:path";
 
+const PROBE = 2 ** 16; // bytes, about as many as a small picture has
+
 /** Writes a file whole or not at all: under a temporary name, synced to the disk, then renamed. */
 export async function writeWholeFile(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = temporaryFor(path);
@@ -17,7 +19,7 @@ function temporaryFor(path: string): string {
 }
 
 /**
- * Refuses a path where no file can be written, before work is done for it: creates a file beside it, and
+ * Refuses a path where no file can be written, before work is done for it: writes a small file beside it, and
  * removes it. Errors begin with `action`, e.g. "take --out a.png".
  */
 export function expectWritable(path: string, action = `write ${path}`): void {
@@ -32,8 +34,13 @@ export function expectWritable(path: string, action = `write ${path}`): void {
   }
   const temporary = temporaryFor(path);
   try {
-    Deno.openSync(temporary, { write: true, createNew: true }).close();
+    const file = Deno.openSync(temporary, { write: true, createNew: true });
     try {
+      try {
+        for (let left = PROBE; left > 0;) left -= file.writeSync(new Uint8Array(left)); // a full disk takes empty files still
+      } finally {
+        file.close();
+      }
       Deno.renameSync(temporary, temporary); // which Deno lets only those do who may read, too
     } finally {
       Deno.removeSync(temporary);

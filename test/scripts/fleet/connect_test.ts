@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { connect, expectQueueUrl } from "../../../scripts/fleet/connect.ts";
 import { freePort, queueProgram, QueueServer } from "../../support/queue_server.ts";
 import { refusalOf } from "../../support/files.ts";
@@ -102,6 +103,11 @@ const refused: Record<string, [script: string, args: string[], line: RegExp]> = 
     ["bad.jsonl"],
     /^Cannot take line 2 of bad\.jsonl: Cannot draw with stesp: [^\n]*\n$/,
   ],
+  "a file without requests": [
+    "submit.ts",
+    ["empty.jsonl"],
+    /^Cannot take empty\.jsonl: expected a request on each line, got none\n$/,
+  ],
   "a priority of 0": ["submit.ts", ["bad.jsonl", "--priority", "0"], /^Cannot take --priority 0: [^\n]*\n$/],
   "both at once": [
     "fleet.ts",
@@ -116,9 +122,44 @@ for (const [what, [script, args, line]] of Object.entries(refused)) {
         `${folder}/bad.jsonl`,
         '{"prompt": "a cat"}\n{"prompt": "a cat", "stesp": 3}\n',
       );
+      await Deno.writeTextFile(`${folder}/empty.jsonl`, "\n\n");
       await Deno.writeTextFile(`${folder}/good.jsonl`, '{"prompt": "a cat"}\n');
       const { code, stderr } = await runScript(folder, script, ...args);
       assert.equal(code, 1);
       assert.match(stderr, line);
+    }));
+}
+
+const canMount = Deno.build.os === "linux" &&
+  (await new Deno.Command("unshare", { args: ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"] }).output()
+    .catch(() => ({ success: false }))).success;
+
+for (
+  const [options, reason] of [["size=16k", "the disk is full"], ["ro", "what is in out can only be read"]]
+) {
+  const name = `submit.ts and worker.ts tell of a disk with ${options} before they open a model`;
+  Deno.test({ name, ignore: !canMount }, () =>
+    inFolder(async (folder) => {
+      await Deno.writeTextFile(`${folder}/good.jsonl`, '{"prompt": "a cat"}\n');
+      await Deno.mkdir(`${folder}/out`);
+      const mounted = `mount -t tmpfs -o ${options} none out && "$0" run -A --no-check "$@"`;
+      const scripts = join(import.meta.dirname!, "../../../scripts");
+      const common = ["--out", "out", "--model", "none"]; // there is no such model
+      for (
+        const args of [
+          [`${scripts}/submit.ts`, "good.jsonl", ...common],
+          [`${scripts}/worker.ts`, "--queue", "redis://h", ...common],
+        ]
+      ) {
+        const shell = ["-rm", "sh", "-c", mounted, Deno.execPath(), ...args];
+        const env = { NO_COLOR: "1" };
+        const { code, stderr } = await new Deno.Command("unshare", { args: shell, cwd: folder, env })
+          .output();
+        assert.match(
+          new TextDecoder().decode(stderr),
+          new RegExp(`^Cannot take --out out: ${reason}; [^\n]*\n$`),
+        );
+        assert.equal(code, 1);
+      }
     }));
 }

@@ -4,7 +4,7 @@ import { canonicalRequest, filesOf, nameOf } from "../../../scripts/fleet/reques
 import { emoji } from "../../support/emoji.ts";
 import { queueProgram, QueueServer } from "../../support/queue_server.ts";
 import { inFolder, runScript } from "../../support/script.ts";
-import { WorkerProcess } from "../../support/fleet_worker.ts";
+import { ScriptProcess, WorkerProcess } from "../../support/script_process.ts";
 
 const ignore = !queueProgram;
 const EMOJI = "emoji-diffusion";
@@ -224,5 +224,34 @@ Deno.test({
       const drawn = [...worker.text.matchAll(/^(\w+) drawn/gm)].map(([, name]) => `${name}.png`);
       const want = [...of("a", [3, 1, 2]), ...of("b", [3, 1, 2])];
       assert.deepEqual(drawn, want.map(fileOf));
+    }),
+});
+
+Deno.test({
+  name:
+    "submit --wait says what no worker offers, and goes on when one comes; it ends where the server lost its requests",
+  ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      await using server = await QueueServer.start("--appendonly", "no");
+      const args = ["--queue", server.url(), "--out", join(folder, "out")];
+      const path = await write(folder, [flower(1, { model: "rose" }), flower(2, { model: "rose" })]);
+      const waiting = () => new ScriptProcess("submit.ts", [path, "--queue", server.url(), "--wait"]);
+      await using submit = waiting();
+      await submit.told(
+        /^No worker offers the model rose; no worker is there; 2 requests wait for one that does$/m,
+      );
+      await using worker = new WorkerProcess([...args, "--model", `rose=${emoji}`]);
+      assert.equal(await submit.ended(), 0, submit.text);
+      worker.kill("SIGTERM");
+      await worker.ended();
+
+      await write(folder, [flower(3)]);
+      await using lost = waiting();
+      await lost.told(/^No worker offers /m);
+      await server.kill();
+      await server.start();
+      assert.equal(await lost.ended(), 1);
+      assert.match(lost.text, /^Cannot wait: the queue's server lost what it had, [^\n]*$/m);
     }),
 });

@@ -225,3 +225,25 @@ rigTest("a worker that leaves gives its request back, in front of those that wai
   await again.run(() => true);
   assert.deepEqual([...again.pictures.keys()], filesOf(request(1)));
 });
+
+rigTest(
+  "a request that names what only another worker offers is left to that one; what none offers is a dead letter",
+  async (rig) => {
+    const [theirs, nobodys] = ["style", "stile"].map((name, i) => request(i, { lora: [`${name}:0.5`] }));
+    const roster = new Roster(rig.client);
+    const other = { id: "test:2", device: "none", seconds: 0, done: 0, failed: 0 };
+    await roster.tell({ ...other, offers: { model: { sd: "12ab" }, lora: { style: "34cd" } } });
+    rig.draw = () => Promise.reject(new RefusalError("not found", "Cannot find the lora"));
+    await rig.queues.add([theirs!, nobodys!], 100);
+    await rig.run(() => rig.lines.length === 2);
+    assert.deepEqual(rig.lines, [
+      `${ticketOf(theirs!).name} left to test:2, which offers what it names`,
+      `${ticketOf(nobodys!).name} failed: Cannot find the lora`,
+    ]);
+    const { delayed, failed } = (await rig.queues.counts(["sd"])).get("sd")!;
+    assert.deepEqual([delayed, failed], [1, 1]);
+    const again = new Rig(rig.client, rig.queues);
+    await again.run(() => true);
+    assert.deepEqual([...again.pictures.keys()], filesOf(theirs!));
+  },
+);

@@ -1,19 +1,19 @@
 import { join } from "node:path";
 
-const script = join(import.meta.dirname!, "../../scripts/worker.ts");
+const scripts = join(import.meta.dirname!, "../../scripts");
 
-/** A worker of its own process. */
-export class WorkerProcess implements AsyncDisposable {
+/** A script that runs in its own process beside the test. */
+export class ScriptProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #reads: Promise<void>[];
   /** What it printed. */
   text = "";
   #ended = false;
 
-  /** Starts scripts/worker.ts with some options. */
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
+  /** Starts a file of scripts/ with some options. */
+  constructor(script: string, args: readonly string[], env: Record<string, string> = {}) {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", script, ...args],
+      args: ["run", "-A", "--no-check", join(scripts, script), ...args],
       env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1", ...env },
       stdin: "null",
       stdout: "piped",
@@ -53,5 +53,12 @@ export class WorkerProcess implements AsyncDisposable {
 
   async #read(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     for await (const part of stream.pipeThrough(new TextDecoderStream())) this.text += part;
+  }
+}
+
+/** A worker. */
+export class WorkerProcess extends ScriptProcess {
+  constructor(args: readonly string[], env: Record<string, string> = {}) {
+    super("worker.ts", args, env);
   }
 }
