@@ -74,6 +74,7 @@ type RunSetting =
   | "true-cfg"
   | "pag"
   | "cache"
+  | "clip-skip"
   | "max-sequence-length"
   | "size"
   | "scheduler"
@@ -175,6 +176,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       trueCfgScale: settings["true-cfg"],
       pagScale: settings.pag,
       cache: how.cache ?? (settings.cache === undefined ? undefined : readCache(settings.cache)),
+      clipSkip: settings["clip-skip"],
       maxSequenceLength: settings["max-sequence-length"],
       ...settings.size,
       image,

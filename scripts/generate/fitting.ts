@@ -16,6 +16,7 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   "true-cfg": "trueCfgScale",
   pag: "pagScale",
   cache: "cache",
+  "clip-skip": "clipSkip",
   "max-sequence-length": "maxSequenceLength",
   size: "width",
   image: "image",

@@ -94,6 +94,9 @@ export const options = {
     ),
     takes: "KIND[:THRESHOLD]",
   },
+  "clip-skip": option.count(
+    "Stable Diffusion and XL: layers of the text encoders that are left out at their end; A1111's number less 1",
+  ),
   "max-sequence-length": option.count(
     "FLUX, FLUX.2 and Z-Image: tokens of the prompt that are read, at most 512 of T5",
   ),

@@ -34,6 +34,7 @@ export const KEPT = [
   "true-cfg",
   "pag",
   "cache",
+  "clip-skip",
   "max-sequence-length",
   "image",
   "strength",

@@ -7,6 +7,7 @@ import {
   type Recipe,
   scope,
 } from "denoise";
+import type { AnyParts } from "denoise/pipelines";
 import { encodePng } from "../../src/io/images/png.ts";
 import { recipeTexts } from "../../src/io/images/save_png.ts";
 import { imagesOf, imageTensor } from "../../src/io/images/tensors.ts";
@@ -209,6 +210,11 @@ export class Drawer implements AsyncDisposable {
   async expect(request: DrawRequest): Promise<void> {
     await this.#taskOf(request);
     this.#queue.expectRoom();
+  }
+
+  /** The parts of a model's pipeline, e.g. for their configs. */
+  partsOf(model: string | undefined): AnyParts {
+    return this.#models.find(model).pipeline.parts;
   }
 
   /** True if the model of a request takes a setting. */

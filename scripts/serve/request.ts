@@ -35,6 +35,8 @@ export interface DrawRequest {
   readonly cache?: string | undefined;
   /** The syntax of weights in the prompts; plain words by default. */
   readonly "prompt-syntax"?: "a1111" | "compel" | undefined;
+  /** Stable Diffusion and XL: layers of the text encoders that are left out at their end. */
+  readonly "clip-skip"?: number | undefined;
   /** Tokens of the prompt that are read, for models with long ones. */
   readonly "max-sequence-length"?: number | undefined;
   /** Of the noise of the first picture; the others take those after it. 0 by default. */
@@ -95,6 +97,7 @@ const keys = {
   pag: z.number().gt(0).lte(STRONGEST),
   cache: z.string().max(100).refine(isRead(readCache), "KIND or KIND:0.1, e.g. first-block:0.1"),
   "prompt-syntax": z.enum(["a1111", "compel"]),
+  "clip-skip": positive,
   "max-sequence-length": positive,
   seed,
   count,

@@ -75,6 +75,7 @@ export async function taskOf(
   expectOnce(lora);
   for (const name of lora) refusing("lora", () => expectCounting(name, settings));
   if (settings.scheduler !== undefined) expectScheduler(settings.scheduler, model);
+  expectLayers(settings["clip-skip"] ?? 0, model);
 
   const { pipeline } = model;
   const asTheyAre = seesAsTheyAre(pipeline.constructor.name);
@@ -155,6 +156,15 @@ function expectOnce(loras: readonly string[]): void {
 
 function expectScheduler(name: string, { scheduler }: OfferedModel): void {
   refusing("scheduler", () => void schedulerNamed(name).from(scheduler));
+}
+
+/** Refuses to leave out more layers of text encoders than there are; XL's prompts are read before the last one anyway. */
+function expectLayers(skipped: number, { pipeline: { parts } }: OfferedModel): void {
+  if (skipped === 0 || !("unet" in parts) || !("textEncoder" in parts)) return;
+  const counts = "textEncoder2" in parts
+    ? [parts.textEncoder, parts.textEncoder2].flatMap((one) => one ? [one.config.num_hidden_layers - 1] : [])
+    : [parts.textEncoder.config.num_hidden_layers];
+  expectAtMost("clip-skip", skipped, Math.min(...counts));
 }
 
 /** Refuses a request for what a check of one of its settings throws. */

@@ -38,6 +38,7 @@ const drawn: Record<string, string[]> = {
   "a seed of 64 bits": ["--seed", "18446744073709551615", ...small],
   "Deno's own engine": ["--engine", "deno", ...small],
   "FLUX with a LoRA": ["--model", flux, "--lora", `${lora}:0.5`, "--max-sequence-length", "32", ...small],
+  "layers of CLIP left out": ["--clip-skip", "1", ...small],
   "perturbed attention": ["--pag", "2", ...small],
   "steps left out": ["--cache", "easy:0.3", "--size", "32x32", "--steps", "14"],
   "FLUX with steps left out": [

@@ -105,6 +105,7 @@ const NUMBERS = [
   "guidance",
   "true-cfg",
   "pag",
+  "clip-skip",
   "max-sequence-length",
   "strength",
 ];

@@ -8,7 +8,7 @@ import { readJson } from "./body.ts";
 import { answerSdapiError } from "./sdapi_errors.ts";
 import { infotextOf, pngInfoOf, withInfotext } from "./sdapi_infotext.ts";
 import { LISTS, REFRESHED } from "./sdapi_lists.ts";
-import { bytesOf, parsed, readSdapi, type SdapiParams } from "./sdapi_params.ts";
+import { bytesOf, clipSkip, parsed, readSdapi, type SdapiParams, type Usual } from "./sdapi_params.ts";
 
 /** A request that waits or is drawn. */
 interface UnderWay {
@@ -23,16 +23,15 @@ interface UnderWay {
 /** Options that may be set. */
 export const optionsSchema = z.looseObject({
   sd_model_checkpoint: z.string(),
-  CLIP_stop_at_last_layers: z.literal(1),
-})
-  .partial();
+  CLIP_stop_at_last_layers: clipSkip,
+}).partial();
 /** A request of png-info. */
 export const pngInfoSchema = z.looseObject({ image: z.string() });
 
 /** A1111's API, as its clients call it below /sdapi/v1. */
 export function sdapiRoutes(drawer: Drawer): Hono {
   const underWay = new Set<UnderWay>();
-  let model = drawer.models[0]!; // drawn with where a request names none
+  const usual: Usual = { model: drawer.models[0]!, clipSkip: 1 };
   const app = new Hono();
   app.onError(answerSdapiError);
   app.post("/txt2img", (context) => draw("txt2img", context));
@@ -53,10 +52,21 @@ export function sdapiRoutes(drawer: Drawer): Hono {
     const { image } = parsed(pngInfoSchema, await readJson(context));
     return context.json(pngInfoOf(bytesOf("image", image.replace(/^data:image\/[\w.+-]+;base64,/, ""))));
   });
-  app.get("/options", (context) => context.json({ sd_model_checkpoint: model, CLIP_stop_at_last_layers: 1 }));
+  app.get("/options", (context) =>
+    context.json({
+      sd_model_checkpoint: usual.model,
+      CLIP_stop_at_last_layers: usual.clipSkip,
+      sd_vae: "Automatic",
+      samples_format: "png",
+    }));
   app.post("/options", async (context) => {
-    const { sd_model_checkpoint } = parsed(optionsSchema, await readJson(context));
-    if (sd_model_checkpoint !== undefined) model = known(sd_model_checkpoint);
+    const options = parsed(optionsSchema, await readJson(context));
+    const { sd_model_checkpoint: model = usual.model, CLIP_stop_at_last_layers: clipSkip = usual.clipSkip } =
+      options;
+    if (!drawer.models.includes(model)) {
+      throw new RefusalError("not found", `Cannot find the model ${model}`, "sd_model_checkpoint");
+    }
+    Object.assign(usual, { model, clipSkip });
     return context.json(null);
   });
   for (const [name, { of }] of Object.entries(LISTS)) {
@@ -78,8 +88,8 @@ export function sdapiRoutes(drawer: Drawer): Hono {
   return app;
 
   async function draw(kind: "txt2img" | "img2img", context: Context): Promise<Response> {
-    const params = await readSdapi(kind, await readJson(context), { model, drawer });
-    if (params.keep !== undefined) model = known(params.keep);
+    const params = await readSdapi(kind, await readJson(context), { usual, drawer });
+    Object.assign(usual, params.keep);
     const own: UnderWay = { kind, interruption: new Interruption() };
     underWay.add(own);
     try {
@@ -100,11 +110,6 @@ export function sdapiRoutes(drawer: Drawer): Hono {
 
   function running(): UnderWay | undefined {
     return [...underWay].find(({ begun }) => begun);
-  }
-
-  function known(name: string): string {
-    if (drawer.models.includes(name)) return name;
-    throw new RefusalError("not found", `Cannot find the model ${name}`, "sd_model_checkpoint");
   }
 }
 
@@ -132,7 +137,7 @@ async function answerOf(params: SdapiParams, { pictures, notices }: Drawing): Pr
     extra_generation_params: notices.length > 0 ? { notices } : {},
     index_of_first_image: 0,
     infotexts,
-    ...{ styles: [], clip_skip: 1, is_using_inpainting_conditioning: false },
+    ...{ styles: [], clip_skip: params.clipSkip, is_using_inpainting_conditioning: false },
   };
   return {
     images: send

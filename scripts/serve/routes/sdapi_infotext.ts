@@ -19,6 +19,7 @@ export function infotextOf({ recipe, width, height }: DrawnPicture, params: Sdap
     "Seed": recipe["seed"],
     "Size": `${width}x${height}`,
     "Model": recipe["model"],
+    "Clip skip": params.clipSkip > 1 ? params.clipSkip : undefined,
     "Denoising strength": request.strength,
     "Version": `Denoise ${version}`,
   };

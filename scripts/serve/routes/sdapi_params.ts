@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import { z } from "zod";
+import type { AnyParts } from "denoise/pipelines";
 import { problemOf } from "../../../src/io/config.ts";
 import type { Drawer } from "../drawer.ts";
 import { RefusalError } from "../refusal.ts";
@@ -25,8 +26,18 @@ export interface SdapiParams {
   readonly echo: object;
   /** What becomes of what is drawn, where it is drawn within a mask. */
   readonly finish: InpaintWork["finish"] | undefined;
-  /** A model that is to be drawn with from now on. */
-  readonly keep: string | undefined;
+  /** A1111's number of the layer of CLIP that counts: 1 is the last. */
+  readonly clipSkip: number;
+  /** Settings that stay for the requests that come. */
+  readonly keep: Partial<Usual>;
+}
+
+/** Settings of requests that say nothing else. */
+export interface Usual {
+  /** The model's name. */
+  model: string;
+  /** As A1111 counts: the layer of CLIP that counts, from its end. */
+  clipSkip: number;
 }
 
 /** What has one value here: others are refused, as they would have no effect. */
@@ -46,10 +57,12 @@ const off = {
   initial_noise_multiplier: z.literal(1),
   alwayson_scripts: z.record(z.string(), z.object({ args: z.array(z.unknown()).max(0) }).partial()),
 };
+/** A1111's number of the layer of CLIP that counts: 1 is the last. */
+export const clipSkip = z.int().min(1).max(12);
 /** Settings of A1111's that decide pixels. */
 const override = z.looseObject({
   sd_model_checkpoint: z.string(),
-  CLIP_stop_at_last_layers: z.literal(1),
+  CLIP_stop_at_last_layers: clipSkip,
   eta_noise_seed_delta: z.literal(0),
   sd_vae: z.enum(["Automatic", "None"]),
 }).partial();
@@ -104,7 +117,7 @@ const AUTOMATIC: Readonly<Record<string, string>> = {
 export async function readSdapi(
   kind: "txt2img" | "img2img",
   value: unknown,
-  { model: usual, drawer }: { model: string; drawer: Drawer },
+  { usual, drawer }: { usual: Usual; drawer: Drawer },
 ): Promise<SdapiParams> {
   const data = parsed(kind === "txt2img" ? txt2imgSchema : img2imgSchema, value) as z.infer<
     typeof img2imgSchema
@@ -112,7 +125,9 @@ export async function readSdapi(
   const { prompt = "", negative_prompt: negative = "", seed = -1, width, height } = data;
   const { batch_size = 1, n_iter = 1, override_settings = {}, send_images = true } = data;
   const { sampler, schedule, scheduler } = schedulerOf(data);
-  const model = override_settings.sd_model_checkpoint ?? usual;
+  const model = override_settings.sd_model_checkpoint ?? usual.model;
+  const clipSkip = override_settings.CLIP_stop_at_last_layers ?? usual.clipSkip;
+  const skips = clipSkip > 1 && readsLayers(drawer.partsOf(model));
   const { text, loras } = splitLoras(prompt);
   const size = width === undefined && height === undefined
     ? undefined
@@ -127,6 +142,7 @@ export async function readSdapi(
     scheduler,
     steps: data.steps,
     guidance: data.cfg_scale,
+    "clip-skip": skips ? clipSkip - 1 : undefined,
     size,
     seed: BigInt(seed < 0 ? randomInt(2 ** 32) : seed),
     count: batch_size * n_iter,
@@ -142,9 +158,8 @@ export async function readSdapi(
     },
     ...{ prompt, negative, sampler, schedule, send: send_images, finish: inpaint?.finish },
     echo: data.include_init_images ? data : echo,
-    keep: data.override_settings_restore_afterwards === false
-      ? override_settings.sd_model_checkpoint
-      : undefined,
+    clipSkip: skips ? clipSkip : 1,
+    keep: data.override_settings_restore_afterwards === false ? { model, clipSkip } : {},
   };
 }
 
@@ -189,6 +204,12 @@ function splitLoras(prompt: string): { text: string; loras: string[] } {
     return "";
   });
   return { text: loras.length > 0 ? text.trim() : text, loras };
+}
+
+/** True for models whose layers of CLIP A1111 leaves out: Stable Diffusion 1's, not those with OpenCLIP's. */
+function readsLayers(parts: AnyParts): boolean {
+  return "unet" in parts && "textEncoder" in parts && !("textEncoder2" in parts) &&
+    parts.textEncoder.config.hidden_act === "quick_gelu";
 }
 
 /** The pictures that are changed. */

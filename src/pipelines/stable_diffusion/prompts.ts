@@ -26,7 +26,10 @@ export interface PromptOptions extends PromptEmbedsOptions {
   negativePrompt?: string | readonly string[] | undefined;
   /** Pictures of each prompt; 1 by default. */
   numImagesPerPrompt?: number | undefined;
-  /** Layers of the text encoder that are left out at its end. */
+  /**
+   * Layers of the text encoders that are left out at their end: for the prompts, as in diffusers, and where `promptSyntax` is
+   * said for the negative ones, too, as in the programs that defined it.
+   */
   clipSkip?: number | undefined;
   /**
    * Reads weights of words in the prompts, as AUTOMATIC1111's web interface or compel does, and prompts of any length in
@@ -92,7 +95,7 @@ export function clipEncoder(
 
 /**
  * Embeds prompts and, under guidance, negative ones, or copies the embeddings that are given in their place; each
- * is repeated for its pictures. As in diffusers only the prompts skip layers.
+ * is repeated for its pictures. Without a syntax only the prompts skip layers, as in diffusers.
  */
 export async function embedPrompts(
   parts: Residents & { unet: UNet2DConditionModel },
@@ -118,6 +121,7 @@ export async function embedPrompts(
   const encodesNegatives = isGuided && !given.uncond && !isZero;
   using encoders = !given.cond || encodesNegatives ? await acquireModels(parts, models, options) : undefined;
 
+  const negativeSkip = takesLong ? clipSkip : 0;
   using made = scope();
   let { cond, uncond } = given;
   if (!cond && encodesNegatives && !takesLong && !isPooled && clipSkip === 0) { // both halves in one batch
@@ -125,10 +129,10 @@ export async function embedPrompts(
     [uncond, cond] = both.states.chunk(2).map((states) => ({ states }));
   }
   cond ??= encode([prompts, second.prompts], clipSkip);
-  if (encodesNegatives) uncond ??= encode([negatives, second.negatives], 0);
+  if (encodesNegatives) uncond ??= encode([negatives, second.negatives], negativeSkip);
   else if (isGuided) uncond ??= mapped(cond, (x) => zeros(x.shape));
   if (isGuided && takesLong && encoders) {
-    uncond = lengthened(uncond!, cond, () => encode([[""], [""]], 0));
+    uncond = lengthened(uncond!, cond, () => encode([[""], [""]], negativeSkip));
     cond = lengthened(cond, uncond, () => encode([[""], [""]], clipSkip));
   }
   if (isGuided) expectSameTokens(uncond!.states, cond.states);

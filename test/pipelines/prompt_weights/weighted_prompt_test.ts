@@ -102,7 +102,8 @@ Deno.test("prompts without weights are embedded as plain ones, and clip skip cou
       const plain = await sd.encodePrompt(told);
       const weighted = await sd.encodePrompt({ ...told, promptSyntax });
       await assertTensor(weighted.promptEmbeds, await onHost(plain.promptEmbeds), 1e-6, "prompt");
-      const want = await onHost(plain.negativePromptEmbeds);
+      const leaf = await sd.encodePrompt({ prompt: "leaf", clipSkip }); // as A1111 and compel, not as diffusers
+      const want = await onHost(leaf.promptEmbeds.repeat([2, 1, 1]));
       await assertTensor(weighted.negativePromptEmbeds, want, 1e-6, "negative");
     }
     const [first, second] = [

@@ -196,3 +196,38 @@ function given(name: string): Tensor {
   const { data, shape } = expected.get(name)!;
   return tensor(Float32Array.from(data), [...shape]);
 }
+
+Deno.test("XL leaves out layers of both text encoders, for the prompt alone, as in diffusers", async () => {
+  const options = { prompt: "a red apple", negativePrompt: "leaf", clipSkip: 1 };
+  const { promptEmbeds, negativePromptEmbeds } = await pipeline.encodePrompt(options);
+  // encode_prompt(clip_skip=1) of diffusers 0.42.1: tokens 1, 3 and 76, channels 0, 9 and 18
+  const want = {
+    promptEmbeds: [
+      -0.033356,
+      -0.670715,
+      0.751343,
+      0.242432,
+      -1.053589,
+      -0.147278,
+      0.011826,
+      -0.020907,
+      -0.075409,
+    ],
+    negativePromptEmbeds: [
+      3.543474,
+      1.734755,
+      -1.122003,
+      1.920439,
+      0.638896,
+      -0.025687,
+      0.954518,
+      -0.284326,
+      0.254518,
+    ],
+  };
+  for (const [name, x] of Object.entries({ promptEmbeds, negativePromptEmbeds })) {
+    const values = await x.data();
+    const got = [1, 3, 76].flatMap((token) => [0, 9, 18].map((channel) => values[20 * token + channel]!));
+    assertRelativelyClose(got, want[name as keyof typeof want], 1e-5, name);
+  }
+});

@@ -162,6 +162,34 @@ Deno.test("LoRAs are named in the prompt, and a model without weighted prompts d
   assert.equal((await get("options")).sd_model_checkpoint, "emoji");
 });
 
+Deno.test("layers of CLIP are left out for both prompts, where A1111 does so", async () => {
+  const params = { prompt: "a nice flower", negative_prompt: "blue" };
+  const request = { prompt: params.prompt, negative: "blue", "prompt-syntax": "a1111", steps: 2 } as const;
+  const want = await pixelsAs({ ...request, "clip-skip": 1 });
+  const override_settings = { CLIP_stop_at_last_layers: 2 };
+  const { pixels, info } = await drawn("txt2img", { ...params, override_settings });
+  assert.deepEqual(pixels, want);
+  assert.notDeepEqual(pixels, await pixelsAs(request));
+  assert.match(info.infotexts[0], /, Clip skip: 2, /);
+  assert.equal(info.clip_skip, 2);
+  assert.equal((await post("options", { CLIP_stop_at_last_layers: 2 })).status, 200);
+  assert.equal((await get("options")).CLIP_stop_at_last_layers, 2);
+  assert.deepEqual((await drawn("txt2img", params)).pixels, want);
+  const flux = {
+    prompt: "a cat",
+    steps: 1,
+    sampler_name: "Euler",
+    override_settings: { sd_model_checkpoint: "flux" },
+  };
+  assert.equal((await drawn("txt2img", flux)).info.clip_skip, 1); // has no such layers
+  const reset = {
+    override_settings: { CLIP_stop_at_last_layers: 1 },
+    override_settings_restore_afterwards: false,
+  };
+  await drawn("txt2img", reset);
+  assert.equal((await get("options")).CLIP_stop_at_last_layers, 1);
+});
+
 Deno.test("Open WebUI finds the models, sets one, and draws", async () => {
   const options = await get("options");
   assert.deepEqual((await get("sd-models")).map(({ title }: { title: string }) => title), ["emoji", "flux"]);
@@ -271,10 +299,10 @@ const refused: Record<string, [params: object, status: number, message: RegExp]>
   "a variation's seed": [{ subseed_strength: 0.3 }, 422, /subseed_strength to be 0/],
   "a script": [{ script_name: "X/Y/Z plot" }, 422, /script_name to be ""/],
   "an extension": [{ alwayson_scripts: { ControlNet: { args: [{}] } } }, 422, /alwayson_scripts.*ControlNet/],
-  "layers of CLIP": [
-    { override_settings: { CLIP_stop_at_last_layers: 2 } },
+  "more layers of CLIP than there are": [
+    { override_settings: { CLIP_stop_at_last_layers: 4 } },
     422,
-    /CLIP_stop_at_last_layers to be 1, got 2$/,
+    /^Cannot draw: expected clip-skip of at most 2, got 3$/,
   ],
   "an unknown model": [
     { override_settings: { sd_model_checkpoint: "x" } },
