@@ -2,6 +2,7 @@ import type { DType } from "../../core/dtype.ts";
 import type { Shape } from "../../core/shape.ts";
 import { activation, type HiddenActName } from "../../nn/activations.ts";
 import { attend } from "../../nn/attention.ts";
+import { gatedFeedForward } from "../../nn/gated_feed_forward.ts";
 import { expectShape, project, type Projection } from "../../nn/layers.ts";
 import { gather, rmsNorm } from "../../ops/mod.ts";
 import { named, type Tensor } from "../../tensor/mod.ts";
@@ -83,11 +84,13 @@ function selfAttention(x: Tensor, w: T5Attention, bias: Tensor, o: T5BlockOption
   return named("o", () => project(tokens, w.o, D, F32), [tokens]);
 }
 
-/** From the results of the first layers on all is f32: f16 holds neither the gated product nor that of `wo`. */
-function feedForward(x: Tensor, w: T5FeedForward, o: T5BlockOptions): Tensor {
-  const act = activation(o.act);
-  const inner = (name: "wi" | "wi_0" | "wi_1") => named(name, () => project(x, w[name], o.hidden, F32), [x]);
-  const h = o.gated ? act(inner("wi_0")).mul(inner("wi_1")) : act(inner("wi"));
+/** x [B, N, D] → [B, N, D] f32 */
+function feedForward(x: Tensor, w: T5FeedForward, { act, gated, hidden }: T5BlockOptions): Tensor {
+  if (gated) {
+    const layers = { gate: ["wi_0", w.wi_0], value: ["wi_1", w.wi_1], out: ["wo", w.wo] } as const;
+    return gatedFeedForward(x, layers, { hidden, act: activation(act) });
+  }
+  const h = activation(act)(named("wi", () => project(x, w.wi, hidden, F32), [x])); // f16 does not hold all of it
   return named("wo", () => project(h, w.wo, x.shape[2]!), [h]);
 }
 
