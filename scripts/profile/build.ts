@@ -84,7 +84,7 @@ export function buildProfile(
       device: dispatches.flatMap(({ recording }) =>
         recording.memory.map(([at, bytes]): [number, number] => [at - first, bytes])
       ),
-      plans: plansOf(device),
+      plans: plansOf(device).filter(({ label }) => rows.some(({ model }) => model === label)),
     },
   };
 }

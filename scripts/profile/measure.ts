@@ -63,6 +63,41 @@ export async function measure(
   };
 }
 
+/**
+ * The steps alone of a pipeline's runs: those between the first and the last of each, from where one begins to where the next
+ * does, without texts and VAE, as if a model's step had been run for itself. Throws where there are none.
+ */
+export function innerSteps(measured: Measured): { readonly steps: number; readonly measured: Measured } {
+  const [first] = measured.plain.map(({ recording }) => stepsOf(recording).length - 2);
+  if (!first || first < 1) {
+    throw new RangeError("Cannot profile a step: expected a run of at least 3 steps; say more steps");
+  }
+  const { warmUpMs, plain, passes, dispatches } = measured;
+  const inner = (runs: readonly TimedRun[]) => runs.map(innerRun);
+  return {
+    steps: first,
+    measured: { warmUpMs, plain: inner(plain), passes: inner(passes), dispatches: inner(dispatches) },
+  };
+}
+
+function innerRun({ recording }: TimedRun): TimedRun {
+  const all = stepsOf(recording);
+  const [start, end] = [all[1]!.start, all.at(-1)!.start];
+  const turns = new Set(all.slice(1, -1).map(({ turn }) => turn));
+  const isInner = ({ turn }: { readonly turn: number }) => turns.has(turn);
+  const before = recording.memory.findLast(([at]) => at <= start);
+  const inner: Recording = {
+    ...recording,
+    dispatches: recording.dispatches.filter(isInner),
+    stretches: recording.stretches.filter(isInner),
+    memory: [
+      ...before ? [[start, before[1]] as const] : [],
+      ...recording.memory.filter(([at]) => at > start && at < end),
+    ],
+  };
+  return { start, end, recording: inner, host: hostStretches(inner, start, end) };
+}
+
 /** Length of a run in ms. */
 export function wallMs({ start, end }: TimedRun): number {
   return end - start;

@@ -1,25 +1,12 @@
-import {
-  type Device,
-  DeviceLostError,
-  type DeviceOptions,
-  openDevice,
-  OutOfMemoryError,
-  type Recipe,
-  scope,
-} from "denoise";
+import { type Device, DeviceLostError, type DeviceOptions, openDevice, OutOfMemoryError } from "denoise";
 import type { AnyParts } from "denoise/pipelines";
-import { encodePng } from "../../src/io/images/png.ts";
-import { recipeTexts } from "../../src/io/images/save_png.ts";
-import { imagesOf, imageTensor } from "../../src/io/images/tensors.ts";
-import { enlarged } from "../../src/io/terminal/preview_writer.ts";
-import { drawing, inBatches } from "../generate/draw.ts";
-import { schedulesOf } from "../generate/lora.ts";
-import { readLora } from "../generate/named_files.ts";
-import { recipeOf } from "../generate/recipe.ts";
+import type { Speeds } from "../doctor/speeds.ts";
+import { drawTask } from "./draw_task.ts";
+import type { Drawing, DrawOptions, DrawProgress } from "./drawing.ts";
 import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
-import type { Interruption } from "./interruption.ts";
 import { type ModelOptions, Models, type Offer, type Versions } from "./models.ts";
 import { type Offers, offersOf } from "./offers.ts";
+import { expectTimestamps, peaksOf, profileTask, type StepProfile } from "./profile_task.ts";
 import { Queue } from "./queue.ts";
 import { RefusalError } from "./refusal.ts";
 import { type DrawRequest, readRequest } from "./request.ts";
@@ -35,62 +22,7 @@ export interface DrawerOptions extends ModelOptions, Pick<DeviceOptions, "engine
   readonly limits?: Partial<Limits> | undefined;
 }
 
-/** How far a request is. */
-export type DrawProgress =
-  | {
-    readonly phase: "waiting";
-    /** Requests in front of it. */
-    readonly ahead: number;
-  }
-  | {
-    /** Models and LoRAs come, and the prompt is read. */
-    readonly phase: "loading";
-  }
-  | {
-    readonly phase: "drawing";
-    /** The step that is computed, from 1. */
-    readonly step: number;
-    /** Steps of the pictures that are drawn now. */
-    readonly steps: number;
-    /** Pictures that are done. */
-    readonly drawn: number;
-    /** All pictures. */
-    readonly count: number;
-  };
-
 const HELD = 2 ** 30; // bytes of decoded pictures of all requests together
-
-/** Options of drawing a request. */
-export interface DrawOptions {
-  /** Ends it: while it waits at once, else between two steps. */
-  readonly signal?: AbortSignal | undefined;
-  /** Ends pictures early, which are given as far as they are. */
-  readonly interruption?: Interruption | undefined;
-  /** Told how far it is. */
-  readonly onProgress?: ((progress: DrawProgress) => void) | undefined;
-  /** Takes small pictures of what is drawn, as PNG; those that are drawn at once stand side by side. */
-  readonly onPreview?: ((png: Uint8Array, step: number) => void | Promise<void>) | undefined;
-}
-
-/** A picture of a request. */
-export interface DrawnPicture {
-  /** Its file, with the recipe in it, unless it was ended early, as the recipe would not give that again. */
-  readonly png: Uint8Array;
-  /** In pixels. */
-  readonly width: number;
-  /** In pixels. */
-  readonly height: number;
-  /** All that decided its pixels, its seed among them. */
-  readonly recipe: Recipe;
-}
-
-/** What became of a request. */
-export interface Drawing {
-  /** One for each seed, or fewer where the request was interrupted. */
-  readonly pictures: readonly DrawnPicture[];
-  /** Lines on what was done otherwise than asked, e.g. on words of a prompt that were cut. */
-  readonly notices: readonly string[];
-}
 
 /**
  * Draws requests on one device, one after the other. The same request gives the same bytes on the same adapter, whatever was
@@ -112,14 +44,16 @@ export class Drawer implements AsyncDisposable {
   /** Bytes of the pictures of all requests that wait or are drawn. */
   #held = 0;
   readonly #listeners: ((event: DrawerEvent) => void)[] = [];
-  readonly #kept: Pick<ModelOptions, "memory" | "quantize">;
+  readonly #stored: Pick<ModelOptions, "memory" | "quantize">;
+  /** What the adapter can do, once something was profiled. */
+  #peaks: Speeds | undefined;
 
   private constructor(device: Device, models: Models, options: DrawerOptions) {
     this.device = device;
     this.#models = models;
     this.limits = { ...LIMITS, ...options.limits };
     this.#queue = new Queue(this.limits.waiting);
-    this.#kept = { memory: options.memory, quantize: options.quantize };
+    this.#stored = { memory: options.memory, quantize: options.quantize };
   }
 
   /** Opens a device and the models on it; their weights come with the first request that needs them. */
@@ -173,32 +107,37 @@ export class Drawer implements AsyncDisposable {
    * wait. If the device is lost, another is opened, and the request drawn once more.
    */
   async draw(request: DrawRequest, options: DrawOptions = {}): Promise<Drawing> {
-    const { signal, onProgress } = options;
-    const begun = performance.now();
-    let turn: number | undefined;
-    let task: Task | undefined;
-    let [steps, pictures] = [0, 0];
-    const told = (progress: DrawProgress) => {
-      if (progress.phase === "loading") turn ??= performance.now();
-      if (progress.phase === "drawing") [steps, pictures] = [steps + 1, progress.drawn];
-      onProgress?.(progress);
-    };
-    const tell = (outcome: DrawnEvent["outcome"]) => {
-      const end = performance.now();
-      const [waited, seconds] = [(turn ?? end) - begun, end - (turn ?? end)].map((ms) => ms / 1000);
-      const numbers = { pictures, steps, waited: waited!, seconds: seconds! };
-      this.#tell({ event: "drawing", outcome, ...task && aboutOf(task), ...numbers });
-    };
-    try {
-      task = await this.#taskOf(request);
-      const drawing = await this.#inTurn(task, { ...options, onProgress: told });
-      pictures = drawing.pictures.length;
-      tell("succeeded");
-      return drawing;
-    } catch (error) {
-      tell(outcomeOf(error, signal));
-      throw error;
-    }
+    return await this.#done(request, options, {
+      event: "drawing",
+      picturesIn: ({ pictures }) => pictures.length,
+      run: async (task, how) => {
+        const pipeline = await this.#models.ready(task.model.name, task);
+        return await drawTask(this.device, pipeline, task, this.#stored, how);
+      },
+    });
+  }
+
+  /**
+   * Profiles a step of a request as `deno task profile` does, in its turn among those that are drawn. Throws as `draw` does, and
+   * where the adapter has no timestamps.
+   */
+  async profile(
+    request: DrawRequest,
+    options: Pick<DrawOptions, "signal" | "onProgress"> = {},
+  ): Promise<StepProfile> {
+    expectTimestamps(this.device);
+    return await this.#done(request, options, {
+      event: "profile",
+      picturesIn: () => 0,
+      run: async (task, how) => {
+        if (!this.#peaks) {
+          this.#models.forget(); // as that needs room, once
+          this.#peaks = await peaksOf(this.device);
+        }
+        const pipeline = await this.#models.ready(task.model.name, task);
+        return await profileTask(this.device, pipeline, task, this.#peaks, how);
+      },
+    });
   }
 
   /** Tells a listener what happens from now on. */
@@ -241,7 +180,41 @@ export class Drawer implements AsyncDisposable {
     return await taskOf(readRequest(request), this.#models, this.limits, this.device);
   }
 
-  async #inTurn(task: Task, options: DrawOptions): Promise<Drawing> {
+  /** Does something for a request in its turn, and tells what became of it. */
+  async #done<Result>(
+    request: DrawRequest,
+    options: DrawOptions,
+    work: Work<Result>,
+  ): Promise<Result> {
+    const { signal, onProgress } = options;
+    const begun = performance.now();
+    let turn: number | undefined;
+    let task: Task | undefined;
+    let [steps, pictures] = [0, 0];
+    const told = (progress: DrawProgress) => {
+      if (progress.phase === "loading") turn ??= performance.now();
+      if (progress.phase === "drawing") [steps, pictures] = [steps + 1, progress.drawn];
+      onProgress?.(progress);
+    };
+    const tell = (outcome: DrawnEvent["outcome"]) => {
+      const end = performance.now();
+      const [waited, seconds] = [(turn ?? end) - begun, end - (turn ?? end)].map((ms) => ms / 1000);
+      const numbers = { pictures, steps, waited: waited!, seconds: seconds! };
+      this.#tell({ event: work.event, outcome, ...task && aboutOf(task), ...numbers });
+    };
+    try {
+      task = await this.#taskOf(request);
+      const result = await this.#inTurn(task, { ...options, onProgress: told }, work);
+      pictures = work.picturesIn(result);
+      tell("succeeded");
+      return result;
+    } catch (error) {
+      tell(outcomeOf(error, signal));
+      throw error;
+    }
+  }
+
+  async #inTurn<Result>(task: Task, options: DrawOptions, work: Work<Result>): Promise<Result> {
     const { signal, onProgress = () => {} } = options;
     signal?.throwIfAborted();
     const onAhead = (ahead: number) => onProgress({ phase: "waiting", ahead });
@@ -254,7 +227,7 @@ export class Drawer implements AsyncDisposable {
     }
     this.#held += bytes;
     try {
-      return await this.#queue.run(() => this.#withinTime(task, options), { signal, onAhead });
+      return await this.#queue.run(() => this.#withinTime(task, options, work), { signal, onAhead });
     } finally {
       this.#held -= bytes;
     }
@@ -264,12 +237,12 @@ export class Drawer implements AsyncDisposable {
     for (const listener of this.#listeners) listener(event);
   }
 
-  async #withinTime(task: Task, options: DrawOptions): Promise<Drawing> {
+  async #withinTime<Result>(task: Task, options: DrawOptions, work: Work<Result>): Promise<Result> {
     const { seconds } = this.limits;
     const timeout = AbortSignal.timeout(1000 * seconds);
     const signal = AbortSignal.any([timeout, ...options.signal ? [options.signal] : []]);
     try {
-      return await this.#drawn(task, { ...options, signal });
+      return await this.#attempts(task, { ...options, signal }, work);
     } catch (error) {
       if (error === timeout.reason) {
         throw new RefusalError(
@@ -290,68 +263,30 @@ export class Drawer implements AsyncDisposable {
     }
   }
 
-  async #drawn(task: Task, options: DrawOptions): Promise<Drawing> {
+  /** Once more on another device where it was lost. */
+  async #attempts<Result>(task: Task, options: DrawOptions, work: Work<Result>): Promise<Result> {
+    const attempt = async () => {
+      options.signal?.throwIfAborted();
+      options.onProgress?.({ phase: "loading" });
+      return await work.run(task, options);
+    };
     try {
-      return await this.#attempt(task, options);
+      return await attempt();
     } catch (error) {
       if (!(error instanceof DeviceLostError)) throw error;
       this.#tell({ event: "device lost" });
       await this.device.reopen();
       this.#models.forget();
-      return await this.#attempt(task, options);
+      return await attempt();
     }
   }
+}
 
-  async #attempt(task: Task, options: DrawOptions): Promise<Drawing> {
-    const { signal, interruption, onProgress = () => {}, onPreview } = options;
-    const { model, settings, seeds, pictures: { images, mask }, contents, batch } = task;
-    signal?.throwIfAborted();
-    onProgress({ phase: "loading" });
-    const pipeline = await this.#models.ready(model.name, task);
-    using _made = scope();
-    const draw = drawing(pipeline, settings, {
-      images: images.map((image) => imageTensor(image)),
-      mask: mask && imageTensor(mask),
-      control: [],
-      ip: [],
-    });
-    const loras = task.loras.map(readLora);
-    const notices = new Set<string>();
-    const pictures: DrawnPicture[] = [];
-    let left = 0; // steps of the pictures that are drawn now
-    const how = {
-      numInferenceSteps: settings.steps,
-      adapterScales: schedulesOf(loras, loras.map(({ path }) => path), pipeline),
-      progress: false,
-      signal,
-      onNotice: (line: string) => notices.add(line),
-      onStep: (step: number, _timestep: number, _sample: unknown, steps: number) => {
-        left = steps - step - 1;
-        const [drawn, count] = [pictures.length, seeds.length];
-        onProgress({ phase: "drawing", step: step + 1, steps, drawn, count });
-      },
-      preview: onPreview && {
-        write: (picture: Parameters<typeof encodePng>[0], step: number) =>
-          onPreview(encodePng(enlarged(picture)), step),
-      },
-    } as const;
-    const drawSome = (some: readonly bigint[]) => draw(some, { ...how, interrupt: interruption?.begin() });
-    const isOver = () => interruption?.isOver ?? false;
-    for await (const [seed, picture] of inBatches(seeds, batch, drawSome, isOver)) {
-      const [image] = await imagesOf(picture, "Cannot draw");
-      const { width, height } = image;
-      const kept = recipeOf(pipeline, { ...settings, model: model.name, ...this.#kept }, contents); // stored as it ran
-      const recipe: Recipe = { ...kept, size: `${width}x${height}`, seed };
-      pictures.push({
-        png: new Uint8Array(encodePng(image, left > 0 ? {} : recipeTexts(recipe, this.device))),
-        width,
-        height,
-        recipe,
-      });
-      signal?.throwIfAborted();
-    }
-    return { pictures, notices: [...notices] };
-  }
+/** What is done for a task in its turn. */
+interface Work<Result> {
+  readonly event: DrawnEvent["event"];
+  readonly run: (task: Task, options: DrawOptions) => Promise<Result>;
+  readonly picturesIn: (result: Result) => number;
 }
 
 /** What a log may say of a task. */

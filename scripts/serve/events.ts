@@ -3,8 +3,8 @@ import type { DrawRequest } from "./request.ts";
 
 /** What became of a request. */
 export interface DrawnEvent {
-  /** Its kind. */
-  readonly event: "drawing";
+  /** What was to be done for it. */
+  readonly event: "drawing" | "profile";
   /** Refused for a reason, given up by its client, or drawn. */
   readonly outcome: RefusalKind | "cancelled" | "succeeded";
   /** The model's name, unless the request was refused at once. */

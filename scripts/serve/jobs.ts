@@ -1,5 +1,6 @@
 import { randomInt, randomUUID } from "node:crypto";
-import type { Drawer, Drawing, DrawProgress } from "./drawer.ts";
+import type { Drawer } from "./drawer.ts";
+import type { Drawing, DrawProgress } from "./drawing.ts";
 import { asRefusal, type RefusalError } from "./refusal.ts";
 import type { DrawRequest } from "./request.ts";
 import type { PictureStore } from "./store.ts";

@@ -16,7 +16,7 @@ export type LogEntry = Readonly<Record<string, unknown>> & { readonly time: stri
 /** What happened as a line of a log: of a request its numbers and, only where they are wanted, its prompts. */
 export function logEntry(event: AnswerEvent | DrawerEvent, prompts: boolean): LogEntry {
   const time = new Date().toISOString();
-  if (event.event !== "drawing") return { time, ...event };
+  if (event.event === "request" || event.event === "device lost") return { time, ...event };
   const { settings, ...numbers } = event;
   const { prompt, negative, lora, size } = settings ?? {};
   return { time, ...numbers, lora, size, ...prompts ? { prompt, negative } : {} };

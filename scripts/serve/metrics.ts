@@ -48,6 +48,7 @@ export class Metrics {
     });
     drawer.listen((event) => {
       if (event.event === "device lost") return losses.inc();
+      if (event.event !== "drawing") return;
       const { outcome, model, pictures } = event;
       drawings.inc({ outcome });
       if (model === undefined) return;

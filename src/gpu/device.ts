@@ -31,10 +31,6 @@ export class Device extends DeviceBase implements Disposable {
   readonly check: "finite" | undefined;
   /** Compiled shaders, kept until the device closes. */
   readonly pipelines: Pipelines;
-  /** Names of stretches of work, where the device was opened with `profile` or `check`. */
-  readonly marks: Marks | undefined;
-  /** Times every dispatch where the device was opened with `profile: true`. */
-  readonly profiler: Profiler | undefined;
   /** Callbacks that run at close, before the GPU is freed: layers above add their cleaning here. */
   readonly closing: (() => void)[] = [];
   /** Runs before a lost GPU is replaced: layers above forget here what they had on it. */
@@ -46,6 +42,8 @@ export class Device extends DeviceBase implements Disposable {
   /** Objects that layers above keep for this device, by class. */
   readonly #attached = new Map<unknown, unknown>();
   readonly #request: () => Promise<GPUDevice>;
+  #marks: Marks | undefined;
+  #profiler: Profiler | undefined;
 
   /**
    * For openDevice(), which asks the adapter for all its limits and for the features that are used; `request`
@@ -70,9 +68,38 @@ export class Device extends DeviceBase implements Disposable {
     this.tunings = options.tunings ?? new Tunings(tunedAdapter(engine, adapter));
     this.buffers = new Buffers(this);
     this.pipelines = new Pipelines(this);
-    this.marks = options.profile || options.check ? new Marks() : undefined;
-    this.profiler = options.profile ? new Profiler(this, this.marks!) : undefined;
+    if (options.check) this.#marks = new Marks();
+    if (options.profile) this.beginProfile();
     opened.push(this);
+  }
+
+  /** Names of stretches of work, while something asks for them: with `check`, or while dispatches are timed. */
+  get marks(): Marks | undefined {
+    return this.#marks;
+  }
+
+  /** Times dispatches: of a device that was opened with `profile: true`, or while `beginProfile` has one. */
+  get profiler(): Profiler | undefined {
+    return this.#profiler;
+  }
+
+  /**
+   * Times dispatches, as `profile: true` does, until what is returned is disposed of. Of models that ran before, `retrace()`
+   * first: their plans know nothing of what is live. Throws where the adapter lacks timestamps, or while a profile goes on.
+   */
+  beginProfile(): Disposable {
+    if (this.#profiler) throw new Error("Cannot begin a profile: one goes on; end it first");
+    const before = this.#marks;
+    const marks = before ?? new Marks();
+    const profiler = new Profiler(this, marks);
+    [this.#marks, this.#profiler] = [marks, profiler];
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#profiler !== profiler) return;
+        [this.#marks, this.#profiler] = [before, undefined];
+        profiler[Symbol.dispose]();
+      },
+    };
   }
 
   /**
@@ -83,7 +110,7 @@ export class Device extends DeviceBase implements Disposable {
     for (const forget of this.losing) forget();
     this.buffers.forget();
     this.pipelines.forget();
-    this.profiler?.forget();
+    this.#profiler?.forget();
     this.connect(gpu);
   }
 
@@ -106,13 +133,13 @@ export class Device extends DeviceBase implements Disposable {
    * ```
    */
   mark(name: string): Disposable {
-    return this.marks?.begin(name) ?? UNMARKED;
+    return this.#marks?.begin(name) ?? UNMARKED;
   }
 
   /** Counts time of the host, for profiles too. */
   override spend(kind: keyof HostTimes, start: number, end: number, within?: number): void {
     super.spend(kind, start, end, within);
-    this.profiler?.spent({ kind, start, end });
+    this.#profiler?.spent({ kind, start, end });
   }
 
   /**
@@ -120,8 +147,8 @@ export class Device extends DeviceBase implements Disposable {
    * with `profile: true`.
    */
   async timings(): Promise<TimingRow[]> {
-    if (!this.profiler) throw new Error("Cannot list timings: open the device with { profile: true }");
-    return await this.profiler.rows();
+    if (!this.#profiler) throw new Error("Cannot list timings: open the device with { profile: true }");
+    return await this.#profiler.rows();
   }
 
   /** The one object of a class that layers above keep for the device; made when it is first asked for. */

@@ -1,4 +1,4 @@
-import type { DrawProgress } from "../drawer.ts";
+import type { DrawProgress } from "../drawing.ts";
 import type { Offers } from "../offers.ts";
 import { jsonOf, type PageRequest } from "./request.ts";
 

@@ -1,7 +1,8 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import type { Drawer, DrawnPicture } from "../drawer.ts";
+import type { Drawer } from "../drawer.ts";
+import type { DrawnPicture } from "../drawing.ts";
 import { type Format, inFormat } from "../formats.ts";
 import { RefusalError } from "../refusal.ts";
 import type { PictureStore } from "../store.ts";

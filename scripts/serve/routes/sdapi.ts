@@ -1,7 +1,8 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
 import { z } from "zod";
-import type { Drawer, Drawing, DrawProgress } from "../drawer.ts";
+import type { Drawer } from "../drawer.ts";
+import type { Drawing, DrawProgress } from "../drawing.ts";
 import { Interruption } from "../interruption.ts";
 import { RefusalError } from "../refusal.ts";
 import { readJson } from "./body.ts";

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { version } from "denoise";
 import { decodePng } from "../../../src/io/images/png.ts";
 import { joinChunk, PNG_SIGNATURE, splitChunks, textChunk } from "../../../src/io/images/png_text.ts";
-import type { DrawnPicture } from "../drawer.ts";
+import type { DrawnPicture } from "../drawing.ts";
 import { RefusalError } from "../refusal.ts";
 import type { SdapiParams } from "./sdapi_params.ts";
 

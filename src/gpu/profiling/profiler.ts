@@ -39,7 +39,7 @@ interface Unread {
 }
 
 /** Times dispatches by timestamps at the edges of their passes. */
-export class Profiler {
+export class Profiler implements Disposable {
   /**
    * What gets timestamps: each dispatch, in a pass of its own; passes of several dispatches, which run as
    * they do without a profiler (one row for each, of the kernel "pass"); or nothing.
@@ -57,17 +57,25 @@ export class Profiler {
   #clock = new Clock();
   readonly #marks: Marks;
 
-  /** For devices opened with `profile: true`. Throws where the adapter lacks timestamps. */
+  /** For `Device.beginProfile`. Throws where the adapter lacks timestamps. */
   constructor(device: TimedDevice, marks: Marks) {
     this.#device = device;
     this.#marks = marks;
-    marks.onBegin = (stretch) => this.#stretches.push(stretch);
-    device.buffers.onChange = (bytes) => this.#memory.push([performance.now(), bytes]);
     if (!device.gpu.features.has("timestamp-query")) {
       throw new Error(
         `Cannot profile on ${device.adapterName}: it lacks timestamp-query; profile on another adapter`,
       );
     }
+    marks.onBegin = (stretch) => this.#stretches.push(stretch);
+    device.buffers.onChange = (bytes) => this.#memory.push([performance.now(), bytes]);
+  }
+
+  /** Listens no longer, and frees its queries. */
+  [Symbol.dispose](): void {
+    this.#marks.onBegin = this.#device.buffers.onChange = undefined;
+    for (const { resolved } of this.#unread) this.#device.buffers.destroy(resolved);
+    for (const set of this.#sets) set.destroy();
+    this.forget();
   }
 
   /** Forgets the queries of a GPU that was lost. */

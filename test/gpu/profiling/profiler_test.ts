@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openDevice } from "../../../src/gpu/open/open.ts";
 import { streamOf } from "../../../src/graph/run/stream.ts";
 import { linear } from "../../../src/ops/mod.ts";
-import { named, tensor } from "../../../src/tensor/mod.ts";
+import { named, scope, tensor } from "../../../src/tensor/mod.ts";
 
 Deno.test("a profile has a time for every dispatch, and its rows add up", async () => {
   using device = await openDevice({ profile: true });
@@ -142,4 +142,38 @@ Deno.test("a recording has the host's spans, and the GPU's work between its subm
   assert.ok(product!.fused.includes(fused!.as!));
   assert.deepEqual(fused!.shape.slice(-2), [64, 64]);
   assert.equal(product!.inputs.length, 3); // x, the weight, and x again
+});
+
+Deno.test("a profile begins and ends on an open device, which notes nothing before and after it", async () => {
+  using device = await openDevice();
+  const work = async () => {
+    using _made = scope();
+    return await tensor(new Float32Array(16).fill(1), [16]).mul(2).sum().item();
+  };
+  const on = () => [device.profiler, device.marks].map((one) => one !== undefined);
+  await work();
+  assert.deepEqual(on(), [false, false]);
+  for (let turn = 0; turn < 2; turn++) {
+    using profiling = device.beginProfile();
+    assert.throws(() => device.beginProfile(), /^Error: Cannot begin a profile: one goes on; end it first$/);
+    const profiler = device.profiler!;
+    {
+      using _ = device.mark("step");
+      await work();
+    }
+    const { dispatches, stretches, memory } = await profiler.recording();
+    assert.deepEqual(dispatches.map(({ kernel, mark }) => [kernel, mark]), [["pointwise", "step"], [
+      "reduce",
+      "step",
+    ]]);
+    assert.deepEqual([stretches.length, memory.length > 0], [1, true]);
+    await work(); // its timestamps are never read
+    profiling[Symbol.dispose]();
+    assert.deepEqual(on(), [false, false]);
+    await work();
+    assert.equal((await profiler.recording()).stretches.length, 1);
+    const { bytes } = device.buffers.usage();
+    await work();
+    assert.equal(device.buffers.usage().bytes, bytes);
+  }
 });

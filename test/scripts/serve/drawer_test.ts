@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Drawer, type DrawProgress, type DrawRequest, RefusalError } from "denoise/serve";
+import { profileForm } from "../../../scripts/profile/form.ts";
 import { decodePng } from "../../../src/io/images/png.ts";
 import { bytesHeld, inject } from "../../support/faults.ts";
 import { emoji } from "../../support/emoji.ts";
@@ -369,6 +370,50 @@ Deno.test("a request outlives the loss of its device, once", async () => {
   });
   await assert.rejects(again, { name: "DeviceLostError" });
   assert.deepEqual(await pngOf(flower), want);
+});
+
+Deno.test("a step of a request is profiled as it is drawn, and changes nothing of what is drawn later", async () => {
+  const request = { ...flower, guidance: 1.5, image: [photo], strength: 0.5 };
+  const want = await pngOf(request);
+  const parts: number[] = [];
+  const { ms, bound, json, html } = await drawer.profile(request, {
+    onProgress: (progress) => progress.phase === "measuring" && parts.push(progress.part),
+  });
+  const { subject, step, rows, dispatches, memory, stretches } = profileForm.parse(JSON.parse(json));
+  assert.deepEqual(subject, {
+    ...{ model: EMOJI.name, className: "StableDiffusionPipeline", work: 'a step of "a nice flower"' },
+    ...{ dtype: "f32", steps: 7, runs: 1, pipeline: false },
+  });
+  assert.equal(ms, step.median);
+  assert.ok(ms > 0 && /bound/.test(bound) && html.includes('id="report"'));
+  assert.deepEqual(parts, parts.toSorted((a, b) => a - b));
+  assert.ok(parts.length > 3 && parts.every((part) => part > 0 && part <= 1));
+  assert.deepEqual(new Set(rows.map(({ mark }) => mark)), new Set(["step"]));
+  assert.deepEqual(new Set(rows.map(({ model }) => model)), new Set(["UNet2DConditionModel", ""]));
+  assert.ok(rows.some(({ model, shape }) => model !== "" && shape[0] === 2)); // guided
+  assert.equal(new Set(dispatches.map(([, occurrence]) => occurrence)).size, subject.steps);
+  assert.equal(stretches.length, subject.steps);
+  assert.ok(dispatches.filter(([row]) => rows[row]!.model !== "").every(([, , , , live]) => live > 0));
+  assert.deepEqual(memory.plans.map(({ label }) => label), ["UNet2DConditionModel"]);
+  assert.equal(memory.peak, Math.max(...memory.device.map(([, bytes]) => bytes)));
+  assert.deepEqual([drawer.device.profiler, drawer.device.marks], [undefined, undefined]);
+  assert.deepEqual(await pngOf(request), want);
+});
+
+Deno.test("a profile ends within a step, and is refused as its request is", async () => {
+  const stop = new AbortController();
+  const ended = drawer.profile({ ...flower, size: { width: 64, height: 64 } }, {
+    signal: stop.signal,
+    onProgress: ({ phase }) => phase === "measuring" && stop.abort(),
+  });
+  await assert.rejects(ended, { name: "AbortError" });
+  assert.equal(drawer.device.profiler, undefined);
+  await assert.rejects(drawer.profile({ ...flower, steps: 1000 }), (error) => {
+    assert.ok(error instanceof RefusalError);
+    assert.deepEqual([error.kind, error.param], ["invalid", "steps"]);
+    return true;
+  });
+  assert.equal(await pngOf(flower).then(({ length }) => length > 0), true);
 });
 
 Deno.test("what takes too long is ended", async () => {
