@@ -136,7 +136,7 @@ export class Queues implements AsyncDisposable {
   async retry(model: string): Promise<number> {
     const queue = this.#of(model);
     return await this.#forEachFailed(model, async (id) => {
-      await this.#client.hdel(queue.toKey(id), "defa", "stc"); // BullMQ's notes of workers that ended
+      await this.#client.hdel(queue.toKey(id), "defa", "stc", "progress"); // of workers that ended or refused it
       const job = new Job(queue, "draw", null, {}, id);
       await job.retry("failed", { resetAttemptsMade: true, resetAttemptsStarted: true });
     });

@@ -1,14 +1,13 @@
-import { type Job, UnrecoverableError } from "bullmq";
+import { UnrecoverableError } from "bullmq";
 import { DeviceLostError } from "denoise";
 import { type Drawer, RefusalError } from "denoise/serve";
 import type { Redis } from "ioredis";
-import { quote } from "../../src/io/files/errors.ts";
 import { drawOnce, type Way } from "./draw_once.ts";
 import { type Held, Source } from "./lease.ts";
 import { needsOf, offering } from "./needs.ts";
 import { patiently, pause } from "./patience.ts";
 import { Queues, STALLED, unlessGone } from "./queues.ts";
-import { type CanonicalRequest, canonicalRequest, nameOf } from "./request_name.ts";
+import { refusalsIn, requestIn, shownName, tellRefusals, WrongRequestError } from "./record.ts";
 import type { Results } from "./results.ts";
 import { Roster, type WorkerState } from "./roster.ts";
 import { Route } from "./route.ts";
@@ -30,6 +29,8 @@ export interface WorkOptions {
 }
 
 const LEAVE_MS = 2000; // until a request that another must draw is taken again
+const REFUSALS = 3; // of workers that offer what a request names, after which it is the request's fault
+const IN_A_ROW = 5; // requests that fail without a reason of their own, after which it is the worker's fault
 const IDLE_MS = 1000; // until queues that were empty are looked into again
 
 /** Draws what waits in the queues of a drawer's models, one request after the other, until it is told to stop. */
@@ -43,6 +44,7 @@ export class FleetWorker {
   readonly #route: Route;
   #request: string | undefined;
   #since = performance.now();
+  readonly #inARow = new Set<string>();
   #done = 0;
   #failed = 0;
 
@@ -58,7 +60,7 @@ export class FleetWorker {
     this.#route = new Route(turn);
   }
 
-  /** Works. Throws where the device is lost for good. */
+  /** Works. Throws where the device is lost for good, and where one request after the other fails. */
   async run(): Promise<void> {
     const { stop, onLine } = this.#options;
     await using _queues = this.#queues;
@@ -92,7 +94,7 @@ export class FleetWorker {
     const isOther = model !== this.#route.current;
     this.#route.took(model, performance.now());
     [this.#request, this.#since] = [held.job.id, performance.now()];
-    if (isOther) await this.#roster.tell(this.#state()); // at once, so that others leave this queue to it
+    if (isOther) await this.#roster.tell(this.#state()).catch(() => {}); // at once, so that others leave this queue to it
     return held;
   }
 
@@ -119,50 +121,72 @@ export class FleetWorker {
       const isNew = await this.#draw(held);
       await this.#settle("say that a request is done", () => job.moveToCompleted(null, token, false));
       this.#done++;
-      onLine(`${shown(job)} ${isNew ? `drawn in ${seconds()}` : "was there"}`);
+      if (isNew) this.#inARow.clear();
+      onLine(`${shownName(job)} ${isNew ? `drawn in ${seconds()}` : "was there"}`);
     } catch (error) {
-      if (leave.aborted) return await this.#giveBack(held);
-      if (isNotHere(error) && await this.#leaveToOther(held)) return;
-      await this.#fail(held, error as Error);
-      if (error instanceof DeviceLostError) throw error;
+      if (leave.aborted) await this.#giveBack(held);
+      else await this.#fail(held, error as Error);
     } finally {
       this.#request = undefined;
     }
   }
 
   async #draw({ job, model }: Held): Promise<boolean> {
-    if (job.deferredFailure) throw new RefusalError("invalid", STALLED);
-    const { leave, onLine } = this.#options;
-    const way: Way = (deed, work) => patiently(deed, work, leave, onLine);
+    if (job.deferredFailure) throw new WrongRequestError(STALLED);
     const request = requestIn(job, model); // checked again, as anybody may write into the queue
+    const { id, leave, onLine } = this.#options;
+    const { by, reason } = refusalsIn(job);
+    if (by.includes(id)) throw new RefusalError("invalid", reason); // it came again, before another took it
+    const way: Way = (deed, work) => patiently(deed, work, leave, onLine);
     return await drawOnce(this.#drawer, this.#results, request, { way, signal: leave });
   }
 
-  /** A request that is wrong fails for good; what may have been the worker's fault is tried again by whoever takes it. */
-  async #fail({ job, token }: Held, error: Error): Promise<void> {
-    const isWrong = error instanceof RefusalError;
-    const reason = isWrong ? new UnrecoverableError(error.message) : error;
+  /**
+   * A request that is wrong fails for good, as does one that no worker takes; what may have been this worker's fault is tried
+   * again by whoever takes it. Throws where it is this worker's.
+   */
+  async #fail(held: Held, error: Error): Promise<void> {
+    const { job, token } = held;
+    const isRefused = error instanceof RefusalError && error.kind !== "no memory";
+    if (isRefused && await this.#leaveToOthers(held, error)) return;
+    const isFinal = isRefused || error instanceof WrongRequestError;
+    const reason = isFinal ? new UnrecoverableError(error.message) : error;
     await this.#settle("say that a request failed", () => job.moveToFailed(reason, token));
     this.#failed++;
+    const { message } = error;
     this.#options.onLine(
-      `${shown(job)} failed${isWrong ? "" : `, attempt ${job.attemptsMade}`}: ${error.message}`,
+      `${shownName(job)} failed${isFinal ? "" : `, attempt ${job.attemptsMade}`}: ${message}`,
+    );
+    if (isFinal) return;
+    if (error instanceof DeviceLostError) throw error;
+    this.#inARow.add(job.id!);
+    if (this.#inARow.size < IN_A_ROW) return;
+    throw new Error(
+      `Cannot go on: ${IN_A_ROW} requests failed here, one after the other, the last with: ${message}`,
     );
   }
 
-  /** Leaves a request to workers that offer what it names and this one does not. False where there are none. */
-  async #leaveToOther({ job, token, model }: Held): Promise<boolean> {
+  /** Leaves a request to workers that offer what it names, and have not refused it. False where enough did, or none is there. */
+  async #leaveToOthers({ job, token, model }: Held, { kind, message }: RefusalError): Promise<boolean> {
+    const { id, stop, onLine } = this.#options;
     const needs = needsOf(requestIn(job, model));
-    const workers = await this.#roster.workers();
-    const [other] = offering(needs, workers.filter(({ id }) => id !== this.#options.id));
-    if (!other) return false;
-    await this.#settle("leave a request to others", () => job.moveToDelayed(Date.now() + LEAVE_MS, token));
-    this.#options.onLine(`${shown(job)} left to ${other.id}, which offers what it names`);
+    const known = refusalsIn(job);
+    const by = kind === "not found" ? known.by : [...new Set([...known.by, id])];
+    const workers = await patiently("look for other workers", () => this.#roster.workers(), stop, onLine) ??
+      [];
+    const others = offering(needs, workers).filter((worker) => worker.id !== id && !by.includes(worker.id));
+    if (others.length === 0 || by.length >= REFUSALS) return false;
+    await this.#settle("leave a request to others", async () => {
+      await tellRefusals(job, { by, reason: message });
+      await job.moveToDelayed(Date.now() + LEAVE_MS, token);
+    });
+    if (!known.by.includes(id)) onLine(`${shownName(job)} left to others: ${message}`);
     return true;
   }
 
   async #giveBack({ job, token }: Held): Promise<void> {
     await this.#settle("give a request back", () => job.moveToWait(token));
-    this.#options.onLine(`${shown(job)} given back`);
+    this.#options.onLine(`${shownName(job)} given back`);
   }
 
   /** Tells the queue what became of a request; where another worker holds it by now, that one does. */
@@ -183,32 +207,4 @@ export class FleetWorker {
       failed: this.#failed,
     };
   }
-}
-
-/** The request of a record in a model's queue. Throws a RefusalError for one that `submit` would not write. */
-function requestIn({ id = "", data }: Job<unknown>, model: string): CanonicalRequest {
-  const request = canonicalRequest(data, model);
-  if (request.model !== model) {
-    throw new RefusalError(
-      "invalid",
-      `Cannot draw: expected a request for ${model} in its queue, got one for ${request.model}`,
-    );
-  }
-  if (nameOf(request) === id) return request;
-  throw new RefusalError(
-    "invalid",
-    `Cannot draw: expected the name ${nameOf(request)} of what it asks for, got ${
-      quote(id)
-    }; send it with submit`,
-  );
-}
-
-/** True where a request names what is not offered. */
-function isNotHere(error: unknown): boolean {
-  return error instanceof RefusalError && error.kind === "not found";
-}
-
-/** The name of a request for a line of the log: others may write any there. */
-function shown({ id = "" }: Job<unknown>): string {
-  return /^\w+$/.test(id) ? id : quote(id);
 }

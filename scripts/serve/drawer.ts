@@ -252,7 +252,7 @@ export class Drawer implements AsyncDisposable {
       }
       if (error instanceof OutOfMemoryError) {
         throw new RefusalError(
-          "invalid",
+          "no memory",
           "Cannot draw: the GPU has no memory left for it; ask for less",
           "size",
         );
@@ -275,9 +275,17 @@ export class Drawer implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof DeviceLostError)) throw error;
       this.#tell({ event: "device lost" });
-      await this.device.reopen();
+      await this.#reopen();
       this.#models.forget();
       return await attempt();
+    }
+  }
+
+  async #reopen(): Promise<void> {
+    try {
+      await this.device.reopen();
+    } catch (cause) {
+      throw new DeviceLostError(`Cannot open the device again: ${(cause as Error).message}`, { cause });
     }
   }
 }

@@ -10,6 +10,8 @@ export type RefusalKind =
   | "unauthorized"
   /** It comes from where none may come. */
   | "forbidden"
+  /** The GPU has no memory left for it. */
+  | "no memory"
   /** What it names is not there. */
   | "not found"
   /** What it names is there for other methods. */

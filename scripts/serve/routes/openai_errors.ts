@@ -21,6 +21,7 @@ const KINDS: Readonly<
   "too slow": [408, "invalid_request_error", null],
   "unauthorized": [401, "invalid_request_error", "invalid_api_key"],
   "forbidden": [403, "invalid_request_error", null],
+  "no memory": [400, "invalid_request_error", "no_memory"],
   "not found": [404, "invalid_request_error", null],
   "wrong method": [405, "invalid_request_error", null],
   "busy": [429, "rate_limit_error", "queue_full"],

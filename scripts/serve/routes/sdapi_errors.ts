@@ -9,6 +9,7 @@ const STATUS: Readonly<Record<RefusalKind, ContentfulStatusCode>> = {
   "too slow": 408,
   "unauthorized": 401,
   "forbidden": 403,
+  "no memory": 422,
   "not found": 404,
   "wrong method": 405,
   "busy": 429,

@@ -24,7 +24,7 @@ class Rig {
   draw = (_request: DrawRequest, _options: DrawOptions): Promise<void> => Promise.resolve();
   put = (_file: string): void => {};
 
-  constructor(readonly client: Redis, readonly queues: Queues) {}
+  constructor(readonly client: Redis, readonly queues: Queues, readonly id = "test:1") {}
 
   /** Works until `isEnd` of a line that was told. */
   async run(isEnd: (line: string) => boolean): Promise<void> {
@@ -47,7 +47,7 @@ class Rig {
       },
     };
     const worker = new FleetWorker(drawer, this.client, results, {
-      ...{ id: "test:1", lease: 5, turn: 60 },
+      ...{ id: this.id, lease: 5, turn: 60 },
       ...{ stop: this.stop.signal, leave: this.leave.signal },
       onLine: (line) => {
         this.lines.push(line);
@@ -92,7 +92,10 @@ rigTest(
 rigTest(
   "a request that is refused is a dead letter; one that fails for another reason is tried again later",
   async (rig) => {
-    const errors = [new RefusalError("invalid", "Cannot draw: it is poison"), new Error("no memory")];
+    const errors = [
+      new RefusalError("invalid", "Cannot draw: it is poison"),
+      new RefusalError("no memory", "Cannot draw: no memory"),
+    ];
     rig.draw = ({ seed }) => Promise.reject(errors[Number(seed)]);
     await rig.queues.add([request(0), request(1)], 100);
     await rig.run(() => rig.lines.length === 2);
@@ -102,7 +105,7 @@ rigTest(
       { reason: "Cannot draw: it is poison" },
       "pending",
     ]);
-    assert.match(rig.lines[1]!, / failed, attempt 1: no memory$/);
+    assert.match(rig.lines[1]!, / failed, attempt 1: Cannot draw: no memory$/);
   },
 );
 
@@ -131,7 +134,7 @@ rigTest("what others wrote into the queue ends in the dead letters, whatever it 
       () => add(good, "named"),
     ],
     other: [
-      /^Cannot draw: expected a request for sd in its queue, got one for xl$/,
+      /^Cannot draw: expected a request for sd in its queue, got one for "xl"$/,
       () => add({ model: "xl" }, "other"),
     ],
     "no json": [/^Cannot draw: expected options in an object/, async () => {
@@ -237,7 +240,7 @@ rigTest(
     await rig.queues.add([theirs!, nobodys!], 100);
     await rig.run(() => rig.lines.length === 2);
     assert.deepEqual(rig.lines, [
-      `${ticketOf(theirs!).name} left to test:2, which offers what it names`,
+      `${ticketOf(theirs!).name} left to others: Cannot find the lora`,
       `${ticketOf(nobodys!).name} failed: Cannot find the lora`,
     ]);
     const { delayed, failed } = (await rig.queues.counts(["sd"])).get("sd")!;
@@ -245,5 +248,59 @@ rigTest(
     const again = new Rig(rig.client, rig.queues);
     await again.run(() => true);
     assert.deepEqual([...again.pictures.keys()], filesOf(theirs!));
+  },
+);
+
+rigTest(
+  "what a worker refuses is drawn by another that offers the same; once three have, it is a dead letter",
+  async (rig) => {
+    const wide = request(1);
+    const roster = new Roster(rig.client);
+    const at = async (id: string, draws: boolean) => {
+      const one = new Rig(rig.client, rig.queues, id);
+      one.draw = () =>
+        draws ? Promise.resolve() : Promise.reject(new RefusalError("invalid", `${id} has no room`));
+      await one.run(() => true);
+      return one.lines;
+    };
+    for (const id of ["c:3", "d:4"]) {
+      await roster.tell({
+        id,
+        device: "none",
+        offers: { model: { sd: "12ab" } },
+        seconds: 0,
+        done: 0,
+        failed: 0,
+      });
+    }
+    const { name } = ticketOf(wide);
+    await rig.queues.add([wide], 100);
+    assert.deepEqual(await at("a:1", false), [`${name} left to others: a:1 has no room`]);
+    assert.deepEqual(await at("b:2", true), [`${name} drawn in 0.0 s`]);
+
+    await rig.queues.add([wide], 100);
+    assert.deepEqual(await at("a:1", false), [`${name} left to others: a:1 has no room`]);
+    const silent = new Rig(rig.client, rig.queues, "a:1"); // it comes again, and is left again
+    const stopping = setTimeout(() => silent.stop.abort(), 4000);
+    await silent.run(() => false);
+    clearTimeout(stopping);
+    assert.deepEqual([silent.lines, silent.pictures.size], [[], 0]);
+    assert.deepEqual(await at("b:2", false), [`${name} left to others: b:2 has no room`]);
+    assert.deepEqual(await at("c:3", false), [`${name} failed: c:3 has no room`]);
+    assert.equal(await rig.queues.retry("sd"), 1);
+    assert.deepEqual(await at("a:1", true), [`${name} drawn in 0.0 s`]);
+  },
+);
+
+rigTest(
+  "a worker where one request after the other fails ends, and leaves the others in the queue",
+  async (rig) => {
+    rig.draw = () => Promise.reject(new TypeError("the driver is odd"));
+    await rig.queues.add(Array.from({ length: 9 }, (_, i) => request(i)), 100);
+    await assert.rejects(rig.run(() => false), {
+      message: "Cannot go on: 5 requests failed here, one after the other, the last with: the driver is odd",
+    });
+    const { waiting, delayed, failed } = (await rig.queues.counts(["sd"])).get("sd")!;
+    assert.deepEqual([waiting, delayed, failed], [4, 5, 0]);
   },
 );

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { NoAdapterError } from "denoise";
 import { Drawer, type DrawProgress, type DrawRequest, RefusalError } from "denoise/serve";
 import { profileForm } from "../../../scripts/profile/form.ts";
 import { decodePng } from "../../../src/io/images/png.ts";
@@ -414,6 +415,23 @@ Deno.test("a profile ends within a step, and is refused as its request is", asyn
     return true;
   });
   assert.equal(await pngOf(flower).then(({ length }) => length > 0), true);
+});
+
+Deno.test("a device that does not open again is lost for each request, until it does", async () => {
+  await using poor = await Drawer.open({ models: [EMOJI] });
+  const { device } = poor;
+  const { png } = (await poor.draw(flower)).pictures[0]!;
+  const reopen = device.reopen;
+  device.reopen = () => Promise.reject(new NoAdapterError("Cannot open a device: no adapter"));
+  device.gpu.destroy();
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(poor.draw(flower), {
+      name: "DeviceLostError",
+      message: "Cannot open the device again: Cannot open a device: no adapter",
+    });
+  }
+  device.reopen = reopen;
+  assert.deepEqual((await poor.draw(flower)).pictures[0]!.png, png);
 });
 
 Deno.test("what takes too long is ended", async () => {
