@@ -18,9 +18,10 @@ export async function drawTask(
   pipeline: AnyPipeline,
   task: Task,
   stored: Pick<ModelOptions, "memory" | "quantize">,
-  { signal, interruption, onProgress = () => {}, onPreview }: DrawOptions,
+  { signal, interruption, onProgress = () => {}, onPreview, wantsPreview, onPicture }: DrawOptions,
 ): Promise<Drawing> {
-  const { model, settings, seeds, contents, batch } = task;
+  const { model, settings, seeds, contents } = task;
+  const batch = onPicture ? 1 : task.batch;
   using _made = scope();
   const draw = drawOf(pipeline, task);
   const notices = new Set<string>();
@@ -37,6 +38,7 @@ export async function drawTask(
       onProgress({ phase: "drawing", step: step + 1, steps, drawn, count });
     },
     preview: onPreview && {
+      wants: wantsPreview,
       write: (picture: Parameters<typeof encodePng>[0], step: number) =>
         onPreview(encodePng(enlarged(picture)), step),
     },
@@ -48,12 +50,9 @@ export async function drawTask(
     const { width, height } = image;
     const kept = recipeOf(pipeline, { ...settings, model: model.name, ...stored }, contents); // stored as it ran
     const recipe: Recipe = { ...kept, size: `${width}x${height}`, seed };
-    pictures.push({
-      png: new Uint8Array(encodePng(image, left > 0 ? {} : recipeTexts(recipe, device))),
-      width,
-      height,
-      recipe,
-    });
+    const png = new Uint8Array(encodePng(image, left > 0 ? {} : recipeTexts(recipe, device)));
+    pictures.push({ png, width, height, recipe });
+    await onPicture?.(pictures.at(-1)!, pictures.length - 1);
     signal?.throwIfAborted();
   }
   return { pictures, notices: [...notices] };

@@ -107,7 +107,8 @@ export class Drawer implements AsyncDisposable {
    * wait. If the device is lost, another is opened, and the request drawn once more.
    */
   async draw(request: DrawRequest, options: DrawOptions = {}): Promise<Drawing> {
-    return await this.#done(request, options, {
+    const onPicture = options.onPicture && onceEach(options.onPicture);
+    return await this.#done(request, { ...options, onPicture }, {
       event: "drawing",
       picturesIn: ({ pictures }) => pictures.length,
       run: async (task, how) => {
@@ -295,6 +296,16 @@ interface Work<Result> {
   readonly event: DrawnEvent["event"];
   readonly run: (task: Task, options: DrawOptions) => Promise<Result>;
   readonly picturesIn: (result: Result) => number;
+}
+
+/** A listener to pictures that hears of each once, though all are drawn once more after a lost device. */
+function onceEach(listener: NonNullable<DrawOptions["onPicture"]>): NonNullable<DrawOptions["onPicture"]> {
+  let told = 0;
+  return async (picture, index) => {
+    if (index < told) return;
+    told++;
+    await listener(picture, index);
+  };
 }
 
 /** What a log may say of a task. */

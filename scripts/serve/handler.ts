@@ -59,9 +59,10 @@ export function createApp(
   drawer: Drawer,
   { key, hosts, body = BODY, bodySeconds = BODY_SECONDS, log, logPrompts = false }: HandlerOptions,
 ): Hono {
-  const metrics = new Metrics(drawer);
-  if (log) drawer.listen((event) => log(logEntry(event, logPrompts)));
   const store = new PictureStore();
+  const jobs = new Jobs(drawer, store);
+  const metrics = new Metrics(drawer, jobs);
+  if (log) drawer.listen((event) => log(logEntry(event, logPrompts)));
   const app = new Hono();
   app.onError(answerIn);
   app.notFound((context) => {
@@ -105,7 +106,7 @@ export function createApp(
   });
   let offers: Offers | undefined;
   app.get("/v1/offers", (context) => context.json(offers ??= drawer.offers()));
-  app.route("/v1/jobs", jobRoutes(new Jobs(drawer, store)));
+  app.route("/v1/jobs", jobRoutes(jobs));
   app.route("/sdapi/v1", sdapiRoutes(drawer));
   app.route("/v1", openAIRoutes(drawer, store));
   return app;

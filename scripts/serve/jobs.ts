@@ -1,7 +1,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import type { Drawer } from "./drawer.ts";
 import type { Drawing, DrawProgress } from "./drawing.ts";
-import { asRefusal, type RefusalError } from "./refusal.ts";
+import { asRefusal, RefusalError } from "./refusal.ts";
 import type { DrawRequest } from "./request.ts";
 import type { PictureStore } from "./store.ts";
 
@@ -48,6 +48,8 @@ export class Job {
   error: RefusalError | undefined;
   readonly #cancelling = new AbortController();
   readonly #events = new Map<JobEvent["kind"], JobEvent>();
+  /** Those who follow it. */
+  followers = 0;
   #told = 0;
   #change = Promise.withResolvers<void>();
 
@@ -94,12 +96,14 @@ export class Job {
 }
 
 const KEPT = 1000; // jobs that have ended: their pictures are in the store
+const FOLLOWERS = { ofOne: 16, ofAll: 256 }; // each takes up to 0.4 MB where its client reads slowly
 
 /** Requests that are drawn while their clients do other things, and what became of them. */
 export class Jobs {
   readonly #drawer: Drawer;
   readonly #store: PictureStore;
   readonly #jobs = new Map<string, Job>();
+  #followers = 0;
 
   constructor(drawer: Drawer, store: PictureStore) {
     this.#drawer = drawer;
@@ -123,6 +127,7 @@ export class Jobs {
         job.tell({ kind: "progress", progress });
         accepted.resolve();
       },
+      wantsPreview: () => job.followers > 0,
       onPreview: (png, step) => job.tell({ kind: "preview", png, step }),
     });
     drawn.then((drawing) => this.#succeed(job, drawing), (error) => fail(job, error)).finally(() => {
@@ -132,6 +137,24 @@ export class Jobs {
     this.#forgetOld();
     this.#jobs.set(job.id, job);
     return job;
+  }
+
+  /** Those who follow any. */
+  get followers(): number {
+    return this.#followers;
+  }
+
+  /** Lets one more follow a job, until the returned function is called. Throws a RefusalError where as many do as may. */
+  follow(job: Job): () => void {
+    const { ofOne, ofAll } = FOLLOWERS;
+    if (job.followers >= ofOne) throw tooMany(`${ofOne} streams of one job`);
+    if (this.#followers >= ofAll) throw tooMany(`${ofAll} streams of all jobs`);
+    this.#followers++;
+    job.followers++;
+    return () => {
+      this.#followers--;
+      job.followers--;
+    };
   }
 
   /** Forgets a job that has ended, and its pictures. */
@@ -154,6 +177,13 @@ export class Jobs {
     const ended = [...this.#jobs.values()].filter((job) => job.ended); // in the order in which they came
     for (const job of ended.slice(0, Math.max(0, ended.length - KEPT + 1))) this.#jobs.delete(job.id);
   }
+}
+
+function tooMany(most: string): RefusalError {
+  const message =
+    `Cannot follow the job: expected at most ${most}, and there are as many; end another, or ask ` +
+    "for its status";
+  return new RefusalError("too many", message);
 }
 
 function fail(job: Job, error: unknown): void {

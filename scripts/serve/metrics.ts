@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Drawer } from "./drawer.ts";
+import type { Jobs } from "./jobs.ts";
 
 const METHODS = ["GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"];
 const SECONDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500]; // bounds of the buckets
@@ -9,7 +10,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #requests: Counter<"method" | "route" | "status">;
 
-  constructor(drawer: Drawer) {
+  constructor(drawer: Drawer, jobs: Jobs) {
     const registers = [this.#registry];
     const gauge = (name: string, help: string, value: () => number) =>
       new Gauge({
@@ -19,6 +20,7 @@ export class Metrics {
         },
       });
     gauge("denoise_queue_waiting", "Requests that wait", () => drawer.waiting);
+    gauge("denoise_event_streams", "Streams of jobs' events that are open", () => jobs.followers);
     gauge("denoise_busy", "1 while a request is drawn", () => Number(drawer.busy));
     gauge("denoise_models_loaded", "Models whose weights are on the GPU", () => drawer.loaded);
     gauge("denoise_gpu_bytes", "Bytes of buffers on the GPU", () => drawer.device.buffers.usage().bytes);

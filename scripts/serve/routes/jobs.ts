@@ -1,16 +1,15 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
 import type { Job, JobEvent, Jobs } from "../jobs.ts";
 import { RefusalError } from "../refusal.ts";
 import { readRequest } from "../request.ts";
 import { readJson } from "./body.ts";
+import { answerEvents, frameOf } from "./event_stream.ts";
 import { answerError, openAIError } from "./openai_errors.ts";
-
-const ALIVE = 15_000; // milliseconds between signs of life in a stream, which proxies would end otherwise
 
 /** Jobs below /v1/jobs, in OpenAI's manner: a request in our own words is begun, asked for, followed and cancelled. */
 export function jobRoutes(jobs: Jobs): Hono {
+  const previews = new WeakMap<JobEvent, Uint8Array>();
   const app = new Hono();
   app.onError(answerError);
   app.post("/", async (context) => {
@@ -32,46 +31,35 @@ export function jobRoutes(jobs: Jobs): Hono {
     if (context.req.method === "HEAD") {
       return context.body(null, 200, { "Content-Type": "text/event-stream" });
     }
-    context.header("X-Accel-Buffering", "no"); // nginx would hold events back
-    return streamSSE(context, async (stream) => {
-      const left = Promise.withResolvers<void>();
-      stream.onAbort(left.resolve);
-      const alive = setInterval(() => stream.write(":\n\n"), ALIVE);
-      try {
-        while (!stream.aborted) {
-          const events = job.after(last);
-          for (const event of events) {
-            await stream.writeSSE({ id: String(event.id), ...eventOf(event, context, job) });
-            last = event.id;
-          }
-          if (events.length > 0) continue; // more may have come while these were written
-          if (job.ended) return;
-          await Promise.race([job.change, left.promise]);
-        }
-      } finally {
-        clearInterval(alive);
-      }
+    const end = jobs.follow(job);
+    return answerEvents(context, {
+      end,
+      next: async () => {
+        while (job.after(last).length === 0 && !job.ended) await job.change;
+        const [event] = job.after(last);
+        last = event?.id ?? last;
+        return event && framed(event, context, job);
+      },
     });
   });
   return app;
+
+  /** An event in bytes; those of previews, which are large, are made once for all who follow. */
+  function framed(event: JobEvent, context: Context, job: Job): Uint8Array {
+    if (event.kind === "progress") return frameOf("progress", event.progress, event.id);
+    if (event.kind === "end") return frameOf(job.status, told(job, context), event.id);
+    const known = previews.get(event);
+    if (known) return known;
+    const { id, png, step } = event;
+    const frame = frameOf("preview", { b64_json: png.toBase64(), step: step + 1 }, id);
+    previews.set(event, frame);
+    return frame;
+  }
 
   function found(context: Context): Job {
     const job = jobs.get(context.req.param("id")!);
     if (job) return job;
     throw new RefusalError("not found", "Cannot find the job: it never was, or was forgotten");
-  }
-}
-
-function eventOf(event: JobEvent, context: Context, job: Job): { event: string; data: string } {
-  switch (event.kind) {
-    case "progress":
-      return { event: "progress", data: JSON.stringify(event.progress) };
-    case "preview": {
-      const data = { b64_json: event.png.toBase64(), step: event.step + 1 };
-      return { event: "preview", data: JSON.stringify(data) };
-    }
-    case "end":
-      return { event: job.status, data: JSON.stringify(told(job, context)) };
   }
 }
 

@@ -8,7 +8,7 @@ import { RefusalError } from "../refusal.ts";
 import { type DrawRequest, requestKeys, requestSchema } from "../request.ts";
 
 /** How a request is to be answered. */
-interface Answer {
+export interface Answer {
   /** Pictures as text, or as addresses where this server has them for an hour. */
   readonly response_format: "b64_json" | "url";
   /** Of the pictures' files. */
@@ -17,8 +17,10 @@ interface Answer {
   readonly output_compression: number;
   /** Events as they happen, in place of one answer in the end. */
   readonly stream: boolean;
-  /** Small pictures on the way, in a stream. */
+  /** Small pictures on the way to each, in a stream. */
   readonly partial_images: number;
+  /** The size as it was asked for. */
+  readonly size: string;
 }
 
 /** A request of OpenAI's images API. */
@@ -79,9 +81,6 @@ export function readImageParams(value: unknown): ImageParams {
   }
   const { prompt, model, n = 1, size = "auto", response_format = "b64_json" } = data;
   const { output_format = "png", output_compression = 100, stream = false, partial_images = 0 } = data;
-  if (stream && n > 1) {
-    throw new RefusalError("invalid", `Cannot stream ${n} pictures: expected n 1 with stream`, "n");
-  }
   const own = Object.fromEntries(given.filter(([name]) => OWN.includes(name)));
   return {
     request: {
@@ -92,7 +91,7 @@ export function readImageParams(value: unknown): ImageParams {
       count: n,
       ...size === "auto" ? {} : { size: size as never }, // read with the rest of the request
     },
-    answer: { response_format, output_format, output_compression, stream, partial_images },
+    answer: { response_format, output_format, output_compression, stream, partial_images, size },
   };
 }
 

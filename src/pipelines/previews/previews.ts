@@ -13,6 +13,8 @@ export interface PreviewOptions {
    * Steps from one picture to the next; 1 by default. Some are left out where painting is slower than drawing.
    */
   every?: number | undefined;
+  /** True for a step that is wanted, counted from 0; asked when it is due, so that nothing is painted that nobody sees. */
+  wants?: ((step: number) => boolean) | undefined;
   /** Takes the pictures of a batch, side by side: a pixel for each latent, or as `vae` decodes them. */
   write: (picture: Image, step: number) => void | Promise<void>;
   /**
@@ -73,7 +75,7 @@ export class Previews {
 
   /** Without options it shows nothing. */
   constructor(options: PreviewOptions | undefined, picture: (sample: Tensor) => Promise<Image>) {
-    if (options) expectOptions("show previews", options, ["every", "write", "vae", "side"]);
+    if (options) expectOptions("show previews", options, ["every", "wants", "write", "vae", "side"]);
     if (options) expectCount("preview.every", options.every ?? 1);
     this.#options = options;
     this.#picture = picture;
@@ -83,8 +85,8 @@ export class Previews {
   offer(step: number, sample: () => Tensor): void {
     if (this.#failure) throw this.#failure.error;
     if (!this.#options || this.#underWay === AHEAD) return;
-    const { every = 1, write } = this.#options;
-    if ((step + 1) % every !== 0) return;
+    const { every = 1, wants, write } = this.#options;
+    if ((step + 1) % every !== 0 || wants?.(step) === false) return;
     this.#underWay++;
     const picture = this.#picture(sample());
     picture.catch(() => {}); // awaited below, in its turn

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { Drawer } from "denoise/serve";
+import { Job, Jobs } from "../../../scripts/serve/jobs.ts";
+import { PictureStore } from "../../../scripts/serve/store.ts";
 import { decodePng } from "../../../src/io/images/png.ts";
 import { emoji } from "../../support/emoji.ts";
 import { Served } from "../../support/served.ts";
@@ -103,24 +105,68 @@ Deno.test("a client that lost its stream gets what came after the event that it 
   assert.equal(over.status, 204);
 });
 
+Deno.test("nothing is painted until somebody follows; who comes late sees the steps from then on", async () => {
+  const id = await begun({ ...flower, steps: 60 });
+  let step = 0;
+  while (step < 5) step = (await served.call("GET", `/v1/jobs/${id}`)).json.progress.step ?? 0;
+  const told = await Array.fromAsync(events(id));
+  const first = told[0]!;
+  assert.ok(first.data.step >= step && first.id <= first.data.step + 1, JSON.stringify(first)); // loading, and each step
+  const shown = told.filter(({ event }) => event === "preview").map(({ data }) => data.step);
+  assert.ok(shown.length > 5 && shown[0] >= step, shown.join());
+});
+
 Deno.test("HEAD of a job's events begins no stream, which nobody would read or end", async () => {
   const id = await begun(long);
-  const intervals: ReturnType<typeof setInterval>[] = [];
-  const { setInterval: set } = globalThis;
-  globalThis.setInterval = ((handler: () => void, milliseconds: number) => {
-    const interval = set(handler, milliseconds);
-    if (milliseconds === 15_000) intervals.push(interval);
-    return interval;
-  }) as typeof set;
-  try {
-    const { status, headers } = await fetch(`${served.address}/v1/jobs/${id}/events`, { method: "HEAD" });
-    assert.deepEqual([status, headers.get("content-type")], [200, "text/event-stream"]);
-  } finally {
-    globalThis.setInterval = set;
-  }
-  assert.deepEqual(intervals, []);
+  const { status, headers } = await fetch(`${served.address}/v1/jobs/${id}/events`, { method: "HEAD" });
+  assert.deepEqual([status, headers.get("content-type")], [200, "text/event-stream"]);
+  assert.equal(await streams(), 0);
   await served.call("DELETE", `/v1/jobs/${id}`);
 });
+
+Deno.test("a job has so many streams at a time, and those of clients that left are none", async () => {
+  const id = await begun({ ...long, count: 10 });
+  const open = async () => {
+    const leaving = new AbortController();
+    const response = await fetch(`${served.address}/v1/jobs/${id}/events`, { signal: leaving.signal });
+    return { response, leave: () => leaving.abort() };
+  };
+  const many = await Promise.all(Array.from({ length: 16 }, open));
+  assert.ok(many.every(({ response }) => response.status === 200));
+  const refused = await served.call("GET", `/v1/jobs/${id}/events`);
+  assert.deepEqual([refused.status, refused.json.error.code, refused.json.error.message], [
+    429,
+    "too_many_streams",
+    "Cannot follow the job: expected at most 16 streams of one job, and there are as many; end another, or ask for " +
+    "its status",
+  ]);
+  assert.equal(await streams(), 16);
+  for (const { leave } of many) leave();
+  while (await streams() > 0); // or the test is ended
+  const again = await open();
+  assert.equal(again.response.status, 200);
+  await served.call("DELETE", `/v1/jobs/${id}`);
+  assert.match(await again.response.text(), /event: cancelled\n/);
+  assert.equal(await streams(), 0);
+});
+
+Deno.test("all jobs together have so many streams", () => {
+  const jobs = new Jobs(drawer, new PictureStore());
+  const ends = Array.from({ length: 16 }, () => new Job()).flatMap((job) =>
+    Array.from({ length: 16 }, () => jobs.follow(job))
+  );
+  const one = new Job();
+  assert.throws(() => jobs.follow(one), /expected at most 256 streams of all jobs/);
+  ends[0]!();
+  jobs.follow(one)();
+  assert.deepEqual([one.followers, jobs.followers], [0, 255]);
+});
+
+/** Streams that are open, as the metrics tell. */
+async function streams(): Promise<number> {
+  const text = await (await fetch(`${served.address}/metrics`)).text();
+  return Number(/^denoise_event_streams (\d+)$/m.exec(text)![1]);
+}
 
 Deno.test("a job is cancelled within a step, while it is drawn or waits; others go on", async () => {
   const [drawn, waiting] = [await begun(long), await begun(long)];
