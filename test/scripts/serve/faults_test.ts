@@ -72,6 +72,25 @@ Deno.test("a device that is lost in mid picture costs its client nothing but tim
   assert.equal((await draw(flower)).json.data[0].b64_json, want);
 });
 
+Deno.test("a stream of pictures tells each once, though a device is lost after the first", async () => {
+  const lost = async () => {
+    const text = await (await fetch(`${served.address}/metrics`)).text();
+    return Number(/^denoise_device_lost_total (\d+)$/m.exec(text)![1]);
+  };
+  const want = (await draw({ ...flower, n: 2 })).json.data.map((one: { b64_json: string }) => one.b64_json);
+  const before = await lost();
+  using _ = inject(drawer.device, { submission: 14 });
+  const response = await fetch(`${served.address}/v1/images/generations`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ ...flower, n: 2, stream: true }),
+  });
+  const told = [...(await response.text()).matchAll(/^event: (.*)\ndata: (.*)$/gm)];
+  assert.deepEqual(told.map(([, event]) => event), Array(2).fill("image_generation.completed"));
+  assert.deepEqual(told.map(([, , data]) => JSON.parse(data!).b64_json), want);
+  assert.equal(await lost(), before + 1);
+});
+
 Deno.test("work for a client whose connection breaks stops, whether it is drawn or waits", async () => {
   const body = JSON.stringify(long);
   using first = new Wire();
