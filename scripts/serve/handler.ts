@@ -14,6 +14,7 @@ import { jobRoutes } from "./routes/jobs.ts";
 import { openAIRoutes } from "./routes/openai.ts";
 import { answerIn } from "./routes/errors.ts";
 import { pageRoutes } from "./routes/page.ts";
+import { profileRoutes, reportRoutes } from "./routes/profiles.ts";
 import { sdapiRoutes } from "./routes/sdapi.ts";
 import { PictureStore } from "./store.ts";
 
@@ -98,6 +99,7 @@ export function createApp(
       "Cache-Control": "private, max-age=3600, immutable",
     });
   });
+  app.route("/profiles", reportRoutes(store));
   if (key !== undefined) app.use(withKey(key));
   app.use(readBody({ bytes: body, seconds: bodySeconds }));
   app.get("/metrics", async (context) => {
@@ -107,6 +109,7 @@ export function createApp(
   let offers: Offers | undefined;
   app.get("/v1/offers", (context) => context.json(offers ??= drawer.offers()));
   app.route("/v1/jobs", jobRoutes(jobs));
+  app.route("/v1/profiles", profileRoutes(jobs));
   app.route("/sdapi/v1", sdapiRoutes(drawer));
   app.route("/v1", openAIRoutes(drawer, store));
   return app;

@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import type { Drawer } from "./drawer.ts";
-import type { Drawing, DrawProgress } from "./drawing.ts";
+import type { Drawing, DrawOptions, DrawProgress } from "./drawing.ts";
+import type { StepProfile } from "./profile_task.ts";
 import { asRefusal, RefusalError } from "./refusal.ts";
 import type { DrawRequest } from "./request.ts";
 import type { PictureStore } from "./store.ts";
@@ -19,6 +20,12 @@ interface JobPicture {
   readonly seed: bigint;
 }
 
+/** The profile of a job that has succeeded. */
+interface JobProfile extends Pick<StepProfile, "ms" | "bound"> {
+  /** Names of its report and of its file in the store. */
+  readonly names: { readonly html: string; readonly json: string };
+}
+
 /** Something that a job told. Only the latest of each kind is kept: whoever comes late, or reads slowly, misses the others. */
 export type JobEvent =
   & {
@@ -33,7 +40,7 @@ export type JobEvent =
 
 type Told = JobEvent extends infer Event ? Event extends JobEvent ? Omit<Event, "id"> : never : never;
 
-/** A request that is drawn while its client does other things. */
+/** A request that is drawn, or whose step is profiled, while its client does other things. */
 export class Job {
   /** Its name: 122 random bits. */
   readonly id: string = randomUUID();
@@ -42,6 +49,8 @@ export class Job {
   status: JobStatus = "queued";
   /** Those that it drew. */
   pictures: readonly JobPicture[] = [];
+  /** The profile of its step, where that was wanted in place of pictures. */
+  profile: JobProfile | undefined;
   /** Lines on what was done otherwise than asked. */
   notices: readonly string[] = [];
   /** The reason why it failed. */
@@ -115,25 +124,44 @@ export class Jobs {
     return this.#jobs.get(id);
   }
 
-  /** Begins a job. Throws the RefusalError of a request that is not even queued. A request without a seed gets one. */
+  /** Begins to draw. Throws the RefusalError of a request that is not even queued. A request without a seed gets one. */
   async add(request: DrawRequest): Promise<Job> {
-    const job = new Job();
     const seeded = { ...request, seed: request.seed ?? BigInt(randomInt(2 ** 32)) };
+    return await this.#begin(async (job, options) => {
+      const drawing = await this.#drawer.draw(seeded, {
+        ...options,
+        wantsPreview: () => job.followers > 0,
+        onPreview: (png, step) => job.tell({ kind: "preview", png, step }),
+      });
+      this.#succeed(job, drawing);
+    });
+  }
+
+  /** Begins to profile a step of a request. Throws as `add` does. */
+  async profile(request: DrawRequest): Promise<Job> {
+    return await this.#begin(async (job, options) => {
+      const { ms, bound, html, json } = await this.#drawer.profile(request, options);
+      const [page, file] = [html, json].map((text) => new TextEncoder().encode(text));
+      const names = { html: this.#store.put(page!, "html"), json: this.#store.put(file!, "json") };
+      job.profile = { ms, bound, names };
+    });
+  }
+
+  async #begin(work: (job: Job, options: DrawOptions) => Promise<void>): Promise<Job> {
+    const job = new Job();
     const accepted = Promise.withResolvers<void>();
-    const drawn = this.#drawer.draw(seeded, {
+    const done = work(job, {
       signal: job.signal,
       onProgress: (progress) => {
         job.status = progress.phase === "waiting" ? "queued" : "running";
         job.tell({ kind: "progress", progress });
         accepted.resolve();
       },
-      wantsPreview: () => job.followers > 0,
-      onPreview: (png, step) => job.tell({ kind: "preview", png, step }),
     });
-    drawn.then((drawing) => this.#succeed(job, drawing), (error) => fail(job, error)).finally(() => {
+    done.then(() => job.status = "succeeded", (error) => fail(job, error)).finally(() => {
       job.tell({ kind: "end" });
     });
-    await Promise.race([accepted.promise, drawn]);
+    await Promise.race([accepted.promise, done]);
     this.#forgetOld();
     this.#jobs.set(job.id, job);
     return job;
@@ -157,9 +185,10 @@ export class Jobs {
     };
   }
 
-  /** Forgets a job that has ended, and its pictures. */
+  /** Forgets a job that has ended, and what it made. */
   forget(job: Job): void {
-    for (const { name } of job.pictures) this.#store.remove(name);
+    const names = [...job.pictures.map(({ name }) => name), ...Object.values(job.profile?.names ?? {})];
+    for (const name of names) this.#store.remove(name);
     this.#jobs.delete(job.id);
   }
 
@@ -169,7 +198,6 @@ export class Jobs {
       ...{ width, height, seed: recipe["seed"] as bigint },
     }));
     job.notices = notices;
-    job.status = "succeeded";
   }
 
   /** Makes room for one more: those that wait or are drawn are bounded by the queue. */

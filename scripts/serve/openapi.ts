@@ -44,6 +44,12 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: "Progress, previews and the end of a job, as server-sent events",
     gives: "text/event-stream",
   },
+  "POST /v1/profiles": {
+    summary: "Begins to profile a step, and answers at once with a job",
+    body: requestSchema,
+    status: 202,
+  },
+  "GET /profiles/{name}": { summary: "A profile's report or file, for an hour", gives: "text/html" },
   "POST /sdapi/v1/txt2img": { ...sdapi("draws"), body: txt2imgSchema },
   "POST /sdapi/v1/img2img": { ...sdapi("changes a picture"), body: img2imgSchema },
   "GET /sdapi/v1/progress": sdapi("how far the picture is that is drawn"),

@@ -1,21 +1,21 @@
 import { randomBytes } from "node:crypto";
 
 const SECONDS = 3600; // as long as addresses of OpenAI's are good
-const BYTES = 2 ** 28; // of all pictures together
+const BYTES = 2 ** 28; // of all together
 
-/** A picture that is kept. */
+/** A file that is kept. */
 interface Kept {
   readonly bytes: Uint8Array;
   /** In milliseconds since 1970. */
   readonly until: number;
 }
 
-/** Pictures that are fetched by an address, for an hour, or until newer ones need their room. Nobody guesses their names. */
+/** Pictures and profiles that are fetched by an address, for an hour, or until newer ones need their room. Nobody guesses their names. */
 export class PictureStore {
   readonly #pictures = new Map<string, Kept>();
   #bytes = 0;
 
-  /** Keeps a picture. Returns its name: 128 random bits, and an ending. */
+  /** Keeps a file. Returns its name: 128 random bits, and an ending. */
   put(bytes: Uint8Array, ending: string): string {
     const name = `${randomBytes(16).toString("hex")}.${ending}`;
     this.#pictures.set(name, { bytes, until: Date.now() + 1000 * SECONDS });

@@ -64,8 +64,9 @@ export function jobRoutes(jobs: Jobs): Hono {
 }
 
 /** A job as it is told to clients. */
-function told(job: Job, { req }: Context): object {
-  const { id, created, status, progress = null, pictures, notices, error } = job;
+export function told(job: Job, { req }: Context): object {
+  const { id, created, status, progress = null, pictures, profile, notices, error } = job;
+  const addressOf = (path: string) => new URL(path, req.url).href;
   return {
     id,
     object: "job",
@@ -73,9 +74,16 @@ function told(job: Job, { req }: Context): object {
     status,
     progress,
     pictures: pictures.map(({ name, width, height, seed }) => ({
-      url: new URL(`/pictures/${name}`, req.url).href,
+      url: addressOf(`/pictures/${name}`),
       ...{ width, height, seed: String(seed) },
     })),
+    profile: profile
+      ? {
+        ...{ ms: profile.ms, bound: profile.bound },
+        url: addressOf(`/profiles/${profile.names.html}`),
+        json_url: addressOf(`/profiles/${profile.names.json}`),
+      }
+      : null,
     notices,
     error: error ? openAIError(error).body.error : null,
   };

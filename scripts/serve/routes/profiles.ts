@@ -1,0 +1,42 @@
+import { Hono } from "hono";
+import type { Jobs } from "../jobs.ts";
+import { RefusalError } from "../refusal.ts";
+import { readRequest } from "../request.ts";
+import type { PictureStore } from "../store.ts";
+import { readJson } from "./body.ts";
+import { told } from "./jobs.ts";
+import { answerError } from "./openai_errors.ts";
+
+/** Profiles below /v1/profiles: each is begun as a job, which is followed and cancelled as others are. */
+export function profileRoutes(jobs: Jobs): Hono {
+  const app = new Hono();
+  app.onError(answerError);
+  app.post("/", async (context) => {
+    const job = await jobs.profile(readRequest(await readJson(context)));
+    context.header("Location", new URL(`/v1/jobs/${job.id}`, context.req.url).href);
+    return context.json(told(job, context), 202);
+  });
+  return app;
+}
+
+/** What a report may do: run its own scripts, and reach nothing, as if it were of another site. */
+const POLICY = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; " +
+  "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Reports and their files below /profiles: they need no key, as a name is as good as one. */
+export function reportRoutes(store: PictureStore): Hono {
+  const app = new Hono();
+  app.onError(answerError);
+  app.get("/:name{[0-9a-f]+\\.(html|json)}", (context) => {
+    const name = context.req.param("name");
+    const file = store.get(name);
+    if (!file) throw new RefusalError("not found", "Cannot find the profile: it is kept for an hour at most");
+    return context.body(file as Uint8Array<ArrayBuffer>, 200, {
+      "Content-Type": name.endsWith(".html") ? "text/html; charset=utf-8" : "application/json",
+      "Content-Security-Policy": POLICY,
+      "Cache-Control": "private, max-age=3600, immutable",
+      "Referrer-Policy": "no-referrer",
+    });
+  });
+  return app;
+}
