@@ -1,5 +1,5 @@
 import { Bar } from "../../core/bar.ts";
-import { Storage } from "../../gpu/memory/buffers.ts";
+import type { Storage } from "../../gpu/memory/buffers.ts";
 import type { Device } from "../../gpu/device.ts";
 import { bindGroup, type Dispatch, type Encoding } from "../../gpu/encoding.ts";
 import { foldGrid } from "../../gpu/shader/grid.ts";
@@ -8,26 +8,22 @@ import { Uniforms } from "../../gpu/memory/uniforms.ts";
 import type { Group } from "../fusion/fuse.ts";
 import type { Step } from "../fusion/step.ts";
 import { type Graph, graphOf } from "../dump/graph.ts";
-import { Leaf, type Node, type WeightPager } from "../node.ts";
+import type { Leaf, Node, WeightPager } from "../node.ts";
 import { Counts, type Ran } from "../check/counts.ts";
 import type { Problem } from "../tuning/bench.ts";
 import { isMeasured, tune, unmeasured } from "../tuning/tuner.ts";
-import type { Place } from "./arena.ts";
 import { type Chunk, chunksOf } from "./chunks.ts";
 import {
   dependencies,
-  expectBindable,
   groupsOf,
   keptResults,
-  lastUses,
   layOut,
   liveBytes,
   stepsOfGroups,
   workspaceOf,
 } from "./layout.ts";
 import type { Fetch } from "./work.ts";
-
-const STORAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+import { type PlacedValue, Workspace } from "./workspace.ts";
 
 /** The memory of a plan. */
 export interface PlanMemory {
@@ -35,14 +31,8 @@ export interface PlanMemory {
   readonly label: string;
   /** Bytes of each buffer. */
   readonly arenas: readonly number[];
-  /** The results of its steps; from the step `first` to the step `last` each is needed. */
-  readonly values: readonly (Place & {
-    readonly kernel: string;
-    readonly path: string;
-    readonly bytes: number;
-    readonly first: number;
-    readonly last: number;
-  })[];
+  /** The results of its steps. */
+  readonly values: readonly PlacedValue[];
 }
 
 /** Dispatches that are ready to be encoded. */
@@ -73,8 +63,6 @@ export class Plan {
   /** Kernels that are to be measured before the first run, and their measurement once it began. */
   #untuned: Problem[] = [];
   #tuning: Promise<void> | undefined;
-  /** Taken with the arenas, as plans of `prepare` may never run. */
-  #inputs: Storage[] = [];
   /** Places among the outputs of each value that is one. */
   readonly #placesOfOutputs: ReadonlyMap<Node, readonly number[]>;
   /** Inputs that stayed the same from one run to the next: steps that need no others keep their results. */
@@ -85,9 +73,7 @@ export class Plan {
   #replacements = 0;
   /** The encoding of the last run, which may not be submitted yet. */
   #encoding: Encoding | undefined;
-  readonly #arenas: GPUBuffer[] = [];
-  #places = new Map<Node, Place>();
-  #memory = new Map<Node, Storage>();
+  readonly #workspace: Workspace;
   #bound: Bound | undefined;
   /** For each step, whether it was encoded in the last run. */
   #due: readonly boolean[] = [];
@@ -106,6 +92,7 @@ export class Plan {
   ) {
     this.#device = device;
     this.#groups = groupsOf(device, outputs);
+    this.#workspace = new Workspace(device, label);
     if (device.choice.tune === "now") this.#untuned = unmeasured(device, this.#groups);
     this.#placesOfOutputs = Map.groupBy(outputs.keys(), (i) => outputs[i]!);
     this.#decide();
@@ -160,7 +147,7 @@ export class Plan {
   reserve(): void {
     if (this.#bound) return;
     const now = (release: () => void) => release();
-    if (this.#untuned.length > 0) this.#place(now);
+    if (this.#untuned.length > 0) this.#take(now);
     else this.#bind(now);
   }
 
@@ -244,7 +231,7 @@ export class Plan {
     }
     this.#encoding = encoding;
     values.forEach((value, i) => {
-      if (binds || !same.has(i)) encoding.copy(value, this.#inputs[i]!);
+      if (binds || !same.has(i)) encoding.copy(value, this.#workspace.of(this.inputs[i]!));
     });
     if (binds || !last) return this.#steps.map(() => true);
     return same.size === this.#constant.size ? this.#bound!.changing : this.#changing(same);
@@ -255,48 +242,31 @@ export class Plan {
     return this.#depends.map((inputs) => !inputs.isSubsetOf(same));
   }
 
+  /** For each step, whether its result stays while the inputs that were constant so far do. */
+  get #staying(): boolean[] {
+    return this.#depends.map((inputs) => inputs.isSubsetOf(this.#constant));
+  }
+
   #copyOf(node: Node, encoding: Encoding): Storage {
-    const source = this.#memory.get(node) ?? node.storage!;
+    const source = this.#workspace.of(node);
     const copy = this.#device.buffers.allocate(`${this.label} output`, source.bytes);
     encoding.copy(source, copy);
     return copy;
   }
 
-  /**
-   * Plans memory and takes it. Arenas that are large enough stay, as what a GPU is given back is not there at once; what is
-   * not used any more is released by `release`.
-   */
-  #place(release: (free: () => void) => void): void {
-    const { buffers } = this.#device;
-    expectBindable(this.#device, this.#steps.map(({ output }) => output));
+  /** Takes memory; what is not used any more is released by `release`. */
+  #take(release: (free: () => void) => void): void {
     const kept = keptResults(this.#steps, this.#depends, this.outputs, this.#constant);
-    const { places, sizes } = layOut(this.#device, this.#steps, kept);
-    for (const arena of this.#arenas.splice(sizes.length)) release(() => buffers.destroy(arena));
-    for (const [i, size] of sizes.entries()) {
-      const before = this.#arenas[i];
-      if (before && before.size >= size) continue;
-      if (before) release(() => buffers.destroy(before));
-      this.#arenas[i] = buffers.create(`${this.label} arena ${i}`, size, STORAGE);
-    }
-    if (this.#inputs.length === 0) this.#inputs = this.inputs.map((node, i) => this.#inputBuffer(node, i));
-    this.#places = places;
-    this.#memory = new Map(this.inputs.map((node, i) => [node, this.#inputs[i]!]));
-    for (const [node, { arena, offset }] of places) {
-      this.#memory.set(node, new Storage(this.#arenas[arena]!, offset, node.bytes));
-    }
+    this.#workspace.take(this.#steps, this.inputs, kept, release);
   }
 
-  #inputBuffer({ bytes }: Leaf, i: number): Storage {
-    return new Storage(this.#device.buffers.create(`${this.label} input ${i}`, bytes, STORAGE), 0, bytes);
-  }
-
-  /** Plans memory and makes all bind groups; what is not used any more is released by `release`. */
+  /** Takes memory and makes all bind groups; what is not used any more is released by `release`. */
   #bind(release: (free: () => void) => void): void {
     const device = this.#device;
     const before = this.#bound;
     this.#bound = undefined;
     if (before) release(() => free(before));
-    this.#place(release);
+    this.#take(release);
     const uniforms = new Uniforms(device, `${this.label} uniforms`);
     const blocks = uniforms.write(this.#steps.flatMap((step) => step.uniforms)).values();
     const chunks = chunksOf(this.#steps);
@@ -306,9 +276,9 @@ export class Plan {
     const dispatches = this.#steps.map((step, i): Dispatch => {
       const { record, details, pipeline: { bindings } } = step;
       const pipeline = this.#pipelines[i]!;
-      const reads = step.inputs.map((node) => brought[i]!.get(node as Leaf) ?? this.#storage(node));
+      const reads = step.inputs.map((node) => brought[i]!.get(node as Leaf) ?? this.#workspace.of(node));
       const own = step.uniforms.map(() => blocks.next().value!);
-      const output = this.#storage(step.output);
+      const output = this.#workspace.of(step.output);
       const group = bindGroup(device, pipeline, bindings, reads, output, own);
       if (device.check) ran.push({ step, reads, output });
       const workgroups = foldGrid(step.workgroups, device.limits.maxComputeWorkgroupsPerDimension);
@@ -318,48 +288,19 @@ export class Plan {
     this.#bound = { dispatches, chunks, uniforms, changing: this.#changing(this.#constant), ran, counts };
   }
 
-  #storage(node: Node): Storage {
-    const storage = this.#memory.get(node) ?? node.storage;
-    if (!storage || storage.released) {
-      if (node instanceof Leaf && node.label) {
-        throw new Error(
-          `Cannot run ${this.label}: expected "${node.label}" in GPU memory, got none; was the model disposed?`,
-        );
-      }
-      throw new Error(
-        `Cannot run ${this.label}: a tensor that it was traced with was freed; keep it as long, or make it a value of the edit`,
-      );
-    }
-    return storage;
-  }
-
   /** The places and lifetimes of its steps' results; none before the first run. */
   memory(): PlanMemory {
-    const end = this.#steps.length;
-    const last = lastUses(this.#steps);
-    const values = this.#steps.flatMap(({ output, record: { kernel, path } }, i) => {
-      const place = this.#places.get(output);
-      const kept = this.#depends[i]!.isSubsetOf(this.#constant);
-      return place
-        ? [{
-          kernel,
-          path,
-          ...place,
-          bytes: output.bytes,
-          first: i,
-          last: kept ? end : last.get(output) ?? i,
-        }]
-        : [];
-    });
-    return { label: this.label, arenas: this.#arenas.map(({ size }) => size), values };
+    const values = this.#workspace.values(this.#steps, this.#staying);
+    return { label: this.label, arenas: this.#workspace.sizes, values };
   }
 
   /** Its steps as data; before the first run results lie where they will. */
   graph(): Graph {
-    const kept = keptResults(this.#steps, this.#depends, this.outputs, this.#constant);
-    const { places, sizes } = this.#bound
-      ? { places: this.#places, sizes: this.#arenas.map(({ size }) => size) }
-      : layOut(this.#device, this.#steps, kept);
+    const { places, sizes } = this.#bound ? this.#workspace : layOut(
+      this.#device,
+      this.#steps,
+      keptResults(this.#steps, this.#depends, this.outputs, this.#constant),
+    );
     return graphOf({
       label: this.label,
       steps: this.#steps,
@@ -367,14 +308,13 @@ export class Plan {
       outputs: this.outputs,
       places,
       sizes,
-      kept: this.#depends.map((inputs) => inputs.isSubsetOf(this.#constant)),
+      kept: this.#staying,
     });
   }
 
   /** Frees arenas, inputs, uniforms, and values that the traced function made. */
   release(): void {
-    for (const arena of this.#arenas.splice(0)) this.#device.buffers.destroy(arena);
-    for (const { buffer } of this.#inputs.splice(0)) this.#device.buffers.destroy(buffer);
+    this.#workspace.release();
     if (this.#bound) free(this.#bound);
     this.#owned.dispose();
     this.#bound = undefined;
