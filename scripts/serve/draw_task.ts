@@ -26,7 +26,7 @@ export async function drawTask(
   const draw = drawOf(pipeline, task);
   const notices = new Set<string>();
   const pictures: DrawnPicture[] = [];
-  let left = 0; // steps of the pictures that are drawn now
+  let [left, together] = [0, 0]; // steps of the pictures that are drawn now, and their number
   const how = {
     numInferenceSteps: settings.steps,
     progress: false,
@@ -35,7 +35,7 @@ export async function drawTask(
     onStep: (step: number, _timestep: number, _sample: unknown, steps: number) => {
       left = steps - step - 1;
       const [drawn, count] = [pictures.length, seeds.length];
-      onProgress({ phase: "drawing", step: step + 1, steps, drawn, count });
+      onProgress({ phase: "drawing", step: step + 1, steps, drawn, together, count });
     },
     preview: onPreview && {
       wants: wantsPreview,
@@ -43,7 +43,10 @@ export async function drawTask(
         onPreview(encodePng(enlarged(picture)), step),
     },
   } as const;
-  const drawSome = (some: readonly bigint[]) => draw(some, { ...how, interrupt: interruption?.begin() });
+  const drawSome = (some: readonly bigint[]) => {
+    together = some.length;
+    return draw(some, { ...how, interrupt: interruption?.begin() });
+  };
   const isOver = () => interruption?.isOver ?? false;
   for await (const [seed, picture] of inBatches(seeds, batch, drawSome, isOver)) {
     const [image] = await imagesOf(picture, "Cannot draw");

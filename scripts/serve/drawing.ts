@@ -20,6 +20,8 @@ export type DrawProgress =
     readonly steps: number;
     /** Pictures that are done. */
     readonly drawn: number;
+    /** Pictures that are drawn together now. */
+    readonly together: number;
     /** All pictures. */
     readonly count: number;
   }

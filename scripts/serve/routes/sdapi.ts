@@ -11,13 +11,21 @@ import { infotextOf, pngInfoOf, withInfotext } from "./sdapi_infotext.ts";
 import { LISTS, REFRESHED } from "./sdapi_lists.ts";
 import { bytesOf, clipSkip, parsed, readSdapi, type SdapiParams, type Usual } from "./sdapi_params.ts";
 
+const WATCHED = 10_000; // milliseconds for which previews are painted after a client asked for one
+
 /** A request that waits or is drawn. */
 interface UnderWay {
   readonly kind: "txt2img" | "img2img";
   readonly interruption: Interruption;
+  /** A1111's n_iter. */
+  readonly jobs: number;
+  /** Pictures of each. */
+  readonly batch: number;
   /** When its turn came. */
   begun?: Date;
   progress?: DrawProgress;
+  /** When a client asked for a picture of it last, in milliseconds since 1970. */
+  watched?: number;
   preview?: Uint8Array;
 }
 
@@ -39,7 +47,9 @@ export function sdapiRoutes(drawer: Drawer): Hono {
   app.post("/img2img", (context) => draw("img2img", context));
   app.get("/progress", (context) => {
     const wantsPicture = context.req.query("skip_current_image") !== "true";
-    return context.json(progressOf(running(), wantsPicture));
+    const own = running();
+    if (own && wantsPicture) own.watched = Date.now();
+    return context.json(progressOf(own, wantsPicture));
   });
   app.post("/interrupt", (context) => {
     running()?.interruption.interrupt();
@@ -91,7 +101,7 @@ export function sdapiRoutes(drawer: Drawer): Hono {
   async function draw(kind: "txt2img" | "img2img", context: Context): Promise<Response> {
     const params = await readSdapi(kind, await readJson(context), { usual, drawer });
     Object.assign(usual, params.keep);
-    const own: UnderWay = { kind, interruption: new Interruption() };
+    const own: UnderWay = { kind, interruption: new Interruption(), ...params.jobs };
     underWay.add(own);
     try {
       const drawing = await drawer.draw(params.request, {
@@ -102,6 +112,7 @@ export function sdapiRoutes(drawer: Drawer): Hono {
           own.progress = progress;
         },
         onPreview: (png) => void (own.preview = png),
+        wantsPreview: () => Date.now() - (own.watched ?? 0) < WATCHED,
       });
       return context.json(await answerOf(params, drawing));
     } finally {
@@ -153,13 +164,13 @@ async function answerOf(params: SdapiParams, { pictures, notices }: Drawing): Pr
   };
 }
 
+const NOTHING = { step: 0, steps: 0, drawn: 0, together: 0 };
+
 /** How far the request is that is drawn, as A1111 tells it; all zeros where none is. */
 function progressOf(own: UnderWay | undefined, wantsPicture: boolean): object {
-  const progress = own?.progress;
-  const { step, steps, drawn, count } = progress?.phase === "drawing"
-    ? progress
-    : { step: 0, steps: 0, drawn: 0, count: own ? 1 : 0 };
-  const part = own ? Math.min(1, 0.01 + (drawn + step / Math.max(1, steps)) / count) : 0;
+  const [jobs, batch] = own ? [own.jobs, own.batch] : [0, 1];
+  const { step, steps, drawn, together } = own?.progress?.phase === "drawing" ? own.progress : NOTHING;
+  const part = own ? Math.min(1, 0.01 + (drawn + together * step / Math.max(1, steps)) / (jobs * batch)) : 0;
   const seconds = own?.begun ? (Date.now() - own.begun.getTime()) / 1000 : 0;
   const timestamp = own?.begun?.toISOString().replace(/\D|\d{3}Z$/g, "");
   return {
@@ -170,7 +181,7 @@ function progressOf(own: UnderWay | undefined, wantsPicture: boolean): object {
       interrupted: own?.interruption.isOver ?? false,
       stopping_generation: false,
       job: own ? `scripts_${own.kind}` : "",
-      ...{ job_count: count, job_no: drawn, job_timestamp: timestamp ?? "0" },
+      ...{ job_count: jobs, job_no: Math.floor(drawn / batch), job_timestamp: timestamp ?? "0" },
       ...{ sampling_step: step, sampling_steps: steps },
     },
     current_image: wantsPicture ? own?.preview?.toBase64() ?? null : null,

@@ -47,13 +47,15 @@ export function pngInfoOf(png: Uint8Array): { info: string; items: object; param
   }
 }
 
-const SETTING = /\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)/g;
+const SETTING = /(\w[\w \-/]{1,99}):\s{0,9}("(?:\\.|[^\\"]){1,9999}"|[^,]*)(?:,|$)/g; // bounded, as files are hostile
 const FEW = 3; // settings that make a line one of settings, as A1111 counts
+const LONGEST = 10_000; // characters of a line of settings
 
 /** Reads an infotext, also one that A1111 wrote. */
 export function readInfotext(info: string): Record<string, string> {
   const lines = info.trim().split("\n");
-  const last = [...lines.at(-1)!.matchAll(SETTING)];
+  const line = lines.at(-1)!;
+  const last = line.length <= LONGEST ? [...line.matchAll(SETTING)] : [];
   const isSettings = last.length >= FEW;
   const words = isSettings ? lines.slice(0, -1) : lines;
   const at = words.findIndex((line) => line.trim().startsWith("Negative prompt:"));

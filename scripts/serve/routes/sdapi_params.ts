@@ -4,7 +4,7 @@ import type { AnyParts } from "denoise/pipelines";
 import { problemOf } from "../../../src/io/config.ts";
 import type { Drawer } from "../drawer.ts";
 import { RefusalError } from "../refusal.ts";
-import type { DrawRequest } from "../request.ts";
+import { type DrawRequest, text } from "../request.ts";
 import type { Size } from "../../command_line/options.ts";
 import { type InpaintWork, inpaintWork } from "./sdapi_inpaint.ts";
 
@@ -20,6 +20,8 @@ export interface SdapiParams {
   readonly sampler: string | undefined;
   /** The spread of the steps, where one was named. */
   readonly schedule: string | undefined;
+  /** A1111's n_iter and batch_size: its jobs, and the pictures of each. */
+  readonly jobs: { readonly jobs: number; readonly batch: number };
   /** True if the answer has the pictures. */
   readonly send: boolean;
   /** The parameters that were read, by their own names, without pictures. */
@@ -68,8 +70,8 @@ const override = z.looseObject({
 }).partial();
 const picture = z.string().transform((text) => text.replace(/^data:image\/[\w.+-]+;base64,/, ""));
 const shape = {
-  prompt: z.string(),
-  negative_prompt: z.string(),
+  prompt: text,
+  negative_prompt: text,
   seed: z.int(),
   steps: z.int(),
   cfg_scale: z.number(),
@@ -77,9 +79,9 @@ const shape = {
   height: z.int(),
   batch_size: z.int().min(1),
   n_iter: z.int().min(1),
-  sampler_name: z.string(),
-  sampler_index: z.string(),
-  scheduler: z.string(),
+  sampler_name: z.string().max(100),
+  sampler_index: z.string().max(100),
+  scheduler: z.string().max(100),
   override_settings: override,
   override_settings_restore_afterwards: z.boolean(),
   send_images: z.boolean(),
@@ -128,14 +130,14 @@ export async function readSdapi(
   const model = override_settings.sd_model_checkpoint ?? usual.model;
   const clipSkip = override_settings.CLIP_stop_at_last_layers ?? usual.clipSkip;
   const skips = clipSkip > 1 && readsLayers(drawer.partsOf(model));
-  const { text, loras } = splitLoras(prompt);
+  const { words, loras } = splitLoras(prompt);
   const size = width === undefined && height === undefined
     ? undefined
     : { width: width ?? height!, height: height ?? width! };
   const images = kind === "img2img" ? picturesOf(data) : undefined;
   const inpaint = images && await inpaintOf(data, images, size);
   const plain: DrawRequest = {
-    prompt: text,
+    prompt: words,
     negative: negative === "" ? undefined : negative,
     model,
     lora: loras.length > 0 ? loras : undefined,
@@ -156,6 +158,7 @@ export async function readSdapi(
       ...drawer.takes("prompt-syntax", plain) ? { "prompt-syntax": "a1111" } : {},
       ...plain.image && drawer.takes("strength", plain) ? { strength: data.denoising_strength ?? 0.75 } : {},
     },
+    jobs: { jobs: n_iter, batch: batch_size },
     ...{ prompt, negative, sampler, schedule, send: send_images, finish: inpaint?.finish },
     echo: data.include_init_images ? data : echo,
     clipSkip: skips ? clipSkip : 1,
@@ -189,9 +192,9 @@ function schedulerOf({ sampler_name, sampler_index, scheduler = "" }: z.infer<ty
 }
 
 /** A prompt's words, and the LoRAs that it names as `<lora:name:0.8>`. */
-function splitLoras(prompt: string): { text: string; loras: string[] } {
+function splitLoras(prompt: string): { words: string; loras: string[] } {
   const loras: string[] = [];
-  const text = prompt.replace(/<(\w+):([^>]+)>/g, (tag, kind: string, rest: string) => {
+  const words = prompt.replace(/<(\w{1,99}):([^<>]{1,999})>/g, (tag, kind: string, rest: string) => {
     const [name, scale = "1", ...others] = rest.split(":");
     if (kind !== "lora" || others.length > 0 || !Number.isFinite(Number(scale))) {
       throw new RefusalError(
@@ -203,7 +206,7 @@ function splitLoras(prompt: string): { text: string; loras: string[] } {
     loras.push(`${name}:${scale}`);
     return "";
   });
-  return { text: loras.length > 0 ? text.trim() : text, loras };
+  return { words: loras.length > 0 ? words.trim() : words, loras };
 }
 
 /** True for models whose layers of CLIP A1111 leaves out: Stable Diffusion 1's, not those with OpenCLIP's. */

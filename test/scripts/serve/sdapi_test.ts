@@ -259,6 +259,7 @@ Deno.test("progress tells the picture that is drawn, with a preview, and interru
   assert.equal(now.state.sampling_steps, 100);
   assert.equal(decodePng(Uint8Array.fromBase64(now.current_image), "a preview").width, 256);
   assert.equal((await get("progress?skip_current_image=true")).current_image, null);
+  assert.deepEqual([now.state.job_count, now.state.job_no], [1, 0]);
   assert.match(now.state.job_timestamp, /^20\d{12}$/);
   const start = performance.now();
   assert.deepEqual((await post("interrupt", undefined)).json, {});
@@ -284,6 +285,21 @@ Deno.test("skip ends the picture that is drawn, and the next is drawn whole", as
   const kept = files.map((png) => "denoise" in decodePng(png, "a picture").text);
   assert.deepEqual(kept, [false, true]);
   assert.equal((await get("progress")).state.skipped, false);
+});
+
+Deno.test("hostile texts are read in no time: infotexts of files, tags of prompts", async () => {
+  const png = (parameters: string) =>
+    encodePng({ width: 1, height: 1, channels: 1, data: Uint8Array.of(0) }, { parameters }).toBase64();
+  const start = performance.now();
+  for (
+    const line of ["a ".repeat(50_000), " ".repeat(9_999), `${"ab".repeat(4_000)}:"`, 'a b:"'.repeat(1_900)]
+  ) {
+    assert.equal((await post("png-info", { image: png(`x\n${line}`) })).status, 200);
+  }
+  for (const prompt of ["<a:".repeat(6_000), "<".repeat(20_000), "<a:".repeat(40_000)]) {
+    assert.equal((await post("txt2img", { ...sent.txt2img, sampler_name: "Eular", prompt })).status, 422);
+  }
+  assert.ok(performance.now() - start < 3000, `${performance.now() - start} ms`);
 });
 
 /** Standard deviation of a picture's values. */
