@@ -2,9 +2,9 @@ import { version } from "denoise";
 import { z } from "zod";
 import { requestSchema } from "./request.ts";
 import { editSchema, generationSchema } from "./routes/openai_params.ts";
-import { optionsSchema, pngInfoSchema } from "./routes/sdapi.ts";
+import { pngInfoSchema } from "./routes/sdapi.ts";
 import { LISTS, REFRESHED } from "./routes/sdapi_lists.ts";
-import { img2imgSchema, txt2imgSchema } from "./routes/sdapi_params.ts";
+import { img2imgSchema, optionsSchema, txt2imgSchema } from "./routes/sdapi_params.ts";
 
 /** A route as the document tells it. */
 interface Operation {

@@ -9,7 +9,7 @@ import { readJson } from "./body.ts";
 import { answerSdapiError } from "./sdapi_errors.ts";
 import { infotextOf, pngInfoOf, withInfotext } from "./sdapi_infotext.ts";
 import { LISTS, REFRESHED } from "./sdapi_lists.ts";
-import { bytesOf, clipSkip, parsed, readSdapi, type SdapiParams, type Usual } from "./sdapi_params.ts";
+import { bytesOf, optionsSchema, parsed, readSdapi, type SdapiParams, type Usual } from "./sdapi_params.ts";
 
 const WATCHED = 10_000; // milliseconds for which previews are painted after a client asked for one
 
@@ -29,11 +29,6 @@ interface UnderWay {
   preview?: Uint8Array;
 }
 
-/** Options that may be set. */
-export const optionsSchema = z.looseObject({
-  sd_model_checkpoint: z.string(),
-  CLIP_stop_at_last_layers: clipSkip,
-}).partial();
 /** A request of png-info. */
 export const pngInfoSchema = z.looseObject({ image: z.string() });
 

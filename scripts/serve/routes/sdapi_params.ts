@@ -1,12 +1,13 @@
 import { randomInt } from "node:crypto";
 import { z } from "zod";
 import type { AnyParts } from "denoise/pipelines";
+import { plainName, samplers } from "../../../src/schedulers/names.ts";
 import { problemOf } from "../../../src/io/config.ts";
 import type { Drawer } from "../drawer.ts";
 import { RefusalError } from "../refusal.ts";
 import { type DrawRequest, text } from "../request.ts";
 import type { Size } from "../../command_line/options.ts";
-import { type InpaintWork, inpaintWork } from "./sdapi_inpaint.ts";
+import { flattened, type InpaintWork, inpaintWork } from "./sdapi_inpaint.ts";
 
 /** A request of A1111's API. */
 export interface SdapiParams {
@@ -53,18 +54,18 @@ const off = {
   s_churn: z.literal(0),
   s_tmin: z.literal(0),
   s_noise: z.literal(1),
+  s_min_uncond: z.literal(0),
+  refiner_checkpoint: z.enum(["", "None"]),
   script_name: z.literal(""),
   resize_mode: z.literal(0),
   inpainting_fill: z.union([z.literal(0), z.literal(1)]),
   initial_noise_multiplier: z.literal(1),
   alwayson_scripts: z.record(z.string(), z.object({ args: z.array(z.unknown()).max(0) }).partial()),
 };
-/** A1111's number of the layer of CLIP that counts: 1 is the last. */
-export const clipSkip = z.int().min(1).max(12);
-/** Settings of A1111's that decide pixels. */
-const override = z.looseObject({
+/** Settings of A1111's that decide pixels; others are not looked at. */
+export const optionsSchema = z.looseObject({
   sd_model_checkpoint: z.string(),
-  CLIP_stop_at_last_layers: clipSkip,
+  CLIP_stop_at_last_layers: z.int().min(1).max(12),
   eta_noise_seed_delta: z.literal(0),
   sd_vae: z.enum(["Automatic", "None"]),
 }).partial();
@@ -82,9 +83,10 @@ const shape = {
   sampler_name: z.string().max(100),
   sampler_index: z.string().max(100),
   scheduler: z.string().max(100),
-  override_settings: override,
+  override_settings: optionsSchema,
   override_settings_restore_afterwards: z.boolean(),
   send_images: z.boolean(),
+  disable_extra_networks: z.boolean(),
   ...off,
 };
 /** A request of txt2img; other names are not looked at, as in A1111. */
@@ -97,6 +99,7 @@ export const img2imgSchema = z.looseObject({
   mask: picture,
   mask_blur: z.int().min(0),
   mask_blur_x: z.int().min(0),
+  mask_blur_y: z.int().min(0),
   inpaint_full_res: z.union([z.boolean(), z.int()]),
   inpaint_full_res_padding: z.int().min(0),
   inpainting_mask_invert: z.union([z.literal(0), z.literal(1)]),
@@ -140,7 +143,7 @@ export async function readSdapi(
     prompt: words,
     negative: negative === "" ? undefined : negative,
     model,
-    lora: loras.length > 0 ? loras : undefined,
+    lora: loras.length > 0 && !data.disable_extra_networks ? loras : undefined,
     scheduler,
     steps: data.steps,
     guidance: data.cfg_scale,
@@ -148,7 +151,7 @@ export async function readSdapi(
     size,
     seed: BigInt(seed < 0 ? randomInt(2 ** 32) : seed),
     count: batch_size * n_iter,
-    image: inpaint ? [inpaint.image] : images,
+    image: inpaint ? [inpaint.image] : images && await Promise.all(images.map(flattened)),
     mask: inpaint?.mask,
   };
   const { init_images: _images, mask: _mask, ...echo } = data;
@@ -183,7 +186,9 @@ function schedulerOf({ sampler_name, sampler_index, scheduler = "" }: z.infer<ty
   const spread = /^(automatic)?$/i.test(scheduler) ? undefined : scheduler;
   const sampler = named ?? (spread === undefined ? undefined : "Euler");
   if (sampler === undefined) return { sampler, schedule: undefined, scheduler: undefined };
-  const schedule = spread ?? AUTOMATIC[sampler];
+  const plain = plainName(sampler);
+  const known = samplers.find(({ names }) => names.some((name) => plainName(name) === plain));
+  const schedule = spread ?? AUTOMATIC[known?.names[0] ?? sampler];
   return {
     sampler,
     schedule: schedule ?? "Automatic",
@@ -232,7 +237,7 @@ async function inpaintOf(
     throw new RefusalError("invalid", "Cannot draw: expected one picture with a mask", "init_images");
   }
   return await inpaintWork(images[0]!, bytesOf("mask", data.mask), {
-    blur: data.mask_blur ?? data.mask_blur_x ?? 4,
+    blur: { x: data.mask_blur ?? data.mask_blur_x ?? 4, y: data.mask_blur ?? data.mask_blur_y ?? 4 },
     onlyMasked: Boolean(data.inpaint_full_res ?? true),
     padding: data.inpaint_full_res_padding ?? 0,
     invert: data.inpainting_mask_invert === 1,

@@ -85,6 +85,13 @@ Deno.test("img2img changes a picture by denoising_strength", async () => {
   const whole = await drawn("img2img", { init_images });
   assert.deepEqual(whole.pixels, await pixelsAs({ ...request, strength: 0.75 }));
   assert.equal(whole.parameters.init_images, undefined);
+  const file = (...color: number[]) => {
+    const data = Uint8Array.from({ length: color.length * 1024 }, (_, i) => color[i % color.length]!);
+    const channels = color.length as 3 | 4;
+    return encodePng({ width: 32, height: 32, channels, data }).toBase64();
+  };
+  const { pixels: seen } = await drawn("img2img", { init_images: [file(9, 9, 9, 0)] });
+  assert.deepEqual(seen, (await drawn("img2img", { init_images: [file(255, 255, 255)] })).pixels);
   const weak = await drawn("img2img", { init_images, denoising_strength: 0.4 });
   assert.deepEqual(weak.pixels, await pixelsAs({ ...request, strength: 0.4 }));
   assert.match(weak.info.infotexts[0], /Denoising strength: 0\.4/);
@@ -160,6 +167,16 @@ Deno.test("LoRAs are named in the prompt, and a model without weighted prompts d
   assert.notDeepEqual(pixels, await pixelsAs(request));
   assert.match(info.infotexts[0], /^a cat <lora:style:0.5>\n/);
   assert.equal((await get("options")).sd_model_checkpoint, "emoji");
+  const { pixels: plain } = await drawn("txt2img", { ...euler, disable_extra_networks: true });
+  assert.deepEqual(plain, await pixelsAs(request));
+});
+
+Deno.test("samplers have A1111's own spread of the steps, whatever they are called", async () => {
+  const request = { prompt: "a nice flower", "prompt-syntax": "a1111", steps: 3 } as const;
+  const [want] = await pixelsAs({ ...request, scheduler: "DPM++ 2M Karras" });
+  for (const sampler_name of ["DPM++ 2M", "k_dpmpp_2m", "dpm++ 2m", "DPM++ 2M Karras"]) {
+    assert.deepEqual((await drawn("txt2img", { steps: 3, sampler_name })).pixels, [want], sampler_name);
+  }
 });
 
 Deno.test("layers of CLIP are left out for both prompts, where A1111 does so", async () => {
@@ -313,6 +330,8 @@ const refused: Record<string, [params: object, status: number, message: RegExp]>
   "a second pass": [{ enable_hr: true }, 422, /^Cannot draw: expected enable_hr to be false, got true$/],
   "faces to restore": [{ restore_faces: true }, 422, /restore_faces to be false/],
   "a variation's seed": [{ subseed_strength: 0.3 }, 422, /subseed_strength to be 0/],
+  "another model for the last steps": [{ refiner_checkpoint: "flux" }, 422, /refiner_checkpoint to be /],
+  "steps without guidance": [{ s_min_uncond: 2 }, 422, /s_min_uncond to be 0/],
   "a script": [{ script_name: "X/Y/Z plot" }, 422, /script_name to be ""/],
   "an extension": [{ alwayson_scripts: { ControlNet: { args: [{}] } } }, 422, /alwayson_scripts.*ControlNet/],
   "more layers of CLIP than there are": [
@@ -349,6 +368,16 @@ Deno.test("img2img refuses what is no picture, and none", async () => {
     assert.equal((await post("img2img", { ...sent.img2img, init_images })).status, 422);
   }
   assert.equal((await post("img2img", { prompt: "a cat" })).status, 404);
+});
+
+Deno.test("options that would change pictures otherwise are refused, and keep what was set", async () => {
+  for (
+    const options of [{ sd_vae: "x.pt" }, { eta_noise_seed_delta: 31337 }, { CLIP_stop_at_last_layers: 0 }]
+  ) {
+    assert.equal((await post("options", { ...options, sd_model_checkpoint: "flux" })).status, 422);
+  }
+  assert.equal((await post("options", { sd_model_checkpoint: "x" })).status, 404);
+  assert.equal((await get("options")).sd_model_checkpoint, "emoji");
 });
 
 Deno.test("A1111's clients send the key as a password", async () => {
