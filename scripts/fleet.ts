@@ -16,13 +16,24 @@ const { queue, once, failed, retry, forget, model } = settings;
 if (queue === undefined) throw new TypeError("Cannot show a fleet: expected --queue redis://HOST, got none");
 if (retry && forget) throw new TypeError("Cannot take --retry and --forget: expected one of them");
 
+const deed = failed ? "failed" : retry ? "retry" : forget ? "forget" : undefined;
+if (once && deed) throw new TypeError(`Cannot take --once with --${deed}: expected one of them`);
+
 const client = await connect(queue);
 const queues = new Queues(client);
-const models = model === undefined ? await queues.models() : [model];
+const known = await queues.models();
+if (model !== undefined && !known.includes(model)) {
+  throw new Error(
+    `Cannot find the queue of ${model}: ${
+      known.length > 0 ? `there are ${known.join(", ")}` : "there is none"
+    }`,
+  );
+}
+const models = model === undefined ? known : [model];
 if (failed) await showFailed();
 if (retry) await forEach("are drawn once more", (model) => queues.retry(model));
 if (forget) await forEach("are forgotten", (model) => queues.forget(model));
-if (!failed && !retry && !forget) {
+if (deed === undefined) {
   const overview = new Overview(queues, new Roster(client), model);
   for (const line of await overview.lines()) console.log(line);
   if (!once) await overview.follow();

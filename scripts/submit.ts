@@ -5,44 +5,50 @@
  */
 import "./plain_errors.ts";
 import "./command_line/shown_only.ts";
-import { readArguments } from "./command_line/arguments.ts";
+import { defaultsOf, readGiven } from "./command_line/arguments.ts";
 import { connect } from "./fleet/connect.ts";
 import { Mark } from "./fleet/mark.ts";
 import { openDrawer, usualModel } from "./fleet/open_drawer.ts";
-import { submitOptions } from "./fleet/options.ts";
+import { expectUsed, submitOptions } from "./fleet/options.ts";
 import { Queues } from "./fleet/queues.ts";
-import { requestsIn } from "./fleet/requests_file.ts";
+import { RequestsFile } from "./fleet/requests_file.ts";
 import { openResults } from "./fleet/results.ts";
 import { Roster } from "./fleet/roster.ts";
 import { drawHere, type Failure, send } from "./fleet/submit.ts";
 import { waitFor } from "./fleet/wait.ts";
 
 const about = "Draws a file of requests, here or by the workers of a queue.";
-const settings = readArguments("scripts/submit.ts <requests>", about, submitOptions);
-const path = settings.requests!;
+const given = readGiven("scripts/submit.ts <requests>", about, submitOptions);
+const settings = { ...defaultsOf(submitOptions), ...given };
+expectUsed(given, settings.queue);
 const model = usualModel(settings.model);
-
-const failures = await (settings.queue === undefined ? here() : byWorkers(settings.queue));
+const failures = await drawn();
 for (const { name, reason } of failures) console.error(`${name}: ${reason}`);
 Deno.exit(failures.length > 0 ? 1 : 0);
 
-async function here(): Promise<readonly Failure[]> {
-  const requests = await Array.fromAsync(requestsIn(path, model)); // first, as models take longer to open
+async function drawn(): Promise<readonly Failure[]> {
+  await using file = await RequestsFile.open(settings.requests!);
+  return await (settings.queue === undefined ? here(file) : byWorkers(file, settings.queue));
+}
+
+async function here(file: RequestsFile): Promise<readonly Failure[]> {
+  const requests = await Array.fromAsync(file.requests(model)); // first, as models take longer to open
   const results = await openResults(settings.out);
   await using drawer = await openDrawer(settings);
   return await drawHere(requests, drawer, results);
 }
 
-async function byWorkers(queue: string): Promise<readonly Failure[]> {
+async function byWorkers(file: RequestsFile, queue: string): Promise<readonly Failure[]> {
   const client = await connect(queue);
   await using queues = new Queues(client);
   await using mark = await Mark.set(client);
-  const { tickets, added, failed } = await send(path, model, queues, settings.priority);
+  const sender = { file, model, queues, priority: settings.priority };
+  const { tickets, added, failed } = await send(sender);
   const others = tickets.length - added - failed;
   const words = [`${added} requests added`, others > 0 && `${others} were in the queue`];
   if (failed > 0) {
     words.push(`${failed} failed before: deno task fleet --failed tells why, --retry draws them`);
   }
   console.error(words.filter(Boolean).join("; "));
-  return settings.wait ? await waitFor(tickets, { queues, roster: new Roster(client), mark }) : [];
+  return settings.wait ? await waitFor(tickets, sender, { roster: new Roster(client), mark }) : [];
 }

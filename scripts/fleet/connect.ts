@@ -18,7 +18,7 @@ export function expectQueueUrl(text: string): void {
   const isOne = /^rediss?:$/.test(url?.protocol ?? "") && url!.hostname !== "" &&
     /^(\/\d*)?$/.test(url!.pathname);
   if (isOne) return;
-  const got = url === undefined ? "another text" : shownUrl(text);
+  const got = !url ? "another text" : url.hostname === "" ? "an address without a host" : shownUrl(text);
   throw new TypeError(
     `Cannot take --queue: expected redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for TLS, got ${got}`,
   );
@@ -32,10 +32,11 @@ export function shownUrl(text: string): string {
 
 /**
  * Connects to a Valkey or Redis server. Later it connects again by itself when the server goes away, and what was sent waits for
- * it. Throws in one line for a wrong password, and where no server answers within 5 s.
+ * it. Throws in one line for what is no address, for a wrong password, and where no server answers within 5 s.
  */
 export async function connect(text: string, options: ConnectOptions = {}): Promise<Redis> {
   const { patient = false, onNotice = writeLine } = options;
+  expectQueueUrl(text); // which may come from the environment
   for (let times = 1;; times++) {
     try {
       return await connectOnce(text, onNotice);

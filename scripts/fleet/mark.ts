@@ -3,12 +3,14 @@ import type { Redis } from "ioredis";
 const SECONDS = 24 * 3600; // after which it goes by itself where nobody asks
 
 /**
- * A key on the queues' server which tells whether that still has what was put there: a request that it does not have counts as
- * done, and a server that starts again without its file has none.
+ * A key on the queues' server that tells whether this kept all that was put there before: a request that it does not have counts
+ * as done, and a server may lose the last second, or all, when it starts again. Losing is of the newest first, so that a key which
+ * is written later than a request tells of it.
  */
 export class Mark implements AsyncDisposable {
   readonly #client: Redis;
   readonly #key = `denoise:mark:${crypto.randomUUID()}`;
+  #writes = 0;
 
   private constructor(client: Redis) {
     this.#client = client;
@@ -17,17 +19,14 @@ export class Mark implements AsyncDisposable {
   /** Sets one, over a client that stays its owner's. */
   static async set(client: Redis): Promise<Mark> {
     const mark = new Mark(client);
-    await client.set(mark.#key, "", "EX", SECONDS);
+    await mark.isKept();
     return mark;
   }
 
-  /** Throws where it is gone. */
-  async expectThere(): Promise<void> {
-    if (await this.#client.expire(this.#key, SECONDS) === 1) return;
-    throw new Error(
-      "Cannot wait: the queue's server lost what it had, as one without --appendonly yes does when it starts again; " +
-        "send the file again: pictures that are there are not drawn again",
-    );
+  /** True if the server has all that was put there before the last call. */
+  async isKept(): Promise<boolean> {
+    const last = String(this.#writes++);
+    return await this.#client.set(this.#key, this.#writes, "EX", SECONDS, "GET") === last;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

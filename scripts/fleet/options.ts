@@ -1,4 +1,5 @@
 import * as option from "../command_line/options.ts";
+import type { Values } from "../command_line/options.ts";
 import { options as serving } from "../serve/options.ts";
 import { expectQueueUrl } from "./connect.ts";
 import { LAST_PRIORITY } from "./queues.ts";
@@ -66,6 +67,26 @@ export const submitOptions = {
     help: "the first is drawn with where a request names none; all are opened where this process draws",
   },
 };
+
+/** Refuses options of scripts/submit.ts that would do nothing. */
+export function expectUsed(given: Partial<Values<typeof submitOptions>>, queue: string | undefined): void {
+  if (queue === undefined) {
+    if (given.priority === undefined) return;
+    throw new TypeError("Cannot take --priority without --queue: requests are drawn here in their order");
+  }
+  const sent = ["requests", "queue", "wait", "priority", "model"];
+  const other = Object.keys(given).find((name) => !sent.includes(name));
+  if (other !== undefined) {
+    throw new TypeError(
+      `Cannot take --${other} with a queue: its workers draw, with options of their own; leave it out`,
+    );
+  }
+  if ((given.model?.length ?? 0) > 1) {
+    throw new TypeError(
+      "Cannot take several --model with a queue: expected one, for requests that name none",
+    );
+  }
+}
 
 /** Options of scripts/fleet.ts. */
 export const fleetOptions = {

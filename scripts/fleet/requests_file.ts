@@ -4,47 +4,86 @@ import { unreadable } from "../../src/io/files/errors.ts";
 import { parseJson } from "../../src/io/files/json.ts";
 import { type CanonicalRequest, canonicalRequest } from "./request_name.ts";
 
-/**
- * The requests in a file of JSON lines, each in its one form; empty lines are left out. `model` is for those that name none.
- * Throws with the number of the line for what is wrong, and for a file without any.
- */
-export async function* requestsIn(path: string, model: string): AsyncGenerator<CanonicalRequest> {
-  let [number, requests] = [0, 0];
-  for await (const text of linesOf(path)) {
-    number++;
-    const line = number === 1 ? text.replace(/^\uFEFF/, "") : text; // a mark with which some editors begin files
-    if (line.trim() === "") continue;
-    const place = `line ${number} of ${path}`;
-    const value = parseJson(line, place, { bigints: true });
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw new TypeError(
-        `Cannot take ${place}: expected a request such as {"prompt": "a cat"}, got another value`,
-      );
-    }
-    requests++;
+const MOST = 1000; // requests in a group
+const MOST_CHARACTERS = 2 ** 24; // of their lines, as pictures may be in them: servers close connections that send a GB at once
+
+/** A file of JSON lines, a request on each; empty lines are left out. It may be read several times, as a pipe's content is copied. */
+export class RequestsFile implements AsyncDisposable {
+  readonly #path: string;
+  readonly #copy: string | undefined;
+
+  private constructor(path: string, copy: string | undefined) {
+    this.#path = path;
+    this.#copy = copy;
+  }
+
+  /** Opens a file, a pipe or the like. Throws in one line for what cannot be read. */
+  static async open(path: string): Promise<RequestsFile> {
     try {
-      yield canonicalRequest(value, model);
-    } catch (error) {
-      throw new TypeError(`Cannot take ${place}: ${(error as Error).message}`, { cause: error });
+      const { isFile, isDirectory } = await Deno.stat(path);
+      if (isDirectory) throw new Deno.errors.IsADirectory();
+      return new RequestsFile(path, isFile ? undefined : await copyOf(path));
+    } catch (cause) {
+      throw unreadable(path, cause);
     }
   }
-  if (requests === 0) throw new TypeError(`Cannot take ${path}: expected a request on each line, got none`);
+
+  /**
+   * The requests, each in its one form. `model` is for those that name none. Throws with the number of the line for what is
+   * wrong, and for a file without any.
+   */
+  async *requests(model: string): AsyncGenerator<CanonicalRequest> {
+    for await (const [request] of this.#read(model)) yield request;
+  }
+
+  /** The same in groups, so that one exchange with a server serves many. */
+  async *groups(model: string): AsyncGenerator<readonly CanonicalRequest[]> {
+    let group: CanonicalRequest[] = [];
+    let characters = 0;
+    for await (const [request, length] of this.#read(model)) {
+      if (group.length === MOST || group.length > 0 && characters + length > MOST_CHARACTERS) {
+        yield group;
+        [group, characters] = [[], 0];
+      }
+      group.push(request);
+      characters += length;
+    }
+    yield group;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#copy !== undefined) await Deno.remove(this.#copy);
+  }
+
+  /** Requests with the lengths of their lines. */
+  async *#read(model: string): AsyncGenerator<[CanonicalRequest, number]> {
+    let [number, requests] = [0, 0];
+    for await (const text of linesOf(this.#copy ?? this.#path)) {
+      number++;
+      const line = number === 1 ? text.replace(/^\uFEFF/, "") : text; // a mark with which some editors begin files
+      if (line.trim() === "") continue;
+      const place = `line ${number} of ${this.#path}`;
+      const value = parseJson(line, place, { bigints: true });
+      if (typeof value !== "object" || value === null || Array.isArray(value)) {
+        throw new TypeError(
+          `Cannot take ${place}: expected a request such as {"prompt": "a cat"}, got another value`,
+        );
+      }
+      requests++;
+      yield [requestOf(value, model, place), line.length];
+    }
+    if (requests === 0) {
+      throw new TypeError(`Cannot take ${this.#path}: expected a request on each line, got none`);
+    }
+  }
 }
 
-/** The same in groups, so that one exchange with a server serves many. */
-export async function* groupsOf(
-  path: string,
-  model: string,
-  most: number,
-): AsyncGenerator<CanonicalRequest[]> {
-  let group: CanonicalRequest[] = [];
-  for await (const request of requestsIn(path, model)) {
-    group.push(request);
-    if (group.length < most) continue;
-    yield group;
-    group = [];
+function requestOf(value: object, model: string, place: string): CanonicalRequest {
+  try {
+    return canonicalRequest(value, model);
+  } catch (error) {
+    throw new TypeError(`Cannot take ${place}: ${(error as Error).message}`, { cause: error });
   }
-  if (group.length > 0) yield group;
 }
 
 async function* linesOf(path: string): AsyncGenerator<string> {
@@ -61,5 +100,19 @@ async function* linesOf(path: string): AsyncGenerator<string> {
   } finally {
     lines.close();
     bytes.destroy();
+  }
+}
+
+/** What comes through a pipe, in a file. */
+async function copyOf(path: string): Promise<string> {
+  const copy = await Deno.makeTempFile({ prefix: "denoise-requests-" });
+  try {
+    using from = await Deno.open(path);
+    using to = await Deno.open(copy, { write: true });
+    await from.readable.pipeTo(to.writable);
+    return copy;
+  } catch (error) {
+    await Deno.remove(copy);
+    throw error;
   }
 }

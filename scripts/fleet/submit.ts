@@ -5,10 +5,8 @@ import { drawOnce } from "./draw_once.ts";
 import { type Need, needsOf } from "./needs.ts";
 import { type Outcome, type Queues, type Ticket, ticketOf } from "./queues.ts";
 import { type CanonicalRequest, filesOf } from "./request_name.ts";
-import { groupsOf, requestsIn } from "./requests_file.ts";
+import type { RequestsFile } from "./requests_file.ts";
 import type { Results } from "./results.ts";
-
-const AT_ONCE = 1000; // requests in one exchange with the server
 
 /** A request that was not drawn. */
 export interface Failure {
@@ -54,13 +52,23 @@ export interface Sent {
   readonly failed: number;
 }
 
+/** Where requests come from, and where they go. */
+export interface Sender {
+  readonly file: RequestsFile;
+  /** For requests that name none. */
+  readonly model: string;
+  readonly queues: Queues;
+  /** In the queue of their model: 1 comes first. */
+  readonly priority: number;
+}
+
 /** Sends the requests of a file to the queues: all, or none if one is wrong. */
-export async function send(path: string, model: string, queues: Queues, priority: number): Promise<Sent> {
-  for await (const _ of requestsIn(path, model)); // reads it once, before anything is sent
+export async function send({ file, model, queues, priority }: Sender): Promise<Sent> {
+  for await (const _ of file.requests(model)); // reads it once, before anything is sent
   const tickets: Sending[] = [];
   const before: (Outcome | undefined)[] = [];
   const needs = new Map<string, readonly Need[]>();
-  for await (const requests of groupsOf(path, model, AT_ONCE)) {
+  for await (const requests of file.groups(model)) {
     before.push(...await queues.add(requests, priority));
     for (const request of requests) {
       const own = needsOf(request);
@@ -72,6 +80,14 @@ export async function send(path: string, model: string, queues: Queues, priority
   }
   const added = before.filter((outcome) => outcome === undefined).length;
   return { tickets, added, failed: before.filter((outcome) => typeof outcome === "object").length };
+}
+
+/** Sends some of the requests again. */
+export async function sendAgain(sender: Sender, tickets: readonly Ticket[]): Promise<void> {
+  const names = new Set(tickets.map(({ name }) => name));
+  for await (const requests of sender.file.groups(sender.model)) {
+    await sender.queues.add(requests.filter((request) => names.has(ticketOf(request).name)), sender.priority);
+  }
 }
 
 /** Prints the names of the requests' files, in their order. */

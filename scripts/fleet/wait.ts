@@ -4,19 +4,20 @@ import type { Mark } from "./mark.ts";
 import { lackOf } from "./needs.ts";
 import type { Queues } from "./queues.ts";
 import type { Roster, WorkerState } from "./roster.ts";
-import type { Failure, Sending } from "./submit.ts";
+import { type Failure, sendAgain, type Sender, type Sending } from "./submit.ts";
 
 const AT_ONCE = 1000; // requests that are asked about in one exchange with the server
 const LOOK_MS = 1000; // between two looks at what waits
 const LACK_MS = 60_000; // between two lines on what no worker offers
 
 /**
- * Waits until requests are done, or have failed for good; says what they need that no worker offers. Returns those that failed.
- * Throws where the queues' server lost them.
+ * Waits until requests are done, or have failed for good; says what they need that no worker offers, and sends again what the
+ * server lost. Returns those that failed.
  */
 export async function waitFor(
   tickets: readonly Sending[],
-  { queues, roster, mark }: { queues: Queues; roster: Roster; mark: Mark },
+  sender: Sender,
+  { roster, mark }: { roster: Roster; mark: Mark },
 ): Promise<readonly Failure[]> {
   let workers: readonly WorkerState[] = [];
   const failures: Failure[] = [];
@@ -26,24 +27,40 @@ export async function waitFor(
   let pending = tickets;
   for (;;) {
     const start = performance.now();
-    const left: Sending[] = [];
-    for (let at = 0; at < pending.length; at += AT_ONCE) {
-      const some = pending.slice(at, at + AT_ONCE);
-      for (const [i, outcome] of (await queues.outcomes(some)).entries()) {
-        if (outcome === "pending") left.push(some[i]!);
-        else if (outcome !== "done") failures.push({ name: some[i]!.name, reason: outcome.reason });
-      }
-      bar.update(tickets.length - left.length - Math.max(0, pending.length - at - AT_ONCE));
+    const { left, failed } = await look(pending, sender.queues);
+    if (await mark.isKept()) {
+      pending = left;
+      failures.push(...failed);
+    } else {
+      writeLine(`The queue's server lost what it had; sends ${pending.length} requests again`);
+      await sendAgain(sender, pending);
     }
-    await mark.expectThere();
-    pending = left;
+    bar.update(tickets.length - pending.length);
     if (pending.length === 0) break;
     workers = await roster.workers();
     lacks.tell(pending, workers);
-    await new Promise((resolve) => setTimeout(resolve, Math.max(LOOK_MS, 4 * (performance.now() - start)))); // a fifth of the time at most
+    const pause = Math.max(LOOK_MS, 4 * (performance.now() - start)); // so that looking is a fifth of the time at most
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
   bar.end();
   return failures;
+}
+
+/** Those of the requests that are not done, and those that failed. */
+async function look(
+  pending: readonly Sending[],
+  queues: Queues,
+): Promise<{ left: readonly Sending[]; failed: readonly Failure[] }> {
+  const left: Sending[] = [];
+  const failed: Failure[] = [];
+  for (let at = 0; at < pending.length; at += AT_ONCE) {
+    const some = pending.slice(at, at + AT_ONCE);
+    for (const [i, outcome] of (await queues.outcomes(some)).entries()) {
+      if (outcome === "pending") left.push(some[i]!);
+      else if (outcome !== "done") failed.push({ name: some[i]!.name, reason: outcome.reason });
+    }
+  }
+  return { left, failed };
 }
 
 /** Tells of what requests need that no worker offers: at once, and then from time to time. */

@@ -58,7 +58,7 @@ const MOST_PARTS = 16; // LoRAs, pictures
 
 /** A prompt. */
 export const text = z.string().max(MOST_TEXT).refine((value) => !value.includes("\0"), "a text without NUL"); // which no PNG keeps
-const name = z.string().max(200).refine(isName, "a name without control characters");
+const name = z.string().min(1).max(200).refine(isName, "a name without control characters");
 /** A whole number above 0 without an upper bound of its own: whoever draws has one, and says it. */
 const count = z.number().refine(Number.isInteger, "a whole number").gt(0).meta({ type: "integer" });
 const guidance = z.number().gte(-STRONGEST).lte(STRONGEST);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { connect, expectQueueUrl } from "../../../scripts/fleet/connect.ts";
 import { freePort, queueProgram, QueueServer } from "../../support/queue_server.ts";
 import { refusalOf } from "../../support/files.ts";
-import { inFolder, runScript } from "../../support/script.ts";
+import { inFolder, runScript, runScriptWith } from "../../support/script.ts";
 
 const ignore = !queueProgram;
 
@@ -103,6 +103,31 @@ const refused: Record<string, [script: string, args: string[], line: RegExp]> = 
     ["bad.jsonl"],
     /^Cannot take line 2 of bad\.jsonl: Cannot draw with stesp: [^\n]*\n$/,
   ],
+  "a folder in place of a file": [
+    "submit.ts",
+    ["."],
+    /^Cannot load \.: expected a file, got a folder; [^\n]*\n$/,
+  ],
+  "a place for pictures where workers have their own": [
+    "submit.ts",
+    ["good.jsonl", "--queue", "redis://h", "--wait", "--out", "out"],
+    /^Cannot take --out with a queue: its workers draw, with options of their own; leave it out\n$/,
+  ],
+  "several models for one queue": [
+    "submit.ts",
+    ["good.jsonl", "--queue", "redis://h", "--model", "a", "--model", "b"],
+    /^Cannot take several --model with a queue: [^\n]*\n$/,
+  ],
+  "a priority where nothing waits": [
+    "submit.ts",
+    ["good.jsonl", "--priority", "5"],
+    /^Cannot take --priority without --queue: [^\n]*\n$/,
+  ],
+  "a state once and dead letters": [
+    "fleet.ts",
+    ["--queue", "redis://h", "--once", "--failed"],
+    /^Cannot take --once with --failed: [^\n]*\n$/,
+  ],
   "a file without requests": [
     "submit.ts",
     ["empty.jsonl"],
@@ -129,6 +154,62 @@ for (const [what, [script, args, line]] of Object.entries(refused)) {
       assert.match(stderr, line);
     }));
 }
+
+Deno.test("an address in the environment is checked, too, and its password is not shown", () =>
+  inFolder(async (folder) => {
+    for (const script of ["worker.ts", "fleet.ts"]) {
+      const env = { DENOISE_QUEUE: "redis:/user:secret@host" };
+      const { code, stderr } = await runScriptWith(
+        env,
+        folder,
+        script,
+        ...script === "worker.ts" ? ["--out", "out"] : [],
+      );
+      assert.match(stderr, /^Cannot take --queue: expected redis:\/\/[^\n]*\n$/);
+      assert.doesNotMatch(stderr, /secret/);
+      assert.equal(code, 1);
+    }
+  }));
+
+Deno.test(
+  { name: "requests may come through a pipe", ignore: ignore || Deno.build.os === "windows" },
+  () =>
+    inFolder(async (folder) => {
+      await using server = await QueueServer.start();
+      const script = join(import.meta.dirname!, "../../../scripts/submit.ts");
+      const line =
+        `printf '{"seed": 1}\\n\\n{"seed": 2}\\n' | "$0" run -A --no-check "$1" /dev/stdin --queue "$2"`;
+      const args = ["-c", line, Deno.execPath(), script, server.url()];
+      const env = { TMPDIR: folder };
+      const { code, stdout, stderr } = await new Deno.Command("sh", { args, env }).output();
+      assert.equal(new TextDecoder().decode(stderr), "2 requests added\n");
+      assert.equal(new TextDecoder().decode(stdout).trim().split("\n").length, 2);
+      assert.equal(code, 0);
+      assert.deepEqual([...Deno.readDirSync(folder)], []); // the copy is gone
+    }),
+);
+
+Deno.test(
+  { name: "a queue that is not there is told with those that are", ignore },
+  () =>
+    inFolder(async (folder) => {
+      await using server = await QueueServer.start();
+      const client = await connect(server.url());
+      await client.sadd("denoise:models", "sd", "xl");
+      client.disconnect();
+      const { code, stderr } = await runScript(
+        folder,
+        "fleet.ts",
+        "--queue",
+        server.url(),
+        "--model",
+        "sx",
+        "--once",
+      );
+      assert.equal(stderr, "Cannot find the queue of sx: there are sd, xl\n");
+      assert.equal(code, 1);
+    }),
+);
 
 const canMount = Deno.build.os === "linux" &&
   (await new Deno.Command("unshare", { args: ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"] }).output()

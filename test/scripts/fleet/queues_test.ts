@@ -3,6 +3,7 @@ import { UnrecoverableError } from "bullmq";
 import type { Redis } from "ioredis";
 import { connect } from "../../../scripts/fleet/connect.ts";
 import { Source } from "../../../scripts/fleet/lease.ts";
+import { Mark } from "../../../scripts/fleet/mark.ts";
 import { Queues, STALLED, STALLS, ticketOf } from "../../../scripts/fleet/queues.ts";
 import { canonicalRequest } from "../../../scripts/fleet/request_name.ts";
 import { Roster } from "../../../scripts/fleet/roster.ts";
@@ -130,4 +131,17 @@ queueTest("workers are known while they tell of themselves", async (client) => {
   await client.del("denoise:worker:gone:2"); // as its time does
   assert.deepEqual(await roster.workers(), []);
   assert.deepEqual(await client.smembers("denoise:workers"), []);
+});
+
+queueTest("a mark tells whether the server lost what was put there", async (client) => {
+  await using mark = await Mark.set(client);
+  assert.equal(await mark.isKept(), true);
+  const [key] = await client.keys("denoise:mark:*");
+  const before = await client.get(key!);
+  assert.equal(await mark.isKept(), true);
+  await client.set(key!, before!); // as a server that lost its last second
+  assert.equal(await mark.isKept(), false);
+  assert.equal(await mark.isKept(), true);
+  await client.flushall();
+  assert.equal(await mark.isKept(), false);
 });
