@@ -9,7 +9,8 @@ import {
   type ThresholdConfig,
   thresholdConfig,
 } from "./model_output.ts";
-import { addWeighted, type NoiseWeights, Scheduler } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
+import { addWeighted, type NoiseWeights } from "./step.ts";
 import { type TimestepConfig, timestepConfig } from "./timesteps.ts";
 
 /** The keys that the schedulers over ᾱ share. */

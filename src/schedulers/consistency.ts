@@ -2,7 +2,8 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { type NoiseWeights, Scheduler, type StepOptions, type StepOutput } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { NoiseWeights, StepOptions, StepOutput } from "./step.ts";
 import { checkedTimesteps, readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 const f32 = Math.fround;

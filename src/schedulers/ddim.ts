@@ -3,7 +3,7 @@ import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { type AlphaConfig, alphaConfig, AlphaScheduler, noiseIn } from "./alpha_scheduler.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 const f32 = Math.fround;

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 /** The keys of a DDIMInverse scheduler_config.json. */

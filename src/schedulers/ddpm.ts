@@ -2,7 +2,7 @@ import { z } from "zod";
 import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { checkedTimesteps, readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 /** The keys of a DDPM scheduler_config.json. */

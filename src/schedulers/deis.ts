@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Tensor } from "../tensor/mod.ts";
 import { choice } from "./config.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import type { NoiseLevel } from "./sigmas.ts";
 import { applyWeights, type SolverConfig, solverConfig, SolverScheduler } from "./solver_scheduler.ts";
 import { readSchedule, type Schedule } from "./timesteps.ts";

@@ -5,7 +5,7 @@ import { randn } from "../random/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { choice } from "./config.ts";
 import { type DPMSolverMethod, multistepWeights, singlestepWeights } from "./dpm_weights.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { finalSigma, type Levels, sigmaToTimestep } from "./sigmas.ts";
 import { applyWeights, type SolverConfig, solverConfig, SolverScheduler } from "./solver_scheduler.ts";
 import { readSchedule, type Schedule } from "./timesteps.ts";

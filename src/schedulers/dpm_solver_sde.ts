@@ -5,7 +5,7 @@ import { getAncestralStep } from "./euler_ancestral.ts";
 import { noisesOf, type Step } from "./k_diffusion/plan.ts";
 import { predictionType } from "./model_output.ts";
 import { PlannedScheduler, type StepNoise } from "./planned_scheduler.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import { type SigmaConfig, sigmaConfig, sigmaToTimestep } from "./sigmas.ts";
 import { readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";

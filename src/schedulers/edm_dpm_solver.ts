@@ -6,7 +6,7 @@ import { type DPMSolverStepOptions, noiseOf } from "./dpm_solver.ts";
 import { type DPMSolverMethod, multistepWeights } from "./dpm_weights.ts";
 import { type EDMConfig, edmConfig, EDMScheduler } from "./edm_scheduler.ts";
 import { threshold, type ThresholdConfig, thresholdConfig } from "./model_output.ts";
-import type { StepOutput } from "./scheduler.ts";
+import type { StepOutput } from "./step.ts";
 import type { NoiseLevel } from "./sigmas.ts";
 import { applyWeights } from "./solver_scheduler.ts";
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type EDMConfig, edmConfig, EDMScheduler } from "./edm_scheduler.ts";
 import { addChurn, CHURN_OPTIONS, type ChurnOptions } from "./euler.ts";
-import type { StepOutput } from "./scheduler.ts";
+import type { StepOutput } from "./step.ts";
 
 /** The keys of an EDMEuler scheduler_config.json. */
 export type EDMEulerConfig = EDMConfig;

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { linspace, linspaceF32 } from "../core/math.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import { type NoiseWeights, Scheduler } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { NoiseWeights } from "./step.ts";
 import type { FinalSigmas } from "./sigmas.ts";
 import { checkedCount, readSchedule, type Schedule } from "./timesteps.ts";
 

@@ -4,7 +4,7 @@ import { interpolate } from "../core/math.ts";
 import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import { readSchedule, type Schedule } from "./timesteps.ts";
 

@@ -4,7 +4,8 @@ import { flag } from "../io/config.ts";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { addChurn, CHURN_OPTIONS, type ChurnOptions } from "./euler.ts";
-import { type NoiseWeights, Scheduler, type StepOptions, type StepOutput } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { NoiseWeights, StepOptions, StepOutput } from "./step.ts";
 import { shiftedSigma, type SigmaConfig, sigmaConfig, spreadSigmas } from "./sigmas.ts";
 import { checkedCount, checkedFalling, readSchedule, repeatAfterFirst, type Schedule } from "./timesteps.ts";
 

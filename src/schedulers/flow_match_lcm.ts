@@ -2,7 +2,7 @@ import { z } from "zod";
 import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type FlowLevelsConfig, flowLevelsConfig, FlowLevelsScheduler } from "./flow_match.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 
 /** The keys of a FlowMatchLCM scheduler_config.json. */
 export interface FlowMatchLCMConfig extends FlowLevelsConfig {

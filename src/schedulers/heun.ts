@@ -2,7 +2,7 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { latentBetas } from "./betas.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import { type SigmaConfig, sigmaConfig } from "./sigmas.ts";
 import { readSchedule, repeatAfterFirst, type Schedule } from "./timesteps.ts";

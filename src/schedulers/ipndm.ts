@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { multistep } from "./pndm.ts";
-import { type NoiseWeights, Scheduler, type StepOptions, type StepOutput } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { NoiseWeights, StepOptions, StepOutput } from "./step.ts";
 import { checkedCount, readSchedule, type Schedule } from "./timesteps.ts";
 
 const f32 = Math.fround;

@@ -5,7 +5,7 @@ import type { SamplerSettings, Step } from "./k_diffusion/plan.ts";
 import { samplerMethods, type SamplerName, SAMPLERS } from "./k_diffusion/samplers.ts";
 import { predictionType } from "./model_output.ts";
 import { PlannedScheduler, type StepNoise } from "./planned_scheduler.ts";
-import type { NoiseWeights, StepOptions, StepOutput } from "./scheduler.ts";
+import type { NoiseWeights, StepOptions, StepOutput } from "./step.ts";
 import { type SigmaSchedulerConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import {
   flowLevels,

@@ -4,7 +4,7 @@ import { randn } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { latentBetas } from "./betas.ts";
 import { type AncestralStep, getAncestralStep } from "./euler_ancestral.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import { chosenSpreads, type SigmaConfig, sigmaConfig, sigmaToTimestep } from "./sigmas.ts";
 import { readSchedule, repeatAfterFirst, type Schedule } from "./timesteps.ts";

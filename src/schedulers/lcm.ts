@@ -4,7 +4,7 @@ import { randn } from "../random/mod.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
 import { latentBetas } from "./betas.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { checkedTimesteps, readSchedule, type Schedule, type TimestepConfig } from "./timesteps.ts";
 
 /** Standard deviation of images, by which the boundary condition is weighted. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { SigmaScheduler, type VarianceExplodingConfig, varianceExplodingConfig } from "./sigma_scheduler.ts";
 import { type SigmaConfig, sigmaConfig } from "./sigmas.ts";
 import { readSchedule, type Schedule } from "./timesteps.ts";

@@ -19,13 +19,8 @@ export type { DistilledConfig, DistilledOptions } from "./lcm.ts";
 export { expectOfFlows, misfits, type SchedulerUse } from "./misfits.ts";
 export type { PredictionType, ThresholdConfig } from "./model_output.ts";
 export { type NamedScheduler, type SchedulerClass, schedulerClasses, schedulerNamed } from "./named.ts";
-export {
-  type NoiseWeights,
-  Scheduler,
-  type SchedulerState,
-  type StepOptions,
-  type StepOutput,
-} from "./scheduler.ts";
+export { Scheduler, type SchedulerState } from "./scheduler.ts";
+export type { NoiseWeights, StepOptions, StepOutput } from "./step.ts";
 export {
   SigmaScheduler,
   type SigmaSchedulerConfig,

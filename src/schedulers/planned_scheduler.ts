@@ -1,7 +1,7 @@
 import { BrownianTreeNoiseSampler, randn, type RandomOptions } from "../random/mod.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import type { Evaluation, Step } from "./k_diffusion/plan.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import { SigmaScheduler, type SigmaSchedulerConfig } from "./sigma_scheduler.ts";
 
 /** The steps of a loop, and what the next calls of the model need of those before. */

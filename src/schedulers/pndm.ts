@@ -2,7 +2,7 @@ import { z } from "zod";
 import { flag } from "../io/config.ts";
 import { type Tensor, type Term, weightedSum } from "../tensor/mod.ts";
 import { type AlphaConfig, alphaConfig, AlphaScheduler } from "./alpha_scheduler.ts";
-import { type StepOptions, type StepOutput, stepOutput } from "./scheduler.ts";
+import { type StepOptions, type StepOutput, stepOutput } from "./step.ts";
 import { readSchedule, type Schedule, spacedTimesteps } from "./timesteps.ts";
 
 /** The keys of a PNDM scheduler_config.json. */

@@ -4,7 +4,7 @@ import { randn } from "../random/mod.ts";
 import type { Tensor } from "../tensor/mod.ts";
 import { type ClippedConfig, clippedConfig, clippedEnd, withoutVariance } from "./dpm_solver.ts";
 import { saWeights } from "./sa_weights.ts";
-import type { NoiseWeights, StepOptions, StepOutput } from "./scheduler.ts";
+import type { NoiseWeights, StepOptions, StepOutput } from "./step.ts";
 import {
   applyWeights,
   type SolverLevelsConfig,

@@ -3,7 +3,8 @@ import { interpolate } from "../core/math.ts";
 import { type Tensor, weightedSum } from "../tensor/mod.ts";
 import { type BetaConfig, betaConfig } from "./betas.ts";
 import { type PredictionType, predictionType } from "./model_output.ts";
-import { type NoiseWeights, Scheduler } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
+import type { NoiseWeights } from "./step.ts";
 import {
   chosenSpreads,
   type Levels,

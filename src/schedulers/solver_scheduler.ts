@@ -11,7 +11,8 @@ import {
   thresholdConfig,
 } from "./model_output.ts";
 import type { StepWeights } from "./dpm_weights.ts";
-import { type NoiseWeights, Scheduler, type StepOutput, stepOutput } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
+import { type NoiseWeights, type StepOutput, stepOutput } from "./step.ts";
 import {
   chosenSpreads,
   type FinalSigmas,

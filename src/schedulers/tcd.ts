@@ -12,7 +12,7 @@ import {
   lcmSchema,
 } from "./lcm.ts";
 import type { PredictionType } from "./model_output.ts";
-import type { StepOptions, StepOutput } from "./scheduler.ts";
+import type { StepOptions, StepOutput } from "./step.ts";
 import type { Schedule } from "./timesteps.ts";
 
 const f32 = Math.fround;
