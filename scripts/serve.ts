@@ -7,8 +7,12 @@ import "./command_line/shown_only.ts";
 import { embeddedModel, loadingBar } from "denoise";
 import { createHandler, Drawer, LOOPBACK } from "denoise/serve";
 import { readArguments } from "./command_line/arguments.ts";
+import { onEnd } from "./command_line/ending.ts";
 import { EMBEDDED_NAME } from "./generate/usual.ts";
 import { about, options, usage } from "./serve/options.ts";
+
+const LINGER = 3; // seconds in which a picture that was just drawn is fetched
+const PATIENCE = 5; // seconds for answers under way
 
 const settings = readArguments(usage, about, options);
 const { host, port, lora, memory, dtype, quantize, engine, adapter } = settings;
@@ -20,6 +24,7 @@ if (!isLocal && key === undefined) {
   );
 }
 
+expectFree();
 const [first, ...others] = settings.model ??
   [{ name: EMBEDDED_NAME, path: await embeddedModel(EMBEDDED_NAME) }];
 const drawer = await Drawer.open({
@@ -36,20 +41,23 @@ const drawer = await Drawer.open({
 const handler = createHandler(drawer, {
   key,
   hosts: isLocal ? LOOPBACK : undefined,
+  address: settings.address,
   body: settings["max-body"],
   log: (entry) => console.log(JSON.stringify(entry)),
   logPrompts: settings["log-prompts"],
 });
 const server = listen();
 
-let isStopping = false;
-for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => {
-    if (isStopping) Deno.exit(130);
-    isStopping = true;
-    console.log("Ends once the picture is done that is drawn; again to end at once");
-    stop();
-  });
+onEnd((count) => {
+  if (count > 1) Deno.exit(130);
+  const { busy } = drawer;
+  console.log(busy ? "Finishes the picture that is drawn; Ctrl-C again ends at once" : "Ends");
+  stop(busy);
+});
+
+/** Refuses a port that is taken before models are opened, which takes long. */
+function expectFree(): void {
+  saying(() => Deno.listen({ hostname: host, port }).close());
 }
 
 function listen(): Deno.HttpServer {
@@ -59,20 +67,36 @@ function listen(): Deno.HttpServer {
     console.log(`Draws in a browser at http://${name}:${port}/`);
     console.log(`Listens at http://${name}:${port}/v1`);
   };
+  return saying(() => Deno.serve({ hostname: host, port, onListen }, handler));
+}
+
+/** Says why it cannot listen in one sentence. */
+function saying<T>(work: () => T): T {
   try {
-    return Deno.serve({ hostname: host, port, onListen }, handler);
+    return work();
   } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    throw new Error(
-      `Cannot listen at ${host}:${port}: another program does; say another --port, or 0 for any`,
-    );
+    const at = `Cannot listen at ${host}:${port}`;
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new Error(`${at}: another program does; say another --port, or 0 for any`);
+    }
+    if (error instanceof Deno.errors.NotCapable) {
+      throw new Error(`${at}: Deno may not; run with --allow-net=${host}:${port}`);
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new Error(`${at}: this user may not; say a --port above 1023`);
+    }
+    throw new Error(`${at}: ${(error as Error).message}; say an address of this machine as --host`);
   }
 }
 
-/** Refuses what waits, finishes what is drawn, and ends. */
-async function stop(): Promise<void> {
-  const drawn = drawer[Symbol.asyncDispose]();
-  await server.shutdown();
-  await drawn;
+/** Refuses what waits and comes, finishes what is drawn, gives clients a moment to fetch it, and ends. */
+async function stop(busy: boolean): Promise<void> {
+  await drawer[Symbol.asyncDispose]();
+  if (busy) await pause(LINGER);
+  await Promise.race([server.shutdown(), pause(PATIENCE)]); // not for ever: a client may read nothing of its answer
   Deno.exit(0);
+}
+
+function pause(seconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }

@@ -5,6 +5,7 @@
 import "./plain_errors.ts";
 import "./command_line/shown_only.ts";
 import { readArguments } from "./command_line/arguments.ts";
+import { onEnd } from "./command_line/ending.ts";
 import { connect } from "./fleet/connect.ts";
 import { openDrawer } from "./fleet/open_drawer.ts";
 import { workerOptions } from "./fleet/options.ts";
@@ -17,9 +18,7 @@ const { queue, out, lease, turn } = settings;
 if (queue === undefined) throw new TypeError("Cannot work: expected --queue redis://HOST, got none");
 
 const [stop, leave] = [new AbortController(), new AbortController()];
-for (const signal of Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, end);
-}
+onEnd(end);
 
 let isReady = false;
 const results = await openResults(out);

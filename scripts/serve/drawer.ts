@@ -146,12 +146,6 @@ export class Drawer implements AsyncDisposable {
     this.#listeners.push(listener);
   }
 
-  /** Throws a RefusalError for a request that would be refused, and draws nothing. */
-  async expect(request: DrawRequest): Promise<void> {
-    await this.#taskOf(request);
-    this.#queue.expectRoom();
-  }
-
   /** The parts of a model's pipeline, e.g. for their configs. */
   partsOf(model: string | undefined): AnyParts {
     return this.#models.find(model).pipeline.parts;
@@ -235,7 +229,13 @@ export class Drawer implements AsyncDisposable {
   }
 
   #tell(event: DrawerEvent): void {
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) { // no fault of the request
+        console.error(error);
+      }
+    }
   }
 
   async #withinTime<Result>(task: Task, options: DrawOptions, work: Work<Result>): Promise<Result> {

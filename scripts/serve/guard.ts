@@ -1,7 +1,10 @@
 import { Buffer } from "node:buffer";
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
+import type { Address } from "./address.ts";
 import { RefusalError } from "./refusal.ts";
+
+const SHOWN = 100; // characters of what a client made up, in messages
 
 /** Names by which a server on this machine alone may be called. */
 export const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
@@ -10,16 +13,18 @@ export const LOOPBACK: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
  * Refuses requests for other hosts than these, whatever address they come to: a page whose own name leads here (DNS
  * rebinding) gets nothing. Refuses those of other sites' pages, too, which browsers send without asking.
  */
-export function ownHost(hosts: readonly string[] | undefined): MiddlewareHandler {
+export function ownHost(hosts: readonly string[] | undefined, address: Address): MiddlewareHandler {
   return async ({ req }, next) => {
     const host = req.header("host") ?? "";
     const name = host.replace(/:\d+$/, "").toLowerCase();
-    if (hosts && !hosts.includes(name)) {
-      const message = `Cannot answer for the host ${JSON.stringify(name)}: expected ${hosts.join(" or ")}`;
+    if (hosts && name !== address.host && !hosts.includes(name)) {
+      const message = `Cannot answer for the host ${JSON.stringify(name.slice(0, SHOWN))}: expected ${
+        hosts.join(" or ")
+      }`;
       throw new RefusalError("forbidden", message);
     }
     const origin = req.header("origin");
-    if (origin !== undefined && !isOf(origin, host)) {
+    if (origin !== undefined && origin !== address.origin && !isOf(origin, host)) {
       throw new RefusalError(
         "forbidden",
         "Cannot answer a page of another site: call from a program, or from here",

@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { METHOD_NAME_ALL } from "hono/router";
 import type { RouterRoute } from "hono/types";
+import { Address } from "./address.ts";
 import { readBody } from "./body.ts";
 import type { Drawer } from "./drawer.ts";
 import { ownHost, withKey } from "./guard.ts";
@@ -24,6 +25,11 @@ export interface HandlerOptions {
   readonly key?: string | undefined;
   /** Names and addresses by which the server may be called, without port; any by default. `LOOPBACK` has those of this machine. */
   readonly hosts?: readonly string[] | undefined;
+  /**
+   * Where clients find it, if not as they call it: "https://example.org/draw" behind a proxy, "/draw" where it is mounted below
+   * that path. Addresses in answers begin with it, and its host is one of `hosts`.
+   */
+  readonly address?: string | undefined;
   /** Bytes of a request's body; 64 MiB by default. */
   readonly body?: number | undefined;
   /** Seconds until a body must be there; 120 by default. */
@@ -58,21 +64,26 @@ export function createHandler(
 /** The same with its routes. */
 export function createApp(
   drawer: Drawer,
-  { key, hosts, body = BODY, bodySeconds = BODY_SECONDS, log, logPrompts = false }: HandlerOptions,
+  { key, hosts, address: text, body = BODY, bodySeconds = BODY_SECONDS, log, logPrompts = false }:
+    HandlerOptions,
 ): Hono {
   const store = new PictureStore();
   const jobs = new Jobs(drawer, store);
   const metrics = new Metrics(drawer, jobs);
   if (log) drawer.listen((event) => log(logEntry(event, logPrompts)));
-  const app = new Hono();
+  const address = new Address(text);
+  const app = new Hono({ getPath: (request) => address.pathOf(request) });
   app.onError(answerIn);
   app.notFound((context) => {
     const { method, path } = context.req;
     const methods = methodsAt(path);
-    if (methods.length === 0) throw new RefusalError("not found", `Cannot find ${path}: no such path`);
+    if (methods.length === 0) throw new RefusalError("not found", `Cannot find ${shown(path)}: no such path`);
     context.header("Allow", methods.join(", "));
     if (method === "OPTIONS") return context.body(null, 204);
-    throw new RefusalError("wrong method", `Cannot ${method} ${path}: expected ${methods.join(" or ")}`);
+    throw new RefusalError(
+      "wrong method",
+      `Cannot ${method} ${shown(path)}: expected ${methods.join(" or ")}`,
+    );
   });
   app.use(async (context, next) => {
     const begun = performance.now();
@@ -81,9 +92,11 @@ export function createApp(
     const [{ method, path }, { status }] = [context.req, context.res];
     const route = routesAt(path)[0]?.path ?? "unknown"; // of any method; there are as many as routes
     metrics.answered(method, route, status);
-    log?.(logEntry({ event: "request", method, route, status, ms: performance.now() - begun }, false));
+    const seconds = (performance.now() - begun) / 1000;
+    log?.(logEntry({ event: "request", method, route, status, seconds }, false));
   });
-  app.use(ownHost(hosts));
+  app.use(ownHost(hosts, address));
+  if (address.base !== "") app.get(address.base, (context) => context.redirect(`${address.base}/`));
   app.route("/", pageRoutes());
   app.get("/healthz", (context) => context.json({ status: "ok" }));
   const document = openApi();
@@ -108,10 +121,10 @@ export function createApp(
   });
   let offers: Offers | undefined;
   app.get("/v1/offers", (context) => context.json(offers ??= drawer.offers()));
-  app.route("/v1/jobs", jobRoutes(jobs));
-  app.route("/v1/profiles", profileRoutes(jobs));
+  app.route("/v1/jobs", jobRoutes(jobs, address));
+  app.route("/v1/profiles", profileRoutes(jobs, address));
   app.route("/sdapi/v1", sdapiRoutes(drawer));
-  app.route("/v1", openAIRoutes(drawer, store));
+  app.route("/v1", openAIRoutes(drawer, store, address));
   return app;
 
   /** Routes of an address, by whatever method. */
@@ -126,4 +139,9 @@ export function createApp(
     if (methods.has("GET")) methods.add("HEAD"); // as Hono answers it
     return methods.size > 0 ? [...methods, "OPTIONS"] : [];
   }
+}
+
+/** As much of a path as a message has. */
+function shown(path: string): string {
+  return path.length > 200 ? `${path.slice(0, 200)}…` : path;
 }

@@ -91,6 +91,7 @@ export class Job {
   /** Tells something; nothing comes after its end, though a preview may be under way then. */
   tell(event: Told): void {
     if (this.ended) return;
+    if (event.kind === "end") this.#events.delete("preview"); // the picture is there
     this.#events.delete(event.kind); // so that the map's order is that of time
     this.#events.set(event.kind, { ...event, id: ++this.#told } as JobEvent);
     this.#change.resolve();

@@ -6,8 +6,8 @@ export interface AnswerEvent {
   readonly method: string;
   readonly route: string;
   readonly status: number;
-  /** Milliseconds until the answer began. */
-  readonly ms: number;
+  /** Seconds until the answer began. */
+  readonly seconds: number;
 }
 
 /** A line of a log, for `JSON.stringify`. */
@@ -16,8 +16,15 @@ export type LogEntry = Readonly<Record<string, unknown>> & { readonly time: stri
 /** What happened as a line of a log: of a request its numbers and, only where they are wanted, its prompts. */
 export function logEntry(event: AnswerEvent | DrawerEvent, prompts: boolean): LogEntry {
   const time = new Date().toISOString();
-  if (event.event === "request" || event.event === "device lost") return { time, ...event };
-  const { settings, ...numbers } = event;
+  if (event.event === "device lost") return { time, ...event };
+  if (event.event === "request") return { time, ...event, seconds: rounded(event.seconds) };
+  const { settings, waited, seconds, ...rest } = event;
   const { prompt, negative, lora, size } = settings ?? {};
-  return { time, ...numbers, lora, size, ...prompts ? { prompt, negative } : {} };
+  const times = { waited: rounded(waited), seconds: rounded(seconds) };
+  return { time, ...rest, ...times, lora, size, ...prompts ? { prompt, negative } : {} };
+}
+
+/** Seconds to a tenth of a millisecond. */
+function rounded(seconds: number): number {
+  return Math.round(seconds * 1e4) / 1e4;
 }

@@ -54,7 +54,7 @@ export class Metrics {
       const { outcome, model, pictures } = event;
       drawings.inc({ outcome });
       if (model === undefined) return;
-      waits.observe(event.waited);
+      if (event.seconds > 0) waits.observe(event.waited); // its turn came
       if (event.steps > 0) steps.inc({ model }, event.steps);
       for (let i = 0; i < pictures; i++) seconds.observe({ model }, event.seconds / pictures);
     });

@@ -1,6 +1,7 @@
 import { basename, resolve } from "node:path";
 import { existsSync } from "node:fs";
 import * as option from "../command_line/options.ts";
+import { Address } from "./address.ts";
 import { BODY } from "./handler.ts";
 import type { Offer } from "./models.ts";
 import { isName } from "./request.ts";
@@ -33,6 +34,14 @@ export const options = {
     },
   }),
   host: option.text("the address to listen at; others than this machine's own need --key", "127.0.0.1"),
+  address: {
+    ...option.text("where clients find it, if not as they call it: behind a proxy, or below a path"),
+    takes: "https://HOST/PATH",
+    read: (text: string) => {
+      new Address(text);
+      return text;
+    },
+  },
   port: option.count("to listen at; 0 takes any that is free", 7860, 0, 65535),
   key: {
     ...option.text(

@@ -37,8 +37,7 @@ export class Queue {
     return this.#current !== undefined;
   }
 
-  /** Throws a RefusalError where whoever comes now would be refused. */
-  expectRoom(): void {
+  #expectRoom(): void {
     if (this.#closed) throw stopping();
     if (!this.busy || this.waiting < this.#most) return;
     const message = `Cannot draw: expected at most ${this.#most} requests in the queue, and it is full; ` +
@@ -49,7 +48,7 @@ export class Queue {
   /** Does a piece of work when its turn has come. Throws a RefusalError where too many wait, or the queue closes. */
   async run<T>(work: () => Promise<T>, { signal, onAhead = () => {} }: TurnOptions = {}): Promise<T> {
     signal?.throwIfAborted();
-    this.expectRoom();
+    this.#expectRoom();
     if (this.busy) await this.#turn(signal, onAhead);
     if (this.#closed) {
       this.#next();
@@ -81,8 +80,8 @@ export class Queue {
       refuse(signal!.reason);
       this.#tell();
     };
+    onAhead(this.waiting + 1);
     this.#waiting.push(turn);
-    onAhead(this.waiting);
     signal?.addEventListener("abort", leave);
     try {
       await promise;
@@ -100,7 +99,14 @@ export class Queue {
   }
 
   #tell(): void {
-    this.#waiting.forEach(({ onAhead }, i) => onAhead(i + 1));
+    for (const [i, turn] of [...this.#waiting].entries()) {
+      try {
+        turn.onAhead(i + 1);
+      } catch (error) { // which is of this request alone
+        this.#waiting.splice(this.#waiting.indexOf(turn), 1);
+        turn.refuse(error);
+      }
+    }
   }
 }
 

@@ -114,10 +114,23 @@ export const requestSchema: z.ZodType<DrawRequest> & Pick<z.ZodObject, "shape"> 
 /** Names of all settings of a request. */
 export const requestKeys: readonly string[] = Object.keys(keys);
 
+/** Names of diffusers and of other programs for settings that are called otherwise here. */
+const OTHERS: Readonly<Record<string, string>> = {
+  ...{ negative_prompt: "negative", num_inference_steps: "steps", guidance_scale: "guidance" },
+  ...{ true_cfg_scale: "true-cfg", pag_scale: "pag", max_sequence_length: "max-sequence-length" },
+  ...{ num_images_per_prompt: "count", n: "count", batch_size: "count", cfg_scale: "guidance" },
+  ...{ width: "size", height: "size", sampler: "scheduler", sampler_name: "scheduler", loras: "lora" },
+};
+
+/** Tells the name of a setting here by another program's, for messages. */
+export function ownName(name: string): string | undefined {
+  return Object.hasOwn(OTHERS, name) ? `it is ${OTHERS[name]} here` : undefined;
+}
+
 /** Checks a request, whoever wrote it. Throws a RefusalError of one sentence for what is wrong. */
 export function readRequest(value: unknown): DrawRequest {
   try {
-    expectOptions("draw", value as object, requestKeys);
+    expectOptions("draw", value as object, requestKeys, ownName);
   } catch (error) {
     throw new RefusalError("invalid", (error as Error).message);
   }

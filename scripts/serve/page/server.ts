@@ -54,7 +54,7 @@ export class Server {
 
   /** What there is to draw with. */
   async offers(): Promise<Offers> {
-    return await (await this.#fetch("/v1/offers")).json();
+    return await (await this.#fetch("v1/offers")).json();
   }
 
   /** Draws one picture. Throws a ServerError where it is refused, and the signal's reason where that ended it. */
@@ -62,9 +62,9 @@ export class Server {
     const { signal } = listener;
     const body = await jsonOf(request);
     const headers = { "content-type": "application/json" };
-    const { id }: Job = await (await this.#fetch("/v1/jobs", { method: "POST", headers, body })).json();
+    const { id }: Job = await (await this.#fetch("v1/jobs", { method: "POST", headers, body })).json();
     const end = () =>
-      void this.#fetch(`/v1/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
+      void this.#fetch(`v1/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
     if (signal.aborted) end();
     else signal.addEventListener("abort", end);
     try {
@@ -84,7 +84,7 @@ export class Server {
     for (let broken = 0;; broken++) {
       if (broken > 0) await new Promise((done) => setTimeout(done, 1000));
       try {
-        const { body } = await this.#fetch(`/v1/jobs/${id}/events`, { headers: { "last-event-id": last } });
+        const { body } = await this.#fetch(`v1/jobs/${id}/events`, { headers: { "last-event-id": last } });
         for await (const { event, data, id } of eventsOf(body!)) {
           [last, broken] = [id, 0];
           const told = JSON.parse(data);

@@ -11,7 +11,12 @@ export function expectType({ req }: Context, type: string): void {
 /** A body's JSON. */
 export async function readJson(context: Context): Promise<unknown> {
   expectType(context, "application/json");
-  return await context.req.json().catch(() => {
-    throw new RefusalError("invalid", "Cannot draw: expected JSON, got something else");
-  });
+  const text = await context.req.text();
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const [, line, column] = /line (\d+) column (\d+)/.exec((error as Error).message) ?? [];
+    const place = line === undefined ? "" : ` in line ${line}, column ${column}`;
+    throw new RefusalError("invalid", `Cannot draw: expected JSON, got something else${place}`);
+  }
 }

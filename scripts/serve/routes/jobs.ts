@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
+import type { Address } from "../address.ts";
 import type { Job, JobEvent, Jobs } from "../jobs.ts";
 import { RefusalError } from "../refusal.ts";
 import { readRequest } from "../request.ts";
@@ -8,21 +9,21 @@ import { answerEvents, frameOf } from "./event_stream.ts";
 import { answerError, openAIError } from "./openai_errors.ts";
 
 /** Jobs below /v1/jobs, in OpenAI's manner: a request in our own words is begun, asked for, followed and cancelled. */
-export function jobRoutes(jobs: Jobs): Hono {
+export function jobRoutes(jobs: Jobs, address: Address): Hono {
   const previews = new WeakMap<JobEvent, Uint8Array>();
   const app = new Hono();
   app.onError(answerError);
   app.post("/", async (context) => {
     const job = await jobs.add(readRequest(await readJson(context)));
-    context.header("Location", new URL(`/v1/jobs/${job.id}`, context.req.url).href);
-    return context.json(told(job, context), 202);
+    context.header("Location", address.of(`/v1/jobs/${job.id}`, context.req.raw));
+    return context.json(told(job, context, address), 202);
   });
-  app.get("/:id", (context) => context.json(told(found(context), context)));
+  app.get("/:id", (context) => context.json(told(found(context), context, address)));
   app.delete("/:id", async (context) => {
     const job = found(context);
     if (job.ended) jobs.forget(job);
     else await job.cancel();
-    return context.json(told(job, context));
+    return context.json(told(job, context, address));
   });
   app.get("/:id/events", (context) => {
     const job = found(context);
@@ -47,7 +48,7 @@ export function jobRoutes(jobs: Jobs): Hono {
   /** An event in bytes; those of previews, which are large, are made once for all who follow. */
   function framed(event: JobEvent, context: Context, job: Job): Uint8Array {
     if (event.kind === "progress") return frameOf("progress", event.progress, event.id);
-    if (event.kind === "end") return frameOf(job.status, told(job, context), event.id);
+    if (event.kind === "end") return frameOf(job.status, told(job, context, address), event.id);
     const known = previews.get(event);
     if (known) return known;
     const { id, png, step } = event;
@@ -64,15 +65,15 @@ export function jobRoutes(jobs: Jobs): Hono {
 }
 
 /** A job as it is told to clients. */
-export function told(job: Job, { req }: Context): object {
+export function told(job: Job, { req }: Context, address: Address): object {
   const { id, created, status, progress = null, pictures, profile, notices, error } = job;
-  const addressOf = (path: string) => new URL(path, req.url).href;
+  const addressOf = (path: string) => address.of(path, req.raw);
   return {
     id,
     object: "job",
     created_at: Math.floor(created / 1000),
     status,
-    progress,
+    progress: job.ended ? null : progress,
     pictures: pictures.map(({ name, width, height, seed }) => ({
       url: addressOf(`/pictures/${name}`),
       ...{ width, height, seed: String(seed) },

@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
+import type { Address } from "../address.ts";
 import type { Drawer } from "../drawer.ts";
 import { type Format, inFormat } from "../formats.ts";
 import { RefusalError } from "../refusal.ts";
@@ -11,7 +12,7 @@ import { answerError } from "./openai_errors.ts";
 import { type ImageParams, readEditForm, readImageParams } from "./openai_params.ts";
 
 /** OpenAI's images API, as its clients call it below /v1. */
-export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
+export function openAIRoutes(drawer: Drawer, store: PictureStore, address: Address): Hono {
   const created = now();
   const modelOf = (id: string) => ({ id, object: "model", created, owned_by: "denoise" });
   const app = new Hono();
@@ -30,7 +31,7 @@ export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
     const form = await context.req.raw.formData().catch(() => {
       throw new RefusalError("invalid", "Cannot edit: expected a form with files, got something else");
     });
-    return await answer(context, "image_edit", await readEditForm(form));
+    return await answer(context, "image_edit", await readEditForm(form, drawer));
   });
   return app;
 
@@ -38,10 +39,7 @@ export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
     const { request, answer } = params;
     const { signal } = context.req.raw;
     const { output_format: format, output_compression: quality } = answer;
-    if (answer.stream) {
-      await drawer.expect(request); // what is wrong is answered by a status, not in the stream
-      return answerEvents(context, drawnEvents(drawer, event, params, signal));
-    }
+    if (answer.stream) return answerEvents(context, await drawnEvents(drawer, event, params, signal));
     const { pictures } = await drawer.draw(request, { signal });
     const data = await Promise.all(pictures.map(async ({ png }) => {
       const bytes = await inFormat(png, format, quality);
@@ -53,6 +51,6 @@ export function openAIRoutes(drawer: Drawer, store: PictureStore): Hono {
   }
 
   function addressOf(context: Context, bytes: Uint8Array, format: Format): string {
-    return new URL(`/pictures/${store.put(bytes, format)}`, context.req.url).href;
+    return address.of(`/pictures/${store.put(bytes, format)}`, context.req.raw);
   }
 }

@@ -13,14 +13,14 @@ const NOTHING = {
 
 /**
  * Draws a request, and tells it as OpenAI's API does: of each picture, one after the other, the small ones on the way and then
- * the picture. `event` is what they are called before their kind.
+ * the picture. `event` is what they are called before their kind. Throws the RefusalError of a request that is not even queued.
  */
-export function drawnEvents(
+export async function drawnEvents(
   drawer: Drawer,
   event: string,
   { request, answer }: ImageParams,
   signal: AbortSignal,
-): EventSource {
+): Promise<EventSource> {
   const leaving = new AbortController();
   const outbox = new Outbox();
   const { output_format: format, output_compression: quality } = answer;
@@ -30,9 +30,11 @@ export function drawnEvents(
     outbox.put(frameOf(type, { type, created_at: now(), b64_json, ...about(answer), ...more }));
   };
   let due: readonly number[] = []; // steps
+  const accepted = Promise.withResolvers<void>();
   const drawn = drawer.draw(request, {
     signal: AbortSignal.any([leaving.signal, signal]),
     onProgress: (progress) => {
+      accepted.resolve();
       if (progress.phase === "drawing") due = stepsOf(answer.partial_images, progress.steps);
     },
     wantsPreview: (step) => due.includes(step),
@@ -45,6 +47,7 @@ export function drawnEvents(
   drawn.catch((error) => {
     if (!leaving.signal.aborted && !signal.aborted) outbox.put(frameOf("error", openAIError(error).body));
   }).finally(() => outbox.close());
+  await Promise.race([accepted.promise, drawn]); // what is wrong is answered by a status, not in the stream
   return { next: () => outbox.take(), end: () => leaving.abort() };
 }
 

@@ -2,10 +2,11 @@ import { randomInt } from "node:crypto";
 import { z } from "zod";
 import { expectOptions } from "../../../src/core/error.ts";
 import { problemOf } from "../../../src/io/config.ts";
+import type { Drawer } from "../drawer.ts";
 import { type Format, FORMATS } from "../formats.ts";
 import { maskOfAlpha } from "../pictures.ts";
 import { RefusalError } from "../refusal.ts";
-import { type DrawRequest, requestKeys, requestSchema } from "../request.ts";
+import { type DrawRequest, ownName, requestKeys, requestSchema } from "../request.ts";
 
 /** How a request is to be answered. */
 export interface Answer {
@@ -33,7 +34,7 @@ export interface ImageParams {
 const shape = {
   prompt: z.string(),
   model: z.string(),
-  n: z.int(),
+  n: z.int().min(1),
   size: z.string(),
   response_format: z.enum(["b64_json", "url"]),
   output_format: z.enum(FORMATS),
@@ -66,7 +67,12 @@ export const editSchema: z.ZodObject = generationSchema.extend({
 /** Reads a request's JSON. */
 export function readImageParams(value: unknown): ImageParams {
   try {
-    expectOptions("draw", value as object, [...Object.keys(shape), ...OWN]);
+    expectOptions(
+      "draw",
+      value as object,
+      [...Object.keys(shape), ...OWN],
+      (name) => name === "count" || name === "num_images_per_prompt" ? "it is n here" : ownName(name),
+    );
   } catch (error) {
     throw new RefusalError("invalid", (error as Error).message);
   }
@@ -112,7 +118,7 @@ const LISTS = ["lora"];
 const FLAGS = ["stream"];
 
 /** Reads the form of an edit: a picture or several, perhaps a mask, whose transparent parts are drawn anew. */
-export async function readEditForm(form: FormData): Promise<ImageParams> {
+export async function readEditForm(form: FormData, drawer: Drawer): Promise<ImageParams> {
   const images: Uint8Array[] = [];
   let mask: Uint8Array | undefined;
   const fields: Record<string, unknown> = {};
@@ -141,9 +147,11 @@ export async function readEditForm(form: FormData): Promise<ImageParams> {
   const [first] = images;
   if (!first) throw new RefusalError("invalid", "Cannot edit: expected an image, got none", "image");
   const { request, answer } = readImageParams(fields);
+  const plain = { ...request, image: images };
+  const mayBeMask = images.length === 1 && drawer.takes("mask", { ...plain, mask: first }); // others see it as it is
   const seen = await maskOfAlpha("mask", mask) ?? mask ??
-    (images.length === 1 ? await maskOfAlpha("image", first) : undefined);
-  return { request: { ...request, image: images, mask: seen }, answer };
+    (mayBeMask ? await maskOfAlpha("image", first) : undefined);
+  return { request: { ...plain, mask: seen }, answer };
 }
 
 function twice(name: string): RefusalError {

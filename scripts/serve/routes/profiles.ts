@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import type { Address } from "../address.ts";
 import type { Jobs } from "../jobs.ts";
 import { RefusalError } from "../refusal.ts";
 import { readRequest } from "../request.ts";
@@ -8,13 +9,13 @@ import { told } from "./jobs.ts";
 import { answerError } from "./openai_errors.ts";
 
 /** Profiles below /v1/profiles: each is begun as a job, which is followed and cancelled as others are. */
-export function profileRoutes(jobs: Jobs): Hono {
+export function profileRoutes(jobs: Jobs, address: Address): Hono {
   const app = new Hono();
   app.onError(answerError);
   app.post("/", async (context) => {
     const job = await jobs.profile(readRequest(await readJson(context)));
-    context.header("Location", new URL(`/v1/jobs/${job.id}`, context.req.url).href);
-    return context.json(told(job, context), 202);
+    context.header("Location", address.of(`/v1/jobs/${job.id}`, context.req.raw));
+    return context.json(told(job, context, address), 202);
   });
   return app;
 }

@@ -175,6 +175,7 @@ Deno.test({
       while (!/[0-9a-f]{12} +\d+ s/.test(await fleet(folder, server.url(), "--once")));
       first.kill("SIGTERM");
       await first.told(/Ends once the request is done/);
+      await new Promise((resolve) => setTimeout(resolve, 1100)); // signals of one second are one
       first.kill("SIGTERM");
       assert.equal(await first.ended(), 0, first.text);
       assert.match(first.text, new RegExp(`${fileOf(slow).slice(0, -4)} given back`));

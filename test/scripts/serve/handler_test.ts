@@ -3,6 +3,7 @@ import OpenAI, { toFile } from "openai";
 import { createHandler, Drawer, type HandlerOptions, LOOPBACK } from "denoise/serve";
 import { decodePicture } from "../../../src/io/images/load_image.ts";
 import { decodePng, encodePng } from "../../../src/io/images/png.ts";
+import { readEditForm } from "../../../scripts/serve/routes/openai_params.ts";
 import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { Served as PlainServed } from "../../support/served.ts";
@@ -121,6 +122,17 @@ Deno.test("OpenAI's client edits a picture: all of it, behind a mask, or where i
   assert.deepEqual(pixelsOf(await edit({ image: await toFile(hole, "hole.png") })), pixelsOf(within!));
 });
 
+Deno.test("a picture's own transparent parts are a mask only where the model takes one", async () => {
+  const data = new Uint8Array(4 * 4 * 4);
+  const form = new FormData();
+  form.set("prompt", "a cat");
+  form.set("image", new Blob([new Uint8Array(encodePng({ width: 4, height: 4, channels: 4, data }))]));
+  for (const takes of [true, false]) {
+    const { request } = await readEditForm(form, { takes: () => takes } as unknown as Drawer);
+    assert.equal(request.mask !== undefined, takes);
+  }
+});
+
 Deno.test("OpenAI's client takes a stream of pictures on the way, and the last", async () => {
   await using served = new Served();
   const params = { ...flower, stream: true, partial_images: 2, ...quick, steps: 8 } as const;
@@ -178,6 +190,14 @@ const wrong: Record<string, [params: object, status: number, param: string | nul
     /^404 Cannot find the model dall-e-3: nearest is /,
   ],
   "too many pictures": [{ n: 11 }, 400, "n", /^400 Cannot draw: expected count of at most 10, got 11$/],
+  "diffusers' name for steps": [
+    { num_inference_steps: 3 },
+    400,
+    null,
+    /^400 Cannot draw with num_inference_steps: no such option; it is steps here$/,
+  ],
+  "our name for n": [{ count: 3 }, 400, null, /^400 Cannot draw with count: no such option; it is n here$/],
+  "no picture": [{ n: 0 }, 400, "n", /^400 Cannot draw: expected n to be at least 1, got 0$/],
   "a billion of steps": [
     { steps: 1e9 },
     400,
@@ -298,7 +318,13 @@ Deno.test("bodies are of the right type, whole, and not too large", async () => 
     assert.equal(error.message, "Cannot read the request: expected a body of at most 1000 bytes");
   }
   const cases: [path: string, body: BodyInit, headers: Record<string, string>, message: RegExp][] = [
-    ["generations", "{", json, /^Cannot draw: expected JSON, got something else$/],
+    ["generations", "{", json, /^Cannot draw: expected JSON, got something else in line 1, column 2$/],
+    [
+      "generations",
+      '{\n "size": "a" "b"}',
+      json,
+      /^Cannot draw: expected JSON, got something else in line 2, column 14$/,
+    ],
     ["generations", "[]", json, /^Cannot draw: expected options in an object/],
     [
       "generations",

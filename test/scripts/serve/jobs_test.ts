@@ -81,7 +81,8 @@ Deno.test("a job draws what a request draws, and tells its steps with previews",
   assert.deepEqual(json, told.at(-1)!.data);
   const { url, ...picture } = json.pictures[0];
   assert.deepEqual(picture, { width: 32, height: 32, seed: "3" });
-  assert.deepEqual([json.status, json.object, json.error, json.notices], ["succeeded", "job", null, []]);
+  const { object, progress: left, error, notices } = json;
+  assert.deepEqual([json.status, object, left, error, notices], ["succeeded", "job", null, null, []]);
   const size = { width: 32, height: 32 };
   const { pictures: [want] } = await drawer.draw({ ...flower, size, seed: 3n });
   assert.deepEqual(await (await fetch(url)).bytes(), want!.png);
@@ -148,6 +149,14 @@ Deno.test("a job has so many streams at a time, and those of clients that left a
   await served.call("DELETE", `/v1/jobs/${id}`);
   assert.match(await again.response.text(), /event: cancelled\n/);
   assert.equal(await streams(), 0);
+});
+
+Deno.test("a job that has ended keeps no preview", () => {
+  const job = new Job();
+  job.tell({ kind: "preview", png: new Uint8Array(9), step: 1 });
+  assert.deepEqual(job.after(0).map(({ kind }) => kind), ["preview"]);
+  job.tell({ kind: "end" });
+  assert.deepEqual(job.after(0).map(({ kind }) => kind), ["end"]);
 });
 
 Deno.test("all jobs together have so many streams", () => {
@@ -221,4 +230,6 @@ Deno.test("a job that fails tells the reason as other answers do; a request that
     const { status, json } = await served.call("POST", "/v1/jobs", request);
     assert.deepEqual([status, json.error.type], [400, "invalid_request_error"]);
   }
+  const named = await served.call("POST", "/v1/jobs", { prompt: "a cat", n: 2 });
+  assert.equal(named.json.error.message, "Cannot draw with n: no such option; it is count here");
 });

@@ -56,6 +56,7 @@ Deno.test("metrics count requests, pictures, steps, what waits and what is loade
     call("/v1/images/generations", { ...request, ...params }, signal);
   assert.equal((await draw({ n: 3 })).status, 200);
   assert.equal((await draw({ steps: 1000 })).status, 400);
+  assert.equal((await draw({ steps: 1000, stream: true })).status, 400);
   assert.equal((await call("/v1/nothing")).status, 404);
   const leaving = new AbortController();
   const long = draw({ steps: 100 }, leaving.signal);
@@ -78,7 +79,8 @@ Deno.test("metrics count requests, pictures, steps, what waits and what is loade
   const end = await numbers();
   const of = (name: string, labels: string) => end[`denoise_${name}{${labels}}`];
   assert.equal(of("drawings_total", 'outcome="succeeded"'), 2);
-  assert.equal(of("drawings_total", 'outcome="invalid"'), 1);
+  assert.equal(of("drawings_total", 'outcome="invalid"'), 2);
+  assert.equal(end["denoise_wait_seconds_count"], 4); // of those whose turn came
   assert.equal(of("drawings_total", 'outcome="busy"'), 1);
   assert.equal(of("drawings_total", 'outcome="cancelled"'), 1);
   assert.equal(of("drawings_total", 'outcome="failed"'), 1);
@@ -89,7 +91,25 @@ Deno.test("metrics count requests, pictures, steps, what waits and what is loade
   const route = 'method="POST",route="/v1/images/generations"';
   assert.equal(of("requests_total", `${route},status="200"`), 2);
   assert.equal(of("requests_total", `${route},status="429"`), 1);
-  assert.equal(of("requests_total", `${route},status="400"`), 1);
+  assert.equal(of("requests_total", `${route},status="400"`), 2);
+});
+
+Deno.test("a log that fails is no fault of the request", async () => {
+  await using drawer = await Drawer.open({ models: [{ name: "emoji", path: emoji }] });
+  const failed: unknown[] = [];
+  const { error: print } = console;
+  console.error = (error) => void failed.push(error);
+  try {
+    const fail = () => {
+      throw new Error("no room on the disk");
+    };
+    drawer.listen(fail);
+    const size = { width: 32, height: 32 };
+    assert.equal((await drawer.draw({ ...request, size })).pictures.length, 1);
+  } finally {
+    console.error = print;
+  }
+  assert.match(String(failed), /^Error: no room on the disk$/);
 });
 
 for (const logPrompts of [false, true]) {
@@ -102,6 +122,7 @@ for (const logPrompts of [false, true]) {
     assert.equal(text.includes("secret"), logPrompts);
     assert.equal(text.includes("hidden"), logPrompts);
     assert.ok(!text.includes("some-name"), "names of jobs and pictures are as good as keys");
+    for (const line of lines) assert.match(String(line["seconds"]), /^\d+(\.\d{1,4})?$/);
     const [drawing, answer, missing] = lines as [LogEntry, LogEntry, LogEntry];
     assert.deepEqual(
       [drawing.event, drawing["outcome"], drawing["model"], drawing["pictures"], drawing["steps"]],

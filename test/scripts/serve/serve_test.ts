@@ -69,8 +69,9 @@ Deno.test("serve.ts draws for clients until it is told to end, finishes what it 
   assert.equal((await (await draw(1)).json()).data.length, 1);
   const [drawn, waiting] = [draw(100), draw(100)];
   await new Promise((resolve) => setTimeout(resolve, 1000));
-  server.kill("SIGTERM");
-  await server.told(/Ends once the picture is done/);
+  server.kill("SIGINT");
+  server.kill("SIGINT"); // as from the terminal and from deno task
+  await server.told(/Finishes the picture that is drawn; Ctrl-C again ends at once/);
   const statuses = await Promise.all([drawn, waiting].map(async (response) => {
     const { status, body } = await response;
     await body?.cancel();
@@ -102,30 +103,49 @@ Deno.test("a client that leaves ends what is drawn for it, in a stream and witho
   assert.equal(server.errors, "");
 });
 
-Deno.test("a server that is told to end finishes its job, tells those who watch, and takes no more", async () => {
+Deno.test("a server that is told to end finishes its job, whose picture can be fetched still, and takes no more", async () => {
   await using server = new Process();
   const [, address] = await server.told(/Listens at (http:\S+)/);
   const begin = async (steps: number) => {
     const body = JSON.stringify({ prompt: "a secret cat", size: "32x32", steps });
     const headers = { "content-type": "application/json" };
-    return (await (await fetch(`${address}/jobs`, { method: "POST", body, headers })).json()).id as string;
+    return await (await fetch(`${address}/jobs`, { method: "POST", body, headers })).json();
   };
   const watch = (id: string) => fetch(`${address}/jobs/${id}/events`);
-  const [running, queued] = [await begin(100), await begin(100)];
+  const [running, queued] = [(await begin(100)).id, (await begin(100)).id];
   const streams = await Promise.all([watch(running), watch(queued)]);
   server.kill("SIGTERM");
-  await server.told(/Ends once the picture is done/);
-  const late = await fetch(`${address}/models`).then(async ({ status, body }) => {
-    await body?.cancel();
-    return status;
-  }, () => "refused");
-  assert.equal(late, "refused");
+  await server.told(/Finishes the picture/);
+  assert.equal((await begin(1)).error.code, "stopping");
   const [done, refused] = await Promise.all(streams.map((stream) => stream.text()));
-  assert.match(done!, /event: succeeded\n/);
   assert.match(refused!, /event: failed\ndata: .*"code":"stopping"/);
+  const { pictures: [{ url }] } = JSON.parse(/event: succeeded\ndata: (.*)\n/.exec(done!)![1]!);
+  const picture = await fetch(url);
+  assert.equal(picture.status, 200);
+  await picture.body!.cancel();
   assert.equal(await server.ended(), 0);
   assert.equal(server.errors, "");
   assert.doesNotMatch(server.text, /secret/);
+});
+
+Deno.test("a client that reads nothing of its answer does not keep a server from its end", async () => {
+  await using server = new Process();
+  const [, port] = await server.told(/Listens at http:.*:(\d+)/);
+  const address = `http://127.0.0.1:${port}`;
+  const headers = { "content-type": "application/json" };
+  const body = JSON.stringify({ prompt: "a cat", steps: 150, count: 10 });
+  const { id } = await (await fetch(`${address}/v1/jobs`, { method: "POST", body, headers })).json();
+  using client = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+  await client.write(
+    new TextEncoder().encode(`GET /v1/jobs/${id}/events HTTP/1.1\r\nHost: localhost\r\n\r\n`),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 4000)); // until what nobody reads fills the connection
+  await (await fetch(`${address}/v1/jobs/${id}`, { method: "DELETE" })).body!.cancel();
+  const start = performance.now();
+  server.kill("SIGTERM");
+  assert.equal(await server.ended(), 0);
+  assert.ok(performance.now() - start < 10_000, `${performance.now() - start} ms`);
+  assert.match(server.text, /^Ends$/m);
 });
 
 Deno.test("models have the names that are said, else the last part of their path, or their repository's name", () =>
@@ -161,13 +181,17 @@ const refused: Record<string, [args: string[], line: RegExp]> = {
     ["--lora", "a:1=x"],
     /^Cannot take --lora a:1=x: expected NAME=PATH_OR_REPO[^\n]*\n$/,
   ],
+  "a host of another machine": [
+    ["--host", "192.0.2.1", "--key", "k"],
+    /^Cannot listen at 192\.0\.2\.1:0: [^\n]*; say an address of this machine as --host\n$/,
+  ],
   "a model that is not there": [["--model", "./none"], /^Cannot [^\n]*none[^\n]*\n$/],
   "an unknown option": [["--modle", "x"], /^Cannot take --modle: no such option; did you mean --model\?\n$/],
 };
 for (const [what, [args, line]] of Object.entries(refused)) {
   Deno.test(`serve.ts refuses in one line: ${what}`, () =>
     inFolder(async (folder) => {
-      const { code, stderr } = await runScript(folder, "serve.ts", ...args);
+      const { code, stderr } = await runScript(folder, "serve.ts", "--port", "0", ...args);
       assert.equal(code, 1);
       assert.match(stderr, line);
     }));
@@ -177,7 +201,8 @@ Deno.test("serve.ts says where another program listens", () =>
   inFolder(async (folder) => {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr as Deno.NetAddr;
-    const { code, stderr } = await runScript(folder, "serve.ts", "--port", String(port));
+    const model = "./none"; // which is not opened before
+    const { code, stderr } = await runScript(folder, "serve.ts", "--port", String(port), "--model", model);
     listener.close();
     assert.equal(code, 1);
     assert.match(
