@@ -46,10 +46,12 @@ const handler = createHandler(drawer, {
   log: (entry) => console.log(JSON.stringify(entry)),
   logPrompts: settings["log-prompts"],
 });
-const server = listen();
+let server = listen(port);
+let isStopping = false;
 
 onEnd((count) => {
   if (count > 1) Deno.exit(130);
+  isStopping = true;
   const { busy } = drawer;
   console.log(busy ? "Finishes the picture that is drawn; Ctrl-C again ends at once" : "Ends");
   stop(busy);
@@ -60,14 +62,28 @@ function expectFree(): void {
   saying(() => Deno.listen({ hostname: host, port }).close());
 }
 
-function listen(): Deno.HttpServer {
+function listen(port: number): Deno.HttpServer<Deno.NetAddr> {
   const onListen = ({ hostname, port }: Deno.NetAddr) => {
     const name = hostname.includes(":") ? `[${hostname}]` : hostname;
     console.log(`Draws by ${drawer.device.describe()}: ${drawer.models.join(", ")}`);
     console.log(`Draws in a browser at http://${name}:${port}/`);
     console.log(`Listens at http://${name}:${port}/v1`);
   };
-  return saying(() => Deno.serve({ hostname: host, port, onListen }, handler));
+  const server = saying(() => Deno.serve({ hostname: host, port, onListen }, handler));
+  server.finished.catch((error) => listenAgain(error, server.addr.port));
+  return server;
+}
+
+/** Goes on after an error of taking connections, as where clients hold as many open as the system allows. */
+async function listenAgain(error: Error, port: number): Promise<void> {
+  console.error(`Cannot take connections: ${error.message}; tries again each second`);
+  for (let isUp = false; !isUp && !isStopping;) {
+    await pause(1);
+    try {
+      server = listen(port);
+      isUp = true;
+    } catch { /* in the next second, perhaps */ }
+  }
 }
 
 /** Says why it cannot listen in one sentence. */

@@ -15,9 +15,14 @@ class Process implements AsyncDisposable {
   /** What it said on standard error, once it has ended. */
   errors = "";
 
-  constructor(...args: string[]) {
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", join(root, "scripts/serve.ts"), "--port", "0", ...args],
+  /** `files` is the most that it may have open, connections included. */
+  constructor(files?: number) {
+    const command = [Deno.execPath(), "run", "-A", join(root, "scripts/serve.ts"), "--port", "0"];
+    const limited = files === undefined
+      ? command
+      : ["sh", "-c", `ulimit -n ${files}; exec "$@"`, "sh", ...command];
+    this.#child = new Deno.Command(limited[0]!, {
+      args: limited.slice(1),
       env: { NO_COLOR: "1", HF_HUB_OFFLINE: "1" },
       stdin: "null",
       stdout: "piped",
@@ -146,6 +151,23 @@ Deno.test("a client that reads nothing of its answer does not keep a server from
   assert.equal(await server.ended(), 0);
   assert.ok(performance.now() - start < 10_000, `${performance.now() - start} ms`);
   assert.match(server.text, /^Ends$/m);
+});
+
+Deno.test({
+  name: "a server outlives more connections than the system allows, and those that stay open do not harm it",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using server = new Process(150);
+    const [, port] = await server.told(/Listens at http:.*:(\d+)/);
+    const connect = () => Deno.connect({ hostname: "127.0.0.1", port: Number(port) }).catch(() => undefined);
+    const idle = await Promise.all(Array.from({ length: 300 }, connect));
+    await server.told(/Listens[^]*Listens/); // once more
+    for (const connection of idle) connection?.close();
+    assert.equal((await (await fetch(`http://127.0.0.1:${port}/healthz`)).json()).status, "ok");
+    server.kill("SIGTERM");
+    assert.equal(await server.ended(), 0);
+    assert.match(server.errors, /^Cannot take connections: [^\n]*; tries again each second\n/);
+  },
 });
 
 Deno.test("models have the names that are said, else the last part of their path, or their repository's name", () =>
