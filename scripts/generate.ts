@@ -23,11 +23,12 @@ import {
   seesAsTheyAre,
 } from "./generate/draw.ts";
 import { drawingSizeOf, readSides, sidesOf } from "./generate/drawing_size.ts";
+import { contentsOf } from "./generate/contents.ts";
 import { expectFitting } from "./generate/fitting.ts";
 import { findLoras, schedulesOf, strengthsOf } from "./generate/lora.ts";
 import { pathsOf } from "./generate/named_files.ts";
 import { previewsTo } from "./generate/preview.ts";
-import { contentsOf, recipeOf } from "./generate/recipe.ts";
+import { recipeOf } from "./generate/recipe.ts";
 import { tellDifferences } from "./generate/replay.ts";
 import { readTask } from "./generate/settings.ts";
 import { phase, phases } from "./generate/phases.ts";

@@ -1,3 +1,4 @@
+import { type Addition, placeIn } from "../generate/contents.ts";
 import type { CanonicalRequest } from "./request_name.ts";
 import { versionIn, type WorkerState } from "./roster.ts";
 
@@ -12,7 +13,7 @@ export function needsOf(request: CanonicalRequest): readonly Need[] {
   return KINDS.flatMap((kind): Need[] => {
     const named = request[kind];
     if (typeof named === "string") return [[kind, named]];
-    return Array.isArray(named) ? named.map((text) => [kind, String(text).split(":")[0]!]) : []; // as style:0.8
+    return Array.isArray(named) ? named.map((text) => [kind, placeIn(kind as Addition, String(text))]) : []; // as style:0.8
   });
 }
 

@@ -2,16 +2,18 @@ import { embeddedModel, loadingBar } from "denoise";
 import { Drawer, type Offer } from "denoise/serve";
 import type { Values } from "../command_line/options.ts";
 import { EMBEDDED_NAME } from "../generate/usual.ts";
+import { additionsIn } from "../serve/options.ts";
 import type { workerOptions } from "./options.ts";
 
 type Settings = Omit<Values<typeof workerOptions>, "queue" | "out" | "lease" | "turn">;
 
 /** Opens the device and the models that the options name. */
 export async function openDrawer(settings: Settings): Promise<Drawer> {
-  const { lora, memory, dtype, quantize, engine, adapter } = settings;
+  const { memory, dtype, quantize, engine, adapter } = settings;
   return await Drawer.open({
     models: await offeredModels(settings.model),
-    ...{ loras: lora, memory, dtype, quantize, engine, adapter },
+    ...{ memory, dtype, quantize, engine, adapter },
+    ...additionsIn(settings),
     limits: {
       pixels: settings["max-pixels"],
       steps: settings["max-steps"],

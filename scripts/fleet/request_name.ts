@@ -17,13 +17,14 @@ export interface CanonicalRequest extends Record<string, unknown> {
  * WIDTHxHEIGHT, pictures base64. `model` is for one that names none. Throws a RefusalError for what is wrong.
  */
 export function canonicalRequest(value: unknown, model: string): CanonicalRequest {
-  const { seed = 0n, size, image, mask, ...given }: DrawRequest = readRequest(value);
+  const { seed = 0n, size, image, mask, control, "ip-image": ip, ...given }: DrawRequest = readRequest(value);
   if (given.count !== undefined && given.count > MOST_COUNT) {
     const message =
       `Cannot draw: expected count of at most ${MOST_COUNT}, got ${given.count}; send several requests`;
     throw new RefusalError("invalid", message, "count");
   }
-  const bytes = [...image ?? [], ...mask ? [mask] : []].reduce((sum, { length }) => sum + length, 0);
+  const pictures = [image, mask, control, ip].flatMap((one) => one ?? []);
+  const bytes = pictures.reduce((sum, { length }) => sum + length, 0);
   if (bytes > BODY) {
     const message = `Cannot draw: expected pictures of at most ${BODY >> 20} MiB, got ${
       bytes >> 20
@@ -38,6 +39,8 @@ export function canonicalRequest(value: unknown, model: string): CanonicalReques
     size: size && `${size.width}x${size.height}`,
     image: image?.map(base64),
     mask: mask && base64(mask),
+    control: control?.map(base64),
+    "ip-image": ip?.map(base64),
   };
   const keys = Object.keys(all).filter((key) => all[key] !== undefined).sort();
   return Object.fromEntries(keys.map((key) => [key, all[key]])) as CanonicalRequest;

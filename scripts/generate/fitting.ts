@@ -4,34 +4,12 @@ import { parseConfig, readJson } from "../../src/io/config.ts";
 import { resolveRepo } from "../../src/io/hub/resolve_repo.ts";
 import { isSingleFile } from "../../src/io/single_file/options.ts";
 import { readIndex } from "../../src/pipelines/model_index.ts";
-import { pipelinesWith } from "../../src/pipelines/run_options.ts";
 import type { Size } from "../command_line/options.ts";
+import { familyOf, misfitOf } from "./misfits.ts";
 import type { Given, Settings } from "./options.ts";
 
-/** The option of `run` that each option becomes, whose pipelines take it. */
-const IN_RUN: Partial<Record<keyof Given, string>> = {
-  negative: "negativePrompt",
-  "prompt-syntax": "promptSyntax",
-  guidance: "guidanceScale",
-  "true-cfg": "trueCfgScale",
-  pag: "pagScale",
-  cache: "cache",
-  "clip-skip": "clipSkip",
-  "max-sequence-length": "maxSequenceLength",
-  size: "width",
-  image: "image",
-  strength: "strength",
-  mask: "mask",
-  scheduler: "prompt", // what is drawn from noise alone keeps its own
-  lora: "prompt",
-  embedding: "ipAdapterImage", // as Stable Diffusion and XL
-  "ip-adapter": "ipAdapterImage",
-  "control-mode": "controlMode",
-  prompt: "prompt",
-};
-
-const FAMILY =
-  /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux2Klein|Flux2|FluxControl|FluxFill|FluxKontext|Flux|ZImage)(Img2Img|Inpaint)?Pipeline$/;
+/** Settings that count as well where a replayed picture has them. */
+const BESIDE = ["vae", "lora", "controlnet", "t2i-adapter", "control", "image", "mask", "plan"] as const;
 
 /**
  * Throws where the command line says what the model cannot be told, before it is loaded, and downloaded: all that the
@@ -51,47 +29,11 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
     );
   }
   const { className } = await readIndex(model, { base, config });
-  const family = FAMILY.exec(className)?.[1];
-  if (!family) return className; // refused by whoever loads it
-  const task = settings.mask !== undefined ? "Inpaint" : settings.image !== undefined ? "Img2Img" : "";
-  const hasTasks = !/^(DD|Flux2|FluxFill|FluxKontext)/.test(family); // FLUX.2 takes pictures beside words
-  const isControlled = settings.controlnet !== undefined && settings.controlnet.length > 0;
-  if (isControlled && !/^(StableDiffusion(XL)?|Flux|ZImage)$/.test(family)) {
-    throw new TypeError(
-      `Cannot take --controlnet with ${className}: it is for Stable Diffusion, XL, FLUX.1 and Z-Image`,
-    );
-  }
-  if (family === "ZImage" && settings.controlnet !== undefined && settings.controlnet.length > 1) {
-    throw new TypeError("Cannot take several --controlnet with Z-Image: it takes one");
-  }
-  const isAdapted = settings["t2i-adapter"] !== undefined && settings["t2i-adapter"].length > 0;
-  if (isAdapted && !/^StableDiffusion/.test(family)) {
-    throw new TypeError(`Cannot take --t2i-adapter with ${className}: it is for Stable Diffusion and XL`);
-  }
-  if (isAdapted && task !== "") {
-    throw new TypeError("Cannot take --t2i-adapter with --image: it draws from noise");
-  }
-  if (isControlled && family === "ZImage" && task === "Img2Img") {
-    throw new TypeError(
-      "Cannot take --controlnet with --image of Z-Image: it draws from noise, or within a --mask",
-    );
-  }
-  if (!isControlled && !isAdapted) expectControl(className, family, settings);
-  if (settings.vae !== undefined && /^DD/.test(family)) {
-    throw new TypeError(
-      `Cannot take --vae with ${className}: it draws without one`,
-    );
-  }
-  const kind = isControlled ? "ControlNet" : isAdapted ? "Adapter" : "";
-  const pipeline = hasTasks ? `${family}${kind}${task}Pipeline` : `${family}Pipeline`;
-  if (!family.startsWith("Flux2") && settings.image !== undefined && settings.image.length > 1) {
-    throw new TypeError(`Cannot take several --image with ${pipeline}: it changes one picture`);
-  }
-  const odd = refusalOf(pipeline, given);
-  if (odd) {
-    const what = odd.name === "prompt" ? "a prompt" : `--${odd.name}`;
-    throw new TypeError(`Cannot take ${what} with ${pipeline}: ${odd.why}`);
-  }
+  const family = familyOf(className);
+  if (family === undefined) return className; // refused by whoever loads it
+  const replayed = Object.fromEntries(BESIDE.map((name) => [name, settings[name]])); // or given
+  const odd = misfitOf(className, { ...given, ...replayed }, { setting: onCommandLine });
+  if (odd) throw new TypeError(odd.message);
   if (given.size && !isSingleFile(settings.vae ?? model)) {
     const { width, height } = given.size;
     const wrong = wrongSides(given.size, await multipleOf(model, family, settings.vae));
@@ -100,47 +42,9 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   return className;
 }
 
-/** The first setting that a pipeline does not take, and the reason. */
-export function refusalOf(
-  pipeline: string,
-  given: Readonly<Record<string, unknown>>,
-): { name: string; why: string } | undefined {
-  for (const [name, option] of Object.entries(IN_RUN)) {
-    const others: string[] = pipelinesWith(option!);
-    if (given[name] === undefined || others.includes(pipeline)) continue;
-    const fromNoise = /^DD/.test(pipeline);
-    return {
-      name,
-      why: fromNoise
-        ? "it draws from noise alone, at the size of its model"
-        : `it is for ${whose(others, pipeline).join(", ")}`,
-    };
-  }
-  return undefined;
-}
-
-/** The families of pipelines, once each, or the pipelines themselves where the family of `own` is among them. */
-function whose(pipelines: readonly string[], own: string): string[] {
-  const familyOf = (name: string) => name.replace(/(ControlNet|Adapter)?(Img2Img|Inpaint)?Pipeline$/, "");
-  const families = [...new Set(pipelines.map(familyOf))];
-  return families.includes(familyOf(own)) ? [...pipelines] : families;
-}
-
-/** Throws unless what follows a picture without ControlNets has one: FLUX.1 Depth and Canny, as models or LoRAs. */
-function expectControl(className: string, family: string, { control = [], lora, plan }: Settings): void {
-  const count = control.length;
-  if (family === "FluxControl" && (count === 1 || plan && count === 0)) return;
-  if (family === "FluxControl") {
-    throw new TypeError(
-      `Cannot draw with ${className}: expected one --control, the depth or edges to follow, got ${
-        count || "none"
-      }`,
-    );
-  }
-  if (count === 0 || family === "Flux" && lora && count === 1) return;
-  throw new TypeError(
-    `Cannot take --control with ${className}: it belongs to --controlnet or --t2i-adapter, or to FLUX.1 Depth or Canny, as model or --lora`,
-  );
+/** A setting as the command line has it. */
+export function onCommandLine(name: string): string {
+  return `--${name}`;
 }
 
 /** Divisor of a picture's sides, in pixels, by the autoencoder in use; a token of FLUX and Z-Image covers 2×2 latents. */

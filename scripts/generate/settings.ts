@@ -1,7 +1,9 @@
 import { defaultsOf, readGiven } from "../command_line/arguments.ts";
 import { expectWritable } from "../../src/io/files/whole_file.ts";
 import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
+import { onCommandLine } from "./fitting.ts";
 import { expectCounting } from "./lora.ts";
+import { misfitTogether } from "./misfits.ts";
 import { about, type Given, options, type Settings, usage } from "./options.ts";
 import { readRecipe, type Replayed } from "./replay.ts";
 import { usualOf } from "./usual.ts";
@@ -27,20 +29,10 @@ export async function readTask(args: string[]): Promise<Task> {
 
 /** Throws where options are said without those that they belong to. */
 function expectTogether(settings: Settings): void {
-  const { prompt, negative, "prompt-syntax": syntax, image, mask, strength, plan, quantize } = settings;
+  const { prompt, negative, "prompt-syntax": syntax, plan, quantize } = settings;
   const { preview, "preview-vae": previewVae } = settings;
-  const { controlnet, "t2i-adapter": adapters } = settings;
-  if (controlnet && adapters) {
-    throw new TypeError("Cannot take --t2i-adapter with --controlnet: expected one kind of control");
-  }
-  const net = adapters ? "t2i-adapter" : "controlnet";
-  for (const [name, picture] of [[net, "control"], ["ip-adapter", "ip-image"]] as const) {
-    const [names, pictures] = [settings[name]?.length ?? 0, settings[picture]?.length ?? 0];
-    if (names === pictures || name === "controlnet" && names === 0) continue; // FLUX.1 Depth and Canny follow one, too
-    throw new TypeError(
-      `Cannot take ${names} --${name} with ${pictures} --${picture}: expected one picture for each`,
-    );
-  }
+  const odd = misfitTogether(settings, { setting: onCommandLine });
+  if (odd) throw new TypeError(odd.message);
   for (const text of settings.lora ?? []) expectCounting(text, settings);
   for (const text of [prompt, negative]) {
     if (syntax === undefined || text === undefined) continue;
@@ -52,12 +44,6 @@ function expectTogether(settings: Settings): void {
   }
   if (previewVae !== undefined && preview === undefined) {
     throw new TypeError("Cannot take --preview-vae alone: expected --preview too, which it decodes");
-  }
-  if (mask !== undefined && image === undefined) {
-    throw new TypeError("Cannot take --mask alone: expected --image too, the picture that it belongs to");
-  }
-  if (strength !== undefined && image === undefined) {
-    throw new TypeError("Cannot take --strength alone: expected --image too, the picture that it changes");
   }
   if (plan && quantize !== undefined) {
     throw new TypeError("Cannot take --quantize with --plan: the plan shows every way; leave it out");

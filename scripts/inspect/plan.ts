@@ -1,17 +1,9 @@
 import { openDevice } from "denoise";
-import { FluxTransformer2DModel, type Model, ZImageTransformer2DModel } from "denoise/models";
 import { describePlan, planMemory } from "../../src/pipelines/memory/plan.ts";
 import { memoryBudget } from "../../src/pipelines/memory/acquire.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
-import {
-  ADAPTERS,
-  CONTROLNETS,
-  FLUX_CONTROLNETS,
-  openNets,
-  Z_IMAGE_CONTROLNET,
-} from "../../src/pipelines/open_nets.ts";
-import { type IPAdapterParts, loadIpAdapter, unloadIpAdapter } from "../../src/pipelines/ip_adapter.ts";
+import { type BesideKind, openBeside, partsBeside } from "../../src/pipelines/open_beside.ts";
 import { limitText } from "../../src/pipelines/text_states.ts";
 import { openModels } from "./open_models.ts";
 
@@ -52,31 +44,24 @@ export async function planMemoryOf(
   pathOrRepo: string,
   options: PlanOptions & { onNotice?: (line: string) => void },
 ): Promise<string> {
-  const { memory, config, base, variant, dtype, vae, controlnet, adapter, ipAdapters = [], ...others } =
-    options;
+  const { memory, config, base, variant, dtype, vae, controlnet, adapter, ipAdapters, ...others } = options;
   const { onNotice, ...drawing } = others;
   using device = await openDevice();
   using stack = new DisposableStack();
   const source = { config, base, variant, dtype, onNotice };
   const parts: Record<string, unknown> = await openModels(pathOrRepo, { ...source, vae }, stack);
   limitText(parts);
-  const beside = { dtype, onNotice, controlnet, adapter, headersOnly: true };
-  const { transformer } = parts;
-  const controlnets = transformer instanceof ZImageTransformer2DModel
-    ? Z_IMAGE_CONTROLNET
-    : transformer instanceof FluxTransformer2DModel
-    ? FLUX_CONTROLNETS
-    : CONTROLNETS;
-  for (const nets of [controlnets, ADAPTERS]) {
-    if (!options[nets.option]) continue;
-    const models: Model[] = [await openNets<Model>(nets, pathOrRepo, beside)].flat();
-    for (const model of models) stack.use(model);
-    parts[nets.option] = models;
-  }
-  for (const path of ipAdapters) {
-    await loadIpAdapter(parts as unknown as IPAdapterParts, path, { headersOnly: true, onNotice });
-  }
-  stack.defer(() => unloadIpAdapter(parts as unknown as IPAdapterParts));
-  const plan = planMemory(stagesOf(parts, drawing), await memoryBudget({ memory }));
+  const open = (kind: BesideKind, paths: readonly string[] = []) =>
+    Promise.all(paths.map(async (path) => {
+      const models = await openBeside(kind, parts, path, { dtype, onNotice, headersOnly: true });
+      for (const model of models) stack.use(model);
+      return models;
+    }));
+  const beside = {
+    controlnet: await open("controlnet", controlnet),
+    adapter: await open("adapter", adapter),
+    ipAdapter: await open("ipAdapter", ipAdapters),
+  };
+  const plan = planMemory(stagesOf(partsBeside(parts, beside), drawing), await memoryBudget({ memory }));
   return describePlan(plan, `${pathOrRepo} on ${device.adapterName}`);
 }

@@ -62,12 +62,13 @@ export async function drawTask(
 }
 
 /** The function that draws a task's pictures for some seeds; the tensors it takes are made in the scope at hand. */
-export function drawOf(pipeline: AnyPipeline, { settings, loras, pictures: { images, mask } }: Task): Draw {
+export function drawOf(pipeline: AnyPipeline, { settings, loras, pictures }: Task): Draw {
+  const { images, mask, control, ip } = pictures;
   const draw = drawing(pipeline, settings, {
     images: images.map((image) => imageTensor(image)),
     mask: mask && imageTensor(mask),
-    control: [],
-    ip: [],
+    control: control.map((image) => imageTensor(image)),
+    ip: ip.map((image) => imageTensor(image)),
   });
   const worn = loras.map(readLora);
   const adapterScales = schedulesOf(worn, worn.map(({ path }) => path), pipeline);

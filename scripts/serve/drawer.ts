@@ -4,7 +4,8 @@ import type { Speeds } from "../doctor/speeds.ts";
 import { drawTask } from "./draw_task.ts";
 import type { Drawing, DrawOptions, DrawProgress } from "./drawing.ts";
 import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
-import { type ModelOptions, Models, type Offer, type Versions } from "./models.ts";
+import { type ModelOptions, Models } from "./models.ts";
+import type { Additions, Offer, Versions } from "./offered.ts";
 import { type Offers, offersOf } from "./offers.ts";
 import { expectTimestamps, peaksOf, profileTask, type StepProfile } from "./profile_task.ts";
 import { Queue } from "./queue.ts";
@@ -13,11 +14,9 @@ import { type DrawRequest, readRequest } from "./request.ts";
 import { LIMITS, type Limits, takesSetting, type Task, taskOf } from "./task.ts";
 
 /** Options of opening a drawer. */
-export interface DrawerOptions extends ModelOptions, Pick<DeviceOptions, "engine" | "adapter"> {
+export interface DrawerOptions extends ModelOptions, Additions, Pick<DeviceOptions, "engine" | "adapter"> {
   /** The models that are offered; a request that names none takes the first. */
   readonly models: readonly [Offer, ...Offer[]];
-  /** The LoRAs that are offered. */
-  readonly loras?: readonly Offer[] | undefined;
   /** The most that a request may ask for. */
   readonly limits?: Partial<Limits> | undefined;
 }
@@ -58,10 +57,12 @@ export class Drawer implements AsyncDisposable {
 
   /** Opens a device and the models on it; their weights come with the first request that needs them. */
   static async open(options: DrawerOptions): Promise<Drawer> {
-    const { models, loras = [], limits: _, engine, adapter, ...loading } = options;
+    const { models, limits: _, engine, adapter, ...others } = options;
+    const { loras, embeddings, vaes, controlnets, t2iAdapters, ipAdapters, ...loading } = others;
+    const additions = { loras, embeddings, vaes, controlnets, t2iAdapters, ipAdapters };
     using opened = new DisposableStack();
     const device = opened.use(await openDevice({ engine, adapter }));
-    const all = opened.use(await Models.open(device, models, loras, loading));
+    const all = opened.use(await Models.open(device, models, additions, loading));
     opened.move();
     return new Drawer(device, all, options);
   }
@@ -78,7 +79,7 @@ export class Drawer implements AsyncDisposable {
 
   /** Names of the LoRAs that are offered. */
   get loras(): readonly string[] {
-    return this.#models.loras;
+    return this.#models.shelf.of("lora").map(({ name }) => name);
   }
 
   /** Models whose weights are in the device's memory, or some of them. */
@@ -259,7 +260,7 @@ export class Drawer implements AsyncDisposable {
         );
       }
       const isOfRequest = (error instanceof RangeError || error instanceof TypeError) &&
-        /^Cannot (draw|run|change) [^\n]*: expected /.test(error.message);
+        /^Cannot (draw|run|change|control|see)\b[^\n]*: expected /.test(error.message);
       throw isOfRequest ? new RefusalError("invalid", error.message) : error;
     }
   }

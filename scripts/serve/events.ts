@@ -1,5 +1,5 @@
 import { RefusalError, type RefusalKind } from "./refusal.ts";
-import type { DrawRequest } from "./request.ts";
+import type { Words } from "./request.ts";
 
 /** What became of a request. */
 export interface DrawnEvent {
@@ -10,7 +10,7 @@ export interface DrawnEvent {
   /** The model's name, unless the request was refused at once. */
   readonly model?: string;
   /** The request without its pictures, unless it was refused at once. */
-  readonly settings?: Omit<DrawRequest, "image" | "mask">;
+  readonly settings?: Words;
   /** Those that are done. */
   readonly pictures: number;
   /** Steps that were computed. */

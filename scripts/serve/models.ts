@@ -1,43 +1,23 @@
-import { type Device, DeviceLostError, OutOfMemoryError } from "denoise";
+import type { Device } from "denoise";
+import type { Model } from "denoise/models";
 import {
   type AnyPipeline,
   DiffusionPipeline,
-  FluxControlPipeline,
   type PipelineOptions,
+  StableDiffusionBase,
+  StableDiffusionXLBase,
 } from "denoise/pipelines";
-import { nearest } from "../../src/core/error.ts";
-import { findLora } from "../../src/io/lora/find.ts";
 import { memoryBudget, modelsOf } from "../../src/pipelines/memory/acquire.ts";
-import { fingerprintOfFile } from "../generate/fingerprint.ts";
-import { strengthsOf } from "../generate/lora.ts";
-import { readLora } from "../generate/named_files.ts";
-import { fingerprintOfConfig, weightsOf } from "../generate/recipe.ts";
-import { RefusalError } from "./refusal.ts";
+import { type Addition, forAdditions, weightsOf } from "../generate/contents.ts";
+import { readScaled } from "../generate/named_files.ts";
+import { takes } from "../generate/misfits.ts";
+import { Besides, isBeside, keyOf, type NamedBeside } from "./beside.ts";
+import { type Additions, expectNew, fitsNone, named, type Offer, Shelf, type Versions } from "./offered.ts";
 import { Room } from "./room.ts";
-
-/** A model or a LoRA that is offered to clients: the name by which they ask for it, and where it is. */
-export interface Offer {
-  /** What clients call it. */
-  readonly name: string;
-  /** A folder, a file or a repository. */
-  readonly path: string;
-}
-
-/**
- * What tells files from others of the same name: their revision in the hub, or fingerprints of them; by the key under which
- * requests name them (model, lora), then by their names.
- */
-export type Versions = Readonly<Record<string, Readonly<Record<string, string>>>>;
+import { type Wanted, Worn } from "./worn.ts";
 
 /** Options of opening models, as in `DiffusionPipeline.fromPretrained`; `memory` is for all of them together. */
 export type ModelOptions = Pick<PipelineOptions, "memory" | "dtype" | "quantize" | "onProgress" | "onNotice">;
-
-/** A LoRA that is offered. */
-interface OfferedLora extends Offer {
-  readonly fingerprint: string;
-  /** Of peft's config, where peft wrote it. */
-  readonly configFingerprint: string | undefined;
-}
 
 /** A model that is offered. Its pipeline is open; its weights are in memory while there is room. */
 export interface OfferedModel extends Offer {
@@ -47,24 +27,33 @@ export interface OfferedModel extends Offer {
   readonly room: Room;
   /** Fingerprint of its files, where no revision names them. */
   readonly weights: string | undefined;
+  /** The same without its autoencoder, in whose place there is another. */
+  readonly weightsWithoutVae: string | undefined;
+  /** Names of the files beside models that it takes, by the settings that name them; of LoRAs all are tried. */
+  readonly fits: Readonly<Record<Addition, ReadonlySet<string>>>;
 }
 
 /** The same with what changes while it is used. */
-interface Model extends OfferedModel {
+interface OpenModel extends OfferedModel {
   pipeline: AnyPipeline;
   scheduler: AnyPipeline["scheduler"];
-  /** The LoRAs on it, in the order in which they came. */
-  loras: readonly string[];
+  readonly fits: Readonly<Record<Addition, Set<string>>>;
+  /** What stands beside it, or did. */
+  besides: Besides;
+  /** What hangs on it. */
+  worn: Worn;
+  /** Names of what stood beside it last. */
+  beside: string;
   /** Bytes of the largest work so far, beside the weights, by the names of its parts. */
   largest: Readonly<Record<string, number>>;
-  /** The higher, the later it was used. */
-  used: number;
 }
 
 /** Work that a model is made ready for. */
-export interface ModelWork {
-  /** LoRAs as requests name them, with scales. */
-  readonly loras: readonly string[];
+export interface ModelWork extends Wanted {
+  /** What stands beside it. */
+  readonly beside: NamedBeside;
+  /** IP-Adapters with their scales, as the request names them. */
+  readonly ipAdapters: readonly string[];
   /** Bytes of the work beside the weights, by the names of the model's parts. */
   readonly works: Readonly<Record<string, number>>;
   /** Bytes that the model takes together with this work. */
@@ -73,13 +62,16 @@ export interface ModelWork {
 
 const SIZES = 3; // times the memory of the largest work that all sizes together may keep
 
-/** The models and LoRAs that are offered. Weights stay in memory from request to request, those last used longest. */
+/** The models that are offered, and what stands beside them. Weights stay in memory from request to request, those last used longest. */
 export class Models implements Disposable {
   readonly #device: Device;
   readonly #options: ModelOptions;
   readonly #budget: number | undefined;
-  readonly #models = new Map<string, Model>();
-  readonly #loras = new Map<string, OfferedLora>();
+  readonly #models = new Map<string, OpenModel>();
+  /** What is offered beside them. */
+  readonly shelf: Shelf = new Shelf();
+  /** For each that was used the number of its last use. */
+  readonly #used = new Map<Model, number>();
   #uses = 0;
 
   private constructor(device: Device, options: ModelOptions, budget: number | undefined) {
@@ -88,11 +80,11 @@ export class Models implements Disposable {
     this.#budget = budget;
   }
 
-  /** Opens all models, and downloads what is not here, so that no request waits for that. */
+  /** Opens all models and what is offered beside them, and downloads what is not here, so that no request waits for that. */
   static async open(
     device: Device,
     offered: readonly Offer[],
-    loras: readonly Offer[],
+    additions: Additions,
     options: ModelOptions,
   ): Promise<Models> {
     using opened = new DisposableStack();
@@ -101,16 +93,7 @@ export class Models implements Disposable {
       expectNew(offer, "model", models.#models);
       models.#models.set(offer.name, await models.#open(offer));
     }
-    for (const offer of loras) {
-      expectNew(offer, "LoRA", models.#loras);
-      const path = await findLora(offer.path, options);
-      models.#loras.set(offer.name, {
-        ...offer,
-        path,
-        fingerprint: await fingerprintOfFile(path),
-        configFingerprint: await fingerprintOfConfig(path),
-      });
-    }
+    await models.shelf.fill(additions, options, (setting, offer) => models.#fit(setting, offer));
     opened.move();
     return models;
   }
@@ -120,194 +103,172 @@ export class Models implements Disposable {
     return [...this.#models.keys()];
   }
 
-  /** Names of the LoRAs. */
-  get loras(): readonly string[] {
-    return [...this.#loras.keys()];
-  }
-
   /** Models whose weights are in memory, or some of them. */
   get loaded(): number {
-    return [...this.#models.values()].filter(({ pipeline }) =>
-      modelsOf(pipeline.parts).some(({ loaded }) => loaded)
-    )
-      .length;
+    const all = [...this.#models.values()];
+    return all.filter(({ pipeline }) => modelsOf(pipeline.parts).some(({ loaded }) => loaded)).length;
   }
 
   /** A model by its name; the first where none is said. */
   find(name: string = this.names[0]!): OfferedModel {
-    return found(name, "model", this.#models);
+    return named(name, "model", this.#models);
   }
 
-  /** What tells the files of models and LoRAs from others of the same names. */
+  /** What tells the files of models, and of what is beside them, from others of the same names. */
   get versions(): Versions {
-    const versionOf = ({ weights, pipeline }: Model) => weights ?? modelsOf(pipeline.parts)[0]!.revision!;
-    const fingerprintsOf = ({ fingerprint, configFingerprint }: OfferedLora) =>
-      [fingerprint, configFingerprint].filter(Boolean).join("-");
-    return { model: mapped(this.#models, versionOf), lora: mapped(this.#loras, fingerprintsOf) };
-  }
-
-  /** A LoRA by its name with or without a scale. */
-  loraNamed(lora: string): OfferedLora {
-    return found(readLora(lora).path, "lora", this.#loras);
+    const versions = [...this.#models.values()].map(({ name, weights, pipeline }) => [
+      name,
+      weights ?? modelsOf(pipeline.parts)[0]!.revision!,
+    ]);
+    return { model: Object.fromEntries(versions), ...this.shelf.versions };
   }
 
   /**
    * A model's pipeline, ready for some work: as if it had been opened for it alone, so that a picture never depends on what
    * was drawn before. Where there is no room beside it, the weights of models that were not used for the longest time leave.
    */
-  async ready(name: string, { loras, works, bytes }: ModelWork): Promise<AnyPipeline> {
+  async ready(name: string, work: ModelWork): Promise<AnyPipeline> {
     const model = this.#models.get(name)!;
+    const { works, bytes } = work;
+    const beside = keyOf(work.beside);
     const wasLarger = Object.entries(model.largest).some(([name, bytes]) => bytes > (works[name] ?? 0));
-    if (wasLarger && isSqueezed(model, this.#options)) await this.#reopen(model);
+    if ((wasLarger || beside !== model.beside) && isSqueezed(model, this.#options)) await this.#reopen(model);
     const all = Object.entries(works).map((
       [name, bytes],
     ) => [name, Math.max(bytes, model.largest[name] ?? 0)]);
     model.largest = Object.fromEntries(all);
-    model.used = ++this.#uses;
-    this.#forgetSizes();
-    this.#makeRoom(model, bytes);
+    model.beside = beside;
     model.pipeline.scheduler = model.scheduler;
-    await this.#wear(model, loras);
-    return model.pipeline;
+    const scales = work.ipAdapters.map((text) => readScaled(text).scale);
+    const own = model.pipeline.parts;
+    const parts = await model.besides.partsWith(own, work.beside, scales);
+    for (const one of modelsOf(parts)) this.#used.set(one, ++this.#uses);
+    this.#forgetSizes();
+    this.#makeRoom(modelsOf(parts), bytes);
+    await model.worn.wear(work);
+    if (parts === own) return model.pipeline;
+    return new (model.pipeline.constructor as new (parts: object) => AnyPipeline)(parts);
   }
 
   /** Frees all weights, or forgets them where the device is lost that had them. */
   forget(): void {
-    for (const { pipeline } of this.#models.values()) unload(pipeline);
+    for (const model of this.#all) model.unload();
   }
 
   /** Frees all models. */
   [Symbol.dispose](): void {
-    for (const { pipeline, room } of this.#models.values()) {
+    for (const { pipeline, besides, room } of this.#models.values()) {
       pipeline[Symbol.dispose]();
+      besides[Symbol.dispose]();
       room[Symbol.dispose]();
     }
     this.#models.clear();
   }
 
-  async #open(offer: Offer): Promise<Model> {
+  async #open(offer: Offer): Promise<OpenModel> {
     const pipeline = await DiffusionPipeline.fromPretrained(offer.path, this.#options);
-    const headers = await DiffusionPipeline.fromPretrained(offer.path, {
-      ...this.#options,
-      headersOnly: true,
-    });
-    if (pipeline instanceof FluxControlPipeline) {
-      pipeline[Symbol.dispose]();
-      throw new TypeError(
-        `Cannot offer ${offer.name}: it is controlled by a picture, which requests do not have`,
-      );
-    }
-    const { scheduler } = pipeline;
-    const room = new Room(headers, this.#budget);
-    const weights = await weightsOf(pipeline, offer.path, {});
-    return { ...offer, pipeline, scheduler, room, weights, loras: [], largest: {}, used: 0 };
+    const headersOnly = { ...this.#options, headersOnly: true };
+    const headers = await DiffusionPipeline.fromPretrained(offer.path, headersOnly);
+    return {
+      ...offer,
+      ...this.#begun(pipeline, offer),
+      room: new Room(headers, headersOnly, this.#budget),
+      weights: await weightsOf(pipeline, offer.path, {}),
+      weightsWithoutVae: await weightsOf(pipeline, offer.path, { vae: "another" }),
+      fits: forAdditions(() => new Set<string>()),
+    };
   }
 
-  /** Opens a model again that is stored as a larger picture needed it. */
-  async #reopen(model: Model): Promise<void> {
-    model.pipeline[Symbol.dispose]();
-    model.pipeline = await DiffusionPipeline.fromPretrained(model.path, this.#options);
-    Object.assign(model, { scheduler: model.pipeline.scheduler, loras: [], largest: {} });
+  /** A pipeline that was opened, and drew nothing. */
+  #begun(pipeline: AnyPipeline, { name }: Offer) {
+    return {
+      pipeline,
+      scheduler: pipeline.scheduler,
+      besides: new Besides(pipeline.parts, this.#options),
+      worn: new Worn(pipeline, name, this.shelf, this.#options),
+      beside: "",
+      largest: {},
+    };
+  }
+
+  /** Opens a model again that is stored as a larger picture needed it, or what stood beside it. */
+  async #reopen(model: OpenModel): Promise<void> {
+    const { pipeline, besides } = model;
+    for (const one of [...modelsOf(pipeline.parts), ...besides.models]) this.#used.delete(one);
+    pipeline[Symbol.dispose]();
+    besides[Symbol.dispose]();
+    Object.assign(
+      model,
+      this.#begun(await DiffusionPipeline.fromPretrained(model.path, this.#options), model),
+    );
+  }
+
+  /** Opens what is offered beside each of the models that take it. Throws where none does. */
+  async #fit(setting: Addition, offer: Offer): Promise<void> {
+    const reasons: Error[] = [];
+    const fitting = [];
+    for (const model of this.#models.values()) {
+      const { pipeline, besides } = model;
+      if (!takes(pipeline.constructor.name, setting)) continue;
+      try {
+        if (isBeside(setting)) await besides.open(setting, offer);
+        else if (setting === "embedding") await learnOnce(pipeline, offer);
+        fitting.push(model);
+      } catch (error) {
+        reasons.push(error as Error);
+      }
+    }
+    if (fitting.length === 0) throw fitsNone(setting, offer, reasons);
+    for (const { fits } of fitting) fits[setting].add(offer.name);
+  }
+
+  /** All models of all pipelines, and what is open beside them. */
+  get #all(): readonly Model[] {
+    return [...this.#models.values()].flatMap((
+      { pipeline, besides },
+    ) => [...modelsOf(pipeline.parts), ...besides.models]);
   }
 
   /** Forgets how pictures of other sizes were drawn, as each size keeps memory for its work, where that is much by now. */
   #forgetSizes(): void {
-    const loaded = [...this.#models.values()].flatMap(({ pipeline }) => modelsOf(pipeline.parts))
-      .filter((model) => model.loaded);
-    const sum = (bytes: (model: typeof loaded[number]) => number) =>
-      loaded.reduce((all, model) => all + bytes(model), 0);
+    const loaded = this.#all.filter((model) => model.loaded);
+    const sum = (bytes: (model: Model) => number) => loaded.reduce((all, model) => all + bytes(model), 0);
     const used = this.#device.buffers.usage().bytes;
     const works = used - sum(({ bytes, adapters }) => bytes + adapters.bytes);
     if (works <= SIZES * sum(({ workspace }) => workspace) && used <= (this.#budget ?? Infinity)) return;
     for (const model of loaded) model.retrace();
   }
 
-  /** Lets other models' weights leave, those first that were used least recently; all where nobody knows the memory. */
-  #makeRoom(model: Model, bytes: number): void {
-    const others = [...this.#models.values()].filter((other) => other !== model)
-      .toSorted((a, b) => a.used - b.used);
-    for (const other of others) {
-      const taken = others.reduce((sum, { pipeline }) => sum + bytesIn(pipeline), bytes);
+  /** Lets other weights leave, those first that were used least recently; all where nobody knows the memory. */
+  #makeRoom(needed: readonly Model[], bytes: number): void {
+    const lastUse = (model: Model) => this.#used.get(model) ?? 0;
+    const others = this.#all.filter((model) => model.loaded && !needed.includes(model))
+      .toSorted((a, b) => lastUse(a) - lastUse(b));
+    let taken = others.reduce((sum, model) => sum + bytesIn(model), bytes);
+    for (const model of others) {
       if (this.#budget !== undefined && taken <= this.#budget) return;
-      unload(other.pipeline);
+      taken -= bytesIn(model);
+      model.unload();
     }
-  }
-
-  /**
-   * Puts LoRAs on a model, those and no others, in their order: one with scale 0 would still decide which kernels run, and
-   * with them the last bits.
-   */
-  async #wear(model: Model, loras: readonly string[]): Promise<void> {
-    const { pipeline } = model;
-    const wanted = loras.map(readLora);
-    const names = wanted.map(({ path }) => path);
-    if (names.join("\n") !== model.loras.join("\n")) {
-      await pipeline.unloadLora();
-      model.loras = [];
-      for (const name of names) await this.#load(model, name).catch((error) => this.#unworn(model, error));
-      model.loras = names;
-    }
-    if (names.length === 0) return;
-    const strengths = wanted.map((lora) => {
-      try {
-        return strengthsOf(lora, pipeline.parts);
-      } catch (error) {
-        throw new RefusalError("invalid", (error as Error).message, "lora");
-      }
-    });
-    await pipeline.setAdapters(names, strengths);
-  }
-
-  async #load(model: Model, name: string): Promise<void> {
-    const { onNotice } = this.#options;
-    const { path } = found(name, "lora", this.#loras);
-    try {
-      await model.pipeline.loadLoraWeights(path, { adapterName: name, onNotice });
-    } catch (error) {
-      if (error instanceof OutOfMemoryError || error instanceof DeviceLostError) throw error;
-      const message = `Cannot draw with the LoRA ${name} on ${model.name}: it was made for another model`;
-      throw new RefusalError("invalid", message, "lora");
-    }
-  }
-
-  /** Takes the LoRAs off that came before one that does not. */
-  async #unworn({ pipeline }: Model, error: unknown): Promise<never> {
-    await pipeline.unloadLora();
-    throw error;
   }
 }
 
 /** True if a model is stored in fewer bits than was asked for, or partly on the disk, as memory was short. */
-function isSqueezed({ pipeline }: Model, { quantize }: ModelOptions): boolean {
-  return modelsOf(pipeline.parts).some((model) =>
+function isSqueezed({ pipeline, besides }: OpenModel, { quantize }: ModelOptions): boolean {
+  return [...modelsOf(pipeline.parts), ...besides.models].some((model) =>
     model.isStreamed || model.quantize !== undefined && quantize === undefined
   );
 }
 
-/** Bytes that a pipeline's models take in memory now. */
-function bytesIn({ parts }: AnyPipeline): number {
-  return modelsOf(parts).filter(({ loaded }) => loaded)
-    .reduce((sum, { bytes, adapters, workspace }) => sum + bytes + adapters.bytes + workspace, 0);
+/** Bytes that a model takes in memory while it is loaded. */
+function bytesIn({ bytes, adapters, workspace }: Model): number {
+  return bytes + adapters.bytes + workspace;
 }
 
-function unload({ parts }: AnyPipeline): void {
-  for (const model of modelsOf(parts)) model.unload();
-}
-
-/** An object of what a function makes of each. */
-function mapped<T>(all: ReadonlyMap<string, T>, version: (one: T) => string): Record<string, string> {
-  return Object.fromEntries([...all].map(([name, one]) => [name, version(one)]));
-}
-
-function expectNew({ name }: Offer, kind: string, known: ReadonlyMap<string, unknown>): void {
-  if (!known.has(name)) return;
-  throw new TypeError(`Cannot offer two ${kind}s under the name ${name}: expected a name for each`);
-}
-
-function found<T>(name: string, kind: "model" | "lora", known: ReadonlyMap<string, T>): T {
-  const one = known.get(name);
-  if (one) return one;
-  const near = nearest(name, known.keys());
-  const advice = near === undefined ? "none is offered" : `nearest is ${near}`;
-  throw new RefusalError("not found", `Cannot find the ${kind} ${name}: ${advice}`, kind);
+/** Throws unless a model's text encoders take a textual inversion. */
+async function learnOnce(pipeline: AnyPipeline, { path }: Offer): Promise<void> {
+  if (!(pipeline instanceof StableDiffusionBase || pipeline instanceof StableDiffusionXLBase)) {
+    throw new TypeError("it is for Stable Diffusion and XL");
+  }
+  pipeline.unloadTextualInversion(await pipeline.loadTextualInversion(path));
 }

@@ -1,13 +1,14 @@
 import { isFlow, misfits, schedulerNamed } from "denoise/schedulers";
 import { samplers } from "../../src/schedulers/names.ts";
 import type { Size } from "../command_line/options.ts";
-import { pipelineOf } from "../generate/draw.ts";
-import { refusalOf } from "../generate/fitting.ts";
+import { type Addition, forAdditions } from "../generate/contents.ts";
+import { takes } from "../generate/misfits.ts";
 import { usualSize } from "../generate/start.ts";
 import { STEPS, usualOf } from "../generate/usual.ts";
 import type { Models, OfferedModel } from "./models.ts";
 import { requestKeys } from "./request.ts";
-import { type Limits, multipleOf } from "./task.ts";
+import { multipleOf } from "./sizes.ts";
+import type { Limits } from "./task.ts";
 
 /** A model, and what requests may say about it. */
 export interface ModelOffer {
@@ -17,6 +18,8 @@ export interface ModelOffer {
   readonly pipeline: string;
   /** The settings that it takes, by their names in a request. */
   readonly settings: readonly string[];
+  /** What may be named beside it, by the settings that name it; LoRAs are tried. */
+  readonly additions: Readonly<Record<Addition, readonly string[]>>;
   /** Names of schedulers that fit it, as A1111 writes them, with and without Karras' spread of the steps. */
   readonly schedulers: readonly string[];
   /** The size that is drawn where none is said, in pixels. */
@@ -35,37 +38,64 @@ export interface Offers {
   readonly models: readonly ModelOffer[];
   /** Names of the LoRAs. */
   readonly loras: readonly string[];
+  /** Textual inversions with their tokens, which prompts may have where a request names them. */
+  readonly embeddings: readonly { readonly name: string; readonly token: string }[];
   /** The most that a request may ask for. */
   readonly limits: Limits;
 }
 
 /** Tells what is offered. */
 export function offersOf(models: Models, limits: Limits): Offers {
-  const offered = models.names.map((name) => offerOf(models.find(name)));
-  return { models: offered, loras: models.loras, limits };
+  const { shelf } = models;
+  return {
+    models: models.names.map((name) => offerOf(models.find(name))),
+    loras: shelf.of("lora").map(({ name }) => name),
+    embeddings: shelf.of("embedding").map(({ name, token }) => ({ name, token: token! })),
+    limits,
+  };
 }
 
 function offerOf(model: OfferedModel): ModelOffer {
-  const { name, path, pipeline } = model;
+  const { name, path, pipeline, fits } = model;
   const usual = { ...usualOf(path), ...usualOf(name) };
   const settings = requestKeys.filter((key) => isTaken(key, model));
   return {
     name,
     pipeline: pipeline.constructor.name,
     settings,
+    additions: forAdditions((setting) => [...fits[setting]]),
     schedulers: settings.includes("scheduler") ? schedulersOf(model) : [],
     size: usualSize(pipeline.parts),
-    multiple: multipleOf(model),
+    multiple: multipleOf(pipeline.parts),
     steps: usual.steps ?? STEPS,
     guidance: usual.guidance,
   };
 }
 
-/** True for a setting that the model's pipeline takes, or the one for the task that the setting asks for. */
-function isTaken(key: string, { pipeline }: OfferedModel): boolean {
-  const mask = key === "mask";
-  const image = mask || key === "image" || key === "strength";
-  return !refusalOf(pipelineOf(pipeline, { image, mask }).constructor.name, { [key]: true });
+/** True for a setting that the model takes, alone or with those that it belongs to, and with what is offered for it. */
+function isTaken(key: string, { pipeline, fits }: OfferedModel): boolean {
+  const { name } = pipeline.constructor;
+  const isOffered = (setting: Addition) => fits[setting].size > 0;
+  switch (key) {
+    case "embedding":
+    case "vae":
+    case "controlnet":
+    case "t2i-adapter":
+    case "ip-adapter":
+      return isOffered(key);
+    case "ip-image":
+      return isOffered("ip-adapter");
+    case "control-mode":
+      return isOffered("controlnet") && takes(name, key, { controlnet: [true] });
+    case "control":
+      return isOffered("controlnet") || isOffered("t2i-adapter") ||
+        takes(name, key, isOffered("lora") ? { lora: [true] } : {});
+    case "strength":
+    case "mask":
+      return takes(name, key, { image: [true] });
+    default:
+      return takes(name, key);
+  }
 }
 
 const KARRAS = " Karras";

@@ -1,9 +1,11 @@
 import { basename, resolve } from "node:path";
 import { existsSync } from "node:fs";
+import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
+import type { Addition } from "../generate/contents.ts";
 import { Address } from "./address.ts";
 import { BODY } from "./handler.ts";
-import type { Offer } from "./models.ts";
+import type { Additions, Offer } from "./offered.ts";
 import { isName } from "./request.ts";
 import { LIMITS } from "./task.ts";
 
@@ -14,6 +16,8 @@ export const usage = "scripts/serve.ts";
 export const about =
   "Draws what clients of OpenAI's images API (/v1/images/…) or of A1111's (/sdapi/v1/…) ask for.";
 
+const PLACE = "a folder, a file or a repository";
+
 /** Options of the command line. */
 export const options = {
   model: option.list<Offer>({
@@ -21,18 +25,26 @@ export const options = {
     takes: "[NAME=]PATH_OR_REPO",
     value: undefined,
     shown: "the embedded models/emoji-diffusion",
-    read: (text) => readOffer(text, "a folder, a file or a repository"),
+    read: (text) => readOffer(text, PLACE),
   }),
-  lora: option.list<Offer>({
-    help: "a LoRA to offer, which requests name with a scale, as style:0.8",
-    takes: "[NAME=]PATH_OR_REPO",
-    value: undefined,
-    read: (text) => {
-      const offer = readOffer(text, "a file or a repository");
-      if (!/[:,]/.test(offer.name)) return offer;
-      throw new TypeError("expected NAME=PATH_OR_REPO with a name that has neither : nor ,");
-    },
-  }),
+  lora: offered(
+    "a LoRA to offer, which requests name with a scale, as style:0.8",
+    "a file or a repository",
+    ":,",
+  ),
+  embedding: offered(
+    "a textual inversion to offer, whose token may stand in the prompts of requests that name it",
+    "a file or a repository",
+    "=",
+  ),
+  vae: offered("an autoencoder to offer in place of models' own, e.g. madebyollin/taesd"),
+  controlnet: offered(
+    "a ControlNet to offer, which requests name with a picture, and a scale, as canny:0.8",
+    PLACE,
+    ":",
+  ),
+  "t2i-adapter": offered("a T2I-Adapter to offer, likewise", PLACE, ":"),
+  "ip-adapter": offered("an IP-Adapter to offer, likewise", "a file or a repository", ":"),
   host: option.text("the address to listen at; others than this machine's own need --key", "127.0.0.1"),
   address: {
     ...option.text("where clients find it, if not as they call it: behind a proxy, or below a path"),
@@ -67,6 +79,32 @@ export const options = {
   "log-prompts": option.flag("the log has the prompts, too"),
   "max-body": { ...option.memory("of a request's body"), value: BODY, shown: "64MiB" },
 };
+
+/** An option that offers what stands beside models, under names without some characters, which come behind names in requests. */
+function offered(help: string, place = PLACE, without = ""): option.Option<readonly Offer[] | undefined> {
+  return option.list<Offer>({
+    help,
+    takes: "[NAME=]PATH_OR_REPO",
+    value: undefined,
+    read: (text) => {
+      const offer = readOffer(text, place);
+      if (![...without].some((letter) => offer.name.includes(letter))) return offer;
+      throw new TypeError(`expected NAME=PATH_OR_REPO with a name without ${[...without].join(" and ")}`);
+    },
+  });
+}
+
+/** What the options offer beside models. */
+export function additionsIn(settings: Values<Pick<typeof options, Addition>>): Additions {
+  return {
+    loras: settings.lora,
+    embeddings: settings.embedding,
+    vaes: settings.vae,
+    controlnets: settings.controlnet,
+    t2iAdapters: settings["t2i-adapter"],
+    ipAdapters: settings["ip-adapter"],
+  };
+}
 
 /** Reads `NAME=PATH_OR_REPO`; without a name a repository has its own, a file or folder of this machine the last of its path. */
 function readOffer(text: string, expected: string): Offer {

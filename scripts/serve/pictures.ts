@@ -4,6 +4,7 @@ import { decodePicture } from "../../src/io/images/load_image.ts";
 import { resizedImage } from "../../src/io/images/resize.ts";
 import type { Size } from "../command_line/options.ts";
 import { RefusalError } from "./refusal.ts";
+import type { DrawRequest, PICTURES } from "./request.ts";
 
 const MOST = 2 ** 26; // pixels of a request's pictures, 256 MiB once they are decoded: photographs have 2^23 to 2^26
 
@@ -11,27 +12,39 @@ const MOST = 2 ** 26; // pixels of a request's pictures, 256 MiB once they are d
 export interface ReadPictures {
   readonly images: readonly Image[];
   readonly mask: Image | undefined;
+  /** Those that control. */
+  readonly control: readonly Image[];
+  /** Those that IP-Adapters see. */
+  readonly ip: readonly Image[];
   /** Bytes of all. */
   readonly bytes: number;
 }
 
-/** Decodes a request's pictures, with the pixels that `loadImage` has of them, and resizes them where a size is said. */
+/**
+ * Decodes a request's pictures, with the pixels that `loadImage` has of them, and resizes them where a size is said, but for
+ * those that IP-Adapters see.
+ */
 export async function readPictures(
-  files: readonly Uint8Array[],
-  maskFile: Uint8Array | undefined,
+  { image = [], mask, control = [], "ip-image": ip = [] }: Pick<DrawRequest, typeof PICTURES[number]>,
   size: Size | undefined,
 ): Promise<ReadPictures> {
   let left = MOST;
-  const read = async (name: string, file: Uint8Array) => {
-    const image = await decoded(name, file, left);
-    left -= image.width * image.height;
-    return resizedImage(inMode(image, "RGB"), size ?? image);
+  let bytes = 0;
+  const read = async (name: string, files: readonly Uint8Array[], sides: Size | "own" | undefined = size) => {
+    const images: Image[] = [];
+    for (const file of files) {
+      const image = await decoded(name, file, left);
+      left -= image.width * image.height;
+      images.push(resizedImage(inMode(image, "RGB"), sides === "own" ? image : sides ?? image));
+      bytes += images.at(-1)!.data.length;
+    }
+    return images;
   };
-  const images: Image[] = [];
-  for (const file of files) images.push(await read("image", file));
-  const mask = maskFile && await read("mask", maskFile);
-  const bytes = [...images, ...mask ? [mask] : []].reduce((sum, { data }) => sum + data.length, 0);
-  return { images, mask, bytes };
+  const images = await read("image", image);
+  const [masked] = await read("mask", mask ? [mask] : []);
+  const controlling = await read("control", control);
+  const seen = await read("ip-image", ip, "own");
+  return { images, mask: masked, control: controlling, ip: seen, bytes };
 }
 
 /** The mask that a picture's transparent parts are: white where it shows nothing. Undefined where all of it is opaque. */

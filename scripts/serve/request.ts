@@ -5,7 +5,9 @@ import { positive, problemOf } from "../../src/io/config.ts";
 import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import type { Size } from "../command_line/options.ts";
 import { readCache } from "../generate/cache.ts";
-import { readLora, STRONGEST } from "../generate/named_files.ts";
+import { readMode } from "../generate/control_mode.ts";
+import { misfitTogether } from "../generate/misfits.ts";
+import { readEmbedding, readLora, readScaled, STRONGEST } from "../generate/named_files.ts";
 import { RefusalError } from "./refusal.ts";
 
 /**
@@ -21,6 +23,22 @@ export interface DrawRequest {
   readonly model?: string | undefined;
   /** Names of LoRAs that are offered, with or without a scale, blocks and parts of the steps: "style", "style:0.8:to=0.5". */
   readonly lora?: readonly string[] | undefined;
+  /** Names of textual inversions that are offered, with or without a token for the prompt: "cat", "cat=<my-cat>". */
+  readonly embedding?: readonly string[] | undefined;
+  /** The name of an autoencoder that is offered, in place of the model's own. */
+  readonly vae?: string | undefined;
+  /** Names of ControlNets that are offered, with or without a scale: "canny", "canny:0.8". */
+  readonly controlnet?: readonly string[] | undefined;
+  /** Names of T2I-Adapters that are offered, likewise. */
+  readonly "t2i-adapter"?: readonly string[] | undefined;
+  /** The bytes of pictures that control, such as edges: one for each ControlNet or T2I-Adapter, or for FLUX.1 Depth or Canny. */
+  readonly control?: readonly Uint8Array[] | undefined;
+  /** Kinds of these pictures for union ControlNets of FLUX.1, one for each: a number as their pages have it, or "none". */
+  readonly "control-mode"?: readonly string[] | undefined;
+  /** Names of IP-Adapters that are offered, with or without a scale. */
+  readonly "ip-adapter"?: readonly string[] | undefined;
+  /** The bytes of the pictures that they see beside the prompt, one for each. */
+  readonly "ip-image"?: readonly Uint8Array[] | undefined;
   /** A class or a name as in docs/schedulers.md. */
   readonly scheduler?: string | undefined;
   /** Steps of the scheduler. */
@@ -54,7 +72,7 @@ export interface DrawRequest {
 }
 
 const MOST_TEXT = 20_000; // characters: prompts are cut after hundreds of words anyway
-const MOST_PARTS = 16; // LoRAs, pictures
+const MOST_PARTS = 16; // of LoRAs, of pictures and so on
 
 /** A prompt. */
 export const text = z.string().max(MOST_TEXT).refine((value) => !value.includes("\0"), "a text without NUL"); // which no PNG keeps
@@ -78,9 +96,16 @@ const picture = z.union([
   z.custom<Uint8Array>((value) => value instanceof Uint8Array, "bytes"),
   z.base64("a picture in base64").min(1).transform((value) => new Uint8Array(Buffer.from(value, "base64"))),
 ]);
-const loras = z.array(
-  z.string().max(1000).refine((value) => isName(value) && isRead(readLora)(value), "NAME or NAME:0.8"),
-).max(MOST_PARTS);
+const pictures = z.union([picture.transform((one) => [one]), z.array(picture).min(1).max(MOST_PARTS)]);
+const named = (read: (text: string) => unknown, expected: string) =>
+  z.array(z.string().max(1000).refine((value) => isName(value) && isRead(read)(value), expected)).max(
+    MOST_PARTS,
+  );
+const scaled = named(readScaled, "NAME or NAME:0.8").min(1);
+const mode = z.union([
+  z.int().min(0).transform(String),
+  z.string().max(10).refine(isRead(readMode), "a whole number or none"),
+]);
 
 /**
  * A request in JSON: pictures in base64, seeds as numbers or, beyond 2^53, as texts; and as `readRequest` gives it, so that
@@ -90,7 +115,15 @@ const keys = {
   prompt: text,
   negative: text,
   model: name,
-  lora: loras,
+  lora: named(readLora, "NAME or NAME:0.8"),
+  embedding: named(readEmbedding, "NAME or NAME=TOKEN").min(1),
+  vae: name,
+  controlnet: scaled,
+  "t2i-adapter": scaled,
+  control: pictures,
+  "control-mode": z.array(mode).min(1).max(MOST_PARTS),
+  "ip-adapter": scaled,
+  "ip-image": pictures,
   scheduler: z.string().max(100),
   steps: count,
   guidance,
@@ -103,13 +136,19 @@ const keys = {
   seed,
   count,
   size,
-  image: z.union([picture.transform((one) => [one]), z.array(picture).min(1).max(MOST_PARTS)]),
+  image: pictures,
   strength: z.number().gt(0).lte(1),
   mask: picture,
 };
 
 /** The schema of a request, for those who write it down, e.g. as JSON Schema. */
 export const requestSchema: z.ZodType<DrawRequest> & Pick<z.ZodObject, "shape"> = z.object(keys).partial();
+
+/** Settings that are pictures, of which logs and recipes have none. */
+export const PICTURES = ["image", "mask", "control", "ip-image"] as const;
+
+/** A request without its pictures. */
+export type Words = Omit<DrawRequest, typeof PICTURES[number]>;
 
 /** Names of all settings of a request. */
 export const requestKeys: readonly string[] = Object.keys(keys);
@@ -120,6 +159,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   ...{ true_cfg_scale: "true-cfg", pag_scale: "pag", max_sequence_length: "max-sequence-length" },
   ...{ num_images_per_prompt: "count", n: "count", batch_size: "count", cfg_scale: "guidance" },
   ...{ width: "size", height: "size", sampler: "scheduler", sampler_name: "scheduler", loras: "lora" },
+  ...{ control_image: "control", control_mode: "control-mode", ip_adapter_image: "ip-image" },
 };
 
 /** Tells the name of a setting here by another program's, for messages. */
@@ -139,13 +179,8 @@ export function readRequest(value: unknown): DrawRequest {
     const param = String(error.issues[0]?.path[0] ?? "");
     throw new RefusalError("invalid", `Cannot draw: ${problemOf(error, shortened(value))}`, param);
   }
-  if (data.image === undefined) {
-    for (const name of ["mask", "strength"] as const) {
-      if (data[name] === undefined) continue;
-      const message = `Cannot take ${name} alone: expected image too, the picture that it belongs to`;
-      throw new RefusalError("invalid", message, name);
-    }
-  }
+  const odd = misfitTogether({ ...data }, { setting: (name) => name });
+  if (odd) throw new RefusalError("invalid", odd.message, odd.name);
   for (const name of ["prompt", "negative"] as const) expectWeights(name, data);
   return data;
 }

@@ -1,20 +1,23 @@
 import type { Device } from "denoise";
+import { FluxControlNetModel } from "denoise/models";
+import type { AnyParts } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
 import type { Image } from "../../src/io/images/image.ts";
-import type { Size } from "../command_line/options.ts";
-import { picturesAtOnce, pipelineOf, seedsOf, seesAsTheyAre, takesReferences } from "../generate/draw.ts";
+import { modesOf } from "../../src/pipelines/flux/begin_control.ts";
+import { additionContents, type Contents, forAdditions, pictureContents } from "../generate/contents.ts";
+import { readMode } from "../generate/control_mode.ts";
+import { picturesAtOnce, seedsOf, seesAsTheyAre } from "../generate/draw.ts";
 import { drawingSizeOf } from "../generate/drawing_size.ts";
 import { fingerprintOfBytes } from "../generate/fingerprint.ts";
-import { refusalOf, wrongSides } from "../generate/fitting.ts";
 import { expectCounting } from "../generate/lora.ts";
-import { readLora } from "../generate/named_files.ts";
-import { type Contents, oneOrSeveral, unlessNone } from "../generate/recipe.ts";
-import { usualSize } from "../generate/start.ts";
+import { misfitOf, takes } from "../generate/misfits.ts";
 import { STEPS, usualOf } from "../generate/usual.ts";
-import type { Models, OfferedModel } from "./models.ts";
+import type { Models, ModelWork, OfferedModel } from "./models.ts";
+import { additionsOf, type NamedAdditions } from "./named.ts";
 import { type ReadPictures, readPictures } from "./pictures.ts";
 import { RefusalError } from "./refusal.ts";
-import type { DrawRequest } from "./request.ts";
+import type { DrawRequest, Words } from "./request.ts";
+import { ownSize, sizeFor } from "./sizes.ts";
 
 /** The most that one request may ask for. */
 export interface Limits {
@@ -34,22 +37,16 @@ export interface Limits {
 export const LIMITS: Limits = { pixels: 2 ** 21, steps: 150, count: 10, seconds: 1800, waiting: 64 };
 
 /** A request that can be drawn: checked against its model, with all that it left out. */
-export interface Task {
+export interface Task extends ModelWork {
   readonly model: OfferedModel;
   /** Without its pictures. */
-  readonly settings: Omit<DrawRequest, "image" | "mask"> & { readonly steps: number };
-  /** Names of LoRAs, with their scales. */
-  readonly loras: readonly string[];
+  readonly settings: Words & { readonly steps: number };
   /** One for each picture. */
   readonly seeds: readonly bigint[];
   readonly pictures: ReadPictures;
   readonly contents: Contents;
   /** Pictures at once. */
   readonly batch: number;
-  /** Bytes of the work beside the weights, by the names of the model's parts. */
-  readonly works: Readonly<Record<string, number>>;
-  /** Bytes that the model takes together with this. */
-  readonly bytes: number;
 }
 
 /** Checks a request against what is offered and allowed; nothing waits for it. Throws a RefusalError of one sentence. */
@@ -60,58 +57,76 @@ export async function taskOf(
   device: Device,
 ): Promise<Task> {
   const model = models.find(request.model);
-  const { image = [], mask, ...given } = request;
+  const { image: _, mask: __, control: ___, "ip-image": ____, ...given } = request;
   const usual = { ...usualOf(model.path), ...usualOf(model.name) };
   const settings = {
     ...given,
     steps: given.steps ?? usual.steps ?? STEPS,
     guidance: given.guidance ?? usual.guidance,
   };
-  const { steps, count = 1, seed = 0n, lora = [] } = settings;
+  const { steps, count = 1, seed = 0n } = settings;
   expectAtMost("steps", steps, limits.steps);
   expectAtMost("count", count, limits.count);
   expectTaken(request, model);
-  const worn = lora.map((name) => models.loraNamed(name));
-  expectOnce(lora);
-  for (const name of lora) refusing("lora", () => expectCounting(name, settings));
+  const additions = additionsOf(request, model, models.shelf);
+  for (const name of settings.lora ?? []) {
+    refusing("lora", () => expectCounting(name, { ...settings, image: request.image }));
+  }
   if (settings.scheduler !== undefined) expectScheduler(settings.scheduler, model);
   expectLayers(settings["clip-skip"] ?? 0, model);
 
-  const { pipeline } = model;
-  const asTheyAre = seesAsTheyAre(pipeline.constructor.name);
-  const size = settings.size && sizeFor(settings.size, model, limits);
-  const resized = asTheyAre ? undefined : size;
-  const pictures = await readPictures(image, mask, resized);
-  if (!size) sizeFor(ownSize(model, asTheyAre ? undefined : pictures.images[0]), model, limits); // has its bounds, too
-  const workOf = (batch: number) => {
-    const seen = {
-      images: pictures.images.map(({ height, width }) => [height, width] as const),
-      control: [],
-    };
-    return {
-      size: drawingSizeOf(pipeline.constructor.name, { ...settings, size }, batch, seen),
-      cache: settings.cache,
-    };
-  };
+  const planned = await model.room.partsWith(additions);
+  const { parts } = planned;
+  expectModes(parts, settings);
+  const { name: className } = model.pipeline.constructor;
+  const asTheyAre = seesAsTheyAre(className);
+  const size = settings.size && sizeFor(settings.size, parts, limits);
+  const pictures = await readPictures(request, asTheyAre ? undefined : size);
+  const { images: [first = pictures.control[0]] } = pictures;
+  if (!size) sizeFor(ownSize(parts, asTheyAre ? undefined : first), parts, limits); // has its bounds, too
+  const sides = ({ height, width }: Image) => [height, width] as const;
+  const seen = { images: pictures.images.map(sides), control: pictures.control.map(sides) };
+  const workOf = (batch: number) => ({
+    ...planned,
+    size: drawingSizeOf(className, { ...settings, size }, batch, seen),
+    cache: settings.cache,
+  });
+  expectPrompt(request, className);
   model.room.expect(workOf(1));
   const batch = model.room.batchOf(workOf(1), Math.min(count, picturesAtOnce(device, settings)));
   const plan = model.room.plan(workOf(batch));
   return {
     model,
     settings,
-    loras: lora,
+    loras: settings.lora ?? [],
+    embeddings: settings.embedding ?? [],
+    ipAdapters: settings["ip-adapter"] ?? [],
+    beside: additions,
     seeds: seedsOf({ seed, count }),
     pictures,
-    contents: {
-      weights: model.weights,
-      loraWeights: unlessNone(worn.map(({ fingerprint }) => fingerprint)),
-      loraConfigs: unlessNone(worn.flatMap(({ configFingerprint }) => configFingerprint ?? [])),
-      imageContent: oneOrSeveral(await Promise.all(image.map(fingerprintOfBytes))),
-      maskContent: mask && await fingerprintOfBytes(mask),
-    },
+    contents: await contentsOf(request, model, additions),
     batch,
     works: Object.fromEntries(plan.parts.map(({ name, activations }) => [name, activations])),
     bytes: plan.runs === "resident" ? plan.together : plan.largest,
+  };
+}
+
+/** Fingerprints of all files that decide how a request's pictures look. */
+async function contentsOf(
+  request: DrawRequest,
+  model: OfferedModel,
+  additions: NamedAdditions,
+): Promise<Contents> {
+  const each = (files: readonly Uint8Array[] = []) => Promise.all(files.map(fingerprintOfBytes));
+  return {
+    weights: additions.vae.length > 0 ? model.weightsWithoutVae : model.weights,
+    ...additionContents(forAdditions((setting) => additions[setting].map(({ content }) => content))),
+    ...pictureContents({
+      image: await each(request.image),
+      mask: await each(request.mask && [request.mask]),
+      control: await each(request.control),
+      "ip-image": await each(request["ip-image"]),
+    }),
   };
 }
 
@@ -121,37 +136,25 @@ function expectAtMost(name: string, value: number, most: number): void {
 }
 
 /** True if a model takes a setting in such a request. */
-export function takesSetting(name: keyof DrawRequest, request: DrawRequest, model: OfferedModel): boolean {
-  return refusalOf(classFor(request, model), { [name]: true }) === undefined;
-}
-
-/** The class of the pipeline that draws a request. */
-function classFor({ image, mask }: DrawRequest, { pipeline }: OfferedModel): string {
-  return pipelineOf(pipeline, { image: image !== undefined, mask: mask !== undefined }).constructor.name;
+export function takesSetting(
+  name: keyof DrawRequest,
+  request: DrawRequest,
+  { pipeline }: OfferedModel,
+): boolean {
+  const { image, mask } = request;
+  return takes(pipeline.constructor.name, name, { image, mask });
 }
 
 /** Refuses settings that the model's pipeline does not take. */
-function expectTaken(request: DrawRequest, model: OfferedModel): void {
-  const { name: modelName, pipeline } = model;
-  const odd = refusalOf(classFor(request, model), { ...request });
-  if (odd) {
-    throw new RefusalError("invalid", `Cannot take ${odd.name} with ${modelName}: ${odd.why}`, odd.name);
-  }
-  if ((request.image?.length ?? 0) > 1 && !takesReferences(pipeline)) {
-    const message = `Cannot take several pictures with ${modelName}: it changes one`;
-    throw new RefusalError("invalid", message, "image");
-  }
+function expectTaken(request: DrawRequest, { name, pipeline }: OfferedModel): void {
+  const { model: _, ...said } = request;
+  const odd = misfitOf(pipeline.constructor.name, said, { setting: (name) => name, model: name });
+  if (odd) throw new RefusalError("invalid", odd.message, odd.name);
 }
 
-function expectOnce(loras: readonly string[]): void {
-  const names = loras.map((text) => readLora(text).path);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice === undefined) return;
-  throw new RefusalError(
-    "invalid",
-    `Cannot take the LoRA ${twice} twice: say it once, with its scale`,
-    "lora",
-  );
+function expectPrompt({ prompt }: DrawRequest, className: string): void {
+  if (prompt !== undefined || !takes(className, "prompt")) return;
+  throw new RefusalError("invalid", "Cannot draw: expected a prompt, got none", "prompt");
 }
 
 function expectScheduler(name: string, { scheduler }: OfferedModel): void {
@@ -176,28 +179,9 @@ function refusing(setting: string, check: () => void): void {
   }
 }
 
-/** The size of a picture to change, less what the model cannot draw, else that which the model was trained for. */
-function ownSize(model: OfferedModel, image: Image | undefined): Size {
-  if (!image) return usualSize(model.pipeline.parts);
-  const multiple = multipleOf(model);
-  const [width, height] = [image.width, image.height].map((side) => side - side % multiple);
-  if (width! > 0 && height! > 0) return { width: width!, height: height! };
-  const message = `Cannot change a picture of ${image.width}x${image.height}: expected sides of at least ` +
-    `${multiple} pixels; make it larger`;
-  throw new RefusalError("invalid", message, "image");
-}
-
-/** Divisor of a picture's sides, in pixels; a token of transformers covers 2 x 2 latents. */
-export function multipleOf({ pipeline: { parts } }: OfferedModel): number {
-  return "vae" in parts ? parts.vae.scaleFactor * ("transformer" in parts ? 2 : 1) : 1;
-}
-
-/** A size that the model can draw, within the limits. */
-function sizeFor(size: Size, model: OfferedModel, { pixels }: Limits): Size {
-  const { width, height } = size;
-  const wrong = width * height > pixels
-    ? `expected at most ${pixels} pixels, got ${width * height}`
-    : wrongSides(size, multipleOf(model));
-  if (wrong === undefined) return size;
-  throw new RefusalError("invalid", `Cannot take size ${width}x${height}: ${wrong}`, "size");
+/** Refuses kinds of pictures that the union ControlNets of FLUX.1 do not know. */
+function expectModes(parts: AnyParts, { "control-mode": modes }: Words): void {
+  const { controlnet } = parts as { controlnet?: unknown };
+  const nets = [controlnet].flat().filter((net) => net instanceof FluxControlNetModel);
+  if (nets.length > 0) refusing("control-mode", () => void modesOf(nets, modes?.map(readMode)));
 }

@@ -274,16 +274,21 @@ function expectFitting({ config }: IPAdapter, unet: UNet2DConditionModel, path: 
   );
 }
 
-/** Throws unless an adapter reads what the vision model makes. */
-function expectSeen(
-  { config, readsStates }: IPAdapter,
+/** Numbers that an adapter is given of each state or embedding of a vision model. */
+export function seenWidth(
+  { readsStates }: IPAdapter,
   { config: { projection_dim, hidden_size } }: CLIPVisionModelWithProjection,
-  path: string,
-): void {
-  const width = readsStates ? hidden_size : projection_dim;
-  if (config.image_embed_dim === width) return;
+): number {
+  return readsStates ? hidden_size : projection_dim;
+}
+
+/** Throws unless an adapter reads what the vision model makes. */
+function expectSeen(adapter: IPAdapter, encoder: CLIPVisionModelWithProjection, path: string): void {
+  const { image_embed_dim } = adapter.config;
+  const width = seenWidth(adapter, encoder);
+  if (image_embed_dim === width) return;
   throw new TypeError(
-    `Cannot load ${path}: expected a vision model of ${config.image_embed_dim} numbers, got one of ${width}; ` +
+    `Cannot load ${path}: expected a vision model of ${image_embed_dim} numbers, got one of ${width}; ` +
       "name the adapter's own as imageEncoderFolder",
   );
 }

@@ -1,41 +1,14 @@
 import assert from "node:assert/strict";
-import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { loadPng } from "../../src/mod.ts";
 import { writePng } from "../../src/io/images/png.ts";
 import { fixture } from "../support/fixtures.ts";
 import { fluxControlNetFolder } from "../support/flux_controlnet.ts";
+import { fluxFolder, pipelineFolder } from "../support/pipeline_folders.ts";
 import { inFolder, runScript } from "../support/script.ts";
 
-/** Makes a pipeline's folder of folders of test/fixtures. */
-async function pipelineFolder(
-  path: string,
-  className: string,
-  parts: Readonly<Record<string, readonly [library: string, className: string, folder: string]>>,
-): Promise<void> {
-  await Deno.mkdir(path);
-  const index: Record<string, unknown> = { _class_name: className };
-  for (const [name, [library, type, folder]] of Object.entries(parts)) {
-    await cp(fixture(folder), join(path, name), { recursive: true });
-    index[name] = [library, type];
-  }
-  await Deno.writeTextFile(join(path, "model_index.json"), JSON.stringify(index));
-}
-
-/** FLUX.1 of test/fixtures as a pipeline of another class, with its transformer. */
-async function flux(path: string, className: string, transformer = "flux/pipeline/transformer") {
-  await pipelineFolder(path, className, {
-    scheduler: ["diffusers", "FlowMatchEulerDiscreteScheduler", "flux/pipeline/scheduler"],
-    text_encoder: ["transformers", "CLIPTextModel", "flux/pipeline/text_encoder"],
-    text_encoder_2: ["transformers", "T5EncoderModel", "flux/pipeline/text_encoder_2"],
-    tokenizer: ["transformers", "CLIPTokenizer", "flux/pipeline/tokenizer"],
-    tokenizer_2: ["transformers", "T5TokenizerFast", "flux/pipeline/tokenizer_2"],
-    transformer: ["diffusers", "FluxTransformer2DModel", transformer],
-    vae: ["diffusers", "AutoencoderKL", "flux/pipeline/vae"],
-  });
-}
-
-const controlled = (path: string) => flux(path, "FluxControlPipeline", "flux_tools/transformer_control");
+const controlled = (path: string) =>
+  fluxFolder(path, "FluxControlPipeline", "flux_tools/transformer_control");
 
 /** A picture of some noise. */
 async function picture(path: string, width: number, height: number): Promise<void> {
@@ -92,7 +65,7 @@ Deno.test("generate.ts controls FLUX.1 by ControlNets, also where it changes a p
     const at = (name: string) => join(folder, name);
     using union = await fluxControlNetFolder("union");
     using plain = await fluxControlNetFolder("plain");
-    await flux(at("flux"), "FluxPipeline");
+    await fluxFolder(at("flux"), "FluxPipeline");
     await picture(at("edges.png"), 64, 48);
     await picture(at("photo.png"), 48, 32);
     const script = async (...args: string[]) => {
@@ -141,7 +114,7 @@ Deno.test("generate.ts says what --control belongs to, and what FLUX.1's tools d
   inFolder(async (folder) => {
     const at = (name: string) => join(folder, name);
     await controlled(at("canny"));
-    await flux(at("kontext"), "FluxKontextPipeline");
+    await fluxFolder(at("kontext"), "FluxKontextPipeline");
     await picture(at("a.png"), 64, 48);
     const control = ["--control", "a.png"];
     const lines: [args: string[], line: string][] = [
@@ -184,10 +157,10 @@ Deno.test("generate.ts says what --control belongs to, and what FLUX.1's tools d
 Deno.test("generate.ts --plan counts pictures, --vae, ControlNets and IP-Adapters", () =>
   inFolder(async (folder) => {
     const at = (name: string) => join(folder, name);
-    await flux(at("kontext"), "FluxKontextPipeline");
+    await fluxFolder(at("kontext"), "FluxKontextPipeline");
     await pipelineFolder(at("sd"), "StableDiffusionPipeline", {
-      unet: ["diffusers", "UNet2DConditionModel", "controlnet/unet"],
-      vae: ["diffusers", "AutoencoderKL", "controlnet/vae"],
+      unet: ["diffusers", "UNet2DConditionModel", fixture("controlnet/unet")],
+      vae: ["diffusers", "AutoencoderKL", fixture("controlnet/vae")],
     });
     await picture(at("photo.png"), 64, 48);
     /** Rows of the table: what each part's columns say. */

@@ -5,7 +5,7 @@ import { DiffusionPipeline } from "denoise/pipelines";
 import { readPng, writePng } from "../../src/io/images/png.ts";
 import { defaultsOf } from "../../scripts/command_line/arguments.ts";
 import { options } from "../../scripts/generate/options.ts";
-import { contentsOf } from "../../scripts/generate/recipe.ts";
+import { contentsOf } from "../../scripts/generate/contents.ts";
 import { inFolder, runScript } from "../support/script.ts";
 
 const root = join(import.meta.dirname!, "../..");

@@ -6,7 +6,7 @@ import type { Drawer } from "../drawer.ts";
 import { type Format, FORMATS } from "../formats.ts";
 import { maskOfAlpha } from "../pictures.ts";
 import { RefusalError } from "../refusal.ts";
-import { type DrawRequest, ownName, requestKeys, requestSchema } from "../request.ts";
+import { type DrawRequest, ownName, PICTURES, requestKeys, requestSchema } from "../request.ts";
 
 /** How a request is to be answered. */
 export interface Answer {
@@ -58,10 +58,14 @@ export const generationSchema: z.ZodObject = z.object({
   ...shape,
 }).partial();
 
+const files = z.union([z.file(), z.array(z.file())]);
+
 /** The schema of the form of images/edits. */
 export const editSchema: z.ZodObject = generationSchema.extend({
-  image: z.union([z.file(), z.array(z.file())]),
+  image: files,
   mask: z.file().optional(),
+  control: files.optional(),
+  "ip-image": files.optional(),
 });
 
 /** Reads a request's JSON. */
@@ -114,24 +118,30 @@ const NUMBERS = [
   "max-sequence-length",
   "strength",
 ];
-const LISTS = ["lora"];
+const LISTS = ["lora", "embedding", "controlnet", "t2i-adapter", "control-mode", "ip-adapter"];
 const FLAGS = ["stream"];
 
-/** Reads the form of an edit: a picture or several, perhaps a mask, whose transparent parts are drawn anew. */
+/**
+ * Reads the form of an edit: a picture or several, perhaps a mask, whose transparent parts are drawn anew, and pictures that
+ * control or stand beside the prompt.
+ */
 export async function readEditForm(form: FormData, drawer: Drawer): Promise<ImageParams> {
-  const images: Uint8Array[] = [];
-  let mask: Uint8Array | undefined;
+  const files: Record<typeof PICTURES[number], Uint8Array[]> = {
+    "image": [],
+    "mask": [],
+    "control": [],
+    "ip-image": [],
+  };
   const fields: Record<string, unknown> = {};
   for (const [key, value] of form) {
     const name = key.replace(/\[\]$/, "");
-    if (name === "image" || name === "mask") {
+    if (isPicture(name)) {
       if (typeof value === "string") {
         throw new RefusalError("invalid", `Cannot draw: expected ${name} to be a file, got a text`, name);
       }
       const bytes = new Uint8Array(await value.arrayBuffer());
-      if (name === "image") images.push(bytes);
-      else if (mask) throw twice(name);
-      else mask = bytes;
+      if (name === "mask" && files.mask.length > 0) throw twice(name);
+      files[name].push(bytes);
     } else {
       if (typeof value !== "string") {
         throw new RefusalError("invalid", `Cannot draw: expected ${name} to be a text, got a file`, name);
@@ -144,14 +154,20 @@ export async function readEditForm(form: FormData, drawer: Drawer): Promise<Imag
       } else fields[name] = value;
     }
   }
+  const { image: images, mask: [mask], control, "ip-image": ip } = files;
   const [first] = images;
   if (!first) throw new RefusalError("invalid", "Cannot edit: expected an image, got none", "image");
   const { request, answer } = readImageParams(fields);
-  const plain = { ...request, image: images };
+  const beside = { ...control.length > 0 ? { control } : {}, ...ip.length > 0 ? { "ip-image": ip } : {} };
+  const plain = { ...request, image: images, ...beside };
   const mayBeMask = images.length === 1 && drawer.takes("mask", { ...plain, mask: first }); // others see it as it is
   const seen = await maskOfAlpha("mask", mask) ?? mask ??
     (mayBeMask ? await maskOfAlpha("image", first) : undefined);
   return { request: { ...plain, mask: seen }, answer };
+}
+
+function isPicture(name: string): name is typeof PICTURES[number] {
+  return (PICTURES as readonly string[]).includes(name);
 }
 
 function twice(name: string): RefusalError {

@@ -73,8 +73,8 @@ function expectNets(controlnet: FluxNets | undefined, images: number): FluxContr
   );
 }
 
-/** The kind of picture for each ControlNet; those of one kind have none. */
-function modesOf(
+/** The kind of picture for each ControlNet; those of one kind have none. Throws for kinds that they do not know. */
+export function modesOf(
   models: readonly FluxControlNetModel[],
   given: FluxControlNetControlOptions["controlMode"],
 ): (number | undefined)[] {

@@ -157,7 +157,7 @@ export async function beginControl(
   if (models.length === 0) {
     throw new TypeError("Cannot control: expected a ControlNet among the parts, got none");
   }
-  for (const model of models) expectOfUNet(model, unet);
+  for (const model of models) expectNetOfUNet(model, unet);
   const pictures = expectImages(images, models.length);
   const each = (name: Exclude<keyof ControlOptions, "guessMode">, usual: number) =>
     eachOf(name, options[name], usual, models.length);
@@ -194,7 +194,7 @@ export function firstImage(images: ControlImages): Tensor {
 }
 
 /** Throws unless a ControlNet was made for models of this kind. */
-function expectOfUNet({ config }: ControlNetModel, unet: UNet2DConditionModel): void {
+export function expectNetOfUNet({ config }: ControlNetModel, unet: UNet2DConditionModel): void {
   for (const key of ["block_out_channels", "cross_attention_dim", "addition_embed_type"] as const) {
     const [got, expected] = [JSON.stringify(config[key]), JSON.stringify(unet.config[key])];
     if (got === expected) continue;

@@ -78,7 +78,7 @@ export async function beginAdapters(
   if (models.length === 0) {
     throw new TypeError("Cannot control: expected a T2I-Adapter among the parts, got none");
   }
-  for (const model of models) expectOfUNet(model, parts.unet);
+  for (const model of models) expectAdapterOfUNet(model, parts.unet);
   const list = [images ?? []].flat() as Tensor[];
   if (list.length !== models.length) {
     throw new RangeError(
@@ -112,7 +112,7 @@ export function multipleOf({ adapter, vae }: AdapterParts & { vae: { scaleFactor
 }
 
 /** Throws unless an adapter was made for UNets of such widths. */
-function expectOfUNet({ config }: T2IAdapter, unet: UNet2DConditionModel): void {
+export function expectAdapterOfUNet({ config }: T2IAdapter, unet: UNet2DConditionModel): void {
   const widths = unet.config.block_out_channels;
   const got = levelsOf(config).map(({ channels }) => channels);
   const expected = [...widths, widths.at(-1)!].slice(0, Math.max(got.length, widths.length)); // the last one is of the middle

@@ -251,10 +251,10 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       /^Cannot read the prompt "a AND b": AND, .* is not built; write one prompt for all steps$/,
     ],
     "a setting that requests do not have": [
-      { "t2i-adapter": ["x"] },
+      { base: "x" },
       "invalid",
       undefined,
-      /t2i-adapter: no such option/,
+      /base: no such option/,
     ],
     "no base64": [
       { image: ["/etc/passwd."] },
@@ -278,7 +278,7 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       { image: [photo, photo] },
       "invalid",
       "image",
-      /^Cannot take several pictures with /,
+      /^Cannot take several image with emoji-diffusion: it changes one picture$/,
     ],
     "a mask alone": [{ mask: photo }, "invalid", "mask", /^Cannot take mask alone: expected image too/],
     "a NUL in the prompt": [
@@ -322,6 +322,7 @@ Deno.test("what comes in JSON is read as what it means", async () => {
 Deno.test("a request that fits in no way is refused before it waits", async () => {
   await using small = await Drawer.open({ models: [EMOJI], memory: 90e6, onNotice: () => {} });
   const running = small.draw({ ...flower, steps: 20 });
+  await until(() => small.busy);
   await assert.rejects(small.draw({ ...flower, size: { width: 1024, height: 1024 } }), (error) => {
     assert.ok(error instanceof RefusalError && error.kind === "invalid", String(error));
     assert.match(error.message, /^Cannot draw: \w+ takes [\d.]+ MB at least; draw smaller pictures/);

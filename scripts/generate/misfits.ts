@@ -1,0 +1,191 @@
+import { pipelinesWith } from "../../src/pipelines/run_options.ts";
+import type { Given } from "./options.ts";
+
+/** The option of `run` that each option becomes, whose pipelines take it. */
+const IN_RUN: Partial<Record<keyof Given, string>> = {
+  negative: "negativePrompt",
+  "prompt-syntax": "promptSyntax",
+  guidance: "guidanceScale",
+  "true-cfg": "trueCfgScale",
+  pag: "pagScale",
+  cache: "cache",
+  "clip-skip": "clipSkip",
+  "max-sequence-length": "maxSequenceLength",
+  size: "width",
+  image: "image",
+  strength: "strength",
+  mask: "mask",
+  scheduler: "prompt", // what is drawn from noise alone keeps its own
+  lora: "prompt",
+  embedding: "ipAdapterImage", // as Stable Diffusion and XL
+  "ip-adapter": "ipAdapterImage",
+  "control-mode": "controlMode",
+  prompt: "prompt",
+};
+
+const FAMILY =
+  /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux2Klein|Flux2|FluxControl|FluxFill|FluxKontext|Flux|ZImage)(ControlNet|Adapter)?(Img2Img|Inpaint)?Pipeline$/;
+
+/** A setting that does not fit, and the sentence that says so. */
+export interface Misfit {
+  readonly name: string;
+  readonly message: string;
+}
+
+/** Settings by their names; of pictures, LoRAs and what else there may be several of, lists. */
+export type Said = Readonly<Record<string, unknown>>;
+
+/** How sentences name a setting and the model. */
+export interface Words {
+  /** E.g. "--steps" on the command line. */
+  readonly setting: (name: string) => string;
+  /** The model's name; by default the class of its pipeline. */
+  readonly model?: string | undefined;
+}
+
+/** The family of a class, e.g. "StableDiffusionXL"; undefined where it is not known. */
+export function familyOf(className: string): string | undefined {
+  return FAMILY.exec(className)?.[1];
+}
+
+/** Settings that are said without those that they belong to. */
+export function misfitTogether(said: Said, { setting }: Words): Misfit | undefined {
+  if (said["controlnet"] && said["t2i-adapter"]) {
+    const message = `Cannot take ${setting("t2i-adapter")} with ${
+      setting("controlnet")
+    }: expected one kind of control`;
+    return { name: "t2i-adapter", message };
+  }
+  const net = said["t2i-adapter"] ? "t2i-adapter" : "controlnet";
+  for (const [name, picture] of [[net, "control"], ["ip-adapter", "ip-image"]] as const) {
+    const [names, pictures] = [countOf(said, name), countOf(said, picture)];
+    if (names === pictures || name === "controlnet" && names === 0) continue; // FLUX.1 Depth and Canny follow one, too
+    const message = `Cannot take ${names} ${setting(name)} with ${pictures} ${setting(picture)}: ` +
+      "expected one picture for each";
+    return { name: picture, message };
+  }
+  for (const name of ["mask", "strength"] as const) {
+    if (said[name] === undefined || said["image"] !== undefined) continue;
+    const what = name === "mask" ? "that it belongs to" : "that it changes";
+    const message = `Cannot take ${setting(name)} alone: expected ${
+      setting("image")
+    } too, the picture ${what}`;
+    return { name, message };
+  }
+  return undefined;
+}
+
+/** The first of the settings that a pipeline does not take: all that the names of classes decide. */
+export function misfitOf(className: string, said: Said, words: Words): Misfit | undefined {
+  const [, family, own] = FAMILY.exec(className) ?? [];
+  if (!family) return undefined;
+  const { setting, model = className } = words;
+  const has = (name: string) => countOf(said, name) > 0;
+  const [isControlled, isAdapted] = [
+    own === "ControlNet" || has("controlnet"),
+    own === "Adapter" || has("t2i-adapter"),
+  ];
+  const task = said["mask"] !== undefined ? "Inpaint" : said["image"] !== undefined ? "Img2Img" : "";
+  const hasTasks = !/^(DD|Flux2|FluxFill|FluxKontext)/.test(family); // FLUX.2 takes pictures beside words
+  const refuse = (name: string, why: string): Misfit => ({
+    name,
+    message: `Cannot take ${setting(name)} ${why}`,
+  });
+  if (isControlled && !/^(StableDiffusion(XL)?|Flux|ZImage)$/.test(family)) {
+    return refuse("controlnet", `with ${model}: it is for Stable Diffusion, XL, FLUX.1 and Z-Image`);
+  }
+  if (family === "ZImage" && countOf(said, "controlnet") > 1) {
+    return {
+      name: "controlnet",
+      message: `Cannot take several ${setting("controlnet")} with Z-Image: it takes one`,
+    };
+  }
+  if (isAdapted && !/^StableDiffusion/.test(family)) {
+    return refuse("t2i-adapter", `with ${model}: it is for Stable Diffusion and XL`);
+  }
+  if (isAdapted && isControlled) {
+    return refuse("t2i-adapter", `with ${model}: it has ControlNets, and expected is one kind of control`);
+  }
+  if (isAdapted && task !== "") return refuse("t2i-adapter", `with ${setting("image")}: it draws from noise`);
+  if (isControlled && family === "ZImage" && task === "Img2Img") {
+    return refuse(
+      "controlnet",
+      `with ${setting("image")} of Z-Image: it draws from noise, or within a ${setting("mask")}`,
+    );
+  }
+  if (!isControlled && !isAdapted) {
+    const odd = misfitOfControl(family, said, { setting, model });
+    if (odd) return odd;
+  }
+  if (said["vae"] !== undefined && /^DD/.test(family)) {
+    return refuse("vae", `with ${model}: it draws without one`);
+  }
+  const kind = isControlled ? "ControlNet" : isAdapted ? "Adapter" : "";
+  const pipeline = hasTasks ? `${family}${kind}${task}Pipeline` : `${family}Pipeline`;
+  const what = words.model ?? pipeline;
+  if (!family.startsWith("Flux2") && countOf(said, "image") > 1) {
+    return {
+      name: "image",
+      message: `Cannot take several ${setting("image")} with ${what}: it changes one picture`,
+    };
+  }
+  const odd = refusalOf(pipeline, said);
+  if (!odd) return undefined;
+  const name = odd.name === "prompt" ? "a prompt" : setting(odd.name);
+  return { name: odd.name, message: `Cannot take ${name} with ${what}: ${odd.why}` };
+}
+
+/** True if a pipeline takes a setting beside others, and what it cannot do without. */
+export function takes(className: string, setting: string, said: Said = {}): boolean {
+  const needed = familyOf(className) === "FluxControl" ? { control: [true] } : {};
+  const odd = misfitOf(className, { ...needed, ...said, [setting]: [true] }, { setting: (name) => name });
+  return odd?.name !== setting;
+}
+
+/** Control without ControlNets: what follows a picture has one, FLUX.1 Depth and Canny, as models or LoRAs. */
+function misfitOfControl(
+  family: string,
+  said: Said,
+  { setting, model }: Required<Words>,
+): Misfit | undefined {
+  const count = countOf(said, "control");
+  if (family === "FluxControl" && (count === 1 || said["plan"] && count === 0)) return undefined;
+  if (family === "FluxControl") {
+    const message = `Cannot draw with ${model}: expected one ${
+      setting("control")
+    }, the depth or edges to follow, got ${count || "none"}`;
+    return { name: "control", message };
+  }
+  if (count === 0 || family === "Flux" && said["lora"] && count === 1) return undefined;
+  const message = `Cannot take ${setting("control")} with ${model}: it belongs to ${
+    setting("controlnet")
+  } or ${setting("t2i-adapter")}, or to FLUX.1 Depth or Canny, as model or ${setting("lora")}`;
+  return { name: "control", message };
+}
+
+/** The first setting that a pipeline does not take, and the reason. */
+export function refusalOf(pipeline: string, said: Said): { name: string; why: string } | undefined {
+  for (const [name, option] of Object.entries(IN_RUN)) {
+    const others: string[] = pipelinesWith(option!);
+    if (said[name] === undefined || others.includes(pipeline)) continue;
+    const fromNoise = /^DD/.test(pipeline);
+    return {
+      name,
+      why: fromNoise
+        ? "it draws from noise alone, at the size of its model"
+        : `it is for ${whose(others, pipeline).join(", ")}`,
+    };
+  }
+  return undefined;
+}
+
+/** The families of pipelines, once each, or the pipelines themselves where the family of `own` is among them. */
+function whose(pipelines: readonly string[], own: string): string[] {
+  const plain = (name: string) => name.replace(/(ControlNet|Adapter)?(Img2Img|Inpaint)?Pipeline$/, "");
+  const families = [...new Set(pipelines.map(plain))];
+  return families.includes(plain(own)) ? [...pipelines] : families;
+}
+
+function countOf(said: Said, name: string): number {
+  return Array.isArray(said[name]) ? said[name].length : 0;
+}
