@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import { writeLine } from "../../src/core/shown.ts";
+import { expectUsable, UnusableError } from "./server.ts";
 
 /** Options of connecting. */
 export interface ConnectOptions {
@@ -41,8 +42,9 @@ export async function connect(text: string, options: ConnectOptions = {}): Promi
     try {
       return await connectOnce(text, onNotice);
     } catch (error) {
-      const line = `Cannot reach the queue at ${shownUrl(text)}: ${reasonOf(error as Error)}`;
-      if (!patient || isRefusal(error as Error)) throw new Error(line, { cause: error });
+      const verb = error instanceof UnusableError ? "use" : "reach";
+      const line = `Cannot ${verb} the queue at ${shownUrl(text)}: ${reasonOf(error as Error)}`;
+      if (!patient || isFinal(error as Error)) throw new Error(line, { cause: error });
       if (times === 1) onNotice(`${line}; tries again`);
       await new Promise((resolve) => setTimeout(resolve, pause(times)));
     }
@@ -74,6 +76,8 @@ async function connectOnce(text: string, onNotice: (line: string) => void): Prom
   try {
     await Promise.race([client.connect().then(() => client.ping()), late]);
     if (failure) throw failure; // e.g. of choosing a database that is not there: the client would go on with another
+    const notice = await expectUsable(client);
+    if (notice !== undefined) onNotice(`The queue at ${shownUrl(text)}: ${notice}`);
     isOpen = true;
     return client;
   } catch (error) {
@@ -89,6 +93,11 @@ function pause(times: number): number {
   return Math.min(LONGEST_MS, 250 * 2 ** times) * (0.5 + Math.random() / 2);
 }
 
+/** True for what stays as it is: this client may not, or the server is no place for queues. */
+function isFinal(error: Error): boolean {
+  return isRefusal(error) || error instanceof UnusableError;
+}
+
 /** True for an answer which says that this client may not. */
 function isRefusal({ message }: Error): boolean {
   return /^(NOAUTH|WRONGPASS|NOPERM|ERR AUTH|ERR invalid)/.test(message);
@@ -99,5 +108,12 @@ function reasonOf(error: Error & { code?: unknown }): string {
   if (/ECONNREFUSED|refused/.test(`${error.code} ${error.message}`)) {
     return "no server listens there; start valkey-server or redis-server, or say another --queue";
   }
-  return error.message.split("\n")[0]!;
+  const line = error.message.split("\n")[0]!;
+  if (/certificate/.test(line)) {
+    return `its certificate is not trusted (${line}); DENO_CERT=FILE trusts an authority of your own`;
+  }
+  if (/ECONNRESET|EPIPE/.test(line)) {
+    return `it ends the connection (${line}); servers that want TLS have rediss://`;
+  }
+  return line;
 }

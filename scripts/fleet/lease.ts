@@ -31,6 +31,7 @@ export class Source implements AsyncDisposable {
       connection: client,
       prefix: PREFIX,
       autorun: false,
+      skipVersionCheck: true, // which is done where the client connects
       lockDuration: this.#ms,
       stalledInterval: this.#ms,
       maxStalledCount: STALLS - 1,

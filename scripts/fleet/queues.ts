@@ -1,11 +1,13 @@
 import { Job, Queue } from "bullmq";
 import type { ChainableCommander, Redis } from "ioredis";
 import { type CanonicalRequest, nameOf } from "./request_name.ts";
+import { expectRoom } from "./server.ts";
 
 /** Keys of BullMQ in the server begin so; each model has a queue. */
 export const PREFIX = "denoise:draw";
 const MODELS = "denoise:models"; // the set of all models that ever had a queue
 const ATTEMPTS = 3; // of a request that fails for a reason which may pass
+const BYTES = 1300; // that a request takes in the server beside its own
 const PAGE = 100; // dead letters that are looked at together
 const AGAIN_MS = 5000; // before the second; before the third twice as long
 
@@ -61,12 +63,14 @@ export class Queues implements AsyncDisposable {
 
   /**
    * Adds requests, in their order, with a priority of which 1 comes first. One that waits, is drawn or has failed already stays
-   * as it is. Returns what became of each before: undefined for those that are new.
+   * as it is. Returns what became of each before: undefined for those that are new. Throws where the server's memory is full.
    */
   async add(
     requests: readonly CanonicalRequest[],
     priority: number,
   ): Promise<readonly (Exclude<Outcome, "done"> | undefined)[]> {
+    const bytes = requests.reduce((sum, request) => sum + BYTES + JSON.stringify(request).length, 0);
+    await expectRoom(this.#client, bytes);
     const before = await this.outcomes(requests.map(ticketOf));
     const models = Map.groupBy(requests, ({ model }) => model);
     if (models.size > 0) await this.#client.sadd(MODELS, ...models.keys());
@@ -179,6 +183,7 @@ export class Queues implements AsyncDisposable {
         connection: this.#client,
         prefix: PREFIX,
         skipMetasUpdate: true,
+        skipVersionCheck: true, // which is done once, where the client connects
       });
       queue.on("error", () => {}); // the client tells of lost servers
       this.#queues.set(model, queue);
