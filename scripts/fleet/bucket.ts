@@ -6,6 +6,9 @@ import {
   S3ServiceException,
 } from "@aws-sdk/client-s3";
 
+const TIMES = { connectionTimeout: 5000, socketTimeout: 20_000 }; // ms to be connected, and without a byte of an answer
+const PROBE = ".denoise"; // an object that is put first, as not all who may look may put
+
 /**
  * A bucket of S3 or of a store that speaks as it does. Keys, region and address come from where Amazon's own tools have them:
  * AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL_S3, ~/.aws, the machine's role.
@@ -21,7 +24,7 @@ export class Bucket {
     this.#prefix = prefix;
   }
 
-  /** Opens `s3://BUCKET/PREFIX`. Throws in one line where it is not there, or may not be read. */
+  /** Opens `s3://BUCKET/PREFIX`, and puts a small object there. Throws in one line where there is none, or where it may not. */
   static async open(place: string): Promise<Bucket> {
     const [, bucket, prefix = ""] = /^s3:\/\/([a-z0-9][a-z0-9.-]{2,62})(?:\/(.*))?$/.exec(place) ?? [];
     if (bucket === undefined) throw new TypeError(`Cannot take --out ${place}: expected s3://BUCKET/PREFIX`);
@@ -30,13 +33,17 @@ export class Bucket {
       ...ownAddress ? { endpoint: ownAddress, forcePathStyle: true } : {},
       requestChecksumCalculation: "WHEN_REQUIRED", // stores other than Amazon's may not know the newer ones
       responseChecksumValidation: "WHEN_REQUIRED",
+      requestHandler: TIMES, // else it waits for ever for a store that is silent
     });
+    const folder = prefix.replace(/^\/+|\/+$/g, "");
+    const opened = new Bucket(client, bucket, folder === "" ? "" : `${folder}/`);
     try {
       await client.send(new HeadBucketCommand({ Bucket: bucket }));
+      await client.send(new PutObjectCommand({ ...opened.#object(PROBE), Body: "pictures of Denoise\n" }));
     } catch (cause) {
       throw new Error(`Cannot take --out ${place}: ${told(cause).message.split("\n")[0]}`, { cause });
     }
-    return new Bucket(client, bucket, prefix === "" ? "" : `${prefix.replace(/\/+$/, "")}/`);
+    return opened;
   }
 
   async has(file: string): Promise<boolean> {
@@ -66,6 +73,8 @@ export class Bucket {
 
 /** An answer of the store in words. */
 function told(error: unknown): Error {
+  const { name: kind } = error as Error;
+  if (kind === "TimeoutError") return new Error("the store does not answer", { cause: error });
   if (!(error instanceof S3ServiceException)) return error as Error;
   const status = error.$metadata.httpStatusCode;
   if (status === 404) return new Error("no such bucket", { cause: error });

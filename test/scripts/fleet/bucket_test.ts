@@ -41,14 +41,14 @@ Deno.test(
   options,
   () =>
     withServer(async () => {
-      const results = await openResults("s3://pictures/cats/");
+      const results = await openResults("s3://pictures//my cats/été 日本/");
       assert.equal(await results.has("a.png"), false);
       await results.put("a.png", png);
       await results.put("a.png", png);
       assert.equal(await results.has("a.png"), true);
       const other = await openResults("s3://pictures");
       assert.equal(await other.has("a.png"), false);
-      assert.equal(await other.has("cats/a.png"), true);
+      assert.equal(await other.has("my cats/été 日本/a.png"), true);
     }),
 );
 
@@ -81,3 +81,22 @@ Deno.test(
       });
     }),
 );
+
+Deno.test("a key that may look and not put is told before anything is drawn", options, async () => {
+  const answer = ({ method }: Request) =>
+    method === "HEAD"
+      ? new Response()
+      : new Response("<Error><Code>AccessDenied</Code></Error>", { status: 403 });
+  await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, answer);
+  const env = { ...KEYS, AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${server.addr.port}` };
+  for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+  try {
+    assert.equal(
+      await refusalOf(openResults("s3://pictures/cats")),
+      "Cannot take --out s3://pictures/cats: the store answers 403 AccessDenied; s3:GetObject, s3:ListBucket and " +
+        "s3:PutObject must be allowed",
+    );
+  } finally {
+    for (const name of Object.keys(env)) Deno.env.delete(name);
+  }
+});
