@@ -27,7 +27,7 @@ export class Device extends DeviceBase implements Disposable {
   readonly choice: KernelChoice;
   /** Measurements of kernels on this adapter. */
   readonly tunings: Tunings;
-  /** What is checked of all results, see `check` of DeviceOptions. */
+  /** Check of all results, see `check` of DeviceOptions. */
   readonly check: "finite" | undefined;
   /** Compiled shaders, kept until the device closes. */
   readonly pipelines: Pipelines;

@@ -12,7 +12,7 @@ import type {
   TimingRow,
 } from "./records.ts";
 
-/** What is known of a pass of several dispatches. */
+/** Record of a pass of several dispatches. */
 const PASS = { kernel: "pass", path: "", shape: [], dtype: "", inputs: [], fused: "", live: 0 } as const;
 
 const QUERIES = 4096; // the most that a query set may hold
@@ -41,7 +41,7 @@ interface Unread {
 /** Times dispatches by timestamps at the edges of their passes. */
 export class Profiler implements Disposable {
   /**
-   * What gets timestamps: each dispatch, in a pass of its own; passes of several dispatches, which run as
+   * Work that gets timestamps: each dispatch, in a pass of its own; passes of several dispatches, which run as
    * they do without a profiler (one row for each, of the kernel "pass"); or nothing.
    */
   mode: "dispatches" | "passes" | "off" = "dispatches";

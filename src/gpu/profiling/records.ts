@@ -23,7 +23,7 @@ export interface InputRecord {
   readonly as?: string | undefined;
 }
 
-/** What else is known of a dispatch. */
+/** Figures of a dispatch, made where somebody asks for them. */
 export interface DispatchDetails {
   /**
    * Arithmetic operations, as formulas have them, whatever the kernel does: of products and convolutions two
@@ -35,7 +35,7 @@ export interface DispatchDetails {
   readonly bytes: number;
   /** Type of the result in memory. */
   readonly dtype: string;
-  /** What is read: by the kernel itself, then by what is fused into it. */
+  /** Values that are read: by the kernel itself, then by what is fused into it. */
   readonly inputs: readonly InputRecord[];
   /**
    * Pointwise operations that run in the same dispatch, as a formula: `v` is the kernel's own value, `x1` an
@@ -44,9 +44,9 @@ export interface DispatchDetails {
   readonly fused: string;
 }
 
-/** What a dispatch runs, and what else is known of it. */
+/** A dispatch's pipeline, size and figures. */
 export interface DispatchedWork {
-  /** What runs. */
+  /** The pipeline that runs. */
   readonly pipeline: Pipeline;
   /** Workgroups along x and y. */
   readonly workgroups: readonly [number, number];
@@ -72,7 +72,7 @@ export interface TimedDispatch extends DispatchRecord, DispatchDetails {
   readonly turn: number;
   /** 1, or how many dispatches the pass has. */
   readonly dispatches: number;
-  /** What ran; of a pass of several dispatches the first. */
+  /** The pipeline that ran; of a pass of several dispatches the first. */
   readonly pipeline: Pipeline;
   /** Workgroups along x and y, likewise. */
   readonly workgroups: readonly [number, number];

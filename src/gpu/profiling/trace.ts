@@ -4,7 +4,7 @@ import type { InputRecord, Recording, TimedDispatch } from "./records.ts";
 export interface TraceEvent {
   /** B: a slice begins on its track; E: the one that began last ends; C: values of counters; M: a name. */
   readonly ph: "B" | "E" | "C" | "M";
-  /** Of what begins, is counted or named; undefined where a slice ends. */
+  /** Name of what begins, is counted or named; undefined where a slice ends. */
   readonly name?: string;
   /** Kind of a slice. */
   readonly cat?: string;
@@ -14,7 +14,7 @@ export interface TraceEvent {
   readonly pid: number;
   /** Track. */
   readonly tid: number;
-  /** What Perfetto shows beside a slice; of counters their values. */
+  /** Texts that Perfetto shows beside a slice; of counters their values. */
   readonly args?: Readonly<Record<string, unknown>>;
 }
 
