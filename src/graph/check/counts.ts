@@ -19,7 +19,7 @@ const USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.
 /** A dispatch that ran, with the memory that it read and wrote. */
 export interface Ran {
   readonly step: Step;
-  /** Of each of the step's inputs. */
+  /** Memory of each of the step's inputs. */
   readonly reads: readonly Storage[];
   readonly output: Storage;
 }

@@ -63,7 +63,7 @@ export interface NonFiniteReport {
   readonly kernel: string;
   /** Module paths of all that the dispatch computes, the kernel's and those of what is fused into it. */
   readonly paths: readonly string[];
-  /** What is fused, as a formula of v, the kernel's own value, and x0, x1, …; "" where nothing is. */
+  /** Fused operations, as a formula of v, the kernel's own value, and x0, x1, …; "" where there are none. */
   readonly fused: string;
   /** Element type of the result. */
   readonly dtype: DType;
@@ -75,9 +75,9 @@ export interface NonFiniteReport {
   readonly value: number;
   /** The numbers of the result. */
   readonly result: ValueRange;
-  /** What the dispatch reads, in the order of its bindings. */
+  /** Inputs of the dispatch, in the order of its bindings. */
   readonly inputs: readonly CheckedInput[];
-  /** Where the number comes from. */
+  /** Origin of the number. */
   readonly cause: NonFiniteCause;
   /** Name of the stretch in which it was recorded, see `device.mark`; "" outside stretches. */
   readonly mark: string;

@@ -24,7 +24,7 @@ export class Recomputation implements Disposable {
   readonly #made: Storage[] = [];
   readonly #parts = new Map<string, Promise<Node>>();
 
-  /** Of what has this origin; `storages` has all that it reads. */
+  /** For a result of this origin; `storages` has all that it reads. */
   constructor(device: Device, origin: Origin, storages: ReadonlyMap<Node, Storage>) {
     this.#device = device;
     this.#origin = origin;

@@ -4,7 +4,7 @@ import { graphDot } from "./dot.ts";
 import type { Graph } from "./graph.ts";
 import { graphText } from "./text.ts";
 
-/** What `device.dump("json")` gives. */
+/** Result of `device.dump("json")`. */
 export interface GraphDump {
   /** Tells it from other JSON. */
   readonly format: "denoise-graph";

@@ -24,7 +24,7 @@ export interface GraphStep {
   readonly kernel: string;
   /** Module path, e.g. "down_blocks.0.resnets.0.conv1". */
   readonly path: string;
-  /** Of the result, as the kernel sees it: of most kernels outer batch, inner batch, rows, columns. */
+  /** Shape of the result, as the kernel sees it: of most kernels outer batch, inner batch, rows, columns. */
   readonly shape: readonly number[];
   /** Type of the result in memory. */
   readonly dtype: string;
@@ -35,7 +35,7 @@ export interface GraphStep {
    * input, `c0` a number. "" where the kernel stores its value as it is.
    */
   readonly fused: string;
-  /** What is read: by the kernel itself, then, under a name, by what is fused into it. */
+  /** Values that are read: by the kernel itself, then, under a name, by what is fused into it. */
   readonly inputs: readonly {
     readonly id: number;
     /** Its name in `fused`; undefined where the kernel itself reads it. */
@@ -49,7 +49,7 @@ export interface GraphStep {
   readonly flops: number;
   /** Bytes that must move at least. */
   readonly bytes: number;
-  /** Where the result lies. */
+  /** Buffer of the result. */
   readonly arena: number;
   /** In bytes. */
   readonly offset: number;
@@ -71,13 +71,13 @@ export interface Graph {
   readonly outputs: readonly number[];
 }
 
-/** What a plan knows of its steps. */
+/** A plan's steps, and the memory of their results. */
 export interface GraphSource {
   readonly label: string;
   readonly steps: readonly Step[];
   readonly inputs: readonly Node[];
   readonly outputs: readonly Node[];
-  /** Of the steps' results. */
+  /** Places of the steps' results. */
   readonly places: ReadonlyMap<Node, Place>;
   /** Bytes of each arena. */
   readonly sizes: readonly number[];

@@ -35,10 +35,10 @@ export interface Step {
   readonly origin: Origin;
 }
 
-/** What a step was made of; a group's nodes forget their inputs once they are computed, this does not. */
+/** The group that a step is of; its nodes forget their inputs once they are computed, this does not. */
 export interface Origin {
   readonly group: Group;
-  /** Of groups with a kernel: how it is computed. */
+  /** The kernel's candidate, in groups with one. */
   readonly chosen?: Chosen | undefined;
 }
 

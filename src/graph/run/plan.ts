@@ -205,7 +205,7 @@ export class Plan {
     return this.#bound?.ran ?? [];
   }
 
-  /** What the last run counted, see `Work.counts`. */
+  /** Counts of the last run, see `Work.counts`. */
   get counts(): Counts | undefined {
     return this.#bound?.counts;
   }
