@@ -21,7 +21,7 @@ export interface AlphaOf {
   readonly wide: boolean;
 }
 
-/** How peft makes a rotation R of a skew matrix Q. */
+/** Peft's way to make a rotation R of a skew matrix Q. */
 export interface PeftRotation {
   /** R = I + 2 Q + 2 Q² + … + Qⁿ⁻¹ with so many terms; else (I − Q)(I + Q)⁻¹. */
   readonly terms: number | undefined;

@@ -57,7 +57,7 @@ export interface LoraChange extends Pick<Alpha, "alpha" | "source" | "factor"> {
   /** The size of the changed weight; undefined where any fits. */
   readonly rows: number | undefined;
   readonly columns: number | undefined;
-  /** How peft makes rotations of what the file holds, by its config. */
+  /** Peft's way to make rotations of what the file holds, by its config. */
   readonly rotation?: PeftRotation | undefined;
 }
 
@@ -66,10 +66,10 @@ export function kindOfChange({ kind, tensors }: LoraChange): AdapterKind {
   return tensors.dora_scale ?? tensors.lora_magnitude_vector ? "DoRA" : kind;
 }
 
-/** Where a layer's tensors are from. */
+/** The file and the path of a layer's tensors. */
 interface Source {
   readonly name: string;
-  /** Of its tensor alpha, where the file has one. */
+  /** Value of its tensor alpha, where the file has one. */
   readonly alpha: number | undefined;
   readonly notes: AlphaNotes;
   readonly path: string;
@@ -160,7 +160,7 @@ function rotationOf(found: Found, { name, alpha = 0, notes, path }: Source): Lor
   };
 }
 
-/** Of rotations alpha is a bound of their size, by LyCORIS' count. */
+/** Alpha of rotations, a bound of their size, by LyCORIS' count. */
 function strengthOf(alpha: number): Alpha {
   return { alpha, source: "tensor", factor: 1 };
 }

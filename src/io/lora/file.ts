@@ -29,7 +29,7 @@ export interface LoraFile {
   readonly changes: readonly LoraChange[];
   /** Keys that belong to neither. */
   readonly others: readonly string[];
-  /** What the user should know of it, in a line each. */
+  /** Notices for the user, in a line each. */
   readonly notices: readonly string[];
 }
 

@@ -15,7 +15,7 @@ export interface ChangePlacement {
   readonly layers: readonly LayerRows[];
 }
 
-/** What a file adds to one model. */
+/** Changes that a file makes in one model. */
 export interface Placed {
   readonly pairs: readonly Placement[];
   readonly changes: readonly ChangePlacement[];

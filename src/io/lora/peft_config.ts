@@ -23,7 +23,7 @@ const schema = z.looseObject({
   modules_to_save: z.array(z.string()).nullish(),
   /** The file has biases of the model: of adapted layers, or "all". */
   bias: z.string().nullish(),
-  /** Of OFT. */
+  // of OFT
   use_cayley_neumann: z.boolean().nullish(),
   num_cayley_neumann_terms: z.int().min(1).max(64).nullish(),
   block_share: z.boolean().nullish(),

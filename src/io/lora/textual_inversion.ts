@@ -5,14 +5,14 @@ import { isNumeric, toFloats } from "../formats/numbers.ts";
 import type { AdditionKind } from "./find.ts";
 import { modelKind } from "../names/model_kinds.ts";
 
-/** How errors name the files, and their usual name. */
+/** Name of the files in errors, and their usual name. */
 export const TEXTUAL_INVERSION: AdditionKind = { name: "a textual inversion", usual: "learned_embeds" };
 
 /** Embeddings that stand for one token of a text encoder. */
 export interface LearnedEmbeddings {
   /** The encoder that they are for, where the file says it: the first or the second one of SDXL. */
   readonly encoder?: "clip_l" | "clip_g" | undefined;
-  /** Of [D] numbers each. */
+  /** Vectors of [D] numbers each. */
   readonly vectors: readonly Float32Array[];
 }
 
