@@ -7,7 +7,7 @@ export interface ChatMessage {
   role: string;
   /** The text; some templates take a list of parts. */
   content: unknown;
-  /** What else a template reads. */
+  /** Further values that a template reads. */
   [key: string]: unknown;
 }
 
@@ -82,7 +82,7 @@ class BoundedInterpreter extends Interpreter {
   }
 }
 
-/** What transformers lets templates call; but no time of day, so that a text stays the same. */
+/** Functions that transformers lets templates call; but no time of day, so that a text stays the same. */
 function globals(): Environment {
   const environment = new Environment();
   for (const [name, value] of Object.entries({ true: true, false: false, none: null })) {

@@ -45,7 +45,7 @@ export interface ChatTemplateOptions {
   enableThinking?: boolean | undefined;
   /** Name of the template, where there are several; "default" by default. */
   template?: string | undefined;
-  /** What else the template reads, e.g. `{ tools: [] }`. */
+  /** Further values that the template reads, e.g. `{ tools: [] }`. */
   variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
