@@ -117,7 +117,7 @@ export class KDiffusionScheduler extends PlannedScheduler<KDiffusionConfig> {
     return this.sumStep(modelOutput, t, sample, options);
   }
 
-  /** What the sums are of, as the sampler says. */
+  /** Terms of the sums, as the sampler says. */
   protected override get terms(): "denoised" | "derivative" {
     return samplerMethods[this.config.sampler].of;
   }

@@ -97,7 +97,7 @@ export abstract class PlannedScheduler<Config extends SigmaSchedulerConfig> exte
   /** The steps over such σ of a loop that begins with one of them. */
   protected abstract stepsOf(sigmas: readonly number[], begin: number): Step[];
 
-  /** What the sums are of: x̂_0, or dx/dσ = (x − x̂_0) / σ. */
+  /** Terms of the sums: x̂_0, or dx/dσ = (x − x̂_0) / σ. */
   protected abstract get terms(): "denoised" | "derivative";
 
   /** The noise of the steps. */

@@ -3,7 +3,7 @@ import type { NoiseLevel } from "./sigmas.ts";
 
 const { exp, expm1, sqrt } = Math;
 
-/** What a step of SA-Solver integrates, and how. */
+/** The integral of a step of SA-Solver. */
 export interface SAMethod {
   /** Over the image that the model sees; false over the noise. */
   toOriginal: boolean;

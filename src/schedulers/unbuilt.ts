@@ -39,7 +39,7 @@ export function whyUnbuilt(className: string): string | undefined {
 /** Names of diffusers' schedulers that are not built. */
 export const UNBUILT: readonly string[] = Object.keys(reasons);
 
-/** What the plain names of other programs' samplers hold, and why these are not built. */
+/** Parts of the plain names of other programs' samplers, and why these are not built. */
 const samplerReasons: readonly (readonly [part: string, reason: string])[] = [
   ["cfgpp", "CFG++ needs the prediction on the negative prompt apart; take the name without cfg_pp"],
   ["restart", "its steps go back to more noise; take Heun, whose steps it repeats"],

@@ -45,7 +45,7 @@ const OPTIONS = [
   "sNoise",
 ] satisfies (keyof DpmAdaptiveOptions)[];
 
-/** What sampleDpmAdaptive() did. */
+/** Result of sampleDpmAdaptive(). */
 export interface DpmAdaptiveResult {
   /** The sample at sigmaMin. */
   sample: Tensor;

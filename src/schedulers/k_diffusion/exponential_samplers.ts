@@ -77,7 +77,7 @@ export const dpmppSde: Sampler = {
   }),
 };
 
-/** What SEEDS' noise is multiplied by from one place of a step to a later one, and what comes new. */
+/** Weights of SEEDS' noise at a later place of a step: of what comes new, then of what there was. */
 function carried(noises: readonly number[], h: number, eta: number): number[] {
   return [sqrt(phi1(2 * h * eta)), ...noises.map((weight) => weight * exp(-h * eta))];
 }

@@ -47,7 +47,7 @@ export interface Run extends SamplerSettings {
 
 /** A sampling method: its calls of the model and the sums between them are known before the loop. */
 export interface Sampler {
-  /** What it sums: x̂_0, or dx/dσ = (x − x̂_0) / σ. */
+  /** Terms of its sums: x̂_0, or dx/dσ = (x − x̂_0) / σ. */
   readonly of: "denoised" | "derivative";
   /** The noise of a step: new at each, or the increment of one Brownian motion over σ. */
   readonly noise?: "brownian" | undefined;
@@ -72,7 +72,7 @@ export function eachStep(
     });
 }
 
-/** How a step ends that goes below the next σ and up again by new noise. */
+/** End of a step that goes below the next σ and up again by new noise. */
 export interface Renoising {
   /** σ at which the step itself ends. */
   readonly down: number;
