@@ -18,7 +18,7 @@ import { type KLConfig, scaleFactor, smallestTile } from "./config.ts";
 import { DiagonalGaussianDistribution } from "./distribution.ts";
 import { tiled, tileSides } from "./tiles.ts";
 
-/** What an autoencoder does. */
+/** Task of an autoencoder. */
 export type Verb = "encode" | "decode";
 
 /** An autoencoder whose latents are distributions: AutoencoderKL and its relatives. */

@@ -98,7 +98,7 @@ function blocks(count: number, { act_fn }: AutoencoderTinyConfig): SequenceLayer
 
 const POOL = { width: 4, groups: 4 }; // of a pool: channels to one of the block, and groups of its norm
 
-/** What a block adds of the whole picture: 1×1 convolutions with a group norm between them. x [B, C, h, w] */
+/** A block's sum of the whole picture: 1×1 convolutions with a group norm between them. x [B, C, h, w] */
 function pooled(x: Tensor, pool: Pool): Tensor {
   const channels = x.shape[1]!;
   const width = POOL.width * channels;

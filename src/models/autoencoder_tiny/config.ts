@@ -16,7 +16,7 @@ export interface AutoencoderTinyConfig {
   decoder_block_out_channels: number[];
   /** The activation function within blocks; they end in a ReLU whatever it is. */
   act_fn: "swish" | "silu" | "mish" | "gelu" | "relu";
-  /** How the decoder enlarges pictures. */
+  /** Filter by which the decoder enlarges pictures. */
   upsample_fn: "nearest";
   /** Channels of the latents. */
   latent_channels: number;

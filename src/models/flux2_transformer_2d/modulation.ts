@@ -24,13 +24,13 @@ interface Embedder {
 
 /** Shifts, scales and gates of a step, in f32; of rows [B, width] each. */
 export interface Flux2Modulation {
-  /** Of the picture's stream: shift, scale, gate of attention, then of the feed-forward layer. [B, 6 D] */
+  /** Shift, scale and gate of attention, then of the feed-forward layer, for the picture's stream. [B, 6 D] */
   readonly img: Tensor;
-  /** Of the text's stream. [B, 6 D] */
+  /** The same for the text's stream. [B, 6 D] */
   readonly txt: Tensor;
-  /** Of blocks with one stream: shift, scale, gate. [B, 3 D] */
+  /** Shift, scale and gate of blocks with one stream. [B, 3 D] */
   readonly single: Tensor;
-  /** Of the last norm: scale, shift. [B, 2 D] */
+  /** Scale and shift of the last norm. [B, 2 D] */
   readonly out: Tensor;
 }
 

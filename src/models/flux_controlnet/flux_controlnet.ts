@@ -59,7 +59,7 @@ export interface FluxControlNetOptions extends FluxConditions {
   conditioningScale?: number | undefined;
 }
 
-/** What a FluxControlNetModel adds, as `FluxTransformer2DModel.forward` takes it. */
+/** Tokens that a FluxControlNetModel adds, as `FluxTransformer2DModel.forward` takes them. */
 export interface FluxControlNetOutput {
   /** Behind each of its blocks of the dual stream [B, L, D]. */
   controlnetBlockSamples: Tensor[];
@@ -100,7 +100,7 @@ export class FluxControlNetModel extends Model<FluxControlNetConfig> {
   }
 
   /**
-   * What is added behind blocks of the transformer, for packed latents [B, L, in_channels], the prompts' tokens and the
+   * Tokens to add behind blocks of the transformer, for packed latents [B, L, in_channels], the prompts' tokens and the
    * picture that controls: packed latents [B, L, in_channels], or its pixels [B, 3, H, W] where `seesPixels`.
    */
   forward<const Path extends string = never>(

@@ -3,7 +3,7 @@ import { expectInput } from "../inputs.ts";
 import type { BehindBlock, FluxBlocks } from "./block_lists.ts";
 import { type FluxTransformer2DConfig, innerDim } from "./config.ts";
 
-/** What ControlNets add behind blocks, as FluxControlNetModel gives it. */
+/** Tokens that ControlNets add behind blocks, as FluxControlNetModel gives them. */
 export interface FluxControlSamples {
   /** Behind blocks of the dual stream: each for as many blocks in a row as there are for one. [1 or B, L, D] each */
   controlnetBlockSamples?: readonly Tensor[] | undefined;

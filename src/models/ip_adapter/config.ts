@@ -16,9 +16,9 @@ export interface IPAdapterConfig {
   cross_attention_dim: number;
   /** Tokens of a picture; of "full" as many as the vision model has states. */
   num_image_text_embeds: number;
-  /** Of "plus": width within the perceiver. */
+  /** Width within the perceiver of "plus". */
   hidden_dim: number;
-  /** Of "plus": blocks of the perceiver. */
+  /** Blocks of the perceiver of "plus". */
   depth: number;
   /** Channels of each of the UNet's layers of attention to the prompt, in the order of the file. */
   attention_dims: number[];

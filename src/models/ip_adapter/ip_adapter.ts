@@ -14,7 +14,7 @@ export interface IPAdapterWeights {
   ip_adapter: Readonly<Record<number, { to_k_ip: Projection; to_v_ip: Projection }>>;
 }
 
-/** What a layer of attention sees of pictures, beside the prompt. */
+/** Keys and values of pictures, which a layer of attention sees beside those of the prompt. */
 export interface ImageKeyValues {
   /** [B, tokens, channels] */
   readonly key: Tensor;

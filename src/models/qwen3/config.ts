@@ -2,7 +2,7 @@ import { z } from "zod";
 import { absentIfNull, type ConfigSchema, flag, ignoredKey, positive, withCheck } from "../../io/config.ts";
 import { type HiddenActName, hiddenActNames } from "../../nn/activations.ts";
 
-/** How positions become angles: `rope_parameters` of transformers 5, `rope_scaling` of version 4. */
+/** Rotary angles of positions: `rope_parameters` of transformers 5, `rope_scaling` of version 4. */
 export interface RopeParameters {
   /** "default", "linear" (angles divided by `factor`) or "yarn" (Peng et al. 2023). */
   rope_type?: "default" | "linear" | "yarn" | undefined;
@@ -10,7 +10,7 @@ export interface RopeParameters {
   type?: "default" | "linear" | "yarn" | undefined;
   /** Base of the wavelengths. */
   rope_theta?: number | undefined;
-  /** How many times longer texts are than in training. */
+  /** Length of texts relative to those of training. */
   factor?: number | undefined;
   /** YaRN: tokens of the longest text in training; by default `max_position_embeddings`. */
   original_max_position_embeddings?: number | undefined;
@@ -64,7 +64,7 @@ export interface Qwen3Config {
   sliding_window?: number | undefined;
   /** Blocks in front of those. */
   max_window_layers: number;
-  /** What each block sees, where `max_window_layers` does not say it. */
+  /** Kind of attention of each block, where `max_window_layers` does not say it. */
   layer_types?: ("full_attention" | "sliding_attention")[] | undefined;
 }
 

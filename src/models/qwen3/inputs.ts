@@ -40,7 +40,7 @@ export function positionsOf(N: number, config: Qwen3Config): Pick<Qwen3Inputs, "
   return { cos: tensor(cos, shape), sin: tensor(sin, shape) };
 }
 
-/** What is added to scores of keys that count (1) or do not (0), one for each of B · N tokens. */
+/** Numbers to add to scores of keys that count (1) or do not (0), one for each of B · N tokens. */
 function masksOf(
   counts: readonly number[] | undefined,
   B: number,

@@ -7,7 +7,7 @@ export interface FirstBlock {
   readonly text?: Tensor;
   /** The picture's tokens, or all of them. [B, L, D] */
   readonly image: Tensor;
-  /** What the block added to these. [B, L, D] */
+  /** The sum that the block added to these. [B, L, D] */
   readonly residual: Tensor;
 }
 

@@ -27,7 +27,7 @@ export interface SiglipImageProcessorConfig {
   resample: number;
   /** 1 / 255 by default. */
   rescale_factor: number;
-  /** Of red, green and blue, or one for all. */
+  /** Mean of red, green and blue, or one for all. */
   image_mean: number | number[];
   /** Standard deviation of red, green and blue, or one for all. */
   image_std: number | number[];

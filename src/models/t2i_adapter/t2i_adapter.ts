@@ -11,7 +11,7 @@ import { levelsOf, type T2IAdapterConfig, t2iAdapterConfig } from "./config.ts";
 
 /** Weights of a block. */
 interface AdapterBlock {
-  /** Where its width changes, and in each block of a light adapter. */
+  /** There if its width changes, and in each block of a light adapter. */
   in_conv?: Layer | undefined;
   resnets: readonly { block1: Layer; block2: Layer }[];
   /** In blocks of a light adapter. */

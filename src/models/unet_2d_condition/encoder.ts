@@ -23,7 +23,7 @@ export interface EncoderWeights extends ConditioningWeights {
   mid_block?: UNetBlock2D<Transformer2D> | undefined;
 }
 
-/** What blocks read besides features and time. */
+/** Inputs of blocks besides features and time. */
 interface BlockContext {
   readonly transformersAt: TransformersAt;
   readonly config: EncoderConfig;

@@ -69,7 +69,7 @@ export interface ConditionOptions {
 
 /** Options of `UNet2DConditionModel.forward`. */
 export interface UNet2DConditionOptions extends ConditionOptions, ResidualOptions {
-  /** What layers of attention to the prompt see of pictures, by IP-Adapters. */
+  /** Tokens of pictures that layers of attention to the prompt see, by IP-Adapters. */
   imageAttention?: ImageAttention | undefined;
   /**
    * Layers of self-attention in which each pixel sees itself alone, by parts of their paths, e.g. ["mid"], or regular

@@ -60,7 +60,7 @@ export interface Transformer2DOptions {
   onlyCrossAttention: boolean;
   /** Added to the scores of the attention to the prompt [B, 1, 1, S]. */
   mask?: Tensor | undefined;
-  /** What the attention to the prompt that is being recorded sees of pictures. */
+  /** Tokens of pictures for the attention to the prompt that is being recorded. */
   images?: (() => readonly ImageKeyValues[]) | undefined;
 }
 

@@ -20,7 +20,7 @@ export interface ZImageControlNetWeights {
   control_layers: ZImageControlTransformerBlock[];
   /** By the size of tokens, e.g. "2-1". */
   control_all_x_embedder: Record<string, Layer>;
-  /** Of blocks that add only where the config says so. */
+  /** Weights of blocks that add only where the config says so. */
   control_noise_refiner: ZImageControlTransformerBlock[];
 }
 

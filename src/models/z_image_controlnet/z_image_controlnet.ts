@@ -63,7 +63,7 @@ export class ZImageControlNetModel extends Model<ZImageControlNetConfig> {
   }
 
   /**
-   * What is added behind blocks of the transformer, by their numbers, as its `forward` takes them: of latents x, times
+   * Tokens to add behind blocks of the transformer, by their numbers, as its `forward` takes them: of latents x, times
    * `t` and captions, as for the transformer, and of what controls, latents of a picture and zeros, or of a mask and of
    * what it leaves [B, control_in_dim, H, W] or [B, control_in_dim, F, H, W]. → [B, L, dim] each
    */
@@ -167,7 +167,7 @@ export class ZImageControlNetModel extends Model<ZImageControlNetConfig> {
     return { control: refined.control, ...at(control_refiner_layers_places, refined.added) };
   }
 
-  /** What is added to the transformer's blocks over picture and caption, by the numbers of these. */
+  /** Tokens to add behind the transformer's blocks over picture and caption, by the numbers of these. */
   #layers(inputs: Tensors, patch: PatchSize): Tensors {
     const { control, image, caption, temb, scale } = inputs as
       & Inputs

@@ -28,7 +28,7 @@ export interface ZImageFeedForward {
 /** Weights behind the last block. */
 export interface ZImageFinalLayer {
   linear: Layer;
-  /** Of two layers, the first of which is an activation. */
+  /** The second of two layers, the first of which is an activation. */
   adaLN_modulation: { 1: Layer };
 }
 

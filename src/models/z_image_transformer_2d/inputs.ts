@@ -16,7 +16,7 @@ export interface ZImageTransformer2DOptions extends SkipOptions {
   patchSize?: number | undefined;
   /** Frames of a token, for models with several sizes; that of all_f_patch_size beside patchSize by default. */
   fPatchSize?: number | undefined;
-  /** What a ControlNet adds behind blocks, by their numbers; see ZImageControlNetModel. [B, L, dim] each */
+  /** Tokens that a ControlNet adds behind blocks, by their numbers; see ZImageControlNetModel. [B, L, dim] each */
   controlnetBlockSamples?: Readonly<Record<number, Tensor>> | undefined;
 }
 
@@ -60,7 +60,7 @@ export function zImageTransformer2DInputs(
   return { inputs: { x, time, capFeats, ...layouts.of(counts, config) }, patch };
 }
 
-/** What a ControlNet adds behind blocks, by the numbers of these, as inputs of a trace. */
+/** Tokens that a ControlNet adds behind blocks, by the numbers of these, as inputs of a trace. */
 export function blockSamples(
   samples: Readonly<Record<number, Tensor>>,
   { x, capPads }: ZImageTransformer2DInputs,

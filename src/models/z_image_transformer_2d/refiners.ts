@@ -14,7 +14,7 @@ export interface ZImageRefiners extends ZImageEmbedders {
 
 /** Tokens in front of all blocks. */
 export type ZImageEmbedded = {
-  /** Of the latents, and learned ones that fill them up. [B, L, D] f32 */
+  /** Tokens of the latents, and learned ones that fill them up. [B, L, D] f32 */
   tokens: Tensor;
   /** The embedding of time. [B, T] f32 */
   temb: Tensor;

@@ -34,7 +34,7 @@ export function shapesOf(
   return { shapes, widths };
 }
 
-/** What an adapter is. */
+/** The origin and the parts of an adapter. */
 interface AdapterParts extends ProductShapes {
   readonly name: string;
   readonly scale: AdapterScale;
@@ -52,7 +52,7 @@ interface AdapterParts extends ProductShapes {
 export class Adapter {
   /** The matrices of its products; undefined while they are not in memory. */
   matrices: Matrices | undefined;
-  /** What its file adds to the model. */
+  /** Changes that its file makes in the model. */
   readonly placed: Placed;
   /** Opens its file. */
   readonly open: () => Promise<Checkpoint>;

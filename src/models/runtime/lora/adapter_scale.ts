@@ -13,11 +13,11 @@ export type AdapterScale = number | UNetScales | Readonly<Record<string, number>
  * the middle only attention has it. All other layers have 1.
  */
 export interface UNetScales {
-  /** Of the blocks on the way down. */
+  /** Strengths of the blocks on the way down. */
   readonly down?: WayScales | undefined;
-  /** Of the attention in the middle. */
+  /** Strength of the attention in the middle. */
   readonly mid?: number | readonly [number] | undefined;
-  /** Of the blocks on the way up. */
+  /** Strengths of the blocks on the way up. */
   readonly up?: WayScales | undefined;
 }
 
@@ -34,7 +34,7 @@ export class LayerNames {
   /** Numbers of attentions of the blocks that have some, as "block_1". */
   readonly attentions: Readonly<Record<"down" | "up", ReadonlyMap<string, number>>>;
 
-  /** Of a model whose weights have these keys. */
+  /** For a model whose weights have these keys. */
   constructor(keys: Iterable<string>) {
     const parts = new Set<string>();
     const attentions = { down: new Map<string, number>(), up: new Map<string, number>() };

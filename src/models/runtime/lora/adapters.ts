@@ -44,7 +44,7 @@ export class Adapters {
   readonly #dtype: DType;
   readonly #widens: readonly string[];
   #adapters: ReadonlyMap<string, Adapter> = new Map();
-  /** Of all adapters; none while the weights are not in memory. */
+  /** Products of all adapters; none while the weights are not in memory. */
   readonly #products: Products;
   readonly #merging: Merging;
   /** Names of adapters that are part of the weights for good, and all that they change there, in order. */
@@ -98,7 +98,7 @@ export class Adapters {
   }
 
   /**
-   * What the file of an adapter may change.
+   * Layers and tensors that the file of an adapter may change.
    * @internal
    */
   get targets(): Layers {

@@ -72,7 +72,7 @@ function lengths(rows: Tensor): Tensor {
   return rows.square().sum(1, { keepdim: true }).sqrt();
 }
 
-/** What each kind adds, or puts in place, in the order of a file: its elements are those of the weight. */
+/** Values that each kind adds, or puts in place, in the order of a file: as many elements as the weight has. */
 const DELTAS: Record<Exclude<ChangeKind, "OFT" | "BOFT">, (t: ChangeTensors) => Tensor> = {
   "difference": (t) => (t.diff ?? t.diff_b ?? t.up_bias)!,
   "whole weight": (t) => (t.set_weight ?? t.set_bias)!,
