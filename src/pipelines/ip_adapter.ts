@@ -18,7 +18,7 @@ import { cat, scope, type Tensor, zerosLike } from "../tensor/mod.ts";
 import { fractionsOf } from "./latents/init_image.ts";
 import { type AcquireOptions, type Residents, withModels } from "./memory/acquire.ts";
 
-/** How strongly pictures count: everywhere the same, or by the beginnings of module paths, e.g. { "up_blocks.1": 1 }. */
+/** Strength of pictures: everywhere the same, or by the beginnings of module paths, e.g. { "up_blocks.1": 1 }. */
 export type IPAdapterScale = number | Readonly<Record<string, number>>;
 
 /** The parts of a pipeline that look at pictures for the prompt. */
@@ -29,7 +29,7 @@ export interface IPAdapterParts extends Residents {
   imageEncoder?: CLIPVisionModelWithProjection | undefined;
   /** Those that were loaded, in this order. */
   ipAdapters?: readonly IPAdapter[] | undefined;
-  /** How strongly each counts. */
+  /** Strength of each. */
   ipAdapterScales?: readonly IPAdapterScale[] | undefined;
 }
 
@@ -52,14 +52,14 @@ export interface IPAdapterOptions extends
   imageEncoderFolder?: string | undefined;
   /** The vision model itself, in place of a folder. */
   imageEncoder?: CLIPVisionModelWithProjection | undefined;
-  /** How strongly pictures count; 1 by default. */
+  /** Strength of the pictures; 1 by default. */
   scale?: IPAdapterScale | undefined;
 }
 
 const OPTIONS =
   "weightName imageEncoderFolder imageEncoder scale subfolder revision token localFilesOnly headersOnly signal " +
   "onProgress onNotice";
-/** What `--ip-adapter` and `loadIpAdapter` find in a folder. */
+/** Names of the file that `--ip-adapter` and `loadIpAdapter` look for. */
 export const IP_ADAPTER: AdditionKind = { name: "an IP-Adapter", usual: "ip-adapter" };
 
 /** Loads an IP-Adapter beside those that the parts have, and the vision model where they have none. */
@@ -133,13 +133,13 @@ export interface IPAdapterImageOptions {
    */
   ipAdapterImage?: Tensor | readonly Tensor[] | undefined;
   /**
-   * What the vision model makes of them, in their place: under guidance what stands against them comes first [2 or 1, n,
+   * Embeddings by the vision model, in their place: under guidance those that stand against them come first [2 or 1, n,
    * K], or [2 or 1, n, N, K] of its states.
    */
   ipAdapterImageEmbeds?: readonly Tensor[] | undefined;
 }
 
-/** What the UNet sees of pictures in a run. */
+/** Tokens of pictures that the UNet sees in a run. */
 export interface RunImages {
   /** For all rows, under guidance those without pictures first. */
   readonly both: ImageAttention;
@@ -207,7 +207,7 @@ export async function lookAtImages(
   });
 }
 
-/** What the vision model makes of pictures [n, 3, S, S], under guidance behind what stands against them. */
+/** Embeds pictures [n, 3, S, S] by the vision model, under guidance behind what stands against them. */
 function embed(
   pixels: Tensor,
   adapter: IPAdapter,

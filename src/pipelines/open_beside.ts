@@ -110,7 +110,7 @@ function expectSameLatents(other: Model, own: Model): void {
   );
 }
 
-/** What stands beside a pipeline's own models, as `openBeside` gave it. */
+/** Models beside a pipeline's own, as `openBeside` gave them. */
 export type Beside = { readonly [Kind in BesideKind]?: readonly (readonly Model[])[] | undefined };
 
 /**

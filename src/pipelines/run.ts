@@ -49,7 +49,7 @@ export interface RunOptions {
   adapterScales?: Readonly<Record<string, ScaleSchedule>> | undefined;
 }
 
-/** What a run has beside the options that it was given. */
+/** State of a run, beside the options that it was given. */
 interface RunState {
   recovery?: Recovery | undefined;
   scaling?: ScheduledScales | undefined;

@@ -26,7 +26,7 @@ import type { ControlTask } from "../stable_diffusion/run.ts";
 /** The parts of Stable Diffusion with ControlNets. */
 export interface StableDiffusionControlNetParts extends StableDiffusionParts, ControlParts {}
 
-/** What all pipelines of Stable Diffusion with ControlNets have in common. */
+/** The base of all pipelines of Stable Diffusion with ControlNets. */
 export abstract class StableDiffusionControlNetBase
   extends StableDiffusionBase<StableDiffusionControlNetParts> {
   /** The option of `fromPretrained` that names what controls them. */

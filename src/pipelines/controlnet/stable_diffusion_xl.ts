@@ -18,7 +18,7 @@ import { type ControlImageOptions, controlledSize, controlling, given } from "./
 /** The parts of Stable Diffusion XL with ControlNets. */
 export interface StableDiffusionXLControlNetParts extends StableDiffusionXLParts, ControlParts {}
 
-/** What all pipelines of Stable Diffusion XL with ControlNets have in common. */
+/** The base of all pipelines of Stable Diffusion XL with ControlNets. */
 export abstract class StableDiffusionXLControlNetBase
   extends StableDiffusionXLBase<StableDiffusionXLControlNetParts> {
   /** The option of `fromPretrained` that names what controls them. */

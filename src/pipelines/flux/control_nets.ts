@@ -10,7 +10,7 @@ import type { Tensor } from "../../tensor/mod.ts";
 /** A ControlNet at work on one picture. */
 export interface FluxNet {
   readonly model: FluxControlNetModel;
-  /** What it sees of its picture: packed latents [B, L, 4 C], or pixels in [-1, 1] [B, 3, H, W]. */
+  /** Its picture as it sees it: packed latents [B, L, 4 C], or pixels in [-1, 1] [B, 3, H, W]. */
   readonly cond: Tensor;
   readonly mode: number | undefined;
   readonly scale: number;
@@ -18,7 +18,7 @@ export interface FluxNet {
   readonly end: number;
 }
 
-/** What a step's ControlNets read. */
+/** Inputs of a step's ControlNets. */
 interface StepInput {
   /** Packed latents. [B, L, 4 C] */
   readonly hiddenStates: Tensor;
@@ -37,7 +37,7 @@ interface StepInput {
 /** Numbers of the transformer's blocks. */
 type FluxCounts = Pick<FluxTransformer2DConfig, "num_layers" | "num_single_layers">;
 
-/** What one ControlNet adds. */
+/** Tokens that one ControlNet adds behind blocks. */
 export interface FluxAdded {
   readonly block: readonly Tensor[];
   readonly single: readonly Tensor[];
@@ -69,7 +69,7 @@ export class FluxControl {
     return this.#nets.map(({ cond }) => cond);
   }
 
-  /** What all ControlNets together add in a step, without values where calls are only measured. */
+  /** Tokens that all ControlNets together add in a step, without values where calls are only measured. */
   samples({ step, guidance, hiddenStates, ...input }: StepInput, isMeasured: boolean): FluxControlSamples {
     const added: FluxAdded[] = [];
     for (const { model, cond, mode, scale, start, end } of this.#nets) {
@@ -91,7 +91,7 @@ export class FluxControl {
   }
 }
 
-/** What several ControlNets add to a transformer of so many blocks. */
+/** Sums of tokens that several ControlNets add to a transformer of so many blocks. */
 export function sumOfSamples(added: readonly FluxAdded[], counts: FluxCounts): FluxControlSamples {
   const [first, ...others] = added;
   if (!first) return {};

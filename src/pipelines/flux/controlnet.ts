@@ -20,7 +20,7 @@ export interface FluxControlNetParts extends FluxParts {
   controlnet: FluxControlNetModel | readonly FluxControlNetModel[];
 }
 
-/** What all pipelines of FLUX.1 with ControlNets have in common. */
+/** The base of all pipelines of FLUX.1 with ControlNets. */
 export abstract class FluxControlNetBase extends FluxBase<FluxControlNetParts> {
   /** The option of `fromPretrained` that names what controls them. */
   static readonly nets = "controlnet";

@@ -98,7 +98,7 @@ export class FluxDenoiser implements Disposable {
     return this.#batches.map((batch, i) => this.#callOf(inputs[i]!, t, batch, samples));
   };
 
-  /** What ControlNets add in a step, where it is asked for: they see the prompt, and not the negative one. */
+  /** Makes the sums of the ControlNets in a step: they see the prompt, and not the negative one. */
   #samplesOf(hiddenStates: Tensor, t: number): (() => FluxControlSamples) | undefined {
     const control = this.#control;
     if (!control) return undefined;

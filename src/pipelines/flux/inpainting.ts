@@ -45,7 +45,7 @@ export class FluxInpaintPipeline extends FluxBase {
   }
 }
 
-/** Where drawing within a mask starts, and how the rest is put back after each step, in packed latents. */
+/** Start of drawing within a mask, and what puts back the rest after each step, in packed latents. */
 export async function beginPacked(
   parts: FluxParts,
   run: FluxRun,

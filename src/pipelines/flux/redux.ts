@@ -43,7 +43,7 @@ export interface FluxPriorReduxRunOptions {
   onNotice?: ((line: string) => void) | undefined;
 }
 
-/** What a FLUX pipeline's `run` takes in place of a prompt: one row, the sum of all pictures. */
+/** Embeddings for a FLUX pipeline's `run` in place of a prompt: one row, the sum of all pictures. */
 export interface FluxPriorReduxOutput {
   /** Tokens of prompts, then of pictures. [1, N, D] */
   promptEmbeds: Tensor;
@@ -145,7 +145,7 @@ async function pixelsOf(
   return cat(pixels);
 }
 
-/** What stands for words beside each of n pictures: embeddings of prompts, or zeros. */
+/** Embeddings of words beside each of n pictures: of prompts, or zeros. */
 async function promptsOf(
   parts: FluxPriorReduxParts,
   options: FluxPriorReduxRunOptions,

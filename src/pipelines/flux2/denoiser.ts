@@ -10,7 +10,7 @@ export interface Flux2Embeddings {
   readonly uncond?: Tensor | undefined;
 }
 
-/** What all steps of a loop have in common. */
+/** Values that all steps of a loop have in common. */
 interface Flux2Loop {
   /** Tokens on the sides of the picture. */
   readonly size: readonly [h: number, w: number];

@@ -27,7 +27,7 @@ export interface ControlParts extends Residents {
 /** The pictures that control: one, or one for each ControlNet. Each is for all rows, or has one for each. */
 export type ControlImages = Tensor | readonly Tensor[];
 
-/** What a step of the UNet reads, as its ControlNets do. */
+/** Inputs of a step, which the UNet and its ControlNets read. */
 export interface StepInput {
   /** The latents, twice under guidance. [rows, C, h, w] */
   readonly input: Tensor;
@@ -39,20 +39,20 @@ export interface StepInput {
   readonly addedCond?: AddedCond | undefined;
 }
 
-/** What ControlNets or T2I-Adapters add to a UNet. */
+/** Features that ControlNets or T2I-Adapters add to a UNet. */
 export interface Residuals {
   readonly downBlockAdditionalResiduals?: readonly Tensor[] | undefined;
   readonly midBlockAdditionalResidual?: Tensor | undefined;
   readonly downIntrablockAdditionalResiduals?: readonly Tensor[] | undefined;
 }
 
-/** What adds to the UNet in each step of a run. */
+/** ControlNets or T2I-Adapters that add to the UNet in each step of a run. */
 export interface Controller {
   /** The models that must be in memory for `residuals`. */
   readonly models: readonly Model[];
   /** Tensors to free behind the loop. */
   readonly owned: readonly Tensor[];
-  /** What is added in a step. */
+  /** Features to add in a step. */
   residuals(step: StepInput): Residuals;
   /** The same without values, for calls that are only measured. */
   shapes(step: StepInput): Residuals;

@@ -127,7 +127,7 @@ export async function denoise(
   );
 }
 
-/** What decodes a run's previews, where they have an autoencoder of their own. */
+/** Decoder of a run's previews, where they have an autoencoder of their own. */
 async function previewDecoder(
   start: Tensor,
   unpack: (latents: Tensor) => Tensor,

@@ -127,7 +127,7 @@ function fluxStage(
   };
 }
 
-/** What a ControlNet of FLUX.1 adds in a step, without numbers, and the bytes of its work. */
+/** Tokens that a ControlNet of FLUX.1 adds in a step, without numbers, and the bytes of its work. */
 function fluxControlStep(
   net: FluxControlNetModel,
   latents: Tensor,

@@ -85,7 +85,7 @@ export function unetStages(
   ];
 }
 
-/** What a model makes, without numbers, and the bytes of its work. */
+/** A model's result, without numbers, and the bytes of its work. */
 interface Measured<T> {
   readonly result: T;
   readonly activations: number;

@@ -91,7 +91,7 @@ export class Grammar {
     return this.#refuse(`expected ${count} weights, one for each prompt, got ${options.join(", ")}`);
   }
 
-  /** What `.blend()` and `.and()` take: a word, brackets, or quotes, within which any word may stand. */
+  /** An argument of `.blend()` and `.and()`: a word, brackets, or quotes, within which any word may stand. */
   #item(at: number): Read<Node[]> | undefined {
     const strict = this.#group(at) ?? this.#words(WORD, at);
     if (strict) return strict;

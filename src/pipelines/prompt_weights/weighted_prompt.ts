@@ -12,7 +12,7 @@ import { pick, type Planner, type RowEncoder, Rows } from "./rows.ts";
 /** Syntaxes of prompts in which words have weights: that of AUTOMATIC1111's web interface, and that of compel. */
 export type PromptSyntax = "a1111" | "compel";
 
-/** How each syntax is read, and embedded. */
+/** A reader and a planner for each syntax. */
 const SYNTAXES: Readonly<Record<PromptSyntax, { read: (prompt: string) => unknown; plan: Planner }>> = {
   a1111: { read: parseA1111, plan: planA1111 },
   compel: { read: parseCompel, plan: planCompel },

@@ -107,7 +107,7 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
   owned?: readonly Tensor[] | undefined;
 }
 
-/** What a call differs by in which attention is perturbed. */
+/** Changes of a call in which attention is perturbed. */
 interface Perturbed {
   readonly perturbedAttention?: readonly string[];
 }

@@ -157,7 +157,7 @@ export class Kept<Name extends string> {
   }
 }
 
-/** How far two tensors are apart, relative to the second: mean |x − y| / mean |y|. → [1] */
+/** Distance of two tensors, relative to the second: mean |x − y| / mean |y|. → [1] */
 export function relativeChange(x: Tensor, y: Tensor): Tensor {
   return x.sub(y).abs().mean().div(y.abs().mean()).reshape([1]);
 }

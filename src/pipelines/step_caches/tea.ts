@@ -8,8 +8,8 @@ export interface TeaCacheOptions {
   /** Sum of changes, as they are expected of the result, up to which the blocks are left out; 0.4 by default. */
   threshold?: number | undefined;
   /**
-   * Of the polynomial that makes the expected change of the result of that of the input, the highest power first; by default
-   * those that TeaCache's authors fitted to FLUX.1-dev.
+   * Coefficients of the polynomial that makes the expected change of the result of that of the input, the highest power
+   * first; by default those that TeaCache's authors fitted to FLUX.1-dev.
    */
   coefficients?: readonly number[] | undefined;
 }

@@ -32,9 +32,9 @@ export interface AdapterParts extends Residents {
 /** The features of a run's pictures, which are the same in each step. */
 class AdapterFeatures implements Controller {
   readonly models = [];
-  /** Of one half of the rows. */
+  /** Features for one half of the rows. */
   readonly #alone: readonly Tensor[];
-  /** Of both halves, under guidance. */
+  /** Features for both halves, under guidance. */
   readonly #both: readonly Tensor[];
   /** Steps in which they count. */
   readonly #steps: number;

@@ -22,7 +22,7 @@ export interface ZImageControlNetParts extends ZImageParts {
   controlnet: ZImageControlNetModel;
 }
 
-/** What both pipelines of Z-Image with a ControlNet have in common. */
+/** The base of both pipelines of Z-Image with a ControlNet. */
 export abstract class ZImageControlNetBase extends ZImageBase<ZImageControlNetParts> {
   /** The option of `fromPretrained` that names what controls them. */
   static readonly nets = "controlnet";

@@ -98,7 +98,7 @@ type ZImageCallArgs = [x: Tensor, t: number, capFeats: Tensor, options: ZImageTr
 /** A ControlNet at work in a run. */
 export interface ZImageControl {
   readonly net: ZImageControlNetModel;
-  /** What controls, for each picture. [B, control_in_dim, h, w] */
+  /** Latents that control, for each picture. [B, control_in_dim, h, w] */
   readonly context: Tensor;
   /** The same for each row, with guidance twice. [B or 2 B, control_in_dim, h, w] */
   readonly contexts: Tensor;
@@ -184,7 +184,7 @@ export async function draw(
   return await decodeLatents(parts, latents, options);
 }
 
-/** What a ControlNet adds in a step, without values where calls are only measured. */
+/** Tokens that a ControlNet adds in a step, without values where calls are only measured. */
 function samplesOf(
   { net, context, contexts, scale }: ZImageControl,
   input: Tensor,
