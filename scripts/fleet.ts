@@ -7,17 +7,19 @@ import "./command_line/shown_only.ts";
 import { readArguments } from "./command_line/arguments.ts";
 import { connect } from "./fleet/connect.ts";
 import { fleetOptions } from "./fleet/options.ts";
-import { Overview } from "./fleet/overview.ts";
+import { linesOf, Overview } from "./fleet/overview.ts";
 import { Queues } from "./fleet/queues.ts";
 import { Roster } from "./fleet/roster.ts";
 
 const settings = readArguments("scripts/fleet.ts", "Shows who of a fleet works on what.", fleetOptions);
-const { queue, once, failed, retry, forget, model } = settings;
+const { queue, once, json, failed, retry, forget, model } = settings;
 if (queue === undefined) throw new TypeError("Cannot show a fleet: expected --queue redis://HOST, got none");
 if (retry && forget) throw new TypeError("Cannot take --retry and --forget: expected one of them");
 
 const deed = failed ? "failed" : retry ? "retry" : forget ? "forget" : undefined;
-if (once && deed) throw new TypeError(`Cannot take --once with --${deed}: expected one of them`);
+for (const [name, isGiven] of Object.entries({ once, json })) {
+  if (isGiven && deed) throw new TypeError(`Cannot take --${name} with --${deed}: expected one of them`);
+}
 
 const client = await connect(queue);
 const queues = new Queues(client);
@@ -35,8 +37,9 @@ if (retry) await forEach("are drawn once more", (model) => queues.retry(model));
 if (forget) await forEach("are forgotten", (model) => queues.forget(model));
 if (deed === undefined) {
   const overview = new Overview(queues, new Roster(client), model);
-  for (const line of await overview.lines()) console.log(line);
-  if (!once) await overview.follow();
+  if (json) console.log(JSON.stringify(await overview.state()));
+  else if (once) console.log(linesOf(await overview.state()).join("\n"));
+  else await overview.follow();
 }
 Deno.exit(0);
 

@@ -76,8 +76,7 @@ async function connectOnce(text: string, onNotice: (line: string) => void): Prom
   try {
     await Promise.race([client.connect().then(() => client.ping()), late]);
     if (failure) throw failure; // e.g. of choosing a database that is not there: the client would go on with another
-    const notice = await expectUsable(client);
-    if (notice !== undefined) onNotice(`The queue at ${shownUrl(text)}: ${notice}`);
+    for (const notice of await expectUsable(client)) onNotice(`The queue at ${shownUrl(text)}: ${notice}`);
     isOpen = true;
     return client;
   } catch (error) {

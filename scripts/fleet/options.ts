@@ -97,6 +97,7 @@ export function expectUsed(given: Partial<Values<typeof submitOptions>>, queue: 
 export const fleetOptions = {
   queue,
   once: option.flag("prints the state once; by default it follows until nothing waits"),
+  json: option.flag("prints the state once, as JSON"),
   failed: option.flag("prints the requests that failed for good, as JSON, a line each"),
   retry: option.flag("lets these be drawn once more"),
   forget: option.flag("throws these away"),

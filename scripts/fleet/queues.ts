@@ -1,6 +1,7 @@
 import { Job, Queue } from "bullmq";
 import type { ChainableCommander, Redis } from "ioredis";
 import { type CanonicalRequest, nameOf } from "./request_name.ts";
+import type { Done } from "./rate.ts";
 import { expectRoom } from "./server.ts";
 
 /** Keys of BullMQ in the server begin so; each model has a queue. */
@@ -117,10 +118,10 @@ export class Queues implements AsyncDisposable {
     return new Map(await Promise.all(all));
   }
 
-  /** Requests of a model that were done in all, and in each of the last whole minutes, the newest first. */
-  async done(model: string, minutes: number): Promise<{ count: number; lately: readonly number[] }> {
-    const { meta, data } = await this.#of(model).getMetrics("completed", 0, minutes - 1);
-    return { count: meta.count, lately: data };
+  /** Requests of a model that were done. */
+  async done(model: string): Promise<Done> {
+    const { meta: { count, prevTS, prevCount }, data } = await this.#of(model).getMetrics("completed");
+    return { count, prevTS, prevCount, lately: data };
   }
 
   /** The dead letters of a model: requests that failed for good, the newest first. */

@@ -1,13 +1,14 @@
 import type { Redis } from "ioredis";
 
 const LEAST = [6, 2]; // whose scripts and commands BullMQ and we use
+const APART = 10; // seconds between two clocks that do no harm
 const FULL = 0.9; // of the server's memory, which requests may fill: workers need some to take one
 
 /** A server on which no queue can be. */
 export class UnusableError extends Error {}
 
-/** Refuses a server on which no queue can be. Returns what its operator had better know. */
-export async function expectUsable(client: Redis): Promise<string | undefined> {
+/** Refuses a server on which no queue can be. Returns what its operator had better know, a line each. */
+export async function expectUsable(client: Redis): Promise<readonly string[]> {
   const info = await infoOf(client);
   const version = info.get("redis_version");
   if (version !== undefined && isOlder(version)) {
@@ -21,9 +22,23 @@ export async function expectUsable(client: Redis): Promise<string | undefined> {
       "it is of a cluster, over which a queue cannot be spread; say the address of a server alone",
     );
   }
+  const notices: string[] = [];
   const policy = info.get("maxmemory_policy") ?? "noeviction";
-  if (policy === "noeviction" || !(Number(info.get("maxmemory")) > 0)) return undefined;
-  return `it throws requests away when its memory is full (${policy}); set its maxmemory-policy to noeviction`;
+  if (policy !== "noeviction" && Number(info.get("maxmemory")) > 0) {
+    notices.push(
+      `it throws requests away when its memory is full (${policy}); set its maxmemory-policy to noeviction`,
+    );
+  }
+  const ahead = Math.round(Date.now() / 1000 - Number((await client.time())[0]));
+  if (Math.abs(ahead) > APART) {
+    const where = ahead > 0 ? "behind" : "ahead of";
+    notices.push(
+      `its clock is ${
+        Math.abs(ahead)
+      } s ${where} this machine's; what is tried again comes too early or late, and rates are wrong`,
+    );
+  }
+  return notices;
 }
 
 /** Refuses to put more bytes on a server than nearly fill its memory: workers could take nothing from one that is full. */

@@ -22,20 +22,32 @@ Deno.test({
   }
 });
 
-Deno.test({ name: "a server that may throw requests away is told", ignore }, async () => {
-  await using server = await QueueServer.start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru");
-  const lines: string[] = [];
-  const client = await connect(server.url(), { onNotice: (line) => lines.push(line) });
-  assert.match(
-    lines.join(),
-    /: it throws requests away when its memory is full \(allkeys-lru\); set [^\n]*$/,
-  );
-  await client.config("SET", "maxmemory-policy", "noeviction");
-  lines.length = 0;
-  (await connect(server.url(), { onNotice: (line) => lines.push(line) })).disconnect();
-  assert.deepEqual(lines, []);
-  client.disconnect();
-});
+Deno.test(
+  { name: "a server that may throw requests away is told, and one whose clock differs", ignore },
+  async () => {
+    await using server = await QueueServer.start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru");
+    const lines: string[] = [];
+    const client = await connect(server.url(), { onNotice: (line) => lines.push(line) });
+    assert.match(
+      lines.join(),
+      /: it throws requests away when its memory is full \(allkeys-lru\); set [^\n]*$/,
+    );
+    await client.config("SET", "maxmemory-policy", "noeviction");
+    lines.length = 0;
+    (await connect(server.url(), { onNotice: (line) => lines.push(line) })).disconnect();
+    assert.deepEqual(lines, []);
+
+    const { now } = Date;
+    Date.now = () => now() + 3_600_000;
+    try {
+      (await connect(server.url(), { onNotice: (line) => lines.push(line) })).disconnect();
+    } finally {
+      Date.now = now;
+    }
+    assert.match(lines.join(), /: its clock is 36\d\d s behind this machine's; [^\n]*$/);
+    client.disconnect();
+  },
+);
 
 Deno.test(
   { name: "requests fill a server's memory only so far that workers can take them", ignore },
