@@ -28,7 +28,7 @@ import { expectFitting } from "./generate/fitting.ts";
 import { findLoras, schedulesOf, strengthsOf } from "./generate/lora.ts";
 import { pathsOf } from "./generate/named_files.ts";
 import { previewsTo } from "./generate/preview.ts";
-import { recipeOf } from "./generate/recipe.ts";
+import { recipeOf, recipeOfPicture } from "./generate/recipe.ts";
 import { tellDifferences } from "./generate/replay.ts";
 import { readTask } from "./generate/settings.ts";
 import { phase, phases } from "./generate/phases.ts";
@@ -99,6 +99,7 @@ const batches = inBatches(seeds, picturesAtOnce(device, settings), (some) => {
     "sample",
     draw(some, {
       numInferenceSteps: steps,
+      hiresSteps: settings["hires-steps"],
       progress: bar ? false : { label },
       preview,
       adapterScales,
@@ -107,9 +108,9 @@ const batches = inBatches(seeds, picturesAtOnce(device, settings), (some) => {
   );
 });
 for await (const [seed, picture] of batches) {
-  const sides = `${picture.shape[3]}x${picture.shape[2]}`;
+  const [height, width] = picture.shape.slice(2) as [number, number];
   const path = seeds.length === 1 ? settings.out : numbered(settings.out, paths.length + 1);
-  await phase("save", savePng(path, picture, { ...recipe, size: sides, seed }));
+  await phase("save", savePng(path, picture, recipeOfPicture(recipe, settings, { width, height }, seed)));
   paths.push(path);
   if (bar) bar.update(paths.length);
   else console.log(path);

@@ -46,26 +46,39 @@ import {
   ZImagePipeline,
 } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
+import type { Size } from "../command_line/options.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
+import type { HiresSettings } from "./hires.ts";
 import { readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
+import { inTwoPasses, type Pass } from "./two_passes.ts";
+import { usualSize } from "./usual.ts";
+import { noisesOf, readVariation, type VariationSettings } from "./variation.ts";
 
 /** Options by which one run differs from the next with the same settings. */
 export type How =
   & Pick<RunOptions, "progress" | "preview" | "signal" | "interrupt" | "onStep" | "adapterScales">
   & {
     numInferenceSteps: number;
+    /** Steps of the second pass, where there is one; as many by default. */
+    hiresSteps?: number | undefined;
     /** The settings' cache, where its maker counts what it leaves out; a new one by default. */
     cache?: StepCache | undefined;
     /** Told in one line what of a prompt was cut; console.warn by default. */
     onNotice?: (line: string) => void;
   };
 
+/** The same for one pass of two. */
+type PassHow = Omit<How, "hiresSteps">;
+
 /** Settings that a run takes. */
-type RunSettings = {
-  readonly [Name in RunSetting]?: Settings[Name] | undefined;
-};
+type RunSettings =
+  & HiresSettings
+  & VariationSettings
+  & {
+    readonly [Name in RunSetting]?: Settings[Name] | undefined;
+  };
 type RunSetting =
   | "prompt"
   | "negative"
@@ -136,10 +149,12 @@ export async function loadPictures(
 export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: Pictures): Draw {
   const { images, mask, control, ip } = pictures;
   const { parts } = pipeline;
-  const generator = (seeds: readonly bigint[]) => seeds.map((seed) => manualSeed(seed));
+  const own = parts.scheduler;
   if (!("vae" in parts)) {
-    return async (seeds, { onNotice: _, ...how }) =>
-      (await pipeline.run({ ...how, batchSize: seeds.length, generator: generator(seeds) })).images;
+    return async (seeds, { onNotice: _, hiresSteps: _steps, ...how }) => {
+      const generator = seeds.map((seed) => manualSeed(seed));
+      return (await pipeline.run({ ...how, batchSize: seeds.length, generator })).images;
+    };
   }
   if (settings.scheduler !== undefined) {
     parts.scheduler = schedulerNamed(settings.scheduler).from(parts.scheduler);
@@ -164,11 +179,12 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
     image: control,
     adapterConditioningScale: settings["t2i-adapter"]?.map((text) => readScaled(text).scale),
   };
-  return async (seeds, how) => {
-    const { images: drawn } = await chosen.run({
+  const size = settings.size ?? usualSize(parts);
+  const passBy = (chosen: AnyPipeline, size: Size): Pass<PassHow> => (seeds, how, given) =>
+    chosen.run({
       ...how,
       numImagesPerPrompt: seeds.length,
-      generator: generator(seeds),
+      generator: noisesOf(seeds, settings, size, parts.vae.scaleFactor),
       prompt: settings.prompt,
       negativePrompt: settings.negative,
       promptSyntax: settings["prompt-syntax"],
@@ -185,9 +201,24 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       ...controlling,
       ...adapting,
       ...ip.length > 0 ? { ipAdapterImage: ip } : {},
+      ...given,
     });
-    return drawn;
+  const pass = passBy(chosen, size);
+  const { hires } = settings;
+  if (hires === undefined) {
+    return async (seeds, { hiresSteps: _, ...how }) => (await pass(seeds, how, {})).images;
+  }
+  const { "hires-scheduler": name } = settings;
+  const scheduler = name === undefined ? parts.scheduler : schedulerNamed(name).from(own);
+  const changing = pipelineFor({ ...parts, scheduler } as ChangingParts, { image: true, mask: false });
+  const second = passBy(changing, hires);
+  const words = {
+    prompt: settings["hires-prompt"] ?? settings.prompt,
+    negativePrompt: settings["hires-negative"] ?? settings.negative,
   };
+  const again: Pass<PassHow> = (seeds, how, given) => second(seeds, how, { ...words, ...given });
+  const both = inTwoPasses(pass, again, { ...settings, hires }, parts.vae.scaleFactor);
+  return (seeds, { hiresSteps, ...how }) => both(seeds, how, hiresSteps);
 }
 
 /** The pipeline of the same parts for a task: from a picture, within a mask, or from words or noise alone. */
@@ -197,11 +228,15 @@ export function pipelineOf(pipeline: AnyPipeline, task: Task): AnyPipeline {
 }
 
 /**
- * The seed of each picture: the first one's, then the numbers that follow; after the last of 64 bits comes 0.
+ * The seed of each picture, or of its variation: the first one's, then the numbers that follow; after the last of 64 bits
+ * comes 0.
  */
-export function seedsOf({ seed, count }: Pick<Settings, "seed" | "count">): bigint[] {
+export function seedsOf(
+  { seed, count, variation }: Pick<Settings, "seed" | "count"> & Pick<VariationSettings, "variation">,
+): bigint[] {
+  const first = variation === undefined ? seed : readVariation(variation).seed;
   return Array.from({ length: count }, (_, i) => {
-    const next = seed + BigInt(i);
+    const next = first + BigInt(i);
     return next < 2n ** 64n ? next : next - 2n ** 64n;
   });
 }

@@ -3,8 +3,10 @@ import { readImage } from "../../src/io/images/load_image.ts";
 import { KONTEXT_AREA, kontextSize } from "../../src/pipelines/flux/sizes.ts";
 import { referenceSize } from "../../src/pipelines/flux2/sizes.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
+import type { Size } from "../command_line/options.ts";
 import { readCache } from "./cache.ts";
 import type { Pictures } from "./draw.ts";
+import { seesPictures } from "./hires.ts";
 import type { Settings } from "./options.ts";
 
 const KONTEXT = "FluxKontextPipeline";
@@ -12,7 +14,17 @@ const KONTEXT = "FluxKontextPipeline";
 /** Settings that decide it. */
 type SizeSettings = {
   readonly [
-    Name in "size" | "steps" | "negative" | "guidance" | "true-cfg" | "max-sequence-length" | "pag" | "cache"
+    Name in
+      | "size"
+      | "hires"
+      | "hires-upscaler"
+      | "steps"
+      | "negative"
+      | "guidance"
+      | "true-cfg"
+      | "max-sequence-length"
+      | "pag"
+      | "cache"
   ]?:
     | Settings[Name]
     | undefined;
@@ -34,7 +46,8 @@ export function drawingSizeOf(
   batch: number,
   { images, control }: Named,
 ): DrawingSize {
-  const { size, steps, negative, guidance, "true-cfg": trueCfg = 1 } = settings;
+  const { hires, steps, negative, guidance, "true-cfg": trueCfg = 1 } = settings;
+  const size = hires && areaOf(hires) > areaOf(settings.size) ? hires : settings.size; // the larger pass
   const usual = {
     ...size,
     batch,
@@ -51,8 +64,13 @@ export function drawingSizeOf(
     const seen = images.map(referenceSize);
     return { ...usual, from: seen[0], seen };
   }
+  if (size === hires && seesPictures(settings)) return { ...usual, encodes: true };
   const isBeside = control.length > 0 && /^(Flux|ZImage)/.test(className); // a UNet's ControlNets see its pixels
   return { ...usual, from: images[0] ?? control[0], encodes: images.length > 0 || isBeside };
+}
+
+function areaOf(size: Size | undefined): number {
+  return size ? size.width * size.height : 0;
 }
 
 /** Sides of the pictures that settings name, read from their files; Kontext, which is made for one, has one at least. */

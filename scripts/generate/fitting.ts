@@ -34,10 +34,11 @@ export async function expectFitting(model: string, settings: Settings, given: Gi
   const replayed = Object.fromEntries(BESIDE.map((name) => [name, settings[name]])); // or given
   const odd = misfitOf(className, { ...given, ...replayed }, { setting: onCommandLine });
   if (odd) throw new TypeError(odd.message);
-  if (given.size && !isSingleFile(settings.vae ?? model)) {
-    const { width, height } = given.size;
-    const wrong = wrongSides(given.size, await multipleOf(model, family, settings.vae));
-    if (wrong) throw new RangeError(`Cannot take --size ${width}x${height}: ${wrong}`);
+  for (const name of ["size", "hires"] as const) {
+    const size = given[name];
+    if (!size || isSingleFile(settings.vae ?? model)) continue;
+    const wrong = wrongSides(size, await multipleOf(model, family, settings.vae));
+    if (wrong) throw new RangeError(`Cannot take --${name} ${size.width}x${size.height}: ${wrong}`);
   }
   return className;
 }

@@ -1,4 +1,5 @@
 import { pipelinesWith } from "../../src/pipelines/run_options.ts";
+import { hiresNames } from "./hires.ts";
 import type { Given } from "./options.ts";
 
 /** The option of `run` that each option becomes, whose pipelines take it. */
@@ -11,6 +12,8 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   cache: "cache",
   "clip-skip": "clipSkip",
   "max-sequence-length": "maxSequenceLength",
+  variation: "latents", // as they begin with noise
+  "seed-size": "latents",
   size: "width",
   image: "image",
   strength: "strength",
@@ -22,6 +25,15 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   "control-mode": "controlMode",
   prompt: "prompt",
 };
+
+/** Those that draw in two passes. */
+const IN_TWO_PASSES = ["StableDiffusionPipeline", "StableDiffusionXLPipeline"];
+
+/** The pipelines that take a setting, by its name. */
+const TAKERS: readonly (readonly [name: string, pipelines: readonly string[]])[] = [
+  ...Object.entries(IN_RUN).map(([name, option]) => [name, pipelinesWith(option)] as const),
+  ...hiresNames.map((name) => [name, IN_TWO_PASSES] as const),
+];
 
 const FAMILY =
   /^(DDPM|DDIM|StableDiffusionXL|StableDiffusion|Flux2Klein|Flux2|FluxControl|FluxFill|FluxKontext|Flux|ZImage)(ControlNet|Adapter)?(Img2Img|Inpaint)?Pipeline$/;
@@ -72,7 +84,23 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
     } too, the picture ${what}`;
     return { name, message };
   }
-  return undefined;
+  const second = said["hires"] === undefined
+    ? hiresNames.find((name) => said[name] !== undefined)
+    : undefined;
+  if (second) {
+    const message = `Cannot take ${setting(second)} alone: expected ${
+      setting("hires")
+    } too, the size of the second pass`;
+    return { name: second, message };
+  }
+  const noise = said["image"] === undefined
+    ? undefined
+    : (["variation", "seed-size"] as const).find((name) => said[name] !== undefined);
+  if (noise === undefined) return undefined;
+  const message = `Cannot take ${setting(noise)} with ${
+    setting("image")
+  }: it is for pictures that are drawn from noise alone`;
+  return { name: noise, message };
 }
 
 /** The first of the settings that a pipeline does not take: all that the names of classes decide. */
@@ -165,8 +193,7 @@ function misfitOfControl(
 
 /** The first setting that a pipeline does not take, and the reason. */
 export function refusalOf(pipeline: string, said: Said): { name: string; why: string } | undefined {
-  for (const [name, option] of Object.entries(IN_RUN)) {
-    const others: string[] = pipelinesWith(option!);
+  for (const [name, others] of TAKERS) {
     if (said[name] === undefined || others.includes(pipeline)) continue;
     const fromNoise = /^DD/.test(pipeline);
     return {

@@ -3,9 +3,11 @@ import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
+import { upscalerNames } from "./hires.ts";
 import { readEmbedding, readLora, readScaled, STRONGEST } from "./named_files.ts";
 import { readPreview } from "./preview.ts";
 import { EMBEDDED, STEPS } from "./usual.ts";
+import { readVariation } from "./variation.ts";
 
 /** The command in the first line of `--help`. */
 export const usage = "scripts/generate.ts [prompt]";
@@ -101,11 +103,31 @@ export const options = {
     "FLUX, FLUX.2 and Z-Image: tokens of the prompt that are read, at most 512 of T5",
   ),
   seed: option.seed("of the noise; further pictures of --count take the seeds after it"),
+  variation: {
+    ...checked(
+      "mixes the noise with that of another seed, e.g. 7:0.3; further pictures of --count take the other seeds after it",
+      readVariation,
+    ),
+    takes: "SEED:STRENGTH",
+  },
+  "seed-size": option.size("whose noise is in the middle, so that --size changes what is drawn less"),
   scheduler: {
     ...checked('a class or a name as in docs/schedulers.md, e.g. "DPM++ 2M Karras"', schedulerNamed),
     takes: "NAME",
   },
   size: option.size("in pixels; default: what the model was trained for, or the size of --image"),
+  hires: option.size(
+    "Stable Diffusion and XL: draws what came of --size once more in this size, from its latents, made larger",
+  ),
+  "hires-upscaler": option.choice("how they are made larger; default: latent", upscalerNames),
+  "hires-strength": option.number("how much is drawn anew then; default: 0.7", { over: 0, most: 1 }),
+  "hires-steps": option.count("of the scheduler then; default: --steps"),
+  "hires-scheduler": {
+    ...checked("then; default: --scheduler", schedulerNamed),
+    takes: "NAME",
+  },
+  "hires-prompt": option.text("what is to be drawn then; default: the prompt"),
+  "hires-negative": option.text("what is not to be drawn then; default: --negative"),
   image: option.list(option.file(
     "a picture to change instead of drawing from noise: a PNG, JPEG or WebP; FLUX.2: one that the prompt is about, " +
       "or several",

@@ -1,8 +1,10 @@
 import type { Recipe } from "denoise";
 import { Model } from "denoise/models";
 import type { AnyPipeline } from "denoise/pipelines";
+import type { Size } from "../command_line/options.ts";
 import type { Contents } from "./contents.ts";
 import type { Settings } from "./options.ts";
+import { readVariation, type VariationSettings } from "./variation.ts";
 
 /** Options that decide how a picture looks. */
 export const KEPT = [
@@ -29,6 +31,15 @@ export const KEPT = [
   "cache",
   "clip-skip",
   "max-sequence-length",
+  "variation",
+  "seed-size",
+  "hires",
+  "hires-upscaler",
+  "hires-strength",
+  "hires-steps",
+  "hires-scheduler",
+  "hires-prompt",
+  "hires-negative",
   "image",
   "strength",
   "mask",
@@ -46,11 +57,13 @@ export function recipeOf(pipeline: AnyPipeline, settings: Kept, contents: Conten
   const models = modelsOf(pipeline);
   const packed = models.flatMap(([name, { quantize }]) => quantize ? [`${name} ${quantize}`] : []);
   const { scheduler } = parts;
-  const { prompt, memory } = settings;
+  const { prompt, memory, hires, "seed-size": seedSize } = settings;
   const [[, first]] = models;
   return {
     prompt: "vae" in parts ? prompt : undefined,
     ...Object.fromEntries(KEPT.map((name) => [name, settings[name]])),
+    hires: hires && sidesIn(hires),
+    "seed-size": seedSize && sidesIn(seedSize),
     memory: memory && `${memory}B`,
     dtype: first.dtype,
     storage: packed.length > 0 ? packed : undefined,
@@ -59,6 +72,28 @@ export function recipeOf(pipeline: AnyPipeline, settings: Kept, contents: Conten
     revision: first.revision,
     ...contents,
   };
+}
+
+/**
+ * The recipe of one picture by its seed, or that of its variation. With a second pass its size is that of the first, where one
+ * was said.
+ */
+export function recipeOfPicture(
+  recipe: Recipe,
+  settings: VariationSettings & { readonly size?: Size | undefined; readonly hires?: Size | undefined },
+  picture: Size,
+  seed: bigint,
+): Recipe {
+  const { size, hires, variation } = settings;
+  const drawn = hires ? size : picture;
+  const varied = variation === undefined
+    ? { seed }
+    : { seed: settings.seed ?? 0n, variation: `${seed}:${readVariation(variation).strength}` };
+  return { ...recipe, size: drawn && sidesIn(drawn), ...varied };
+}
+
+function sidesIn({ width, height }: Size): string {
+  return `${width}x${height}`;
 }
 
 /** The models of a pipeline by the names of its parts. */

@@ -2,6 +2,7 @@ import { defaultsOf, readGiven } from "../command_line/arguments.ts";
 import { expectWritable } from "../../src/io/files/whole_file.ts";
 import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import { onCommandLine } from "./fitting.ts";
+import { expectHires } from "./hires.ts";
 import { expectCounting } from "./lora.ts";
 import { misfitTogether } from "./misfits.ts";
 import { about, type Given, options, type Settings, usage } from "./options.ts";
@@ -45,6 +46,7 @@ function expectTogether(settings: Settings): void {
   if (previewVae !== undefined && preview === undefined) {
     throw new TypeError("Cannot take --preview-vae alone: expected --preview too, which it decodes");
   }
+  expectHires(settings);
   if (plan && quantize !== undefined) {
     throw new TypeError("Cannot take --quantize with --plan: the plan shows every way; leave it out");
   }

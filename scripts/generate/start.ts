@@ -1,12 +1,12 @@
 import { type Device, type Engine, NoAdapterError, openDevice, waiting } from "denoise";
-import { type AnyParts, type AnyPipeline, FluxKontextPipeline } from "denoise/pipelines";
+import { type AnyPipeline, FluxKontextPipeline } from "denoise/pipelines";
 import { describeVerdict, planMemory } from "../../src/pipelines/memory/plan.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
-import type { Size } from "../command_line/options.ts";
 import { type Draw, type Pictures, takesReferences } from "./draw.ts";
 import type { Given, Settings } from "./options.ts";
 import type { Replayed } from "./replay.ts";
+import { usualSize } from "./usual.ts";
 
 /** Opens the engine that is asked for, or that of a replayed picture; where that does not open, any. */
 export async function openEngine(given: Given, replayed: Replayed | undefined): Promise<Device> {
@@ -51,13 +51,6 @@ export function expectRoom(
   throw new RangeError(
     `Cannot draw with this --memory: ${describeVerdict(plan).replace("Does not fit: ", "")}`,
   );
-}
-
-/** The size for which a pipeline's model was trained. */
-export function usualSize(parts: AnyParts): Size {
-  const f = "vae" in parts ? parts.vae.scaleFactor : 1;
-  const [h, w] = "unet" in parts ? parts.unet.sampleSize : [128, 128]; // transformers for 1024 x 1024
-  return { width: f * w, height: f * h };
 }
 
 /** Tells where a prompt has weights as in A1111, and nothing says that they are some. */

@@ -1,3 +1,6 @@
+import type { AnyParts } from "denoise/pipelines";
+import type { Size } from "../command_line/options.ts";
+
 /** The model that comes with Denoise, from the folder of the repository. */
 export const EMBEDDED = "models/emoji-diffusion";
 
@@ -23,4 +26,11 @@ const USUAL: readonly [name: RegExp, settings: Usual][] = [
 /** The settings that a model was made for, by its name. */
 export function usualOf(model: string): Usual {
   return USUAL.find(([name]) => name.test(model))?.[1] ?? {};
+}
+
+/** The size for which a pipeline's model was trained. */
+export function usualSize(parts: AnyParts): Size {
+  const f = "vae" in parts ? parts.vae.scaleFactor : 1;
+  const [h, w] = "unet" in parts ? parts.unet.sampleSize : [128, 128]; // transformers for 1024 x 1024
+  return { width: f * w, height: f * h };
 }

@@ -1,4 +1,4 @@
-import { type Device, type Recipe, scope } from "denoise";
+import { type Device, scope } from "denoise";
 import type { AnyPipeline } from "denoise/pipelines";
 import { encodePng } from "../../src/io/images/png.ts";
 import { recipeTexts } from "../../src/io/images/save_png.ts";
@@ -7,7 +7,7 @@ import { enlarged } from "../../src/io/terminal/preview_writer.ts";
 import { type Draw, drawing, inBatches } from "../generate/draw.ts";
 import { schedulesOf } from "../generate/lora.ts";
 import { readLora } from "../generate/named_files.ts";
-import { recipeOf } from "../generate/recipe.ts";
+import { recipeOf, recipeOfPicture } from "../generate/recipe.ts";
 import type { Drawing, DrawnPicture, DrawOptions } from "./drawing.ts";
 import type { ModelOptions } from "./models.ts";
 import type { Task } from "./task.ts";
@@ -29,6 +29,7 @@ export async function drawTask(
   let [left, together] = [0, 0]; // steps of the pictures that are drawn now, and their number
   const how = {
     numInferenceSteps: settings.steps,
+    hiresSteps: settings["hires-steps"],
     progress: false,
     signal,
     onNotice: (line: string) => notices.add(line),
@@ -52,7 +53,7 @@ export async function drawTask(
     const [image] = await imagesOf(picture, "Cannot draw");
     const { width, height } = image;
     const kept = recipeOf(pipeline, { ...settings, model: model.name, ...stored }, contents); // stored as it ran
-    const recipe: Recipe = { ...kept, size: `${width}x${height}`, seed };
+    const recipe = recipeOfPicture(kept, settings, { width, height }, seed);
     const png = new Uint8Array(encodePng(image, left > 0 ? {} : recipeTexts(recipe, device)));
     pictures.push({ png, width, height, recipe });
     await onPicture?.(pictures.at(-1)!, pictures.length - 1);

@@ -4,7 +4,7 @@ import { requestSchema } from "./request.ts";
 import { editSchema, generationSchema } from "./routes/openai_params.ts";
 import { pngInfoSchema } from "./routes/sdapi.ts";
 import { LISTS, REFRESHED } from "./routes/sdapi_lists.ts";
-import { img2imgSchema, optionsSchema, txt2imgSchema } from "./routes/sdapi_params.ts";
+import { img2imgSchema, optionsSchema, txt2imgSchema } from "./routes/sdapi_schema.ts";
 
 /** A route as the document tells it. */
 interface Operation {

@@ -6,8 +6,10 @@ import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prom
 import type { Size } from "../command_line/options.ts";
 import { readCache } from "../generate/cache.ts";
 import { readMode } from "../generate/control_mode.ts";
+import { type HiresSettings, upscalerNames } from "../generate/hires.ts";
 import { misfitTogether } from "../generate/misfits.ts";
 import { readEmbedding, readLora, readScaled, STRONGEST } from "../generate/named_files.ts";
+import { readVariation } from "../generate/variation.ts";
 import { RefusalError } from "./refusal.ts";
 
 /**
@@ -59,10 +61,28 @@ export interface DrawRequest {
   readonly "max-sequence-length"?: number | undefined;
   /** Of the noise of the first picture; the others take those after it. 0 by default. */
   readonly seed?: bigint | undefined;
+  /** Mixes the noise with that of another seed, "7:0.3"; then pictures have the same seed, and other ones after this. */
+  readonly variation?: string | undefined;
+  /** The size whose noise is in the middle, in pixels. */
+  readonly "seed-size"?: Size | undefined;
   /** Pictures; 1 by default. */
   readonly count?: number | undefined;
   /** In pixels; by default that of the first of `image`, or the size for which the model was trained. */
   readonly size?: Size | undefined;
+  /** Stable Diffusion and XL: the size of a second pass, in pixels, which draws what the first drew once more. */
+  readonly hires?: Size | undefined;
+  /** How what the first drew is made larger: its latents, or its picture. */
+  readonly "hires-upscaler"?: HiresSettings["hires-upscaler"];
+  /** How much is drawn anew, above 0 to 1. */
+  readonly "hires-strength"?: number | undefined;
+  /** Steps of the second pass, as many as of the first by default. */
+  readonly "hires-steps"?: number | undefined;
+  /** The second pass's scheduler, the first one's by default. */
+  readonly "hires-scheduler"?: string | undefined;
+  /** What the second pass draws, the same by default. */
+  readonly "hires-prompt"?: string | undefined;
+  /** What the second pass does not draw, the same by default. */
+  readonly "hires-negative"?: string | undefined;
   /** The bytes of pictures: one that is changed or, where the model takes them so, those that the prompt is about. */
   readonly image?: readonly Uint8Array[] | undefined;
   /** How much of it is replaced, above 0 to 1. */
@@ -134,8 +154,17 @@ const keys = {
   "clip-skip": positive,
   "max-sequence-length": positive,
   seed,
+  variation: z.string().max(100).refine(isRead(readVariation), "SEED:STRENGTH, e.g. 7:0.3"),
+  "seed-size": size,
   count,
   size,
+  hires: size,
+  "hires-upscaler": z.enum(upscalerNames),
+  "hires-strength": z.number().gt(0).lte(1),
+  "hires-steps": count,
+  "hires-scheduler": z.string().max(100),
+  "hires-prompt": text,
+  "hires-negative": text,
   image: pictures,
   strength: z.number().gt(0).lte(1),
   mask: picture,
@@ -181,12 +210,17 @@ export function readRequest(value: unknown): DrawRequest {
   }
   const odd = misfitTogether({ ...data }, { setting: (name) => name });
   if (odd) throw new RefusalError("invalid", odd.message, odd.name);
-  for (const name of ["prompt", "negative"] as const) expectWeights(name, data);
+  for (const name of ["prompt", "negative", "hires-prompt", "hires-negative"] as const) {
+    expectWeights(name, data);
+  }
   return data;
 }
 
 /** Refuses a prompt that cannot be read in its syntax. */
-function expectWeights(name: "prompt" | "negative", data: DrawRequest): void {
+function expectWeights(
+  name: "prompt" | "negative" | "hires-prompt" | "hires-negative",
+  data: DrawRequest,
+): void {
   const { [name]: prompt, "prompt-syntax": syntax } = data;
   if (prompt === undefined || syntax === undefined) return;
   try {

@@ -3,7 +3,7 @@ import type { Image } from "../../src/io/images/image.ts";
 import { multipleOf as multipleOfAdapters } from "../../src/pipelines/t2i_adapter/adapters.ts";
 import type { Size } from "../command_line/options.ts";
 import { wrongSides } from "../generate/fitting.ts";
-import { usualSize } from "../generate/start.ts";
+import { usualSize } from "../generate/usual.ts";
 import { RefusalError } from "./refusal.ts";
 
 /** The size of a picture to change, less what the model cannot draw, else that which the model was trained for. */

@@ -9,6 +9,7 @@ import { readMode } from "../generate/control_mode.ts";
 import { picturesAtOnce, seedsOf, seesAsTheyAre } from "../generate/draw.ts";
 import { drawingSizeOf } from "../generate/drawing_size.ts";
 import { fingerprintOfBytes } from "../generate/fingerprint.ts";
+import { expectHires } from "../generate/hires.ts";
 import { expectCounting } from "../generate/lora.ts";
 import { misfitOf, takes } from "../generate/misfits.ts";
 import { STEPS, usualOf } from "../generate/usual.ts";
@@ -72,7 +73,13 @@ export async function taskOf(
   for (const name of settings.lora ?? []) {
     refusing("lora", () => expectCounting(name, { ...settings, image: request.image }));
   }
-  if (settings.scheduler !== undefined) expectScheduler(settings.scheduler, model);
+  for (const name of [settings.scheduler, settings["hires-scheduler"]]) {
+    if (name !== undefined) expectScheduler(name, model);
+  }
+  refusing("hires", () => expectHires(settings));
+  expectAtMost("hires-steps", settings["hires-steps"] ?? 0, limits.steps);
+  const { hires, variation, "seed-size": seedSize } = settings;
+  if (seedSize) expectAtMost("seed-size", seedSize.width * seedSize.height, limits.pixels);
   expectLayers(settings["clip-skip"] ?? 0, model);
 
   const planned = await model.room.partsWith(additions);
@@ -81,6 +88,7 @@ export async function taskOf(
   const { name: className } = model.pipeline.constructor;
   const asTheyAre = seesAsTheyAre(className);
   const size = settings.size && sizeFor(settings.size, parts, limits);
+  if (hires) sizeFor(hires, parts, limits);
   const pictures = await readPictures(request, asTheyAre ? undefined : size);
   const { images: [first = pictures.control[0]] } = pictures;
   if (!size) sizeFor(ownSize(parts, asTheyAre ? undefined : first), parts, limits); // has its bounds, too
@@ -102,7 +110,7 @@ export async function taskOf(
     embeddings: settings.embedding ?? [],
     ipAdapters: settings["ip-adapter"] ?? [],
     beside: additions,
-    seeds: seedsOf({ seed, count }),
+    seeds: seedsOf({ seed, count, variation }),
     pictures,
     contents: await contentsOf(request, model, additions),
     batch,

@@ -117,6 +117,8 @@ const NUMBERS = [
   "clip-skip",
   "max-sequence-length",
   "strength",
+  "hires-strength",
+  "hires-steps",
 ];
 const LISTS = ["lora", "embedding", "controlnet", "t2i-adapter", "control-mode", "ip-adapter"];
 const FLAGS = ["stream"];

@@ -7,9 +7,10 @@ import { Interruption } from "../interruption.ts";
 import { RefusalError } from "../refusal.ts";
 import { readJson } from "./body.ts";
 import { answerSdapiError } from "./sdapi_errors.ts";
-import { infotextOf, pngInfoOf, withInfotext } from "./sdapi_infotext.ts";
+import { infotextOf, pngInfoOf, variationIn, withInfotext } from "./sdapi_infotext.ts";
 import { LISTS, REFRESHED } from "./sdapi_lists.ts";
-import { bytesOf, optionsSchema, parsed, readSdapi, type SdapiParams, type Usual } from "./sdapi_params.ts";
+import { readSdapi, type SdapiParams, type Usual } from "./sdapi_params.ts";
+import { bytesOf, optionsSchema, parsed } from "./sdapi_schema.ts";
 
 const WATCHED = 10_000; // milliseconds for which previews are painted after a client asked for one
 
@@ -125,13 +126,16 @@ async function answerOf(params: SdapiParams, { pictures, notices }: Drawing): Pr
   const { prompt, negative, sampler, request, send, echo, finish } = params;
   const infotexts = pictures.map((picture) => infotextOf(picture, params));
   const [first] = pictures;
+  const subseeds = pictures.map(({ recipe }) => Number(variationIn(recipe)?.seed ?? -1));
   const info = {
     ...{ prompt, negative_prompt: negative },
     all_prompts: pictures.map(() => prompt),
     all_negative_prompts: pictures.map(() => negative),
     seed: Number(request.seed),
     all_seeds: pictures.map(({ recipe }) => Number(recipe["seed"])),
-    ...{ subseed: -1, all_subseeds: pictures.map(() => -1), subseed_strength: 0 },
+    subseed: subseeds[0] ?? -1,
+    all_subseeds: subseeds,
+    subseed_strength: first ? variationIn(first.recipe)?.strength ?? 0 : 0,
     ...{ width: first?.width, height: first?.height },
     sampler_name: sampler ?? first?.recipe["schedulerClass"],
     cfg_scale: first?.recipe["guidance"],
@@ -140,7 +144,7 @@ async function answerOf(params: SdapiParams, { pictures, notices }: Drawing): Pr
     restore_faces: false,
     sd_model_name: request.model,
     sd_model_hash: null,
-    denoising_strength: request.strength ?? null,
+    denoising_strength: request["hires-strength"] ?? request.strength ?? null,
     extra_generation_params: notices.length > 0 ? { notices } : {},
     index_of_first_image: 0,
     infotexts,

@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer";
-import { version } from "denoise";
+import { type Recipe, version } from "denoise";
 import { decodePng } from "../../../src/io/images/png.ts";
 import { joinChunk, PNG_SIGNATURE, splitChunks, textChunk } from "../../../src/io/images/png_text.ts";
 import type { DrawnPicture } from "../drawing.ts";
+import { readVariation, type Variation } from "../../generate/variation.ts";
+import type { Size } from "../../command_line/options.ts";
 import { RefusalError } from "../refusal.ts";
 import type { SdapiParams } from "./sdapi_params.ts";
 
@@ -10,23 +12,39 @@ const KEYWORD = "parameters"; // of the PNG text that A1111 writes and reads
 
 /** A picture's settings as A1111 writes them under it: the prompts as they came, and a line of names with values. */
 export function infotextOf({ recipe, width, height }: DrawnPicture, params: SdapiParams): string {
-  const { prompt, negative, sampler, schedule, request } = params;
+  const { prompt, negative, sampler, schedule, request, echo } = params;
+  const { hires, size } = request;
+  const variation = variationIn(recipe);
   const settings = {
     "Steps": recipe["steps"],
     "Sampler": sampler ?? recipe["schedulerClass"],
     "Schedule type": schedule,
     "CFG scale": recipe["guidance"],
     "Seed": recipe["seed"],
-    "Size": `${width}x${height}`,
+    "Size": hires ? size && sidesIn(size) : sidesIn({ width, height }),
+    "Variation seed": variation?.seed,
+    "Variation seed strength": variation?.strength,
+    "Seed resize from": recipe["seed-size"],
     "Model": recipe["model"],
     "Clip skip": params.clipSkip > 1 ? params.clipSkip : undefined,
-    "Denoising strength": request.strength,
+    "Denoising strength": request["hires-strength"] ?? request.strength,
+    "Hires resize": hires && sidesIn(hires),
+    "Hires steps": request["hires-steps"],
+    "Hires upscaler": hires && (echo["hr_upscaler"] ?? "Latent"),
+    "Hires sampler": hires && request["hires-scheduler"],
+    "Hires prompt": request["hires-prompt"],
+    "Hires negative prompt": request["hires-negative"],
     "Version": `Denoise ${version}`,
   };
   const line = Object.entries(settings).flatMap(([name, value]) =>
     value === undefined ? [] : [`${name}: ${quoted(String(value))}`]
   );
   return [prompt, ...negative === "" ? [] : [`Negative prompt: ${negative}`], line.join(", ")].join("\n");
+}
+
+/** A picture's variation. */
+export function variationIn(recipe: Recipe): Variation | undefined {
+  return recipe["variation"] === undefined ? undefined : readVariation(String(recipe["variation"]));
 }
 
 /** A picture's file with an infotext in place of other parameters, beside its recipe where it has one. */
@@ -70,6 +88,10 @@ export function readInfotext(info: string): Record<string, string> {
     "Negative prompt": at < 0 ? "" : text(words.slice(at)).slice("Negative prompt:".length).trim(),
     ...Object.fromEntries(sizes),
   };
+}
+
+function sidesIn({ width, height }: Size): string {
+  return `${width}x${height}`;
 }
 
 function isParameters({ type, data }: { type: string; data: Uint8Array }): boolean {

@@ -1,5 +1,6 @@
 import { samplers, spreadNames } from "../../../src/schedulers/names.ts";
 import type { Drawer } from "../drawer.ts";
+import { latentNames, pictureNames } from "./sdapi_hires.ts";
 
 /** What a client may ask for, and how it is described. */
 interface List {
@@ -35,8 +36,15 @@ export const LISTS: Readonly<Record<string, List>> = {
       })),
   },
   "embeddings": { summary: "embeddings: none", of: () => ({ loaded: {}, skipped: {} }) },
-  "upscalers": none("upscalers"),
-  "latent-upscale-modes": none("upscalers of latents"),
+  "upscalers": {
+    summary: "upscalers of pictures: none is a network",
+    of: () =>
+      pictureNames.map((name) => ({ name, model_name: null, model_path: null, model_url: null, scale: 4 })),
+  },
+  "latent-upscale-modes": {
+    summary: "upscalers of latents",
+    of: () => latentNames.map((name) => ({ name })),
+  },
   "realesrgan-models": none("Real-ESRGAN's models"),
   "sd-vae": none("other VAEs"),
   "hypernetworks": none("hypernetworks"),

@@ -1,13 +1,15 @@
 import { randomInt } from "node:crypto";
-import { z } from "zod";
 import type { AnyParts } from "denoise/pipelines";
-import { plainName, samplers } from "../../../src/schedulers/names.ts";
-import { problemOf } from "../../../src/io/config.ts";
 import type { Drawer } from "../drawer.ts";
 import { RefusalError } from "../refusal.ts";
-import { type DrawRequest, text } from "../request.ts";
+import type { DrawRequest } from "../request.ts";
+import { multipleOf } from "../sizes.ts";
 import type { Size } from "../../command_line/options.ts";
+import { usualSize } from "../../generate/usual.ts";
+import { hiresOf } from "./sdapi_hires.ts";
 import { flattened, type InpaintWork, inpaintWork } from "./sdapi_inpaint.ts";
+import { bytesOf, type Img2img, img2imgSchema, parsed, type Txt2img, txt2imgSchema } from "./sdapi_schema.ts";
+import { schedulerOf, splitLoras } from "./sdapi_words.ts";
 
 /** A request of A1111's API. */
 export interface SdapiParams {
@@ -26,7 +28,7 @@ export interface SdapiParams {
   /** True if the answer has the pictures. */
   readonly send: boolean;
   /** The parameters that were read, by their own names, without pictures. */
-  readonly echo: object;
+  readonly echo: Readonly<Record<string, unknown>>;
   /** What becomes of what is drawn, where it is drawn within a mask. */
   readonly finish: InpaintWork["finish"] | undefined;
   /** A1111's number of the layer of CLIP that counts: 1 is the last. */
@@ -43,90 +45,13 @@ export interface Usual {
   clipSkip: number;
 }
 
-/** What has one value here: others are refused, as they would have no effect. */
-const off = {
-  enable_hr: z.literal(false),
-  restore_faces: z.literal(false),
-  tiling: z.literal(false),
-  subseed_strength: z.literal(0),
-  seed_resize_from_h: z.int().max(0),
-  seed_resize_from_w: z.int().max(0),
-  s_churn: z.literal(0),
-  s_tmin: z.literal(0),
-  s_noise: z.literal(1),
-  s_min_uncond: z.literal(0),
-  refiner_checkpoint: z.enum(["", "None"]),
-  script_name: z.literal(""),
-  resize_mode: z.literal(0),
-  inpainting_fill: z.union([z.literal(0), z.literal(1)]),
-  initial_noise_multiplier: z.literal(1),
-  alwayson_scripts: z.record(z.string(), z.object({ args: z.array(z.unknown()).max(0) }).partial()),
-};
-/** Settings of A1111's that decide pixels; others are not looked at. */
-export const optionsSchema = z.looseObject({
-  sd_model_checkpoint: z.string(),
-  CLIP_stop_at_last_layers: z.int().min(1).max(12),
-  eta_noise_seed_delta: z.literal(0),
-  sd_vae: z.enum(["Automatic", "None"]),
-}).partial();
-const picture = z.string().transform((text) => text.replace(/^data:image\/[\w.+-]+;base64,/, ""));
-const shape = {
-  prompt: text,
-  negative_prompt: text,
-  seed: z.int(),
-  steps: z.int(),
-  cfg_scale: z.number(),
-  width: z.int(),
-  height: z.int(),
-  batch_size: z.int().min(1),
-  n_iter: z.int().min(1),
-  sampler_name: z.string().max(100),
-  sampler_index: z.string().max(100),
-  scheduler: z.string().max(100),
-  override_settings: optionsSchema,
-  override_settings_restore_afterwards: z.boolean(),
-  send_images: z.boolean(),
-  disable_extra_networks: z.boolean(),
-  ...off,
-};
-/** A request of txt2img; other names are not looked at, as in A1111. */
-export const txt2imgSchema = z.looseObject(shape).partial();
-/** A request of img2img. */
-export const img2imgSchema = z.looseObject({
-  ...shape,
-  init_images: z.array(picture).min(1),
-  denoising_strength: z.number(),
-  mask: picture,
-  mask_blur: z.int().min(0),
-  mask_blur_x: z.int().min(0),
-  mask_blur_y: z.int().min(0),
-  inpaint_full_res: z.union([z.boolean(), z.int()]),
-  inpaint_full_res_padding: z.int().min(0),
-  inpainting_mask_invert: z.union([z.literal(0), z.literal(1)]),
-  include_init_images: z.boolean(),
-}).partial();
-
-/** The spread that a sampler has where "Automatic" is asked for, if not its own. */
-const AUTOMATIC: Readonly<Record<string, string>> = {
-  "DPM++ 2M": "Karras",
-  "DPM++ SDE": "Karras",
-  "DPM++ 2M SDE": "Exponential",
-  "DPM++ 2M SDE Heun": "Exponential",
-  "DPM++ 2S a": "Karras",
-  "DPM++ 3M SDE": "Exponential",
-  "DPM2": "Karras",
-  "DPM2 a": "Karras",
-};
-
 /** Reads a request of txt2img or img2img. */
 export async function readSdapi(
   kind: "txt2img" | "img2img",
   value: unknown,
   { usual, drawer }: { usual: Usual; drawer: Drawer },
 ): Promise<SdapiParams> {
-  const data = parsed(kind === "txt2img" ? txt2imgSchema : img2imgSchema, value) as z.infer<
-    typeof img2imgSchema
-  >;
+  const data = parsed(kind === "txt2img" ? txt2imgSchema : img2imgSchema, value) as Txt2img & Img2img;
   const { prompt = "", negative_prompt: negative = "", seed = -1, width, height } = data;
   const { batch_size = 1, n_iter = 1, override_settings = {}, send_images = true } = data;
   const { sampler, schedule, scheduler } = schedulerOf(data);
@@ -139,7 +64,11 @@ export async function readSdapi(
     : { width: width ?? height!, height: height ?? width! };
   const images = kind === "img2img" ? picturesOf(data) : undefined;
   const inpaint = images && await inpaintOf(data, images, size);
+  const hires = kind === "txt2img" && data.enable_hr
+    ? hiresOf(data, size ?? usualSize(drawer.partsOf(model)), multipleOf(drawer.partsOf(model)))
+    : undefined;
   const plain: DrawRequest = {
+    ...hires,
     prompt: words,
     negative: negative === "" ? undefined : negative,
     model,
@@ -149,7 +78,8 @@ export async function readSdapi(
     guidance: data.cfg_scale,
     "clip-skip": skips ? clipSkip - 1 : undefined,
     size,
-    seed: BigInt(seed < 0 ? randomInt(2 ** 32) : seed),
+    seed: BigInt(someSeed(seed)),
+    ...noiseOf(data),
     count: batch_size * n_iter,
     image: inpaint ? [inpaint.image] : images && await Promise.all(images.map(flattened)),
     mask: inpaint?.mask,
@@ -169,49 +99,20 @@ export async function readSdapi(
   };
 }
 
-/** Reads JSON by a schema; null is as left out. Throws a RefusalError of one sentence. */
-export function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
-  const given = typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== null))
-    : value;
-  const { data, error } = schema.safeParse(given);
-  if (!error) return data;
-  const param = String(error.issues[0]?.path[0] ?? "");
-  throw new RefusalError("invalid", `Cannot draw: ${problemOf(error, given)}`, param);
-}
-
-/** The scheduler by A1111's names for a sampler and a spread of the steps. */
-function schedulerOf({ sampler_name, sampler_index, scheduler = "" }: z.infer<typeof txt2imgSchema>) {
-  const named = sampler_name || sampler_index || undefined;
-  const spread = /^(automatic)?$/i.test(scheduler) ? undefined : scheduler;
-  const sampler = named ?? (spread === undefined ? undefined : "Euler");
-  if (sampler === undefined) return { sampler, schedule: undefined, scheduler: undefined };
-  const plain = plainName(sampler);
-  const known = samplers.find(({ names }) => names.some((name) => plainName(name) === plain));
-  const schedule = spread ?? AUTOMATIC[known?.names[0] ?? sampler];
+/** A variation's seed and the size of the noise, where they count. */
+function noiseOf(
+  { subseed = -1, subseed_strength: strength = 0, seed_resize_from_w: w = 0, seed_resize_from_h: h = 0 }:
+    Txt2img,
+): Pick<DrawRequest, "variation" | "seed-size"> {
   return {
-    sampler,
-    schedule: schedule ?? "Automatic",
-    scheduler: schedule === undefined ? sampler : `${sampler} ${schedule}`,
+    variation: strength >= 1e-6 ? `${someSeed(subseed)}:${Number(strength.toFixed(6))}` : undefined,
+    "seed-size": w > 0 && h > 0 ? { width: w, height: h } : undefined,
   };
 }
 
-/** A prompt's words, and the LoRAs that it names as `<lora:name:0.8>`. */
-function splitLoras(prompt: string): { words: string; loras: string[] } {
-  const loras: string[] = [];
-  const words = prompt.replace(/<(\w{1,99}):([^<>]{1,999})>/g, (tag, kind: string, rest: string) => {
-    const [name, scale = "1", ...others] = rest.split(":");
-    if (kind !== "lora" || others.length > 0 || !Number.isFinite(Number(scale))) {
-      throw new RefusalError(
-        "invalid",
-        `Cannot take ${tag.slice(0, 100)} in a prompt: expected <lora:NAME> or <lora:NAME:0.8>`,
-        "prompt",
-      );
-    }
-    loras.push(`${name}:${scale}`);
-    return "";
-  });
-  return { words: loras.length > 0 ? words.trim() : words, loras };
+/** A seed, or any where none is said. */
+function someSeed(seed: number): number {
+  return seed < 0 ? randomInt(2 ** 32) : seed;
 }
 
 /** True for models whose layers of CLIP A1111 leaves out: Stable Diffusion 1's, not those with OpenCLIP's. */
@@ -221,14 +122,14 @@ function readsLayers(parts: AnyParts): boolean {
 }
 
 /** The pictures that are changed. */
-function picturesOf({ init_images }: z.infer<typeof img2imgSchema>): Uint8Array[] {
+function picturesOf({ init_images }: Img2img): Uint8Array[] {
   if (init_images) return init_images.map((text) => bytesOf("init_images", text));
   throw new RefusalError("not found", "Cannot draw: expected init_images, got none", "init_images");
 }
 
 /** What is drawn within a mask; undefined without one. */
 async function inpaintOf(
-  data: z.infer<typeof img2imgSchema>,
+  data: Img2img,
   images: readonly Uint8Array[],
   size: Size | undefined,
 ): Promise<InpaintWork | undefined> {
@@ -243,13 +144,4 @@ async function inpaintOf(
     invert: data.inpainting_mask_invert === 1,
     size,
   });
-}
-
-/** A picture's bytes from base64. */
-export function bytesOf(name: string, base64: string): Uint8Array {
-  try {
-    return Uint8Array.fromBase64(base64);
-  } catch {
-    throw new RefusalError("invalid", `Cannot draw: expected ${name} to be pictures in base64`, name);
-  }
 }

@@ -179,6 +179,77 @@ Deno.test("samplers have A1111's own spread of the steps, whatever they are call
   }
 });
 
+Deno.test("subseed and seed_resize_from mix noise, one seed for all pictures", async () => {
+  const request: DrawRequest = { prompt: "a nice flower", "prompt-syntax": "a1111", steps: 2 };
+  const params = { subseed: 7, subseed_strength: 0.3, batch_size: 2 };
+  const { pixels, info, files } = await drawn("txt2img", params);
+  assert.deepEqual(pixels, await pixelsAs({ ...request, variation: "7:0.3", count: 2 }));
+  assert.deepEqual([info.all_seeds, info.all_subseeds, info.subseed_strength], [[3, 3], [7, 8], 0.3]);
+  assert.match(info.infotexts[1], /, Seed: 3, .*Variation seed: 8, Variation seed strength: 0.3, /);
+  const { seed, variation } = JSON.parse(decodePng(files[1]!, "a picture").text["denoise"]!);
+  assert.deepEqual([seed, variation], [3, "8:0.3"]);
+  assert.deepEqual(await pixelsAs({ ...request, variation }), [pixels[1]]);
+  const resized = await drawn("txt2img", { seed_resize_from_w: 16, seed_resize_from_h: 24 });
+  assert.deepEqual(resized.pixels, await pixelsAs({ ...request, "seed-size": { width: 16, height: 24 } }));
+  assert.notDeepEqual(resized.pixels, await pixelsAs(request));
+  const changed = await post("img2img", { ...sent.img2img, ...params, init_images: [photo.toBase64()] });
+  assert.deepEqual(
+    [changed.status, /variation with /.test(changed.json.detail)],
+    [422, true],
+    changed.json.detail,
+  );
+});
+
+Deno.test("enable_hr draws in two passes, with A1111's names and sizes", async () => {
+  const hr = {
+    enable_hr: true,
+    hr_upscaler: "Latent (bicubic)",
+    hr_second_pass_steps: 3,
+    denoising_strength: 0.5,
+  };
+  const request: DrawRequest = {
+    prompt: "a nice flower",
+    "prompt-syntax": "a1111",
+    steps: 2,
+    hires: { width: 72, height: 48 },
+    "hires-upscaler": "latent-bicubic",
+    "hires-steps": 3,
+    "hires-strength": 0.5,
+  };
+  const params = { ...hr, hr_resize_x: 74, hr_resize_y: 48 };
+  const { pixels, files, info } = await drawn("txt2img", params);
+  assert.deepEqual(pixels, await pixelsAs(request));
+  const { width, height, text } = decodePng(files[0]!, "a picture");
+  assert.deepEqual([width, height], [72, 48]);
+  assert.match(
+    text["parameters"]!,
+    /Size: 32x32, .*Denoising strength: 0.5, Hires resize: 72x48, Hires steps: 3, Hires/,
+  );
+  const { size, hires } = JSON.parse(text["denoise"]!);
+  assert.deepEqual([size, hires, info.width], ["32x32", "72x48", 72]);
+  const other = {
+    ...hr,
+    hr_scale: 1.53,
+    hr_sampler_name: "DPM++ 2M",
+    hr_prompt: "a red apple",
+    hr_negative_prompt: "blue",
+  };
+  const want = await pixelsAs({
+    ...request,
+    ...{ hires: { width: 48, height: 48 }, "hires-scheduler": "DPM++ 2M Karras" },
+    ...{ "hires-prompt": "a red apple", "hires-negative": "blue" },
+  });
+  assert.deepEqual((await drawn("txt2img", other)).pixels, want);
+  assert.notDeepEqual((await drawn("txt2img", { ...hr, hr_scale: 1.53 })).pixels, want);
+  const names = [...await get("upscalers"), ...await get("latent-upscale-modes")].map(({ name }) => name);
+  assert.deepEqual(names.slice(0, 4), ["None", "Lanczos", "Nearest", "Latent"]);
+  const pictures = await drawn("txt2img", { ...hr, hr_scale: 1.53, hr_upscaler: "None" });
+  assert.deepEqual(
+    pictures.pixels,
+    await pixelsAs({ ...request, hires: { width: 48, height: 48 }, "hires-upscaler": "lanczos" }),
+  );
+});
+
 Deno.test("layers of CLIP are left out for both prompts, where A1111 does so", async () => {
   const params = { prompt: "a nice flower", negative_prompt: "blue" };
   const request = { prompt: params.prompt, negative: "blue", "prompt-syntax": "a1111", steps: 2 } as const;
@@ -327,9 +398,34 @@ function spread(pixels: Iterable<number>): number {
 }
 
 const refused: Record<string, [params: object, status: number, message: RegExp]> = {
-  "a second pass": [{ enable_hr: true }, 422, /^Cannot draw: expected enable_hr to be false, got true$/],
+  "an upscaler that is a network": [
+    { enable_hr: true, hr_upscaler: "R-ESRGAN 4x+" },
+    422,
+    /^Cannot take hr_upscaler R-ESRGAN 4x\+: expected Latent, .*, as networks are not built in$/,
+  ],
+  "a second pass with another model": [
+    { enable_hr: true, hr_checkpoint_name: "flux" },
+    422,
+    /hr_checkpoint_name to be /,
+  ],
+  "a second pass with another LoRA": [
+    { enable_hr: true, hr_prompt: "<lora:style:1>" },
+    422,
+    /^Cannot take hr_prompt style:1: expected no LoRA but those of the prompt$/,
+  ],
+  "a second pass of FLUX": [
+    { enable_hr: true, override_settings: { sd_model_checkpoint: "flux" } },
+    422,
+    /^Cannot take hires with flux: it is for StableDiffusion, StableDiffusionXL$/,
+  ],
+  "a second pass that is too large": [{ enable_hr: true, hr_scale: 64 }, 422, /expected at most \d+ pixels/],
+  "a second pass of too little strength": [
+    { enable_hr: true, denoising_strength: 0.01, hr_second_pass_steps: 20 },
+    422,
+    /^Cannot draw 20 steps of a second pass with this strength: expected to be the last of at most 1000, got 2000;/,
+  ],
   "faces to restore": [{ restore_faces: true }, 422, /restore_faces to be false/],
-  "a variation's seed": [{ subseed_strength: 0.3 }, 422, /subseed_strength to be 0/],
+  "more than a whole variation": [{ subseed_strength: 1.5 }, 422, /subseed_strength/],
   "another model for the last steps": [{ refiner_checkpoint: "flux" }, 422, /refiner_checkpoint to be /],
   "steps without guidance": [{ s_min_uncond: 2 }, 422, /s_min_uncond to be 0/],
   "a script": [{ script_name: "X/Y/Z plot" }, 422, /script_name to be ""/],

@@ -1,0 +1,68 @@
+import type { InterpolateOptions } from "denoise/ops";
+import type { Size } from "../command_line/options.ts";
+
+/** How the first pass is made larger: its latents, or its pictures. */
+export type Upscaler = Pick<InterpolateOptions, "mode" | "antialias"> | {
+  readonly resample: "lanczos" | "nearest";
+};
+
+/** Upscalers: A1111's "Latent (bicubic)" is latent-bicubic. */
+export const UPSCALERS = {
+  "latent": { mode: "bilinear" },
+  "latent-antialiased": { mode: "bilinear", antialias: true },
+  "latent-bicubic": { mode: "bicubic" },
+  "latent-bicubic-antialiased": { mode: "bicubic", antialias: true },
+  "latent-nearest": { mode: "nearest" },
+  "latent-nearest-exact": { mode: "nearest-exact" },
+  "lanczos": { resample: "lanczos" },
+  "nearest": { resample: "nearest" },
+} as const satisfies Record<string, Upscaler>;
+
+/** Their names. */
+export const upscalerNames = Object.keys(UPSCALERS) as (keyof typeof UPSCALERS)[];
+
+/** Settings of a second pass in another size, as A1111's "hires fix" has it. */
+export interface HiresSettings {
+  readonly hires?: Size | undefined;
+  readonly "hires-upscaler"?: keyof typeof UPSCALERS | undefined;
+  readonly "hires-strength"?: number | undefined;
+  readonly "hires-steps"?: number | undefined;
+  readonly "hires-scheduler"?: string | undefined;
+  readonly "hires-prompt"?: string | undefined;
+  readonly "hires-negative"?: string | undefined;
+}
+
+/** Their names. */
+export const hiresNames = [
+  "hires",
+  "hires-upscaler",
+  "hires-strength",
+  "hires-steps",
+  "hires-scheduler",
+  "hires-prompt",
+  "hires-negative",
+] as const satisfies (keyof HiresSettings)[];
+
+const STRENGTH = 0.7;
+const MOST_STEPS = 1000; // of schedulers: those that models were trained for
+
+/** Throws for steps of a second pass that no scheduler has. */
+export function expectHires(settings: HiresSettings & { readonly steps: number }): void {
+  if (settings.hires === undefined) return;
+  const { of, taken } = hiresSteps(settings["hires-steps"] ?? settings.steps, settings["hires-strength"]);
+  if (of <= MOST_STEPS) return;
+  throw new RangeError(
+    `Cannot draw ${taken} steps of a second pass with this strength: expected to be the last of at most ${MOST_STEPS}, ` +
+      `got ${of}; take fewer, or more strength`,
+  );
+}
+
+/** A second pass takes all its steps, the last ones of more: as many of these as its strength says. */
+export function hiresSteps(taken: number, strength = STRENGTH): { of: number; taken: number } {
+  return { of: Math.floor(taken / Math.min(strength, 0.999)), taken };
+}
+
+/** True where the second pass begins with pictures instead of latents. */
+export function seesPictures({ hires, "hires-upscaler": upscaler = "latent" }: HiresSettings): boolean {
+  return hires !== undefined && "resample" in UPSCALERS[upscaler];
+}

@@ -1,0 +1,88 @@
+import { scope, type Tensor } from "denoise";
+import { interpolate } from "denoise/ops";
+import type { RunOptions } from "denoise/pipelines";
+import { resizeImage } from "../../src/io/images/resize.ts";
+import { free } from "../../src/tensor/mod.ts";
+import type { Size } from "../command_line/options.ts";
+import { type HiresSettings, hiresSteps, type Upscaler, UPSCALERS } from "./hires.ts";
+
+/** What both passes of a run differ in. */
+interface Stepping extends Pick<RunOptions, "onStep"> {
+  readonly numInferenceSteps: number;
+}
+
+/** Draws with the settings at hand, but for some. */
+export type Pass<How> = (
+  seeds: readonly bigint[],
+  how: How,
+  given: Readonly<Record<string, unknown>>,
+) => Promise<{ images: Tensor; latents?: Tensor }>;
+
+/**
+ * Draws in one size, and what came of it, made larger, once more with noise of the same seed (A1111's "hires fix"). `f`:
+ * pixels to a latent.
+ */
+export function inTwoPasses<How extends Stepping>(
+  first: Pass<How>,
+  second: Pass<How>,
+  settings: HiresSettings & { readonly hires: Size },
+  f: number,
+): (seeds: readonly bigint[], how: How, steps: number | undefined) => Promise<Tensor> {
+  const { hires, "hires-upscaler": name = "latent", "hires-strength": strength } = settings;
+  const upscaler: Upscaler = UPSCALERS[name];
+  const isLatent = !("resample" in upscaler);
+  return async (seeds, how, wanted = how.numInferenceSteps) => {
+    const { onStep } = how;
+    const { of, taken } = hiresSteps(wanted, strength);
+    let before = 0; // steps of the first pass
+    const small = await first(seeds, {
+      ...how,
+      onStep: (step, t, x, steps) => {
+        before = steps;
+        return onStep?.(step, t, x, steps + taken);
+      },
+    }, isLatent ? { outputType: "latent" } : {});
+    const image = isLatent
+      ? upscaled(small.images, latentsOf(hires, f), (x, size) => interpolate(x, { ...upscaler, size }))
+      : await upscaledPictures(small.images, hires, upscaler.resample);
+    const { images } = await second(seeds, {
+      ...how,
+      numInferenceSteps: of,
+      onStep: (step, t, x, steps) => onStep?.(before + step, t, x, before + steps),
+    }, { ...hires, image, strength: Math.min(1, (taken + 0.5) / of) });
+    free(image, small.images, small.latents);
+    return images;
+  };
+}
+
+function latentsOf({ width, height }: Size, f: number): Size {
+  return { width: width / f, height: height / f };
+}
+
+/** Makes x [B, C, h, w] so large that it covers a size, and cuts that out of its middle. → [B, C, H, W] */
+function upscaled(x: Tensor, to: Size, resize: (x: Tensor, size: [H: number, W: number]) => Tensor): Tensor {
+  const [h, w] = x.shape.slice(2) as [number, number];
+  const { height, width } = coverOf({ width: w, height: h }, to);
+  const [top, left] = [Math.floor((height - to.height) / 2), Math.floor((width - to.width) / 2)];
+  using made = scope();
+  const large = resize(x, [height, width]);
+  return made.keep(large.slice(2, top, top + to.height).slice(3, left, left + to.width).clone());
+}
+
+async function upscaledPictures(x: Tensor, to: Size, resample: "lanczos" | "nearest"): Promise<Tensor> {
+  const [h, w] = x.shape.slice(2) as [number, number];
+  const { height, width } = coverOf({ width: w, height: h }, to);
+  const large = await resizeImage(x, [height, width], { resample });
+  try {
+    return upscaled(large, to, (x) => x);
+  } finally {
+    free(large);
+  }
+}
+
+/** The size of a picture's shape that covers another. */
+function coverOf({ width: w, height: h }: Size, { width, height }: Size): Size {
+  return w * height < h * width
+    ? { width, height: Math.floor(width * h / w) }
+    : { width: Math.floor(height * w / h), height };
+}
