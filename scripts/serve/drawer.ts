@@ -5,7 +5,8 @@ import { drawTask } from "./draw_task.ts";
 import type { Drawing, DrawOptions, DrawProgress } from "./drawing.ts";
 import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
 import { type ModelOptions, Models } from "./models.ts";
-import type { Additions, Offer, Versions } from "./offered.ts";
+import type { Addition } from "../generate/contents.ts";
+import type { Additions, Offer, OfferedAddition, Versions } from "./offered.ts";
 import { type Offers, offersOf } from "./offers.ts";
 import { expectTimestamps, peaksOf, profileTask, type StepProfile } from "./profile_task.ts";
 import { Queue } from "./queue.ts";
@@ -80,6 +81,14 @@ export class Drawer implements AsyncDisposable {
   /** Names of the LoRAs that are offered. */
   get loras(): readonly string[] {
     return this.#models.shelf.of("lora").map(({ name }) => name);
+  }
+
+  /** What is offered for a setting that names files beside models: all of it, or what fits a model. */
+  offered(setting: Addition, model?: string): readonly OfferedAddition[] {
+    const all = this.#models.shelf.of(setting);
+    if (model === undefined) return all;
+    const { fits } = this.#models.find(model);
+    return all.filter(({ name }) => fits[setting].has(name));
   }
 
   /** Models whose weights are in the device's memory, or some of them. */

@@ -16,7 +16,7 @@ import { openAIRoutes } from "./routes/openai.ts";
 import { answerIn } from "./routes/errors.ts";
 import { pageRoutes } from "./routes/page.ts";
 import { profileRoutes, reportRoutes } from "./routes/profiles.ts";
-import { sdapiRoutes } from "./routes/sdapi.ts";
+import { controlnetRoutes, sdapiRoutes } from "./routes/sdapi.ts";
 import { PictureStore } from "./store.ts";
 
 /** Options of a handler. */
@@ -124,6 +124,7 @@ export function createApp(
   app.route("/v1/jobs", jobRoutes(jobs, address));
   app.route("/v1/profiles", profileRoutes(jobs, address));
   app.route("/sdapi/v1", sdapiRoutes(drawer));
+  app.route("/controlnet", controlnetRoutes(drawer));
   app.route("/v1", openAIRoutes(drawer, store, address));
   return app;
 

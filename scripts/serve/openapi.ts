@@ -3,7 +3,8 @@ import { z } from "zod";
 import { requestSchema } from "./request.ts";
 import { editSchema, generationSchema } from "./routes/openai_params.ts";
 import { pngInfoSchema } from "./routes/sdapi.ts";
-import { LISTS, REFRESHED } from "./routes/sdapi_lists.ts";
+import { extraSchema } from "./routes/sdapi_extras.ts";
+import { CONTROLNET_LISTS, LISTS, REFRESHED } from "./routes/sdapi_lists.ts";
 import { img2imgSchema, optionsSchema, txt2imgSchema } from "./routes/sdapi_schema.ts";
 
 /** A route as the document tells it. */
@@ -60,9 +61,15 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   "POST /sdapi/v1/options": { ...sdapi("sets the model that is drawn with"), body: optionsSchema },
   "POST /sdapi/v1/unload-checkpoint": sdapi("frees the weights of all models"),
   "POST /sdapi/v1/reload-checkpoint": sdapi("does nothing: weights come with the next request"),
+  "POST /sdapi/v1/extra-single-image": { ...sdapi("makes a picture larger"), body: extraSchema },
   "POST /sdapi/v1/interrogate": sdapi("is refused: no model here puts pictures into words"),
   ...Object.fromEntries(
     Object.entries(LISTS).map(([name, { summary }]) => [`GET /sdapi/v1/${name}`, sdapi(summary)]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(CONTROLNET_LISTS).map((
+      [name, { summary }],
+    ) => [`GET /controlnet/${name}`, sdapi(summary)]),
   ),
   ...Object.fromEntries(
     REFRESHED.map((name) => [`POST /sdapi/v1/refresh-${name}`, sdapi(`does nothing: ${name} do not change`)]),

@@ -7,9 +7,10 @@ import { Interruption } from "../interruption.ts";
 import { RefusalError } from "../refusal.ts";
 import { readJson } from "./body.ts";
 import { answerSdapiError } from "./sdapi_errors.ts";
+import { extraSingleImage } from "./sdapi_extras.ts";
 import { infotextOf, pngInfoOf, variationIn, withInfotext } from "./sdapi_infotext.ts";
-import { LISTS, REFRESHED } from "./sdapi_lists.ts";
-import { readSdapi, type SdapiParams, type Usual } from "./sdapi_params.ts";
+import { CONTROLNET_LISTS, LISTS, REFRESHED } from "./sdapi_lists.ts";
+import { OWN_VAE, readSdapi, type SdapiParams, type Usual } from "./sdapi_params.ts";
 import { bytesOf, optionsSchema, parsed } from "./sdapi_schema.ts";
 
 const WATCHED = 10_000; // milliseconds for which previews are painted after a client asked for one
@@ -36,7 +37,7 @@ export const pngInfoSchema = z.looseObject({ image: z.string() });
 /** A1111's API, as its clients call it below /sdapi/v1. */
 export function sdapiRoutes(drawer: Drawer): Hono {
   const underWay = new Set<UnderWay>();
-  const usual: Usual = { model: drawer.models[0]!, clipSkip: 1 };
+  const usual: Usual = { model: drawer.models[0]!, clipSkip: 1, vae: "Automatic" };
   const app = new Hono();
   app.onError(answerSdapiError);
   app.post("/txt2img", (context) => draw("txt2img", context));
@@ -63,17 +64,19 @@ export function sdapiRoutes(drawer: Drawer): Hono {
     context.json({
       sd_model_checkpoint: usual.model,
       CLIP_stop_at_last_layers: usual.clipSkip,
-      sd_vae: "Automatic",
+      sd_vae: usual.vae,
       samples_format: "png",
     }));
   app.post("/options", async (context) => {
     const options = parsed(optionsSchema, await readJson(context));
-    const { sd_model_checkpoint: model = usual.model, CLIP_stop_at_last_layers: clipSkip = usual.clipSkip } =
-      options;
+    const { sd_model_checkpoint: model = usual.model, sd_vae: vae = usual.vae } = options;
     if (!drawer.models.includes(model)) {
       throw new RefusalError("not found", `Cannot find the model ${model}`, "sd_model_checkpoint");
     }
-    Object.assign(usual, { model, clipSkip });
+    if (!OWN_VAE.includes(vae) && !drawer.offered("vae").some(({ name }) => name === vae)) {
+      throw new RefusalError("not found", `Cannot find the autoencoder ${vae}`, "sd_vae");
+    }
+    Object.assign(usual, { model, vae, clipSkip: options.CLIP_stop_at_last_layers ?? usual.clipSkip });
     return context.json(null);
   });
   for (const [name, { of }] of Object.entries(LISTS)) {
@@ -85,6 +88,10 @@ export function sdapiRoutes(drawer: Drawer): Hono {
     return context.json({});
   });
   app.post("/reload-checkpoint", (context) => context.json({})); // weights come with the next request
+  app.post(
+    "/extra-single-image",
+    async (context) => context.json(await extraSingleImage(await readJson(context), drawer.limits.pixels)),
+  );
   app.post("/interrogate", () => {
     throw new RefusalError(
       "not found",
@@ -119,6 +126,16 @@ export function sdapiRoutes(drawer: Drawer): Hono {
   function running(): UnderWay | undefined {
     return [...underWay].find(({ begun }) => begun);
   }
+}
+
+/** What clients of the extension sd-webui-controlnet ask for below /controlnet. */
+export function controlnetRoutes(drawer: Drawer): Hono {
+  const app = new Hono();
+  app.onError(answerSdapiError);
+  for (const [name, { of }] of Object.entries(CONTROLNET_LISTS)) {
+    app.get(`/${name}`, (context) => context.json(of(drawer)));
+  }
+  return app;
 }
 
 /** What was drawn, as A1111 tells it. */

@@ -9,6 +9,7 @@ import {
   blurred,
   boundsOf,
   grown,
+  isOpaque,
   mapped,
   maskIn,
   mixed,
@@ -46,7 +47,7 @@ const WORK = 2 ** 29; // pixels times those of the blur's kernel: a second of on
 export async function flattened(file: Uint8Array): Promise<Uint8Array> {
   if (file[0] === 0xff) return file; // a JPEG, which is opaque
   const image = await decoded("init_images", file, LARGEST);
-  return image.channels === 4 ? encodePng(onWhite(image)) : file;
+  return isOpaque(image) ? file : encodePng(onWhite(image));
 }
 
 /** Prepares a picture and a mask as A1111 does: what the mask leaves out stays as it is, to the last bit. */

@@ -1,6 +1,7 @@
 import { samplers, spreadNames } from "../../../src/schedulers/names.ts";
 import type { Drawer } from "../drawer.ts";
 import { latentNames, pictureNames } from "./sdapi_hires.ts";
+import { MOST_UNITS } from "./sdapi_schema.ts";
 
 /** What a client may ask for, and how it is described. */
 interface List {
@@ -9,6 +10,9 @@ interface List {
 }
 
 const none = (what: string): List => ({ summary: `${what}: none`, of: () => [] });
+
+/** What is not told of a textual inversion. */
+const UNTOLD = { step: null, sd_checkpoint: null, sd_checkpoint_name: null };
 
 /** What A1111's clients ask for at their start, by the last part of its path: what there is, and that there is nothing else. */
 export const LISTS: Readonly<Record<string, List>> = {
@@ -35,7 +39,13 @@ export const LISTS: Readonly<Record<string, List>> = {
         ...{ default_rho: -1, need_inner_model: false },
       })),
   },
-  "embeddings": { summary: "embeddings: none", of: () => ({ loaded: {}, skipped: {} }) },
+  "embeddings": {
+    summary: "textual inversions, by the tokens that stand for them in prompts",
+    of: (drawer) => {
+      const loaded = drawer.offered("embedding").map(({ token }) => [token!, UNTOLD] as const);
+      return { loaded: Object.fromEntries(loaded), skipped: {} };
+    },
+  },
   "upscalers": {
     summary: "upscalers of pictures: none is a network",
     of: () =>
@@ -46,11 +56,20 @@ export const LISTS: Readonly<Record<string, List>> = {
     of: () => latentNames.map((name) => ({ name })),
   },
   "realesrgan-models": none("Real-ESRGAN's models"),
-  "sd-vae": none("other VAEs"),
+  "sd-vae": {
+    summary: "autoencoders in place of models' own",
+    of: (drawer) => drawer.offered("vae").map(({ name }) => ({ model_name: name, filename: name })),
+  },
   "hypernetworks": none("hypernetworks"),
   "face-restorers": none("restorers of faces"),
   "prompt-styles": none("styles of prompts"),
-  "scripts": { summary: "scripts: none", of: () => ({ txt2img: [], img2img: [] }) },
+  "scripts": {
+    summary: "scripts: ControlNet, where one is offered",
+    of: (drawer) => {
+      const names = drawer.offered("controlnet").length > 0 ? ["controlnet"] : [];
+      return { txt2img: names, img2img: names };
+    },
+  },
   "script-info": none("arguments of scripts"),
   "extensions": none("extensions"),
   "cmd-flags": { summary: "flags of the command line", of: () => ({ api: true }) },
@@ -60,6 +79,31 @@ export const LISTS: Readonly<Record<string, List>> = {
       ram: { used: Deno.memoryUsage().rss }, // more would take a permission
       cuda: { error: "WebGPU does not tell" },
     }),
+  },
+};
+
+/** What clients of the extension sd-webui-controlnet ask for, below /controlnet. */
+export const CONTROLNET_LISTS: Readonly<Record<string, List>> = {
+  "version": { summary: "version of the extension's API", of: () => ({ version: 2 }) },
+  "model_list": {
+    summary: "the ControlNets",
+    of: (drawer) => ({ model_list: drawer.offered("controlnet").map(({ name }) => name) }),
+  },
+  "module_list": {
+    summary: "preprocessors: none",
+    of: () => ({ module_list: ["none"], module_detail: {} }),
+  },
+  "settings": {
+    summary: "ControlNets of a request, at most",
+    of: () => ({ control_net_unit_count: MOST_UNITS }),
+  },
+  "control_types": {
+    summary: "kinds of ControlNets: one has all",
+    of: (drawer) => {
+      const models = drawer.offered("controlnet").map(({ name }) => name);
+      const all = { module_list: ["none"], model_list: ["None", ...models] };
+      return { control_types: { All: { ...all, default_option: "none", default_model: "None" } } };
+    },
   },
 };
 

@@ -32,7 +32,8 @@ export function onWhite(image: Image): Image {
   return { ...rgb, data };
 }
 
-function isOpaque({ channels, data }: Image): boolean {
+/** True for a picture through which nothing shows. */
+export function isOpaque({ channels, data }: Image): boolean {
   if (channels !== 4) return true;
   for (let i = 3; i < data.length; i += 4) if (data[i] !== 255) return false;
   return true;

@@ -6,6 +6,7 @@ import type { DrawRequest } from "../request.ts";
 import { multipleOf } from "../sizes.ts";
 import type { Size } from "../../command_line/options.ts";
 import { usualSize } from "../../generate/usual.ts";
+import { controlOf } from "./sdapi_controlnet.ts";
 import { hiresOf } from "./sdapi_hires.ts";
 import { flattened, type InpaintWork, inpaintWork } from "./sdapi_inpaint.ts";
 import { bytesOf, type Img2img, img2imgSchema, parsed, type Txt2img, txt2imgSchema } from "./sdapi_schema.ts";
@@ -43,7 +44,12 @@ export interface Usual {
   model: string;
   /** As A1111 counts: the layer of CLIP that counts, from its end. */
   clipSkip: number;
+  /** The autoencoder's name, or one for the model's own. */
+  vae: string;
 }
+
+/** Names of the model's own autoencoder. */
+export const OWN_VAE: readonly string[] = ["Automatic", "None", ""];
 
 /** Reads a request of txt2img or img2img. */
 export async function readSdapi(
@@ -67,11 +73,15 @@ export async function readSdapi(
   const hires = kind === "txt2img" && data.enable_hr
     ? hiresOf(data, size ?? usualSize(drawer.partsOf(model)), multipleOf(drawer.partsOf(model)))
     : undefined;
+  const { sd_vae: vae = usual.vae } = override_settings;
   const plain: DrawRequest = {
     ...hires,
+    ...await controlOf(data.alwayson_scripts ?? {}, inpaint ? undefined : images?.[0], size),
+    vae: OWN_VAE.includes(vae) ? undefined : vae,
     prompt: words,
     negative: negative === "" ? undefined : negative,
     model,
+    embedding: embeddingsIn(`${words}\n${negative}`, drawer, model),
     lora: loras.length > 0 && !data.disable_extra_networks ? loras : undefined,
     scheduler,
     steps: data.steps,
@@ -95,8 +105,15 @@ export async function readSdapi(
     ...{ prompt, negative, sampler, schedule, send: send_images, finish: inpaint?.finish },
     echo: data.include_init_images ? data : echo,
     clipSkip: skips ? clipSkip : 1,
-    keep: data.override_settings_restore_afterwards === false ? { model, clipSkip } : {},
+    keep: data.override_settings_restore_afterwards === false ? { model, clipSkip, vae } : {},
   };
+}
+
+/** The textual inversions of which a text has the token. */
+function embeddingsIn(words: string, drawer: Drawer, model: string): string[] | undefined {
+  const names = drawer.offered("embedding", model).filter(({ token }) => words.includes(token!))
+    .map(({ name }) => name);
+  return names.length > 0 ? names : undefined;
 }
 
 /** A variation's seed and the size of the noise, where they count. */

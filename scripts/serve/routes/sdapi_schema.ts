@@ -3,6 +3,9 @@ import { problemOf } from "../../../src/io/config.ts";
 import { RefusalError } from "../refusal.ts";
 import { text } from "../request.ts";
 
+/** ControlNets of a request, at most. */
+export const MOST_UNITS = 16;
+
 /** What has one value here: others are refused, as they would have no effect. */
 const off = {
   restore_faces: z.literal(false),
@@ -16,16 +19,20 @@ const off = {
   resize_mode: z.literal(0),
   inpainting_fill: z.union([z.literal(0), z.literal(1)]),
   initial_noise_multiplier: z.literal(1),
-  alwayson_scripts: z.record(z.string(), z.object({ args: z.array(z.unknown()).max(0) }).partial()),
+  alwayson_scripts: z.record(
+    z.string(),
+    z.looseObject({ args: z.array(z.unknown()).max(MOST_UNITS) }).partial(),
+  ),
 };
 /** Settings of A1111's that decide pixels; others are not looked at. */
 export const optionsSchema = z.looseObject({
   sd_model_checkpoint: z.string(),
   CLIP_stop_at_last_layers: z.int().min(1).max(12),
   eta_noise_seed_delta: z.literal(0),
-  sd_vae: z.enum(["Automatic", "None"]),
+  sd_vae: z.string().max(200),
 }).partial();
-const picture = z.string().transform((text) => text.replace(/^data:image\/[\w.+-]+;base64,/, ""));
+/** A picture in base64, or its data URL. */
+export const picture = z.string().transform((text) => text.replace(/^data:image\/[\w.+-]+;base64,/, ""));
 const shape = {
   prompt: text,
   negative_prompt: text,
@@ -89,13 +96,13 @@ export type Txt2img = z.infer<typeof txt2imgSchema>;
 export type Img2img = z.infer<typeof img2imgSchema>;
 
 /** Reads JSON by a schema; null is as left out. Throws a RefusalError of one sentence. */
-export function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+export function parsed<T>(schema: z.ZodType<T>, value: unknown, within?: string): T {
   const given = typeof value === "object" && value !== null && !Array.isArray(value)
     ? Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== null))
     : value;
   const { data, error } = schema.safeParse(given);
   if (!error) return data;
-  const param = String(error.issues[0]?.path[0] ?? "");
+  const param = within ?? String(error.issues[0]?.path[0] ?? "");
   throw new RefusalError("invalid", `Cannot draw: ${problemOf(error, given)}`, param);
 }
 

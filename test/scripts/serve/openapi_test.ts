@@ -8,7 +8,7 @@ import { Served } from "../../support/served.ts";
 
 // deno-lint-ignore no-explicit-any -- what a test expects of it
 const document = openApi() as any;
-const OPEN = /^\/(v1|sdapi|healthz|metrics|openapi\.json|pictures|profiles)\b/;
+const OPEN = /^\/(v1|sdapi|controlnet|healthz|metrics|openapi\.json|pictures|profiles)\b/;
 
 Deno.test("each route of the API stands in the OpenAPI document, which has no others, and is answered", async () => {
   await using drawer = await Drawer.open({ models: [{ name: "emoji", path: emoji }] });

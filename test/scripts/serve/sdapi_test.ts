@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { Drawer, type DrawRequest } from "denoise/serve";
 import { decodePng, encodePng } from "../../../src/io/images/png.ts";
+import { type Image, inMode } from "../../../src/io/images/image.ts";
+import { resizedImage } from "../../../src/io/images/resize.ts";
 import { samplers } from "../../../src/schedulers/names.ts";
 import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -429,7 +431,11 @@ const refused: Record<string, [params: object, status: number, message: RegExp]>
   "another model for the last steps": [{ refiner_checkpoint: "flux" }, 422, /refiner_checkpoint to be /],
   "steps without guidance": [{ s_min_uncond: 2 }, 422, /s_min_uncond to be 0/],
   "a script": [{ script_name: "X/Y/Z plot" }, 422, /script_name to be ""/],
-  "an extension": [{ alwayson_scripts: { ControlNet: { args: [{}] } } }, 422, /alwayson_scripts.*ControlNet/],
+  "a ControlNet without a picture": [
+    { alwayson_scripts: { ControlNet: { args: [{}] } } },
+    422,
+    /^Cannot take image of a ControlNet: expected a picture, got none$/,
+  ],
   "more layers of CLIP than there are": [
     { override_settings: { CLIP_stop_at_last_layers: 4 } },
     422,
@@ -466,9 +472,39 @@ Deno.test("img2img refuses what is no picture, and none", async () => {
   assert.equal((await post("img2img", { prompt: "a cat" })).status, 404);
 });
 
+Deno.test("extra-single-image makes pictures larger, by names that are no networks", async () => {
+  const side = (x: number, y: number) => [8 * x, 8 * y, 90];
+  const image = pictureOf(16, side).toBase64();
+  const made = async (params: object) => {
+    const { status, json } = await post("extra-single-image", { image, ...params });
+    assert.equal(status, 200, JSON.stringify(json));
+    return decodePng(Uint8Array.fromBase64(json.image), "a picture");
+  };
+  const source = decodePng(Uint8Array.fromBase64(image), "a picture");
+  const want = (width: number, height: number, options = {}) =>
+    resizedImage(inMode(source, "RGB"), { width, height }, options);
+  const pixels = (
+    { data, ...size }: Image,
+  ) => [size.width, size.height, ...inMode({ data, ...size }, "RGB").data];
+  assert.deepEqual(pixels(await made({ upscaling_resize: 1.6 })), pixels(want(25, 25)));
+  const nearest = { upscaler_1: "Nearest", resize_mode: 1, upscaling_resize_w: 40, upscaling_resize_h: 20 };
+  assert.deepEqual(pixels(await made(nearest)), pixels(want(40, 20, { fit: "crop", resample: "nearest" })));
+  const covering = await made({ ...nearest, upscaling_crop: false });
+  assert.deepEqual([covering.width, covering.height], [40, 40]);
+  for (
+    const wrong of [{ upscaler_1: "ESRGAN_4x" }, { gfpgan_visibility: 1 }, {
+      upscaling_resize: 64,
+      upscaling_resize_w: 9,
+    }]
+  ) {
+    const { status } = await post("extra-single-image", { image: pictureOf(64, side).toBase64(), ...wrong });
+    assert.equal(status, 422);
+  }
+});
+
 Deno.test("options that would change pictures otherwise are refused, and keep what was set", async () => {
   for (
-    const options of [{ sd_vae: "x.pt" }, { eta_noise_seed_delta: 31337 }, { CLIP_stop_at_last_layers: 0 }]
+    const options of [{ eta_noise_seed_delta: 31337 }, { CLIP_stop_at_last_layers: 0 }]
   ) {
     assert.equal((await post("options", { ...options, sd_model_checkpoint: "flux" })).status, 422);
   }
