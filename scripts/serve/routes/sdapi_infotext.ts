@@ -12,7 +12,7 @@ const KEYWORD = "parameters"; // of the PNG text that A1111 writes and reads
 
 /** A picture's settings as A1111 writes them under it: the prompts as they came, and a line of names with values. */
 export function infotextOf({ recipe, width, height }: DrawnPicture, params: SdapiParams): string {
-  const { prompt, negative, sampler, schedule, request, echo } = params;
+  const { prompt, negative, sampler, schedule, request, echo, finish } = params;
   const { hires, size } = request;
   const variation = variationIn(recipe);
   const settings = {
@@ -28,6 +28,7 @@ export function infotextOf({ recipe, width, height }: DrawnPicture, params: Sdap
     "Model": recipe["model"],
     "Clip skip": params.clipSkip > 1 ? params.clipSkip : undefined,
     "Denoising strength": request["hires-strength"] ?? request.strength,
+    ...finish ? maskIn(echo) : {},
     "Hires resize": hires && sidesIn(hires),
     "Hires steps": request["hires-steps"],
     "Hires upscaler": hires && (echo["hr_upscaler"] ?? "Latent"),
@@ -40,6 +41,17 @@ export function infotextOf({ recipe, width, height }: DrawnPicture, params: Sdap
     value === undefined ? [] : [`${name}: ${quoted(String(value))}`]
   );
   return [prompt, ...negative === "" ? [] : [`Negative prompt: ${negative}`], line.join(", ")].join("\n");
+}
+
+/** What A1111 tells of a mask. */
+function maskIn(
+  { mask_blur: blur = 4, inpaint_full_res: onlyMasked = true, inpaint_full_res_padding: padding = 0 }:
+    Readonly<
+      Record<string, unknown>
+    >,
+): Record<string, unknown> {
+  const area = onlyMasked ? { "Inpaint area": "Only masked", "Masked area padding": padding } : {};
+  return { "Mask blur": blur === 0 ? undefined : blur, ...area };
 }
 
 /** A picture's variation. */

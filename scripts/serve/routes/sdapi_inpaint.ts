@@ -1,6 +1,6 @@
 import { type Image, inMode, paste } from "../../../src/io/images/image.ts";
 import { decodePng, encodePng } from "../../../src/io/images/png.ts";
-import { resizedImage } from "../../../src/io/images/resize.ts";
+import { type Fit, resizedImage } from "../../../src/io/images/resize.ts";
 import type { Size } from "../../command_line/options.ts";
 import { decoded } from "../pictures.ts";
 import { RefusalError } from "../refusal.ts";
@@ -43,10 +43,15 @@ const MOST = 2 ** 24; // pixels of a picture with a mask
 const LARGEST = 2 ** 26; // of one without
 const WORK = 2 ** 29; // pixels times those of the blur's kernel: a second of one core
 
-/** A picture's file, on white where it is transparent. */
-export async function flattened(file: Uint8Array): Promise<Uint8Array> {
-  if (file[0] === 0xff) return file; // a JPEG, which is opaque
+/** A picture's file, on white where it is transparent, and cut or filled up to the shape of a size where that is asked for. */
+export async function prepared(file: Uint8Array, size: Size | undefined, fit: Fit): Promise<Uint8Array> {
+  const isJpeg = file[0] === 0xff; // which is opaque
+  if (isJpeg && fit === "default") return file;
   const image = await decoded("init_images", file, LARGEST);
+  if (size && fit !== "default") {
+    expectSize(size);
+    return encodePng(resizedImage(onWhite(image), size, { fit }));
+  }
   return isOpaque(image) ? file : encodePng(onWhite(image));
 }
 

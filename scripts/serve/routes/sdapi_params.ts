@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { AnyParts } from "denoise/pipelines";
+import type { Fit } from "../../../src/io/images/resize.ts";
 import type { Drawer } from "../drawer.ts";
 import { RefusalError } from "../refusal.ts";
 import type { DrawRequest } from "../request.ts";
@@ -8,7 +9,7 @@ import type { Size } from "../../command_line/options.ts";
 import { usualSize } from "../../generate/usual.ts";
 import { controlOf } from "./sdapi_controlnet.ts";
 import { hiresOf } from "./sdapi_hires.ts";
-import { flattened, type InpaintWork, inpaintWork } from "./sdapi_inpaint.ts";
+import { type InpaintWork, inpaintWork, prepared } from "./sdapi_inpaint.ts";
 import { bytesOf, type Img2img, img2imgSchema, parsed, type Txt2img, txt2imgSchema } from "./sdapi_schema.ts";
 import { schedulerOf, splitLoras } from "./sdapi_words.ts";
 
@@ -47,6 +48,9 @@ export interface Usual {
   /** The autoencoder's name, or one for the model's own. */
   vae: string;
 }
+
+/** How pictures get the shape of what is drawn, by A1111's numbers. */
+const FITS: readonly Fit[] = ["default", "crop", "fill"];
 
 /** Names of the model's own autoencoder. */
 export const OWN_VAE: readonly string[] = ["Automatic", "None", ""];
@@ -91,7 +95,8 @@ export async function readSdapi(
     seed: BigInt(someSeed(seed)),
     ...noiseOf(data),
     count: batch_size * n_iter,
-    image: inpaint ? [inpaint.image] : images && await Promise.all(images.map(flattened)),
+    image: inpaint ? [inpaint.image] : images &&
+      await Promise.all(images.map((image) => prepared(image, size, FITS[data.resize_mode ?? 0]!))),
     mask: inpaint?.mask,
   };
   const { init_images: _images, mask: _mask, ...echo } = data;
@@ -151,12 +156,20 @@ async function inpaintOf(
   size: Size | undefined,
 ): Promise<InpaintWork | undefined> {
   if (data.mask === undefined) return undefined;
+  const { resize_mode: mode = 0, inpaint_full_res: onlyMasked = true } = data;
+  if (mode > 0 && !onlyMasked) { // else the part around the mask is drawn, in its own shape
+    throw new RefusalError(
+      "invalid",
+      `Cannot take resize_mode ${mode} with a mask: expected 0`,
+      "resize_mode",
+    );
+  }
   if (images.length > 1) {
     throw new RefusalError("invalid", "Cannot draw: expected one picture with a mask", "init_images");
   }
   return await inpaintWork(images[0]!, bytesOf("mask", data.mask), {
     blur: { x: data.mask_blur ?? data.mask_blur_x ?? 4, y: data.mask_blur ?? data.mask_blur_y ?? 4 },
-    onlyMasked: Boolean(data.inpaint_full_res ?? true),
+    onlyMasked: Boolean(onlyMasked),
     padding: data.inpaint_full_res_padding ?? 0,
     invert: data.inpainting_mask_invert === 1,
     size,

@@ -16,7 +16,6 @@ const off = {
   s_min_uncond: z.literal(0),
   refiner_checkpoint: z.enum(["", "None"]),
   script_name: z.literal(""),
-  resize_mode: z.literal(0),
   inpainting_fill: z.union([z.literal(0), z.literal(1)]),
   initial_noise_multiplier: z.literal(1),
   alwayson_scripts: z.record(
@@ -80,6 +79,7 @@ export const img2imgSchema = z.looseObject({
   ...shape,
   init_images: z.array(picture).min(1),
   denoising_strength: z.number(),
+  resize_mode: z.int().min(0).max(2),
   mask: picture,
   mask_blur: z.int().min(0),
   mask_blur_x: z.int().min(0),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Drawer, type DrawRequest } from "denoise/serve";
 import { decodePng, encodePng } from "../../../src/io/images/png.ts";
 import { type Image, inMode } from "../../../src/io/images/image.ts";
+import { decodePicture } from "../../../src/io/images/load_image.ts";
 import { resizedImage } from "../../../src/io/images/resize.ts";
 import { samplers } from "../../../src/schedulers/names.ts";
 import { emoji } from "../../support/emoji.ts";
@@ -13,6 +14,7 @@ const EMOJI = { name: "emoji", path: emoji };
 const FLUX = { name: "flux", path: fixture("flux/pipeline") };
 const LORA = { name: "style", path: fixture("flux/lora/kohya.safetensors") };
 const photo = Deno.readFileSync(fixture("pictures/files/turned_6.jpg"));
+const onePhoto = await decodePicture(photo, "a photo", 2 ** 24);
 const size = { width: 32, height: 32 };
 
 let drawer: Drawer;
@@ -94,6 +96,12 @@ Deno.test("img2img changes a picture by denoising_strength", async () => {
   };
   const { pixels: seen } = await drawn("img2img", { init_images: [file(9, 9, 9, 0)] });
   assert.deepEqual(seen, (await drawn("img2img", { init_images: [file(255, 255, 255)] })).pixels);
+  for (const [resize_mode, fit] of [[1, "crop"], [2, "fill"]] as const) {
+    const wide = decodePng(encodePng(resizedImage(onePhoto, { width: 48, height: 32 })), "a picture");
+    const { pixels } = await drawn("img2img", { init_images: [encodePng(wide).toBase64()], resize_mode });
+    const image = [encodePng(resizedImage(inMode(wide, "RGB"), size, { fit }))];
+    assert.deepEqual(pixels, await pixelsAs({ ...request, image, strength: 0.75 }));
+  }
   const weak = await drawn("img2img", { init_images, denoising_strength: 0.4 });
   assert.deepEqual(weak.pixels, await pixelsAs({ ...request, strength: 0.4 }));
   assert.match(weak.info.infotexts[0], /Denoising strength: 0\.4/);
@@ -130,6 +138,7 @@ Deno.test("within a mask a picture is drawn anew, and stays what it is elsewhere
   const file = decodePng(files[0]!, "a picture");
   assert.deepEqual([file.width, file.height, Object.keys(file.text)], [side, side, ["parameters"]]);
   assert.match(info.infotexts[0], /Size: 32x32/); // that which was drawn
+  assert.match(info.infotexts[0], /, Inpaint area: Only masked, Masked area padding: 2, /);
   const changed = new Set<boolean>();
   for (let i = 0; i < only!.length; i++) {
     const [x, y] = [Math.floor(i / 4) % side, Math.floor(i / 4 / side)];
