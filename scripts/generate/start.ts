@@ -3,9 +3,10 @@ import { type AnyPipeline, FluxKontextPipeline } from "denoise/pipelines";
 import { describeVerdict, planMemory } from "../../src/pipelines/memory/plan.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
-import { type Draw, type Pictures, takesReferences } from "./draw.ts";
+import type { Draw, Pictures } from "./draw.ts";
 import type { Given, Settings } from "./options.ts";
 import type { Replayed } from "./replay.ts";
+import { takesReferences } from "./task_pipelines.ts";
 import { usualSize } from "./usual.ts";
 
 /** Opens the engine that is asked for, or that of a replayed picture; where that does not open, any. */
