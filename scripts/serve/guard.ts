@@ -46,7 +46,7 @@ export function withKey(key: string): MiddlewareHandler {
   const wanted = digest(key);
   return async ({ req }, next) => {
     const given = keyIn(req.header("authorization") ?? "");
-    if (given === undefined || !timingSafeEqual(digest(given), wanted)) {
+    if (given === undefined || !readingsOf(given).some((key) => timingSafeEqual(digest(key), wanted))) {
       const got = given === undefined ? "none" : "another";
       throw new RefusalError(
         "unauthorized",
@@ -63,6 +63,11 @@ function keyIn(header: string): string | undefined {
   if (rest === undefined || scheme!.toLowerCase() === "bearer") return rest;
   const [, password] = /^[^:]*:(.*)$/s.exec(Buffer.from(rest, "base64").toString()) ?? [];
   return password;
+}
+
+/** A header's text as it is read, byte by byte, and as clients mean it that write UTF-8. */
+function readingsOf(text: string): readonly string[] {
+  return [text, Buffer.from(text, "latin1").toString()];
 }
 
 /** Of one length whatever the text. */

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { HubServer } from "../io/hub/hub_server.ts";
+import { freePort, queueProgram, QueueServer } from "../support/queue_server.ts";
 
 const root = join(import.meta.dirname!, "../..");
 const readme = Deno.readTextFileSync(join(root, "README.md"));
@@ -65,6 +67,76 @@ Deno.test("generate.ts needs each of these permissions, and says which it lacks"
     blind.stderr,
     /^Cannot open \S+emoji-ddpm: Deno may not read it; run with --allow-read=\S+\n$/,
   );
+});
+
+Deno.test("serve.ts draws with the permissions that the README says", async () => {
+  const port = freePort();
+  const flags = flagsFor("a server").map((flag) => flag.replace("7860", String(port)));
+  const args = ["run", "--no-prompt", ...flags, "scripts/serve.ts", "--port", String(port)];
+  const env = { NO_COLOR: "1", HF_HUB_OFFLINE: "1" };
+  const server = new Deno.Command(Deno.execPath(), {
+    ...{ args, env, cwd: root, stdin: "null", stdout: "piped", stderr: "piped" },
+  }).spawn();
+  const errors = new Response(server.stderr).text();
+  const lines = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  for (let said = ""; !/Listens at/.test(said);) {
+    const { value, done } = await lines.read();
+    if (done) assert.fail(await errors);
+    said += value;
+  }
+  const response = await fetch(`http://127.0.0.1:${port}/v1/images/generations`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ prompt: "a cat", size: "16x16", steps: 1, output_format: "webp" }),
+  });
+  assert.equal((await response.json()).data.length, 1);
+  server.kill("SIGTERM");
+  while (!(await lines.read()).done);
+  assert.deepEqual([(await server.status).code, await errors], [0, ""]);
+});
+
+Deno.test({
+  name: "submit.ts, worker.ts and fleet.ts run with the permissions that the README says",
+  ignore: !queueProgram,
+  fn: async () => {
+    await using server = await QueueServer.start();
+    const out = join(root, "out/permissions");
+    await Deno.mkdir(out, { recursive: true });
+    const lines = join(out, "lines.jsonl");
+    await Deno.writeTextFile(lines, JSON.stringify({ prompt: "a cat", size: "16x16", steps: 1, seed: 1 }));
+    const here = (row: string) =>
+      flagsFor(row).map((flag) => flag.replace("HOST:6379", `127.0.0.1:${server.port}`));
+    const queue = ["--queue", server.url()];
+    const ended = async (flags: string[], ...args: string[]) => {
+      const { code, stderr } = await run(flags, {}, ...args);
+      assert.equal(code, 0, stderr);
+      assert.doesNotMatch(stderr, /--allow-/);
+    };
+    const light = here("`submit` to a queue, `fleet`");
+    await ended(light, "scripts/submit.ts", lines, ...queue);
+    await ended(light, "scripts/fleet.ts", ...queue, "--once");
+    await ended(inClone, "scripts/submit.ts", lines, "--out", join(out, "local"));
+    const worker = new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "--no-prompt", ...here("a worker"), "scripts/worker.ts", ...queue],
+        ...["--out", join(out, "fleet")],
+      ],
+      ...{ cwd: root, env: { NO_COLOR: "1" }, stdin: "null", stdout: "null", stderr: "piped" },
+    }).spawn();
+    const errors = new Response(worker.stderr).text();
+    const ending = worker.status.then(() => true);
+    const count = (folder: string) => [...Deno.readDirSync(join(out, folder))].filter(isPng).length;
+    const isPng = ({ name }: Deno.DirEntry) => name.endsWith(".png");
+    while (!existsSync(join(out, "fleet")) || count("fleet") === 0) {
+      const isOver = await Promise.race([ending, new Promise((resolve) => setTimeout(resolve, 100))]);
+      if (isOver) assert.fail(await errors);
+    }
+    worker.kill("SIGTERM");
+    await ending;
+    assert.doesNotMatch(await errors, /--allow-/);
+    assert.deepEqual([count("local"), count("fleet")], [1, 1]);
+    await Deno.remove(out, { recursive: true });
+  },
 });
 
 Deno.test("a model of the hub needs what the README says, and only of its hosts", async () => {

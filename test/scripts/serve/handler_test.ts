@@ -290,6 +290,19 @@ Deno.test("only those with the key are answered, but for the health of the serve
   assert.equal((await served.post("/v1/images/generations", "{}")).status, 401);
 });
 
+Deno.test("a key of any letters is taken in UTF-8, in Latin-1, and as a password", async () => {
+  const status = async (key: string, authorization: string) => {
+    const headers = { authorization };
+    return (await createHandler(drawer, { key })(new Request("http://localhost/v1/models", { headers })))
+      .status;
+  };
+  const bytesOf = (text: string) => String.fromCharCode(...new TextEncoder().encode(text)); // as a server reads them
+  assert.equal(await status("schlüssel ✓", `Bearer ${bytesOf("schlüssel ✓")}`), 200);
+  assert.equal(await status("schlüssel", "Bearer schlüssel"), 200);
+  assert.equal(await status("schlüssel ✓", `Basic ${btoa(bytesOf("anybody:schlüssel ✓"))}`), 200);
+  assert.equal(await status("schlüssel", "Bearer schlussel"), 401);
+});
+
 Deno.test("other hosts' names and other sites' pages are refused", async () => {
   const handler = createHandler(drawer, { hosts: LOOPBACK });
   const status = async (headers: Record<string, string>) =>
