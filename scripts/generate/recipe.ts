@@ -1,6 +1,7 @@
 import type { Recipe } from "denoise";
 import { Model } from "denoise/models";
 import type { AnyPipeline } from "denoise/pipelines";
+import { samplerNamesOf } from "../../src/schedulers/sampler_names.ts";
 import type { Size } from "../command_line/options.ts";
 import type { Contents } from "./contents.ts";
 import type { Settings } from "./options.ts";
@@ -67,6 +68,7 @@ export function recipeOf(pipeline: AnyPipeline, settings: Kept, contents: Conten
     memory: memory && `${memory}B`,
     dtype: first.dtype,
     storage: packed.length > 0 ? packed : undefined,
+    ..."vae" in parts ? samplerNamesOf(scheduler) : {},
     schedulerClass: scheduler.constructor.name,
     schedulerConfig: { ...scheduler.config },
     revision: first.revision,

@@ -154,7 +154,7 @@ async function answerOf(params: SdapiParams, { pictures, notices }: Drawing): Pr
     all_subseeds: subseeds,
     subseed_strength: first ? variationIn(first.recipe)?.strength ?? 0 : 0,
     ...{ width: first?.width, height: first?.height },
-    sampler_name: sampler ?? first?.recipe["schedulerClass"],
+    sampler_name: sampler ?? first?.recipe["sampler"] ?? first?.recipe["schedulerClass"],
     cfg_scale: first?.recipe["guidance"],
     steps: first?.recipe["steps"],
     batch_size: pictures.length,

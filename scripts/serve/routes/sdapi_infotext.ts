@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { type Recipe, version } from "denoise";
 import { decodePng } from "../../../src/io/images/png.ts";
+import { infotext } from "../../../src/io/images/infotext.ts";
 import { joinChunk, PNG_SIGNATURE, splitChunks, textChunk } from "../../../src/io/images/png_text.ts";
 import type { DrawnPicture } from "../drawing.ts";
 import { readVariation, type Variation } from "../../generate/variation.ts";
@@ -17,8 +18,8 @@ export function infotextOf({ recipe, width, height }: DrawnPicture, params: Sdap
   const variation = variationIn(recipe);
   const settings = {
     "Steps": recipe["steps"],
-    "Sampler": sampler ?? recipe["schedulerClass"],
-    "Schedule type": schedule,
+    "Sampler": sampler ?? recipe["sampler"] ?? recipe["schedulerClass"],
+    "Schedule type": schedule ?? recipe["schedule"],
     "CFG scale": recipe["guidance"],
     "Seed": recipe["seed"],
     "Size": hires ? size && sidesIn(size) : sidesIn({ width, height }),
@@ -37,10 +38,7 @@ export function infotextOf({ recipe, width, height }: DrawnPicture, params: Sdap
     "Hires negative prompt": request["hires-negative"],
     "Version": `Denoise ${version}`,
   };
-  const line = Object.entries(settings).flatMap(([name, value]) =>
-    value === undefined ? [] : [`${name}: ${quoted(String(value))}`]
-  );
-  return [prompt, ...negative === "" ? [] : [`Negative prompt: ${negative}`], line.join(", ")].join("\n");
+  return infotext({ prompt, negative, settings });
 }
 
 /** What A1111 tells of a mask. */
@@ -108,10 +106,6 @@ function sidesIn({ width, height }: Size): string {
 
 function isParameters({ type, data }: { type: string; data: Uint8Array }): boolean {
   return /^(tEXt|zTXt|iTXt)$/.test(type) && new TextDecoder("latin1").decode(data).startsWith(`${KEYWORD}\0`);
-}
-
-function quoted(text: string): string {
-  return /[,:\n]/.test(text) ? JSON.stringify(text) : text;
 }
 
 function unquoted(text: string): string {

@@ -3,6 +3,7 @@ import { nameOfKind } from "../../core/error.ts";
 import { version } from "../../core/version.ts";
 import type { Device } from "../../gpu/device.ts";
 import { Tensor } from "../../tensor/mod.ts";
+import { infotextOfRecipe } from "./infotext.ts";
 import { gridOf } from "./image.ts";
 import { imagesOf } from "./tensors.ts";
 import { parseJson, writeJson } from "../files/json.ts";
@@ -47,7 +48,10 @@ export async function savePng(path: string, x: Tensor, options: SavePngOptions =
   return paths;
 }
 
-/** The texts of a PNG that hold a recipe, with Denoise's version, the engine and the adapter. */
+/**
+ * The texts of a PNG that hold a recipe, with Denoise's version, the engine and the adapter: all of it, and what other programs
+ * read of it.
+ */
 export function recipeTexts(
   recipe: Recipe,
   { engine, adapterName }: Pick<Device, "engine" | "adapterName">,
@@ -55,10 +59,7 @@ export function recipeTexts(
   const made: Recipe = { ...recipe, version, engine, adapter: adapterName };
   return {
     [KEYWORD]: writeJson(made),
-    parameters: Object.entries(made).filter(([, value]) =>
-      value !== undefined && (typeof value !== "object" || Array.isArray(value))
-    )
-      .map(([key, value]) => `${key}: ${value}`).join(", "),
+    parameters: infotextOfRecipe(made),
   };
 }
 
