@@ -1,4 +1,4 @@
-/** What WGSL's own functions return, and how many operations they are. */
+/** Types that WGSL's own functions return, and numbers of their operations. */
 import { componentsOf, isFloat, scalarOf, scalarType, type ValueType } from "./types.ts";
 
 /** Operations for each component of the arguments, of functions that are not one for each of the result. */
@@ -83,7 +83,7 @@ export function resultOf(name: string, args: readonly (ValueType | undefined)[])
   return ALIKE.has(name) ? widest(args) : undefined;
 }
 
-/** Of types that are operated on together the one that the result has. */
+/** The type of a result, of those that are operated on together. */
 export function widest(types: readonly (ValueType | undefined)[]): ValueType | undefined {
   const known = types.filter((type) => type !== undefined);
   const [whole] = known.toSorted((a, b) => componentsOf(b) - componentsOf(a));

@@ -10,7 +10,7 @@ interface Counting {
 }
 
 /**
- * What each line of kernels does, in a model's step or a pipeline's run of `steps`: they run it once more,
+ * Counts the work of each line of kernels, in a model's step or a pipeline's run of `steps`: they run it once more,
  * with counters in their texts. Those that cannot be counted say why.
  */
 export async function countLines(

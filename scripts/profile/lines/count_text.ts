@@ -5,11 +5,11 @@ import type { Block, Declaration, Expression, FunctionDeclaration, Module, State
 import { scalarOf, scalarType, TypeNames, type ValueType } from "./types.ts";
 import { type LineWork, noWork, WORK_KINDS } from "./work.ts";
 
-/** What a line of a kernel's text does. */
+/** Work of a line of a kernel's text. */
 export interface LineCount extends LineWork {
   /** From 1. */
   line: number;
-  /** How often invocations begin its statement; of several the one that is begun most. */
+  /** Times that invocations begin its statement; of several the one that is begun most. */
   executions: number;
   /** True where the type of something is not known: it does as much at least. */
   atLeast: boolean;
@@ -24,7 +24,7 @@ export interface CountedText {
   lines(sums: readonly number[]): LineCount[];
 }
 
-/** How often something runs: the sum of some counters less that of others. */
+/** Number of times that something runs: the sum of some counters less that of others. */
 interface Times {
   readonly plus: number;
   readonly minus?: number;
@@ -300,7 +300,7 @@ function leaves(statement: Statement, breaks = true, continues = true): boolean 
   }
 }
 
-/** What `++` adds. */
+/** The number that `++` adds. */
 const ONE = { type: scalarType("int"), isConstant: true };
 
 /** A literal's type where nothing says another. */

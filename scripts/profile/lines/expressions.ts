@@ -12,12 +12,12 @@ import {
 } from "./types.ts";
 import type { LineWork } from "./work.ts";
 
-/** What is known of a value, or of the memory that an expression names. */
+/** Facts of a value, or of the memory that an expression names. */
 export interface Value {
   readonly type: ValueType | undefined;
   /** Known to the compiler, which does all its operations. */
   readonly isConstant: boolean;
-  /** Of memory: "storage", "workgroup", "function" …; undefined for a value. */
+  /** Kind of memory: "storage", "workgroup", "function" …; undefined for a value. */
   readonly space?: string | undefined;
 }
 

@@ -1,6 +1,6 @@
 /** WGSL as a tree: what counting needs of it, each with its place in the text. */
 
-/** Where something stands: characters from `at` up to, not including, `end`. */
+/** Place of something: characters from `at` up to, not including, `end`. */
 export interface Place {
   readonly at: number;
   readonly end: number;
@@ -45,7 +45,7 @@ export interface Block extends Place {
 export interface Declaration extends Place {
   readonly kind: "declaration";
   readonly word: "const" | "let" | "var" | "override";
-  /** Of a `var`, e.g. "workgroup"; "" where none is written. */
+  /** Memory of a `var`, e.g. "workgroup"; "" where none is written. */
   readonly space: string;
   readonly name: string;
   readonly type: TypeName | undefined;
@@ -57,7 +57,7 @@ export interface Loop extends Place {
   readonly kind: "for";
   readonly init: Statement | undefined;
   readonly condition: Expression | undefined;
-  /** Where a condition stands, or would. */
+  /** Place of a condition, there or not. */
   readonly conditionAt: number;
   readonly next: Statement | undefined;
   readonly block: Block;

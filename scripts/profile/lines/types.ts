@@ -6,7 +6,7 @@ export type Scalar = "f32" | "f16" | "i32" | "u32" | "bool" | "int" | "float";
 
 /** A value's type. Undefined stands for one that is not known. */
 export type ValueType =
-  /** Of 1 to 4 components. */
+  /** 1 to 4 components. */
   | { readonly kind: "vector"; readonly scalar: Scalar; readonly size: number }
   | { readonly kind: "matrix"; readonly scalar: Scalar; readonly columns: number; readonly rows: number }
   | { readonly kind: "array"; readonly element: ValueType | undefined; readonly count: number | undefined }

@@ -1,4 +1,4 @@
-/** What a kernel does, counted. Runs in browsers, too. */
+/** Counts of a kernel's work. Runs in browsers, too. */
 export interface LineWork {
   /** Operations on numbers with a fraction: one a component, two of a fused multiply-add. */
   flops: number;
