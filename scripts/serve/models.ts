@@ -114,11 +114,12 @@ export class Models implements Disposable {
     return named(name, "model", this.#models);
   }
 
-  /** What tells the files of models, and of what is beside them, from others of the same names. */
+  /** What tells the files of models, how they are to be stored, and what is beside them from others of the same names. */
   get versions(): Versions {
+    const { dtype, quantize } = this.#options;
     const versions = [...this.#models.values()].map(({ name, weights, pipeline }) => [
       name,
-      weights ?? modelsOf(pipeline.parts)[0]!.revision!,
+      [weights ?? modelsOf(pipeline.parts)[0]!.revision!, dtype, quantize].filter(Boolean).join(" "),
     ]);
     return { model: Object.fromEntries(versions), ...this.shelf.versions };
   }

@@ -258,3 +258,22 @@ Deno.test({
       for (const one of [worker, later]) assert.equal(await one.ended(), 0, one.text);
     }),
 });
+
+Deno.test({
+  name: "a worker that would store a model otherwise than one that lives, under the same name, is refused",
+  ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      await using server = await QueueServer.start();
+      const args = ["--queue", server.url(), "--out", join(folder, "out")];
+      await using living = new WorkerProcess(args);
+      await living.told(/Draws by/);
+      while (!/^[^\n]* none yet /m.test(await fleet(folder, server.url(), "--once")));
+      await using other = new WorkerProcess([...args, "--quantize", "int8"]);
+      assert.equal(await other.ended(), 1);
+      assert.match(
+        other.text,
+        /^Cannot offer the model emoji-diffusion: expected the files that \S+ has \((\w+)\), got others \(\1 int8\); [^\n]*$/m,
+      );
+    }),
+});
