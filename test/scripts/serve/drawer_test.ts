@@ -206,13 +206,13 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       /^Cannot find the lora .*kohya/,
     ],
     "a LoRA of another model": [
-      { lora: ["style"], steps: 1, size },
+      { prompt: "a cat", lora: ["style"], steps: 1, size },
       "invalid",
       "lora",
       /made for another model$/,
     ],
     "blocks that a model does not have": [
-      { lora: ["style:blocks=OUTALL"], model: "flux" },
+      { prompt: "a cat", lora: ["style:blocks=OUTALL"], model: "flux" },
       "invalid",
       "lora",
       /^Cannot use 17 block weights for this FLUX: expected 4 or 8; lists by name, such as OUTALL, are for UNets$/,
