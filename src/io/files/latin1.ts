@@ -1,10 +1,10 @@
+import { Buffer } from "node:buffer";
+
 /** Latin-1: U+0000 to U+00FF, one byte each. TextDecoder's "latin1" is windows-1252, which differs. */
 
 /** The letters of bytes. */
 export function decodeLatin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 /** The bytes of a text; the caller knows that it fits. */

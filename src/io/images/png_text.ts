@@ -48,7 +48,8 @@ export function joinChunk({ type, data }: PngChunk): Uint8Array {
   return bytes;
 }
 
-const maxText = 2 ** 20; // bytes of a compressed text
+const maxText = 2 ** 20; // bytes of a compressed text, once it is inflated
+const maxTexts = 2 ** 24; // of all of a file
 
 /** The chunk for a text: tEXt, which more programs read, where Latin-1 suffices, else iTXt in UTF-8. */
 export function textChunk(keyword: string, text: string): PngChunk {
@@ -69,15 +70,27 @@ export function textChunk(keyword: string, text: string): PngChunk {
   return { type: "iTXt", data };
 }
 
-/** Reads the texts of a PNG by keyword. One that cannot be decoded is left out. */
+/**
+ * Reads the texts of a PNG by keyword. One that cannot be decoded is left out, as are compressed ones once
+ * those before them were too long.
+ */
 export function readTexts(chunks: readonly PngChunk[]): Record<string, string> {
-  return Object.fromEntries(chunks.flatMap((chunk) => {
-    const entry = readText(chunk);
-    return entry ? [entry] : [];
-  }));
+  let room = maxTexts;
+  const inflate = (bytes: Uint8Array) => {
+    const most = Math.min(room, maxText);
+    room -= most; // one that is too long has cost as much
+    const text = inflateSync(bytes, { maxOutputLength: most });
+    room += most - text.length;
+    return text;
+  };
+  const entries = chunks.map((chunk) => readText(chunk, inflate));
+  return Object.fromEntries(entries.filter((entry) => entry !== undefined));
 }
 
-function readText({ type, data }: PngChunk): [string, string] | undefined {
+function readText(
+  { type, data }: PngChunk,
+  inflate: (bytes: Uint8Array) => Uint8Array,
+): [keyword: string, text: string] | undefined {
   const end = data.indexOf(0);
   if (end < 1) return undefined;
   const keyword = decodeLatin1(data.subarray(0, end));
@@ -94,8 +107,4 @@ function readText({ type, data }: PngChunk): [string, string] | undefined {
   } catch {
     return undefined;
   }
-}
-
-function inflate(bytes: Uint8Array): Uint8Array {
-  return inflateSync(bytes, { maxOutputLength: maxText });
 }

@@ -28,8 +28,7 @@ export async function decodeWebp(
   const chunks = splitChunks(bytes.subarray(12, size), path);
   const find = (type: string) => chunks.find((chunk) => chunk.type === type)?.data;
   const canvas = find("VP8X") ? canvasOf(find("VP8X")!, path) : undefined;
-  const sides = canvas ?? sidesOf(chunks);
-  if (sides) expectSides(sides, path, most);
+  for (const sides of [canvas, sidesOf(chunks)]) if (sides) expectSides(sides, path, most);
   const frame = find("ANMF");
   const image = frame && canvas
     ? await decodeFrame(frame, canvas, path)
@@ -77,10 +76,11 @@ async function decodeFrame(
 ): Promise<Image> {
   if (frame.length < FRAME) throw damaged(path, `${FRAME} bytes in the frame of a WebP`, `${frame.length}`);
   const [left, top] = [2 * number24(frame, 0), 2 * number24(frame, 3)];
-  const part = await decodeWith("a WebP", fileOf(frame), path);
-  if (left + part.width > canvas.width || top + part.height > canvas.height) {
+  const [width, height] = [1 + number24(frame, 6), 1 + number24(frame, 9)];
+  if (left + width > canvas.width || top + height > canvas.height) {
     throw damaged(path, `a frame within ${canvas.width} x ${canvas.height} pixels`, "one beyond");
   }
+  const part = await decodeWith("a WebP", fileOf(frame), path); // which refuses pixels of other sides
   const data = new Uint8Array(4 * canvas.width * canvas.height);
   const image: Image = { ...canvas, channels: 4, data };
   paste(part, image, left, top);

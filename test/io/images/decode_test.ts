@@ -3,7 +3,7 @@ import { decodePicture } from "../../../src/io/images/load_image.ts";
 import { inMode } from "../../../src/io/images/image.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { readRaw } from "../../support/raw_tensors.ts";
-import { latin1, refusalOf, seeded } from "../../support/files.ts";
+import { join, latin1, little, refusalOf, seeded } from "../../support/files.ts";
 
 const folder = fixture("pictures/files");
 const expected = await readRaw(fixture("pictures/expected.safetensors"));
@@ -67,7 +67,16 @@ Deno.test("what follows a JPEG's end is passed over", async () => {
   assert.equal((await decodePicture(longer, "a")).width, 23);
 });
 
-const refused: [string, Uint8Array, RegExp][] = [
+/** A chunk of RIFF. */
+const riffChunk = (type: string, data: Uint8Array) => join(latin1(type), little(data.length, 4), data);
+
+/** The canvas of an animation of 16 x 16 pixels. */
+const canvas = riffChunk("VP8X", latin1("\x02\0\0\0\x0f\0\0\x0f\0\0"));
+
+/** 12000 x 12000 pixels of one colour, lossless. */
+const manyPixels = riffChunk("VP8L", Uint8Array.fromHex("2fdfeeb70b075081540820000a9afec78888fe07"));
+
+const refused: [what: string, bytes: Uint8Array, line: RegExp, most?: number][] = [
   ["nothing", new Uint8Array(), /expected a PNG, JPEG or WebP, got an empty file; download it again$/],
   ["a GIF", latin1("GIF89a......"), /got a GIF; convert it to PNG$/],
   ["a HEIC", latin1("\0\0\0\x18ftypheic"), /got a HEIC; convert it to PNG$/],
@@ -88,12 +97,30 @@ const refused: [string, Uint8Array, RegExp][] = [
   ],
   ["a JPEG of no pixels", jpegHeader(0, 10), /got 0 x 10/],
   ["a WebP of 2^24 pixels", webpHeader(), /expected sides of 1 to 16384 pixels, got 16777216 x 1;/],
+  [
+    "a WebP with a frame of 12000 x 12000 pixels",
+    webp(canvas, frame(12000)),
+    /a frame within 16 x 16 pixels/,
+  ],
+  ["a WebP whose frame hides them", webp(canvas, frame(16)), /a WebP that can be decoded/],
+  [
+    "a WebP that has them before its canvas",
+    webp(manyPixels, canvas),
+    /at most 1000000 pixels, got 12000 x 12000/,
+    1e6,
+  ],
+  [
+    "a WebP that has them behind it",
+    webp(canvas, manyPixels),
+    /at most 1000000 pixels, got 12000 x 12000/,
+    1e6,
+  ],
 ];
 
-for (const [what, bytes, line] of refused) {
+for (const [what, bytes, line, most] of refused) {
   Deno.test(`${what} is refused at once`, async () => {
     const start = performance.now();
-    assert.match(await refusalOf(decodePicture(bytes, "x.png")), line);
+    assert.match(await refusalOf(decodePicture(bytes, "x.png", most)), line);
     assert.ok(performance.now() - start < 1000, "took more than a second");
   });
 }
@@ -106,6 +133,18 @@ function jpegHeader(width: number, height: number): Uint8Array {
   new DataView(bytes.buffer).setUint16(7, height);
   new DataView(bytes.buffer).setUint16(9, width);
   return bytes;
+}
+
+/** A WebP of chunks. */
+function webp(...chunks: Uint8Array[]): Uint8Array {
+  const body = join(latin1("WEBP"), ...chunks);
+  return join(latin1("RIFF"), little(body.length, 4), body);
+}
+
+/** The first frame of an animation, whose own header says these sides. */
+function frame(side: number): Uint8Array {
+  const less = little(side - 1, 4).slice(0, 3);
+  return riffChunk("ANMF", join(new Uint8Array(6), less, less, new Uint8Array(4), manyPixels));
 }
 
 /** A WebP of a canvas alone. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { crc32, deflateSync } from "node:zlib";
 import type { Image } from "../../../src/io/images/image.ts";
 import { encodePng, readPng, writePng } from "../../../src/io/images/png.ts";
@@ -50,6 +51,22 @@ Deno.test("readPng() reads compressed texts and passes over broken ones", async 
     ]),
   );
   assert.deepEqual((await readPng(path)).text, { a: "packed", b: "packed" });
+});
+
+Deno.test("readPng() stops at texts that are long together, and reads one of 40 MB at once", async () => {
+  using folder = new TestFolder();
+  const start = performance.now();
+  const packed = (bytes: number) => deflateSync(new Uint8Array(bytes).fill(0x78));
+  const many = (bytes: number): Part[] =>
+    Array.from({ length: 200 }, (_, i) => ["zTXt", Buffer.concat([latin1(`${i}\0\0`), packed(bytes)])]);
+  const texts = async (parts: Part[]) => (await readPng(folder.write("x.png", pngFile({}, parts)))).text;
+  const read = Object.values(await texts(many(2 ** 20)));
+  assert.deepEqual([...new Set(read.map(({ length }) => length))], [2 ** 20]);
+  assert.equal(read.length, 16, "16 MiB of compressed texts");
+  assert.deepEqual(await texts([...many(2 ** 20 + 1), ...many(1)]), {}, "bombs cost as much");
+  const long = (await texts([["tEXt", Buffer.concat([latin1("long\0"), new Uint8Array(4e7)])]]))["long"];
+  assert.equal(long?.length, 4e7);
+  assert.ok(performance.now() - start < 5000, `took ${performance.now() - start} ms`);
 });
 
 Deno.test("encodePng() takes no memory that it does not give back", () => {
@@ -195,7 +212,10 @@ function pngFile(
   view.setUint32(4, height);
   header.set([bits, color, 0, 0, interlace], 8);
   const parts: Part[] = [["IHDR", header], ...extra, ["IDAT", deflateSync(raw)], ["IEND", new Uint8Array()]];
-  return join(PNG_SIGNATURE, ...parts.map(([type, data]) => joinChunk({ type, data })));
+  return Buffer.concat([
+    Uint8Array.from(PNG_SIGNATURE),
+    ...parts.map(([type, data]) => joinChunk({ type, data })),
+  ]);
 }
 
 function chunk(type: string, data: string): Uint8Array {
