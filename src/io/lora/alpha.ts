@@ -1,7 +1,11 @@
 import { unwrapped } from "../names/lora.ts";
 import { patternOf, type PeftConfig, readHeaderConfigs } from "./peft_config.ts";
 
-/** Source of alpha: a tensor, the metadata of the file, or the rank, so that the factor is 1. */
+/**
+ * Source of alpha: a tensor, peft's config, or the rank, so that the factor is 1. As in diffusers,
+ * "ss_network_alpha" in the header of kohya's trainer does not count: programs that bake it into the matrices
+ * leave it there.
+ */
 export type AlphaSource = "tensor" | "metadata" | "rank";
 
 /** The strength of a pair at scale 1. */
@@ -12,15 +16,6 @@ export interface Alpha {
   readonly factor: number;
 }
 
-/** The pair whose alpha is wanted. */
-export interface AlphaOf {
-  /** The file's name for the layer. */
-  readonly name: string;
-  readonly rank: number;
-  /** It is for a convolution whose kernel is larger than one pixel. */
-  readonly wide: boolean;
-}
-
 /** Peft's way to make a rotation R of a skew matrix Q. */
 export interface PeftRotation {
   /** R = I + 2 Q + 2 Q² + … + Qⁿ⁻¹ with so many terms; else (I − Q)(I + Q)⁻¹. */
@@ -29,23 +24,15 @@ export interface PeftRotation {
   readonly isShared: boolean;
 }
 
-/** Alphas in the metadata of kohya's trainer: of layers, and of convolutions with more than one tap. */
-interface KohyaAlphas {
-  alpha: number | undefined;
-  wideAlpha: number | undefined;
-}
-
-/** Alphas that the metadata of a file has, for pairs without a tensor of it. */
+/** Alphas that peft notes beside a file or in its header, for pairs without a tensor of it. */
 export class AlphaNotes {
   readonly #peft: ReadonlyMap<string, PeftConfig>;
-  readonly #kohya: KohyaAlphas;
 
   /** `config` is the one beside the file, `where` the file's path in errors. */
   constructor(metadata: ReadonlyMap<string, string>, config: PeftConfig | undefined, where: string) {
     this.#peft = config
       ? new Map([["", config]])
       : readHeaderConfigs(metadata.get("lora_adapter_metadata"), where);
-    this.#kohya = readKohya(metadata);
   }
 
   /** True where peft trained DoRA. */
@@ -53,11 +40,11 @@ export class AlphaNotes {
     return [...this.#peft.values()].some((config) => config.use_dora);
   }
 
-  /** The alpha of a pair; `own` is the value of its tensor. */
-  of({ name: wrapped, rank, wide }: AlphaOf, own: number | undefined): Alpha {
-    const { config, layer } = this.#configOf(wrapped);
+  /** The alpha of a pair by the file's name for its layer; `own` is the value of its tensor. */
+  of(name: string, rank: number, own: number | undefined): Alpha {
+    const { config, layer } = this.#configOf(name);
     const noted = patternOf(config?.alpha_pattern, layer) ?? config?.lora_alpha ?? config?.alpha ??
-      (wide ? this.#kohya.wideAlpha : undefined) ?? this.#kohya.alpha;
+      undefined; // not null
     const alpha = own ?? noted ?? rank;
     const source = own !== undefined ? "tensor" : noted !== undefined ? "metadata" : "rank";
     const divisor = config?.use_rslora && source === "metadata" ? Math.sqrt(rank) : rank;
@@ -98,16 +85,4 @@ export class AlphaNotes {
       [];
     return { config: this.#peft.get(component) ?? this.#peft.get(""), layer };
   }
-}
-
-/** kohya's trainer writes numbers as strings; others, such as "None" or "Dynamic", are ignored. */
-function readKohya(metadata: ReadonlyMap<string, string>): KohyaAlphas {
-  const args = metadata.get("ss_network_args") ?? "";
-  const [, wide] = /"conv_alpha"\s*:\s*"?([\d.]+)/.exec(args) ?? [];
-  return { alpha: numberOf(metadata.get("ss_network_alpha")), wideAlpha: numberOf(wide) };
-}
-
-function numberOf(text: string | undefined): number | undefined {
-  const value = Number.parseFloat(text ?? "");
-  return Number.isFinite(value) ? value : undefined;
 }

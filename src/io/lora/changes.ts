@@ -97,7 +97,7 @@ function productOf(found: Found, source: Source): LoraChange | undefined {
   const [rows, columns] = sides.shape;
   if (!(rows > 0 && columns > 0)) throw damaged(path, name, kind, found);
   const rank = sides.rank ?? 0;
-  const strength = rank > 0 ? notes.of({ name, rank, wide: sides.wide }, alpha) : notes.ofWhole(name);
+  const strength = rank > 0 ? notes.of(name, rank, alpha) : notes.ofWhole(name);
   if (magnitude && !fitsMagnitudes(found, rows, columns)) {
     throw new RangeError(
       `Cannot load ${path}: expected ${quote(magnitude.name)} of one number a row or column of its ` +
@@ -202,7 +202,7 @@ function ownValues(
     differences: [
       ...make("difference", "weight", "diff"),
       ...make("difference", "bias", "diff_b"),
-      ...make("difference", "bias", "up_bias", notes.of({ name, rank, wide: false }, alpha)),
+      ...make("difference", "bias", "up_bias", notes.of(name, rank, alpha)),
     ],
   };
 }
@@ -219,8 +219,6 @@ interface Sides {
   readonly shape: readonly [rows: number, columns: number];
   /** Undefined where nothing is factorized. */
   readonly rank: number | undefined;
-  /** It is for a convolution with several taps. */
-  readonly wide: boolean;
 }
 
 const sidesOf: Record<
@@ -232,7 +230,7 @@ const sidesOf: Record<
     const [rank = 0, ...inner] = down.shape;
     const [rows = 0] = up.shape;
     if (size(up.shape) !== rows * rank) throw damaged(path, name, "LoRA", found);
-    return { shape: [rows, size(inner)], rank, wide: size(inner.slice(1)) > 1 };
+    return { shape: [rows, size(inner)], rank };
   },
   LoCon: (found, path, name) => {
     const [down, up] = halves(found, path, name, "down", "up");
@@ -241,14 +239,14 @@ const sidesOf: Record<
     if (size(up.shape) !== rows * r || size(down.shape) !== s * inputs || down.shape[0] !== s) {
       throw damaged(path, name, "LoCon", found);
     }
-    return { shape: [rows, inputs * size(kernel)], rank: s, wide: true };
+    return { shape: [rows, inputs * size(kernel)], rank: s };
   },
   LoHa: (found, path, name) => {
     const [a1, b1] = halves(found, path, name, "hada_w1_a", "hada_w1_b");
     const [a2, b2] = halves(found, path, name, "hada_w2_a", "hada_w2_b");
     const [one, two] = [product(a1, b1, found.hada_t1), product(a2, b2, found.hada_t2)];
     if (!one || !two || one[0] !== two[0] || one[1] !== two[1]) throw damaged(path, name, "LoHa", found);
-    return { shape: one, rank: b1.shape[0], wide: false };
+    return { shape: one, rank: b1.shape[0] };
   },
   LoKr: (found, path, name) => {
     const factor = (n: 1 | 2, core?: TensorInfo) => {
@@ -261,7 +259,7 @@ const sidesOf: Record<
     if (!one || !two || (found.lokr_w1?.shape.length ?? 2) !== 2) throw damaged(path, name, "LoKr", found);
     const rank = (found.lokr_w2 ? undefined : found.lokr_w2_b) ??
       (found.lokr_w1 ? undefined : found.lokr_w1_b);
-    return { shape: [one[0] * two[0], one[1] * two[1]], rank: rank?.shape[0], wide: false };
+    return { shape: [one[0] * two[0], one[1] * two[1]], rank: rank?.shape[0] };
   },
 };
 

@@ -169,8 +169,7 @@ function pairOf(
         `${formatShape(down.shape)}; config and weights are of two LoRAs, save them again`,
     );
   }
-  const wide = down.shape.length === 4 && down.shape[2]! * down.shape[3]! > 1;
-  return { name, down, up, rank, ...notes.of({ name, rank, wide }, alpha) };
+  return { name, down, up, rank, ...notes.of(name, rank, alpha) };
 }
 
 async function readAlpha(checkpoint: Checkpoint, info: TensorInfo, path: string): Promise<number> {

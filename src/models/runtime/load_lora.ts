@@ -61,7 +61,7 @@ export interface LoadReport {
   readonly ranks: readonly number[];
   /** The different alphas; a product is multiplied by alpha / rank. */
   readonly alphas: readonly number[];
-  /** Sources of the alphas: tensors, the file's header, or the ranks, where the file does not tell. */
+  /** Sources of the alphas: tensors, peft's config, or the ranks, where neither tells. */
   readonly alphaSources: readonly AlphaSource[];
   /** Layers that it changes, e.g. "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q". */
   readonly matched: readonly string[];

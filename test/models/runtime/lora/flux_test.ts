@@ -132,17 +132,6 @@ for (const [i, [format, rename]] of FROM_DIFFUSERS.entries()) {
   });
 }
 
-Deno.test("a LoRA's alpha of the header counts where there are no tensors of it", async () => {
-  const tensors = Object.fromEntries(
-    Object.entries(await lora("kohya")).filter(([key]) => !key.endsWith("alpha")),
-  );
-  const { report, out } = await runWith(tensors, {
-    metadata: { ss_network_alpha: "2.0", ss_network_dim: "3" },
-  });
-  assert.deepEqual([report.alphas, report.alphaSources], [[2], ["metadata"]]);
-  assertRelativelyClose(out, (await expected("kohya")).data, bound, "out");
-});
-
 Deno.test("all that blocks are told is told by the LoRA too, also where it is computed before the loop", async () => {
   using folder = new TestFolder();
   const path = folder.write("lora.safetensors", tensorFile(await lora("kohya")));
