@@ -154,7 +154,7 @@ function tensorsOf({ tensors, inner }: SchedulerState): Tensor[] {
 }
 
 /** The same state with other tensors in place of its own. */
-function withTensors({ next, tensors, inner }: SchedulerState, others: Iterator<Tensor>): SchedulerState {
-  const own = tensors.map(() => others.next().value as Tensor);
-  return { next, tensors: own, inner: inner && withTensors(inner, others) };
+function withTensors(state: SchedulerState, others: Iterator<Tensor>): SchedulerState {
+  const tensors = state.tensors.map(() => others.next().value as Tensor);
+  return { ...state, tensors, inner: state.inner && withTensors(state.inner, others) };
 }

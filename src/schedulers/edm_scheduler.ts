@@ -57,10 +57,10 @@ export abstract class EDMScheduler<Config extends EDMConfig> extends Scheduler<C
 
   /** Spreads so many σ; the timesteps are ¼ log σ. */
   setTimesteps(schedule: number | Schedule): void {
-    const { num_train_timesteps, final_sigmas_type } = this.config;
+    const { num_train_timesteps, sigma_min, final_sigmas_type } = this.config;
     const { steps = 0 } = readSchedule(schedule, ["steps"]);
     const sigmas = this.#spread(checkedCount(steps, num_train_timesteps)).map(f32);
-    const end = final_sigmas_type === "zero" ? 0 : sigmas[sigmas.length - 1]!;
+    const end = final_sigmas_type === "zero" ? 0 : f32(sigma_min); // after one step, too, where diffusers' EDMEuler stays at sigma_max
     this.visit(sigmas.map((sigma) => f32(0.25 * f32(Math.log(sigma)))), [...sigmas, end]);
   }
 

@@ -66,6 +66,6 @@ export function getAncestralStep(sigma: number, next: number, eta = 1): Ancestra
   const [square, nextSquare] = [f32(sigma ** 2), f32(next ** 2)];
   const up = f32(eta * sqrtf(f32(f32(nextSquare * f32(square - nextSquare)) / square)));
   const rest = f32(nextSquare - f32(up ** 2));
-  if (rest >= 0) return { down: sqrtf(rest), up };
-  return eta > 1 ? { down: 0, up: next } : { down: next ** 2 / sigma, up }; // exactly, where torch gets NaN
+  if (rest > 0 || next === 0) return { down: sqrtf(rest), up };
+  return eta > 1 ? { down: 0, up: next } : { down: next ** 2 / sigma, up }; // exactly, where torch gets NaN or 0
 }

@@ -86,17 +86,17 @@ export class KDiffusionScheduler extends PlannedScheduler<KDiffusionConfig> {
 
   /** Spreads so many steps, or takes falling sigmas with the one where the last step ends. */
   setTimesteps(schedule: number | Schedule): void {
-    const takes = ["steps", "sigmas", ...this.config.use_flow_sigmas ? ["mu"] as const : []] as const;
+    const { use_flow_sigmas, num_train_timesteps } = this.config;
+    const takes = ["steps", "sigmas", ...use_flow_sigmas ? ["mu"] as const : []] as const;
     const { steps = 0, sigmas, mu } = readSchedule(schedule, takes);
     const levels = sigmas
-      ? checkedFalling(sigmas, "sigmas", { most: Infinity, least: 0 })
+      ? checkedFalling(sigmas, "sigmas", { most: use_flow_sigmas ? 1 : Infinity, least: 0 })
       : this.#spread(steps, mu);
     if (levels.length < 2) {
       throw new RangeError(
         "Cannot set sigmas: expected at least two, the last being where the last step ends, got one",
       );
     }
-    const { use_flow_sigmas, num_train_timesteps } = this.config;
     this.#usedShift = use_flow_sigmas ? this.#shift(mu) : 1;
     this.visitLevels(levels, ({ sigma }) => ({
       timestep: use_flow_sigmas

@@ -44,7 +44,8 @@ export class LMSDiscreteScheduler extends SigmaScheduler<LMSConfig> {
     const x0 = this.predictOriginal(modelOutput, sigma, sample);
     const derivative = sample.sub(x0).div(sigma);
     const derivatives = [derivative, ...this.remembered].slice(0, order); // the latest first
-    const nodes = derivatives.map((_, k) => this.sigmas[index - k]!);
+    // As many as diffusers takes, also where a loop began in the middle and there are fewer derivatives.
+    const nodes = this.sigmas.slice(Math.max(0, index + 1 - order), index + 1).reverse();
     const terms = derivatives.map((d, k): Term => [lagrangeIntegral(nodes, k, this.sigmas[index + 1]!), d]);
     const prevSample = weightedSum([1, sample], ...terms);
     this.advance(derivatives.slice(0, order - 1));

@@ -72,9 +72,7 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
 
   /** Tells where a loop begins. Runge-Kutta steps cannot be entered half way. */
   override setBeginIndex(index: number): void {
-    if (index > 0 && this.#prk > 0) {
-      throw new Error("Cannot begin within the Runge-Kutta steps of PNDM: set skip_prk_steps in the config");
-    }
+    this.#expectBegin(index);
     super.setBeginIndex(index);
   }
 
@@ -84,10 +82,17 @@ export class PNDMScheduler extends AlphaScheduler<PNDMConfig> {
   step(modelOutput: Tensor, t: number, sample: Tensor, options: StepOptions = {}): StepOutput {
     this.expectStep(modelOutput, sample, options);
     const index = this.enter(t);
+    const { beginIndex = index } = this;
+    this.#expectBegin(beginIndex);
     const prevSample = index < this.#prk
       ? this.#stepRungeKutta(modelOutput, t, sample, index)
-      : this.#stepMultistep(modelOutput, t, sample, index - (this.beginIndex ?? 0));
+      : this.#stepMultistep(modelOutput, t, sample, index - beginIndex);
     return stepOutput(prevSample, () => this.predictOriginal(modelOutput, this.alphasCumprod[t]!, sample));
+  }
+
+  #expectBegin(index: number): void {
+    if (index === 0 || this.#prk === 0) return;
+    throw new Error("Cannot begin within the Runge-Kutta steps of PNDM: set skip_prk_steps in the config");
   }
 
   #stepRungeKutta(modelOutput: Tensor, t: number, sample: Tensor, index: number): Tensor {

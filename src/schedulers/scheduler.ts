@@ -15,6 +15,8 @@ import type { Schedule } from "./timesteps.ts";
 
 /** The state of a loop between two steps. */
 export interface SchedulerState {
+  /** Index of the first step, as set or as done; undefined before. */
+  readonly begin: number | undefined;
   /** Index of the step that is due; undefined before the first. */
   readonly next: number | undefined;
   /** Tensors that the next steps need of those before. */
@@ -167,14 +169,15 @@ export abstract class Scheduler<Config extends object = object> {
    * @internal
    */
   snapshot(): SchedulerState {
-    return { next: this.#next, tensors: this.#remembered };
+    return { begin: this.#begin, next: this.#next, tensors: this.#remembered };
   }
 
   /**
    * Goes on from a snapshot with the same timesteps.
    * @internal
    */
-  restore({ next, tensors }: SchedulerState): void {
+  restore({ begin, next, tensors }: SchedulerState): void {
+    this.#begin = begin;
     this.#next = next;
     this.#remember(tensors);
   }
@@ -203,7 +206,7 @@ export abstract class Scheduler<Config extends object = object> {
     return Math.ceil(this.timesteps.length / this.order);
   }
 
-  /** Index of the timestep that setBeginIndex() set. */
+  /** Index of the timestep that the loop began at, or that setBeginIndex() set for it; undefined before. */
   protected get beginIndex(): number | undefined {
     return this.#begin;
   }
@@ -236,6 +239,7 @@ export abstract class Scheduler<Config extends object = object> {
 
   /** Ends the step that enter() began, and keeps what the next one needs. */
   protected advance(remembered: readonly Tensor[] = []): void {
+    this.#begin ??= this.#due;
     this.#next = this.#due + 1;
     this.#remember(this.#next < this.timesteps.length ? remembered : []);
   }

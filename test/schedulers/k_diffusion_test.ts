@@ -127,6 +127,9 @@ Deno.test("KDiffusionScheduler refuses what it cannot do, in one line", () => {
   assert.throws(() => scheduler.setTimesteps({ steps: 4, mu: 1 }), /expected steps or sigmas, got mu/);
   const flow = new KDiffusionScheduler({ use_flow_sigmas: true, prediction_type: "flow_prediction" });
   assert.throws(() => flow.setTimesteps({ steps: 4, mu: 1 }), /expected use_dynamic_shifting in the config/);
+  assert.throws(() => flow.setTimesteps({ sigmas: [5, 1, 0] }), {
+    message: "Cannot set sigmas: expected numbers that fall from at most 1 to at least 0, got 5 at index 0",
+  });
   assert.throws(() => new KDiffusionScheduler({ sampler: "dpm" as SamplerName }), /sampler/);
 });
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { manualSeed } from "../../src/random/mod.ts";
 import {
+  EDMDPMSolverMultistepScheduler,
+  EDMEulerScheduler,
   EulerDiscreteScheduler,
   FlowMatchEulerDiscreteScheduler,
   FlowMatchHeunDiscreteScheduler,
@@ -11,6 +13,7 @@ import {
   LMSDiscreteScheduler,
   TCDScheduler,
 } from "../../src/schedulers/mod.ts";
+import { getAncestralStep } from "../../src/schedulers/euler_ancestral.ts";
 import { tensor } from "../../src/tensor/mod.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 import "../support/device.ts";
@@ -75,16 +78,11 @@ Deno.test("LMSDiscreteScheduler steps in order 16, of more derivatives than an a
   assertRelativelyClose(await x.data(), want, 1e-5, "sample");
 });
 
-Deno.test("LMSDiscreteScheduler begins with Euler's step wherever a loop begins", async () => {
-  const [lms, euler] = [new LMSDiscreteScheduler(), new EulerDiscreteScheduler()];
-  const samples = await Promise.all([lms, euler].map((scheduler) => {
-    scheduler.setTimesteps(10);
-    const [t] = scheduler.sliceByStrength(0.5) as [number];
-    return scheduler.step(output(), t, sample()).prevSample.data();
-  }));
-  assertRelativelyClose(samples[0]!, samples[1]!, 1e-6, "sample");
+Deno.test("LMSDiscreteScheduler refuses an order of 0", () => {
+  const lms = new LMSDiscreteScheduler();
+  lms.setTimesteps(10);
   assert.throws(
-    () => lms.step(output(), lms.timesteps[6]!, sample(), { order: 0 }),
+    () => lms.step(output(), lms.timesteps[0]!, sample(), { order: 0 }),
     /order of at least 1, got 0/,
   );
 });
@@ -163,4 +161,37 @@ Deno.test("FlowMatchHeun takes the sigmas of FLUX's pipeline, shifted as FlowMat
     /expected mu, as use_dynamic_shifting is set, got undefined/,
   );
   assert.throws(() => dynamic.setTimesteps({ steps: 4, mu: 1 }), /expected sigmas beside it, got steps/);
+});
+
+Deno.test("LMS that begins in the middle takes the polynomial of diffusers' order", async () => {
+  const scheduler = new LMSDiscreteScheduler({
+    beta_schedule: "scaled_linear",
+    beta_start: 0.00085,
+    beta_end: 0.012,
+  });
+  scheduler.setTimesteps(10);
+  scheduler.setBeginIndex(4);
+  let x = tensor([10, -5, 2]);
+  for (const t of scheduler.timesteps.slice(4)) x = scheduler.step(x.sin(), t, x).prevSample;
+  const want = [11.756857872009277, -6.211751937866211, 0.35138779878616333]; // of diffusers 0.42.1
+  assertRelativelyClose(await x.data(), want, 1e-5, "LMS");
+});
+
+Deno.test("the middle of a step is found where the squares that give σ_down cancel", () => {
+  const scheduler = new KDPM2AncestralDiscreteScheduler({ beta_schedule: "squaredcos_cap_v2" });
+  scheduler.setTimesteps(10);
+  const [first, middle, next] = scheduler.timesteps as [number, number, number];
+  assert.deepEqual([first, next], [999, 888]);
+  assertRelativelyClose([middle], [next], 1e-3, "timestep"); // √(σ · σ_down) = σ', without roundings
+  assertRelativelyClose([getAncestralStep(8, 8 * (1 - 2 ** -24)).down], [8], 1e-6, "σ_down");
+});
+
+Deno.test("a loop of EDM ends at sigma_min, of one step too", () => {
+  for (const Class of [EDMEulerScheduler, EDMDPMSolverMultistepScheduler]) {
+    const scheduler = new Class({ final_sigmas_type: "sigma_min" });
+    for (const steps of [1, 4]) {
+      scheduler.setTimesteps(steps);
+      assert.equal(scheduler.sigmas.at(-1), Math.fround(0.002));
+    }
+  }
 });

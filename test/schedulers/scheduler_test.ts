@@ -111,11 +111,35 @@ Deno.test("setBeginIndex() takes an index of timesteps, and not one within Runge
 });
 
 Deno.test("a loop of a solver may begin in the middle without having said so", async () => {
-  const [told, untold] = [new UniPCMultistepScheduler(), new UniPCMultistepScheduler()];
-  for (const scheduler of [told, untold]) scheduler.setTimesteps(6);
-  told.setBeginIndex(2);
-  const timesteps = untold.timesteps.slice(2);
-  assert.deepEqual(await run(untold, timesteps), await run(told, timesteps));
+  for (
+    const make of [() => new UniPCMultistepScheduler(), () => new PNDMScheduler({ skip_prk_steps: true })]
+  ) {
+    const [told, untold] = [make(), make()];
+    for (const scheduler of [told, untold]) scheduler.setTimesteps(6);
+    told.setBeginIndex(2);
+    const timesteps = untold.timesteps.slice(2);
+    assert.deepEqual(await run(untold, timesteps), await run(told, timesteps));
+  }
+  const kutta = new PNDMScheduler();
+  kutta.setTimesteps(6);
+  await assert.rejects(run(kutta, kutta.timesteps.slice(13)), /within the Runge-Kutta steps of PNDM/);
+});
+
+Deno.test("a loop of PNDM that began in the middle goes on from a snapshot", async () => {
+  const [one, other] = [0, 1].map(() => new PNDMScheduler({ skip_prk_steps: true })) as [
+    PNDMScheduler,
+    PNDMScheduler,
+  ];
+  for (const scheduler of [one, other]) scheduler.setTimesteps(6);
+  const timesteps = one.timesteps.slice(2);
+  const whole = await run(one, timesteps);
+  const [first] = timesteps as [number];
+  const begun = other.step(output(), first, sample()).prevSample;
+  const third = new PNDMScheduler({ skip_prk_steps: true });
+  third.setTimesteps(6);
+  third.restore(other.snapshot());
+  const next = third.step(output(), timesteps[1]!, begun).prevSample;
+  assert.deepEqual([...await next.data()], whole[1]);
 });
 
 Deno.test("solvers tell x̂_0 by the model's output alone", async () => {
