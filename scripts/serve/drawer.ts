@@ -269,7 +269,7 @@ export class Drawer implements AsyncDisposable {
         );
       }
       const isOfRequest = (error instanceof RangeError || error instanceof TypeError) &&
-        /^Cannot (draw|run|change|control|see)\b[^\n]*: expected /.test(error.message);
+        /^Cannot (draw|run|change|control|see|refer to)\b[^\n]*: expected /.test(error.message);
       throw isOfRequest ? new RefusalError("invalid", error.message) : error;
     }
   }

@@ -1,11 +1,13 @@
+import type { AnyPipeline } from "denoise/pipelines";
 import { isFlow, misfits, schedulerNamed } from "denoise/schedulers";
 import { samplers } from "../../src/schedulers/names.ts";
 import type { Size } from "../command_line/options.ts";
 import { type Addition, forAdditions } from "../generate/contents.ts";
+import { takesReferences } from "../generate/draw.ts";
 import { takes } from "../generate/misfits.ts";
 import { STEPS, usualOf, usualSize } from "../generate/usual.ts";
 import type { Models, OfferedModel } from "./models.ts";
-import { requestKeys } from "./request.ts";
+import { MOST_PARTS, requestKeys } from "./request.ts";
 import { multipleOf } from "./sizes.ts";
 import type { Limits } from "./task.ts";
 
@@ -21,6 +23,10 @@ export interface ModelOffer {
   readonly additions: Readonly<Record<Addition, readonly string[]>>;
   /** Names of schedulers that fit it, as A1111 writes them, with and without Karras' spread of the steps. */
   readonly schedulers: readonly string[];
+  /** Pictures to change, at most; where there may be several, they are what the prompt is about. */
+  readonly images: number;
+  /** Kinds of step caches that fit it, as `cache` names them. */
+  readonly caches: readonly string[];
   /** The size that is drawn where none is said, in pixels. */
   readonly size: Size;
   /** Divisor of a picture's sides, in pixels. */
@@ -64,6 +70,8 @@ function offerOf(model: OfferedModel): ModelOffer {
     settings,
     additions: forAdditions((setting) => [...fits[setting]]),
     schedulers: settings.includes("scheduler") ? schedulersOf(model) : [],
+    images: !settings.includes("image") ? 0 : takesReferences(pipeline) ? MOST_PARTS : 1,
+    caches: settings.includes("cache") ? cachesFor(pipeline) : [],
     size: usualSize(pipeline.parts),
     multiple: multipleOf(pipeline.parts),
     steps: usual.steps ?? STEPS,
@@ -95,6 +103,12 @@ function isTaken(key: string, { pipeline, fits }: OfferedModel): boolean {
     default:
       return takes(name, key);
   }
+}
+
+/** The first block is that of transformers; TeaCache's coefficients are FLUX.1's. */
+function cachesFor({ parts }: AnyPipeline): string[] {
+  if (!("transformer" in parts)) return ["easy"];
+  return "textEncoder2" in parts ? ["first-block", "tea", "easy"] : ["first-block", "easy"];
 }
 
 const KARRAS = " Karras";

@@ -92,7 +92,8 @@ export interface DrawRequest {
 }
 
 const MOST_TEXT = 20_000; // characters: prompts are cut after hundreds of words anyway
-const MOST_PARTS = 16; // of LoRAs, of pictures and so on
+/** LoRAs of a request, its pictures and so on, at most. */
+export const MOST_PARTS = 16;
 
 /** A prompt. */
 export const text = z.string().max(MOST_TEXT).refine((value) => !value.includes("\0"), "a text without NUL"); // which no PNG keeps

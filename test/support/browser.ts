@@ -79,6 +79,11 @@ export class BrowserPage implements AsyncDisposable {
     return page;
   }
 
+  /** Runs a script in front of the page's own from the next time on that it is opened. */
+  async runBefore(source: string): Promise<void> {
+    await this.#send("Page.addScriptToEvaluateOnNewDocument", { source });
+  }
+
   /** Opens the page again. */
   async reload(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -162,6 +167,7 @@ export class BrowserPage implements AsyncDisposable {
       modifiers,
       ...key.length === 1 && { text: key },
       ...key === "Enter" && { text: "\r" },
+      ...key === "Escape" && { windowsVirtualKeyCode: 27 }, // else it closes no dialog
     };
     await this.#send("Input.dispatchKeyEvent", { type: "keyDown", ...event });
     await this.#send("Input.dispatchKeyEvent", { type: "keyUp", key });

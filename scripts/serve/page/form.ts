@@ -1,46 +1,62 @@
 import type { ModelOffer, Offers } from "../offers.ts";
-import { byId, copyOf, fillChoice, partOf } from "./dom.ts";
+import { byId, fillChoice } from "./dom.ts";
+import { NamedList } from "./named_list.ts";
 import { PictureIn } from "./picture_in.ts";
+import { References } from "./references.ts";
 import type { PageRequest } from "./request.ts";
 
 const TEXTS = ["prompt", "negative"] as const;
-const NUMBERS = ["steps", "guidance", "true-cfg", "strength"] as const;
+const NUMBERS = [
+  ...["steps", "guidance", "true-cfg", "pag", "clip-skip", "max-sequence-length", "strength"] as const,
+];
+/** Choices whose first, "", is as is usual. */
+const CHOICES = ["scheduler", "prompt-syntax"] as const;
+/** Step caches by their names in a request. */
+const CACHES: Readonly<Record<string, string>> = {
+  "first-block": "First Block Cache",
+  tea: "TeaCache",
+  easy: "EasyCache",
+};
 
 /** The settings of a request, as the user writes them. What is left empty is as is usual for the model. */
 export class Form {
-  readonly picture: PictureIn;
   readonly #offers: Offers;
   readonly #form = byId("form", HTMLFormElement);
   readonly #model = byId("model", HTMLSelectElement);
   readonly #scheduler = byId("scheduler", HTMLSelectElement);
-  readonly #loras = byId("loras", HTMLUListElement);
+  readonly #cache = byId("cache", HTMLSelectElement);
+  readonly #loras = new NamedList("lora", { hasScale: true });
+  readonly #picture: PictureIn;
+  readonly #references: References;
 
   constructor(offers: Offers) {
     this.#offers = offers;
     const { loras, limits, models } = offers;
-    this.picture = new PictureIn(limits.pixels, (size) => this.#fitSize(size));
+    this.#picture = new PictureIn(limits.pixels, (size) => this.#fitSize(size));
+    this.#references = new References(limits.pixels);
+    this.#references.onChange = () => this.#suitPictures();
     fillChoice(this.#model, [["", models.map(({ name }) => [name, name])]]);
-    fillChoice(byId("lora", HTMLSelectElement), [["", loras.map((name) => [name, name])]]);
+    this.#loras.offer(loras.map((name) => [name, name]));
     byId("steps", HTMLInputElement).max = String(limits.steps);
     byId("count", HTMLInputElement).max = String(limits.count);
     this.#model.addEventListener("change", () => this.#suitModel());
-    byId("lora-add", HTMLButtonElement).addEventListener("click", () => {
-      const { value } = byId("lora", HTMLSelectElement);
-      if (!this.#loraRows().some(({ name }) => name === value)) this.#addLora(value, "1");
-    });
     this.#form.addEventListener("input", () => this.mark());
     this.#suitModel();
   }
 
-  /** Calls a function when the user wants to draw. */
-  onDraw(draw: () => void): void {
+  /** Calls a function when the user wants to draw, another when a step is to be profiled. */
+  onSubmit(draw: () => void, profile: () => void): void {
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
-      draw();
+      if (event.submitter?.id === "profile") profile();
+      else draw();
     });
-    byId("draw", HTMLButtonElement).addEventListener("click", () => {
-      if (!this.#form.checkValidity()) byId("settings", HTMLDetailsElement).open = true; // where the browser points
-    });
+    for (const id of ["draw", "profile"]) {
+      byId(id, HTMLButtonElement).addEventListener("click", () => {
+        const [wrong] = this.#form.querySelectorAll(":invalid:not(fieldset)");
+        if (wrong) this.#open(wrong); // where the browser points
+      });
+    }
     for (const name of TEXTS) {
       byId(name, HTMLTextAreaElement).addEventListener("keydown", (event) => {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#form.requestSubmit();
@@ -53,23 +69,38 @@ export class Form {
     return this.#offer.settings.includes(setting);
   }
 
+  /** Takes a picture to change, or one more that the prompt is about. */
+  async take(file: Blob): Promise<void> {
+    if (this.#offer.images > 1) await this.#references.add(file);
+    else await this.#picture.take(file);
+  }
+
+  /** Brings the user to the picture that is to be changed. */
+  showPicture(): void {
+    byId("settings", HTMLDetailsElement).open = true;
+    byId("picture", HTMLElement).scrollIntoView({ block: "center" });
+    const mask = byId("mask-open", HTMLElement);
+    (mask.checkVisibility() ? mask : byId("prompt", HTMLElement)).focus();
+  }
+
   /** One request for each picture; without a seed each gets a random one of 32 bits. */
   read(): PageRequest[] {
     const count = Number(valueOf("count")) || 1;
     const first = BigInt(valueOf("seed").replace("+", "") || crypto.getRandomValues(new Uint32Array(1))[0]!);
     const [width, height] = [valueOf("width"), valueOf("height")];
     const { size } = this.#offer;
-    const { image, mask } = this.picture;
     const given: Record<string, unknown> = {
       ...Object.fromEntries(TEXTS.map((name) => [name, byId(name, HTMLTextAreaElement).value.trim()])),
-      lora: this.#loraRows().map(({ name, scale }) => `${name}:${scale}`),
-      scheduler: this.#scheduler.value,
+      ...Object.fromEntries(CHOICES.map((name) => [name, byId(name, HTMLSelectElement).value])),
+      lora: this.#loras.read(),
       ...width || height ? { size: `${width || size.width}x${height || size.height}` } : {},
       ...Object.fromEntries(
         NUMBERS.filter((name) => valueOf(name) !== "").map((name) => [name, Number(valueOf(name))]),
       ),
-      ...image ? { image, mask } : { strength: undefined },
+      cache: [this.#cache.value, valueOf("cache-threshold")].filter(Boolean).join(":"),
+      ...this.#pictures(),
     };
+    if (this.#cache.value === "") delete given["cache"];
     const isSaid = ([name, value]: [string, unknown]) =>
       this.takes(name) && value !== undefined && value !== "" &&
       !(Array.isArray(value) && value.length === 0);
@@ -80,31 +111,31 @@ export class Form {
     );
   }
 
-  /** Takes a request's settings. Returns the names of those that are no longer offered. */
-  async fill(request: PageRequest): Promise<string[]> {
+  /** Takes settings. Returns what of them is no longer offered. */
+  async fill(request: Partial<PageRequest>): Promise<string[]> {
     const lost: string[] = [];
-    if (this.#offers.models.some(({ name }) => name === request.model)) this.#model.value = request.model;
-    else lost.push(`the model ${request.model}`);
+    const { model, image } = request;
+    if (this.#offers.models.some(({ name }) => name === model)) this.#model.value = model!;
+    else if (model !== undefined) lost.push(`the model ${model}`);
     this.#suitModel();
     for (const name of TEXTS) byId(name, HTMLTextAreaElement).value = request[name] ?? "";
     for (const name of NUMBERS) byId(name, HTMLInputElement).value = String(request[name] ?? "");
+    for (const name of CHOICES) lost.push(...choose(name, request[name]));
+    const [kind, threshold = ""] = request.cache?.split(":") ?? [];
+    lost.push(...choose("cache", kind));
+    byId("cache-threshold", HTMLInputElement).value = threshold;
     const [width = "", height = ""] = request.size?.split("x") ?? [];
-    byId("seed", HTMLInputElement).value = request.seed;
+    byId("seed", HTMLInputElement).value = request.seed ?? "";
     byId("count", HTMLInputElement).value = "";
-    this.#scheduler.value = request.scheduler ?? "";
-    if (this.#scheduler.selectedIndex < 0) {
-      lost.push(`the scheduler ${request.scheduler}`);
-      this.#scheduler.value = "";
-    }
-    this.#loras.replaceChildren();
-    for (const lora of request.lora ?? []) {
-      const [, name, scale] = /^(.*):(.*)$/.exec(lora)!;
-      if (this.#offers.loras.includes(name!)) this.#addLora(name!, scale!);
-      else lost.push(`the LoRA ${name}`);
-    }
-    await this.picture.take(request.image, request.mask);
+    lost.push(...this.#loras.fill(request.lora ?? []).map((name) => `the LoRA ${name}`));
+    const images = [image ?? []].flat();
+    const takesSeveral = this.#offer.images > 1;
+    await this.#references.fill(takesSeveral ? images : []);
+    await this.#picture.take(takesSeveral ? undefined : images[0], request.mask);
     byId("width", HTMLInputElement).value = width; // after the picture, which sets the size
     byId("height", HTMLInputElement).value = height;
+    const isRare = ["prompt-syntax", "true-cfg", "pag", "clip-skip", "max-sequence-length", "cache"] as const;
+    byId("more-settings", HTMLDetailsElement).open ||= isRare.some((name) => request[name] !== undefined);
     this.mark();
     return lost;
   }
@@ -115,9 +146,14 @@ export class Form {
     const id = setting === "size" ? "width" : setting === "image" ? "picture-file" : setting;
     const field = id && document.getElementById(id);
     if (!field || !this.#form.contains(field)) return;
-    byId("settings", HTMLDetailsElement).open ||= byId("settings", HTMLDetailsElement).contains(field);
+    this.#open(field);
     field.ariaInvalid = "true";
     field.focus();
+  }
+
+  /** Opens what hides a field. */
+  #open(field: Element): void {
+    for (const details of this.#form.querySelectorAll("details")) details.open ||= details.contains(field);
   }
 
   get #offer(): ModelOffer {
@@ -144,8 +180,35 @@ export class Form {
     byId("guidance", HTMLInputElement).placeholder = String(guidance ?? "usual");
     for (const part of document.querySelectorAll<HTMLElement>("[data-setting]")) {
       part.hidden = !this.takes(part.dataset["setting"]!);
+      for (const field of part.querySelectorAll<HTMLInputElement>("input, select, textarea")) {
+        field.disabled = part.hidden; // so that the browser does not check it
+      }
     }
-    byId("lora-field", HTMLElement).hidden ||= this.#offers.loras.length === 0;
+    if (this.#offers.loras.length === 0) byId("lora-field", HTMLElement).hidden = true;
+    const caches = this.#offer.caches.map((kind) => [kind, CACHES[kind] ?? kind] as const);
+    fillChoice(this.#cache, [["", [["", "None"], ...caches]]]);
+    this.#suitPictures();
+  }
+
+  /** Shows one picture with its mask, or several. */
+  #suitPictures(): void {
+    const { images } = this.#offer;
+    const isOne = images === 1;
+    byId("picture-title", HTMLElement).textContent = isOne
+      ? "Picture to change"
+      : "Pictures that the prompt is about";
+    byId("references", HTMLElement).hidden = isOne;
+    byId("picture-none", HTMLElement).hidden = isOne
+      ? this.#picture.image !== undefined
+      : this.#references.images.length >= images;
+    byId("picture-some", HTMLElement).hidden = !isOne || this.#picture.image === undefined;
+  }
+
+  /** The pictures of a request, and what belongs to them. */
+  #pictures(): Record<string, unknown> {
+    if (this.#offer.images > 1) return { image: this.#references.images, strength: undefined };
+    const { image, mask } = this.#picture;
+    return image ? { image, mask } : { strength: undefined };
   }
 
   /** As many pixels as are usual, in the shape of a picture; the usual size without one. */
@@ -157,28 +220,15 @@ export class Form {
       byId(side, HTMLInputElement).value = String(fitting ?? "");
     }
   }
+}
 
-  #loraRows(): { readonly name: string; readonly scale: string }[] {
-    return [...this.#loras.children].map((row) => ({
-      name: partOf(row, ".name").textContent,
-      scale: partOf<HTMLInputElement>(row, "input").value,
-    }));
-  }
-
-  #addLora(name: string, scale: string): void {
-    const row = copyOf("lora-row");
-    partOf(row, ".name").textContent = name;
-    const field = partOf<HTMLInputElement>(row, "input");
-    field.value = scale;
-    field.ariaLabel = `Scale of ${name}`;
-    const remove = partOf<HTMLButtonElement>(row, "button");
-    remove.ariaLabel = `Remove ${name}`;
-    remove.addEventListener("click", () => {
-      row.remove();
-      byId("lora", HTMLSelectElement).focus();
-    });
-    this.#loras.append(row);
-  }
+/** Takes a choice where it is there. Returns it where it is not. */
+function choose(id: string, value: string | undefined): string[] {
+  const field = byId(id, HTMLSelectElement);
+  field.value = value ?? "";
+  if (field.selectedIndex >= 0) return [];
+  field.value = "";
+  return [`${field.labels[0]!.textContent.toLowerCase()} ${value}`];
 }
 
 function valueOf(id: string): string {

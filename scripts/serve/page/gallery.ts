@@ -56,7 +56,7 @@ export class Gallery {
   #cardOf(record: PictureRecord): HTMLElement {
     const card = copyOf("card");
     const image = partOf<HTMLImageElement>(card, "img");
-    image.src = URL.createObjectURL(record.png);
+    image.src = URL.createObjectURL(record.small ?? record.png); // none where an older page kept it
     image.alt = record.request.prompt || `Seed ${record.request.seed}`;
     const button = partOf(card, "button");
     button.ariaPressed = "false";

@@ -1,13 +1,18 @@
 /** The page of a server: the form makes requests, the stage shows what is drawn, the gallery keeps it. */
 import { byId } from "./dom.ts";
+import { askWhatFor, takeFiles } from "./files.ts";
 import { Form } from "./form.ts";
 import { Gallery } from "./gallery.ts";
-import { type PictureRecord, Records } from "./records.ts";
+import { askKey } from "./key.ts";
+import { smallOf } from "./pixels.ts";
+import { settingsOf } from "./recipe.ts";
+import { PassingRecords, type PictureRecord, type Records, StoredRecords } from "./records.ts";
 import type { PageRequest } from "./request.ts";
 import { Server, ServerError } from "./server.ts";
 import { Stage } from "./stage.ts";
 
 const drawButton = byId("draw", HTMLButtonElement);
+const profileButton = byId("profile", HTMLButtonElement);
 const cancelButton = byId("cancel", HTMLButtonElement);
 const error = byId("error", HTMLElement);
 const narrow = matchMedia("(max-width: 760px)");
@@ -22,36 +27,38 @@ cancelButton.addEventListener("click", () => running?.abort());
 await guarded(start);
 
 async function start(): Promise<void> {
-  const records = await Records.open();
+  const records = await openRecords();
   const gallery = new Gallery(records, choose);
   await gallery.showMore();
   const form = new Form(await server.offers());
-  drawButton.disabled = false;
-  form.onDraw(() => run(form.read()));
-  onClick("replay", (record) => run([record.request], record));
+  drawButton.disabled = profileButton.disabled = false;
+  form.onSubmit(
+    () => run((signal) => drawAll(form.read(), signal)),
+    () => run((signal) => profile(form.read()[0]!, signal)),
+  );
+  onClick("replay", (record) => run((signal) => drawAll([record.request], signal, record)));
   onClick("use-settings", (record) => use(record.request));
   onClick("use-picture", async ({ png }) => {
-    await form.picture.take(png);
-    byId("settings", HTMLDetailsElement).open = true;
-    byId("picture", HTMLElement).scrollIntoView({ block: "center" });
-    byId("mask-open", HTMLElement).focus();
+    await form.take(png);
+    form.showPicture();
   });
   onClick("delete", async (record) => {
     await gallery.remove(record);
     stage.clear();
   });
-  takeFiles((file) => form.takes("image") && guarded(() => form.picture.take(file)));
+  takeFiles((file, isChosen) => guarded(() => receive(file, isChosen)));
 
-  /** Draws requests one after the other and keeps their pictures; the one after `old` is compared with it. */
-  async function run(requests: readonly PageRequest[], old?: PictureRecord): Promise<void> {
+  /** Does work that one request after the other is sent for, until it is done or cancelled. */
+  async function run(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     if (running) return;
     const { signal } = running = new AbortController();
     begin();
-    await guarded(() => drawAll(requests, signal, old), signal, form);
+    await guarded(() => work(signal), signal, form);
     running = undefined;
     rest();
   }
 
+  /** Draws requests one after the other and keeps their pictures; the one after `old` is compared with it. */
   async function drawAll(
     requests: readonly PageRequest[],
     signal: AbortSignal,
@@ -71,7 +78,7 @@ async function start(): Promise<void> {
         stage.tell("Drawn again: the same picture, byte for byte.", ...old.notices);
         continue;
       }
-      const made = { ...drawn, request, created: Date.now() };
+      const made = { ...drawn, request, created: Date.now(), small: await smallOf(drawn.png) };
       show({ ...made, id: -1 }); // even where it cannot be kept
       const record = await records.add(made);
       gallery.add(record);
@@ -80,6 +87,13 @@ async function start(): Promise<void> {
       else if (record.notices.length > 0) stage.tell(...record.notices);
       else stage.tellListeners("Drawn");
     }
+  }
+
+  async function profile(request: PageRequest, signal: AbortSignal): Promise<void> {
+    stage.work(request);
+    stage.tellListeners("Measuring a step");
+    const onProgress = (progress: Parameters<typeof stage.progress>[0]) => stage.progress(progress);
+    stage.showProfile(await server.profile(request, { signal, onProgress, onPreview: () => {} }));
   }
 
   function show(record: PictureRecord): void {
@@ -94,11 +108,21 @@ async function start(): Promise<void> {
     stage.tell(...record.notices);
   }
 
-  async function use(request: PageRequest): Promise<void> {
-    const lost = await form.fill(request);
+  async function use(settings: Partial<PageRequest>): Promise<void> {
+    const lost = await form.fill(settings);
     const missing = lost.length > 0 ? `This server does not offer ${lost.join(" or ")}.` : "";
     stage.tell("The form has its settings.", missing);
     byId("prompt", HTMLElement).focus();
+  }
+
+  /** Takes a file that came: its settings, where it has some and the user wants them, or its picture. */
+  async function receive(file: File, isChosen: boolean): Promise<void> {
+    const takesIt = form.takes("image");
+    const info = isChosen || file.type !== "image/png" ? undefined : await server.pngInfo(file);
+    const settings = info && settingsOf(info);
+    const wish = settings ? await askWhatFor(file, settings, takesIt) : "change";
+    if (wish === "use") await use(settings!);
+    else if (wish === "change" && takesIt) await form.take(file);
   }
 
   function onClick(id: string, act: (record: PictureRecord) => void | Promise<void>): void {
@@ -106,6 +130,17 @@ async function start(): Promise<void> {
       const { record } = stage;
       if (record) guarded(async () => await act(record));
     });
+  }
+}
+
+/** The pictures that the browser keeps; where it keeps none, those of this page. */
+async function openRecords(): Promise<Records> {
+  try {
+    return await StoredRecords.open();
+  } catch {
+    byId("kept", HTMLElement).textContent =
+      "Kept until this page is closed: the browser lets it store nothing.";
+    return new PassingRecords();
   }
 }
 
@@ -124,57 +159,21 @@ async function guarded(act: () => Promise<void>, signal?: AbortSignal, form?: Fo
 }
 
 function begin(): void {
-  const hadFocus = document.activeElement === drawButton;
-  [drawButton.disabled, cancelButton.hidden] = [true, false];
+  const hadFocus = document.activeElement === drawButton || document.activeElement === profileButton;
+  [drawButton.disabled, profileButton.disabled, cancelButton.hidden] = [true, true, false];
   if (hadFocus) cancelButton.focus();
   if (narrow.matches) byId("stage", HTMLElement).scrollIntoView({ block: "nearest" });
 }
 
 function rest(): void {
   const hadFocus = document.activeElement === cancelButton;
-  [drawButton.disabled, cancelButton.hidden] = [false, true];
+  [drawButton.disabled, profileButton.disabled, cancelButton.hidden] = [false, false, true];
   if (hadFocus) drawButton.focus();
   stage.rest();
-}
-
-/** Takes pictures that are chosen, dropped on the page or pasted into it. */
-function takeFiles(take: (file: File) => void): void {
-  const field = byId("picture-file", HTMLInputElement);
-  field.addEventListener("change", () => field.files?.[0] && take(field.files[0]));
-  const pick = (event: Event, data: DataTransfer | null) => {
-    const file = data?.files[0];
-    if (!file) return;
-    event.preventDefault();
-    take(file);
-  };
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => pick(event, event.dataTransfer));
-  addEventListener("paste", (event) => pick(event, event.clipboardData));
 }
 
 /** True for files of the same bytes. */
 async function equal(a: Blob, b: Blob): Promise<boolean> {
   const [x, y] = (await Promise.all([a.arrayBuffer(), b.arrayBuffer()])).map((file) => new Uint8Array(file));
   return x!.length === y!.length && x!.every((value, i) => value === y![i]);
-}
-
-/** Asks the user for the server's key. */
-async function askKey(isWrong: boolean): Promise<string> {
-  const dialog = byId("key", HTMLDialogElement);
-  const field = byId("key-text", HTMLInputElement);
-  byId("key-why", HTMLElement).textContent = isWrong
-    ? "The server does not take this key."
-    : "The server wants a key. It is kept until this tab is closed.";
-  field.value = "";
-  const { promise, resolve } = Promise.withResolvers<string>();
-  const submit = (event: Event) => {
-    event.preventDefault();
-    dialog.close();
-    resolve(field.value);
-  };
-  const form = byId("key-form", HTMLFormElement);
-  form.addEventListener("submit", submit, { once: true });
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
-  dialog.showModal();
-  return await promise;
 }

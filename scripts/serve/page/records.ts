@@ -8,29 +8,60 @@ export interface PictureRecord extends DrawnPicture {
   /** In milliseconds since 1970. */
   readonly created: number;
   readonly request: PageRequest;
+  /** A small picture for the gallery. */
+  readonly small: Blob;
+}
+
+/** Keeps pictures, from the newest to the oldest. */
+export interface Records {
+  /** Keeps a picture. */
+  add(record: Omit<PictureRecord, "id">): Promise<PictureRecord>;
+  /** The newest pictures, at most so many, of those before one. */
+  before(id: number, most: number): Promise<PictureRecord[]>;
+  /** Forgets a picture. */
+  remove(id: number): Promise<void>;
+}
+
+/** The pictures in this page alone, where the browser keeps none. */
+export class PassingRecords implements Records {
+  readonly #all: PictureRecord[] = [];
+
+  /** Keeps a picture. */
+  add(record: Omit<PictureRecord, "id">): Promise<PictureRecord> {
+    const kept = { ...record, id: (this.#all[0]?.id ?? 0) + 1 };
+    this.#all.unshift(kept);
+    return Promise.resolve(kept);
+  }
+
+  /** The newest pictures, at most so many, of those before one. */
+  before(id: number, most: number): Promise<PictureRecord[]> {
+    return Promise.resolve(this.#all.filter((record) => record.id < id).slice(0, most));
+  }
+
+  /** Forgets a picture. */
+  remove(id: number): Promise<void> {
+    this.#all.splice(this.#all.findIndex((record) => record.id === id), 1);
+    return Promise.resolve();
+  }
 }
 
 const STORE = "pictures";
 
 /** The pictures in this browser's IndexedDB. */
-export class Records {
+export class StoredRecords implements Records {
   readonly #database: IDBDatabase;
 
   private constructor(database: IDBDatabase) {
     this.#database = database;
   }
 
-  /** Opens the database, and makes it where there is none. */
+  /** Opens the database, and makes it where there is none. Throws where the browser has none for this page. */
   static async open(): Promise<Records> {
     const opening = indexedDB.open("denoise", 1);
     opening.onupgradeneeded = () => {
       opening.result.createObjectStore(STORE, { keyPath: "id", autoIncrement: true });
     };
-    return new Records(
-      await resultOf(opening).catch(() => {
-        throw new Error("Cannot keep pictures: this browser refuses its IndexedDB to this page");
-      }),
-    );
+    return new StoredRecords(await resultOf(opening));
   }
 
   /** Keeps a picture. */

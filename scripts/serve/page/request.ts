@@ -3,6 +3,7 @@ export interface PageRequest {
   readonly model: string;
   readonly prompt?: string;
   readonly negative?: string;
+  readonly "prompt-syntax"?: string;
   readonly lora?: readonly string[];
   readonly scheduler?: string;
   /** "512x512". */
@@ -10,9 +11,14 @@ export interface PageRequest {
   readonly steps?: number;
   readonly guidance?: number;
   readonly "true-cfg"?: number;
+  readonly pag?: number;
+  readonly cache?: string;
+  readonly "clip-skip"?: number;
+  readonly "max-sequence-length"?: number;
   /** In text, as it may have 64 bits. */
   readonly seed: string;
-  readonly image?: Blob;
+  /** The picture that is changed, or those that the prompt is about. */
+  readonly image?: Blob | readonly Blob[];
   readonly strength?: number;
   /** White where the picture is drawn anew. */
   readonly mask?: Blob;
@@ -20,13 +26,17 @@ export interface PageRequest {
 
 /** A request in the JSON that the server reads. */
 export async function jsonOf(request: PageRequest): Promise<string> {
-  const entries = Object.entries(request).map(async ([name, value]) =>
-    [name, value instanceof Blob ? await base64Of(value) : value] as const
-  );
+  const entries = Object.entries(request).map(async ([name, value]) => [name, await inJson(value)] as const);
   return JSON.stringify(Object.fromEntries(await Promise.all(entries)));
 }
 
-function base64Of(file: Blob): Promise<string> {
+async function inJson(value: unknown): Promise<unknown> {
+  if (Array.isArray(value)) return await Promise.all(value.map(inJson));
+  return value instanceof Blob ? await base64Of(value) : value;
+}
+
+/** A file in base64. */
+export function base64Of(file: Blob): Promise<string> {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(String(reader.result).split(",")[1]!);
@@ -36,8 +46,12 @@ function base64Of(file: Blob): Promise<string> {
 }
 
 /** A line on what a request says, beside its prompt; `size` where the picture's is known, as "512x512". */
-export function factsOf(request: PageRequest, size: string | undefined): string {
+export function factsOf(request: Partial<PageRequest>, size: string | undefined): string {
   const { model, lora = [], scheduler, steps, guidance, seed, image, strength, mask } = request;
+  const images = [image ?? []].flat().length;
+  const numbers =
+    ([["true-cfg", "true guidance"], ["pag", "perturbed attention"], ["clip-skip", "CLIP skip"]] as const)
+      .map(([name, words]) => request[name] !== undefined && `${words} ${request[name]}`);
   const facts = [
     model,
     ...lora,
@@ -45,10 +59,11 @@ export function factsOf(request: PageRequest, size: string | undefined): string 
     scheduler,
     steps !== undefined && `${steps} steps`,
     guidance !== undefined && `guidance ${guidance}`,
-    request["true-cfg"] !== undefined && `true guidance ${request["true-cfg"]}`,
-    image && (mask ? "a picture with a mask" : "a picture"),
+    ...numbers,
+    request.cache !== undefined && `step cache ${request.cache}`,
+    images > 0 && (mask ? "a picture with a mask" : images > 1 ? `${images} pictures` : "a picture"),
     strength !== undefined && `strength ${strength}`,
-    `seed ${seed}`,
+    seed && `seed ${seed}`,
   ];
   return facts.filter(Boolean).join(" · ");
 }

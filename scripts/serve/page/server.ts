@@ -1,6 +1,7 @@
 import type { DrawProgress } from "../drawing.ts";
 import type { Offers } from "../offers.ts";
-import { jsonOf, type PageRequest } from "./request.ts";
+import type { PngInfo } from "./recipe.ts";
+import { base64Of, jsonOf, type PageRequest } from "./request.ts";
 
 /** An answer that is an error; its message is one sentence for the user. */
 export class ServerError extends Error {
@@ -23,7 +24,17 @@ export interface DrawnPicture {
   readonly notices: readonly string[];
 }
 
-/** What happens while a picture is drawn. */
+/** A step's profile from the server. */
+export interface Profile {
+  /** In milliseconds. */
+  readonly ms: number;
+  /** What keeps it from being shorter. */
+  readonly bound: string;
+  /** Address of its report. */
+  readonly url: string;
+}
+
+/** What happens while a picture is drawn, or a step profiled. */
 export interface DrawListener {
   /** Ends it. */
   readonly signal: AbortSignal;
@@ -36,10 +47,12 @@ export interface DrawListener {
 interface Job {
   readonly id: string;
   readonly pictures: readonly { readonly url: string; readonly width: number; readonly height: number }[];
+  readonly profile: Profile | null;
   readonly notices: readonly string[];
   readonly error: { readonly message: string; readonly param: string | null } | null;
 }
 
+const JSON_TYPE = { "content-type": "application/json" };
 const KEY = "key"; // in the tab's storage: gone when the tab is closed
 const TRIES = 30; // of a stream that broke, one each second
 
@@ -57,25 +70,50 @@ export class Server {
     return await (await this.#fetch("v1/offers")).json();
   }
 
+  /** The texts in a PNG; undefined where it is none, or has none. */
+  async pngInfo(file: Blob): Promise<PngInfo | undefined> {
+    try {
+      const body = JSON.stringify({ image: await base64Of(file) });
+      return await (await this.#fetch("sdapi/v1/png-info", { method: "POST", headers: JSON_TYPE, body }))
+        .json();
+    } catch {
+      return undefined; // it may be a picture all the same
+    }
+  }
+
   /** Draws one picture. Throws a ServerError where it is refused, and the signal's reason where that ended it. */
   async draw(request: PageRequest, listener: DrawListener): Promise<DrawnPicture> {
+    const { id, pictures: [picture], notices } = await this.#work("v1/jobs", request, listener);
+    const { url, width, height } = picture!;
+    const png = await (await this.#fetch(new URL(url).pathname)).blob(); // another host where a proxy stands between
+    this.#end(id); // which lets the server forget it
+    return { png, width, height, notices };
+  }
+
+  /** Profiles a step. Throws as `draw` does. */
+  async profile(request: PageRequest, listener: DrawListener): Promise<Profile> {
+    const { profile } = await this.#work("v1/profiles", request, listener);
+    return { ...profile!, url: new URL(profile!.url).pathname };
+  }
+
+  /** Begins a job and follows it to its end. */
+  async #work(path: string, request: PageRequest, listener: DrawListener): Promise<Job> {
     const { signal } = listener;
     const body = await jsonOf(request);
-    const headers = { "content-type": "application/json" };
-    const { id }: Job = await (await this.#fetch("v1/jobs", { method: "POST", headers, body })).json();
-    const end = () =>
-      void this.#fetch(`v1/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
+    const { id }: Job = await (await this.#fetch(path, { method: "POST", headers: JSON_TYPE, body })).json();
+    const end = () => this.#end(id);
     if (signal.aborted) end();
     else signal.addEventListener("abort", end);
     try {
-      const { pictures: [picture], notices } = await this.#follow(id, listener);
-      const { url, width, height } = picture!;
-      const png = await (await this.#fetch(new URL(url).pathname)).blob(); // another host where a proxy stands between
-      end(); // which lets the server forget it
-      return { png, width, height, notices };
+      return await this.#follow(id, listener);
     } finally {
       signal.removeEventListener("abort", end);
     }
+  }
+
+  /** Cancels a job, or lets the server forget it; also while the page is left. */
+  #end(id: string): void {
+    this.#fetch(`v1/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
   }
 
   /** Follows a job to its end, through breaks of the connection. */

@@ -2,6 +2,7 @@ import type { DrawProgress } from "../drawing.ts";
 import { byId, SMALL } from "./dom.ts";
 import type { PictureRecord } from "./records.ts";
 import { factsOf, type PageRequest } from "./request.ts";
+import type { Profile } from "./server.ts";
 
 /** The large picture: what is drawn now, or one that is kept. */
 export class Stage {
@@ -23,8 +24,16 @@ export class Stage {
 
   /** Says something to those who look and to those who listen. */
   tell(...lines: readonly string[]): void {
+    byId("report", HTMLElement).hidden = true;
     this.#told.classList.remove("unseen");
     this.#told.textContent = lines.join(" ");
+  }
+
+  /** Says what a step took, with a link to all that was measured. */
+  showProfile({ ms, bound, url }: Profile): void {
+    this.tell(`A step takes ${ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`}: ${bound}.`);
+    byId("report-link", HTMLAnchorElement).href = url;
+    byId("report", HTMLElement).hidden = false;
   }
 
   /** Says what those who look see anyway. */
@@ -37,6 +46,7 @@ export class Stage {
   work(request: PageRequest): void {
     this.#describe(request, request.size);
     this.#setWorking(true);
+    byId("report", HTMLElement).hidden = true;
     this.#bar.removeAttribute("value");
     this.#step.textContent = "";
     this.#clock = { drawn: -1, start: 0 };
@@ -60,6 +70,10 @@ export class Stage {
       const left = (performance.now() - this.#clock.start) / (step - 1) * (steps - step) / 1000;
       this.#step.textContent = `Step ${step} of ${steps}` +
         (step > 2 && left >= 1 ? ` · about ${timeText(left)} left` : "");
+    } else if (progress.phase === "measuring") {
+      this.#bar.max = 1;
+      this.#bar.value = progress.part;
+      this.#step.textContent = "Measuring a step";
     } else {
       this.#bar.removeAttribute("value");
       const { ahead } = progress as { ahead?: number };

@@ -14,9 +14,7 @@ export function jobRoutes(jobs: Jobs, address: Address): Hono {
   const app = new Hono();
   app.onError(answerError);
   app.post("/", async (context) => {
-    const job = await jobs.add(readRequest(await readJson(context)));
-    context.header("Location", address.of(`/v1/jobs/${job.id}`, context.req.raw));
-    return context.json(told(job, context, address), 202);
+    return begun(await jobs.add(readRequest(await readJson(context))), context, address);
   });
   app.get("/:id", (context) => context.json(told(found(context), context, address)));
   app.delete("/:id", async (context) => {
@@ -64,8 +62,15 @@ export function jobRoutes(jobs: Jobs, address: Address): Hono {
   }
 }
 
+/** Tells a client of the job that it began. One that has left by now does not know its name, so nobody waits for it. */
+export function begun(job: Job, context: Context, address: Address): Response {
+  if (context.req.raw.signal.aborted) job.cancel();
+  context.header("Location", address.of(`/v1/jobs/${job.id}`, context.req.raw));
+  return context.json(told(job, context, address), 202);
+}
+
 /** A job as it is told to clients. */
-export function told(job: Job, { req }: Context, address: Address): object {
+function told(job: Job, { req }: Context, address: Address): object {
   const { id, created, status, progress = null, pictures, profile, notices, error } = job;
   const addressOf = (path: string) => address.of(path, req.raw);
   return {

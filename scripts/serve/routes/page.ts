@@ -1,23 +1,44 @@
 import { stripTypeScriptTypes } from "node:module";
 import { Hono } from "hono";
+import controlsCss from "../page/controls.css" with { type: "text" };
 import dom from "../page/dom.ts" with { type: "text" };
+import files from "../page/files.ts" with { type: "text" };
 import form from "../page/form.ts" with { type: "text" };
 import gallery from "../page/gallery.ts" with { type: "text" };
+import key from "../page/key.ts" with { type: "text" };
 import main from "../page/main.ts" with { type: "text" };
 import maskEditor from "../page/mask_editor.ts" with { type: "text" };
-import css from "../page/page.css" with { type: "text" };
+import namedList from "../page/named_list.ts" with { type: "text" };
+import pageCss from "../page/page.css" with { type: "text" };
 import html from "../page/page.html" with { type: "text" };
 import pictureIn from "../page/picture_in.ts" with { type: "text" };
+import pixels from "../page/pixels.ts" with { type: "text" };
+import recipe from "../page/recipe.ts" with { type: "text" };
 import records from "../page/records.ts" with { type: "text" };
+import references from "../page/references.ts" with { type: "text" };
 import request from "../page/request.ts" with { type: "text" };
 import server from "../page/server.ts" with { type: "text" };
 import stage from "../page/stage.ts" with { type: "text" };
 
 const MODULES: Readonly<Record<string, string>> = {
-  ...{ "dom.ts": dom, "form.ts": form, "gallery.ts": gallery, "main.ts": main, "mask_editor.ts": maskEditor },
-  ...{ "picture_in.ts": pictureIn, "records.ts": records, "request.ts": request, "server.ts": server },
+  "dom.ts": dom,
+  "files.ts": files,
+  "form.ts": form,
+  "gallery.ts": gallery,
+  "key.ts": key,
+  "main.ts": main,
+  "mask_editor.ts": maskEditor,
+  "named_list.ts": namedList,
+  "picture_in.ts": pictureIn,
+  "pixels.ts": pixels,
+  "recipe.ts": recipe,
+  "records.ts": records,
+  "references.ts": references,
+  "request.ts": request,
+  "server.ts": server,
   "stage.ts": stage,
 };
+const STYLES: Readonly<Record<string, string>> = { "page.css": pageCss, "controls.css": controlsCss };
 
 /** What the page may do: run its own files, ask its own server, and show pictures that it has itself. */
 const POLICY = [
@@ -46,7 +67,7 @@ export function pageRoutes(): Hono {
       (context) => context.body(text, 200, { "Content-Type": `${type}; charset=utf-8`, ...HEADERS }),
     );
   file("/", "text/html", html);
-  file("/page/page.css", "text/css", css);
+  for (const [name, css] of Object.entries(STYLES)) file(`/page/${name}`, "text/css", css);
   for (const [name, code] of Object.entries(MODULES)) {
     file(`/page/${name}`, "text/javascript", stripTypeScriptTypes(code));
   }

@@ -5,7 +5,7 @@ import { RefusalError } from "../refusal.ts";
 import { readRequest } from "../request.ts";
 import type { PictureStore } from "../store.ts";
 import { readJson } from "./body.ts";
-import { told } from "./jobs.ts";
+import { begun } from "./jobs.ts";
 import { answerError } from "./openai_errors.ts";
 
 /** Profiles below /v1/profiles: each is begun as a job, which is followed and cancelled as others are. */
@@ -13,9 +13,7 @@ export function profileRoutes(jobs: Jobs, address: Address): Hono {
   const app = new Hono();
   app.onError(answerError);
   app.post("/", async (context) => {
-    const job = await jobs.profile(readRequest(await readJson(context)));
-    context.header("Location", address.of(`/v1/jobs/${job.id}`, context.req.raw));
-    return context.json(told(job, context, address), 202);
+    return begun(await jobs.profile(readRequest(await readJson(context))), context, address);
   });
   return app;
 }
@@ -27,7 +25,6 @@ const POLICY = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-in
 /** Reports and their files below /profiles: they need no key, as a name is as good as one. */
 export function reportRoutes(store: PictureStore): Hono {
   const app = new Hono();
-  app.onError(answerError);
   app.get("/:name{[0-9a-f]+\\.(html|json)}", (context) => {
     const name = context.req.param("name");
     const file = store.get(name);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Drawer } from "denoise/serve";
+import { createHandler, Drawer } from "denoise/serve";
 import { Job, Jobs } from "../../../scripts/serve/jobs.ts";
 import { PictureStore } from "../../../scripts/serve/store.ts";
 import { decodePng } from "../../../src/io/images/png.ts";
@@ -232,4 +232,21 @@ Deno.test("a job that fails tells the reason as other answers do; a request that
   }
   const named = await served.call("POST", "/v1/jobs", { prompt: "a cat", n: 2 });
   assert.equal(named.json.error.message, "Cannot draw with n: no such option; it is count here");
+});
+
+Deno.test("a job whose client has left before it knew its name is cancelled", async () => {
+  const handler = createHandler(drawer);
+  const leaving = new AbortController();
+  const request = new Request("http://localhost/v1/jobs", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(long),
+    signal: leaving.signal,
+  });
+  const answer = handler(request);
+  leaving.abort();
+  await answer;
+  const start = performance.now();
+  while (drawer.busy) await new Promise((done) => setTimeout(done, 10));
+  assert.ok(performance.now() - start < 5000);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Drawer, type HandlerOptions, readRequest } from "denoise/serve";
-import { decodePng } from "../../../src/io/images/png.ts";
+import { decodePng, encodePng } from "../../../src/io/images/png.ts";
 import { BrowserPage, findChromium, type Look } from "../../support/browser.ts";
 import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -17,7 +17,10 @@ const folder = join(import.meta.dirname!, "../../../scripts/serve/page");
 let drawer: Drawer;
 Deno.test.beforeAll(async () => {
   drawer = await Drawer.open({
-    models: [{ name: "emoji", path: emoji }, { name: "flux", path: fixture("flux/pipeline") }],
+    models: [{ name: "emoji", path: emoji }, { name: "flux", path: fixture("flux/pipeline") }, {
+      name: "klein",
+      path: fixture("flux2/pipeline"),
+    }],
     loras: [{ name: "style", path: fixture("flux/lora/kohya.safetensors") }],
     limits: { pixels: 128 * 128 },
   });
@@ -89,7 +92,10 @@ async function kept(page: BrowserPage): Promise<any[]> {
     opening.result.close();
     return await Promise.all(all.result.map(async ({ request, png }) => {
       const { image, mask } = request;
-      const files = { image: image && await base64Of(image), mask: mask && await base64Of(mask) };
+      const files = {
+        image: Array.isArray(image) ? await Promise.all(image.map(base64Of)) : image && await base64Of(image),
+        mask: mask && await base64Of(mask),
+      };
       return { request: { ...request, ...files }, png: await base64Of(png) };
     }));
   })()`);
@@ -139,6 +145,8 @@ Deno.test("/v1/offers tells what requests may say", async () => {
     name: "emoji",
     pipeline: "StableDiffusionPipeline",
     size,
+    images: 1,
+    caches: ["easy"],
     multiple: 4,
     steps: 25,
   });
@@ -347,18 +355,18 @@ pageTest("the settings are those of the model, with LoRAs and their scales", asy
   assert.equal(await page.value(visible("#true-cfg")), false);
   assert.equal(await page.value(`document.querySelector("#width").placeholder`), "64");
   await fill(page, { model: "flux" });
-  assert.equal(await page.value(visible("#true-cfg")), true);
+  assert.equal(await page.value(visible("#negative")), true);
   await page.click("#lora-add");
   await page.click("#lora-add"); // once only
-  await page.value(`document.querySelector("#loras input").value = "0.5"`);
+  await page.value(`document.querySelector("#lora-list input").value = "0.5"`);
   await draw(page, { ...flower, steps: 1 });
   const [{ request, png }] = await kept(page);
   assert.deepEqual([request.model, request.lora], ["flux", ["style:0.5"]]);
   assert.equal(png, await drawn(request));
-  await page.click("#loras button");
-  assert.equal(await page.value(`document.querySelectorAll("#loras li").length`), 0);
+  await page.click("#lora-list button");
+  assert.equal(await page.value(`document.querySelectorAll("#lora-list li").length`), 0);
   await page.click("#use-settings");
-  await page.until(`document.querySelector("#loras input").value === "0.5"`);
+  await page.until(`document.querySelector("#lora-list input")?.value === "0.5"`);
 });
 
 pageTest(
@@ -427,6 +435,234 @@ pageTest("keys alone draw, and take a picture of the gallery", async ({ page }) 
   assert.match(await page.value(text("#about-facts")), /seed 3$/);
 });
 
+/** Drops files on the page; bytes in base64. */
+async function drop(page: BrowserPage, name: string, ...files: readonly string[]): Promise<void> {
+  await page.value(`{
+    const data = new DataTransfer();
+    for (const file of ${JSON.stringify(files)}) {
+      data.items.add(new File([Uint8Array.fromBase64(file)], ${JSON.stringify(name)}, { type: "image/png" }));
+    }
+    dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+  }`);
+}
+
+/** The first picture that the browser keeps, in base64. */
+async function firstPng(page: BrowserPage): Promise<string> {
+  return (await kept(page))[0].png;
+}
+
+/** Opens a part of the form. */
+async function open(page: BrowserPage, id: string): Promise<void> {
+  await page.value(`document.querySelector("#${id}").open = true`);
+}
+
+const valuesOf = (...ids: readonly string[]) =>
+  `${JSON.stringify(ids)}.map((id) => document.getElementById(id).value)`;
+
+pageTest("a step is profiled, and its report opens by itself", async ({ page, served }) => {
+  await fill(page, flower);
+  await open(page, "more-settings");
+  await page.click("#profile");
+  await page.until(`${text("#step")} === "Measuring a step"`, 60);
+  assert.equal(await page.value("document.activeElement.id"), "cancel");
+  await page.until(READY, 60);
+  assert.match(await page.value(text("#told")), /^A step takes \d[\d.]* m?s: .*bound.*\.$/);
+  const address = await page.value<string>(`document.querySelector("#report-link").href`);
+  assert.ok(address.startsWith(`${served.address}/profiles/`));
+  {
+    await using report = await BrowserPage.open(chromium!, address, WIDE);
+    await report.until(`document.querySelector(".flame button")`);
+    assert.match(await report.value(text("h1")), /^StableDiffusionPipeline emoji/);
+    await report.click("#table tbody tr");
+    await report.until(visible("#details"));
+    assert.deepEqual(report.messages, []);
+    assert.deepEqual(report.requests, [address]);
+    assert.equal(await report.value("origin"), "null"); // it cannot speak for the server's page
+  }
+  await page.click("#profile");
+  await page.until(`${text("#step")} === "Measuring a step"`, 60);
+  assert.equal(await page.value(visible("#report-link")), false);
+  await page.click("#cancel");
+  await page.until(READY);
+  assert.equal(await page.value(text("#told")), "Cancelled.");
+  await fill(page, { width: 256, height: 256 });
+  await page.click("#profile");
+  await page.until(
+    `${text("#error")} === "Cannot take size 256x256: expected at most 16384 pixels, got 65536"`,
+  );
+}, { fails: /status of 400/ });
+
+pageTest("rare settings are those that the model takes, and come back with a picture", async ({ page }) => {
+  await open(page, "more-settings");
+  const shown = ["prompt-syntax", "pag", "clip-skip", "cache", "true-cfg", "max-sequence-length"];
+  const states = `${JSON.stringify(shown)}.map((id) => document.getElementById(id).checkVisibility())`;
+  assert.deepEqual(await page.value(states), [true, true, true, true, false, false]);
+  const kinds = `[...document.querySelector("#cache").options].map(({ value }) => value)`;
+  assert.deepEqual(await page.value(kinds), ["", "easy"]);
+  const rare = { "prompt-syntax": "a1111", pag: 2, "clip-skip": 1, cache: "easy", "cache-threshold": 0.3 };
+  await draw(page, { ...flower, prompt: "a (nice:1.3) flower", ...rare });
+  assert.equal(await page.value(text("#error")), "");
+  const [{ request, png }] = await kept(page);
+  const { "prompt-syntax": syntax, pag, "clip-skip": skip, cache } = request;
+  assert.deepEqual([syntax, pag, skip, cache], ["a1111", 2, 1, "easy:0.3"]);
+  assert.equal(png, await drawn(request));
+  assert.match(
+    await page.value(text("#about-facts")),
+    /perturbed attention 2 · CLIP skip 1 · step cache easy:0\.3/,
+  );
+  await fill(page, Object.fromEntries(Object.keys(rare).map((id) => [id, ""])));
+  await page.value(`document.querySelector("#more-settings").open = false`);
+  await page.click("#use-settings");
+  await page.until(visible("#pag"));
+  assert.deepEqual(await page.value(valuesOf(...Object.keys(rare))), ["a1111", "2", "1", "easy", "0.3"]);
+  await fill(page, { model: "flux", pag: -1 }); // which it does not take, so that nobody checks it
+  assert.deepEqual(await page.value(states), [false, false, false, true, true, true]);
+  assert.deepEqual(await page.value(kinds), ["", "first-block", "tea", "easy"]);
+  await draw(page, { ...flower, "true-cfg": 2, "max-sequence-length": 32, steps: 1 });
+  const [, second] = await kept(page);
+  assert.deepEqual([second.request["true-cfg"], second.request["max-sequence-length"]], [2, 32]);
+});
+
+pageTest("several pictures that a prompt is about go with it in their order", async ({ page }) => {
+  for (const seed of [3, 4]) await draw(page, { ...flower, width: 64, height: 64, seed });
+  await draw(page, flower);
+  const [one, two, small] = (await kept(page)).map(({ png }) => png);
+  await fill(page, { model: "klein" });
+  await drop(page, "small.png", small);
+  await page.until(`document.querySelector("#found").open`);
+  await page.click("#found-change");
+  await page.until(`document.querySelectorAll("#references li").length === 1`);
+  await draw(page, { ...flower, steps: 1 });
+  assert.match(
+    await page.value(text("#error")),
+    /^Cannot refer to a picture of 32x32: expected sides from 64/,
+  );
+  await page.click("#references button");
+  assert.equal(await page.value(text("#picture-title")), "Pictures that the prompt is about");
+  for (const [i, png] of [one, two, one].entries()) {
+    await drop(page, "some.png", png);
+    await page.until(`document.querySelector("#found").open`);
+    await page.click("#found-change");
+    await page.until(`document.querySelectorAll("#references li").length === ${i + 1}`);
+  }
+  await page.click("#references li:first-child button");
+  assert.deepEqual(
+    await page.value(`[...document.querySelectorAll("#references .name")].map((name) => name.textContent)`),
+    ["1", "2"],
+  );
+  await draw(page, { ...flower, prompt: "both", steps: 1 });
+  assert.equal(await page.value(text("#error")), "");
+  const { request, png } = (await kept(page)).at(-1);
+  const dataOf = (file: string) => decodePng(Uint8Array.fromBase64(file), "picture").data;
+  assert.deepEqual(request.image.map(dataOf), [two, one].map(dataOf));
+  assert.equal(png, await drawn(request));
+  await page.click("#references button");
+  await page.click("#use-settings");
+  await page.until(`document.querySelectorAll("#references li").length === 2`);
+  await fill(page, { model: "emoji" });
+  assert.equal(await page.value(visible("#references li")), false);
+}, { fails: /status of 400/ });
+
+pageTest(
+  "a PNG that is dropped gives its settings, or its picture; one without settings is taken at once",
+  async ({ page }) => {
+    await draw(page, { ...flower, negative: "a cat", pag: 2, guidance: 3, scheduler: "Euler a" });
+    const png = await firstPng(page);
+    await fill(page, { prompt: "", negative: "", pag: "", guidance: "", scheduler: "", seed: "", steps: "" });
+    await drop(page, "own.png", png);
+    await page.until(`document.querySelector("#found").open`);
+    assert.equal(await page.value(text("#found-prompt")), "a nice flower");
+    await page.press("Escape");
+    await page.until(`!document.querySelector("#found").open`);
+    assert.equal(await page.value(`document.querySelector("#prompt").value`), "");
+    await drop(page, "own.png", png);
+    await page.until(`document.querySelector("#found").open`);
+    await page.click("#found-use");
+    await page.until(`document.querySelector("#prompt").value === "a nice flower"`);
+    assert.deepEqual(
+      await page.value(valuesOf("negative", "pag", "guidance", "scheduler", "seed", "steps", "width")),
+      [
+        ...["a cat", "2", "3", "Euler a", "3", "4", "32"],
+      ],
+    );
+    await draw(page, {});
+    const [first, again] = await kept(page);
+    assert.equal(again.png, first.png);
+
+    const infotext = "a <lora:style:0.5> (red:1.2) apple\nNegative prompt: blue\n" +
+      "Steps: 5, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 4, Seed: 18446744073709551615, Size: 32x40, Model: other";
+    const bytes = Uint8Array.fromBase64(png);
+    const { width, height, data } = decodePng(bytes, "own");
+    const image = { width, height, channels: 4, data } as const;
+    await drop(page, "a1111.png", encodePng(image, { parameters: infotext }).toBase64());
+    await page.until(`document.querySelector("#found").open`);
+    await page.click("#found-use");
+    await page.until(`document.querySelector("#prompt").value === "a  (red:1.2) apple"`);
+    assert.deepEqual(
+      await page.value(
+        valuesOf("negative", "guidance", "scheduler", "seed", "steps", "width", "height", "prompt-syntax"),
+      ),
+      [
+        ...["blue", "4", "DPM++ 2M Karras", "18446744073709551615", "5", "32", "40", "a1111"],
+      ],
+    );
+    assert.equal(await page.value(`document.querySelector("#lora-list input").value`), "0.5");
+    assert.equal(
+      await page.value(text("#told")),
+      "The form has its settings. This server does not offer the model other.",
+    );
+
+    await drop(page, "plain.png", encodePng(image).toBase64());
+    await page.until(visible("#picture-shown"));
+    const hostile = JSON.stringify({ prompt: 5, lora: "style", steps: "<b>", seed: [], negative: "kept" });
+    await drop(page, "hostile.png", encodePng(image, { denoise: hostile }).toBase64());
+    await page.until(`document.querySelector("#found").open`);
+    await page.click("#found-use");
+    await page.until(`document.querySelector("#negative").value === "kept"`);
+    assert.deepEqual(await page.value(valuesOf("prompt", "steps", "seed")), ["", "", ""]);
+  },
+);
+
+pageTest(
+  "of two pictures that are dropped the later one stays, though the first is read more slowly",
+  async ({ page }) => {
+    await page.value(`{
+    const read = createImageBitmap;
+    let turn = 0;
+    window.createImageBitmap = async (file) => {
+      const picture = await read(file);
+      if (turn++ === 0) await new Promise((done) => setTimeout(done, 300));
+      return picture;
+    };
+  }`);
+    const png = (side: number) => {
+      const data = new Uint8Array(4 * side * side).fill(255);
+      return encodePng({ width: side, height: side, channels: 4, data }).toBase64();
+    };
+    await drop(page, "slow.png", png(40));
+    await drop(page, "quick.png", png(24));
+    await new Promise((done) => setTimeout(done, 600));
+    assert.equal(await page.value(`document.querySelector("#picture-shown").width`), 24);
+  },
+);
+
+pageTest(
+  "a browser that stores nothing draws all the same, and says that nothing is kept",
+  async ({ page }) => {
+    await page.runBefore(`indexedDB.open = () => { throw new DOMException("refused", "SecurityError"); };`);
+    await page.reload();
+    await page.until(READY);
+    for (const seed of [3, 4]) await draw(page, { ...flower, seed });
+    assert.equal(await page.value(text("#error")), "");
+    assert.equal(await page.value(CARDS), 2);
+    assert.match(await page.value(text("#kept")), /^Kept until this page is closed:/);
+    await page.click("#delete");
+    await page.until(`${CARDS} === 1`);
+    await page.click("#cards button");
+    assert.match(await page.value(text("#about-facts")), /seed 3$/);
+  },
+);
+
 /** Breaks of axe's rules in what is shown now. */
 async function breaks(page: BrowserPage): Promise<string[]> {
   return await page.value(`axe.run({ resultTypes: ["violations"] }).then(({ violations }) =>
@@ -456,11 +692,23 @@ pageTest(
     await look("with a picture");
     await page.click("#use-picture");
     await page.until(visible("#mask-open"));
+    await open(page, "more-settings");
+    await look("with rare settings");
     await fill(page, { model: "flux" });
     await page.click("#lora-add");
     await look("with all settings");
-    await page.click("#loras button");
+    await page.click("#lora-list button");
+    await fill(page, { model: "klein" });
+    await page.click("#picture-remove");
+    await drop(page, "one.png", await firstPng(page));
+    await page.until(`document.querySelector("#found").open`);
+    await look("asked what a picture came for");
+    await page.click("#found-change");
+    await page.until(`document.querySelectorAll("#references li").length === 1`);
+    await look("with a picture that the prompt is about");
     await fill(page, { model: "emoji" });
+    await page.click("#use-picture");
+    await page.until(visible("#mask-open"));
     await page.click("#mask-open");
     await page.drag("#mask-canvas", undefined, { x: 30, y: 30 });
     await look("with a mask");

@@ -1,0 +1,22 @@
+import { byId } from "./dom.ts";
+
+/** Asks the user for the server's key. */
+export async function askKey(isWrong: boolean): Promise<string> {
+  const dialog = byId("key", HTMLDialogElement);
+  const field = byId("key-text", HTMLInputElement);
+  byId("key-why", HTMLElement).textContent = isWrong
+    ? "The server does not take this key."
+    : "The server wants a key. It is kept until this tab is closed.";
+  field.value = "";
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const submit = (event: Event) => {
+    event.preventDefault();
+    dialog.close();
+    resolve(field.value);
+  };
+  const form = byId("key-form", HTMLFormElement);
+  form.addEventListener("submit", submit, { once: true });
+  dialog.addEventListener("cancel", (event) => event.preventDefault());
+  dialog.showModal();
+  return await promise;
+}

@@ -1,0 +1,65 @@
+import type { PageRequest } from "./request.ts";
+
+/** What /sdapi/v1/png-info tells of a PNG. */
+export interface PngInfo {
+  /** A1111's infotext. */
+  readonly info: string;
+  /** All other texts: Denoise's recipe is "denoise". */
+  readonly items: Readonly<Record<string, string>>;
+  /** What stands in the infotext. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** Settings of a file: a request without what the file does not tell. */
+export type FileSettings = Partial<PageRequest> & { readonly seed: string };
+
+/** The settings that a PNG's texts tell: those of Denoise's recipe, else of A1111's infotext; undefined where there are none. */
+export function settingsOf({ items, parameters }: PngInfo): FileSettings | undefined {
+  return items["denoise"] ? ofRecipe(items["denoise"]) : ofInfotext(parameters);
+}
+
+const TEXTS = ["prompt", "negative", "model", "vae", "scheduler", "size", "cache", "prompt-syntax", "seed"];
+const LISTS = ["lora", "embedding"];
+const NUMBERS = ["steps", "guidance", "true-cfg", "pag", "clip-skip", "max-sequence-length"];
+
+/** Without pictures, of which a recipe has fingerprints alone, and without what belongs to them. */
+function ofRecipe(text: string): FileSettings | undefined {
+  try {
+    const recipe: object = JSON.parse(text.replace(/("seed": ?)(-?\d+)/, '$1"$2"')); // of 64 bits
+    return { seed: "", ...Object.fromEntries(Object.entries(recipe).filter(isKept)) };
+  } catch {
+    return undefined; // of another program
+  }
+}
+
+/** True for a setting of the form's, of the right type: whoever made the file may have written anything. */
+function isKept([name, value]: [string, unknown]): boolean {
+  if (TEXTS.includes(name)) return typeof value === "string";
+  if (NUMBERS.includes(name)) return typeof value === "number";
+  return LISTS.includes(name) && Array.isArray(value) && value.every((one) => typeof one === "string");
+}
+
+/** A1111's words for settings (https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#png-info). */
+function ofInfotext(given: Readonly<Record<string, string>>): FileSettings | undefined {
+  const { Steps: steps, Seed: seed, Sampler: sampler, Model: model, Prompt: words = "" } = given;
+  if (steps === undefined || sampler === undefined) return undefined;
+  const loras = [...words.matchAll(/<lora:([^:>]+):?([^:>]*)[^>]*>/g)].map(([, name, scale]) =>
+    `${name}:${scale || 1}`
+  );
+  const [negative, cfg, width] = [given["Negative prompt"], given["CFG scale"], given["Size-1"]];
+  const skip = Number(given["Clip skip"] ?? 1);
+  const isKarras = given["Schedule type"]?.toLowerCase() === "karras";
+  return {
+    prompt: words.replaceAll(/<lora:[^>]*>/g, "").trim(),
+    "prompt-syntax": "a1111",
+    ...negative ? { negative } : {},
+    ...model === undefined ? {} : { model },
+    ...loras.length > 0 ? { lora: loras } : {},
+    scheduler: sampler.endsWith(" Karras") || !isKarras ? sampler : `${sampler} Karras`,
+    ...width === undefined ? {} : { size: `${width}x${given["Size-2"]}` },
+    steps: Number(steps),
+    ...cfg === undefined ? {} : { guidance: Number(cfg) },
+    ...skip > 1 ? { "clip-skip": skip - 1 } : {},
+    seed: seed ?? "",
+  };
+}
