@@ -3,7 +3,7 @@ import { isFlow, misfits, schedulerNamed } from "denoise/schedulers";
 import { samplers } from "../../src/schedulers/names.ts";
 import type { Size } from "../command_line/options.ts";
 import { type Addition, forAdditions } from "../generate/contents.ts";
-import { takesReferences } from "../generate/draw.ts";
+import { takesReferences } from "../generate/task_pipelines.ts";
 import { takes } from "../generate/misfits.ts";
 import { STEPS, usualOf, usualSize } from "../generate/usual.ts";
 import type { Models, OfferedModel } from "./models.ts";
@@ -21,6 +21,8 @@ export interface ModelOffer {
   readonly settings: readonly string[];
   /** What may be named beside it, by the settings that name it; LoRAs are tried. */
   readonly additions: Readonly<Record<Addition, readonly string[]>>;
+  /** The class of its own scheduler. */
+  readonly scheduler: string;
   /** Names of schedulers that fit it, as A1111 writes them, with and without Karras' spread of the steps. */
   readonly schedulers: readonly string[];
   /** Pictures to change, at most; where there may be several, they are what the prompt is about. */
@@ -69,6 +71,7 @@ function offerOf(model: OfferedModel): ModelOffer {
     pipeline: pipeline.constructor.name,
     settings,
     additions: forAdditions((setting) => [...fits[setting]]),
+    scheduler: model.scheduler.constructor.name,
     schedulers: settings.includes("scheduler") ? schedulersOf(model) : [],
     images: !settings.includes("image") ? 0 : takesReferences(pipeline) ? MOST_PARTS : 1,
     caches: settings.includes("cache") ? cachesFor(pipeline) : [],

@@ -1,5 +1,6 @@
 import type { ModelOffer, Offers } from "../offers.ts";
 import { byId, fillChoice } from "./dom.ts";
+import { type Attempt, Guides } from "./guides.ts";
 import { NamedList } from "./named_list.ts";
 import { PictureIn } from "./picture_in.ts";
 import { References } from "./references.ts";
@@ -10,12 +11,19 @@ const NUMBERS = [
   ...["steps", "guidance", "true-cfg", "pag", "clip-skip", "max-sequence-length", "strength"] as const,
 ];
 /** Choices whose first, "", is as is usual. */
-const CHOICES = ["scheduler", "prompt-syntax"] as const;
+const CHOICES = ["scheduler", "prompt-syntax", "vae"] as const;
 /** Step caches by their names in a request. */
 const CACHES: Readonly<Record<string, string>> = {
   "first-block": "First Block Cache",
   tea: "TeaCache",
   easy: "EasyCache",
+};
+
+/** Ids of fields that are not called like their setting. */
+const FIELDS: Readonly<Record<string, string>> = {
+  ...{ size: "width", image: "picture-file" },
+  ...{ controlnet: "guide", "t2i-adapter": "guide", "ip-adapter": "guide" },
+  ...{ control: "guide", "control-mode": "guide", "ip-image": "guide" },
 };
 
 /** The settings of a request, as the user writes them. What is left empty is as is usual for the model. */
@@ -26,19 +34,28 @@ export class Form {
   readonly #scheduler = byId("scheduler", HTMLSelectElement);
   readonly #cache = byId("cache", HTMLSelectElement);
   readonly #loras = new NamedList("lora", { hasScale: true });
+  readonly #embeddings = new NamedList("embedding", { hasScale: false });
+  readonly #guides: Guides;
   readonly #picture: PictureIn;
   readonly #references: References;
 
-  constructor(offers: Offers) {
+  /** `attempt` does what may fail, and tells the user. */
+  constructor(offers: Offers, attempt: Attempt) {
     this.#offers = offers;
-    const { loras, limits, models } = offers;
+    const { limits, models } = offers;
     this.#picture = new PictureIn(limits.pixels, (size) => this.#fitSize(size));
     this.#references = new References(limits.pixels);
+    this.#guides = new Guides(limits.pixels, attempt);
     this.#references.onChange = () => this.#suitPictures();
     fillChoice(this.#model, [["", models.map(({ name }) => [name, name])]]);
-    this.#loras.offer(loras.map((name) => [name, name]));
     byId("steps", HTMLInputElement).max = String(limits.steps);
     byId("count", HTMLInputElement).max = String(limits.count);
+    byId("swap", HTMLButtonElement).addEventListener("click", () => {
+      const [width, height] = (["width", "height"] as const).map((side) => byId(side, HTMLInputElement));
+      const { size } = this.#offer;
+      const values = [height!.value || String(size.height), width!.value || String(size.width)];
+      [width!.value, height!.value] = values as [string, string];
+    });
     this.#model.addEventListener("change", () => this.#suitModel());
     this.#form.addEventListener("input", () => this.mark());
     this.#suitModel();
@@ -54,6 +71,7 @@ export class Form {
     for (const id of ["draw", "profile"]) {
       byId(id, HTMLButtonElement).addEventListener("click", () => {
         const [wrong] = this.#form.querySelectorAll(":invalid:not(fieldset)");
+        byId("error", HTMLElement).textContent = "";
         if (wrong) this.#open(wrong); // where the browser points
       });
     }
@@ -93,6 +111,8 @@ export class Form {
       ...Object.fromEntries(TEXTS.map((name) => [name, byId(name, HTMLTextAreaElement).value.trim()])),
       ...Object.fromEntries(CHOICES.map((name) => [name, byId(name, HTMLSelectElement).value])),
       lora: this.#loras.read(),
+      embedding: this.#embeddings.read(),
+      ...this.#guides.read(),
       ...width || height ? { size: `${width || size.width}x${height || size.height}` } : {},
       ...Object.fromEntries(
         NUMBERS.filter((name) => valueOf(name) !== "").map((name) => [name, Number(valueOf(name))]),
@@ -102,13 +122,22 @@ export class Form {
     };
     if (this.#cache.value === "") delete given["cache"];
     const isSaid = ([name, value]: [string, unknown]) =>
-      this.takes(name) && value !== undefined && value !== "" &&
+      this.takes(name) && value !== undefined && (value !== "" || name === "prompt") &&
       !(Array.isArray(value) && value.length === 0);
     const said = Object.fromEntries(Object.entries(given).filter(isSaid));
     return Array.from(
       { length: count },
       (_, i) => ({ ...said, model: this.#model.value, seed: String(first + BigInt(i)) }),
     );
+  }
+
+  /** The settings without pictures, to be kept. */
+  draft(): Partial<PageRequest> {
+    const [{ image: _i, mask: _m, control: _c, "ip-image": _p, strength: _s, ...request }] = this.read() as [
+      PageRequest,
+    ];
+    const { controlnet: _n, "t2i-adapter": _t, "ip-adapter": _a, "control-mode": _o, ...words } = request;
+    return { ...words, seed: valueOf("seed") };
   }
 
   /** Takes settings. Returns what of them is no longer offered. */
@@ -128,13 +157,26 @@ export class Form {
     byId("seed", HTMLInputElement).value = request.seed ?? "";
     byId("count", HTMLInputElement).value = "";
     lost.push(...this.#loras.fill(request.lora ?? []).map((name) => `the LoRA ${name}`));
+    lost.push(
+      ...this.#embeddings.fill(request.embedding ?? []).map((name) => `the textual inversion ${name}`),
+    );
+    lost.push(...await this.#guides.fill(request));
     const images = [image ?? []].flat();
     const takesSeveral = this.#offer.images > 1;
     await this.#references.fill(takesSeveral ? images : []);
     await this.#picture.take(takesSeveral ? undefined : images[0], request.mask);
     byId("width", HTMLInputElement).value = width; // after the picture, which sets the size
     byId("height", HTMLInputElement).value = height;
-    const isRare = ["prompt-syntax", "true-cfg", "pag", "clip-skip", "max-sequence-length", "cache"] as const;
+    const isRare = [
+      "embedding",
+      "vae",
+      "prompt-syntax",
+      "true-cfg",
+      "pag",
+      "clip-skip",
+      "max-sequence-length",
+      "cache",
+    ] as const;
     byId("more-settings", HTMLDetailsElement).open ||= isRare.some((name) => request[name] !== undefined);
     this.mark();
     return lost;
@@ -143,8 +185,7 @@ export class Form {
   /** Marks the field of a setting that is wrong; none without one. */
   mark(setting?: string): void {
     for (const field of this.#form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
-    const id = setting === "size" ? "width" : setting === "image" ? "picture-file" : setting;
-    const field = id && document.getElementById(id);
+    const field = setting && document.getElementById(FIELDS[setting] ?? setting);
     if (!field || !this.#form.contains(field)) return;
     this.#open(field);
     field.ariaInvalid = "true";
@@ -166,7 +207,7 @@ export class Form {
     const scheduler = this.#scheduler.value;
     const pairs = (names: readonly string[]) => names.map((name) => [name, name] as const);
     fillChoice(this.#scheduler, [
-      ["", [["", "The model's own"]]],
+      ["", [["", `The model's own (${this.#offer.scheduler})`]]],
       ["Samplers", pairs(schedulers.filter((name) => !name.endsWith(" Karras")))],
       ["With Karras' spread of the steps", pairs(schedulers.filter((name) => name.endsWith(" Karras")))],
     ]);
@@ -184,7 +225,15 @@ export class Form {
         field.disabled = part.hidden; // so that the browser does not check it
       }
     }
-    if (this.#offers.loras.length === 0) byId("lora-field", HTMLElement).hidden = true;
+    const { additions } = this.#offer;
+    const tokens = new Map(this.#offers.embeddings.map(({ name, token }) => [name, `${name}: ${token}`]));
+    this.#loras.offer(additions.lora.map((name) => [name, name]));
+    this.#embeddings.offer(additions.embedding.map((name) => [name, tokens.get(name) ?? name]));
+    fillChoice(byId("vae", HTMLSelectElement), [["", [
+      ["", "The model's own"],
+      ...additions.vae.map((name) => [name, name] as const),
+    ]]]);
+    this.#guides.suit(this.#offer);
     const caches = this.#offer.caches.map((kind) => [kind, CACHES[kind] ?? kind] as const);
     fillChoice(this.#cache, [["", [["", "None"], ...caches]]]);
     this.#suitPictures();

@@ -16,6 +16,10 @@ export class Gallery {
     this.#records = records;
     this.#choose = choose;
     this.#more.addEventListener("click", () => this.showMore());
+    records.onChange = ({ added, removed }) => {
+      if (added) this.add(added);
+      if (removed !== undefined) this.#drop(removed);
+    };
   }
 
   /** Shows older pictures than it does, as many as are read together. */
@@ -37,13 +41,18 @@ export class Gallery {
   async remove({ id }: PictureRecord): Promise<void> {
     await this.#records.remove(id);
     const card = this.#cards.get(id);
+    const beside = card?.nextElementSibling ?? card?.previousElementSibling;
+    this.#drop(id);
+    (beside?.querySelector("button") ?? byId("prompt", HTMLElement)).focus();
+  }
+
+  #drop(id: number): void {
+    const card = this.#cards.get(id);
     if (!card) return;
-    const beside = card.nextElementSibling ?? card.previousElementSibling;
     URL.revokeObjectURL(partOf<HTMLImageElement>(card, "img").src);
     card.remove();
     this.#cards.delete(id);
     this.#update();
-    (beside?.querySelector("button") ?? byId("prompt", HTMLElement)).focus();
   }
 
   /** Marks the picture that is shown large; none without one. */
@@ -56,7 +65,7 @@ export class Gallery {
   #cardOf(record: PictureRecord): HTMLElement {
     const card = copyOf("card");
     const image = partOf<HTMLImageElement>(card, "img");
-    image.src = URL.createObjectURL(record.small ?? record.png); // none where an older page kept it
+    image.src = URL.createObjectURL(record.small ?? record.png);
     image.alt = record.request.prompt || `Seed ${record.request.seed}`;
     const button = partOf(card, "button");
     button.ariaPressed = "false";

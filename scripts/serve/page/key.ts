@@ -11,12 +11,15 @@ export async function askKey(isWrong: boolean): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const submit = (event: Event) => {
     event.preventDefault();
-    dialog.close();
     resolve(field.value);
   };
   const form = byId("key-form", HTMLFormElement);
   form.addEventListener("submit", submit, { once: true });
-  dialog.addEventListener("cancel", (event) => event.preventDefault());
-  dialog.showModal();
-  return await promise;
+  const ask = () => dialog.showModal(); // again where Escape closed it: without a key there is nothing to do
+  dialog.addEventListener("close", ask);
+  ask();
+  const key = await promise;
+  dialog.removeEventListener("close", ask);
+  dialog.close();
+  return key;
 }

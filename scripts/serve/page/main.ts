@@ -11,6 +11,8 @@ import type { PageRequest } from "./request.ts";
 import { Server, ServerError } from "./server.ts";
 import { Stage } from "./stage.ts";
 
+const DRAFT = "draft"; // in the tab's storage: what is in the form when the page is opened again
+
 const drawButton = byId("draw", HTMLButtonElement);
 const profileButton = byId("profile", HTMLButtonElement);
 const cancelButton = byId("cancel", HTMLButtonElement);
@@ -30,7 +32,9 @@ async function start(): Promise<void> {
   const records = await openRecords();
   const gallery = new Gallery(records, choose);
   await gallery.showMore();
-  const form = new Form(await server.offers());
+  const form = new Form(await server.offers(), guarded);
+  await form.fill(draftOf(sessionStorage.getItem(DRAFT)));
+  addEventListener("pagehide", () => sessionStorage.setItem(DRAFT, JSON.stringify(form.draft())));
   drawButton.disabled = profileButton.disabled = false;
   form.onSubmit(
     () => run((signal) => drawAll(form.read(), signal)),
@@ -45,6 +49,7 @@ async function start(): Promise<void> {
   onClick("delete", async (record) => {
     await gallery.remove(record);
     stage.clear();
+    stage.tell("");
   });
   takeFiles((file, isChosen) => guarded(() => receive(file, isChosen)));
 
@@ -52,8 +57,9 @@ async function start(): Promise<void> {
   async function run(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     if (running) return;
     const { signal } = running = new AbortController();
+    const done = guarded(() => work(signal), signal, form);
     begin();
-    await guarded(() => work(signal), signal, form);
+    await done;
     running = undefined;
     rest();
   }
@@ -68,17 +74,29 @@ async function start(): Promise<void> {
       stage.work(request);
       if (requests.length > 1) stage.tell(`Picture ${i + 1} of ${requests.length}`);
       else stage.tellListeners("Drawing");
+      let begun: number | undefined;
       const drawn = await server.draw(request, {
         signal,
-        onProgress: (progress) => stage.progress(progress),
+        onProgress: (progress) => {
+          if (progress.phase === "drawing") begun ??= performance.now();
+          stage.progress(progress);
+        },
         onPreview: (address) => stage.preview(address),
+        onLost: () => stage.lose(),
       });
+      const seconds = begun === undefined ? {} : { seconds: (performance.now() - begun) / 1000 };
       if (old && await equal(old.png, drawn.png)) {
         show(old);
         stage.tell("Drawn again: the same picture, byte for byte.", ...old.notices);
         continue;
       }
-      const made = { ...drawn, request, created: Date.now(), small: await smallOf(drawn.png) };
+      const made = {
+        ...drawn,
+        ...seconds,
+        request,
+        created: Date.now(),
+        small: await smallOf(drawn.png, drawn),
+      };
       show({ ...made, id: -1 }); // even where it cannot be kept
       const record = await records.add(made);
       gallery.add(record);
@@ -92,8 +110,13 @@ async function start(): Promise<void> {
   async function profile(request: PageRequest, signal: AbortSignal): Promise<void> {
     stage.work(request);
     stage.tellListeners("Measuring a step");
-    const onProgress = (progress: Parameters<typeof stage.progress>[0]) => stage.progress(progress);
-    stage.showProfile(await server.profile(request, { signal, onProgress, onPreview: () => {} }));
+    const profile = await server.profile(request, {
+      signal,
+      onProgress: (progress) => stage.progress(progress),
+      onPreview: () => {}, // there are none
+      onLost: () => stage.lose(),
+    });
+    stage.showProfile(profile);
   }
 
   function show(record: PictureRecord): void {
@@ -133,6 +156,15 @@ async function start(): Promise<void> {
   }
 }
 
+/** Settings as the form had them, without pictures. */
+function draftOf(text: string | null): Partial<PageRequest> {
+  try {
+    return JSON.parse(text ?? "{}");
+  } catch {
+    return {};
+  }
+}
+
 /** The pictures that the browser keeps; where it keeps none, those of this page. */
 async function openRecords(): Promise<Records> {
   try {
@@ -160,14 +192,14 @@ async function guarded(act: () => Promise<void>, signal?: AbortSignal, form?: Fo
 
 function begin(): void {
   const hadFocus = document.activeElement === drawButton || document.activeElement === profileButton;
-  [drawButton.disabled, profileButton.disabled, cancelButton.hidden] = [true, true, false];
+  drawButton.disabled = profileButton.disabled = true;
   if (hadFocus) cancelButton.focus();
-  if (narrow.matches) byId("stage", HTMLElement).scrollIntoView({ block: "nearest" });
+  if (narrow.matches) byId("about", HTMLElement).scrollIntoView({ block: "end" }); // the picture and what is below it
 }
 
 function rest(): void {
   const hadFocus = document.activeElement === cancelButton;
-  [drawButton.disabled, profileButton.disabled, cancelButton.hidden] = [false, false, true];
+  drawButton.disabled = profileButton.disabled = false;
   if (hadFocus) drawButton.focus();
   stage.rest();
 }

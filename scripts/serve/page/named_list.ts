@@ -1,6 +1,6 @@
 import { byId, copyOf, fillChoice, partOf } from "./dom.ts";
 
-/** A list of names with scales, to which a choice adds: LoRAs, or textual inversions, which have no scale. */
+/** A list of names, to which a choice adds: LoRAs with scales, or textual inversions, which have none but perhaps a token. */
 export class NamedList {
   readonly #choice: HTMLSelectElement;
   readonly #list: HTMLUListElement;
@@ -31,9 +31,10 @@ export class NamedList {
   /** The names as requests have them: "style:0.8". */
   read(): string[] {
     return this.#rows().map(({ name, row }) => {
-      if (!this.#hasScale) return name;
+      const more = row.dataset["more"] ?? [];
+      if (!this.#hasScale) return [name, more].flat().join("=");
       const { value } = partOf<HTMLInputElement>(row, "input");
-      return [name, value, ...row.dataset["more"] ? [row.dataset["more"]] : []].join(":");
+      return [name, value, more].flat().join(":");
     });
   }
 
@@ -41,10 +42,10 @@ export class NamedList {
   fill(names: readonly string[]): string[] {
     this.#list.replaceChildren();
     return names.flatMap((text) => {
-      const [name = "", scale = "1", ...more] = this.#hasScale ? text.split(":") : [text];
+      const [name = "", ...more] = text.split(this.#hasScale ? ":" : "=");
       if (!this.#offered.includes(name)) return [name];
-      const isScale = Number.isFinite(Number(scale));
-      this.#add(name, isScale ? scale : "1", isScale ? more : [scale, ...more]);
+      const hasScale = this.#hasScale && Number.isFinite(Number(more[0]));
+      this.#add(name, hasScale ? more[0]! : "1", hasScale ? more.slice(1) : more);
       return [];
     });
   }
@@ -54,12 +55,12 @@ export class NamedList {
     return rows.map((row) => ({ name: row.dataset["name"]!, row }));
   }
 
-  /** `more` is what stands behind the scale: blocks, and parts of the steps. */
+  /** `more` is what else stands behind the name: blocks and parts of the steps, or a token. */
   #add(name: string, scale: string, more: readonly string[]): void {
     if (name === "") return;
     const row = copyOf("named-row");
     row.dataset["name"] = name;
-    if (more.length > 0) row.dataset["more"] = more.join(":");
+    if (more.length > 0) row.dataset["more"] = more.join(this.#hasScale ? ":" : "=");
     const text = [...this.#choice.options].find(({ value }) => value === name)?.text ?? name;
     partOf(row, ".name").textContent = [text, ...more].join(" · ");
     const field = partOf<HTMLInputElement>(row, "input");

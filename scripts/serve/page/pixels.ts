@@ -30,11 +30,12 @@ export function pngOf(canvas: HTMLCanvasElement): Promise<Blob> {
 
 const CARD = 208 * 208; // pixels of a small picture: twice those of the page, for dense screens
 
-/** A small picture for a list; the file itself where that is small. */
-export async function smallOf(png: Blob): Promise<Blob> {
-  const small = await pixelsOf(png, CARD);
-  const file = await pngOf(small);
-  return file.size < png.size ? file : png;
+/** A small picture for a list; the file itself where it has few pixels. */
+export async function smallOf(
+  png: Blob,
+  { width, height }: { readonly width: number; readonly height: number },
+): Promise<Blob> {
+  return width * height <= CARD ? png : await pngOf(await pixelsOf(png, CARD));
 }
 
 /** Shows a picture in a canvas of the page. */

@@ -8,12 +8,22 @@ export interface PictureRecord extends DrawnPicture {
   /** In milliseconds since 1970. */
   readonly created: number;
   readonly request: PageRequest;
-  /** A small picture for the gallery. */
-  readonly small: Blob;
+  /** A small picture for the gallery; none where an older page kept it. */
+  readonly small?: Blob;
+  /** From its first step on; likewise. */
+  readonly seconds?: number;
+}
+
+/** What another tab of the browser kept or forgot. */
+export interface RecordChange {
+  readonly added?: PictureRecord;
+  readonly removed?: number;
 }
 
 /** Keeps pictures, from the newest to the oldest. */
 export interface Records {
+  /** Told of what other tabs keep and forget. */
+  onChange: ((change: RecordChange) => void) | undefined;
   /** Keeps a picture. */
   add(record: Omit<PictureRecord, "id">): Promise<PictureRecord>;
   /** The newest pictures, at most so many, of those before one. */
@@ -24,6 +34,7 @@ export interface Records {
 
 /** The pictures in this page alone, where the browser keeps none. */
 export class PassingRecords implements Records {
+  onChange = undefined;
   readonly #all: PictureRecord[] = [];
 
   /** Keeps a picture. */
@@ -49,10 +60,13 @@ const STORE = "pictures";
 
 /** The pictures in this browser's IndexedDB. */
 export class StoredRecords implements Records {
+  onChange: ((change: RecordChange) => void) | undefined;
   readonly #database: IDBDatabase;
+  readonly #others = new BroadcastChannel("denoise");
 
   private constructor(database: IDBDatabase) {
     this.#database = database;
+    this.#others.addEventListener("message", ({ data }) => this.onChange?.(data));
   }
 
   /** Opens the database, and makes it where there is none. Throws where the browser has none for this page. */
@@ -73,7 +87,9 @@ export class StoredRecords implements Records {
         transaction.oncomplete = resolve;
         transaction.onabort = () => reject(transaction.error);
       });
-      return { ...record, id: Number(adding.result) };
+      const added = { ...record, id: Number(adding.result) };
+      this.#others.postMessage({ added } satisfies RecordChange);
+      return added;
     } catch {
       throw new Error("Cannot keep the picture: this browser has no room for it; save it, and delete others");
     }
@@ -98,6 +114,7 @@ export class StoredRecords implements Records {
   /** Forgets a picture. */
   async remove(id: number): Promise<void> {
     await resultOf(this.#store("readwrite").delete(id));
+    this.#others.postMessage({ removed: id } satisfies RecordChange);
   }
 
   #store(mode: IDBTransactionMode): IDBObjectStore {

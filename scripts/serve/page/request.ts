@@ -5,6 +5,8 @@ export interface PageRequest {
   readonly negative?: string;
   readonly "prompt-syntax"?: string;
   readonly lora?: readonly string[];
+  readonly embedding?: readonly string[];
+  readonly vae?: string;
   readonly scheduler?: string;
   /** "512x512". */
   readonly size?: string;
@@ -22,6 +24,14 @@ export interface PageRequest {
   readonly strength?: number;
   /** White where the picture is drawn anew. */
   readonly mask?: Blob;
+  readonly controlnet?: readonly string[];
+  readonly "t2i-adapter"?: readonly string[];
+  /** One for each of these, or for a model that follows one. */
+  readonly control?: readonly Blob[];
+  readonly "control-mode"?: readonly string[];
+  readonly "ip-adapter"?: readonly string[];
+  /** One for each of these. */
+  readonly "ip-image"?: readonly Blob[];
 }
 
 /** A request in the JSON that the server reads. */
@@ -47,14 +57,16 @@ export function base64Of(file: Blob): Promise<string> {
 
 /** A line on what a request says, beside its prompt; `size` where the picture's is known, as "512x512". */
 export function factsOf(request: Partial<PageRequest>, size: string | undefined): string {
-  const { model, lora = [], scheduler, steps, guidance, seed, image, strength, mask } = request;
+  const { model, scheduler, steps, guidance, seed, image, strength, mask } = request;
   const images = [image ?? []].flat().length;
   const numbers =
     ([["true-cfg", "true guidance"], ["pag", "perturbed attention"], ["clip-skip", "CLIP skip"]] as const)
       .map(([name, words]) => request[name] !== undefined && `${words} ${request[name]}`);
+  const named = ["lora", "embedding", "controlnet", "t2i-adapter", "ip-adapter"] as const;
   const facts = [
     model,
-    ...lora,
+    ...named.flatMap((name) => request[name] ?? []),
+    request.vae,
     size?.replace("x", " × "),
     scheduler,
     steps !== undefined && `${steps} steps`,

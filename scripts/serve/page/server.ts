@@ -7,10 +7,12 @@ import { base64Of, jsonOf, type PageRequest } from "./request.ts";
 export class ServerError extends Error {
   /** The setting that is wrong, where it is one. */
   readonly param: string | undefined;
+  /** Of its answer, where there was one. */
+  readonly status: number | undefined;
 
-  constructor(message: string, param?: string) {
+  constructor(message: string, { param, status }: { param?: string | undefined; status?: number } = {}) {
     super(message);
-    this.param = param;
+    [this.param, this.status] = [param, status];
   }
 }
 
@@ -39,6 +41,8 @@ export interface DrawListener {
   /** Ends it. */
   readonly signal: AbortSignal;
   onProgress(progress: DrawProgress): void;
+  /** Told that the server cannot be heard, until there is progress again. */
+  onLost(): void;
   /** Takes the address of a small picture of what is drawn. */
   onPreview(address: string): void;
 }
@@ -117,7 +121,7 @@ export class Server {
   }
 
   /** Follows a job to its end, through breaks of the connection. */
-  async #follow(id: string, { signal, onProgress, onPreview }: DrawListener): Promise<Job> {
+  async #follow(id: string, { signal, onProgress, onPreview, onLost }: DrawListener): Promise<Job> {
     let last = "0";
     for (let broken = 0;; broken++) {
       if (broken > 0) await new Promise((done) => setTimeout(done, 1000));
@@ -130,12 +134,18 @@ export class Server {
           else if (event === "preview") onPreview(`data:image/png;base64,${told.b64_json}`);
           else if (event === "succeeded") return told;
           else if (event === "cancelled") throw new ServerError("Another client has cancelled the picture");
-          else throw new ServerError(told.error.message, told.error.param ?? undefined);
+          else throw new ServerError(told.error.message, { param: told.error.param ?? undefined });
         }
       } catch (error) {
         if (signal.aborted) throw signal.reason;
+        if (broken > 0 && error instanceof ServerError && error.status === 404) {
+          throw new ServerError(
+            "The server was started anew, and knows nothing of this any more: draw it again",
+          );
+        }
         if (error instanceof ServerError && !(error instanceof Unreachable)) throw error;
         if (broken >= TRIES) throw new Unreachable();
+        onLost();
       }
     }
   }
@@ -164,7 +174,7 @@ class Unreachable extends ServerError {
 async function errorOf(response: Response): Promise<ServerError> {
   const { error } = await response.json().catch(() => ({}));
   const { message = `Cannot draw: the server answered ${response.status}`, param } = error ?? {};
-  return new ServerError(message, param ?? undefined);
+  return new ServerError(message, { param: param ?? undefined, status: response.status });
 }
 
 /** The events of a stream; `EventSource` would send no key. */

@@ -79,8 +79,14 @@ export class Stage {
       const { ahead } = progress as { ahead?: number };
       this.#step.textContent = ahead === undefined
         ? "Loading the model"
-        : `Waiting for ${ahead === 1 ? "another request" : `${ahead} other requests`}`;
+        : `Waiting: ${ahead === 1 ? "1 request" : `${ahead} requests`} before yours`;
     }
+  }
+
+  /** Shows that the server cannot be heard. */
+  lose(): void {
+    this.#bar.removeAttribute("value");
+    this.#step.textContent = "Connection lost, trying again";
   }
 
   /** Shows a small picture of what is drawn. */
@@ -92,12 +98,13 @@ export class Stage {
   show(record: PictureRecord): void {
     const { request, png, width, height } = record;
     this.record = record;
-    this.#describe(request, `${width}x${height}`);
+    this.#describe(request, `${width}x${height}`, record.seconds);
     this.#setWorking(false);
     const address = URL.createObjectURL(png);
     this.#show(address, request.prompt || `A picture by ${request.model}`);
     this.#save.href = address;
-    this.#save.download = `denoise-${request.seed}.png`;
+    this.#save.download = `denoise-${request.seed}-${timeStamp(record.created)}.png`;
+    byId("whole", HTMLAnchorElement).href = address;
   }
 
   /** Shows nothing. */
@@ -107,14 +114,19 @@ export class Stage {
     this.#about.hidden = true;
   }
 
-  #describe(request: PageRequest, size: string | undefined): void {
+  #describe(request: PageRequest, size: string | undefined, seconds?: number): void {
     this.#about.hidden = false;
     byId("about-prompt", HTMLElement).textContent = request.prompt ?? "";
-    byId("about-facts", HTMLElement).textContent = factsOf(request, size);
+    const facts = factsOf(request, size);
+    const time = seconds === undefined
+      ? ""
+      : ` · ${seconds < 9.95 ? seconds.toFixed(1) : Math.round(seconds)} s`;
+    byId("about-facts", HTMLElement).textContent = facts + time;
   }
 
   #setWorking(isWorking: boolean): void {
     byId("working", HTMLElement).hidden = !isWorking;
+    byId("empty", HTMLElement).hidden = isWorking || this.record !== undefined;
     byId("acts", HTMLElement).hidden = isWorking;
   }
 
@@ -126,6 +138,13 @@ export class Stage {
     this.#image.hidden = address === "";
     byId("empty", HTMLElement).hidden = address !== "";
   }
+}
+
+/** A time of milliseconds since 1970 in a file's name, e.g. "20260317-153000". */
+function timeStamp(created: number): string {
+  const date = new Date(created);
+  const local = new Date(created - 60_000 * date.getTimezoneOffset());
+  return local.toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
 }
 
 function timeText(seconds: number): string {

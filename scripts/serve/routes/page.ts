@@ -5,6 +5,7 @@ import dom from "../page/dom.ts" with { type: "text" };
 import files from "../page/files.ts" with { type: "text" };
 import form from "../page/form.ts" with { type: "text" };
 import gallery from "../page/gallery.ts" with { type: "text" };
+import guides from "../page/guides.ts" with { type: "text" };
 import key from "../page/key.ts" with { type: "text" };
 import main from "../page/main.ts" with { type: "text" };
 import maskEditor from "../page/mask_editor.ts" with { type: "text" };
@@ -25,6 +26,7 @@ const MODULES: Readonly<Record<string, string>> = {
   "files.ts": files,
   "form.ts": form,
   "gallery.ts": gallery,
+  "guides.ts": guides,
   "key.ts": key,
   "main.ts": main,
   "mask_editor.ts": maskEditor,

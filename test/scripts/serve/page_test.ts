@@ -1,17 +1,31 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Drawer, type HandlerOptions, readRequest } from "denoise/serve";
-import { decodePng, encodePng } from "../../../src/io/images/png.ts";
-import { BrowserPage, findChromium, type Look } from "../../support/browser.ts";
+import { Drawer } from "denoise/serve";
+import { decodePng } from "../../../src/io/images/png.ts";
 import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { Served } from "../../support/served.ts";
+import {
+  breaks,
+  CARDS,
+  draw,
+  drawnBy,
+  drop,
+  fill,
+  firstPng,
+  flower,
+  kept,
+  openPart,
+  pageTestOf,
+  type PageTestOptions,
+  READY,
+  text,
+  type UsePage,
+  visible,
+  WIDE,
+} from "../../support/server_page.ts";
 
-const chromium = findChromium();
-if (!chromium) console.log("skipped: tests of the server's page, as there is no Chromium in PATH");
-
-const WIDE: Look = { width: 1280, height: 900 };
 const folder = join(import.meta.dirname!, "../../../scripts/serve/page");
 
 let drawer: Drawer;
@@ -26,86 +40,9 @@ Deno.test.beforeAll(async () => {
   });
 });
 Deno.test.afterAll(() => drawer[Symbol.asyncDispose]());
-
-interface Opened {
-  readonly page: BrowserPage;
-  readonly served: Served;
-}
-
-/** A test of the page in a browser that has never seen it. `fails` are answers of the server that the browser's console may name. */
-function pageTest(
-  name: string,
-  use: (opened: Opened) => Promise<void>,
-  { fails = /^$/, ...options }: HandlerOptions & { fails?: RegExp } = {},
-): void {
-  Deno.test({
-    name,
-    ignore: !chromium,
-    fn: async () => {
-      await using served = new Served(drawer, options);
-      await using page = await BrowserPage.open(chromium!, `${served.address}/`, WIDE);
-      if (options.key === undefined) await page.until(READY);
-      await use({ page, served });
-      assert.deepEqual(page.messages.filter((message) => !fails.test(message)), []);
-      const others = page.requests.filter((address) =>
-        !new RegExp(`^(${served.address}/|blob:${served.address}/|data:)`).test(address)
-      );
-      assert.deepEqual(others, []);
-    },
-  });
-}
-
-const READY = `document.querySelector("#draw")?.disabled === false`;
-const text = (selector: string) => `document.querySelector(${JSON.stringify(selector)}).textContent`;
-const visible = (selector: string) => `document.querySelector(${JSON.stringify(selector)}).checkVisibility()`;
-const CARDS = `document.querySelectorAll("#cards li").length`;
-
-/** Writes into fields, by their ids. */
-async function fill(page: BrowserPage, values: Record<string, string | number>): Promise<void> {
-  for (const [id, value] of Object.entries(values)) {
-    await page.value(`{
-      const field = document.querySelector("#${id}");
-      field.value = ${JSON.stringify(String(value))};
-      for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
-    }`);
-  }
-}
-
-const flower = { prompt: "a nice flower", width: 32, height: 32, steps: 4, seed: 3 };
-
-/** Draws, and waits for the end. */
-async function draw(page: BrowserPage, values: Record<string, string | number> = flower): Promise<void> {
-  await fill(page, values);
-  await page.click("#draw");
-  await page.until(READY, 60);
-}
-
-/** The pictures that the browser keeps, the newest last: their requests, and their files in base64. */
-// deno-lint-ignore no-explicit-any -- what a test expects of it
-async function kept(page: BrowserPage): Promise<any[]> {
-  return await page.value(`(async () => {
-    const base64Of = async (file) => new Uint8Array(await file.arrayBuffer()).toBase64();
-    const opening = indexedDB.open("denoise");
-    await new Promise((done) => opening.onsuccess = done);
-    const all = opening.result.transaction("pictures").objectStore("pictures").getAll();
-    await new Promise((done) => all.onsuccess = done);
-    opening.result.close();
-    return await Promise.all(all.result.map(async ({ request, png }) => {
-      const { image, mask } = request;
-      const files = {
-        image: Array.isArray(image) ? await Promise.all(image.map(base64Of)) : image && await base64Of(image),
-        mask: mask && await base64Of(mask),
-      };
-      return { request: { ...request, ...files }, png: await base64Of(png) };
-    }));
-  })()`);
-}
-
-/** What the server draws of a request in JSON, in base64. */
-async function drawn(request: object): Promise<string> {
-  const { pictures: [picture] } = await drawer.draw(readRequest(request));
-  return picture!.png.toBase64();
-}
+const pageTest = (name: string, use: UsePage, options?: PageTestOptions) =>
+  pageTestOf(() => drawer, name, use, options);
+const drawn = (request: object) => drawnBy(drawer, request);
 
 Deno.test("the page's files are all served, without types, and make no HTML of texts", async () => {
   await using served = new Served(drawer);
@@ -138,19 +75,19 @@ Deno.test("the page's files are all served, without types, and make no HTML of t
 Deno.test("/v1/offers tells what requests may say", async () => {
   await using served = new Served(drawer);
   const { json: { models: [own, flux], loras, limits } } = await served.call("GET", "/v1/offers");
-  const { schedulers, settings, ...rest } = own;
+  const { schedulers, settings, additions, ...told } = own;
   const size = { width: 64, height: 64 };
-  const { additions, ...told } = rest;
   assert.deepEqual(told, {
     name: "emoji",
     pipeline: "StableDiffusionPipeline",
     size,
+    scheduler: "PNDMScheduler",
     images: 1,
     caches: ["easy"],
     multiple: 4,
     steps: 25,
   });
-  assert.deepEqual(additions.lora, ["style"]);
+  assert.deepEqual([additions.lora, additions.vae, additions.controlnet], [["style"], [], []]);
   assert.ok(["prompt", "negative", "image", "strength", "mask"].every((name) => settings.includes(name)));
   assert.ok(!settings.includes("true-cfg") && flux.settings.includes("true-cfg"));
   assert.ok(schedulers.includes("Euler") && schedulers.includes("DPM++ 2M Karras"));
@@ -178,9 +115,12 @@ pageTest(
       seed: "3",
     });
     assert.equal(png, await drawn(request));
-    assert.equal(await page.value(text("#about-facts")), "emoji · 32 × 32 · 4 steps · seed 3");
+    assert.match(await page.value(text("#about-facts")), /^emoji · 32 × 32 · 4 steps · seed 3 · \d[\d.]* s$/);
     assert.equal(await page.value(`document.querySelector("#shown").naturalWidth`), 32);
-    assert.equal(await page.value(`document.querySelector("#save").download`), "denoise-3.png");
+    assert.equal(
+      await page.value(`/^denoise-3-\\d{8}-\\d{6}\\.png$/.test(document.querySelector("#save").download)`),
+      true,
+    );
   },
 );
 
@@ -190,7 +130,7 @@ pageTest("pictures stay when the page is opened again, and draw the same bytes a
   await page.reload();
   await page.until(`${READY} && ${CARDS} === 2`);
   await page.click("#cards li:last-child button");
-  assert.match(await page.value(text("#about-facts")), /seed 3$/);
+  assert.match(await page.value(text("#about-facts")), /seed 3 · /);
   assert.equal(
     await page.value(`document.querySelectorAll("#cards [aria-pressed=true]").length`),
     1,
@@ -413,7 +353,7 @@ pageTest("a server with a key asks for it, and again after a wrong one", async (
   };
   await say("wrong");
   await page.until(`${text("#key-why")} === "The server does not take this key."`);
-  await page.press("Escape");
+  for (let i = 0; i < 3; i++) await page.press("Escape"); // browsers heed only the first refusal to close
   assert.equal(await page.value(visible("#key-text")), true);
   await say("right");
   await page.until(READY);
@@ -432,242 +372,8 @@ pageTest("keys alone draw, and take a picture of the gallery", async ({ page }) 
   await draw(page, { seed: 5 });
   await page.value(`document.querySelector("#cards li:last-child button").focus()`);
   await page.press("Enter");
-  assert.match(await page.value(text("#about-facts")), /seed 3$/);
+  assert.match(await page.value(text("#about-facts")), /seed 3 · /);
 });
-
-/** Drops files on the page; bytes in base64. */
-async function drop(page: BrowserPage, name: string, ...files: readonly string[]): Promise<void> {
-  await page.value(`{
-    const data = new DataTransfer();
-    for (const file of ${JSON.stringify(files)}) {
-      data.items.add(new File([Uint8Array.fromBase64(file)], ${JSON.stringify(name)}, { type: "image/png" }));
-    }
-    dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-  }`);
-}
-
-/** The first picture that the browser keeps, in base64. */
-async function firstPng(page: BrowserPage): Promise<string> {
-  return (await kept(page))[0].png;
-}
-
-/** Opens a part of the form. */
-async function open(page: BrowserPage, id: string): Promise<void> {
-  await page.value(`document.querySelector("#${id}").open = true`);
-}
-
-const valuesOf = (...ids: readonly string[]) =>
-  `${JSON.stringify(ids)}.map((id) => document.getElementById(id).value)`;
-
-pageTest("a step is profiled, and its report opens by itself", async ({ page, served }) => {
-  await fill(page, flower);
-  await open(page, "more-settings");
-  await page.click("#profile");
-  await page.until(`${text("#step")} === "Measuring a step"`, 60);
-  assert.equal(await page.value("document.activeElement.id"), "cancel");
-  await page.until(READY, 60);
-  assert.match(await page.value(text("#told")), /^A step takes \d[\d.]* m?s: .*bound.*\.$/);
-  const address = await page.value<string>(`document.querySelector("#report-link").href`);
-  assert.ok(address.startsWith(`${served.address}/profiles/`));
-  {
-    await using report = await BrowserPage.open(chromium!, address, WIDE);
-    await report.until(`document.querySelector(".flame button")`);
-    assert.match(await report.value(text("h1")), /^StableDiffusionPipeline emoji/);
-    await report.click("#table tbody tr");
-    await report.until(visible("#details"));
-    assert.deepEqual(report.messages, []);
-    assert.deepEqual(report.requests, [address]);
-    assert.equal(await report.value("origin"), "null"); // it cannot speak for the server's page
-  }
-  await page.click("#profile");
-  await page.until(`${text("#step")} === "Measuring a step"`, 60);
-  assert.equal(await page.value(visible("#report-link")), false);
-  await page.click("#cancel");
-  await page.until(READY);
-  assert.equal(await page.value(text("#told")), "Cancelled.");
-  await fill(page, { width: 256, height: 256 });
-  await page.click("#profile");
-  await page.until(
-    `${text("#error")} === "Cannot take size 256x256: expected at most 16384 pixels, got 65536"`,
-  );
-}, { fails: /status of 400/ });
-
-pageTest("rare settings are those that the model takes, and come back with a picture", async ({ page }) => {
-  await open(page, "more-settings");
-  const shown = ["prompt-syntax", "pag", "clip-skip", "cache", "true-cfg", "max-sequence-length"];
-  const states = `${JSON.stringify(shown)}.map((id) => document.getElementById(id).checkVisibility())`;
-  assert.deepEqual(await page.value(states), [true, true, true, true, false, false]);
-  const kinds = `[...document.querySelector("#cache").options].map(({ value }) => value)`;
-  assert.deepEqual(await page.value(kinds), ["", "easy"]);
-  const rare = { "prompt-syntax": "a1111", pag: 2, "clip-skip": 1, cache: "easy", "cache-threshold": 0.3 };
-  await draw(page, { ...flower, prompt: "a (nice:1.3) flower", ...rare });
-  assert.equal(await page.value(text("#error")), "");
-  const [{ request, png }] = await kept(page);
-  const { "prompt-syntax": syntax, pag, "clip-skip": skip, cache } = request;
-  assert.deepEqual([syntax, pag, skip, cache], ["a1111", 2, 1, "easy:0.3"]);
-  assert.equal(png, await drawn(request));
-  assert.match(
-    await page.value(text("#about-facts")),
-    /perturbed attention 2 · CLIP skip 1 · step cache easy:0\.3/,
-  );
-  await fill(page, Object.fromEntries(Object.keys(rare).map((id) => [id, ""])));
-  await page.value(`document.querySelector("#more-settings").open = false`);
-  await page.click("#use-settings");
-  await page.until(visible("#pag"));
-  assert.deepEqual(await page.value(valuesOf(...Object.keys(rare))), ["a1111", "2", "1", "easy", "0.3"]);
-  await fill(page, { model: "flux", pag: -1 }); // which it does not take, so that nobody checks it
-  assert.deepEqual(await page.value(states), [false, false, false, true, true, true]);
-  assert.deepEqual(await page.value(kinds), ["", "first-block", "tea", "easy"]);
-  await draw(page, { ...flower, "true-cfg": 2, "max-sequence-length": 32, steps: 1 });
-  const [, second] = await kept(page);
-  assert.deepEqual([second.request["true-cfg"], second.request["max-sequence-length"]], [2, 32]);
-});
-
-pageTest("several pictures that a prompt is about go with it in their order", async ({ page }) => {
-  for (const seed of [3, 4]) await draw(page, { ...flower, width: 64, height: 64, seed });
-  await draw(page, flower);
-  const [one, two, small] = (await kept(page)).map(({ png }) => png);
-  await fill(page, { model: "klein" });
-  await drop(page, "small.png", small);
-  await page.until(`document.querySelector("#found").open`);
-  await page.click("#found-change");
-  await page.until(`document.querySelectorAll("#references li").length === 1`);
-  await draw(page, { ...flower, steps: 1 });
-  assert.match(
-    await page.value(text("#error")),
-    /^Cannot refer to a picture of 32x32: expected sides from 64/,
-  );
-  await page.click("#references button");
-  assert.equal(await page.value(text("#picture-title")), "Pictures that the prompt is about");
-  for (const [i, png] of [one, two, one].entries()) {
-    await drop(page, "some.png", png);
-    await page.until(`document.querySelector("#found").open`);
-    await page.click("#found-change");
-    await page.until(`document.querySelectorAll("#references li").length === ${i + 1}`);
-  }
-  await page.click("#references li:first-child button");
-  assert.deepEqual(
-    await page.value(`[...document.querySelectorAll("#references .name")].map((name) => name.textContent)`),
-    ["1", "2"],
-  );
-  await draw(page, { ...flower, prompt: "both", steps: 1 });
-  assert.equal(await page.value(text("#error")), "");
-  const { request, png } = (await kept(page)).at(-1);
-  const dataOf = (file: string) => decodePng(Uint8Array.fromBase64(file), "picture").data;
-  assert.deepEqual(request.image.map(dataOf), [two, one].map(dataOf));
-  assert.equal(png, await drawn(request));
-  await page.click("#references button");
-  await page.click("#use-settings");
-  await page.until(`document.querySelectorAll("#references li").length === 2`);
-  await fill(page, { model: "emoji" });
-  assert.equal(await page.value(visible("#references li")), false);
-}, { fails: /status of 400/ });
-
-pageTest(
-  "a PNG that is dropped gives its settings, or its picture; one without settings is taken at once",
-  async ({ page }) => {
-    await draw(page, { ...flower, negative: "a cat", pag: 2, guidance: 3, scheduler: "Euler a" });
-    const png = await firstPng(page);
-    await fill(page, { prompt: "", negative: "", pag: "", guidance: "", scheduler: "", seed: "", steps: "" });
-    await drop(page, "own.png", png);
-    await page.until(`document.querySelector("#found").open`);
-    assert.equal(await page.value(text("#found-prompt")), "a nice flower");
-    await page.press("Escape");
-    await page.until(`!document.querySelector("#found").open`);
-    assert.equal(await page.value(`document.querySelector("#prompt").value`), "");
-    await drop(page, "own.png", png);
-    await page.until(`document.querySelector("#found").open`);
-    await page.click("#found-use");
-    await page.until(`document.querySelector("#prompt").value === "a nice flower"`);
-    assert.deepEqual(
-      await page.value(valuesOf("negative", "pag", "guidance", "scheduler", "seed", "steps", "width")),
-      [
-        ...["a cat", "2", "3", "Euler a", "3", "4", "32"],
-      ],
-    );
-    await draw(page, {});
-    const [first, again] = await kept(page);
-    assert.equal(again.png, first.png);
-
-    const infotext = "a <lora:style:0.5> (red:1.2) apple\nNegative prompt: blue\n" +
-      "Steps: 5, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 4, Seed: 18446744073709551615, Size: 32x40, Model: other";
-    const bytes = Uint8Array.fromBase64(png);
-    const { width, height, data } = decodePng(bytes, "own");
-    const image = { width, height, channels: 4, data } as const;
-    await drop(page, "a1111.png", encodePng(image, { parameters: infotext }).toBase64());
-    await page.until(`document.querySelector("#found").open`);
-    await page.click("#found-use");
-    await page.until(`document.querySelector("#prompt").value === "a  (red:1.2) apple"`);
-    assert.deepEqual(
-      await page.value(
-        valuesOf("negative", "guidance", "scheduler", "seed", "steps", "width", "height", "prompt-syntax"),
-      ),
-      [
-        ...["blue", "4", "DPM++ 2M Karras", "18446744073709551615", "5", "32", "40", "a1111"],
-      ],
-    );
-    assert.equal(await page.value(`document.querySelector("#lora-list input").value`), "0.5");
-    assert.equal(
-      await page.value(text("#told")),
-      "The form has its settings. This server does not offer the model other.",
-    );
-
-    await drop(page, "plain.png", encodePng(image).toBase64());
-    await page.until(visible("#picture-shown"));
-    const hostile = JSON.stringify({ prompt: 5, lora: "style", steps: "<b>", seed: [], negative: "kept" });
-    await drop(page, "hostile.png", encodePng(image, { denoise: hostile }).toBase64());
-    await page.until(`document.querySelector("#found").open`);
-    await page.click("#found-use");
-    await page.until(`document.querySelector("#negative").value === "kept"`);
-    assert.deepEqual(await page.value(valuesOf("prompt", "steps", "seed")), ["", "", ""]);
-  },
-);
-
-pageTest(
-  "of two pictures that are dropped the later one stays, though the first is read more slowly",
-  async ({ page }) => {
-    await page.value(`{
-    const read = createImageBitmap;
-    let turn = 0;
-    window.createImageBitmap = async (file) => {
-      const picture = await read(file);
-      if (turn++ === 0) await new Promise((done) => setTimeout(done, 300));
-      return picture;
-    };
-  }`);
-    const png = (side: number) => {
-      const data = new Uint8Array(4 * side * side).fill(255);
-      return encodePng({ width: side, height: side, channels: 4, data }).toBase64();
-    };
-    await drop(page, "slow.png", png(40));
-    await drop(page, "quick.png", png(24));
-    await new Promise((done) => setTimeout(done, 600));
-    assert.equal(await page.value(`document.querySelector("#picture-shown").width`), 24);
-  },
-);
-
-pageTest(
-  "a browser that stores nothing draws all the same, and says that nothing is kept",
-  async ({ page }) => {
-    await page.runBefore(`indexedDB.open = () => { throw new DOMException("refused", "SecurityError"); };`);
-    await page.reload();
-    await page.until(READY);
-    for (const seed of [3, 4]) await draw(page, { ...flower, seed });
-    assert.equal(await page.value(text("#error")), "");
-    assert.equal(await page.value(CARDS), 2);
-    assert.match(await page.value(text("#kept")), /^Kept until this page is closed:/);
-    await page.click("#delete");
-    await page.until(`${CARDS} === 1`);
-    await page.click("#cards button");
-    assert.match(await page.value(text("#about-facts")), /seed 3$/);
-  },
-);
-
-/** Breaks of axe's rules in what is shown now. */
-async function breaks(page: BrowserPage): Promise<string[]> {
-  return await page.value(`axe.run({ resultTypes: ["violations"] }).then(({ violations }) =>
-    violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => [id, target, failureSummary].join(" "))))`);
-}
 
 pageTest(
   "axe finds nothing, and nothing is wider than the window, in any state, light and dark",
@@ -692,7 +398,7 @@ pageTest(
     await look("with a picture");
     await page.click("#use-picture");
     await page.until(visible("#mask-open"));
-    await open(page, "more-settings");
+    await openPart(page, "more-settings");
     await look("with rare settings");
     await fill(page, { model: "flux" });
     await page.click("#lora-add");
