@@ -110,7 +110,8 @@ async function passOrThrow(response: Response): Promise<Response> {
     const advice = "put the proxy's user and password into HTTP_PROXY, as http://user:password@host:port";
     throw new PassingError("the proxy wants a password (407)", { advice, lasts: "always" });
   }
-  const wait = retryAfter(headers.get("retry-after")) ?? windowEnd(headers.get("ratelimit"));
+  const wait = retryAfter(headers.get("retry-after")) ??
+    (status === 429 ? windowEnd(headers.get("ratelimit")) : undefined); // the hub sends it with every answer
   const asked = wait === undefined ? "" : `, which asks to wait ${Math.ceil(wait / 1000)} s`;
   const advice = status === 429
     ? "the hub limits how often one may ask: wait a while, or sign in with HF_TOKEN, for which it allows more"

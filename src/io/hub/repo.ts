@@ -20,6 +20,9 @@ const Answer = z.object({
 
 const TRIES = 5;
 
+/** The hub's refusal of a request: it may be that of a token that has ended, so what was fetched before still does. */
+export class RefusedError extends Error {}
+
 /** Requests for one repository of the hub. */
 export class HubRepo {
   #reached = false; // the hub has answered
@@ -176,16 +179,18 @@ export class HubRepo {
     const words = said ? `: ${quote(said)}` : ""; // of the hub, such as what a token lacks
     if (code === "GatedRepo" || (status === 403 && file)) {
       const how = token ? "with the account of your HF_TOKEN" : "and set HF_TOKEN";
-      return new Error(`Cannot download ${what}: it is gated${words}; accept its licence at ${page} ${how}`);
+      return new RefusedError(
+        `Cannot download ${what}: it is gated${words}; accept its licence at ${page} ${how}`,
+      );
     }
     if (said === "Access to this resource is disabled.") {
-      return new Error(`Cannot open ${what}: the hub has disabled it; see ${page} for the reason`);
+      return new RefusedError(`Cannot open ${what}: the hub has disabled it; see ${page} for the reason`);
     }
     if (status === 401 || status === 403) {
       const how = token
         ? `HF_TOKEN was refused (${status}${words}); renew it`
         : "set HF_TOKEN if it is private";
-      return new Error(
+      return new RefusedError(
         `Cannot open ${what}: no such public repository at ${endpoint}; check the name, ${how}`,
       );
     }
@@ -193,16 +198,18 @@ export class HubRepo {
       return new Error(`Cannot open ${what}: no revision ${quote(revision)}; see ${page}/tree/main`);
     }
     if (status === 404 && file) {
-      return new Error(
+      return new RefusedError(
         `Cannot download ${what}: no such file at revision ${revision}; see ${page}/tree/${revision}`,
       );
     }
     if (status === 404) {
-      return new Error(
+      return new RefusedError(
         `Cannot open ${what}: no such repository at ${endpoint}, nor a folder of this name here`,
       );
     }
-    return new Error(`Cannot download ${what}: expected status 200, got ${status}${words}; see ${page}`);
+    return new RefusedError(
+      `Cannot download ${what}: expected status 200, got ${status}${words}; see ${page}`,
+    );
   }
 }
 

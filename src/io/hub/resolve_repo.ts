@@ -3,7 +3,7 @@ import { nearest } from "../../core/error.ts";
 import { isCommit, isEtag, isFile, listFolder, type Listing, RepoCache } from "./cache.ts";
 import { hubAddress } from "./address.ts";
 import { nearestHere, notFolder, nothingThere, notRepository } from "./not_here.ts";
-import { HubRepo } from "./repo.ts";
+import { HubRepo, RefusedError } from "./repo.ts";
 import { hubSettings, processEnv } from "./settings.ts";
 import { quote } from "../files/errors.ts";
 import { PassingError } from "./retry.ts";
@@ -35,7 +35,7 @@ export interface ResolveOptions {
   localFilesOnly?: boolean | undefined;
   /** Called with every piece that arrives. */
   onProgress?: ((progress: Progress) => void) | undefined;
-  /** Called with a line where the hub cannot be reached and the cache is used; console.warn by default. */
+  /** Called with a line where the hub gives nothing and the cache is used; console.warn by default. */
   onNotice?: ((line: string) => void) | undefined;
   /** Ends the download; what has arrived is kept for the next run. */
   signal?: AbortSignal | undefined;
@@ -95,15 +95,16 @@ export async function resolveRepo(pathOrRepo: string, options: ResolveOptions): 
     await cache.setCommit(revision, commit).catch(() => {}); // a read-only cache may hold all that is needed
     return found;
   } catch (error) {
-    if (!(error instanceof PassingError)) throw error;
-    if (!isWhole) {
-      const meant = await perhaps(repo);
-      throw new Error(`Cannot open ${repo}: ${error.message}, and ${lack}; ${error.advice}${meant}`, {
-        cause: error,
-      });
+    const isOfHub = error instanceof PassingError || error instanceof RefusedError;
+    if (isWhole && isOfHub) { // as in huggingface_hub
+      onNotice(`Using ${repo} as last fetched (${cached.found.commit?.slice(0, 8)}): ${error.message}`);
+      return cached.found;
     }
-    onNotice(`Using ${repo} as last fetched (${cached.found.commit?.slice(0, 8)}): ${error.message}`);
-    return cached.found;
+    if (!(error instanceof PassingError)) throw error;
+    const meant = await perhaps(repo);
+    throw new Error(`Cannot open ${repo}: ${error.message}, and ${lack}; ${error.advice}${meant}`, {
+      cause: error,
+    });
   }
 }
 

@@ -180,6 +180,12 @@ const endings: [status: number, headers: Record<string, string>, line: RegExp, r
   [429, { "retry-after": "0" }, /status 429, which asks to wait 0 s, /, 5],
   [503, {}, /status 503, .*; the server has trouble: try again later$/, 5],
   [
+    503,
+    { ratelimit: '"resolvers";r=4999;t=280' },
+    /status 503, .*; the server has trouble: try again later$/,
+    5,
+  ],
+  [
     403,
     { "x-error-message": "Access to this resource is disabled." },
     /^Cannot open owner\/tiny: the hub has disabled it; see /,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { safetensors, TestFolder } from "../../support/files.ts";
 import { Cache, commit, files, HubServer, open, repo, wanted, weights } from "./hub_fixture.ts";
-import { gitSha1, sha256 } from "./hub_server.ts";
+import { gitSha1, refuse, sha256 } from "./hub_server.ts";
 
 Deno.test("resolveRepo() fetches only the needed files, into the layout of the Python cache", async () => {
   await using server = new HubServer({ files });
@@ -130,6 +130,21 @@ Deno.test("resolveRepo() uses the cache and says so when the hub cannot be reach
 
   await using portal = new HubServer({ files, fault: () => new Response("<html>Welcome to the hotel") });
   assert.match((await open(portal, cache)).notices.join(), /expected a listing from .*, got "<html>Welcome/);
+});
+
+Deno.test("resolveRepo() uses the cache and says so when the hub refuses, but not for a revision that is gone", async () => {
+  await using server = new HubServer({ files });
+  await using cache = await Cache.create();
+  await open(server, cache);
+  for (const [status, code] of [[401, ""], [403, "GatedRepo"], [404, "RepoNotFound"], [451, ""]] as const) {
+    await using refusing = new HubServer({ files, fault: () => refuse(status, code) });
+    const { notices, files: found } = await open(refusing, cache, { token: "hf_old" });
+    assert.deepEqual(found, wanted);
+    assert.match(notices.join(), /^Using owner\/tiny as last fetched \(c0ffee00\): Cannot /);
+    assert.equal(notices.length, 1);
+  }
+  await using without = new HubServer({ files, fault: () => refuse(404, "RevisionNotFound") });
+  await assert.rejects(open(without, cache), /no revision "main"/);
 });
 
 Deno.test("resolveRepo() follows a branch to its new commit and shares the blobs", async () => {
