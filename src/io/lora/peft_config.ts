@@ -6,6 +6,16 @@ import { parseJson } from "../files/json.ts";
 import { isFile } from "../hub/cache.ts";
 import { unwrapped } from "../names/lora.ts";
 
+/** A value for the layers whose names a pattern is of. */
+interface Pattern {
+  readonly expression: RegExp;
+  readonly value: number;
+}
+
+const patterns = z.record(z.string(), z.number()).transform((all): readonly Pattern[] =>
+  Object.entries(all).map(([pattern, value]) => ({ expression: expressionOf(pattern), value }))
+);
+
 /** The config that peft writes beside an adapter, or diffusers into its header. */
 const schema = z.looseObject({
   peft_type: z.string().nullish(),
@@ -13,9 +23,9 @@ const schema = z.looseObject({
   /** The same of LoHa and LoKr. */
   alpha: z.number().nullish(),
   r: z.number().nullish(),
-  /** Alphas and ranks of layers whose names end so: regular expressions. */
-  alpha_pattern: z.record(z.string(), z.number()).nullish(),
-  rank_pattern: z.record(z.string(), z.number()).nullish(),
+  /** Alphas and ranks of layers whose names end so: by regular expressions. */
+  alpha_pattern: patterns.nullish(),
+  rank_pattern: patterns.nullish(),
   use_rslora: z.boolean().nullish(),
   use_dora: z.boolean().nullish(),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullish(),
@@ -101,7 +111,7 @@ function expectBuilt(config: PeftConfig, where: string): PeftConfig {
   };
   if (type && !TYPES.includes(type)) refuse(`${type}, which is not built`);
   const isOft = type === "OFT" || "use_cayley_neumann" in config; // its r is 0 beside a block size; headers name no type
-  const ranks = isOft ? [] : [config.r, ...Object.values(config.rank_pattern ?? {})];
+  const ranks = isOft ? [] : [config.r, ...(config.rank_pattern ?? []).map(({ value }) => value)];
   const wrong = ranks.find((rank) =>
     !(rank === undefined || rank === null || Number.isInteger(rank) && rank > 0)
   );
@@ -138,22 +148,33 @@ export function isSavedWhole({ modules_to_save: modules, bias }: PeftConfig, key
 
 /** The value for a layer: of the first pattern that the whole name or its end, behind a dot, is of. */
 export function patternOf(
-  patterns: Readonly<Record<string, number>> | null | undefined,
+  patterns: readonly Pattern[] | null | undefined,
   layer: string,
 ): number | undefined {
-  return Object.entries(patterns ?? {}).find(([pattern]) => expressionOf(pattern).test(layer))?.[1];
+  if (patterns?.length && layer.length > LONGEST) {
+    throw new RangeError(
+      `Cannot match ${
+        quote(layer)
+      } with the patterns of peft's config: expected names of layers of at most ` +
+        `${LONGEST} letters, got ${layer.length}`,
+    );
+  }
+  return patterns?.find(({ expression }) => expression.test(layer))?.value;
 }
 
-const LONGEST = 200; // characters of a pattern
-const REPEATS = 4; // of a part that may come more or less often: `*`, `+`, `?`, `{1,2}`
-const CHOICES = 5; // these and groups, as each may hold several alternatives
+const LONGEST = 200; // letters of a pattern, and of the name of a layer
+const RUNS = 2; // of any length: `*`, `+`, `{1,9}`; each multiplies the time by the length of the name
+const REPEATS = 4; // these and `?`
+const CHOICES = 8; // these, groups and alternatives
 
 /** A pattern of Python as a regular expression; those that might take forever are refused. */
 function expressionOf(pattern: string): RegExp {
   const plain = pattern.replaceAll(/\\./g, "_");
-  const repeats = plain.match(/[*+]|(?<!\()\?|\{\d*,\d*\}/g)?.length ?? 0;
-  const groups = plain.match(/\(/g)?.length ?? 0;
-  const isShort = pattern.length <= LONGEST && repeats <= REPEATS && repeats + groups <= CHOICES;
+  const count = (mark: RegExp) => plain.match(mark)?.length ?? 0;
+  const runs = count(/[*+]|\{\d*,\d*\}/g);
+  const repeats = runs + count(/(?<!\()\?/g);
+  const isShort = pattern.length <= LONGEST && runs <= RUNS && repeats <= REPEATS &&
+    repeats + count(/[(|]/g) <= CHOICES;
   try {
     if (isShort && !/\)[*+{]/.test(plain)) {
       return new RegExp(`^(?:.*\\.)?(?:${pattern})$`);

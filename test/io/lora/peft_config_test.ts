@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { openCheckpoint } from "../../../src/io/formats/checkpoint.ts";
 import { readLora } from "../../../src/io/lora/file.ts";
-import { adapterConfigOf, isSavedWhole, patternOf } from "../../../src/io/lora/peft_config.ts";
+import {
+  adapterConfigOf,
+  isSavedWhole,
+  patternOf,
+  readHeaderConfigs,
+} from "../../../src/io/lora/peft_config.ts";
 import { TestFolder } from "../../support/files.ts";
 import { tensorFile } from "../../support/lora_files.ts";
 
@@ -43,6 +48,7 @@ const refused: [config: object | string, message: RegExp][] = [
   [{ use_dora: true }, /expected the magnitudes of DoRA, as its config has use_dora, got none/],
   [{ alpha_pattern: { "(a+)+": 1 } }, /^SyntaxError: Cannot read the pattern "\(a\+\)\+" of peft's config/],
   [{ alpha_pattern: { "(": 1 } }, /^SyntaxError: Cannot read the pattern/],
+  [{ alpha_pattern: { ".*.*.*x": 1 } }, /^SyntaxError: Cannot read the pattern/],
   [{ alpha_pattern: { ".*.*.*.*.*": 1 } }, /^SyntaxError: Cannot read the pattern/],
   [{ alpha_pattern: { [`${".?".repeat(40)}!`]: 1 } }, /^SyntaxError: Cannot read the pattern/],
   [{ alpha_pattern: { [`${"(.|..)".repeat(25)}!`]: 1 } }, /^SyntaxError: Cannot read the pattern/],
@@ -80,7 +86,10 @@ Deno.test("options of peft that change nothing, or are off, are taken", async ()
 });
 
 Deno.test("patternOf() matches a whole name or its end behind a dot, as peft does, in the config's order", () => {
-  const of = (patterns: Record<string, number>, layer: string) => patternOf(patterns, layer);
+  const of = (patterns: Record<string, number>, layer: string) => {
+    const config = readHeaderConfigs(JSON.stringify({ alpha_pattern: patterns }), "x").get("");
+    return patternOf(config?.alpha_pattern, layer);
+  };
   assert.equal(of({ to_q: 1 }, "a.to_q"), 1);
   assert.equal(of({ to_q: 1 }, "to_q"), 1);
   assert.equal(of({ to_q: 1 }, "a.into_q"), undefined);
@@ -89,7 +98,21 @@ Deno.test("patternOf() matches a whole name or its end behind a dot, as peft doe
   assert.equal(of({ "down_blocks\\.\\d+\\..*to_q": 2, to_q: 3 }, "down_blocks.10.x.to_q"), 2);
   assert.equal(of({ "down_blocks\\.\\d+\\..*to_q": 2, to_q: 3 }, "up_blocks.1.x.to_q"), 3);
   assert.equal(of({ "(?:down|up)_blocks\\.\\d+\\..*to_(q|k)": 2 }, "up_blocks.1.x.to_k"), 2);
+  assert.equal(of({ "(to_q|to_k|to_v|to_out\\.0)": 2 }, "a.to_out.0"), 2);
   assert.equal(patternOf(null, "x"), undefined);
+});
+
+Deno.test("the slowest patterns that are taken take less than a second", () => {
+  for (const pattern of [".*.*x", ".*.*.?.?(a|b)x", ".*(.|.|.|.|.)x", "(.|..)(.|..)(.|..).?.?x"]) {
+    const config = readHeaderConfigs(JSON.stringify({ alpha_pattern: { [pattern]: 1 } }), "x").get("");
+    const start = performance.now();
+    assert.equal(patternOf(config?.alpha_pattern, "a.".repeat(100)), undefined, pattern);
+    assert.ok(performance.now() - start < 1000, `${pattern} took ${performance.now() - start} ms`);
+    assert.throws(
+      () => patternOf(config?.alpha_pattern, "a".repeat(500)),
+      /names of layers of at most 200 letters, got 500/,
+    );
+  }
 });
 
 Deno.test("isSavedWhole() knows the modules and biases that a config names", () => {
