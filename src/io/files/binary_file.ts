@@ -26,14 +26,13 @@ export class BinaryFile implements Disposable {
   /** Opens a file of this machine for reading. */
   static async open(path: string): Promise<BinaryFile> {
     try {
-      const file = await Deno.open(path);
-      const { isFile, size } = await file.stat();
-      if (isFile) return new BinaryFile(new LocalBytes(file, path), path, size);
-      file.close();
+      const { isFile, isDirectory, size } = await Deno.stat(path); // first: to open a pipe would wait for a writer
+      if (isDirectory) throw new Deno.errors.IsADirectory();
+      if (!isFile) throw new Error("expected a file, got a device or a pipe; name a file");
+      return new BinaryFile(new LocalBytes(await Deno.open(path), path), path, size);
     } catch (cause) {
       throw unreadable(path, cause);
     }
-    throw unreadable(path, new Deno.errors.IsADirectory());
   }
 
   /** Reads `length` bytes from `offset` on. Throws where the file ends before. */

@@ -7,12 +7,19 @@ const literals = new Map<string, unknown>([["true", true], ["false", false], ["n
 
 /**
  * Parses JSON as Python's json module writes it: NaN and Infinity are numbers, as in schedulers'
- * `"lambda_min_clipped": -Infinity`. Stricter than JSON.parse in one point: an object may have a key only
- * once. `what` names the text in messages, e.g. "./unet/config.json". With `bigints` integers beyond 2^53
- * become bigints.
+ * `"lambda_min_clipped": -Infinity`. `what` names the text in messages, e.g. "./unet/config.json". Of a key
+ * that comes twice the last value counts, as in Python, unless keys are to be `unique`.
  */
-export function parseJson(text: string, what: string, { bigints = false } = {}): unknown {
-  return new JsonReader(text, what, bigints).document();
+export function parseJson(text: string, what: string, options: JsonOptions = {}): unknown {
+  return new JsonReader(text, what, options).document();
+}
+
+/** Options of `parseJson`. */
+export interface JsonOptions {
+  /** Integers beyond 2^53 become bigints. */
+  bigints?: boolean | undefined;
+  /** An object that has a key twice is refused. */
+  unique?: boolean | undefined;
 }
 
 /** Writes JSON with all digits of bigints; NaN and infinities become strings. */
@@ -31,7 +38,7 @@ interface RawJSON {
 class JsonReader {
   #at = 0;
 
-  constructor(readonly text: string, readonly what: string, readonly bigints: boolean) {}
+  constructor(readonly text: string, readonly what: string, readonly options: JsonOptions) {}
 
   document(): unknown {
     const value = this.#value("a value", 0);
@@ -53,7 +60,9 @@ class JsonReader {
 
   #number(text: string): number | bigint {
     const value = Number(text);
-    return this.bigints && /^-?\d+$/.test(text) && !Number.isSafeInteger(value) ? BigInt(text) : value;
+    return this.options.bigints && /^-?\d+$/.test(text) && !Number.isSafeInteger(value)
+      ? BigInt(text)
+      : value;
   }
 
   #object(depth: number): Record<string, unknown> {
@@ -65,14 +74,15 @@ class JsonReader {
       if (this.#next() !== '"') this.#fail("a key in double quotes");
       const start = this.#at;
       key = this.#string();
-      if (Object.hasOwn(object, key)) {
+      if (this.options.unique && Object.hasOwn(object, key)) {
         this.#at = start;
         this.#fail(`the key ${quote(key)} once`, "it twice");
       }
       if (!this.#take(":")) this.#fail(`: after ${quote(key)}`);
       const value = this.#value(`a value for ${quote(key)}`, depth);
-      if (key === "__proto__") Object.defineProperty(object, key, { value, enumerable: true });
-      else object[key] = value;
+      if (key === "__proto__") {
+        Object.defineProperty(object, key, { value, enumerable: true, configurable: true });
+      } else object[key] = value;
     } while (this.#take(","));
     if (!this.#take("}")) this.#fail(`, or } after the value of ${quote(key)}`);
     return object;

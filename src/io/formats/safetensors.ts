@@ -3,7 +3,7 @@ import type { BinaryFile } from "../files/binary_file.ts";
 import { parseJson } from "../files/json.ts";
 import { damaged, quote } from "../files/errors.ts";
 import { isElementDType, listElementDTypes, tensorBytes } from "./stored_dtype.ts";
-import { type Contents, isCountList, storedAt, type StoredTensor } from "./stored_tensor.ts";
+import { type Contents, expectName, isCountList, storedAt, type StoredTensor } from "./stored_tensor.ts";
 
 const maxHeader = 100_000_000; // bytes, as in the reference library
 
@@ -13,7 +13,7 @@ const maxHeader = 100_000_000; // bytes, as in the reference library
  */
 export async function readSafetensors(file: BinaryFile): Promise<Contents> {
   const { text, end } = await readHeader(file);
-  const header = parseJson(text, `the header of ${file.path}`) as Record<string, unknown>;
+  const header = parseJson(text, `the header of ${file.path}`, { unique: true }) as Record<string, unknown>;
   const entries = Object.entries(header).filter(([name]) => name !== "__metadata__");
   const tensors = entries.map(([name, entry]) => parseEntry(file, name, entry, end));
   checkCover(file, tensors, end);
@@ -53,8 +53,13 @@ function parseEntry(file: BinaryFile, name: string, entry: unknown, dataStart: n
   const { path } = file;
   const { dtype, shape, data_offsets: range } = (entry ?? {}) as Record<string, unknown>;
   const of = `of ${quote(name)}`;
+  expectName(name, path);
+  if (typeof dtype !== "string") throw damaged(path, `dtype ${of} to be a text`, quote(dtype));
   if (!isElementDType(dtype)) {
-    throw damaged(path, `dtype ${of} to be one of ${listElementDTypes()}`, quote(dtype));
+    throw new TypeError(
+      `Cannot load ${path}: expected dtype ${of} to be one of ${listElementDTypes()}, got ${quote(dtype)}; ` +
+        "take a file in one of these",
+    );
   }
   if (!isCountList(shape)) throw damaged(path, `shape ${of} to be whole numbers from 0`, quote(shape));
   if (!isCountList(range) || range.length !== 2) {

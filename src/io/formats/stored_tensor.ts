@@ -1,5 +1,6 @@
 import { contiguousStrides, sameStrides, size } from "../../core/shape.ts";
 import { type BinaryFile, READ_LIMIT } from "../files/binary_file.ts";
+import { damaged, quote } from "../files/errors.ts";
 import { blockOf, bytesFor, type CheckpointDType, elementsIn } from "./stored_dtype.ts";
 
 /** A tensor of a checkpoint, without its values. */
@@ -40,6 +41,14 @@ export interface Contents {
   readonly tensors: Map<string, StoredTensor>;
   /** Strings that a file has besides tensors. */
   readonly metadata: Map<string, string>;
+}
+
+const LONGEST = 1000; // letters of a name; those of models have up to 150
+
+/** Refuses a name so long that looking for patterns in it would take time. */
+export function expectName(name: string, path: string): void {
+  if (name.length <= LONGEST) return;
+  throw damaged(path, `names of tensors of at most ${LONGEST} letters`, `${quote(name)} of ${name.length}`);
 }
 
 /** A tensor whose elements lie in row-major order from `offset`. */

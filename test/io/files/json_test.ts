@@ -44,6 +44,12 @@ Deno.test("parseJson() makes __proto__ a key like others", () => {
   assert.equal(({} as Record<string, unknown>)["polluted"], undefined);
 });
 
+Deno.test("parseJson() takes the last value of a key that comes twice, as Python does", () => {
+  assert.deepEqual(parseJson('{"a": 1, "b": 2, "a": {"c": 3, "c": 4}}', "x"), { a: { c: 4 }, b: 2 });
+  const last = parseJson('{"__proto__": 1, "__proto__": 2}', "x") as object;
+  assert.deepEqual(Object.entries(last), [["__proto__", 2]]);
+});
+
 const broken: [string, string][] = [
   ['{"a": 1,\n "b" 2}', 'expected : after "b", got "2" at line 2, column 6'],
   ['{"a": [1, 2', "expected , or ] in the list, got the end of the text at line 1, column 12"],
@@ -59,6 +65,6 @@ const broken: [string, string][] = [
 for (const [text, problem] of broken) {
   Deno.test(`parseJson() of ${JSON.stringify(text)} says where and what it expected`, () => {
     const message = `Cannot load ./config.json: ${problem}; correct it or download it again`;
-    assert.throws(() => parseJson(text, "./config.json"), { name: "SyntaxError", message });
+    assert.throws(() => parseJson(text, "./config.json", { unique: true }), { name: "SyntaxError", message });
   });
 }

@@ -50,6 +50,12 @@ Deno.test("a header with an escaped duplicate key is refused", async () => {
 const wrong: [string, unknown, RegExp][] = [
   ["metadata that is not a string", { __metadata__: { step: 3 }, a: good }, /strings in __metadata__, got 3/],
   ["metadata that is a list", { __metadata__: ["pt"], a: good }, /strings in __metadata__/],
+  [
+    "a type that is not read",
+    { a: { ...good, dtype: "F8_E8M0" } },
+    /expected dtype of "a" to be one of BOOL, .*, got "F8_E8M0"; take a file in one of these$/,
+  ],
+  ["a name of 2000 letters", { ["t".repeat(2000)]: good }, /names of tensors of at most 1000 letters/],
   ["an entry that is a number", { a: 3 }, /dtype of "a"/],
   ["an entry that is null", { a: null }, /dtype of "a"/],
   ["a shape with a fraction", { a: { ...good, shape: [1.5] } }, /shape of "a".*got \[1\.5\]/],

@@ -1,7 +1,7 @@
 import type { BinaryFile } from "../../files/binary_file.ts";
 import { damaged, quote } from "../../files/errors.ts";
 import { blockOf, type CheckpointDType, tensorBytes } from "../stored_dtype.ts";
-import { type Contents, storedAt, type StoredTensor } from "../stored_tensor.ts";
+import { type Contents, expectName, storedAt, type StoredTensor } from "../stored_tensor.ts";
 import { GgufReader, type Metadata, readMetadata } from "./reader.ts";
 
 const MAX_TENSORS = 100_000;
@@ -77,6 +77,7 @@ export async function readGguf(file: BinaryFile): Promise<Contents> {
 async function readEntry(reader: GgufReader, metadata: Metadata): Promise<Entry> {
   const { path } = reader.file;
   const name = await reader.string("the name of a tensor");
+  expectName(name, path);
   const of = `of ${quote(name)}`;
   const axes = await reader.u32();
   if (axes > MAX_AXES) throw damaged(path, `at most ${MAX_AXES} axes ${of}`, `${axes}`);

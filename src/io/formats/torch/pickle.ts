@@ -296,6 +296,7 @@ function narrow(value: bigint): number | bigint {
 export function kind(value: unknown): string {
   if (Array.isArray(value)) return Object.isFrozen(value) ? "a tuple" : "a list";
   if (value instanceof Map) return "a dict";
+  if (value instanceof Inert) return "an object";
   if (typeof value === "object" && value !== null) return `a ${value.constructor.name}`;
   return typeof value === "function" ? "a function" : quote(value);
 }

@@ -2,7 +2,7 @@ import { formatShape } from "../../../core/shape.ts";
 import type { BinaryFile } from "../../files/binary_file.ts";
 import { damaged, quote } from "../../files/errors.ts";
 import { blockOf, type ElementDType, isElementDType, tensorBytes } from "../stored_dtype.ts";
-import { isCount, isCountList, type StoredTensor } from "../stored_tensor.ts";
+import { expectName, isCount, isCountList, type StoredTensor } from "../stored_tensor.ts";
 import { kind, type PickleFunction, type PickleRules } from "./pickle.ts";
 
 /** An element type, or "untyped" for a storage that counts bytes and leaves the type to its tensors. */
@@ -80,9 +80,23 @@ export interface TorchRules extends PickleRules {
   persistent(id: unknown): TorchStorage;
 }
 
-/** Classes that training saves besides weights: states of Lightning's callbacks, configs, numpy's numbers. */
-const LEFT_BY_TRAINING =
-  /^(_codecs\.encode|argparse\.Namespace|collections\.defaultdict|(numpy|omegaconf|pytorch_lightning|lightning)\..+)$/;
+/**
+ * Names of what training saves besides weights: states of Lightning's callbacks, configs, numpy's numbers,
+ * devices, dtypes, sets, counters, paths and dates. Nothing is made of them.
+ */
+const LEFT_BY_TRAINING = new RegExp(
+  `^(?:${
+    [
+      "_codecs\\.encode",
+      "argparse\\.Namespace",
+      "collections\\.(?:defaultdict|Counter|deque)",
+      "(?:builtins|__builtin__)\\.(?:set|frozenset|bytearray|complex|range|slice)",
+      "torch\\.(?:device|bool|u?int8|int16|int32|int64|b?float16|float32|float64|complex64|complex128)",
+      "torch\\.torch_version\\.TorchVersion",
+      "(?:datetime|pathlib|numpy|omegaconf|pytorch_lightning|lightning)\\..+",
+    ].join("|")
+  })$`,
+);
 
 /** The few names that the pickle of a state dict may use; all others are refused. */
 export function torchRules(path: string): TorchRules {
@@ -169,24 +183,36 @@ function rebuild(storage: unknown, dtype: unknown, view: unknown[], path: string
 export function stateDict(value: unknown, path: string): Map<string, TorchTensor> {
   const inner = value instanceof Map ? value.get("state_dict") : undefined;
   const dict = inner instanceof Map ? inner : value;
-  if (!(dict instanceof Map)) throw damaged(path, "a dict of tensors in its pickle", kind(dict));
-  const tensors = new Map(tensorsIn(dict, "", 0));
-  if (tensors.size === 0) throw damaged(path, "a dict of tensors in its pickle", "a dict without tensors");
-  return tensors;
+  const tensors = dict instanceof Map ? tensorsIn(dict, path) : undefined;
+  if (tensors?.size) return tensors;
+  const got = tensors ? "a dict without tensors" : dict instanceof TorchTensor ? "a tensor" : kind(dict);
+  throw new TypeError(
+    `Cannot load ${path}: expected a state dict, got ${got}; save a dict of tensors by their names`,
+  );
 }
 
 const DEEPEST = 3; // dicts within dicts
+const MOST = 2 ** 18; // entries in all dicts: one that stands in several places counts in each
 
-function* tensorsIn(
-  dict: Map<unknown, unknown>,
-  prefix: string,
-  depth: number,
-): Generator<[name: string, tensor: TorchTensor]> {
-  for (const [name, entry] of dict) {
-    if (typeof name !== "string") continue;
-    if (entry instanceof TorchTensor) yield [prefix + name, entry];
-    else if (entry instanceof Map && depth < DEEPEST) yield* tensorsIn(entry, `${prefix}${name}.`, depth + 1);
-  }
+function tensorsIn(dict: Map<unknown, unknown>, path: string): Map<string, TorchTensor> {
+  const tensors = new Map<string, TorchTensor>();
+  let entries = 0;
+  const visit = (dict: Map<unknown, unknown>, prefix: string, depth: number) => {
+    entries += dict.size;
+    if (entries > MOST) throw damaged(path, `at most ${MOST} entries in the dicts of its pickle`, "more");
+    for (const [key, entry] of dict) {
+      if (typeof key !== "string") continue;
+      const name = prefix + key;
+      if (entry instanceof TorchTensor) {
+        expectName(name, path);
+        tensors.set(name, entry);
+      } else if (entry instanceof Map && depth < DEEPEST) {
+        visit(entry, `${name}.`, depth + 1);
+      }
+    }
+  };
+  visit(dict, "", 0);
+  return tensors;
 }
 
 /** Numbers and strings that a file has besides dicts of tensors, such as "global_step" or "name". */

@@ -183,8 +183,9 @@ const pickleProblems: [string, string, RegExp][] = [
   ["a key without a value", "\x80\x02}(K\x01u.", /a value for each key/],
   ["two values", "\x80\x02}}.", /one value at the end/],
   ["no value", "\x80\x02.", /too few/],
-  ["a list, not a dict", "\x80\x02].", /a dict of tensors in its pickle, got a list/],
+  ["a list, not a dict", "\x80\x02].", /expected a state dict, got a list; save a dict/],
   ["a dict without tensors", "\x80\x02}.", /got a dict without tensors/],
+  ["a dict in very many places", bomb(60), /at most 262144 entries in the dicts of its pickle, got more/],
   ["a huge string's length", "\x80\x02X\xff\xff\xff\xffabc.", /the rest of its pickle/],
   ["a huge integer", "\x80\x02\x8b\x00\x00\x01\x00abc.", /integers of at most/],
   ["protocol 6", "\x80\x06}.", /protocol 6/],
@@ -199,11 +200,28 @@ for (const [what, pickle, reason] of pickleProblems) {
   });
 }
 
+/** Four levels of dicts with so many keys each, all for the same dict of the level below. */
+function bomb(keys: number): string {
+  const level = (n: number) => {
+    const items = Array.from(
+      { length: keys },
+      (_, i) => `U\x02${String.fromCharCode(48 + i)}xh${"\0\x01\x02\x03"[n]}`,
+    );
+    return `}(${items.join("")}uq${"\x01\x02\x03\x04"[n]}0`;
+  };
+  return `\x80\x02}q\0` + "0" + [0, 1, 2, 3].map(level).join("") + "h\x04.";
+}
+
 const tensorProblems: [string, Tensor, RegExp][] = [
   ["a view past its storage", ["t", 0, 12, 1, [3, 4], [4, 1]], /"t" to lie in the 48 bytes of storage "0"/],
   ["strides past its storage", ["t", 0, 12, 0, [2, 2], [11, 1]], /"t" to lie in/],
   ["a storage that is not there", ["t", 7, 12], /storage "7" of 48 bytes in its zip, got none/],
   ["more strides than axes", ["t", 0, 12, 0, [12], [1, 1]], /offset, shape and strides/],
+  [
+    "a name of 2000 letters",
+    ["t".repeat(2000), 0, 12],
+    /names of tensors of at most 1000 letters, got "t+… of 2000/,
+  ],
   ["a shape past 2^53", ["t", 0, 12, 0, [2 ** 30, 2 ** 30], [0, 0]], /less than 2\^53/],
 ];
 
@@ -212,6 +230,31 @@ for (const [what, tensor, reason] of tensorProblems) {
     assert.match(await refusal(zip(torchParts(statePickle([tensor])))), reason);
   });
 }
+
+Deno.test("what training saves beside the weights is passed over: devices, dtypes, sets, counters", async () => {
+  const beside = [
+    `${text("device")}ctorch\ndevice\n(${text("cuda")}${int(0)}tR`,
+    `${text("dtype")}ctorch\nfloat16\n`,
+    `${text("seen")}c__builtin__\nset\n](${int(1)}${int(2)}e\x85R`,
+    `${text("counts")}ccollections\nCounter\n}${text("a")}${int(3)}s\x85R`,
+    `${text("folder")}cpathlib\nPosixPath\n(${text("/")}${text("tmp")}tR`,
+  ];
+  const weights = Buffer.from(statePickle([["w", 0, 12]])).toString("latin1");
+  const pickle = latin1(`${weights.slice(0, -2)}${beside.join("")}u.`);
+  using folder = new TestFolder();
+  using checkpoint = await openCheckpoint(folder.write("x.bin", zip(torchParts(pickle))));
+  assert.deepEqual([...checkpoint.tensors.keys()], ["w"]);
+  assert.deepEqual([...checkpoint.metadata], []);
+});
+
+Deno.test("a tensor alone is no state dict, and is told", async () => {
+  const whole = Buffer.from(statePickle([["w", 0, 12]])).toString("latin1");
+  const alone = latin1(`\x80\x02${whole.slice(whole.indexOf("ctorch._utils"), -2)}.`);
+  assert.match(
+    await refusal(zip(torchParts(alone))),
+    /expected a state dict, got a tensor; save a dict of tensors/,
+  );
+});
 
 Deno.test("a tensor expanded by stride 0 is gathered", async () => {
   using folder = new TestFolder();
@@ -253,7 +296,7 @@ function statePickle(tensors: Tensor[], view?: [number, number]): Uint8Array {
 }
 
 function text(value: string): string {
-  return `X${String.fromCharCode(value.length)}\0\0\0${value}`;
+  return `X${String.fromCharCode(...little(value.length, 4))}${value}`;
 }
 
 function int(value: number): string {
