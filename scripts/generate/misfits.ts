@@ -1,3 +1,4 @@
+import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import { pipelinesWith } from "../../src/pipelines/run_options.ts";
 import { hiresNames } from "./hires.ts";
 import type { Given } from "./options.ts";
@@ -101,6 +102,26 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
     setting("image")
   }: it is for pictures that are drawn from noise alone`;
   return { name: noise, message };
+}
+
+/** A prompt that its syntax does not read, or that names LoRAs as A1111's do; `lora` says where those belong. */
+export function misfitOfPrompts(said: Said, lora: string): Misfit | undefined {
+  const syntax = said["prompt-syntax"] as "a1111" | "compel" | undefined;
+  if (syntax === undefined) return undefined;
+  for (const name of ["prompt", "negative", "hires-prompt", "hires-negative"] as const) {
+    const text = said[name] as string | undefined;
+    if (text === undefined) continue;
+    const [tag] = /<lora:[^<>]{1,999}>/.exec(text) ?? [];
+    if (tag !== undefined) {
+      return { name, message: `Cannot read ${tag} in a prompt: say ${lora}, and leave it out there` };
+    }
+    try {
+      expectReadable(text, syntax);
+    } catch (error) {
+      return { name, message: (error as Error).message };
+    }
+  }
+  return undefined;
 }
 
 /** The first of the settings that a pipeline does not take: all that the names of classes decide. */

@@ -1,10 +1,9 @@
 import { defaultsOf, readGiven } from "../command_line/arguments.ts";
 import { expectWritable } from "../../src/io/files/whole_file.ts";
-import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import { onCommandLine } from "./fitting.ts";
 import { expectHires } from "./hires.ts";
 import { expectCounting } from "./lora.ts";
-import { misfitTogether } from "./misfits.ts";
+import { misfitOfPrompts, misfitTogether } from "./misfits.ts";
 import { about, type Given, options, type Settings, usage } from "./options.ts";
 import { readRecipe, type Replayed } from "./replay.ts";
 import { usualOf } from "./usual.ts";
@@ -30,19 +29,11 @@ export async function readTask(args: string[]): Promise<Task> {
 
 /** Throws where options are said without those that they belong to. */
 function expectTogether(settings: Settings): void {
-  const { prompt, negative, "prompt-syntax": syntax, plan, quantize } = settings;
-  const { preview, "preview-vae": previewVae } = settings;
-  const odd = misfitTogether(settings, { setting: onCommandLine });
+  const { plan, quantize, preview, "preview-vae": previewVae } = settings;
+  const odd = misfitTogether(settings, { setting: onCommandLine }) ??
+    misfitOfPrompts(settings, "--lora FILE:SCALE");
   if (odd) throw new TypeError(odd.message);
   for (const text of settings.lora ?? []) expectCounting(text, settings);
-  for (const text of [prompt, negative]) {
-    if (syntax === undefined || text === undefined) continue;
-    const [lora] = /<lora:[^>]*>/.exec(text) ?? [];
-    if (lora !== undefined) {
-      throw new TypeError(`Cannot read ${lora} in a prompt: say --lora FILE:SCALE, and leave it out there`);
-    }
-    expectReadable(text, syntax);
-  }
   if (previewVae !== undefined && preview === undefined) {
     throw new TypeError("Cannot take --preview-vae alone: expected --preview too, which it decodes");
   }

@@ -1,6 +1,6 @@
 import { type Device, type Engine, NoAdapterError, openDevice, waiting } from "denoise";
 import { type AnyPipeline, FluxKontextPipeline } from "denoise/pipelines";
-import { describeVerdict, planMemory } from "../../src/pipelines/memory/plan.ts";
+import { describeLack, planMemory } from "../../src/pipelines/memory/plan.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
 import type { Draw, Pictures } from "./draw.ts";
@@ -50,7 +50,7 @@ export function expectRoom(
   const plan = planMemory(stagesOf({ ...parts }, size), memory);
   if (plan.runs !== "not") return;
   throw new RangeError(
-    `Cannot draw with this --memory: ${describeVerdict(plan).replace("Does not fit: ", "")}`,
+    `Cannot draw with this --memory: ${describeLack(plan)}; draw smaller pictures, or fewer at once`,
   );
 }
 

@@ -4,6 +4,8 @@ import type { Speeds } from "../doctor/speeds.ts";
 import { drawTask } from "./draw_task.ts";
 import type { Drawing, DrawOptions, DrawProgress } from "./drawing.ts";
 import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
+import { PictureMemory } from "./holding.ts";
+import { LIMITS, type Limits } from "./limits.ts";
 import { type ModelOptions, Models } from "./models.ts";
 import type { Addition } from "../generate/contents.ts";
 import type { Additions, Offer, OfferedAddition, Versions } from "./offered.ts";
@@ -12,7 +14,8 @@ import { expectTimestamps, peaksOf, profileTask, type StepProfile } from "./prof
 import { Queue } from "./queue.ts";
 import { RefusalError } from "./refusal.ts";
 import { type DrawRequest, readRequest } from "./request.ts";
-import { LIMITS, type Limits, takesSetting, type Task, taskOf } from "./task.ts";
+import { takesSetting } from "./taken.ts";
+import { type Task, taskOf } from "./task.ts";
 
 /** Options of opening a drawer. */
 export interface DrawerOptions extends ModelOptions, Additions, Pick<DeviceOptions, "engine" | "adapter"> {
@@ -21,8 +24,6 @@ export interface DrawerOptions extends ModelOptions, Additions, Pick<DeviceOptio
   /** The most that a request may ask for. */
   readonly limits?: Partial<Limits> | undefined;
 }
-
-const HELD = 2 ** 30; // bytes of decoded pictures of all requests together
 
 /**
  * Draws requests on one device, one after the other. The same request gives the same bytes on the same adapter, whatever was
@@ -41,8 +42,7 @@ export class Drawer implements AsyncDisposable {
   readonly limits: Limits;
   readonly #models: Models;
   readonly #queue: Queue;
-  /** Bytes of the pictures of all requests that wait or are drawn. */
-  #held = 0;
+  readonly #memory = new PictureMemory();
   readonly #listeners: ((event: DrawerEvent) => void)[] = [];
   readonly #stored: Pick<ModelOptions, "memory" | "quantize">;
   /** What the adapter can do, once something was profiled. */
@@ -142,7 +142,7 @@ export class Drawer implements AsyncDisposable {
       picturesIn: () => 0,
       run: async (task, how) => {
         if (!this.#peaks) {
-          this.#models.forget(); // as that needs room, once
+          this.#models.unload(); // as that needs room, once
           this.#peaks = await peaksOf(this.device);
         }
         const pipeline = await this.#models.ready(task.model.name, task);
@@ -169,7 +169,7 @@ export class Drawer implements AsyncDisposable {
   /** Frees the weights of all models when those who wait now have been drawn; they come again with the next request. */
   async unload(): Promise<void> {
     await this.#queue.run(() => {
-      this.#models.forget();
+      this.#models.unload();
       return Promise.resolve();
     });
   }
@@ -181,10 +181,6 @@ export class Drawer implements AsyncDisposable {
     this.device[Symbol.dispose]();
   }
 
-  async #taskOf(request: DrawRequest): Promise<Task> {
-    return await taskOf(readRequest(request), this.#models, this.limits, this.device);
-  }
-
   /** Does something for a request in its turn, and tells what became of it. */
   async #done<Result>(
     request: DrawRequest,
@@ -192,6 +188,7 @@ export class Drawer implements AsyncDisposable {
     work: Work<Result>,
   ): Promise<Result> {
     const { signal, onProgress } = options;
+    using holding = this.#memory.begin();
     const begun = performance.now();
     let turn: number | undefined;
     let task: Task | undefined;
@@ -208,7 +205,8 @@ export class Drawer implements AsyncDisposable {
       this.#tell({ event: work.event, outcome, ...task && aboutOf(task), ...numbers });
     };
     try {
-      task = await this.#taskOf(request);
+      const { device } = this;
+      task = await taskOf(readRequest(request), this.#models, this.limits, { device, holding });
       const result = await this.#inTurn(task, { ...options, onProgress: told }, work);
       pictures = work.picturesIn(result);
       tell("succeeded");
@@ -223,19 +221,7 @@ export class Drawer implements AsyncDisposable {
     const { signal, onProgress = () => {} } = options;
     signal?.throwIfAborted();
     const onAhead = (ahead: number) => onProgress({ phase: "waiting", ahead });
-    const { bytes } = task.pictures;
-    if (this.#held > 0 && this.#held + bytes > HELD) {
-      throw new RefusalError(
-        "busy",
-        "Cannot draw: the pictures of requests in the queue fill it; try again later",
-      );
-    }
-    this.#held += bytes;
-    try {
-      return await this.#queue.run(() => this.#withinTime(task, options, work), { signal, onAhead });
-    } finally {
-      this.#held -= bytes;
-    }
+    return await this.#queue.run(() => this.#withinTime(task, options, work), { signal, onAhead });
   }
 
   #tell(event: DrawerEvent): void {
@@ -268,13 +254,11 @@ export class Drawer implements AsyncDisposable {
           "size",
         );
       }
-      const isOfRequest = (error instanceof RangeError || error instanceof TypeError) &&
-        /^Cannot (draw|run|change|control|see|refer to)\b[^\n]*: expected /.test(error.message);
-      throw isOfRequest ? new RefusalError("invalid", error.message) : error;
+      throw isOfOptions(error) ? new RefusalError("invalid", error.message) : error;
     }
   }
 
-  /** Once more on another device where it was lost. */
+  /** Once more on another device where it was lost, and with the memory of all other models where that was short. */
   async #attempts<Result>(task: Task, options: DrawOptions, work: Work<Result>): Promise<Result> {
     const attempt = async () => {
       options.signal?.throwIfAborted();
@@ -284,10 +268,12 @@ export class Drawer implements AsyncDisposable {
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof DeviceLostError)) throw error;
-      this.#tell({ event: "device lost" });
-      await this.#reopen();
-      this.#models.forget();
+      if (error instanceof DeviceLostError) {
+        this.#tell({ event: "device lost" });
+        await this.#reopen();
+      } else if (!(error instanceof OutOfMemoryError)) throw error;
+      this.#models.unload(); // where memory is short others may hold it
+      await this.device.settle();
       return await attempt();
     }
   }
@@ -306,6 +292,13 @@ interface Work<Result> {
   readonly event: DrawnEvent["event"];
   readonly run: (task: Task, options: DrawOptions) => Promise<Result>;
   readonly picturesIn: (result: Result) => number;
+}
+
+/** True for what a pipeline's `run` says of its options, where it names no file. */
+function isOfOptions(error: unknown): error is Error {
+  return (error instanceof RangeError || error instanceof TypeError) &&
+    /^Cannot (draw|run|change|control|see|refer to)\b[^\n]*: expected /.test(error.message) &&
+    !/(^|[\s"'(])(\.{0,2}\/|[a-z]:\\)/i.test(error.message);
 }
 
 /** A listener to pictures that hears of each once, though all are drawn once more after a lost device. */

@@ -13,4 +13,4 @@ export type { ModelOffer, Offers } from "./offers.ts";
 export type { StepProfile } from "./profile_task.ts";
 export { RefusalError, type RefusalKind } from "./refusal.ts";
 export { type DrawRequest, readRequest } from "./request.ts";
-export { LIMITS, type Limits } from "./task.ts";
+export { LIMITS, type Limits } from "./limits.ts";

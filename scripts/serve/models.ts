@@ -14,7 +14,7 @@ import { takes } from "../generate/misfits.ts";
 import { Besides, isBeside, keyOf, type NamedBeside } from "./beside.ts";
 import { type Additions, expectNew, fitsNone, named, type Offer, Shelf, type Versions } from "./offered.ts";
 import { Room } from "./room.ts";
-import { type Wanted, Worn } from "./worn.ts";
+import { Attached, type Wanted } from "./attached.ts";
 
 /** Options of opening models, as in `DiffusionPipeline.fromPretrained`; `memory` is for all of them together. */
 export type ModelOptions = Pick<PipelineOptions, "memory" | "dtype" | "quantize" | "onProgress" | "onNotice">;
@@ -40,8 +40,8 @@ interface OpenModel extends OfferedModel {
   readonly fits: Readonly<Record<Addition, Set<string>>>;
   /** What stands beside it, or did. */
   besides: Besides;
-  /** What hangs on it. */
-  worn: Worn;
+  /** LoRAs and textual inversions on it. */
+  attached: Attached;
   /** Names of what stood beside it last. */
   beside: string;
   /** Bytes of the largest work so far, beside the weights, by the names of its parts. */
@@ -146,14 +146,18 @@ export class Models implements Disposable {
     for (const one of modelsOf(parts)) this.#used.set(one, ++this.#uses);
     this.#forgetSizes();
     this.#makeRoom(modelsOf(parts), bytes);
-    await model.worn.wear(work);
+    await model.attached.attach(work);
+    const ofLoras = modelsOf(parts).reduce((sum, { adapters }) => sum + adapters.bytes, 0);
+    if (ofLoras > 0) this.#makeRoom(modelsOf(parts), bytes + ofLoras);
     if (parts === own) return model.pipeline;
     return new (model.pipeline.constructor as new (parts: object) => AnyPipeline)(parts);
   }
 
-  /** Frees all weights, or forgets them where the device is lost that had them. */
-  forget(): void {
+  /** Unloads all weights: of a device that was lost, or where memory is short. What is stored for little memory is opened again. */
+  unload(): void {
     for (const model of this.#all) model.unload();
+    for (const model of this.#models.values()) model.beside = "";
+    this.#device.memoryCeiling = undefined;
   }
 
   /** Frees all models. */
@@ -170,10 +174,12 @@ export class Models implements Disposable {
     const pipeline = await DiffusionPipeline.fromPretrained(offer.path, this.#options);
     const headersOnly = { ...this.#options, headersOnly: true };
     const headers = await DiffusionPipeline.fromPretrained(offer.path, headersOnly);
+    const room = new Room(headers, headersOnly, this.#budget);
+    room.expectWeights(offer.name);
     return {
       ...offer,
       ...this.#begun(pipeline, offer),
-      room: new Room(headers, headersOnly, this.#budget),
+      room,
       weights: await weightsOf(pipeline, offer.path, {}),
       weightsWithoutVae: await weightsOf(pipeline, offer.path, { vae: "another" }),
       fits: forAdditions(() => new Set<string>()),
@@ -186,7 +192,7 @@ export class Models implements Disposable {
       pipeline,
       scheduler: pipeline.scheduler,
       besides: new Besides(pipeline.parts, this.#options),
-      worn: new Worn(pipeline, name, this.shelf, this.#options),
+      attached: new Attached(pipeline, name, this.shelf, this.#options),
       beside: "",
       largest: {},
     };
@@ -195,13 +201,11 @@ export class Models implements Disposable {
   /** Opens a model again that is stored as a larger picture needed it, or what stood beside it. */
   async #reopen(model: OpenModel): Promise<void> {
     const { pipeline, besides } = model;
+    const opened = await DiffusionPipeline.fromPretrained(model.path, this.#options); // first, as it may fail
     for (const one of [...modelsOf(pipeline.parts), ...besides.models]) this.#used.delete(one);
     pipeline[Symbol.dispose]();
     besides[Symbol.dispose]();
-    Object.assign(
-      model,
-      this.#begun(await DiffusionPipeline.fromPretrained(model.path, this.#options), model),
-    );
+    Object.assign(model, this.#begun(opened, model));
   }
 
   /** Opens what is offered beside each of the models that take it. Throws where none does. */

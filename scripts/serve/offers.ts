@@ -9,7 +9,7 @@ import { STEPS, usualOf, usualSize } from "../generate/usual.ts";
 import type { Models, OfferedModel } from "./models.ts";
 import { MOST_PARTS, requestKeys } from "./request.ts";
 import { multipleOf } from "./sizes.ts";
-import type { Limits } from "./task.ts";
+import type { Limits } from "./limits.ts";
 
 /** A model, and what requests may say about it. */
 export interface ModelOffer {

@@ -26,7 +26,10 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   "GET /openapi.json": { summary: "This document" },
   "GET /metrics": { summary: "Numbers for Prometheus", gives: "text/plain" },
   "GET /pictures/{name}": { summary: "A picture, for an hour", gives: "image/*" },
-  "GET /v1/offers": { summary: "The models with the settings they take, the LoRAs, and the limits" },
+  "GET /v1/offers": {
+    summary:
+      "The models with the settings they take and what may be named beside them, the LoRAs, and the limits",
+  },
   "GET /v1/models": { summary: "The models, in OpenAI's form" },
   "GET /v1/models/{name}": { summary: "A model" },
   "POST /v1/images/generations": {

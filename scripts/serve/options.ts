@@ -7,7 +7,7 @@ import { Address } from "./address.ts";
 import { BODY } from "./handler.ts";
 import type { Additions, Offer } from "./offered.ts";
 import { isName } from "./request.ts";
-import { LIMITS } from "./task.ts";
+import { LIMITS } from "./limits.ts";
 
 /** The command in the first line of `--help`. */
 export const usage = "scripts/serve.ts";

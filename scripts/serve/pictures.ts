@@ -3,6 +3,7 @@ import { encodePng } from "../../src/io/images/png.ts";
 import { decodePicture } from "../../src/io/images/load_image.ts";
 import { resizedImage } from "../../src/io/images/resize.ts";
 import type { Size } from "../command_line/options.ts";
+import type { Holding } from "./holding.ts";
 import { RefusalError } from "./refusal.ts";
 import type { DrawRequest, PICTURES } from "./request.ts";
 
@@ -16,8 +17,6 @@ export interface ReadPictures {
   readonly control: readonly Image[];
   /** Those that IP-Adapters see. */
   readonly ip: readonly Image[];
-  /** Bytes of all. */
-  readonly bytes: number;
 }
 
 /**
@@ -27,16 +26,18 @@ export interface ReadPictures {
 export async function readPictures(
   { image = [], mask, control = [], "ip-image": ip = [] }: Pick<DrawRequest, typeof PICTURES[number]>,
   size: Size | undefined,
+  holding: Holding,
 ): Promise<ReadPictures> {
   let left = MOST;
-  let bytes = 0;
   const read = async (name: string, files: readonly Uint8Array[], sides: Size | "own" | undefined = size) => {
     const images: Image[] = [];
     for (const file of files) {
+      holding.add(file.length);
       const image = await decoded(name, file, left);
       left -= image.width * image.height;
-      images.push(resizedImage(inMode(image, "RGB"), sides === "own" ? image : sides ?? image));
-      bytes += images.at(-1)!.data.length;
+      const resized = resizedImage(inMode(image, "RGB"), sides === "own" ? image : sides ?? image);
+      holding.add(resized.data.length);
+      images.push(resized);
     }
     return images;
   };
@@ -44,7 +45,7 @@ export async function readPictures(
   const [masked] = await read("mask", mask ? [mask] : []);
   const controlling = await read("control", control);
   const seen = await read("ip-image", ip, "own");
-  return { images, mask: masked, control: controlling, ip: seen, bytes };
+  return { images, mask: masked, control: controlling, ip: seen };
 }
 
 /** The mask that a picture's transparent parts are: white where it shows nothing. Undefined where all of it is opaque. */

@@ -2,12 +2,11 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { expectOptions } from "../../src/core/error.ts";
 import { positive, problemOf } from "../../src/io/config.ts";
-import { expectReadable } from "../../src/pipelines/prompt_weights/weighted_prompt.ts";
 import type { Size } from "../command_line/options.ts";
 import { readCache } from "../generate/cache.ts";
 import { readMode } from "../generate/control_mode.ts";
 import { type HiresSettings, upscalerNames } from "../generate/hires.ts";
-import { misfitTogether } from "../generate/misfits.ts";
+import { misfitOfPrompts, misfitTogether } from "../generate/misfits.ts";
 import { readEmbedding, readLora, readScaled, STRONGEST } from "../generate/named_files.ts";
 import { readVariation } from "../generate/variation.ts";
 import { RefusalError } from "./refusal.ts";
@@ -209,26 +208,10 @@ export function readRequest(value: unknown): DrawRequest {
     const param = String(error.issues[0]?.path[0] ?? "");
     throw new RefusalError("invalid", `Cannot draw: ${problemOf(error, shortened(value))}`, param);
   }
-  const odd = misfitTogether({ ...data }, { setting: (name) => name });
+  const odd = misfitTogether({ ...data }, { setting: (name) => name }) ??
+    misfitOfPrompts({ ...data }, "lora NAME:SCALE");
   if (odd) throw new RefusalError("invalid", odd.message, odd.name);
-  for (const name of ["prompt", "negative", "hires-prompt", "hires-negative"] as const) {
-    expectWeights(name, data);
-  }
   return data;
-}
-
-/** Refuses a prompt that cannot be read in its syntax. */
-function expectWeights(
-  name: "prompt" | "negative" | "hires-prompt" | "hires-negative",
-  data: DrawRequest,
-): void {
-  const { [name]: prompt, "prompt-syntax": syntax } = data;
-  if (prompt === undefined || syntax === undefined) return;
-  try {
-    expectReadable(prompt, syntax);
-  } catch (error) {
-    throw new RefusalError("invalid", (error as Error).message, name);
-  }
 }
 
 /** True for what may be a name of a model or a LoRA, without control characters and halves of others: it stands in lines of logs and messages. */

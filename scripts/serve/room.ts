@@ -1,10 +1,11 @@
 import type { AnyParts, AnyPipeline } from "denoise/pipelines";
-import { describeVerdict, type MemoryPlan, planMemory } from "../../src/pipelines/memory/plan.ts";
+import { describeLack, type MemoryPlan, planMemory } from "../../src/pipelines/memory/plan.ts";
 import type { DrawingSize } from "../../src/pipelines/memory/stage.ts";
 import { stagesOf } from "../../src/pipelines/memory/stages.ts";
 import type { PipelineOptions } from "../../src/pipelines/model_index.ts";
 import { Besides, keyOf, type NamedBeside } from "./beside.ts";
 import { RefusalError } from "./refusal.ts";
+import { multipleOf } from "./sizes.ts";
 
 const KEPT = 256; // plans, each of a model, a size, a batch and steps: tracing takes up to a second
 
@@ -59,11 +60,27 @@ export class Room implements Disposable {
     this.#beside[Symbol.dispose]();
   }
 
+  /** Throws where there is no room for one of the models, whatever it draws. */
+  expectWeights(name: string): void {
+    const { parts } = this.#pipeline;
+    const side = "vae" in parts ? 8 * multipleOf(parts) : undefined;
+    const plan = this.plan({
+      size: { width: side, height: side, steps: 1 },
+      cache: undefined,
+      parts,
+      beside: "",
+    });
+    if (plan.runs !== "not") return;
+    throw new RangeError(
+      `Cannot offer ${name}: ${describeLack(plan)}, whatever it draws; give it more --memory`,
+    );
+  }
+
   /** Refuses pictures that fit in no way. */
-  expect(work: Work): void {
+  expectRoom(work: Work): void {
     const plan = this.plan(work);
     if (plan.runs !== "not") return;
-    const message = `Cannot draw: ${describeVerdict(plan).replace("Does not fit: ", "")}`;
+    const message = `Cannot draw: ${describeLack(plan)}; draw smaller pictures, or fewer at once`;
     throw new RefusalError("invalid", message, "size");
   }
 

@@ -2,9 +2,13 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Device } from "../../src/gpu/device.ts";
 
-/** What is to fail: an allocation, by its number from 0 or by its label, or a submission by its number. */
+/**
+ * What is to fail: an allocation, by its number from 0 or by its label, all that would take more than some bytes, or a
+ * submission by its number.
+ */
 export interface Fault {
   allocation?: number | string;
+  memory?: number;
   submission?: number;
 }
 
@@ -18,14 +22,15 @@ export interface Injected extends Disposable {
  * Makes one allocation of a device fail as if the GPU had no memory left, or loses the device at one submission, until
  * what is returned is disposed. A buffer without memory is, as with real ones, invalid.
  */
-export function inject(device: Device, { allocation, submission }: Fault): Injected {
+export function inject(device: Device, { allocation, memory = Infinity, submission }: Fault): Injected {
   const { gpu } = device;
   const { queue } = gpu;
   const [create, pop, submit] = [gpu.createBuffer, gpu.popErrorScope, queue.submit];
   let [allocations, submissions, failed, lacking] = [0, 0, false, false];
   gpu.createBuffer = (descriptor) => {
     const isDue = !failed && [allocations++, descriptor.label].includes(allocation!);
-    if (!isDue) return create.call(gpu, descriptor);
+    const isOver = device.buffers.usage().bytes + descriptor.size > memory;
+    if (!isDue && !isOver) return create.call(gpu, descriptor);
     failed = lacking = true;
     gpu.pushErrorScope("validation");
     const buffer = create.call(gpu, { ...descriptor, usage: 0 });

@@ -111,7 +111,8 @@ const WORDS: Record<Exclude<WeightMode, "whole">, string> = {
 };
 
 /** One line: what runs, and what to do where nothing does. */
-export function describeVerdict({ parts, together, largest, runs }: MemoryPlan): string {
+export function describeVerdict(plan: MemoryPlan): string {
+  const { parts, together, largest, runs } = plan;
   const how = parts.flatMap(({ name, mode = "whole" }) => mode === "whole" ? [] : `${name} ${WORDS[mode]}`);
   const rest = how.length ? `, ${how.join(", ")}` : "";
   switch (runs) {
@@ -119,11 +120,15 @@ export function describeVerdict({ parts, together, largest, runs }: MemoryPlan):
       return `Runs with all models in memory${rest}: ${amount(together)}`;
     case "in turn":
       return `Runs with one model at a time${rest}: at most ${amount(largest)}`;
-    case "not": {
-      const { name, bytes } = parts.find(({ mode }) => !mode)!;
-      return `Does not fit: ${name} takes ${amount(bytes)} at least; draw smaller pictures, or fewer at once`;
-    }
+    case "not":
+      return `Does not fit: ${describeLack(plan)}; draw smaller pictures, or fewer at once`;
   }
+}
+
+/** The first part that fits in no way, and what it takes; of plans where nothing runs. */
+export function describeLack({ parts }: MemoryPlan): string {
+  const { name, bytes } = parts.find(({ mode }) => !mode)!;
+  return `${name} takes ${amount(bytes)} at least`;
 }
 
 function amount(bytes: number): string {

@@ -5,6 +5,7 @@ import { decodePng } from "../../../src/io/images/png.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { fluxControlNetFolder } from "../../support/flux_controlnet.ts";
 import { CONTROLLED_WIDTH, controlledFolder, fluxFolder } from "../../support/pipeline_folders.ts";
+import { Served } from "../../support/served.ts";
 import { adapterFolder } from "../../support/t2i_adapter.ts";
 import type { TestFolder } from "../../support/files.ts";
 import { safetensorsOf } from "../../support/raw_tensors.ts";
@@ -314,6 +315,34 @@ Deno.test("offers tell what may be named beside each model, and versions tell th
   for (const version of Object.values(versions).flatMap((all) => Object.values(all))) {
     assert.match(version, /^[0-9a-f]{16}(-[0-9a-f]{16})?$/);
   }
+});
+
+Deno.test("clients send pictures that control in base64, and as files of an edit", async () => {
+  await using served = new Served(drawer);
+  const post = async (path: string, body: BodyInit, headers: Record<string, string> = {}) => {
+    const response = await fetch(served.address + path, { method: "POST", body, headers });
+    const { data, error } = await response.json();
+    assert.equal(error, undefined);
+    return Uint8Array.fromBase64(data[0].b64_json);
+  };
+  const plain = { prompt: "a nice flower", size: "32x32", steps: 2, seed: 3, controlnet: ["edges:0.7"] };
+  const json = JSON.stringify({ ...plain, control: [edgesBytes.toBase64()] });
+  const generated = await post("/v1/images/generations", json, { "Content-Type": "application/json" });
+  assert.deepEqual(generated, await pngOf({ ...controlled, size }));
+
+  const form = new FormData();
+  for (const [name, value] of Object.entries(plain)) form.append(name, String(value));
+  for (
+    const [name, bytes] of [["image", secondBytes], ["control", edgesBytes], [
+      "ip-image",
+      secondBytes,
+    ]] as const
+  ) {
+    form.append(name, new File([bytes as Uint8Array<ArrayBuffer>], `${name}.png`));
+  }
+  form.append("ip-adapter[]", "ip");
+  const want = { ...controlled, size, image: [secondBytes], "ip-adapter": ["ip"], "ip-image": [secondBytes] };
+  assert.deepEqual(await post("/v1/images/edits", form), await pngOf(want));
 });
 
 Deno.test("what stands beside a model counts in the plan of memory, and leaves pictures as they are where it is short", async () => {

@@ -160,7 +160,7 @@ Deno.test("pictures of many sizes do not add up in memory", async () => {
     await own.draw({ ...flower, steps: 1, size: { width, height: 64 } });
     held.push(await bytesHeld(own.device));
   }
-  assert.ok(held.some((bytes, i) => i > 0 && bytes < held[i - 1]!), `${held}`);
+  assert.ok(Math.max(...held) < 2 * held[0]!, `${held}`); // 2.3 times as much where none is forgotten
 });
 
 const refused: Record<string, [request: unknown, kind: string, param: string | undefined, message: RegExp]> =
@@ -178,6 +178,30 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       "invalid",
       "steps",
       /^Cannot draw: expected steps of at most 150, got 1000$/,
+    ],
+    "steps that a scheduler does not take": [
+      { ...flower, scheduler: "LCM", steps: 60 },
+      "invalid",
+      "steps",
+      /expected 1 to 50 steps, .*got 60$/,
+    ],
+    "a strength that leaves no step": [
+      { ...flower, image: [photo], steps: 5, strength: 0.01 },
+      "invalid",
+      "strength",
+      /^Cannot slice by strength 0\.01: none of 5 steps is left/,
+    ],
+    "a LoRA in a weighted prompt": [
+      { prompt: "a <lora:style:1>", "prompt-syntax": "a1111" },
+      "invalid",
+      "prompt",
+      /^Cannot read <lora:style:1> in a prompt: say lora NAME:SCALE, and leave it out there$/,
+    ],
+    "sides of six digits": [
+      { size: "100000x64" },
+      "invalid",
+      "size",
+      /^Cannot take size 100000x64: expected at most 2097152 pixels, got 6400000$/,
     ],
     "too many pictures": [{ count: 11 }, "invalid", "count", /expected count of at most 10, got 11$/],
     "sides that the model cannot draw": [
@@ -433,6 +457,28 @@ Deno.test("a device that does not open again is lost for each request, until it 
   }
   device.reopen = reopen;
   assert.deepEqual((await poor.draw(flower)).pictures[0]!.png, png);
+});
+
+Deno.test("a request gets the memory of other models where the GPU has less than is known", async () => {
+  const want = await pngOf({ ...flower, seed: 5n });
+  const models = [{ ...EMOJI, name: "a" }, EMOJI] as const;
+  await using two = await Drawer.open({ models, memory: 1e9, onNotice: () => {} });
+  await two.draw({ ...flower, model: "a" });
+  using _ = inject(two.device, { memory: await bytesHeld(two.device) + 2 ** 23 });
+  let attempts = 0;
+  const { pictures } = await two.draw({ ...flower, model: EMOJI.name, seed: 5n }, {
+    onProgress: ({ phase }) => attempts += Number(phase === "loading"),
+  });
+  assert.equal(attempts, 2);
+  assert.deepEqual(decodePng(pictures[0]!.png, "a picture").data, decodePng(want, "the other").data);
+});
+
+Deno.test("a model that fits in no way is not offered", async () => {
+  await assert.rejects(Drawer.open({ models: [EMOJI], memory: 1000, onNotice: () => {} }), {
+    name: "RangeError",
+    message:
+      /^Cannot offer emoji-diffusion: text_encoder takes [\d.]+ MB at least, whatever it draws; give it more --memory$/,
+  });
 });
 
 Deno.test("what takes too long is ended", async () => {

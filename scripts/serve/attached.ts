@@ -6,7 +6,7 @@ import type { ModelOptions } from "./models.ts";
 import { madeForAnother, type Shelf } from "./offered.ts";
 import { RefusalError } from "./refusal.ts";
 
-/** The texts by which a request names what hangs on a model. */
+/** The texts by which a request names what is attached to a model. */
 export interface Wanted {
   /** LoRAs, with scales. */
   readonly loras: readonly string[];
@@ -15,13 +15,13 @@ export interface Wanted {
 }
 
 /** LoRAs and textual inversions on the models of a pipeline: those of the request that it draws, and no others. */
-export class Worn {
+export class Attached {
   readonly #pipeline: AnyPipeline;
   readonly #model: string;
   readonly #shelf: Shelf;
   readonly #onNotice: ModelOptions["onNotice"];
-  /** Names of LoRAs in the order in which they came. */
-  #loras: readonly string[] = [];
+  /** Names of LoRAs in the order in which they came; undefined where that failed. */
+  #loras: readonly string[] | undefined = [];
   /** Textual inversions, and the tokens that they have. */
   #embeddings: readonly string[] = [];
   #tokens: readonly string[] = [];
@@ -34,21 +34,21 @@ export class Worn {
     this.#onNotice = onNotice;
   }
 
-  /** Puts on what a request names, and takes off what it does not. Throws a RefusalError where it does not fit. */
-  async wear({ loras, embeddings }: Wanted): Promise<void> {
-    await this.#wearLoras(loras);
+  /** Adds what a request names, and removes what it does not. Throws a RefusalError where it does not fit. */
+  async attach({ loras, embeddings }: Wanted): Promise<void> {
+    await this.#attachLoras(loras);
     await this.#learn(embeddings);
   }
 
   /** Those and no others, in their order: one with scale 0 would still decide which kernels run, and with them the last bits. */
-  async #wearLoras(loras: readonly string[]): Promise<void> {
+  async #attachLoras(loras: readonly string[]): Promise<void> {
     const pipeline = this.#pipeline;
     const wanted = loras.map(readLora);
     const names = wanted.map(({ path }) => path);
-    if (names.join("\n") !== this.#loras.join("\n")) {
+    if (names.join("\n") !== this.#loras?.join("\n")) {
+      this.#loras = undefined; // until all are there
       await pipeline.unloadLora();
-      this.#loras = [];
-      for (const name of names) await this.#load(name).catch((error) => this.#unworn(error));
+      for (const name of names) await this.#load(name);
       this.#loras = names;
     }
     if (names.length === 0) return;
@@ -70,12 +70,6 @@ export class Worn {
       if (error instanceof OutOfMemoryError || error instanceof DeviceLostError) throw error;
       throw madeForAnother("lora", name, this.#model);
     }
-  }
-
-  /** Takes the LoRAs off that came before one that does not. */
-  async #unworn(error: unknown): Promise<never> {
-    await this.#pipeline.unloadLora();
-    throw error;
   }
 
   async #learn(embeddings: readonly string[]): Promise<void> {
