@@ -190,6 +190,7 @@ export class Form {
     this.#open(field);
     field.ariaInvalid = "true";
     field.focus();
+    field.scrollIntoView({ block: "nearest" }); // also where it had the focus
   }
 
   /** Opens what hides a field. */

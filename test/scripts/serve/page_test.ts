@@ -344,6 +344,36 @@ pageTest(
   { fails: /status of 400|ERR_CONNECTION_REFUSED/ },
 );
 
+pageTest(
+  "on a phone an error is in sight beside its field, and Cancel beside the steps",
+  async ({ page }) => {
+    await page.show({ width: 400, height: 800 });
+    await openPart(page, "settings");
+    await draw(page);
+    await fill(page, { ...flower, guidance: 1e9 });
+    await page.value(`document.querySelector("#guidance").focus()`);
+    await page.press("Enter");
+    await page.until(`${text("#error")} !== ""`);
+    const inSight = (id: string) =>
+      `{
+    const { top, bottom } = document.getElementById("${id}").getBoundingClientRect();
+    top >= 0 && bottom <= innerHeight;
+  }`;
+    const edges = await page.value<number[]>(
+      `["error", "guidance"].map((id) => document.getElementById(id).getBoundingClientRect()).flatMap(({ top, bottom }) => [top, bottom])`,
+    );
+    assert.ok(edges.every((at) => at >= 0 && at <= 800), edges.join());
+    assert.ok(edges[1]! <= edges[2]!, `the error covers the field: ${edges}`);
+    await fill(page, { guidance: "", steps: 150 });
+    await page.click("#draw");
+    await page.until(`${text("#step")}.startsWith("Step 3")`, 60);
+    for (const id of ["cancel", "step"]) assert.equal(await page.value(inSight(id)), true, id);
+    await page.click("#cancel");
+    await page.until(READY);
+  },
+  { fails: /status of 400/ },
+);
+
 pageTest("a server with a key asks for it, and again after a wrong one", async ({ page }) => {
   await page.until(visible("#key-text"));
   const say = async (key: string) => {
