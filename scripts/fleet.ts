@@ -33,8 +33,8 @@ if (model !== undefined && !known.includes(model)) {
 }
 const models = model === undefined ? known : [model];
 if (failed) await showFailed();
-if (retry) await forEach("are drawn once more", (model) => queues.retry(model));
-if (forget) await forEach("are forgotten", (model) => queues.forget(model));
+if (retry) await forEach("will be drawn once more", (model) => queues.retry(model));
+if (forget) await forEach("forgotten", (model) => queues.forget(model));
 if (deed === undefined) {
   const overview = new Overview(queues, new Roster(client), model);
   if (json) console.log(JSON.stringify(await overview.state()));

@@ -4,18 +4,17 @@
  */
 import "./plain_errors.ts";
 import "./command_line/shown_only.ts";
-import { embeddedModel, loadingBar } from "denoise";
-import { createHandler, Drawer, LOOPBACK } from "denoise/serve";
+import { createHandler, LOOPBACK } from "denoise/serve";
 import { readArguments } from "./command_line/arguments.ts";
 import { onEnd } from "./command_line/ending.ts";
-import { EMBEDDED_NAME } from "./generate/usual.ts";
-import { about, additionsIn, options, usage } from "./serve/options.ts";
+import { openDrawer } from "./serve/open_drawer.ts";
+import { about, options, usage } from "./serve/options.ts";
 
 const LINGER = 3; // seconds in which a picture that was just drawn is fetched
 const PATIENCE = 5; // seconds for answers under way
 
 const settings = readArguments(usage, about, options);
-const { host, port, memory, dtype, quantize, engine, adapter } = settings;
+const { host, port } = settings;
 const key = settings.key ?? (Deno.env.get("DENOISE_KEY") || undefined);
 const isLocal = [...LOOPBACK, "::1"].includes(host);
 if (!isLocal && key === undefined) {
@@ -25,20 +24,7 @@ if (!isLocal && key === undefined) {
 }
 
 expectFree();
-const [first, ...others] = settings.model ??
-  [{ name: EMBEDDED_NAME, path: await embeddedModel(EMBEDDED_NAME) }];
-const drawer = await Drawer.open({
-  ...{ models: [first!, ...others], memory, dtype, quantize, engine, adapter },
-  ...additionsIn(settings),
-  limits: {
-    pixels: settings["max-pixels"],
-    steps: settings["max-steps"],
-    count: settings["max-count"],
-    seconds: settings["max-seconds"],
-    waiting: settings["max-waiting"],
-  },
-  onProgress: loadingBar(),
-});
+const drawer = await openDrawer(settings);
 const handler = createHandler(drawer, {
   key,
   hosts: isLocal ? LOOPBACK : undefined,

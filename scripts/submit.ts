@@ -5,10 +5,13 @@
  */
 import "./plain_errors.ts";
 import "./command_line/shown_only.ts";
+import { writeLine } from "../src/core/shown.ts";
 import { defaultsOf, readGiven } from "./command_line/arguments.ts";
+import { counted } from "./command_line/counted.ts";
+import { onEnd } from "./command_line/ending.ts";
 import { connect } from "./fleet/connect.ts";
 import { Mark } from "./fleet/mark.ts";
-import { openDrawer, usualModel } from "./fleet/open_drawer.ts";
+import { openDrawer, usualModel } from "./serve/open_drawer.ts";
 import { expectUsed, submitOptions } from "./fleet/options.ts";
 import { Queues } from "./fleet/queues.ts";
 import { RequestsFile } from "./fleet/requests_file.ts";
@@ -22,6 +25,11 @@ const given = readGiven("scripts/submit.ts <requests>", about, submitOptions);
 const settings = { ...defaultsOf(submitOptions), ...given };
 expectUsed(given, settings.queue);
 const model = usualModel(settings.model);
+let whenEnded = "Nothing was sent or drawn";
+onEnd(() => {
+  writeLine(whenEnded);
+  Deno.exit(130);
+});
 const failures = await drawn();
 for (const { name, reason } of failures) console.error(`${name}: ${reason}`);
 Deno.exit(failures.length > 0 ? 1 : 0);
@@ -35,6 +43,7 @@ async function here(file: RequestsFile): Promise<readonly Failure[]> {
   const requests = await Array.fromAsync(file.requests(model)); // first, as models take longer to open
   const results = await openResults(settings.out);
   await using drawer = await openDrawer(settings);
+  whenEnded = "What was drawn is kept; submit the same again to go on";
   return await drawHere(requests, drawer, results);
 }
 
@@ -45,10 +54,11 @@ async function byWorkers(file: RequestsFile, queue: string): Promise<readonly Fa
   const sender = { file, model, queues, priority: settings.priority };
   const { tickets, added, failed } = await send(sender);
   const others = tickets.length - added - failed;
-  const words = [`${added} requests added`, others > 0 && `${others} were in the queue`];
+  const words = [`${counted(added, "request")} added`, others > 0 && `${others} there before`];
   if (failed > 0) {
     words.push(`${failed} failed before: deno task fleet --failed tells why, --retry draws them`);
   }
   console.error(words.filter(Boolean).join("; "));
+  whenEnded = "The requests stay in the queue; submit them again with --wait to follow them";
   return settings.wait ? await waitFor(tickets, sender, { roster: new Roster(client), mark }) : [];
 }

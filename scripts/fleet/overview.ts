@@ -1,5 +1,6 @@
 import { Bar } from "../../src/core/bar.ts";
 import { columns, isTerminal, writeShown } from "../../src/core/shown.ts";
+import { counted } from "../command_line/counted.ts";
 import type { Counts, Queues } from "./queues.ts";
 import { rateOf } from "./rate.ts";
 import type { Roster, WorkerState } from "./roster.ts";
@@ -59,7 +60,8 @@ export class Overview {
   async follow(): Promise<void> {
     let state = await this.state();
     let [bar, total, height]: [Bar | undefined, number, number] = [undefined, 0, 0];
-    const beat = () => `${state.workers.length} workers, ${sumOf(state, ({ failed }) => failed)} failed`;
+    const beat = () =>
+      `${counted(state.workers.length, "worker")}, ${sumOf(state, ({ failed }) => failed)} failed`;
     for (;;) {
       if (isTerminal()) height = redraw(linesOf(state, columns()), height);
       else if (height === 0) height = print(linesOf(state));

@@ -1,6 +1,8 @@
 import { DeviceLostError } from "denoise";
 import type { Drawer } from "denoise/serve";
 import { Bar } from "../../src/core/bar.ts";
+import { writeLine } from "../../src/core/shown.ts";
+import { counted } from "../command_line/counted.ts";
 import { drawOnce } from "./draw_once.ts";
 import { type Need, needsOf } from "./needs.ts";
 import { type Outcome, type Queues, type Ticket, ticketOf } from "./queues.ts";
@@ -14,7 +16,7 @@ export interface Failure {
   readonly reason: string;
 }
 
-/** Draws requests in this process, model by model. Returns those that failed. */
+/** Draws requests in this process, model by model, and tells how many. Returns those that failed. */
 export async function drawHere(
   requests: readonly CanonicalRequest[],
   drawer: Drawer,
@@ -23,10 +25,10 @@ export async function drawHere(
   print(requests);
   const failures: Failure[] = [];
   const bar = new Bar(requests.length, { label: "Drawn" });
-  let done = 0;
+  let [drawn, done] = [0, 0];
   for (const request of [...Map.groupBy(requests, ({ model }) => model).values()].flat()) {
     try {
-      await drawOnce(drawer, results, request, { way: (_deed, work) => work() });
+      if (await drawOnce(drawer, results, request, { way: (_deed, work) => work() })) drawn++;
     } catch (error) {
       if (error instanceof DeviceLostError) throw error;
       failures.push({ name: ticketOf(request).name, reason: (error as Error).message });
@@ -34,6 +36,9 @@ export async function drawHere(
     bar.update(++done);
   }
   bar.end();
+  const before = requests.length - drawn - failures.length;
+  const words = [`${counted(drawn, "request")} drawn`, before > 0 && `${before} there before`];
+  writeLine([...words, failures.length > 0 && `${failures.length} failed`].filter(Boolean).join("; "));
   return failures;
 }
 

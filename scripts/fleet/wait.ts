@@ -1,5 +1,6 @@
 import { Bar } from "../../src/core/bar.ts";
 import { writeLine } from "../../src/core/shown.ts";
+import { counted } from "../command_line/counted.ts";
 import type { Mark } from "./mark.ts";
 import { lackOf } from "./needs.ts";
 import type { Queues } from "./queues.ts";
@@ -21,7 +22,7 @@ export async function waitFor(
 ): Promise<readonly Failure[]> {
   let workers: readonly WorkerState[] = [];
   const failures: Failure[] = [];
-  const beat = () => `${workers.length} workers, ${failures.length} failed`;
+  const beat = () => `${counted(workers.length, "worker")}, ${failures.length} failed`;
   const bar = new Bar(tickets.length, { label: "Done", beat });
   const lacks = new Lacks();
   let pending = tickets;
@@ -32,7 +33,7 @@ export async function waitFor(
       pending = left;
       failures.push(...failed);
     } else {
-      writeLine(`The queue's server lost what it had; sends ${pending.length} requests again`);
+      writeLine(`The queue's server lost what it had; sends ${counted(pending.length, "request")} again`);
       await sendAgain(sender, pending);
     }
     bar.update(tickets.length - pending.length);
@@ -73,7 +74,11 @@ class Lacks {
       const lack = lackOf(needs, workers);
       if (lack === undefined || now - (this.#told.get(lack) ?? -Infinity) < LACK_MS) continue;
       this.#told.set(lack, now);
-      writeLine(`${lack}; ${some.length} requests wait for one that does`);
+      writeLine(
+        `${lack}; ${counted(some.length, "request")} ${
+          some.length === 1 ? "waits" : "wait"
+        } for one that does`,
+      );
     }
   }
 }

@@ -1,3 +1,4 @@
+import { counted } from "../command_line/counted.ts";
 import { table } from "../inspect/table.ts";
 import type { Change } from "./compare.ts";
 import { figuresOf, fullPath, isWanted, msOf, shapeText, sumOf, unitsOf } from "./figures.ts";
@@ -122,7 +123,6 @@ function memoryTable({ memory: { plans, peak } }: Profile): string {
 
 /** Text of a file without what would steer the terminal. */
 const printable = (text: string) => text.replaceAll(/[^\P{Cc}\n]/gu, "\uFFFD");
-const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
 const percent = (part: number) => `${(100 * part).toFixed(1)}%`;
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 

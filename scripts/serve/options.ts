@@ -24,7 +24,7 @@ export const options = {
     help: "a model to offer, a folder, a repository or one file; the first is drawn with where none is named",
     takes: "[NAME=]PATH_OR_REPO",
     value: undefined,
-    shown: "the embedded models/emoji-diffusion",
+    shown: "emoji-diffusion, the embedded one",
     read: (text) => readOffer(text, PLACE),
   }),
   lora: offered(

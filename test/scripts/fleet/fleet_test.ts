@@ -140,11 +140,11 @@ Deno.test({
         request: canonicalRequest(bad, EMOJI),
       });
       const again = await runScript(folder, "submit.ts", path, "--queue", url);
-      assert.match(again.stderr, /^1 requests added; 1 failed before: deno task fleet --failed [^\n]*$/m);
+      assert.match(again.stderr, /^1 request added; 1 failed before: deno task fleet --failed [^\n]*$/m);
 
       await using worker = new WorkerProcess([...args, "--max-steps", "4"]);
       await worker.told(/was there/);
-      assert.equal(await fleet(folder, url, "--retry"), `${EMOJI}: 1 are drawn once more\n`);
+      assert.equal(await fleet(folder, url, "--retry"), `${EMOJI}: 1 will be drawn once more\n`);
       await worker.told(new RegExp(`${name} drawn`));
       assert.equal(await fleet(folder, url, "--failed"), "");
       assert.deepEqual(
@@ -154,7 +154,7 @@ Deno.test({
 
       await write(folder, [flower(3, { steps: 5 })]);
       assert.equal((await runScript(folder, "submit.ts", path, "--queue", url, "--wait")).code, 1);
-      assert.equal(await fleet(folder, url, "--forget"), `${EMOJI}: 1 are forgotten\n`);
+      assert.equal(await fleet(folder, url, "--forget"), `${EMOJI}: 1 forgotten\n`);
       assert.equal(await fleet(folder, url, "--failed"), "");
     }),
 });
