@@ -89,7 +89,8 @@ fn fused_floor_divide(x: vec4f, y: vec4f) -> vec4f {
 }
 
 fn fused_floor_divide_i32(x: vec4<i32>, y: vec4<i32>) -> vec4<i32> {
-  return (x - fused_remainder_i32(x, y)) / y;
+  let rest = x % y;
+  return x / y - select(vec4<i32>(0), vec4<i32>(1), (rest != vec4<i32>(0)) & ((rest < vec4<i32>(0)) != (y < vec4<i32>(0))));
 }
 
 // Near 0, where 1 + x drops digits of x, by the series of 2 artanh(x / (2 + x)).

@@ -45,7 +45,7 @@ export function linear(x: Tensor, w: Affine, options: LinearOptions = {}): Tenso
   noteProducts(weight);
   const added = addedProduct(rows, weight, dtype); // in front of the product, whose `store` then takes the sum
   const dense = weight.strides[1] === 1 ? weight : weight.contiguous();
-  const y = K === 0 ? zeros([B, m, N]) : gemm({
+  const y = K === 0 ? zeros([B, m, N]).cast(dtype) : gemm({
     x: rows,
     w: dense,
     batch: [B, 1],

@@ -45,7 +45,11 @@ export class BrownianTreeNoiseSampler {
   /** The noise of a step from one σ to the next. */
   noise(sigma: number, next: number): Tensor {
     const deviation = f32(Math.sqrt(f32(Math.abs(f32(sigma) - f32(next)))));
-    const rows = this.#trees.map((tree) => tree.increment(f32(sigma), f32(next)).map((w) => w / deviation));
-    return tensor(rows.flatMap((row) => Array.from(row)), this.#shape, { dtype: "f32" });
+    const data = new Float32Array(size(this.#shape));
+    this.#trees.forEach((tree, row) => {
+      const increment = tree.increment(f32(sigma), f32(next)).map((w) => w / deviation);
+      data.set(increment, row * increment.length);
+    });
+    return tensor(data, this.#shape);
   }
 }

@@ -27,18 +27,16 @@ export class TorchCpuGenerator implements TorchGenerator {
 
   /** Normal values with mean 0 and variance 1, as `torch.randn`. */
   randn<T extends FloatType = "f32">(count: number, dtype: T = "f32" as T): FloatArrays[T] {
-    const values = floatArray(count, dtype);
-    if (count < BLOCK) return values.map(() => this.#normal(dtype)) as FloatArrays[T];
+    if (count < BLOCK) return floatArray(count, dtype).map(() => this.#normal(dtype)) as FloatArrays[T];
 
-    for (let first = 0; first + BLOCK <= count; first += BLOCK) {
-      values.set(this.#normalBlock(dtype), first);
-    }
+    const values = floatArray(count, dtype === "f64" ? "f64" : "f32"); // f16 is rounded from f32 at the end
+    for (let first = 0; first + BLOCK <= count; first += BLOCK) this.#fillBlock(values, first, dtype);
     if (count % BLOCK > 0) {
       // The last sixteen are drawn anew; except for f16, torch has by then drawn uniforms for the ragged end too.
       if (dtype !== "f16") { for (let i = 0; i < count % BLOCK; i++) this.#uniform(dtype); }
-      values.set(this.#normalBlock(dtype), count - BLOCK);
+      this.#fillBlock(values, count - BLOCK, dtype);
     }
-    return values;
+    return (dtype === "f16" ? new Float16Array(values) : values) as FloatArrays[T];
   }
 
   /** Uniform values in [0, 1), as `torch.rand`. */
@@ -105,13 +103,15 @@ export class TorchCpuGenerator implements TorchGenerator {
     return dtype === "f64" ? value : Math.fround(value); // f16 is rounded twice, as in torch
   }
 
-  /** Sixteen normal values from sixteen uniform ones; f16 is rounded from f32 where it is stored. */
-  #normalBlock(dtype: FloatType): Float64Array {
+  /** Sixteen normal values from sixteen uniform ones, in place: these may be hundreds of thousands. */
+  #fillBlock(values: Float32Array | Float64Array, first: number, dtype: FloatType): void {
     const pair = dtype === "f64" ? normalPair : normalPairF32;
-    const block = new Float64Array(BLOCK).map(() => this.#uniform(dtype));
-    for (let i = 0; i < BLOCK / 2; i++) {
-      [block[i], block[i + BLOCK / 2]] = pair(block[i]!, block[i + BLOCK / 2]!);
+    const half = BLOCK / 2;
+    for (let i = first; i < first + BLOCK; i++) values[i] = this.#uniform(dtype);
+    for (let i = first; i < first + half; i++) {
+      const [cos, sin] = pair(values[i]!, values[i + half]!);
+      values[i] = cos;
+      values[i + half] = sin;
     }
-    return block;
   }
 }

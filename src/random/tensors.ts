@@ -68,6 +68,8 @@ export function randperm(n: number, options: { generator?: TorchGenerator } = {}
   return draw([n], "i32", options, (from, count) => from.randperm(count));
 }
 
+const ARRAYS = { f32: Float32Array, f16: Float16Array, i32: Int32Array };
+
 /** Fills a tensor from one stream, or row by row from a list of them, as diffusers' randn_tensor does. */
 function draw(
   shape: Shape,
@@ -91,8 +93,9 @@ function draw(
       `Cannot draw a tensor ${formatShape(shape)}: expected one generator or ${B}, got ${generator.length}`,
     );
   }
-  const rows = generators.map((from) => fill(from, size(shape) / generators.length));
-  const data = rows.flatMap((row) => Array.from(row));
+  const count = size(shape) / generators.length;
+  const data = new ARRAYS[dtype](size(shape));
+  generators.forEach((from, row) => data.set(fill(from, count), row * count));
   return tensor(data, shape, { dtype });
 }
 

@@ -8,7 +8,7 @@ import { deviceOf, plainType } from "./tensor_base.ts";
 
 const MOST = 6; // tensors joined in one dispatch: an adapter may bind as few as 8 buffers
 
-/** Joins tensors along an axis. */
+/** Joins tensors along an axis; −0 becomes 0. */
 export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
   if ("node" in tensors) throw new TypeError("Cannot join tensors: expected a list, as in cat([a, b])");
   if (tensors.length === 0) throw new RangeError("Cannot join tensors: expected at least one, got none");
@@ -23,8 +23,12 @@ export function cat(tensors: readonly Tensor[], axis = 0): Tensor {
   }
   const parts = tensors.filter((t) => t.shape[at]! > 0);
   if (parts.length <= 1) return parts[0] ?? tensors[0]!;
-  if (parts.length > MOST) {
-    return cat([cat(parts.slice(0, MOST), at), ...parts.slice(MOST)], at);
+  if (parts.length > MOST) { // as a tree, so that each element is copied once a level
+    const groups = Array.from(
+      { length: Math.ceil(parts.length / MOST) },
+      (_, i) => parts.slice(i * MOST, (i + 1) * MOST),
+    );
+    return cat(groups.map((group) => cat(group, at)), at);
   }
   let start = 0;
   const windows = parts.map((t) => {

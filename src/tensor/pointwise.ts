@@ -9,11 +9,13 @@ import { plainType, type TensorBase } from "./tensor_base.ts";
 export type Value = TensorBase | number | boolean;
 
 /**
- * An operation of tensors and constants, broadcast as in numpy, in the type that `promote` gives: a whole number
+ * An operation of tensors and constants, broadcast as in numpy, in the type that `promote` gives: a whole number of 32 bits
  * leaves integers what they are, another makes them f32, and no number changes the type of floats.
  */
 export function pointwise(op: Operation, ...values: readonly Value[]): Tensor {
-  const type = promote(values.map((value) => typed(op, value)).slice(op === "select" ? 1 : 0));
+  const counted = op === "select" ? values.slice(1) : values; // a condition has no say in the type
+  const areWords = counted.every((value) => typeof value !== "object" || value?.dtype === "u32");
+  const type = promote(counted.map((value) => typed(op, value, areWords)));
   const taken = takenType(op, valueType(type), values);
   const tensors: TensorBase[] = [];
   const scalars: number[] = [];
@@ -35,8 +37,11 @@ export function pointwise(op: Operation, ...values: readonly Value[]): Tensor {
   return recordPointwise({ op, args }, tensors, { scalars, dtype });
 }
 
-/** A value's type, and the rank by which it counts in `promote`. Throws for what is neither tensor nor constant. */
-function typed(op: Operation, value: Value): Typed {
+/**
+ * A value's type, and the rank by which it counts in `promote`; beside u32 alone numbers up to 2³² − 1 are whole. Throws for
+ * what is neither tensor nor constant.
+ */
+function typed(op: Operation, value: Value, areWords: boolean): Typed {
   if (typeof value === "object" && value !== null && "node" in value) {
     return { dtype: plainType(value), rank: value.rank };
   }
@@ -44,11 +49,11 @@ function typed(op: Operation, value: Value): Typed {
     const got = Array.isArray(value) ? "a list; make it a tensor with tensor()" : String(value);
     throw new TypeError(`Cannot compute ${op}: expected a tensor, a number or a boolean, got ${got}`);
   }
-  return { dtype: typeof value === "boolean" ? "bool" : isWhole(value) ? "i32" : "f32", rank: -1 };
+  return { dtype: typeof value === "boolean" ? "bool" : isWhole(value, areWords) ? "i32" : "f32", rank: -1 };
 }
 
-function isWhole(value: number): boolean {
-  return Number.isInteger(value) && Math.abs(value) < 2 ** 31;
+function isWhole(value: number, isWord: boolean): boolean {
+  return Number.isInteger(value) && value >= -(2 ** 31) && value < (isWord ? 2 ** 32 : 2 ** 31);
 }
 
 /** The type to which an operation's arguments are cast when they are promoted to `type`. */

@@ -22,6 +22,13 @@ export function keepdimOf(options: ReduceOptions = {}): boolean | undefined {
   return options.keepdim;
 }
 
+/** Axes from the front, each once. A tensor without axes takes 0 and −1, as in torch. */
+export function reducedAxes(x: Tensor, axes: number | readonly number[] = [...x.shape.keys()]): number[] {
+  const all = [axes].flat().map((axis) => axisIndex(axis, Math.max(1, x.rank)));
+  if (new Set(all).size === all.length) return x.rank === 0 ? [] : all;
+  throw new RangeError(`Cannot reduce ${x} over axes ${[axes].flat().join(", ")}: expected each once`);
+}
+
 const KINDS = { sum: 0, mean: 1, min: 2, max: 3, prod: 4 } as const;
 
 /**
@@ -31,7 +38,7 @@ const KINDS = { sum: 0, mean: 1, min: 2, max: 3, prod: 4 } as const;
 export function reduce(
   kind: keyof typeof KINDS,
   x: Tensor,
-  axes: number | readonly number[] = x.shape.map((_, axis) => axis),
+  axes?: number | readonly number[],
   keepdim = false,
 ): Tensor {
   const from = plainType(x);
@@ -40,7 +47,7 @@ export function reduce(
     const result = reduce(kind, x.cast(dtype), axes, keepdim);
     return kind === "min" || kind === "max" ? result.cast(from) : result;
   }
-  const gone = new Set([axes].flat().map((axis) => axisIndex(axis, x.rank)));
+  const gone = new Set(reducedAxes(x, axes));
   const all = x.shape.map((_, axis) => axis);
   const order = [...all.filter((axis) => !gone.has(axis)), ...all.filter((axis) => gone.has(axis))];
   const rest = order.slice(0, x.rank - gone.size).map((axis) => x.shape[axis]!);

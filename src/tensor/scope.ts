@@ -32,7 +32,9 @@ export class Scope implements Disposable {
 
   /** Frees the tensors that were made in the scope and neither kept nor retained, after the work that is recorded. */
   [Symbol.dispose](): void {
-    this.#stream.watchers.splice(this.#stream.watchers.indexOf(this.#watch), 1);
+    const at = this.#stream.watchers.indexOf(this.#watch);
+    if (at < 0) return; // disposed before
+    this.#stream.watchers.splice(at, 1);
     this.#stream.afterSubmit(() => {
       for (const node of this.#owned) if (!this.#kept.has(node)) freeNode(node);
     });

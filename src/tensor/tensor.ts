@@ -8,7 +8,7 @@ import { TensorOrder } from "./tensor_order.ts";
 import { recordPointwise } from "./record.ts";
 import { keepdimOf, reduce, type ReduceOptions } from "./reduce.ts";
 import type { Selected } from "./sort.ts";
-import { anyOrAll, logsumexp, norm, variance } from "./statistics.ts";
+import { anyOrAll, deviation, logSoftmax, logsumexp, norm, variance } from "./statistics.ts";
 
 /** Options of var() and std(). */
 export interface VarianceOptions extends ReduceOptions {
@@ -92,8 +92,10 @@ export class Tensor extends TensorOrder {
   }
 
   /** The square root of var(). */
-  std(axes?: number | readonly number[], options?: VarianceOptions): Tensor {
-    return this.var(axes, options).sqrt();
+  std(axes?: number | readonly number[], options: VarianceOptions = {}): Tensor {
+    expectOptions("reduce", options, ["correction", "keepdim"]);
+    const { correction, keepdim } = options;
+    return deviation(this, axes, correction, keepdim);
   }
 
   /** (Σ |x|ᵖ)^(1 / p) over some axes, or over all; for p = ±∞ the largest or smallest |x|, for 0 how many are not 0. */
@@ -118,7 +120,7 @@ export class Tensor extends TensorOrder {
 
   /** The logarithm of softmax(), without loss. */
   logSoftmax(axis: number): Tensor {
-    return this.sub(this.logsumexp(axis, { keepdim: true }));
+    return logSoftmax(this, axis);
   }
 
   /**

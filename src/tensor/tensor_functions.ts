@@ -108,12 +108,14 @@ export abstract class TensorFunctions extends TensorArithmetic {
 
   /** Hyperbolic sine. */
   sinh(): Tensor {
-    return this.expm1().sub(this.neg().expm1()).mul(0.5);
+    const half = this.mul(0.5); // eˣ overflows before its half does: sinh x = 2 sinh(x / 2) cosh(x / 2)
+    return half.expm1().sub(half.neg().expm1()).mul(0.5).mul(half.exp().add(half.neg().exp()));
   }
 
   /** Hyperbolic cosine. */
   cosh(): Tensor {
-    return this.exp().add(this.neg().exp()).mul(0.5);
+    const half = this.mul(0.5).abs().exp(); // eˣ overflows before its half does
+    return half.mul(0.5).mul(half).add(half.reciprocal().square().mul(0.5));
   }
 
   /** Hyperbolic tangent. */

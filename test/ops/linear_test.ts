@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { streamOf } from "../../src/graph/run/stream.ts";
 import { layerNorm, linear } from "../../src/ops/mod.ts";
+import { tensor, zeros } from "../../src/tensor/mod.ts";
 import { Dice } from "../support/dice.ts";
 import { testOnBothEngines } from "../support/engines.ts";
 import { Nd } from "../support/nd.ts";
@@ -64,3 +65,14 @@ testOnBothEngines("layerNorm() of several pictures takes a scale of each into it
   await assertTensor(y, want, BOUND, "scaled");
   assert.equal(streamOf(device).statistics.dispatches, 1);
 });
+
+testOnBothEngines(
+  "linear() of no inputs gives the bias in the type of x, or in the one asked for",
+  async () => {
+    const x = zeros([2, 0], { dtype: "f16" });
+    const layer = { weight: zeros([3, 0], { dtype: "f16" }), bias: tensor([1, 2, 3], { dtype: "f16" }) };
+    const y = linear(x, layer);
+    assert.deepEqual([y.dtype, ...await y.data()], ["f16", 1, 2, 3, 1, 2, 3]);
+    assert.equal(linear(x, { weight: layer.weight }, { dtype: "f32" }).dtype, "f32");
+  },
+);

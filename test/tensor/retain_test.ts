@@ -26,3 +26,14 @@ Deno.test("release() leaves a tensor that no scope has ended for, and one that n
   release(free);
   assert.deepEqual([...await free.data()], [1]);
 });
+
+Deno.test("a scope that is disposed twice leaves another's tensors alone", async () => {
+  const outer = scope();
+  const inner = scope();
+  inner[Symbol.dispose]();
+  inner[Symbol.dispose]();
+  const made = tensor([1]).add(1);
+  await made.data();
+  outer[Symbol.dispose]();
+  await assert.rejects(made.data(), /disposed/);
+});
