@@ -5,6 +5,7 @@ import type { Size } from "../command_line/options.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
 import type { HiresSettings } from "./hires.ts";
+import { overlaid } from "./mask_blur.ts";
 import { readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
 import { type ChangingParts, pipelineFor, pipelineOf, takesReferences } from "./task_pipelines.ts";
@@ -48,6 +49,7 @@ type RunSetting =
   | "size"
   | "scheduler"
   | "strength"
+  | "mask-blur"
   | "controlnet"
   | "control-mode"
   | "t2i-adapter";
@@ -152,7 +154,14 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
   const pass = passBy(chosen, size);
   const { hires } = settings;
   if (hires === undefined) {
-    return async (seeds, { hiresSteps: _, ...how }) => (await pass(seeds, how, {})).images;
+    const { "mask-blur": blur } = settings;
+    const [original] = images;
+    return async (seeds, { hiresSteps: _, ...how }) => {
+      const drawn = (await pass(seeds, how, {})).images;
+      return blur === undefined || !original || !mask
+        ? drawn
+        : await overlaid(drawn, { image: original, mask, blur });
+    };
   }
   const { "hires-scheduler": name } = settings;
   const scheduler = name === undefined ? parts.scheduler : schedulerNamed(name).from(own);

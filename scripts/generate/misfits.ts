@@ -19,6 +19,7 @@ const IN_RUN: Partial<Record<keyof Given, string>> = {
   image: "image",
   strength: "strength",
   mask: "mask",
+  "mask-blur": "mask",
   scheduler: "prompt", // what is drawn from noise alone keeps its own
   lora: "prompt",
   embedding: "ipAdapterImage", // as Stable Diffusion and XL
@@ -84,6 +85,12 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
       setting("image")
     } too, the picture ${what}`;
     return { name, message };
+  }
+  if (said["mask-blur"] !== undefined && said["mask"] === undefined) {
+    const message = `Cannot take ${setting("mask-blur")} alone: expected ${
+      setting("mask")
+    } too, whose edge it softens`;
+    return { name: "mask-blur", message };
   }
   const second = said["hires"] === undefined
     ? hiresNames.find((name) => said[name] !== undefined)

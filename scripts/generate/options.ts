@@ -4,6 +4,7 @@ import * as option from "../command_line/options.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
 import { upscalerNames } from "./hires.ts";
+import { MOST_BLUR } from "./mask_blur.ts";
 import { readEmbedding, readLora, readScaled, STRONGEST } from "./named_files.ts";
 import { readPreview } from "./preview.ts";
 import { EMBEDDED, STEPS } from "./usual.ts";
@@ -137,6 +138,11 @@ export const options = {
     most: 1,
   }),
   mask: option.file("white where --image is drawn anew"),
+  "mask-blur": option.number(
+    "keeps what the mask leaves out, to the last bit, behind an edge that is soft by so many pixels, e.g. 4; default: all " +
+      "is decoded, which changes it a little",
+    { over: 0, most: MOST_BLUR },
+  ),
   count: option.count("pictures", 1, 1, 1_000_000),
   dtype: option.choice("of weights; default: f16 on a GPU that computes in it", ["f32", "f16"]),
   memory: option.memory(

@@ -44,6 +44,7 @@ export const KEPT = [
   "image",
   "strength",
   "mask",
+  "mask-blur",
   "quantize",
 ] as const;
 

@@ -103,6 +103,8 @@ function isTaken(key: string, { pipeline, fits }: OfferedModel): boolean {
     case "strength":
     case "mask":
       return takes(name, key, { image: [true] });
+    case "mask-blur":
+      return takes(name, key, { image: [true], mask: [true] });
     default:
       return takes(name, key);
   }

@@ -6,6 +6,7 @@ import type { Size } from "../command_line/options.ts";
 import { readCache } from "../generate/cache.ts";
 import { readMode } from "../generate/control_mode.ts";
 import { type HiresSettings, upscalerNames } from "../generate/hires.ts";
+import { MOST_BLUR } from "../generate/mask_blur.ts";
 import { misfitOfPrompts, misfitTogether } from "../generate/misfits.ts";
 import { readEmbedding, readLora, readScaled, STRONGEST } from "../generate/named_files.ts";
 import { readVariation } from "../generate/variation.ts";
@@ -88,6 +89,8 @@ export interface DrawRequest {
   readonly strength?: number | undefined;
   /** The bytes of a picture that is white where `image` is drawn anew. */
   readonly mask?: Uint8Array | undefined;
+  /** Keeps what the mask leaves out, to the last bit, behind an edge of this standard deviation in pixels, above 0 to 32. */
+  readonly "mask-blur"?: number | undefined;
 }
 
 const MOST_TEXT = 20_000; // characters: prompts are cut after hundreds of words anyway
@@ -168,6 +171,7 @@ const keys = {
   image: pictures,
   strength: z.number().gt(0).lte(1),
   mask: picture,
+  "mask-blur": z.number().gt(0).lte(MOST_BLUR),
 };
 
 /** The schema of a request, for those who write it down, e.g. as JSON Schema. */

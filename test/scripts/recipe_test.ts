@@ -35,6 +35,9 @@ const drawn: Record<string, string[]> = {
   "little memory": ["--memory", "100M", ...small],
   "a changed picture": ["--image", picture, "--strength", "0.6", "--steps", "4"],
   "a mask": ["--image", picture, "--mask", picture, "--size", "24x32", "--steps", "3", "--strength", "0.7"],
+  "a mask with a soft edge": [
+    ...["--image", picture, "--mask", picture, "--mask-blur", "2", "--size", "24x32", "--steps", "3"],
+  ],
   "a seed of 64 bits": ["--seed", "18446744073709551615", ...small],
   "Deno's own engine": ["--engine", "deno", ...small],
   "FLUX with a LoRA": ["--model", flux, "--lora", `${lora}:0.5`, "--max-sequence-length", "32", ...small],

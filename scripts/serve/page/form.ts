@@ -8,8 +8,18 @@ import type { PageRequest } from "./request.ts";
 
 const TEXTS = ["prompt", "negative"] as const;
 const NUMBERS = [
-  ...["steps", "guidance", "true-cfg", "pag", "clip-skip", "max-sequence-length", "strength"] as const,
+  ...[
+    "steps",
+    "guidance",
+    "true-cfg",
+    "pag",
+    "clip-skip",
+    "max-sequence-length",
+    "strength",
+    "mask-blur",
+  ] as const,
 ];
+const MASK_BLUR = 4; // A1111's
 /** Choices whose first, "", is as is usual. */
 const CHOICES = ["scheduler", "prompt-syntax", "vae"] as const;
 /** Step caches by their names in a request. */
@@ -133,9 +143,10 @@ export class Form {
 
   /** The settings without pictures, to be kept. */
   draft(): Partial<PageRequest> {
-    const [{ image: _i, mask: _m, control: _c, "ip-image": _p, strength: _s, ...request }] = this.read() as [
-      PageRequest,
-    ];
+    const [{ image: _i, mask: _m, control: _c, "ip-image": _p, strength: _s, "mask-blur": _b, ...request }] =
+      this.read() as [
+        PageRequest,
+      ];
     const { controlnet: _n, "t2i-adapter": _t, "ip-adapter": _a, "control-mode": _o, ...words } = request;
     return { ...words, seed: valueOf("seed") };
   }
@@ -256,9 +267,12 @@ export class Form {
 
   /** The pictures of a request, and what belongs to them. */
   #pictures(): Record<string, unknown> {
-    if (this.#offer.images > 1) return { image: this.#references.images, strength: undefined };
+    if (this.#offer.images > 1) {
+      return { "image": this.#references.images, "strength": undefined, "mask-blur": undefined };
+    }
     const { image, mask } = this.#picture;
-    return image ? { image, mask } : { strength: undefined };
+    if (!image) return { "strength": undefined, "mask-blur": undefined };
+    return { image, mask, "mask-blur": mask && (Number(valueOf("mask-blur")) || MASK_BLUR) };
   }
 
   /** As many pixels as are usual, in the shape of a picture; the usual size without one. */

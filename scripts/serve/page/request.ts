@@ -24,6 +24,8 @@ export interface PageRequest {
   readonly strength?: number;
   /** White where the picture is drawn anew. */
   readonly mask?: Blob;
+  /** Pixels over which its edge is soft, behind which the rest stays. */
+  readonly "mask-blur"?: number;
   readonly controlnet?: readonly string[];
   readonly "t2i-adapter"?: readonly string[];
   /** One for each of these, or for a model that follows one. */

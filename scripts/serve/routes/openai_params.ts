@@ -117,6 +117,7 @@ const NUMBERS = [
   "clip-skip",
   "max-sequence-length",
   "strength",
+  "mask-blur",
   "hires-strength",
   "hires-steps",
 ];

@@ -2,20 +2,10 @@ import { type Image, inMode, paste } from "../../../src/io/images/image.ts";
 import { decodePng, encodePng } from "../../../src/io/images/png.ts";
 import { type Fit, resizedImage } from "../../../src/io/images/resize.ts";
 import type { Size } from "../../command_line/options.ts";
+import { type Blur, blurred, mapped, mixed, outwards, reachOf } from "../../generate/mask_blur.ts";
 import { decoded } from "../pictures.ts";
 import { RefusalError } from "../refusal.ts";
-import {
-  type Blur,
-  blurred,
-  boundsOf,
-  grown,
-  isOpaque,
-  mapped,
-  maskIn,
-  mixed,
-  onWhite,
-  reachOf,
-} from "./sdapi_masks.ts";
+import { boundsOf, grown, isOpaque, maskIn, onWhite } from "./sdapi_masks.ts";
 
 /** Options of drawing within a mask, as A1111 has them. */
 export interface InpaintOptions {
@@ -84,8 +74,7 @@ export async function inpaintWork(
       const [whole, mask] = [await read(), inMode(decodePng(packed, "the mask"), "L")];
       const picture = inMode(decodePng(drawn, "the picture"), "RGB");
       if (!onlyMasked) {
-        const hard = mapped(mask, (value) => Math.min(255, 2 * value)); // A1111's, which hides the edge of what was drawn
-        return encodePng(mixed(resizedImage(whole, picture), picture, resizedImage(hard, picture)));
+        return encodePng(mixed(resizedImage(whole, picture), picture, resizedImage(outwards(mask), picture)));
       }
       const patched = { ...whole, data: whole.data.slice() };
       paste(resizedImage(picture, box), patched, box.left, box.top);

@@ -28,6 +28,7 @@ const NAMES: Readonly<Record<string, string>> = {
   size: "Size",
   model: "Model",
   strength: "Denoising strength",
+  "mask-blur": "Mask blur",
 };
 
 /** What an infotext has of a recipe: what A1111 knows by its names, all else that is no table by its own. */

@@ -249,7 +249,21 @@ pageTest("a mask is painted with a pointer and with keys, and goes with the pict
   }
   for (const [x, y] of [[10, 10], [30, 30], [60, 60], [40, 42]]) assert.equal(white(x!, y!), 0, `${x} ${y}`);
   assert.ok(mask.data.every((value, i) => i % 4 < 3 || value === 255));
+  assert.equal(request["mask-blur"], 4);
   assert.equal(png, await drawn(request));
+  const [before, after] = [first.png, png].map((file) =>
+    decodePng(Uint8Array.fromBase64(file), "picture").data
+  );
+  let changed = 0;
+  for (let y = 0; y < 64; y++) {
+    for (let x = 0; x < 64; x++) {
+      const at = 4 * (64 * y + x);
+      const isSame = [0, 1, 2].every((c) => before![at + c] === after![at + c]);
+      if (x < 16 && y > 32) assert.ok(isSame, `${x} ${y}`); // nothing is painted within 10 pixels
+      else if (!isSame) changed++;
+    }
+  }
+  assert.ok(changed > 100, `${changed} pixels`);
   assert.match(await page.value(text("#about-facts")), /a picture with a mask · strength 0\.8/);
 
   await page.click("#picture-remove"); // and the settings of the picture bring both back

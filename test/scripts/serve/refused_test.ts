@@ -157,6 +157,12 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       "image",
       /^Cannot take several image with emoji-diffusion: it changes one picture$/,
     ],
+    "a mask's edge alone": [
+      { "mask-blur": 4, "image": photo },
+      "invalid",
+      "mask-blur",
+      /^Cannot take mask-blur alone: expected mask too/,
+    ],
     "a mask alone": [{ mask: photo }, "invalid", "mask", /^Cannot take mask alone: expected image too/],
     "a NUL in the prompt": [
       { prompt: "a\0b" },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Image } from "../../../src/io/images/image.ts";
-import { blurred, boundsOf, grown, maskIn, onWhite } from "../../../scripts/serve/routes/sdapi_masks.ts";
+import { blurred } from "../../../scripts/generate/mask_blur.ts";
+import { boundsOf, grown, maskIn, onWhite } from "../../../scripts/serve/routes/sdapi_masks.ts";
 
 const gray = (rows: readonly (readonly number[])[]): Image => ({
   ...{ width: rows[0]!.length, height: rows.length, channels: 1 },
