@@ -4,7 +4,7 @@ export type WeightedText = { readonly text: string; readonly weight: number } | 
 const UP = 1.1; // of "(words)"
 const DOWN = 1 / 1.1; // of "[words]"
 const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)`;
-const BREAK = /\s*(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])\s*/u; // a word of its own, in any script
+const BREAK = /(?<![\p{L}\p{N}_])BREAK(?![\p{L}\p{N}_])/u; // a word of its own, in any script
 const AND = /(?<![\p{L}\p{N}_])AND(?![\p{L}\p{N}_])/u;
 const MARKS = /\\[\\()[\]]?|[()[\]]|:([+-]?[.\d]+)\)|[^\\()[\]:]+|:/g;
 
@@ -20,7 +20,7 @@ export function parseA1111(prompt: string): WeightedText[] {
   const round: number[] = []; // the first pieces within brackets that are open
   const square: number[] = [];
   const multiply = (from: number, factor: number) => {
-    for (const piece of pieces.slice(from)) piece.weight *= factor;
+    for (let i = from; i < pieces.length; i++) pieces[i]!.weight *= factor;
   };
   for (const [mark, weight] of prompt.matchAll(MARKS)) {
     if (mark.startsWith("\\")) pieces.push({ text: mark.slice(1), weight: 1 });
@@ -30,9 +30,11 @@ export function parseA1111(prompt: string): WeightedText[] {
     else if (mark === ")" && round.length > 0) multiply(round.pop()!, UP);
     else if (mark === "]" && square.length > 0) multiply(square.pop()!, DOWN);
     else {
-      for (const [i, text] of mark.split(BREAK).entries()) {
+      const texts = mark.split(BREAK);
+      for (const [i, text] of texts.entries()) {
         if (i > 0) pieces.push({ text: "BREAK", weight: -1, ends: true });
-        pieces.push({ text, weight: 1 });
+        const behind = i > 0 ? text.trimStart() : text;
+        pieces.push({ text: i < texts.length - 1 ? behind.trimEnd() : behind, weight: 1 });
       }
     }
   }

@@ -76,6 +76,16 @@ Deno.test("the fixture's prompts in A1111's syntax are cut as they were by hand"
   }
 });
 
+Deno.test("long prompts in A1111's syntax are cut at once: spaces in front of no BREAK, brackets that nothing closes", () => {
+  for (
+    const prompt of [`a${" ".repeat(50_000)}b`, "(a".repeat(10_000), "(a".repeat(10_000) + ")".repeat(10_000)]
+  ) {
+    const start = performance.now();
+    parseA1111(prompt);
+    assert.ok(performance.now() - start < 1000, `took ${performance.now() - start} ms`);
+  }
+});
+
 Deno.test("A1111's prompts that are several are refused by name, and weights that are none", () => {
   const wrong: [prompt: string, what: string][] = [
     ["a cat AND a dog", "AND, which joins several prompts, is not built; write one prompt for all steps"],
