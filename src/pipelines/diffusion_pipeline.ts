@@ -116,6 +116,27 @@ const classes: Readonly<
   ZImageControlNetInpaintPipeline,
 };
 
+/** The classes that ControlNets or T2I-Adapters add to, by the options that name these and the plain class. */
+const helped: Readonly<Record<"controlnet" | "adapter", Readonly<Record<string, string>>>> = {
+  controlnet: {
+    StableDiffusionPipeline: "StableDiffusionControlNetPipeline",
+    StableDiffusionImg2ImgPipeline: "StableDiffusionControlNetImg2ImgPipeline",
+    StableDiffusionInpaintPipeline: "StableDiffusionControlNetInpaintPipeline",
+    StableDiffusionXLPipeline: "StableDiffusionXLControlNetPipeline",
+    StableDiffusionXLImg2ImgPipeline: "StableDiffusionXLControlNetImg2ImgPipeline",
+    StableDiffusionXLInpaintPipeline: "StableDiffusionXLControlNetInpaintPipeline",
+    FluxPipeline: "FluxControlNetPipeline",
+    FluxImg2ImgPipeline: "FluxControlNetImg2ImgPipeline",
+    FluxInpaintPipeline: "FluxControlNetInpaintPipeline",
+    ZImagePipeline: "ZImageControlNetPipeline",
+    ZImageInpaintPipeline: "ZImageControlNetInpaintPipeline",
+  },
+  adapter: {
+    StableDiffusionPipeline: "StableDiffusionAdapterPipeline",
+    StableDiffusionXLPipeline: "StableDiffusionXLAdapterPipeline",
+  },
+};
+
 /**
  * Options of a pipeline whose class only the repository names: those of all classes. A pipeline refuses what is
  * not for it, and says what it misses.
@@ -174,16 +195,9 @@ export abstract class DiffusionPipeline {
   /** A pipeline of the class that the folder or repository asks for. */
   static async fromPretrained(pathOrRepo: string, options: PipelineOptions = {}): Promise<AnyPipeline> {
     const { className: told, commit } = await readIndex(pathOrRepo, options);
-    const adapted = told.replace(/^StableDiffusion(XL)?(?!XL|ControlNet|Adapter)/, "$&Adapter");
-    const controlled = told.replace(
-      /^(StableDiffusion(XL)?(?!XL)|Flux|ZImage)(?!ControlNet|2|Control|Fill|Kontext|Prior)/,
-      "$&ControlNet",
-    );
-    const className = options.controlnet !== undefined
-      ? controlled
-      : options.adapter !== undefined
-      ? adapted
-      : told;
+    const kind = (["controlnet", "adapter"] as const).find((name) => options[name] !== undefined);
+    const hasOther = kind && Object.hasOwn(helped[kind], told);
+    const className = hasOther ? helped[kind][told]! : told; // which refuses what it does not take
     if (className === FluxPriorReduxPipeline.name) {
       throw new TypeError(
         `Cannot draw with ${pathOrRepo}: ${className} makes no pictures, but what a FluxPipeline takes in place of a ` +

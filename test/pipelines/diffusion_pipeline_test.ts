@@ -49,6 +49,26 @@ Deno.test("what a loaded pipeline is not told, or cannot do, is told in one line
   assert.match(line, /^Cannot use .*kohya\.safetensors: expected names of layers of unet, got \d+ others, /);
 });
 
+Deno.test("DiffusionPipeline refuses nets that a repository's class has no use for", async () => {
+  using folder = new TestFolder();
+  for (
+    const [className, option] of [
+      ["StableDiffusionImg2ImgPipeline", "adapter"],
+      ["FluxFillPipeline", "controlnet"],
+      ["Flux2Pipeline", "controlnet"],
+    ] as const
+  ) {
+    folder.write("model_index.json", JSON.stringify({ _class_name: className }));
+    const line = await refusalOf(
+      DiffusionPipeline.fromPretrained(folder.path, { ...quiet, [option]: "a/b" }),
+    );
+    assert.match(
+      line,
+      new RegExp(`^Cannot load ${className} with ${option}: expected a pipeline that is controlled`),
+    );
+  }
+});
+
 Deno.test("DiffusionPipeline refuses classes that are not built by name, also those of every object", async () => {
   using folder = new TestFolder();
   for (const className of ["StableDiffusion3Pipeline", "constructor"]) {
@@ -56,5 +76,9 @@ Deno.test("DiffusionPipeline refuses classes that are not built by name, also th
     const line = await refusalOf(DiffusionPipeline.fromPretrained(folder.path, quiet));
     assert.match(line, /^Cannot load .*: expected one of DDPMPipeline, .*FluxPipeline, .*, got (\w+)$/);
     assert.ok(line.endsWith(`, got ${className}`), line);
+    for (const option of ["controlnet", "adapter"]) {
+      const helped = { ...quiet, [option]: "owner/net" };
+      assert.equal(await refusalOf(DiffusionPipeline.fromPretrained(folder.path, helped)), line, option);
+    }
   }
 });
