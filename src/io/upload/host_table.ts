@@ -82,5 +82,6 @@ export class HostTable {
   /** Frees the memory. */
   release(): void {
     this.#bytes = undefined;
+    this.#scale = undefined;
   }
 }

@@ -13,7 +13,10 @@ const SHAPES = 12; // in a picture
 /** The colours of an autoencoder's latents: known ones, else fitted once to its latents of some pictures. */
 export function colorsOf(vae: Autoencoder): Promise<LatentColors> {
   const known = knownColors(vae.config);
-  return vae.latentColors ??= known ? Promise.resolve(known) : fitToShapes(vae);
+  return vae.latentColors ??= known ? Promise.resolve(known) : fitToShapes(vae).catch((error) => {
+    vae.latentColors = undefined; // another run may fit them
+    throw error;
+  });
 }
 
 /** Makes sure that the colours are known before a loop needs them, while there is room for the autoencoder. */

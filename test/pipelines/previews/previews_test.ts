@@ -110,6 +110,16 @@ Deno.test("an autoencoder without known colours gets its own, once, and leaves a
   assert.deepEqual(own.map((row) => row.length), [17, 17, 17]);
 });
 
+Deno.test("colours whose fit failed are fitted again by the next run", async () => {
+  using vae = await AutoencoderKL.fromPretrained(fixture("flux/pipeline/vae"));
+  assert.equal(knownColors(vae.config), undefined);
+  const { load } = vae;
+  vae.load = () => Promise.reject(new Error("no room"));
+  await assert.rejects(colorsOf(vae), /no room/);
+  vae.load = load;
+  assert.equal((await colorsOf(vae)).length, 3);
+});
+
 for (const className of ["PNDMScheduler", "UniPCMultistepScheduler", "EulerDiscreteScheduler"] as const) {
   Deno.test(`a run with ${className} shows every second step, and draws the same picture`, async () => {
     const scheduler = schedulerClasses[className]!.fromConfig(pipeline.parts.scheduler.config);
