@@ -1,5 +1,5 @@
 import { nameOfKind } from "../core/error.ts";
-import { formatShape } from "../core/shape.ts";
+import { formatShape, sameNumbers } from "../core/shape.ts";
 import type { Tensor } from "../tensor/mod.ts";
 
 /** Embeddings in place of texts, as `encodePrompt` makes them. */
@@ -84,6 +84,25 @@ export function expectEmbeds(name: string, { shape, rank }: Tensor, width: numbe
   }
   throw new RangeError(
     `Cannot draw: expected ${name} [${rows ?? "B"}, N, ${width}], got ${formatShape(shape)}`,
+  );
+}
+
+/** Throws unless embeddings of both kinds are of `rows` prompts, or any number, and of the model's widths. */
+export function expectTextEmbeddings(
+  kind: "prompt" | "negativePrompt",
+  { states, pooled }: TextEmbeddings,
+  widths: { readonly states: number; readonly pooled?: number | undefined },
+  rows?: number,
+): void {
+  expectEmbeds(`${kind}Embeds`, states, widths.states, rows);
+  if (!pooled) return;
+  const shape = [states.shape[0]!, widths.pooled ?? pooled.shape[1] ?? 0];
+  if (sameNumbers(pooled.shape, shape)) return;
+  const name = kind === "prompt" ? "pooledPromptEmbeds" : "negativePooledPromptEmbeds";
+  throw new RangeError(
+    `Cannot draw: expected ${name} ${formatShape(shape)} beside ${kind}Embeds, got ${
+      formatShape(pooled.shape)
+    }`,
   );
 }
 

@@ -4,7 +4,7 @@ import { DeviceLostError } from "../gpu/errors.ts";
 import type { RandomOptions, TorchGenerator } from "../random/mod.ts";
 import { randomSeed } from "../random/manual_seed.ts";
 import type { Scheduler, SchedulerState } from "../schedulers/mod.ts";
-import { release, retain, Tensor, tensor } from "../tensor/mod.ts";
+import { free, release, retain, Tensor, tensor } from "../tensor/mod.ts";
 import { modelsOf } from "./memory/acquire.ts";
 
 const TRIES = 3; // losses at one step after which it is not tried again
@@ -113,17 +113,20 @@ export async function recovering<Options extends RandomOptions & { preview?: obj
   const copies = await Promise.all(
     given.map(async ([key, value]) => [key, await Promise.all(tensorsIn(value).map(copyOf))] as const),
   );
-  const sentAgain = () =>
-    Object.fromEntries(copies.map(([key, own], i) => {
-      const tensors = own.map(sent);
-      return [key, Array.isArray(given[i]![1]) ? tensors : tensors[0]];
-    }));
+  let ours: Tensor[] = []; // what was sent again, for the last try
+  const sentAgain = () => {
+    const all = copies.map(([key, own]) => [key, own.map(sent)] as const);
+    ours = all.flatMap(([, tensors]) => tensors);
+    return Object.fromEntries(
+      all.map(([key, tensors], i) => [key, Array.isArray(given[i]![1]) ? tensors : tensors[0]]),
+    );
+  };
   const recovery = new Recovery(options.generator);
   let again = { ...options, generator: recovery.generator, recovery };
   for (let tries = 1;; tries++) {
     const { done } = recovery;
     try {
-      return await run(again);
+      return await run(again).finally(() => free(...ours));
     } catch (error) {
       if (recovery.done > done) tries = 1;
       if (!(error instanceof DeviceLostError) || tries === TRIES) throw error;

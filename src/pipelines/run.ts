@@ -5,7 +5,7 @@ import { OutOfMemoryError } from "../gpu/errors.ts";
 import type { LoraModels } from "../models/mod.ts";
 import type { RandomOptions } from "../random/mod.ts";
 import type { Scheduler } from "../schedulers/mod.ts";
-import { progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
+import { free, progress, type ProgressOptions, scope, Tensor } from "../tensor/mod.ts";
 import { type ScaleSchedule, ScheduledScales } from "./adapter_scales.ts";
 import type { PreviewOptions, Previews } from "./previews/previews.ts";
 import { recovering, type Recovery } from "./recovery.ts";
@@ -108,20 +108,26 @@ export async function runSteps(
   ahead?: (sample: Tensor, timestep: number, number: number) => Promise<void> | undefined,
 ): Promise<Tensor> {
   let { sample, done: number } = recovery?.resume(scheduler) ?? { sample: start, done: 0 };
+  if (sample !== start) free(start);
   const options: ProgressOptions = bar === false ? { write: false, signal } : { ...bar, signal };
-  for await (const t of progress(timesteps.slice(number), options)) {
-    using _ = currentDevice().mark("step");
-    const scaled = <T>(work: () => T) => scaling ? scaling.during(number, timesteps.length, work) : work();
-    if (ahead) await scaled(() => ahead(sample, t, number)); // with no scope open: others may record meanwhile
-    const isLast = number === timesteps.length - 1;
-    const ends = !isLast && (interrupt?.aborted ?? false);
-    const next = scaled(() => step(sample, t, number, ends));
-    sample = next instanceof Promise ? await next : next;
-    if (onStep) sample = replaced(sample, await onStep(number, t, sample, timesteps.length));
-    number++;
-    recovery?.keep(number, sample, scheduler);
-    if (ends || isLast) await previews.end();
-    if (ends) break;
+  try {
+    for await (const t of progress(timesteps.slice(number), options)) {
+      using _ = currentDevice().mark("step");
+      const scaled = <T>(work: () => T) => scaling ? scaling.during(number, timesteps.length, work) : work();
+      if (ahead) await scaled(() => ahead(sample, t, number)); // with no scope open: others may record meanwhile
+      const isLast = number === timesteps.length - 1;
+      const ends = !isLast && (interrupt?.aborted ?? false);
+      const next = scaled(() => step(sample, t, number, ends));
+      sample = next instanceof Promise ? await next : next;
+      if (onStep) sample = replaced(sample, await onStep(number, t, sample, timesteps.length));
+      number++;
+      recovery?.keep(number, sample, scheduler);
+      if (ends || isLast) await previews.end();
+      if (ends) break;
+    }
+  } catch (error) {
+    free(sample);
+    throw error;
   }
   return sample;
 }

@@ -113,6 +113,22 @@ Deno.test("embeddings that do not fit are refused before anything is drawn", asy
     xl.run({ ...small, promptEmbeds: states }),
     /^Cannot draw: expected pooledPromptEmbeds beside promptEmbeds, got none$/,
   );
+  const both = await xl.encodePrompt({ prompt: "a" });
+  const wide = both.pooledPromptEmbeds.shape[1]!;
+  await assertRefused(
+    xl.run({ ...small, ...both, pooledPromptEmbeds: zeros([1, wide - 1]) }),
+    new RegExp(
+      `^Cannot draw: expected pooledPromptEmbeds \\[1, ${wide}\\] beside promptEmbeds, got \\[1, ${
+        wide - 1
+      }\\]$`,
+    ),
+  );
+  await assertRefused(
+    xl.run({ ...small, ...both, negativePooledPromptEmbeds: zeros([2, wide]) }),
+    new RegExp(
+      `^Cannot draw: expected negativePooledPromptEmbeds \\[1, ${wide}\\] beside negativePromptEmbeds, got`,
+    ),
+  );
 });
 
 Deno.test("interrupt ends a run with what the model sees without noise at the step that comes", async () => {

@@ -64,8 +64,8 @@ export class StableDiffusionXLControlNetImg2ImgPipeline extends StableDiffusionX
   async run(options: StableDiffusionXLControlNetImg2ImgRunOptions): Promise<LatentOutput> {
     const name = "StableDiffusionXLControlNetImg2ImgPipeline";
     return await ownRun(name, this.parts, options, (parts, options) => {
-      const told = { strength: 0.8, controlnetConditioningScale: 0.8, ...given(options) };
-      return fromImage(parts, told, controlling(parts, options.controlImage, told));
+      const told = { controlnetConditioningScale: 0.8, ...given(options) };
+      return fromImage(parts, told, controlling(parts, options.controlImage, told), 0.8);
     });
   }
 }

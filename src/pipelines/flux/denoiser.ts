@@ -72,9 +72,9 @@ export class FluxDenoiser implements Disposable {
     const times = timesteps.map((t) => t / 1000);
     const caching = cachingOf(cache, timesteps);
     this.model = new ModelCalls(transformer, this.#callsOf, caching);
-    const weakCall = (x: Tensor, t: number) => {
-      const samples = this.#samplesOf(x, t);
-      return [this.#callOf(x, t, this.#batches.at(-1)!, samples, skipLayers)];
+    const weakCall = (x: Tensor, t: number, step: number) => {
+      const samples = this.#samplesOf(x, t, step);
+      return [this.#callOf(x, step, this.#batches.at(-1)!, samples, skipLayers)];
     };
     this.weakModel = skipLayers && new ModelCalls(transformer, weakCall, caching);
     this.#timesteps = timesteps;
@@ -92,19 +92,21 @@ export class FluxDenoiser implements Disposable {
     }));
   }
 
-  #callsOf = (input: Tensor, t: number): ModelCall<FluxCallArgs>[] => {
+  #callsOf = (input: Tensor, t: number, step: number): ModelCall<FluxCallArgs>[] => {
     const inputs = input.chunk(this.#batches.length);
-    const samples = this.#samplesOf(inputs.at(-1)!, t);
-    return this.#batches.map((batch, i) => this.#callOf(inputs[i]!, t, batch, samples));
+    const samples = this.#samplesOf(inputs.at(-1)!, t, step);
+    return this.#batches.map((batch, i) => this.#callOf(inputs[i]!, step, batch, samples));
   };
 
   /** Makes the sums of the ControlNets in a step: they see the prompt, and not the negative one. */
-  #samplesOf(hiddenStates: Tensor, t: number): (() => FluxControlSamples) | undefined {
+  #samplesOf(hiddenStates: Tensor, t: number, step: number): (() => FluxControlSamples) | undefined {
     const control = this.#control;
     if (!control) return undefined;
     const { pooled, modulation: _, ...batch } = this.#batches.at(-1)!;
-    const [step, guidance] = [this.#timesteps.indexOf(t), this.#guidanceScale];
-    const input = { ...batch, hiddenStates, pooledProjections: pooled, timestep: t / 1000, step, guidance };
+    const input = {
+      ...{ ...batch, hiddenStates, pooledProjections: pooled, timestep: t / 1000, step },
+      guidance: this.#guidanceScale,
+    };
     let samples: FluxControlSamples | undefined;
     return () => samples ??= control.samples(input, this.#isMeasured);
   }
@@ -123,12 +125,11 @@ export class FluxDenoiser implements Disposable {
 
   #callOf(
     x: Tensor,
-    t: number,
+    step: number,
     { modulation, pooled: _, ...batch }: Batch,
     samples: (() => FluxControlSamples) | undefined,
     skipLayers?: readonly string[],
   ): ModelCall<FluxCallArgs> {
-    const step = this.#timesteps.indexOf(t);
     const args = (added?: FluxControlSamples): FluxCallArgs => [
       this.#seen(x),
       { ...batch, ...added, modulation: modulation.at(step), skipLayers },

@@ -81,7 +81,8 @@ export class FluxFillPipeline extends FluxBase {
       const { vae } = parts;
       const f = vae.scaleFactor;
       const size = originalSize(image, vae, options, 2 * f);
-      const run = await beginRun(parts, options, size, { usualScale: 30, beside: fillChannels(parts) });
+      const usual = { usualScale: 30, usualSteps: 50, beside: fillChannels(parts) };
+      const run = await beginRun(parts, options, size, usual);
       const { B } = run;
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const original = await readOriginal(image, B, vae, options, 2 * f);

@@ -1,8 +1,7 @@
-import { formatShape } from "../../core/shape.ts";
 import { cat, scope, type Tensor } from "../../tensor/mod.ts";
-import type { FluxTransformer2DModel } from "../../models/mod.ts";
 import { withModels } from "../memory/acquire.ts";
 import {
+  expectTextEmbeddings,
   expectTexts,
   pairOf,
   type PooledPromptEmbedsOptions,
@@ -72,8 +71,10 @@ export async function embedPrompts(
   const cond = positiveOf(options);
   const uncond = negativeOf(options, countOf(cond));
   const prompts = uncond ? [uncond, cond] : [cond];
-  for (const prompt of prompts) {
-    if ("states" in prompt && parts.transformer) expectEmbeddings(prompt, parts.transformer);
+  if (parts.transformer) {
+    const { joint_attention_dim: states, pooled_projection_dim: pooled } = parts.transformer.config;
+    if ("states" in cond) expectTextEmbeddings("prompt", cond, { states, pooled });
+    if (uncond && "states" in uncond) expectTextEmbeddings("negativePrompt", uncond, { states, pooled });
   }
   const texts = prompts.filter((prompt) => "clip" in prompt);
   const encoded = texts.length > 0
@@ -189,23 +190,4 @@ function batched(embeddings: readonly PooledTextEmbeddings[]): PooledTextEmbeddi
     states: cat(embeddings.map(({ states }) => states)),
     pooled: cat(embeddings.map(({ pooled }) => pooled)),
   }];
-}
-
-/** Throws where embeddings are not those that the transformer takes. */
-function expectEmbeddings(
-  { states, pooled }: PooledTextEmbeddings,
-  { config }: FluxTransformer2DModel,
-): void {
-  const { joint_attention_dim: D, pooled_projection_dim: P } = config;
-  const [B] = states.shape;
-  if (
-    states.rank === 3 && states.size > 0 && states.shape[2] === D && String(pooled.shape) === String([B, P])
-  ) {
-    return;
-  }
-  throw new RangeError(
-    `Cannot draw: expected embeddings [B, N, ${D}] and [B, ${P}], got ${formatShape(states.shape)} and ${
-      formatShape(pooled.shape)
-    }`,
-  );
 }

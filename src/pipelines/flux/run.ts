@@ -28,7 +28,7 @@ export interface FluxOptions
       LatentLoopOptions,
       "cache" | "generator" | "outputType" | "guidance" | "guidanceInterval" | "guidanceRescale"
     > {
-  /** Steps of the scheduler; 28 by default. */
+  /** Steps of the scheduler; 28 by default, 50 for FLUX.1 Fill. */
   numInferenceSteps?: number | undefined;
   /** Weight of the prompt, as the model was taught; models that were not take no other than 0. */
   guidanceScale?: number | undefined;
@@ -80,7 +80,11 @@ export async function beginRun(
   parts: FluxParts,
   options: FluxOptions,
   size: readonly [h: number, w: number],
-  { usualScale, beside = 0 }: { readonly usualScale: number; readonly beside?: number | undefined },
+  { usualScale, usualSteps = 28, beside = 0 }: {
+    readonly usualScale: number;
+    readonly usualSteps?: number | undefined;
+    readonly beside?: number | undefined;
+  },
 ): Promise<FluxRun> {
   const { transformer: { config, inChannels }, vae, scheduler } = parts;
   const { guidanceScale = usualScale, trueCfgScale = 1 } = options;
@@ -101,7 +105,7 @@ export async function beginRun(
         `FluxFillPipeline, of ${2 * width} for FluxControlPipeline, of ${width} for the others`,
     );
   }
-  setFlowTimesteps(scheduler, sigmasOf(options, 28), () => muFor(scheduler, size[0] * size[1] / 4));
+  setFlowTimesteps(scheduler, sigmasOf(options, usualSteps), () => muFor(scheduler, size[0] * size[1] / 4));
   const { embeddings, guided } = await embedPrompts(parts, options);
   const { guidance, guidanceInterval, guidanceRescale, onNotice } = options;
   tellUnguided(guided, { guidance, guidanceInterval, guidanceRescale, onNotice });
@@ -154,46 +158,47 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
 }
 
 /** Draws pictures from packed latents with noise. */
-export async function draw(
+export async function draw(parts: FluxParts, run: FluxRun, drawing: Drawing): Promise<FluxOutput> {
+  const latents = await takeSteps(parts, run, drawing);
+  return await decodeLatents(parts, latents, run.options, (latents) => unpackLatents(latents, run.size));
+}
+
+/** The packed latents behind the last step. All that the loop was given is freed, however it ends. */
+async function takeSteps(
   parts: FluxParts,
   { size, B, embeddings: given, guided, options }: FluxRun,
   { start, timesteps, after, beside, behind, behindIds, control, owned = [] }: Drawing,
-): Promise<FluxOutput> {
+): Promise<Tensor> {
   const { transformer, vae, scheduler } = parts;
+  using made = new DisposableStack();
+  made.defer(() => free(start, beside, behind, ...control?.owned ?? [], ...owned));
   const { cache, guidanceScale, trueCfgScale = 1, signal, onNotice } = options;
   const skipLayers = skippedLayers(options);
   // halves have a cache each, as in diffusers; one may run without blocks; ControlNets see the prompt's alone
   const isApart = guided && (cache || skipLayers || control);
   const embeddings = isApart ? given.flatMap(halvesOf) : given;
+  for (const { states, pooled } of [...given, ...embeddings]) made.defer(() => free(states, pooled));
   const unpack = (latents: Tensor) => unpackLatents(latents, size);
   const times = embeddings[0]!.pooled.shape[0]! / B; // both halves of a guided step in one batch
   const rows = (x?: Tensor) => x && times > 1 ? x.repeat([times, 1, 1]) : x;
   const seen = { beside: rows(beside), behind: rows(behind), behindIds, cache, skipLayers, control };
+  made.defer(() => free(seen.beside, seen.behind));
   const condition = () =>
     new FluxDenoiser(transformer, embeddings, { size, timesteps, guidanceScale, ...seen });
   const firstStep = (denoiser: FluxDenoiser) => denoiser.rehearse(start, guided);
   if (options.preview) await prepareColors(parts, options);
-  let latents: Tensor;
-  {
-    const conditioning = { signal, onNotice, work: () => firstStep(condition()), only: "condition" };
-    using denoiser = await withModels(parts, [transformer], conditioning, condition);
-    const stepping = { signal, onNotice, work: () => firstStep(denoiser), only: "step" };
-    const { model, weakModel } = denoiser;
-    const weaker = weakModel && skipLayerGuidance(weakModel, options, timesteps.length);
-    const loop = { scheduler, vae, guided, model, weaker, unpack, after };
-    latents = await withModels(
-      parts,
-      [transformer, ...control?.models ?? []],
-      stepping,
-      () => denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale }),
-    );
-  }
-  free(beside, behind, seen.beside, seen.behind, ...control?.owned ?? [], ...owned);
-  if (options.outputType === "latent") return { images: latents, latents };
-  const unpacked = unpack(latents);
-  const { images } = await decodeLatents(parts, unpacked, options);
-  free(unpacked);
-  return { images, latents };
+  const conditioning = { signal, onNotice, work: () => firstStep(condition()), only: "condition" };
+  using denoiser = await withModels(parts, [transformer], conditioning, condition);
+  const stepping = { signal, onNotice, work: () => firstStep(denoiser), only: "step" };
+  const { model, weakModel } = denoiser;
+  const weaker = weakModel && skipLayerGuidance(weakModel, options, timesteps.length);
+  const loop = { scheduler, vae, guided, model, weaker, unpack, after };
+  return await withModels(
+    parts,
+    [transformer, ...control?.models ?? []],
+    stepping,
+    () => denoise(start, timesteps, loop, { ...options, guidanceScale: trueCfgScale }),
+  );
 }
 
 /** The embeddings of the halves of guidance, where both are in one batch. */

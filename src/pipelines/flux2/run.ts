@@ -75,15 +75,19 @@ export async function runFlux2(
   const pictures = await Promise.all(
     [options.image ?? []].flat().map((image: Tensor) => readReference(image, 2 * vae.scaleFactor)),
   );
+  using made = new DisposableStack(); // what is freed, however the run ends
+  made.defer(() => free(...pictures));
   const size = tokensOf(parts, options, pictures[0]);
   const sigmas = sigmasOf(options, usualSteps);
   setFlowTimesteps(scheduler, sigmas, () => empiricalMu(size[0] * size[1], sigmas.length));
   const embeddings = await embed();
+  made.defer(() => free(embeddings.cond, embeddings.uncond));
   const encode = { signal, onNotice, work: () => encodeReferences(vae, pictures) };
   const references = pictures.length === 0
     ? undefined
     : await withModels(parts, [vae], encode, () => encodeReferences(vae, pictures));
-  free(...pictures);
+  made.defer(() => free(references?.tokens));
+  free(...pictures); // early, as they may be large
   if (options.preview) await prepareColors(parts, options);
 
   const caching = cachingOf(options.cache, scheduler.timesteps);
@@ -92,6 +96,7 @@ export async function runFlux2(
     skipLayers: skippedLayers(options),
   });
   const start = startOf(parts, options, embeddings.cond.shape[0]!, size);
+  made.defer(() => free(start));
   const guided = embeddings.uncond !== undefined;
   const unpack = (latents: Tensor) => unpackLatents(latents, [2 * size[0], 2 * size[1]]);
   const [t] = scheduler.timesteps;
@@ -108,11 +113,7 @@ export async function runFlux2(
     { signal, onNotice, work },
     () => denoise(start, scheduler.timesteps, loop, options),
   );
-  if (options.outputType === "latent") return { images: latents, latents };
-  const unpacked = unpack(latents);
-  const { images } = await decodeLatents(parts, unpacked, options);
-  free(unpacked);
-  return { images, latents };
+  return await decodeLatents(parts, latents, options, unpack);
 }
 
 /** Tokens on the sides of the picture: as the options say, else as the first reference has. */

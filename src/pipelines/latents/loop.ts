@@ -236,21 +236,34 @@ function expectEta(eta: number, scheduler: Scheduler): void {
   );
 }
 
-/** The pictures of latents, in [0, 1], unless only the latents are wanted. */
+/**
+ * The pictures of latents, in [0, 1], unless only the latents are wanted; `unpack` makes them [B, C, h, w]. Where it
+ * fails, the latents are freed.
+ */
 export async function decodeLatents(
   parts: Residents & { vae: Autoencoder },
   latents: Tensor,
   options: DecodeCheckedOptions & Pick<LatentLoopOptions, "outputType" | "signal">,
+  unpack: (latents: Tensor) => Tensor = (latents) => latents,
 ): Promise<LatentOutput> {
   if (options.outputType === "latent") return { images: latents, latents };
   const { vae } = parts;
-  const tiles = new DecodeTiles(vae, latents, options);
-  const work = () => vae.decode(vae.unscaleLatents(latents), { tile: tiles.tile });
-  using _vae = await acquireModels(parts, [vae], { ...options, work, smaller: () => tiles.shrink() });
-  const z = vae.unscaleLatents(latents);
-  const { sample } = await vae.decodeChecked(z, { ...options, ...tiles });
-  using made = scope(z, sample);
-  return { images: made.keep(sample.div(2).add(0.5).clamp(0, 1)), latents }; // [-1, 1] to [0, 1]
+  const unpacked = unpack(latents);
+  using owned = new DisposableStack();
+  if (unpacked.node !== latents.node) owned.defer(() => free(unpacked));
+  try {
+    const tiles = new DecodeTiles(vae, unpacked, options);
+    const work = () => vae.decode(vae.unscaleLatents(unpacked), { tile: tiles.tile });
+    using _vae = await acquireModels(parts, [vae], { ...options, work, smaller: () => tiles.shrink() });
+    const z = vae.unscaleLatents(unpacked);
+    owned.defer(() => free(z));
+    const { sample } = await vae.decodeChecked(z, { ...options, ...tiles });
+    using made = scope(sample);
+    return { images: made.keep(sample.div(2).add(0.5).clamp(0, 1)), latents }; // [-1, 1] to [0, 1]
+  } catch (error) {
+    free(latents);
+    throw error;
+  }
 }
 
 /** In which tiles latents are decoded: in none, until there turns out to be no room for the whole. */

@@ -4,9 +4,9 @@ import type { CLIPTokenizer } from "../../tokenizers/mod.ts";
 import { acquireModels, type Residents } from "../memory/acquire.ts";
 import { embedWeighted, type PromptSyntax, rowReader } from "../prompt_weights/weighted_prompt.ts";
 import {
-  expectEmbeds,
   expectPromptsOnce,
   expectSameTokens,
+  expectTextEmbeddings,
   pairOf,
   pairPrompts,
   type PooledPromptEmbedsOptions,
@@ -65,6 +65,8 @@ export interface PromptEncoder {
   readonly takesLong: boolean;
   /** The UNet takes embeddings of whole texts, too. */
   readonly isPooled: boolean;
+  /** Their width, where it is known. */
+  readonly pooledWidth?: number | undefined;
   /** Embeds a missing negative prompt as zeros instead of as "". */
   readonly zerosForEmpty: boolean;
 }
@@ -103,21 +105,25 @@ export async function embedPrompts(
   isGuided: boolean,
   encoder: PromptEncoder,
 ): Promise<Conditioning> {
-  const { models, encode, takesLong, isPooled, zerosForEmpty } = encoder;
+  const { models, encode, takesLong, isPooled, pooledWidth, zerosForEmpty } = encoder;
   expectPromptsOnce(options);
   const { numImagesPerPrompt = 1, clipSkip = 0, prompt, negativePrompt, negativePrompt2 } = options;
   expectCount("numImagesPerPrompt", numImagesPerPrompt);
   const given = givenEmbeddings(options, isPooled);
-  const width = parts.unet.config.cross_attention_dim;
-  if (given.cond) expectEmbeds("promptEmbeds", given.cond.states, width);
+  const widths = { states: parts.unet.config.cross_attention_dim, pooled: pooledWidth };
+  if (given.cond) expectTextEmbeddings("prompt", given.cond, widths);
   const texts = prompt ?? new Array<string>(given.cond!.states.shape[0]!).fill(""); // stand for embeddings
   const { prompts, negatives } = pairPrompts(texts, negativePrompt);
-  if (given.uncond) expectEmbeds("negativePromptEmbeds", given.uncond.states, width, prompts.length);
+  if (given.uncond) expectTextEmbeddings("negativePrompt", given.uncond, widths, prompts.length);
   const second = pairPrompts(
     spreadTexts(options.prompt2 || texts, prompts.length),
     negativePrompt2 || negativePrompt,
   );
-  const isZero = zerosForEmpty && negativePrompt === undefined && negativePrompt2 === undefined;
+  const isZero = zerosForEmpty && negativePrompt === undefined;
+  if (isGuided && isZero && negativePrompt2) {
+    const { onNotice = console.warn } = options; // as in diffusers
+    onNotice('negativePrompt2 has no effect: there is no negativePrompt; "" is one');
+  }
   const encodesNegatives = isGuided && !given.uncond && !isZero;
   using encoders = !given.cond || encodesNegatives ? await acquireModels(parts, models, options) : undefined;
 

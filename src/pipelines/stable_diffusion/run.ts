@@ -116,14 +116,23 @@ interface Perturbed {
 type UNetCallArgs = [sample: Tensor, t: number, states: Tensor, options: UNet2DConditionOptions];
 
 /** Draws pictures from latents with noise. */
-export async function draw(
+export async function draw(parts: UNetParts, run: UNetRun, drawing: Drawing): Promise<LatentOutput> {
+  return await decodeLatents(parts, await takeSteps(parts, run, drawing), run.options);
+}
+
+/** The latents behind the last step. All that the loop was given is freed, however it ends. */
+async function takeSteps(
   parts: UNetParts,
   { embeddings: { states, pooled }, B, guided, options }: UNetRun,
   { start, timesteps, timeIds = [], extend = (input) => input, after, control, owned = [] }: Drawing,
-): Promise<LatentOutput> {
+): Promise<Tensor> {
   const { unet, vae, scheduler } = parts;
+  using made = new DisposableStack();
+  made.defer(() => free(start, states, pooled, ...owned, ...control?.owned ?? []));
   const timestepCond = guidanceEmbedding(options.guidanceScale, B, unet);
+  made.defer(() => free(timestepCond));
   const images = await lookAtImages(parts, options, { B, guided });
+  made.defer(() => free(...images?.owned ?? []));
   const half = (x: Tensor) => x.slice(0, guided ? B : 0); // the prompts'
   const both = {
     states,
@@ -159,14 +168,12 @@ export async function draw(
   using weakModel = perturbed && calls("residuals", perturbed);
   const weaker = weakModel && perturbedGuidance(weakModel, options);
   const loop = { scheduler, vae, guided, model, condModel, weaker, after };
-  const latents = await withModels(
+  return await withModels(
     parts,
     [unet, ...control?.models ?? []],
     { ...options, work },
     () => denoise(start, timesteps, loop, options),
   );
-  free(states, pooled, timestepCond, ...owned, ...control?.owned ?? [], ...images?.owned ?? []);
-  return await decodeLatents(parts, latents, options);
 }
 
 /** Throws unless the UNet takes only latents; models for inpainting are for the pipeline of that name. */

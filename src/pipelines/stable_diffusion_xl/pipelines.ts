@@ -156,9 +156,10 @@ export async function fromImage(
   parts: StableDiffusionXLParts,
   options: StableDiffusionXLImg2ImgRunOptions,
   controlling?: ControlTask,
+  usualStrength = 0.3,
 ): Promise<LatentOutput> {
   const { vae, scheduler } = parts;
-  const { image, strength = 0.3, denoisingStart } = options;
+  const { image, strength = usualStrength, denoisingStart } = options;
   expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
   const begun = await begin(parts, options);
   const { B } = begun;

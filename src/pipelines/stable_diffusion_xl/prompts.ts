@@ -67,6 +67,7 @@ export function clipEncoders(
     },
     takesLong: promptSyntax !== undefined,
     isPooled: true,
+    pooledWidth: textEncoder2?.config.projection_dim, // there may be no encoders where embeddings are given
     zerosForEmpty: forceZerosForEmptyPrompt,
   };
 }

@@ -118,12 +118,19 @@ export interface Drawing extends Pick<LatentLoop, "after"> {
 }
 
 /** Draws pictures from latents with noise. */
-export async function draw(
+export async function draw(parts: ZImageParts, run: ZImageRun, drawing: Drawing): Promise<LatentOutput> {
+  return await decodeLatents(parts, await takeSteps(parts, run, drawing), run.options);
+}
+
+/** The latents behind the last step. All that the loop was given is freed, however it ends. */
+async function takeSteps(
   parts: ZImageParts,
   { B, captions, guided, options }: ZImageRun,
   { start, timesteps, after, control, owned = [] }: Drawing,
-): Promise<LatentOutput> {
+): Promise<Tensor> {
   const { transformer, vae, scheduler } = parts;
+  using made = new DisposableStack();
+  made.defer(() => free(start, captions.states, control?.context, control?.contexts, ...owned));
   const { guidanceScale, cfgNormalization: most = 0, cfgTruncation = 1, guidance } = options;
   const caching = cachingOf(options.cache, timesteps);
   const velocity = (
@@ -169,7 +176,7 @@ export async function draw(
     );
     if (skipLayers) velocity(alone, { isMeasured, skipLayers }).rehearse(start, timesteps[0]!, 0);
   };
-  const latents = await withModels(
+  return await withModels(
     parts,
     [transformer, control?.net],
     { ...options, work },
@@ -180,8 +187,6 @@ export async function draw(
         guidance: Number(most) > 0 ? cfgNormalization(Number(most), guidance) : guidance,
       }),
   );
-  free(captions.states, ...owned, ...control ? [control.context, control.contexts] : []);
-  return await decodeLatents(parts, latents, options);
 }
 
 /** Tokens that a ControlNet adds in a step, without values where calls are only measured. */

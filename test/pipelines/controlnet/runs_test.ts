@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { loadImage, manualSeed, type Tensor } from "../../../src/mod.ts";
+import { loadImage, manualSeed, randn, type Tensor } from "../../../src/mod.ts";
 import { AutoencoderKL, ControlNetModel, UNet2DConditionModel } from "../../../src/models/mod.ts";
 import {
   DiffusionPipeline,
@@ -7,6 +7,7 @@ import {
   StableDiffusionControlNetInpaintPipeline,
   StableDiffusionControlNetPipeline,
   StableDiffusionPipeline,
+  StableDiffusionXLControlNetImg2ImgPipeline,
   StableDiffusionXLControlNetPipeline,
 } from "../../../src/pipelines/mod.ts";
 import { UniPCMultistepScheduler } from "../../../src/schedulers/mod.ts";
@@ -33,6 +34,7 @@ const classes = {
   StableDiffusionControlNetPipeline,
   StableDiffusionControlNetImg2ImgPipeline,
   StableDiffusionControlNetInpaintPipeline,
+  StableDiffusionXLControlNetImg2ImgPipeline,
   StableDiffusionXLControlNetPipeline,
 };
 
@@ -105,6 +107,24 @@ for (const run of runs) {
     if (image) await assertTensor(images, image, 2 * bound, "image");
   });
 }
+
+Deno.test("a refiner with a ControlNet goes on where another model left off: no strength is set then", async () => {
+  const run = runs.find(({ pipeline }) => pipeline === "StableDiffusionXLControlNetPipeline")!;
+  const { image: controlImage } = await optionsOf(run);
+  const pipeline = pipelineOf({ ...run, pipeline: "StableDiffusionXLControlNetImg2ImgPipeline" });
+  const steps: number[] = [];
+  const told = (options: object) => ({
+    ...embeds(true, true),
+    ...{ image: randn([1, 4, 8, 8], { generator: manualSeed(1) }), controlImage, numInferenceSteps: 10 },
+    ...{ generator: manualSeed(3), progress: false, onStep: () => void steps.push(0) },
+    ...options,
+    // deno-lint-ignore no-explicit-any
+  } as any);
+  await pipeline.run(told({ denoisingStart: 0.5 }));
+  assert.equal(steps.splice(0).length, 5);
+  await pipeline.run(told({}));
+  assert.equal(steps.splice(0).length, 8, "0.8 by default");
+});
 
 Deno.test("ControlNets are loaded with a pipeline, by name or as models", async () => {
   const emoji = `${import.meta.dirname}/../../../models/emoji-diffusion`;

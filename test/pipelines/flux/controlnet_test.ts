@@ -11,6 +11,7 @@ import {
   FluxPipeline,
   packLatents,
 } from "../../../src/pipelines/mod.ts";
+import { FlowMatchHeunDiscreteScheduler } from "../../../src/schedulers/mod.ts";
 import { camelCased } from "../../conformance/json.ts";
 import { difference, readTensors } from "../../support/arrays.ts";
 import { assertPicture, assertRelativelyClose } from "../../support/close.ts";
@@ -157,6 +158,33 @@ Deno.test("a FLUX.1 with a ControlNet draws in steps that a cache leaves out, an
     skipLayerGuidanceStop: 1,
   });
   assert.notDeepEqual(await skipped.data(), plain);
+});
+
+Deno.test("the part in which a ControlNet counts is that of the steps, where timesteps come twice", async () => {
+  const [net] = nets.values() as Iterable<FluxControlNetModel>;
+  const scheduler = new FlowMatchHeunDiscreteScheduler();
+  const parts = { ...pipeline.parts, transformer: deep, controlnet: net!, scheduler };
+  const counts: number[] = [];
+  let calls = 0;
+  const forward = net!.forward;
+  net!.forward = (...args) => {
+    calls++;
+    return forward.apply(net, args);
+  };
+  try {
+    await new FluxControlNetPipeline(parts).run({
+      ...{ prompt: "a", controlImage: await read("image"), height: 32, width: 32, maxSequenceLength: 8 },
+      ...{ numInferenceSteps: 3, controlGuidanceEnd: 0.5, progress: false, onNotice: () => {} },
+      onStep: () => {
+        counts.push(calls);
+        calls = 0;
+      },
+    });
+  } finally {
+    net!.forward = forward;
+  }
+  assert.equal(new Set(scheduler.timesteps).size, 3, "of five");
+  assert.deepEqual(counts.slice(1), [1, 0, 0, 0]); // before the first step calls are rehearsed, too
 });
 
 Deno.test("what does not fit is refused before anything is drawn", async () => {

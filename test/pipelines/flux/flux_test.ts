@@ -267,7 +267,11 @@ const bad: Record<string, [options: () => Partial<FluxRunOptions>, line: RegExp]
   ],
   "embeddings of another width": [
     () => ({ ...without, ...embeds(), promptEmbeds: zeros([1, 16, 15]) }),
-    /^Cannot draw: expected embeddings \[B, N, 16\] and \[B, 12\], got \[1, 16, 15\] and \[1, 12\]$/,
+    /^Cannot draw: expected promptEmbeds \[B, N, 16\], got \[1, 16, 15\]$/,
+  ],
+  "pooled embeddings of another number": [
+    () => ({ ...without, ...embeds(), pooledPromptEmbeds: zeros([2, 12]) }),
+    /^Cannot draw: expected pooledPromptEmbeds \[1, 12\] beside promptEmbeds, got \[2, 12\]$/,
   ],
   "negative embeddings beside a negative prompt": [
     () => ({

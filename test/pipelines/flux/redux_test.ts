@@ -166,7 +166,7 @@ Deno.test("FluxPriorReduxPipeline says in one line what is wrong, and so does wh
   const seen = await prior.run({ image });
   await assert.rejects(
     pipeline.run({ ...seen, progress: false }),
-    /expected embeddings \[B, N, 16\] and \[B, 12\]/,
+    /expected promptEmbeds \[B, N, 16\]/,
   );
   using other = await StableDiffusionPipeline.fromPretrained(emoji, loading);
   await assert.rejects(

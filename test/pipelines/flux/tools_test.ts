@@ -176,15 +176,19 @@ Deno.test("a LoRA for latents alone is loaded beside the picture that FLUX.1 Can
 
 Deno.test("FluxFillPipeline decodes a picture as large as the one that is given", async () => {
   const fill = new FluxFillPipeline(partsWith("flux_tools/transformer_fill"));
-  const { images } = await fill.run({
+  const options = {
     prompt: "a nice flower",
     image: upload(expected.get("image")!),
     mask: upload(expected.get("mask")!),
-    numInferenceSteps: 1,
     maxSequenceLength: 8,
     progress: false,
-  });
+  } as const;
+  const { images } = await fill.run({ ...options, numInferenceSteps: 1 });
   assert.deepEqual(images.shape, [1, 3, 48, 64]);
+  const onStep = (_step: number, _t: number, _sample: Tensor, steps: number) => {
+    throw new Error(`one of ${steps} steps`);
+  };
+  await assert.rejects(fill.run({ ...options, onStep }), /^Error: one of 50 steps$/); // as in diffusers
 });
 
 Deno.test("kontextSize() is the trained size of the likest ratio, as height and width", () => {

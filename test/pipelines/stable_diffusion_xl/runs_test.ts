@@ -197,6 +197,22 @@ function given(name: string): Tensor {
   return tensor(Float32Array.from(data), [...shape]);
 }
 
+Deno.test("a second negative prompt alone has no effect, as in diffusers, and that is told", async () => {
+  const told: string[] = [];
+  const onNotice = (line: string) => told.push(line);
+  const { negativePromptEmbeds } = await pipeline.encodePrompt({
+    prompt: "a",
+    negativePrompt2: "leaf",
+    onNotice,
+  });
+  assert.ok((await negativePromptEmbeds.data()).every((value) => value === 0));
+  assert.deepEqual(told, ['negativePrompt2 has no effect: there is no negativePrompt; "" is one']);
+  const both = { prompt: "a", negativePrompt: "", negativePrompt2: "leaf", onNotice };
+  const { negativePromptEmbeds: counted } = await pipeline.encodePrompt(both);
+  assert.ok((await counted.data()).some((value) => value !== 0));
+  assert.equal(told.length, 1);
+});
+
 Deno.test("XL leaves out layers of both text encoders, for the prompt alone, as in diffusers", async () => {
   const options = { prompt: "a red apple", negativePrompt: "leaf", clipSkip: 1 };
   const { promptEmbeds, negativePromptEmbeds } = await pipeline.encodePrompt(options);
