@@ -161,9 +161,10 @@ Deno.test("a FLUX.1 with a ControlNet draws in steps that a cache leaves out, an
 });
 
 Deno.test("the part in which a ControlNet counts is that of the steps, where timesteps come twice", async () => {
-  const [net] = nets.values() as Iterable<FluxControlNetModel>;
+  const { drawing, options } = await prepared(controlled.runs["guided"]!);
   const scheduler = new FlowMatchHeunDiscreteScheduler();
-  const parts = { ...pipeline.parts, transformer: deep, controlnet: net!, scheduler };
+  const parts = { ...drawing.parts, scheduler };
+  const [net] = [parts.controlnet].flat() as FluxControlNetModel[];
   const counts: number[] = [];
   let calls = 0;
   const forward = net!.forward;
@@ -173,8 +174,8 @@ Deno.test("the part in which a ControlNet counts is that of the steps, where tim
   };
   try {
     await new FluxControlNetPipeline(parts).run({
-      ...{ prompt: "a", controlImage: await read("image"), height: 32, width: 32, maxSequenceLength: 8 },
-      ...{ numInferenceSteps: 3, controlGuidanceEnd: 0.5, progress: false, onNotice: () => {} },
+      ...options,
+      ...{ numInferenceSteps: 3, controlGuidanceStart: 0, controlGuidanceEnd: 0.5, outputType: "latent" },
       onStep: () => {
         counts.push(calls);
         calls = 0;

@@ -166,7 +166,7 @@ Deno.test("FluxPriorReduxPipeline says in one line what is wrong, and so does wh
   const seen = await prior.run({ image });
   await assert.rejects(
     pipeline.run({ ...seen, progress: false }),
-    /expected promptEmbeds \[B, N, 16\]/,
+    /expected pooledPromptEmbeds \[1, 12\] beside promptEmbeds, got \[1, 768\]/,
   );
   using other = await StableDiffusionPipeline.fromPretrained(emoji, loading);
   await assert.rejects(
