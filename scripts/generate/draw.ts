@@ -4,7 +4,7 @@ import { schedulerNamed } from "denoise/schedulers";
 import type { Size } from "../command_line/options.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
-import type { HiresSettings } from "./hires.ts";
+import { expectShape, type HiresSettings } from "./hires.ts";
 import { overlaid } from "./mask_blur.ts";
 import { readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
@@ -163,6 +163,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
         : await overlaid(drawn, { image: original, mask, blur });
     };
   }
+  expectShape(size, hires);
   const { "hires-scheduler": name } = settings;
   const scheduler = name === undefined ? parts.scheduler : schedulerNamed(name).from(own);
   const changing = pipelineFor({ ...parts, scheduler } as ChangingParts, { image: true, mask: false });

@@ -44,7 +44,9 @@ export const hiresNames = [
 ] as const satisfies (keyof HiresSettings)[];
 
 const STRENGTH = 0.7;
-const MOST_STEPS = 1000; // of schedulers: those that models were trained for
+const MOST_COVER = 16; // times the size of the second pass
+/** The most steps of schedulers: fewer than models were trained for, 1000, as some count these from 1. */
+export const MOST_STEPS = 999;
 
 /** Throws for steps of a second pass that no scheduler has. */
 export function expectHires(settings: HiresSettings & { readonly steps: number }): void {
@@ -54,6 +56,23 @@ export function expectHires(settings: HiresSettings & { readonly steps: number }
   throw new RangeError(
     `Cannot draw ${taken} steps of a second pass with this strength: expected to be the last of at most ${MOST_STEPS}, ` +
       `got ${of}; take fewer, or more strength`,
+  );
+}
+
+/** The size of a picture's shape that covers another. */
+export function coverOf({ width: w, height: h }: Size, { width, height }: Size): Size {
+  return w * height < h * width
+    ? { width, height: Math.floor(width * h / w) }
+    : { width: Math.floor(height * w / h), height };
+}
+
+/** Throws where what is drawn in one size would have to be made far larger than the second pass, which is cut out of it. */
+export function expectShape(from: Size, hires: Size): void {
+  const cover = coverOf(from, hires);
+  if (cover.width * cover.height <= MOST_COVER * hires.width * hires.height) return;
+  throw new RangeError(
+    `Cannot draw ${from.width}x${from.height} once more in ${hires.width}x${hires.height}: expected a shape more like its ` +
+      `own, of which at least a ${MOST_COVER}th is kept; take another size, or another of the second pass`,
   );
 }
 

@@ -101,6 +101,14 @@ export function misfitTogether(said: Said, { setting }: Words): Misfit | undefin
     } too, the size of the second pass`;
     return { name: second, message };
   }
+  const other = said["hires"] === undefined
+    ? undefined
+    : (["image", "controlnet", "t2i-adapter"] as const).find((name) => said[name] !== undefined);
+  if (other) {
+    const message = `Cannot take ${setting("hires")} with ${setting(other)}: ` +
+      "the first of two passes draws from noise and words alone";
+    return { name: "hires", message };
+  }
   const noise = said["image"] === undefined
     ? undefined
     : (["variation", "seed-size"] as const).find((name) => said[name] !== undefined);
@@ -175,6 +183,13 @@ export function misfitOf(className: string, said: Said, words: Words): Misfit | 
   }
   if (said["vae"] !== undefined && /^DD/.test(family)) {
     return refuse("vae", `with ${model}: it draws without one`);
+  }
+  const [cache] = typeof said["cache"] === "string" ? said["cache"].split(":") : [];
+  if (cache === "first-block" && !/^(Flux|ZImage)/.test(family)) {
+    return refuse("cache", `first-block with ${model}: expected a transformer; easy is for any model`);
+  }
+  if (cache === "tea" && !/^Flux(?!2)/.test(family)) {
+    return refuse("cache", `tea with ${model}: expected FLUX.1; easy is for any model`);
   }
   const kind = isControlled ? "ControlNet" : isAdapted ? "Adapter" : "";
   const pipeline = hasTasks ? `${family}${kind}${task}Pipeline` : `${family}Pipeline`;

@@ -5,7 +5,7 @@ import { samplerNamesOf } from "../../src/schedulers/sampler_names.ts";
 import type { Size } from "../command_line/options.ts";
 import type { Contents } from "./contents.ts";
 import type { Settings } from "./options.ts";
-import { readVariation, type VariationSettings } from "./variation.ts";
+import { strengthIn, type VariationSettings } from "./variation.ts";
 
 /** Options that decide how a picture looks. */
 export const KEPT = [
@@ -91,7 +91,7 @@ export function recipeOfPicture(
   const drawn = hires ? size : picture;
   const varied = variation === undefined
     ? { seed }
-    : { seed: settings.seed ?? 0n, variation: `${seed}:${readVariation(variation).strength}` };
+    : { seed: settings.seed ?? 0n, variation: `${seed}:${strengthIn(variation)}` };
   return { ...recipe, size: drawn && sidesIn(drawn), ...varied };
 }
 

@@ -1,10 +1,10 @@
 import { scope, type Tensor } from "denoise";
-import { interpolate } from "denoise/ops";
+import { interpolate, type InterpolateOptions } from "denoise/ops";
 import type { RunOptions } from "denoise/pipelines";
 import { resizeImage } from "../../src/io/images/resize.ts";
 import { free } from "../../src/tensor/mod.ts";
 import type { Size } from "../command_line/options.ts";
-import { type HiresSettings, hiresSteps, type Upscaler, UPSCALERS } from "./hires.ts";
+import { coverOf, type HiresSettings, hiresSteps, type Upscaler, UPSCALERS } from "./hires.ts";
 
 /** What both passes of a run differ in. */
 interface Stepping extends Pick<RunOptions, "onStep"> {
@@ -43,8 +43,8 @@ export function inTwoPasses<How extends Stepping>(
       },
     }, isLatent ? { outputType: "latent" } : {});
     const image = isLatent
-      ? upscaled(small.images, latentsOf(hires, f), (x, size) => interpolate(x, { ...upscaler, size }))
-      : await upscaledPictures(small.images, hires, upscaler.resample);
+      ? upscaled(small.images, latentsOf(hires, f), upscaler)
+      : await resizeImage(small.images, [hires.height, hires.width], { ...upscaler, fit: "crop" });
     const { images } = await second(seeds, {
       ...how,
       numInferenceSteps: of,
@@ -60,29 +60,11 @@ function latentsOf({ width, height }: Size, f: number): Size {
 }
 
 /** Makes x [B, C, h, w] so large that it covers a size, and cuts that out of its middle. → [B, C, H, W] */
-function upscaled(x: Tensor, to: Size, resize: (x: Tensor, size: [H: number, W: number]) => Tensor): Tensor {
+function upscaled(x: Tensor, to: Size, how: Pick<InterpolateOptions, "mode" | "antialias">): Tensor {
   const [h, w] = x.shape.slice(2) as [number, number];
   const { height, width } = coverOf({ width: w, height: h }, to);
   const [top, left] = [Math.floor((height - to.height) / 2), Math.floor((width - to.width) / 2)];
   using made = scope();
-  const large = resize(x, [height, width]);
+  const large = interpolate(x, { ...how, size: [height, width] });
   return made.keep(large.slice(2, top, top + to.height).slice(3, left, left + to.width).clone());
-}
-
-async function upscaledPictures(x: Tensor, to: Size, resample: "lanczos" | "nearest"): Promise<Tensor> {
-  const [h, w] = x.shape.slice(2) as [number, number];
-  const { height, width } = coverOf({ width: w, height: h }, to);
-  const large = await resizeImage(x, [height, width], { resample });
-  try {
-    return upscaled(large, to, (x) => x);
-  } finally {
-    free(large);
-  }
-}
-
-/** The size of a picture's shape that covers another. */
-function coverOf({ width: w, height: h }: Size, { width, height }: Size): Size {
-  return w * height < h * width
-    ? { width, height: Math.floor(width * h / w) }
-    : { width: Math.floor(height * w / h), height };
 }

@@ -31,6 +31,11 @@ export function readVariation(text: string): Variation {
   );
 }
 
+/** The strength as the text of a variation has it, since a number's own text may have an exponent. */
+export function strengthIn(variation: string): string {
+  return variation.slice(variation.indexOf(":") + 1);
+}
+
 /**
  * The streams of some pictures' noise, by their seeds, or those of their variations, for latents of a size, and pixels to a
  * latent.

@@ -297,7 +297,9 @@ interface Work<Result> {
 /** True for what a pipeline's `run` says of its options, where it names no file. */
 function isOfOptions(error: unknown): error is Error {
   return (error instanceof RangeError || error instanceof TypeError) &&
-    /^Cannot (draw|run|change|control|see|refer to)\b[^\n]*: expected /.test(error.message) &&
+    /^Cannot (draw|run|change|control|see|refer to|slice by strength)\b[^\n]*: (expected|none of) /.test(
+      error.message,
+    ) &&
     !/(^|[\s"'(])(\.{0,2}\/|[a-z]:\\)/i.test(error.message);
 }
 

@@ -9,6 +9,7 @@ import { htmlOf } from "../profile/html.ts";
 import { innerSteps, measure } from "../profile/measure.ts";
 import { drawOf } from "./draw_task.ts";
 import type { DrawOptions } from "./drawing.ts";
+import { MOST_STEPS } from "../generate/hires.ts";
 import { RefusalError } from "./refusal.ts";
 import type { Task } from "./task.ts";
 
@@ -47,7 +48,7 @@ export async function profileTask(
   { signal, onProgress = () => {} }: DrawOptions,
 ): Promise<StepProfile> {
   const { model, settings, seeds, batch } = task;
-  const { prompt, strength = 1 } = settings;
+  const { prompt, strength = 1, "hires-strength": hiresStrength = 1 } = settings;
   const models = modelsOf(pipeline.parts);
   for (const model of models) model.retrace();
   using _profiling = device.beginProfile();
@@ -63,7 +64,8 @@ export async function profileTask(
     async run(steps: number) {
       using _made = scope();
       await (await draw(some, {
-        numInferenceSteps: Math.ceil(steps / strength), // a weak change begins late
+        numInferenceSteps: Math.min(MOST_STEPS, Math.ceil(steps / strength)), // a weak change begins late
+        hiresSteps: Math.max(1, Math.min(steps, Math.floor(MOST_STEPS * hiresStrength))),
         progress: false,
         signal,
         onNotice: () => {},

@@ -24,12 +24,17 @@ export function multipleOf(parts: AnyParts): number {
   return parts.vae.scaleFactor * ("transformer" in parts ? 2 : 1);
 }
 
-/** A size that can be drawn, within the limits. */
-export function sizeFor(size: Size, parts: AnyParts, { pixels }: { readonly pixels: number }): Size {
+/** A size that can be drawn, within the limits, under its setting's name. */
+export function sizeFor(
+  size: Size,
+  parts: AnyParts,
+  { pixels }: { readonly pixels: number },
+  name: "size" | "hires" = "size",
+): Size {
   const { width, height } = size;
   const wrong = width * height > pixels
     ? `expected at most ${pixels} pixels, got ${width * height}`
     : wrongSides(size, multipleOf(parts));
   if (wrong === undefined) return size;
-  throw new RefusalError("invalid", `Cannot take size ${width}x${height}: ${wrong}`, "size");
+  throw new RefusalError("invalid", `Cannot take ${name} ${width}x${height}: ${wrong}`, name);
 }

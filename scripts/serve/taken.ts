@@ -3,14 +3,17 @@ import type { AnyParts } from "denoise/pipelines";
 import { isFlow, type Scheduler, schedulerNamed } from "denoise/schedulers";
 import { modesOf } from "../../src/pipelines/flux/begin_control.ts";
 import { setFlowTimesteps, sigmasOf, sliceFlowByStrength } from "../../src/pipelines/latents/flow.ts";
+import { expectReference } from "../../src/pipelines/flux2/references.ts";
 import { readMode } from "../generate/control_mode.ts";
-import { expectHires } from "../generate/hires.ts";
+import { expectHires, expectShape } from "../generate/hires.ts";
 import { expectCounting } from "../generate/lora.ts";
 import { misfitOf, takes } from "../generate/misfits.ts";
+import { usualSize } from "../generate/usual.ts";
 import { expectAtMost, type Limits } from "./limits.ts";
 import type { OfferedModel } from "./models.ts";
 import { RefusalError } from "./refusal.ts";
 import type { DrawRequest, Words } from "./request.ts";
+import { multipleOf } from "./sizes.ts";
 
 /** True if a model takes a setting in such a request. */
 export function takesSetting(
@@ -64,6 +67,20 @@ export function expectValues(
 export function expectPrompt({ prompt }: DrawRequest, { pipeline }: OfferedModel): void {
   if (prompt !== undefined || !takes(pipeline.constructor.name, "prompt")) return;
   throw new RefusalError("invalid", "Cannot draw: expected a prompt, got none", "prompt");
+}
+
+/** Refuses pictures that FLUX.2 cannot see beside a prompt. */
+export function expectReferences(
+  images: readonly (readonly [H: number, W: number])[],
+  { pipeline }: OfferedModel,
+): void {
+  if (!pipeline.constructor.name.startsWith("Flux2")) return;
+  for (const image of images) refusing("image", () => expectReference(image, multipleOf(pipeline.parts)));
+}
+
+/** Refuses a second pass of which too little would come from the first. */
+export function expectSecondPass({ size, hires }: Words, parts: AnyParts): void {
+  if (hires) refusing("hires", () => expectShape(size ?? usualSize(parts), hires));
 }
 
 /** Another scheduler of the same config, as the model's own may be at work. */

@@ -12,7 +12,14 @@ import { additionsOf, type NamedAdditions } from "./named.ts";
 import { type ReadPictures, readPictures } from "./pictures.ts";
 import type { DrawRequest, Words } from "./request.ts";
 import { ownSize, sizeFor } from "./sizes.ts";
-import { expectModes, expectPrompt, expectTaken, expectValues } from "./taken.ts";
+import {
+  expectModes,
+  expectPrompt,
+  expectReferences,
+  expectSecondPass,
+  expectTaken,
+  expectValues,
+} from "./taken.ts";
 
 /** A request that can be drawn: checked against its model, with all that it left out. */
 export interface Task extends ModelWork {
@@ -58,7 +65,8 @@ export async function taskOf(
   const { name: className } = model.pipeline.constructor;
   const asTheyAre = seesAsTheyAre(className);
   const size = settings.size && sizeFor(settings.size, parts, limits);
-  if (settings.hires) sizeFor(settings.hires, parts, limits);
+  if (settings.hires) sizeFor(settings.hires, parts, limits, "hires");
+  expectSecondPass(settings, parts);
   const pictures = await readPictures(request, asTheyAre ? undefined : size, holding);
   const { images: [first = pictures.control[0]] } = pictures;
   if (!size) sizeFor(ownSize(parts, asTheyAre ? undefined : first), parts, limits); // has its bounds, too
@@ -70,6 +78,7 @@ export async function taskOf(
     cache: settings.cache,
   });
   expectPrompt(request, model);
+  expectReferences(seen.images, model);
   model.room.expectRoom(workOf(1));
   const batch = model.room.batchOf(workOf(1), Math.min(count, picturesAtOnce(device, settings)));
   const plan = model.room.plan(workOf(batch));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { recipeOfPicture } from "../../scripts/generate/recipe.ts";
 import { noisesOf, readVariation, type VariationSettings } from "../../scripts/generate/variation.ts";
 import { assertRelativelyClose } from "../support/close.ts";
 
@@ -165,6 +166,13 @@ for (const [what, [settings, want]] of Object.entries(CASES)) {
     assertRelativelyClose(stream!.randn(4), NEXT, 1e-5, "what comes after");
   });
 }
+
+Deno.test("a recipe keeps a variation's strength as it was said, which numbers write otherwise", () => {
+  const settings = { seed: 1n, variation: "7:0.0000001" };
+  const { variation } = recipeOfPicture({}, settings, { width: 8, height: 8 }, 8n);
+  assert.equal(variation, "8:0.0000001");
+  assert.equal(readVariation(variation as string).strength, 1e-7);
+});
 
 Deno.test("variations are read", () => {
   assert.deepEqual(readVariation("-1:.5"), { seed: -1n, strength: 0.5 });

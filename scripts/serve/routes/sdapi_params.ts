@@ -85,7 +85,11 @@ export async function readSdapi(
     prompt: words,
     negative: negative === "" ? undefined : negative,
     model,
-    embedding: embeddingsIn(`${words}\n${negative}`, drawer, model),
+    embedding: embeddingsIn(
+      [words, negative, hires?.["hires-prompt"], hires?.["hires-negative"]].join("\n"),
+      drawer,
+      model,
+    ),
     lora: loras.length > 0 && !data.disable_extra_networks ? loras : undefined,
     scheduler,
     steps: data.steps,

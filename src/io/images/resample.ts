@@ -48,30 +48,43 @@ interface Sum {
 
 /**
  * Resizes a picture, or a part of it, with the bytes of Pillow 13: first along rows, then down columns, each
- * rounded to eight bits, with weights of 22 fraction bits. Colours are multiplied by their alpha meanwhile.
+ * rounded to eight bits, with weights of 22 fraction bits. Colours are multiplied by their alpha meanwhile. Of the resized
+ * picture only `window` is made, in its whole pixels: of one that is much larger than what is kept the rest costs nothing.
  */
 export function resample(
   image: Image,
   to: Size,
   filter: ResamplingFilter,
   box: Box = [0, 0, image.width, image.height],
+  window: Box = [0, 0, to.width, to.height],
 ): Image {
   const [x0, y0, x1, y1] = box;
-  if (filter === "nearest") return pick(image, placesOf(x0, x1, to.width), placesOf(y0, y1, to.height));
-  const whole = x0 === 0 && y0 === 0 && x1 === image.width && y1 === image.height;
-  if (whole && to.width === image.width && to.height === image.height) return image;
+  const [left, top, right, bottom] = window;
+  const across = { size: image.width, from: x0, to: x1, count: to.width, first: left, end: right };
+  const down = { size: image.height, from: y0, to: y1, count: to.height, first: top, end: bottom };
+  if (filter === "nearest") return pick(image, placesOf(across), placesOf(down));
+  if (isWhole(across) && isWhole(down)) return image;
 
-  const widen = (made: Image) =>
-    to.width === image.width && x0 === 0 && x1 === image.width
-      ? made
-      : alongRows(made, sumsOf(image.width, x0, x1, to.width, filter));
-  const heighten = (made: Image) =>
-    to.height === image.height && y0 === 0 && y1 === image.height
-      ? made
-      : downColumns(made, sumsOf(image.height, y0, y1, to.height, filter));
+  const widen = (made: Image) => isWhole(across) ? made : alongRows(made, sumsOf(across, filter));
+  const heighten = (made: Image) => isWhole(down) ? made : downColumns(made, sumsOf(down, filter));
   const made = image.channels === 4 ? weighted(image) : image;
   const done = rowsFirst(image, to) ? heighten(widen(made)) : widen(heighten(made));
   return image.channels === 4 ? unweighted(done) : done;
+}
+
+/** Lines of `size` pixels, of which the part between two positions becomes `count` pixels; made are those from `first` to `end`. */
+interface Resizing {
+  readonly size: number;
+  readonly from: number;
+  readonly to: number;
+  readonly count: number;
+  readonly first: number;
+  readonly end: number;
+}
+
+/** True where lines stay as they are. */
+function isWhole({ size, from, to, count, first, end }: Resizing): boolean {
+  return from === 0 && to === size && count === size && first === 0 && end === count;
 }
 
 /** True where rows are resized before columns. PIL changes the order where that saves work. */
@@ -80,11 +93,12 @@ function rowsFirst(image: Image, to: Size): boolean {
   return less <= 0 || less <= 2 * (image.width - to.width);
 }
 
-/** The nearest pixel for each of `count` pixels; positions are summed up as in PIL, with its rounding. */
-function placesOf(from: number, to: number, count: number): number[] {
+/** The nearest pixel for each that is made; positions are summed up as in PIL, with its rounding. */
+function placesOf({ from, to, count, first, end }: Resizing): number[] {
   const step = (to - from) / count;
   let at = from + step * 0.5;
-  return Array.from({ length: count }, () => {
+  for (let i = 0; i < first; i++) at += step;
+  return Array.from({ length: end - first }, () => {
     const place = Math.trunc(at);
     at += step;
     return place;
@@ -104,19 +118,16 @@ function pick({ width, height, channels, data }: Image, columns: number[], rows:
   return { width: columns.length, height: rows.length, channels, data: pixels };
 }
 
-/** The sums for `count` pixels between two positions of a line of `size` pixels. */
+/** The sums for the pixels that are made. */
 function sumsOf(
-  size: number,
-  from: number,
-  to: number,
-  count: number,
+  { size, from, to, count, first: begin, end: stop }: Resizing,
   filter: Exclude<ResamplingFilter, "nearest">,
 ): Sum[] {
   const [reach, weight] = kernels[filter];
   const scale = (to - from) / count;
   const stretch = Math.max(1, scale); // a smaller picture takes a wider filter
-  return Array.from({ length: count }, (_, i) => {
-    const center = from + (i + 0.5) * scale;
+  return Array.from({ length: stop - begin }, (_, i) => {
+    const center = from + (begin + i + 0.5) * scale;
     const first = Math.max(0, Math.trunc(center - reach * stretch + 0.5));
     const end = Math.min(size, Math.trunc(center + reach * stretch + 0.5));
     const weights = Array.from(

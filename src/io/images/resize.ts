@@ -55,9 +55,12 @@ export function resizedImage(
   const size = byHeight
     ? { width: scaled(image.width, to.height, image.height), height: to.height }
     : { width: to.width, height: scaled(image.height, to.width, image.width) };
-  const middle = resampled(image, size, resample);
   const left = Math.floor(to.width / 2) - Math.floor(size.width / 2);
   const top = Math.floor(to.height / 2) - Math.floor(size.height / 2);
+  if (fit === "crop") {
+    return resampled(image, size, resample, undefined, [-left, -top, to.width - left, to.height - top]);
+  }
+  const middle = resampled(image, size, resample);
   const { channels } = image;
   const made = { ...to, channels, data: new Uint8Array(to.width * to.height * channels) };
   paste(middle, made, left, top);

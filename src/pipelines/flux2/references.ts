@@ -18,6 +18,16 @@ export interface References {
 const LEAST = 64; // pixels on a side
 const SLIMMEST = 8; // times as long as wide
 
+/** Throws where a picture is too small or too slim to be referred to. */
+export function expectReference([H, W]: readonly [H: number, W: number], multiple: number): void {
+  const least = Math.max(LEAST, multiple);
+  if (Math.min(H, W) >= least && Math.max(H, W) <= SLIMMEST * Math.min(H, W)) return;
+  throw new RangeError(
+    `Cannot refer to a picture of ${W}x${H}: expected sides from ${least}, the longer at most ${SLIMMEST} times ` +
+      "the shorter; resize or cut it",
+  );
+}
+
 /**
  * A picture in [0, 1] as a reference in [-1, 1], as diffusers' Flux2ImageProcessor makes it: where it has more pixels than
  * 1024², resized by Lanczos, then cut around its middle to sides that `multiple` divides. [1, 3, H, W]
@@ -31,13 +41,7 @@ export async function readReference(image: Tensor, multiple: number): Promise<Te
     );
   }
   const [H, W] = image.shape.slice(2) as [number, number];
-  const least = Math.max(LEAST, multiple);
-  if (Math.min(H, W) < least || Math.max(H, W) > SLIMMEST * Math.min(H, W)) {
-    throw new RangeError(
-      `Cannot refer to a picture of ${W}x${H}: expected sides from ${least}, the longer at most ${SLIMMEST} times ` +
-        "the shorter; resize or cut it",
-    );
-  }
+  expectReference([H, W], multiple);
   await fractionsOf("a picture that is referred to", image);
   const size = referenceSize([H, W]);
   const isLarge = size[0] !== H || size[1] !== W;

@@ -35,6 +35,30 @@ Deno.test("resample() gives the middle between two pixels, and a flat colour bac
   assert.deepEqual([grown.width, grown.height, ...new Set(grown.data)], [5, 4, 9]);
 });
 
+Deno.test("a picture that is cut to a shape far from its own is not made whole first", () => {
+  const slim: Image = { width: 2, height: 8192, channels: 3, data: new Uint8Array(3 * 2 * 8192).fill(9) };
+  for (const resample of ["nearest", "lanczos"] as const) { // whole it would be 2048 x 8388608
+    const { width, height, data } = resizedImage(slim, { width: 2048, height: 8 }, { fit: "crop", resample });
+    assert.deepEqual([width, height, ...new Set(data)], [2048, 8, 9]);
+  }
+});
+
+Deno.test("a window of a resized picture has its bytes", () => {
+  const to = { width: 31, height: 29 };
+  const [left, top, right, bottom] = [4, 7, 24, 20];
+  for (const filter of ["nearest", "bilinear", "lanczos"] as const) {
+    const { data } = resample(source, to, filter);
+    const rows = Array.from({ length: bottom - top }, (_, y) => {
+      const at = 4 * ((top + y) * to.width + left);
+      return [...data.subarray(at, at + 4 * (right - left))];
+    });
+    assert.deepEqual(
+      [...resample(source, to, filter, undefined, [left, top, right, bottom]).data],
+      rows.flat(),
+    );
+  }
+});
+
 Deno.test("sizes and words that resizing does not know are refused", () => {
   assert.deepEqual(readSize(3), { width: 3, height: 3 });
   assert.deepEqual(readSize([2, 5]), { width: 5, height: 2 });

@@ -252,6 +252,13 @@ Deno.test("a step of a request is profiled as it is drawn, and changes nothing o
   assert.deepEqual(await pngOf(request), want);
 });
 
+Deno.test("a step of a change by little, and of a second pass of little strength, is profiled", async () => {
+  const little = { ...flower, steps: 150, image: [photo], strength: 0.007 };
+  assert.ok(profileForm.parse(JSON.parse((await drawer.profile(little)).json)).subject.steps >= 4);
+  const { ms } = await drawer.profile({ ...flower, hires: size, "hires-strength": 0.003 });
+  assert.ok(ms > 0);
+});
+
 Deno.test("a profile ends within a step, and is refused as its request is", async () => {
   const stop = new AbortController();
   const ended = drawer.profile({ ...flower, size: { width: 64, height: 64 } }, {

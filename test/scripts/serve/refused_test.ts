@@ -5,6 +5,7 @@ import { fixture } from "../../support/fixtures.ts";
 
 const EMOJI = { name: "emoji-diffusion", path: emoji };
 const FLUX = { name: "flux", path: fixture("flux/pipeline") };
+const FLUX2 = { name: "flux2", path: fixture("flux2/pipeline") };
 const LORA = { name: "style", path: fixture("flux/lora/kohya.safetensors") };
 const size = { width: 32, height: 32 };
 const flower: DrawRequest = { prompt: "a nice flower", steps: 2, size, seed: 3n };
@@ -12,7 +13,7 @@ const photo = Deno.readFileSync(fixture("pictures/files/turned_6.jpg"));
 
 let drawer: Drawer;
 Deno.test.beforeAll(async () => {
-  drawer = await Drawer.open({ models: [EMOJI, FLUX], loras: [LORA] });
+  drawer = await Drawer.open({ models: [EMOJI, FLUX, FLUX2], loras: [LORA] });
 });
 Deno.test.afterAll(() => drawer[Symbol.asyncDispose]());
 
@@ -37,6 +38,42 @@ const refused: Record<string, [request: unknown, kind: string, param: string | u
       "invalid",
       "steps",
       /expected 1 to 50 steps, .*got 60$/,
+    ],
+    "a second pass of too many pixels": [
+      { hires: "8000x8000" },
+      "invalid",
+      "hires",
+      /^Cannot take hires 8000x8000: expected at most 2097152 pixels, got 64000000$/,
+    ],
+    "a second pass that keeps next to nothing of the first": [
+      { ...flower, size: "4x1024", hires: "1024x4", "hires-upscaler": "lanczos" },
+      "invalid",
+      "hires",
+      /^Cannot draw 4x1024 once more in 1024x4: expected a shape more like its own, /,
+    ],
+    "a second pass of a picture": [
+      { ...flower, hires: "64x64", image: [photo] },
+      "invalid",
+      "hires",
+      /^Cannot take hires with image: the first of two passes draws from noise and words alone$/,
+    ],
+    "a cache of blocks that a UNet does not have": [
+      { ...flower, cache: "first-block" },
+      "invalid",
+      "cache",
+      /^Cannot take cache first-block with emoji-diffusion: expected a transformer; easy is for any model$/,
+    ],
+    "a cache of FLUX.1 with FLUX.2": [
+      { ...flower, cache: "tea:0.2", model: "flux2" },
+      "invalid",
+      "cache",
+      /^Cannot take cache tea with flux2: expected FLUX\.1; easy is for any model$/,
+    ],
+    "a picture that is too small to be referred to": [
+      { prompt: "a cat", model: "flux2", image: [photo] },
+      "invalid",
+      "image",
+      /^Cannot refer to a picture of \d+x\d+: expected sides from 64, /,
     ],
     "a strength that leaves no step": [
       { ...flower, image: [photo], steps: 5, strength: 0.01 },

@@ -118,6 +118,11 @@ Deno.test("autoencoders are named by sd_vae, textual inversions by their tokens"
   assert.equal((await post("options", { sd_vae: "tinny" })).status, 404);
   const prompt = "a nice <cat>";
   assert.deepEqual(await drawn("txt2img", { prompt }), await pixelsAs({ prompt, embedding: ["cat"] }));
+  const again = { "hires-prompt": prompt, "hires-strength": 0.75, hires: { width: 64, height: 64 } };
+  assert.deepEqual(
+    await drawn("txt2img", { enable_hr: true, hr_prompt: prompt }),
+    await pixelsAs({ ...again, embedding: ["cat"] }),
+  );
 });
 
 Deno.test("what is offered is listed as A1111 and its ControlNet extension do", async () => {
@@ -158,7 +163,10 @@ const refused: Record<string, [params: object, message: RegExp]> = {
     { alwayson_scripts: { ADetailer: { args: [{}] } } },
     /^Cannot take alwayson_scripts ADetailer: no such extension is built in$/,
   ],
-  "a second pass with a ControlNet": [{ ...units(unit), enable_hr: true }, /^Cannot take hires with sd: /],
+  "a second pass with a ControlNet": [
+    { ...units(unit), enable_hr: true },
+    /^Cannot take hires with controlnet: /,
+  ],
 };
 for (const [what, [params, message]] of Object.entries(refused)) {
   Deno.test(`A1111's API refuses beside a model: ${what}`, async () => {

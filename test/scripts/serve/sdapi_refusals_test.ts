@@ -48,7 +48,7 @@ const refused: Record<string, [params: object, status: number, message: RegExp]>
   "a second pass of too little strength": [
     { enable_hr: true, denoising_strength: 0.01, hr_second_pass_steps: 20 },
     422,
-    /^Cannot draw 20 steps of a second pass with this strength: expected to be the last of at most 1000, got 2000;/,
+    /^Cannot draw 20 steps of a second pass with this strength: expected to be the last of at most 999, got 2000;/,
   ],
   "faces to restore": [{ restore_faces: true }, 422, /restore_faces to be false/],
   "more than a whole variation": [{ subseed_strength: 1.5 }, 422, /subseed_strength/],
