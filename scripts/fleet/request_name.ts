@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { BODY, type DrawRequest, readRequest, RefusalError } from "denoise/serve";
+import type { Size } from "../command_line/options.ts";
 
 const MOST_COUNT = 1000; // pictures of a request, which one worker draws: each needs a name
 
@@ -17,7 +18,7 @@ export interface CanonicalRequest extends Record<string, unknown> {
  * WIDTHxHEIGHT, pictures base64. `model` is for one that names none. Throws a RefusalError for what is wrong.
  */
 export function canonicalRequest(value: unknown, model: string): CanonicalRequest {
-  const { seed = 0n, size, image, mask, control, "ip-image": ip, ...given }: DrawRequest = readRequest(value);
+  const { seed = 0n, image, mask, control, "ip-image": ip, ...given }: DrawRequest = readRequest(value);
   if (given.count !== undefined && given.count > MOST_COUNT) {
     const message =
       `Cannot draw: expected count of at most ${MOST_COUNT}, got ${given.count}; send several requests`;
@@ -36,7 +37,9 @@ export function canonicalRequest(value: unknown, model: string): CanonicalReques
     model: given.model ?? model,
     count: given.count ?? 1,
     seed: String(seed),
-    size: size && `${size.width}x${size.height}`,
+    size: given.size && sidesIn(given.size),
+    hires: given.hires && sidesIn(given.hires),
+    "seed-size": given["seed-size"] && sidesIn(given["seed-size"]),
     image: image?.map(base64),
     mask: mask && base64(mask),
     control: control?.map(base64),
@@ -56,6 +59,10 @@ export function filesOf(request: CanonicalRequest): readonly string[] {
   const name = nameOf(request);
   if (request.count === 1) return [`${name}.png`];
   return Array.from({ length: request.count }, (_, i) => `${name}-${i + 1}.png`);
+}
+
+function sidesIn({ width, height }: Size): string {
+  return `${width}x${height}`;
 }
 
 function base64(bytes: Uint8Array): string {

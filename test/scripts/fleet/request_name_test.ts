@@ -16,6 +16,17 @@ Deno.test("the same request has the same name, however it was written, and whoev
   assert.equal(name({ prompt: "a cat" }), "adff961d5a49f11f7d6874c2fb332a67b478ffd4"); // as other versions have it
 });
 
+Deno.test("all sizes of a request are texts in its one form", () => {
+  const sides = { width: 64, height: 96 };
+  const request = canonicalRequest({ size: "32x48", hires: sides, "seed-size": sides }, "sd");
+  assert.deepEqual([request["size"], request["hires"], request["seed-size"]], ["32x48", "64x96", "64x96"]);
+  assert.equal(
+    nameOf(request),
+    name({ "seed-size": "64x96", hires: "64X96", size: { width: 32, height: 48 } }),
+  );
+  for (const value of Object.values(request)) assert.notEqual(Object.getPrototypeOf(value), Object.prototype);
+});
+
 Deno.test("requests that differ in anything have other names", () => {
   const one = { prompt: "a cat" };
   const others: unknown[] = [
