@@ -184,22 +184,11 @@ export abstract class TensorArithmetic extends TensorBase {
   }
 
   /**
-   * this + weight · (end − this), as torch.lerp: with weight = guidance scale it is classifier-free guidance. Weights from ½
-   * on count from the end, so that a weight of 1 gives it exactly.
+   * this + weight · (end − this): with weight = guidance scale it is classifier-free guidance, to the bit as diffusers
+   * computes it. torch.lerp goes back from the end for weights from ½ on, with other last bits.
    */
   lerp(end: Value, weight: Value): Tensor {
-    const way = pointwise("sub", end, this);
-    const ahead = () => this.add(way.mul(weight));
-    const back = () =>
-      pointwise(
-        "sub",
-        end,
-        way.mul(typeof weight === "object" ? pointwise("sub", 1, weight) : 1 - Number(weight)),
-      );
-    if (typeof weight === "object") {
-      return where(pointwise("lt", pointwise("abs", weight), 0.5), ahead(), back());
-    }
-    return Math.abs(Number(weight)) < 0.5 ? ahead() : back();
+    return this.add(pointwise("sub", end, this).mul(weight));
   }
 
   /** this + value · a · b. */
