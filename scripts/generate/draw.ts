@@ -128,11 +128,12 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
     adapterConditioningScale: settings["t2i-adapter"]?.map((text) => readScaled(text).scale),
   };
   const size = settings.size ?? usualSize(parts);
+  const patch = /^Flux2/.test(chosen.constructor.name) ? 2 : 1; // which draws its noise in patches of 2×2 latents
   const passBy = (chosen: AnyPipeline, size: Size): Pass<PassHow> => (seeds, how, given) =>
     chosen.run({
       ...how,
       numImagesPerPrompt: seeds.length,
-      generator: noisesOf(seeds, settings, size, parts.vae.scaleFactor),
+      generator: noisesOf(seeds, settings, size, parts.vae.scaleFactor * patch),
       prompt: settings.prompt,
       negativePrompt: settings.negative,
       promptSyntax: settings["prompt-syntax"],

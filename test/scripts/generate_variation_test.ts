@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { manualSeed, openDevice, scope, tensor } from "denoise";
+import { Flux2KleinPipeline } from "denoise/pipelines";
+import { drawing } from "../../scripts/generate/draw.ts";
 import { recipeOfPicture } from "../../scripts/generate/recipe.ts";
 import { noisesOf, readVariation, type VariationSettings } from "../../scripts/generate/variation.ts";
 import { assertRelativelyClose } from "../support/close.ts";
+import { fixture } from "../support/fixtures.ts";
 
 // The first noise [2, 4, 6] of ImageRNG in A1111's modules/rng.py with seed 3 and torch 2.13's CPU stream
 const CASES: Record<string, [settings: VariationSettings, noise: number[]]> = {
@@ -182,4 +186,29 @@ Deno.test("variations are read", () => {
       /^RangeError: Cannot mix noise by [^ ]+: expected SEED:STRENGTH /,
     );
   }
+});
+
+Deno.test("noise of another size is in the middle of FLUX.2's, too, which is drawn in patches", async () => {
+  using _device = await openDevice();
+  using pipeline = await Flux2KleinPipeline.fromPretrained(fixture("flux2/pipeline"), { dtype: "f32" });
+  using _made = scope();
+  const words = { prompt: "a sign", maxSequenceLength: 24, width: 128, height: 128 };
+  const how = { numInferenceSteps: 1, progress: false } as const;
+  const settings = {
+    ...{ prompt: words.prompt, "max-sequence-length": 24, seed: 3n },
+    ...{ size: { width: 128, height: 128 }, "seed-size": { width: 64, height: 64 } },
+  };
+  const drawn = await drawing(pipeline, settings, { images: [], mask: undefined, control: [], ip: [] })(
+    [3n],
+    how,
+  );
+  const { in_channels: width } = pipeline.parts.transformer.config;
+  const [large, small] = [64, 16].map((L) => [...manualSeed(3n).randn(width * L)]) as [number[], number[]];
+  for (let i = 0; i < small.length; i++) { // 4 x 4 patches within 8 x 8
+    const [c, y, x] = [Math.floor(i / 16), Math.floor(i / 4) % 4, i % 4];
+    large[64 * c + 8 * (y + 2) + x + 2] = small[i]!;
+  }
+  const latents = tensor(large).reshape([1, width, 64]).permute([0, 2, 1]);
+  const { images } = await pipeline.run({ ...words, ...how, latents });
+  assert.deepEqual([...await drawn.data()], [...await images.data()]);
 });
