@@ -5,6 +5,7 @@ import { NamedList } from "./named_list.ts";
 import { PictureIn } from "./picture_in.ts";
 import { References } from "./references.ts";
 import type { PageRequest } from "./request.ts";
+import { fillSeeds, readSeeds, writtenSeeds } from "./seeds.ts";
 
 const TEXTS = ["prompt", "negative"] as const;
 const NUMBERS = [
@@ -17,11 +18,15 @@ const NUMBERS = [
     "max-sequence-length",
     "strength",
     "mask-blur",
+    "hires-strength",
+    "hires-steps",
   ] as const,
 ];
 const MASK_BLUR = 4; // A1111's
 /** Choices whose first, "", is as is usual. */
-const CHOICES = ["scheduler", "prompt-syntax", "vae"] as const;
+const CHOICES = ["scheduler", "prompt-syntax", "vae", "hires-upscaler"] as const;
+/** What belongs to a second pass. */
+const HIRES = ["hires-upscaler", "hires-strength", "hires-steps"];
 /** Step caches by their names in a request. */
 const CACHES: Readonly<Record<string, string>> = {
   "first-block": "First Block Cache",
@@ -114,7 +119,7 @@ export class Form {
   /** One request for each picture; without a seed each gets a random one of 32 bits. */
   read(): PageRequest[] {
     const count = Number(valueOf("count")) || 1;
-    const first = BigInt(valueOf("seed").replace("+", "") || crypto.getRandomValues(new Uint32Array(1))[0]!);
+    const seedsOf = readSeeds(this.takes("variation"));
     const [width, height] = [valueOf("width"), valueOf("height")];
     const { size } = this.#offer;
     const given: Record<string, unknown> = {
@@ -128,16 +133,18 @@ export class Form {
         NUMBERS.filter((name) => valueOf(name) !== "").map((name) => [name, Number(valueOf(name))]),
       ),
       cache: [this.#cache.value, valueOf("cache-threshold")].filter(Boolean).join(":"),
+      hires: valueOf("hires"),
       ...this.#pictures(),
     };
     if (this.#cache.value === "") delete given["cache"];
+    if (given["hires"] === "") { for (const name of HIRES) delete given[name]; }
     const isSaid = ([name, value]: [string, unknown]) =>
       this.takes(name) && value !== undefined && (value !== "" || name === "prompt") &&
       !(Array.isArray(value) && value.length === 0);
     const said = Object.fromEntries(Object.entries(given).filter(isSaid));
     return Array.from(
       { length: count },
-      (_, i) => ({ ...said, model: this.#model.value, seed: String(first + BigInt(i)) }),
+      (_, i) => ({ ...said, model: this.#model.value, ...seedsOf(i) }),
     );
   }
 
@@ -148,7 +155,7 @@ export class Form {
         PageRequest,
       ];
     const { controlnet: _n, "t2i-adapter": _t, "ip-adapter": _a, "control-mode": _o, ...words } = request;
-    return { ...words, seed: valueOf("seed") };
+    return { ...words, ...writtenSeeds(words) };
   }
 
   /** Takes settings. Returns what of them is no longer offered. */
@@ -164,8 +171,9 @@ export class Form {
     const [kind, threshold = ""] = request.cache?.split(":") ?? [];
     lost.push(...choose("cache", kind));
     byId("cache-threshold", HTMLInputElement).value = threshold;
+    byId("hires", HTMLInputElement).value = request.hires ?? "";
     const [width = "", height = ""] = request.size?.split("x") ?? [];
-    byId("seed", HTMLInputElement).value = request.seed ?? "";
+    fillSeeds(request);
     byId("count", HTMLInputElement).value = "";
     lost.push(...this.#loras.fill(request.lora ?? []).map((name) => `the LoRA ${name}`));
     lost.push(
@@ -187,6 +195,8 @@ export class Form {
       "clip-skip",
       "max-sequence-length",
       "cache",
+      "variation",
+      "hires",
     ] as const;
     byId("more-settings", HTMLDetailsElement).open ||= isRare.some((name) => request[name] !== undefined);
     this.mark();

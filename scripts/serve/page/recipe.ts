@@ -18,9 +18,32 @@ export function settingsOf({ items, parameters }: PngInfo): FileSettings | undef
   return items["denoise"] ? ofRecipe(items["denoise"]) : ofInfotext(parameters);
 }
 
-const TEXTS = ["prompt", "negative", "model", "vae", "scheduler", "size", "cache", "prompt-syntax", "seed"];
+const TEXTS = [
+  ...[
+    "prompt",
+    "negative",
+    "model",
+    "vae",
+    "scheduler",
+    "size",
+    "cache",
+    "prompt-syntax",
+    "seed",
+    "variation",
+  ],
+  ...["hires", "hires-upscaler"],
+];
 const LISTS = ["lora", "embedding"];
-const NUMBERS = ["steps", "guidance", "true-cfg", "pag", "clip-skip", "max-sequence-length"];
+const NUMBERS = [
+  "steps",
+  "guidance",
+  "true-cfg",
+  "pag",
+  "clip-skip",
+  "max-sequence-length",
+  "hires-strength",
+  "hires-steps",
+];
 
 /** Without pictures, of which a recipe has fingerprints alone, and without what belongs to them. */
 function ofRecipe(text: string): FileSettings | undefined {

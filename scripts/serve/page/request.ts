@@ -19,6 +19,13 @@ export interface PageRequest {
   readonly "max-sequence-length"?: number;
   /** In text, as it may have 64 bits. */
   readonly seed: string;
+  /** Another seed and its part of the noise, "7:0.3". */
+  readonly variation?: string;
+  /** The size of a second pass, "1024x1024". */
+  readonly hires?: string;
+  readonly "hires-upscaler"?: string;
+  readonly "hires-strength"?: number;
+  readonly "hires-steps"?: number;
   /** The picture that is changed, or those that the prompt is about. */
   readonly image?: Blob | readonly Blob[];
   readonly strength?: number;
@@ -75,9 +82,11 @@ export function factsOf(request: Partial<PageRequest>, size: string | undefined)
     guidance !== undefined && `guidance ${guidance}`,
     ...numbers,
     request.cache !== undefined && `step cache ${request.cache}`,
+    request.hires !== undefined && `second pass ${request.hires.replace("x", " × ")}`,
     images > 0 && (mask ? "a picture with a mask" : images > 1 ? `${images} pictures` : "a picture"),
     strength !== undefined && `strength ${strength}`,
     seed && `seed ${seed}`,
+    request.variation !== undefined && `variation ${request.variation}`,
   ];
   return facts.filter(Boolean).join(" · ");
 }

@@ -68,7 +68,7 @@ export class Stage {
       this.#bar.value = step;
       if (this.#clock.drawn !== drawn) this.#clock = { drawn, start: performance.now() };
       const left = (performance.now() - this.#clock.start) / (step - 1) * (steps - step) / 1000;
-      this.#step.textContent = `Step ${step} of ${steps}` +
+      this.#step.textContent = `${Math.round(100 * step / steps)} %` + // of the model's calls, which may be more than steps
         (step > 2 && left >= 1 ? ` · about ${timeText(left)} left` : "");
     } else if (progress.phase === "measuring") {
       this.#bar.max = 1;

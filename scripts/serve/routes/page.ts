@@ -18,6 +18,7 @@ import recipe from "../page/recipe.ts" with { type: "text" };
 import records from "../page/records.ts" with { type: "text" };
 import references from "../page/references.ts" with { type: "text" };
 import request from "../page/request.ts" with { type: "text" };
+import seeds from "../page/seeds.ts" with { type: "text" };
 import server from "../page/server.ts" with { type: "text" };
 import stage from "../page/stage.ts" with { type: "text" };
 
@@ -37,6 +38,7 @@ const MODULES: Readonly<Record<string, string>> = {
   "records.ts": records,
   "references.ts": references,
   "request.ts": request,
+  "seeds.ts": seeds,
   "server.ts": server,
   "stage.ts": stage,
 };

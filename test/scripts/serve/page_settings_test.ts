@@ -133,6 +133,51 @@ pageTest("rare settings are those that the model takes, and come back with a pic
   assert.deepEqual([second.request["true-cfg"], second.request["max-sequence-length"]], [2, 32]);
 });
 
+pageTest("second passes and variations come back with their pictures", async ({ page }) => {
+  await openPart(page, "more-settings");
+  const twice = { "hires": "64x48", "hires-upscaler": "lanczos", "hires-strength": 0.5, "hires-steps": 2 };
+  await draw(page, { ...flower, ...twice, height: 24, variation: 0.3, count: 2 });
+  assert.equal(await page.value(text("#error")), "");
+  const [one, two] = await kept(page);
+  assert.deepEqual(Object.entries(twice).map(([name]) => one.request[name]), Object.values(twice));
+  const { data: _, ...sides } = decodePng(Uint8Array.fromBase64(one.png), "one");
+  assert.deepEqual([sides.width, sides.height], [64, 48]);
+  const [other, part] = one.request.variation.split(":");
+  assert.deepEqual([one.request.seed, two.request.seed, part], ["3", "3", "0.3"]);
+  assert.equal(two.request.variation, `${Number(other) + 1}:0.3`);
+  assert.notEqual(one.png, two.png);
+  assert.equal(one.png, await drawn(one.request));
+  assert.match(await page.value(text("#about-facts")), /second pass 64 × 48 · seed 3 · variation \d+:0\.3/);
+
+  const ids = [...Object.keys(twice), "variation", "variation-seed"];
+  await page.reload();
+  await page.until(READY);
+  const said = Object.values(twice).map(String);
+  assert.deepEqual(await page.value(valuesOf(...ids)), [...said, "0.3", ""]); // whose seed stays random
+  await page.click("#cards button");
+  await page.click("#use-settings");
+  await page.until(visible("#hires"));
+  const again = [...said, "0.3", String(Number(other) + 1)];
+  assert.deepEqual(await page.value(valuesOf(...ids)), again);
+  await fill(page, Object.fromEntries(ids.map((id) => [id, ""])));
+  await drop(page, "own.png", two.png);
+  await page.until(`document.querySelector("#found").open`);
+  await page.click("#found-use");
+  await page.until(`document.querySelector("#hires").value === "64x48"`);
+  assert.deepEqual(await page.value(valuesOf(...ids)), again);
+
+  await fill(page, { hires: "" }); // what belongs to it says nothing alone
+  await draw(page, { variation: "" });
+  assert.equal(await page.value(text("#error")), "");
+  const { request } = (await kept(page)).at(-1);
+  assert.deepEqual(Object.keys(request).filter((name) => /hires|variation/.test(name)), []);
+  await draw(page, { hires: "66x30" });
+  assert.match(await page.value(text("#error")), /66x30/);
+  await fill(page, { model: "flux" });
+  assert.equal(await page.value(visible("#hires")), false);
+  assert.equal(await page.value(visible("#variation")), true);
+}, { fails: /status of 400/ });
+
 pageTest("several pictures that a prompt is about go with it in their order", async ({ page }) => {
   for (const seed of [3, 4]) await draw(page, { ...flower, width: 64, height: 64, seed });
   await draw(page, flower);
