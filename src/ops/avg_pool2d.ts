@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import type { Shape } from "../core/shape.ts";
 import { Tensor } from "../tensor/mod.ts";
 
@@ -10,7 +11,9 @@ export interface PoolOptions {
 }
 
 /** Mean of each kernel × kernel window, as torch's avg_pool2d. x [B, C, H, W] → [B, C, H', W']. */
-export function avgPool2d(x: Tensor, { kernel, stride = kernel }: PoolOptions): Tensor {
+export function avgPool2d(x: Tensor, options: PoolOptions): Tensor {
+  expectOptions("pool", options, ["kernel", "stride"]);
+  const { kernel, stride = kernel } = options;
   const [B, C, H, W] = x.shape as Shape<4>;
   if (H < kernel || W < kernel) {
     throw new RangeError(

@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import readAny from "../../shaders/lib/rotary_any.wgsl" with { type: "text" };
 import readVec4 from "../../shaders/lib/rotary_vec4.wgsl" with { type: "text" };
 import code from "../../shaders/rotary.wgsl" with { type: "text" };
@@ -37,8 +38,9 @@ export interface RotaryOptions {
  * (a, b) → (a cos − b sin, b cos + a sin). x [B, H, L, D], cos and sin [L, D / 2] for all rows or [B, L, D / 2]
  * → [B, H, L, D], stored as [B, L, H, D].
  */
-export function rotary(x: Tensor, cos: Tensor, sin: Tensor, { pairs }: RotaryOptions = {}): Tensor {
-  return rotate([{ x, weight: cos }], cos, sin, { norm: false, eps: 0, pairs }); // a weight that is not read
+export function rotary(x: Tensor, cos: Tensor, sin: Tensor, options: RotaryOptions = {}): Tensor {
+  expectOptions("rotate", options, ["pairs"]);
+  return rotate([{ x, weight: cos }], cos, sin, { norm: false, eps: 0, pairs: options.pairs }); // a weight that is not read
 }
 
 /**
@@ -49,8 +51,10 @@ export function rmsNormRotary(
   parts: readonly [RotaryPart, RotaryPart?],
   cos: Tensor,
   sin: Tensor,
-  { eps = 1e-6, pairs }: RowNormOptions & RotaryOptions = {},
+  options: RowNormOptions & RotaryOptions = {},
 ): Tensor {
+  expectOptions("rotate", options, ["eps", "pairs"]);
+  const { eps = 1e-6, pairs } = options;
   for (const { x, weight } of parts.filter((part) => part !== undefined)) {
     if (sameNumbers(weight.shape, x.shape.slice(-1))) continue;
     throw new RangeError(`Cannot normalise ${x} with ${weight}: expected a weight [${x.shape.at(-1)}]`);

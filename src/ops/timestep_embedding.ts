@@ -1,3 +1,4 @@
+import { expectOptions } from "../core/error.ts";
 import { expf } from "../core/float32.ts";
 import { type Tensor, tensor } from "../tensor/mod.ts";
 
@@ -15,11 +16,14 @@ export interface TimestepEmbeddingOptions {
   maxPeriod?: number | undefined;
 }
 
+const OPTIONS = ["dim", "flipSinToCos", "downscaleFreqShift", "scale", "maxPeriod"] as const;
+
 /**
  * Sinusoidal features of timesteps (Vaswani et al. 2017; Ho et al. 2020) → [B, dim]. Made on the host with
  * torch's f32 roundings: angles reach thousands, where shaders may lose all digits.
  */
 export function timestepEmbedding(timesteps: readonly number[], options: TimestepEmbeddingOptions): Tensor {
+  expectOptions("embed timesteps", options, OPTIONS);
   const { dim, flipSinToCos = false, downscaleFreqShift = 1, scale = 1, maxPeriod = 10000 } = options;
   const f = Math.fround;
   const half = Math.floor(dim / 2);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import * as denoise from "../../src/mod.ts";
 import { DiagonalGaussianDistribution } from "../../src/models/mod.ts";
-import { conv2d, linear } from "../../src/ops/mod.ts";
+import * as ops from "../../src/ops/mod.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
 import "../support/device.ts";
 
 // deno-lint-ignore no-explicit-any
 type Loose = any; // as in programs whose types nobody checks
-const loose: Loose = { ...denoise, conv2d, linear };
+const loose: Loose = { ...denoise, ...ops };
 const { manualSeed, tensor, zeros } = denoise;
 
 Deno.test("an option that is not known, or that stands where torch has it, is refused and not left out", async () => {
@@ -85,6 +85,39 @@ Deno.test("an option that is not known, or that stands where torch has it, is re
     [
       "Cannot convolve with pad: no such option; did you mean padding?",
       () => loose.conv2d(picture, { weight: picture }, { pad: 1 }),
+    ],
+    [
+      "Cannot normalise groups with epsilon: no such option; did you mean eps?",
+      () => loose.groupNorm(picture, {}, { groups: 1, epsilon: 1 }),
+    ],
+    [
+      "Cannot normalise rows: expected options in an object, as in { eps: … }, got 1",
+      () => loose.layerNorm(x, null, 1),
+    ],
+    [
+      "Cannot normalise rows with groups: no such option; expected some of eps",
+      () => loose.rmsNorm(x, null, { groups: 1 }),
+    ],
+    [
+      "Cannot pool with strides: no such option; did you mean stride?",
+      () => loose.avgPool2d(picture, { kernel: 2, strides: 1 }),
+    ],
+    [
+      "Cannot embed timesteps with scales: no such option; did you mean scale?",
+      () => loose.timestepEmbedding([1], { dim: 4, scales: 2 }),
+    ],
+    [
+      "Cannot upsample with sizes: no such option; did you mean size?",
+      () => loose.upsampleNearest(picture, { sizes: [8, 8] }),
+    ],
+    [
+      "Cannot rotate with pair: no such option; did you mean pairs?",
+      () => loose.rotary(x, x, x, { pair: "halves" }),
+    ],
+    ["Cannot transform with axes: no such option; did you mean axis?", () => loose.rfft(x, { axes: [1] })],
+    [
+      "Cannot transform with nrm: no such option; did you mean norm?",
+      () => loose.ifft2(x, { nrm: "ortho" }),
     ],
     [
       "Cannot convolve: expected { weight, bias } with a tensor as weight, got tensor [1, 1, 4, 4] f32",

@@ -1,6 +1,7 @@
 import { expectOptions } from "../../core/error.ts";
+import { size } from "../../core/shape.ts";
 import type { Candidate } from "../../graph/node.ts";
-import { recordChoice, type Tensor } from "../../tensor/mod.ts";
+import { recordChoice, type Tensor, zeros } from "../../tensor/mod.ts";
 import { attentionInBlocks, unitColumns } from "./blocks.ts";
 import { type Attention, type AttentionOptions, sizesOf } from "./operands.ts";
 import { selectKernel, shapeClassOf } from "./select.ts";
@@ -21,11 +22,13 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
       `Cannot attend with ${q} to ${k} and ${v}: expected [B, H, L, D] and twice [B, H, S, D], or a divisor of H`,
     );
   }
+  const shape = q.shape.with(3, v.shape[3]!);
+  if (S === 0 || size(shape) === 0) return zeros(shape).cast(q.dtype); // as torch, without keys too
   const { scale = 1 / Math.sqrt(D!), causal = false } = options;
   const [rows, keys, values] = [q, k, v].map(unitColumns) as [Tensor, Tensor, Tensor];
   const mask = options.mask?.expand([B!, H!, q.shape[2]!, S]);
   const a: Attention = { q: rows, k: keys, v: values, mask, scale, causal };
-  const candidates = q.size * S > 0 ? selectKernel(q.device.traits, a, q.device.choice.candidate) : [];
+  const candidates = D! > 0 ? selectKernel(q.device.traits, a, q.device.choice.candidate) : [];
   return candidates.length > 0 ? recordAttention(candidates, a) : attentionInBlocks(q, k, v, options);
 }
 

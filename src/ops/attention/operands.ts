@@ -12,7 +12,10 @@ export interface AttentionOptions {
   scale?: number | undefined;
   /** Query i sees keys 0 to i only. */
   causal?: boolean | undefined;
-  /** Added to the scores before the softmax; broadcast to [B, H, L, S]. */
+  /**
+   * Added to the scores before the softmax; broadcast to [B, H, L, S]. A query whose scores are all −∞ gets NaN, where torch's
+   * scaled_dot_product_attention gives 0.
+   */
   mask?: Tensor | undefined;
 }
 

@@ -1,3 +1,4 @@
+import { expectOptions } from "../../core/error.ts";
 import { axisIndex } from "../../core/shape.ts";
 import { Tensor, tensor } from "../../tensor/mod.ts";
 import { type Complex, mapParts } from "./complex.ts";
@@ -23,33 +24,50 @@ export interface FftnOptions {
   norm?: FftNorm | undefined;
 }
 
+/** The names of FftOptions. */
+export const ALONG_ONE = ["n", "axis", "norm"] as const;
+/** The names of FftnOptions. */
+export const ALONG_SEVERAL = ["s", "axes", "norm"] as const;
+
 /** The Fourier transform along an axis, as torch.fft.fft, of any length. */
-export function fft(x: Tensor | Complex, { n, axis = -1, norm }: FftOptions = {}): Complex {
+export function fft(x: Tensor | Complex, options: FftOptions = {}): Complex {
+  expectOptions("transform", options, ALONG_ONE);
+  const { n, axis = -1, norm } = options;
   return transform(x, n === undefined ? undefined : [n], [axis], -1, norm);
 }
 
 /** The inverse of `fft`, as torch.fft.ifft. */
-export function ifft(x: Tensor | Complex, { n, axis = -1, norm }: FftOptions = {}): Complex {
+export function ifft(x: Tensor | Complex, options: FftOptions = {}): Complex {
+  expectOptions("transform", options, ALONG_ONE);
+  const { n, axis = -1, norm } = options;
   return transform(x, n === undefined ? undefined : [n], [axis], 1, norm);
 }
 
 /** The Fourier transform along the last two axes, as torch.fft.fft2. */
-export function fft2(x: Tensor | Complex, { s, axes = [-2, -1], norm }: FftnOptions = {}): Complex {
+export function fft2(x: Tensor | Complex, options: FftnOptions = {}): Complex {
+  expectOptions("transform", options, ALONG_SEVERAL);
+  const { s, axes = [-2, -1], norm } = options;
   return transform(x, s, axes, -1, norm);
 }
 
 /** The inverse of `fft2`, as torch.fft.ifft2. */
-export function ifft2(x: Tensor | Complex, { s, axes = [-2, -1], norm }: FftnOptions = {}): Complex {
+export function ifft2(x: Tensor | Complex, options: FftnOptions = {}): Complex {
+  expectOptions("transform", options, ALONG_SEVERAL);
+  const { s, axes = [-2, -1], norm } = options;
   return transform(x, s, axes, 1, norm);
 }
 
 /** The Fourier transform along several axes, as torch.fft.fftn. */
-export function fftn(x: Tensor | Complex, { s, axes, norm }: FftnOptions = {}): Complex {
+export function fftn(x: Tensor | Complex, options: FftnOptions = {}): Complex {
+  expectOptions("transform", options, ALONG_SEVERAL);
+  const { s, axes, norm } = options;
   return transform(x, s, axes ?? lastAxes(x, s), -1, norm);
 }
 
 /** The inverse of `fftn`, as torch.fft.ifftn. */
-export function ifftn(x: Tensor | Complex, { s, axes, norm }: FftnOptions = {}): Complex {
+export function ifftn(x: Tensor | Complex, options: FftnOptions = {}): Complex {
+  expectOptions("transform", options, ALONG_SEVERAL);
+  const { s, axes, norm } = options;
   return transform(x, s, axes ?? lastAxes(x, s), 1, norm);
 }
 

@@ -1,3 +1,4 @@
+import { expectOptions } from "../../core/error.ts";
 import { size } from "../../core/shape.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
 import type { Affine } from "../linear.ts";
@@ -17,7 +18,9 @@ export interface GroupNormOptions {
  * y = (x − mean) / √(var + eps) · weight + bias per group of channels (Wu & He 2018), as in torch. x [B, C, ...]. Where x
  * is what `cat` makes of two pictures, these are read, and nothing is copied.
  */
-export function groupNorm(x: Tensor, w: Partial<Affine>, { groups, eps = 1e-5 }: GroupNormOptions): Tensor {
+export function groupNorm(x: Tensor, w: Partial<Affine>, options: GroupNormOptions): Tensor {
+  expectOptions("normalise groups", options, ["groups", "eps"]);
+  const { groups, eps = 1e-5 } = options;
   const [B, C, ...sides] = x.shape as readonly [number, number, ...number[]];
   if (C % groups !== 0) {
     throw new RangeError(`Cannot normalise ${x}: expected channels that ${groups} groups divide, got ${C}`);

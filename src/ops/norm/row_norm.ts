@@ -1,3 +1,4 @@
+import { expectOptions } from "../../core/error.ts";
 import { contiguousStrides, size } from "../../core/shape.ts";
 import { collapse } from "../../graph/fusion/axes.ts";
 import { recordChoice, type Tensor } from "../../tensor/mod.ts";
@@ -13,8 +14,9 @@ export interface RowNormOptions {
 }
 
 /** y = (x − mean) / √(var + eps) · weight + bias over the last axis (Ba et al. 2016). */
-export function layerNorm(x: Tensor, w: Partial<Affine> | null, { eps = 1e-5 }: RowNormOptions = {}): Tensor {
-  let y = normalizeRows(x, { center: true, eps });
+export function layerNorm(x: Tensor, w: Partial<Affine> | null, options: RowNormOptions = {}): Tensor {
+  expectOptions("normalise rows", options, ["eps"]);
+  let y = normalizeRows(x, { center: true, eps: options.eps ?? 1e-5 });
   if (w?.weight) y = y.mul(w.weight);
   return w?.bias ? y.add(w.bias) : y;
 }
@@ -23,9 +25,10 @@ export function layerNorm(x: Tensor, w: Partial<Affine> | null, { eps = 1e-5 }: 
 export function rmsNorm(
   x: Tensor,
   w: Partial<Pick<Affine, "weight">> | null,
-  { eps = 1e-6 }: RowNormOptions = {},
+  options: RowNormOptions = {},
 ): Tensor {
-  const y = normalizeRows(x, { center: false, eps });
+  expectOptions("normalise rows", options, ["eps"]);
+  const y = normalizeRows(x, { center: false, eps: options.eps ?? 1e-6 });
   return w?.weight ? y.mul(w.weight) : y;
 }
 

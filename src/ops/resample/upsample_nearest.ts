@@ -1,3 +1,4 @@
+import { expectOptions } from "../../core/error.ts";
 import type { Shape } from "../../core/shape.ts";
 import code from "../../../shaders/upsample_nearest.wgsl" with { type: "text" };
 import { ELEMENT_MAIN, recordKernel, snippet, type Tensor } from "../../tensor/mod.ts";
@@ -14,7 +15,9 @@ export interface UpsampleOptions {
 }
 
 /** Nearest-neighbour resize, as torch's interpolate(mode="nearest"). x [B, C, H, W] → [B, C, ...size]. */
-export function upsampleNearest(x: Tensor, { size, scale = 2 }: UpsampleOptions): Tensor {
+export function upsampleNearest(x: Tensor, options: UpsampleOptions): Tensor {
+  expectOptions("upsample", options, ["size", "scale"]);
+  const { size, scale = 2 } = options;
   const [B, C, H, W] = x.shape as Shape<4>;
   const [outH, outW] = size ?? [Math.floor(H * scale), Math.floor(W * scale)];
   if (outH === H && outW === W) return x;

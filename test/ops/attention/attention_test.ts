@@ -214,3 +214,11 @@ Deno.test("attention() refuses keys that are not of the queries' batch, heads or
     assert.throws(() => attention(q, k, k), /^RangeError: Cannot attend with /);
   }
 });
+
+Deno.test("attention() of no queries, no keys and no columns is empty or 0, as in torch", async () => {
+  for (const [L, S, E] of [[0, 3, 4], [2, 0, 4], [2, 3, 0]] as const) {
+    const y = attention(zeros([1, 2, L, 5]), zeros([1, 2, S, 5]), zeros([1, 2, S, E]));
+    assert.deepEqual(y.shape, [1, 2, L, E]);
+    assert.deepEqual([...await y.data()], Array(2 * L * E).fill(0));
+  }
+});
