@@ -181,8 +181,8 @@ export class Device extends DeviceBase implements Disposable {
     this.closed = true;
     this.buffers.destroyAll();
     this.gpu.destroy();
-    if (this.engine === "dawn") settleDawn();
     opened.splice(opened.indexOf(this), 1);
+    if (this.engine === "dawn" && !opened.some(({ engine }) => engine === "dawn")) settleDawn(); // else others may be at work
   }
 }
 

@@ -56,11 +56,11 @@ export function project(x: Tensor, { weight }: Projection, width: number, option
   return ops.linear(x, { weight }, options);
 }
 
-/** Group normalisation with one weight and one bias a channel. x [B, C, ...]. */
-export function groupNorm(x: Tensor, w: Layer, options: GroupNormOptions): Tensor {
+/** Group normalisation with one weight and one bias a channel, by the options of a block or a config's. x [B, C, ...]. */
+export function groupNorm(x: Tensor, w: Layer, { groups, eps }: GroupNormOptions): Tensor {
   expectShape(w.weight, [x.shape[1]!]);
   expectShape(w.bias, [x.shape[1]!]);
-  return ops.groupNorm(x, w, options);
+  return ops.groupNorm(x, w, { groups, eps });
 }
 
 /** Layer normalisation of each token. x [B, N, D]. */

@@ -22,10 +22,9 @@ export async function openDawn(
   const enabled = robust ? ENABLED : [...ENABLED, "disable_robustness"];
   const flags = [`enable-dawn-features=${enabled.join()}`, `disable-dawn-features=${DISABLED.join()}`];
   if (adapter) flags.push(`adapter=${adapter}`);
-  const gpu = create(flags) as GPU;
-  // The process aborts once this object is collected while a device lives: a reference from a module is not enough.
-  (kept.denoiseDawn ??= []).push(gpu);
-  return gpu;
+  // The process aborts once this object is collected while a device lives: a reference from a module is not enough. One serves
+  // all devices with its flags, as each takes 4 MB that are never given back.
+  return (kept.denoiseDawn ??= {})[flags.join(" ")] ??= create(flags) as GPU;
 }
 
 /**
@@ -52,7 +51,7 @@ export class DawnMissingError extends Error {
 const DAWN = "npm:webgpu@0.6.2";
 
 const kept = globalThis as {
-  denoiseDawn?: GPU[] | undefined;
+  denoiseDawn?: Record<string, GPU> | undefined; // by flags
   setImmediate: (run: () => void, ...rest: unknown[]) => unknown;
 };
 
