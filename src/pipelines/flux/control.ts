@@ -36,7 +36,7 @@ export class FluxControlPipeline extends FluxBase {
       const { vae, scheduler } = parts;
       expectControlImage(controlImage);
       const size = originalSize(controlImage, vae, options, 2 * vae.scaleFactor);
-      const run = await beginControlled(parts, options, size, 3.5);
+      using run = await beginControlled(parts, options, size, 3.5);
       const beside = await controlLatents(parts, run, options);
       const shape = [run.B, vae.config.latent_channels, ...size];
       const start = await startLatents(parts, run, () => randn(shape, { generator }));
@@ -61,7 +61,7 @@ export class FluxControlImg2ImgPipeline extends FluxBase {
       const multiple = 2 * vae.scaleFactor;
       expectControlImage(controlImage);
       const size = originalSize(image, vae, options, multiple);
-      const run = await beginControlled(parts, options, size, 7);
+      using run = await beginControlled(parts, options, size, 7);
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const beside = await controlLatents(parts, run, options);
       const start = await startLatents(parts, run, async () => {
@@ -89,7 +89,7 @@ export class FluxControlInpaintPipeline extends FluxBase {
       const multiple = 2 * vae.scaleFactor;
       expectControlImage(controlImage);
       const size = originalSize(image, vae, options, multiple);
-      const run = await beginControlled(parts, options, size, 7);
+      using run = await beginControlled(parts, options, size, 7);
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
       const original = await readOriginal(image, run.B, vae, options, multiple);
       const mask = await readMask(options.mask, original, vae.scaleFactor);

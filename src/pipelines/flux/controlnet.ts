@@ -48,7 +48,7 @@ export class FluxControlNetPipeline extends FluxControlNetBase {
     return await ownRun("FluxControlNetPipeline", this.parts, options, async (parts, options) => {
       const { vae, scheduler } = parts;
       const size = originalSize(firstImage(options.controlImage), vae, options, 2 * vae.scaleFactor);
-      const run = await beginRun(parts, options, size, { usualScale });
+      using run = await beginRun(parts, options, size, { usualScale });
       const { timesteps } = scheduler;
       const control = await beginFluxControl(parts, run, timesteps.length, options);
       const shape = [run.B, vae.config.latent_channels, ...size];
@@ -74,7 +74,7 @@ export class FluxControlNetImg2ImgPipeline extends FluxControlNetBase {
       const { vae } = parts;
       const multiple = 2 * vae.scaleFactor;
       const size = originalSize(image, vae, options, multiple);
-      const run = await beginRun(parts, options, size, { usualScale });
+      using run = await beginRun(parts, options, size, { usualScale });
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const control = await beginFluxControl(parts, run, timesteps.length, options);
       const start = await startLatents(parts, run, async () => {
@@ -102,7 +102,7 @@ export class FluxControlNetInpaintPipeline extends FluxControlNetBase {
       const { vae, scheduler } = parts;
       const multiple = 2 * vae.scaleFactor;
       const size = originalSize(image, vae, options, multiple);
-      const run = await beginRun(parts, options, size, { usualScale });
+      using run = await beginRun(parts, options, size, { usualScale });
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
       const original = await readOriginal(image, run.B, vae, options, multiple);
       const mask = await readMask(options.mask, original, vae.scaleFactor);

@@ -36,7 +36,7 @@ export class FluxInpaintPipeline extends FluxBase {
       const { vae, scheduler } = parts;
       const multiple = 2 * vae.scaleFactor;
       const size = originalSize(image, vae, options, multiple);
-      const run = await beginRun(parts, options, size, { usualScale: 7 });
+      using run = await beginRun(parts, options, size, { usualScale: 7 });
       const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
       const original = await readOriginal(image, run.B, vae, options, multiple);
       const mask = await readMask(options.mask, original, vae.scaleFactor);
@@ -82,7 +82,7 @@ export class FluxFillPipeline extends FluxBase {
       const f = vae.scaleFactor;
       const size = originalSize(image, vae, options, 2 * f);
       const usual = { usualScale: 30, usualSteps: 50, beside: fillChannels(parts) };
-      const run = await beginRun(parts, options, size, usual);
+      using run = await beginRun(parts, options, size, usual);
       const { B } = run;
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const original = await readOriginal(image, B, vae, options, 2 * f);

@@ -33,7 +33,7 @@ export class FluxKontextPipeline extends FluxBase {
       const { image, generator } = options;
       const { vae, scheduler } = parts;
       const size = drawnSize(parts, options);
-      const run = await beginRun(parts, options, size, { usualScale: 3.5 });
+      using run = await beginRun(parts, options, size, { usualScale: 3.5 });
       const { B } = run;
       const seen = image && await readPicture(parts, image, B, options);
       const start = await startLatents(

@@ -52,7 +52,7 @@ export class FluxPipeline extends FluxBase {
   async run(options: FluxRunOptions): Promise<FluxOutput> {
     return await ownRun("FluxPipeline", this.parts, options, async (parts, options) => {
       const { height, width, generator } = options;
-      const run = await beginRun(parts, options, latentSize(parts, height, width), { usualScale: 3.5 });
+      using run = await beginRun(parts, options, latentSize(parts, height, width), { usualScale: 3.5 });
       const shape = [run.B, parts.vae.config.latent_channels, ...run.size];
       const start = await startLatents(parts, run, () => randn(shape, { generator }));
       return await draw(parts, run, { start, timesteps: parts.scheduler.timesteps });
@@ -77,7 +77,7 @@ export class FluxImg2ImgPipeline extends FluxBase {
       const { vae } = parts;
       const multiple = 2 * vae.scaleFactor;
       const size = originalSize(image, vae, options, multiple);
-      const run = await beginRun(parts, options, size, { usualScale: 7 });
+      using run = await beginRun(parts, options, size, { usualScale: 7 });
       const timesteps = sliceFlowByStrength(parts.scheduler, strength, run.steps);
       const start = await startLatents(parts, run, async () => {
         const original = await readOriginal(image, run.B, vae, options, multiple);

@@ -42,8 +42,8 @@ export interface FluxOutput extends PipelineOutput {
   latents: Tensor;
 }
 
-/** A run whose prompts are embedded and whose timesteps are set. */
-export interface FluxRun {
+/** A run whose prompts are embedded and whose timesteps are set. Its embeddings are freed at its end. */
+export interface FluxRun extends Disposable {
   /** Sides of the latents, before they are packed. */
   readonly size: readonly [h: number, w: number];
   /** Pictures. */
@@ -117,6 +117,7 @@ export async function beginRun(
     guided,
     steps: scheduler.stepCount,
     options: { ...options, guidanceScale },
+    [Symbol.dispose]: () => embeddings.forEach(({ states, pooled }) => free(states, pooled)),
   };
 }
 

@@ -104,7 +104,7 @@ export async function fromNoise(
   const { unet, scheduler } = parts;
   expectPlainUNet(parts, "StableDiffusionInpaintPipeline");
   const size = latentSize(parts, options);
-  const begun = await begin(parts, options);
+  using begun = await begin(parts, options);
   const { timesteps } = scheduler;
   const control = await controlling?.(begun, timesteps, size);
   const start = startNoise(scheduler, [begun.B, unet.config.in_channels, ...size], options);
@@ -142,7 +142,7 @@ export async function fromImage(
   const { vae, scheduler } = parts;
   const { image, strength = 0.8 } = options;
   expectPlainUNet(parts, "StableDiffusionInpaintPipeline");
-  const begun = await begin(parts, options);
+  using begun = await begin(parts, options);
   const { B } = begun;
   const timesteps = scheduler.sliceByStrength(strength);
 
@@ -178,7 +178,7 @@ export async function withinMask(
   const { vae, scheduler } = parts;
   const { strength = 1 } = options;
   const sees = seesMask(parts);
-  const begun = await begin(parts, options);
+  using begun = await begin(parts, options);
   const { B, guided } = begun;
   const timesteps = scheduler.sliceByStrength(strength);
 

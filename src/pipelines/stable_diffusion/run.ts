@@ -33,8 +33,8 @@ interface UNetParts extends IPAdapterParts {
   readonly scheduler: Scheduler;
 }
 
-/** A run whose prompts are embedded and whose timesteps are set. */
-export interface UNetRun {
+/** A run whose prompts are embedded and whose timesteps are set. Its embeddings are freed at its end. */
+export interface UNetRun extends Disposable {
   /** Embeddings of the prompts, with guidance after those of the negative ones. */
   readonly embeddings: TextEmbeddings;
   /** Pictures. */
@@ -64,7 +64,11 @@ export async function beginRun(
   parts.scheduler.setTimesteps(numInferenceSteps);
   const embedded = await embedPrompts(parts, options, guided, encoder);
   const B = embedded.cond.states.shape[0]!;
-  return { embeddings: inOneBatch(embedded), B, guided, options: { ...options, guidanceScale } };
+  const embeddings = inOneBatch(embedded);
+  return {
+    ...{ embeddings, B, guided, options: { ...options, guidanceScale } },
+    [Symbol.dispose]: () => free(embeddings.states, embeddings.pooled),
+  };
 }
 
 /** Throws unless the UNet takes the conditions that its family has besides the tokens' states. */

@@ -118,7 +118,7 @@ export async function fromNoise(
   const { unet, vae, scheduler } = parts;
   expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
   const [h, w] = latentSize(parts, options);
-  const begun = await begin(parts, options);
+  using begun = await begin(parts, options);
   const timeIds = timeIdRows(options, [h * vae.scaleFactor, w * vae.scaleFactor], begun);
   const timesteps = timestepsWithin(scheduler, options);
   const control = await controlling?.(begun, timesteps, [h, w]);
@@ -161,7 +161,7 @@ export async function fromImage(
   const { vae, scheduler } = parts;
   const { image, strength = usualStrength, denoisingStart } = options;
   expectPlainUNet(parts, "StableDiffusionXLInpaintPipeline");
-  const begun = await begin(parts, options);
+  using begun = await begin(parts, options);
   const { B } = begun;
   const timesteps = timestepsWithin(scheduler, options, strength);
 
@@ -201,7 +201,7 @@ export async function withinMask(
   const { vae, scheduler } = parts;
   const { strength = 0.9999, denoisingStart } = options;
   const sees = seesMask(parts);
-  const begun = await begin(parts, options, 7.5);
+  using begun = await begin(parts, options, 7.5);
   const { B, guided } = begun;
   const timesteps = timestepsWithin(scheduler, options, strength);
 

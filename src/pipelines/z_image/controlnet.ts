@@ -123,7 +123,7 @@ async function drawControlled(
   }
   const f = vae.scaleFactor;
   const [H, W] = changedSize(sized, options, 2 * f);
-  const run = await beginRun(parts, options, [H / f, W / f]);
+  using run = await beginRun(parts, options, [H / f, W / f]);
   const { B, guided, size } = run;
   const pixels = await readPixels(controlImage, B, size, parts);
   const control: ZImageControl = await withModels(parts, [vae], options, async () => {

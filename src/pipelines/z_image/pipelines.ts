@@ -75,7 +75,7 @@ export class ZImagePipeline extends ZImageBase {
   /** Draws pictures of prompts. */
   async run(options: ZImageRunOptions): Promise<LatentOutput> {
     return await ownRun("ZImagePipeline", this.parts, options, async (parts, options) => {
-      const run = await beginRun(parts, options, latentSize(parts, options.height, options.width));
+      using run = await beginRun(parts, options, latentSize(parts, options.height, options.width));
       const shape = [run.B, parts.vae.config.latent_channels, ...run.size];
       const start = startNoise(parts.scheduler, shape, options);
       return await draw(parts, run, { start, timesteps: parts.scheduler.timesteps });
@@ -99,7 +99,8 @@ export class ZImageImg2ImgPipeline extends ZImageBase {
   /** Draws a changed picture. Random numbers go to its latents first, then to the noise, as in diffusers. */
   async run(options: ZImageImg2ImgRunOptions): Promise<LatentOutput> {
     return await ownRun("ZImageImg2ImgPipeline", this.parts, options, async (parts, options) => {
-      const { run, original, timesteps } = await beginChange(parts, options, options.strength ?? 0.6);
+      using run = await beginRun(parts, options, changedLatentSize(parts, options));
+      const { original, timesteps } = await readChange(parts, run, options, options.strength ?? 0.6);
       const start = await noisedLatents(parts, original, run.B, timesteps[0], options, "picture");
       return await draw(parts, run, { start, timesteps });
     });
@@ -120,7 +121,8 @@ export class ZImageInpaintPipeline extends ZImageBase {
   /** Draws what the mask shows. Random numbers are drawn in the order of diffusers. */
   async run(options: ZImageInpaintRunOptions): Promise<LatentOutput> {
     return await ownRun("ZImageInpaintPipeline", this.parts, options, async (parts, options) => {
-      const { run, original, timesteps } = await beginChange(parts, options, options.strength ?? 1);
+      using run = await beginRun(parts, options, changedLatentSize(parts, options));
+      const { original, timesteps } = await readChange(parts, run, options, options.strength ?? 1);
       const mask = await readMask(options.mask, original, parts.vae.scaleFactor);
       const task = {
         original,
@@ -136,16 +138,18 @@ export class ZImageInpaintPipeline extends ZImageBase {
   }
 }
 
-/** Begins a run that changes a picture: what it begins with, and the timesteps that are left. */
-async function beginChange(
-  parts: ZImageParts,
+/** Sides of the latents of a picture that is changed. */
+function changedLatentSize({ vae }: ZImageParts, options: ZImageImg2ImgRunOptions): [h: number, w: number] {
+  return originalSize(options.image, vae, options, 2 * vae.scaleFactor);
+}
+
+/** The picture that a run changes, and the timesteps that are left. */
+async function readChange(
+  { vae, scheduler }: ZImageParts,
+  { B, steps }: ZImageRun,
   options: ZImageImg2ImgRunOptions,
   strength: number,
-): Promise<{ run: ZImageRun; original: Original; timesteps: number[] }> {
-  const { vae, scheduler } = parts;
-  const multiple = 2 * vae.scaleFactor;
-  const size = originalSize(options.image, vae, options, multiple);
-  const run = await beginRun(parts, options, size);
-  const timesteps = sliceFlowByStrength(scheduler, strength, run.steps);
-  return { run, original: await readOriginal(options.image, run.B, vae, options, multiple), timesteps };
+): Promise<{ original: Original; timesteps: number[] }> {
+  const timesteps = sliceFlowByStrength(scheduler, strength, steps);
+  return { original: await readOriginal(options.image, B, vae, options, 2 * vae.scaleFactor), timesteps };
 }

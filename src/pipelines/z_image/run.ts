@@ -35,8 +35,8 @@ export interface ZImageOptions
   cfgTruncation?: number | undefined;
 }
 
-/** A run whose prompts are embedded and whose timesteps are set. */
-export interface ZImageRun {
+/** A run whose prompts are embedded and whose timesteps are set. Its embeddings are freed at its end. */
+export interface ZImageRun extends Disposable {
   /** Sides of the latents. */
   readonly size: readonly [h: number, w: number];
   /** Pictures. */
@@ -89,6 +89,7 @@ export async function beginRun(
     guided,
     steps: scheduler.stepCount,
     options: { ...options, guidanceScale },
+    [Symbol.dispose]: () => free(captions.states),
   };
 }
 
