@@ -103,7 +103,6 @@ export function sdapiRoutes(drawer: Drawer): Hono {
 
   async function draw(kind: "txt2img" | "img2img", context: Context): Promise<Response> {
     const params = await readSdapi(kind, await readJson(context), { usual, drawer });
-    Object.assign(usual, params.keep);
     const own: UnderWay = { kind, interruption: new Interruption(), ...params.jobs };
     underWay.add(own);
     try {
@@ -117,6 +116,7 @@ export function sdapiRoutes(drawer: Drawer): Hono {
         onPreview: (png) => void (own.preview = png),
         wantsPreview: () => Date.now() - (own.watched ?? 0) < WATCHED,
       });
+      Object.assign(usual, params.keep); // now that nothing of it was refused
       return context.json(await answerOf(params, drawing));
     } finally {
       underWay.delete(own);

@@ -118,11 +118,18 @@ export async function readSdapi(
   };
 }
 
-/** The textual inversions of which a text has the token. */
+/** The textual inversions of which a text has the token, as words: "art" is not in "party". */
 function embeddingsIn(words: string, drawer: Drawer, model: string): string[] | undefined {
-  const names = drawer.offered("embedding", model).filter(({ token }) => words.includes(token!))
+  const names = drawer.offered("embedding", model).filter(({ token }) => hasWords(words, token!))
     .map(({ name }) => name);
   return names.length > 0 ? names : undefined;
+}
+
+/** True if a text has others as words: where these end with letters, none stand beside them, as CLIP takes texts apart. */
+function hasWords(text: string, words: string): boolean {
+  const before = /^\p{L}/u.test(words) ? "(?<!\\p{L})" : "";
+  const after = /\p{L}$/u.test(words) ? "(?!\\p{L})" : "";
+  return new RegExp(before + RegExp.escape(words) + after, "u").test(text);
 }
 
 /** A variation's seed and the size of the noise, where they count. */

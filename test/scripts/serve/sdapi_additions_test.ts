@@ -20,7 +20,10 @@ Deno.test.beforeAll(async () => {
   await controlledFolder(join(folder, "sd"));
   const vectors = Float32Array.from({ length: 2 * CONTROLLED_WIDTH }, (_, i) => Math.sin(i));
   const learned = { dtype: "F32", shape: [2, CONTROLLED_WIDTH], bytes: new Uint8Array(vectors.buffer) };
-  Deno.writeFileSync(join(folder, "cat.safetensors"), safetensorsOf(new Map([["<cat>", learned]])));
+  const learn = (name: string, token: string) =>
+    Deno.writeFileSync(join(folder, `${name}.safetensors`), safetensorsOf(new Map([[token, learned]])));
+  learn("cat", "<cat>");
+  learn("umbo", "umbo");
   drawer = await Drawer.open({
     models: [offer("sd", join(folder, "sd"))],
     vaes: [offer("tiny", fixture("autoencoder_tiny/base"))],
@@ -28,7 +31,7 @@ Deno.test.beforeAll(async () => {
       offer("edges", fixture("controlnet/controlnet")),
       offer("other", fixture("controlnet/controlnet_1")),
     ],
-    embeddings: [offer("cat", join(folder, "cat.safetensors"))],
+    embeddings: ["cat", "umbo"].map((name) => offer(name, join(folder, `${name}.safetensors`))),
   });
   served = new Served(drawer);
 });
@@ -125,6 +128,34 @@ Deno.test("autoencoders are named by sd_vae, textual inversions by their tokens"
   );
 });
 
+Deno.test("a token of a textual inversion counts as a word of a prompt, not within another", async () => {
+  for (const prompt of ["jumbo", "umbos", "Umbo"]) {
+    assert.deepEqual(await drawn("txt2img", { prompt }), await pixelsAs({ prompt }), prompt);
+  }
+  for (const prompt of ["umbo", "my_umbo, 2umbo3", "an (umbo:1.2)"]) {
+    const wanted = await pixelsAs({ prompt, embedding: ["umbo"] });
+    assert.deepEqual(await drawn("txt2img", { prompt }), wanted, prompt);
+    assert.notDeepEqual(wanted, await pixelsAs({ prompt }), prompt);
+  }
+  const negative_prompt = "x<cat>y"; // no letters at its ends, so that letters may stand beside it
+  assert.deepEqual(
+    await drawn("txt2img", { negative_prompt }),
+    await pixelsAs({ negative: negative_prompt, embedding: ["cat"] }),
+  );
+});
+
+Deno.test("settings of a request stay for others where it says so and is drawn, not where it is refused", async () => {
+  const own = await pixelsAs({});
+  const kept = { override_settings_restore_afterwards: false };
+  const refused = { override_settings: { sd_vae: "tinny" }, ...kept };
+  assert.equal((await post("txt2img", { ...flower, ...refused })).status, 404);
+  assert.equal((await get("/sdapi/v1/options")).sd_vae, "None");
+  assert.deepEqual(await drawn("txt2img", {}), own);
+  await drawn("txt2img", { override_settings: { sd_vae: "tiny" }, ...kept });
+  assert.deepEqual(await drawn("txt2img", {}), await pixelsAs({ vae: "tiny" }));
+  assert.equal((await post("options", { sd_vae: "None" })).status, 200);
+});
+
 Deno.test("what is offered is listed as A1111 and its ControlNet extension do", async () => {
   assert.deepEqual(await get("/controlnet/model_list"), { model_list: ["edges", "other"] });
   assert.deepEqual((await get("/controlnet/module_list")).module_list, ["none"]);
@@ -136,7 +167,7 @@ Deno.test("what is offered is listed as A1111 and its ControlNet extension do", 
     "other",
   ]);
   assert.deepEqual(await get("/sdapi/v1/sd-vae"), [{ model_name: "tiny", filename: "tiny" }]);
-  assert.deepEqual(Object.keys((await get("/sdapi/v1/embeddings")).loaded), ["<cat>"]);
+  assert.deepEqual(Object.keys((await get("/sdapi/v1/embeddings")).loaded), ["<cat>", "umbo"]);
   assert.deepEqual(await get("/sdapi/v1/scripts"), { txt2img: ["controlnet"], img2img: ["controlnet"] });
 });
 
