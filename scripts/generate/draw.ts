@@ -1,10 +1,11 @@
 import { type Device, loadImage, manualSeed, OutOfMemoryError, type Tensor } from "denoise";
+import { AutoencoderTiny } from "denoise/models";
 import type { AnyPipeline, RunOptions, StepCache } from "denoise/pipelines";
 import { schedulerNamed } from "denoise/schedulers";
 import type { Size } from "../command_line/options.ts";
 import { readCache } from "./cache.ts";
 import { readMode } from "./control_mode.ts";
-import { expectShape, type HiresSettings } from "./hires.ts";
+import { expectShape, type HiresSettings, seesPictures } from "./hires.ts";
 import { overlaid } from "./mask_blur.ts";
 import { readScaled } from "./named_files.ts";
 import type { Settings } from "./options.ts";
@@ -128,12 +129,13 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
     adapterConditioningScale: settings["t2i-adapter"]?.map((text) => readScaled(text).scale),
   };
   const size = settings.size ?? usualSize(parts);
+  const f = parts.vae.scaleFactor;
   const patch = /^Flux2/.test(chosen.constructor.name) ? 2 : 1; // which draws its noise in patches of 2×2 latents
-  const passBy = (chosen: AnyPipeline, size: Size): Pass<PassHow> => (seeds, how, given) =>
+  const passBy = (chosen: AnyPipeline, size: Size, before: number): Pass<PassHow> => (seeds, how, given) =>
     chosen.run({
       ...how,
       numImagesPerPrompt: seeds.length,
-      generator: noisesOf(seeds, settings, size, parts.vae.scaleFactor * patch),
+      generator: noisesOf(seeds, settings, { ...size, f: f * patch, before }),
       prompt: settings.prompt,
       negativePrompt: settings.negative,
       promptSyntax: settings["prompt-syntax"],
@@ -152,7 +154,7 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
       ...ip.length > 0 ? { ipAdapterImage: ip } : {},
       ...given,
     });
-  const pass = passBy(chosen, size);
+  const pass = passBy(chosen, size, 0);
   const { hires } = settings;
   if (hires === undefined) {
     const { "mask-blur": blur } = settings;
@@ -168,13 +170,14 @@ export function drawing(pipeline: AnyPipeline, settings: RunSettings, pictures: 
   const { "hires-scheduler": name } = settings;
   const scheduler = name === undefined ? parts.scheduler : schedulerNamed(name).from(own);
   const changing = pipelineFor({ ...parts, scheduler } as ChangingParts, { image: true, mask: false });
-  const second = passBy(changing, hires);
+  const encoderDraws = seesPictures(settings) && !(parts.vae instanceof AutoencoderTiny);
+  const second = passBy(changing, hires, encoderDraws ? 1 : 0);
   const words = {
     prompt: settings["hires-prompt"] ?? settings.prompt,
     negativePrompt: settings["hires-negative"] ?? settings.negative,
   };
   const again: Pass<PassHow> = (seeds, how, given) => second(seeds, how, { ...words, ...given });
-  const both = inTwoPasses(pass, again, { ...settings, hires }, parts.vae.scaleFactor);
+  const both = inTwoPasses(pass, again, { ...settings, hires }, f);
   return (seeds, { hiresSteps, ...how }) => both(seeds, how, hiresSteps);
 }
 

@@ -1,13 +1,13 @@
 import { scope, type Tensor } from "denoise";
 import { interpolate, type InterpolateOptions } from "denoise/ops";
-import type { RunOptions } from "denoise/pipelines";
+import type { PreviewOptions, RunOptions } from "denoise/pipelines";
 import { resizeImage } from "../../src/io/images/resize.ts";
 import { free } from "../../src/tensor/mod.ts";
 import type { Size } from "../command_line/options.ts";
 import { coverOf, type HiresSettings, hiresSteps, type Upscaler, UPSCALERS } from "./hires.ts";
 
 /** What both passes of a run differ in. */
-interface Stepping extends Pick<RunOptions, "onStep"> {
+interface Stepping extends Pick<RunOptions, "onStep" | "preview"> {
   readonly numInferenceSteps: number;
 }
 
@@ -32,7 +32,7 @@ export function inTwoPasses<How extends Stepping>(
   const upscaler: Upscaler = UPSCALERS[name];
   const isLatent = !("resample" in upscaler);
   return async (seeds, how, wanted = how.numInferenceSteps) => {
-    const { onStep } = how;
+    const { onStep, preview } = how;
     const { of, taken } = hiresSteps(wanted, strength);
     let before = 0; // steps of the first pass
     const small = await first(seeds, {
@@ -42,16 +42,30 @@ export function inTwoPasses<How extends Stepping>(
         return onStep?.(step, t, x, steps + taken);
       },
     }, isLatent ? { outputType: "latent" } : {});
-    const image = isLatent
-      ? upscaled(small.images, latentsOf(hires, f), upscaler)
-      : await resizeImage(small.images, [hires.height, hires.width], { ...upscaler, fit: "crop" });
-    const { images } = await second(seeds, {
-      ...how,
-      numInferenceSteps: of,
-      onStep: (step, t, x, steps) => onStep?.(before + step, t, x, before + steps),
-    }, { ...hires, image, strength: Math.min(1, (taken + 0.5) / of) });
-    free(image, small.images, small.latents);
-    return images;
+    let image: Tensor | undefined;
+    try {
+      image = isLatent
+        ? upscaled(small.images, latentsOf(hires, f), upscaler)
+        : await resizeImage(small.images, [hires.height, hires.width], { ...upscaler, fit: "crop" });
+      const { images } = await second(seeds, {
+        ...how,
+        numInferenceSteps: of,
+        onStep: (step, t, x, steps) => onStep?.(before + step, t, x, before + steps),
+        preview: preview && laterBy(before, preview),
+      }, { ...hires, image, strength: Math.min(1, (taken + 0.5) / of) });
+      return images;
+    } finally {
+      free(image, small.images, small.latents);
+    }
+  };
+}
+
+/** Previews whose steps are counted on from so many before. */
+function laterBy(before: number, { wants, write, ...others }: PreviewOptions): PreviewOptions {
+  return {
+    ...others,
+    wants: wants && ((step) => wants(before + step)),
+    write: (picture, step) => write(picture, before + step),
   };
 }
 

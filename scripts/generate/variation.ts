@@ -36,15 +36,19 @@ export function strengthIn(variation: string): string {
   return variation.slice(variation.indexOf(":") + 1);
 }
 
-/**
- * The streams of some pictures' noise, by their seeds, or those of their variations, for latents of a size, and pixels to a
- * latent.
- */
+/** Noise that a run begins with. */
+interface NoiseSize extends Size {
+  /** Pixels to a latent. */
+  readonly f: number;
+  /** Draws of the run before that of its noise: one where the encoder draws a picture's latents. */
+  readonly before: number;
+}
+
+/** The streams of some pictures' noise, by their seeds, or those of their variations, for pictures of a size. */
 export function noisesOf(
   seeds: readonly bigint[],
   { seed = 0n, variation, "seed-size": from }: VariationSettings,
-  { width, height }: Size,
-  f: number,
+  { width, height, f, before }: NoiseSize,
 ): TorchGenerator[] {
   if (variation === undefined && from === undefined) return seeds.map((seed) => manualSeed(seed));
   const strength = variation === undefined ? 0 : readVariation(variation).strength;
@@ -55,7 +59,7 @@ export function noisesOf(
   const sizes = { whole: latents({ width, height }), part: from && latents(from) };
   return seeds.map((other) => {
     const [own, mixed] = strength === 0 ? [other, undefined] : [seed, { seed: other, strength }];
-    return new VariedGenerator(manualSeed(own), { ...sizes, mixed });
+    return new VariedGenerator(manualSeed(own), { ...sizes, mixed }, before);
   });
 }
 
@@ -66,14 +70,16 @@ interface Change {
   readonly mixed: Variation | undefined;
 }
 
-/** A stream of which the first draw, a run's noise, is changed. */
+/** A stream of which one draw, a run's noise, is changed; `before` draws come before it. */
 class VariedGenerator implements TorchGenerator {
   readonly #stream: TorchGenerator;
-  #change: Change | undefined;
+  readonly #change: Change;
+  #before: number; // below 0 once the noise was drawn
 
-  constructor(stream: TorchGenerator, change: Change | undefined) {
+  constructor(stream: TorchGenerator, change: Change, before: number) {
     this.#stream = stream;
     this.#change = change;
+    this.#before = before;
   }
 
   get seed(): bigint {
@@ -82,10 +88,8 @@ class VariedGenerator implements TorchGenerator {
 
   randn: TorchGenerator["randn"] = (count, dtype) => {
     const values = this.#stream.randn(count, dtype);
-    const change = this.#change;
-    this.#change = undefined;
-    if (!change) return values;
-    const changed = changedNoise(Float32Array.from(values), this.#stream, change);
+    if (this.#before-- !== 0) return values;
+    const changed = changedNoise(Float32Array.from(values), this.#stream, this.#change);
     values.set(changed);
     return values;
   };
@@ -101,7 +105,7 @@ class VariedGenerator implements TorchGenerator {
   }
 
   clone(): TorchGenerator {
-    return new VariedGenerator(this.#stream.clone(), this.#change);
+    return new VariedGenerator(this.#stream.clone(), this.#change, this.#before);
   }
 
   withSeed(seed: bigint): TorchGenerator {

@@ -10,7 +10,7 @@ import { type ModelOptions, Models } from "./models.ts";
 import type { Addition } from "../generate/contents.ts";
 import type { Additions, Offer, OfferedAddition, Versions } from "./offered.ts";
 import { type Offers, offersOf } from "./offers.ts";
-import { expectTimestamps, peaksOf, profileTask, type StepProfile } from "./profile_task.ts";
+import { expectProfile, peaksOf, profileTask, type StepProfile } from "./profile_task.ts";
 import { Queue } from "./queue.ts";
 import { RefusalError } from "./refusal.ts";
 import { type DrawRequest, readRequest } from "./request.ts";
@@ -130,14 +130,15 @@ export class Drawer implements AsyncDisposable {
 
   /**
    * Profiles a step of a request as `deno task profile` does, in its turn among those that are drawn. Throws as `draw` does, and
-   * where the adapter has no timestamps.
+   * where the adapter has no timestamps, or the strength leaves too few steps.
    */
   async profile(
     request: DrawRequest,
     options: Pick<DrawOptions, "signal" | "onProgress"> = {},
   ): Promise<StepProfile> {
-    expectTimestamps(this.device);
-    return await this.#done(request, options, {
+    const read = readRequest(request);
+    expectProfile(this.device, read);
+    return await this.#done(read, options, {
       event: "profile",
       picturesIn: () => 0,
       run: async (task, how) => {

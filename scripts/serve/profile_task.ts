@@ -9,11 +9,12 @@ import { htmlOf } from "../profile/html.ts";
 import { innerSteps, measure } from "../profile/measure.ts";
 import { drawOf } from "./draw_task.ts";
 import type { DrawOptions } from "./drawing.ts";
-import { MOST_STEPS } from "../generate/hires.ts";
 import { RefusalError } from "./refusal.ts";
+import type { DrawRequest } from "./request.ts";
 import type { Task } from "./task.ts";
 
 const STEPS = 8; // of a run: the first and the last do not count
+const WEAKEST = 0.01; // strength: the last 8 of 800 steps, where schedulers have up to 999
 const WAYS = 5; // runs of `measure`: two that compile and plan, and one in each of its three ways
 
 /** What a step of a request takes. */
@@ -28,10 +29,18 @@ export interface StepProfile {
   readonly json: string;
 }
 
-/** Refuses profiles on an adapter, or an engine, that does not say when a kernel began and ended. */
-export function expectTimestamps({ gpu, adapterName }: Device): void {
-  if (gpu.features.has("timestamp-query")) return;
-  throw new RefusalError("invalid", `Cannot profile on ${adapterName}: it lacks timestamp-query`);
+/**
+ * Refuses profiles on an adapter, or an engine, that does not say when a kernel began and ended, and of changes so weak that no
+ * scheduler has the steps of which enough are left.
+ */
+export function expectProfile({ gpu, adapterName }: Device, { strength = 1 }: DrawRequest): void {
+  if (!gpu.features.has("timestamp-query")) {
+    throw new RefusalError("invalid", `Cannot profile on ${adapterName}: it lacks timestamp-query`);
+  }
+  if (strength >= WEAKEST) return;
+  const message =
+    `Cannot profile a step: expected a strength of at least ${WEAKEST}, got ${strength}; its steps take as long`;
+  throw new RefusalError("invalid", message, "strength");
 }
 
 /** What the adapter can do at most; of a device with room for two buffers of up to 512 MiB. */
@@ -39,7 +48,10 @@ export async function peaksOf(device: Device): Promise<Speeds> {
   return fastest(await measureSpeeds(device), await measureSpeeds(device));
 }
 
-/** Profiles a step of a task with its model, which is ready for it: as it is drawn, pictures at once, guidance, LoRAs and all. */
+/**
+ * Profiles a step of a task with its model, which is ready for it: as it is drawn, pictures at once, guidance, LoRAs and all. Of
+ * two passes it is one of the first: those of the second are of another size.
+ */
 export async function profileTask(
   device: Device,
   pipeline: AnyPipeline,
@@ -48,24 +60,26 @@ export async function profileTask(
   { signal, onProgress = () => {} }: DrawOptions,
 ): Promise<StepProfile> {
   const { model, settings, seeds, batch } = task;
-  const { prompt, strength = 1, "hires-strength": hiresStrength = 1 } = settings;
+  const { prompt, strength = 1, hires } = settings;
   const models = modelsOf(pipeline.parts);
   for (const model of models) model.retrace();
   using _profiling = device.beginProfile();
   using _made = scope();
-  const draw = drawOf(pipeline, task);
+  const draw = drawOf(pipeline, { ...task, settings: { ...settings, hires: undefined } });
   const some = seeds.slice(0, batch);
   let done = 0;
   const subject = {
     className: pipeline.constructor.name,
-    work: ["a step", ...prompt === undefined ? [] : [`of ${JSON.stringify(prompt)}`]].join(" "),
+    work: [
+      hires ? "a step of the first pass" : "a step",
+      ...prompt === undefined ? [] : [`of ${JSON.stringify(prompt)}`],
+    ].join(" "),
     models,
     isLoop: true,
     async run(steps: number) {
       using _made = scope();
       await (await draw(some, {
-        numInferenceSteps: Math.min(MOST_STEPS, Math.ceil(steps / strength)), // a weak change begins late
-        hiresSteps: Math.max(1, Math.min(steps, Math.floor(MOST_STEPS * hiresStrength))),
+        numInferenceSteps: Math.ceil(steps / strength), // a weak change begins late
         progress: false,
         signal,
         onNotice: () => {},

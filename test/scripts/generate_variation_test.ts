@@ -162,10 +162,12 @@ const CASES: Record<string, [settings: VariationSettings, noise: number[]]> = {
 };
 const NEXT = [-0.39215, 0.151915, -1.183733, 0.534361]; // of the stream, whatever the first noise became
 
+const size = { width: 48, height: 32, f: 8, before: 0 };
+
 for (const [what, [settings, want]] of Object.entries(CASES)) {
   Deno.test(`noise is mixed as in A1111: ${what}`, () => {
     const seeds = [settings.variation ? 7n : 3n];
-    const [stream] = noisesOf(seeds, { seed: 3n, ...settings }, { width: 48, height: 32 }, 8);
+    const [stream] = noisesOf(seeds, { seed: 3n, ...settings }, size);
     assertRelativelyClose(stream!.randn(48), want, 1e-5, "noise");
     assertRelativelyClose(stream!.randn(4), NEXT, 1e-5, "what comes after");
   });
@@ -176,6 +178,18 @@ Deno.test("a recipe keeps a variation's strength as it was said, which numbers w
   const { variation } = recipeOfPicture({}, settings, { width: 8, height: 8 }, 8n);
   assert.equal(variation, "8:0.0000001");
   assert.equal(readVariation(variation as string).strength, 1e-7);
+});
+
+Deno.test("what is drawn before the noise stays as it is, also by a copy of the stream", () => {
+  const settings = { seed: 3n, variation: "7:1" };
+  const [stream] = noisesOf([7n], settings, { ...size, before: 1 });
+  const own = manualSeed(3n);
+  assert.deepEqual(stream!.randn(48), own.randn(48));
+  for (const one of [stream!.clone(), stream!]) {
+    assertRelativelyClose(one.randn(48), manualSeed(7n).randn(48), 1e-6, "noise");
+  }
+  own.randn(48);
+  assert.deepEqual(stream!.randn(48), own.randn(48));
 });
 
 Deno.test("variations are read", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Drawer } from "denoise/serve";
 import { profileForm } from "../../../scripts/profile/form.ts";
 import { emoji } from "../../support/emoji.ts";
+import { fixture } from "../../support/fixtures.ts";
 import { Served } from "../../support/served.ts";
 
 const flower = { prompt: "a nice flower", size: "32x32", steps: 4, seed: 3 };
@@ -55,6 +56,18 @@ Deno.test("a step of a request is profiled as a job, whose report needs nothing 
   }
 });
 
+Deno.test("of a request with two passes, a step of the first is profiled", async () => {
+  await using served = new Served(drawer);
+  const fileOf = async (request: object) => {
+    const { json: { id } } = await served.call("POST", "/v1/profiles", request);
+    const { profile } = await ended(served, id);
+    return profileForm.parse(await (await fetch(profile.json_url)).json());
+  };
+  const { subject, rows } = await fileOf({ ...flower, hires: "64x64", "hires-steps": 3 });
+  assert.deepEqual([subject.work, subject.steps], ['a step of the first pass of "a nice flower"', 7]);
+  assert.equal(rows.length, (await fileOf(flower)).rows.length);
+});
+
 Deno.test("a profile is cancelled within a step", async () => {
   await using served = new Served(drawer);
   const { json: { id } } = await served.call("POST", "/v1/profiles", { ...flower, size: "64x64" });
@@ -74,6 +87,13 @@ Deno.test("a profile is refused where its request is, without the key, and witho
   assert.equal((await post(flower, "wrong")).status, 401);
   const { status, json } = await post({ ...flower, steps: 1000 });
   assert.deepEqual([status, json.error.param], [400, "steps"]);
+  const image = Deno.readFileSync(fixture("pictures/files/turned_6.jpg")).toBase64();
+  const weak = await post({ ...flower, image, strength: 0.007, steps: 150 });
+  assert.deepEqual([weak.status, weak.json.error.param], [400, "strength"]);
+  assert.match(
+    weak.json.error.message,
+    /^Cannot profile a step: expected a strength of at least 0.01, got /,
+  );
   const { device } = drawer;
   try {
     const features = new Set(device.gpu.features);
