@@ -125,7 +125,8 @@ testOnBothEngines(
     await values();
     const replaced = replaceShader(device, ACTIVATIONS, folded);
     await device.reopen();
-    assert.deepEqual([...await values()], [0, 2]);
+    const [first, second] = await values(); // by either text
+    assert.ok((first === 0 || first === 1) && second === 2, `got ${first}, ${second}`);
     assert.equal(await replaced, 1);
     assert.deepEqual([...await values()], [1, 2]);
   },
