@@ -51,14 +51,17 @@ function weighted(
 ): Uint8Array {
   const reach = reachOf(sigma);
   const weights = weightsOf(sigma, reach);
+  const places = Int32Array.from({ length: count + 2 * reach }, (_, i) => step * mirrored(i - reach, count));
+  const line = new Int32Array(places.length); // with what is mirrored at both ends
   const to = new Uint8Array(from.length);
-  for (let line = 0; line < lines; line++) {
+  for (let start = 0; start < lines * next; start += next) {
+    for (let i = 0; i < line.length; i++) line[i] = from[start + places[i]!]!;
     for (let i = 0; i < count; i++) {
-      let value = 0;
-      for (let k = -reach; k <= reach; k++) {
-        value += weights[k + reach]! * from[line * next + mirrored(i + k, count) * step]!;
+      let value = 128 + weights[reach]! * line[i + reach]!;
+      for (let k = 0, end = i + 2 * reach; k < reach; k++) {
+        value += weights[k]! * (line[i + k]! + line[end - k]!);
       }
-      to[line * next + i * step] = (value + 128) >> 8;
+      to[start + i * step] = value >> 8;
     }
   }
   return to;
