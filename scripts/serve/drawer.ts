@@ -4,7 +4,7 @@ import type { Speeds } from "../doctor/speeds.ts";
 import { drawTask } from "./draw_task.ts";
 import type { Drawing, DrawOptions, DrawProgress } from "./drawing.ts";
 import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
-import { PictureMemory } from "./holding.ts";
+import { type Holding, PictureMemory } from "./holding.ts";
 import { LIMITS, type Limits } from "./limits.ts";
 import { type ModelOptions, Models } from "./models.ts";
 import type { Addition } from "../generate/contents.ts";
@@ -43,6 +43,8 @@ export class Drawer implements AsyncDisposable {
   readonly #models: Models;
   readonly #queue: Queue;
   readonly #memory = new PictureMemory();
+  /** Checks of requests, which read models. */
+  readonly #checks = new Set<Promise<Task>>();
   readonly #listeners: ((event: DrawerEvent) => void)[] = [];
   readonly #stored: Pick<ModelOptions, "memory" | "quantize">;
   /** What the adapter can do, once something was profiled. */
@@ -178,6 +180,7 @@ export class Drawer implements AsyncDisposable {
   /** Refuses the requests that wait and all that come, finishes the one that is drawn, and closes the device. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#queue.close();
+    await Promise.allSettled(this.#checks);
     this.#models[Symbol.dispose]();
     this.device[Symbol.dispose]();
   }
@@ -206,8 +209,7 @@ export class Drawer implements AsyncDisposable {
       this.#tell({ event: work.event, outcome, ...task && aboutOf(task), ...numbers });
     };
     try {
-      const { device } = this;
-      task = await taskOf(readRequest(request), this.#models, this.limits, { device, holding });
+      task = await this.#checked(request, holding);
       const result = await this.#inTurn(task, { ...options, onProgress: told }, work);
       pictures = work.picturesIn(result);
       tell("succeeded");
@@ -215,6 +217,18 @@ export class Drawer implements AsyncDisposable {
     } catch (error) {
       tell(outcomeOf(error, signal));
       throw error;
+    }
+  }
+
+  async #checked(request: DrawRequest, holding: Holding): Promise<Task> {
+    this.#queue.expectOpen();
+    const { device } = this;
+    const check = taskOf(readRequest(request), this.#models, this.limits, { device, holding });
+    this.#checks.add(check);
+    try {
+      return await check;
+    } finally {
+      this.#checks.delete(check);
     }
   }
 

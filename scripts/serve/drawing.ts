@@ -42,8 +42,8 @@ export interface DrawOptions {
   readonly onProgress?: ((progress: DrawProgress) => void) | undefined;
   /** Takes small pictures of what is drawn, as PNG; those that are drawn at once stand side by side. */
   readonly onPreview?: ((png: Uint8Array, step: number) => void | Promise<void>) | undefined;
-  /** True for a step, counted from 0, whose small picture is wanted; asked as it comes. All by default. */
-  readonly wantsPreview?: ((step: number) => boolean) | undefined;
+  /** True for a step, counted from 0, of so many, whose small picture is wanted; asked as it comes. All by default. */
+  readonly wantsPreview?: ((step: number, steps: number) => boolean) | undefined;
   /** Takes each picture, counted from 0, when it is done; they are drawn one after the other then. */
   readonly onPicture?: ((picture: DrawnPicture, index: number) => void | Promise<void>) | undefined;
 }

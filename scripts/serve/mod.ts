@@ -4,11 +4,12 @@ export type { Drawing, DrawnPicture, DrawOptions, DrawProgress } from "./drawing
 export type { DrawerEvent, DrawnEvent } from "./events.ts";
 export { LOOPBACK } from "./guard.ts";
 export { BODY, createHandler, type HandlerOptions } from "./handler.ts";
-export type { Interruption } from "./interruption.ts";
+export { Interruption } from "./interruption.ts";
 export type { LogEntry } from "./log.ts";
 export type { Size } from "../command_line/options.ts";
 export type { ModelOptions } from "./models.ts";
-export type { Additions, Offer, Versions } from "./offered.ts";
+export type { Addition } from "../generate/contents.ts";
+export type { Additions, Offer, OfferedAddition, Versions } from "./offered.ts";
 export type { ModelOffer, Offers } from "./offers.ts";
 export type { StepProfile } from "./profile_task.ts";
 export { RefusalError, type RefusalKind } from "./refusal.ts";

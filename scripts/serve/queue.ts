@@ -37,8 +37,13 @@ export class Queue {
     return this.#current !== undefined;
   }
 
-  #expectRoom(): void {
+  /** Throws a RefusalError once it closes. */
+  expectOpen(): void {
     if (this.#closed) throw stopping();
+  }
+
+  #expectRoom(): void {
+    this.expectOpen();
     if (!this.busy || this.waiting < this.#most) return;
     const message = `Cannot draw: expected at most ${this.#most} requests in the queue, and it is full; ` +
       "try again later";

@@ -29,20 +29,19 @@ export async function drawnEvents(
     const b64_json = (await inFormat(png, format, quality)).toBase64();
     outbox.put(frameOf(type, { type, created_at: now(), b64_json, ...about(answer), ...more }));
   };
-  let due: readonly number[] = []; // steps
+  let partials = 0; // of the picture that is drawn
   const accepted = Promise.withResolvers<void>();
   const drawn = drawer.draw(request, {
     signal: AbortSignal.any([leaving.signal, signal]),
-    onProgress: (progress) => {
-      accepted.resolve();
-      if (progress.phase === "drawing") due = stepsOf(answer.partial_images, progress.steps);
-    },
-    wantsPreview: (step) => due.includes(step),
+    onProgress: () => accepted.resolve(),
+    wantsPreview: (step, steps) => stepsOf(answer.partial_images, steps).includes(step),
     onPreview: answer.partial_images === 0
       ? undefined
-      : (png, step) =>
-        send("partial_image", png, { partial_image_index: due.indexOf(step), size: answer.size }),
-    onPicture: (picture) => send("completed", picture.png, { size: sizeOf(picture), usage: NOTHING }),
+      : (png) => send("partial_image", png, { partial_image_index: partials++, size: answer.size }),
+    onPicture: (picture) => {
+      partials = 0;
+      return send("completed", picture.png, { size: sizeOf(picture), usage: NOTHING });
+    },
   });
   drawn.catch((error) => {
     if (!leaving.signal.aborted && !signal.aborted) outbox.put(frameOf("error", openAIError(error).body));
@@ -51,8 +50,9 @@ export async function drawnEvents(
   return { next: () => outbox.take(), end: () => leaving.abort() };
 }
 
-/** Steps whose small pictures are sent, counted from 0: so many, evenly spread over those before the last. */
-function stepsOf(count: number, steps: number): number[] {
+/** Steps whose small pictures are sent, counted from 0: so many if there are, evenly spread over those before the last. */
+function stepsOf(most: number, steps: number): number[] {
+  const count = Math.min(most, steps - 1);
   return Array.from({ length: count }, (_, i) => Math.floor((i + 1) * steps / (count + 1)) - 1);
 }
 

@@ -111,7 +111,7 @@ export async function denoise(
     using step = scope(latents);
     const noisePred = predictor.predict(latents, t, number);
     const output = scheduler.step(noisePred, t, latents, stepOptions);
-    previews.offer(number, () => unpack(output.predOriginalSample));
+    previews.offer(number, timesteps.length, () => unpack(output.predOriginalSample));
     const next = ends ? output.predOriginalSample : output.prevSample;
     return step.keep(after ? after(next, ends ? timesteps.length - 1 : number) : next);
   };

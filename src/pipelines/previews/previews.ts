@@ -13,8 +13,11 @@ export interface PreviewOptions {
    * Steps from one picture to the next; 1 by default. Some are left out where painting is slower than drawing.
    */
   every?: number | undefined;
-  /** True for a step that is wanted, counted from 0; asked when it is due, so that nothing is painted that nobody sees. */
-  wants?: ((step: number) => boolean) | undefined;
+  /**
+   * True for a step that is wanted, counted from 0, of so many; asked when it is due, so that nothing is painted that nobody
+   * sees.
+   */
+  wants?: ((step: number, steps: number) => boolean) | undefined;
   /** Takes the pictures of a batch, side by side: a pixel for each latent, or as `vae` decodes them. */
   write: (picture: Image, step: number) => void | Promise<void>;
   /**
@@ -81,12 +84,12 @@ export class Previews {
     this.#picture = picture;
   }
 
-  /** Shows a step, counted from 0, if it is due and not too many are under way. */
-  offer(step: number, sample: () => Tensor): void {
+  /** Shows a step, counted from 0, of so many, if it is due and not too many are under way. */
+  offer(step: number, steps: number, sample: () => Tensor): void {
     if (this.#failure) throw this.#failure.error;
     if (!this.#options || this.#underWay === AHEAD) return;
     const { every = 1, wants, write } = this.#options;
-    if ((step + 1) % every !== 0 || wants?.(step) === false) return;
+    if ((step + 1) % every !== 0 || wants?.(step, steps) === false) return;
     this.#underWay++;
     const picture = this.#picture(sample());
     picture.catch(() => {}); // awaited below, in its turn

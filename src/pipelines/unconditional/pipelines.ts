@@ -104,11 +104,12 @@ async function sample(
       "Cannot show previews by an autoencoder: this model draws pixels; leave out preview.vae",
     );
   }
+  const { timesteps } = scheduler;
   const previews = new Previews(options.preview, previewPixels);
-  const x = await runSteps(start, scheduler.timesteps, scheduler, options, (x, t, number, ends) => {
+  const x = await runSteps(start, timesteps, scheduler, options, (x, t, number, ends) => {
     using inner = scope(x);
     const output = step(unet.forward(x, t).sample, t, x);
-    previews.offer(number, () => output.predOriginalSample);
+    previews.offer(number, timesteps.length, () => output.predOriginalSample);
     return inner.keep(ends ? output.predOriginalSample : output.prevSample);
   }, previews);
   using made = scope(x);

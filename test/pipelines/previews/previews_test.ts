@@ -150,14 +150,14 @@ Deno.test("each step is shown, and the last one before the progress bar ends", a
 });
 
 Deno.test("only steps that are wanted are painted, as it is when they come", async () => {
-  const [asked, shown]: [number[], number[]] = [[], []];
+  const [asked, shown]: [[step: number, steps: number][], number[]] = [[], []];
   const preview: PreviewOptions = {
     every: 2,
-    wants: (step) => asked.push(step) !== 2, // not the second
+    wants: (...step) => asked.push(step) !== 2, // not the second
     write: (_picture, step) => void shown.push(step),
   };
   await pipeline.run({ ...small, numInferenceSteps: 6, progress: false, preview });
-  assert.deepEqual([asked, shown], [[1, 3, 5], [1, 5]]);
+  assert.deepEqual([asked, shown], [[[1, 7], [3, 7], [5, 7]], [1, 5]]);
 });
 
 Deno.test("colours are fitted before the denoiser comes, so that memory for both is not needed", async () => {

@@ -379,3 +379,18 @@ Deno.test("a file that no model takes is not offered", async () => {
     /^TypeError: Cannot offer the ControlNet xl: Cannot control by this ControlNet: expected /,
   );
 });
+
+Deno.test("requests that are checked while a drawer closes are refused, whatever stands beside their model", async () => {
+  const models = [{ name: "sd", path: join(folder, "sd") }] as const;
+  const closing = await Drawer.open({
+    models,
+    vaes: [{ name: "tiny", path: fixture("autoencoder_tiny/base") }],
+  });
+  const request = { ...flower, vae: "tiny" } as const;
+  const checked = closing.draw(request);
+  const isStopping = (error: unknown) => error instanceof RefusalError && error.kind === "stopping";
+  const refused = assert.rejects(checked, isStopping);
+  await closing[Symbol.asyncDispose]();
+  await refused;
+  await assert.rejects(closing.draw(request), isStopping);
+});

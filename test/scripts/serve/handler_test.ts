@@ -148,6 +148,23 @@ Deno.test("OpenAI's client takes a stream of pictures on the way, and the last",
   assert.deepEqual(last, (await drawnAs({ steps: 8 }))[0]);
 });
 
+Deno.test("a stream has as many pictures on the way as were asked for, the first step's too, or as there are steps", async () => {
+  await using served = new Served();
+  for (const [steps, wanted] of [[4, [0, 1, 2]], [2, [0]], [1, []]] as const) {
+    const params = {
+      ...flower,
+      stream: true,
+      partial_images: 3,
+      ...quick,
+      scheduler: "Euler",
+      steps,
+    } as const;
+    const events = await Array.fromAsync(await served.client.images.generate(params));
+    const told = events.flatMap((event) => "partial_image_index" in event ? [event.partial_image_index] : []);
+    assert.deepEqual(told, wanted);
+  }
+});
+
 Deno.test("a stream of several pictures tells each when it is done, with what was on the way to it", async () => {
   await using served = new Served();
   const params = { ...flower, n: 2, stream: true, partial_images: 1, ...quick, steps: 4 } as const;

@@ -110,8 +110,12 @@ Deno.test("A1111's clients send the key as a password", async () => {
   await using locked = new Served(drawer, { key: "a:b" });
   const status = async (pair: string) => {
     const authorization = `Basic ${btoa(pair)}`;
-    const { status, headers } = await locked.call("GET", "/sdapi/v1/options", undefined, { authorization });
-    assert.equal(headers.has("www-authenticate"), status === 401);
+    const [status] = await Promise.all(["/sdapi/v1/options", "/controlnet/version"].map(async (path) => {
+      const { status, headers, json } = await locked.call("GET", path, undefined, { authorization });
+      assert.equal(headers.has("www-authenticate"), status === 401);
+      assert.equal(json.error, status === 401 ? "HTTPException" : undefined);
+      return status;
+    }));
     return status;
   };
   assert.equal(await status("any:a:b"), 200);
