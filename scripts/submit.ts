@@ -26,8 +26,12 @@ const settings = { ...defaultsOf(submitOptions), ...given };
 expectUsed(given, settings.queue);
 const model = usualModel(settings.model);
 let whenEnded = "Nothing was sent or drawn";
-onEnd(() => {
+const ending = new AbortController();
+const opening = RequestsFile.open(settings.requests!, ending.signal);
+onEnd(async () => {
   writeLine(whenEnded);
+  ending.abort();
+  await opening.then((file) => file[Symbol.asyncDispose](), () => {}); // its copy would stay
   Deno.exit(130);
 });
 const failures = await drawn();
@@ -35,7 +39,7 @@ for (const { name, reason } of failures) console.error(`${name}: ${reason}`);
 Deno.exit(failures.length > 0 ? 1 : 0);
 
 async function drawn(): Promise<readonly Failure[]> {
-  await using file = await RequestsFile.open(settings.requests!);
+  await using file = await opening;
   return await (settings.queue === undefined ? here(file) : byWorkers(file, settings.queue));
 }
 

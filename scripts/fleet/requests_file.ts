@@ -17,12 +17,12 @@ export class RequestsFile implements AsyncDisposable {
     this.#copy = copy;
   }
 
-  /** Opens a file, a pipe or the like. Throws in one line for what cannot be read. */
-  static async open(path: string): Promise<RequestsFile> {
+  /** Opens a file, a pipe or the like, until the signal aborts. Throws in one line for what cannot be read. */
+  static async open(path: string, signal?: AbortSignal): Promise<RequestsFile> {
     try {
       const { isFile, isDirectory } = await Deno.stat(path);
       if (isDirectory) throw new Deno.errors.IsADirectory();
-      return new RequestsFile(path, isFile ? undefined : await copyOf(path));
+      return new RequestsFile(path, isFile ? undefined : await copyOf(path, signal));
     } catch (cause) {
       throw unreadable(path, cause);
     }
@@ -104,12 +104,12 @@ async function* linesOf(path: string): AsyncGenerator<string> {
 }
 
 /** What comes through a pipe, in a file. */
-async function copyOf(path: string): Promise<string> {
+async function copyOf(path: string, signal: AbortSignal | undefined): Promise<string> {
   const copy = await Deno.makeTempFile({ prefix: "denoise-requests-" });
   try {
     using from = await Deno.open(path);
     using to = await Deno.open(copy, { write: true });
-    await from.readable.pipeTo(to.writable);
+    await from.readable.pipeTo(to.writable, signal && { signal });
     return copy;
   } catch (error) {
     await Deno.remove(copy);

@@ -190,6 +190,26 @@ Deno.test(
 );
 
 Deno.test(
+  { name: "a signal to end leaves no copy of a pipe's requests", ignore: Deno.build.os === "windows" },
+  () =>
+    inFolder(async (folder) => {
+      const [pipe, temporary] = ["pipe", "temporary"].map((name) => join(folder, name)) as [string, string];
+      await Deno.mkdir(temporary);
+      await new Deno.Command("mkfifo", { args: [pipe] }).output();
+      const script = join(import.meta.dirname!, "../../../scripts/submit.ts");
+      const args = ["run", "-A", "--no-check", script, pipe];
+      const env = { TMPDIR: temporary };
+      const submit = new Deno.Command(Deno.execPath(), { args, env, stdout: "null", stderr: "null" }).spawn();
+      using _writer = await Deno.open(pipe, { write: true }); // the pipe stays open, and the copy unfinished
+      const copies = () => [...Deno.readDirSync(temporary)];
+      while (copies().length === 0) await new Promise((done) => setTimeout(done, 20));
+      submit.kill("SIGINT");
+      assert.equal((await submit.status).code, 130);
+      assert.deepEqual(copies(), []);
+    }),
+);
+
+Deno.test(
   { name: "a queue that is not there is told with those that are", ignore },
   () =>
     inFolder(async (folder) => {
