@@ -41,6 +41,7 @@ export function inTwoPasses<How extends Stepping>(
         before = steps;
         return onStep?.(step, t, x, steps + taken);
       },
+      preview: preview && amongAll(preview, 0, taken),
     }, isLatent ? { outputType: "latent" } : {});
     let image: Tensor | undefined;
     try {
@@ -51,7 +52,7 @@ export function inTwoPasses<How extends Stepping>(
         ...how,
         numInferenceSteps: of,
         onStep: (step, t, x, steps) => onStep?.(before + step, t, x, before + steps),
-        preview: preview && laterBy(before, preview),
+        preview: preview && amongAll(preview, before, 0),
       }, { ...hires, image, strength: Math.min(1, (taken + 0.5) / of) });
       return images;
     } finally {
@@ -60,11 +61,15 @@ export function inTwoPasses<How extends Stepping>(
   };
 }
 
-/** Previews whose steps are counted on from so many before. */
-function laterBy(before: number, { wants, write, ...others }: PreviewOptions): PreviewOptions {
+/** Previews whose steps are counted among those of both passes, with so many before and behind. */
+function amongAll(
+  { wants, write, ...others }: PreviewOptions,
+  before: number,
+  behind: number,
+): PreviewOptions {
   return {
     ...others,
-    wants: wants && ((step) => wants(before + step)),
+    wants: wants && ((step, steps) => wants(before + step, before + steps + behind)),
     write: (picture, step) => write(picture, before + step),
   };
 }

@@ -253,7 +253,7 @@ Deno.test("a step of a request is profiled as it is drawn, and changes nothing o
 });
 
 Deno.test("a step of a change by little, and of a second pass of little strength, is profiled", async () => {
-  const little = { ...flower, steps: 150, image: [photo], strength: 0.007 };
+  const little = { ...flower, steps: 150, image: [photo], strength: 0.01 };
   assert.ok(profileForm.parse(JSON.parse((await drawer.profile(little)).json)).subject.steps >= 4);
   const { ms } = await drawer.profile({ ...flower, hires: size, "hires-strength": 0.003 });
   assert.ok(ms > 0);
