@@ -5,7 +5,7 @@ import { Form } from "./form.ts";
 import { Gallery } from "./gallery.ts";
 import { askKey } from "./key.ts";
 import { smallOf } from "./pixels.ts";
-import { settingsOf } from "./recipe.ts";
+import { recipeIn } from "./recipe.ts";
 import { PassingRecords, type PictureRecord, type Records, StoredRecords } from "./records.ts";
 import type { PageRequest } from "./request.ts";
 import { Server, ServerError } from "./server.ts";
@@ -131,10 +131,12 @@ async function start(): Promise<void> {
     stage.tell(...record.notices);
   }
 
-  async function use(settings: Partial<PageRequest>): Promise<void> {
+  async function use(settings: Partial<PageRequest>, left: readonly string[] = []): Promise<void> {
     const lost = await form.fill(settings);
-    const missing = lost.length > 0 ? `This server does not offer ${lost.join(" or ")}.` : "";
-    stage.tell("The form has its settings.", missing);
+    const lines = ["The form has its settings."];
+    if (lost.length > 0) lines.push(`This server does not offer ${lost.join(" or ")}.`);
+    if (left.length > 0) lines.push(`Not taken from the file: ${left.join(", ")}.`);
+    stage.tell(...lines);
     byId("prompt", HTMLElement).focus();
   }
 
@@ -142,9 +144,9 @@ async function start(): Promise<void> {
   async function receive(file: File, isChosen: boolean): Promise<void> {
     const takesIt = form.takes("image");
     const info = isChosen || file.type !== "image/png" ? undefined : await server.pngInfo(file);
-    const settings = info && settingsOf(info);
-    const wish = settings ? await askWhatFor(file, settings, takesIt) : "change";
-    if (wish === "use") await use(settings!);
+    const recipe = info && recipeIn(info);
+    const wish = recipe ? await askWhatFor(file, recipe.settings, takesIt) : "change";
+    if (wish === "use") await use(recipe!.settings, recipe!.left);
     else if (wish === "change" && takesIt) await form.take(file);
   }
 

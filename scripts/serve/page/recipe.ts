@@ -13,9 +13,18 @@ export interface PngInfo {
 /** Settings of a file: a request without what the file does not tell. */
 export type FileSettings = Partial<PageRequest> & { readonly seed: string };
 
-/** The settings that a PNG's texts tell: those of Denoise's recipe, else of A1111's infotext; undefined where there are none. */
-export function settingsOf({ items, parameters }: PngInfo): FileSettings | undefined {
-  return items["denoise"] ? ofRecipe(items["denoise"]) : ofInfotext(parameters);
+/** What a PNG's texts tell. */
+export interface FileRecipe {
+  readonly settings: FileSettings;
+  /** Names of settings that decided its pixels too, and that no field can take from it. */
+  readonly left: readonly string[];
+}
+
+/** What a PNG's texts tell: those of Denoise's recipe, else of A1111's infotext; undefined where there are none. */
+export function recipeIn({ items, parameters }: PngInfo): FileRecipe | undefined {
+  if (items["denoise"]) return ofRecipe(items["denoise"]);
+  const settings = ofInfotext(parameters);
+  return settings && { settings, left: [] };
 }
 
 const TEXTS = [
@@ -34,6 +43,10 @@ const TEXTS = [
   ...["hires", "hires-upscaler"],
 ];
 const LISTS = ["lora", "embedding"];
+const LEFT = [
+  ...["image", "mask", "strength", "mask-blur", "controlnet", "t2i-adapter", "control", "ip-adapter"],
+  ...["seed-size", "hires-scheduler", "hires-prompt", "hires-negative"],
+];
 const NUMBERS = [
   "steps",
   "guidance",
@@ -45,11 +58,12 @@ const NUMBERS = [
   "hires-steps",
 ];
 
-/** Without pictures, of which a recipe has fingerprints alone, and without what belongs to them. */
-function ofRecipe(text: string): FileSettings | undefined {
+/** Without pictures, of which a recipe has fingerprints alone (`imageContent`), and without what belongs to them. */
+function ofRecipe(text: string): FileRecipe | undefined {
   try {
     const recipe: object = JSON.parse(text.replace(/("seed": ?)(-?\d+)/, '$1"$2"')); // of 64 bits
-    return { seed: "", ...Object.fromEntries(Object.entries(recipe).filter(isKept)) };
+    const left = LEFT.filter((name) => name in recipe || `${name}Content` in recipe);
+    return { settings: { seed: "", ...Object.fromEntries(Object.entries(recipe).filter(isKept)) }, left };
   } catch {
     return undefined; // of another program
   }

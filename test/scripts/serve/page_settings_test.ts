@@ -269,12 +269,18 @@ pageTest(
 
     await drop(page, "plain.png", encodePng(image).toBase64());
     await page.until(visible("#picture-shown"));
-    const hostile = JSON.stringify({ prompt: 5, lora: "style", steps: "<b>", seed: [], negative: "kept" });
+    const others = { maskContent: "0", "seed-size": "8x8" }; // for which there is no field
+    const wrong = { prompt: 5, lora: "style", steps: "<b>", seed: [], negative: "kept" };
+    const hostile = JSON.stringify({ ...wrong, ...others });
     await drop(page, "hostile.png", encodePng(image, { denoise: hostile }).toBase64());
     await page.until(`document.querySelector("#found").open`);
     await page.click("#found-use");
     await page.until(`document.querySelector("#negative").value === "kept"`);
     assert.deepEqual(await page.value(valuesOf("prompt", "steps", "seed")), ["", "", ""]);
+    assert.equal(
+      await page.value(text("#told")),
+      "The form has its settings. Not taken from the file: mask, seed-size.",
+    );
   },
 );
 
