@@ -1,4 +1,5 @@
-import { type Drawer, readRequest } from "denoise/serve";
+import type { Drawer } from "../serve/drawer.ts";
+import { readRequest } from "../serve/request.ts";
 import { type CanonicalRequest, filesOf } from "./request_name.ts";
 import type { Results } from "./results.ts";
 

@@ -1,6 +1,7 @@
 import { UnrecoverableError } from "bullmq";
 import { DeviceLostError } from "denoise";
-import { type Drawer, RefusalError } from "denoise/serve";
+import type { Drawer } from "../serve/drawer.ts";
+import { RefusalError } from "../serve/refusal.ts";
 import type { Redis } from "ioredis";
 import { drawOnce, type Way } from "./draw_once.ts";
 import { type Held, Source } from "./lease.ts";

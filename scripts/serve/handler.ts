@@ -6,6 +6,7 @@ import { readBody } from "./body.ts";
 import type { Drawer } from "./drawer.ts";
 import { ownHost, withKey } from "./guard.ts";
 import { Jobs } from "./jobs.ts";
+import { BODY } from "./limits.ts";
 import { type LogEntry, logEntry } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { openApi } from "./openapi.ts";
@@ -40,8 +41,6 @@ export interface HandlerOptions {
   readonly logPrompts?: boolean | undefined;
 }
 
-/** Bytes of a body where an operator says nothing else. */
-export const BODY: number = 2 ** 26;
 const BODY_SECONDS = 120; // so many bytes at 4 Mbit/s
 const METHODS = ["GET", "POST", "DELETE"]; // that routes have
 

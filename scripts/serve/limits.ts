@@ -17,6 +17,9 @@ export interface Limits {
 /** Limits where an operator says nothing else. */
 export const LIMITS: Limits = { pixels: 2 ** 21, steps: 150, count: 10, seconds: 1800, waiting: 64 };
 
+/** Bytes of a request's body where an operator says nothing else. */
+export const BODY: number = 2 ** 26;
+
 /** Refuses more than a request may ask for. */
 export function expectAtMost(name: string, value: number, most: number): void {
   if (value <= most) return;

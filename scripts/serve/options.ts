@@ -4,10 +4,9 @@ import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
 import type { Addition } from "../generate/contents.ts";
 import { Address } from "./address.ts";
-import { BODY } from "./handler.ts";
 import type { Additions, Offer } from "./offered.ts";
 import { isName } from "./request.ts";
-import { LIMITS } from "./limits.ts";
+import { BODY, LIMITS } from "./limits.ts";
 
 /** The command in the first line of `--help`. */
 export const usage = "scripts/serve.ts";
