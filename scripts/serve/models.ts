@@ -160,14 +160,13 @@ export class Models implements Disposable {
     this.#device.memoryCeiling = undefined;
   }
 
-  /** Frees all models. */
+  /** Frees all models for good; what they are stays known, so that requests which come later are refused for that alone. */
   [Symbol.dispose](): void {
     for (const { pipeline, besides, room } of this.#models.values()) {
       pipeline[Symbol.dispose]();
       besides[Symbol.dispose]();
       room[Symbol.dispose]();
     }
-    this.#models.clear();
   }
 
   async #open(offer: Offer): Promise<OpenModel> {
