@@ -107,6 +107,11 @@ export interface Size {
   readonly height: number;
 }
 
+/** A size as texts have it: WIDTHxHEIGHT. */
+export function sidesIn({ width, height }: Size): string {
+  return `${width}x${height}`;
+}
+
 /** `WIDTHxHEIGHT` in pixels, or one number for both. */
 export function size(help: string): Option<Size | undefined>;
 export function size(help: string, value: Size): Option<Size>;
@@ -117,7 +122,7 @@ export function size(help: string, value?: Size): Option<Size | undefined> {
     if (sides.width >= 1 && sides.height >= 1) return sides;
     return fail("expected WIDTHxHEIGHT in pixels, e.g. 512x512");
   };
-  const shown = value && `${value.width}x${value.height}`;
+  const shown = value && sidesIn(value);
   return { help, value, takes: "WIDTHxHEIGHT", read, ...(shown ? { shown } : {}) };
 }
 

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import type { Size } from "../command_line/options.ts";
+import { sidesIn } from "../command_line/options.ts";
 import { BODY } from "../serve/limits.ts";
 import { RefusalError } from "../serve/refusal.ts";
 import { type DrawRequest, readRequest } from "../serve/request.ts";
@@ -61,10 +61,6 @@ export function filesOf(request: CanonicalRequest): readonly string[] {
   const name = nameOf(request);
   if (request.count === 1) return [`${name}.png`];
   return Array.from({ length: request.count }, (_, i) => `${name}-${i + 1}.png`);
-}
-
-function sidesIn({ width, height }: Size): string {
-  return `${width}x${height}`;
 }
 
 function base64(bytes: Uint8Array): string {

@@ -2,8 +2,9 @@ import type { Recipe } from "denoise";
 import { Model } from "denoise/models";
 import type { AnyPipeline } from "denoise/pipelines";
 import { samplerNamesOf } from "../../src/schedulers/sampler_names.ts";
-import type { Size } from "../command_line/options.ts";
+import { sidesIn, type Size } from "../command_line/options.ts";
 import type { Contents } from "./contents.ts";
+import { hiresNames } from "./hires.ts";
 import type { Settings } from "./options.ts";
 import { strengthIn, type VariationSettings } from "./variation.ts";
 
@@ -34,13 +35,7 @@ export const KEPT = [
   "max-sequence-length",
   "variation",
   "seed-size",
-  "hires",
-  "hires-upscaler",
-  "hires-strength",
-  "hires-steps",
-  "hires-scheduler",
-  "hires-prompt",
-  "hires-negative",
+  ...hiresNames,
   "image",
   "strength",
   "mask",
@@ -93,10 +88,6 @@ export function recipeOfPicture(
     ? { seed }
     : { seed: settings.seed ?? 0n, variation: `${seed}:${strengthIn(variation)}` };
   return { ...recipe, size: drawn && sidesIn(drawn), ...varied };
-}
-
-function sidesIn({ width, height }: Size): string {
-  return `${width}x${height}`;
 }
 
 /** The models of a pipeline by the names of its parts. */

@@ -11,7 +11,7 @@ export const EMBEDDED_NAME = "emoji-diffusion";
 export const STEPS = 25;
 
 /** Settings that a model was made for. */
-interface Usual {
+export interface Usual {
   readonly steps?: number;
   readonly guidance?: number;
 }

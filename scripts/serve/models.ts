@@ -11,6 +11,7 @@ import { memoryBudget, modelsOf } from "../../src/pipelines/memory/acquire.ts";
 import { type Addition, forAdditions, weightsOf } from "../generate/contents.ts";
 import { readScaled } from "../generate/named_files.ts";
 import { takes } from "../generate/misfits.ts";
+import { type Usual, usualOf } from "../generate/usual.ts";
 import { Besides, isBeside, keyOf, type NamedBeside } from "./beside.ts";
 import { type Additions, expectNew, fitsNone, named, type Offer, Shelf, type Versions } from "./offered.ts";
 import { Room } from "./room.ts";
@@ -25,6 +26,8 @@ export interface OfferedModel extends Offer {
   /** The model's own scheduler, in whose place a request may ask for another. */
   readonly scheduler: AnyPipeline["scheduler"];
   readonly room: Room;
+  /** What it was made for, by its own name or by that which it is offered under. */
+  readonly usual: Usual;
   /** Fingerprint of its files, where no revision names them. */
   readonly weights: string | undefined;
   /** The same without its autoencoder, in whose place there is another. */
@@ -179,6 +182,7 @@ export class Models implements Disposable {
       ...offer,
       ...this.#begun(pipeline, offer),
       room,
+      usual: { ...usualOf(offer.path), ...usualOf(offer.name) },
       weights: await weightsOf(pipeline, offer.path, {}),
       weightsWithoutVae: await weightsOf(pipeline, offer.path, { vae: "another" }),
       fits: forAdditions(() => new Set<string>()),

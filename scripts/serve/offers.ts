@@ -5,7 +5,7 @@ import type { Size } from "../command_line/options.ts";
 import { type Addition, forAdditions } from "../generate/contents.ts";
 import { takesReferences } from "../generate/task_pipelines.ts";
 import { takes } from "../generate/misfits.ts";
-import { STEPS, usualOf, usualSize } from "../generate/usual.ts";
+import { STEPS, usualSize } from "../generate/usual.ts";
 import type { Models, OfferedModel } from "./models.ts";
 import { MOST_PARTS, requestKeys } from "./request.ts";
 import { multipleOf } from "./sizes.ts";
@@ -63,8 +63,7 @@ export function offersOf(models: Models, limits: Limits): Offers {
 }
 
 function offerOf(model: OfferedModel): ModelOffer {
-  const { name, path, pipeline, fits } = model;
-  const usual = { ...usualOf(path), ...usualOf(name) };
+  const { name, pipeline, usual, fits } = model;
   const settings = requestKeys.filter((key) => isTaken(key, model));
   return {
     name,

@@ -4,7 +4,7 @@ import { additionContents, type Contents, forAdditions, pictureContents } from "
 import { picturesAtOnce, seedsOf, seesAsTheyAre } from "../generate/draw.ts";
 import { drawingSizeOf } from "../generate/drawing_size.ts";
 import { fingerprintOfBytes } from "../generate/fingerprint.ts";
-import { STEPS, usualOf } from "../generate/usual.ts";
+import { STEPS } from "../generate/usual.ts";
 import type { Holding } from "./holding.ts";
 import { expectAtMost, type Limits } from "./limits.ts";
 import type { Models, ModelWork, OfferedModel } from "./models.ts";
@@ -46,7 +46,7 @@ export async function taskOf(
 ): Promise<Task> {
   const model = models.find(request.model);
   const { image: _, mask: __, control: ___, "ip-image": ____, ...given } = request;
-  const usual = { ...usualOf(model.path), ...usualOf(model.name) };
+  const { usual } = model;
   const settings = {
     ...given,
     steps: given.steps ?? usual.steps ?? STEPS,

@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
+import { sidesIn } from "../../command_line/options.ts";
 import type { Address } from "../address.ts";
 import type { Drawer } from "../drawer.ts";
 import { type Format, inFormat } from "../formats.ts";
@@ -7,7 +8,7 @@ import { RefusalError } from "../refusal.ts";
 import type { PictureStore } from "../store.ts";
 import { expectType, readJson } from "./body.ts";
 import { answerEvents } from "./event_stream.ts";
-import { about, drawnEvents, now, sizeOf } from "./openai_events.ts";
+import { about, drawnEvents, now } from "./openai_events.ts";
 import { answerError } from "./openai_errors.ts";
 import { type ImageParams, readEditForm, readImageParams } from "./openai_params.ts";
 
@@ -47,7 +48,7 @@ export function openAIRoutes(drawer: Drawer, store: PictureStore, address: Addre
         ? { url: addressOf(context, bytes, format) }
         : { b64_json: bytes.toBase64() };
     }));
-    return context.json({ created: now(), data, ...about(answer), size: sizeOf(pictures[0]!) });
+    return context.json({ created: now(), data, ...about(answer), size: sidesIn(pictures[0]!) });
   }
 
   function addressOf(context: Context, bytes: Uint8Array, format: Format): string {

@@ -1,5 +1,5 @@
+import { sidesIn } from "../../command_line/options.ts";
 import type { Drawer } from "../drawer.ts";
-import type { DrawnPicture } from "../drawing.ts";
 import { inFormat } from "../formats.ts";
 import { type EventSource, frameOf } from "./event_stream.ts";
 import { openAIError } from "./openai_errors.ts";
@@ -40,7 +40,7 @@ export async function drawnEvents(
       : (png) => send("partial_image", png, { partial_image_index: partials++, size: answer.size }),
     onPicture: (picture) => {
       partials = 0;
-      return send("completed", picture.png, { size: sizeOf(picture), usage: NOTHING });
+      return send("completed", picture.png, { size: sidesIn(picture), usage: NOTHING });
     },
   });
   drawn.catch((error) => {
@@ -89,11 +89,6 @@ class Outbox {
 /** What each answer says of its pictures. */
 export function about({ output_format }: Pick<Answer, "output_format">): object {
   return { output_format, background: "opaque", quality: "auto" };
-}
-
-/** A picture's size as OpenAI writes it. */
-export function sizeOf({ width, height }: DrawnPicture): string {
-  return `${width}x${height}`;
 }
 
 /** Seconds since 1970. */

@@ -5,7 +5,7 @@ import { infotext } from "../../../src/io/images/infotext.ts";
 import { joinChunk, PNG_SIGNATURE, splitChunks, textChunk } from "../../../src/io/images/png_text.ts";
 import type { DrawnPicture } from "../drawing.ts";
 import { readVariation, type Variation } from "../../generate/variation.ts";
-import type { Size } from "../../command_line/options.ts";
+import { sidesIn } from "../../command_line/options.ts";
 import { RefusalError } from "../refusal.ts";
 import type { SdapiParams } from "./sdapi_params.ts";
 
@@ -98,10 +98,6 @@ export function readInfotext(info: string): Record<string, string> {
     "Negative prompt": at < 0 ? "" : text(words.slice(at)).slice("Negative prompt:".length).trim(),
     ...Object.fromEntries(sizes),
   };
-}
-
-function sidesIn({ width, height }: Size): string {
-  return `${width}x${height}`;
 }
 
 function isParameters({ type, data }: { type: string; data: Uint8Array }): boolean {
