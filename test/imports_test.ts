@@ -56,6 +56,16 @@ Deno.test("layers import only what stands below them", () => {
   assert.ok(imports > 100, `only ${imports} imports were found`);
 });
 
+Deno.test("folders of scripts/serve import only those below them", () => {
+  const order = ["request", "models", "draw", "http", "routes"];
+  const folderOf = (file: string) => order.indexOf(/^scripts\/serve\/(\w+)\//.exec(file)?.[1] ?? "");
+  for (const file of order.flatMap((folder) => [...filesIn(`scripts/serve/${folder}`, ".ts")])) {
+    for (const imported of importsOf(file).filter((path) => folderOf(path) >= 0)) {
+      assert.ok(folderOf(imported) <= folderOf(file), `${file} imports ${imported}, which is above it`);
+    }
+  }
+});
+
 /**
  * The one circle that stands: the methods of Tensor record work whose results are tensors, so that the files of its methods,
  * and those of the functions behind them, need the class as it needs them.

@@ -1,5 +1,5 @@
-import type { Drawer } from "../serve/drawer.ts";
-import { readRequest } from "../serve/request.ts";
+import type { Drawer } from "../serve/draw/drawer.ts";
+import { readRequest } from "../serve/request/request.ts";
 import { type CanonicalRequest, filesOf } from "./request_name.ts";
 import type { Results } from "./results.ts";
 

@@ -1,9 +1,9 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { sidesIn } from "../command_line/options.ts";
-import { BODY } from "../serve/limits.ts";
-import { RefusalError } from "../serve/refusal.ts";
-import { type DrawRequest, readRequest } from "../serve/request.ts";
+import { BODY } from "../serve/request/limits.ts";
+import { RefusalError } from "../serve/request/refusal.ts";
+import { type DrawRequest, readRequest } from "../serve/request/request.ts";
 
 const MOST_COUNT = 1000; // pictures of a request, which one worker draws: each needs a name
 

@@ -1,7 +1,7 @@
 import { UnrecoverableError } from "bullmq";
 import { DeviceLostError } from "denoise";
-import type { Drawer } from "../serve/drawer.ts";
-import { RefusalError } from "../serve/refusal.ts";
+import type { Drawer } from "../serve/draw/drawer.ts";
+import { RefusalError } from "../serve/request/refusal.ts";
 import type { Redis } from "ioredis";
 import { drawOnce, type Way } from "./draw_once.ts";
 import { type Held, Source } from "./lease.ts";

@@ -1,24 +1,24 @@
 import { Hono } from "hono";
 import { METHOD_NAME_ALL } from "hono/router";
 import type { RouterRoute } from "hono/types";
-import { Address } from "./address.ts";
-import { readBody } from "./body.ts";
-import type { Drawer } from "./drawer.ts";
-import { ownHost, withKey } from "./guard.ts";
-import { Jobs } from "./jobs.ts";
-import { BODY } from "./limits.ts";
-import { type LogEntry, logEntry } from "./log.ts";
-import { Metrics } from "./metrics.ts";
-import { openApi } from "./openapi.ts";
-import type { Offers } from "./offers.ts";
-import { RefusalError } from "./refusal.ts";
+import { Address } from "./http/address.ts";
+import { readBody } from "./http/body.ts";
+import type { Drawer } from "./draw/drawer.ts";
+import { ownHost, withKey } from "./http/guard.ts";
+import { Jobs } from "./http/jobs.ts";
+import { BODY } from "./request/limits.ts";
+import { type LogEntry, logEntry } from "./http/log.ts";
+import { Metrics } from "./http/metrics.ts";
+import { openApi } from "./routes/openapi.ts";
+import type { Offers } from "./draw/offers.ts";
+import { RefusalError } from "./request/refusal.ts";
 import { jobRoutes } from "./routes/jobs.ts";
-import { openAIRoutes } from "./routes/openai.ts";
+import { openAIRoutes } from "./routes/openai/routes.ts";
 import { answerIn } from "./routes/errors.ts";
 import { pageRoutes } from "./routes/page.ts";
 import { profileRoutes, reportRoutes } from "./routes/profiles.ts";
-import { controlnetRoutes, sdapiRoutes } from "./routes/sdapi.ts";
-import { PictureStore } from "./store.ts";
+import { controlnetRoutes, sdapiRoutes } from "./routes/sdapi/routes.ts";
+import { PictureStore } from "./http/store.ts";
 
 /** Options of a handler. */
 export interface HandlerOptions {

@@ -2,9 +2,9 @@ import { existsSync } from "node:fs";
 import { embeddedModel, loadingBar } from "denoise";
 import type { Values } from "../command_line/options.ts";
 import { EMBEDDED_NAME } from "../generate/usual.ts";
-import { Drawer } from "./drawer.ts";
-import { LIMITS } from "./limits.ts";
-import type { Offer } from "./offered.ts";
+import { Drawer } from "./draw/drawer.ts";
+import { LIMITS } from "./request/limits.ts";
+import type { Offer } from "./models/offered.ts";
 import { additionsIn, type options } from "./options.ts";
 
 type Serving = Values<typeof options>;

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
 import type { Addition } from "../generate/contents.ts";
-import { Address } from "./address.ts";
-import type { Additions, Offer } from "./offered.ts";
-import { isName } from "./request.ts";
-import { BODY, LIMITS } from "./limits.ts";
+import { Address } from "./http/address.ts";
+import type { Additions, Offer } from "./models/offered.ts";
+import { isName } from "./request/request.ts";
+import { BODY, LIMITS } from "./request/limits.ts";
 
 /** The command in the first line of `--help`. */
 export const usage = "scripts/serve.ts";

@@ -1,4 +1,4 @@
-import type { ModelOffer, Offers } from "../offers.ts";
+import type { ModelOffer, Offers } from "../draw/offers.ts";
 import { byId, fillChoice } from "./dom.ts";
 import { type Attempt, Guides } from "./guides.ts";
 import { NamedList } from "./named_list.ts";

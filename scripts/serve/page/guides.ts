@@ -1,4 +1,4 @@
-import type { ModelOffer } from "../offers.ts";
+import type { ModelOffer } from "../draw/offers.ts";
 import { byId, copyOf, fillChoice, partOf } from "./dom.ts";
 import { paint, pixelsOf, pngOf } from "./pixels.ts";
 import type { PageRequest } from "./request.ts";

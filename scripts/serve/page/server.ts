@@ -1,5 +1,5 @@
-import type { DrawProgress } from "../drawing.ts";
-import type { Offers } from "../offers.ts";
+import type { DrawProgress } from "../draw/drawing.ts";
+import type { Offers } from "../draw/offers.ts";
 import type { PngInfo } from "./recipe.ts";
 import { base64Of, jsonOf, type PageRequest } from "./request.ts";
 

@@ -1,4 +1,4 @@
-import type { DrawProgress } from "../drawing.ts";
+import type { DrawProgress } from "../draw/drawing.ts";
 import { byId, SMALL } from "./dom.ts";
 import type { PictureRecord } from "./records.ts";
 import { factsOf, type PageRequest } from "./request.ts";

@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { RefusalError } from "../refusal.ts";
+import { RefusalError } from "../request/refusal.ts";
 
 /** Refuses other types of bodies: browsers send those of forms to other sites without asking. */
 export function expectType({ req }: Context, type: string): void {

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
-import { answerError, openAIError } from "./openai_errors.ts";
-import { answerSdapiError } from "./sdapi_errors.ts";
+import { answerError, openAIError } from "./openai/errors.ts";
+import { answerSdapiError } from "./sdapi/errors.ts";
 
 /** Answers what was thrown in the form of the API that an address belongs to; as a plain sentence where that is none. */
 export function answerIn(error: unknown, context: Context): Response {

@@ -1,12 +1,12 @@
 import { Hono } from "hono";
 import type { Context } from "hono";
-import type { Address } from "../address.ts";
-import type { Job, JobEvent, Jobs } from "../jobs.ts";
-import { RefusalError } from "../refusal.ts";
-import { readRequest } from "../request.ts";
+import type { Address } from "../http/address.ts";
+import type { Job, JobEvent, Jobs } from "../http/jobs.ts";
+import { RefusalError } from "../request/refusal.ts";
+import { readRequest } from "../request/request.ts";
 import { readJson } from "./body.ts";
 import { answerEvents, frameOf } from "./event_stream.ts";
-import { answerError, openAIError } from "./openai_errors.ts";
+import { answerError, openAIError } from "./openai/errors.ts";
 
 /** Jobs below /v1/jobs, in OpenAI's manner: a request in our own words is begun, asked for, followed and cancelled. */
 export function jobRoutes(jobs: Jobs, address: Address): Hono {

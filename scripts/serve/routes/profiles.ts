@@ -1,12 +1,12 @@
 import { Hono } from "hono";
-import type { Address } from "../address.ts";
-import type { Jobs } from "../jobs.ts";
-import { RefusalError } from "../refusal.ts";
-import { readRequest } from "../request.ts";
-import type { PictureStore } from "../store.ts";
+import type { Address } from "../http/address.ts";
+import type { Jobs } from "../http/jobs.ts";
+import { RefusalError } from "../request/refusal.ts";
+import { readRequest } from "../request/request.ts";
+import type { PictureStore } from "../http/store.ts";
 import { readJson } from "./body.ts";
 import { begun } from "./jobs.ts";
-import { answerError } from "./openai_errors.ts";
+import { answerError } from "./openai/errors.ts";
 
 /** Profiles below /v1/profiles: each is begun as a job, which is followed and cancelled as others are. */
 export function profileRoutes(jobs: Jobs, address: Address): Hono {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { infotextOfRecipe } from "../../../src/io/images/infotext.ts";
-import { readInfotext } from "../../../scripts/serve/routes/sdapi_infotext.ts";
+import { readInfotext } from "../../../scripts/serve/routes/sdapi/infotext.ts";
 
 const recipe = {
   prompt: "a yellow star,\nbright",

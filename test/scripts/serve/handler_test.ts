@@ -3,7 +3,7 @@ import OpenAI, { toFile } from "openai";
 import { createHandler, Drawer, type HandlerOptions, LOOPBACK } from "denoise/serve";
 import { decodePicture } from "../../../src/io/images/load_image.ts";
 import { decodePng, encodePng } from "../../../src/io/images/png.ts";
-import { readEditForm } from "../../../scripts/serve/routes/openai_params.ts";
+import { readEditForm } from "../../../scripts/serve/routes/openai/params.ts";
 import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { Served as PlainServed } from "../../support/served.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Hono } from "hono";
 import OpenAI from "openai";
 import { createHandler, Drawer, LOOPBACK } from "denoise/serve";
-import { Address } from "../../../scripts/serve/address.ts";
+import { Address } from "../../../scripts/serve/http/address.ts";
 import { emoji } from "../../support/emoji.ts";
 
 let drawer: Drawer;
