@@ -1,17 +1,18 @@
 import { existsSync } from "node:fs";
 import { embeddedModel, loadingBar } from "denoise";
 import type { Values } from "../command_line/options.ts";
+import { type Addition, forAdditions } from "../generate/contents.ts";
 import { EMBEDDED_NAME } from "../generate/usual.ts";
 import { Drawer } from "./draw/drawer.ts";
 import { LIMITS } from "./request/limits.ts";
 import type { Offer } from "./models/offered.ts";
-import { additionsIn, type options } from "./options.ts";
+import type { options } from "./options.ts";
 
 type Serving = Values<typeof options>;
 type Limit = "max-pixels" | "max-steps" | "max-count" | "max-seconds";
 type Settings =
   & Pick<Serving, "model" | "memory" | "dtype" | "quantize" | "engine" | "adapter" | Limit>
-  & Parameters<typeof additionsIn>[0]
+  & Pick<Serving, Addition>
   & Partial<Pick<Serving, "max-waiting">>;
 
 /** Opens the device and what the options of a server or a worker offer. */
@@ -20,7 +21,7 @@ export async function openDrawer(settings: Settings): Promise<Drawer> {
   return await Drawer.open({
     models: await offeredModels(settings.model),
     ...{ memory, dtype, quantize, engine, adapter },
-    ...additionsIn(settings),
+    ...forAdditions((setting) => settings[setting]),
     limits: {
       pixels: settings["max-pixels"],
       steps: settings["max-steps"],

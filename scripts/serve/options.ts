@@ -1,10 +1,8 @@
 import { basename, resolve } from "node:path";
 import { existsSync } from "node:fs";
-import type { Values } from "../command_line/options.ts";
 import * as option from "../command_line/options.ts";
-import type { Addition } from "../generate/contents.ts";
 import { Address } from "./http/address.ts";
-import type { Additions, Offer } from "./models/offered.ts";
+import type { Offer } from "./models/offered.ts";
 import { isName } from "./request/request.ts";
 import { BODY, LIMITS } from "./request/limits.ts";
 
@@ -91,18 +89,6 @@ function offered(help: string, place = PLACE, without = ""): option.Option<reado
       throw new TypeError(`expected NAME=PATH_OR_REPO with a name without ${[...without].join(" and ")}`);
     },
   });
-}
-
-/** What the options offer beside models. */
-export function additionsIn(settings: Values<Pick<typeof options, Addition>>): Additions {
-  return {
-    loras: settings.lora,
-    embeddings: settings.embedding,
-    vaes: settings.vae,
-    controlnets: settings.controlnet,
-    t2iAdapters: settings["t2i-adapter"],
-    ipAdapters: settings["ip-adapter"],
-  };
 }
 
 /** Reads `NAME=PATH_OR_REPO`; without a name a repository has its own, a file or folder of this machine the last of its path. */

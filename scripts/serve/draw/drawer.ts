@@ -7,7 +7,7 @@ import { type DrawerEvent, type DrawnEvent, outcomeOf } from "./events.ts";
 import { type Holding, PictureMemory } from "../request/holding.ts";
 import { LIMITS, type Limits } from "../request/limits.ts";
 import { type ModelOptions, Models } from "../models/models.ts";
-import type { Addition } from "../../generate/contents.ts";
+import { type Addition, forAdditions } from "../../generate/contents.ts";
 import type { Additions, Offer, OfferedAddition, Versions } from "../models/offered.ts";
 import { type Offers, offersOf } from "./offers.ts";
 import { expectProfile, peaksOf, profileTask, type StepProfile } from "./profile_task.ts";
@@ -60,12 +60,13 @@ export class Drawer implements AsyncDisposable {
 
   /** Opens a device and the models on it; their weights come with the first request that needs them. */
   static async open(options: DrawerOptions): Promise<Drawer> {
-    const { models, limits: _, engine, adapter, ...others } = options;
-    const { loras, embeddings, vaes, controlnets, t2iAdapters, ipAdapters, ...loading } = others;
-    const additions = { loras, embeddings, vaes, controlnets, t2iAdapters, ipAdapters };
+    const { models, engine, adapter, memory, dtype, quantize, onProgress, onNotice } = options;
+    const loading = { memory, dtype, quantize, onProgress, onNotice };
     using opened = new DisposableStack();
     const device = opened.use(await openDevice({ engine, adapter }));
-    const all = opened.use(await Models.open(device, models, additions, loading));
+    const all = opened.use(
+      await Models.open(device, models, forAdditions((setting) => options[setting]), loading),
+    );
     opened.move();
     return new Drawer(device, all, options);
   }

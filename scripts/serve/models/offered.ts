@@ -19,30 +19,17 @@ export interface Offer {
   readonly path: string;
 }
 
-/** What is offered beside models, a list of each kind. */
-export interface Additions {
-  /** LoRAs. */
-  readonly loras?: readonly Offer[] | undefined;
-  /** Textual inversions. */
-  readonly embeddings?: readonly Offer[] | undefined;
-  /** Autoencoders in place of models' own. */
-  readonly vaes?: readonly Offer[] | undefined;
-  /** ControlNets. */
-  readonly controlnets?: readonly Offer[] | undefined;
-  /** T2I-Adapters. */
-  readonly t2iAdapters?: readonly Offer[] | undefined;
-  /** IP-Adapters. */
-  readonly ipAdapters?: readonly Offer[] | undefined;
-}
+/** What is offered beside models, by the settings that name it. */
+export type Additions = { readonly [Setting in Addition]?: readonly Offer[] | undefined };
 
-/** The list of each setting that names files beside a model, and how sentences call one of them. */
-const KINDS: Readonly<Record<Addition, readonly [list: keyof Additions, what: string]>> = {
-  lora: ["loras", "LoRA"],
-  embedding: ["embeddings", "textual inversion"],
-  vae: ["vaes", "autoencoder"],
-  controlnet: ["controlnets", "ControlNet"],
-  "t2i-adapter": ["t2iAdapters", "T2I-Adapter"],
-  "ip-adapter": ["ipAdapters", "IP-Adapter"],
+/** One of each setting's, as sentences call it. */
+const WORDS: Readonly<Record<Addition, string>> = {
+  lora: "LoRA",
+  embedding: "textual inversion",
+  vae: "autoencoder",
+  controlnet: "ControlNet",
+  "t2i-adapter": "T2I-Adapter",
+  "ip-adapter": "IP-Adapter",
 };
 
 /** A file beside models that is offered. */
@@ -75,9 +62,8 @@ export class Shelf {
     fit: (setting: Addition, offer: Offer) => Promise<void>,
   ): Promise<void> {
     for (const setting of ADDITIONS) {
-      const [list, what] = KINDS[setting];
-      for (const offer of additions[list] ?? []) {
-        expectNew(offer, what, this.#all[setting]);
+      for (const offer of additions[setting] ?? []) {
+        expectNew(offer, WORDS[setting], this.#all[setting]);
         const path = await found(setting, offer.path, options);
         await fit(setting, { ...offer, path });
         const content = await additionContent(setting, path);
@@ -136,14 +122,14 @@ export function named<T>(name: string, kind: string, known: ReadonlyMap<string, 
 
 /** The refusal of an addition that a model does not take. */
 export function madeForAnother(setting: Addition, name: string, model: string): RefusalError {
-  const [, what] = KINDS[setting];
+  const what = WORDS[setting];
   const message = `Cannot draw with the ${what} ${name} on ${model}: it was made for another model`;
   return new RefusalError("invalid", message, setting);
 }
 
 /** The error of an addition that none of the models takes. */
 export function fitsNone(setting: Addition, { name }: Offer, reasons: readonly Error[]): Error {
-  const [, what] = KINDS[setting];
+  const what = WORDS[setting];
   const why = reasons.at(-1)?.message ?? "no model here takes one";
   return new TypeError(`Cannot offer the ${what} ${name}: ${why}`, { cause: reasons.at(-1) });
 }

@@ -35,19 +35,19 @@ Deno.test.beforeAll(async () => {
   Deno.writeFileSync(at("cat.safetensors"), safetensorsOf(new Map([["<cat>", learned]])));
   drawer = await Drawer.open({
     models: [offer("sd", at("sd")), offer("flux", at("flux")), offer("canny", at("canny"))],
-    loras: [offer("depth", fixture("flux_tools/lora_control_bfl.safetensors"))],
-    vaes: [offer("tiny", fixture("autoencoder_tiny/base"))],
-    controlnets: [
+    lora: [offer("depth", fixture("flux_tools/lora_control_bfl.safetensors"))],
+    vae: [offer("tiny", fixture("autoencoder_tiny/base"))],
+    controlnet: [
       offer("edges", fixture("controlnet/controlnet")),
       offer("other", fixture("controlnet/controlnet_1")),
       offer("union", union!.path),
     ],
-    t2iAdapters: [offer("sketch", sketch!.path)],
-    ipAdapters: [
+    "t2i-adapter": [offer("sketch", sketch!.path)],
+    "ip-adapter": [
       offer("ip", fixture("ip_adapter/full.safetensors")),
       offer("plus", fixture("ip_adapter/plus.safetensors")),
     ],
-    embeddings: [offer("cat", at("cat.safetensors"))],
+    embedding: [offer("cat", at("cat.safetensors"))],
   });
 });
 Deno.test.afterAll(async () => {
@@ -346,12 +346,17 @@ Deno.test("clients send pictures that control in base64, and as files of an edit
 });
 
 Deno.test("what stands beside a model counts in the plan of memory, and leaves pictures as they are where it is short", async () => {
-  const controlnets = [offer("edges", fixture("controlnet/controlnet"))];
+  const controlnet = [offer("edges", fixture("controlnet/controlnet"))];
   const models = [offer("sd", at("sd"))] as const;
   const requests = [{ ...flower, size }, { ...controlled, size }, { ...flower, size }];
   const want: Uint8Array[] = [];
   for (const request of requests) want.push(pixelsOf(await pngOf(request)));
-  await using small = await Drawer.open({ models, controlnets, memory: 75e6, onNotice: () => {} });
+  await using small = await Drawer.open({
+    models,
+    controlnet,
+    memory: 75e6,
+    onNotice: () => {},
+  });
   const large = { width: 192, height: 192 };
   await small.draw({ ...flower, steps: 1, size: large });
   await assert.rejects(small.draw({ ...controlled, size: large }), (error) => {
@@ -367,12 +372,12 @@ Deno.test("what stands beside a model counts in the plan of memory, and leaves p
 
 Deno.test("a file that no model takes is not offered", async () => {
   const open = (additions: object) => Drawer.open({ models: [offer("canny", at("canny"))], ...additions });
-  await assert.rejects(open({ controlnets: [offer("edges", fixture("controlnet/controlnet"))] }), {
+  await assert.rejects(open({ controlnet: [offer("edges", fixture("controlnet/controlnet"))] }), {
     message: "Cannot offer the ControlNet edges: no model here takes one",
   });
   const open2 = Drawer.open({
     models: [offer("sd", at("sd"))],
-    controlnets: [offer("xl", fixture("controlnet/controlnet_xl"))],
+    controlnet: [offer("xl", fixture("controlnet/controlnet_xl"))],
   });
   await assert.rejects(
     open2,
@@ -384,7 +389,7 @@ Deno.test("requests that are checked while a drawer closes are refused, whatever
   const models = [{ name: "sd", path: join(folder, "sd") }] as const;
   const closing = await Drawer.open({
     models,
-    vaes: [{ name: "tiny", path: fixture("autoencoder_tiny/base") }],
+    vae: [{ name: "tiny", path: fixture("autoencoder_tiny/base") }],
   });
   const request = { ...flower, vae: "tiny" } as const;
   const checked = closing.draw(request);

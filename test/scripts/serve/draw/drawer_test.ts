@@ -18,7 +18,7 @@ const photo = Deno.readFileSync(fixture("pictures/files/turned_6.jpg"));
 
 let drawer: Drawer;
 Deno.test.beforeAll(async () => {
-  drawer = await Drawer.open({ models: [EMOJI, FLUX], loras: [LORA], limits: { waiting: 2 } });
+  drawer = await Drawer.open({ models: [EMOJI, FLUX], lora: [LORA], limits: { waiting: 2 } });
 });
 Deno.test.afterAll(() => drawer[Symbol.asyncDispose]());
 

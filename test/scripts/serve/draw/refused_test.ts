@@ -13,7 +13,7 @@ const photo = Deno.readFileSync(fixture("pictures/files/turned_6.jpg"));
 
 let drawer: Drawer;
 Deno.test.beforeAll(async () => {
-  drawer = await Drawer.open({ models: [EMOJI, FLUX, FLUX2], loras: [LORA] });
+  drawer = await Drawer.open({ models: [EMOJI, FLUX, FLUX2], lora: [LORA] });
 });
 Deno.test.afterAll(() => drawer[Symbol.asyncDispose]());
 

@@ -50,14 +50,14 @@ Deno.test.beforeAll(async () => {
       ...[offer("flux", fixture("flux/pipeline")), offer("klein", fixture("flux2/pipeline"))],
       ...[offer("sd", at("sd")), offer("canny", at("canny"))],
     ],
-    loras: [offer("style", fixture("flux/lora/kohya.safetensors"))],
-    vaes: [offer("tiny", fixture("autoencoder_tiny/base"))],
-    controlnets: [
+    lora: [offer("style", fixture("flux/lora/kohya.safetensors"))],
+    vae: [offer("tiny", fixture("autoencoder_tiny/base"))],
+    controlnet: [
       offer("edges", fixture("controlnet/controlnet")),
       offer("other", fixture("controlnet/controlnet_1")),
     ],
-    ipAdapters: [offer("ip", fixture("ip_adapter/full.safetensors"))],
-    embeddings: [offer("cat", at("cat.safetensors"))],
+    "ip-adapter": [offer("ip", fixture("ip_adapter/full.safetensors"))],
+    embedding: [offer("cat", at("cat.safetensors"))],
     limits: { pixels: 128 * 128 },
   });
 });

@@ -35,7 +35,7 @@ Deno.test.beforeAll(async () => {
       name: "klein",
       path: fixture("flux2/pipeline"),
     }],
-    loras: [{ name: "style", path: fixture("flux/lora/kohya.safetensors") }],
+    lora: [{ name: "style", path: fixture("flux/lora/kohya.safetensors") }],
     limits: { pixels: 128 * 128 },
   });
 });

@@ -26,12 +26,12 @@ Deno.test.beforeAll(async () => {
   learn("umbo", "umbo");
   drawer = await Drawer.open({
     models: [offer("sd", join(folder, "sd"))],
-    vaes: [offer("tiny", fixture("autoencoder_tiny/base"))],
-    controlnets: [
+    vae: [offer("tiny", fixture("autoencoder_tiny/base"))],
+    controlnet: [
       offer("edges", fixture("controlnet/controlnet")),
       offer("other", fixture("controlnet/controlnet_1")),
     ],
-    embeddings: ["cat", "umbo"].map((name) => offer(name, join(folder, `${name}.safetensors`))),
+    embedding: ["cat", "umbo"].map((name) => offer(name, join(folder, `${name}.safetensors`))),
   });
   served = new Served(drawer);
 });

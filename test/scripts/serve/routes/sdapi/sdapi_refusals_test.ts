@@ -11,7 +11,7 @@ let served: Served;
 Deno.test.beforeAll(async () => {
   drawer = await Drawer.open({
     models: [{ name: "emoji", path: emoji }, { name: "flux", path: fixture("flux/pipeline") }],
-    loras: [{ name: "style", path: fixture("flux/lora/kohya.safetensors") }],
+    lora: [{ name: "style", path: fixture("flux/lora/kohya.safetensors") }],
   });
   served = new Served(drawer);
 });

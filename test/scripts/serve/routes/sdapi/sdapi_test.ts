@@ -20,7 +20,7 @@ const size = { width: 32, height: 32 };
 let drawer: Drawer;
 let served: Served;
 Deno.test.beforeAll(async () => {
-  drawer = await Drawer.open({ models: [EMOJI, FLUX], loras: [LORA] });
+  drawer = await Drawer.open({ models: [EMOJI, FLUX], lora: [LORA] });
   served = new Served(drawer);
 });
 Deno.test.afterAll(async () => {
