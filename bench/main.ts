@@ -12,7 +12,7 @@ import * as option from "../scripts/command_line/options.ts";
 import { expectWritable } from "../src/io/files/whole_file.ts";
 import { casesFor, GROUPS } from "./cases.ts";
 import { gpuTime, measureCase, type Row } from "./kernels.ts";
-import { measurePeak } from "./peak.ts";
+import { measurePeak } from "../scripts/doctor/peak.ts";
 import { Peer } from "./peer.ts";
 import { format, type Report } from "./report.ts";
 import type { StepRow } from "./step.ts";

@@ -1,5 +1,5 @@
 import type { Device } from "denoise";
-import { measureMatrixPeak, measurePeak } from "../../bench/peak.ts";
+import { measureMatrixPeak, measurePeak } from "./peak.ts";
 
 /** The adapter's largest speeds, measured; undefined for abilities that it lacks. */
 export interface Speeds {

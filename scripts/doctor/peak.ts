@@ -1,5 +1,5 @@
 import type { Device } from "denoise";
-import { compose } from "../src/gpu/shader/compose.ts";
+import { compose } from "../../src/gpu/shader/compose.ts";
 import matrixCode from "./peak_matrix.wgsl" with { type: "text" };
 import code from "./peak.wgsl" with { type: "text" };
 
@@ -57,7 +57,7 @@ async function arithmetic(
   },
 ): Promise<() => Promise<void>> {
   const { gpu, buffers } = device;
-  const kernel = { code: [{ name: "bench/peak.wgsl", text: code }], bindings: [] };
+  const kernel = { code: [{ name: "scripts/doctor/peak.wgsl", text: code }], bindings: [] };
   const parts = compose({ label: "peak", kernel, set });
   const module = gpu.createShaderModule({ label: "peak", code: parts.map(({ text }) => text).join("\n") });
   const pipeline = await gpu.createComputePipelineAsync({
