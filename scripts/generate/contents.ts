@@ -34,11 +34,18 @@ export interface Contents {
   readonly ipContent?: readonly string[] | undefined;
 }
 
-/** Settings that name files beside the model. */
-export const ADDITIONS = ["lora", "embedding", "vae", "controlnet", "t2i-adapter", "ip-adapter"] as const;
+/** A setting that names files beside the model. */
+export type Addition = "lora" | "embedding" | "vae" | "controlnet" | "t2i-adapter" | "ip-adapter";
 
-/** One of them. */
-export type Addition = typeof ADDITIONS[number];
+/** All of them. */
+export const ADDITIONS: readonly Addition[] = [
+  "lora",
+  "embedding",
+  "vae",
+  "controlnet",
+  "t2i-adapter",
+  "ip-adapter",
+];
 
 /** An object of what a function gives for each of them. */
 export function forAdditions<T>(give: (setting: Addition) => T): Record<Addition, T> {
@@ -47,7 +54,9 @@ export function forAdditions<T>(give: (setting: Addition) => T): Record<Addition
 
 /** Fingerprints of a file beside the model: its own, and that of peft's config or of the vision model that belongs to it. */
 export interface AdditionContent {
+  /** Of the file, or of a model's files. */
   readonly own: string;
+  /** Of peft's config beside a LoRA, or of an IP-Adapter's vision model. */
   readonly companion?: string | undefined;
 }
 

@@ -6,8 +6,19 @@ export type Upscaler = Pick<InterpolateOptions, "mode" | "antialias"> | {
   readonly resample: "lanczos" | "nearest";
 };
 
-/** Upscalers: A1111's "Latent (bicubic)" is latent-bicubic. */
-export const UPSCALERS = {
+/** Names of upscalers: A1111's "Latent (bicubic)" is latent-bicubic. */
+export type UpscalerName =
+  | "latent"
+  | "latent-antialiased"
+  | "latent-bicubic"
+  | "latent-bicubic-antialiased"
+  | "latent-nearest"
+  | "latent-nearest-exact"
+  | "lanczos"
+  | "nearest";
+
+/** Upscalers by their names. */
+export const UPSCALERS: Readonly<Record<UpscalerName, Upscaler>> = {
   "latent": { mode: "bilinear" },
   "latent-antialiased": { mode: "bilinear", antialias: true },
   "latent-bicubic": { mode: "bicubic" },
@@ -16,15 +27,15 @@ export const UPSCALERS = {
   "latent-nearest-exact": { mode: "nearest-exact" },
   "lanczos": { resample: "lanczos" },
   "nearest": { resample: "nearest" },
-} as const satisfies Record<string, Upscaler>;
+};
 
 /** Their names. */
-export const upscalerNames = Object.keys(UPSCALERS) as (keyof typeof UPSCALERS)[];
+export const upscalerNames = Object.keys(UPSCALERS) as UpscalerName[];
 
 /** Settings of a second pass in another size, as A1111's "hires fix" has it. */
 export interface HiresSettings {
   readonly hires?: Size | undefined;
-  readonly "hires-upscaler"?: keyof typeof UPSCALERS | undefined;
+  readonly "hires-upscaler"?: UpscalerName | undefined;
   readonly "hires-strength"?: number | undefined;
   readonly "hires-steps"?: number | undefined;
   readonly "hires-scheduler"?: string | undefined;

@@ -1,5 +1,5 @@
 import { RefusalError, type RefusalKind } from "../request/refusal.ts";
-import type { Words } from "../request/request.ts";
+import type { RequestSettings } from "../request/request.ts";
 
 /** What became of a request. */
 export interface DrawnEvent {
@@ -10,7 +10,7 @@ export interface DrawnEvent {
   /** The model's name, unless the request was refused at once. */
   readonly model?: string;
   /** The request without its pictures, unless it was refused at once. */
-  readonly settings?: Words;
+  readonly settings?: RequestSettings;
   /** Those that are done. */
   readonly pictures: number;
   /** Steps that were computed. */

@@ -12,7 +12,7 @@ import { usualSize } from "../../generate/usual.ts";
 import { expectAtMost, type Limits } from "../request/limits.ts";
 import type { OfferedModel } from "../models/models.ts";
 import { RefusalError } from "../request/refusal.ts";
-import type { DrawRequest, Words } from "../request/request.ts";
+import type { DrawRequest, RequestSettings } from "../request/request.ts";
 import { multipleOf } from "../request/sizes.ts";
 
 /** True if a model takes a setting in such a request. */
@@ -34,7 +34,7 @@ export function expectTaken(request: DrawRequest, { name, pipeline }: OfferedMod
 
 /** Refuses values that the model does not take: all that neither pictures nor what stands beside it decide. */
 export function expectValues(
-  settings: Words & { readonly steps: number },
+  settings: RequestSettings & { readonly steps: number },
   isChange: boolean,
   model: OfferedModel,
   limits: Limits,
@@ -79,7 +79,7 @@ export function expectReferences(
 }
 
 /** Refuses a second pass of which too little would come from the first. */
-export function expectSecondPass({ size, hires }: Words, parts: AnyParts): void {
+export function expectSecondPass({ size, hires }: RequestSettings, parts: AnyParts): void {
   if (hires) refusing("hires", () => expectShape(size ?? usualSize(parts), hires));
 }
 
@@ -112,7 +112,7 @@ function refusing(setting: string, check: () => void): void {
 }
 
 /** Refuses kinds of pictures that the union ControlNets of FLUX.1 do not know. */
-export function expectModes(parts: AnyParts, { "control-mode": modes }: Words): void {
+export function expectModes(parts: AnyParts, { "control-mode": modes }: RequestSettings): void {
   const { controlnet } = parts as { controlnet?: unknown };
   const nets = [controlnet].flat().filter((net) => net instanceof FluxControlNetModel);
   if (nets.length > 0) refusing("control-mode", () => void modesOf(nets, modes?.map(readMode)));

@@ -10,7 +10,7 @@ import { expectAtMost, type Limits } from "../request/limits.ts";
 import type { Models, ModelWork, OfferedModel } from "../models/models.ts";
 import { additionsOf, type NamedAdditions } from "../models/named.ts";
 import { type ReadPictures, readPictures } from "../request/pictures.ts";
-import type { DrawRequest, Words } from "../request/request.ts";
+import type { DrawRequest, RequestSettings } from "../request/request.ts";
 import { ownSize, sizeFor } from "../request/sizes.ts";
 import {
   expectModes,
@@ -25,7 +25,7 @@ import {
 export interface Task extends ModelWork {
   readonly model: OfferedModel;
   /** Without its pictures. */
-  readonly settings: Words & { readonly steps: number };
+  readonly settings: RequestSettings & { readonly steps: number };
   /** One for each picture. */
   readonly seeds: readonly bigint[];
   readonly pictures: ReadPictures;

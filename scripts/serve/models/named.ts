@@ -2,13 +2,13 @@ import { type Addition, forAdditions, placeIn } from "../../generate/contents.ts
 import type { OfferedModel } from "./models.ts";
 import { madeForAnother, type OfferedAddition, type Shelf } from "./offered.ts";
 import { RefusalError } from "../request/refusal.ts";
-import type { Words } from "../request/request.ts";
+import type { RequestSettings } from "../request/request.ts";
 
 /** What a request names beside its model, in its order. */
 export type NamedAdditions = Readonly<Record<Addition, readonly OfferedAddition[]>>;
 
 /** Finds what a request names beside its model. Throws a RefusalError for what is not offered, and for what the model does not take. */
-export function additionsOf(settings: Words, model: OfferedModel, shelf: Shelf): NamedAdditions {
+export function additionsOf(settings: RequestSettings, model: OfferedModel, shelf: Shelf): NamedAdditions {
   return forAdditions((setting) => {
     const names = [settings[setting] ?? []].flat().map((text) => placeIn(setting, text));
     const additions = names.map((name) => shelf.find(setting, name));

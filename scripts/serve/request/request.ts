@@ -5,7 +5,7 @@ import { positive, problemOf } from "../../../src/io/config.ts";
 import type { Size } from "../../command_line/options.ts";
 import { readCache } from "../../generate/cache.ts";
 import { readMode } from "../../generate/control_mode.ts";
-import { type HiresSettings, upscalerNames } from "../../generate/hires.ts";
+import { type UpscalerName, upscalerNames } from "../../generate/hires.ts";
 import { MOST_BLUR } from "../../generate/mask_blur.ts";
 import { misfitOfPrompts, misfitTogether } from "../../generate/misfits.ts";
 import { readEmbedding, readLora, readScaled, STRONGEST } from "../../generate/named_files.ts";
@@ -72,7 +72,7 @@ export interface DrawRequest {
   /** Stable Diffusion and XL: the size of a second pass, in pixels, which draws what the first drew once more. */
   readonly hires?: Size | undefined;
   /** How what the first drew is made larger: its latents, or its picture. */
-  readonly "hires-upscaler"?: HiresSettings["hires-upscaler"];
+  readonly "hires-upscaler"?: UpscalerName | undefined;
   /** How much is drawn anew, above 0 to 1. */
   readonly "hires-strength"?: number | undefined;
   /** Steps of the second pass, as many as of the first by default. */
@@ -178,10 +178,10 @@ const keys = {
 export const requestSchema: z.ZodType<DrawRequest> & Pick<z.ZodObject, "shape"> = z.object(keys).partial();
 
 /** Settings that are pictures, of which logs and recipes have none. */
-export const PICTURES = ["image", "mask", "control", "ip-image"] as const;
+export const PICTURES = ["image", "mask", "control", "ip-image"] as const satisfies (keyof DrawRequest)[];
 
 /** A request without its pictures. */
-export type Words = Omit<DrawRequest, typeof PICTURES[number]>;
+export type RequestSettings = Omit<DrawRequest, "image" | "mask" | "control" | "ip-image">;
 
 /** Names of all settings of a request. */
 export const requestKeys: readonly string[] = Object.keys(keys);

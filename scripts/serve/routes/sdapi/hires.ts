@@ -1,14 +1,12 @@
-import type { UPSCALERS } from "../../../generate/hires.ts";
+import type { UpscalerName } from "../../../generate/hires.ts";
 import type { Size } from "../../../command_line/options.ts";
 import { RefusalError } from "../../request/refusal.ts";
 import type { DrawRequest } from "../../request/request.ts";
 import type { Txt2img } from "./schema.ts";
 import { schedulerOf, splitLoras } from "./words.ts";
 
-type Upscaler = keyof typeof UPSCALERS;
-
 /** Upscalers of latents and of pictures by A1111's names; it calls Lanczos None, too. */
-const NAMES: Readonly<Record<string, Upscaler>> = {
+const NAMES: Readonly<Record<string, UpscalerName>> = {
   "Latent": "latent",
   "Latent (antialiased)": "latent-antialiased",
   "Latent (bicubic)": "latent-bicubic",
