@@ -34,12 +34,19 @@ export const upscalerNames = Object.keys(UPSCALERS) as UpscalerName[];
 
 /** Settings of a second pass in another size, as A1111's "hires fix" has it. */
 export interface HiresSettings {
+  /** Stable Diffusion and XL: the size of a second pass, in pixels, which draws what the first drew once more. */
   readonly hires?: Size | undefined;
+  /** How what the first drew is made larger: its latents, or its picture. */
   readonly "hires-upscaler"?: UpscalerName | undefined;
+  /** How much is drawn anew, above 0 to 1. */
   readonly "hires-strength"?: number | undefined;
+  /** Steps of the second pass, as many as of the first by default. */
   readonly "hires-steps"?: number | undefined;
+  /** The second pass's scheduler, the first one's by default. */
   readonly "hires-scheduler"?: string | undefined;
+  /** What the second pass draws, the same by default. */
   readonly "hires-prompt"?: string | undefined;
+  /** What the second pass does not draw, the same by default. */
   readonly "hires-negative"?: string | undefined;
 }
 

@@ -9,7 +9,7 @@ export type { LogEntry } from "./http/log.ts";
 export type { Size } from "../command_line/options.ts";
 export type { ModelOptions } from "./models/models.ts";
 export type { Addition, AdditionContent } from "../generate/contents.ts";
-export type { UpscalerName } from "../generate/hires.ts";
+export type { HiresSettings, UpscalerName } from "../generate/hires.ts";
 export type { Additions, Offer, OfferedAddition, Versions } from "./models/offered.ts";
 export type { ModelOffer, Offers } from "./draw/offers.ts";
 export type { StepProfile } from "./draw/profile_task.ts";

@@ -1,8 +1,8 @@
 import { DeviceLostError, OutOfMemoryError } from "denoise";
 import type { AnyPipeline, StableDiffusionBase, StableDiffusionXLBase } from "denoise/pipelines";
+import type { PipelineOptions } from "../../../src/pipelines/model_index.ts";
 import { strengthsOf } from "../../generate/lora.ts";
 import { readEmbedding, readLora } from "../../generate/named_files.ts";
-import type { ModelOptions } from "./models.ts";
 import { madeForAnother, type Shelf } from "./offered.ts";
 import { RefusalError } from "../request/refusal.ts";
 
@@ -19,7 +19,7 @@ export class Attached {
   readonly #pipeline: AnyPipeline;
   readonly #model: string;
   readonly #shelf: Shelf;
-  readonly #onNotice: ModelOptions["onNotice"];
+  readonly #onNotice: PipelineOptions["onNotice"];
   /** Names of LoRAs in the order in which they came; undefined where that failed. */
   #loras: readonly string[] | undefined = [];
   /** Textual inversions, and the tokens that they have. */
@@ -27,7 +27,12 @@ export class Attached {
   #tokens: readonly string[] = [];
 
   /** For a model by its name. */
-  constructor(pipeline: AnyPipeline, model: string, shelf: Shelf, { onNotice }: ModelOptions) {
+  constructor(
+    pipeline: AnyPipeline,
+    model: string,
+    shelf: Shelf,
+    { onNotice }: Pick<PipelineOptions, "onNotice">,
+  ) {
     this.#pipeline = pipeline;
     this.#model = model;
     this.#shelf = shelf;

@@ -37,7 +37,6 @@ export class Besides implements Disposable {
   readonly #options: PipelineOptions;
   readonly #opened = new Map<string, Promise<readonly Model[]>>();
   readonly #models: Model[] = [];
-  #isDisposed = false;
 
   /** For the parts of a pipeline, opened with the same options. */
   constructor(parts: object, options: PipelineOptions) {
@@ -59,7 +58,6 @@ export class Besides implements Disposable {
     this.#opened.set(key, opening);
     try {
       const models = await opening;
-      if (this.#isDisposed) { for (const model of models) model[Symbol.dispose](); }
       this.#models.push(...models);
       return models;
     } catch (error) {
@@ -95,7 +93,6 @@ export class Besides implements Disposable {
 
   /** Frees them. */
   [Symbol.dispose](): void {
-    this.#isDisposed = true;
     for (const model of this.#models) model[Symbol.dispose]();
   }
 }

@@ -4,24 +4,12 @@ import { type Attempt, Guides } from "./guides.ts";
 import { NamedList } from "./named_list.ts";
 import { PictureIn } from "./picture_in.ts";
 import { References } from "./references.ts";
-import type { PageRequest } from "./request.ts";
+import { NUMBERS, type PageRequest } from "./request.ts";
 import { fillSeeds, readSeeds, writtenSeeds } from "./seeds.ts";
 
 const TEXTS = ["prompt", "negative"] as const;
-const NUMBERS = [
-  ...[
-    "steps",
-    "guidance",
-    "true-cfg",
-    "pag",
-    "clip-skip",
-    "max-sequence-length",
-    "strength",
-    "mask-blur",
-    "hires-strength",
-    "hires-steps",
-  ] as const,
-];
+/** Settings whose fields are for numbers. */
+const NUMERIC = [...NUMBERS, "strength", "mask-blur"] as const;
 const MASK_BLUR = 4; // A1111's
 /** Choices whose first, "", is as is usual. */
 const CHOICES = ["scheduler", "prompt-syntax", "vae", "hires-upscaler"] as const;
@@ -130,7 +118,7 @@ export class Form {
       ...this.#guides.read(),
       ...width || height ? { size: `${width || size.width}x${height || size.height}` } : {},
       ...Object.fromEntries(
-        NUMBERS.filter((name) => valueOf(name) !== "").map((name) => [name, Number(valueOf(name))]),
+        NUMERIC.filter((name) => valueOf(name) !== "").map((name) => [name, Number(valueOf(name))]),
       ),
       cache: [this.#cache.value, valueOf("cache-threshold")].filter(Boolean).join(":"),
       hires: valueOf("hires"),
@@ -166,7 +154,7 @@ export class Form {
     else if (model !== undefined) lost.push(`the model ${model}`);
     this.#suitModel();
     for (const name of TEXTS) byId(name, HTMLTextAreaElement).value = request[name] ?? "";
-    for (const name of NUMBERS) byId(name, HTMLInputElement).value = String(request[name] ?? "");
+    for (const name of NUMERIC) byId(name, HTMLInputElement).value = String(request[name] ?? "");
     for (const name of CHOICES) lost.push(...choose(name, request[name]));
     const [kind, threshold = ""] = request.cache?.split(":") ?? [];
     lost.push(...choose("cache", kind));

@@ -1,4 +1,4 @@
-import type { PageRequest } from "./request.ts";
+import { NUMBERS, type PageRequest } from "./request.ts";
 
 /** What /sdapi/v1/png-info tells of a PNG. */
 export interface PngInfo {
@@ -47,17 +47,6 @@ const LEFT = [
   ...["image", "mask", "strength", "mask-blur", "controlnet", "t2i-adapter", "control", "ip-adapter"],
   ...["seed-size", "hires-scheduler", "hires-prompt", "hires-negative"],
 ];
-const NUMBERS = [
-  "steps",
-  "guidance",
-  "true-cfg",
-  "pag",
-  "clip-skip",
-  "max-sequence-length",
-  "hires-strength",
-  "hires-steps",
-];
-
 /** Without pictures, of which a recipe has fingerprints alone (`imageContent`), and without what belongs to them. */
 function ofRecipe(text: string): FileRecipe | undefined {
   try {
@@ -72,7 +61,7 @@ function ofRecipe(text: string): FileRecipe | undefined {
 /** True for a setting of the form's, of the right type: whoever made the file may have written anything. */
 function isKept([name, value]: [string, unknown]): boolean {
   if (TEXTS.includes(name)) return typeof value === "string";
-  if (NUMBERS.includes(name)) return typeof value === "number";
+  if ((NUMBERS as readonly string[]).includes(name)) return typeof value === "number";
   return LISTS.includes(name) && Array.isArray(value) && value.every((one) => typeof one === "string");
 }
 

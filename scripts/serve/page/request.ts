@@ -43,6 +43,18 @@ export interface PageRequest {
   readonly "ip-image"?: readonly Blob[];
 }
 
+/** Settings that are numbers, but for those of pictures. */
+export const NUMBERS: readonly (keyof PageRequest)[] = [
+  "steps",
+  "guidance",
+  "true-cfg",
+  "pag",
+  "clip-skip",
+  "max-sequence-length",
+  "hires-strength",
+  "hires-steps",
+];
+
 /** A request in the JSON that the server reads. */
 export async function jsonOf(request: PageRequest): Promise<string> {
   const entries = Object.entries(request).map(async ([name, value]) => [name, await inJson(value)] as const);

@@ -5,7 +5,7 @@ import { positive, problemOf } from "../../../src/io/config.ts";
 import type { Size } from "../../command_line/options.ts";
 import { readCache } from "../../generate/cache.ts";
 import { readMode } from "../../generate/control_mode.ts";
-import { type UpscalerName, upscalerNames } from "../../generate/hires.ts";
+import { type HiresSettings, upscalerNames } from "../../generate/hires.ts";
 import { MOST_BLUR } from "../../generate/mask_blur.ts";
 import { misfitOfPrompts, misfitTogether } from "../../generate/misfits.ts";
 import { readEmbedding, readLora, readScaled, STRONGEST } from "../../generate/named_files.ts";
@@ -16,7 +16,7 @@ import { RefusalError } from "./refusal.ts";
  * What is to be drawn: settings under their names in a recipe, as generate.ts writes it into a picture's file. What is left
  * out is as in generate.ts, or as the model was made for it. Nothing in it is a path or an address.
  */
-export interface DrawRequest {
+export interface DrawRequest extends HiresSettings {
   /** What is to be drawn. */
   readonly prompt?: string | undefined;
   /** What is not to be drawn. */
@@ -69,20 +69,6 @@ export interface DrawRequest {
   readonly count?: number | undefined;
   /** In pixels; by default that of the first of `image`, or the size for which the model was trained. */
   readonly size?: Size | undefined;
-  /** Stable Diffusion and XL: the size of a second pass, in pixels, which draws what the first drew once more. */
-  readonly hires?: Size | undefined;
-  /** How what the first drew is made larger: its latents, or its picture. */
-  readonly "hires-upscaler"?: UpscalerName | undefined;
-  /** How much is drawn anew, above 0 to 1. */
-  readonly "hires-strength"?: number | undefined;
-  /** Steps of the second pass, as many as of the first by default. */
-  readonly "hires-steps"?: number | undefined;
-  /** The second pass's scheduler, the first one's by default. */
-  readonly "hires-scheduler"?: string | undefined;
-  /** What the second pass draws, the same by default. */
-  readonly "hires-prompt"?: string | undefined;
-  /** What the second pass does not draw, the same by default. */
-  readonly "hires-negative"?: string | undefined;
   /** The bytes of pictures: one that is changed or, where the model takes them so, those that the prompt is about. */
   readonly image?: readonly Uint8Array[] | undefined;
   /** How much of it is replaced, above 0 to 1. */
