@@ -1,6 +1,6 @@
 /**
  * Runs the tests, each file in a process of its own and as many side by side as there is room for, and closes
- * with the sum of what passed and failed.
+ * with what the failures were and the sum of what passed and failed.
  * Run: deno task test io ops
  */
 import "./plain_errors.ts";
@@ -10,6 +10,8 @@ import { choice, count, list } from "./command_line/options.ts";
 const root = `${import.meta.dirname}/..`;
 /** Bytes of memory that are kept free for a file: the largest takes 2 GB. */
 const ROOM = 4e9;
+/** Characters of a failure that are told again in the end. */
+const LONGEST = 3000;
 /** The folders of test/ whose files take longest, which come first, so that no core is idle in the end. */
 const SLOW = ["models", "ops", "pipelines", "compiled", "matrix", "package", "scripts"];
 
@@ -25,25 +27,35 @@ const queue = tiers.filter((tier) => chosen.includes(tier))
   .flatMap((tier) => files.filter((file) => tierOf(file) === tier));
 const tunings = await Deno.makeTempDir({ prefix: "denoise-test-" });
 let [passed, failed] = [0, 0];
+/** What was printed of the failures, which a reader of a log's end is to find there. */
+const failures: string[] = [];
 const types = run("types", ["check", "-q", ...queue]);
 const roomFor = Math.floor(Deno.systemMemoryInfo().available / ROOM);
 const workers = jobs ?? Math.max(1, Math.min(navigator.hardwareConcurrency, roomFor));
 await Promise.all(Array.from({ length: workers }, work));
-if ((await types).code !== 0) failed++;
+const checked = await types;
+if (checked.code !== 0) {
+  failed++;
+  failures.push(checked.errors.slice(0, LONGEST));
+}
 await Deno.remove(tunings, { recursive: true });
+for (const failure of failures) console.log(`\n${failure}`);
 console.log(`\n${passed} passed, ${failed} failed`);
 Deno.exit(failed > 0 || passed === 0 ? 1 : 0);
 
 /** Takes one file after the other from the queue. */
 async function work(): Promise<void> {
   for (let file; (file = queue.shift());) {
-    const { code, signal, text } = await run(file, ["test", "-A", "--no-check", file]);
+    const { code, signal, text, errors } = await run(file, ["test", "-A", "--no-check", file]);
     const closing = [...text.matchAll(/^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/gm)].at(-1);
     const [, ok = 0, bad = 0] = closing ?? [];
     passed += Number(ok);
     // A crash behind the closing line, in exit handlers of the GPU's driver, is told, but is no test's failure.
     const broke = closing ? code !== 0 && !signal : true;
-    failed += Math.max(Number(bad), broke ? 1 : 0);
+    const worse = Math.max(Number(bad), broke ? 1 : 0);
+    failed += worse;
+    const told = text.split(" ERRORS \n")[1] ?? `${text.slice(-LONGEST)}${errors}`;
+    if (worse > 0) failures.push(`${file}\n${told.slice(0, LONGEST)}`);
   }
 }
 
@@ -51,7 +63,7 @@ async function work(): Promise<void> {
 async function run(
   what: string,
   args: string[],
-): Promise<{ code: number; signal: string | null; text: string }> {
+): Promise<{ code: number; signal: string | null; text: string; errors: string }> {
   const command = new Deno.Command(Deno.execPath(), {
     args,
     cwd: root,
@@ -64,8 +76,13 @@ async function run(
   if (stdout) console.log(stdout);
   if (stderr) console.error(stderr);
   if (signal) console.log(`${what}: its process was ended by ${signal}`);
+  return { code, signal, text: plain(stdout!), errors: plain(stderr!) };
+}
+
+/** A text without a terminal's colours. */
+function plain(text: string): string {
   // deno-lint-ignore no-control-regex
-  return { code, signal, text: stdout!.replaceAll(/\x1b\[[\d;]*m/g, "") };
+  return text.replaceAll(/\x1b\[[\d;]*m/g, "");
 }
 
 /** The tests in a folder, those that are no fixtures. */
