@@ -40,6 +40,7 @@ async function* events(id: string, last?: number, signal?: AbortSignal): AsyncGe
     const blocks = (text + part).split("\n\n");
     text = blocks.pop()!;
     for (const block of blocks) {
+      if (block === ":") continue; // a sign of life: the first picture compiles kernels
       const fields = Object.fromEntries(
         block.split("\n").map((line) => {
           const at = line.indexOf(": ");
