@@ -1,5 +1,7 @@
 /** A page in headless Chromium, by the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/). */
 
+import { until } from "./until.ts";
+
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
 /** Path of a Chromium on this machine; undefined where there is none. */
@@ -112,12 +114,11 @@ export class BrowserPage implements AsyncDisposable {
   }
 
   /** Waits until an expression is true in the page. */
-  async until(expression: string, seconds = 5): Promise<void> {
-    for (let i = 0; i < 40 * seconds; i++) {
-      if (await this.value(`Boolean(${expression})`)) return;
-      await new Promise((done) => setTimeout(done, 25));
-    }
-    throw new Error(`Cannot go on: expected ${expression.slice(0, 200)} in the page within ${seconds} s`);
+  async until(expression: string): Promise<void> {
+    await until(
+      () => this.value<boolean>(`Boolean(${expression})`),
+      `${expression.slice(0, 200)} in the page`,
+    );
   }
 
   /** Clicks in the middle of the first element of a selector, or at a place within it. */
@@ -188,14 +189,8 @@ export class BrowserPage implements AsyncDisposable {
     await this.#send("Browser.close");
     await this.#process.status;
     this.#socket.close();
-    for (let i = 0;; i++) { // its own processes may still write there
-      try {
-        return await Deno.remove(this.#profile, { recursive: true });
-      } catch (error) {
-        if (i === 40) throw error;
-        await new Promise((done) => setTimeout(done, 50));
-      }
-    }
+    const remove = () => Deno.remove(this.#profile, { recursive: true }).then(() => true, () => false);
+    await until(remove, `${this.#profile} to go`); // its own processes may still write there
   }
 
   // deno-lint-ignore no-explicit-any -- the protocol has hundreds of methods
@@ -227,11 +222,9 @@ export class BrowserPage implements AsyncDisposable {
 
 /** Address at which a browser is spoken to: it writes it to its folder. */
 async function addressIn(profile: string): Promise<string> {
-  for (let i = 0; i < 400; i++) {
+  return await until(async () => {
     const text = await Deno.readTextFile(`${profile}/DevToolsActivePort`).catch(() => "");
     const [port, path] = text.split("\n");
-    if (path) return `ws://127.0.0.1:${port}${path}`;
-    await new Promise((done) => setTimeout(done, 25));
-  }
-  throw new Error("Cannot open Chromium: expected its address within 10 s, got none");
+    return path ? `ws://127.0.0.1:${port}${path}` : undefined;
+  }, "the address of Chromium");
 }

@@ -77,7 +77,7 @@ export async function draw(
 ): Promise<void> {
   await fill(page, values);
   await page.click("#draw");
-  await page.until(READY, 60);
+  await page.until(READY);
 }
 
 /** The pictures that the browser keeps, the newest last: their requests, and their files in base64. */

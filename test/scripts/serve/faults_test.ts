@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { Drawer } from "denoise/serve";
 import { emoji } from "../../support/emoji.ts";
+import { Endings } from "../../support/endings.ts";
 import { inject } from "../../support/faults.ts";
 import { Served } from "../../support/served.ts";
+import { until } from "../../support/until.ts";
 
 const flower = { prompt: "a nice flower", size: "32x32", steps: 4, seed: 3 };
 const long = { ...flower, steps: 150, n: 10 };
@@ -11,7 +13,7 @@ let drawer: Drawer;
 let served: Served;
 Deno.test.beforeAll(async () => {
   drawer = await Drawer.open({ models: [{ name: "emoji", path: emoji }], limits: { waiting: 1 } });
-  served = new Served(drawer, { body: 2000, bodySeconds: 1 });
+  served = new Served(drawer, { body: 2000 });
 });
 Deno.test.afterAll(async () => {
   await served[Symbol.asyncDispose]();
@@ -24,8 +26,8 @@ const draw = (params: object) => served.call("POST", "/v1/images/generations", p
 class Wire implements Disposable {
   readonly #connection: Promise<Deno.TcpConn>;
 
-  constructor() {
-    this.#connection = Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(served.address).port) });
+  constructor({ address } = served) {
+    this.#connection = Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(address).port) });
   }
 
   async send(text: string): Promise<void> {
@@ -92,17 +94,19 @@ Deno.test("a stream of pictures tells each once, though a device is lost after t
 });
 
 Deno.test("work for a client whose connection breaks stops, whether it is drawn or waits", async () => {
+  using endings = new Endings(drawer);
   const body = JSON.stringify(long);
   using first = new Wire();
   await first.send(head(`Content-Length: ${body.length}`) + body);
-  while (!drawer.busy) await pause();
+  await until(() => drawer.busy);
   using second = new Wire();
   await second.send(head(`Content-Length: ${body.length}`) + body);
-  while (drawer.waiting === 0) await pause();
+  await until(() => drawer.waiting > 0);
   await second.close();
-  await within(1, () => drawer.waiting === 0);
+  await until(() => drawer.waiting === 0);
+  assert.ok(drawer.busy); // still with the first
   await first.close();
-  await within(2, () => !drawer.busy);
+  await endings.expectStopped(2);
 });
 
 Deno.test("a body that is too large is refused by its length, before it comes, and without one, as it comes", async () => {
@@ -117,13 +121,14 @@ Deno.test("a body that is too large is refused by its length, before it comes, a
 });
 
 Deno.test("a body that does not come in time is refused, while others are served", async () => {
+  await using impatient = new Served(drawer, { bodySeconds: 1 });
   for (
     const [path, form] of [["/v1/images/generations", '"message"'], [
       "/sdapi/v1/txt2img",
       '"detail"',
     ]] as const
   ) {
-    using slow = new Wire();
+    using slow = new Wire(impatient);
     await slow.send(head("Content-Length: 100", path) + '{"prompt": ');
     assert.equal((await draw({ ...flower, steps: 1 })).status, 200);
     const { status, text } = await slow.answer("}");
@@ -137,6 +142,7 @@ Deno.test("a body that does not come in time is refused, while others are served
 });
 
 Deno.test("where the queue is full each API says when to try again", async () => {
+  using endings = new Endings(drawer);
   const leaving = new AbortController();
   const { signal } = leaving;
   const body = JSON.stringify(long);
@@ -145,14 +151,14 @@ Deno.test("where the queue is full each API says when to try again", async () =>
       ...{ method: "POST", body, signal, headers: { "content-type": "application/json" } },
     });
   const two = [post(), post()].map((response) => response.catch(() => {}));
-  while (drawer.waiting === 0) await pause();
+  await until(() => drawer.waiting > 0);
   for (const path of ["/v1/images/generations", "/v1/jobs", "/sdapi/v1/txt2img"]) {
     const { status, headers } = await served.call("POST", path, { prompt: "a cat", steps: 1 });
     assert.deepEqual([path, status, headers.get("retry-after")], [path, 429, "5"]);
   }
   leaving.abort();
   await Promise.all(two);
-  await within(2, () => !drawer.busy);
+  await endings.expectStopped(2);
 });
 
 Deno.test("another host's name is refused, in each API's form", async () => {
@@ -164,15 +170,3 @@ Deno.test("another host's name is refused, in each API's form", async () => {
     assert.ok(text.includes(form), text);
   }
 });
-
-function pause(ms = 1): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-async function within(seconds: number, happened: () => boolean): Promise<void> {
-  const end = performance.now() + 1000 * seconds;
-  while (!happened()) {
-    assert.ok(performance.now() < end, `not within ${seconds} s`);
-    await pause();
-  }
-}

@@ -7,6 +7,7 @@ import { readEditForm } from "../../../scripts/serve/routes/openai/params.ts";
 import { emoji } from "../../support/emoji.ts";
 import { fixture } from "../../support/fixtures.ts";
 import { Served as PlainServed } from "../../support/served.ts";
+import { until } from "../../support/until.ts";
 
 const EMOJI = { name: "emoji-diffusion", path: emoji };
 const flower = { prompt: "a nice flower", size: "32x32" } as const;
@@ -396,8 +397,4 @@ function form(...fields: [name: string, value: string | Blob][]): FormData {
   const form = new FormData();
   for (const [name, value] of fields) form.append(name, value as string);
   return form;
-}
-
-async function until(happened: () => boolean): Promise<void> {
-  while (!happened()) await new Promise((resolve) => setTimeout(resolve, 1));
 }

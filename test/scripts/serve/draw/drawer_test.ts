@@ -8,6 +8,7 @@ import { bytesHeld, inject } from "../../../support/faults.ts";
 import { emoji } from "../../../support/emoji.ts";
 import { fixture } from "../../../support/fixtures.ts";
 import { inFolder, runScript } from "../../../support/script.ts";
+import { until } from "../../../support/until.ts";
 
 const EMOJI = { name: "emoji-diffusion", path: emoji };
 const FLUX = { name: "flux", path: fixture("flux/pipeline") };
@@ -337,7 +338,3 @@ Deno.test("a drawer that closes finishes what it draws, and refuses what waits a
 });
 
 const started = () => until(() => drawer.busy);
-
-async function until(happened: () => boolean): Promise<void> {
-  while (!happened()) await new Promise((resolve) => setTimeout(resolve, 1));
-}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHandler, Drawer, type LogEntry } from "denoise/serve";
 import { emoji } from "../../../support/emoji.ts";
+import { until } from "../../../support/until.ts";
 
 const size = "32x32";
 const request = { prompt: "a secret flower", negative: "hidden", size, steps: 2, scheduler: "DDIM" };
@@ -60,9 +61,9 @@ Deno.test("metrics count requests, pictures, steps, what waits and what is loade
   assert.equal((await call("/v1/nothing")).status, 404);
   const leaving = new AbortController();
   const long = draw({ steps: 100 }, leaving.signal);
-  while (!drawer.busy) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => drawer.busy);
   const waiting = draw();
-  while (drawer.waiting === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => drawer.waiting > 0);
   assert.equal((await draw()).status, 429);
   const now = await numbers();
   assert.deepEqual([now["denoise_queue_waiting"], now["denoise_busy"]], [1, 1]);

@@ -73,9 +73,9 @@ pageTest("a step is profiled, and its report opens by itself", async ({ page, se
   await fill(page, flower);
   await openPart(page, "more-settings");
   await page.click("#profile");
-  await page.until(`${text("#step")} === "Measuring a step"`, 60);
+  await page.until(`${text("#step")} === "Measuring a step"`);
   assert.equal(await page.value("document.activeElement.id"), "cancel");
-  await page.until(READY, 60);
+  await page.until(READY);
   assert.match(await page.value(text("#told")), /^A step takes \d[\d.]* m?s: .*bound.*\.$/);
   const address = await page.value<string>(`document.querySelector("#report-link").href`);
   assert.ok(address.startsWith(`${served.address}/profiles/`));
@@ -90,7 +90,7 @@ pageTest("a step is profiled, and its report opens by itself", async ({ page, se
     assert.equal(await report.value("origin"), "null"); // it cannot speak for the server's page
   }
   await page.click("#profile");
-  await page.until(`${text("#step")} === "Measuring a step"`, 60);
+  await page.until(`${text("#step")} === "Measuring a step"`);
   assert.equal(await page.value(visible("#report-link")), false);
   await page.click("#cancel");
   await page.until(READY);
@@ -355,7 +355,7 @@ pageTest("pictures guide by what fits the model, and come back with it", async (
   await page.click("#embedding-add");
   await fill(page, { prompt: "a <cat> flower" });
   await page.click("#draw");
-  await page.until(READY, 60);
+  await page.until(READY);
   assert.equal(await page.value(text("#error")), "");
   const [{ request, png }] = await kept(page);
   assert.deepEqual([request.controlnet, request["ip-adapter"], request.embedding], [

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { Drawer } from "denoise/serve";
 import { profileForm } from "../../../../scripts/profile/form.ts";
 import { emoji } from "../../../support/emoji.ts";
+import { Endings } from "../../../support/endings.ts";
 import { fixture } from "../../../support/fixtures.ts";
 import { Served } from "../../../support/served.ts";
+import { until } from "../../../support/until.ts";
 
 const flower = { prompt: "a nice flower", size: "32x32", steps: 4, seed: 3 };
 
@@ -15,11 +17,10 @@ Deno.test.afterAll(() => drawer[Symbol.asyncDispose]());
 
 /** A job once it has ended. */
 async function ended(served: Served, id: string) {
-  for (;;) {
+  return await until(async () => {
     const { json } = await served.call("GET", `/v1/jobs/${id}`);
-    if (!["queued", "running"].includes(json.status)) return json;
-    await new Promise((done) => setTimeout(done, 20));
-  }
+    return !["queued", "running"].includes(json.status) && json;
+  });
 }
 
 Deno.test("a step of a request is profiled as a job, whose report needs nothing else and reaches nothing", async () => {
@@ -69,15 +70,15 @@ Deno.test("of a request with two passes, a step of the first is profiled", async
 });
 
 Deno.test("a profile is cancelled within a step", async () => {
+  using endings = new Endings(drawer);
   await using served = new Served(drawer);
   const { json: { id } } = await served.call("POST", "/v1/profiles", { ...flower, size: "64x64" });
-  for (;;) {
-    const { json } = await served.call("GET", `/v1/jobs/${id}`);
-    if (json.progress?.phase === "measuring") break;
-    await new Promise((done) => setTimeout(done, 20));
-  }
+  await until(async () => {
+    return (await served.call("GET", `/v1/jobs/${id}`)).json.progress?.phase === "measuring";
+  });
   const { json } = await served.call("DELETE", `/v1/jobs/${id}`);
   assert.deepEqual([json.status, json.profile], ["cancelled", null]);
+  await endings.expectStopped();
 });
 
 Deno.test("a profile is refused where its request is, without the key, and without timestamps", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Drawer } from "denoise/serve";
 import { encodePng } from "../../../../../src/io/images/png.ts";
+import { cpuMs } from "../../../../support/cpu_time.ts";
 import { emoji } from "../../../../support/emoji.ts";
 import { fixture } from "../../../../support/fixtures.ts";
 import { Served } from "../../../../support/served.ts";
@@ -125,14 +126,15 @@ Deno.test("A1111's clients send the key as a password", async () => {
 Deno.test("hostile texts are read in no time: infotexts of files, tags of prompts", async () => {
   const png = (parameters: string) =>
     encodePng({ width: 1, height: 1, channels: 1, data: Uint8Array.of(0) }, { parameters }).toBase64();
-  const start = performance.now();
-  for (
-    const line of ["a ".repeat(50_000), " ".repeat(9_999), `${"ab".repeat(4_000)}:"`, 'a b:"'.repeat(1_900)]
-  ) {
-    assert.equal((await post("png-info", { image: png(`x\n${line}`) })).status, 200);
-  }
-  for (const prompt of ["<a:".repeat(6_000), "<".repeat(20_000), "<a:".repeat(40_000)]) {
-    assert.equal((await post("txt2img", { ...sent.txt2img, sampler_name: "Eular", prompt })).status, 422);
-  }
-  assert.ok(performance.now() - start < 3000, `${performance.now() - start} ms`);
+  const lines = ["a ".repeat(50_000), " ".repeat(9_999), `${"ab".repeat(4_000)}:"`, 'a b:"'.repeat(1_900)];
+  const prompts = ["<a:".repeat(6_000), "<".repeat(20_000), "<a:".repeat(40_000)];
+  const ms = await cpuMs(async () => {
+    for (const line of lines) {
+      assert.equal((await post("png-info", { image: png(`x\n${line}`) })).status, 200);
+    }
+    for (const prompt of prompts) {
+      assert.equal((await post("txt2img", { ...sent.txt2img, sampler_name: "Eular", prompt })).status, 422);
+    }
+  });
+  assert.ok(ms < 3000, `took ${ms} ms`);
 });
