@@ -84,13 +84,14 @@ fn main(
       outputs[at + 3 * SG] = sums[3];
     }
   }
+  let divides = vec4f(divisor(total.x), divisor(total.y), divisor(total.z), divisor(total.w));
   for (var column = 0u; column < params.columns; column += 4) {
     let at = column * SG + lane;
     let rows = transpose(mat4x4f(
-      outputs[at] / total,
-      outputs[at + SG] / total,
-      outputs[at + 2 * SG] / total,
-      outputs[at + 3 * SG] / total,
+      outputs[at] / divides,
+      outputs[at + SG] / divides,
+      outputs[at + 2 * SG] / divides,
+      outputs[at + 3 * SG] / divides,
     ));
     for (var i = 0u; i < 4; i++) {
       if (own[i] < params.queries) {

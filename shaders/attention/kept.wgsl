@@ -172,7 +172,7 @@ fn main(
   }
 
   if (lane < 2 * ROWS) {
-    factors[own_row] = total + subgroupShuffleXor(total, 1);
+    factors[own_row] = divisor(total + subgroupShuffleXor(total, 1));
   }
   workgroupBarrier();
   for (var r = 0u; r < 4; r++) {

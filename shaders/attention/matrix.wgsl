@@ -215,7 +215,7 @@ fn run(workgroup: u32, invocation: u32, subgroup: u32, lane: u32) {
     for (var step = 1u; step < PARTS; step *= 2) {
       total += subgroupShuffleXor(total, step);
     }
-    factors[own_factors + min((round * LANES + lane) / PARTS, ROWS - 1)] = total;
+    factors[own_factors + min((round * LANES + lane) / PARTS, ROWS - 1)] = divisor(total);
   }
   for (var n = 0u; n < COLUMN_BLOCKS; n++) { // unrolled
     for (var b = 0u; b < BLOCKS; b++) { // unrolled

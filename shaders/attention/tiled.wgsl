@@ -142,10 +142,11 @@ fn main(
     for (var i = 0u; i < SHARE; i++) {
       all += factors[(row + r * ROW_LANES) * SHARE + i];
     }
+    let divides = divisor(all);
     for (var round = 0u; round < ROUNDS; round++) {
       let column = 4 * (block + round * COL_LANES);
       if (query < params.queries && column < params.columns) {
-        store(z, query, column, sums[round * 4 + r] / all);
+        store(z, query, column, sums[round * 4 + r] / divides);
       }
     }
   }

@@ -1,5 +1,6 @@
 // Softmax over each row: y = exp(x - max) / sum(exp(x - max)). x: [rows, columns] dense, y likewise.
 // With causal = 1 row r of every block of `period` rows sees columns 0 to r + shift only; the others become 0.
+// A row of -infinity alone becomes NaN, or with unseen_zero = 1 zeros.
 // One workgroup per row. With lib/grid.wgsl, lib/values_*.wgsl, lib/lanes_*.wgsl, norm/lib/row_*.wgsl.
 struct Params {
   rows: u32,
@@ -7,6 +8,7 @@ struct Params {
   causal: u32,
   period: u32, // rows of one attention matrix
   shift: i32, // column that the first of them may still see
+  unseen_zero: u32,
 }
 
 var<uniform> params: Params;
@@ -41,7 +43,8 @@ fn run(row: u32, lane: u32) {
     let c = (i * WG + lane) * LANES;
     if (c < seen) { sum += exp(visible(i, first, c, seen) - peak); }
   }
-  let scale = 1.0 / workgroup_sums(vec2f(total(sum), 0.0), lane).x;
+  let sums = workgroup_sums(vec2f(total(sum), 0.0), lane).x;
+  let scale = 1.0 / select(sums, 1.0, sums == 0.0 && params.unseen_zero == 1u);
 
   for (var i = 0u; i < row_steps(); i++) {
     let c = (i * WG + lane) * LANES;

@@ -37,3 +37,8 @@ const LOWEST: f32 = -3.4028234e38;
 fn seen_by(query: u32) -> u32 {
   return select(params.keys, min(params.keys, query + 1), params.causal == 1);
 }
+
+/// What divides a query's weighed values, from the sum of its powers, which is 0 if all scores are -infinity: it gets 0.
+fn divisor(total: f32) -> f32 {
+  return select(total, 1.0, total == 0.0);
+}

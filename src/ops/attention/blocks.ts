@@ -63,7 +63,7 @@ export function attentionProbs(q: Tensor, k: Tensor, options: AttentionOptions, 
     dtype: "f32",
   }).mul(options.scale ?? 1 / Math.sqrt(D));
   if (options.mask) scores = scores.add(options.mask);
-  return softmaxRows(scores, options.causal ? { shift: first } : undefined);
+  return softmaxRows(scores, { causal: options.causal ? { shift: first } : undefined, unseenZero: true });
 }
 
 /**

@@ -13,8 +13,8 @@ export interface AttentionOptions {
   /** Query i sees keys 0 to i only. */
   causal?: boolean | undefined;
   /**
-   * Added to the scores before the softmax; broadcast to [B, H, L, S]. A query whose scores are all −∞ gets NaN, where torch's
-   * scaled_dot_product_attention gives 0.
+   * Added to the scores before the softmax; broadcast to [B, H, L, S]. A query whose scores are all −∞ gets 0, as from torch's
+   * scaled_dot_product_attention.
    */
   mask?: Tensor | undefined;
 }

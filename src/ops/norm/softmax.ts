@@ -14,11 +14,16 @@ export function softmax(x: Tensor, axis = -1): Tensor {
   return softmaxRows(x);
 }
 
-/**
- * Softmax over the last axis; with `causal` row r of each [rows, columns] matrix sees columns up to r +
- * `causal.shift`.
- */
-export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
+/** Options of `softmaxRows`. */
+export interface RowOptions {
+  /** Row r of each [rows, columns] matrix sees columns up to r + `shift`. */
+  causal?: { shift: number } | undefined;
+  /** A row of −∞ alone gives zeros, as attention's probabilities; else NaN, as torch's softmax. */
+  unseenZero?: boolean;
+}
+
+/** Softmax over the last axis. */
+export function softmaxRows(x: Tensor, { causal, unseenZero = false }: RowOptions = {}): Tensor {
   if (x.size === 0) return x;
   expectFloat("softmax", x);
   const columns = x.shape.at(-1)!;
@@ -30,7 +35,12 @@ export function softmaxRows(x: Tensor, causal?: { shift: number }): Tensor {
     count: rows,
     columns,
     places: [],
-    params: { causal: causal ? 1 : 0, period: x.shape.at(-2) ?? 1, shift: causal?.shift ?? 0 },
+    params: {
+      causal: Number(causal !== undefined),
+      period: x.shape.at(-2) ?? 1,
+      shift: causal?.shift ?? 0,
+      unseen_zero: Number(unseenZero),
+    },
   };
   const y = recordChoice("softmax", {
     candidates: selectKernel(x.device.traits, problem),

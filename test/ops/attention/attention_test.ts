@@ -174,6 +174,24 @@ Deno.test("attention() in f16 keeps f32 sums", async () => {
   }
 });
 
+testOnBothEngines("attention() of queries that see no key is 0 in every form, as torch's", async (device) => {
+  const { f16 } = device.traits;
+  for (const dtype of f16 ? ["f32", "f16"] as const : ["f32"] as const) {
+    const fill = (S: number, value: number) =>
+      tensor(new Float32Array(8 * S).fill(value), [1, 1, S, 8], { dtype });
+    const [q, k, v] = [fill(4, 1), fill(40, 1), fill(40, 0.5)];
+    const mask = tensor([0, -Infinity, 0, -3.4028234e38], [4, 1]).expand([1, 1, 4, 40]);
+    const a = { q, k, v, mask, scale: 1, causal: false };
+    const forms = [kept, tiled].filter((form) => form(device.traits, a).length > 0);
+    const all = [...forms.map((form) => byForm(form, a)), attentionInBlocks(q, k, v, a)];
+    for (const y of all) assertClose(await y.slice(3, 0, 1).data(), [0.5, 0, 0.5, 0.5], BOUND, dtype);
+    const low = { ...a, k: fill(40, -Infinity), mask: undefined }; // without a mask, too
+    for (const form of [broadcast, kept, tiled].filter((form) => form(device.traits, low).length > 0)) {
+      assert.deepEqual(new Set(await byForm(form, low).data()), new Set([0]));
+    }
+  }
+});
+
 Deno.test("attention() takes matrix units, then queries that stay, then tiles, then blocks, as an adapter allows", async () => {
   using device = await openDevice();
   const rest = {

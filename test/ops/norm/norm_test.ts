@@ -250,8 +250,10 @@ testOnBothEngines(
       const want = blockwise(x, (place) => place.with(axis, 0).join(), soft);
       await assertTensor(softmax(x.upload(), axis - 3), want, 2e-5, `axis ${axis}`);
     }
-    const masked = tensor([1, -Infinity, 2, -Infinity, 0, 0, -1e30, 0], [2, 4]);
+    const unseen = Array(4).fill(-Infinity); // NaN, as torch's
+    const masked = tensor([1, -Infinity, 2, -Infinity, 0, 0, -1e30, 0, ...unseen], [3, 4]);
     const got = await softmax(masked).data();
+    assert.deepEqual([...got.slice(8)], Array(4).fill(NaN));
     const want = [...soft([1, -Infinity, 2, -Infinity]), 1 / 3, 1 / 3, 0, 1 / 3];
     want.forEach((v, i) => assert.ok(Math.abs(got[i]! - v) < 1e-6, `at ${i}: ${got[i]}, want ${v}`));
   },
