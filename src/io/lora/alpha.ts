@@ -4,7 +4,9 @@ import { patternOf, type PeftConfig, readHeaderConfigs } from "./peft_config.ts"
 /**
  * Source of alpha: a tensor, peft's config, or the rank, so that the factor is 1. As in diffusers,
  * "ss_network_alpha" in the header of kohya's trainer does not count: programs that bake it into the matrices
- * leave it there.
+ * leave it there. A pair without alpha counts with its own rank, as in kohya's trainer, whatever alphas other pairs of
+ * the file have. diffusers 0.42 does so for FLUX; in LoRAs of UNets it takes the most common alpha of the file for such a
+ * pair, and for pairs of attention with another alpha, too.
  */
 export type AlphaSource = "tensor" | "metadata" | "rank";
 
