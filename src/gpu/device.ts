@@ -103,7 +103,8 @@ export class Device extends DeviceBase implements Disposable {
   }
 
   /**
-   * Takes a new device of the same adapter in place of one that was lost, with all that was in its memory.
+   * Takes a new device of the same adapter in place of one that was lost, with all that was in its memory. Throws
+   * NoAdapterError where there is none, or one that can do less than the lost one.
    */
   async reopen(): Promise<void> {
     const gpu = await this.#request();

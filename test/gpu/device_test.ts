@@ -100,6 +100,82 @@ Deno.test("a lost device whose adapter is gone says so where it is to be opened 
   assert.deepEqual([...await tensor([1, 2]).add(1).data()], [2, 3]);
 });
 
+testOnBothEngines("a device opened again has the limits of its own", async (device) => {
+  const { gpu, limits } = device;
+  gpu.destroy();
+  await device.reopen();
+  assert.notEqual(device.gpu, gpu);
+  assert.notEqual(device.limits, limits);
+  assert.deepEqual(numbersOf(device.limits), numbersOf(device.gpu.limits));
+  assert.deepEqual([...await tensor([1, 2]).add(1).data()], [2, 3]);
+});
+
+Deno.test("a device is not opened again on another adapter, or on one that does less", async () => {
+  using device = await openDevice({ engine: "deno" });
+  const { gpu } = navigator;
+  const { requestAdapter } = gpu;
+  const opened: GPUDevice[] = [];
+  /** Makes the next device lie about its limits and features, and its adapter about its name. */
+  const pretend = (limits: Record<string, number>, info: Record<string, string> = {}, without?: string) => {
+    gpu.requestAdapter = async (options) => {
+      const adapter = (await requestAdapter.call(gpu, options))!;
+      return overlaid(adapter, {
+        info: overlaid(adapter.info, info),
+        requestDevice: async (wanted: GPUDeviceDescriptor) => {
+          const own = await adapter.requestDevice(wanted);
+          opened.push(own);
+          const features = new Set([...own.features].filter((feature) => feature !== without));
+          return overlaid(own, { limits: overlaid(own.limits, limits), features });
+        },
+      });
+    };
+  };
+  const x = tensor([1, 2]);
+  await x.add(1).data();
+  const refused = (why: string) =>
+    assert.rejects(device.reopen(), {
+      name: "NoAdapterError",
+      message: new RegExp(`^Cannot open .+ again: ${why}; start the program anew$`),
+    });
+  const { maxBufferSize } = device.limits;
+  try {
+    pretend({ maxBufferSize: maxBufferSize / 2 });
+    await refused(`expected maxBufferSize of at least ${maxBufferSize}, got ${maxBufferSize / 2}`);
+    pretend({ minStorageBufferOffsetAlignment: 512 });
+    await refused("expected minStorageBufferOffsetAlignment of at most \\d+, got 512");
+    pretend({}, { device: "another" });
+    await refused("expected the same adapter, got .*another.*");
+    if (device.traits.f16) {
+      pretend({}, {}, "shader-f16");
+      await refused("expected f16 true, got false");
+    }
+    for (const own of opened) assert.equal((await own.lost).reason, "destroyed");
+    pretend({ maxBufferSize: maxBufferSize * 2 });
+    assert.deepEqual([...await x.add(1).data()], [2, 3]); // refusals leave the device as it was
+    await device.reopen();
+    assert.equal(device.limits.maxBufferSize, maxBufferSize * 2);
+  } finally {
+    gpu.requestAdapter = requestAdapter;
+  }
+});
+
+/** An object of WebGPU with some of its properties replaced. */
+function overlaid<T extends object>(base: T, own: Record<string, unknown>): T {
+  return new Proxy(base, {
+    get: (target, key) => {
+      if (key in own) return own[key as string];
+      const value = Reflect.get(target, key, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+function numbersOf(limits: GPUSupportedLimits): Record<string, unknown> {
+  const numbers: Record<string, unknown> = {};
+  for (const name in limits) numbers[name] = limits[name as keyof GPUSupportedLimits];
+  return numbers;
+}
+
 testOnBothEngines("buffers count what lives, and give it back", async (device) => {
   const before = device.buffers.usage();
   const storage = device.buffers.allocate("test", 1000);

@@ -3,6 +3,7 @@ import { DawnMissingError, openDawn } from "./dawn.ts";
 import { Device, type KernelChoice } from "../device.ts";
 import { useCachedDriver } from "./driver.ts";
 import { NoAdapterError } from "../errors.ts";
+import { misfitOf, type OpenedDevice } from "./misfit.ts";
 import { withoutKnownWarnings } from "./quiet.ts";
 import { expectRuntime } from "./runtime.ts";
 import { replaceShaders } from "../shader/replace_shader.ts";
@@ -84,12 +85,13 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     const opened = await open(name, options).catch((error: Error) => error);
     if (!(opened instanceof Error)) {
       const request = async () => {
-        const again = await open(name, options).catch(({ message }: Error) => {
-          throw new NoAdapterError(
-            `Cannot open ${nameOf(opened.info)} again: ${message}; start the program anew`,
-          );
-        });
-        return again.gpu;
+        const again = await open(name, options).catch((error: Error) => error);
+        const why = again instanceof Error ? again.message : misfitOf(opened, again, name);
+        if (!(again instanceof Error)) {
+          if (!why) return again.gpu;
+          again.gpu.destroy();
+        }
+        throw new NoAdapterError(`Cannot open ${nameOf(opened.info)} again: ${why}; start the program anew`);
       };
       const tunings = tune === "off" ? undefined : readTunings(tunedAdapter(name, opened.info));
       const device = new Device(opened.gpu, opened.info, name, {
@@ -139,10 +141,7 @@ async function requestAdapter(engine: Engine, options: DeviceOptions): Promise<G
   return adapter;
 }
 
-async function open(
-  engine: Engine,
-  options: DeviceOptions,
-): Promise<{ gpu: GPUDevice; info: GPUAdapterInfo }> {
+async function open(engine: Engine, options: DeviceOptions): Promise<OpenedDevice> {
   let adapter = await requestAdapter(engine, { ...options, robust: true });
   if (engine === "dawn" && !(options.robust ?? isSoftware(adapter.info))) {
     adapter = await requestAdapter(engine, { ...options, robust: false });
