@@ -19,7 +19,7 @@ export interface ModelOffer {
   readonly pipeline: string;
   /** The settings that it takes, by their names in a request. */
   readonly settings: readonly string[];
-  /** What may be named beside it, by the settings that name it; LoRAs are tried. */
+  /** What may be named beside it, by the settings that name it. */
   readonly additions: Readonly<Record<Addition, readonly string[]>>;
   /** The class of its own scheduler. */
   readonly scheduler: string;

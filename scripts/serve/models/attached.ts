@@ -3,7 +3,7 @@ import type { AnyPipeline, StableDiffusionBase, StableDiffusionXLBase } from "de
 import type { PipelineOptions } from "../../../src/pipelines/model_index.ts";
 import { strengthsOf } from "../../generate/lora.ts";
 import { readEmbedding, readLora } from "../../generate/named_files.ts";
-import { madeForAnother, type Shelf } from "./offered.ts";
+import type { Shelf } from "./offered.ts";
 import { RefusalError } from "../request/refusal.ts";
 
 /** The texts by which a request names what is attached to a model. */
@@ -17,7 +17,6 @@ export interface Wanted {
 /** LoRAs and textual inversions on the models of a pipeline: those of the request that it draws, and no others. */
 export class Attached {
   readonly #pipeline: AnyPipeline;
-  readonly #model: string;
   readonly #shelf: Shelf;
   readonly #onNotice: PipelineOptions["onNotice"];
   /** Names of LoRAs in the order in which they came; undefined where that failed. */
@@ -26,15 +25,9 @@ export class Attached {
   #embeddings: readonly string[] = [];
   #tokens: readonly string[] = [];
 
-  /** For a model by its name. */
-  constructor(
-    pipeline: AnyPipeline,
-    model: string,
-    shelf: Shelf,
-    { onNotice }: Pick<PipelineOptions, "onNotice">,
-  ) {
+  /** With nothing on the models. */
+  constructor(pipeline: AnyPipeline, shelf: Shelf, { onNotice }: Pick<PipelineOptions, "onNotice">) {
     this.#pipeline = pipeline;
-    this.#model = model;
     this.#shelf = shelf;
     this.#onNotice = onNotice;
   }
@@ -73,7 +66,9 @@ export class Attached {
       await this.#pipeline.loadLoraWeights(path, { adapterName: name, onNotice: this.#onNotice });
     } catch (error) {
       if (error instanceof OutOfMemoryError || error instanceof DeviceLostError) throw error;
-      throw madeForAnother("lora", name, this.#model);
+      console.error(error); // it may name the file; that it fits was seen when it was offered
+      const message = `Cannot draw with the LoRA ${name}: its file is damaged, or gone; the log says more`;
+      throw new RefusalError("failed", message, "lora");
     }
   }
 

@@ -7,6 +7,7 @@ import {
   StableDiffusionBase,
   StableDiffusionXLBase,
 } from "denoise/pipelines";
+import { expectLora } from "../../../src/models/runtime/load_lora.ts";
 import { memoryBudget, modelsOf } from "../../../src/pipelines/memory/acquire.ts";
 import { type Addition, forAdditions, weightsOf } from "../../generate/contents.ts";
 import { readScaled } from "../../generate/named_files.ts";
@@ -32,7 +33,7 @@ export interface OfferedModel extends Offer {
   readonly weights: string | undefined;
   /** The same without its autoencoder, in whose place there is another. */
   readonly weightsWithoutVae: string | undefined;
-  /** Names of the files beside models that it takes, by the settings that name them; of LoRAs all are tried. */
+  /** Names of the files beside models that it takes, by the settings that name them. */
   readonly fits: Readonly<Record<Addition, ReadonlySet<string>>>;
 }
 
@@ -180,7 +181,7 @@ export class Models implements Disposable {
     room.expectWeights(offer.name);
     return {
       ...offer,
-      ...this.#begun(pipeline, offer),
+      ...this.#begun(pipeline),
       room,
       usual: { ...usualOf(offer.path), ...usualOf(offer.name) },
       weights: await weightsOf(pipeline, offer.path, {}),
@@ -190,12 +191,12 @@ export class Models implements Disposable {
   }
 
   /** A pipeline that was opened, and drew nothing. */
-  #begun(pipeline: AnyPipeline, { name }: Offer) {
+  #begun(pipeline: AnyPipeline) {
     return {
       pipeline,
       scheduler: pipeline.scheduler,
       besides: new Besides(pipeline.parts, this.#options),
-      attached: new Attached(pipeline, name, this.shelf, this.#options),
+      attached: new Attached(pipeline, this.shelf, this.#options),
       beside: "",
       largest: {},
     };
@@ -208,10 +209,10 @@ export class Models implements Disposable {
     for (const one of [...modelsOf(pipeline.parts), ...besides.models]) this.#used.delete(one);
     pipeline[Symbol.dispose]();
     besides[Symbol.dispose]();
-    Object.assign(model, this.#begun(opened, model));
+    Object.assign(model, this.#begun(opened));
   }
 
-  /** Opens what is offered beside each of the models that take it. Throws where none does. */
+  /** Opens what is offered beside each of the models that take it; of LoRAs names and shapes alone. Throws where none does. */
   async #fit(setting: Addition, offer: Offer): Promise<void> {
     const reasons: Error[] = [];
     const fitting = [];
@@ -221,6 +222,7 @@ export class Models implements Disposable {
       try {
         if (isBeside(setting)) await besides.open(setting, offer);
         else if (setting === "embedding") await learnOnce(pipeline, offer);
+        else await expectLora(offer.path, pipeline.parts);
         fitting.push(model);
       } catch (error) {
         reasons.push(error as Error);

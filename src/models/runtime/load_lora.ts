@@ -1,10 +1,10 @@
 import { expectOptions } from "../../core/error.ts";
-import { openCheckpoint } from "../../io/formats/checkpoint.ts";
+import { type Checkpoint, openCheckpoint } from "../../io/formats/checkpoint.ts";
 import type { AlphaSource } from "../../io/lora/alpha.ts";
 import { type AdapterKind, kindOfChange } from "../../io/lora/changes.ts";
-import { readLora } from "../../io/lora/file.ts";
+import { type LoraFile, readLora } from "../../io/lora/file.ts";
 import { findLora } from "../../io/lora/find.ts";
-import { matchLora, type Placed } from "../../io/lora/match.ts";
+import { type Match, matchLora, type Placed } from "../../io/lora/match.ts";
 import type { LoraPart } from "../../io/names/lora.ts";
 import { modelKind } from "../../io/names/model_kinds.ts";
 import {
@@ -91,11 +91,7 @@ export async function loadLora(
   expectComponents(scale, [...parts.values()].map(({ component }) => component));
   const path = await findLora(pathOrRepo, { ...options, onNotice });
   using checkpoint = await openCheckpoint(path);
-  const file = await readLora(checkpoint, path);
-  const layers = [...parts].map(([part, { model }]) => [part, model.adapters.targets] as const);
-  const { placed, unmatched } = matchLora(file, new Map(layers));
-  const unused = [...unmatched, ...file.others];
-  if (placed.size === 0) throw nothingMatched(path, unused, [...parts.values()].map(({ name }) => name));
+  const { file, placed, unmatched, unused } = await placesIn(checkpoint, path, parts);
   const adapterName = nameFor([...parts.values()].map(({ model }) => model), options.adapterName);
   const attached: Model[] = [];
   try {
@@ -134,6 +130,29 @@ export async function loadLora(
     ),
     unmatched: unused,
   };
+}
+
+/**
+ * Throws unless models have layers that the file of a LoRA is for: by its names and shapes alone, so that nothing is loaded, and
+ * the models need no weights either.
+ */
+export async function expectLora(path: string, models: LoraModels): Promise<void> {
+  using checkpoint = await openCheckpoint(path);
+  await placesIn(checkpoint, path, partsOf(models));
+}
+
+/** The contents of a LoRA's file, and its places in models. Throws where these have none of its layers, or have others. */
+async function placesIn(
+  checkpoint: Checkpoint,
+  path: string,
+  parts: ReadonlyMap<LoraPart, Target>,
+): Promise<Match & { readonly file: LoraFile; readonly unused: readonly string[] }> {
+  const file = await readLora(checkpoint, path);
+  const layers = [...parts].map(([part, { model }]) => [part, model.adapters.targets] as const);
+  const { placed, unmatched } = matchLora(file, new Map(layers));
+  const unused = [...unmatched, ...file.others];
+  if (placed.size === 0) throw nothingMatched(path, unused, [...parts.values()].map(({ name }) => name));
+  return { file, placed, unmatched, unused };
 }
 
 /** Names of the layers that something is added to, each once. */

@@ -286,7 +286,7 @@ Deno.test("offers tell what may be named beside each model, and versions tell th
     "ip-adapter": [],
   };
   assert.deepEqual(sd!.additions, {
-    lora: ["depth"],
+    lora: [],
     embedding: ["cat"],
     vae: ["tiny"],
     controlnet: ["edges", "other"],
