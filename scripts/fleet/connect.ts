@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import { writeLine } from "../../src/core/shown.ts";
+import { type QueueAddress, queueAddress } from "./address.ts";
 import { expectUsable, UnusableError } from "./server.ts";
 
 /** Options of connecting. */
@@ -13,37 +14,19 @@ export interface ConnectOptions {
 const SECONDS = 5; // within which a server must answer
 const LONGEST_MS = 20_000; // between two tries
 
-/** Refuses what is no address of a queue server; what is wrong is said without the password that may be in it. */
-export function expectQueueUrl(text: string): void {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isOne = /^rediss?:$/.test(url?.protocol ?? "") && url!.hostname !== "" &&
-    /^(\/\d*)?$/.test(url!.pathname);
-  if (isOne) return;
-  const got = !url ? "another text" : url.hostname === "" ? "an address without a host" : shownUrl(text);
-  throw new TypeError(
-    `Cannot take --queue: expected redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], or rediss:// for TLS, got ${got}`,
-  );
-}
-
-/** The address for messages: without user and password. */
-export function shownUrl(text: string): string {
-  const { protocol, host, pathname } = new URL(text);
-  return `${protocol}//${host}${pathname}`;
-}
-
 /**
  * Connects to a Valkey or Redis server. Later it connects again by itself when the server goes away, and what was sent waits for
  * it. Throws in one line for what is no address, for a wrong password, and where no server answers within 5 s.
  */
 export async function connect(text: string, options: ConnectOptions = {}): Promise<Redis> {
   const { patient = false, onNotice = writeLine } = options;
-  expectQueueUrl(text); // which may come from the environment
+  const address = queueAddress(text); // which may come from the environment
   for (let times = 1;; times++) {
     try {
-      return await connectOnce(text, onNotice);
+      return await connectOnce(address, onNotice);
     } catch (error) {
       const verb = error instanceof UnusableError ? "use" : "reach";
-      const line = `Cannot ${verb} the queue at ${shownUrl(text)}: ${reasonOf(error as Error)}`;
+      const line = `Cannot ${verb} the queue at ${address.shown}: ${reasonOf(error as Error)}`;
       if (!patient || isFinal(error as Error)) throw new Error(line, { cause: error });
       if (times === 1) onNotice(`${line}; tries again`);
       await new Promise((resolve) => setTimeout(resolve, pause(times)));
@@ -51,11 +34,15 @@ export async function connect(text: string, options: ConnectOptions = {}): Promi
   }
 }
 
-async function connectOnce(text: string, onNotice: (line: string) => void): Promise<Redis> {
+async function connectOnce(
+  { shown, place, login }: QueueAddress,
+  onNotice: (line: string) => void,
+): Promise<Redis> {
   let isOpen = false;
   let isTold = false;
   let failure: Error | undefined;
-  const client = new Redis(text, {
+  const client = new Redis(place, {
+    ...login,
     lazyConnect: true,
     maxRetriesPerRequest: null, // what was sent waits until the server is back
     connectTimeout: 1000 * SECONDS,
@@ -65,10 +52,10 @@ async function connectOnce(text: string, onNotice: (line: string) => void): Prom
   client.on("close", () => {
     if (!isOpen || isTold || client.status === "end") return;
     isTold = true;
-    onNotice(`The queue at ${shownUrl(text)} does not answer; tries again`);
+    onNotice(`The queue at ${shown} does not answer; tries again`);
   });
   client.on("ready", () => {
-    if (isTold) onNotice(`The queue at ${shownUrl(text)} answers again`);
+    if (isTold) onNotice(`The queue at ${shown} answers again`);
     isTold = false;
   });
   const { promise: late, reject } = Promise.withResolvers<never>();
@@ -76,7 +63,7 @@ async function connectOnce(text: string, onNotice: (line: string) => void): Prom
   try {
     await Promise.race([client.connect().then(() => client.ping()), late]);
     if (failure) throw failure; // e.g. of choosing a database that is not there: the client would go on with another
-    for (const notice of await expectUsable(client)) onNotice(`The queue at ${shownUrl(text)}: ${notice}`);
+    for (const notice of await expectUsable(client)) onNotice(`The queue at ${shown}: ${notice}`);
     isOpen = true;
     return client;
   } catch (error) {
@@ -104,7 +91,7 @@ function isRefusal({ message }: Error): boolean {
 
 function reasonOf(error: Error & { code?: unknown }): string {
   if (isRefusal(error)) return "it wants another user or password; say them as redis://USER:PASSWORD@HOST";
-  if (/ECONNREFUSED|refused/.test(`${error.code} ${error.message}`)) {
+  if (/ECONNREFUSED|ENOENT|refused/.test(`${error.code} ${error.message}`)) {
     return "no server listens there; start valkey-server or redis-server, or say another --queue";
   }
   const line = error.message.split("\n")[0]!;

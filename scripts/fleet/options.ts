@@ -1,19 +1,20 @@
 import * as option from "../command_line/options.ts";
 import type { Values } from "../command_line/options.ts";
 import { options as serving } from "../serve/options.ts";
-import { expectQueueUrl } from "./connect.ts";
+import { queueAddress } from "./address.ts";
 import { LAST_PRIORITY } from "./queues.ts";
 
 const PRIORITY = 100; // so that both sides of it are free
 
 const queue = {
-  help: "the Valkey or Redis server, rediss:// for TLS; DENOISE_QUEUE in the environment, too",
+  help:
+    "the Valkey or Redis server, rediss:// for TLS, unix:///PATH for a socket; DENOISE_QUEUE in the environment, too",
   takes: "redis://HOST",
   value: Deno.env.get("DENOISE_QUEUE") || undefined,
   shown: "none",
   secret: true, // it may hold a password
   read: (text: string): string | undefined => {
-    expectQueueUrl(text);
+    queueAddress(text);
     return text;
   },
 };

@@ -14,6 +14,11 @@ export async function expectUsable(client: Redis): Promise<readonly string[]> {
   if (version !== undefined && isOlder(version)) {
     throw new UnusableError(`expected Valkey or Redis ${LEAST.join(".")} or newer, got ${version}`);
   }
+  if (["redis_mode", "server_mode"].some((name) => info.get(name) === "sentinel")) {
+    throw new UnusableError(
+      "it is a Sentinel, which holds no queue; say the address of the primary which it watches",
+    );
+  }
   if (info.get("role") === "slave") {
     throw new UnusableError("it is a replica, which can only be read; say the address of its primary");
   }

@@ -16,6 +16,37 @@ if (!queueProgram) {
   console.log("Left out: tests of the queue, as neither valkey-server nor redis-server is installed");
 }
 
+/** A Sentinel, which watches a primary that is not there. */
+export class Sentinel implements AsyncDisposable {
+  readonly url: string;
+  readonly #folder: string;
+  readonly #process: Deno.ChildProcess;
+
+  private constructor(folder: string, port: number, process: Deno.ChildProcess) {
+    [this.#folder, this.#process, this.url] = [folder, process, `redis://127.0.0.1:${port}`];
+  }
+
+  static async start(): Promise<Sentinel> {
+    const [folder, port] = [await Deno.makeTempDir({ prefix: "denoise-sentinel-" }), freePort()];
+    const file = `${folder}/sentinel.conf`; // in which it writes
+    await Deno.writeTextFile(
+      file,
+      `port ${port}\nbind 127.0.0.1\ndir "${folder}"\nsentinel monitor primary 127.0.0.1 ${freePort()} 1\n`,
+    );
+    const args = [file, "--sentinel"];
+    const process = new Deno.Command(queueProgram!, { args, stdin: "null", stdout: "null", stderr: "null" })
+      .spawn();
+    await listening(port);
+    return new Sentinel(folder, port, process);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.status;
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
 /** One that runs, can be killed, and starts again with its file. */
 export class QueueServer implements AsyncDisposable {
   readonly #folder = Deno.makeTempDirSync({ prefix: "denoise-queue-" });
@@ -53,15 +84,7 @@ export class QueueServer implements AsyncDisposable {
       stdout: "null",
       stderr: "null",
     }).spawn();
-    for (;;) {
-      try {
-        const connection = await Deno.connect({ hostname: "127.0.0.1", port: this.#port });
-        connection.close();
-        return;
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
+    await listening(this.#port);
   }
 
   /** Ends it at once, as a machine that loses its power does. */
@@ -81,4 +104,17 @@ export class QueueServer implements AsyncDisposable {
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return (listener.addr as Deno.NetAddr).port;
+}
+
+/** Waits until something listens at a port. */
+async function listening(port: number): Promise<void> {
+  for (;;) {
+    try {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      connection.close();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
 }

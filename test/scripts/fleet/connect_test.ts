@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { connect, expectQueueUrl } from "../../../scripts/fleet/connect.ts";
+import { queueAddress } from "../../../scripts/fleet/address.ts";
+import { connect } from "../../../scripts/fleet/connect.ts";
+import { Source } from "../../../scripts/fleet/lease.ts";
+import { Queues } from "../../../scripts/fleet/queues.ts";
+import { canonicalRequest } from "../../../scripts/fleet/request_name.ts";
 import { freePort, queueProgram, QueueServer } from "../../support/queue_server.ts";
 import { refusalOf } from "../../support/files.ts";
 import { inFolder, runScript, runScriptWith } from "../../support/script.ts";
@@ -8,15 +12,81 @@ import { inFolder, runScript, runScriptWith } from "../../support/script.ts";
 const ignore = !queueProgram;
 
 Deno.test("addresses that are none are refused, and passwords are not shown", () => {
-  for (const good of ["redis://h", "rediss://u:p@h:1/0", "redis://[::1]:6379/15"]) expectQueueUrl(good);
-  for (const bad of ["", "h:6379", "http://u:secret@h", "redis://u:secret@h/x", "redis://", "secret@h"]) {
-    assert.throws(() => expectQueueUrl(bad), (error: Error) => {
-      assert.match(error.message, /^Cannot take --queue: expected redis:\/\/[^\n]*$/);
-      assert.doesNotMatch(error.message, /secret/);
+  for (const good of ["redis://h", "rediss://u:p@h:1/0", "redis://[::1]:6379/15"]) {
+    assert.deepEqual([queueAddress(good).place, queueAddress(good).login], [good, {}]);
+  }
+  const wrong: Record<string, RegExp> = {
+    "": /got another text$/,
+    "h:6379": /got an address without a host$/,
+    "secret@h": /got another text$/,
+    "http://u:secret@h": /got http:\/\/h\/$/,
+    "redis://": /got an address without a host$/,
+    "redis://u:secret@h/x": /got redis:\/\/h\/x$/,
+    "redis+sentinel://u:secret@h:26379/primary":
+      /got one of Sentinel; say that of the primary which it watches$/,
+    "redis-cluster://u:secret@h": /got one of a cluster, [^;]*; say that of a server alone$/,
+    "redis://u:secret@a:1,b:2": /got several; a queue is on one server, /,
+    "redis://u:secret@a,b": /got several; /,
+    "unix://u:secret@h": /got a socket's in another form$/,
+    "redis+socket:///run/secret": /got a socket's in another form$/,
+    "/run/valkey.sock": /got a path; say unix:\/\/\/run\/valkey\.sock$/,
+    "//u:secret@h": /got another text$/,
+    "redis://u:secret%@h": /got one whose % encodes nothing; write %25 for it$/,
+  };
+  for (const [bad, reason] of Object.entries(wrong)) {
+    assert.throws(() => queueAddress(bad), ({ message }: Error) => {
+      assert.match(message, /^Cannot take --queue: expected redis:\/\/[^\n]* or unix:\/\/[^\n]*$/);
+      assert.match(message, reason);
+      assert.doesNotMatch(message, /secret/);
       return true;
     });
   }
 });
+
+Deno.test("an address may be a socket of this machine, with user, password and database", () => {
+  assert.deepEqual(queueAddress("unix:///run/valkey.sock"), {
+    shown: "unix:///run/valkey.sock",
+    place: "/run/valkey.sock",
+    login: {},
+  });
+  assert.deepEqual(queueAddress("redis+unix://painter:br%40sh@/run/a%20b.sock?db=3"), {
+    shown: "unix:///run/a%20b.sock?db=3",
+    place: "/run/a b.sock?db=3",
+    login: { username: "painter", password: "br@sh" },
+  });
+});
+
+Deno.test(
+  {
+    name: "requests go through a socket of this machine as through a port",
+    ignore: ignore || Deno.build.os === "windows",
+  },
+  () =>
+    inFolder(async (folder) => {
+      const socket = join(folder, "queue.sock");
+      const missing = await refusalOf(connect(`unix://${socket}`));
+      assert.match(
+        missing,
+        /^Cannot reach the queue at unix:\/\/\/.*queue\.sock: no server listens there; start [^\n]*$/,
+      );
+      await using server = await QueueServer.start("--unixsocket", socket, "--requirepass", "secret");
+      const line = await refusalOf(connect(`unix://${socket}`));
+      assert.match(line, /: it wants another user or password; say them as redis:\/\/USER:PASSWORD@HOST$/);
+      const client = await connect(`unix://:secret@${socket}?db=3`);
+      await using queues = new Queues(client);
+      const request = canonicalRequest({ prompt: "a cat" }, "sd");
+      await queues.add([request], 100);
+      {
+        await using source = new Source(client, "sd", 10);
+        const { job, token } = (await source.take())!;
+        assert.deepEqual(job.data, request);
+        await job.moveToCompleted(null, token, false);
+      }
+      const other = await connect(server.url({ login: ":secret", database: 3 }));
+      assert.deepEqual(await other.smembers("denoise:models"), ["sd"]);
+      for (const one of [client, other]) one.disconnect();
+    }),
+);
 
 Deno.test("where no server listens, that is said at once; where one is silent, within seconds", async () => {
   const closed = await refusalOf(connect(`redis://u:secret@127.0.0.1:${freePort()}`));

@@ -4,7 +4,7 @@ import { Queues } from "../../../scripts/fleet/queues.ts";
 import { canonicalRequest } from "../../../scripts/fleet/request_name.ts";
 import { Source } from "../../../scripts/fleet/lease.ts";
 import { refusalOf } from "../../support/files.ts";
-import { queueProgram, QueueServer } from "../../support/queue_server.ts";
+import { queueProgram, QueueServer, Sentinel } from "../../support/queue_server.ts";
 
 const ignore = !queueProgram;
 
@@ -20,6 +20,12 @@ Deno.test({
     const line = await refusalOf(connect(url, { patient: true }));
     assert.ok(line.startsWith(`Cannot use the queue at ${url}: ${reason}, `), line);
   }
+});
+
+Deno.test({ name: "a Sentinel is refused, as it holds no queue", ignore }, async () => {
+  await using sentinel = await Sentinel.start();
+  const line = await refusalOf(connect(sentinel.url, { patient: true }));
+  assert.ok(line.startsWith(`Cannot use the queue at ${sentinel.url}: it is a Sentinel, `), line);
 });
 
 Deno.test(
