@@ -3,8 +3,18 @@ import { compose } from "../../src/gpu/shader/compose.ts";
 import matrixCode from "./peak_matrix.wgsl" with { type: "text" };
 import code from "./peak.wgsl" with { type: "text" };
 
+/** Options of measuring. */
+export interface PeakOptions {
+  /** Ends it between two rounds, of a fraction of a second each, with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** GFLOP/s of the adapter at f32 or f16 arithmetic alone: the best of several forms and rounds. */
-export async function measurePeak(device: Device, scalar: "f32" | "f16" = "f32"): Promise<number> {
+export async function measurePeak(
+  device: Device,
+  scalar: "f32" | "f16" = "f32",
+  { signal }: PeakOptions = {},
+): Promise<number> {
   const { software } = device.traits;
   const groups = software ? 64 : 16384;
   const turns = software ? 8192 : 4096;
@@ -12,14 +22,18 @@ export async function measurePeak(device: Device, scalar: "f32" | "f16" = "f32")
   const apart = code.replaceAll(/fma\((\w), factor, term\)/g, "$1 * factor + term"); // where fma is slow
   for (const [width, text] of [[1, code], [4, code], [4, apart]] as const) {
     const set = { S: scalar, T: width === 1 ? "S" : "vec4<S>" };
+    signal?.throwIfAborted();
     const run = await arithmetic(device, { code: text, set, groups, turns, bytes: groups * 64 * 16 });
-    best = Math.max(best, await bestRate(run, 16 * width * turns * groups * 64));
+    best = Math.max(best, await bestRate(run, 16 * width * turns * groups * 64, signal));
   }
   return best;
 }
 
 /** GFLOP/s of its matrix units at f16 with sums in f32; undefined where it has none. */
-export async function measureMatrixPeak(device: Device): Promise<number | undefined> {
+export async function measureMatrixPeak(
+  device: Device,
+  { signal }: PeakOptions = {},
+): Promise<number | undefined> {
   const { matrices, subgroups, sizedSubgroups, software } = device.traits;
   const config = matrices
     .filter((c) => c.componentType === "f16" && c.resultComponentType === "f32")
@@ -32,13 +46,19 @@ export async function measureMatrixPeak(device: Device): Promise<number | undefi
     ? matrixCode.replace("@workgroup_size(WG)", `@workgroup_size(WG) @subgroup_size(${lanes})`)
     : matrixCode;
   const set = { M, N, K, WG };
+  signal?.throwIfAborted();
   const run = await arithmetic(device, { code, set, groups, turns, bytes: groups * M * N * 4 });
-  return await bestRate(run, 4 * 2 * M * N * K * turns * groups * WG / lanes);
+  return await bestRate(run, 4 * 2 * M * N * K * turns * groups * WG / lanes, signal);
 }
 
-async function bestRate(run: () => Promise<void>, flops: number): Promise<number> {
+async function bestRate(
+  run: () => Promise<void>,
+  flops: number,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   let best = 0;
   for (let round = 0; round < 4; round++) { // the first compiles
+    signal?.throwIfAborted();
     const start = performance.now();
     await run();
     best = Math.max(best, flops / (performance.now() - start) / 1e6);

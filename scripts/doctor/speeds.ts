@@ -1,5 +1,5 @@
 import type { Device } from "denoise";
-import { measureMatrixPeak, measurePeak } from "./peak.ts";
+import { measureMatrixPeak, measurePeak, type PeakOptions } from "./peak.ts";
 
 /** The adapter's largest speeds, measured; undefined for abilities that it lacks. */
 export interface Speeds {
@@ -14,14 +14,14 @@ export interface Speeds {
 }
 
 /** Measures the adapter's arithmetic and its memory. */
-export async function measureSpeeds(device: Device): Promise<Speeds> {
+export async function measureSpeeds(device: Device, options: PeakOptions = {}): Promise<Speeds> {
   const { f16, software } = device.traits;
   const bytes = Math.min((software ? 64 : 512) * 2 ** 20, device.limits.maxStorageBufferBindingSize);
   return {
-    f32: await measurePeak(device) / 1000,
-    ...f16 && { f16: await measurePeak(device, "f16") / 1000 },
-    ...matrixOf(await measureMatrixPeak(device)),
-    ...await memorySpeeds(device, bytes),
+    f32: await measurePeak(device, "f32", options) / 1000,
+    ...f16 && { f16: await measurePeak(device, "f16", options) / 1000 },
+    ...matrixOf(await measureMatrixPeak(device, options)),
+    ...await memorySpeeds(device, bytes, options),
   };
 }
 
@@ -29,7 +29,7 @@ function matrixOf(gflops: number | undefined): { matrix?: number } {
   return gflops === undefined ? {} : { matrix: gflops / 1000 };
 }
 
-async function memorySpeeds(device: Device, bytes: number) {
+async function memorySpeeds(device: Device, bytes: number, { signal }: PeakOptions) {
   const { buffers, gpu } = device;
   const [from, to] = ["from", "to"].map((name) => buffers.allocate(`copy ${name}`, bytes));
   try {
@@ -42,12 +42,11 @@ async function memorySpeeds(device: Device, bytes: number) {
     };
     const host = new Uint8Array(Math.min(bytes, 2 ** 27));
     const upload = () => gpu.queue.writeBuffer(from!.buffer, from!.offset, host);
+    const readback = () => device.read(from!.buffer, from!.offset, host.length);
     return {
-      copy: 8 * bytes / await bestMs(device, copy) / 1e6,
-      upload: host.length / await bestMs(device, upload) / 1e6,
-      readback: host.length / await bestMs(device, () =>
-        device.read(from!.buffer, from!.offset, host.length)) /
-        1e6,
+      copy: 8 * bytes / await bestMs(device, copy, signal) / 1e6,
+      upload: host.length / await bestMs(device, upload, signal) / 1e6,
+      readback: host.length / await bestMs(device, readback, signal) / 1e6,
     };
   } finally {
     from!.release();
@@ -55,9 +54,14 @@ async function memorySpeeds(device: Device, bytes: number) {
   }
 }
 
-async function bestMs(device: Device, work: () => unknown): Promise<number> {
+async function bestMs(
+  device: Device,
+  work: () => unknown,
+  signal: AbortSignal | undefined,
+): Promise<number> {
   let best = Infinity;
   for (let round = 0; round < 4; round++) {
+    signal?.throwIfAborted();
     const start = performance.now();
     await work();
     await device.idle();

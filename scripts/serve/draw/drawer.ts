@@ -147,7 +147,7 @@ export class Drawer implements AsyncDisposable {
       run: async (task, how) => {
         if (!this.#peaks) {
           this.#models.unload(); // as that needs room, once
-          this.#peaks = await peaksOf(this.device);
+          this.#peaks = await peaksOf(this.device, how);
         }
         const pipeline = await this.#models.ready(task.model.name, task);
         return await profileTask(this.device, pipeline, task, this.#peaks, how);

@@ -43,9 +43,9 @@ export function expectProfile({ gpu, adapterName }: Device, { strength = 1 }: Dr
   throw new RefusalError("invalid", message, "strength");
 }
 
-/** What the adapter can do at most; of a device with room for two buffers of up to 512 MiB. */
-export async function peaksOf(device: Device): Promise<Speeds> {
-  return fastest(await measureSpeeds(device), await measureSpeeds(device));
+/** What the adapter can do at most; of a device with room for two buffers of up to 512 MiB. A signal ends it within a second. */
+export async function peaksOf(device: Device, options: Pick<DrawOptions, "signal">): Promise<Speeds> {
+  return fastest(await measureSpeeds(device, options), await measureSpeeds(device, options));
 }
 
 /**

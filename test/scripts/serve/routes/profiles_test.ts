@@ -81,6 +81,24 @@ Deno.test("a profile is cancelled within a step", async () => {
   await endings.expectStopped();
 });
 
+Deno.test("the first profile is cancelled while the adapter's peaks are measured, and the next one measures them", async () => {
+  await using fresh = await Drawer.open({ models: [{ name: "emoji", path: emoji }] });
+  const { queue } = fresh.device.gpu;
+  const cancelling = new AbortController();
+  const { submit } = queue;
+  let submits = 0;
+  queue.submit = (commands) => {
+    submits++;
+    if (submits === 3) cancelling.abort();
+    submit.call(queue, commands);
+  };
+  const request = { prompt: "a nice flower", steps: 4, size: { width: 32, height: 32 } };
+  await assert.rejects(fresh.profile(request, { signal: cancelling.signal }), { name: "AbortError" });
+  assert.equal(submits, 3); // the round at hand is the last
+  queue.submit = submit;
+  assert.ok((await fresh.profile(request)).ms > 0);
+});
+
 Deno.test("a profile is refused where its request is, without the key, and without timestamps", async () => {
   await using served = new Served(drawer, { key: "right" });
   const post = (request: object, key = "right") =>
