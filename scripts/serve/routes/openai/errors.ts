@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { statusOf } from "../../http/status.ts";
 import { asRefusal, type RefusalKind } from "../../request/refusal.ts";
 
 /** An error as OpenAI's API answers it. */
@@ -12,23 +13,14 @@ interface OpenAIError {
   };
 }
 
-/** The status of each kind of refusal, with OpenAI's type and code. */
-const KINDS: Readonly<
-  Record<RefusalKind, [status: ContentfulStatusCode, type: string, code: string | null]>
-> = {
-  "invalid": [400, "invalid_request_error", null],
-  "too large": [413, "invalid_request_error", null],
-  "too slow": [408, "invalid_request_error", null],
-  "unauthorized": [401, "invalid_request_error", "invalid_api_key"],
-  "forbidden": [403, "invalid_request_error", null],
-  "no memory": [400, "invalid_request_error", "no_memory"],
-  "not found": [404, "invalid_request_error", null],
-  "wrong method": [405, "invalid_request_error", null],
-  "busy": [429, "rate_limit_error", "queue_full"],
-  "too many": [429, "rate_limit_error", "too_many_streams"],
-  "stopping": [503, "server_error", "stopping"],
-  "timeout": [504, "server_error", "timeout"],
-  "failed": [500, "server_error", null],
+/** OpenAI's codes of the kinds of refusals that have one, and codes of ours in their place. */
+const CODES: { readonly [Kind in RefusalKind]?: string } = {
+  "unauthorized": "invalid_api_key",
+  "no memory": "no_memory",
+  "busy": "queue_full",
+  "too many": "too_many_streams",
+  "stopping": "stopping",
+  "timeout": "timeout",
 };
 
 /** Our names of settings that OpenAI names otherwise. */
@@ -45,17 +37,22 @@ export function answerError(error: unknown, context: Context): Response {
 /** What was thrown, in OpenAI's form. */
 export function openAIError(error: unknown): { status: ContentfulStatusCode; body: OpenAIError } {
   const { kind, message, param } = asRefusal(error);
-  const [status, type, code] = KINDS[kind];
+  const status = statusOf(kind);
   const isModel = kind === "not found" && param === "model";
   return {
     status,
     body: {
       error: {
         message,
-        type,
+        type: typeOf(status),
         param: param === undefined ? null : PARAMS[param] ?? param,
-        code: isModel ? "model_not_found" : code,
+        code: isModel ? "model_not_found" : CODES[kind] ?? null,
       },
     },
   };
+}
+
+function typeOf(status: number): string {
+  if (status === 429) return "rate_limit_error";
+  return status >= 500 ? "server_error" : "invalid_request_error";
 }
