@@ -10,7 +10,6 @@ import { connect } from "./fleet/connect.ts";
 import { openDrawer } from "./serve/open_drawer.ts";
 import { workerOptions } from "./fleet/options.ts";
 import { openResults } from "./fleet/results.ts";
-import { Roster } from "./fleet/roster.ts";
 import { FleetWorker } from "./fleet/work.ts";
 
 const settings = readArguments("scripts/worker.ts", "Draws what waits in a queue.", workerOptions);
@@ -24,7 +23,6 @@ let isReady = false;
 const results = await openResults(out);
 const client = await connect(queue, { patient: true });
 const drawer = await openDrawer(settings);
-await new Roster(client).expectSame(drawer.versions);
 const worker = new FleetWorker(drawer, client, results, {
   id: `${Deno.hostname()}:${Deno.pid}-${crypto.randomUUID().slice(0, 4)}`, // containers may have both alike
   lease,
@@ -33,6 +31,7 @@ const worker = new FleetWorker(drawer, client, results, {
   leave: leave.signal,
   onLine: (line) => console.log(line),
 });
+await worker.join();
 isReady = true;
 console.log(`Draws by ${drawer.device.describe()}: ${drawer.models.join(", ")}`);
 try {

@@ -1,5 +1,5 @@
 import type { Versions } from "denoise/serve";
-import type { Redis } from "ioredis";
+import type { ChainableCommander, Redis } from "ioredis";
 import { z } from "zod";
 
 const IDS = "denoise:workers"; // the set of their ids
@@ -48,34 +48,28 @@ export class Roster {
 
   /** The workers, by their ids; without those of another version, which tell otherwise of themselves. */
   async workers(): Promise<readonly WorkerState[]> {
-    const ids = (await this.#client.smembers(IDS)).sort();
-    if (ids.length === 0) return [];
-    const states = await this.#client.mget(ids.map(keyOf));
-    const gone = ids.filter((_, i) => states[i] === null);
-    if (gone.length > 0) await this.#client.srem(IDS, ...gone);
-    return states.flatMap((text) => stateIn(text) ?? []);
+    return await this.#of(await this.#client.smembers(IDS));
   }
 
-  /** Refuses files that a worker which lives has otherwise under the same name: a request would get either's picture. */
-  async expectSame(offers: Versions): Promise<void> {
-    for (const worker of await this.workers()) {
-      for (const [kind, versions] of Object.entries(offers)) {
-        for (const [name, own] of Object.entries(versions)) {
-          const other = versionIn(worker, kind, name) ?? own;
-          if (other === own) continue;
-          throw new Error(
-            `Cannot offer the ${kind} ${name}: expected the files that ${worker.id} has (${other}), got others (${own}); ` +
-              "offer them under another name",
-          );
-        }
-      }
+  /**
+   * Tells of a worker that begins. Throws, and forgets it, where one that told before has other files under the same name, or
+   * stores them otherwise: a request would get either's picture. Of two that begin at once the server knows which was first:
+   * it notes a worker and gives those before in one step.
+   */
+  async join(state: WorkerState): Promise<void> {
+    const answers = await this.#noting(this.#client.multi().smembers(IDS), state).exec();
+    const before = (answers![0]![1] as string[]).filter((id) => id !== state.id);
+    try {
+      for (const worker of await this.#of(before)) expectSame(state.offers, worker);
+    } catch (error) {
+      await this.#forget(state.id);
+      throw error;
     }
   }
 
   /** Tells what a worker does. */
   async tell(state: WorkerState): Promise<void> {
-    await this.#client.multi().sadd(IDS, state.id)
-      .set(keyOf(state.id), JSON.stringify(state), "EX", BEATS * SECONDS).exec();
+    await this.#noting(this.#client.multi(), state).exec();
   }
 
   /** Tells every 5 s what a worker does, until the result is disposed, and that it is gone then. */
@@ -87,9 +81,51 @@ export class Roster {
       [Symbol.asyncDispose]: async () => {
         clearInterval(timer);
         if (this.#client.status !== "ready") return; // it is forgotten by itself
-        await this.#client.multi().del(keyOf(state().id)).srem(IDS, state().id).exec();
+        await this.#forget(state().id);
       },
     };
+  }
+
+  #noting(commands: ChainableCommander, state: WorkerState): ChainableCommander {
+    return commands.sadd(IDS, state.id).set(keyOf(state.id), JSON.stringify(state), "EX", BEATS * SECONDS);
+  }
+
+  async #forget(id: string): Promise<void> {
+    await this.#client.multi().del(keyOf(id)).srem(IDS, id).exec();
+  }
+
+  /** Those of the workers that live. */
+  async #of(all: readonly string[]): Promise<readonly WorkerState[]> {
+    const ids = all.toSorted();
+    if (ids.length === 0) return [];
+    const states = await this.#client.mget(ids.map(keyOf));
+    const gone = ids.filter((_, i) => states[i] === null);
+    if (gone.length > 0) await this.#client.srem(IDS, ...gone);
+    return states.flatMap((text) => stateIn(text) ?? []);
+  }
+}
+
+/** Refuses what another worker has otherwise under the same name. */
+function expectSame(offers: Versions, worker: WorkerState): void {
+  for (const [kind, versions] of Object.entries(offers)) {
+    for (const [name, own] of Object.entries(versions)) {
+      const other = versionIn(worker, kind, name) ?? own;
+      if (other === own) continue;
+      const [[files, ...stored], [otherFiles, ...otherStored]] = [own, other].map((one) =>
+        one.split(" ")
+      ) as [
+        string[],
+        string[],
+      ];
+      throw new Error(
+        files === otherFiles
+          ? `Cannot offer the ${kind} ${name}: expected it to be stored as ${worker.id} has it (${
+            otherStored.join(" ")
+          }), got ${stored.join(" ")}; say the same --dtype and --quantize, or --memory`
+          : `Cannot offer the ${kind} ${name}: expected the files that ${worker.id} has (${other}), got others (${own}); ` +
+            "offer them under another name",
+      );
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { UnrecoverableError } from "bullmq";
 import { DeviceLostError } from "denoise";
 import type { Drawer } from "../serve/draw/drawer.ts";
+import type { Versions } from "../serve/models/offered.ts";
 import { RefusalError } from "../serve/request/refusal.ts";
 import type { Redis } from "ioredis";
 import { drawOnce, type Way } from "./draw_once.ts";
@@ -43,6 +44,7 @@ export class FleetWorker {
   readonly #roster: Roster;
   readonly #sources: ReadonlyMap<string, Source>;
   readonly #route: Route;
+  readonly #offers: Versions;
   #request: string | undefined;
   #since = performance.now();
   readonly #inARow = new Set<string>();
@@ -59,6 +61,12 @@ export class FleetWorker {
     this.#roster = new Roster(client);
     this.#sources = new Map(drawer.models.map((model) => [model, new Source(client, model, lease)]));
     this.#route = new Route(turn);
+    this.#offers = drawer.versions();
+  }
+
+  /** Tells the fleet of itself. Throws where another worker has other files under the same names, or stores them otherwise. */
+  async join(): Promise<void> {
+    await this.#roster.join(this.#state());
   }
 
   /** Works. Throws where the device is lost for good, and where one request after the other fails. */
@@ -200,7 +208,7 @@ export class FleetWorker {
     return {
       id: this.#options.id,
       device: this.#drawer.device.describe(),
-      offers: this.#drawer.versions,
+      offers: this.#offers,
       model: this.#route.current,
       request: this.#request,
       seconds: this.#request === undefined ? 0 : Math.round((performance.now() - this.#since) / 1000),

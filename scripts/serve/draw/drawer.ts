@@ -76,9 +76,9 @@ export class Drawer implements AsyncDisposable {
     return this.#models.names;
   }
 
-  /** What tells the files of all that is offered from others of the same names. */
-  get versions(): Versions {
-    return this.#models.versions;
+  /** What tells the files of all that is offered, and how models are stored, from others of the same names. */
+  versions(): Versions {
+    return this.#models.versions(this.limits.pixels);
   }
 
   /** Names of the LoRAs that are offered. */

@@ -118,13 +118,20 @@ export class Models implements Disposable {
     return named(name, "model", this.#models);
   }
 
-  /** What tells the files of models, how they are to be stored, and what is beside them from others of the same names. */
-  get versions(): Versions {
-    const { dtype, quantize } = this.#options;
-    const versions = [...this.#models.values()].map(({ name, weights, pipeline }) => [
-      name,
-      [weights ?? modelsOf(pipeline.parts)[0]!.revision!, dtype, quantize].filter(Boolean).join(" "),
-    ]);
+  /**
+   * What tells the files of models, how they are stored, and what is beside them from others of the same names. Where pictures of
+   * so many pixels may leave too little memory for all weights, the memory counts: it decides how these are stored.
+   */
+  versions(pixels: number): Versions {
+    const { quantize } = this.#options;
+    const versions = [...this.#models.values()].map(({ name, weights, pipeline, besides, room }) => {
+      const own = modelsOf(pipeline.parts);
+      const dtypes = new Set(own.map(({ dtype }) => dtype));
+      const beside = besides.models.reduce((sum, { bytes }) => sum + bytes, 0);
+      const isShort = quantize === undefined && room.isShort(pixels, beside);
+      const stored = isShort ? `in ${this.#budget} bytes` : quantize;
+      return [name, [weights ?? own[0]!.revision!, ...dtypes, stored].filter(Boolean).join(" ")];
+    });
     return { model: Object.fromEntries(versions), ...this.shelf.versions };
   }
 

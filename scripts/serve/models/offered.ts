@@ -43,8 +43,8 @@ export interface OfferedAddition extends Offer {
 }
 
 /**
- * What tells files from others of the same name: their revision in the hub, or fingerprints of them; by the key under which
- * requests name them (model, lora, vae and so on), then by their names.
+ * What tells files from others of the same name: their revision in the hub, or fingerprints of them, of models followed by how
+ * these are stored; by the key under which requests name them (model, lora, vae and so on), then by their names.
  */
 export type Versions = Readonly<Record<string, Readonly<Record<string, string>>>>;
 

@@ -54,6 +54,21 @@ export class Room implements Disposable {
     return plan;
   }
 
+  /**
+   * True if a picture of so many pixels, with guidance of every kind and `beside` bytes of other weights, leaves too little memory
+   * for weights as they are loaded: then it depends on the memory in how few bits they are stored, for that picture or smaller ones.
+   */
+  isShort(pixels: number, beside: number): boolean {
+    const { parts } = this.#pipeline;
+    const multiple = multipleOf(parts);
+    const side = "vae" in parts
+      ? Math.max(1, Math.floor(Math.sqrt(pixels) / multiple)) * multiple
+      : undefined;
+    const size = { width: side, height: side, steps: 1, isGuided: true, isPerturbed: true, encodes: true };
+    const plan = planMemory(stagesOf({ ...parts }, size), this.#memory - beside);
+    return plan.parts.some(({ mode }) => mode === undefined || mode.startsWith("int"));
+  }
+
   /** Closes the model's files. */
   [Symbol.dispose](): void {
     this.#pipeline[Symbol.dispose]();

@@ -6,6 +6,7 @@ import { Source } from "../../../scripts/fleet/lease.ts";
 import { Mark } from "../../../scripts/fleet/mark.ts";
 import { Queues, STALLED, STALLS, ticketOf } from "../../../scripts/fleet/queues.ts";
 import { canonicalRequest } from "../../../scripts/fleet/request_name.ts";
+import type { Versions } from "denoise/serve";
 import { Roster } from "../../../scripts/fleet/roster.ts";
 import { refusalOf } from "../../support/files.ts";
 import { queueProgram, QueueServer } from "../../support/queue_server.ts";
@@ -115,15 +116,6 @@ queueTest("workers are known while they tell of themselves", async (client) => {
   }
   assert.deepEqual(await roster.workers(), []);
   await roster.tell({ ...state, id: "gone:2" });
-  await roster.expectSame({ model: { sd: "12ab", xl: "34cd", constructor: "1" }, vae: { style: "78" } });
-  assert.equal(
-    await refusalOf(roster.expectSame({ model: { xl: "34cd", sd: "56ef" } })),
-    "Cannot offer the model sd: expected the files that gone:2 has (12ab), got others (56ef); offer them under another name",
-  );
-  assert.match(
-    await refusalOf(roster.expectSame({ model: { sd: "12ab" }, lora: { style: "cd34" } })),
-    /^Cannot offer the lora style: expected the files that gone:2 has \(ab12\), got others \(cd34\); /,
-  );
   await client.sadd("denoise:workers", "other:3", "older:4"); // as others may write there
   await client.mset("denoise:worker:other:3", "no JSON", "denoise:worker:older:4", '{"id": "older:4"}');
   assert.deepEqual((await roster.workers()).map(({ id }) => id), ["gone:2"]);
@@ -132,6 +124,56 @@ queueTest("workers are known while they tell of themselves", async (client) => {
   assert.deepEqual(await roster.workers(), []);
   assert.deepEqual(await client.smembers("denoise:workers"), []);
 });
+
+queueTest(
+  "a worker is refused that has other files under names of one that lives, or stores them otherwise",
+  async (client) => {
+    const roster = new Roster(client);
+    const state = { device: "none", seconds: 0, done: 0, failed: 0 };
+    const join = (id: string, offers: Versions) => roster.join({ ...state, id, offers });
+    await join("here:1", { model: { sd: "12ab f16" }, lora: { style: "ab12" } });
+    await join("same:2", {
+      model: { sd: "12ab f16", xl: "34cd f16", constructor: "1" },
+      vae: { style: "78" },
+    });
+    const refused: [offers: Versions, line: string][] = [
+      [
+        { model: { xl: "34cd f16", sd: "56ef f16" } },
+        "Cannot offer the model sd: expected the files that here:1 has (12ab f16), got others (56ef f16); offer them under another name",
+      ],
+      [
+        { model: { sd: "12ab f16" }, lora: { style: "cd34" } },
+        "Cannot offer the lora style: expected the files that here:1 has (ab12), got others (cd34); offer them under another name",
+      ],
+      [
+        { model: { sd: "12ab f16 in 8000000000 bytes" } },
+        "Cannot offer the model sd: expected it to be stored as here:1 has it (f16), got f16 in 8000000000 bytes; " +
+        "say the same --dtype and --quantize, or --memory",
+      ],
+    ];
+    for (const [offers, line] of refused) assert.equal(await refusalOf(join("other:3", offers)), line);
+    assert.deepEqual((await roster.workers()).map(({ id }) => id), ["here:1", "same:2"]);
+  },
+);
+
+queueTest(
+  "of workers of unlike files that begin at once, the one stays that told first, in whatever order they look",
+  async (client) => {
+    const state = { device: "none", seconds: 0, done: 0, failed: 0 };
+    const outcomes = async (order: readonly string[]) => {
+      const roster = new Roster(client);
+      const all = order.map((id) => roster.join({ ...state, id, offers: { model: { sd: id } } }));
+      const settled = await Promise.allSettled(all); // all tell before the first looks
+      const stay = order.filter((_, i) => settled[i]!.status === "fulfilled");
+      assert.deepEqual((await roster.workers()).map(({ id }) => id), stay);
+      await client.flushall();
+      return stay;
+    };
+    assert.deepEqual(await outcomes(["b", "a"]), ["b"]);
+    assert.deepEqual(await outcomes(["a", "b"]), ["a"]);
+    assert.deepEqual(await outcomes(["c", "a", "b"]), ["c"]);
+  },
+);
 
 queueTest("a mark tells whether the server lost what was put there", async (client) => {
   await using mark = await Mark.set(client);

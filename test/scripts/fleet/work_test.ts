@@ -30,7 +30,7 @@ class Rig {
   async run(isEnd: (line: string) => boolean): Promise<void> {
     const drawer = {
       models: ["sd"],
-      versions: { model: { sd: "12ab" } },
+      versions: () => ({ model: { sd: "12ab" } }),
       device: { describe: () => "a stub" },
       draw: async (request: DrawRequest, options: DrawOptions) => {
         await this.draw(request, options);

@@ -302,7 +302,7 @@ Deno.test("offers tell what may be named beside each model, and versions tell th
     ["control"],
   ]);
   assert.deepEqual([loras, embeddings], [["depth"], [{ name: "cat", token: "<cat>" }]]);
-  const { versions } = drawer;
+  const versions = drawer.versions();
   assert.deepEqual(Object.keys(versions), [
     "model",
     "lora",
@@ -313,7 +313,7 @@ Deno.test("offers tell what may be named beside each model, and versions tell th
     "ip-adapter",
   ]);
   for (const version of Object.values(versions).flatMap((all) => Object.values(all))) {
-    assert.match(version, /^[0-9a-f]{16}(-[0-9a-f]{16})?$/);
+    assert.match(version, /^[0-9a-f]{16}(-[0-9a-f]{16}| f32)?$/);
   }
 });
 
