@@ -46,8 +46,12 @@ export function pageTestOf(
   });
 }
 
-/** True once the page can draw. */
-export const READY = `document.querySelector("#draw")?.disabled === false`;
+/** True once the page can draw, and draws nothing. */
+export const READY =
+  `document.querySelector("#draw")?.disabled === false && document.querySelector("#working").hidden`;
+/** True once some steps are done. */
+export const HAS_BEGUN =
+  `parseInt(document.querySelector("#step").textContent) >= 2 && !document.querySelector("#working").hidden`;
 /** Text of an element. */
 export const text = (selector: string) => `document.querySelector(${JSON.stringify(selector)}).textContent`;
 /** True for an element that is shown. */

@@ -1,15 +1,17 @@
-/** The page of a server: the form makes requests, the stage shows what is drawn, the gallery keeps it. */
+/** The page of a server: the form makes requests, which wait in a line; the stage shows what is drawn, the gallery keeps it. */
 import { byId } from "./dom.ts";
 import { askWhatFor, takeFiles } from "./files.ts";
+import { Follower } from "./follower.ts";
 import { Form } from "./form.ts";
 import { Gallery } from "./gallery.ts";
 import { askKey } from "./key.ts";
-import { smallOf } from "./pixels.ts";
+import { Line, type Wish } from "./line.ts";
 import { recipeIn } from "./recipe.ts";
 import { PassingRecords, type PictureRecord, type Records, StoredRecords } from "./records.ts";
 import type { PageRequest } from "./request.ts";
 import { Server, ServerError } from "./server.ts";
 import { Stage } from "./stage.ts";
+import { Waiting } from "./waiting.ts";
 
 const DRAFT = "draft"; // in the tab's storage: what is in the form when the page is opened again
 
@@ -22,9 +24,6 @@ byId("settings", HTMLDetailsElement).open = !narrow.matches;
 
 const server = new Server(askKey);
 const stage = new Stage();
-let running: AbortController | undefined;
-addEventListener("pagehide", () => running?.abort());
-cancelButton.addEventListener("click", () => running?.abort());
 
 await guarded(start);
 
@@ -34,13 +33,17 @@ async function start(): Promise<void> {
   await gallery.showMore();
   const form = new Form(await server.offers(), guarded);
   await form.fill(draftOf(sessionStorage.getItem(DRAFT)));
-  addEventListener("pagehide", () => sessionStorage.setItem(DRAFT, JSON.stringify(form.draft())));
+  const line = lineOf(new Follower(server, stage, records, gallery), form);
+  addEventListener("pagehide", () => {
+    sessionStorage.setItem(DRAFT, JSON.stringify(form.draft()));
+    line.cancelAll();
+  });
   drawButton.disabled = profileButton.disabled = false;
   form.onSubmit(
-    () => run((signal) => drawAll(form.read(), signal)),
-    () => run((signal) => profile(form.read()[0]!, signal)),
+    () => ask(() => form.read().map((request) => ({ kind: "picture", request }))),
+    () => ask(() => [{ kind: "profile", request: form.read()[0]! }]),
   );
-  onClick("replay", (record) => run((signal) => drawAll([record.request], signal, record)));
+  onClick("replay", (old) => ask(() => [{ kind: "picture", request: old.request, old }]));
   onClick("use-settings", (record) => use(record.request));
   onClick("use-picture", async ({ png }) => {
     await form.take(png);
@@ -51,83 +54,27 @@ async function start(): Promise<void> {
     stage.clear();
     stage.tell("");
   });
+  cancelButton.addEventListener("click", () => line.cancelCurrent());
+  byId("watch", HTMLButtonElement).addEventListener("click", () => {
+    stage.watch();
+    cancelButton.focus();
+  });
   takeFiles((file, isChosen) => guarded(() => receive(file, isChosen)));
 
-  /** Does work that one request after the other is sent for, until it is done or cancelled. */
-  async function run(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    if (running) return;
-    const { signal } = running = new AbortController();
-    const done = guarded(() => work(signal), signal, form);
-    begin();
-    await done;
-    running = undefined;
-    rest();
+  /** Puts wishes into the line, and shows it. */
+  function ask(wishes: () => Wish[]): void {
+    guarded(async () => {
+      const added = line.add(wishes());
+      stage.watch();
+      if (narrow.matches) byId("stage", HTMLElement).scrollIntoView({ block: "end" });
+      await added;
+    }, form);
   }
 
-  /** Draws requests one after the other and keeps their pictures; the one after `old` is compared with it. */
-  async function drawAll(
-    requests: readonly PageRequest[],
-    signal: AbortSignal,
-    old?: PictureRecord,
-  ): Promise<void> {
-    for (const [i, request] of requests.entries()) {
-      stage.work(request);
-      if (requests.length > 1) stage.tell(`Picture ${i + 1} of ${requests.length}`);
-      else stage.tellListeners("Drawing");
-      let begun: number | undefined;
-      const drawn = await server.draw(request, {
-        signal,
-        onProgress: (progress) => {
-          if (progress.phase === "drawing") begun ??= performance.now();
-          stage.progress(progress);
-        },
-        onPreview: (address) => stage.preview(address),
-        onLost: () => stage.lose(),
-      });
-      const seconds = begun === undefined ? {} : { seconds: (performance.now() - begun) / 1000 };
-      if (old && await equal(old.png, drawn.png)) {
-        show(old);
-        stage.tell("Drawn again: the same picture, byte for byte.", ...old.notices);
-        continue;
-      }
-      const made = {
-        ...drawn,
-        ...seconds,
-        request,
-        created: Date.now(),
-        small: await smallOf(drawn.png, drawn),
-      };
-      show({ ...made, id: -1 }); // even where it cannot be kept
-      const record = await records.add(made);
-      gallery.add(record);
-      show(record);
-      if (old) stage.tell("Drawn again: other bytes, as the server has changed. Both are kept.");
-      else if (record.notices.length > 0) stage.tell(...record.notices);
-      else stage.tellListeners("Drawn");
-    }
-  }
-
-  async function profile(request: PageRequest, signal: AbortSignal): Promise<void> {
-    stage.work(request);
-    stage.tellListeners("Measuring a step");
-    const profile = await server.profile(request, {
-      signal,
-      onProgress: (progress) => stage.progress(progress),
-      onPreview: () => {}, // there are none
-      onLost: () => stage.lose(),
-    });
-    stage.showProfile(profile);
-  }
-
-  function show(record: PictureRecord): void {
-    stage.show(record);
-    gallery.mark(record);
-  }
-
-  /** Shows a picture of the gallery, unless another is drawn. */
+  /** Shows a picture of the gallery. */
   function choose(record: PictureRecord): void {
-    if (running) return;
-    show(record);
+    stage.look(record);
+    gallery.mark(record);
     stage.tell(...record.notices);
   }
 
@@ -158,6 +105,28 @@ async function start(): Promise<void> {
   }
 }
 
+/** The line of the page: what comes of it is shown by `follower`, what waits in its list. */
+function lineOf(follower: Follower, form: Form): Line {
+  const waiting = new Waiting({
+    cancel: (turn) => line.cancel(turn),
+    retry: (turn) => guarded(() => line.retry(turn), form),
+  });
+  const line: Line = new Line(server, {
+    begin: (wish) => follower.begin(wish),
+    follow: (wish, job, signal) => follower.follow(wish, job, signal),
+    cancelled: () => stage.tell("Cancelled."),
+    failed: (thrown) => tell(thrown, form),
+    rest: () => {
+      const hadFocus = document.activeElement === cancelButton;
+      stage.rest();
+      if (hadFocus) drawButton.focus();
+    },
+    show: (turns, isFull) => waiting.show(turns, isFull),
+  });
+  byId("cancel-all", HTMLButtonElement).addEventListener("click", () => line.cancelAll());
+  return line;
+}
+
 /** Settings as the form had them, without pictures. */
 function draftOf(text: string | null): Partial<PageRequest> {
   try {
@@ -178,36 +147,20 @@ async function openRecords(): Promise<Records> {
   }
 }
 
-/** Does something, and shows the user what went wrong, unless it was ended by a signal. */
-async function guarded(act: () => Promise<void>, signal?: AbortSignal, form?: Form): Promise<void> {
+/** Does something, and shows the user what went wrong. */
+async function guarded(act: () => Promise<void>, form?: Form): Promise<void> {
   error.textContent = "";
   try {
     await act();
   } catch (thrown) {
-    stage.tell(signal?.aborted ? "Cancelled." : "");
-    if (signal?.aborted) return;
-    error.textContent = (thrown as Error).message;
-    if (thrown instanceof ServerError) form?.mark(thrown.param);
-    else console.error(thrown);
+    tell(thrown as Error, form);
   }
 }
 
-function begin(): void {
-  const hadFocus = document.activeElement === drawButton || document.activeElement === profileButton;
-  drawButton.disabled = profileButton.disabled = true;
-  if (hadFocus) cancelButton.focus();
-  if (narrow.matches) byId("about", HTMLElement).scrollIntoView({ block: "end" }); // the picture and what is below it
-}
-
-function rest(): void {
-  const hadFocus = document.activeElement === cancelButton;
-  drawButton.disabled = profileButton.disabled = false;
-  if (hadFocus) drawButton.focus();
-  stage.rest();
-}
-
-/** True for files of the same bytes. */
-async function equal(a: Blob, b: Blob): Promise<boolean> {
-  const [x, y] = (await Promise.all([a.arrayBuffer(), b.arrayBuffer()])).map((file) => new Uint8Array(file));
-  return x!.length === y!.length && x!.every((value, i) => value === y![i]);
+/** Shows the user what went wrong, in the form where it is of a setting. */
+function tell(thrown: Error, form?: Form): void {
+  stage.tell("");
+  error.textContent = thrown.message;
+  if (thrown instanceof ServerError) form?.mark(thrown.param);
+  else console.error(thrown);
 }

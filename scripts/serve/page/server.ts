@@ -32,13 +32,13 @@ export interface Profile {
   readonly ms: number;
   /** What keeps it from being shorter. */
   readonly bound: string;
-  /** Address of its report. */
+  /** Address of its report, as the server calls itself. */
   readonly url: string;
 }
 
 /** What happens while a picture is drawn, or a step profiled. */
-export interface DrawListener {
-  /** Ends it. */
+export interface JobListener {
+  /** Aborts when it was cancelled here. */
   readonly signal: AbortSignal;
   onProgress(progress: DrawProgress): void;
   /** Told that the server cannot be heard, until there is progress again. */
@@ -48,7 +48,7 @@ export interface DrawListener {
 }
 
 /** A job as /v1/jobs tells it. */
-interface Job {
+export interface Job {
   readonly id: string;
   readonly pictures: readonly { readonly url: string; readonly width: number; readonly height: number }[];
   readonly profile: Profile | null;
@@ -85,43 +85,19 @@ export class Server {
     }
   }
 
-  /** Draws one picture. Throws a ServerError where it is refused, and the signal's reason where that ended it. */
-  async draw(request: PageRequest, listener: DrawListener): Promise<DrawnPicture> {
-    const { id, pictures: [picture], notices } = await this.#work("v1/jobs", request, listener);
-    const { url, width, height } = picture!;
-    const png = await (await this.#fetch(new URL(url).pathname)).blob(); // another host where a proxy stands between
-    this.#end(id); // which lets the server forget it
-    return { png, width, height, notices };
-  }
-
-  /** Profiles a step. Throws as `draw` does. */
-  async profile(request: PageRequest, listener: DrawListener): Promise<Profile> {
-    const { profile } = await this.#work("v1/profiles", request, listener);
-    return { ...profile!, url: new URL(profile!.url).pathname };
-  }
-
-  /** Begins a job and follows it to its end. */
-  async #work(path: string, request: PageRequest, listener: DrawListener): Promise<Job> {
-    const { signal } = listener;
+  /** Asks for a picture, or for a step's profile. Returns the name of its job, which waits now. Throws a ServerError where it is refused. */
+  async begin(kind: "picture" | "profile", request: PageRequest): Promise<string> {
     const body = await jsonOf(request);
+    const path = kind === "profile" ? "v1/profiles" : "v1/jobs";
     const { id }: Job = await (await this.#fetch(path, { method: "POST", headers: JSON_TYPE, body })).json();
-    const end = () => this.#end(id);
-    if (signal.aborted) end();
-    else signal.addEventListener("abort", end);
-    try {
-      return await this.#follow(id, listener);
-    } finally {
-      signal.removeEventListener("abort", end);
-    }
+    return id;
   }
 
-  /** Cancels a job, or lets the server forget it; also while the page is left. */
-  #end(id: string): void {
-    this.#fetch(`v1/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
-  }
-
-  /** Follows a job to its end, through breaks of the connection. */
-  async #follow(id: string, { signal, onProgress, onPreview, onLost }: DrawListener): Promise<Job> {
+  /**
+   * Follows a job to its end, through breaks of the connection. Throws a ServerError where it failed, and the signal's reason
+   * where it ended after that. One at a time: browsers have six connections to a server.
+   */
+  async follow(id: string, { signal, onProgress, onPreview, onLost }: JobListener): Promise<Job> {
     let last = "0";
     for (let broken = 0;; broken++) {
       if (broken > 0) await new Promise((done) => setTimeout(done, 1000));
@@ -138,7 +114,7 @@ export class Server {
         }
       } catch (error) {
         if (signal.aborted) throw signal.reason;
-        if (broken > 0 && error instanceof ServerError && error.status === 404) {
+        if (error instanceof ServerError && error.status === 404) {
           throw new ServerError(
             "The server was started anew, and knows nothing of this any more: draw it again",
           );
@@ -148,6 +124,19 @@ export class Server {
         onLost();
       }
     }
+  }
+
+  /** Takes the picture of a job that has succeeded. */
+  async take({ id, pictures: [picture], notices }: Job): Promise<DrawnPicture> {
+    const { url, width, height } = picture!;
+    const png = await (await this.#fetch(new URL(url).pathname)).blob(); // another host where a proxy stands between
+    this.end(id); // which lets the server forget it
+    return { png, width, height, notices };
+  }
+
+  /** Cancels a job, or lets the server forget it; also while the page is left. Resolves when it has, or cannot. */
+  async end(id: string): Promise<void> {
+    await this.#fetch(`v1/jobs/${id}`, { method: "DELETE", keepalive: true }).catch(() => {});
   }
 
   async #fetch(path: string, init: RequestInit = {}): Promise<Response> {

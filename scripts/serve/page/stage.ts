@@ -4,14 +4,19 @@ import type { PictureRecord } from "./records.ts";
 import { factsOf, type PageRequest } from "./request.ts";
 import type { Profile } from "./server.ts";
 
-/** The large picture: what is drawn now, or one that is kept. */
+/** The large picture: what is drawn now, or one that is kept; and how far the drawing is. */
 export class Stage {
   /** The picture that is shown, or was before a preview. */
   record: PictureRecord | undefined;
+  /** The request that is drawn now. */
+  #drawn: PageRequest | undefined;
+  /** True while what is drawn is shown, and not another picture that the user took meanwhile. */
+  #isWatching = true;
+  /** Address of the latest small picture of what is drawn. */
+  #preview = "";
   readonly #image = byId("shown", HTMLImageElement);
   readonly #bar = byId("bar", HTMLProgressElement);
   readonly #step = byId("step", HTMLElement);
-  readonly #about = byId("about", HTMLElement);
   readonly #told = byId("told", HTMLElement);
   readonly #save = byId("save", HTMLAnchorElement);
   #clock = { drawn: -1, start: 0 };
@@ -42,10 +47,11 @@ export class Stage {
     this.#told.textContent = line;
   }
 
-  /** Shows that a request is drawn, until `rest`. */
+  /** Shows that a request is drawn, until another is, or `rest`. */
   work(request: PageRequest): void {
-    this.#describe(request, request.size);
-    this.#setWorking(true);
+    [this.#drawn, this.#preview] = [request, ""];
+    if (this.#isWatching) this.#describe(request, request.size);
+    this.#update();
     byId("report", HTMLElement).hidden = true;
     this.#bar.removeAttribute("value");
     this.#step.textContent = "";
@@ -54,10 +60,19 @@ export class Stage {
 
   /** Shows that nothing is drawn, and again the picture that was there before, unless another has come. */
   rest(): void {
-    if (byId("working", HTMLElement).hidden) return;
-    this.#setWorking(false);
-    if (this.record) this.show(this.record);
-    else this.clear();
+    [this.#drawn, this.#isWatching] = [undefined, true];
+    if (!this.record) return this.clear();
+    if (this.#image.src.startsWith("blob:")) this.#describeRecord(this.record);
+    else this.show(this.record);
+    this.#update();
+  }
+
+  /** Shows again what is drawn. */
+  watch(): void {
+    this.#isWatching = true;
+    if (this.#drawn) this.#describe(this.#drawn, this.#drawn.size);
+    if (this.#drawn && this.#preview) this.preview(this.#preview);
+    this.#update();
   }
 
   /** Shows how far a picture is. */
@@ -89,17 +104,29 @@ export class Stage {
     this.#step.textContent = "Connection lost, trying again";
   }
 
-  /** Shows a small picture of what is drawn. */
+  /** Takes a small picture of what is drawn, and shows it unless the user looks at another. */
   preview(address: string): void {
-    this.#show(address, "A preview of the picture that is drawn now");
+    this.#preview = address;
+    if (this.#isWatching) this.#show(address, "A preview of the picture that is drawn now");
+  }
+
+  /** Shows a picture that is kept; while another is drawn, that goes on unseen. */
+  look(record: PictureRecord): void {
+    this.#isWatching = this.#drawn === undefined;
+    this.show(record);
+  }
+
+  /** Shows a picture that has just been drawn, unless the user looks at another. Returns whether it does. */
+  finish(record: PictureRecord): boolean {
+    if (this.#isWatching) this.show(record);
+    return this.#isWatching;
   }
 
   /** Shows a picture that is kept. */
   show(record: PictureRecord): void {
-    const { request, png, width, height } = record;
+    const { request, png } = record;
     this.record = record;
-    this.#describe(request, `${width}x${height}`, record.seconds);
-    this.#setWorking(false);
+    this.#describeRecord(record);
     const address = URL.createObjectURL(png);
     this.#show(address, request.prompt || `A picture by ${request.model}`);
     this.#save.href = address;
@@ -107,15 +134,18 @@ export class Stage {
     byId("whole", HTMLAnchorElement).href = address;
   }
 
-  /** Shows nothing. */
+  /** Shows no picture that is kept. */
   clear(): void {
     this.record = undefined;
     this.#show("", "");
-    this.#about.hidden = true;
+    this.watch();
+  }
+
+  #describeRecord({ request, width, height, seconds }: PictureRecord): void {
+    this.#describe(request, `${width}x${height}`, seconds);
   }
 
   #describe(request: PageRequest, size: string | undefined, seconds?: number): void {
-    this.#about.hidden = false;
     byId("about-prompt", HTMLElement).textContent = request.prompt ?? "";
     const facts = factsOf(request, size);
     const time = seconds === undefined
@@ -124,19 +154,24 @@ export class Stage {
     byId("about-facts", HTMLElement).textContent = facts + time;
   }
 
-  #setWorking(isWorking: boolean): void {
-    byId("working", HTMLElement).hidden = !isWorking;
-    byId("empty", HTMLElement).hidden = isWorking || this.record !== undefined;
-    byId("acts", HTMLElement).hidden = isWorking;
-  }
-
   #show(address: string, alt: string): void {
     if (this.#image.src.startsWith("blob:")) URL.revokeObjectURL(this.#image.src);
     if (address) this.#image.src = address;
     else this.#image.removeAttribute("src");
     this.#image.alt = alt;
-    this.#image.hidden = address === "";
-    byId("empty", HTMLElement).hidden = address !== "";
+    this.#update();
+  }
+
+  /** Shows the parts that belong to what is there. */
+  #update(): void {
+    const isWorking = this.#drawn !== undefined;
+    const hasPicture = this.#image.hasAttribute("src");
+    this.#image.hidden = !hasPicture;
+    byId("empty", HTMLElement).hidden = hasPicture || isWorking;
+    byId("working", HTMLElement).hidden = !isWorking;
+    byId("watch", HTMLElement).hidden = this.#isWatching;
+    byId("about", HTMLElement).hidden = !isWorking && this.record === undefined;
+    byId("acts", HTMLElement).hidden = isWorking && this.#isWatching;
   }
 }
 

@@ -3,10 +3,12 @@ import { Hono } from "hono";
 import controlsCss from "../page/controls.css" with { type: "text" };
 import dom from "../page/dom.ts" with { type: "text" };
 import files from "../page/files.ts" with { type: "text" };
+import follower from "../page/follower.ts" with { type: "text" };
 import form from "../page/form.ts" with { type: "text" };
 import gallery from "../page/gallery.ts" with { type: "text" };
 import guides from "../page/guides.ts" with { type: "text" };
 import key from "../page/key.ts" with { type: "text" };
+import line from "../page/line.ts" with { type: "text" };
 import main from "../page/main.ts" with { type: "text" };
 import maskEditor from "../page/mask_editor.ts" with { type: "text" };
 import namedList from "../page/named_list.ts" with { type: "text" };
@@ -21,14 +23,17 @@ import request from "../page/request.ts" with { type: "text" };
 import seeds from "../page/seeds.ts" with { type: "text" };
 import server from "../page/server.ts" with { type: "text" };
 import stage from "../page/stage.ts" with { type: "text" };
+import waiting from "../page/waiting.ts" with { type: "text" };
 
 const MODULES: Readonly<Record<string, string>> = {
   "dom.ts": dom,
   "files.ts": files,
+  "follower.ts": follower,
   "form.ts": form,
   "gallery.ts": gallery,
   "guides.ts": guides,
   "key.ts": key,
+  "line.ts": line,
   "main.ts": main,
   "mask_editor.ts": maskEditor,
   "named_list.ts": namedList,
@@ -41,6 +46,7 @@ const MODULES: Readonly<Record<string, string>> = {
   "seeds.ts": seeds,
   "server.ts": server,
   "stage.ts": stage,
+  "waiting.ts": waiting,
 };
 const STYLES: Readonly<Record<string, string>> = { "page.css": pageCss, "controls.css": controlsCss };
 

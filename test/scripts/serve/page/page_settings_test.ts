@@ -74,7 +74,6 @@ pageTest("a step is profiled, and its report opens by itself", async ({ page, se
   await openPart(page, "more-settings");
   await page.click("#profile");
   await page.until(`${text("#step")} === "Measuring a step"`);
-  assert.equal(await page.value("document.activeElement.id"), "cancel");
   await page.until(READY);
   assert.match(await page.value(text("#told")), /^A step takes \d[\d.]* m?s: .*bound.*\.$/);
   const address = await page.value<string>(`document.querySelector("#report-link").href`);
