@@ -470,7 +470,12 @@ pageTest(
     await page.click("#draw");
     await page.until(HAS_BEGUN);
     await look("while it draws");
-    await page.click("#cancel");
+    for (let i = 0; i < 2; i++) await page.click("#draw");
+    await page.until(`${text("#waiting-title")} === "2 wait"`);
+    await look("while others wait");
+    await page.click("#cards button");
+    await look("while another is looked at");
+    await page.click("#cancel-all");
     await page.until(READY);
     await page.value(`document.querySelector("#key").showModal()`);
     await look("asked for a key");
