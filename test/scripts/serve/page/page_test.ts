@@ -89,7 +89,8 @@ Deno.test("/v1/offers tells what requests may say", async () => {
     multiple: 4,
     steps: 25,
   });
-  assert.deepEqual([additions.lora, additions.vae, additions.controlnet], [["style"], [], []]);
+  assert.deepEqual([additions.lora, additions.vae, additions.controlnet], [[], [], []]);
+  assert.deepEqual(flux.additions.lora, ["style"]); // which was made for it
   assert.ok(["prompt", "negative", "image", "strength", "mask"].every((name) => settings.includes(name)));
   assert.ok(!settings.includes("true-cfg") && flux.settings.includes("true-cfg"));
   assert.ok(schedulers.includes("Euler") && schedulers.includes("DPM++ 2M Karras"));
