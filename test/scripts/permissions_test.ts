@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { existsSync } from "node:fs";
 import { HubServer } from "../io/hub/hub_server.ts";
-import { freePort, queueProgram, QueueServer } from "../support/queue_server.ts";
+import { freePort } from "../support/free_port.ts";
+import { queueProgram, QueueServer } from "../support/queue_server.ts";
 
 const root = join(import.meta.dirname!, "../..");
 const readme = Deno.readTextFileSync(join(root, "README.md"));

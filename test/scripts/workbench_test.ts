@@ -296,7 +296,7 @@ async function watching(
     stderr: "inherit",
   }).spawn();
   let text = "";
-  const timer = setTimeout(() => child.kill(), 20_000); // else a line that never comes would hang the tests
+  const timer = setTimeout(() => child.kill(), 300_000); // else a line that never comes would hang the tests
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const until = async (pattern: RegExp) => {
     while (!pattern.test(text)) {

@@ -1,5 +1,8 @@
 /** A Valkey or Redis server of its own process, with its own folder, which keeps what it holds in a file. */
 
+import { freePort } from "./free_port.ts";
+import { until } from "./until.ts";
+
 const NAMES = ["valkey-server", "redis-server"];
 
 /** The program; undefined where none is installed. */
@@ -100,21 +103,11 @@ export class QueueServer implements AsyncDisposable {
   }
 }
 
-/** A port where nobody listens. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
-}
-
 /** Waits until something listens at a port. */
 async function listening(port: number): Promise<void> {
-  for (;;) {
-    try {
-      const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-      connection.close();
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
+  await until(async () => {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
+    connection?.close();
+    return connection !== undefined;
+  }, `a server at port ${port}`);
 }

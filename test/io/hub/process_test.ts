@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { until } from "../../support/until.ts";
 import { Cache, child, commit, files, HubServer, open, wanted, weights } from "./hub_fixture.ts";
 import { type HubOptions, sha256 } from "./hub_server.ts";
 
 const blobPath = `/blob/${wanted[1]}`;
+const PART = 60_003;
 
 /** Sends the weights in ten pieces, so that there is time for something to happen. */
 const slowly: HubOptions["fault"] = (request, path) => {
@@ -17,6 +19,24 @@ const slowly: HubOptions["fault"] = (request, path) => {
   });
   return new Response(body, { headers: { "content-length": `${weights.length}` } });
 };
+
+/** Sends a part of the weights to whoever asks first, and the rest once that is let go. */
+function holding(): { fault: HubOptions["fault"]; letGo: () => void } {
+  const { promise: rest, resolve: letGo } = Promise.withResolvers<void>();
+  const fault: HubOptions["fault"] = (_, path, count) => {
+    if (path !== blobPath || count > 0) return undefined;
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(weights.subarray(0, PART));
+        await rest;
+        controller.enqueue(weights.subarray(PART));
+        controller.close();
+      },
+    });
+    return new Response(body, { headers: { "content-length": `${weights.length}` } });
+  };
+  return { fault, letGo };
+}
 
 async function expectOneBlob(cache: Cache): Promise<void> {
   assert.deepEqual(await Deno.readFile(cache.at("snapshots", commit, wanted[1]!)), weights);
@@ -37,16 +57,23 @@ Deno.test("two processes that want the same file both get it, in one blob", asyn
 });
 
 Deno.test("a second process waits for the first instead of fetching the same file", async () => {
-  await using server = new HubServer({ files, fault: slowly });
+  const { fault, letGo } = holding();
+  await using server = new HubServer({ files, fault });
   await using cache = await Cache.create();
   const first = new Deno.Command(...child(server, cache)).spawn();
   await until(() => server.requests(blobPath).length === 1);
-  const { progress } = await open(server, cache);
+  const toldOf = new Set<number>();
+  await open(server, cache, {
+    onProgress: ({ loaded, done }) => {
+      if (!done) toldOf.add(loaded);
+      if (loaded >= PART) letGo();
+    },
+  });
   const { code } = await first.output();
   assert.equal(code, 0);
   await expectOneBlob(cache);
   assert.equal(server.requests(blobPath).length, 1);
-  assert.ok(progress.some(({ loaded, done }) => loaded > 0 && !done)); // it tells how far the other is
+  assert.ok(toldOf.has(PART), `${[...toldOf]}`); // it tells how far the other is
 });
 
 Deno.test("two calls in one process share a download", async () => {
@@ -60,31 +87,35 @@ Deno.test("two calls in one process share a download", async () => {
 });
 
 Deno.test("a run goes on where a killed one stopped, at once", async () => {
-  await using server = new HubServer({ files, fault: slowly });
+  const { fault, letGo } = holding();
+  await using server = new HubServer({ files, fault });
   await using cache = await Cache.create();
   const killed = new Deno.Command(...child(server, cache)).spawn();
   await until(async () => {
     const [name] = await cache.partials().catch(() => []);
     if (name === undefined) return false;
     const { size } = await Deno.stat(cache.at("blobs", name)).catch(() => ({ size: 0 })); // small files come and go
-    return size > 50_000;
+    return size === PART;
   });
   killed.kill("SIGKILL");
   await killed.output();
+  letGo();
   await open(server, cache);
   await expectOneBlob(cache);
-  assert.match(server.requests(blobPath)[1]!.range!, /^bytes=\d{5,6}-$/);
+  assert.match(server.requests(blobPath)[1]!.range!, /^bytes=60003-$/);
 });
 
 Deno.test("a process that hangs is not waited for", async () => {
-  await using server = new HubServer({ files, fault: slowly });
+  const { fault, letGo } = holding();
+  await using server = new HubServer({ files, fault });
   await using cache = await Cache.create();
   const hung = new Deno.Command(...child(server, cache)).spawn();
   await until(() => server.requests(blobPath).length === 1);
   hung.kill("SIGSTOP");
-  await open(server, cache, { env: { HF_HUB_DOWNLOAD_TIMEOUT: "0.15" } });
+  await open(server, cache, { env: { HF_HUB_DOWNLOAD_TIMEOUT: "2" } });
   assert.equal(server.requests(blobPath).length, 2);
   hung.kill("SIGCONT");
+  letGo();
   assert.equal((await hung.output()).code, 0);
   await expectOneBlob(cache);
 });
@@ -156,7 +187,3 @@ Deno.test("a read-only cache that holds everything is enough", { ignore: !canMou
   const { stdout } = await new Deno.Command("unshare", { args: shell, ...rest }).output();
   assert.equal(new TextDecoder().decode(stdout).trim(), cache.at("snapshots", commit));
 });
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!await condition()) await new Promise((resolve) => setTimeout(resolve, 10));
-}

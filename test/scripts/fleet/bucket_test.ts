@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import S3rver from "s3rver";
 import { openResults } from "../../../scripts/fleet/results.ts";
-import { freePort } from "../../support/queue_server.ts";
+import { freePort } from "../../support/free_port.ts";
 import { refusalOf } from "../../support/files.ts";
 import { inFolder } from "../../support/script.ts";
 

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { connect } from "../../../scripts/fleet/connect.ts";
 import { canonicalRequest, filesOf, nameOf } from "../../../scripts/fleet/request_name.ts";
+import { Roster } from "../../../scripts/fleet/roster.ts";
 import { emoji } from "../../support/emoji.ts";
 import { queueProgram, QueueServer } from "../../support/queue_server.ts";
 import { inFolder, runScript } from "../../support/script.ts";
 import { ScriptProcess, WorkerProcess } from "../../support/script_process.ts";
+import { until } from "../../support/until.ts";
 
 const ignore = !queueProgram;
 const EMOJI = "emoji-diffusion";
@@ -91,7 +94,7 @@ Deno.test({
       killed.kill("SIGKILL");
       await other.told(/(drawn[^]*){10}/);
       await server.kill();
-      await new Promise((resolve) => setTimeout(resolve, 500));
+      await other.told(/does not answer; tries again/);
       await server.start();
       const { code, stdout, stderr } = await done;
       assert.equal(code, 0, stderr);
@@ -160,35 +163,57 @@ Deno.test({
 });
 
 Deno.test({
-  name:
-    "a worker that is told to stop finishes its request; told again it gives it back, and another draws it",
+  name: "a worker that is told to stop finishes its request, and leaves the others",
+  ignore,
+  fn: () =>
+    inFolder(async (folder) => {
+      await using server = await QueueServer.start();
+      const slow = flower(1, { steps: 150 });
+      const path = await write(folder, [slow, flower(2)]);
+      await runScript(folder, "submit.ts", path, "--queue", server.url());
+      await using worker = new WorkerProcess(["--queue", server.url(), "--out", join(folder, "out")]);
+      await drawnNow(server, slow);
+      worker.kill("SIGTERM");
+      assert.equal(await worker.ended(), 0, worker.text);
+      assert.match(worker.text, /^Ends once the request is done/m);
+      assert.deepEqual([...picturesIn(join(folder, "out")).keys()], [fileOf(slow)]);
+    }),
+});
+
+Deno.test({
+  name: "a worker that is told twice to stop gives its request back, and another takes it first",
   ignore,
   fn: () =>
     inFolder(async (folder) => {
       await using server = await QueueServer.start();
       const args = ["--queue", server.url(), "--out", join(folder, "out")];
-      const slow = flower(1, { steps: 80 });
-      const path = await write(folder, [slow, flower(2)]);
-      await using first = new WorkerProcess(args);
-      await first.told(/Draws by/);
+      const long = flower(1, { steps: 150, count: 10, size: "64x64" }); // minutes
+      const path = await write(folder, [long, flower(2)]);
       await runScript(folder, "submit.ts", path, "--queue", server.url());
-      while (!/[0-9a-f]{12} +\d+ s/.test(await fleet(folder, server.url(), "--once")));
-      first.kill("SIGTERM");
-      await first.told(/Ends once the request is done/);
-      await new Promise((resolve) => setTimeout(resolve, 1100)); // signals of one second are one
-      first.kill("SIGTERM");
-      assert.equal(await first.ended(), 0, first.text);
-      assert.match(first.text, new RegExp(`${fileOf(slow).slice(0, -4)} given back`));
-      assert.deepEqual([...picturesIn(join(folder, "out")).keys()], []);
-
-      await using second = new WorkerProcess(args);
-      await second.told(/Draws by/);
-      while (!/[0-9a-f]{12} +\d+ s/.test(await fleet(folder, server.url(), "--once")));
-      second.kill("SIGTERM");
-      assert.equal(await second.ended(), 0, second.text);
-      assert.deepEqual([...picturesIn(join(folder, "out")).keys()], [fileOf(slow)]); // it came first, and was finished
+      {
+        await using first = new WorkerProcess(args);
+        await drawnNow(server, long);
+        first.kill("SIGTERM");
+        await first.told(/Ends once the request is done/);
+        await new Promise((resolve) => setTimeout(resolve, 1100)); // signals of one second are one
+        first.kill("SIGTERM");
+        assert.equal(await first.ended(), 0, first.text);
+        assert.match(first.text, new RegExp(`${nameOf(canonicalRequest(long, EMOJI))} given back`));
+        assert.deepEqual([...picturesIn(join(folder, "out")).keys()], []);
+      }
+      await using _second = new WorkerProcess(args);
+      await drawnNow(server, long);
+      assert.match(await fleet(folder, server.url(), "--once"), /[0-9a-f]{12} +\d+ s/);
     }),
 });
+
+/** Waits until a worker says that it draws a request. */
+async function drawnNow(server: QueueServer, request: object): Promise<void> {
+  const client = await connect(server.url());
+  using _connection = { [Symbol.dispose]: () => client.disconnect() };
+  const name = nameOf(canonicalRequest(request, EMOJI));
+  await until(async () => (await new Roster(client).workers()).some((worker) => worker.request === name));
+}
 
 Deno.test({
   name:

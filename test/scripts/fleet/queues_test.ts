@@ -2,16 +2,19 @@ import assert from "node:assert/strict";
 import { UnrecoverableError } from "bullmq";
 import type { Redis } from "ioredis";
 import { connect } from "../../../scripts/fleet/connect.ts";
-import { Source } from "../../../scripts/fleet/lease.ts";
+import { type Held, Source } from "../../../scripts/fleet/lease.ts";
 import { Mark } from "../../../scripts/fleet/mark.ts";
-import { Queues, STALLED, STALLS, ticketOf } from "../../../scripts/fleet/queues.ts";
+import { PREFIX, Queues, STALLED, STALLS, ticketOf } from "../../../scripts/fleet/queues.ts";
 import { canonicalRequest } from "../../../scripts/fleet/request_name.ts";
 import type { Versions } from "denoise/serve";
 import { Roster } from "../../../scripts/fleet/roster.ts";
 import { refusalOf } from "../../support/files.ts";
 import { queueProgram, QueueServer } from "../../support/queue_server.ts";
+import { until } from "../../support/until.ts";
 
 const request = (seed: number) => canonicalRequest({ prompt: "a cat", seed }, "sd");
+
+const LOOK = 0.1; // seconds, of a source that looks so often for leases that are over
 
 /** A test with a server of its own. */
 function queueTest(name: string, use: (client: Redis, queues: Queues) => Promise<void>): void {
@@ -27,12 +30,14 @@ function queueTest(name: string, use: (client: Redis, queues: Queues) => Promise
   Deno.test({ name, ignore: !queueProgram, fn });
 }
 
-async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+/** Where a server keeps the lease of the request with a seed. */
+const leaseOf = (seed: number) => `${PREFIX}:sd:${ticketOf(request(seed)).name}:lock`;
+
+/** What a source takes now, after a look for leases that are over: the one before may forbid it for a minute. */
+async function takenAnew(client: Redis, source: Source): Promise<Held | undefined> {
+  await client.del(`${PREFIX}:sd:stalled-check`);
+  await new Promise((resolve) => setTimeout(resolve, 1000 * LOOK));
+  return await source.take();
 }
 
 queueTest("a request is in its queue once, until it is done", async (client, queues) => {
@@ -59,16 +64,26 @@ queueTest(
   "a lease that is renewed lasts; one that is not lets another worker have the request",
   async (client, queues) => {
     await queues.add([request(1)], 5);
-    await using first = new Source(client, "sd", 0.3);
+    await using first = new Source(client, "sd", 60);
     const held = (await first.take())!;
+    await using second = new Source(client, "sd", LOOK);
     {
+      const { setInterval: set } = globalThis;
+      let renewal: { renew: () => void; ms: number } | undefined;
+      globalThis.setInterval = ((renew: () => void, ms: number) => {
+        renewal = { renew, ms };
+        return set(renew, ms);
+      }) as typeof set;
       using _lease = first.hold(held);
-      await using second = new Source(client, "sd", 0.3);
-      await new Promise((resolve) => setTimeout(resolve, 1500));
-      assert.equal(await second.take(), undefined);
+      globalThis.setInterval = set;
+      assert.equal(renewal!.ms, 20_000); // two may fail
+      await client.pexpire(leaseOf(1), 30_000);
+      renewal!.renew();
+      await until(async () => await client.pttl(leaseOf(1)) > 50_000);
+      for (let i = 0; i < 4; i++) assert.equal(await takenAnew(client, second), undefined);
     }
-    await using third = new Source(client, "sd", 0.3);
-    const again = await until(() => third.take());
+    await client.del(leaseOf(1)); // as its time does
+    const again = await until(() => takenAnew(client, second));
     assert.equal(again.job.id, held.job.id);
     await assert.rejects(
       held.job.moveToCompleted(null, held.token, false),
@@ -84,12 +99,15 @@ queueTest(
   "a request at which workers end again and again is a dead letter, and lives again after a retry",
   async (client, queues) => {
     await queues.add([request(1)], 5);
-    await using source = new Source(client, "sd", 0.2);
+    await using source = new Source(client, "sd", 60);
+    await using _looking = new Source(client, "sd", LOOK);
+    const taken = () => until(() => takenAnew(client, source));
     for (let ended = 0; ended < STALLS; ended++) {
-      const { job } = await until(() => source.take());
+      const { job } = await taken();
       assert.equal(job.deferredFailure, undefined);
+      await client.del(leaseOf(1)); // as its time does
     }
-    const { job, token } = await until(() => source.take());
+    const { job, token } = await taken();
     assert.ok(job.deferredFailure);
     await job.moveToFailed(new UnrecoverableError(job.deferredFailure), token);
     assert.deepEqual(await queues.outcomes([ticketOf(request(1))]), [{ reason: STALLED }]);
@@ -98,7 +116,7 @@ queueTest(
 
     assert.equal(await queues.retry("sd"), 1);
     assert.deepEqual(await queues.outcomes([ticketOf(request(1))]), ["pending"]);
-    const again = await until(() => source.take());
+    const again = await taken();
     assert.equal(again.job.deferredFailure, undefined);
     assert.equal(again.job.attemptsMade, 0);
   },

@@ -11,6 +11,7 @@ import type { Results } from "../../../scripts/fleet/results.ts";
 import { Roster } from "../../../scripts/fleet/roster.ts";
 import { FleetWorker } from "../../../scripts/fleet/work.ts";
 import { queueProgram, QueueServer } from "../../support/queue_server.ts";
+import { until } from "../../support/until.ts";
 
 const request = (seed: number, more: object = {}) =>
   canonicalRequest({ prompt: "a cat", seed, ...more }, "sd");
@@ -281,9 +282,13 @@ rigTest(
     await rig.queues.add([wide], 100);
     assert.deepEqual(await at("a:1", false), [`${name} left to others: a:1 has no room`]);
     const silent = new Rig(rig.client, rig.queues, "a:1"); // it comes again, and is left again
-    const stopping = setTimeout(() => silent.stop.abort(), 4000);
-    await silent.run(() => false);
-    clearTimeout(stopping);
+    const taken = () => rig.client.hget(`${PREFIX}:sd:${name}`, "processedOn");
+    const before = await taken();
+    const running = silent.run(() => false);
+    await until(async () => await taken() !== before);
+    await until(async () => (await rig.queues.counts(["sd"])).get("sd")!.delayed === 1);
+    silent.stop.abort();
+    await running;
     assert.deepEqual([silent.lines, silent.pictures.size], [[], 0]);
     assert.deepEqual(await at("b:2", false), [`${name} left to others: b:2 has no room`]);
     assert.deepEqual(await at("c:3", false), [`${name} failed: c:3 has no room`]);
