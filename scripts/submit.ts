@@ -44,11 +44,11 @@ async function drawn(): Promise<readonly Failure[]> {
 }
 
 async function here(file: RequestsFile): Promise<readonly Failure[]> {
-  const requests = await Array.fromAsync(file.requests(model)); // first, as models take longer to open
+  const lines = await Array.fromAsync(file.lines(model)); // first, as models take longer to open
   const results = await openResults(settings.out);
   await using drawer = await openDrawer(settings);
   whenEnded = "What was drawn is kept; submit the same again to go on";
-  return await drawHere(requests, drawer, results);
+  return await drawHere(lines, drawer, results);
 }
 
 async function byWorkers(file: RequestsFile, queue: string): Promise<readonly Failure[]> {

@@ -7,6 +7,15 @@ import { type CanonicalRequest, canonicalRequest } from "./request_name.ts";
 const MOST = 1000; // requests in a group
 const MOST_CHARACTERS = 2 ** 24; // of their lines, as pictures may be in them: servers close connections that send a GB at once
 
+/** A request, and where it stands. */
+export interface RequestLine {
+  readonly request: CanonicalRequest;
+  /** E.g. "line 4 of prompts.jsonl". */
+  readonly place: string;
+  /** Characters. */
+  readonly length: number;
+}
+
 /** A file of JSON lines, a request on each; empty lines are left out. It may be read several times, as a pipe's content is copied. */
 export class RequestsFile implements AsyncDisposable {
   readonly #path: string;
@@ -32,31 +41,7 @@ export class RequestsFile implements AsyncDisposable {
    * The requests, each in its one form. `model` is for those that name none. Throws with the number of the line for what is
    * wrong, and for a file without any.
    */
-  async *requests(model: string): AsyncGenerator<CanonicalRequest> {
-    for await (const [request] of this.#read(model)) yield request;
-  }
-
-  /** The same in groups, so that one exchange with a server serves many. */
-  async *groups(model: string): AsyncGenerator<readonly CanonicalRequest[]> {
-    let group: CanonicalRequest[] = [];
-    let characters = 0;
-    for await (const [request, length] of this.#read(model)) {
-      if (group.length === MOST || group.length > 0 && characters + length > MOST_CHARACTERS) {
-        yield group;
-        [group, characters] = [[], 0];
-      }
-      group.push(request);
-      characters += length;
-    }
-    yield group;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#copy !== undefined) await Deno.remove(this.#copy);
-  }
-
-  /** Requests with the lengths of their lines. */
-  async *#read(model: string): AsyncGenerator<[CanonicalRequest, number]> {
+  async *lines(model: string): AsyncGenerator<RequestLine> {
     let [number, requests] = [0, 0];
     for await (const text of linesOf(this.#copy ?? this.#path)) {
       number++;
@@ -70,11 +55,30 @@ export class RequestsFile implements AsyncDisposable {
         );
       }
       requests++;
-      yield [requestOf(value, model, place), line.length];
+      yield { request: requestOf(value, model, place), place, length: line.length };
     }
     if (requests === 0) {
       throw new TypeError(`Cannot take ${this.#path}: expected a request on each line, got none`);
     }
+  }
+
+  /** The requests in groups, so that one exchange with a server serves many. */
+  async *groups(model: string): AsyncGenerator<readonly CanonicalRequest[]> {
+    let group: CanonicalRequest[] = [];
+    let characters = 0;
+    for await (const { request, length } of this.lines(model)) {
+      if (group.length === MOST || group.length > 0 && characters + length > MOST_CHARACTERS) {
+        yield group;
+        [group, characters] = [[], 0];
+      }
+      group.push(request);
+      characters += length;
+    }
+    yield group;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#copy !== undefined) await Deno.remove(this.#copy);
   }
 }
 

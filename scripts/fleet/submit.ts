@@ -1,5 +1,5 @@
 import { DeviceLostError } from "denoise";
-import type { Drawer } from "denoise/serve";
+import { type Drawer, readRequest, RefusalError } from "denoise/serve";
 import { Bar } from "../../src/core/bar.ts";
 import { writeLine } from "../../src/core/shown.ts";
 import { counted } from "../command_line/counted.ts";
@@ -7,21 +7,33 @@ import { drawOnce } from "./draw_once.ts";
 import { type Need, needsOf } from "./needs.ts";
 import { type Outcome, type Queues, type Ticket, ticketOf } from "./queues.ts";
 import { type CanonicalRequest, filesOf } from "./request_name.ts";
-import type { RequestsFile } from "./requests_file.ts";
+import type { RequestLine, RequestsFile } from "./requests_file.ts";
 import type { Results } from "./results.ts";
 
 /** A request that was not drawn. */
 export interface Failure {
+  /** Its name, or its line where it was never begun. */
   readonly name: string;
   readonly reason: string;
 }
 
-/** Draws requests in this process, model by model, and tells how many. Returns those that failed. */
+const MOST_REFUSED = 20; // lines that are told: where one option is wrong, all may be
+
+/**
+ * Draws requests in this process, model by model, and tells how many; none where the models refuse one of them. Returns those
+ * that failed.
+ */
 export async function drawHere(
-  requests: readonly CanonicalRequest[],
+  lines: readonly RequestLine[],
   drawer: Drawer,
   results: Results,
 ): Promise<readonly Failure[]> {
+  const refused = await refusedOf(lines, drawer);
+  if (refused.length > 0) {
+    writeLine("Nothing was drawn, as these lines are refused:");
+    return refused;
+  }
+  const requests = lines.map(({ request }) => request);
   print(requests);
   const failures: Failure[] = [];
   const bar = new Bar(requests.length, { label: "Drawn" });
@@ -40,6 +52,21 @@ export async function drawHere(
   const words = [`${counted(drawn, "request")} drawn`, before > 0 && `${before} there before`];
   writeLine([...words, failures.length > 0 && `${failures.length} failed`].filter(Boolean).join("; "));
   return failures;
+}
+
+/** The first of the lines that are refused before anything is drawn: by what is said of the model, its size and its memory. */
+async function refusedOf(lines: readonly RequestLine[], drawer: Drawer): Promise<readonly Failure[]> {
+  const refused: Failure[] = [];
+  for (const { request, place } of lines) {
+    try {
+      await drawer.check(readRequest(request));
+    } catch (error) {
+      if (!(error instanceof RefusalError)) throw error;
+      refused.push({ name: place, reason: error.message });
+    }
+    if (refused.length === MOST_REFUSED) break;
+  }
+  return refused;
 }
 
 /** A request that was sent. */
@@ -69,7 +96,7 @@ export interface Sender {
 
 /** Sends the requests of a file to the queues: all, or none if one is wrong. */
 export async function send({ file, model, queues, priority }: Sender): Promise<Sent> {
-  for await (const _ of file.requests(model)); // reads it once, before anything is sent
+  for await (const _ of file.lines(model)); // reads it once, before anything is sent
   const tickets: Sending[] = [];
   const before: (Outcome | undefined)[] = [];
   const needs = new Map<string, readonly Need[]>();

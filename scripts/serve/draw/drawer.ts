@@ -131,6 +131,12 @@ export class Drawer implements AsyncDisposable {
     });
   }
 
+  /** Throws where `draw` would refuse a request before it waits: for whatever is wrong with it, and for what fits in no way in memory. */
+  async check(request: DrawRequest): Promise<void> {
+    using holding = this.#memory.begin();
+    await this.#checked(request, holding);
+  }
+
   /**
    * Profiles a step of a request as `deno task profile` does, in its turn among those that are drawn. Throws as `draw` does, and
    * where the adapter has no timestamps, or the strength leaves too few steps.

@@ -9,8 +9,9 @@ Deno.test("requests come in groups of 1,000, or fewer where their pictures are l
       await Deno.writeTextFile(path, lines.map((line) => `${JSON.stringify(line)}\n`).join("\n"));
       await using file = await RequestsFile.open(path);
       const groups = await Array.fromAsync(file.groups("sd"));
-      const requests = await Array.fromAsync(file.requests("sd"));
-      assert.deepEqual(groups.flat(), requests); // and it is read twice
+      const all = await Array.fromAsync(file.lines("sd"));
+      assert.deepEqual(groups.flat(), all.map(({ request }) => request)); // and it is read twice
+      assert.deepEqual(all.map(({ place }) => place), lines.map((_, i) => `line ${2 * i + 1} of ${path}`));
       return groups.map(({ length }) => length);
     };
     const seeds = (count: number) => Array.from({ length: count }, (_, seed) => ({ prompt: "a cat", seed }));
