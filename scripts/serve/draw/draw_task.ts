@@ -3,7 +3,6 @@ import type { AnyPipeline } from "denoise/pipelines";
 import { encodePng } from "../../../src/io/images/png.ts";
 import { recipeTexts } from "../../../src/io/images/save_png.ts";
 import { imagesOf, imageTensor } from "../../../src/io/images/tensors.ts";
-import { enlarged } from "../../../src/io/terminal/preview_writer.ts";
 import { type Draw, drawing, inBatches } from "../../generate/draw.ts";
 import { schedulesOf } from "../../generate/lora.ts";
 import { readLora } from "../../generate/named_files.ts";
@@ -40,8 +39,7 @@ export async function drawTask(
     },
     preview: onPreview && {
       wants: wantsPreview,
-      write: (picture: Parameters<typeof encodePng>[0], step: number) =>
-        onPreview(encodePng(enlarged(picture)), step),
+      write: (picture: Parameters<typeof encodePng>[0], step: number) => onPreview(encodePng(picture), step),
     },
   } as const;
   const drawSome = (some: readonly bigint[]) => {

@@ -40,7 +40,7 @@ export interface DrawOptions {
   readonly interruption?: Interruption | undefined;
   /** Told how far it is. */
   readonly onProgress?: ((progress: DrawProgress) => void) | undefined;
-  /** Takes small pictures of what is drawn, as PNG; those that are drawn at once stand side by side. */
+  /** Takes small pictures of what is drawn, a pixel for each latent, as PNG; those that are drawn at once stand side by side. */
   readonly onPreview?: ((png: Uint8Array, step: number) => void | Promise<void>) | undefined;
   /** True for a step, counted from 0, of so many, whose small picture is wanted; asked as it comes. All by default. */
   readonly wantsPreview?: ((step: number, steps: number) => boolean) | undefined;

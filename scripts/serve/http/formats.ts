@@ -1,4 +1,6 @@
-import { decodePng } from "../../../src/io/images/png.ts";
+import { inMode } from "../../../src/io/images/image.ts";
+import { decodePng, encodePng } from "../../../src/io/images/png.ts";
+import { enlarged } from "../../../src/io/terminal/preview_writer.ts";
 
 /** Formats in which a server gives pictures; only a PNG holds its recipe. */
 export const FORMATS = ["png", "jpeg", "webp"] as const;
@@ -22,4 +24,9 @@ export async function inFormat(png: Uint8Array, format: Format, quality: number)
   };
   const { default: encode } = await ENCODERS[format]();
   return new Uint8Array(await encode(pixels, { quality }));
+}
+
+/** A preview's PNG, a pixel for each latent, large enough for clients that show it as it is: 256 pixels at least. */
+export function enlargedPreview(png: Uint8Array): Uint8Array {
+  return encodePng(enlarged(inMode(decodePng(png, "the preview"), "RGB")));
 }

@@ -1,6 +1,6 @@
 import { sidesIn } from "../../../command_line/options.ts";
 import type { Drawer } from "../../draw/drawer.ts";
-import { inFormat } from "../../http/formats.ts";
+import { enlargedPreview, inFormat } from "../../http/formats.ts";
 import { type EventSource, frameOf } from "../event_stream.ts";
 import { openAIError } from "./errors.ts";
 import type { Answer, ImageParams } from "./params.ts";
@@ -37,7 +37,8 @@ export async function drawnEvents(
     wantsPreview: (step, steps) => stepsOf(answer.partial_images, steps).includes(step),
     onPreview: answer.partial_images === 0
       ? undefined
-      : (png) => send("partial_image", png, { partial_image_index: partials++, size: answer.size }),
+      : (png) =>
+        send("partial_image", enlargedPreview(png), { partial_image_index: partials++, size: answer.size }),
     onPicture: (picture) => {
       partials = 0;
       return send("completed", picture.png, { size: sidesIn(picture), usage: NOTHING });

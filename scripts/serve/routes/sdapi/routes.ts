@@ -5,6 +5,7 @@ import type { Drawer } from "../../draw/drawer.ts";
 import type { Drawing, DrawProgress } from "../../draw/drawing.ts";
 import { Interruption } from "../../draw/interruption.ts";
 import { RefusalError } from "../../request/refusal.ts";
+import { enlargedPreview } from "../../http/formats.ts";
 import { readJson } from "../body.ts";
 import { answerSdapiError } from "./errors.ts";
 import { extraSingleImage } from "./extras.ts";
@@ -28,6 +29,7 @@ interface UnderWay {
   progress?: DrawProgress;
   /** When a client asked for a picture of it last, in milliseconds since 1970. */
   watched?: number;
+  /** A pixel for each latent. */
   preview?: Uint8Array;
 }
 
@@ -200,7 +202,7 @@ function progressOf(own: UnderWay | undefined, wantsPicture: boolean): object {
       ...{ job_count: jobs, job_no: Math.floor(drawn / batch), job_timestamp: timestamp ?? "0" },
       ...{ sampling_step: step, sampling_steps: steps },
     },
-    current_image: wantsPicture ? own?.preview?.toBase64() ?? null : null,
+    current_image: wantsPicture && own?.preview ? enlargedPreview(own.preview).toBase64() : null,
     textinfo: null,
   };
 }
